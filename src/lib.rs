@@ -1,0 +1,5 @@
+//! agentcron: a cron scheduler daemon for LangGraph agent servers.
+//!
+//! The folders are floors; a module uses lower floors only. `docs/ARCHITECTURE.md` tells how they fit together.
+
+pub mod domain;
