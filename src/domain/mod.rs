@@ -1,1 +1,5 @@
 //! Floor 0: what the words mean. Pure: no IO, no clock, no randomness, no async, no SQL, no wire format.
+
+pub mod calendar;
+pub mod cron;
+pub mod ids;

@@ -1,0 +1,87 @@
+//! Identities. Ids of our own making are UUIDv5 of their content, so that the same occurrence has the same
+//! `run_id` and the same threads before and after a crash, on any machine.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+/// The namespace of every id that agentcron derives.
+const NAMESPACE: Uuid = Uuid::from_u128(0x6d1d_94c4_7b0f_5f0a_9c3e_61c2_0b7a_2d11);
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub Uuid);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+
+            fn from_str(text: &str) -> Result<Self, uuid::Error> {
+                Uuid::parse_str(text).map(Self)
+            }
+        }
+    };
+}
+
+uuid_id!(
+    /// A cron. For crons from files it is derived from the name, so a renamed cron is a new cron.
+    CronId
+);
+uuid_id!(
+    /// Our record of one occurrence being executed; the server's own id is [`BackendRunId`].
+    RunId
+);
+uuid_id!(
+    /// A thread on the agent server.
+    ThreadId
+);
+uuid_id!(
+    /// The run as the agent server knows it.
+    BackendRunId
+);
+uuid_id!(
+    /// The duty to tell one URL about one ended run.
+    DeliveryId
+);
+
+impl CronId {
+    /// The id of a cron that is defined in a file.
+    pub fn of_name(name: &str) -> Self {
+        Self(Uuid::new_v5(&NAMESPACE, format!("cron\0{name}").as_bytes()))
+    }
+}
+
+impl RunId {
+    /// The id of the run of one occurrence: `(cron_id, scheduled_for)` is its identity.
+    pub fn of_occurrence(cron_id: CronId, scheduled_for: Timestamp) -> Self {
+        Self(Uuid::new_v5(&cron_id.0, scheduled_for.as_millisecond().to_string().as_bytes()))
+    }
+
+    /// The thread that attempt `n` of a stateless run is sent to (`T_n`).
+    pub fn attempt_thread(self, attempt: u32) -> ThreadId {
+        ThreadId(Uuid::new_v5(&self.0, format!("thread\0{attempt}").as_bytes()))
+    }
+}
+
+impl ThreadId {
+    /// The thread that a cron names in words (`thread = "inbox"`).
+    pub fn of_name(name: &str) -> Self {
+        Self(Uuid::new_v5(&NAMESPACE, format!("thread\0{name}").as_bytes()))
+    }
+}
+
+impl DeliveryId {
+    /// One delivery per run and URL.
+    pub fn of_run(run_id: RunId, url: &str) -> Self {
+        Self(Uuid::new_v5(&run_id.0, format!("delivery\0{url}").as_bytes()))
+    }
+}
