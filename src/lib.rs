@@ -2,4 +2,6 @@
 //!
 //! The folders are floors; a module uses lower floors only. `docs/ARCHITECTURE.md` tells how they fit together.
 
+pub mod clock;
 pub mod domain;
+pub mod transport;

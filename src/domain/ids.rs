@@ -49,6 +49,10 @@ uuid_id!(
     BackendRunId
 );
 uuid_id!(
+    /// One version of a cron's definition.
+    DefinitionId
+);
+uuid_id!(
     /// The duty to tell one URL about one ended run.
     DeliveryId
 );
@@ -57,6 +61,13 @@ impl CronId {
     /// The id of a cron that is defined in a file.
     pub fn of_name(name: &str) -> Self {
         Self(Uuid::new_v5(&NAMESPACE, format!("cron\0{name}").as_bytes()))
+    }
+}
+
+impl DefinitionId {
+    /// The id of a definition is its content: the same text is the same version.
+    pub fn of_content(cron_id: CronId, content: &str) -> Self {
+        Self(Uuid::new_v5(&cron_id.0, content.as_bytes()))
     }
 }
 

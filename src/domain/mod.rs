@@ -1,5 +1,10 @@
 //! Floor 0: what the words mean. Pure: no IO, no clock, no randomness, no async, no SQL, no wire format.
 
+pub mod backoff;
+pub mod bounds;
 pub mod calendar;
 pub mod cron;
+pub mod delivery;
 pub mod ids;
+pub mod plan;
+pub mod run;

@@ -1,0 +1,40 @@
+//! Waits that grow, and their jitter. Jitter comes from a hash of who waits, so that a restart changes nothing and
+//! a test can say what it expects; it only ever lengthens a wait, so no limit of a receiver is ever undercut.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+/// The wait after the `count`th failure in a row: doubling from `first`, at most `most`.
+pub fn doubling(first: Duration, most: Duration, count: u32) -> Duration {
+    let doublings = count.saturating_sub(1).min(20);
+    first.saturating_mul(1 << doublings).min(most)
+}
+
+/// `wait` made up to a fifth longer, by a stable amount for this id and count.
+pub fn stretch(wait: Duration, id: Uuid, count: u32) -> Duration {
+    wait.saturating_add(wait.mul_f64(share(id, count) / 5.0))
+}
+
+/// A stable number in `0.0..1.0` for this id and count.
+pub fn share(id: Uuid, count: u32) -> f64 {
+    let mut hash = Sha256::new();
+    hash.update(id.as_bytes());
+    hash.update(count.to_be_bytes());
+    let digest = hash.finalize();
+    let number = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
+    f64::from(number) / (f64::from(u32::MAX) + 1.0)
+}
+
+/// `at` plus `wait`, or the end of time.
+pub fn after(at: Timestamp, wait: Duration) -> Timestamp {
+    let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
+    at.saturating_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+/// The time from `from` to `to`, or nothing if `to` is earlier.
+pub fn between(from: Timestamp, to: Timestamp) -> Duration {
+    Duration::try_from(to.duration_since(from)).unwrap_or(Duration::ZERO)
+}

@@ -1,0 +1,80 @@
+//! Every queue, body, fan-out and wait has a bound; they stand here, each with its reason.
+
+use std::time::Duration;
+
+/// Occurrences of one cron taken up in one pass: an outage of a year of a cron that fires every second must not
+/// hold the writer for minutes. What is left is taken up by the next pass, at once.
+pub const OCCURRENCES_PER_PASS: usize = 10_000;
+
+/// An occurrence found at most this late is on time: a busy machine or a restart of the daemon is no misfire.
+pub const ON_TIME_WITHIN: Duration = Duration::from_secs(5);
+
+/// The default `start_deadline` is the time until the next occurrence, but no more than this.
+pub const START_DEADLINE_MAX: Duration = Duration::from_secs(3600);
+
+/// Starts claimed in one transaction and in flight at once: enough to keep a fast server busy, few enough that
+/// the first of a large burst goes out while the rest is still being claimed.
+pub const STARTS_IN_FLIGHT: usize = 128;
+
+/// Connections held open by `join`; beyond that runs are polled, so that descriptors cannot run out.
+pub const JOINS_MAX: usize = 512;
+
+/// A `join` is asked again after this long even if it is alive, so that no half-open connection holds a run forever.
+pub const JOIN_WAIT: Duration = Duration::from_secs(600);
+
+/// The agent server keeps `join` alive with a byte every 5 s; three missed and the connection is taken for dead.
+pub const JOIN_SILENCE: Duration = Duration::from_secs(20);
+
+/// The wait between two looks at a run whose `join` is not to be had.
+pub const POLL_WAIT: Duration = Duration::from_secs(2);
+
+/// How often in a row the backend may not know a run before it is called lost: a replica that lags is no loss.
+pub const MISSES_MAX: u32 = 5;
+
+/// How long we ask a backend about an attempt in doubt before we give up and say so.
+pub const DOUBT_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// How long a cancelled run may take to end before we record its end without the backend's word.
+pub const CANCEL_WAIT: Duration = Duration::from_secs(60);
+
+/// The largest answer read from the backend; larger values count as too large to keep.
+pub const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// The largest line of a server-sent event: larger ones are passed over, the run's truth is asked for afterwards.
+pub const EVENT_LINE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Words of an error answer that are kept: enough to see what it was, too little to fill the store.
+pub const DETAIL_CHARS_MAX: usize = 2_000;
+
+/// Runs listed on a thread to find ours: it is among the newest.
+pub const LISTED_RUNS_MAX: usize = 1_000;
+
+/// The fence waits this long on the server: ten years, longer than any copy of a request can be late.
+pub const FENCE_SECONDS: u64 = 315_360_000;
+
+/// Fenced threads are deleted after this long: by then no copy of the request can still be on its way.
+pub const FENCE_KEPT: Duration = Duration::from_secs(24 * 3600);
+
+/// Thread deletions in flight at once: housekeeping must not crowd out runs.
+pub const DELETIONS_IN_FLIGHT: usize = 8;
+
+/// Webhook attempts in flight at once.
+pub const ATTEMPTS_IN_FLIGHT: usize = 64;
+
+/// One webhook attempt in all, from name lookup to the last byte of the answer.
+pub const ATTEMPT_WAIT: Duration = Duration::from_secs(20);
+
+/// The most that is read of a receiver's answer; a webhook's answer carries no information for us.
+pub const RECEIVER_ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// Name lookup, TCP and TLS together; after this nothing was sent.
+pub const CONNECT_WAIT: Duration = Duration::from_secs(5);
+
+/// Closures waiting for the writer; beyond it callers wait, so memory stays flat when the disk is slow.
+pub const WRITES_QUEUED: usize = 4_096;
+
+/// Closures in one transaction: large enough to share one fsync, small enough to answer the first soon.
+pub const WRITES_PER_COMMIT: usize = 256;
+
+/// No sleep is longer: the wall clock is read again after it, so a step or a resume from suspend is seen.
+pub const SLEEP_MAX: Duration = Duration::from_secs(1);

@@ -1,0 +1,214 @@
+//! The heart: what is to be done about a cron's occurrences. Pure: the same arguments give the same plan.
+
+use jiff::Timestamp;
+
+use super::backoff;
+use super::bounds::{OCCURRENCES_PER_PASS, ON_TIME_WITHIN, START_DEADLINE_MAX};
+use super::cron::{Catchup, Cron, Overlap};
+use super::ids::RunId;
+use super::run::Trigger;
+
+/// What is to be committed for a cron, in one transaction.
+#[derive(Clone, Debug, PartialEq)]
+#[must_use]
+pub struct Plan {
+    /// In the order of their instants.
+    pub decisions: Vec<Decision>,
+    /// The last instant that is accounted for; the next plan starts there.
+    pub cursor: Timestamp,
+    /// When to plan again; `None` if the calendar has ended.
+    pub next_wake: Option<Timestamp>,
+}
+
+/// What is done about one occurrence, or about a range of them.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decision {
+    /// A run is to be started.
+    Fire {
+        /// By the calendar.
+        scheduled_for: Timestamp,
+        /// After jitter.
+        due_at: Timestamp,
+        /// If the backend has not accepted it by then, it ends as `error`.
+        start_before: Timestamp,
+        /// `Schedule` or `Catchup`.
+        trigger: Trigger,
+    },
+    /// Deliberately not started.
+    Skip {
+        /// By the calendar.
+        scheduled_for: Timestamp,
+        /// Why.
+        reason: SkipReason,
+    },
+    /// Too late: one record for all of them.
+    Miss {
+        /// The first of the range.
+        first: Timestamp,
+        /// The last of the range.
+        last: Timestamp,
+        /// How many.
+        count: u64,
+        /// Why they were not caught up.
+        reason: MissReason,
+    },
+}
+
+/// Why an occurrence was not started.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SkipReason {
+    /// `overlap = "skip"`, and this run was still going.
+    Overlap(RunId),
+    /// `overlap = "queue"`, and one is waiting already.
+    QueueFull,
+    /// It falls on an excluded day.
+    Excluded,
+}
+
+/// Why occurrences that were found too late were not fired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissReason {
+    /// `catchup = "none"`.
+    NoCatchup,
+    /// `catchup = "latest"`, and a later one was there.
+    LaterOne,
+    /// Older than `catchup_window`.
+    OutsideWindow,
+}
+
+/// The runs of a cron that are not over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Active {
+    /// One that the backend has, or may have.
+    pub going: Option<RunId>,
+    /// How many wait to be sent.
+    pub waiting: u32,
+}
+
+/// Decides about every occurrence in `(cursor, now]`.
+pub fn plan(cron: &Cron, cursor: Timestamp, active: Active, now: Timestamp) -> Plan {
+    let due = Due::collect(cron, cursor, now);
+    let mut decisions = Vec::new();
+    let mut active = active;
+    for (index, &at) in due.instants.iter().enumerate() {
+        let next = due.instants.get(index + 1).copied().or(due.next);
+        let decision = match late(cron, at, next, now) {
+            Some(reason) => {
+                miss(&mut decisions, at, reason);
+                continue;
+            }
+            None => decide(cron, at, next, active, now),
+        };
+        if let Decision::Fire { .. } = decision {
+            active.waiting += 1;
+        }
+        decisions.push(decision);
+    }
+    let cursor = due.instants.last().copied().unwrap_or(cursor);
+    Plan { decisions, cursor, next_wake: due.next }
+}
+
+/// The occurrences to decide about, and the one after them.
+struct Due {
+    instants: Vec<Timestamp>,
+    next: Option<Timestamp>,
+}
+
+impl Due {
+    fn collect(cron: &Cron, cursor: Timestamp, now: Timestamp) -> Self {
+        let mut instants = Vec::new();
+        let mut next = next_within(cron, cursor);
+        while let Some(at) = next {
+            if at > now || instants.len() == OCCURRENCES_PER_PASS {
+                break;
+            }
+            instants.push(at);
+            next = next_within(cron, at);
+        }
+        Self { instants, next }
+    }
+}
+
+/// The first instant after `after` that the calendar and the cron's start and end allow.
+pub fn next_within(cron: &Cron, after: Timestamp) -> Option<Timestamp> {
+    if !cron.enabled {
+        return None;
+    }
+    let from = match cron.start_time {
+        // An occurrence at the very start counts, and calendars look strictly after.
+        Some(start) if start > after => {
+            start.checked_sub(jiff::SignedDuration::from_millis(1)).unwrap_or(start)
+        }
+        _ => after,
+    };
+    let at = cron.calendar.next_after(from)?.at;
+    match cron.end_time {
+        Some(end) if at >= end => None,
+        _ => Some(at),
+    }
+}
+
+/// Why an occurrence is too late to be fired, if it is.
+fn late(cron: &Cron, at: Timestamp, next: Option<Timestamp>, now: Timestamp) -> Option<MissReason> {
+    let age = backoff::between(at, now);
+    if age <= ON_TIME_WITHIN {
+        return None;
+    }
+    let later_one_is_due = next.is_some_and(|next| next <= now);
+    match cron.policy.catchup {
+        Catchup::None => Some(MissReason::NoCatchup),
+        _ if age > cron.policy.catchup_window => Some(MissReason::OutsideWindow),
+        Catchup::Latest if later_one_is_due => Some(MissReason::LaterOne),
+        Catchup::Latest | Catchup::All => None,
+    }
+}
+
+fn miss(decisions: &mut Vec<Decision>, at: Timestamp, why: MissReason) {
+    if let Some(Decision::Miss { last, count, reason, .. }) = decisions.last_mut()
+        && *reason == why
+    {
+        *last = at;
+        *count += 1;
+        return;
+    }
+    decisions.push(Decision::Miss { first: at, last: at, count: 1, reason: why });
+}
+
+fn decide(cron: &Cron, at: Timestamp, next: Option<Timestamp>, active: Active, now: Timestamp) -> Decision {
+    let skip = |reason| Decision::Skip { scheduled_for: at, reason };
+    if is_excluded(cron, at) {
+        return skip(SkipReason::Excluded);
+    }
+    match (cron.policy.overlap, active.going) {
+        (Overlap::Skip, Some(going)) => skip(SkipReason::Overlap(going)),
+        (Overlap::Queue, Some(_)) if active.waiting > 0 => skip(SkipReason::QueueFull),
+        (Overlap::Skip, None) | (Overlap::Allow | Overlap::Queue | Overlap::Cancel, _) => {
+            fire(cron, at, next, now)
+        }
+    }
+}
+
+fn is_excluded(cron: &Cron, at: Timestamp) -> bool {
+    if cron.policy.exclude.is_empty() {
+        return false;
+    }
+    let day = at.to_zoned_datetime(cron.calendar.zone().clone()).date();
+    cron.policy.exclude.iter().any(|range| range.first <= day && day <= range.last)
+}
+
+fn fire(cron: &Cron, at: Timestamp, next: Option<Timestamp>, now: Timestamp) -> Decision {
+    let run_id = RunId::of_occurrence(cron.cron_id, at);
+    let due_at = backoff::after(at, cron.policy.jitter.mul_f64(backoff::share(run_id.0, 0)));
+    let on_time = backoff::between(at, now) <= ON_TIME_WITHIN;
+    let deadline = cron.policy.start_deadline.unwrap_or_else(|| {
+        next.map_or(START_DEADLINE_MAX, |next| backoff::between(at, next).min(START_DEADLINE_MAX))
+    });
+    // What is caught up gets its deadline from now on: by the calendar it would be over already.
+    let from = if on_time { due_at } else { due_at.max(now) };
+    Decision::Fire {
+        scheduled_for: at,
+        due_at,
+        start_before: backoff::after(from, deadline),
+        trigger: if on_time { Trigger::Schedule } else { Trigger::Catchup },
+    }
+}

@@ -1,0 +1,163 @@
+//! One HTTP exchange with the world outside. What an effect above must know is only this: did the request
+//! certainly not leave (`NotSent`), or may it have been received (`Broken`)?
+//!
+//! Two ways: real connections (reqwest), and a function in this process, which is how the embedded agent server is
+//! reached without a port and how simulation puts lost answers and late requests under the real code.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt, TryStreamExt};
+use http::{Request, Response};
+use tower::ServiceExt;
+
+use crate::domain::bounds::CONNECT_WAIT;
+
+/// Sends requests; cheap to clone.
+#[derive(Clone)]
+pub struct Transport {
+    way: Way,
+}
+
+#[derive(Clone)]
+enum Way {
+    Network(reqwest::Client),
+    InProcess(Arc<dyn Fn(Request<Bytes>) -> Exchange + Send + Sync>),
+}
+
+/// What a function in this process answers with.
+pub type Exchange = Pin<Box<dyn Future<Output = Result<Response<BodyStream>, TransportError>> + Send>>;
+
+/// The body of an answer, as it arrives.
+pub type BodyStream = Pin<Box<dyn Stream<Item = Result<Bytes, TransportError>> + Send>>;
+
+/// Why there is no (whole) answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TransportError {
+    /// The request certainly did not leave: name, connection or TLS failed.
+    #[error("{0}")]
+    NotSent(String),
+    /// The connection broke, or fell silent, after the request may have left.
+    #[error("{0}")]
+    Broken(String),
+    /// The answer is longer than we read.
+    #[error("the answer is longer than {0} bytes")]
+    TooLarge(usize),
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.way {
+            Way::Network(_) => "Transport::Network",
+            Way::InProcess(_) => "Transport::InProcess",
+        })
+    }
+}
+
+impl Transport {
+    /// Real connections: no proxy from the environment, no redirects, nothing sent twice behind our back.
+    ///
+    /// `extra_root_certificates` is PEM text that is trusted besides the system's store.
+    pub fn network(extra_root_certificates: Option<&[u8]>) -> Result<Self, reqwest::Error> {
+        // A second installation is refused, and harmless: the first one stands.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .connect_timeout(CONNECT_WAIT)
+            .tcp_nodelay(true)
+            .pool_idle_timeout(Duration::from_secs(4))
+            .user_agent(concat!("agentcron/", env!("CARGO_PKG_VERSION")));
+        if let Some(pem) = extra_root_certificates {
+            builder = builder.tls_certs_merge(reqwest::Certificate::from_pem_bundle(pem)?);
+        }
+        Ok(Self { way: Way::Network(builder.build()?) })
+    }
+
+    /// Requests are answered by this router, in this process.
+    pub fn router(router: axum::Router) -> Self {
+        Self::function(move |request| {
+            let router = router.clone();
+            Box::pin(async move {
+                let response = match router.oneshot(request.map(axum::body::Body::from)).await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                };
+                Ok(response.map(|body| {
+                    let stream = body.into_data_stream();
+                    Box::pin(stream.map_err(|error| TransportError::Broken(error.to_string()))) as BodyStream
+                }))
+            })
+        })
+    }
+
+    /// Requests are answered by this function, in this process.
+    pub fn function(answer: impl Fn(Request<Bytes>) -> Exchange + Send + Sync + 'static) -> Self {
+        Self { way: Way::InProcess(Arc::new(answer)) }
+    }
+
+    /// Sends one request and waits for the head of the answer; never retries. The caller bounds the time.
+    pub async fn send(&self, request: Request<Bytes>) -> Result<Response<BodyStream>, TransportError> {
+        match &self.way {
+            Way::InProcess(answer) => answer(request).await,
+            Way::Network(client) => {
+                let request = reqwest::Request::try_from(request).map_err(not_sent)?;
+                let response = client.execute(request).await.map_err(|error| {
+                    if error.is_connect() || error.is_builder() { not_sent(error) } else { broken(error) }
+                })?;
+                let (parts, body) = Response::<reqwest::Body>::from(response).into_parts();
+                let stream = http_body_util::BodyDataStream::new(body).map_err(broken);
+                Ok(Response::from_parts(parts, Box::pin(stream)))
+            }
+        }
+    }
+}
+
+/// Reads a body to its end, `bytes_max` at most, allowing for `silence` between two pieces.
+pub async fn read_body(
+    mut body: BodyStream,
+    bytes_max: usize,
+    silence: Duration,
+) -> Result<Bytes, TransportError> {
+    let mut whole = BytesMut::new();
+    loop {
+        match tokio::time::timeout(silence, body.next()).await {
+            Err(_) => return Err(TransportError::Broken(format!("no more of the answer for {silence:?}"))),
+            Ok(None) => return Ok(whole.freeze()),
+            Ok(Some(Err(error))) => return Err(error),
+            Ok(Some(Ok(piece))) if whole.len() + piece.len() > bytes_max => {
+                return Err(TransportError::TooLarge(bytes_max));
+            }
+            Ok(Some(Ok(piece))) => whole.extend_from_slice(&piece),
+        }
+    }
+}
+
+fn not_sent(error: reqwest::Error) -> TransportError {
+    TransportError::NotSent(in_words(error))
+}
+
+fn broken(error: reqwest::Error) -> TransportError {
+    TransportError::Broken(in_words(error))
+}
+
+/// The chain of causes in one line, without the URL: it may hold a token.
+fn in_words(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut words = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !words.contains(&text) {
+            words.push_str(": ");
+            words.push_str(&text);
+        }
+        source = cause.source();
+    }
+    words
+}
