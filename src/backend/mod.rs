@@ -1,0 +1,14 @@
+//! The agent server, as a client sees it: start a run, follow it, fence a thread. Its answers are sorted by what may
+//! be concluded from them, since a wrong conclusion starts a run twice or loses it.
+
+mod answer;
+mod client;
+pub mod embedded;
+mod follow;
+mod look;
+mod start;
+
+pub use client::{AgentClient, CallError};
+pub use follow::{Followed, Spoken};
+pub use look::{Deleted, FenceAnswer, ListedRun, RunReport, ThreadReport};
+pub use start::{StartAnswer, StartRequest, Started};

@@ -1,0 +1,72 @@
+//! Crash points: named places between two durable steps, where tests kill the daemon.
+//!
+//! In a debug build `CRASH_AT=name:n` kills the process (SIGKILL, as a power cut would) when it comes to that place
+//! for the `n`th time, and a simulation can stop its world at any of them. A release build has nothing of it.
+
+/// A place where the daemon may die. `name` says what has just been made durable, or what is still owed.
+#[cfg(not(debug_assertions))]
+pub async fn crash_point(_name: &'static str) {}
+
+#[cfg(debug_assertions)]
+pub use armed::{crash_point, simulate_crash_after};
+
+#[cfg(debug_assertions)]
+mod armed {
+    use std::cell::RefCell;
+    use std::collections::HashMap;
+    use std::sync::{Mutex, OnceLock, PoisonError};
+
+    use tokio_util::sync::CancellationToken;
+
+    /// `CRASH_AT`, read once.
+    static ARMED: OnceLock<Option<(String, u64)>> = OnceLock::new();
+    /// How often each place was come to.
+    static VISITS: Mutex<Option<HashMap<&'static str, u64>>> = Mutex::new(None);
+
+    thread_local! {
+        static SIMULATED: RefCell<Option<(u64, CancellationToken)>> = const { RefCell::new(None) };
+    }
+
+    /// A place where the daemon may die. `name` says what has just been made durable, or what is still owed.
+    pub async fn crash_point(name: &'static str) {
+        if simulated_crash() {
+            std::future::pending::<()>().await;
+        }
+        let Some((armed, visit)) = ARMED.get_or_init(read_environment) else { return };
+        if armed == name && visits(name) == *visit {
+            let _ = signal_hook::low_level::raise(signal_hook::consts::SIGKILL);
+        }
+    }
+
+    /// In this thread's simulation, the world stops at the `count`th crash point from now on; `stopped` is told.
+    pub fn simulate_crash_after(count: u64, stopped: CancellationToken) {
+        SIMULATED.with(|simulated| *simulated.borrow_mut() = Some((count, stopped)));
+    }
+
+    fn simulated_crash() -> bool {
+        SIMULATED.with(|simulated| match &mut *simulated.borrow_mut() {
+            None => false,
+            Some((left, stopped)) => {
+                *left = left.saturating_sub(1);
+                if *left == 0 {
+                    stopped.cancel();
+                }
+                *left == 0
+            }
+        })
+    }
+
+    fn visits(name: &'static str) -> u64 {
+        let mut visits = VISITS.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = visits.get_or_insert_default().entry(name).or_insert(0);
+        *count += 1;
+        *count
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a switch for tests that no configuration should have")]
+    fn read_environment() -> Option<(String, u64)> {
+        let armed = std::env::var("CRASH_AT").ok()?;
+        let (name, visit) = armed.split_once(':').unwrap_or((&armed, "1"));
+        Some((name.to_owned(), visit.parse().ok()?))
+    }
+}

@@ -1,0 +1,180 @@
+//! Clearing a doubt: was attempt `n` started or not? Never by sending it again.
+//!
+//! On a thread of our own (`T_n`) we post a fence, after which nothing can start there, and list what is there. On
+//! the user's thread we may not: we list, wait until no copy of the request can still be on its way, and list again.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Runner, end, start};
+use crate::backend::{FenceAnswer, ListedRun};
+use crate::crash::crash_point;
+use crate::domain::backoff;
+use crate::domain::bounds::DOUBT_MAX;
+use crate::domain::cron::Target;
+use crate::domain::ids::{BackendRunId, ThreadId};
+use crate::domain::run::{Going, RunChange, RunState, Status};
+use crate::store::{ClaimedRun, RunEvent, Step, StoreError};
+
+/// Between two tries to clear the same doubt.
+const FIRST: Duration = Duration::from_millis(500);
+const MOST: Duration = Duration::from_secs(30);
+
+/// What is known about an attempt in doubt.
+enum Finding {
+    /// It is there.
+    Started(BackendRunId),
+    /// It is not there, and never will be.
+    Never,
+    /// It is not there, but may still come: look again then.
+    NotYet(Timestamp),
+    /// The backend did not tell.
+    Unknown(String),
+}
+
+/// Clears the doubt about a run, or puts it off; answers the run if the backend has it.
+pub(super) async fn resolve(runner: &Runner, claimed: &ClaimedRun) -> Result<Option<Going>, StoreError> {
+    let RunState::Doubtful { attempt, sent_at } = claimed.run.state else { return Ok(None) };
+    let run_id = claimed.run.run_id;
+    let now = runner.clock.now();
+    let (thread_id, finding) = match claimed.cron.request.target {
+        Target::Thread(thread_id) => (thread_id, by_listing(runner, claimed, thread_id, sent_at).await),
+        Target::Stateless(_) => {
+            let thread_id = run_id.attempt_thread(attempt);
+            (thread_id, by_fence(runner, claimed, thread_id, sent_at).await)
+        }
+    };
+    crash_point("doubt_cleared").await;
+    match finding {
+        Finding::Started(backend_run_id) => {
+            let change = RunChange::Accept { thread_id, backend_run_id, at: sent_at };
+            let event = RunEvent { at: now, event: "adopted", detail: adopted_words(claimed) };
+            start::accept(runner, claimed, change, Some(event)).await
+        }
+        Finding::Never => {
+            let fenced = matches!(claimed.cron.request.target, Target::Stateless(_)).then_some(thread_id);
+            let event = RunEvent { at: now, event: "ruled out", detail: claimed.run.reason.clone() };
+            let wait = backoff::doubling(FIRST, MOST, claimed.run.tries);
+            let step = Step {
+                act_at: Some(if claimed.run.tries > 1 { backoff::after(now, wait) } else { now }),
+                event: Some(event),
+                fenced,
+                ..Step::of(run_id, RunChange::RuleOut)
+            };
+            runner.store.step_run(step).await?;
+            runner.wakes.runner.notify_one();
+            Ok(None)
+        }
+        Finding::NotYet(at) => put_off(runner, claimed, at, None).await,
+        Finding::Unknown(detail) if backoff::between(sent_at, now) > DOUBT_MAX => {
+            let reason = format!("unknown: whether it started could not be learnt for a day: {detail}");
+            end::never_started(runner, claimed, Status::Error, reason).await?;
+            Ok(None)
+        }
+        Finding::Unknown(detail) => {
+            let wait = backoff::doubling(FIRST, MOST, claimed.run.misses.saturating_add(1));
+            put_off(runner, claimed, backoff::after(now, wait), Some(detail)).await
+        }
+    }
+}
+
+fn adopted_words(claimed: &ClaimedRun) -> Option<String> {
+    let why = claimed.run.reason.as_deref().unwrap_or("the daemon stopped while it was being sent");
+    Some(format!("found on the server after a doubt: {why}"))
+}
+
+async fn put_off(
+    runner: &Runner,
+    claimed: &ClaimedRun,
+    until: Timestamp,
+    detail: Option<String>,
+) -> Result<Option<Going>, StoreError> {
+    let now = runner.clock.now();
+    // The first failure is worth a line in the timeline; a day of them is not.
+    let event = detail
+        .filter(|_| claimed.run.misses == 0)
+        .map(|detail| RunEvent { at: now, event: "still in doubt", detail: Some(detail) });
+    let misses = claimed.run.misses.saturating_add(1);
+    let step = Step { act_at: Some(until), misses, event, ..Step::of(claimed.run.run_id, RunChange::Doubt) };
+    runner.store.step_run(step).await?;
+    runner.wakes.runner.notify_one();
+    Ok(None)
+}
+
+/// On a thread that only we know.
+async fn by_fence(
+    runner: &Runner,
+    claimed: &ClaimedRun,
+    thread_id: ThreadId,
+    sent_at: Timestamp,
+) -> Finding {
+    if runner.fence_refuted.load(Ordering::Relaxed) {
+        return by_listing(runner, claimed, thread_id, sent_at).await;
+    }
+    let assistant_id = &claimed.cron.request.assistant_id;
+    let posted = match runner.backend.fence(thread_id, assistant_id).await {
+        FenceAnswer::Unclear(detail) => return Finding::Unknown(detail),
+        FenceAnswer::NotSupported(_) => return by_listing(runner, claimed, thread_id, sent_at).await,
+        FenceAnswer::Busy => None,
+        FenceAnswer::Stands(posted) => posted,
+    };
+    crash_point("fence_posted").await;
+    let listed = match runner.backend.runs_on(thread_id).await {
+        Ok(listed) => listed,
+        Err(error) => return Finding::Unknown(error.to_string()),
+    };
+    let is_fence = |run: &ListedRun| run.is_fence || Some(run.backend_run_id) == posted;
+    // On this thread nobody but us starts anything, so whatever is no fence is ours, even without metadata.
+    if let Some(ours) = listed.iter().rev().find(|run| !is_fence(run)) {
+        if let Some(fence) = listed.iter().find(|run| is_fence(run)) {
+            // It has served; a thread that is kept should not look busy for ten years.
+            let _ = runner.backend.delete_run(thread_id, fence.backend_run_id).await;
+        }
+        return Finding::Started(ours.backend_run_id);
+    }
+    match listed.iter().find(|run| is_fence(run)) {
+        None => Finding::Unknown("the thread is busy, but nothing is listed on it".to_owned()),
+        Some(fence) if holds(runner, thread_id, assistant_id, fence).await => Finding::Never,
+        Some(_) => by_listing(runner, claimed, thread_id, sent_at).await,
+    }
+}
+
+/// Whether this server honours a fence: it must still be waiting, and a second one must be refused. Learnt once.
+async fn holds(runner: &Runner, thread_id: ThreadId, assistant_id: &str, fence: &ListedRun) -> bool {
+    if runner.fence_proved.load(Ordering::Relaxed) {
+        return true;
+    }
+    let holds = fence.status == "pending"
+        && runner.backend.fence(thread_id, assistant_id).await == FenceAnswer::Busy;
+    if holds {
+        runner.fence_proved.store(true, Ordering::Relaxed);
+    } else {
+        runner.fence_refuted.store(true, Ordering::Relaxed);
+        tracing::warn!(
+            "this agent server knows no fence (multitask_strategy \"reject\" with after_seconds): after an unclear \
+             answer runs are sent again only once no copy can still be on its way, which is a weaker promise"
+        );
+    }
+    holds
+}
+
+/// Where no fence may or can stand: ours is what bears our id.
+async fn by_listing(
+    runner: &Runner,
+    claimed: &ClaimedRun,
+    thread_id: ThreadId,
+    sent_at: Timestamp,
+) -> Finding {
+    let listed = match runner.backend.runs_on(thread_id).await {
+        Ok(listed) => listed,
+        Err(error) => return Finding::Unknown(error.to_string()),
+    };
+    let run_id = claimed.run.run_id;
+    if let Some(ours) = listed.iter().rev().find(|run| !run.is_fence && run.run_id == Some(run_id)) {
+        return Finding::Started(ours.backend_run_id);
+    }
+    let settled_at = backoff::after(sent_at, runner.backend.request_timeout() * 2);
+    if runner.clock.now() < settled_at { Finding::NotYet(settled_at) } else { Finding::Never }
+}

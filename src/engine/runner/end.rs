@@ -1,0 +1,121 @@
+//! Ending a run: the outcome, the body of its webhook and the fate of its thread, committed together.
+
+use serde_json::Value;
+
+use super::request::{identity, thread_of};
+use super::{Runner, start};
+use crate::crash::crash_point;
+use crate::domain::cron::{OnRunCompleted, Target};
+use crate::domain::delivery::{DeliveryStatus, NewDelivery};
+use crate::domain::ids::{DeliveryId, RunId};
+use crate::domain::run::{Going, Outcome, Status};
+use crate::domain::values;
+use crate::store::{ClaimedRun, RunEnding, StoreError};
+use crate::webhook::{self, Ended};
+
+/// Ends a run that the backend had. `report` is the run as the backend tells it.
+pub(super) async fn ended(
+    runner: &Runner,
+    claimed: &ClaimedRun,
+    going: &Going,
+    mut outcome: Outcome,
+    report: Option<&Value>,
+) -> Result<(), StoreError> {
+    let discard = match claimed.cron.request.target {
+        Target::Stateless(OnRunCompleted::Delete) => Some(going.thread_id),
+        Target::Stateless(OnRunCompleted::Keep) | Target::Thread(_) => None,
+    };
+    let delivery = delivery(runner, claimed, Some(going), &outcome, report);
+    outcome.values = outcome.values.map(|whole| values::keep(whole, runner.settings.values_bytes_max));
+    commit(runner, RunEnding { run_id: claimed.run.run_id, outcome, delivery, discard, event: None }).await
+}
+
+/// Ends a run that the backend never had. A run that was deliberately not started tells nobody.
+pub(super) async fn never_started(
+    runner: &Runner,
+    claimed: &ClaimedRun,
+    status: Status,
+    reason: String,
+) -> Result<(), StoreError> {
+    tracing::warn!(cron = claimed.run.cron_name, run_id = %claimed.run.run_id, %status, reason, "not started");
+    let outcome = start::without_backend(runner, status, reason);
+    let delivery = match status {
+        Status::Skipped | Status::Missed => None,
+        Status::Success | Status::Error | Status::Timeout | Status::Interrupted | Status::Cancelled => {
+            delivery(runner, claimed, None, &outcome, None)
+        }
+    };
+    let ending = RunEnding { run_id: claimed.run.run_id, outcome, delivery, discard: None, event: None };
+    commit(runner, ending).await
+}
+
+/// Ends a run that was not accepted before its start deadline.
+pub(super) async fn expired(runner: &Runner, claimed: &ClaimedRun) -> Result<(), StoreError> {
+    let run = &claimed.run;
+    let why = run
+        .reason
+        .clone()
+        .or_else(|| runner.gate.trouble())
+        .unwrap_or_else(|| "it waited for an earlier run, a free place, or the daemon".to_owned());
+    let reason = format!("start_deadline: not started before {} ({} tries): {why}", run.start_before, run.tries);
+    never_started(runner, claimed, Status::Error, reason).await
+}
+
+/// Ends a run whose task panicked, so that the bug is seen and nothing waits forever.
+pub(super) async fn broken(runner: &Runner, run_id: RunId) -> Result<(), StoreError> {
+    let reason = "internal: a bug in agentcron stopped following this run; please report it".to_owned();
+    let outcome = start::without_backend(runner, Status::Error, reason);
+    let ending = RunEnding { run_id, outcome, delivery: None, discard: None, event: None };
+    match commit(runner, ending).await {
+        Err(StoreError::Refused(problem)) => {
+            tracing::error!(%run_id, %problem, "its end could not be recorded");
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+async fn commit(runner: &Runner, ending: RunEnding) -> Result<(), StoreError> {
+    let tells = ending.delivery.as_ref().is_some_and(|d| d.status == DeliveryStatus::Pending);
+    let discards = ending.discard.is_some();
+    crash_point("outcome_known").await;
+    runner.store.end_run(ending).await?;
+    crash_point("outcome_committed").await;
+    // A place is free, and a run of the same cron may have waited for this one.
+    runner.wakes.runner.notify_one();
+    if tells {
+        runner.wakes.courier.notify_one();
+    }
+    if discards {
+        runner.wakes.janitor.notify_one();
+    }
+    Ok(())
+}
+
+fn delivery(
+    runner: &Runner,
+    claimed: &ClaimedRun,
+    going: Option<&Going>,
+    outcome: &Outcome,
+    report: Option<&Value>,
+) -> Option<NewDelivery> {
+    let url = &claimed.cron.webhook.as_ref()?.0;
+    let run_id = claimed.run.run_id;
+    let body = webhook::body(
+        &Ended {
+            run: &claimed.run,
+            request: &claimed.cron.request,
+            thread_id: going.map_or_else(|| thread_of(claimed), |going| going.thread_id),
+            going,
+            outcome,
+            report,
+            identity: identity(claimed),
+            url,
+            sent_at: runner.clock.now(),
+        },
+        &runner.settings.body,
+    );
+    let status =
+        if runner.settings.disable_webhooks { DeliveryStatus::Suppressed } else { DeliveryStatus::Pending };
+    Some(NewDelivery { delivery_id: DeliveryId::of_run(run_id, url), run_id, url: url.clone(), body, status })
+}

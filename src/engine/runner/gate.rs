@@ -1,0 +1,99 @@
+//! One gate before the backend: when it is down, or refuses our key, one run asks whether it is back, and the others
+//! wait in the store, untouched and in order. What is not sent cannot be in doubt.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::domain::backoff;
+
+/// Between two probes of a backend that cannot be reached.
+const UNREACHABLE_FIRST: Duration = Duration::from_millis(250);
+const UNREACHABLE_MOST: Duration = Duration::from_secs(5);
+/// Between two probes of a backend that refuses our key: hammering would lock the key out.
+const DENIED_FIRST: Duration = Duration::from_secs(5);
+const DENIED_MOST: Duration = Duration::from_secs(60);
+/// The most patience a backend may ask of us.
+const ASKED_MOST: Duration = Duration::from_secs(300);
+
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    failures: u32,
+    opens_at: Option<Timestamp>,
+    trouble: Option<String>,
+}
+
+/// Why the gate closes.
+pub(super) enum Trouble {
+    /// It cannot be reached, or asked us to wait.
+    Unreachable {
+        /// How long it asked us to wait.
+        asked: Option<Duration>,
+    },
+    /// It refused our key.
+    Denied,
+}
+
+impl Gate {
+    /// How many starts may be claimed now.
+    pub(super) fn starts_allowed(&self, now: Timestamp, in_flight: usize, most: usize) -> usize {
+        let state = self.lock();
+        match state.opens_at {
+            None => most.saturating_sub(in_flight),
+            Some(at) if at > now => 0,
+            Some(_) => 1_usize.saturating_sub(in_flight),
+        }
+    }
+
+    /// When a closed gate lets one probe through.
+    pub(super) fn opens_at(&self) -> Option<Timestamp> {
+        self.lock().opens_at
+    }
+
+    /// What is wrong with the backend, if anything is.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.lock().trouble.clone()
+    }
+
+    /// The backend took a request: all may pass.
+    pub(super) fn open(&self) {
+        let mut state = self.lock();
+        if state.failures > 0 {
+            tracing::info!("the backend takes runs again");
+        }
+        *state = State::default();
+    }
+
+    /// The backend did not take a request; answers when to ask again. Said once, not once per run.
+    pub(super) fn close(&self, now: Timestamp, trouble: &Trouble, detail: &str) -> Timestamp {
+        let mut state = self.lock();
+        if state.failures == 0 {
+            tracing::error!(detail, "the backend takes no runs; they wait until their start deadline");
+        }
+        // Starts that were in flight together fail together: that is one failure.
+        if state.opens_at.is_none_or(|at| at <= now) {
+            state.failures = state.failures.saturating_add(1);
+        }
+        let wait = match trouble {
+            Trouble::Unreachable { asked } => {
+                let own = backoff::doubling(UNREACHABLE_FIRST, UNREACHABLE_MOST, state.failures);
+                own.max(asked.unwrap_or(Duration::ZERO).min(ASKED_MOST))
+            }
+            Trouble::Denied => backoff::doubling(DENIED_FIRST, DENIED_MOST, state.failures),
+        };
+        let opens_at = backoff::after(now, wait);
+        state.opens_at = Some(opens_at);
+        state.trouble = Some(detail.to_owned());
+        opens_at
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

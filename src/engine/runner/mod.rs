@@ -1,0 +1,218 @@
+//! From runs to outcomes: takes due runs in hand, one task each, and lets every task make the next steps of its run:
+//! start it, clear a doubt about it, follow it, end it. Each step is committed before the next.
+
+mod doubt;
+mod end;
+mod follow;
+mod gate;
+mod request;
+mod start;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::Wakes;
+use crate::backend::AgentClient;
+use crate::clock::Clock;
+use crate::config::Environment;
+use crate::domain::bounds::{JOINS_MAX, STARTS_IN_FLIGHT};
+use crate::domain::ids::RunId;
+use crate::domain::run::RunState;
+use crate::store::{ClaimLimits, ClaimedRun, Store, StoreError};
+use crate::webhook::BodyLimits;
+
+use gate::Gate;
+
+/// What the runner goes by.
+#[derive(Clone, Debug)]
+pub struct RunnerSettings {
+    /// Runs that the backend may have at once.
+    pub max_concurrent_runs: usize,
+    /// Larger values are kept as a digest.
+    pub values_bytes_max: usize,
+    /// Ended runs get deliveries that are recorded, and not sent.
+    pub disable_webhooks: bool,
+    /// Bounds of a webhook's body.
+    pub body: BodyLimits,
+}
+
+/// What every task of the runner needs.
+pub struct Runner {
+    store: Store,
+    backend: AgentClient,
+    clock: Clock,
+    environment: Environment,
+    settings: RunnerSettings,
+    wakes: Wakes,
+    stop: CancellationToken,
+    gate: Gate,
+    /// Whether this server has shown that it honours a fence; false until it has.
+    fence_proved: AtomicBool,
+    /// Whether it has shown that it does not.
+    fence_refuted: AtomicBool,
+    joins: Semaphore,
+}
+
+/// The tasks in hand.
+#[derive(Default)]
+struct Hands {
+    tasks: JoinSet<Result<(), StoreError>>,
+    runs: HashMap<Id, RunId>,
+    nudges: HashMap<RunId, Arc<Notify>>,
+    starting: Arc<()>,
+}
+
+impl Runner {
+    /// A runner that does nothing until [`run`].
+    pub fn new(
+        store: Store,
+        backend: AgentClient,
+        clock: Clock,
+        environment: Environment,
+        settings: RunnerSettings,
+        wakes: Wakes,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            store,
+            backend,
+            clock,
+            environment,
+            settings,
+            wakes,
+            stop,
+            gate: Gate::default(),
+            fence_proved: AtomicBool::new(false),
+            fence_refuted: AtomicBool::new(false),
+            joins: Semaphore::new(JOINS_MAX),
+        }
+    }
+}
+
+/// Runs until told to stop, then waits for requests in flight; runs that are going are left to the next start.
+pub async fn run(runner: Runner) -> Result<(), StoreError> {
+    let runner = Arc::new(runner);
+    let taken_over = runner.store.take_over_runs(runner.clock.now()).await?;
+    if taken_over > 0 {
+        tracing::info!(runs = taken_over, "took over runs of a former process");
+    }
+    let mut hands = Hands::default();
+    loop {
+        let next = pass(&runner, &mut hands).await?;
+        tokio::select! {
+            biased;
+            () = runner.stop.cancelled() => break,
+            Some(done) = hands.tasks.join_next_with_id() => reap(&runner, &mut hands, done).await?,
+            () = runner.wakes.runner.notified() => {}
+            () = runner.clock.sleep_until(next) => {}
+        }
+        // All that is over by now frees its place before the next claim.
+        while let Some(done) = hands.tasks.try_join_next_with_id() {
+            reap(&runner, &mut hands, done).await?;
+        }
+    }
+    while let Some(done) = hands.tasks.join_next_with_id().await {
+        reap(&runner, &mut hands, done).await?;
+    }
+    Ok(())
+}
+
+/// Takes in hand what is due; answers when the next is.
+async fn pass(runner: &Arc<Runner>, hands: &mut Hands) -> Result<Option<Timestamp>, StoreError> {
+    let now = runner.clock.now();
+    let in_flight = hands.starts_in_flight();
+    let limits = ClaimLimits {
+        starts: runner.gate.starts_allowed(now, in_flight, STARTS_IN_FLIGHT),
+        going_max: runner.settings.max_concurrent_runs,
+    };
+    let claim = runner.store.claim_runs(now, limits).await?;
+    for claimed in claim.expired.into_iter().chain(claim.looks).chain(claim.starts) {
+        hands.take(runner, claimed);
+    }
+    let gate_opens = runner.gate.opens_at().filter(|at| *at > now);
+    Ok([claim.next_act_at, gate_opens].into_iter().flatten().min())
+}
+
+impl Hands {
+    fn starts_in_flight(&self) -> usize {
+        Arc::strong_count(&self.starting) - 1
+    }
+
+    fn take(&mut self, runner: &Arc<Runner>, claimed: ClaimedRun) {
+        let run_id = claimed.run.run_id;
+        if let Some(nudge) = self.nudges.get(&run_id) {
+            // Its task is at work; it is told that its row has changed.
+            nudge.notify_one();
+            return;
+        }
+        let nudge = Arc::new(Notify::new());
+        self.nudges.insert(run_id, Arc::clone(&nudge));
+        let starting =
+            matches!(claimed.run.state, RunState::Sending { .. }).then(|| Arc::clone(&self.starting));
+        let runner = Arc::clone(runner);
+        let task = self.tasks.spawn(async move { act(&runner, claimed, &nudge, starting).await });
+        self.runs.insert(task.id(), run_id);
+    }
+}
+
+/// Makes the next steps of one run.
+async fn act(
+    runner: &Runner,
+    claimed: ClaimedRun,
+    nudge: &Notify,
+    starting: Option<Arc<()>>,
+) -> Result<(), StoreError> {
+    let (going, spoken, fresh) = match &claimed.run.state {
+        RunState::Pending { .. } => return end::expired(runner, &claimed).await,
+        RunState::Sending { .. } => match start::start(runner, &claimed).await? {
+            None => return Ok(()),
+            Some((going, spoken)) => (going, spoken, true),
+        },
+        RunState::Doubtful { .. } => match doubt::resolve(runner, &claimed).await? {
+            None => return Ok(()),
+            Some(going) => (going, None, false),
+        },
+        RunState::Running(going) => (going.clone(), None, false),
+        RunState::Ended { .. } => return Ok(()),
+    };
+    if starting.is_some() {
+        drop(starting);
+        // The next run may be sent.
+        runner.wakes.runner.notify_one();
+    }
+    follow::follow(runner, &claimed, going, spoken, fresh, nudge).await
+}
+
+/// Takes note that a task is over. One that failed or panicked concerns its own run only, unless the store is lost.
+async fn reap(
+    runner: &Runner,
+    hands: &mut Hands,
+    done: Result<(Id, Result<(), StoreError>), JoinError>,
+) -> Result<(), StoreError> {
+    let (id, result) = match done {
+        Ok((id, result)) => (id, Ok(result)),
+        Err(error) => (error.id(), Err(error)),
+    };
+    let run_id = hands.runs.remove(&id);
+    if let Some(run_id) = run_id {
+        hands.nudges.remove(&run_id);
+    }
+    match (result, run_id) {
+        (Ok(Ok(())), _) | (Err(_), None) => Ok(()),
+        (Ok(Err(StoreError::Refused(problem))), run_id) => {
+            tracing::error!(?run_id, %problem, "a step of a run was refused; it is looked at again after a restart");
+            Ok(())
+        }
+        (Ok(Err(lost)), _) => Err(lost),
+        (Err(panic), Some(run_id)) => {
+            tracing::error!(%run_id, %panic, "a bug: the task of a run panicked");
+            end::broken(runner, run_id).await
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What is asked of the backend for one run: the cron's request with its placeholders filled in.
+
+use serde_json::{Map, Value, json};
+
+use super::Runner;
+use crate::backend::StartRequest;
+use crate::domain::cron::{Request, Target};
+use crate::domain::ids::ThreadId;
+use crate::domain::template;
+use crate::store::{ClaimedRun, PreviousRun, StoreError};
+
+/// The thread that this attempt of the run goes to.
+pub(super) fn thread_of(claimed: &ClaimedRun) -> ThreadId {
+    match claimed.cron.request.target {
+        Target::Thread(thread_id) => thread_id,
+        Target::Stateless(_) => claimed.run.run_id.attempt_thread(claimed.attempt()),
+    }
+}
+
+/// Builds the request.
+///
+/// # Errors
+/// The inner error says which placeholder could not be filled.
+pub(super) async fn build(
+    runner: &Runner,
+    claimed: &ClaimedRun,
+) -> Result<Result<StartRequest, String>, StoreError> {
+    let request = &claimed.cron.request;
+    let previous = match mentions_previous(request) {
+        false => None,
+        true => runner.store.previous_run(claimed.run.cron_id, claimed.run.scheduled_for).await?,
+    };
+    let fill = |name: &str| value_of(runner, claimed, previous.as_ref(), name);
+    Ok(fill_body(claimed, &fill).map(|body| StartRequest {
+        thread_id: thread_of(claimed),
+        mode: request.mode,
+        body,
+    }))
+}
+
+fn mentions_previous(request: &Request) -> bool {
+    let mentions = |value: &Value| value.to_string().contains("previous.");
+    request.payload.values().chain(request.metadata.values()).any(mentions)
+}
+
+fn fill_body(
+    claimed: &ClaimedRun,
+    fill: &impl Fn(&str) -> Result<String, String>,
+) -> Result<Map<String, Value>, String> {
+    let request = &claimed.cron.request;
+    let mut body = Map::new();
+    body.insert("assistant_id".to_owned(), json!(request.assistant_id));
+    for (key, value) in &request.payload {
+        let filled = template::fill_value(value, fill).map_err(|error| format!("{key}: {error}"))?;
+        body.insert(key.clone(), filled);
+    }
+    let mut metadata = Map::new();
+    for (key, value) in &request.metadata {
+        let filled = template::fill_value(value, fill).map_err(|error| format!("metadata.{key}: {error}"))?;
+        metadata.insert(key.clone(), filled);
+    }
+    metadata.extend(identity(claimed));
+    body.insert("metadata".to_owned(), Value::Object(metadata));
+    match request.target {
+        // What makes a copy of this request harmless: see the fence.
+        Target::Stateless(_) => {
+            body.insert("multitask_strategy".to_owned(), json!("reject"));
+        }
+        Target::Thread(_) => {
+            if let Some(strategy) = request.multitask_strategy {
+                body.insert("multitask_strategy".to_owned(), json!(strategy.as_str()));
+            }
+        }
+    }
+    Ok(body)
+}
+
+/// The metadata by which a run on the server, and a webhook about it, are known to be ours.
+pub(super) fn identity(claimed: &ClaimedRun) -> Map<String, Value> {
+    let run = &claimed.run;
+    let mut metadata = Map::new();
+    metadata.insert("cron_id".to_owned(), json!(run.cron_id.to_string()));
+    metadata.insert("cron_name".to_owned(), json!(run.cron_name));
+    metadata.insert("scheduled_for".to_owned(), json!(run.scheduled_for.to_string()));
+    metadata.insert("agentcron_run_id".to_owned(), json!(run.run_id.to_string()));
+    metadata
+}
+
+fn value_of(
+    runner: &Runner,
+    claimed: &ClaimedRun,
+    previous: Option<&PreviousRun>,
+    name: &str,
+) -> Result<String, String> {
+    let none = || "none".to_owned();
+    match name {
+        "cron.name" => Ok(claimed.run.cron_name.clone()),
+        "run.id" => Ok(claimed.run.run_id.to_string()),
+        "run.scheduled_for" => Ok(claimed.run.scheduled_for.to_string()),
+        "previous.status" => Ok(previous.map_or_else(none, |previous| previous.status.clone())),
+        "previous.ended_at" => Ok(previous.map_or_else(none, |previous| previous.ended_at.to_string())),
+        _ => runner
+            .environment
+            .lookup(name)
+            .map(|secret| secret.expose().to_owned())
+            .map_err(|error| error.to_string()),
+    }
+}

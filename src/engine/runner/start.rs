@@ -1,0 +1,140 @@
+//! Sending a run: the intention is committed already; one POST, and what its answer means.
+
+use std::time::Duration;
+
+use super::gate::Trouble;
+use super::{Runner, end, request};
+use crate::backend::{Spoken, StartAnswer};
+use crate::crash::crash_point;
+use crate::domain::backoff;
+use crate::domain::cron::{MultitaskStrategy, Target};
+use crate::domain::run::{Going, Outcome, RunChange, RunState, Status};
+use crate::store::{ClaimedRun, RunEvent, Step, StoreError};
+
+/// A start later than this gets a reason in the history.
+const LATE: Duration = Duration::from_secs(1);
+
+/// Sends a claimed run; answers it if the backend has accepted it.
+pub(super) async fn start(
+    runner: &Runner,
+    claimed: &ClaimedRun,
+) -> Result<Option<(Going, Option<Spoken>)>, StoreError> {
+    let request = match request::build(runner, claimed).await? {
+        Ok(request) => request,
+        Err(problem) => return end::never_started(runner, claimed, Status::Error, problem).await.map(|()| None),
+    };
+    crash_point("sending_committed").await;
+    let answer = runner.backend.start(&request).await;
+    crash_point("start_answered").await;
+    match answer {
+        StartAnswer::Accepted(started) => {
+            runner.gate.open();
+            let change = RunChange::Accept {
+                thread_id: request.thread_id,
+                backend_run_id: started.backend_run_id,
+                at: runner.clock.now(),
+            };
+            let going = accept(runner, claimed, change, None).await?;
+            Ok(going.map(|going| (going, started.spoken)))
+        }
+        StartAnswer::NotSent { detail, wait } => {
+            not_sent(runner, claimed, &Trouble::Unreachable { asked: wait }, detail).await
+        }
+        StartAnswer::Denied { detail } => not_sent(runner, claimed, &Trouble::Denied, detail).await,
+        StartAnswer::Rejected { detail } => {
+            end::never_started(runner, claimed, Status::Error, format!("rejected: {detail}")).await?;
+            Ok(None)
+        }
+        StartAnswer::Busy { detail } => busy(runner, claimed, detail).await,
+        StartAnswer::Unclear { detail } => doubt(runner, claimed, detail).await,
+    }
+}
+
+/// Commits that the backend has the run.
+pub(super) async fn accept(
+    runner: &Runner,
+    claimed: &ClaimedRun,
+    change: RunChange,
+    how: Option<RunEvent>,
+) -> Result<Option<Going>, StoreError> {
+    let event = how.or_else(|| late(runner, claimed));
+    let run = runner.store.step_run(Step { event, ..Step::of(claimed.run.run_id, change) }).await?;
+    crash_point("accepted_committed").await;
+    match run.state {
+        RunState::Running(going) => Ok(Some(going)),
+        _ => Ok(None),
+    }
+}
+
+/// Why it started late, if it did.
+pub(super) fn late(runner: &Runner, claimed: &ClaimedRun) -> Option<RunEvent> {
+    let now = runner.clock.now();
+    let late = backoff::between(claimed.run.due_at, now);
+    if late < LATE && claimed.run.tries <= 1 {
+        return None;
+    }
+    let why = claimed
+        .run
+        .reason
+        .clone()
+        .or_else(|| runner.gate.trouble())
+        .unwrap_or_else(|| "it waited for an earlier run, a free place, or the daemon".to_owned());
+    let late = humantime::format_duration(Duration::from_secs(late.as_secs()));
+    let tries = claimed.run.tries;
+    let detail = format!("started {late} late, at try {tries}: {why}");
+    Some(RunEvent { at: now, event: "started late", detail: Some(detail) })
+}
+
+async fn not_sent(
+    runner: &Runner,
+    claimed: &ClaimedRun,
+    trouble: &Trouble,
+    detail: String,
+) -> Result<Option<(Going, Option<Spoken>)>, StoreError> {
+    let now = runner.clock.now();
+    let again = runner.gate.close(now, trouble, &detail);
+    let event = Some(RunEvent { at: now, event: "not sent", detail: Some(detail) });
+    let step = Step { act_at: Some(again), event, ..Step::of(claimed.run.run_id, RunChange::NotSent) };
+    runner.store.step_run(step).await?;
+    Ok(None)
+}
+
+/// 409: on a thread of the user's own it means what the user asked for; on a thread that only we know, it means that
+/// a copy of our own request is there already.
+async fn busy(
+    runner: &Runner,
+    claimed: &ClaimedRun,
+    detail: String,
+) -> Result<Option<(Going, Option<Spoken>)>, StoreError> {
+    let request = &claimed.cron.request;
+    match request.target {
+        Target::Stateless(_) => doubt(runner, claimed, detail).await,
+        Target::Thread(_) => {
+            let (status, reason) = match request.multitask_strategy {
+                Some(MultitaskStrategy::Reject) => (Status::Skipped, format!("thread busy: {detail}")),
+                _ => (Status::Error, format!("rejected: {detail}")),
+            };
+            end::never_started(runner, claimed, status, reason).await?;
+            Ok(None)
+        }
+    }
+}
+
+async fn doubt(
+    runner: &Runner,
+    claimed: &ClaimedRun,
+    detail: String,
+) -> Result<Option<(Going, Option<Spoken>)>, StoreError> {
+    let now = runner.clock.now();
+    tracing::warn!(cron = claimed.run.cron_name, run_id = %claimed.run.run_id, detail, "not known whether it started");
+    let event = Some(RunEvent { at: now, event: "in doubt", detail: Some(detail) });
+    let step = Step { act_at: Some(now), event, ..Step::of(claimed.run.run_id, RunChange::Doubt) };
+    runner.store.step_run(step).await?;
+    runner.wakes.runner.notify_one();
+    Ok(None)
+}
+
+/// The outcome of a run that no backend has.
+pub(super) fn without_backend(runner: &Runner, status: Status, reason: String) -> Outcome {
+    Outcome { status, reason: Some(reason), error: None, values: None, ended_at: runner.clock.now() }
+}

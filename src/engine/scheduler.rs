@@ -1,0 +1,100 @@
+//! From calendars to runs: plans what is due, commits it in one transaction, sleeps until the next instant.
+
+use std::collections::{BTreeSet, HashMap};
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use super::Wakes;
+use crate::clock::Clock;
+use crate::crash::crash_point;
+use crate::domain::ids::CronId;
+use crate::domain::plan::next_within;
+use crate::store::{ScheduledCron, Store, StoreError};
+
+/// The crons in hand, ordered by when they are to be planned next.
+#[derive(Default)]
+struct Agenda {
+    crons: HashMap<CronId, ScheduledCron>,
+    by_wake: BTreeSet<(Timestamp, CronId)>,
+}
+
+/// Plans until told to stop.
+pub async fn run(
+    store: Store,
+    clock: Clock,
+    wakes: Wakes,
+    stop: CancellationToken,
+) -> Result<(), StoreError> {
+    let mut agenda = Agenda::load(&store).await?;
+    loop {
+        let next = pass(&mut agenda, &store, &clock, &wakes).await?;
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            () = wakes.scheduler.notified() => agenda = Agenda::load(&store).await?,
+            () = clock.sleep_until(next) => {}
+        }
+    }
+}
+
+/// Plans all that is due; answers when the next is.
+async fn pass(
+    agenda: &mut Agenda,
+    store: &Store,
+    clock: &Clock,
+    wakes: &Wakes,
+) -> Result<Option<Timestamp>, StoreError> {
+    let now = clock.now();
+    let due = agenda.take_due(now);
+    if due.is_empty() {
+        return Ok(agenda.next_wake());
+    }
+    crash_point("occurrences_due").await;
+    let planned = store.plan_due(now, due.clone()).await?;
+    crash_point("occurrences_committed").await;
+    let mut fired = 0;
+    for (mut scheduled, planned) in due.into_iter().zip(planned) {
+        fired += planned.fired;
+        scheduled.cursor = planned.cursor;
+        agenda.insert(scheduled, planned.next_wake);
+    }
+    if fired > 0 {
+        tracing::debug!(fired, "occurrences are due");
+        wakes.runner.notify_one();
+    }
+    Ok(agenda.next_wake())
+}
+
+impl Agenda {
+    async fn load(store: &Store) -> Result<Self, StoreError> {
+        let mut agenda = Self::default();
+        for scheduled in store.scheduled_crons().await? {
+            let next_wake = next_within(&scheduled.cron, scheduled.cursor);
+            agenda.insert(scheduled, next_wake);
+        }
+        Ok(agenda)
+    }
+
+    fn insert(&mut self, scheduled: ScheduledCron, next_wake: Option<Timestamp>) {
+        if let Some(at) = next_wake {
+            self.by_wake.insert((at, scheduled.cron.cron_id));
+            self.crons.insert(scheduled.cron.cron_id, scheduled);
+        }
+    }
+
+    fn take_due(&mut self, now: Timestamp) -> Vec<ScheduledCron> {
+        let mut due = Vec::new();
+        while let Some((at, cron_id)) = self.by_wake.first().copied()
+            && at <= now
+        {
+            self.by_wake.pop_first();
+            due.extend(self.crons.remove(&cron_id));
+        }
+        due
+    }
+
+    fn next_wake(&self) -> Option<Timestamp> {
+        self.by_wake.first().map(|(at, _)| *at)
+    }
+}

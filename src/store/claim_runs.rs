@@ -1,0 +1,196 @@
+//! Taking runs in hand: what is to be sent, and what is to be looked at again, in one transaction. What is in hand
+//! has no `act_at`; after a restart nothing is in hand, so the first pass takes everything over.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rusqlite::{Transaction, named_params};
+
+use super::rows::{RUN_COLUMNS, millis, run_from_row, save_run};
+use super::{Store, StoreError, definitions};
+use crate::domain::cron::{Cron, Overlap};
+use crate::domain::run::{Run, RunChange, RunState};
+
+/// How much may be taken in hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClaimLimits {
+    /// Runs to be sent, at most.
+    pub starts: usize,
+    /// Runs that the backend has or may have, at most, at the same time.
+    pub going_max: usize,
+}
+
+/// What was taken in hand.
+#[derive(Clone, Debug, Default)]
+pub struct Claim {
+    /// To be sent: their intention to be sent is committed.
+    pub starts: Vec<ClaimedRun>,
+    /// In doubt or running: to be looked at.
+    pub looks: Vec<ClaimedRun>,
+    /// Never sent in time: to be ended.
+    pub expired: Vec<ClaimedRun>,
+    /// When something will be due that is not yet.
+    pub next_act_at: Option<Timestamp>,
+}
+
+/// A run together with the definition it goes by.
+#[derive(Clone, Debug)]
+pub struct ClaimedRun {
+    /// The run as it is now.
+    pub run: Run,
+    /// Its definition.
+    pub cron: Arc<Cron>,
+}
+
+/// Rows looked at for one start: exclusive ones that must wait for their elders stand in the way of others.
+const CANDIDATES_PER_START: usize = 4;
+
+impl Store {
+    /// Whatever a former process had in hand is due now; what it was sending is in doubt.
+    pub async fn take_over_runs(&self, now: Timestamp) -> Result<usize, StoreError> {
+        self.write(move |tx| {
+            tx.prepare_cached("UPDATE runs SET phase = 'doubtful' WHERE phase = 'sending'")?.execute([])?;
+            let taken_over = tx
+                .prepare_cached("UPDATE runs SET act_at = ?1 WHERE phase <> 'ended' AND act_at IS NULL")?
+                .execute([millis(now)])?;
+            Ok(taken_over)
+        })
+        .await
+    }
+
+    /// Takes in hand what is due, within `limits`.
+    pub async fn claim_runs(&self, now: Timestamp, limits: ClaimLimits) -> Result<Claim, StoreError> {
+        let cache = self.definitions.clone();
+        self.write(move |tx| {
+            let mut claim = Claim {
+                expired: claim_expired(tx, &cache, now)?,
+                looks: claim_looks(tx, &cache, now)?,
+                ..Claim::default()
+            };
+            let starts = limits.starts.min(limits.going_max.saturating_sub(count_going(tx)?));
+            claim.starts = claim_starts(tx, &cache, now, starts)?;
+            claim.next_act_at = next_act_at(tx, now)?;
+            Ok(claim)
+        })
+        .await
+    }
+}
+
+fn claim_expired(
+    tx: &Transaction<'_>,
+    cache: &definitions::Definitions,
+    now: Timestamp,
+) -> Result<Vec<ClaimedRun>, StoreError> {
+    let sql = format!(
+        "SELECT {RUN_COLUMNS} FROM runs WHERE phase = 'pending' AND start_before <= :now \
+         AND act_at IS NOT NULL LIMIT :limit"
+    );
+    let expired = select(tx, cache, &sql, now, 256)?;
+    for claimed in &expired {
+        save_run(tx, &claimed.run, None)?;
+    }
+    Ok(expired)
+}
+
+fn claim_looks(
+    tx: &Transaction<'_>,
+    cache: &definitions::Definitions,
+    now: Timestamp,
+) -> Result<Vec<ClaimedRun>, StoreError> {
+    let sql = format!(
+        "SELECT {RUN_COLUMNS} FROM runs WHERE act_at <= :now AND phase IN ('doubtful', 'running') \
+         ORDER BY act_at LIMIT :limit"
+    );
+    let looks = select(tx, cache, &sql, now, 1024)?;
+    for claimed in &looks {
+        save_run(tx, &claimed.run, None)?;
+    }
+    Ok(looks)
+}
+
+fn claim_starts(
+    tx: &Transaction<'_>,
+    cache: &definitions::Definitions,
+    now: Timestamp,
+    limit: usize,
+) -> Result<Vec<ClaimedRun>, StoreError> {
+    if limit == 0 {
+        return Ok(Vec::new());
+    }
+    let sql = format!(
+        "SELECT {RUN_COLUMNS} FROM runs WHERE act_at <= :now AND phase = 'pending' AND start_before > :now \
+         AND (exclusive = 0 OR NOT EXISTS (SELECT 1 FROM runs AS going WHERE going.cron_id = runs.cron_id \
+         AND going.phase IN ('sending', 'doubtful', 'running'))) ORDER BY act_at, scheduled_for LIMIT :limit"
+    );
+    let candidates = select(tx, cache, &sql, now, limit.saturating_mul(CANDIDATES_PER_START))?;
+    let mut taken = HashSet::new();
+    let mut starts = Vec::new();
+    for mut claimed in candidates {
+        let exclusive = claimed.cron.policy.overlap != Overlap::Allow;
+        if starts.len() == limit || (exclusive && !taken.insert(claimed.run.cron_id)) {
+            continue;
+        }
+        claimed.run.state = claimed.run.state.apply(RunChange::Send { at: now })?;
+        claimed.run.tries = claimed.run.tries.saturating_add(1);
+        save_run(tx, &claimed.run, None)?;
+        starts.push(claimed);
+    }
+    Ok(starts)
+}
+
+fn select(
+    tx: &Transaction<'_>,
+    cache: &definitions::Definitions,
+    sql: &str,
+    now: Timestamp,
+    limit: usize,
+) -> Result<Vec<ClaimedRun>, StoreError> {
+    let mut statement = tx.prepare_cached(sql)?;
+    let mut rows = statement.query(named_params! {
+        ":now": millis(now),
+        ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
+    })?;
+    let mut claimed = Vec::new();
+    while let Some(row) = rows.next()? {
+        let run = run_from_row(row)?;
+        let cron = cache.get(tx, run.definition_id, &run.cron_name)?;
+        claimed.push(ClaimedRun { run, cron });
+    }
+    Ok(claimed)
+}
+
+fn count_going(tx: &Transaction<'_>) -> Result<usize, StoreError> {
+    let going: i64 = tx
+        .prepare_cached("SELECT count(*) FROM runs WHERE phase IN ('sending', 'doubtful', 'running')")?
+        .query_row([], |row| row.get(0))?;
+    Ok(usize::try_from(going).unwrap_or(usize::MAX))
+}
+
+/// What is due already and was not taken waits for a run to end, or for its own deadline.
+fn next_act_at(tx: &Transaction<'_>, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    let earliest = |sql: &str| -> Result<Option<i64>, StoreError> {
+        Ok(tx.prepare_cached(sql)?.query_row([millis(now)], |row| row.get(0))?)
+    };
+    let due = earliest("SELECT min(act_at) FROM runs WHERE act_at > ?1")?;
+    let deadline =
+        earliest("SELECT min(start_before) FROM runs WHERE phase = 'pending' AND start_before > ?1")?;
+    let next = [due, deadline].into_iter().flatten().min();
+    next.map(|at| {
+        Timestamp::from_millisecond(at).map_err(|error| StoreError::Refused(error.to_string()))
+    })
+    .transpose()
+}
+
+impl ClaimedRun {
+    /// The attempt that is being sent or in doubt.
+    pub fn attempt(&self) -> u32 {
+        match &self.run.state {
+            RunState::Pending { attempt }
+            | RunState::Sending { attempt, .. }
+            | RunState::Doubtful { attempt, .. } => *attempt,
+            RunState::Running(going) => going.attempt,
+            RunState::Ended { going, .. } => going.as_ref().map_or(1, |going| going.attempt),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Definitions by version. A run keeps to the version it was planned by; parsed ones are kept in memory, so that a
+//! burst of starts does not parse anything.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Transaction, named_params};
+
+use super::StoreError;
+use super::rows::millis;
+use crate::config::{self, CronFields};
+use crate::domain::cron::Cron;
+use crate::domain::ids::{CronId, DefinitionId};
+
+/// Parsed definitions; cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Definitions {
+    parsed: Arc<Mutex<HashMap<DefinitionId, Arc<Cron>>>>,
+}
+
+impl Definitions {
+    /// Keeps a definition that is parsed already.
+    pub(super) fn keep(&self, definition_id: DefinitionId, cron: Arc<Cron>) {
+        self.parsed.lock().unwrap_or_else(PoisonError::into_inner).insert(definition_id, cron);
+    }
+
+    /// Forgets all that `current` does not name; they can be read again from the file.
+    pub(super) fn forget_others(&self, current: impl Fn(&DefinitionId) -> bool) {
+        self.parsed.lock().unwrap_or_else(PoisonError::into_inner).retain(|id, _| current(id));
+    }
+
+    /// The definition as it was then.
+    pub(super) fn get(
+        &self,
+        tx: &Transaction<'_>,
+        definition_id: DefinitionId,
+        name: &str,
+    ) -> Result<Arc<Cron>, StoreError> {
+        if let Some(cron) = self.parsed.lock().unwrap_or_else(PoisonError::into_inner).get(&definition_id) {
+            return Ok(Arc::clone(cron));
+        }
+        let cron = Arc::new(read(tx, definition_id, name)?);
+        self.keep(definition_id, Arc::clone(&cron));
+        Ok(cron)
+    }
+}
+
+fn read(tx: &Transaction<'_>, definition_id: DefinitionId, name: &str) -> Result<Cron, StoreError> {
+    let body: Option<String> = tx
+        .prepare_cached("SELECT body FROM definitions WHERE definition_id = ?1")?
+        .query_row([definition_id.to_string()], |row| row.get(0))
+        .optional()?;
+    let body = body.ok_or_else(|| StoreError::Refused(format!("there is no definition {definition_id}")))?;
+    parse(name, &body)
+}
+
+/// Reads a stored definition back.
+pub(super) fn parse(name: &str, body: &str) -> Result<Cron, StoreError> {
+    let bad = |problem: String| StoreError::Refused(format!("the stored definition of {name}: {problem}"));
+    let fields: CronFields = serde_json::from_str(body).map_err(|error| bad(error.to_string()))?;
+    config::settle_cron(name, &fields).map_err(|errors| {
+        bad(errors.iter().map(|error| error.message.clone()).collect::<Vec<_>>().join("; "))
+    })
+}
+
+/// Stores a version, if it is not there yet.
+pub(super) fn insert(
+    tx: &Transaction<'_>,
+    cron_id: CronId,
+    body: &str,
+    now: Timestamp,
+) -> Result<DefinitionId, StoreError> {
+    let definition_id = DefinitionId::of_content(cron_id, body);
+    tx.prepare_cached(
+        "INSERT INTO definitions (definition_id, cron_id, body, created_at) \
+         VALUES (:definition_id, :cron_id, :body, :now) ON CONFLICT DO NOTHING",
+    )?
+    .execute(named_params! {
+        ":definition_id": definition_id.to_string(),
+        ":cron_id": cron_id.to_string(),
+        ":body": body,
+        ":now": millis(now),
+    })?;
+    Ok(definition_id)
+}

@@ -1,0 +1,172 @@
+//! Deliveries that are due, and what came of their attempts.
+
+use jiff::Timestamp;
+use rusqlite::{Transaction, named_params};
+
+use super::rows::{millis, parsed};
+use super::{Store, StoreError};
+use crate::domain::delivery::{AttemptResult, DeliveryStatus, Verdict};
+use crate::domain::ids::{DeliveryId, RunId};
+
+/// A delivery in hand: one attempt is to be made, and is counted already.
+#[derive(Clone, Debug)]
+pub struct ClaimedDelivery {
+    /// Which.
+    pub delivery_id: DeliveryId,
+    /// The run it tells about.
+    pub run_id: RunId,
+    /// The cron of that run.
+    pub cron_name: String,
+    /// Where to; placeholders still in it.
+    pub url: String,
+    /// The exact bytes.
+    pub body: Vec<u8>,
+    /// Counted from 1.
+    pub attempt: u32,
+}
+
+/// What was taken in hand.
+#[derive(Clone, Debug, Default)]
+pub struct DeliveryClaim {
+    /// To be attempted now.
+    pub deliveries: Vec<ClaimedDelivery>,
+    /// When the next one is due.
+    pub next_due_at: Option<Timestamp>,
+}
+
+/// An attempt that is over.
+#[derive(Clone, Debug)]
+pub struct FinishedAttempt {
+    /// Of which delivery.
+    pub delivery_id: DeliveryId,
+    /// Which attempt.
+    pub attempt: u32,
+    /// When it was over.
+    pub at: Timestamp,
+    /// What came of it.
+    pub result: AttemptResult,
+    /// What follows.
+    pub verdict: Verdict,
+}
+
+impl Store {
+    /// Attempts that a former process was making are recorded as cut off, and due again now: at least once.
+    pub async fn take_over_deliveries(&self, now: Timestamp) -> Result<usize, StoreError> {
+        self.write(move |tx| {
+            tx.prepare_cached(
+                "UPDATE attempts SET ended_at = ?1, detail = 'cut off: the daemon stopped during this attempt' \
+                 WHERE ended_at IS NULL",
+            )?
+            .execute([millis(now)])?;
+            let taken_over = tx
+                .prepare_cached("UPDATE deliveries SET status = 'pending', due_at = ?1 WHERE status = 'sending'")?
+                .execute([millis(now)])?;
+            Ok(taken_over)
+        })
+        .await
+    }
+
+    /// Webhooks are disabled: what waits is recorded as suppressed.
+    pub async fn suppress_deliveries(&self, now: Timestamp) -> Result<usize, StoreError> {
+        self.write(move |tx| {
+            let suppressed = tx
+                .prepare_cached(
+                    "UPDATE deliveries SET status = 'suppressed', due_at = NULL, ended_at = ?1, \
+                     reason = 'webhooks are disabled (http.disable_webhooks)' WHERE status = 'pending'",
+                )?
+                .execute([millis(now)])?;
+            Ok(suppressed)
+        })
+        .await
+    }
+
+    /// Takes up to `limit` due deliveries in hand and counts their attempts.
+    pub async fn claim_deliveries(&self, now: Timestamp, limit: usize) -> Result<DeliveryClaim, StoreError> {
+        self.write(move |tx| {
+            let deliveries = due(tx, now, limit)?;
+            for delivery in &deliveries {
+                begin_attempt(tx, delivery, now)?;
+            }
+            let next: Option<i64> = tx
+                .prepare_cached("SELECT min(due_at) FROM deliveries WHERE due_at > ?1")?
+                .query_row([millis(now)], |row| row.get(0))?;
+            let next_due_at = next
+                .map(Timestamp::from_millisecond)
+                .transpose()
+                .map_err(|error| StoreError::Refused(error.to_string()))?;
+            Ok(DeliveryClaim { deliveries, next_due_at })
+        })
+        .await
+    }
+
+    /// Records what came of an attempt and what follows.
+    pub async fn finish_attempt(&self, finished: FinishedAttempt) -> Result<(), StoreError> {
+        self.write(move |tx| finish(tx, &finished)).await
+    }
+}
+
+fn due(tx: &Transaction<'_>, now: Timestamp, limit: usize) -> Result<Vec<ClaimedDelivery>, StoreError> {
+    let mut statement = tx.prepare_cached(
+        "SELECT delivery_id, deliveries.run_id AS run_id, cron_name, url, body, attempts FROM deliveries \
+         JOIN runs ON runs.run_id = deliveries.run_id WHERE deliveries.due_at <= :now \
+         ORDER BY deliveries.due_at LIMIT :limit",
+    )?;
+    let mut rows = statement.query(named_params! {
+        ":now": millis(now),
+        ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
+    })?;
+    let mut deliveries = Vec::new();
+    while let Some(row) = rows.next()? {
+        deliveries.push(ClaimedDelivery {
+            delivery_id: parsed(row, "delivery_id")?,
+            run_id: parsed(row, "run_id")?,
+            cron_name: row.get("cron_name")?,
+            url: row.get("url")?,
+            body: row.get("body")?,
+            attempt: row.get::<_, u32>("attempts")?.saturating_add(1),
+        });
+    }
+    Ok(deliveries)
+}
+
+fn begin_attempt(
+    tx: &Transaction<'_>,
+    delivery: &ClaimedDelivery,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let delivery_id = delivery.delivery_id.to_string();
+    tx.prepare_cached(
+        "UPDATE deliveries SET status = 'sending', due_at = NULL, attempts = ?2 WHERE delivery_id = ?1",
+    )?
+    .execute((&delivery_id, delivery.attempt))?;
+    tx.prepare_cached("INSERT INTO attempts (delivery_id, attempt, started_at) VALUES (?1, ?2, ?3)")?
+        .execute((&delivery_id, delivery.attempt, millis(now)))?;
+    Ok(())
+}
+
+fn finish(tx: &Transaction<'_>, finished: &FinishedAttempt) -> Result<(), StoreError> {
+    let delivery_id = finished.delivery_id.to_string();
+    let (code, detail) = match &finished.result {
+        AttemptResult::Accepted { code } => (Some(*code), None),
+        AttemptResult::Refused { code, detail, .. } | AttemptResult::Final { code, detail } => {
+            (*code, Some(detail))
+        }
+    };
+    tx.prepare_cached(
+        "UPDATE attempts SET ended_at = ?3, code = ?4, detail = ?5 WHERE delivery_id = ?1 AND attempt = ?2",
+    )?
+    .execute((&delivery_id, finished.attempt, millis(finished.at), code, detail))?;
+    let (status, due_at, reason) = match &finished.verdict {
+        Verdict::Delivered => (DeliveryStatus::Delivered, None, None),
+        Verdict::Again(at) => (DeliveryStatus::Pending, Some(millis(*at)), detail),
+        Verdict::Failed(reason) => (DeliveryStatus::Failed, None, Some(reason)),
+    };
+    let over = due_at.is_none().then(|| millis(finished.at));
+    // Only the attempt that is in hand may decide: an attempt of a former life is not listened to.
+    tx.prepare_cached(
+        "UPDATE deliveries SET status = ?3, due_at = ?4, reason = ?5, ended_at = ?6 \
+         WHERE delivery_id = ?1 AND attempts = ?2 AND status = 'sending'",
+    )?
+    .execute((&delivery_id, finished.attempt, status.as_str(), due_at, reason, over))?;
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! The end of a run: outcome, deliveries and the deletion of its thread in one transaction, so that none of them
+//! can be without the others.
+
+use jiff::Timestamp;
+use rusqlite::{Transaction, named_params};
+
+use super::rows::{millis, run, save_run};
+use super::step_run::{RunEvent, insert_deletion, insert_event};
+use super::{Store, StoreError};
+use crate::domain::delivery::{DeliveryStatus, NewDelivery};
+use crate::domain::ids::{RunId, ThreadId};
+use crate::domain::run::{Outcome, RunChange};
+
+/// Everything that is to be true once a run is over.
+#[derive(Clone, Debug)]
+pub struct RunEnding {
+    /// Whose.
+    pub run_id: RunId,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Whom to tell.
+    pub delivery: Option<NewDelivery>,
+    /// The thread that is not to be kept.
+    pub discard: Option<ThreadId>,
+    /// A last line in its timeline.
+    pub event: Option<RunEvent>,
+}
+
+impl Store {
+    /// Commits the end of a run.
+    pub async fn end_run(&self, ending: RunEnding) -> Result<(), StoreError> {
+        self.write(move |tx| {
+            let mut run = run(tx, ending.run_id)?;
+            let ended_at = ending.outcome.ended_at;
+            run.state = run.state.apply(RunChange::End(ending.outcome.clone()))?;
+            save_run(tx, &run, None)?;
+            if let Some(event) = &ending.event {
+                insert_event(tx, ending.run_id, event)?;
+            }
+            if let Some(delivery) = &ending.delivery {
+                insert_delivery(tx, delivery, ended_at)?;
+            }
+            if let Some(thread_id) = ending.discard {
+                insert_deletion(tx, ending.run_id, thread_id, ended_at)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn insert_delivery(tx: &Transaction<'_>, delivery: &NewDelivery, now: Timestamp) -> Result<(), StoreError> {
+    let suppressed = delivery.status == DeliveryStatus::Suppressed;
+    tx.prepare_cached(
+        "INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at, ended_at, reason) \
+         VALUES (:delivery_id, :run_id, :url, :body, :status, :due_at, :now, :ended_at, :reason) \
+         ON CONFLICT DO NOTHING",
+    )?
+    .execute(named_params! {
+        ":delivery_id": delivery.delivery_id.to_string(),
+        ":run_id": delivery.run_id.to_string(),
+        ":url": delivery.url,
+        ":body": delivery.body,
+        ":status": delivery.status.as_str(),
+        ":due_at": (!suppressed).then(|| millis(now)),
+        ":now": millis(now),
+        ":ended_at": suppressed.then(|| millis(now)),
+        ":reason": suppressed.then_some("webhooks are disabled (http.disable_webhooks)"),
+    })?;
+    Ok(())
+}

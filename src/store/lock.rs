@@ -1,0 +1,66 @@
+//! One daemon per database: an advisory lock on a file beside it. Not on the database itself, since closing any
+//! descriptor of that would drop SQLite's own locks (POSIX, fcntl(2)).
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::StoreError;
+
+/// Held as long as the daemon lives; the kernel lets go of it even after `kill -9`.
+pub(super) struct DaemonLock {
+    _file: File,
+}
+
+impl DaemonLock {
+    /// Takes the lock of the database at `path`, making its directory (0750) if there is none.
+    pub(super) fn take(path: &Path) -> Result<Self, StoreError> {
+        let unusable = |what: &str, error: std::io::Error| StoreError::Unusable {
+            path: path.to_path_buf(),
+            problem: format!("{what}: {error}"),
+        };
+        if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o750)
+                .create(directory)
+                .map_err(|error| unusable("cannot make its directory", error))?;
+        }
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(lock_path(path))
+            .map_err(|error| unusable("cannot open its lock file", error))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut pid = String::new();
+                // Who has it is a courtesy; that somebody has it is certain.
+                let _ = (&mut file).take(32).read_to_string(&mut pid);
+                let pid = match pid.trim() {
+                    "" => "unknown".to_owned(),
+                    pid => pid.to_owned(),
+                };
+                return Err(StoreError::Taken { path: path.to_path_buf(), pid });
+            }
+            Err(TryLockError::Error(error)) => return Err(unusable("cannot lock its lock file", error)),
+        }
+        let written = file
+            .set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| writeln!(file, "{}", std::process::id()));
+        written.map_err(|error| unusable("cannot write its lock file", error))?;
+        Ok(Self { _file: file })
+    }
+}
+
+/// `agentcron.db` -> `agentcron.db.lock`.
+fn lock_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    PathBuf::from(name)
+}

@@ -1,0 +1,111 @@
+-- Times are milliseconds since 1970 UTC; ids are UUIDs in their usual text form, so that a person with a SQL shell
+-- can read and join them.
+
+-- One row per version of a cron's definition: a run keeps to the version it was planned by.
+-- Placeholders such as ${{ env.X }} are stored as written: no secret gets here.
+CREATE TABLE definitions (
+    definition_id TEXT PRIMARY KEY,
+    cron_id       TEXT NOT NULL,
+    body          TEXT NOT NULL CHECK (json_valid(body)),
+    created_at    INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE crons (
+    cron_id       TEXT PRIMARY KEY,
+    name          TEXT NOT NULL,
+    source        TEXT NOT NULL CHECK (source IN ('file', 'api')),
+    place         TEXT,
+    definition_id TEXT NOT NULL REFERENCES definitions (definition_id),
+    -- The last instant that is accounted for.
+    cursor        INTEGER NOT NULL,
+    created_at    INTEGER NOT NULL,
+    updated_at    INTEGER NOT NULL,
+    removed_at    INTEGER
+) STRICT;
+CREATE INDEX crons_by_name ON crons (name);
+
+CREATE TABLE runs (
+    run_id         TEXT PRIMARY KEY,
+    cron_id        TEXT NOT NULL REFERENCES crons (cron_id),
+    cron_name      TEXT NOT NULL,
+    definition_id  TEXT NOT NULL REFERENCES definitions (definition_id),
+    trigger        TEXT NOT NULL,
+    scheduled_for  INTEGER NOT NULL,
+    due_at         INTEGER NOT NULL,
+    start_before   INTEGER NOT NULL,
+    -- 1: never while another run of the same cron is going.
+    exclusive      INTEGER NOT NULL CHECK (exclusive IN (0, 1)),
+    phase          TEXT NOT NULL CHECK (phase IN ('pending', 'sending', 'doubtful', 'running', 'ended')),
+    attempt        INTEGER NOT NULL,
+    tries          INTEGER NOT NULL DEFAULT 0,
+    misses         INTEGER NOT NULL DEFAULT 0,
+    -- When the runner is to act on it next; NULL while it is in hand, and when it is over.
+    act_at         INTEGER,
+    sent_at        INTEGER,
+    thread_id      TEXT,
+    backend_run_id TEXT,
+    started_at     INTEGER,
+    cancelling     TEXT,
+    status         TEXT,
+    reason         TEXT,
+    error          TEXT CHECK (error IS NULL OR json_valid(error)),
+    outcome_values TEXT CHECK (outcome_values IS NULL OR json_valid(outcome_values)),
+    ended_at       INTEGER,
+    -- A record of missed occurrences covers a range: how many, and the last of them.
+    occurrences    INTEGER NOT NULL DEFAULT 1,
+    last_scheduled_for INTEGER,
+    CHECK ((phase = 'ended') = (status IS NOT NULL AND ended_at IS NOT NULL)),
+    UNIQUE (cron_id, scheduled_for)
+) STRICT;
+CREATE INDEX runs_to_act_on ON runs (act_at) WHERE act_at IS NOT NULL;
+CREATE INDEX runs_not_over ON runs (cron_id, phase) WHERE phase <> 'ended';
+CREATE INDEX runs_going ON runs (cron_id) WHERE phase IN ('sending', 'doubtful', 'running');
+CREATE INDEX runs_to_start ON runs (start_before) WHERE phase = 'pending';
+CREATE INDEX runs_by_time ON runs (scheduled_for);
+
+-- What happened to a run between being due and its end, beyond the usual.
+CREATE TABLE run_events (
+    run_id TEXT NOT NULL REFERENCES runs (run_id) ON DELETE CASCADE,
+    at     INTEGER NOT NULL,
+    event  TEXT NOT NULL,
+    detail TEXT
+) STRICT;
+CREATE INDEX run_events_by_run ON run_events (run_id);
+
+CREATE TABLE deliveries (
+    delivery_id TEXT PRIMARY KEY,
+    run_id      TEXT NOT NULL REFERENCES runs (run_id) ON DELETE CASCADE,
+    url         TEXT NOT NULL,
+    -- The exact bytes of every attempt.
+    body        BLOB NOT NULL,
+    status      TEXT NOT NULL CHECK (status IN ('pending', 'sending', 'delivered', 'failed', 'suppressed')),
+    attempts    INTEGER NOT NULL DEFAULT 0,
+    -- When the next attempt is due; NULL while one is in hand, and when it is over.
+    due_at      INTEGER,
+    reason      TEXT,
+    created_at  INTEGER NOT NULL,
+    ended_at    INTEGER,
+    UNIQUE (run_id, url)
+) STRICT;
+CREATE INDEX deliveries_due ON deliveries (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX deliveries_in_hand ON deliveries (status) WHERE status = 'sending';
+
+CREATE TABLE attempts (
+    delivery_id TEXT NOT NULL REFERENCES deliveries (delivery_id) ON DELETE CASCADE,
+    attempt     INTEGER NOT NULL,
+    started_at  INTEGER NOT NULL,
+    ended_at    INTEGER,
+    -- The HTTP status, if there was an answer.
+    code        INTEGER,
+    detail      TEXT,
+    PRIMARY KEY (delivery_id, attempt)
+) STRICT, WITHOUT ROWID;
+
+-- Threads to be deleted on the agent server: of stateless runs that are over, and fenced ones.
+CREATE TABLE thread_deletions (
+    thread_id TEXT PRIMARY KEY,
+    run_id    TEXT NOT NULL,
+    due_at    INTEGER NOT NULL,
+    tries     INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX thread_deletions_due ON thread_deletions (due_at);

@@ -1,0 +1,84 @@
+//! What has happened and what is owed, in one SQLite file. The code above calls operations in the words of the
+//! domain, never SQL; each operation is one transaction.
+
+mod claim_runs;
+mod definitions;
+mod deliveries;
+mod end_run;
+mod error;
+mod lock;
+mod open;
+mod plan_due;
+mod read;
+mod rows;
+mod step_run;
+mod sync_crons;
+mod thread_deletions;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::Transaction;
+
+pub use claim_runs::{Claim, ClaimLimits, ClaimedRun};
+pub use deliveries::{ClaimedDelivery, DeliveryClaim, FinishedAttempt};
+pub use end_run::RunEnding;
+pub use error::StoreError;
+pub use plan_due::{Planned, ScheduledCron};
+pub use read::{
+    AttemptRow, CronRow, DeliveryRow, EventRow, HistoryFilter, Reader, RunRow, StatusCounts, WebhookSummary,
+};
+pub use step_run::{PreviousRun, RunEvent, Step};
+pub use sync_crons::{CronSource, NewDefinition, SyncReport};
+pub use thread_deletions::DueDeletion;
+
+use definitions::Definitions;
+use lock::DaemonLock;
+use writer::Writer;
+
+/// The daemon's store: the only writer of its file. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    writer: Arc<Writer>,
+    definitions: Definitions,
+    _lock: Arc<DaemonLock>,
+}
+
+/// Where closures run that change the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Execution {
+    /// On a thread of their own, all that wait in one transaction: production.
+    WriterThread,
+    /// Where they are called, one transaction each: simulation, where tokio's time must not run ahead meanwhile.
+    Inline,
+}
+
+impl Store {
+    /// Opens or creates the file, takes the daemon's lock, checks and migrates it.
+    ///
+    /// # Errors
+    /// [`StoreError::Taken`] if another daemon has it, [`StoreError::Unusable`] if the file is corrupt, of another
+    /// program, of a newer version, or cannot be written. Nothing is overwritten in any of these cases.
+    pub fn open(path: &Path, execution: Execution) -> Result<Self, StoreError> {
+        let lock = DaemonLock::take(path)?;
+        let connection = open::open_to_write(path)?;
+        let writer = Writer::new(connection, execution);
+        Ok(Self { writer: Arc::new(writer), definitions: Definitions::default(), _lock: Arc::new(lock) })
+    }
+
+    /// Runs `work` in a transaction and answers after its commit. Several callers share one commit; each has a
+    /// savepoint of its own, so that a failure of one undoes only its own changes. `work` may run again if the
+    /// transaction had to be rolled back as a whole (disk full, then free again).
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.writer.write(work).await
+    }
+
+    /// What keeps the store from committing right now, such as a full disk.
+    pub fn trouble(&self) -> Option<String> {
+        self.writer.trouble()
+    }
+}

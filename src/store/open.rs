@@ -1,0 +1,169 @@
+//! Opening the file: settings, checks, and migrations that only go forward.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use super::StoreError;
+
+/// "agcr": tells our files from those of other programs (SQLite's `application_id`).
+const APPLICATION_ID: i32 = i32::from_be_bytes(*b"agcr");
+
+/// In order; only ever added to. The file's `user_version` counts how many of them it has.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_initial.sql")];
+
+/// Larger files are not checked page by page at every start.
+const QUICK_CHECK_BYTES_MAX: u64 = 1 << 30;
+
+/// Opens the daemon's connection; the file is made (0600) if there is none.
+pub(super) fn open_to_write(path: &Path) -> Result<Connection, StoreError> {
+    let bytes = make_file(path)?;
+    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|e| unusable(path, e))?;
+    // Looked at before anything is changed: a file that is not ours, or newer, stays byte for byte as it is.
+    let version = version_of(path, &connection)?;
+    settings(&connection).map_err(|e| unusable(path, e))?;
+    if bytes > 0 && bytes < QUICK_CHECK_BYTES_MAX {
+        check(path, &connection)?;
+    }
+    migrate(path, &mut connection, version)?;
+    Ok(connection)
+}
+
+/// Opens a connection that only reads, while a daemon writes or while none runs.
+pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
+    let not_there = |problem: &str| StoreError::Unusable { path: path.into(), problem: problem.into() };
+    if !path.exists() {
+        return Err(not_there("there is no database yet; `agentcron run` makes it"));
+    }
+    let connection = match connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY) {
+        Ok(connection) => connection,
+        // Somebody who may read the file but not write its directory, while no daemon runs: SQLite cannot make the
+        // shared-memory file, and needs to be told that nobody writes.
+        Err(_) => connect_immutable(path).map_err(|e| unusable(path, e))?,
+    };
+    if version_of(path, &connection)? == 0 {
+        return Err(not_there("the database is empty; `agentcron run` fills it"));
+    }
+    Ok(connection)
+}
+
+fn make_file(path: &Path) -> Result<u64, StoreError> {
+    let problem = |what: &str, error: std::io::Error| StoreError::Unusable {
+        path: path.to_path_buf(),
+        problem: format!("{what}: {error}; check store.path and who owns it"),
+    };
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .and_then(|file| file.metadata())
+        .map(|metadata| metadata.len())
+        .map_err(|error| problem("cannot be opened for writing", error))
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    // The first read opens the WAL; better to fail here than later.
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))?;
+    Ok(connection)
+}
+
+fn connect_immutable(path: &Path) -> rusqlite::Result<Connection> {
+    let uri = url::Url::from_file_path(std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()))
+        .map_err(|()| rusqlite::Error::InvalidPath(path.to_path_buf()))?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(format!("{uri}?immutable=1"), flags)?;
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))?;
+    Ok(connection)
+}
+
+/// FULL, since a committed intention that a power cut takes back is a run started twice.
+fn settings(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = FULL;
+         PRAGMA foreign_keys = ON;
+         PRAGMA trusted_schema = OFF;
+         PRAGMA temp_store = MEMORY;
+         PRAGMA journal_size_limit = 67108864;
+         PRAGMA wal_autocheckpoint = 1000;",
+    )
+}
+
+/// The schema's version; 0 for an empty file.
+fn version_of(path: &Path, connection: &Connection) -> Result<usize, StoreError> {
+    let pragma = |name: &str| {
+        connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i32>(0))
+    };
+    let application_id = pragma("application_id").map_err(|e| unusable(path, e))?;
+    let version = pragma("user_version").map_err(|e| unusable(path, e))?;
+    let tables: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(|e| unusable(path, e))?;
+    let problem = if application_id == APPLICATION_ID {
+        match usize::try_from(version) {
+            Ok(version) if version <= MIGRATIONS.len() => return Ok(version),
+            _ => format!(
+                "was written by a newer agentcron (schema {version}, this one knows {}); install that version",
+                MIGRATIONS.len()
+            ),
+        }
+    } else if application_id == 0 && version == 0 && tables == 0 {
+        return Ok(0);
+    } else {
+        "is a database of another program; choose another store.path".to_owned()
+    };
+    Err(StoreError::Unusable { path: path.to_path_buf(), problem })
+}
+
+fn check(path: &Path, connection: &Connection) -> Result<(), StoreError> {
+    let found: String = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(|e| unusable(path, e))?;
+    if found == "ok" {
+        return Ok(());
+    }
+    Err(StoreError::Unusable { path: path.to_path_buf(), problem: corrupt(&found) })
+}
+
+/// Each step and its number are one transaction: a crash leaves the old schema or the new one.
+fn migrate(path: &Path, connection: &mut Connection, from: usize) -> Result<(), StoreError> {
+    for (index, sql) in MIGRATIONS.iter().enumerate().skip(from) {
+        let step = |connection: &mut Connection| -> rusqlite::Result<()> {
+            let tx = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
+            tx.execute_batch(sql)?;
+            tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+            tx.pragma_update(None, "user_version", i64::try_from(index + 1).unwrap_or(i64::MAX))?;
+            tx.commit()
+        };
+        step(connection).map_err(|e| unusable(path, e))?;
+    }
+    Ok(())
+}
+
+fn unusable(path: &Path, error: rusqlite::Error) -> StoreError {
+    use rusqlite::ErrorCode as Code;
+    let problem = match error.sqlite_error_code() {
+        Some(Code::DatabaseCorrupt | Code::NotADatabase) => corrupt(&error.to_string()),
+        Some(Code::ReadOnly) => format!("cannot be written ({error}); check who owns it and its directory"),
+        Some(Code::DiskFull) => format!("no room on the disk ({error})"),
+        Some(Code::DatabaseBusy) => format!("another process holds its write lock ({error})"),
+        _ => error.to_string(),
+    };
+    StoreError::Unusable { path: path.to_path_buf(), problem }
+}
+
+fn corrupt(words: &str) -> String {
+    format!(
+        "is damaged, or no SQLite database ({words}); nothing was changed. Move it away together with its -wal \
+         file and restore a backup, or start afresh with an empty path"
+    )
+}

@@ -1,0 +1,200 @@
+//! Rows <-> domain. A row that cannot be read back is an error, never a default.
+
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use rusqlite::{Row, Transaction, named_params};
+use serde_json::Value;
+
+use super::StoreError;
+use crate::domain::ids::{RunId, ThreadId};
+use crate::domain::run::{Going, Outcome, Phase, Run, RunError, RunState};
+
+/// The columns that [`run_from_row`] reads, by name.
+pub(super) const RUN_COLUMNS: &str = "run_id, cron_id, cron_name, definition_id, trigger, scheduled_for, due_at, \
+     start_before, phase, attempt, tries, misses, sent_at, thread_id, backend_run_id, started_at, cancelling, \
+     status, reason, error, outcome_values, ended_at";
+
+/// Milliseconds since 1970, as stored.
+pub(super) fn millis(at: Timestamp) -> i64 {
+    at.as_millisecond()
+}
+
+/// A text column, parsed.
+pub(super) fn parsed<T: FromStr>(row: &Row<'_>, column: &str) -> Result<T, StoreError>
+where
+    T::Err: std::fmt::Display,
+{
+    let text: String = row.get(column)?;
+    text.parse().map_err(|error: T::Err| bad(column, &error.to_string()))
+}
+
+/// A text column that may be NULL, parsed.
+pub(super) fn parsed_option<T: FromStr>(row: &Row<'_>, column: &str) -> Result<Option<T>, StoreError>
+where
+    T::Err: std::fmt::Display,
+{
+    let text: Option<String> = row.get(column)?;
+    text.map(|text| text.parse().map_err(|error: T::Err| bad(column, &error.to_string()))).transpose()
+}
+
+/// A time column.
+pub(super) fn time(row: &Row<'_>, column: &str) -> Result<Timestamp, StoreError> {
+    Timestamp::from_millisecond(row.get(column)?).map_err(|error| bad(column, &error.to_string()))
+}
+
+/// A time column that may be NULL.
+pub(super) fn time_option(row: &Row<'_>, column: &str) -> Result<Option<Timestamp>, StoreError> {
+    let at: Option<i64> = row.get(column)?;
+    at.map(|at| Timestamp::from_millisecond(at).map_err(|error| bad(column, &error.to_string()))).transpose()
+}
+
+/// A JSON column that may be NULL.
+pub(super) fn json_option(row: &Row<'_>, column: &str) -> Result<Option<Value>, StoreError> {
+    let text: Option<String> = row.get(column)?;
+    text.map(|text| serde_json::from_str(&text).map_err(|error| bad(column, &error.to_string()))).transpose()
+}
+
+/// `{"error", "message"}`, as the agent server writes it.
+pub(super) fn error_json(error: &RunError) -> Value {
+    serde_json::json!({ "error": error.error, "message": error.message })
+}
+
+fn bad(column: &str, problem: &str) -> StoreError {
+    StoreError::Refused(format!("the store holds a bad `{column}`: {problem}"))
+}
+
+fn needed<T>(value: Option<T>, column: &str) -> Result<T, StoreError> {
+    value.ok_or_else(|| bad(column, "it is missing"))
+}
+
+/// The run in this row.
+pub(super) fn run_from_row(row: &Row<'_>) -> Result<Run, StoreError> {
+    Ok(Run {
+        run_id: parsed(row, "run_id")?,
+        cron_id: parsed(row, "cron_id")?,
+        cron_name: row.get("cron_name")?,
+        definition_id: parsed(row, "definition_id")?,
+        trigger: parsed(row, "trigger")?,
+        scheduled_for: time(row, "scheduled_for")?,
+        due_at: time(row, "due_at")?,
+        start_before: time(row, "start_before")?,
+        tries: row.get("tries")?,
+        misses: row.get("misses")?,
+        reason: row.get("reason")?,
+        state: state_from_row(row)?,
+    })
+}
+
+fn state_from_row(row: &Row<'_>) -> Result<RunState, StoreError> {
+    let attempt: u32 = row.get("attempt")?;
+    let sent_at = || needed(time_option(row, "sent_at")?, "sent_at");
+    Ok(match parsed::<Phase>(row, "phase")? {
+        Phase::Pending => RunState::Pending { attempt },
+        Phase::Sending => RunState::Sending { attempt, sent_at: sent_at()? },
+        Phase::Doubtful => RunState::Doubtful { attempt, sent_at: sent_at()? },
+        Phase::Running => RunState::Running(needed(going_from_row(row)?, "backend_run_id")?),
+        Phase::Ended => RunState::Ended { going: going_from_row(row)?, outcome: outcome_from_row(row)? },
+    })
+}
+
+fn going_from_row(row: &Row<'_>) -> Result<Option<Going>, StoreError> {
+    let Some(backend_run_id) = parsed_option(row, "backend_run_id")? else { return Ok(None) };
+    Ok(Some(Going {
+        attempt: row.get("attempt")?,
+        thread_id: needed(parsed_option::<ThreadId>(row, "thread_id")?, "thread_id")?,
+        backend_run_id,
+        started_at: needed(time_option(row, "started_at")?, "started_at")?,
+        cancelling: parsed_option(row, "cancelling")?,
+    }))
+}
+
+fn outcome_from_row(row: &Row<'_>) -> Result<Outcome, StoreError> {
+    let error = json_option(row, "error")?.map(|error| RunError {
+        error: error["error"].as_str().unwrap_or_default().to_owned(),
+        message: error["message"].as_str().unwrap_or_default().to_owned(),
+    });
+    Ok(Outcome {
+        status: needed(parsed_option(row, "status")?, "status")?,
+        reason: row.get("reason")?,
+        error,
+        values: json_option(row, "outcome_values")?,
+        ended_at: needed(time_option(row, "ended_at")?, "ended_at")?,
+    })
+}
+
+/// Reads one run.
+pub(super) fn run(tx: &Transaction<'_>, run_id: RunId) -> Result<Run, StoreError> {
+    let mut statement =
+        tx.prepare_cached(&format!("SELECT {RUN_COLUMNS} FROM runs WHERE run_id = :run_id"))?;
+    let mut rows = statement.query(named_params! { ":run_id": run_id.to_string() })?;
+    match rows.next()? {
+        Some(row) => run_from_row(row),
+        None => Err(StoreError::Refused(format!("there is no run {run_id}"))),
+    }
+}
+
+/// Writes what can change of a run. `act_at` is when the runner is to look at it next; `None` while it is in hand.
+pub(super) fn save_run(
+    tx: &Transaction<'_>,
+    run: &Run,
+    act_at: Option<Timestamp>,
+) -> Result<(), StoreError> {
+    let columns = StateColumns::of(&run.state);
+    let outcome = columns.outcome;
+    let reason = outcome.and_then(|outcome| outcome.reason.as_ref()).or(run.reason.as_ref());
+    let changed = tx
+        .prepare_cached(
+            "UPDATE runs SET phase = :phase, attempt = coalesce(:attempt, attempt), tries = :tries, misses = :misses, \
+             act_at = :act_at, sent_at = coalesce(:sent_at, sent_at), thread_id = :thread_id, \
+             backend_run_id = :backend_run_id, started_at = :started_at, cancelling = :cancelling, \
+             status = :status, reason = :reason, error = :error, outcome_values = :outcome_values, \
+             ended_at = :ended_at WHERE run_id = :run_id",
+        )?
+        .execute(named_params! {
+            ":run_id": run.run_id.to_string(),
+            ":phase": run.state.phase().as_str(),
+            ":attempt": columns.attempt,
+            ":tries": run.tries,
+            ":misses": run.misses,
+            ":act_at": act_at.map(millis),
+            ":sent_at": columns.sent_at.map(millis),
+            ":thread_id": columns.going.map(|going| going.thread_id.to_string()),
+            ":backend_run_id": columns.going.map(|going| going.backend_run_id.to_string()),
+            ":started_at": columns.going.map(|going| millis(going.started_at)),
+            ":cancelling": columns.going.and_then(|going| going.cancelling).map(|cause| cause.as_str()),
+            ":status": outcome.map(|outcome| outcome.status.as_str()),
+            ":reason": reason,
+            ":error": outcome.and_then(|outcome| outcome.error.as_ref()).map(|e| error_json(e).to_string()),
+            ":outcome_values": outcome.and_then(|outcome| outcome.values.as_ref()).map(Value::to_string),
+            ":ended_at": outcome.map(|outcome| millis(outcome.ended_at)),
+        })?;
+    if changed == 1 { Ok(()) } else { Err(StoreError::Refused(format!("there is no run {}", run.run_id))) }
+}
+
+/// A state, spread over its columns.
+struct StateColumns<'a> {
+    attempt: Option<u32>,
+    sent_at: Option<Timestamp>,
+    going: Option<&'a Going>,
+    outcome: Option<&'a Outcome>,
+}
+
+impl<'a> StateColumns<'a> {
+    fn of(state: &'a RunState) -> Self {
+        let none = Self { attempt: None, sent_at: None, going: None, outcome: None };
+        match state {
+            RunState::Pending { attempt } => Self { attempt: Some(*attempt), ..none },
+            RunState::Sending { attempt, sent_at } | RunState::Doubtful { attempt, sent_at } => {
+                Self { attempt: Some(*attempt), sent_at: Some(*sent_at), ..none }
+            }
+            RunState::Running(going) => Self { attempt: Some(going.attempt), going: Some(going), ..none },
+            RunState::Ended { going, outcome } => Self {
+                attempt: going.as_ref().map(|going| going.attempt),
+                going: going.as_ref(),
+                outcome: Some(outcome),
+                ..none
+            },
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! One step in the life of a run, short of its end.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Transaction, named_params};
+
+use super::rows::{millis, run, save_run};
+use super::{Store, StoreError};
+use crate::domain::backoff;
+use crate::domain::bounds::FENCE_KEPT;
+use crate::domain::ids::{CronId, RunId, ThreadId};
+use crate::domain::run::{Run, RunChange};
+
+/// A step to be committed.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Whose.
+    pub run_id: RunId,
+    /// What happened; `None` if only the next look changes.
+    pub change: Option<RunChange>,
+    /// When the runner is to look at it next; `None` while it stays in hand.
+    pub act_at: Option<Timestamp>,
+    /// How often in a row the backend did not know it.
+    pub misses: u32,
+    /// What to show for it in the run's timeline; its detail becomes the run's reason.
+    pub event: Option<RunEvent>,
+    /// A fenced thread, to be deleted later.
+    pub fenced: Option<ThreadId>,
+}
+
+/// A line in the timeline of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunEvent {
+    /// When.
+    pub at: Timestamp,
+    /// What, in a word or two.
+    pub event: &'static str,
+    /// Why.
+    pub detail: Option<String>,
+}
+
+/// The run of the same cron before this one, for `${{ previous.… }}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreviousRun {
+    /// How it ended.
+    pub status: String,
+    /// When it ended.
+    pub ended_at: Timestamp,
+}
+
+impl Step {
+    /// A step that only changes the state.
+    pub fn of(run_id: RunId, change: RunChange) -> Self {
+        Self { run_id, change: Some(change), act_at: None, misses: 0, event: None, fenced: None }
+    }
+}
+
+impl Store {
+    /// Commits a step and answers the run as it is then.
+    pub async fn step_run(&self, step: Step) -> Result<Run, StoreError> {
+        self.write(move |tx| {
+            let mut run = run(tx, step.run_id)?;
+            if let Some(change) = step.change.clone() {
+                run.state = run.state.apply(change)?;
+            }
+            run.misses = step.misses;
+            if let Some(event) = &step.event {
+                insert_event(tx, step.run_id, event)?;
+                if let Some(detail) = &event.detail {
+                    run.reason = Some(detail.clone());
+                }
+            }
+            if let Some(thread_id) = step.fenced {
+                let event_at = step.event.as_ref().map(|event| event.at).unwrap_or(run.due_at);
+                insert_deletion(tx, step.run_id, thread_id, backoff::after(event_at, FENCE_KEPT))?;
+            }
+            save_run(tx, &run, step.act_at)?;
+            Ok(run)
+        })
+        .await
+    }
+
+    /// Reads a run again, to see what others did to it.
+    pub async fn run(&self, run_id: RunId) -> Result<Run, StoreError> {
+        self.write(move |tx| run(tx, run_id)).await
+    }
+
+    /// The last run of this cron before `scheduled_for` that really ran.
+    pub async fn previous_run(
+        &self,
+        cron_id: CronId,
+        scheduled_for: Timestamp,
+    ) -> Result<Option<PreviousRun>, StoreError> {
+        self.write(move |tx| {
+            let previous = tx
+                .prepare_cached(
+                    "SELECT status, ended_at FROM runs WHERE cron_id = ?1 AND scheduled_for < ?2 \
+                     AND phase = 'ended' AND status NOT IN ('skipped', 'missed') \
+                     ORDER BY scheduled_for DESC LIMIT 1",
+                )?
+                .query_row((cron_id.to_string(), millis(scheduled_for)), |row| {
+                    Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
+                })
+                .optional()?;
+            previous
+                .map(|(status, ended_at)| {
+                    let ended_at = Timestamp::from_millisecond(ended_at)
+                        .map_err(|error| StoreError::Refused(error.to_string()))?;
+                    Ok(PreviousRun { status, ended_at })
+                })
+                .transpose()
+        })
+        .await
+    }
+}
+
+/// Adds a line to the timeline.
+pub(super) fn insert_event(
+    tx: &Transaction<'_>,
+    run_id: RunId,
+    event: &RunEvent,
+) -> Result<(), StoreError> {
+    tx.prepare_cached("INSERT INTO run_events (run_id, at, event, detail) VALUES (:run_id, :at, :event, :detail)")?
+        .execute(named_params! {
+            ":run_id": run_id.to_string(),
+            ":at": millis(event.at),
+            ":event": event.event,
+            ":detail": event.detail,
+        })?;
+    Ok(())
+}
+
+/// Adds a thread that is to be deleted.
+pub(super) fn insert_deletion(
+    tx: &Transaction<'_>,
+    run_id: RunId,
+    thread_id: ThreadId,
+    due_at: Timestamp,
+) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "INSERT INTO thread_deletions (thread_id, run_id, due_at) VALUES (:thread_id, :run_id, :due_at) \
+         ON CONFLICT DO NOTHING",
+    )?
+    .execute(named_params! {
+        ":thread_id": thread_id.to_string(),
+        ":run_id": run_id.to_string(),
+        ":due_at": millis(due_at),
+    })?;
+    Ok(())
+}

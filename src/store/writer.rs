@@ -1,0 +1,206 @@
+//! The one writer. Closures queue up; all that wait commit in one transaction, since the price of a commit is its
+//! fsync, whatever is in it. Each has a savepoint, and each is answered after the commit.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Execution, StoreError};
+use crate::domain::bounds::{WRITES_PER_COMMIT, WRITES_QUEUED};
+
+/// Between two tries to commit on a full disk or a locked file.
+const RETRY_WAIT: Duration = Duration::from_secs(1);
+
+pub(super) struct Writer {
+    way: Way,
+    trouble: Trouble,
+}
+
+enum Way {
+    Thread { queue: Option<mpsc::Sender<Box<dyn Work>>>, thread: Option<JoinHandle<()>> },
+    Inline(Mutex<Connection>),
+}
+
+/// What keeps us from committing right now, for `status` and logs.
+type Trouble = Arc<Mutex<Option<String>>>;
+
+/// A closure with a place for its result, waiting for its transaction.
+trait Work: Send {
+    fn run(&mut self, tx: &Transaction<'_>) -> Result<(), StoreError>;
+    /// Takes back what `run` kept, so that it may run again, or fail.
+    fn fail(&mut self, error: StoreError);
+    fn answer(self: Box<Self>);
+}
+
+struct Closure<T, F> {
+    work: F,
+    result: Option<Result<T, StoreError>>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T: Send, F: FnMut(&Transaction<'_>) -> Result<T, StoreError> + Send> Work for Closure<T, F> {
+    fn run(&mut self, tx: &Transaction<'_>) -> Result<(), StoreError> {
+        let value = (self.work)(tx)?;
+        self.result = Some(Ok(value));
+        Ok(())
+    }
+
+    fn fail(&mut self, error: StoreError) {
+        self.result = Some(Err(error));
+    }
+
+    fn answer(self: Box<Self>) {
+        let lost = || Err(StoreError::Lost("the writer stopped".to_owned()));
+        // Nobody may be waiting any more; the change stands all the same.
+        let _ = self.reply.send(self.result.unwrap_or_else(lost));
+    }
+}
+
+impl Writer {
+    pub(super) fn new(connection: Connection, execution: Execution) -> Self {
+        let trouble = Trouble::default();
+        let way = match execution {
+            Execution::Inline => Way::Inline(Mutex::new(connection)),
+            Execution::WriterThread => {
+                let (queue, waiting) = mpsc::channel(WRITES_QUEUED);
+                let shared = Arc::clone(&trouble);
+                let thread = std::thread::Builder::new()
+                    .name("store-writer".to_owned())
+                    .spawn(move || write_until_closed(connection, waiting, &shared))
+                    .ok();
+                Way::Thread { queue: Some(queue), thread }
+            }
+        };
+        Self { way, trouble }
+    }
+
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let closure: Box<dyn Work> = Box::new(Closure { work, result: None, reply });
+        match &self.way {
+            Way::Inline(connection) => {
+                let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+                commit_until_done(&mut connection, vec![closure], &self.trouble, &|| true);
+            }
+            Way::Thread { queue, .. } => {
+                let queue = queue.as_ref().ok_or_else(stopped)?;
+                queue.send(closure).await.map_err(|_| stopped())?;
+            }
+        }
+        answer.await.map_err(|_| stopped())?
+    }
+}
+
+impl Drop for Writer {
+    /// Waits until everything that was queued is committed and the file is closed.
+    fn drop(&mut self) {
+        if let Way::Thread { queue, thread } = &mut self.way {
+            drop(queue.take());
+            if let Some(thread) = thread.take() {
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+fn stopped() -> StoreError {
+    StoreError::Lost("its writer has stopped".to_owned())
+}
+
+fn write_until_closed(
+    mut connection: Connection,
+    mut waiting: mpsc::Receiver<Box<dyn Work>>,
+    trouble: &Trouble,
+) {
+    while let Some(first) = waiting.blocking_recv() {
+        let mut batch = vec![first];
+        while batch.len() < WRITES_PER_COMMIT
+            && let Ok(next) = waiting.try_recv()
+        {
+            batch.push(next);
+        }
+        if !commit_until_done(&mut connection, batch, trouble, &|| waiting.is_closed()) {
+            // The truth is in the file, not in this process: refuse everything from now on.
+            return;
+        }
+    }
+    // A clean end leaves one file behind, not three.
+    let _ = connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);");
+}
+
+/// Commits the batch, waiting out what passes by itself. Answers everybody. False if the store is lost.
+fn commit_until_done(
+    connection: &mut Connection,
+    mut batch: Vec<Box<dyn Work>>,
+    trouble: &Trouble,
+    give_up: &dyn Fn() -> bool,
+) -> bool {
+    let outcome = loop {
+        match commit(connection, &mut batch) {
+            Ok(()) => break Ok(()),
+            Err(error) if (error.is_disk_full() || error.is_busy()) && !give_up() => {
+                report(trouble, Some(&error));
+                std::thread::sleep(RETRY_WAIT);
+            }
+            Err(error) => break Err(error),
+        }
+    };
+    report(trouble, outcome.as_ref().err());
+    if let Err(error) = &outcome {
+        for work in &mut batch {
+            work.fail(StoreError::Lost(error.to_string()));
+        }
+    }
+    for work in batch {
+        work.answer();
+    }
+    outcome.is_ok()
+}
+
+/// One transaction for the whole batch.
+///
+/// # Errors
+/// Whatever made the transaction as a whole impossible; a closure's own failure is its own answer.
+fn commit(connection: &mut Connection, batch: &mut [Box<dyn Work>]) -> Result<(), StoreError> {
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for work in batch.iter_mut() {
+        tx.prepare_cached("SAVEPOINT work")?.execute([])?;
+        match work.run(&tx) {
+            Ok(()) => {}
+            Err(error) if error.is_disk_full() || error.is_fatal() || tx.is_autocommit() => return Err(error),
+            Err(error) => {
+                work.fail(error);
+                tx.prepare_cached("ROLLBACK TO work")?.execute([])?;
+            }
+        }
+        tx.prepare_cached("RELEASE work")?.execute([])?;
+    }
+    // A COMMIT that fails may have happened all the same: only a full disk and a lock are known to leave nothing.
+    tx.commit().map_err(StoreError::from)
+}
+
+/// Says so once when trouble begins and once when it is over.
+fn report(trouble: &Trouble, error: Option<&StoreError>) {
+    let mut known = trouble.lock().unwrap_or_else(PoisonError::into_inner);
+    match (known.is_some(), error) {
+        (false, Some(error)) => {
+            tracing::error!(%error, "the store cannot commit; nothing new is fired until it can");
+            *known = Some(error.to_string());
+        }
+        (true, None) => {
+            tracing::info!("the store commits again");
+            *known = None;
+        }
+        (true, Some(_)) | (false, None) => {}
+    }
+}

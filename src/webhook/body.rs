@@ -1,0 +1,134 @@
+//! The body of a webhook: the agent server's own shape, key for key, so that a receiver written for it need not know
+//! who sends. Who we are is in `metadata`.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use crate::domain::cron::Request;
+use crate::domain::ids::ThreadId;
+use crate::domain::run::{Going, Outcome, Run, Status};
+
+/// Bounds of a body.
+#[derive(Clone, Debug)]
+pub struct BodyLimits {
+    /// Larger bodies go out without their values, marked as truncated.
+    pub bytes_max: usize,
+    /// Only these top-level fields go out, if set.
+    pub allowed_fields: Option<Vec<String>>,
+}
+
+/// An ended run, with all that is told about it.
+pub struct Ended<'a> {
+    /// Our record.
+    pub run: &'a Run,
+    /// What was asked for.
+    pub request: &'a Request,
+    /// The thread it ran, or was to run, on.
+    pub thread_id: ThreadId,
+    /// What it was on the backend, if it got there.
+    pub going: Option<&'a Going>,
+    /// How it ended.
+    pub outcome: &'a Outcome,
+    /// The run as the backend tells it.
+    pub report: Option<&'a Value>,
+    /// Who we are: goes into `metadata`.
+    pub identity: Map<String, Value>,
+    /// Where to; shown without its query.
+    pub url: &'a str,
+    /// Now.
+    pub sent_at: Timestamp,
+}
+
+/// The exact bytes of every attempt.
+pub fn body(ended: &Ended<'_>, limits: &BodyLimits) -> Vec<u8> {
+    let mut body = server_fields(ended);
+    own_fields(ended, &mut body);
+    if let Some(allowed) = &limits.allowed_fields {
+        body.retain(|key, _| allowed.contains(key));
+    }
+    let whole = Value::Object(body).to_string();
+    if whole.len() <= limits.bytes_max {
+        return whole.into_bytes();
+    }
+    let mut body = server_fields(ended);
+    own_fields(ended, &mut body);
+    body.insert("values".to_owned(), Value::Null);
+    // The input may be what is large.
+    body.insert("kwargs".to_owned(), json!({}));
+    if let Some(allowed) = &limits.allowed_fields {
+        body.retain(|key, _| allowed.contains(key));
+    }
+    body.insert("truncated".to_owned(), json!(true));
+    Value::Object(body).to_string().into_bytes()
+}
+
+/// What the backend says of the run, or, if it never had it, what it would have said.
+fn server_fields(ended: &Ended<'_>) -> Map<String, Value> {
+    let mut body = match ended.report {
+        Some(Value::Object(run)) => run.clone(),
+        _ => Map::new(),
+    };
+    let run_id = ended.going.map_or(ended.run.run_id.0, |going| going.backend_run_id.0);
+    let request = ended.request;
+    let defaults = [
+        ("run_id", json!(run_id.to_string())),
+        ("thread_id", json!(ended.thread_id.to_string())),
+        ("assistant_id", json!(request.assistant_id)),
+        ("metadata", json!({})),
+        ("kwargs", Value::Object(request.payload.clone())),
+        ("multitask_strategy", json!(request.multitask_strategy.map_or("enqueue", |s| s.as_str()))),
+        ("created_at", json!(stamp(ended.run.due_at))),
+        ("updated_at", json!(stamp(ended.outcome.ended_at))),
+        ("langsmith_session_name", Value::Null),
+    ];
+    for (key, value) in defaults {
+        body.entry(key).or_insert(value);
+    }
+    if let Some(Value::Object(kwargs)) = body.get_mut("kwargs") {
+        kwargs.insert("webhook".to_owned(), json!(super::redacted(ended.url)));
+    }
+    body
+}
+
+fn own_fields(ended: &Ended<'_>, body: &mut Map<String, Value>) {
+    let outcome = ended.outcome;
+    if let Some(Value::Object(metadata)) = body.get_mut("metadata") {
+        metadata.extend(ended.identity.clone());
+        metadata.insert("agentcron_trigger".to_owned(), json!(ended.run.trigger.as_str()));
+        metadata.insert("agentcron_status".to_owned(), json!(outcome.status.as_str()));
+        if let Some(reason) = &outcome.reason {
+            metadata.insert("agentcron_reason".to_owned(), json!(reason));
+        }
+    }
+    let started_at = ended.going.map(|going| stamp(going.started_at));
+    body.insert("status".to_owned(), json!(server_status(outcome.status)));
+    body.insert("run_started_at".to_owned(), json!(started_at));
+    body.insert("run_ended_at".to_owned(), json!(stamp(outcome.ended_at)));
+    body.insert("webhook_sent_at".to_owned(), json!(stamp(ended.sent_at)));
+    body.insert("values".to_owned(), outcome.values.clone().unwrap_or_else(|| json!({})));
+    let error = match (&outcome.error, outcome.status) {
+        (Some(error), _) => Some(json!({ "error": error.error, "message": error.message })),
+        (None, Status::Error | Status::Timeout) => {
+            Some(json!({ "error": "AgentcronError", "message": outcome.reason.clone().unwrap_or_default() }))
+        }
+        (None, _) => None,
+    };
+    if let Some(error) = error {
+        body.insert("error".to_owned(), error);
+    }
+}
+
+/// Our word, or the server's nearest one: it has none for a cancelled run but `interrupted`.
+fn server_status(status: Status) -> &'static str {
+    match status {
+        Status::Cancelled | Status::Interrupted => Status::Interrupted.as_str(),
+        Status::Success | Status::Error | Status::Timeout | Status::Skipped | Status::Missed => {
+            status.as_str()
+        }
+    }
+}
+
+/// `2026-11-23T11:16:49.631098+00:00`, as the server writes times.
+fn stamp(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%S.%6f+00:00").to_string()
+}

@@ -1,0 +1,15 @@
+//! Webhooks: the body that tells about an ended run, and one attempt to deliver it.
+
+mod body;
+mod send;
+
+pub use body::{BodyLimits, Ended, body};
+pub use send::{Attempt, Sender};
+
+/// A URL as it may be shown: scheme, host and path. The query may be a token.
+pub fn redacted(url: &str) -> String {
+    match url.split_once('?') {
+        Some((address, _)) => format!("{address}?…"),
+        None => url.to_owned(),
+    }
+}

@@ -1,0 +1,127 @@
+//! One attempt to deliver one webhook.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use http::{Request, StatusCode, header};
+
+use crate::config::Environment;
+use crate::domain::bounds::{ATTEMPT_WAIT, RECEIVER_ANSWER_BYTES_MAX};
+use crate::domain::delivery::AttemptResult;
+use crate::domain::ids::RunId;
+use crate::domain::template;
+use crate::transport::{BodyStream, Transport, TransportError};
+
+/// Sends webhooks; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    transport: Transport,
+    environment: Environment,
+}
+
+/// What is to be sent.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// The run it tells about: the receiver's key against doubles.
+    pub run_id: RunId,
+    /// Where to; placeholders still in it.
+    pub url: String,
+    /// The exact bytes.
+    pub body: Vec<u8>,
+}
+
+impl Sender {
+    /// A sender over this transport; `environment` fills the placeholders of URLs.
+    pub fn new(transport: Transport, environment: Environment) -> Self {
+        Self { transport, environment }
+    }
+
+    /// Makes one attempt. It never retries, and its errors hold no secret.
+    pub async fn send(&self, attempt: Attempt) -> AttemptResult {
+        let request = match self.request(attempt) {
+            Ok(request) => request,
+            Err(detail) => return AttemptResult::Refused { code: None, detail, retry_after: None },
+        };
+        match tokio::time::timeout(ATTEMPT_WAIT, self.exchange(request)).await {
+            Ok(result) => result,
+            Err(_) => AttemptResult::Refused {
+                code: None,
+                detail: format!("no answer within {}", humantime::format_duration(ATTEMPT_WAIT)),
+                retry_after: None,
+            },
+        }
+    }
+
+    fn request(&self, attempt: Attempt) -> Result<Request<Bytes>, String> {
+        let lookup = |name: &str| {
+            let secret = self.environment.lookup(name);
+            secret.map(|secret| secret.expose().to_owned()).map_err(|error| error.to_string())
+        };
+        let url = template::fill(&attempt.url, &lookup).map_err(|error| format!("its URL: {error}"))?;
+        Request::builder()
+            .method(http::Method::POST)
+            .uri(url)
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::ACCEPT_ENCODING, "identity")
+            .header("webhook-id", format!("msg_{}", attempt.run_id))
+            .body(Bytes::from(attempt.body))
+            .map_err(|_| "its URL is no URL once its placeholders are filled".to_owned())
+    }
+
+    async fn exchange(&self, request: Request<Bytes>) -> AttemptResult {
+        let response = match self.transport.send(request).await {
+            Ok(response) => response,
+            Err(error) => {
+                return AttemptResult::Refused { code: None, detail: transport_words(&error), retry_after: None };
+            }
+        };
+        let (parts, body) = response.into_parts();
+        drain(body).await;
+        judge(parts.status, retry_after(&parts.headers))
+    }
+}
+
+fn transport_words(error: &TransportError) -> String {
+    match error {
+        TransportError::NotSent(detail) => format!("cannot connect: {detail}"),
+        TransportError::Broken(detail) => format!("no answer: {detail}"),
+        TransportError::TooLarge(_) => error.to_string(),
+    }
+}
+
+/// A little of the answer is read, so that the connection can be used again; an endless one is left.
+async fn drain(mut body: BodyStream) {
+    let mut read = 0_usize;
+    while read < RECEIVER_ANSWER_BYTES_MAX {
+        match body.next().await {
+            Some(Ok(piece)) => read += piece.len(),
+            Some(Err(_)) | None => return,
+        }
+    }
+}
+
+fn judge(status: StatusCode, retry_after: Option<Duration>) -> AttemptResult {
+    let code = status.as_u16();
+    match status {
+        status if status.is_success() => AttemptResult::Accepted { code },
+        StatusCode::GONE => {
+            AttemptResult::Final { code: Some(code), detail: "the receiver answered 410: gone for good".to_owned() }
+        }
+        status if status.is_redirection() => AttemptResult::Refused {
+            code: Some(code),
+            detail: format!("the receiver answered {code}, a redirect; redirects are not followed"),
+            retry_after,
+        },
+        _ => AttemptResult::Refused {
+            code: Some(code),
+            detail: format!("the receiver answered {code}"),
+            retry_after,
+        },
+    }
+}
+
+/// `Retry-After` in seconds; nonsense counts as none.
+fn retry_after(headers: &http::HeaderMap) -> Option<Duration> {
+    headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+}
