@@ -2,6 +2,12 @@
 //!
 //! The folders are floors; a module uses lower floors only. `docs/ARCHITECTURE.md` tells how they fit together.
 
+pub mod backend;
 pub mod clock;
+pub mod config;
+pub mod crash;
 pub mod domain;
+pub mod engine;
+pub mod store;
 pub mod transport;
+pub mod webhook;

@@ -8,3 +8,5 @@ pub mod delivery;
 pub mod ids;
 pub mod plan;
 pub mod run;
+pub mod template;
+pub mod values;

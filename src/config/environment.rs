@@ -1,0 +1,158 @@
+//! The environment as a capability: the only place that reads environment variables and systemd credentials.
+//!
+//! A value is read anew at each lookup, so a credential that was rotated is seen without a restart.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::limits::CREDENTIAL_BYTES_MAX;
+use super::secret::Secret;
+use crate::domain::template::{self, FillError};
+
+/// Where `env.NAME` and `credential.NAME` get their values. Cheap to clone.
+#[derive(Clone)]
+pub struct Environment(Source);
+
+#[derive(Clone)]
+enum Source {
+    Process,
+    Map(Arc<BTreeMap<String, String>>),
+}
+
+/// Why a name has no value. Never shows a value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LookupError {
+    /// Neither `env.…` nor `credential.…`, or with characters that no such name has.
+    #[error("`{0}` is not the name of an environment variable or a credential")]
+    InvalidName(String),
+    /// Nothing by that name.
+    #[error("{0} is not set")]
+    Unset(String),
+    /// An empty token is worse than none.
+    #[error("{0} is set, but empty")]
+    Empty(String),
+    /// Not UTF-8.
+    #[error("{0} is not UTF-8 text")]
+    NotText(String),
+    /// There are no credentials at all.
+    #[error("{0} is not available: $CREDENTIALS_DIRECTORY is not set (LoadCredential= of systemd sets it)")]
+    NoCredentials(String),
+    /// The file of a credential cannot be read.
+    #[error("{name} cannot be read: {error}")]
+    Unreadable {
+        /// `credential.NAME`.
+        name: String,
+        /// What the system said.
+        error: String,
+    },
+    /// Everybody on the machine can read it.
+    #[error("{0} is readable by everybody on this machine (chmod o-r)")]
+    WorldReadable(String),
+    /// Larger than systemd allows.
+    #[error("{0} is longer than {CREDENTIAL_BYTES_MAX} bytes")]
+    TooLong(String),
+}
+
+impl Environment {
+    /// The environment of this process.
+    pub fn of_process() -> Self {
+        Self(Source::Process)
+    }
+
+    /// Fixed values by full name (`env.HOOK_TOKEN`, `credential.api_key`), for tests and the demo.
+    pub fn of_map<'a>(values: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let values = values.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Self(Source::Map(Arc::new(values.collect())))
+    }
+
+    /// The value of `env.NAME` or `credential.NAME`.
+    pub fn lookup(&self, name: &str) -> Result<Secret, LookupError> {
+        let text = match (name.split_once('.'), &self.0) {
+            (Some(("env", variable)), source) if is_variable_name(variable) => match source {
+                Source::Process => variable_of_process(name, variable)?,
+                Source::Map(values) => of_map(name, values)?,
+            },
+            (Some(("credential", credential)), source) if is_credential_name(credential) => match source {
+                Source::Process => credential_of_process(name, credential)?,
+                Source::Map(values) => of_map(name, values)?,
+            },
+            _ => return Err(LookupError::InvalidName(name.chars().take(64).collect())),
+        };
+        if text.is_empty() { Err(LookupError::Empty(name.to_owned())) } else { Ok(Secret::new(&text)) }
+    }
+
+    /// The text with its `env.…` and `credential.…` placeholders filled; the result may hold a secret.
+    pub fn fill(&self, text: &str) -> Result<Secret, FillError<LookupError>> {
+        let lookup = |name: &str| self.lookup(name).map(|secret| secret.expose().to_owned());
+        template::fill(text, &lookup).map(|filled| Secret::new(&filled))
+    }
+}
+
+fn of_map(name: &str, values: &BTreeMap<String, String>) -> Result<String, LookupError> {
+    values.get(name).cloned().ok_or_else(|| LookupError::Unset(name.to_owned()))
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the place that reads the environment")]
+fn variable_of_process(name: &str, variable: &str) -> Result<String, LookupError> {
+    std::env::var(variable).map_err(|error| match error {
+        std::env::VarError::NotPresent => LookupError::Unset(name.to_owned()),
+        std::env::VarError::NotUnicode(_) => LookupError::NotText(name.to_owned()),
+    })
+}
+
+fn credential_of_process(name: &str, credential: &str) -> Result<String, LookupError> {
+    let directory = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let directory = directory.ok_or_else(|| LookupError::NoCredentials(name.to_owned()))?;
+    read_credential(name, &directory.join(credential))
+}
+
+fn read_credential(name: &str, path: &Path) -> Result<String, LookupError> {
+    let unreadable = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => LookupError::Unset(name.to_owned()),
+        _ => LookupError::Unreadable { name: name.to_owned(), error: error.to_string() },
+    };
+    let file = File::open(path).map_err(unreadable)?;
+    if is_world_readable(&file.metadata().map_err(unreadable)?) {
+        return Err(LookupError::WorldReadable(name.to_owned()));
+    }
+    let mut bytes = Vec::new();
+    file.take(CREDENTIAL_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > CREDENTIAL_BYTES_MAX {
+        return Err(LookupError::TooLong(name.to_owned()));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| LookupError::NotText(name.to_owned()))?;
+    // Editors and `echo` end a file with a newline that is no part of the secret.
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
+}
+
+#[cfg(unix)]
+fn is_world_readable(metadata: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    metadata.permissions().mode() & 0o004 != 0
+}
+
+#[cfg(not(unix))]
+fn is_world_readable(_metadata: &std::fs::Metadata) -> bool {
+    false
+}
+
+fn is_variable_name(name: &str) -> bool {
+    !name.starts_with(|char: char| char.is_ascii_digit())
+        && !name.is_empty()
+        && name.chars().all(|char| char.is_ascii_alphanumeric() || char == '_')
+}
+
+/// No slash and no leading dot: a name cannot lead out of the directory.
+fn is_credential_name(name: &str) -> bool {
+    !name.starts_with('.')
+        && !name.is_empty()
+        && name.len() <= 255
+        && name.chars().all(|char| char.is_ascii_alphanumeric() || "_-.".contains(char))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+//! `include = ["crons.d/*.toml"]`: which files a pattern names.
+
+use std::path::{Path, PathBuf};
+
+/// The files that a pattern names, sorted. No match is fine for a pattern with `*`; a plain path is taken as it is,
+/// so that its absence is noticed when it is read.
+pub(super) fn expand(base: &Path, pattern: &str) -> Result<Vec<PathBuf>, String> {
+    if pattern.is_empty() || pattern.contains('\0') {
+        return Err("got no path, expected one such as crons.d/*.toml".to_owned());
+    }
+    let path = base.join(pattern);
+    let (directory, name) = match (path.parent(), path.file_name().and_then(|name| name.to_str())) {
+        (Some(directory), Some(name)) => (directory, name),
+        _ => return Err(format!("`{pattern}` does not name a file")),
+    };
+    if directory.to_string_lossy().contains('*') && !base.to_string_lossy().contains('*') {
+        return Err(format!("`{pattern}`: `*` may stand in the last part of the path only"));
+    }
+    if !name.contains('*') {
+        return Ok(vec![path]);
+    }
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(format!("{}: {error}", directory.display())),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|error| format!("{}: {error}", directory.display()))?;
+        // `..data` of a Kubernetes ConfigMap and the swap files of editors are hidden, and not meant.
+        let matched = entry
+            .file_name()
+            .to_str()
+            .is_some_and(|found| matches(name.as_bytes(), found.as_bytes()) && !found.starts_with('.'));
+        let path = directory.join(entry.file_name());
+        if matched && !path.is_dir() {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// `*` stands for any text, everything else for itself. Linear but for backtracking to the last `*`.
+fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    let (mut at_pattern, mut at_name) = (0, 0);
+    let mut last_star: Option<(usize, usize)> = None;
+    while at_name < name.len() {
+        if pattern.get(at_pattern) == Some(&b'*') {
+            last_star = Some((at_pattern, at_name));
+            at_pattern += 1;
+        } else if pattern.get(at_pattern) == Some(&name[at_name]) {
+            at_pattern += 1;
+            at_name += 1;
+        } else if let Some((star, taken)) = last_star {
+            last_star = Some((star, taken + 1));
+            (at_pattern, at_name) = (star + 1, taken + 1);
+        } else {
+            return false;
+        }
+    }
+    pattern[at_pattern..].iter().all(|byte| *byte == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        for (pattern, name, expected) in [
+            ("*.toml", "a.toml", true),
+            ("*.toml", "a.toml~", false),
+            ("a*b*c", "aXXbYYbc", true),
+            ("a*b*c", "acb", false),
+            ("**", "", true),
+            ("x", "", false),
+        ] {
+            assert_eq!(matches(pattern.as_bytes(), name.as_bytes()), expected, "{pattern} {name}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Files -> [`Config`]: reads them all, then settles them all, so that one look shows every mistake of every file.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::crons::settle_crons;
+use super::document::Document;
+use super::environment::Environment;
+use super::errors::{ConfigErrors, Report};
+use super::fields::OneOrMany;
+use super::include;
+use super::langgraph_json;
+use super::limits::FILES_MAX;
+use super::section::Section;
+use super::sections::{self, Reader};
+use super::settled::Config;
+use super::source::Source;
+use super::webhooks;
+
+/// The tables of the main file.
+const TABLES: &[&str] = &["backend", "store", "http", "webhooks", "defaults", "cron"];
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTop {
+    include: Option<OneOrMany>,
+    langgraph_json: Option<String>,
+    shutdown_grace: Option<String>,
+}
+
+/// Included files hold crons and nothing else.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawIncluded {}
+
+/// Reads the main file and all that it includes.
+pub fn load(path: &Path, environment: &Environment) -> Result<Config, ConfigErrors> {
+    let mut report = Report::default();
+    let settled = read_all(path, environment, &mut report);
+    let warnings = report.finish()?;
+    // Nothing is missing without a mistake that says so.
+    settled.map(|config| Config { warnings, ..config }).ok_or_else(|| ConfigErrors(Vec::new()))
+}
+
+fn read_all(path: &Path, environment: &Environment, report: &mut Report) -> Option<Config> {
+    let main = read(path, report)?;
+    let main = Document::parse(&main, report)?;
+    let root = Section::root(&main);
+    let top: RawTop = root.read(TABLES, top_advice, report);
+    let base = path.parent().unwrap_or(Path::new(""));
+
+    let included = read_included(&root, top.include.as_ref(), path, environment, report);
+    let included: Vec<Document<'_>> =
+        included.iter().filter_map(|source| Document::parse(source, report)).collect();
+    for document in &included {
+        Section::root(document).read::<RawIncluded>(&["cron"], included_advice, report);
+    }
+
+    let mut reader = Reader { base, environment, report };
+    let langgraph = langgraph_json::read(&root, top.langgraph_json, &mut reader);
+    let backend = sections::backend(&root, &mut reader);
+    let store = sections::store(&root, &mut reader);
+    let http = sections::http(&root, langgraph.disable_webhooks, &mut reader);
+    let webhooks = webhooks::webhooks(&root, langgraph.webhooks, &mut reader);
+    let shutdown_grace = sections::shutdown_grace(&root, top.shutdown_grace, &mut reader);
+    let crons = settle_crons(&main, &included, environment, report);
+    Some(Config {
+        path: path.to_owned(),
+        backend: backend?,
+        store: store?,
+        http: http?,
+        webhooks: webhooks?,
+        shutdown_grace: shutdown_grace?,
+        crons,
+        warnings: Vec::new(),
+    })
+}
+
+fn read(path: &Path, report: &mut Report) -> Option<Source> {
+    Source::read(path).map_err(|message| report.file_error(&path.into(), message)).ok()
+}
+
+fn read_included(
+    root: &Section<'_>,
+    patterns: Option<&OneOrMany>,
+    main: &Path,
+    environment: &Environment,
+    report: &mut Report,
+) -> Vec<Source> {
+    let mut paths: BTreeSet<PathBuf> = BTreeSet::new();
+    let base = main.parent().unwrap_or(Path::new(""));
+    for (index, pattern) in patterns.map(OneOrMany::as_slice).unwrap_or_default().iter().enumerate() {
+        let pointer = format!("/{index}");
+        let mut reader = Reader { base, environment, report };
+        let Some(pattern) = reader.fill(root, "include", &pointer, pattern) else { continue };
+        match include::expand(base, &pattern) {
+            Ok(found) => paths.extend(found),
+            Err(message) => report.error(root.error("include", &pointer, &message, None)),
+        }
+    }
+    // A pattern may well match the main file itself.
+    paths.remove(main);
+    if paths.len() > FILES_MAX {
+        let message = format!("names {} files, expected at most {FILES_MAX}", paths.len());
+        report.error(root.error("include", "", &message, None));
+        return Vec::new();
+    }
+    paths.iter().filter_map(|path| read(path, report)).collect()
+}
+
+fn top_advice(key: &str) -> Option<&'static str> {
+    match key {
+        "crons" => Some("write [cron.NAME]"),
+        "url" | "api_key" => Some("it belongs under [backend]"),
+        "schedule" | "assistant_id" | "timezone" => Some("it belongs under [cron.NAME] or [defaults]"),
+        _ => None,
+    }
+}
+
+fn included_advice(key: &str) -> Option<&'static str> {
+    match key {
+        "defaults" => Some("[defaults] may stand in the main file only, and holds for included files too"),
+        "backend" | "store" | "http" | "webhooks" | "include" | "langgraph_json" | "shutdown_grace" => {
+            Some("it belongs into the main file; included files hold [cron.NAME] tables")
+        }
+        _ => Some("included files hold [cron.NAME] tables"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

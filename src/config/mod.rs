@@ -1,0 +1,38 @@
+//! Raw -> settled configuration: what people wrote becomes facts that later code need not doubt, or the list of
+//! every mistake in it.
+//!
+//! `load` reads the files; `settle_cron` judges one cron and serves files, stored definitions and the HTTP API alike.
+//! Only `environment` reads environment variables and credentials; nothing here is global.
+
+mod crons;
+mod document;
+mod duration;
+mod environment;
+mod errors;
+mod fields;
+mod include;
+mod json;
+mod langgraph_json;
+mod limits;
+mod load;
+mod nearest;
+mod placeholders;
+mod secret;
+mod section;
+mod sections;
+mod settle_cron;
+mod settled;
+mod shape;
+mod source;
+mod webhooks;
+
+pub use environment::{Environment, LookupError};
+pub use errors::{ConfigError, ConfigErrors, Position};
+pub use fields::{CronFields, OneOrMany};
+pub use load::load;
+pub use placeholders::check_values;
+pub use secret::Secret;
+pub use settle_cron::{FieldError, settle_cron};
+pub use settled::{
+    BackendConfig, Config, CronDefinition, HttpConfig, Place, StoreConfig, UrlPolicy, WebhooksConfig,
+};

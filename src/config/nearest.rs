@@ -1,0 +1,26 @@
+//! The nearest known word to one that is not known.
+
+/// The known word that was most likely meant, if any is near enough.
+pub(super) fn nearest<'k>(got: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    // A longer key is not worth the quadratic comparison, and no known word is near it.
+    if got.len() > 64 {
+        return None;
+    }
+    let got = got.to_ascii_lowercase();
+    // A third of the word may be wrong: `timezon`, `time_zone` and `shedule` are near, `foo` is near nothing.
+    let allowed = (got.chars().count() / 3).max(1);
+    known
+        .into_iter()
+        .map(|word| (strsim::osa_distance(&got, word), word))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min()
+        .map(|(_, word)| word)
+}
+
+/// The hint that goes with it: the nearest, or all of them.
+pub(super) fn did_you_mean<'k>(got: &str, known: impl IntoIterator<Item = &'k str> + Clone) -> String {
+    match nearest(got, known.clone()) {
+        Some(word) => format!("did you mean `{word}`?"),
+        None => format!("known: {}", known.into_iter().collect::<Vec<_>>().join(", ")),
+    }
+}

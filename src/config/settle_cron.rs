@@ -1,0 +1,173 @@
+//! Fields as written -> a [`Cron`] with nothing left to doubt, or every mistake in them. Pure: the same function
+//! judges a file, a stored definition and a request.
+
+mod payload;
+mod schedule;
+mod target;
+mod times;
+mod webhook;
+
+use std::str::FromStr;
+
+use super::errors::quoted;
+use super::fields::CronFields;
+use super::limits::CRON_NAME_CHARS_MAX;
+use super::nearest::nearest;
+use crate::domain::calendar::Calendar;
+use crate::domain::cron::{Catchup, Cron, Mode, Overlap, Policy, Request, UnknownWord};
+use crate::domain::ids::CronId;
+use crate::domain::template;
+
+pub(super) use webhook::check_url as check_webhook_url;
+
+/// One mistake in the fields of a cron. Like [`super::ConfigError`], it never quotes what could be a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldError {
+    /// The field, or `name`.
+    pub field: &'static str,
+    /// What in the field's value: a JSON pointer (RFC 6901), empty for all of it.
+    pub pointer: String,
+    /// What was got and what was expected.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl std::fmt::Display for FieldError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.field, self.message)?;
+        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, " ({hint})"))
+    }
+}
+
+impl FieldError {
+    /// Whether a field is missing that every cron has.
+    pub fn is_missing(&self) -> bool {
+        self.message == MISSING
+    }
+}
+
+const MISSING: &str = "missing";
+
+/// Collects mistakes while a cron is settled.
+#[derive(Default)]
+struct Mistakes(Vec<FieldError>);
+
+impl Mistakes {
+    fn add(&mut self, field: &'static str, message: impl Into<String>) {
+        self.add_at(field, String::new(), message, None);
+    }
+
+    fn add_with_hint(&mut self, field: &'static str, message: impl Into<String>, hint: impl Into<String>) {
+        self.add_at(field, String::new(), message, Some(hint.into()));
+    }
+
+    fn add_at(
+        &mut self,
+        field: &'static str,
+        pointer: String,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) {
+        self.0.push(FieldError { field, pointer, message: message.into(), hint });
+    }
+}
+
+/// Settles a cron. The id is derived from the name; whoever gives out ids (the HTTP API) replaces it.
+pub fn settle_cron(name: &str, fields: &CronFields) -> Result<Cron, Vec<FieldError>> {
+    let mut mistakes = Mistakes::default();
+    let cron = settle(name, fields, &mut mistakes);
+    match cron {
+        Some(cron) if mistakes.0.is_empty() => Ok(cron),
+        Some(_) | None => Err(mistakes.0),
+    }
+}
+
+fn settle(name: &str, fields: &CronFields, mistakes: &mut Mistakes) -> Option<Cron> {
+    check_name(name, mistakes);
+    let calendar = schedule::calendar(name, fields, mistakes);
+    let (start_time, end_time) = times::window(fields, mistakes);
+    let assistant_id = target::assistant_id(fields, mistakes);
+    let target = target::target(fields, mistakes);
+    let multitask_strategy = target::multitask_strategy(fields, mistakes);
+    let mode = word(mistakes, "mode", &fields.mode, Mode::Background);
+    let payload = payload::payload(fields, mistakes);
+    let metadata = payload::metadata(fields, mistakes);
+    let webhook = webhook::webhook(fields, mistakes);
+    let policy = policy(fields, mistakes);
+    let request =
+        Request { assistant_id: assistant_id?, target: target?, mode, payload, metadata, multitask_strategy };
+    Some(Cron {
+        cron_id: CronId::of_name(name),
+        name: name.to_owned(),
+        calendar: calendar?,
+        enabled: fields.enabled.unwrap_or(true),
+        start_time,
+        end_time,
+        request,
+        webhook,
+        policy,
+    })
+}
+
+fn check_name(name: &str, mistakes: &mut Mistakes) {
+    let allowed = |char: char| char.is_ascii_alphanumeric() || "-_.".contains(char);
+    if name.is_empty() || name.chars().count() > CRON_NAME_CHARS_MAX || !name.chars().all(allowed) {
+        let expected = format!("expected 1 to {CRON_NAME_CHARS_MAX} letters, digits, `-`, `_` or `.`");
+        mistakes.add("name", format!("got {}, {expected}", quoted(name)));
+    }
+}
+
+fn policy(fields: &CronFields, mistakes: &mut Mistakes) -> Policy {
+    let duration = times::optional_duration;
+    if fields.pause_after_failures == Some(0) {
+        mistakes.add_with_hint(
+            "pause_after_failures",
+            "got 0, expected 1 or more",
+            "leave it out to never pause",
+        );
+    }
+    Policy {
+        overlap: word(mistakes, "overlap", &fields.overlap, Overlap::Skip),
+        catchup: word(mistakes, "catchup", &fields.catchup, Catchup::Latest),
+        catchup_window: duration(mistakes, "catchup_window", &fields.catchup_window)
+            .unwrap_or(times::CATCHUP_WINDOW_DEFAULT),
+        start_deadline: duration(mistakes, "start_deadline", &fields.start_deadline),
+        timeout: duration(mistakes, "timeout", &fields.timeout),
+        jitter: times::jitter(fields, mistakes),
+        exclude: times::exclude(fields, mistakes),
+        pause_after_failures: fields.pause_after_failures,
+    }
+}
+
+/// One word of a closed set.
+fn word<T: FromStr<Err = UnknownWord> + Copy>(
+    mistakes: &mut Mistakes,
+    field: &'static str,
+    text: &Option<String>,
+    default: T,
+) -> T {
+    let Some(text) = plain(mistakes, field, text) else {
+        return default;
+    };
+    text.parse().unwrap_or_else(|error: UnknownWord| {
+        let message = format!("got {}, expected one of {}", quoted(text), error.allowed);
+        let hint = nearest(text, error.allowed.split(", ")).map(|word| format!("did you mean `{word}`?"));
+        mistakes.add_at(field, String::new(), message, hint);
+        default
+    })
+}
+
+/// A text that is settled here and now, so that a placeholder would stay what it is.
+fn plain<'f>(mistakes: &mut Mistakes, field: &'static str, text: &'f Option<String>) -> Option<&'f str> {
+    let text = text.as_deref()?;
+    if template::is_template(text) {
+        let hint = "placeholders are filled in webhook, input, config, context and metadata";
+        mistakes.add_with_hint(field, "got a placeholder, expected a plain text", hint);
+        return None;
+    }
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+//! The settled configuration: every field parsed, checked and with its default.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+use super::errors::ConfigError;
+use super::fields::CronFields;
+use super::secret::Secret;
+use crate::domain::cron::{Cron, Template};
+
+/// Everything that the files say. `Debug` shows no secret.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The main file, as it was named.
+    pub path: PathBuf,
+    /// The agent server.
+    pub backend: BackendConfig,
+    /// The database.
+    pub store: StoreConfig,
+    /// Our own server.
+    pub http: HttpConfig,
+    /// Webhooks for ended runs.
+    pub webhooks: WebhooksConfig,
+    /// How long a stop may take to finish what is in hand.
+    pub shutdown_grace: Duration,
+    /// Every cron of every file, by name.
+    pub crons: Vec<CronDefinition>,
+    /// Odd, but valid.
+    pub warnings: Vec<ConfigError>,
+}
+
+/// The agent server that runs the agents.
+#[derive(Clone, Debug)]
+pub struct BackendConfig {
+    /// http or https, with a host, without user, query and fragment.
+    pub url: Url,
+    /// Sent as `x-api-key`.
+    pub api_key: Option<Secret>,
+    /// For one request that does not wait for a run.
+    pub request_timeout: Duration,
+    /// Runs going at the same time, of all crons together.
+    pub max_concurrent_runs: usize,
+    /// A PEM file with further roots to trust.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// The database.
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// The file; not looked at yet.
+    pub path: PathBuf,
+    /// Of a run's final values, this much is kept.
+    pub values_bytes_max: usize,
+}
+
+/// Our own server.
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    /// Where the agent server's API with crons in front is served, if at all.
+    pub listen: Option<SocketAddr>,
+    /// The Unix socket by which the command line talks to the daemon.
+    pub socket: Option<PathBuf>,
+    /// Deliveries are recorded as suppressed and not sent.
+    pub disable_webhooks: bool,
+}
+
+/// Webhooks for ended runs.
+#[derive(Clone, Debug)]
+pub struct WebhooksConfig {
+    /// Standard Webhooks secrets; the first one signs first. None: unsigned.
+    pub signing_secrets: Vec<Secret>,
+    /// Which URLs may be told.
+    pub url: UrlPolicy,
+    /// Sent with every webhook; names in lower case, placeholders still in the values.
+    pub headers: BTreeMap<String, Template>,
+    /// Variables in `headers` begin with it.
+    pub env_prefix: String,
+    /// Keys of the body that are sent; `None`: all.
+    pub allowed_fields: Option<Vec<String>>,
+    /// A longer body is sent without `values`.
+    pub body_bytes_max: usize,
+}
+
+/// Which URLs may be told; names and meaning are those of the server's `webhooks.url`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UrlPolicy {
+    /// Nothing but https.
+    pub require_https: bool,
+    /// Host names, or `*.example.com` for every subdomain; `None`: all, an empty list: none.
+    pub allowed_domains: Option<Vec<String>>,
+    /// `None`: all, an empty list: none.
+    pub allowed_ports: Option<Vec<u16>>,
+    /// In characters.
+    pub max_url_length: usize,
+    /// This machine is not told.
+    pub disable_loopback: bool,
+    /// Addresses of private networks are not told.
+    pub disable_private_ips: bool,
+}
+
+/// A cron of a file.
+#[derive(Clone)]
+pub struct CronDefinition {
+    /// What it means.
+    pub cron: Cron,
+    /// What was written, `[defaults]` merged in; placeholders still in webhook, input, config, context, metadata.
+    pub fields: CronFields,
+    /// Where its header stands.
+    pub place: Place,
+}
+
+/// The payload may hold what is nobody's business in a log line.
+impl fmt::Debug for CronDefinition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = &self.cron.name;
+        f.debug_struct("CronDefinition")
+            .field("name", name)
+            .field("fields", &self.fields)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A place in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// As it was named.
+    pub file: Arc<Path>,
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file.display(), self.line, self.column)
+    }
+}

@@ -1,0 +1,129 @@
+//! One file: read with a bound, turned into text, and offsets turned into lines and columns.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::errors::{ConfigError, Position};
+use super::limits::FILE_BYTES_MAX;
+
+/// How far apart the known character counts are: a column is found without reading a long line from its start.
+const CHECKPOINT_BYTES: usize = 4096;
+
+/// A file's text and where its lines begin.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// As it was named.
+    pub(super) file: Arc<Path>,
+    /// Without its byte order mark.
+    pub(super) text: String,
+    line_starts: Vec<usize>,
+    /// Characters before every `CHECKPOINT_BYTES`-th byte.
+    chars_before: Vec<usize>,
+}
+
+impl Source {
+    /// Reads a file; the message says what is wrong with it as a whole.
+    pub(super) fn read(path: &Path) -> Result<Self, String> {
+        let bytes = read_bounded(path)?;
+        let text = std::str::from_utf8(&bytes).map_err(|error| {
+            format!("byte {} is not UTF-8: the file must be UTF-8 text", error.valid_up_to())
+        })?;
+        if let Some(at) = text.find('\0') {
+            return Err(format!("byte {at} is NUL: the file must be UTF-8 text"));
+        }
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        Ok(Self::of_text(path, text))
+    }
+
+    /// A text that is already at hand.
+    pub(super) fn of_text(path: &Path, text: &str) -> Self {
+        let newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+        let mut chars = 0;
+        let chars_before = text.as_bytes().chunks(CHECKPOINT_BYTES).map(|chunk| {
+            let before = chars;
+            chars += count_chars(chunk);
+            before
+        });
+        Self {
+            file: path.into(),
+            line_starts: std::iter::once(0).chain(newlines).collect(),
+            chars_before: chars_before.collect(),
+            text: text.to_owned(),
+        }
+    }
+
+    /// Line and column of a byte.
+    pub(super) fn position(&self, offset: usize) -> Position {
+        let offset = offset.min(self.text.len());
+        let line = self.line_starts.partition_point(|start| *start <= offset);
+        let column = self.chars_before(offset) - self.chars_before(self.line_starts[line - 1]) + 1;
+        Position { line, column }
+    }
+
+    /// A line by its number from 1, without its end.
+    pub(super) fn line(&self, number: usize) -> &str {
+        let start = self.line_starts[number - 1];
+        let end = self.line_starts.get(number).map_or(self.text.len(), |next| next - 1);
+        self.text[start..end].trim_end_matches('\r')
+    }
+
+    /// A mistake at a byte.
+    pub(super) fn error(
+        &self,
+        offset: usize,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) -> ConfigError {
+        ConfigError {
+            file: self.file.clone(),
+            position: Some(self.position(offset)),
+            message: message.into(),
+            hint,
+            excerpt: None,
+        }
+    }
+
+    fn chars_before(&self, offset: usize) -> usize {
+        let checkpoint = offset / CHECKPOINT_BYTES;
+        match self.chars_before.get(checkpoint) {
+            Some(before) => {
+                before + count_chars(&self.text.as_bytes()[checkpoint * CHECKPOINT_BYTES..offset])
+            }
+            // Right behind a text that ends on a checkpoint, or is empty.
+            None => count_chars(self.text.as_bytes()),
+        }
+    }
+}
+
+/// Bytes that begin a character.
+fn count_chars(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
+}
+
+fn read_bounded(path: &Path) -> Result<Vec<u8>, String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(format!("larger than {} MiB, which is the limit for one file", FILE_BYTES_MAX >> 20));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_are_in_characters_even_far_into_a_long_line() {
+        let long = "ü".repeat(CHECKPOINT_BYTES);
+        let source = Source::of_text(Path::new("x"), &format!("a\r\nüb\n{long}z"));
+        let at = |offset| (source.position(offset).line, source.position(offset).column);
+        assert_eq!((at(0), at(3), at(5), at(6)), ((1, 1), (2, 1), (2, 2), (2, 3)));
+        assert_eq!(at(7 + long.len()), (3, CHECKPOINT_BYTES + 1));
+        assert_eq!((at(usize::MAX), source.line(2)), ((3, CHECKPOINT_BYTES + 2), "üb"));
+        assert_eq!(Source::of_text(Path::new("x"), "").position(0), Position { line: 1, column: 1 });
+    }
+}
