@@ -4,6 +4,8 @@
 //! week of a clock change, looks what the clock shows, and asks a naive matcher. Expressions are generated together
 //! with their matcher. `AGENTCRON_CALENDAR_EXPRESSIONS=20000 cargo test --release calendar_oracle` is the full run.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where it is surprised")]
+
 mod expression;
 mod random;
 mod wall;

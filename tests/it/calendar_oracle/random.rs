@@ -23,6 +23,6 @@ impl Random {
     }
 
     pub(crate) fn one_in(&mut self, count: u64) -> bool {
-        self.next() % count == 0
+        self.next().is_multiple_of(count)
     }
 }
