@@ -1,74 +1,126 @@
-//! Expression text -> instants (placeholder with the final signatures, until the calendar lands).
+//! From the text of a cron expression to the instants at which it fires.
+//!
+//! ```text
+//! text --parse--> Expression --meaning--> Meaning --stepping--> times on the wall --clock_change--> instants
+//! ```
+//!
+//! The dialect is croniter's, as the server reads it. The only outside thing is the database of time zones, which
+//! `jiff` reads and caches.
 
-use jiff::Timestamp;
+mod clock_change;
+mod describe;
+mod error;
+mod field;
+mod hash;
+mod meaning;
+mod parse;
+mod stepping;
+mod word;
+mod zone;
 
-/// The instants that a schedule names in a time zone.
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, civil};
+
+pub use error::{CalendarError, ExpressionError};
+
+use meaning::{Meaning, Nature};
+use stepping::Stepping;
+
+/// No schedule names a time before 1970, so an earlier instant is as good as this one. Two days before: zones differ.
+const EARLIEST_SECOND: i64 = -2 * 86_400;
+
+/// A schedule in a time zone: an ascending sequence of instants from 1970 to 2099. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Calendar {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
     expression: String,
     timezone: String,
-    zone: jiff::tz::TimeZone,
-    every: i64,
+    zone: TimeZone,
+    meaning: Meaning,
+    stepping: Stepping,
 }
 
 /// One instant of a calendar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Occasion {
-    /// When.
+    /// When it is due.
     pub at: Timestamp,
+    /// Why a reader of the schedule might be surprised.
+    pub oddity: Option<Oddity>,
 }
 
-/// Why a schedule could not be read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CalendarError {
-    /// Not an IANA name.
-    #[error("unknown time zone `{name}`")]
-    UnknownTimezone {
-        /// As written.
-        name: String,
-        /// The nearest known name.
-        nearest: Option<String>,
+/// What a clock change did to an occasion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Oddity {
+    /// A clock change skipped what the schedule names; this is the first instant after the gap.
+    AfterGap {
+        /// The earliest skipped time that the schedule names.
+        named: civil::DateTime,
     },
-    /// It names no instant at all.
-    #[error("this schedule can never match")]
-    NeverMatches,
+    /// The local time occurs twice; this is the first time.
+    FirstOfTwoPasses,
+    /// The local time occurs twice; this is the second time.
+    SecondOfTwoPasses,
 }
 
 impl Calendar {
-    /// Reads an expression; `seed` feeds `H`.
-    pub fn parse(expression: &str, timezone: &str, _seed: &str) -> Result<Self, CalendarError> {
-        let zone = jiff::tz::TimeZone::get(timezone)
-            .map_err(|_| CalendarError::UnknownTimezone { name: timezone.into(), nearest: None })?;
-        let every = if expression.split_whitespace().count() == 6 { 5 } else { 60 };
-        if expression.split_whitespace().count() < 5 {
-            return Err(CalendarError::NeverMatches);
+    /// `timezone` is an IANA name; `seed` feeds `H` and should be the cron's name.
+    pub fn parse(expression: &str, timezone: &str, seed: &str) -> Result<Calendar, CalendarError> {
+        let typed = parse::parse(expression).map_err(|fault| ExpressionError::new(expression, fault))?;
+        let zone = zone::find(timezone)?;
+        let meaning = meaning::settle(&typed, seed);
+        let stepping = Stepping::new(&meaning).ok_or(CalendarError::NeverMatches)?;
+        let inner = Inner {
+            expression: expression.to_owned(),
+            timezone: zone.iana_name().unwrap_or(timezone).to_owned(),
+            zone,
+            meaning,
+            stepping,
+        };
+        let calendar = Calendar { inner: Arc::new(inner) };
+        // A wild cron whose every time falls into gaps has times on the wall, but no instant.
+        match calendar.next_after(Timestamp::MIN) {
+            Some(_) => Ok(calendar),
+            None => Err(CalendarError::NeverMatches),
         }
-        Ok(Self { expression: expression.into(), timezone: timezone.into(), zone, every })
     }
 
-    /// The first instant strictly after `after`.
+    /// The first occasion strictly after an instant; nothing after 2099, or after the last year that is named.
     pub fn next_after(&self, after: Timestamp) -> Option<Occasion> {
-        let second = after.as_second().div_euclid(self.every) * self.every + self.every;
-        Timestamp::from_second(second).ok().map(|at| Occasion { at })
+        let Inner { meaning, stepping, zone, .. } = &*self.inner;
+        let after = after.max(Timestamp::from_second(EARLIEST_SECOND).ok()?);
+        match meaning.nature {
+            Nature::Fixed => clock_change::next_fixed(stepping, zone, after),
+            Nature::Wild => clock_change::next_wild(stepping, zone, after),
+        }
     }
 
-    /// As written.
+    /// As it was given.
     pub fn expression(&self) -> &str {
-        &self.expression
+        &self.inner.expression
     }
 
-    /// The IANA name.
+    /// The IANA name, with its proper capitals.
     pub fn timezone(&self) -> &str {
-        &self.timezone
+        &self.inner.timezone
     }
 
-    /// The zone itself.
-    pub fn zone(&self) -> &jiff::tz::TimeZone {
-        &self.zone
+    /// The rules of the time zone.
+    pub fn zone(&self) -> &TimeZone {
+        &self.inner.zone
     }
 
-    /// In English.
+    /// The schedule in plain English, without its time zone.
     pub fn describe(&self) -> String {
-        self.expression.clone()
+        describe::describe(&self.inner.meaning)
     }
 }

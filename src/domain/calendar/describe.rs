@@ -1,0 +1,181 @@
+//! A schedule in plain English. It is made from the meaning, not from the text, so it says what will happen.
+
+use super::meaning::{Days, Meaning, MonthDays, Numbers, WeekDays};
+
+const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+const WEEKDAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+const NTH: [&str; 5] = ["first", "second", "third", "fourth", "fifth"];
+
+/// More times of day than this are told by their hours and minutes.
+const TIMES_LISTED_MAX: usize = 6;
+
+pub(super) fn describe(meaning: &Meaning) -> String {
+    let mut sentence = times(meaning);
+    for part in [days(&meaning.days), months(&meaning.months), years(&meaning.years)].into_iter().flatten() {
+        sentence.push(' ');
+        sentence.push_str(&part);
+    }
+    let mut letters = sentence.chars();
+    match letters.next() {
+        Some(first) => first.to_uppercase().chain(letters).collect(),
+        None => sentence,
+    }
+}
+
+fn times(meaning: &Meaning) -> String {
+    let Meaning { seconds, minutes, hours, .. } = meaning;
+    let seconds_part = match only(seconds) {
+        Some(0) => None,
+        Some(_) | None => Some(unit("second", seconds, 60)),
+    };
+    let clock_times = hours.len() * minutes.len();
+    let minutes_part = if clock_times <= TIMES_LISTED_MAX {
+        let listed = hours.iter().flat_map(|hour| minutes.iter().map(move |minute| (hour, minute)));
+        let listed = listed.map(|(hour, minute)| format!("{hour:02}:{minute:02}")).collect();
+        format!("at {}", and(listed))
+    } else {
+        match (unit("minute", minutes, 60), hours.len()) {
+            (minutes, 24) if meaning.minutes.len() > 1 && minutes.starts_with("every") => minutes,
+            (minutes, 24) => format!("{minutes} of every hour"),
+            (minutes, _) => format!("{minutes} of {}", hours_phrase(hours)),
+        }
+    };
+    match seconds_part {
+        None => minutes_part,
+        Some(seconds) if minutes_part == "every minute" && seconds == "every second" => seconds,
+        Some(seconds) if minutes_part == "every minute" && seconds.starts_with("every") => seconds,
+        Some(seconds) => format!("{seconds} of {}", minutes_part.trim_start_matches("at ")),
+    }
+}
+
+fn hours_phrase(hours: &Numbers) -> String {
+    match even_step(hours, 24) {
+        Some(step) => format!("every {step} hours from midnight"),
+        None if hours.len() == 1 => format!("hour {}", runs(hours, &number)),
+        None => format!("hours {}", runs(hours, &number)),
+    }
+}
+
+/// `every minute`, `every 15 minutes`, `at minute 5`, `at minutes 0 to 10`.
+fn unit(name: &str, numbers: &Numbers, cycle: u16) -> String {
+    match (even_step(numbers, cycle), numbers.len()) {
+        (Some(1), _) => format!("every {name}"),
+        (Some(step), _) => format!("every {step} {name}s"),
+        (None, 1) => format!("at {name} {}", runs(numbers, &number)),
+        (None, _) => format!("at {name}s {}", runs(numbers, &number)),
+    }
+}
+
+/// The step, if the numbers go around the cycle in equal steps from 0.
+fn even_step(numbers: &Numbers, cycle: u16) -> Option<u16> {
+    let count =
+        u16::try_from(numbers.len()).ok().filter(|count| *count > 1 && cycle.is_multiple_of(*count))?;
+    let step = cycle / count;
+    numbers.iter().copied().eq((0..count).map(|index| index * step)).then_some(step)
+}
+
+fn days(days: &Days) -> Option<String> {
+    match days {
+        Days::Every => None,
+        Days::OfMonth(of_month) => Some(format!("on {}", month_days(of_month))),
+        Days::OfWeek(of_week) => Some(format!("on {}", week_days(of_week))),
+        Days::Either(of_month, of_week) => {
+            Some(format!("on {}, or on {}", month_days(of_month), week_days(of_week)))
+        }
+    }
+}
+
+fn month_days(days: &MonthDays) -> String {
+    let mut parts = Vec::new();
+    match days.numbers.len() {
+        0 => {}
+        1 => parts.push(format!("day {} of the month", runs(&days.numbers, &number))),
+        _ => parts.push(format!("days {} of the month", runs(&days.numbers, &number))),
+    }
+    if days.last {
+        parts.push("the last day of the month".to_owned());
+    }
+    for day in &days.nearest_weekday {
+        parts.push(format!("the working day nearest to day {day} of the month"));
+    }
+    and(parts)
+}
+
+fn week_days(days: &WeekDays) -> String {
+    let mut parts = Vec::new();
+    if !days.numbers.is_empty() {
+        parts.push(runs(&days.numbers, &weekday));
+    }
+    for (nth, weekdays) in NTH.iter().zip(&days.nth) {
+        for day in weekdays {
+            parts.push(format!("the {nth} {} of the month", weekday(*day)));
+        }
+    }
+    for day in &days.last {
+        parts.push(format!("the last {} of the month", weekday(*day)));
+    }
+    and(parts)
+}
+
+fn months(months: &Numbers) -> Option<String> {
+    (months.len() < 12).then(|| format!("in {}", runs(months, &month)))
+}
+
+fn years(years: &Numbers) -> Option<String> {
+    let all = usize::from(super::field::Field::Year.max() - super::field::Field::Year.min()) + 1;
+    (years.len() < all).then(|| format!("in {}", runs(years, &number)))
+}
+
+fn number(number: u16) -> String {
+    number.to_string()
+}
+
+fn month(number: u16) -> String {
+    MONTHS.get(usize::from(number).wrapping_sub(1)).copied().unwrap_or_default().to_owned()
+}
+
+fn weekday(number: u16) -> String {
+    WEEKDAYS.get(usize::from(number)).copied().unwrap_or_default().to_owned()
+}
+
+/// `1, 5 and 10 to 20`: three in a row or more are told by their ends.
+fn runs(numbers: &Numbers, name: &dyn Fn(u16) -> String) -> String {
+    let mut runs: Vec<(u16, u16)> = Vec::new();
+    for number in numbers {
+        match runs.last_mut() {
+            Some((_, high)) if *high + 1 == *number => *high = *number,
+            Some(_) | None => runs.push((*number, *number)),
+        }
+    }
+    let parts = runs.into_iter().flat_map(|(low, high)| match high - low {
+        0 => vec![name(low)],
+        1 => vec![name(low), name(high)],
+        _ => vec![format!("{} to {}", name(low), name(high))],
+    });
+    and(parts.collect())
+}
+
+fn only(numbers: &Numbers) -> Option<u16> {
+    numbers.first().copied().filter(|_| numbers.len() == 1)
+}
+
+fn and(mut parts: Vec<String>) -> String {
+    match (parts.pop(), parts.as_slice()) {
+        (None, _) => String::new(),
+        (Some(last), []) => last,
+        (Some(last), before) => format!("{} and {last}", before.join(", ")),
+    }
+}

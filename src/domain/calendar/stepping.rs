@@ -1,0 +1,178 @@
+//! From one time on the wall to the next that an expression names, regardless of any zone. The `cron` crate does the
+//! stepping; this file translates a meaning into its terms and adds what it does not know.
+//!
+//! It numbers Sunday 1, wants the seconds first, joins the two day fields by AND, and has no `L`, `W` or `#`. So a
+//! meaning becomes one or more arms, each a schedule of its own and perhaps a filter on dates; the earliest wins.
+//! chrono is the `cron` crate's language and is spoken in this file only.
+
+use std::str::FromStr;
+
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
+
+use super::field::Field;
+use super::meaning::{Days, Meaning, MonthDays, Numbers, WeekDays};
+
+const SECONDS_A_DAY: i64 = 86_400;
+
+/// A time as a clock on the wall shows it, in seconds since that clock showed the beginning of 1970.
+pub(super) type WallSecond = i64;
+
+#[derive(Clone, Debug)]
+pub(super) struct Stepping {
+    arms: Vec<Arm>,
+}
+
+#[derive(Clone, Debug)]
+struct Arm {
+    schedule: cron::Schedule,
+    dates: Dates,
+}
+
+/// Which dates of an arm's schedule count.
+#[derive(Clone, Debug)]
+enum Dates {
+    All,
+    /// The last day of its month.
+    LastOfMonth,
+    /// The last of its weekday in its month.
+    LastOfItsWeekday,
+    /// The weekday (Monday to Friday) nearest to this day of the month.
+    NearestWeekdayTo(u32),
+}
+
+impl Stepping {
+    /// Nothing if the meaning names no time at all, such as a 31st of February.
+    pub(super) fn new(meaning: &Meaning) -> Option<Stepping> {
+        let arms = match &meaning.days {
+            Days::Every => vec![(Numbers::new(), Numbers::new(), Dates::All)],
+            Days::OfMonth(of_month) => month_arms(of_month),
+            Days::OfWeek(of_week) => week_arms(of_week),
+            Days::Either(of_month, of_week) => {
+                let mut arms = month_arms(of_month);
+                arms.extend(week_arms(of_week));
+                arms
+            }
+        };
+        let arms = arms.into_iter().filter_map(|(month_days, week_days, dates)| {
+            let arm = Arm { schedule: schedule(meaning, &month_days, &week_days)?, dates };
+            // An arm without a date would be searched to the end of the years at every step.
+            arm.next_after(-1).is_some().then_some(arm)
+        });
+        let arms: Vec<Arm> = arms.collect();
+        (!arms.is_empty()).then_some(Stepping { arms })
+    }
+
+    /// The earliest named time later than `wall`.
+    pub(super) fn next_after(&self, wall: WallSecond) -> Option<WallSecond> {
+        self.arms.iter().filter_map(|arm| arm.next_after(wall)).min()
+    }
+}
+
+impl Arm {
+    fn next_after(&self, wall: WallSecond) -> Option<WallSecond> {
+        let mut from = wall;
+        loop {
+            // UTC has no clock changes: this is the wall clock of nowhere.
+            let start = DateTime::<Utc>::from_timestamp(from, 0)?;
+            let found = self.schedule.after(&start).next()?;
+            if self.dates.contain(found.date_naive()) {
+                return Some(found.timestamp());
+            }
+            let midnight = found.timestamp().div_euclid(SECONDS_A_DAY) * SECONDS_A_DAY;
+            from = midnight + SECONDS_A_DAY - 1;
+        }
+    }
+}
+
+impl Dates {
+    fn contain(&self, date: NaiveDate) -> bool {
+        let length = u32::from(date.num_days_in_month());
+        match self {
+            Dates::All => true,
+            Dates::LastOfMonth => date.day() == length,
+            Dates::LastOfItsWeekday => date.day() + 7 > length,
+            Dates::NearestWeekdayTo(day) => {
+                let target = (*day).min(length);
+                nearest_weekday(date.with_day(target), target, length) == Some(date.day())
+            }
+        }
+    }
+}
+
+fn nearest_weekday(target_date: Option<NaiveDate>, target: u32, length: u32) -> Option<u32> {
+    Some(match target_date?.weekday() {
+        chrono::Weekday::Sat if target == 1 => 3,
+        chrono::Weekday::Sat => target - 1,
+        chrono::Weekday::Sun if target == length => target - 2,
+        chrono::Weekday::Sun => target + 1,
+        chrono::Weekday::Mon
+        | chrono::Weekday::Tue
+        | chrono::Weekday::Wed
+        | chrono::Weekday::Thu
+        | chrono::Weekday::Fri => target,
+    })
+}
+
+/// Days of the month, days of the week (both needed; an empty set means any), and the filter.
+type ArmDays = (Numbers, Numbers, Dates);
+
+fn month_arms(days: &MonthDays) -> Vec<ArmDays> {
+    let mut arms = Vec::new();
+    if !days.numbers.is_empty() {
+        arms.push((days.numbers.clone(), Numbers::new(), Dates::All));
+    }
+    if days.last {
+        arms.push(((28..=31).collect(), Numbers::new(), Dates::LastOfMonth));
+    }
+    for day in &days.nearest_weekday {
+        // A shorter month pulls the 31st back to the 28th, and a Sunday there to the 26th.
+        let earliest = if *day > 28 { 26 } else { day.saturating_sub(2).max(1) };
+        let around = (earliest..=(day + 2).min(31)).collect();
+        arms.push((around, Numbers::new(), Dates::NearestWeekdayTo(u32::from(*day))));
+    }
+    arms
+}
+
+fn week_arms(days: &WeekDays) -> Vec<ArmDays> {
+    let mut arms = Vec::new();
+    if !days.numbers.is_empty() {
+        arms.push((Numbers::new(), days.numbers.clone(), Dates::All));
+    }
+    for (week, weekdays) in (0..).zip(&days.nth) {
+        if !weekdays.is_empty() {
+            // The third Friday is the Friday from the 15th to the 21st: here the crate's AND is just right.
+            let dates = (7 * week + 1..=(7 * week + 7).min(31)).collect();
+            arms.push((dates, weekdays.clone(), Dates::All));
+        }
+    }
+    if !days.last.is_empty() {
+        arms.push(((22..=31).collect(), days.last.clone(), Dates::LastOfItsWeekday));
+    }
+    arms
+}
+
+/// Only numbers that we computed are written, never the user's text, so the crate has nothing to refuse.
+fn schedule(meaning: &Meaning, month_days: &Numbers, week_days: &Numbers) -> Option<cron::Schedule> {
+    let from_sunday_one = week_days.iter().map(|day| day + 1).collect();
+    let text = format!(
+        "{} {} {} {} {} {} {}",
+        list(Field::Second, &meaning.seconds),
+        list(Field::Minute, &meaning.minutes),
+        list(Field::Hour, &meaning.hours),
+        list(Field::DayOfMonth, month_days),
+        list(Field::Month, &meaning.months),
+        list(Field::DayOfWeek, &from_sunday_one),
+        // Always a list: the crate's star reaches 2100, one year further than ours.
+        joined(&meaning.years),
+    );
+    cron::Schedule::from_str(&text).ok()
+}
+
+fn list(field: Field, numbers: &Numbers) -> String {
+    let all = usize::from(field.max() - field.min()) + 1;
+    if numbers.is_empty() || numbers.len() == all { "*".to_owned() } else { joined(numbers) }
+}
+
+fn joined(numbers: &Numbers) -> String {
+    numbers.iter().map(u16::to_string).collect::<Vec<_>>().join(",")
+}

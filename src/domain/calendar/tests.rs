@@ -1,0 +1,630 @@
+//! The calendar as its users see it: an expression, a zone, an instant, and what follows.
+
+use expect_test::{Expect, expect};
+use jiff::{Timestamp, civil};
+
+use super::{Calendar, CalendarError, Oddity};
+
+/// The next five occasions after `from`, in local time, each with its oddity.
+#[track_caller]
+fn check(expression: &str, zone: &str, from: &str, expected: Expect) {
+    let calendar = Calendar::parse(expression, zone, "seed").unwrap();
+    let mut after: Timestamp = from.parse().unwrap();
+    let mut lines = String::new();
+    for _ in 0..5 {
+        let Some(occasion) = calendar.next_after(after) else {
+            lines.push_str("(no more)\n");
+            break;
+        };
+        let local = occasion.at.to_zoned_datetime(calendar.zone().clone());
+        let note = match occasion.oddity {
+            None => String::new(),
+            Some(Oddity::AfterGap { named }) => format!(" gap, for {named}"),
+            Some(Oddity::FirstOfTwoPasses) => " first of two passes".to_owned(),
+            Some(Oddity::SecondOfTwoPasses) => " second of two passes".to_owned(),
+        };
+        lines.push_str(&format!("{}{note}\n", local.strftime("%a %F %T%:z")));
+        after = occasion.at;
+    }
+    expected.assert_eq(&lines);
+}
+
+#[test]
+fn a_daily_cron_is_not_lost_in_the_gap() {
+    check(
+        "30 2 * * *",
+        "Europe/Berlin",
+        "2026-03-27T12:00:00Z",
+        expect![[r#"
+        Sat 2026-03-28 02:30:00+01:00
+        Sun 2026-03-29 03:00:00+02:00 gap, for 2026-03-29T02:30:00
+        Mon 2026-03-30 02:30:00+02:00
+        Tue 2026-03-31 02:30:00+02:00
+        Wed 2026-04-01 02:30:00+02:00
+    "#]],
+    );
+}
+
+#[test]
+fn a_daily_cron_fires_once_in_the_overlap() {
+    check(
+        "30 2 * * *",
+        "Europe/Berlin",
+        "2026-10-24T12:00:00Z",
+        expect![[r#"
+        Sun 2026-10-25 02:30:00+02:00 first of two passes
+        Mon 2026-10-26 02:30:00+01:00
+        Tue 2026-10-27 02:30:00+01:00
+        Wed 2026-10-28 02:30:00+01:00
+        Thu 2026-10-29 02:30:00+01:00
+    "#]],
+    );
+}
+
+#[test]
+fn a_fixed_cron_asked_in_the_second_pass_waits_for_the_next_day() {
+    check(
+        "30 2 * * *",
+        "Europe/Berlin",
+        "2026-10-25T01:10:00Z",
+        expect![[r#"
+        Mon 2026-10-26 02:30:00+01:00
+        Tue 2026-10-27 02:30:00+01:00
+        Wed 2026-10-28 02:30:00+01:00
+        Thu 2026-10-29 02:30:00+01:00
+        Fri 2026-10-30 02:30:00+01:00
+    "#]],
+    );
+}
+
+#[test]
+fn a_wild_cron_fires_in_both_passes() {
+    check(
+        "*/30 2 * * *",
+        "Europe/Berlin",
+        "2026-10-24T12:00:00Z",
+        expect![[r#"
+        Sun 2026-10-25 02:00:00+02:00 first of two passes
+        Sun 2026-10-25 02:30:00+02:00 first of two passes
+        Sun 2026-10-25 02:00:00+01:00 second of two passes
+        Sun 2026-10-25 02:30:00+01:00 second of two passes
+        Mon 2026-10-26 02:00:00+01:00
+    "#]],
+    );
+}
+
+#[test]
+fn a_wild_cron_asked_in_the_first_pass_sees_the_second() {
+    check(
+        "*/30 2 * * *",
+        "Europe/Berlin",
+        "2026-10-25T00:45:00Z",
+        expect![[r#"
+        Sun 2026-10-25 02:00:00+01:00 second of two passes
+        Sun 2026-10-25 02:30:00+01:00 second of two passes
+        Mon 2026-10-26 02:00:00+01:00
+        Mon 2026-10-26 02:30:00+01:00
+        Tue 2026-10-27 02:00:00+01:00
+    "#]],
+    );
+}
+
+#[test]
+fn a_wild_cron_skips_the_gap() {
+    check(
+        "*/30 2 * * *",
+        "Europe/Berlin",
+        "2026-03-28T12:00:00Z",
+        expect![[r#"
+        Mon 2026-03-30 02:00:00+02:00
+        Mon 2026-03-30 02:30:00+02:00
+        Tue 2026-03-31 02:00:00+02:00
+        Tue 2026-03-31 02:30:00+02:00
+        Wed 2026-04-01 02:00:00+02:00
+    "#]],
+    );
+}
+
+#[test]
+fn several_skipped_times_fire_once_and_merge_with_a_regular_one() {
+    check(
+        "15,45 2,3 * * *",
+        "Europe/Berlin",
+        "2026-03-29T00:30:00Z",
+        expect![[r#"
+        Sun 2026-03-29 03:00:00+02:00 gap, for 2026-03-29T02:15:00
+        Sun 2026-03-29 03:15:00+02:00
+        Sun 2026-03-29 03:45:00+02:00
+        Mon 2026-03-30 02:15:00+02:00
+        Mon 2026-03-30 02:45:00+02:00
+    "#]],
+    );
+}
+
+#[test]
+fn a_skipped_time_merges_with_the_regular_occasion_at_the_end_of_the_gap() {
+    check(
+        "0,30 2,3 * * *",
+        "Europe/Berlin",
+        "2026-03-29T00:30:00Z",
+        expect![[r#"
+        Sun 2026-03-29 03:00:00+02:00 gap, for 2026-03-29T02:00:00
+        Sun 2026-03-29 03:30:00+02:00
+        Mon 2026-03-30 02:00:00+02:00
+        Mon 2026-03-30 02:30:00+02:00
+        Mon 2026-03-30 03:00:00+02:00
+    "#]],
+    );
+}
+
+#[test]
+fn lord_howe_shifts_by_half_an_hour() {
+    check(
+        "15 2 * * *",
+        "Australia/Lord_Howe",
+        "2026-10-02T12:00:00Z",
+        expect![[r#"
+        Sat 2026-10-03 02:15:00+10:30
+        Sun 2026-10-04 02:30:00+11:00 gap, for 2026-10-04T02:15:00
+        Mon 2026-10-05 02:15:00+11:00
+        Tue 2026-10-06 02:15:00+11:00
+        Wed 2026-10-07 02:15:00+11:00
+    "#]],
+    );
+}
+
+#[test]
+fn lord_howe_shifts_back_by_half_an_hour() {
+    check(
+        "45 1 * * *",
+        "Australia/Lord_Howe",
+        "2026-04-03T12:00:00Z",
+        expect![[r#"
+        Sat 2026-04-04 01:45:00+11:00
+        Sun 2026-04-05 01:45:00+11:00 first of two passes
+        Mon 2026-04-06 01:45:00+10:30
+        Tue 2026-04-07 01:45:00+10:30
+        Wed 2026-04-08 01:45:00+10:30
+    "#]],
+    );
+}
+
+#[test]
+fn midnight_is_skipped_in_cairo() {
+    check(
+        "0 0 * * *",
+        "Africa/Cairo",
+        "2026-04-22T12:00:00Z",
+        expect![[r#"
+        Thu 2026-04-23 00:00:00+02:00
+        Fri 2026-04-24 01:00:00+03:00 gap, for 2026-04-24T00:00:00
+        Sat 2026-04-25 00:00:00+03:00
+        Sun 2026-04-26 00:00:00+03:00
+        Mon 2026-04-27 00:00:00+03:00
+    "#]],
+    );
+}
+
+#[test]
+fn midnight_is_skipped_in_beirut() {
+    check(
+        "15 0 * * *",
+        "Asia/Beirut",
+        "2026-03-27T12:00:00Z",
+        expect![[r#"
+        Sat 2026-03-28 00:15:00+02:00
+        Sun 2026-03-29 01:00:00+03:00 gap, for 2026-03-29T00:15:00
+        Mon 2026-03-30 00:15:00+03:00
+        Tue 2026-03-31 00:15:00+03:00
+        Wed 2026-04-01 00:15:00+03:00
+    "#]],
+    );
+}
+
+#[test]
+fn midnight_is_skipped_in_santiago() {
+    check(
+        "0 0 * * *",
+        "America/Santiago",
+        "2026-09-04T12:00:00Z",
+        expect![[r#"
+        Sat 2026-09-05 00:00:00-04:00
+        Sun 2026-09-06 01:00:00-03:00 gap, for 2026-09-06T00:00:00
+        Mon 2026-09-07 00:00:00-03:00
+        Tue 2026-09-08 00:00:00-03:00
+        Wed 2026-09-09 00:00:00-03:00
+    "#]],
+    );
+}
+
+#[test]
+fn a_date_that_did_not_exist_in_apia_fires_at_the_end_of_the_gap() {
+    check(
+        "0 9,18 * * *",
+        "Pacific/Apia",
+        "2011-12-29T12:00:00Z",
+        expect![[r#"
+        Thu 2011-12-29 09:00:00-10:00
+        Thu 2011-12-29 18:00:00-10:00
+        Sat 2011-12-31 00:00:00+14:00 gap, for 2011-12-30T09:00:00
+        Sat 2011-12-31 09:00:00+14:00
+        Sat 2011-12-31 18:00:00+14:00
+    "#]],
+    );
+}
+
+#[test]
+fn a_wild_cron_in_apia_has_no_date_to_fire_on() {
+    check(
+        "0 */8 30 12 *",
+        "Pacific/Apia",
+        "2011-01-01T00:00:00Z",
+        expect![[r#"
+        Sun 2012-12-30 00:00:00+14:00
+        Sun 2012-12-30 08:00:00+14:00
+        Sun 2012-12-30 16:00:00+14:00
+        Mon 2013-12-30 00:00:00+14:00
+        Mon 2013-12-30 08:00:00+14:00
+    "#]],
+    );
+}
+
+#[test]
+fn moscow_changed_for_good_in_2014() {
+    check(
+        "30 1 * * *",
+        "Europe/Moscow",
+        "2014-10-25T00:00:00Z",
+        expect![[r#"
+        Sun 2014-10-26 01:30:00+04:00 first of two passes
+        Mon 2014-10-27 01:30:00+03:00
+        Tue 2014-10-28 01:30:00+03:00
+        Wed 2014-10-29 01:30:00+03:00
+        Thu 2014-10-30 01:30:00+03:00
+    "#]],
+    );
+}
+
+#[test]
+fn casablanca_leaves_summer_time_for_ramadan() {
+    check(
+        "30 2 * * *",
+        "Africa/Casablanca",
+        "2026-02-13T12:00:00Z",
+        expect![[r#"
+        Sat 2026-02-14 02:30:00+01:00
+        Sun 2026-02-15 02:30:00+01:00 first of two passes
+        Mon 2026-02-16 02:30:00+00:00
+        Tue 2026-02-17 02:30:00+00:00
+        Wed 2026-02-18 02:30:00+00:00
+    "#]],
+    );
+}
+
+#[test]
+fn day_fields_are_joined_by_or() {
+    check(
+        "0 9 13 * fri",
+        "UTC",
+        "2026-01-01T00:00:00Z",
+        expect![[r#"
+        Fri 2026-01-02 09:00:00+00:00
+        Fri 2026-01-09 09:00:00+00:00
+        Tue 2026-01-13 09:00:00+00:00
+        Fri 2026-01-16 09:00:00+00:00
+        Fri 2026-01-23 09:00:00+00:00
+    "#]],
+    );
+}
+
+#[test]
+fn a_step_in_a_day_field_is_a_restriction() {
+    check(
+        "0 0 */10 * mon",
+        "UTC",
+        "2026-01-01T00:00:00Z",
+        expect![[r#"
+        Mon 2026-01-05 00:00:00+00:00
+        Sun 2026-01-11 00:00:00+00:00
+        Mon 2026-01-12 00:00:00+00:00
+        Mon 2026-01-19 00:00:00+00:00
+        Wed 2026-01-21 00:00:00+00:00
+    "#]],
+    );
+}
+
+#[test]
+fn the_last_day_of_the_month() {
+    check(
+        "0 0 L * *",
+        "UTC",
+        "2028-01-01T00:00:00Z",
+        expect![[r#"
+        Mon 2028-01-31 00:00:00+00:00
+        Tue 2028-02-29 00:00:00+00:00
+        Fri 2028-03-31 00:00:00+00:00
+        Sun 2028-04-30 00:00:00+00:00
+        Wed 2028-05-31 00:00:00+00:00
+    "#]],
+    );
+}
+
+#[test]
+fn the_third_friday() {
+    check(
+        "0 0 * * fri#3",
+        "UTC",
+        "2026-01-01T00:00:00Z",
+        expect![[r#"
+        Fri 2026-01-16 00:00:00+00:00
+        Fri 2026-02-20 00:00:00+00:00
+        Fri 2026-03-20 00:00:00+00:00
+        Fri 2026-04-17 00:00:00+00:00
+        Fri 2026-05-15 00:00:00+00:00
+    "#]],
+    );
+}
+
+#[test]
+fn the_fifth_friday_skips_short_months() {
+    check(
+        "0 0 * * 5#5",
+        "UTC",
+        "2026-01-01T00:00:00Z",
+        expect![[r#"
+        Fri 2026-01-30 00:00:00+00:00
+        Fri 2026-05-29 00:00:00+00:00
+        Fri 2026-07-31 00:00:00+00:00
+        Fri 2026-10-30 00:00:00+00:00
+        Fri 2027-01-29 00:00:00+00:00
+    "#]],
+    );
+}
+
+#[test]
+fn the_last_friday() {
+    check(
+        "0 0 * * L5",
+        "UTC",
+        "2026-01-01T00:00:00Z",
+        expect![[r#"
+        Fri 2026-01-30 00:00:00+00:00
+        Fri 2026-02-27 00:00:00+00:00
+        Fri 2026-03-27 00:00:00+00:00
+        Fri 2026-04-24 00:00:00+00:00
+        Fri 2026-05-29 00:00:00+00:00
+    "#]],
+    );
+}
+
+#[test]
+fn the_working_day_nearest_to_the_15th() {
+    check(
+        "0 0 15W * *",
+        "UTC",
+        "2026-01-01T00:00:00Z",
+        expect![[r#"
+        Thu 2026-01-15 00:00:00+00:00
+        Mon 2026-02-16 00:00:00+00:00
+        Mon 2026-03-16 00:00:00+00:00
+        Wed 2026-04-15 00:00:00+00:00
+        Fri 2026-05-15 00:00:00+00:00
+    "#]],
+    );
+}
+
+#[test]
+fn the_working_day_nearest_to_the_first_stays_in_the_month() {
+    check(
+        "0 0 1W * *",
+        "UTC",
+        "2026-07-15T00:00:00Z",
+        expect![[r#"
+        Mon 2026-08-03 00:00:00+00:00
+        Tue 2026-09-01 00:00:00+00:00
+        Thu 2026-10-01 00:00:00+00:00
+        Mon 2026-11-02 00:00:00+00:00
+        Tue 2026-12-01 00:00:00+00:00
+    "#]],
+    );
+}
+
+#[test]
+fn the_31w_of_a_short_month_is_about_its_last_day() {
+    check(
+        "0 0 31W * *",
+        "UTC",
+        "2026-01-15T00:00:00Z",
+        expect![[r#"
+        Fri 2026-01-30 00:00:00+00:00
+        Fri 2026-02-27 00:00:00+00:00
+        Tue 2026-03-31 00:00:00+00:00
+        Thu 2026-04-30 00:00:00+00:00
+        Fri 2026-05-29 00:00:00+00:00
+    "#]],
+    );
+}
+
+#[test]
+fn sunday_is_0_and_7() {
+    check(
+        "0 0 * * 7",
+        "UTC",
+        "2026-01-01T00:00:00Z",
+        expect![[r#"
+        Sun 2026-01-04 00:00:00+00:00
+        Sun 2026-01-11 00:00:00+00:00
+        Sun 2026-01-18 00:00:00+00:00
+        Sun 2026-01-25 00:00:00+00:00
+        Sun 2026-02-01 00:00:00+00:00
+    "#]],
+    );
+}
+
+#[test]
+fn weekdays_wrap() {
+    check(
+        "0 0 * * fri-mon",
+        "UTC",
+        "2026-01-01T00:00:00Z",
+        expect![[r#"
+        Fri 2026-01-02 00:00:00+00:00
+        Sat 2026-01-03 00:00:00+00:00
+        Sun 2026-01-04 00:00:00+00:00
+        Mon 2026-01-05 00:00:00+00:00
+        Fri 2026-01-09 00:00:00+00:00
+    "#]],
+    );
+}
+
+#[test]
+fn seconds_are_last() {
+    check(
+        "0 9 * * * */20",
+        "UTC",
+        "2026-01-01T00:00:00Z",
+        expect![[r#"
+        Thu 2026-01-01 09:00:00+00:00
+        Thu 2026-01-01 09:00:20+00:00
+        Thu 2026-01-01 09:00:40+00:00
+        Fri 2026-01-02 09:00:00+00:00
+        Fri 2026-01-02 09:00:20+00:00
+    "#]],
+    );
+}
+
+#[test]
+fn a_year_ends_the_sequence() {
+    check(
+        "0 0 1 1 * 0 2027",
+        "UTC",
+        "2026-01-01T00:00:00Z",
+        expect![[r#"
+        Fri 2027-01-01 00:00:00+00:00
+        (no more)
+    "#]],
+    );
+}
+
+#[test]
+fn years_end_with_2099() {
+    check(
+        "0 0 1 1 *",
+        "UTC",
+        "2098-06-01T00:00:00Z",
+        expect![[r#"
+        Thu 2099-01-01 00:00:00+00:00
+        (no more)
+    "#]],
+    );
+}
+
+#[test]
+fn february_29_waits_for_a_leap_year() {
+    check(
+        "0 0 29 2 *",
+        "UTC",
+        "2096-03-01T00:00:00Z",
+        expect![[r#"
+        (no more)
+    "#]],
+    );
+}
+
+#[test]
+fn an_impossible_day_of_month_leaves_the_day_of_week() {
+    check(
+        "0 0 31 2 mon",
+        "UTC",
+        "2026-01-20T00:00:00Z",
+        expect![[r#"
+        Mon 2026-02-02 00:00:00+00:00
+        Mon 2026-02-09 00:00:00+00:00
+        Mon 2026-02-16 00:00:00+00:00
+        Mon 2026-02-23 00:00:00+00:00
+        Mon 2027-02-01 00:00:00+00:00
+    "#]],
+    );
+}
+
+#[test]
+fn nothing_is_before_1970() {
+    check(
+        "0 0 1 * *",
+        "UTC",
+        "-001000-01-01T00:00:00Z",
+        expect![[r#"
+        Thu 1970-01-01 00:00:00+00:00
+        Sun 1970-02-01 00:00:00+00:00
+        Sun 1970-03-01 00:00:00+00:00
+        Wed 1970-04-01 00:00:00+00:00
+        Fri 1970-05-01 00:00:00+00:00
+    "#]],
+    );
+}
+
+#[test]
+fn a_fraction_of_a_second_after_is_not_the_same_instant() {
+    check(
+        "* * * * * *",
+        "UTC",
+        "2026-01-01T00:00:00.5Z",
+        expect![[r#"
+        Thu 2026-01-01 00:00:01+00:00
+        Thu 2026-01-01 00:00:02+00:00
+        Thu 2026-01-01 00:00:03+00:00
+        Thu 2026-01-01 00:00:04+00:00
+        Thu 2026-01-01 00:00:05+00:00
+    "#]],
+    );
+}
+
+#[test]
+fn a_schedule_without_an_instant_is_refused() {
+    for (expression, zone) in [
+        ("0 0 31 2 *", "UTC"),
+        ("0 0 30 2 * 0 2026", "Europe/Berlin"),
+        ("0 0 29 2 * 0 2097-2099", "UTC"),
+        // Every time on that date falls into the gap, and a wild cron does not make up for it.
+        ("*/30 2 29 3 * 0 2026", "Europe/Berlin"),
+    ] {
+        let refused = Calendar::parse(expression, zone, "seed");
+        assert!(matches!(refused, Err(CalendarError::NeverMatches)), "{expression}: {refused:?}");
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct ClockChangeCases {
+    zone: String,
+    gap_day: String,
+    overlap_day: String,
+    cases: Vec<ClockChangeCase>,
+}
+
+#[derive(serde::Deserialize)]
+struct ClockChangeCase {
+    day: String,
+    schedule: String,
+    fires: Vec<String>,
+}
+
+#[test]
+fn the_clock_changes_of_new_york_are_as_agreed() {
+    let text = include_str!("../../../tests/fixtures/calendar/dst_new_york.json");
+    let agreed: ClockChangeCases = serde_json::from_str(text).unwrap();
+    for case in agreed.cases {
+        let day = if case.day == "gap" { &agreed.gap_day } else { &agreed.overlap_day };
+        let day: civil::Date = day.parse().unwrap();
+        let calendar = Calendar::parse(&case.schedule, &agreed.zone, "seed").unwrap();
+        let midnight = day.to_zoned_datetime(calendar.zone().clone()).unwrap();
+        let before = midnight.timestamp() - jiff::SignedDuration::from_nanos(1);
+        let sequence =
+            std::iter::successors(calendar.next_after(before), |last| calendar.next_after(last.at));
+        let local = sequence.map(|occasion| occasion.at.to_zoned_datetime(calendar.zone().clone()));
+        let fires: Vec<String> = local
+            .take_while(|local| local.date() == day)
+            .map(|local| local.strftime("%H:%M%:z").to_string())
+            .collect();
+        assert_eq!(fires, case.fires, "{} on the day of the {}", case.schedule, case.day);
+    }
+}
