@@ -1,0 +1,10 @@
+//! The integration tests: one binary, so that they link once and share the real agent server.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test fails by panicking and speaks on stderr"
+)]
+
+#[expect(dead_code, reason = "support offers more than the tests of today use")]
+mod support;
