@@ -15,7 +15,8 @@ use uuid::Uuid;
 
 use super::request::{Refusal, RunRequest};
 use super::runs::{on_thread, stateless};
-use super::state::{Event, Thread, ThreadStatus, World};
+use super::state::{Event, Thread, ThreadStatus};
+use super::world::World;
 use super::{AgentServer, parse_id, wire};
 
 /// The real server sends a sign of life this often.

@@ -61,20 +61,6 @@ impl Fault {
     }
 }
 
-/// What a thread holds between runs, as far as a graph is concerned.
-#[derive(Clone, Copy)]
-pub(super) struct Standing<'a> {
-    pub(super) values: Option<&'a Value>,
-    /// The last run stopped in front of the node (an interrupt or a failure), so a run without input goes on from there.
-    pub(super) before_node: bool,
-}
-
-/// A run that took its input.
-pub(super) struct Begun {
-    pub(super) values: Value,
-    pub(super) work: Work,
-}
-
 /// What is left to do after the input was taken.
 pub(super) enum Work {
     /// Run the node: this long, then this message or failure.
@@ -85,52 +71,67 @@ pub(super) enum Work {
     Nothing,
 }
 
-/// Takes the input of a run and says what is left to do.
-pub(super) fn begin(request: &RunRequest, standing: Standing<'_>) -> Result<Begun, Fault> {
-    let resume = request.command.get("resume");
-    let mut values = standing.values.cloned().unwrap_or_else(|| json!({}));
+/// Takes the input of a run into the thread's values and says what is left to do; a failure leaves them as they were.
+/// `before_node`: the last run stopped in front of the node, so that a run without input goes on from there.
+pub(super) fn begin(
+    request: &RunRequest,
+    values: &mut Option<Value>,
+    before_node: bool,
+) -> Result<Work, Fault> {
     match &request.input {
-        Value::Null if standing.values.is_none() => {
+        Value::Null if values.is_none() => {
             return Err(Fault::new("EmptyInputError", "Received no input for __start__"));
         }
-        Value::Null if standing.before_node => {}
-        Value::Null => return Ok(Begun { values, work: Work::Nothing }),
-        input => take_input(&mut values, input)?,
+        Value::Null if before_node => {}
+        Value::Null => return Ok(Work::Nothing),
+        input => take_input(values, input)?,
     }
-    let work = match request.assistant {
-        _ if stops_before(&request.interrupt_before, request.assistant) => Work::Halt { question: None },
-        Assistant::Asker => match resume {
-            None => Work::Halt { question: Some(json!({"question": "go on?"})) },
-            Some(answer) => {
-                Work::Node { takes: Duration::ZERO, answer: Ok(said_by_assistant("answer: ", answer)) }
-            }
-        },
-        Assistant::Agent => echo(&values),
-    };
-    Ok(Begun { values, work })
+    if stops_before(&request.interrupt_before, request.assistant) {
+        return Ok(Work::Halt { question: None });
+    }
+    Ok(match (request.assistant, request.command.get("resume")) {
+        (Assistant::Agent, _) => echo(values.as_ref()),
+        (Assistant::Asker, None) => Work::Halt { question: Some(json!({"question": "go on?"})) },
+        (Assistant::Asker, Some(answer)) => {
+            Work::Node { takes: Duration::ZERO, answer: Ok(said_by_assistant("answer: ", answer)) }
+        }
+    })
 }
 
-/// Appends the node's message to the values.
-pub(super) fn append(values: &mut Value, message: Value) {
-    match values.get_mut("messages").and_then(Value::as_array_mut) {
-        Some(messages) => messages.push(message),
-        None => *values = json!({"messages": [message]}),
+/// How many messages a thread has; none if it never took an input.
+pub(super) fn count(values: Option<&Value>) -> Option<usize> {
+    values?.get("messages")?.as_array().map(Vec::len)
+}
+
+/// Takes back what was appended since `count` answered this.
+pub(super) fn truncate(values: &mut Option<Value>, count: Option<usize>) {
+    match (count, values.as_mut().and_then(messages)) {
+        (Some(count), Some(messages)) => messages.truncate(count),
+        (None, _) | (_, None) => *values = None,
     }
 }
 
-fn take_input(values: &mut Value, input: &Value) -> Result<(), Fault> {
+/// Appends messages to the values.
+pub(super) fn append(values: &mut Option<Value>, added: &[Value]) {
+    match values.as_mut().and_then(messages) {
+        Some(messages) => messages.extend_from_slice(added),
+        None => *values = Some(json!({"messages": added})),
+    }
+}
+
+fn messages(values: &mut Value) -> Option<&mut Vec<Value>> {
+    values.get_mut("messages")?.as_array_mut()
+}
+
+fn take_input(values: &mut Option<Value>, input: &Value) -> Result<(), Fault> {
     let Some(fields) = input.as_object() else {
         let got = input.as_str().map_or_else(|| input.to_string(), str::to_owned);
         return Err(Fault::new("InvalidUpdateError", format!("Expected dict, got {got}")));
     };
-    let added = match fields.get("messages") {
-        None => &[],
-        Some(Value::Array(added)) => added.as_slice(),
+    match fields.get("messages") {
+        None => append(values, &[]),
+        Some(Value::Array(added)) => append(values, added),
         Some(_) => return Err(Fault::new("TypeError", "can only concatenate list (not \"str\") to list")),
-    };
-    match values.get_mut("messages").and_then(Value::as_array_mut) {
-        Some(messages) => messages.extend_from_slice(added),
-        None => *values = json!({"messages": added}),
     }
     Ok(())
 }
@@ -143,8 +144,11 @@ fn stops_before(interrupt_before: &Value, assistant: Assistant) -> bool {
     }
 }
 
-fn echo(values: &Value) -> Work {
-    let last = values.get("messages").and_then(Value::as_array).and_then(|messages| messages.last());
+fn echo(values: Option<&Value>) -> Work {
+    let last = values
+        .and_then(|values| values.get("messages"))
+        .and_then(Value::as_array)
+        .and_then(|messages| messages.last());
     let said = last.and_then(|message| message.get("content")).and_then(Value::as_str).unwrap_or("");
     let takes = match said.strip_prefix("sleep ").and_then(|rest| rest.split_whitespace().next()) {
         None => Duration::ZERO,

@@ -1,5 +1,6 @@
 //! The life of a run: started when it is due and its thread is free, ended when its node has had its time, or cancelled.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -7,11 +8,11 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::graph::{self, Fault, Standing};
+use super::graph::{self, Fault};
 use super::request::Lifetime;
-use super::state::{Before, Event, Interrupt, Moment, RunStatus, Step, ThreadStatus, Work, World};
-use super::{state::Appointment, wire};
-use std::cmp::Reverse;
+use super::state::{Before, Event, Interrupt, Moment, RunStatus, Step, Thread, ThreadStatus, Work};
+use super::wire;
+use super::world::{Appointment, World};
 
 /// How a run came to its end by itself.
 enum Ending {
@@ -38,7 +39,7 @@ impl World {
     }
 
     /// Ends and starts what is due on one thread.
-    fn attend(&mut self, now: Moment, thread_id: Uuid) {
+    pub(super) fn attend(&mut self, now: Moment, thread_id: Uuid) {
         while let Some(thread) = self.threads.get_mut(&thread_id) {
             if let Some(work) = thread.work.take_if(|work| work.ends_at <= now.instant) {
                 self.finish(now, thread_id, work);
@@ -62,22 +63,22 @@ impl World {
         run.attempted = true;
         run.tell(|| Event::Started);
         let accepted = Arc::clone(&run.accepted);
-        let standing = Standing { values: thread.values.as_ref(), before_node: thread.before_node };
-        let begun = match graph::begin(&accepted.request, standing) {
-            Ok(begun) => begun,
+        let messages = graph::count(thread.values.as_ref());
+        let work = match graph::begin(&accepted.request, &mut thread.values, thread.before_node) {
+            Ok(work) => work,
             Err(fault) => return self.end(now.wall, run_id, Ending::Failed(fault)),
         };
-        run.tell(|| Event::Values(wire::bytes(&begun.values)));
-        if matches!(begun.work, graph::Work::Nothing) {
+        run.tell(|| Event::Values(wire::bytes(&wire::values_or_empty(thread.values.as_ref()))));
+        if matches!(work, graph::Work::Nothing) {
             return self.end(now.wall, run_id, Ending::Finished);
         }
         let number = thread.step.as_ref().map_or(0, |step| step.number + 1);
         let before = Before {
-            values: thread.values.replace(begun.values),
+            messages,
             step: thread.step.replace(Step { by: Arc::clone(&accepted), number, at: now.wall }),
             before_node: std::mem::replace(&mut thread.before_node, true),
         };
-        match begun.work {
+        match work {
             graph::Work::Node { takes, answer } => {
                 let ends_at = now.instant.checked_add(takes).unwrap_or(now.instant);
                 thread.work = Some(Work { run_id, ends_at, answer, before });
@@ -110,8 +111,7 @@ impl World {
             Err(fault) => Ending::Failed(fault),
             Ok(message) => {
                 let update = json!({ "messages": [message] });
-                let values = thread.values.get_or_insert_with(|| json!({}));
-                graph::append(values, message);
+                graph::append(&mut thread.values, &[message]);
                 thread.before_node = false;
                 if let Some(step) = &mut thread.step {
                     step.number += 1;
@@ -120,7 +120,7 @@ impl World {
                 if let Some(run) = self.runs.get(&work.run_id) {
                     let node = run.accepted.request.assistant.node();
                     run.tell(|| Event::Updates(wire::bytes(&json!({ node: update }))));
-                    run.tell(|| Event::Values(wire::bytes(values)));
+                    run.tell(|| Event::Values(wire::bytes(&wire::values_or_empty(thread.values.as_ref()))));
                 }
                 Ending::Finished
             }
@@ -182,7 +182,8 @@ impl World {
         match work {
             None => thread.updated_and_status(now.wall, ThreadStatus::Idle),
             Some(work) if rolls_back => {
-                (thread.values, thread.step) = (work.before.values, work.before.step);
+                graph::truncate(&mut thread.values, work.before.messages);
+                thread.step = work.before.step;
                 thread.before_node = work.before.before_node;
                 thread.fault = Some(cancelled("UserRollback", "rollback"));
                 thread.settle(now.wall, ThreadStatus::Idle);
@@ -204,7 +205,7 @@ impl World {
     }
 }
 
-impl super::state::Thread {
+impl Thread {
     /// A run has ended here.
     fn settle(&mut self, at: Timestamp, status: ThreadStatus) {
         self.was_used = true;

@@ -2,7 +2,7 @@
 //! Python to see agentcron work, and a simulation can call it in-process under tokio's paused time.
 //!
 //! It was written from the observed behaviour of the real server (`tests/fixtures/langgraph/`), statuses and texts
-//! included. It has no sockets, threads or background tasks: see `state.rs`.
+//! included. It has no sockets, threads or background tasks: see `world.rs`.
 
 mod follow;
 mod graph;
@@ -14,6 +14,7 @@ mod state;
 mod tests;
 mod threads;
 mod wire;
+mod world;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -30,7 +31,8 @@ pub use request::MultitaskStrategy;
 pub use state::RunStatus;
 
 use request::Refusal;
-use state::{Moment, World};
+use state::Moment;
+use world::World;
 
 /// A request body over this is refused with 413; no test or demo comes near it.
 const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;

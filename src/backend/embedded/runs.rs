@@ -127,11 +127,12 @@ pub(super) async fn delete(
     Path((thread_id, run_id)): Path<(String, String)>,
 ) -> Result<StatusCode, Refusal> {
     let (thread_id, run_id) = (parse_id(&thread_id, "thread")?, parse_id(&run_id, "run")?);
-    let (_, mut world) = server.world();
+    let (now, mut world) = server.world();
     if world.run(thread_id, run_id).is_none() {
         return Err(Refusal::new(StatusCode::NOT_FOUND, "Run not found"));
     }
     world.remove_run(run_id);
+    world.attend(now, thread_id);
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -276,6 +276,16 @@ async fn strategies_make_room() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_deleted_run_makes_way() {
+    let server = server();
+    let long = start(&server, THREAD, json!({}), "sleep 1000").await;
+    let next = start(&server, THREAD, json!({}), "next").await;
+    let deleted = ask(&server, "DELETE", &format!("/threads/{THREAD}/runs/{long}"), Value::Null).await;
+    assert_eq!(deleted.status, 204);
+    assert_eq!(status(&server, THREAD, &next).await, "success");
+}
+
+#[tokio::test(start_paused = true)]
 async fn hanging_up_does_not_cancel_the_run() {
     let server = server();
     let body = json!({"assistant_id": "agent", "if_not_exists": "create",
