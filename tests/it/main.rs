@@ -2,3 +2,4 @@
 
 mod calendar_croniter;
 mod calendar_oracle;
+mod support;

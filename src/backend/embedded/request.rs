@@ -1,0 +1,253 @@
+//! The body of a request that starts a run, parsed once; what it refuses, it refuses in the real server's words.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::graph::Assistant;
+
+/// An answer that is not 2xx: `{"detail": ...}`.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    detail: String,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { status, detail: detail.into() }
+    }
+
+    pub(super) fn invalid(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+    }
+
+    pub(super) fn no_such_thread(thread_id: Uuid) -> Self {
+        Self::new(StatusCode::NOT_FOUND, format!("Thread with ID {thread_id} not found"))
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.status, Json(json!({"detail": self.detail}))).into_response()
+    }
+}
+
+/// What to do when a thread is busy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MultitaskStrategy {
+    /// Wait for the runs before it.
+    Enqueue,
+    /// Refuse the new run with 409.
+    Reject,
+    /// Interrupt the runs that have not ended.
+    Interrupt,
+    /// Delete the runs that have not ended, with what they did to the thread.
+    Rollback,
+}
+
+impl MultitaskStrategy {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MultitaskStrategy::Enqueue => "enqueue",
+            MultitaskStrategy::Reject => "reject",
+            MultitaskStrategy::Interrupt => "interrupt",
+            MultitaskStrategy::Rollback => "rollback",
+        }
+    }
+}
+
+/// What to do when the thread does not exist.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum AbsentThread {
+    Create,
+    Refuse,
+}
+
+/// Whether the caller named a thread, and what becomes of the server's own one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lifetime {
+    Kept,
+    /// Thread and run are deleted when the run has ended.
+    Temporary,
+}
+
+/// One run as it was asked for. The `Value`s are echoed in the run's `kwargs` and mean nothing to the graphs.
+pub(super) struct RunRequest {
+    pub(super) assistant: Assistant,
+    pub(super) input: Value,
+    pub(super) command: Value,
+    pub(super) metadata: Map<String, Value>,
+    pub(super) config: Map<String, Value>,
+    pub(super) context: Value,
+    pub(super) webhook: Value,
+    pub(super) interrupt_before: Value,
+    pub(super) interrupt_after: Value,
+    pub(super) stream_mode: Vec<Value>,
+    pub(super) feedback_keys: Value,
+    pub(super) durability: Value,
+    pub(super) strategy: MultitaskStrategy,
+    pub(super) after: Duration,
+    pub(super) after_seconds: Value,
+    pub(super) absent_thread: AbsentThread,
+    pub(super) lifetime: Lifetime,
+    /// The caller's `x-request-id`; the server makes one up when it is absent.
+    pub(super) request_id: Option<String>,
+    pub(super) received_at: Timestamp,
+}
+
+/// Later than this is never: no daemon lives that long, and instants must not overflow.
+const AFTER_MAX: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
+
+impl RunRequest {
+    pub(super) fn parse(body: &[u8], headers: &HeaderMap, received_at: Timestamp) -> Result<Self, Refusal> {
+        let mut fields = object(body)?;
+        let assistant = assistant(&fields)?;
+        let strategy = strategy(&fields)?;
+        let absent_thread =
+            match one_of(&fields, "if_not_exists", &["create", "reject"], "\"create\" or \"reject\"")? {
+                Some("create") => AbsentThread::Create,
+                _ => AbsentThread::Refuse,
+            };
+        let after_seconds =
+            fields.remove("after_seconds").filter(|after| !after.is_null()).unwrap_or(json!(0));
+        let Some(after) = after_seconds.as_f64() else {
+            return Err(wrong_type("after_seconds", &after_seconds, "number"));
+        };
+        let after = Duration::try_from_secs_f64(after.max(0.0)).unwrap_or(AFTER_MAX).min(AFTER_MAX);
+        let metadata = take_object(&mut fields, "metadata")?;
+        let config = take_object(&mut fields, "config")?;
+        let context = take_object(&mut fields, "context")?;
+        let configurable = config.get("configurable").and_then(Value::as_object);
+        if !context.is_empty() && configurable.is_some_and(|given| !given.is_empty()) {
+            return Err(Refusal::new(StatusCode::BAD_REQUEST, BOTH_CONFIGURABLE_AND_CONTEXT));
+        }
+        let context = configurable.cloned().unwrap_or(context);
+        let stream_mode = match fields.remove("stream_mode") {
+            Some(Value::Array(modes)) if !modes.is_empty() => modes,
+            Some(Value::String(mode)) => vec![Value::String(mode)],
+            _ => vec![json!("values")],
+        };
+        let mut take = |name: &str| fields.remove(name).unwrap_or(Value::Null);
+        let lifetime = if take("on_completion") == "keep" { Lifetime::Kept } else { Lifetime::Temporary };
+        Ok(Self {
+            assistant,
+            input: take("input"),
+            command: take("command"),
+            metadata,
+            config,
+            context: Value::Object(context),
+            webhook: take("webhook"),
+            interrupt_before: take("interrupt_before"),
+            interrupt_after: take("interrupt_after"),
+            stream_mode,
+            feedback_keys: take("feedback_keys"),
+            durability: Some(take("durability")).filter(|given| !given.is_null()).unwrap_or(json!("async")),
+            strategy,
+            after,
+            after_seconds,
+            absent_thread,
+            lifetime,
+            request_id: headers.get("x-request-id").and_then(|id| id.to_str().ok()).map(str::to_owned),
+            received_at,
+        })
+    }
+}
+
+const BOTH_CONFIGURABLE_AND_CONTEXT: &str = "Cannot specify both configurable and context. Prefer setting context \
+     alone. Context was introduced in LangGraph 0.6.0 and is the long term planned replacement for configurable.";
+
+/// A body that must be a JSON object.
+pub(super) fn object(body: &[u8]) -> Result<Map<String, Value>, Refusal> {
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(other) => Err(Refusal::invalid(format!(
+            "{other} is not of type \"object\"\n\nFailed validating \"type\" in schema\n\nOn instance:\n    {other}"
+        ))),
+        Err(_) => Err(Refusal::invalid("Invalid JSON in request body")),
+    }
+}
+
+/// An optional field that must be one of these names; `listed` is how the real server's message lists them.
+pub(super) fn one_of<'a>(
+    fields: &'a Map<String, Value>,
+    name: &str,
+    names: &[&str],
+    listed: &str,
+) -> Result<Option<&'a str>, Refusal> {
+    match fields.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(given)) if names.contains(&given.as_str()) => Ok(Some(given)),
+        Some(given) => Err(fails(name, given, &format!("is not one of {listed}"), "enum")),
+    }
+}
+
+/// An optional field that must be an object; absent and null are the empty one.
+pub(super) fn take_object(
+    fields: &mut Map<String, Value>,
+    name: &str,
+) -> Result<Map<String, Value>, Refusal> {
+    match fields.remove(name) {
+        None | Some(Value::Null) => Ok(Map::new()),
+        Some(Value::Object(object)) => Ok(object),
+        Some(other) => Err(wrong_type(name, &other, "object")),
+    }
+}
+
+fn assistant(fields: &Map<String, Value>) -> Result<Assistant, Refusal> {
+    let given = match fields.get("assistant_id") {
+        None => {
+            let instance = Value::Object(fields.clone());
+            return Err(Refusal::invalid(format!(
+                "\"assistant_id\" is a required property\n\nFailed validating \"required\" in schema\n\nOn instance:\n    {instance}"
+            )));
+        }
+        Some(Value::String(given)) => given,
+        Some(other) => return Err(wrong_type("assistant_id", other, "string")),
+    };
+    if let Some(known) = Assistant::ALL.into_iter().find(|known| known.graph_id() == given) {
+        return Ok(known);
+    }
+    match Uuid::try_parse(given) {
+        Ok(id) => {
+            Assistant::ALL.into_iter().find(|known| known.id() == id).ok_or_else(thread_or_assistant_absent)
+        }
+        Err(_) => Err(Refusal::invalid(format!(
+            "Invalid assistant: '{given}'. Must be either:\n- A valid assistant UUID, or\n- One of the registered graphs: agent, asker"
+        ))),
+    }
+}
+
+/// The one answer for both, so that a caller cannot tell which of them is absent.
+pub(super) fn thread_or_assistant_absent() -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, "Thread or assistant not found.")
+}
+
+fn strategy(fields: &Map<String, Value>) -> Result<MultitaskStrategy, Refusal> {
+    let names = ["enqueue", "reject", "interrupt", "rollback"];
+    Ok(
+        match one_of(fields, "multitask_strategy", &names, "\"reject\", \"rollback\" or 2 other candidates")?
+        {
+            Some("reject") => MultitaskStrategy::Reject,
+            Some("interrupt") => MultitaskStrategy::Interrupt,
+            Some("rollback") => MultitaskStrategy::Rollback,
+            _ => MultitaskStrategy::Enqueue,
+        },
+    )
+}
+
+fn wrong_type(name: &str, given: &Value, expected: &str) -> Refusal {
+    fails(name, given, &format!("is not of type \"{expected}\""), "type")
+}
+
+fn fails(name: &str, given: &Value, how: &str, keyword: &str) -> Refusal {
+    Refusal::invalid(format!(
+        "{given} {how}\n\nFailed validating \"{keyword}\" in schema[\"properties\"][\"{name}\"]\n\nOn instance[\"{name}\"]:\n    {given}"
+    ))
+}

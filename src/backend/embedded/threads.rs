@@ -1,0 +1,52 @@
+//! The verbs of threads.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde_json::Value;
+
+use super::request::{Refusal, object, one_of, take_object};
+use super::{AgentServer, parse_id, wire};
+
+pub(super) async fn create(State(server): State<AgentServer>, body: Bytes) -> Result<Json<Value>, Refusal> {
+    let mut fields = object(&body)?;
+    let policy = one_of(&fields, "if_exists", &["raise", "do_nothing"], "\"raise\" or \"do_nothing\"")?;
+    let keeps_existing = policy == Some("do_nothing");
+    let given =
+        fields.get("thread_id").and_then(Value::as_str).map(|text| parse_id(text, "thread")).transpose()?;
+    let metadata = take_object(&mut fields, "metadata")?;
+    let (now, mut world) = server.world();
+    let thread_id = given.unwrap_or_else(|| world.new_id());
+    if !keeps_existing && world.threads.contains_key(&thread_id) {
+        return Err(Refusal::new(StatusCode::CONFLICT, format!("Thread with ID {thread_id} already exists")));
+    }
+    Ok(Json(wire::thread(world.create_thread(thread_id, metadata, now.wall))))
+}
+
+pub(super) async fn show(
+    State(server): State<AgentServer>,
+    Path(thread_id): Path<String>,
+) -> Result<Json<Value>, Refusal> {
+    let thread_id = parse_id(&thread_id, "thread")?;
+    Ok(Json(wire::thread(server.world().1.thread(thread_id)?)))
+}
+
+pub(super) async fn show_state(
+    State(server): State<AgentServer>,
+    Path(thread_id): Path<String>,
+) -> Result<Json<Value>, Refusal> {
+    let thread_id = parse_id(&thread_id, "thread")?;
+    Ok(Json(wire::state(server.world().1.thread(thread_id)?)))
+}
+
+pub(super) async fn delete(
+    State(server): State<AgentServer>,
+    Path(thread_id): Path<String>,
+) -> Result<StatusCode, Refusal> {
+    let thread_id = parse_id(&thread_id, "thread")?;
+    let (_, mut world) = server.world();
+    world.thread(thread_id)?;
+    world.remove_thread(thread_id);
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,221 @@
+//! What runs, threads and states look like as JSON: the keys of the real server's answers, all of them.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::state::{Accepted, Interrupt, Run, Step, Thread, ThreadStatus};
+
+/// The versions that the embedded server claims: those of the server that it was compared with.
+pub(super) const API_VERSION: &str = "0.16.7";
+pub(super) const GRAPH_VERSION: &str = "1.2.22";
+
+pub(super) fn bytes(value: &Value) -> Bytes {
+    Bytes::from(value.to_string())
+}
+
+pub(super) fn timestamp(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%S.%6f+00:00").to_string()
+}
+
+pub(super) fn run_not_found() -> Value {
+    json!({"error": "HTTPException", "message": "404: Run not found"})
+}
+
+/// The graph's values as `wait` answers them: a thread that never ran has none, which reads as `{}`.
+pub(super) fn values_or_empty(values: Option<&Value>) -> Value {
+    values.cloned().unwrap_or_else(|| json!({}))
+}
+
+/// The columns of a run, in the order in which the real server's message lists the valid ones for `select`.
+pub(super) const RUN_COLUMNS: [&str; 10] = [
+    "run_id",
+    "thread_id",
+    "assistant_id",
+    "metadata",
+    "status",
+    "kwargs",
+    "multitask_strategy",
+    "created_at",
+    "updated_at",
+    "langsmith_session_name",
+];
+
+/// The columns asked for; all if none is named.
+pub(super) fn run(run: &Run, columns: &[String]) -> Value {
+    let accepted = &run.accepted;
+    let wanted = RUN_COLUMNS
+        .into_iter()
+        .filter(|&column| columns.is_empty() || columns.iter().any(|asked| asked == column));
+    let mut fields = Map::new();
+    for column in wanted {
+        let value = match column {
+            "run_id" => json!(accepted.run_id.to_string()),
+            "thread_id" => json!(accepted.thread_id.to_string()),
+            "assistant_id" => json!(accepted.request.assistant.id().to_string()),
+            "metadata" => Value::Object(accepted.metadata.clone()),
+            "status" => json!(run.status.as_str()),
+            "kwargs" => kwargs(run),
+            "multitask_strategy" => json!(accepted.request.strategy.as_str()),
+            "created_at" => json!(timestamp(accepted.created_at)),
+            "updated_at" => json!(timestamp(run.updated_at)),
+            _ => Value::Null,
+        };
+        fields.insert(column.to_owned(), value);
+    }
+    Value::Object(fields)
+}
+
+fn kwargs(run: &Run) -> Value {
+    let request = &run.accepted.request;
+    json!({
+        "input": request.input,
+        "command": request.command,
+        "config": config(run),
+        "context": request.context,
+        "stream_mode": request.stream_mode,
+        "interrupt_before": request.interrupt_before,
+        "interrupt_after": request.interrupt_after,
+        "webhook": request.webhook,
+        "feedback_keys": request.feedback_keys,
+        "temporary": request.lifetime == super::request::Lifetime::Temporary,
+        "subgraphs": false,
+        "resumable": false,
+        "checkpoint_during": true,
+        "durability": request.durability,
+    })
+}
+
+fn config(run: &Run) -> Value {
+    let accepted = &run.accepted;
+    let request = &accepted.request;
+    let mut config = request.config.clone();
+    let mut configurable = request.context.as_object().cloned().unwrap_or_default();
+    configurable.extend(fields(json!({
+        "langgraph_auth_user": null,
+        "langgraph_auth_user_id": "",
+        "langgraph_auth_permissions": [],
+        "langgraph_request_id": accepted.request_id,
+        "__request_start_time_ms__": request.received_at.as_millisecond(),
+        "__after_seconds__": request.after_seconds,
+        "run_id": accepted.run_id.to_string(),
+        "thread_id": accepted.thread_id.to_string(),
+        "graph_id": request.assistant.graph_id(),
+        "assistant_id": request.assistant.id().to_string(),
+        "user_id": "",
+    })));
+    let mut metadata = accepted.metadata.clone();
+    if run.attempted {
+        configurable.insert("__pregel_node_finished".to_owned(), Value::Null);
+        metadata.extend(attempt());
+    }
+    config.insert("configurable".to_owned(), Value::Object(configurable));
+    config.insert("metadata".to_owned(), Value::Object(metadata));
+    Value::Object(config)
+}
+
+/// What the server adds to a run's metadata when it starts it.
+fn attempt() -> Map<String, Value> {
+    fields(json!({
+        "run_attempt": 1,
+        "langgraph_version": GRAPH_VERSION,
+        "langgraph_api_version": API_VERSION,
+        "langgraph_plan": "enterprise",
+        "langgraph_host": "self-hosted",
+        "langgraph_api_url": "http://127.0.0.1:8123",
+    }))
+}
+
+pub(super) fn thread(thread: &Thread) -> Value {
+    let mut answer = json!({
+        "thread_id": thread.thread_id.to_string(),
+        "status": match thread.status {
+            ThreadStatus::Idle => "idle",
+            ThreadStatus::Busy => "busy",
+            ThreadStatus::Interrupted => "interrupted",
+            ThreadStatus::Error => "error",
+        },
+        "metadata": thread.metadata,
+        "config": thread.config,
+        "created_at": timestamp(thread.created_at),
+        "updated_at": timestamp(thread.updated_at),
+        "state_updated_at": timestamp(thread.state_updated_at),
+        "values": thread.values,
+    });
+    if thread.was_used {
+        answer["error"] = json!(thread.fault.as_ref().map(super::graph::Fault::to_json));
+        answer["interrupts"] = match &thread.interrupt {
+            None => json!({}),
+            Some(interrupt) => json!({ interrupt.task_id.to_string(): [short(interrupt)] }),
+        };
+    }
+    answer
+}
+
+/// An interrupt as the thread tells it: without the schema that the run's own answer has.
+pub(super) fn short(interrupt: &Interrupt) -> Value {
+    json!({"id": interrupt.id, "value": interrupt.question})
+}
+
+pub(super) fn state(thread: &Thread) -> Value {
+    let interrupts: Vec<Value> = thread.interrupt.iter().map(short).collect();
+    let Some(step) = &thread.step else {
+        return json!({
+            "values": {}, "next": [], "tasks": [], "metadata": null, "created_at": null, "checkpoint": null,
+            "parent_checkpoint": null, "interrupts": [], "checkpoint_id": null, "parent_checkpoint_id": null,
+        });
+    };
+    let node = step.by.request.assistant.node();
+    let (id, parent) = (checkpoint_id(step, 0), checkpoint_id(step, 1));
+    let error = thread.fault.as_ref().filter(|_| thread.status == ThreadStatus::Error);
+    let task = json!({
+        "id": Uuid::new_v5(&step.by.run_id, b"task").to_string(),
+        "name": node,
+        "path": ["__pregel_pull", node],
+        "error": error.map(|fault| format!("{}('{}')", fault.error, fault.message)),
+        "interrupts": interrupts,
+        "checkpoint": null, "state": null, "result": null,
+    });
+    let checkpoint = |id: &str| json!({"checkpoint_id": id, "thread_id": thread.thread_id.to_string(), "checkpoint_ns": ""});
+    json!({
+        "values": values_or_empty(thread.values.as_ref()),
+        "next": if thread.before_node { json!([node]) } else { json!([]) },
+        "tasks": if thread.before_node { json!([task]) } else { json!([]) },
+        "metadata": step_metadata(&step.by, step.number),
+        "created_at": timestamp(step.at),
+        "checkpoint": checkpoint(&id),
+        "parent_checkpoint": checkpoint(&parent),
+        "interrupts": interrupts,
+        "checkpoint_id": id,
+        "parent_checkpoint_id": parent,
+    })
+}
+
+fn step_metadata(by: &Accepted, number: i64) -> Value {
+    let mut metadata = by.metadata.clone();
+    metadata.extend(attempt());
+    metadata.extend(fields(json!({
+        "graph_id": by.request.assistant.graph_id(),
+        "user_id": "",
+        "thread_id": by.thread_id.to_string(),
+        "run_id": by.run_id.to_string(),
+        "source": "loop",
+        "step": number,
+        "parents": {},
+        "langgraph_auth_user_id": "",
+        "langgraph_request_id": by.request_id,
+    })));
+    Value::Object(metadata)
+}
+
+fn checkpoint_id(step: &Step, back: i64) -> String {
+    Uuid::new_v5(&step.by.thread_id, &(step.number - back).to_be_bytes()).to_string()
+}
+
+fn fields(object: Value) -> Map<String, Value> {
+    match object {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}

@@ -1,0 +1,229 @@
+//! The whole world of the embedded server: threads, runs, the agenda of instants at which something is due, the ledger.
+//!
+//! Nothing runs in the background. Every look at the world first brings it up to the present (`life.rs`), in the order
+//! of the agenda, so that a run ends when its time has come although nobody waited for it, and simulated time suffices.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value, json};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::graph::Assistant;
+use super::request::{AbsentThread, MultitaskStrategy, Refusal, RunRequest, thread_or_assistant_absent};
+use super::state::{Accepted, Event, Moment, Run, RunStatus, Thread, ThreadStatus, later};
+use super::wire;
+
+/// A request to look at a thread at an instant; one too many does no harm.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Appointment {
+    pub(super) at: Instant,
+    pub(super) sequence: u64,
+    pub(super) thread_id: Uuid,
+}
+
+pub(super) struct World {
+    pub(super) threads: HashMap<Uuid, Thread>,
+    pub(super) runs: HashMap<Uuid, Run>,
+    pub(super) agenda: BinaryHeap<Reverse<Appointment>>,
+    pub(super) ledger: VecDeque<(Arc<Accepted>, RunStatus)>,
+    runs_max: usize,
+    next_sequence: u64,
+    namespace: Uuid,
+    ids_made: u64,
+}
+
+impl World {
+    /// `born` salts the ids, so that two servers in one test hand out different ones, yet a simulation repeats itself.
+    pub(super) fn new(born: Timestamp, runs_max: usize) -> Self {
+        Self {
+            threads: HashMap::new(),
+            runs: HashMap::new(),
+            agenda: BinaryHeap::new(),
+            ledger: VecDeque::new(),
+            runs_max,
+            next_sequence: 0,
+            namespace: Uuid::new_v5(&Uuid::NAMESPACE_OID, &born.as_nanosecond().to_be_bytes()),
+            ids_made: 0,
+        }
+    }
+
+    pub(super) fn new_id(&mut self) -> Uuid {
+        self.ids_made += 1;
+        Uuid::new_v5(&self.namespace, &self.ids_made.to_be_bytes())
+    }
+
+    pub(super) fn thread(&self, thread_id: Uuid) -> Result<&Thread, Refusal> {
+        self.threads.get(&thread_id).ok_or_else(|| Refusal::no_such_thread(thread_id))
+    }
+
+    /// A run, if it belongs to that thread.
+    pub(super) fn run(&self, thread_id: Uuid, run_id: Uuid) -> Option<&Run> {
+        self.runs.get(&run_id).filter(|run| run.accepted.thread_id == thread_id)
+    }
+
+    pub(super) fn create_thread(
+        &mut self,
+        thread_id: Uuid,
+        metadata: Map<String, Value>,
+        now: Timestamp,
+    ) -> &Thread {
+        self.threads.entry(thread_id).or_insert_with(|| Thread::new(thread_id, metadata, now))
+    }
+
+    /// Takes a run in as pending; `follower` hears all that happens to it. It starts at the next look at the world.
+    pub(super) fn accept(
+        &mut self,
+        now: Moment,
+        thread_id: Uuid,
+        request: RunRequest,
+        follower: Option<UnboundedSender<Event>>,
+    ) -> Result<Arc<Accepted>, Refusal> {
+        let metadata = self.prepare_thread(now, thread_id, &request)?;
+        let (run_id, sequence) = (self.new_id(), self.next_sequence);
+        self.next_sequence += 1;
+        let request_id = request.request_id.clone().unwrap_or_else(|| self.new_id().to_string());
+        let after = SignedDuration::try_from(request.after).unwrap_or_default();
+        let due = now.instant.checked_add(request.after).unwrap_or(now.instant);
+        let created_at = later(now.wall, after, 1);
+        let accepted = Arc::new(Accepted {
+            sequence,
+            run_id,
+            thread_id,
+            request,
+            request_id,
+            metadata,
+            created_at,
+            due,
+        });
+        let run = Run {
+            accepted: Arc::clone(&accepted),
+            status: RunStatus::Pending,
+            attempted: false,
+            updated_at: now.wall,
+            followers: follower.into_iter().collect(),
+        };
+        self.runs.insert(run_id, run);
+        if let Some(thread) = self.threads.get_mut(&thread_id) {
+            thread.runs.insert(sequence, run_id);
+            thread.pending.insert((due, sequence, run_id));
+            thread.status = ThreadStatus::Busy;
+            thread.updated_at = now.wall;
+        }
+        self.agenda.push(Reverse(Appointment { at: due, sequence, thread_id }));
+        self.ledger.push_back((Arc::clone(&accepted), RunStatus::Pending));
+        self.forget_the_oldest();
+        Ok(accepted)
+    }
+
+    /// Finds or makes the thread of a new run, makes room on it, and answers the metadata that the run will bear.
+    fn prepare_thread(
+        &mut self,
+        now: Moment,
+        thread_id: Uuid,
+        request: &RunRequest,
+    ) -> Result<Map<String, Value>, Refusal> {
+        let mut metadata = Map::from_iter([("created_by".to_owned(), json!("system"))]);
+        match self.threads.get(&thread_id) {
+            None if request.absent_thread == AbsentThread::Refuse => return Err(thread_or_assistant_absent()),
+            None => {
+                self.create_thread(thread_id, request.metadata.clone(), now.wall);
+            }
+            Some(thread) => {
+                if thread.is_occupied() {
+                    self.make_room(now, thread_id, request.strategy)?;
+                }
+                metadata.extend(self.thread(thread_id)?.metadata.clone());
+                metadata.insert("graph_id".to_owned(), json!(request.assistant.graph_id()));
+            }
+        }
+        metadata.extend(request.metadata.clone());
+        metadata.insert("assistant_id".to_owned(), json!(request.assistant.id().to_string()));
+        if let Some(thread) = self.threads.get_mut(&thread_id) {
+            bind(thread, request.assistant, &request.config);
+        }
+        Ok(metadata)
+    }
+
+    fn make_room(
+        &mut self,
+        now: Moment,
+        thread_id: Uuid,
+        strategy: MultitaskStrategy,
+    ) -> Result<(), Refusal> {
+        match strategy {
+            MultitaskStrategy::Enqueue => Ok(()),
+            MultitaskStrategy::Reject => Err(Refusal::new(
+                StatusCode::CONFLICT,
+                "Thread is already running a task. Wait for it to finish or choose a different multitask strategy.",
+            )),
+            MultitaskStrategy::Interrupt | MultitaskStrategy::Rollback => {
+                let thread = self.thread(thread_id)?;
+                // Those that wait go first: else the end of the one at work would start the next.
+                let waiting = thread.pending.iter().map(|&(_, _, run_id)| run_id);
+                let all: Vec<Uuid> = waiting.chain(thread.work.iter().map(|work| work.run_id)).collect();
+                for run_id in all {
+                    self.cancel(now, run_id, strategy == MultitaskStrategy::Rollback);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn set_status(&mut self, run_id: Uuid, status: RunStatus, at: Timestamp) {
+        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        run.status = status;
+        run.updated_at = at;
+        let first = self.ledger.front().map_or(0, |(accepted, _)| accepted.sequence);
+        let index = run.accepted.sequence.checked_sub(first).and_then(|index| usize::try_from(index).ok());
+        if let Some((_, noted)) = index.and_then(|index| self.ledger.get_mut(index)) {
+            *noted = status;
+        }
+    }
+
+    /// Removes a run from its thread; its followers get what they are told for a run that is not there.
+    pub(super) fn remove_run(&mut self, run_id: Uuid) {
+        let Some(run) = self.runs.remove(&run_id) else { return };
+        if let Some(thread) = self.threads.get_mut(&run.accepted.thread_id) {
+            thread.runs.remove(&run.accepted.sequence);
+            thread.pending.remove(&(run.accepted.due, run.accepted.sequence, run_id));
+            thread.work.take_if(|work| work.run_id == run_id);
+        }
+        run.tell(|| Event::Failed(wire::bytes(&wire::run_not_found())));
+        run.tell(|| Event::Ended(wire::bytes(&json!({"__error__": wire::run_not_found()}))));
+    }
+
+    pub(super) fn remove_thread(&mut self, thread_id: Uuid) {
+        let Some(thread) = self.threads.remove(&thread_id) else { return };
+        for run_id in thread.runs.into_values() {
+            self.remove_run(run_id);
+        }
+    }
+
+    /// Keeps memory bounded: the oldest run beyond the limit goes, and its thread when that was its last run.
+    fn forget_the_oldest(&mut self) {
+        while self.ledger.len() > self.runs_max {
+            let Some((oldest, status)) = self.ledger.pop_front() else { return };
+            if !status.has_ended() {
+                continue;
+            }
+            self.remove_run(oldest.run_id);
+            if self.threads.get(&oldest.thread_id).is_some_and(|thread| thread.runs.is_empty()) {
+                self.remove_thread(oldest.thread_id);
+            }
+        }
+    }
+}
+
+/// A run leaves its graph and its configuration on the thread.
+fn bind(thread: &mut Thread, assistant: Assistant, config: &Map<String, Value>) {
+    thread.metadata.insert("graph_id".to_owned(), json!(assistant.graph_id()));
+    thread.metadata.insert("assistant_id".to_owned(), json!(assistant.id().to_string()));
+    thread.config.extend(config.clone());
+    thread.config.insert("configurable".to_owned(), json!({}));
+}

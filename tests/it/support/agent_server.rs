@@ -1,0 +1,69 @@
+//! The embedded agent server on a port.
+
+use agentcron::backend::embedded::{AgentServer, LedgerEntry};
+
+use super::serving::{Serving, serve_router};
+
+pub(crate) struct AgentServerOnPort {
+    agents: AgentServer,
+    serving: Serving,
+}
+
+impl AgentServerOnPort {
+    pub(crate) fn start() -> Self {
+        Self::start_on(0)
+    }
+
+    pub(crate) fn start_on(port: u16) -> Self {
+        let agents = new_agent_server();
+        let router = agents.router();
+        Self { agents, serving: Serving::start(port, |listener| serve_router(listener, router)) }
+    }
+
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        self.serving.address()
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address())
+    }
+
+    pub(crate) fn ledger(&self) -> Vec<LedgerEntry> {
+        self.agents.ledger()
+    }
+
+    /// Goes down; its threads and runs stay, and go on, as with a server that has a database.
+    pub(crate) fn stop(&mut self) {
+        self.serving.stop();
+    }
+
+    pub(crate) fn start_again(&mut self) {
+        let router = self.agents.router();
+        self.serving.start_again(|listener| serve_router(listener, router));
+    }
+
+    /// Comes back without any thread or run, as a server that keeps them in memory does; the ledger starts anew too.
+    pub(crate) fn start_again_empty(&mut self) {
+        self.agents = new_agent_server();
+        self.start_again();
+    }
+}
+
+fn new_agent_server() -> AgentServer {
+    #[expect(clippy::disallowed_methods, reason = "a server on a real port lives in real time")]
+    AgentServer::new(jiff::Timestamp::now)
+}
+
+#[test]
+fn a_stopped_server_refuses_and_comes_back_on_its_port_with_its_memory() {
+    let mut server = AgentServerOnPort::start();
+    let address = server.address();
+    let thread = r#"{"thread_id": "22222222-2222-4222-8222-222222222222"}"#;
+    let (status, _) = super::real_server::http(address, "POST", "/threads", thread).unwrap();
+    assert_eq!(status, 200);
+    server.stop();
+    assert!(super::real_server::http(address, "GET", "/ok", "").is_err());
+    server.start_again();
+    let (status, _) = super::real_server::http(address, "POST", "/threads", thread).unwrap();
+    assert_eq!(status, 409);
+}

@@ -1,0 +1,169 @@
+//! The real binary with a configuration and a database in a folder of its own.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+
+use super::record::PATIENCE;
+
+/// How often a process is asked whether it has ended or a file whether it has grown: neither tells by itself.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+pub(crate) struct Daemon {
+    folder: TempDir,
+    child: Option<Child>,
+}
+
+impl Daemon {
+    /// Writes the configuration but starts nothing. In `config`, `{folder}` stands for the daemon's own folder, for the
+    /// paths of its database and socket.
+    pub(crate) fn prepare(config: &str) -> Self {
+        let folder = tempfile::Builder::new().prefix("agentcron-").tempdir().unwrap();
+        let daemon = Self { folder, child: None };
+        daemon.write_config(config);
+        daemon
+    }
+
+    /// Prepares and starts.
+    pub(crate) fn start(config: &str) -> Self {
+        let mut daemon = Self::prepare(config);
+        daemon.start_again();
+        daemon
+    }
+
+    /// Replaces the configuration; a running daemon is not told.
+    pub(crate) fn write_config(&self, config: &str) {
+        let folder = self.folder.path().to_str().unwrap();
+        std::fs::write(self.config_path(), config.replace("{folder}", folder)).unwrap();
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn config_path(&self) -> PathBuf {
+        self.folder.path().join("agentcron.toml")
+    }
+
+    /// Starts the daemon on the folder as it is, also after a crash; its stderr goes on in the same file.
+    pub(crate) fn start_again(&mut self) {
+        self.start_with(&[]);
+    }
+
+    /// Starts with variables added to the environment, `CRASH_AT` for one.
+    pub(crate) fn start_with(&mut self, environment: &[(&str, &str)]) {
+        assert!(self.child.is_none(), "the daemon runs already");
+        let stderr = File::options().create(true).append(true).open(self.stderr_path()).unwrap();
+        let child = self
+            .command(&["run"])
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(stderr)
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+    }
+
+    pub(crate) fn process_id(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
+    /// SIGKILL: no destructor, no flush, no goodbye.
+    pub(crate) fn kill9(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// SIGTERM, as a service manager stops it. The daemon is still running when this returns: `wait_for_exit`.
+    pub(crate) fn terminate(&self) {
+        let process_id = self.process_id().expect("the daemon runs");
+        // The shell has a `kill` wherever there is a shell; a program of that name is not everywhere.
+        let status = Command::new("sh").args(["-c", &format!("kill -TERM {process_id}")]).status().unwrap();
+        assert!(status.success(), "kill -TERM {process_id}: {status}");
+    }
+
+    /// Waits for the process to end by itself or after `terminate`.
+    pub(crate) async fn wait_for_exit(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("the daemon runs");
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                return status;
+            }
+            if Instant::now() > until {
+                child.kill().unwrap();
+                panic!("the daemon did not end within {PATIENCE:?}; its stderr:\n{}", self.stderr());
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// All that the daemon has logged, over all starts.
+    pub(crate) fn stderr(&self) -> String {
+        std::fs::read_to_string(self.stderr_path()).unwrap_or_default()
+    }
+
+    pub(crate) async fn wait_for_stderr(&self, text: &str) {
+        self.wait_until(&format!("{text:?} on stderr"), || self.stderr().contains(text)).await;
+    }
+
+    /// Waits for a condition that nothing announces, such as a row that another process writes.
+    pub(crate) async fn wait_until(&self, what: &str, holds: impl Fn() -> bool) {
+        let until = Instant::now() + PATIENCE;
+        while !holds() {
+            assert!(
+                Instant::now() < until,
+                "waited {PATIENCE:?} in vain for {what}; stderr:\n{}",
+                self.stderr()
+            );
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Runs a command of the binary on this daemon's configuration.
+    pub(crate) fn run_command(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// Runs a command with `--json`, demands that it succeeds, and answers its objects, one a line.
+    pub(crate) fn json(&self, arguments: &[&str]) -> Vec<Value> {
+        let output = self.command(arguments).arg("--json").stdin(Stdio::null()).output().unwrap();
+        let (stdout, stderr) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "agentcron {arguments:?}: {}\n{stderr}", output.status);
+        let parse = |line: &str| {
+            serde_json::from_str(line)
+                .unwrap_or_else(|error| panic!("agentcron {arguments:?}: {error} in {line:?}"))
+        };
+        stdout.lines().filter(|line| !line.is_empty()).map(parse).collect()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_agentcron"));
+        // The developer's own configuration must not leak in; colours and zones must not depend on the machine.
+        command.env_remove("AGENTCRON_CONFIG").env("NO_COLOR", "1").env("TZ", "UTC");
+        command.args(arguments).arg("--config").arg(self.config_path()).current_dir(self.folder.path());
+        command
+    }
+
+    fn stderr_path(&self) -> PathBuf {
+        self.folder.path().join("stderr.log")
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the daemon's stderr:\n{}", self.stderr());
+        }
+        self.kill9();
+    }
+}

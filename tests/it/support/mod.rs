@@ -1,0 +1,12 @@
+//! The world around agentcron, for tests on loopback: agent servers, receivers, a line that breaks, the daemon itself.
+//!
+//! All of them live on runtimes and in processes of their own, so a test may block without stopping them, and all waits
+//! are for a condition, with a limit after which the test fails and says what it waited for.
+
+pub(crate) mod agent_server;
+pub(crate) mod daemon;
+pub(crate) mod proxy;
+pub(crate) mod real_server;
+pub(crate) mod receiver;
+pub(crate) mod record;
+pub(crate) mod serving;

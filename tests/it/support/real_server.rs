@@ -1,0 +1,181 @@
+//! A real LangGraph server, installed once into `target/langgraph` and started with the fixture application.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+/// It takes about 8 s on an idle machine with two cores; tests share them.
+const READY_WITHIN: Duration = Duration::from_secs(120);
+
+/// Runs the server in the background and kills the whole process group, itself included, as soon as the server ends or
+/// standard input closes. The test holds the other end of that pipe, so the server cannot outlive it, however it ends.
+const WATCH: &str = r#"( "$@" </dev/null; kill -KILL 0 ) & read -r line; kill -KILL 0"#;
+
+pub(crate) struct RealServer {
+    folder: TempDir,
+    port: u16,
+    watched: Option<Child>,
+}
+
+impl RealServer {
+    /// The one server that tests share which do not stop it. Threads are not shared: take a fresh id.
+    pub(crate) fn shared() -> &'static RealServer {
+        static SHARED: OnceLock<RealServer> = OnceLock::new();
+        SHARED.get_or_init(RealServer::start)
+    }
+
+    /// A server of the test's own, with assistants `agent` and `asker`.
+    pub(crate) fn start() -> Self {
+        let folder = tempfile::Builder::new().prefix("langgraph-").tempdir().unwrap();
+        let application = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/langgraph/app");
+        for name in ["agent.py", "langgraph.json"] {
+            std::fs::copy(application.join(name), folder.path().join(name)).unwrap();
+        }
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let mut server = Self { folder, port, watched: None };
+        server.start_again();
+        server
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address())
+    }
+
+    /// Kills it at once, with all that it started.
+    pub(crate) fn stop(&mut self) {
+        if let Some(mut watched) = self.watched.take() {
+            drop(watched.stdin.take());
+            watched.wait().unwrap();
+        }
+    }
+
+    /// Starts it on the same port, in the same folder. It remembers only what it had written there in time.
+    pub(crate) fn start_again(&mut self) {
+        assert!(self.watched.is_none(), "the server runs already");
+        let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
+        let watched = Command::new("sh")
+            .args(["-c", WATCH, "sh"])
+            .arg(environment().join("bin/langgraph"))
+            .args([
+                "dev",
+                "--no-browser",
+                "--no-reload",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                &self.port.to_string(),
+            ])
+            .args(["--n-jobs-per-worker", "10"])
+            .env("LANGSMITH_TRACING", "false")
+            .env("LANGGRAPH_CLI_NO_ANALYTICS", "1")
+            .current_dir(self.folder.path())
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.watched = Some(watched);
+        self.wait_until_ready();
+    }
+
+    fn wait_until_ready(&mut self) {
+        let until = Instant::now() + READY_WITHIN;
+        while !matches!(http(self.address(), "GET", "/ok", ""), Ok((200, _))) {
+            let ended = self.watched.as_mut().is_some_and(|watched| watched.try_wait().unwrap().is_some());
+            if ended || Instant::now() > until {
+                let log = std::fs::read_to_string(self.log_path()).unwrap_or_default();
+                panic!("the LangGraph server did not become ready (ended: {ended}); its log:\n{log}");
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.folder.path().join("server.log")
+    }
+}
+
+impl Drop for RealServer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// The virtual environment with the server, made by whoever comes first; others wait for the lock.
+fn environment() -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let (environment, lock) =
+        (target.join("langgraph"), File::create(target.join("langgraph.lock")).unwrap());
+    lock.lock().unwrap();
+    let complete = environment.join("complete");
+    if complete.exists() {
+        return environment;
+    }
+    install(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment));
+    install(Command::new(environment.join("bin/pip")).args(["install", "--quiet", "langgraph-cli[inmem]"]));
+    File::create(complete).unwrap();
+    environment
+}
+
+fn install(command: &mut Command) {
+    let needs = "the tests against a real LangGraph server need python3 (3.11 or newer) with its venv module (on \
+                 Debian: apt install python3-venv) and access to PyPI, once";
+    match command.output() {
+        Err(error) => panic!("{needs}; {command:?}: {error}"),
+        Ok(output) if !output.status.success() => {
+            let (stdout, stderr) =
+                (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            panic!("{needs}; {command:?}: {}\n{stdout}{stderr}", output.status)
+        }
+        Ok(_) => {}
+    }
+}
+
+/// One HTTP exchange, blocking: status and body. The simplest client there is, so that tests of the client have another.
+pub(crate) fn http(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    body: &str,
+) -> std::io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(super::record::PATIENCE))?;
+    let length = body.len();
+    let head = format!(
+        "{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(body.as_bytes())?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    let answer = String::from_utf8_lossy(&answer);
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+    match (status, answer.split_once("\r\n\r\n")) {
+        (Some(status), Some((_, body))) => Ok((status, body.to_owned())),
+        _ => Err(std::io::Error::other(format!("not an HTTP answer: {answer:?}"))),
+    }
+}
+
+#[test]
+fn the_real_server_starts_stops_and_comes_back_on_its_port() {
+    let mut server = RealServer::start();
+    let address = server.address();
+    assert_eq!(http(address, "GET", "/ok", "").unwrap().0, 200);
+    server.stop();
+    assert!(http(address, "GET", "/ok", "").is_err());
+    server.start_again();
+    assert_eq!(http(address, "GET", "/ok", "").unwrap().0, 200);
+}
