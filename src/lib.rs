@@ -3,11 +3,14 @@
 //! The folders are floors; a module uses lower floors only. `docs/ARCHITECTURE.md` tells how they fit together.
 
 pub mod backend;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod crash;
+pub mod daemon;
 pub mod domain;
 pub mod engine;
+pub mod signals;
 pub mod store;
 pub mod transport;
 pub mod webhook;

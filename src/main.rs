@@ -1,2 +1,7 @@
-//! The binary.
-fn main() {}
+//! The binary: arguments -> verb -> exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    agentcron::cli::main()
+}

@@ -42,12 +42,7 @@ pub enum CallError {
 
 impl AgentClient {
     /// A client for the server at `base`.
-    pub fn new(
-        transport: Transport,
-        base: Url,
-        api_key: Option<Secret>,
-        request_timeout: Duration,
-    ) -> Self {
+    pub fn new(transport: Transport, base: Url, api_key: Option<Secret>, request_timeout: Duration) -> Self {
         Self { transport, base, api_key, request_timeout }
     }
 

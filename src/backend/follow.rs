@@ -73,11 +73,7 @@ impl AgentClient {
     }
 
     /// Asks the server to stop a run. That it did is seen when the run is looked at.
-    pub async fn cancel(
-        &self,
-        thread_id: ThreadId,
-        backend_run_id: BackendRunId,
-    ) -> Result<(), CallError> {
+    pub async fn cancel(&self, thread_id: ThreadId, backend_run_id: BackendRunId) -> Result<(), CallError> {
         let path = format!("/threads/{thread_id}/runs/{backend_run_id}/cancel?wait=false&action=interrupt");
         let answer = self
             .ask(Method::POST, &path, None)

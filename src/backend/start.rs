@@ -100,9 +100,7 @@ impl AgentClient {
         }
         let (parts, body) = response.into_parts();
         match read_body(body, ANSWER_BYTES_MAX, self.request_timeout()).await {
-            Ok(body) => {
-                judge(&Answer { status: parts.status, headers: parts.headers, body }, located)
-            }
+            Ok(body) => judge(&Answer { status: parts.status, headers: parts.headers, body }, located),
             // The head has told already that it was accepted.
             Err(error) => match located.filter(|_| parts.status.is_success()) {
                 Some(backend_run_id) => StartAnswer::Accepted(Started { backend_run_id, spoken: None }),
@@ -120,7 +118,9 @@ fn judge(answer: &Answer, located: Option<BackendRunId>) -> StartAnswer {
     match answer.status {
         status if status.is_success() => match run_id_in(answer).or(located) {
             Some(backend_run_id) => StartAnswer::Accepted(Started { backend_run_id, spoken: None }),
-            None => StartAnswer::Unclear { detail: format!("backend answered {code} without a run_id{}", answer.words()) },
+            None => StartAnswer::Unclear {
+                detail: format!("backend answered {code} without a run_id{}", answer.words()),
+            },
         },
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => StartAnswer::Denied { detail },
         StatusCode::CONFLICT => StartAnswer::Busy { detail },
@@ -128,9 +128,12 @@ fn judge(answer: &Answer, located: Option<BackendRunId>) -> StartAnswer {
             StartAnswer::NotSent { detail, wait: retry_after(&answer.headers) }
         }
         status if status.is_redirection() => {
-            let to = answer.headers.get(http::header::LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("?");
+            let to =
+                answer.headers.get(http::header::LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("?");
             StartAnswer::Rejected {
-                detail: format!("backend answered {code}, a redirect to {to}; set backend.url to where it really is"),
+                detail: format!(
+                    "backend answered {code}, a redirect to {to}; set backend.url to where it really is"
+                ),
             }
         }
         // A proxy that gave up waiting may have handed the request on.

@@ -176,10 +176,8 @@ fn next_act_at(tx: &Transaction<'_>, now: Timestamp) -> Result<Option<Timestamp>
     let deadline =
         earliest("SELECT min(start_before) FROM runs WHERE phase = 'pending' AND start_before > ?1")?;
     let next = [due, deadline].into_iter().flatten().min();
-    next.map(|at| {
-        Timestamp::from_millisecond(at).map_err(|error| StoreError::Refused(error.to_string()))
-    })
-    .transpose()
+    next.map(|at| Timestamp::from_millisecond(at).map_err(|error| StoreError::Refused(error.to_string())))
+        .transpose()
 }
 
 impl ClaimedRun {

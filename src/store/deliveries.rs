@@ -129,11 +129,7 @@ fn due(tx: &Transaction<'_>, now: Timestamp, limit: usize) -> Result<Vec<Claimed
     Ok(deliveries)
 }
 
-fn begin_attempt(
-    tx: &Transaction<'_>,
-    delivery: &ClaimedDelivery,
-    now: Timestamp,
-) -> Result<(), StoreError> {
+fn begin_attempt(tx: &Transaction<'_>, delivery: &ClaimedDelivery, now: Timestamp) -> Result<(), StoreError> {
     let delivery_id = delivery.delivery_id.to_string();
     tx.prepare_cached(
         "UPDATE deliveries SET status = 'sending', due_at = NULL, attempts = ?2 WHERE delivery_id = ?1",

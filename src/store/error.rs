@@ -8,7 +8,9 @@ use crate::domain::run::IllegalTransition;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another daemon has this file: do not start.
-    #[error("{path} belongs to another agentcron daemon (pid {pid}); stop it first, or use another store.path")]
+    #[error(
+        "{path} belongs to another agentcron daemon (pid {pid}); stop it first, or use another store.path"
+    )]
     Taken {
         /// The database.
         path: PathBuf,

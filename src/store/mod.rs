@@ -6,6 +6,7 @@ mod definitions;
 mod deliveries;
 mod end_run;
 mod error;
+mod keep_house;
 mod lock;
 mod open;
 mod plan_due;
@@ -26,9 +27,7 @@ pub use deliveries::{ClaimedDelivery, DeliveryClaim, FinishedAttempt};
 pub use end_run::RunEnding;
 pub use error::StoreError;
 pub use plan_due::{Planned, ScheduledCron};
-pub use read::{
-    AttemptRow, CronRow, DeliveryRow, EventRow, HistoryFilter, Reader, RunRow, StatusCounts, WebhookSummary,
-};
+pub use read::Reader;
 pub use step_run::{PreviousRun, RunEvent, Step};
 pub use sync_crons::{CronSource, NewDefinition, SyncReport};
 pub use thread_deletions::DueDeletion;

@@ -100,9 +100,7 @@ fn settings(connection: &Connection) -> rusqlite::Result<()> {
 
 /// The schema's version; 0 for an empty file.
 fn version_of(path: &Path, connection: &Connection) -> Result<usize, StoreError> {
-    let pragma = |name: &str| {
-        connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i32>(0))
-    };
+    let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i32>(0));
     let application_id = pragma("application_id").map_err(|e| unusable(path, e))?;
     let version = pragma("user_version").map_err(|e| unusable(path, e))?;
     let tables: i64 = connection
@@ -125,9 +123,8 @@ fn version_of(path: &Path, connection: &Connection) -> Result<usize, StoreError>
 }
 
 fn check(path: &Path, connection: &Connection) -> Result<(), StoreError> {
-    let found: String = connection
-        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-        .map_err(|e| unusable(path, e))?;
+    let found: String =
+        connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(|e| unusable(path, e))?;
     if found == "ok" {
         return Ok(());
     }

@@ -1,6 +1,5 @@
 //! Planning what is due: the pure plan, and its decisions as rows, in one transaction for all crons that are due.
 
-use std::str::FromStr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -66,7 +65,15 @@ pub(super) fn commit_plan(
             }
             Decision::Skip { scheduled_for, reason } => {
                 let reason = skip_words(cron, reason);
-                insert_over(tx, scheduled, Status::Skipped, [*scheduled_for, *scheduled_for], 1, &reason, now)?;
+                insert_over(
+                    tx,
+                    scheduled,
+                    Status::Skipped,
+                    [*scheduled_for, *scheduled_for],
+                    1,
+                    &reason,
+                    now,
+                )?;
             }
             Decision::Miss { first, last, count, reason } => {
                 let reason = miss_words(cron, *reason);
@@ -108,7 +115,9 @@ fn skip_words(cron: &Cron, reason: &SkipReason) -> String {
         SkipReason::Overlap(going) => {
             format!("overlap: run {going} of {} was still going (overlap = \"skip\")", cron.name)
         }
-        SkipReason::QueueFull => "overlap: one run is going and one is waiting (overlap = \"queue\")".to_owned(),
+        SkipReason::QueueFull => {
+            "overlap: one run is going and one is waiting (overlap = \"queue\")".to_owned()
+        }
         SkipReason::Excluded => "excluded: this day is excluded".to_owned(),
     }
 }
@@ -205,6 +214,8 @@ fn cancel_going(tx: &Transaction<'_>, cron_id: CronId, now: Timestamp) -> Result
 /// A word column of the store that this file compares with; kept here so that a renamed word fails a test.
 #[cfg(test)]
 mod tests {
+    use std::str::FromStr;
+
     use super::*;
 
     #[test]

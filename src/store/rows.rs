@@ -135,11 +135,7 @@ pub(super) fn run(tx: &Transaction<'_>, run_id: RunId) -> Result<Run, StoreError
 }
 
 /// Writes what can change of a run. `act_at` is when the runner is to look at it next; `None` while it is in hand.
-pub(super) fn save_run(
-    tx: &Transaction<'_>,
-    run: &Run,
-    act_at: Option<Timestamp>,
-) -> Result<(), StoreError> {
+pub(super) fn save_run(tx: &Transaction<'_>, run: &Run, act_at: Option<Timestamp>) -> Result<(), StoreError> {
     let columns = StateColumns::of(&run.state);
     let outcome = columns.outcome;
     let reason = outcome.and_then(|outcome| outcome.reason.as_ref()).or(run.reason.as_ref());

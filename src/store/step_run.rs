@@ -114,18 +114,16 @@ impl Store {
 }
 
 /// Adds a line to the timeline.
-pub(super) fn insert_event(
-    tx: &Transaction<'_>,
-    run_id: RunId,
-    event: &RunEvent,
-) -> Result<(), StoreError> {
-    tx.prepare_cached("INSERT INTO run_events (run_id, at, event, detail) VALUES (:run_id, :at, :event, :detail)")?
-        .execute(named_params! {
-            ":run_id": run_id.to_string(),
-            ":at": millis(event.at),
-            ":event": event.event,
-            ":detail": event.detail,
-        })?;
+pub(super) fn insert_event(tx: &Transaction<'_>, run_id: RunId, event: &RunEvent) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "INSERT INTO run_events (run_id, at, event, detail) VALUES (:run_id, :at, :event, :detail)",
+    )?
+    .execute(named_params! {
+        ":run_id": run_id.to_string(),
+        ":at": millis(event.at),
+        ":event": event.event,
+        ":detail": event.detail,
+    })?;
     Ok(())
 }
 

@@ -177,7 +177,9 @@ fn commit(connection: &mut Connection, batch: &mut [Box<dyn Work>]) -> Result<()
         tx.prepare_cached("SAVEPOINT work")?.execute([])?;
         match work.run(&tx) {
             Ok(()) => {}
-            Err(error) if error.is_disk_full() || error.is_fatal() || tx.is_autocommit() => return Err(error),
+            Err(error) if error.is_disk_full() || error.is_fatal() || tx.is_autocommit() => {
+                return Err(error);
+            }
             Err(error) => {
                 work.fail(error);
                 tx.prepare_cached("ROLLBACK TO work")?.execute([])?;

@@ -14,7 +14,7 @@ use crate::domain::template;
 use crate::transport::{BodyStream, Transport, TransportError};
 
 /// Sends webhooks; cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Sender {
     transport: Transport,
     environment: Environment,
@@ -73,7 +73,11 @@ impl Sender {
         let response = match self.transport.send(request).await {
             Ok(response) => response,
             Err(error) => {
-                return AttemptResult::Refused { code: None, detail: transport_words(&error), retry_after: None };
+                return AttemptResult::Refused {
+                    code: None,
+                    detail: transport_words(&error),
+                    retry_after: None,
+                };
             }
         };
         let (parts, body) = response.into_parts();
@@ -105,9 +109,10 @@ fn judge(status: StatusCode, retry_after: Option<Duration>) -> AttemptResult {
     let code = status.as_u16();
     match status {
         status if status.is_success() => AttemptResult::Accepted { code },
-        StatusCode::GONE => {
-            AttemptResult::Final { code: Some(code), detail: "the receiver answered 410: gone for good".to_owned() }
-        }
+        StatusCode::GONE => AttemptResult::Final {
+            code: Some(code),
+            detail: "the receiver answered 410: gone for good".to_owned(),
+        },
         status if status.is_redirection() => AttemptResult::Refused {
             code: Some(code),
             detail: format!("the receiver answered {code}, a redirect; redirects are not followed"),

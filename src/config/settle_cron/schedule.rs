@@ -39,6 +39,11 @@ fn add(error: &CalendarError, schedule: &str, mistakes: &mut Mistakes) {
             let hint = nearest.as_ref().map(|nearest| format!("did you mean `{nearest}`?"));
             mistakes.add_at("timezone", String::new(), message, hint);
         }
+        CalendarError::Expression(error) => {
+            let caret = error.caret();
+            let hint = error.hint().map(str::to_owned);
+            mistakes.add_at("schedule", String::new(), format!("{}\n{caret}", error.message()), hint);
+        }
         CalendarError::NeverMatches => mistakes.add("schedule", format!("got {}: {error}", quoted(schedule))),
     }
 }

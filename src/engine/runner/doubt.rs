@@ -93,9 +93,11 @@ async fn put_off(
 ) -> Result<Option<Going>, StoreError> {
     let now = runner.clock.now();
     // The first failure is worth a line in the timeline; a day of them is not.
-    let event = detail
-        .filter(|_| claimed.run.misses == 0)
-        .map(|detail| RunEvent { at: now, event: "still in doubt", detail: Some(detail) });
+    let event = detail.filter(|_| claimed.run.misses == 0).map(|detail| RunEvent {
+        at: now,
+        event: "still in doubt",
+        detail: Some(detail),
+    });
     let misses = claimed.run.misses.saturating_add(1);
     let step = Step { act_at: Some(until), misses, event, ..Step::of(claimed.run.run_id, RunChange::Doubt) };
     runner.store.step_run(step).await?;
@@ -104,12 +106,7 @@ async fn put_off(
 }
 
 /// On a thread that only we know.
-async fn by_fence(
-    runner: &Runner,
-    claimed: &ClaimedRun,
-    thread_id: ThreadId,
-    sent_at: Timestamp,
-) -> Finding {
+async fn by_fence(runner: &Runner, claimed: &ClaimedRun, thread_id: ThreadId, sent_at: Timestamp) -> Finding {
     if runner.fence_refuted.load(Ordering::Relaxed) {
         return by_listing(runner, claimed, thread_id, sent_at).await;
     }
@@ -146,8 +143,8 @@ async fn holds(runner: &Runner, thread_id: ThreadId, assistant_id: &str, fence: 
     if runner.fence_proved.load(Ordering::Relaxed) {
         return true;
     }
-    let holds = fence.status == "pending"
-        && runner.backend.fence(thread_id, assistant_id).await == FenceAnswer::Busy;
+    let holds =
+        fence.status == "pending" && runner.backend.fence(thread_id, assistant_id).await == FenceAnswer::Busy;
     if holds {
         runner.fence_proved.store(true, Ordering::Relaxed);
     } else {

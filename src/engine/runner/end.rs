@@ -57,7 +57,8 @@ pub(super) async fn expired(runner: &Runner, claimed: &ClaimedRun) -> Result<(),
         .clone()
         .or_else(|| runner.gate.trouble())
         .unwrap_or_else(|| "it waited for an earlier run, a free place, or the daemon".to_owned());
-    let reason = format!("start_deadline: not started before {} ({} tries): {why}", run.start_before, run.tries);
+    let reason =
+        format!("start_deadline: not started before {} ({} tries): {why}", run.start_before, run.tries);
     never_started(runner, claimed, Status::Error, reason).await
 }
 

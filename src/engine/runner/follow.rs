@@ -47,8 +47,7 @@ pub(super) async fn follow(
     fresh: bool,
     nudge: &Notify,
 ) -> Result<(), StoreError> {
-    let mut trail =
-        Trail { going, heard: None, spoken, joins: true, cuts: 0, misses: 0, cancel_since: None };
+    let mut trail = Trail { going, heard: None, spoken, joins: true, cuts: 0, misses: 0, cancel_since: None };
     // A run that has just been accepted is not over yet; one that we meet again may be.
     let mut look = !fresh;
     loop {

@@ -21,7 +21,9 @@ pub(super) async fn start(
 ) -> Result<Option<(Going, Option<Spoken>)>, StoreError> {
     let request = match request::build(runner, claimed).await? {
         Ok(request) => request,
-        Err(problem) => return end::never_started(runner, claimed, Status::Error, problem).await.map(|()| None),
+        Err(problem) => {
+            return end::never_started(runner, claimed, Status::Error, problem).await.map(|()| None);
+        }
     };
     crash_point("sending_committed").await;
     let answer = runner.backend.start(&request).await;

@@ -1,0 +1,189 @@
+//! The only place that constructs, spawns, supervises and drains. The world comes in as arguments: the same daemon
+//! runs under systemd, in the demo and in simulation.
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::backend::AgentClient;
+use crate::clock::Clock;
+use crate::config::{Config, CronDefinition, Environment};
+use crate::engine::courier::{self, Courier};
+use crate::engine::janitor::{self, Janitor};
+use crate::engine::maintenance::{self, Maintenance};
+use crate::engine::runner::{self, Runner, RunnerSettings};
+use crate::engine::{Wakes, scheduler};
+use crate::store::{Execution, NewDefinition, Store, StoreError};
+use crate::transport::Transport;
+use crate::webhook::{BodyLimits, Sender};
+
+/// What a daemon lives in.
+pub struct World {
+    /// What the files say.
+    pub config: Config,
+    /// Where placeholders get their values.
+    pub environment: Environment,
+    /// The time.
+    pub clock: Clock,
+    /// The way to the agent server.
+    pub backend: Transport,
+    /// The way to the receivers of webhooks.
+    pub receivers: Transport,
+    /// Where the store's closures run.
+    pub execution: Execution,
+}
+
+/// Why a daemon ended that was not asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The store: nothing true can be said without it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A loop ended by itself: a bug.
+    #[error("the {0} ended by itself; this is a bug")]
+    LoopEnded(&'static str),
+    /// A definition could not be written as JSON: a bug.
+    #[error("the definition of {name} cannot be stored: {source}")]
+    Definition {
+        /// Whose.
+        name: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+}
+
+type Loops = JoinSet<(&'static str, Result<(), StoreError>)>;
+
+/// Runs the daemon until `stop`, then drains: what is in flight is finished, within the configured grace.
+///
+/// `ready` is called once everything is up.
+///
+/// # Errors
+/// See [`DaemonError`]; the service manager starts the daemon again, and it reads the truth from the store.
+pub async fn serve(world: World, ready: impl FnOnce(), stop: CancellationToken) -> Result<(), DaemonError> {
+    let store = Store::open(&world.config.store.path, world.execution)?;
+    let report = store.sync_file_crons(world.clock.now(), definitions(&world.config.crons)?).await?;
+    tracing::info!(
+        crons = world.config.crons.len(),
+        added = report.added,
+        changed = report.changed,
+        removed = report.removed,
+        store = %world.config.store.path.display(),
+        backend = %world.config.backend.url,
+        "ready"
+    );
+    let grace = world.config.shutdown_grace;
+    let mut loops = spawn(world, store, &stop);
+    ready();
+    let ended = tokio::select! {
+        () = stop.cancelled() => None,
+        ended = loops.join_next() => ended,
+    };
+    if let Some(ended) = ended {
+        stop.cancel();
+        let cause = verdict(ended);
+        drain(&mut loops, grace).await?;
+        return cause;
+    }
+    drain(&mut loops, grace).await
+}
+
+/// Definitions as the store keeps them.
+fn definitions(crons: &[CronDefinition]) -> Result<Vec<NewDefinition>, DaemonError> {
+    crons
+        .iter()
+        .map(|definition| {
+            let body = serde_json::to_string(&definition.fields)
+                .map_err(|source| DaemonError::Definition { name: definition.cron.name.clone(), source })?;
+            Ok(NewDefinition {
+                cron: Arc::new(definition.cron.clone()),
+                body,
+                place: definition.place.to_string(),
+            })
+        })
+        .collect()
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place that spawns loops")]
+fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
+    let World { config, environment, clock, backend, receivers, execution: _ } = world;
+    let wakes = Wakes::default();
+    let client = AgentClient::new(
+        backend,
+        config.backend.url.clone(),
+        config.backend.api_key.clone(),
+        config.backend.request_timeout,
+    );
+    let settings = RunnerSettings {
+        max_concurrent_runs: config.backend.max_concurrent_runs,
+        values_bytes_max: config.store.values_bytes_max,
+        disable_webhooks: config.http.disable_webhooks,
+        body: BodyLimits {
+            bytes_max: config.webhooks.body_bytes_max,
+            allowed_fields: config.webhooks.allowed_fields.clone(),
+        },
+    };
+    let runner = Runner::new(
+        store.clone(),
+        client.clone(),
+        clock.clone(),
+        environment.clone(),
+        settings,
+        wakes.clone(),
+        stop.clone(),
+    );
+    let courier = Courier {
+        store: store.clone(),
+        sender: Sender::new(receivers, environment),
+        clock: clock.clone(),
+        wakes: wakes.clone(),
+        disable_webhooks: config.http.disable_webhooks,
+    };
+    let janitor =
+        Janitor { store: store.clone(), backend: client, clock: clock.clone(), wakes: wakes.clone() };
+    let maintenance = Maintenance { store: store.clone(), clock: clock.clone() };
+    let mut loops = Loops::new();
+    let (s, c, w, t) = (store, clock, wakes, stop.clone());
+    loops.spawn(async move { ("scheduler", scheduler::run(s, c, w, t).await) });
+    loops.spawn(async move { ("runner", runner::run(runner).await) });
+    let t = stop.clone();
+    loops.spawn(async move { ("courier", courier::run(courier, t).await) });
+    let t = stop.clone();
+    loops.spawn(async move { ("janitor", janitor::run(janitor, t).await) });
+    let t = stop.clone();
+    loops.spawn(async move { ("maintenance", maintenance::run(maintenance, t).await) });
+    loops
+}
+
+/// Why a loop ended that should not have.
+fn verdict(
+    ended: Result<(&'static str, Result<(), StoreError>), tokio::task::JoinError>,
+) -> Result<(), DaemonError> {
+    match ended {
+        Ok((_, Err(error))) => Err(error.into()),
+        Ok((name, Ok(()))) => Err(DaemonError::LoopEnded(name)),
+        Err(panic) => {
+            tracing::error!(%panic, "a loop panicked");
+            Err(DaemonError::LoopEnded("loop that panicked"))
+        }
+    }
+}
+
+/// Waits for the loops to finish what they have in hand; what takes longer than `grace` is left to the next start.
+async fn drain(loops: &mut Loops, grace: std::time::Duration) -> Result<(), DaemonError> {
+    let mut first_error = Ok(());
+    let all_ended = async {
+        while let Some(ended) = loops.join_next().await {
+            match ended {
+                Ok((_, Ok(()))) => {}
+                other => first_error = std::mem::replace(&mut first_error, Ok(())).and(verdict(other)),
+            }
+        }
+    };
+    if tokio::time::timeout(grace, all_ended).await.is_err() {
+        tracing::warn!(?grace, "left before everything in flight was finished; the next start takes it up");
+        loops.abort_all();
+    }
+    first_error
+}
