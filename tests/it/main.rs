@@ -1,5 +1,12 @@
-//! The one integration binary: what the parts promise to each other and to the outside.
+//! The integration tests: one binary, so that they link once and share the real agent server.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test fails by panicking and speaks on stderr"
+)]
 
 mod calendar_croniter;
 mod calendar_oracle;
+#[expect(dead_code, reason = "support offers more than the tests of today use")]
 mod support;
