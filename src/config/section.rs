@@ -7,7 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::document::Document;
-use super::errors::{ConfigError, Report, quoted};
+use super::errors::{ConfigError, Report, escaped, quoted};
 use super::json::to_json;
 use super::nearest::did_you_mean;
 use super::shape::{field_names, got, type_hint, wrong_type};
@@ -37,8 +37,9 @@ impl<'d> Section<'d> {
         let found = self.table.and_then(|table| table.get_key_value(key));
         let table = found.and_then(|(_, value)| value.get_ref().as_table());
         if let (Some((_, value)), None) = (found, table) {
-            let message = format!("{key}: got {}, expected a table", got(value.get_ref()));
-            let example = if key == "cron" { "[cron.NAME]".to_owned() } else { format!("[{name}]") };
+            let message = format!("{}: got {}, expected a table", escaped(key), got(value.get_ref()));
+            let example =
+                if key == "cron" { "[cron.NAME]".to_owned() } else { format!("[{}]", escaped(name)) };
             report.error(self.document.source.error(
                 value.span().start,
                 message,
@@ -88,7 +89,7 @@ impl<'d> Section<'d> {
 
     /// A mistake at a key's value (or what it holds), told with the key's name.
     pub(super) fn error(&self, key: &str, pointer: &str, message: &str, hint: Option<String>) -> ConfigError {
-        self.document.source.error(self.locate(key, pointer), format!("{key}: {message}"), hint)
+        self.document.source.error(self.locate(key, pointer), format!("{}: {message}", escaped(key)), hint)
     }
 
     /// Reads the keys that the struct knows. `tables` are known too, but read by somebody else.
@@ -111,7 +112,7 @@ impl<'d> Section<'d> {
                 let place = if self.name.is_empty() {
                     "at the top level".to_owned()
                 } else {
-                    format!("in [{}]", self.name)
+                    format!("in [{}]", escaped(self.name))
                 };
                 let message = format!("unknown key {} {place}", quoted(name));
                 report.error(self.document.source.error(key.span().start, message, Some(hint)));
