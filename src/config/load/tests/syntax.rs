@@ -125,6 +125,13 @@ fn every_example_is_valid() {
 }
 
 #[test]
+fn the_starter_is_valid_as_it_is() {
+    let files: Vec<(&str, &[u8])> =
+        crate::config::STARTER_FILES.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
+    check_files(&files, expect!["ok: hello"]);
+}
+
+#[test]
 fn many_crons_are_read_and_deep_tables_do_not_overflow() {
     let cron = |index| format!("[cron.c{index}]\nschedule = \"0 9 * * *\"\nassistant_id = \"agent\"\n");
     assert_eq!(loaded(&(0..2000).map(cron).collect::<String>()).crons.len(), 2000);
