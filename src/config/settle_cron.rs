@@ -56,6 +56,17 @@ const MISSING: &str = "missing";
 struct Mistakes(Vec<FieldError>);
 
 impl Mistakes {
+    /// A mistake with the faulty text and a caret under it.
+    fn add_excerpt(&mut self, field: &'static str, message: String, excerpt: String) {
+        self.0.push(FieldError {
+            field,
+            pointer: String::new(),
+            message,
+            hint: None,
+            excerpt: Some(excerpt),
+        });
+    }
+
     fn add(&mut self, field: &'static str, message: impl Into<String>) {
         self.add_at(field, String::new(), message, None);
     }

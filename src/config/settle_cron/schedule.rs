@@ -42,9 +42,7 @@ fn add(error: &CalendarError, schedule: &str, mistakes: &mut Mistakes) {
             mistakes.add_at("timezone", String::new(), message, hint);
         }
         CalendarError::Expression(error) => {
-            let caret = error.caret();
-            let hint = error.hint().map(str::to_owned);
-            mistakes.add_at("schedule", String::new(), format!("{}\n{caret}", error.message()), hint);
+            mistakes.add_excerpt("schedule", error.to_string(), error.caret());
         }
         CalendarError::NeverMatches => mistakes.add("schedule", format!("got {}: {error}", quoted(schedule))),
     }

@@ -116,7 +116,8 @@ impl Line {
             Fault::Silence => std::future::pending().await,
             Fault::CutBody => {
                 let (parts, _) = response.into_parts();
-                let cut = [Ok(Bytes::from_static(b"{\"run_")), broken().map(|()| Bytes::new())];
+                let broke = Err(TransportError::Broken("the line broke".to_owned()));
+                let cut = [Ok(Bytes::from_static(b"{\"run_")), broke];
                 Ok(Response::from_parts(parts, Box::pin(futures_util::stream::iter(cut)) as BodyStream))
             }
             _ => Ok(response),

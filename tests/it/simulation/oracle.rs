@@ -2,6 +2,7 @@
 //! agent server's ledger, and what the receivers got.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use agentcron::backend::embedded::{LedgerEntry, RunStatus};
 use jiff::Timestamp;
@@ -45,6 +46,14 @@ struct Row {
     reason: Option<String>,
     started_at: Option<i64>,
     ended_at: Option<i64>,
+}
+
+/// I7: nothing is owed any more.
+pub(super) fn is_settled(folder: &Path) -> bool {
+    let database = Connection::open(folder.join("agentcron.db")).unwrap();
+    let owed = "SELECT (SELECT count(*) FROM runs WHERE phase <> 'ended') \
+                + (SELECT count(*) FROM deliveries WHERE status IN ('pending', 'sending'))";
+    count(&database, owed) == 0
 }
 
 pub(super) fn judge(story: &Story<'_>, start: Timestamp, crashes: u64) -> Told {
