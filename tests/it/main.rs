@@ -12,3 +12,4 @@ mod calendar_oracle;
 mod simulation;
 #[expect(dead_code, reason = "support offers more than the tests of today use")]
 mod support;
+mod tidy;
