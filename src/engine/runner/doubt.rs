@@ -130,13 +130,16 @@ async fn by_fence(runner: &Runner, claimed: &ClaimedRun, thread_id: ThreadId, se
         }
         return Finding::Started(ours.backend_run_id);
     }
-    match listed.iter().find(|run| is_fence(run)) {
-        None => Finding::Unknown("the thread is busy, but nothing is listed on it".to_owned()),
-        Some(fence) if holds(runner, thread_id, assistant_id, fence).await => Finding::Never,
-        Some(fence) => {
+    let Some(fence) = listed.iter().find(|run| is_fence(run)) else {
+        return Finding::Unknown("the thread is busy, but nothing is listed on it".to_owned());
+    };
+    match holds(runner, thread_id, assistant_id, fence).await {
+        Ok(true) => Finding::Never,
+        Ok(false) => {
             lift(runner, thread_id, fence.backend_run_id).await;
             by_listing(runner, claimed, thread_id, sent_at).await
         }
+        Err(detail) => Finding::Unknown(detail),
     }
 }
 
@@ -147,23 +150,36 @@ async fn lift(runner: &Runner, thread_id: ThreadId, fence: BackendRunId) {
     }
 }
 
-/// Whether this server honours a fence: it must still be waiting, and a second one must be refused. Learnt once.
-async fn holds(runner: &Runner, thread_id: ThreadId, assistant_id: &str, fence: &ListedRun) -> bool {
+/// Whether this server honours a fence: it must still be waiting, and a second one must be refused. Learnt once, and
+/// only from clear answers: a broken line says nothing about the server.
+async fn holds(
+    runner: &Runner,
+    thread_id: ThreadId,
+    assistant_id: &str,
+    fence: &ListedRun,
+) -> Result<bool, String> {
     if runner.fence_proved.load(Ordering::Relaxed) {
-        return true;
+        return Ok(true);
     }
-    let holds =
-        fence.status == "pending" && runner.backend.fence(thread_id, assistant_id).await == FenceAnswer::Busy;
-    if holds {
-        runner.fence_proved.store(true, Ordering::Relaxed);
-    } else {
-        runner.fence_refuted.store(true, Ordering::Relaxed);
-        tracing::warn!(
-            "this agent server knows no fence (multitask_strategy \"reject\" with after_seconds): after an unclear \
-             answer runs are sent again only once no copy can still be on its way, which is a weaker promise"
-        );
+    let second = match fence.status.as_str() {
+        "pending" => runner.backend.fence(thread_id, assistant_id).await,
+        other => FenceAnswer::NotSupported(format!("it is {other} already")),
+    };
+    match second {
+        FenceAnswer::Busy => {
+            runner.fence_proved.store(true, Ordering::Relaxed);
+            Ok(true)
+        }
+        FenceAnswer::Unclear(detail) => Err(detail),
+        FenceAnswer::Stands(_) | FenceAnswer::NotSupported(_) => {
+            runner.fence_refuted.store(true, Ordering::Relaxed);
+            tracing::warn!(
+                "this agent server knows no fence (multitask_strategy \"reject\" with after_seconds): after an \
+                 unclear answer runs are sent again only once no copy can still be on its way, a weaker promise"
+            );
+            Ok(false)
+        }
     }
-    holds
 }
 
 /// Where no fence may or can stand: ours is what bears our id.
