@@ -9,6 +9,16 @@ use super::word::Word;
 /// Longer text is not a schedule but an accident or an attack.
 pub(super) const EXPRESSION_BYTES_MAX: usize = 1024;
 
+const ALIASES: [(&str, &str); 7] = [
+    ("@hourly", "0 * * * *"),
+    ("@daily", "0 0 * * *"),
+    ("@midnight", "0 0 * * *"),
+    ("@weekly", "0 0 * * 0"),
+    ("@monthly", "0 0 1 * *"),
+    ("@yearly", "0 0 1 1 *"),
+    ("@annually", "0 0 1 1 *"),
+];
+
 const FIVE_FIELDS: &str = "minute hour day-of-month month day-of-week";
 
 /// The fields that were typed, in the order of [`Field::ORDER`]: five, six or seven of them.
@@ -56,15 +66,11 @@ pub(super) fn parse(expression: &str) -> Result<Expression, Fault> {
     let lowercase = expression.to_ascii_lowercase();
     let words: Vec<Word<'_>> = Word::whole(&lowercase).split_whitespace().collect();
     match words.as_slice() {
-        [alias] if alias.text.starts_with('@') => parse(spelt_out(*alias)?),
+        [alias, rest @ ..] if alias.text.starts_with('@') => aliased(*alias, rest),
         [_, _, _, _, _] => fields(&words),
-        [_, _, _, _, _, _] | [_, _, _, _, _, _, _] => fields(&words).map_err(|fault| {
-            fault.or_hint(format!(
-                "{} fields are read as {FIVE_FIELDS} second{}, not seconds first",
-                words.len(),
-                if words.len() == 7 { " year" } else { "" },
-            ))
-        }),
+        [_, _, _, _, _, _] | [_, _, _, _, _, _, _] => {
+            fields(&words).map_err(|fault| fault.or_hint(how_it_was_read(&words)))
+        }
         _ => Err(wrong_count(&words, expression.len())),
     }
 }
@@ -74,36 +80,66 @@ fn fields(words: &[Word<'_>]) -> Result<Expression, Fault> {
     Ok(Expression { fields: typed.collect::<Result<_, _>>()? })
 }
 
+fn how_it_was_read(words: &[Word<'_>]) -> String {
+    let year = if words.len() == 7 { " year" } else { "" };
+    let texts: Vec<&str> = words.iter().map(|word| word.text).collect();
+    let read = format!("{} fields are read as {FIVE_FIELDS} second{year}", words.len());
+    match from_quartz_order(&texts) {
+        Some(instead) => format!("{read}; if the seconds were meant to come first, write {instead}"),
+        None => format!("{read}, not seconds first"),
+    }
+}
+
+/// The same schedule in our order, if the fields make sense with the seconds first. Quartz numbers Sunday 1, so
+/// weekdays must be told by their names.
+pub(super) fn from_quartz_order(texts: &[&str]) -> Option<String> {
+    let [seconds, rest @ ..] = texts else { return None };
+    let (five, year) = rest.split_at_checked(5)?;
+    if five.last()?.contains(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let mut instead = five.to_vec();
+    if *seconds != "0" || !year.is_empty() {
+        instead.push(*seconds);
+    }
+    instead.extend(year);
+    let instead = instead.join(" ");
+    let words: Vec<Word<'_>> = Word::whole(&instead).split_whitespace().collect();
+    fields(&words).is_ok().then_some(instead)
+}
+
 fn wrong_count(words: &[Word<'_>], length: usize) -> Fault {
-    let expected = format!("expected 5 ({FIVE_FIELDS}), 6 (and second) or 7 (and year)");
+    let expected = format!("expected 5 fields ({FIVE_FIELDS}), 6 (and second) or 7 (and year)");
     match (words, words.get(7..)) {
         ([], _) => Fault::new(0..length, format!("expression is empty, {expected}")),
         ([.., last], Some([first_extra, ..])) => {
             Fault::new(first_extra.start..last.span().end, format!("got {} fields, {expected}", words.len()))
         }
+        ([only], _) => {
+            let fault = Fault::new(only.span().end..only.span().end, format!("got 1 field, {expected}"));
+            match ALIASES.iter().find(|(alias, _)| alias.strip_prefix('@') == Some(only.text)) {
+                Some((alias, _)) => fault.hint(format!("did you mean {alias}?")),
+                None => fault,
+            }
+        }
         ([.., last], _) => {
             let end = last.span().end;
-            let plural = if words.len() == 1 { "" } else { "s" };
-            Fault::new(end..end, format!("got {} field{plural}, {expected}", words.len()))
+            Fault::new(end..end, format!("got {} fields, {expected}", words.len()))
         }
     }
 }
 
-fn spelt_out(alias: Word<'_>) -> Result<&'static str, Fault> {
-    match alias.text {
-        "@hourly" => Ok("0 * * * *"),
-        "@daily" | "@midnight" => Ok("0 0 * * *"),
-        "@weekly" => Ok("0 0 * * 0"),
-        "@monthly" => Ok("0 0 1 * *"),
-        "@yearly" | "@annually" => Ok("0 0 1 1 *"),
-        text => {
-            let allowed = "@hourly @daily @midnight @weekly @monthly @yearly @annually";
-            let fault = Fault::new(alias.span(), format!("{text} is not known, allowed are {allowed}"));
-            Err(match text {
-                "@reboot" => fault.hint("a start of the daemon is not an instant of a calendar"),
-                "@every" => fault.hint("write */5 * * * * for every five minutes"),
-                _ => fault,
-            })
+fn aliased(alias: Word<'_>, rest: &[Word<'_>]) -> Result<Expression, Fault> {
+    match (ALIASES.iter().find(|(known, _)| *known == alias.text), rest) {
+        (Some((_, spelt_out)), []) => parse(spelt_out),
+        (Some(_), [extra, ..]) => Err(Fault::new(extra.span(), format!("{} stands alone", alias.text))),
+        (None, _) => {
+            let known = ALIASES.map(|(known, _)| known).join(" ");
+            let message = format!("{} is not known, allowed are {known}", alias.text);
+            Err(Fault::new(alias.span(), message).hint(match alias.text {
+                "@reboot" => "a start of the daemon is not an instant of a calendar",
+                _ => "other intervals are written in fields: */5 * * * * is every five minutes",
+            }))
         }
     }
 }
@@ -244,6 +280,10 @@ fn special_day_of_week(part: Word<'_>) -> Result<Option<Item>, Fault> {
         let fault = Fault::new(part.span(), "day-of-week L needs its day");
         return Err(fault.hint("L5 is the last friday of the month"));
     }
+    if let Some(day) = part.strip_suffix("l").filter(|day| value(Field::DayOfWeek, *day).is_ok()) {
+        let fault = Fault::new(part.span(), format!("day-of-week {} has its L last", part.text));
+        return Err(fault.hint(format!("write L{}", day.text)));
+    }
     match part.strip_prefix("l") {
         Some(day) => Ok(Some(Item::LastWeekday(value(Field::DayOfWeek, day)?))),
         None => Ok(None),
@@ -285,3 +325,6 @@ fn unknown_value(field: Field, word: Word<'_>) -> Fault {
         None => fault,
     }
 }
+
+#[cfg(test)]
+mod tests;
