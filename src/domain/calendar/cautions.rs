@@ -78,10 +78,10 @@ fn in_item(field: Field, item: Item) -> Option<Caution> {
             let last = cycle % step;
             // Of days nobody expects that they go on across the month's end.
             let of_days = matches!(field, Field::DayOfMonth | Field::DayOfWeek);
-            let uneven = last != 0 && step < cycle && !of_days;
-            uneven.then(|| Caution::UnevenStep { field: field.name(), step, last })
+            (last != 0 && !of_days).then(|| Caution::UnevenStep { field: field.name(), step, last })
         }
-        Item::Between { low, high, .. } if low == high => {
+        // Zero to zero are the days of the week if they were typed as `0-7`, which says what it means.
+        Item::Between { low, high, .. } if low == high && (low, field) != (0, Field::DayOfWeek) => {
             Some(Caution::WholeCycle { field: field.name(), value: low })
         }
         Item::Every

@@ -41,9 +41,9 @@ fn times(meaning: &Meaning) -> String {
     if hours.len() * minutes.len() * seconds.len() <= TIMES_LISTED_MAX {
         let minutes_of = |hour| minutes.iter().map(move |minute| (hour, minute));
         let times = hours.iter().flat_map(minutes_of).flat_map(|(hour, minute)| {
-            seconds.iter().map(move |second| match on_the_minute {
-                true => format!("{hour:02}:{minute:02}"),
-                false => format!("{hour:02}:{minute:02}:{second:02}"),
+            seconds.iter().map(move |second| {
+                let time = format!("{hour:02}:{minute:02}");
+                if on_the_minute { time } else { format!("{time}:{second:02}") }
             })
         });
         return format!("at {}", and(times.collect()));

@@ -67,11 +67,18 @@ fn an_uneven_step_is_told() {
         hour */5 starts anew with every cycle, so its last interval is 4 instead of 5
     "#]],
     );
+    check(
+        "*/90 * * * *",
+        expect![[r#"
+        minute */90 starts anew with every cycle, so its last interval is 60 instead of 90
+    "#]],
+    );
     check("0 0 */2 * *", expect![]);
 }
 
 #[test]
 fn a_range_from_a_value_to_itself_is_told() {
+    check("0 9 * * 0-7", expect![]);
     check(
         "0 9-9 * * *",
         expect![[r#"
