@@ -31,6 +31,7 @@ pub use environment::{Environment, LookupError};
 pub use errors::{ConfigError, ConfigErrors, Position};
 pub use fields::{CronFields, OneOrMany};
 pub use load::load;
+pub use nearest::nearest;
 pub use placeholders::check_values;
 pub use secret::Secret;
 pub use settle_cron::{FieldError, settle_cron};
