@@ -97,14 +97,22 @@ fn check_refused(folder: &TempDir, expected: Expect) {
 fn a_file_that_is_no_database_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(file(&folder), "these are not the bytes you are looking for".repeat(100)).unwrap();
-    check_refused(&folder, expect!["DIR/agentcron.db: is damaged, or no SQLite database (file is not a database); nothing was changed. Move it away together with its -wal file and restore a backup, or start afresh with an empty path"]);
+    check_refused(
+        &folder,
+        expect![
+            "DIR/agentcron.db: is damaged, or no SQLite database (file is not a database); nothing was changed. Move it away together with its -wal file and restore a backup, or start afresh with an empty path"
+        ],
+    );
 }
 
 #[test]
 fn a_database_of_another_program_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     Connection::open(file(&folder)).unwrap().execute_batch("CREATE TABLE songs (title TEXT)").unwrap();
-    check_refused(&folder, expect!["DIR/agentcron.db: is a database of another program; choose another store.path"]);
+    check_refused(
+        &folder,
+        expect!["DIR/agentcron.db: is a database of another program; choose another store.path"],
+    );
 }
 
 #[test]
@@ -112,7 +120,12 @@ fn a_database_of_a_newer_version_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     drop(open(&folder));
     Connection::open(file(&folder)).unwrap().pragma_update(None, "user_version", 999).unwrap();
-    check_refused(&folder, expect!["DIR/agentcron.db: was written by a newer agentcron (schema 999, this one knows 1); install that version"]);
+    check_refused(
+        &folder,
+        expect![
+            "DIR/agentcron.db: was written by a newer agentcron (schema 999, this one knows 1); install that version"
+        ],
+    );
 }
 
 #[test]
