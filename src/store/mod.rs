@@ -14,6 +14,8 @@ mod read;
 mod rows;
 mod step_run;
 mod sync_crons;
+#[cfg(test)]
+mod tests;
 mod thread_deletions;
 mod writer;
 
@@ -27,7 +29,10 @@ pub use deliveries::{ClaimedDelivery, DeliveryClaim, FinishedAttempt};
 pub use end_run::RunEnding;
 pub use error::StoreError;
 pub use plan_due::{Planned, ScheduledCron};
-pub use read::Reader;
+pub use read::{
+    AttemptRow, CronRow, DaemonState, DeliveryDetails, DeliveryRow, EventRow, Interest, Overview, Place,
+    Reader, RunDetails, RunFilter, RunRow, Watch, daemon_state,
+};
 pub use step_run::{PreviousRun, RunEvent, Step};
 pub use sync_crons::{CronSource, NewDefinition, SyncReport};
 pub use thread_deletions::DueDeletion;
