@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -9,6 +10,7 @@ use anyhow::{Context, Result};
 use jiff::Timestamp;
 use tempfile::TempDir;
 
+use super::machine::now;
 use super::process::ChildProcess;
 
 /// The graph that all of them ask for.
@@ -46,11 +48,16 @@ impl Contestant {
             Self::Default => CONCURRENT_RUNS_DEFAULT,
             Self::Naive => {
                 let mut command = Command::new(std::env::current_exe()?);
-                command.args(["naive", url, &count.to_string(), &at.to_string()]);
-                return Ok(Running {
-                    process: ChildProcess::spawn("naive program", &mut command)?,
-                    home: None,
-                });
+                command.args(["naive", url, &count.to_string(), &at.to_string()]).stdout(Stdio::piped());
+                let mut process = ChildProcess::spawn("naive program", &mut command)?;
+                let stdout = process.stdout().context("its stdout")?;
+                BufReader::new(stdout).read_line(&mut String::new())?;
+                // What it loses afterwards is its own doing.
+                anyhow::ensure!(
+                    now() < at,
+                    "the naive program was not ready in time: the machine is too busy"
+                );
+                return Ok(Running { process, home: None });
             }
         };
         let schedule = at.strftime("%-M %-H %-d %-m * %-S").to_string();
