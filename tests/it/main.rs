@@ -8,5 +8,11 @@
 
 mod calendar_croniter;
 mod calendar_oracle;
-#[expect(dead_code, reason = "support offers more than the tests of today use")]
+mod faults;
+mod killing;
+mod outage;
+mod real_server;
+mod restart;
 mod support;
+mod weaker_servers;
+mod webhooks;

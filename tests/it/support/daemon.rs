@@ -9,10 +9,11 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
+use super::configuration::Configuration;
 use super::record::PATIENCE;
 
 /// How often a process is asked whether it has ended or a file whether it has grown: neither tells by itself.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+const LOOK_EVERY: Duration = Duration::from_millis(25);
 
 pub(crate) struct Daemon {
     folder: TempDir,
@@ -22,7 +23,7 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Writes the configuration but starts nothing. In `config`, `{folder}` stands for the daemon's own folder, for the
     /// paths of its database and socket.
-    pub(crate) fn prepare(config: &str) -> Self {
+    pub(crate) fn prepare(config: &Configuration) -> Self {
         let folder = tempfile::Builder::new().prefix("agentcron-").tempdir().unwrap();
         let daemon = Self { folder, child: None };
         daemon.write_config(config);
@@ -30,16 +31,16 @@ impl Daemon {
     }
 
     /// Prepares and starts.
-    pub(crate) fn start(config: &str) -> Self {
+    pub(crate) fn start(config: &Configuration) -> Self {
         let mut daemon = Self::prepare(config);
         daemon.start_again();
         daemon
     }
 
     /// Replaces the configuration; a running daemon is not told.
-    pub(crate) fn write_config(&self, config: &str) {
+    pub(crate) fn write_config(&self, config: &Configuration) {
         let folder = self.folder.path().to_str().unwrap();
-        std::fs::write(self.config_path(), config.replace("{folder}", folder)).unwrap();
+        std::fs::write(self.config_path(), config.to_string().replace("{folder}", folder)).unwrap();
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -48,6 +49,10 @@ impl Daemon {
 
     pub(crate) fn config_path(&self) -> PathBuf {
         self.folder.path().join("agentcron.toml")
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.folder.path().join("agentcron.db")
     }
 
     /// Starts the daemon on the folder as it is, also after a crash; its stderr goes on in the same file.
@@ -92,18 +97,32 @@ impl Daemon {
 
     /// Waits for the process to end by itself or after `terminate`.
     pub(crate) async fn wait_for_exit(&mut self) -> ExitStatus {
-        let mut child = self.child.take().expect("the daemon runs");
-        let until = Instant::now() + PATIENCE;
+        match self.exit_within(PATIENCE).await {
+            Some(status) => status,
+            None => panic!("the daemon did not end within {PATIENCE:?}"),
+        }
+    }
+
+    /// The same with another patience; `None` if it still runs then.
+    pub(crate) async fn exit_within(&mut self, patience: Duration) -> Option<ExitStatus> {
+        let child = self.child.as_mut().expect("the daemon runs");
+        let until = Instant::now() + patience;
         loop {
             if let Some(status) = child.try_wait().unwrap() {
-                return status;
+                self.child = None;
+                return Some(status);
             }
             if Instant::now() > until {
-                child.kill().unwrap();
-                panic!("the daemon did not end within {PATIENCE:?}; its stderr:\n{}", self.stderr());
+                return None;
             }
             sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// Fails if the process has ended.
+    pub(crate) fn assert_alive(&mut self) {
+        let ended = self.child.as_mut().expect("the daemon was started").try_wait().unwrap();
+        assert!(ended.is_none(), "the daemon ended by itself: {ended:?}");
     }
 
     /// All that the daemon has logged, over all starts.
@@ -117,13 +136,22 @@ impl Daemon {
 
     /// Waits for a condition that nothing announces, such as a row that another process writes.
     pub(crate) async fn wait_until(&self, what: &str, holds: impl Fn() -> bool) {
-        let until = Instant::now() + PATIENCE;
-        while !holds() {
-            assert!(
-                Instant::now() < until,
-                "waited {PATIENCE:?} in vain for {what}; stderr:\n{}",
-                self.stderr()
-            );
+        self.wait_within(PATIENCE, what, || holds().then_some(())).await;
+    }
+
+    /// The same with another patience, for what the condition finds.
+    pub(crate) async fn wait_within<Found>(
+        &self,
+        patience: Duration,
+        what: &str,
+        find: impl Fn() -> Option<Found>,
+    ) -> Found {
+        let until = Instant::now() + patience;
+        loop {
+            if let Some(found) = find() {
+                return found;
+            }
+            assert!(Instant::now() < until, "waited {patience:?} in vain for {what}");
             sleep(LOOK_EVERY).await;
         }
     }
