@@ -1,47 +1,64 @@
-//! Words <-> calls; the only prints and exit codes.
+//! Words <-> calls: the only prints and the only exit codes. One file per verb; what they share stands beside them.
+
+mod arguments;
+mod check;
+mod completions;
+mod demo;
+mod failure;
+mod history;
+mod init;
+mod list;
+mod next;
+mod occurrences;
+mod output;
+mod places;
+mod run;
+mod run_line;
+mod session;
+mod show;
+mod status;
+mod times;
 
 use std::process::ExitCode;
 
-use crate::clock::Clock;
-use crate::config::Environment;
-use crate::daemon::{self, World};
-use crate::signals;
-use crate::store::Execution;
-use crate::transport::Transport;
+use clap::Parser;
+
+use arguments::{Arguments, Verb};
+use failure::Failure;
+use session::Session;
 
 /// Reads the arguments, does what they ask, answers the exit code.
 pub fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-        .init();
-    let path = std::env::args().skip_while(|a| a != "--config").nth(1).unwrap_or_default();
-    let environment = Environment::of_process();
-    let config = match crate::config::load(path.as_ref(), &environment) {
-        Ok(c) => c,
-        Err(e) => {
-            tracing::error!("{e}");
-            return ExitCode::from(2);
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help for a pipe that is closed already is help that nobody wants.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { failure::USAGE } else { 0 });
         }
     };
-    let stop = signals::listen().expect("signals");
-    let rt = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("rt");
-    let t = Transport::network(None).expect("transport");
-    let world = World {
-        config,
-        environment,
-        clock: Clock::system(),
-        backend: t.clone(),
-        receivers: t,
-        execution: Execution::WriterThread,
-    };
-    let r = rt.block_on(async { tokio::select! { r = daemon::serve(world, || {}, stop.graceful.clone()) => Some(r), () = stop.now.cancelled() => None } });
-    match r {
-        Some(Ok(())) => ExitCode::SUCCESS,
-        Some(Err(e)) => {
-            tracing::error!("{e}");
-            ExitCode::from(3)
+    let mut session = Session::new(&arguments.global);
+    let done = dispatch(arguments.verb, &mut session).and_then(|()| Ok(session.output.flush()?));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            session.output.complain(&failure);
+            ExitCode::from(failure.exit_code())
         }
-        None => ExitCode::from(130),
+    }
+}
+
+fn dispatch(verb: Verb, session: &mut Session) -> Result<(), Failure> {
+    match verb {
+        Verb::Run(run) => run::run(&run, session),
+        Verb::Check(check) => check::check(&check, session),
+        Verb::Next(next) => next::next(&next, session),
+        Verb::List(list) => list::list(&list, session),
+        Verb::Status(status) => status::status(&status, session),
+        Verb::History(history) => history::history(&history, session),
+        Verb::Show(show) => show::show(&show, session),
+        Verb::Init(init) => init::init(&init, session),
+        Verb::Demo(demo) => demo::demo(&demo, session),
+        Verb::Completions(completions) => completions::completions(&completions, session),
     }
 }

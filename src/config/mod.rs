@@ -24,15 +24,18 @@ mod settle_cron;
 mod settled;
 mod shape;
 mod source;
+mod starter;
 mod webhooks;
 
 pub use environment::{Environment, LookupError};
 pub use errors::{ConfigError, ConfigErrors, Position};
 pub use fields::{CronFields, OneOrMany};
 pub use load::load;
+pub use nearest::nearest;
 pub use placeholders::check_values;
 pub use secret::Secret;
 pub use settle_cron::{FieldError, settle_cron};
 pub use settled::{
     BackendConfig, Config, CronDefinition, HttpConfig, Place, StoreConfig, UrlPolicy, WebhooksConfig,
 };
+pub use starter::STARTER_FILES;

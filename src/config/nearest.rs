@@ -1,7 +1,7 @@
 //! The nearest known word to one that is not known.
 
 /// The known word that was most likely meant, if any is near enough.
-pub(super) fn nearest<'k>(got: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+pub fn nearest<'k>(got: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     // A longer key is not worth the quadratic comparison, and no known word is near it.
     if got.len() > 64 {
         return None;

@@ -188,7 +188,8 @@ fn decide(cron: &Cron, at: Timestamp, next: Option<Timestamp>, active: Active, n
     }
 }
 
-fn is_excluded(cron: &Cron, at: Timestamp) -> bool {
+/// Whether an occurrence falls on a day on which nothing fires.
+pub fn is_excluded(cron: &Cron, at: Timestamp) -> bool {
     if cron.policy.exclude.is_empty() {
         return false;
     }
@@ -212,3 +213,6 @@ fn fire(cron: &Cron, at: Timestamp, next: Option<Timestamp>, now: Timestamp) -> 
         trigger: if on_time { Trigger::Schedule } else { Trigger::Catchup },
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,7 +59,7 @@ impl DaemonLock {
 }
 
 /// `agentcron.db` -> `agentcron.db.lock`.
-fn lock_path(path: &Path) -> PathBuf {
+pub(super) fn lock_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     PathBuf::from(name)

@@ -27,7 +27,10 @@ pub use deliveries::{ClaimedDelivery, DeliveryClaim, FinishedAttempt};
 pub use end_run::RunEnding;
 pub use error::StoreError;
 pub use plan_due::{Planned, ScheduledCron};
-pub use read::Reader;
+pub use read::{
+    AttemptRow, CronRow, DaemonState, DeliveryDetails, DeliveryRow, EventRow, Interest, Overview, Place,
+    Reader, RunDetails, RunFilter, RunRow, Watch, daemon_state,
+};
 pub use step_run::{PreviousRun, RunEvent, Step};
 pub use sync_crons::{CronSource, NewDefinition, SyncReport};
 pub use thread_deletions::DueDeletion;

@@ -1,14 +1,67 @@
 //! Read models for people and programs that ask: short reads on a connection of their own, while the daemon writes.
+//!
+//! No read outlives its call: a transaction that stays open while somebody prints would keep the WAL from shrinking.
+
+mod changes;
+mod crons;
+mod details;
+mod history;
+mod overview;
 
 use std::path::Path;
 
-use rusqlite::Connection;
+use jiff::Timestamp;
+use rusqlite::{Connection, Row, Transaction};
 
+use super::rows::{RUN_COLUMNS, parsed, run_from_row, time, time_option};
 use super::{StoreError, open};
+use crate::domain::delivery::DeliveryStatus;
+use crate::domain::ids::{DeliveryId, RunId};
+use crate::domain::run::{Run, RunState, Status};
+
+pub use changes::{Interest, Watch};
+pub use crons::CronRow;
+pub use details::{AttemptRow, DeliveryDetails, EventRow, RunDetails};
+pub use history::{Place, RunFilter};
+pub use overview::{DaemonState, Overview, daemon_state};
 
 /// Reads the store of a daemon that may or may not be running.
 pub struct Reader {
     connection: Connection,
+}
+
+/// A run as it stands in tables for people; without the values that its graph returned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunRow {
+    /// The run.
+    pub run: Run,
+    /// How many occurrences this record covers; more than one for missed ones.
+    pub occurrences: u64,
+    /// The last of them, if there are several.
+    pub last_scheduled_for: Option<Timestamp>,
+    /// Whom it tells about its end, if anybody.
+    pub webhook: Option<DeliveryRow>,
+}
+
+/// A delivery as it stands in tables for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliveryRow {
+    /// Which.
+    pub delivery_id: DeliveryId,
+    /// Where to, placeholders still in it; to be redacted before it is shown.
+    pub url: String,
+    /// Where it stands.
+    pub status: DeliveryStatus,
+    /// How many attempts were made or are being made.
+    pub attempts: u32,
+    /// When the next attempt is due.
+    pub due_at: Option<Timestamp>,
+    /// Why it is not delivered.
+    pub reason: Option<String>,
+    /// When the run ended.
+    pub created_at: Timestamp,
+    /// When there was nothing more to do.
+    pub ended_at: Option<Timestamp>,
 }
 
 impl Reader {
@@ -16,4 +69,85 @@ impl Reader {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         Ok(Self { connection: open::open_to_read(path)? })
     }
+
+    /// Runs `read` in a transaction of its own: all that it sees is of one moment.
+    fn at_one_moment<T>(
+        &self,
+        read: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let tx = self.connection.unchecked_transaction()?;
+        read(&tx)
+    }
+}
+
+impl RunRow {
+    /// How it ended, if it is over.
+    pub fn status(&self) -> Option<Status> {
+        match &self.run.state {
+            RunState::Ended { outcome, .. } => Some(outcome.status),
+            RunState::Pending { .. }
+            | RunState::Sending { .. }
+            | RunState::Doubtful { .. }
+            | RunState::Running(_) => None,
+        }
+    }
+
+    /// The status, or where it is in its life while it is not over.
+    pub fn status_word(&self) -> &'static str {
+        self.status().map_or_else(|| self.run.state.phase().as_str(), Status::as_str)
+    }
+}
+
+impl DeliveryRow {
+    /// Whether nothing more will be done for it.
+    pub fn is_over(&self) -> bool {
+        match self.status {
+            DeliveryStatus::Pending | DeliveryStatus::Sending => false,
+            DeliveryStatus::Delivered | DeliveryStatus::Failed | DeliveryStatus::Suppressed => true,
+        }
+    }
+}
+
+/// What [`run_row`] needs of a run: its values may be large, and no table shows them.
+fn row_columns() -> String {
+    let columns = RUN_COLUMNS.replace("outcome_values", "NULL AS outcome_values");
+    format!("rowid AS place, {columns}, occurrences, last_scheduled_for")
+}
+
+/// A count; SQLite knows signed numbers only.
+fn number(row: &Row<'_>, column: &str) -> Result<u64, StoreError> {
+    Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
+}
+
+fn run_row(tx: &Transaction<'_>, row: &Row<'_>) -> Result<RunRow, StoreError> {
+    let run = run_from_row(row)?;
+    let webhook = deliveries(tx, run.run_id)?.into_iter().next();
+    Ok(RunRow {
+        run,
+        occurrences: number(row, "occurrences")?,
+        last_scheduled_for: time_option(row, "last_scheduled_for")?,
+        webhook,
+    })
+}
+
+fn deliveries(tx: &Transaction<'_>, run_id: RunId) -> Result<Vec<DeliveryRow>, StoreError> {
+    let mut statement = tx.prepare_cached(
+        "SELECT delivery_id, url, status, attempts, due_at, reason, created_at, ended_at FROM deliveries \
+         WHERE run_id = ?1 ORDER BY created_at, url",
+    )?;
+    let mut rows = statement.query([run_id.to_string()])?;
+    let mut deliveries = Vec::new();
+    while let Some(row) = rows.next()? {
+        deliveries.push(DeliveryRow {
+            delivery_id: parsed(row, "delivery_id")?,
+            url: row.get("url")?,
+            status: parsed(row, "status")?,
+            attempts: row.get("attempts")?,
+            due_at: time_option(row, "due_at")?,
+            reason: row.get("reason")?,
+            created_at: time(row, "created_at")?,
+            ended_at: time_option(row, "ended_at")?,
+        });
+    }
+    Ok(deliveries)
 }

@@ -1,0 +1,109 @@
+//! `agentcron check`: every mistake at once, or what the configuration means.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::failure::Failure;
+use super::occurrences::of_cron;
+use super::output::Look;
+use super::session::Session;
+use super::times;
+use crate::config::{Config, CronDefinition};
+use crate::domain::cron::{Cron, Target};
+
+/// How many of the next times are shown.
+const TIMES: usize = 3;
+
+/// Show every mistake in the configuration, or each cron with its next times.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agentcron check
+  agentcron check ./agentcron.toml
+
+Nothing is started or changed. Exit code 2 if there is any mistake.")]
+pub(super) struct Check {
+    /// The configuration to check, instead of --config
+    file: Option<PathBuf>,
+}
+
+pub(super) fn check(check: &Check, session: &mut Session) -> Result<(), Failure> {
+    let path = check.file.clone().unwrap_or_else(|| session.config_path.clone());
+    let config = session.load_config(&path)?;
+    for definition in &config.crons {
+        if session.output.is_json() {
+            print_json(definition, session)?;
+        } else {
+            print(definition, session)?;
+        }
+    }
+    if !session.output.is_json() {
+        print_summary(&config, session)?;
+    }
+    Ok(())
+}
+
+fn print(definition: &CronDefinition, session: &mut Session) -> Result<(), Failure> {
+    let cron = &definition.cron;
+    let now = session.now();
+    let name = session.output.paint(Look::Bold, &cron.name);
+    let place = session.output.paint(Look::Dim, &definition.place.to_string());
+    let output = &mut session.output;
+    output.line(&format!("{name}  {place}"))?;
+    let calendar = &cron.calendar;
+    output.line(&format!("  {}  {}", calendar.expression(), calendar.timezone()))?;
+    output.line(&format!("  {}; {}", calendar.describe(), target(cron)))?;
+    if !cron.enabled {
+        let disabled = output.paint(Look::Odd, "disabled: it does not fire (enabled = false)");
+        output.line(&format!("  {disabled}"))?;
+    }
+    for upcoming in of_cron(cron, now).take(TIMES) {
+        let time = times::local_with_day(upcoming.at, calendar.zone());
+        let note = upcoming.note.map(|note| format!("  {note}")).unwrap_or_default();
+        output.line(&format!("    {time}  {}{note}", times::relative(upcoming.at, now)))?;
+    }
+    output.line("")?;
+    Ok(())
+}
+
+/// What it runs, in half a sentence.
+fn target(cron: &Cron) -> String {
+    let assistant = &cron.request.assistant_id;
+    match cron.request.target {
+        Target::Thread(thread_id) => format!("runs {assistant} on thread {thread_id}"),
+        Target::Stateless(_) => format!("runs {assistant} on a new thread each time"),
+    }
+}
+
+fn print_json(definition: &CronDefinition, session: &mut Session) -> Result<(), Failure> {
+    let cron = &definition.cron;
+    let next: Vec<String> =
+        of_cron(cron, session.now()).take(TIMES).map(|upcoming| upcoming.at.to_string()).collect();
+    session.output.json(&json!({
+        "cron_id": cron.cron_id.to_string(),
+        "cron_name": cron.name,
+        "place": definition.place.to_string(),
+        "schedule": cron.calendar.expression(),
+        "timezone": cron.calendar.timezone(),
+        "description": cron.calendar.describe(),
+        "assistant_id": cron.request.assistant_id,
+        "enabled": cron.enabled,
+        "next": next,
+    }))?;
+    Ok(())
+}
+
+fn print_summary(config: &Config, session: &mut Session) -> Result<(), Failure> {
+    let crons = match config.crons.len() {
+        0 => "no crons yet: write a [cron.NAME] table".to_owned(),
+        1 => "1 cron".to_owned(),
+        many => format!("{many} crons"),
+    };
+    let fine = session.output.paint(Look::Good, "no mistakes");
+    let summary =
+        format!("{fine}: {crons}, backend {}, store {}", config.backend.url, config.store.path.display());
+    session.output.line(&summary)?;
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! `agentcron init`: a configuration to start from, which explains itself and passes `check`.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+
+use super::failure::Failure;
+use super::output::Look;
+use super::session::Session;
+
+const FILES: [(&str, &str); 3] = [
+    ("agentcron.toml", include_str!("init/agentcron.toml")),
+    ("crons.d/daily-digest.toml", include_str!("init/crons.d/daily-digest.toml")),
+    ("crons.d/inbox-triage.toml", include_str!("init/crons.d/inbox-triage.toml")),
+];
+
+/// Write a commented configuration to start from. Nothing is overwritten.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agentcron init                     here
+  agentcron init /etc/agentcron      where `agentcron run` looks for it")]
+pub(super) struct Init {
+    /// Where to; made if it is not there
+    #[arg(default_value = ".")]
+    dir: PathBuf,
+}
+
+pub(super) fn init(init: &Init, session: &mut Session) -> Result<(), Failure> {
+    let paths: Vec<(PathBuf, &str)> = FILES.iter().map(|(name, text)| (init.dir.join(name), *text)).collect();
+    // All or nothing, as far as that can be seen beforehand.
+    if let Some((path, _)) = paths.iter().find(|(path, _)| path.exists()) {
+        return Err(Failure::Failed(format!(
+            "{} exists already; nothing was written. Choose another directory: agentcron init DIR",
+            path.display()
+        )));
+    }
+    for (path, text) in &paths {
+        write(path, text)
+            .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", path.display())))?;
+    }
+    if session.output.is_json() {
+        for (path, _) in &paths {
+            session.output.json(&json!({ "written": path.display().to_string() }))?;
+        }
+        return Ok(());
+    }
+    tell(&paths, session)
+}
+
+fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory)?;
+    }
+    OpenOptions::new().write(true).create_new(true).open(path)?.write_all(text.as_bytes())
+}
+
+fn tell(paths: &[(PathBuf, &str)], session: &mut Session) -> Result<(), Failure> {
+    for (path, _) in paths {
+        session.output.line(&format!("wrote {}", path.display()))?;
+    }
+    let config = paths.first().map(|(path, _)| path.display().to_string()).unwrap_or_default();
+    let next = session.output.paint(Look::Bold, "Next:");
+    session.output.text(&format!(
+        "\n{next}
+  1. set backend.url in {config} to your agent server
+  2. agentcron check --config {config}
+  3. agentcron run --config {config}
+  4. agentcron history --follow --config {config}\n"
+    ))?;
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! `agentcron list`: the crons, what is next and how the last time went.
+
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::failure::Failure;
+use super::occurrences::of_cron;
+use super::output::{Look, Output, Rows};
+use super::run_line::{self, time};
+use super::session::Session;
+use super::times;
+use crate::domain::cron::Cron;
+use crate::store::{CronRow, Reader};
+
+/// List the crons: schedule, zone, next time, last outcome. Works while the daemon is down; before its first start the
+/// crons of the configuration are listed.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agentcron list
+  agentcron list --json | jq -r '.cron_name + \" \" + .next_at'")]
+pub(super) struct List {}
+
+pub(super) fn list(_: &List, session: &mut Session) -> Result<(), Failure> {
+    let store = session.store_path()?;
+    if store.exists() {
+        let crons = Reader::open(&store)?.crons()?;
+        return print(&crons, session);
+    }
+    let path = session.config_path.clone();
+    let config = session.load_config(&path)?;
+    session.output.warn("the daemon has not run yet: these are the crons of the configuration")?;
+    let crons: Vec<CronRow> = config.crons.into_iter().map(never_run).collect();
+    print(&crons, session)
+}
+
+/// A cron of a file that no daemon has taken up yet.
+fn never_run(definition: crate::config::CronDefinition) -> CronRow {
+    let body = serde_json::to_string(&definition.fields).unwrap_or_default();
+    let cron = definition.cron;
+    CronRow {
+        cron_id: cron.cron_id,
+        name: cron.name.clone(),
+        source: crate::store::CronSource::File,
+        place: Some(definition.place.to_string()),
+        definition_id: crate::domain::ids::DefinitionId::of_content(cron.cron_id, &body),
+        cron: Ok(cron),
+        last: None,
+        going: 0,
+    }
+}
+
+fn print(crons: &[CronRow], session: &mut Session) -> Result<(), Failure> {
+    let now = session.now();
+    if session.output.is_json() {
+        for cron in crons {
+            session.output.json(&to_json(cron, now))?;
+        }
+        return Ok(());
+    }
+    if crons.is_empty() {
+        session.output.line("no crons; write a [cron.NAME] table, then `agentcron check`")?;
+        return Ok(());
+    }
+    let mut rows =
+        Rows::new(&["cron", "schedule", "timezone", "next", "last", "outcome", "reason"], "reason");
+    for cron in crons {
+        rows.push(cells(cron, now, session));
+    }
+    session.output.table(rows)?;
+    Ok(())
+}
+
+fn cells(row: &CronRow, now: Timestamp, session: &Session) -> Vec<String> {
+    let output = &session.output;
+    let (schedule, timezone, next) = match &row.cron {
+        Ok(cron) => (
+            cron.calendar.expression().to_owned(),
+            cron.calendar.timezone().to_owned(),
+            next_words(cron, now, session),
+        ),
+        Err(problem) => (output.paint(Look::Bad, problem), String::new(), String::new()),
+    };
+    let (last, outcome, reason) = match &row.last {
+        Some(last) => (
+            times::relative(last.run.scheduled_for, now),
+            run_line::painted_status(last, output),
+            run_line::why(last),
+        ),
+        None => ("never".to_owned(), String::new(), String::new()),
+    };
+    let outcome = if row.going > 0 { going_words(row.going, &outcome, output) } else { outcome };
+    vec![row.name.clone(), schedule, timezone, next, last, outcome, reason]
+}
+
+fn next_words(cron: &Cron, now: Timestamp, session: &Session) -> String {
+    if !cron.enabled {
+        return session.output.paint(Look::Odd, "disabled");
+    }
+    match of_cron(cron, now).next() {
+        Some(next) => {
+            format!("{}, {}", times::local(next.at, &session.zone), times::relative(next.at, now))
+        }
+        None => session.output.paint(Look::Odd, "never again"),
+    }
+}
+
+fn going_words(going: u64, outcome: &str, output: &Output) -> String {
+    let words = if going == 1 { "running".to_owned() } else { format!("{going} running") };
+    let words = output.paint(Look::Going, &words);
+    if outcome.is_empty() { words } else { format!("{words}, before: {outcome}") }
+}
+
+fn to_json(row: &CronRow, now: Timestamp) -> Value {
+    let cron = row.cron.as_ref().ok();
+    let text = |take: fn(&Cron) -> String| cron.map_or(Value::Null, |cron| json!(take(cron)));
+    json!({
+        "cron_id": row.cron_id.to_string(),
+        "cron_name": row.name,
+        "source": row.source.as_str(),
+        "place": row.place,
+        "enabled": cron.map(|cron| cron.enabled),
+        "schedule": text(|cron| cron.calendar.expression().to_owned()),
+        "timezone": text(|cron| cron.calendar.timezone().to_owned()),
+        "description": text(|cron| cron.calendar.describe()),
+        "assistant_id": text(|cron| cron.request.assistant_id.clone()),
+        "next_at": time(cron.and_then(|cron| of_cron(cron, now).next()).map(|next| next.at)),
+        "running": row.going,
+        "last": row.last.as_ref().map(run_line::to_json),
+        "problem": row.cron.as_ref().err(),
+    })
+}

@@ -1,0 +1,220 @@
+//! The one place that prints: lines, JSON and tables on stdout, complaints on stderr.
+//!
+//! Everything is written with errors, never with `println!`, which panics when a pipe is closed.
+
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{Cell, ColumnConstraint, ContentArrangement, Row, Table, Width};
+use serde::Serialize;
+
+use super::arguments::{Global, When};
+use super::failure::Failure;
+use crate::config::{ConfigError, Environment};
+
+/// Nobody reads wider lines, and programs ask for JSON.
+const WIDTH_MAX: usize = 200;
+/// Terminals that do not tell their width.
+const WIDTH_DEFAULT: u16 = 80;
+
+/// How something looks on a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    Plain,
+    Bold,
+    Dim,
+    Good,
+    Bad,
+    Odd,
+    Going,
+}
+
+/// Where results go.
+pub(super) struct Output {
+    out: BufWriter<Stdout>,
+    json: bool,
+    color: bool,
+    color_of_complaints: bool,
+    width: u16,
+    terminal: bool,
+}
+
+/// Rows for people, to be fitted into the terminal.
+pub(super) struct Rows {
+    header: Vec<String>,
+    rows: Vec<Vec<String>>,
+    /// The column that gives way when the line is too long.
+    elastic: usize,
+}
+
+impl Output {
+    /// Looks at the terminal once.
+    pub(super) fn new(global: &Global, environment: &Environment) -> Self {
+        let terminal = io::stdout().is_terminal();
+        // https://no-color.org: set and not empty, whatever its value.
+        let wanted = environment.lookup("env.NO_COLOR").is_err();
+        let color = |terminal: bool| match global.color {
+            When::Auto => terminal && wanted,
+            When::Always => true,
+            When::Never => false,
+        };
+        Self {
+            out: BufWriter::new(io::stdout()),
+            json: global.json,
+            color: color(terminal) && !global.json,
+            color_of_complaints: color(io::stderr().is_terminal()),
+            width: Table::new().width().filter(|width| *width > 0).unwrap_or(WIDTH_DEFAULT),
+            terminal,
+        }
+    }
+
+    /// Whether JSON is asked for.
+    pub(super) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether a person is looking, as far as one can know.
+    pub(super) fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+
+    /// The text in its look, if colours are wanted.
+    pub(super) fn paint(&self, look: Look, text: &str) -> String {
+        paint(self.color, look, text)
+    }
+
+    /// One line.
+    pub(super) fn line(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.out, "{text}")
+    }
+
+    /// A text as it is.
+    pub(super) fn text(&mut self, text: &str) -> io::Result<()> {
+        write!(self.out, "{text}")
+    }
+
+    /// One object on one line.
+    pub(super) fn json(&mut self, object: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer(&mut self.out, object)?;
+        writeln!(self.out)
+    }
+
+    /// A table that fits.
+    pub(super) fn table(&mut self, rows: Rows) -> io::Result<()> {
+        let width = if self.terminal { usize::from(self.width) } else { WIDTH_MAX };
+        let table = rows.arrange(width, |header| paint(self.color, Look::Bold, header));
+        for line in table.lines() {
+            writeln!(self.out, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+
+    /// Makes everything visible that was written so far.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
+    /// Something odd that does not stop the command.
+    pub(super) fn warn(&mut self, text: &str) -> io::Result<()> {
+        // What was said before stands before it on the terminal too.
+        self.out.flush()?;
+        writeln!(io::stderr(), "{} {text}", paint(self.color_of_complaints, Look::Odd, "warning:"))
+    }
+
+    /// Odd places of the configuration.
+    pub(super) fn warn_about(&mut self, warnings: &[ConfigError]) -> io::Result<()> {
+        warnings.iter().try_for_each(|warning| self.warn(&warning.to_string()))
+    }
+
+    /// Says why the command failed. If not even that can be said, the exit code says it.
+    pub(super) fn complain(&mut self, failure: &Failure) {
+        let _ = self.out.flush();
+        if !failure.is_worth_a_word() {
+            return;
+        }
+        let error = paint(self.color_of_complaints, Look::Bad, "error:");
+        let _ = match failure {
+            // Mistakes begin with their place, so that editors and people find it.
+            Failure::Config(errors) => {
+                let mistakes = errors.0.len();
+                let word = if mistakes == 1 { "mistake" } else { "mistakes" };
+                writeln!(io::stderr(), "{errors}\n{error} {mistakes} {word} in the configuration")
+            }
+            Failure::Usage(_)
+            | Failure::Store(_)
+            | Failure::Daemon(_)
+            | Failure::Failed(_)
+            | Failure::Output(_)
+            | Failure::LeftAtOnce => writeln!(io::stderr(), "{error} {failure}"),
+        };
+    }
+}
+
+impl Rows {
+    /// A table with these columns; the one named `elastic` is cut when the line is too long.
+    pub(super) fn new(header: &[&str], elastic: &str) -> Self {
+        let position = header.iter().position(|name| *name == elastic);
+        Self {
+            header: header.iter().map(ToString::to_string).collect(),
+            rows: Vec::new(),
+            elastic: position.unwrap_or(header.len().saturating_sub(1)),
+        }
+    }
+
+    /// Adds a row, as many cells as there are columns.
+    pub(super) fn push(&mut self, cells: Vec<String>) {
+        self.rows.push(cells);
+    }
+
+    fn arrange(self, width: usize, paint: impl Fn(&str) -> String) -> Table {
+        let mut table = Table::new();
+        table
+            .load_style(NOTHING)
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_width(u16::try_from(width).unwrap_or(u16::MAX))
+            .set_truncation_indicator("…")
+            .set_header(self.header.iter().map(|name| Cell::new(paint(&name.to_uppercase()))));
+        for cells in self.rows {
+            let mut row = Row::from(cells.into_iter().map(one_line).collect::<Vec<_>>());
+            row.max_height(1);
+            table.add_row(row);
+        }
+        // The others keep their width as long as something is left for the elastic one.
+        let widths: Vec<usize> = table.column_max_content_widths().into_iter().map(usize::from).collect();
+        let rigid: usize =
+            widths.iter().enumerate().filter(|(index, _)| *index != self.elastic).map(|(_, w)| w + 2).sum();
+        let has_room = rigid + 12 <= width;
+        for (index, column) in table.column_iter_mut().enumerate() {
+            column.set_padding((0, 2));
+            if has_room && index != self.elastic {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            } else if has_room {
+                let left = u16::try_from(width - rigid).unwrap_or(u16::MAX);
+                column.set_constraint(ColumnConstraint::UpperBoundary(Width::Fixed(left)));
+            }
+        }
+        table
+    }
+}
+
+/// Cells are one line each: what servers say may have many.
+fn one_line(text: String) -> String {
+    if text.contains(['\n', '\r', '\t']) {
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    } else {
+        text
+    }
+}
+
+fn paint(color: bool, look: Look, text: &str) -> String {
+    let code = match look {
+        Look::Plain => return text.to_owned(),
+        Look::Bold => "1",
+        Look::Dim => "2",
+        Look::Good => "32",
+        Look::Bad => "31",
+        Look::Odd => "33",
+        Look::Going => "36",
+    };
+    if color && !text.is_empty() { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+}

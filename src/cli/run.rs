@@ -1,0 +1,117 @@
+//! `agentcron run`: the daemon, in the foreground. The life of the process from top to bottom.
+
+use std::io::IsTerminal;
+
+use clap::{Args, ValueEnum};
+use sd_notify::NotifyState;
+use tracing_subscriber::EnvFilter;
+
+use super::failure::Failure;
+use super::session::Session;
+use crate::config::{BackendConfig, Environment};
+use crate::daemon::{self, World};
+use crate::signals::{self, Stop};
+use crate::store::Execution;
+use crate::transport::Transport;
+
+/// Runs until SIGTERM or SIGINT, then finishes what is in flight within `shutdown_grace`. A second signal leaves at
+/// once. Under systemd use Type=notify.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agentcron run --config ./agentcron.toml
+  AGENTCRON_LOG=agentcron=debug agentcron run
+
+Exit codes: 0 stopped as asked, 2 configuration, 3 the store, 4 another daemon has the database, 130 left at once")]
+pub(super) struct Run {
+    /// Level of the log on stderr: error, warn, info, debug, trace, or directives such as agentcron=debug
+    #[arg(long, value_name = "LEVEL", env = "AGENTCRON_LOG", default_value = "info")]
+    log: String,
+    /// Format of the log
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    Text,
+    Json,
+}
+
+pub(super) fn run(run: &Run, session: &mut Session) -> Result<(), Failure> {
+    start_log(&run.log, run.log_format, &session.environment)?;
+    let path = session.config_path.clone();
+    let config = session.load_config(&path)?;
+    let world = World {
+        backend: transport(&config.backend)?,
+        receivers: transport(&config.backend)?,
+        config,
+        environment: session.environment.clone(),
+        clock: session.clock.clone(),
+        execution: Execution::WriterThread,
+    };
+    let stop =
+        signals::listen().map_err(|error| Failure::Failed(format!("cannot listen for signals: {error}")))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Failed(format!("cannot start threads: {error}")))?;
+    let ended = runtime.block_on(serve(world, &stop));
+    // Whatever is still blocked somewhere must not keep the process.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn serve(world: World, stop: &Stop) -> Result<(), Failure> {
+    let stopping = async {
+        stop.graceful.cancelled().await;
+        tracing::info!("stopping: finishing what is in flight");
+        tell_service_manager(NotifyState::Stopping);
+        stop.now.cancelled().await;
+    };
+    let ready = || tell_service_manager(NotifyState::Ready);
+    let ended = tokio::select! {
+        ended = daemon::serve(world, ready, stop.graceful.clone()) => ended,
+        () = stopping => return Err(Failure::LeftAtOnce),
+    };
+    if ended.is_ok() {
+        tracing::info!("stopped");
+    }
+    Ok(ended?)
+}
+
+/// Without a service manager nobody is told, and that is no error.
+fn tell_service_manager(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "cannot tell the service manager");
+    }
+}
+
+/// A way to the outside that trusts the configured roots besides the system's.
+fn transport(backend: &BackendConfig) -> Result<Transport, Failure> {
+    let pem = backend.ca_file.as_ref().map(std::fs::read).transpose();
+    let place = || backend.ca_file.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+    let pem =
+        pem.map_err(|error| Failure::Usage(format!("backend.ca_file: cannot read {}: {error}", place())))?;
+    Transport::network(pem.as_deref()).map_err(|error| match pem {
+        Some(_) => Failure::Usage(format!("backend.ca_file: {} holds no certificates: {error}", place())),
+        None => Failure::Failed(format!("cannot prepare connections: {error}")),
+    })
+}
+
+/// The log of the daemon, on stderr.
+pub(super) fn start_log(level: &str, format: LogFormat, environment: &Environment) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(level).map_err(|error| {
+        Failure::Usage(format!("--log: got `{level}`: {error}; expected a level such as info or debug"))
+    })?;
+    // The journal has its own timestamps, and no colours.
+    let in_journal = environment.lookup("env.JOURNAL_STREAM").is_ok();
+    let color = std::io::stderr().is_terminal() && environment.lookup("env.NO_COLOR").is_err();
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).with_ansi(color);
+    match (format, in_journal) {
+        (LogFormat::Json, _) => log.json().flatten_event(true).init(),
+        (LogFormat::Text, false) => log.init(),
+        (LogFormat::Text, true) => log.without_time().init(),
+    }
+    Ok(())
+}

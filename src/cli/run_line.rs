@@ -1,0 +1,156 @@
+//! A run as one line: the same facts as JSON for programs and as cells for people.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+
+use super::output::{Look, Output};
+use super::times;
+use crate::domain::delivery::DeliveryStatus;
+use crate::domain::run::{Going, Phase, Run, RunError, RunState, Status};
+use crate::store::{DeliveryRow, RunRow};
+
+/// The columns of [`cells`].
+pub(super) const COLUMNS: [&str; 8] =
+    ["scheduled", "cron", "status", "late", "took", "webhook", "run", "reason"];
+/// The column that is cut if need be.
+pub(super) const ELASTIC: &str = "reason";
+
+/// Characters of a run id that tell runs apart in practice; `show` takes them.
+const ID_SHOWN: usize = 8;
+
+/// Every fact, by the names of the API.
+pub(super) fn to_json(row: &RunRow) -> Value {
+    let run = &row.run;
+    let going = going(run);
+    json!({
+        "run_id": run.run_id.to_string(),
+        "cron_id": run.cron_id.to_string(),
+        "cron_name": run.cron_name,
+        "trigger": run.trigger.as_str(),
+        "status": row.status_word(),
+        "phase": run.state.phase().as_str(),
+        "reason": run.reason,
+        "scheduled_for": time(Some(run.scheduled_for)),
+        "due_at": time(Some(run.due_at)),
+        "started_at": time(going.map(|going| going.started_at)),
+        "ended_at": time(ended_at(run)),
+        "thread_id": going.map(|going| going.thread_id.to_string()),
+        "backend_run_id": going.map(|going| going.backend_run_id.to_string()),
+        "attempts": run.tries,
+        "error": error(run).map(|error| json!({ "error": error.error, "message": error.message })),
+        "webhook": row.webhook.as_ref().map(webhook_json),
+        "occurrences": row.occurrences,
+        "last_scheduled_for": time(row.last_scheduled_for),
+    })
+}
+
+/// RFC 3339 in UTC, or null.
+pub(super) fn time(at: Option<Timestamp>) -> Value {
+    at.map_or(Value::Null, |at| json!(at.to_string()))
+}
+
+fn webhook_json(delivery: &DeliveryRow) -> Value {
+    json!({
+        "delivery_id": delivery.delivery_id.to_string(),
+        "status": delivery.status.as_str(),
+        "attempts": delivery.attempts,
+    })
+}
+
+/// What people want to know of it, in the order of [`COLUMNS`].
+pub(super) fn cells(row: &RunRow, zone: &TimeZone, output: &Output) -> Vec<String> {
+    let run = &row.run;
+    let started_at = going(run).map(|going| going.started_at);
+    let late = started_at.map(|started_at| times::took(started_at.duration_since(run.scheduled_for)));
+    let took = started_at.zip(ended_at(run)).map(|(from, to)| times::took(to.duration_since(from)));
+    let mut id = run.run_id.to_string();
+    id.truncate(ID_SHOWN);
+    vec![
+        times::local(run.scheduled_for, zone),
+        run.cron_name.clone(),
+        painted_status(row, output),
+        late.unwrap_or_default(),
+        took.unwrap_or_default(),
+        row.webhook.as_ref().map(|webhook| webhook_words(webhook, output)).unwrap_or_default(),
+        id,
+        why(row),
+    ]
+}
+
+/// The status in its colour; a record of several missed occurrences says how many.
+pub(super) fn painted_status(row: &RunRow, output: &Output) -> String {
+    let word = output.paint(look(row), row.status_word());
+    if row.occurrences > 1 { format!("{word} ×{}", row.occurrences) } else { word }
+}
+
+/// Good, bad, or still going.
+pub(super) fn look(row: &RunRow) -> Look {
+    match (row.status(), row.run.state.phase()) {
+        (Some(Status::Success), _) => Look::Good,
+        (Some(Status::Error | Status::Timeout), _) => Look::Bad,
+        (Some(Status::Interrupted | Status::Cancelled | Status::Skipped | Status::Missed), _) => Look::Odd,
+        (None, Phase::Doubtful) => Look::Odd,
+        (None, Phase::Pending | Phase::Sending | Phase::Running | Phase::Ended) => Look::Going,
+    }
+}
+
+fn webhook_words(delivery: &DeliveryRow, output: &Output) -> String {
+    let look = match delivery.status {
+        DeliveryStatus::Delivered => Look::Plain,
+        DeliveryStatus::Failed => Look::Bad,
+        DeliveryStatus::Pending | DeliveryStatus::Sending | DeliveryStatus::Suppressed => Look::Odd,
+    };
+    let word = output.paint(look, delivery.status.as_str());
+    // The first attempt is the usual; more of them are a story.
+    if delivery.attempts > 1 { format!("{word} ×{}", delivery.attempts) } else { word }
+}
+
+/// The reason, and what the graph said went wrong.
+pub(super) fn why(row: &RunRow) -> String {
+    let error = error(&row.run).map(|error| {
+        if error.error.is_empty() {
+            error.message.clone()
+        } else {
+            format!("{}: {}", error.error, error.message)
+        }
+    });
+    match (&row.run.reason, error) {
+        (Some(reason), Some(error)) if reason.contains(&error) => reason.clone(),
+        (Some(reason), Some(error)) => format!("{error} ({reason})"),
+        (Some(reason), None) => reason.clone(),
+        (None, Some(error)) => error,
+        (None, None) => String::new(),
+    }
+}
+
+/// The run as the backend has or had it.
+pub(super) fn going(run: &Run) -> Option<&Going> {
+    match &run.state {
+        RunState::Running(going) => Some(going),
+        RunState::Ended { going, .. } => going.as_ref(),
+        RunState::Pending { .. } | RunState::Sending { .. } | RunState::Doubtful { .. } => None,
+    }
+}
+
+/// When it was over.
+pub(super) fn ended_at(run: &Run) -> Option<Timestamp> {
+    match &run.state {
+        RunState::Ended { outcome, .. } => Some(outcome.ended_at),
+        RunState::Pending { .. }
+        | RunState::Sending { .. }
+        | RunState::Doubtful { .. }
+        | RunState::Running(_) => None,
+    }
+}
+
+/// What went wrong, by the graph's or the backend's words.
+pub(super) fn error(run: &Run) -> Option<&RunError> {
+    match &run.state {
+        RunState::Ended { outcome, .. } => outcome.error.as_ref(),
+        RunState::Pending { .. }
+        | RunState::Sending { .. }
+        | RunState::Doubtful { .. }
+        | RunState::Running(_) => None,
+    }
+}

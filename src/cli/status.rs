@@ -1,0 +1,209 @@
+//! `agentcron status`: is the daemon running, is all well, does it run what the files say.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use clap::Args;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value, json};
+
+use super::failure::Failure;
+use super::occurrences::of_cron;
+use super::output::Look;
+use super::run_line::time;
+use super::session::Session;
+use super::times;
+use crate::config;
+use crate::domain::ids::{CronId, DefinitionId};
+use crate::store::{CronRow, CronSource, DaemonState, Overview, Reader, daemon_state};
+
+/// What is counted.
+const WINDOW: SignedDuration = SignedDuration::from_hours(24);
+
+/// Show the state of the daemon, of the configuration and of the last 24 hours. Works while the daemon is down.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agentcron status
+  agentcron status --json | jq .daemon.running")]
+pub(super) struct Status {}
+
+/// What the configuration file says beside what the store has.
+enum FileState {
+    /// The same.
+    Same,
+    /// Other than what the daemon has taken up.
+    Different { added: usize, changed: usize, removed: usize },
+    /// It cannot be loaded here; maybe only because this user has no credentials.
+    Mistakes(usize),
+    /// There is none.
+    Missing,
+}
+
+pub(super) fn status(_: &Status, session: &mut Session) -> Result<(), Failure> {
+    let store = session.store_path()?;
+    let daemon = daemon_state(&store);
+    let (overview, crons) = if store.exists() {
+        let reader = Reader::open(&store)?;
+        let since = session.now().saturating_sub(WINDOW).unwrap_or(Timestamp::MIN);
+        (reader.overview(since)?, reader.crons()?)
+    } else {
+        (Overview::default(), Vec::new())
+    };
+    let file = file_state(session, &crons);
+    let now = session.now();
+    let next = crons.iter().filter_map(|row| {
+        let cron = row.cron.as_ref().ok()?;
+        Some((of_cron(cron, now).next()?.at, row.name.as_str()))
+    });
+    let next = next.min();
+    if session.output.is_json() {
+        let object = to_json(&store, &daemon, &overview, &crons, &file, next);
+        session.output.json(&object)?;
+        return Ok(());
+    }
+    let next = next.map_or("nothing is to come".to_owned(), |(at, name)| {
+        format!("{name}, {} ({})", times::local(at, &session.zone), times::relative(at, now))
+    });
+    let facts = [
+        ("daemon", daemon_words(&daemon, session)),
+        ("store", store_words(&store, session)),
+        ("configuration", file_words(&file, session)),
+        ("crons", crons_words(&crons)),
+        ("next", next),
+        ("runs, 24 h", counted(&overview.ended)),
+        ("not over", counted(&overview.going)),
+        ("webhooks, 24 h", counted(&overview.deliveries)),
+        ("waiting", format!("{} webhooks", overview.deliveries_waiting)),
+    ];
+    for (name, value) in facts {
+        let name = session.output.paint(Look::Dim, &format!("{name:<14}"));
+        session.output.line(&format!("{name} {value}"))?;
+    }
+    Ok(())
+}
+
+fn file_state(session: &Session, crons: &[CronRow]) -> FileState {
+    if !session.config_path.exists() {
+        return FileState::Missing;
+    }
+    let config = match config::load(&session.config_path, &session.environment) {
+        Ok(config) => config,
+        Err(errors) => return FileState::Mistakes(errors.0.len()),
+    };
+    let of_file = |definition: &config::CronDefinition| {
+        let cron_id = definition.cron.cron_id;
+        let body = serde_json::to_string(&definition.fields).unwrap_or_default();
+        (cron_id, DefinitionId::of_content(cron_id, &body))
+    };
+    let written: BTreeMap<CronId, DefinitionId> = config.crons.iter().map(of_file).collect();
+    let from_files = crons.iter().filter(|row| row.source == CronSource::File);
+    let known: BTreeMap<CronId, DefinitionId> =
+        from_files.map(|row| (row.cron_id, row.definition_id)).collect();
+    let added = written.keys().filter(|id| !known.contains_key(id)).count();
+    let removed = known.keys().filter(|id| !written.contains_key(id)).count();
+    let is_other =
+        |(id, definition): &(&CronId, &DefinitionId)| known.get(id).is_some_and(|known| known != *definition);
+    let changed = written.iter().filter(is_other).count();
+    match (added, changed, removed) {
+        (0, 0, 0) => FileState::Same,
+        _ => FileState::Different { added, changed, removed },
+    }
+}
+
+fn daemon_words(daemon: &DaemonState, session: &Session) -> String {
+    match daemon {
+        DaemonState::Running { pid } => {
+            let running = session.output.paint(Look::Good, "running");
+            pid.map_or(running.clone(), |pid| format!("{running} (pid {pid})"))
+        }
+        DaemonState::Stopped => session.output.paint(Look::Bad, "not running"),
+        DaemonState::Unknown(problem) => format!("unknown: its lock cannot be read: {problem}"),
+    }
+}
+
+fn store_words(store: &Path, session: &Session) -> String {
+    match std::fs::metadata(store) {
+        Ok(metadata) => format!("{} ({} KiB)", store.display(), metadata.len().div_ceil(1024)),
+        Err(_) => {
+            let none = session.output.paint(Look::Odd, "no database yet");
+            format!("{} ({none}; `agentcron run` makes it)", store.display())
+        }
+    }
+}
+
+fn file_words(file: &FileState, session: &Session) -> String {
+    let path = session.config_path.display();
+    let odd = |text: &str| session.output.paint(Look::Odd, text);
+    match file {
+        FileState::Same => format!("{path} (as the daemon has it)"),
+        FileState::Different { added, changed, removed } => {
+            let differs = odd("differs from what the daemon has");
+            format!("{path} ({differs}: {added} added, {changed} changed, {removed} removed)")
+        }
+        FileState::Mistakes(count) => {
+            let mistakes = odd(&format!("{count} mistakes as seen from here"));
+            format!("{path} ({mistakes}; `agentcron check` shows them)")
+        }
+        FileState::Missing => format!("{path} ({})", odd("there is no such file")),
+    }
+}
+
+fn crons_words(crons: &[CronRow]) -> String {
+    let disabled = crons.iter().filter(|row| row.cron.as_ref().is_ok_and(|cron| !cron.enabled)).count();
+    let unreadable = crons.iter().filter(|row| row.cron.is_err()).count();
+    let mut words = crons.len().to_string();
+    if disabled > 0 {
+        words.push_str(&format!(", {disabled} disabled"));
+    }
+    if unreadable > 0 {
+        words.push_str(&format!(", {unreadable} that cannot be read (`agentcron list`)"));
+    }
+    words
+}
+
+/// `12 success, 1 error`.
+fn counted<Word: std::fmt::Display>(counts: &[(Word, u64)]) -> String {
+    if counts.is_empty() {
+        return "none".to_owned();
+    }
+    counts.iter().map(|(word, count)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
+}
+
+fn to_json(
+    store: &Path,
+    daemon: &DaemonState,
+    overview: &Overview,
+    crons: &[CronRow],
+    file: &FileState,
+    next: Option<(Timestamp, &str)>,
+) -> Value {
+    let (running, pid) = match daemon {
+        DaemonState::Running { pid } => (Some(true), *pid),
+        DaemonState::Stopped => (Some(false), None),
+        DaemonState::Unknown(_) => (None, None),
+    };
+    let configuration = match file {
+        FileState::Same => json!({ "state": "same" }),
+        FileState::Different { added, changed, removed } => {
+            json!({ "state": "different", "added": added, "changed": changed, "removed": removed })
+        }
+        FileState::Mistakes(count) => json!({ "state": "mistakes", "mistakes": count }),
+        FileState::Missing => json!({ "state": "missing" }),
+    };
+    json!({
+        "daemon": { "running": running, "pid": pid },
+        "store": { "path": store.display().to_string(), "exists": store.exists() },
+        "configuration": configuration,
+        "crons": crons.len(),
+        "next": next.map(|(at, name)| json!({ "at": time(Some(at)), "cron_name": name })),
+        "ended_24h": counts_json(&overview.ended),
+        "not_over": counts_json(&overview.going),
+        "deliveries_24h": counts_json(&overview.deliveries),
+        "deliveries_waiting": overview.deliveries_waiting,
+    })
+}
+
+fn counts_json<Word: std::fmt::Display>(counts: &[(Word, u64)]) -> Value {
+    Value::Object(counts.iter().map(|(word, count)| (word.to_string(), json!(count))).collect::<Map<_, _>>())
+}

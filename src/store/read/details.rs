@@ -1,0 +1,128 @@
+//! One run with everything that is known about it.
+
+use jiff::Timestamp;
+use rusqlite::Transaction;
+use serde_json::Value;
+
+use super::{DeliveryRow, Reader, RunRow, deliveries, row_columns, run_row};
+use crate::domain::ids::{DeliveryId, RunId};
+use crate::store::StoreError;
+use crate::store::rows::{json_option, parsed, time, time_option};
+
+/// A run with its timeline.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunDetails {
+    /// The run.
+    pub row: RunRow,
+    /// What its graph returned, as far as it is kept.
+    pub values: Option<Value>,
+    /// What happened to it beyond the usual, in order.
+    pub events: Vec<EventRow>,
+    /// Whom it tells about its end.
+    pub deliveries: Vec<DeliveryDetails>,
+}
+
+/// A line in the timeline of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventRow {
+    /// When.
+    pub at: Timestamp,
+    /// What, in a word or two.
+    pub event: String,
+    /// Why.
+    pub detail: Option<String>,
+}
+
+/// A delivery with its attempts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliveryDetails {
+    /// The delivery.
+    pub delivery: DeliveryRow,
+    /// Its attempts, in order.
+    pub attempts: Vec<AttemptRow>,
+}
+
+/// One HTTP try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptRow {
+    /// Counted from 1.
+    pub attempt: u32,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it was over.
+    pub ended_at: Option<Timestamp>,
+    /// The HTTP status, if there was an answer.
+    pub code: Option<u16>,
+    /// What went wrong.
+    pub detail: Option<String>,
+}
+
+impl Reader {
+    /// Runs whose id begins with `prefix`, at most `limit`.
+    pub fn runs_with_prefix(&self, prefix: &str, limit: u32) -> Result<Vec<RunId>, StoreError> {
+        // Ids are lower-case hexadecimal digits and dashes, so `g` is beyond all that begin with the prefix.
+        let prefix = prefix.to_ascii_lowercase();
+        let beyond = format!("{prefix}g");
+        self.at_one_moment(|tx| {
+            let mut statement = tx.prepare_cached(
+                "SELECT run_id FROM runs WHERE run_id >= ?1 AND run_id < ?2 ORDER BY run_id LIMIT ?3",
+            )?;
+            let mut rows = statement.query((&prefix, &beyond, limit))?;
+            let mut runs = Vec::new();
+            while let Some(row) = rows.next()? {
+                runs.push(parsed(row, "run_id")?);
+            }
+            Ok(runs)
+        })
+    }
+
+    /// Everything about one run; `None` if there is none.
+    pub fn run_details(&self, run_id: RunId) -> Result<Option<RunDetails>, StoreError> {
+        self.at_one_moment(|tx| {
+            let sql = format!("SELECT {}, outcome_values AS kept FROM runs WHERE run_id = ?1", row_columns());
+            let mut statement = tx.prepare_cached(&sql)?;
+            let mut rows = statement.query([run_id.to_string()])?;
+            let Some(row) = rows.next()? else { return Ok(None) };
+            let details = deliveries(tx, run_id)?.into_iter().map(|delivery| {
+                let attempts = attempts(tx, delivery.delivery_id)?;
+                Ok(DeliveryDetails { delivery, attempts })
+            });
+            Ok(Some(RunDetails {
+                row: run_row(tx, row)?,
+                values: json_option(row, "kept")?,
+                events: events(tx, run_id)?,
+                deliveries: details.collect::<Result<_, StoreError>>()?,
+            }))
+        })
+    }
+}
+
+fn events(tx: &Transaction<'_>, run_id: RunId) -> Result<Vec<EventRow>, StoreError> {
+    let mut statement =
+        tx.prepare_cached("SELECT at, event, detail FROM run_events WHERE run_id = ?1 ORDER BY at, rowid")?;
+    let mut rows = statement.query([run_id.to_string()])?;
+    let mut events = Vec::new();
+    while let Some(row) = rows.next()? {
+        events.push(EventRow { at: time(row, "at")?, event: row.get("event")?, detail: row.get("detail")? });
+    }
+    Ok(events)
+}
+
+fn attempts(tx: &Transaction<'_>, delivery_id: DeliveryId) -> Result<Vec<AttemptRow>, StoreError> {
+    let mut statement = tx.prepare_cached(
+        "SELECT attempt, started_at, ended_at, code, detail FROM attempts WHERE delivery_id = ?1 \
+         ORDER BY attempt",
+    )?;
+    let mut rows = statement.query([delivery_id.to_string()])?;
+    let mut attempts = Vec::new();
+    while let Some(row) = rows.next()? {
+        attempts.push(AttemptRow {
+            attempt: row.get("attempt")?,
+            started_at: time(row, "started_at")?,
+            ended_at: time_option(row, "ended_at")?,
+            code: row.get("code")?,
+            detail: row.get("detail")?,
+        });
+    }
+    Ok(attempts)
+}

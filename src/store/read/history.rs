@@ -1,0 +1,155 @@
+//! Runs in the order of their occurrences, page by page: however long the history is, little of it is in memory.
+
+use jiff::Timestamp;
+use rusqlite::types::Value;
+use rusqlite::{OptionalExtension, params_from_iter};
+
+use super::{Reader, RunRow, row_columns, run_row};
+use crate::domain::ids::CronId;
+use crate::domain::run::{Phase, Status};
+use crate::store::StoreError;
+use crate::store::rows::{millis, parsed};
+
+/// Which runs are asked for; what is empty or `None` asks for all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunFilter {
+    /// Of these crons.
+    pub crons: Option<Vec<CronId>>,
+    /// Over, with one of these; together with `phases`, either will do.
+    pub statuses: Vec<Status>,
+    /// In one of these.
+    pub phases: Vec<Phase>,
+    /// Scheduled for this instant or later.
+    pub since: Option<Timestamp>,
+    /// Scheduled before this instant.
+    pub until: Option<Timestamp>,
+}
+
+/// A place in the order of runs. Good for one listing, not for keeping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    scheduled_for: i64,
+    row: i64,
+}
+
+impl Reader {
+    /// The crons of this name, removed ones too; there may be several through the API.
+    pub fn crons_named(&self, name: &str) -> Result<Vec<CronId>, StoreError> {
+        self.at_one_moment(|tx| {
+            let mut statement = tx.prepare_cached("SELECT cron_id FROM crons WHERE name = ?1")?;
+            let mut rows = statement.query([name])?;
+            let mut crons = Vec::new();
+            while let Some(row) = rows.next()? {
+                crons.push(parsed(row, "cron_id")?);
+            }
+            Ok(crons)
+        })
+    }
+
+    /// Where the last `count` runs begin: the place right before them; `None` if there are no more than that.
+    pub fn place_before_last(&self, filter: &RunFilter, count: u64) -> Result<Option<Place>, StoreError> {
+        let mut query = Query::of(filter, None);
+        query.values.push(Value::Integer(i64::try_from(count).unwrap_or(i64::MAX)));
+        let sql = format!(
+            "SELECT scheduled_for, rowid AS place FROM runs {} ORDER BY scheduled_for DESC, rowid DESC \
+             LIMIT 1 OFFSET ?",
+            query.conditions()
+        );
+        self.at_one_moment(|tx| {
+            let place = tx
+                .prepare_cached(&sql)?
+                .query_row(params_from_iter(&query.values), |row| {
+                    Ok(Place { scheduled_for: row.get("scheduled_for")?, row: row.get("place")? })
+                })
+                .optional()?;
+            Ok(place)
+        })
+    }
+
+    /// At most `limit` runs after `place` (or from the first one), oldest first, each with its own place.
+    pub fn runs_after(
+        &self,
+        filter: &RunFilter,
+        place: Option<Place>,
+        limit: u32,
+    ) -> Result<Vec<(Place, RunRow)>, StoreError> {
+        let mut query = Query::of(filter, place);
+        query.values.push(Value::Integer(i64::from(limit)));
+        let sql = format!(
+            "SELECT {} FROM runs {} ORDER BY scheduled_for, rowid LIMIT ?",
+            row_columns(),
+            query.conditions()
+        );
+        self.at_one_moment(|tx| {
+            let mut statement = tx.prepare_cached(&sql)?;
+            let mut rows = statement.query(params_from_iter(&query.values))?;
+            let mut page = Vec::new();
+            while let Some(row) = rows.next()? {
+                let place = Place { scheduled_for: row.get("scheduled_for")?, row: row.get("place")? };
+                page.push((place, run_row(tx, row)?));
+            }
+            Ok(page)
+        })
+    }
+}
+
+impl RunFilter {
+    /// Whether this run is asked for.
+    pub fn takes(&self, row: &RunRow) -> bool {
+        let run = &row.run;
+        let of_cron = self.crons.as_ref().is_none_or(|crons| crons.contains(&run.cron_id));
+        let any_state = self.statuses.is_empty() && self.phases.is_empty();
+        let in_state = any_state
+            || row.status().is_some_and(|status| self.statuses.contains(&status))
+            || self.phases.contains(&run.state.phase());
+        let in_time = self.since.is_none_or(|since| run.scheduled_for >= since)
+            && self.until.is_none_or(|until| run.scheduled_for < until);
+        of_cron && in_state && in_time
+    }
+}
+
+/// Conditions with a `?` for every value, in order.
+struct Query {
+    terms: Vec<String>,
+    values: Vec<Value>,
+}
+
+impl Query {
+    fn of(filter: &RunFilter, after: Option<Place>) -> Self {
+        let mut query = Self { terms: Vec::new(), values: Vec::new() };
+        if let Some(crons) = &filter.crons {
+            let marks = query.marks(crons.iter().map(ToString::to_string));
+            query.terms.push(format!("cron_id IN ({marks})"));
+        }
+        if let Some(since) = filter.since {
+            query.term("scheduled_for >= ?", [millis(since)]);
+        }
+        if let Some(until) = filter.until {
+            query.term("scheduled_for < ?", [millis(until)]);
+        }
+        if let Some(Place { scheduled_for, row }) = after {
+            query.term("(scheduled_for, rowid) > (?, ?)", [scheduled_for, row]);
+        }
+        if !filter.statuses.is_empty() || !filter.phases.is_empty() {
+            let statuses = query.marks(filter.statuses.iter().map(ToString::to_string));
+            let phases = query.marks(filter.phases.iter().map(ToString::to_string));
+            query.terms.push(format!("(status IN ({statuses}) OR phase IN ({phases}))"));
+        }
+        query
+    }
+
+    fn term<const N: usize>(&mut self, term: &str, values: [i64; N]) {
+        self.terms.push(term.to_owned());
+        self.values.extend(values.map(Value::Integer));
+    }
+
+    fn marks(&mut self, texts: impl Iterator<Item = String>) -> String {
+        let before = self.values.len();
+        self.values.extend(texts.map(Value::Text));
+        vec!["?"; self.values.len() - before].join(", ")
+    }
+
+    fn conditions(&self) -> String {
+        if self.terms.is_empty() { String::new() } else { format!("WHERE {}", self.terms.join(" AND ")) }
+    }
+}
