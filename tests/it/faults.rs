@@ -20,11 +20,13 @@ const ALWAYS: usize = usize::MAX;
 /// More requests than this about one run are a loop that does not wait.
 const REQUESTS_MAX: usize = 100;
 
+/// How many requests, which, and what becomes of them.
+type Broken = (usize, fn(&Seen) -> bool, Fault);
+
 /// One occurrence, met by faults.
 struct Case {
     name: &'static str,
-    /// How many requests, which, and what becomes of them.
-    faults: Vec<(usize, fn(&Seen) -> bool, Fault)>,
+    faults: Vec<Broken>,
     cron: fn(Cron) -> Cron,
     status: &'static str,
     /// What the reason must say.
@@ -36,13 +38,13 @@ struct Case {
 impl Case {
     /// The first start meets this fault, and the run succeeds all the same.
     fn first_start(name: &'static str, fault: Fault, says: &'static [&'static str]) -> Self {
-        let faults: Vec<(usize, fn(&Seen) -> bool, Fault)> = vec![(1, starts_our_run, fault)];
+        let faults: Vec<Broken> = vec![(1, starts_our_run, fault)];
         Self { name, faults, cron: |cron| cron, status: "success", says, starts: 1 }
     }
 
     /// Every start meets this fault, and the run is given up.
     fn every_start(name: &'static str, fault: Fault, says: &'static [&'static str]) -> Self {
-        let faults: Vec<(usize, fn(&Seen) -> bool, Fault)> = vec![(ALWAYS, starts_our_run, fault)];
+        let faults: Vec<Broken> = vec![(ALWAYS, starts_our_run, fault)];
         let cron = |cron: Cron| cron.with("start_deadline = \"4s\"");
         Self { name, faults, cron, status: "error", says, starts: 0 }
     }
@@ -249,12 +251,12 @@ async fn a_run_on_its_way_survives_a_bad_line() {
 
 #[tokio::test]
 async fn a_doubt_is_cleared_although_the_line_is_bad() {
-    let with = |mut case: Case, more: (usize, fn(&Seen) -> bool, Fault)| {
+    let with = |mut case: Case, more: Broken| {
         case.faults.push(more);
         case
     };
     let lost_reply = |name| Case::first_start(name, Fault::LoseReply, &["found on the server"]);
-    let lost_request = |name| Case::first_start(name, Fault::LoseRequest, &["try 2"]);
+    let lost_request = |name| Case::first_start(name, Fault::LoseRequest, &["late, at try"]);
     check_all(vec![
         with(lost_reply("the fence is lost"), (2, posts_fence, Fault::LoseRequest)),
         with(lost_request("the fence is lost as well"), (2, posts_fence, Fault::LoseRequest)),

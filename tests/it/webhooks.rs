@@ -96,7 +96,7 @@ async fn no_secret_gets_into_log_history_or_store() {
     let configuration =
         Configuration::new(&server.url()).backend("api_key = \"${{ env.BACKEND_KEY }}\"").crons(crons);
     let mut daemon = Daemon::prepare(&configuration);
-    daemon.start_with(&[("HOOK_TOKEN", TOKEN), ("BACKEND_KEY", KEY), ("RUST_LOG", "trace")]);
+    daemon.start_with(&[("HOOK_TOKEN", TOKEN), ("BACKEND_KEY", KEY), ("AGENTCRON_LOG", "trace")]);
     let attempted = |run: &Recorded| run.webhook.as_ref().is_some_and(|webhook| webhook.attempts > 0);
     daemon
         .wait_for_history("three attempts", |runs| runs.iter().filter(|run| attempted(run)).count() == 3)
@@ -104,6 +104,15 @@ async fn no_secret_gets_into_log_history_or_store() {
     let received = receiver.wait_for(2).await;
     assert!(received.iter().all(|request| request.path == format!("/hook?token={TOKEN}")), "{received:?}");
     assert_no_secret(&daemon);
+    let run_ids: Vec<String> = daemon.history().into_iter().map(|run| run.run_id).collect();
+    let asked = [vec!["history"], vec!["history", "--json"], vec!["list"], vec!["status"], vec!["check"]];
+    let shown = run_ids.iter().flat_map(|run_id| [vec!["show", run_id], vec!["show", run_id, "--json"]]);
+    for arguments in asked.into_iter().chain(shown) {
+        let output = daemon.run_command(&arguments);
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(output.status.success() && !text.is_empty(), "{arguments:?}: {text}");
+        assert!(!text.contains(TOKEN) && !text.contains(KEY), "a secret in {arguments:?}: {text}");
+    }
     daemon.terminate();
     assert_eq!(daemon.wait_for_exit().await.code(), Some(0));
     assert!(daemon.stderr().contains("TRACE"), "the log is at trace");

@@ -18,6 +18,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(25);
 pub(crate) struct Daemon {
     folder: TempDir,
     child: Option<Child>,
+    /// What was added to the environment at the last start; commands get it as well.
+    environment: Vec<(String, String)>,
 }
 
 impl Daemon {
@@ -25,7 +27,7 @@ impl Daemon {
     /// paths of its database and socket.
     pub(crate) fn prepare(config: &Configuration) -> Self {
         let folder = tempfile::Builder::new().prefix("agentcron-").tempdir().unwrap();
-        let daemon = Self { folder, child: None };
+        let daemon = Self { folder, child: None, environment: Vec::new() };
         daemon.write_config(config);
         daemon
     }
@@ -64,14 +66,10 @@ impl Daemon {
     pub(crate) fn start_with(&mut self, environment: &[(&str, &str)]) {
         assert!(self.child.is_none(), "the daemon runs already");
         let stderr = File::options().create(true).append(true).open(self.stderr_path()).unwrap();
-        let child = self
-            .command(&["run"])
-            .envs(environment.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(stderr)
-            .spawn()
-            .unwrap();
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        self.environment = environment.iter().map(own).collect();
+        let child =
+            self.command(&["run"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn().unwrap();
         self.child = Some(child);
     }
 
@@ -177,7 +175,12 @@ impl Daemon {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_agentcron"));
         // The developer's own configuration must not leak in; colours and zones must not depend on the machine.
-        command.env_remove("AGENTCRON_CONFIG").env("NO_COLOR", "1").env("TZ", "UTC");
+        command
+            .env_remove("AGENTCRON_CONFIG")
+            .env_remove("AGENTCRON_LOG")
+            .env("NO_COLOR", "1")
+            .env("TZ", "UTC");
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.args(arguments).arg("--config").arg(self.config_path()).current_dir(self.folder.path());
         command
     }

@@ -53,8 +53,13 @@ impl Recorded {
 }
 
 impl Daemon {
-    /// Every run on record, in the order of their instants; none if there is no database yet.
+    /// Every run on record as `history --json` tells it, in the order of their instants.
     pub(crate) fn history(&self) -> Vec<Recorded> {
+        self.json(&["history"]).iter().map(told).collect()
+    }
+
+    /// The same read from the database, for those who ask many times a second; none if there is no database yet.
+    fn rows(&self) -> Vec<Recorded> {
         self.query(
             "SELECT runs.*, deliveries.status AS webhook_status, deliveries.attempts AS webhook_attempts FROM runs \
              LEFT JOIN deliveries ON deliveries.run_id = runs.run_id ORDER BY scheduled_for, cron_name",
@@ -110,7 +115,8 @@ impl Daemon {
         what: &str,
         holds: impl Fn(&[Recorded]) -> bool,
     ) -> Vec<Recorded> {
-        self.wait_within(patience, what, || Some(self.history()).filter(|runs| holds(runs))).await
+        self.wait_within(patience, what, || holds(&self.rows()).then_some(())).await;
+        self.history()
     }
 
     fn query<T>(&self, sql: &str, read: impl Fn(&Row<'_>) -> rusqlite::Result<T>) -> Vec<T> {
@@ -122,6 +128,34 @@ impl Daemon {
         connection.busy_timeout(PATIENCE).unwrap();
         let Ok(mut statement) = connection.prepare(sql) else { return Vec::new() };
         statement.query_map([], read).unwrap().collect::<rusqlite::Result<_>>().unwrap()
+    }
+}
+
+/// Every key must be there; those that may be null are.
+fn told(line: &Value) -> Recorded {
+    let key = |key: &str| line.get(key).unwrap_or_else(|| panic!("no {key} in {line}"));
+    let text = |name: &str| key(name).as_str().unwrap_or_default().to_owned();
+    let instant = |name: &str| key(name).as_str().map(|at| at.parse::<Timestamp>().unwrap());
+    let scheduled_for = instant("scheduled_for").unwrap();
+    let is_over = text("phase") == "ended";
+    Recorded {
+        run_id: text("run_id"),
+        cron_name: text("cron_name"),
+        phase: text("phase"),
+        status: if is_over { text("status") } else { String::new() },
+        reason: text("reason"),
+        scheduled_for,
+        started_at: instant("started_at"),
+        ended_at: instant("ended_at"),
+        thread_id: text("thread_id"),
+        backend_run_id: text("backend_run_id"),
+        error: key("error").clone(),
+        webhook: key("webhook").as_object().map(|webhook| RecordedWebhook {
+            status: webhook["status"].as_str().unwrap().to_owned(),
+            attempts: webhook["attempts"].as_i64().unwrap(),
+        }),
+        occurrences: key("occurrences").as_i64().unwrap(),
+        last_scheduled_for: instant("last_scheduled_for").unwrap_or(scheduled_for),
     }
 }
 

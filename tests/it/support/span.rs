@@ -25,10 +25,6 @@ impl Span {
         Self::soon(1, 1)
     }
 
-    pub(crate) fn first(&self) -> Timestamp {
-        self.first
-    }
-
     pub(crate) fn instants(&self) -> Vec<Timestamp> {
         (0..self.count).map(|index| self.at(index)).collect()
     }
