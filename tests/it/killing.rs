@@ -136,8 +136,9 @@ impl World {
     fn report(&self, what: &str, deaths: usize, runs: &[Recorded]) {
         let received = self.receiver.received().len();
         let started: usize = starts_by_run(&self.server.ledger()).values().sum();
-        let adopted = self.daemon.events().iter().filter(|event| event.starts_with("adopted")).count();
-        let ruled_out = self.daemon.events().iter().filter(|event| event.starts_with("ruled out")).count();
+        let events = self.daemon.events();
+        let [adopted, ruled_out] =
+            ["adopted", "ruled out"].map(|name| events.iter().filter(|event| event.event == name).count());
         eprintln!(
             "{what}: {deaths} deaths, {} occurrences on record, {started} started, {adopted} adopted, \
              {ruled_out} attempts ruled out, {received} webhook requests",

@@ -13,7 +13,7 @@ use super::configuration::Configuration;
 use super::record::PATIENCE;
 
 /// How often a process is asked whether it has ended or a file whether it has grown: neither tells by itself.
-const LOOK_EVERY: Duration = Duration::from_millis(25);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(25);
 
 pub(crate) struct Daemon {
     folder: TempDir,

@@ -1,12 +1,14 @@
 //! What the daemon recorded.
 
+use std::fmt::{self, Debug, Formatter};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, Row};
 use serde_json::Value;
+use tokio::time::{Instant, sleep};
 
-use super::daemon::Daemon;
+use super::daemon::{Daemon, LOOK_EVERY};
 use super::record::PATIENCE;
 
 /// One run, or one record of missed occurrences.
@@ -39,6 +41,20 @@ pub(crate) struct RecordedWebhook {
     pub(crate) attempts: i64,
 }
 
+/// Something unusual that happened to a run on its way.
+pub(crate) struct Event {
+    at: Timestamp,
+    run_id: String,
+    pub(crate) event: String,
+    detail: String,
+}
+
+impl Debug for Event {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}: {}", self.at, self.run_id, self.event, self.detail)
+    }
+}
+
 impl Recorded {
     /// Nothing is left to be done about it.
     pub(crate) fn is_settled(&self) -> bool {
@@ -67,11 +83,15 @@ impl Daemon {
         )
     }
 
-    /// The timeline of all runs: `event: detail`.
-    pub(crate) fn events(&self) -> Vec<String> {
-        self.query("SELECT event, detail FROM run_events ORDER BY at", |row| {
-            let detail: Option<String> = row.get("detail")?;
-            Ok(format!("{}: {}", row.get::<_, String>("event")?, detail.unwrap_or_default()))
+    /// The timeline of all runs, a line for each event.
+    pub(crate) fn events(&self) -> Vec<Event> {
+        self.query("SELECT * FROM run_events ORDER BY at", |row| {
+            Ok(Event {
+                at: time(row, "at")?,
+                run_id: row.get("run_id")?,
+                event: row.get("event")?,
+                detail: row.get::<_, Option<String>>("detail")?.unwrap_or_default(),
+            })
         })
     }
 
@@ -115,7 +135,15 @@ impl Daemon {
         what: &str,
         holds: impl Fn(&[Recorded]) -> bool,
     ) -> Vec<Recorded> {
-        self.wait_within(patience, what, || holds(&self.rows()).then_some(())).await;
+        let until = Instant::now() + patience;
+        while !holds(&self.rows()) {
+            if Instant::now() > until {
+                let open: Vec<_> = self.rows().into_iter().filter(|run| !run.is_settled()).collect();
+                let events = self.events();
+                panic!("waited {patience:?} in vain for {what}; not settled: {open:#?}\n{events:#?}");
+            }
+            sleep(LOOK_EVERY).await;
+        }
         self.history()
     }
 
