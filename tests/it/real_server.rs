@@ -83,12 +83,12 @@ async fn a_failing_run_ends_as_error_a_questioning_one_as_interrupted_a_long_one
         let cron = |kind: &str| {
             let url = receiver.url(&format!("/{kind}-{mode}"));
             let cron = Cron::new(&format!("{kind}-{mode}"), &span).with(&format!("mode = \"{mode}\""));
-            cron.with("on_run_completed = \"keep\"").with("start_deadline = \"2m\"").tells(&url)
+            cron.with("start_deadline = \"2m\"").tells(&url)
         };
         configuration = configuration
-            .cron(cron("boom").says("boom"))
+            .cron(cron("boom").says("boom").on_thread(used_thread(server)))
             .cron(cron("asker").assistant("asker"))
-            .cron(cron("slow").says("sleep 30").with("timeout = \"2s\""));
+            .cron(cron("slow").says("sleep 30").with("timeout = \"2s\"\non_run_completed = \"keep\""));
     }
     let daemon = Daemon::start(&configuration);
     let runs = daemon.wait_until_settled_within(PATIENCE, 9).await;
@@ -138,6 +138,16 @@ fn assert_thread_accumulates(server: &RealServer, thread_id: Uuid, runs: &[&Reco
     }
     let (_, thread) = get(server, &format!("/threads/{thread_id}"));
     assert_eq!(thread["values"]["messages"].as_array().unwrap().len(), 2 * runs.len());
+}
+
+/// A thread on which the graph has spoken already: the sample of an error is from such a one.
+fn used_thread(server: &RealServer) -> Uuid {
+    let thread_id = Uuid::new_v4();
+    let said = json!({"messages": [{"role": "user", "content": "hi"}]});
+    let run = json!({"assistant_id": "agent", "if_not_exists": "create", "input": said}).to_string();
+    let path = format!("/threads/{thread_id}/runs/wait");
+    assert_eq!(http(server.address(), "POST", &path, &run).unwrap().0, 200);
+    thread_id
 }
 
 fn runs_on(server: &RealServer, thread_id: &str) -> Vec<Value> {
