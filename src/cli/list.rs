@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 
 use super::failure::Failure;
 use super::occurrences::of_cron;
-use super::output::{Look, Output, Rows};
+use super::output::{Look, Output};
 use super::run_line::{self, time};
 use super::session::Session;
+use super::table::Rows;
 use super::times;
 use crate::domain::cron::Cron;
 use crate::store::{CronRow, Reader};
@@ -64,7 +65,7 @@ fn print(crons: &[CronRow], session: &mut Session) -> Result<(), Failure> {
         return Ok(());
     }
     let mut rows =
-        Rows::new(&["cron", "schedule", "timezone", "next", "last", "outcome", "reason"], "reason");
+        Rows::new(&["cron", "schedule", "timezone", "next", "last", "outcome", "reason"], "reason", &["last"]);
     for cron in crons {
         rows.push(cells(cron, now, session));
     }

@@ -4,12 +4,12 @@
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 
-use comfy_table::presets::NOTHING;
-use comfy_table::{Cell, ColumnConstraint, ContentArrangement, Row, Table, Width};
+use comfy_table::Table;
 use serde::Serialize;
 
 use super::arguments::{Global, When};
 use super::failure::Failure;
+use super::table::{Layout, Rows};
 use crate::config::{ConfigError, Environment};
 
 /// Nobody reads wider lines, and programs ask for JSON.
@@ -39,14 +39,6 @@ pub(super) struct Output {
     terminal: bool,
 }
 
-/// Rows for people, to be fitted into the terminal.
-pub(super) struct Rows {
-    header: Vec<String>,
-    rows: Vec<Vec<String>>,
-    /// The column that gives way when the line is too long.
-    elastic: usize,
-}
-
 impl Output {
     /// Looks at the terminal once.
     pub(super) fn new(global: &Global, environment: &Environment) -> Self {
@@ -73,11 +65,6 @@ impl Output {
         self.json
     }
 
-    /// Whether a person is looking, as far as one can know.
-    pub(super) fn is_terminal(&self) -> bool {
-        self.terminal
-    }
-
     /// The text in its look, if colours are wanted.
     pub(super) fn paint(&self, look: Look, text: &str) -> String {
         paint(self.color, look, text)
@@ -101,10 +88,89 @@ impl Output {
 
     /// A table that fits.
     pub(super) fn table(&mut self, rows: Rows) -> io::Result<()> {
+        self.table_under(&mut None, rows)
+    }
+
+    /// A table that goes on under another one: the first has the header, and the columns stay where they are.
+    pub(super) fn table_under(&mut self, above: &mut Option<Layout>, rows: Rows) -> io::Result<()> {
         let width = if self.terminal { usize::from(self.width) } else { WIDTH_MAX };
-        let table = rows.arrange(width, |header| paint(self.color, Look::Bold, header));
-        for line in table.lines() {
-            writeln!(self.out, "{}", line.trim_end())?;
+        for line in rows.arrange(width, above, |header| paint(self.color, Look::Bold, header)) {
+            writeln!(self.out, "{line}")?;
+        }
+        Ok(())
+    }
+
+    /// Makes everything visible that was written so far.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
+    /// Something odd that does not stop the command.
+    pub(super) fn warn(&mut self, text: &str) -> io::Result<()> {
+        // What was said before stands before it on the terminal too.
+        self.out.flush()?;
+        writeln!(io::stderr(), "{} {text}", paint(self.color_of_complaints, Look::Odd, "warning:"))
+    }
+
+    /// Odd places of the configuration.
+    pub(super) fn warn_about(&mut self, warnings: &[ConfigError]) -> io::Result<()> {
+        warnings.iter().try_for_each(|warning| self.warn(&warning.to_string()))
+    }
+
+    /// Says why the command failed. If not even that can be said, the exit code says it.
+    pub(super) fn complain(&mut self, failure: &Failure) {
+        let _ = self.out.flush();
+        if !failure.is_worth_a_word() {
+            return;
+        }
+        let error = paint(self.color_of_complaints, Look::Bad, "error:");
+        let _ = match failure {
+            // Mistakes begin with their place, so that editors and people find it.
+            Failure::Config(errors) => {
+                let mistakes = errors.0.len();
+                let word = if mistakes == 1 { "mistake" } else { "mistakes" };
+                writeln!(io::stderr(), "{errors}\n{error} {mistakes} {word} in the configuration")
+            }
+            Failure::Usage(_)
+            | Failure::Store(_)
+            | Failure::Daemon(_)
+            | Failure::Failed(_)
+            | Failure::Output(_)
+            | Failure::LeftAtOnce => writeln!(io::stderr(), "{error} {failure}"),
+        };
+    }
+}
+
+fn paint(&self, look: Look, text: &str) -> String {
+        paint(self.color, look, text)
+    }
+
+    /// One line.
+    pub(super) fn line(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.out, "{text}")
+    }
+
+    /// A text as it is.
+    pub(super) fn text(&mut self, text: &str) -> io::Result<()> {
+        write!(self.out, "{text}")
+    }
+
+    /// One object on one line.
+    pub(super) fn json(&mut self, object: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer(&mut self.out, object)?;
+        writeln!(self.out)
+    }
+
+    /// A table that fits.
+    pub(super) fn table(&mut self, rows: Rows) -> io::Result<()> {
+        self.table_under(&mut None, rows)
+    }
+
+    /// A table that goes on under another one: the first has the header, and the columns stay where they are.
+    pub(super) fn table_under(&mut self, above: &mut Option<Layout>, rows: Rows) -> io::Result<()> {
+        let width = if self.terminal { usize::from(self.width) } else { WIDTH_MAX };
+        for line in rows.arrange(width, above, |header| paint(self.color, Look::Bold, header)) {
+            writeln!(self.out, "{line}")?;
         }
         Ok(())
     }

@@ -1,0 +1,50 @@
+//! Tables at the widths that people have.
+
+use expect_test::{Expect, expect};
+
+use super::*;
+
+fn rows() -> Rows {
+    let mut rows = Rows::new(&["cron", "late", "status", "reason"], "reason", &["late"]);
+    rows.push(["digest", "4 ms", "success", ""].map(str::to_owned).to_vec());
+    rows.push(["inbox-triage", "1.2 s", "error", "backend answered 500\nand a page of HTML"].map(str::to_owned).to_vec());
+    rows
+}
+
+fn check(width: usize, expected: Expect) {
+    let lines = rows().arrange(width, &mut None, str::to_owned);
+    assert!(lines.iter().all(|line| line.chars().count() <= width), "wider than {width}: {lines:?}");
+    expected.assert_eq(&lines.join("\n"));
+}
+
+#[test]
+fn a_wide_table_shows_everything() {
+    check(100, expect![[r#""#]]);
+}
+
+#[test]
+fn the_elastic_column_is_cut_first_by_leaving_out_what_is_dispensable() {
+    check(50, expect![[r#""#]]);
+}
+
+#[test]
+fn a_narrow_table_still_fits() {
+    check(40, expect![[r#""#]]);
+}
+
+#[test]
+fn rows_that_come_later_stand_under_the_first() {
+    let mut layout = None;
+    let mut lines = rows().arrange(100, &mut layout, str::to_owned);
+    lines.extend(rows().arrange(100, &mut layout, str::to_owned));
+    let expected = expect![[r#""#]];
+    expected.assert_eq(&lines.join("\n"));
+}
+
+#[test]
+fn colours_take_no_room() {
+    let mut painted = Rows::new(&["status", "reason"], "reason", &[]);
+    painted.push(vec!["\u{1b}[32msuccess\u{1b}[0m".to_owned(), "fine".to_owned()]);
+    let lines = painted.arrange(40, &mut None, str::to_owned);
+    assert_eq!(lines.last().map(String::as_str), Some("\u{1b}[32msuccess\u{1b}[0m  fine"));
+}
