@@ -77,6 +77,7 @@ pub async fn serve(world: World, ready: impl FnOnce(), stop: CancellationToken) 
     let mut loops = spawn(world, store, &stop);
     ready();
     let ended = tokio::select! {
+        biased;
         () = stop.cancelled() => None,
         ended = loops.join_next() => ended,
     };

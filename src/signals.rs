@@ -1,8 +1,17 @@
 //! Signals of the operating system: the first asks for a graceful stop, the second for leaving at once.
 
+use std::time::Duration;
+
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::domain::backoff;
+
+/// A second signal sooner than this is the first one once more: `timeout(1)` and some supervisors signal a process and
+/// then its whole group.
+const SAME_REQUEST_WITHIN: Duration = Duration::from_millis(500);
 
 /// What signals ask for.
 #[derive(Clone, Debug, Default)]
@@ -22,8 +31,12 @@ pub fn listen() -> std::io::Result<Stop> {
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     let told = stop.clone();
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        let clock = Clock::system();
+        let mut first = None;
         for _ in signals.forever() {
-            if told.graceful.is_cancelled() {
+            let now = clock.now();
+            let since = backoff::between(*first.get_or_insert(now), now);
+            if told.graceful.is_cancelled() && since > SAME_REQUEST_WITHIN {
                 told.now.cancel();
             }
             told.graceful.cancel();

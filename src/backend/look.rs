@@ -100,7 +100,9 @@ impl AgentClient {
     pub async fn thread(&self, thread_id: ThreadId) -> Result<ThreadReport, CallError> {
         let thread = self.ask_json(Method::GET, &format!("/threads/{thread_id}")).await?;
         Ok(ThreadReport {
-            interrupted: thread["status"] == "interrupted",
+            // The status alone will not do: once something else is asked of the thread, it says `busy`.
+            interrupted: thread["status"] == "interrupted"
+                || thread["interrupts"].as_object().is_some_and(|interrupts| !interrupts.is_empty()),
             values: thread["values"].clone(),
             error: thread.get("error").filter(|error| !error.is_null()).map(run_error),
         })
@@ -145,13 +147,14 @@ impl AgentClient {
         }
     }
 
-    /// Deletes one run, such as a fence that has served.
-    pub async fn delete_run(
-        &self,
-        thread_id: ThreadId,
-        backend_run_id: BackendRunId,
-    ) -> Result<Deleted, CallError> {
-        self.delete(&format!("/threads/{thread_id}/runs/{backend_run_id}")).await
+    /// Takes a fence away that has served. Cancelled first: a server that only deletes it leaves its thread `busy`
+    /// for good.
+    pub async fn lift_fence(&self, thread_id: ThreadId, fence: BackendRunId) -> Result<Deleted, CallError> {
+        match self.cancel(thread_id, fence).await {
+            Ok(()) | Err(CallError::NotFound(_)) => {}
+            Err(error) => return Err(error),
+        }
+        self.delete(&format!("/threads/{thread_id}/runs/{fence}")).await
     }
 
     /// Deletes a thread and all that is on it.

@@ -101,7 +101,8 @@ fn transport(backend: &BackendConfig) -> Result<Transport, Failure> {
 
 /// The log of the daemon, on stderr.
 pub(super) fn start_log(level: &str, format: LogFormat, environment: &Environment) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(level).map_err(|error| {
+    // The calendar of maintenance has much to say at `info`; what is asked for by name still wins.
+    let filter = EnvFilter::try_new(format!("tokio_cron_scheduler=warn,{level}")).map_err(|error| {
         Failure::Usage(format!("--log: got `{level}`: {error}; expected a level such as info or debug"))
     })?;
     // The journal has its own timestamps, and no colours.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::document::Document;
 use super::environment::Environment;
-use super::errors::{ConfigError, Report, quoted};
+use super::errors::{ConfigError, Report, escaped, quoted};
 use super::fields::CronFields;
 use super::placeholders::{check_text, check_values, missing};
 use super::section::Section;
@@ -95,21 +95,25 @@ impl<'d> Raw<'d> {
         Self { section, fields, filled }
     }
 
-    /// Judges `[defaults]` once, as the only fields of a cron that is good otherwise.
+    /// Judges `[defaults]` once, as the only fields of crons that are good otherwise: a thread cron for the one field
+    /// that only thread crons have, a stateless one for all the others.
     fn check_alone(&self, environment: &Environment, report: &mut Report) {
         let good = CronFields {
             schedule: Some("0 0 * * *".to_owned()),
             assistant_id: Some("agent".to_owned()),
             ..CronFields::default()
         };
-        let mut fields = good.with_defaults(&CronFields::default());
-        let needs_thread = self.fields.multitask_strategy.is_some() && self.fields.on_run_completed.is_none();
-        if needs_thread && self.fields.thread_id.is_none() {
-            fields.thread = Some("any".to_owned());
-        }
-        let fields = self.fields.clone().with_defaults(&fields);
-        let mistakes = settle_cron("defaults", &fields).err().unwrap_or_default();
-        for mistake in mistakes.into_iter().chain(check_values(&self.fields, environment)) {
+        let on_thread = CronFields {
+            thread: Some("any".to_owned()),
+            multitask_strategy: self.fields.multitask_strategy.clone(),
+            ..good.clone()
+        };
+        let mut others = self.fields.clone();
+        others.multitask_strategy = None;
+        let others = others.with_defaults(&good);
+        let settled = [settle_cron("defaults", &others), settle_cron("defaults", &on_thread)];
+        let mistakes = settled.into_iter().filter_map(Result::err).flatten();
+        for mistake in mistakes.chain(check_values(&self.fields, environment)) {
             if self.section.has(mistake.field) {
                 report.error(self.locate(&mistake, None));
             }
@@ -145,7 +149,7 @@ impl<'d> Raw<'d> {
             defaults.filter(|defaults| !self.section.has(field) && defaults.section.has(field));
         let holder = from_defaults.unwrap_or(self);
         if mistake.is_missing() {
-            let message = format!("[{}] has no {field}", self.section.name);
+            let message = format!("[{}] has no {field}", escaped(self.section.name));
             let source = self.section.document.source;
             return source.error(self.section.offset, message, mistake.hint.clone());
         }
@@ -157,7 +161,9 @@ impl<'d> Raw<'d> {
         if holder.filled.iter().any(tells) {
             return holder.section.error(field, "", "not valid once its placeholders are filled", None);
         }
-        holder.section.error(field, &mistake.pointer, &mistake.message, mistake.hint.clone())
+        let excerpt = mistake.excerpt.clone();
+        let hint = mistake.hint.clone();
+        ConfigError { excerpt, ..holder.section.error(field, &mistake.pointer, &mistake.message, hint) }
     }
 }
 

@@ -3,6 +3,7 @@
 use toml::de::{DeTable, DeValue};
 
 use super::errors::{ConfigError, Report, quoted};
+use super::fields::CronFields;
 use super::limits::{DEPTH_MAX, SYNTAX_ERRORS_MAX};
 use super::source::Source;
 
@@ -36,10 +37,10 @@ fn syntax(source: &Source, error: &toml::de::Error) -> ConfigError {
     let offset = error.span().map_or(source.text.len(), |span| span.start);
     let mut error = source.error(offset, format!("not TOML: {}", error.message()), None);
     if let Some(position) = error.position {
-        let line = masked(source.line(position.line));
+        let line = masked(source, position.line);
         // A tab stays a tab, so that the caret stands under its column.
         let indent = line.chars().take(position.column - 1).map(|char| if char == '\t' { '\t' } else { ' ' });
-        error.excerpt = Some(format!("  | {line}\n  | {}^", indent.collect::<String>()));
+        error.excerpt = Some(format!("{line}\n{}^", indent.collect::<String>()));
     }
     error
 }
@@ -78,7 +79,9 @@ fn last_key_before(table: &DeTable<'_>, key: &str, offset: usize, depth_left: us
     last
 }
 
-/// Keys whose values may be shown: they cannot hold a token.
+/// Keys of crons whose values may hold a token.
+const DELICATE: &[&str] = &["webhook", "input", "config", "context", "metadata"];
+/// Keys of other tables whose values cannot; the rest is masked.
 const HARMLESS: &[&str] = &[
     "include",
     "langgraph_json",
@@ -100,48 +103,31 @@ const HARMLESS: &[&str] = &[
     "env_prefix",
     "allowed_fields",
     "body_bytes_max",
-    "schedule",
-    "timezone",
-    "assistant_id",
-    "thread_id",
-    "thread",
-    "start_time",
-    "end_time",
-    "enabled",
-    "interrupt_before",
-    "interrupt_after",
-    "multitask_strategy",
-    "on_run_completed",
-    "durability",
-    "stream_mode",
-    "stream_subgraphs",
-    "stream_resumable",
-    "checkpoint_during",
-    "feedback_keys",
-    "mode",
-    "overlap",
-    "catchup",
-    "catchup_window",
-    "start_deadline",
-    "timeout",
-    "jitter",
-    "exclude",
-    "pause_after_failures",
 ];
 
-/// A line as it may be shown: a value that could be a secret has its letters and digits masked.
-fn masked(line: &str) -> String {
-    let mut parts = line.splitn(2, '=');
-    let key = parts.next().unwrap_or_default().trim();
-    let harmless = match parts.next() {
-        Some(value) => HARMLESS.contains(&key) && !value.contains('='),
-        None => false,
-    };
+fn is_harmless(key: &str) -> bool {
+    HARMLESS.contains(&key) || (CronFields::NAMES.contains(&key) && !DELICATE.contains(&key))
+}
+
+/// A line as it may be shown: what could be a secret has its letters and digits masked.
+fn masked(source: &Source, number: usize) -> String {
+    let line = source.line(number);
+    let (key, value) = line.split_once('=').map_or((line, None), |(key, value)| (key, Some(value)));
+    let harmless = value.is_some_and(|value| is_harmless(key.trim()) && !value.contains('='));
     let shown_bytes = match line.find(['=', '"', '\'']) {
-        Some(at) if !harmless => at,
-        Some(_) | None => line.len(),
+        _ if harmless => line.len(),
+        Some(_) if value.is_none() && !key.trim_start().starts_with('[') => 0,
+        Some(at) => at,
+        None if may_continue(source, number) => 0,
+        None => line.len(),
     };
     let (shown, hidden) = line.split_at(shown_bytes);
     let hidden = hidden.chars().map(|char| if char.is_alphanumeric() { '*' } else { char });
     shown.chars().chain(hidden).take(200).collect()
+}
+
+/// Whether a line may be the rest of a value that began further up.
+fn may_continue(source: &Source, number: usize) -> bool {
+    let after_equals = number > 1 && source.line(number - 1).trim_end().ends_with('=');
+    after_equals || source.text.contains("\"\"\"") || source.text.contains("'''")
 }

@@ -22,6 +22,13 @@ enum Source {
     Map(Arc<BTreeMap<String, String>>),
 }
 
+/// Shows no values.
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Environment(…)")
+    }
+}
+
 /// Why a name has no value. Never shows a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LookupError {

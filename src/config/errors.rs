@@ -29,7 +29,7 @@ pub struct ConfigError {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
-    /// The line itself with a caret, secrets masked; for syntax errors.
+    /// What is at fault with a caret under it, in two lines; secrets masked.
     pub excerpt: Option<String>,
 }
 
@@ -47,10 +47,15 @@ impl fmt::Display for ConfigError {
         if let Some(hint) = &self.hint {
             write!(f, " ({hint})")?;
         }
-        if let Some(excerpt) = &self.excerpt {
-            write!(f, "\n{excerpt}")?;
-        }
-        Ok(())
+        let excerpt = self.excerpt.iter().flat_map(|excerpt| excerpt.lines());
+        excerpt.into_iter().try_for_each(|line| write!(f, "\n  | {line}"))
+    }
+}
+
+impl ConfigErrors {
+    /// One mistake, about a file as a whole.
+    pub(super) fn of_file(file: &Path, message: String) -> Self {
+        Self(vec![about_file(&file.into(), message)])
     }
 }
 
@@ -96,7 +101,8 @@ impl Report {
         if self.errors.is_empty() {
             return Ok(self.warnings);
         }
-        self.errors.sort_by(|a, b| (&a.file, a.position).cmp(&(&b.file, b.position)));
+        let place = |error: &ConfigError| (error.file.clone(), error.position, error.message.clone());
+        self.errors.sort_by_cached_key(place);
         self.errors.dedup();
         Err(ConfigErrors(self.errors))
     }
@@ -108,8 +114,13 @@ fn about_file(file: &Arc<Path>, message: impl Into<String>) -> ConfigError {
 
 /// A text as it was written, short enough for a message and without control characters.
 pub(super) fn quoted(text: &str) -> String {
+    format!("`{}`", escaped(text))
+}
+
+/// The same without quotes.
+pub(super) fn escaped(text: &str) -> String {
     const SHOWN_CHARS_MAX: usize = 64;
-    let mut shown = String::from("`");
+    let mut shown = String::new();
     for char in text.chars().take(SHOWN_CHARS_MAX) {
         if char.is_control() {
             shown.extend(char.escape_default());
@@ -117,6 +128,8 @@ pub(super) fn quoted(text: &str) -> String {
             shown.push(char);
         }
     }
-    shown.push_str(if text.chars().nth(SHOWN_CHARS_MAX).is_some() { "…`" } else { "`" });
+    if text.chars().nth(SHOWN_CHARS_MAX).is_some() {
+        shown.push('…');
+    }
     shown
 }

@@ -82,9 +82,11 @@ fn json_error(path: &Path, error: &serde_json::Error) -> ConfigError {
     // serde quotes the value that it did not expect; what follows ", expected" is ours.
     let text = error.to_string();
     let message = match error.classify() {
-        serde_json::error::Category::Data => match text.split_once(", expected ") {
-            Some((_, expected)) => format!("wrong type: expected {expected}"),
-            None => text,
+        serde_json::error::Category::Data => match text.rsplit_once(", expected ") {
+            Some((_, expected)) if !text.starts_with("unknown field") => {
+                format!("wrong type: expected {expected}")
+            }
+            Some(_) | None => text,
         },
         _ => format!("not JSON: {text}"),
     };

@@ -35,13 +35,30 @@ struct RawTop {
 #[serde(deny_unknown_fields)]
 struct RawIncluded {}
 
+/// Tables may be nested some thousand levels deep by dotted keys before the TOML reader objects, and they are dropped
+/// level by level; 64 MiB is ten times what the deepest one needs. Only what is used of it becomes memory.
+const STACK_BYTES: usize = 64 << 20;
+
 /// Reads the main file and all that it includes.
 pub fn load(path: &Path, environment: &Environment) -> Result<Config, ConfigErrors> {
+    std::thread::scope(|scope| {
+        let reader = std::thread::Builder::new().name("config".to_owned()).stack_size(STACK_BYTES);
+        match reader.spawn_scoped(scope, || load_here(path, environment)) {
+            Ok(loading) => loading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(error) => Err(ConfigErrors::of_file(path, format!("no thread to read it: {error}"))),
+        }
+    })
+}
+
+fn load_here(path: &Path, environment: &Environment) -> Result<Config, ConfigErrors> {
     let mut report = Report::default();
     let settled = read_all(path, environment, &mut report);
     let warnings = report.finish()?;
-    // Nothing is missing without a mistake that says so.
-    settled.map(|config| Config { warnings, ..config }).ok_or_else(|| ConfigErrors(Vec::new()))
+    match settled {
+        Some(config) => Ok(Config { warnings, ..config }),
+        // Nothing is missing without a mistake that says so; if it were, this is the place to know.
+        None => Err(ConfigErrors::of_file(path, "not a configuration".to_owned())),
+    }
 }
 
 fn read_all(path: &Path, environment: &Environment, report: &mut Report) -> Option<Config> {

@@ -24,6 +24,7 @@ mod settle_cron;
 mod settled;
 mod shape;
 mod source;
+mod starter;
 mod webhooks;
 
 pub use environment::{Environment, LookupError};
@@ -37,3 +38,4 @@ pub use settle_cron::{FieldError, settle_cron};
 pub use settled::{
     BackendConfig, Config, CronDefinition, HttpConfig, Place, StoreConfig, UrlPolicy, WebhooksConfig,
 };
+pub use starter::STARTER_FILES;

@@ -97,7 +97,7 @@ pub fn check_values(fields: &CronFields, environment: &Environment) -> Vec<Field
     let mut check = |field: &'static str, pointer: &str, text: &str| {
         for error in missing(text, environment) {
             let (pointer, message) = (pointer.to_owned(), error.to_string());
-            mistakes.push(FieldError { field, pointer, message, hint: None });
+            mistakes.push(FieldError { field, pointer, message, hint: None, excerpt: None });
         }
     };
     if let Some(input) = &fields.input {
@@ -118,7 +118,8 @@ pub fn check_values(fields: &CronFields, environment: &Environment) -> Vec<Field
         {
             let message = format!("once its placeholders are filled: {}", complaint.message);
             let hint = complaint.hint.map(str::to_owned);
-            mistakes.push(FieldError { field: "webhook", pointer: String::new(), message, hint });
+            let pointer = String::new();
+            mistakes.push(FieldError { field: "webhook", pointer, message, hint, excerpt: None });
         }
     }
     mistakes

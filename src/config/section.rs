@@ -4,10 +4,10 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeString, DeTable, DeValue};
 
 use super::document::Document;
-use super::errors::{ConfigError, Report, quoted};
+use super::errors::{ConfigError, Report, escaped, quoted};
 use super::json::to_json;
 use super::nearest::did_you_mean;
 use super::shape::{field_names, got, type_hint, wrong_type};
@@ -37,8 +37,9 @@ impl<'d> Section<'d> {
         let found = self.table.and_then(|table| table.get_key_value(key));
         let table = found.and_then(|(_, value)| value.get_ref().as_table());
         if let (Some((_, value)), None) = (found, table) {
-            let message = format!("{key}: got {}, expected a table", got(value.get_ref()));
-            let example = if key == "cron" { "[cron.NAME]".to_owned() } else { format!("[{name}]") };
+            let message = format!("{}: got {}, expected a table", escaped(key), got(value.get_ref()));
+            let example =
+                if key == "cron" { "[cron.NAME]".to_owned() } else { format!("[{}]", escaped(name)) };
             report.error(self.document.source.error(
                 value.span().start,
                 message,
@@ -57,7 +58,7 @@ impl<'d> Section<'d> {
     /// Its keys and values.
     pub(super) fn entries(
         &self,
-    ) -> impl Iterator<Item = (&'d Spanned<toml::de::DeString<'d>>, &'d Spanned<DeValue<'d>>)> {
+    ) -> impl Iterator<Item = (&'d Spanned<DeString<'d>>, &'d Spanned<DeValue<'d>>)> {
         self.table.into_iter().flat_map(DeTable::iter)
     }
 
@@ -88,7 +89,7 @@ impl<'d> Section<'d> {
 
     /// A mistake at a key's value (or what it holds), told with the key's name.
     pub(super) fn error(&self, key: &str, pointer: &str, message: &str, hint: Option<String>) -> ConfigError {
-        self.document.source.error(self.locate(key, pointer), format!("{key}: {message}"), hint)
+        self.document.source.error(self.locate(key, pointer), format!("{}: {message}", escaped(key)), hint)
     }
 
     /// Reads the keys that the struct knows. `tables` are known too, but read by somebody else.
@@ -99,57 +100,57 @@ impl<'d> Section<'d> {
         report: &mut Report,
     ) -> T {
         let known = field_names::<T>();
-        let mut good = Map::new();
+        let mut entries = Map::new();
         for (key, value) in self.entries() {
             let name: &str = key.get_ref();
             if tables.contains(&name) {
                 continue;
             }
             if !known.contains(&name) {
-                let known = known.iter().chain(tables).copied();
-                let hint = advice(name).map_or_else(|| did_you_mean(name, known), str::to_owned);
-                let place = if self.name.is_empty() {
-                    "at the top level".to_owned()
-                } else {
-                    format!("in [{}]", self.name)
-                };
-                let message = format!("unknown key {} {place}", quoted(name));
-                report.error(self.document.source.error(key.span().start, message, Some(hint)));
-                continue;
-            }
-            if let Some(value) = self.read_value::<T>(name, value, report) {
-                good.insert(name.to_owned(), value);
+                let hint = advice(name).map(str::to_owned);
+                let hint = hint.unwrap_or_else(|| did_you_mean(name, known.iter().chain(tables).copied()));
+                report.error(self.unknown_key(key, hint));
+            } else if let Some(json) = self.json_of(name, value, report) {
+                entries.insert(name.to_owned(), json);
             }
         }
-        // Each of them alone is good, so all together are.
-        T::deserialize(Value::Object(good)).unwrap_or_default()
+        let entries = Value::Object(entries);
+        // serde stops at the first mistake, so if there is one, each key is tried alone.
+        T::deserialize(&entries).unwrap_or_else(|_| {
+            let Value::Object(entries) = entries else { return T::default() };
+            let good = entries.into_iter().filter(|(name, value)| self.fits::<T>(name, value, report));
+            T::deserialize(Value::Object(good.collect())).unwrap_or_default()
+        })
     }
 
-    /// The value in JSON, if the struct takes it.
-    fn read_value<T: DeserializeOwned + Default>(
-        &self,
-        name: &str,
-        value: &Spanned<DeValue<'_>>,
-        report: &mut Report,
-    ) -> Option<Value> {
+    fn unknown_key(&self, key: &Spanned<DeString<'_>>, hint: String) -> ConfigError {
+        let place = match self.name {
+            "" => "at the top level".to_owned(),
+            name => format!("in [{}]", escaped(name)),
+        };
+        let message = format!("unknown key {} {place}", quoted(key.get_ref()));
+        self.document.source.error(key.span().start, message, Some(hint))
+    }
+
+    fn json_of(&self, name: &str, value: &Spanned<DeValue<'_>>, report: &mut Report) -> Option<Value> {
         let mut mistakes = Vec::new();
         let json = to_json(value, &mut mistakes);
-        if !mistakes.is_empty() {
-            for mistake in mistakes {
-                let message = format!("{name}: {}", mistake.message);
-                report.error(self.document.source.error(mistake.offset, message, None));
-            }
-            return None;
+        let fine = mistakes.is_empty();
+        for mistake in mistakes {
+            let message = format!("{name}: {}", mistake.message);
+            report.error(self.document.source.error(mistake.offset, message, None));
         }
-        let alone = Value::Object(Map::from_iter([(name.to_owned(), json)]));
-        if let Err(error) = T::deserialize(&alone) {
-            let message = wrong_type(&error.to_string(), value.get_ref());
+        fine.then_some(json)
+    }
+
+    /// Whether the struct takes the value for this key.
+    fn fits<T: DeserializeOwned>(&self, name: &str, value: &Value, report: &mut Report) -> bool {
+        let alone = Value::Object(Map::from_iter([(name.to_owned(), value.clone())]));
+        let Err(error) = T::deserialize(alone) else { return true };
+        if let Some(written) = self.table.and_then(|table| table.get(name)) {
+            let message = wrong_type(&error.to_string(), written.get_ref());
             report.error(self.error(name, "", &message, type_hint(name)));
-            return None;
         }
-        match alone {
-            Value::Object(mut alone) => alone.remove(name),
-            _ => None,
-        }
+        false
     }
 }

@@ -31,6 +31,8 @@ pub struct FieldError {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
+    /// The value with a caret under the part at fault, in two lines.
+    pub excerpt: Option<String>,
 }
 
 impl std::fmt::Display for FieldError {
@@ -54,6 +56,17 @@ const MISSING: &str = "missing";
 struct Mistakes(Vec<FieldError>);
 
 impl Mistakes {
+    /// A mistake with the faulty text and a caret under it.
+    fn add_excerpt(&mut self, field: &'static str, message: String, excerpt: String) {
+        self.0.push(FieldError {
+            field,
+            pointer: String::new(),
+            message,
+            hint: None,
+            excerpt: Some(excerpt),
+        });
+    }
+
     fn add(&mut self, field: &'static str, message: impl Into<String>) {
         self.add_at(field, String::new(), message, None);
     }
@@ -69,7 +82,7 @@ impl Mistakes {
         message: impl Into<String>,
         hint: Option<String>,
     ) {
-        self.0.push(FieldError { field, pointer, message: message.into(), hint });
+        self.0.push(FieldError { field, pointer, message: message.into(), hint, excerpt: None });
     }
 }
 
@@ -168,6 +181,3 @@ fn plain<'f>(mistakes: &mut Mistakes, field: &'static str, text: &'f Option<Stri
     }
     Some(text)
 }
-
-#[cfg(test)]
-mod tests;

@@ -49,11 +49,13 @@ pub(super) fn wrong_type(serde_message: &str, value: &DeValue<'_>) -> String {
         "string" => "text",
         "integer" => "an integer",
         "floating" => "a decimal number",
-        "boolean" => "true or false",
+        "boolean" => "a boolean",
         "map" => "a table",
         "sequence" => "a list",
         _ => got(value),
     };
+    // A date is text in JSON only.
+    let met = if matches!(value, DeValue::Datetime(_)) { got(value) } else { met };
     let inside = if met == got(value) { "" } else { " inside" };
     let expected = match expected {
         "a string" => "text",
@@ -61,7 +63,8 @@ pub(super) fn wrong_type(serde_message: &str, value: &DeValue<'_>) -> String {
         "a sequence" => "a list",
         "a map" => "a table",
         "u16" => "a whole number from 0 to 65535",
-        "u32" | "u64" => "a whole number from 0 on",
+        "u32" => "a whole number from 0 to 4294967295",
+        "u64" => "a whole number from 0 on",
         other => other,
     };
     let negative = if complaint.contains("integer `-") { "a negative number" } else { met };
@@ -89,7 +92,7 @@ pub(super) fn got(value: &DeValue<'_>) -> &'static str {
         DeValue::String(_) => "text",
         DeValue::Integer(_) => "an integer",
         DeValue::Float(_) => "a decimal number",
-        DeValue::Boolean(_) => "true or false",
+        DeValue::Boolean(_) => "a boolean",
         DeValue::Datetime(_) => "a date or time",
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",

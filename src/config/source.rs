@@ -58,8 +58,13 @@ impl Source {
     pub(super) fn position(&self, offset: usize) -> Position {
         let offset = offset.min(self.text.len());
         let line = self.line_starts.partition_point(|start| *start <= offset);
-        let column = self.chars_before(offset) - self.chars_before(self.line_starts[line - 1]) + 1;
-        Position { line, column }
+        let start = self.line_starts[line - 1];
+        let chars = if offset - start <= CHECKPOINT_BYTES {
+            count_chars(&self.text.as_bytes()[start..offset])
+        } else {
+            self.chars_before(offset) - self.chars_before(start)
+        };
+        Position { line, column: chars + 1 }
     }
 
     /// A line by its number from 1, without its end.
@@ -91,7 +96,7 @@ impl Source {
             Some(before) => {
                 before + count_chars(&self.text.as_bytes()[checkpoint * CHECKPOINT_BYTES..offset])
             }
-            // Right behind a text that ends on a checkpoint, or is empty.
+            // Right behind a text that ends on a checkpoint.
             None => count_chars(self.text.as_bytes()),
         }
     }

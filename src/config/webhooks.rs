@@ -87,10 +87,11 @@ pub(super) fn webhooks(
     headers.extend(own_headers(&section, &env_prefix, reader));
     let bytes = raw.body_bytes_max.unwrap_or(BODY_BYTES_DEFAULT);
     check_allowed_fields(&section, raw.allowed_fields.as_deref().unwrap_or_default(), reader);
+    let url = url_policy(&section, server.url, reader);
     Some(WebhooksConfig {
         body_bytes_max: reader.number(&section, "body_bytes_max", bytes, 1024, WEBHOOK_BODY_BYTES_MAX)?,
         signing_secrets: secrets,
-        url: url_policy(&section, server.url, reader),
+        url,
         headers,
         env_prefix,
         allowed_fields: both(raw.allowed_fields, server.allowed_fields, |a, b| (a == b).then(|| a.clone())),

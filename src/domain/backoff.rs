@@ -28,9 +28,9 @@ pub fn share(id: Uuid, count: u32) -> f64 {
     f64::from(number) / (f64::from(u32::MAX) + 1.0)
 }
 
-/// `at` plus `wait`, or the end of time.
+/// `at` plus `wait` to the millisecond, as instants are stored and shown; or the end of time.
 pub fn after(at: Timestamp, wait: Duration) -> Timestamp {
-    let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
+    let wait = i64::try_from(wait.as_millis()).map_or(SignedDuration::MAX, SignedDuration::from_millis);
     at.saturating_add(wait).unwrap_or(Timestamp::MAX)
 }
 

@@ -110,3 +110,6 @@ pub fn judge(delivery_id: DeliveryId, attempt: u32, result: &AttemptResult, now:
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

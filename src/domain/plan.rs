@@ -213,3 +213,6 @@ fn fire(cron: &Cron, at: Timestamp, next: Option<Timestamp>, now: Timestamp) -> 
         trigger: if on_time { Trigger::Schedule } else { Trigger::Catchup },
     }
 }
+
+#[cfg(test)]
+mod tests;

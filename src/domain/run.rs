@@ -278,3 +278,6 @@ impl CancelCause {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

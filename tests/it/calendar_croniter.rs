@@ -1,7 +1,5 @@
 //! The calendar beside croniter, in UTC: the server parses schedules with it, so ours must read the same text alike.
 
-#![expect(clippy::unwrap_used, reason = "a test ends where it is surprised")]
-
 use agentcron::domain::calendar::Calendar;
 use jiff::Timestamp;
 

@@ -64,6 +64,23 @@ fn the_calendar_agrees_with_a_walk_along_the_wall_clock() {
     assert!(compared > count);
 }
 
+/// Zones differ in more than our twelve know: two hours at Troll, a negative summer in Dublin, dates lost at Kwajalein.
+#[test]
+#[ignore = "takes minutes, even with --release"]
+fn the_calendar_agrees_with_the_wall_clock_in_every_zone_of_the_database() {
+    let years: Vec<i16> = (1973..2040).collect();
+    let generated: Vec<(u64, Generated)> =
+        (0..8).map(|seed| (seed, Generated::new(&mut Random::new(seed)))).collect();
+    for zone in jiff::tz::db().available() {
+        let zone = zone.as_str();
+        for wall in wall::clock_change_weeks(zone, &years) {
+            for (seed, generated) in &generated {
+                compare(generated, zone, std::slice::from_ref(&wall), *seed);
+            }
+        }
+    }
+}
+
 /// How many occasions were compared.
 fn compare(generated: &Generated, zone: &str, walls: &[Wall], seed: u64) -> u64 {
     let text = &generated.text;

@@ -8,5 +8,8 @@
 
 mod calendar_croniter;
 mod calendar_oracle;
+#[cfg(debug_assertions)]
+mod simulation;
 #[expect(dead_code, reason = "support offers more than the tests of today use")]
 mod support;
+mod tidy;

@@ -4,6 +4,8 @@ use super::{Calendar, CronFields, MISSING, Mistakes, plain, quoted};
 use crate::domain::calendar::CalendarError;
 
 const TIMEZONE_DEFAULT: &str = "UTC";
+/// Good in every zone.
+const SCHEDULE_ANY: &str = "0 0 * * *";
 
 pub(super) fn calendar(name: &str, fields: &CronFields, mistakes: &mut Mistakes) -> Option<Calendar> {
     if fields.schedule.is_none() {
@@ -14,20 +16,20 @@ pub(super) fn calendar(name: &str, fields: &CronFields, mistakes: &mut Mistakes)
         None => Some(TIMEZONE_DEFAULT),
         some => plain(mistakes, "timezone", some),
     }?;
-    // The zone is judged even if there is no schedule to go with it.
-    match Calendar::parse(schedule.unwrap_or("0 0 * * *"), timezone, name) {
-        Ok(calendar) => schedule.map(|_| calendar),
-        Err(error) => {
-            add(&error, schedule.unwrap_or_default(), mistakes);
-            // The calendar stops at the zone; the schedule may be wrong as well.
-            if let (CalendarError::UnknownTimezone { .. }, Some(schedule)) = (&error, schedule)
-                && let Err(error) = Calendar::parse(schedule, TIMEZONE_DEFAULT, name)
-            {
-                add(&error, schedule, mistakes);
-            }
-            None
-        }
+    let together = Calendar::parse(schedule.unwrap_or(SCHEDULE_ANY), timezone, name);
+    let Err(error) = together else { return together.ok().filter(|_| schedule.is_some()) };
+    // The calendar stops at the first of the two that is wrong; each alone shows whether both are.
+    let alone = [schedule.map(|schedule| (schedule, TIMEZONE_DEFAULT)), Some((SCHEDULE_ANY, timezone))];
+    let alone = alone.into_iter().flatten();
+    let mut errors: Vec<CalendarError> =
+        alone.filter_map(|(schedule, timezone)| Calendar::parse(schedule, timezone, name).err()).collect();
+    if errors.is_empty() {
+        errors.push(error);
     }
+    for error in errors {
+        add(&error, schedule.unwrap_or_default(), mistakes);
+    }
+    None
 }
 
 /// The one place that turns the calendar's complaints into ours.
@@ -40,9 +42,7 @@ fn add(error: &CalendarError, schedule: &str, mistakes: &mut Mistakes) {
             mistakes.add_at("timezone", String::new(), message, hint);
         }
         CalendarError::Expression(error) => {
-            let caret = error.caret();
-            let hint = error.hint().map(str::to_owned);
-            mistakes.add_at("schedule", String::new(), format!("{}\n{caret}", error.message()), hint);
+            mistakes.add_excerpt("schedule", error.to_string(), error.caret());
         }
         CalendarError::NeverMatches => mistakes.add("schedule", format!("got {}: {error}", quoted(schedule))),
     }

@@ -37,46 +37,66 @@ pub(super) fn describe(meaning: &Meaning) -> String {
 
 fn times(meaning: &Meaning) -> String {
     let Meaning { seconds, minutes, hours, .. } = meaning;
-    let seconds_part = match only(seconds) {
-        Some(0) => None,
-        Some(_) | None => Some(unit("second", seconds, 60)),
-    };
-    let clock_times = hours.len() * minutes.len();
-    let minutes_part = if clock_times <= TIMES_LISTED_MAX {
-        let listed = hours.iter().flat_map(|hour| minutes.iter().map(move |minute| (hour, minute)));
-        let listed = listed.map(|(hour, minute)| format!("{hour:02}:{minute:02}")).collect();
-        format!("at {}", and(listed))
-    } else {
-        match (unit("minute", minutes, 60), hours.len()) {
-            (minutes, 24) if meaning.minutes.len() > 1 && minutes.starts_with("every") => minutes,
-            (minutes, 24) => format!("{minutes} of every hour"),
-            (minutes, _) => format!("{minutes} of {}", hours_phrase(hours)),
+    let on_the_minute = only(seconds) == Some(0);
+    if hours.len() * minutes.len() * seconds.len() <= TIMES_LISTED_MAX {
+        let minutes_of = |hour| minutes.iter().map(move |minute| (hour, minute));
+        let times = hours.iter().flat_map(minutes_of).flat_map(|(hour, minute)| {
+            seconds.iter().map(move |second| {
+                let time = format!("{hour:02}:{minute:02}");
+                if on_the_minute { time } else { format!("{time}:{second:02}") }
+            })
+        });
+        return format!("at {}", and(times.collect()));
+    }
+    let every_minute = minutes.len() == 60 && hours.len() == 24;
+    match (on_the_minute, every_minute) {
+        (true, _) => minutes_and_hours(minutes, hours),
+        (false, true) if even_step(seconds, 60).is_some() => unit("second", seconds, 60),
+        (false, _) => {
+            let seconds = match seconds.len() {
+                60 => "every second".to_owned(),
+                _ => listed("second", seconds),
+            };
+            format!("{seconds} of the minute, {}", minutes_and_hours(minutes, hours))
         }
-    };
-    match seconds_part {
-        None => minutes_part,
-        Some(seconds) if minutes_part == "every minute" && seconds == "every second" => seconds,
-        Some(seconds) if minutes_part == "every minute" && seconds.starts_with("every") => seconds,
-        Some(seconds) => format!("{seconds} of {}", minutes_part.trim_start_matches("at ")),
     }
 }
 
-fn hours_phrase(hours: &Numbers) -> String {
-    match even_step(hours, 24) {
-        Some(step) => format!("every {step} hours from midnight"),
-        None if hours.len() == 1 => format!("hour {}", runs(hours, &number)),
-        None => format!("hours {}", runs(hours, &number)),
+fn minutes_and_hours(minutes: &Numbers, hours: &Numbers) -> String {
+    let span = hours.first().zip(hours.last()).filter(|(low, high)| hours.len() > usize::from(*high - *low));
+    match (only(minutes), even_step(minutes, 60), even_step(hours, 24), span) {
+        (Some(minute), _, _, Some((low, high))) if low == high => format!("at {low:02}:{minute:02}"),
+        (Some(minute), _, Some(1), _) => format!("every hour at minute {minute}"),
+        (Some(minute), _, Some(step), _) => format!("every {step} hours from 00:{minute:02}"),
+        (Some(minute), _, None, Some((low, high))) => {
+            format!("every hour from {low:02}:{minute:02} to {high:02}:{minute:02}")
+        }
+        (None, Some(_), Some(1), _) => unit("minute", minutes, 60),
+        (None, Some(_), _, Some((low, high))) => {
+            format!("{} from {low:02}:00 to {high:02}:59", unit("minute", minutes, 60))
+        }
+        (_, _, Some(1), _) => format!("{} of every hour", listed("minute", minutes)),
+        (_, _, _, _) => format!("{} of {}", listed("minute", minutes), counted("hour", hours)),
     }
 }
 
-/// `every minute`, `every 15 minutes`, `at minute 5`, `at minutes 0 to 10`.
+/// `every minute`, `every 15 minutes`, or else a list.
 fn unit(name: &str, numbers: &Numbers, cycle: u16) -> String {
-    match (even_step(numbers, cycle), numbers.len()) {
-        (Some(1), _) => format!("every {name}"),
-        (Some(step), _) => format!("every {step} {name}s"),
-        (None, 1) => format!("at {name} {}", runs(numbers, &number)),
-        (None, _) => format!("at {name}s {}", runs(numbers, &number)),
+    match even_step(numbers, cycle) {
+        Some(1) => format!("every {name}"),
+        Some(step) => format!("every {step} {name}s"),
+        None => listed(name, numbers),
     }
+}
+
+fn listed(name: &str, numbers: &Numbers) -> String {
+    format!("at {}", counted(name, numbers))
+}
+
+/// `minute 5`, `minutes 0 to 10`.
+fn counted(name: &str, numbers: &Numbers) -> String {
+    let plural = if numbers.len() == 1 { "" } else { "s" };
+    format!("{name}{plural} {}", runs(numbers, &number))
 }
 
 /// The step, if the numbers go around the cycle in equal steps from 0.
@@ -134,9 +154,8 @@ fn months(months: &Numbers) -> Option<String> {
     (months.len() < 12).then(|| format!("in {}", runs(months, &month)))
 }
 
-fn years(years: &Numbers) -> Option<String> {
-    let all = usize::from(super::field::Field::Year.max() - super::field::Field::Year.min()) + 1;
-    (years.len() < all).then(|| format!("in {}", runs(years, &number)))
+fn years(years: &Option<Numbers>) -> Option<String> {
+    years.as_ref().map(|years| format!("in {}", runs(years, &number)))
 }
 
 fn number(number: u16) -> String {
@@ -179,3 +198,6 @@ fn and(mut parts: Vec<String>) -> String {
         (Some(last), before) => format!("{} and {last}", before.join(", ")),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,8 @@ pub(super) struct Meaning {
     pub(super) minutes: Numbers,
     pub(super) hours: Numbers,
     pub(super) months: Numbers,
-    pub(super) years: Numbers,
+    /// Nothing: every year.
+    pub(super) years: Option<Numbers>,
     pub(super) days: Days,
     pub(super) nature: Nature,
 }
@@ -72,10 +73,9 @@ pub(super) fn settle(expression: &Expression, seed: &str) -> Meaning {
         minutes: numbers(Field::Minute, &[]),
         hours: numbers(Field::Hour, &[]),
         months: numbers(Field::Month, &[]),
-        years: match typed(Field::Year) {
-            Some(typed) => plain_numbers(Field::Year, typed, seed),
-            None => whole(Field::Year),
-        },
+        years: typed(Field::Year)
+            .filter(|years| !years.items.contains(&Item::Every))
+            .map(|years| plain_numbers(Field::Year, years, seed)),
         days: match (typed(Field::DayOfMonth), typed(Field::DayOfWeek)) {
             (Some(of_month), Some(of_week)) => days(of_month, of_week, seed),
             (_, _) => Days::Every,

@@ -7,6 +7,7 @@
 //! The dialect is croniter's, as the server reads it. The only outside thing is the database of time zones, which
 //! `jiff` reads and caches.
 
+mod cautions;
 mod clock_change;
 mod describe;
 mod error;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil};
 
+pub use cautions::Caution;
 pub use error::{CalendarError, ExpressionError};
 
 use meaning::{Meaning, Nature};
@@ -35,18 +37,18 @@ use stepping::Stepping;
 const EARLIEST_SECOND: i64 = -2 * 86_400;
 
 /// A schedule in a time zone: an ascending sequence of instants from 1970 to 2099. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Calendar {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
 struct Inner {
     expression: String,
     timezone: String,
     zone: TimeZone,
     meaning: Meaning,
     stepping: Stepping,
+    cautions: Vec<Caution>,
 }
 
 /// One instant of a calendar.
@@ -80,6 +82,7 @@ impl Calendar {
         let meaning = meaning::settle(&typed, seed);
         let stepping = Stepping::new(&meaning).ok_or(CalendarError::NeverMatches)?;
         let inner = Inner {
+            cautions: cautions::cautions(&typed, &meaning),
             expression: expression.to_owned(),
             timezone: zone.iana_name().unwrap_or(timezone).to_owned(),
             zone,
@@ -119,8 +122,20 @@ impl Calendar {
         &self.inner.zone
     }
 
+    /// What in the expression is right but seldom meant; for `check`.
+    pub fn cautions(&self) -> &[Caution] {
+        &self.inner.cautions
+    }
+
     /// The schedule in plain English, without its time zone.
     pub fn describe(&self) -> String {
         describe::describe(&self.inner.meaning)
+    }
+}
+
+impl std::fmt::Debug for Calendar {
+    /// The sets of numbers behind the expression would fill the screen.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Calendar({:?} in {})", self.expression(), self.timezone())
     }
 }

@@ -14,6 +14,9 @@ use super::meaning::{Days, Meaning, MonthDays, Numbers, WeekDays};
 
 const SECONDS_A_DAY: i64 = 86_400;
 
+/// The beginning of 2100. The crate's years go further by one than croniter's and ours.
+const END: WallSecond = 4_102_444_800;
+
 /// A time as a clock on the wall shows it, in seconds since that clock showed the beginning of 1970.
 pub(super) type WallSecond = i64;
 
@@ -75,6 +78,9 @@ impl Arm {
             // UTC has no clock changes: this is the wall clock of nowhere.
             let start = DateTime::<Utc>::from_timestamp(from, 0)?;
             let found = self.schedule.after(&start).next()?;
+            if found.timestamp() >= END {
+                return None;
+            }
             if self.dates.contain(found.date_naive()) {
                 return Some(found.timestamp());
             }
@@ -162,8 +168,7 @@ fn schedule(meaning: &Meaning, month_days: &Numbers, week_days: &Numbers) -> Opt
         list(Field::DayOfMonth, month_days),
         list(Field::Month, &meaning.months),
         list(Field::DayOfWeek, &from_sunday_one),
-        // Always a list: the crate's star reaches 2100, one year further than ours.
-        joined(&meaning.years),
+        meaning.years.as_ref().map_or_else(|| "*".to_owned(), joined),
     );
     cron::Schedule::from_str(&text).ok()
 }

@@ -5,6 +5,8 @@ use jiff::{Timestamp, civil};
 
 use super::{Calendar, CalendarError, Oddity};
 
+mod properties;
+
 /// The next five occasions after `from`, in local time, each with its oddity.
 #[track_caller]
 fn check(expression: &str, zone: &str, from: &str, expected: Expect) {
@@ -590,6 +592,120 @@ fn a_schedule_without_an_instant_is_refused() {
     ] {
         let refused = Calendar::parse(expression, zone, "seed");
         assert!(matches!(refused, Err(CalendarError::NeverMatches)), "{expression}: {refused:?}");
+    }
+}
+
+#[test]
+fn aliases_are_read_in_any_case() {
+    check(
+        "@Hourly",
+        "UTC",
+        "2026-01-01T00:00:00Z",
+        expect![[r#"
+        Thu 2026-01-01 01:00:00+00:00
+        Thu 2026-01-01 02:00:00+00:00
+        Thu 2026-01-01 03:00:00+00:00
+        Thu 2026-01-01 04:00:00+00:00
+        Thu 2026-01-01 05:00:00+00:00
+    "#]],
+    );
+    check(
+        "@weekly",
+        "UTC",
+        "2026-01-01T00:00:00Z",
+        expect![[r#"
+        Sun 2026-01-04 00:00:00+00:00
+        Sun 2026-01-11 00:00:00+00:00
+        Sun 2026-01-18 00:00:00+00:00
+        Sun 2026-01-25 00:00:00+00:00
+        Sun 2026-02-01 00:00:00+00:00
+    "#]],
+    );
+    check(
+        "@annually",
+        "UTC",
+        "2026-01-01T00:00:00Z",
+        expect![[r#"
+        Fri 2027-01-01 00:00:00+00:00
+        Sat 2028-01-01 00:00:00+00:00
+        Mon 2029-01-01 00:00:00+00:00
+        Tue 2030-01-01 00:00:00+00:00
+        Wed 2031-01-01 00:00:00+00:00
+    "#]],
+    );
+}
+
+/// A change of these numbers would move every cron that uses `H`, at everybody's next upgrade.
+#[test]
+fn the_hash_of_a_name_stays_the_same_for_ever() {
+    check(
+        "H H * * *",
+        "UTC",
+        "2026-01-01T00:00:00Z",
+        expect![[r#"
+        Thu 2026-01-01 22:33:00+00:00
+        Fri 2026-01-02 22:33:00+00:00
+        Sat 2026-01-03 22:33:00+00:00
+        Sun 2026-01-04 22:33:00+00:00
+        Mon 2026-01-05 22:33:00+00:00
+    "#]],
+    );
+    check(
+        "H(0-29)/10 H/6 * * *",
+        "UTC",
+        "2026-01-01T00:00:00Z",
+        expect![[r#"
+        Thu 2026-01-01 04:03:00+00:00
+        Thu 2026-01-01 04:13:00+00:00
+        Thu 2026-01-01 04:23:00+00:00
+        Thu 2026-01-01 10:03:00+00:00
+        Thu 2026-01-01 10:13:00+00:00
+    "#]],
+    );
+    check(
+        "0 0 H H H",
+        "UTC",
+        "2026-01-01T00:00:00Z",
+        expect![[r#"
+        Mon 2026-11-02 00:00:00+00:00
+        Tue 2026-11-03 00:00:00+00:00
+        Tue 2026-11-10 00:00:00+00:00
+        Tue 2026-11-17 00:00:00+00:00
+        Tue 2026-11-24 00:00:00+00:00
+    "#]],
+    );
+}
+
+#[test]
+fn the_hash_spreads_names_over_the_day() {
+    let next = |index: i64| {
+        let calendar = Calendar::parse("H H * * *", "UTC", &format!("cron-{index}")).unwrap();
+        calendar.next_after(Timestamp::UNIX_EPOCH).unwrap().at.as_second() / 60
+    };
+    let minutes: std::collections::BTreeSet<i64> = (0..1000).map(next).collect();
+    // 1000 balls in 1440 boxes hit 721 of them on average.
+    assert!(minutes.len() > 690, "{}", minutes.len());
+}
+
+#[test]
+fn a_hashed_day_exists_in_every_month() {
+    for index in 0..200 {
+        let calendar = Calendar::parse("0 0 H 2 *", "UTC", &format!("cron-{index}")).unwrap();
+        let at = calendar.next_after(Timestamp::UNIX_EPOCH).unwrap().at;
+        assert!(at < "1970-03-01T00:00:00Z".parse().unwrap(), "{at}");
+    }
+}
+
+#[test]
+fn a_zone_is_found_in_any_case_and_an_unknown_one_is_refused() {
+    let refused = |zone: &str| Calendar::parse("@daily", zone, "").unwrap_err().to_string();
+    assert_eq!(Calendar::parse("@daily", "europe/berlin", "").unwrap().timezone(), "Europe/Berlin");
+    assert_eq!(Calendar::parse("@daily", "US/Eastern", "").unwrap().timezone(), "US/Eastern");
+    assert_eq!(refused("Europe/Berln"), "unknown timezone Europe/Berln; did you mean Europe/Berlin?");
+    assert_eq!(refused("new york"), "unknown timezone new york; did you mean America/New_York?");
+    let advice = "; expected an IANA name such as Europe/Berlin";
+    for zone in ["", "Etc/Unknown", "../../etc/passwd", "Middle/Earth", "UTC+1", "EST5EDT4,M3"] {
+        assert_eq!(refused(zone), format!("unknown timezone {zone}{advice}"));
     }
 }
 

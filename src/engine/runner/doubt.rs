@@ -126,35 +126,60 @@ async fn by_fence(runner: &Runner, claimed: &ClaimedRun, thread_id: ThreadId, se
     // On this thread nobody but us starts anything, so whatever is no fence is ours, even without metadata.
     if let Some(ours) = listed.iter().rev().find(|run| !is_fence(run)) {
         if let Some(fence) = listed.iter().find(|run| is_fence(run)) {
-            // It has served; a thread that is kept should not look busy for ten years.
-            let _ = runner.backend.delete_run(thread_id, fence.backend_run_id).await;
+            lift(runner, thread_id, fence.backend_run_id).await;
         }
         return Finding::Started(ours.backend_run_id);
     }
-    match listed.iter().find(|run| is_fence(run)) {
-        None => Finding::Unknown("the thread is busy, but nothing is listed on it".to_owned()),
-        Some(fence) if holds(runner, thread_id, assistant_id, fence).await => Finding::Never,
-        Some(_) => by_listing(runner, claimed, thread_id, sent_at).await,
+    let Some(fence) = listed.iter().find(|run| is_fence(run)) else {
+        return Finding::Unknown("the thread is busy, but nothing is listed on it".to_owned());
+    };
+    match holds(runner, thread_id, assistant_id, fence).await {
+        Ok(true) => Finding::Never,
+        Ok(false) => {
+            lift(runner, thread_id, fence.backend_run_id).await;
+            by_listing(runner, claimed, thread_id, sent_at).await
+        }
+        Err(detail) => Finding::Unknown(detail),
     }
 }
 
-/// Whether this server honours a fence: it must still be waiting, and a second one must be refused. Learnt once.
-async fn holds(runner: &Runner, thread_id: ThreadId, assistant_id: &str, fence: &ListedRun) -> bool {
+/// A fence that has served, or does not hold, goes: a thread that is kept should not wait for it for ten years.
+async fn lift(runner: &Runner, thread_id: ThreadId, fence: BackendRunId) {
+    if let Err(error) = runner.backend.lift_fence(thread_id, fence).await {
+        tracing::debug!(%thread_id, %error, "a fence that has served could not be taken away");
+    }
+}
+
+/// Whether this server honours a fence: it must still be waiting, and a second one must be refused. Learnt once, and
+/// only from clear answers: a broken line says nothing about the server.
+async fn holds(
+    runner: &Runner,
+    thread_id: ThreadId,
+    assistant_id: &str,
+    fence: &ListedRun,
+) -> Result<bool, String> {
     if runner.fence_proved.load(Ordering::Relaxed) {
-        return true;
+        return Ok(true);
     }
-    let holds =
-        fence.status == "pending" && runner.backend.fence(thread_id, assistant_id).await == FenceAnswer::Busy;
-    if holds {
-        runner.fence_proved.store(true, Ordering::Relaxed);
-    } else {
-        runner.fence_refuted.store(true, Ordering::Relaxed);
-        tracing::warn!(
-            "this agent server knows no fence (multitask_strategy \"reject\" with after_seconds): after an unclear \
-             answer runs are sent again only once no copy can still be on its way, which is a weaker promise"
-        );
+    let second = match fence.status.as_str() {
+        "pending" => runner.backend.fence(thread_id, assistant_id).await,
+        other => FenceAnswer::NotSupported(format!("it is {other} already")),
+    };
+    match second {
+        FenceAnswer::Busy => {
+            runner.fence_proved.store(true, Ordering::Relaxed);
+            Ok(true)
+        }
+        FenceAnswer::Unclear(detail) => Err(detail),
+        FenceAnswer::Stands(_) | FenceAnswer::NotSupported(_) => {
+            runner.fence_refuted.store(true, Ordering::Relaxed);
+            tracing::warn!(
+                "this agent server knows no fence (multitask_strategy \"reject\" with after_seconds): after an \
+                 unclear answer runs are sent again only once no copy can still be on its way, a weaker promise"
+            );
+            Ok(false)
+        }
     }
-    holds
 }
 
 /// Where no fence may or can stand: ours is what bears our id.
@@ -169,7 +194,10 @@ async fn by_listing(
         Err(error) => return Finding::Unknown(error.to_string()),
     };
     let run_id = claimed.run.run_id;
-    if let Some(ours) = listed.iter().rev().find(|run| !run.is_fence && run.run_id == Some(run_id)) {
+    let of_our_own = matches!(claimed.cron.request.target, Target::Stateless(_));
+    // A server that reports no metadata leaves us the threads that only we know.
+    let is_ours = |run: &ListedRun| run.run_id == Some(run_id) || (of_our_own && !run.has_metadata);
+    if let Some(ours) = listed.iter().rev().find(|run| !run.is_fence && is_ours(run)) {
         return Finding::Started(ours.backend_run_id);
     }
     let settled_at = backoff::after(sent_at, runner.backend.request_timeout() * 2);

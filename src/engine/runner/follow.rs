@@ -21,6 +21,8 @@ const REJOIN_MOST: Duration = Duration::from_secs(5);
 /// What is remembered while following one run.
 struct Trail {
     going: Going,
+    /// Whether we were there from its start: what `join` says later is said of the thread as it is then.
+    fresh: bool,
     heard: Option<Followed>,
     spoken: Option<Spoken>,
     joins: bool,
@@ -47,7 +49,8 @@ pub(super) async fn follow(
     fresh: bool,
     nudge: &Notify,
 ) -> Result<(), StoreError> {
-    let mut trail = Trail { going, heard: None, spoken, joins: true, cuts: 0, misses: 0, cancel_since: None };
+    let mut trail =
+        Trail { going, fresh, heard: None, spoken, joins: true, cuts: 0, misses: 0, cancel_since: None };
     // A run that has just been accepted is not over yet; one that we meet again may be.
     let mut look = !fresh;
     loop {
@@ -205,7 +208,7 @@ async fn finish(
     report: RunReport,
 ) -> Result<bool, StoreError> {
     let end = match trail.heard.take() {
-        Some(Followed::Values { values, interrupted }) if report.status != "error" => {
+        Some(Followed::Values { values, interrupted }) if trail.fresh && report.status != "error" => {
             End { values: Some(values), interrupted, error: None }
         }
         heard => match runner.backend.thread(trail.going.thread_id).await {

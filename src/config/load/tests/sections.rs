@@ -1,0 +1,209 @@
+//! What may stand in the tables of the main file.
+
+use super::*;
+
+#[test]
+fn what_is_silent_has_its_default() {
+    let config = loaded("");
+    expect![[r#"
+        (
+            BackendConfig {
+                url: Url {
+                    scheme: "http",
+                    cannot_be_a_base: false,
+                    username: "",
+                    password: None,
+                    host: Some(
+                        Ipv4(
+                            127.0.0.1,
+                        ),
+                    ),
+                    port: Some(
+                        2024,
+                    ),
+                    path: "/",
+                    query: None,
+                    fragment: None,
+                },
+                api_key: None,
+                request_timeout: 30s,
+                max_concurrent_runs: 256,
+                ca_file: None,
+            },
+            StoreConfig {
+                path: "/var/lib/agentcron/agentcron.db",
+                values_bytes_max: 65536,
+            },
+            HttpConfig {
+                listen: None,
+                socket: None,
+                disable_webhooks: false,
+            },
+            WebhooksConfig {
+                signing_secrets: [],
+                url: UrlPolicy {
+                    require_https: false,
+                    allowed_domains: None,
+                    allowed_ports: None,
+                    max_url_length: 4096,
+                    disable_loopback: true,
+                    disable_private_ips: false,
+                },
+                headers: {},
+                env_prefix: "LG_WEBHOOK_",
+                allowed_fields: None,
+                body_bytes_max: 1048576,
+            },
+            20s,
+        )"#]]
+    .assert_eq(&format!(
+        "{:#?}",
+        (config.backend, config.store, config.http, config.webhooks, config.shutdown_grace)
+    ));
+}
+
+#[test]
+fn secrets_are_resolved_and_hidden() {
+    let config = loaded(
+        "[backend]\napi_key = \"${{ credential.langgraph_api_key }}\"\nurl = \"https://x.org/base\"\n\
+         [webhooks]\nsigning_secrets = [\"${{ credential.webhook_secret }}\"]\n",
+    );
+    assert_eq!(config.backend.api_key.unwrap().expose(), "hunter2");
+    assert_eq!(config.webhooks.signing_secrets[0].expose(), "whsec_hunter2");
+}
+
+#[test]
+fn relative_paths_start_at_the_main_file() {
+    let config =
+        loaded("[store]\npath = \"data/a.db\"\n[http]\nsocket = \"a.sock\"\nlisten = \"[::1]:2025\"");
+    let base = config.path.parent().unwrap();
+    assert_eq!(config.store.path, base.join("data/a.db"));
+    assert_eq!(config.http.socket, Some(base.join("a.sock")));
+    assert_eq!(config.http.listen, Some("[::1]:2025".parse().unwrap()));
+}
+
+#[test]
+fn a_backend_is_one_plain_url() {
+    for url in [
+        "127.0.0.1:2024",
+        "localhost:2024",
+        "ftp://x",
+        "http://hunter2:hunter2@x",
+        "http://x?hunter2",
+        "http://x:0",
+        "http://x:99999",
+        "http://",
+        "",
+        "${{ env.UNSET }}",
+        "unix:/run/x",
+    ] {
+        let (shown, _) = load_files(&[("a.toml", format!("[backend]\nurl = \"{url}\"").as_bytes())]);
+        println!("{url}: {shown}");
+        assert!(shown.starts_with("a.toml:2:7: url: "), "{url}: {shown}");
+    }
+    check("[backend]\nurl = \"http://hunter2:hunter2@x\"", expect![[
+            r#"a.toml:2:7: url: got a URL with a user or password in it (write api_key = "…" instead)"#
+        ]],
+    );
+    check("[backend]\nurl = \"127.0.0.1:2024\"", expect!["a.toml:2:7: url: not a URL: there is no scheme (such as http://127.0.0.1:2024)"]);
+    check("[backend]\nurl = \"localhost:2024\"", expect!["a.toml:2:7: url: expected a URL with http or https and a host (such as http://127.0.0.1:2024)"]);
+    check("[backend]\nurl = \"http://x:99999\"", expect!["a.toml:2:7: url: not a URL (invalid port number)"]);
+}
+
+#[test]
+fn values_have_bounds() {
+    check(
+        r#"
+shutdown_grace = "400d"
+[backend]
+request_timeout = "0s"
+max_concurrent_runs = 0
+api_key = ""
+ca_file = ""
+[store]
+path = "a\u0000b"
+values_bytes_max = 99999999999
+[http]
+listen = "2025"
+socket = 5
+disable_webhooks = "yes"
+[webhooks]
+body_bytes_max = 1
+[webhooks.url]
+allowed_ports = [443, 70000]
+max_url_length = 100000
+"#,
+        expect![[r#"
+            a.toml:2:18: shutdown_grace: got `400d`, expected a duration from 1ms to 366d
+            a.toml:4:19: request_timeout: got no time at all, expected more than zero
+            a.toml:5:23: max_concurrent_runs: got 0, expected 1 to 10000
+            a.toml:6:11: api_key: expected a text in one line, and not an empty one (leave the key out to send none)
+            a.toml:7:11: ca_file: got an empty text
+            a.toml:9:8: path: expected a path without control characters
+            a.toml:10:20: values_bytes_max: got 99999999999, expected 0 to 16777216
+            a.toml:12:10: listen: got `2025`, expected an address with a port such as 127.0.0.1:2025 or [::1]:2025
+            a.toml:13:10: socket: got an integer, expected text
+            a.toml:14:20: disable_webhooks: got text, expected true or false
+            a.toml:16:18: body_bytes_max: got 1, expected 1024 to 16777216
+            a.toml:18:17: allowed_ports: got an integer inside, expected a whole number from 0 to 65535 (write a list: […])
+            a.toml:19:18: max_url_length: got 100000, expected 1 to 4096"#]]);
+}
+
+#[test]
+fn tables_are_tables() {
+    check("backend = \"x\"\nwebhooks.url = 5\ndefaults = []\nhttp = 2026-01-01", expect![[r#"
+        a.toml:1:11: backend: got text, expected a table (write [backend])
+        a.toml:2:16: url: got an integer, expected a table (write [webhooks.url])
+        a.toml:3:12: defaults: got a list, expected a table (write [defaults])
+        a.toml:4:8: http: got a date or time, expected a table (write [http])"#]]);
+    check("schedule = \"x\"\nurl = \"x\"\n[crons.x]\n", expect![[r#"
+        a.toml:1:1: unknown key `schedule` at the top level (it belongs under [cron.NAME] or [defaults])
+        a.toml:2:1: unknown key `url` at the top level (it belongs under [backend])
+        a.toml:3:2: unknown key `crons` at the top level (write [cron.NAME])"#]]);
+}
+
+#[test]
+fn a_switch_of_the_environment_forces_webhooks_off() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.toml");
+    std::fs::write(&path, "[http]\ndisable_webhooks = false").unwrap();
+    let with = |value| load(&path, &Environment::of_map([("env.AGENTCRON_DISABLE_WEBHOOKS", value)]));
+    assert!(with("true").unwrap().http.disable_webhooks);
+    assert!(!with("false").unwrap().http.disable_webhooks);
+    assert!(with("maybe").is_err());
+}
+
+#[test]
+fn includes_are_found_beside_the_main_file() {
+    let cron = b"[cron.x]\nschedule = \"0 9 * * *\"\nassistant_id = \"a\"".as_slice();
+    check_files(
+        &[("a.toml", b"include = [\"none.d/*.toml\", \"d/*\"]"), ("d/x.toml", cron), ("d/.y.toml", b"?")],
+        expect!["ok: x"]);
+    check_files(
+        &[("a.toml", b"include = [\"*/x.toml\", \"\", \"..\", \"absent.toml\"]")],
+        expect![[r#"
+        a.toml:1:12: include: `*/x.toml`: `*` may stand in the last part of the path only
+        a.toml:1:24: include: got no path, expected one such as crons.d/*.toml
+        a.toml:1:28: include: `..` does not name a file
+        absent.toml: No such file or directory (os error 2)"#]]);
+    check_files(&[("a.toml", b"include = \"*.toml\""), ("b.toml", cron)], expect!["ok: x"]);
+    check_files(
+        &[
+            ("a.toml", b"include = [\"b.toml\"]"),
+            ("b.toml", b"include = \"c.toml\"\n[backend]\nurl = 1\n[cronn.x]"),
+        ],
+        expect![[r#"
+            b.toml:1:1: unknown key `include` at the top level (it belongs into the main file; included files hold [cron.NAME] tables)
+            b.toml:2:2: unknown key `backend` at the top level (it belongs into the main file; included files hold [cron.NAME] tables)
+            b.toml:4:2: unknown key `cronn` at the top level (included files hold [cron.NAME] tables)"#]]);
+    check_files(
+        &[("a.toml", b"include = [\"b.toml\"]\n[backend]\nurl = 5"), ("b.toml", b"[cron.x")],
+        expect![[r#"
+            a.toml:3:7: url: got an integer, expected text
+            b.toml:1:8: not TOML: unclosed table, expected `]`
+              | [cron.x
+              |        ^"#]]);
+    check_files(
+        &[("a.toml", b"include = [\"d\"]"), ("d/x.toml", cron)],
+        expect!["d: Is a directory (os error 21)"]);
+}

@@ -1,0 +1,177 @@
+//! `[webhooks]`, and what the server's own file adds to it.
+
+use super::*;
+
+#[test]
+fn headers_are_valid_and_take_variables_of_their_prefix() {
+    check(
+        r#"
+[webhooks]
+allowed_fields = ["run_id", "statu"]
+signing_secrets = ["", "${{ env.UNSET }}"]
+[webhooks.headers]
+X-Fine = "Bearer ${{ env.LG_WEBHOOK_X }}"
+"bad name" = "x"
+Content-Type = "text/plain"
+X-Foreign = "${{ env.HOOK_TOKEN }}"
+X-Unset = "${{ env.LG_WEBHOOK_UNSET }}"
+X-Firing = "${{ run.id }}"
+X-Lines = "hunter2\nhunter2"
+X-Number = 5
+"#,
+        expect![[r#"
+            a.toml:3:29: allowed_fields: the body has no key `statu` (did you mean `status`?)
+            a.toml:4:20: signing_secrets: expected a text in one line, and not an empty one (leave the key out to send none)
+            a.toml:4:24: signing_secrets: env.UNSET is not set
+            a.toml:7:14: bad name: not the name of a header
+            a.toml:8:16: Content-Type: is set by agentcron itself
+            a.toml:9:13: X-Foreign: `HOOK_TOKEN` does not begin with LG_WEBHOOK_ (see webhooks.env_prefix)
+            a.toml:10:11: X-Unset: env.LG_WEBHOOK_UNSET is not set
+            a.toml:11:12: X-Firing: `run.id` has no value here (it can stand in input, config, context and metadata)
+            a.toml:12:11: X-Lines: not the value of a header: expected visible ASCII characters in one line
+            a.toml:13:12: X-Number: got an integer, expected text"#]]);
+    let config =
+        loaded("[webhooks]\nenv_prefix = \"HOOK_\"\n[webhooks.headers]\nX-A = \"${{ env.HOOK_TOKEN }}\"");
+    assert_eq!(config.webhooks.headers["x-a"].0, "${{ env.HOOK_TOKEN }}");
+}
+
+#[test]
+fn a_url_policy_is_not_empty_and_names_hosts() {
+    check("[webhooks.url]\nallowed_domains = []\nallowed_ports = []\nrequire_http = true", expect![[r#"
+        a.toml:2:19: allowed_domains: an empty list would allow nothing (leave the key out to allow all; http.disable_webhooks sends none)
+        a.toml:3:17: allowed_ports: an empty list would allow nothing (leave the key out to allow all; http.disable_webhooks sends none)
+        a.toml:4:1: unknown key `require_http` in [webhooks.url] (did you mean `require_https`?)"#]]);
+    check("[webhooks.url]\nallowed_domains = [\"x.org\", \"*.x.org\", \"https://x.org\", \"*\", \"a.*.org\"]", expect![[r#"
+            a.toml:2:40: allowed_domains: got `https://x.org`, expected a host such as example.com, or *.example.com for its subdomains
+            a.toml:2:57: allowed_domains: got `*`, expected a host such as example.com, or *.example.com for its subdomains
+            a.toml:2:62: allowed_domains: got `a.*.org`, expected a host such as example.com, or *.example.com for its subdomains"#]]);
+}
+
+fn policy(ours: &str, server: &str, expected: Expect) {
+    let main = format!("langgraph_json = \"langgraph.json\"\n{ours}");
+    let (shown, config) = load_files(&[("a.toml", main.as_bytes()), ("langgraph.json", server.as_bytes())]);
+    let shown = match config {
+        Some(Config { http, webhooks, .. }) => {
+            let (url, fields) = (webhooks.url, webhooks.allowed_fields);
+            let headers: Vec<_> =
+                webhooks.headers.iter().map(|(name, value)| format!("{name}: {}", value.0)).collect();
+            format!("disabled {}\n{url:#?}\n{fields:?}\n{headers:?}", http.disable_webhooks)
+        }
+        None => shown,
+    };
+    expected.assert_eq(&shown);
+}
+
+#[test]
+fn the_servers_file_counts_by_the_servers_rules() {
+    policy(
+        "",
+        r#"{"graphs": {"agent": "./agent.py:graph"}}"#,
+        expect![[r#"
+        disabled false
+        UrlPolicy {
+            require_https: false,
+            allowed_domains: None,
+            allowed_ports: None,
+            max_url_length: 4096,
+            disable_loopback: true,
+            disable_private_ips: false,
+        }
+        None
+        []"#]]);
+    policy(
+        "",
+        r#"{"webhooks": {"url": {}}, "http": {"disable_webhooks": true, "app": "x"}}"#,
+        expect![[r#"
+        disabled true
+        UrlPolicy {
+            require_https: true,
+            allowed_domains: None,
+            allowed_ports: None,
+            max_url_length: 2048,
+            disable_loopback: true,
+            disable_private_ips: false,
+        }
+        None
+        []"#]]);
+    policy(
+        "",
+        r#"{"webhooks": {"url": {"disable_loopback": false, "require_https": false}}}"#,
+        expect![[r#"
+            disabled false
+            UrlPolicy {
+                require_https: false,
+                allowed_domains: None,
+                allowed_ports: None,
+                max_url_length: 2048,
+                disable_loopback: false,
+                disable_private_ips: false,
+            }
+            None
+            []"#]]);
+}
+
+#[test]
+fn the_stricter_wins_when_both_speak() {
+    policy(
+        "[webhooks]\nallowed_fields = [\"run_id\", \"status\"]\n[webhooks.headers]\nx-a = \"ours\"\n[webhooks.url]\n\
+         require_https = false\nallowed_domains = [\"*.x.org\", \"y.org\"]\nallowed_ports = [443, 8443]\nmax_url_length = 3000\n\
+         disable_loopback = false",
+        r#"{"webhooks": {"allowed_fields": ["status", "values"], "headers": {"X-A": "theirs", "X-B": "${{ env.LG_WEBHOOK_X }}"},
+            "url": {"allowed_domains": ["a.x.org", "z.org"], "allowed_ports": [8443]}}}"#,
+        expect![[r#"
+            disabled false
+            UrlPolicy {
+                require_https: true,
+                allowed_domains: Some(
+                    [
+                        "a.x.org",
+                    ],
+                ),
+                allowed_ports: Some(
+                    [
+                        8443,
+                    ],
+                ),
+                max_url_length: 2048,
+                disable_loopback: true,
+                disable_private_ips: false,
+            }
+            Some(["status"])
+            ["x-a: ours", "x-b: ${{ env.LG_WEBHOOK_X }}"]"#]]);
+    policy(
+        "[webhooks.url]\ndisable_loopback = false",
+        r#"{"webhooks": {"headers": {}}}"#,
+        expect![[r#"
+        disabled false
+        UrlPolicy {
+            require_https: false,
+            allowed_domains: None,
+            allowed_ports: None,
+            max_url_length: 4096,
+            disable_loopback: false,
+            disable_private_ips: false,
+        }
+        None
+        []"#]]);
+}
+
+#[test]
+fn mistakes_of_the_servers_file_are_told_with_its_name() {
+    policy(
+        "",
+        "{\"webhooks\": {\n  \"url\": {\"require_https\": \"hunter2\"}}}",
+        expect!["langgraph.json:2:36: wrong type: expected a boolean"]);
+    policy(
+        "",
+        "{\"webhooks\": {\n  \"url\": {\"requires_https\": true}}}",
+        expect!["langgraph.json:2:26: unknown field `requires_https`, expected one of `require_https`, `allowed_domains`, `allowed_ports`, `max_url_length`, `disable_loopback`, `disable_private_ips`"]);
+    policy("", "{\"webhooks\": ", expect!["langgraph.json:1:13: not JSON: EOF while parsing a value"]);
+    policy(
+        "",
+        r#"{"webhooks": {"headers": {"X": "${{ env.LG_WEBHOOK_UNSET }}", "Y": "${{ env.HOOK_TOKEN }}"}}}"#,
+        expect![[r#"
+            langgraph.json: webhooks.headers.X: env.LG_WEBHOOK_UNSET is not set
+            langgraph.json: webhooks.headers.Y: `HOOK_TOKEN` does not begin with LG_WEBHOOK_ (see webhooks.env_prefix)"#]]);
+    check("langgraph_json = \"absent.json\"", expect!["a.toml:1:18: langgraph_json: absent.json: No such file or directory (os error 2)"]);
+}

@@ -1,0 +1,72 @@
+//! The ladder, and what may be asked of it.
+
+use expect_test::expect;
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::backoff;
+
+fn refused(retry_after: Option<Duration>) -> AttemptResult {
+    AttemptResult::Refused { code: Some(503), detail: "the receiver answered 503".to_owned(), retry_after }
+}
+
+fn id() -> DeliveryId {
+    DeliveryId::of_run(RunId(uuid::Uuid::nil()), "https://ops.example.com/hook")
+}
+
+#[test]
+fn the_ladder_climbs_for_three_days_and_ends() {
+    let mut now = Timestamp::UNIX_EPOCH;
+    let mut lines = Vec::new();
+    for attempt in 1.. {
+        match judge(id(), attempt, &refused(None), now) {
+            Verdict::Again(at) => {
+                lines.push(format!("{attempt}: +{}s", backoff::between(now, at).as_secs()));
+                now = at;
+            }
+            Verdict::Failed(reason) => {
+                lines.push(reason);
+                break;
+            }
+            Verdict::Delivered => panic!("delivered by a 503"),
+        }
+    }
+    expect![[r#"
+        1: +5s
+        2: +33s
+        3: +311s
+        4: +2015s
+        5: +7964s
+        6: +21109s
+        7: +39366s
+        8: +59251s
+        9: +85462s
+        10: +95696s
+        gave up after 11 attempts; the last one: the receiver answered 503"#]]
+    .assert_eq(&lines.join("\n"));
+}
+
+#[test]
+fn a_final_answer_ends_it_and_a_good_one_delivers_it() {
+    let gone = AttemptResult::Final { code: Some(410), detail: "gone".to_owned() };
+    assert_eq!(judge(id(), 1, &gone, Timestamp::UNIX_EPOCH), Verdict::Failed("gone".to_owned()));
+    let good = AttemptResult::Accepted { code: 204 };
+    assert_eq!(judge(id(), 11, &good, Timestamp::UNIX_EPOCH), Verdict::Delivered);
+}
+
+proptest! {
+    /// A receiver may delay us, up to a day; it can neither hurry nor break us.
+    #[test]
+    fn retry_after_only_delays(seconds in any::<u64>(), attempt in 1_u32..11, now in 0_i64..4_000_000_000) {
+        let now = Timestamp::from_second(now).unwrap();
+        let asked = judge(id(), attempt, &refused(Some(Duration::from_secs(seconds))), now);
+        let unasked = judge(id(), attempt, &refused(None), now);
+        match (asked, unasked) {
+            (Verdict::Again(asked), Verdict::Again(unasked)) => {
+                prop_assert!(asked >= unasked);
+                prop_assert!(backoff::between(now, asked) <= Duration::from_secs(30 * 3600));
+            }
+            (asked, unasked) => prop_assert_eq!(asked, unasked),
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! The plan as tables: what was set up -> what is decided.
+
+use std::time::Duration;
+
+use expect_test::{Expect, expect};
+use jiff::Timestamp;
+use proptest::prelude::*;
+use serde_json::Map;
+
+use super::*;
+use crate::domain::calendar::Calendar;
+use crate::domain::cron::{DayRange, Mode, OnRunCompleted, Policy, Request, Target};
+use crate::domain::ids::CronId;
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// A cron with the default policies.
+fn cron(schedule: &str) -> Cron {
+    Cron {
+        cron_id: CronId::of_name("digest"),
+        name: "digest".to_owned(),
+        calendar: Calendar::parse(schedule, "UTC", "digest").unwrap(),
+        enabled: true,
+        start_time: None,
+        end_time: None,
+        request: Request {
+            assistant_id: "agent".to_owned(),
+            target: Target::Stateless(OnRunCompleted::Delete),
+            mode: Mode::Background,
+            payload: Map::new(),
+            metadata: Map::new(),
+            multitask_strategy: None,
+        },
+        webhook: None,
+        policy: Policy {
+            overlap: Overlap::Skip,
+            catchup: Catchup::Latest,
+            catchup_window: Duration::from_secs(24 * 3600),
+            start_deadline: None,
+            timeout: None,
+            jitter: Duration::ZERO,
+            exclude: Vec::new(),
+            pause_after_failures: None,
+        },
+    }
+}
+
+fn going() -> Active {
+    Active { going: Some(RunId(uuid::Uuid::nil())), waiting: 0 }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "expect! makes a value")]
+fn check(cron: &Cron, cursor: &str, active: Active, now: &str, expected: Expect) {
+    let plan = plan(cron, at(cursor), active, at(now));
+    let mut lines: Vec<String> = plan.decisions.iter().map(line).collect();
+    lines.push(format!("cursor {}", plan.cursor));
+    lines.push(plan.next_wake.map_or("the end".to_owned(), |at| format!("wake {at}")));
+    expected.assert_eq(&lines.join("\n"));
+}
+
+fn line(decision: &Decision) -> String {
+    match decision {
+        Decision::Fire { scheduled_for, due_at, start_before, trigger } => {
+            let delay = due_at.duration_since(*scheduled_for).as_secs();
+            format!("fire {scheduled_for} +{delay}s before {start_before} ({trigger})")
+        }
+        Decision::Skip { scheduled_for, reason } => format!("skip {scheduled_for} {reason:?}"),
+        Decision::Miss { first, last, count, reason } => format!("miss {count}: {first}..{last} {reason:?}"),
+    }
+}
+
+#[test]
+fn nothing_is_due_before_its_time() {
+    let cron = cron("0 9 * * *");
+    let now = "2026-03-02T08:59:59.999Z";
+    check(
+        &cron,
+        "2026-03-01T09:00:00Z",
+        Active::default(),
+        now,
+        expect![[r#"
+        cursor 2026-03-01T09:00:00Z
+        wake 2026-03-02T09:00:00Z"#]],
+    );
+}
+
+#[test]
+fn what_is_due_is_fired_with_the_next_occurrence_as_its_deadline_but_an_hour_at_most() {
+    let now = "2026-03-02T09:00:00.004Z";
+    check(
+        &cron("*/5 * * * *"),
+        "2026-03-02T08:55:00Z",
+        Active::default(),
+        now,
+        expect![[r#"
+        fire 2026-03-02T09:00:00Z +0s before 2026-03-02T09:05:00Z (schedule)
+        cursor 2026-03-02T09:00:00Z
+        wake 2026-03-02T09:05:00Z"#]],
+    );
+    check(
+        &cron("0 9 * * *"),
+        "2026-03-02T08:55:00Z",
+        Active::default(),
+        now,
+        expect![[r#"
+        fire 2026-03-02T09:00:00Z +0s before 2026-03-02T10:00:00Z (schedule)
+        cursor 2026-03-02T09:00:00Z
+        wake 2026-03-03T09:00:00Z"#]],
+    );
+}
+
+#[test]
+fn an_occurrence_during_a_run_is_skipped_queued_or_allowed() {
+    let (cursor, now) = ("2026-03-02T08:59:00Z", "2026-03-02T09:00:00Z");
+    let mut cron = cron("* * * * *");
+    check(
+        &cron,
+        cursor,
+        going(),
+        now,
+        expect![[r#"
+        skip 2026-03-02T09:00:00Z Overlap(RunId(00000000-0000-0000-0000-000000000000))
+        cursor 2026-03-02T09:00:00Z
+        wake 2026-03-02T09:01:00Z"#]],
+    );
+    cron.policy.overlap = Overlap::Allow;
+    check(
+        &cron,
+        cursor,
+        going(),
+        now,
+        expect![[r#"
+        fire 2026-03-02T09:00:00Z +0s before 2026-03-02T09:01:00Z (schedule)
+        cursor 2026-03-02T09:00:00Z
+        wake 2026-03-02T09:01:00Z"#]],
+    );
+    cron.policy.overlap = Overlap::Queue;
+    check(
+        &cron,
+        cursor,
+        Active { waiting: 1, ..going() },
+        now,
+        expect![[r#"
+        skip 2026-03-02T09:00:00Z QueueFull
+        cursor 2026-03-02T09:00:00Z
+        wake 2026-03-02T09:01:00Z"#]],
+    );
+}
+
+#[test]
+fn after_an_outage_the_latest_is_caught_up_and_the_others_are_one_record() {
+    check(
+        &cron("0 * * * *"),
+        "2026-03-02T03:00:00Z",
+        Active::default(),
+        "2026-03-02T09:30:00Z",
+        expect![[r#"
+        miss 5: 2026-03-02T04:00:00Z..2026-03-02T08:00:00Z LaterOne
+        fire 2026-03-02T09:00:00Z +0s before 2026-03-02T10:30:00Z (catchup)
+        cursor 2026-03-02T09:00:00Z
+        wake 2026-03-02T10:00:00Z"#]],
+    );
+}
+
+#[test]
+fn catchup_all_fires_what_lies_within_the_window_and_none_fires_nothing() {
+    let mut cron = cron("0 * * * *");
+    cron.policy.catchup = Catchup::All;
+    cron.policy.catchup_window = Duration::from_secs(2 * 3600);
+    let (cursor, now) = ("2026-03-02T05:00:00Z", "2026-03-02T09:30:00Z");
+    check(
+        &cron,
+        cursor,
+        Active::default(),
+        now,
+        expect![[r#"
+        miss 2: 2026-03-02T06:00:00Z..2026-03-02T07:00:00Z OutsideWindow
+        fire 2026-03-02T08:00:00Z +0s before 2026-03-02T10:30:00Z (catchup)
+        fire 2026-03-02T09:00:00Z +0s before 2026-03-02T10:30:00Z (catchup)
+        cursor 2026-03-02T09:00:00Z
+        wake 2026-03-02T10:00:00Z"#]],
+    );
+    cron.policy.catchup = Catchup::None;
+    check(
+        &cron,
+        cursor,
+        Active::default(),
+        now,
+        expect![[r#"
+        miss 4: 2026-03-02T06:00:00Z..2026-03-02T09:00:00Z NoCatchup
+        cursor 2026-03-02T09:00:00Z
+        wake 2026-03-02T10:00:00Z"#]],
+    );
+}
+
+#[test]
+fn a_short_stall_is_no_misfire() {
+    let mut cron = cron("* * * * * *");
+    cron.policy.catchup = Catchup::None;
+    check(
+        &cron,
+        "2026-03-02T09:00:00Z",
+        Active::default(),
+        "2026-03-02T09:00:03Z",
+        expect![[r#"
+        fire 2026-03-02T09:00:01Z +0s before 2026-03-02T09:00:02Z (schedule)
+        fire 2026-03-02T09:00:02Z +0s before 2026-03-02T09:00:03Z (schedule)
+        fire 2026-03-02T09:00:03Z +0s before 2026-03-02T09:00:04Z (schedule)
+        cursor 2026-03-02T09:00:03Z
+        wake 2026-03-02T09:00:04Z"#]],
+    );
+}
+
+#[test]
+fn excluded_days_are_local_days_and_are_recorded() {
+    let mut cron = cron("0 9 * * *");
+    cron.calendar = Calendar::parse("0 1 * * *", "Pacific/Auckland", "digest").unwrap();
+    let day = "2026-03-03".parse().unwrap();
+    cron.policy.exclude = vec![DayRange { first: day, last: day }];
+    check(
+        &cron,
+        "2026-03-02T00:00:00Z",
+        Active::default(),
+        "2026-03-02T12:00:00Z",
+        expect![[r#"
+        skip 2026-03-02T12:00:00Z Excluded
+        cursor 2026-03-02T12:00:00Z
+        wake 2026-03-03T12:00:00Z"#]],
+    );
+}
+
+#[test]
+fn start_and_end_bound_the_calendar_and_a_disabled_cron_has_none() {
+    let mut cron = cron("0 * * * *");
+    cron.start_time = Some(at("2026-03-02T08:00:00Z"));
+    cron.end_time = Some(at("2026-03-02T09:00:00Z"));
+    check(
+        &cron,
+        "2026-03-01T00:00:00Z",
+        Active::default(),
+        "2026-03-02T08:00:01Z",
+        expect![[r#"
+        fire 2026-03-02T08:00:00Z +0s before 2026-03-02T09:00:00Z (schedule)
+        cursor 2026-03-02T08:00:00Z
+        the end"#]],
+    );
+    cron.enabled = false;
+    check(
+        &cron,
+        "2026-03-01T00:00:00Z",
+        Active::default(),
+        "2026-03-02T08:00:01Z",
+        expect![[r#"
+        cursor 2026-03-01T00:00:00Z
+        the end"#]],
+    );
+}
+
+#[test]
+fn jitter_only_delays_and_is_the_same_each_time() {
+    let mut cron = cron("0 * * * *");
+    cron.policy.jitter = Duration::from_secs(600);
+    let due =
+        |now: &str| match plan(&cron, at("2026-03-02T08:00:00Z"), Active::default(), at(now)).decisions[0] {
+            Decision::Fire { due_at, .. } => due_at,
+            ref other => panic!("{other:?}"),
+        };
+    let first = due("2026-03-02T09:00:00Z");
+    assert_eq!(first, due("2026-03-02T09:00:02Z"));
+    assert!(first >= at("2026-03-02T09:00:00Z") && first < at("2026-03-02T09:10:00Z"), "{first}");
+}
+
+#[test]
+fn a_clock_set_back_fires_nothing_again() {
+    let cron = cron("* * * * *");
+    check(
+        &cron,
+        "2026-03-02T09:00:00Z",
+        Active::default(),
+        "2026-03-02T05:00:00Z",
+        expect![[r#"
+        cursor 2026-03-02T09:00:00Z
+        wake 2026-03-02T09:01:00Z"#]],
+    );
+}
+
+#[test]
+fn a_year_of_a_cron_that_fires_every_second_is_taken_up_in_bounded_passes() {
+    let cron = cron("* * * * * *");
+    let plan = plan(&cron, at("2025-03-02T09:00:00Z"), Active::default(), at("2026-03-02T09:00:00Z"));
+    assert_eq!(plan.decisions.len(), 1);
+    assert_eq!(plan.next_wake, Some(at("2025-03-02T11:46:41Z")));
+}
+
+proptest! {
+    /// Whatever the clock reads, in whatever order, no instant is decided about twice, and none in between is left out.
+    #[test]
+    fn every_instant_is_decided_about_once(readings in prop::collection::vec(0_i64..200_000, 1..40), all in any::<bool>()) {
+        let mut cron = cron("*/7 * * * *");
+        cron.policy.catchup = if all { Catchup::All } else { Catchup::Latest };
+        let start = at("2026-03-02T09:00:00Z");
+        let mut cursor = start;
+        let mut seen = Vec::new();
+        for reading in readings {
+            let now = Timestamp::from_second(start.as_second() + reading).unwrap();
+            let plan = plan(&cron, cursor, Active::default(), now);
+            prop_assert!(plan.cursor >= cursor);
+            cursor = plan.cursor;
+            for decision in &plan.decisions {
+                match decision {
+                    Decision::Fire { scheduled_for, due_at, start_before, .. } => {
+                        prop_assert!(scheduled_for <= &now && due_at >= scheduled_for && start_before > due_at);
+                        seen.push((*scheduled_for, 1));
+                    }
+                    Decision::Skip { scheduled_for, .. } => seen.push((*scheduled_for, 1)),
+                    Decision::Miss { first, count, .. } => seen.push((*first, *count)),
+                }
+            }
+        }
+        let mut expected = Vec::new();
+        let mut next = cron.calendar.next_after(start).map(|occasion| occasion.at);
+        while let Some(at) = next && at <= cursor {
+            expected.push(at);
+            next = cron.calendar.next_after(at).map(|occasion| occasion.at);
+        }
+        let total: u64 = seen.iter().map(|(_, count)| count).sum();
+        prop_assert_eq!(total, expected.len() as u64);
+        prop_assert!(seen.is_sorted() && seen.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    }
+}

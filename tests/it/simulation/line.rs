@@ -1,0 +1,140 @@
+//! The line between the daemon and the world, on which anything can happen to a request or to its answer, as the
+//! seed has it. What the far side has received goes on there, whatever becomes of the daemon.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use agentcron::transport::{BodyStream, Transport, TransportError};
+use axum::Router;
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use tower::ServiceExt;
+
+use super::random::Random;
+
+/// How bad the line is; `calm` makes it perfect.
+#[derive(Clone)]
+pub(super) struct Line {
+    random: Random,
+    faults_percent: u64,
+    calm: Arc<AtomicBool>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    None,
+    Refused,
+    LostRequest,
+    LostAnswer,
+    Late,
+    ErrorAfter,
+    ErrorBefore,
+    TooMany,
+    CutBody,
+    Silence,
+    Garbage,
+}
+
+const FAULTS: [Fault; 10] = [
+    Fault::Refused,
+    Fault::LostRequest,
+    Fault::LostAnswer,
+    Fault::Late,
+    Fault::ErrorAfter,
+    Fault::ErrorBefore,
+    Fault::TooMany,
+    Fault::CutBody,
+    Fault::Silence,
+    Fault::Garbage,
+];
+
+/// How much later a request may arrive than its sender believes it lost.
+const LATE_MOST: Duration = Duration::from_secs(200);
+
+impl Line {
+    pub(super) fn new(random: Random, faults_percent: u64) -> Self {
+        Self { random, faults_percent, calm: Arc::new(AtomicBool::new(false)) }
+    }
+
+    pub(super) fn calm_down(&self) {
+        self.calm.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn to(&self, router: Router) -> Transport {
+        let line = self.clone();
+        Transport::function(move |request| {
+            let (line, router) = (line.clone(), router.clone());
+            Box::pin(async move { line.exchange(router, request).await })
+        })
+    }
+
+    fn draw(&self) -> Fault {
+        if self.calm.load(Ordering::SeqCst) || !self.random.percent(self.faults_percent) {
+            return Fault::None;
+        }
+        FAULTS[usize::try_from(self.random.below(FAULTS.len() as u64)).unwrap()]
+    }
+
+    async fn exchange(
+        &self,
+        router: Router,
+        request: Request<Bytes>,
+    ) -> Result<Response<BodyStream>, TransportError> {
+        let fault = self.draw();
+        tokio::time::sleep(self.random.wait(Duration::from_millis(30))).await;
+        let broken = || Err(TransportError::Broken("the line broke".to_owned()));
+        match fault {
+            Fault::Refused => return Err(TransportError::NotSent("connection refused".to_owned())),
+            Fault::LostRequest => return broken(),
+            Fault::ErrorBefore => return Ok(answer(StatusCode::BAD_GATEWAY, "bad gateway")),
+            Fault::TooMany => return Ok(answer(StatusCode::TOO_MANY_REQUESTS, "slow down")),
+            Fault::Late => {
+                let wait = self.random.wait(LATE_MOST);
+                #[expect(clippy::disallowed_methods, reason = "what is on its way survives the daemon")]
+                tokio::spawn(async move {
+                    tokio::time::sleep(wait).await;
+                    let _ = forward(router, request).await;
+                });
+                return broken();
+            }
+            Fault::None
+            | Fault::LostAnswer
+            | Fault::ErrorAfter
+            | Fault::CutBody
+            | Fault::Silence
+            | Fault::Garbage => {}
+        }
+        // The far side works on, even if the daemon dies while it waits for the answer.
+        #[expect(clippy::disallowed_methods, reason = "what was received survives the daemon")]
+        let response = tokio::spawn(forward(router, request)).await.unwrap();
+        tokio::time::sleep(self.random.wait(Duration::from_millis(30))).await;
+        match fault {
+            Fault::LostAnswer => broken(),
+            Fault::ErrorAfter => Ok(answer(StatusCode::INTERNAL_SERVER_ERROR, "internal error")),
+            Fault::Garbage => Ok(answer(StatusCode::OK, "<html>please log in</html>")),
+            Fault::Silence => std::future::pending().await,
+            Fault::CutBody => {
+                let (parts, _) = response.into_parts();
+                let broke = Err(TransportError::Broken("the line broke".to_owned()));
+                let cut = [Ok(Bytes::from_static(b"{\"run_")), broke];
+                Ok(Response::from_parts(parts, Box::pin(futures_util::stream::iter(cut)) as BodyStream))
+            }
+            _ => Ok(response),
+        }
+    }
+}
+
+async fn forward(router: Router, request: Request<Bytes>) -> Response<BodyStream> {
+    use futures_util::TryStreamExt;
+    let response = router.oneshot(request.map(axum::body::Body::from)).await.unwrap();
+    response.map(|body| {
+        let stream = body.into_data_stream().map_err(|error| TransportError::Broken(error.to_string()));
+        Box::pin(stream) as BodyStream
+    })
+}
+
+fn answer(status: StatusCode, text: &'static str) -> Response<BodyStream> {
+    let body = futures_util::stream::iter([Ok(Bytes::from_static(text.as_bytes()))]);
+    Response::builder().status(status).body(Box::pin(body) as BodyStream).unwrap()
+}

@@ -1,0 +1,214 @@
+//! The real loops over the embedded agent server, a line that breaks, a clock of our own and a daemon that dies at
+//! any moment: each seed is a story of some simulated minutes. A failure prints its seed.
+//!
+//! `SIMULATION_SEEDS=10000 cargo test simulation` tells more of them; `SIMULATION_SEED=17` only one.
+
+mod line;
+mod oracle;
+mod random;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use agentcron::backend::embedded::AgentServer;
+use agentcron::clock::Clock;
+use agentcron::config::{self, Environment};
+use agentcron::crash::simulate_crash_after;
+use agentcron::daemon::{self, World};
+use agentcron::store::Execution;
+use agentcron::transport::Transport;
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::HeaderMap;
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use line::Line;
+use random::Random;
+
+/// Seeds that once failed; they are told at every run. 42: a broken answer to a fence was taken for a server without
+/// fences.
+const ONCE_FAILED: &[u64] = &[42];
+const SEEDS: u64 = 25;
+
+/// The bodies that arrived, by `webhook-id`.
+type Arrived = Arc<Mutex<BTreeMap<String, Vec<Bytes>>>>;
+
+/// The calendars end soon after the bad times, so that the long calm after them costs little.
+const CRONS: &str = r#"
+[defaults]
+end_time = "2026-03-02T08:15:00Z"
+[cron.stateless]
+schedule = "* * * * * */20"
+assistant_id = "agent"
+input = { messages = [{ role = "user", content = "sleep 3" }] }
+webhook = "http://receiver.example/stateless"
+overlap = "allow"
+catchup = "all"
+start_deadline = "1h"
+
+[cron.waits]
+schedule = "* * * * * 7,37"
+assistant_id = "agent"
+mode = "wait"
+on_run_completed = "keep"
+input = { messages = [{ role = "user", content = "hello" }] }
+webhook = "http://receiver.example/waits"
+overlap = "allow"
+catchup = "all"
+start_deadline = "1h"
+
+[cron.streams]
+schedule = "* * * * * 11"
+assistant_id = "agent"
+mode = "stream"
+input = { messages = [{ role = "user", content = "boom" }] }
+webhook = "http://receiver.example/streams"
+overlap = "skip"
+catchup = "all"
+start_deadline = "1h"
+
+[cron.asks]
+schedule = "* * * * *"
+assistant_id = "asker"
+input = { messages = [{ role = "user", content = "may I?" }] }
+webhook = "http://receiver.example/asks"
+overlap = "queue"
+catchup = "latest"
+timeout = "20s"
+"#;
+
+#[test]
+fn every_occurrence_has_one_run_one_outcome_and_its_webhook_whatever_breaks() {
+    let seeds: Vec<u64> = match (variable("SIMULATION_SEED"), variable("SIMULATION_SEEDS")) {
+        (Some(seed), _) => vec![seed],
+        (None, count) => ONCE_FAILED.iter().copied().chain(1..=count.unwrap_or(SEEDS)).collect(),
+    };
+    let mut told = oracle::Told::default();
+    for seed in seeds {
+        let story = std::panic::catch_unwind(|| tell(seed));
+        match story {
+            Ok(of_this_seed) => told.add(&of_this_seed),
+            Err(panic) => {
+                eprintln!("SEED={seed} fails: SIMULATION_SEED={seed} cargo test simulation");
+                std::panic::resume_unwind(panic);
+            }
+        }
+    }
+    eprintln!("{told:?}");
+    assert!(told.occurrences > 0 && told.crashes > 0 && told.delivered > 0, "{told:?}");
+}
+
+#[expect(clippy::disallowed_methods, reason = "a switch of the test")]
+fn variable(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// In memory if there is such a place: the stories commit often, and no power is cut.
+fn folder() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory).unwrap() } else { tempfile::tempdir().unwrap() }
+}
+
+/// Tells one story on a runtime of its own and holds it to the promises.
+fn tell(seed: u64) -> oracle::Told {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let random = Random::of_seed(seed);
+        let folder = folder();
+        let start: Timestamp = "2026-03-02T08:00:03Z".parse().unwrap();
+        let clock = Clock::simulated(start);
+        let server = {
+            let clock = clock.clone();
+            AgentServer::new(move || clock.now())
+        };
+        let arrived = Arrived::default();
+        let line = Line::new(random.clone(), random.below(35));
+        let story = Story { random, folder: folder.path(), clock, line, server, arrived };
+        let crashes = story.live(Duration::from_secs(600)).await;
+        oracle::judge(&story, start, crashes)
+    })
+}
+
+/// What goes on when the daemon dies.
+pub(self) struct Story<'a> {
+    random: Random,
+    folder: &'a Path,
+    clock: Clock,
+    line: Line,
+    server: AgentServer,
+    arrived: Arrived,
+}
+
+impl Story<'_> {
+    /// Lives through crashes for about `length`, then in calm weather until all has settled.
+    async fn live(&self, length: Duration) -> u64 {
+        let until = tokio::time::Instant::now() + length;
+        let mut crashes = 0;
+        while tokio::time::Instant::now() < until {
+            let crashed = CancellationToken::new();
+            simulate_crash_after(1 + self.random.below(120), crashed.clone());
+            let life = self.random.wait(Duration::from_secs(240));
+            let died = tokio::select! {
+                biased;
+                () = crashed.cancelled() => true,
+                () = tokio::time::sleep(life) => self.random.percent(70),
+                result = self.daemon(CancellationToken::new()) => panic!("the daemon ended: {result:?}"),
+            };
+            crashes += u64::from(died);
+            // Whatever its tasks were doing is over.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::time::sleep(self.random.wait(Duration::from_secs(40))).await;
+        }
+        self.line.calm_down();
+        simulate_crash_after(u64::MAX, CancellationToken::new());
+        let stop = CancellationToken::new();
+        let calm = async {
+            for hour in 1.. {
+                tokio::time::sleep(Duration::from_secs(3600)).await;
+                if oracle::is_settled(self.folder) {
+                    break;
+                }
+                assert!(hour < 80, "it does not settle");
+            }
+            stop.cancel();
+            std::future::pending().await
+        };
+        tokio::select! {
+            result = self.daemon(stop.clone()) => result.unwrap(),
+            () = calm => {}
+        }
+        crashes
+    }
+
+    async fn daemon(&self, stop: CancellationToken) -> Result<(), daemon::DaemonError> {
+        let file = self.folder.join("agentcron.toml");
+        let database = self.folder.join("agentcron.db");
+        let head = format!(
+            "[backend]\nurl = \"http://backend.example\"\nrequest_timeout = \"5s\"\n[store]\npath = {database:?}\n"
+        );
+        std::fs::write(&file, head + CRONS).unwrap();
+        let environment = Environment::of_map([]);
+        let world = World {
+            config: config::load(&file, &environment).unwrap(),
+            environment,
+            clock: self.clock.clone(),
+            backend: self.line.to(self.server.router()),
+            receivers: self.receivers(),
+            execution: Execution::Inline,
+        };
+        daemon::serve(world, || {}, stop).await
+    }
+
+    /// Receivers record what they get even if their answer is lost.
+    fn receivers(&self) -> Transport {
+        let arrived = Arc::clone(&self.arrived);
+        self.line.to(Router::new().fallback(async move |headers: HeaderMap, body: Bytes| {
+            let id = headers.get("webhook-id").unwrap().to_str().unwrap().to_owned();
+            arrived.lock().unwrap().entry(id).or_default().push(body);
+        }))
+    }
+}

@@ -1,0 +1,182 @@
+//! What must be true at the end of every story, from three independent books: the calendar (a step of seconds), the
+//! agent server's ledger, and what the receivers got.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use agentcron::backend::embedded::{LedgerEntry, RunStatus};
+use jiff::Timestamp;
+use rusqlite::Connection;
+
+use super::Story;
+
+/// What the stories told, to see that they told something.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Told {
+    pub(super) occurrences: u64,
+    pub(super) started: u64,
+    pub(super) adopted: u64,
+    pub(super) ruled_out: u64,
+    pub(super) crashes: u64,
+    pub(super) delivered: u64,
+    pub(super) delivered_again: u64,
+}
+
+impl Told {
+    pub(super) fn add(&mut self, other: &Told) {
+        self.occurrences += other.occurrences;
+        self.started += other.started;
+        self.adopted += other.adopted;
+        self.ruled_out += other.ruled_out;
+        self.crashes += other.crashes;
+        self.delivered += other.delivered;
+        self.delivered_again += other.delivered_again;
+    }
+}
+
+/// A row of the history.
+struct Row {
+    run_id: String,
+    cron_name: String,
+    scheduled_for: i64,
+    last_scheduled_for: i64,
+    occurrences: i64,
+    phase: String,
+    status: Option<String>,
+    reason: Option<String>,
+    started_at: Option<i64>,
+    ended_at: Option<i64>,
+}
+
+/// I7: nothing is owed any more.
+pub(super) fn is_settled(folder: &Path) -> bool {
+    let database = Connection::open(folder.join("agentcron.db")).unwrap();
+    let owed = "SELECT (SELECT count(*) FROM runs WHERE phase <> 'ended') \
+                + (SELECT count(*) FROM deliveries WHERE status IN ('pending', 'sending'))";
+    count(&database, owed) == 0
+}
+
+pub(super) fn judge(story: &Story<'_>, start: Timestamp, crashes: u64) -> Told {
+    let database = Connection::open(story.folder.join("agentcron.db")).unwrap();
+    let rows = rows(&database);
+    let ledger = ledger(story);
+    let mut told = Told { crashes, ..Told::default() };
+    every_occurrence_is_accounted_for(&rows, start);
+    for row in &rows {
+        told.occurrences += u64::try_from(row.occurrences).unwrap();
+        assert_eq!(row.phase, "ended", "{} {} is not over: {:?}", row.cron_name, row.run_id, row.reason);
+        told.started += the_record_is_the_servers_truth(row, ledger.get(&row.run_id));
+    }
+    for run_id in ledger.keys() {
+        assert!(rows.iter().any(|row| row.run_id == *run_id), "the server ran {run_id}, we have no record");
+    }
+    deliveries(story, &database, &rows, &mut told);
+    told.adopted = count(&database, "SELECT count(*) FROM run_events WHERE event = 'adopted'");
+    told.ruled_out = count(&database, "SELECT count(*) FROM run_events WHERE event = 'ruled out'");
+    assert_eq!(database.query_row("PRAGMA integrity_check", [], |r| r.get::<_, String>(0)).unwrap(), "ok");
+    told
+}
+
+/// I1: the rows of a cron, put end to end, name every instant of its calendar exactly once.
+fn every_occurrence_is_accounted_for(rows: &[Row], start: Timestamp) {
+    let calendars: [(&str, &[i64]); 4] =
+        [("stateless", &[0, 20, 40]), ("waits", &[7, 37]), ("streams", &[11]), ("asks", &[0])];
+    for (name, seconds) in calendars {
+        let of_cron: Vec<&Row> = rows.iter().filter(|row| row.cron_name == name).collect();
+        let last = of_cron.iter().map(|row| row.last_scheduled_for).max().unwrap();
+        let mut expected: Vec<i64> = (start.as_second() + 1..=last / 1000)
+            .filter(|second| seconds.contains(&second.rem_euclid(60)))
+            .map(|second| second * 1000)
+            .collect();
+        for row in of_cron {
+            let before = expected.len();
+            expected.retain(|at| *at < row.scheduled_for || *at > row.last_scheduled_for);
+            let covered = i64::try_from(before - expected.len()).unwrap();
+            assert_eq!(covered, row.occurrences, "{name} at {}: covers {covered}", row.scheduled_for);
+        }
+        assert_eq!(expected, Vec::<i64>::new(), "{name}: these instants have no record");
+    }
+}
+
+/// Runs that the server accepted, by our run id; fences are no runs.
+fn ledger(story: &Story<'_>) -> BTreeMap<String, Vec<LedgerEntry>> {
+    let mut by_run: BTreeMap<String, Vec<LedgerEntry>> = BTreeMap::new();
+    for entry in story.server.ledger() {
+        if entry.metadata.contains_key("agentcron_fence") {
+            continue;
+        }
+        let run_id = entry.metadata["agentcron_run_id"].as_str().unwrap().to_owned();
+        by_run.entry(run_id).or_default().push(entry);
+    }
+    by_run
+}
+
+/// I2, I3, I5: at most one real run, never before its time, and recorded as what it was.
+fn the_record_is_the_servers_truth(row: &Row, entries: Option<&Vec<LedgerEntry>>) -> u64 {
+    let what = format!("{} {} ({:?}: {:?})", row.cron_name, row.run_id, row.status, row.reason);
+    let status = row.status.as_deref().unwrap();
+    let Some(entries) = entries else {
+        let never_ran = matches!(status, "missed" | "skipped")
+            || row.reason.as_deref().is_some_and(|reason| reason.starts_with("start_deadline"));
+        assert!(never_ran, "{what}: the server never saw it");
+        return 0;
+    };
+    assert_eq!(entries.len(), 1, "{what}: started {} times", entries.len());
+    let entry = &entries[0];
+    assert!(entry.created_at.as_millisecond() >= row.scheduled_for, "{what}: before its time");
+    assert!(row.started_at.is_some() && row.started_at <= row.ended_at, "{what}: times");
+    let expected = match (row.cron_name.as_str(), entry.status) {
+        ("asks", _) => "interrupted",
+        (_, RunStatus::Success) => "success",
+        (_, RunStatus::Error) => "error",
+        (_, other) => panic!("{what}: the server left it {other:?}"),
+    };
+    assert_eq!(status, expected, "{what}");
+    1
+}
+
+/// I4: one delivery for each outcome of a run, delivered at least once, under one id, with the same bytes.
+fn deliveries(story: &Story<'_>, database: &Connection, rows: &[Row], told: &mut Told) {
+    let arrived = story.arrived.lock().unwrap();
+    for row in rows {
+        let of_run: u64 =
+            count(database, &format!("SELECT count(*) FROM deliveries WHERE run_id = '{}'", row.run_id));
+        let tells = !matches!(row.status.as_deref(), Some("missed" | "skipped"));
+        assert_eq!(of_run, u64::from(tells), "{} {}: deliveries", row.cron_name, row.run_id);
+        let bodies = arrived.get(&format!("msg_{}", row.run_id));
+        assert_eq!(bodies.is_some(), tells, "{} {}: arrival", row.cron_name, row.run_id);
+        let Some(bodies) = bodies else { continue };
+        assert!(bodies.iter().all(|body| body == &bodies[0]), "{}: another body", row.run_id);
+        told.delivered += 1;
+        told.delivered_again += bodies.len() as u64 - 1;
+    }
+    let left = count(database, "SELECT count(*) FROM deliveries WHERE status <> 'delivered'");
+    assert_eq!(left, 0, "deliveries that are not delivered");
+    let attempts = count(database, "SELECT count(*) FROM attempts WHERE ended_at IS NULL");
+    assert_eq!(attempts, 0, "attempts without an end");
+}
+
+fn count(database: &Connection, sql: &str) -> u64 {
+    database.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap().try_into().unwrap()
+}
+
+fn rows(database: &Connection) -> Vec<Row> {
+    let sql = "SELECT run_id, cron_name, scheduled_for, coalesce(last_scheduled_for, scheduled_for), occurrences, \
+               phase, status, reason, started_at, ended_at FROM runs ORDER BY scheduled_for";
+    let mut statement = database.prepare(sql).unwrap();
+    let rows = statement.query_map([], |row| {
+        Ok(Row {
+            run_id: row.get(0)?,
+            cron_name: row.get(1)?,
+            scheduled_for: row.get(2)?,
+            last_scheduled_for: row.get(3)?,
+            occurrences: row.get(4)?,
+            phase: row.get(5)?,
+            status: row.get(6)?,
+            reason: row.get(7)?,
+            started_at: row.get(8)?,
+            ended_at: row.get(9)?,
+        })
+    });
+    rows.unwrap().map(Result::unwrap).collect()
+}
