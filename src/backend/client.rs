@@ -62,7 +62,7 @@ impl AgentClient {
         match tokio::time::timeout(self.request_timeout, self.transport.send(request)).await {
             Ok(result) => result,
             Err(_) => Err(TransportError::Broken(format!(
-                "no answer within {}",
+                "nothing heard within {}",
                 humantime::format_duration(self.request_timeout)
             ))),
         }

@@ -7,6 +7,8 @@ pub mod embedded;
 mod follow;
 mod look;
 mod start;
+#[cfg(test)]
+mod tests;
 
 pub use client::{AgentClient, CallError};
 pub use follow::{Followed, Spoken};

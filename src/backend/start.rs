@@ -86,7 +86,7 @@ impl AgentClient {
             Err(TransportError::NotSent(detail)) => {
                 return StartAnswer::NotSent { detail: format!("backend unreachable: {detail}"), wait: None };
             }
-            Err(error) => return StartAnswer::Unclear { detail: format!("no answer: {error}") },
+            Err(error) => return StartAnswer::Unclear { detail: format!("backend gave no answer: {error}") },
         };
         let located = located_run::<BackendRunId>(response.headers());
         if response.status().is_success() && request.mode != Mode::Background {

@@ -14,6 +14,8 @@ mod read;
 mod rows;
 mod step_run;
 mod sync_crons;
+#[cfg(test)]
+mod tests;
 mod thread_deletions;
 mod writer;
 

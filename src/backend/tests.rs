@@ -1,0 +1,287 @@
+//! What is concluded from an answer, as a table; and what is heard of the end of a run, whatever is said.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use expect_test::expect;
+use http::{Response, StatusCode};
+use proptest::prelude::*;
+use serde_json::{Map, json};
+
+use super::*;
+use crate::domain::cron::Mode;
+use crate::domain::ids::{BackendRunId, ThreadId};
+use crate::transport::{BodyStream, Transport, TransportError};
+
+const RUN: &str = "01a2081f-740d-7775-bcd5-db522831835e";
+
+/// A server that says one thing, in pieces, and then perhaps breaks off.
+#[derive(Clone)]
+struct Says {
+    status: u16,
+    headers: Vec<(&'static str, String)>,
+    pieces: Vec<Bytes>,
+    then: Option<TransportError>,
+}
+
+impl Says {
+    fn text(status: u16, text: impl Into<Bytes>) -> Self {
+        Self { status, headers: Vec::new(), pieces: vec![text.into()], then: None }
+    }
+
+    fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+
+    fn then(mut self, error: TransportError) -> Self {
+        self.then = Some(error);
+        self
+    }
+
+    fn client(self) -> AgentClient {
+        client(Transport::function(move |_| {
+            let says = self.clone();
+            Box::pin(async move {
+                let mut response = Response::builder().status(says.status);
+                for (name, value) in says.headers {
+                    response = response.header(name, value);
+                }
+                let pieces = says.pieces.into_iter().map(Ok).chain(says.then.map(Err));
+                Ok(response.body(Box::pin(futures_util::stream::iter(pieces)) as BodyStream).unwrap())
+            })
+        }))
+    }
+}
+
+fn client(transport: Transport) -> AgentClient {
+    AgentClient::new(transport, "http://backend.example/base/".parse().unwrap(), None, Duration::from_secs(5))
+}
+
+fn thread() -> ThreadId {
+    ThreadId(uuid::Uuid::nil())
+}
+
+fn request(mode: Mode) -> StartRequest {
+    StartRequest { thread_id: thread(), mode, body: Map::new() }
+}
+
+fn in_words(answer: &StartAnswer) -> String {
+    match answer {
+        StartAnswer::Accepted(started) => {
+            format!(
+                "accepted {}{}",
+                started.backend_run_id,
+                if started.spoken.is_some() { ", goes on" } else { "" }
+            )
+        }
+        StartAnswer::NotSent { detail, wait } => format!("not sent ({wait:?}): {detail}"),
+        StartAnswer::Denied { detail } => format!("denied: {detail}"),
+        StartAnswer::Rejected { detail } => format!("rejected: {detail}"),
+        StartAnswer::Busy { detail } => format!("busy: {detail}"),
+        StartAnswer::Unclear { detail } => format!("unclear: {detail}"),
+    }
+}
+
+fn broke() -> TransportError {
+    TransportError::Broken("connection reset".to_owned())
+}
+
+#[tokio::test]
+async fn what_is_concluded_from_an_answer_to_a_start() {
+    let location = format!("/threads/{}/runs/{RUN}", thread());
+    let whole = json!({ "run_id": RUN, "status": "pending" }).to_string();
+    let cases = [
+        ("accepted", Mode::Background, Says::text(200, whole.clone())),
+        (
+            "no run_id, but a location",
+            Mode::Background,
+            Says::text(200, "").header("content-location", &location),
+        ),
+        ("no word of a run", Mode::Background, Says::text(200, "{}")),
+        ("a login page", Mode::Background, Says::text(200, "<html>\n  please log in</html>")),
+        ("a run_id that is none", Mode::Background, Says::text(200, r#"{"run_id":"7"}"#)),
+        ("cut in the middle", Mode::Background, Says::text(200, "{\"run_").then(broke())),
+        (
+            "cut after the head",
+            Mode::Background,
+            Says::text(200, "{").header("content-location", &location).then(broke()),
+        ),
+        ("wait", Mode::Wait, Says::text(200, "{}").header("content-location", &location)),
+        ("wait without a location", Mode::Wait, Says::text(200, "{}")),
+        ("400", Mode::Background, Says::text(400, r#"{"detail":"bad input"}"#)),
+        ("401", Mode::Background, Says::text(401, r#"{"detail":"who are you"}"#)),
+        ("403", Mode::Wait, Says::text(403, "")),
+        ("404", Mode::Background, Says::text(404, r#"{"detail":"Thread or assistant not found."}"#)),
+        ("408", Mode::Background, Says::text(408, "")),
+        ("409", Mode::Stream, Says::text(409, r#"{"detail":"Thread is already running a task."}"#)),
+        ("422", Mode::Background, Says::text(422, r#"{"detail":[{"msg":"field required"}]}"#)),
+        ("429", Mode::Background, Says::text(429, "").header("retry-after", "7")),
+        ("429 hostile", Mode::Background, Says::text(429, "").header("retry-after", "1e300")),
+        ("500", Mode::Background, Says::text(500, "Internal Server Error")),
+        ("503", Mode::Background, Says::text(503, "")),
+        ("307", Mode::Background, Says::text(307, "").header("location", "https://elsewhere.example/")),
+        ("endless", Mode::Background, Says::text(200, vec![b' '; 17 * 1024 * 1024])),
+    ];
+    let mut table = String::new();
+    for (name, mode, says) in cases {
+        table.push_str(&format!("{name}: {}\n", in_words(&says.client().start(&request(mode)).await)));
+    }
+    expect![[r#"
+        accepted: accepted 01a2081f-740d-7775-bcd5-db522831835e
+        no run_id, but a location: accepted 01a2081f-740d-7775-bcd5-db522831835e
+        no word of a run: unclear: backend answered 200 without a run_id: {}
+        a login page: unclear: backend answered 200 without a run_id: <html> please log in</html>
+        a run_id that is none: unclear: backend answered 200 without a run_id: {"run_id":"7"}
+        cut in the middle: unclear: backend answered 200, and then: connection reset
+        cut after the head: accepted 01a2081f-740d-7775-bcd5-db522831835e
+        wait: accepted 01a2081f-740d-7775-bcd5-db522831835e, goes on
+        wait without a location: unclear: its answer names no run
+        400: rejected: backend answered 400: bad input
+        401: denied: backend answered 401: who are you
+        403: denied: backend answered 403
+        404: rejected: backend answered 404: Thread or assistant not found.
+        408: unclear: backend answered 408
+        409: busy: backend answered 409: Thread is already running a task.
+        422: rejected: backend answered 422: [{"msg":"field required"}]
+        429: not sent (Some(7s)): backend answered 429
+        429 hostile: not sent (None): backend answered 429
+        500: unclear: backend answered 500: Internal Server Error
+        503: unclear: backend answered 503
+        307: rejected: backend answered 307, a redirect to https://elsewhere.example/; set backend.url to where it really is
+        endless: unclear: backend answered 200, and then: the answer is longer than 16777216 bytes
+    "#]].assert_eq(&table);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_did_not_leave_and_one_that_fell_silent_are_not_the_same() {
+    let refused = client(Transport::function(|_| {
+        Box::pin(async { Err(TransportError::NotSent("connection refused".to_owned())) })
+    }));
+    let silent = client(Transport::function(|_| Box::pin(std::future::pending())));
+    let words = [
+        in_words(&refused.start(&request(Mode::Background)).await),
+        in_words(&silent.start(&request(Mode::Background)).await),
+    ];
+    expect![[r#"
+        not sent (None): backend unreachable: connection refused
+        unclear: backend gave no answer: nothing heard within 5s"#]]
+    .assert_eq(&words.join("\n"));
+}
+
+async fn heard(mode: Mode, says: Says) -> String {
+    let says = says.header("content-location", &format!("/threads/{}/runs/{RUN}", thread()));
+    match says.client().start(&request(mode)).await {
+        StartAnswer::Accepted(Started { spoken: Some(spoken), .. }) => format!("{:?}", spoken.listen().await),
+        other => in_words(&other),
+    }
+}
+
+#[tokio::test]
+async fn what_is_heard_of_the_end() {
+    let interrupted = r#"{"messages":[],"__interrupt__":[{"value":1}]}"#;
+    let error = r#"{"__error__":{"error":"ValueError","message":"boom"}}"#;
+    let stream =
+        "event: metadata\r\ndata: {\"run_id\":\"1\"}\r\n\r\nevent: values\r\ndata: {\"n\":1}\r\n\r\n";
+    let failed =
+        format!("{stream}event: error\r\ndata: {{\"error\":\"ValueError\",\"message\":\"boom\"}}\r\n\r\n");
+    let mut in_pieces = Says::text(200, "");
+    in_pieces.pieces = failed.as_bytes().chunks(3).map(Bytes::copy_from_slice).collect();
+    let long = format!("event: values\ndata: {{\"n\":\"{}\"}}\n\n", "x".repeat(2 * 1024 * 1024));
+    let cases = [
+        ("values, kept alive", Mode::Wait, Says::text(200, "\n\n {\"n\":1}")),
+        ("interrupted", Mode::Wait, Says::text(200, interrupted)),
+        ("error", Mode::Wait, Says::text(200, error)),
+        ("cut", Mode::Wait, Says::text(200, "{\"n\"").then(broke())),
+        ("no JSON", Mode::Wait, Says::text(200, "<html>")),
+        ("stream", Mode::Stream, Says::text(200, stream)),
+        ("stream of an error, in pieces", Mode::Stream, in_pieces),
+        ("stream, cut", Mode::Stream, Says::text(200, stream).then(broke())),
+        ("stream of nothing", Mode::Stream, Says::text(200, ": heartbeat\n\n")),
+        ("stream of too much", Mode::Stream, Says::text(200, long)),
+    ];
+    let mut table = String::new();
+    for (name, mode, says) in cases {
+        table.push_str(&format!("{name}: {}\n", heard(mode, says).await));
+    }
+    expect![[r#"
+        values, kept alive: Values { values: Object {"n": Number(1)}, interrupted: false }
+        interrupted: Values { values: Object {"messages": Array []}, interrupted: true }
+        error: Error(RunError { error: "ValueError", message: "boom" })
+        cut: Cut("connection reset")
+        no JSON: Cut("its answer is no JSON (expected value at line 1 column 1)")
+        stream: Values { values: Object {"n": Number(1)}, interrupted: false }
+        stream of an error, in pieces: Error(RunError { error: "ValueError", message: "boom" })
+        stream, cut: Cut("connection reset")
+        stream of nothing: Cut("the stream ended without values")
+        stream of too much: TooLarge
+    "#]]
+    .assert_eq(&table);
+}
+
+#[tokio::test]
+async fn lists_are_read_page_by_page_and_tolerate_what_is_absent() {
+    let listed = json!([
+        { "run_id": RUN, "status": "success", "metadata": { "agentcron_run_id": RUN } },
+        { "run_id": RUN, "status": "pending", "metadata": { "agentcron_run_id": RUN, "agentcron_fence": true } },
+        { "run_id": RUN },
+        { "no": "run" },
+        7,
+    ]);
+    let runs = Says::text(200, listed.to_string()).client().runs_on(thread()).await.unwrap();
+    let seen: Vec<_> =
+        runs.iter().map(|run| (run.is_fence, run.run_id.is_some(), run.has_metadata)).collect();
+    assert_eq!(seen, [(false, true, true), (true, true, true), (false, false, false)]);
+    assert_eq!(Says::text(404, "").client().runs_on(thread()).await, Ok(Vec::new()));
+    assert!(Says::text(500, "").client().runs_on(thread()).await.is_err());
+}
+
+#[tokio::test]
+async fn the_key_goes_out_and_is_never_shown() {
+    let key = crate::config::Secret::new("planted-key");
+    let transport = Transport::function(|request| {
+        Box::pin(async move {
+            let status = match request.headers().get("x-api-key") {
+                Some(key) if key == "planted-key" && key.is_sensitive() => StatusCode::OK,
+                _ => StatusCode::UNAUTHORIZED,
+            };
+            assert_eq!(request.uri(), "http://backend.example/threads/00000000-0000-0000-0000-000000000000");
+            let body = futures_util::stream::iter([Ok(Bytes::from_static(b"{\"status\":\"idle\"}"))]);
+            Ok(Response::builder().status(status).body(Box::pin(body) as BodyStream).unwrap())
+        })
+    });
+    let base = "http://backend.example".parse().unwrap();
+    let client = AgentClient::new(transport, base, Some(key), Duration::from_secs(5));
+    assert!(client.thread(thread()).await.is_ok());
+    assert!(!format!("{client:?}").contains("planted-key"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// Whatever a server streams, in whatever pieces, listening ends without a panic.
+    #[test]
+    fn no_stream_breaks_the_listener(bytes in prop::collection::vec(any::<u8>(), 0..600), size in 1_usize..40) {
+        let mut says = Says::text(200, "");
+        let noise: Vec<u8> = bytes.iter().map(|byte| match byte % 7 {
+            0 => b'\n', 1 => b':', 2 => b'd', 3 => b'\r', _ => *byte,
+        }).collect();
+        says.pieces = [b"event: values\ndata: ".as_slice(), &noise].concat()
+            .chunks(size).map(Bytes::copy_from_slice).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            heard(Mode::Stream, says.clone()).await;
+            heard(Mode::Wait, says).await;
+        });
+    }
+
+    /// Run ids in headers are found or not, and that is all.
+    #[test]
+    fn no_header_breaks_the_reader(text in "[ -~]{0,200}") {
+        let mut headers = http::HeaderMap::new();
+        headers.insert(http::header::CONTENT_LOCATION, text.parse().unwrap());
+        headers.insert(http::header::RETRY_AFTER, text.parse().unwrap());
+        let _ = super::answer::located_run::<BackendRunId>(&headers);
+        let _ = super::answer::retry_after(&headers);
+    }
+}

@@ -1,0 +1,364 @@
+//! The store on a real file: what it refuses, what it keeps together, what it hands out.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use expect_test::{Expect, expect};
+use jiff::Timestamp;
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::*;
+use crate::config::{self, CronFields};
+use crate::domain::delivery::{AttemptResult, DeliveryStatus, NewDelivery, Verdict};
+use crate::domain::ids::{BackendRunId, DeliveryId, RunId, ThreadId};
+use crate::domain::run::{Outcome, RunChange, RunState, Status};
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn file(folder: &TempDir) -> PathBuf {
+    folder.path().join("agentcron.db")
+}
+
+fn open(folder: &TempDir) -> Store {
+    Store::open(&file(folder), Execution::WriterThread).unwrap()
+}
+
+fn definition(name: &str, more: &str) -> NewDefinition {
+    let body = format!(r#"{{"schedule":"* * * * *","assistant_id":"agent","overlap":"allow"{more}}}"#);
+    let fields: CronFields = serde_json::from_str(&body).unwrap();
+    let cron = Arc::new(config::settle_cron(name, &fields).unwrap());
+    NewDefinition { cron, body, place: "crons.toml:1:1".to_owned() }
+}
+
+/// A store with these crons, planned from 09:00:00 to 09:01:00: one run of each is due.
+async fn with_due_runs(folder: &TempDir, definitions: Vec<NewDefinition>) -> Store {
+    let store = open(folder);
+    store.sync_file_crons(at("2026-03-02T09:00:00Z"), definitions).await.unwrap();
+    let due = store.scheduled_crons().await.unwrap();
+    store.plan_due(at("2026-03-02T09:01:00Z"), due).await.unwrap();
+    store
+}
+
+fn limits(starts: usize) -> ClaimLimits {
+    ClaimLimits { starts, going_max: 256 }
+}
+
+async fn claim(store: &Store, now: &str) -> Vec<ClaimedRun> {
+    store.claim_runs(at(now), limits(10)).await.unwrap().starts
+}
+
+fn accept(run_id: RunId) -> Step {
+    let change = RunChange::Accept {
+        thread_id: ThreadId(uuid::Uuid::nil()),
+        backend_run_id: BackendRunId(uuid::Uuid::nil()),
+        at: at("2026-03-02T09:01:00Z"),
+    };
+    Step::of(run_id, change)
+}
+
+fn ending(run_id: RunId) -> RunEnding {
+    let outcome = Outcome {
+        status: Status::Success,
+        reason: None,
+        error: None,
+        values: None,
+        ended_at: at("2026-03-02T09:01:05Z"),
+    };
+    let url = "https://ops.example.com/hook".to_owned();
+    let delivery = NewDelivery {
+        delivery_id: DeliveryId::of_run(run_id, &url),
+        run_id,
+        url,
+        body: b"{}".to_vec(),
+        status: DeliveryStatus::Pending,
+    };
+    let discard = Some(ThreadId(uuid::Uuid::nil()));
+    RunEnding { run_id, outcome, delivery: Some(delivery), discard, event: None }
+}
+
+fn count(path: &Path, sql: &str) -> i64 {
+    Connection::open(path).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+/// Opening fails with these words, and the file stays byte for byte as it is.
+#[expect(clippy::needless_pass_by_value, reason = "expect! makes a value")]
+fn check_refused(folder: &TempDir, expected: Expect) {
+    let before = std::fs::read(file(folder)).unwrap();
+    let Err(error) = Store::open(&file(folder), Execution::WriterThread) else { panic!("it opened") };
+    let words = error.to_string().replace(folder.path().to_str().unwrap(), "DIR");
+    expected.assert_eq(&words);
+    assert_eq!(std::fs::read(file(folder)).unwrap(), before);
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(file(&folder), "these are not the bytes you are looking for".repeat(100)).unwrap();
+    check_refused(
+        &folder,
+        expect![
+            "DIR/agentcron.db: is damaged, or no SQLite database (file is not a database); nothing was changed. Move it away together with its -wal file and restore a backup, or start afresh with an empty path"
+        ],
+    );
+}
+
+#[test]
+fn a_database_of_another_program_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    Connection::open(file(&folder)).unwrap().execute_batch("CREATE TABLE songs (title TEXT)").unwrap();
+    check_refused(
+        &folder,
+        expect!["DIR/agentcron.db: is a database of another program; choose another store.path"],
+    );
+}
+
+#[test]
+fn a_database_of_a_newer_version_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(&folder));
+    Connection::open(file(&folder)).unwrap().pragma_update(None, "user_version", 999).unwrap();
+    check_refused(
+        &folder,
+        expect![
+            "DIR/agentcron.db: was written by a newer agentcron (schema 999, this one knows 1); install that version"
+        ],
+    );
+}
+
+#[test]
+fn a_damaged_page_is_found_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(&folder));
+    let mut bytes = std::fs::read(file(&folder)).unwrap();
+    for byte in &mut bytes[4096 * 2..4096 * 3] {
+        *byte ^= 0x5a;
+    }
+    std::fs::write(file(&folder), bytes).unwrap();
+    let error = Store::open(&file(&folder), Execution::WriterThread).err().unwrap().to_string();
+    assert!(error.contains("is damaged"), "{error}");
+}
+
+#[test]
+fn a_second_daemon_is_told_who_has_the_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let _first = open(&folder);
+    let Err(StoreError::Taken { pid, .. }) = Store::open(&file(&folder), Execution::WriterThread) else {
+        panic!("two daemons on one database")
+    };
+    assert_eq!(pid, std::process::id().to_string());
+}
+
+#[test]
+fn files_are_for_their_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state/deep/agentcron.db");
+    let _store = Store::open(&path, Execution::WriterThread).unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&path), 0o600);
+    assert_eq!(mode(&path.with_extension("db.lock")), 0o600);
+    assert_eq!(mode(&folder.path().join("state/deep")), 0o750);
+}
+
+#[tokio::test]
+async fn a_failed_closure_undoes_only_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    let insert = |name: &'static str| {
+        store.write(move |tx| {
+            tx.execute(
+                "INSERT INTO definitions (definition_id, cron_id, body, created_at) VALUES (?1, 'c', '{}', 0)",
+                [name],
+            )?;
+            if name == "bad" { Err(StoreError::Refused("no".to_owned())) } else { Ok(()) }
+        })
+    };
+    let (first, bad, second) = tokio::join!(insert("first"), insert("bad"), insert("second"));
+    assert!(first.is_ok() && second.is_ok() && matches!(bad, Err(StoreError::Refused(_))));
+    assert_eq!(count(&file(&folder), "SELECT count(*) FROM definitions"), 2);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_waited_out_and_nothing_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    let pages = count(&file(&folder), "PRAGMA page_count");
+    store.write(move |tx| Ok(tx.pragma_update(None, "max_page_count", pages + 1)?)).await.unwrap();
+    let fill = store.write(|tx| {
+        // The second time round there is room.
+        let tried: i64 = tx.query_row("PRAGMA cache_spill", [], |row| row.get(0))?;
+        if tried == 0 {
+            tx.pragma_update(None, "max_page_count", 1_000_000)?;
+        }
+        tx.pragma_update(None, "cache_spill", 0)?;
+        tx.execute(
+            "INSERT INTO definitions (definition_id, cron_id, body, created_at) \
+             VALUES ('large', 'c', json_quote(hex(zeroblob(100000))), 0)",
+            [],
+        )?;
+        Ok(())
+    });
+    let watch = async {
+        while store.trouble().is_none() {
+            tokio::task::yield_now().await;
+        }
+        store.trouble()
+    };
+    let (filled, trouble) = tokio::join!(fill, watch);
+    filled.unwrap();
+    assert!(trouble.unwrap().contains("full"));
+    assert_eq!(store.trouble(), None);
+    assert_eq!(count(&file(&folder), "SELECT count(*) FROM definitions"), 1);
+}
+
+#[tokio::test]
+async fn an_occurrence_is_inserted_once_however_often_it_is_planned() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    store.sync_file_crons(at("2026-03-02T09:00:00Z"), vec![definition("a", "")]).await.unwrap();
+    let due = store.scheduled_crons().await.unwrap();
+    for _ in 0..3 {
+        // The cursor in hand is an old one each time, as after a crash before it was noted.
+        let _ = store.plan_due(at("2026-03-02T09:02:00Z"), due.clone()).await.unwrap();
+    }
+    assert_eq!(count(&file(&folder), "SELECT count(*) FROM runs"), 2);
+}
+
+#[tokio::test]
+async fn what_is_claimed_is_in_hand_until_a_new_start_takes_it_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = with_due_runs(&folder, vec![definition("a", "")]).await;
+    let now = "2026-03-02T09:01:00Z";
+    let claimed = claim(&store, now).await;
+    assert_eq!(claimed.len(), 1);
+    assert!(matches!(claimed[0].run.state, RunState::Sending { attempt: 1, .. }));
+    assert!(claim(&store, now).await.is_empty());
+
+    assert_eq!(store.take_over_runs(at(now)).await.unwrap(), 1);
+    let again = store.claim_runs(at(now), limits(10)).await.unwrap();
+    assert!(again.starts.is_empty(), "what was being sent is in doubt, not to be sent again");
+    assert!(matches!(again.looks[0].run.state, RunState::Doubtful { attempt: 1, .. }));
+}
+
+#[tokio::test]
+async fn runs_of_one_cron_start_one_after_the_other_unless_overlap_is_allowed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut definitions = vec![definition("allowed", r#","catchup":"all""#)];
+    let body = r#"{"schedule":"* * * * *","assistant_id":"agent","catchup":"all","overlap":"skip"}"#;
+    let fields: CronFields = serde_json::from_str(body).unwrap();
+    let cron = Arc::new(config::settle_cron("exclusive", &fields).unwrap());
+    definitions.push(NewDefinition { cron, body: body.to_owned(), place: String::new() });
+    let store = open(&folder);
+    store.sync_file_crons(at("2026-03-02T09:00:00Z"), definitions).await.unwrap();
+    let due = store.scheduled_crons().await.unwrap();
+    // Three occurrences of each were missed and are caught up.
+    store.plan_due(at("2026-03-02T09:03:00Z"), due).await.unwrap();
+    let names = |claimed: &[ClaimedRun]| {
+        let mut names: Vec<_> = claimed.iter().map(|c| c.run.cron_name.clone()).collect();
+        names.sort();
+        names.join(" ")
+    };
+    let first = claim(&store, "2026-03-02T09:03:00Z").await;
+    assert_eq!(names(&first), "allowed allowed allowed exclusive");
+    assert!(claim(&store, "2026-03-02T09:03:01Z").await.is_empty());
+    let exclusive = first.iter().find(|c| c.run.cron_name == "exclusive").unwrap();
+    store.end_run(ending(exclusive.run.run_id)).await.unwrap();
+    assert_eq!(names(&claim(&store, "2026-03-02T09:03:02Z").await), "exclusive");
+}
+
+#[tokio::test]
+async fn the_backend_has_no_more_runs_than_it_may() {
+    let folder = tempfile::tempdir().unwrap();
+    let definitions = (0..9).map(|n| definition(&format!("cron-{n}"), "")).collect();
+    let store = with_due_runs(&folder, definitions).await;
+    let now = at("2026-03-02T09:01:00Z");
+    let claim = store.claim_runs(now, ClaimLimits { starts: 100, going_max: 4 }).await.unwrap();
+    assert_eq!(claim.starts.len(), 4);
+    let more = store.claim_runs(now, ClaimLimits { starts: 100, going_max: 4 }).await.unwrap();
+    assert_eq!(more.starts.len(), 0);
+    // The others wait for a place, or for their deadline.
+    assert_eq!(more.next_act_at, Some(at("2026-03-02T09:02:00Z")));
+    let late = store.claim_runs(at("2026-03-02T09:02:00Z"), limits(100)).await.unwrap();
+    assert_eq!((late.expired.len(), late.starts.len()), (5, 0));
+}
+
+#[tokio::test]
+async fn outcome_delivery_and_thread_deletion_come_together_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = with_due_runs(&folder, vec![definition("a", "")]).await;
+    let run_id = claim(&store, "2026-03-02T09:01:00Z").await[0].run.run_id;
+    store.step_run(accept(run_id)).await.unwrap();
+    store.end_run(ending(run_id)).await.unwrap();
+    let all = "SELECT (SELECT count(*) FROM deliveries) + (SELECT count(*) FROM thread_deletions)";
+    assert_eq!(count(&file(&folder), all), 2);
+    let twice = store.end_run(ending(run_id)).await;
+    assert!(matches!(twice, Err(StoreError::Refused(_))), "{twice:?}");
+}
+
+#[tokio::test]
+async fn an_attempt_is_counted_before_it_is_made_and_one_that_was_cut_off_is_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = with_due_runs(&folder, vec![definition("a", "")]).await;
+    let run_id = claim(&store, "2026-03-02T09:01:00Z").await[0].run.run_id;
+    store.step_run(accept(run_id)).await.unwrap();
+    store.end_run(ending(run_id)).await.unwrap();
+    let now = at("2026-03-02T09:01:06Z");
+    let first = store.claim_deliveries(now, 10).await.unwrap().deliveries.remove(0);
+    assert_eq!(first.attempt, 1);
+    assert!(store.claim_deliveries(now, 10).await.unwrap().deliveries.is_empty());
+    store.take_over_deliveries(now).await.unwrap();
+    let second = store.claim_deliveries(now, 10).await.unwrap().deliveries.remove(0);
+    assert_eq!((second.attempt, &second.body), (2, &first.body));
+    // What the first attempt comes to is no longer listened to; what the second comes to is.
+    let finished = |attempt, verdict| FinishedAttempt {
+        delivery_id: first.delivery_id,
+        attempt,
+        at: now,
+        result: AttemptResult::Accepted { code: 200 },
+        verdict,
+    };
+    store.finish_attempt(finished(1, Verdict::Failed("late".to_owned()))).await.unwrap();
+    store.finish_attempt(finished(2, Verdict::Delivered)).await.unwrap();
+    let sql = "SELECT count(*) FROM deliveries WHERE status = 'delivered' AND attempts = 2";
+    assert_eq!(count(&file(&folder), sql), 1);
+}
+
+#[tokio::test]
+async fn a_changed_cron_settles_by_its_old_definition_and_a_removed_one_keeps_its_history() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = with_due_runs(&folder, vec![definition("a", ""), definition("b", "")]).await;
+    let changed = definition("a", r#","timeout":"5m""#);
+    let now = at("2026-03-02T09:02:30Z");
+    let report = store.sync_file_crons(now, vec![changed]).await.unwrap();
+    assert_eq!(report, SyncReport { added: 0, changed: 1, removed: 1 });
+    let runs = |sql: &str| count(&file(&folder), &format!("SELECT count(*) FROM runs WHERE {sql}"));
+    // 09:02 of the changed one was owed by the old definition.
+    assert_eq!(runs("cron_name = 'a'"), 2);
+    assert_eq!(runs("cron_name = 'b' AND status = 'skipped' AND reason LIKE 'removed%'"), 1);
+    let scheduled = store.scheduled_crons().await.unwrap();
+    assert_eq!(scheduled.len(), 1);
+    assert_eq!(scheduled[0].cursor, now);
+}
+
+#[tokio::test]
+async fn the_questions_of_every_second_are_answered_by_indexes() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(&folder));
+    let database = Connection::open(file(&folder)).unwrap();
+    for sql in [
+        "SELECT run_id FROM runs WHERE act_at <= 1 AND phase = 'pending' ORDER BY act_at",
+        "SELECT min(act_at) FROM runs WHERE act_at > 1",
+        "SELECT min(start_before) FROM runs WHERE phase = 'pending' AND start_before > 1",
+        "SELECT count(*) FROM runs WHERE phase IN ('sending', 'doubtful', 'running')",
+        "SELECT run_id FROM runs WHERE cron_id = 'c' AND phase <> 'ended'",
+        "SELECT delivery_id FROM deliveries WHERE due_at <= 1 ORDER BY due_at",
+        "SELECT thread_id FROM thread_deletions WHERE due_at <= 1 ORDER BY due_at",
+    ] {
+        let plan: String =
+            database.query_row(&format!("EXPLAIN QUERY PLAN {sql}"), [], |row| row.get("detail")).unwrap();
+        assert!(plan.contains("INDEX"), "{sql}: {plan}");
+    }
+}
