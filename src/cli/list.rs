@@ -64,8 +64,11 @@ fn print(crons: &[CronRow], session: &mut Session) -> Result<(), Failure> {
         session.output.line("no crons; write a [cron.NAME] table, then `agentcron check`")?;
         return Ok(());
     }
-    let mut rows =
-        Rows::new(&["cron", "schedule", "timezone", "next", "last", "outcome", "reason"], "reason", &["last"]);
+    let mut rows = Rows::new(
+        &["cron", "schedule", "timezone", "next", "last", "outcome", "reason"],
+        "reason",
+        &["last"],
+    );
     for cron in crons {
         rows.push(cells(cron, now, session));
     }

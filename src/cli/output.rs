@@ -141,135 +141,17 @@ impl Output {
     }
 }
 
-fn paint(&self, look: Look, text: &str) -> String {
-        paint(self.color, look, text)
-    }
-
-    /// One line.
-    pub(super) fn line(&mut self, text: &str) -> io::Result<()> {
-        writeln!(self.out, "{text}")
-    }
-
-    /// A text as it is.
-    pub(super) fn text(&mut self, text: &str) -> io::Result<()> {
-        write!(self.out, "{text}")
-    }
-
-    /// One object on one line.
-    pub(super) fn json(&mut self, object: &impl Serialize) -> io::Result<()> {
-        serde_json::to_writer(&mut self.out, object)?;
-        writeln!(self.out)
-    }
-
-    /// A table that fits.
-    pub(super) fn table(&mut self, rows: Rows) -> io::Result<()> {
-        self.table_under(&mut None, rows)
-    }
-
-    /// A table that goes on under another one: the first has the header, and the columns stay where they are.
-    pub(super) fn table_under(&mut self, above: &mut Option<Layout>, rows: Rows) -> io::Result<()> {
-        let width = if self.terminal { usize::from(self.width) } else { WIDTH_MAX };
-        for line in rows.arrange(width, above, |header| paint(self.color, Look::Bold, header)) {
-            writeln!(self.out, "{line}")?;
-        }
-        Ok(())
-    }
-
-    /// Makes everything visible that was written so far.
-    pub(super) fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
-
-    /// Something odd that does not stop the command.
-    pub(super) fn warn(&mut self, text: &str) -> io::Result<()> {
-        // What was said before stands before it on the terminal too.
-        self.out.flush()?;
-        writeln!(io::stderr(), "{} {text}", paint(self.color_of_complaints, Look::Odd, "warning:"))
-    }
-
-    /// Odd places of the configuration.
-    pub(super) fn warn_about(&mut self, warnings: &[ConfigError]) -> io::Result<()> {
-        warnings.iter().try_for_each(|warning| self.warn(&warning.to_string()))
-    }
-
-    /// Says why the command failed. If not even that can be said, the exit code says it.
-    pub(super) fn complain(&mut self, failure: &Failure) {
-        let _ = self.out.flush();
-        if !failure.is_worth_a_word() {
-            return;
-        }
-        let error = paint(self.color_of_complaints, Look::Bad, "error:");
-        let _ = match failure {
-            // Mistakes begin with their place, so that editors and people find it.
-            Failure::Config(errors) => {
-                let mistakes = errors.0.len();
-                let word = if mistakes == 1 { "mistake" } else { "mistakes" };
-                writeln!(io::stderr(), "{errors}\n{error} {mistakes} {word} in the configuration")
-            }
-            Failure::Usage(_)
-            | Failure::Store(_)
-            | Failure::Daemon(_)
-            | Failure::Failed(_)
-            | Failure::Output(_)
-            | Failure::LeftAtOnce => writeln!(io::stderr(), "{error} {failure}"),
-        };
-    }
-}
-
-impl Rows {
-    /// A table with these columns; the one named `elastic` is cut when the line is too long.
-    pub(super) fn new(header: &[&str], elastic: &str) -> Self {
-        let position = header.iter().position(|name| *name == elastic);
-        Self {
-            header: header.iter().map(ToString::to_string).collect(),
-            rows: Vec::new(),
-            elastic: position.unwrap_or(header.len().saturating_sub(1)),
+/// What others said, without the power over the terminal that control characters have; lines stay lines.
+pub(super) fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char.is_control() && char != '\n' {
+            shown.extend(char.escape_default());
+        } else {
+            shown.push(char);
         }
     }
-
-    /// Adds a row, as many cells as there are columns.
-    pub(super) fn push(&mut self, cells: Vec<String>) {
-        self.rows.push(cells);
-    }
-
-    fn arrange(self, width: usize, paint: impl Fn(&str) -> String) -> Table {
-        let mut table = Table::new();
-        table
-            .load_style(NOTHING)
-            .set_content_arrangement(ContentArrangement::Dynamic)
-            .set_width(u16::try_from(width).unwrap_or(u16::MAX))
-            .set_truncation_indicator("…")
-            .set_header(self.header.iter().map(|name| Cell::new(paint(&name.to_uppercase()))));
-        for cells in self.rows {
-            let mut row = Row::from(cells.into_iter().map(one_line).collect::<Vec<_>>());
-            row.max_height(1);
-            table.add_row(row);
-        }
-        // The others keep their width as long as something is left for the elastic one.
-        let widths: Vec<usize> = table.column_max_content_widths().into_iter().map(usize::from).collect();
-        let rigid: usize =
-            widths.iter().enumerate().filter(|(index, _)| *index != self.elastic).map(|(_, w)| w + 2).sum();
-        let has_room = rigid + 12 <= width;
-        for (index, column) in table.column_iter_mut().enumerate() {
-            column.set_padding((0, 2));
-            if has_room && index != self.elastic {
-                column.set_constraint(ColumnConstraint::ContentWidth);
-            } else if has_room {
-                let left = u16::try_from(width - rigid).unwrap_or(u16::MAX);
-                column.set_constraint(ColumnConstraint::UpperBoundary(Width::Fixed(left)));
-            }
-        }
-        table
-    }
-}
-
-/// Cells are one line each: what servers say may have many.
-fn one_line(text: String) -> String {
-    if text.contains(['\n', '\r', '\t']) {
-        text.split_whitespace().collect::<Vec<_>>().join(" ")
-    } else {
-        text
-    }
+    shown
 }
 
 fn paint(color: bool, look: Look, text: &str) -> String {

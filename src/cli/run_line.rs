@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::output::{Look, Output};
+use super::output::{Look, Output, printable};
 use super::session::Session;
 use super::times;
 use crate::domain::delivery::DeliveryStatus;
@@ -119,13 +119,14 @@ pub(super) fn why(row: &RunRow) -> String {
             format!("{}: {}", error.error, error.message)
         }
     });
-    match (&row.run.reason, error) {
+    let said = match (&row.run.reason, error) {
         (Some(reason), Some(error)) if reason.contains(&error) => reason.clone(),
         (Some(reason), Some(error)) => format!("{error} ({reason})"),
         (Some(reason), None) => reason.clone(),
         (None, Some(error)) => error,
         (None, None) => String::new(),
-    }
+    };
+    printable(&said)
 }
 
 /// The run as the backend has or had it.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::failure::Failure;
-use super::output::Look;
+use super::output::{Look, printable};
 use super::run_line::{self, time};
 use super::session::Session;
 use super::times;
@@ -122,10 +122,10 @@ fn print_facts(details: &RunDetails, session: &mut Session) -> Result<(), Failur
         ("status", run_line::painted_status(row, &session.output)),
     ];
     if let Some(reason) = &run.reason {
-        facts.push(("reason", reason.clone()));
+        facts.push(("reason", printable(reason)));
     }
     if let Some(error) = run_line::error(run) {
-        let error = format!("{}: {}", error.error, error.message);
+        let error = printable(&format!("{}: {}", error.error, error.message));
         facts.push(("error", session.output.paint(Look::Bad, &error)));
     }
     if let Some(last) = row.last_scheduled_for {
@@ -209,7 +209,7 @@ fn attempt_words(attempt: &AttemptRow) -> String {
 
 fn with_detail(what: &str, detail: Option<&str>) -> String {
     match detail {
-        Some(detail) if !detail.is_empty() => format!("{what}: {detail}"),
+        Some(detail) if !detail.is_empty() => format!("{what}: {}", printable(detail)),
         Some(_) | None => what.to_owned(),
     }
 }
@@ -221,7 +221,7 @@ fn print_values(details: &RunDetails, session: &mut Session) -> Result<(), Failu
     session.output.line(&heading)?;
     let text = serde_json::to_string_pretty(values).unwrap_or_else(|_| values.to_string());
     for line in text.lines() {
-        session.output.line(&format!("  {line}"))?;
+        session.output.line(&format!("  {}", printable(line)))?;
     }
     Ok(())
 }

@@ -110,7 +110,11 @@ impl Rows {
 
 /// Cells are one line each: what servers say may have many.
 fn one_line(text: String) -> String {
-    if text.contains(['\n', '\r', '\t']) { text.split_whitespace().collect::<Vec<_>>().join(" ") } else { text }
+    if text.contains(['\n', '\r', '\t']) {
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    } else {
+        text
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 
 mod calendar_croniter;
 mod calendar_oracle;
+mod cli;
 #[cfg(debug_assertions)]
 mod simulation;
 #[expect(dead_code, reason = "support offers more than the tests of today use")]

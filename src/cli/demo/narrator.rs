@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::cli::failure::Failure;
-use crate::cli::output::Look;
+use crate::cli::output::{Look, printable};
 use crate::cli::run_line::{self, time};
 use crate::cli::session::Session;
 use crate::cli::times;
@@ -144,7 +144,7 @@ impl Narrator {
             reply.push('…');
         }
         let count = if messages.len() > 2 { format!(" (message {})", messages.len()) } else { String::new() };
-        Ok(Some(format!("\"{reply}\"{count}")))
+        Ok(Some(format!("\"{}\"{count}", printable(&reply))))
     }
 
     fn tell(&self, event: &Event, session: &mut Session) -> Result<(), Failure> {
