@@ -43,7 +43,7 @@ fn what_init_writes_passes_check_and_is_never_overwritten() {
     assert!(stdout(&first).contains("agentcron check --config mine/agentcron.toml"), "{}", stdout(&first));
     let check = agentcron(folder.path(), &["check", "mine/agentcron.toml"]);
     demand(&check, 0);
-    assert!(stdout(&check).contains("no mistakes: 2 crons"), "{}", stdout(&check));
+    assert!(stdout(&check).contains("no mistakes: 1 cron"), "{}", stdout(&check));
     assert_eq!(stderr(&check), "");
     let again = agentcron(folder.path(), &["init", "mine"]);
     demand(&again, 1);
@@ -55,7 +55,20 @@ fn check_shows_what_will_fire_and_when() {
     let daemon = quiet();
     let output = daemon.run_command(&["check"]);
     demand(&output, 0);
-    let expected = expect![[r#""#]];
+    let expected = expect![[r#"
+        new-year  FOLDER/agentcron.toml:8:7
+          0 0 1 1 * 0 2090-2099  Europe/Berlin
+          At 00:00 on day 1 of the month in January in 2090 to 2099; runs agent on a new thread each time
+            Sun 2090-01-01 00:00:00 CET
+            Mon 2091-01-01 00:00:00 CET
+            Tue 2092-01-01 00:00:00 CET
+
+        old-year  FOLDER/agentcron.toml:13:7
+          30 23 31 dec * 0 2090-2099  UTC
+          At 23:30 on day 31 of the month in December in 2090 to 2099; runs agent on thread 243f3b5b-916b-59f7-91d6-a1099cc05f5d
+          disabled: it does not fire (enabled = false)
+
+        no mistakes: 2 crons, backend http://127.0.0.1:9/, store FOLDER/agentcron.db"#]];
     expected.assert_eq(&without_now(&stdout(&output), &daemon));
     let crons = daemon.json(&["check"]);
     assert_eq!(crons[0]["cron_name"], "new-year");
@@ -116,7 +129,10 @@ fn next_needs_neither_configuration_nor_daemon_for_a_schedule() {
             "-n",
             "2",
         ],
-        expect![[r#""#]],
+        expect![[r#"
+            {"at":"2026-06-08T07:00:00Z","local":"2026-06-08T09:00:00+02:00","note":null}
+            {"at":"2026-06-09T07:00:00Z","local":"2026-06-09T09:00:00+02:00","note":null}
+        "#]],
     );
 }
 
@@ -133,7 +149,10 @@ fn next_notes_what_a_clock_change_does() {
             "-n",
             "2",
         ],
-        expect![[r#""#]],
+        expect![[r#"
+            {"at":"2026-03-29T01:00:00Z","local":"2026-03-29T03:00:00+02:00","note":"02:30:00 does not exist that day (clock change); this is the first instant after the gap"}
+            {"at":"2026-03-30T00:30:00Z","local":"2026-03-30T02:30:00+02:00","note":null}
+        "#]],
     );
 }
 
