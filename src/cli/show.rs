@@ -181,10 +181,13 @@ fn timeline(details: &RunDetails) -> Vec<Moment> {
     }
     for details in &details.deliveries {
         let delivery = &details.delivery;
-        add(delivery.created_at, format!("webhook to {}: {}", redacted(&delivery.url), delivery.status));
+        add(delivery.created_at, format!("webhook to {} recorded", redacted(&delivery.url)));
         for attempt in &details.attempts {
             let at = attempt.ended_at.unwrap_or(attempt.started_at);
             add(at, attempt_words(attempt));
+        }
+        if let Some(ended_at) = delivery.ended_at {
+            add(ended_at, with_detail(&format!("webhook {}", delivery.status), delivery.reason.as_deref()));
         }
         if let Some(due_at) = delivery.due_at {
             add(due_at, format!("webhook attempt {} is due", delivery.attempts + 1));

@@ -6,7 +6,9 @@ use comfy_table::{Cell, ColumnConstraint, ContentArrangement, Row, Table, Width}
 /// Between two columns.
 const GAP: usize = 2;
 /// Less than this of the elastic column says nothing.
-const ELASTIC_MIN: usize = 16;
+const ELASTIC_MIN: usize = 12;
+/// No column is made narrower, however narrow the terminal is.
+const COLUMN_MIN: usize = 4;
 
 /// Rows for people.
 pub(super) struct Rows {
@@ -53,7 +55,10 @@ impl Rows {
             .set_width(u16::try_from(width).unwrap_or(u16::MAX))
             .set_truncation_indicator("…");
         if above.is_none() {
-            table.set_header(self.header.iter().map(|name| Cell::new(paint(&name.to_uppercase()))));
+            let names = self.header.iter().map(|name| Cell::new(paint(&name.to_uppercase())));
+            let mut header = Row::from(names.collect::<Vec<_>>());
+            header.max_height(1);
+            table.set_header(header);
         }
         for cells in &self.rows {
             let mut row = Row::from(cells.clone());
@@ -94,17 +99,28 @@ impl Rows {
         };
         let wanted = contents.get(elastic).copied().unwrap_or(0);
         for name in self.dispensable {
-            if rigid(&widths) + wanted.min(ELASTIC_MIN) + GAP > width
+            if rigid(&widths) + wanted.min(ELASTIC_MIN) > width
                 && let Some(column) = position(name).and_then(|index| widths.get_mut(index))
             {
                 *column = None;
             }
         }
-        let left = width.saturating_sub(rigid(&widths) + GAP);
+        let left = width.saturating_sub(rigid(&widths));
         if let Some(Some(elastic)) = widths.get_mut(elastic) {
-            *elastic = wanted.min(left.max(1));
+            *elastic = wanted.min(left.max(COLUMN_MIN));
         }
+        squeeze(&mut widths, width);
         Layout { widths }
+    }
+}
+
+/// The last resort of a very narrow terminal: the widest column gives way until the line fits.
+fn squeeze(widths: &mut [Option<usize>], width: usize) {
+    while widths.iter().flatten().map(|column| column + GAP).sum::<usize>() > width + GAP {
+        match widths.iter_mut().flatten().max() {
+            Some(widest) if *widest > COLUMN_MIN => *widest -= 1,
+            Some(_) | None => return,
+        }
     }
 }
 

@@ -23,17 +23,34 @@ fn check(width: usize, expected: Expect) {
 
 #[test]
 fn a_wide_table_shows_everything() {
-    check(100, expect![[r#""#]]);
+    check(100, expect![[r#"
+        CRON          LATE   STATUS   REASON
+        digest        4 ms   success
+        inbox-triage  1.2 s  error    backend answered 500 and a page of HTML"#]]);
 }
 
 #[test]
 fn the_elastic_column_is_cut_where_the_line_ends() {
-    check(50, expect![[r#""#]]);
+    check(50, expect![[r#"
+        CRON          LATE   STATUS   REASON
+        digest        4 ms   success
+        inbox-triage  1.2 s  error    backend answered 50…"#]]);
 }
 
 #[test]
 fn a_narrow_table_does_without_what_is_dispensable() {
-    check(40, expect![[r#""#]]);
+    check(40, expect![[r#"
+        CRON          STATUS   REASON
+        digest        success
+        inbox-triage  error    backend answered…"#]]);
+}
+
+#[test]
+fn on_a_very_narrow_terminal_every_column_gives_way() {
+    check(24, expect![[r#"
+        CRON       STATUS   REA…
+        digest     success
+        inbox-tr…  error    bac…"#]]);
 }
 
 #[test]
@@ -41,7 +58,12 @@ fn rows_that_come_later_stand_under_the_first() {
     let mut layout = None;
     let mut lines = rows().arrange(100, &mut layout, str::to_owned);
     lines.extend(rows().arrange(100, &mut layout, str::to_owned));
-    let expected = expect![[r#""#]];
+    let expected = expect![[r#"
+        CRON          LATE   STATUS   REASON
+        digest        4 ms   success
+        inbox-triage  1.2 s  error    backend answered 500 and a page of HTML
+        digest        4 ms   success
+        inbox-triage  1.2 s  error    backend answered 500 and a page of HTML"#]];
     expected.assert_eq(&lines.join("\n"));
 }
 
