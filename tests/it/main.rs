@@ -13,6 +13,7 @@ mod killing;
 mod outage;
 mod real_server;
 mod restart;
+mod cli;
 #[cfg(debug_assertions)]
 mod simulation;
 #[expect(dead_code, reason = "support offers more than the tests of today use")]
