@@ -77,6 +77,8 @@ struct Hands {
     tasks: JoinSet<Result<(), StoreError>>,
     runs: HashMap<Id, RunId>,
     nudges: HashMap<RunId, Arc<Notify>>,
+    /// Claimed while the task that had the run before was not yet over: it is next.
+    waiting: HashMap<RunId, ClaimedRun>,
     starting: Arc<()>,
 }
 
@@ -175,8 +177,15 @@ impl Hands {
     fn take(&mut self, runner: &Arc<Runner>, claimed: ClaimedRun) {
         let run_id = claimed.run.run_id;
         if let Some(nudge) = self.nudges.get(&run_id) {
-            // Its task is at work; it is told that its row has changed.
-            nudge.notify_one();
+            match claimed.run.state {
+                // Its task follows it; it is told that its row has changed.
+                RunState::Running(_) => nudge.notify_one(),
+                // Its task has committed its last step, and is only still to be reaped.
+                RunState::Pending { .. }
+                | RunState::Sending { .. }
+                | RunState::Doubtful { .. }
+                | RunState::Ended { .. } => drop(self.waiting.insert(run_id, claimed)),
+            }
             return;
         }
         let nudge = Arc::new(Notify::new());
@@ -223,7 +232,7 @@ async fn act(
 
 /// Takes note that a task is over. One that failed or panicked concerns its own run only, unless the store is lost.
 async fn reap(
-    runner: &Runner,
+    runner: &Arc<Runner>,
     hands: &mut Hands,
     done: Result<(Id, Result<(), StoreError>), JoinError>,
 ) -> Result<(), StoreError> {
@@ -234,6 +243,9 @@ async fn reap(
     let run_id = hands.runs.remove(&id);
     if let Some(run_id) = run_id {
         hands.nudges.remove(&run_id);
+        if let Some(next) = hands.waiting.remove(&run_id) {
+            hands.take(runner, next);
+        }
     }
     match (result, run_id) {
         (Ok(Ok(())), _) | (Err(_), None) => Ok(()),
