@@ -34,7 +34,7 @@ struct Measured {
 /// Prints the table.
 pub(super) fn print(crons: &[usize], repeat: usize, only: &[String]) -> Result<()> {
     println!(
-        "From the scheduled second to the arrival of the POST at the agent server; medians of {repeat}."
+        "From the scheduled second to the arrival of the POST at the agent server; medians of {repeat}, lost and doubled: the worst."
     );
     println!(
         "{:>6}  {:<38} {:>9} {:>9} {:>9} {:>8} {:>5} {:>7} {:>12}",

@@ -30,8 +30,8 @@ pub struct Claim {
     pub looks: Vec<ClaimedRun>,
     /// Never sent in time: to be ended.
     pub expired: Vec<ClaimedRun>,
-    /// Whether more could be sent at once if `limits.starts` were larger.
-    pub more_to_start: bool,
+    /// If more are waiting to be sent than `limits.starts` let through: how many places are still free for them.
+    pub places_left: usize,
     /// When something will be due that is not yet.
     pub next_act_at: Option<Timestamp>,
 }
@@ -82,7 +82,7 @@ impl Store {
                 looks: claim_looks(tx, &cache, now, looks)?,
                 ..Claim::default()
             };
-            (claim.starts, claim.more_to_start) = claim_starts(tx, &cache, now, limits)?;
+            (claim.starts, claim.places_left) = claim_starts(tx, &cache, now, limits)?;
             claim.next_act_at = next_act_at(tx, now)?;
             Ok(claim)
         })
@@ -126,17 +126,17 @@ fn claim_looks(
     Ok(looks)
 }
 
-/// Also answers whether there are more. In the order in which they are due; of those that are due together, in the
-/// order in which they were planned, which the index has at hand: sorting a large burst by anything else at every
-/// claim would take longer than sending it.
+/// Also answers the places that are left, if there are more runs for them. In the order in which they are due; of
+/// those that are due together, in the order in which they were planned, which the index has at hand: sorting a large
+/// burst by anything else at every claim would take longer than sending it.
 fn claim_starts(
     tx: &Transaction<'_>,
     cache: &definitions::Definitions,
     now: Timestamp,
     limits: ClaimLimits,
-) -> Result<(Vec<ClaimedRun>, bool), StoreError> {
+) -> Result<(Vec<ClaimedRun>, usize), StoreError> {
     if limits.starts == 0 {
-        return Ok((Vec::new(), false));
+        return Ok((Vec::new(), 0));
     }
     let sql = format!(
         "SELECT {RUN_COLUMNS} FROM runs WHERE act_at <= :now AND phase = 'pending' AND start_before > :now \
@@ -147,7 +147,7 @@ fn claim_starts(
     let limit = limits.starts.min(places);
     let mut taken = HashSet::new();
     let mut starts = Vec::new();
-    let mut more = false;
+    let mut places_left = 0;
     let mut statement = tx.prepare_cached(&sql)?;
     let mut candidates = statement.query(named_params! {
         ":now": millis(now),
@@ -160,7 +160,7 @@ fn claim_starts(
             continue;
         }
         if starts.len() == limit {
-            more = limit < places;
+            places_left = places - limit;
             break;
         }
         starts.push(claimed);
@@ -172,7 +172,7 @@ fn claim_starts(
         claimed.run.tries = claimed.run.tries.saturating_add(1);
         save_run(tx, &claimed.run, None)?;
     }
-    Ok((starts, more))
+    Ok((starts, places_left))
 }
 
 fn select(
