@@ -17,6 +17,7 @@ mod run_line;
 mod session;
 mod show;
 mod status;
+mod table;
 mod times;
 
 use std::process::ExitCode;

@@ -8,6 +8,7 @@
 
 mod calendar_croniter;
 mod calendar_oracle;
+mod cli;
 mod faults;
 mod killing;
 mod outage;

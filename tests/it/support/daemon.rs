@@ -1,5 +1,6 @@
 //! The real binary with a configuration and a database in a folder of its own.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -9,7 +10,6 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
-use super::configuration::Configuration;
 use super::record::PATIENCE;
 
 /// How often a process is asked whether it has ended or a file whether it has grown: neither tells by itself.
@@ -25,7 +25,7 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Writes the configuration but starts nothing. In `config`, `{folder}` stands for the daemon's own folder, for the
     /// paths of its database and socket.
-    pub(crate) fn prepare(config: &Configuration) -> Self {
+    pub(crate) fn prepare(config: &(impl Display + ?Sized)) -> Self {
         let folder = tempfile::Builder::new().prefix("agentcron-").tempdir().unwrap();
         let daemon = Self { folder, child: None, environment: Vec::new() };
         daemon.write_config(config);
@@ -33,14 +33,14 @@ impl Daemon {
     }
 
     /// Prepares and starts.
-    pub(crate) fn start(config: &Configuration) -> Self {
+    pub(crate) fn start(config: &(impl Display + ?Sized)) -> Self {
         let mut daemon = Self::prepare(config);
         daemon.start_again();
         daemon
     }
 
     /// Replaces the configuration; a running daemon is not told.
-    pub(crate) fn write_config(&self, config: &Configuration) {
+    pub(crate) fn write_config(&self, config: &(impl Display + ?Sized)) {
         let folder = self.folder.path().to_str().unwrap();
         std::fs::write(self.config_path(), config.to_string().replace("{folder}", folder)).unwrap();
     }
