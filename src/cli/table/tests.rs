@@ -23,34 +23,46 @@ fn check(width: usize, expected: Expect) {
 
 #[test]
 fn a_wide_table_shows_everything() {
-    check(100, expect![[r#"
+    check(
+        100,
+        expect![[r#"
         CRON          LATE   STATUS   REASON
         digest        4 ms   success
-        inbox-triage  1.2 s  error    backend answered 500 and a page of HTML"#]]);
+        inbox-triage  1.2 s  error    backend answered 500 and a page of HTML"#]],
+    );
 }
 
 #[test]
 fn the_elastic_column_is_cut_where_the_line_ends() {
-    check(50, expect![[r#"
+    check(
+        50,
+        expect![[r#"
         CRON          LATE   STATUS   REASON
         digest        4 ms   success
-        inbox-triage  1.2 s  error    backend answered 50…"#]]);
+        inbox-triage  1.2 s  error    backend answered 50…"#]],
+    );
 }
 
 #[test]
 fn a_narrow_table_does_without_what_is_dispensable() {
-    check(40, expect![[r#"
+    check(
+        40,
+        expect![[r#"
         CRON          STATUS   REASON
         digest        success
-        inbox-triage  error    backend answered…"#]]);
+        inbox-triage  error    backend answered…"#]],
+    );
 }
 
 #[test]
 fn on_a_very_narrow_terminal_every_column_gives_way() {
-    check(24, expect![[r#"
+    check(
+        24,
+        expect![[r#"
         CRON       STATUS   REA…
         digest     success
-        inbox-tr…  error    bac…"#]]);
+        inbox-tr…  error    bac…"#]],
+    );
 }
 
 #[test]
