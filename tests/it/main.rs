@@ -9,8 +9,15 @@
 mod calendar_croniter;
 mod calendar_oracle;
 mod cli;
+mod faults;
+mod killing;
+mod outage;
+mod real_server;
+mod restart;
 #[cfg(debug_assertions)]
 mod simulation;
 #[expect(dead_code, reason = "support offers more than the tests of today use")]
 mod support;
 mod tidy;
+mod weaker_servers;
+mod webhooks;
