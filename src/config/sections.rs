@@ -20,7 +20,8 @@ use super::settled::{BackendConfig, HttpConfig, StoreConfig};
 const BACKEND_URL_DEFAULT: &str = "http://127.0.0.1:2024";
 const REQUEST_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 const CONCURRENT_RUNS_DEFAULT: usize = 256;
-const STORE_PATH_DEFAULT: &str = "/var/lib/agentcron/agentcron.db";
+/// Where the database is if nothing is said.
+pub const STORE_PATH_DEFAULT: &str = "/var/lib/agentcron/agentcron.db";
 const VALUES_BYTES_DEFAULT: usize = 64 << 10;
 const SHUTDOWN_GRACE_DEFAULT: Duration = Duration::from_secs(20);
 
