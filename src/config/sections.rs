@@ -105,6 +105,10 @@ pub(super) fn http(
         let message = format!("got {}, {expected}", quoted(text));
         address.map_err(|_| reader.error(&section, "listen", &message, None)).ok()
     });
+    if listen.as_ref().is_some_and(Option::is_some) {
+        let message = "not served yet by this version; leave it out";
+        reader.report.warning(section.error("listen", "", message, None));
+    }
     let socket = raw.socket.as_deref().map(|text| reader.path(&section, "socket", text));
     let forced = disabled_by_environment(&section, reader);
     Some(HttpConfig {
