@@ -52,7 +52,7 @@ pub(super) fn status(_: &Status, session: &mut Session) -> Result<(), Failure> {
     };
     let file = file_state(session, &crons);
     let now = session.now();
-    let next = crons.iter().filter_map(|row| {
+    let next = crons.iter().filter(|row| row.standing.paused.is_none()).filter_map(|row| {
         let cron = row.cron.as_ref().ok()?;
         Some((of_cron(cron, now).next()?.at, row.name.as_str()))
     });
@@ -151,10 +151,14 @@ fn file_words(file: &FileState, session: &Session) -> String {
 
 fn crons_words(crons: &[CronRow]) -> String {
     let disabled = crons.iter().filter(|row| row.cron.as_ref().is_ok_and(|cron| !cron.enabled)).count();
+    let paused = crons.iter().filter(|row| row.standing.paused.is_some()).count();
     let unreadable = crons.iter().filter(|row| row.cron.is_err()).count();
     let mut words = crons.len().to_string();
     if disabled > 0 {
         words.push_str(&format!(", {disabled} disabled"));
+    }
+    if paused > 0 {
+        words.push_str(&format!(", {paused} paused"));
     }
     if unreadable > 0 {
         words.push_str(&format!(", {unreadable} that cannot be read (`agentcron list`)"));

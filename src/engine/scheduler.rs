@@ -54,14 +54,20 @@ async fn pass(
     let planned = store.plan_due(now, due.clone()).await?;
     crash_point("occurrences_committed").await;
     let mut fired = 0;
+    let mut is_stale = false;
     for (mut scheduled, planned) in due.into_iter().zip(planned) {
         fired += planned.fired;
+        is_stale |= planned.is_stale;
         scheduled.cursor = planned.cursor;
         agenda.insert(scheduled, planned.next_wake);
     }
     if fired > 0 {
         tracing::debug!(fired, "occurrences are due");
         wakes.runner.notify_one();
+    }
+    if is_stale {
+        // Crons were changed meanwhile, and the wake that says so may be on its way or lost.
+        *agenda = Agenda::load(store).await?;
     }
     Ok(agenda.next_wake())
 }

@@ -17,7 +17,7 @@ use super::rows::{RUN_COLUMNS, parsed, run_from_row, time, time_option};
 use super::{StoreError, open};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::{DeliveryId, RunId};
-use crate::domain::run::{Run, RunState, Status};
+use crate::domain::run::{Run, Status};
 
 pub use changes::{Interest, Watch};
 pub use crons::CronRow;
@@ -83,13 +83,7 @@ impl Reader {
 impl RunRow {
     /// How it ended, if it is over.
     pub fn status(&self) -> Option<Status> {
-        match &self.run.state {
-            RunState::Ended { outcome, .. } => Some(outcome.status),
-            RunState::Pending { .. }
-            | RunState::Sending { .. }
-            | RunState::Doubtful { .. }
-            | RunState::Running(_) => None,
-        }
+        self.run.state.status()
     }
 
     /// The status, or where it is in its life while it is not over.

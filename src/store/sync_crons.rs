@@ -6,8 +6,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::{Transaction, named_params};
 
-use super::plan_due::{ScheduledCron, commit_plan};
+use super::plan_due::{ScheduledCron, plan_until};
 use super::rows::{millis, parsed, time};
+use super::standing::known;
 use super::{Store, StoreError, definitions};
 use crate::domain::cron::{Cron, words};
 use crate::domain::ids::{CronId, DefinitionId};
@@ -43,13 +44,6 @@ pub struct SyncReport {
     pub changed: usize,
     /// Crons that are in no file any more.
     pub removed: usize,
-}
-
-/// A cron as the store has it.
-struct Known {
-    definition_id: DefinitionId,
-    cursor: Timestamp,
-    removed: bool,
 }
 
 impl Store {
@@ -132,8 +126,10 @@ fn sync_one(
             let old = cache.get(tx, known.definition_id, &cron.name)?;
             let scheduled =
                 ScheduledCron { cron: old, definition_id: known.definition_id, cursor: known.cursor };
-            let planned = commit_plan(tx, &scheduled, now)?;
-            planned.cursor.max(now)
+            // Neither dropped nor fired twice: the old one answers for every instant until now, the new one for
+            // those after it, even if the clock was set back and the old one was ahead.
+            plan_until(tx, &scheduled, now)?;
+            now
         }
     };
     tx.prepare_cached(
@@ -152,18 +148,6 @@ fn sync_one(
         ":now": millis(now),
     })?;
     Ok(())
-}
-
-fn known(tx: &Transaction<'_>, cron_id: CronId) -> Result<Option<Known>, StoreError> {
-    let mut statement =
-        tx.prepare_cached("SELECT definition_id, cursor, removed_at FROM crons WHERE cron_id = ?1")?;
-    let mut rows = statement.query([cron_id.to_string()])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    Ok(Some(Known {
-        definition_id: parsed(row, "definition_id")?,
-        cursor: time(row, "cursor")?,
-        removed: row.get::<_, Option<i64>>("removed_at")?.is_some(),
-    }))
 }
 
 fn file_crons(tx: &Transaction<'_>) -> Result<Vec<(CronId, String)>, StoreError> {

@@ -76,7 +76,7 @@ fn ending(run_id: RunId) -> RunEnding {
         status: DeliveryStatus::Pending,
     };
     let discard = Some(ThreadId(uuid::Uuid::nil()));
-    RunEnding { run_id, outcome, delivery: Some(delivery), discard, event: None }
+    RunEnding { run_id, outcome, delivery: Some(delivery), discard, event: None, breaker: None }
 }
 
 fn count(path: &Path, sql: &str) -> i64 {
