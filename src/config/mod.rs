@@ -36,6 +36,6 @@ pub use placeholders::check_values;
 pub use secret::Secret;
 pub use settle_cron::{FieldError, settle_cron};
 pub use settled::{
-    BackendConfig, Config, CronDefinition, HttpConfig, Place, StoreConfig, UrlPolicy, WebhooksConfig,
+    BackendConfig, Config, CronDefinition, HttpConfig, Place, Sources, StoreConfig, UrlPolicy, WebhooksConfig,
 };
 pub use starter::STARTER_FILES;

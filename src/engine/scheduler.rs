@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::Wakes;
-use crate::clock::Clock;
+use crate::clock::{Clock, StepWatch};
 use crate::crash::crash_point;
+use crate::domain::bounds::SLEEP_MAX;
 use crate::domain::ids::CronId;
 use crate::domain::plan::next_within;
-use crate::store::{ScheduledCron, Store, StoreError};
+use crate::store::{NoticeKind, ScheduledCron, Store, StoreError};
 
 /// The crons in hand, ordered by when they are to be planned next.
 #[derive(Default)]
@@ -26,6 +27,8 @@ pub async fn run(
     wakes: Wakes,
     stop: CancellationToken,
 ) -> Result<(), StoreError> {
+    let mut steps = StepWatch::begin(&clock);
+    reset_future_cursors(&store, &clock).await?;
     let mut agenda = Agenda::load(&store).await?;
     loop {
         let next = pass(&mut agenda, &store, &clock, &wakes).await?;
@@ -34,7 +37,54 @@ pub async fn run(
             () = stop.cancelled() => return Ok(()),
             () = wakes.scheduler.notified() => agenda = Agenda::load(&store).await?,
             () = clock.sleep_until(next) => {}
+            // By no clock that can be set: a step is to be seen even if nothing is due for a month.
+            () = tokio::time::sleep(SLEEP_MAX) => {}
         }
+        if let Some(step) = steps.look(&clock) {
+            clock_stepped(&store, &clock, &wakes, step).await?;
+            agenda = Agenda::load(&store).await?;
+        }
+    }
+}
+
+/// The wall clock was set. Forward, the catch-up policies decide about what was passed over; back, nothing fires twice,
+/// and what waits is not to wait longer for it.
+async fn clock_stepped(
+    store: &Store,
+    clock: &Clock,
+    wakes: &Wakes,
+    step: SignedDuration,
+) -> Result<(), StoreError> {
+    let now = clock.now();
+    let words = step_words(step);
+    tracing::warn!(%now, "clock step: {words} (the clock was set, or the machine slept)");
+    store.notice(now, NoticeKind::ClockStep, Some(words)).await?;
+    if step.is_negative() {
+        store.clock_set_back(now, step).await?;
+        reset_future_cursors(store, clock).await?;
+    }
+    for wake in [&wakes.runner, &wakes.courier, &wakes.janitor] {
+        wake.notify_one();
+    }
+    Ok(())
+}
+
+async fn reset_future_cursors(store: &Store, clock: &Clock) -> Result<(), StoreError> {
+    let now = clock.now();
+    for cron in store.reset_future_cursors(now).await? {
+        tracing::warn!(cron, %now, "was planned far into the future, by a clock that was wrong; begins again now");
+    }
+    Ok(())
+}
+
+/// `+3h 0m`, `-10m 0s`.
+fn step_words(step: SignedDuration) -> String {
+    let sign = if step.is_negative() { '-' } else { '+' };
+    let seconds = step.unsigned_abs().as_secs();
+    match seconds {
+        0..60 => format!("{sign}{seconds}s"),
+        60..3600 => format!("{sign}{}m {}s", seconds / 60, seconds % 60),
+        _ => format!("{sign}{}h {}m", seconds / 3600, seconds / 60 % 60),
     }
 }
 

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::{Transaction, named_params};
 
-use super::rows::{RUN_COLUMNS, millis, run_from_row, save_run};
+use super::rows::{RUN_COLUMNS, millis, parsed_option, run_from_row, save_run};
 use super::{Store, StoreError, definitions};
 use crate::domain::cron::{Cron, Overlap};
-use crate::domain::run::{Run, RunChange, RunState};
+use crate::domain::run::{CancelCause, Run, RunChange, RunState};
 
 /// How much may be taken in hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct Claim {
     pub looks: Vec<ClaimedRun>,
     /// Never sent in time: to be ended.
     pub expired: Vec<ClaimedRun>,
+    /// Cancelled before they were sent: to be ended.
+    pub cancelled: Vec<ClaimedRun>,
     /// When something will be due that is not yet.
     pub next_act_at: Option<Timestamp>,
 }
@@ -41,6 +43,8 @@ pub struct ClaimedRun {
     pub run: Run,
     /// Its definition.
     pub cron: Arc<Cron>,
+    /// Why it is to be ended instead of sent, if somebody wants that.
+    pub unwanted: Option<CancelCause>,
 }
 
 /// Rows looked at for one start: exclusive ones that must wait for their elders stand in the way of others.
@@ -64,6 +68,7 @@ impl Store {
         let cache = self.definitions.clone();
         self.write(move |tx| {
             let mut claim = Claim {
+                cancelled: claim_cancelled(tx, &cache, now)?,
                 expired: claim_expired(tx, &cache, now)?,
                 looks: claim_looks(tx, &cache, now)?,
                 ..Claim::default()
@@ -75,6 +80,22 @@ impl Store {
         })
         .await
     }
+}
+
+fn claim_cancelled(
+    tx: &Transaction<'_>,
+    cache: &definitions::Definitions,
+    now: Timestamp,
+) -> Result<Vec<ClaimedRun>, StoreError> {
+    let sql = format!(
+        "SELECT {RUN_COLUMNS} FROM runs WHERE phase = 'pending' AND cancelling IS NOT NULL \
+         AND act_at IS NOT NULL AND :now IS NOT NULL LIMIT :limit"
+    );
+    let cancelled = select(tx, cache, &sql, now, 256)?;
+    for claimed in &cancelled {
+        save_run(tx, &claimed.run, None)?;
+    }
+    Ok(cancelled)
 }
 
 fn claim_expired(
@@ -120,6 +141,7 @@ fn claim_starts(
     }
     let sql = format!(
         "SELECT {RUN_COLUMNS} FROM runs WHERE act_at <= :now AND phase = 'pending' AND start_before > :now \
+         AND cancelling IS NULL \
          AND (exclusive = 0 OR NOT EXISTS (SELECT 1 FROM runs AS going WHERE going.cron_id = runs.cron_id \
          AND going.phase IN ('sending', 'doubtful', 'running'))) ORDER BY act_at, scheduled_for LIMIT :limit"
     );
@@ -155,7 +177,14 @@ fn select(
     while let Some(row) = rows.next()? {
         let run = run_from_row(row)?;
         let cron = cache.get(tx, run.definition_id, &run.cron_name)?;
-        claimed.push(ClaimedRun { run, cron });
+        let unwanted = match run.state {
+            RunState::Pending { .. } => parsed_option(row, "cancelling")?,
+            RunState::Sending { .. }
+            | RunState::Doubtful { .. }
+            | RunState::Running(_)
+            | RunState::Ended { .. } => None,
+        };
+        claimed.push(ClaimedRun { run, cron, unwanted });
     }
     Ok(claimed)
 }

@@ -23,7 +23,7 @@ pub use changes::{Interest, Watch};
 pub use crons::CronRow;
 pub use details::{AttemptRow, DeliveryDetails, EventRow, RunDetails};
 pub use history::{Place, RunFilter};
-pub use overview::{DaemonState, Overview, daemon_state};
+pub use overview::{DaemonState, Notice, Overview, daemon_state};
 
 /// Reads the store of a daemon that may or may not be running.
 pub struct Reader {

@@ -1,7 +1,7 @@
 //! How crons stand: read and kept beside their cursors, changed by people and by the ends of runs.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Transaction, named_params};
+use rusqlite::{Transaction, named_params};
 
 use super::plan_due::{ScheduledCron, plan_until};
 use super::rows::{millis, parsed, parsed_option, time, time_option};
@@ -160,36 +160,6 @@ impl Store {
     /// The names of all crons that are not removed.
     pub async fn cron_names(&self) -> Result<Vec<String>, StoreError> {
         self.write(|tx| names(tx)).await
-    }
-
-    /// The crons whose cursor is further in the future than `most` get one of `now`: a clock that was wrong for a
-    /// while must not keep them silent. That nothing fires twice is seen to by the unique key. Answers their names.
-    pub async fn reset_future_cursors(
-        &self,
-        now: Timestamp,
-        most: std::time::Duration,
-    ) -> Result<Vec<String>, StoreError> {
-        self.write(move |tx| {
-            let limit = millis(crate::domain::backoff::after(now, most));
-            let mut statement = tx.prepare_cached(
-                "UPDATE crons SET cursor = ?1 WHERE cursor > ?2 AND removed_at IS NULL RETURNING name",
-            )?;
-            let names = statement.query_map([millis(now), limit], |row| row.get(0))?;
-            Ok(names.collect::<rusqlite::Result<_>>()?)
-        })
-        .await
-    }
-
-    /// The last run of a cron by `run_id`, for those who ask whether it exists.
-    pub async fn find_run(&self, run_id: crate::domain::ids::RunId) -> Result<Option<Run>, StoreError> {
-        self.write(move |tx| {
-            let there = tx
-                .prepare_cached("SELECT 1 FROM runs WHERE run_id = ?1")?
-                .query_row([run_id.to_string()], |_| Ok(()))
-                .optional()?;
-            there.map(|()| super::rows::run(tx, run_id)).transpose()
-        })
-        .await
     }
 }
 

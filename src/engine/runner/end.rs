@@ -8,7 +8,7 @@ use crate::crash::crash_point;
 use crate::domain::cron::{OnRunCompleted, Target};
 use crate::domain::delivery::{DeliveryStatus, NewDelivery};
 use crate::domain::ids::{DeliveryId, RunId};
-use crate::domain::run::{Going, Outcome, Status};
+use crate::domain::run::{CancelCause, Going, Outcome, Status};
 use crate::domain::standing::breaker_words;
 use crate::domain::values;
 use crate::store::{Breaker, ClaimedRun, RunEnding, StoreError};
@@ -65,6 +65,22 @@ pub(super) async fn expired(runner: &Runner, claimed: &ClaimedRun) -> Result<(),
     let reason =
         format!("start_deadline: not started before {} ({} tries): {why}", run.start_before, run.tries);
     never_started(runner, claimed, Status::Error, reason).await
+}
+
+/// Ends a run that was cancelled before it was sent.
+pub(super) async fn unwanted(
+    runner: &Runner,
+    claimed: &ClaimedRun,
+    cause: CancelCause,
+) -> Result<(), StoreError> {
+    let why = match cause {
+        CancelCause::Request => "cancelled on request, before it was started",
+        CancelCause::Overlap => {
+            "cancelled for the next occurrence (overlap = \"cancel\"), before it was started"
+        }
+        CancelCause::Timeout => "timeout, before it was started",
+    };
+    never_started(runner, claimed, cause.status(), why.to_owned()).await
 }
 
 /// Ends a run whose task panicked, so that the bug is seen and nothing waits forever.

@@ -132,7 +132,7 @@ async fn pass(runner: &Arc<Runner>, hands: &mut Hands) -> Result<Option<Timestam
         going_max: runner.settings.max_concurrent_runs,
     };
     let claim = runner.store.claim_runs(now, limits).await?;
-    for claimed in claim.expired.into_iter().chain(claim.looks).chain(claim.starts) {
+    for claimed in claim.cancelled.into_iter().chain(claim.expired).chain(claim.looks).chain(claim.starts) {
         hands.take(runner, claimed);
     }
     let gate_opens = runner.gate.opens_at().filter(|at| *at > now);
@@ -169,7 +169,12 @@ async fn act(
     starting: Option<Arc<()>>,
 ) -> Result<(), StoreError> {
     let (going, spoken, fresh) = match &claimed.run.state {
-        RunState::Pending { .. } => return end::expired(runner, &claimed).await,
+        RunState::Pending { .. } => {
+            return match claimed.unwanted {
+                Some(cause) => end::unwanted(runner, &claimed, cause).await,
+                None => end::expired(runner, &claimed).await,
+            };
+        }
         RunState::Sending { .. } => match start::start(runner, &claimed).await? {
             None => return Ok(()),
             Some((going, spoken)) => (going, spoken, true),

@@ -153,9 +153,9 @@ async fn a_cursor_from_a_far_future_is_reset_and_nothing_fires_twice() {
     for now in ["2026-03-02T09:01:00Z", "2026-03-02T12:00:00Z"] {
         plan(&store, now).await;
     }
-    let hour = std::time::Duration::from_secs(3600);
-    assert!(store.reset_future_cursors(at("2026-03-02T11:30:00Z"), hour).await.unwrap().is_empty());
-    let reset = store.reset_future_cursors(at("2026-03-02T09:00:30Z"), hour).await.unwrap();
+    assert!(store.reset_future_cursors(at("2026-03-02T11:30:00Z")).await.unwrap().is_empty());
+    assert!(store.reset_future_cursors(at("1970-01-01T00:01:00Z")).await.unwrap().is_empty());
+    let reset = store.reset_future_cursors(at("2026-03-02T09:00:30Z")).await.unwrap();
     assert_eq!(reset, ["digest"]);
     let before = rows(folder.path());
     plan(&store, "2026-03-02T09:01:00Z").await;
