@@ -120,7 +120,6 @@ fn definitions(crons: &[CronDefinition]) -> Result<Vec<NewDefinition>, DaemonErr
         .collect()
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the one place that spawns loops")]
 fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
     let World { config, environment, clock, backend, receivers, execution: _, socket, reload } = world;
     let wakes = Wakes::default();

@@ -140,6 +140,8 @@ impl AgentClient {
             "after_seconds": FENCE_SECONDS,
             "interrupt_before": "*",
             "metadata": { FENCE_KEY: true },
+            // Once more, for servers that tell of a run what it was given, but not its metadata.
+            "input": { FENCE_KEY: true },
         });
         match self.ask(Method::POST, &format!("/threads/{thread_id}/runs"), Some(&body)).await {
             Ok(answer) => judge_fence(&answer),
@@ -195,7 +197,7 @@ fn listed_run(run: &Value) -> Option<ListedRun> {
     Some(ListedRun {
         backend_run_id: run["run_id"].as_str()?.parse().ok()?,
         status: run["status"].as_str().unwrap_or_default().to_owned(),
-        is_fence: metadata.get(FENCE_KEY).is_some(),
+        is_fence: [metadata, &run["input"]].iter().any(|place| place.get(FENCE_KEY).is_some()),
         run_id: metadata[RUN_KEY].as_str().and_then(|id| id.parse().ok()),
         has_metadata: metadata.is_object(),
     })

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::ask::ask;
 use super::failure::Failure;
-use super::output::Rows;
 use super::session::Session;
+use super::table::Rows;
 use super::times;
 
 /// Start runs for the past instants that a cron's schedule names, such as those that were missed or paused. Instants
@@ -53,7 +53,7 @@ pub(super) fn backfill(backfill: &Backfill, session: &mut Session) -> Result<(),
     if session.output.is_json() {
         return Ok(session.output.json(&answer)?);
     }
-    let mut rows = Rows::new(&["scheduled", "run", "what"], "what");
+    let mut rows = Rows::new(&["scheduled", "run", "what"], "what", &[]);
     for line in answer["instants"].as_array().into_iter().flatten() {
         let text = |key: &str| line[key].as_str().unwrap_or_default();
         let at = text("scheduled_for").parse::<Timestamp>();

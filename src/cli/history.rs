@@ -7,14 +7,14 @@ use uuid::Uuid;
 
 use super::failure::Failure;
 use super::next::unknown_cron;
-use super::output::Rows;
-use super::run_line::{self, COLUMNS, ELASTIC};
+use super::run_line::{self, COLUMNS, DISPENSABLE, ELASTIC};
 use super::session::Session;
+use super::table::{Layout, Rows};
 use super::times;
 use crate::domain::ids::CronId;
 use crate::domain::run::{Phase, RunState, Status};
 use crate::signals;
-use crate::store::{Interest, Reader, RunFilter, RunRow};
+use crate::store::{Interest, Reader, RunFilter, RunRow, Watch};
 
 /// Rows read at once: enough to be quick, few enough to be printed from memory.
 const PAGE: u32 = 500;
@@ -68,9 +68,10 @@ pub(super) fn history(history: &History, session: &mut Session) -> Result<(), Fa
     };
     // The watch begins before the listing: what comes in between is shown twice rather than never.
     let watch = history.follow.then(|| reader.watch(Interest::UntilEnded)).transpose()?;
-    let shown = print_past(&reader, &filter, limit, session)?;
+    let mut layout = None;
+    let shown = print_past(&reader, &filter, limit, &mut layout, session)?;
     match watch {
-        Some(watch) => follow(&reader, watch, &filter, session),
+        Some(watch) => follow(&reader, watch, &filter, layout, session),
         None if shown == 0 && !session.output.is_json() => Ok(session.output.line("no runs")?),
         None => Ok(()),
     }
@@ -119,6 +120,7 @@ fn print_past(
     reader: &Reader,
     filter: &RunFilter,
     limit: Option<u64>,
+    layout: &mut Option<Layout>,
     session: &mut Session,
 ) -> Result<u64, Failure> {
     let mut left = limit.unwrap_or(u64::MAX);
@@ -131,22 +133,22 @@ fn print_past(
         let count = page.len() as u64;
         (shown, left) = (shown + count, left.saturating_sub(count));
         let rows: Vec<RunRow> = page.into_iter().map(|(_, row)| row).collect();
-        print(&rows, session)?;
+        print(&rows, layout, session)?;
     }
     Ok(shown)
 }
 
-fn print(rows: &[RunRow], session: &mut Session) -> Result<(), Failure> {
+fn print(rows: &[RunRow], layout: &mut Option<Layout>, session: &mut Session) -> Result<(), Failure> {
     if session.output.is_json() {
         for row in rows {
             session.output.json(&run_line::to_json(row))?;
         }
     } else {
-        let mut table = Rows::new(&COLUMNS, ELASTIC);
+        let mut table = Rows::new(&COLUMNS, ELASTIC, DISPENSABLE);
         for row in rows {
-            table.push(run_line::cells(row, &session.zone, &session.output));
+            table.push(run_line::cells(row, session));
         }
-        session.output.table(table)?;
+        session.output.table_under(layout, table)?;
     }
     session.output.flush()?;
     Ok(())
@@ -154,8 +156,9 @@ fn print(rows: &[RunRow], session: &mut Session) -> Result<(), Failure> {
 
 fn follow(
     reader: &Reader,
-    mut watch: crate::store::Watch,
+    mut watch: Watch,
     filter: &RunFilter,
+    mut layout: Option<Layout>,
     session: &mut Session,
 ) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::Failed(format!("cannot follow: {error}"));
@@ -165,7 +168,7 @@ fn follow(
         let changed = reader.changes(&mut watch)?;
         let told: Vec<RunRow> = changed.into_iter().filter(|row| is_news(row) && filter.takes(row)).collect();
         if !told.is_empty() {
-            print_news(&told, session)?;
+            print(&told, &mut layout, session)?;
         }
         runtime.block_on(async {
             tokio::select! {
@@ -183,9 +186,4 @@ fn is_news(row: &RunRow) -> bool {
         RunState::Pending { .. } | RunState::Sending { .. } => row.run.reason.is_some(),
         RunState::Doubtful { .. } | RunState::Running(_) | RunState::Ended { .. } => true,
     }
-}
-
-/// Lines under lines that stand already: a table of their own, without a header.
-fn print_news(rows: &[RunRow], session: &mut Session) -> Result<(), Failure> {
-    print(rows, session)
 }

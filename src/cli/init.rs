@@ -11,10 +11,10 @@ use super::failure::Failure;
 use super::output::Look;
 use super::session::Session;
 
-const FILES: [(&str, &str); 3] = [
-    ("agentcron.toml", include_str!("init/agentcron.toml")),
-    ("crons.d/daily-digest.toml", include_str!("init/crons.d/daily-digest.toml")),
-    ("crons.d/inbox-triage.toml", include_str!("init/crons.d/inbox-triage.toml")),
+/// The starter of `examples/`, so that what is written and what is shown there cannot differ.
+const FILES: [(&str, &str); 2] = [
+    ("agentcron.toml", include_str!("../../examples/starter/agentcron.toml")),
+    ("crons.d/hello.toml", include_str!("../../examples/starter/crons.d/hello.toml")),
 ];
 
 /// Write a commented configuration to start from. Nothing is overwritten.

@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 
 use super::failure::Failure;
 use super::occurrences::of_cron;
-use super::output::{Look, Output, Rows};
+use super::output::{Look, Output};
 use super::run_line::{self, time};
 use super::session::Session;
+use super::table::Rows;
 use super::times;
 use crate::domain::cron::Cron;
 use crate::domain::standing::Standing;
@@ -22,6 +23,8 @@ Examples:
   agentcron list
   agentcron list --json | jq -r '.cron_name + \" \" + .next_at'")]
 pub(super) struct List {}
+
+const COLUMNS: [&str; 8] = ["cron", "schedule", "timezone", "next", "", "last", "outcome", "reason"];
 
 pub(super) fn list(_: &List, session: &mut Session) -> Result<(), Failure> {
     let store = session.store_path()?;
@@ -65,8 +68,7 @@ fn print(crons: &[CronRow], session: &mut Session) -> Result<(), Failure> {
         session.output.line("no crons; write a [cron.NAME] table, then `agentcron check`")?;
         return Ok(());
     }
-    let mut rows =
-        Rows::new(&["cron", "schedule", "timezone", "next", "last", "outcome", "reason"], "reason");
+    let mut rows = Rows::new(&COLUMNS, "reason", &["last", "next", "timezone"]);
     for cron in crons {
         rows.push(cells(cron, now, session));
     }
@@ -76,13 +78,13 @@ fn print(crons: &[CronRow], session: &mut Session) -> Result<(), Failure> {
 
 fn cells(row: &CronRow, now: Timestamp, session: &Session) -> Vec<String> {
     let output = &session.output;
-    let (schedule, timezone, next) = match &row.cron {
+    let (schedule, timezone, (next, away)) = match &row.cron {
         Ok(cron) => (
             cron.calendar.expression().to_owned(),
             cron.calendar.timezone().to_owned(),
             next_words(cron, &row.standing, now, session),
         ),
-        Err(problem) => (output.paint(Look::Bad, problem), String::new(), String::new()),
+        Err(problem) => (output.paint(Look::Bad, problem), String::new(), Default::default()),
     };
     let (last, outcome, reason) = match &row.last {
         Some(last) => (
@@ -93,21 +95,20 @@ fn cells(row: &CronRow, now: Timestamp, session: &Session) -> Vec<String> {
         None => ("never".to_owned(), String::new(), String::new()),
     };
     let outcome = if row.going > 0 { going_words(row.going, &outcome, output) } else { outcome };
-    vec![row.name.clone(), schedule, timezone, next, last, outcome, reason]
+    vec![row.name.clone(), schedule, timezone, next, away, last, outcome, reason]
 }
 
-fn next_words(cron: &Cron, standing: &Standing, now: Timestamp, session: &Session) -> String {
+/// The next time, and how far away it is.
+fn next_words(cron: &Cron, standing: &Standing, now: Timestamp, session: &Session) -> (String, String) {
     if !cron.enabled {
-        return session.output.paint(Look::Odd, "disabled");
+        return (String::new(), session.output.paint(Look::Odd, "disabled"));
     }
     if let Some(pause) = &standing.paused {
-        return session.output.paint(Look::Odd, &pause.words());
+        return (String::new(), session.output.paint(Look::Odd, &pause.words()));
     }
     match of_cron(cron, now).next() {
-        Some(next) => {
-            format!("{}, {}", times::local(next.at, &session.zone), times::relative(next.at, now))
-        }
-        None => session.output.paint(Look::Odd, "never again"),
+        Some(next) => (times::local(next.at, &session.zone), times::relative(next.at, now)),
+        None => (String::new(), session.output.paint(Look::Odd, "never again")),
     }
 }
 

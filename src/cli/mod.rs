@@ -23,6 +23,7 @@ mod session;
 mod show;
 mod skip_next;
 mod status;
+mod table;
 mod times;
 mod trigger;
 

@@ -11,8 +11,9 @@ use serde_json::json;
 
 use super::failure::Failure;
 use super::occurrences::{Upcoming, of_calendar, of_cron};
-use super::output::{Look, Rows};
+use super::output::Look;
 use super::session::Session;
+use super::table::Rows;
 use super::times;
 use crate::config::nearest;
 use crate::domain::calendar::{Calendar, CalendarError};
@@ -141,14 +142,15 @@ fn print(lines: &[Line<'_>], session: &mut Session) -> Result<(), Failure> {
         return Ok(());
     }
     let now = session.now();
-    let mut rows = Rows::new(&["time", "", "cron", "note"], "note");
+    let of_crons = lines.iter().any(|line| line.cron_name.is_some());
+    let header: &[&str] = if of_crons { &["cron", "time", "", "note"] } else { &["time", "", "note"] };
+    let mut rows = Rows::new(header, "note", &[]);
     for Line { cron_name, zone, upcoming: Upcoming { at, note } } in lines {
-        rows.push(vec![
-            times::local_with_day(*at, zone),
-            times::relative(*at, now),
-            cron_name.unwrap_or_default().to_owned(),
-            note.clone().unwrap_or_default(),
-        ]);
+        let mut cells: Vec<String> = cron_name.iter().map(ToString::to_string).collect();
+        cells.push(times::local_with_day(*at, zone));
+        cells.push(times::relative(*at, now));
+        cells.push(note.clone().unwrap_or_default());
+        rows.push(cells);
     }
     session.output.table(rows)?;
     Ok(())

@@ -4,12 +4,12 @@
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 
-use comfy_table::presets::NOTHING;
-use comfy_table::{Cell, ColumnConstraint, ContentArrangement, Row, Table, Width};
+use comfy_table::Table;
 use serde::Serialize;
 
 use super::arguments::{Global, When};
 use super::failure::Failure;
+use super::table::{Layout, Rows};
 use crate::config::{ConfigError, Environment};
 
 /// Nobody reads wider lines, and programs ask for JSON.
@@ -39,14 +39,6 @@ pub(super) struct Output {
     terminal: bool,
 }
 
-/// Rows for people, to be fitted into the terminal.
-pub(super) struct Rows {
-    header: Vec<String>,
-    rows: Vec<Vec<String>>,
-    /// The column that gives way when the line is too long.
-    elastic: usize,
-}
-
 impl Output {
     /// Looks at the terminal once.
     pub(super) fn new(global: &Global, environment: &Environment) -> Self {
@@ -73,11 +65,6 @@ impl Output {
         self.json
     }
 
-    /// Whether a person is looking, as far as one can know.
-    pub(super) fn is_terminal(&self) -> bool {
-        self.terminal
-    }
-
     /// The text in its look, if colours are wanted.
     pub(super) fn paint(&self, look: Look, text: &str) -> String {
         paint(self.color, look, text)
@@ -101,10 +88,14 @@ impl Output {
 
     /// A table that fits.
     pub(super) fn table(&mut self, rows: Rows) -> io::Result<()> {
+        self.table_under(&mut None, rows)
+    }
+
+    /// A table that goes on under another one: the first has the header, and the columns stay where they are.
+    pub(super) fn table_under(&mut self, above: &mut Option<Layout>, rows: Rows) -> io::Result<()> {
         let width = if self.terminal { usize::from(self.width) } else { WIDTH_MAX };
-        let table = rows.arrange(width, |header| paint(self.color, Look::Bold, header));
-        for line in table.lines() {
-            writeln!(self.out, "{}", line.trim_end())?;
+        for line in rows.arrange(width, above, |header| paint(self.color, Look::Bold, header)) {
+            writeln!(self.out, "{line}")?;
         }
         Ok(())
     }
@@ -150,60 +141,17 @@ impl Output {
     }
 }
 
-impl Rows {
-    /// A table with these columns; the one named `elastic` is cut when the line is too long.
-    pub(super) fn new(header: &[&str], elastic: &str) -> Self {
-        let position = header.iter().position(|name| *name == elastic);
-        Self {
-            header: header.iter().map(ToString::to_string).collect(),
-            rows: Vec::new(),
-            elastic: position.unwrap_or(header.len().saturating_sub(1)),
+/// What others said, without the power over the terminal that control characters have; lines stay lines.
+pub(super) fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char.is_control() && char != '\n' {
+            shown.extend(char.escape_default());
+        } else {
+            shown.push(char);
         }
     }
-
-    /// Adds a row, as many cells as there are columns.
-    pub(super) fn push(&mut self, cells: Vec<String>) {
-        self.rows.push(cells);
-    }
-
-    fn arrange(self, width: usize, paint: impl Fn(&str) -> String) -> Table {
-        let mut table = Table::new();
-        table
-            .load_style(NOTHING)
-            .set_content_arrangement(ContentArrangement::Dynamic)
-            .set_width(u16::try_from(width).unwrap_or(u16::MAX))
-            .set_truncation_indicator("…")
-            .set_header(self.header.iter().map(|name| Cell::new(paint(&name.to_uppercase()))));
-        for cells in self.rows {
-            let mut row = Row::from(cells.into_iter().map(one_line).collect::<Vec<_>>());
-            row.max_height(1);
-            table.add_row(row);
-        }
-        // The others keep their width as long as something is left for the elastic one.
-        let widths: Vec<usize> = table.column_max_content_widths().into_iter().map(usize::from).collect();
-        let rigid: usize =
-            widths.iter().enumerate().filter(|(index, _)| *index != self.elastic).map(|(_, w)| w + 2).sum();
-        let has_room = rigid + 12 <= width;
-        for (index, column) in table.column_iter_mut().enumerate() {
-            column.set_padding((0, 2));
-            if has_room && index != self.elastic {
-                column.set_constraint(ColumnConstraint::ContentWidth);
-            } else if has_room {
-                let left = u16::try_from(width - rigid).unwrap_or(u16::MAX);
-                column.set_constraint(ColumnConstraint::UpperBoundary(Width::Fixed(left)));
-            }
-        }
-        table
-    }
-}
-
-/// Cells are one line each: what servers say may have many.
-fn one_line(text: String) -> String {
-    if text.contains(['\n', '\r', '\t']) {
-        text.split_whitespace().collect::<Vec<_>>().join(" ")
-    } else {
-        text
-    }
+    shown
 }
 
 fn paint(color: bool, look: Look, text: &str) -> String {

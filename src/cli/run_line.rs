@@ -1,20 +1,22 @@
 //! A run as one line: the same facts as JSON for programs and as cells for people.
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::output::{Look, Output};
+use super::output::{Look, Output, printable};
+use super::session::Session;
 use super::times;
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::run::{Going, Phase, Run, RunError, RunState, Status};
 use crate::store::{DeliveryRow, RunRow};
 
 /// The columns of [`cells`].
-pub(super) const COLUMNS: [&str; 8] =
-    ["scheduled", "cron", "status", "late", "took", "webhook", "run", "reason"];
+pub(super) const COLUMNS: [&str; 9] =
+    ["scheduled", "ago", "cron", "status", "late", "took", "webhook", "run", "reason"];
 /// The column that is cut if need be.
 pub(super) const ELASTIC: &str = "reason";
+/// The columns that a narrow terminal does without, in this order.
+pub(super) const DISPENSABLE: &[&str] = &["ago", "took", "late", "webhook"];
 
 /// Characters of a run id that tell runs apart in practice; `show` takes them.
 const ID_SHOWN: usize = 8;
@@ -59,7 +61,8 @@ fn webhook_json(delivery: &DeliveryRow) -> Value {
 }
 
 /// What people want to know of it, in the order of [`COLUMNS`].
-pub(super) fn cells(row: &RunRow, zone: &TimeZone, output: &Output) -> Vec<String> {
+pub(super) fn cells(row: &RunRow, session: &Session) -> Vec<String> {
+    let output = &session.output;
     let run = &row.run;
     let started_at = going(run).map(|going| going.started_at);
     let late = started_at.map(|started_at| times::took(started_at.duration_since(run.scheduled_for)));
@@ -67,7 +70,8 @@ pub(super) fn cells(row: &RunRow, zone: &TimeZone, output: &Output) -> Vec<Strin
     let mut id = run.run_id.to_string();
     id.truncate(ID_SHOWN);
     vec![
-        times::local(run.scheduled_for, zone),
+        times::local(run.scheduled_for, &session.zone),
+        times::relative(run.scheduled_for, session.now()),
         run.cron_name.clone(),
         painted_status(row, output),
         late.unwrap_or_default(),
@@ -115,13 +119,14 @@ pub(super) fn why(row: &RunRow) -> String {
             format!("{}: {}", error.error, error.message)
         }
     });
-    match (&row.run.reason, error) {
+    let said = match (&row.run.reason, error) {
         (Some(reason), Some(error)) if reason.contains(&error) => reason.clone(),
         (Some(reason), Some(error)) => format!("{error} ({reason})"),
         (Some(reason), None) => reason.clone(),
         (None, Some(error)) => error,
         (None, None) => String::new(),
-    }
+    };
+    printable(&said)
 }
 
 /// The run as the backend has or had it.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::failure::Failure;
-use super::output::Look;
+use super::output::{Look, printable};
 use super::run_line::{self, time};
 use super::session::Session;
 use super::times;
@@ -122,10 +122,10 @@ fn print_facts(details: &RunDetails, session: &mut Session) -> Result<(), Failur
         ("status", run_line::painted_status(row, &session.output)),
     ];
     if let Some(reason) = &run.reason {
-        facts.push(("reason", reason.clone()));
+        facts.push(("reason", printable(reason)));
     }
     if let Some(error) = run_line::error(run) {
-        let error = format!("{}: {}", error.error, error.message);
+        let error = printable(&format!("{}: {}", error.error, error.message));
         facts.push(("error", session.output.paint(Look::Bad, &error)));
     }
     if let Some(last) = row.last_scheduled_for {
@@ -181,10 +181,13 @@ fn timeline(details: &RunDetails) -> Vec<Moment> {
     }
     for details in &details.deliveries {
         let delivery = &details.delivery;
-        add(delivery.created_at, format!("webhook to {}: {}", redacted(&delivery.url), delivery.status));
+        add(delivery.created_at, format!("webhook to {} recorded", redacted(&delivery.url)));
         for attempt in &details.attempts {
             let at = attempt.ended_at.unwrap_or(attempt.started_at);
             add(at, attempt_words(attempt));
+        }
+        if let Some(ended_at) = delivery.ended_at {
+            add(ended_at, with_detail(&format!("webhook {}", delivery.status), delivery.reason.as_deref()));
         }
         if let Some(due_at) = delivery.due_at {
             add(due_at, format!("webhook attempt {} is due", delivery.attempts + 1));
@@ -209,7 +212,7 @@ fn attempt_words(attempt: &AttemptRow) -> String {
 
 fn with_detail(what: &str, detail: Option<&str>) -> String {
     match detail {
-        Some(detail) if !detail.is_empty() => format!("{what}: {detail}"),
+        Some(detail) if !detail.is_empty() => format!("{what}: {}", printable(detail)),
         Some(_) | None => what.to_owned(),
     }
 }
@@ -221,7 +224,7 @@ fn print_values(details: &RunDetails, session: &mut Session) -> Result<(), Failu
     session.output.line(&heading)?;
     let text = serde_json::to_string_pretty(values).unwrap_or_else(|_| values.to_string());
     for line in text.lines() {
-        session.output.line(&format!("  {line}"))?;
+        session.output.line(&format!("  {}", printable(line)))?;
     }
     Ok(())
 }

@@ -75,7 +75,7 @@ fn rounded(away: Duration) -> Option<String> {
     // Up to one and a half of a unit the smaller unit says more.
     Some(match seconds {
         0 => return None,
-        ..90 => format!("{seconds} s"),
+        1..90 => format!("{seconds} s"),
         90..5400 => format!("{} min", nearest(MINUTE)),
         5400..129_600 => format!("{} h", nearest(HOUR)),
         129_600..63_072_000 => format!("{} d", nearest(DAY)),

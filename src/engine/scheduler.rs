@@ -1,6 +1,7 @@
 //! From calendars to runs: plans what is due, commits it in one transaction, sleeps until the next instant.
 
 use std::collections::{BTreeSet, HashMap};
+use std::pin::pin;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
@@ -12,6 +13,10 @@ use crate::domain::bounds::SLEEP_MAX;
 use crate::domain::ids::CronId;
 use crate::domain::plan::next_within;
 use crate::store::{NoticeKind, ScheduledCron, Store, StoreError};
+
+/// Crons planned in one pass, and one transaction: the first of a large burst are sent while the rest is still being
+/// planned by the passes that follow at once.
+const CRONS_PER_PASS: usize = 256;
 
 /// The crons in hand, ordered by when they are to be planned next.
 #[derive(Default)]
@@ -88,7 +93,7 @@ fn step_words(step: SignedDuration) -> String {
     }
 }
 
-/// Plans all that is due; answers when the next is.
+/// Plans what is due; answers when the next is.
 async fn pass(
     agenda: &mut Agenda,
     store: &Store,
@@ -101,7 +106,17 @@ async fn pass(
         return Ok(agenda.next_wake());
     }
     crash_point("occurrences_due").await;
-    let planned = store.plan_due(now, due.clone()).await?;
+    let mut planning = pin!(store.plan_due(now, due.clone()));
+    let planned = tokio::select! {
+        biased;
+        planned = &mut planning => planned?,
+        // It is in the writer's queue now. A runner that looks already gets the place behind it, and so the same
+        // commit; one that looks too early is woken again below.
+        () = std::future::ready(()) => {
+            wakes.runner.notify_one();
+            planning.await?
+        }
+    };
     crash_point("occurrences_committed").await;
     let mut fired = 0;
     let mut is_stale = false;
@@ -139,9 +154,11 @@ impl Agenda {
         }
     }
 
+    /// At most [`CRONS_PER_PASS`]; what is left is due at once.
     fn take_due(&mut self, now: Timestamp) -> Vec<ScheduledCron> {
         let mut due = Vec::new();
-        while let Some((at, cron_id)) = self.by_wake.first().copied()
+        while due.len() < CRONS_PER_PASS
+            && let Some((at, cron_id)) = self.by_wake.first().copied()
             && at <= now
         {
             self.by_wake.pop_first();

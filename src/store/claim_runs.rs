@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::{Transaction, named_params};
+use rusqlite::{Row, Transaction, named_params};
 
 use super::rows::{RUN_COLUMNS, millis, parsed_option, run_from_row, save_run};
 use super::{Store, StoreError, definitions};
@@ -32,6 +32,8 @@ pub struct Claim {
     pub expired: Vec<ClaimedRun>,
     /// Cancelled before they were sent: to be ended.
     pub cancelled: Vec<ClaimedRun>,
+    /// Whether more could be sent at once if `limits.starts` were larger.
+    pub more_to_start: bool,
     /// When something will be due that is not yet.
     pub next_act_at: Option<Timestamp>,
 }
@@ -46,6 +48,9 @@ pub struct ClaimedRun {
     /// Why it is to be ended instead of sent, if somebody wants that.
     pub unwanted: Option<CancelCause>,
 }
+
+/// Runs to be looked at that are taken in hand at once: a restart may meet thousands, and starts wait behind them.
+const LOOKS_PER_CLAIM: usize = 1_024;
 
 /// Rows looked at for one start: exclusive ones that must wait for their elders stand in the way of others.
 const CANDIDATES_PER_START: usize = 4;
@@ -65,16 +70,24 @@ impl Store {
 
     /// Takes in hand what is due, within `limits`.
     pub async fn claim_runs(&self, now: Timestamp, limits: ClaimLimits) -> Result<Claim, StoreError> {
+        self.claim(now, limits, LOOKS_PER_CLAIM).await
+    }
+
+    /// As [`Store::claim_runs`], but takes nothing in hand that is only to be looked at: a burst of starts goes out.
+    pub async fn claim_starts(&self, now: Timestamp, limits: ClaimLimits) -> Result<Claim, StoreError> {
+        self.claim(now, limits, 0).await
+    }
+
+    async fn claim(&self, now: Timestamp, limits: ClaimLimits, looks: usize) -> Result<Claim, StoreError> {
         let cache = self.definitions.clone();
         self.write(move |tx| {
             let mut claim = Claim {
                 cancelled: claim_cancelled(tx, &cache, now)?,
                 expired: claim_expired(tx, &cache, now)?,
-                looks: claim_looks(tx, &cache, now)?,
+                looks: claim_looks(tx, &cache, now, looks)?,
                 ..Claim::default()
             };
-            let starts = limits.starts.min(limits.going_max.saturating_sub(count_going(tx)?));
-            claim.starts = claim_starts(tx, &cache, now, starts)?;
+            (claim.starts, claim.more_to_start) = claim_starts(tx, &cache, now, limits)?;
             claim.next_act_at = next_act_at(tx, now)?;
             Ok(claim)
         })
@@ -118,47 +131,70 @@ fn claim_looks(
     tx: &Transaction<'_>,
     cache: &definitions::Definitions,
     now: Timestamp,
-) -> Result<Vec<ClaimedRun>, StoreError> {
-    let sql = format!(
-        "SELECT {RUN_COLUMNS} FROM runs WHERE act_at <= :now AND phase IN ('doubtful', 'running') \
-         ORDER BY act_at LIMIT :limit"
-    );
-    let looks = select(tx, cache, &sql, now, 1024)?;
-    for claimed in &looks {
-        save_run(tx, &claimed.run, None)?;
-    }
-    Ok(looks)
-}
-
-fn claim_starts(
-    tx: &Transaction<'_>,
-    cache: &definitions::Definitions,
-    now: Timestamp,
     limit: usize,
 ) -> Result<Vec<ClaimedRun>, StoreError> {
     if limit == 0 {
         return Ok(Vec::new());
     }
     let sql = format!(
+        "SELECT {RUN_COLUMNS} FROM runs WHERE act_at <= :now AND phase IN ('doubtful', 'running') \
+         ORDER BY act_at LIMIT :limit"
+    );
+    let looks = select(tx, cache, &sql, now, limit)?;
+    for claimed in &looks {
+        save_run(tx, &claimed.run, None)?;
+    }
+    Ok(looks)
+}
+
+/// Also answers whether there are more. In the order in which they are due; of those that are due together, in the
+/// order in which they were planned, which the index has at hand: sorting a large burst by anything else at every
+/// claim would take longer than sending it.
+fn claim_starts(
+    tx: &Transaction<'_>,
+    cache: &definitions::Definitions,
+    now: Timestamp,
+    limits: ClaimLimits,
+) -> Result<(Vec<ClaimedRun>, bool), StoreError> {
+    if limits.starts == 0 {
+        return Ok((Vec::new(), false));
+    }
+    let sql = format!(
         "SELECT {RUN_COLUMNS} FROM runs WHERE act_at <= :now AND phase = 'pending' AND start_before > :now \
          AND cancelling IS NULL \
          AND (exclusive = 0 OR NOT EXISTS (SELECT 1 FROM runs AS going WHERE going.cron_id = runs.cron_id \
-         AND going.phase IN ('sending', 'doubtful', 'running'))) ORDER BY act_at, scheduled_for LIMIT :limit"
+         AND going.phase IN ('sending', 'doubtful', 'running'))) ORDER BY act_at, rowid LIMIT :limit"
     );
-    let candidates = select(tx, cache, &sql, now, limit.saturating_mul(CANDIDATES_PER_START))?;
+    let places = limits.going_max.saturating_sub(count_going(tx)?);
+    let limit = limits.starts.min(places);
     let mut taken = HashSet::new();
     let mut starts = Vec::new();
-    for mut claimed in candidates {
+    let mut more = false;
+    let mut statement = tx.prepare_cached(&sql)?;
+    let mut candidates = statement.query(named_params! {
+        ":now": millis(now),
+        ":limit": count(limit.saturating_mul(CANDIDATES_PER_START)),
+    })?;
+    while let Some(row) = candidates.next()? {
+        let claimed = claimed_from_row(tx, cache, row)?;
         let exclusive = claimed.cron.policy.overlap != Overlap::Allow;
-        if starts.len() == limit || (exclusive && !taken.insert(claimed.run.cron_id)) {
+        if exclusive && !taken.insert(claimed.run.cron_id) {
             continue;
         }
-        claimed.run.state = claimed.run.state.apply(RunChange::Send { at: now })?;
-        claimed.run.tries = claimed.run.tries.saturating_add(1);
-        save_run(tx, &claimed.run, None)?;
+        if starts.len() == limit {
+            more = limit < places;
+            break;
+        }
         starts.push(claimed);
     }
-    Ok(starts)
+    // Written once nothing reads the index any more that this changes.
+    drop(candidates);
+    for claimed in &mut starts {
+        claimed.run.state = claimed.run.state.clone().apply(RunChange::Send { at: now })?;
+        claimed.run.tries = claimed.run.tries.saturating_add(1);
+        save_run(tx, &claimed.run, None)?;
+    }
+    Ok((starts, more))
 }
 
 fn select(
@@ -169,24 +205,34 @@ fn select(
     limit: usize,
 ) -> Result<Vec<ClaimedRun>, StoreError> {
     let mut statement = tx.prepare_cached(sql)?;
-    let mut rows = statement.query(named_params! {
-        ":now": millis(now),
-        ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
-    })?;
+    let mut rows = statement.query(named_params! { ":now": millis(now), ":limit": count(limit) })?;
     let mut claimed = Vec::new();
     while let Some(row) = rows.next()? {
-        let run = run_from_row(row)?;
-        let cron = cache.get(tx, run.definition_id, &run.cron_name)?;
-        let unwanted = match run.state {
-            RunState::Pending { .. } => parsed_option(row, "cancelling")?,
-            RunState::Sending { .. }
-            | RunState::Doubtful { .. }
-            | RunState::Running(_)
-            | RunState::Ended { .. } => None,
-        };
-        claimed.push(ClaimedRun { run, cron, unwanted });
+        claimed.push(claimed_from_row(tx, cache, row)?);
     }
     Ok(claimed)
+}
+
+fn claimed_from_row(
+    tx: &Transaction<'_>,
+    cache: &definitions::Definitions,
+    row: &Row<'_>,
+) -> Result<ClaimedRun, StoreError> {
+    let run = run_from_row(row)?;
+    let cron = cache.get(tx, run.definition_id, &run.cron_name)?;
+    let unwanted = match run.state {
+        RunState::Pending { .. } => parsed_option(row, "cancelling")?,
+        RunState::Sending { .. }
+        | RunState::Doubtful { .. }
+        | RunState::Running(_)
+        | RunState::Ended { .. } => None,
+    };
+    Ok(ClaimedRun { run, cron, unwanted })
+}
+
+/// As SQLite counts.
+fn count(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
 fn count_going(tx: &Transaction<'_>) -> Result<usize, StoreError> {

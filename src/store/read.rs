@@ -145,3 +145,6 @@ fn deliveries(tx: &Transaction<'_>, run_id: RunId) -> Result<Vec<DeliveryRow>, S
     }
     Ok(deliveries)
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,6 +27,35 @@ enum Way {
 /// What keeps us from committing right now, for `status` and logs.
 type Trouble = Arc<Mutex<Option<String>>>;
 
+/// Where a commit finds more to take along, and learns whether anybody still waits for the disk to have room.
+enum Queue<'q> {
+    Thread(&'q mut mpsc::Receiver<Box<dyn Work>>),
+    Inline,
+}
+
+impl Queue<'_> {
+    /// What waits by now, without waiting for more; `batch` stays within its bound.
+    fn join_waiting(&mut self, batch: &mut Vec<Box<dyn Work>>) {
+        match self {
+            Queue::Inline => {}
+            Queue::Thread(waiting) => {
+                while batch.len() < WRITES_PER_COMMIT
+                    && let Ok(next) = waiting.try_recv()
+                {
+                    batch.push(next);
+                }
+            }
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        match self {
+            Queue::Inline => true,
+            Queue::Thread(waiting) => waiting.is_closed(),
+        }
+    }
+}
+
 /// A closure with a place for its result, waiting for its transaction.
 trait Work: Send {
     fn run(&mut self, tx: &Transaction<'_>) -> Result<(), StoreError>;
@@ -90,7 +119,7 @@ impl Writer {
         match &self.way {
             Way::Inline(connection) => {
                 let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-                commit_until_done(&mut connection, vec![closure], &self.trouble, &|| true);
+                commit_until_done(&mut connection, vec![closure], &self.trouble, &mut Queue::Inline);
             }
             Way::Thread { queue, .. } => {
                 let queue = queue.as_ref().ok_or_else(stopped)?;
@@ -123,13 +152,10 @@ fn write_until_closed(
     trouble: &Trouble,
 ) {
     while let Some(first) = waiting.blocking_recv() {
+        let mut queue = Queue::Thread(&mut waiting);
         let mut batch = vec![first];
-        while batch.len() < WRITES_PER_COMMIT
-            && let Ok(next) = waiting.try_recv()
-        {
-            batch.push(next);
-        }
-        if !commit_until_done(&mut connection, batch, trouble, &|| waiting.is_closed()) {
+        queue.join_waiting(&mut batch);
+        if !commit_until_done(&mut connection, batch, trouble, &mut queue) {
             // The truth is in the file, not in this process: refuse everything from now on.
             return;
         }
@@ -143,12 +169,12 @@ fn commit_until_done(
     connection: &mut Connection,
     mut batch: Vec<Box<dyn Work>>,
     trouble: &Trouble,
-    give_up: &dyn Fn() -> bool,
+    queue: &mut Queue<'_>,
 ) -> bool {
     let outcome = loop {
-        match commit(connection, &mut batch) {
+        match commit(connection, &mut batch, queue) {
             Ok(()) => break Ok(()),
-            Err(error) if (error.is_disk_full() || error.is_busy()) && !give_up() => {
+            Err(error) if (error.is_disk_full() || error.is_busy()) && !queue.is_closed() => {
                 report(trouble, Some(&error));
                 std::thread::sleep(RETRY_WAIT);
             }
@@ -167,15 +193,30 @@ fn commit_until_done(
     outcome.is_ok()
 }
 
-/// One transaction for the whole batch.
+/// One transaction for the whole batch, and for what came while the batch was at work: the claim of a run follows
+/// its planning so closely that both can have the same fsync.
 ///
 /// # Errors
 /// Whatever made the transaction as a whole impossible; a closure's own failure is its own answer.
-fn commit(connection: &mut Connection, batch: &mut [Box<dyn Work>]) -> Result<(), StoreError> {
+fn commit(
+    connection: &mut Connection,
+    batch: &mut Vec<Box<dyn Work>>,
+    queue: &mut Queue<'_>,
+) -> Result<(), StoreError> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    for work in batch.iter_mut() {
+    run_each(&tx, batch)?;
+    let known = batch.len();
+    queue.join_waiting(batch);
+    run_each(&tx, &mut batch[known..])?;
+    // A COMMIT that fails may have happened all the same: only a full disk and a lock are known to leave nothing.
+    tx.commit().map_err(StoreError::from)
+}
+
+/// Each in a savepoint of its own.
+fn run_each(tx: &Transaction<'_>, batch: &mut [Box<dyn Work>]) -> Result<(), StoreError> {
+    for work in batch {
         tx.prepare_cached("SAVEPOINT work")?.execute([])?;
-        match work.run(&tx) {
+        match work.run(tx) {
             Ok(()) => {}
             Err(error) if error.is_disk_full() || error.is_fatal() || tx.is_autocommit() => {
                 return Err(error);
@@ -187,8 +228,7 @@ fn commit(connection: &mut Connection, batch: &mut [Box<dyn Work>]) -> Result<()
         }
         tx.prepare_cached("RELEASE work")?.execute([])?;
     }
-    // A COMMIT that fails may have happened all the same: only a full disk and a lock are known to leave nothing.
-    tx.commit().map_err(StoreError::from)
+    Ok(())
 }
 
 /// Says so once when trouble begins and once when it is over.

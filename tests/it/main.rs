@@ -8,8 +8,18 @@
 
 mod calendar_croniter;
 mod calendar_oracle;
+mod cli;
+mod faults;
+mod killing;
+mod outage;
+mod policies;
+mod real_server;
+mod reload;
+mod restart;
 #[cfg(debug_assertions)]
 mod simulation;
 #[expect(dead_code, reason = "support offers more than the tests of today use")]
 mod support;
 mod tidy;
+mod weaker_servers;
+mod webhooks;

@@ -60,7 +60,7 @@ pub(super) async fn expired(runner: &Runner, claimed: &ClaimedRun) -> Result<(),
     let why = run
         .reason
         .clone()
-        .or_else(|| runner.gate.trouble())
+        .or_else(|| runner.gate.trouble_since(run.due_at))
         .unwrap_or_else(|| "it waited for an earlier run, a free place, or the daemon".to_owned());
     let reason =
         format!("start_deadline: not started before {} ({} tries): {why}", run.start_before, run.tries);

@@ -108,18 +108,21 @@ async fn wait(runner: &Runner, claimed: &ClaimedRun, trail: &mut Trail, nudge: &
 
 /// Listens at the server if it can be done, else waits a little.
 async fn hear(runner: &Runner, trail: &mut Trail) -> Event {
+    runner.rush.over().await;
     if let Some(spoken) = trail.spoken.take() {
         return Event::Heard(spoken.listen().await);
     }
-    let ended = trail.heard.is_some();
-    let permit = runner.joins.try_acquire();
-    if !trail.joins || ended || trail.cancel_since.is_some() || permit.is_err() {
+    if !trail.joins || trail.heard.is_some() || trail.cancel_since.is_some() {
         tokio::time::sleep(if trail.cancel_since.is_some() { POLL_WAIT / 8 } else { POLL_WAIT }).await;
         return Event::LookAgain;
     }
     if trail.cuts > 0 {
         tokio::time::sleep(backoff::doubling(REJOIN_FIRST, REJOIN_MOST, trail.cuts)).await;
     }
+    // Many short runs take turns in joining; if long ones have all places, this one is polled.
+    let Ok(_place) = tokio::time::timeout(POLL_WAIT, runner.joins.acquire()).await else {
+        return Event::LookAgain;
+    };
     let join = runner.backend.join(trail.going.thread_id, trail.going.backend_run_id);
     match tokio::time::timeout(JOIN_WAIT, join).await {
         Ok(followed) => Event::Heard(followed),
@@ -144,7 +147,8 @@ async fn cancel(runner: &Runner, trail: &mut Trail) {
 
 /// Looks at the run; true if it is over, and its end is committed.
 async fn look_at(runner: &Runner, claimed: &ClaimedRun, trail: &mut Trail) -> Result<bool, StoreError> {
-    let report = match runner.backend.run(trail.going.thread_id, trail.going.backend_run_id).await {
+    let question = runner.backend.run(trail.going.thread_id, trail.going.backend_run_id);
+    let report = match ask(runner, question).await {
         Ok(report) => report,
         Err(CallError::NotFound(_)) => return missing(runner, claimed, trail).await,
         Err(error) => {
@@ -172,6 +176,12 @@ async fn look_at(runner: &Runner, claimed: &ClaimedRun, trail: &mut Trail) -> Re
     // It is still going, whatever was heard: a replica may lag behind.
     trail.heard = None;
     Ok(false)
+}
+
+/// Asks when it is its turn: however many runs are met again at once, connections are not.
+async fn ask<T>(runner: &Runner, question: impl Future<Output = T>) -> T {
+    let _turn = runner.asks.acquire().await;
+    question.await
 }
 
 async fn missing(runner: &Runner, claimed: &ClaimedRun, trail: &mut Trail) -> Result<bool, StoreError> {
@@ -211,7 +221,7 @@ async fn finish(
         Some(Followed::Values { values, interrupted }) if trail.fresh && report.status != "error" => {
             End { values: Some(values), interrupted, error: None }
         }
-        heard => match runner.backend.thread(trail.going.thread_id).await {
+        heard => match ask(runner, runner.backend.thread(trail.going.thread_id)).await {
             Ok(thread) => End {
                 values: Some(thread.values),
                 interrupted: thread.interrupted,

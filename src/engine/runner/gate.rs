@@ -27,6 +27,8 @@ struct State {
     failures: u32,
     opens_at: Option<Timestamp>,
     trouble: Option<String>,
+    /// The last trouble that is over, and when it was.
+    past: Option<(Timestamp, String)>,
 }
 
 /// Why the gate closes.
@@ -57,18 +59,22 @@ impl Gate {
         self.lock().opens_at
     }
 
-    /// What is wrong with the backend, if anything is.
-    pub(super) fn trouble(&self) -> Option<String> {
-        self.lock().trouble.clone()
+    /// What is wrong with the backend, or was at some time since then.
+    pub(super) fn trouble_since(&self, then: Timestamp) -> Option<String> {
+        let state = self.lock();
+        let past = state.past.as_ref().filter(|(over_at, _)| *over_at >= then);
+        state.trouble.clone().or_else(|| past.map(|(_, trouble)| trouble.clone()))
     }
 
     /// The backend took a request: all may pass.
-    pub(super) fn open(&self) {
+    pub(super) fn open(&self, now: Timestamp) {
         let mut state = self.lock();
         if state.failures > 0 {
             tracing::info!("the backend takes runs again");
         }
-        *state = State::default();
+        // Those that waited meanwhile are late because of it.
+        let past = state.trouble.take().map(|trouble| (now, trouble)).or(state.past.take());
+        *state = State { past, ..State::default() };
     }
 
     /// The backend did not take a request; answers when to ask again. Said once, not once per run.

@@ -6,11 +6,13 @@ mod end;
 mod follow;
 mod gate;
 mod request;
+mod rush;
 mod start;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore};
@@ -21,6 +23,7 @@ use super::Wakes;
 use crate::backend::AgentClient;
 use crate::clock::Clock;
 use crate::config::Environment;
+use crate::domain::backoff;
 use crate::domain::bounds::{JOINS_MAX, STARTS_IN_FLIGHT};
 use crate::domain::ids::RunId;
 use crate::domain::run::RunState;
@@ -28,6 +31,13 @@ use crate::store::{ClaimLimits, ClaimedRun, Store, StoreError};
 use crate::webhook::BodyLimits;
 
 use gate::Gate;
+use rush::Rush;
+
+/// Questions about runs in flight at once; with the starts, the joins and the webhooks fewer than the 1 024 files that
+/// a process may have open by default.
+const ASKS_IN_FLIGHT: usize = 128;
+/// While starts go first, whether they still should is asked this often at least.
+const RUSH_LOOK: Duration = Duration::from_millis(100);
 
 /// What the runner goes by.
 #[derive(Clone, Debug)]
@@ -57,6 +67,8 @@ pub struct Runner {
     /// Whether it has shown that it does not.
     fence_refuted: AtomicBool,
     joins: Semaphore,
+    asks: Semaphore,
+    rush: Rush,
 }
 
 /// The tasks in hand.
@@ -65,6 +77,8 @@ struct Hands {
     tasks: JoinSet<Result<(), StoreError>>,
     runs: HashMap<Id, RunId>,
     nudges: HashMap<RunId, Arc<Notify>>,
+    /// Claimed while the task that had the run before was not yet over: it is next.
+    waiting: HashMap<RunId, ClaimedRun>,
     starting: Arc<()>,
 }
 
@@ -91,6 +105,8 @@ impl Runner {
             fence_proved: AtomicBool::new(false),
             fence_refuted: AtomicBool::new(false),
             joins: Semaphore::new(JOINS_MAX),
+            asks: Semaphore::new(ASKS_IN_FLIGHT),
+            rush: Rush::new(),
         }
     }
 }
@@ -131,12 +147,26 @@ async fn pass(runner: &Arc<Runner>, hands: &mut Hands) -> Result<Option<Timestam
         starts: runner.gate.starts_allowed(now, in_flight, STARTS_IN_FLIGHT),
         going_max: runner.settings.max_concurrent_runs,
     };
-    let claim = runner.store.claim_runs(now, limits).await?;
+    let starts_first = runner.rush.is_on();
+    let claim = match starts_first {
+        true => runner.store.claim_starts(now, limits).await?,
+        false => runner.store.claim_runs(now, limits).await?,
+    };
+    let gate_opens = runner.gate.opens_at();
+    if claim.more_to_start && gate_opens.is_none() {
+        runner.rush.goes_on();
+    } else if limits.starts > 0 {
+        runner.rush.ends();
+    }
+    // Whoever was not looked at for the sake of starts is looked at as soon as these are out.
+    let look = starts_first.then(|| match runner.rush.is_on() {
+        true => backoff::after(now, RUSH_LOOK),
+        false => now,
+    });
     for claimed in claim.cancelled.into_iter().chain(claim.expired).chain(claim.looks).chain(claim.starts) {
         hands.take(runner, claimed);
     }
-    let gate_opens = runner.gate.opens_at().filter(|at| *at > now);
-    Ok([claim.next_act_at, gate_opens].into_iter().flatten().min())
+    Ok([claim.next_act_at, gate_opens.filter(|at| *at > now), look].into_iter().flatten().min())
 }
 
 impl Hands {
@@ -147,8 +177,15 @@ impl Hands {
     fn take(&mut self, runner: &Arc<Runner>, claimed: ClaimedRun) {
         let run_id = claimed.run.run_id;
         if let Some(nudge) = self.nudges.get(&run_id) {
-            // Its task is at work; it is told that its row has changed.
-            nudge.notify_one();
+            match claimed.run.state {
+                // Its task follows it; it is told that its row has changed.
+                RunState::Running(_) => nudge.notify_one(),
+                // Its task has committed its last step, and is only still to be reaped.
+                RunState::Pending { .. }
+                | RunState::Sending { .. }
+                | RunState::Doubtful { .. }
+                | RunState::Ended { .. } => drop(self.waiting.insert(run_id, claimed)),
+            }
             return;
         }
         let nudge = Arc::new(Notify::new());
@@ -186,17 +223,21 @@ async fn act(
         RunState::Running(going) => (going.clone(), None, false),
         RunState::Ended { .. } => return Ok(()),
     };
-    if starting.is_some() {
+    if let Some(starting) = starting {
+        // The runner's own, and this one.
+        let others = Arc::strong_count(&starting).saturating_sub(2);
         drop(starting);
-        // The next run may be sent.
-        runner.wakes.runner.notify_one();
+        // The next runs may be sent: many at once, since a claim for every single one would be a transaction for each.
+        if others <= STARTS_IN_FLIGHT / 2 {
+            runner.wakes.runner.notify_one();
+        }
     }
     follow::follow(runner, &claimed, going, spoken, fresh, nudge).await
 }
 
 /// Takes note that a task is over. One that failed or panicked concerns its own run only, unless the store is lost.
 async fn reap(
-    runner: &Runner,
+    runner: &Arc<Runner>,
     hands: &mut Hands,
     done: Result<(Id, Result<(), StoreError>), JoinError>,
 ) -> Result<(), StoreError> {
@@ -207,6 +248,9 @@ async fn reap(
     let run_id = hands.runs.remove(&id);
     if let Some(run_id) = run_id {
         hands.nudges.remove(&run_id);
+        if let Some(next) = hands.waiting.remove(&run_id) {
+            hands.take(runner, next);
+        }
     }
     match (result, run_id) {
         (Ok(Ok(())), _) | (Err(_), None) => Ok(()),

@@ -39,8 +39,16 @@ pub(super) async fn build(
 }
 
 fn mentions_previous(request: &Request) -> bool {
-    let mentions = |value: &Value| value.to_string().contains("previous.");
-    request.payload.values().chain(request.metadata.values()).any(mentions)
+    request.payload.values().chain(request.metadata.values()).any(may_mention_previous)
+}
+
+fn may_mention_previous(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        Value::String(text) => template::is_template(text) && text.contains("previous."),
+        Value::Array(items) => items.iter().any(may_mention_previous),
+        Value::Object(entries) => entries.values().any(may_mention_previous),
+    }
 }
 
 fn fill_body(

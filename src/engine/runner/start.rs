@@ -30,7 +30,7 @@ pub(super) async fn start(
     crash_point("start_answered").await;
     match answer {
         StartAnswer::Accepted(started) => {
-            runner.gate.open();
+            runner.gate.open(runner.clock.now());
             let change = RunChange::Accept {
                 thread_id: request.thread_id,
                 backend_run_id: started.backend_run_id,
@@ -79,7 +79,7 @@ pub(super) fn late(runner: &Runner, claimed: &ClaimedRun) -> Option<RunEvent> {
         .run
         .reason
         .clone()
-        .or_else(|| runner.gate.trouble())
+        .or_else(|| runner.gate.trouble_since(claimed.run.due_at))
         .unwrap_or_else(|| "it waited for an earlier run, a free place, or the daemon".to_owned());
     let late = humantime::format_duration(Duration::from_secs(late.as_secs()));
     let tries = claimed.run.tries;

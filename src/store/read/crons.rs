@@ -38,7 +38,7 @@ impl Reader {
     pub fn crons(&self) -> Result<Vec<CronRow>, StoreError> {
         self.at_one_moment(|tx| {
             let mut statement = tx.prepare_cached(
-                "SELECT cron_id, name, source, place, crons.definition_id AS definition_id, body, \
+                "SELECT crons.cron_id AS cron_id, name, source, place, crons.definition_id AS definition_id, body, \
                  paused_at, pause_cause, pause_note, skip_next, failures \
                  FROM crons JOIN definitions USING (definition_id) WHERE removed_at IS NULL ORDER BY name",
             )?;

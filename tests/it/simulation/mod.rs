@@ -134,7 +134,7 @@ fn tell(seed: u64) -> oracle::Told {
 }
 
 /// What goes on when the daemon dies.
-pub(self) struct Story<'a> {
+struct Story<'a> {
     random: Random,
     folder: &'a Path,
     clock: Clock,

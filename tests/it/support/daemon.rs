@@ -1,5 +1,6 @@
 //! The real binary with a configuration and a database in a folder of its own.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -12,34 +13,36 @@ use tokio::time::{Instant, sleep};
 use super::record::PATIENCE;
 
 /// How often a process is asked whether it has ended or a file whether it has grown: neither tells by itself.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(25);
 
 pub(crate) struct Daemon {
     folder: TempDir,
     child: Option<Child>,
+    /// What was added to the environment at the last start; commands get it as well.
+    environment: Vec<(String, String)>,
 }
 
 impl Daemon {
     /// Writes the configuration but starts nothing. In `config`, `{folder}` stands for the daemon's own folder, for the
     /// paths of its database and socket.
-    pub(crate) fn prepare(config: &str) -> Self {
+    pub(crate) fn prepare(config: &(impl Display + ?Sized)) -> Self {
         let folder = tempfile::Builder::new().prefix("agentcron-").tempdir().unwrap();
-        let daemon = Self { folder, child: None };
+        let daemon = Self { folder, child: None, environment: Vec::new() };
         daemon.write_config(config);
         daemon
     }
 
     /// Prepares and starts.
-    pub(crate) fn start(config: &str) -> Self {
+    pub(crate) fn start(config: &(impl Display + ?Sized)) -> Self {
         let mut daemon = Self::prepare(config);
         daemon.start_again();
         daemon
     }
 
     /// Replaces the configuration; a running daemon is not told.
-    pub(crate) fn write_config(&self, config: &str) {
+    pub(crate) fn write_config(&self, config: &(impl Display + ?Sized)) {
         let folder = self.folder.path().to_str().unwrap();
-        std::fs::write(self.config_path(), config.replace("{folder}", folder)).unwrap();
+        std::fs::write(self.config_path(), config.to_string().replace("{folder}", folder)).unwrap();
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -48,6 +51,10 @@ impl Daemon {
 
     pub(crate) fn config_path(&self) -> PathBuf {
         self.folder.path().join("agentcron.toml")
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.folder.path().join("agentcron.db")
     }
 
     /// Starts the daemon on the folder as it is, also after a crash; its stderr goes on in the same file.
@@ -59,14 +66,10 @@ impl Daemon {
     pub(crate) fn start_with(&mut self, environment: &[(&str, &str)]) {
         assert!(self.child.is_none(), "the daemon runs already");
         let stderr = File::options().create(true).append(true).open(self.stderr_path()).unwrap();
-        let child = self
-            .command(&["run"])
-            .envs(environment.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(stderr)
-            .spawn()
-            .unwrap();
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        self.environment = environment.iter().map(own).collect();
+        let child =
+            self.command(&["run"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn().unwrap();
         self.child = Some(child);
     }
 
@@ -92,18 +95,32 @@ impl Daemon {
 
     /// Waits for the process to end by itself or after `terminate`.
     pub(crate) async fn wait_for_exit(&mut self) -> ExitStatus {
-        let mut child = self.child.take().expect("the daemon runs");
-        let until = Instant::now() + PATIENCE;
+        match self.exit_within(PATIENCE).await {
+            Some(status) => status,
+            None => panic!("the daemon did not end within {PATIENCE:?}"),
+        }
+    }
+
+    /// The same with another patience; `None` if it still runs then.
+    pub(crate) async fn exit_within(&mut self, patience: Duration) -> Option<ExitStatus> {
+        let child = self.child.as_mut().expect("the daemon runs");
+        let until = Instant::now() + patience;
         loop {
             if let Some(status) = child.try_wait().unwrap() {
-                return status;
+                self.child = None;
+                return Some(status);
             }
             if Instant::now() > until {
-                child.kill().unwrap();
-                panic!("the daemon did not end within {PATIENCE:?}; its stderr:\n{}", self.stderr());
+                return None;
             }
             sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// Fails if the process has ended.
+    pub(crate) fn assert_alive(&mut self) {
+        let ended = self.child.as_mut().expect("the daemon was started").try_wait().unwrap();
+        assert!(ended.is_none(), "the daemon ended by itself: {ended:?}");
     }
 
     /// All that the daemon has logged, over all starts.
@@ -117,13 +134,22 @@ impl Daemon {
 
     /// Waits for a condition that nothing announces, such as a row that another process writes.
     pub(crate) async fn wait_until(&self, what: &str, holds: impl Fn() -> bool) {
-        let until = Instant::now() + PATIENCE;
-        while !holds() {
-            assert!(
-                Instant::now() < until,
-                "waited {PATIENCE:?} in vain for {what}; stderr:\n{}",
-                self.stderr()
-            );
+        self.wait_within(PATIENCE, what, || holds().then_some(())).await;
+    }
+
+    /// The same with another patience, for what the condition finds.
+    pub(crate) async fn wait_within<Found>(
+        &self,
+        patience: Duration,
+        what: &str,
+        find: impl Fn() -> Option<Found>,
+    ) -> Found {
+        let until = Instant::now() + patience;
+        loop {
+            if let Some(found) = find() {
+                return found;
+            }
+            assert!(Instant::now() < until, "waited {patience:?} in vain for {what}");
             sleep(LOOK_EVERY).await;
         }
     }
@@ -149,7 +175,12 @@ impl Daemon {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_agentcron"));
         // The developer's own configuration must not leak in; colours and zones must not depend on the machine.
-        command.env_remove("AGENTCRON_CONFIG").env("NO_COLOR", "1").env("TZ", "UTC");
+        command
+            .env_remove("AGENTCRON_CONFIG")
+            .env_remove("AGENTCRON_LOG")
+            .env("NO_COLOR", "1")
+            .env("TZ", "UTC");
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.args(arguments).arg("--config").arg(self.config_path()).current_dir(self.folder.path());
         command
     }

@@ -3,10 +3,17 @@
 //! All of them live on runtimes and in processes of their own, so a test may block without stopping them, and all waits
 //! are for a condition, with a limit after which the test fails and says what it waited for.
 
+pub(crate) mod accounts;
 pub(crate) mod agent_server;
+pub(crate) mod chance;
+pub(crate) mod configuration;
 pub(crate) mod daemon;
+pub(crate) mod history;
 pub(crate) mod proxy;
 pub(crate) mod real_server;
 pub(crate) mod receiver;
 pub(crate) mod record;
 pub(crate) mod serving;
+pub(crate) mod soak;
+pub(crate) mod span;
+pub(crate) mod tls;

@@ -3,6 +3,7 @@
 //! It speaks just enough HTTP/1.1 for our client and our servers: one request a connection, bodies with a length.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -107,6 +108,8 @@ struct Shared {
     forwarded: Record<Seen>,
     rules: Mutex<Vec<Rule>>,
     chance: Mutex<Option<Chance>>,
+    /// Requests whose client has given up and that the backend is still to get.
+    late: AtomicUsize,
 }
 
 pub(crate) struct Proxy {
@@ -122,6 +125,7 @@ impl Proxy {
             forwarded: Record::new(),
             rules: Mutex::new(Vec::new()),
             chance: Mutex::new(None),
+            late: AtomicUsize::new(0),
         });
         let served = Arc::clone(&shared);
         Self { shared, serving: Serving::start(0, |listener| accept(listener, served)) }
@@ -175,6 +179,11 @@ impl Proxy {
     /// The requests that the backend got, in order.
     pub(crate) fn forwarded(&self) -> Vec<Seen> {
         self.shared.forwarded.entries()
+    }
+
+    /// How many requests are on their way to the backend although their client has given up.
+    pub(crate) fn late(&self) -> usize {
+        self.shared.late.load(Ordering::SeqCst)
     }
 
     pub(crate) async fn wait_until_seen(&self, what: &str, holds: impl Fn(&[Seen]) -> bool) -> Vec<Seen> {
@@ -241,9 +250,12 @@ async fn converse(mut client: TcpStream, shared: &Shared) -> std::io::Result<()>
         }
         Some(Fault::LoseRequest) => Ok(()),
         Some(Fault::ForwardLater(delay)) => {
+            shared.late.fetch_add(1, Ordering::SeqCst);
             drop(client);
             sleep(delay).await;
-            forward(shared, &request).await?.read_to_end(&mut Vec::new()).await.map(drop)
+            let replied = forward(shared, &request).await?.read_to_end(&mut Vec::new()).await;
+            shared.late.fetch_sub(1, Ordering::SeqCst);
+            replied.map(drop)
         }
         Some(Fault::Answer(answer)) => {
             client.write_all(&answer).await?;

@@ -240,9 +240,9 @@ fn a_definition_keeps_its_placeholders_and_its_place() {
         CronDefinition {
             name: "x",
             fields: CronFields {
+                schedule: "0 9 * * *",
                 assistant_id: "agent-eu",
                 input: …,
-                schedule: "0 9 * * *",
                 webhook: …,
             },
             ..

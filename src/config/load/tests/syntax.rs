@@ -53,7 +53,9 @@ input = { messages = [
             a.toml:15:1: unknown key `timezon` in [cron.typo] (did you mean `timezone`?)
             a.toml:16:11: timeout: got an integer, expected text (a duration is written "90s", "5m", "1h30m" or "7d")
             a.toml:17:1: unknown key `retry` in [cron.typo] (retry is not supported yet: a failed run is recorded and the next occurrence fires)
-            a.toml:20:12: schedule: got `often`: this schedule can never match
+            a.toml:20:12: schedule: got 1 field, expected 5 fields (minute hour day-of-month month day-of-week), 6 (and second) or 7 (and year)
+              | often
+              |      ^
             a.toml:22:12: timezone: unknown time zone `Mars/X`, expected an IANA name such as Europe/Berlin
             a.toml:28:20: on_run_completed: makes no sense together with a thread: the thread outlives its runs (on_run_completed is for stateless crons; leave it or the thread out)
             a.toml:33:11: webhook: env.UNSET is not set

@@ -1,0 +1,118 @@
+//! Who takes part, and how each is started with the same crons.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::Result;
+use jiff::Timestamp;
+use tempfile::TempDir;
+
+use super::process::ChildProcess;
+
+/// The graph that all of them ask for.
+pub(super) const ASSISTANT: &str = "agent";
+/// `backend.max_concurrent_runs` as it is if nobody says anything.
+const CONCURRENT_RUNS_DEFAULT: usize = 256;
+/// The most that may be configured.
+const CONCURRENT_RUNS_MOST: usize = 10_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Contestant {
+    /// The daemon, with room for every run of the burst on the backend at once.
+    Wide,
+    /// The daemon with its default: a run starts when one of 256 has ended, and its end is recorded.
+    Default,
+    /// The program without it.
+    Naive,
+}
+
+impl Contestant {
+    pub(super) const ALL: [Self; 3] = [Self::Wide, Self::Default, Self::Naive];
+
+    pub(super) fn name(self) -> String {
+        match self {
+            Self::Wide => format!("agentcron, max_concurrent_runs = {CONCURRENT_RUNS_MOST}"),
+            Self::Default => format!("agentcron, default ({CONCURRENT_RUNS_DEFAULT})"),
+            Self::Naive => "naive: tokio-cron-scheduler + reqwest".to_owned(),
+        }
+    }
+
+    /// Starts it with `count` crons that are due at `at`, once.
+    pub(super) fn start(self, url: &str, count: usize, at: Timestamp) -> Result<Running> {
+        let concurrent_runs = match self {
+            Self::Wide => CONCURRENT_RUNS_MOST,
+            Self::Default => CONCURRENT_RUNS_DEFAULT,
+            Self::Naive => {
+                let mut command = Command::new(std::env::current_exe()?);
+                command.args(["naive", url, &count.to_string(), &at.to_string()]);
+                return Ok(Running {
+                    process: ChildProcess::spawn("naive program", &mut command)?,
+                    home: None,
+                });
+            }
+        };
+        let schedule = at.strftime("%-M %-H %-d %-m * %-S").to_string();
+        let home = Home::new(url, concurrent_runs, count, &schedule)?;
+        Ok(Running { process: home.daemon()?, home: Some(home) })
+    }
+}
+
+/// A contestant that is running.
+pub(super) struct Running {
+    pub(super) process: ChildProcess,
+    /// Of a daemon; dropped after its process.
+    pub(super) home: Option<Home>,
+}
+
+/// The folder of a daemon: its configuration and its database.
+pub(super) struct Home {
+    folder: TempDir,
+}
+
+impl Home {
+    pub(super) fn new(url: &str, concurrent_runs: usize, count: usize, schedule: &str) -> Result<Self> {
+        // On the disk of the build, not in memory: a commit is to cost what it costs.
+        let folder = tempfile::Builder::new().prefix("burst-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+        let mut text = format!(
+            "[backend]\nurl = \"{url}\"\nmax_concurrent_runs = {concurrent_runs}\n[store]\npath = \"agentcron.db\"\n\
+             [http]\nsocket = \"agentcron.sock\"\n[defaults]\ntimezone = \"UTC\"\n"
+        );
+        for index in 0..count {
+            writeln!(
+                text,
+                "[cron.{}]\nschedule = \"{schedule}\"\nassistant_id = \"{ASSISTANT}\"\n\
+                 input = {{ messages = [{{ role = \"user\", content = \"{}\" }}] }}",
+                name_of(index),
+                prompt(),
+            )?;
+        }
+        std::fs::write(folder.path().join("agentcron.toml"), text)?;
+        Ok(Self { folder })
+    }
+
+    pub(super) fn daemon(&self) -> Result<ChildProcess> {
+        let config = self.folder.path().join("agentcron.toml");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_agentcron"));
+        command.args(["run".as_ref(), "--config".as_ref(), config.as_os_str()]).stdout(Stdio::null());
+        ChildProcess::spawn("daemon", &mut command)
+    }
+
+    pub(super) fn database(&self) -> PathBuf {
+        self.path().join("agentcron.db")
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// The same name everywhere: the stub tells arrivals apart by it.
+pub(super) fn name_of(index: usize) -> String {
+    format!("cron-{index:05}")
+}
+
+/// What the runs are asked to do, of an everyday length.
+pub(super) fn prompt() -> &'static str {
+    "Summarise what happened in the channel since the last run, in five lines at most."
+}

@@ -1,0 +1,38 @@
+//! What a daemon costs that has nothing to do.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::contestant::Home;
+use super::stub_client::Stub;
+
+/// Crons of the idle daemon.
+const CRONS: usize = 1_000;
+/// Until it has read them, and everything that is done once is done.
+const SETTLED_AFTER: Duration = Duration::from_secs(5);
+
+/// Prints the share of a core and the memory.
+pub(super) fn print(seconds: u64) -> Result<()> {
+    let stub = Stub::start()?;
+    // Noon of the day before: not within these minutes, unless they are around noon.
+    let home = Home::new(&stub.url(), 256, CRONS, "0 12 * * *")?;
+    let mut daemon = home.daemon()?;
+    sleep(SETTLED_AFTER);
+    let (on_core, ticks, sleeps) = (daemon.on_core()?, daemon.ticks()?, daemon.sleeps()?);
+    sleep(Duration::from_secs(seconds));
+    daemon.is_alive()?;
+    let share = |used: Duration| 100.0 * used.as_secs_f64() / seconds.max(1) as f64;
+    println!(
+        "idle, {CRONS} daily crons, {seconds} s: {:.3} % of a core (by ticks of 10 ms: {:.2} %; to be under 0.1), \
+         {:.1} wakes a second, VmRSS {:.1} MB (to be under 30), peak {:.1} MB, {} threads",
+        share(daemon.on_core()?.saturating_sub(on_core)),
+        share(daemon.ticks()?.saturating_sub(ticks)),
+        daemon.sleeps()?.saturating_sub(sleeps) as f64 / seconds.max(1) as f64,
+        daemon.status("VmRSS")? as f64 * 1024.0 / 1e6,
+        daemon.status("VmHWM")? as f64 * 1024.0 / 1e6,
+        daemon.status("Threads")?,
+    );
+    Ok(())
+}

@@ -1,0 +1,30 @@
+//! Many durations in three numbers.
+
+use std::time::Duration;
+
+/// How durations are spread; all zero if there are none.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Spread {
+    pub(super) p50: Duration,
+    pub(super) p99: Duration,
+    pub(super) max: Duration,
+}
+
+impl Spread {
+    pub(super) fn of(mut durations: Vec<Duration>) -> Self {
+        durations.sort_unstable();
+        // The nearest rank: p99 of 100 is the 99th.
+        let rank = |percent: usize| {
+            let index = (durations.len() * percent).div_ceil(100).saturating_sub(1);
+            durations.get(index).copied().unwrap_or_default()
+        };
+        Self { p50: rank(50), p99: rank(99), max: rank(100) }
+    }
+
+    /// Each number's median over repetitions.
+    pub(super) fn median(repetitions: &[Spread]) -> Self {
+        let median =
+            |number: fn(&Spread) -> Duration| Spread::of(repetitions.iter().map(number).collect()).p50;
+        Self { p50: median(|s| s.p50), p99: median(|s| s.p99), max: median(|s| s.max) }
+    }
+}

@@ -1,0 +1,155 @@
+//! An agent server that does nothing, fast: it notes when a run's request has arrived, says that the run was
+//! accepted, and that it is over as soon as it is asked. Written on bare sockets and one thread, so that it takes
+//! little of the cores that the contestants are measured on.
+
+use std::cell::RefCell;
+use std::io::Write;
+use std::rc::Rc;
+
+use anyhow::{Context, Result};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::LocalSet;
+
+use super::machine;
+
+/// A request is smaller, or it is not one of ours.
+const REQUEST_BYTES_MAX: usize = 64 << 10;
+/// A burst of this many connections waits to be accepted, if the system allows it.
+const BACKLOG: u32 = 16_384;
+
+/// What has arrived: `name nanoseconds` a line.
+#[derive(Default)]
+struct Arrivals {
+    lines: String,
+    count: u64,
+}
+
+type Shared = Rc<RefCell<Arrivals>>;
+
+/// Serves until killed; the first line on stdout is the port.
+pub(super) fn serve() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    LocalSet::new().block_on(&runtime, async {
+        let socket = tokio::net::TcpSocket::new_v4()?;
+        socket.bind(([127, 0, 0, 1], 0).into())?;
+        let listener = socket.listen(BACKLOG)?;
+        let mut stdout = std::io::stdout();
+        writeln!(stdout, "{}", listener.local_addr()?.port())?;
+        stdout.flush()?;
+        accept(listener).await
+    })
+}
+
+async fn accept(listener: TcpListener) -> Result<()> {
+    let shared = Shared::default();
+    loop {
+        let (stream, _) = listener.accept().await.context("one more connection")?;
+        stream.set_nodelay(true)?;
+        let shared = Rc::clone(&shared);
+        // A connection that breaks is its client's affair.
+        tokio::task::spawn_local(async move { converse(stream, shared).await.unwrap_or_default() });
+    }
+}
+
+/// Answers one request after the other.
+async fn converse(mut stream: TcpStream, shared: Shared) -> Result<()> {
+    let mut bytes = Vec::with_capacity(2048);
+    let mut answer = Vec::with_capacity(1024);
+    loop {
+        let Some(length) = request_length(&bytes) else {
+            anyhow::ensure!(bytes.len() < REQUEST_BYTES_MAX, "too long");
+            if stream.read_buf(&mut bytes).await? == 0 {
+                return Ok(());
+            }
+            continue;
+        };
+        answer.clear();
+        respond(&bytes[..length], &shared, &mut answer)?;
+        bytes.drain(..length);
+        stream.write_all(&answer).await?;
+    }
+}
+
+/// How long the first request in `bytes` is, if all of it is there.
+fn request_length(bytes: &[u8]) -> Option<usize> {
+    let head = find(bytes, b"\r\n\r\n")? + 4;
+    let text = std::str::from_utf8(&bytes[..head]).ok()?;
+    let length = text.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
+    });
+    let whole = head + length.unwrap_or(0);
+    (bytes.len() >= whole).then_some(whole)
+}
+
+fn respond(request: &[u8], shared: &Shared, answer: &mut Vec<u8>) -> Result<()> {
+    let line_end = find(request, b"\r\n").unwrap_or(request.len());
+    let line = std::str::from_utf8(&request[..line_end])?;
+    let (method, path) = line.split_once(' ').context("a request line")?;
+    let path = path.split(' ').next().unwrap_or_default();
+    let mut words = path.split('/').skip(1);
+    match (method, words.next(), words.next(), words.next(), words.next(), words.next()) {
+        ("POST", Some("threads"), Some(thread), Some("runs"), None, _) => {
+            let run = arrived(request, shared);
+            let body = run_json(&run, thread, "pending");
+            write_answer(
+                answer,
+                "200 OK",
+                &format!("content-location: /threads/{thread}/runs/{run}\r\n"),
+                &body,
+            )
+        }
+        ("GET", Some("threads"), Some(_), Some("runs"), Some(_), Some("join")) => {
+            write_answer(answer, "200 OK", "", r#"{"messages":[{"type":"ai","content":"done"}]}"#)
+        }
+        ("GET", Some("threads"), Some(thread), Some("runs"), Some(run), None) => {
+            write_answer(answer, "200 OK", "", &run_json(run, thread, "success"))
+        }
+        ("DELETE", Some("threads"), Some(_), None, ..) => write_answer(answer, "204 No Content", "", ""),
+        ("GET", Some("arrivals"), ..) => write_answer(answer, "200 OK", "", &shared.borrow().lines),
+        ("GET", Some("count"), ..) => write_answer(answer, "200 OK", "", &shared.borrow().count.to_string()),
+        ("DELETE", Some("arrivals"), ..) => {
+            *shared.borrow_mut() = Arrivals::default();
+            write_answer(answer, "204 No Content", "", "")
+        }
+        _ => write_answer(answer, "404 Not Found", "", r#"{"detail":"not here"}"#),
+    }
+}
+
+/// Notes the arrival of a start; answers the new run's id.
+fn arrived(request: &[u8], shared: &Shared) -> String {
+    use std::fmt::Write;
+    let at = machine::now().as_nanosecond();
+    let mut arrivals = shared.borrow_mut();
+    arrivals.count += 1;
+    let count = arrivals.count;
+    // Writing to a String cannot fail.
+    let _ = writeln!(arrivals.lines, "{} {at}", cron_name(request).unwrap_or("?"));
+    format!("00000000-0000-4000-8000-{count:012x}")
+}
+
+fn cron_name(request: &[u8]) -> Option<&str> {
+    let key = br#""cron_name":""#;
+    let rest = &request[find(request, key)? + key.len()..];
+    std::str::from_utf8(&rest[..find(rest, b"\"")?]).ok()
+}
+
+fn run_json(run: &str, thread: &str, status: &str) -> String {
+    format!(
+        r#"{{"run_id":"{run}","thread_id":"{thread}","assistant_id":"fe096781-5601-53d2-b2f6-0d3403f7e9ca","created_at":"2026-01-01T00:00:00+00:00","updated_at":"2026-01-01T00:00:00+00:00","metadata":{{}},"status":"{status}","kwargs":{{}},"multitask_strategy":"reject"}}"#
+    )
+}
+
+fn write_answer(answer: &mut Vec<u8>, status: &str, headers: &str, body: &str) -> Result<()> {
+    write!(
+        answer,
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{headers}content-length: {}\r\n\r\n{body}",
+        body.len()
+    )?;
+    Ok(())
+}
+
+fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
+    bytes.windows(part.len()).position(|window| window == part)
+}

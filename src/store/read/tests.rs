@@ -1,0 +1,189 @@
+//! The read models over a small store, and the indexes that keep them quick over a large one.
+
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::*;
+use crate::domain::ids::CronId;
+use crate::domain::run::Phase;
+
+/// A store with one cron named `digest`, which `write` changes as a daemon would.
+struct Fixture {
+    _folder: TempDir,
+    writer: Connection,
+    reader: Reader,
+    cron_id: CronId,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("agentcron.db");
+        let writer = open::open_to_write(&path).unwrap();
+        let cron_id = CronId::of_name("digest");
+        writer
+            .execute_batch(&format!(
+                r#"INSERT INTO definitions VALUES ('d', '{cron_id}', '{{"schedule": "0 9 * * *"}}', 0);
+                   INSERT INTO crons (cron_id, name, source, definition_id, cursor, created_at, updated_at)
+                   VALUES ('{cron_id}', 'digest', 'file', 'd', 0, 0, 0);"#
+            ))
+            .unwrap();
+        let reader = Reader::open(&path).unwrap();
+        Self { _folder: folder, writer, reader, cron_id }
+    }
+
+    /// A run scheduled for this millisecond that waits to be sent.
+    fn add_run(&self, scheduled_for: i64) -> RunId {
+        let run_id = RunId::of_occurrence(self.cron_id, at(scheduled_for));
+        let definition_id = "6d1d94c4-7b0f-5f0a-9c3e-61c20b7a2d11";
+        self.writer
+            .execute_batch(&format!(
+                "INSERT OR IGNORE INTO definitions VALUES ('{definition_id}', '{cron}', '{{}}', 0);
+                 INSERT INTO runs (run_id, cron_id, cron_name, definition_id, trigger, scheduled_for, due_at,
+                     start_before, exclusive, phase, attempt, act_at)
+                 VALUES ('{run_id}', '{cron}', 'digest', '{definition_id}', 'schedule', {scheduled_for},
+                     {scheduled_for}, {scheduled_for}, 1, 'pending', 1, 0);",
+                cron = self.cron_id,
+            ))
+            .unwrap();
+        run_id
+    }
+
+    fn end_run(&self, run_id: RunId, status: Status) {
+        let sql =
+            "UPDATE runs SET phase = 'ended', status = ?2, ended_at = 1, act_at = NULL WHERE run_id = ?1";
+        self.writer.execute(sql, (run_id.to_string(), status.as_str())).unwrap();
+    }
+
+    fn add_delivery(&self, run_id: RunId, status: DeliveryStatus) {
+        let delivery_id = DeliveryId::of_run(run_id, "http://a/");
+        let sql = "INSERT OR REPLACE INTO deliveries (delivery_id, run_id, url, body, status, created_at) \
+                   VALUES (?1, ?2, 'http://a/', x'', ?3, 1)";
+        self.writer.execute(sql, (delivery_id.to_string(), run_id.to_string(), status.as_str())).unwrap();
+    }
+
+    /// Everything of this filter, read in pages of two.
+    fn listed(&self, filter: &RunFilter, mut place: Option<Place>) -> Vec<i64> {
+        let mut times = Vec::new();
+        loop {
+            let page = self.reader.runs_after(filter, place, 2).unwrap();
+            let Some((last, _)) = page.last() else { return times };
+            place = Some(*last);
+            times.extend(page.iter().map(|(_, row)| row.run.scheduled_for.as_millisecond()));
+        }
+    }
+}
+
+fn at(millisecond: i64) -> Timestamp {
+    Timestamp::from_millisecond(millisecond).unwrap()
+}
+
+#[test]
+fn runs_are_listed_by_time_whatever_the_order_of_their_making() {
+    let store = Fixture::new();
+    for scheduled_for in [300, 100, 500, 200, 400] {
+        store.add_run(scheduled_for);
+    }
+    let all = RunFilter::default();
+    assert_eq!(store.listed(&all, None), [100, 200, 300, 400, 500]);
+    let place = store.reader.place_before_last(&all, 2).unwrap();
+    assert_eq!(store.listed(&all, place), [400, 500]);
+    assert_eq!(store.reader.place_before_last(&all, 5).unwrap(), None);
+    let middle = RunFilter { since: Some(at(200)), until: Some(at(400)), ..RunFilter::default() };
+    assert_eq!(store.listed(&middle, None), [200, 300]);
+}
+
+#[test]
+fn a_filter_takes_either_a_status_or_a_phase() {
+    let store = Fixture::new();
+    for (scheduled_for, status) in [(1, Some(Status::Success)), (2, Some(Status::Error)), (3, None)] {
+        let run_id = store.add_run(scheduled_for);
+        if let Some(status) = status {
+            store.end_run(run_id, status);
+        }
+    }
+    let filter =
+        RunFilter { statuses: vec![Status::Error], phases: vec![Phase::Pending], ..RunFilter::default() };
+    assert_eq!(store.listed(&filter, None), [2, 3]);
+    let rows = store.reader.runs_after(&RunFilter::default(), None, 9).unwrap();
+    let taken = rows.iter().filter(|(_, row)| filter.takes(row)).count();
+    assert_eq!(taken, 2, "the filter in memory agrees with the one in SQL");
+    let others = RunFilter { crons: Some(vec![CronId::of_name("another")]), ..RunFilter::default() };
+    assert_eq!(store.listed(&others, None), [0; 0]);
+    assert_eq!(store.reader.crons_named("digest").unwrap(), [store.cron_id]);
+}
+
+#[test]
+fn a_prefix_finds_its_runs() {
+    let store = Fixture::new();
+    let run_id = store.add_run(7);
+    let text = run_id.to_string();
+    for prefix in [&text[..4], &text[..9], &text, &text.to_uppercase()[..8]] {
+        assert_eq!(store.reader.runs_with_prefix(prefix, 5).unwrap(), [run_id], "{prefix}");
+    }
+    assert!(store.reader.runs_with_prefix("zzzz", 5).unwrap().is_empty());
+    assert_eq!(store.reader.run_details(run_id).unwrap().map(|details| details.row.run.run_id), Some(run_id));
+    let nobody = RunId::of_occurrence(store.cron_id, at(8));
+    assert_eq!(store.reader.run_details(nobody).unwrap(), None);
+}
+
+#[test]
+fn a_watch_tells_each_change_once() {
+    let store = Fixture::new();
+    let before = store.add_run(1);
+    let mut watch = store.reader.watch(Interest::UntilTold).unwrap();
+    let mut changes = || -> Vec<(RunId, &'static str)> {
+        let rows = store.reader.changes(&mut watch).unwrap();
+        rows.iter().map(|row| (row.run.run_id, row.status_word())).collect()
+    };
+    assert_eq!(changes(), []);
+    let after = store.add_run(2);
+    assert_eq!(changes(), [(after, "pending")]);
+    assert_eq!(changes(), []);
+    store.end_run(before, Status::Success);
+    store.end_run(after, Status::Error);
+    store.add_delivery(after, DeliveryStatus::Pending);
+    assert_eq!(changes(), [(before, "success"), (after, "error")]);
+    store.add_delivery(after, DeliveryStatus::Delivered);
+    assert_eq!(changes(), [(after, "error")], "its webhook is delivered now");
+    store.add_delivery(after, DeliveryStatus::Failed);
+    assert_eq!(changes(), [], "it is of no more interest");
+}
+
+#[test]
+fn counts_weigh_what_records_stand_for() {
+    let store = Fixture::new();
+    let missed = store.add_run(10);
+    store.end_run(missed, Status::Missed);
+    store.writer.execute("UPDATE runs SET occurrences = 40", []).unwrap();
+    store.add_run(20);
+    store.add_delivery(missed, DeliveryStatus::Failed);
+    let overview = store.reader.overview(at(5)).unwrap();
+    assert_eq!(overview.ended, [(Status::Missed, 40)]);
+    assert_eq!(overview.going, [(Phase::Pending, 1)]);
+    assert_eq!(overview.deliveries, [(DeliveryStatus::Failed, 1)]);
+    let later = store.reader.overview(at(15)).unwrap();
+    assert_eq!((later.ended, later.going), (vec![], vec![(Phase::Pending, 1)]));
+}
+
+#[test]
+fn long_histories_are_read_by_indexes() {
+    let store = Fixture::new();
+    let plan = |sql: &str| -> String {
+        let mut statement = store.writer.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let details = statement.query_map([], |row| row.get::<_, String>("detail")).unwrap();
+        details.map(Result::unwrap).collect::<Vec<_>>().join("; ")
+    };
+    let by_time = plan(
+        "SELECT 1 FROM runs WHERE (scheduled_for, rowid) > (1, 1) AND (status IN ('error') OR phase IN ('sending')) \
+         ORDER BY scheduled_for, rowid LIMIT 5",
+    );
+    assert!(by_time.contains("INDEX runs_by_time") && !by_time.contains("TEMP B-TREE"), "{by_time}");
+    let of_cron = plan(
+        "SELECT 1 FROM runs WHERE cron_id IN ('a') AND scheduled_for >= 1 ORDER BY scheduled_for, rowid LIMIT 5",
+    );
+    assert!(of_cron.contains("(cron_id=? AND scheduled_for>?)"), "{of_cron}");
+    let by_prefix =
+        plan("SELECT run_id FROM runs WHERE run_id >= 'a' AND run_id < 'ag' ORDER BY run_id LIMIT 5");
+    assert!(by_prefix.contains("(run_id>? AND run_id<?)"), "{by_prefix}");
+}

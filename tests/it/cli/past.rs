@@ -1,0 +1,178 @@
+//! After a real daemon has run for a moment: history, show, list and status agree with what happened.
+
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use super::{demand, stderr, stdout};
+use crate::support::agent_server::AgentServerOnPort;
+use crate::support::daemon::Daemon;
+use crate::support::receiver::Receiver;
+
+/// A daemon that has run until `say-hello` had two webhooks delivered and `fail` had failed, and was stopped then.
+async fn after_a_moment() -> Daemon {
+    let (server, receiver) = (AgentServerOnPort::start(), Receiver::start());
+    let mut daemon = Daemon::start(&config(&server.url(), &receiver.url("/hook?token=sesame")));
+    receiver.wait_for(2).await;
+    daemon
+        .wait_until("two told runs and a failed one", || {
+            let runs = daemon.json(&["history"]);
+            let told = runs.iter().filter(|run| run["webhook"]["status"] == "delivered").count();
+            told >= 2 && runs.iter().any(|run| run["status"] == "error")
+        })
+        .await;
+    daemon.terminate();
+    assert!(daemon.wait_for_exit().await.success());
+    daemon
+}
+
+pub(super) fn config(backend: &str, webhook: &str) -> String {
+    format!(
+        r#"
+[backend]
+url = "{backend}"
+[store]
+path = "agentcron.db"
+[webhooks.url]
+disable_loopback = false
+
+[cron.say-hello]
+schedule = "* * * * * *"
+assistant_id = "agent"
+input = {{ messages = [{{ role = "user", content = "hello" }}] }}
+webhook = "{webhook}"
+
+[cron.fail]
+schedule = "* * * * * *"
+assistant_id = "agent"
+input = {{ messages = [{{ role = "user", content = "boom" }}] }}
+"#
+    )
+}
+
+const KEYS: [&str; 18] = [
+    "run_id",
+    "cron_id",
+    "cron_name",
+    "trigger",
+    "status",
+    "phase",
+    "reason",
+    "scheduled_for",
+    "due_at",
+    "started_at",
+    "ended_at",
+    "thread_id",
+    "backend_run_id",
+    "attempts",
+    "error",
+    "webhook",
+    "occurrences",
+    "last_scheduled_for",
+];
+
+#[tokio::test]
+async fn what_happened_can_be_read_while_the_daemon_is_down() {
+    let daemon = after_a_moment().await;
+    history_filters(&daemon);
+    show_tells_the_whole_story(&daemon);
+    list_and_status_sum_up(&daemon);
+    a_closed_pipe_is_no_failure(&daemon);
+    nothing_shows_the_token(&daemon);
+}
+
+fn history_filters(daemon: &Daemon) {
+    let all = daemon.json(&["history"]);
+    for run in &all {
+        let keys: Vec<&str> = run.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(keys, KEYS);
+    }
+    let times: Vec<&str> = all.iter().map(|run| run["scheduled_for"].as_str().unwrap()).collect();
+    assert!(times.is_sorted(), "oldest first: {times:?}");
+
+    let failed = daemon.json(&["history", "--cron", "fail", "--status", "error"]);
+    assert!(!failed.is_empty() && failed.iter().all(|run| run["cron_name"] == "fail"));
+    assert_eq!(failed[0]["error"]["message"], "boom");
+    assert_eq!(failed[0]["webhook"], Value::Null);
+    assert_eq!(daemon.json(&["history", "--limit", "2"]), all[all.len() - 2..]);
+    assert_eq!(daemon.json(&["history", "--limit", "0"]).len(), 0);
+    assert_eq!(daemon.json(&["history", "--since", "1h", "--until", "0s"]).len(), all.len());
+    assert_eq!(daemon.json(&["history", "--until", "1h"]).len(), 0);
+    let since = all[all.len() / 2]["scheduled_for"].as_str().unwrap();
+    let later = daemon.json(&["history", "--since", since]);
+    assert!(later.iter().all(|run| run["scheduled_for"].as_str() >= Some(since)) && !later.is_empty());
+
+    let table = daemon.run_command(&["history"]);
+    assert!(stdout(&table).contains("ValueError: boom"), "{}", stdout(&table));
+    for (arguments, complaint) in [
+        (["--cron", "say-helo"], "did you mean `say-hello`?"),
+        (["--status", "good"], "`good` is not one of success"),
+        (["--since", "soon"], "got `soon`, expected a time"),
+    ] {
+        let output = daemon.run_command(&[&["history"], &arguments[..]].concat());
+        demand(&output, 2);
+        assert!(stderr(&output).contains(complaint), "{}", stderr(&output));
+    }
+}
+
+fn show_tells_the_whole_story(daemon: &Daemon) {
+    let runs = daemon.json(&["history", "--status", "success"]);
+    let run = runs.iter().find(|run| run["webhook"]["status"] == "delivered").unwrap();
+    let run_id = run["run_id"].as_str().unwrap();
+    let details = &daemon.json(&["show", run_id])[0];
+    for key in KEYS {
+        assert_eq!(details[key], run[key], "{key}");
+    }
+    assert_eq!(details["values"]["messages"][1]["content"], "echo: hello");
+    let attempt = &details["deliveries"][0]["attempts"][0];
+    assert_eq!((&attempt["attempt"], &attempt["code"]), (&Value::from(1), &Value::from(200)));
+
+    let prefix = daemon.run_command(&["show", &run_id[..13]]);
+    demand(&prefix, 0);
+    for line in ["scheduled (schedule)", "ended: success", "webhook attempt 1: answered 200", "echo: hello"] {
+        assert!(stdout(&prefix).contains(line), "no {line:?} in:\n{}", stdout(&prefix));
+    }
+    demand(&daemon.run_command(&["show", &run_id[..3]]), 2);
+    let nobody = daemon.run_command(&["show", "00000000-0000"]);
+    demand(&nobody, 1);
+    assert!(stderr(&nobody).contains("there is no run"), "{}", stderr(&nobody));
+}
+
+fn list_and_status_sum_up(daemon: &Daemon) {
+    let crons = daemon.json(&["list"]);
+    assert_eq!(crons.len(), 2);
+    assert_eq!((&crons[0]["cron_name"], &crons[0]["last"]["status"]), (&"fail".into(), &"error".into()));
+    assert_eq!(crons[1]["schedule"], "* * * * * *");
+    let status = &daemon.json(&["status"])[0];
+    assert_eq!(status["daemon"]["running"], false);
+    assert_eq!(status["configuration"]["state"], "same");
+    assert!(status["ended_24h"]["success"].as_u64() >= Some(2), "{status}");
+    assert!(status["deliveries_24h"]["delivered"].as_u64() >= Some(2), "{status}");
+    demand(&daemon.run_command(&["status"]), 0);
+    let list = daemon.run_command(&["list"]);
+    assert!(stdout(&list).contains("ValueError: boom"), "{}", stdout(&list));
+}
+
+fn a_closed_pipe_is_no_failure(daemon: &Daemon) {
+    for arguments in [&["history"][..], &["history", "--json"], &["list"], &["check"]] {
+        let config = daemon.config_path();
+        let mut command = super::command(daemon.folder(), arguments);
+        let command = command.arg("--config").arg(config).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        demand(&output, 0);
+        assert_eq!(stderr(&output), "", "{arguments:?}");
+    }
+}
+
+fn nothing_shows_the_token(daemon: &Daemon) {
+    let run_id = daemon.json(&["history", "--cron", "say-hello"])[0]["run_id"].as_str().unwrap().to_owned();
+    for arguments in
+        [&["history", "--json"][..], &["show", &run_id], &["show", "--json", &run_id], &["list", "--json"]]
+    {
+        let output = daemon.run_command(arguments);
+        demand(&output, 0);
+        assert!(!stdout(&output).contains("sesame"), "{arguments:?}:\n{}", stdout(&output));
+    }
+}

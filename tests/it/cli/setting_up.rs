@@ -1,0 +1,245 @@
+//! Before anything fires: help, init, check, next, the demo, and what stops a daemon from starting.
+
+use expect_test::{Expect, expect};
+
+use super::{agentcron, demand, quiet, stderr, stdout};
+use crate::support::daemon::Daemon;
+
+const VERBS: [&str; 10] =
+    ["run", "check", "next", "list", "status", "history", "show", "init", "demo", "completions"];
+
+#[test]
+fn every_verb_explains_itself_with_examples() {
+    let folder = tempfile::tempdir().unwrap();
+    let overview = agentcron(folder.path(), &["--help"]);
+    demand(&overview, 0);
+    for verb in VERBS {
+        assert!(stdout(&overview).contains(&format!("\n  {verb}")), "{verb} is not in --help");
+        let help = agentcron(folder.path(), &[verb, "--help"]);
+        demand(&help, 0);
+        let text = stdout(&help);
+        assert!(text.contains(&format!("Usage: agentcron {verb}")), "{text}");
+        assert!(text.contains("Examples:") && text.contains("--config <FILE>"), "{text}");
+    }
+    demand(&agentcron(folder.path(), &["--version"]), 0);
+    demand(&agentcron(folder.path(), &["no-such-verb"]), 2);
+}
+
+#[test]
+fn completions_know_the_verbs() {
+    let folder = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = agentcron(folder.path(), &["completions", shell]);
+        demand(&script, 0);
+        assert!(stdout(&script).contains("history"), "{shell}");
+    }
+}
+
+#[test]
+fn what_init_writes_passes_check_and_is_never_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = agentcron(folder.path(), &["init", "mine"]);
+    demand(&first, 0);
+    assert!(stdout(&first).contains("agentcron check --config mine/agentcron.toml"), "{}", stdout(&first));
+    let check = agentcron(folder.path(), &["check", "mine/agentcron.toml"]);
+    demand(&check, 0);
+    assert!(stdout(&check).contains("no mistakes: 1 cron"), "{}", stdout(&check));
+    assert_eq!(stderr(&check), "");
+    let again = agentcron(folder.path(), &["init", "mine"]);
+    demand(&again, 1);
+    assert!(stderr(&again).contains("exists already; nothing was written"), "{}", stderr(&again));
+}
+
+#[test]
+fn check_shows_what_will_fire_and_when() {
+    let daemon = quiet();
+    let output = daemon.run_command(&["check"]);
+    demand(&output, 0);
+    let expected = expect![[r#"
+        new-year  FOLDER/agentcron.toml:8:7
+          0 0 1 1 * 0 2090-2099  Europe/Berlin
+          At 00:00 on day 1 of the month in January in 2090 to 2099; runs agent on a new thread each time
+            Sun 2090-01-01 00:00:00 CET
+            Mon 2091-01-01 00:00:00 CET
+            Tue 2092-01-01 00:00:00 CET
+
+        old-year  FOLDER/agentcron.toml:13:7
+          30 23 31 dec * 0 2090-2099  UTC
+          At 23:30 on day 31 of the month in December in 2090 to 2099; runs agent on thread 243f3b5b-916b-59f7-91d6-a1099cc05f5d
+          disabled: it does not fire (enabled = false)
+
+        no mistakes: 2 crons, backend http://127.0.0.1:9/, store FOLDER/agentcron.db"#]];
+    expected.assert_eq(&without_now(&stdout(&output), &daemon));
+    let crons = daemon.json(&["check"]);
+    assert_eq!(crons[0]["cron_name"], "new-year");
+    assert_eq!(crons[0]["next"][0], "2089-12-31T23:00:00Z");
+    assert_eq!(crons[1]["next"].as_array().map(Vec::len), Some(0));
+}
+
+/// How far away an instant is depends on the day of the test.
+fn without_now(text: &str, daemon: &Daemon) -> String {
+    let text = text.replace(daemon.folder().to_str().unwrap(), "FOLDER");
+    text.lines().map(|line| line.split("  in ").next().unwrap()).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn every_mistake_is_told_at_once() {
+    let daemon = Daemon::prepare(
+        "[backend]\nurl = \"ftp://nowhere\"\n[cron.a]\nschedule = \"61 * * * *\"\nassistant_id = \"agent\"\n\
+         [cron.b]\nschedul = \"* * * * *\"\nassistant_id = \"agent\"\n",
+    );
+    for verb in ["check", "run", "next", "list"] {
+        let output = daemon.run_command(&[verb]);
+        demand(&output, 2);
+        let said = stderr(&output);
+        for place in ["agentcron.toml:2:", "agentcron.toml:4:", "agentcron.toml:7:"] {
+            assert!(said.contains(place), "{verb} does not name {place}:\n{said}");
+        }
+        assert!(said.contains("error: ") && said.contains(" mistakes in the configuration"), "{said}");
+    }
+}
+
+#[test]
+fn a_missing_configuration_says_how_to_get_one() {
+    let folder = tempfile::tempdir().unwrap();
+    for verb in ["run", "check", "history"] {
+        let output = agentcron(folder.path(), &[verb, "--config", "nowhere.toml"]);
+        demand(&output, 2);
+        assert!(stderr(&output).contains("agentcron init"), "{}", stderr(&output));
+    }
+}
+
+fn check_next(arguments: &[&str], expected: Expect) {
+    let folder = tempfile::tempdir().unwrap();
+    let output = agentcron(folder.path(), &[&["next", "--json"], arguments].concat());
+    demand(&output, 0);
+    expected.assert_eq(&stdout(&output));
+}
+
+#[test]
+fn next_needs_neither_configuration_nor_daemon_for_a_schedule() {
+    check_next(
+        &[
+            "--schedule",
+            "0 9 * * mon-fri",
+            "--timezone",
+            "Europe/Berlin",
+            "--from",
+            "2026-06-05T08:00Z",
+            "-n",
+            "2",
+        ],
+        expect![[r#"
+            {"at":"2026-06-08T07:00:00Z","local":"2026-06-08T09:00:00+02:00","note":null}
+            {"at":"2026-06-09T07:00:00Z","local":"2026-06-09T09:00:00+02:00","note":null}
+        "#]],
+    );
+}
+
+#[test]
+fn next_notes_what_a_clock_change_does() {
+    check_next(
+        &[
+            "--schedule",
+            "30 2 * * *",
+            "--timezone",
+            "Europe/Berlin",
+            "--from",
+            "2026-03-28T02:00Z",
+            "-n",
+            "2",
+        ],
+        expect![[r#"
+            {"at":"2026-03-29T01:00:00Z","local":"2026-03-29T03:00:00+02:00","note":"02:30:00 does not exist that day (clock change); this is the first instant after the gap"}
+            {"at":"2026-03-30T00:30:00Z","local":"2026-03-30T02:30:00+02:00","note":null}
+        "#]],
+    );
+}
+
+#[test]
+fn next_of_the_configuration_is_in_the_order_of_time() {
+    let daemon = quiet();
+    let all = daemon.json(&["next", "-n", "3"]);
+    assert_eq!(all.len(), 3);
+    assert_eq!(all[0]["cron_name"], "new-year");
+    assert_eq!(all[0]["local"], "2090-01-01T00:00:00+01:00");
+    let none = daemon.run_command(&["next", "old-year"]);
+    demand(&none, 0);
+    assert_eq!(stdout(&none), "nothing is to come\n");
+    let unknown = daemon.run_command(&["next", "newyear"]);
+    demand(&unknown, 2);
+    assert!(stderr(&unknown).contains("did you mean `new-year`?"), "{}", stderr(&unknown));
+}
+
+#[test]
+fn a_bad_schedule_is_shown_where_it_is_bad() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = agentcron(folder.path(), &["next", "--schedule", "0 25 * * *"]);
+    demand(&output, 2);
+    assert!(stderr(&output).contains("  0 25 * * *\n    ^^\n"), "{}", stderr(&output));
+    let zone = agentcron(folder.path(), &["next", "--schedule", "0 2 * * *", "--timezone", "Berlin"]);
+    demand(&zone, 2);
+    assert!(stderr(&zone).contains("--timezone: unknown timezone Berlin"), "{}", stderr(&zone));
+}
+
+#[test]
+fn the_demo_fires_tells_and_sums_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = super::command(folder.path(), &["demo", "--runs", "3"]);
+    let output = command.env("TMPDIR", folder.path()).output().unwrap();
+    demand(&output, 0);
+    let text = stdout(&output);
+    for word in ["fired", "success", "webhook   delivered in", "\"echo: ", "runs completed"] {
+        assert!(text.contains(word), "no {word:?} in:\n{text}");
+    }
+    // The commands that it recommends do work.
+    let history = text.lines().find(|line| line.trim_start().starts_with("agentcron history")).unwrap();
+    let arguments: Vec<&str> = history.split_whitespace().skip(1).collect();
+    let history = agentcron(folder.path(), &arguments);
+    demand(&history, 0);
+    assert!(stdout(&history).matches("delivered").count() >= 3, "{}", stdout(&history));
+}
+
+#[tokio::test]
+async fn a_second_daemon_is_told_who_has_the_database() {
+    let mut daemon = quiet();
+    daemon.start_again();
+    daemon.wait_for_stderr("ready").await;
+    let second = daemon.run_command(&["run"]);
+    demand(&second, 4);
+    let pid = format!("pid {}", daemon.process_id().unwrap());
+    assert!(stderr(&second).contains(&pid), "{}", stderr(&second));
+    assert_eq!(daemon.json(&["status"])[0]["daemon"]["running"], true);
+    daemon.terminate();
+    assert!(daemon.wait_for_exit().await.success());
+    assert_eq!(daemon.json(&["status"])[0]["daemon"]["running"], false);
+}
+
+#[test]
+fn reading_without_a_database_says_that_there_is_none() {
+    let daemon = quiet();
+    for arguments in [&["history"][..], &["show", "1234abcd"]] {
+        let output = daemon.run_command(arguments);
+        demand(&output, 3);
+        assert!(stderr(&output).contains("there is no database yet"), "{}", stderr(&output));
+    }
+    let list = daemon.run_command(&["list"]);
+    demand(&list, 0);
+    assert!(stdout(&list).contains("new-year") && stderr(&list).contains("has not run yet"));
+    assert_eq!(daemon.json(&["status"])[0]["store"]["exists"], false);
+}
+
+#[test]
+fn a_broken_database_is_the_stores_exit_code() {
+    let daemon = quiet();
+    std::fs::write(
+        daemon.folder().join("agentcron.db"),
+        "no database at all, but long enough to be looked at",
+    )
+    .unwrap();
+    for verb in ["history", "list", "run"] {
+        let output = daemon.run_command(&[verb]);
+        demand(&output, 3);
+        assert!(stderr(&output).contains("agentcron.db"), "{}", stderr(&output));
+    }
+}

@@ -1,0 +1,382 @@
+//! Whatever a backend answers, or does not: the history says what happened, the daemon lives, nothing starts twice.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::support::accounts::{assert_started_once, starts_by_run};
+use super::support::agent_server::AgentServerOnPort;
+use super::support::configuration::{Configuration, Cron};
+use super::support::daemon::Daemon;
+use super::support::history::Recorded;
+use super::support::proxy::{Fault, Proxy, Seen};
+use super::support::span::Span;
+use super::support::tls::SelfSigned;
+
+const PATIENCE: Duration = Duration::from_secs(90);
+const ALWAYS: usize = usize::MAX;
+/// More requests than this about one run are a loop that does not wait.
+const REQUESTS_MAX: usize = 100;
+
+/// How many requests, which, and what becomes of them.
+type Broken = (usize, fn(&Seen) -> bool, Fault);
+
+/// One occurrence, met by faults.
+struct Case {
+    name: &'static str,
+    faults: Vec<Broken>,
+    cron: fn(Cron) -> Cron,
+    status: &'static str,
+    /// What the reason must say.
+    says: &'static [&'static str],
+    /// How often the backend starts it.
+    starts: usize,
+}
+
+impl Case {
+    /// The first start meets this fault, and the run succeeds all the same.
+    fn first_start(name: &'static str, fault: Fault, says: &'static [&'static str]) -> Self {
+        let faults: Vec<Broken> = vec![(1, starts_our_run, fault)];
+        Self { name, faults, cron: |cron| cron, status: "success", says, starts: 1 }
+    }
+
+    /// Every start meets this fault, and the run is given up.
+    fn every_start(name: &'static str, fault: Fault, says: &'static [&'static str]) -> Self {
+        let faults: Vec<Broken> = vec![(ALWAYS, starts_our_run, fault)];
+        let cron = |cron: Cron| cron.with("start_deadline = \"4s\"");
+        Self { name, faults, cron, status: "error", says, starts: 0 }
+    }
+
+    /// The same without anything in the way: the backend itself refuses.
+    fn without_faults(self, says: &'static [&'static str]) -> Self {
+        Self { faults: Vec::new(), says, ..self }
+    }
+
+    /// A run of two seconds that meets this on its way, and succeeds all the same.
+    fn on_the_way(
+        name: &'static str,
+        times: usize,
+        which: fn(&Seen) -> bool,
+        fault: Fault,
+        cron: fn(Cron) -> Cron,
+    ) -> Self {
+        Self { name, faults: vec![(times, which, fault)], cron, status: "success", says: &[], starts: 1 }
+    }
+}
+
+fn starts_our_run(request: &Seen) -> bool {
+    request.starts_run() && request.json()["metadata"].get("agentcron_run_id").is_some()
+}
+
+fn joins(request: &Seen) -> bool {
+    request.path.ends_with("/join")
+}
+
+fn looks_at_run(request: &Seen) -> bool {
+    request.method == "GET" && request.path.contains("/runs/") && !joins(request)
+}
+
+fn looks_at_thread(request: &Seen) -> bool {
+    request.method == "GET" && !request.path.contains("/runs")
+}
+
+fn lists_runs(request: &Seen) -> bool {
+    request.method == "GET" && request.path.contains("/runs?")
+}
+
+fn posts_fence(request: &Seen) -> bool {
+    request.starts_run() && !starts_our_run(request)
+}
+
+fn deletes(request: &Seen) -> bool {
+    request.method == "DELETE"
+}
+
+async fn check_all(cases: Vec<Case>) {
+    join_all(cases.into_iter().map(check)).await;
+}
+
+async fn check(case: Case) {
+    let name = case.name;
+    let server = AgentServerOnPort::start();
+    let proxy = Proxy::start(server.address());
+    for (times, which, fault) in case.faults {
+        proxy.inject(times, which, fault);
+    }
+    let cron = (case.cron)(Cron::new("case", &Span::once()));
+    let mut daemon = Daemon::start(&configuration(&proxy.url(), cron));
+    let runs = daemon.wait_until_settled_within(PATIENCE, 1).await;
+    daemon.assert_alive();
+    let run = &runs[0];
+    assert_eq!(run.status, case.status, "{name}: {run:?}\n{:#?}", daemon.events());
+    for words in case.says {
+        assert!(run.reason.contains(words), "{name}: no {words:?} in {run:?}\n{:#?}", daemon.events());
+    }
+    assert_started_once(&server.ledger(), &runs);
+    assert_eq!(starts_by_run(&server.ledger()).values().sum::<usize>(), case.starts, "{name}: {run:?}");
+    let requests = proxy.seen().len();
+    assert!(requests <= REQUESTS_MAX, "{name}: {requests} requests about one run");
+    daemon.terminate();
+    let status = daemon.exit_within(PATIENCE).await;
+    assert_eq!(status.and_then(|status| status.code()), Some(0), "{name}: the end of the daemon");
+}
+
+fn configuration(url: &str, cron: Cron) -> Configuration {
+    Configuration::new(url).backend("request_timeout = \"1s\"").cron(cron)
+}
+
+fn slow(cron: Cron) -> Cron {
+    cron.says("sleep 2")
+}
+
+fn slow_stream(cron: Cron) -> Cron {
+    slow(cron).with("mode = \"stream\"")
+}
+
+fn slow_wait(cron: Cron) -> Cron {
+    slow(cron).with("mode = \"wait\"")
+}
+
+fn json_answer(status: u16, body: &str) -> Fault {
+    Fault::answer(status, &["Content-Type: application/json"], body)
+}
+
+#[tokio::test]
+async fn a_start_with_an_unclear_answer_ends_in_one_run_and_a_reason() {
+    check_all(vec![
+        Case::first_start("a lost reply", Fault::LoseReply, &["found on the server after a doubt"]),
+        Case::first_start("a lost request", Fault::LoseRequest, &["late, at try 2"]),
+        Case::first_start("a late request", Fault::ForwardLater(Duration::from_secs(1)), &["late, at try 2"]),
+        Case::first_start("silence", Fault::Hang, &["found on the server", "no answer within 1s"]),
+        Case::first_start("an answer cut in its head", Fault::CutReplyAfter(40), &["found on the server"]),
+        Case::first_start("an answer cut in its body", Fault::CutReplyAfter(600), &[]),
+        Case::first_start("500", json_answer(500, r#"{"detail": "oh"}"#), &["try 2", "500: oh"]),
+        Case::first_start("HTML with 502", Fault::html(502), &["try 2", "502", "Bad Gateway"]),
+        Case::first_start("HTML with 200", Fault::html(200), &["try 2", "200 without a run_id"]),
+        Case::first_start("a JSON list", json_answer(200, "[1, 2]"), &["200 without a run_id: [1, 2]"]),
+        Case::first_start("an endless answer", Fault::Endless, &["try 2", "longer than"]),
+        Case::first_start("409 on a thread of our own", json_answer(409, "{}"), &["try 2", "409"]),
+        Case::first_start("408", json_answer(408, "{}"), &["try 2", "408"]),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_start_that_is_refused_for_good_is_not_tried_again() {
+    let thread = |cron: Cron| cron.with("thread = \"busy\"");
+    let rejecting = |cron: Cron| cron.with("thread = \"busy\"").with("multitask_strategy = \"reject\"");
+    let busy = || json_answer(409, r#"{"detail": "Thread is already running a task."}"#);
+    check_all(vec![
+        Case::every_start("404", json_answer(404, r#"{"detail": "no such assistant"}"#), &["404: no such"]),
+        Case::every_start("422", json_answer(422, r#"{"detail": [{"msg": "bad"}]}"#), &["422", "bad"]),
+        Case::every_start("400", json_answer(400, ""), &["rejected: backend answered 400"]),
+        Case::every_start(
+            "a redirect",
+            Fault::answer(307, &["Location: https://elsewhere.example/"], ""),
+            &["307", "https://elsewhere.example/", "backend.url"],
+        ),
+        Case {
+            cron: |cron| cron.assistant("nobody"),
+            ..Case::every_start("nobody", Fault::LoseRequest, &[])
+        }
+        .without_faults(&["rejected: backend answered 4"]),
+        Case { cron: rejecting, status: "skipped", ..Case::every_start("busy", busy(), &["thread busy"]) },
+        Case { cron: thread, ..Case::every_start("busy all the same", busy(), &["rejected", "409"]) },
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_start_that_cannot_be_had_is_given_up_at_its_deadline() {
+    check_all(vec![
+        Case::every_start(
+            "401",
+            json_answer(401, r#"{"detail": "bad key"}"#),
+            &["start_deadline", "401: bad key"],
+        ),
+        Case::every_start("403", json_answer(403, "{}"), &["start_deadline", "403"]),
+        Case::every_start("429", Fault::busy("1"), &["start_deadline", "429: slow down"]),
+        Case::every_start("429 without end", Fault::busy("86400"), &["start_deadline", "429"]),
+        Case::every_start("500", json_answer(500, "{}"), &["start_deadline", "500"]),
+        Case::every_start("HTML", Fault::html(503), &["start_deadline", "503"]),
+        Case::every_start("no request arrives", Fault::LoseRequest, &["start_deadline", "no answer"]),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_backend_that_asks_for_patience_gets_it() {
+    let server = AgentServerOnPort::start();
+    let proxy = Proxy::start(server.address());
+    proxy.inject(1, starts_our_run, Fault::busy("2"));
+    let daemon = Daemon::start(&configuration(&proxy.url(), Cron::new("patient", &Span::once())));
+    let runs = daemon.wait_until_settled(1).await;
+    assert_eq!(runs[0].status, "success", "{runs:?}");
+    assert!(runs[0].reason.contains("429: slow down"), "{runs:?}");
+    let starts: Vec<_> = proxy.seen().into_iter().filter(starts_our_run).collect();
+    assert_eq!(starts.len(), 2);
+    assert!(starts[1].at - starts[0].at >= Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn a_run_on_its_way_survives_a_bad_line() {
+    let cut = |bytes: usize| Fault::CutReplyAfter(bytes);
+    let oops = || json_answer(500, "{}");
+    let boom = |cron: Cron| cron.says("boom");
+    check_all(vec![
+        Case::on_the_way("join is cut", 3, joins, cut(150), slow),
+        Case::on_the_way("join answers 500", 3, joins, oops(), slow),
+        Case::on_the_way("join answers HTML", 3, joins, Fault::html(200), slow),
+        Case::on_the_way("join is endless", 1, joins, Fault::Endless, slow),
+        Case::on_the_way("there is no join", ALWAYS, joins, json_answer(404, "{}"), slow),
+        Case::on_the_way("the stream is cut", 1, starts_our_run, cut(420), slow_stream),
+        Case::on_the_way("the stream is cut after its head", 1, starts_our_run, cut(330), slow_stream),
+        Case::on_the_way("the stream is lost", 1, starts_our_run, Fault::LoseReply, slow_stream),
+        Case::on_the_way("wait is cut", 1, starts_our_run, cut(330), slow_wait),
+        Case::on_the_way("wait is lost", 1, starts_our_run, Fault::LoseReply, slow_wait),
+        Case::on_the_way("wait is not sent", 1, starts_our_run, Fault::LoseRequest, slow_wait),
+        Case::on_the_way("the look fails", 4, looks_at_run, oops(), slow),
+        Case::on_the_way("the look is cut", 2, looks_at_run, cut(200), slow),
+        Case::on_the_way("the run is unknown for a moment", 3, looks_at_run, json_answer(404, "{}"), slow),
+        Case::on_the_way("deletion fails", 2, deletes, oops(), slow),
+        Case {
+            status: "error",
+            ..Case::on_the_way("the thread is not to be had", 2, looks_at_thread, oops(), boom)
+        },
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_doubt_is_cleared_although_the_line_is_bad() {
+    let with = |mut case: Case, more: Broken| {
+        case.faults.push(more);
+        case
+    };
+    let lost_reply = |name| Case::first_start(name, Fault::LoseReply, &["found on the server"]);
+    let lost_request = |name| Case::first_start(name, Fault::LoseRequest, &["late, at try"]);
+    check_all(vec![
+        with(lost_reply("the fence is lost"), (2, posts_fence, Fault::LoseRequest)),
+        with(lost_request("the fence is lost as well"), (2, posts_fence, Fault::LoseRequest)),
+        with(lost_request("the reply to the fence is lost"), (1, posts_fence, Fault::LoseReply)),
+        with(
+            lost_request("the fence is late"),
+            (1, posts_fence, Fault::ForwardLater(Duration::from_secs(1))),
+        ),
+        with(lost_reply("the list fails"), (2, lists_runs, json_answer(500, "{}"))),
+        with(lost_request("the list is cut"), (2, lists_runs, Fault::CutReplyAfter(100))),
+        with(lost_request("the list is HTML"), (1, lists_runs, Fault::html(200))),
+        with(lost_request("the second start is lost"), (2, starts_our_run, Fault::LoseRequest)),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_backend_that_cannot_be_reached_is_named_in_the_reason() {
+    // Bound and dropped: nobody listens there.
+    let refused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let plain = AgentServerOnPort::start();
+    let self_signed = SelfSigned::start();
+    let cases = [
+        (format!("http://{refused}"), "refused"),
+        ("http://no-such-host.invalid:2024".to_owned(), "dns error"),
+        (format!("https://{}", plain.address()), "InvalidContentType"),
+        (self_signed.url(), "certificate"),
+    ];
+    join_all(cases.iter().map(async |(url, says)| {
+        let cron = Cron::new("case", &Span::once()).with("start_deadline = \"3s\"");
+        let mut daemon = Daemon::start(&configuration(url, cron));
+        let runs = daemon.wait_until_settled_within(PATIENCE, 1).await;
+        daemon.assert_alive();
+        assert_eq!(runs[0].status, "error", "{url}: {runs:?}");
+        for words in ["start_deadline", "backend unreachable", says] {
+            assert!(runs[0].reason.contains(words), "{url}: no {words:?} in {runs:?}");
+        }
+    }))
+    .await;
+    assert_eq!(plain.ledger().len(), 0);
+}
+
+#[tokio::test]
+async fn an_answer_of_a_hundred_megabytes_does_not_fill_the_memory() {
+    let server = AgentServerOnPort::start();
+    let proxy = Proxy::start(server.address());
+    let huge = Fault::huge(100 << 20);
+    proxy.inject(1, starts_our_run, huge.clone());
+    proxy.inject(1, posts_fence, huge.clone());
+    proxy.inject(1, lists_runs, huge.clone());
+    proxy.inject(1, joins, huge.clone());
+    proxy.inject(1, looks_at_run, huge);
+    let configuration = Configuration::new(&proxy.url()).cron(Cron::new("case", &Span::once()));
+    let mut daemon = Daemon::start(&configuration);
+    let runs = daemon.wait_until_settled_within(PATIENCE, 1).await;
+    daemon.assert_alive();
+    assert_eq!(runs[0].status, "success", "{runs:?}\n{:#?}", daemon.events());
+    assert!(runs[0].reason.contains("longer than"), "{runs:?}");
+    assert_started_once(&server.ledger(), &runs);
+    let peak = peak_memory_kib(daemon.process_id().unwrap());
+    eprintln!("five answers of 100 MiB: peak {peak} KiB resident");
+    assert!(peak < 96 << 10, "{peak} KiB");
+}
+
+/// The most that a process ever had resident.
+fn peak_memory_kib(process_id: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process_id}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_run_that_never_ends_is_cancelled_at_its_timeout() {
+    let server = AgentServerOnPort::start();
+    let crons = ["background", "wait", "stream"].map(|mode| {
+        let cron = Cron::new(mode, &Span::once()).says("sleep 100000").with(&format!("mode = \"{mode}\""));
+        cron.with("timeout = \"1s\"")
+    });
+    let daemon = Daemon::start(&Configuration::new(&server.url()).crons(crons));
+    let runs = daemon.wait_until_settled(3).await;
+    for run in &runs {
+        assert_eq!(run.status, "timeout", "{run:?}");
+        assert!(run.reason.contains("ran longer than 1s and was cancelled"), "{run:?}");
+    }
+    assert_eq!(starts_by_run(&server.ledger()).len(), 3);
+    assert!(
+        server.ledger().iter().all(|entry| entry.status.as_str() == "interrupted"),
+        "{:?}",
+        server.ledger()
+    );
+}
+
+#[tokio::test]
+async fn a_run_that_the_server_has_lost_ends_as_error_and_is_not_started_again() {
+    let mut server = AgentServerOnPort::start();
+    let crons = ["background", "wait", "stream"]
+        .map(|mode| Cron::new(mode, &Span::once()).says("sleep 1000").with(&format!("mode = \"{mode}\"")));
+    let thread = Cron::new("thread", &Span::once()).says("sleep 1000").on_thread(Uuid::new_v4());
+    let daemon = Daemon::start(&configuration(&server.url(), thread).crons(crons));
+    let is_going = |run: &Recorded| run.phase == "running";
+    daemon
+        .wait_for_history("four runs going", |runs| runs.iter().filter(|run| is_going(run)).count() == 4)
+        .await;
+    server.stop();
+    server.start_again_empty();
+    let runs = daemon.wait_until_settled_within(PATIENCE, 4).await;
+    for run in &runs {
+        assert_eq!(run.status, "error", "{run:?}");
+        assert!(run.reason.starts_with("lost"), "{run:?}");
+    }
+    assert_eq!(server.ledger().len(), 0);
+}
+
+#[tokio::test]
+async fn an_error_of_the_graph_is_told_although_nobody_heard_it() {
+    let server = AgentServerOnPort::start();
+    let proxy = Proxy::start(server.address());
+    proxy.inject(ALWAYS, joins, json_answer(503, "{}"));
+    let daemon = Daemon::start(&configuration(&proxy.url(), Cron::new("case", &Span::once()).says("boom")));
+    let runs = daemon.wait_until_settled(1).await;
+    assert_eq!(runs[0].status, "error", "{runs:?}");
+    assert_eq!(runs[0].error, json!({"error": "ValueError", "message": "boom"}));
+}

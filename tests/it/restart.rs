@@ -1,0 +1,217 @@
+//! Stopping, starting again, and stores that cannot be used.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::support::accounts::{assert_all_told, assert_started_once, starts_by_run};
+use super::support::agent_server::AgentServerOnPort;
+use super::support::configuration::{Configuration, Cron};
+use super::support::daemon::Daemon;
+use super::support::history::Recorded;
+use super::support::proxy::{Fault, Proxy, Seen};
+use super::support::receiver::Receiver;
+use super::support::span::Span;
+
+/// Nobody listens there, and nothing fires.
+const NO_BACKEND: &str = "http://127.0.0.1:9";
+
+#[tokio::test]
+async fn a_stop_leaves_runs_to_the_next_start_which_tells_their_end_once() {
+    let server = AgentServerOnPort::start();
+    let receiver = Receiver::start();
+    let span = Span::once();
+    let crons = ["background", "wait", "stream"].map(|mode| {
+        let cron = Cron::new(mode, &span).says("sleep 5").with(&format!("mode = \"{mode}\""));
+        cron.tells(&receiver.url("/hook"))
+    });
+    let thread = Cron::new("thread", &span).says("sleep 5").with("thread = \"talk\"");
+    let configuration = Configuration::new(&server.url()).crons(crons);
+    let configuration = configuration.cron(thread.tells(&receiver.url("/hook")));
+    let mut daemon = Daemon::start(&configuration);
+    let going = daemon.wait_for_history("four runs going", |runs| count(runs, "running") == 4).await;
+    daemon.terminate();
+    assert_eq!(daemon.wait_for_exit().await.code(), Some(0));
+    assert_eq!(count(&daemon.history(), "running"), 4, "they were not waited for");
+
+    daemon.start_again();
+    let runs = daemon.wait_until_settled(4).await;
+    for (before, after) in going.iter().zip(&runs) {
+        assert_eq!((after.status.as_str(), &after.backend_run_id), ("success", &before.backend_run_id));
+    }
+    assert_started_once(&server.ledger(), &runs);
+    assert_eq!(receiver.received().len(), 4);
+    assert_all_told(&receiver.received(), &runs);
+    daemon.terminate();
+    assert_eq!(daemon.wait_for_exit().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn an_end_that_came_while_no_daemon_ran_is_told_whole_by_the_next() {
+    let server = AgentServerOnPort::start();
+    let receiver = Receiver::start();
+    let span = Span::once();
+    let cron = |name: &str| Cron::new(name, &span).tells(&receiver.url(&format!("/{name}")));
+    let crons = [cron("echo").says("sleep 2"), cron("boom").says("boom"), cron("asker").assistant("asker")];
+    let proxy = Proxy::start(server.address());
+    // No end is heard in the first life.
+    proxy.inject(usize::MAX, |request: &Seen| request.path.ends_with("/join"), Fault::Hang);
+    let mut daemon = Daemon::start(&Configuration::new(&proxy.url()).crons(crons));
+    daemon.wait_for_history("three runs going", |runs| count(runs, "running") == 3).await;
+    daemon.kill9();
+    proxy.heal();
+    daemon
+        .wait_until("the runs to end on the server", || {
+            server.ledger().iter().all(|entry| !matches!(entry.status.as_str(), "pending" | "running"))
+        })
+        .await;
+    daemon.start_again();
+    let runs = daemon.wait_until_settled(3).await;
+    let status = |name: &str| runs.iter().find(|run| run.cron_name == name).unwrap().status.clone();
+    assert_eq!([status("echo"), status("boom"), status("asker")], ["success", "error", "interrupted"]);
+    let received = receiver.wait_for(3).await;
+    let values = |name: &str| {
+        let request = received.iter().find(|request| request.path == format!("/{name}")).unwrap();
+        request.json()["values"]["messages"].as_array().map_or(0, Vec::len)
+    };
+    assert_eq!([values("echo"), values("boom"), values("asker")], [2, 1, 1], "messages told");
+}
+
+#[tokio::test]
+async fn a_stop_ends_within_the_grace_although_a_request_hangs() {
+    let server = AgentServerOnPort::start();
+    let proxy = Proxy::start(server.address());
+    proxy.inject(1, Seen::starts_run, Fault::Hang);
+    let receiver = Receiver::start();
+    let cron = Cron::new("case", &Span::once()).tells(&receiver.url("/hook"));
+    let configuration =
+        Configuration::new(&proxy.url()).backend("request_timeout = \"10m\"").top("shutdown_grace = \"1s\"");
+    let mut daemon = Daemon::start(&configuration.cron(cron));
+    proxy.wait_until_seen("the start", |seen| seen.iter().any(Seen::starts_run)).await;
+    daemon.terminate();
+    let status = daemon.exit_within(Duration::from_secs(20)).await.expect("the grace is one second");
+    assert_eq!(status.code(), Some(0));
+    daemon.start_again();
+    let runs = daemon.wait_until_settled(1).await;
+    assert_eq!(runs[0].status, "success", "{runs:?}");
+    assert_started_once(&server.ledger(), &runs);
+    assert_eq!(starts_by_run(&server.ledger()).len(), 1);
+    assert_all_told(&receiver.received(), &runs);
+}
+
+#[tokio::test]
+async fn a_second_signal_leaves_at_once() {
+    let server = AgentServerOnPort::start();
+    let proxy = Proxy::start(server.address());
+    proxy.inject(1, Seen::starts_run, Fault::Hang);
+    let configuration =
+        Configuration::new(&proxy.url()).backend("request_timeout = \"10m\"").top("shutdown_grace = \"10m\"");
+    let mut daemon = Daemon::start(&configuration.cron(Cron::new("case", &Span::once())));
+    proxy.wait_until_seen("the start", |seen| seen.iter().any(Seen::starts_run)).await;
+    daemon.terminate();
+    // Two equal signals at the same moment are one.
+    assert!(daemon.exit_within(Duration::from_millis(500)).await.is_none(), "the request still hangs");
+    daemon.terminate();
+    let status = daemon.wait_for_exit().await;
+    assert_ne!(status.code(), Some(0), "what was in flight was not finished");
+    daemon.start_again();
+    let runs = daemon.wait_until_settled(1).await;
+    assert_started_once(&server.ledger(), &runs);
+}
+
+#[tokio::test]
+async fn a_second_daemon_on_the_same_store_does_not_start() {
+    let mut daemon = Daemon::start(&Configuration::new(NO_BACKEND));
+    daemon.wait_until("the first daemon to have its store", || daemon.database().exists()).await;
+    let second = daemon.run_command(&["run"]);
+    let stderr = String::from_utf8_lossy(&second.stderr);
+    assert_eq!(second.status.code(), Some(4), "{stderr}");
+    let process_id = daemon.process_id().unwrap().to_string();
+    for words in ["agentcron.db", "another agentcron daemon", &process_id] {
+        assert!(stderr.contains(words), "no {words:?} in {stderr}");
+    }
+    daemon.assert_alive();
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_used_is_said_so_and_left_as_it_is() {
+    let text = |path: &Path| std::fs::write(path, "dear diary\n".repeat(1000)).unwrap();
+    assert_refused("no database", text, &["damaged, or no SQLite database"]).await;
+    assert_refused("a half database", |path| cut(path, 2), &["damaged"]).await;
+    assert_refused("a scribbled page", scribble, &["damaged"]).await;
+    let foreign = |path: &Path| {
+        let connection = Connection::open(path).unwrap();
+        connection
+            .execute_batch("CREATE TABLE recipes (name TEXT); INSERT INTO recipes VALUES ('soup')")
+            .unwrap();
+    };
+    assert_refused("of another program", foreign, &["database of another program", "store.path"]).await;
+    let newer = |path: &Path| {
+        make_store(path);
+        Connection::open(path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    };
+    assert_refused("a newer one", newer, &["newer agentcron", "99"]).await;
+}
+
+#[tokio::test]
+async fn a_store_in_a_directory_that_cannot_be_written_is_said_so() {
+    let daemon = Daemon::prepare(&Configuration::new(NO_BACKEND));
+    make_store(&daemon.database());
+    let before = std::fs::read(daemon.database()).unwrap();
+    let set_mode = |mode: u32| {
+        std::fs::set_permissions(daemon.folder(), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    set_mode(0o500);
+    if std::fs::write(daemon.folder().join("probe"), "").is_ok() {
+        eprintln!("skipped: whoever runs this test may write anywhere (root)");
+        return;
+    }
+    let output = daemon.run_command(&["run"]);
+    set_mode(0o700);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{stderr}");
+    assert!(stderr.contains("agentcron.db") && stderr.contains("denied"), "{stderr}");
+    assert_eq!(std::fs::read(daemon.database()).unwrap(), before);
+}
+
+fn count(runs: &[Recorded], phase: &str) -> usize {
+    runs.iter().filter(|run| run.phase == phase).count()
+}
+
+/// A daemon refuses to start on this file with these words, and does not change a byte of it.
+async fn assert_refused(name: &str, make: impl Fn(&Path), says: &[&str]) {
+    let daemon = Daemon::prepare(&Configuration::new(NO_BACKEND));
+    make(&daemon.database());
+    let before = std::fs::read(daemon.database()).unwrap();
+    let output = daemon.run_command(&["run"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{name}: {stderr}");
+    for words in says.iter().chain(&["agentcron.db"]) {
+        assert!(stderr.contains(words), "{name}: no {words:?} in {stderr}");
+    }
+    assert!(before == std::fs::read(daemon.database()).unwrap(), "{name}: the file was changed");
+}
+
+/// A store of this program, as a daemon leaves it that was stopped.
+fn make_store(path: &Path) {
+    let store = agentcron::store::Store::open(path, agentcron::store::Execution::WriterThread).unwrap();
+    drop(store);
+    assert!(path.exists());
+}
+
+fn cut(path: &Path, into: u64) {
+    make_store(path);
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    let length = file.metadata().unwrap().len();
+    file.set_len(length / into).unwrap();
+}
+
+fn scribble(path: &Path) {
+    make_store(path);
+    let mut bytes = std::fs::read(path).unwrap();
+    // The second page, which is the root of the first table.
+    bytes[4096..4096 + 512].fill(0xa5);
+    std::fs::write(path, bytes).unwrap();
+}

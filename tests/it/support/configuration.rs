@@ -1,0 +1,116 @@
+//! Configurations as text, with only what a test is about spelled out.
+
+use std::fmt::{self, Display, Formatter};
+
+use super::span::Span;
+
+/// A configuration; its database is in the daemon's folder.
+#[derive(Clone, Debug)]
+pub(crate) struct Configuration {
+    backend: Vec<String>,
+    top: Vec<String>,
+    http: Vec<String>,
+    crons: Vec<Cron>,
+}
+
+impl Configuration {
+    pub(crate) fn new(backend_url: &str) -> Self {
+        let backend = vec![format!("url = \"{backend_url}\"")];
+        Self { backend, top: Vec::new(), http: Vec::new(), crons: Vec::new() }
+    }
+
+    /// One more line of `[backend]`.
+    pub(crate) fn backend(mut self, line: &str) -> Self {
+        self.backend.push(line.to_owned());
+        self
+    }
+
+    /// One more line before all tables.
+    pub(crate) fn top(mut self, line: &str) -> Self {
+        self.top.push(line.to_owned());
+        self
+    }
+
+    /// One more line of `[http]`.
+    pub(crate) fn http(mut self, line: &str) -> Self {
+        self.http.push(line.to_owned());
+        self
+    }
+
+    pub(crate) fn cron(mut self, cron: Cron) -> Self {
+        self.crons.push(cron);
+        self
+    }
+
+    pub(crate) fn crons(mut self, crons: impl IntoIterator<Item = Cron>) -> Self {
+        self.crons.extend(crons);
+        self
+    }
+}
+
+impl Display for Configuration {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let (top, backend, http) = (self.top.join("\n"), self.backend.join("\n"), self.http.join("\n"));
+        writeln!(f, "{top}\n[backend]\n{backend}\n[http]\n{http}")?;
+        // Every receiver of the tests is on loopback.
+        writeln!(f, "[store]\npath = \"{{folder}}/agentcron.db\"\n[webhooks.url]\ndisable_loopback = false")?;
+        self.crons.iter().try_for_each(|cron| writeln!(f, "{cron}"))
+    }
+}
+
+/// A cron of the `agent` that says "hi".
+#[derive(Clone, Debug)]
+pub(crate) struct Cron {
+    name: String,
+    assistant: &'static str,
+    says: String,
+    lines: Vec<String>,
+}
+
+impl Cron {
+    pub(crate) fn new(name: &str, span: &Span) -> Self {
+        Self::bare(name).with(&span.keys())
+    }
+
+    /// Without a schedule.
+    pub(crate) fn bare(name: &str) -> Self {
+        Self { name: name.to_owned(), assistant: "agent", says: "hi".to_owned(), lines: Vec::new() }
+    }
+
+    pub(crate) fn says(mut self, text: &str) -> Self {
+        self.says = text.to_owned();
+        self
+    }
+
+    pub(crate) fn assistant(mut self, assistant: &'static str) -> Self {
+        self.assistant = assistant;
+        self
+    }
+
+    /// One more line of its table.
+    pub(crate) fn with(mut self, line: &str) -> Self {
+        self.lines.push(line.to_owned());
+        self
+    }
+
+    pub(crate) fn on_thread(self, thread_id: uuid::Uuid) -> Self {
+        self.with(&format!("thread_id = \"{thread_id}\""))
+    }
+
+    pub(crate) fn tells(self, url: &str) -> Self {
+        self.with(&format!("webhook = \"{url}\""))
+    }
+
+    /// Every occurrence becomes a run, whatever came between.
+    pub(crate) fn never_gives_up(self) -> Self {
+        self.with("overlap = \"allow\"\ncatchup = \"all\"\nstart_deadline = \"10m\"")
+    }
+}
+
+impl Display for Cron {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let (name, lines) = (&self.name, self.lines.join("\n"));
+        writeln!(f, "[cron.{name}]\nassistant_id = \"{}\"\n{lines}", self.assistant)?;
+        writeln!(f, "input = {{ messages = [{{ role = \"user\", content = \"{}\" }}] }}", self.says)
+    }
+}
