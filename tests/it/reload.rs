@@ -62,6 +62,7 @@ async fn files_that_are_saved_are_taken_up_and_broken_ones_are_not() {
     let server = AgentServerOnPort::start();
     let (mut daemon, file) = with_folder(&server);
     daemon.start_again();
+    daemon.wait_for_stderr("ready").await;
     wait_for_crons(&daemon, &["first", "main"]).await;
     replace(&file, &format!("{}{}", rarely("first"), rarely("second")));
     wait_for_crons(&daemon, &["first", "main", "second"]).await;
@@ -89,6 +90,7 @@ async fn a_hundred_signals_are_one_and_the_last_content_wins() {
     let server = AgentServerOnPort::start();
     let (mut daemon, file) = with_folder(&server);
     daemon.start_again();
+    daemon.wait_for_stderr("ready").await;
     wait_for_crons(&daemon, &["first", "main"]).await;
     for number in 0..100 {
         fs::write(&file, rarely(&format!("number-{number}")).to_string()).unwrap();
@@ -103,6 +105,7 @@ async fn settings_need_a_restart_and_an_empty_configuration_is_not_believed() {
     let server = AgentServerOnPort::start();
     let configuration = Configuration::new(&server.url());
     let daemon = Daemon::start(&configuration.clone().cron(rarely("main")));
+    daemon.wait_for_stderr("ready").await;
     wait_for_crons(&daemon, &["main"]).await;
     let other = configuration.clone().backend("request_timeout = \"7s\"").top("shutdown_grace = \"3s\"");
     daemon.write_config(&other.cron(rarely("main")).cron(rarely("new")));
@@ -119,6 +122,7 @@ async fn a_half_written_file_changes_nothing() {
     let server = AgentServerOnPort::start();
     let (mut daemon, file) = with_folder(&server);
     daemon.start_again();
+    daemon.wait_for_stderr("ready").await;
     wait_for_crons(&daemon, &["first", "main"]).await;
     let whole = format!("{}{}", rarely("first"), rarely("second"));
     // Up to the middle of a word.
@@ -153,6 +157,7 @@ async fn a_link_that_flips_is_followed_as_kubernetes_does_it() {
     fs::remove_file(daemon.config_path()).unwrap();
     std::os::unix::fs::symlink("..data/agentcron.toml", daemon.config_path()).unwrap();
     daemon.start_again();
+    daemon.wait_for_stderr("ready").await;
     wait_for_crons(&daemon, &["version-0"]).await;
     let descriptors = || {
         let process_id = daemon.process_id().unwrap();
