@@ -89,7 +89,7 @@ fn measure(stub: &Stub, contestant: Contestant, count: usize) -> Result<Measured
     // Nobody looks while the burst is on its way: looking costs what is being measured.
     sleep_until(at.checked_add(SignedDuration::from_millis(500))?);
     while stub.count()? < count && now() < deadline {
-        running.process.is_alive()?;
+        running.is_alive()?;
         sleep(LOOK_EVERY);
     }
     sleep(AFTERMATH);

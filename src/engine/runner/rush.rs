@@ -50,3 +50,47 @@ impl Rush {
         let _ = tokio::time::timeout_at(since + RUSH_MAX, ends).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_burst_nobody_waits() {
+        let rush = Rush::new();
+        let before = Instant::now();
+        rush.over().await;
+        assert_eq!(before.elapsed(), Duration::ZERO);
+        assert!(!rush.is_on());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ends_are_looked_for_as_soon_as_the_starts_are_out() {
+        let rush = Rush::new();
+        rush.goes_on();
+        let before = Instant::now();
+        let out = async {
+            tokio::time::sleep(Duration::from_millis(70)).await;
+            rush.ends();
+        };
+        tokio::join!(rush.over(), out);
+        assert_eq!(before.elapsed(), Duration::from_millis(70));
+        assert!(!rush.is_on());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_endless_burst_holds_up_the_ends_for_a_moment_only() {
+        let rush = Rush::new();
+        rush.goes_on();
+        let before = Instant::now();
+        rush.over().await;
+        assert_eq!(before.elapsed(), RUSH_MAX);
+        rush.goes_on();
+        assert!(!rush.is_on(), "it is still the same burst");
+        rush.over().await;
+        assert_eq!(before.elapsed(), RUSH_MAX);
+        rush.ends();
+        rush.goes_on();
+        assert!(rush.is_on(), "this is the next one");
+    }
+}
