@@ -40,7 +40,6 @@ async fn post_to(api: &Api, path: &str, body: &str) -> (StatusCode, Value) {
     (status, serde_json::from_slice(&bytes).unwrap())
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "expect! makes a value")]
 async fn check(api: &Api, path: &str, body: &str, expected: Expect) {
     let (status, answer) = post_to(api, path, body).await;
     expected.assert_eq(&format!("{} {answer}", status.as_u16()));

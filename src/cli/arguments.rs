@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    backfill, cancel, check, completions, demo, history, init, list, next, pause, resume, run, show,
+    backfill, cancel, check, completions, demo, explain, history, init, list, next, pause, resume, run, show,
     skip_next, status, trigger,
 };
 
@@ -70,6 +70,8 @@ pub(super) enum Verb {
     History(history::History),
     /// Show everything about one run
     Show(show::Show),
+    /// Say why a cron did, did not, or will not fire at an instant
+    Explain(explain::Explain),
     /// Start a run of a cron now
     Trigger(trigger::Trigger),
     /// Let a cron rest: its occurrences are skipped

@@ -7,6 +7,7 @@ mod cancel;
 mod check;
 mod completions;
 mod demo;
+mod explain;
 mod failure;
 mod history;
 mod init;
@@ -65,6 +66,7 @@ fn dispatch(verb: Verb, session: &mut Session) -> Result<(), Failure> {
         Verb::Status(status) => status::status(&status, session),
         Verb::History(history) => history::history(&history, session),
         Verb::Show(show) => show::show(&show, session),
+        Verb::Explain(explain) => explain::explain(&explain, session),
         Verb::Trigger(trigger) => trigger::trigger(&trigger, session),
         Verb::Pause(pause) => pause::pause(&pause, session),
         Verb::Resume(resume) => resume::resume(&resume, session),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 /// Occurrences of one cron taken up in one pass: an outage of a year of a cron that fires every second must not
 /// hold the writer for minutes. What is left is taken up by the next pass, at once.
 pub const OCCURRENCES_PER_PASS: usize = 10_000;
@@ -20,6 +22,9 @@ pub const BACKFILL_INSTANTS_MAX: usize = 10_000;
 
 /// A cursor further in the future than this comes from a clock that was wrong, and must not keep a cron silent.
 pub const CURSOR_AHEAD_MAX: Duration = Duration::from_secs(3600);
+
+/// This program did not exist before; a clock that says so has not been set yet since the machine was started.
+pub const CLOCK_EARLIEST: Timestamp = Timestamp::constant(1_767_225_600, 0);
 
 /// The wall clock may run this far from the monotonic one in a second before it counts as a step.
 pub const CLOCK_STEP_MIN: Duration = Duration::from_secs(2);

@@ -35,8 +35,8 @@ pub use error::StoreError;
 pub use notices::NoticeKind;
 pub use plan_due::{Planned, ScheduledCron};
 pub use read::{
-    AttemptRow, CronRow, DaemonState, DeliveryDetails, DeliveryRow, EventRow, Interest, Notice, Overview,
-    Place, Reader, RunDetails, RunFilter, RunRow, Watch, daemon_state,
+    AttemptRow, CronRecord, CronRow, DaemonState, DeliveryDetails, DeliveryRow, EventRow, Interest, Notice,
+    Overview, Place, Reader, RunDetails, RunFilter, RunRow, Watch, daemon_state,
 };
 pub use requests::{BackfillFate, BackfillLine, BackfillOrder, CancelAnswer, Purpose};
 pub use standing::StandingChange;

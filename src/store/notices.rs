@@ -6,7 +6,7 @@ use rusqlite::named_params;
 use super::rows::millis;
 use super::{Store, StoreError};
 use crate::domain::backoff;
-use crate::domain::bounds::CURSOR_AHEAD_MAX;
+use crate::domain::bounds::{CLOCK_EARLIEST, CURSOR_AHEAD_MAX};
 use crate::domain::cron::words;
 
 words!(
@@ -61,13 +61,15 @@ impl Store {
     /// Crons whose cursor is far in the future begin again at `now`: a clock that was wrong for a while must not keep
     /// them silent. That nothing fires twice is seen to by the unique key. Answers their names.
     ///
-    /// A clock that shows a time before a cron was known is itself what is wrong.
+    /// While the clock itself is what is wrong, nothing is reset.
     pub async fn reset_future_cursors(&self, now: Timestamp) -> Result<Vec<String>, StoreError> {
+        if now < CLOCK_EARLIEST {
+            return Ok(Vec::new());
+        }
         self.write(move |tx| {
             let limit = millis(backoff::after(now, CURSOR_AHEAD_MAX));
             let mut statement = tx.prepare_cached(
-                "UPDATE crons SET cursor = ?1 WHERE cursor > ?2 AND created_at <= ?1 AND removed_at IS NULL \
-                 RETURNING name",
+                "UPDATE crons SET cursor = ?1 WHERE cursor > ?2 AND removed_at IS NULL RETURNING name",
             )?;
             let names = statement.query_map([millis(now), limit], |row| row.get(0))?;
             Ok(names.collect::<rusqlite::Result<_>>()?)

@@ -7,6 +7,7 @@ mod crons;
 mod details;
 mod history;
 mod overview;
+mod records;
 
 use std::path::Path;
 
@@ -24,6 +25,7 @@ pub use crons::CronRow;
 pub use details::{AttemptRow, DeliveryDetails, EventRow, RunDetails};
 pub use history::{Place, RunFilter};
 pub use overview::{DaemonState, Notice, Overview, daemon_state};
+pub use records::CronRecord;
 
 /// Reads the store of a daemon that may or may not be running.
 pub struct Reader {

@@ -9,6 +9,7 @@
 mod calendar_croniter;
 mod calendar_oracle;
 mod cli;
+mod clock_steps;
 mod faults;
 mod killing;
 mod outage;

@@ -19,6 +19,10 @@ fn every_second(name: &str) -> Cron {
     Cron::bare(name).with("schedule = \"* * * * * *\"")
 }
 
+async fn listening(daemon: &Daemon) {
+    daemon.wait_until("the socket", || daemon.folder().join("agentcron.sock").exists()).await;
+}
+
 fn text<'a>(object: &'a Value, key: &str) -> &'a str {
     object[key].as_str().unwrap_or_default()
 }
@@ -36,6 +40,7 @@ async fn wait_for(daemon: &Daemon, what: &str, holds: impl Fn(&Value) -> bool) -
 async fn a_pause_is_one_record_and_resume_ends_it() {
     let server = AgentServerOnPort::start();
     let daemon = Daemon::start(&Configuration::new(&server.url()).cron(every_second("often")));
+    listening(&daemon).await;
     wait_for(&daemon, "a first success", |run| text(run, "status") == "success").await;
     let paused = daemon.json(&["pause", "often", "--note", "moving house"]);
     assert_eq!(paused[0]["now"]["paused"]["note"], "moving house");
@@ -58,8 +63,7 @@ async fn skip_next_leaves_out_exactly_one() {
     let server = AgentServerOnPort::start();
     let span = Span::soon(1, 4);
     let daemon = Daemon::start(&Configuration::new(&server.url()).cron(Cron::new("few", &span)));
-    daemon.wait_for_stderr("ready").await;
-    daemon.wait_until("the socket", || daemon.folder().join("agentcron.sock").exists()).await;
+    listening(&daemon).await;
     assert!(daemon.run_command(&["skip-next", "few"]).status.success());
     let runs = daemon.wait_until_settled(4).await;
     let statuses: Vec<_> = runs.iter().map(|run| run.status.as_str()).collect();
@@ -71,7 +75,7 @@ async fn skip_next_leaves_out_exactly_one() {
 async fn a_triggered_run_waits_for_the_one_that_is_going() {
     let server = AgentServerOnPort::start();
     let daemon = Daemon::start(&Configuration::new(&server.url()).cron(rarely("yearly").says("sleep 2")));
-    daemon.wait_until("the socket", || daemon.folder().join("agentcron.sock").exists()).await;
+    listening(&daemon).await;
     let first = daemon.json(&["trigger", "yearly"])[0].clone();
     wait_for(&daemon, "it to run", |run| text(run, "status") == "running").await;
     let second = daemon.json(&["trigger", "yearly"])[0].clone();
@@ -114,7 +118,7 @@ async fn a_backfill_runs_past_instants_once() {
     let server = AgentServerOnPort::start();
     let cron = Cron::bare("hourly").with("schedule = \"0 * * * *\"\noverlap = \"allow\"");
     let daemon = Daemon::start(&Configuration::new(&server.url()).cron(cron));
-    daemon.wait_until("the socket", || daemon.folder().join("agentcron.sock").exists()).await;
+    listening(&daemon).await;
     let to = now();
     let from = to - SignedDuration::from_hours(3);
     let (from, to) = (from.to_string(), to.to_string());
@@ -140,7 +144,7 @@ async fn a_run_is_cancelled_wherever_it_is() {
     let receiver = Receiver::start();
     let cron = rarely("yearly").says("sleep 60").tells(&receiver.url("/hook"));
     let daemon = Daemon::start(&Configuration::new(&server.url()).cron(cron));
-    daemon.wait_until("the socket", || daemon.folder().join("agentcron.sock").exists()).await;
+    listening(&daemon).await;
     let going = text(&daemon.json(&["trigger", "yearly"])[0], "run_id").to_owned();
     wait_for(&daemon, "it to run", |run| text(run, "status") == "running").await;
     let waiting = text(&daemon.json(&["trigger", "yearly"])[0], "run_id").to_owned();
@@ -182,7 +186,7 @@ async fn without_a_daemon_and_for_an_unknown_cron_the_commands_say_what_to_do() 
     let words = String::from_utf8_lossy(&alone.stderr).into_owned();
     assert!(alone.status.code() == Some(1) && words.contains("is it running?"), "{words}");
     daemon.start_again();
-    daemon.wait_until("the socket", || daemon.folder().join("agentcron.sock").exists()).await;
+    listening(&daemon).await;
     let unknown = daemon.run_command(&["pause", "yaerly"]);
     let words = String::from_utf8_lossy(&unknown.stderr).into_owned();
     assert!(unknown.status.code() == Some(2) && words.contains("did you mean `yearly`?"), "{words}");
