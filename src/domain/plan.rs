@@ -233,8 +233,12 @@ pub fn is_excluded(cron: &Cron, at: Timestamp) -> bool {
 }
 
 fn fire(cron: &Cron, at: Timestamp, next: Option<Timestamp>, now: Timestamp) -> Decision {
-    let run_id = RunId::of_occurrence(cron.cron_id, at);
-    let due_at = backoff::after(at, cron.policy.jitter.mul_f64(backoff::share(run_id.0, 0)));
+    let due_at = if cron.policy.jitter.is_zero() {
+        at
+    } else {
+        let run_id = RunId::of_occurrence(cron.cron_id, at);
+        backoff::after(at, cron.policy.jitter.mul_f64(backoff::share(run_id.0, 0)))
+    };
     let on_time = backoff::between(at, now) <= ON_TIME_WITHIN;
     let deadline = cron.policy.start_deadline.unwrap_or_else(|| {
         next.map_or(START_DEADLINE_MAX, |next| backoff::between(at, next).min(START_DEADLINE_MAX))

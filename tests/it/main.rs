@@ -10,6 +10,7 @@ mod calendar_croniter;
 mod calendar_oracle;
 mod cli;
 mod clock_steps;
+mod explain;
 mod faults;
 mod killing;
 mod outage;
