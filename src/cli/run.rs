@@ -14,6 +14,9 @@ use crate::signals::{self, Stop};
 use crate::store::Execution;
 use crate::transport::Transport;
 
+/// How a certificate begins in a PEM file.
+const PEM_BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
+
 /// Runs until SIGTERM or SIGINT, then finishes what is in flight within `shutdown_grace`. A second signal leaves at
 /// once. Under systemd use Type=notify.
 #[derive(Args, Debug)]
@@ -97,8 +100,12 @@ fn transport(backend: &BackendConfig) -> Result<Transport, Failure> {
     let place = || backend.ca_file.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
     let pem =
         pem.map_err(|error| Failure::Usage(format!("backend.ca_file: cannot read {}: {error}", place())))?;
+    // A file of anything else reads as a bundle of no certificates, and the daemon would start without its root.
+    if pem.as_ref().is_some_and(|pem| !pem.windows(PEM_BEGIN.len()).any(|window| window == PEM_BEGIN)) {
+        return Err(Failure::Usage(format!("backend.ca_file: {} holds no PEM certificate", place())));
+    }
     Transport::network(pem.as_deref()).map_err(|error| match pem {
-        Some(_) => Failure::Usage(format!("backend.ca_file: {} holds no certificates: {error}", place())),
+        Some(_) => Failure::Usage(format!("backend.ca_file: {}: {error}", place())),
         None => Failure::Failed(format!("cannot prepare connections: {error}")),
     })
 }
