@@ -10,6 +10,7 @@ use std::time::Instant;
 use agentcron::config::{self, CronFields};
 use agentcron::domain::cron::Cron;
 use agentcron::domain::plan::{Active, Decision, plan};
+use agentcron::domain::standing::Standing;
 use jiff::Timestamp;
 
 /// How many crons of which schedule; `{n}` spreads them.
@@ -56,9 +57,10 @@ fn crons() -> Vec<Cron> {
 
 /// Wakes at every instant that the last plan named; every decision must be to fire, in ascending order.
 fn live(cron: &Cron, start: Timestamp, end: Timestamp) -> u64 {
+    let standing = Standing::default();
     let (mut cursor, mut now, mut occurrences) = (start, start, 0);
     while now < end {
-        let plan = plan(cron, cursor, Active::default(), now);
+        let plan = plan(cron, &standing, cursor, Active::default(), now);
         for decision in &plan.decisions {
             let Decision::Fire { scheduled_for, .. } = decision else {
                 panic!("{}: {decision:?}", cron.name)

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::backoff;
-use crate::domain::bounds::SLEEP_MAX;
+use crate::domain::bounds::{CLOCK_STEP_MIN, SLEEP_MAX};
 
 /// Tells the time and sleeps until instants.
 #[derive(Clone, Debug)]
@@ -77,6 +77,30 @@ impl Clock {
             }
             tokio::time::sleep(left.min(SLEEP_MAX)).await;
         }
+    }
+}
+
+/// Sees steps of the wall clock, by a clock beside it that nobody can set.
+#[derive(Debug)]
+pub struct StepWatch {
+    wall: Timestamp,
+    beside: tokio::time::Instant,
+}
+
+impl StepWatch {
+    /// Begins to watch.
+    pub fn begin(clock: &Clock) -> Self {
+        Self { wall: clock.now(), beside: tokio::time::Instant::now() }
+    }
+
+    /// How far the wall clock was set since the last look, if it was; a machine that slept looks the same. Slow
+    /// drifts are no steps.
+    pub fn look(&mut self, clock: &Clock) -> Option<SignedDuration> {
+        let now = Self::begin(clock);
+        let passed = SignedDuration::try_from(now.beside.duration_since(self.beside)).ok()?;
+        let step = now.wall.duration_since(self.wall).saturating_sub(passed);
+        *self = now;
+        (step.unsigned_abs() >= CLOCK_STEP_MIN).then_some(step)
     }
 }
 

@@ -1,11 +1,18 @@
 //! The only place that constructs, spawns, supervises and drains. The world comes in as arguments: the same daemon
 //! runs under systemd, in the demo and in simulation.
 
+mod reload;
+mod restart;
+mod watch;
+
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::{self, Api, Socket};
 use crate::backend::AgentClient;
 use crate::clock::Clock;
 use crate::config::{Config, CronDefinition, Environment};
@@ -14,9 +21,11 @@ use crate::engine::janitor::{self, Janitor};
 use crate::engine::maintenance::{self, Maintenance};
 use crate::engine::runner::{self, Runner, RunnerSettings};
 use crate::engine::{Wakes, scheduler};
-use crate::store::{Execution, NewDefinition, Store, StoreError};
+use crate::store::{Execution, NewDefinition, NoticeKind, Store, StoreError};
 use crate::transport::Transport;
 use crate::webhook::{BodyLimits, Sender};
+
+use reload::Reload;
 
 /// What a daemon lives in.
 pub struct World {
@@ -32,6 +41,10 @@ pub struct World {
     pub receivers: Transport,
     /// Where the store's closures run.
     pub execution: Execution,
+    /// Where the command line finds the daemon, if it shall.
+    pub socket: Option<PathBuf>,
+    /// A nudge to read the files again, which are then watched too; without one they are read at the start only.
+    pub reload: Option<Arc<Notify>>,
 }
 
 /// Why a daemon ended that was not asked to.
@@ -64,6 +77,7 @@ type Loops = JoinSet<(&'static str, Result<(), StoreError>)>;
 pub async fn serve(world: World, ready: impl FnOnce(), stop: CancellationToken) -> Result<(), DaemonError> {
     let store = Store::open(&world.config.store.path, world.execution)?;
     let report = store.sync_file_crons(world.clock.now(), definitions(&world.config.crons)?).await?;
+    store.notice(world.clock.now(), NoticeKind::Configuration, None).await?;
     tracing::info!(
         crons = world.config.crons.len(),
         added = report.added,
@@ -107,7 +121,7 @@ fn definitions(crons: &[CronDefinition]) -> Result<Vec<NewDefinition>, DaemonErr
 }
 
 fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
-    let World { config, environment, clock, backend, receivers, execution: _ } = world;
+    let World { config, environment, clock, backend, receivers, execution: _, socket, reload } = world;
     let wakes = Wakes::default();
     let client = AgentClient::new(
         backend,
@@ -115,27 +129,18 @@ fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
         config.backend.api_key.clone(),
         config.backend.request_timeout,
     );
-    let settings = RunnerSettings {
-        max_concurrent_runs: config.backend.max_concurrent_runs,
-        values_bytes_max: config.store.values_bytes_max,
-        disable_webhooks: config.http.disable_webhooks,
-        body: BodyLimits {
-            bytes_max: config.webhooks.body_bytes_max,
-            allowed_fields: config.webhooks.allowed_fields.clone(),
-        },
-    };
     let runner = Runner::new(
         store.clone(),
         client.clone(),
         clock.clone(),
         environment.clone(),
-        settings,
+        runner_settings(&config),
         wakes.clone(),
         stop.clone(),
     );
     let courier = Courier {
         store: store.clone(),
-        sender: Sender::new(receivers, environment),
+        sender: Sender::new(receivers, environment.clone()),
         clock: clock.clone(),
         wakes: wakes.clone(),
         disable_webhooks: config.http.disable_webhooks,
@@ -144,6 +149,17 @@ fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
         Janitor { store: store.clone(), backend: client, clock: clock.clone(), wakes: wakes.clone() };
     let maintenance = Maintenance { store: store.clone(), clock: clock.clone() };
     let mut loops = Loops::new();
+    if let Some(socket) = socket.and_then(|path| bind(&path)) {
+        let api = Api { store: store.clone(), clock: clock.clone(), wakes: wakes.clone() };
+        let t = stop.clone();
+        loops.spawn(async move { ("socket", api::serve(socket, api, t).await) });
+    }
+    if let Some(asked) = reload {
+        let (store, clock, wakes) = (store.clone(), clock.clone(), wakes.clone());
+        let reload = Reload { config, environment, clock, store, wakes, asked };
+        let t = stop.clone();
+        loops.spawn(async move { ("reloader", reload::run(reload, t).await) });
+    }
     let (s, c, w, t) = (store, clock, wakes, stop.clone());
     loops.spawn(async move { ("scheduler", scheduler::run(s, c, w, t).await) });
     loops.spawn(async move { ("runner", runner::run(runner).await) });
@@ -154,6 +170,25 @@ fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
     let t = stop.clone();
     loops.spawn(async move { ("maintenance", maintenance::run(maintenance, t).await) });
     loops
+}
+
+fn runner_settings(config: &Config) -> RunnerSettings {
+    RunnerSettings {
+        max_concurrent_runs: config.backend.max_concurrent_runs,
+        values_bytes_max: config.store.values_bytes_max,
+        disable_webhooks: config.http.disable_webhooks,
+        body: BodyLimits {
+            bytes_max: config.webhooks.body_bytes_max,
+            allowed_fields: config.webhooks.allowed_fields.clone(),
+        },
+    }
+}
+
+/// A daemon that cannot be talked to still fires: that is what it is for.
+fn bind(path: &Path) -> Option<Socket> {
+    Socket::bind(path)
+        .map_err(|error| tracing::error!(%error, "trigger, pause and the like will find no daemon"))
+        .ok()
 }
 
 /// Why a loop ended that should not have.

@@ -2,6 +2,7 @@
 //!
 //! The folders are floors; a module uses lower floors only. `docs/ARCHITECTURE.md` tells how they fit together.
 
+pub mod api;
 pub mod backend;
 pub mod cli;
 pub mod clock;

@@ -1,9 +1,12 @@
-//! Signals of the operating system: the first asks for a graceful stop, the second for leaving at once.
+//! Signals of the operating system: the first SIGTERM or SIGINT asks for a graceful stop, the second for leaving at
+//! once; SIGHUP asks to read the configuration again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -43,4 +46,20 @@ pub fn listen() -> std::io::Result<Stop> {
         }
     })?;
     Ok(stop)
+}
+
+/// A nudge for every SIGHUP; many that come at once are one.
+///
+/// # Errors
+/// If the operating system refuses the handler.
+pub fn hangups() -> std::io::Result<Arc<Notify>> {
+    let nudge = Arc::new(Notify::new());
+    let mut signals = Signals::new([SIGHUP])?;
+    let nudged = Arc::clone(&nudge);
+    std::thread::Builder::new().name("hangups".to_owned()).spawn(move || {
+        for _ in signals.forever() {
+            nudged.notify_one();
+        }
+    })?;
+    Ok(nudge)
 }

@@ -5,6 +5,7 @@
 //! reached without a port and how simulation puts lost answers and late requests under the real code.
 
 use std::fmt;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,21 +63,16 @@ impl Transport {
     ///
     /// `extra_root_certificates` is PEM text that is trusted besides the system's store.
     pub fn network(extra_root_certificates: Option<&[u8]>) -> Result<Self, reqwest::Error> {
-        // A second installation is refused, and harmless: the first one stands.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .connect_timeout(CONNECT_WAIT)
-            .tcp_nodelay(true)
-            .pool_idle_timeout(Duration::from_secs(4))
-            .user_agent(concat!("agentcron/", env!("CARGO_PKG_VERSION")));
+        let mut builder = client_builder().connect_timeout(CONNECT_WAIT);
         if let Some(pem) = extra_root_certificates {
             builder = builder.tls_certs_merge(reqwest::Certificate::from_pem_bundle(pem)?);
         }
         Ok(Self { way: Way::Network(builder.build()?) })
+    }
+
+    /// All requests go to this Unix socket, whatever host they name.
+    pub fn unix_socket(path: &Path) -> Result<Self, reqwest::Error> {
+        Ok(Self { way: Way::Network(client_builder().unix_socket(path).build()?) })
     }
 
     /// Requests are answered by this router, in this process.
@@ -116,6 +112,20 @@ impl Transport {
             }
         }
     }
+}
+
+/// No proxy from the environment, no redirects, nothing sent twice behind our back.
+fn client_builder() -> reqwest::ClientBuilder {
+    // A second installation is refused, and harmless: the first one stands.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .tcp_nodelay(true)
+        .pool_idle_timeout(Duration::from_secs(4))
+        .user_agent(concat!("agentcron/", env!("CARGO_PKG_VERSION")))
 }
 
 /// Reads a body to its end, `bytes_max` at most, allowing for `silence` between two pieces.

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{check, completions, demo, history, init, list, next, run, show, status};
+use super::{
+    backfill, cancel, check, completions, demo, explain, history, init, list, next, pause, resume, run, show,
+    skip_next, status, trigger,
+};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -67,6 +70,20 @@ pub(super) enum Verb {
     History(history::History),
     /// Show everything about one run
     Show(show::Show),
+    /// Say why a cron did, did not, or will not fire at an instant
+    Explain(explain::Explain),
+    /// Start a run of a cron now
+    Trigger(trigger::Trigger),
+    /// Let a cron rest: its occurrences are skipped
+    Pause(pause::Pause),
+    /// End a pause
+    Resume(resume::Resume),
+    /// Skip the next occurrence of a cron
+    SkipNext(skip_next::SkipNext),
+    /// Start runs for past instants of a cron
+    Backfill(backfill::Backfill),
+    /// Cancel a run
+    Cancel(cancel::Cancel),
     /// Write a commented configuration to start from
     Init(init::Init),
     /// See it work: embedded agent server, two crons, a webhook receiver

@@ -1,5 +1,7 @@
 //! `agentcron check`: every mistake at once, or what the configuration means.
 
+mod traps;
+
 use std::path::PathBuf;
 
 use clap::Args;
@@ -12,9 +14,12 @@ use super::session::Session;
 use super::times;
 use crate::config::{Config, CronDefinition};
 use crate::domain::cron::{Cron, Target};
+use crate::store::Reader;
 
 /// How many of the next times are shown.
 const TIMES: usize = 3;
+/// How many of the last runs say how long one takes.
+const RUNS: u32 = 20;
 
 /// Show every mistake in the configuration, or each cron with its next times.
 #[derive(Args, Debug)]
@@ -32,12 +37,21 @@ pub(super) struct Check {
 pub(super) fn check(check: &Check, session: &mut Session) -> Result<(), Failure> {
     let path = check.file.clone().unwrap_or_else(|| session.config_path.clone());
     let config = session.load_config(&path)?;
+    // Only if there is a database, and it can be read: nothing here needs a daemon.
+    let history = Reader::open(&config.store.path).ok();
     for definition in &config.crons {
+        let cron = &definition.cron;
+        let took = history.as_ref().and_then(|history| history.durations(&cron.name, RUNS).ok());
+        let traps = traps::of_cron(cron, session.now(), &took.unwrap_or_default());
         if session.output.is_json() {
-            print_json(definition, session)?;
+            print_json(definition, &traps, session)?;
         } else {
-            print(definition, session)?;
+            print(definition, &traps, session)?;
         }
+    }
+    let crons: Vec<&Cron> = config.crons.iter().map(|definition| &definition.cron).collect();
+    if let Some(crowd) = traps::crowd(&crons, session.now()) {
+        session.output.warn(&crowd)?;
     }
     if !session.output.is_json() {
         print_summary(&config, session)?;
@@ -45,7 +59,7 @@ pub(super) fn check(check: &Check, session: &mut Session) -> Result<(), Failure>
     Ok(())
 }
 
-fn print(definition: &CronDefinition, session: &mut Session) -> Result<(), Failure> {
+fn print(definition: &CronDefinition, traps: &[String], session: &mut Session) -> Result<(), Failure> {
     let cron = &definition.cron;
     let now = session.now();
     let name = session.output.paint(Look::Bold, &cron.name);
@@ -58,6 +72,10 @@ fn print(definition: &CronDefinition, session: &mut Session) -> Result<(), Failu
     if !cron.enabled {
         let disabled = output.paint(Look::Odd, "disabled: it does not fire (enabled = false)");
         output.line(&format!("  {disabled}"))?;
+    }
+    for trap in traps {
+        let warning = output.paint(Look::Odd, "warning:");
+        output.line(&format!("  {warning} {trap}"))?;
     }
     for upcoming in of_cron(cron, now).take(TIMES) {
         let time = times::local_with_day(upcoming.at, calendar.zone());
@@ -77,7 +95,7 @@ fn target(cron: &Cron) -> String {
     }
 }
 
-fn print_json(definition: &CronDefinition, session: &mut Session) -> Result<(), Failure> {
+fn print_json(definition: &CronDefinition, traps: &[String], session: &mut Session) -> Result<(), Failure> {
     let cron = &definition.cron;
     let next: Vec<String> =
         of_cron(cron, session.now()).take(TIMES).map(|upcoming| upcoming.at.to_string()).collect();
@@ -91,6 +109,7 @@ fn print_json(definition: &CronDefinition, session: &mut Session) -> Result<(), 
         "assistant_id": cron.request.assistant_id,
         "enabled": cron.enabled,
         "next": next,
+        "warnings": traps,
     }))?;
     Ok(())
 }

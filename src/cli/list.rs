@@ -12,6 +12,7 @@ use super::session::Session;
 use super::table::Rows;
 use super::times;
 use crate::domain::cron::Cron;
+use crate::domain::standing::Standing;
 use crate::store::{CronRow, Reader};
 
 /// List the crons: schedule, zone, next time, last outcome. Works while the daemon is down; before its first start the
@@ -49,6 +50,7 @@ fn never_run(definition: crate::config::CronDefinition) -> CronRow {
         place: Some(definition.place.to_string()),
         definition_id: crate::domain::ids::DefinitionId::of_content(cron.cron_id, &body),
         cron: Ok(cron),
+        standing: Standing::default(),
         last: None,
         going: 0,
     }
@@ -80,7 +82,7 @@ fn cells(row: &CronRow, now: Timestamp, session: &Session) -> Vec<String> {
         Ok(cron) => (
             cron.calendar.expression().to_owned(),
             cron.calendar.timezone().to_owned(),
-            next_words(cron, now, session),
+            next_words(cron, &row.standing, now, session),
         ),
         Err(problem) => (output.paint(Look::Bad, problem), String::new(), Default::default()),
     };
@@ -97,9 +99,12 @@ fn cells(row: &CronRow, now: Timestamp, session: &Session) -> Vec<String> {
 }
 
 /// The next time, and how far away it is.
-fn next_words(cron: &Cron, now: Timestamp, session: &Session) -> (String, String) {
+fn next_words(cron: &Cron, standing: &Standing, now: Timestamp, session: &Session) -> (String, String) {
     if !cron.enabled {
         return (String::new(), session.output.paint(Look::Odd, "disabled"));
+    }
+    if let Some(pause) = &standing.paused {
+        return (String::new(), session.output.paint(Look::Odd, &pause.words()));
     }
     match of_cron(cron, now).next() {
         Some(next) => (times::local(next.at, &session.zone), times::relative(next.at, now)),
@@ -126,6 +131,13 @@ fn to_json(row: &CronRow, now: Timestamp) -> Value {
         "timezone": text(|cron| cron.calendar.timezone().to_owned()),
         "description": text(|cron| cron.calendar.describe()),
         "assistant_id": text(|cron| cron.request.assistant_id.clone()),
+        "paused": row.standing.paused.as_ref().map(|pause| json!({
+            "since": time(Some(pause.since)),
+            "cause": pause.cause.as_str(),
+            "note": pause.note,
+        })),
+        "skip_next": row.standing.skip_next,
+        "failures_in_a_row": row.standing.failures,
         "next_at": time(cron.and_then(|cron| of_cron(cron, now).next()).map(|next| next.at)),
         "running": row.going,
         "last": row.last.as_ref().map(run_line::to_json),

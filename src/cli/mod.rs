@@ -1,9 +1,13 @@
 //! Words <-> calls: the only prints and the only exit codes. One file per verb; what they share stands beside them.
 
 mod arguments;
+mod ask;
+mod backfill;
+mod cancel;
 mod check;
 mod completions;
 mod demo;
+mod explain;
 mod failure;
 mod history;
 mod init;
@@ -11,14 +15,18 @@ mod list;
 mod next;
 mod occurrences;
 mod output;
+mod pause;
 mod places;
+mod resume;
 mod run;
 mod run_line;
 mod session;
 mod show;
+mod skip_next;
 mod status;
 mod table;
 mod times;
+mod trigger;
 
 use std::process::ExitCode;
 
@@ -58,6 +66,13 @@ fn dispatch(verb: Verb, session: &mut Session) -> Result<(), Failure> {
         Verb::Status(status) => status::status(&status, session),
         Verb::History(history) => history::history(&history, session),
         Verb::Show(show) => show::show(&show, session),
+        Verb::Explain(explain) => explain::explain(&explain, session),
+        Verb::Trigger(trigger) => trigger::trigger(&trigger, session),
+        Verb::Pause(pause) => pause::pause(&pause, session),
+        Verb::Resume(resume) => resume::resume(&resume, session),
+        Verb::SkipNext(skip_next) => skip_next::skip_next(&skip_next, session),
+        Verb::Backfill(backfill) => backfill::backfill(&backfill, session),
+        Verb::Cancel(cancel) => cancel::cancel(&cancel, session),
         Verb::Init(init) => init::init(&init, session),
         Verb::Demo(demo) => demo::demo(&demo, session),
         Verb::Completions(completions) => completions::completions(&completions, session),

@@ -1,5 +1,5 @@
-//! Where the database is, read from the configuration without judging the rest of it: a person who asks for the
-//! history need not have the daemon's credentials, nor a configuration without mistakes.
+//! Where the database and the daemon's socket are, read from the configuration without judging the rest of it: a
+//! person who asks for the history need not have the daemon's credentials, nor a configuration without mistakes.
 
 use std::path::{Path, PathBuf};
 
@@ -7,12 +7,28 @@ use crate::config::{Environment, STORE_PATH_DEFAULT};
 
 /// `store.path` of the file, if it is there and plain enough to be read by itself.
 pub(super) fn store_path(config: &Path, environment: &Environment) -> Option<PathBuf> {
-    let text = std::fs::read_to_string(config).ok()?;
-    let table: toml::Table = text.parse().ok()?;
+    let table = table(config)?;
     let written = match table.get("store").map(|store| store.get("path")) {
         Some(Some(path)) => path.as_str()?,
         Some(None) | None => STORE_PATH_DEFAULT,
     };
+    filled(config, environment, written)
+}
+
+/// Where the daemon listens, by the same reading: `http.socket`, else beside the database.
+pub(super) fn socket_path(config: &Path, environment: &Environment) -> Option<PathBuf> {
+    let table = table(config)?;
+    match table.get("http").map(|http| http.get("socket")) {
+        Some(Some(path)) => filled(config, environment, path.as_str()?),
+        Some(None) | None => Some(store_path(config, environment)?.with_extension("sock")),
+    }
+}
+
+fn table(config: &Path) -> Option<toml::Table> {
+    std::fs::read_to_string(config).ok()?.parse().ok()
+}
+
+fn filled(config: &Path, environment: &Environment, written: &str) -> Option<PathBuf> {
     let filled = environment.fill(written).ok()?;
     let base = config.parent().unwrap_or(Path::new(""));
     Some(base.join(filled.expose()))

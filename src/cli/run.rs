@@ -45,7 +45,11 @@ pub(super) fn run(run: &Run, session: &mut Session) -> Result<(), Failure> {
     start_log(&run.log, run.log_format, &session.environment)?;
     let path = session.config_path.clone();
     let config = session.load_config(&path)?;
+    let reload =
+        signals::hangups().map_err(|error| Failure::Failed(format!("cannot listen for SIGHUP: {error}")))?;
     let world = World {
+        socket: Some(config.socket_path()),
+        reload: Some(reload),
         backend: transport(&config.backend)?,
         receivers: transport(&config.backend)?,
         config,

@@ -71,6 +71,15 @@ impl Session {
         }
     }
 
+    /// Where the daemon listens, found in the same way.
+    pub(super) fn socket_path(&mut self) -> Result<PathBuf, Failure> {
+        let path = self.config_path.clone();
+        match places::socket_path(&path, &self.environment) {
+            Some(socket) => Ok(socket),
+            None => Ok(self.load_config(&path)?.socket_path()),
+        }
+    }
+
     /// Opens the database to read it.
     pub(super) fn open_store(&mut self) -> Result<Reader, Failure> {
         Ok(Reader::open(&self.store_path()?)?)

@@ -47,7 +47,7 @@ pub(super) fn show(show: &Show, session: &mut Session) -> Result<(), Failure> {
     print_values(&details, session)
 }
 
-fn find(text: &str, reader: &Reader) -> Result<RunId, Failure> {
+pub(super) fn find(text: &str, reader: &Reader) -> Result<RunId, Failure> {
     let is_prefix = text.len() <= 36 && text.chars().all(|char| char.is_ascii_hexdigit() || char == '-');
     if text.len() < PREFIX_MIN || !is_prefix {
         return Err(Failure::Usage(format!(

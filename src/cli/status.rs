@@ -15,7 +15,7 @@ use super::session::Session;
 use super::times;
 use crate::config;
 use crate::domain::ids::{CronId, DefinitionId};
-use crate::store::{CronRow, CronSource, DaemonState, Overview, Reader, daemon_state};
+use crate::store::{CronRow, CronSource, DaemonState, Notice, NoticeKind, Overview, Reader, daemon_state};
 
 /// What is counted.
 const WINDOW: SignedDuration = SignedDuration::from_hours(24);
@@ -43,22 +43,23 @@ enum FileState {
 pub(super) fn status(_: &Status, session: &mut Session) -> Result<(), Failure> {
     let store = session.store_path()?;
     let daemon = daemon_state(&store);
-    let (overview, crons) = if store.exists() {
+    let (overview, crons, notices) = if store.exists() {
         let reader = Reader::open(&store)?;
         let since = session.now().saturating_sub(WINDOW).unwrap_or(Timestamp::MIN);
-        (reader.overview(since)?, reader.crons()?)
+        (reader.overview(since)?, reader.crons()?, reader.notices()?)
     } else {
-        (Overview::default(), Vec::new())
+        (Overview::default(), Vec::new(), Vec::new())
     };
     let file = file_state(session, &crons);
     let now = session.now();
-    let next = crons.iter().filter_map(|row| {
+    let next = crons.iter().filter(|row| row.standing.paused.is_none()).filter_map(|row| {
         let cron = row.cron.as_ref().ok()?;
         Some((of_cron(cron, now).next()?.at, row.name.as_str()))
     });
     let next = next.min();
     if session.output.is_json() {
-        let object = to_json(&store, &daemon, &overview, &crons, &file, next);
+        let mut object = to_json(&store, &daemon, &overview, &crons, &file, next);
+        object["notices"] = notices.iter().map(notice_json).collect();
         session.output.json(&object)?;
         return Ok(());
     }
@@ -80,7 +81,32 @@ pub(super) fn status(_: &Status, session: &mut Session) -> Result<(), Failure> {
         let name = session.output.paint(Look::Dim, &format!("{name:<14}"));
         session.output.line(&format!("{name} {value}"))?;
     }
+    print_notices(&notices, session)
+}
+
+/// What the daemon has to say of itself.
+fn print_notices(notices: &[Notice], session: &mut Session) -> Result<(), Failure> {
+    let now = session.now();
+    for notice in notices {
+        let (name, look, words) = match notice.kind {
+            NoticeKind::Configuration => {
+                ("not taken up", Look::Bad, "the last good configuration goes on, since in the files:")
+            }
+            NoticeKind::ClockStep => ("clock step", Look::Odd, notice.detail.as_str()),
+        };
+        let name = session.output.paint(look, &format!("{name:<14}"));
+        session.output.line(&format!("{name} {words} ({})", times::relative(notice.at, now)))?;
+        if notice.kind == NoticeKind::Configuration {
+            for line in notice.detail.lines() {
+                session.output.line(&format!("  {line}"))?;
+            }
+        }
+    }
     Ok(())
+}
+
+fn notice_json(notice: &Notice) -> Value {
+    json!({ "kind": notice.kind.as_str(), "at": time(Some(notice.at)), "detail": notice.detail })
 }
 
 fn file_state(session: &Session, crons: &[CronRow]) -> FileState {
@@ -151,10 +177,14 @@ fn file_words(file: &FileState, session: &Session) -> String {
 
 fn crons_words(crons: &[CronRow]) -> String {
     let disabled = crons.iter().filter(|row| row.cron.as_ref().is_ok_and(|cron| !cron.enabled)).count();
+    let paused = crons.iter().filter(|row| row.standing.paused.is_some()).count();
     let unreadable = crons.iter().filter(|row| row.cron.is_err()).count();
     let mut words = crons.len().to_string();
     if disabled > 0 {
         words.push_str(&format!(", {disabled} disabled"));
+    }
+    if paused > 0 {
+        words.push_str(&format!(", {paused} paused"));
     }
     if unreadable > 0 {
         words.push_str(&format!(", {unreadable} that cannot be read (`agentcron list`)"));

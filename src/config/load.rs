@@ -15,7 +15,7 @@ use super::langgraph_json;
 use super::limits::FILES_MAX;
 use super::section::Section;
 use super::sections::{self, Reader};
-use super::settled::Config;
+use super::settled::{Config, Sources};
 use super::source::Source;
 use super::webhooks;
 
@@ -68,7 +68,8 @@ fn read_all(path: &Path, environment: &Environment, report: &mut Report) -> Opti
     let top: RawTop = root.read(TABLES, top_advice, report);
     let base = path.parent().unwrap_or(Path::new(""));
 
-    let included = read_included(&root, top.include.as_ref(), path, environment, report);
+    let mut sources = Sources { files: vec![path.to_owned()], folders: Vec::new() };
+    let included = read_included(&root, top.include.as_ref(), &mut sources, environment, report);
     let included: Vec<Document<'_>> =
         included.iter().filter_map(|source| Document::parse(source, report)).collect();
     for document in &included {
@@ -92,6 +93,7 @@ fn read_all(path: &Path, environment: &Environment, report: &mut Report) -> Opti
         shutdown_grace: shutdown_grace?,
         crons,
         warnings: Vec::new(),
+        sources,
     })
 }
 
@@ -102,28 +104,31 @@ fn read(path: &Path, report: &mut Report) -> Option<Source> {
 fn read_included(
     root: &Section<'_>,
     patterns: Option<&OneOrMany>,
-    main: &Path,
+    sources: &mut Sources,
     environment: &Environment,
     report: &mut Report,
 ) -> Vec<Source> {
     let mut paths: BTreeSet<PathBuf> = BTreeSet::new();
+    let main = sources.files.first().cloned().unwrap_or_default();
     let base = main.parent().unwrap_or(Path::new(""));
     for (index, pattern) in patterns.map(OneOrMany::as_slice).unwrap_or_default().iter().enumerate() {
         let pointer = format!("/{index}");
         let mut reader = Reader { base, environment, report };
         let Some(pattern) = reader.fill(root, "include", &pointer, pattern) else { continue };
+        sources.folders.extend(base.join(&pattern).parent().map(Path::to_owned));
         match include::expand(base, &pattern) {
             Ok(found) => paths.extend(found),
             Err(message) => report.error(root.error("include", &pointer, &message, None)),
         }
     }
     // A pattern may well match the main file itself.
-    paths.remove(main);
+    paths.remove(&main);
     if paths.len() > FILES_MAX {
         let message = format!("names {} files, expected at most {FILES_MAX}", paths.len());
         report.error(root.error("include", "", &message, None));
         return Vec::new();
     }
+    sources.files.extend(paths.iter().cloned());
     paths.iter().filter_map(|path| read(path, report)).collect()
 }
 

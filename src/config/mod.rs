@@ -37,6 +37,6 @@ pub use secret::Secret;
 pub use sections::STORE_PATH_DEFAULT;
 pub use settle_cron::{FieldError, settle_cron};
 pub use settled::{
-    BackendConfig, Config, CronDefinition, HttpConfig, Place, StoreConfig, UrlPolicy, WebhooksConfig,
+    BackendConfig, Config, CronDefinition, HttpConfig, Place, Sources, StoreConfig, UrlPolicy, WebhooksConfig,
 };
 pub use starter::STARTER_FILES;

@@ -33,6 +33,24 @@ pub struct Config {
     pub crons: Vec<CronDefinition>,
     /// Odd, but valid.
     pub warnings: Vec<ConfigError>,
+    /// What was read.
+    pub sources: Sources,
+}
+
+/// The files that crons may come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// The main file and those included, as they were named.
+    pub files: Vec<PathBuf>,
+    /// The folders of the patterns in `include`.
+    pub folders: Vec<PathBuf>,
+}
+
+impl Config {
+    /// Where the daemon listens for the command line: where it is told to, else beside the database.
+    pub fn socket_path(&self) -> PathBuf {
+        self.http.socket.clone().unwrap_or_else(|| self.store.path.with_extension("sock"))
+    }
 }
 
 /// The agent server that runs the agents.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 /// Occurrences of one cron taken up in one pass: an outage of a year of a cron that fires every second must not
 /// hold the writer for minutes. What is left is taken up by the next pass, at once.
 pub const OCCURRENCES_PER_PASS: usize = 10_000;
@@ -11,6 +13,27 @@ pub const ON_TIME_WITHIN: Duration = Duration::from_secs(5);
 
 /// The default `start_deadline` is the time until the next occurrence, but no more than this.
 pub const START_DEADLINE_MAX: Duration = Duration::from_secs(3600);
+
+/// Backfilled runs of one cron go one after the other, which may take days; after this long nobody waits for them.
+pub const BACKFILL_DEADLINE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Instants in one backfill, whatever the order allows: more are asked for by mistake.
+pub const BACKFILL_INSTANTS_MAX: usize = 10_000;
+
+/// A cursor further in the future than this comes from a clock that was wrong, and must not keep a cron silent.
+pub const CURSOR_AHEAD_MAX: Duration = Duration::from_secs(3600);
+
+/// This program did not exist before; a clock that says so has not been set yet since the machine was started.
+pub const CLOCK_EARLIEST: Timestamp = Timestamp::constant(1_767_225_600, 0);
+
+/// The wall clock may run this far from the monotonic one in a second before it counts as a step.
+pub const CLOCK_STEP_MIN: Duration = Duration::from_secs(2);
+
+/// A request on the daemon's socket; a note is its longest part.
+pub const API_BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// The longest note of a pause: a reason, not a report.
+pub const NOTE_CHARS_MAX: usize = 500;
 
 /// Starts claimed in one transaction and in flight at once: enough to keep a fast server busy, few enough that
 /// the first of a large burst goes out while the rest is still being claimed.

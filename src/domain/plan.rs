@@ -7,6 +7,7 @@ use super::bounds::{OCCURRENCES_PER_PASS, ON_TIME_WITHIN, START_DEADLINE_MAX};
 use super::cron::{Catchup, Cron, Overlap};
 use super::ids::RunId;
 use super::run::Trigger;
+use super::standing::Standing;
 
 /// What is to be committed for a cron, in one transaction.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +19,8 @@ pub struct Plan {
     pub cursor: Timestamp,
     /// When to plan again; `None` if the calendar has ended.
     pub next_wake: Option<Timestamp>,
+    /// Whether one was skipped because `skip-next` had asked for it.
+    pub skipped_as_asked: bool,
 }
 
 /// What is done about one occurrence, or about a range of them.
@@ -41,6 +44,15 @@ pub enum Decision {
         /// Why.
         reason: SkipReason,
     },
+    /// The cron was paused: one record for all of them.
+    Pause {
+        /// The first of the range.
+        first: Timestamp,
+        /// The last of the range.
+        last: Timestamp,
+        /// How many.
+        count: u64,
+    },
     /// Too late: one record for all of them.
     Miss {
         /// The first of the range.
@@ -63,6 +75,8 @@ pub enum SkipReason {
     QueueFull,
     /// It falls on an excluded day.
     Excluded,
+    /// A person asked for it (`skip-next`).
+    Asked,
 }
 
 /// Why occurrences that were found too late were not fired.
@@ -86,26 +100,38 @@ pub struct Active {
 }
 
 /// Decides about every occurrence in `(cursor, now]`.
-pub fn plan(cron: &Cron, cursor: Timestamp, active: Active, now: Timestamp) -> Plan {
+pub fn plan(cron: &Cron, standing: &Standing, cursor: Timestamp, active: Active, now: Timestamp) -> Plan {
     let due = Due::collect(cron, cursor, now);
     let mut decisions = Vec::new();
     let mut active = active;
+    let mut skip_next = standing.skip_next;
     for (index, &at) in due.instants.iter().enumerate() {
         let next = due.instants.get(index + 1).copied().or(due.next);
-        let decision = match late(cron, at, next, now) {
-            Some(reason) => {
-                miss(&mut decisions, at, reason);
-                continue;
-            }
-            None => decide(cron, at, next, active, now),
-        };
+        if standing.is_paused_at(at) {
+            pause(&mut decisions, at);
+            continue;
+        }
+        if let Some(reason) = late(cron, at, next, now) {
+            miss(&mut decisions, at, reason);
+            continue;
+        }
+        let mut decision = decide(cron, at, next, active, now);
+        let is_excluded = matches!(decision, Decision::Skip { reason: SkipReason::Excluded, .. });
+        if skip_next && !is_excluded {
+            skip_next = false;
+            decision = Decision::Skip { scheduled_for: at, reason: SkipReason::Asked };
+        }
         if let Decision::Fire { .. } = decision {
             active.waiting += 1;
         }
         decisions.push(decision);
     }
-    let cursor = due.instants.last().copied().unwrap_or(cursor);
-    Plan { decisions, cursor, next_wake: due.next }
+    Plan {
+        decisions,
+        cursor: due.instants.last().copied().unwrap_or(cursor),
+        next_wake: due.next,
+        skipped_as_asked: standing.skip_next && !skip_next,
+    }
 }
 
 /// The occurrences to decide about, and the one after them.
@@ -174,6 +200,15 @@ fn miss(decisions: &mut Vec<Decision>, at: Timestamp, why: MissReason) {
     decisions.push(Decision::Miss { first: at, last: at, count: 1, reason: why });
 }
 
+fn pause(decisions: &mut Vec<Decision>, at: Timestamp) {
+    if let Some(Decision::Pause { last, count, .. }) = decisions.last_mut() {
+        *last = at;
+        *count += 1;
+        return;
+    }
+    decisions.push(Decision::Pause { first: at, last: at, count: 1 });
+}
+
 fn decide(cron: &Cron, at: Timestamp, next: Option<Timestamp>, active: Active, now: Timestamp) -> Decision {
     let skip = |reason| Decision::Skip { scheduled_for: at, reason };
     if is_excluded(cron, at) {
@@ -198,8 +233,12 @@ pub fn is_excluded(cron: &Cron, at: Timestamp) -> bool {
 }
 
 fn fire(cron: &Cron, at: Timestamp, next: Option<Timestamp>, now: Timestamp) -> Decision {
-    let run_id = RunId::of_occurrence(cron.cron_id, at);
-    let due_at = backoff::after(at, cron.policy.jitter.mul_f64(backoff::share(run_id.0, 0)));
+    let due_at = if cron.policy.jitter.is_zero() {
+        at
+    } else {
+        let run_id = RunId::of_occurrence(cron.cron_id, at);
+        backoff::after(at, cron.policy.jitter.mul_f64(backoff::share(run_id.0, 0)))
+    };
     let on_time = backoff::between(at, now) <= ON_TIME_WITHIN;
     let deadline = cron.policy.start_deadline.unwrap_or_else(|| {
         next.map_or(START_DEADLINE_MAX, |next| backoff::between(at, next).min(START_DEADLINE_MAX))

@@ -217,6 +217,17 @@ impl RunState {
         }
     }
 
+    /// How it ended, if it is over.
+    pub fn status(&self) -> Option<Status> {
+        match self {
+            RunState::Ended { outcome, .. } => Some(outcome.status),
+            RunState::Pending { .. }
+            | RunState::Sending { .. }
+            | RunState::Doubtful { .. }
+            | RunState::Running(_) => None,
+        }
+    }
+
     /// The state after `change`. Every pair is written out, so that a new state or change must be thought through.
     pub fn apply(self, change: RunChange) -> Result<RunState, IllegalTransition> {
         use RunChange as C;

@@ -3,15 +3,16 @@
 use std::collections::{BTreeSet, HashMap};
 use std::pin::pin;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::Wakes;
-use crate::clock::Clock;
+use crate::clock::{Clock, StepWatch};
 use crate::crash::crash_point;
+use crate::domain::bounds::SLEEP_MAX;
 use crate::domain::ids::CronId;
 use crate::domain::plan::next_within;
-use crate::store::{ScheduledCron, Store, StoreError};
+use crate::store::{NoticeKind, ScheduledCron, Store, StoreError};
 
 /// Crons planned in one pass, and one transaction: the first of a large burst are sent while the rest is still being
 /// planned by the passes that follow at once.
@@ -31,6 +32,8 @@ pub async fn run(
     wakes: Wakes,
     stop: CancellationToken,
 ) -> Result<(), StoreError> {
+    let mut steps = StepWatch::begin(&clock);
+    reset_future_cursors(&store, &clock).await?;
     let mut agenda = Agenda::load(&store).await?;
     loop {
         let next = pass(&mut agenda, &store, &clock, &wakes).await?;
@@ -39,7 +42,54 @@ pub async fn run(
             () = stop.cancelled() => return Ok(()),
             () = wakes.scheduler.notified() => agenda = Agenda::load(&store).await?,
             () = clock.sleep_until(next) => {}
+            // By no clock that can be set: a step is to be seen even if nothing is due for a month.
+            () = tokio::time::sleep(SLEEP_MAX) => {}
         }
+        if let Some(step) = steps.look(&clock) {
+            clock_stepped(&store, &clock, &wakes, step).await?;
+            agenda = Agenda::load(&store).await?;
+        }
+    }
+}
+
+/// The wall clock was set. Forward, the catch-up policies decide about what was passed over; back, nothing fires twice,
+/// and what waits is not to wait longer for it.
+async fn clock_stepped(
+    store: &Store,
+    clock: &Clock,
+    wakes: &Wakes,
+    step: SignedDuration,
+) -> Result<(), StoreError> {
+    let now = clock.now();
+    let words = step_words(step);
+    tracing::warn!(%now, "clock step: {words} (the clock was set, or the machine slept)");
+    store.notice(now, NoticeKind::ClockStep, Some(words)).await?;
+    if step.is_negative() {
+        store.clock_set_back(now, step).await?;
+        reset_future_cursors(store, clock).await?;
+    }
+    for wake in [&wakes.runner, &wakes.courier, &wakes.janitor] {
+        wake.notify_one();
+    }
+    Ok(())
+}
+
+async fn reset_future_cursors(store: &Store, clock: &Clock) -> Result<(), StoreError> {
+    let now = clock.now();
+    for cron in store.reset_future_cursors(now).await? {
+        tracing::warn!(cron, %now, "was planned far into the future, by a clock that was wrong; begins again now");
+    }
+    Ok(())
+}
+
+/// `+3h 0m`, `-10m 0s`.
+fn step_words(step: SignedDuration) -> String {
+    let sign = if step.is_negative() { '-' } else { '+' };
+    let seconds = step.unsigned_abs().as_secs();
+    match seconds {
+        0..60 => format!("{sign}{seconds}s"),
+        60..3600 => format!("{sign}{}m {}s", seconds / 60, seconds % 60),
+        _ => format!("{sign}{}h {}m", seconds / 3600, seconds / 60 % 60),
     }
 }
 
@@ -69,14 +119,20 @@ async fn pass(
     };
     crash_point("occurrences_committed").await;
     let mut fired = 0;
+    let mut is_stale = false;
     for (mut scheduled, planned) in due.into_iter().zip(planned) {
         fired += planned.fired;
+        is_stale |= planned.is_stale;
         scheduled.cursor = planned.cursor;
         agenda.insert(scheduled, planned.next_wake);
     }
     if fired > 0 {
         tracing::debug!(fired, "occurrences are due");
         wakes.runner.notify_one();
+    }
+    if is_stale {
+        // Crons were changed meanwhile, and the wake that says so may be on its way or lost.
+        *agenda = Agenda::load(store).await?;
     }
     Ok(agenda.next_wake())
 }

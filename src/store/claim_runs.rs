@@ -6,10 +6,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::{Row, Transaction, named_params};
 
-use super::rows::{RUN_COLUMNS, millis, run_from_row, save_run};
+use super::rows::{RUN_COLUMNS, millis, parsed_option, run_from_row, save_run};
 use super::{Store, StoreError, definitions};
 use crate::domain::cron::Cron;
-use crate::domain::run::{Run, RunChange, RunState};
+use crate::domain::run::{CancelCause, Run, RunChange, RunState};
 
 /// How much may be taken in hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Claim {
     pub looks: Vec<ClaimedRun>,
     /// Never sent in time: to be ended.
     pub expired: Vec<ClaimedRun>,
+    /// Cancelled before they were sent: to be ended.
+    pub cancelled: Vec<ClaimedRun>,
     /// If more are waiting to be sent than `limits.starts` let through: how many places are still free for them.
     pub places_left: usize,
     /// When something will be due that is not yet.
@@ -42,6 +44,8 @@ pub struct ClaimedRun {
     pub run: Run,
     /// Its definition.
     pub cron: Arc<Cron>,
+    /// Why it is to be ended instead of sent, if somebody wants that.
+    pub unwanted: Option<CancelCause>,
 }
 
 /// Runs to be looked at that are taken in hand at once: a restart may meet thousands, and starts wait behind them.
@@ -74,6 +78,7 @@ impl Store {
         let cache = self.definitions.clone();
         self.write(move |tx| {
             let mut claim = Claim {
+                cancelled: claim_cancelled(tx, &cache, now)?,
                 expired: claim_expired(tx, &cache, now)?,
                 looks: claim_looks(tx, &cache, now, looks)?,
                 ..Claim::default()
@@ -84,6 +89,22 @@ impl Store {
         })
         .await
     }
+}
+
+fn claim_cancelled(
+    tx: &Transaction<'_>,
+    cache: &definitions::Definitions,
+    now: Timestamp,
+) -> Result<Vec<ClaimedRun>, StoreError> {
+    let sql = format!(
+        "SELECT {RUN_COLUMNS} FROM runs WHERE phase = 'pending' AND cancelling IS NOT NULL \
+         AND act_at IS NOT NULL AND :now IS NOT NULL LIMIT :limit"
+    );
+    let cancelled = select(tx, cache, &sql, now, 256)?;
+    for claimed in &cancelled {
+        save_run(tx, &claimed.run, None)?;
+    }
+    Ok(cancelled)
 }
 
 fn claim_expired(
@@ -139,6 +160,7 @@ fn claim_starts(
     }
     let sql = format!(
         "SELECT {RUN_COLUMNS} FROM runs WHERE act_at <= :now AND phase = 'pending' AND start_before > :now \
+         AND cancelling IS NULL \
          AND (exclusive = 0 OR NOT EXISTS (SELECT 1 FROM runs AS other WHERE other.cron_id = runs.cron_id \
          AND (other.phase IN ('sending', 'doubtful', 'running') OR (other.phase = 'pending' \
          AND other.act_at <= :now AND (other.act_at, other.rowid) < (runs.act_at, runs.rowid))) \
@@ -181,7 +203,14 @@ fn claimed_from_row(
 ) -> Result<ClaimedRun, StoreError> {
     let run = run_from_row(row)?;
     let cron = cache.get(tx, run.definition_id, &run.cron_name)?;
-    Ok(ClaimedRun { run, cron })
+    let unwanted = match run.state {
+        RunState::Pending { .. } => parsed_option(row, "cancelling")?,
+        RunState::Sending { .. }
+        | RunState::Doubtful { .. }
+        | RunState::Running(_)
+        | RunState::Ended { .. } => None,
+    };
+    Ok(ClaimedRun { run, cron, unwanted })
 }
 
 /// As SQLite counts.

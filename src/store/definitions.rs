@@ -46,7 +46,12 @@ impl Definitions {
     }
 }
 
-fn read(tx: &Transaction<'_>, definition_id: DefinitionId, name: &str) -> Result<Cron, StoreError> {
+/// Reads a version.
+pub(super) fn read(
+    tx: &Transaction<'_>,
+    definition_id: DefinitionId,
+    name: &str,
+) -> Result<Cron, StoreError> {
     let body: Option<String> = tx
         .prepare_cached("SELECT body FROM definitions WHERE definition_id = ?1")?
         .query_row([definition_id.to_string()], |row| row.get(0))

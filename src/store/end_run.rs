@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use rusqlite::{Transaction, named_params};
 
 use super::rows::{millis, run, save_run};
+use super::standing::run_ended;
 use super::step_run::{RunEvent, insert_deletion, insert_event};
 use super::{Store, StoreError};
 use crate::domain::delivery::{DeliveryStatus, NewDelivery};
@@ -24,6 +25,17 @@ pub struct RunEnding {
     pub discard: Option<ThreadId>,
     /// A last line in its timeline.
     pub event: Option<RunEvent>,
+    /// Whether failures pause its cron.
+    pub breaker: Option<Breaker>,
+}
+
+/// A limit to failures in a row.
+#[derive(Clone, Debug)]
+pub struct Breaker {
+    /// This many pause the cron.
+    pub limit: u32,
+    /// Whom to tell instead, if this run is the one that pauses it: the body says so.
+    pub delivery: Option<NewDelivery>,
 }
 
 impl Store {
@@ -37,7 +49,10 @@ impl Store {
             if let Some(event) = &ending.event {
                 insert_event(tx, ending.run_id, event)?;
             }
-            if let Some(delivery) = &ending.delivery {
+            let breaker = ending.breaker.as_ref();
+            let paused = run_ended(tx, &run, breaker.map(|breaker| breaker.limit), ended_at)?;
+            let told = breaker.filter(|_| paused).map_or(&ending.delivery, |breaker| &breaker.delivery);
+            if let Some(delivery) = told {
                 insert_delivery(tx, delivery, ended_at)?;
             }
             if let Some(thread_id) = ending.discard {

@@ -8,10 +8,14 @@ mod end_run;
 mod error;
 mod keep_house;
 mod lock;
+mod notices;
+mod occurrences;
 mod open;
 mod plan_due;
 mod read;
+mod requests;
 mod rows;
+mod standing;
 mod step_run;
 mod sync_crons;
 #[cfg(test)]
@@ -26,13 +30,16 @@ use rusqlite::Transaction;
 
 pub use claim_runs::{Claim, ClaimLimits, ClaimedRun};
 pub use deliveries::{ClaimedDelivery, DeliveryClaim, FinishedAttempt};
-pub use end_run::RunEnding;
+pub use end_run::{Breaker, RunEnding};
 pub use error::StoreError;
+pub use notices::NoticeKind;
 pub use plan_due::{Planned, ScheduledCron};
 pub use read::{
-    AttemptRow, CronRow, DaemonState, DeliveryDetails, DeliveryRow, EventRow, Interest, Overview, Place,
-    Reader, RunDetails, RunFilter, RunRow, Watch, daemon_state,
+    AttemptRow, CronRecord, CronRow, DaemonState, DeliveryDetails, DeliveryRow, EventRow, Interest, Notice,
+    Overview, Place, Reader, RunDetails, RunFilter, RunRow, Watch, daemon_state,
 };
+pub use requests::{BackfillFate, BackfillLine, BackfillOrder, CancelAnswer, Purpose};
+pub use standing::StandingChange;
 pub use step_run::{PreviousRun, RunEvent, Step};
 pub use sync_crons::{CronSource, NewDefinition, SyncReport};
 pub use thread_deletions::DueDeletion;

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::{Transaction, named_params};
+use rusqlite::Transaction;
 
+use super::occurrences::{Stretch, cancel_going, insert_pending};
 use super::rows::millis;
+use super::standing::known;
 use super::{Store, StoreError};
 use crate::domain::cron::{Cron, Overlap};
-use crate::domain::ids::{CronId, DefinitionId, RunId};
+use crate::domain::ids::{CronId, DefinitionId};
 use crate::domain::plan::{Active, Decision, MissReason, SkipReason, plan};
-use crate::domain::run::{CancelCause, Phase, Status, Trigger};
+use crate::domain::run::{Phase, Status};
+use crate::domain::standing::{Pause, Standing};
 
 /// A cron as the scheduler has it in hand.
 #[derive(Clone, Debug)]
@@ -34,59 +37,120 @@ pub struct Planned {
     pub next_wake: Option<Timestamp>,
     /// Runs that are to be started.
     pub fired: usize,
+    /// Nothing was planned: the cron has another definition by now, or none.
+    pub is_stale: bool,
 }
 
 impl Store {
-    /// Plans every one of `due` up to `now` and commits all that was decided.
+    /// Plans every one of `due` up to `now` and commits all that was decided. One whose definition is not that of the
+    /// store any more is left alone: whoever changed it has accounted for what was due until then.
     pub async fn plan_due(
         &self,
         now: Timestamp,
         due: Vec<ScheduledCron>,
     ) -> Result<Vec<Planned>, StoreError> {
-        self.write(move |tx| due.iter().map(|scheduled| commit_plan(tx, scheduled, now)).collect()).await
+        self.write(move |tx| due.iter().map(|scheduled| plan_one(tx, scheduled, now)).collect()).await
     }
 }
 
-/// Plans one cron and writes the decisions and its cursor.
-pub(super) fn commit_plan(
+fn plan_one(tx: &Transaction<'_>, scheduled: &ScheduledCron, now: Timestamp) -> Result<Planned, StoreError> {
+    let cron_id = scheduled.cron.cron_id;
+    let known = known(tx, cron_id)?;
+    let known = known.filter(|known| !known.removed && known.definition_id == scheduled.definition_id);
+    match known {
+        // What the store has is the truth: the cursor in hand may be older.
+        Some(known) => commit_plan(tx, scheduled, known.cursor, &known.standing, now),
+        None => Ok(Planned { cron_id, cursor: scheduled.cursor, next_wake: None, fired: 0, is_stale: true }),
+    }
+}
+
+/// Plans one cron up to `now`, in as many plans as it takes.
+pub(super) fn plan_until(
     tx: &Transaction<'_>,
     scheduled: &ScheduledCron,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    loop {
+        let Some(known) = known(tx, scheduled.cron.cron_id)? else { return Ok(()) };
+        let planned = commit_plan(tx, scheduled, known.cursor, &known.standing, now)?;
+        if planned.next_wake.is_none_or(|at| at > now) {
+            return Ok(());
+        }
+    }
+}
+
+/// Writes the decisions of a plan, its cursor, and what is used up of the cron's standing.
+fn commit_plan(
+    tx: &Transaction<'_>,
+    scheduled: &ScheduledCron,
+    cursor: Timestamp,
+    standing: &Standing,
     now: Timestamp,
 ) -> Result<Planned, StoreError> {
     let cron = &scheduled.cron;
     let active = active(tx, cron)?;
-    let plan = plan(cron, scheduled.cursor, active, now);
+    let plan = plan(cron, standing, cursor, active, now);
     let mut fired = 0;
     for decision in &plan.decisions {
-        match decision {
-            Decision::Fire { scheduled_for, due_at, start_before, trigger } => {
-                let times = [*scheduled_for, *due_at, *start_before];
-                fired += usize::from(insert_pending(tx, scheduled, times, *trigger)?);
-            }
-            Decision::Skip { scheduled_for, reason } => {
-                let reason = skip_words(cron, reason);
-                insert_over(
-                    tx,
-                    scheduled,
-                    Status::Skipped,
-                    [*scheduled_for, *scheduled_for],
-                    1,
-                    &reason,
-                    now,
-                )?;
-            }
-            Decision::Miss { first, last, count, reason } => {
-                let reason = miss_words(cron, *reason);
-                insert_over(tx, scheduled, Status::Missed, [*first, *last], *count, &reason, now)?;
-            }
-        }
+        fired += usize::from(commit_decision(tx, scheduled, standing, decision, now)?);
     }
     if fired > 0 && cron.policy.overlap == Overlap::Cancel {
         cancel_going(tx, cron.cron_id, now)?;
     }
-    tx.prepare_cached("UPDATE crons SET cursor = max(cursor, ?2) WHERE cron_id = ?1")?
-        .execute((cron.cron_id.to_string(), millis(plan.cursor)))?;
-    Ok(Planned { cron_id: cron.cron_id, cursor: plan.cursor, next_wake: plan.next_wake, fired })
+    tx.prepare_cached(
+        "UPDATE crons SET cursor = max(cursor, ?2), skip_next = iif(?3, 0, skip_next) WHERE cron_id = ?1",
+    )?
+    .execute((cron.cron_id.to_string(), millis(plan.cursor), plan.skipped_as_asked))?;
+    Ok(Planned {
+        cron_id: cron.cron_id,
+        cursor: plan.cursor,
+        next_wake: plan.next_wake,
+        fired,
+        is_stale: false,
+    })
+}
+
+/// Writes one decision; true if a run is to be started.
+fn commit_decision(
+    tx: &Transaction<'_>,
+    scheduled: &ScheduledCron,
+    standing: &Standing,
+    decision: &Decision,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let cron = &scheduled.cron;
+    let (status, first, last, count, reason) = match decision {
+        Decision::Fire { scheduled_for, due_at, start_before, trigger } => {
+            let times = [*scheduled_for, *due_at, *start_before];
+            return insert_pending(tx, scheduled, times, *trigger);
+        }
+        Decision::Skip { scheduled_for, reason } => {
+            (Status::Skipped, *scheduled_for, *scheduled_for, 1, skip_words(cron, reason))
+        }
+        Decision::Pause { first, last, count } => {
+            let reason = standing.paused.as_ref().map(Pause::words).unwrap_or_default();
+            (Status::Skipped, *first, *last, *count, reason)
+        }
+        Decision::Miss { first, last, count, reason } => {
+            (Status::Missed, *first, *last, *count, miss_words(cron, *reason))
+        }
+    };
+    let stretch = Stretch { status, first, last, count, reason };
+    let goes_on = match decision {
+        Decision::Pause { .. } => stretch.extend(tx, cron.cron_id, Timestamp::MIN, now)?,
+        // Only what the passes of one and the same catch-up left behind.
+        Decision::Miss { .. } => stretch.extend(tx, cron.cron_id, a_little_before(now), now)?,
+        Decision::Fire { .. } | Decision::Skip { .. } => false,
+    };
+    if !goes_on {
+        stretch.insert(tx, scheduled, now)?;
+    }
+    Ok(false)
+}
+
+/// A record younger than this may be one of the same catch-up.
+fn a_little_before(now: Timestamp) -> Timestamp {
+    now.saturating_sub(jiff::SignedDuration::from_mins(1)).unwrap_or(now)
 }
 
 /// The runs of a cron that are not over, as far as its overlap policy wants to know.
@@ -118,6 +182,7 @@ fn skip_words(cron: &Cron, reason: &SkipReason) -> String {
         SkipReason::QueueFull => {
             "overlap: one run is going and one is waiting (overlap = \"queue\")".to_owned()
         }
+        SkipReason::Asked => "skip-next: skipped on request".to_owned(),
         SkipReason::Excluded => "excluded: this day is excluded".to_owned(),
     }
 }
@@ -132,96 +197,5 @@ fn miss_words(cron: &Cron, reason: MissReason) -> String {
             "not running at that time, longer ago than catchup_window = {}",
             humantime::format_duration(cron.policy.catchup_window)
         ),
-    }
-}
-
-/// Inserts a run to be started. False if this occurrence has a row already: the unique key is what forbids a
-/// second firing, whatever the clock did.
-fn insert_pending(
-    tx: &Transaction<'_>,
-    scheduled: &ScheduledCron,
-    [scheduled_for, due_at, start_before]: [Timestamp; 3],
-    trigger: Trigger,
-) -> Result<bool, StoreError> {
-    let cron = &scheduled.cron;
-    let inserted = tx
-        .prepare_cached(
-            "INSERT INTO runs (run_id, cron_id, cron_name, definition_id, trigger, scheduled_for, due_at, \
-             start_before, exclusive, phase, attempt, act_at) \
-             VALUES (:run_id, :cron_id, :cron_name, :definition_id, :trigger, :scheduled_for, :due_at, \
-             :start_before, :exclusive, 'pending', 1, :due_at) ON CONFLICT DO NOTHING",
-        )?
-        .execute(named_params! {
-            ":run_id": RunId::of_occurrence(cron.cron_id, scheduled_for).to_string(),
-            ":cron_id": cron.cron_id.to_string(),
-            ":cron_name": cron.name,
-            ":definition_id": scheduled.definition_id.to_string(),
-            ":trigger": trigger.as_str(),
-            ":scheduled_for": millis(scheduled_for),
-            ":due_at": millis(due_at),
-            ":start_before": millis(start_before),
-            ":exclusive": i64::from(cron.policy.overlap != Overlap::Allow),
-        })?;
-    Ok(inserted == 1)
-}
-
-/// Inserts the record of occurrences that never run.
-fn insert_over(
-    tx: &Transaction<'_>,
-    scheduled: &ScheduledCron,
-    status: Status,
-    [first, last]: [Timestamp; 2],
-    count: u64,
-    reason: &str,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let cron = &scheduled.cron;
-    tx.prepare_cached(
-        "INSERT INTO runs (run_id, cron_id, cron_name, definition_id, trigger, scheduled_for, due_at, \
-         start_before, exclusive, phase, attempt, status, reason, ended_at, occurrences, last_scheduled_for) \
-         VALUES (:run_id, :cron_id, :cron_name, :definition_id, 'schedule', :first, :first, :first, 0, 'ended', \
-         1, :status, :reason, :now, :count, :last) ON CONFLICT DO NOTHING",
-    )?
-    .execute(named_params! {
-        ":run_id": RunId::of_occurrence(cron.cron_id, first).to_string(),
-        ":cron_id": cron.cron_id.to_string(),
-        ":cron_name": cron.name,
-        ":definition_id": scheduled.definition_id.to_string(),
-        ":first": millis(first),
-        ":last": millis(last),
-        ":status": status.as_str(),
-        ":reason": reason,
-        ":now": millis(now),
-        ":count": i64::try_from(count).unwrap_or(i64::MAX),
-    })?;
-    Ok(())
-}
-
-/// `overlap = "cancel"`: what is going is to end, and the runner is to see to it now.
-fn cancel_going(tx: &Transaction<'_>, cron_id: CronId, now: Timestamp) -> Result<(), StoreError> {
-    tx.prepare_cached(
-        "UPDATE runs SET cancelling = coalesce(cancelling, :cause), act_at = :now \
-         WHERE cron_id = :cron_id AND phase = 'running'",
-    )?
-    .execute(named_params! {
-        ":cron_id": cron_id.to_string(),
-        ":cause": CancelCause::Overlap.as_str(),
-        ":now": millis(now),
-    })?;
-    Ok(())
-}
-
-/// A word column of the store that this file compares with; kept here so that a renamed word fails a test.
-#[cfg(test)]
-mod tests {
-    use std::str::FromStr;
-
-    use super::*;
-
-    #[test]
-    fn the_words_in_sql_are_those_of_the_domain() {
-        assert_eq!(Phase::from_str("pending"), Ok(Phase::Pending));
-        assert_eq!(Phase::from_str("ended"), Ok(Phase::Ended));
-        assert_eq!(Phase::from_str("running"), Ok(Phase::Running));
     }
 }

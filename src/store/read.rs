@@ -7,6 +7,7 @@ mod crons;
 mod details;
 mod history;
 mod overview;
+mod records;
 
 use std::path::Path;
 
@@ -17,13 +18,14 @@ use super::rows::{RUN_COLUMNS, parsed, run_from_row, time, time_option};
 use super::{StoreError, open};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::{DeliveryId, RunId};
-use crate::domain::run::{Run, RunState, Status};
+use crate::domain::run::{Run, Status};
 
 pub use changes::{Interest, Watch};
 pub use crons::CronRow;
 pub use details::{AttemptRow, DeliveryDetails, EventRow, RunDetails};
 pub use history::{Place, RunFilter};
-pub use overview::{DaemonState, Overview, daemon_state};
+pub use overview::{DaemonState, Notice, Overview, daemon_state};
+pub use records::CronRecord;
 
 /// Reads the store of a daemon that may or may not be running.
 pub struct Reader {
@@ -83,13 +85,7 @@ impl Reader {
 impl RunRow {
     /// How it ended, if it is over.
     pub fn status(&self) -> Option<Status> {
-        match &self.run.state {
-            RunState::Ended { outcome, .. } => Some(outcome.status),
-            RunState::Pending { .. }
-            | RunState::Sending { .. }
-            | RunState::Doubtful { .. }
-            | RunState::Running(_) => None,
-        }
+        self.run.state.status()
     }
 
     /// The status, or where it is in its life while it is not over.

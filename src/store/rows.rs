@@ -149,7 +149,7 @@ pub(super) fn save_run(tx: &Transaction<'_>, run: &Run, act_at: Option<Timestamp
         .prepare_cached(
             "UPDATE runs SET phase = :phase, attempt = coalesce(:attempt, attempt), tries = :tries, misses = :misses, \
              act_at = :act_at, sent_at = coalesce(:sent_at, sent_at), thread_id = :thread_id, \
-             backend_run_id = :backend_run_id, started_at = :started_at, cancelling = :cancelling, \
+             backend_run_id = :backend_run_id, started_at = :started_at, cancelling = coalesce(:cancelling, cancelling), \
              status = :status, reason = :reason, error = :error, outcome_values = :outcome_values, \
              ended_at = :ended_at WHERE run_id = :run_id",
         )?

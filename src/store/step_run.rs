@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, named_params};
 
-use super::rows::{millis, run, save_run};
+use super::rows::{millis, parsed_option, run, save_run};
 use super::{Store, StoreError};
 use crate::domain::backoff;
 use crate::domain::bounds::FENCE_KEPT;
 use crate::domain::ids::{CronId, RunId, ThreadId};
-use crate::domain::run::{Run, RunChange};
+use crate::domain::run::{CancelCause, Run, RunChange, RunState};
 
 /// A step to be committed.
 #[derive(Clone, Debug)]
@@ -61,6 +61,10 @@ impl Store {
             let mut run = run(tx, step.run_id)?;
             if let Some(change) = step.change.clone() {
                 run.state = run.state.apply(change)?;
+                if let RunState::Running(going) = &mut run.state {
+                    // It may have been cancelled before anybody knew that it runs.
+                    going.cancelling = going.cancelling.or(cancelling(tx, step.run_id)?);
+                }
             }
             run.misses = step.misses;
             if let Some(event) = &step.event {
@@ -111,6 +115,12 @@ impl Store {
         })
         .await
     }
+}
+
+fn cancelling(tx: &Transaction<'_>, run_id: RunId) -> Result<Option<CancelCause>, StoreError> {
+    let mut statement = tx.prepare_cached("SELECT cancelling FROM runs WHERE run_id = ?1")?;
+    let mut rows = statement.query([run_id.to_string()])?;
+    rows.next()?.map_or(Ok(None), |row| parsed_option(row, "cancelling"))
 }
 
 /// Adds a line to the timeline.

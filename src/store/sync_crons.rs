@@ -6,8 +6,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::{Transaction, named_params};
 
-use super::plan_due::{ScheduledCron, commit_plan};
+use super::plan_due::{ScheduledCron, plan_until};
 use super::rows::{millis, parsed, time};
+use super::standing::{KnownCron, known};
 use super::{Store, StoreError, definitions};
 use crate::domain::cron::{Cron, words};
 use crate::domain::ids::{CronId, DefinitionId};
@@ -45,13 +46,6 @@ pub struct SyncReport {
     pub removed: usize,
 }
 
-/// A cron as the store has it.
-struct Known {
-    definition_id: DefinitionId,
-    cursor: Timestamp,
-    removed: bool,
-}
-
 impl Store {
     /// Makes the crons from files those of `definitions`.
     ///
@@ -77,6 +71,9 @@ impl Store {
             }
             for (cron_id, name) in file_crons(tx)? {
                 if !named.contains(&cron_id.to_string()) {
+                    if let Some(known) = known(tx, cron_id)? {
+                        settle(tx, &cache, &known, now)?;
+                    }
                     remove(tx, cron_id, &name, now)?;
                     report.removed += 1;
                 }
@@ -129,11 +126,10 @@ fn sync_one(
         Some(known) if known.definition_id == definition_id => known.cursor,
         Some(known) => {
             report.changed += 1;
-            let old = cache.get(tx, known.definition_id, &cron.name)?;
-            let scheduled =
-                ScheduledCron { cron: old, definition_id: known.definition_id, cursor: known.cursor };
-            let planned = commit_plan(tx, &scheduled, now)?;
-            planned.cursor.max(now)
+            // Neither dropped nor fired twice: the old one answers for every instant until now, the new one for
+            // those after it, even if the clock was set back and the old one was ahead.
+            settle(tx, cache, &known, now)?;
+            now
         }
     };
     tx.prepare_cached(
@@ -154,16 +150,25 @@ fn sync_one(
     Ok(())
 }
 
-fn known(tx: &Transaction<'_>, cron_id: CronId) -> Result<Option<Known>, StoreError> {
-    let mut statement =
-        tx.prepare_cached("SELECT definition_id, cursor, removed_at FROM crons WHERE cron_id = ?1")?;
-    let mut rows = statement.query([cron_id.to_string()])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    Ok(Some(Known {
-        definition_id: parsed(row, "definition_id")?,
-        cursor: time(row, "cursor")?,
-        removed: row.get::<_, Option<i64>>("removed_at")?.is_some(),
-    }))
+/// Accounts for what the definition that is given up owed until now.
+fn settle(
+    tx: &Transaction<'_>,
+    cache: &definitions::Definitions,
+    known: &KnownCron,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    match cache.get(tx, known.definition_id, &known.name) {
+        Ok(cron) => {
+            let definition_id = known.definition_id;
+            plan_until(tx, &ScheduledCron { cron, definition_id, cursor: known.cursor }, now)
+        }
+        // Of a former version of this program: what it meant is not known, and the new one must not suffer for it.
+        Err(StoreError::Refused(problem)) => {
+            tracing::warn!(cron = known.name, problem, "what was due by its old definition is left out");
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn file_crons(tx: &Transaction<'_>) -> Result<Vec<(CronId, String)>, StoreError> {

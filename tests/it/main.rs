@@ -9,10 +9,14 @@
 mod calendar_croniter;
 mod calendar_oracle;
 mod cli;
+mod clock_steps;
+mod explain;
 mod faults;
 mod killing;
 mod outage;
+mod policies;
 mod real_server;
+mod reload;
 mod restart;
 #[cfg(debug_assertions)]
 mod simulation;

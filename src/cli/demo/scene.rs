@@ -63,6 +63,8 @@ impl Scene {
             backend: Transport::router(agents.router()),
             receivers: Transport::router(receiver),
             execution: Execution::WriterThread,
+            socket: None,
+            reload: None,
         }
     }
 }

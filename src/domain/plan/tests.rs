@@ -11,6 +11,7 @@ use super::*;
 use crate::domain::calendar::Calendar;
 use crate::domain::cron::{DayRange, Mode, OnRunCompleted, Policy, Request, Target};
 use crate::domain::ids::CronId;
+use crate::domain::standing::{Pause, PauseCause};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -51,13 +52,29 @@ fn going() -> Active {
     Active { going: Some(RunId(uuid::Uuid::nil())), waiting: 0 }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "expect! makes a value")]
 fn check(cron: &Cron, cursor: &str, active: Active, now: &str, expected: Expect) {
-    let plan = plan(cron, at(cursor), active, at(now));
+    check_standing(cron, &Standing::default(), cursor, active, now, expected);
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "expect! makes a value")]
+fn check_standing(
+    cron: &Cron,
+    standing: &Standing,
+    cursor: &str,
+    active: Active,
+    now: &str,
+    expected: Expect,
+) {
+    let plan = plan(cron, standing, at(cursor), active, at(now));
     let mut lines: Vec<String> = plan.decisions.iter().map(line).collect();
     lines.push(format!("cursor {}", plan.cursor));
     lines.push(plan.next_wake.map_or("the end".to_owned(), |at| format!("wake {at}")));
     expected.assert_eq(&lines.join("\n"));
+}
+
+/// A plan for a cron that nothing stands in the way of.
+fn plan_free(cron: &Cron, cursor: Timestamp, now: Timestamp) -> Plan {
+    plan(cron, &Standing::default(), cursor, Active::default(), now)
 }
 
 fn line(decision: &Decision) -> String {
@@ -67,6 +84,7 @@ fn line(decision: &Decision) -> String {
             format!("fire {scheduled_for} +{delay}s before {start_before} ({trigger})")
         }
         Decision::Skip { scheduled_for, reason } => format!("skip {scheduled_for} {reason:?}"),
+        Decision::Pause { first, last, count } => format!("pause {count}: {first}..{last}"),
         Decision::Miss { first, last, count, reason } => format!("miss {count}: {first}..{last} {reason:?}"),
     }
 }
@@ -195,6 +213,69 @@ fn catchup_all_fires_what_lies_within_the_window_and_none_fires_nothing() {
     );
 }
 
+fn paused_since(since: &str) -> Standing {
+    let pause = Pause { since: at(since), cause: PauseCause::Request, note: None };
+    Standing { paused: Some(pause), ..Standing::default() }
+}
+
+#[test]
+fn a_paused_cron_does_not_fire_and_its_occurrences_are_one_record_even_after_an_outage() {
+    check_standing(
+        &cron("0 * * * *"),
+        &paused_since("2026-03-02T05:00:00Z"),
+        "2026-03-02T03:00:00Z",
+        Active::default(),
+        "2026-03-02T09:30:00Z",
+        expect![[r#"
+            miss 2: 2026-03-02T04:00:00Z..2026-03-02T05:00:00Z LaterOne
+            pause 4: 2026-03-02T06:00:00Z..2026-03-02T09:00:00Z
+            cursor 2026-03-02T09:00:00Z
+            wake 2026-03-02T10:00:00Z"#]],
+    );
+}
+
+#[test]
+fn what_was_due_before_the_pause_is_fired() {
+    check_standing(
+        &cron("* * * * *"),
+        &paused_since("2026-03-02T09:00:00Z"),
+        "2026-03-02T08:59:00Z",
+        Active::default(),
+        "2026-03-02T09:00:00.020Z",
+        expect![[r#"
+            fire 2026-03-02T09:00:00Z +0s before 2026-03-02T09:01:00Z (schedule)
+            cursor 2026-03-02T09:00:00Z
+            wake 2026-03-02T09:01:00Z"#]],
+    );
+}
+
+#[test]
+fn skip_next_skips_exactly_one_and_no_excluded_day_uses_it_up() {
+    let mut cron = cron("0 0,12 * * *");
+    cron.policy.catchup = Catchup::All;
+    cron.policy.catchup_window = Duration::from_secs(7 * 24 * 3600);
+    let day = "2026-03-03".parse().unwrap();
+    cron.policy.exclude = vec![DayRange { first: day, last: day }];
+    let standing = Standing { skip_next: true, ..Standing::default() };
+    check_standing(
+        &cron,
+        &standing,
+        "2026-03-02T12:00:00Z",
+        Active::default(),
+        "2026-03-04T12:00:00Z",
+        expect![[r#"
+            skip 2026-03-03T00:00:00Z Excluded
+            skip 2026-03-03T12:00:00Z Excluded
+            skip 2026-03-04T00:00:00Z Asked
+            fire 2026-03-04T12:00:00Z +0s before 2026-03-04T13:00:00Z (schedule)
+            cursor 2026-03-04T12:00:00Z
+            wake 2026-03-05T00:00:00Z"#]],
+    );
+    let now = at("2026-03-02T13:00:00Z");
+    let before = plan(&cron, &standing, at("2026-03-02T12:00:00Z"), Active::default(), now);
+    assert!(!before.skipped_as_asked);
+}
+
 #[test]
 fn a_short_stall_is_no_misfire() {
     let mut cron = cron("* * * * * *");
@@ -262,11 +343,10 @@ fn start_and_end_bound_the_calendar_and_a_disabled_cron_has_none() {
 fn jitter_only_delays_and_is_the_same_each_time() {
     let mut cron = cron("0 * * * *");
     cron.policy.jitter = Duration::from_secs(600);
-    let due =
-        |now: &str| match plan(&cron, at("2026-03-02T08:00:00Z"), Active::default(), at(now)).decisions[0] {
-            Decision::Fire { due_at, .. } => due_at,
-            ref other => panic!("{other:?}"),
-        };
+    let due = |now: &str| match plan_free(&cron, at("2026-03-02T08:00:00Z"), at(now)).decisions[0] {
+        Decision::Fire { due_at, .. } => due_at,
+        ref other => panic!("{other:?}"),
+    };
     let first = due("2026-03-02T09:00:00Z");
     assert_eq!(first, due("2026-03-02T09:00:02Z"));
     assert!(first >= at("2026-03-02T09:00:00Z") && first < at("2026-03-02T09:10:00Z"), "{first}");
@@ -289,7 +369,7 @@ fn a_clock_set_back_fires_nothing_again() {
 #[test]
 fn a_year_of_a_cron_that_fires_every_second_is_taken_up_in_bounded_passes() {
     let cron = cron("* * * * * *");
-    let plan = plan(&cron, at("2025-03-02T09:00:00Z"), Active::default(), at("2026-03-02T09:00:00Z"));
+    let plan = plan_free(&cron, at("2025-03-02T09:00:00Z"), at("2026-03-02T09:00:00Z"));
     assert_eq!(plan.decisions.len(), 1);
     assert_eq!(plan.next_wake, Some(at("2025-03-02T11:46:41Z")));
 }
@@ -305,7 +385,7 @@ proptest! {
         let mut seen = Vec::new();
         for reading in readings {
             let now = Timestamp::from_second(start.as_second() + reading).unwrap();
-            let plan = plan(&cron, cursor, Active::default(), now);
+            let plan = plan_free(&cron, cursor, now);
             prop_assert!(plan.cursor >= cursor);
             cursor = plan.cursor;
             for decision in &plan.decisions {
@@ -315,7 +395,7 @@ proptest! {
                         seen.push((*scheduled_for, 1));
                     }
                     Decision::Skip { scheduled_for, .. } => seen.push((*scheduled_for, 1)),
-                    Decision::Miss { first, count, .. } => seen.push((*first, *count)),
+                    Decision::Pause { first, count, .. } | Decision::Miss { first, count, .. } => seen.push((*first, *count)),
                 }
             }
         }

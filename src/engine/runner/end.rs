@@ -1,6 +1,6 @@
 //! Ending a run: the outcome, the body of its webhook and the fate of its thread, committed together.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::request::{identity, thread_of};
 use super::{Runner, start};
@@ -8,9 +8,10 @@ use crate::crash::crash_point;
 use crate::domain::cron::{OnRunCompleted, Target};
 use crate::domain::delivery::{DeliveryStatus, NewDelivery};
 use crate::domain::ids::{DeliveryId, RunId};
-use crate::domain::run::{Going, Outcome, Status};
+use crate::domain::run::{CancelCause, Going, Outcome, Status};
+use crate::domain::standing::breaker_words;
 use crate::domain::values;
-use crate::store::{ClaimedRun, RunEnding, StoreError};
+use crate::store::{Breaker, ClaimedRun, RunEnding, StoreError};
 use crate::webhook::{self, Ended};
 
 /// Ends a run that the backend had. `report` is the run as the backend tells it.
@@ -25,9 +26,11 @@ pub(super) async fn ended(
         Target::Stateless(OnRunCompleted::Delete) => Some(going.thread_id),
         Target::Stateless(OnRunCompleted::Keep) | Target::Thread(_) => None,
     };
-    let delivery = delivery(runner, claimed, Some(going), &outcome, report);
+    let delivery = delivery(runner, claimed, Some(going), &outcome, report, None);
+    let breaker = breaker(runner, claimed, Some(going), &outcome, report);
     outcome.values = outcome.values.map(|whole| values::keep(whole, runner.settings.values_bytes_max));
-    commit(runner, RunEnding { run_id: claimed.run.run_id, outcome, delivery, discard, event: None }).await
+    let run_id = claimed.run.run_id;
+    commit(runner, RunEnding { run_id, outcome, delivery, discard, event: None, breaker }).await
 }
 
 /// Ends a run that the backend never had. A run that was deliberately not started tells nobody.
@@ -42,10 +45,12 @@ pub(super) async fn never_started(
     let delivery = match status {
         Status::Skipped | Status::Missed => None,
         Status::Success | Status::Error | Status::Timeout | Status::Interrupted | Status::Cancelled => {
-            delivery(runner, claimed, None, &outcome, None)
+            delivery(runner, claimed, None, &outcome, None, None)
         }
     };
-    let ending = RunEnding { run_id: claimed.run.run_id, outcome, delivery, discard: None, event: None };
+    let breaker = breaker(runner, claimed, None, &outcome, None);
+    let run_id = claimed.run.run_id;
+    let ending = RunEnding { run_id, outcome, delivery, discard: None, event: None, breaker };
     commit(runner, ending).await
 }
 
@@ -62,11 +67,27 @@ pub(super) async fn expired(runner: &Runner, claimed: &ClaimedRun) -> Result<(),
     never_started(runner, claimed, Status::Error, reason).await
 }
 
+/// Ends a run that was cancelled before it was sent.
+pub(super) async fn unwanted(
+    runner: &Runner,
+    claimed: &ClaimedRun,
+    cause: CancelCause,
+) -> Result<(), StoreError> {
+    let why = match cause {
+        CancelCause::Request => "cancelled on request, before it was started",
+        CancelCause::Overlap => {
+            "cancelled for the next occurrence (overlap = \"cancel\"), before it was started"
+        }
+        CancelCause::Timeout => "timeout, before it was started",
+    };
+    never_started(runner, claimed, cause.status(), why.to_owned()).await
+}
+
 /// Ends a run whose task panicked, so that the bug is seen and nothing waits forever.
 pub(super) async fn broken(runner: &Runner, run_id: RunId) -> Result<(), StoreError> {
     let reason = "internal: a bug in agentcron stopped following this run; please report it".to_owned();
     let outcome = start::without_backend(runner, Status::Error, reason);
-    let ending = RunEnding { run_id, outcome, delivery: None, discard: None, event: None };
+    let ending = RunEnding { run_id, outcome, delivery: None, discard: None, event: None, breaker: None };
     match commit(runner, ending).await {
         Err(StoreError::Refused(problem)) => {
             tracing::error!(%run_id, %problem, "its end could not be recorded");
@@ -93,15 +114,41 @@ async fn commit(runner: &Runner, ending: RunEnding) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// What happens if this failure is one too many; whether it is, is known only as it is committed.
+fn breaker(
+    runner: &Runner,
+    claimed: &ClaimedRun,
+    going: Option<&Going>,
+    outcome: &Outcome,
+    report: Option<&Value>,
+) -> Option<Breaker> {
+    let limit = claimed.cron.policy.pause_after_failures?;
+    match outcome.status {
+        Status::Error | Status::Timeout => {}
+        Status::Success | Status::Interrupted | Status::Cancelled | Status::Skipped | Status::Missed => {
+            return None;
+        }
+    }
+    let words = breaker_words(limit);
+    Some(Breaker { limit, delivery: delivery(runner, claimed, going, outcome, report, Some(&words)) })
+}
+
+/// `pauses` says why the cron is paused by this end, if it is.
 fn delivery(
     runner: &Runner,
     claimed: &ClaimedRun,
     going: Option<&Going>,
     outcome: &Outcome,
     report: Option<&Value>,
+    pauses: Option<&str>,
 ) -> Option<NewDelivery> {
     let url = &claimed.cron.webhook.as_ref()?.0;
     let run_id = claimed.run.run_id;
+    let mut identity = identity(claimed);
+    if let Some(words) = pauses {
+        identity.insert("agentcron_cron_paused".to_owned(), json!(true));
+        identity.insert("agentcron_pause_reason".to_owned(), json!(words));
+    }
     let body = webhook::body(
         &Ended {
             run: &claimed.run,
@@ -110,7 +157,7 @@ fn delivery(
             going,
             outcome,
             report,
-            identity: identity(claimed),
+            identity,
             url,
             sent_at: runner.clock.now(),
         },

@@ -163,7 +163,7 @@ async fn pass(runner: &Arc<Runner>, hands: &mut Hands) -> Result<Option<Timestam
         true => backoff::after(now, RUSH_LOOK),
         false => now,
     });
-    for claimed in claim.expired.into_iter().chain(claim.looks).chain(claim.starts) {
+    for claimed in claim.cancelled.into_iter().chain(claim.expired).chain(claim.looks).chain(claim.starts) {
         hands.take(runner, claimed);
     }
     Ok([claim.next_act_at, gate_opens.filter(|at| *at > now), look].into_iter().flatten().min())
@@ -206,7 +206,12 @@ async fn act(
     starting: Option<Arc<()>>,
 ) -> Result<(), StoreError> {
     let (going, spoken, fresh) = match &claimed.run.state {
-        RunState::Pending { .. } => return end::expired(runner, &claimed).await,
+        RunState::Pending { .. } => {
+            return match claimed.unwanted {
+                Some(cause) => end::unwanted(runner, &claimed, cause).await,
+                None => end::expired(runner, &claimed).await,
+            };
+        }
         RunState::Sending { .. } => match start::start(runner, &claimed).await? {
             None => return Ok(()),
             Some((going, spoken)) => (going, spoken, true),

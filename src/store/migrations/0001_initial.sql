@@ -18,9 +18,18 @@ CREATE TABLE crons (
     definition_id TEXT NOT NULL REFERENCES definitions (definition_id),
     -- The last instant that is accounted for.
     cursor        INTEGER NOT NULL,
+    -- While it is paused its occurrences are recorded as skipped.
+    paused_at     INTEGER,
+    pause_cause   TEXT CHECK (pause_cause IN ('request', 'failures')),
+    pause_note    TEXT,
+    -- 1: the next occurrence is skipped, once.
+    skip_next     INTEGER NOT NULL DEFAULT 0 CHECK (skip_next IN (0, 1)),
+    -- Runs in a row that ended as error or timeout.
+    failures      INTEGER NOT NULL DEFAULT 0,
     created_at    INTEGER NOT NULL,
     updated_at    INTEGER NOT NULL,
-    removed_at    INTEGER
+    removed_at    INTEGER,
+    CHECK ((paused_at IS NULL) = (pause_cause IS NULL))
 ) STRICT;
 CREATE INDEX crons_by_name ON crons (name);
 
@@ -51,7 +60,7 @@ CREATE TABLE runs (
     error          TEXT CHECK (error IS NULL OR json_valid(error)),
     outcome_values TEXT CHECK (outcome_values IS NULL OR json_valid(outcome_values)),
     ended_at       INTEGER,
-    -- A record of missed occurrences covers a range: how many, and the last of them.
+    -- A record of missed or paused occurrences covers a range: how many, and the last of them.
     occurrences    INTEGER NOT NULL DEFAULT 1,
     last_scheduled_for INTEGER,
     CHECK ((phase = 'ended') = (status IS NOT NULL AND ended_at IS NOT NULL)),
@@ -60,6 +69,7 @@ CREATE TABLE runs (
 CREATE INDEX runs_to_act_on ON runs (act_at) WHERE act_at IS NOT NULL;
 CREATE INDEX runs_not_over ON runs (cron_id, phase) WHERE phase <> 'ended';
 CREATE INDEX runs_going ON runs (cron_id) WHERE phase IN ('sending', 'doubtful', 'running');
+CREATE INDEX runs_to_cancel ON runs (act_at) WHERE phase = 'pending' AND cancelling IS NOT NULL;
 CREATE INDEX runs_to_start ON runs (start_before) WHERE phase = 'pending';
 CREATE INDEX runs_by_time ON runs (scheduled_for);
 
@@ -109,3 +119,10 @@ CREATE TABLE thread_deletions (
     tries     INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX thread_deletions_due ON thread_deletions (due_at);
+
+-- What the daemon has to say of itself: the last of each kind.
+CREATE TABLE notices (
+    kind   TEXT PRIMARY KEY CHECK (kind IN ('configuration', 'clock_step')),
+    at     INTEGER NOT NULL,
+    detail TEXT NOT NULL
+) STRICT;

@@ -5,7 +5,9 @@ use rusqlite::Transaction;
 use super::{Reader, RunRow, number, row_columns, run_row};
 use crate::domain::cron::Cron;
 use crate::domain::ids::{CronId, DefinitionId};
+use crate::domain::standing::Standing;
 use crate::store::rows::parsed;
+use crate::store::standing::standing_from_row;
 use crate::store::{CronSource, StoreError, definitions};
 
 /// A cron as it stands in tables for people.
@@ -23,6 +25,8 @@ pub struct CronRow {
     pub definition_id: DefinitionId,
     /// The definition, or why this version of agentcron cannot read it.
     pub cron: Result<Cron, String>,
+    /// Whether it is paused, and how often it has failed.
+    pub standing: Standing,
     /// The latest occurrence that is over.
     pub last: Option<RunRow>,
     /// How many of its runs the backend has or may have.
@@ -34,7 +38,8 @@ impl Reader {
     pub fn crons(&self) -> Result<Vec<CronRow>, StoreError> {
         self.at_one_moment(|tx| {
             let mut statement = tx.prepare_cached(
-                "SELECT crons.cron_id AS cron_id, name, source, place, crons.definition_id AS definition_id, body \
+                "SELECT crons.cron_id AS cron_id, name, source, place, crons.definition_id AS definition_id, body, \
+                 paused_at, pause_cause, pause_note, skip_next, failures \
                  FROM crons JOIN definitions USING (definition_id) WHERE removed_at IS NULL ORDER BY name",
             )?;
             let mut rows = statement.query([])?;
@@ -50,6 +55,7 @@ impl Reader {
                     definition_id: parsed(row, "definition_id")?,
                     cron: definitions::parse(&name, &body).map_err(|error| error.to_string()),
                     name,
+                    standing: standing_from_row(row)?,
                     last: last_over(tx, cron_id)?,
                     going: going(tx, cron_id)?,
                 });

@@ -10,9 +10,9 @@ use rusqlite::Transaction;
 use super::{Reader, number};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::run::{Phase, Status};
-use crate::store::StoreError;
 use crate::store::lock::lock_path;
-use crate::store::rows::{millis, parsed};
+use crate::store::rows::{millis, parsed, time};
+use crate::store::{NoticeKind, StoreError};
 
 /// Whether a daemon has the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +62,32 @@ pub fn daemon_state(path: &Path) -> DaemonState {
     }
 }
 
+/// What the daemon has to say of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// What it is about.
+    pub kind: NoticeKind,
+    /// Since when.
+    pub at: Timestamp,
+    /// In words.
+    pub detail: String,
+}
+
 impl Reader {
+    /// The last notice of each kind.
+    pub fn notices(&self) -> Result<Vec<Notice>, StoreError> {
+        self.at_one_moment(|tx| {
+            let mut statement = tx.prepare_cached("SELECT kind, at, detail FROM notices ORDER BY kind")?;
+            let mut rows = statement.query([])?;
+            let mut notices = Vec::new();
+            while let Some(row) = rows.next()? {
+                let detail = row.get("detail")?;
+                notices.push(Notice { kind: parsed(row, "kind")?, at: time(row, "at")?, detail });
+            }
+            Ok(notices)
+        })
+    }
+
     /// Counts since an instant.
     pub fn overview(&self, since: Timestamp) -> Result<Overview, StoreError> {
         self.at_one_moment(|tx| {

@@ -204,6 +204,8 @@ impl Story<'_> {
             backend: self.line.to(self.server.router()),
             receivers: self.receivers(),
             execution: Execution::Inline,
+            socket: None,
+            reload: None,
         };
         daemon::serve(world, || {}, stop).await
     }

@@ -69,7 +69,12 @@ pub(crate) struct Cron {
 
 impl Cron {
     pub(crate) fn new(name: &str, span: &Span) -> Self {
-        Self { name: name.to_owned(), assistant: "agent", says: "hi".to_owned(), lines: vec![span.keys()] }
+        Self::bare(name).with(&span.keys())
+    }
+
+    /// Without a schedule.
+    pub(crate) fn bare(name: &str) -> Self {
+        Self { name: name.to_owned(), assistant: "agent", says: "hi".to_owned(), lines: Vec::new() }
     }
 
     pub(crate) fn says(mut self, text: &str) -> Self {

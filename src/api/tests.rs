@@ -1,0 +1,149 @@
+//! The API as a client sees it, without a socket: paths, refusals, and what they do to the store.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use expect_test::{Expect, expect};
+use http_body_util::BodyExt;
+use jiff::Timestamp;
+use tower::ServiceExt;
+
+use super::*;
+use crate::config::{self, CronFields};
+use crate::store::{Execution, NewDefinition};
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// Hourly crons `digest` and `triage`, known since 03:00; it is 09:30:00.250 now.
+async fn api(folder: &Path) -> Api {
+    let store = Store::open(&folder.join("agentcron.db"), Execution::Inline).unwrap();
+    let definitions = ["digest", "triage"].map(|name| {
+        let body = r#"{"schedule":"0 * * * *","assistant_id":"agent","catchup":"none"}"#.to_owned();
+        let fields: CronFields = serde_json::from_str(&body).unwrap();
+        let cron = Arc::new(config::settle_cron(name, &fields).unwrap());
+        NewDefinition { cron, body, place: "crons.toml:1:1".to_owned() }
+    });
+    store.sync_file_crons(at("2026-03-02T03:00:00Z"), definitions.to_vec()).await.unwrap();
+    let clock = Clock::simulated(at("2026-03-02T09:30:00.250Z"));
+    Api { store, clock, wakes: Wakes::default() }
+}
+
+async fn post_to(api: &Api, path: &str, body: &str) -> (StatusCode, Value) {
+    let request = Request::post(path).body(Body::from(body.to_owned())).unwrap();
+    let response = router(api.clone()).oneshot(request).await.unwrap();
+    let status = response.status();
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    (status, serde_json::from_slice(&bytes).unwrap())
+}
+
+async fn check(api: &Api, path: &str, body: &str, expected: Expect) {
+    let (status, answer) = post_to(api, path, body).await;
+    expected.assert_eq(&format!("{} {answer}", status.as_u16()));
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_refused_with_a_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = api(folder.path()).await;
+    let cases = [
+        (
+            "/v1/crons/digets/pause",
+            "",
+            expect![[r#"404 {"detail":"there is no cron `digets`; did you mean `digest`?"}"#]],
+        ),
+        ("/v1/nothing", "", expect![[r#"404 {"detail":"there is no such path"}"#]]),
+        (
+            "/v1/crons/digest/pause",
+            r#"{"reason": "x"}"#,
+            expect![[r#"422 {"detail":"body: unknown field `reason`, expected `note` at line 1 column 9"}"#]],
+        ),
+        ("/v1/runs/123/cancel", "", expect![[r#"422 {"detail":"`123` is no run id (a UUID)"}"#]]),
+        (
+            "/v1/runs/3f0c9a52-6f0e-4c5b-9f53-0a8a5a0d7f11/cancel",
+            "",
+            expect![[r#"404 {"detail":"there is no run 3f0c9a52-6f0e-4c5b-9f53-0a8a5a0d7f11"}"#]],
+        ),
+        (
+            "/v1/crons/digest/backfill",
+            r#"{"from": "2026-03-02T09:00:00Z", "to": "2026-03-02T10:00:00Z"}"#,
+            expect![[
+                r#"422 {"detail":"to 2026-03-02T10:00:00Z is in the future; what is to come is fired by the schedule"}"#
+            ]],
+        ),
+        (
+            "/v1/crons/digest/backfill",
+            r#"{"from": "2026-03-02T03:00:00Z", "to": "2026-03-02T09:00:00Z", "limit": 2}"#,
+            expect![[
+                r#"409 {"detail":"more than 2 instants lie between 2026-03-02T03:00:00Z and 2026-03-02T09:00:00Z; nothing was done; take a shorter range or a higher --limit (at most 10000)"}"#
+            ]],
+        ),
+    ];
+    for (path, body, expected) in cases {
+        check(&api, path, body, expected).await;
+    }
+}
+
+#[tokio::test]
+async fn a_triggered_run_takes_no_occurrences_place_and_two_are_two() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut api = api(folder.path()).await;
+    api.clock = Clock::simulated(at("2026-03-02T09:00:00Z"));
+    let mut instants = Vec::new();
+    for _ in 0..2 {
+        let (status, answer) = post_to(&api, "/v1/crons/digest/trigger", "").await;
+        assert_eq!((status, &answer["trigger"]), (StatusCode::OK, &json!("manual")));
+        instants.push(answer["scheduled_for"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(instants, ["2026-03-02T09:00:00.001Z", "2026-03-02T09:00:00.002Z"]);
+}
+
+#[tokio::test]
+async fn a_backfill_runs_what_was_missed_and_leaves_what_has_a_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = api(folder.path()).await;
+    // 04:00 to 09:00 were missed: one record.
+    let due = api.store.scheduled_crons().await.unwrap();
+    api.store.plan_due(api.clock.now(), due).await.unwrap();
+    let order = r#"{"from": "2026-03-02T04:00:00Z", "to": "2026-03-02T06:00:00Z"}"#;
+    let fates = |answer: &Value| {
+        let instants = answer["instants"].as_array().unwrap().clone();
+        instants.iter().map(|line| line["fate"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let (_, dry) =
+        post_to(&api, "/v1/crons/digest/backfill", &order.replace('}', r#", "dry_run": true}"#)).await;
+    let (status, first) = post_to(&api, "/v1/crons/digest/backfill", order).await;
+    let (_, second) = post_to(&api, "/v1/crons/digest/backfill", order).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(fates(&dry), ["run", "run"]);
+    assert_eq!(fates(&first), ["run", "run"]);
+    assert_eq!(fates(&second), ["exists", "exists"]);
+    let connection = rusqlite::Connection::open(folder.path().join("agentcron.db")).unwrap();
+    let sql = "SELECT strftime('%H:%M', scheduled_for / 1000, 'unixepoch') || ' ' || trigger || ' ' \
+               || coalesce(status, phase) || ' x' || occurrences FROM runs WHERE cron_name = 'digest' \
+               ORDER BY scheduled_for";
+    let mut statement = connection.prepare(sql).unwrap();
+    let rows: Vec<String> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert_eq!(rows, ["04:00 backfill pending x1", "05:00 backfill pending x1", "06:00 schedule missed x4"]);
+}
+
+#[tokio::test]
+async fn the_socket_is_its_owners_only_and_replaces_a_stale_one_but_nothing_else() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("agentcron.sock");
+    let first = Socket::bind(&path).unwrap();
+    let second = Socket::bind(&path).unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    first.place.remove();
+    assert!(path.exists(), "it belongs to the second");
+    second.place.remove();
+    assert!(!path.exists());
+    std::fs::write(&path, "my notes").unwrap();
+    assert!(Socket::bind(&path).is_err());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "my notes");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}

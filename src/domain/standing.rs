@@ -1,0 +1,109 @@
+//! How a cron stands besides its definition: paused or not, what is to be skipped, and how often it has failed in a
+//! row. People and outcomes change it; the plan goes by it.
+
+use jiff::Timestamp;
+
+use super::cron::words;
+use super::run::Status;
+
+words!(
+    /// Who paused a cron.
+    PauseCause {
+        /// A person, by `pause`.
+        Request = "request",
+        /// The cron itself, by `pause_after_failures`.
+        Failures = "failures",
+    }
+);
+
+/// How a cron stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// While it is paused its occurrences are skipped.
+    pub paused: Option<Pause>,
+    /// The next occurrence is skipped, once.
+    pub skip_next: bool,
+    /// How many runs in a row ended as `error` or `timeout`.
+    pub failures: u32,
+}
+
+/// A pause that goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// Occurrences after this instant are skipped.
+    pub since: Timestamp,
+    /// Who paused it.
+    pub cause: PauseCause,
+    /// Why, for people.
+    pub note: Option<String>,
+}
+
+impl Standing {
+    /// Whether an occurrence falls into a pause. What was due before the pause began is not part of it.
+    pub fn is_paused_at(&self, at: Timestamp) -> bool {
+        self.paused.as_ref().is_some_and(|pause| at > pause.since)
+    }
+
+    /// Takes note that a run of the cron has ended; answers the pause if that opens one.
+    pub fn run_ended(&mut self, status: Status, limit: Option<u32>, at: Timestamp) -> Option<&Pause> {
+        match status {
+            Status::Error | Status::Timeout => self.failures = self.failures.saturating_add(1),
+            Status::Success | Status::Interrupted => self.failures = 0,
+            // These say nothing about whether the graph works.
+            Status::Cancelled | Status::Skipped | Status::Missed => return None,
+        }
+        let limit = limit.filter(|limit| self.failures >= *limit && self.paused.is_none())?;
+        let note = Some(breaker_words(limit));
+        Some(self.paused.insert(Pause { since: at, cause: PauseCause::Failures, note }))
+    }
+}
+
+impl Pause {
+    /// The reason of occurrences that it skips.
+    pub fn words(&self) -> String {
+        match &self.note {
+            Some(note) => format!("paused: {note}"),
+            None => "paused: on request".to_owned(),
+        }
+    }
+}
+
+/// Why a cron pauses itself.
+pub fn breaker_words(limit: u32) -> String {
+    let runs = if limit == 1 { "1 run failed".to_owned() } else { format!("{limit} runs in a row failed") };
+    format!("{runs} (pause_after_failures = {limit})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at() -> Timestamp {
+        "2026-03-02T09:00:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn the_nth_failure_in_a_row_pauses_once() {
+        let mut standing = Standing::default();
+        let ends = [
+            (Status::Error, false),
+            (Status::Success, false),
+            (Status::Timeout, false),
+            (Status::Cancelled, false),
+            (Status::Error, true),
+            (Status::Error, false),
+        ];
+        for (index, (status, pauses)) in ends.into_iter().enumerate() {
+            assert_eq!(standing.run_ended(status, Some(2), at()).is_some(), pauses, "{index}: {status}");
+        }
+        assert_eq!(standing.failures, 3);
+        let pause = standing.paused.unwrap();
+        assert_eq!(pause.words(), "paused: 2 runs in a row failed (pause_after_failures = 2)");
+    }
+
+    #[test]
+    fn without_a_limit_nothing_pauses() {
+        let mut standing = Standing::default();
+        assert!((0..100).all(|_| standing.run_ended(Status::Error, None, at()).is_none()));
+    }
+}

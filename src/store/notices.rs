@@ -1,0 +1,79 @@
+//! What the daemon has to say of itself, and what it does about its store when the clock was set.
+
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::named_params;
+
+use super::rows::millis;
+use super::{Store, StoreError};
+use crate::domain::backoff;
+use crate::domain::bounds::{CLOCK_EARLIEST, CURSOR_AHEAD_MAX};
+use crate::domain::cron::words;
+
+words!(
+    /// What a notice is about.
+    NoticeKind {
+        /// The files have mistakes, and the last good definitions go on.
+        Configuration = "configuration",
+        /// The wall clock was set.
+        ClockStep = "clock_step",
+    }
+);
+
+impl Store {
+    /// Keeps a notice until the next of its kind, or takes it back.
+    pub async fn notice(
+        &self,
+        now: Timestamp,
+        kind: NoticeKind,
+        detail: Option<String>,
+    ) -> Result<(), StoreError> {
+        self.write(move |tx| {
+            match &detail {
+                Some(detail) => tx
+                    .prepare_cached("INSERT OR REPLACE INTO notices (kind, at, detail) VALUES (?1, ?2, ?3)")?
+                    .execute((kind.as_str(), millis(now), detail))?,
+                None => tx.prepare_cached("DELETE FROM notices WHERE kind = ?1")?.execute([kind.as_str()])?,
+            };
+            Ok(())
+        })
+        .await
+    }
+
+    /// The wall clock was set back: what waits for an instant waits as long as it would have, not longer.
+    pub async fn clock_set_back(&self, now: Timestamp, step: SignedDuration) -> Result<(), StoreError> {
+        let step = i64::try_from(step.as_millis()).unwrap_or(0);
+        self.write(move |tx| {
+            // What waits to be sent for the first time is bound to the calendar, and so to the clock.
+            let shifts = [
+                "UPDATE runs SET act_at = max(act_at + :step, :now) WHERE act_at > :now \
+                 AND (phase IN ('doubtful', 'running') OR tries > 0)",
+                "UPDATE deliveries SET due_at = max(due_at + :step, :now) WHERE due_at > :now",
+                "UPDATE thread_deletions SET due_at = max(due_at + :step, :now) WHERE due_at > :now",
+            ];
+            for shift in shifts {
+                tx.prepare_cached(shift)?.execute(named_params! { ":now": millis(now), ":step": step })?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Crons whose cursor is far in the future begin again at `now`: a clock that was wrong for a while must not keep
+    /// them silent. That nothing fires twice is seen to by the unique key. Answers their names.
+    ///
+    /// While the clock itself is what is wrong, nothing is reset.
+    pub async fn reset_future_cursors(&self, now: Timestamp) -> Result<Vec<String>, StoreError> {
+        if now < CLOCK_EARLIEST {
+            return Ok(Vec::new());
+        }
+        self.write(move |tx| {
+            let limit = millis(backoff::after(now, CURSOR_AHEAD_MAX));
+            let mut statement = tx.prepare_cached(
+                "UPDATE crons SET cursor = ?1 WHERE cursor > ?2 AND removed_at IS NULL RETURNING name",
+            )?;
+            let names = statement.query_map([millis(now), limit], |row| row.get(0))?;
+            Ok(names.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+}

@@ -1,0 +1,97 @@
+//! What is on record about one instant of one cron, to explain it.
+
+use jiff::Timestamp;
+use rusqlite::Row;
+
+use super::{Reader, RunRow, row_columns, run_row};
+use crate::domain::cron::Cron;
+use crate::domain::ids::{CronId, DefinitionId};
+use crate::domain::standing::Standing;
+use crate::store::rows::{millis, parsed, time, time_option};
+use crate::store::standing::standing_from_row;
+use crate::store::{StoreError, definitions};
+
+/// A cron with all that may explain why it did or did not fire.
+#[derive(Clone, Debug)]
+pub struct CronRecord {
+    /// Which.
+    pub cron_id: CronId,
+    /// Its name.
+    pub name: String,
+    /// The definition as it is now, or why it cannot be read.
+    pub cron: Result<Cron, String>,
+    /// How it stands.
+    pub standing: Standing,
+    /// Until when every instant is accounted for.
+    pub cursor: Timestamp,
+    /// Since when it is known.
+    pub created_at: Timestamp,
+    /// Since when it has this definition.
+    pub updated_at: Timestamp,
+    /// Since when it is removed.
+    pub removed_at: Option<Timestamp>,
+}
+
+impl Reader {
+    /// The cron of this name; one that is removed only if there is no other.
+    pub fn cron_record(&self, name: &str) -> Result<Option<CronRecord>, StoreError> {
+        self.at_one_moment(|tx| {
+            let mut statement = tx.prepare_cached(
+                "SELECT crons.*, body FROM crons JOIN definitions \
+                 ON definitions.definition_id = crons.definition_id \
+                 WHERE name = ?1 ORDER BY removed_at IS NOT NULL, removed_at DESC LIMIT 1",
+            )?;
+            let mut rows = statement.query([name])?;
+            rows.next()?.map(record_from_row).transpose()
+        })
+    }
+
+    /// The record of this very instant, or of a range of missed or paused ones that it lies in.
+    pub fn record_at(&self, cron_id: CronId, at: Timestamp) -> Result<Option<RunRow>, StoreError> {
+        let sql = format!(
+            "SELECT {} FROM runs WHERE cron_id = ?1 AND scheduled_for <= ?2 \
+             AND coalesce(last_scheduled_for, scheduled_for) >= ?2 ORDER BY scheduled_for DESC LIMIT 1",
+            row_columns()
+        );
+        self.at_one_moment(|tx| {
+            let mut statement = tx.prepare_cached(&sql)?;
+            let mut rows = statement.query((cron_id.to_string(), millis(at)))?;
+            rows.next()?.map(|row| run_row(tx, row)).transpose()
+        })
+    }
+
+    /// The definition that a run was planned by, if it can be read.
+    pub fn definition(&self, definition_id: DefinitionId, name: &str) -> Result<Option<Cron>, StoreError> {
+        self.at_one_moment(|tx| Ok(definitions::read(tx, definition_id, name).ok()))
+    }
+
+    /// How long the last runs of a cron took that came to an end by themselves, newest first, at most `limit`.
+    pub fn durations(&self, name: &str, limit: u32) -> Result<Vec<std::time::Duration>, StoreError> {
+        self.at_one_moment(|tx| {
+            let mut statement = tx.prepare_cached(
+                "SELECT ended_at - started_at FROM runs WHERE cron_id IN \
+                 (SELECT cron_id FROM crons WHERE name = ?1) AND status IN ('success', 'error', 'interrupted') \
+                 AND started_at IS NOT NULL ORDER BY scheduled_for DESC LIMIT ?2",
+            )?;
+            let took = statement.query_map((name, limit), |row| row.get::<_, i64>(0))?;
+            let took = took.collect::<rusqlite::Result<Vec<_>>>()?;
+            let positive = |millis: i64| u64::try_from(millis).unwrap_or(0);
+            Ok(took.into_iter().map(positive).map(std::time::Duration::from_millis).collect())
+        })
+    }
+}
+
+fn record_from_row(row: &Row<'_>) -> Result<CronRecord, StoreError> {
+    let name: String = row.get("name")?;
+    let body: String = row.get("body")?;
+    Ok(CronRecord {
+        cron_id: parsed(row, "cron_id")?,
+        cron: definitions::parse(&name, &body).map_err(|error| error.to_string()),
+        standing: standing_from_row(row)?,
+        cursor: time(row, "cursor")?,
+        created_at: time(row, "created_at")?,
+        updated_at: time(row, "updated_at")?,
+        removed_at: time_option(row, "removed_at")?,
+        name,
+    })
+}

@@ -1,0 +1,163 @@
+//! Pauses, skips and failures in a row, as they stand in the store.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rusqlite::Connection;
+
+use super::super::{Breaker, ClaimLimits, Execution, NewDefinition, RunEnding};
+use super::*;
+use crate::config::{self, CronFields};
+use crate::domain::run::{Outcome, Status};
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn definition(name: &str, schedule: &str) -> NewDefinition {
+    let body = format!(r#"{{"schedule":"{schedule}","assistant_id":"agent","overlap":"allow"}}"#);
+    let fields: CronFields = serde_json::from_str(&body).unwrap();
+    let cron = Arc::new(config::settle_cron(name, &fields).unwrap());
+    NewDefinition { cron, body, place: "crons.toml:1:1".to_owned() }
+}
+
+/// One cron, every minute, known since 09:00.
+async fn store(folder: &Path) -> Store {
+    let store = Store::open(&folder.join("agentcron.db"), Execution::Inline).unwrap();
+    let definitions = vec![definition("digest", "* * * * *")];
+    store.sync_file_crons(at("2026-03-02T09:00:00Z"), definitions).await.unwrap();
+    store
+}
+
+async fn plan(store: &Store, now: &str) {
+    let due = store.scheduled_crons().await.unwrap();
+    store.plan_due(at(now), due).await.unwrap();
+}
+
+async fn change(store: &Store, now: &str, change: StandingChange) -> (Standing, Standing) {
+    store.change_standing(at(now), "digest".to_owned(), change).await.unwrap().unwrap()
+}
+
+/// `HH:MM status xCOUNT reason`, in the order of time.
+fn rows(folder: &Path) -> Vec<String> {
+    let connection = Connection::open(folder.join("agentcron.db")).unwrap();
+    let sql = "SELECT strftime('%H:%M', scheduled_for / 1000, 'unixepoch') || ' ' || coalesce(status, phase) \
+               || ' x' || occurrences || coalesce(' ' || reason, '') FROM runs ORDER BY scheduled_for";
+    let mut statement = connection.prepare(sql).unwrap();
+    statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
+#[tokio::test]
+async fn a_pause_is_one_record_however_often_it_is_planned_and_ends_with_resume() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path()).await;
+    plan(&store, "2026-03-02T09:01:00Z").await;
+    change(&store, "2026-03-02T09:01:30Z", StandingChange::Pause(Some("moving house".to_owned()))).await;
+    for now in ["2026-03-02T09:02:00Z", "2026-03-02T09:03:00Z", "2026-03-02T10:00:00Z"] {
+        plan(&store, now).await;
+    }
+    // Nobody planned 10:01 to 10:03 before the pause ended: they belong to it all the same.
+    let (before, after) = change(&store, "2026-03-02T10:03:30Z", StandingChange::Resume).await;
+    assert!(before.paused.is_some() && after.paused.is_none());
+    plan(&store, "2026-03-02T10:04:00Z").await;
+    assert_eq!(
+        rows(folder.path()),
+        ["09:01 pending x1", "09:02 skipped x62 paused: moving house", "10:04 pending x1"]
+    );
+}
+
+#[tokio::test]
+async fn a_pause_covers_what_an_outage_hid() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path()).await;
+    change(&store, "2026-03-02T09:00:30Z", StandingChange::Pause(None)).await;
+    drop(store);
+    let store = Store::open(&folder.path().join("agentcron.db"), Execution::Inline).unwrap();
+    plan(&store, "2026-03-02T11:00:00Z").await;
+    assert_eq!(rows(folder.path()), ["09:01 skipped x120 paused: on request"]);
+}
+
+#[tokio::test]
+async fn skip_next_skips_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path()).await;
+    let (_, after) = change(&store, "2026-03-02T09:00:30Z", StandingChange::SkipNext).await;
+    assert!(after.skip_next);
+    plan(&store, "2026-03-02T09:01:00Z").await;
+    plan(&store, "2026-03-02T09:02:00Z").await;
+    assert_eq!(rows(folder.path()), ["09:01 skipped x1 skip-next: skipped on request", "09:02 pending x1"]);
+}
+
+#[tokio::test]
+async fn a_long_catch_up_leaves_one_record_of_what_was_missed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("agentcron.db"), Execution::Inline).unwrap();
+    let definitions = vec![definition("digest", "* * * * * *")];
+    store.sync_file_crons(at("2026-03-02T09:00:00Z"), definitions).await.unwrap();
+    // Ten hours of seconds take four plans of 10 000.
+    for _ in 0..4 {
+        plan(&store, "2026-03-02T19:00:00Z").await;
+    }
+    let rows = rows(folder.path());
+    assert_eq!(rows.len(), 7, "{rows:?}");
+    assert!(rows[0].starts_with("09:00 missed x35994 not running"), "{rows:?}");
+}
+
+#[tokio::test]
+async fn the_failure_that_is_one_too_many_pauses_and_tells_and_resume_forgets() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path()).await;
+    plan(&store, "2026-03-02T09:02:00Z").await;
+    let limits = ClaimLimits { starts: 10, going_max: 10 };
+    let claimed = store.claim_runs(at("2026-03-02T09:02:00Z"), limits).await.unwrap().starts;
+    assert_eq!(claimed.len(), 1, "the first one was missed");
+    plan(&store, "2026-03-02T09:03:00Z").await;
+    let again = store.claim_runs(at("2026-03-02T09:03:00Z"), limits).await.unwrap().starts;
+    for claimed in claimed.iter().chain(&again) {
+        let outcome = Outcome {
+            status: Status::Error,
+            reason: None,
+            error: None,
+            values: None,
+            ended_at: at("2026-03-02T09:03:10Z"),
+        };
+        let breaker = Some(Breaker { limit: 2, delivery: None });
+        let run_id = claimed.run.run_id;
+        let ending = RunEnding { run_id, outcome, delivery: None, discard: None, event: None, breaker };
+        store.end_run(ending).await.unwrap();
+    }
+    let (paused, resumed) = change(&store, "2026-03-02T09:03:20Z", StandingChange::Resume).await;
+    let pause = paused.paused.unwrap();
+    assert_eq!((pause.cause, pause.since), (PauseCause::Failures, at("2026-03-02T09:03:10Z")));
+    assert_eq!((paused.failures, resumed.failures), (2, 0));
+}
+
+#[tokio::test]
+async fn a_plan_by_a_definition_that_is_no_more_is_not_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path()).await;
+    let in_hand = store.scheduled_crons().await.unwrap();
+    let definitions = vec![definition("digest", "*/5 * * * *")];
+    store.sync_file_crons(at("2026-03-02T09:00:59Z"), definitions).await.unwrap();
+    let planned = store.plan_due(at("2026-03-02T09:01:00Z"), in_hand).await.unwrap();
+    assert!(planned[0].is_stale);
+    plan(&store, "2026-03-02T09:05:00Z").await;
+    assert_eq!(rows(folder.path()), ["09:05 pending x1"]);
+}
+
+#[tokio::test]
+async fn a_cursor_from_a_far_future_is_reset_and_nothing_fires_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path()).await;
+    for now in ["2026-03-02T09:01:00Z", "2026-03-02T12:00:00Z"] {
+        plan(&store, now).await;
+    }
+    assert!(store.reset_future_cursors(at("2026-03-02T11:30:00Z")).await.unwrap().is_empty());
+    assert!(store.reset_future_cursors(at("1970-01-01T00:01:00Z")).await.unwrap().is_empty());
+    let reset = store.reset_future_cursors(at("2026-03-02T09:00:30Z")).await.unwrap();
+    assert_eq!(reset, ["digest"]);
+    let before = rows(folder.path());
+    plan(&store, "2026-03-02T09:01:00Z").await;
+    assert_eq!(rows(folder.path()), before);
+}

@@ -1,0 +1,219 @@
+//! Changes of the configuration while the daemon runs: signals, editors, links that flip, half-written files.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::support::agent_server::AgentServerOnPort;
+use super::support::configuration::{Configuration, Cron};
+use super::support::daemon::Daemon;
+use super::support::record::PATIENCE;
+use super::support::span::Span;
+
+/// Longer than it takes until a touched file is looked at.
+const LOOKED_AT: Duration = Duration::from_millis(1500);
+
+fn rarely(name: &str) -> Cron {
+    Cron::bare(name).with("schedule = \"0 0 1 1 *\"")
+}
+
+fn hang_up(daemon: &Daemon) {
+    let process_id = daemon.process_id().unwrap();
+    let status = Command::new("sh").args(["-c", &format!("kill -HUP {process_id}")]).status().unwrap();
+    assert!(status.success());
+}
+
+fn crons(daemon: &Daemon) -> Vec<String> {
+    daemon.json(&["list"]).iter().map(|cron| cron["cron_name"].as_str().unwrap().to_owned()).collect()
+}
+
+async fn wait_for_crons(daemon: &Daemon, names: &[&str]) {
+    daemon.wait_until(&format!("the crons {names:?}"), || crons(daemon) == names).await;
+}
+
+fn notice(daemon: &Daemon) -> Option<Value> {
+    let status = daemon.json(&["status"]);
+    let notices = status[0]["notices"].as_array().unwrap().clone();
+    notices.into_iter().find(|notice| notice["kind"] == "configuration")
+}
+
+/// Writes beside the file and renames, as editors do.
+fn replace(path: &Path, content: &str) {
+    let new = path.with_extension("new");
+    fs::write(&new, content).unwrap();
+    fs::rename(&new, path).unwrap();
+}
+
+/// A daemon with `include = ["crons.d/*.toml"]`, and the path of a file in there.
+fn with_folder(server: &AgentServerOnPort) -> (Daemon, std::path::PathBuf) {
+    let configuration = Configuration::new(&server.url()).top("include = [\"crons.d/*.toml\"]");
+    let daemon = Daemon::prepare(&configuration.cron(rarely("main")));
+    let file = daemon.folder().join("crons.d/some.toml");
+    fs::create_dir(file.parent().unwrap()).unwrap();
+    fs::write(&file, rarely("first").to_string()).unwrap();
+    (daemon, file)
+}
+
+#[tokio::test]
+async fn files_that_are_saved_are_taken_up_and_broken_ones_are_not() {
+    let server = AgentServerOnPort::start();
+    let (mut daemon, file) = with_folder(&server);
+    daemon.start_again();
+    daemon.wait_for_stderr("ready").await;
+    wait_for_crons(&daemon, &["first", "main"]).await;
+    replace(&file, &format!("{}{}", rarely("first"), rarely("second")));
+    wait_for_crons(&daemon, &["first", "main", "second"]).await;
+    fs::write(file.with_file_name("more.toml"), rarely("more").to_string()).unwrap();
+    wait_for_crons(&daemon, &["first", "main", "more", "second"]).await;
+
+    replace(&file, "[cron.first]\nschedul = \"* * * * *\"\n");
+    daemon.wait_until("the mistake to be told", || notice(&daemon).is_some()).await;
+    let detail = notice(&daemon).unwrap()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("some.toml:2:1") && detail.contains("schedul"), "{detail}");
+    assert_eq!(crons(&daemon), ["first", "main", "more", "second"], "the last good ones go on");
+    assert_eq!(daemon.stderr().matches("configuration not taken up").count(), 1);
+
+    fs::remove_file(&file).unwrap();
+    wait_for_crons(&daemon, &["main", "more"]).await;
+    assert_eq!(notice(&daemon), None);
+    let before = daemon.stderr();
+    replace(&file.with_file_name("more.toml"), &rarely("more").to_string());
+    tokio::time::sleep(LOOKED_AT).await;
+    assert_eq!(daemon.stderr(), before, "a save without a change is not worth a word");
+}
+
+#[tokio::test]
+async fn a_hundred_signals_are_one_and_the_last_content_wins() {
+    let server = AgentServerOnPort::start();
+    let (mut daemon, file) = with_folder(&server);
+    daemon.start_again();
+    daemon.wait_for_stderr("ready").await;
+    wait_for_crons(&daemon, &["first", "main"]).await;
+    for number in 0..100 {
+        fs::write(&file, rarely(&format!("number-{number}")).to_string()).unwrap();
+        hang_up(&daemon);
+    }
+    wait_for_crons(&daemon, &["main", "number-99"]).await;
+    daemon.assert_alive();
+}
+
+#[tokio::test]
+async fn settings_need_a_restart_and_an_empty_configuration_is_not_believed() {
+    let server = AgentServerOnPort::start();
+    let configuration = Configuration::new(&server.url());
+    let daemon = Daemon::start(&configuration.clone().cron(rarely("main")));
+    daemon.wait_for_stderr("ready").await;
+    wait_for_crons(&daemon, &["main"]).await;
+    let other = configuration.clone().backend("request_timeout = \"7s\"").top("shutdown_grace = \"3s\"");
+    daemon.write_config(&other.cron(rarely("main")).cron(rarely("new")));
+    wait_for_crons(&daemon, &["main", "new"]).await;
+    daemon.wait_for_stderr("needs a restart: backend.request_timeout, shutdown_grace").await;
+    daemon.write_config(&configuration);
+    daemon.wait_for_stderr("no cron is left in it").await;
+    assert_eq!(crons(&daemon), ["main", "new"]);
+    assert!(notice(&daemon).is_some());
+}
+
+#[tokio::test]
+async fn a_half_written_file_changes_nothing() {
+    let server = AgentServerOnPort::start();
+    let (mut daemon, file) = with_folder(&server);
+    daemon.start_again();
+    daemon.wait_for_stderr("ready").await;
+    wait_for_crons(&daemon, &["first", "main"]).await;
+    let whole = format!("{}{}", rarely("first"), rarely("second"));
+    // Up to the middle of a word.
+    let half = &whole[..whole.len() / 2 + 9];
+    fs::write(&file, half).unwrap();
+    hang_up(&daemon);
+    daemon.wait_until("the half to be refused", || notice(&daemon).is_some()).await;
+    assert_eq!(crons(&daemon), ["first", "main"]);
+    fs::write(&file, &whole).unwrap();
+    wait_for_crons(&daemon, &["first", "main", "second"]).await;
+    assert_eq!(notice(&daemon), None);
+}
+
+#[tokio::test]
+async fn a_link_that_flips_is_followed_as_kubernetes_does_it() {
+    let server = AgentServerOnPort::start();
+    let daemon_config = |name: &str| Configuration::new(&server.url()).cron(rarely(name)).to_string();
+    let mut daemon = Daemon::prepare("");
+    let folder = daemon.folder().to_owned();
+    let version = |number: usize| {
+        let version = folder.join(format!("..version-{number}"));
+        fs::create_dir(&version).unwrap();
+        let text = daemon_config(&format!("version-{number}")).replace("{folder}", folder.to_str().unwrap());
+        fs::write(version.join("agentcron.toml"), text).unwrap();
+        std::os::unix::fs::symlink(&version, folder.join("..data-new")).unwrap();
+        fs::rename(folder.join("..data-new"), folder.join("..data")).unwrap();
+        if number > 0 {
+            fs::remove_dir_all(folder.join(format!("..version-{}", number - 1))).unwrap();
+        }
+    };
+    version(0);
+    fs::remove_file(daemon.config_path()).unwrap();
+    std::os::unix::fs::symlink("..data/agentcron.toml", daemon.config_path()).unwrap();
+    daemon.start_again();
+    daemon.wait_for_stderr("ready").await;
+    wait_for_crons(&daemon, &["version-0"]).await;
+    let descriptors = || {
+        let process_id = daemon.process_id().unwrap();
+        fs::read_dir(format!("/proc/{process_id}/fd")).unwrap().count()
+    };
+    version(1);
+    wait_for_crons(&daemon, &["version-1"]).await;
+    let before = descriptors();
+    for number in 2..=60 {
+        version(number);
+    }
+    wait_for_crons(&daemon, &["version-60"]).await;
+    assert!(descriptors() <= before + 2, "{before} -> {}", descriptors());
+}
+
+#[tokio::test]
+async fn a_removed_cron_stops_but_its_run_is_followed_and_its_history_stays() {
+    let server = AgentServerOnPort::start();
+    let configuration = Configuration::new(&server.url()).cron(rarely("stays"));
+    let goes = Cron::new("goes", &Span::soon(1, 30)).says("sleep 4");
+    let daemon = Daemon::start(&configuration.clone().cron(goes));
+    let is_running =
+        |runs: &[super::support::history::Recorded]| runs.iter().any(|run| run.phase == "running");
+    daemon.wait_for_history("a run that goes", is_running).await;
+    daemon.write_config(&configuration);
+    wait_for_crons(&daemon, &["stays"]).await;
+    let find = || {
+        let runs = daemon.json(&["history", "--cron", "goes"]);
+        runs.into_iter().find(|run| run["status"] == "success")
+    };
+    daemon.wait_within(PATIENCE, "the run's end", find).await;
+    let count = daemon.history().len();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(daemon.history().len(), count, "nothing new of a removed cron");
+}
+
+#[tokio::test]
+async fn an_edit_around_an_occurrence_neither_repeats_nor_drops_an_instant() {
+    let server = AgentServerOnPort::start();
+    let configuration = |says: &str| {
+        let cron = Cron::bare("edited").says(says);
+        let cron = cron.with("schedule = \"* * * * * *\"\noverlap = \"allow\"\ncatchup = \"all\"");
+        Configuration::new(&server.url()).cron(cron)
+    };
+    let daemon = Daemon::start(&configuration("0"));
+    daemon.wait_for_history("a first run", |runs| !runs.is_empty()).await;
+    for number in 1..=12 {
+        daemon.write_config(&configuration(&number.to_string()));
+        hang_up(&daemon);
+        tokio::time::sleep(Duration::from_millis(437)).await;
+    }
+    daemon
+        .wait_until("the last edit", || daemon.stderr().matches("configuration taken up").count() >= 3)
+        .await;
+    let runs = daemon.history();
+    let instants: Vec<i64> = runs.iter().map(|run| run.scheduled_for.as_second()).collect();
+    let expected: Vec<i64> = (instants[0]..=instants[instants.len() - 1]).collect();
+    assert_eq!(instants, expected, "each second has one run");
+}
