@@ -14,7 +14,7 @@ use super::watch::Watch;
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigErrors, Environment, Sources};
 use crate::engine::Wakes;
-use crate::store::{NoticeKind, Store, StoreError};
+use crate::store::{NewDefinition, NoticeKind, Store, StoreError, SyncReport};
 
 /// Editors write in several steps: files are read once they have been the same for this long.
 const SETTLE_WAIT: Duration = Duration::from_millis(200);
@@ -52,6 +52,8 @@ struct Seen {
     fingerprint: u64,
     /// How many crons they define, as far as they were taken up.
     crons: usize,
+    /// What these are, in a number.
+    definitions: u64,
 }
 
 /// Takes up changes until told to stop.
@@ -61,7 +63,8 @@ pub(super) async fn run(reload: Reload, stop: CancellationToken) -> Result<(), S
     let sources = reload.config.sources.clone();
     let mut all_watched = watch.follow(&sources);
     // What was changed between the first reading and now is seen as a difference to nothing.
-    let mut seen = Seen { sources, fingerprint: 0, crons: reload.config.crons.len() };
+    let definitions = super::definitions(&reload.config.crons).map_or(0, |all| hash_of(&all));
+    let mut seen = Seen { sources, fingerprint: 0, crons: reload.config.crons.len(), definitions };
     touched.notify_one();
     loop {
         let cause = tokio::select! {
@@ -104,7 +107,7 @@ async fn pass(reload: &Reload, seen: &mut Seen, cause: Cause) -> Result<Again, S
             refuse(reload, words.to_owned()).await?;
         }
         Ok(config) => {
-            take_up(reload, &config, cause).await?;
+            take_up(reload, seen, &config, cause).await?;
             seen.crons = config.crons.len();
             if seen.sources != config.sources {
                 // Other files than those that were looked at: they may have changed meanwhile.
@@ -140,17 +143,23 @@ async fn load(reload: &Reload) -> Result<Config, ConfigErrors> {
     }
 }
 
-async fn take_up(reload: &Reload, config: &Config, cause: Cause) -> Result<(), StoreError> {
+async fn take_up(reload: &Reload, seen: &mut Seen, config: &Config, cause: Cause) -> Result<(), StoreError> {
     let now = reload.clock.now();
     let definitions = match super::definitions(&config.crons) {
         Ok(definitions) => definitions,
         Err(error) => return refuse(reload, error.to_string()).await,
     };
-    let report = reload.store.sync_file_crons(now, definitions).await?;
+    let mut report = SyncReport::default();
+    let hash = hash_of(&definitions);
+    // Ten thousand crons that are what they were are not worth a transaction.
+    if hash != seen.definitions {
+        report = reload.store.sync_file_crons(now, definitions).await?;
+        seen.definitions = hash;
+        reload.wakes.scheduler.notify_one();
+        // What the old definitions still owed may have to be started.
+        reload.wakes.runner.notify_one();
+    }
     reload.store.notice(now, NoticeKind::Configuration, None).await?;
-    reload.wakes.scheduler.notify_one();
-    // What the old definitions still owed may have to be started.
-    reload.wakes.runner.notify_one();
     let changes = report.added + report.changed + report.removed;
     if changes > 0 || cause == Cause::Asked {
         let (added, changed, removed) = (report.added, report.changed, report.removed);
@@ -167,6 +176,15 @@ async fn take_up(reload: &Reload, config: &Config, cause: Cause) -> Result<(), S
 async fn refuse(reload: &Reload, mistakes: String) -> Result<(), StoreError> {
     tracing::error!("configuration not taken up, the last good one goes on:\n{mistakes}");
     reload.store.notice(reload.clock.now(), NoticeKind::Configuration, Some(mistakes)).await
+}
+
+/// What the crons are, and where they stand.
+fn hash_of(definitions: &[NewDefinition]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for NewDefinition { cron, body, place } in definitions {
+        (&cron.name, body, place).hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 /// What the files say, without understanding it; never 0.
