@@ -87,7 +87,7 @@ async fn what_makes_no_sense_is_refused_with_a_reason() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_triggered_run_takes_no_occurrences_place_and_two_are_two() {
     let folder = tempfile::tempdir().unwrap();
     let mut api = api(folder.path()).await;
