@@ -135,7 +135,7 @@ fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
     );
     let courier = Courier {
         store: store.clone(),
-        sender: Sender::new(receivers, environment),
+        sender: Sender::new(receivers, environment, clock.clone(), config.webhooks),
         clock: clock.clone(),
         wakes: wakes.clone(),
         disable_webhooks: config.http.disable_webhooks,

@@ -13,6 +13,7 @@ use super::errors::ConfigError;
 use super::fields::CronFields;
 use super::secret::Secret;
 use crate::domain::cron::{Cron, Template};
+use crate::domain::signing::SigningKey;
 
 /// Everything that the files say. `Debug` shows no secret.
 #[derive(Clone, Debug)]
@@ -73,8 +74,8 @@ pub struct HttpConfig {
 /// Webhooks for ended runs.
 #[derive(Clone, Debug)]
 pub struct WebhooksConfig {
-    /// Standard Webhooks secrets; the first one signs first. None: unsigned.
-    pub signing_secrets: Vec<Secret>,
+    /// Standard Webhooks keys; all of them sign, the first one first. None: unsigned.
+    pub signing_secrets: Vec<SigningKey>,
     /// Which URLs may be told.
     pub url: UrlPolicy,
     /// Sent with every webhook; names in lower case, placeholders still in the values.

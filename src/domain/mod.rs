@@ -8,5 +8,6 @@ pub mod delivery;
 pub mod ids;
 pub mod plan;
 pub mod run;
+pub mod signing;
 pub mod template;
 pub mod values;

@@ -1,6 +1,7 @@
 //! Webhooks: the body that tells about an ended run, and one attempt to deliver it.
 
 mod body;
+mod request;
 mod send;
 
 pub use body::{BodyLimits, Ended, body};

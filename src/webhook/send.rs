@@ -1,16 +1,18 @@
 //! One attempt to deliver one webhook.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::{Request, StatusCode, header};
 
-use crate::config::Environment;
+use super::request;
+use crate::clock::Clock;
+use crate::config::{Environment, WebhooksConfig};
 use crate::domain::bounds::{ATTEMPT_WAIT, RECEIVER_ANSWER_BYTES_MAX};
 use crate::domain::delivery::AttemptResult;
 use crate::domain::ids::RunId;
-use crate::domain::template;
 use crate::transport::{BodyStream, Transport, TransportError};
 
 /// Sends webhooks; cheap to clone.
@@ -18,6 +20,8 @@ use crate::transport::{BodyStream, Transport, TransportError};
 pub struct Sender {
     transport: Transport,
     environment: Environment,
+    clock: Clock,
+    webhooks: Arc<WebhooksConfig>,
 }
 
 /// What is to be sent.
@@ -32,9 +36,14 @@ pub struct Attempt {
 }
 
 impl Sender {
-    /// A sender over this transport; `environment` fills the placeholders of URLs.
-    pub fn new(transport: Transport, environment: Environment) -> Self {
-        Self { transport, environment }
+    /// A sender over this transport; `environment` fills the placeholders of URLs and headers, at each attempt anew.
+    pub fn new(
+        transport: Transport,
+        environment: Environment,
+        clock: Clock,
+        webhooks: WebhooksConfig,
+    ) -> Self {
+        Self { transport, environment, clock, webhooks: Arc::new(webhooks) }
     }
 
     /// Makes one attempt. It never retries, and its errors hold no secret.
@@ -54,19 +63,8 @@ impl Sender {
     }
 
     fn request(&self, attempt: Attempt) -> Result<Request<Bytes>, String> {
-        let lookup = |name: &str| {
-            let secret = self.environment.lookup(name);
-            secret.map(|secret| secret.expose().to_owned()).map_err(|error| error.to_string())
-        };
-        let url = template::fill(&attempt.url, &lookup).map_err(|error| format!("its URL: {error}"))?;
-        Request::builder()
-            .method(http::Method::POST)
-            .uri(url)
-            .header(header::CONTENT_TYPE, "application/json")
-            .header(header::ACCEPT_ENCODING, "identity")
-            .header("webhook-id", format!("msg_{}", attempt.run_id))
-            .body(Bytes::from(attempt.body))
-            .map_err(|_| "its URL is no URL once its placeholders are filled".to_owned())
+        let url = self.environment.fill(&attempt.url).map_err(|error| format!("its URL: {error}"))?;
+        request::request(attempt, url.expose(), self.clock.now(), &self.webhooks, &self.environment)
     }
 
     async fn exchange(&self, request: Request<Bytes>) -> AttemptResult {

@@ -14,6 +14,7 @@ mod killing;
 mod outage;
 mod real_server;
 mod restart;
+mod signing;
 #[cfg(debug_assertions)]
 mod simulation;
 #[expect(dead_code, reason = "support offers more than the tests of today use")]

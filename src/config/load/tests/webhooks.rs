@@ -8,10 +8,12 @@ fn headers_are_valid_and_take_variables_of_their_prefix() {
         r#"
 [webhooks]
 allowed_fields = ["run_id", "statu"]
-signing_secrets = ["", "${{ env.UNSET }}"]
+signing_secrets = ["", "${{ env.UNSET }}", "whsec_hunter2", "${{ env.HOOK_TOKEN }}", "${{ credential.webhook_secret }}"]
 [webhooks.headers]
 X-Fine = "Bearer ${{ env.LG_WEBHOOK_X }}"
 "bad name" = "x"
+Proxy-Connection = "x"
+Webhook-Attempt = "x"
 Content-Type = "text/plain"
 X-Foreign = "${{ env.HOOK_TOKEN }}"
 X-Unset = "${{ env.LG_WEBHOOK_UNSET }}"
@@ -23,13 +25,17 @@ X-Number = 5
             a.toml:3:29: allowed_fields: the body has no key `statu` (did you mean `status`?)
             a.toml:4:20: signing_secrets: expected a text in one line, and not an empty one (leave the key out to send none)
             a.toml:4:24: signing_secrets: env.UNSET is not set
+            a.toml:4:44: signing_secrets: what follows its prefix is not base64 (such as `openssl rand -base64 32` with whsec_ before it)
+            a.toml:4:61: signing_secrets: got a secret of 7 bytes, expected at least 24 (such as `openssl rand -base64 32` with whsec_ before it)
             a.toml:7:14: bad name: not the name of a header
-            a.toml:8:16: Content-Type: is set by agentcron itself
-            a.toml:9:13: X-Foreign: `HOOK_TOKEN` does not begin with LG_WEBHOOK_ (see webhooks.env_prefix)
-            a.toml:10:11: X-Unset: env.LG_WEBHOOK_UNSET is not set
-            a.toml:11:12: X-Firing: `run.id` has no value here (it can stand in input, config, context and metadata)
-            a.toml:12:11: X-Lines: not the value of a header: expected visible ASCII characters in one line
-            a.toml:13:12: X-Number: got an integer, expected text"#]]);
+            a.toml:8:20: Proxy-Connection: is set by agentcron itself
+            a.toml:9:19: Webhook-Attempt: is set by agentcron itself
+            a.toml:10:16: Content-Type: is set by agentcron itself
+            a.toml:11:13: X-Foreign: `HOOK_TOKEN` does not begin with LG_WEBHOOK_ (see webhooks.env_prefix)
+            a.toml:12:11: X-Unset: env.LG_WEBHOOK_UNSET is not set
+            a.toml:13:12: X-Firing: `run.id` has no value here (it can stand in input, config, context and metadata)
+            a.toml:14:11: X-Lines: not the value of a header: expected visible ASCII characters in one line
+            a.toml:15:12: X-Number: got an integer, expected text"#]]);
     let config =
         loaded("[webhooks]\nenv_prefix = \"HOOK_\"\n[webhooks.headers]\nX-A = \"${{ env.HOOK_TOKEN }}\"");
     assert_eq!(config.webhooks.headers["x-a"].0, "${{ env.HOOK_TOKEN }}");
