@@ -28,7 +28,7 @@ pub struct World {
     pub clock: Clock,
     /// The way to the agent server.
     pub backend: Transport,
-    /// The way to the receivers of webhooks.
+    /// The way to the receivers of webhooks; the policy of the configuration is put upon it.
     pub receivers: Transport,
     /// Where the store's closures run.
     pub execution: Execution,

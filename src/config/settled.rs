@@ -14,6 +14,7 @@ use super::fields::CronFields;
 use super::secret::Secret;
 use crate::domain::cron::{Cron, Template};
 use crate::domain::signing::SigningKey;
+use crate::domain::url_policy::UrlPolicy;
 
 /// Everything that the files say. `Debug` shows no secret.
 #[derive(Clone, Debug)]
@@ -86,23 +87,6 @@ pub struct WebhooksConfig {
     pub allowed_fields: Option<Vec<String>>,
     /// A longer body is sent without `values`.
     pub body_bytes_max: usize,
-}
-
-/// Which URLs may be told; names and meaning are those of the server's `webhooks.url`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UrlPolicy {
-    /// Nothing but https.
-    pub require_https: bool,
-    /// Host names, or `*.example.com` for every subdomain; `None`: all, an empty list: none.
-    pub allowed_domains: Option<Vec<String>>,
-    /// `None`: all, an empty list: none.
-    pub allowed_ports: Option<Vec<u16>>,
-    /// In characters.
-    pub max_url_length: usize,
-    /// This machine is not told.
-    pub disable_loopback: bool,
-    /// Addresses of private networks are not told.
-    pub disable_private_ips: bool,
 }
 
 /// A cron of a file.

@@ -10,10 +10,11 @@ use super::limits::{WEBHOOK_BODY_BYTES_MAX, WEBHOOK_CHARS_MAX};
 use super::nearest::did_you_mean;
 use super::section::Section;
 use super::sections::Reader;
-use super::settled::{UrlPolicy, WebhooksConfig};
+use super::settled::WebhooksConfig;
 use crate::domain::cron::Template;
 use crate::domain::signing::{KeyError, SigningKey};
 use crate::domain::template::{self, Meaning};
+use crate::domain::url_policy::UrlPolicy;
 
 pub(super) const ENV_PREFIX_DEFAULT: &str = "LG_WEBHOOK_";
 const BODY_BYTES_DEFAULT: u64 = 1 << 20;

@@ -10,4 +10,5 @@ pub mod plan;
 pub mod run;
 pub mod signing;
 pub mod template;
+pub mod url_policy;
 pub mod values;

@@ -12,6 +12,7 @@ mod cli;
 mod faults;
 mod killing;
 mod outage;
+mod policy_urls;
 mod real_server;
 mod restart;
 mod signing;
