@@ -34,7 +34,7 @@ struct Measured {
 /// Prints the table.
 pub(super) fn print(crons: &[usize], repeat: usize, only: &[String]) -> Result<()> {
     println!(
-        "From the scheduled second to the arrival of the POST at the agent server; medians of {repeat}."
+        "From the scheduled second to the arrival of the POST at the agent server; medians of {repeat}, lost and doubled: the worst."
     );
     println!(
         "{:>6}  {:<38} {:>9} {:>9} {:>9} {:>8} {:>5} {:>7} {:>12}",
@@ -89,7 +89,7 @@ fn measure(stub: &Stub, contestant: Contestant, count: usize) -> Result<Measured
     // Nobody looks while the burst is on its way: looking costs what is being measured.
     sleep_until(at.checked_add(SignedDuration::from_millis(500))?);
     while stub.count()? < count && now() < deadline {
-        running.process.is_alive()?;
+        running.is_alive()?;
         sleep(LOOK_EVERY);
     }
     sleep(AFTERMATH);

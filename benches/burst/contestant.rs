@@ -1,13 +1,16 @@
 //! Who takes part, and how each is started with the same crons.
 
 use std::fmt::Write;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use jiff::Timestamp;
 use tempfile::TempDir;
 
+use super::machine::now;
 use super::process::ChildProcess;
 
 /// The graph that all of them ask for.
@@ -45,11 +48,16 @@ impl Contestant {
             Self::Default => CONCURRENT_RUNS_DEFAULT,
             Self::Naive => {
                 let mut command = Command::new(std::env::current_exe()?);
-                command.args(["naive", url, &count.to_string(), &at.to_string()]);
-                return Ok(Running {
-                    process: ChildProcess::spawn("naive program", &mut command)?,
-                    home: None,
-                });
+                command.args(["naive", url, &count.to_string(), &at.to_string()]).stdout(Stdio::piped());
+                let mut process = ChildProcess::spawn("naive program", &mut command)?;
+                let stdout = process.stdout().context("its stdout")?;
+                BufReader::new(stdout).read_line(&mut String::new())?;
+                // What it loses afterwards is its own doing.
+                anyhow::ensure!(
+                    now() < at,
+                    "the naive program was not ready in time: the machine is too busy"
+                );
+                return Ok(Running { process, home: None });
             }
         };
         let schedule = at.strftime("%-M %-H %-d %-m * %-S").to_string();
@@ -60,9 +68,20 @@ impl Contestant {
 
 /// A contestant that is running.
 pub(super) struct Running {
-    pub(super) process: ChildProcess,
+    process: ChildProcess,
     /// Of a daemon; dropped after its process.
     pub(super) home: Option<Home>,
+}
+
+impl Running {
+    /// An error, with what it said last, if it has ended.
+    pub(super) fn is_alive(&mut self) -> Result<()> {
+        let said = || {
+            let log = self.home.as_ref().and_then(|home| std::fs::read_to_string(home.log()).ok());
+            log.and_then(|log| log.lines().last().map(str::to_owned)).unwrap_or_default()
+        };
+        self.process.is_alive().with_context(said)
+    }
 }
 
 /// The folder of a daemon: its configuration and its database.
@@ -94,12 +113,18 @@ impl Home {
     pub(super) fn daemon(&self) -> Result<ChildProcess> {
         let config = self.folder.path().join("agentcron.toml");
         let mut command = Command::new(env!("CARGO_BIN_EXE_agentcron"));
-        command.args(["run".as_ref(), "--config".as_ref(), config.as_os_str()]).stdout(Stdio::null());
+        command.args(["run".as_ref(), "--config".as_ref(), config.as_os_str()]);
+        command.stdout(Stdio::null()).stderr(File::create(self.log())?);
         ChildProcess::spawn("daemon", &mut command)
     }
 
     pub(super) fn database(&self) -> PathBuf {
         self.path().join("agentcron.db")
+    }
+
+    /// What the daemon has said, for the case that it ended.
+    pub(super) fn log(&self) -> PathBuf {
+        self.path().join("daemon.log")
     }
 
     fn path(&self) -> &Path {

@@ -1,6 +1,8 @@
 //! The program that one would write without agentcron: one entry per cron in tokio-cron-scheduler, which POSTs the
 //! run with reqwest when it is due. Nothing is kept, nothing is asked again, nothing is followed.
 
+use std::io::Write;
+
 use anyhow::Result;
 use jiff::Timestamp;
 use serde_json::json;
@@ -20,7 +22,7 @@ pub(super) struct Burst {
     at: Timestamp,
 }
 
-/// Fires, then waits to be killed.
+/// Fires, then waits to be killed. A line on stdout says that all entries are made.
 pub(super) fn run(burst: &Burst) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     // A second installation is refused, and harmless: the first one stands.
@@ -32,6 +34,9 @@ pub(super) fn run(burst: &Burst) -> Result<()> {
             calendar.add(entry(burst, index, &client)?).await?;
         }
         calendar.start().await?;
+        let mut stdout = std::io::stdout();
+        writeln!(stdout, "ready")?;
+        stdout.flush()?;
         std::future::pending().await
     })
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::failure::Failure;
 use super::occurrences::of_cron;
-use super::output::{Look, Output};
+use super::output::{Look, Output, printable};
 use super::run_line::{self, time};
 use super::session::Session;
 use super::table::Rows;
@@ -93,7 +93,7 @@ fn cells(row: &CronRow, now: Timestamp, session: &Session) -> Vec<String> {
         None => ("never".to_owned(), String::new(), String::new()),
     };
     let outcome = if row.going > 0 { going_words(row.going, &outcome, output) } else { outcome };
-    vec![row.name.clone(), schedule, timezone, next, away, last, outcome, reason]
+    vec![printable(&row.name), schedule, timezone, next, away, last, outcome, reason]
 }
 
 /// The next time, and how far away it is.

@@ -15,6 +15,9 @@ use crate::signals::{self, Stop};
 use crate::store::Execution;
 use crate::transport::{Transport, Wire};
 
+/// How a certificate begins in a PEM file.
+const PEM_BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
+
 /// Runs until SIGTERM or SIGINT, then finishes what is in flight within `shutdown_grace`. A second signal leaves at
 /// once. Under systemd use Type=notify.
 #[derive(Args, Debug)]
@@ -103,16 +106,19 @@ fn to_receivers(backend: &BackendConfig, policy: UrlPolicy) -> Result<Transport,
 
 fn extra_roots(backend: &BackendConfig) -> Result<Option<Vec<u8>>, Failure> {
     let Some(path) = &backend.ca_file else { return Ok(None) };
-    let unreadable =
-        |error| Failure::Usage(format!("backend.ca_file: cannot read {}: {error}", path.display()));
-    std::fs::read(path).map(Some).map_err(unreadable)
+    let place = path.display();
+    let unreadable = |error| Failure::Usage(format!("backend.ca_file: cannot read {place}: {error}"));
+    let pem = std::fs::read(path).map_err(unreadable)?;
+    // A file of anything else reads as a bundle of no certificates, and the daemon would start without its root.
+    if !pem.windows(PEM_BEGIN.len()).any(|window| window == PEM_BEGIN) {
+        return Err(Failure::Usage(format!("backend.ca_file: {place} holds no PEM certificate")));
+    }
+    Ok(Some(pem))
 }
 
 fn unprepared(backend: &BackendConfig, error: &dyn std::error::Error) -> Failure {
     match &backend.ca_file {
-        Some(path) => {
-            Failure::Usage(format!("backend.ca_file: {} holds no certificates: {error}", path.display()))
-        }
+        Some(path) => Failure::Usage(format!("backend.ca_file: {}: {error}", path.display())),
         None => Failure::Failed(format!("cannot prepare connections: {error}")),
     }
 }

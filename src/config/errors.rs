@@ -91,6 +91,11 @@ impl Report {
         self.errors.push(about_file(file, message));
     }
 
+    /// Something odd, but valid, at its place.
+    pub(super) fn warning(&mut self, warning: ConfigError) {
+        self.warnings.push(warning);
+    }
+
     /// Something odd, but valid, about a file as a whole.
     pub(super) fn file_warning(&mut self, file: &Arc<Path>, message: impl Into<String>) {
         self.warnings.push(about_file(file, message));

@@ -34,6 +34,7 @@ pub use load::load;
 pub use nearest::nearest;
 pub use placeholders::check_values;
 pub use secret::Secret;
+pub use sections::STORE_PATH_DEFAULT;
 pub use settle_cron::{FieldError, check_webhook_policy, settle_cron};
 pub use settled::{BackendConfig, Config, CronDefinition, HttpConfig, Place, StoreConfig, WebhooksConfig};
 pub use starter::STARTER_FILES;

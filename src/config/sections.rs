@@ -20,7 +20,8 @@ use super::settled::{BackendConfig, HttpConfig, StoreConfig};
 const BACKEND_URL_DEFAULT: &str = "http://127.0.0.1:2024";
 const REQUEST_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 const CONCURRENT_RUNS_DEFAULT: usize = 256;
-const STORE_PATH_DEFAULT: &str = "/var/lib/agentcron/agentcron.db";
+/// Where the database is if nothing is said.
+pub const STORE_PATH_DEFAULT: &str = "/var/lib/agentcron/agentcron.db";
 const VALUES_BYTES_DEFAULT: usize = 64 << 10;
 const SHUTDOWN_GRACE_DEFAULT: Duration = Duration::from_secs(20);
 
@@ -104,6 +105,10 @@ pub(super) fn http(
         let message = format!("got {}, {expected}", quoted(text));
         address.map_err(|_| reader.error(&section, "listen", &message, None)).ok()
     });
+    if listen.as_ref().is_some_and(Option::is_some) {
+        let message = "not served yet by this version; leave it out";
+        reader.report.warning(section.error("listen", "", message, None));
+    }
     let socket = raw.socket.as_deref().map(|text| reader.path(&section, "socket", text));
     let forced = disabled_by_environment(&section, reader);
     Some(HttpConfig {

@@ -1,7 +1,6 @@
 //! Taking runs in hand: what is to be sent, and what is to be looked at again, in one transaction. What is in hand
 //! has no `act_at`; after a restart nothing is in hand, so the first pass takes everything over.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -9,7 +8,7 @@ use rusqlite::{Row, Transaction, named_params};
 
 use super::rows::{RUN_COLUMNS, millis, run_from_row, save_run};
 use super::{Store, StoreError, definitions};
-use crate::domain::cron::{Cron, Overlap};
+use crate::domain::cron::Cron;
 use crate::domain::run::{Run, RunChange, RunState};
 
 /// How much may be taken in hand.
@@ -30,8 +29,8 @@ pub struct Claim {
     pub looks: Vec<ClaimedRun>,
     /// Never sent in time: to be ended.
     pub expired: Vec<ClaimedRun>,
-    /// Whether more could be sent at once if `limits.starts` were larger.
-    pub more_to_start: bool,
+    /// If more are waiting to be sent than `limits.starts` let through: how many places are still free for them.
+    pub places_left: usize,
     /// When something will be due that is not yet.
     pub next_act_at: Option<Timestamp>,
 }
@@ -47,9 +46,6 @@ pub struct ClaimedRun {
 
 /// Runs to be looked at that are taken in hand at once: a restart may meet thousands, and starts wait behind them.
 const LOOKS_PER_CLAIM: usize = 1_024;
-
-/// Rows looked at for one start: exclusive ones that must wait for their elders stand in the way of others.
-const CANDIDATES_PER_START: usize = 4;
 
 impl Store {
     /// Whatever a former process had in hand is due now; what it was sending is in doubt.
@@ -82,7 +78,7 @@ impl Store {
                 looks: claim_looks(tx, &cache, now, looks)?,
                 ..Claim::default()
             };
-            (claim.starts, claim.more_to_start) = claim_starts(tx, &cache, now, limits)?;
+            (claim.starts, claim.places_left) = claim_starts(tx, &cache, now, limits)?;
             claim.next_act_at = next_act_at(tx, now)?;
             Ok(claim)
         })
@@ -126,53 +122,40 @@ fn claim_looks(
     Ok(looks)
 }
 
-/// Also answers whether there are more. In the order in which they are due; of those that are due together, in the
-/// order in which they were planned, which the index has at hand: sorting a large burst by anything else at every
-/// claim would take longer than sending it.
+/// Also answers the places that are left, if there are more runs for them. In the order in which they are due; of
+/// those that are due together, in the order in which they were planned, which the index has at hand: sorting a large
+/// burst by anything else at every claim would take longer than sending it.
+///
+/// An exclusive run waits while another run of its cron is going, and while an elder one waits: a cron with a long
+/// queue stands in nobody's way.
 fn claim_starts(
     tx: &Transaction<'_>,
     cache: &definitions::Definitions,
     now: Timestamp,
     limits: ClaimLimits,
-) -> Result<(Vec<ClaimedRun>, bool), StoreError> {
+) -> Result<(Vec<ClaimedRun>, usize), StoreError> {
     if limits.starts == 0 {
-        return Ok((Vec::new(), false));
+        return Ok((Vec::new(), 0));
     }
     let sql = format!(
         "SELECT {RUN_COLUMNS} FROM runs WHERE act_at <= :now AND phase = 'pending' AND start_before > :now \
-         AND (exclusive = 0 OR NOT EXISTS (SELECT 1 FROM runs AS going WHERE going.cron_id = runs.cron_id \
-         AND going.phase IN ('sending', 'doubtful', 'running'))) ORDER BY act_at, rowid LIMIT :limit"
+         AND (exclusive = 0 OR NOT EXISTS (SELECT 1 FROM runs AS other WHERE other.cron_id = runs.cron_id \
+         AND (other.phase IN ('sending', 'doubtful', 'running') OR (other.phase = 'pending' \
+         AND other.act_at <= :now AND (other.act_at, other.rowid) < (runs.act_at, runs.rowid))) \
+         AND other.phase <> 'ended')) ORDER BY act_at, rowid LIMIT :limit"
     );
     let places = limits.going_max.saturating_sub(count_going(tx)?);
     let limit = limits.starts.min(places);
-    let mut taken = HashSet::new();
-    let mut starts = Vec::new();
-    let mut more = false;
-    let mut statement = tx.prepare_cached(&sql)?;
-    let mut candidates = statement.query(named_params! {
-        ":now": millis(now),
-        ":limit": count(limit.saturating_mul(CANDIDATES_PER_START)),
-    })?;
-    while let Some(row) = candidates.next()? {
-        let claimed = claimed_from_row(tx, cache, row)?;
-        let exclusive = claimed.cron.policy.overlap != Overlap::Allow;
-        if exclusive && !taken.insert(claimed.run.cron_id) {
-            continue;
-        }
-        if starts.len() == limit {
-            more = limit < places;
-            break;
-        }
-        starts.push(claimed);
-    }
-    // Written once nothing reads the index any more that this changes.
-    drop(candidates);
+    // One more than may be taken, to see whether there are more.
+    let mut starts = select(tx, cache, &sql, now, limit.saturating_add(1))?;
+    let places_left = if starts.len() > limit { places - limit } else { 0 };
+    starts.truncate(limit);
     for claimed in &mut starts {
         claimed.run.state = claimed.run.state.clone().apply(RunChange::Send { at: now })?;
         claimed.run.tries = claimed.run.tries.saturating_add(1);
         save_run(tx, &claimed.run, None)?;
     }
-    Ok((starts, more))
+    Ok((starts, places_left))
 }
 
 fn select(

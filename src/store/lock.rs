@@ -5,8 +5,13 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::StoreError;
+
+/// A look at the lock takes microseconds.
+const LOCK_TRIES: u32 = 4;
+const LOCK_WAIT: Duration = Duration::from_millis(50);
 
 /// Held as long as the daemon lives; the kernel lets go of it even after `kill -9`.
 pub(super) struct DaemonLock {
@@ -35,17 +40,10 @@ impl DaemonLock {
             .mode(0o600)
             .open(lock_path(path))
             .map_err(|error| unusable("cannot open its lock file", error))?;
-        match file.try_lock() {
+        match lock_patiently(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut pid = String::new();
-                // Who has it is a courtesy; that somebody has it is certain.
-                let _ = (&mut file).take(32).read_to_string(&mut pid);
-                let pid = match pid.trim() {
-                    "" => "unknown".to_owned(),
-                    pid => pid.to_owned(),
-                };
-                return Err(StoreError::Taken { path: path.to_path_buf(), pid });
+                return Err(StoreError::Taken { path: path.to_path_buf(), pid: pid_in(&file) });
             }
             Err(TryLockError::Error(error)) => return Err(unusable("cannot lock its lock file", error)),
         }
@@ -55,6 +53,27 @@ impl DaemonLock {
             .and_then(|()| writeln!(file, "{}", std::process::id()));
         written.map_err(|error| unusable("cannot write its lock file", error))?;
         Ok(Self { _file: file })
+    }
+}
+
+/// `status` and `list` hold the lock, shared, for an instant, to see whether a daemon has it: that must not keep one
+/// from starting.
+fn lock_patiently(file: &File) -> Result<(), TryLockError> {
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_WAIT),
+            other => return other,
+        }
+    }
+    file.try_lock()
+}
+
+/// Who has it is a courtesy; that somebody has it is certain.
+fn pid_in(file: &File) -> String {
+    let mut pid = String::new();
+    match file.take(32).read_to_string(&mut pid) {
+        Ok(_) if !pid.trim().is_empty() => pid.trim().to_owned(),
+        _ => "unknown".to_owned(),
     }
 }
 

@@ -270,6 +270,24 @@ async fn runs_of_one_cron_start_one_after_the_other_unless_overlap_is_allowed() 
 }
 
 #[tokio::test]
+async fn a_cron_with_a_long_queue_stands_in_nobodys_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let body = r#"{"schedule":"* * * * * *","assistant_id":"agent","catchup":"all","overlap":"skip"}"#;
+    let fields: CronFields = serde_json::from_str(body).unwrap();
+    let cron = Arc::new(config::settle_cron("queue", &fields).unwrap());
+    let queue = NewDefinition { cron, body: body.to_owned(), place: String::new() };
+    let store = open(&folder);
+    store.sync_file_crons(at("2026-03-02T08:30:00Z"), vec![queue, definition("other", "")]).await.unwrap();
+    let due = store.scheduled_crons().await.unwrap();
+    store.plan_due(at("2026-03-02T09:00:00Z"), due).await.unwrap();
+    assert_eq!(count(&file(&folder), "SELECT count(*) FROM runs WHERE cron_name = 'queue'"), 1800);
+    let mut names: Vec<_> =
+        claim(&store, "2026-03-02T09:00:00Z").await.into_iter().map(|c| c.run.cron_name).collect();
+    names.sort();
+    assert_eq!(names, ["other", "queue"]);
+}
+
+#[tokio::test]
 async fn the_backend_has_no_more_runs_than_it_may() {
     let folder = tempfile::tempdir().unwrap();
     let definitions = (0..9).map(|n| definition(&format!("cron-{n}"), "")).collect();

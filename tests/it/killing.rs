@@ -205,9 +205,15 @@ async fn a_daemon_killed_at_every_crash_point_loses_nothing_and_starts_nothing_t
 
 #[tokio::test]
 async fn a_daemon_killed_at_random_moments_loses_nothing_and_starts_nothing_twice() {
-    let mut chance = Chance::new(seed());
+    let seed = seed();
+    let mut chance = Chance::new(seed);
     let deaths = soak::times(8);
-    let mut world = World::new(AgentServerOnPort::start(), None, 2 * deaths, Threads::Included);
+    let server = AgentServerOnPort::start();
+    let proxy = Proxy::start(server.address());
+    // Nothing is lost, but much is under way when death comes.
+    let slow = [100, 250, 400].map(|millis| Fault::Slow(Duration::from_millis(millis)));
+    proxy.inject_by_chance(seed, 70, slow.to_vec());
+    let mut world = World::new(server, Some(proxy), 2 * deaths, Threads::Included);
     for _ in 0..deaths {
         world.life_of(chance.millis(200, 3000)).await;
     }

@@ -3,7 +3,7 @@
 //! start, so whoever stood last in a large burst would start late for the sake of ends that can wait.
 //!
 //! It is bounded: after a moment, starts and ends share what there is, however long the burst goes on. And it never
-//! holds up what starts wait for: when all places on the backend are taken, only ends make new ones, so that is no rush.
+//! holds up what starts wait for: when places on the backend are short, only ends make new ones, so that is no rush.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ impl Rush {
         Self { since: watch::Sender::new(None) }
     }
 
-    /// Starts are waiting that could be sent.
+    /// Many starts are waiting that could be sent, without any run having to end for them.
     pub(super) fn goes_on(&self) {
         self.since.send_if_modified(|since| {
             let begins = since.is_none();
@@ -48,5 +48,49 @@ impl Rush {
         let ends = changes.wait_for(Option::is_none);
         // However it ends: by itself, or because it has lasted long enough.
         let _ = tokio::time::timeout_at(since + RUSH_MAX, ends).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_burst_nobody_waits() {
+        let rush = Rush::new();
+        let before = Instant::now();
+        rush.over().await;
+        assert_eq!(before.elapsed(), Duration::ZERO);
+        assert!(!rush.is_on());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ends_are_looked_for_as_soon_as_the_starts_are_out() {
+        let rush = Rush::new();
+        rush.goes_on();
+        let before = Instant::now();
+        let out = async {
+            tokio::time::sleep(Duration::from_millis(70)).await;
+            rush.ends();
+        };
+        tokio::join!(rush.over(), out);
+        assert_eq!(before.elapsed(), Duration::from_millis(70));
+        assert!(!rush.is_on());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_endless_burst_holds_up_the_ends_for_a_moment_only() {
+        let rush = Rush::new();
+        rush.goes_on();
+        let before = Instant::now();
+        rush.over().await;
+        assert_eq!(before.elapsed(), RUSH_MAX);
+        rush.goes_on();
+        assert!(!rush.is_on(), "it is still the same burst");
+        rush.over().await;
+        assert_eq!(before.elapsed(), RUSH_MAX);
+        rush.ends();
+        rush.goes_on();
+        assert!(rush.is_on(), "this is the next one");
     }
 }

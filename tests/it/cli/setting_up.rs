@@ -2,8 +2,9 @@
 
 use expect_test::{Expect, expect};
 
-use super::{agentcron, demand, quiet, stderr, stdout};
+use super::{QUIET, agentcron, demand, quiet, stderr, stdout};
 use crate::support::daemon::Daemon;
+use crate::support::record::PATIENCE;
 
 const VERBS: [&str; 10] =
     ["run", "check", "next", "list", "status", "history", "show", "init", "demo", "completions"];
@@ -213,6 +214,37 @@ async fn a_second_daemon_is_told_who_has_the_database() {
     daemon.terminate();
     assert!(daemon.wait_for_exit().await.success());
     assert_eq!(daemon.json(&["status"])[0]["daemon"]["running"], false);
+}
+
+#[tokio::test]
+async fn the_service_manager_is_told_of_start_and_stop() {
+    let mut daemon = quiet();
+    let socket = daemon.folder().join("notify.sock");
+    let notified = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
+    notified.set_read_timeout(Some(PATIENCE)).unwrap();
+    let told = || {
+        let mut message = [0; 256];
+        let length = notified.recv(&mut message).unwrap();
+        String::from_utf8(message[..length].to_vec()).unwrap()
+    };
+    daemon.start_with(&[("NOTIFY_SOCKET", socket.to_str().unwrap())]);
+    assert_eq!(told(), "READY=1\n");
+    daemon.terminate();
+    assert_eq!(told(), "STOPPING=1\n");
+    assert!(daemon.wait_for_exit().await.success());
+}
+
+#[test]
+fn a_ca_file_without_certificates_is_a_mistake_of_the_configuration() {
+    let daemon = Daemon::prepare(&QUIET.replace("[store]", "ca_file = \"ca.pem\"\n[store]"));
+    for text in [None, Some("no certificate")] {
+        if let Some(text) = text {
+            std::fs::write(daemon.folder().join("ca.pem"), text).unwrap();
+        }
+        let output = daemon.run_command(&["run"]);
+        demand(&output, 2);
+        assert!(stderr(&output).contains("backend.ca_file"), "{}", stderr(&output));
+    }
 }
 
 #[test]

@@ -90,7 +90,12 @@ fn every_occurrence_has_one_run_one_outcome_and_its_webhook_whatever_breaks() {
     for seed in seeds {
         let story = std::panic::catch_unwind(|| tell(seed));
         match story {
-            Ok(of_this_seed) => told.add(&of_this_seed),
+            Ok(of_this_seed) => {
+                told.add(&of_this_seed);
+                if told.stories % 50 == 0 {
+                    eprintln!("{told:?}");
+                }
+            }
             Err(panic) => {
                 eprintln!("SEED={seed} fails: SIMULATION_SEED={seed} cargo test simulation");
                 std::panic::resume_unwind(panic);

@@ -13,6 +13,7 @@ use super::Story;
 /// What the stories told, to see that they told something.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Told {
+    pub(super) stories: u64,
     pub(super) occurrences: u64,
     pub(super) started: u64,
     pub(super) adopted: u64,
@@ -24,6 +25,7 @@ pub(super) struct Told {
 
 impl Told {
     pub(super) fn add(&mut self, other: &Told) {
+        self.stories += 1;
         self.occurrences += other.occurrences;
         self.started += other.started;
         self.adopted += other.adopted;

@@ -181,3 +181,13 @@ fn mistakes_of_the_servers_file_are_told_with_its_name() {
             langgraph.json: webhooks.headers.Y: `HOOK_TOKEN` does not begin with LG_WEBHOOK_ (see webhooks.env_prefix)"#]]);
     check("langgraph_json = \"absent.json\"", expect!["a.toml:1:18: langgraph_json: absent.json: No such file or directory (os error 2)"]);
 }
+
+#[test]
+fn a_webhook_that_the_policy_refuses_is_told_where_it_stands() {
+    let cron = "[cron.x]\nschedule = \"0 9 * * *\"\nassistant_id = \"agent\"\n";
+    check(&format!("{cron}webhook = \"http://127.0.0.1:8080/hunter2\""), expect!["a.toml:4:11: webhook: refused by the policy: 127.0.0.1 is this machine (disable_loopback) (see [webhooks.url])"]);
+    check(&format!("{cron}webhook = \"http://localhost/\"\n[webhooks.url]\ndisable_loopback = false"), expect!["ok: x"]);
+    check(&format!("[webhooks.url]\nrequire_https = true\n[defaults]\nwebhook = \"http://x.org/\"\n{cron}"), expect!["a.toml:4:11: webhook: refused by the policy: it is not https (require_https) (see [webhooks.url])"]);
+    check(&format!("{cron}webhook = \"https://${{{{ env.HOOK_TOKEN }}}}.org/\"\n[webhooks.url]\nallowed_domains = [\"x.org\"]"), expect!["a.toml:4:11: webhook: refused by the policy: its host is not in the list (allowed_domains) (see [webhooks.url])"]);
+    check(&format!("{cron}webhook = \"${{{{ env.UNSET }}}}\"\n[webhooks.url]\nallowed_ports = [443]"), expect!["a.toml:4:11: webhook: env.UNSET is not set"]);
+}

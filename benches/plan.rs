@@ -1,0 +1,76 @@
+//! Ten simulated years of 500 crons of mixed frequency, planned occurrence by occurrence as the scheduler does it:
+//! how many there are, and how long that takes. `cargo bench --bench plan`.
+
+#![expect(clippy::print_stdout, reason = "a benchmark tells what it measured")]
+#![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+#![expect(clippy::unwrap_used, reason = "a benchmark ends where it is surprised")]
+
+use std::time::Instant;
+
+use agentcron::config::{self, CronFields};
+use agentcron::domain::cron::Cron;
+use agentcron::domain::plan::{Active, Decision, plan};
+use jiff::Timestamp;
+
+/// How many crons of which schedule; `{n}` spreads them.
+const MIX: [(usize, &str); 8] = [
+    (3, "* * * * *"),
+    (10, "*/5 * * * *"),
+    (37, "{n} * * * *"),
+    (50, "{n} */6 * * *"),
+    (200, "{n} 9 * * *"),
+    (100, "{n} 9 * * mon-fri"),
+    (50, "{n} 2 1,15 * *"),
+    (50, "30 2 L * *"),
+];
+const ZONES: [&str; 5] = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata"];
+
+fn main() {
+    let crons = crons();
+    let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let end: Timestamp = "2036-01-01T00:00:00Z".parse().unwrap();
+    let began = Instant::now();
+    let occurrences: u64 = crons.iter().map(|cron| live(cron, start, end)).sum();
+    let took = began.elapsed();
+    let each = took.as_nanos() / u128::from(occurrences.max(1));
+    println!(
+        "{} crons, ten years: {occurrences} occurrences planned in {took:.1?}, {each} ns each",
+        crons.len()
+    );
+    assert!(occurrences >= 20_000_000, "too few to mean anything");
+}
+
+fn crons() -> Vec<Cron> {
+    let mut crons = Vec::new();
+    for (count, schedule) in MIX {
+        for n in 0..count {
+            let schedule = schedule.replace("{n}", &(n % 60).to_string());
+            let zone = ZONES[n % ZONES.len()];
+            let fields = format!(r#"{{"schedule":"{schedule}","timezone":"{zone}","assistant_id":"agent"}}"#);
+            let fields: CronFields = serde_json::from_str(&fields).unwrap();
+            crons.push(config::settle_cron(&format!("cron-{}", crons.len()), &fields).unwrap());
+        }
+    }
+    crons
+}
+
+/// Wakes at every instant that the last plan named; every decision must be to fire, in ascending order.
+fn live(cron: &Cron, start: Timestamp, end: Timestamp) -> u64 {
+    let (mut cursor, mut now, mut occurrences) = (start, start, 0);
+    while now < end {
+        let plan = plan(cron, cursor, Active::default(), now);
+        for decision in &plan.decisions {
+            let Decision::Fire { scheduled_for, .. } = decision else {
+                panic!("{}: {decision:?}", cron.name)
+            };
+            assert!(*scheduled_for > cursor, "{}: {scheduled_for} again", cron.name);
+            occurrences += 1;
+        }
+        cursor = plan.cursor;
+        match plan.next_wake {
+            Some(next) => now = next,
+            None => break,
+        }
+    }
+    occurrences
+}
