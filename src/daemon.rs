@@ -37,7 +37,7 @@ pub struct World {
     pub clock: Clock,
     /// The way to the agent server.
     pub backend: Transport,
-    /// The way to the receivers of webhooks.
+    /// The way to the receivers of webhooks; the policy of the configuration is put upon it.
     pub receivers: Transport,
     /// Where the store's closures run.
     pub execution: Execution,
@@ -140,7 +140,7 @@ fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
     );
     let courier = Courier {
         store: store.clone(),
-        sender: Sender::new(receivers, environment.clone()),
+        sender: Sender::new(receivers, environment.clone(), clock.clone(), config.webhooks.clone()),
         clock: clock.clone(),
         wakes: wakes.clone(),
         disable_webhooks: config.http.disable_webhooks,

@@ -10,9 +10,10 @@ use super::failure::Failure;
 use super::session::Session;
 use crate::config::{BackendConfig, Environment};
 use crate::daemon::{self, World};
+use crate::domain::url_policy::UrlPolicy;
 use crate::signals::{self, Stop};
 use crate::store::Execution;
-use crate::transport::Transport;
+use crate::transport::{Transport, Wire};
 
 /// How a certificate begins in a PEM file.
 const PEM_BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
@@ -50,8 +51,8 @@ pub(super) fn run(run: &Run, session: &mut Session) -> Result<(), Failure> {
     let world = World {
         socket: Some(config.socket_path()),
         reload: Some(reload),
-        backend: transport(&config.backend)?,
-        receivers: transport(&config.backend)?,
+        backend: to_backend(&config.backend)?,
+        receivers: to_receivers(&config.backend, config.webhooks.url.clone())?,
         config,
         environment: session.environment.clone(),
         clock: session.clock.clone(),
@@ -94,20 +95,36 @@ fn tell_service_manager(state: NotifyState<'_>) {
     }
 }
 
-/// A way to the outside that trusts the configured roots besides the system's.
-fn transport(backend: &BackendConfig) -> Result<Transport, Failure> {
-    let pem = backend.ca_file.as_ref().map(std::fs::read).transpose();
-    let place = || backend.ca_file.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
-    let pem =
-        pem.map_err(|error| Failure::Usage(format!("backend.ca_file: cannot read {}: {error}", place())))?;
+/// The way to the agent server.
+fn to_backend(backend: &BackendConfig) -> Result<Transport, Failure> {
+    let pem = extra_roots(backend)?;
+    Transport::network(pem.as_deref()).map_err(|error| unprepared(backend, &error))
+}
+
+/// The way to receivers. They are trusted by the same roots: whoever has a certificate authority of his own has it for
+/// both.
+fn to_receivers(backend: &BackendConfig, policy: UrlPolicy) -> Result<Transport, Failure> {
+    let pem = extra_roots(backend)?;
+    Transport::judged(pem.as_deref(), Wire::of_system(), policy).map_err(|error| unprepared(backend, &error))
+}
+
+fn extra_roots(backend: &BackendConfig) -> Result<Option<Vec<u8>>, Failure> {
+    let Some(path) = &backend.ca_file else { return Ok(None) };
+    let place = path.display();
+    let unreadable = |error| Failure::Usage(format!("backend.ca_file: cannot read {place}: {error}"));
+    let pem = std::fs::read(path).map_err(unreadable)?;
     // A file of anything else reads as a bundle of no certificates, and the daemon would start without its root.
-    if pem.as_ref().is_some_and(|pem| !pem.windows(PEM_BEGIN.len()).any(|window| window == PEM_BEGIN)) {
-        return Err(Failure::Usage(format!("backend.ca_file: {} holds no PEM certificate", place())));
+    if !pem.windows(PEM_BEGIN.len()).any(|window| window == PEM_BEGIN) {
+        return Err(Failure::Usage(format!("backend.ca_file: {place} holds no PEM certificate")));
     }
-    Transport::network(pem.as_deref()).map_err(|error| match pem {
-        Some(_) => Failure::Usage(format!("backend.ca_file: {}: {error}", place())),
+    Ok(Some(pem))
+}
+
+fn unprepared(backend: &BackendConfig, error: &dyn std::error::Error) -> Failure {
+    match &backend.ca_file {
+        Some(path) => Failure::Usage(format!("backend.ca_file: {}: {error}", path.display())),
         None => Failure::Failed(format!("cannot prepare connections: {error}")),
-    })
+    }
 }
 
 /// The log of the daemon, on stderr.

@@ -102,8 +102,11 @@ pub(super) fn look(row: &RunRow) -> Look {
 fn webhook_words(delivery: &DeliveryRow, output: &Output) -> String {
     let look = match delivery.status {
         DeliveryStatus::Delivered => Look::Plain,
-        DeliveryStatus::Failed => Look::Bad,
-        DeliveryStatus::Pending | DeliveryStatus::Sending | DeliveryStatus::Suppressed => Look::Odd,
+        DeliveryStatus::Failed | DeliveryStatus::Gone | DeliveryStatus::Blocked => Look::Bad,
+        DeliveryStatus::Pending
+        | DeliveryStatus::Sending
+        | DeliveryStatus::Aborted
+        | DeliveryStatus::Suppressed => Look::Odd,
     };
     let word = output.paint(look, delivery.status.as_str());
     // The first attempt is the usual; more of them are a story.

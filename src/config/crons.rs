@@ -8,10 +8,11 @@ use super::errors::{ConfigError, Report, escaped, quoted};
 use super::fields::CronFields;
 use super::placeholders::{check_text, check_values, missing};
 use super::section::Section;
-use super::settle_cron::{FieldError, settle_cron};
+use super::settle_cron::{FieldError, check_webhook_policy, settle_cron};
 use super::settled::{CronDefinition, Place};
 use crate::domain::cron::Cron;
 use crate::domain::template;
+use crate::domain::url_policy::UrlPolicy;
 
 /// A cron's table, or `[defaults]`, as far as it could be read.
 struct Raw<'d> {
@@ -25,6 +26,7 @@ struct Raw<'d> {
 pub(super) fn settle_crons(
     main: &Document<'_>,
     included: &[Document<'_>],
+    policy: Option<&UrlPolicy>,
     environment: &Environment,
     report: &mut Report,
 ) -> Vec<CronDefinition> {
@@ -58,7 +60,7 @@ pub(super) fn settle_crons(
                 continue;
             }
             let raw = Raw::read(section, environment, report);
-            if let Some((cron, fields)) = raw.settle(name, &defaults, environment, report) {
+            if let Some((cron, fields)) = raw.settle(name, &defaults, policy, environment, report) {
                 definitions.push(CronDefinition { cron, fields, place });
             }
         }
@@ -124,13 +126,18 @@ impl<'d> Raw<'d> {
         self,
         name: &str,
         defaults: &Raw<'_>,
+        policy: Option<&UrlPolicy>,
         environment: &Environment,
         report: &mut Report,
     ) -> Option<(Cron, CronFields)> {
         let values = check_values(&self.fields, environment);
         let fields = self.fields.clone().with_defaults(&defaults.fields);
         let settled = settle_cron(name, &fields);
-        let mistakes = settled.as_ref().err().cloned().unwrap_or_default();
+        let mut mistakes = settled.as_ref().err().cloned().unwrap_or_default();
+        // What is no URL is not refused as well.
+        if !values.iter().chain(&mistakes).any(|mistake| mistake.field == "webhook") {
+            mistakes.extend(policy.and_then(|policy| check_webhook_policy(&fields, policy, environment)));
+        }
         for mistake in values.iter().chain(&mistakes) {
             // A field that could not even be read is not missing as well.
             let unread = mistake.is_missing()

@@ -83,7 +83,8 @@ fn read_all(path: &Path, environment: &Environment, report: &mut Report) -> Opti
     let http = sections::http(&root, langgraph.disable_webhooks, &mut reader);
     let webhooks = webhooks::webhooks(&root, langgraph.webhooks, &mut reader);
     let shutdown_grace = sections::shutdown_grace(&root, top.shutdown_grace, &mut reader);
-    let crons = settle_crons(&main, &included, environment, report);
+    let policy = webhooks.as_ref().map(|webhooks| &webhooks.url);
+    let crons = settle_crons(&main, &included, policy, environment, report);
     Some(Config {
         path: path.to_owned(),
         backend: backend?,

@@ -35,8 +35,8 @@ pub use nearest::nearest;
 pub use placeholders::check_values;
 pub use secret::Secret;
 pub use sections::STORE_PATH_DEFAULT;
-pub use settle_cron::{FieldError, settle_cron};
+pub use settle_cron::{FieldError, check_webhook_policy, settle_cron};
 pub use settled::{
-    BackendConfig, Config, CronDefinition, HttpConfig, Place, Sources, StoreConfig, UrlPolicy, WebhooksConfig,
+    BackendConfig, Config, CronDefinition, HttpConfig, Place, Sources, StoreConfig, WebhooksConfig,
 };
 pub use starter::STARTER_FILES;

@@ -18,6 +18,7 @@ use crate::domain::cron::{Catchup, Cron, Mode, Overlap, Policy, Request, Unknown
 use crate::domain::ids::CronId;
 use crate::domain::template;
 
+pub use webhook::check_policy as check_webhook_policy;
 pub(super) use webhook::check_url as check_webhook_url;
 
 /// One mistake in the fields of a cron. Like [`super::ConfigError`], it never quotes what could be a secret.

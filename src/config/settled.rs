@@ -13,6 +13,8 @@ use super::errors::ConfigError;
 use super::fields::CronFields;
 use super::secret::Secret;
 use crate::domain::cron::{Cron, Template};
+use crate::domain::signing::SigningKey;
+use crate::domain::url_policy::UrlPolicy;
 
 /// Everything that the files say. `Debug` shows no secret.
 #[derive(Clone, Debug)]
@@ -91,8 +93,8 @@ pub struct HttpConfig {
 /// Webhooks for ended runs.
 #[derive(Clone, Debug)]
 pub struct WebhooksConfig {
-    /// Standard Webhooks secrets; the first one signs first. None: unsigned.
-    pub signing_secrets: Vec<Secret>,
+    /// Standard Webhooks keys; all of them sign, the first one first. None: unsigned.
+    pub signing_secrets: Vec<SigningKey>,
     /// Which URLs may be told.
     pub url: UrlPolicy,
     /// Sent with every webhook; names in lower case, placeholders still in the values.
@@ -103,23 +105,6 @@ pub struct WebhooksConfig {
     pub allowed_fields: Option<Vec<String>>,
     /// A longer body is sent without `values`.
     pub body_bytes_max: usize,
-}
-
-/// Which URLs may be told; names and meaning are those of the server's `webhooks.url`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UrlPolicy {
-    /// Nothing but https.
-    pub require_https: bool,
-    /// Host names, or `*.example.com` for every subdomain; `None`: all, an empty list: none.
-    pub allowed_domains: Option<Vec<String>>,
-    /// `None`: all, an empty list: none.
-    pub allowed_ports: Option<Vec<u16>>,
-    /// In characters.
-    pub max_url_length: usize,
-    /// This machine is not told.
-    pub disable_loopback: bool,
-    /// Addresses of private networks are not told.
-    pub disable_private_ips: bool,
 }
 
 /// A cron of a file.

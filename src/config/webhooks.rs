@@ -10,9 +10,11 @@ use super::limits::{WEBHOOK_BODY_BYTES_MAX, WEBHOOK_CHARS_MAX};
 use super::nearest::did_you_mean;
 use super::section::Section;
 use super::sections::Reader;
-use super::settled::{UrlPolicy, WebhooksConfig};
+use super::settled::WebhooksConfig;
 use crate::domain::cron::Template;
+use crate::domain::signing::{KeyError, SigningKey};
 use crate::domain::template::{self, Meaning};
+use crate::domain::url_policy::UrlPolicy;
 
 pub(super) const ENV_PREFIX_DEFAULT: &str = "LG_WEBHOOK_";
 const BODY_BYTES_DEFAULT: u64 = 1 << 20;
@@ -35,17 +37,26 @@ const BODY_KEYS: &[&str] = &[
     "values",
     "error",
 ];
-/// Headers that are ours or the protocol's.
+/// Headers that are ours or the protocol's: of one connection (RFC 9110 §7.6.1), or saying how the body is to be read.
 const RESERVED_HEADERS: &[&str] = &[
-    "host",
+    "accept-encoding",
+    "connection",
+    "content-encoding",
     "content-length",
     "content-type",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
     "transfer-encoding",
-    "connection",
-    "webhook-id",
-    "webhook-timestamp",
-    "webhook-signature",
+    "upgrade",
 ];
+/// What the specification of Standard Webhooks has given a meaning, or may yet.
+const RESERVED_PREFIX: &str = "webhook-";
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -80,7 +91,7 @@ pub(super) fn webhooks(
     let secrets: Vec<_> = written_secrets
         .iter()
         .enumerate()
-        .filter_map(|(index, text)| reader.secret(&section, "signing_secrets", &format!("/{index}"), text))
+        .filter_map(|(index, text)| signing_key(&section, &format!("/{index}"), text, reader))
         .collect();
     let env_prefix = raw.env_prefix.or(server.env_prefix).unwrap_or(ENV_PREFIX_DEFAULT.to_owned());
     let mut headers = server.headers;
@@ -96,6 +107,20 @@ pub(super) fn webhooks(
         env_prefix,
         allowed_fields: both(raw.allowed_fields, server.allowed_fields, |a, b| (a == b).then(|| a.clone())),
     })
+}
+
+fn signing_key(
+    section: &Section<'_>,
+    pointer: &str,
+    text: &str,
+    reader: &mut Reader<'_>,
+) -> Option<SigningKey> {
+    let secret = reader.secret(section, "signing_secrets", pointer, text)?;
+    let report = |error: KeyError| {
+        let hint = "such as `openssl rand -base64 32` with whsec_ before it".to_owned();
+        reader.report.error(section.error("signing_secrets", pointer, &error.to_string(), Some(hint)));
+    };
+    SigningKey::parse(secret.expose()).map_err(report).ok()
 }
 
 fn own_headers(
@@ -128,7 +153,8 @@ pub(super) fn header_complaint(name: &str, text: &str, env_prefix: &str) -> Opti
     if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
         return Some("not the name of a header".to_owned());
     }
-    if RESERVED_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
+    let lower_case = name.to_ascii_lowercase();
+    if RESERVED_HEADERS.contains(&lower_case.as_str()) || lower_case.starts_with(RESERVED_PREFIX) {
         return Some("is set by agentcron itself".to_owned());
     }
     let found = template::placeholders(text).unwrap_or_default();

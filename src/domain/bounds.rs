@@ -84,13 +84,28 @@ pub const DELETIONS_IN_FLIGHT: usize = 8;
 /// Webhook attempts in flight at once.
 pub const ATTEMPTS_IN_FLIGHT: usize = 64;
 
+/// Webhook attempts in flight to one origin at once: a receiver that hangs holds this many places and no more.
+pub const ATTEMPTS_PER_ORIGIN: usize = 4;
+
 /// One webhook attempt in all, from name lookup to the last byte of the answer.
 pub const ATTEMPT_WAIT: Duration = Duration::from_secs(20);
 
 /// The most that is read of a receiver's answer; a webhook's answer carries no information for us.
 pub const RECEIVER_ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-/// Name lookup, TCP and TLS together; after this nothing was sent.
+/// Of an answer that is no success, this much is kept: enough to read an error message.
+pub const RECEIVER_ANSWER_KEPT_BYTES_MAX: usize = 4 * 1024;
+
+/// A receiver may ask for patience, but not for more than this.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// One look-up of a receiver's name.
+pub const LOOKUP_WAIT: Duration = Duration::from_secs(5);
+
+/// Addresses of one receiver that are tried; each gets its share of the time.
+pub const RECEIVER_ADDRESSES_MAX: usize = 4;
+
+/// TCP and TLS together, and towards the agent server its name's look-up as well; after this nothing was sent.
 pub const CONNECT_WAIT: Duration = Duration::from_secs(5);
 
 /// Closures waiting for the writer; beyond it callers wait, so memory stays flat when the disk is slow.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::bounds::RETRY_AFTER_MAX;
 use super::cron::words;
 use super::ids::{DeliveryId, RunId};
 
@@ -16,8 +17,14 @@ words!(
         Sending = "sending",
         /// The receiver said 2xx.
         Delivered = "delivered",
-        /// The last rung of the ladder failed, or the receiver said never again.
+        /// The last rung of the ladder failed.
         Failed = "failed",
+        /// The receiver has said that its URL is gone for good.
+        Gone = "gone",
+        /// The receiver does not want this message.
+        Aborted = "aborted",
+        /// The policy refuses the URL.
+        Blocked = "blocked",
         /// Recorded, and not sent because webhooks are disabled.
         Suppressed = "suppressed",
     }
@@ -54,14 +61,88 @@ pub enum AttemptResult {
         detail: String,
         /// Not before this, if the receiver said so.
         retry_after: Option<Duration>,
+        /// How soon.
+        pace: Pace,
     },
     /// It must not be tried again.
     Final {
+        /// Why not.
+        ending: Ending,
         /// The HTTP status, if there was an answer.
         code: Option<u16>,
         /// What happened, in words.
         detail: String,
     },
+}
+
+/// How soon it may help to try again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// The receiver is away or busy: as the ladder says.
+    Usual,
+    /// Somebody has to mend something first: from the rung of [`SLOW_WAIT`].
+    Slow,
+}
+
+/// How a delivery ends without having been delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// See [`DeliveryStatus::Failed`].
+    Failed,
+    /// See [`DeliveryStatus::Gone`].
+    Gone,
+    /// See [`DeliveryStatus::Aborted`].
+    Aborted,
+    /// See [`DeliveryStatus::Blocked`].
+    Blocked,
+}
+
+impl Ending {
+    /// As it is recorded.
+    pub fn status(self) -> DeliveryStatus {
+        match self {
+            Self::Failed => DeliveryStatus::Failed,
+            Self::Gone => DeliveryStatus::Gone,
+            Self::Aborted => DeliveryStatus::Aborted,
+            Self::Blocked => DeliveryStatus::Blocked,
+        }
+    }
+}
+
+impl AttemptResult {
+    /// The HTTP status, if there was an answer.
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            Self::Accepted { code } => Some(*code),
+            Self::Refused { code, .. } | Self::Final { code, .. } => *code,
+        }
+    }
+
+    /// What happened, if it was not accepted.
+    pub fn detail(&self) -> Option<&str> {
+        match self {
+            Self::Accepted { .. } => None,
+            Self::Refused { detail, .. } | Self::Final { detail, .. } => Some(detail),
+        }
+    }
+}
+
+/// What is recorded of one HTTP try. None of it holds a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptReport {
+    /// What came of it.
+    pub result: AttemptResult,
+    /// The address and port that it was sent to, if there was an answer.
+    pub address: Option<String>,
+    /// The beginning of the answer's text, unless it was accepted.
+    pub answer: Option<String>,
+}
+
+impl AttemptReport {
+    /// Of a try that got no answer.
+    pub fn unanswered(result: AttemptResult) -> Self {
+        Self { result, address: None, answer: None }
+    }
 }
 
 /// What follows from an attempt.
@@ -71,8 +152,8 @@ pub enum Verdict {
     Delivered,
     /// The next attempt is due then.
     Again(Timestamp),
-    /// There will be no further attempt.
-    Failed(String),
+    /// There will be no further attempt, and why.
+    Ended(Ending, String),
 }
 
 /// The waits between attempts: 11 attempts within about 76 hours.
@@ -89,20 +170,27 @@ const LADDER: [Duration; 10] = [
     Duration::from_secs(24 * 3600),
 ];
 
-/// A receiver may ask for patience, but not for more than this.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
+/// The least wait after a failure that somebody has to mend.
+pub const SLOW_WAIT: Duration = Duration::from_secs(5 * 60);
 
 /// What follows from attempt number `attempt` (counted from 1) of this delivery.
 pub fn judge(delivery_id: DeliveryId, attempt: u32, result: &AttemptResult, now: Timestamp) -> Verdict {
     match result {
         AttemptResult::Accepted { .. } => Verdict::Delivered,
-        AttemptResult::Final { detail, .. } => Verdict::Failed(detail.clone()),
-        AttemptResult::Refused { detail, retry_after, .. } => {
+        AttemptResult::Final { ending, detail, .. } => Verdict::Ended(*ending, detail.clone()),
+        AttemptResult::Refused { detail, retry_after, pace, .. } => {
             let rung = usize::try_from(attempt.saturating_sub(1)).unwrap_or(usize::MAX);
             match LADDER.get(rung) {
-                None => Verdict::Failed(format!("gave up after {attempt} attempts; the last one: {detail}")),
+                None => {
+                    let reason = format!("gave up after {attempt} attempts; the last one: {detail}");
+                    Verdict::Ended(Ending::Failed, reason)
+                }
                 Some(wait) => {
-                    let wait = super::backoff::stretch(*wait, delivery_id.0, attempt);
+                    let least = match pace {
+                        Pace::Usual => Duration::ZERO,
+                        Pace::Slow => SLOW_WAIT,
+                    };
+                    let wait = super::backoff::stretch(*wait.max(&least), delivery_id.0, attempt);
                     let asked = retry_after.unwrap_or(Duration::ZERO).min(RETRY_AFTER_MAX);
                     Verdict::Again(super::backoff::after(now, wait.max(asked)))
                 }

@@ -8,6 +8,8 @@ pub mod delivery;
 pub mod ids;
 pub mod plan;
 pub mod run;
+pub mod signing;
 pub mod standing;
 pub mod template;
+pub mod url_policy;
 pub mod values;

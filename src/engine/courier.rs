@@ -8,7 +8,7 @@ use super::Wakes;
 use crate::clock::Clock;
 use crate::crash::crash_point;
 use crate::domain::bounds::ATTEMPTS_IN_FLIGHT;
-use crate::domain::delivery::{AttemptResult, Verdict, judge};
+use crate::domain::delivery::{Verdict, judge};
 use crate::store::{ClaimedDelivery, FinishedAttempt, Store, StoreError};
 use crate::webhook::{Attempt, Sender, redacted};
 
@@ -76,21 +76,19 @@ async fn attempt(courier: &Courier, delivery: ClaimedDelivery) -> Result<(), Sto
     let ClaimedDelivery { delivery_id, run_id, attempt, .. } = delivery;
     crash_point("attempt_committed").await;
     let send = Attempt { run_id, url: delivery.url.clone(), body: delivery.body };
-    let result = courier.sender.send(send).await;
+    let report = courier.sender.send(send).await;
     crash_point("attempt_answered").await;
     let at = courier.clock.now();
-    let verdict = judge(delivery_id, attempt, &result, at);
-    if let (AttemptResult::Refused { detail, .. } | AttemptResult::Final { detail, .. }, verdict) =
-        (&result, &verdict)
-    {
-        let then = match verdict {
+    let verdict = judge(delivery_id, attempt, &report.result, at);
+    if let Some(detail) = report.result.detail() {
+        let then = match &verdict {
             Verdict::Again(at) => format!("next attempt at {at}"),
-            Verdict::Failed(_) | Verdict::Delivered => "no further attempt".to_owned(),
+            Verdict::Ended(..) | Verdict::Delivered => "no further attempt".to_owned(),
         };
         let url = redacted(&delivery.url);
         tracing::warn!(cron = delivery.cron_name, %run_id, url, attempt, detail, then, "webhook not delivered");
     }
-    courier.store.finish_attempt(FinishedAttempt { delivery_id, attempt, at, result, verdict }).await?;
+    courier.store.finish_attempt(FinishedAttempt { delivery_id, attempt, at, report, verdict }).await?;
     crash_point("attempt_recorded").await;
     Ok(())
 }

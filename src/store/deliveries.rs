@@ -5,7 +5,7 @@ use rusqlite::{Transaction, named_params};
 
 use super::rows::{millis, parsed};
 use super::{Store, StoreError};
-use crate::domain::delivery::{AttemptResult, DeliveryStatus, Verdict};
+use crate::domain::delivery::{AttemptReport, DeliveryStatus, Verdict};
 use crate::domain::ids::{DeliveryId, RunId};
 
 /// A delivery in hand: one attempt is to be made, and is counted already.
@@ -44,7 +44,7 @@ pub struct FinishedAttempt {
     /// When it was over.
     pub at: Timestamp,
     /// What came of it.
-    pub result: AttemptResult,
+    pub report: AttemptReport,
     /// What follows.
     pub verdict: Verdict,
 }
@@ -142,20 +142,24 @@ fn begin_attempt(tx: &Transaction<'_>, delivery: &ClaimedDelivery, now: Timestam
 
 fn finish(tx: &Transaction<'_>, finished: &FinishedAttempt) -> Result<(), StoreError> {
     let delivery_id = finished.delivery_id.to_string();
-    let (code, detail) = match &finished.result {
-        AttemptResult::Accepted { code } => (Some(*code), None),
-        AttemptResult::Refused { code, detail, .. } | AttemptResult::Final { code, detail } => {
-            (*code, Some(detail))
-        }
-    };
+    let AttemptReport { result, address, answer } = &finished.report;
     tx.prepare_cached(
-        "UPDATE attempts SET ended_at = ?3, code = ?4, detail = ?5 WHERE delivery_id = ?1 AND attempt = ?2",
+        "UPDATE attempts SET ended_at = :at, code = :code, detail = :detail, address = :address, \
+         answer = :answer WHERE delivery_id = :delivery_id AND attempt = :attempt",
     )?
-    .execute((&delivery_id, finished.attempt, millis(finished.at), code, detail))?;
+    .execute(named_params! {
+        ":delivery_id": delivery_id,
+        ":attempt": finished.attempt,
+        ":at": millis(finished.at),
+        ":code": result.code(),
+        ":detail": result.detail(),
+        ":address": address,
+        ":answer": answer,
+    })?;
     let (status, due_at, reason) = match &finished.verdict {
         Verdict::Delivered => (DeliveryStatus::Delivered, None, None),
-        Verdict::Again(at) => (DeliveryStatus::Pending, Some(millis(*at)), detail),
-        Verdict::Failed(reason) => (DeliveryStatus::Failed, None, Some(reason)),
+        Verdict::Again(at) => (DeliveryStatus::Pending, Some(millis(*at)), result.detail()),
+        Verdict::Ended(ending, reason) => (ending.status(), None, Some(reason.as_str())),
     };
     let over = due_at.is_none().then(|| millis(finished.at));
     // Only the attempt that is in hand may decide: an attempt of a former life is not listened to.

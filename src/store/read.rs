@@ -99,7 +99,12 @@ impl DeliveryRow {
     pub fn is_over(&self) -> bool {
         match self.status {
             DeliveryStatus::Pending | DeliveryStatus::Sending => false,
-            DeliveryStatus::Delivered | DeliveryStatus::Failed | DeliveryStatus::Suppressed => true,
+            DeliveryStatus::Delivered
+            | DeliveryStatus::Failed
+            | DeliveryStatus::Gone
+            | DeliveryStatus::Aborted
+            | DeliveryStatus::Blocked
+            | DeliveryStatus::Suppressed => true,
         }
     }
 }

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::{self, CronFields};
-use crate::domain::delivery::{AttemptResult, DeliveryStatus, NewDelivery, Verdict};
+use crate::domain::delivery::{AttemptReport, AttemptResult, DeliveryStatus, Ending, NewDelivery, Verdict};
 use crate::domain::ids::{BackendRunId, DeliveryId, RunId, ThreadId};
 use crate::domain::run::{Outcome, RunChange, RunState, Status};
 
@@ -335,10 +335,10 @@ async fn an_attempt_is_counted_before_it_is_made_and_one_that_was_cut_off_is_mad
         delivery_id: first.delivery_id,
         attempt,
         at: now,
-        result: AttemptResult::Accepted { code: 200 },
+        report: AttemptReport::unanswered(AttemptResult::Accepted { code: 200 }),
         verdict,
     };
-    store.finish_attempt(finished(1, Verdict::Failed("late".to_owned()))).await.unwrap();
+    store.finish_attempt(finished(1, Verdict::Ended(Ending::Failed, "late".to_owned()))).await.unwrap();
     store.finish_attempt(finished(2, Verdict::Delivered)).await.unwrap();
     let sql = "SELECT count(*) FROM deliveries WHERE status = 'delivered' AND attempts = 2";
     assert_eq!(count(&file(&folder), sql), 1);

@@ -1,14 +1,16 @@
 //! Webhooks: the body that tells about an ended run, and one attempt to deliver it.
 
+mod answer;
 mod body;
+mod request;
 mod send;
 
 pub use body::{BodyLimits, Ended, body};
 pub use send::{Attempt, Sender};
 
-/// A URL as it may be shown: scheme, host and path. The query may be a token.
+/// A URL as it may be shown: scheme, host and path. The query, or a fragment, may be a token.
 pub fn redacted(url: &str) -> String {
-    match url.split_once('?') {
+    match url.split_once(['?', '#']) {
         Some((address, _)) => format!("{address}?…"),
         None => url.to_owned(),
     }

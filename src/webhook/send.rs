@@ -1,23 +1,27 @@
-//! One attempt to deliver one webhook.
+//! One attempt to deliver one webhook: judge the URL, build the request, one exchange, and what it came to.
 
-use std::time::Duration;
+use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use http::{Request, StatusCode, header};
+use tokio::time::{Instant, timeout_at};
 
-use crate::config::Environment;
+use super::answer;
+use super::request::{self, Prepared};
+use crate::clock::Clock;
+use crate::config::{Environment, WebhooksConfig};
 use crate::domain::bounds::{ATTEMPT_WAIT, RECEIVER_ANSWER_BYTES_MAX};
-use crate::domain::delivery::AttemptResult;
+use crate::domain::delivery::{AttemptReport, AttemptResult, Ending, Pace};
 use crate::domain::ids::RunId;
-use crate::domain::template;
-use crate::transport::{BodyStream, Transport, TransportError};
+use crate::transport::{BodyStream, FarEnd, Transport, TransportError};
 
 /// Sends webhooks; cheap to clone.
 #[derive(Clone)]
 pub struct Sender {
     transport: Transport,
     environment: Environment,
+    clock: Clock,
+    webhooks: Arc<WebhooksConfig>,
 }
 
 /// What is to be sent.
@@ -32,101 +36,87 @@ pub struct Attempt {
 }
 
 impl Sender {
-    /// A sender over this transport; `environment` fills the placeholders of URLs.
-    pub fn new(transport: Transport, environment: Environment) -> Self {
-        Self { transport, environment }
+    /// A sender over this transport, which is put under the policy of `webhooks`; `environment` fills the placeholders
+    /// of URLs and headers, at each attempt anew.
+    pub fn new(
+        transport: Transport,
+        environment: Environment,
+        clock: Clock,
+        webhooks: WebhooksConfig,
+    ) -> Self {
+        let transport = transport.judging(webhooks.url.clone());
+        Self { transport, environment, clock, webhooks: Arc::new(webhooks) }
     }
 
-    /// Makes one attempt. It never retries, and its errors hold no secret.
-    pub async fn send(&self, attempt: Attempt) -> AttemptResult {
-        let request = match self.request(attempt) {
-            Ok(request) => request,
-            Err(detail) => return AttemptResult::Refused { code: None, detail, retry_after: None },
-        };
-        match tokio::time::timeout(ATTEMPT_WAIT, self.exchange(request)).await {
-            Ok(result) => result,
-            Err(_) => AttemptResult::Refused {
-                code: None,
-                detail: format!("no answer within {}", humantime::format_duration(ATTEMPT_WAIT)),
-                retry_after: None,
-            },
+    /// Makes one attempt. It never retries, and what it reports holds no secret.
+    pub async fn send(&self, attempt: Attempt) -> AttemptReport {
+        match self.prepare(attempt) {
+            Ok(prepared) => self.exchange(prepared).await,
+            Err(result) => AttemptReport::unanswered(result),
         }
     }
 
-    fn request(&self, attempt: Attempt) -> Result<Request<Bytes>, String> {
-        let lookup = |name: &str| {
-            let secret = self.environment.lookup(name);
-            secret.map(|secret| secret.expose().to_owned()).map_err(|error| error.to_string())
-        };
-        let url = template::fill(&attempt.url, &lookup).map_err(|error| format!("its URL: {error}"))?;
-        Request::builder()
-            .method(http::Method::POST)
-            .uri(url)
-            .header(header::CONTENT_TYPE, "application/json")
-            .header(header::ACCEPT_ENCODING, "identity")
-            .header("webhook-id", format!("msg_{}", attempt.run_id))
-            .body(Bytes::from(attempt.body))
-            .map_err(|_| "its URL is no URL once its placeholders are filled".to_owned())
+    fn prepare(&self, attempt: Attempt) -> Result<Prepared, AttemptResult> {
+        let not_now = |detail| refused(detail, Pace::Usual);
+        let url = self.environment.fill(&attempt.url);
+        let url = url.map_err(|error| not_now(format!("its URL: {error}")))?;
+        let url = self.webhooks.url.judge_url(url.expose()).map_err(|refusal| AttemptResult::Final {
+            ending: Ending::Blocked,
+            code: None,
+            detail: format!("the policy refuses its URL: {refusal}"),
+        })?;
+        request::prepare(attempt, &url, self.clock.now(), &self.webhooks, &self.environment).map_err(not_now)
     }
 
-    async fn exchange(&self, request: Request<Bytes>) -> AttemptResult {
-        let response = match self.transport.send(request).await {
-            Ok(response) => response,
-            Err(error) => {
-                return AttemptResult::Refused {
-                    code: None,
-                    detail: transport_words(&error),
-                    retry_after: None,
-                };
+    async fn exchange(&self, prepared: Prepared) -> AttemptReport {
+        let until = Instant::now() + ATTEMPT_WAIT;
+        let response = match timeout_at(until, self.transport.send(prepared.request)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return AttemptReport::unanswered(unsent(&error)),
+            Err(_) => {
+                let detail = format!("no answer within {}", humantime::format_duration(ATTEMPT_WAIT));
+                return AttemptReport::unanswered(refused(detail, Pace::Usual));
             }
         };
-        let (parts, body) = response.into_parts();
-        drain(body).await;
-        judge(parts.status, retry_after(&parts.headers))
-    }
-}
-
-fn transport_words(error: &TransportError) -> String {
-    match error {
-        TransportError::NotSent(detail) => format!("cannot connect: {detail}"),
-        TransportError::Broken(detail) => format!("no answer: {detail}"),
-        TransportError::TooLarge(_) => error.to_string(),
-    }
-}
-
-/// A little of the answer is read, so that the connection can be used again; an endless one is left.
-async fn drain(mut body: BodyStream) {
-    let mut read = 0_usize;
-    while read < RECEIVER_ANSWER_BYTES_MAX {
-        match body.next().await {
-            Some(Ok(piece)) => read += piece.len(),
-            Some(Err(_)) | None => return,
+        let (head, body) = response.into_parts();
+        // The head has said it all; a body that never ends changes nothing about it.
+        let mut read = BytesMut::new();
+        let _ = timeout_at(until, read_some(body, &mut read)).await;
+        let result = answer::judge(&head, self.clock.now());
+        let accepted = matches!(result, AttemptResult::Accepted { .. });
+        AttemptReport {
+            address: head.extensions.get::<FarEnd>().map(|far_end| far_end.0.to_string()),
+            answer: if accepted { None } else { answer::kept(&read, &prepared.secrets) },
+            result,
         }
     }
 }
 
-fn judge(status: StatusCode, retry_after: Option<Duration>) -> AttemptResult {
-    let code = status.as_u16();
-    match status {
-        status if status.is_success() => AttemptResult::Accepted { code },
-        StatusCode::GONE => AttemptResult::Final {
-            code: Some(code),
-            detail: "the receiver answered 410: gone for good".to_owned(),
-        },
-        status if status.is_redirection() => AttemptResult::Refused {
-            code: Some(code),
-            detail: format!("the receiver answered {code}, a redirect; redirects are not followed"),
-            retry_after,
-        },
-        _ => AttemptResult::Refused {
-            code: Some(code),
-            detail: format!("the receiver answered {code}"),
-            retry_after,
-        },
+fn unsent(error: &TransportError) -> AttemptResult {
+    match error {
+        TransportError::NotSent(detail) => refused(format!("cannot connect: {detail}"), Pace::Usual),
+        TransportError::Tls(detail) => refused(format!("TLS: {detail}"), Pace::Slow),
+        TransportError::Denied(refusal) => {
+            refused(format!("not sent, for the policy refuses where its name leads: {refusal}"), Pace::Usual)
+        }
+        TransportError::Broken(detail) => refused(format!("no answer: {detail}"), Pace::Usual),
+        TransportError::TooLarge(_) => refused(error.to_string(), Pace::Usual),
     }
 }
 
-/// `Retry-After` in seconds; nonsense counts as none.
-fn retry_after(headers: &http::HeaderMap) -> Option<Duration> {
-    headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+fn refused(detail: String, pace: Pace) -> AttemptResult {
+    AttemptResult::Refused { code: None, detail: answer::in_one_line(&detail), retry_after: None, pace }
 }
+
+/// Reads so far that the connection can usually be used again; an endless answer is left, and its connection closed.
+async fn read_some(mut body: BodyStream, read: &mut BytesMut) {
+    while read.len() < RECEIVER_ANSWER_BYTES_MAX {
+        let Some(Ok(piece)) = body.next().await else { return };
+        let room = RECEIVER_ANSWER_BYTES_MAX - read.len();
+        let piece: &Bytes = &piece;
+        read.extend_from_slice(&piece[..piece.len().min(room)]);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -15,9 +15,11 @@ mod faults;
 mod killing;
 mod outage;
 mod policies;
+mod policy_urls;
 mod real_server;
 mod reload;
 mod restart;
+mod signing;
 #[cfg(debug_assertions)]
 mod simulation;
 #[expect(dead_code, reason = "support offers more than the tests of today use")]

@@ -58,7 +58,7 @@ async fn a_receiver_that_was_down_is_told_when_it_is_up() {
 #[tokio::test]
 async fn a_webhook_fails_only_where_it_should() {
     let cases: Vec<(&str, Reply, &str, i64, &str)> = vec![
-        ("gone for good", Reply::status(410), "failed", 1, ""),
+        ("gone for good", Reply::status(410), "gone", 1, ""),
         ("a redirect is not followed", Reply::status(302).header("location", "/other"), "pending", 1, ""),
         ("no content", Reply::status(204), "delivered", 1, ""),
         ("disabled", Reply::status(200), "suppressed", 0, "disable_webhooks = true"),

@@ -174,6 +174,9 @@ fn webhook_event(row: RunRow) -> Option<Event> {
     let (look, rest) = match webhook.status {
         DeliveryStatus::Delivered => (Look::Plain, format!("delivered in {took}")),
         DeliveryStatus::Failed
+        | DeliveryStatus::Gone
+        | DeliveryStatus::Aborted
+        | DeliveryStatus::Blocked
         | DeliveryStatus::Suppressed
         | DeliveryStatus::Pending
         | DeliveryStatus::Sending => {

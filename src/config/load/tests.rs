@@ -26,7 +26,7 @@ fn environment() -> Environment {
         ("env.ASSISTANT", "agent-eu"),
         ("env.EMPTY", ""),
         ("credential.langgraph_api_key", "hunter2"),
-        ("credential.webhook_secret", "whsec_hunter2"),
+        ("credential.webhook_secret", "whsec_hunter2hunter2hunter2hunter2hunt"),
     ])
 }
 

@@ -2,11 +2,13 @@
 
 use url::Url;
 
-use super::{CronFields, Mistakes};
+use super::{CronFields, FieldError, Mistakes};
+use crate::config::environment::Environment;
 use crate::config::limits::WEBHOOK_CHARS_MAX;
 use crate::config::placeholders::check_text;
 use crate::domain::cron::Template;
 use crate::domain::template;
+use crate::domain::url_policy::UrlPolicy;
 
 pub(super) fn webhook(fields: &CronFields, mistakes: &mut Mistakes) -> Option<Template> {
     let text = fields.webhook.as_deref()?;
@@ -20,6 +22,25 @@ pub(super) fn webhook(fields: &CronFields, mistakes: &mut Mistakes) -> Option<Te
         mistakes.add_at("webhook", String::new(), message, hint);
     }
     Some(Template(text.to_owned()))
+}
+
+/// Whether the policy refuses the URL as it is now, with its placeholders filled. What can only be known when its host is
+/// looked up is judged then.
+pub fn check_policy(
+    fields: &CronFields,
+    policy: &UrlPolicy,
+    environment: &Environment,
+) -> Option<FieldError> {
+    // A placeholder without a value is a mistake of its own.
+    let url = environment.fill(fields.webhook.as_deref()?).ok()?;
+    let refusal = policy.judge_url(url.expose()).err()?;
+    Some(FieldError {
+        field: "webhook",
+        pointer: String::new(),
+        message: format!("refused by the policy: {refusal}"),
+        hint: Some("see [webhooks.url]".to_owned()),
+        excerpt: None,
+    })
 }
 
 /// What is wrong with a URL; static texts, so that none can quote it.

@@ -7,7 +7,8 @@ use super::*;
 use crate::domain::backoff;
 
 fn refused(retry_after: Option<Duration>) -> AttemptResult {
-    AttemptResult::Refused { code: Some(503), detail: "the receiver answered 503".to_owned(), retry_after }
+    let detail = "the receiver answered 503".to_owned();
+    AttemptResult::Refused { code: Some(503), detail, retry_after, pace: Pace::Usual }
 }
 
 fn id() -> DeliveryId {
@@ -24,7 +25,8 @@ fn the_ladder_climbs_for_three_days_and_ends() {
                 lines.push(format!("{attempt}: +{}s", backoff::between(now, at).as_secs()));
                 now = at;
             }
-            Verdict::Failed(reason) => {
+            Verdict::Ended(ending, reason) => {
+                assert_eq!(ending, Ending::Failed);
                 lines.push(reason);
                 break;
             }
@@ -48,10 +50,24 @@ fn the_ladder_climbs_for_three_days_and_ends() {
 
 #[test]
 fn a_final_answer_ends_it_and_a_good_one_delivers_it() {
-    let gone = AttemptResult::Final { code: Some(410), detail: "gone".to_owned() };
-    assert_eq!(judge(id(), 1, &gone, Timestamp::UNIX_EPOCH), Verdict::Failed("gone".to_owned()));
+    let gone = AttemptResult::Final { ending: Ending::Gone, code: Some(410), detail: "gone".to_owned() };
+    let ended = Verdict::Ended(Ending::Gone, "gone".to_owned());
+    assert_eq!(judge(id(), 1, &gone, Timestamp::UNIX_EPOCH), ended);
     let good = AttemptResult::Accepted { code: 204 };
     assert_eq!(judge(id(), 11, &good, Timestamp::UNIX_EPOCH), Verdict::Delivered);
+}
+
+#[test]
+fn what_somebody_has_to_mend_is_tried_from_the_rung_of_five_minutes() {
+    let detail = "the receiver answered 404".to_owned();
+    let slow = AttemptResult::Refused { code: Some(404), detail, retry_after: None, pace: Pace::Slow };
+    let waits: Vec<_> = (1..=5)
+        .map(|attempt| match judge(id(), attempt, &slow, Timestamp::UNIX_EPOCH) {
+            Verdict::Again(at) => at.as_second() / 60,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(waits, [5, 5, 5, 33, 132]);
 }
 
 proptest! {

@@ -88,7 +88,8 @@ CREATE TABLE deliveries (
     url         TEXT NOT NULL,
     -- The exact bytes of every attempt.
     body        BLOB NOT NULL,
-    status      TEXT NOT NULL CHECK (status IN ('pending', 'sending', 'delivered', 'failed', 'suppressed')),
+    status      TEXT NOT NULL CHECK (status IN ('pending', 'sending', 'delivered', 'failed', 'gone', 'aborted',
+                                                'blocked', 'suppressed')),
     attempts    INTEGER NOT NULL DEFAULT 0,
     -- When the next attempt is due; NULL while one is in hand, and when it is over.
     due_at      INTEGER,
@@ -108,6 +109,9 @@ CREATE TABLE attempts (
     -- The HTTP status, if there was an answer.
     code        INTEGER,
     detail      TEXT,
+    -- Where it was sent to, and the beginning of what a receiver answered that did not accept it.
+    address     TEXT,
+    answer      TEXT,
     PRIMARY KEY (delivery_id, attempt)
 ) STRICT, WITHOUT ROWID;
 

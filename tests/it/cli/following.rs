@@ -12,7 +12,7 @@ use crate::support::daemon::Daemon;
 #[tokio::test]
 async fn runs_are_told_as_they_begin_and_end_until_interrupted() {
     let server = AgentServerOnPort::start();
-    let daemon = Daemon::start(&config(&server.url(), "http://127.0.0.1:9/hook"));
+    let daemon = Daemon::start(&config(&server.url(), "http://127.0.0.1:2/hook"));
     daemon.wait_for_stderr("ready").await;
     let mut command = super::command(daemon.folder(), &["history", "--follow", "--json", "--cron", "fail"]);
     let command = command.arg("--config").arg(daemon.config_path());

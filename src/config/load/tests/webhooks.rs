@@ -8,10 +8,12 @@ fn headers_are_valid_and_take_variables_of_their_prefix() {
         r#"
 [webhooks]
 allowed_fields = ["run_id", "statu"]
-signing_secrets = ["", "${{ env.UNSET }}"]
+signing_secrets = ["", "${{ env.UNSET }}", "whsec_hunter2", "${{ env.HOOK_TOKEN }}", "${{ credential.webhook_secret }}"]
 [webhooks.headers]
 X-Fine = "Bearer ${{ env.LG_WEBHOOK_X }}"
 "bad name" = "x"
+Proxy-Connection = "x"
+Webhook-Attempt = "x"
 Content-Type = "text/plain"
 X-Foreign = "${{ env.HOOK_TOKEN }}"
 X-Unset = "${{ env.LG_WEBHOOK_UNSET }}"
@@ -23,13 +25,17 @@ X-Number = 5
             a.toml:3:29: allowed_fields: the body has no key `statu` (did you mean `status`?)
             a.toml:4:20: signing_secrets: expected a text in one line, and not an empty one (leave the key out to send none)
             a.toml:4:24: signing_secrets: env.UNSET is not set
+            a.toml:4:44: signing_secrets: what follows its prefix is not base64 (such as `openssl rand -base64 32` with whsec_ before it)
+            a.toml:4:61: signing_secrets: got a secret of 7 bytes, expected at least 24 (such as `openssl rand -base64 32` with whsec_ before it)
             a.toml:7:14: bad name: not the name of a header
-            a.toml:8:16: Content-Type: is set by agentcron itself
-            a.toml:9:13: X-Foreign: `HOOK_TOKEN` does not begin with LG_WEBHOOK_ (see webhooks.env_prefix)
-            a.toml:10:11: X-Unset: env.LG_WEBHOOK_UNSET is not set
-            a.toml:11:12: X-Firing: `run.id` has no value here (it can stand in input, config, context and metadata)
-            a.toml:12:11: X-Lines: not the value of a header: expected visible ASCII characters in one line
-            a.toml:13:12: X-Number: got an integer, expected text"#]]);
+            a.toml:8:20: Proxy-Connection: is set by agentcron itself
+            a.toml:9:19: Webhook-Attempt: is set by agentcron itself
+            a.toml:10:16: Content-Type: is set by agentcron itself
+            a.toml:11:13: X-Foreign: `HOOK_TOKEN` does not begin with LG_WEBHOOK_ (see webhooks.env_prefix)
+            a.toml:12:11: X-Unset: env.LG_WEBHOOK_UNSET is not set
+            a.toml:13:12: X-Firing: `run.id` has no value here (it can stand in input, config, context and metadata)
+            a.toml:14:11: X-Lines: not the value of a header: expected visible ASCII characters in one line
+            a.toml:15:12: X-Number: got an integer, expected text"#]]);
     let config =
         loaded("[webhooks]\nenv_prefix = \"HOOK_\"\n[webhooks.headers]\nX-A = \"${{ env.HOOK_TOKEN }}\"");
     assert_eq!(config.webhooks.headers["x-a"].0, "${{ env.HOOK_TOKEN }}");
@@ -174,4 +180,14 @@ fn mistakes_of_the_servers_file_are_told_with_its_name() {
             langgraph.json: webhooks.headers.X: env.LG_WEBHOOK_UNSET is not set
             langgraph.json: webhooks.headers.Y: `HOOK_TOKEN` does not begin with LG_WEBHOOK_ (see webhooks.env_prefix)"#]]);
     check("langgraph_json = \"absent.json\"", expect!["a.toml:1:18: langgraph_json: absent.json: No such file or directory (os error 2)"]);
+}
+
+#[test]
+fn a_webhook_that_the_policy_refuses_is_told_where_it_stands() {
+    let cron = "[cron.x]\nschedule = \"0 9 * * *\"\nassistant_id = \"agent\"\n";
+    check(&format!("{cron}webhook = \"http://127.0.0.1:8080/hunter2\""), expect!["a.toml:4:11: webhook: refused by the policy: 127.0.0.1 is this machine (disable_loopback) (see [webhooks.url])"]);
+    check(&format!("{cron}webhook = \"http://localhost/\"\n[webhooks.url]\ndisable_loopback = false"), expect!["ok: x"]);
+    check(&format!("[webhooks.url]\nrequire_https = true\n[defaults]\nwebhook = \"http://x.org/\"\n{cron}"), expect!["a.toml:4:11: webhook: refused by the policy: it is not https (require_https) (see [webhooks.url])"]);
+    check(&format!("{cron}webhook = \"https://${{{{ env.HOOK_TOKEN }}}}.org/\"\n[webhooks.url]\nallowed_domains = [\"x.org\"]"), expect!["a.toml:4:11: webhook: refused by the policy: its host is not in the list (allowed_domains) (see [webhooks.url])"]);
+    check(&format!("{cron}webhook = \"${{{{ env.UNSET }}}}\"\n[webhooks.url]\nallowed_ports = [443]"), expect!["a.toml:4:11: webhook: env.UNSET is not set"]);
 }

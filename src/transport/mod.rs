@@ -1,9 +1,14 @@
 //! One HTTP exchange with the world outside. What an effect above must know is only this: did the request
 //! certainly not leave (`NotSent`), or may it have been received (`Broken`)?
 //!
-//! Two ways: real connections (reqwest), and a function in this process, which is how the embedded agent server is
+//! Three ways: real connections to the agent server (reqwest), real connections to receivers, judged by a policy where
+//! they are made (`transport/`), and a function in this process, which is how the embedded agent server is
 //! reached without a port and how simulation puts lost answers and late requests under the real code.
 
+mod receivers;
+mod wire;
+
+use std::error::Error;
 use std::fmt;
 use std::path::Path;
 use std::pin::Pin;
@@ -16,6 +21,10 @@ use http::{Request, Response};
 use tower::ServiceExt;
 
 use crate::domain::bounds::CONNECT_WAIT;
+use crate::domain::url_policy::{Refusal, UrlPolicy};
+use receivers::Receivers;
+
+pub use wire::{FarEnd, Wire};
 
 /// Sends requests; cheap to clone.
 #[derive(Clone)]
@@ -26,6 +35,7 @@ pub struct Transport {
 #[derive(Clone)]
 enum Way {
     Network(reqwest::Client),
+    Judged(Receivers),
     InProcess(Arc<dyn Fn(Request<Bytes>) -> Exchange + Send + Sync>),
 }
 
@@ -41,6 +51,12 @@ pub enum TransportError {
     /// The request certainly did not leave: name, connection or TLS failed.
     #[error("{0}")]
     NotSent(String),
+    /// It did not leave, because the far end's certificate or its TLS is not acceptable. Of judged ways only.
+    #[error("{0}")]
+    Tls(String),
+    /// It did not leave, because the policy refuses an address of the host. Of judged ways only.
+    #[error("{0}")]
+    Denied(Refusal),
     /// The connection broke, or fell silent, after the request may have left.
     #[error("{0}")]
     Broken(String),
@@ -53,6 +69,7 @@ impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.way {
             Way::Network(_) => "Transport::Network",
+            Way::Judged(_) => "Transport::Judged",
             Way::InProcess(_) => "Transport::InProcess",
         })
     }
@@ -73,6 +90,26 @@ impl Transport {
     /// All requests go to this Unix socket, whatever host they name.
     pub fn unix_socket(path: &Path) -> Result<Self, reqwest::Error> {
         Ok(Self { way: Way::Network(client_builder().unix_socket(path).build()?) })
+    }
+
+    /// Real connections to receivers: none is made to an address that `policy` refuses; no proxy, no redirects.
+    ///
+    /// `extra_root_certificates` is PEM text that is trusted besides the system's store.
+    pub fn judged(
+        extra_root_certificates: Option<&[u8]>,
+        wire: Wire,
+        policy: UrlPolicy,
+    ) -> Result<Self, rustls::Error> {
+        Ok(Self { way: Way::Judged(Receivers::new(extra_root_certificates, wire, policy)?) })
+    }
+
+    /// The same way under this policy. What is answered in this process, and the way to the agent server, which the
+    /// operator has named, know no policy.
+    pub fn judging(self, policy: UrlPolicy) -> Self {
+        match self.way {
+            Way::Judged(receivers) => Self { way: Way::Judged(receivers.judging(policy)) },
+            Way::Network(_) | Way::InProcess(_) => self,
+        }
     }
 
     /// Requests are answered by this router, in this process.
@@ -101,6 +138,7 @@ impl Transport {
     pub async fn send(&self, request: Request<Bytes>) -> Result<Response<BodyStream>, TransportError> {
         match &self.way {
             Way::InProcess(answer) => answer(request).await,
+            Way::Judged(receivers) => receivers.send(request).await,
             Way::Network(client) => {
                 let request = reqwest::Request::try_from(request).map_err(not_sent)?;
                 let response = client.execute(request).await.map_err(|error| {
@@ -156,11 +194,15 @@ fn broken(error: reqwest::Error) -> TransportError {
     TransportError::Broken(in_words(error))
 }
 
-/// The chain of causes in one line, without the URL: it may hold a token.
+/// Without the URL: it may hold a token.
 fn in_words(error: reqwest::Error) -> String {
-    let error = error.without_url();
+    causes(&error.without_url())
+}
+
+/// The chain of causes in one line.
+fn causes(error: &dyn Error) -> String {
     let mut words = error.to_string();
-    let mut source = std::error::Error::source(&error);
+    let mut source = error.source();
     while let Some(cause) = source {
         let text = cause.to_string();
         if !words.contains(&text) {

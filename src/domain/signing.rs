@@ -1,0 +1,112 @@
+//! Signatures by the Standard Webhooks specification: `v1` (HMAC-SHA256, secrets `whsec_…`) and `v1a` (ed25519, keys
+//! `whsk_…`). A key is parsed once, when the configuration is read; it shows itself nowhere.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use ring::{hmac, signature::Ed25519KeyPair};
+
+/// 192 bits, the least that the specification allows.
+const SECRET_BYTES_MIN: usize = 24;
+/// An ed25519 seed; the public key may follow it.
+const SEED_BYTES: usize = 32;
+
+/// What webhooks are signed with. Cheap to clone.
+#[derive(Clone)]
+pub struct SigningKey(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Shared(hmac::Key),
+    Private(Arc<Ed25519KeyPair>),
+}
+
+/// Why a text is no signing key. None of these quotes the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// What follows the prefix is something else.
+    #[error("what follows its prefix is not base64")]
+    NotBase64,
+    /// Guessable.
+    #[error("got a secret of {0} bytes, expected at least {SECRET_BYTES_MIN}")]
+    Short(usize),
+    /// Neither a seed nor a seed with its public key.
+    #[error("got a key of {0} bytes, expected 32 (the seed) or 64 (the seed and its public key)")]
+    Length(usize),
+    /// The halves are of different keys.
+    #[error("its public half does not belong to its private half")]
+    Mismatch,
+    /// `whpk_…` is for the receiver.
+    #[error("got a public key: it verifies, and cannot sign")]
+    Public,
+}
+
+impl SigningKey {
+    /// `whsec_` and base64, `whsk_` and base64, or a secret without prefix: base64 if it can be read as such, as the
+    /// libraries of receivers read it, else the bytes of the text itself.
+    pub fn parse(text: &str) -> Result<Self, KeyError> {
+        if text.starts_with("whpk_") {
+            return Err(KeyError::Public);
+        }
+        if let Some(key) = text.strip_prefix("whsk_") {
+            return private(&STANDARD.decode(key).map_err(|_| KeyError::NotBase64)?);
+        }
+        match text.strip_prefix("whsec_") {
+            Some(secret) => shared(&STANDARD.decode(secret).map_err(|_| KeyError::NotBase64)?),
+            None => shared(&STANDARD.decode(text).unwrap_or_else(|_| text.as_bytes().to_vec())),
+        }
+    }
+
+    /// `v1,…` or `v1a,…`.
+    fn sign(&self, signed: &[u8]) -> String {
+        match &self.0 {
+            Kind::Shared(key) => format!("v1,{}", STANDARD.encode(hmac::sign(key, signed))),
+            Kind::Private(key) => format!("v1a,{}", STANDARD.encode(key.sign(signed))),
+        }
+    }
+}
+
+/// Keys are the same if they sign alike; both schemes are deterministic.
+impl PartialEq for SigningKey {
+    fn eq(&self, other: &Self) -> bool {
+        let text = b"are you the same?";
+        self.sign(text) == other.sign(text)
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// The value of `webhook-signature`: one signature per key, so that a receiver that knows any of them is content.
+pub fn signatures(keys: &[SigningKey], webhook_id: &str, at: Timestamp, body: &[u8]) -> String {
+    let mut signed = format!("{webhook_id}.{}.", at.as_second()).into_bytes();
+    signed.extend_from_slice(body);
+    keys.iter().map(|key| key.sign(&signed)).collect::<Vec<_>>().join(" ")
+}
+
+fn shared(secret: &[u8]) -> Result<SigningKey, KeyError> {
+    if secret.len() < SECRET_BYTES_MIN {
+        return Err(KeyError::Short(secret.len()));
+    }
+    Ok(SigningKey(Kind::Shared(hmac::Key::new(hmac::HMAC_SHA256, secret))))
+}
+
+fn private(key: &[u8]) -> Result<SigningKey, KeyError> {
+    let pair = match key.split_at_checked(SEED_BYTES) {
+        Some((seed, [])) => Ed25519KeyPair::from_seed_unchecked(seed),
+        Some((seed, public)) if public.len() == SEED_BYTES => {
+            Ed25519KeyPair::from_seed_and_public_key(seed, public)
+        }
+        Some(_) | None => return Err(KeyError::Length(key.len())),
+    };
+    pair.map(|pair| SigningKey(Kind::Private(Arc::new(pair)))).map_err(|_| KeyError::Mismatch)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,210 @@
+//! The way to a receiver: name -> addresses -> every one of them judged -> TCP -> TLS. This is the only place where a
+//! connection to a receiver is made, so nothing gets past the policy: no literal, no second answer of a name server.
+
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use http::Uri;
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tower::Service;
+
+use crate::domain::bounds::{CONNECT_WAIT, LOOKUP_WAIT, RECEIVER_ADDRESSES_MAX};
+use crate::domain::url_policy::{Refusal, UrlPolicy};
+
+/// Looks names up and opens connections; tests put their own in its place.
+#[derive(Clone)]
+pub struct Wire {
+    lookup: Arc<dyn Fn(String) -> BoxFuture<'static, std::io::Result<Vec<IpAddr>>> + Send + Sync>,
+    dial: Arc<dyn Fn(SocketAddr) -> BoxFuture<'static, std::io::Result<TcpStream>> + Send + Sync>,
+}
+
+impl Wire {
+    /// The name service and the network of this machine.
+    pub fn of_system() -> Self {
+        Self::new(
+            async |name: String| {
+                // The port is only there because the function wants one.
+                let found = tokio::net::lookup_host((name, 0)).await?;
+                Ok(found.map(|address| address.ip()).collect())
+            },
+            TcpStream::connect,
+        )
+    }
+
+    /// Names are looked up by `lookup`, and connections opened by `dial`.
+    pub fn new<L, D>(
+        lookup: impl Fn(String) -> L + Send + Sync + 'static,
+        dial: impl Fn(SocketAddr) -> D + Send + Sync + 'static,
+    ) -> Self
+    where
+        L: Future<Output = std::io::Result<Vec<IpAddr>>> + Send + 'static,
+        D: Future<Output = std::io::Result<TcpStream>> + Send + 'static,
+    {
+        Self {
+            lookup: Arc::new(move |name| Box::pin(lookup(name))),
+            dial: Arc::new(move |address| Box::pin(dial(address))),
+        }
+    }
+}
+
+/// Why there is no connection. Nothing was sent.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConnectFailure {
+    #[error("{0}")]
+    Denied(Refusal),
+    #[error("{0}")]
+    NoConnection(String),
+    #[error("{0}")]
+    Tls(String),
+}
+
+/// The address at the far end of the connection that a request went over; an extension of the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FarEnd(pub SocketAddr);
+
+/// Makes connections under one policy.
+#[derive(Clone)]
+pub(super) struct Connector {
+    pub(super) policy: Arc<UrlPolicy>,
+    pub(super) wire: Wire,
+    pub(super) tls: TlsConnector,
+}
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<Line>;
+    type Error = ConnectFailure;
+    type Future = BoxFuture<'static, Result<Self::Response, ConnectFailure>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectFailure>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connector = self.clone();
+        Box::pin(async move { connector.connect(&uri).await.map(TokioIo::new) })
+    }
+}
+
+impl Connector {
+    async fn connect(&self, uri: &Uri) -> Result<Line, ConnectFailure> {
+        let with_tls = uri.scheme_str() == Some("https");
+        let port = uri.port_u16().unwrap_or(if with_tls { 443 } else { 80 });
+        let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        let addresses = match host.parse::<IpAddr>() {
+            Ok(literal) => vec![literal],
+            Err(_) => self.look_up(host).await?,
+        };
+        // One bad address spoils the name: whoever answers with a mixture is not to be trusted with the choice.
+        addresses
+            .iter()
+            .try_for_each(|address| self.policy.judge_address(*address))
+            .map_err(ConnectFailure::Denied)?;
+        let opened = tokio::time::timeout(CONNECT_WAIT, async {
+            let (stream, far_end) = self.dial_any(&addresses, port).await?;
+            let io: Box<dyn Io> =
+                if with_tls { self.shake_hands(host, stream).await? } else { Box::new(stream) };
+            Ok(Line { io, far_end })
+        });
+        let too_long = |_| ConnectFailure::NoConnection(format!("no connection {}", within(CONNECT_WAIT)));
+        opened.await.map_err(too_long)?
+    }
+
+    async fn look_up(&self, name: &str) -> Result<Vec<IpAddr>, ConnectFailure> {
+        let failed = |problem: String| ConnectFailure::NoConnection(format!("its name: {problem}"));
+        let found = tokio::time::timeout(LOOKUP_WAIT, (self.wire.lookup)(name.to_owned())).await;
+        let addresses = found
+            .map_err(|_| failed(format!("no answer {}", within(LOOKUP_WAIT))))?
+            .map_err(|error| failed(error.to_string()))?;
+        if addresses.is_empty() { Err(failed("it has no address".to_owned())) } else { Ok(addresses) }
+    }
+
+    /// One after the other, each with its share of the time, so that a dead first one does not use up all of it.
+    async fn dial_any(&self, addresses: &[IpAddr], port: u16) -> Result<(TcpStream, FarEnd), ConnectFailure> {
+        let tried = &addresses[..addresses.len().min(RECEIVER_ADDRESSES_MAX)];
+        let share = CONNECT_WAIT / u32::try_from(tried.len()).unwrap_or(1).max(1);
+        let mut last = String::new();
+        for address in tried {
+            let far_end = SocketAddr::new(*address, port);
+            match tokio::time::timeout(share, (self.wire.dial)(far_end)).await {
+                Ok(Ok(stream)) => {
+                    // A delayed segment is a nuisance, a refused option is none.
+                    let _ = stream.set_nodelay(true);
+                    return Ok((stream, FarEnd(far_end)));
+                }
+                Ok(Err(error)) => last = format!("{address}: {error}"),
+                Err(_) => last = format!("{address}: no connection {}", within(share)),
+            }
+        }
+        Err(ConnectFailure::NoConnection(last))
+    }
+
+    async fn shake_hands(&self, host: &str, stream: TcpStream) -> Result<Box<dyn Io>, ConnectFailure> {
+        let name = ServerName::try_from(host.trim_end_matches('.').to_owned())
+            .map_err(|_| ConnectFailure::Tls("no certificate can be for such a host".to_owned()))?;
+        let stream = self.tls.connect(name, stream).await;
+        stream.map(|stream| Box::new(stream) as Box<dyn Io>).map_err(|error| {
+            // A line that breaks during the handshake says nothing about certificates.
+            match error.get_ref().is_some_and(|cause| cause.is::<rustls::Error>()) {
+                true => ConnectFailure::Tls(error.to_string()),
+                false => ConnectFailure::NoConnection(format!("during the TLS handshake: {error}")),
+            }
+        })
+    }
+}
+
+fn within(wait: Duration) -> String {
+    format!("within {}", humantime::format_duration(wait))
+}
+
+trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// A connection, with or without TLS.
+pub(super) struct Line {
+    io: Box<dyn Io>,
+    far_end: FarEnd,
+}
+
+impl Connection for Line {
+    fn connected(&self) -> Connected {
+        Connected::new().extra(self.far_end)
+    }
+}
+
+impl AsyncRead for Line {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Line {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(context)
+    }
+}

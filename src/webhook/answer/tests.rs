@@ -1,0 +1,117 @@
+//! Answers, and what may be asked of us with them.
+
+use expect_test::expect;
+use proptest::prelude::*;
+
+use super::*;
+
+fn now() -> Timestamp {
+    "2026-03-02T09:00:00Z".parse().unwrap()
+}
+
+fn head(code: u16, headers: &[(&'static str, &[u8])]) -> Parts {
+    let mut response = http::Response::builder().status(code);
+    for (name, value) in headers {
+        response = response.header(*name, http::HeaderValue::from_bytes(value).unwrap());
+    }
+    response.body(()).unwrap().into_parts().0
+}
+
+fn asked(value: &str) -> Option<Duration> {
+    match judge(&head(503, &[("retry-after", value.as_bytes())]), now()) {
+        AttemptResult::Refused { retry_after, .. } => retry_after,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn only_2xx_is_success_and_some_failures_need_somebody_to_mend_them() {
+    let codes =
+        [100, 200, 204, 299, 301, 304, 400, 401, 404, 408, 410, 422, 425, 429, 500, 503, 599, 600, 999];
+    let told = codes.map(|code| match judge(&head(code, &[]), now()) {
+        AttemptResult::Accepted { .. } => format!("{code} accepted"),
+        AttemptResult::Refused { pace, .. } => format!("{code} {pace:?}"),
+        AttemptResult::Final { ending, .. } => format!("{code} {ending:?}"),
+    });
+    expect!["100 Slow, 200 accepted, 204 accepted, 299 accepted, 301 Slow, 304 Slow, 400 Slow, 401 Slow, 404 Slow, 408 Usual, 410 Gone, 422 Slow, 425 Usual, 429 Usual, 500 Usual, 503 Usual, 599 Usual, 600 Slow, 999 Slow"]
+        .assert_eq(&told.join(", "));
+}
+
+#[test]
+fn a_receiver_can_end_it_but_not_what_it_has_accepted() {
+    let wish = |code, wish: &'static str| judge(&head(code, &[("webhook-delivery", wish.as_bytes())]), now());
+    let is = |result: &AttemptResult, wanted| matches!(result, AttemptResult::Final { ending, .. } if *ending == wanted);
+    assert!(is(&wish(503, "disable"), Ending::Gone));
+    assert!(is(&wish(404, " Abort-Message "), Ending::Aborted));
+    assert!(matches!(wish(503, "dance"), AttemptResult::Refused { .. }));
+    assert!(matches!(wish(200, "disable"), AttemptResult::Accepted { .. }));
+}
+
+#[test]
+fn patience_is_asked_for_in_seconds_or_by_a_date() {
+    let day = Some(RETRY_AFTER_MAX);
+    for (value, expected) in [
+        ("120", Some(Duration::from_secs(120))),
+        (" 0 ", Some(Duration::ZERO)),
+        ("99999999999999999999999999", day),
+        ("Mon, 02 Mar 2026 09:01:30 GMT", Some(Duration::from_secs(90))),
+        ("Monday, 02-Mar-26 09:01:30 GMT", Some(Duration::from_secs(90))),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", day),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", Some(Duration::ZERO)),
+        ("1e300", None),
+        ("-1", None),
+        ("1.5", None),
+        ("", None),
+        ("soon", None),
+        ("Mon, 99 Mar 2026 99:99:99 GMT", None),
+    ] {
+        assert_eq!(asked(value), expected, "{value}");
+    }
+}
+
+#[test]
+fn an_echo_is_kept_without_what_it_echoes_and_without_commands_for_a_terminal() {
+    let secrets = ["t0ken".to_owned(), "Bearer x".to_owned()];
+    let kept = kept(b"  you sent t0ken and Bearer x\n\x1b[31mred\xff  ", &secrets);
+    assert_eq!(kept.unwrap(), "you sent *** and ***\n [31mred\u{fffd}");
+    assert_eq!(super::kept(b" \n ", &secrets), None);
+    let long = super::kept("ä".repeat(60_000).as_bytes(), &[]).unwrap();
+    assert_eq!(long.len(), RECEIVER_ANSWER_KEPT_BYTES_MAX);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    /// Whatever stands in the headers: no panic, and no wait beyond a day.
+    #[test]
+    fn any_header_does_no_more_than_delay(
+        code in 100_u16..1000,
+        patience in prop_oneof![
+            proptest::collection::vec(any::<u8>(), 0..60),
+            "[0-9]{0,40}".prop_map(String::into_bytes),
+            "[A-Z][a-z]{2}, [0-9]{1,2} [A-Z][a-z]{2} [0-9]{1,5} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT"
+                .prop_map(String::into_bytes),
+        ],
+        wish in proptest::collection::vec(any::<u8>(), 0..20),
+        now in -377_705_023_201_i64..253_402_207_200,
+    ) {
+        let value = |bytes: &[u8]| http::HeaderValue::from_bytes(bytes).ok();
+        let mut head = head(code, &[]);
+        head.headers.extend(value(&patience).map(|value| (RETRY_AFTER, value)));
+        let name = http::HeaderName::from_static(WEBHOOK_DELIVERY);
+        head.headers.extend(value(&wish).map(|value| (name, value)));
+        match judge(&head, Timestamp::from_second(now).unwrap()) {
+            AttemptResult::Accepted { .. } => prop_assert!((200..300).contains(&code)),
+            AttemptResult::Final { .. } => {}
+            AttemptResult::Refused { retry_after, .. } => prop_assert!(retry_after <= Some(RETRY_AFTER_MAX)),
+        }
+    }
+
+    /// Nor does any body.
+    #[test]
+    fn any_body_is_kept_shortened(body in proptest::collection::vec(any::<u8>(), 0..9000), secret in "[ -~]{4,9}") {
+        let kept = kept(&body, &[secret]).unwrap_or_default();
+        prop_assert!(kept.len() <= RECEIVER_ANSWER_KEPT_BYTES_MAX);
+        prop_assert!(!kept.contains(|char: char| char.is_control() && char != '\n'));
+    }
+}

@@ -1,0 +1,209 @@
+//! Receivers that behave badly, in simulated time where no socket is needed and on loopback where one is.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use http::{Request, Response};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+use crate::domain::cron::Template;
+use crate::domain::url_policy::UrlPolicy;
+use crate::transport::Wire;
+
+fn sender(transport: Transport) -> Sender {
+    let url = UrlPolicy {
+        require_https: false,
+        allowed_domains: None,
+        allowed_ports: None,
+        max_url_length: 4096,
+        disable_loopback: true,
+        disable_private_ips: false,
+    };
+    let webhooks = WebhooksConfig {
+        signing_secrets: Vec::new(),
+        url,
+        headers: BTreeMap::from([("x-key".to_owned(), Template("k ${{ env.LG_WEBHOOK_KEY }}".to_owned()))]),
+        env_prefix: "LG_WEBHOOK_".to_owned(),
+        allowed_fields: None,
+        body_bytes_max: 1 << 20,
+    };
+    let environment = Environment::of_map([("env.LG_WEBHOOK_KEY", "s3cr3t"), ("env.TOKEN", "t0k/n")]);
+    Sender::new(transport, environment, Clock::system(), webhooks)
+}
+
+/// One attempt over connections that `dial` opens.
+async fn send_over(wire: Wire) -> AttemptReport {
+    sender(Transport::judged(None, wire, UrlPolicy::nothing()).unwrap()).send(attempt()).await
+}
+
+fn attempt() -> Attempt {
+    let url = "http://hooks.example/hook?token=${{ env.TOKEN }}".to_owned();
+    Attempt { run_id: RunId(uuid::Uuid::nil()), url, body: b"{}".to_vec() }
+}
+
+fn answering(answer: impl Fn(Request<Bytes>) -> Response<BodyStream> + Send + Sync + 'static) -> Transport {
+    Transport::function(move |request| {
+        let response = answer(request);
+        Box::pin(async move { Ok(response) })
+    })
+}
+
+fn answer_of(
+    code: u16,
+    body: impl futures_util::Stream<Item = Bytes> + Send + 'static,
+) -> Response<BodyStream> {
+    Response::builder().status(code).body(Box::pin(body.map(Ok)) as BodyStream).unwrap()
+}
+
+/// A receiver on loopback that `serve` plays, behind a public address.
+async fn loopback<S>(serve: impl FnOnce(TcpStream) -> S + Send + 'static) -> Wire
+where
+    S: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    #[expect(clippy::disallowed_methods, reason = "the receiver is another party")]
+    tokio::spawn(async move { serve(listener.accept().await.unwrap().0).await });
+    Wire::new(public, move |_| TcpStream::connect(address))
+}
+
+async fn public(_: String) -> std::io::Result<Vec<IpAddr>> {
+    Ok(vec![IpAddr::V4(Ipv4Addr::new(93, 184, 215, 14))])
+}
+
+fn detail(report: &AttemptReport) -> &str {
+    report.result.detail().unwrap()
+}
+
+async fn never<T>() -> T {
+    std::future::pending().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_wait_has_an_end() {
+    let start = Instant::now();
+    let report = send_over(Wire::new(|_| never(), |_| never())).await;
+    assert_eq!(detail(&report), "cannot connect: its name: no answer within 5s");
+    assert_eq!(start.elapsed().as_secs(), 5);
+
+    let start = Instant::now();
+    let two =
+        async |_| Ok(vec![IpAddr::V4(Ipv4Addr::new(8, 8, 8, 8)), IpAddr::V4(Ipv4Addr::new(8, 8, 4, 4))]);
+    let report = send_over(Wire::new(two, |_| never())).await;
+    assert!(detail(&report).starts_with("cannot connect: "), "{report:?}");
+    assert_eq!(start.elapsed().as_secs(), 5);
+
+    let start = Instant::now();
+    let report = sender(Transport::function(|_| Box::pin(never()))).send(attempt()).await;
+    assert_eq!(detail(&report), "no answer within 20s");
+    assert_eq!(start.elapsed().as_secs(), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_first_address_does_not_use_up_the_time_of_the_second() {
+    let two =
+        async |_| Ok(vec![IpAddr::V4(Ipv4Addr::new(8, 8, 8, 8)), IpAddr::V4(Ipv4Addr::new(8, 8, 4, 4))]);
+    let dial = async |address: SocketAddr| match address.ip() {
+        IpAddr::V4(ip) if ip.octets()[2] == 8 => never().await,
+        _ => Err(std::io::Error::other("the second was dialled")),
+    };
+    let report = send_over(Wire::new(two, dial)).await;
+    assert_eq!(detail(&report), "cannot connect: 8.8.4.4: the second was dialled");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_head_decides_even_if_the_body_never_ends() {
+    let start = Instant::now();
+    let drips = |code| {
+        answering(move |_| {
+            let drip = futures_util::stream::unfold((), async |()| {
+                tokio::time::sleep(Duration::from_millis(700)).await;
+                Some((Bytes::from_static(b"."), ()))
+            });
+            answer_of(code, drip)
+        })
+    };
+    let report = sender(drips(200)).send(attempt()).await;
+    assert_eq!((report.result, report.answer), (AttemptResult::Accepted { code: 200 }, None));
+    assert_eq!(start.elapsed().as_secs(), 20);
+    let report = sender(drips(503)).send(attempt()).await;
+    assert_eq!(report.answer.unwrap().len(), 28);
+}
+
+#[tokio::test]
+async fn a_flood_is_left_and_a_little_of_it_kept() {
+    let pieces = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = std::sync::Arc::clone(&pieces);
+    let flood = answering(move |_| {
+        let counted = std::sync::Arc::clone(&counted);
+        answer_of(
+            500,
+            futures_util::stream::repeat_with(move || {
+                counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                Bytes::from(vec![b'x'; 8 << 10])
+            }),
+        )
+    });
+    let report = sender(flood).send(attempt()).await;
+    assert_eq!(report.answer.unwrap().len(), 4 << 10);
+    assert_eq!(pieces.load(std::sync::atomic::Ordering::SeqCst), 8);
+}
+
+#[tokio::test]
+async fn an_endless_answer_over_a_socket_is_cut_off() {
+    let wire = loopback(async |mut stream| {
+        let mut request = [0; 2048];
+        let _ = stream.read(&mut request).await.unwrap();
+        stream.write_all(b"HTTP/1.1 500 Oh\r\ncontent-encoding: gzip\r\n\r\n").await.unwrap();
+        // Until the sender closes.
+        while stream.write_all(&[0x1f; 16 << 10]).await.is_ok() {}
+    })
+    .await;
+    let report = send_over(wire).await;
+    assert_eq!(report.result.code(), Some(500));
+    assert_eq!(report.address.unwrap(), "93.184.215.14:80");
+}
+
+#[tokio::test]
+async fn a_broken_line_and_nonsense_are_no_answers() {
+    let wire = loopback(async |stream| drop(stream)).await;
+    assert!(detail(&send_over(wire).await).starts_with("no answer: "));
+    let wire = loopback(async |mut stream| {
+        let _ = stream.write_all(b"220 mail.example ESMTP\r\n").await;
+        let _ = stream.read(&mut [0; 2048]).await;
+    })
+    .await;
+    assert!(detail(&send_over(wire).await).starts_with("no answer: "));
+    let huge = loopback(async |mut stream| {
+        let _ = stream.read(&mut [0; 2048]).await;
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n").await;
+        while stream.write_all(b"x-flood: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n").await.is_ok() {}
+    })
+    .await;
+    assert!(detail(&send_over(huge).await).starts_with("no answer: "));
+}
+
+#[tokio::test]
+async fn an_echo_is_kept_without_what_nobody_else_should_read() {
+    let echo = answering(|request| {
+        let (uri, key) = (request.uri().to_string(), request.headers()["x-key"].to_str().unwrap().to_owned());
+        let text = format!("got {uri} with {key}, that is s3cr3t and t0k/n");
+        answer_of(400, futures_util::stream::iter([Bytes::from(text)]))
+    });
+    let report = sender(echo).send(attempt()).await;
+    assert_eq!(report.answer.unwrap(), "got http://hooks.example/hook?*** with ***, that is *** and ***");
+}
+
+#[tokio::test]
+async fn what_is_missing_is_told_by_name() {
+    let nobody = Transport::function(|_| panic!("nothing is sent"));
+    let mut sender = sender(nobody);
+    sender.environment = Environment::of_map([("env.TOKEN", "t0k/n")]);
+    assert_eq!(detail(&sender.send(attempt()).await), "header x-key: env.LG_WEBHOOK_KEY is not set");
+    let url = "http://user@hooks.example/".to_owned();
+    let report = sender.send(Attempt { url, ..attempt() }).await;
+    assert!(matches!(report.result, AttemptResult::Final { ending: Ending::Blocked, .. }), "{report:?}");
+}

@@ -1,0 +1,175 @@
+//! What an attacker would write, answer and rebind: held against the code that really connects. The name service and
+//! the last step, from a judged address to a socket, are the test's; everything between is what the daemon runs.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex};
+
+use agentcron::clock::Clock;
+use agentcron::config::{Environment, WebhooksConfig};
+use agentcron::domain::delivery::{AttemptReport, AttemptResult, Ending, Pace};
+use agentcron::domain::ids::RunId;
+use agentcron::domain::url_policy::UrlPolicy;
+use agentcron::transport::{Transport, Wire};
+use agentcron::webhook::{Attempt, Sender};
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+use super::support::receiver::{Receiver, Reply};
+
+/// What may have to be dealt with at the connection: text and literals never get there.
+const LAYERS_OF_NAMES: [&str; 5] = ["name", "dns", "rebind", "redirect", "parser"];
+
+fn cases() -> Vec<Value> {
+    let text = include_str!("../fixtures/webhooks/urls.json");
+    serde_json::from_str(text).unwrap()
+}
+
+/// A sender whose connections end at the receiver, whatever address they were judged for.
+struct Outpost {
+    sender: Sender,
+    receiver: Receiver,
+    answers: Arc<Mutex<Vec<IpAddr>>>,
+    dialled: Arc<Mutex<Vec<SocketAddr>>>,
+}
+
+impl Outpost {
+    fn new(disable_private_ips: bool) -> Self {
+        let receiver = Receiver::start();
+        let at: SocketAddr = receiver.url("").trim_start_matches("http://").parse().unwrap();
+        let (answers, dialled) =
+            (Arc::<Mutex<Vec<IpAddr>>>::default(), Arc::<Mutex<Vec<SocketAddr>>>::default());
+        let (told, seen) = (Arc::clone(&answers), Arc::clone(&dialled));
+        let wire = Wire::new(
+            move |_name| {
+                let answer = told.lock().unwrap().clone();
+                async move { Ok::<_, io::Error>(answer) }
+            },
+            move |address| {
+                seen.lock().unwrap().push(address);
+                TcpStream::connect(at)
+            },
+        );
+        let policy = UrlPolicy {
+            require_https: false,
+            allowed_domains: None,
+            allowed_ports: None,
+            max_url_length: 4096,
+            disable_loopback: true,
+            disable_private_ips,
+        };
+        let webhooks = WebhooksConfig {
+            signing_secrets: Vec::new(),
+            url: policy.clone(),
+            headers: BTreeMap::new(),
+            env_prefix: "LG_WEBHOOK_".to_owned(),
+            allowed_fields: None,
+            body_bytes_max: 1 << 20,
+        };
+        let transport = Transport::judged(None, wire, policy).unwrap();
+        let sender = Sender::new(transport, Environment::of_map([]), Clock::system(), webhooks);
+        Self { sender, receiver, answers, dialled }
+    }
+
+    /// One attempt, with these answers of the name service; and which addresses it led to.
+    async fn attempt(&self, url: &str, addresses: Vec<IpAddr>) -> (AttemptReport, Vec<SocketAddr>) {
+        *self.answers.lock().unwrap() = addresses;
+        self.dialled.lock().unwrap().clear();
+        let run_id = RunId(uuid::Uuid::nil());
+        let report = self.sender.send(Attempt { run_id, url: url.to_owned(), body: b"{}".to_vec() }).await;
+        (report, std::mem::take(&mut *self.dialled.lock().unwrap()))
+    }
+}
+
+fn addresses(case: &Value) -> Vec<IpAddr> {
+    let one = case["resolves_to"].as_str().into_iter();
+    let more = case["also_resolves_to"].as_array().into_iter().flatten().map(|also| also.as_str().unwrap());
+    one.chain(more).map(|address| address.parse().unwrap()).collect()
+}
+
+async fn hold_against(case: &Value, outpost: &Outpost, verdict: &str) {
+    let (id, mut url) = (&case["id"], case["url"].as_str().unwrap().to_owned());
+    let found = addresses(case);
+    outpost.receiver.reply_always(Reply::status(200).header("connection", "close"));
+    if let Some(location) = case["redirects_to"].as_str() {
+        // The receiver speaks no TLS, and it has to be heard.
+        url = url.replace("https://", "http://");
+        let redirect = Reply::status(307).header("connection", "close").header("location", location);
+        outpost.receiver.reply_always(redirect);
+    }
+    let url = url.as_str();
+    let (mut report, mut dialled) = outpost.attempt(url, found.clone()).await;
+    if let Some(rebound) = case["rebinds_to"].as_str() {
+        assert_eq!(dialled.len(), 1, "{id}: the first answer is fine: {report:?}");
+        (report, dialled) = outpost.attempt(url, vec![rebound.parse().unwrap()]).await;
+    }
+    if case["redirects_to"].is_string() {
+        let refused = AttemptResult::Refused {
+            code: Some(307),
+            detail: "the receiver answered 307, a redirect; redirects are not followed".to_owned(),
+            retry_after: None,
+            pace: Pace::Slow,
+        };
+        assert_eq!((report.result, dialled.len()), (refused, 1), "{id}");
+        return;
+    }
+    if verdict == "deny" {
+        assert_eq!(dialled, [], "{id} {url}: connected");
+        let is_blocked = matches!(report.result, AttemptResult::Final { ending: Ending::Blocked, .. });
+        let by_name = LAYERS_OF_NAMES.contains(&case["layer"].as_str().unwrap());
+        assert!(is_blocked || by_name && !found.is_empty(), "{id} {url}: {report:?}");
+        assert!(report.result.detail().unwrap().contains("the policy refuses"), "{id}: {report:?}");
+        return;
+    }
+    let parsed = url::Url::parse(url).unwrap();
+    if let Some(host) = case["parsed_host"].as_str() {
+        assert_eq!(parsed.host_str(), Some(host), "{id}");
+    }
+    let literal = parsed.host_str().unwrap().trim_matches(['[', ']']).parse().ok();
+    let expected: Vec<IpAddr> = found.first().copied().or(literal).into_iter().collect();
+    let reached: Vec<IpAddr> = dialled.iter().map(SocketAddr::ip).collect();
+    assert_eq!(reached, expected, "{id} {url}: {report:?}");
+    assert_eq!(dialled[0].port(), parsed.port_or_known_default().unwrap(), "{id}");
+    // The receiver speaks no TLS.
+    let is_well = match parsed.scheme() {
+        "http" => report.result == AttemptResult::Accepted { code: 200 },
+        _ => report.result.detail().unwrap().contains("TLS"),
+    };
+    assert!(is_well, "{id} {url}: {report:?}");
+}
+
+#[tokio::test]
+async fn every_case_is_judged_where_the_connection_is_made_in_both_profiles() {
+    for (disable_private_ips, verdict) in [(true, "verdict"), (false, "verdict_private_ok")] {
+        let outpost = Outpost::new(disable_private_ips);
+        for case in cases() {
+            hold_against(&case, &outpost, case[verdict].as_str().unwrap()).await;
+        }
+    }
+}
+
+/// The second fence: were the URL not judged at all, no connection would be made all the same.
+#[tokio::test]
+async fn the_connection_itself_refuses_literals() {
+    let wire = Wire::new(
+        async |_| panic!("a literal is not looked up"),
+        async |_| panic!("a refused address is dialled"),
+    );
+    let policy = UrlPolicy {
+        require_https: false,
+        allowed_domains: None,
+        allowed_ports: None,
+        max_url_length: 4096,
+        disable_loopback: true,
+        disable_private_ips: true,
+    };
+    let transport = Transport::judged(None, wire, policy).unwrap();
+    for url in
+        ["http://127.0.0.1/", "http://[::ffff:10.0.0.1]:81/", "https://169.254.169.254/", "http://0.0.0.0/"]
+    {
+        let request = http::Request::post(url).body(bytes::Bytes::new()).unwrap();
+        let refused = transport.send(request).await.map(|_| ()).unwrap_err();
+        assert!(matches!(refused, agentcron::transport::TransportError::Denied(_)), "{url}: {refused}");
+    }
+}
