@@ -31,8 +31,8 @@ pub struct Claim {
     pub expired: Vec<ClaimedRun>,
     /// Cancelled before they were sent: to be ended.
     pub cancelled: Vec<ClaimedRun>,
-    /// If more are waiting to be sent than `limits.starts` let through: how many places are still free for them.
-    pub places_left: usize,
+    /// Whether more could be sent at once if `limits.starts` were larger.
+    pub more_to_start: bool,
     /// When something will be due that is not yet.
     pub next_act_at: Option<Timestamp>,
 }
@@ -83,7 +83,7 @@ impl Store {
                 looks: claim_looks(tx, &cache, now, looks)?,
                 ..Claim::default()
             };
-            (claim.starts, claim.places_left) = claim_starts(tx, &cache, now, limits)?;
+            (claim.starts, claim.more_to_start) = claim_starts(tx, &cache, now, limits)?;
             claim.next_act_at = next_act_at(tx, now)?;
             Ok(claim)
         })
@@ -143,9 +143,9 @@ fn claim_looks(
     Ok(looks)
 }
 
-/// Also answers the places that are left, if there are more runs for them. In the order in which they are due; of
-/// those that are due together, in the order in which they were planned, which the index has at hand: sorting a large
-/// burst by anything else at every claim would take longer than sending it.
+/// Also answers whether there are more. In the order in which they are due; of those that are due together, in the
+/// order in which they were planned, which the index has at hand: sorting a large burst by anything else at every
+/// claim would take longer than sending it.
 ///
 /// An exclusive run waits while another run of its cron is going, and while an elder one waits: a cron with a long
 /// queue stands in nobody's way.
@@ -154,9 +154,9 @@ fn claim_starts(
     cache: &definitions::Definitions,
     now: Timestamp,
     limits: ClaimLimits,
-) -> Result<(Vec<ClaimedRun>, usize), StoreError> {
+) -> Result<(Vec<ClaimedRun>, bool), StoreError> {
     if limits.starts == 0 {
-        return Ok((Vec::new(), 0));
+        return Ok((Vec::new(), false));
     }
     let sql = format!(
         "SELECT {RUN_COLUMNS} FROM runs WHERE act_at <= :now AND phase = 'pending' AND start_before > :now \
@@ -170,14 +170,14 @@ fn claim_starts(
     let limit = limits.starts.min(places);
     // One more than may be taken, to see whether there are more.
     let mut starts = select(tx, cache, &sql, now, limit.saturating_add(1))?;
-    let places_left = if starts.len() > limit { places - limit } else { 0 };
+    let more = starts.len() > limit && limit < places;
     starts.truncate(limit);
     for claimed in &mut starts {
         claimed.run.state = claimed.run.state.clone().apply(RunChange::Send { at: now })?;
         claimed.run.tries = claimed.run.tries.saturating_add(1);
         save_run(tx, &claimed.run, None)?;
     }
-    Ok((starts, places_left))
+    Ok((starts, more))
 }
 
 fn select(

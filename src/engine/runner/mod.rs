@@ -153,7 +153,7 @@ async fn pass(runner: &Arc<Runner>, hands: &mut Hands) -> Result<Option<Timestam
         false => runner.store.claim_runs(now, limits).await?,
     };
     let gate_opens = runner.gate.opens_at();
-    if claim.places_left > STARTS_IN_FLIGHT && gate_opens.is_none() {
+    if claim.more_to_start && gate_opens.is_none() {
         runner.rush.goes_on();
     } else if limits.starts > 0 {
         runner.rush.ends();

@@ -3,7 +3,7 @@
 //! start, so whoever stood last in a large burst would start late for the sake of ends that can wait.
 //!
 //! It is bounded: after a moment, starts and ends share what there is, however long the burst goes on. And it never
-//! holds up what starts wait for: when places on the backend are short, only ends make new ones, so that is no rush.
+//! holds up what starts wait for: when all places on the backend are taken, only ends make new ones, so that is no rush.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ impl Rush {
         Self { since: watch::Sender::new(None) }
     }
 
-    /// Many starts are waiting that could be sent, without any run having to end for them.
+    /// Starts are waiting that could be sent.
     pub(super) fn goes_on(&self) {
         self.since.send_if_modified(|since| {
             let begins = since.is_none();
