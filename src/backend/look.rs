@@ -56,7 +56,7 @@ pub struct ListedRun {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FenceAnswer {
     /// The fence stands: nothing can start on that thread while it does.
-    Stands(Option<BackendRunId>),
+    Stands(BackendRunId),
     /// Something is going on that thread: our run, or an earlier fence.
     Busy,
     /// This server does not take fences.
@@ -182,7 +182,10 @@ fn judge_fence(answer: &Answer) -> FenceAnswer {
     match answer.status {
         status if status.is_success() => {
             let run: Option<Value> = serde_json::from_slice(&answer.body).ok();
-            FenceAnswer::Stands(run.and_then(|run| run["run_id"].as_str()?.parse().ok()))
+            match run.and_then(|run| run["run_id"].as_str()?.parse().ok()) {
+                Some(fence) => FenceAnswer::Stands(fence),
+                None => FenceAnswer::Unclear(detail()),
+            }
         }
         StatusCode::CONFLICT => FenceAnswer::Busy,
         StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY | StatusCode::NOT_FOUND => {

@@ -115,7 +115,7 @@ async fn by_fence(runner: &Runner, claimed: &ClaimedRun, thread_id: ThreadId, se
         FenceAnswer::Unclear(detail) => return Finding::Unknown(detail),
         FenceAnswer::NotSupported(_) => return by_listing(runner, claimed, thread_id, sent_at).await,
         FenceAnswer::Busy => None,
-        FenceAnswer::Stands(posted) => posted,
+        FenceAnswer::Stands(posted) => Some(posted),
     };
     crash_point("fence_posted").await;
     let listed = match runner.backend.runs_on(thread_id).await {
@@ -161,17 +161,14 @@ async fn holds(
     if runner.fence_proved.load(Ordering::Relaxed) {
         return Ok(true);
     }
-    let second = match fence.status.as_str() {
-        "pending" => runner.backend.fence(thread_id, assistant_id).await,
-        other => FenceAnswer::NotSupported(format!("it is {other} already")),
-    };
-    match second {
-        FenceAnswer::Busy => {
+    let waits = fence.status == "pending";
+    match runner.backend.fence(thread_id, assistant_id).await {
+        FenceAnswer::Unclear(detail) | FenceAnswer::NotSupported(detail) => Err(detail),
+        FenceAnswer::Busy if waits => {
             runner.fence_proved.store(true, Ordering::Relaxed);
             Ok(true)
         }
-        FenceAnswer::Unclear(detail) => Err(detail),
-        FenceAnswer::Stands(_) | FenceAnswer::NotSupported(_) => {
+        FenceAnswer::Busy | FenceAnswer::Stands(_) => {
             runner.fence_refuted.store(true, Ordering::Relaxed);
             tracing::warn!(
                 "this agent server knows no fence (multitask_strategy \"reject\" with after_seconds): after an \
