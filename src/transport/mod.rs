@@ -203,3 +203,6 @@ fn causes(error: &dyn Error) -> String {
     }
     words
 }
+
+#[cfg(test)]
+mod tests;
