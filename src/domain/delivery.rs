@@ -109,7 +109,28 @@ impl Ending {
     }
 }
 
+/// What an attempt tells about the origin as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OriginHealth {
+    /// It answers, even if it says no.
+    Well,
+    /// It does not answer, or has said that it cannot cope.
+    Ill,
+    /// It was not asked.
+    Unknown,
+}
+
 impl AttemptResult {
+    /// Whether the origin is to be troubled with more.
+    pub fn origin_health(&self) -> OriginHealth {
+        match self {
+            Self::Final { ending: Ending::Blocked, .. } => OriginHealth::Unknown,
+            Self::Accepted { .. } | Self::Final { .. } => OriginHealth::Well,
+            Self::Refused { code: Some(_), pace: Pace::Slow, .. } => OriginHealth::Well,
+            Self::Refused { .. } => OriginHealth::Ill,
+        }
+    }
+
     /// The HTTP status, if there was an answer.
     pub fn code(&self) -> Option<u16> {
         match self {

@@ -1,5 +1,9 @@
 //! From deliveries to receivers: takes what is due in hand, makes one attempt each, records what came of it.
 
+mod origins;
+
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -11,6 +15,7 @@ use crate::domain::bounds::ATTEMPTS_IN_FLIGHT;
 use crate::domain::delivery::{Verdict, judge};
 use crate::store::{ClaimedDelivery, FinishedAttempt, Store, StoreError};
 use crate::webhook::{Attempt, Sender, redacted};
+use origins::{Origins, Place};
 
 /// What the courier needs.
 #[derive(Clone)]
@@ -40,8 +45,9 @@ pub async fn run(courier: Courier, stop: CancellationToken) -> Result<(), StoreE
         tracing::warn!(suppressed, "webhooks are disabled (http.disable_webhooks): recorded, not sent");
     }
     let mut attempts = Attempts::new();
+    let origins = Origins::default();
     loop {
-        let next = pass(&courier, &mut attempts).await?;
+        let next = pass(&courier, &origins, &mut attempts).await?;
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
@@ -59,20 +65,41 @@ pub async fn run(courier: Courier, stop: CancellationToken) -> Result<(), StoreE
     Ok(())
 }
 
-async fn pass(courier: &Courier, attempts: &mut Attempts) -> Result<Option<Timestamp>, StoreError> {
+async fn pass(
+    courier: &Courier,
+    origins: &Origins,
+    attempts: &mut Attempts,
+) -> Result<Option<Timestamp>, StoreError> {
     let free = ATTEMPTS_IN_FLIGHT.saturating_sub(attempts.len());
     if free == 0 {
         return Ok(None);
     }
-    let claim = courier.store.claim_deliveries(courier.clock.now(), free).await?;
-    for delivery in claim.deliveries {
+    let now = courier.clock.now();
+    let claim = courier.store.claim_deliveries(now, free, admission(courier, origins, now)).await?;
+    for (delivery, place) in claim.deliveries {
         let courier = courier.clone();
-        attempts.spawn(async move { attempt(&courier, delivery).await });
+        attempts.spawn(async move { attempt(&courier, delivery, place).await });
     }
-    Ok(claim.next_due_at)
+    // A place that becomes free is seen when its attempt is reaped.
+    Ok(claim.next_due_at.into_iter().chain(origins.next_opening(now)).min())
 }
 
-async fn attempt(courier: &Courier, delivery: ClaimedDelivery) -> Result<(), StoreError> {
+/// Places at the origins of URLs, whose placeholders are filled once in a pass.
+fn admission(
+    courier: &Courier,
+    origins: &Origins,
+    now: Timestamp,
+) -> impl FnMut(&str) -> Option<Place> + Send + use<> {
+    let (sender, origins, mut known) = (courier.sender.clone(), origins.clone(), HashMap::new());
+    move |url| {
+        if !known.contains_key(url) {
+            known.insert(url.to_owned(), sender.origin(url));
+        }
+        origins.admit(known.get(url)?.clone(), now)
+    }
+}
+
+async fn attempt(courier: &Courier, delivery: ClaimedDelivery, place: Place) -> Result<(), StoreError> {
     let ClaimedDelivery { delivery_id, run_id, attempt, .. } = delivery;
     crash_point("attempt_committed").await;
     let send = Attempt { run_id, url: delivery.url.clone(), body: delivery.body };
@@ -80,6 +107,8 @@ async fn attempt(courier: &Courier, delivery: ClaimedDelivery) -> Result<(), Sto
     crash_point("attempt_answered").await;
     let at = courier.clock.now();
     let verdict = judge(delivery_id, attempt, &report.result, at);
+    let opened = place.judge(&report.result, at);
+    drop(place);
     if let Some(detail) = report.result.detail() {
         let then = match &verdict {
             Verdict::Again(at) => format!("next attempt at {at}"),
@@ -87,6 +116,10 @@ async fn attempt(courier: &Courier, delivery: ClaimedDelivery) -> Result<(), Sto
         };
         let url = redacted(&delivery.url);
         tracing::warn!(cron = delivery.cron_name, %run_id, url, attempt, detail, then, "webhook not delivered");
+    }
+    if let Some(opened) = opened {
+        let url = redacted(&delivery.url);
+        tracing::warn!(url, probe_at = %opened.until, "its receiver is left alone: failure after failure");
     }
     courier.store.finish_attempt(FinishedAttempt { delivery_id, attempt, at, report, verdict }).await?;
     crash_point("attempt_recorded").await;
@@ -107,3 +140,6 @@ fn reap(done: Result<Result<(), StoreError>, tokio::task::JoinError>) -> Result<
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

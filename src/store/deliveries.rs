@@ -27,9 +27,9 @@ pub struct ClaimedDelivery {
 
 /// What was taken in hand.
 #[derive(Clone, Debug, Default)]
-pub struct DeliveryClaim {
-    /// To be attempted now.
-    pub deliveries: Vec<ClaimedDelivery>,
+pub struct DeliveryClaim<Place> {
+    /// To be attempted now, each with its place.
+    pub deliveries: Vec<(ClaimedDelivery, Place)>,
     /// When the next one is due.
     pub next_due_at: Option<Timestamp>,
 }
@@ -80,12 +80,20 @@ impl Store {
         .await
     }
 
-    /// Takes up to `limit` due deliveries in hand and counts their attempts.
-    pub async fn claim_deliveries(&self, now: Timestamp, limit: usize) -> Result<DeliveryClaim, StoreError> {
+    /// Takes up to `limit` due deliveries in hand, the oldest first, and counts their attempts. Those whose URL `admit`
+    /// gives no place are passed over; they stay due.
+    pub async fn claim_deliveries<Place: Send + 'static>(
+        &self,
+        now: Timestamp,
+        limit: usize,
+        mut admit: impl FnMut(&str) -> Option<Place> + Send + 'static,
+    ) -> Result<DeliveryClaim<Place>, StoreError> {
         self.write(move |tx| {
-            let deliveries = due(tx, now, limit)?;
-            for delivery in &deliveries {
-                begin_attempt(tx, delivery, now)?;
+            let mut deliveries = Vec::new();
+            for (delivery_id, place) in due(tx, now, limit, &mut admit)? {
+                let delivery = waiting(tx, &delivery_id)?;
+                begin_attempt(tx, &delivery, now)?;
+                deliveries.push((delivery, place));
             }
             let next: Option<i64> = tx
                 .prepare_cached("SELECT min(due_at) FROM deliveries WHERE due_at > ?1")?
@@ -105,28 +113,45 @@ impl Store {
     }
 }
 
-fn due(tx: &Transaction<'_>, now: Timestamp, limit: usize) -> Result<Vec<ClaimedDelivery>, StoreError> {
+/// Read from an index alone, since many may have to be passed over.
+fn due<Place>(
+    tx: &Transaction<'_>,
+    now: Timestamp,
+    limit: usize,
+    admit: &mut impl FnMut(&str) -> Option<Place>,
+) -> Result<Vec<(String, Place)>, StoreError> {
+    let mut statement =
+        tx.prepare_cached("SELECT delivery_id, url FROM deliveries WHERE due_at <= ?1 ORDER BY due_at")?;
+    let mut rows = statement.query([millis(now)])?;
+    let mut admitted = Vec::new();
+    while admitted.len() < limit
+        && let Some(row) = rows.next()?
+    {
+        let url = row.get_ref("url")?.as_str().map_err(|error| StoreError::Refused(error.to_string()))?;
+        if let Some(place) = admit(url) {
+            admitted.push((row.get("delivery_id")?, place));
+        }
+    }
+    Ok(admitted)
+}
+
+fn waiting(tx: &Transaction<'_>, delivery_id: &str) -> Result<ClaimedDelivery, StoreError> {
     let mut statement = tx.prepare_cached(
         "SELECT delivery_id, deliveries.run_id AS run_id, cron_name, url, body, attempts FROM deliveries \
-         JOIN runs ON runs.run_id = deliveries.run_id WHERE deliveries.due_at <= :now \
-         ORDER BY deliveries.due_at LIMIT :limit",
+         JOIN runs ON runs.run_id = deliveries.run_id WHERE delivery_id = ?1",
     )?;
-    let mut rows = statement.query(named_params! {
-        ":now": millis(now),
-        ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
-    })?;
-    let mut deliveries = Vec::new();
-    while let Some(row) = rows.next()? {
-        deliveries.push(ClaimedDelivery {
-            delivery_id: parsed(row, "delivery_id")?,
-            run_id: parsed(row, "run_id")?,
-            cron_name: row.get("cron_name")?,
-            url: row.get("url")?,
-            body: row.get("body")?,
-            attempt: row.get::<_, u32>("attempts")?.saturating_add(1),
-        });
-    }
-    Ok(deliveries)
+    let mut rows = statement.query([delivery_id])?;
+    let Some(row) = rows.next()? else {
+        return Err(StoreError::Refused(format!("there is no delivery {delivery_id}")));
+    };
+    Ok(ClaimedDelivery {
+        delivery_id: parsed(row, "delivery_id")?,
+        run_id: parsed(row, "run_id")?,
+        cron_name: row.get("cron_name")?,
+        url: row.get("url")?,
+        body: row.get("body")?,
+        attempt: row.get::<_, u32>("attempts")?.saturating_add(1),
+    })
 }
 
 fn begin_attempt(tx: &Transaction<'_>, delivery: &ClaimedDelivery, now: Timestamp) -> Result<(), StoreError> {

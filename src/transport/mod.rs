@@ -213,3 +213,6 @@ fn causes(error: &dyn Error) -> String {
     }
     words
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ mod request;
 mod send;
 
 pub use body::{BodyLimits, Ended, body};
-pub use send::{Attempt, Sender};
+pub use send::{Attempt, Origin, Sender};
 
 /// A URL as it may be shown: scheme, host and path. The query, or a fragment, may be a token.
 pub fn redacted(url: &str) -> String {

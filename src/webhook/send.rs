@@ -35,6 +35,17 @@ pub struct Attempt {
     pub body: Vec<u8>,
 }
 
+/// Scheme, host and port of a URL: who is behind it. It does not show itself, for a host may come from a credential.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Origin(String);
+
+impl Origin {
+    /// By this text.
+    pub fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
 impl Sender {
     /// A sender over this transport, which is put under the policy of `webhooks`; `environment` fills the placeholders
     /// of URLs and headers, at each attempt anew.
@@ -46,6 +57,13 @@ impl Sender {
     ) -> Self {
         let transport = transport.judging(webhooks.url.clone());
         Self { transport, environment, clock, webhooks: Arc::new(webhooks) }
+    }
+
+    /// Whose receiver it is. What is no URL is nobody else's.
+    pub fn origin(&self, url: &str) -> Origin {
+        let filled = self.environment.fill(url).ok();
+        let parsed = filled.and_then(|filled| url::Url::parse(filled.expose()).ok());
+        Origin(parsed.map_or_else(|| url.to_owned(), |url| url.origin().ascii_serialization()))
     }
 
     /// Makes one attempt. It never retries, and what it reports holds no secret.

@@ -98,7 +98,7 @@ CREATE TABLE deliveries (
     ended_at    INTEGER,
     UNIQUE (run_id, url)
 ) STRICT;
-CREATE INDEX deliveries_due ON deliveries (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX deliveries_due ON deliveries (due_at, url, delivery_id) WHERE due_at IS NOT NULL;
 CREATE INDEX deliveries_in_hand ON deliveries (status) WHERE status = 'sending';
 
 CREATE TABLE attempts (

@@ -1,0 +1,135 @@
+//! Fairness between receivers: each origin has a few places and a breaker, so that one that hangs or is down takes
+//! nothing from the others.
+//!
+//! It is kept in memory. A restart forgets it, which costs a dead origin at most a handful of attempts until its
+//! breaker is open again; when each delivery is due stands in the store, and that is what must not be forgotten.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::domain::backoff;
+use crate::domain::bounds::ATTEMPTS_PER_ORIGIN;
+use crate::domain::delivery::{AttemptResult, OriginHealth};
+use crate::webhook::Origin;
+
+/// So many failures in a row open the breaker.
+const FAILURES_MAX: u32 = 5;
+/// The first probe comes after this, and each further one after twice the wait before, up to the other.
+const PROBE_WAIT_FIRST: Duration = Duration::from_secs(30);
+const PROBE_WAIT_MOST: Duration = Duration::from_secs(15 * 60);
+
+/// How all origins stand. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Origins(Arc<Mutex<HashMap<Origin, Standing>>>);
+
+/// How one origin stands. An origin that is well and has nothing in flight needs no entry.
+#[derive(Default)]
+struct Standing {
+    in_flight: usize,
+    failures_in_a_row: u32,
+    /// How often in a row the breaker has opened: 0 if it is closed.
+    openings: u32,
+    /// The breaker's next probe.
+    probe_at: Option<Timestamp>,
+    /// What the receiver has asked for by `Retry-After`.
+    patience_until: Option<Timestamp>,
+}
+
+/// The right to one attempt at an origin; given back when it is dropped.
+pub(super) struct Place {
+    origins: Origins,
+    origin: Origin,
+}
+
+/// That an attempt has opened the breaker of its origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Opened {
+    pub(super) until: Timestamp,
+}
+
+impl Origins {
+    /// A place at this origin, unless it has none left or is not to be troubled now.
+    pub(super) fn admit(&self, origin: Origin, now: Timestamp) -> Option<Place> {
+        let mut standings = self.lock();
+        let standing = standings.entry(origin.clone()).or_default();
+        if !standing.admits(now) {
+            return None;
+        }
+        standing.in_flight += 1;
+        drop(standings);
+        Some(Place { origins: self.clone(), origin })
+    }
+
+    /// When the next origin that is left alone now may be troubled again.
+    pub(super) fn next_opening(&self, now: Timestamp) -> Option<Timestamp> {
+        self.lock().values().filter_map(Standing::closed_until).filter(|until| *until > now).min()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Origin, Standing>> {
+        // Nothing that is done under the lock can leave it half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// Takes account of what came of the attempt.
+    pub(super) fn judge(&self, result: &AttemptResult, now: Timestamp) -> Option<Opened> {
+        let mut standings = self.origins.lock();
+        standings.get_mut(&self.origin)?.judge(result, now)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut standings = self.origins.lock();
+        let Some(standing) = standings.get_mut(&self.origin) else { return };
+        standing.in_flight = standing.in_flight.saturating_sub(1);
+        if standing.in_flight == 0 && standing.failures_in_a_row == 0 && standing.patience_until.is_none() {
+            standings.remove(&self.origin);
+        }
+    }
+}
+
+impl Standing {
+    fn admits(&mut self, now: Timestamp) -> bool {
+        if self.patience_until.is_some_and(|until| until <= now) {
+            self.patience_until = None;
+        }
+        // An open breaker lets one probe through at its time.
+        let places = if self.openings > 0 { 1 } else { ATTEMPTS_PER_ORIGIN };
+        self.in_flight < places && self.closed_until().is_none_or(|until| until <= now)
+    }
+
+    fn closed_until(&self) -> Option<Timestamp> {
+        self.probe_at.max(self.patience_until)
+    }
+
+    fn judge(&mut self, result: &AttemptResult, now: Timestamp) -> Option<Opened> {
+        if let AttemptResult::Refused { retry_after: Some(asked), .. } = result {
+            self.patience_until = self.patience_until.max(Some(backoff::after(now, *asked)));
+        }
+        match result.origin_health() {
+            OriginHealth::Unknown => None,
+            OriginHealth::Well => {
+                (self.failures_in_a_row, self.openings, self.probe_at) = (0, 0, None);
+                None
+            }
+            OriginHealth::Ill => {
+                self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
+                // What was in flight when the breaker opened says nothing new.
+                let is_open = self.probe_at.is_some_and(|probe_at| probe_at > now);
+                if self.failures_in_a_row < FAILURES_MAX || is_open {
+                    return None;
+                }
+                self.openings = self.openings.saturating_add(1);
+                let wait = backoff::doubling(PROBE_WAIT_FIRST, PROBE_WAIT_MOST, self.openings);
+                let until = backoff::after(now, wait);
+                self.probe_at = Some(until);
+                Some(Opened { until })
+            }
+        }
+    }
+}
