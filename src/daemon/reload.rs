@@ -57,7 +57,7 @@ struct Seen {
 }
 
 /// Takes up changes until told to stop.
-pub(super) async fn run(reload: Reload, stop: CancellationToken) -> Result<(), StoreError> {
+pub(super) async fn run(mut reload: Reload, stop: CancellationToken) -> Result<(), StoreError> {
     let touched = Arc::new(Notify::new());
     let mut watch = Watch::begin(Arc::clone(&touched));
     let sources = reload.config.sources.clone();
@@ -65,6 +65,8 @@ pub(super) async fn run(reload: Reload, stop: CancellationToken) -> Result<(), S
     // What was changed between the first reading and now is seen as a difference to nothing.
     let definitions = super::definitions(&reload.config.crons).map_or(0, |all| hash_of(&all));
     let mut seen = Seen { sources, fingerprint: 0, crons: reload.config.crons.len(), definitions };
+    // The store has them: thousands of crons are not to be kept twice for as long as the daemon runs.
+    reload.config.crons = Vec::new();
     touched.notify_one();
     loop {
         let cause = tokio::select! {
