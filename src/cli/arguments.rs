@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
     backfill, cancel, check, completions, demo, explain, history, init, list, next, pause, resume, run, show,
-    skip_next, status, trigger,
+    skip_next, status, trigger, webhook,
 };
 
 const AFTER_HELP: &str = "\
@@ -84,6 +84,8 @@ pub(super) enum Verb {
     Backfill(backfill::Backfill),
     /// Cancel a run
     Cancel(cancel::Cancel),
+    /// List webhooks, or show one with all its attempts
+    Webhook(webhook::Webhook),
     /// Write a commented configuration to start from
     Init(init::Init),
     /// See it work: embedded agent server, two crons, a webhook receiver

@@ -27,6 +27,7 @@ mod status;
 mod table;
 mod times;
 mod trigger;
+mod webhook;
 
 use std::process::ExitCode;
 
@@ -73,6 +74,7 @@ fn dispatch(verb: Verb, session: &mut Session) -> Result<(), Failure> {
         Verb::SkipNext(skip_next) => skip_next::skip_next(&skip_next, session),
         Verb::Backfill(backfill) => backfill::backfill(&backfill, session),
         Verb::Cancel(cancel) => cancel::cancel(&cancel, session),
+        Verb::Webhook(webhook) => webhook::webhook(&webhook, session),
         Verb::Init(init) => init::init(&init, session),
         Verb::Demo(demo) => demo::demo(&demo, session),
         Verb::Completions(completions) => completions::completions(&completions, session),

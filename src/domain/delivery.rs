@@ -155,6 +155,8 @@ pub struct AttemptReport {
     pub result: AttemptResult,
     /// The address and port that it was sent to, if there was an answer.
     pub address: Option<String>,
+    /// What the time went into, if there was an answer.
+    pub phases: Phases,
     /// The beginning of the answer's text, unless it was accepted.
     pub answer: Option<String>,
 }
@@ -162,8 +164,21 @@ pub struct AttemptReport {
 impl AttemptReport {
     /// Of a try that got no answer.
     pub fn unanswered(result: AttemptResult) -> Self {
-        Self { result, address: None, answer: None }
+        Self { result, address: None, phases: Phases::default(), answer: None }
     }
+}
+
+/// What the time of a try went into. The first three are absent if a connection could be used again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Phases {
+    /// Looking the name up; absent for a literal address as well.
+    pub lookup: Option<Duration>,
+    /// Opening the connection.
+    pub connect: Option<Duration>,
+    /// The TLS handshake; absent for plain http as well.
+    pub tls: Option<Duration>,
+    /// From the beginning of the try until the head of the answer was there.
+    pub head: Option<Duration>,
 }
 
 /// What follows from an attempt.

@@ -1,5 +1,7 @@
 //! Deliveries that are due, and what came of their attempts.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use rusqlite::{Transaction, named_params};
 
@@ -167,10 +169,13 @@ fn begin_attempt(tx: &Transaction<'_>, delivery: &ClaimedDelivery, now: Timestam
 
 fn finish(tx: &Transaction<'_>, finished: &FinishedAttempt) -> Result<(), StoreError> {
     let delivery_id = finished.delivery_id.to_string();
-    let AttemptReport { result, address, answer } = &finished.report;
+    let AttemptReport { result, address, phases, answer } = &finished.report;
+    let milliseconds =
+        |took: Option<Duration>| took.map(|took| i64::try_from(took.as_millis()).unwrap_or(i64::MAX));
     tx.prepare_cached(
         "UPDATE attempts SET ended_at = :at, code = :code, detail = :detail, address = :address, \
-         answer = :answer WHERE delivery_id = :delivery_id AND attempt = :attempt",
+         answer = :answer, lookup_ms = :lookup, connect_ms = :connect, tls_ms = :tls, head_ms = :head \
+         WHERE delivery_id = :delivery_id AND attempt = :attempt",
     )?
     .execute(named_params! {
         ":delivery_id": delivery_id,
@@ -180,6 +185,10 @@ fn finish(tx: &Transaction<'_>, finished: &FinishedAttempt) -> Result<(), StoreE
         ":detail": result.detail(),
         ":address": address,
         ":answer": answer,
+        ":lookup": milliseconds(phases.lookup),
+        ":connect": milliseconds(phases.connect),
+        ":tls": milliseconds(phases.tls),
+        ":head": milliseconds(phases.head),
     })?;
     let (status, due_at, reason) = match &finished.verdict {
         Verdict::Delivered => (DeliveryStatus::Delivered, None, None),

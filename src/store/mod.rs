@@ -35,8 +35,9 @@ pub use error::StoreError;
 pub use notices::NoticeKind;
 pub use plan_due::{Planned, ScheduledCron};
 pub use read::{
-    AttemptRow, CronRecord, CronRow, DaemonState, DeliveryDetails, DeliveryRow, EventRow, Interest, Notice,
-    Overview, Place, Reader, RunDetails, RunFilter, RunRow, Watch, daemon_state,
+    AttemptRow, CronRecord, CronRow, DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, EventRow,
+    Interest, Notice, Overview, Place, Reader, RunDetails, RunFilter, RunRow, Watch, WebhookDetails,
+    WebhookRow, daemon_state,
 };
 pub use requests::{BackfillFate, BackfillLine, BackfillOrder, CancelAnswer, Purpose};
 pub use standing::StandingChange;

@@ -8,6 +8,7 @@ mod details;
 mod history;
 mod overview;
 mod records;
+mod webhooks;
 
 use std::path::Path;
 
@@ -26,6 +27,7 @@ pub use details::{AttemptRow, DeliveryDetails, EventRow, RunDetails};
 pub use history::{Place, RunFilter};
 pub use overview::{DaemonState, Notice, Overview, daemon_state};
 pub use records::CronRecord;
+pub use webhooks::{DeliveryFilter, WebhookDetails, WebhookRow};
 
 /// Reads the store of a daemon that may or may not be running.
 pub struct Reader {
@@ -139,18 +141,22 @@ fn deliveries(tx: &Transaction<'_>, run_id: RunId) -> Result<Vec<DeliveryRow>, S
     let mut rows = statement.query([run_id.to_string()])?;
     let mut deliveries = Vec::new();
     while let Some(row) = rows.next()? {
-        deliveries.push(DeliveryRow {
-            delivery_id: parsed(row, "delivery_id")?,
-            url: row.get("url")?,
-            status: parsed(row, "status")?,
-            attempts: row.get("attempts")?,
-            due_at: time_option(row, "due_at")?,
-            reason: row.get("reason")?,
-            created_at: time(row, "created_at")?,
-            ended_at: time_option(row, "ended_at")?,
-        });
+        deliveries.push(delivery_row(row)?);
     }
     Ok(deliveries)
+}
+
+fn delivery_row(row: &Row<'_>) -> Result<DeliveryRow, StoreError> {
+    Ok(DeliveryRow {
+        delivery_id: parsed(row, "delivery_id")?,
+        url: row.get("url")?,
+        status: parsed(row, "status")?,
+        attempts: row.get("attempts")?,
+        due_at: time_option(row, "due_at")?,
+        reason: row.get("reason")?,
+        created_at: time(row, "created_at")?,
+        ended_at: time_option(row, "ended_at")?,
+    })
 }
 
 #[cfg(test)]

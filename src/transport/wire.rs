@@ -4,6 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,10 +15,12 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tower::Service;
 
 use crate::domain::bounds::{CONNECT_WAIT, LOOKUP_WAIT, RECEIVER_ADDRESSES_MAX};
+use crate::domain::delivery::Phases;
 use crate::domain::url_policy::{Refusal, UrlPolicy};
 
 /// Looks names up and opens connections; tests put their own in its place.
@@ -67,9 +70,21 @@ pub(super) enum ConnectFailure {
     Tls(String),
 }
 
-/// The address at the far end of the connection that a request went over; an extension of the answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FarEnd(pub SocketAddr);
+/// The far end of the connection that a request went over; an extension of the answer.
+#[derive(Clone, Debug)]
+pub struct FarEnd {
+    /// Where it is.
+    pub address: SocketAddr,
+    opening: Phases,
+    told: Arc<AtomicBool>,
+}
+
+impl FarEnd {
+    /// What opening the connection took; nothing from the second request on, for which it was open already.
+    pub fn opening(&self) -> Phases {
+        if self.told.swap(true, Ordering::Relaxed) { Phases::default() } else { self.opening }
+    }
+}
 
 /// Makes connections under one policy.
 #[derive(Clone)]
@@ -99,9 +114,10 @@ impl Connector {
         let with_tls = uri.scheme_str() == Some("https");
         let port = uri.port_u16().unwrap_or(if with_tls { 443 } else { 80 });
         let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        let mut opening = Phases::default();
         let addresses = match host.parse::<IpAddr>() {
             Ok(literal) => vec![literal],
-            Err(_) => self.look_up(host).await?,
+            Err(_) => measured(&mut opening.lookup, self.look_up(host)).await?,
         };
         // One bad address spoils the name: whoever answers with a mixture is not to be trusted with the choice.
         addresses
@@ -109,10 +125,13 @@ impl Connector {
             .try_for_each(|address| self.policy.judge_address(*address))
             .map_err(ConnectFailure::Denied)?;
         let opened = tokio::time::timeout(CONNECT_WAIT, async {
-            let (stream, far_end) = self.dial_any(&addresses, port).await?;
-            let io: Box<dyn Io> =
-                if with_tls { self.shake_hands(host, stream).await? } else { Box::new(stream) };
-            Ok(Line { io, far_end })
+            let (stream, address) = measured(&mut opening.connect, self.dial_any(&addresses, port)).await?;
+            let io: Box<dyn Io> = if with_tls {
+                measured(&mut opening.tls, self.shake_hands(host, stream)).await?
+            } else {
+                Box::new(stream)
+            };
+            Ok(Line { io, far_end: FarEnd { address, opening, told: Arc::default() } })
         });
         let too_long = |_| ConnectFailure::NoConnection(format!("no connection {}", within(CONNECT_WAIT)));
         opened.await.map_err(too_long)?
@@ -128,7 +147,11 @@ impl Connector {
     }
 
     /// One after the other, each with its share of the time, so that a dead first one does not use up all of it.
-    async fn dial_any(&self, addresses: &[IpAddr], port: u16) -> Result<(TcpStream, FarEnd), ConnectFailure> {
+    async fn dial_any(
+        &self,
+        addresses: &[IpAddr],
+        port: u16,
+    ) -> Result<(TcpStream, SocketAddr), ConnectFailure> {
         let tried = &addresses[..addresses.len().min(RECEIVER_ADDRESSES_MAX)];
         let share = CONNECT_WAIT / u32::try_from(tried.len()).unwrap_or(1).max(1);
         let mut last = String::new();
@@ -138,7 +161,7 @@ impl Connector {
                 Ok(Ok(stream)) => {
                     // A delayed segment is a nuisance, a refused option is none.
                     let _ = stream.set_nodelay(true);
-                    return Ok((stream, FarEnd(far_end)));
+                    return Ok((stream, far_end));
                 }
                 Ok(Err(error)) => last = format!("{address}: {error}"),
                 Err(_) => last = format!("{address}: no connection {}", within(share)),
@@ -161,6 +184,14 @@ impl Connector {
     }
 }
 
+/// Notes how long it took.
+async fn measured<T>(took: &mut Option<Duration>, work: impl Future<Output = T>) -> T {
+    let start = Instant::now();
+    let done = work.await;
+    *took = Some(start.elapsed());
+    done
+}
+
 fn within(wait: Duration) -> String {
     format!("within {}", humantime::format_duration(wait))
 }
@@ -177,7 +208,7 @@ pub(super) struct Line {
 
 impl Connection for Line {
     fn connected(&self) -> Connected {
-        Connected::new().extra(self.far_end)
+        Connected::new().extra(self.far_end.clone())
     }
 }
 

@@ -11,7 +11,7 @@ use super::request::{self, Prepared};
 use crate::clock::Clock;
 use crate::config::{Environment, WebhooksConfig};
 use crate::domain::bounds::{ATTEMPT_WAIT, RECEIVER_ANSWER_BYTES_MAX};
-use crate::domain::delivery::{AttemptReport, AttemptResult, Ending, Pace};
+use crate::domain::delivery::{AttemptReport, AttemptResult, Ending, Pace, Phases};
 use crate::domain::ids::RunId;
 use crate::transport::{BodyStream, FarEnd, Transport, TransportError};
 
@@ -87,7 +87,8 @@ impl Sender {
     }
 
     async fn exchange(&self, prepared: Prepared) -> AttemptReport {
-        let until = Instant::now() + ATTEMPT_WAIT;
+        let start = Instant::now();
+        let until = start + ATTEMPT_WAIT;
         let response = match timeout_at(until, self.transport.send(prepared.request)).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return AttemptReport::unanswered(unsent(&error)),
@@ -96,14 +97,17 @@ impl Sender {
                 return AttemptReport::unanswered(refused(detail, Pace::Usual));
             }
         };
+        let head_took = start.elapsed();
         let (head, body) = response.into_parts();
         // The head has said it all; a body that never ends changes nothing about it.
         let mut read = BytesMut::new();
         let _ = timeout_at(until, read_some(body, &mut read)).await;
         let result = answer::judge(&head, self.clock.now());
         let accepted = matches!(result, AttemptResult::Accepted { .. });
+        let far_end = head.extensions.get::<FarEnd>();
         AttemptReport {
-            address: head.extensions.get::<FarEnd>().map(|far_end| far_end.0.to_string()),
+            address: far_end.map(|far_end| far_end.address.to_string()),
+            phases: Phases { head: Some(head_took), ..far_end.map(FarEnd::opening).unwrap_or_default() },
             answer: if accepted { None } else { answer::kept(&read, &prepared.secrets) },
             result,
         }

@@ -20,6 +20,7 @@ mod real_server;
 mod reload;
 mod restart;
 mod signing;
+mod signing_story;
 #[cfg(debug_assertions)]
 mod simulation;
 #[expect(dead_code, reason = "support offers more than the tests of today use")]

@@ -86,8 +86,6 @@ CREATE TABLE deliveries (
     delivery_id TEXT PRIMARY KEY,
     run_id      TEXT NOT NULL REFERENCES runs (run_id) ON DELETE CASCADE,
     url         TEXT NOT NULL,
-    -- The exact bytes of every attempt.
-    body        BLOB NOT NULL,
     status      TEXT NOT NULL CHECK (status IN ('pending', 'sending', 'delivered', 'failed', 'gone', 'aborted',
                                                 'blocked', 'suppressed')),
     attempts    INTEGER NOT NULL DEFAULT 0,
@@ -96,9 +94,12 @@ CREATE TABLE deliveries (
     reason      TEXT,
     created_at  INTEGER NOT NULL,
     ended_at    INTEGER,
+    -- The exact bytes of every attempt; last, so that what comes before it is read without it.
+    body        BLOB NOT NULL,
     UNIQUE (run_id, url)
 ) STRICT;
 CREATE INDEX deliveries_due ON deliveries (due_at, url, delivery_id) WHERE due_at IS NOT NULL;
+CREATE INDEX deliveries_by_time ON deliveries (created_at);
 CREATE INDEX deliveries_in_hand ON deliveries (status) WHERE status = 'sending';
 
 CREATE TABLE attempts (
@@ -112,6 +113,12 @@ CREATE TABLE attempts (
     -- Where it was sent to, and the beginning of what a receiver answered that did not accept it.
     address     TEXT,
     answer      TEXT,
+    -- What its time went into, in milliseconds; the first three are NULL if a connection could be used again.
+    lookup_ms   INTEGER,
+    connect_ms  INTEGER,
+    tls_ms      INTEGER,
+    -- From its beginning until the head of the answer was there.
+    head_ms     INTEGER,
     PRIMARY KEY (delivery_id, attempt)
 ) STRICT, WITHOUT ROWID;
 

@@ -1,10 +1,13 @@
 //! One run with everything that is known about it.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
-use rusqlite::Transaction;
+use rusqlite::{Row, Transaction};
 use serde_json::Value;
 
 use super::{DeliveryRow, Reader, RunRow, deliveries, row_columns, run_row};
+use crate::domain::delivery::Phases;
 use crate::domain::ids::{DeliveryId, RunId};
 use crate::store::StoreError;
 use crate::store::rows::{json_option, parsed, time, time_option};
@@ -55,6 +58,12 @@ pub struct AttemptRow {
     pub code: Option<u16>,
     /// What went wrong.
     pub detail: Option<String>,
+    /// The address and port it was sent to.
+    pub address: Option<String>,
+    /// What its time went into.
+    pub phases: Phases,
+    /// The beginning of an answer that did not accept it.
+    pub answer: Option<String>,
 }
 
 impl Reader {
@@ -108,10 +117,10 @@ fn events(tx: &Transaction<'_>, run_id: RunId) -> Result<Vec<EventRow>, StoreErr
     Ok(events)
 }
 
-fn attempts(tx: &Transaction<'_>, delivery_id: DeliveryId) -> Result<Vec<AttemptRow>, StoreError> {
+pub(super) fn attempts(tx: &Transaction<'_>, delivery_id: DeliveryId) -> Result<Vec<AttemptRow>, StoreError> {
     let mut statement = tx.prepare_cached(
-        "SELECT attempt, started_at, ended_at, code, detail FROM attempts WHERE delivery_id = ?1 \
-         ORDER BY attempt",
+        "SELECT attempt, started_at, ended_at, code, detail, address, answer, lookup_ms, connect_ms, tls_ms, head_ms \
+         FROM attempts WHERE delivery_id = ?1 ORDER BY attempt",
     )?;
     let mut rows = statement.query([delivery_id.to_string()])?;
     let mut attempts = Vec::new();
@@ -122,7 +131,20 @@ fn attempts(tx: &Transaction<'_>, delivery_id: DeliveryId) -> Result<Vec<Attempt
             ended_at: time_option(row, "ended_at")?,
             code: row.get("code")?,
             detail: row.get("detail")?,
+            address: row.get("address")?,
+            phases: Phases {
+                lookup: milliseconds(row, "lookup_ms")?,
+                connect: milliseconds(row, "connect_ms")?,
+                tls: milliseconds(row, "tls_ms")?,
+                head: milliseconds(row, "head_ms")?,
+            },
+            answer: row.get("answer")?,
         });
     }
     Ok(attempts)
+}
+
+fn milliseconds(row: &Row<'_>, column: &str) -> Result<Option<Duration>, StoreError> {
+    let count: Option<i64> = row.get(column)?;
+    Ok(count.map(|count| Duration::from_millis(u64::try_from(count).unwrap_or(0))))
 }

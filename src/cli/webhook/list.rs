@@ -1,0 +1,82 @@
+//! `agentcron webhook list`: which webhooks there are, and where they have got to.
+
+use clap::Args;
+
+use super::{painted_status, to_json};
+use crate::cli::failure::Failure;
+use crate::cli::output::printable;
+use crate::cli::session::Session;
+use crate::cli::show;
+use crate::cli::table::Rows;
+use crate::cli::times;
+use crate::domain::delivery::DeliveryStatus;
+use crate::store::{DeliveryFilter, WebhookRow};
+use crate::webhook::redacted;
+
+const COLUMNS: [&str; 8] = ["webhook", "recorded", "cron", "status", "attempts", "next", "to", "why"];
+const DISPENSABLE: &[&str] = &["recorded", "attempts", "to", "webhook"];
+
+/// List webhooks, newest last. Works while the daemon is down.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agentcron webhook list --status pending,failed
+  agentcron webhook list --cron daily-digest -n 200
+  agentcron webhook list --url ops.example.com --json | jq .reason")]
+pub(super) struct List {
+    /// Only with these: pending, sending, delivered, failed, gone, aborted, blocked, suppressed
+    #[arg(long, value_name = "STATUS", value_delimiter = ',')]
+    status: Vec<String>,
+    /// Only of this cron
+    #[arg(long, value_name = "NAME")]
+    cron: Option<String>,
+    /// Only about this run (its id, or its first characters)
+    #[arg(long, value_name = "RUN")]
+    run: Option<String>,
+    /// Only with this in the URL, before its query
+    #[arg(long, value_name = "TEXT")]
+    url: Option<String>,
+    /// At most the newest N
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
+    limit: u32,
+}
+
+pub(super) fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
+    let reader = session.open_store()?;
+    let statuses = list.status.iter().map(|word| word.parse::<DeliveryStatus>());
+    let statuses: Result<_, _> = statuses.collect();
+    let filter = DeliveryFilter {
+        statuses: statuses.map_err(|unknown| Failure::Usage(format!("--status: {unknown}")))?,
+        cron: list.cron.clone(),
+        run_id: list.run.as_deref().map(|run| show::find(run, &reader)).transpose()?,
+        url: list.url.clone(),
+    };
+    let webhooks = reader.webhooks(&filter, list.limit)?;
+    if session.output.is_json() {
+        return Ok(webhooks.iter().try_for_each(|row| session.output.json(&to_json(row)))?);
+    }
+    if webhooks.is_empty() {
+        return Ok(session.output.line("no webhooks")?);
+    }
+    let mut table = Rows::new(&COLUMNS, "why", DISPENSABLE);
+    for row in &webhooks {
+        table.push(cells(row, session));
+    }
+    Ok(session.output.table(table)?)
+}
+
+fn cells(row: &WebhookRow, session: &Session) -> Vec<String> {
+    let delivery = &row.delivery;
+    let id = delivery.delivery_id.to_string();
+    let next = delivery.due_at.map(|due_at| times::relative(due_at, session.now()));
+    vec![
+        id[..8].to_owned(),
+        times::local(delivery.created_at, &session.zone),
+        row.cron_name.clone(),
+        painted_status(delivery.status, &session.output),
+        delivery.attempts.to_string(),
+        next.unwrap_or_default(),
+        printable(&redacted(&delivery.url)),
+        printable(delivery.reason.as_deref().unwrap_or_default()),
+    ]
+}

@@ -1,0 +1,175 @@
+//! `agentcron webhook show`: one webhook, attempt by attempt.
+
+use std::time::Duration;
+
+use clap::Args;
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+use super::{painted_status, to_json, webhook_id};
+use crate::cli::failure::Failure;
+use crate::cli::output::{Look, printable};
+use crate::cli::run_line::time;
+use crate::cli::session::Session;
+use crate::cli::times;
+use crate::domain::ids::DeliveryId;
+use crate::store::{AttemptRow, Reader, WebhookDetails};
+use crate::webhook::redacted;
+
+/// Shorter prefixes are mistakes rather than ids.
+const PREFIX_MIN: usize = 4;
+
+/// Show everything about one webhook: every attempt, what its time went into, what the receiver said, what followed.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agentcron webhook show 5f1c2ab9                                    the id as `webhook list` shows it
+  agentcron webhook show msg_0e5a6cf1-9d1c-5d0b-8a51-52b8b1b7a1f0    the webhook-id that a receiver got")]
+pub(super) struct Show {
+    /// The webhook's id or its run's id, with or without `msg_`; or the first characters of it (at least 4)
+    webhook: String,
+}
+
+pub(super) fn show(show: &Show, session: &mut Session) -> Result<(), Failure> {
+    let reader = session.open_store()?;
+    let delivery_id = find(&show.webhook, &reader)?;
+    let details = reader.webhook_details(delivery_id)?;
+    let details =
+        details.ok_or_else(|| Failure::Failed(format!("webhook {delivery_id} was deleted just now")))?;
+    if session.output.is_json() {
+        let mut object = to_json(&details.row);
+        object["attempts"] = details.attempts.iter().map(attempt_json).collect();
+        return Ok(session.output.json(&object)?);
+    }
+    print_facts(&details, session)?;
+    print_attempts(&details, session)
+}
+
+fn find(text: &str, reader: &Reader) -> Result<DeliveryId, Failure> {
+    let id = text.strip_prefix("msg_").unwrap_or(text);
+    let is_prefix = id.len() <= 36 && id.chars().all(|char| char.is_ascii_hexdigit() || char == '-');
+    if id.len() < PREFIX_MIN || !is_prefix {
+        return Err(Failure::Usage(format!(
+            "got `{text}`, expected a webhook's id or at least its first {PREFIX_MIN} characters; \
+             `agentcron webhook list` shows them"
+        )));
+    }
+    match reader.webhooks_with_prefix(id, 5)?.as_slice() {
+        [] => Err(Failure::Failed(format!(
+            "there is no webhook `{text}`; `agentcron webhook list` shows those that are"
+        ))),
+        [delivery_id] => Ok(*delivery_id),
+        several => {
+            let several: Vec<String> = several.iter().map(ToString::to_string).collect();
+            let several = several.join(", ");
+            Err(Failure::Usage(format!("`{text}` may be several webhooks: {several}; give more characters")))
+        }
+    }
+}
+
+fn attempt_json(attempt: &AttemptRow) -> Value {
+    let phases = &attempt.phases;
+    let milliseconds = |took: Option<Duration>| took.map(|took| took.as_millis());
+    let total = attempt.ended_at.map(|ended_at| ended_at.duration_since(attempt.started_at).as_millis());
+    json!({
+        "attempt": attempt.attempt,
+        "started_at": time(Some(attempt.started_at)),
+        "ended_at": time(attempt.ended_at),
+        "code": attempt.code,
+        "detail": attempt.detail,
+        "address": attempt.address,
+        "dns_ms": milliseconds(phases.lookup),
+        "connect_ms": milliseconds(phases.connect),
+        "tls_ms": milliseconds(phases.tls),
+        "first_byte_ms": milliseconds(phases.head),
+        "total_ms": total,
+        "answer": attempt.answer,
+    })
+}
+
+fn print_facts(details: &WebhookDetails, session: &mut Session) -> Result<(), Failure> {
+    let (row, now) = (&details.row, session.now());
+    let delivery = &row.delivery;
+    let at = |at| format!("{}  ({})", times::local(at, &session.zone), times::relative(at, now));
+    let mut facts = vec![
+        ("webhook", delivery.delivery_id.to_string()),
+        ("webhook-id", webhook_id(row)),
+        ("cron", row.cron_name.clone()),
+        ("to", printable(&redacted(&delivery.url))),
+        ("recorded", at(delivery.created_at)),
+        ("status", painted_status(delivery.status, &session.output)),
+    ];
+    if let Some(reason) = &delivery.reason {
+        facts.push(("reason", printable(reason)));
+    }
+    if let Some(due_at) = delivery.due_at {
+        facts.push(("next attempt", at(due_at)));
+    }
+    for (name, value) in facts {
+        let name = session.output.paint(Look::Dim, &format!("{name:<14}"));
+        session.output.line(&format!("{name} {value}"))?;
+    }
+    Ok(())
+}
+
+fn print_attempts(details: &WebhookDetails, session: &mut Session) -> Result<(), Failure> {
+    let heading = session.output.paint(Look::Bold, "attempts");
+    session.output.line("")?;
+    session.output.line(if details.attempts.is_empty() { "no attempt was made" } else { &heading })?;
+    for (index, attempt) in details.attempts.iter().enumerate() {
+        let clock = times::local_to_the_millisecond(attempt.started_at, &session.zone);
+        session.output.line(&format!("{:>4}  {clock}  {}", attempt.attempt, outcome(attempt)))?;
+        let time = spent(attempt);
+        if !time.is_empty() {
+            session.output.line(&format!("      {}", session.output.paint(Look::Dim, &time)))?;
+        }
+        if let Some(detail) = &attempt.detail {
+            session.output.line(&format!("      {}", printable(detail)))?;
+        }
+        for line in attempt.answer.iter().flat_map(|answer| answer.lines()) {
+            session.output.line(&format!("      | {}", printable(line)))?;
+        }
+        let followed = followed(details, details.attempts.get(index + 1), session);
+        session.output.line(&format!("      -> {followed}"))?;
+    }
+    Ok(())
+}
+
+fn outcome(attempt: &AttemptRow) -> String {
+    let Some(ended_at) = attempt.ended_at else { return "is being made".to_owned() };
+    let took = times::took(ended_at.duration_since(attempt.started_at));
+    let from = attempt.address.as_ref().map(|address| format!(" by {address}")).unwrap_or_default();
+    match attempt.code {
+        Some(code) => format!("answered {code}{from} in {took}"),
+        None => format!("no answer in {took}"),
+    }
+}
+
+/// `dns 1ms, connect 2ms, tls 9ms, first byte 30ms`.
+fn spent(attempt: &AttemptRow) -> String {
+    let phases = &attempt.phases;
+    let named = [
+        ("dns", phases.lookup),
+        ("connect", phases.connect),
+        ("tls", phases.tls),
+        ("first byte", phases.head),
+    ];
+    let took = named.into_iter().filter_map(|(name, took)| {
+        let took = SignedDuration::try_from(took?).ok()?;
+        Some(format!("{name} {}", times::took(took)))
+    });
+    took.collect::<Vec<_>>().join(", ")
+}
+
+/// What came of it, in words.
+fn followed(details: &WebhookDetails, next: Option<&AttemptRow>, session: &Session) -> String {
+    let delivery = &details.row.delivery;
+    match (next, delivery.due_at) {
+        (Some(next), _) => format!("tried again at {}", times::local(next.started_at, &session.zone)),
+        (None, Some(due_at)) => {
+            let when = times::relative(due_at, session.now());
+            format!("to be tried again {when}, at {}", times::local(due_at, &session.zone))
+        }
+        (None, None) => delivery.status.to_string(),
+    }
+}

@@ -1,0 +1,128 @@
+//! Webhooks for people who ask where theirs have got to.
+
+use rusqlite::types::Value;
+use rusqlite::{OptionalExtension, Row, params_from_iter};
+
+use super::details::attempts;
+use super::{AttemptRow, DeliveryRow, Reader, delivery_row};
+use crate::domain::delivery::DeliveryStatus;
+use crate::domain::ids::{DeliveryId, RunId};
+use crate::store::StoreError;
+use crate::store::rows::parsed;
+
+/// Which webhooks are asked for; what is empty or `None` asks for all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeliveryFilter {
+    /// In one of these.
+    pub statuses: Vec<DeliveryStatus>,
+    /// Of runs of crons by this name.
+    pub cron: Option<String>,
+    /// About this run.
+    pub run_id: Option<RunId>,
+    /// With this in their URL, before its query.
+    pub url: Option<String>,
+}
+
+/// A webhook as it stands in tables for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookRow {
+    /// Where it stands.
+    pub delivery: DeliveryRow,
+    /// The run it tells about.
+    pub run_id: RunId,
+    /// The cron of that run.
+    pub cron_name: String,
+}
+
+/// One webhook with everything that is known about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookDetails {
+    /// The webhook.
+    pub row: WebhookRow,
+    /// Its attempts, in order.
+    pub attempts: Vec<AttemptRow>,
+}
+
+const SELECT: &str = "SELECT delivery_id, deliveries.run_id AS run_id, cron_name, url, deliveries.status AS status, \
+     attempts, deliveries.due_at AS due_at, deliveries.reason AS reason, deliveries.created_at AS created_at, \
+     deliveries.ended_at AS ended_at FROM deliveries JOIN runs ON runs.run_id = deliveries.run_id";
+
+impl Reader {
+    /// The newest `limit` webhooks that are asked for, oldest first.
+    pub fn webhooks(&self, filter: &DeliveryFilter, limit: u32) -> Result<Vec<WebhookRow>, StoreError> {
+        let mut terms = vec!["1".to_owned()];
+        let mut values: Vec<Value> = Vec::new();
+        let mut term = |term: &str, value: String| {
+            terms.push(term.to_owned());
+            values.push(Value::Text(value));
+        };
+        if let Some(cron) = &filter.cron {
+            term("cron_name = ?", cron.clone());
+        }
+        if let Some(run_id) = filter.run_id {
+            term("deliveries.run_id = ?", run_id.to_string());
+        }
+        if let Some(url) = &filter.url {
+            // The query may be a token, which is not to be found out by asking.
+            term("instr(substr(url, 1, instr(url || '?', '?') - 1), ?) > 0", url.clone());
+        }
+        if !filter.statuses.is_empty() {
+            let marks = vec!["?"; filter.statuses.len()].join(", ");
+            terms.push(format!("deliveries.status IN ({marks})"));
+            values.extend(filter.statuses.iter().map(|status| Value::Text(status.as_str().to_owned())));
+        }
+        values.push(Value::Integer(i64::from(limit)));
+        let conditions = terms.join(" AND ");
+        let sql = format!(
+            "{SELECT} WHERE {conditions} ORDER BY deliveries.created_at DESC, deliveries.rowid DESC LIMIT ?"
+        );
+        self.at_one_moment(|tx| {
+            let mut statement = tx.prepare_cached(&sql)?;
+            let mut rows = statement.query(params_from_iter(&values))?;
+            let mut webhooks = Vec::new();
+            while let Some(row) = rows.next()? {
+                webhooks.push(webhook_row(row)?);
+            }
+            webhooks.reverse();
+            Ok(webhooks)
+        })
+    }
+
+    /// Webhooks whose own id, or whose run's id, begins with `prefix`; at most `limit`.
+    pub fn webhooks_with_prefix(&self, prefix: &str, limit: u32) -> Result<Vec<DeliveryId>, StoreError> {
+        // Ids are lower-case hexadecimal digits and dashes, so `g` is beyond all that begin with the prefix.
+        let prefix = prefix.to_ascii_lowercase();
+        let beyond = format!("{prefix}g");
+        self.at_one_moment(|tx| {
+            let mut statement = tx.prepare_cached(
+                "SELECT delivery_id FROM deliveries WHERE delivery_id >= ?1 AND delivery_id < ?2 UNION \
+                 SELECT delivery_id FROM deliveries WHERE run_id >= ?1 AND run_id < ?2 LIMIT ?3",
+            )?;
+            let mut rows = statement.query((&prefix, &beyond, limit))?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next()? {
+                found.push(parsed(row, "delivery_id")?);
+            }
+            Ok(found)
+        })
+    }
+
+    /// Everything about one webhook; `None` if there is none.
+    pub fn webhook_details(&self, delivery_id: DeliveryId) -> Result<Option<WebhookDetails>, StoreError> {
+        self.at_one_moment(|tx| {
+            let mut statement = tx.prepare_cached(&format!("{SELECT} WHERE delivery_id = ?1"))?;
+            let row =
+                statement.query_row([delivery_id.to_string()], |row| Ok(webhook_row(row))).optional()?;
+            let Some(row) = row.transpose()? else { return Ok(None) };
+            Ok(Some(WebhookDetails { row, attempts: attempts(tx, delivery_id)? }))
+        })
+    }
+}
+
+fn webhook_row(row: &Row<'_>) -> Result<WebhookRow, StoreError> {
+    Ok(WebhookRow {
+        delivery: delivery_row(row)?,
+        run_id: parsed(row, "run_id")?,
+        cron_name: row.get("cron_name")?,
+    })
+}
