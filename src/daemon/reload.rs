@@ -2,10 +2,12 @@
 //! up or none: with any mistake the last good definitions go on, and the mistakes are told.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +22,8 @@ use crate::store::{NewDefinition, NoticeKind, Store, StoreError, SyncReport};
 const SETTLE_WAIT: Duration = Duration::from_millis(200);
 /// Files that never stop changing are read all the same.
 const SETTLE_LOOKS_MAX: usize = 25;
+/// From the first reading of the files to the first look at them a daemon needs much less than this.
+const STARTING_SECONDS: i64 = 60;
 /// How often a folder that cannot be watched is tried again.
 const WATCH_AGAIN: Duration = Duration::from_secs(5);
 
@@ -62,12 +66,19 @@ pub(super) async fn run(mut reload: Reload, stop: CancellationToken) -> Result<(
     let mut watch = Watch::begin(Arc::clone(&touched));
     let sources = reload.config.sources.clone();
     let mut all_watched = watch.follow(&sources);
-    // What was changed between the first reading and now is seen as a difference to nothing.
     let definitions = super::definitions(&reload.config.crons).map_or(0, |all| hash_of(&all));
-    let mut seen = Seen { sources, fingerprint: 0, crons: reload.config.crons.len(), definitions };
+    // What was changed between the first reading and now is seen as a difference to nothing. Files that have been the
+    // same for a while are not read twice: parsing thousands of crons leaves memory behind.
+    let fingerprint = match changed_lately(&sources, reload.clock.now()) {
+        true => 0,
+        false => fingerprint_of(&sources),
+    };
+    let mut seen = Seen { sources, fingerprint, crons: reload.config.crons.len(), definitions };
     // The store has them: thousands of crons are not to be kept twice for as long as the daemon runs.
     reload.config.crons = Vec::new();
-    touched.notify_one();
+    if seen.fingerprint == 0 {
+        touched.notify_one();
+    }
     loop {
         let cause = tokio::select! {
             biased;
@@ -187,6 +198,23 @@ fn hash_of(definitions: &[NewDefinition]) -> u64 {
         (&cron.name, body, place).hash(&mut hasher);
     }
     hasher.finish()
+}
+
+/// Whether a file, a link to it or its folder may have changed since the daemon's start: by the inode's time (ctime),
+/// which a rename touches as well. What cannot be looked at counts as changed.
+fn changed_lately(sources: &Sources, now: Timestamp) -> bool {
+    let since = now.as_second() - STARTING_SECONDS;
+    let is_old = |path: &Path| {
+        let seen = [std::fs::metadata(path), std::fs::symlink_metadata(path)];
+        seen.into_iter().all(|file| file.is_ok_and(|file| file.ctime() < since))
+    };
+    // A relative name alone has the current folder for its parent.
+    let folder_of = |file: &PathBuf| match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let files_are_old = sources.files.iter().all(|file| is_old(file) && is_old(&folder_of(file)));
+    !(files_are_old && sources.folders.iter().all(|folder| is_old(folder)))
 }
 
 /// What the files say, without understanding it; never 0.
