@@ -88,7 +88,7 @@ pub(super) enum Verb {
     Webhook(webhook::Webhook),
     /// Write a commented configuration to start from
     Init(init::Init),
-    /// See it work: embedded agent server, two crons, a webhook receiver
+    /// See it work: embedded agent server, three crons, a webhook receiver
     Demo(demo::Demo),
     /// Print the completion script of a shell
     Completions(completions::Completions),

@@ -116,3 +116,14 @@ pub const WRITES_PER_COMMIT: usize = 256;
 
 /// No sleep is longer: the wall clock is read again after it, so a step or a resume from suspend is seen.
 pub const SLEEP_MAX: Duration = Duration::from_secs(1);
+
+/// Crons planned in one pass, and one transaction: the first of a large burst are sent while the rest is still being
+/// planned by the passes that follow at once.
+pub const CRONS_PER_PASS: usize = 256;
+
+/// Questions about runs in flight at once; with the starts, the joins and the webhooks fewer than the 1 024 files that
+/// a process may have open by default.
+pub const ASKS_IN_FLIGHT: usize = 128;
+
+/// Runs to be looked at that are taken in hand at once: a restart may meet thousands, and starts wait behind them.
+pub const LOOKS_PER_CLAIM: usize = 1_024;

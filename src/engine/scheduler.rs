@@ -9,14 +9,10 @@ use tokio_util::sync::CancellationToken;
 use super::Wakes;
 use crate::clock::{Clock, StepWatch};
 use crate::crash::crash_point;
-use crate::domain::bounds::SLEEP_MAX;
+use crate::domain::bounds::{CRONS_PER_PASS, SLEEP_MAX};
 use crate::domain::ids::CronId;
 use crate::domain::plan::next_within;
 use crate::store::{NoticeKind, ScheduledCron, Store, StoreError};
-
-/// Crons planned in one pass, and one transaction: the first of a large burst are sent while the rest is still being
-/// planned by the passes that follow at once.
-const CRONS_PER_PASS: usize = 256;
 
 /// The crons in hand, ordered by when they are to be planned next.
 #[derive(Default)]

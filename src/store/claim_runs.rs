@@ -8,6 +8,7 @@ use rusqlite::{Row, Transaction, named_params};
 
 use super::rows::{RUN_COLUMNS, millis, parsed_option, run_from_row, save_run};
 use super::{Store, StoreError, definitions};
+use crate::domain::bounds::LOOKS_PER_CLAIM;
 use crate::domain::cron::Cron;
 use crate::domain::run::{CancelCause, Run, RunChange, RunState};
 
@@ -47,9 +48,6 @@ pub struct ClaimedRun {
     /// Why it is to be ended instead of sent, if somebody wants that.
     pub unwanted: Option<CancelCause>,
 }
-
-/// Runs to be looked at that are taken in hand at once: a restart may meet thousands, and starts wait behind them.
-const LOOKS_PER_CLAIM: usize = 1_024;
 
 impl Store {
     /// Whatever a former process had in hand is due now; what it was sending is in doubt.

@@ -24,7 +24,7 @@ use crate::backend::AgentClient;
 use crate::clock::Clock;
 use crate::config::Environment;
 use crate::domain::backoff;
-use crate::domain::bounds::{JOINS_MAX, STARTS_IN_FLIGHT};
+use crate::domain::bounds::{ASKS_IN_FLIGHT, JOINS_MAX, STARTS_IN_FLIGHT};
 use crate::domain::ids::RunId;
 use crate::domain::run::RunState;
 use crate::store::{ClaimLimits, ClaimedRun, Store, StoreError};
@@ -33,9 +33,6 @@ use crate::webhook::BodyLimits;
 use gate::Gate;
 use rush::Rush;
 
-/// Questions about runs in flight at once; with the starts, the joins and the webhooks fewer than the 1 024 files that
-/// a process may have open by default.
-const ASKS_IN_FLIGHT: usize = 128;
 /// While starts go first, whether they still should is asked this often at least.
 const RUSH_LOOK: Duration = Duration::from_millis(100);
 
