@@ -1,15 +1,11 @@
-//! The daemon's own HTTP API, by which the command line acts on it: `/v1`, on a Unix socket that only its owner may
-//! use. JSON in and out; what is refused says why in `detail`.
+//! The daemon's HTTP API: `/v1`, by which the command line acts on it, on a Unix socket that only its owner may use.
 
-mod crons;
 mod refusal;
-mod runs;
 mod socket;
+mod v1;
 
-use axum::extract::{DefaultBodyLimit, State};
-use axum::routing::{get, post};
-use axum::{Json, Router};
-use serde_json::{Value, json};
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
@@ -46,28 +42,8 @@ pub async fn serve(socket: Socket, api: Api, stop: CancellationToken) -> Result<
 
 fn router(api: Api) -> Router {
     Router::new()
-        .route("/v1/status", get(status))
-        .route("/v1/crons/{name}/trigger", post(crons::trigger))
-        .route("/v1/crons/{name}/pause", post(crons::pause))
-        .route("/v1/crons/{name}/resume", post(crons::resume))
-        .route("/v1/crons/{name}/skip-next", post(crons::skip_next))
-        .route("/v1/crons/{name}/backfill", post(crons::backfill))
-        .route("/v1/runs/{run_id}/cancel", post(runs::cancel))
+        .merge(v1::router())
         .fallback(async || Refusal::NotFound("there is no such path".to_owned()))
         .layer(DefaultBodyLimit::max(API_BODY_BYTES_MAX))
         .with_state(api)
 }
-
-async fn status(State(api): State<Api>) -> Result<Json<Value>, Refusal> {
-    let names = api.store.cron_names().await?;
-    Ok(Json(json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "pid": std::process::id(),
-        "now": api.clock.now().to_string(),
-        "crons": names.len(),
-        "trouble": api.store.trouble(),
-    })))
-}
-
-#[cfg(test)]
-mod tests;

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Api;
-use super::refusal::{Refusal, parsed};
+use crate::api::Api;
+use crate::api::refusal::{Refusal, parsed};
 use crate::domain::bounds::NOTE_CHARS_MAX;
 use crate::domain::run::Trigger;
 use crate::domain::standing::{Pause, Standing};

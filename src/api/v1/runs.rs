@@ -4,8 +4,8 @@ use axum::Json;
 use axum::extract::{Path, State};
 use serde_json::{Value, json};
 
-use super::Api;
-use super::refusal::Refusal;
+use crate::api::Api;
+use crate::api::refusal::Refusal;
 use crate::domain::ids::RunId;
 use crate::store::CancelAnswer;
 

@@ -11,8 +11,11 @@ use jiff::Timestamp;
 use tower::ServiceExt;
 
 use super::*;
+use crate::api::Socket;
+use crate::clock::Clock;
 use crate::config::{self, CronFields};
-use crate::store::{Execution, NewDefinition};
+use crate::engine::Wakes;
+use crate::store::{Execution, NewDefinition, Store};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -34,7 +37,7 @@ async fn api(folder: &Path) -> Api {
 
 async fn post_to(api: &Api, path: &str, body: &str) -> (StatusCode, Value) {
     let request = Request::post(path).body(Body::from(body.to_owned())).unwrap();
-    let response = router(api.clone()).oneshot(request).await.unwrap();
+    let response = crate::api::router(api.clone()).oneshot(request).await.unwrap();
     let status = response.status();
     let bytes = response.into_body().collect().await.unwrap().to_bytes();
     (status, serde_json::from_slice(&bytes).unwrap())
