@@ -5,6 +5,8 @@
 //! they are made (`receivers.rs`), and a function in this process, which is how the embedded agent server is
 //! reached without a port and how simulation puts lost answers and late requests under the real code.
 
+#[cfg(test)]
+pub(crate) mod hostile;
 mod idle;
 mod line;
 mod receivers;
