@@ -3,6 +3,7 @@
 mod answer;
 mod body;
 mod request;
+mod secrets;
 mod send;
 
 pub use body::{BodyLimits, Ended, body};
