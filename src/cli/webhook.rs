@@ -12,7 +12,7 @@ use super::run_line::time;
 use super::session::Session;
 use crate::domain::delivery::DeliveryStatus;
 use crate::store::WebhookRow;
-use crate::webhook::redacted;
+use crate::webhook::{redacted, webhook_id};
 
 /// Look after the webhooks of ended runs.
 #[derive(Args, Debug)]
@@ -41,7 +41,7 @@ fn to_json(row: &WebhookRow) -> Value {
     let delivery = &row.delivery;
     json!({
         "delivery_id": delivery.delivery_id.to_string(),
-        "webhook_id": webhook_id(row),
+        "webhook_id": webhook_id(row.run_id),
         "run_id": row.run_id.to_string(),
         "cron_name": row.cron_name,
         "url": redacted(&delivery.url),
@@ -52,11 +52,6 @@ fn to_json(row: &WebhookRow) -> Value {
         "due_at": time(delivery.due_at),
         "ended_at": time(delivery.ended_at),
     })
-}
-
-/// As the receiver knows it.
-fn webhook_id(row: &WebhookRow) -> String {
-    format!("msg_{}", row.run_id)
 }
 
 fn painted_status(status: DeliveryStatus, output: &Output) -> String {

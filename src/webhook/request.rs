@@ -32,7 +32,6 @@ pub(super) fn prepare(
     environment: &Environment,
 ) -> Result<Prepared, String> {
     let mut secrets = secrets_of_url(&attempt.url, url, environment);
-    let webhook_id = format!("msg_{}", attempt.run_id);
     let mut request = Request::builder()
         .method(Method::POST)
         .uri(url.as_str())
@@ -49,12 +48,13 @@ pub(super) fn prepare(
     }
     // After the configured ones: none of them can stand in for ours.
     if !webhooks.signing_secrets.is_empty() {
-        let signatures = signing::signatures(&webhooks.signing_secrets, &webhook_id, at, request.body());
+        let signatures =
+            signing::signatures(&webhooks.signing_secrets, &attempt.webhook_id, at, request.body());
         insert(&mut request, "webhook-timestamp", &at.as_second().to_string())?;
         insert(&mut request, "webhook-signature", &signatures)?;
         secrets.extend(signatures.split([' ', ',']).map(str::to_owned));
     }
-    insert(&mut request, "webhook-id", &webhook_id)?;
+    insert(&mut request, "webhook-id", &attempt.webhook_id)?;
     secrets.retain(|secret| secret.len() >= SECRET_BYTES_MIN);
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     Ok(Prepared { request, secrets })
