@@ -1,6 +1,7 @@
 //! `agentcron webhook`: where webhooks have got to, and why.
 
 mod list;
+mod listen;
 mod show;
 
 use clap::{Args, Subcommand};
@@ -27,12 +28,15 @@ enum WebhookVerb {
     List(list::List),
     /// Show everything about one webhook: every attempt, its time, its answer
     Show(show::Show),
+    /// Receive webhooks on this machine, show and verify each, or misbehave on request
+    Listen(listen::Listen),
 }
 
 pub(super) fn webhook(webhook: &Webhook, session: &mut Session) -> Result<(), Failure> {
     match &webhook.verb {
         WebhookVerb::List(list) => list::list(list, session),
         WebhookVerb::Show(show) => show::show(show, session),
+        WebhookVerb::Listen(listen) => listen::listen(listen, session),
     }
 }
 
