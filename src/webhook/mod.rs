@@ -4,6 +4,7 @@ mod answer;
 mod body;
 mod request;
 mod sample;
+mod secrets;
 mod send;
 
 use crate::domain::ids::RunId;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
+use http::Request;
 use tokio::time::{Instant, timeout_at};
 
 use super::answer;
@@ -82,13 +83,22 @@ impl Sender {
             code: None,
             detail: format!("the policy refuses its URL: {refusal}"),
         })?;
-        request::prepare(attempt, &url, self.clock.now(), &self.webhooks, &self.environment).map_err(not_now)
+        request::prepare(attempt, &url, &self.webhooks, &self.environment).map_err(not_now)
     }
 
     async fn exchange(&self, prepared: Prepared) -> AttemptReport {
+        let Prepared { request, mut secrets, webhook_id } = prepared;
         let start = Instant::now();
         let until = start + ATTEMPT_WAIT;
-        let response = match timeout_at(until, self.transport.send(prepared.request)).await {
+        let keys = &self.webhooks.signing_secrets;
+        // Look-up and connection take their time; receivers hold the timestamp against their own clock.
+        let mut seal = |request: &mut Request<Bytes>| {
+            let signatures = request::sign(request, &webhook_id, keys, self.clock.now());
+            let signatures = signatures.map_err(TransportError::NotSent)?;
+            signatures.split([' ', ',']).for_each(|signature| secrets.add(signature));
+            Ok(())
+        };
+        let response = match timeout_at(until, self.transport.send_sealed(request, &mut seal)).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return AttemptReport::unanswered(unsent(&error)),
             Err(_) => {
@@ -106,8 +116,11 @@ impl Sender {
         let far_end = head.extensions.get::<FarEnd>();
         AttemptReport {
             address: far_end.map(|far_end| far_end.address.to_string()),
-            phases: Phases { head: Some(head_took), ..far_end.map(FarEnd::opening).unwrap_or_default() },
-            answer: if accepted { None } else { answer::kept(&read, &prepared.secrets) },
+            phases: Phases {
+                head: Some(head_took),
+                ..far_end.map(|far_end| far_end.opening).unwrap_or_default()
+            },
+            answer: if accepted { None } else { answer::kept(&read, &secrets) },
             result,
         }
     }
