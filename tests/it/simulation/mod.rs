@@ -223,6 +223,8 @@ impl<'a> Story<'a> {
             receivers: self.receivers(),
             execution: Execution::Inline,
             socket: None,
+            listen: None,
+            relay: None,
             reload: None,
         };
         daemon::serve(world, || {}, stop).await
