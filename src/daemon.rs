@@ -146,11 +146,17 @@ fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
         disable_webhooks: config.http.disable_webhooks,
     };
     let janitor =
-        Janitor { store: store.clone(), backend: client, clock: clock.clone(), wakes: wakes.clone() };
+        Janitor { store: store.clone(), backend: client.clone(), clock: clock.clone(), wakes: wakes.clone() };
     let maintenance = Maintenance { store: store.clone(), clock: clock.clone() };
     let mut loops = Loops::new();
     if let Some(socket) = socket.and_then(|path| bind(&path)) {
-        let api = Api { store: store.clone(), clock: clock.clone(), wakes: wakes.clone() };
+        let api = Api {
+            store: store.clone(),
+            clock: clock.clone(),
+            wakes: wakes.clone(),
+            backend: client.clone(),
+            webhook_policy: config.webhooks.url.clone(),
+        };
         let t = stop.clone();
         loops.spawn(async move { ("socket", api::serve(socket, api, t).await) });
     }

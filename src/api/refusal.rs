@@ -17,6 +17,14 @@ pub(super) enum Refusal {
     NotFound(String),
     /// It makes no sense.
     Invalid(String),
+    /// It asks for nothing, or for what can never be.
+    BadRequest(String),
+    /// The path is there, but not for this method.
+    NotAllowed,
+    /// Its body is longer than anybody needs.
+    TooLarge(String),
+    /// The agent server did not say what had to be known.
+    BadGateway(String),
     /// It cannot be done as things stand.
     Conflict(String),
     /// The store could not do it.
@@ -61,6 +69,10 @@ impl IntoResponse for Refusal {
         let (status, detail) = match self {
             Refusal::NotFound(detail) => (StatusCode::NOT_FOUND, detail),
             Refusal::Invalid(detail) => (StatusCode::UNPROCESSABLE_ENTITY, detail),
+            Refusal::BadRequest(detail) => (StatusCode::BAD_REQUEST, detail),
+            Refusal::NotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed".to_owned()),
+            Refusal::TooLarge(detail) => (StatusCode::PAYLOAD_TOO_LARGE, detail),
+            Refusal::BadGateway(detail) => (StatusCode::BAD_GATEWAY, detail),
             Refusal::Conflict(detail) => (StatusCode::CONFLICT, detail),
             Refusal::Failed(detail) => (StatusCode::INTERNAL_SERVER_ERROR, detail),
         };

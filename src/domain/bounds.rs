@@ -32,6 +32,18 @@ pub const CLOCK_STEP_MIN: Duration = Duration::from_secs(2);
 /// A request on the daemon's socket; a note is its longest part.
 pub const API_BODY_BYTES_MAX: usize = 64 * 1024;
 
+/// A cron made through the API: its payload may have 1 MiB, and JSON may be written with blanks.
+pub const CRON_BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Crons made through the API; each is held in memory by the scheduler, and a client in a loop must find an end.
+pub const API_CRONS_MAX: u64 = 20_000;
+
+/// Crons in one answer of a search, as the agent server has it.
+pub const SEARCH_LIMIT_MAX: usize = 1_000;
+
+/// Reads of the API at once: each has a connection of its own, which is three open files.
+pub const READS_AT_ONCE: usize = 4;
+
 /// The longest note of a pause: a reason, not a report.
 pub const NOTE_CHARS_MAX: usize = 500;
 
