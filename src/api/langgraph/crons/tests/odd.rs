@@ -122,10 +122,10 @@ async fn what_cannot_be_made_is_refused_in_the_servers_words() {
     .await;
     let strategy = body(json!({"multitask_strategy": "bogus"}));
     check(&world, "POST", &format!("/thread/{THREAD}/runs/crons"), strategy, expect![[r#"422 {"detail":"\"bogus\" is not one of \"reject\", \"rollback\" or 2 other candidates\n\nFailed validating \"enum\" in schema[\"properties\"][\"multitask_strategy\"]\n\nOn instance[\"multitask_strategy\"]:\n    \"bogus\""}"#]]).await;
-    let expected = expect![[r#"422 {"detail":"Invalid cron ID: must be a UUID"}"#]];
     for (method, path) in [("GET", "/runs/crons/x"), ("DELETE", "/runs/crons/x"), ("PATCH", "/runs/crons/x")]
     {
-        check(&world, method, path, json!({"enabled": true}), expected.clone()).await;
+        let told = world.ask(method, path, &json!({"enabled": true})).await;
+        assert_eq!(told.line(), r#"422 {"detail":"Invalid cron ID: must be a UUID"}"#);
     }
     check(
         &world,
@@ -170,35 +170,27 @@ async fn what_we_refuse_says_why() {
         ),
         (
             json!({"webhook": "/rel"}),
-            expect![[
-                r#"422 {"detail":"Webhook got a path, expected a full URL such as https://host/path"}"#
-            ]],
+            expect![[r#"422 {"detail":"Webhook host blocked: expected http:// or https:// and a host (scheme)"}"#]],
         ),
         (
             json!({"webhook": "ftp://x"}),
-            expect![[r#"422 {"detail":"Webhook got a scheme that is not http or https"}"#]],
+            expect![[r#"422 {"detail":"Webhook host blocked: expected http:// or https:// and a host (scheme)"}"#]],
         ),
         (
             json!({"webhook": "http://127.0.0.1:9000/x?token=SECRET"}),
-            expect![[
-                r#"422 {"detail":"Webhook refused by the policy: port 1 is of another protocol (port)"}"#
-            ]],
+            expect![[r#"422 {"detail":"Webhook host blocked: 127.0.0.1 is this machine (disable_loopback)"}"#]],
         ),
         (
             json!({"webhook": "http://169.254.169.254/x"}),
-            expect![[
-                r#"422 {"detail":"Webhook refused by the policy: 169.254.169.254 is the metadata service of a cloud (metadata)"}"#
-            ]],
+            expect![[r#"422 {"detail":"Webhook host blocked: 169.254.169.254 is the metadata service of a cloud (metadata)"}"#]],
         ),
         (
             json!({"webhook": "https://h/${{ run.id }}"}),
-            expect![[
-                r#"422 {"detail":"Webhook a placeholder cannot stand in a URL from the API; Webhook `run.id` has no value here"}"#
-            ]],
+            expect![[r#"422 {"detail":"Webhook refused: a blank, a control character or a backslash is in it (text)"}"#]],
         ),
         (
             json!({"webhook": "https://h/${{ env.HOME }}"}),
-            expect![[r#"422 {"detail":"Webhook a placeholder cannot stand in a URL from the API"}"#]],
+            expect![[r#"422 {"detail":"Webhook refused: a blank, a control character or a backslash is in it (text)"}"#]],
         ),
         (
             json!({"input": {"a": ["${{ credential.api_key }}"]}}),
@@ -255,7 +247,7 @@ async fn a_long_body_is_refused_before_it_is_read() {
     let world = World::new();
     let long = vec![b' '; crate::domain::bounds::CRON_BODY_BYTES_MAX + 1];
     let told = world.ask_raw("POST", "/runs/crons", long).await;
-    expect![[r#"413 {"detail":"Failed to buffer the request body: length limit exceeded"}"#]]
+    expect![[r#"413 {"detail":"the body is longer than 2 MiB, or broke off"}"#]]
         .assert_eq(&told.line());
 }
 
