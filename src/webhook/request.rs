@@ -29,7 +29,6 @@ pub(super) fn prepare(
     environment: &Environment,
 ) -> Result<Prepared, String> {
     let mut secrets = secrets_of_url(&attempt.url, url, environment);
-    let webhook_id = format!("msg_{}", attempt.run_id);
     let mut request = Request::builder()
         .method(Method::POST)
         .uri(url.as_str())
@@ -45,8 +44,8 @@ pub(super) fn prepare(
         values(&template.0, environment).for_each(|value| secrets.add(value));
     }
     // After the configured ones: none of them can stand in for ours.
-    insert(&mut request, "webhook-id", &webhook_id)?;
-    Ok(Prepared { request, secrets, webhook_id })
+    insert(&mut request, "webhook-id", &attempt.webhook_id)?;
+    Ok(Prepared { request, secrets, webhook_id: attempt.webhook_id })
 }
 
 /// Signs with all keys, as of now; without keys a request goes unsigned.

@@ -13,7 +13,6 @@ use crate::clock::Clock;
 use crate::config::{Environment, WebhooksConfig};
 use crate::domain::bounds::{ATTEMPT_WAIT, RECEIVER_ANSWER_BYTES_MAX};
 use crate::domain::delivery::{AttemptReport, AttemptResult, Ending, Pace, Phases};
-use crate::domain::ids::RunId;
 use crate::transport::{BodyStream, FarEnd, Transport, TransportError};
 
 /// Sends webhooks; cheap to clone.
@@ -28,8 +27,8 @@ pub struct Sender {
 /// What is to be sent.
 #[derive(Clone, Debug)]
 pub struct Attempt {
-    /// The run it tells about: the receiver's key against doubles.
-    pub run_id: RunId,
+    /// The receiver's key against doubles, see [`super::webhook_id`].
+    pub webhook_id: String,
     /// Where to; placeholders still in it.
     pub url: String,
     /// The exact bytes.

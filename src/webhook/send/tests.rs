@@ -30,6 +30,7 @@ fn sender(transport: Transport) -> Sender {
         env_prefix: "LG_WEBHOOK_".to_owned(),
         allowed_fields: None,
         body_bytes_max: 1 << 20,
+        ca_file: None,
     };
     let environment = Environment::of_map([("env.LG_WEBHOOK_KEY", "s3cr3t"), ("env.TOKEN", "t0k/n")]);
     Sender::new(transport, environment, Clock::system(), webhooks)
@@ -42,7 +43,7 @@ async fn send_over(wire: Wire) -> AttemptReport {
 
 fn attempt() -> Attempt {
     let url = "http://hooks.example/hook?token=${{ env.TOKEN }}".to_owned();
-    Attempt { run_id: RunId(uuid::Uuid::nil()), url, body: b"{}".to_vec() }
+    Attempt { webhook_id: "msg_1".to_owned(), url, body: b"{}".to_vec() }
 }
 
 fn answering(answer: impl Fn(Request<Bytes>) -> Response<BodyStream> + Send + Sync + 'static) -> Transport {

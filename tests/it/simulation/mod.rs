@@ -227,6 +227,8 @@ impl<'a> Story<'a> {
             receivers: self.receivers.clone(),
             execution: Execution::Inline,
             socket: None,
+            listen: None,
+            relay: None,
             reload: None,
         };
         daemon::serve(world, || {}, stop).await
