@@ -5,9 +5,12 @@
 //! they are made (`receivers.rs`), and a function in this process, which is how the embedded agent server is
 //! reached without a port and how simulation puts lost answers and late requests under the real code.
 
+mod certificate;
 mod idle;
 mod line;
+mod probe;
 mod receivers;
+mod tls;
 mod wire;
 
 use std::error::Error;
@@ -26,7 +29,9 @@ use crate::domain::bounds::CONNECT_WAIT;
 use crate::domain::url_policy::{Refusal, UrlPolicy};
 use receivers::Receivers;
 
-pub use wire::{FarEnd, Wire};
+pub use certificate::Certificate;
+pub use probe::{Probe, Sight};
+pub use wire::{FarEnd, JudgedAddress, Wire};
 
 /// Sends requests; cheap to clone.
 #[derive(Clone)]
