@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use url::{Host, Url};
 
+use super::answer::in_one_line;
 use crate::domain::url_policy::{Refusal, UrlPolicy};
 use crate::transport::{Certificate, FarEnd, JudgedAddress, Probe, Sight, TransportError};
 
@@ -56,6 +57,30 @@ impl Finding {
             Self::Allowed => None,
             Self::Refused(refusal) => Some(refusal.to_string()),
             Self::NoAddress(words) => Some(words.clone()),
+        }
+    }
+}
+
+impl Examination {
+    /// Why there was no connection, in a line: some of it may be the far end's own words.
+    pub fn problem(&self) -> Option<String> {
+        match self.connection.as_ref()? {
+            Ok(_) => None,
+            Err(error) => Some(in_one_line(&error.to_string())),
+        }
+    }
+
+    /// Why what was shown in the handshake is not trusted.
+    pub fn distrust(&self) -> Option<String> {
+        match self.connection.as_ref()? {
+            Err(TransportError::Tls(_)) => self.problem(),
+            Ok(_)
+            | Err(
+                TransportError::NotSent(_)
+                | TransportError::Denied(_)
+                | TransportError::Broken(_)
+                | TransportError::TooLarge(_),
+            ) => None,
         }
     }
 }

@@ -56,6 +56,9 @@ pub(super) fn settle(to: &To, session: &mut Session) -> Result<Target, Failure> 
         });
     }
     let config = session.load_config(&path)?;
+    if config.http.disable_webhooks {
+        session.output.warn("webhooks are disabled (http.disable_webhooks): the daemon sends none")?;
+    }
     let names: Vec<String> = config.crons.iter().map(|definition| definition.cron.name.clone()).collect();
     let mut target = Target {
         url: to.url.clone().unwrap_or_default(),

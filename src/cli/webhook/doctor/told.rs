@@ -11,7 +11,7 @@ use crate::cli::times;
 use crate::cli::webhook::show::spent;
 use crate::cli::webhook::target::Target;
 use crate::domain::bounds::{CLOCK_SKEW_WARNED, SIGNATURE_AGE_MAX};
-use crate::transport::{Certificate, JudgedAddress, TransportError};
+use crate::transport::{Certificate, JudgedAddress};
 use crate::webhook::redacted;
 
 /// A certificate that ends sooner is worth a word.
@@ -39,10 +39,10 @@ impl Diagnosis {
             "addresses": examination.addresses.iter().map(address).collect::<Vec<_>>(),
             "reason": examination.finding.reason(),
             "configuration": target.configuration.as_ref().map(|path| path.display().to_string()),
-            "connection": examination.connection.as_ref().map(|connection| match connection {
-                Ok(far_end) => json!({ "address": far_end.address.to_string(), "problem": null }),
-                Err(error) => json!({ "address": null, "problem": error.to_string() }),
-            }),
+            "connection": examination.connection.as_ref().map(|connection| json!({
+                "address": connection.as_ref().ok().map(|far_end| far_end.address.to_string()),
+                "problem": examination.problem(),
+            })),
             "tls": self.tls_json(),
             "ping": self.ping.as_ref().map(|ping| ping.to_json()),
             "skew_seconds": self.skew().map(|skew| skew.as_secs()),
@@ -62,26 +62,12 @@ impl Diagnosis {
                 "days_left": self.days_left(certificate),
             })
         };
-        let problem = self.tls_problem();
+        let problem = self.examination.distrust();
         json!({
             "trusted": problem.is_none(),
             "problem": problem,
             "chain": self.examination.certificates.iter().map(certificate).collect::<Vec<_>>(),
         })
-    }
-
-    /// Why what was shown is not trusted.
-    fn tls_problem(&self) -> Option<String> {
-        match self.examination.connection.as_ref()? {
-            Ok(_) => None,
-            Err(TransportError::Tls(words)) => Some(words.clone()),
-            Err(
-                TransportError::NotSent(_)
-                | TransportError::Denied(_)
-                | TransportError::Broken(_)
-                | TransportError::TooLarge(_),
-            ) => None,
-        }
     }
 
     fn days_left(&self, certificate: &Certificate) -> i64 {
@@ -131,7 +117,10 @@ impl Diagnosis {
                 let time = session.output.paint(Look::Dim, &spent(&far_end.opening));
                 format!("  to {}  {time}", far_end.address)
             }
-            Err(error) => format!("  {}", session.output.paint(Look::Bad, &printable(&error.to_string()))),
+            Err(_) => {
+                let problem = self.examination.problem().unwrap_or_default();
+                format!("  {}", session.output.paint(Look::Bad, &printable(&problem)))
+            }
         })?)
     }
 
@@ -140,7 +129,7 @@ impl Diagnosis {
             return Ok(());
         }
         heading("certificates", session)?;
-        session.output.line(&match self.tls_problem() {
+        session.output.line(&match self.examination.distrust() {
             None => format!("  {}", session.output.paint(Look::Good, "trusted")),
             Some(words) => {
                 format!("  {}", session.output.paint(Look::Bad, &printable(&format!("not trusted: {words}"))))
