@@ -23,7 +23,7 @@ use crate::engine::runner::{self, Runner, RunnerSettings};
 use crate::engine::{Wakes, scheduler};
 use crate::store::{Execution, NewDefinition, NoticeKind, Store, StoreError};
 use crate::transport::Transport;
-use crate::webhook::{BodyLimits, Sender};
+use crate::webhook::{self, InForce, Sender, WebhookSettings};
 
 use reload::Reload;
 
@@ -123,6 +123,7 @@ fn definitions(crons: &[CronDefinition]) -> Result<Vec<NewDefinition>, DaemonErr
 fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
     let World { config, environment, clock, backend, receivers, execution: _, socket, reload } = world;
     let wakes = Wakes::default();
+    let (put_webhooks, webhooks) = webhook::in_force(WebhookSettings::of_config(&config));
     let client = AgentClient::new(
         backend,
         config.backend.url.clone(),
@@ -134,7 +135,7 @@ fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
         client.clone(),
         clock.clone(),
         environment.clone(),
-        runner_settings(&config),
+        runner_settings(&config, webhooks.clone()),
         wakes.clone(),
         stop.clone(),
     );
@@ -143,20 +144,20 @@ fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
         sender: Sender::new(receivers, environment.clone(), clock.clone(), config.webhooks.clone()),
         clock: clock.clone(),
         wakes: wakes.clone(),
-        disable_webhooks: config.http.disable_webhooks,
+        webhooks: webhooks.clone(),
     };
     let janitor =
         Janitor { store: store.clone(), backend: client, clock: clock.clone(), wakes: wakes.clone() };
     let maintenance = Maintenance { store: store.clone(), clock: clock.clone() };
     let mut loops = Loops::new();
     if let Some(socket) = socket.and_then(|path| bind(&path)) {
-        let api = Api { store: store.clone(), clock: clock.clone(), wakes: wakes.clone() };
+        let api = Api { store: store.clone(), clock: clock.clone(), wakes: wakes.clone(), webhooks };
         let t = stop.clone();
         loops.spawn(async move { ("socket", api::serve(socket, api, t).await) });
     }
     if let Some(asked) = reload {
         let (store, clock, wakes) = (store.clone(), clock.clone(), wakes.clone());
-        let reload = Reload { config, environment, clock, store, wakes, asked };
+        let reload = Reload { config, environment, clock, store, wakes, webhooks: put_webhooks, asked };
         let t = stop.clone();
         loops.spawn(async move { ("reloader", reload::run(reload, t).await) });
     }
@@ -172,15 +173,11 @@ fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
     loops
 }
 
-fn runner_settings(config: &Config) -> RunnerSettings {
+fn runner_settings(config: &Config, webhooks: InForce) -> RunnerSettings {
     RunnerSettings {
         max_concurrent_runs: config.backend.max_concurrent_runs,
         values_bytes_max: config.store.values_bytes_max,
-        disable_webhooks: config.http.disable_webhooks,
-        body: BodyLimits {
-            bytes_max: config.webhooks.body_bytes_max,
-            allowed_fields: config.webhooks.allowed_fields.clone(),
-        },
+        webhooks,
     }
 }
 

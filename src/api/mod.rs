@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::domain::bounds::API_BODY_BYTES_MAX;
 use crate::engine::Wakes;
 use crate::store::{Store, StoreError};
+use crate::webhook::InForce;
 
 pub use socket::{Socket, SocketError};
 
@@ -27,6 +28,8 @@ pub struct Api {
     pub clock: Clock,
     /// Who is to look after something was changed.
     pub wakes: Wakes,
+    /// Which settings of webhooks are in force: whether they are sent at all, and which URLs may be told.
+    pub webhooks: InForce,
 }
 
 /// Answers requests until told to stop, then finishes those in flight.

@@ -1,16 +1,24 @@
-//! Settings that only a new start takes up: all but the crons.
+//! Settings that only a new start takes up: all but the crons and those of webhooks.
 
-use crate::config::{BackendConfig, Config, HttpConfig, StoreConfig, WebhooksConfig};
+use crate::config::{BackendConfig, Config, HttpConfig, StoreConfig};
 
 /// The names of the settings in which two configurations differ.
 pub(super) fn settings_that_differ(running: &Config, written: &Config) -> Vec<&'static str> {
     // Taken apart, so that a new setting must be thought of here.
-    let Config { path: _, backend, store, http, webhooks, shutdown_grace, crons: _, warnings: _, sources: _ } =
-        running;
+    let Config {
+        path: _,
+        backend,
+        store,
+        http,
+        webhooks: _,
+        shutdown_grace,
+        crons: _,
+        warnings: _,
+        sources: _,
+    } = running;
     let mut differ = of_backend(backend, &written.backend);
     differ.extend(of_store(store, &written.store));
     differ.extend(of_http(http, &written.http));
-    differ.extend(of_webhooks(webhooks, &written.webhooks));
     differ.extend((*shutdown_grace != written.shutdown_grace).then_some("shutdown_grace"));
     differ
 }
@@ -35,25 +43,8 @@ fn of_store(running: &StoreConfig, written: &StoreConfig) -> Vec<&'static str> {
 }
 
 fn of_http(running: &HttpConfig, written: &HttpConfig) -> Vec<&'static str> {
-    let HttpConfig { listen, socket, disable_webhooks } = running;
-    names([
-        ("http.listen", *listen != written.listen),
-        ("http.socket", *socket != written.socket),
-        ("http.disable_webhooks", *disable_webhooks != written.disable_webhooks),
-    ])
-}
-
-fn of_webhooks(running: &WebhooksConfig, written: &WebhooksConfig) -> Vec<&'static str> {
-    let WebhooksConfig { signing_secrets, url, headers, env_prefix, allowed_fields, body_bytes_max } =
-        running;
-    names([
-        ("webhooks.signing_secrets", *signing_secrets != written.signing_secrets),
-        ("webhooks.url", *url != written.url),
-        ("webhooks.headers", *headers != written.headers),
-        ("webhooks.env_prefix", *env_prefix != written.env_prefix),
-        ("webhooks.allowed_fields", *allowed_fields != written.allowed_fields),
-        ("webhooks.body_bytes_max", *body_bytes_max != written.body_bytes_max),
-    ])
+    let HttpConfig { listen, socket, disable_webhooks: _ } = running;
+    names([("http.listen", *listen != written.listen), ("http.socket", *socket != written.socket)])
 }
 
 fn names<const N: usize>(settings: [(&'static str, bool); N]) -> Vec<&'static str> {

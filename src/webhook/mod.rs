@@ -2,10 +2,12 @@
 
 mod answer;
 mod body;
+mod in_force;
 mod request;
 mod send;
 
 pub use body::{BodyLimits, Ended, body};
+pub use in_force::{InForce, PutInForce, WebhookSettings, in_force};
 pub use send::{Attempt, Origin, Sender};
 
 /// A URL as it may be shown: scheme, host and path. The query, or a fragment, may be a token.

@@ -27,4 +27,5 @@ mod simulation;
 mod support;
 mod tidy;
 mod weaker_servers;
+mod webhook_control;
 mod webhooks;

@@ -13,9 +13,10 @@ use tower::ServiceExt;
 use super::*;
 use crate::api::Socket;
 use crate::clock::Clock;
-use crate::config::{self, CronFields};
+use crate::config::{self, CronFields, Environment};
 use crate::engine::Wakes;
 use crate::store::{Execution, NewDefinition, Store};
+use crate::webhook::{self, WebhookSettings};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -32,7 +33,11 @@ async fn api(folder: &Path) -> Api {
     });
     store.sync_file_crons(at("2026-03-02T03:00:00Z"), definitions.to_vec()).await.unwrap();
     let clock = Clock::simulated(at("2026-03-02T09:30:00.250Z"));
-    Api { store, clock, wakes: Wakes::default() }
+    let file = folder.join("agentcron.toml");
+    std::fs::write(&file, "").unwrap();
+    let config = config::load(&file, &Environment::of_map([])).unwrap();
+    let (_, webhooks) = webhook::in_force(WebhookSettings::of_config(&config));
+    Api { store, clock, wakes: Wakes::default(), webhooks }
 }
 
 async fn post_to(api: &Api, path: &str, body: &str) -> (StatusCode, Value) {
