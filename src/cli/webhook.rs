@@ -4,6 +4,7 @@ mod arm;
 pub(super) mod flow;
 mod hold;
 mod list;
+mod listen;
 mod release;
 mod replay;
 mod show;
@@ -18,7 +19,7 @@ use super::session::Session;
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::flow::{Flow, Hold};
 use crate::store::{WebhookFlow, WebhookRow};
-use crate::webhook::redacted;
+use crate::webhook::{redacted, webhook_id};
 
 /// Look after the webhooks of ended runs.
 #[derive(Args, Debug)]
@@ -41,6 +42,8 @@ enum WebhookVerb {
     Replay(replay::Replay),
     /// Tell a suspended URL again
     Arm(arm::Arm),
+    /// Receive webhooks on this machine, show and verify each, or misbehave on request
+    Listen(listen::Listen),
 }
 
 pub(super) fn webhook(webhook: &Webhook, session: &mut Session) -> Result<(), Failure> {
@@ -51,6 +54,7 @@ pub(super) fn webhook(webhook: &Webhook, session: &mut Session) -> Result<(), Fa
         WebhookVerb::Release(release) => release::release(release, session),
         WebhookVerb::Replay(replay) => replay::replay(replay, session),
         WebhookVerb::Arm(arm) => arm::arm(arm, session),
+        WebhookVerb::Listen(listen) => listen::listen(listen, session),
     }
 }
 
@@ -60,7 +64,7 @@ fn to_json(row: &WebhookRow, flow: &WebhookFlow) -> Value {
     let held = held(row, flow);
     json!({
         "delivery_id": delivery.delivery_id.to_string(),
-        "webhook_id": webhook_id(row),
+        "webhook_id": webhook_id(row.run_id),
         "run_id": row.run_id.to_string(),
         "cron_name": row.cron_name,
         "url": redacted(&delivery.url),
@@ -80,11 +84,6 @@ fn held<'a>(row: &WebhookRow, flow: &'a WebhookFlow) -> Option<&'a Hold> {
         (Flow::Held(hold), DeliveryStatus::Pending) => Some(hold),
         (Flow::Held(_) | Flow::Free | Flow::Released(_), _) => None,
     }
-}
-
-/// As the receiver knows it.
-fn webhook_id(row: &WebhookRow) -> String {
-    format!("msg_{}", row.run_id)
 }
 
 fn painted_status(status: DeliveryStatus, output: &Output) -> String {

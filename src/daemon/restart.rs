@@ -1,24 +1,16 @@
-//! Settings that only a new start takes up: all but the crons and those of webhooks.
+//! Settings that only a new start takes up: all but the crons and what concerns webhooks.
 
 use crate::config::{BackendConfig, Config, HttpConfig, StoreConfig};
 
 /// The names of the settings in which two configurations differ.
 pub(super) fn settings_that_differ(running: &Config, written: &Config) -> Vec<&'static str> {
     // Taken apart, so that a new setting must be thought of here.
-    let Config {
-        path: _,
-        backend,
-        store,
-        http,
-        webhooks: _,
-        shutdown_grace,
-        crons: _,
-        warnings: _,
-        sources: _,
-    } = running;
+    let Config { path: _, backend, store, http, webhooks, shutdown_grace, crons: _, warnings: _, sources: _ } =
+        running;
     let mut differ = of_backend(backend, &written.backend);
     differ.extend(of_store(store, &written.store));
     differ.extend(of_http(http, &written.http));
+    differ.extend((webhooks.ca_file != written.webhooks.ca_file).then_some("webhooks.ca_file"));
     differ.extend((*shutdown_grace != written.shutdown_grace).then_some("shutdown_grace"));
     differ
 }
@@ -43,8 +35,12 @@ fn of_store(running: &StoreConfig, written: &StoreConfig) -> Vec<&'static str> {
 }
 
 fn of_http(running: &HttpConfig, written: &HttpConfig) -> Vec<&'static str> {
-    let HttpConfig { listen, socket, disable_webhooks: _ } = running;
-    names([("http.listen", *listen != written.listen), ("http.socket", *socket != written.socket)])
+    let HttpConfig { listen, api_keys, socket, disable_webhooks: _ } = running;
+    names([
+        ("http.listen", *listen != written.listen),
+        ("http.api_keys", *api_keys != written.api_keys),
+        ("http.socket", *socket != written.socket),
+    ])
 }
 
 fn names<const N: usize>(settings: [(&'static str, bool); N]) -> Vec<&'static str> {

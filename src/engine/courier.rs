@@ -15,7 +15,7 @@ use crate::domain::bounds::ATTEMPTS_IN_FLIGHT;
 use crate::domain::delivery::{Ending, Verdict, judge};
 use crate::domain::flow::{Flow, Pacer};
 use crate::store::{ClaimedDelivery, FinishedAttempt, Store, StoreError};
-use crate::webhook::{Attempt, InForce, Sender, redacted};
+use crate::webhook::{Attempt, InForce, Sender, redacted, webhook_id};
 use origins::{Origins, Place};
 
 /// What the courier needs.
@@ -142,7 +142,7 @@ async fn attempt(courier: &Courier, delivery: ClaimedDelivery, place: Place) -> 
     let ClaimedDelivery { delivery_id, run_id, attempt, .. } = delivery;
     let step = delivery.step();
     crash_point("attempt_committed").await;
-    let send = Attempt { run_id, url: delivery.url.clone(), body: delivery.body };
+    let send = Attempt { webhook_id: webhook_id(run_id), url: delivery.url.clone(), body: delivery.body };
     let report = courier.sender.send(send).await;
     crash_point("attempt_answered").await;
     let at = courier.clock.now();

@@ -4,11 +4,21 @@ mod answer;
 mod body;
 mod in_force;
 mod request;
+mod sample;
+mod secrets;
 mod send;
+
+use crate::domain::ids::RunId;
 
 pub use body::{BodyLimits, Ended, body};
 pub use in_force::{InForce, PutInForce, WebhookSettings, in_force};
+pub use sample::{Sample, sample};
 pub use send::{Attempt, Origin, Sender};
+
+/// The receiver's key against doubles: the same at every attempt to tell about this run.
+pub fn webhook_id(run_id: RunId) -> String {
+    format!("msg_{run_id}")
+}
 
 /// A URL as it may be shown: scheme, host and path. The query, or a fragment, may be a token.
 pub fn redacted(url: &str) -> String {

@@ -7,7 +7,7 @@ mod tests;
 mod webhooks;
 
 use axum::extract::State;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
@@ -28,6 +28,7 @@ pub(super) fn router() -> Router<Api> {
         .route("/v1/webhooks/release", post(webhooks::release))
         .route("/v1/webhooks/replay", post(webhooks::replay))
         .route("/v1/webhooks/arm", post(webhooks::arm))
+        .route("/v1/{*rest}", any(async || Refusal::NotFound("there is no such path".to_owned())))
 }
 
 async fn status(State(api): State<Api>) -> Result<Json<Value>, Refusal> {
