@@ -170,27 +170,39 @@ async fn what_we_refuse_says_why() {
         ),
         (
             json!({"webhook": "/rel"}),
-            expect![[r#"422 {"detail":"Webhook host blocked: expected http:// or https:// and a host (scheme)"}"#]],
+            expect![[
+                r#"422 {"detail":"Webhook host blocked: expected http:// or https:// and a host (scheme)"}"#
+            ]],
         ),
         (
             json!({"webhook": "ftp://x"}),
-            expect![[r#"422 {"detail":"Webhook host blocked: expected http:// or https:// and a host (scheme)"}"#]],
+            expect![[
+                r#"422 {"detail":"Webhook host blocked: expected http:// or https:// and a host (scheme)"}"#
+            ]],
         ),
         (
             json!({"webhook": "http://127.0.0.1:9000/x?token=SECRET"}),
-            expect![[r#"422 {"detail":"Webhook host blocked: 127.0.0.1 is this machine (disable_loopback)"}"#]],
+            expect![[
+                r#"422 {"detail":"Webhook host blocked: 127.0.0.1 is this machine (disable_loopback)"}"#
+            ]],
         ),
         (
             json!({"webhook": "http://169.254.169.254/x"}),
-            expect![[r#"422 {"detail":"Webhook host blocked: 169.254.169.254 is the metadata service of a cloud (metadata)"}"#]],
+            expect![[
+                r#"422 {"detail":"Webhook host blocked: 169.254.169.254 is the metadata service of a cloud (metadata)"}"#
+            ]],
         ),
         (
             json!({"webhook": "https://h/${{ run.id }}"}),
-            expect![[r#"422 {"detail":"Webhook refused: a blank, a control character or a backslash is in it (text)"}"#]],
+            expect![[
+                r#"422 {"detail":"Webhook refused: a blank, a control character or a backslash is in it (text)"}"#
+            ]],
         ),
         (
             json!({"webhook": "https://h/${{ env.HOME }}"}),
-            expect![[r#"422 {"detail":"Webhook refused: a blank, a control character or a backslash is in it (text)"}"#]],
+            expect![[
+                r#"422 {"detail":"Webhook refused: a blank, a control character or a backslash is in it (text)"}"#
+            ]],
         ),
         (
             json!({"input": {"a": ["${{ credential.api_key }}"]}}),
@@ -247,8 +259,7 @@ async fn a_long_body_is_refused_before_it_is_read() {
     let world = World::new();
     let long = vec![b' '; crate::domain::bounds::CRON_BODY_BYTES_MAX + 1];
     let told = world.ask_raw("POST", "/runs/crons", long).await;
-    expect![[r#"413 {"detail":"the body is longer than 2 MiB, or broke off"}"#]]
-        .assert_eq(&told.line());
+    expect![[r#"413 {"detail":"the body is longer than 2 MiB, or broke off"}"#]].assert_eq(&told.line());
 }
 
 #[tokio::test]
