@@ -66,7 +66,8 @@ fn a_captured_cron_becomes_a_file() {
         on_run_completed = "delete"
         durability = "exit"
         overlap = "allow"
-    "##]].assert_eq(&written(&[sample["body"].clone()]));
+    "##]]
+    .assert_eq(&written(&[sample["body"].clone()]));
 }
 
 #[test]
