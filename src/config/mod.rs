@@ -42,3 +42,4 @@ pub use settled::{
     BackendConfig, Config, CronDefinition, HttpConfig, Place, Sources, StoreConfig, WebhooksConfig,
 };
 pub use starter::STARTER_FILES;
+pub use webhooks::webhooks_by_default;
