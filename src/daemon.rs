@@ -153,7 +153,7 @@ fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
         disable_webhooks: config.http.disable_webhooks,
     };
     let janitor =
-        Janitor { store: store.clone(), backend: client, clock: clock.clone(), wakes: wakes.clone() };
+        Janitor { store: store.clone(), backend: client.clone(), clock: clock.clone(), wakes: wakes.clone() };
     let maintenance = Maintenance { store: store.clone(), clock: clock.clone() };
     let mut loops = Loops::new();
     let listeners = Listeners {
@@ -163,7 +163,9 @@ fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
     };
     if listeners.socket.is_some() || listeners.network.is_some() {
         let api = Api { store: store.clone(), clock: clock.clone(), wakes: wakes.clone() };
-        let gateway = Gateway { api, agent_server: relay.and_then(|relay| agent_server(relay, &config)) };
+        let server = relay.and_then(|relay| agent_server(relay, client.clone(), &config));
+        let (timeout, policy) = (config.backend.request_timeout, config.webhooks.url.clone());
+        let gateway = Gateway::new(api, server, timeout, policy);
         let t = stop.clone();
         loops.spawn(async move { ("http server", api::serve(listeners, gateway, t).await) });
     }
@@ -222,9 +224,9 @@ fn bind_network(address: SocketAddr) -> Option<TcpListener> {
     }
 }
 
-fn agent_server(relay: Relay, config: &Config) -> Option<AgentServer> {
+fn agent_server(relay: Relay, client: AgentClient, config: &Config) -> Option<AgentServer> {
     let backend = &config.backend;
-    let server = AgentServer::new(relay, &backend.url, backend.api_key.as_ref());
+    let server = AgentServer::new(relay, client, &backend.url, backend.api_key.as_ref());
     if server.is_none() {
         tracing::error!("backend.url or backend.api_key cannot be used for what clients ask");
     }

@@ -34,6 +34,8 @@ pub(super) enum Refusal {
     NotImplemented(String),
     /// The agent server does not answer.
     BadGateway(String),
+    /// The agent server does not answer in time.
+    GatewayTimeout(String),
 }
 
 impl Refusal {
@@ -50,10 +52,12 @@ impl Refusal {
             Refusal::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Refusal::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             Refusal::BadGateway(_) => StatusCode::BAD_GATEWAY,
+            Refusal::GatewayTimeout(_) => StatusCode::GATEWAY_TIMEOUT,
         }
     }
 
-    fn into_detail(self) -> String {
+    /// Why.
+    pub(super) fn detail(&self) -> &str {
         match self {
             Refusal::NotFound(detail)
             | Refusal::Invalid(detail)
@@ -64,7 +68,8 @@ impl Refusal {
             | Refusal::TooLarge(detail)
             | Refusal::TooSlow(detail)
             | Refusal::NotImplemented(detail)
-            | Refusal::BadGateway(detail) => detail,
+            | Refusal::BadGateway(detail)
+            | Refusal::GatewayTimeout(detail) => detail,
         }
     }
 
@@ -103,7 +108,7 @@ impl From<StoreError> for Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = self.status();
-        let detail = self.into_detail();
+        let detail = self.detail();
         let mut response = (status, Json(json!({ "detail": detail }))).into_response();
         if status == StatusCode::UNAUTHORIZED {
             // RFC 9110 §11.6.1.

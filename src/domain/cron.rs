@@ -59,15 +59,6 @@ pub enum Target {
     Stateless(OnRunCompleted),
 }
 
-/// What becomes of the thread of a stateless run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnRunCompleted {
-    /// Deleted once the outcome is recorded.
-    Delete,
-    /// Kept on the server.
-    Keep,
-}
-
 /// A text with `${{ … }}` placeholders still in it. It may hold a token, so it does not show itself in `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Template(pub String);
@@ -157,6 +148,15 @@ pub struct UnknownWord {
     pub allowed: String,
 }
 
+words!(
+    /// What becomes of the thread of a stateless run.
+    OnRunCompleted {
+        /// Deleted once the outcome is recorded.
+        Delete = "delete",
+        /// Kept on the server.
+        Keep = "keep",
+    }
+);
 words!(
     /// The server's ways to run; the outcome is the same.
     Mode {

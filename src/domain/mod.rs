@@ -5,6 +5,7 @@ pub mod bounds;
 pub mod calendar;
 pub mod cron;
 pub mod delivery;
+pub mod errand;
 pub mod ids;
 pub mod plan;
 pub mod run;

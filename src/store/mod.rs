@@ -2,6 +2,7 @@
 //! domain, never SQL; each operation is one transaction.
 
 mod claim_runs;
+mod client_runs;
 mod definitions;
 mod deliveries;
 mod end_run;

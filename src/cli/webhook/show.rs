@@ -13,6 +13,7 @@ use crate::cli::run_line::time;
 use crate::cli::session::Session;
 use crate::cli::times;
 use crate::domain::ids::DeliveryId;
+use crate::domain::run::called;
 use crate::store::{AttemptRow, Reader, WebhookDetails};
 use crate::webhook::redacted;
 
@@ -94,7 +95,7 @@ fn print_facts(details: &WebhookDetails, session: &mut Session) -> Result<(), Fa
     let mut facts = vec![
         ("webhook", delivery.delivery_id.to_string()),
         ("webhook-id", webhook_id(row)),
-        ("cron", row.cron_name.clone()),
+        ("cron", called(row.cron_name.as_deref()).to_owned()),
         ("to", printable(&redacted(&delivery.url))),
         ("recorded", at(delivery.created_at)),
         ("status", painted_status(delivery.status, &session.output)),

@@ -7,6 +7,7 @@ use super::{Runner, start};
 use crate::crash::crash_point;
 use crate::domain::cron::{OnRunCompleted, Target};
 use crate::domain::delivery::{DeliveryStatus, NewDelivery};
+use crate::domain::errand::Errand;
 use crate::domain::ids::{DeliveryId, RunId};
 use crate::domain::run::{CancelCause, Going, Outcome, Status};
 use crate::domain::standing::breaker_words;
@@ -22,7 +23,7 @@ pub(super) async fn ended(
     mut outcome: Outcome,
     report: Option<&Value>,
 ) -> Result<(), StoreError> {
-    let discard = match claimed.cron.request.target {
+    let discard = match claimed.errand.request().target {
         Target::Stateless(OnRunCompleted::Delete) => Some(going.thread_id),
         Target::Stateless(OnRunCompleted::Keep) | Target::Thread(_) => None,
     };
@@ -40,13 +41,16 @@ pub(super) async fn never_started(
     status: Status,
     reason: String,
 ) -> Result<(), StoreError> {
-    tracing::warn!(cron = claimed.run.cron_name, run_id = %claimed.run.run_id, %status, reason, "not started");
+    tracing::warn!(cron = claimed.run.called(), run_id = %claimed.run.run_id, %status, reason, "not started");
     let outcome = start::without_backend(runner, status, reason);
-    let delivery = match status {
-        Status::Skipped | Status::Missed => None,
-        Status::Success | Status::Error | Status::Timeout | Status::Interrupted | Status::Cancelled => {
-            delivery(runner, claimed, None, &outcome, None, None)
-        }
+    let delivery = match (status, &claimed.errand) {
+        (Status::Skipped | Status::Missed, _) => None,
+        // The client has its answer, and the agent server itself tells nobody of what it did not take.
+        (_, Errand::Client(_)) => None,
+        (
+            Status::Success | Status::Error | Status::Timeout | Status::Interrupted | Status::Cancelled,
+            Errand::Cron(_),
+        ) => delivery(runner, claimed, None, &outcome, None, None),
     };
     let breaker = breaker(runner, claimed, None, &outcome, None);
     let run_id = claimed.run.run_id;
@@ -122,7 +126,7 @@ fn breaker(
     outcome: &Outcome,
     report: Option<&Value>,
 ) -> Option<Breaker> {
-    let limit = claimed.cron.policy.pause_after_failures?;
+    let limit = claimed.errand.pause_after_failures()?;
     match outcome.status {
         Status::Error | Status::Timeout => {}
         Status::Success | Status::Interrupted | Status::Cancelled | Status::Skipped | Status::Missed => {
@@ -142,7 +146,7 @@ fn delivery(
     report: Option<&Value>,
     pauses: Option<&str>,
 ) -> Option<NewDelivery> {
-    let url = &claimed.cron.webhook.as_ref()?.0;
+    let url = &claimed.errand.webhook()?.0;
     let run_id = claimed.run.run_id;
     let mut identity = identity(claimed);
     if let Some(words) = pauses {
@@ -152,7 +156,7 @@ fn delivery(
     let body = webhook::body(
         &Ended {
             run: &claimed.run,
-            request: &claimed.cron.request,
+            request: claimed.errand.request(),
             thread_id: going.map_or_else(|| thread_of(claimed), |going| going.thread_id),
             going,
             outcome,
