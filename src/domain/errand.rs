@@ -13,7 +13,7 @@ pub enum Errand {
     /// For a cron, by this version of its definition: we start it.
     Cron(Arc<Cron>),
     /// For a client of the agent server's API: its own request starts it, which is passed on once and never again.
-    Client(ClientErrand),
+    Client(Box<ClientErrand>),
 }
 
 /// What a client has asked for, without what only the agent server needs to know.

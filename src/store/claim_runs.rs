@@ -201,7 +201,7 @@ fn claimed_from_row(
     let run = run_from_row(row)?;
     let errand = match &run.cron {
         Some(cron) => Errand::Cron(cache.get(tx, cron.definition_id, &cron.name)?),
-        None => Errand::Client(client_errand(tx, run.run_id)?),
+        None => Errand::Client(Box::new(client_errand(tx, run.run_id)?)),
     };
     let unwanted = match run.state {
         RunState::Pending { .. } => parsed_option(row, "cancelling")?,

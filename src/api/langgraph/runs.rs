@@ -75,19 +75,65 @@ fn stateless(way: Way) -> MethodRouter<Gateway> {
     post(answer).fallback(proxy::pass_on)
 }
 
+/// Goes on in a task of its own as soon as it is called: a client that leaves once it has sent its request has asked for
+/// a run all the same, and what is on record must be brought to an end without it.
 async fn start(
     gateway: Gateway,
     way: Way,
     thread_id: Option<ThreadId>,
     request: Request,
 ) -> Result<Response, Refusal> {
+    let (answer, answered) = oneshot::channel();
+    let passages = gateway.passages.clone();
+    passages.spawn(receive(gateway, way, thread_id, request, answer));
+    answered.await.unwrap_or_else(|_| Err(Refusal::Failed("this request was given up".to_owned())))
+}
+
+async fn receive(
+    gateway: Gateway,
+    way: Way,
+    thread_id: Option<ThreadId>,
+    request: Request,
+    mut answer: Answer,
+) {
+    let (passage, errand, outbound) = match read(&gateway, way, thread_id, request).await {
+        Ok(Asking::ForWebhook(asking)) => *asking,
+        Ok(Asking::ForNone(request, held)) => {
+            tokio::select! {
+                answered = proxy::pass_on(State(gateway), *request) => drop(answer.send(answered)),
+                // It is the client's own affair then.
+                () = answer.closed() => {}
+            }
+            return drop(held);
+        }
+        Err(refusal) => {
+            tracing::debug!(detail = refusal.detail(), "a request for a run is refused");
+            return drop(answer.send(Err(refusal)));
+        }
+    };
+    passage.make(errand, outbound, answer).await;
+}
+
+/// What a request comes to.
+enum Asking {
+    ForWebhook(Box<(Passage, ClientErrand, Request)>),
+    ForNone(Box<Request>, Option<OwnedSemaphorePermit>),
+}
+
+async fn read(
+    gateway: &Gateway,
+    way: Way,
+    thread_id: Option<ThreadId>,
+    request: Request,
+) -> Result<Asking, Refusal> {
     let (mut parts, body) = request.into_parts();
     if parts.headers.contains_key(CONTENT_ENCODING) {
-        return proxy::pass_on(State(gateway), Request::from_parts(parts, body)).await;
+        return Ok(Asking::ForNone(Box::new(Request::from_parts(parts, body)), None));
     }
-    let (body, held) = whole(&gateway, body).await?;
+    let (body, held) = whole(gateway, body).await?;
     let Some(asked) = Asked::read(&body) else {
-        return proxy::pass_on(State(gateway), Request::from_parts(parts, Body::from(body))).await;
+        let request = Request::from_parts(parts, Body::from(body));
+        return Ok(Asking::ForNone(Box::new(request), Some(held)));
     };
     webhook_urls::judge(&gateway.webhook_policy, &asked.webhook)?;
     let run_id = RunId(Uuid::new_v4());
@@ -98,12 +144,8 @@ async fn start(
     // A placeholder in it would be filled with what is nobody's business but the operator's.
     let webhook = Template(template::disarmed(&asked.webhook));
     let errand = ClientErrand::new(asked.assistant_id, thread_id, asked.completed, webhook);
-    let (answer, answered) = oneshot::channel();
     let passage = Passage { gateway: gateway.clone(), way, run_id, thread_id, held };
-    // Of its own, since what is on record must be brought to an end without the client, too.
-    gateway.passages.spawn(passage.make(errand, outbound, answer));
-    let gone = || Refusal::Failed("this request was given up".to_owned());
-    answered.await.unwrap_or_else(|_| Err(gone()))
+    Ok(Asking::ForWebhook(Box::new((passage, errand, outbound))))
 }
 
 /// The whole body, and its share of the memory that there is for all of them.

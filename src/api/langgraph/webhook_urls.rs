@@ -77,7 +77,10 @@ mod tests {
             "ftp://a.example.com",
             "nonsense",
         ];
-        check(&strict, &urls, expect![[r#"
+        check(
+            &strict,
+            &urls,
+            expect![[r#"
             https://a.example.com/x: fine
             http://a.example.com/x: Webhook must use https
             https://a.example.com:444/x: Webhook port 444 not allowed
@@ -85,7 +88,8 @@ mod tests {
             https://a.example.com/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx: Webhook URL too long
             ftp://a.example.com: Webhook must use https
             nonsense: Webhook must use https
-        "#]]);
+        "#]],
+        );
         let urls = [
             "http://127.0.0.1:9/x",
             "http://localhost/x",
@@ -97,7 +101,10 @@ mod tests {
             "/hook",
             "//example.org/x",
         ];
-        check(&policy(), &urls, expect![[r#"
+        check(
+            &policy(),
+            &urls,
+            expect![[r#"
             http://127.0.0.1:9/x: Webhook port 9 not allowed
             http://localhost/x: Webhook host blocked: its host is this machine (disable_loopback)
             http://10.0.0.1/x: Webhook host blocked: 10.0.0.1 is of a private network (disable_private_ips)
@@ -107,7 +114,8 @@ mod tests {
             http://exa mple.org/: Webhook URL not allowed: a blank, a control character or a backslash is in it (text)
             /hook: Loopback webhooks (relative URLs and localhost) are disabled by default.
             //example.org/x: Loopback webhooks (relative URLs and localhost) are disabled by default.
-        "#]]);
+        "#]],
+        );
         check(
             &UrlPolicy { disable_loopback: false, ..policy() },
             &["/hook", "http://[::1]:80/"],
