@@ -13,7 +13,7 @@ use crate::config::{BackendConfig, Environment, WebhooksConfig};
 use crate::daemon::{self, World};
 use crate::signals::{self, Stop};
 use crate::store::Execution;
-use crate::transport::{Transport, Wire};
+use crate::transport::{Relay, Transport, Wire};
 
 /// How a certificate begins in a PEM file.
 const PEM_BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
@@ -50,6 +50,8 @@ pub(super) fn run(run: &Run, session: &mut Session) -> Result<(), Failure> {
         signals::hangups().map_err(|error| Failure::Failed(format!("cannot listen for SIGHUP: {error}")))?;
     let world = World {
         socket: Some(config.socket_path()),
+        listen: config.http.listen,
+        relay: Some(to_backend_for_others(&config.backend)?),
         reload: Some(reload),
         backend: to_backend(&config.backend)?,
         receivers: to_receivers(&config.webhooks, Wire::of_system())?,
@@ -99,6 +101,13 @@ fn tell_service_manager(state: NotifyState<'_>) {
 fn to_backend(backend: &BackendConfig) -> Result<Transport, Failure> {
     let pem = extra_roots("backend.ca_file", backend.ca_file.as_deref())?;
     Transport::network(pem.as_deref())
+        .map_err(|error| unprepared("backend.ca_file", backend.ca_file.as_deref(), &error))
+}
+
+/// The same way for what clients ask of it.
+fn to_backend_for_others(backend: &BackendConfig) -> Result<Relay, Failure> {
+    let pem = extra_roots("backend.ca_file", backend.ca_file.as_deref())?;
+    Relay::network(pem.as_deref())
         .map_err(|error| unprepared("backend.ca_file", backend.ca_file.as_deref(), &error))
 }
 

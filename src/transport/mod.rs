@@ -4,12 +4,15 @@
 //! Three ways: real connections to the agent server (reqwest), real connections to receivers, judged by a policy where
 //! they are made (`receivers.rs`), and a function in this process, which is how the embedded agent server is
 //! reached without a port and how simulation puts lost answers and late requests under the real code.
+//!
+//! `relay.rs` is apart: it passes on what others ask of the agent server, and knows nothing of what they ask.
 
 mod certificate;
 mod idle;
 mod line;
 mod probe;
 mod receivers;
+mod relay;
 mod tls;
 mod wire;
 
@@ -31,6 +34,7 @@ use receivers::Receivers;
 
 pub use certificate::Certificate;
 pub use probe::{Probe, Sight};
+pub use relay::{Relay, RelayError};
 pub use wire::{FarEnd, JudgedAddress, Wire};
 
 /// Sends requests; cheap to clone.

@@ -1,4 +1,4 @@
-//! Whom we trust when a receiver shows its certificate: the system's roots, and those that the operator has named.
+//! Whom we trust when the far end shows its certificate: the system's roots, and those that the operator has named.
 
 use std::sync::Arc;
 
@@ -19,6 +19,11 @@ pub(super) fn verifier(
         .collect::<Result<_, _>>()
         .map_err(|error| rustls::Error::General(error.to_string()))?;
     Ok(Arc::new(Verifier::new_with_extra_roots(roots, provider())?))
+}
+
+/// Shakes hands with whom [`verifier`] trusts.
+pub(super) fn trusting(extra_root_certificates: Option<&[u8]>) -> Result<TlsConnector, rustls::Error> {
+    connector(verifier(extra_root_certificates)?)
 }
 
 /// Shakes hands with whom this verifier trusts.
