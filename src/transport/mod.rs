@@ -8,6 +8,8 @@
 //! `relay.rs` is apart: it passes on what others ask of the agent server, and knows nothing of what they ask.
 
 mod certificate;
+#[cfg(test)]
+pub(crate) mod hostile;
 mod idle;
 mod line;
 mod probe;

@@ -31,7 +31,7 @@ impl Receivers {
         wire: Wire,
         policy: UrlPolicy,
     ) -> Result<Self, rustls::Error> {
-        let tls = tls::trusting(extra_root_certificates)?;
+        let tls = tls::connector(tls::verifier(extra_root_certificates)?)?;
         let connector = Connector { policy: Arc::new(policy), wire, tls };
         Ok(Self { connector, idle: Idle::default() })
     }
@@ -64,25 +64,27 @@ impl Receivers {
         Ok(self.answer(response, line, origin))
     }
 
-    /// Whoever reads the body to its end leaves the connection to the next request; whoever drops it, closes it.
     fn answer(&self, response: Response<Incoming>, line: Line, origin: String) -> Response<BodyStream> {
-        let (idle, mut line) = (self.idle.clone(), Some(line));
-        response.map(|body| {
-            let mut body = BodyDataStream::new(body);
-            Box::pin(stream::poll_fn(move |context| {
-                if let Some(line) = &mut line {
-                    line.drive(context);
-                }
-                let piece = ready!(body.poll_next_unpin(context));
-                if piece.is_none()
-                    && let Some(line) = line.take()
-                {
-                    idle.keep(&origin, line);
-                }
-                Poll::Ready(piece.map(|piece| piece.map_err(|error| TransportError::Broken(causes(&error)))))
-            })) as BodyStream
-        })
+        let idle = self.idle.clone();
+        response.map(|body| body_over(body, line, move |line| idle.keep(&origin, line)))
     }
+}
+
+/// Whoever reads the body to its end leaves the connection to `keep`; whoever drops it before, closes it.
+pub(super) fn body_over(body: Incoming, line: Line, keep: impl FnOnce(Line) + Send + 'static) -> BodyStream {
+    let (mut body, mut line) = (BodyDataStream::new(body), Some((line, keep)));
+    Box::pin(stream::poll_fn(move |context| {
+        if let Some((line, _)) = &mut line {
+            line.drive(context);
+        }
+        let piece = ready!(body.poll_next_unpin(context));
+        if piece.is_none()
+            && let Some((line, keep)) = line.take()
+        {
+            keep(line);
+        }
+        Poll::Ready(piece.map(|piece| piece.map_err(|error| TransportError::Broken(causes(&error)))))
+    }))
 }
 
 /// Puts path and host into the request as they go over a connection (RFC 9112 §3.2.1); answers whose connection.

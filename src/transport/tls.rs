@@ -21,11 +21,6 @@ pub(super) fn verifier(
     Ok(Arc::new(Verifier::new_with_extra_roots(roots, provider())?))
 }
 
-/// Shakes hands with whom [`verifier`] trusts.
-pub(super) fn trusting(extra_root_certificates: Option<&[u8]>) -> Result<TlsConnector, rustls::Error> {
-    connector(verifier(extra_root_certificates)?)
-}
-
 /// Shakes hands with whom this verifier trusts.
 pub(super) fn connector(verifier: Arc<dyn ServerCertVerifier>) -> Result<TlsConnector, rustls::Error> {
     let mut tls = ClientConfig::builder_with_provider(provider())

@@ -29,5 +29,6 @@ mod support;
 mod tidy;
 mod verifying;
 mod weaker_servers;
+mod webhook_control;
 mod webhook_tools;
 mod webhooks;
