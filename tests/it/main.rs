@@ -6,6 +6,7 @@
     reason = "a test fails by panicking and speaks on stderr"
 )]
 
+mod api_crons;
 mod bad_receivers;
 mod calendar_croniter;
 mod calendar_oracle;
@@ -13,6 +14,8 @@ mod cli;
 mod clock_steps;
 mod explain;
 mod faults;
+mod gateway;
+mod gateway_proxy;
 mod killing;
 mod outage;
 mod policies;
