@@ -1,5 +1,7 @@
 //! Origins that hang, fail and ask for patience, in simulated time.
 
+mod control;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
