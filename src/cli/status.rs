@@ -15,10 +15,9 @@ use super::session::Session;
 use super::times;
 use super::webhook::flow;
 use crate::config;
+use crate::domain::cron::CronSource;
 use crate::domain::ids::{CronId, DefinitionId};
-use crate::store::{
-    CronRow, CronSource, DaemonState, Notice, NoticeKind, Overview, Reader, WebhookFlow, daemon_state,
-};
+use crate::store::{CronRow, DaemonState, Notice, NoticeKind, Overview, Reader, WebhookFlow, daemon_state};
 
 /// What is counted.
 const WINDOW: SignedDuration = SignedDuration::from_hours(24);

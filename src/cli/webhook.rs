@@ -1,6 +1,7 @@
 //! `agentcron webhook`: where webhooks have got to, and why; and what may be done about them.
 
 mod arm;
+mod doctor;
 pub(super) mod flow;
 mod hold;
 mod list;
@@ -8,6 +9,9 @@ mod listen;
 mod release;
 mod replay;
 mod show;
+mod target;
+mod test;
+mod trial;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -42,6 +46,10 @@ enum WebhookVerb {
     Replay(replay::Replay),
     /// Tell a suspended URL again
     Arm(arm::Arm),
+    /// Send a signed sample to a receiver, and say what came of it
+    Test(test::Test),
+    /// Say whether webhooks to a URL would be sent, and what is met on the way
+    Doctor(doctor::Doctor),
     /// Receive webhooks on this machine, show and verify each, or misbehave on request
     Listen(listen::Listen),
 }
@@ -54,6 +62,8 @@ pub(super) fn webhook(webhook: &Webhook, session: &mut Session) -> Result<(), Fa
         WebhookVerb::Release(release) => release::release(release, session),
         WebhookVerb::Replay(replay) => replay::replay(replay, session),
         WebhookVerb::Arm(arm) => arm::arm(arm, session),
+        WebhookVerb::Test(test) => test::test(test, session),
+        WebhookVerb::Doctor(doctor) => doctor::doctor(doctor, session),
         WebhookVerb::Listen(listen) => listen::listen(listen, session),
     }
 }

@@ -48,6 +48,18 @@ pub const SOCKET_CONNECTIONS_MAX: usize = 64;
 /// How long a client may keep us waiting for a request, for more of its body, and with taking an answer.
 pub const CLIENT_SILENCE: Duration = Duration::from_secs(30);
 
+/// A cron made through the API: its payload may have 1 MiB, and JSON may be written with blanks.
+pub const CRON_BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Crons made through the API; each is held in memory by the scheduler, and a client in a loop must find an end.
+pub const API_CRONS_MAX: u64 = 20_000;
+
+/// Crons in one answer of a search, as the agent server has it.
+pub const SEARCH_LIMIT_MAX: usize = 1_000;
+
+/// Reads of the API at once: each has a connection of its own, which is three open files.
+pub const READS_AT_ONCE: usize = 4;
+
 /// The longest note of a pause or a hold: a reason, not a report.
 pub const NOTE_CHARS_MAX: usize = 500;
 
@@ -117,6 +129,12 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// A signature older or younger than this proves nothing: the tolerance of the Standard Webhooks libraries.
 pub const SIGNATURE_AGE_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// Certificates of a receiver's chain that are shown; more than a few say nothing more.
+pub const CERTIFICATES_SHOWN: usize = 10;
+
+/// Names of a certificate that are shown: some are for hundreds.
+pub const CERTIFICATE_NAMES_SHOWN: usize = 5;
 
 /// A receiver's clock that is this far off is worth a warning: it may drift on to where signatures are refused.
 pub const CLOCK_SKEW_WARNED: Duration = Duration::from_secs(60);

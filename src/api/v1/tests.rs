@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -12,10 +13,12 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::api::Socket;
+use crate::backend::AgentClient;
 use crate::clock::Clock;
 use crate::config::{self, CronFields, Environment};
 use crate::engine::Wakes;
 use crate::store::{Execution, NewDefinition, Store};
+use crate::transport::Transport;
 use crate::webhook::{self, WebhookSettings};
 
 fn at(text: &str) -> Timestamp {
@@ -37,7 +40,9 @@ async fn api(folder: &Path) -> Api {
     std::fs::write(&file, "").unwrap();
     let config = config::load(&file, &Environment::of_map([])).unwrap();
     let (_, webhooks) = webhook::in_force(WebhookSettings::of_config(&config));
-    Api { store, clock, wakes: Wakes::default(), webhooks }
+    let nobody = Transport::router(axum::Router::new());
+    let backend = AgentClient::new(nobody, "http://backend".parse().unwrap(), None, Duration::from_secs(5));
+    Api { store, clock, wakes: Wakes::default(), backend, webhooks }
 }
 
 async fn post_to(api: &Api, path: &str, body: &str) -> (StatusCode, Value) {

@@ -9,24 +9,6 @@ use super::*;
 use crate::domain::url_policy::UrlPolicy;
 use crate::store::Reader;
 use crate::transport::Wire;
-use crate::webhook::InForce;
-
-fn settings(folder: &tempfile::TempDir) -> WebhookSettings {
-    let file = folder.path().join("agentcron.toml");
-    std::fs::write(&file, "").unwrap();
-    WebhookSettings::of_config(&config::load(&file, &Environment::of_map([])).unwrap())
-}
-
-fn courier(store: &Store, clock: &Clock, receivers: Transport, webhooks: InForce) -> Courier {
-    let settings = webhooks.now().webhooks.clone();
-    Courier {
-        store: store.clone(),
-        sender: Sender::new(receivers, Environment::of_map([]), clock.clone(), settings),
-        clock: clock.clone(),
-        wakes: Wakes::default(),
-        webhooks,
-    }
-}
 
 /// What the store says of the deliveries to this host: `status attempts reason`.
 fn rows(folder: &tempfile::TempDir, host: &str) -> Vec<String> {
@@ -51,27 +33,22 @@ async fn work(courier: Courier, looking: impl Future<Output = ()>) {
 #[tokio::test(start_paused = true)]
 async fn what_was_held_goes_out_evenly_at_its_rate_and_then_freely() {
     let folder = tempfile::tempdir().unwrap();
-    let store = store_with_deliveries(&folder, 50).await;
-    store.discard_webhooks(at(60), at(60), String::new()).await.unwrap();
-    let connection = rusqlite::Connection::open(folder.path().join("agentcron.db")).unwrap();
-    let due =
-        "UPDATE deliveries SET status = 'pending', due_at = 2, ended_at = NULL WHERE url LIKE '%works%'";
-    assert_eq!(connection.execute(due, []).unwrap(), 50);
+    let store = store_with_deliveries(&folder, works().take(50).map(|(url, _)| (url, 1)));
     store.hold_webhooks(at(60), None).await.unwrap();
     let clock = Clock::simulated(at(100));
     let seen = Arc::<Mutex<Seen>>::default();
-    let (_put, webhooks) = webhook::in_force(settings(&folder));
-    let courier = courier(&store, &clock, receivers(&seen, &clock), webhooks);
+    let courier = courier(&folder, &store, &clock, receivers(&seen, &clock));
     let wakes = courier.wakes.clone();
     work(courier, async {
         tokio::time::sleep(Duration::from_secs(20)).await;
-        assert_eq!(seen.lock().unwrap().delivered.len(), 0, "held");
+        assert_eq!(seen.lock().unwrap().accepted.len(), 0, "held");
         store.release_webhooks(clock.now(), Some(10)).await.unwrap();
         wakes.courier.notify_one();
         tokio::time::sleep(Duration::from_secs(10)).await;
     })
     .await;
-    let delivered = seen.lock().unwrap().delivered.clone();
+    let mut delivered: Vec<Timestamp> = seen.lock().unwrap().accepted.values().copied().collect();
+    delivered.sort_unstable();
     assert_eq!(delivered.len(), 50);
     for (index, first) in delivered.iter().enumerate() {
         let within = delivered[index..].iter().filter(|at| at.duration_since(*first).as_millis() < 1000);
@@ -86,9 +63,7 @@ async fn what_was_held_goes_out_evenly_at_its_rate_and_then_freely() {
 #[tokio::test(start_paused = true)]
 async fn a_hold_calls_back_what_is_still_being_connected() {
     let folder = tempfile::tempdir().unwrap();
-    let store = store_with_deliveries(&folder, 1).await;
-    let connection = rusqlite::Connection::open(folder.path().join("agentcron.db")).unwrap();
-    connection.execute("DELETE FROM deliveries WHERE url LIKE '%hangs%'", []).unwrap();
+    let store = store_with_deliveries(&folder, works().take(1));
     let clock = Clock::simulated(at(60));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -107,8 +82,7 @@ async fn a_hold_calls_back_what_is_still_being_connected() {
     };
     let wire = Wire::new(async |_| Ok(vec![IpAddr::from([93, 184, 215, 14])]), dial);
     let receivers = Transport::judged(None, wire, UrlPolicy::nothing()).unwrap();
-    let (_put, webhooks) = webhook::in_force(settings(&folder));
-    let courier = Courier { wakes, ..courier(&store, &clock, receivers, webhooks) };
+    let courier = Courier { wakes, ..courier(&folder, &store, &clock, receivers) };
     let mut got = Vec::new();
     work(courier, async {
         let (mut line, _) = listener.accept().await.unwrap();
@@ -128,7 +102,7 @@ async fn a_hold_calls_back_what_is_still_being_connected() {
 #[tokio::test(start_paused = true)]
 async fn an_attempt_that_panics_is_on_record_and_its_delivery_waits_for_the_next() {
     let folder = tempfile::tempdir().unwrap();
-    let store = store_with_deliveries(&folder, 1).await;
+    let store = store_with_deliveries(&folder, hangs().take(1).chain(works().take(1)));
     let clock = Clock::simulated(at(60));
     let receivers = Transport::function(|request: Request<Bytes>| {
         Box::pin(async move {
@@ -136,8 +110,7 @@ async fn an_attempt_that_panics_is_on_record_and_its_delivery_waits_for_the_next
             Ok(Response::new(empty()))
         })
     });
-    let (_put, webhooks) = webhook::in_force(settings(&folder));
-    let courier = courier(&store, &clock, receivers, webhooks);
+    let courier = courier(&folder, &store, &clock, receivers);
     work(courier, tokio::time::sleep(Duration::from_secs(2))).await;
     assert!(rows(&folder, "hangs")[0].starts_with("pending 1 internal: a bug in agentcron"));
     assert_eq!(rows(&folder, "works"), ["delivered 1 "]);
