@@ -38,6 +38,10 @@ enum WebhookVerb {
     List(list::List),
     /// Show everything about one webhook: every attempt, its time, its answer
     Show(show::Show),
+    /// Send a signed sample to a receiver, and say what came of it
+    Test(test::Test),
+    /// Say whether webhooks to a URL would be sent, and what is met on the way
+    Doctor(doctor::Doctor),
     /// Hold all webhooks: they wait until they are released
     Hold(hold::Hold),
     /// Let held webhooks go, at once or at a rate
@@ -46,10 +50,6 @@ enum WebhookVerb {
     Replay(replay::Replay),
     /// Tell a suspended URL again
     Arm(arm::Arm),
-    /// Send a signed sample to a receiver, and say what came of it
-    Test(test::Test),
-    /// Say whether webhooks to a URL would be sent, and what is met on the way
-    Doctor(doctor::Doctor),
     /// Receive webhooks on this machine, show and verify each, or misbehave on request
     Listen(listen::Listen),
 }
@@ -58,12 +58,12 @@ pub(super) fn webhook(webhook: &Webhook, session: &mut Session) -> Result<(), Fa
     match &webhook.verb {
         WebhookVerb::List(list) => list::list(list, session),
         WebhookVerb::Show(show) => show::show(show, session),
+        WebhookVerb::Test(test) => test::test(test, session),
+        WebhookVerb::Doctor(doctor) => doctor::doctor(doctor, session),
         WebhookVerb::Hold(hold) => hold::hold(hold, session),
         WebhookVerb::Release(release) => release::release(release, session),
         WebhookVerb::Replay(replay) => replay::replay(replay, session),
         WebhookVerb::Arm(arm) => arm::arm(arm, session),
-        WebhookVerb::Test(test) => test::test(test, session),
-        WebhookVerb::Doctor(doctor) => doctor::doctor(doctor, session),
         WebhookVerb::Listen(listen) => listen::listen(listen, session),
     }
 }

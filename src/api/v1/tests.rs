@@ -36,12 +36,12 @@ async fn api(folder: &Path) -> Api {
     });
     store.sync_file_crons(at("2026-03-02T03:00:00Z"), definitions.to_vec()).await.unwrap();
     let clock = Clock::simulated(at("2026-03-02T09:30:00.250Z"));
+    let nobody = Transport::router(axum::Router::new());
+    let backend = AgentClient::new(nobody, "http://backend".parse().unwrap(), None, Duration::from_secs(5));
     let file = folder.join("agentcron.toml");
     std::fs::write(&file, "").unwrap();
     let config = config::load(&file, &Environment::of_map([])).unwrap();
     let (_, webhooks) = webhook::in_force(WebhookSettings::of_config(&config));
-    let nobody = Transport::router(axum::Router::new());
-    let backend = AgentClient::new(nobody, "http://backend".parse().unwrap(), None, Duration::from_secs(5));
     Api { store, clock, wakes: Wakes::default(), backend, webhooks }
 }
 

@@ -94,22 +94,22 @@ impl Told {
     }
 }
 
+/// The settings of webhooks in a configuration.
+fn webhooks(folder: &Path, text: &str) -> InForce {
+    let file = folder.join("agentcron.toml");
+    std::fs::write(&file, text).unwrap();
+    let config = config::load(&file, &Environment::of_map([])).unwrap();
+    webhook::in_force(WebhookSettings::of_config(&config)).1
+}
+
 fn api(folder: &Path, backend: Transport) -> Api {
     Api {
         store: Store::open(&folder.join("agentcron.db"), Execution::Inline).unwrap(),
         clock: Clock::simulated(at("2026-11-23T11:17:17.562Z")),
         wakes: Wakes::default(),
         backend: AgentClient::new(backend, "http://backend".parse().unwrap(), None, Duration::from_secs(5)),
-        webhooks: webhooks(folder, "[webhooks.url]\ndisable_loopback = false"),
+        webhooks: webhooks(folder, "[webhooks.url]\ndisable_loopback = false\n"),
     }
-}
-
-/// The settings of webhooks that this file has.
-fn webhooks(folder: &Path, toml: &str) -> InForce {
-    let file = folder.join("agentcron.toml");
-    std::fs::write(&file, toml).unwrap();
-    let config = config::load(&file, &Environment::of_map([])).unwrap();
-    webhook::in_force(WebhookSettings::of_config(&config)).1
 }
 
 /// One assistant, made by its graph, and one thread.
