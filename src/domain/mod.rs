@@ -9,6 +9,7 @@ pub mod delivery;
 pub mod ids;
 pub mod plan;
 pub mod run;
+pub mod secrets;
 pub mod signing;
 pub mod standing;
 pub mod template;

@@ -4,7 +4,6 @@ mod answer;
 mod body;
 mod request;
 mod sample;
-mod secrets;
 mod send;
 
 use crate::domain::ids::RunId;

@@ -14,6 +14,7 @@ mod explain;
 mod faults;
 mod killing;
 mod outage;
+mod planted;
 mod policies;
 mod policy_urls;
 mod real_server;
