@@ -10,6 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use url::Url;
 
 use super::hostile::{Hostile, cases};
 use super::line::Line;
@@ -245,4 +246,51 @@ async fn no_answer_does_harm() {
         assert!(within.is_ok(), "case {case}: {}", String::from_utf8_lossy(&text));
     }
     assert!(answered > 0 && refused > 0, "{answered} {refused}");
+}
+
+#[tokio::test]
+async fn a_look_shows_the_certificates_whether_they_are_trusted_or_not() {
+    let url = Url::parse("https://hooks.example/").unwrap();
+    for (roots, trusted) in [(Some(AUTHORITY), true), (None, false)] {
+        let sight = Probe::new(roots, receiver().await, policy()).unwrap().look(&url).await;
+        match &sight.connection {
+            Ok(far_end) => assert!(trusted && far_end.opening.tls.is_some(), "{sight:?}"),
+            Err(error) => assert!(!trusted && matches!(error, TransportError::Tls(_)), "{sight:?}"),
+        }
+        let [shown] = sight.certificates.as_slice() else { panic!("{sight:?}") };
+        assert_eq!(
+            (shown.subject.as_str(), shown.issuer.as_str()),
+            ("CN=hooks.example", "CN=agentcron test authority")
+        );
+        assert_eq!(shown.not_after.to_string(), "2126-10-30T14:02:36Z");
+        assert_eq!(shown.names, ["hooks.example"]);
+    }
+}
+
+#[tokio::test]
+async fn a_look_goes_nowhere_where_nothing_may_be_sent() {
+    let lookup =
+        async |_| Ok(vec![IpAddr::V4(Ipv4Addr::new(93, 184, 215, 14)), IpAddr::V4(Ipv4Addr::LOCALHOST)]);
+    let wire = Wire::new(lookup, async |_| panic!("nothing is dialled"));
+    let wire = wire.with_names([("named.example".to_owned(), vec![IpAddr::V4(Ipv4Addr::LOCALHOST)])].into());
+    let probe = Probe::new(None, wire, policy()).unwrap();
+    for (url, verdicts) in
+        [("https://mixed.example/", vec![true, false]), ("https://named.example/", vec![false])]
+    {
+        let sight = probe.look(&Url::parse(url).unwrap()).await;
+        let allowed: Vec<_> = sight.addresses.iter().map(|judged| judged.refusal.is_none()).collect();
+        assert_eq!(allowed, verdicts, "{url}");
+        assert!(matches!(sight.connection, Err(TransportError::Denied(_))), "{sight:?}");
+    }
+}
+
+#[test]
+fn any_bytes_are_a_certificate_or_none() {
+    let good = CertificateDer::from_pem_slice(CERTIFICATE).unwrap();
+    for cut in 0..good.len() {
+        let mut changed = good.to_vec();
+        changed[cut] ^= 0xff;
+        Certificate::read(&CertificateDer::from(changed));
+        assert_eq!(Certificate::read(&CertificateDer::from(&good[..cut])), None);
+    }
 }
