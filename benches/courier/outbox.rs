@@ -11,7 +11,7 @@ use agentcron::engine::Wakes;
 use agentcron::engine::courier::{self, Courier};
 use agentcron::store::{Execution, Store};
 use agentcron::transport::{Transport, Wire};
-use agentcron::webhook::Sender;
+use agentcron::webhook::{Sender, WebhookSettings, in_force};
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
@@ -80,24 +80,25 @@ impl Outbox {
         let folder = tempfile::Builder::new().prefix("courier-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
         drop(Store::open(&database(folder.path()), Execution::WriterThread)?);
         let connection = Connection::open(database(folder.path()))?;
-        let run_id = RunId(uuid::Uuid::nil());
-        connection.execute_batch(&format!(
-            "PRAGMA foreign_keys = OFF; BEGIN; \
-             INSERT INTO runs (run_id, cron_id, cron_name, definition_id, trigger, scheduled_for, due_at, start_before, \
+        connection.execute_batch("PRAGMA foreign_keys = OFF; BEGIN")?;
+        let mut run = connection.prepare(
+            "INSERT INTO runs (run_id, cron_id, cron_name, definition_id, trigger, scheduled_for, due_at, start_before, \
              exclusive, phase, attempt, status, ended_at) \
-             VALUES ('{run_id}', 'c', 'c', 'd', 'schedule', 0, 0, 0, 0, 'ended', 1, 'success', 0)"
-        ))?;
-        let mut insert = connection.prepare(
+             VALUES (?1, 'c', 'c', 'd', 'schedule', ?2, 0, 0, 0, 'ended', 1, 'success', 0)",
+        )?;
+        let mut delivery = connection.prepare(
             "INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at) \
              VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6)",
         )?;
-        for (url, due_at, answered) in deliveries {
+        for (number, (url, due_at, answered)) in (0_u64..).zip(deliveries) {
+            let run_id = RunId(uuid::Uuid::from_u64_pair(number, number));
+            run.execute((run_id.to_string(), i64::try_from(number)?))?;
             let delivery_id = DeliveryId::of_run(run_id, url).to_string();
             // When it was created says here whether it counts, and when it was due.
             let created_at = if answered { due_at } else { 0 };
-            insert.execute((delivery_id, run_id.to_string(), url, body(), due_at, created_at))?;
+            delivery.execute((delivery_id, run_id.to_string(), url, body(), due_at, created_at))?;
         }
-        drop(insert);
+        drop((run, delivery));
         connection.execute_batch("COMMIT")?;
         Ok(Self { folder, count })
     }
@@ -149,12 +150,15 @@ impl Outbox {
         let config = config::load(&file, &environment)?;
         let transport = Transport::judged(None, Wire::of_system(), config.webhooks.url.clone())?;
         let clock = Clock::system();
+        // Nobody changes them while it is measured.
+        let settings = WebhookSettings { disabled: false, webhooks: config.webhooks.clone() };
+        let (_, webhooks) = in_force(settings);
         Ok(Courier {
             store: Store::open(&database(self.folder.path()), Execution::WriterThread)?,
             sender: Sender::new(transport, environment, clock.clone(), config.webhooks),
             clock,
             wakes: Wakes::default(),
-            disable_webhooks: false,
+            webhooks,
         })
     }
 }

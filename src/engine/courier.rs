@@ -99,7 +99,7 @@ async fn pass(
         courier.store.disable_webhooks(now).await?;
         return Ok(None);
     }
-    let free = ATTEMPTS_IN_FLIGHT.saturating_sub(attempts.len());
+    let free = ATTEMPTS_IN_FLIGHT.saturating_sub(gates.origins.in_flight());
     if free == 0 {
         return Ok(None);
     }
@@ -119,11 +119,12 @@ async fn pass(
         let courier = courier.clone();
         attempts.spawn(async move { attempt(&courier, delivery, place).await });
     }
-    // A place that becomes free is seen when its attempt is reaped.
+    // Whoever gives its place back nudges us.
     Ok(claim.next_due_at.into_iter().chain(origins.next_opening(now)).chain(next_by_rate).min())
 }
 
-/// Places at the origins of URLs, whose placeholders are filled once in a pass.
+/// Places at the origins of URLs, whose placeholders are filled once in a pass. Who has refused once does so for all of
+/// it: thousands may wait for an origin that hangs, and each of the others waits behind them.
 fn admission(
     courier: &Courier,
     origins: &Origins,
@@ -132,9 +133,14 @@ fn admission(
     let (sender, origins, mut known) = (courier.sender.clone(), origins.clone(), HashMap::new());
     move |url| {
         if !known.contains_key(url) {
-            known.insert(url.to_owned(), sender.origin(url));
+            known.insert(url.to_owned(), Some(sender.origin(url)));
         }
-        origins.admit(known.get(url)?.clone(), now)
+        let origin = known.get_mut(url)?;
+        let place = origins.admit(origin.clone()?, now);
+        if place.is_none() {
+            *origin = None;
+        }
+        place
     }
 }
 
@@ -149,6 +155,8 @@ async fn attempt(courier: &Courier, delivery: ClaimedDelivery, place: Place) -> 
     let verdict = judge(delivery_id, step, &report.result, at);
     let opened = place.judge(&report.result, at);
     drop(place);
+    // What takes its place can be claimed by the commit that records this one.
+    courier.wakes.courier.notify_one();
     if let Some(detail) = report.result.detail() {
         let then = match &verdict {
             Verdict::Again(at) => format!("next attempt at {at}"),
