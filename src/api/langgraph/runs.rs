@@ -25,7 +25,7 @@ use super::record::Record;
 use super::{AgentServer, Gateway, proxy, webhook_urls};
 use crate::api::patience::{body_fault, bounded};
 use crate::api::refusal::Refusal;
-use crate::backend::{located_run, located_thread};
+use crate::backend::{AgentClient, located_run, located_thread};
 use crate::crash::crash_point;
 use crate::domain::bounds::HTTP_BODY_BYTES_MAX;
 use crate::domain::cron::Template;
@@ -208,7 +208,7 @@ impl Passage {
             Ok(response) if response.status().is_success() => {
                 accepted(&server, &record, way, thread_id, response, answer).await;
             }
-            Ok(response) => refused(&record, response, answer).await,
+            Ok(response) => refused(&api.backend, &record, response, answer).await,
         }
     }
 
@@ -238,12 +238,12 @@ async fn failed(server: &AgentServer, record: &Record<'_>, error: &RelayError, a
 }
 
 /// The agent server says no, or does not know what it has done.
-async fn refused(record: &Record<'_>, response: Response, answer: Answer) {
+async fn refused(backend: &AgentClient, record: &Record<'_>, response: Response, answer: Answer) {
     let status = response.status();
     let (parts, body) = response.into_parts();
     let (body, heard) = overheard(body, Until::TheEnd);
     let _ = answer.send(proxy::passed_back(Response::from_parts(parts, body)));
-    let words = crate::backend::words(&heard.await.unwrap_or_default());
+    let words = backend.words_of(&heard.await.unwrap_or_default());
     let words = format!("backend answered {}{words}", status.as_u16());
     // A proxy that gave up waiting may have handed the request on.
     match status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT {
