@@ -111,10 +111,8 @@ async fn a_request_is_passed_on_by_the_book() {
     assert_eq!(headers["authorization"], "Bearer of-the-client");
     assert_eq!(headers["via"], "1.1 agentcron");
     assert_eq!(headers["x-forwarded-for"], "192.0.2.1, 127.0.0.1");
-    assert_eq!(
-        (&headers["x-forwarded-host"], &headers["x-forwarded-proto"]),
-        (&*address.to_string(), "http")
-    );
+    assert_eq!(headers["x-forwarded-host"], address.to_string());
+    assert_eq!(headers["x-forwarded-proto"], "http");
     assert!(["x-private", "te", "connection"].iter().all(|name| !headers.contains_key(*name)), "{headers:?}");
 
     client.get("/thread/a/state").await;
@@ -165,7 +163,8 @@ async fn a_key_is_needed_where_one_is_set_and_is_not_passed_on_while_that_of_the
     let both = Client::new(address).with("x-api-key", KEY).with("authorization", "Bearer of-the-client");
     both.get("/info").await;
     let headers = backend.last(2).await.1;
-    assert_eq!((headers.get("x-api-key"), &headers["authorization"]), (None, "Bearer of-the-client"));
+    assert!(!headers.contains_key("x-api-key"), "{headers:?}");
+    assert_eq!(headers["authorization"], "Bearer of-the-client");
     assert!(!daemon.stderr().contains(KEY));
 
     // Without keys of our own, that of the backend is not for everybody on this machine.
