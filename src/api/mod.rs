@@ -16,11 +16,13 @@ use axum::extract::DefaultBodyLimit;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
+use crate::backend::AgentClient;
 use crate::clock::Clock;
 use crate::config::Secret;
 use crate::domain::bounds::{API_BODY_BYTES_MAX, HTTP_CONNECTIONS_MAX, SOCKET_CONNECTIONS_MAX};
 use crate::engine::Wakes;
 use crate::store::{Store, StoreError};
+use crate::webhook::InForce;
 
 pub use langgraph::{AgentServer, Gateway};
 pub use socket::{Socket, SocketError};
@@ -37,6 +39,10 @@ pub struct Api {
     pub clock: Clock,
     /// Who is to look after something was changed.
     pub wakes: Wakes,
+    /// Who knows which assistants and threads there are.
+    pub backend: AgentClient,
+    /// Which settings of webhooks are in force: whether they are sent at all, and which URLs may be told.
+    pub webhooks: InForce,
 }
 
 /// Where requests come in; a way that could not be opened is missing.
@@ -82,5 +88,9 @@ pub async fn serve(
 }
 
 fn router(api: Api) -> Router {
-    Router::new().merge(v1::router()).layer(DefaultBodyLimit::max(API_BODY_BYTES_MAX)).with_state(api)
+    Router::new()
+        .merge(v1::router())
+        .layer(DefaultBodyLimit::max(API_BODY_BYTES_MAX))
+        .merge(langgraph::crons())
+        .with_state(api)
 }

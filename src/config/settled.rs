@@ -93,7 +93,7 @@ pub struct HttpConfig {
 }
 
 /// Webhooks for ended runs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct WebhooksConfig {
     /// Standard Webhooks keys; all of them sign, the first one first. None: unsigned.
     pub signing_secrets: Vec<SigningKey>,
@@ -107,6 +107,8 @@ pub struct WebhooksConfig {
     pub allowed_fields: Option<Vec<String>>,
     /// A longer body is sent without `values`.
     pub body_bytes_max: usize,
+    /// A PEM file with further roots to trust when a receiver shows its certificate.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// A cron of a file.

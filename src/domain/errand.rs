@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cron::{Cron, Mode, OnRunCompleted, Request, Target, Template};
+use super::cron::{Cron, CronSource, Mode, OnRunCompleted, Request, Target, Template};
 use super::ids::ThreadId;
 
 /// For whom a run is, and what it is to do.
@@ -69,6 +69,14 @@ impl Errand {
         match self {
             Errand::Cron(cron) => cron.webhook.as_ref(),
             Errand::Client(client) => Some(&client.webhook),
+        }
+    }
+
+    /// Whether it stands in a file: what comes through the API must not learn what the daemon's environment holds.
+    pub fn is_of_a_file(&self) -> bool {
+        match self {
+            Errand::Cron(cron) => cron.source == CronSource::File,
+            Errand::Client(_) => false,
         }
     }
 

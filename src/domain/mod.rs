@@ -3,9 +3,11 @@
 pub mod backoff;
 pub mod bounds;
 pub mod calendar;
+pub mod containment;
 pub mod cron;
 pub mod delivery;
 pub mod errand;
+pub mod flow;
 pub mod ids;
 pub mod plan;
 pub mod run;

@@ -1,14 +1,22 @@
-//! TLS to receivers: a certificate is asked for by name, and must be good.
+//! TLS to receivers: a certificate is asked for by name, and must be good. And which connection a request goes over,
+//! and when it is completed.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
+use http::StatusCode;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use url::Url;
 
+use super::hostile::{Hostile, cases};
+use super::line::Line;
+use super::wire::Opened;
 use super::*;
+use crate::domain::delivery::Phases;
 
 const AUTHORITY: &[u8] = include_bytes!("../../tests/fixtures/tls/ca.pem");
 const CERTIFICATE: &[u8] = include_bytes!("../../tests/fixtures/tls/receiver.pem");
@@ -42,25 +50,247 @@ async fn receiver() -> Wire {
     Wire::new(lookup, move |_| TcpStream::connect(address))
 }
 
-async fn post(url: &str, roots: Option<&[u8]>) -> Result<http::StatusCode, TransportError> {
-    let policy = UrlPolicy {
+fn policy() -> UrlPolicy {
+    UrlPolicy {
         require_https: true,
         allowed_domains: None,
         allowed_ports: None,
         max_url_length: 4096,
         disable_loopback: true,
         disable_private_ips: true,
-    };
-    let transport = Transport::judged(roots, receiver().await, policy).unwrap();
+    }
+}
+
+async fn post(url: &str, roots: Option<&[u8]>) -> Result<StatusCode, TransportError> {
+    let transport = Transport::judged(roots, receiver().await, policy()).unwrap();
     let request = Request::post(url).body(Bytes::from_static(b"{}")).unwrap();
     transport.send(request).await.map(|response| response.status())
 }
 
 #[tokio::test]
 async fn a_receiver_with_a_good_certificate_is_told_and_no_other() {
-    assert_eq!(post("https://hooks.example/", Some(AUTHORITY)).await, Ok(http::StatusCode::OK));
+    assert_eq!(post("https://hooks.example/", Some(AUTHORITY)).await, Ok(StatusCode::OK));
     for (url, roots) in [("https://other.example/", Some(AUTHORITY)), ("https://hooks.example/", None)] {
         let refused = post(url, roots).await.unwrap_err();
         assert!(matches!(refused, TransportError::Tls(_)), "{url}: {refused:?}");
+    }
+}
+
+/// A receiver that answers so many requests on each connection, then closes it without a word.
+struct Frugal {
+    connections: Arc<AtomicUsize>,
+    /// Of these, the sender has closed so many.
+    left: Arc<AtomicUsize>,
+    /// Each request as it was written.
+    requests: Arc<Mutex<Vec<String>>>,
+    address: std::net::SocketAddr,
+}
+
+impl Frugal {
+    async fn start(answers: usize) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (connections, left) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let requests = Arc::<Mutex<Vec<String>>>::default();
+        let (opened, closed, seen) = (Arc::clone(&connections), Arc::clone(&left), Arc::clone(&requests));
+        #[expect(clippy::disallowed_methods, reason = "the receiver is another party")]
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                opened.fetch_add(1, Ordering::SeqCst);
+                let (closed, seen) = (Arc::clone(&closed), Arc::clone(&seen));
+                #[expect(clippy::disallowed_methods, reason = "the receiver is another party")]
+                tokio::spawn(async move {
+                    for _ in 0..answers {
+                        let mut request = [0; 2048];
+                        let length = stream.read(&mut request).await.unwrap();
+                        if length == 0 {
+                            closed.fetch_add(1, Ordering::SeqCst);
+                            return;
+                        }
+                        seen.lock().unwrap().push(String::from_utf8_lossy(&request[..length]).into_owned());
+                        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+                    }
+                });
+            }
+        });
+        Self { connections, left, requests, address }
+    }
+
+    /// The way to it, behind a public address.
+    fn transport(&self) -> Transport {
+        let address = self.address;
+        let lookup = async |_| Ok(vec![IpAddr::V4(Ipv4Addr::new(93, 184, 215, 14))]);
+        Transport::judged(None, Wire::new(lookup, move |_| TcpStream::connect(address)), policy()).unwrap()
+    }
+
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+/// One exchange, the body read to its end, and how often the request was completed for it.
+async fn exchange(transport: &Transport) -> (Option<FarEnd>, usize) {
+    let request = Request::post("http://hooks.example:81/hook?a=b").body(Bytes::from_static(b"{}")).unwrap();
+    let mut sealed = 0;
+    let mut seal = |request: &mut Request<Bytes>| {
+        sealed += 1;
+        request.headers_mut().insert("x-sealed", sealed.into());
+        Ok(())
+    };
+    let response = transport.send_sealed(request, &mut seal).await.unwrap();
+    let far_end = response.extensions().get::<FarEnd>().cloned();
+    assert_eq!(read_body(response.into_body(), 9, CONNECT_WAIT).await.unwrap(), "ok");
+    (far_end, sealed)
+}
+
+#[tokio::test]
+async fn a_connection_is_used_again_for_a_while_but_not_under_another_policy() {
+    let receiver = Frugal::start(9).await;
+    let transport = receiver.transport();
+    let opened = exchange(&transport).await.0.unwrap();
+    assert!(opened.opening.lookup.is_some() && opened.opening.connect.is_some(), "{opened:?}");
+    let again = exchange(&transport).await.0.unwrap();
+    assert_eq!((again.address, again.opening), (opened.address, Phases::default()));
+    assert_eq!(receiver.connections(), 1);
+    let stricter = transport.clone().judging(UrlPolicy { disable_private_ips: false, ..policy() });
+    exchange(&stricter).await;
+    assert_eq!(receiver.connections(), 2);
+    exchange(&transport).await;
+    assert_eq!(receiver.connections(), 2);
+    // Time passes only here: sockets know nothing of a time that stands still.
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(4)).await;
+    tokio::time::resume();
+    exchange(&transport).await;
+    assert_eq!(receiver.connections(), 3);
+    let requests = receiver.requests.lock().unwrap();
+    assert!(requests[0].starts_with("POST /hook?a=b HTTP/1.1\r\n"), "{requests:?}");
+    assert!(requests[0].contains("\r\nhost: hooks.example:81\r\n"), "{requests:?}");
+}
+
+#[tokio::test]
+async fn a_connection_that_nobody_uses_again_is_closed() {
+    let receiver = Frugal::start(9).await;
+    let transport = receiver.transport();
+    exchange(&transport).await;
+    tokio::time::pause();
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    tokio::time::resume();
+    while receiver.left.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    // And it is not only the first that is.
+    exchange(&transport).await;
+    drop(transport);
+    while receiver.left.load(Ordering::SeqCst) == 1 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_was_closed_meanwhile_takes_nothing_and_the_next_is_sealed_anew() {
+    let receiver = Frugal::start(1).await;
+    let transport = receiver.transport();
+    for count in 1..=20 {
+        exchange(&transport).await;
+        assert_eq!((receiver.connections(), receiver.requests.lock().unwrap().len()), (count, count));
+    }
+}
+
+/// What a receiver may answer, well or badly.
+const ANSWERS: [&[u8]; 12] = [
+    b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
+    b"HTTP/1.1 503 \r\nretry-after: 120\r\nconnection: close\r\n\r\nno",
+    b"HTTP/1.0 429 Slow\r\nRetry-After: Mon, 02 Mar 2026 09:01:30 GMT\r\n\r\n",
+    b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nffffffffffffffff\r\nok\r\n",
+    b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999999999999\r\n\r\n",
+    b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n??",
+    b"HTTP/1.1 307 Temporary Redirect\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n",
+    b"HTTP/9.9 999 X\r\n\r\n",
+    b"220 mail.example ESMTP\r\n",
+    b"\x16\x03\x01\x02\x00\x01",
+];
+
+/// An answer, or an error; never a panic, a wait without end, or more than we read.
+#[tokio::test]
+async fn no_answer_does_harm() {
+    let mut hostile = Hostile::of_seed(1);
+    let (mut answered, mut refused) = (0, 0);
+    for case in 0..cases(10_000) {
+        let text = hostile.text(&ANSWERS);
+        let (near, mut far) = tokio::io::duplex(4096);
+        let address = std::net::SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
+        let far_end = FarEnd { address, opening: Phases::default() };
+        let exchanged = async {
+            let mut line = Line::over(Opened { io: Box::new(near), far_end }).await.unwrap();
+            let request = Request::post("/hook").header("host", "a").body(Bytes::from_static(b"{}")).unwrap();
+            match line.exchange(request).await {
+                Err(_) => refused += 1,
+                Ok(response) => {
+                    answered += 1;
+                    let body = receivers::body_over(response.into_body(), line, |_| {});
+                    let _ = read_body(body, 99, CONNECT_WAIT).await;
+                }
+            }
+        };
+        let received = async {
+            let _ = far.read(&mut [0; 2048]).await;
+            let _ = far.write_all(&text).await;
+            drop(far);
+        };
+        let both = async { tokio::join!(exchanged, received) };
+        let within = tokio::time::timeout(CONNECT_WAIT, both).await;
+        assert!(within.is_ok(), "case {case}: {}", String::from_utf8_lossy(&text));
+    }
+    assert!(answered > 0 && refused > 0, "{answered} {refused}");
+}
+
+#[tokio::test]
+async fn a_look_shows_the_certificates_whether_they_are_trusted_or_not() {
+    let url = Url::parse("https://hooks.example/").unwrap();
+    for (roots, trusted) in [(Some(AUTHORITY), true), (None, false)] {
+        let sight = Probe::new(roots, receiver().await, policy()).unwrap().look(&url).await;
+        match &sight.connection {
+            Ok(far_end) => assert!(trusted && far_end.opening.tls.is_some(), "{sight:?}"),
+            Err(error) => assert!(!trusted && matches!(error, TransportError::Tls(_)), "{sight:?}"),
+        }
+        let [shown] = sight.certificates.as_slice() else { panic!("{sight:?}") };
+        assert_eq!(
+            (shown.subject.as_str(), shown.issuer.as_str()),
+            ("CN=hooks.example", "CN=agentcron test authority")
+        );
+        assert_eq!(shown.not_after.to_string(), "2126-10-30T14:02:36Z");
+        assert_eq!(shown.names, ["hooks.example"]);
+    }
+}
+
+#[tokio::test]
+async fn a_look_goes_nowhere_where_nothing_may_be_sent() {
+    let lookup =
+        async |_| Ok(vec![IpAddr::V4(Ipv4Addr::new(93, 184, 215, 14)), IpAddr::V4(Ipv4Addr::LOCALHOST)]);
+    let wire = Wire::new(lookup, async |_| panic!("nothing is dialled"));
+    let wire = wire.with_names([("named.example".to_owned(), vec![IpAddr::V4(Ipv4Addr::LOCALHOST)])].into());
+    let probe = Probe::new(None, wire, policy()).unwrap();
+    for (url, verdicts) in
+        [("https://mixed.example/", vec![true, false]), ("https://named.example/", vec![false])]
+    {
+        let sight = probe.look(&Url::parse(url).unwrap()).await;
+        let allowed: Vec<_> = sight.addresses.iter().map(|judged| judged.refusal.is_none()).collect();
+        assert_eq!(allowed, verdicts, "{url}");
+        assert!(matches!(sight.connection, Err(TransportError::Denied(_))), "{sight:?}");
+    }
+}
+
+#[test]
+fn any_bytes_are_a_certificate_or_none() {
+    let good = CertificateDer::from_pem_slice(CERTIFICATE).unwrap();
+    for cut in 0..good.len() {
+        let mut changed = good.to_vec();
+        changed[cut] ^= 0xff;
+        Certificate::read(&CertificateDer::from(changed));
+        assert_eq!(Certificate::read(&CertificateDer::from(&good[..cut])), None);
     }
 }

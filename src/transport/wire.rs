@@ -1,23 +1,18 @@
 //! The way to a receiver: name -> addresses -> every one of them judged -> TCP -> TLS. This is the only place where a
 //! connection to a receiver is made, so nothing gets past the policy: no literal, no second answer of a name server.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use http::Uri;
-use hyper_util::client::legacy::connect::{Connected, Connection};
-use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
-use tower::Service;
 
 use crate::domain::bounds::{CONNECT_WAIT, LOOKUP_WAIT, RECEIVER_ADDRESSES_MAX};
 use crate::domain::delivery::Phases;
@@ -59,6 +54,18 @@ impl Wire {
     }
 }
 
+impl Wire {
+    /// The same, but these names (in lower case) lead to these addresses, whatever the name service says.
+    pub fn with_names(self, names: BTreeMap<String, Vec<IpAddr>>) -> Self {
+        let lookup = Arc::clone(&self.lookup);
+        let look_up = move |name: String| match names.get(&name) {
+            Some(addresses) => Box::pin(std::future::ready(Ok(addresses.clone()))),
+            None => lookup(name),
+        };
+        Self { lookup: Arc::new(look_up), ..self }
+    }
+}
+
 /// Why there is no connection. Nothing was sent.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectFailure {
@@ -75,14 +82,32 @@ pub(super) enum ConnectFailure {
 pub struct FarEnd {
     /// Where it is.
     pub address: SocketAddr,
-    opening: Phases,
-    told: Arc<AtomicBool>,
+    /// What opening the connection took; nothing if it was open already.
+    pub opening: Phases,
 }
 
-impl FarEnd {
-    /// What opening the connection took; nothing from the second request on, for which it was open already.
-    pub fn opening(&self) -> Phases {
-        if self.told.swap(true, Ordering::Relaxed) { Phases::default() } else { self.opening }
+/// An address that a connection would go to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JudgedAddress {
+    /// The address.
+    pub address: IpAddr,
+    /// Why no connection may go to it, if the policy refuses it.
+    pub refusal: Option<Refusal>,
+}
+
+/// What a URL says about where to connect.
+pub(super) struct Destination<'u> {
+    host: &'u str,
+    port: u16,
+    with_tls: bool,
+}
+
+impl<'u> Destination<'u> {
+    pub(super) fn of(uri: &'u Uri) -> Self {
+        let with_tls = uri.scheme_str() == Some("https");
+        let port = uri.port_u16().unwrap_or(if with_tls { 443 } else { 80 });
+        let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        Self { host, port, with_tls }
     }
 }
 
@@ -94,44 +119,50 @@ pub(super) struct Connector {
     pub(super) tls: TlsConnector,
 }
 
-impl Service<Uri> for Connector {
-    type Response = TokioIo<Line>;
-    type Error = ConnectFailure;
-    type Future = BoxFuture<'static, Result<Self::Response, ConnectFailure>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectFailure>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let connector = self.clone();
-        Box::pin(async move { connector.connect(&uri).await.map(TokioIo::new) })
-    }
-}
-
 impl Connector {
-    async fn connect(&self, uri: &Uri) -> Result<Line, ConnectFailure> {
-        let with_tls = uri.scheme_str() == Some("https");
-        let port = uri.port_u16().unwrap_or(if with_tls { 443 } else { 80 });
-        let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    /// A new connection to the host of this URL.
+    pub(super) async fn connect(&self, uri: &Uri) -> Result<Opened, ConnectFailure> {
+        let destination = Destination::of(uri);
         let mut opening = Phases::default();
-        let addresses = match host.parse::<IpAddr>() {
+        let addresses = self.addresses(&destination, &mut opening).await?;
+        self.open(&destination, &addresses, opening).await
+    }
+
+    /// Where the host leads, and what the policy says of each address.
+    pub(super) async fn addresses(
+        &self,
+        destination: &Destination<'_>,
+        opening: &mut Phases,
+    ) -> Result<Vec<JudgedAddress>, ConnectFailure> {
+        let addresses = match destination.host.parse::<IpAddr>() {
             Ok(literal) => vec![literal],
-            Err(_) => measured(&mut opening.lookup, self.look_up(host)).await?,
+            Err(_) => measured(&mut opening.lookup, self.look_up(destination.host)).await?,
         };
+        let judged = |address| JudgedAddress { address, refusal: self.policy.judge_address(address).err() };
+        Ok(addresses.into_iter().map(judged).collect())
+    }
+
+    /// A connection to one of these addresses, if the policy refuses none of them.
+    pub(super) async fn open(
+        &self,
+        destination: &Destination<'_>,
+        judged: &[JudgedAddress],
+        mut opening: Phases,
+    ) -> Result<Opened, ConnectFailure> {
         // One bad address spoils the name: whoever answers with a mixture is not to be trusted with the choice.
-        addresses
-            .iter()
-            .try_for_each(|address| self.policy.judge_address(*address))
-            .map_err(ConnectFailure::Denied)?;
+        if let Some(refusal) = judged.iter().find_map(|address| address.refusal.clone()) {
+            return Err(ConnectFailure::Denied(refusal));
+        }
+        let addresses: Vec<IpAddr> = judged.iter().map(|judged| judged.address).collect();
         let opened = tokio::time::timeout(CONNECT_WAIT, async {
-            let (stream, address) = measured(&mut opening.connect, self.dial_any(&addresses, port)).await?;
-            let io: Box<dyn Io> = if with_tls {
-                measured(&mut opening.tls, self.shake_hands(host, stream)).await?
+            let dialled = self.dial_any(&addresses, destination.port);
+            let (stream, address) = measured(&mut opening.connect, dialled).await?;
+            let io: Box<dyn Io> = if destination.with_tls {
+                measured(&mut opening.tls, self.shake_hands(destination.host, stream)).await?
             } else {
                 Box::new(stream)
             };
-            Ok(Line { io, far_end: FarEnd { address, opening, told: Arc::default() } })
+            Ok(Opened { io, far_end: FarEnd { address, opening } })
         });
         let too_long = |_| ConnectFailure::NoConnection(format!("no connection {}", within(CONNECT_WAIT)));
         opened.await.map_err(too_long)?
@@ -196,46 +227,13 @@ fn within(wait: Duration) -> String {
     format!("within {}", humantime::format_duration(wait))
 }
 
-trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+/// Bytes in both directions.
+pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
-/// A connection, with or without TLS.
-pub(super) struct Line {
-    io: Box<dyn Io>,
-    far_end: FarEnd,
-}
-
-impl Connection for Line {
-    fn connected(&self) -> Connected {
-        Connected::new().extra(self.far_end.clone())
-    }
-}
-
-impl AsyncRead for Line {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Line {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(context)
-    }
+/// A connection, with or without TLS, on which nothing was said yet.
+pub(super) struct Opened {
+    pub(super) io: Box<dyn Io>,
+    pub(super) far_end: FarEnd,
 }

@@ -6,6 +6,8 @@
     reason = "a test fails by panicking and speaks on stderr"
 )]
 
+mod api_crons;
+mod bad_receivers;
 mod calendar_croniter;
 mod calendar_oracle;
 mod cli;
@@ -28,5 +30,8 @@ mod simulation;
 #[expect(dead_code, reason = "support offers more than the tests of today use")]
 mod support;
 mod tidy;
+mod verifying;
 mod weaker_servers;
+mod webhook_control;
+mod webhook_tools;
 mod webhooks;

@@ -1,6 +1,7 @@
 //! The agent server's own API, in front of it: what we do better is answered here, all the rest is passed on.
 
 mod asked;
+mod crons;
 mod hop_by_hop;
 mod overheard;
 mod proxy;
@@ -21,7 +22,6 @@ use tokio_util::task::TaskTracker;
 use super::Api;
 use super::refusal::Refusal;
 use crate::domain::bounds::HELD_BODIES_BYTES_MAX;
-use crate::domain::url_policy::UrlPolicy;
 
 pub use proxy::AgentServer;
 
@@ -34,8 +34,6 @@ pub struct Gateway {
     pub agent_server: Option<AgentServer>,
     /// How long the agent server may take for the head of an answer that does not wait for a run.
     pub request_timeout: Duration,
-    /// Which URLs clients may have told.
-    pub webhook_policy: Arc<UrlPolicy>,
     /// Requests on their way that must be brought to an end, whether or not the client stays.
     passages: TaskTracker,
     /// In bytes.
@@ -44,17 +42,11 @@ pub struct Gateway {
 
 impl Gateway {
     /// A gateway to this agent server, if there is one.
-    pub fn new(
-        api: Api,
-        agent_server: Option<AgentServer>,
-        request_timeout: Duration,
-        webhook_policy: UrlPolicy,
-    ) -> Self {
+    pub fn new(api: Api, agent_server: Option<AgentServer>, request_timeout: Duration) -> Self {
         Self {
             api,
             agent_server,
             request_timeout,
-            webhook_policy: Arc::new(webhook_policy),
             passages: TaskTracker::new(),
             held_bodies: Arc::new(Semaphore::new(HELD_BODIES_BYTES_MAX)),
         }
@@ -70,6 +62,11 @@ impl Gateway {
         let words = || "there is no agent server that this could be passed on to".to_owned();
         self.agent_server.as_ref().ok_or_else(|| Refusal::BadGateway(words()))
     }
+}
+
+/// The paths of crons, which are answered here, and never by the agent server.
+pub(super) fn crons() -> Router<Api> {
+    crons::router()
 }
 
 /// Its paths: all that nobody else answers.

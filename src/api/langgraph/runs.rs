@@ -135,7 +135,7 @@ async fn read(
         let request = Request::from_parts(parts, Body::from(body));
         return Ok(Asking::ForNone(Box::new(request), Some(held)));
     };
-    webhook_urls::judge(&gateway.webhook_policy, &asked.webhook)?;
+    webhook_urls::judge(&gateway.api.webhooks.now().webhooks.url, &asked.webhook)?;
     let run_id = RunId(Uuid::new_v4());
     let threads = if thread_id.is_some() { Threads::Named } else { Threads::MadeByServer };
     let body = asked.rewritten(run_id, threads);

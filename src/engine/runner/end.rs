@@ -11,6 +11,7 @@ use crate::domain::errand::Errand;
 use crate::domain::ids::{DeliveryId, RunId};
 use crate::domain::run::{CancelCause, Going, Outcome, Status};
 use crate::domain::standing::breaker_words;
+use crate::domain::template;
 use crate::domain::values;
 use crate::store::{Breaker, ClaimedRun, RunEnding, StoreError};
 use crate::webhook::{self, Ended};
@@ -137,6 +138,12 @@ fn breaker(
     Some(Breaker { limit, delivery: delivery(runner, claimed, going, outcome, report, Some(&words)) })
 }
 
+/// Where to, as it is stored. No client's words are ever taken for a placeholder.
+fn webhook_url(errand: &Errand) -> Option<String> {
+    let url = &errand.webhook()?.0;
+    Some(if errand.is_of_a_file() { url.clone() } else { template::disarmed(url) })
+}
+
 /// `pauses` says why the cron is paused by this end, if it is.
 fn delivery(
     runner: &Runner,
@@ -146,13 +153,14 @@ fn delivery(
     report: Option<&Value>,
     pauses: Option<&str>,
 ) -> Option<NewDelivery> {
-    let url = &claimed.errand.webhook()?.0;
+    let url = &webhook_url(&claimed.errand)?;
     let run_id = claimed.run.run_id;
     let mut identity = identity(claimed);
     if let Some(words) = pauses {
         identity.insert("agentcron_cron_paused".to_owned(), json!(true));
         identity.insert("agentcron_pause_reason".to_owned(), json!(words));
     }
+    let settings = runner.settings.webhooks.now();
     let body = webhook::body(
         &Ended {
             run: &claimed.run,
@@ -165,9 +173,8 @@ fn delivery(
             url,
             sent_at: runner.clock.now(),
         },
-        &runner.settings.body,
+        &settings.body_limits(),
     );
-    let status =
-        if runner.settings.disable_webhooks { DeliveryStatus::Suppressed } else { DeliveryStatus::Pending };
+    let status = if settings.disabled { DeliveryStatus::Suppressed } else { DeliveryStatus::Pending };
     Some(NewDelivery { delivery_id: DeliveryId::of_run(run_id, url), run_id, url: url.clone(), body, status })
 }

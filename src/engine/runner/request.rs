@@ -109,6 +109,9 @@ fn value_of(
         "run.scheduled_for" => Ok(claimed.run.scheduled_for.to_string()),
         "previous.status" => Ok(previous.map_or_else(none, |previous| previous.status.clone())),
         "previous.ended_at" => Ok(previous.map_or_else(none, |previous| previous.ended_at.to_string())),
+        _ if !claimed.errand.is_of_a_file() => {
+            Err(format!("`{name}` is not filled in what was asked for through the API"))
+        }
         _ => runner
             .environment
             .lookup(name)
