@@ -151,7 +151,7 @@ async fn read(
 /// The whole body, and its share of the memory that there is for all of them.
 async fn whole(gateway: &Gateway, body: Body) -> Result<(Bytes, OwnedSemaphorePermit), Refusal> {
     let expected = HttpBody::size_hint(&body).upper().and_then(|bytes| usize::try_from(bytes).ok());
-    let body = bounded(body)?;
+    let body = bounded(body).await?;
     let share = u32::try_from(expected.unwrap_or(HTTP_BODY_BYTES_MAX)).unwrap_or(u32::MAX);
     let held = std::sync::Arc::clone(&gateway.held_bodies).acquire_many_owned(share).await;
     let held = held.map_err(|closed| Refusal::Failed(closed.to_string()))?;
