@@ -1,13 +1,17 @@
 //! The daemon's HTTP API: `/v1`, by which the command line acts on it, on a Unix socket that only its owner may use.
 
+mod asked;
+mod openapi;
 mod refusal;
 mod socket;
 mod v1;
+pub mod wire;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::clock::Clock;
 use crate::domain::bounds::API_BODY_BYTES_MAX;
@@ -41,9 +45,13 @@ pub async fn serve(socket: Socket, api: Api, stop: CancellationToken) -> Result<
 }
 
 fn router(api: Api) -> Router {
-    Router::new()
-        .merge(v1::router())
+    let (ours, document) =
+        OpenApiRouter::with_openapi(openapi::document()).merge(v1::router()).split_for_parts();
+    ours.merge(openapi::router(document))
         .fallback(async || Refusal::NotFound("there is no such path".to_owned()))
+        .method_not_allowed_fallback(async || {
+            Refusal::NotAllowed("this path takes another method; `Allow` says which".to_owned())
+        })
         .layer(DefaultBodyLimit::max(API_BODY_BYTES_MAX))
         .with_state(api)
 }

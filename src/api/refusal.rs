@@ -1,12 +1,15 @@
 //! What is refused: a status and `{"detail": …}`, as the agent server says it.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::de::DeserializeOwned;
-use serde_json::json;
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response as Documented, ResponseBuilder};
+use utoipa::{IntoResponses, ToSchema};
 
 use super::Api;
+use super::wire::Refused;
 use crate::config::nearest;
 use crate::store::StoreError;
 
@@ -15,12 +18,18 @@ use crate::store::StoreError;
 pub(super) enum Refusal {
     /// What it names is not there.
     NotFound(String),
+    /// It is there, and this is not what may be done with it.
+    NotAllowed(String),
     /// It makes no sense.
     Invalid(String),
     /// It cannot be done as things stand.
     Conflict(String),
+    /// Its body is larger than any that makes sense.
+    TooLarge(String),
     /// The store could not do it.
     Failed(String),
+    /// It cannot be done now.
+    Unavailable(String),
 }
 
 impl Refusal {
@@ -38,16 +47,11 @@ impl Refusal {
     }
 }
 
-/// The body of a request; nothing at all is an empty object.
-pub(super) fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
-    let body = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(body).map_err(|error| Refusal::Invalid(format!("body: {error}")))
-}
-
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Refused(detail) => Refusal::Conflict(detail),
+            StoreError::TookTooLong => Refusal::Unavailable(error.to_string()),
             StoreError::Lost(_)
             | StoreError::Taken { .. }
             | StoreError::Unusable { .. }
@@ -60,10 +64,35 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let (status, detail) = match self {
             Refusal::NotFound(detail) => (StatusCode::NOT_FOUND, detail),
+            Refusal::NotAllowed(detail) => (StatusCode::METHOD_NOT_ALLOWED, detail),
             Refusal::Invalid(detail) => (StatusCode::UNPROCESSABLE_ENTITY, detail),
             Refusal::Conflict(detail) => (StatusCode::CONFLICT, detail),
+            Refusal::TooLarge(detail) => (StatusCode::PAYLOAD_TOO_LARGE, detail),
             Refusal::Failed(detail) => (StatusCode::INTERNAL_SERVER_ERROR, detail),
+            Refusal::Unavailable(detail) => (StatusCode::SERVICE_UNAVAILABLE, detail),
         };
-        (status, Json(json!({ "detail": detail }))).into_response()
+        (status, Json(Refused { detail })).into_response()
+    }
+}
+
+/// For the OpenAPI document: any of ours may be refused like this.
+impl IntoResponses for Refusal {
+    fn responses() -> BTreeMap<String, RefOr<Documented>> {
+        let refused = |description: &str| {
+            let schema = Ref::from_schema_name(Refused::name());
+            let content = ContentBuilder::new().schema(Some(schema)).build();
+            let response =
+                ResponseBuilder::new().description(description).content("application/json", content);
+            RefOr::T(response.build())
+        };
+        let statuses = [
+            ("404", "What it names is not there"),
+            ("409", "It cannot be done as things stand"),
+            ("413", "Its body is larger than any that makes sense"),
+            ("422", "It makes no sense"),
+            ("500", "The store could not do it"),
+            ("503", "It cannot be done now, or would take too long"),
+        ];
+        statuses.map(|(status, words)| (status.to_owned(), refused(words))).into()
     }
 }

@@ -4,15 +4,12 @@ mod list;
 mod show;
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
 
 use super::failure::Failure;
 use super::output::{Look, Output};
-use super::run_line::time;
 use super::session::Session;
 use crate::domain::delivery::DeliveryStatus;
 use crate::store::WebhookRow;
-use crate::webhook::redacted;
 
 /// Look after the webhooks of ended runs.
 #[derive(Args, Debug)]
@@ -34,24 +31,6 @@ pub(super) fn webhook(webhook: &Webhook, session: &mut Session) -> Result<(), Fa
         WebhookVerb::List(list) => list::list(list, session),
         WebhookVerb::Show(show) => show::show(show, session),
     }
-}
-
-/// The same names as in `show`.
-fn to_json(row: &WebhookRow) -> Value {
-    let delivery = &row.delivery;
-    json!({
-        "delivery_id": delivery.delivery_id.to_string(),
-        "webhook_id": webhook_id(row),
-        "run_id": row.run_id.to_string(),
-        "cron_name": row.cron_name,
-        "url": redacted(&delivery.url),
-        "status": delivery.status.as_str(),
-        "attempts_made": delivery.attempts,
-        "reason": delivery.reason,
-        "created_at": time(Some(delivery.created_at)),
-        "due_at": time(delivery.due_at),
-        "ended_at": time(delivery.ended_at),
-    })
 }
 
 /// As the receiver knows it.

@@ -32,6 +32,18 @@ pub const CLOCK_STEP_MIN: Duration = Duration::from_secs(2);
 /// A request on the daemon's socket; a note is its longest part.
 pub const API_BODY_BYTES_MAX: usize = 64 * 1024;
 
+/// Reads of the API at once: as many as a small machine's disk and cores can serve beside the daemon's own work.
+pub const READS_AT_ONCE: usize = 4;
+
+/// One read of the API, and the wait for its turn: a longer one keeps the WAL from being shortened.
+pub const READ_WAIT: Duration = Duration::from_secs(10);
+
+/// Items on a page of the API.
+pub const PAGE_ITEMS_MAX: u32 = 1_000;
+
+/// The longest cursor that we give out has the longest name of a cron in it; longer ones are not ours.
+pub const CURSOR_CHARS_MAX: usize = 2_000;
+
 /// The longest note of a pause: a reason, not a report.
 pub const NOTE_CHARS_MAX: usize = 500;
 

@@ -13,6 +13,7 @@ mod occurrences;
 mod open;
 mod plan_due;
 mod read;
+mod readers;
 mod requests;
 mod rows;
 mod standing;
@@ -35,9 +36,9 @@ pub use error::StoreError;
 pub use notices::NoticeKind;
 pub use plan_due::{Planned, ScheduledCron};
 pub use read::{
-    AttemptRow, CronRecord, CronRow, DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, EventRow,
-    Interest, Notice, Overview, Place, Reader, RunDetails, RunFilter, RunRow, Watch, WebhookDetails,
-    WebhookRow, daemon_state,
+    AttemptRow, CronDetails, CronFilter, CronPlace, CronRecord, CronRow, CronState, DaemonState,
+    DeliveryDetails, DeliveryFilter, DeliveryRow, EventRow, Interest, Notice, Overview, Place, Reader,
+    RunDetails, RunFilter, RunRow, Watch, WebhookDetails, WebhookRow, daemon_state,
 };
 pub use requests::{BackfillFate, BackfillLine, BackfillOrder, CancelAnswer, Purpose};
 pub use standing::StandingChange;
@@ -47,12 +48,14 @@ pub use thread_deletions::DueDeletion;
 
 use definitions::Definitions;
 use lock::DaemonLock;
+use readers::Readers;
 use writer::Writer;
 
 /// The daemon's store: the only writer of its file. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
     writer: Arc<Writer>,
+    readers: Arc<Readers>,
     definitions: Definitions,
     _lock: Arc<DaemonLock>,
 }
@@ -76,7 +79,12 @@ impl Store {
         let lock = DaemonLock::take(path)?;
         let connection = open::open_to_write(path)?;
         let writer = Writer::new(connection, execution);
-        Ok(Self { writer: Arc::new(writer), definitions: Definitions::default(), _lock: Arc::new(lock) })
+        Ok(Self {
+            writer: Arc::new(writer),
+            readers: Arc::new(Readers::new(path)),
+            definitions: Definitions::default(),
+            _lock: Arc::new(lock),
+        })
     }
 
     /// Runs `work` in a transaction and answers after its commit. Several callers share one commit; each has a

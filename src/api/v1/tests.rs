@@ -8,9 +8,10 @@ use axum::http::{Request, StatusCode};
 use expect_test::{Expect, expect};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
+use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use super::*;
+use super::Api;
 use crate::api::Socket;
 use crate::clock::Clock;
 use crate::config::{self, CronFields};

@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use super::{painted_status, to_json};
+use super::painted_status;
+use crate::api::wire;
 use crate::cli::failure::Failure;
 use crate::cli::output::printable;
 use crate::cli::session::Session;
@@ -50,10 +51,12 @@ pub(super) fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
         cron: list.cron.clone(),
         run_id: list.run.as_deref().map(|run| show::find(run, &reader)).transpose()?,
         url: list.url.clone(),
+        since: None,
+        until: None,
     };
     let webhooks = reader.webhooks(&filter, list.limit)?;
     if session.output.is_json() {
-        return Ok(webhooks.iter().try_for_each(|row| session.output.json(&to_json(row)))?);
+        return Ok(webhooks.iter().try_for_each(|row| session.output.json(&wire::Delivery::of(row)))?);
     }
     if webhooks.is_empty() {
         return Ok(session.output.line("no webhooks")?);

@@ -1,15 +1,12 @@
 //! `agentcron webhook show`: one webhook, attempt by attempt.
 
-use std::time::Duration;
-
 use clap::Args;
 use jiff::SignedDuration;
-use serde_json::{Value, json};
 
-use super::{painted_status, to_json, webhook_id};
+use super::{painted_status, webhook_id};
+use crate::api::wire;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Look, printable};
-use crate::cli::run_line::time;
 use crate::cli::session::Session;
 use crate::cli::times;
 use crate::domain::ids::DeliveryId;
@@ -37,9 +34,7 @@ pub(super) fn show(show: &Show, session: &mut Session) -> Result<(), Failure> {
     let details =
         details.ok_or_else(|| Failure::Failed(format!("webhook {delivery_id} was deleted just now")))?;
     if session.output.is_json() {
-        let mut object = to_json(&details.row);
-        object["attempts"] = details.attempts.iter().map(attempt_json).collect();
-        return Ok(session.output.json(&object)?);
+        return Ok(session.output.json(&wire::DeliveryDetails::of(&details))?);
     }
     print_facts(&details, session)?;
     print_attempts(&details, session)
@@ -65,26 +60,6 @@ fn find(text: &str, reader: &Reader) -> Result<DeliveryId, Failure> {
             Err(Failure::Usage(format!("`{text}` may be several webhooks: {several}; give more characters")))
         }
     }
-}
-
-fn attempt_json(attempt: &AttemptRow) -> Value {
-    let phases = &attempt.phases;
-    let milliseconds = |took: Option<Duration>| took.map(|took| took.as_millis());
-    let total = attempt.ended_at.map(|ended_at| ended_at.duration_since(attempt.started_at).as_millis());
-    json!({
-        "attempt": attempt.attempt,
-        "started_at": time(Some(attempt.started_at)),
-        "ended_at": time(attempt.ended_at),
-        "code": attempt.code,
-        "detail": attempt.detail,
-        "address": attempt.address,
-        "dns_ms": milliseconds(phases.lookup),
-        "connect_ms": milliseconds(phases.connect),
-        "tls_ms": milliseconds(phases.tls),
-        "first_byte_ms": milliseconds(phases.head),
-        "total_ms": total,
-        "answer": attempt.answer,
-    })
 }
 
 fn print_facts(details: &WebhookDetails, session: &mut Session) -> Result<(), Failure> {

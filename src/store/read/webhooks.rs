@@ -1,14 +1,15 @@
 //! Webhooks for people who ask where theirs have got to.
 
+use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row, params_from_iter};
 
 use super::details::attempts;
-use super::{AttemptRow, DeliveryRow, Reader, delivery_row};
+use super::{AttemptRow, DeliveryRow, Place, Reader, delivery_row};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::{DeliveryId, RunId};
 use crate::store::StoreError;
-use crate::store::rows::parsed;
+use crate::store::rows::{millis, parsed, time};
 
 /// Which webhooks are asked for; what is empty or `None` asks for all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +22,10 @@ pub struct DeliveryFilter {
     pub run_id: Option<RunId>,
     /// With this in their URL, before its query.
     pub url: Option<String>,
+    /// Made at this instant or later.
+    pub since: Option<Timestamp>,
+    /// Made before this instant.
+    pub until: Option<Timestamp>,
 }
 
 /// A webhook as it stands in tables for people.
@@ -45,31 +50,55 @@ pub struct WebhookDetails {
 
 const SELECT: &str = "SELECT delivery_id, deliveries.run_id AS run_id, cron_name, url, deliveries.status AS status, \
      attempts, deliveries.due_at AS due_at, deliveries.reason AS reason, deliveries.created_at AS created_at, \
-     deliveries.ended_at AS ended_at FROM deliveries JOIN runs ON runs.run_id = deliveries.run_id";
+     deliveries.ended_at AS ended_at, deliveries.rowid AS place FROM deliveries JOIN runs ON runs.run_id = deliveries.run_id";
 
 impl Reader {
     /// The newest `limit` webhooks that are asked for, oldest first.
     pub fn webhooks(&self, filter: &DeliveryFilter, limit: u32) -> Result<Vec<WebhookRow>, StoreError> {
+        let mut webhooks: Vec<_> =
+            self.webhooks_before(filter, None, limit)?.into_iter().map(|(_, row)| row).collect();
+        webhooks.reverse();
+        Ok(webhooks)
+    }
+
+    /// At most `limit` webhooks before `place` (or from the last one), newest first, each with its own place.
+    pub fn webhooks_before(
+        &self,
+        filter: &DeliveryFilter,
+        place: Option<Place>,
+        limit: u32,
+    ) -> Result<Vec<(Place, WebhookRow)>, StoreError> {
         let mut terms = vec!["1".to_owned()];
         let mut values: Vec<Value> = Vec::new();
-        let mut term = |term: &str, value: String| {
+        let mut term = |term: &str, value: Value| {
             terms.push(term.to_owned());
-            values.push(Value::Text(value));
+            values.push(value);
         };
         if let Some(cron) = &filter.cron {
-            term("cron_name = ?", cron.clone());
+            term("cron_name = ?", Value::Text(cron.clone()));
         }
         if let Some(run_id) = filter.run_id {
-            term("deliveries.run_id = ?", run_id.to_string());
+            term("deliveries.run_id = ?", Value::Text(run_id.to_string()));
         }
         if let Some(url) = &filter.url {
             // The query may be a token, which is not to be found out by asking.
-            term("instr(substr(url, 1, instr(url || '?', '?') - 1), ?) > 0", url.clone());
+            let before_query = "instr(substr(url, 1, instr(url || '?', '?') - 1), ?) > 0";
+            term(before_query, Value::Text(url.clone()));
+        }
+        if let Some(since) = filter.since {
+            term("deliveries.created_at >= ?", Value::Integer(millis(since)));
+        }
+        if let Some(until) = filter.until {
+            term("deliveries.created_at < ?", Value::Integer(millis(until)));
         }
         if !filter.statuses.is_empty() {
             let marks = vec!["?"; filter.statuses.len()].join(", ");
             terms.push(format!("deliveries.status IN ({marks})"));
             values.extend(filter.statuses.iter().map(|status| Value::Text(status.as_str().to_owned())));
+        }
+        if let Some(Place { at, row }) = place {
+            terms.push("(deliveries.created_at, deliveries.rowid) < (?, ?)".to_owned());
+            values.extend([Value::Integer(at), Value::Integer(row)]);
         }
         values.push(Value::Integer(i64::from(limit)));
         let conditions = terms.join(" AND ");
@@ -81,9 +110,9 @@ impl Reader {
             let mut rows = statement.query(params_from_iter(&values))?;
             let mut webhooks = Vec::new();
             while let Some(row) = rows.next()? {
-                webhooks.push(webhook_row(row)?);
+                let place = Place { at: millis(time(row, "created_at")?), row: row.get("place")? };
+                webhooks.push((place, webhook_row(row)?));
             }
-            webhooks.reverse();
             Ok(webhooks)
         })
     }

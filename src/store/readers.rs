@@ -1,0 +1,110 @@
+//! Reads from async code, beside the writer: a few read-only connections, each lent to one read at a time.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::InterruptHandle;
+use tokio::sync::Semaphore;
+
+use super::{Reader, Store, StoreError};
+use crate::domain::bounds::{READ_WAIT, READS_AT_ONCE};
+
+/// The connections that nobody has now.
+pub(super) struct Readers {
+    path: PathBuf,
+    places: Arc<Semaphore>,
+    idle: Mutex<Vec<Reader>>,
+}
+
+/// Stops the read of a connection when nobody waits for it any more.
+struct Leash(Option<Arc<InterruptHandle>>);
+
+impl Readers {
+    pub(super) fn new(path: &Path) -> Self {
+        let places = Arc::new(Semaphore::new(READS_AT_ONCE));
+        Self { path: path.to_owned(), places, idle: Mutex::default() }
+    }
+
+    fn take(&self) -> Result<Reader, StoreError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        idle.map_or_else(|| Reader::open(&self.path), Ok)
+    }
+
+    fn give_back(&self, reader: Reader) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
+    }
+}
+
+impl Store {
+    /// Runs `read` on a connection of its own, while others write and read. If its caller stops waiting, or it takes
+    /// longer than [`READ_WAIT`], it is interrupted: a question that is too large holds no connection for long.
+    ///
+    /// # Errors
+    /// [`StoreError::TookTooLong`] then, and whatever `read` fails with.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let places = Arc::clone(&self.readers.places);
+        let place = tokio::time::timeout(READ_WAIT, places.acquire_owned()).await;
+        let Ok(Ok(place)) = place else { return Err(StoreError::TookTooLong) };
+        let readers = Arc::clone(&self.readers);
+        let reader = blocking(move || readers.take()).await??;
+        let handle = Arc::new(reader.interrupt_handle());
+        let mut leash = Leash(Some(handle));
+        let reading = blocking(move || {
+            let result = read(&reader);
+            // Until the read is over, even if nobody waits for it any more.
+            drop(place);
+            (result, reader)
+        });
+        let (result, reader) = match tokio::time::timeout(READ_WAIT, reading).await {
+            Ok(read) => read?,
+            Err(_) => return Err(StoreError::TookTooLong),
+        };
+        leash.0 = None;
+        self.readers.give_back(reader);
+        result
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.readers.path
+    }
+}
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        if let Some(handle) = self.0.take() {
+            handle.interrupt();
+        }
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
+    let failed = |error: tokio::task::JoinError| StoreError::Refused(format!("a read failed: {error}"));
+    tokio::task::spawn_blocking(work).await.map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::store::Execution;
+
+    fn endless(reader: &Reader) -> Result<i64, StoreError> {
+        reader.count_to("9223372036854775807")
+    }
+
+    #[tokio::test]
+    async fn a_read_that_nobody_waits_for_is_interrupted_and_leaves_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("agentcron.db"), Execution::Inline).unwrap();
+        for _ in 0..2 * READS_AT_ONCE {
+            let given_up = tokio::time::timeout(Duration::from_millis(20), store.read(endless)).await;
+            assert!(given_up.is_err(), "it is endless");
+        }
+        assert_eq!(store.read(|reader| reader.count_to("3")).await.unwrap(), 3);
+    }
+}
