@@ -25,9 +25,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
         let named: Result<Path<String>, PathRejection> = Path::from_request_parts(parts, state).await;
-        named
-            .map(|Path(name)| Self(name))
-            .map_err(|error| Refusal::Invalid(format!("path: {}", error.body_text())))
+        named.map(|Path(name)| Self(name)).map_err(|error| {
+            let text = error.body_text();
+            Refusal::Invalid(format!("path: {}", text.strip_prefix("Invalid URL: ").unwrap_or(&text)))
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! The API as a client sees it, without a socket: paths, refusals, and what they do to the store.
 
+mod listing;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -22,11 +24,16 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-/// Hourly crons `digest` and `triage`, known since 03:00; it is 09:30:00.250 now.
+/// Never fires, and has what is not to be shown.
+const HOOKED: &str = r#"{"schedule":"0 9 * * *","assistant_id":"agent","metadata":{"key":"${{ env.KEY }}"},
+"webhook":"https://hooks.example/?token=s3cret","enabled":false}"#;
+
+/// Hourly crons `digest` and `triage`, known since 03:00, and `hooked`; it is 09:30:00.250 now.
 async fn api(folder: &Path) -> Api {
     let store = Store::open(&folder.join("agentcron.db"), Execution::Inline).unwrap();
-    let definitions = ["digest", "triage"].map(|name| {
-        let body = r#"{"schedule":"0 * * * *","assistant_id":"agent","catchup":"none"}"#.to_owned();
+    let hourly = r#"{"schedule":"0 * * * *","assistant_id":"agent","catchup":"none"}"#;
+    let definitions = [("digest", hourly), ("hooked", HOOKED), ("triage", hourly)].map(|(name, body)| {
+        let body = body.to_owned();
         let fields: CronFields = serde_json::from_str(&body).unwrap();
         let cron = Arc::new(config::settle_cron(name, &fields).unwrap());
         NewDefinition { cron, body, place: "crons.toml:1:1".to_owned() }
@@ -37,7 +44,10 @@ async fn api(folder: &Path) -> Api {
 }
 
 async fn post_to(api: &Api, path: &str, body: &str) -> (StatusCode, Value) {
-    let request = Request::post(path).body(Body::from(body.to_owned())).unwrap();
+    answer_to(api, Request::post(path).body(Body::from(body.to_owned())).unwrap()).await
+}
+
+async fn answer_to(api: &Api, request: Request<Body>) -> (StatusCode, Value) {
     let response = crate::api::router(api.clone()).oneshot(request).await.unwrap();
     let status = response.status();
     let bytes = response.into_body().collect().await.unwrap().to_bytes();
