@@ -16,11 +16,11 @@ use crate::api::{self, Api, Socket};
 use crate::backend::AgentClient;
 use crate::clock::Clock;
 use crate::config::{Config, CronDefinition, Environment};
-use crate::engine::courier::{self, Courier};
+use crate::engine::courier::{self, Courier, Origins};
 use crate::engine::janitor::{self, Janitor};
 use crate::engine::maintenance::{self, Maintenance};
 use crate::engine::runner::{self, Runner, RunnerSettings};
-use crate::engine::{Wakes, scheduler};
+use crate::engine::{Signs, Wakes, scheduler};
 use crate::store::{Execution, NewDefinition, NoticeKind, Store, StoreError};
 use crate::transport::Transport;
 use crate::webhook::{BodyLimits, Sender};
@@ -144,13 +144,16 @@ fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
         clock: clock.clone(),
         wakes: wakes.clone(),
         disable_webhooks: config.http.disable_webhooks,
+        origins: Origins::default(),
     };
+    let signs = Signs { gate: runner.gate(), origins: courier.origins.clone(), ..Signs::default() };
     let janitor =
         Janitor { store: store.clone(), backend: client, clock: clock.clone(), wakes: wakes.clone() };
     let maintenance = Maintenance { store: store.clone(), clock: clock.clone() };
     let mut loops = Loops::new();
     if let Some(socket) = socket.and_then(|path| bind(&path)) {
-        let api = Api { store: store.clone(), clock: clock.clone(), wakes: wakes.clone() };
+        let api =
+            Api { store: store.clone(), clock: clock.clone(), wakes: wakes.clone(), signs: signs.clone() };
         let t = stop.clone();
         loops.spawn(async move { ("socket", api::serve(socket, api, t).await) });
     }
@@ -161,7 +164,8 @@ fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
         loops.spawn(async move { ("reloader", reload::run(reload, t).await) });
     }
     let (s, c, w, t) = (store, clock, wakes, stop.clone());
-    loops.spawn(async move { ("scheduler", scheduler::run(s, c, w, t).await) });
+    let outlook = signs.outlook;
+    loops.spawn(async move { ("scheduler", scheduler::run(s, c, w, outlook, t).await) });
     loops.spawn(async move { ("runner", runner::run(runner).await) });
     let t = stop.clone();
     loops.spawn(async move { ("courier", courier::run(courier, t).await) });

@@ -1,6 +1,9 @@
-//! The daemon's HTTP API: `/v1`, by which the command line acts on it, on a Unix socket that only its owner may use.
+//! The daemon's HTTP API: `/v1`, by which the command line acts on it, metrics and health, on a Unix socket that only
+//! its owner may use.
 
 mod asked;
+mod health;
+mod metrics;
 mod openapi;
 mod refusal;
 mod socket;
@@ -15,7 +18,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::clock::Clock;
 use crate::domain::bounds::API_BODY_BYTES_MAX;
-use crate::engine::Wakes;
+use crate::engine::{Signs, Wakes};
 use crate::store::{Store, StoreError};
 
 pub use socket::{Socket, SocketError};
@@ -31,6 +34,8 @@ pub struct Api {
     pub clock: Clock,
     /// Who is to look after something was changed.
     pub wakes: Wakes,
+    /// How the loops are.
+    pub signs: Signs,
 }
 
 /// Answers requests until told to stop, then finishes those in flight.
@@ -45,8 +50,11 @@ pub async fn serve(socket: Socket, api: Api, stop: CancellationToken) -> Result<
 }
 
 fn router(api: Api) -> Router {
-    let (ours, document) =
-        OpenApiRouter::with_openapi(openapi::document()).merge(v1::router()).split_for_parts();
+    let documented = OpenApiRouter::with_openapi(openapi::document())
+        .merge(v1::router())
+        .merge(metrics::router(api.clock.now()))
+        .merge(health::router());
+    let (ours, document) = documented.split_for_parts();
     ours.merge(openapi::router(document))
         .fallback(async || Refusal::NotFound("there is no such path".to_owned()))
         .method_not_allowed_fallback(async || {

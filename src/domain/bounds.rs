@@ -44,6 +44,9 @@ pub const PAGE_ITEMS_MAX: u32 = 1_000;
 /// The longest cursor that we give out has the longest name of a cron in it; longer ones are not ours.
 pub const CURSOR_CHARS_MAX: usize = 2_000;
 
+/// The store's answer to whoever asks whether the daemon lives: a slow disk is no dead daemon.
+pub const HEALTH_WAIT: Duration = Duration::from_secs(5);
+
 /// The longest note of a pause: a reason, not a report.
 pub const NOTE_CHARS_MAX: usize = 500;
 

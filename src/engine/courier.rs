@@ -15,7 +15,8 @@ use crate::domain::bounds::ATTEMPTS_IN_FLIGHT;
 use crate::domain::delivery::{Verdict, judge};
 use crate::store::{ClaimedDelivery, FinishedAttempt, Store, StoreError};
 use crate::webhook::{Attempt, Sender, redacted};
-use origins::{Origins, Place};
+pub use origins::Origins;
+use origins::Place;
 
 /// What the courier needs.
 #[derive(Clone)]
@@ -30,6 +31,8 @@ pub struct Courier {
     pub wakes: Wakes,
     /// Nothing is sent: what waits is recorded as suppressed.
     pub disable_webhooks: bool,
+    /// How its receivers are.
+    pub origins: Origins,
 }
 
 type Attempts = JoinSet<Result<(), StoreError>>;
@@ -45,7 +48,7 @@ pub async fn run(courier: Courier, stop: CancellationToken) -> Result<(), StoreE
         tracing::warn!(suppressed, "webhooks are disabled (http.disable_webhooks): recorded, not sent");
     }
     let mut attempts = Attempts::new();
-    let origins = Origins::default();
+    let origins = courier.origins.clone();
     loop {
         let next = pass(&courier, &origins, &mut attempts).await?;
         tokio::select! {

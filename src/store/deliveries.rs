@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Transaction, named_params};
+use rusqlite::{OptionalExtension, Transaction, named_params};
 
+use super::counts::{Counted, Tx};
 use super::rows::{millis, parsed};
 use super::{Store, StoreError};
 use crate::domain::delivery::{AttemptReport, DeliveryStatus, Verdict};
@@ -77,6 +78,9 @@ impl Store {
                      reason = 'webhooks are disabled (http.disable_webhooks)' WHERE status = 'pending'",
                 )?
                 .execute([millis(now)])?;
+            for _ in 0..suppressed {
+                tx.count(Counted::DeliveryOver { status: DeliveryStatus::Suppressed, took: Duration::ZERO });
+            }
             Ok(suppressed)
         })
         .await
@@ -167,7 +171,7 @@ fn begin_attempt(tx: &Transaction<'_>, delivery: &ClaimedDelivery, now: Timestam
     Ok(())
 }
 
-fn finish(tx: &Transaction<'_>, finished: &FinishedAttempt) -> Result<(), StoreError> {
+fn finish(tx: &Tx<'_>, finished: &FinishedAttempt) -> Result<(), StoreError> {
     let delivery_id = finished.delivery_id.to_string();
     let AttemptReport { result, address, phases, answer } = &finished.report;
     let milliseconds =
@@ -197,10 +201,17 @@ fn finish(tx: &Transaction<'_>, finished: &FinishedAttempt) -> Result<(), StoreE
     };
     let over = due_at.is_none().then(|| millis(finished.at));
     // Only the attempt that is in hand may decide: an attempt of a former life is not listened to.
-    tx.prepare_cached(
-        "UPDATE deliveries SET status = ?3, due_at = ?4, reason = ?5, ended_at = ?6 \
-         WHERE delivery_id = ?1 AND attempts = ?2 AND status = 'sending'",
-    )?
-    .execute((&delivery_id, finished.attempt, status.as_str(), due_at, reason, over))?;
+    let created_at: Option<i64> = tx
+        .prepare_cached(
+            "UPDATE deliveries SET status = ?3, due_at = ?4, reason = ?5, ended_at = ?6 \
+             WHERE delivery_id = ?1 AND attempts = ?2 AND status = 'sending' RETURNING created_at",
+        )?
+        .query_row((&delivery_id, finished.attempt, status.as_str(), due_at, reason, over), |row| row.get(0))
+        .optional()?;
+    tx.count(Counted::Attempted { code: result.code() });
+    if let (Some(created_at), Some(over)) = (created_at, over) {
+        let took = Duration::from_millis(u64::try_from(over - created_at).unwrap_or(0));
+        tx.count(Counted::DeliveryOver { status, took });
+    }
     Ok(())
 }

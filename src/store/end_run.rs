@@ -1,9 +1,12 @@
 //! The end of a run: outcome, deliveries and the deletion of its thread in one transaction, so that none of them
 //! can be without the others.
 
-use jiff::Timestamp;
-use rusqlite::{Transaction, named_params};
+use std::time::Duration;
 
+use jiff::Timestamp;
+use rusqlite::named_params;
+
+use super::counts::{Counted, Tx};
 use super::rows::{millis, run, save_run};
 use super::standing::run_ended;
 use super::step_run::{RunEvent, insert_deletion, insert_event};
@@ -46,6 +49,7 @@ impl Store {
             let ended_at = ending.outcome.ended_at;
             run.state = run.state.apply(RunChange::End(ending.outcome.clone()))?;
             save_run(tx, &run, None)?;
+            tx.count_end(&run);
             if let Some(event) = &ending.event {
                 insert_event(tx, ending.run_id, event)?;
             }
@@ -64,9 +68,9 @@ impl Store {
     }
 }
 
-fn insert_delivery(tx: &Transaction<'_>, delivery: &NewDelivery, now: Timestamp) -> Result<(), StoreError> {
+fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery, now: Timestamp) -> Result<(), StoreError> {
     let suppressed = delivery.status == DeliveryStatus::Suppressed;
-    tx.prepare_cached(
+    let inserted = tx.prepare_cached(
         "INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at, ended_at, reason) \
          VALUES (:delivery_id, :run_id, :url, :body, :status, :due_at, :now, :ended_at, :reason) \
          ON CONFLICT DO NOTHING",
@@ -82,5 +86,8 @@ fn insert_delivery(tx: &Transaction<'_>, delivery: &NewDelivery, now: Timestamp)
         ":ended_at": suppressed.then(|| millis(now)),
         ":reason": suppressed.then_some("webhooks are disabled (http.disable_webhooks)"),
     })?;
+    if suppressed && inserted == 1 {
+        tx.count(Counted::DeliveryOver { status: delivery.status, took: Duration::ZERO });
+    }
     Ok(())
 }

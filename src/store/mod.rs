@@ -2,6 +2,7 @@
 //! domain, never SQL; each operation is one transaction.
 
 mod claim_runs;
+mod counts;
 mod definitions;
 mod deliveries;
 mod end_run;
@@ -27,9 +28,8 @@ mod writer;
 use std::path::Path;
 use std::sync::Arc;
 
-use rusqlite::Transaction;
-
 pub use claim_runs::{Claim, ClaimLimits, ClaimedRun};
+pub use counts::{Answer, Counts, Histogram, Tally};
 pub use deliveries::{ClaimedDelivery, DeliveryClaim, FinishedAttempt};
 pub use end_run::{Breaker, RunEnding};
 pub use error::StoreError;
@@ -37,8 +37,8 @@ pub use notices::NoticeKind;
 pub use plan_due::{Planned, ScheduledCron};
 pub use read::{
     AttemptRow, CronDetails, CronFilter, CronPlace, CronRecord, CronRow, CronState, DaemonState,
-    DeliveryDetails, DeliveryFilter, DeliveryRow, EventRow, Interest, Notice, Overview, Place, Reader,
-    RunDetails, RunFilter, RunRow, Watch, WebhookDetails, WebhookRow, daemon_state,
+    DeliveryDetails, DeliveryFilter, DeliveryRow, EventRow, Interest, Measures, Notice, Overview, Place,
+    Reader, RunDetails, RunFilter, RunRow, Watch, WebhookDetails, WebhookRow, daemon_state,
 };
 pub use requests::{BackfillFate, BackfillLine, BackfillOrder, CancelAnswer, Purpose};
 pub use standing::StandingChange;
@@ -46,6 +46,7 @@ pub use step_run::{PreviousRun, RunEvent, Step};
 pub use sync_crons::{CronSource, NewDefinition, SyncReport};
 pub use thread_deletions::DueDeletion;
 
+use counts::Tx;
 use definitions::Definitions;
 use lock::DaemonLock;
 use readers::Readers;
@@ -92,9 +93,34 @@ impl Store {
     /// transaction had to be rolled back as a whole (disk full, then free again).
     async fn write<T: Send + 'static>(
         &self,
-        work: impl FnMut(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnMut(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.writer.write(work).await
+    }
+
+    /// What this process has committed.
+    pub fn counts(&self) -> &Counts {
+        self.writer.counts()
+    }
+
+    /// How many changes wait for the writer.
+    pub fn queued(&self) -> usize {
+        self.writer.queued()
+    }
+
+    /// The bytes of its files that are there, by what they are.
+    pub fn sizes(&self) -> Vec<(&'static str, u64)> {
+        let size = |(file, ending): (&'static str, &str)| {
+            let mut path = self.path().as_os_str().to_owned();
+            path.push(ending);
+            std::fs::metadata(path).ok().map(|metadata| (file, metadata.len()))
+        };
+        [("database", ""), ("wal", "-wal")].into_iter().filter_map(size).collect()
+    }
+
+    /// Answers once the writer has committed something, if only nothing.
+    pub async fn commit_nothing(&self) -> Result<(), StoreError> {
+        self.write(|_| Ok(())).await
     }
 
     /// What keeps the store from committing right now, such as a full disk.

@@ -6,6 +6,7 @@ mod changes;
 mod crons;
 mod details;
 mod history;
+mod measures;
 mod overview;
 mod records;
 mod webhooks;
@@ -25,6 +26,7 @@ pub use changes::{Interest, Watch};
 pub use crons::{CronDetails, CronFilter, CronPlace, CronRow, CronState};
 pub use details::{AttemptRow, DeliveryDetails, EventRow, RunDetails};
 pub use history::{Place, RunFilter};
+pub use measures::Measures;
 pub use overview::{DaemonState, Notice, Overview, daemon_state};
 pub use records::CronRecord;
 pub use webhooks::{DeliveryFilter, WebhookDetails, WebhookRow};
@@ -89,7 +91,7 @@ impl Reader {
     }
 
     /// Runs `read` in a transaction of its own: all that it sees is of one moment.
-    fn at_one_moment<T>(
+    pub(super) fn at_one_moment<T>(
         &self,
         read: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::{Transaction, named_params};
 
+use super::counts::Tx;
 use super::plan_due::{ScheduledCron, plan_until};
 use super::rows::{millis, parsed, time};
 use super::standing::{KnownCron, known};
@@ -106,7 +107,7 @@ impl Store {
 }
 
 fn sync_one(
-    tx: &Transaction<'_>,
+    tx: &Tx<'_>,
     cache: &definitions::Definitions,
     definition: &NewDefinition,
     definition_id: DefinitionId,
@@ -152,7 +153,7 @@ fn sync_one(
 
 /// Accounts for what the definition that is given up owed until now.
 fn settle(
-    tx: &Transaction<'_>,
+    tx: &Tx<'_>,
     cache: &definitions::Definitions,
     known: &KnownCron,
     now: Timestamp,
@@ -182,7 +183,7 @@ fn file_crons(tx: &Transaction<'_>) -> Result<Vec<(CronId, String)>, StoreError>
     Ok(crons)
 }
 
-fn remove(tx: &Transaction<'_>, cron_id: CronId, name: &str, now: Timestamp) -> Result<(), StoreError> {
+fn remove(tx: &Tx<'_>, cron_id: CronId, name: &str, now: Timestamp) -> Result<(), StoreError> {
     tx.prepare_cached("UPDATE crons SET removed_at = :now, updated_at = :now WHERE cron_id = :cron_id")?
         .execute(named_params! { ":cron_id": cron_id.to_string(), ":now": millis(now) })?;
     let mut statement =
@@ -200,6 +201,7 @@ fn remove(tx: &Transaction<'_>, cron_id: CronId, name: &str, now: Timestamp) -> 
             ended_at: now,
         }))?;
         super::rows::save_run(tx, &run, None)?;
+        tx.count_end(&run);
     }
     Ok(())
 }

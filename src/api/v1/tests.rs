@@ -17,7 +17,7 @@ use super::Api;
 use crate::api::Socket;
 use crate::clock::Clock;
 use crate::config::{self, CronFields};
-use crate::engine::Wakes;
+use crate::engine::{Signs, Wakes};
 use crate::store::{Execution, NewDefinition, Store};
 
 fn at(text: &str) -> Timestamp {
@@ -40,7 +40,7 @@ async fn api(folder: &Path) -> Api {
     });
     store.sync_file_crons(at("2026-03-02T03:00:00Z"), definitions.to_vec()).await.unwrap();
     let clock = Clock::simulated(at("2026-03-02T09:30:00.250Z"));
-    Api { store, clock, wakes: Wakes::default() }
+    Api { store, clock, wakes: Wakes::default(), signs: Signs::default() }
 }
 
 async fn post_to(api: &Api, path: &str, body: &str) -> (StatusCode, Value) {

@@ -23,7 +23,9 @@ pub use requests::{
     BackfillBody, Backfilled, Cancelled, Instant, Nothing, PauseBody, Standing, StandingChanged, Triggered,
 };
 pub use runs::{Run, RunAttempt, RunDelivery, RunDetails, RunError, RunEvent, RunWebhook};
-pub use status::{Configuration, Counts, Daemon, DaemonStatus, Facts, Next, Notice, State, StoreFile};
+pub use status::{
+    Alive, Configuration, Counts, Daemon, DaemonStatus, Facts, Next, Notice, Readiness, State, StoreFile,
+};
 
 /// An instant: RFC 3339, in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]

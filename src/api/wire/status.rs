@@ -118,6 +118,24 @@ pub struct Notice {
     pub detail: String,
 }
 
+/// That the daemon lives.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub struct Alive {
+    /// `ok`.
+    pub status: &'static str,
+}
+
+/// Whether the daemon can do its work.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Readiness {
+    /// Whether it can.
+    pub ready: bool,
+    /// Why it cannot.
+    pub reasons: Vec<&'static str>,
+    /// What is wrong beside that.
+    pub warnings: Vec<&'static str>,
+}
+
 /// Counts by word; what there is none of is left out.
 #[derive(Clone, Debug, ToSchema)]
 #[schema(value_type = std::collections::BTreeMap<String, u64>, example = json!({ "success": 12, "error": 1 }))]

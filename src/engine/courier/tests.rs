@@ -183,6 +183,7 @@ async fn an_origin_that_hangs_delays_no_other_and_its_open_breaker_costs_no_atte
         clock: clock.clone(),
         wakes: Wakes::default(),
         disable_webhooks: false,
+        origins: Origins::default(),
     };
     let stop = CancellationToken::new();
     let working = run(courier, stop.clone());

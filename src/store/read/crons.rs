@@ -83,7 +83,7 @@ pub struct CronPlace {
 }
 
 /// Read where it stands, so that no definition has to be settled to be counted.
-const STATE: &str = "CASE WHEN json_extract(body, '$.enabled') = 0 THEN 'disabled' \
+pub(super) const STATE: &str = "CASE WHEN json_extract(body, '$.enabled') = 0 THEN 'disabled' \
      WHEN paused_at IS NOT NULL THEN 'paused' ELSE 'active' END";
 
 const SELECT: &str = "SELECT crons.cron_id AS cron_id, name, source, place, crons.definition_id AS definition_id, \

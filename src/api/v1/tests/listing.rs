@@ -6,7 +6,7 @@ use super::*;
 use crate::domain::delivery::{DeliveryStatus, NewDelivery};
 use crate::domain::ids::{DeliveryId, RunId};
 use crate::domain::run::{Outcome, Status};
-use crate::store::RunEnding;
+use crate::store::{NoticeKind, RunEnding};
 
 const SECRET: &str = "http://hooks.example/agent?token=s3cret";
 
@@ -210,6 +210,21 @@ async fn what_cannot_be_listed_is_refused_with_a_reason() {
         let told = format!("{} {}", status.as_u16(), answer["detail"].as_str().unwrap());
         assert_eq!(told, expected, "{path}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn health_and_readiness_tell_no_details() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = api(folder.path()).await;
+    assert_eq!(get(&api, "/healthz").await, json!({ "status": "ok" }));
+    assert_eq!(get(&api, "/readyz").await, json!({ "ready": true, "reasons": [], "warnings": [] }));
+    let mistake = "crons.toml:1:1: key = s3cret".to_owned();
+    api.store.notice(api.clock.now(), NoticeKind::Configuration, Some(mistake)).await.unwrap();
+    let warned = get(&api, "/readyz").await;
+    let words = "the configuration files have mistakes; the last good ones are in force";
+    assert_eq!(warned, json!({ "ready": true, "reasons": [], "warnings": [words] }));
+    let status = get(&api, "/v1/status").await;
+    assert_eq!(status["configuration"], json!({ "state": "mistakes", "mistakes": 1 }));
 }
 
 #[tokio::test(start_paused = true)]
