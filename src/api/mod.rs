@@ -1,29 +1,42 @@
-//! The daemon's HTTP API: `/v1`, by which the command line acts on it, metrics and health, on a Unix socket that only
-//! its owner may use.
+//! The daemon's HTTP server: `/v1`, by which the command line acts on it, metrics and health, and the agent server's own
+//! API in front of that server; on a Unix socket that only its owner may use, and by TCP.
 
 mod asked;
+mod door;
 mod health;
+mod langgraph;
 mod metrics;
 mod openapi;
+mod patience;
 mod refusal;
+mod serving;
 mod socket;
 mod v1;
 pub mod wire;
 
+use std::net::SocketAddr;
+
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use tokio::net::UnixListener;
+use axum::routing::any;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::backend::AgentClient;
 use crate::clock::Clock;
-use crate::domain::bounds::API_BODY_BYTES_MAX;
+use crate::config::Secret;
+use crate::domain::bounds::{API_BODY_BYTES_MAX, HTTP_CONNECTIONS_MAX, SOCKET_CONNECTIONS_MAX};
+use crate::domain::url_policy::UrlPolicy;
 use crate::engine::{Signs, Wakes};
 use crate::store::{Store, StoreError};
 
+pub use langgraph::{AgentServer, Gateway};
 pub use socket::{Socket, SocketError};
 
+use door::Door;
 use refusal::Refusal;
+use serving::Entrance;
 
 /// What the API acts on.
 #[derive(Clone)]
@@ -36,16 +49,50 @@ pub struct Api {
     pub wakes: Wakes,
     /// How the loops are.
     pub signs: Signs,
+    /// Who knows which assistants and threads there are.
+    pub backend: AgentClient,
+    /// Which URLs a client may name as webhooks.
+    pub webhook_policy: UrlPolicy,
+}
+
+/// Where requests come in; a way that could not be opened is missing.
+pub struct Listeners {
+    /// The Unix socket.
+    pub socket: Option<Socket>,
+    /// TCP.
+    pub network: Option<TcpListener>,
+    /// Keys of which one is needed by TCP; without any, programs of this machine need none.
+    pub api_keys: Vec<Secret>,
 }
 
 /// Answers requests until told to stop, then finishes those in flight.
-pub async fn serve(socket: Socket, api: Api, stop: CancellationToken) -> Result<(), StoreError> {
-    let listener: UnixListener = socket.listener;
-    let served = axum::serve(listener, router(api)).with_graceful_shutdown(stop.cancelled_owned()).await;
-    if let Err(error) = served {
-        tracing::error!(%error, "the socket cannot be served any more");
-    }
-    socket.place.remove();
+pub async fn serve(
+    listeners: Listeners,
+    gateway: Gateway,
+    stop: CancellationToken,
+) -> Result<(), StoreError> {
+    let Listeners { socket, network, api_keys } = listeners;
+    let router = router(gateway.api.clone()).fallback_service(langgraph::router(gateway));
+    let by_socket = async {
+        let Some(socket) = socket else { return };
+        let door = Door::socket(&api_keys);
+        let entrance = Entrance { door, router: router.clone(), connections_max: SOCKET_CONNECTIONS_MAX };
+        serving::serve(socket.listener, entrance, |_, _| None, stop.clone()).await;
+        socket.place.remove();
+    };
+    let by_network = async {
+        let Some(listener) = network else { return };
+        let door = Door::network(&api_keys);
+        let entrance = Entrance { door, router: router.clone(), connections_max: HTTP_CONNECTIONS_MAX };
+        let welcome = |line: &TcpStream, address: &SocketAddr| {
+            // A delayed segment is a nuisance, a refused option is none.
+            let _ = line.set_nodelay(true);
+            Some(address.ip())
+        };
+        serving::serve(listener, entrance, welcome, stop.clone()).await;
+    };
+    tokio::join!(by_socket, by_network);
+    stop.cancelled().await;
     Ok(())
 }
 
@@ -56,10 +103,9 @@ fn router(api: Api) -> Router {
         .merge(health::router());
     let (ours, document) = documented.split_for_parts();
     ours.merge(openapi::router(document))
-        .fallback(async || Refusal::NotFound("there is no such path".to_owned()))
-        .method_not_allowed_fallback(async || {
-            Refusal::NotAllowed("this path takes another method; `Allow` says which".to_owned())
-        })
+        .route("/v1/{*rest}", any(async || Refusal::NotFound("there is no such path".to_owned())))
+        .method_not_allowed_fallback(async || Refusal::NotAllowed)
         .layer(DefaultBodyLimit::max(API_BODY_BYTES_MAX))
+        .merge(langgraph::crons())
         .with_state(api)
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response as Documented, ResponseBuilder};
 use utoipa::{IntoResponses, ToSchema};
@@ -18,10 +19,12 @@ use crate::store::StoreError;
 pub(super) enum Refusal {
     /// What it names is not there.
     NotFound(String),
-    /// It is there, and this is not what may be done with it.
-    NotAllowed(String),
     /// It makes no sense.
     Invalid(String),
+    /// It asks for nothing, or for what can never be.
+    BadRequest(String),
+    /// The path is there, but not for this method.
+    NotAllowed,
     /// It cannot be done as things stand.
     Conflict(String),
     /// Its body is larger than any that makes sense.
@@ -30,9 +33,56 @@ pub(super) enum Refusal {
     Failed(String),
     /// It cannot be done now.
     Unavailable(String),
+    /// It is not known who asks.
+    Unauthorized(String),
+    /// Whoever asks may not.
+    Forbidden(String),
+    /// Its body does not come.
+    TooSlow(String),
+    /// This is not done here.
+    NotImplemented(String),
+    /// The agent server does not answer, or did not say what had to be known.
+    BadGateway(String),
 }
 
 impl Refusal {
+    /// What it is in HTTP.
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Refusal::NotFound(_) => StatusCode::NOT_FOUND,
+            Refusal::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Refusal::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Refusal::NotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Refusal::Conflict(_) => StatusCode::CONFLICT,
+            Refusal::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Refusal::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+            Refusal::Forbidden(_) => StatusCode::FORBIDDEN,
+            Refusal::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Refusal::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
+            Refusal::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
+            Refusal::BadGateway(_) => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    fn into_detail(self) -> String {
+        match self {
+            Refusal::NotFound(detail)
+            | Refusal::Invalid(detail)
+            | Refusal::BadRequest(detail)
+            | Refusal::Conflict(detail)
+            | Refusal::Failed(detail)
+            | Refusal::Unauthorized(detail)
+            | Refusal::Forbidden(detail)
+            | Refusal::TooLarge(detail)
+            | Refusal::Unavailable(detail)
+            | Refusal::TooSlow(detail)
+            | Refusal::NotImplemented(detail)
+            | Refusal::BadGateway(detail) => detail,
+            Refusal::NotAllowed => "Method Not Allowed".to_owned(),
+        }
+    }
+
     /// There is no cron of this name; maybe another was meant.
     pub(super) async fn unknown_cron(api: &Api, name: &str) -> Self {
         let names = match api.store.cron_names().await {
@@ -62,16 +112,14 @@ impl From<StoreError> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let (status, detail) = match self {
-            Refusal::NotFound(detail) => (StatusCode::NOT_FOUND, detail),
-            Refusal::NotAllowed(detail) => (StatusCode::METHOD_NOT_ALLOWED, detail),
-            Refusal::Invalid(detail) => (StatusCode::UNPROCESSABLE_ENTITY, detail),
-            Refusal::Conflict(detail) => (StatusCode::CONFLICT, detail),
-            Refusal::TooLarge(detail) => (StatusCode::PAYLOAD_TOO_LARGE, detail),
-            Refusal::Failed(detail) => (StatusCode::INTERNAL_SERVER_ERROR, detail),
-            Refusal::Unavailable(detail) => (StatusCode::SERVICE_UNAVAILABLE, detail),
-        };
-        (status, Json(Refused { detail })).into_response()
+        let status = self.status();
+        let detail = self.into_detail();
+        let mut response = (status, Json(Refused { detail })).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            // RFC 9110 §11.6.1.
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
     }
 }
 
@@ -86,7 +134,11 @@ impl IntoResponses for Refusal {
             RefOr::T(response.build())
         };
         let statuses = [
+            ("401", "By TCP, where `http.api_keys` are set: a key is missing or wrong"),
+            ("403", "By TCP, where they are not: not a program of this machine asks"),
             ("404", "What it names is not there"),
+            ("405", "Its path takes another method"),
+            ("408", "Its body does not come"),
             ("409", "It cannot be done as things stand"),
             ("413", "Its body is larger than any that makes sense"),
             ("422", "It makes no sense"),

@@ -11,8 +11,9 @@ use super::session::Session;
 use super::times;
 use crate::api::wire::{Configuration, Facts, State};
 use crate::config;
+use crate::domain::cron::CronSource;
 use crate::domain::ids::{CronId, DefinitionId};
-use crate::store::{CronRow, CronSource, DaemonState, Notice, NoticeKind, Reader, daemon_state};
+use crate::store::{CronRow, DaemonState, Notice, NoticeKind, Reader, daemon_state};
 
 /// Show the state of the daemon, of the configuration and of the last 24 hours. Works while the daemon is down.
 #[derive(Args, Debug)]

@@ -1,6 +1,7 @@
 //! `agentcron webhook`: where webhooks have got to, and why.
 
 mod list;
+mod listen;
 mod show;
 
 use clap::{Args, Subcommand};
@@ -9,7 +10,6 @@ use super::failure::Failure;
 use super::output::{Look, Output};
 use super::session::Session;
 use crate::domain::delivery::DeliveryStatus;
-use crate::store::WebhookRow;
 
 /// Look after the webhooks of ended runs.
 #[derive(Args, Debug)]
@@ -24,18 +24,16 @@ enum WebhookVerb {
     List(list::List),
     /// Show everything about one webhook: every attempt, its time, its answer
     Show(show::Show),
+    /// Receive webhooks on this machine, show and verify each, or misbehave on request
+    Listen(listen::Listen),
 }
 
 pub(super) fn webhook(webhook: &Webhook, session: &mut Session) -> Result<(), Failure> {
     match &webhook.verb {
         WebhookVerb::List(list) => list::list(list, session),
         WebhookVerb::Show(show) => show::show(show, session),
+        WebhookVerb::Listen(listen) => listen::listen(listen, session),
     }
-}
-
-/// As the receiver knows it.
-fn webhook_id(row: &WebhookRow) -> String {
-    format!("msg_{}", row.run_id)
 }
 
 fn painted_status(status: DeliveryStatus, output: &Output) -> String {

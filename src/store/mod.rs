@@ -1,6 +1,7 @@
 //! What has happened and what is owed, in one SQLite file. The code above calls operations in the words of the
 //! domain, never SQL; each operation is one transaction.
 
+mod api_crons;
 mod claim_runs;
 mod counts;
 mod definitions;
@@ -28,6 +29,9 @@ mod writer;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use api_crons::{
+    ChangedCron, CronFilter, CronOrder, CronPage, CronSearch, Direction, NewApiCron, StoredCron,
+};
 pub use claim_runs::{Claim, ClaimLimits, ClaimedRun};
 pub use counts::{Answer, Counts, Histogram, Tally};
 pub use deliveries::{ClaimedDelivery, DeliveryClaim, FinishedAttempt};
@@ -36,14 +40,14 @@ pub use error::StoreError;
 pub use notices::NoticeKind;
 pub use plan_due::{Planned, ScheduledCron};
 pub use read::{
-    AttemptRow, CronDetails, CronFilter, CronPlace, CronRecord, CronRow, CronState, DaemonState,
+    AttemptRow, CronDetails, CronListing, CronPlace, CronRecord, CronRow, CronState, DaemonState,
     DeliveryDetails, DeliveryFilter, DeliveryRow, EventRow, Interest, Measures, Notice, Overview, Place,
     Reader, RunDetails, RunFilter, RunRow, Watch, WebhookDetails, WebhookRow, daemon_state,
 };
 pub use requests::{BackfillFate, BackfillLine, BackfillOrder, CancelAnswer, Purpose};
 pub use standing::StandingChange;
 pub use step_run::{PreviousRun, RunEvent, Step};
-pub use sync_crons::{CronSource, NewDefinition, SyncReport};
+pub use sync_crons::{NewDefinition, SyncReport};
 pub use thread_deletions::DueDeletion;
 
 use counts::Tx;
@@ -79,13 +83,9 @@ impl Store {
     pub fn open(path: &Path, execution: Execution) -> Result<Self, StoreError> {
         let lock = DaemonLock::take(path)?;
         let connection = open::open_to_write(path)?;
-        let writer = Writer::new(connection, execution);
-        Ok(Self {
-            writer: Arc::new(writer),
-            readers: Arc::new(Readers::new(path)),
-            definitions: Definitions::default(),
-            _lock: Arc::new(lock),
-        })
+        let writer = Arc::new(Writer::new(connection, execution));
+        let (readers, definitions) = (Arc::new(Readers::new(path, execution)), Definitions::default());
+        Ok(Self { writer, readers, definitions, _lock: Arc::new(lock) })
     }
 
     /// Runs `work` in a transaction and answers after its commit. Several callers share one commit; each has a

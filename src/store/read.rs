@@ -23,7 +23,7 @@ use crate::domain::ids::{DeliveryId, RunId};
 use crate::domain::run::{Run, Status};
 
 pub use changes::{Interest, Watch};
-pub use crons::{CronDetails, CronFilter, CronPlace, CronRow, CronState};
+pub use crons::{CronDetails, CronListing, CronPlace, CronRow, CronState};
 pub use details::{AttemptRow, DeliveryDetails, EventRow, RunDetails};
 pub use history::{Place, RunFilter};
 pub use measures::Measures;

@@ -1,17 +1,19 @@
-//! Reads from async code, beside the writer: a few read-only connections, each lent to one read at a time.
+//! Reads from async code, beside the writer, whose queue is not for long ones: a search through all crons must not keep
+//! an occurrence waiting. A few read-only connections, each lent to one read at a time.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::InterruptHandle;
+use rusqlite::{InterruptHandle, Transaction};
 use tokio::sync::Semaphore;
 
-use super::{Reader, Store, StoreError};
+use super::{Execution, Reader, Store, StoreError};
 use crate::domain::bounds::{READ_WAIT, READS_AT_ONCE};
 
 /// The connections that nobody has now.
 pub(super) struct Readers {
     path: PathBuf,
+    execution: Execution,
     places: Arc<Semaphore>,
     idle: Mutex<Vec<Reader>>,
 }
@@ -20,9 +22,9 @@ pub(super) struct Readers {
 struct Leash(Option<Arc<InterruptHandle>>);
 
 impl Readers {
-    pub(super) fn new(path: &Path) -> Self {
+    pub(super) fn new(path: &Path, execution: Execution) -> Self {
         let places = Arc::new(Semaphore::new(READS_AT_ONCE));
-        Self { path: path.to_owned(), places, idle: Mutex::default() }
+        Self { path: path.to_owned(), execution, places, idle: Mutex::default() }
     }
 
     fn take(&self) -> Result<Reader, StoreError> {
@@ -45,6 +47,9 @@ impl Store {
         &self,
         read: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        if self.readers.execution == Execution::Inline {
+            return read(&Reader::open(&self.readers.path)?);
+        }
         let places = Arc::clone(&self.readers.places);
         let place = tokio::time::timeout(READ_WAIT, places.acquire_owned()).await;
         let Ok(Ok(place)) = place else { return Err(StoreError::TookTooLong) };
@@ -65,6 +70,14 @@ impl Store {
         leash.0 = None;
         self.readers.give_back(reader);
         result
+    }
+
+    /// The same for what is asked within the store: all that it sees is of one moment.
+    pub(super) async fn read_at_one_moment<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.read(move |reader| reader.at_one_moment(read)).await
     }
 
     /// Where the file is.
@@ -91,8 +104,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::store::Execution;
-
     fn endless(reader: &Reader) -> Result<i64, StoreError> {
         reader.count_to("9223372036854775807")
     }
@@ -100,7 +111,7 @@ mod tests {
     #[tokio::test]
     async fn a_read_that_nobody_waits_for_is_interrupted_and_leaves_its_place() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("agentcron.db"), Execution::Inline).unwrap();
+        let store = Store::open(&folder.path().join("agentcron.db"), Execution::WriterThread).unwrap();
         for _ in 0..2 * READS_AT_ONCE {
             let given_up = tokio::time::timeout(Duration::from_millis(20), store.read(endless)).await;
             assert!(given_up.is_err(), "it is endless");

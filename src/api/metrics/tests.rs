@@ -10,10 +10,10 @@ use http_body_util::BodyExt;
 use tower::ServiceExt;
 
 use super::*;
+use crate::api::v1::tests::idle;
 use crate::clock::Clock;
 use crate::domain::ids::{BackendRunId, ThreadId};
 use crate::domain::run::{Outcome, RunChange};
-use crate::engine::{Signs, Wakes};
 use crate::store::{Execution, RunEnding, Step, Store};
 
 /// Every sample by its name and labels, after the whole text was judged strictly.
@@ -61,7 +61,7 @@ fn at(text: &str) -> Timestamp {
 fn api(folder: &Path) -> Api {
     let store = Store::open(&folder.join("agentcron.db"), Execution::Inline).unwrap();
     let clock = Clock::simulated(at("2026-03-02T09:30:00.250Z"));
-    Api { store, clock, wakes: Wakes::default(), signs: Signs::default() }
+    idle(store, clock)
 }
 
 async fn know(api: &Api, name: &str) {

@@ -10,7 +10,7 @@ use crate::api::Api;
 use crate::api::asked::{Asked, Named};
 use crate::api::refusal::Refusal;
 use crate::api::wire::{self, Page};
-use crate::store::{CronFilter, CronPlace};
+use crate::store::{CronListing, CronPlace};
 
 /// Which crons.
 #[derive(Deserialize, IntoParams)]
@@ -42,7 +42,7 @@ pub(super) async fn crons(
     State(api): State<Api>,
     Asked(query): Asked<CronsQuery>,
 ) -> Result<Json<Page<wire::Cron>>, Refusal> {
-    let filter = CronFilter {
+    let filter = CronListing {
         source: query.source.map(|word| listing::one("source", &word)).transpose()?,
         state: query.state.map(|word| listing::one("state", &word)).transpose()?,
         name: query.name,

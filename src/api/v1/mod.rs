@@ -7,7 +7,7 @@ mod listing;
 mod runs;
 mod status;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;

@@ -12,10 +12,11 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Array, ArrayBuilder, KnownFormat, Object, ObjectBuilder, SchemaFormat, Type};
 
+use crate::domain::cron::CronSource;
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::run::{Phase, Status, Trigger};
 use crate::domain::standing::PauseCause;
-use crate::store::{CronSource, CronState, NoticeKind};
+use crate::store::{CronState, NoticeKind};
 
 pub use crons::{Cron, CronDetails, Occurrence, Pause};
 pub use deliveries::{Attempt, Delivery, DeliveryDetails};

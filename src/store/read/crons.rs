@@ -9,12 +9,13 @@ use rusqlite::{Row, Transaction, params_from_iter};
 
 use super::history::NoPlace;
 use super::{Reader, RunRow, number, row_columns, run_row};
-use crate::domain::cron::{Cron, words};
+use crate::config::CronIdentity;
+use crate::domain::cron::{Cron, CronSource, words};
 use crate::domain::ids::{CronId, DefinitionId};
 use crate::domain::standing::Standing;
 use crate::store::rows::{parsed, time};
 use crate::store::standing::standing_from_row;
-use crate::store::{CronSource, StoreError, definitions};
+use crate::store::{StoreError, definitions};
 
 words!(
     /// Whether a cron fires.
@@ -66,7 +67,7 @@ pub struct CronDetails {
 
 /// Which crons are asked for; `None` asks for all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CronFilter {
+pub struct CronListing {
     /// Whose definition lives there.
     pub source: Option<CronSource>,
     /// That stand like this.
@@ -93,13 +94,13 @@ const SELECT: &str = "SELECT crons.cron_id AS cron_id, name, source, place, cron
 impl Reader {
     /// Every cron that is not removed, by name.
     pub fn crons(&self) -> Result<Vec<CronRow>, StoreError> {
-        self.crons_after(&CronFilter::default(), None, u32::MAX)
+        self.crons_after(&CronListing::default(), None, u32::MAX)
     }
 
     /// At most `limit` crons after `place` (or from the first one), by name.
     pub fn crons_after(
         &self,
-        filter: &CronFilter,
+        filter: &CronListing,
         place: Option<&CronPlace>,
         limit: u32,
     ) -> Result<Vec<CronRow>, StoreError> {
@@ -158,12 +159,14 @@ fn cron_row(tx: &Transaction<'_>, row: &Row<'_>) -> Result<CronRow, StoreError> 
     let cron_id = parsed(row, "cron_id")?;
     let name: String = row.get("name")?;
     let body: String = row.get("body")?;
+    let source = parsed(row, "source")?;
+    let identity = CronIdentity { cron_id, name: &name, source };
     Ok(CronRow {
         cron_id,
-        source: parsed(row, "source")?,
+        source,
         place: row.get("place")?,
         definition_id: parsed(row, "definition_id")?,
-        cron: definitions::parse(&name, &body).map_err(|error| error.to_string()),
+        cron: definitions::parse(identity, &body).map_err(|error| error.to_string()),
         name,
         standing: standing_from_row(row)?,
         last: last_over(tx, cron_id)?,
