@@ -17,7 +17,7 @@ pub(super) struct Named(pub(super) String);
 /// The query, with no name that we do not know.
 pub(super) struct Asked<T>(pub(super) T);
 
-/// The body; nothing at all is an empty object.
+/// The body; nothing at all, or null, is an empty object.
 pub(super) struct Body<T>(pub(super) T);
 
 impl<S: Send + Sync> FromRequestParts<S> for Named {
@@ -58,7 +58,15 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
                 _ => Refusal::Invalid(format!("body: {words}")),
             }
         })?;
-        let body: &[u8] = if body.is_empty() { b"{}" } else { &body };
-        serde_json::from_slice(body).map(Self).map_err(|error| Refusal::Invalid(format!("body: {error}")))
+        match body.trim_ascii() {
+            b"" | b"null" => read(b"{}"),
+            // A list of the values alone would do as well for the library.
+            object if object.starts_with(b"{") => read(object),
+            _ => Err(Refusal::Invalid("body: expected a JSON object".to_owned())),
+        }
     }
+}
+
+fn read<T: DeserializeOwned>(object: &[u8]) -> Result<Body<T>, Refusal> {
+    serde_json::from_slice(object).map(Body).map_err(|error| Refusal::Invalid(format!("body: {error}")))
 }

@@ -17,7 +17,7 @@ const BACKFILL_LIMIT_DEFAULT: usize = 100;
 /// Start a run of it now.
 #[utoipa::path(
     post, path = "/v1/crons/{name}/trigger", tag = "crons",
-    params(("name", description = "The cron's name", example = "daily-digest")),
+    params(("name" = String, Path, description = "The cron's name", example = "daily-digest")),
     request_body = Option<Nothing>,
     responses((status = 200, description = "The run", body = Triggered), Refusal)
 )]
@@ -38,7 +38,7 @@ pub(super) async fn trigger(
 /// Skip its occurrences until it is resumed.
 #[utoipa::path(
     post, path = "/v1/crons/{name}/pause", tag = "crons",
-    params(("name", description = "The cron's name", example = "daily-digest")),
+    params(("name" = String, Path, description = "The cron's name", example = "daily-digest")),
     request_body = Option<PauseBody>,
     responses((status = 200, description = "How it stood and stands", body = StandingChanged), Refusal)
 )]
@@ -57,7 +57,7 @@ pub(super) async fn pause(
 /// End its pause.
 #[utoipa::path(
     post, path = "/v1/crons/{name}/resume", tag = "crons",
-    params(("name", description = "The cron's name", example = "daily-digest")),
+    params(("name" = String, Path, description = "The cron's name", example = "daily-digest")),
     request_body = Option<Nothing>,
     responses((status = 200, description = "How it stood and stands", body = StandingChanged), Refusal)
 )]
@@ -72,7 +72,7 @@ pub(super) async fn resume(
 /// Skip its next occurrence, once.
 #[utoipa::path(
     post, path = "/v1/crons/{name}/skip-next", tag = "crons",
-    params(("name", description = "The cron's name", example = "daily-digest")),
+    params(("name" = String, Path, description = "The cron's name", example = "daily-digest")),
     request_body = Option<Nothing>,
     responses((status = 200, description = "How it stood and stands", body = StandingChanged), Refusal)
 )]
@@ -101,7 +101,7 @@ async fn change(api: &Api, name: String, change: StandingChange) -> Result<Json<
 /// Run past instants that its calendar names and that have no record of a run.
 #[utoipa::path(
     post, path = "/v1/crons/{name}/backfill", tag = "crons",
-    params(("name", description = "The cron's name", example = "daily-digest")),
+    params(("name" = String, Path, description = "The cron's name", example = "daily-digest")),
     request_body = BackfillBody,
     responses((status = 200, description = "What becomes of every instant", body = Backfilled), Refusal)
 )]

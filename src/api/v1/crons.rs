@@ -18,15 +18,15 @@ use crate::store::{CronListing, CronPlace};
 #[into_params(parameter_in = Query)]
 pub(super) struct CronsQuery {
     /// Only those whose definition lives there.
-    #[param(schema_with = wire::cron_sources)]
+    #[param(value_type = wire::SourceWord, inline, required = false)]
     source: Option<String>,
     /// Only those that stand like this.
-    #[param(schema_with = wire::cron_states)]
+    #[param(value_type = wire::StateWord, inline, required = false)]
     state: Option<String>,
     /// Only those with this in their name.
     name: Option<String>,
     /// The `next_cursor` of the page before.
-    #[param(max_length = 2000)]
+    #[param(max_length = 2000, pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
     /// Items on the page; 100 if it is not given.
     #[param(minimum = 1, maximum = 1000)]
@@ -61,7 +61,7 @@ pub(super) async fn crons(
 /// Show a cron: how it stands, its definition, its next times.
 #[utoipa::path(
     get, path = "/v1/crons/{name}", tag = "crons",
-    params(("name", description = "The cron's name or id", example = "daily-digest")),
+    params(("name" = String, Path, description = "The cron's name or id", example = "daily-digest")),
     responses((status = 200, description = "The cron", body = wire::CronDetails), Refusal)
 )]
 pub(super) async fn cron(

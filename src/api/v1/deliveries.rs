@@ -19,7 +19,7 @@ use crate::store::{DeliveryFilter, Place};
 #[into_params(parameter_in = Query)]
 pub(super) struct DeliveriesQuery {
     /// Only with one of these.
-    #[param(style = Form, explode = false, schema_with = wire::several_delivery_statuses)]
+    #[param(style = Form, explode = false, value_type = Vec<wire::DeliveryWord>, inline, min_items = 1, required = false)]
     status: Option<String>,
     /// Only of runs of crons by this name.
     cron: Option<String>,
@@ -29,13 +29,13 @@ pub(super) struct DeliveriesQuery {
     /// Only with this in the URL, before its query.
     url: Option<String>,
     /// Only made at this instant or later: when the run ended.
-    #[param(schema_with = wire::time)]
+    #[param(format = DateTime)]
     since: Option<String>,
     /// Only made before this instant.
-    #[param(schema_with = wire::time)]
+    #[param(format = DateTime)]
     until: Option<String>,
     /// The `next_cursor` of the page before.
-    #[param(max_length = 2000)]
+    #[param(max_length = 2000, pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
     /// Items on the page; 100 if it is not given.
     #[param(minimum = 1, maximum = 1000)]

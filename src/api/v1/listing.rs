@@ -31,7 +31,9 @@ pub(super) fn place<P: FromStr>(cursor: Option<&str>) -> Result<Option<P>, Refus
     let text = decoded.and_then(Result::ok).and_then(|bytes| String::from_utf8(bytes).ok());
     let place = text.and_then(|text| text.parse().ok());
     place.map(Some).ok_or_else(|| {
-        Refusal::Invalid("cursor: give the `next_cursor` of the page before, or none".to_owned())
+        Refusal::NotFound(
+            "cursor: there is no such page; give the `next_cursor` of the one before".to_owned(),
+        )
     })
 }
 
@@ -54,8 +56,7 @@ pub(super) fn words<Word: FromStr>(name: &str, text: Option<&str>) -> Result<Vec
 where
     Word::Err: Display,
 {
-    let words = text.into_iter().flat_map(|text| text.split(',')).filter(|word| !word.is_empty());
-    words.map(|word| one(name, word)).collect()
+    text.into_iter().flat_map(|text| text.split(',')).map(|word| one(name, word)).collect()
 }
 
 /// One word, or an id.

@@ -22,19 +22,19 @@ pub(super) struct RunsQuery {
     /// Only of the cron of this name or id.
     cron: Option<String>,
     /// Only with one of these.
-    #[param(style = Form, explode = false, schema_with = wire::several_run_words)]
+    #[param(style = Form, explode = false, value_type = Vec<wire::RunWord>, inline, min_items = 1, required = false)]
     status: Option<String>,
     /// Only for one of these reasons.
-    #[param(style = Form, explode = false, schema_with = wire::several_triggers)]
+    #[param(style = Form, explode = false, value_type = Vec<wire::TriggerWord>, inline, min_items = 1, required = false)]
     trigger: Option<String>,
     /// Only scheduled for this instant or later.
-    #[param(schema_with = wire::time)]
+    #[param(format = DateTime)]
     since: Option<String>,
     /// Only scheduled before this instant.
-    #[param(schema_with = wire::time)]
+    #[param(format = DateTime)]
     until: Option<String>,
     /// The `next_cursor` of the page before.
-    #[param(max_length = 2000)]
+    #[param(max_length = 2000, pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
     /// Items on the page; 100 if it is not given.
     #[param(minimum = 1, maximum = 1000)]

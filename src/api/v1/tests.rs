@@ -87,6 +87,7 @@ async fn what_makes_no_sense_is_refused_with_a_reason() {
             r#"{"reason": "x"}"#,
             expect![[r#"422 {"detail":"body: unknown field `reason`, expected `note` at line 1 column 9"}"#]],
         ),
+        ("/v1/crons/digest/pause", "[]", expect![[r#"422 {"detail":"body: expected a JSON object"}"#]]),
         ("/v1/runs/123/cancel", "", expect![[r#"422 {"detail":"`123` is no run id (a UUID)"}"#]]),
         (
             "/v1/runs/3f0c9a52-6f0e-4c5b-9f53-0a8a5a0d7f11/cancel",

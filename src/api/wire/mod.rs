@@ -9,8 +9,9 @@ mod status;
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
-use utoipa::ToSchema;
-use utoipa::openapi::schema::{Array, ArrayBuilder, KnownFormat, Object, ObjectBuilder, SchemaFormat, Type};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::domain::cron::CronSource;
 use crate::domain::delivery::DeliveryStatus;
@@ -56,30 +57,34 @@ pub struct Refused {
     pub detail: String,
 }
 
-/// A time in a query.
-pub(super) fn time() -> Object {
-    let format = SchemaFormat::KnownFormat(KnownFormat::DateTime);
-    ObjectBuilder::new().schema_type(Type::String).format(Some(format)).build()
+/// Words that a query may name, as the document has them.
+macro_rules! query_words {
+    ($($(#[$doc:meta])* $name:ident = $words:expr;)+) => {$(
+        $(#[$doc])*
+        pub(super) enum $name {}
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                $words.into()
+            }
+        }
+
+        impl ToSchema for $name {}
+    )+};
 }
 
-fn several(words: Object) -> Array {
-    ArrayBuilder::new().items(words).unique_items(true).build()
-}
-
-/// Run words, with commas between them.
-pub(super) fn several_run_words() -> Array {
-    several(run_words())
-}
-
-/// Triggers, with commas between them.
-pub(super) fn several_triggers() -> Array {
-    several(triggers())
-}
-
-/// Statuses of deliveries, with commas between them.
-pub(super) fn several_delivery_statuses() -> Array {
-    several(delivery_statuses())
-}
+query_words!(
+    /// How a run ended, or its phase while it is not over.
+    RunWord = run_words();
+    /// Why a run exists.
+    TriggerWord = triggers();
+    /// Where a delivery stands.
+    DeliveryWord = delivery_statuses();
+    /// Where the definition of a cron lives.
+    SourceWord = cron_sources();
+    /// How a cron stands.
+    StateWord = one_of(CronState::ALL.iter().map(|word| word.as_str()));
+);
 
 fn one_of(words: impl Iterator<Item = &'static str>) -> Object {
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).build()
@@ -109,13 +114,8 @@ fn pause_causes() -> Object {
 }
 
 /// Where the definition of a cron lives.
-pub(super) fn cron_sources() -> Object {
+fn cron_sources() -> Object {
     one_of(CronSource::ALL.iter().map(|word| word.as_str()))
-}
-
-/// How a cron may stand.
-pub(super) fn cron_states() -> Object {
-    one_of(CronState::ALL.iter().map(|word| word.as_str()))
 }
 
 fn notice_kinds() -> Object {

@@ -36,8 +36,7 @@ pub struct BackfillBody {
     /// Only tell what would be done.
     #[serde(default)]
     pub dry_run: bool,
-    /// With more instants than this nothing is done at all; 100 if it is not given.
-    #[schema(minimum = 0, maximum = 10000)]
+    /// With more instants than this, or than 10000, nothing is done at all; 100 if it is not given.
     pub limit: Option<usize>,
 }
 

@@ -184,7 +184,7 @@ async fn what_cannot_be_listed_is_refused_with_a_reason() {
         (
             "GET",
             "/v1/runs?cursor=abc".to_owned(),
-            "422 cursor: give the `next_cursor` of the page before, or none",
+            "404 cursor: there is no such page; give the `next_cursor` of the one before",
         ),
         (
             "GET",
