@@ -1,8 +1,12 @@
 //! `agentcron webhook`: where webhooks have got to, and why.
 
+mod doctor;
 mod list;
 mod listen;
 mod show;
+mod target;
+mod test;
+mod trial;
 
 use clap::{Args, Subcommand};
 
@@ -24,6 +28,10 @@ enum WebhookVerb {
     List(list::List),
     /// Show everything about one webhook: every attempt, its time, its answer
     Show(show::Show),
+    /// Send a signed sample to a receiver, and say what came of it
+    Test(test::Test),
+    /// Say whether webhooks to a URL would be sent, and what is met on the way
+    Doctor(doctor::Doctor),
     /// Receive webhooks on this machine, show and verify each, or misbehave on request
     Listen(listen::Listen),
 }
@@ -32,6 +40,8 @@ pub(super) fn webhook(webhook: &Webhook, session: &mut Session) -> Result<(), Fa
     match &webhook.verb {
         WebhookVerb::List(list) => list::list(list, session),
         WebhookVerb::Show(show) => show::show(show, session),
+        WebhookVerb::Test(test) => test::test(test, session),
+        WebhookVerb::Doctor(doctor) => doctor::doctor(doctor, session),
         WebhookVerb::Listen(listen) => listen::listen(listen, session),
     }
 }

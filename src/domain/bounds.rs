@@ -143,6 +143,12 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
 /// A signature older or younger than this proves nothing: the tolerance of the Standard Webhooks libraries.
 pub const SIGNATURE_AGE_MAX: Duration = Duration::from_secs(5 * 60);
 
+/// Certificates of a receiver's chain that are shown; more than a few say nothing more.
+pub const CERTIFICATES_SHOWN: usize = 10;
+
+/// Names of a certificate that are shown: some are for hundreds.
+pub const CERTIFICATE_NAMES_SHOWN: usize = 5;
+
 /// A receiver's clock that is this far off is worth a warning: it may drift on to where signatures are refused.
 pub const CLOCK_SKEW_WARNED: Duration = Duration::from_secs(60);
 

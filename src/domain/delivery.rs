@@ -159,12 +159,14 @@ pub struct AttemptReport {
     pub phases: Phases,
     /// The beginning of the answer's text, unless it was accepted.
     pub answer: Option<String>,
+    /// What the receiver's clock said when it answered (`Date`).
+    pub receiver_clock: Option<Timestamp>,
 }
 
 impl AttemptReport {
     /// Of a try that got no answer.
     pub fn unanswered(result: AttemptResult) -> Self {
-        Self { result, address: None, phases: Phases::default(), answer: None }
+        Self { result, address: None, phases: Phases::default(), answer: None, receiver_clock: None }
     }
 }
 

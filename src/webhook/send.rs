@@ -121,6 +121,7 @@ impl Sender {
                 ..far_end.map(|far_end| far_end.opening).unwrap_or_default()
             },
             answer: if accepted { None } else { answer::kept(&read, &secrets) },
+            receiver_clock: answer::date(&head.headers),
             result,
         }
     }

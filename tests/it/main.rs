@@ -6,6 +6,7 @@
     reason = "a test fails by panicking and speaks on stderr"
 )]
 
+mod bad_receivers;
 mod calendar_croniter;
 mod calendar_oracle;
 mod cli;
@@ -13,6 +14,7 @@ mod clock_steps;
 mod explain;
 mod faults;
 mod killing;
+mod openapi;
 mod outage;
 mod policies;
 mod policy_urls;
@@ -26,5 +28,7 @@ mod simulation;
 #[expect(dead_code, reason = "support offers more than the tests of today use")]
 mod support;
 mod tidy;
+mod verifying;
 mod weaker_servers;
+mod webhook_tools;
 mod webhooks;

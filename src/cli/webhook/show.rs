@@ -9,6 +9,7 @@ use crate::cli::failure::Failure;
 use crate::cli::output::{Look, printable};
 use crate::cli::session::Session;
 use crate::cli::times;
+use crate::domain::delivery::Phases;
 use crate::domain::ids::DeliveryId;
 use crate::store::{AttemptRow, Reader, WebhookDetails};
 use crate::webhook::{redacted, webhook_id};
@@ -94,7 +95,7 @@ fn print_attempts(details: &WebhookDetails, session: &mut Session) -> Result<(),
     for (index, attempt) in details.attempts.iter().enumerate() {
         let clock = times::local_to_the_millisecond(attempt.started_at, &session.zone);
         session.output.line(&format!("{:>4}  {clock}  {}", attempt.attempt, outcome(attempt)))?;
-        let time = spent(attempt);
+        let time = spent(&attempt.phases);
         if !time.is_empty() {
             session.output.line(&format!("      {}", session.output.paint(Look::Dim, &time)))?;
         }
@@ -121,8 +122,7 @@ fn outcome(attempt: &AttemptRow) -> String {
 }
 
 /// `dns 1ms, connect 2ms, tls 9ms, first byte 30ms`.
-fn spent(attempt: &AttemptRow) -> String {
-    let phases = &attempt.phases;
+pub(super) fn spent(phases: &Phases) -> String {
     let named = [
         ("dns", phases.lookup),
         ("connect", phases.connect),
