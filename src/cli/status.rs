@@ -9,6 +9,7 @@ use super::failure::Failure;
 use super::output::Look;
 use super::session::Session;
 use super::times;
+use super::webhook::flow;
 use crate::api::wire::{Configuration, Facts, State};
 use crate::config;
 use crate::domain::cron::CronSource;
@@ -36,8 +37,12 @@ pub(super) fn status(_: &Status, session: &mut Session) -> Result<(), Failure> {
     let next = next.map_or("nothing is to come".to_owned(), |(at, name)| {
         format!("{name}, {} ({})", times::local(at, &session.zone), times::relative(at, now))
     });
-    let Facts { overview, crons, notices } = &facts;
-    let lines = [
+    if let Some(words) = flow::words(&facts.flow, session) {
+        let words = session.output.paint(Look::Odd, &words);
+        session.output.line(&words)?;
+    }
+    let Facts { overview, crons, notices, flow } = &facts;
+    let mut lines = vec![
         ("daemon", daemon_words(&daemon, session)),
         ("store", store_words(&store, session)),
         ("configuration", file_words(&file, session)),
@@ -48,6 +53,7 @@ pub(super) fn status(_: &Status, session: &mut Session) -> Result<(), Failure> {
         ("webhooks, 24 h", counted(&overview.deliveries)),
         ("waiting", format!("{} webhooks", overview.deliveries_waiting)),
     ];
+    lines.extend(flow::suppressed_words(flow).map(|words| ("suppressed", words)));
     for (name, value) in lines {
         let name = session.output.paint(Look::Dim, &format!("{name:<14}"));
         session.output.line(&format!("{name} {value}"))?;

@@ -1,8 +1,13 @@
-//! `agentcron webhook`: where webhooks have got to, and why.
+//! `agentcron webhook`: where webhooks have got to, and why; and what may be done about them.
 
+mod arm;
 mod doctor;
+pub(super) mod flow;
+mod hold;
 mod list;
 mod listen;
+mod release;
+mod replay;
 mod show;
 mod target;
 mod test;
@@ -32,6 +37,14 @@ enum WebhookVerb {
     Test(test::Test),
     /// Say whether webhooks to a URL would be sent, and what is met on the way
     Doctor(doctor::Doctor),
+    /// Hold all webhooks: they wait until they are released
+    Hold(hold::Hold),
+    /// Let held webhooks go, at once or at a rate
+    Release(release::Release),
+    /// Send webhooks once more: failed, suppressed, or any that are named
+    Replay(replay::Replay),
+    /// Tell a suspended URL again
+    Arm(arm::Arm),
     /// Receive webhooks on this machine, show and verify each, or misbehave on request
     Listen(listen::Listen),
 }
@@ -42,6 +55,10 @@ pub(super) fn webhook(webhook: &Webhook, session: &mut Session) -> Result<(), Fa
         WebhookVerb::Show(show) => show::show(show, session),
         WebhookVerb::Test(test) => test::test(test, session),
         WebhookVerb::Doctor(doctor) => doctor::doctor(doctor, session),
+        WebhookVerb::Hold(hold) => hold::hold(hold, session),
+        WebhookVerb::Release(release) => release::release(release, session),
+        WebhookVerb::Replay(replay) => replay::replay(replay, session),
+        WebhookVerb::Arm(arm) => arm::arm(arm, session),
         WebhookVerb::Listen(listen) => listen::listen(listen, session),
     }
 }

@@ -69,11 +69,14 @@ pub const API_CRONS_MAX: u64 = 20_000;
 /// Crons in one answer of a search, as the agent server has it.
 pub const SEARCH_LIMIT_MAX: usize = 1_000;
 
+/// Crons taken over from a server at once: more than one file should hold.
+pub const IMPORTED_CRONS_MAX: usize = 10_000;
+
 /// Reads of the API at once: as many as a small machine can serve beside the daemon's own work; each has a connection of
 /// its own, which is three open files.
 pub const READS_AT_ONCE: usize = 4;
 
-/// The longest note of a pause: a reason, not a report.
+/// The longest note of a pause or a hold: a reason, not a report.
 pub const NOTE_CHARS_MAX: usize = 500;
 
 /// Starts claimed in one transaction and in flight at once: enough to keep a fast server busy, few enough that
@@ -195,3 +198,21 @@ pub const ASKS_IN_FLIGHT: usize = 128;
 
 /// Runs to be looked at that are taken in hand at once: a restart may meet thousands, and starts wait behind them.
 pub const LOOKS_PER_CLAIM: usize = 1_024;
+
+/// Webhooks a second after a release at a rate; the courier alone is slower than this, so it would be no limit.
+pub const RELEASE_RATE_MAX: u32 = 1_000;
+
+/// Deliveries replayed by one request unless it says otherwise, and at the most: more are asked for by mistake, and the
+/// writer has other work.
+pub const REPLAY_DEFAULT: u32 = 1_000;
+/// See [`REPLAY_DEFAULT`].
+pub const REPLAY_MAX: u32 = 10_000;
+
+/// Deliveries that a replay tells one by one.
+pub const REPLAY_LISTED: usize = 20;
+
+/// Deliveries that one transaction suppresses, so that the writer is never away for long.
+pub const SUPPRESSED_PER_COMMIT: usize = 5_000;
+
+/// Suspended URLs that are told one by one.
+pub const SUSPENDED_LISTED: u32 = 20;

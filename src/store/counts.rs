@@ -24,8 +24,10 @@ pub(super) enum Counted {
     NeverRan { status: Status, occurrences: u64 },
     /// A receiver has answered with this HTTP status, or not at all.
     Attempted { code: Option<u16> },
-    /// A delivery is over, so long after its run was.
-    DeliveryOver { status: DeliveryStatus, took: Duration },
+    /// A delivery is over with its last attempt, so long after its run was.
+    Delivered { status: DeliveryStatus, took: Duration },
+    /// Deliveries are over without a further attempt.
+    NeverSent { status: DeliveryStatus, deliveries: usize },
 }
 
 /// A transaction of the writer, and what is to be counted once it is committed.
@@ -158,7 +160,10 @@ impl Counts {
             }
             Counted::NeverRan { status, occurrences } => self.never_ran[status as usize].add(occurrences),
             Counted::Attempted { code } => self.answers[Answer::of(code) as usize].add(1),
-            Counted::DeliveryOver { status, took } => {
+            Counted::NeverSent { status, deliveries } => {
+                self.deliveries[status as usize].add(u64::try_from(deliveries).unwrap_or(u64::MAX));
+            }
+            Counted::Delivered { status, took } => {
                 self.deliveries[status as usize].add(1);
                 if status == DeliveryStatus::Delivered {
                     self.delivery_delay.observe(took);

@@ -1,8 +1,6 @@
 //! The end of a run: outcome, deliveries and the deletion of its thread in one transaction, so that none of them
 //! can be without the others.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use rusqlite::named_params;
 
@@ -10,7 +8,7 @@ use super::counts::{Counted, Tx};
 use super::rows::{millis, run, save_run};
 use super::standing::run_ended;
 use super::step_run::{RunEvent, insert_deletion, insert_event};
-use super::{Store, StoreError};
+use super::{Store, StoreError, flow, suspended};
 use crate::domain::delivery::{DeliveryStatus, NewDelivery};
 use crate::domain::ids::{RunId, ThreadId};
 use crate::domain::run::{Outcome, RunChange};
@@ -84,10 +82,11 @@ fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery, now: Timestamp) -> Resul
         ":due_at": (!suppressed).then(|| millis(now)),
         ":now": millis(now),
         ":ended_at": suppressed.then(|| millis(now)),
-        ":reason": suppressed.then_some("webhooks are disabled (http.disable_webhooks)"),
+        ":reason": suppressed.then_some(flow::DISABLED),
     })?;
-    if suppressed && inserted == 1 {
-        tx.count(Counted::DeliveryOver { status: delivery.status, took: Duration::ZERO });
+    if suppressed {
+        tx.count(Counted::NeverSent { status: delivery.status, deliveries: inserted });
+        return Ok(());
     }
-    Ok(())
+    suspended::end_waiting_to(tx, &delivery.url, now)
 }

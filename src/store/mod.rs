@@ -8,6 +8,7 @@ mod definitions;
 mod deliveries;
 mod end_run;
 mod error;
+mod flow;
 mod keep_house;
 mod lock;
 mod notices;
@@ -16,10 +17,12 @@ mod open;
 mod plan_due;
 mod read;
 mod readers;
+mod replay;
 mod requests;
 mod rows;
 mod standing;
 mod step_run;
+mod suspended;
 mod sync_crons;
 #[cfg(test)]
 mod tests;
@@ -37,13 +40,15 @@ pub use counts::{Answer, Counts, Histogram, Tally};
 pub use deliveries::{ClaimedDelivery, DeliveryClaim, FinishedAttempt};
 pub use end_run::{Breaker, RunEnding};
 pub use error::StoreError;
+pub use flow::FlowChange;
 pub use notices::NoticeKind;
 pub use plan_due::{Planned, ScheduledCron};
 pub use read::{
     AttemptRow, CronDetails, CronListing, CronPlace, CronRecord, CronRow, CronState, DaemonState,
     DeliveryDetails, DeliveryFilter, DeliveryRow, EventRow, Interest, Measures, Notice, Overview, Place,
-    Reader, RunDetails, RunFilter, RunRow, Watch, WebhookDetails, WebhookRow, daemon_state,
+    Reader, RunDetails, RunFilter, RunRow, Watch, WebhookDetails, WebhookFlow, WebhookRow, daemon_state,
 };
+pub use replay::{Replay, ReplayChoice, ReplayOrder};
 pub use requests::{BackfillFate, BackfillLine, BackfillOrder, CancelAnswer, Purpose};
 pub use standing::StandingChange;
 pub use step_run::{PreviousRun, RunEvent, Step};
@@ -59,8 +64,9 @@ use writer::Writer;
 /// The daemon's store: the only writer of its file. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    writer: Arc<Writer>,
+    /// Before the writer, which is to close the file last: only so does a clean end leave one file, not three.
     readers: Arc<Readers>,
+    writer: Arc<Writer>,
     definitions: Definitions,
     _lock: Arc<DaemonLock>,
 }
@@ -84,8 +90,8 @@ impl Store {
         let lock = DaemonLock::take(path)?;
         let connection = open::open_to_write(path)?;
         let writer = Arc::new(Writer::new(connection, execution));
-        let (readers, definitions) = (Arc::new(Readers::new(path, execution)), Definitions::default());
-        Ok(Self { writer, readers, definitions, _lock: Arc::new(lock) })
+        let (readers, definitions) = (Arc::new(Readers::new(path, execution)?), Definitions::default());
+        Ok(Self { readers, writer, definitions, _lock: Arc::new(lock) })
     }
 
     /// Runs `work` in a transaction and answers after its commit. Several callers share one commit; each has a

@@ -1,5 +1,5 @@
-//! Reads from async code, beside the writer, whose queue is not for long ones: a search through all crons must not keep
-//! an occurrence waiting. A few read-only connections, each lent to one read at a time.
+//! Reads from async code, beside the writer, whose queue is not for long ones: whoever looks at all crons must not keep an
+//! occurrence waiting. A few read-only connections, each lent to one read at a time.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,15 +16,18 @@ pub(super) struct Readers {
     execution: Execution,
     places: Arc<Semaphore>,
     idle: Mutex<Vec<Reader>>,
+    /// Opened at the start: whatever clients use up later, no loop is blinded by it.
+    for_loops: Arc<Mutex<Reader>>,
 }
 
 /// Stops the read of a connection when nobody waits for it any more.
 struct Leash(Option<Arc<InterruptHandle>>);
 
 impl Readers {
-    pub(super) fn new(path: &Path, execution: Execution) -> Self {
+    pub(super) fn new(path: &Path, execution: Execution) -> Result<Self, StoreError> {
         let places = Arc::new(Semaphore::new(READS_AT_ONCE));
-        Self { path: path.to_owned(), execution, places, idle: Mutex::default() }
+        let for_loops = Arc::new(Mutex::new(Reader::open(path)?));
+        Ok(Self { path: path.to_owned(), execution, places, idle: Mutex::default(), for_loops })
     }
 
     fn take(&self) -> Result<Reader, StoreError> {
@@ -80,6 +83,19 @@ impl Store {
         self.read(move |reader| reader.at_one_moment(read)).await
     }
 
+    /// The same without waiting for a place, and to its end: for a loop, which reads one thing at a time.
+    pub(super) async fn read_for_loop<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let reader = Arc::clone(&self.readers.for_loops);
+        let work = move || reader.lock().unwrap_or_else(PoisonError::into_inner).at_one_moment(read);
+        match self.readers.execution {
+            Execution::Inline => work(),
+            Execution::WriterThread => blocking(work).await?,
+        }
+    }
+
     /// Where the file is.
     pub fn path(&self) -> &Path {
         &self.readers.path
@@ -95,8 +111,13 @@ impl Drop for Leash {
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
-    let failed = |error: tokio::task::JoinError| StoreError::Refused(format!("a read failed: {error}"));
-    tokio::task::spawn_blocking(work).await.map_err(failed)
+    match tokio::task::spawn_blocking(work).await {
+        Ok(answer) => Ok(answer),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(stopped) => Err(StoreError::Refused(stopped.to_string())),
+        },
+    }
 }
 
 #[cfg(test)]

@@ -81,10 +81,11 @@ impl Store {
         .await
     }
 
-    /// Every cron that is to be scheduled.
+    /// Every cron that is to be scheduled. Read beside the writer: clients that make crons one after the other must not
+    /// keep it busy with all the others each time.
     pub async fn scheduled_crons(&self) -> Result<Vec<ScheduledCron>, StoreError> {
         let cache = self.definitions.clone();
-        self.write(move |tx| {
+        self.read_for_loop(move |tx| {
             let mut statement = tx.prepare_cached(
                 "SELECT definition_id, name, cursor FROM crons WHERE removed_at IS NULL ORDER BY name",
             )?;

@@ -3,6 +3,7 @@
 mod answer;
 mod body;
 mod examine;
+mod in_force;
 mod request;
 mod sample;
 mod secrets;
@@ -12,6 +13,7 @@ use crate::domain::ids::RunId;
 
 pub use body::{BodyLimits, Ended, body};
 pub use examine::{Examination, Finding, examine};
+pub use in_force::{InForce, PutInForce, WebhookSettings, in_force};
 pub use sample::{Sample, sample};
 pub use send::{Attempt, Origin, Sender};
 

@@ -59,6 +59,11 @@ impl Sender {
         Self { transport, environment, clock, webhooks: Arc::new(webhooks) }
     }
 
+    /// The same sender under other settings, without the connections that were made under these.
+    pub fn under(&self, webhooks: WebhooksConfig) -> Self {
+        Self::new(self.transport.clone(), self.environment.clone(), self.clock.clone(), webhooks)
+    }
+
     /// Whose receiver it is. What is no URL is nobody else's.
     pub fn origin(&self, url: &str) -> Origin {
         let filled = self.environment.fill(url).ok();

@@ -6,6 +6,7 @@
     reason = "a test fails by panicking and speaks on stderr"
 )]
 
+mod api_crons;
 mod bad_receivers;
 mod calendar_croniter;
 mod calendar_oracle;
@@ -30,5 +31,6 @@ mod support;
 mod tidy;
 mod verifying;
 mod weaker_servers;
+mod webhook_control;
 mod webhook_tools;
 mod webhooks;

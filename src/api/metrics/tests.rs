@@ -61,7 +61,7 @@ fn at(text: &str) -> Timestamp {
 fn api(folder: &Path) -> Api {
     let store = Store::open(&folder.join("agentcron.db"), Execution::Inline).unwrap();
     let clock = Clock::simulated(at("2026-03-02T09:30:00.250Z"));
-    idle(store, clock)
+    idle(folder, store, clock)
 }
 
 async fn know(api: &Api, name: &str) {

@@ -47,10 +47,7 @@ pub(super) async fn pause(
     Named(name): Named,
     Body(PauseBody { note }): Body<PauseBody>,
 ) -> Result<Json<StandingChanged>, Refusal> {
-    let note = note.map(|note| note.trim().to_owned()).filter(|note| !note.is_empty());
-    if note.as_ref().is_some_and(|note| note.chars().count() > NOTE_CHARS_MAX) {
-        return Err(Refusal::Invalid(format!("note: longer than {NOTE_CHARS_MAX} characters")));
-    }
+    let note = checked_note(note)?;
     change(&api, name, StandingChange::Pause(note)).await
 }
 
@@ -82,6 +79,14 @@ pub(super) async fn skip_next(
     Body(Nothing {}): Body<Nothing>,
 ) -> Result<Json<StandingChanged>, Refusal> {
     change(&api, name, StandingChange::SkipNext).await
+}
+
+/// The note without blanks around it; one that is too long is refused.
+pub(super) fn checked_note(note: Option<String>) -> Result<Option<String>, Refusal> {
+    if note.as_ref().is_some_and(|note| note.chars().count() > NOTE_CHARS_MAX) {
+        return Err(Refusal::Invalid(format!("note: longer than {NOTE_CHARS_MAX} characters")));
+    }
+    Ok(note.map(|note| note.trim().to_owned()).filter(|note| !note.is_empty()))
 }
 
 async fn change(api: &Api, name: String, change: StandingChange) -> Result<Json<StandingChanged>, Refusal> {

@@ -66,7 +66,8 @@ pub(super) async fn deliveries(
     let place: Option<Place> = listing::place(query.cursor.as_deref())?;
     let page = api.store.read(move |reader| {
         let rows = reader.webhooks_before(&filter, place, limit + 1)?;
-        Ok(listing::page(rows, limit, wire::Delivery::of))
+        let flow = reader.webhook_flow()?.flow;
+        Ok(listing::page(rows, limit, |row| wire::Delivery::of(row, &flow)))
     });
     Ok(Json(page.await?))
 }
@@ -85,7 +86,8 @@ pub(super) async fn delivery(
         .parse()
         .map_err(|_| Refusal::Invalid(format!("`{delivery_id}` is no delivery id (a UUID)")))?;
     let details = api.store.read(move |reader| {
-        Ok(reader.webhook_details(id)?.map(|details| wire::DeliveryDetails::of(&details)))
+        let flow = reader.webhook_flow()?.flow;
+        Ok(reader.webhook_details(id)?.map(|details| wire::DeliveryDetails::of(&details, &flow)))
     });
     details.await?.map(Json).ok_or_else(|| Refusal::NotFound(format!("there is no delivery {id}")))
 }

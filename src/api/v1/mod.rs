@@ -8,6 +8,7 @@ mod runs;
 mod status;
 #[cfg(test)]
 pub(super) mod tests;
+mod webhooks;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -30,4 +31,8 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(runs::cancel))
         .routes(routes!(deliveries::deliveries))
         .routes(routes!(deliveries::delivery))
+        .routes(routes!(webhooks::hold))
+        .routes(routes!(webhooks::release))
+        .routes(routes!(webhooks::replay))
+        .routes(routes!(webhooks::arm))
 }

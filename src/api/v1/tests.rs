@@ -18,11 +18,11 @@ use super::Api;
 use crate::api::Socket;
 use crate::backend::AgentClient;
 use crate::clock::Clock;
-use crate::config::{self, CronFields};
-use crate::domain::url_policy::UrlPolicy;
+use crate::config::{self, CronFields, Environment};
 use crate::engine::{Signs, Wakes};
 use crate::store::{Execution, NewDefinition, Store};
 use crate::transport::Transport;
+use crate::webhook::{self, WebhookSettings};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -44,15 +44,19 @@ async fn api(folder: &Path) -> Api {
     });
     store.sync_file_crons(at("2026-03-02T03:00:00Z"), definitions.to_vec()).await.unwrap();
     let clock = Clock::simulated(at("2026-03-02T09:30:00.250Z"));
-    idle(store, clock)
+    idle(folder, store, clock)
 }
 
 /// Where nobody else is.
-pub(in crate::api) fn idle(store: Store, clock: Clock) -> Api {
+pub(in crate::api) fn idle(folder: &Path, store: Store, clock: Clock) -> Api {
     let nobody = Transport::router(axum::Router::new());
     let backend = AgentClient::new(nobody, "http://backend".parse().unwrap(), None, Duration::from_secs(5));
     let (wakes, signs) = (Wakes::default(), Signs::default());
-    Api { store, clock, wakes, signs, backend, webhook_policy: UrlPolicy::nothing() }
+    let file = folder.join("agentcron.toml");
+    std::fs::write(&file, "").unwrap();
+    let config = config::load(&file, &Environment::of_map([])).unwrap();
+    let (_, webhooks) = webhook::in_force(WebhookSettings::of_config(&config));
+    Api { store, clock, wakes, signs, backend, webhooks }
 }
 
 async fn post_to(api: &Api, path: &str, body: &str) -> (StatusCode, Value) {

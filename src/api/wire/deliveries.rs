@@ -6,8 +6,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Time, delivery_statuses};
+use crate::domain::flow::Flow;
 use crate::store::{AttemptRow, WebhookDetails, WebhookRow};
-use crate::webhook::redacted;
+use crate::webhook::{redacted, webhook_id};
 
 /// The duty to tell one URL about one ended run.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -35,6 +36,8 @@ pub struct Delivery {
     pub created_at: Time,
     /// When the next attempt is due.
     pub due_at: Option<Time>,
+    /// Since when a hold keeps it, if one does.
+    pub held_since: Option<Time>,
     /// When there was nothing more to do.
     pub ended_at: Option<Time>,
 }
@@ -79,12 +82,12 @@ pub struct Attempt {
 }
 
 impl Delivery {
-    /// Of a row.
-    pub fn of(row: &WebhookRow) -> Self {
+    /// Of a row, as webhooks flow.
+    pub fn of(row: &WebhookRow, flow: &Flow) -> Self {
         let delivery = &row.delivery;
         Self {
             delivery_id: delivery.delivery_id.to_string(),
-            webhook_id: format!("msg_{}", row.run_id),
+            webhook_id: webhook_id(row.run_id),
             run_id: row.run_id.to_string(),
             cron_name: row.cron_name.clone(),
             url: redacted(&delivery.url),
@@ -93,16 +96,17 @@ impl Delivery {
             reason: delivery.reason.clone(),
             created_at: Time(delivery.created_at),
             due_at: delivery.due_at.map(Time),
+            held_since: flow.keeps(delivery.status).map(|hold| Time(hold.since)),
             ended_at: delivery.ended_at.map(Time),
         }
     }
 }
 
 impl DeliveryDetails {
-    /// Of all that is known.
-    pub fn of(details: &WebhookDetails) -> Self {
+    /// Of all that is known, as webhooks flow.
+    pub fn of(details: &WebhookDetails, flow: &Flow) -> Self {
         Self {
-            delivery: Delivery::of(&details.row),
+            delivery: Delivery::of(&details.row, flow),
             attempts: details.attempts.iter().map(Attempt::of).collect(),
         }
     }

@@ -26,7 +26,8 @@ pub use requests::{
 };
 pub use runs::{Run, RunAttempt, RunDelivery, RunDetails, RunError, RunEvent, RunWebhook};
 pub use status::{
-    Alive, Configuration, Counts, Daemon, DaemonStatus, Facts, Next, Notice, Readiness, State, StoreFile,
+    Alive, Configuration, Counts, Daemon, DaemonStatus, Facts, Held, Next, Notice, Readiness, Released,
+    State, StoreFile, Suspended, Webhooks,
 };
 
 /// An instant: RFC 3339, in UTC.

@@ -9,8 +9,10 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::{Time, notice_kinds};
+use crate::domain::flow::{Flow, Suspension};
 use crate::domain::plan::next_within;
-use crate::store::{self, CronRow, DaemonState, Overview, Reader, StoreError};
+use crate::store::{self, CronRow, DaemonState, Overview, Reader, StoreError, WebhookFlow};
+use crate::webhook::redacted;
 
 /// What is counted.
 const WINDOW: SignedDuration = SignedDuration::from_hours(24);
@@ -38,6 +40,8 @@ pub struct State {
     pub deliveries_waiting: u64,
     /// What the daemon has to say of itself.
     pub notices: Vec<Notice>,
+    /// What stands between all webhooks and their receivers.
+    pub webhooks: Webhooks,
 }
 
 /// The state as the daemon itself tells it.
@@ -118,6 +122,89 @@ pub struct Notice {
     pub detail: String,
 }
 
+/// What stands between all webhooks and their receivers.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Webhooks {
+    /// Since when the configuration disables them.
+    pub disabled_since: Option<Time>,
+    /// The hold that keeps them, if one does.
+    pub held: Option<Held>,
+    /// The release that goes on, if one does.
+    pub released: Option<Released>,
+    /// How many are suppressed.
+    pub suppressed: u64,
+    /// How many URLs are suspended.
+    pub suspended_urls: u64,
+    /// The latest of them.
+    pub suspended: Vec<Suspended>,
+}
+
+/// A hold of all webhooks.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Held {
+    /// Nothing has been sent since.
+    pub since: Time,
+    /// Why, for people.
+    pub note: Option<String>,
+    /// How many wait.
+    pub waiting: u64,
+}
+
+/// A release at a rate.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Released {
+    /// What was due by then had piled up.
+    pub since: Time,
+    /// Attempts begun in a second.
+    pub per_second: u32,
+    /// How many of what had piled up are left.
+    pub left: u64,
+}
+
+/// A URL whose receiver has said that it is gone.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Suspended {
+    /// Which, without its query.
+    pub url: String,
+    /// Since when.
+    pub since: Time,
+    /// What the receiver said.
+    pub detail: String,
+    /// The delivery that it said so to.
+    #[schema(format = Uuid)]
+    pub delivery_id: String,
+}
+
+impl Webhooks {
+    fn of(flow: &WebhookFlow) -> Self {
+        let (held, released) = match &flow.flow {
+            Flow::Free => (None, None),
+            Flow::Held(hold) => {
+                let (since, note) = (Time(hold.since), hold.note.clone());
+                (Some(Held { since, note, waiting: flow.backlog }), None)
+            }
+            Flow::Released(release) => {
+                let (since, per_second) = (Time(release.since), release.per_second);
+                (None, Some(Released { since, per_second, left: flow.backlog }))
+            }
+        };
+        let suspended = |suspension: &Suspension| Suspended {
+            url: redacted(&suspension.url),
+            since: Time(suspension.since),
+            detail: suspension.detail.clone(),
+            delivery_id: suspension.delivery_id.to_string(),
+        };
+        Self {
+            disabled_since: flow.disabled_since.map(Time),
+            held,
+            released,
+            suppressed: flow.suppressed,
+            suspended_urls: flow.suspended_count,
+            suspended: flow.suspended.iter().map(suspended).collect(),
+        }
+    }
+}
+
 /// That the daemon lives.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct Alive {
@@ -165,18 +252,30 @@ pub struct Facts {
     pub crons: Vec<CronRow>,
     /// What the daemon has to say.
     pub notices: Vec<store::Notice>,
+    /// How webhooks flow.
+    pub flow: WebhookFlow,
 }
 
 impl Facts {
     /// Reads them, as they are `now`.
     pub fn read(reader: &Reader, now: Timestamp) -> Result<Self, StoreError> {
         let since = now.saturating_sub(WINDOW).unwrap_or(Timestamp::MIN);
-        Ok(Self { overview: reader.overview(since)?, crons: reader.crons()?, notices: reader.notices()? })
+        Ok(Self {
+            overview: reader.overview(since)?,
+            crons: reader.crons()?,
+            notices: reader.notices()?,
+            flow: reader.webhook_flow()?,
+        })
     }
 
     /// Of a store that is not there yet.
     pub fn none() -> Self {
-        Self { overview: Overview::default(), crons: Vec::new(), notices: Vec::new() }
+        Self {
+            overview: Overview::default(),
+            crons: Vec::new(),
+            notices: Vec::new(),
+            flow: WebhookFlow::default(),
+        }
     }
 
     /// What fires next, and when.
@@ -218,6 +317,7 @@ impl State {
             deliveries_24h: Counts::of(&overview.deliveries),
             deliveries_waiting: overview.deliveries_waiting,
             notices: facts.notices.iter().map(notice).collect(),
+            webhooks: Webhooks::of(&facts.flow),
         }
     }
 }

@@ -2,16 +2,16 @@
 
 use clap::Args;
 
-use super::painted_status;
+use super::{flow, painted_status};
 use crate::api::wire;
 use crate::cli::failure::Failure;
-use crate::cli::output::printable;
+use crate::cli::output::{Look, printable};
 use crate::cli::session::Session;
 use crate::cli::show;
 use crate::cli::table::Rows;
 use crate::cli::times;
 use crate::domain::delivery::DeliveryStatus;
-use crate::store::{DeliveryFilter, WebhookRow};
+use crate::store::{DeliveryFilter, WebhookFlow, WebhookRow};
 use crate::webhook::redacted;
 
 const COLUMNS: [&str; 8] = ["webhook", "recorded", "cron", "status", "attempts", "next", "to", "why"];
@@ -51,27 +51,35 @@ pub(super) fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
         cron: list.cron.clone(),
         run_id: list.run.as_deref().map(|run| show::find(run, &reader)).transpose()?,
         url: list.url.clone(),
-        since: None,
-        until: None,
+        ..DeliveryFilter::default()
     };
     let webhooks = reader.webhooks(&filter, list.limit)?;
+    let flow = reader.webhook_flow()?;
     if session.output.is_json() {
-        return Ok(webhooks.iter().try_for_each(|row| session.output.json(&wire::Delivery::of(row)))?);
+        let line = |row| wire::Delivery::of(row, &flow.flow);
+        return Ok(webhooks.iter().try_for_each(|row| session.output.json(&line(row)))?);
+    }
+    if let Some(words) = flow::words(&flow, session) {
+        let words = session.output.paint(Look::Odd, &words);
+        session.output.line(&words)?;
     }
     if webhooks.is_empty() {
         return Ok(session.output.line("no webhooks")?);
     }
     let mut table = Rows::new(&COLUMNS, "why", DISPENSABLE);
     for row in &webhooks {
-        table.push(cells(row, session));
+        table.push(cells(row, &flow, session));
     }
     Ok(session.output.table(table)?)
 }
 
-fn cells(row: &WebhookRow, session: &Session) -> Vec<String> {
+fn cells(row: &WebhookRow, flow: &WebhookFlow, session: &Session) -> Vec<String> {
     let delivery = &row.delivery;
     let id = delivery.delivery_id.to_string();
-    let next = delivery.due_at.map(|due_at| times::relative(due_at, session.now()));
+    let next = match flow.flow.keeps(row.delivery.status) {
+        Some(_) => Some("held".to_owned()),
+        None => delivery.due_at.map(|due_at| times::relative(due_at, session.now())),
+    };
     vec![
         id[..8].to_owned(),
         times::local(delivery.created_at, &session.zone),

@@ -12,7 +12,7 @@ use crate::config::{self, Environment};
 use crate::domain::delivery::{AttemptResult, Pace};
 use crate::store::Execution;
 use crate::transport::{BodyStream, Transport};
-use crate::webhook::Origin;
+use crate::webhook::{self, Origin, WebhookSettings};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -189,13 +189,15 @@ async fn ten_minutes(deliveries: impl Iterator<Item = (String, i64)>) -> (Seen, 
     let file = folder.path().join("agentcron.toml");
     std::fs::write(&file, "").unwrap();
     let environment = Environment::of_map([]);
-    let webhooks = config::load(&file, &environment).unwrap().webhooks;
+    let settings = WebhookSettings::of_config(&config::load(&file, &environment).unwrap());
+    let webhooks = settings.webhooks.clone();
+    let (_, in_force) = webhook::in_force(settings);
     let courier = Courier {
         store,
         sender: Sender::new(receivers(&seen, &clock), environment, clock.clone(), webhooks),
         clock: clock.clone(),
         wakes: Wakes::default(),
-        disable_webhooks: false,
+        webhooks: in_force,
         origins: Origins::default(),
     };
     let stop = CancellationToken::new();

@@ -22,9 +22,9 @@ pub struct DeliveryFilter {
     pub run_id: Option<RunId>,
     /// With this in their URL, before its query.
     pub url: Option<String>,
-    /// Made at this instant or later.
+    /// Recorded then or later.
     pub since: Option<Timestamp>,
-    /// Made before this instant.
+    /// Recorded before.
     pub until: Option<Timestamp>,
 }
 
@@ -48,7 +48,8 @@ pub struct WebhookDetails {
     pub attempts: Vec<AttemptRow>,
 }
 
-const SELECT: &str = "SELECT delivery_id, deliveries.run_id AS run_id, cron_name, url, deliveries.status AS status, \
+/// What [`webhook_row`] reads; a condition may follow.
+pub(in crate::store) const WEBHOOK_ROWS: &str = "SELECT delivery_id, deliveries.run_id AS run_id, cron_name, url, deliveries.status AS status, \
      attempts, deliveries.due_at AS due_at, deliveries.reason AS reason, deliveries.created_at AS created_at, \
      deliveries.ended_at AS ended_at, deliveries.rowid AS place FROM deliveries JOIN runs ON runs.run_id = deliveries.run_id";
 
@@ -68,42 +69,14 @@ impl Reader {
         place: Option<Place>,
         limit: u32,
     ) -> Result<Vec<(Place, WebhookRow)>, StoreError> {
-        let mut terms = vec!["1".to_owned()];
-        let mut values: Vec<Value> = Vec::new();
-        let mut term = |term: &str, value: Value| {
-            terms.push(term.to_owned());
-            values.push(value);
-        };
-        if let Some(cron) = &filter.cron {
-            term("cron_name = ?", Value::Text(cron.clone()));
-        }
-        if let Some(run_id) = filter.run_id {
-            term("deliveries.run_id = ?", Value::Text(run_id.to_string()));
-        }
-        if let Some(url) = &filter.url {
-            // The query may be a token, which is not to be found out by asking.
-            let before_query = "instr(substr(url, 1, instr(url || '?', '?') - 1), ?) > 0";
-            term(before_query, Value::Text(url.clone()));
-        }
-        if let Some(since) = filter.since {
-            term("deliveries.created_at >= ?", Value::Integer(millis(since)));
-        }
-        if let Some(until) = filter.until {
-            term("deliveries.created_at < ?", Value::Integer(millis(until)));
-        }
-        if !filter.statuses.is_empty() {
-            let marks = vec!["?"; filter.statuses.len()].join(", ");
-            terms.push(format!("deliveries.status IN ({marks})"));
-            values.extend(filter.statuses.iter().map(|status| Value::Text(status.as_str().to_owned())));
-        }
+        let (mut conditions, mut values) = conditions(filter);
         if let Some(Place { at, row }) = place {
-            terms.push("(deliveries.created_at, deliveries.rowid) < (?, ?)".to_owned());
+            conditions.push_str(" AND (deliveries.created_at, deliveries.rowid) < (?, ?)");
             values.extend([Value::Integer(at), Value::Integer(row)]);
         }
         values.push(Value::Integer(i64::from(limit)));
-        let conditions = terms.join(" AND ");
         let sql = format!(
-            "{SELECT} WHERE {conditions} ORDER BY deliveries.created_at DESC, deliveries.rowid DESC LIMIT ?"
+            "{WEBHOOK_ROWS} WHERE {conditions} ORDER BY deliveries.created_at DESC, deliveries.rowid DESC LIMIT ?"
         );
         self.at_one_moment(|tx| {
             let mut statement = tx.prepare_cached(&sql)?;
@@ -139,7 +112,7 @@ impl Reader {
     /// Everything about one webhook; `None` if there is none.
     pub fn webhook_details(&self, delivery_id: DeliveryId) -> Result<Option<WebhookDetails>, StoreError> {
         self.at_one_moment(|tx| {
-            let mut statement = tx.prepare_cached(&format!("{SELECT} WHERE delivery_id = ?1"))?;
+            let mut statement = tx.prepare_cached(&format!("{WEBHOOK_ROWS} WHERE delivery_id = ?1"))?;
             let row =
                 statement.query_row([delivery_id.to_string()], |row| Ok(webhook_row(row))).optional()?;
             let Some(row) = row.transpose()? else { return Ok(None) };
@@ -148,7 +121,40 @@ impl Reader {
     }
 }
 
-fn webhook_row(row: &Row<'_>) -> Result<WebhookRow, StoreError> {
+/// A filter as a condition on [`WEBHOOK_ROWS`], and the values in it.
+pub(in crate::store) fn conditions(filter: &DeliveryFilter) -> (String, Vec<Value>) {
+    let mut terms = vec!["1".to_owned()];
+    let mut values: Vec<Value> = Vec::new();
+    let mut term = |term: &str, value: Value| {
+        terms.push(term.to_owned());
+        values.push(value);
+    };
+    if let Some(cron) = &filter.cron {
+        term("cron_name = ?", Value::Text(cron.clone()));
+    }
+    if let Some(run_id) = filter.run_id {
+        term("deliveries.run_id = ?", Value::Text(run_id.to_string()));
+    }
+    if let Some(url) = &filter.url {
+        // The query may be a token, which is not to be found out by asking.
+        term("instr(substr(url, 1, instr(url || '?', '?') - 1), ?) > 0", Value::Text(url.clone()));
+    }
+    if let Some(since) = filter.since {
+        term("deliveries.created_at >= ?", Value::Integer(millis(since)));
+    }
+    if let Some(until) = filter.until {
+        term("deliveries.created_at < ?", Value::Integer(millis(until)));
+    }
+    if !filter.statuses.is_empty() {
+        let marks = vec!["?"; filter.statuses.len()].join(", ");
+        terms.push(format!("deliveries.status IN ({marks})"));
+        values.extend(filter.statuses.iter().map(|status| Value::Text(status.as_str().to_owned())));
+    }
+    (terms.join(" AND "), values)
+}
+
+/// The webhook in this row.
+pub(in crate::store) fn webhook_row(row: &Row<'_>) -> Result<WebhookRow, StoreError> {
     Ok(WebhookRow {
         delivery: delivery_row(row)?,
         run_id: parsed(row, "run_id")?,
