@@ -18,11 +18,11 @@ use crate::api::{self, AgentServer, Api, Gateway, Listeners, Socket};
 use crate::backend::AgentClient;
 use crate::clock::Clock;
 use crate::config::{Config, CronDefinition, Environment};
-use crate::engine::courier::{self, Courier};
+use crate::engine::courier::{self, Courier, Origins};
 use crate::engine::janitor::{self, Janitor};
 use crate::engine::maintenance::{self, Maintenance};
 use crate::engine::runner::{self, Runner, RunnerSettings};
-use crate::engine::{Wakes, scheduler};
+use crate::engine::{Signs, Wakes, scheduler};
 use crate::store::{Execution, NewDefinition, NoticeKind, Store, StoreError};
 use crate::transport::{Relay, Transport};
 use crate::webhook::{self, InForce, Sender, WebhookSettings};
@@ -152,7 +152,9 @@ fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
         clock: clock.clone(),
         wakes: wakes.clone(),
         webhooks: webhooks.clone(),
+        origins: Origins::default(),
     };
+    let signs = Signs { gate: runner.gate(), origins: courier.origins.clone(), ..Signs::default() };
     let janitor =
         Janitor { store: store.clone(), backend: client.clone(), clock: clock.clone(), wakes: wakes.clone() };
     let maintenance = Maintenance { store: store.clone(), clock: clock.clone() };
@@ -167,6 +169,7 @@ fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
             store: store.clone(),
             clock: clock.clone(),
             wakes: wakes.clone(),
+            signs: signs.clone(),
             backend: client.clone(),
             webhooks,
         };
@@ -182,7 +185,8 @@ fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
         loops.spawn(async move { ("reloader", reload::run(reload, t).await) });
     }
     let (s, c, w, t) = (store, clock, wakes, stop.clone());
-    loops.spawn(async move { ("scheduler", scheduler::run(s, c, w, t).await) });
+    let outlook = signs.outlook;
+    loops.spawn(async move { ("scheduler", scheduler::run(s, c, w, outlook, t).await) });
     loops.spawn(async move { ("runner", runner::run(runner).await) });
     let t = stop.clone();
     loops.spawn(async move { ("courier", courier::run(courier, t).await) });
