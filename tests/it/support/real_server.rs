@@ -12,6 +12,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
+use super::installed;
+
 /// It takes about 8 s on an idle machine with two cores; tests share them.
 const READY_WITHIN: Duration = Duration::from_secs(120);
 
@@ -67,7 +69,7 @@ impl RealServer {
         let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
         let watched = Command::new("sh")
             .args(["-c", WATCH, "sh"])
-            .arg(environment().join("bin/langgraph"))
+            .arg(installed::from_pypi("langgraph", "langgraph-cli[inmem]").join("bin/langgraph"))
             .args([
                 "dev",
                 "--no-browser",
@@ -111,36 +113,6 @@ impl RealServer {
 impl Drop for RealServer {
     fn drop(&mut self) {
         self.stop();
-    }
-}
-
-/// The virtual environment with the server, made by whoever comes first; others wait for the lock.
-fn environment() -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-    let (environment, lock) =
-        (target.join("langgraph"), File::create(target.join("langgraph.lock")).unwrap());
-    lock.lock().unwrap();
-    let complete = environment.join("complete");
-    if complete.exists() {
-        return environment;
-    }
-    install(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment));
-    install(Command::new(environment.join("bin/pip")).args(["install", "--quiet", "langgraph-cli[inmem]"]));
-    File::create(complete).unwrap();
-    environment
-}
-
-fn install(command: &mut Command) {
-    let needs = "the tests against a real LangGraph server need python3 (3.11 or newer) with its venv module (on \
-                 Debian: apt install python3-venv) and access to PyPI, once";
-    match command.output() {
-        Err(error) => panic!("{needs}; {command:?}: {error}"),
-        Ok(output) if !output.status.success() => {
-            let (stdout, stderr) =
-                (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-            panic!("{needs}; {command:?}: {}\n{stdout}{stderr}", output.status)
-        }
-        Ok(_) => {}
     }
 }
 
