@@ -12,6 +12,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
+use super::installed::python_with;
+
 /// It takes about 8 s on an idle machine with two cores; tests share them.
 const READY_WITHIN: Duration = Duration::from_secs(120);
 
@@ -32,7 +34,7 @@ impl RealServer {
         SHARED.get_or_init(RealServer::start)
     }
 
-    /// A server of the test's own, with assistants `agent` and `asker`.
+    /// A server of the test's own, with the assistants of the fixture.
     pub(crate) fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("langgraph-").tempdir().unwrap();
         let application = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/langgraph/app");
@@ -53,6 +55,11 @@ impl RealServer {
         format!("http://{}", self.address())
     }
 
+    /// The application's own file, with the policy by which it judges webhooks.
+    pub(crate) fn langgraph_json(&self) -> PathBuf {
+        self.folder.path().join("langgraph.json")
+    }
+
     /// Kills it at once, with all that it started.
     pub(crate) fn stop(&mut self) {
         if let Some(mut watched) = self.watched.take() {
@@ -67,7 +74,7 @@ impl RealServer {
         let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
         let watched = Command::new("sh")
             .args(["-c", WATCH, "sh"])
-            .arg(environment().join("bin/langgraph"))
+            .arg(python_with("langgraph", "langgraph-cli[inmem]").join("bin/langgraph"))
             .args([
                 "dev",
                 "--no-browser",
@@ -111,36 +118,6 @@ impl RealServer {
 impl Drop for RealServer {
     fn drop(&mut self) {
         self.stop();
-    }
-}
-
-/// The virtual environment with the server, made by whoever comes first; others wait for the lock.
-fn environment() -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-    let (environment, lock) =
-        (target.join("langgraph"), File::create(target.join("langgraph.lock")).unwrap());
-    lock.lock().unwrap();
-    let complete = environment.join("complete");
-    if complete.exists() {
-        return environment;
-    }
-    install(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment));
-    install(Command::new(environment.join("bin/pip")).args(["install", "--quiet", "langgraph-cli[inmem]"]));
-    File::create(complete).unwrap();
-    environment
-}
-
-fn install(command: &mut Command) {
-    let needs = "the tests against a real LangGraph server need python3 (3.11 or newer) with its venv module (on \
-                 Debian: apt install python3-venv) and access to PyPI, once";
-    match command.output() {
-        Err(error) => panic!("{needs}; {command:?}: {error}"),
-        Ok(output) if !output.status.success() => {
-            let (stdout, stderr) =
-                (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-            panic!("{needs}; {command:?}: {}\n{stdout}{stderr}", output.status)
-        }
-        Ok(_) => {}
     }
 }
 
