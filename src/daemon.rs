@@ -5,14 +5,16 @@ mod reload;
 mod restart;
 mod watch;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{self, Api, Socket};
+use crate::api::{self, AgentServer, Api, Gateway, Listeners, Socket};
 use crate::backend::AgentClient;
 use crate::clock::Clock;
 use crate::config::{Config, CronDefinition, Environment};
@@ -22,7 +24,7 @@ use crate::engine::maintenance::{self, Maintenance};
 use crate::engine::runner::{self, Runner, RunnerSettings};
 use crate::engine::{Wakes, scheduler};
 use crate::store::{Execution, NewDefinition, NoticeKind, Store, StoreError};
-use crate::transport::Transport;
+use crate::transport::{Relay, Transport};
 use crate::webhook::{BodyLimits, Sender};
 
 use reload::Reload;
@@ -43,6 +45,10 @@ pub struct World {
     pub execution: Execution,
     /// Where the command line finds the daemon, if it shall.
     pub socket: Option<PathBuf>,
+    /// Where clients find it by TCP, if they shall.
+    pub listen: Option<SocketAddr>,
+    /// The way to the agent server for what clients ask of it, if that is to be passed on.
+    pub relay: Option<Relay>,
     /// A nudge to read the files again, which are then watched too; without one they are read at the start only.
     pub reload: Option<Arc<Notify>>,
 }
@@ -121,7 +127,8 @@ fn definitions(crons: &[CronDefinition]) -> Result<Vec<NewDefinition>, DaemonErr
 }
 
 fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
-    let World { config, environment, clock, backend, receivers, execution: _, socket, reload } = world;
+    let World { config, environment, clock, backend, receivers, execution: _, socket, listen, relay, reload } =
+        world;
     let wakes = Wakes::default();
     let client = AgentClient::new(
         backend,
@@ -149,10 +156,16 @@ fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
         Janitor { store: store.clone(), backend: client, clock: clock.clone(), wakes: wakes.clone() };
     let maintenance = Maintenance { store: store.clone(), clock: clock.clone() };
     let mut loops = Loops::new();
-    if let Some(socket) = socket.and_then(|path| bind(&path)) {
+    let listeners = Listeners {
+        socket: socket.and_then(|path| bind(&path)),
+        network: listen.and_then(bind_network),
+        api_keys: config.http.api_keys.clone(),
+    };
+    if listeners.socket.is_some() || listeners.network.is_some() {
         let api = Api { store: store.clone(), clock: clock.clone(), wakes: wakes.clone() };
+        let gateway = Gateway { api, agent_server: relay.and_then(|relay| agent_server(relay, &config)) };
         let t = stop.clone();
-        loops.spawn(async move { ("socket", api::serve(socket, api, t).await) });
+        loops.spawn(async move { ("http server", api::serve(listeners, gateway, t).await) });
     }
     if let Some(asked) = reload {
         let (store, clock, wakes) = (store.clone(), clock.clone(), wakes.clone());
@@ -189,6 +202,33 @@ fn bind(path: &Path) -> Option<Socket> {
     Socket::bind(path)
         .map_err(|error| tracing::error!(%error, "trigger, pause and the like will find no daemon"))
         .ok()
+}
+
+fn bind_network(address: SocketAddr) -> Option<TcpListener> {
+    let listener = std::net::TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        TcpListener::from_std(listener)
+    });
+    match listener {
+        Ok(listener) => {
+            let address = listener.local_addr().unwrap_or(address);
+            tracing::info!(%address, "clients find the agent server's API here");
+            Some(listener)
+        }
+        Err(error) => {
+            tracing::error!(%address, %error, "cannot listen: clients will find nobody there; see http.listen");
+            None
+        }
+    }
+}
+
+fn agent_server(relay: Relay, config: &Config) -> Option<AgentServer> {
+    let backend = &config.backend;
+    let server = AgentServer::new(relay, &backend.url, backend.api_key.as_ref());
+    if server.is_none() {
+        tracing::error!("backend.url or backend.api_key cannot be used for what clients ask");
+    }
+    server
 }
 
 /// Why a loop ended that should not have.

@@ -95,7 +95,7 @@ impl Home {
         let folder = tempfile::Builder::new().prefix("burst-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
         let mut text = format!(
             "[backend]\nurl = \"{url}\"\nmax_concurrent_runs = {concurrent_runs}\n[store]\npath = \"agentcron.db\"\n\
-             [http]\nsocket = \"agentcron.sock\"\n[defaults]\ntimezone = \"UTC\"\n"
+             [http]\nlisten = \"off\"\nsocket = \"agentcron.sock\"\n[defaults]\ntimezone = \"UTC\"\n"
         );
         for index in 0..count {
             writeln!(

@@ -1,22 +1,32 @@
-//! The daemon's HTTP API: `/v1`, by which the command line acts on it, on a Unix socket that only its owner may use.
+//! The daemon's HTTP server: `/v1`, by which the command line acts on it, and the agent server's own API in front of
+//! that server; on a Unix socket that only its owner may use, and by TCP.
 
+mod door;
+mod langgraph;
+mod patience;
 mod refusal;
+mod serving;
 mod socket;
 mod v1;
 
+use std::net::SocketAddr;
+
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use tokio::net::UnixListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::domain::bounds::API_BODY_BYTES_MAX;
+use crate::config::Secret;
+use crate::domain::bounds::{API_BODY_BYTES_MAX, HTTP_CONNECTIONS_MAX, SOCKET_CONNECTIONS_MAX};
 use crate::engine::Wakes;
 use crate::store::{Store, StoreError};
 
+pub use langgraph::{AgentServer, Gateway};
 pub use socket::{Socket, SocketError};
 
-use refusal::Refusal;
+use door::Door;
+use serving::Entrance;
 
 /// What the API acts on.
 #[derive(Clone)]
@@ -29,21 +39,47 @@ pub struct Api {
     pub wakes: Wakes,
 }
 
+/// Where requests come in; a way that could not be opened is missing.
+pub struct Listeners {
+    /// The Unix socket.
+    pub socket: Option<Socket>,
+    /// TCP.
+    pub network: Option<TcpListener>,
+    /// Keys of which one is needed by TCP; without any, programs of this machine need none.
+    pub api_keys: Vec<Secret>,
+}
+
 /// Answers requests until told to stop, then finishes those in flight.
-pub async fn serve(socket: Socket, api: Api, stop: CancellationToken) -> Result<(), StoreError> {
-    let listener: UnixListener = socket.listener;
-    let served = axum::serve(listener, router(api)).with_graceful_shutdown(stop.cancelled_owned()).await;
-    if let Err(error) = served {
-        tracing::error!(%error, "the socket cannot be served any more");
-    }
-    socket.place.remove();
+pub async fn serve(
+    listeners: Listeners,
+    gateway: Gateway,
+    stop: CancellationToken,
+) -> Result<(), StoreError> {
+    let Listeners { socket, network, api_keys } = listeners;
+    let router = router(gateway.api.clone()).fallback_service(langgraph::router(gateway));
+    let by_socket = async {
+        let Some(socket) = socket else { return };
+        let door = Door::socket(&api_keys);
+        let entrance = Entrance { door, router: router.clone(), connections_max: SOCKET_CONNECTIONS_MAX };
+        serving::serve(socket.listener, entrance, |_, _| None, stop.clone()).await;
+        socket.place.remove();
+    };
+    let by_network = async {
+        let Some(listener) = network else { return };
+        let door = Door::network(&api_keys);
+        let entrance = Entrance { door, router: router.clone(), connections_max: HTTP_CONNECTIONS_MAX };
+        let welcome = |line: &TcpStream, address: &SocketAddr| {
+            // A delayed segment is a nuisance, a refused option is none.
+            let _ = line.set_nodelay(true);
+            Some(address.ip())
+        };
+        serving::serve(listener, entrance, welcome, stop.clone()).await;
+    };
+    tokio::join!(by_socket, by_network);
+    stop.cancelled().await;
     Ok(())
 }
 
 fn router(api: Api) -> Router {
-    Router::new()
-        .merge(v1::router())
-        .fallback(async || Refusal::NotFound("there is no such path".to_owned()))
-        .layer(DefaultBodyLimit::max(API_BODY_BYTES_MAX))
-        .with_state(api)
+    Router::new().merge(v1::router()).layer(DefaultBodyLimit::max(API_BODY_BYTES_MAX)).with_state(api)
 }

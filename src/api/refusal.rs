@@ -1,7 +1,8 @@
 //! What is refused: a status and `{"detail": …}`, as the agent server says it.
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -21,9 +22,52 @@ pub(super) enum Refusal {
     Conflict(String),
     /// The store could not do it.
     Failed(String),
+    /// It is not known who asks.
+    Unauthorized(String),
+    /// Whoever asks may not.
+    Forbidden(String),
+    /// Its body is too long.
+    TooLarge(String),
+    /// Its body does not come.
+    TooSlow(String),
+    /// This is not done here.
+    NotImplemented(String),
+    /// The agent server does not answer.
+    BadGateway(String),
 }
 
 impl Refusal {
+    /// What it is in HTTP.
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Refusal::NotFound(_) => StatusCode::NOT_FOUND,
+            Refusal::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Refusal::Conflict(_) => StatusCode::CONFLICT,
+            Refusal::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Refusal::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+            Refusal::Forbidden(_) => StatusCode::FORBIDDEN,
+            Refusal::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Refusal::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
+            Refusal::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
+            Refusal::BadGateway(_) => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    fn into_detail(self) -> String {
+        match self {
+            Refusal::NotFound(detail)
+            | Refusal::Invalid(detail)
+            | Refusal::Conflict(detail)
+            | Refusal::Failed(detail)
+            | Refusal::Unauthorized(detail)
+            | Refusal::Forbidden(detail)
+            | Refusal::TooLarge(detail)
+            | Refusal::TooSlow(detail)
+            | Refusal::NotImplemented(detail)
+            | Refusal::BadGateway(detail) => detail,
+        }
+    }
+
     /// There is no cron of this name; maybe another was meant.
     pub(super) async fn unknown_cron(api: &Api, name: &str) -> Self {
         let names = match api.store.cron_names().await {
@@ -58,12 +102,13 @@ impl From<StoreError> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let (status, detail) = match self {
-            Refusal::NotFound(detail) => (StatusCode::NOT_FOUND, detail),
-            Refusal::Invalid(detail) => (StatusCode::UNPROCESSABLE_ENTITY, detail),
-            Refusal::Conflict(detail) => (StatusCode::CONFLICT, detail),
-            Refusal::Failed(detail) => (StatusCode::INTERNAL_SERVER_ERROR, detail),
-        };
-        (status, Json(json!({ "detail": detail }))).into_response()
+        let status = self.status();
+        let detail = self.into_detail();
+        let mut response = (status, Json(json!({ "detail": detail }))).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            // RFC 9110 §11.6.1.
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
     }
 }

@@ -13,7 +13,7 @@ use crate::daemon::{self, World};
 use crate::domain::url_policy::UrlPolicy;
 use crate::signals::{self, Stop};
 use crate::store::Execution;
-use crate::transport::{Transport, Wire};
+use crate::transport::{Relay, Transport, Wire};
 
 /// How a certificate begins in a PEM file.
 const PEM_BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
@@ -50,6 +50,8 @@ pub(super) fn run(run: &Run, session: &mut Session) -> Result<(), Failure> {
         signals::hangups().map_err(|error| Failure::Failed(format!("cannot listen for SIGHUP: {error}")))?;
     let world = World {
         socket: Some(config.socket_path()),
+        listen: config.http.listen,
+        relay: Some(to_backend_for_others(&config.backend)?),
         reload: Some(reload),
         backend: to_backend(&config.backend)?,
         receivers: to_receivers(&config.backend, config.webhooks.url.clone())?,
@@ -99,6 +101,12 @@ fn tell_service_manager(state: NotifyState<'_>) {
 fn to_backend(backend: &BackendConfig) -> Result<Transport, Failure> {
     let pem = extra_roots(backend)?;
     Transport::network(pem.as_deref()).map_err(|error| unprepared(backend, &error))
+}
+
+/// The same way for what clients ask of it.
+fn to_backend_for_others(backend: &BackendConfig) -> Result<Relay, Failure> {
+    let pem = extra_roots(backend)?;
+    Relay::network(pem.as_deref()).map_err(|error| unprepared(backend, &error))
 }
 
 /// The way to receivers. They are trusted by the same roots: whoever has a certificate authority of his own has it for

@@ -34,3 +34,5 @@ pub(super) const CREDENTIAL_BYTES_MAX: u64 = 1 << 20;
 pub(super) const ERRORS_MAX: usize = 1000;
 /// Syntax errors reported per file: the later ones are mostly echoes of the first.
 pub(super) const SYNTAX_ERRORS_MAX: usize = 10;
+/// A key that guards a port: 16 characters at random cannot be guessed over a network.
+pub(super) const API_KEY_CHARS_MIN: usize = 16;

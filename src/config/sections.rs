@@ -10,7 +10,7 @@ use url::Url;
 use super::duration::parse_duration;
 use super::environment::Environment;
 use super::errors::{Report, quoted};
-use super::limits::{CONCURRENT_RUNS_MAX, VALUES_BYTES_MAX};
+use super::limits::{API_KEY_CHARS_MIN, CONCURRENT_RUNS_MAX, VALUES_BYTES_MAX};
 use super::placeholders::{check_text, missing};
 use super::secret::Secret;
 use super::section::Section;
@@ -18,6 +18,8 @@ use super::settled::{BackendConfig, HttpConfig, StoreConfig};
 
 /// Where `langgraph dev` listens.
 const BACKEND_URL_DEFAULT: &str = "http://127.0.0.1:2024";
+/// One more than that: for clients, the same with another number.
+const LISTEN_DEFAULT: &str = "127.0.0.1:2025";
 const REQUEST_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 const CONCURRENT_RUNS_DEFAULT: usize = 256;
 /// Where the database is if nothing is said.
@@ -53,6 +55,7 @@ struct RawStore {
 #[serde(deny_unknown_fields)]
 struct RawHttp {
     listen: Option<String>,
+    api_keys: Option<Vec<String>>,
     socket: Option<String>,
     disable_webhooks: Option<bool>,
 }
@@ -99,23 +102,64 @@ pub(super) fn http(
 ) -> Option<HttpConfig> {
     let section = root.child("http", "http", reader.report);
     let raw: RawHttp = section.read(&[], |_| None, reader.report);
-    let listen = raw.listen.as_deref().map(|text| {
-        let expected = "expected an address with a port such as 127.0.0.1:2025 or [::1]:2025";
-        let address = reader.text(&section, "listen", text)?.parse::<SocketAddr>();
-        let message = format!("got {}, {expected}", quoted(text));
-        address.map_err(|_| reader.error(&section, "listen", &message, None)).ok()
-    });
-    if listen.as_ref().is_some_and(Option::is_some) {
-        let message = "not served yet by this version; leave it out";
-        reader.report.warning(section.error("listen", "", message, None));
+    let api_keys = api_keys(&section, &raw.api_keys.unwrap_or_default(), reader);
+    let listen = listen(&section, raw.listen.as_deref(), reader);
+    if let Some(Some(address)) = listen
+        && !address.ip().is_loopback()
+        && !section.has("api_keys")
+    {
+        let message = format!("{address} can be reached from other machines, and anybody there could use it");
+        let hint = "set http.api_keys = [\"${{ credential.NAME }}\"], or listen on 127.0.0.1".to_owned();
+        reader.error(&section, "listen", &message, Some(hint));
+    }
+    if listen == Some(None) && section.has("api_keys") {
+        let message = "of no use while listen is off: the Unix socket needs no key";
+        reader.report.warning(section.error("api_keys", "", message, None));
     }
     let socket = raw.socket.as_deref().map(|text| reader.path(&section, "socket", text));
     let forced = disabled_by_environment(&section, reader);
     Some(HttpConfig {
-        listen: listen.map_or(Some(None), |listen| listen.map(Some))?,
+        listen: listen?,
+        api_keys: api_keys?,
         socket: socket.map_or(Some(None), |path| path.map(Some))?,
         disable_webhooks: raw.disable_webhooks.unwrap_or(false) || disabled_elsewhere || forced,
     })
+}
+
+/// `off`, or an address; the outer `None` is a mistake.
+fn listen(section: &Section<'_>, text: Option<&str>, reader: &mut Reader<'_>) -> Option<Option<SocketAddr>> {
+    let text = text.unwrap_or(LISTEN_DEFAULT);
+    let filled = reader.text(section, "listen", text)?;
+    if filled == "off" {
+        return Some(None);
+    }
+    let expected = "expected an address with a port such as 127.0.0.1:2025 or [::1]:2025, or off";
+    let address = filled.parse::<SocketAddr>().map_err(|_| {
+        reader.error(section, "listen", &format!("got {}, {expected}", quoted(text)), None);
+    });
+    address.ok().map(Some)
+}
+
+/// Keys for our own server: as hard to guess as a key has to be that is open to the network.
+fn api_keys(section: &Section<'_>, written: &[String], reader: &mut Reader<'_>) -> Option<Vec<Secret>> {
+    let hint = || Some("such as `openssl rand -hex 32`".to_owned());
+    if section.has("api_keys") && written.is_empty() {
+        let hint = "leave it out if no key is needed, on loopback".to_owned();
+        reader.error(section, "api_keys", "an empty list would let nobody in", Some(hint));
+        return None;
+    }
+    let mut keys = Vec::new();
+    for (index, text) in written.iter().enumerate() {
+        let pointer = format!("/{index}");
+        let key = reader.secret(section, "api_keys", &pointer, text)?;
+        let is_sendable = key.expose().bytes().all(|byte| byte.is_ascii_graphic());
+        if key.expose().len() < API_KEY_CHARS_MIN || !is_sendable {
+            let message = format!("expected at least {API_KEY_CHARS_MIN} visible ASCII characters");
+            reader.report.error(section.error("api_keys", &pointer, &message, hint()));
+        }
+        keys.push(key);
+    }
+    Some(keys)
 }
 
 /// A switch for the moment when editing a file is too slow or not possible.

@@ -84,6 +84,8 @@ pub struct StoreConfig {
 pub struct HttpConfig {
     /// Where the agent server's API with crons in front is served, if at all.
     pub listen: Option<SocketAddr>,
+    /// One of these is needed by TCP; none: no key is, and `listen` is on loopback.
+    pub api_keys: Vec<Secret>,
     /// The Unix socket by which the command line talks to the daemon.
     pub socket: Option<PathBuf>,
     /// Deliveries are recorded as suppressed and not sent.

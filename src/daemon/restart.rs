@@ -35,9 +35,10 @@ fn of_store(running: &StoreConfig, written: &StoreConfig) -> Vec<&'static str> {
 }
 
 fn of_http(running: &HttpConfig, written: &HttpConfig) -> Vec<&'static str> {
-    let HttpConfig { listen, socket, disable_webhooks } = running;
+    let HttpConfig { listen, api_keys, socket, disable_webhooks } = running;
     names([
         ("http.listen", *listen != written.listen),
+        ("http.api_keys", *api_keys != written.api_keys),
         ("http.socket", *socket != written.socket),
         ("http.disable_webhooks", *disable_webhooks != written.disable_webhooks),
     ])

@@ -29,8 +29,24 @@ pub const CLOCK_EARLIEST: Timestamp = Timestamp::constant(1_767_225_600, 0);
 /// The wall clock may run this far from the monotonic one in a second before it counts as a step.
 pub const CLOCK_STEP_MIN: Duration = Duration::from_secs(2);
 
-/// A request on the daemon's socket; a note is its longest part.
+/// A request to our own `/v1`; a note is its longest part.
 pub const API_BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// A request that is passed on to the agent server: what it is asked with fits in a fraction of this.
+pub const HTTP_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// The line and the headers of a request, and what is read at once of its body.
+pub const HTTP_HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// Connections by TCP at once; each may take another one to the agent server, and the files that a service may have
+/// open are 16 384. Whoever comes then waits until one has ended.
+pub const HTTP_CONNECTIONS_MAX: usize = 2_048;
+
+/// Connections to the Unix socket at once: commands, for which there is always a place, however many come by TCP.
+pub const SOCKET_CONNECTIONS_MAX: usize = 64;
+
+/// How long a client may keep us waiting for a request, for more of its body, and with taking an answer.
+pub const CLIENT_SILENCE: Duration = Duration::from_secs(30);
 
 /// The longest note of a pause: a reason, not a report.
 pub const NOTE_CHARS_MAX: usize = 500;

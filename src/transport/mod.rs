@@ -4,8 +4,11 @@
 //! Three ways: real connections to the agent server (reqwest), real connections to receivers, judged by a policy where
 //! they are made (`transport/`), and a function in this process, which is how the embedded agent server is
 //! reached without a port and how simulation puts lost answers and late requests under the real code.
+//!
+//! `relay.rs` is apart: it passes on what others ask of the agent server, and knows nothing of what they ask.
 
 mod receivers;
+mod relay;
 mod wire;
 
 use std::error::Error;
@@ -24,6 +27,7 @@ use crate::domain::bounds::CONNECT_WAIT;
 use crate::domain::url_policy::{Refusal, UrlPolicy};
 use receivers::Receivers;
 
+pub use relay::{Relay, RelayError};
 pub use wire::{FarEnd, Wire};
 
 /// Sends requests; cheap to clone.

@@ -39,19 +39,7 @@ impl Receivers {
         wire: Wire,
         policy: UrlPolicy,
     ) -> Result<Self, rustls::Error> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let pem = extra_root_certificates.unwrap_or_default();
-        let roots: Vec<_> = CertificateDer::pem_slice_iter(pem)
-            .collect::<Result<_, _>>()
-            .map_err(|error| rustls::Error::General(error.to_string()))?;
-        let verifier = Verifier::new_with_extra_roots(roots, Arc::clone(&provider))?;
-        let mut tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_no_client_auth();
-        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let tls = TlsConnector::from(Arc::new(tls));
+        let tls = trusting(extra_root_certificates)?;
         Ok(Self { client: client(policy, &wire, &tls), wire, tls })
     }
 
@@ -68,6 +56,23 @@ impl Receivers {
             Box::pin(stream.map_err(|error| TransportError::Broken(causes(&error)))) as BodyStream
         }))
     }
+}
+
+/// TLS that trusts the system's store and `extra_root_certificates`, PEM text.
+pub(super) fn trusting(extra_root_certificates: Option<&[u8]>) -> Result<TlsConnector, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let pem = extra_root_certificates.unwrap_or_default();
+    let roots: Vec<_> = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<_, _>>()
+        .map_err(|error| rustls::Error::General(error.to_string()))?;
+    let verifier = Verifier::new_with_extra_roots(roots, Arc::clone(&provider))?;
+    let mut tls = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsConnector::from(Arc::new(tls)))
 }
 
 fn client(policy: UrlPolicy, wire: &Wire, tls: &TlsConnector) -> Client<Connector, Full<Bytes>> {

@@ -84,6 +84,8 @@ impl Story {
             receivers: Transport::router(Router::new()),
             execution: Execution::Inline,
             socket: None,
+            listen: None,
+            relay: None,
             reload: None,
         };
         daemon::serve(world, || {}, stop).await

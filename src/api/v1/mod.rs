@@ -6,7 +6,7 @@ mod runs;
 mod tests;
 
 use axum::extract::State;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
@@ -23,6 +23,7 @@ pub(super) fn router() -> Router<Api> {
         .route("/v1/crons/{name}/skip-next", post(crons::skip_next))
         .route("/v1/crons/{name}/backfill", post(crons::backfill))
         .route("/v1/runs/{run_id}/cancel", post(runs::cancel))
+        .route("/v1/{*rest}", any(async || Refusal::NotFound("there is no such path".to_owned())))
 }
 
 async fn status(State(api): State<Api>) -> Result<Json<Value>, Refusal> {

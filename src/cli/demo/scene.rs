@@ -64,6 +64,8 @@ impl Scene {
             receivers: Transport::router(receiver),
             execution: Execution::WriterThread,
             socket: None,
+            listen: None,
+            relay: None,
             reload: None,
         }
     }

@@ -205,6 +205,8 @@ impl Story<'_> {
             receivers: self.receivers(),
             execution: Execution::Inline,
             socket: None,
+            listen: None,
+            relay: None,
             reload: None,
         };
         daemon::serve(world, || {}, stop).await

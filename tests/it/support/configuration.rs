@@ -50,7 +50,11 @@ impl Configuration {
 
 impl Display for Configuration {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let (top, backend, http) = (self.top.join("\n"), self.backend.join("\n"), self.http.join("\n"));
+        let (top, backend, mut http) = (self.top.join("\n"), self.backend.join("\n"), self.http.join("\n"));
+        // Two tests at the same time must not want the same port.
+        if !http.contains("listen") {
+            http += "\nlisten = \"off\"";
+        }
         writeln!(f, "{top}\n[backend]\n{backend}\n[http]\n{http}")?;
         // Every receiver of the tests is on loopback.
         writeln!(f, "[store]\npath = \"{{folder}}/agentcron.db\"\n[webhooks.url]\ndisable_loopback = false")?;

@@ -35,7 +35,10 @@ fn what_is_silent_has_its_default() {
                 values_bytes_max: 65536,
             },
             HttpConfig {
-                listen: None,
+                listen: Some(
+                    127.0.0.1:2025,
+                ),
+                api_keys: [],
                 socket: None,
                 disable_webhooks: false,
             },
@@ -80,6 +83,22 @@ fn relative_paths_start_at_the_main_file() {
     assert_eq!(config.store.path, base.join("data/a.db"));
     assert_eq!(config.http.socket, Some(base.join("a.sock")));
     assert_eq!(config.http.listen, Some("[::1]:2025".parse().unwrap()));
+}
+
+#[test]
+fn a_port_that_others_reach_needs_keys() {
+    let keys = "api_keys = [\"${{ credential.webhook_secret }}\"]";
+    assert_eq!(loaded("[http]\nlisten = \"off\"").http.listen, None);
+    for open in ["0.0.0.0:2025", "[::]:2025", "192.168.1.5:80"] {
+        let (shown, _) = load_files(&[("a.toml", format!("[http]\nlisten = \"{open}\"").as_bytes())]);
+        assert!(shown.starts_with("a.toml:2:10: listen: "), "{open}: {shown}");
+        let config = loaded(&format!("[http]\nlisten = \"{open}\"\n{keys}"));
+        assert_eq!(config.http.api_keys.len(), 1);
+    }
+    check("[http]\nlisten = \"0.0.0.0:2025\"", expect![[]]);
+    check("[http]\napi_keys = []", expect![[]]);
+    check("[http]\napi_keys = [\"hunter2\"]", expect![[]]);
+    check(&format!("[http]\nlisten = \"off\"\n{keys}"), expect![[]]);
 }
 
 #[test]
@@ -141,7 +160,7 @@ max_url_length = 100000
             a.toml:7:11: ca_file: got an empty text
             a.toml:9:8: path: expected a path without control characters
             a.toml:10:20: values_bytes_max: got 99999999999, expected 0 to 16777216
-            a.toml:12:10: listen: got `2025`, expected an address with a port such as 127.0.0.1:2025 or [::1]:2025
+            a.toml:12:10: listen: got `2025`, expected an address with a port such as 127.0.0.1:2025 or [::1]:2025, or off
             a.toml:13:10: socket: got an integer, expected text
             a.toml:14:20: disable_webhooks: got text, expected true or false
             a.toml:16:18: body_bytes_max: got 1, expected 1024 to 16777216

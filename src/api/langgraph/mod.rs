@@ -1,0 +1,100 @@
+//! The agent server's own API, in front of it: what we do better is answered here, all the rest is passed on.
+
+mod hop_by_hop;
+mod proxy;
+
+use axum::Router;
+use axum::http::Uri;
+use axum::http::uri::PathAndQuery;
+
+use super::Api;
+use super::refusal::Refusal;
+
+pub use proxy::AgentServer;
+
+/// What it takes to answer in the agent server's name.
+#[derive(Clone)]
+pub struct Gateway {
+    /// What we answer ourselves goes by it.
+    pub api: Api,
+    /// The agent server; without one, what would be passed on is refused.
+    pub agent_server: Option<AgentServer>,
+}
+
+impl Gateway {
+    fn agent_server(&self) -> Result<&AgentServer, Refusal> {
+        let words = || "there is no agent server that this could be passed on to".to_owned();
+        self.agent_server.as_ref().ok_or_else(|| Refusal::BadGateway(words()))
+    }
+}
+
+/// Its paths: all that nobody else answers.
+pub(super) fn router(gateway: Gateway) -> Router {
+    Router::new().fallback(proxy::pass_on).with_state(gateway)
+}
+
+/// The same path, written plainly: `/thread/…`, as the public guide prints it, is `/threads/…`, and a letter that is
+/// needlessly escaped is that letter (RFC 3986 §6.2.2.2), so that no spelling gets past us to the agent server. None if
+/// it is plain already.
+pub(super) fn plain_path(uri: &Uri) -> Option<Uri> {
+    let path = uri.path();
+    let is_singular = path.starts_with("/thread/");
+    if !is_singular && !path.contains('%') {
+        return None;
+    }
+    let unescaped = unescaped(path);
+    let path = match unescaped.strip_prefix("/thread/") {
+        Some(rest) => format!("/threads/{rest}"),
+        None => unescaped,
+    };
+    let text = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path,
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(text).ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+/// Without escapes of characters that need none.
+fn unescaped(path: &str) -> String {
+    let mut plain = String::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((before, after)) = rest.split_once('%') {
+        plain.push_str(before);
+        let code = after.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match code {
+            Some(code) if code.is_ascii_alphanumeric() || b"-._~".contains(&code) => {
+                plain.push(char::from(code));
+                rest = &after[2..];
+            }
+            Some(_) | None => {
+                plain.push('%');
+                rest = after;
+            }
+        }
+    }
+    plain + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_path_has_one_spelling() {
+        for (written, plain) in [
+            ("/threads/a/runs?x=%61", None),
+            ("/thread/a/runs/wait?x=%61", Some("/threads/a/runs/wait?x=%61")),
+            ("/threads/a/%72uns", Some("/threads/a/runs")),
+            ("/%74hread/a", Some("/threads/a")),
+            ("/store/items/a%2Fb%", Some("/store/items/a%2Fb%")),
+            ("/runs/%+1%zz%7", Some("/runs/%+1%zz%7")),
+            ("/threading", None),
+            ("/thread", None),
+        ] {
+            let found = plain_path(&Uri::try_from(written).unwrap());
+            assert_eq!(found.map(|uri| uri.to_string()).as_deref(), plain, "{written}");
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Whatever we do not answer ourselves is passed on to the agent server, and its answer is passed back: bodies as they
+//! come, both ways, each side no faster than the other takes it.
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, EXPECT, HOST, MAX_FORWARDS, VIA};
+use axum::http::request::Parts;
+use axum::http::uri::{Authority, Parts as UriParts, PathAndQuery, Scheme};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use hyper::body::Body as _;
+
+use super::{Gateway, hop_by_hop};
+use crate::api::door::{Entered, X_API_KEY};
+use crate::api::patience::{BodyFault, body_fault, bounded};
+use crate::api::refusal::Refusal;
+use crate::api::serving::Peer;
+use crate::config::Secret;
+use crate::transport::{Relay, RelayError};
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// By it a circle is found out: RFC 9110 §7.6.3.
+const OWN_VIA: &str = "1.1 agentcron";
+
+/// Passes a request on as it is.
+pub(super) async fn pass_on(State(gateway): State<Gateway>, request: Request) -> Result<Response, Refusal> {
+    let server = gateway.agent_server()?;
+    let (mut parts, body) = request.into_parts();
+    if let Some(answer) = answered_here(&mut parts)? {
+        return Ok(answer);
+    }
+    let body = bounded(body)?;
+    let outbound = server.outbound(parts, body)?;
+    let response = server.send(outbound).await.map_err(|error| server.failed(&error))?;
+    passed_back(response)
+}
+
+/// What is not for the agent server, whatever the path.
+fn answered_here(parts: &mut Parts) -> Result<Option<Response>, Refusal> {
+    if hop_by_hop::asks_for("websocket", &parts.headers) {
+        let words = "websockets are not passed on; runs are streamed by server-sent events";
+        return Err(Refusal::NotImplemented(words.to_owned()));
+    }
+    match parts.method {
+        // They are about the way itself, and its answers would show what others have added to the request.
+        Method::CONNECT | Method::TRACE => {
+            return Err(Refusal::NotImplemented(format!("{} is not passed on", parts.method)));
+        }
+        // RFC 9110 §7.6.2.
+        Method::OPTIONS => {
+            let left =
+                parts.headers.get(MAX_FORWARDS).and_then(|left| left.to_str().ok()?.parse::<u32>().ok());
+            match left.map(|left| left.checked_sub(1)) {
+                Some(None) => return Ok(Some(StatusCode::NO_CONTENT.into_response())),
+                Some(Some(left)) => drop(parts.headers.insert(MAX_FORWARDS, left.into())),
+                None => {}
+            }
+        }
+        _ => {}
+    }
+    Ok(None)
+}
+
+/// The answer as the client gets it.
+pub(super) fn passed_back(mut response: Response<Body>) -> Result<Response, Refusal> {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let words = "the agent server wants to go on with another protocol";
+        return Err(Refusal::BadGateway(words.to_owned()));
+    }
+    hop_by_hop::remove(response.headers_mut());
+    Ok(response)
+}
+
+/// The agent server behind us.
+#[derive(Clone, Debug)]
+pub struct AgentServer {
+    relay: Relay,
+    scheme: Scheme,
+    authority: Authority,
+    /// Before every path; without a slash at its end.
+    prefix: String,
+    /// Our key, lent to those whom the operator trusts.
+    key: Option<HeaderValue>,
+}
+
+impl AgentServer {
+    /// At the address of the configuration; `None` if no request can be sent there.
+    pub fn new(relay: Relay, url: &url::Url, key: Option<&Secret>) -> Option<Self> {
+        let parts = url.as_str().parse::<Uri>().ok()?.into_parts();
+        let prefix = parts.path_and_query.map(|path| path.path().trim_end_matches('/').to_owned());
+        let key = key.map(|key| HeaderValue::from_str(key.expose())).transpose().ok()?;
+        Some(Self {
+            relay,
+            scheme: parts.scheme?,
+            authority: parts.authority?,
+            prefix: prefix.unwrap_or_default(),
+            key: key.map(sensitive),
+        })
+    }
+
+    /// Sends what was prepared by `outbound`.
+    pub(super) async fn send(&self, request: Request) -> Result<Response<Body>, RelayError> {
+        self.relay.send(request).await
+    }
+
+    /// The request as the agent server gets it.
+    pub(super) fn outbound(&self, mut parts: Parts, body: Body) -> Result<Request, Refusal> {
+        if comes_from_us(&parts.headers) {
+            return Err(Refusal::BadGateway("backend.url leads back here".to_owned()));
+        }
+        let entered = parts.extensions.get::<Entered>().copied();
+        let peer = parts.extensions.get::<Peer>().and_then(|peer| peer.0);
+        let headers = &mut parts.headers;
+        hop_by_hop::remove(headers);
+        // We have said `continue` ourselves by then.
+        headers.remove(EXPECT);
+        if body.size_hint().exact().is_none() {
+            headers.remove(CONTENT_LENGTH);
+        }
+        if let Some(peer) = peer {
+            append(headers, X_FORWARDED_FOR, &peer.to_string());
+            headers.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static("http"));
+        }
+        // The agent server's own name takes its place.
+        if let Some(host) = headers.remove(HOST) {
+            headers.entry(X_FORWARDED_HOST).or_insert(host);
+        }
+        append(headers, VIA, OWN_VIA);
+        // Ours is lent to whom the operator trusts; whoever has a key to the agent server uses that.
+        let has_own = headers.contains_key(X_API_KEY) || headers.contains_key(AUTHORIZATION);
+        if let (false, Some(Entered::Trusted), Some(key)) = (has_own, entered, &self.key) {
+            headers.insert(X_API_KEY, key.clone());
+        }
+        parts.uri = self.uri(&parts.uri)?;
+        Ok(Request::from_parts(parts, body))
+    }
+
+    /// Why there is no answer.
+    pub(super) fn failed(&self, error: &RelayError) -> Refusal {
+        if let Some(fault) = body_fault(error) {
+            return fault.into();
+        }
+        tracing::debug!(%error, "a request could not be passed on");
+        let place = &self.authority;
+        Refusal::BadGateway(match error {
+            RelayError::NotSent(_) => format!("the agent server at {place} cannot be reached: {error}"),
+            RelayError::Broken(_) => format!("the agent server at {place} did not answer: {error}"),
+        })
+    }
+
+    fn uri(&self, asked: &Uri) -> Result<Uri, Refusal> {
+        let invalid = || Refusal::Invalid("this is no path".to_owned());
+        let path =
+            asked.path_and_query().filter(|path| path.as_str().starts_with('/')).ok_or_else(invalid)?;
+        let path = match self.prefix.as_str() {
+            "" => path.clone(),
+            prefix => PathAndQuery::try_from(format!("{prefix}{path}")).map_err(|_| invalid())?,
+        };
+        let mut parts = UriParts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(path);
+        Uri::from_parts(parts).map_err(|_| invalid())
+    }
+}
+
+fn comes_from_us(headers: &HeaderMap) -> bool {
+    headers.get_all(VIA).iter().any(|via| via.to_str().is_ok_and(|via| via.contains(OWN_VIA)))
+}
+
+/// At the end of a list that may be there already.
+fn append(headers: &mut HeaderMap, name: HeaderName, item: &str) {
+    let before: Vec<&str> = headers.get_all(&name).iter().filter_map(|value| value.to_str().ok()).collect();
+    let list = if before.is_empty() { item.to_owned() } else { format!("{}, {item}", before.join(", ")) };
+    if let Ok(value) = HeaderValue::try_from(list) {
+        headers.insert(name, value);
+    }
+}
+
+/// No log shows it.
+fn sensitive(mut value: HeaderValue) -> HeaderValue {
+    value.set_sensitive(true);
+    value
+}
+
+impl From<BodyFault> for Refusal {
+    fn from(fault: BodyFault) -> Self {
+        match fault {
+            BodyFault::TooLarge => Refusal::TooLarge(fault.to_string()),
+            BodyFault::Silent => Refusal::TooSlow(fault.to_string()),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! How long a client may keep us waiting: with the rest of a request, and with taking an answer. And how much it may
+//! send. Whoever is slower or larger loses its connection, so that nobody can use up all of them.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use hyper::body::{Body as _, Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+use crate::domain::bounds::{CLIENT_SILENCE, HTTP_BODY_BYTES_MAX};
+
+/// What is wrong with the body of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BodyFault {
+    /// There is too much of it.
+    #[error("the body is longer than {HTTP_BODY_BYTES_MAX} bytes")]
+    TooLarge,
+    /// It does not go on.
+    #[error("no more of the body for {}", humantime::format_duration(CLIENT_SILENCE))]
+    Silent,
+}
+
+/// A body as it comes in, bounded in bytes and in the time between two pieces.
+pub(super) fn bounded(body: Body) -> Result<Body, BodyFault> {
+    if body.is_end_stream() {
+        return Ok(body);
+    }
+    let most = u64::try_from(HTTP_BODY_BYTES_MAX).unwrap_or(u64::MAX);
+    if body.size_hint().lower() > most {
+        return Err(BodyFault::TooLarge);
+    }
+    let silence = Box::pin(tokio::time::sleep(CLIENT_SILENCE));
+    Ok(Body::new(BoundedBody { body, bytes_left: most, silence }))
+}
+
+/// What the body of a request did wrong, if that is the cause of this error.
+pub(super) fn body_fault(error: &(dyn std::error::Error + 'static)) -> Option<BodyFault> {
+    std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref().copied())
+}
+
+struct BoundedBody {
+    body: Body,
+    bytes_left: u64,
+    silence: Pin<Box<Sleep>>,
+}
+
+impl hyper::body::Body for BoundedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
+            ready!(self.silence.as_mut().poll(context));
+            return Poll::Ready(Some(Err(axum::Error::new(BodyFault::Silent))));
+        };
+        if let Some(data) = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()) {
+            let Some(left) = self.bytes_left.checked_sub(u64::try_from(data.len()).unwrap_or(u64::MAX))
+            else {
+                return Poll::Ready(Some(Err(axum::Error::new(BodyFault::TooLarge))));
+            };
+            self.bytes_left = left;
+            self.silence.as_mut().reset(Instant::now() + CLIENT_SILENCE);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A connection whose far end must go on taking what it is sent. What is being waited for on our side does not count.
+pub(super) struct PatientLine<S> {
+    line: S,
+    /// Set while the far end takes nothing.
+    stalled: Option<Pin<Box<Sleep>>>,
+    patience: Duration,
+}
+
+impl<S> PatientLine<S> {
+    pub(super) fn new(line: S) -> Self {
+        Self { line, stalled: None, patience: CLIENT_SILENCE }
+    }
+
+    /// What became of an attempt to write, unless the far end has been stalling for too long.
+    fn within_patience<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<std::io::Result<T>>,
+    ) -> Poll<std::io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let patience = self.patience;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        ready!(stalled.as_mut().poll(context));
+        Poll::Ready(Err(std::io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for PatientLine<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.line).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for PatientLine<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        let written = Pin::new(&mut self.line).poll_write(context, bytes);
+        self.within_patience(context, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        let written = Pin::new(&mut self.line).poll_write_vectored(context, pieces);
+        self.within_patience(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.line.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        let flushed = Pin::new(&mut self.line).poll_flush(context);
+        self.within_patience(context, flushed)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        let shut = Pin::new(&mut self.line).poll_shutdown(context);
+        self.within_patience(context, shut)
+    }
+}
