@@ -76,6 +76,7 @@ async fn compare(program: &Path, script: &Path) {
         record(program, script, server.url(), receiver.url("/direct")),
         record(program, script, format!("http://{listen}"), receiver.url("/ours")),
     );
+    let [direct, ours] = [direct, ours].map(|printed| Recording::read(&printed, &server.url()));
     let mut comparison = Comparison::default();
     comparison.calls(&direct, &ours);
 
@@ -97,8 +98,8 @@ async fn compare(program: &Path, script: &Path) {
         let (direct_told, ours_told) = (told(format!("/direct{path}")), told(format!("/ours{path}")));
         comparison.webhook(path, &direct.plain(&direct_told), &ours.plain(&ours_told));
     }
-    assert_each_delivered_at_once(&daemon, ours.tells.len()).await;
     comparison.assert_same();
+    assert_each_delivered_at_once(&daemon, ours.tells.len()).await;
 }
 
 /// Our own books agree: as many deliveries as webhooks, each by its first attempt.
@@ -124,12 +125,12 @@ fn free_address() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 
-async fn record(program: &Path, script: &Path, url: String, hooks: String) -> Recording {
+async fn record(program: &Path, script: &Path, url: String, hooks: String) -> String {
     let mut command = Command::new(program);
     command.arg(script).args([&url, &hooks, &Uuid::new_v4().to_string()]).kill_on_drop(true);
     let output = tokio::time::timeout(PATIENCE, command.output()).await;
     let output = output.unwrap_or_else(|_| panic!("{script:?} took longer than {PATIENCE:?}")).unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{script:?} at {url}: {}\n{stderr}", output.status);
-    Recording::read(&String::from_utf8(output.stdout).unwrap())
+    String::from_utf8(output.stdout).unwrap()
 }

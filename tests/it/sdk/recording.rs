@@ -16,8 +16,10 @@ pub(super) struct Recording {
 }
 
 impl Recording {
-    pub(super) fn read(printed: &str) -> Self {
+    /// `server_url` goes by the name of the side's own URL: runs know where the server that runs them is.
+    pub(super) fn read(printed: &str, server_url: &str) -> Self {
         let mut recording = Self::default();
+        recording.names.push((server_url.to_owned(), "<url>".to_owned()));
         for line in printed.lines() {
             let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
             let text = |key: &str| line[key].as_str().map(str::to_owned);
