@@ -33,7 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(240);
 async fn the_python_sdk_sees_the_same_through_us_as_from_the_server() {
     let environment =
         python_with(&format!("langgraph-sdk-{PYTHON_SDK}"), &format!("langgraph-sdk=={PYTHON_SDK}"));
-    compare(&environment.join("bin/python"), &folder().join("calls.py")).await;
+    let comparison = compare(&environment.join("bin/python"), &folder().join("calls.py")).await;
+    comparison.assert_each_documented_one_occurred();
 }
 
 #[tokio::test]
@@ -67,7 +68,7 @@ fn folder() -> PathBuf {
 }
 
 /// Both sides at the same time, on a server of the test's own: what the scripts do to its crons would disturb others.
-async fn compare(program: &Path, script: &Path) {
+async fn compare(program: &Path, script: &Path) -> Comparison {
     let (server, receiver) = (RealServer::start(), Receiver::start());
     let listen = free_address();
     let daemon = Daemon::start(&configuration(&server, listen));
@@ -100,6 +101,7 @@ async fn compare(program: &Path, script: &Path) {
     }
     comparison.assert_same();
     assert_each_delivered_at_once(&daemon, ours.tells.len()).await;
+    comparison
 }
 
 /// Our own books agree: as many deliveries as webhooks, each by its first attempt.
