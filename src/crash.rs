@@ -8,7 +8,7 @@
 pub async fn crash_point(_name: &'static str) {}
 
 #[cfg(debug_assertions)]
-pub use armed::{crash_point, simulate_crash_after};
+pub use armed::{crash_point, simulate_crash_after, simulate_crash_at};
 
 #[cfg(debug_assertions)]
 mod armed {
@@ -24,12 +24,19 @@ mod armed {
     static VISITS: Mutex<Option<HashMap<&'static str, u64>>> = Mutex::new(None);
 
     thread_local! {
-        static SIMULATED: RefCell<Option<(u64, CancellationToken)>> = const { RefCell::new(None) };
+        static SIMULATED: RefCell<Option<Simulated>> = const { RefCell::new(None) };
+    }
+
+    struct Simulated {
+        /// Any place, if there is none.
+        name: Option<&'static str>,
+        left: u64,
+        stopped: CancellationToken,
     }
 
     /// A place where the daemon may die. `name` says what has just been made durable, or what is still owed.
     pub async fn crash_point(name: &'static str) {
-        if simulated_crash() {
+        if simulated_crash(name) {
             std::future::pending::<()>().await;
         }
         let Some((armed, visit)) = ARMED.get_or_init(read_environment) else { return };
@@ -40,14 +47,21 @@ mod armed {
 
     /// In this thread's simulation, the world stops at the `count`th crash point from now on; `stopped` is told.
     pub fn simulate_crash_after(count: u64, stopped: CancellationToken) {
-        SIMULATED.with(|simulated| *simulated.borrow_mut() = Some((count, stopped)));
+        SIMULATED.set(Some(Simulated { name: None, left: count, stopped }));
     }
 
-    fn simulated_crash() -> bool {
+    /// The same, when it comes to this crash point for the `count`th time.
+    pub fn simulate_crash_at(name: &'static str, count: u64, stopped: CancellationToken) {
+        SIMULATED.set(Some(Simulated { name: Some(name), left: count, stopped }));
+    }
+
+    fn simulated_crash(name: &'static str) -> bool {
         SIMULATED.with(|simulated| match &mut *simulated.borrow_mut() {
             None => false,
-            Some((left, stopped)) => {
-                *left = left.saturating_sub(1);
+            Some(Simulated { left: 0, .. }) => true,
+            Some(Simulated { name: Some(only), .. }) if *only != name => false,
+            Some(Simulated { left, stopped, .. }) => {
+                *left -= 1;
                 if *left == 0 {
                     stopped.cancel();
                 }

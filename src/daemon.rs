@@ -153,7 +153,7 @@ fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
         disable_webhooks: config.http.disable_webhooks,
     };
     let janitor =
-        Janitor { store: store.clone(), backend: client, clock: clock.clone(), wakes: wakes.clone() };
+        Janitor { store: store.clone(), backend: client.clone(), clock: clock.clone(), wakes: wakes.clone() };
     let maintenance = Maintenance { store: store.clone(), clock: clock.clone() };
     let mut loops = Loops::new();
     let listeners = Listeners {
@@ -162,7 +162,13 @@ fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
         api_keys: config.http.api_keys.clone(),
     };
     if listeners.socket.is_some() || listeners.network.is_some() {
-        let api = Api { store: store.clone(), clock: clock.clone(), wakes: wakes.clone() };
+        let api = Api {
+            store: store.clone(),
+            clock: clock.clone(),
+            wakes: wakes.clone(),
+            backend: client.clone(),
+            webhook_policy: config.webhooks.url.clone(),
+        };
         let gateway = Gateway { api, agent_server: relay.and_then(|relay| agent_server(relay, &config)) };
         let t = stop.clone();
         loops.spawn(async move { ("http server", api::serve(listeners, gateway, t).await) });

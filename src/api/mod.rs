@@ -16,9 +16,11 @@ use axum::extract::DefaultBodyLimit;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
+use crate::backend::AgentClient;
 use crate::clock::Clock;
 use crate::config::Secret;
 use crate::domain::bounds::{API_BODY_BYTES_MAX, HTTP_CONNECTIONS_MAX, SOCKET_CONNECTIONS_MAX};
+use crate::domain::url_policy::UrlPolicy;
 use crate::engine::Wakes;
 use crate::store::{Store, StoreError};
 
@@ -37,6 +39,10 @@ pub struct Api {
     pub clock: Clock,
     /// Who is to look after something was changed.
     pub wakes: Wakes,
+    /// Who knows which assistants and threads there are.
+    pub backend: AgentClient,
+    /// Which URLs a client may name as webhooks.
+    pub webhook_policy: UrlPolicy,
 }
 
 /// Where requests come in; a way that could not be opened is missing.
@@ -81,5 +87,9 @@ pub async fn serve(
 }
 
 fn router(api: Api) -> Router {
-    Router::new().merge(v1::router()).layer(DefaultBodyLimit::max(API_BODY_BYTES_MAX)).with_state(api)
+    Router::new()
+        .merge(v1::router())
+        .layer(DefaultBodyLimit::max(API_BODY_BYTES_MAX))
+        .merge(langgraph::crons())
+        .with_state(api)
 }

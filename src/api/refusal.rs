@@ -18,6 +18,10 @@ pub(super) enum Refusal {
     NotFound(String),
     /// It makes no sense.
     Invalid(String),
+    /// It asks for nothing, or for what can never be.
+    BadRequest(String),
+    /// The path is there, but not for this method.
+    NotAllowed,
     /// It cannot be done as things stand.
     Conflict(String),
     /// The store could not do it.
@@ -26,13 +30,13 @@ pub(super) enum Refusal {
     Unauthorized(String),
     /// Whoever asks may not.
     Forbidden(String),
-    /// Its body is too long.
+    /// Its body is longer than anybody needs.
     TooLarge(String),
     /// Its body does not come.
     TooSlow(String),
     /// This is not done here.
     NotImplemented(String),
-    /// The agent server does not answer.
+    /// The agent server does not answer, or did not say what had to be known.
     BadGateway(String),
 }
 
@@ -42,6 +46,8 @@ impl Refusal {
         match self {
             Refusal::NotFound(_) => StatusCode::NOT_FOUND,
             Refusal::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Refusal::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Refusal::NotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Refusal::Conflict(_) => StatusCode::CONFLICT,
             Refusal::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Refusal::Unauthorized(_) => StatusCode::UNAUTHORIZED,
@@ -57,6 +63,7 @@ impl Refusal {
         match self {
             Refusal::NotFound(detail)
             | Refusal::Invalid(detail)
+            | Refusal::BadRequest(detail)
             | Refusal::Conflict(detail)
             | Refusal::Failed(detail)
             | Refusal::Unauthorized(detail)
@@ -65,6 +72,7 @@ impl Refusal {
             | Refusal::TooSlow(detail)
             | Refusal::NotImplemented(detail)
             | Refusal::BadGateway(detail) => detail,
+            Refusal::NotAllowed => "Method Not Allowed".to_owned(),
         }
     }
 

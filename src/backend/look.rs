@@ -7,7 +7,7 @@ use super::answer::Answer;
 use super::client::{AgentClient, CallError};
 use super::follow::run_error;
 use crate::domain::bounds::{FENCE_SECONDS, LISTED_RUNS_MAX};
-use crate::domain::ids::{BackendRunId, RunId, ThreadId};
+use crate::domain::ids::{AssistantId, BackendRunId, RunId, ThreadId};
 use crate::domain::run::RunError;
 
 /// The metadata key of a fence: a run that bears it is never ours.
@@ -106,6 +106,29 @@ impl AgentClient {
             values: thread["values"].clone(),
             error: thread.get("error").filter(|error| !error.is_null()).map(run_error),
         })
+    }
+
+    /// The id of an assistant that is named by its id or by its graph; `None` if there is no such assistant.
+    pub async fn assistant(&self, word: &str) -> Result<Option<AssistantId>, CallError> {
+        let derived = AssistantId::of_word(word);
+        match self.ask_json(Method::GET, &format!("/assistants/{derived}")).await {
+            Ok(_) => return Ok(Some(derived)),
+            Err(CallError::NotFound(_)) if word.parse::<AssistantId>().is_ok() => return Ok(None),
+            // Not every server derives ids as the usual one does.
+            Err(CallError::NotFound(_)) => {}
+            Err(error) => return Err(error),
+        }
+        let body = json!({ "graph_id": word, "limit": 1, "sort_by": "created_at", "sort_order": "asc" });
+        let answer = self.ask(Method::POST, "/assistants/search", Some(&body)).await;
+        let answer = answer.map_err(|error| CallError::Unreachable(error.to_string()))?;
+        match answer.status {
+            status if status.is_success() => {
+                let found: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+                Ok(found[0]["assistant_id"].as_str().and_then(|id| id.parse().ok()))
+            }
+            StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY => Ok(None),
+            status => Err(CallError::Status { code: status.as_u16(), detail: answer.words() }),
+        }
     }
 
     /// The runs on a thread, newest first; none if there is no such thread.

@@ -46,7 +46,7 @@ fn never_run(definition: crate::config::CronDefinition) -> CronRow {
     CronRow {
         cron_id: cron.cron_id,
         name: cron.name.clone(),
-        source: crate::store::CronSource::File,
+        source: crate::domain::cron::CronSource::File,
         place: Some(definition.place.to_string()),
         definition_id: crate::domain::ids::DefinitionId::of_content(cron.cron_id, &body),
         cron: Ok(cron),

@@ -1,6 +1,7 @@
 //! `agentcron run`: the daemon, in the foreground. The life of the process from top to bottom.
 
 use std::io::IsTerminal;
+use std::path::Path;
 
 use clap::{Args, ValueEnum};
 use sd_notify::NotifyState;
@@ -8,9 +9,8 @@ use tracing_subscriber::EnvFilter;
 
 use super::failure::Failure;
 use super::session::Session;
-use crate::config::{BackendConfig, Environment};
+use crate::config::{BackendConfig, Environment, WebhooksConfig};
 use crate::daemon::{self, World};
-use crate::domain::url_policy::UrlPolicy;
 use crate::signals::{self, Stop};
 use crate::store::Execution;
 use crate::transport::{Relay, Transport, Wire};
@@ -54,7 +54,7 @@ pub(super) fn run(run: &Run, session: &mut Session) -> Result<(), Failure> {
         relay: Some(to_backend_for_others(&config.backend)?),
         reload: Some(reload),
         backend: to_backend(&config.backend)?,
-        receivers: to_receivers(&config.backend, config.webhooks.url.clone())?,
+        receivers: to_receivers(&config.webhooks, Wire::of_system())?,
         config,
         environment: session.environment.clone(),
         clock: session.clock.clone(),
@@ -99,38 +99,46 @@ fn tell_service_manager(state: NotifyState<'_>) {
 
 /// The way to the agent server.
 fn to_backend(backend: &BackendConfig) -> Result<Transport, Failure> {
-    let pem = extra_roots(backend)?;
-    Transport::network(pem.as_deref()).map_err(|error| unprepared(backend, &error))
+    let pem = extra_roots("backend.ca_file", backend.ca_file.as_deref())?;
+    Transport::network(pem.as_deref())
+        .map_err(|error| unprepared("backend.ca_file", backend.ca_file.as_deref(), &error))
 }
 
 /// The same way for what clients ask of it.
 fn to_backend_for_others(backend: &BackendConfig) -> Result<Relay, Failure> {
-    let pem = extra_roots(backend)?;
-    Relay::network(pem.as_deref()).map_err(|error| unprepared(backend, &error))
+    let pem = extra_roots("backend.ca_file", backend.ca_file.as_deref())?;
+    Relay::network(pem.as_deref())
+        .map_err(|error| unprepared("backend.ca_file", backend.ca_file.as_deref(), &error))
 }
 
-/// The way to receivers. They are trusted by the same roots: whoever has a certificate authority of his own has it for
-/// both.
-fn to_receivers(backend: &BackendConfig, policy: UrlPolicy) -> Result<Transport, Failure> {
-    let pem = extra_roots(backend)?;
-    Transport::judged(pem.as_deref(), Wire::of_system(), policy).map_err(|error| unprepared(backend, &error))
+/// The way to receivers, over connections that `wire` makes. Whom the agent server is trusted by says nothing about
+/// them: they have roots of their own.
+pub(super) fn to_receivers(webhooks: &WebhooksConfig, wire: Wire) -> Result<Transport, Failure> {
+    let pem = roots_of_receivers(webhooks)?;
+    Transport::judged(pem.as_deref(), wire, webhooks.url.clone())
+        .map_err(|error| unprepared("webhooks.ca_file", webhooks.ca_file.as_deref(), &error))
 }
 
-fn extra_roots(backend: &BackendConfig) -> Result<Option<Vec<u8>>, Failure> {
-    let Some(path) = &backend.ca_file else { return Ok(None) };
+/// PEM text that is trusted besides the system's store when a receiver shows its certificate.
+pub(super) fn roots_of_receivers(webhooks: &WebhooksConfig) -> Result<Option<Vec<u8>>, Failure> {
+    extra_roots("webhooks.ca_file", webhooks.ca_file.as_deref())
+}
+
+fn extra_roots(key: &str, path: Option<&Path>) -> Result<Option<Vec<u8>>, Failure> {
+    let Some(path) = path else { return Ok(None) };
     let place = path.display();
-    let unreadable = |error| Failure::Usage(format!("backend.ca_file: cannot read {place}: {error}"));
+    let unreadable = |error| Failure::Usage(format!("{key}: cannot read {place}: {error}"));
     let pem = std::fs::read(path).map_err(unreadable)?;
     // A file of anything else reads as a bundle of no certificates, and the daemon would start without its root.
     if !pem.windows(PEM_BEGIN.len()).any(|window| window == PEM_BEGIN) {
-        return Err(Failure::Usage(format!("backend.ca_file: {place} holds no PEM certificate")));
+        return Err(Failure::Usage(format!("{key}: {place} holds no PEM certificate")));
     }
     Ok(Some(pem))
 }
 
-fn unprepared(backend: &BackendConfig, error: &dyn std::error::Error) -> Failure {
-    match &backend.ca_file {
-        Some(path) => Failure::Usage(format!("backend.ca_file: {}: {error}", path.display())),
+fn unprepared(key: &str, path: Option<&Path>, error: &dyn std::error::Error) -> Failure {
+    match path {
+        Some(path) => Failure::Usage(format!("{key}: {}: {error}", path.display())),
         None => Failure::Failed(format!("cannot prepare connections: {error}")),
     }
 }

@@ -14,8 +14,9 @@ use super::run_line::time;
 use super::session::Session;
 use super::times;
 use crate::config;
+use crate::domain::cron::CronSource;
 use crate::domain::ids::{CronId, DefinitionId};
-use crate::store::{CronRow, CronSource, DaemonState, Notice, NoticeKind, Overview, Reader, daemon_state};
+use crate::store::{CronRow, DaemonState, Notice, NoticeKind, Overview, Reader, daemon_state};
 
 /// What is counted.
 const WINDOW: SignedDuration = SignedDuration::from_hours(24);

@@ -1,6 +1,7 @@
 //! `agentcron webhook`: where webhooks have got to, and why.
 
 mod list;
+mod listen;
 mod show;
 
 use clap::{Args, Subcommand};
@@ -12,7 +13,7 @@ use super::run_line::time;
 use super::session::Session;
 use crate::domain::delivery::DeliveryStatus;
 use crate::store::WebhookRow;
-use crate::webhook::redacted;
+use crate::webhook::{redacted, webhook_id};
 
 /// Look after the webhooks of ended runs.
 #[derive(Args, Debug)]
@@ -27,12 +28,15 @@ enum WebhookVerb {
     List(list::List),
     /// Show everything about one webhook: every attempt, its time, its answer
     Show(show::Show),
+    /// Receive webhooks on this machine, show and verify each, or misbehave on request
+    Listen(listen::Listen),
 }
 
 pub(super) fn webhook(webhook: &Webhook, session: &mut Session) -> Result<(), Failure> {
     match &webhook.verb {
         WebhookVerb::List(list) => list::list(list, session),
         WebhookVerb::Show(show) => show::show(show, session),
+        WebhookVerb::Listen(listen) => listen::listen(listen, session),
     }
 }
 
@@ -41,7 +45,7 @@ fn to_json(row: &WebhookRow) -> Value {
     let delivery = &row.delivery;
     json!({
         "delivery_id": delivery.delivery_id.to_string(),
-        "webhook_id": webhook_id(row),
+        "webhook_id": webhook_id(row.run_id),
         "run_id": row.run_id.to_string(),
         "cron_name": row.cron_name,
         "url": redacted(&delivery.url),
@@ -52,11 +56,6 @@ fn to_json(row: &WebhookRow) -> Value {
         "due_at": time(delivery.due_at),
         "ended_at": time(delivery.ended_at),
     })
-}
-
-/// As the receiver knows it.
-fn webhook_id(row: &WebhookRow) -> String {
-    format!("msg_{}", row.run_id)
 }
 
 fn painted_status(status: DeliveryStatus, output: &Output) -> String {

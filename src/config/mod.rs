@@ -35,8 +35,11 @@ pub use nearest::nearest;
 pub use placeholders::check_values;
 pub use secret::Secret;
 pub use sections::STORE_PATH_DEFAULT;
-pub use settle_cron::{FieldError, check_webhook_policy, settle_cron};
+pub use settle_cron::{
+    CronIdentity, FieldError, check_webhook_policy, is_cron_name, settle_cron, settle_cron_as,
+};
 pub use settled::{
     BackendConfig, Config, CronDefinition, HttpConfig, Place, Sources, StoreConfig, WebhooksConfig,
 };
 pub use starter::STARTER_FILES;
+pub use webhooks::webhooks_by_default;

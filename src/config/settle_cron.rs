@@ -1,6 +1,7 @@
 //! Fields as written -> a [`Cron`] with nothing left to doubt, or every mistake in them. Pure: the same function
 //! judges a file, a stored definition and a request.
 
+mod foreign;
 mod payload;
 mod schedule;
 mod target;
@@ -14,7 +15,7 @@ use super::fields::CronFields;
 use super::limits::CRON_NAME_CHARS_MAX;
 use super::nearest::nearest;
 use crate::domain::calendar::Calendar;
-use crate::domain::cron::{Catchup, Cron, Mode, Overlap, Policy, Request, UnknownWord};
+use crate::domain::cron::{Catchup, Cron, CronSource, Mode, Overlap, Policy, Request, UnknownWord};
 use crate::domain::ids::CronId;
 use crate::domain::template;
 
@@ -87,17 +88,40 @@ impl Mistakes {
     }
 }
 
-/// Settles a cron. The id is derived from the name; whoever gives out ids (the HTTP API) replaces it.
+/// Settles a cron from a file; its id is derived from the name.
 pub fn settle_cron(name: &str, fields: &CronFields) -> Result<Cron, Vec<FieldError>> {
+    let identity = CronIdentity { cron_id: CronId::of_name(name), name, source: CronSource::File };
+    settle_cron_as(identity, fields)
+}
+
+/// Who a cron is, if that is not derived from its name alone.
+#[derive(Clone, Copy, Debug)]
+pub struct CronIdentity<'n> {
+    /// Given out once, by whoever made it.
+    pub cron_id: CronId,
+    /// For people.
+    pub name: &'n str,
+    /// Whose words its fields are.
+    pub source: CronSource,
+}
+
+/// Settles a cron from anywhere. What a client of the HTTP API wrote may name no variable and no credential: else it
+/// could have the daemon's secrets sent to a webhook of its own.
+pub fn settle_cron_as(identity: CronIdentity<'_>, fields: &CronFields) -> Result<Cron, Vec<FieldError>> {
     let mut mistakes = Mistakes::default();
-    let cron = settle(name, fields, &mut mistakes);
+    match identity.source {
+        CronSource::File => {}
+        CronSource::Api => foreign::check_placeholders(fields, &mut mistakes),
+    }
+    let cron = settle(identity, fields, &mut mistakes);
     match cron {
         Some(cron) if mistakes.0.is_empty() => Ok(cron),
         Some(_) | None => Err(mistakes.0),
     }
 }
 
-fn settle(name: &str, fields: &CronFields, mistakes: &mut Mistakes) -> Option<Cron> {
+fn settle(identity: CronIdentity<'_>, fields: &CronFields, mistakes: &mut Mistakes) -> Option<Cron> {
+    let CronIdentity { cron_id, name, source } = identity;
     check_name(name, mistakes);
     let calendar = schedule::calendar(name, fields, mistakes);
     let (start_time, end_time) = times::window(fields, mistakes);
@@ -108,12 +132,13 @@ fn settle(name: &str, fields: &CronFields, mistakes: &mut Mistakes) -> Option<Cr
     let payload = payload::payload(fields, mistakes);
     let metadata = payload::metadata(fields, mistakes);
     let webhook = webhook::webhook(fields, mistakes);
-    let policy = policy(fields, mistakes);
+    let policy = policy(source, fields, mistakes);
     let request =
         Request { assistant_id: assistant_id?, target: target?, mode, payload, metadata, multitask_strategy };
     Some(Cron {
-        cron_id: CronId::of_name(name),
+        cron_id,
         name: name.to_owned(),
+        source,
         calendar: calendar?,
         enabled: fields.enabled.unwrap_or(true),
         start_time,
@@ -124,16 +149,26 @@ fn settle(name: &str, fields: &CronFields, mistakes: &mut Mistakes) -> Option<Cr
     })
 }
 
-fn check_name(name: &str, mistakes: &mut Mistakes) {
+/// Whether a cron may be called this.
+pub fn is_cron_name(name: &str) -> bool {
     let allowed = |char: char| char.is_ascii_alphanumeric() || "-_.".contains(char);
-    if name.is_empty() || name.chars().count() > CRON_NAME_CHARS_MAX || !name.chars().all(allowed) {
+    !name.is_empty() && name.len() <= CRON_NAME_CHARS_MAX && name.chars().all(allowed)
+}
+
+fn check_name(name: &str, mistakes: &mut Mistakes) {
+    if !is_cron_name(name) {
         let expected = format!("expected 1 to {CRON_NAME_CHARS_MAX} letters, digits, `-`, `_` or `.`");
         mistakes.add("name", format!("got {}, {expected}", quoted(name)));
     }
 }
 
-fn policy(fields: &CronFields, mistakes: &mut Mistakes) -> Policy {
+fn policy(source: CronSource, fields: &CronFields, mistakes: &mut Mistakes) -> Policy {
     let duration = times::optional_duration;
+    let overlap = match source {
+        CronSource::File => Overlap::Skip,
+        // As the agent server's own crons, which know no overlap.
+        CronSource::Api => Overlap::Allow,
+    };
     if fields.pause_after_failures == Some(0) {
         mistakes.add_with_hint(
             "pause_after_failures",
@@ -142,7 +177,7 @@ fn policy(fields: &CronFields, mistakes: &mut Mistakes) -> Policy {
         );
     }
     Policy {
-        overlap: word(mistakes, "overlap", &fields.overlap, Overlap::Skip),
+        overlap: word(mistakes, "overlap", &fields.overlap, overlap),
         catchup: word(mistakes, "catchup", &fields.catchup, Catchup::Latest),
         catchup_window: duration(mistakes, "catchup_window", &fields.catchup_window)
             .unwrap_or(times::CATCHUP_WINDOW_DEFAULT),

@@ -107,6 +107,8 @@ pub struct WebhooksConfig {
     pub allowed_fields: Option<Vec<String>>,
     /// A longer body is sent without `values`.
     pub body_bytes_max: usize,
+    /// A PEM file with further roots to trust when a receiver shows its certificate.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// A cron of a file.

@@ -65,6 +65,7 @@ struct RawWebhooks {
     env_prefix: Option<String>,
     allowed_fields: Option<Vec<String>>,
     body_bytes_max: Option<u64>,
+    ca_file: Option<String>,
 }
 
 /// `url` of either file, as written.
@@ -99,6 +100,7 @@ pub(super) fn webhooks(
     let bytes = raw.body_bytes_max.unwrap_or(BODY_BYTES_DEFAULT);
     check_allowed_fields(&section, raw.allowed_fields.as_deref().unwrap_or_default(), reader);
     let url = url_policy(&section, server.url, reader);
+    let ca_file = raw.ca_file.as_deref().map(|text| reader.path(&section, "ca_file", text));
     Some(WebhooksConfig {
         body_bytes_max: reader.number(&section, "body_bytes_max", bytes, 1024, WEBHOOK_BODY_BYTES_MAX)?,
         signing_secrets: secrets,
@@ -106,7 +108,21 @@ pub(super) fn webhooks(
         headers,
         env_prefix,
         allowed_fields: both(raw.allowed_fields, server.allowed_fields, |a, b| (a == b).then(|| a.clone())),
+        ca_file: ca_file.map_or(Some(None), |path| path.map(Some))?,
     })
+}
+
+/// What holds where there is no configuration: what an empty file says.
+pub fn webhooks_by_default() -> WebhooksConfig {
+    WebhooksConfig {
+        signing_secrets: Vec::new(),
+        url: stricter(RawUrl::default(), RawUrl::default()),
+        headers: BTreeMap::new(),
+        env_prefix: ENV_PREFIX_DEFAULT.to_owned(),
+        allowed_fields: None,
+        body_bytes_max: BODY_BYTES_DEFAULT as usize,
+        ca_file: None,
+    }
 }
 
 fn signing_key(

@@ -45,7 +45,7 @@ fn of_http(running: &HttpConfig, written: &HttpConfig) -> Vec<&'static str> {
 }
 
 fn of_webhooks(running: &WebhooksConfig, written: &WebhooksConfig) -> Vec<&'static str> {
-    let WebhooksConfig { signing_secrets, url, headers, env_prefix, allowed_fields, body_bytes_max } =
+    let WebhooksConfig { signing_secrets, url, headers, env_prefix, allowed_fields, body_bytes_max, ca_file } =
         running;
     names([
         ("webhooks.signing_secrets", *signing_secrets != written.signing_secrets),
@@ -54,6 +54,7 @@ fn of_webhooks(running: &WebhooksConfig, written: &WebhooksConfig) -> Vec<&'stat
         ("webhooks.env_prefix", *env_prefix != written.env_prefix),
         ("webhooks.allowed_fields", *allowed_fields != written.allowed_fields),
         ("webhooks.body_bytes_max", *body_bytes_max != written.body_bytes_max),
+        ("webhooks.ca_file", *ca_file != written.ca_file),
     ])
 }
 

@@ -48,6 +48,18 @@ pub const SOCKET_CONNECTIONS_MAX: usize = 64;
 /// How long a client may keep us waiting for a request, for more of its body, and with taking an answer.
 pub const CLIENT_SILENCE: Duration = Duration::from_secs(30);
 
+/// A cron made through the API: its payload may have 1 MiB, and JSON may be written with blanks.
+pub const CRON_BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Crons made through the API; each is held in memory by the scheduler, and a client in a loop must find an end.
+pub const API_CRONS_MAX: u64 = 20_000;
+
+/// Crons in one answer of a search, as the agent server has it.
+pub const SEARCH_LIMIT_MAX: usize = 1_000;
+
+/// Reads of the API at once: each has a connection of its own, which is three open files.
+pub const READS_AT_ONCE: usize = 4;
+
 /// The longest note of a pause: a reason, not a report.
 pub const NOTE_CHARS_MAX: usize = 500;
 
@@ -114,6 +126,27 @@ pub const RECEIVER_ANSWER_KEPT_BYTES_MAX: usize = 4 * 1024;
 
 /// A receiver may ask for patience, but not for more than this.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// A signature older or younger than this proves nothing: the tolerance of the Standard Webhooks libraries.
+pub const SIGNATURE_AGE_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// A receiver's clock that is this far off is worth a warning: it may drift on to where signatures are refused.
+pub const CLOCK_SKEW_WARNED: Duration = Duration::from_secs(60);
+
+/// Connections that `webhook listen` has open at once; a courier opens four.
+pub const LISTEN_CONNECTIONS: usize = 32;
+
+/// The largest body that `webhook listen` reads: no webhook of ours is larger.
+pub const LISTEN_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Bodies that `webhook listen` holds at once: its memory stays bounded whoever sends.
+pub const LISTEN_BODIES: usize = 4;
+
+/// A body that takes longer to arrive over loopback is not meant to arrive.
+pub const LISTEN_BODY_WAIT: Duration = Duration::from_secs(30);
+
+/// Webhook ids that `webhook listen` remembers to tell repeats: hours of a busy daemon.
+pub const LISTEN_IDS_KEPT: usize = 10_000;
 
 /// One look-up of a receiver's name.
 pub const LOOKUP_WAIT: Duration = Duration::from_secs(5);

@@ -14,8 +14,10 @@ use super::ids::{CronId, ThreadId};
 pub struct Cron {
     /// Who it is; derived from the name for crons from files.
     pub cron_id: CronId,
-    /// The word after `[cron.` in the file.
+    /// The word after `[cron.` in the file; of crons made through the HTTP API their metadata's `name`, or their id.
     pub name: String,
+    /// Who wrote it, and so what its placeholders may stand for.
+    pub source: CronSource,
     /// The instants that its schedule names.
     pub calendar: Calendar,
     /// Whether occurrences are fired at all.
@@ -157,6 +159,15 @@ pub struct UnknownWord {
     pub allowed: String,
 }
 
+words!(
+    /// Where a cron's definition lives.
+    CronSource {
+        /// In a TOML file: edit it there.
+        File = "file",
+        /// Made through the HTTP API, by a client who must not learn what the daemon's environment holds.
+        Api = "api",
+    }
+);
 words!(
     /// The server's ways to run; the outcome is the same.
     Mode {

@@ -7,6 +7,9 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+/// The namespace from which agent servers derive the id of a graph's own assistant (seen of `langgraph-api` 0.16.7).
+const GRAPHS: Uuid = Uuid::from_u128(0x6ba7_b821_9dad_11d1_80b4_00c0_4fd4_30c8);
+
 /// The namespace of every id that agentcron derives.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6d1d_94c4_7b0f_5f0a_9c3e_61c2_0b7a_2d11);
 
@@ -57,7 +60,25 @@ uuid_id!(
     DeliveryId
 );
 
+uuid_id!(
+    /// An assistant on the agent server.
+    AssistantId
+);
+
+impl AssistantId {
+    /// An assistant by its id, or the one that the server makes for a graph of this name.
+    pub fn of_word(word: &str) -> Self {
+        word.parse().unwrap_or_else(|_| Self(Uuid::new_v5(&GRAPHS, word.as_bytes())))
+    }
+}
+
 impl CronId {
+    /// The id of a cron that is made through the API: time-ordered (UUIDv7, RFC 9562 §5.7), like the agent server's.
+    pub fn of_time(now: Timestamp, random: [u8; 10]) -> Self {
+        let millis = u64::try_from(now.as_millisecond()).unwrap_or(0);
+        Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
+    }
+
     /// The id of a cron that is defined in a file.
     pub fn of_name(name: &str) -> Self {
         Self(Uuid::new_v5(&NAMESPACE, format!("cron\0{name}").as_bytes()))

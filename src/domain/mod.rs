@@ -3,6 +3,7 @@
 pub mod backoff;
 pub mod bounds;
 pub mod calendar;
+pub mod containment;
 pub mod cron;
 pub mod delivery;
 pub mod ids;

@@ -1,6 +1,8 @@
 //! Signatures by the Standard Webhooks specification: `v1` (HMAC-SHA256, secrets `whsec_…`) and `v1a` (ed25519, keys
 //! `whsk_…`). A key is parsed once, when the configuration is read; it shows itself nowhere.
 
+mod verify;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,6 +10,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use ring::{hmac, signature::Ed25519KeyPair};
+
+pub use verify::{SignatureVerdict, Signed, VerifyingKey, verify};
 
 /// 192 bits, the least that the specification allows.
 const SECRET_BYTES_MIN: usize = 24;
@@ -39,6 +43,9 @@ pub enum KeyError {
     /// The halves are of different keys.
     #[error("its public half does not belong to its private half")]
     Mismatch,
+    /// No public key.
+    #[error("got a public key of {0} bytes, expected 32")]
+    PublicLength(usize),
     /// `whpk_…` is for the receiver.
     #[error("got a public key: it verifies, and cannot sign")]
     Public,
@@ -85,9 +92,15 @@ impl fmt::Debug for SigningKey {
 
 /// The value of `webhook-signature`: one signature per key, so that a receiver that knows any of them is content.
 pub fn signatures(keys: &[SigningKey], webhook_id: &str, at: Timestamp, body: &[u8]) -> String {
-    let mut signed = format!("{webhook_id}.{}.", at.as_second()).into_bytes();
-    signed.extend_from_slice(body);
+    let signed = signed_bytes(webhook_id, &at.as_second().to_string(), body);
     keys.iter().map(|key| key.sign(&signed)).collect::<Vec<_>>().join(" ")
+}
+
+/// What a signature is of: the id, the second and the body.
+fn signed_bytes(webhook_id: &str, second: &str, body: &[u8]) -> Vec<u8> {
+    let mut signed = format!("{webhook_id}.{second}.").into_bytes();
+    signed.extend_from_slice(body);
+    signed
 }
 
 fn shared(secret: &[u8]) -> Result<SigningKey, KeyError> {

@@ -136,6 +136,11 @@ pub fn is_template(text: &str) -> bool {
     text.contains("${{")
 }
 
+/// A URL that is what it is, whatever is in it: no placeholder is found in it, and a URL parser reads it as before.
+pub fn disarmed(url: &str) -> String {
+    url.replace("${{", "$%7B%7B")
+}
+
 /// The text with every placeholder replaced by what `lookup` says of its name.
 pub fn fill<E>(text: &str, lookup: &impl Fn(&str) -> Result<String, E>) -> Result<String, FillError<E>> {
     let mut filled = String::with_capacity(text.len());

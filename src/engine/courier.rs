@@ -14,7 +14,7 @@ use crate::crash::crash_point;
 use crate::domain::bounds::ATTEMPTS_IN_FLIGHT;
 use crate::domain::delivery::{Verdict, judge};
 use crate::store::{ClaimedDelivery, FinishedAttempt, Store, StoreError};
-use crate::webhook::{Attempt, Sender, redacted};
+use crate::webhook::{Attempt, Sender, redacted, webhook_id};
 use origins::{Origins, Place};
 
 /// What the courier needs.
@@ -102,7 +102,7 @@ fn admission(
 async fn attempt(courier: &Courier, delivery: ClaimedDelivery, place: Place) -> Result<(), StoreError> {
     let ClaimedDelivery { delivery_id, run_id, attempt, .. } = delivery;
     crash_point("attempt_committed").await;
-    let send = Attempt { run_id, url: delivery.url.clone(), body: delivery.body };
+    let send = Attempt { webhook_id: webhook_id(run_id), url: delivery.url.clone(), body: delivery.body };
     let report = courier.sender.send(send).await;
     crash_point("attempt_answered").await;
     let at = courier.clock.now();

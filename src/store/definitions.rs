@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Transaction, named_params};
+use rusqlite::{Transaction, named_params};
 
 use super::StoreError;
-use super::rows::millis;
-use crate::config::{self, CronFields};
+use super::rows::{millis, parsed};
+use crate::config::{self, CronFields, CronIdentity};
 use crate::domain::cron::Cron;
 use crate::domain::ids::{CronId, DefinitionId};
 
@@ -52,19 +52,24 @@ pub(super) fn read(
     definition_id: DefinitionId,
     name: &str,
 ) -> Result<Cron, StoreError> {
-    let body: Option<String> = tx
-        .prepare_cached("SELECT body FROM definitions WHERE definition_id = ?1")?
-        .query_row([definition_id.to_string()], |row| row.get(0))
-        .optional()?;
-    let body = body.ok_or_else(|| StoreError::Refused(format!("there is no definition {definition_id}")))?;
-    parse(name, &body)
+    let mut statement = tx.prepare_cached(
+        "SELECT cron_id, source, body FROM definitions JOIN crons USING (cron_id) \
+         WHERE definitions.definition_id = ?1",
+    )?;
+    let mut rows = statement.query([definition_id.to_string()])?;
+    let row = rows.next()?;
+    let row = row.ok_or_else(|| StoreError::Refused(format!("there is no definition {definition_id}")))?;
+    let (cron_id, source) = (parsed(row, "cron_id")?, parsed(row, "source")?);
+    parse(CronIdentity { cron_id, name, source }, row.get_ref("body")?.as_str().unwrap_or_default())
 }
 
-/// Reads a stored definition back.
-pub(super) fn parse(name: &str, body: &str) -> Result<Cron, StoreError> {
+/// Reads a stored definition back. Whose it is comes from the cron's row, never from the definition: the same rules
+/// hold after a restart.
+pub(super) fn parse(identity: CronIdentity<'_>, body: &str) -> Result<Cron, StoreError> {
+    let name = identity.name;
     let bad = |problem: String| StoreError::Refused(format!("the stored definition of {name}: {problem}"));
     let fields: CronFields = serde_json::from_str(body).map_err(|error| bad(error.to_string()))?;
-    config::settle_cron(name, &fields).map_err(|errors| {
+    config::settle_cron_as(identity, &fields).map_err(|errors| {
         bad(errors.iter().map(|error| error.message.clone()).collect::<Vec<_>>().join("; "))
     })
 }

@@ -1,6 +1,7 @@
 //! What has happened and what is owed, in one SQLite file. The code above calls operations in the words of the
 //! domain, never SQL; each operation is one transaction.
 
+mod api_crons;
 mod claim_runs;
 mod definitions;
 mod deliveries;
@@ -13,6 +14,7 @@ mod occurrences;
 mod open;
 mod plan_due;
 mod read;
+mod reads;
 mod requests;
 mod rows;
 mod standing;
@@ -28,6 +30,9 @@ use std::sync::Arc;
 
 use rusqlite::Transaction;
 
+pub use api_crons::{
+    ChangedCron, CronFilter, CronOrder, CronPage, CronSearch, Direction, NewApiCron, StoredCron,
+};
 pub use claim_runs::{Claim, ClaimLimits, ClaimedRun};
 pub use deliveries::{ClaimedDelivery, DeliveryClaim, FinishedAttempt};
 pub use end_run::{Breaker, RunEnding};
@@ -42,17 +47,19 @@ pub use read::{
 pub use requests::{BackfillFate, BackfillLine, BackfillOrder, CancelAnswer, Purpose};
 pub use standing::StandingChange;
 pub use step_run::{PreviousRun, RunEvent, Step};
-pub use sync_crons::{CronSource, NewDefinition, SyncReport};
+pub use sync_crons::{NewDefinition, SyncReport};
 pub use thread_deletions::DueDeletion;
 
 use definitions::Definitions;
 use lock::DaemonLock;
+use reads::Reads;
 use writer::Writer;
 
 /// The daemon's store: the only writer of its file. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
     writer: Arc<Writer>,
+    reads: Reads,
     definitions: Definitions,
     _lock: Arc<DaemonLock>,
 }
@@ -75,8 +82,9 @@ impl Store {
     pub fn open(path: &Path, execution: Execution) -> Result<Self, StoreError> {
         let lock = DaemonLock::take(path)?;
         let connection = open::open_to_write(path)?;
-        let writer = Writer::new(connection, execution);
-        Ok(Self { writer: Arc::new(writer), definitions: Definitions::default(), _lock: Arc::new(lock) })
+        let writer = Arc::new(Writer::new(connection, execution));
+        let (reads, definitions) = (Reads::new(path, execution), Definitions::default());
+        Ok(Self { writer, reads, definitions, _lock: Arc::new(lock) })
     }
 
     /// Runs `work` in a transaction and answers after its commit. Several callers share one commit; each has a
@@ -87,6 +95,14 @@ impl Store {
         work: impl FnMut(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.writer.write(work).await
+    }
+
+    /// Runs `read` on a connection of its own, beside the writer: all that it sees is of one moment.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.reads.read(read).await
     }
 
     /// What keeps the store from committing right now, such as a full disk.

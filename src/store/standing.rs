@@ -81,10 +81,12 @@ pub(super) fn known(tx: &Transaction<'_>, cron_id: CronId) -> Result<Option<Know
     rows.next()?.map(from_row).transpose()
 }
 
-/// The cron of this name that is not removed.
+/// The cron of this name or id that is not removed; the name comes first, and a file's before a client's.
 pub(super) fn named(tx: &Transaction<'_>, name: &str) -> Result<Option<KnownCron>, StoreError> {
-    let sql =
-        format!("SELECT {COLUMNS} FROM crons WHERE name = ?1 AND removed_at IS NULL ORDER BY source DESC");
+    let sql = format!(
+        "SELECT {COLUMNS} FROM crons WHERE (name = ?1 OR cron_id = ?1) AND removed_at IS NULL \
+         ORDER BY name <> ?1, source DESC"
+    );
     let mut statement = tx.prepare_cached(&sql)?;
     let mut rows = statement.query([name])?;
     rows.next()?.map(from_row).transpose()

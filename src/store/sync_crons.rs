@@ -10,19 +10,9 @@ use super::plan_due::{ScheduledCron, plan_until};
 use super::rows::{millis, parsed, time};
 use super::standing::{KnownCron, known};
 use super::{Store, StoreError, definitions};
-use crate::domain::cron::{Cron, words};
+use crate::domain::cron::Cron;
 use crate::domain::ids::{CronId, DefinitionId};
 use crate::domain::run::{Outcome, RunChange, Status};
-
-words!(
-    /// Where a cron's definition lives.
-    CronSource {
-        /// In a TOML file: edit it there.
-        File = "file",
-        /// Made through the HTTP API.
-        Api = "api",
-    }
-);
 
 /// A definition from a file.
 #[derive(Clone, Debug)]
@@ -74,10 +64,16 @@ impl Store {
                     if let Some(known) = known(tx, cron_id)? {
                         settle(tx, &cache, &known, now)?;
                     }
-                    remove(tx, cron_id, &name, now)?;
+                    remove(
+                        tx,
+                        cron_id,
+                        now,
+                        format!("removed: {name} is in no configuration file any more"),
+                    )?;
                     report.removed += 1;
                 }
             }
+            current.extend(definitions_of_clients(tx)?);
             cache.forget_others(|id| current.contains(id));
             Ok(report)
         })
@@ -96,7 +92,15 @@ impl Store {
             while let Some(row) = rows.next()? {
                 let definition_id = parsed(row, "definition_id")?;
                 let name: String = row.get("name")?;
-                let cron = cache.get(tx, definition_id, &name)?;
+                let cron = match cache.get(tx, definition_id, &name) {
+                    Ok(cron) => cron,
+                    // Made by a former version of this program: the others are not to suffer for it.
+                    Err(StoreError::Refused(problem)) => {
+                        tracing::error!(cron = name, problem, "it is not fired, for it cannot be read");
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                };
                 crons.push(ScheduledCron { cron, definition_id, cursor: time(row, "cursor")? });
             }
             Ok(crons)
@@ -150,8 +154,20 @@ fn sync_one(
     Ok(())
 }
 
+/// The definitions that crons made through the API go by.
+fn definitions_of_clients(tx: &Transaction<'_>) -> Result<Vec<DefinitionId>, StoreError> {
+    let mut statement =
+        tx.prepare_cached("SELECT definition_id FROM crons WHERE source = 'api' AND removed_at IS NULL")?;
+    let mut rows = statement.query([])?;
+    let mut current = Vec::new();
+    while let Some(row) = rows.next()? {
+        current.push(parsed(row, "definition_id")?);
+    }
+    Ok(current)
+}
+
 /// Accounts for what the definition that is given up owed until now.
-fn settle(
+pub(super) fn settle(
     tx: &Transaction<'_>,
     cache: &definitions::Definitions,
     known: &KnownCron,
@@ -182,7 +198,13 @@ fn file_crons(tx: &Transaction<'_>) -> Result<Vec<(CronId, String)>, StoreError>
     Ok(crons)
 }
 
-fn remove(tx: &Transaction<'_>, cron_id: CronId, name: &str, now: Timestamp) -> Result<(), StoreError> {
+/// Takes a cron away; its history stays, and what only waited is skipped with this reason.
+pub(super) fn remove(
+    tx: &Transaction<'_>,
+    cron_id: CronId,
+    now: Timestamp,
+    reason: String,
+) -> Result<(), StoreError> {
     tx.prepare_cached("UPDATE crons SET removed_at = :now, updated_at = :now WHERE cron_id = :cron_id")?
         .execute(named_params! { ":cron_id": cron_id.to_string(), ":now": millis(now) })?;
     let mut statement =
@@ -194,7 +216,7 @@ fn remove(tx: &Transaction<'_>, cron_id: CronId, name: &str, now: Timestamp) -> 
         let mut run = super::rows::run(tx, run_id)?;
         run.state = run.state.apply(RunChange::End(Outcome {
             status: Status::Skipped,
-            reason: Some(format!("removed: {name} is in no configuration file any more")),
+            reason: Some(reason.clone()),
             error: None,
             values: None,
             ended_at: now,

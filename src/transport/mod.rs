@@ -2,11 +2,13 @@
 //! certainly not leave (`NotSent`), or may it have been received (`Broken`)?
 //!
 //! Three ways: real connections to the agent server (reqwest), real connections to receivers, judged by a policy where
-//! they are made (`transport/`), and a function in this process, which is how the embedded agent server is
+//! they are made (`receivers.rs`), and a function in this process, which is how the embedded agent server is
 //! reached without a port and how simulation puts lost answers and late requests under the real code.
 //!
 //! `relay.rs` is apart: it passes on what others ask of the agent server, and knows nothing of what they ask.
 
+mod idle;
+mod line;
 mod receivers;
 mod relay;
 mod wire;
@@ -45,6 +47,10 @@ enum Way {
 
 /// What a function in this process answers with.
 pub type Exchange = Pin<Box<dyn Future<Output = Result<Response<BodyStream>, TransportError>> + Send>>;
+
+/// Completes a request in the moment in which it is sent, with what is of that moment: its time and its signature.
+/// It is called again if the same request has to be written to another connection.
+pub type Seal<'s> = dyn FnMut(&mut Request<Bytes>) -> Result<(), TransportError> + Send + 's;
 
 /// The body of an answer, as it arrives.
 pub type BodyStream = Pin<Box<dyn Stream<Item = Result<Bytes, TransportError>> + Send>>;
@@ -140,11 +146,20 @@ impl Transport {
 
     /// Sends one request and waits for the head of the answer; never retries. The caller bounds the time.
     pub async fn send(&self, request: Request<Bytes>) -> Result<Response<BodyStream>, TransportError> {
+        self.send_sealed(request, &mut |_| Ok(())).await
+    }
+
+    /// The same; on judged ways `seal` completes the request once there is a connection, right before the write.
+    pub async fn send_sealed(
+        &self,
+        request: Request<Bytes>,
+        seal: &mut Seal<'_>,
+    ) -> Result<Response<BodyStream>, TransportError> {
         match &self.way {
-            Way::InProcess(answer) => answer(request).await,
-            Way::Judged(receivers) => receivers.send(request).await,
+            Way::InProcess(answer) => answer(sealed(request, seal)?).await,
+            Way::Judged(receivers) => receivers.send(request, seal).await,
             Way::Network(client) => {
-                let request = reqwest::Request::try_from(request).map_err(not_sent)?;
+                let request = reqwest::Request::try_from(sealed(request, seal)?).map_err(not_sent)?;
                 let response = client.execute(request).await.map_err(|error| {
                     if error.is_connect() || error.is_builder() { not_sent(error) } else { broken(error) }
                 })?;
@@ -154,6 +169,12 @@ impl Transport {
             }
         }
     }
+}
+
+/// The request as it goes out now.
+fn sealed(mut request: Request<Bytes>, seal: &mut Seal<'_>) -> Result<Request<Bytes>, TransportError> {
+    seal(&mut request)?;
+    Ok(request)
 }
 
 /// No proxy from the environment, no redirects, nothing sent twice behind our back.

@@ -1,36 +1,33 @@
 //! The client for receivers: strangers, whose URLs come from configuration and requests. No proxy, no redirects,
 //! nothing decompressed, and every connection made by `wire.rs` under a policy.
 
-use std::error::Error as _;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::{Poll, ready};
 
 use bytes::Bytes;
-use futures_util::TryStreamExt;
-use http::{Request, Response};
-use http_body_util::Full;
-use hyper_util::client::legacy::{Client, Error};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use futures_util::{StreamExt, stream};
+use http::header::{HOST, HeaderValue};
+use http::uri::PathAndQuery;
+use http::{Request, Response, Uri};
+use http_body_util::BodyDataStream;
+use hyper::body::Incoming;
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls_platform_verifier::Verifier;
 use tokio_rustls::TlsConnector;
 
+use super::idle::Idle;
+use super::line::{Line, Lost};
 use super::wire::{ConnectFailure, Connector, Wire};
-use super::{BodyStream, TransportError, causes};
-use crate::domain::bounds::ATTEMPTS_PER_ORIGIN;
+use super::{BodyStream, Seal, TransportError, causes, sealed};
 use crate::domain::url_policy::UrlPolicy;
-
-/// Receivers close idle connections whenever they like; a young one has rarely been closed.
-const IDLE: Duration = Duration::from_secs(4);
 
 /// Sends under one policy; cheap to clone.
 #[derive(Clone)]
 pub(super) struct Receivers {
-    client: Client<Connector, Full<Bytes>>,
-    wire: Wire,
-    tls: TlsConnector,
+    connector: Connector,
+    idle: Idle,
 }
 
 impl Receivers {
@@ -40,22 +37,68 @@ impl Receivers {
         policy: UrlPolicy,
     ) -> Result<Self, rustls::Error> {
         let tls = trusting(extra_root_certificates)?;
-        Ok(Self { client: client(policy, &wire, &tls), wire, tls })
+        let connector = Connector { policy: Arc::new(policy), wire, tls };
+        Ok(Self { connector, idle: Idle::default() })
     }
 
     /// The same way under another policy, without the connections that were made under this one.
     pub(super) fn judging(&self, policy: UrlPolicy) -> Self {
-        let (wire, tls) = (self.wire.clone(), self.tls.clone());
-        Self { client: client(policy, &wire, &tls), wire, tls }
+        let connector = Connector { policy: Arc::new(policy), ..self.connector.clone() };
+        Self { connector, idle: Idle::default() }
     }
 
-    pub(super) async fn send(&self, request: Request<Bytes>) -> Result<Response<BodyStream>, TransportError> {
-        let response = self.client.request(request.map(Full::new)).await.map_err(failure)?;
-        Ok(response.map(|body| {
-            let stream = http_body_util::BodyDataStream::new(body);
-            Box::pin(stream.map_err(|error| TransportError::Broken(causes(&error)))) as BodyStream
-        }))
+    /// A connection first, and only then the request, so that what `seal` adds is of the moment of the write.
+    pub(super) async fn send(
+        &self,
+        mut request: Request<Bytes>,
+        seal: &mut Seal<'_>,
+    ) -> Result<Response<BodyStream>, TransportError> {
+        let destination = std::mem::take(request.uri_mut());
+        let origin = address_to(&mut request, &destination)?;
+        // Of a waiting connection it shows only now whether the far end has closed it.
+        while let Some(mut line) = self.idle.take(&origin) {
+            match line.exchange(sealed(request.clone(), seal)?).await {
+                Ok(response) => return Ok(self.answer(response, line, origin)),
+                Err(Lost::Unwritten(_)) => {}
+                Err(Lost::Broken(words)) => return Err(TransportError::Broken(words)),
+            }
+        }
+        let opened = self.connector.connect(&destination).await.map_err(failure)?;
+        let mut line = Line::over(opened).await?;
+        let response = line.exchange(sealed(request, seal)?).await.map_err(Lost::on_a_new_line)?;
+        Ok(self.answer(response, line, origin))
     }
+
+    /// Whoever reads the body to its end leaves the connection to the next request; whoever drops it, closes it.
+    fn answer(&self, response: Response<Incoming>, line: Line, origin: String) -> Response<BodyStream> {
+        let (idle, mut line) = (self.idle.clone(), Some(line));
+        response.map(|body| {
+            let mut body = BodyDataStream::new(body);
+            Box::pin(stream::poll_fn(move |context| {
+                if let Some(line) = &mut line {
+                    line.drive(context);
+                }
+                let piece = ready!(body.poll_next_unpin(context));
+                if piece.is_none()
+                    && let Some(line) = line.take()
+                {
+                    idle.keep(&origin, line);
+                }
+                Poll::Ready(piece.map(|piece| piece.map_err(|error| TransportError::Broken(causes(&error)))))
+            })) as BodyStream
+        })
+    }
+}
+
+/// Puts path and host into the request as they go over a connection (RFC 9112 §3.2.1); answers whose connection.
+fn address_to(request: &mut Request<Bytes>, destination: &Uri) -> Result<String, TransportError> {
+    let unfit = || TransportError::NotSent("its URL names no host that a request can go to".to_owned());
+    let authority = destination.authority().ok_or_else(unfit)?.as_str();
+    let host = HeaderValue::from_str(authority).map_err(|_| unfit())?;
+    request.headers_mut().insert(HOST, host);
+    let path = destination.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+    *request.uri_mut() = Uri::from(path);
+    Ok(format!("{}://{authority}", destination.scheme_str().unwrap_or_default()))
 }
 
 /// TLS that trusts the system's store and `extra_root_certificates`, PEM text.
@@ -75,23 +118,10 @@ pub(super) fn trusting(extra_root_certificates: Option<&[u8]>) -> Result<TlsConn
     Ok(TlsConnector::from(Arc::new(tls)))
 }
 
-fn client(policy: UrlPolicy, wire: &Wire, tls: &TlsConnector) -> Client<Connector, Full<Bytes>> {
-    let connector = Connector { policy: Arc::new(policy), wire: wire.clone(), tls: tls.clone() };
-    Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE)
-        .pool_max_idle_per_host(ATTEMPTS_PER_ORIGIN)
-        // Only what has certainly not been written to a connection is sent again on another one.
-        .retry_canceled_requests(true)
-        .build(connector)
-}
-
-fn failure(error: Error) -> TransportError {
-    match error.source().and_then(|cause| cause.downcast_ref::<ConnectFailure>()) {
-        Some(ConnectFailure::Denied(refusal)) => TransportError::Denied(refusal.clone()),
-        Some(ConnectFailure::NoConnection(words)) => TransportError::NotSent(words.clone()),
-        Some(ConnectFailure::Tls(words)) => TransportError::Tls(words.clone()),
-        None if error.is_connect() => TransportError::NotSent(causes(&error)),
-        None => TransportError::Broken(causes(&error)),
+fn failure(failure: ConnectFailure) -> TransportError {
+    match failure {
+        ConnectFailure::Denied(refusal) => TransportError::Denied(refusal),
+        ConnectFailure::NoConnection(words) => TransportError::NotSent(words),
+        ConnectFailure::Tls(words) => TransportError::Tls(words),
     }
 }

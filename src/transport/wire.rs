@@ -2,22 +2,16 @@
 //! connection to a receiver is made, so nothing gets past the policy: no literal, no second answer of a name server.
 
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use http::Uri;
-use hyper_util::client::legacy::connect::{Connected, Connection};
-use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
-use tower::Service;
 
 use crate::domain::bounds::{CONNECT_WAIT, LOOKUP_WAIT, RECEIVER_ADDRESSES_MAX};
 use crate::domain::delivery::Phases;
@@ -75,15 +69,8 @@ pub(super) enum ConnectFailure {
 pub struct FarEnd {
     /// Where it is.
     pub address: SocketAddr,
-    opening: Phases,
-    told: Arc<AtomicBool>,
-}
-
-impl FarEnd {
-    /// What opening the connection took; nothing from the second request on, for which it was open already.
-    pub fn opening(&self) -> Phases {
-        if self.told.swap(true, Ordering::Relaxed) { Phases::default() } else { self.opening }
-    }
+    /// What opening the connection took; nothing if it was open already.
+    pub opening: Phases,
 }
 
 /// Makes connections under one policy.
@@ -94,23 +81,9 @@ pub(super) struct Connector {
     pub(super) tls: TlsConnector,
 }
 
-impl Service<Uri> for Connector {
-    type Response = TokioIo<Line>;
-    type Error = ConnectFailure;
-    type Future = BoxFuture<'static, Result<Self::Response, ConnectFailure>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectFailure>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let connector = self.clone();
-        Box::pin(async move { connector.connect(&uri).await.map(TokioIo::new) })
-    }
-}
-
 impl Connector {
-    async fn connect(&self, uri: &Uri) -> Result<Line, ConnectFailure> {
+    /// A new connection to the host of this URL.
+    pub(super) async fn connect(&self, uri: &Uri) -> Result<Opened, ConnectFailure> {
         let with_tls = uri.scheme_str() == Some("https");
         let port = uri.port_u16().unwrap_or(if with_tls { 443 } else { 80 });
         let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
@@ -131,7 +104,7 @@ impl Connector {
             } else {
                 Box::new(stream)
             };
-            Ok(Line { io, far_end: FarEnd { address, opening, told: Arc::default() } })
+            Ok(Opened { io, far_end: FarEnd { address, opening } })
         });
         let too_long = |_| ConnectFailure::NoConnection(format!("no connection {}", within(CONNECT_WAIT)));
         opened.await.map_err(too_long)?
@@ -196,46 +169,13 @@ fn within(wait: Duration) -> String {
     format!("within {}", humantime::format_duration(wait))
 }
 
-trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+/// Bytes in both directions.
+pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
-/// A connection, with or without TLS.
-pub(super) struct Line {
-    io: Box<dyn Io>,
-    far_end: FarEnd,
-}
-
-impl Connection for Line {
-    fn connected(&self) -> Connected {
-        Connected::new().extra(self.far_end.clone())
-    }
-}
-
-impl AsyncRead for Line {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Line {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(context)
-    }
+/// A connection, with or without TLS, on which nothing was said yet.
+pub(super) struct Opened {
+    pub(super) io: Box<dyn Io>,
+    pub(super) far_end: FarEnd,
 }

@@ -7,6 +7,7 @@ use http::header::{HeaderMap, RETRY_AFTER};
 use http::response::Parts;
 use jiff::Timestamp;
 
+use super::secrets::Secrets;
 use crate::domain::bounds::{DETAIL_CHARS_MAX, RECEIVER_ANSWER_KEPT_BYTES_MAX, RETRY_AFTER_MAX};
 use crate::domain::delivery::{AttemptResult, Ending, Pace};
 
@@ -59,11 +60,8 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
 }
 
 /// The beginning of an answer's text, without what we sent that nobody else should read: receivers like to echo.
-pub(super) fn kept(body: &[u8], secrets: &[String]) -> Option<String> {
-    let mut text = String::from_utf8_lossy(body).into_owned();
-    for secret in secrets {
-        text = text.replace(secret.as_str(), "***");
-    }
+pub(super) fn kept(body: &[u8], secrets: &Secrets) -> Option<String> {
+    let text = secrets.blot_out(&String::from_utf8_lossy(body));
     // A terminal that shows it must not obey it.
     let shown = |char: char| if char.is_control() && char != '\n' { ' ' } else { char };
     let mut kept = String::new();

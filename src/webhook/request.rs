@@ -6,33 +6,29 @@ use http::{Method, Request};
 use jiff::Timestamp;
 use url::Url;
 
+use super::secrets::Secrets;
 use super::send::Attempt;
 use crate::config::{Environment, WebhooksConfig};
-use crate::domain::signing;
+use crate::domain::signing::{self, SigningKey};
 use crate::domain::template;
 
 const USER_AGENT: &str = concat!("agentcron/", env!("CARGO_PKG_VERSION"));
 
-/// Shorter ones stand in every text, and are no secrets.
-const SECRET_BYTES_MIN: usize = 4;
-
-/// A request, ready to be sent.
+/// A request, complete but for its signature.
 pub(super) struct Prepared {
     pub(super) request: Request<Bytes>,
-    /// What is in it that must not be read in an echo of it, in the forms an echo may have; longest first.
-    pub(super) secrets: Vec<String>,
+    pub(super) secrets: Secrets,
+    pub(super) webhook_id: String,
 }
 
 /// Builds it; the error says in words what is missing, and quotes no value.
 pub(super) fn prepare(
     attempt: Attempt,
     url: &Url,
-    at: Timestamp,
     webhooks: &WebhooksConfig,
     environment: &Environment,
 ) -> Result<Prepared, String> {
     let mut secrets = secrets_of_url(&attempt.url, url, environment);
-    let webhook_id = format!("msg_{}", attempt.run_id);
     let mut request = Request::builder()
         .method(Method::POST)
         .uri(url.as_str())
@@ -44,20 +40,27 @@ pub(super) fn prepare(
     for (name, template) in &webhooks.headers {
         let filled = environment.fill(&template.0).map_err(|error| format!("header {name}: {error}"))?;
         insert(&mut request, name, filled.expose())?;
-        secrets.push(filled.expose().to_owned());
-        secrets.extend(values(&template.0, environment));
+        secrets.add(filled.expose());
+        values(&template.0, environment).for_each(|value| secrets.add(value));
     }
     // After the configured ones: none of them can stand in for ours.
-    if !webhooks.signing_secrets.is_empty() {
-        let signatures = signing::signatures(&webhooks.signing_secrets, &webhook_id, at, request.body());
-        insert(&mut request, "webhook-timestamp", &at.as_second().to_string())?;
-        insert(&mut request, "webhook-signature", &signatures)?;
-        secrets.extend(signatures.split([' ', ',']).map(str::to_owned));
+    insert(&mut request, "webhook-id", &attempt.webhook_id)?;
+    Ok(Prepared { request, secrets, webhook_id: attempt.webhook_id })
+}
+
+/// Signs with all keys, as of now; without keys a request goes unsigned.
+pub(super) fn sign(
+    request: &mut Request<Bytes>,
+    webhook_id: &str,
+    keys: &[SigningKey],
+    now: Timestamp,
+) -> Result<String, String> {
+    let signatures = signing::signatures(keys, webhook_id, now, request.body());
+    if !keys.is_empty() {
+        insert(request, "webhook-timestamp", &now.as_second().to_string())?;
+        insert(request, "webhook-signature", &signatures)?;
     }
-    insert(&mut request, "webhook-id", &webhook_id)?;
-    secrets.retain(|secret| secret.len() >= SECRET_BYTES_MIN);
-    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    Ok(Prepared { request, secrets })
+    Ok(signatures)
 }
 
 fn insert(request: &mut Request<Bytes>, name: &str, value: &str) -> Result<(), String> {
@@ -71,21 +74,20 @@ fn insert(request: &mut Request<Bytes>, name: &str, value: &str) -> Result<(), S
 }
 
 /// What its placeholders stand for, and its query: as written, as sent, and decoded.
-fn secrets_of_url(template: &str, url: &Url, environment: &Environment) -> Vec<String> {
-    let mut secrets: Vec<String> = url.query().map(str::to_owned).into_iter().collect();
-    for (_, value) in url.query_pairs() {
-        secrets.extend(forms(&value));
+fn secrets_of_url(template: &str, url: &Url, environment: &Environment) -> Secrets {
+    let mut secrets = Secrets::default();
+    url.query().into_iter().for_each(|query| secrets.add(query));
+    let decoded = url.query_pairs().map(|(_, value)| value.into_owned());
+    for value in decoded.chain(values(template, environment)) {
+        secrets.add(url::form_urlencoded::byte_serialize(value.as_bytes()).collect::<String>());
+        secrets.add(value);
     }
-    secrets.extend(values(template, environment).iter().flat_map(|value| forms(value)));
     secrets
 }
 
-fn forms(value: &str) -> [String; 2] {
-    [value.to_owned(), url::form_urlencoded::byte_serialize(value.as_bytes()).collect()]
-}
-
-fn values(text: &str, environment: &Environment) -> Vec<String> {
+fn values(text: &str, environment: &Environment) -> impl Iterator<Item = String> {
     let placeholders = template::placeholders(text).unwrap_or_default();
-    let looked_up = placeholders.iter().filter_map(|placeholder| environment.lookup(placeholder.name).ok());
-    looked_up.map(|secret| secret.expose().to_owned()).collect()
+    let looked_up =
+        placeholders.into_iter().filter_map(|placeholder| environment.lookup(placeholder.name).ok());
+    looked_up.map(|secret| secret.expose().to_owned())
 }

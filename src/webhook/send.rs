@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
+use http::Request;
 use tokio::time::{Instant, timeout_at};
 
 use super::answer;
@@ -12,7 +13,6 @@ use crate::clock::Clock;
 use crate::config::{Environment, WebhooksConfig};
 use crate::domain::bounds::{ATTEMPT_WAIT, RECEIVER_ANSWER_BYTES_MAX};
 use crate::domain::delivery::{AttemptReport, AttemptResult, Ending, Pace, Phases};
-use crate::domain::ids::RunId;
 use crate::transport::{BodyStream, FarEnd, Transport, TransportError};
 
 /// Sends webhooks; cheap to clone.
@@ -27,8 +27,8 @@ pub struct Sender {
 /// What is to be sent.
 #[derive(Clone, Debug)]
 pub struct Attempt {
-    /// The run it tells about: the receiver's key against doubles.
-    pub run_id: RunId,
+    /// The receiver's key against doubles, see [`super::webhook_id`].
+    pub webhook_id: String,
     /// Where to; placeholders still in it.
     pub url: String,
     /// The exact bytes.
@@ -83,13 +83,22 @@ impl Sender {
             code: None,
             detail: format!("the policy refuses its URL: {refusal}"),
         })?;
-        request::prepare(attempt, &url, self.clock.now(), &self.webhooks, &self.environment).map_err(not_now)
+        request::prepare(attempt, &url, &self.webhooks, &self.environment).map_err(not_now)
     }
 
     async fn exchange(&self, prepared: Prepared) -> AttemptReport {
+        let Prepared { request, mut secrets, webhook_id } = prepared;
         let start = Instant::now();
         let until = start + ATTEMPT_WAIT;
-        let response = match timeout_at(until, self.transport.send(prepared.request)).await {
+        let keys = &self.webhooks.signing_secrets;
+        // Look-up and connection take their time; receivers hold the timestamp against their own clock.
+        let mut seal = |request: &mut Request<Bytes>| {
+            let signatures = request::sign(request, &webhook_id, keys, self.clock.now());
+            let signatures = signatures.map_err(TransportError::NotSent)?;
+            signatures.split([' ', ',']).for_each(|signature| secrets.add(signature));
+            Ok(())
+        };
+        let response = match timeout_at(until, self.transport.send_sealed(request, &mut seal)).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return AttemptReport::unanswered(unsent(&error)),
             Err(_) => {
@@ -107,8 +116,11 @@ impl Sender {
         let far_end = head.extensions.get::<FarEnd>();
         AttemptReport {
             address: far_end.map(|far_end| far_end.address.to_string()),
-            phases: Phases { head: Some(head_took), ..far_end.map(FarEnd::opening).unwrap_or_default() },
-            answer: if accepted { None } else { answer::kept(&read, &prepared.secrets) },
+            phases: Phases {
+                head: Some(head_took),
+                ..far_end.map(|far_end| far_end.opening).unwrap_or_default()
+            },
+            answer: if accepted { None } else { answer::kept(&read, &secrets) },
             result,
         }
     }

@@ -5,7 +5,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::support::accounts::{assert_all_told, assert_none_lost, assert_started_once, starts_by_run};
+use super::support::accounts::{
+    assert_all_told, assert_none_lost, assert_nothing_left_over, assert_started_once, starts_by_run,
+};
 use super::support::agent_server::AgentServerOnPort;
 use super::support::chance::Chance;
 use super::support::configuration::{Configuration, Cron};
@@ -34,6 +36,10 @@ const CRASH_POINTS: [&str; 14] = [
     "deletion_due",
     "deletion_answered",
 ];
+
+/// Those between the end of a run and its stored 2xx.
+const STEPS_OF_TELLING: [&str; 5] =
+    ["outcome_known", "outcome_committed", "attempt_committed", "attempt_answered", "attempt_recorded"];
 
 /// How long a life may take to come to its crash point. Crons fire every second.
 const LIFE: Duration = Duration::from_secs(8);
@@ -125,6 +131,7 @@ impl World {
         assert!(runs.iter().all(|run| run.status == "success"), "{runs:#?}");
         assert_started_once(&self.server.ledger(), &runs);
         assert_all_told(&self.receiver.received(), &runs);
+        assert_nothing_left_over(&rusqlite::Connection::open(self.daemon.database()).unwrap());
         runs
     }
 
@@ -201,6 +208,20 @@ async fn a_daemon_killed_at_every_crash_point_loses_nothing_and_starts_nothing_t
         assert_eq!(world.thread_status(run), 200, "the thread of {run:?}");
     }
     world.report("killed at crash points", deaths, &runs);
+}
+
+#[tokio::test]
+async fn a_daemon_killed_fifty_times_while_it_tells_loses_no_webhook() {
+    let mut chance = Chance::new(seed());
+    let deaths = soak::times(50);
+    let mut world = World::new(AgentServerOnPort::start(), None, deaths / 3, Threads::Included);
+    for _ in 0..deaths {
+        let step = STEPS_OF_TELLING[usize::try_from(chance.below(5)).unwrap()];
+        // What could not be told in former lives is told first, so that no life is long.
+        assert!(world.life_until(step, chance.below(2) + 1).await, "the daemon did not come to {step}");
+    }
+    let runs = world.settle().await;
+    world.report("killed while telling", deaths, &runs);
 }
 
 #[tokio::test]

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex};
 use agentcron::clock::Clock;
 use agentcron::config::{Environment, WebhooksConfig};
 use agentcron::domain::delivery::{AttemptReport, AttemptResult, Ending, Pace};
-use agentcron::domain::ids::RunId;
 use agentcron::domain::url_policy::UrlPolicy;
 use agentcron::transport::{Transport, Wire};
 use agentcron::webhook::{Attempt, Sender};
@@ -66,6 +65,7 @@ impl Outpost {
             env_prefix: "LG_WEBHOOK_".to_owned(),
             allowed_fields: None,
             body_bytes_max: 1 << 20,
+            ca_file: None,
         };
         let transport = Transport::judged(None, wire, policy).unwrap();
         let sender = Sender::new(transport, Environment::of_map([]), Clock::system(), webhooks);
@@ -76,8 +76,9 @@ impl Outpost {
     async fn attempt(&self, url: &str, addresses: Vec<IpAddr>) -> (AttemptReport, Vec<SocketAddr>) {
         *self.answers.lock().unwrap() = addresses;
         self.dialled.lock().unwrap().clear();
-        let run_id = RunId(uuid::Uuid::nil());
-        let report = self.sender.send(Attempt { run_id, url: url.to_owned(), body: b"{}".to_vec() }).await;
+        let webhook_id = "msg_1".to_owned();
+        let attempt = Attempt { webhook_id, url: url.to_owned(), body: b"{}".to_vec() };
+        let report = self.sender.send(attempt).await;
         (report, std::mem::take(&mut *self.dialled.lock().unwrap()))
     }
 }

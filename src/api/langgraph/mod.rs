@@ -1,5 +1,6 @@
 //! The agent server's own API, in front of it: what we do better is answered here, all the rest is passed on.
 
+mod crons;
 mod hop_by_hop;
 mod proxy;
 
@@ -26,6 +27,11 @@ impl Gateway {
         let words = || "there is no agent server that this could be passed on to".to_owned();
         self.agent_server.as_ref().ok_or_else(|| Refusal::BadGateway(words()))
     }
+}
+
+/// The paths of crons, which are answered here, and never by the agent server.
+pub(super) fn crons() -> Router<Api> {
+    crons::router()
 }
 
 /// Its paths: all that nobody else answers.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -12,10 +13,13 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::api::Socket;
+use crate::backend::AgentClient;
 use crate::clock::Clock;
 use crate::config::{self, CronFields};
+use crate::domain::url_policy::UrlPolicy;
 use crate::engine::Wakes;
 use crate::store::{Execution, NewDefinition, Store};
+use crate::transport::Transport;
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -32,7 +36,9 @@ async fn api(folder: &Path) -> Api {
     });
     store.sync_file_crons(at("2026-03-02T03:00:00Z"), definitions.to_vec()).await.unwrap();
     let clock = Clock::simulated(at("2026-03-02T09:30:00.250Z"));
-    Api { store, clock, wakes: Wakes::default() }
+    let nobody = Transport::router(axum::Router::new());
+    let backend = AgentClient::new(nobody, "http://backend".parse().unwrap(), None, Duration::from_secs(5));
+    Api { store, clock, wakes: Wakes::default(), backend, webhook_policy: UrlPolicy::nothing() }
 }
 
 async fn post_to(api: &Api, path: &str, body: &str) -> (StatusCode, Value) {

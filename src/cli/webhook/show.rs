@@ -6,7 +6,7 @@ use clap::Args;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use super::{painted_status, to_json, webhook_id};
+use super::{painted_status, to_json};
 use crate::cli::failure::Failure;
 use crate::cli::output::{Look, printable};
 use crate::cli::run_line::time;
@@ -14,7 +14,7 @@ use crate::cli::session::Session;
 use crate::cli::times;
 use crate::domain::ids::DeliveryId;
 use crate::store::{AttemptRow, Reader, WebhookDetails};
-use crate::webhook::redacted;
+use crate::webhook::{redacted, webhook_id};
 
 /// Shorter prefixes are mistakes rather than ids.
 const PREFIX_MIN: usize = 4;
@@ -93,7 +93,7 @@ fn print_facts(details: &WebhookDetails, session: &mut Session) -> Result<(), Fa
     let at = |at| format!("{}  ({})", times::local(at, &session.zone), times::relative(at, now));
     let mut facts = vec![
         ("webhook", delivery.delivery_id.to_string()),
-        ("webhook-id", webhook_id(row)),
+        ("webhook-id", webhook_id(row.run_id)),
         ("cron", row.cron_name.clone()),
         ("to", printable(&redacted(&delivery.url))),
         ("recorded", at(delivery.created_at)),

@@ -9,7 +9,7 @@ use serde_json::Map;
 
 use super::*;
 use crate::domain::calendar::Calendar;
-use crate::domain::cron::{DayRange, Mode, OnRunCompleted, Policy, Request, Target};
+use crate::domain::cron::{CronSource, DayRange, Mode, OnRunCompleted, Policy, Request, Target};
 use crate::domain::ids::CronId;
 use crate::domain::standing::{Pause, PauseCause};
 
@@ -22,6 +22,7 @@ fn cron(schedule: &str) -> Cron {
     Cron {
         cron_id: CronId::of_name("digest"),
         name: "digest".to_owned(),
+        source: CronSource::File,
         calendar: Calendar::parse(schedule, "UTC", "digest").unwrap(),
         enabled: true,
         start_time: None,

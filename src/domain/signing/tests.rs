@@ -70,3 +70,63 @@ fn what_is_no_key_is_told_without_quoting_it() {
     let raw = "a secret that is raw text - no base64";
     assert_eq!(format!("{:?}", SigningKey::parse(raw).unwrap()), "***");
 }
+
+/// What is held against a vector: its own headers, unless a case says otherwise.
+fn held<'a>(vector: &'a Value, second: &'a str, signatures: &'a str) -> Signed<'a> {
+    let text = |key: &str| vector[key].as_str().unwrap();
+    Signed { webhook_id: text("id"), timestamp: second, signatures, body: text("body").as_bytes() }
+}
+
+#[test]
+fn each_vector_is_verified_by_its_key_and_by_no_other() {
+    for vector in vectors() {
+        let second = vector["timestamp"].to_string();
+        let now = Timestamp::from_second(second.parse().unwrap()).unwrap();
+        let (secret, signature) = (vector["secret"].as_str().unwrap(), vector["signature"].as_str().unwrap());
+        let key = VerifyingKey::parse(secret).unwrap();
+        let other = VerifyingKey::parse("whsec_6Xb/dCcHpPea21PS1N9VY/NZW723CEc7").unwrap();
+        let check = |keys: &[VerifyingKey], signed: Signed<'_>| verify(keys, &signed, now).as_str();
+        let signed = held(&vector, &second, signature);
+        let keys = [other.clone(), key.clone()];
+        assert_eq!(check(&keys, signed), "ok", "{}", vector["source"]);
+        assert_eq!(check(std::slice::from_ref(&other), signed), "wrong");
+        assert_eq!(check(&[], signed), "not checked");
+        assert_eq!(check(&keys, held(&vector, &second, " ")), "none");
+        // Some sender's keys change, and some signatures are of a scheme that is not known.
+        let several = format!("v9,AAAA v1,nonsense v1 {signature}");
+        assert_eq!(check(&keys, held(&vector, &second, &several)), "ok");
+        for (field, changed) in [
+            ("id", Signed { webhook_id: "msg_other", ..signed }),
+            ("second", Signed { timestamp: "1", ..signed }),
+            ("body", Signed { body: b"{}", ..signed }),
+            ("scheme", Signed { signatures: &signature.replace("v1", "v2"), ..signed }),
+        ] {
+            assert_eq!(check(&keys, changed), "wrong", "{field}");
+        }
+        for (seconds, verdict) in
+            [(300, "ok"), (-300, "ok"), (301, "stale timestamp"), (-301, "stale timestamp")]
+        {
+            let later = now + jiff::SignedDuration::from_secs(seconds);
+            assert_eq!(verify(&keys, &signed, later).as_str(), verdict, "{seconds}");
+        }
+    }
+}
+
+#[test]
+fn a_public_key_verifies_what_its_private_half_signed() {
+    let key = SigningKey::parse(&format!("whsk_{}", STANDARD.encode([7; SEED_BYTES]))).unwrap();
+    let Kind::Private(pair) = &key.0 else { panic!("a private key") };
+    let public = ring::signature::KeyPair::public_key(pair.as_ref()).as_ref().to_vec();
+    let public = VerifyingKey::parse(&format!("whpk_{}", STANDARD.encode(public))).unwrap();
+    let now = Timestamp::from_second(1_800_000_000).unwrap();
+    let signatures = signatures(&[key], "msg_1", now, b"{}");
+    let signed =
+        Signed { webhook_id: "msg_1", timestamp: "1800000000", signatures: &signatures, body: b"{}" };
+    assert_eq!(verify(std::slice::from_ref(&public), &signed, now), SignatureVerdict::Good);
+    assert_eq!(
+        verify(std::slice::from_ref(&public), &Signed { body: b"[]", ..signed }, now),
+        SignatureVerdict::Wrong
+    );
+    assert_eq!(format!("{public:?}"), "***");
+    assert_eq!(VerifyingKey::parse("whpk_AAAA").unwrap_err(), KeyError::PublicLength(3));
+}

@@ -5,11 +5,12 @@ use serde_json::{Value, json};
 use super::request::{identity, thread_of};
 use super::{Runner, start};
 use crate::crash::crash_point;
-use crate::domain::cron::{OnRunCompleted, Target};
+use crate::domain::cron::{Cron, CronSource, OnRunCompleted, Target};
 use crate::domain::delivery::{DeliveryStatus, NewDelivery};
 use crate::domain::ids::{DeliveryId, RunId};
 use crate::domain::run::{CancelCause, Going, Outcome, Status};
 use crate::domain::standing::breaker_words;
+use crate::domain::template;
 use crate::domain::values;
 use crate::store::{Breaker, ClaimedRun, RunEnding, StoreError};
 use crate::webhook::{self, Ended};
@@ -133,6 +134,15 @@ fn breaker(
     Some(Breaker { limit, delivery: delivery(runner, claimed, going, outcome, report, Some(&words)) })
 }
 
+/// Where to, as it is stored. No client's words are ever taken for a placeholder.
+fn webhook_url(cron: &Cron) -> Option<String> {
+    let url = &cron.webhook.as_ref()?.0;
+    Some(match cron.source {
+        CronSource::File => url.clone(),
+        CronSource::Api => template::disarmed(url),
+    })
+}
+
 /// `pauses` says why the cron is paused by this end, if it is.
 fn delivery(
     runner: &Runner,
@@ -142,7 +152,7 @@ fn delivery(
     report: Option<&Value>,
     pauses: Option<&str>,
 ) -> Option<NewDelivery> {
-    let url = &claimed.cron.webhook.as_ref()?.0;
+    let url = &webhook_url(&claimed.cron)?;
     let run_id = claimed.run.run_id;
     let mut identity = identity(claimed);
     if let Some(words) = pauses {

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::Runner;
 use crate::backend::StartRequest;
-use crate::domain::cron::{Request, Target};
+use crate::domain::cron::{CronSource, Request, Target};
 use crate::domain::ids::ThreadId;
 use crate::domain::template;
 use crate::store::{ClaimedRun, PreviousRun, StoreError};
@@ -107,6 +107,9 @@ fn value_of(
         "run.scheduled_for" => Ok(claimed.run.scheduled_for.to_string()),
         "previous.status" => Ok(previous.map_or_else(none, |previous| previous.status.clone())),
         "previous.ended_at" => Ok(previous.map_or_else(none, |previous| previous.ended_at.to_string())),
+        _ if claimed.cron.source == CronSource::Api => {
+            Err(format!("`{name}` is not filled in crons that were made through the API"))
+        }
         _ => runner
             .environment
             .lookup(name)

@@ -15,6 +15,8 @@ CREATE TABLE crons (
     name          TEXT NOT NULL,
     source        TEXT NOT NULL CHECK (source IN ('file', 'api')),
     place         TEXT,
+    -- What the client asked for, as it is told again; NULL for a cron from a file.
+    request       TEXT CHECK (request IS NULL OR json_valid(request)),
     definition_id TEXT NOT NULL REFERENCES definitions (definition_id),
     -- The last instant that is accounted for.
     cursor        INTEGER NOT NULL,
@@ -29,7 +31,8 @@ CREATE TABLE crons (
     created_at    INTEGER NOT NULL,
     updated_at    INTEGER NOT NULL,
     removed_at    INTEGER,
-    CHECK ((paused_at IS NULL) = (pause_cause IS NULL))
+    CHECK ((paused_at IS NULL) = (pause_cause IS NULL)),
+    CHECK ((source = 'api') = (request IS NOT NULL))
 ) STRICT;
 CREATE INDEX crons_by_name ON crons (name);
 

@@ -3,12 +3,13 @@
 use rusqlite::Transaction;
 
 use super::{Reader, RunRow, number, row_columns, run_row};
-use crate::domain::cron::Cron;
+use crate::config::CronIdentity;
+use crate::domain::cron::{Cron, CronSource};
 use crate::domain::ids::{CronId, DefinitionId};
 use crate::domain::standing::Standing;
 use crate::store::rows::parsed;
 use crate::store::standing::standing_from_row;
-use crate::store::{CronSource, StoreError, definitions};
+use crate::store::{StoreError, definitions};
 
 /// A cron as it stands in tables for people.
 #[derive(Clone, Debug)]
@@ -48,12 +49,14 @@ impl Reader {
                 let cron_id = parsed(row, "cron_id")?;
                 let name: String = row.get("name")?;
                 let body: String = row.get("body")?;
+                let source = parsed(row, "source")?;
+                let identity = CronIdentity { cron_id, name: &name, source };
                 crons.push(CronRow {
                     cron_id,
-                    source: parsed(row, "source")?,
+                    source,
                     place: row.get("place")?,
                     definition_id: parsed(row, "definition_id")?,
-                    cron: definitions::parse(&name, &body).map_err(|error| error.to_string()),
+                    cron: definitions::parse(identity, &body).map_err(|error| error.to_string()),
                     name,
                     standing: standing_from_row(row)?,
                     last: last_over(tx, cron_id)?,

@@ -33,10 +33,11 @@ pub struct Place {
 }
 
 impl Reader {
-    /// The crons of this name, removed ones too; there may be several through the API.
+    /// The crons of this name or id, removed ones too; there may be several through the API.
     pub fn crons_named(&self, name: &str) -> Result<Vec<CronId>, StoreError> {
         self.at_one_moment(|tx| {
-            let mut statement = tx.prepare_cached("SELECT cron_id FROM crons WHERE name = ?1")?;
+            let mut statement =
+                tx.prepare_cached("SELECT cron_id FROM crons WHERE name = ?1 OR cron_id = ?1")?;
             let mut rows = statement.query([name])?;
             let mut crons = Vec::new();
             while let Some(row) = rows.next()? {

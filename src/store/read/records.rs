@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use rusqlite::Row;
 
 use super::{Reader, RunRow, row_columns, run_row};
+use crate::config::CronIdentity;
 use crate::domain::cron::Cron;
 use crate::domain::ids::{CronId, DefinitionId};
 use crate::domain::standing::Standing;
@@ -39,7 +40,7 @@ impl Reader {
             let mut statement = tx.prepare_cached(
                 "SELECT crons.*, body FROM crons JOIN definitions \
                  ON definitions.definition_id = crons.definition_id \
-                 WHERE name = ?1 ORDER BY removed_at IS NOT NULL, removed_at DESC LIMIT 1",
+                 WHERE name = ?1 OR crons.cron_id = ?1 ORDER BY removed_at IS NOT NULL, removed_at DESC LIMIT 1",
             )?;
             let mut rows = statement.query([name])?;
             rows.next()?.map(record_from_row).transpose()
@@ -70,7 +71,7 @@ impl Reader {
         self.at_one_moment(|tx| {
             let mut statement = tx.prepare_cached(
                 "SELECT ended_at - started_at FROM runs WHERE cron_id IN \
-                 (SELECT cron_id FROM crons WHERE name = ?1) AND status IN ('success', 'error', 'interrupted') \
+                 (SELECT cron_id FROM crons WHERE name = ?1 OR cron_id = ?1) AND status IN ('success', 'error', 'interrupted') \
                  AND started_at IS NOT NULL ORDER BY scheduled_for DESC LIMIT ?2",
             )?;
             let took = statement.query_map((name, limit), |row| row.get::<_, i64>(0))?;
@@ -84,9 +85,11 @@ impl Reader {
 fn record_from_row(row: &Row<'_>) -> Result<CronRecord, StoreError> {
     let name: String = row.get("name")?;
     let body: String = row.get("body")?;
+    let cron_id = parsed(row, "cron_id")?;
+    let identity = CronIdentity { cron_id, name: &name, source: parsed(row, "source")? };
     Ok(CronRecord {
-        cron_id: parsed(row, "cron_id")?,
-        cron: definitions::parse(&name, &body).map_err(|error| error.to_string()),
+        cron_id,
+        cron: definitions::parse(identity, &body).map_err(|error| error.to_string()),
         standing: standing_from_row(row)?,
         cursor: time(row, "cursor")?,
         created_at: time(row, "created_at")?,

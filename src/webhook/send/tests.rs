@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::domain::cron::Template;
+use crate::domain::signing::SigningKey;
 use crate::domain::url_policy::UrlPolicy;
 use crate::transport::Wire;
 
@@ -29,6 +30,7 @@ fn sender(transport: Transport) -> Sender {
         env_prefix: "LG_WEBHOOK_".to_owned(),
         allowed_fields: None,
         body_bytes_max: 1 << 20,
+        ca_file: None,
     };
     let environment = Environment::of_map([("env.LG_WEBHOOK_KEY", "s3cr3t"), ("env.TOKEN", "t0k/n")]);
     Sender::new(transport, environment, Clock::system(), webhooks)
@@ -41,7 +43,7 @@ async fn send_over(wire: Wire) -> AttemptReport {
 
 fn attempt() -> Attempt {
     let url = "http://hooks.example/hook?token=${{ env.TOKEN }}".to_owned();
-    Attempt { run_id: RunId(uuid::Uuid::nil()), url, body: b"{}".to_vec() }
+    Attempt { webhook_id: "msg_1".to_owned(), url, body: b"{}".to_vec() }
 }
 
 fn answering(answer: impl Fn(Request<Bytes>) -> Response<BodyStream> + Send + Sync + 'static) -> Transport {
@@ -63,11 +65,19 @@ async fn loopback<S>(serve: impl FnOnce(TcpStream) -> S + Send + 'static) -> Wir
 where
     S: Future<Output = ()> + Send + 'static,
 {
+    let address = played(serve).await;
+    Wire::new(public, move |_| TcpStream::connect(address))
+}
+
+async fn played<S>(serve: impl FnOnce(TcpStream) -> S + Send + 'static) -> SocketAddr
+where
+    S: Future<Output = ()> + Send + 'static,
+{
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     #[expect(clippy::disallowed_methods, reason = "the receiver is another party")]
     tokio::spawn(async move { serve(listener.accept().await.unwrap().0).await });
-    Wire::new(public, move |_| TcpStream::connect(address))
+    address
 }
 
 async fn public(_: String) -> std::io::Result<Vec<IpAddr>> {
@@ -100,6 +110,43 @@ async fn every_wait_has_an_end() {
     let report = sender(Transport::function(|_| Box::pin(never()))).send(attempt()).await;
     assert_eq!(detail(&report), "no answer within 20s");
     assert_eq!(start.elapsed().as_secs(), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_is_signed_when_it_is_written_not_when_its_connection_was_asked_for() {
+    let (told, request) = tokio::sync::oneshot::channel();
+    let address = played(async move |mut stream| {
+        let mut request = [0; 2048];
+        let length = stream.read(&mut request).await.unwrap();
+        told.send(String::from_utf8_lossy(&request[..length]).into_owned()).unwrap();
+        stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+    })
+    .await;
+    let slow_to_find = async |name| {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        // The rest goes over a socket, which knows nothing of a time that stands still.
+        tokio::time::resume();
+        public(name).await
+    };
+    let wire = Wire::new(slow_to_find, move |_| TcpStream::connect(address));
+    let mut sender = sender(Transport::judged(None, wire, UrlPolicy::nothing()).unwrap());
+    let mut webhooks = WebhooksConfig::clone(&sender.webhooks);
+    let key = SigningKey::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+    webhooks.signing_secrets = vec![key.clone()];
+    sender.webhooks = Arc::new(webhooks);
+    let start: jiff::Timestamp = "2026-03-02T09:00:00Z".parse().unwrap();
+    sender.clock = Clock::simulated(start);
+    let report = sender.send(attempt()).await;
+    assert_eq!(report.result, AttemptResult::Accepted { code: 204 });
+    let request = request.await.unwrap();
+    let header = |name: &str| request.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim();
+    let at: i64 = header("webhook-timestamp:").parse().unwrap();
+    // Beyond the look-up it takes no time worth speaking of, except on a machine that has other things to do.
+    let waited = at - start.as_second();
+    assert!((3..3 + ATTEMPT_WAIT.as_secs().cast_signed()).contains(&waited), "{waited}");
+    let at = jiff::Timestamp::from_second(at).unwrap();
+    let signed = crate::domain::signing::signatures(&[key], header("webhook-id:"), at, b"{}");
+    assert_eq!(header("webhook-signature:"), signed);
 }
 
 #[tokio::test(start_paused = true)]

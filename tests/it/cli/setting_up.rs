@@ -236,14 +236,19 @@ async fn the_service_manager_is_told_of_start_and_stop() {
 
 #[test]
 fn a_ca_file_without_certificates_is_a_mistake_of_the_configuration() {
-    let daemon = Daemon::prepare(&QUIET.replace("[store]", "ca_file = \"ca.pem\"\n[store]"));
-    for text in [None, Some("no certificate")] {
-        if let Some(text) = text {
-            std::fs::write(daemon.folder().join("ca.pem"), text).unwrap();
+    for (key, text) in [
+        ("backend", "ca_file = \"ca.pem\"\n[store]"),
+        ("webhooks", "[webhooks]\nca_file = \"ca.pem\"\n[store]"),
+    ] {
+        let daemon = Daemon::prepare(&QUIET.replace("[store]", text));
+        for text in [None, Some("no certificate")] {
+            if let Some(text) = text {
+                std::fs::write(daemon.folder().join("ca.pem"), text).unwrap();
+            }
+            let output = daemon.run_command(&["run"]);
+            demand(&output, 2);
+            assert!(stderr(&output).contains(&format!("{key}.ca_file")), "{}", stderr(&output));
         }
-        let output = daemon.run_command(&["run"]);
-        demand(&output, 2);
-        assert!(stderr(&output).contains("backend.ca_file"), "{}", stderr(&output));
     }
 }
 

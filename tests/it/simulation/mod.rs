@@ -6,6 +6,7 @@
 mod line;
 mod oracle;
 mod random;
+mod telling;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -32,6 +33,10 @@ use random::Random;
 /// fences. 358: so was a page of HTML.
 const ONCE_FAILED: &[u64] = &[42, 358];
 const SEEDS: u64 = 25;
+
+/// How often it is asked in calm weather whether all has settled, and for how long: the ladder is 76 hours.
+const LOOK_EVERY: Duration = Duration::from_secs(600);
+const CALM_MOST: Duration = Duration::from_secs(80 * 3600);
 
 /// The bodies that arrived, by `webhook-id`.
 type Arrived = Arc<Mutex<BTreeMap<String, Vec<Bytes>>>>;
@@ -117,22 +122,19 @@ fn folder() -> tempfile::TempDir {
     if memory.is_dir() { tempfile::tempdir_in(memory).unwrap() } else { tempfile::tempdir().unwrap() }
 }
 
-/// Tells one story on a runtime of its own and holds it to the promises.
+/// A runtime of its own, whose time passes only where everybody waits.
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
+}
+
+/// Tells one story and holds it to the promises.
 fn tell(seed: u64) -> oracle::Told {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    runtime.block_on(async {
+    runtime().block_on(async {
         let random = Random::of_seed(seed);
         let folder = folder();
         let start: Timestamp = "2026-03-02T08:00:03Z".parse().unwrap();
-        let clock = Clock::simulated(start);
-        let server = {
-            let clock = clock.clone();
-            AgentServer::new(move || clock.now())
-        };
-        let arrived = Arrived::default();
         let line = Line::new(random.clone(), random.below(35));
-        let story = Story { random, folder: folder.path(), clock, line, server, arrived };
+        let story = Story::new(random, folder.path(), CRONS, start, line);
         let crashes = story.live(Duration::from_secs(600)).await;
         oracle::judge(&story, start, crashes)
     })
@@ -142,13 +144,23 @@ fn tell(seed: u64) -> oracle::Told {
 struct Story<'a> {
     random: Random,
     folder: &'a Path,
+    crons: &'static str,
     clock: Clock,
     line: Line,
     server: AgentServer,
     arrived: Arrived,
 }
 
-impl Story<'_> {
+impl<'a> Story<'a> {
+    fn new(random: Random, folder: &'a Path, crons: &'static str, start: Timestamp, line: Line) -> Self {
+        let clock = Clock::simulated(start);
+        let server = {
+            let clock = clock.clone();
+            AgentServer::new(move || clock.now())
+        };
+        Self { random, folder, crons, clock, line, server, arrived: Arrived::default() }
+    }
+
     /// Lives through crashes for about `length`, then in calm weather until all has settled.
     async fn live(&self, length: Duration) -> u64 {
         let until = tokio::time::Instant::now() + length;
@@ -168,16 +180,23 @@ impl Story<'_> {
             tokio::time::sleep(Duration::from_millis(1)).await;
             tokio::time::sleep(self.random.wait(Duration::from_secs(40))).await;
         }
+        self.live_in_calm().await;
+        crashes
+    }
+
+    /// Lives in calm weather until all has settled.
+    async fn live_in_calm(&self) {
         self.line.calm_down();
         simulate_crash_after(u64::MAX, CancellationToken::new());
         let stop = CancellationToken::new();
         let calm = async {
-            for hour in 1.. {
-                tokio::time::sleep(Duration::from_secs(3600)).await;
+            for look in 1.. {
+                // Long enough for the latest request to arrive.
+                tokio::time::sleep(LOOK_EVERY).await;
                 if oracle::is_settled(self.folder) {
                     break;
                 }
-                assert!(hour < 80, "it does not settle");
+                assert!(LOOK_EVERY * look < CALM_MOST, "it does not settle");
             }
             stop.cancel();
             std::future::pending().await
@@ -186,7 +205,6 @@ impl Story<'_> {
             result = self.daemon(stop.clone()) => result.unwrap(),
             () = calm => {}
         }
-        crashes
     }
 
     async fn daemon(&self, stop: CancellationToken) -> Result<(), daemon::DaemonError> {
@@ -195,7 +213,7 @@ impl Story<'_> {
         let head = format!(
             "[backend]\nurl = \"http://backend.example\"\nrequest_timeout = \"5s\"\n[store]\npath = {database:?}\n"
         );
-        std::fs::write(&file, head + CRONS).unwrap();
+        std::fs::write(&file, head + self.crons).unwrap();
         let environment = Environment::of_map([]);
         let world = World {
             config: config::load(&file, &environment).unwrap(),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use agentcron::backend::embedded::LedgerEntry;
 use bytes::Bytes;
 use jiff::Timestamp;
+use rusqlite::Connection;
 
 use super::daemon::Daemon;
 use super::history::Recorded;
@@ -70,4 +71,34 @@ pub(crate) fn assert_all_told(received: &[Received], runs: &[Recorded]) {
     let fired = runs.iter().filter(|run| run.was_fired());
     let owed: BTreeSet<String> = fired.map(|run| format!("msg_{}", run.run_id)).collect();
     assert_eq!(told.keys().cloned().collect::<BTreeSet<_>>(), owed, "who was told about what");
+}
+
+/// No row without the one it belongs to, nothing in hand, nothing due.
+pub(crate) fn assert_nothing_left_over(database: &Connection) {
+    for (what, sql) in [
+        ("attempts without an end", "SELECT count(*) FROM attempts WHERE ended_at IS NULL"),
+        (
+            "attempts without their delivery",
+            "SELECT count(*) FROM attempts WHERE delivery_id NOT IN (SELECT delivery_id FROM deliveries)",
+        ),
+        (
+            "attempts that were not counted, or counted twice",
+            "SELECT count(*) FROM deliveries AS d \
+             WHERE d.attempts <> (SELECT count(*) FROM attempts AS a WHERE a.delivery_id = d.delivery_id)",
+        ),
+        (
+            "deliveries without their run",
+            "SELECT count(*) FROM deliveries WHERE run_id NOT IN (SELECT run_id FROM runs)",
+        ),
+        (
+            "deliveries in hand or due",
+            "SELECT count(*) FROM deliveries WHERE due_at IS NOT NULL OR ended_at IS NULL",
+        ),
+        ("runs to act on", "SELECT count(*) FROM runs WHERE act_at IS NOT NULL"),
+        ("rows without the row they name", "SELECT count(*) FROM pragma_foreign_key_check"),
+    ] {
+        let count: i64 = database.query_row(sql, [], |row| row.get(0)).unwrap();
+        assert_eq!(count, 0, "{what}");
+    }
+    assert_eq!(database.query_row("PRAGMA integrity_check", [], |r| r.get::<_, String>(0)).unwrap(), "ok");
 }

@@ -56,6 +56,7 @@ fn what_is_silent_has_its_default() {
                 env_prefix: "LG_WEBHOOK_",
                 allowed_fields: None,
                 body_bytes_max: 1048576,
+                ca_file: None,
             },
             20s,
         )"#]]

@@ -1,0 +1,163 @@
+//! What a client asks for -> the definition that is stored. The request is kept beside it, to be told again as the
+//! server tells it; the definition always follows from the request, so the two cannot drift apart.
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use serde_json::{Map, Value, json};
+
+use super::words;
+use crate::api::refusal::Refusal;
+use crate::config::{CronFields, CronIdentity, FieldError, is_cron_name, settle_cron_as};
+use crate::domain::calendar::Calendar;
+use crate::domain::cron::{CronSource, Target};
+use crate::domain::ids::{CronId, ThreadId};
+use crate::domain::url_policy::UrlPolicy;
+use crate::store::{ChangedCron, StoredCron};
+
+/// Keys that the server takes out of a cron's metadata.
+const NOT_METADATA: [&str; 4] = ["assistant_id", "cron_id", "run_id", "thread_id"];
+/// What makes a cron another cron: it says nothing here.
+const IDENTITY: [&str; 2] = ["thread", "thread_id"];
+
+/// A new cron, as asked for.
+pub(super) struct Made {
+    /// What its client calls it.
+    pub(super) name: Option<String>,
+    /// As it is told again.
+    pub(super) request: Map<String, Value>,
+    /// What each of its runs is marked with.
+    pub(super) metadata: Map<String, Value>,
+}
+
+/// Reads a body whose shape is known to be right.
+pub(super) fn made(cron_id: CronId, mut request: Map<String, Value>) -> Made {
+    clean(cron_id, &mut request);
+    if !request.contains_key("config") {
+        request.insert("config".to_owned(), json!({ "configurable": { "cron_id": cron_id.to_string() } }));
+    }
+    let metadata = metadata_of(&request);
+    let name = metadata.get("name").and_then(Value::as_str);
+    // A name that is an id would stand for another cron.
+    let name = name.filter(|name| is_cron_name(name) && name.parse::<CronId>().is_err());
+    Made { name: name.map(str::to_owned), request, metadata }
+}
+
+/// A cron with what is said anew: keys of the metadata one by one, all else as a whole.
+pub(super) fn changed(
+    stored: &StoredCron,
+    patch: &Map<String, Value>,
+    policy: &UrlPolicy,
+) -> Result<ChangedCron, Refusal> {
+    let cron = &stored.cron;
+    let mut patch = patch.clone();
+    // The server leaves the assistant as it is, too, and says nothing.
+    patch.remove("assistant_id");
+    clean(cron.cron_id, &mut patch);
+    let mut metadata = cron.request.metadata.clone();
+    metadata.extend(metadata_of(&patch));
+    let mut request = stored.request.clone();
+    request.extend(patch);
+    let thread_id = match cron.request.target {
+        Target::Thread(thread_id) => Some(thread_id),
+        Target::Stateless(_) => None,
+    };
+    let body = definition(cron.cron_id, &request, &metadata, thread_id, policy)?;
+    Ok(ChangedCron { body, request })
+}
+
+fn metadata_of(request: &Map<String, Value>) -> Map<String, Value> {
+    request.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default()
+}
+
+/// As the server keeps it: without our business in the metadata, with the cron's id in the configuration.
+fn clean(cron_id: CronId, request: &mut Map<String, Value>) {
+    if let Some(Value::Object(metadata)) = request.get_mut("metadata") {
+        metadata.retain(|key, _| !NOT_METADATA.contains(&key.as_str()));
+    }
+    if let Some(Value::Object(config)) = request.get_mut("config") {
+        let configurable = config.entry("configurable").or_insert_with(|| json!({}));
+        if let Value::Object(configurable) = configurable {
+            configurable.insert("cron_id".to_owned(), json!(cron_id.to_string()));
+        }
+    }
+}
+
+/// The definition that a request comes to, as it is stored, or what is wrong with it.
+pub(super) fn definition(
+    cron_id: CronId,
+    request: &Map<String, Value>,
+    metadata: &Map<String, Value>,
+    thread_id: Option<ThreadId>,
+    policy: &UrlPolicy,
+) -> Result<String, Refusal> {
+    let mut known = request.clone();
+    known.retain(|key, value| {
+        CronFields::NAMES.contains(&key.as_str()) && !IDENTITY.contains(&key.as_str()) && !value.is_null()
+    });
+    match thread_id {
+        Some(thread_id) => {
+            known.insert("thread_id".to_owned(), json!(thread_id.to_string()));
+            known.remove("on_run_completed");
+        }
+        // Each of its runs has a thread of its own, so the server never finds one busy, whatever the strategy is.
+        None => drop(known.remove("multitask_strategy")),
+    }
+    if let Some(Value::String(end_time)) = known.get_mut("end_time") {
+        *end_time = instant(end_time)?.to_string();
+    }
+    known.insert("metadata".to_owned(), Value::Object(metadata.clone()));
+    let fields = fields(known)?;
+    check_calendar(&fields)?;
+    if let Some(Err(refusal)) = fields.webhook.as_deref().map(|webhook| policy.judge_url(webhook)) {
+        return Err(words::webhook(&refusal));
+    }
+    let name = cron_id.to_string();
+    let identity = CronIdentity { cron_id, name: &name, source: CronSource::Api };
+    settle_cron_as(identity, &fields).map_err(|mistakes| refusal(&mistakes))?;
+    serde_json::to_string(&fields).map_err(|error| Refusal::Failed(error.to_string()))
+}
+
+/// Reads the fields one by one if they cannot be read together, to name the one that is wrong.
+fn fields(known: Map<String, Value>) -> Result<CronFields, Refusal> {
+    let known = Value::Object(known);
+    serde_json::from_value(known.clone()).map_err(|error| {
+        let alone = known.as_object().into_iter().flatten().find_map(|(key, value)| {
+            let alone = Value::Object(Map::from_iter([(key.clone(), value.clone())]));
+            let error = serde_json::from_value::<CronFields>(alone).err()?;
+            Some(format!("{key}: {error}"))
+        });
+        Refusal::Invalid(words::cut(&alone.unwrap_or_else(|| error.to_string())))
+    })
+}
+
+fn check_calendar(fields: &CronFields) -> Result<(), Refusal> {
+    let Some(schedule) = &fields.schedule else { return Ok(()) };
+    let timezone = fields.timezone.as_deref().unwrap_or("UTC");
+    // The zone first, as the server does.
+    for (schedule, timezone) in [("0 0 * * *", timezone), (schedule.as_str(), timezone)] {
+        Calendar::parse(schedule, timezone, "any")
+            .map_err(|error| words::bad_calendar(&error, schedule, timezone))?;
+    }
+    Ok(())
+}
+
+/// The server takes any text for an end and stumbles over it later. Python writes times without an offset where it
+/// means UTC, and days alone.
+fn instant(text: &str) -> Result<Timestamp, Refusal> {
+    let in_utc = || TimeZone::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok();
+    text.parse().ok().or_else(in_utc).ok_or_else(|| {
+        let expected = "expected a time such as 2027-01-01T00:00:00Z";
+        Refusal::Invalid(format!("Invalid end_time: '{}', {expected}", words::cut(text)))
+    })
+}
+
+/// All that is wrong, in one text.
+fn refusal(mistakes: &[FieldError]) -> Refusal {
+    let words = mistakes.iter().map(|mistake| match mistake.field {
+        // The server's words about webhooks begin with it.
+        "webhook" => format!("Webhook refused: {}", mistake.message),
+        _ => mistake.to_string(),
+    });
+    Refusal::Invalid(words.collect::<Vec<_>>().join("; "))
+}

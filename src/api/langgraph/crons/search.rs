@@ -1,0 +1,44 @@
+//! What a search asks for, once its shape is known to be right.
+
+use serde_json::{Map, Value};
+
+use super::schema::{KEYS, whole};
+use super::words;
+use crate::api::refusal::Refusal;
+use crate::domain::bounds::SEARCH_LIMIT_MAX;
+use crate::store::{CronFilter, CronOrder, CronSearch, Direction};
+
+const LIMIT_DEFAULT: usize = 10;
+
+pub(super) fn search(body: &Map<String, Value>) -> Result<CronSearch, Refusal> {
+    let text = |key: &str| body.get(key).and_then(Value::as_str);
+    let number = |key: &str| body.get(key).and_then(whole).and_then(|number| usize::try_from(number).ok());
+    let enabled = body.get("enabled").and_then(Value::as_bool);
+    Ok(CronSearch {
+        filter: CronFilter { enabled, ..count(body)? },
+        order: text("sort_by").and_then(|word| word.parse().ok()).unwrap_or(CronOrder::CreatedAt),
+        direction: text("sort_order").and_then(|word| word.parse().ok()).unwrap_or(Direction::Descending),
+        offset: number("offset").unwrap_or(0),
+        limit: number("limit").unwrap_or(LIMIT_DEFAULT).min(SEARCH_LIMIT_MAX),
+    })
+}
+
+/// What a count goes by. As on the server, `enabled` is not of it.
+pub(super) fn count(body: &Map<String, Value>) -> Result<CronFilter, Refusal> {
+    let text = |key: &str| body.get(key).and_then(Value::as_str);
+    let assistant_id = text("assistant_id").map(|id| id.parse().map_err(|_| words::no_id("assistant")));
+    let thread_id = text("thread_id").map(|id| id.parse().map_err(|_| words::no_id("thread")));
+    Ok(CronFilter {
+        assistant_id: assistant_id.transpose()?,
+        thread_id: thread_id.transpose()?,
+        enabled: None,
+        metadata: body.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default(),
+    })
+}
+
+/// The keys that are told of each; none: all.
+pub(super) fn select(body: &Map<String, Value>) -> Vec<&'static str> {
+    let named = body.get("select").and_then(Value::as_array).into_iter().flatten();
+    let named: Vec<&str> = named.filter_map(Value::as_str).collect();
+    KEYS.iter().copied().filter(|key| named.contains(key)).collect()
+}

@@ -1,0 +1,127 @@
+//! Crons over HTTP, without a socket: the server's own answers, and what we refuse that it does not.
+
+mod odd;
+mod samples;
+mod searching;
+
+use std::path::Path;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode};
+use axum::routing::{get, post};
+use http_body_util::BodyExt;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+use crate::api::Api;
+use crate::backend::AgentClient;
+use crate::clock::Clock;
+use crate::domain::url_policy::UrlPolicy;
+use crate::engine::Wakes;
+use crate::store::{Execution, Store};
+use crate::transport::Transport;
+
+/// The id that the server gives to the assistant of the graph `agent`.
+const AGENT: &str = "fe096781-5601-53d2-b2f6-0d3403f7e9ca";
+/// The one thread that the agent server has.
+const THREAD: &str = "22222222-2222-4222-8222-222222222222";
+
+/// The API over a store of its own.
+struct World {
+    api: Api,
+    folder: TempDir,
+}
+
+/// What was answered.
+#[derive(Debug)]
+struct Told {
+    status: u16,
+    headers: axum::http::HeaderMap,
+    body: Value,
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let api = api(folder.path(), agent_server());
+        Self { api, folder }
+    }
+
+    async fn ask(&self, method: &str, path: &str, body: &Value) -> Told {
+        let text = if body.is_null() { String::new() } else { body.to_string() };
+        self.ask_raw(method, path, text).await
+    }
+
+    async fn ask_raw(&self, method: &str, path: &str, body: impl Into<Body>) -> Told {
+        let request = Request::builder().method(Method::try_from(method).unwrap()).uri(path);
+        let request = request.body(body.into()).unwrap();
+        let response = crate::api::router(self.api.clone()).oneshot(request).await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        let body = if bytes.is_empty() { json!("") } else { serde_json::from_slice(&bytes).unwrap() };
+        Told { status, headers, body }
+    }
+
+    /// Makes a cron that the caller can change before.
+    async fn make(&self, more: Value) -> Value {
+        let mut body = json!({ "assistant_id": "agent", "schedule": "0 9 * * *" });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let told = self.ask("POST", "/runs/crons", &body).await;
+        assert_eq!(told.status, 200, "{told:?}");
+        told.body
+    }
+
+    /// What is in the database, row by row.
+    fn rows(&self, sql: &str) -> Vec<String> {
+        let connection = rusqlite::Connection::open(self.folder.path().join("agentcron.db")).unwrap();
+        let mut statement = connection.prepare(sql).unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+}
+
+impl Told {
+    fn line(&self) -> String {
+        format!("{} {}", self.status, self.body)
+    }
+}
+
+fn api(folder: &Path, backend: Transport) -> Api {
+    Api {
+        store: Store::open(&folder.join("agentcron.db"), Execution::Inline).unwrap(),
+        clock: Clock::simulated(at("2026-11-23T11:17:17.562Z")),
+        wakes: Wakes::default(),
+        backend: AgentClient::new(backend, "http://backend".parse().unwrap(), None, Duration::from_secs(5)),
+        webhook_policy: UrlPolicy {
+            require_https: false,
+            allowed_domains: None,
+            allowed_ports: None,
+            max_url_length: 4096,
+            disable_loopback: false,
+            disable_private_ips: false,
+        },
+    }
+}
+
+/// One assistant, made by its graph, and one thread.
+fn agent_server() -> Transport {
+    let one = |there: &'static str| {
+        get(async move |axum::extract::Path(id): axum::extract::Path<String>| match id == there {
+            true => (StatusCode::OK, axum::Json(json!({ "assistant_id": there, "status": "idle" }))),
+            false => (StatusCode::NOT_FOUND, axum::Json(json!({ "detail": "Not Found" }))),
+        })
+    };
+    let search = post(async || (StatusCode::NOT_FOUND, axum::Json(json!({ "detail": "Graph not found." }))));
+    let router = Router::new()
+        .route("/assistants/{id}", one(AGENT))
+        .route("/assistants/search", search)
+        .route("/threads/{id}", one(THREAD));
+    Transport::router(router)
+}

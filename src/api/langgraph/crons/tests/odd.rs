@@ -1,0 +1,375 @@
+//! Odd requests. Unless a case says otherwise the words are those that the real server (0.16.7) had for them.
+
+use std::sync::Arc;
+
+use expect_test::{Expect, expect};
+
+use super::*;
+use crate::config::{self, CronFields};
+use crate::store::NewDefinition;
+
+async fn check(world: &World, method: &str, path: &str, body: Value, expected: Expect) {
+    expected.assert_eq(&world.ask(method, path, &body).await.line());
+}
+
+/// A body that would be good without `more`.
+fn body(more: Value) -> Value {
+    let mut body = json!({ "assistant_id": "agent", "schedule": "0 0 1 1 *" });
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    body
+}
+
+#[tokio::test]
+async fn what_cannot_be_made_is_refused_in_the_servers_words() {
+    let world = World::new();
+    let cases = [
+        (
+            json!({"input": "text"}),
+            expect![[
+                r#"422 {"detail":"\"text\" is not valid under any of the schemas listed in the 'anyOf' keyword\n\nFailed validating \"anyOf\" in schema[\"properties\"][\"input\"]\n\nOn instance[\"input\"]:\n    \"text\""}"#
+            ]],
+        ),
+        (
+            json!({"config": []}),
+            expect![[
+                r#"422 {"detail":"[] is not of type \"object\"\n\nFailed validating \"type\" in schema[\"properties\"][\"config\"]\n\nOn instance[\"config\"]:\n    []"}"#
+            ]],
+        ),
+        (
+            json!({"config": {"tags": [1]}}),
+            expect![[
+                r#"422 {"detail":"1 is not of type \"string\"\n\nFailed validating \"type\" in schema[\"properties\"][\"config\"][\"properties\"][\"tags\"][\"items\"]\n\nOn instance[\"config\"][\"tags\"][0]:\n    1"}"#
+            ]],
+        ),
+        (
+            json!({"config": {"recursion_limit": 1.5}}),
+            expect![[
+                r#"422 {"detail":"1.5 is not of type \"integer\"\n\nFailed validating \"type\" in schema[\"properties\"][\"config\"][\"properties\"][\"recursion_limit\"]\n\nOn instance[\"config\"][\"recursion_limit\"]:\n    1.5"}"#
+            ]],
+        ),
+        (
+            json!({"end_time": null}),
+            expect![[
+                r#"422 {"detail":"null is not of type \"string\"\n\nFailed validating \"type\" in schema[\"properties\"][\"end_time\"]\n\nOn instance[\"end_time\"]:\n    null"}"#
+            ]],
+        ),
+        (
+            json!({"enabled": "yes"}),
+            expect![[
+                r#"422 {"detail":"\"yes\" is not of type \"boolean\"\n\nFailed validating \"type\" in schema[\"properties\"][\"enabled\"]\n\nOn instance[\"enabled\"]:\n    \"yes\""}"#
+            ]],
+        ),
+        (
+            json!({"on_run_completed": "bogus"}),
+            expect![[
+                r#"422 {"detail":"\"bogus\" is not one of \"delete\" or \"keep\"\n\nFailed validating \"enum\" in schema[\"properties\"][\"on_run_completed\"]\n\nOn instance[\"on_run_completed\"]:\n    \"bogus\""}"#
+            ]],
+        ),
+        (
+            json!({"durability": "bogus"}),
+            expect![[
+                r#"422 {"detail":"\"bogus\" is not one of \"sync\", \"async\" or \"exit\"\n\nFailed validating \"enum\" in schema[\"properties\"][\"durability\"]\n\nOn instance[\"durability\"]:\n    \"bogus\""}"#
+            ]],
+        ),
+        (
+            json!({"stream_mode": ["bogus"]}),
+            expect![[
+                r#"422 {"detail":"[\"bogus\"] is not valid under any of the schemas listed in the 'anyOf' keyword\n\nFailed validating \"anyOf\" in schema[\"properties\"][\"stream_mode\"]\n\nOn instance[\"stream_mode\"]:\n    [\"bogus\"]"}"#
+            ]],
+        ),
+        (
+            json!({"interrupt_before": "x"}),
+            expect![[
+                r#"422 {"detail":"\"x\" is not valid under any of the schemas listed in the 'anyOf' keyword\n\nFailed validating \"anyOf\" in schema[\"properties\"][\"interrupt_before\"]\n\nOn instance[\"interrupt_before\"]:\n    \"x\""}"#
+            ]],
+        ),
+        (
+            json!({"webhook": ""}),
+            expect![[
+                r#"422 {"detail":"\"\" is shorter than 1 character\n\nFailed validating \"minLength\" in schema[\"properties\"][\"webhook\"]\n\nOn instance[\"webhook\"]:\n    \"\""}"#
+            ]],
+        ),
+        (
+            json!({"assistant_id": ""}),
+            expect![[r#"422 {"detail":"assistant_id: got ``, expected 1 to 256 characters in one line"}"#]],
+        ),
+        (
+            json!({"assistant_id": 5}),
+            expect![[
+                r#"422 {"detail":"5 is not valid under any of the schemas listed in the 'anyOf' keyword\n\nFailed validating \"anyOf\" in schema[\"properties\"][\"assistant_id\"]\n\nOn instance[\"assistant_id\"]:\n    5"}"#
+            ]],
+        ),
+        (
+            json!({"schedule": "0 0 31 2 *"}),
+            expect![[
+                r#"400 {"detail":"failed to find next date ('0 0 31 2 *': schedule never matches: no date from 1970 to 2099 satisfies it)"}"#
+            ]],
+        ),
+    ];
+    for (more, expected) in cases {
+        check(&world, "POST", "/runs/crons", body(more), expected).await;
+    }
+    let told = world.ask_raw("POST", "/runs/crons", "{").await;
+    expect![[r#"422 {"detail":"Invalid JSON in request body"}"#]].assert_eq(&told.line());
+    check(&world, "POST", "/runs/crons", json!([]), expect![[r#"422 {"detail":"[] is not of type \"object\"\n\nFailed validating \"type\" in schema\n\nOn instance:\n    []"}"#]]).await;
+    check(
+        &world,
+        "POST",
+        "/threads/x/runs/crons",
+        body(json!({})),
+        expect![[r#"422 {"detail":"Invalid thread ID: must be a UUID"}"#]],
+    )
+    .await;
+    let strategy = body(json!({"multitask_strategy": "bogus"}));
+    check(&world, "POST", &format!("/thread/{THREAD}/runs/crons"), strategy, expect![[r#"422 {"detail":"\"bogus\" is not one of \"reject\", \"rollback\" or 2 other candidates\n\nFailed validating \"enum\" in schema[\"properties\"][\"multitask_strategy\"]\n\nOn instance[\"multitask_strategy\"]:\n    \"bogus\""}"#]]).await;
+    for (method, path) in [("GET", "/runs/crons/x"), ("DELETE", "/runs/crons/x"), ("PATCH", "/runs/crons/x")]
+    {
+        let told = world.ask(method, path, &json!({"enabled": true})).await;
+        assert_eq!(told.line(), r#"422 {"detail":"Invalid cron ID: must be a UUID"}"#);
+    }
+    check(
+        &world,
+        "GET",
+        &format!("/runs/crons/{THREAD}"),
+        json!(null),
+        expect![[r#"404 {"detail":"Not Found"}"#]],
+    )
+    .await;
+    check(
+        &world,
+        "PATCH",
+        &format!("/runs/crons/{THREAD}"),
+        json!({"enabled": true}),
+        expect![[r#"404 {"detail":"Cron '22222222-2222-4222-8222-222222222222' not found"}"#]],
+    )
+    .await;
+    check(&world, "GET", "/runs/crons", json!(null), expect![[r#"405 {"detail":"Method Not Allowed"}"#]])
+        .await;
+    assert_eq!(world.rows("SELECT name FROM crons"), Vec::<String>::new());
+}
+
+/// The server takes these and stumbles later, or does not know what is asked for.
+#[tokio::test]
+async fn what_we_refuse_says_why() {
+    let mut world = World::new();
+    world.api.webhook_policy.disable_loopback = true;
+    let cases = [
+        (
+            json!({"end_time": "tomorrow"}),
+            expect![[
+                r#"422 {"detail":"Invalid end_time: 'tomorrow', expected a time such as 2027-01-01T00:00:00Z"}"#
+            ]],
+        ),
+        (
+            json!({"overlap": "never"}),
+            expect![[r#"422 {"detail":"overlap: got `never`, expected one of skip, allow, queue, cancel"}"#]],
+        ),
+        (
+            json!({"pause_after_failures": "3"}),
+            expect![[r#"422 {"detail":"pause_after_failures: invalid type: string \"3\", expected u32"}"#]],
+        ),
+        (
+            json!({"webhook": "/rel"}),
+            expect![[
+                r#"422 {"detail":"Webhook host blocked: expected http:// or https:// and a host (scheme)"}"#
+            ]],
+        ),
+        (
+            json!({"webhook": "ftp://x"}),
+            expect![[
+                r#"422 {"detail":"Webhook host blocked: expected http:// or https:// and a host (scheme)"}"#
+            ]],
+        ),
+        (
+            json!({"webhook": "http://127.0.0.1:9000/x?token=SECRET"}),
+            expect![[
+                r#"422 {"detail":"Webhook host blocked: 127.0.0.1 is this machine (disable_loopback)"}"#
+            ]],
+        ),
+        (
+            json!({"webhook": "http://169.254.169.254/x"}),
+            expect![[
+                r#"422 {"detail":"Webhook host blocked: 169.254.169.254 is the metadata service of a cloud (metadata)"}"#
+            ]],
+        ),
+        (
+            json!({"webhook": "https://h/${{ run.id }}"}),
+            expect![[
+                r#"422 {"detail":"Webhook refused: a blank, a control character or a backslash is in it (text)"}"#
+            ]],
+        ),
+        (
+            json!({"webhook": "https://h/${{ env.HOME }}"}),
+            expect![[
+                r#"422 {"detail":"Webhook refused: a blank, a control character or a backslash is in it (text)"}"#
+            ]],
+        ),
+        (
+            json!({"input": {"a": ["${{ credential.api_key }}"]}}),
+            expect![[
+                r#"422 {"detail":"input: a placeholder of the environment cannot stand in a cron that is made through the API (only cron.*, run.* and previous.* are filled here; define the cron in a file)"}"#
+            ]],
+        ),
+        (
+            json!({"metadata": {"a": "${{env.PATH}}"}}),
+            expect![[
+                r#"422 {"detail":"metadata: a placeholder of the environment cannot stand in a cron that is made through the API (only cron.*, run.* and previous.* are filled here; define the cron in a file)"}"#
+            ]],
+        ),
+        (
+            json!({"metadata": {"scheduled_for": 1}}),
+            expect![[
+                r#"422 {"detail":"metadata: key `scheduled_for` is reserved (agentcron sets cron_id, cron_name, scheduled_for and agentcron_… itself)"}"#
+            ]],
+        ),
+        (
+            json!({"schedule": null}),
+            expect![[
+                r#"422 {"detail":"null is not of type \"string\"\n\nFailed validating \"type\" in schema[\"properties\"][\"schedule\"]\n\nOn instance[\"schedule\"]:\n    null"}"#
+            ]],
+        ),
+    ];
+    for (more, expected) in cases {
+        check(&world, "POST", "/runs/crons", body(more), expected).await;
+    }
+    check(
+        &world,
+        "POST",
+        "/runs/crons",
+        json!({"schedule": "* * * * *"}),
+        expect![[r#"422 {"detail":"\"assistant_id\" is a required property"}"#]],
+    )
+    .await;
+    assert_eq!(world.rows("SELECT name FROM crons"), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn without_an_answer_of_the_agent_server_nothing_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let unwell = Router::new().fallback(async || (StatusCode::SERVICE_UNAVAILABLE, "down for a while"));
+    let api = api(folder.path(), Transport::router(unwell));
+    let world = World { api, folder };
+    let answer = world.ask("POST", "/runs/crons", &body(json!({}))).await;
+    expect![[r#"502 {"detail":"the agent server did not say whether there is such an assistant, so nothing was done: backend answered 503: down for a while"}"#]].assert_eq(&answer.line());
+    assert_eq!(world.rows("SELECT name FROM crons"), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_long_body_is_refused_before_it_is_read() {
+    let world = World::new();
+    let long = vec![b' '; crate::domain::bounds::CRON_BODY_BYTES_MAX + 1];
+    let told = world.ask_raw("POST", "/runs/crons", long).await;
+    expect![[r#"413 {"detail":"the body is longer than 2 MiB, or broke off"}"#]].assert_eq(&told.line());
+}
+
+#[tokio::test]
+async fn what_the_server_does_not_know_is_told_again_and_ours_is_done() {
+    let world = World::new();
+    let asked = json!({
+        "bogus": 1, "thread_id": "x", "multitask_strategy": "enqueue", "timeout": "5m", "overlap": "queue",
+        "metadata": {"cron_id": "x", "run_id": "y", "kept": true},
+        "config": {"configurable": {"cron_id": "x", "a": 1}},
+        "end_time": "2027-01-01T00:00:00",
+    });
+    let made = world.make(asked.clone()).await;
+    for key in ["bogus", "thread_id", "multitask_strategy", "timeout", "overlap", "end_time"] {
+        assert_eq!(made["payload"][key], asked[key]);
+    }
+    assert_eq!(made["metadata"], json!({"kept": true}));
+    assert_eq!(made["payload"]["metadata"], json!({"kept": true}));
+    assert_eq!(made["payload"]["config"]["configurable"], json!({"cron_id": made["cron_id"], "a": 1}));
+    assert_eq!((&made["thread_id"], &made["end_time"]), (&json!(null), &asked["end_time"]));
+    let stored = world.rows("SELECT body FROM definitions");
+    let stored: Value = serde_json::from_str(&stored[0]).unwrap();
+    assert_eq!(stored["end_time"], "2027-01-01T00:00:00Z");
+    assert_eq!((&stored["overlap"], &stored["timeout"]), (&json!("queue"), &json!("5m")));
+    assert_eq!(stored["config"], made["payload"]["config"], "each run is told the id, as by the server");
+}
+
+#[tokio::test]
+async fn a_patch_changes_what_it_names_and_nothing_else() {
+    let world = World::new();
+    let made = world.make(json!({"metadata": {"team": "ops", "n": {"a": 1}}, "input": {"a": 1}})).await;
+    let path = format!("/runs/crons/{}", made["cron_id"].as_str().unwrap());
+    let patch = async |patch: Value| {
+        let told = world.ask("PATCH", &path, &patch).await;
+        assert_eq!(told.status, 200, "{patch}: {told:?}");
+        assert_eq!(world.ask("GET", &path, &json!(null)).await.body, told.body);
+        told.body
+    };
+    let later = patch(json!({"schedule": "0 5 * * *"})).await;
+    assert_eq!(later["next_run_date"], "2026-11-24T05:00:00+00:00");
+    let elsewhere = patch(json!({"timezone": "Europe/Berlin"})).await;
+    assert_eq!(elsewhere["next_run_date"], "2026-11-24T04:00:00+00:00");
+    let ends = patch(json!({"end_time": "2030-01-01T00:00:00Z"})).await;
+    assert_eq!(ends["end_time"], "2030-01-01T00:00:00Z");
+    let ends = patch(json!({"end_time": null})).await;
+    assert_eq!((&ends["end_time"], ends["payload"].get("end_time")), (&json!(null), Some(&json!(null))));
+    let marked = patch(json!({"metadata": {"n": {"c": 3}, "new": null}})).await;
+    assert_eq!(marked["metadata"], json!({"team": "ops", "n": {"c": 3}, "new": null}));
+    assert_eq!(marked["payload"]["metadata"], json!({"n": {"c": 3}, "new": null}));
+    let fed = patch(json!({"input": {"c": 3}, "config": {"tags": ["t"]}, "context": {"x": 1}})).await;
+    assert_eq!(fed["payload"]["input"], json!({"c": 3}));
+    assert_eq!(
+        fed["payload"]["config"],
+        json!({"tags": ["t"], "configurable": {"cron_id": made["cron_id"]}})
+    );
+    let kept = patch(json!({"on_run_completed": "keep", "enabled": false, "assistant_id": "other"})).await;
+    assert_eq!((&kept["on_run_completed"], &kept["enabled"]), (&json!("keep"), &json!(false)));
+    assert_eq!((&kept["assistant_id"], &kept["payload"]["assistant_id"]), (&json!(AGENT), &json!(AGENT)));
+    let ours = patch(json!({"overlap": "skip", "webhook": "http://127.0.0.1:9000/y"})).await;
+    assert_eq!(ours["payload"]["overlap"], "skip");
+    assert_eq!(ours["created_at"], made["created_at"]);
+    for refused in
+        [json!({"schedule": "bad"}), json!({"webhook": "https://${{ env.X }}/"}), json!({"webhook": null})]
+    {
+        assert_eq!(world.ask("PATCH", &path, &refused).await.status, 422);
+        assert_eq!(world.ask("GET", &path, &json!(null)).await.body, ours, "a refused one changes nothing");
+    }
+}
+
+#[tokio::test]
+async fn a_cron_goes_by_its_metadatas_name_if_that_is_free() {
+    let world = World::new();
+    let named = |name: &str| json!({ "metadata": { "name": name } });
+    let mut ids = Vec::new();
+    for name in ["digest", "Digest", "two words", AGENT] {
+        ids.push(world.make(named(name)).await["cron_id"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(
+        world.rows("SELECT name FROM crons ORDER BY rowid"),
+        ["digest", ids[1].as_str(), ids[2].as_str(), ids[3].as_str()]
+    );
+    for word in ["digest", ids[0].as_str(), ids[2].as_str()] {
+        assert_eq!(world.ask("POST", &format!("/v1/crons/{word}/pause"), &json!({})).await.status, 200);
+    }
+    assert_eq!(
+        world.rows("SELECT cron_id FROM crons WHERE paused_at IS NOT NULL ORDER BY rowid"),
+        [ids[0].as_str(), ids[2].as_str()]
+    );
+}
+
+#[tokio::test]
+async fn a_cron_from_a_file_is_shown_without_its_token_and_changed_only_there() {
+    let world = World::new();
+    let body = json!({
+        "schedule": "0 9 * * *", "assistant_id": "agent", "thread": "inbox", "metadata": {"team": "ops"},
+        "webhook": "https://h/x?token=SECRET",
+    });
+    let fields: CronFields = serde_json::from_value(body.clone()).unwrap();
+    let cron = Arc::new(config::settle_cron("digest", &fields).unwrap());
+    let path = format!("/runs/crons/{}", cron.cron_id);
+    let definition =
+        NewDefinition { cron, body: body.to_string(), place: "/etc/agentcron/crons.d/a.toml:3:1".to_owned() };
+    world.api.store.sync_file_crons(world.api.clock.now(), vec![definition]).await.unwrap();
+    let told = world.ask("GET", &path, &json!(null)).await;
+    expect![[r#"200 {"cron_id":"fc385940-6d1f-51f1-a0ac-2dffad59d011","assistant_id":"fe096781-5601-53d2-b2f6-0d3403f7e9ca","thread_id":"86cbb869-ba52-5b47-bcc3-8a8a7657341f","user_id":"","end_time":null,"schedule":"0 9 * * *","timezone":null,"payload":{"schedule":"0 9 * * *","assistant_id":"agent","thread":"inbox","metadata":{"team":"ops"},"webhook":"https://h/x?…"},"next_run_date":"2026-11-24T09:00:00+00:00","metadata":{"team":"ops","source":"file","name":"digest","place":"/etc/agentcron/crons.d/a.toml:3:1"},"on_run_completed":null,"enabled":true,"created_at":"2026-11-23T11:17:17.564000+00:00","updated_at":"2026-11-23T11:17:17.564000+00:00"}"#]].assert_eq(&told.line());
+    for (method, body) in [("PATCH", json!({"enabled": false})), ("DELETE", json!(null))] {
+        let told = world.ask(method, &path, &body).await;
+        let detail = told.body["detail"].as_str().unwrap();
+        assert_eq!(told.status, 409);
+        assert!(detail.contains("/etc/agentcron/crons.d/a.toml:3:1: change it there"), "{detail}");
+    }
+    let found = world.ask("POST", "/runs/crons/search", &json!({"metadata": {"source": "file"}})).await;
+    assert_eq!(found.body, json!([told.body]));
+}

@@ -1,0 +1,210 @@
+//! Finding crons: filtered and put in order by what their definitions mean, of which only a page is read whole.
+
+use jiff::Timestamp;
+use rusqlite::Transaction;
+use serde_json::{Map, Value, json};
+
+use super::{StoredCron, stored};
+use crate::domain::containment::contains;
+use crate::domain::cron::{Cron, CronSource, Target, words};
+use crate::domain::ids::{AssistantId, CronId, ThreadId};
+use crate::store::definitions::Definitions;
+use crate::store::rows::{parsed, time};
+use crate::store::{Store, StoreError};
+
+/// Which crons are asked for; what is `None` or empty asks for all.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CronFilter {
+    /// That run this assistant, by its id or by the name of its graph.
+    pub assistant_id: Option<AssistantId>,
+    /// Of this thread.
+    pub thread_id: Option<ThreadId>,
+    /// That fire, or that do not.
+    pub enabled: Option<bool>,
+    /// Whose metadata contains this.
+    pub metadata: Map<String, Value>,
+}
+
+/// A search.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CronSearch {
+    /// What is found.
+    pub filter: CronFilter,
+    /// By what it is put in order.
+    pub order: CronOrder,
+    /// Which way.
+    pub direction: Direction,
+    /// So many are passed over.
+    pub offset: usize,
+    /// So many are answered at most.
+    pub limit: usize,
+}
+
+/// A page of what was found.
+#[derive(Clone, Debug)]
+pub struct CronPage {
+    /// In order.
+    pub crons: Vec<StoredCron>,
+    /// Whether there are more behind them.
+    pub has_more: bool,
+}
+
+words!(
+    /// By what crons are put in order.
+    CronOrder {
+        /// By id.
+        CronId = "cron_id",
+        /// By the assistant's id.
+        AssistantId = "assistant_id",
+        /// By the thread's id.
+        ThreadId = "thread_id",
+        /// By the next instant of their calendars.
+        NextRunDate = "next_run_date",
+        /// By the end of their calendars.
+        EndTime = "end_time",
+        /// By when they were made.
+        CreatedAt = "created_at",
+        /// By when they were changed.
+        UpdatedAt = "updated_at",
+    }
+);
+words!(
+    /// Which way.
+    Direction {
+        /// The smallest first, those without a value last.
+        Ascending = "asc",
+        /// The other way round.
+        Descending = "desc",
+    }
+);
+
+/// By what one cron stands before another: those without a value last, equal ones as they were made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    is_absent: bool,
+    id: uuid::Uuid,
+    at: Timestamp,
+    row: i64,
+}
+
+/// What is looked at of every cron.
+struct Candidate {
+    cron_id: CronId,
+    row: i64,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl Store {
+    /// A page of the crons that are not removed.
+    pub async fn search_crons(&self, now: Timestamp, search: CronSearch) -> Result<CronPage, StoreError> {
+        let cache = self.definitions.clone();
+        self.read(move |tx| {
+            let mut found = Vec::new();
+            each(tx, &cache, &search.filter, |candidate, cron| {
+                found.push((key(&search, &candidate, cron, now), candidate.cron_id));
+            })?;
+            match search.direction {
+                Direction::Ascending => found.sort_unstable(),
+                Direction::Descending => found.sort_unstable_by(|a, b| b.cmp(a)),
+            }
+            let has_more = found.len() > search.offset.saturating_add(search.limit);
+            let page = found.iter().skip(search.offset).take(search.limit);
+            let crons = page.filter_map(|(_, cron_id)| stored(tx, *cron_id).transpose());
+            let crons = crons.map(|found| found.map(|(stored, _)| stored)).collect::<Result<_, _>>()?;
+            Ok(CronPage { crons, has_more })
+        })
+        .await
+    }
+
+    /// How many crons there are that are not removed.
+    pub async fn count_crons(&self, filter: CronFilter) -> Result<usize, StoreError> {
+        let cache = self.definitions.clone();
+        self.read(move |tx| {
+            let mut count = 0;
+            each(tx, &cache, &filter, |_, _| count += 1)?;
+            Ok(count)
+        })
+        .await
+    }
+}
+
+/// Calls back for every cron that the filter finds. One that cannot be read is nowhere to be found: the log says so
+/// when it is not scheduled.
+fn each(
+    tx: &Transaction<'_>,
+    cache: &Definitions,
+    filter: &CronFilter,
+    mut visit: impl FnMut(Candidate, &Cron),
+) -> Result<(), StoreError> {
+    let part = Value::Object(filter.metadata.clone());
+    let mut statement = tx.prepare_cached(
+        "SELECT rowid AS place_in_order, cron_id, name, place, definition_id, created_at, updated_at \
+         FROM crons WHERE removed_at IS NULL",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let name: String = row.get("name")?;
+        let cron = match cache.get(tx, parsed(row, "definition_id")?, &name) {
+            Ok(cron) => cron,
+            Err(StoreError::Refused(_)) => continue,
+            Err(error) => return Err(error),
+        };
+        let place: Option<String> = row.get("place")?;
+        let matches = filter.assistant_id.is_none_or(|id| id == assistant(&cron))
+            && filter.thread_id.is_none_or(|id| thread(&cron) == Some(id))
+            && filter.enabled.is_none_or(|enabled| enabled == cron.enabled)
+            && (filter.metadata.is_empty()
+                || contains(&Value::Object(metadata(&cron, place.as_deref())), &part));
+        if matches {
+            let candidate = Candidate {
+                cron_id: cron.cron_id,
+                row: row.get("place_in_order")?,
+                created_at: time(row, "created_at")?,
+                updated_at: time(row, "updated_at")?,
+            };
+            visit(candidate, &cron);
+        }
+    }
+    Ok(())
+}
+
+fn key(search: &CronSearch, candidate: &Candidate, cron: &Cron, now: Timestamp) -> Key {
+    let absent = Key { is_absent: true, id: uuid::Uuid::nil(), at: Timestamp::MIN, row: candidate.row };
+    let of_id = |id| Key { is_absent: false, id, ..absent };
+    let of_time = |at| Key { is_absent: false, at, ..absent };
+    match search.order {
+        CronOrder::CronId => of_id(candidate.cron_id.0),
+        CronOrder::AssistantId => of_id(assistant(cron).0),
+        CronOrder::ThreadId => thread(cron).map_or(absent, |id| of_id(id.0)),
+        CronOrder::NextRunDate => cron.calendar.next_after(now).map_or(absent, |next| of_time(next.at)),
+        CronOrder::EndTime => cron.end_time.map_or(absent, of_time),
+        CronOrder::CreatedAt => of_time(candidate.created_at),
+        CronOrder::UpdatedAt => of_time(candidate.updated_at),
+    }
+}
+
+fn assistant(cron: &Cron) -> AssistantId {
+    AssistantId::of_word(&cron.request.assistant_id)
+}
+
+fn thread(cron: &Cron) -> Option<ThreadId> {
+    match cron.request.target {
+        Target::Thread(thread_id) => Some(thread_id),
+        Target::Stateless(_) => None,
+    }
+}
+
+/// The user's metadata; a cron from a file says so, and where it stands.
+pub(super) fn metadata(cron: &Cron, place: Option<&str>) -> Map<String, Value> {
+    let mut metadata = cron.request.metadata.clone();
+    match cron.source {
+        CronSource::Api => {}
+        CronSource::File => {
+            metadata.insert("source".to_owned(), json!(cron.source.as_str()));
+            metadata.insert("name".to_owned(), json!(cron.name));
+            metadata.insert("place".to_owned(), json!(place));
+        }
+    }
+    metadata
+}

@@ -1,0 +1,124 @@
+//! What a change through the API owes: nothing is lost, nothing fires twice, and no secret leaves.
+
+use serde_json::json;
+
+use super::*;
+use crate::store::Execution;
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn open(folder: &tempfile::TempDir) -> Store {
+    Store::open(&folder.path().join("agentcron.db"), Execution::Inline).unwrap()
+}
+
+fn rows(folder: &tempfile::TempDir, sql: &str) -> Vec<String> {
+    let connection = rusqlite::Connection::open(folder.path().join("agentcron.db")).unwrap();
+    let mut statement = connection.prepare(sql).unwrap();
+    statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
+const RUNS: &str = "SELECT strftime('%H:%M', scheduled_for / 1000, 'unixepoch') || ' ' || coalesce(status, phase) \
+     FROM runs ORDER BY scheduled_for";
+
+fn body(schedule: &str) -> String {
+    json!({ "schedule": schedule, "assistant_id": "agent" }).to_string()
+}
+
+async fn make(store: &Store, now: &str, schedule: &str) -> CronId {
+    let cron_id = CronId::of_time(at(now), [7; 10]);
+    let new = NewApiCron { cron_id, name: None, body: body(schedule), request: Map::new() };
+    store.create_api_cron(at(now), new).await.unwrap();
+    cron_id
+}
+
+async fn change(store: &Store, now: &str, cron_id: CronId, body: String) {
+    let change = move |_: &StoredCron| Ok::<_, ()>(ChangedCron { body: body.clone(), request: Map::new() });
+    store.change_api_cron(at(now), cron_id, change).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_changed_cron_owes_by_its_old_definition_until_then_and_by_the_new_one_from_then_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    let cron_id = make(&store, "2026-03-02T09:10:00Z", "0 * * * *").await;
+    // 10:00 was due while nobody looked.
+    change(&store, "2026-03-02T10:00:03Z", cron_id, body("30 * * * *")).await;
+    assert_eq!(rows(&folder, RUNS), ["10:00 pending"]);
+    let crons = store.scheduled_crons().await.unwrap();
+    assert_eq!(crons[0].cursor, at("2026-03-02T10:00:03Z"));
+    store.plan_due(at("2026-03-02T10:30:00Z"), crons).await.unwrap();
+    assert_eq!(rows(&folder, RUNS), ["10:00 pending", "10:30 pending"]);
+    // The same once more changes nothing that is due.
+    change(&store, "2026-03-02T11:30:01Z", cron_id, body("30 * * * *")).await;
+    let crons = store.scheduled_crons().await.unwrap();
+    store.plan_due(at("2026-03-02T11:30:01Z"), crons).await.unwrap();
+    assert_eq!(rows(&folder, RUNS), ["10:00 pending", "10:30 pending", "11:30 pending"]);
+}
+
+#[tokio::test]
+async fn a_deleted_cron_fires_no_more_and_its_history_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    let cron_id = make(&store, "2026-03-02T09:10:00Z", "0 * * * *").await;
+    let stale = store.scheduled_crons().await.unwrap();
+    let removed = store.remove_api_cron(at("2026-03-02T10:00:01Z"), cron_id).await.unwrap();
+    assert_eq!(removed, Some(Ok(())));
+    // A scheduler that has not heard of it yet.
+    let planned = store.plan_due(at("2026-03-02T11:00:00Z"), stale).await.unwrap();
+    assert!(planned[0].is_stale);
+    assert_eq!(rows(&folder, RUNS), ["10:00 skipped"]);
+    assert_eq!(store.remove_api_cron(at("2026-03-02T10:00:02Z"), cron_id).await.unwrap(), None);
+    assert!(store.api_cron(cron_id).await.unwrap().is_none());
+    // What has a history is kept, what has none is forgotten.
+    store.keep_house(at("2026-03-03T00:00:00Z")).await.unwrap();
+    assert_eq!(rows(&folder, "SELECT name FROM crons"), [cron_id.to_string()]);
+    rusqlite::Connection::open(folder.path().join("agentcron.db"))
+        .unwrap()
+        .execute("DELETE FROM runs", [])
+        .unwrap();
+    store.keep_house(at("2026-03-03T00:00:00Z")).await.unwrap();
+    assert_eq!(rows(&folder, "SELECT name FROM crons"), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn neither_a_file_nor_a_restart_touches_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    let cron_id = make(&store, "2026-03-02T09:10:00Z", "0 * * * *").await;
+    store.sync_file_crons(at("2026-03-02T09:20:00Z"), Vec::new()).await.unwrap();
+    drop(store);
+    let store = open(&folder);
+    let scheduled = store.scheduled_crons().await.unwrap();
+    let cron = &scheduled[0].cron;
+    assert_eq!((cron.cron_id, cron.source), (cron_id, CronSource::Api));
+    assert_eq!(cron.policy.overlap, crate::domain::cron::Overlap::Allow);
+    assert_eq!(scheduled[0].cursor, at("2026-03-02T09:10:00Z"));
+}
+
+/// The API refuses such a definition. If one should get into the file all the same, nobody fills it, and nobody else
+/// suffers for it.
+#[tokio::test]
+async fn a_definition_that_reaches_for_the_environment_is_not_even_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    make(&store, "2026-03-02T09:10:00Z", "0 * * * *").await;
+    let bad = CronId::of_time(at("2026-03-02T09:10:00Z"), [8; 10]);
+    let body = json!({
+        "schedule": "0 * * * *", "assistant_id": "agent", "input": { "a": "${{ env.HOME }}" },
+    });
+    let new = NewApiCron { cron_id: bad, name: None, body: body.to_string(), request: Map::new() };
+    let refused = store.create_api_cron(at("2026-03-02T09:10:00Z"), new).await.unwrap_err();
+    assert!(refused.to_string().contains("placeholder of the environment"), "{refused}");
+    let smuggle = format!(
+        "INSERT INTO definitions VALUES ('{0}', '{0}', '{body}', 0); \
+         INSERT INTO crons (cron_id, name, source, request, definition_id, cursor, created_at, updated_at) \
+         VALUES ('{0}', 'smuggled', 'api', '{{}}', '{0}', 0, 0, 0);",
+        bad
+    );
+    rusqlite::Connection::open(folder.path().join("agentcron.db")).unwrap().execute_batch(&smuggle).unwrap();
+    let scheduled = store.scheduled_crons().await.unwrap();
+    assert_eq!(scheduled.len(), 1, "the good one");
+    assert_eq!(store.count_crons(CronFilter::default()).await.unwrap(), 1);
+}

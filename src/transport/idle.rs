@@ -1,0 +1,79 @@
+//! Connections to receivers that wait to be used again, for seconds: a burst of webhooks to one receiver shares them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::line::Line;
+use crate::domain::bounds::ATTEMPTS_PER_ORIGIN;
+
+/// Receivers close idle connections whenever they like; a young one has rarely been closed.
+const IDLE: Duration = Duration::from_secs(4);
+
+/// Cheap to clone. Once the last clone is gone, its connections are closed.
+#[derive(Clone, Default)]
+pub(super) struct Idle(Arc<Mutex<Lines>>);
+
+#[derive(Default)]
+struct Lines {
+    /// The last of each is the youngest.
+    by_origin: HashMap<String, Vec<(Instant, Line)>>,
+    is_swept: bool,
+}
+
+impl Idle {
+    /// The youngest that is still open.
+    pub(super) fn take(&self, origin: &str) -> Option<Line> {
+        let mut lines = lock(&self.0);
+        let waiting = lines.by_origin.get_mut(origin)?;
+        while let Some((since, mut line)) = waiting.pop() {
+            if since.elapsed() < IDLE && line.is_open() {
+                return Some(line);
+            }
+        }
+        None
+    }
+
+    /// Keeps it for the next request, if there is a place and its far end wants to go on.
+    pub(super) fn keep(&self, origin: &str, mut line: Line) {
+        if !line.is_open() {
+            return;
+        }
+        let mut lines = lock(&self.0);
+        let waiting = lines.by_origin.entry(origin.to_owned()).or_default();
+        if waiting.len() < ATTEMPTS_PER_ORIGIN {
+            waiting.push((Instant::now(), line));
+        }
+        if !std::mem::replace(&mut lines.is_swept, true) {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "no loop: it ends with the last waiting connection"
+            )]
+            tokio::spawn(sweep(Arc::downgrade(&self.0)));
+        }
+    }
+}
+
+/// Closes what nobody has used again, so that no receiver holds connections of ours for nothing.
+async fn sweep(lines: Weak<Mutex<Lines>>) {
+    loop {
+        sleep(IDLE).await;
+        let Some(lines) = lines.upgrade() else { return };
+        let mut lines = lock(&lines);
+        lines.by_origin.retain(|_, waiting| {
+            waiting.retain(|(since, _)| since.elapsed() < IDLE);
+            !waiting.is_empty()
+        });
+        if lines.by_origin.is_empty() {
+            lines.is_swept = false;
+            return;
+        }
+    }
+}
+
+fn lock(lines: &Mutex<Lines>) -> MutexGuard<'_, Lines> {
+    // Nothing that is done under the lock can leave it half done.
+    lines.lock().unwrap_or_else(PoisonError::into_inner)
+}

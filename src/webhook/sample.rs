@@ -1,0 +1,129 @@
+//! A webhook that tells about nothing: for `agentcron webhook test` and `doctor --send`, in the shape of a real one and
+//! marked as what it is.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::body::{BodyLimits, Ended, body};
+use crate::domain::cron::{Mode, OnRunCompleted, Request, Target};
+use crate::domain::ids::{BackendRunId, CronId, DefinitionId, RunId};
+use crate::domain::run::{Going, Outcome, Run, RunState, Status, Trigger};
+
+/// A run that is made up looks as if it had taken this long.
+const TOOK: Duration = Duration::from_millis(3);
+
+/// What the made-up run is to look like.
+pub struct Sample<'a> {
+    /// Makes it different from every other one.
+    pub id: Uuid,
+    /// The cron that it pretends to be of.
+    pub cron_name: &'a str,
+    /// And its assistant.
+    pub assistant_id: &'a str,
+    /// Where it goes to.
+    pub url: &'a str,
+    /// Now.
+    pub at: Timestamp,
+}
+
+impl Sample<'_> {
+    /// No run has such an id.
+    pub fn webhook_id(&self) -> String {
+        format!("msg_test_{}", self.id)
+    }
+}
+
+/// Its body, made by what makes all of them.
+pub fn sample(sample: &Sample<'_>, limits: &BodyLimits) -> Vec<u8> {
+    let cron_id = CronId::of_name(sample.cron_name);
+    let run_id = RunId(sample.id);
+    let began_at = sample.at.saturating_sub(TOOK).unwrap_or(sample.at);
+    let going = Going {
+        attempt: 1,
+        thread_id: run_id.attempt_thread(1),
+        backend_run_id: BackendRunId(sample.id),
+        started_at: began_at,
+        cancelling: None,
+    };
+    let message = |role: &str, content: &str| json!({ "role": role, "content": content });
+    let asked = message("user", "This is a test of your webhook.");
+    let values =
+        json!({ "messages": [&asked, message("assistant", "echo: This is a test of your webhook.")] });
+    let outcome = Outcome {
+        status: Status::Success,
+        reason: None,
+        error: None,
+        values: Some(values),
+        ended_at: sample.at,
+    };
+    let run = Run {
+        run_id,
+        cron_id,
+        cron_name: sample.cron_name.to_owned(),
+        definition_id: DefinitionId::of_content(cron_id, "a test"),
+        trigger: Trigger::Manual,
+        scheduled_for: sample.at,
+        due_at: began_at,
+        start_before: sample.at,
+        tries: 1,
+        misses: 0,
+        reason: None,
+        state: RunState::Ended { going: Some(going.clone()), outcome: outcome.clone() },
+    };
+    let request = Request {
+        assistant_id: sample.assistant_id.to_owned(),
+        target: Target::Stateless(OnRunCompleted::Delete),
+        mode: Mode::Background,
+        payload: Map::from_iter([("input".to_owned(), json!({ "messages": [asked] }))]),
+        metadata: Map::new(),
+        multitask_strategy: None,
+    };
+    let ended = Ended {
+        run: &run,
+        request: &request,
+        thread_id: going.thread_id,
+        going: Some(&going),
+        outcome: &outcome,
+        report: None,
+        identity: identity(&run),
+        url: sample.url,
+        sent_at: sample.at,
+    };
+    body(&ended, limits)
+}
+
+fn identity(run: &Run) -> Map<String, Value> {
+    let fields = [
+        ("cron_id", json!(run.cron_id.to_string())),
+        ("cron_name", json!(run.cron_name)),
+        ("scheduled_for", json!(run.scheduled_for.to_string())),
+        ("agentcron_run_id", json!(run.run_id.to_string())),
+        ("agentcron_test", json!(true)),
+    ];
+    fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_test_looks_like_a_real_webhook_and_says_that_it_is_none() {
+        let limits = BodyLimits { bytes_max: 1 << 20, allowed_fields: None };
+        let (id, at) = (Uuid::from_u128(7), Timestamp::from_second(1_800_000_000).unwrap());
+        let url = "https://ops.example/hook?token=sesame";
+        let made = Sample { id, cron_name: "daily", assistant_id: "agent", url, at };
+        let made: Value = serde_json::from_slice(&sample(&made, &limits)).unwrap();
+        let real = include_str!("../../tests/fixtures/langgraph/webhook_success.json");
+        let real: Value = serde_json::from_str(real).unwrap();
+        let keys = |body: &Value| body.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+        assert_eq!(keys(&made), keys(&real["body"]));
+        assert_eq!((&made["metadata"]["agentcron_test"], &made["status"]), (&json!(true), &json!("success")));
+        assert!(!made.to_string().contains("sesame"));
+    }
+}
