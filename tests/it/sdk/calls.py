@@ -178,8 +178,8 @@ async def going_runs():
         return run["run_id"]
 
     run = await started(input=says("sleep 1"), stream_resumable=True)
-    await call("join a stream", api.join_stream(thread, run, stream_mode="values"))
-    await call("join a stream from its start", api.join_stream(thread, run, last_event_id="-1"))
+    await call("join a stream", api.join_stream(thread, run, last_event_id="-1"))
+    await call("join a stream that has ended", api.join_stream(thread, run, last_event_id="-1"))
     run = await started(**slow)
     await call("reject a run", api.create(thread, "agent", input=says("hi"), multitask_strategy="reject"))
     await call("reject a wait", api.wait(thread, "agent", input=says("hi"), multitask_strategy="reject"))

@@ -60,7 +60,7 @@ const DOCUMENTED: &[Documented] = &[
     Documented {
         why: "a webhook says what only we know of a run",
         covers: |found| {
-            let added = ["agentcron_trigger", "agentcron_status"];
+            let added = ["agentcron_trigger", "agentcron_status", "agentcron_reason"];
             found.is_webhook() && added.iter().any(|key| found.ends(&format!("/body/metadata/{key}")))
         },
     },
@@ -79,6 +79,12 @@ const DOCUMENTED: &[Documented] = &[
         why: "the server's webhook of a stateless cron comes without values: their thread is gone by then; ours has them",
         covers: |found| {
             found.what == "webhook /cron" && found.ends("/body/values") && found.direct().is_null()
+        },
+    },
+    Documented {
+        why: "the words in which the server ends a cancelled run are not to be had from it; we say that it was cancelled there",
+        covers: |found| {
+            found.what == "webhook /cancelled" && found.ends("/body/error") && found.ours().is_null()
         },
     },
     Documented {
