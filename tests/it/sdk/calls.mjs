@@ -193,7 +193,7 @@ async function webhooks() {
 
 // Two crons that fire once while this script runs.
 async function firingCrons() {
-  const at = new Date(Date.now() + 5000);
+  const at = new Date(Date.now() + 10000);
   const [minute, hour, day, month] = [at.getUTCMinutes(), at.getUTCHours(), at.getUTCDate(), at.getUTCMonth() + 1];
   const schedule = `${minute} ${hour} ${day} ${month} * ${at.getUTCSeconds()}`;
   say({ name: "<soon>", text: schedule });

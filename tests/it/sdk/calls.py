@@ -276,7 +276,7 @@ async def refused_webhooks(thread):
 
 async def firing_crons():
     """Two crons that fire once while this script runs."""
-    at = datetime.now(timezone.utc) + timedelta(seconds=5)
+    at = datetime.now(timezone.utc) + timedelta(seconds=10)
     schedule = f"{at.minute} {at.hour} {at.day} {at.month} * {at.second}"
     say({"name": "<soon>", "text": schedule})
     thread = thread_of("cron")
