@@ -160,11 +160,21 @@ async def runs():
     await call("thread that waits", client.threads.get(thread))
     await call("answer", api.wait(thread, "asker", command={"resume": "yes"}))
     await call("interrupt before a node", api.wait(thread, "agent", **hi, interrupt_before="*"))
+    await call("run within a thread's stream", said_within_a_stream("speaker", hi))
     await call("create a stateless run", api.create(None, "agent", **hi))
     await call("create a batch", api.create_batch([{"assistant_id": "agent", **hi}] * 2))
     await call("wait on a new thread", api.wait(thread_of("new"), "agent", **hi, if_not_exists="create"))
     await going_runs()
     await refused_runs("", {})
+
+
+async def said_within_a_stream(assistant, asked):
+    """The newer protocol: commands and events of a thread, several at a time, so only their outcome is of interest."""
+    async with client.threads.stream(assistant_id=assistant) as thread:
+        await thread.run.start(**asked)
+        output = await thread.output
+    exchanges.clear()
+    return output
 
 
 async def going_runs():
