@@ -24,10 +24,11 @@ struct Found<'f> {
 const DOCUMENTED: &[Documented] = &[
     Documented {
         why: "what we answer ourselves does not say that it comes from the server's HTTP library",
-        covers: |found| {
-            let is_own = found.is_about_crons() || found.what.contains("with a webhook of");
-            is_own && found.ends("/headers/server") && found.ours().is_null()
-        },
+        covers: |found| found.is_own_answer() && found.ends("/headers/server") && found.ours().is_null(),
+    },
+    Documented {
+        why: "what we answer ourselves is the same whatever page asks: pages of other sites are not let in at all",
+        covers: |found| found.is_own_answer() && found.ends("/headers/vary") && found.ours().is_null(),
     },
     Documented {
         why: "where the server says that something is wrong, we say so in its words and then, in parentheses, why",
@@ -106,6 +107,11 @@ const DOCUMENTED: &[Documented] = &[
 impl Found<'_> {
     fn ends(&self, place: &str) -> bool {
         self.difference.place.ends_with(place)
+    }
+
+    /// Not passed on to the server.
+    fn is_own_answer(&self) -> bool {
+        self.request.contains("/runs/crons") || self.what.contains("with a webhook of")
     }
 
     fn is_about_crons(&self) -> bool {
