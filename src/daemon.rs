@@ -25,7 +25,7 @@ use crate::engine::runner::{self, Runner, RunnerSettings};
 use crate::engine::{Wakes, scheduler};
 use crate::store::{Execution, NewDefinition, NoticeKind, Store, StoreError};
 use crate::transport::{Relay, Transport};
-use crate::webhook::{BodyLimits, Sender};
+use crate::webhook::{self, InForce, Sender, WebhookSettings};
 
 use reload::Reload;
 
@@ -130,6 +130,7 @@ fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
     let World { config, environment, clock, backend, receivers, execution: _, socket, listen, relay, reload } =
         world;
     let wakes = Wakes::default();
+    let (put_webhooks, webhooks) = webhook::in_force(WebhookSettings::of_config(&config));
     let client = AgentClient::new(
         backend,
         config.backend.url.clone(),
@@ -141,7 +142,7 @@ fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
         client.clone(),
         clock.clone(),
         environment.clone(),
-        runner_settings(&config),
+        runner_settings(&config, webhooks.clone()),
         wakes.clone(),
         stop.clone(),
     );
@@ -150,7 +151,7 @@ fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
         sender: Sender::new(receivers, environment.clone(), clock.clone(), config.webhooks.clone()),
         clock: clock.clone(),
         wakes: wakes.clone(),
-        disable_webhooks: config.http.disable_webhooks,
+        webhooks: webhooks.clone(),
     };
     let janitor =
         Janitor { store: store.clone(), backend: client.clone(), clock: clock.clone(), wakes: wakes.clone() };
@@ -167,7 +168,7 @@ fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
             clock: clock.clone(),
             wakes: wakes.clone(),
             backend: client.clone(),
-            webhook_policy: config.webhooks.url.clone(),
+            webhooks,
         };
         let gateway = Gateway { api, agent_server: relay.and_then(|relay| agent_server(relay, &config)) };
         let t = stop.clone();
@@ -175,7 +176,7 @@ fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
     }
     if let Some(asked) = reload {
         let (store, clock, wakes) = (store.clone(), clock.clone(), wakes.clone());
-        let reload = Reload { config, environment, clock, store, wakes, asked };
+        let reload = Reload { config, environment, clock, store, wakes, webhooks: put_webhooks, asked };
         let t = stop.clone();
         loops.spawn(async move { ("reloader", reload::run(reload, t).await) });
     }
@@ -191,15 +192,11 @@ fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
     loops
 }
 
-fn runner_settings(config: &Config) -> RunnerSettings {
+fn runner_settings(config: &Config, webhooks: InForce) -> RunnerSettings {
     RunnerSettings {
         max_concurrent_runs: config.backend.max_concurrent_runs,
         values_bytes_max: config.store.values_bytes_max,
-        disable_webhooks: config.http.disable_webhooks,
-        body: BodyLimits {
-            bytes_max: config.webhooks.body_bytes_max,
-            allowed_fields: config.webhooks.allowed_fields.clone(),
-        },
+        webhooks,
     }
 }
 

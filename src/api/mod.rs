@@ -20,9 +20,9 @@ use crate::backend::AgentClient;
 use crate::clock::Clock;
 use crate::config::Secret;
 use crate::domain::bounds::{API_BODY_BYTES_MAX, HTTP_CONNECTIONS_MAX, SOCKET_CONNECTIONS_MAX};
-use crate::domain::url_policy::UrlPolicy;
 use crate::engine::Wakes;
 use crate::store::{Store, StoreError};
+use crate::webhook::InForce;
 
 pub use langgraph::{AgentServer, Gateway};
 pub use socket::{Socket, SocketError};
@@ -41,8 +41,8 @@ pub struct Api {
     pub wakes: Wakes,
     /// Who knows which assistants and threads there are.
     pub backend: AgentClient,
-    /// Which URLs a client may name as webhooks.
-    pub webhook_policy: UrlPolicy,
+    /// Which settings of webhooks are in force: whether they are sent at all, and which URLs may be told.
+    pub webhooks: InForce,
 }
 
 /// Where requests come in; a way that could not be opened is missing.

@@ -84,7 +84,7 @@ pub(super) enum Verb {
     Backfill(backfill::Backfill),
     /// Cancel a run
     Cancel(cancel::Cancel),
-    /// List webhooks, or show one with all its attempts
+    /// List, show, hold, release and replay webhooks
     Webhook(webhook::Webhook),
     /// Write a commented configuration to start from
     Init(init::Init),

@@ -13,10 +13,11 @@ use super::output::Look;
 use super::run_line::time;
 use super::session::Session;
 use super::times;
+use super::webhook::flow;
 use crate::config;
 use crate::domain::cron::CronSource;
 use crate::domain::ids::{CronId, DefinitionId};
-use crate::store::{CronRow, DaemonState, Notice, NoticeKind, Overview, Reader, daemon_state};
+use crate::store::{CronRow, DaemonState, Notice, NoticeKind, Overview, Reader, WebhookFlow, daemon_state};
 
 /// What is counted.
 const WINDOW: SignedDuration = SignedDuration::from_hours(24);
@@ -44,12 +45,12 @@ enum FileState {
 pub(super) fn status(_: &Status, session: &mut Session) -> Result<(), Failure> {
     let store = session.store_path()?;
     let daemon = daemon_state(&store);
-    let (overview, crons, notices) = if store.exists() {
+    let (overview, crons, notices, flow) = if store.exists() {
         let reader = Reader::open(&store)?;
         let since = session.now().saturating_sub(WINDOW).unwrap_or(Timestamp::MIN);
-        (reader.overview(since)?, reader.crons()?, reader.notices()?)
+        (reader.overview(since)?, reader.crons()?, reader.notices()?, reader.webhook_flow()?)
     } else {
-        (Overview::default(), Vec::new(), Vec::new())
+        (Overview::default(), Vec::new(), Vec::new(), WebhookFlow::default())
     };
     let file = file_state(session, &crons);
     let now = session.now();
@@ -61,13 +62,18 @@ pub(super) fn status(_: &Status, session: &mut Session) -> Result<(), Failure> {
     if session.output.is_json() {
         let mut object = to_json(&store, &daemon, &overview, &crons, &file, next);
         object["notices"] = notices.iter().map(notice_json).collect();
+        object["webhooks"] = flow::to_json(&flow);
         session.output.json(&object)?;
         return Ok(());
     }
     let next = next.map_or("nothing is to come".to_owned(), |(at, name)| {
         format!("{name}, {} ({})", times::local(at, &session.zone), times::relative(at, now))
     });
-    let facts = [
+    if let Some(words) = flow::words(&flow, session) {
+        let words = session.output.paint(Look::Odd, &words);
+        session.output.line(&words)?;
+    }
+    let mut facts = vec![
         ("daemon", daemon_words(&daemon, session)),
         ("store", store_words(&store, session)),
         ("configuration", file_words(&file, session)),
@@ -78,6 +84,7 @@ pub(super) fn status(_: &Status, session: &mut Session) -> Result<(), Failure> {
         ("webhooks, 24 h", counted(&overview.deliveries)),
         ("waiting", format!("{} webhooks", overview.deliveries_waiting)),
     ];
+    facts.extend(flow::suppressed_words(&flow).map(|words| ("suppressed", words)));
     for (name, value) in facts {
         let name = session.output.paint(Look::Dim, &format!("{name:<14}"));
         session.output.line(&format!("{name} {value}"))?;

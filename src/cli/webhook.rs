@@ -1,8 +1,17 @@
-//! `agentcron webhook`: where webhooks have got to, and why.
+//! `agentcron webhook`: where webhooks have got to, and why; and what may be done about them.
 
+mod arm;
+mod doctor;
+pub(super) mod flow;
+mod hold;
 mod list;
 mod listen;
+mod release;
+mod replay;
 mod show;
+mod target;
+mod test;
+mod trial;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -12,7 +21,8 @@ use super::output::{Look, Output};
 use super::run_line::time;
 use super::session::Session;
 use crate::domain::delivery::DeliveryStatus;
-use crate::store::WebhookRow;
+use crate::domain::flow::{Flow, Hold};
+use crate::store::{WebhookFlow, WebhookRow};
 use crate::webhook::{redacted, webhook_id};
 
 /// Look after the webhooks of ended runs.
@@ -28,6 +38,18 @@ enum WebhookVerb {
     List(list::List),
     /// Show everything about one webhook: every attempt, its time, its answer
     Show(show::Show),
+    /// Send a signed sample to a receiver, and say what came of it
+    Test(test::Test),
+    /// Say whether webhooks to a URL would be sent, and what is met on the way
+    Doctor(doctor::Doctor),
+    /// Hold all webhooks: they wait until they are released
+    Hold(hold::Hold),
+    /// Let held webhooks go, at once or at a rate
+    Release(release::Release),
+    /// Send webhooks once more: failed, suppressed, or any that are named
+    Replay(replay::Replay),
+    /// Tell a suspended URL again
+    Arm(arm::Arm),
     /// Receive webhooks on this machine, show and verify each, or misbehave on request
     Listen(listen::Listen),
 }
@@ -36,13 +58,20 @@ pub(super) fn webhook(webhook: &Webhook, session: &mut Session) -> Result<(), Fa
     match &webhook.verb {
         WebhookVerb::List(list) => list::list(list, session),
         WebhookVerb::Show(show) => show::show(show, session),
+        WebhookVerb::Test(test) => test::test(test, session),
+        WebhookVerb::Doctor(doctor) => doctor::doctor(doctor, session),
+        WebhookVerb::Hold(hold) => hold::hold(hold, session),
+        WebhookVerb::Release(release) => release::release(release, session),
+        WebhookVerb::Replay(replay) => replay::replay(replay, session),
+        WebhookVerb::Arm(arm) => arm::arm(arm, session),
         WebhookVerb::Listen(listen) => listen::listen(listen, session),
     }
 }
 
 /// The same names as in `show`.
-fn to_json(row: &WebhookRow) -> Value {
+fn to_json(row: &WebhookRow, flow: &WebhookFlow) -> Value {
     let delivery = &row.delivery;
+    let held = held(row, flow);
     json!({
         "delivery_id": delivery.delivery_id.to_string(),
         "webhook_id": webhook_id(row.run_id),
@@ -54,8 +83,17 @@ fn to_json(row: &WebhookRow) -> Value {
         "reason": delivery.reason,
         "created_at": time(Some(delivery.created_at)),
         "due_at": time(delivery.due_at),
+        "held_since": time(held.map(|hold| hold.since)),
         "ended_at": time(delivery.ended_at),
     })
+}
+
+/// The hold that keeps it, if one does.
+fn held<'a>(row: &WebhookRow, flow: &'a WebhookFlow) -> Option<&'a Hold> {
+    match (&flow.flow, row.delivery.status) {
+        (Flow::Held(hold), DeliveryStatus::Pending) => Some(hold),
+        (Flow::Held(_) | Flow::Free | Flow::Released(_), _) => None,
+    }
 }
 
 fn painted_status(status: DeliveryStatus, output: &Output) -> String {

@@ -93,7 +93,7 @@ pub struct HttpConfig {
 }
 
 /// Webhooks for ended runs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct WebhooksConfig {
     /// Standard Webhooks keys; all of them sign, the first one first. None: unsigned.
     pub signing_secrets: Vec<SigningKey>,

@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config, ConfigErrors, Environment, Sources};
 use crate::engine::Wakes;
 use crate::store::{NewDefinition, NoticeKind, Store, StoreError, SyncReport};
+use crate::webhook::{PutInForce, WebhookSettings};
 
 /// Editors write in several steps: files are read once they have been the same for this long.
 const SETTLE_WAIT: Duration = Duration::from_millis(200);
@@ -39,6 +40,8 @@ pub(super) struct Reload {
     pub(super) store: Store,
     /// Who goes by them.
     pub(super) wakes: Wakes,
+    /// Where the settings of webhooks go.
+    pub(super) webhooks: PutInForce,
     /// Somebody asks.
     pub(super) asked: Arc<Notify>,
 }
@@ -178,6 +181,9 @@ async fn take_up(reload: &Reload, seen: &mut Seen, config: &Config, cause: Cause
         let (added, changed, removed) = (report.added, report.changed, report.removed);
         tracing::info!(crons = config.crons.len(), added, changed, removed, "configuration taken up");
         config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    }
+    if reload.webhooks.put(WebhookSettings::of_config(config)) {
+        tracing::info!("settings of webhooks taken up");
     }
     let differ = settings_that_differ(&reload.config, config);
     if !differ.is_empty() {

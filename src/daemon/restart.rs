@@ -1,6 +1,6 @@
-//! Settings that only a new start takes up: all but the crons.
+//! Settings that only a new start takes up: all but the crons and what concerns webhooks.
 
-use crate::config::{BackendConfig, Config, HttpConfig, StoreConfig, WebhooksConfig};
+use crate::config::{BackendConfig, Config, HttpConfig, StoreConfig};
 
 /// The names of the settings in which two configurations differ.
 pub(super) fn settings_that_differ(running: &Config, written: &Config) -> Vec<&'static str> {
@@ -10,7 +10,7 @@ pub(super) fn settings_that_differ(running: &Config, written: &Config) -> Vec<&'
     let mut differ = of_backend(backend, &written.backend);
     differ.extend(of_store(store, &written.store));
     differ.extend(of_http(http, &written.http));
-    differ.extend(of_webhooks(webhooks, &written.webhooks));
+    differ.extend((webhooks.ca_file != written.webhooks.ca_file).then_some("webhooks.ca_file"));
     differ.extend((*shutdown_grace != written.shutdown_grace).then_some("shutdown_grace"));
     differ
 }
@@ -35,26 +35,11 @@ fn of_store(running: &StoreConfig, written: &StoreConfig) -> Vec<&'static str> {
 }
 
 fn of_http(running: &HttpConfig, written: &HttpConfig) -> Vec<&'static str> {
-    let HttpConfig { listen, api_keys, socket, disable_webhooks } = running;
+    let HttpConfig { listen, api_keys, socket, disable_webhooks: _ } = running;
     names([
         ("http.listen", *listen != written.listen),
         ("http.api_keys", *api_keys != written.api_keys),
         ("http.socket", *socket != written.socket),
-        ("http.disable_webhooks", *disable_webhooks != written.disable_webhooks),
-    ])
-}
-
-fn of_webhooks(running: &WebhooksConfig, written: &WebhooksConfig) -> Vec<&'static str> {
-    let WebhooksConfig { signing_secrets, url, headers, env_prefix, allowed_fields, body_bytes_max, ca_file } =
-        running;
-    names([
-        ("webhooks.signing_secrets", *signing_secrets != written.signing_secrets),
-        ("webhooks.url", *url != written.url),
-        ("webhooks.headers", *headers != written.headers),
-        ("webhooks.env_prefix", *env_prefix != written.env_prefix),
-        ("webhooks.allowed_fields", *allowed_fields != written.allowed_fields),
-        ("webhooks.body_bytes_max", *body_bytes_max != written.body_bytes_max),
-        ("webhooks.ca_file", *ca_file != written.ca_file),
     ])
 }
 

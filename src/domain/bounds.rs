@@ -60,7 +60,7 @@ pub const SEARCH_LIMIT_MAX: usize = 1_000;
 /// Reads of the API at once: each has a connection of its own, which is three open files.
 pub const READS_AT_ONCE: usize = 4;
 
-/// The longest note of a pause: a reason, not a report.
+/// The longest note of a pause or a hold: a reason, not a report.
 pub const NOTE_CHARS_MAX: usize = 500;
 
 /// Starts claimed in one transaction and in flight at once: enough to keep a fast server busy, few enough that
@@ -130,6 +130,12 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
 /// A signature older or younger than this proves nothing: the tolerance of the Standard Webhooks libraries.
 pub const SIGNATURE_AGE_MAX: Duration = Duration::from_secs(5 * 60);
 
+/// Certificates of a receiver's chain that are shown; more than a few say nothing more.
+pub const CERTIFICATES_SHOWN: usize = 10;
+
+/// Names of a certificate that are shown: some are for hundreds.
+pub const CERTIFICATE_NAMES_SHOWN: usize = 5;
+
 /// A receiver's clock that is this far off is worth a warning: it may drift on to where signatures are refused.
 pub const CLOCK_SKEW_WARNED: Duration = Duration::from_secs(60);
 
@@ -176,3 +182,21 @@ pub const ASKS_IN_FLIGHT: usize = 128;
 
 /// Runs to be looked at that are taken in hand at once: a restart may meet thousands, and starts wait behind them.
 pub const LOOKS_PER_CLAIM: usize = 1_024;
+
+/// Webhooks a second after a release at a rate; the courier alone is slower than this, so it would be no limit.
+pub const RELEASE_RATE_MAX: u32 = 1_000;
+
+/// Deliveries replayed by one request unless it says otherwise, and at the most: more are asked for by mistake, and the
+/// writer has other work.
+pub const REPLAY_DEFAULT: u32 = 1_000;
+/// See [`REPLAY_DEFAULT`].
+pub const REPLAY_MAX: u32 = 10_000;
+
+/// Deliveries that a replay tells one by one.
+pub const REPLAY_LISTED: usize = 20;
+
+/// Deliveries that one transaction suppresses, so that the writer is never away for long.
+pub const SUPPRESSED_PER_COMMIT: usize = 5_000;
+
+/// Suspended URLs that are told one by one.
+pub const SUSPENDED_LISTED: u32 = 20;

@@ -159,12 +159,14 @@ pub struct AttemptReport {
     pub phases: Phases,
     /// The beginning of the answer's text, unless it was accepted.
     pub answer: Option<String>,
+    /// What the receiver's clock said when it answered (`Date`).
+    pub receiver_clock: Option<Timestamp>,
 }
 
 impl AttemptReport {
     /// Of a try that got no answer.
     pub fn unanswered(result: AttemptResult) -> Self {
-        Self { result, address: None, phases: Phases::default(), answer: None }
+        Self { result, address: None, phases: Phases::default(), answer: None, receiver_clock: None }
     }
 }
 
@@ -209,7 +211,7 @@ const LADDER: [Duration; 10] = [
 /// The least wait after a failure that somebody has to mend.
 pub const SLOW_WAIT: Duration = Duration::from_secs(5 * 60);
 
-/// What follows from attempt number `attempt` (counted from 1) of this delivery.
+/// What follows from an attempt at this delivery, the `attempt`th (counted from 1) since it was recorded or replayed.
 pub fn judge(delivery_id: DeliveryId, attempt: u32, result: &AttemptResult, now: Timestamp) -> Verdict {
     match result {
         AttemptResult::Accepted { .. } => Verdict::Delivered,

@@ -12,9 +12,10 @@ use super::Wakes;
 use crate::clock::Clock;
 use crate::crash::crash_point;
 use crate::domain::bounds::ATTEMPTS_IN_FLIGHT;
-use crate::domain::delivery::{Verdict, judge};
+use crate::domain::delivery::{Ending, Verdict, judge};
+use crate::domain::flow::{Flow, Pacer};
 use crate::store::{ClaimedDelivery, FinishedAttempt, Store, StoreError};
-use crate::webhook::{Attempt, Sender, redacted, webhook_id};
+use crate::webhook::{Attempt, InForce, Sender, redacted, webhook_id};
 use origins::{Origins, Place};
 
 /// What the courier needs.
@@ -28,30 +29,35 @@ pub struct Courier {
     pub clock: Clock,
     /// Its nudge.
     pub wakes: Wakes,
-    /// Nothing is sent: what waits is recorded as suppressed.
-    pub disable_webhooks: bool,
+    /// Whether anything is sent, and how; the sender follows it.
+    pub webhooks: InForce,
+}
+
+/// What an attempt has to pass before it is made.
+#[derive(Default)]
+struct Gates {
+    origins: Origins,
+    pacer: Pacer,
 }
 
 type Attempts = JoinSet<Result<(), StoreError>>;
 
 /// Delivers until told to stop, then finishes the attempts in flight.
-pub async fn run(courier: Courier, stop: CancellationToken) -> Result<(), StoreError> {
+pub async fn run(mut courier: Courier, stop: CancellationToken) -> Result<(), StoreError> {
     let taken_over = courier.store.take_over_deliveries(courier.clock.now()).await?;
     if taken_over > 0 {
         tracing::info!(deliveries = taken_over, "took over deliveries of a former process");
     }
-    if courier.disable_webhooks {
-        let suppressed = courier.store.suppress_deliveries(courier.clock.now()).await?;
-        tracing::warn!(suppressed, "webhooks are disabled (http.disable_webhooks): recorded, not sent");
-    }
+    courier.follow_settings().await?;
     let mut attempts = Attempts::new();
-    let origins = Origins::default();
+    let mut gates = Gates::default();
     loop {
-        let next = pass(&courier, &origins, &mut attempts).await?;
+        let next = pass(&courier, &mut gates, &mut attempts).await?;
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
             Some(done) = attempts.join_next() => reap(done)?,
+            () = courier.webhooks.changed() => courier.follow_settings().await?,
             () = courier.wakes.courier.notified() => {}
             () = courier.clock.sleep_until(next) => {}
         }
@@ -65,23 +71,56 @@ pub async fn run(courier: Courier, stop: CancellationToken) -> Result<(), StoreE
     Ok(())
 }
 
+impl Courier {
+    /// Takes up the settings in force: what is sent from now on goes by them.
+    async fn follow_settings(&mut self) -> Result<(), StoreError> {
+        let settings = self.webhooks.now();
+        self.sender = self.sender.under(settings.webhooks.clone());
+        if settings.disabled {
+            let suppressed = self.store.disable_webhooks(self.clock.now()).await?;
+            tracing::warn!(suppressed, "webhooks are disabled (http.disable_webhooks): recorded, not sent");
+            return Ok(());
+        }
+        let Some(suppressed) = self.store.enable_webhooks().await? else { return Ok(()) };
+        let how = "`agentcron webhook replay --status suppressed` sends them";
+        tracing::info!(suppressed, how, "webhooks are enabled; what was suppressed stays unsent");
+        Ok(())
+    }
+}
+
 async fn pass(
     courier: &Courier,
-    origins: &Origins,
+    gates: &mut Gates,
     attempts: &mut Attempts,
 ) -> Result<Option<Timestamp>, StoreError> {
+    let now = courier.clock.now();
+    if courier.webhooks.now().disabled {
+        // A run that ended while they were being disabled may have left some.
+        courier.store.disable_webhooks(now).await?;
+        return Ok(None);
+    }
     let free = ATTEMPTS_IN_FLIGHT.saturating_sub(attempts.len());
     if free == 0 {
         return Ok(None);
     }
-    let now = courier.clock.now();
-    let claim = courier.store.claim_deliveries(now, free, admission(courier, origins, now)).await?;
+    let Gates { origins, pacer } = gates;
+    let claim = courier.store.claim_deliveries(now, free, *pacer, admission(courier, origins, now)).await?;
+    let next_by_rate = match claim.flow {
+        Flow::Free | Flow::Held(_) => {
+            *pacer = Pacer::default();
+            None
+        }
+        Flow::Released(release) => {
+            *pacer = pacer.begun(claim.deliveries.len(), release, now);
+            pacer.next_at().filter(|at| *at > now)
+        }
+    };
     for (delivery, place) in claim.deliveries {
         let courier = courier.clone();
         attempts.spawn(async move { attempt(&courier, delivery, place).await });
     }
     // A place that becomes free is seen when its attempt is reaped.
-    Ok(claim.next_due_at.into_iter().chain(origins.next_opening(now)).min())
+    Ok(claim.next_due_at.into_iter().chain(origins.next_opening(now)).chain(next_by_rate).min())
 }
 
 /// Places at the origins of URLs, whose placeholders are filled once in a pass.
@@ -101,17 +140,19 @@ fn admission(
 
 async fn attempt(courier: &Courier, delivery: ClaimedDelivery, place: Place) -> Result<(), StoreError> {
     let ClaimedDelivery { delivery_id, run_id, attempt, .. } = delivery;
+    let step = delivery.step();
     crash_point("attempt_committed").await;
     let send = Attempt { webhook_id: webhook_id(run_id), url: delivery.url.clone(), body: delivery.body };
     let report = courier.sender.send(send).await;
     crash_point("attempt_answered").await;
     let at = courier.clock.now();
-    let verdict = judge(delivery_id, attempt, &report.result, at);
+    let verdict = judge(delivery_id, step, &report.result, at);
     let opened = place.judge(&report.result, at);
     drop(place);
     if let Some(detail) = report.result.detail() {
         let then = match &verdict {
             Verdict::Again(at) => format!("next attempt at {at}"),
+            Verdict::Ended(Ending::Gone, _) => "its URL is suspended (`agentcron webhook arm`)".to_owned(),
             Verdict::Ended(..) | Verdict::Delivered => "no further attempt".to_owned(),
         };
         let url = redacted(&delivery.url);

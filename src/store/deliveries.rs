@@ -3,12 +3,17 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Transaction, named_params};
+use rusqlite::{OptionalExtension, Transaction, named_params};
 
 use super::rows::{millis, parsed};
-use super::{Store, StoreError};
-use crate::domain::delivery::{AttemptReport, DeliveryStatus, Verdict};
+use super::{Store, StoreError, flow, suspended};
+use crate::domain::delivery::{AttemptReport, DeliveryStatus, Ending, Verdict};
+use crate::domain::flow::{Flow, Pacer, Suspension};
 use crate::domain::ids::{DeliveryId, RunId};
+
+/// What follows for a URL whose receiver has said that it is gone.
+const SUSPENDED: &str =
+    "its URL is suspended: `agentcron webhook arm`, or the replay of a webhook to it, ends that";
 
 /// A delivery in hand: one attempt is to be made, and is counted already.
 #[derive(Clone, Debug)]
@@ -23,8 +28,17 @@ pub struct ClaimedDelivery {
     pub url: String,
     /// The exact bytes.
     pub body: Vec<u8>,
-    /// Counted from 1.
+    /// Counted from 1: nobody else has this number, so it tells this attempt's word from that of any other.
     pub attempt: u32,
+    /// Attempts that were made before it was last replayed.
+    pub replayed_after: u32,
+}
+
+impl ClaimedDelivery {
+    /// Which attempt it is since the delivery was recorded or replayed, counted from 1.
+    pub fn step(&self) -> u32 {
+        self.attempt.saturating_sub(self.replayed_after)
+    }
 }
 
 /// What was taken in hand.
@@ -34,6 +48,8 @@ pub struct DeliveryClaim<Place> {
     pub deliveries: Vec<(ClaimedDelivery, Place)>,
     /// When the next one is due.
     pub next_due_at: Option<Timestamp>,
+    /// How they flowed when they were taken.
+    pub flow: Flow,
 }
 
 /// An attempt that is over.
@@ -63,53 +79,43 @@ impl Store {
             let taken_over = tx
                 .prepare_cached("UPDATE deliveries SET status = 'pending', due_at = ?1 WHERE status = 'sending'")?
                 .execute([millis(now)])?;
+            suspended::end_all_waiting(tx, now)?;
             Ok(taken_over)
         })
         .await
     }
 
-    /// Webhooks are disabled: what waits is recorded as suppressed.
-    pub async fn suppress_deliveries(&self, now: Timestamp) -> Result<usize, StoreError> {
-        self.write(move |tx| {
-            let suppressed = tx
-                .prepare_cached(
-                    "UPDATE deliveries SET status = 'suppressed', due_at = NULL, ended_at = ?1, \
-                     reason = 'webhooks are disabled (http.disable_webhooks)' WHERE status = 'pending'",
-                )?
-                .execute([millis(now)])?;
-            Ok(suppressed)
-        })
-        .await
-    }
-
-    /// Takes up to `limit` due deliveries in hand, the oldest first, and counts their attempts. Those whose URL `admit`
-    /// gives no place are passed over; they stay due.
+    /// Takes up to `limit` due deliveries in hand, the oldest first, and counts their attempts: none while they are held,
+    /// and no more than `pacer` allows while they are released at a rate. Those whose URL `admit` gives no place are
+    /// passed over; they stay due.
+    ///
+    /// How they flow is read in the same transaction: once a hold is committed, nothing is taken in hand any more.
     pub async fn claim_deliveries<Place: Send + 'static>(
         &self,
         now: Timestamp,
         limit: usize,
+        pacer: Pacer,
         mut admit: impl FnMut(&str) -> Option<Place> + Send + 'static,
     ) -> Result<DeliveryClaim<Place>, StoreError> {
         self.write(move |tx| {
+            let flow = flow::go_on(tx, now)?;
+            let (limit, next_due_at) = match &flow {
+                Flow::Held(_) => (0, None),
+                Flow::Released(release) => (limit.min(pacer.allowance(*release, now)), next_due_at(tx, now)?),
+                Flow::Free => (limit, next_due_at(tx, now)?),
+            };
             let mut deliveries = Vec::new();
             for (delivery_id, place) in due(tx, now, limit, &mut admit)? {
-                let delivery = waiting(tx, &delivery_id)?;
-                begin_attempt(tx, &delivery, now)?;
-                deliveries.push((delivery, place));
+                if let Some(delivery) = take(tx, &delivery_id, now)? {
+                    deliveries.push((delivery, place));
+                }
             }
-            let next: Option<i64> = tx
-                .prepare_cached("SELECT min(due_at) FROM deliveries WHERE due_at > ?1")?
-                .query_row([millis(now)], |row| row.get(0))?;
-            let next_due_at = next
-                .map(Timestamp::from_millisecond)
-                .transpose()
-                .map_err(|error| StoreError::Refused(error.to_string()))?;
-            Ok(DeliveryClaim { deliveries, next_due_at })
+            Ok(DeliveryClaim { deliveries, next_due_at, flow })
         })
         .await
     }
 
-    /// Records what came of an attempt and what follows.
+    /// Records what came of an attempt and what follows. A URL that is gone is suspended.
     pub async fn finish_attempt(&self, finished: FinishedAttempt) -> Result<(), StoreError> {
         self.write(move |tx| finish(tx, &finished)).await
     }
@@ -137,45 +143,52 @@ fn due<Place>(
     Ok(admitted)
 }
 
-fn waiting(tx: &Transaction<'_>, delivery_id: &str) -> Result<ClaimedDelivery, StoreError> {
+fn next_due_at(tx: &Transaction<'_>, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    let next: Option<i64> = tx
+        .prepare_cached("SELECT min(due_at) FROM deliveries WHERE due_at > ?1")?
+        .query_row([millis(now)], |row| row.get(0))?;
+    next.map(Timestamp::from_millisecond).transpose().map_err(|error| StoreError::Refused(error.to_string()))
+}
+
+/// Only what waits can be taken in hand: one statement looks, takes and counts.
+fn take(
+    tx: &Transaction<'_>,
+    delivery_id: &str,
+    now: Timestamp,
+) -> Result<Option<ClaimedDelivery>, StoreError> {
     let mut statement = tx.prepare_cached(
-        "SELECT delivery_id, deliveries.run_id AS run_id, cron_name, url, body, attempts FROM deliveries \
-         JOIN runs ON runs.run_id = deliveries.run_id WHERE delivery_id = ?1",
+        "UPDATE deliveries SET status = 'sending', due_at = NULL, attempts = attempts + 1 \
+         WHERE delivery_id = ?1 AND status = 'pending' RETURNING delivery_id, run_id, url, body, attempts, \
+         replayed_after, (SELECT cron_name FROM runs WHERE runs.run_id = deliveries.run_id) AS cron_name",
     )?;
     let mut rows = statement.query([delivery_id])?;
-    let Some(row) = rows.next()? else {
-        return Err(StoreError::Refused(format!("there is no delivery {delivery_id}")));
-    };
-    Ok(ClaimedDelivery {
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let delivery = ClaimedDelivery {
         delivery_id: parsed(row, "delivery_id")?,
         run_id: parsed(row, "run_id")?,
         cron_name: row.get("cron_name")?,
         url: row.get("url")?,
         body: row.get("body")?,
-        attempt: row.get::<_, u32>("attempts")?.saturating_add(1),
-    })
-}
-
-fn begin_attempt(tx: &Transaction<'_>, delivery: &ClaimedDelivery, now: Timestamp) -> Result<(), StoreError> {
-    let delivery_id = delivery.delivery_id.to_string();
-    tx.prepare_cached(
-        "UPDATE deliveries SET status = 'sending', due_at = NULL, attempts = ?2 WHERE delivery_id = ?1",
-    )?
-    .execute((&delivery_id, delivery.attempt))?;
+        attempt: row.get("attempts")?,
+        replayed_after: row.get("replayed_after")?,
+    };
+    // Done only once there is no further row to be had.
+    while rows.next()?.is_some() {}
     tx.prepare_cached("INSERT INTO attempts (delivery_id, attempt, started_at) VALUES (?1, ?2, ?3)")?
-        .execute((&delivery_id, delivery.attempt, millis(now)))?;
-    Ok(())
+        .execute((delivery_id, delivery.attempt, millis(now)))?;
+    Ok(Some(delivery))
 }
 
 fn finish(tx: &Transaction<'_>, finished: &FinishedAttempt) -> Result<(), StoreError> {
     let delivery_id = finished.delivery_id.to_string();
-    let AttemptReport { result, address, phases, answer } = &finished.report;
+    // The clock is for whoever looks on: `webhook doctor`.
+    let AttemptReport { result, address, phases, answer, receiver_clock: _ } = &finished.report;
     let milliseconds =
         |took: Option<Duration>| took.map(|took| i64::try_from(took.as_millis()).unwrap_or(i64::MAX));
     tx.prepare_cached(
         "UPDATE attempts SET ended_at = :at, code = :code, detail = :detail, address = :address, \
          answer = :answer, lookup_ms = :lookup, connect_ms = :connect, tls_ms = :tls, head_ms = :head \
-         WHERE delivery_id = :delivery_id AND attempt = :attempt",
+         WHERE delivery_id = :delivery_id AND attempt = :attempt AND ended_at IS NULL",
     )?
     .execute(named_params! {
         ":delivery_id": delivery_id,
@@ -192,15 +205,30 @@ fn finish(tx: &Transaction<'_>, finished: &FinishedAttempt) -> Result<(), StoreE
     })?;
     let (status, due_at, reason) = match &finished.verdict {
         Verdict::Delivered => (DeliveryStatus::Delivered, None, None),
-        Verdict::Again(at) => (DeliveryStatus::Pending, Some(millis(*at)), result.detail()),
-        Verdict::Ended(ending, reason) => (ending.status(), None, Some(reason.as_str())),
+        Verdict::Again(at) => {
+            (DeliveryStatus::Pending, Some(millis(*at)), result.detail().map(str::to_owned))
+        }
+        Verdict::Ended(Ending::Gone, detail) => {
+            (DeliveryStatus::Gone, None, Some(format!("{detail}; {SUSPENDED}")))
+        }
+        Verdict::Ended(ending, reason) => (ending.status(), None, Some(reason.clone())),
     };
     let over = due_at.is_none().then(|| millis(finished.at));
     // Only the attempt that is in hand may decide: an attempt of a former life is not listened to.
-    tx.prepare_cached(
-        "UPDATE deliveries SET status = ?3, due_at = ?4, reason = ?5, ended_at = ?6 \
-         WHERE delivery_id = ?1 AND attempts = ?2 AND status = 'sending'",
-    )?
-    .execute((&delivery_id, finished.attempt, status.as_str(), due_at, reason, over))?;
-    Ok(())
+    let url: Option<String> = tx
+        .prepare_cached(
+            "UPDATE deliveries SET status = ?3, due_at = ?4, reason = ?5, ended_at = ?6 \
+             WHERE delivery_id = ?1 AND attempts = ?2 AND status = 'sending' RETURNING url",
+        )?
+        .query_row((&delivery_id, finished.attempt, status.as_str(), due_at, reason, over), |row| row.get(0))
+        .optional()?;
+    match (url, &finished.verdict) {
+        (Some(url), Verdict::Ended(Ending::Gone, detail)) => {
+            let (delivery_id, detail) = (finished.delivery_id, detail.clone());
+            suspended::suspend(tx, &Suspension { url, since: finished.at, detail, delivery_id })
+        }
+        // It was suspended by another attempt meanwhile.
+        (Some(url), Verdict::Again(_)) => suspended::end_waiting_to(tx, &url, finished.at),
+        (Some(_), Verdict::Delivered | Verdict::Ended(..)) | (None, _) => Ok(()),
+    }
 }

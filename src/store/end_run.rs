@@ -7,7 +7,7 @@ use rusqlite::{Transaction, named_params};
 use super::rows::{millis, run, save_run};
 use super::standing::run_ended;
 use super::step_run::{RunEvent, insert_deletion, insert_event};
-use super::{Store, StoreError};
+use super::{Store, StoreError, flow, suspended};
 use crate::domain::delivery::{DeliveryStatus, NewDelivery};
 use crate::domain::ids::{RunId, ThreadId};
 use crate::domain::run::{Outcome, RunChange};
@@ -80,7 +80,10 @@ fn insert_delivery(tx: &Transaction<'_>, delivery: &NewDelivery, now: Timestamp)
         ":due_at": (!suppressed).then(|| millis(now)),
         ":now": millis(now),
         ":ended_at": suppressed.then(|| millis(now)),
-        ":reason": suppressed.then_some("webhooks are disabled (http.disable_webhooks)"),
+        ":reason": suppressed.then_some(flow::DISABLED),
     })?;
-    Ok(())
+    if suppressed {
+        return Ok(());
+    }
+    suspended::end_waiting_to(tx, &delivery.url, now)
 }

@@ -7,6 +7,7 @@ mod definitions;
 mod deliveries;
 mod end_run;
 mod error;
+mod flow;
 mod keep_house;
 mod lock;
 mod notices;
@@ -15,10 +16,12 @@ mod open;
 mod plan_due;
 mod read;
 mod reads;
+mod replay;
 mod requests;
 mod rows;
 mod standing;
 mod step_run;
+mod suspended;
 mod sync_crons;
 #[cfg(test)]
 mod tests;
@@ -37,13 +40,15 @@ pub use claim_runs::{Claim, ClaimLimits, ClaimedRun};
 pub use deliveries::{ClaimedDelivery, DeliveryClaim, FinishedAttempt};
 pub use end_run::{Breaker, RunEnding};
 pub use error::StoreError;
+pub use flow::FlowChange;
 pub use notices::NoticeKind;
 pub use plan_due::{Planned, ScheduledCron};
 pub use read::{
     AttemptRow, CronRecord, CronRow, DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, EventRow,
     Interest, Notice, Overview, Place, Reader, RunDetails, RunFilter, RunRow, Watch, WebhookDetails,
-    WebhookRow, daemon_state,
+    WebhookFlow, WebhookRow, daemon_state,
 };
+pub use replay::{Replay, ReplayChoice, ReplayOrder};
 pub use requests::{BackfillFate, BackfillLine, BackfillOrder, CancelAnswer, Purpose};
 pub use standing::StandingChange;
 pub use step_run::{PreviousRun, RunEvent, Step};

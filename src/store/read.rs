@@ -5,6 +5,7 @@
 mod changes;
 mod crons;
 mod details;
+mod flow;
 mod history;
 mod overview;
 mod records;
@@ -24,10 +25,12 @@ use crate::domain::run::{Run, Status};
 pub use changes::{Interest, Watch};
 pub use crons::CronRow;
 pub use details::{AttemptRow, DeliveryDetails, EventRow, RunDetails};
+pub use flow::WebhookFlow;
 pub use history::{Place, RunFilter};
 pub use overview::{DaemonState, Notice, Overview, daemon_state};
 pub use records::CronRecord;
 pub use webhooks::{DeliveryFilter, WebhookDetails, WebhookRow};
+pub(super) use webhooks::{WEBHOOK_ROWS, conditions, webhook_row};
 
 /// Reads the store of a daemon that may or may not be running.
 pub struct Reader {

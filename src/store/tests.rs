@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::{self, CronFields};
 use crate::domain::delivery::{AttemptReport, AttemptResult, DeliveryStatus, Ending, NewDelivery, Verdict};
+use crate::domain::flow::Pacer;
 use crate::domain::ids::{BackendRunId, DeliveryId, RunId, ThreadId};
 use crate::domain::run::{Outcome, RunChange, RunState, Status};
 
@@ -324,11 +325,15 @@ async fn an_attempt_is_counted_before_it_is_made_and_one_that_was_cut_off_is_mad
     store.step_run(accept(run_id)).await.unwrap();
     store.end_run(ending(run_id)).await.unwrap();
     let now = at("2026-03-02T09:01:06Z");
-    let first = store.claim_deliveries(now, 10, |_| Some(())).await.unwrap().deliveries.remove(0).0;
+    let first =
+        store.claim_deliveries(now, 10, Pacer::default(), |_| Some(())).await.unwrap().deliveries.remove(0).0;
     assert_eq!(first.attempt, 1);
-    assert!(store.claim_deliveries(now, 10, |_| Some(())).await.unwrap().deliveries.is_empty());
+    assert!(
+        store.claim_deliveries(now, 10, Pacer::default(), |_| Some(())).await.unwrap().deliveries.is_empty()
+    );
     store.take_over_deliveries(now).await.unwrap();
-    let second = store.claim_deliveries(now, 10, |_| Some(())).await.unwrap().deliveries.remove(0).0;
+    let second =
+        store.claim_deliveries(now, 10, Pacer::default(), |_| Some(())).await.unwrap().deliveries.remove(0).0;
     assert_eq!((second.attempt, &second.body), (2, &first.body));
     // What the first attempt comes to is no longer listened to; what the second comes to is.
     let finished = |attempt, verdict| FinishedAttempt {

@@ -7,10 +7,15 @@
 //!
 //! `relay.rs` is apart: it passes on what others ask of the agent server, and knows nothing of what they ask.
 
+mod certificate;
+#[cfg(test)]
+pub(crate) mod hostile;
 mod idle;
 mod line;
+mod probe;
 mod receivers;
 mod relay;
+mod tls;
 mod wire;
 
 use std::error::Error;
@@ -29,8 +34,10 @@ use crate::domain::bounds::CONNECT_WAIT;
 use crate::domain::url_policy::{Refusal, UrlPolicy};
 use receivers::Receivers;
 
+pub use certificate::Certificate;
+pub use probe::{Probe, Sight};
 pub use relay::{Relay, RelayError};
-pub use wire::{FarEnd, Wire};
+pub use wire::{FarEnd, JudgedAddress, Wire};
 
 /// Sends requests; cheap to clone.
 #[derive(Clone)]

@@ -11,16 +11,11 @@ use http::uri::PathAndQuery;
 use http::{Request, Response, Uri};
 use http_body_util::BodyDataStream;
 use hyper::body::Incoming;
-use rustls::ClientConfig;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls_platform_verifier::Verifier;
-use tokio_rustls::TlsConnector;
 
 use super::idle::Idle;
 use super::line::{Line, Lost};
 use super::wire::{ConnectFailure, Connector, Wire};
-use super::{BodyStream, Seal, TransportError, causes, sealed};
+use super::{BodyStream, Seal, TransportError, causes, sealed, tls};
 use crate::domain::url_policy::UrlPolicy;
 
 /// Sends under one policy; cheap to clone.
@@ -36,7 +31,7 @@ impl Receivers {
         wire: Wire,
         policy: UrlPolicy,
     ) -> Result<Self, rustls::Error> {
-        let tls = trusting(extra_root_certificates)?;
+        let tls = tls::connector(tls::verifier(extra_root_certificates)?)?;
         let connector = Connector { policy: Arc::new(policy), wire, tls };
         Ok(Self { connector, idle: Idle::default() })
     }
@@ -69,25 +64,27 @@ impl Receivers {
         Ok(self.answer(response, line, origin))
     }
 
-    /// Whoever reads the body to its end leaves the connection to the next request; whoever drops it, closes it.
     fn answer(&self, response: Response<Incoming>, line: Line, origin: String) -> Response<BodyStream> {
-        let (idle, mut line) = (self.idle.clone(), Some(line));
-        response.map(|body| {
-            let mut body = BodyDataStream::new(body);
-            Box::pin(stream::poll_fn(move |context| {
-                if let Some(line) = &mut line {
-                    line.drive(context);
-                }
-                let piece = ready!(body.poll_next_unpin(context));
-                if piece.is_none()
-                    && let Some(line) = line.take()
-                {
-                    idle.keep(&origin, line);
-                }
-                Poll::Ready(piece.map(|piece| piece.map_err(|error| TransportError::Broken(causes(&error)))))
-            })) as BodyStream
-        })
+        let idle = self.idle.clone();
+        response.map(|body| body_over(body, line, move |line| idle.keep(&origin, line)))
     }
+}
+
+/// Whoever reads the body to its end leaves the connection to `keep`; whoever drops it before, closes it.
+pub(super) fn body_over(body: Incoming, line: Line, keep: impl FnOnce(Line) + Send + 'static) -> BodyStream {
+    let (mut body, mut line) = (BodyDataStream::new(body), Some((line, keep)));
+    Box::pin(stream::poll_fn(move |context| {
+        if let Some((line, _)) = &mut line {
+            line.drive(context);
+        }
+        let piece = ready!(body.poll_next_unpin(context));
+        if piece.is_none()
+            && let Some((line, keep)) = line.take()
+        {
+            keep(line);
+        }
+        Poll::Ready(piece.map(|piece| piece.map_err(|error| TransportError::Broken(causes(&error)))))
+    }))
 }
 
 /// Puts path and host into the request as they go over a connection (RFC 9112 §3.2.1); answers whose connection.
@@ -101,24 +98,7 @@ fn address_to(request: &mut Request<Bytes>, destination: &Uri) -> Result<String,
     Ok(format!("{}://{authority}", destination.scheme_str().unwrap_or_default()))
 }
 
-/// TLS that trusts the system's store and `extra_root_certificates`, PEM text.
-pub(super) fn trusting(extra_root_certificates: Option<&[u8]>) -> Result<TlsConnector, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let pem = extra_root_certificates.unwrap_or_default();
-    let roots: Vec<_> = CertificateDer::pem_slice_iter(pem)
-        .collect::<Result<_, _>>()
-        .map_err(|error| rustls::Error::General(error.to_string()))?;
-    let verifier = Verifier::new_with_extra_roots(roots, Arc::clone(&provider))?;
-    let mut tls = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
-    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsConnector::from(Arc::new(tls)))
-}
-
-fn failure(failure: ConnectFailure) -> TransportError {
+pub(super) fn failure(failure: ConnectFailure) -> TransportError {
     match failure {
         ConnectFailure::Denied(refusal) => TransportError::Denied(refusal),
         ConnectFailure::NoConnection(words) => TransportError::NotSent(words),

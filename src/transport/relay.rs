@@ -19,7 +19,7 @@ use tokio_rustls::client::TlsStream;
 use tower::Service;
 
 use super::causes;
-use super::receivers::trusting;
+use super::tls;
 use crate::domain::bounds::{CONNECT_WAIT, HTTP_CONNECTIONS_MAX};
 
 /// Agent servers close idle connections after about five seconds (uvicorn); a younger one has rarely been closed.
@@ -34,7 +34,7 @@ pub struct Relay {
 impl Relay {
     /// Real connections. `extra_root_certificates` is PEM text that is trusted besides the system's store.
     pub fn network(extra_root_certificates: Option<&[u8]>) -> Result<Self, rustls::Error> {
-        let connector = Connector { tls: trusting(extra_root_certificates)? };
+        let connector = Connector { tls: tls::connector(tls::verifier(extra_root_certificates)?)? };
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)

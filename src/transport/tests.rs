@@ -10,8 +10,13 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use url::Url;
 
+use super::hostile::{Hostile, cases};
+use super::line::Line;
+use super::wire::Opened;
 use super::*;
+use crate::domain::delivery::Phases;
 
 const AUTHORITY: &[u8] = include_bytes!("../../tests/fixtures/tls/ca.pem");
 const CERTIFICATE: &[u8] = include_bytes!("../../tests/fixtures/tls/receiver.pem");
@@ -146,7 +151,7 @@ async fn a_connection_is_used_again_for_a_while_but_not_under_another_policy() {
     let opened = exchange(&transport).await.0.unwrap();
     assert!(opened.opening.lookup.is_some() && opened.opening.connect.is_some(), "{opened:?}");
     let again = exchange(&transport).await.0.unwrap();
-    assert_eq!((again.address, again.opening), (opened.address, crate::domain::delivery::Phases::default()));
+    assert_eq!((again.address, again.opening), (opened.address, Phases::default()));
     assert_eq!(receiver.connections(), 1);
     let stricter = transport.clone().judging(UrlPolicy { disable_private_ips: false, ..policy() });
     exchange(&stricter).await;
@@ -190,5 +195,102 @@ async fn a_connection_that_was_closed_meanwhile_takes_nothing_and_the_next_is_se
     for count in 1..=20 {
         exchange(&transport).await;
         assert_eq!((receiver.connections(), receiver.requests.lock().unwrap().len()), (count, count));
+    }
+}
+
+/// What a receiver may answer, well or badly.
+const ANSWERS: [&[u8]; 12] = [
+    b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
+    b"HTTP/1.1 503 \r\nretry-after: 120\r\nconnection: close\r\n\r\nno",
+    b"HTTP/1.0 429 Slow\r\nRetry-After: Mon, 02 Mar 2026 09:01:30 GMT\r\n\r\n",
+    b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nffffffffffffffff\r\nok\r\n",
+    b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999999999999\r\n\r\n",
+    b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n??",
+    b"HTTP/1.1 307 Temporary Redirect\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n",
+    b"HTTP/9.9 999 X\r\n\r\n",
+    b"220 mail.example ESMTP\r\n",
+    b"\x16\x03\x01\x02\x00\x01",
+];
+
+/// An answer, or an error; never a panic, a wait without end, or more than we read.
+#[tokio::test]
+async fn no_answer_does_harm() {
+    let mut hostile = Hostile::of_seed(1);
+    let (mut answered, mut refused) = (0, 0);
+    for case in 0..cases(10_000) {
+        let text = hostile.text(&ANSWERS);
+        let (near, mut far) = tokio::io::duplex(4096);
+        let address = std::net::SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
+        let far_end = FarEnd { address, opening: Phases::default() };
+        let exchanged = async {
+            let mut line = Line::over(Opened { io: Box::new(near), far_end }).await.unwrap();
+            let request = Request::post("/hook").header("host", "a").body(Bytes::from_static(b"{}")).unwrap();
+            match line.exchange(request).await {
+                Err(_) => refused += 1,
+                Ok(response) => {
+                    answered += 1;
+                    let body = receivers::body_over(response.into_body(), line, |_| {});
+                    let _ = read_body(body, 99, CONNECT_WAIT).await;
+                }
+            }
+        };
+        let received = async {
+            let _ = far.read(&mut [0; 2048]).await;
+            let _ = far.write_all(&text).await;
+            drop(far);
+        };
+        let both = async { tokio::join!(exchanged, received) };
+        let within = tokio::time::timeout(CONNECT_WAIT, both).await;
+        assert!(within.is_ok(), "case {case}: {}", String::from_utf8_lossy(&text));
+    }
+    assert!(answered > 0 && refused > 0, "{answered} {refused}");
+}
+
+#[tokio::test]
+async fn a_look_shows_the_certificates_whether_they_are_trusted_or_not() {
+    let url = Url::parse("https://hooks.example/").unwrap();
+    for (roots, trusted) in [(Some(AUTHORITY), true), (None, false)] {
+        let sight = Probe::new(roots, receiver().await, policy()).unwrap().look(&url).await;
+        match &sight.connection {
+            Ok(far_end) => assert!(trusted && far_end.opening.tls.is_some(), "{sight:?}"),
+            Err(error) => assert!(!trusted && matches!(error, TransportError::Tls(_)), "{sight:?}"),
+        }
+        let [shown] = sight.certificates.as_slice() else { panic!("{sight:?}") };
+        assert_eq!(
+            (shown.subject.as_str(), shown.issuer.as_str()),
+            ("CN=hooks.example", "CN=agentcron test authority")
+        );
+        assert_eq!(shown.not_after.to_string(), "2126-10-30T14:02:36Z");
+        assert_eq!(shown.names, ["hooks.example"]);
+    }
+}
+
+#[tokio::test]
+async fn a_look_goes_nowhere_where_nothing_may_be_sent() {
+    let lookup =
+        async |_| Ok(vec![IpAddr::V4(Ipv4Addr::new(93, 184, 215, 14)), IpAddr::V4(Ipv4Addr::LOCALHOST)]);
+    let wire = Wire::new(lookup, async |_| panic!("nothing is dialled"));
+    let wire = wire.with_names([("named.example".to_owned(), vec![IpAddr::V4(Ipv4Addr::LOCALHOST)])].into());
+    let probe = Probe::new(None, wire, policy()).unwrap();
+    for (url, verdicts) in
+        [("https://mixed.example/", vec![true, false]), ("https://named.example/", vec![false])]
+    {
+        let sight = probe.look(&Url::parse(url).unwrap()).await;
+        let allowed: Vec<_> = sight.addresses.iter().map(|judged| judged.refusal.is_none()).collect();
+        assert_eq!(allowed, verdicts, "{url}");
+        assert!(matches!(sight.connection, Err(TransportError::Denied(_))), "{sight:?}");
+    }
+}
+
+#[test]
+fn any_bytes_are_a_certificate_or_none() {
+    let good = CertificateDer::from_pem_slice(CERTIFICATE).unwrap();
+    for cut in 0..good.len() {
+        let mut changed = good.to_vec();
+        changed[cut] ^= 0xff;
+        Certificate::read(&CertificateDer::from(changed));
+        assert_eq!(Certificate::read(&CertificateDer::from(&good[..cut])), None);
     }
 }

@@ -1,6 +1,7 @@
 //! The way to a receiver: name -> addresses -> every one of them judged -> TCP -> TLS. This is the only place where a
 //! connection to a receiver is made, so nothing gets past the policy: no literal, no second answer of a name server.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +54,18 @@ impl Wire {
     }
 }
 
+impl Wire {
+    /// The same, but these names (in lower case) lead to these addresses, whatever the name service says.
+    pub fn with_names(self, names: BTreeMap<String, Vec<IpAddr>>) -> Self {
+        let lookup = Arc::clone(&self.lookup);
+        let look_up = move |name: String| match names.get(&name) {
+            Some(addresses) => Box::pin(std::future::ready(Ok(addresses.clone()))),
+            None => lookup(name),
+        };
+        Self { lookup: Arc::new(look_up), ..self }
+    }
+}
+
 /// Why there is no connection. Nothing was sent.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectFailure {
@@ -73,6 +86,31 @@ pub struct FarEnd {
     pub opening: Phases,
 }
 
+/// An address that a connection would go to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JudgedAddress {
+    /// The address.
+    pub address: IpAddr,
+    /// Why no connection may go to it, if the policy refuses it.
+    pub refusal: Option<Refusal>,
+}
+
+/// What a URL says about where to connect.
+pub(super) struct Destination<'u> {
+    host: &'u str,
+    port: u16,
+    with_tls: bool,
+}
+
+impl<'u> Destination<'u> {
+    pub(super) fn of(uri: &'u Uri) -> Self {
+        let with_tls = uri.scheme_str() == Some("https");
+        let port = uri.port_u16().unwrap_or(if with_tls { 443 } else { 80 });
+        let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        Self { host, port, with_tls }
+    }
+}
+
 /// Makes connections under one policy.
 #[derive(Clone)]
 pub(super) struct Connector {
@@ -84,23 +122,43 @@ pub(super) struct Connector {
 impl Connector {
     /// A new connection to the host of this URL.
     pub(super) async fn connect(&self, uri: &Uri) -> Result<Opened, ConnectFailure> {
-        let with_tls = uri.scheme_str() == Some("https");
-        let port = uri.port_u16().unwrap_or(if with_tls { 443 } else { 80 });
-        let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        let destination = Destination::of(uri);
         let mut opening = Phases::default();
-        let addresses = match host.parse::<IpAddr>() {
+        let addresses = self.addresses(&destination, &mut opening).await?;
+        self.open(&destination, &addresses, opening).await
+    }
+
+    /// Where the host leads, and what the policy says of each address.
+    pub(super) async fn addresses(
+        &self,
+        destination: &Destination<'_>,
+        opening: &mut Phases,
+    ) -> Result<Vec<JudgedAddress>, ConnectFailure> {
+        let addresses = match destination.host.parse::<IpAddr>() {
             Ok(literal) => vec![literal],
-            Err(_) => measured(&mut opening.lookup, self.look_up(host)).await?,
+            Err(_) => measured(&mut opening.lookup, self.look_up(destination.host)).await?,
         };
+        let judged = |address| JudgedAddress { address, refusal: self.policy.judge_address(address).err() };
+        Ok(addresses.into_iter().map(judged).collect())
+    }
+
+    /// A connection to one of these addresses, if the policy refuses none of them.
+    pub(super) async fn open(
+        &self,
+        destination: &Destination<'_>,
+        judged: &[JudgedAddress],
+        mut opening: Phases,
+    ) -> Result<Opened, ConnectFailure> {
         // One bad address spoils the name: whoever answers with a mixture is not to be trusted with the choice.
-        addresses
-            .iter()
-            .try_for_each(|address| self.policy.judge_address(*address))
-            .map_err(ConnectFailure::Denied)?;
+        if let Some(refusal) = judged.iter().find_map(|address| address.refusal.clone()) {
+            return Err(ConnectFailure::Denied(refusal));
+        }
+        let addresses: Vec<IpAddr> = judged.iter().map(|judged| judged.address).collect();
         let opened = tokio::time::timeout(CONNECT_WAIT, async {
-            let (stream, address) = measured(&mut opening.connect, self.dial_any(&addresses, port)).await?;
-            let io: Box<dyn Io> = if with_tls {
-                measured(&mut opening.tls, self.shake_hands(host, stream)).await?
+            let dialled = self.dial_any(&addresses, destination.port);
+            let (stream, address) = measured(&mut opening.connect, dialled).await?;
+            let io: Box<dyn Io> = if destination.with_tls {
+                measured(&mut opening.tls, self.shake_hands(destination.host, stream)).await?
             } else {
                 Box::new(stream)
             };

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::header::{HeaderMap, RETRY_AFTER};
+use http::header::{DATE, HeaderMap, RETRY_AFTER};
 use http::response::Parts;
 use jiff::Timestamp;
 
@@ -53,10 +53,20 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
         let asked = text.parse().map_or(RETRY_AFTER_MAX, Duration::from_secs);
         return Some(asked.min(RETRY_AFTER_MAX));
     }
-    let date = httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
     // In seconds: the year 9999 is a date, but hardly an instant.
-    let left = i64::try_from(date.as_secs()).ok()?.saturating_sub(now.as_second());
+    let left = second(text)?.saturating_sub(now.as_second());
     Some(Duration::from_secs(u64::try_from(left).unwrap_or(0)).min(RETRY_AFTER_MAX))
+}
+
+/// What the receiver's clock said (RFC 9110 §6.6.1); nonsense counts as silence.
+pub(super) fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    Timestamp::from_second(second(headers.get(DATE)?.to_str().ok()?)?).ok()
+}
+
+/// A date of HTTP, in seconds since 1970.
+fn second(text: &str) -> Option<i64> {
+    let date = httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    i64::try_from(date.as_secs()).ok()
 }
 
 /// The beginning of an answer's text, without what we sent that nobody else should read: receivers like to echo.

@@ -2,6 +2,8 @@
 
 mod answer;
 mod body;
+mod examine;
+mod in_force;
 mod request;
 mod sample;
 mod secrets;
@@ -10,6 +12,8 @@ mod send;
 use crate::domain::ids::RunId;
 
 pub use body::{BodyLimits, Ended, body};
+pub use examine::{Examination, Finding, examine};
+pub use in_force::{InForce, PutInForce, WebhookSettings, in_force};
 pub use sample::{Sample, sample};
 pub use send::{Attempt, Origin, Sender};
 
@@ -18,10 +22,35 @@ pub fn webhook_id(run_id: RunId) -> String {
     format!("msg_{run_id}")
 }
 
-/// A URL as it may be shown: scheme, host and path. The query, or a fragment, may be a token.
+/// A URL as it may be shown: scheme, host and path. The query, or a fragment, may be a token; and so may what stands
+/// before the host, where the policy lets nothing stand.
 pub fn redacted(url: &str) -> String {
-    match url.split_once(['?', '#']) {
-        Some((address, _)) => format!("{address}?…"),
-        None => url.to_owned(),
+    let (address, more) = match url.split_once(['?', '#']) {
+        Some((address, _)) => (address, "?…"),
+        None => (url, ""),
+    };
+    let (scheme, rest) = address.split_once("//").unwrap_or(("", address));
+    let authority = rest.split(['/', '\\']).next().unwrap_or_default();
+    match authority.rsplit_once('@') {
+        Some((user, _)) => format!("{scheme}//…{}{more}", &rest[user.len()..]),
+        None => format!("{address}{more}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::redacted;
+
+    #[test]
+    fn no_token_of_a_url_is_shown() {
+        for (url, shown) in [
+            ("https://ops.example/hook", "https://ops.example/hook"),
+            ("https://ops.example/@me?token=x#y", "https://ops.example/@me?…"),
+            ("https://user:word@ops.example/hook", "https://…@ops.example/hook"),
+            ("https://user:wo@rd@ops.example", "https://…@ops.example"),
+            ("user:word@ops.example/x", "//…@ops.example/x"),
+        ] {
+            assert_eq!(redacted(url), shown);
+        }
     }
 }

@@ -59,6 +59,11 @@ impl Sender {
         Self { transport, environment, clock, webhooks: Arc::new(webhooks) }
     }
 
+    /// The same sender under other settings, without the connections that were made under these.
+    pub fn under(&self, webhooks: WebhooksConfig) -> Self {
+        Self::new(self.transport.clone(), self.environment.clone(), self.clock.clone(), webhooks)
+    }
+
     /// Whose receiver it is. What is no URL is nobody else's.
     pub fn origin(&self, url: &str) -> Origin {
         let filled = self.environment.fill(url).ok();
@@ -121,6 +126,7 @@ impl Sender {
                 ..far_end.map(|far_end| far_end.opening).unwrap_or_default()
             },
             answer: if accepted { None } else { answer::kept(&read, &secrets) },
+            receiver_clock: answer::date(&head.headers),
             result,
         }
     }

@@ -6,6 +6,7 @@
     reason = "a test fails by panicking and speaks on stderr"
 )]
 
+mod bad_receivers;
 mod calendar_croniter;
 mod calendar_oracle;
 mod cli;
@@ -27,5 +28,8 @@ mod simulation;
 #[expect(dead_code, reason = "support offers more than the tests of today use")]
 mod support;
 mod tidy;
+mod verifying;
 mod weaker_servers;
+mod webhook_control;
+mod webhook_tools;
 mod webhooks;

@@ -10,8 +10,8 @@ use agentcron::clock::Clock;
 use agentcron::config::{Environment, WebhooksConfig};
 use agentcron::domain::delivery::{AttemptReport, AttemptResult, Ending, Pace};
 use agentcron::domain::url_policy::UrlPolicy;
-use agentcron::transport::{Transport, Wire};
-use agentcron::webhook::{Attempt, Sender};
+use agentcron::transport::{Probe, Transport, Wire};
+use agentcron::webhook::{Attempt, Examination, Sender, examine};
 use serde_json::Value;
 use tokio::net::TcpStream;
 
@@ -28,6 +28,8 @@ fn cases() -> Vec<Value> {
 /// A sender whose connections end at the receiver, whatever address they were judged for.
 struct Outpost {
     sender: Sender,
+    probe: Probe,
+    policy: UrlPolicy,
     receiver: Receiver,
     answers: Arc<Mutex<Vec<IpAddr>>>,
     dialled: Arc<Mutex<Vec<SocketAddr>>>,
@@ -67,9 +69,18 @@ impl Outpost {
             body_bytes_max: 1 << 20,
             ca_file: None,
         };
-        let transport = Transport::judged(None, wire, policy).unwrap();
+        let transport = Transport::judged(None, wire.clone(), policy.clone()).unwrap();
         let sender = Sender::new(transport, Environment::of_map([]), Clock::system(), webhooks);
-        Self { sender, receiver, answers, dialled }
+        let probe = Probe::new(None, wire, policy.clone()).unwrap();
+        Self { sender, probe, policy, receiver, answers, dialled }
+    }
+
+    /// What `webhook doctor` finds, with these answers of the name service; and which addresses it went to.
+    async fn examine(&self, url: &str, addresses: Vec<IpAddr>) -> (Examination, Vec<SocketAddr>) {
+        *self.answers.lock().unwrap() = addresses;
+        self.dialled.lock().unwrap().clear();
+        let examination = examine(url, &self.policy, &self.probe).await;
+        (examination, std::mem::take(&mut *self.dialled.lock().unwrap()))
     }
 
     /// One attempt, with these answers of the name service; and which addresses it led to.
@@ -146,6 +157,31 @@ async fn every_case_is_judged_where_the_connection_is_made_in_both_profiles() {
         let outpost = Outpost::new(disable_private_ips);
         for case in cases() {
             hold_against(&case, &outpost, case[verdict].as_str().unwrap()).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_doctor_finds_of_every_case_what_the_courier_does() {
+    for (disable_private_ips, verdict) in [(true, "verdict"), (false, "verdict_private_ok")] {
+        let outpost = Outpost::new(disable_private_ips);
+        for case in cases() {
+            let (id, url) = (&case["id"], case["url"].as_str().unwrap());
+            let (mut examination, mut dialled) = outpost.examine(url, addresses(&case)).await;
+            if let Some(rebound) = case["rebinds_to"].as_str() {
+                assert!(examination.finding.is_allowed(), "{id}: the first answer is fine: {examination:?}");
+                (examination, dialled) = outpost.examine(url, vec![rebound.parse().unwrap()]).await;
+            }
+            // What a receiver answers is not known before it is asked.
+            let is_allowed = case[verdict] == "allow" || case["redirects_to"].is_string();
+            assert_eq!(examination.finding.is_allowed(), is_allowed, "{id} {url}: {examination:?}");
+            assert_eq!(examination.finding.rule().is_none(), is_allowed, "{id} {url}: {examination:?}");
+            assert_eq!(dialled.len(), usize::from(is_allowed), "{id} {url}: {dialled:?}");
+            let refused = examination.addresses.iter().filter(|judged| judged.refusal.is_some()).count();
+            assert!(
+                !is_allowed || refused == 0 && !examination.addresses.is_empty(),
+                "{id} {url}: {examination:?}"
+            );
         }
     }
 }

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::support::configuration::Configuration;
 use super::support::daemon::Daemon;
-use super::support::installed::{installed, python_with, run};
+use super::support::installed;
 use super::support::real_server::{RealServer, http};
 use super::support::receiver::{Received, Receiver};
 use differences::Comparison;
@@ -31,39 +31,29 @@ const PATIENCE: Duration = Duration::from_secs(240);
 
 #[tokio::test]
 async fn the_python_sdk_sees_the_same_through_us_as_from_the_server() {
-    let environment =
-        python_with(&format!("langgraph-sdk-{PYTHON_SDK}"), &format!("langgraph-sdk=={PYTHON_SDK}"));
-    let comparison = compare(&environment.join("bin/python"), &folder().join("calls.py")).await;
+    let folder = format!("langgraph-sdk-{PYTHON_SDK}");
+    let environment = installed::from_pypi(&folder, &format!("langgraph-sdk=={PYTHON_SDK}"));
+    let comparison = compare(&environment.join("bin/python"), &scripts().join("calls.py")).await;
     comparison.assert_each_documented_one_occurred();
 }
 
 #[tokio::test]
 async fn the_js_sdk_sees_the_same_through_us_as_from_the_server() {
-    if std::process::Command::new("node").arg("--version").output().is_err() {
+    let (folder, package) =
+        (format!("langgraph-sdk-js-{JS_SDK}"), format!("@langchain/langgraph-sdk@{JS_SDK}"));
+    let Some(installed) = installed::from_npm(&folder, &[&package]) else {
         // Past the test harness, which would keep it to itself.
-        writeln!(std::io::stderr(), "not tested: the JS SDK, for there is no `node` on this machine")
-            .unwrap();
+        let mut stderr = std::io::stderr();
+        writeln!(stderr, "not tested: the JS SDK, for there is no node with npm on this machine").unwrap();
         return;
-    }
-    let script = js_environment().join("calls.mjs");
-    std::fs::copy(folder().join("calls.mjs"), &script).unwrap();
+    };
+    // Node resolves packages from where a script lies.
+    let script = installed.join("calls.mjs");
+    std::fs::copy(scripts().join("calls.mjs"), &script).unwrap();
     compare(Path::new("node"), &script).await;
 }
 
-/// Node resolves packages from where a script lies, so the script is copied here.
-fn js_environment() -> PathBuf {
-    installed(&format!("langgraph-sdk-js-{JS_SDK}"), |environment| {
-        std::fs::create_dir_all(environment).unwrap();
-        for name in ["package.json", "package-lock.json"] {
-            std::fs::copy(folder().join(name), environment.join(name)).unwrap();
-        }
-        let mut command = std::process::Command::new("npm");
-        command.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(environment);
-        run(&mut command, "tests of the JS SDK need npm and access to its registry, once");
-    })
-}
-
-fn folder() -> PathBuf {
+fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/sdk")
 }
 

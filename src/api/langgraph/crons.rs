@@ -65,13 +65,14 @@ async fn make(api: &Api, body: Map<String, Value>, thread_id: Option<ThreadId>) 
     let now = api.clock.now();
     let cron_id = CronId::of_time(now, random());
     let Made { name, mut request, metadata } = request::made(cron_id, body);
-    request::definition(cron_id, &request, &metadata, thread_id, &api.webhook_policy)?;
+    request::definition(cron_id, &request, &metadata, thread_id, &api.webhooks.now().webhooks.url)?;
     let assistant_id = assistant(api, &request).await?;
     request.insert("assistant_id".to_owned(), json!(assistant_id.to_string()));
     if let Some(thread_id) = thread_id {
         look_for_thread(api, thread_id).await?;
     }
-    let body = request::definition(cron_id, &request, &metadata, thread_id, &api.webhook_policy)?;
+    let body =
+        request::definition(cron_id, &request, &metadata, thread_id, &api.webhooks.now().webhooks.url)?;
     let stored =
         api.store.create_api_cron(api.clock.now(), NewApiCron { cron_id, name, body, request }).await?;
     changed(api, &stored, "made through the API");
@@ -90,7 +91,7 @@ async fn change(State(api): State<Api>, Path(cron_id): Path<String>, body: Body)
         return Err(Refusal::BadRequest("Request body cannot be empty".to_owned()));
     }
     schema::check(&patch, &schema::PATCH)?;
-    let policy = api.webhook_policy.clone();
+    let policy = api.webhooks.now().webhooks.url.clone();
     let change = move |stored: &StoredCron| match (stored.cron.source, &stored.place) {
         (CronSource::File, place) => Err(words::of_file(&stored.cron.name, place.as_deref())),
         (CronSource::Api, _) => request::changed(stored, &patch, &policy),

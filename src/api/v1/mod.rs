@@ -4,6 +4,7 @@ mod crons;
 mod runs;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
 use axum::extract::State;
 use axum::routing::{any, get, post};
@@ -23,6 +24,10 @@ pub(super) fn router() -> Router<Api> {
         .route("/v1/crons/{name}/skip-next", post(crons::skip_next))
         .route("/v1/crons/{name}/backfill", post(crons::backfill))
         .route("/v1/runs/{run_id}/cancel", post(runs::cancel))
+        .route("/v1/webhooks/hold", post(webhooks::hold))
+        .route("/v1/webhooks/release", post(webhooks::release))
+        .route("/v1/webhooks/replay", post(webhooks::replay))
+        .route("/v1/webhooks/arm", post(webhooks::arm))
         .route("/v1/{*rest}", any(async || Refusal::NotFound("there is no such path".to_owned())))
 }
 

@@ -15,11 +15,11 @@ use super::*;
 use crate::api::Socket;
 use crate::backend::AgentClient;
 use crate::clock::Clock;
-use crate::config::{self, CronFields};
-use crate::domain::url_policy::UrlPolicy;
+use crate::config::{self, CronFields, Environment};
 use crate::engine::Wakes;
 use crate::store::{Execution, NewDefinition, Store};
 use crate::transport::Transport;
+use crate::webhook::{self, WebhookSettings};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -38,7 +38,11 @@ async fn api(folder: &Path) -> Api {
     let clock = Clock::simulated(at("2026-03-02T09:30:00.250Z"));
     let nobody = Transport::router(axum::Router::new());
     let backend = AgentClient::new(nobody, "http://backend".parse().unwrap(), None, Duration::from_secs(5));
-    Api { store, clock, wakes: Wakes::default(), backend, webhook_policy: UrlPolicy::nothing() }
+    let file = folder.join("agentcron.toml");
+    std::fs::write(&file, "").unwrap();
+    let config = config::load(&file, &Environment::of_map([])).unwrap();
+    let (_, webhooks) = webhook::in_force(WebhookSettings::of_config(&config));
+    Api { store, clock, wakes: Wakes::default(), backend, webhooks }
 }
 
 async fn post_to(api: &Api, path: &str, body: &str) -> (StatusCode, Value) {

@@ -2,15 +2,15 @@
 
 use clap::Args;
 
-use super::{painted_status, to_json};
+use super::{flow, held, painted_status, to_json};
 use crate::cli::failure::Failure;
-use crate::cli::output::printable;
+use crate::cli::output::{Look, printable};
 use crate::cli::session::Session;
 use crate::cli::show;
 use crate::cli::table::Rows;
 use crate::cli::times;
 use crate::domain::delivery::DeliveryStatus;
-use crate::store::{DeliveryFilter, WebhookRow};
+use crate::store::{DeliveryFilter, WebhookFlow, WebhookRow};
 use crate::webhook::redacted;
 
 const COLUMNS: [&str; 8] = ["webhook", "recorded", "cron", "status", "attempts", "next", "to", "why"];
@@ -50,25 +50,34 @@ pub(super) fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
         cron: list.cron.clone(),
         run_id: list.run.as_deref().map(|run| show::find(run, &reader)).transpose()?,
         url: list.url.clone(),
+        ..DeliveryFilter::default()
     };
     let webhooks = reader.webhooks(&filter, list.limit)?;
+    let flow = reader.webhook_flow()?;
     if session.output.is_json() {
-        return Ok(webhooks.iter().try_for_each(|row| session.output.json(&to_json(row)))?);
+        return Ok(webhooks.iter().try_for_each(|row| session.output.json(&to_json(row, &flow)))?);
+    }
+    if let Some(words) = flow::words(&flow, session) {
+        let words = session.output.paint(Look::Odd, &words);
+        session.output.line(&words)?;
     }
     if webhooks.is_empty() {
         return Ok(session.output.line("no webhooks")?);
     }
     let mut table = Rows::new(&COLUMNS, "why", DISPENSABLE);
     for row in &webhooks {
-        table.push(cells(row, session));
+        table.push(cells(row, &flow, session));
     }
     Ok(session.output.table(table)?)
 }
 
-fn cells(row: &WebhookRow, session: &Session) -> Vec<String> {
+fn cells(row: &WebhookRow, flow: &WebhookFlow, session: &Session) -> Vec<String> {
     let delivery = &row.delivery;
     let id = delivery.delivery_id.to_string();
-    let next = delivery.due_at.map(|due_at| times::relative(due_at, session.now()));
+    let next = match held(row, flow) {
+        Some(_) => Some("held".to_owned()),
+        None => delivery.due_at.map(|due_at| times::relative(due_at, session.now())),
+    };
     vec![
         id[..8].to_owned(),
         times::local(delivery.created_at, &session.zone),

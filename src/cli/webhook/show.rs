@@ -6,14 +6,15 @@ use clap::Args;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use super::{painted_status, to_json};
+use super::{flow, held, painted_status, to_json};
 use crate::cli::failure::Failure;
 use crate::cli::output::{Look, printable};
 use crate::cli::run_line::time;
 use crate::cli::session::Session;
 use crate::cli::times;
+use crate::domain::delivery::Phases;
 use crate::domain::ids::DeliveryId;
-use crate::store::{AttemptRow, Reader, WebhookDetails};
+use crate::store::{AttemptRow, Reader, WebhookDetails, WebhookFlow};
 use crate::webhook::{redacted, webhook_id};
 
 /// Shorter prefixes are mistakes rather than ids.
@@ -36,16 +37,17 @@ pub(super) fn show(show: &Show, session: &mut Session) -> Result<(), Failure> {
     let details = reader.webhook_details(delivery_id)?;
     let details =
         details.ok_or_else(|| Failure::Failed(format!("webhook {delivery_id} was deleted just now")))?;
+    let flow = reader.webhook_flow()?;
     if session.output.is_json() {
-        let mut object = to_json(&details.row);
+        let mut object = to_json(&details.row, &flow);
         object["attempts"] = details.attempts.iter().map(attempt_json).collect();
         return Ok(session.output.json(&object)?);
     }
-    print_facts(&details, session)?;
-    print_attempts(&details, session)
+    print_facts(&details, &flow, session)?;
+    print_attempts(&details, &flow, session)
 }
 
-fn find(text: &str, reader: &Reader) -> Result<DeliveryId, Failure> {
+pub(super) fn find(text: &str, reader: &Reader) -> Result<DeliveryId, Failure> {
     let id = text.strip_prefix("msg_").unwrap_or(text);
     let is_prefix = id.len() <= 36 && id.chars().all(|char| char.is_ascii_hexdigit() || char == '-');
     if id.len() < PREFIX_MIN || !is_prefix {
@@ -87,7 +89,7 @@ fn attempt_json(attempt: &AttemptRow) -> Value {
     })
 }
 
-fn print_facts(details: &WebhookDetails, session: &mut Session) -> Result<(), Failure> {
+fn print_facts(details: &WebhookDetails, flow: &WebhookFlow, session: &mut Session) -> Result<(), Failure> {
     let (row, now) = (&details.row, session.now());
     let delivery = &row.delivery;
     let at = |at| format!("{}  ({})", times::local(at, &session.zone), times::relative(at, now));
@@ -102,8 +104,10 @@ fn print_facts(details: &WebhookDetails, session: &mut Session) -> Result<(), Fa
     if let Some(reason) = &delivery.reason {
         facts.push(("reason", printable(reason)));
     }
-    if let Some(due_at) = delivery.due_at {
-        facts.push(("next attempt", at(due_at)));
+    match (held(row, flow), delivery.due_at) {
+        (Some(hold), _) => facts.push(("next attempt", flow::held_words(hold, session))),
+        (None, Some(due_at)) => facts.push(("next attempt", at(due_at))),
+        (None, None) => {}
     }
     for (name, value) in facts {
         let name = session.output.paint(Look::Dim, &format!("{name:<14}"));
@@ -112,14 +116,18 @@ fn print_facts(details: &WebhookDetails, session: &mut Session) -> Result<(), Fa
     Ok(())
 }
 
-fn print_attempts(details: &WebhookDetails, session: &mut Session) -> Result<(), Failure> {
+fn print_attempts(
+    details: &WebhookDetails,
+    flow: &WebhookFlow,
+    session: &mut Session,
+) -> Result<(), Failure> {
     let heading = session.output.paint(Look::Bold, "attempts");
     session.output.line("")?;
     session.output.line(if details.attempts.is_empty() { "no attempt was made" } else { &heading })?;
     for (index, attempt) in details.attempts.iter().enumerate() {
         let clock = times::local_to_the_millisecond(attempt.started_at, &session.zone);
         session.output.line(&format!("{:>4}  {clock}  {}", attempt.attempt, outcome(attempt)))?;
-        let time = spent(attempt);
+        let time = spent(&attempt.phases);
         if !time.is_empty() {
             session.output.line(&format!("      {}", session.output.paint(Look::Dim, &time)))?;
         }
@@ -129,7 +137,7 @@ fn print_attempts(details: &WebhookDetails, session: &mut Session) -> Result<(),
         for line in attempt.answer.iter().flat_map(|answer| answer.lines()) {
             session.output.line(&format!("      | {}", printable(line)))?;
         }
-        let followed = followed(details, details.attempts.get(index + 1), session);
+        let followed = followed(details, details.attempts.get(index + 1), flow, session);
         session.output.line(&format!("      -> {followed}"))?;
     }
     Ok(())
@@ -146,8 +154,7 @@ fn outcome(attempt: &AttemptRow) -> String {
 }
 
 /// `dns 1ms, connect 2ms, tls 9ms, first byte 30ms`.
-fn spent(attempt: &AttemptRow) -> String {
-    let phases = &attempt.phases;
+pub(super) fn spent(phases: &Phases) -> String {
     let named = [
         ("dns", phases.lookup),
         ("connect", phases.connect),
@@ -162,10 +169,16 @@ fn spent(attempt: &AttemptRow) -> String {
 }
 
 /// What came of it, in words.
-fn followed(details: &WebhookDetails, next: Option<&AttemptRow>, session: &Session) -> String {
+fn followed(
+    details: &WebhookDetails,
+    next: Option<&AttemptRow>,
+    flow: &WebhookFlow,
+    session: &Session,
+) -> String {
     let delivery = &details.row.delivery;
     match (next, delivery.due_at) {
         (Some(next), _) => format!("tried again at {}", times::local(next.started_at, &session.zone)),
+        (None, Some(_)) if held(&details.row, flow).is_some() => "to be tried again once released".to_owned(),
         (None, Some(due_at)) => {
             let when = times::relative(due_at, session.now());
             format!("to be tried again {when}, at {}", times::local(due_at, &session.zone))

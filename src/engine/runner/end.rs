@@ -159,6 +159,7 @@ fn delivery(
         identity.insert("agentcron_cron_paused".to_owned(), json!(true));
         identity.insert("agentcron_pause_reason".to_owned(), json!(words));
     }
+    let settings = runner.settings.webhooks.now();
     let body = webhook::body(
         &Ended {
             run: &claimed.run,
@@ -171,9 +172,8 @@ fn delivery(
             url,
             sent_at: runner.clock.now(),
         },
-        &runner.settings.body,
+        &settings.body_limits(),
     );
-    let status =
-        if runner.settings.disable_webhooks { DeliveryStatus::Suppressed } else { DeliveryStatus::Pending };
+    let status = if settings.disabled { DeliveryStatus::Suppressed } else { DeliveryStatus::Pending };
     Some(NewDelivery { delivery_id: DeliveryId::of_run(run_id, url), run_id, url: url.clone(), body, status })
 }

@@ -28,7 +28,7 @@ use crate::domain::bounds::{ASKS_IN_FLIGHT, JOINS_MAX, STARTS_IN_FLIGHT};
 use crate::domain::ids::RunId;
 use crate::domain::run::RunState;
 use crate::store::{ClaimLimits, ClaimedRun, Store, StoreError};
-use crate::webhook::BodyLimits;
+use crate::webhook::InForce;
 
 use gate::Gate;
 use rush::Rush;
@@ -43,10 +43,8 @@ pub struct RunnerSettings {
     pub max_concurrent_runs: usize,
     /// Larger values are kept as a digest.
     pub values_bytes_max: usize,
-    /// Ended runs get deliveries that are recorded, and not sent.
-    pub disable_webhooks: bool,
-    /// Bounds of a webhook's body.
-    pub body: BodyLimits,
+    /// How webhooks are made, and whether they are to be sent.
+    pub webhooks: InForce,
 }
 
 /// What every task of the runner needs.

@@ -92,6 +92,8 @@ CREATE TABLE deliveries (
     status      TEXT NOT NULL CHECK (status IN ('pending', 'sending', 'delivered', 'failed', 'gone', 'aborted',
                                                 'blocked', 'suppressed')),
     attempts    INTEGER NOT NULL DEFAULT 0,
+    -- How many of them came before it was last replayed: the ladder begins anew after them.
+    replayed_after INTEGER NOT NULL DEFAULT 0,
     -- When the next attempt is due; NULL while one is in hand, and when it is over.
     due_at      INTEGER,
     reason      TEXT,
@@ -104,6 +106,7 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_due ON deliveries (due_at, url, delivery_id) WHERE due_at IS NOT NULL;
 CREATE INDEX deliveries_by_time ON deliveries (created_at);
 CREATE INDEX deliveries_in_hand ON deliveries (status) WHERE status = 'sending';
+CREATE INDEX deliveries_suppressed ON deliveries (created_at) WHERE status = 'suppressed';
 
 CREATE TABLE attempts (
     delivery_id TEXT NOT NULL REFERENCES deliveries (delivery_id) ON DELETE CASCADE,
@@ -123,6 +126,32 @@ CREATE TABLE attempts (
     -- From its beginning until the head of the answer was there.
     head_ms     INTEGER,
     PRIMARY KEY (delivery_id, attempt)
+) STRICT, WITHOUT ROWID;
+
+-- How webhooks flow as a whole; one row.
+CREATE TABLE webhook_flow (
+    one         INTEGER PRIMARY KEY CHECK (one = 1),
+    -- Since when the configuration disables them.
+    disabled_at INTEGER,
+    -- Since when they are held on request, and why.
+    held_at     INTEGER,
+    note        TEXT,
+    -- When they were released at a rate, which holds until nothing waits any more that was due by then.
+    released_at INTEGER,
+    per_second  INTEGER,
+    CHECK (held_at IS NULL OR released_at IS NULL),
+    CHECK ((released_at IS NULL) = (per_second IS NULL))
+) STRICT;
+INSERT INTO webhook_flow (one) VALUES (1);
+
+-- URLs (placeholders still in them) whose receiver has said that they are gone: nothing is sent there until they are
+-- armed again.
+CREATE TABLE suspended_urls (
+    url         TEXT PRIMARY KEY,
+    since       INTEGER NOT NULL,
+    -- What the receiver said, and to which delivery.
+    detail      TEXT NOT NULL,
+    delivery_id TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- Threads to be deleted on the agent server: of stateless runs that are over, and fenced ones.

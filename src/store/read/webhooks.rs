@@ -1,5 +1,6 @@
 //! Webhooks for people who ask where theirs have got to.
 
+use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row, params_from_iter};
 
@@ -8,7 +9,7 @@ use super::{AttemptRow, DeliveryRow, Reader, delivery_row};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::{DeliveryId, RunId};
 use crate::store::StoreError;
-use crate::store::rows::parsed;
+use crate::store::rows::{millis, parsed};
 
 /// Which webhooks are asked for; what is empty or `None` asks for all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +22,10 @@ pub struct DeliveryFilter {
     pub run_id: Option<RunId>,
     /// With this in their URL, before its query.
     pub url: Option<String>,
+    /// Recorded then or later.
+    pub since: Option<Timestamp>,
+    /// Recorded before.
+    pub until: Option<Timestamp>,
 }
 
 /// A webhook as it stands in tables for people.
@@ -43,38 +48,18 @@ pub struct WebhookDetails {
     pub attempts: Vec<AttemptRow>,
 }
 
-const SELECT: &str = "SELECT delivery_id, deliveries.run_id AS run_id, cron_name, url, deliveries.status AS status, \
+/// What [`webhook_row`] reads; a condition may follow.
+pub(in crate::store) const WEBHOOK_ROWS: &str = "SELECT delivery_id, deliveries.run_id AS run_id, cron_name, url, deliveries.status AS status, \
      attempts, deliveries.due_at AS due_at, deliveries.reason AS reason, deliveries.created_at AS created_at, \
      deliveries.ended_at AS ended_at FROM deliveries JOIN runs ON runs.run_id = deliveries.run_id";
 
 impl Reader {
     /// The newest `limit` webhooks that are asked for, oldest first.
     pub fn webhooks(&self, filter: &DeliveryFilter, limit: u32) -> Result<Vec<WebhookRow>, StoreError> {
-        let mut terms = vec!["1".to_owned()];
-        let mut values: Vec<Value> = Vec::new();
-        let mut term = |term: &str, value: String| {
-            terms.push(term.to_owned());
-            values.push(Value::Text(value));
-        };
-        if let Some(cron) = &filter.cron {
-            term("cron_name = ?", cron.clone());
-        }
-        if let Some(run_id) = filter.run_id {
-            term("deliveries.run_id = ?", run_id.to_string());
-        }
-        if let Some(url) = &filter.url {
-            // The query may be a token, which is not to be found out by asking.
-            term("instr(substr(url, 1, instr(url || '?', '?') - 1), ?) > 0", url.clone());
-        }
-        if !filter.statuses.is_empty() {
-            let marks = vec!["?"; filter.statuses.len()].join(", ");
-            terms.push(format!("deliveries.status IN ({marks})"));
-            values.extend(filter.statuses.iter().map(|status| Value::Text(status.as_str().to_owned())));
-        }
+        let (conditions, mut values) = conditions(filter);
         values.push(Value::Integer(i64::from(limit)));
-        let conditions = terms.join(" AND ");
         let sql = format!(
-            "{SELECT} WHERE {conditions} ORDER BY deliveries.created_at DESC, deliveries.rowid DESC LIMIT ?"
+            "{WEBHOOK_ROWS} WHERE {conditions} ORDER BY deliveries.created_at DESC, deliveries.rowid DESC LIMIT ?"
         );
         self.at_one_moment(|tx| {
             let mut statement = tx.prepare_cached(&sql)?;
@@ -110,7 +95,7 @@ impl Reader {
     /// Everything about one webhook; `None` if there is none.
     pub fn webhook_details(&self, delivery_id: DeliveryId) -> Result<Option<WebhookDetails>, StoreError> {
         self.at_one_moment(|tx| {
-            let mut statement = tx.prepare_cached(&format!("{SELECT} WHERE delivery_id = ?1"))?;
+            let mut statement = tx.prepare_cached(&format!("{WEBHOOK_ROWS} WHERE delivery_id = ?1"))?;
             let row =
                 statement.query_row([delivery_id.to_string()], |row| Ok(webhook_row(row))).optional()?;
             let Some(row) = row.transpose()? else { return Ok(None) };
@@ -119,7 +104,40 @@ impl Reader {
     }
 }
 
-fn webhook_row(row: &Row<'_>) -> Result<WebhookRow, StoreError> {
+/// A filter as a condition on [`WEBHOOK_ROWS`], and the values in it.
+pub(in crate::store) fn conditions(filter: &DeliveryFilter) -> (String, Vec<Value>) {
+    let mut terms = vec!["1".to_owned()];
+    let mut values: Vec<Value> = Vec::new();
+    let mut term = |term: &str, value: Value| {
+        terms.push(term.to_owned());
+        values.push(value);
+    };
+    if let Some(cron) = &filter.cron {
+        term("cron_name = ?", Value::Text(cron.clone()));
+    }
+    if let Some(run_id) = filter.run_id {
+        term("deliveries.run_id = ?", Value::Text(run_id.to_string()));
+    }
+    if let Some(url) = &filter.url {
+        // The query may be a token, which is not to be found out by asking.
+        term("instr(substr(url, 1, instr(url || '?', '?') - 1), ?) > 0", Value::Text(url.clone()));
+    }
+    if let Some(since) = filter.since {
+        term("deliveries.created_at >= ?", Value::Integer(millis(since)));
+    }
+    if let Some(until) = filter.until {
+        term("deliveries.created_at < ?", Value::Integer(millis(until)));
+    }
+    if !filter.statuses.is_empty() {
+        let marks = vec!["?"; filter.statuses.len()].join(", ");
+        terms.push(format!("deliveries.status IN ({marks})"));
+        values.extend(filter.statuses.iter().map(|status| Value::Text(status.as_str().to_owned())));
+    }
+    (terms.join(" AND "), values)
+}
+
+/// The webhook in this row.
+pub(in crate::store) fn webhook_row(row: &Row<'_>) -> Result<WebhookRow, StoreError> {
     Ok(WebhookRow {
         delivery: delivery_row(row)?,
         run_id: parsed(row, "run_id")?,

@@ -4,6 +4,8 @@ use expect_test::expect;
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::delivery::Verdict;
+use crate::transport::hostile::{Hostile, cases};
 
 fn now() -> Timestamp {
     "2026-03-02T09:00:00Z".parse().unwrap()
@@ -83,6 +85,56 @@ fn an_echo_is_kept_without_what_it_echoes_and_without_commands_for_a_terminal() 
     assert_eq!(super::kept(b" \n ", &secrets), None);
     let long = super::kept("ä".repeat(60_000).as_bytes(), &secrets).unwrap();
     assert_eq!(long.len(), RECEIVER_ANSWER_KEPT_BYTES_MAX);
+}
+
+/// Values of `Retry-After` and of other headers that receivers might send.
+const VALUES: [&[u8]; 16] = [
+    b"120",
+    b"0",
+    b"-1",
+    b"1e300",
+    b"1.5",
+    b"18446744073709551615",
+    b"99999999999999999999999999999999999999999",
+    b"Mon, 02 Mar 2026 09:01:30 GMT",
+    b"Monday, 02-Mar-26 09:01:30 GMT",
+    b"Mon Mar  2 09:01:30 2026",
+    b"Fri, 31 Dec 9999 23:59:59 GMT",
+    b"Thu, 01 Jan 1970 00:00:00 GMT",
+    b"Thu, 29 Feb 2027 23:59:60 GMT",
+    b"disable",
+    b"abort-message",
+    b"",
+];
+
+/// A million of them with `FUZZ_CASES=1000000`: no panic, no wait beyond a day, and no next attempt in the past.
+#[test]
+fn no_header_does_more_than_delay_by_a_day() {
+    use crate::domain::{delivery, ids::DeliveryId};
+    let mut hostile = Hostile::of_seed(7);
+    let (mut asked, mut over) = (0, 0);
+    for _ in 0..cases(50_000) {
+        let code = u16::try_from(100 + hostile.below(900)).unwrap();
+        let mut head = head(code, &[]);
+        for name in ["retry-after", "retry-after", WEBHOOK_DELIVERY, "content-length", "date"] {
+            let value = http::HeaderValue::from_bytes(&hostile.text(&VALUES));
+            head.headers.extend(value.ok().map(|value| (http::HeaderName::from_static(name), value)));
+        }
+        let result = judge(&head, now());
+        if let AttemptResult::Refused { retry_after: Some(wait), .. } = result {
+            assert!(wait <= RETRY_AFTER_MAX, "{head:?}: {wait:?}");
+            asked += 1;
+        }
+        match delivery::judge(DeliveryId(uuid::Uuid::nil()), 1, &result, now()) {
+            Verdict::Again(at) => {
+                let wait = Duration::try_from(at.duration_since(now())).expect("not in the past");
+                assert!(wait <= RETRY_AFTER_MAX, "{head:?}: {wait:?}");
+            }
+            Verdict::Delivered => assert!((200..300).contains(&code)),
+            Verdict::Ended(..) => over += 1,
+        }
+    }
+    assert!(asked > 0 && over > 0, "{asked} {over}");
 }
 
 proptest! {

@@ -6,6 +6,7 @@
 mod line;
 mod oracle;
 mod random;
+mod receiver_down;
 mod telling;
 
 use std::collections::BTreeMap;
@@ -148,6 +149,7 @@ struct Story<'a> {
     clock: Clock,
     line: Line,
     server: AgentServer,
+    receivers: Transport,
     arrived: Arrived,
 }
 
@@ -158,7 +160,9 @@ impl<'a> Story<'a> {
             let clock = clock.clone();
             AgentServer::new(move || clock.now())
         };
-        Self { random, folder, crons, clock, line, server, arrived: Arrived::default() }
+        let arrived = Arrived::default();
+        let receivers = line.to(recording(&arrived));
+        Self { random, folder, crons, clock, line, server, receivers, arrived }
     }
 
     /// Lives through crashes for about `length`, then in calm weather until all has settled.
@@ -220,7 +224,7 @@ impl<'a> Story<'a> {
             environment,
             clock: self.clock.clone(),
             backend: self.line.to(self.server.router()),
-            receivers: self.receivers(),
+            receivers: self.receivers.clone(),
             execution: Execution::Inline,
             socket: None,
             listen: None,
@@ -229,13 +233,13 @@ impl<'a> Story<'a> {
         };
         daemon::serve(world, || {}, stop).await
     }
+}
 
-    /// Receivers record what they get even if their answer is lost.
-    fn receivers(&self) -> Transport {
-        let arrived = Arc::clone(&self.arrived);
-        self.line.to(Router::new().fallback(async move |headers: HeaderMap, body: Bytes| {
-            let id = headers.get("webhook-id").unwrap().to_str().unwrap().to_owned();
-            arrived.lock().unwrap().entry(id).or_default().push(body);
-        }))
-    }
+/// Receivers that record what they get, even if their answer is lost.
+fn recording(arrived: &Arrived) -> Router {
+    let arrived = Arc::clone(arrived);
+    Router::new().fallback(async move |headers: HeaderMap, body: Bytes| {
+        let id = headers.get("webhook-id").unwrap().to_str().unwrap().to_owned();
+        arrived.lock().unwrap().entry(id).or_default().push(body);
+    })
 }

@@ -10,6 +10,7 @@ pub(crate) mod configuration;
 pub(crate) mod daemon;
 pub(crate) mod history;
 pub(crate) mod installed;
+pub(crate) mod listener;
 pub(crate) mod proxy;
 pub(crate) mod real_server;
 pub(crate) mod receiver;

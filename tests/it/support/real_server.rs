@@ -12,7 +12,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use super::installed::python_with;
+use super::installed;
 
 /// It takes about 8 s on an idle machine with two cores; tests share them.
 const READY_WITHIN: Duration = Duration::from_secs(120);
@@ -74,7 +74,7 @@ impl RealServer {
         let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
         let watched = Command::new("sh")
             .args(["-c", WATCH, "sh"])
-            .arg(python_with("langgraph", "langgraph-cli[inmem]").join("bin/langgraph"))
+            .arg(installed::from_pypi("langgraph", "langgraph-cli[inmem]").join("bin/langgraph"))
             .args([
                 "dev",
                 "--no-browser",

@@ -20,10 +20,11 @@ use tower::ServiceExt;
 use crate::api::Api;
 use crate::backend::AgentClient;
 use crate::clock::Clock;
-use crate::domain::url_policy::UrlPolicy;
+use crate::config::{self, Environment};
 use crate::engine::Wakes;
 use crate::store::{Execution, Store};
 use crate::transport::Transport;
+use crate::webhook::{self, InForce, WebhookSettings};
 
 /// The id that the server gives to the assistant of the graph `agent`.
 const AGENT: &str = "fe096781-5601-53d2-b2f6-0d3403f7e9ca";
@@ -93,20 +94,21 @@ impl Told {
     }
 }
 
+/// The settings of webhooks in a configuration.
+fn webhooks(folder: &Path, text: &str) -> InForce {
+    let file = folder.join("agentcron.toml");
+    std::fs::write(&file, text).unwrap();
+    let config = config::load(&file, &Environment::of_map([])).unwrap();
+    webhook::in_force(WebhookSettings::of_config(&config)).1
+}
+
 fn api(folder: &Path, backend: Transport) -> Api {
     Api {
         store: Store::open(&folder.join("agentcron.db"), Execution::Inline).unwrap(),
         clock: Clock::simulated(at("2026-11-23T11:17:17.562Z")),
         wakes: Wakes::default(),
         backend: AgentClient::new(backend, "http://backend".parse().unwrap(), None, Duration::from_secs(5)),
-        webhook_policy: UrlPolicy {
-            require_https: false,
-            allowed_domains: None,
-            allowed_ports: None,
-            max_url_length: 4096,
-            disable_loopback: false,
-            disable_private_ips: false,
-        },
+        webhooks: webhooks(folder, "[webhooks.url]\ndisable_loopback = false\n"),
     }
 }
 

@@ -57,6 +57,8 @@ struct Told {
     run_id: Option<String>,
     ended_at: Option<Timestamp>,
     error: Option<String>,
+    /// Of `webhook test` or `doctor --send`.
+    is_test: bool,
 }
 
 impl Arrival {
@@ -92,6 +94,7 @@ impl Arrival {
             "ended_at": time(told.ended_at),
             "after_end_ms": after_end,
             "error": told.error,
+            "test": told.is_test,
             "values": values,
             "bytes": self.body.len(),
             "answer": self.answer,
@@ -117,6 +120,7 @@ impl Arrival {
                 let status = status.as_deref().map(word).unwrap_or_default();
                 facts.push(session.output.paint(look_of(&status), &status));
                 facts.extend(cron_name.as_deref().map(word));
+                facts.extend(told.is_test.then(|| "(a test)".to_owned()));
             }
         }
         facts.extend(told.run_id.as_deref().map(|id| format!("run {}", shortened(id, ID_SHOWN))));
@@ -187,6 +191,7 @@ impl Told {
             run_id: text("/metadata/agentcron_run_id").or_else(|| text("/run_id")),
             ended_at: text("/run_ended_at").and_then(|at| at.parse().ok()),
             error,
+            is_test: body.and_then(|body| body.pointer("/metadata/agentcron_test")) == Some(&json!(true)),
         }
     }
 }

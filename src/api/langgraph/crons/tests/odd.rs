@@ -152,7 +152,7 @@ async fn what_cannot_be_made_is_refused_in_the_servers_words() {
 #[tokio::test]
 async fn what_we_refuse_says_why() {
     let mut world = World::new();
-    world.api.webhook_policy.disable_loopback = true;
+    world.api.webhooks = webhooks(world.folder.path(), "");
     let cases = [
         (
             json!({"end_time": "tomorrow"}),

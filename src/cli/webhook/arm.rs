@@ -1,0 +1,35 @@
+//! `agentcron webhook arm`: a suspended URL is told again.
+
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::ask::ask;
+use crate::cli::failure::Failure;
+use crate::cli::output::printable;
+use crate::cli::session::Session;
+
+/// Tell a suspended URL again. A URL is suspended when its receiver answers 410 or `webhook-delivery: disable`; from then
+/// on its webhooks end as `gone` without being sent. What has ended so is sent by `webhook replay`, which arms the URL
+/// as well.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agentcron webhook arm https://ops.example.com/hooks/agent
+  agentcron webhook arm ops.example.com                        every suspended URL with this in it")]
+pub(super) struct Arm {
+    /// The URL as `status` shows it, or a part of it before its query
+    url: String,
+}
+
+pub(super) fn arm(arm: &Arm, session: &mut Session) -> Result<(), Failure> {
+    let answer = ask(session, &["webhooks", "arm"], &json!({ "url": arm.url }))?;
+    if session.output.is_json() {
+        return Ok(session.output.json(&answer)?);
+    }
+    let armed = answer["armed"].as_array().into_iter().flatten().filter_map(|url| url.as_str());
+    for url in armed {
+        session.output.line(&format!("{} is told again", printable(url)))?;
+    }
+    let how = "`agentcron webhook replay --status gone` sends what has ended meanwhile";
+    Ok(session.output.line(how)?)
+}

@@ -1,0 +1,93 @@
+//! What stands between all webhooks and their receivers, in words and as JSON: told by `status`, `list` and `show`.
+
+use serde_json::{Value, json};
+
+use crate::cli::output::printable;
+use crate::cli::run_line::time;
+use crate::cli::session::Session;
+use crate::cli::times;
+use crate::domain::flow::{Flow, Hold, Suspension};
+use crate::store::WebhookFlow;
+use crate::webhook::redacted;
+
+/// In one line; nothing if webhooks flow as usual.
+pub(in crate::cli) fn words(flow: &WebhookFlow, session: &Session) -> Option<String> {
+    let at = |at| times::local(at, &session.zone);
+    let mut parts = Vec::new();
+    if let Some(since) = flow.disabled_since {
+        parts.push(format!("webhooks are disabled (http.disable_webhooks) since {}", at(since)));
+    }
+    match &flow.flow {
+        Flow::Free => {}
+        Flow::Held(hold) => {
+            let (held, waiting) = (held_words(hold, session), flow.backlog);
+            parts.push(format!(
+                "webhooks are {held} ({waiting} wait; `agentcron webhook release` lets them go)"
+            ));
+        }
+        Flow::Released(release) => {
+            let (since, rate, left) = (at(release.since), release.per_second, flow.backlog);
+            parts.push(format!(
+                "webhooks are released at {rate} a second since {since} ({left} of what had piled up are left)"
+            ));
+        }
+    }
+    if flow.suspended_count > 0 {
+        let mut urls: Vec<String> = flow.suspended.iter().take(3).map(url).collect();
+        if flow.suspended_count > urls.len() as u64 {
+            urls.push("…".to_owned());
+        }
+        let verb = if flow.suspended_count == 1 { "URL is" } else { "URLs are" };
+        let (count, urls) = (flow.suspended_count, urls.join(", "));
+        parts.push(format!("{count} {verb} suspended: {urls} (`agentcron webhook arm` tells them again)"));
+    }
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+/// `held since 2026-03-02 09:00:00: the receiver moves`.
+pub(in crate::cli) fn held_words(hold: &Hold, session: &Session) -> String {
+    let note = hold.note.as_ref().map(|note| format!(": {}", printable(note))).unwrap_or_default();
+    format!("held since {}{note}", times::local(hold.since, &session.zone))
+}
+
+/// What was suppressed and not replayed since, if anything.
+pub(in crate::cli) fn suppressed_words(flow: &WebhookFlow) -> Option<String> {
+    let how = "`agentcron webhook replay --status suppressed` sends them";
+    (flow.suppressed > 0).then(|| format!("{} webhooks, not sent; {how}", flow.suppressed))
+}
+
+/// The same facts for programs.
+pub(in crate::cli) fn to_json(flow: &WebhookFlow) -> Value {
+    let (held, released) = match &flow.flow {
+        Flow::Free => (Value::Null, Value::Null),
+        Flow::Held(hold) => (
+            json!({ "since": time(Some(hold.since)), "note": hold.note, "waiting": flow.backlog }),
+            Value::Null,
+        ),
+        Flow::Released(release) => {
+            let (since, per_second) = (time(Some(release.since)), release.per_second);
+            (Value::Null, json!({ "since": since, "per_second": per_second, "left": flow.backlog }))
+        }
+    };
+    json!({
+        "disabled_since": time(flow.disabled_since),
+        "held": held,
+        "released": released,
+        "suppressed": flow.suppressed,
+        "suspended_urls": flow.suspended_count,
+        "suspended": flow.suspended.iter().map(suspension_json).collect::<Vec<_>>(),
+    })
+}
+
+fn suspension_json(suspension: &Suspension) -> Value {
+    json!({
+        "url": redacted(&suspension.url),
+        "since": time(Some(suspension.since)),
+        "detail": suspension.detail,
+        "delivery_id": suspension.delivery_id.to_string(),
+    })
+}
+
+fn url(suspension: &Suspension) -> String {
+    printable(&redacted(&suspension.url))
+}

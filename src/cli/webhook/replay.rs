@@ -1,0 +1,139 @@
+//! `agentcron webhook replay`: webhooks are sent once more, as they were.
+
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::show::find;
+use crate::cli::ask::ask;
+use crate::cli::failure::Failure;
+use crate::cli::output::printable;
+use crate::cli::session::Session;
+use crate::cli::show;
+use crate::cli::table::Rows;
+use crate::cli::times;
+use crate::domain::bounds::REPLAY_DEFAULT;
+
+/// Send webhooks once more: the same webhook-id, the same bytes, due now, and retried from the first rung. Unless
+/// --status says otherwise, all that ended without having been delivered; those that are named, whatever became of
+/// them. One that waits for its next attempt is due at once. A suspended URL is told again.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agentcron webhook replay 5f1c2ab9
+  agentcron webhook replay --status failed --since 2d --dry-run
+  agentcron webhook replay --status suppressed                         after disable_webhooks
+  agentcron webhook replay --cron daily-digest --status delivered --since 1h
+  agentcron webhook replay --status pending --url ops.example.com      does not wait for the next rung")]
+pub(super) struct Replay {
+    /// Webhooks by their ids, their runs' ids, or the first characters of them (at least 4)
+    #[arg(value_name = "ID", conflicts_with_all = ["status", "since", "until", "cron", "run", "url"])]
+    ids: Vec<String>,
+    /// Only with these: failed, gone, aborted, blocked, suppressed, delivered, pending
+    #[arg(long, value_name = "STATUS", value_delimiter = ',')]
+    status: Vec<String>,
+    /// Only recorded since: RFC 3339, a local date or time, or how long ago
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Only recorded before
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// Only of this cron
+    #[arg(long, value_name = "NAME")]
+    cron: Option<String>,
+    /// Only about this run (its id, or its first characters)
+    #[arg(long, value_name = "RUN")]
+    run: Option<String>,
+    /// Only with this in the URL, before its query
+    #[arg(long, value_name = "TEXT")]
+    url: Option<String>,
+    /// At most so many, the oldest first (10000 at the most)
+    #[arg(short = 'n', long, value_name = "N", default_value_t = REPLAY_DEFAULT)]
+    limit: u32,
+    /// Only say how many there are, and list the first
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(super) fn replay(replay: &Replay, session: &mut Session) -> Result<(), Failure> {
+    let body = body(replay, session)?;
+    let answer = ask(session, &["webhooks", "replay"], &body)?;
+    if session.output.is_json() {
+        return Ok(session.output.json(&answer)?);
+    }
+    print_rows(&answer, session)?;
+    print_words(&answer, session)
+}
+
+fn body(replay: &Replay, session: &mut Session) -> Result<Value, Failure> {
+    let now = session.now();
+    let instant = |option: &str, text: &Option<String>| -> Result<Option<String>, Failure> {
+        let at = text.as_deref().map(|text| times::parse_past(text, &session.zone, now));
+        let at = at.transpose().map_err(|message| Failure::Usage(format!("{option}: {message}")))?;
+        Ok(at.map(|at| at.to_string()))
+    };
+    let (since, until) = (instant("--since", &replay.since)?, instant("--until", &replay.until)?);
+    let (mut ids, mut run_id) = (Vec::new(), None);
+    if !replay.ids.is_empty() || replay.run.is_some() {
+        let reader = session.open_store()?;
+        for text in &replay.ids {
+            ids.push(find(text, &reader)?.to_string());
+        }
+        run_id = replay.run.as_deref().map(|run| show::find(run, &reader)).transpose()?;
+    }
+    Ok(json!({
+        "ids": ids,
+        "status": replay.status,
+        "since": since,
+        "until": until,
+        "cron": replay.cron,
+        "run_id": run_id.map(|run_id| run_id.to_string()),
+        "url": replay.url,
+        "limit": replay.limit,
+        "dry_run": replay.dry_run,
+    }))
+}
+
+fn print_rows(answer: &Value, session: &mut Session) -> Result<(), Failure> {
+    let webhooks = answer["webhooks"].as_array().into_iter().flatten();
+    let mut rows =
+        Rows::new(&["webhook", "recorded", "cron", "was", "to", "why"], "why", &["recorded", "to"]);
+    for webhook in webhooks {
+        let text = |key: &str| webhook[key].as_str().unwrap_or_default();
+        let at = text("created_at").parse::<Timestamp>();
+        rows.push(vec![
+            text("delivery_id").chars().take(8).collect(),
+            at.map_or_else(|_| text("created_at").to_owned(), |at| times::local(at, &session.zone)),
+            printable(text("cron_name")),
+            text("status").to_owned(),
+            printable(text("url")),
+            printable(text("reason")),
+        ]);
+    }
+    let listed = answer["webhooks"].as_array().map_or(0, Vec::len);
+    if listed == 0 {
+        return Ok(());
+    }
+    session.output.table(rows)?;
+    let more = answer["replayed"].as_u64().unwrap_or(0).saturating_sub(listed as u64);
+    if more > 0 {
+        session.output.line(&format!("… and {more} more"))?;
+    }
+    Ok(())
+}
+
+fn print_words(answer: &Value, session: &mut Session) -> Result<(), Failure> {
+    let counts = answer["by_status"].as_object().into_iter().flatten();
+    let counts: Vec<String> = counts.map(|(status, count)| format!("{count} {status}")).collect();
+    let counts = if counts.is_empty() { String::new() } else { format!(" ({})", counts.join(", ")) };
+    let replayed = &answer["replayed"];
+    let done = if answer["dry_run"] == true { "would be replayed; nothing was done" } else { "replayed" };
+    session.output.line(&format!("{replayed} webhooks {done}{counts}"))?;
+    for url in answer["armed"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        session.output.line(&format!("{} was suspended, and is told again", printable(url)))?;
+    }
+    if answer["more"] == true {
+        session.output.line("there are more: ask again, or with a higher --limit")?;
+    }
+    Ok(())
+}

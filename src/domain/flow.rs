@@ -1,0 +1,157 @@
+//! How webhooks flow as a whole: as they come, held back by a person, or released at a rate.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::ids::DeliveryId;
+
+/// What people have asked of all webhooks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Flow {
+    /// Each is sent when it is due.
+    #[default]
+    Free,
+    /// None is sent: they wait.
+    Held(Hold),
+    /// They are sent at a rate, until what had piled up has gone.
+    Released(Release),
+}
+
+/// A hold that goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Nothing has been sent since.
+    pub since: Timestamp,
+    /// Why, for people.
+    pub note: Option<String>,
+}
+
+/// A release at a rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Release {
+    /// What was due by then had piled up. While any of it waits, everything that is sent keeps to the rate.
+    pub since: Timestamp,
+    /// Attempts begun in a second.
+    pub per_second: u32,
+}
+
+/// A URL whose receiver has said that it is gone: nothing is sent there until it is armed again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suspension {
+    /// Which; placeholders still in it.
+    pub url: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// What the receiver said.
+    pub detail: String,
+    /// The delivery that it said so to.
+    pub delivery_id: DeliveryId,
+}
+
+impl Suspension {
+    /// Why a delivery to this URL is over before it was sent, and what may be done about it.
+    pub fn words(&self) -> String {
+        let id = self.delivery_id.to_string();
+        format!(
+            "not sent, for its URL is suspended since {}: {} (webhook {}); `agentcron webhook arm` or the replay of a \
+             webhook to it ends that",
+            self.since,
+            self.detail,
+            &id[..8]
+        )
+    }
+}
+
+/// Keeps attempts to a rate. They are spread evenly; a pass that comes late may catch up on a tenth of a second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pacer {
+    /// The next attempt is not begun before this.
+    next_at: Option<Timestamp>,
+}
+
+impl Pacer {
+    /// How many attempts may begin now.
+    pub fn allowance(&self, release: Release, now: Timestamp) -> usize {
+        let Some(next_at) = self.next_at else { return 1 };
+        let late = super::backoff::between(next_at, now);
+        if now < next_at {
+            return 0;
+        }
+        let missed = (late.min(CATCH_UP).as_secs_f64() * f64::from(release.per_second)).floor();
+        // A tenth of the highest rate at the most.
+        1 + missed as usize
+    }
+
+    /// Takes note that so many attempts have begun; answers when the next may.
+    #[must_use]
+    pub fn begun(self, count: usize, release: Release, now: Timestamp) -> Self {
+        let since = self.next_at.map_or(now, |next_at| {
+            let earliest = now.saturating_sub(CATCH_UP_SIGNED).unwrap_or(now);
+            next_at.max(earliest)
+        });
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let taken = Duration::from_secs(1).saturating_mul(count) / release.per_second.max(1);
+        let taken = SignedDuration::try_from(taken).unwrap_or(SignedDuration::MAX);
+        Self { next_at: Some(since.saturating_add(taken).unwrap_or(now)) }
+    }
+
+    /// When the next attempt may begin.
+    pub fn next_at(&self) -> Option<Timestamp> {
+        self.next_at
+    }
+}
+
+/// What a late pass catches up on at the most.
+const CATCH_UP: Duration = Duration::from_millis(100);
+const CATCH_UP_SIGNED: SignedDuration = SignedDuration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millisecond: i64) -> Timestamp {
+        Timestamp::from_millisecond(millisecond).unwrap()
+    }
+
+    /// When attempts begin if a pass is made at each of these milliseconds.
+    fn begun(per_second: u32, passes: impl IntoIterator<Item = i64>) -> Vec<i64> {
+        let release = Release { since: at(0), per_second };
+        let mut pacer = Pacer::default();
+        let mut begun = Vec::new();
+        for pass in passes {
+            let count = pacer.allowance(release, at(pass));
+            begun.extend(std::iter::repeat_n(pass, count));
+            if count > 0 {
+                pacer = pacer.begun(count, release, at(pass));
+            }
+        }
+        begun
+    }
+
+    #[test]
+    fn a_rate_is_kept_evenly_and_what_was_slept_through_is_not_made_up_for() {
+        assert_eq!(begun(4, 0..1000), [0, 250, 500, 750]);
+        assert_eq!(begun(3, 0..1001), [0, 334, 667, 1000]);
+        // After a minute nothing is owed but a tenth of a second.
+        assert_eq!(begun(2, [0, 60_000, 60_100, 60_400, 60_500]), [0, 60_000, 60_400]);
+        assert_eq!(begun(20, [0, 60_000, 60_010]), [0, 60_000, 60_000, 60_000]);
+    }
+
+    #[test]
+    fn no_second_has_more_than_the_rate_and_a_tenth_of_it() {
+        for per_second in [1, 7, 10, 99, 1000] {
+            // Passes as they come: some close together, some late.
+            let passes = (0..4000).scan(0, |now, index: i64| {
+                *now += [1, 0, 3, 250, 2, 40][usize::try_from(index % 6).unwrap()];
+                Some(*now)
+            });
+            let begun = begun(per_second, passes);
+            let most =
+                begun.iter().map(|from| begun.iter().filter(|at| (*from..from + 1000).contains(at)).count());
+            let most = most.take(2000).max().unwrap();
+            let allowed = usize::try_from(per_second + per_second / 10 + 1).unwrap();
+            assert!(most <= allowed, "{most} attempts in a second at {per_second}/s");
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! How webhooks flow as a whole: held, released at a rate, disabled. What is taken out of the flow is suppressed, and
+//! can be replayed.
+
+use jiff::Timestamp;
+use rusqlite::{Transaction, named_params};
+
+use super::rows::{millis, time_option};
+use super::{Store, StoreError};
+use crate::domain::bounds::SUPPRESSED_PER_COMMIT;
+use crate::domain::flow::{Flow, Hold, Release};
+
+/// Why deliveries are suppressed while webhooks are disabled.
+pub(super) const DISABLED: &str = "webhooks are disabled (http.disable_webhooks)";
+
+/// A change of how webhooks flow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlowChange {
+    /// How they flowed.
+    pub before: Flow,
+    /// How they flow now.
+    pub after: Flow,
+    /// Deliveries that wait, whenever they are due.
+    pub waiting: u64,
+    /// Attempts that are being made.
+    pub in_flight: u64,
+}
+
+impl Store {
+    /// Holds all deliveries from now on. A hold that goes on gets this note, and keeps its beginning.
+    pub async fn hold_webhooks(
+        &self,
+        now: Timestamp,
+        note: Option<String>,
+    ) -> Result<FlowChange, StoreError> {
+        self.write(move |tx| {
+            let before = flow(tx)?;
+            let since = match &before {
+                Flow::Held(hold) => hold.since,
+                Flow::Free | Flow::Released(_) => now,
+            };
+            change(tx, before, Flow::Held(Hold { since, note: note.clone() }))
+        })
+        .await
+    }
+
+    /// Lets deliveries go: at once, or what is due by now at this many attempts a second.
+    pub async fn release_webhooks(
+        &self,
+        now: Timestamp,
+        per_second: Option<u32>,
+    ) -> Result<FlowChange, StoreError> {
+        self.write(move |tx| {
+            let release = per_second.map(|per_second| Release { since: now, per_second });
+            let release = match release {
+                Some(release) if backlog_is_left(tx, release, now)? => Some(release),
+                Some(_) | None => None,
+            };
+            change(tx, flow(tx)?, release.map_or(Flow::Free, Flow::Released))
+        })
+        .await
+    }
+
+    /// Suppresses what waits and was recorded before `before`, with this reason; answers how many.
+    pub async fn discard_webhooks(
+        &self,
+        now: Timestamp,
+        before: Timestamp,
+        reason: String,
+    ) -> Result<usize, StoreError> {
+        let mut discarded = 0;
+        loop {
+            let reason = reason.clone();
+            let of_these = self.write(move |tx| suppress(tx, now, before, &reason)).await?;
+            discarded += of_these;
+            if of_these < SUPPRESSED_PER_COMMIT {
+                return Ok(discarded);
+            }
+        }
+    }
+
+    /// Webhooks are disabled: what waits is recorded as suppressed. Answers how much that was.
+    pub async fn disable_webhooks(&self, now: Timestamp) -> Result<usize, StoreError> {
+        self.write(move |tx| {
+            tx.prepare_cached(
+                "UPDATE webhook_flow SET disabled_at = ?1 WHERE one = 1 AND disabled_at IS NULL",
+            )?
+            .execute([millis(now)])?;
+            Ok(())
+        })
+        .await?;
+        self.discard_webhooks(now, Timestamp::MAX, DISABLED.to_owned()).await
+    }
+
+    /// Webhooks are not disabled. If they were, answers how many deliveries are suppressed.
+    pub async fn enable_webhooks(&self) -> Result<Option<u64>, StoreError> {
+        self.write(move |tx| {
+            let enabled = tx
+                .prepare_cached(
+                    "UPDATE webhook_flow SET disabled_at = NULL WHERE one = 1 AND disabled_at IS NOT NULL",
+                )?
+                .execute([])?;
+            if enabled == 0 {
+                return Ok(None);
+            }
+            suppressed(tx).map(Some)
+        })
+        .await
+    }
+}
+
+/// How they flow; a release whose backlog has gone is over.
+pub(super) fn go_on(tx: &Transaction<'_>, now: Timestamp) -> Result<Flow, StoreError> {
+    let flow = flow(tx)?;
+    let over = match &flow {
+        Flow::Released(release) => !backlog_is_left(tx, *release, now)?,
+        Flow::Free | Flow::Held(_) => false,
+    };
+    if !over {
+        return Ok(flow);
+    }
+    save(tx, &Flow::Free)?;
+    tracing::info!("what had piled up has gone: webhooks are sent as they come again");
+    Ok(Flow::Free)
+}
+
+/// How they flow.
+pub(super) fn flow(tx: &Transaction<'_>) -> Result<Flow, StoreError> {
+    let mut statement =
+        tx.prepare_cached("SELECT held_at, note, released_at, per_second FROM webhook_flow WHERE one = 1")?;
+    let mut rows = statement.query([])?;
+    let Some(row) = rows.next()? else { return Ok(Flow::Free) };
+    if let Some(since) = time_option(row, "held_at")? {
+        return Ok(Flow::Held(Hold { since, note: row.get("note")? }));
+    }
+    match time_option(row, "released_at")? {
+        Some(since) => Ok(Flow::Released(Release { since, per_second: row.get("per_second")? })),
+        None => Ok(Flow::Free),
+    }
+}
+
+/// Since when they are disabled, as the daemon last knew.
+pub(super) fn disabled_since(tx: &Transaction<'_>) -> Result<Option<Timestamp>, StoreError> {
+    let mut statement = tx.prepare_cached("SELECT disabled_at FROM webhook_flow WHERE one = 1")?;
+    let mut rows = statement.query([])?;
+    rows.next()?.map_or(Ok(None), |row| time_option(row, "disabled_at"))
+}
+
+/// How many deliveries are suppressed, for whatever reason.
+pub(super) fn suppressed(tx: &Transaction<'_>) -> Result<u64, StoreError> {
+    count(tx, "SELECT count(*) FROM deliveries WHERE status = 'suppressed'")
+}
+
+/// How many deliveries wait, whenever they are due.
+pub(super) fn waiting(tx: &Transaction<'_>) -> Result<u64, StoreError> {
+    count(tx, "SELECT count(*) FROM deliveries WHERE due_at IS NOT NULL")
+}
+
+/// How much is left of what had piled up by a release.
+pub(super) fn backlog(tx: &Transaction<'_>, release: Release) -> Result<u64, StoreError> {
+    let mut statement = tx.prepare_cached("SELECT count(*) FROM deliveries WHERE due_at <= ?1")?;
+    let count: i64 = statement.query_row([millis(release.since)], |row| row.get(0))?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
+/// What fails is due again later: it has gone, as far as the release is concerned.
+fn backlog_is_left(tx: &Transaction<'_>, release: Release, now: Timestamp) -> Result<bool, StoreError> {
+    // A clock that was set back: what is not due yet by the new time has not piled up.
+    let due_by = release.since.min(now);
+    let mut statement = tx.prepare_cached("SELECT EXISTS (SELECT 1 FROM deliveries WHERE due_at <= ?1)")?;
+    Ok(statement.query_row([millis(due_by)], |row| row.get(0))?)
+}
+
+fn change(tx: &Transaction<'_>, before: Flow, after: Flow) -> Result<FlowChange, StoreError> {
+    save(tx, &after)?;
+    let in_flight = count(tx, "SELECT count(*) FROM deliveries WHERE status = 'sending'")?;
+    Ok(FlowChange { before, after, waiting: waiting(tx)?, in_flight })
+}
+
+fn save(tx: &Transaction<'_>, flow: &Flow) -> Result<(), StoreError> {
+    let (hold, release) = match flow {
+        Flow::Free => (None, None),
+        Flow::Held(hold) => (Some(hold), None),
+        Flow::Released(release) => (None, Some(release)),
+    };
+    tx.prepare_cached(
+        "UPDATE webhook_flow SET held_at = :held_at, note = :note, released_at = :released_at, \
+         per_second = :per_second WHERE one = 1",
+    )?
+    .execute(named_params! {
+        ":held_at": hold.map(|hold| millis(hold.since)),
+        ":note": hold.and_then(|hold| hold.note.as_deref()),
+        ":released_at": release.map(|release| millis(release.since)),
+        ":per_second": release.map(|release| release.per_second),
+    })?;
+    Ok(())
+}
+
+/// As much as one transaction should.
+fn suppress(
+    tx: &Transaction<'_>,
+    now: Timestamp,
+    before: Timestamp,
+    reason: &str,
+) -> Result<usize, StoreError> {
+    let suppressed = tx
+        .prepare_cached(
+            "UPDATE deliveries SET status = 'suppressed', due_at = NULL, ended_at = :now, reason = :reason \
+             WHERE delivery_id IN (SELECT delivery_id FROM deliveries WHERE due_at IS NOT NULL \
+             AND status = 'pending' AND created_at < :before LIMIT :limit)",
+        )?
+        .execute(named_params! {
+            ":now": millis(now),
+            ":reason": reason,
+            ":before": millis(before),
+            ":limit": i64::try_from(SUPPRESSED_PER_COMMIT).unwrap_or(i64::MAX),
+        })?;
+    Ok(suppressed)
+}
+
+fn count(tx: &Transaction<'_>, sql: &str) -> Result<u64, StoreError> {
+    let count: i64 = tx.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests;

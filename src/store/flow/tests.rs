@@ -1,0 +1,303 @@
+//! Holds, releases, suspended URLs and replays over a store with a handful of deliveries.
+
+use rusqlite::Connection;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::*;
+use crate::domain::delivery::{AttemptReport, AttemptResult, DeliveryStatus, Ending, Verdict};
+use crate::domain::flow::Pacer;
+use crate::domain::ids::{DeliveryId, RunId};
+use crate::store::{
+    ClaimedDelivery, DeliveryFilter, Execution, FinishedAttempt, Purpose, Reader, Replay, ReplayChoice,
+    ReplayOrder,
+};
+
+const A: &str = "https://a.example/hook?token=${{ env.TOKEN }}";
+const B: &str = "https://b.example/hook";
+
+struct Fixture {
+    folder: TempDir,
+    store: Store,
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn run_id(number: u128) -> RunId {
+    RunId(Uuid::from_u128(number))
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("agentcron.db"), Execution::WriterThread).unwrap();
+        Self { folder, store }
+    }
+
+    fn database(&self) -> Connection {
+        Connection::open(self.folder.path().join("agentcron.db")).unwrap()
+    }
+
+    fn reader(&self) -> Reader {
+        Reader::open(&self.folder.path().join("agentcron.db")).unwrap()
+    }
+
+    /// A delivery that was recorded, and due, at this second.
+    fn add(&self, number: u128, url: &str, second: i64) -> DeliveryId {
+        let (run_id, delivery_id) = (run_id(number), DeliveryId::of_run(run_id(number), url));
+        let millis = second * 1000;
+        self.database()
+            .execute_batch(&format!(
+                "PRAGMA foreign_keys = OFF; INSERT INTO runs (run_id, cron_id, cron_name, definition_id, trigger, \
+                 scheduled_for, due_at, start_before, exclusive, phase, attempt, status, ended_at) \
+                 VALUES ('{run_id}', 'c', 'digest', 'd', 'schedule', {number}, 0, 0, 0, 'ended', 1, 'success', 0); \
+                 INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at) \
+                 VALUES ('{delivery_id}', '{run_id}', '{url}', CAST('{{\"n\":{number}}}' AS BLOB), 'pending', \
+                 {millis}, {millis});"
+            ))
+            .unwrap();
+        delivery_id
+    }
+
+    async fn claim(&self, now: i64, pacer: Pacer) -> (Vec<ClaimedDelivery>, Flow) {
+        let claim = self.store.claim_deliveries(at(now), 64, pacer, |_| Some(())).await.unwrap();
+        (claim.deliveries.into_iter().map(|(delivery, ())| delivery).collect(), claim.flow)
+    }
+
+    async fn finish(&self, delivery: &ClaimedDelivery, now: i64, verdict: Verdict) {
+        let ClaimedDelivery { delivery_id, attempt, .. } = *delivery;
+        let report = AttemptReport::unanswered(AttemptResult::Accepted { code: 200 });
+        let finished = FinishedAttempt { delivery_id, attempt, at: at(now), report, verdict };
+        self.store.finish_attempt(finished).await.unwrap();
+    }
+
+    async fn replay(&self, choice: ReplayChoice, limit: u32) -> Result<Replay, StoreError> {
+        self.store.replay(at(1000), ReplayOrder { choice, limit, purpose: Purpose::Act }).await
+    }
+
+    /// `status reason` of each delivery, in the order they were recorded.
+    fn rows(&self) -> Vec<String> {
+        let rows = self.reader().webhooks(&DeliveryFilter::default(), 100).unwrap();
+        rows.iter()
+            .map(|row| {
+                let reason = row.delivery.reason.as_deref().unwrap_or_default();
+                format!("{} {reason}", row.delivery.status).trim().to_owned()
+            })
+            .collect()
+    }
+}
+
+fn gone() -> Verdict {
+    Verdict::Ended(Ending::Gone, "the receiver answered 410: gone for good".to_owned())
+}
+
+fn with_status(status: DeliveryStatus) -> ReplayChoice {
+    ReplayChoice::Matching(DeliveryFilter { statuses: vec![status], ..DeliveryFilter::default() })
+}
+
+#[tokio::test]
+async fn nothing_is_taken_in_hand_during_a_hold_which_outlasts_a_restart() {
+    let mut fixture = Fixture::new();
+    fixture.add(1, A, 1);
+    fixture.store.hold_webhooks(at(5), Some("it moves".to_owned())).await.unwrap();
+    let again = fixture.store.hold_webhooks(at(9), Some("still".to_owned())).await.unwrap();
+    let hold = Flow::Held(Hold { since: at(5), note: Some("still".to_owned()) });
+    assert_eq!((again.after, again.waiting, again.in_flight), (hold.clone(), 1, 0));
+    // As a new process would.
+    let Fixture { folder, store } = fixture;
+    drop(store);
+    let store = Store::open(&folder.path().join("agentcron.db"), Execution::WriterThread).unwrap();
+    fixture = Fixture { folder, store };
+    fixture.store.take_over_deliveries(at(10)).await.unwrap();
+    let (taken, flow) = fixture.claim(10, Pacer::default()).await;
+    assert_eq!((taken.len(), flow), (0, hold));
+    assert_eq!(fixture.reader().webhook_flow().unwrap().backlog, 1);
+    let released = fixture.store.release_webhooks(at(20), None).await.unwrap();
+    assert_eq!(released.after, Flow::Free);
+    assert_eq!(fixture.claim(20, Pacer::default()).await.0.len(), 1);
+}
+
+#[tokio::test]
+async fn a_release_at_a_rate_holds_until_what_had_piled_up_has_gone() {
+    let fixture = Fixture::new();
+    for number in 1..=3 {
+        fixture.add(number, A, 1);
+    }
+    fixture.store.hold_webhooks(at(2), None).await.unwrap();
+    let change = fixture.store.release_webhooks(at(10), Some(1)).await.unwrap();
+    let release = Release { since: at(10), per_second: 1 };
+    assert_eq!(change.after, Flow::Released(release));
+    // A fresh one, which goes behind the others.
+    let fresh = fixture.add(4, A, 11);
+    let mut pacer = Pacer::default();
+    let mut order = Vec::new();
+    for now in 11..14 {
+        let (taken, flow) = fixture.claim(now, pacer).await;
+        assert_eq!((taken.len(), flow), (1, Flow::Released(release)), "at {now}");
+        pacer = pacer.begun(1, release, at(now));
+        if now < 13 {
+            assert_eq!(fixture.claim(now, pacer).await.0.len(), 0, "more than one in a second");
+        }
+        // What fails has had its turn.
+        fixture.finish(&taken[0], now, Verdict::Again(at(now + 5))).await;
+        order.push(taken[0].delivery_id);
+    }
+    assert!(!order.contains(&fresh));
+    let (taken, flow) = fixture.claim(14, pacer).await;
+    assert_eq!((taken[0].delivery_id, flow), (fresh, Flow::Free), "the release is over by itself");
+    assert_eq!(
+        fixture.store.release_webhooks(at(15), Some(1)).await.unwrap().after,
+        Flow::Free,
+        "nothing waits"
+    );
+}
+
+#[tokio::test]
+async fn what_is_discarded_or_disabled_is_suppressed_and_says_why() {
+    let fixture = Fixture::new();
+    fixture.add(1, A, 1);
+    fixture.add(2, A, 50);
+    let discarded =
+        fixture.store.discard_webhooks(at(100), at(50), "older than 50s".to_owned()).await.unwrap();
+    assert_eq!(discarded, 1);
+    assert_eq!(fixture.rows(), ["suppressed older than 50s", "pending"]);
+    assert_eq!(fixture.store.enable_webhooks().await.unwrap(), None, "they were not disabled");
+    assert_eq!(fixture.store.disable_webhooks(at(101)).await.unwrap(), 1);
+    assert_eq!(fixture.rows()[1], "suppressed webhooks are disabled (http.disable_webhooks)");
+    assert_eq!(fixture.store.disable_webhooks(at(102)).await.unwrap(), 0);
+    let flow = fixture.reader().webhook_flow().unwrap();
+    assert_eq!((flow.disabled_since, flow.suppressed), (Some(at(101)), 2));
+    assert_eq!(fixture.store.enable_webhooks().await.unwrap(), Some(2));
+    assert_eq!(fixture.reader().webhook_flow().unwrap().disabled_since, None);
+}
+
+#[tokio::test]
+async fn a_replay_keeps_id_and_bytes_counts_on_and_begins_the_ladder_anew() {
+    let fixture = Fixture::new();
+    let delivery_id = fixture.add(1, A, 1);
+    let first = fixture.claim(1, Pacer::default()).await.0.remove(0);
+    let failed = Verdict::Ended(Ending::Failed, "gave up".to_owned());
+    fixture.finish(&first, 2, failed.clone()).await;
+    let replay = fixture.replay(with_status(DeliveryStatus::Failed), 10).await.unwrap();
+    assert_eq!((replay.webhooks.len(), replay.more), (1, false));
+    let second = fixture.claim(1000, Pacer::default()).await.0.remove(0);
+    assert_eq!((second.delivery_id, second.attempt, second.step()), (delivery_id, 2, 1));
+    assert_eq!((&second.body, second.run_id), (&first.body, first.run_id));
+    // While it is in hand it cannot be replayed, and nobody else's word counts.
+    let named = ReplayChoice::Named(vec![delivery_id.0]);
+    assert!(matches!(fixture.replay(named.clone(), 10).await, Err(StoreError::Refused(_))));
+    fixture.finish(&first, 1001, failed).await;
+    fixture.finish(&second, 1001, Verdict::Delivered).await;
+    assert_eq!(fixture.rows(), ["delivered"]);
+    // By name even what was delivered, and by the id of its run as well.
+    let by_run = ReplayChoice::Named(vec![first.run_id.0, delivery_id.0]);
+    assert_eq!(fixture.replay(by_run, 10).await.unwrap().webhooks.len(), 1);
+    let third = fixture.claim(1000, Pacer::default()).await.0.remove(0);
+    assert_eq!((third.attempt, third.step()), (3, 1));
+}
+
+#[tokio::test]
+async fn a_replay_is_bounded_says_so_and_can_be_tried_dry() {
+    let fixture = Fixture::new();
+    for number in 1..=5 {
+        fixture.add(number, A, i64::try_from(number).unwrap());
+    }
+    fixture.store.disable_webhooks(at(10)).await.unwrap();
+    let choice = with_status(DeliveryStatus::Suppressed);
+    let dry = ReplayOrder { choice: choice.clone(), limit: 3, purpose: Purpose::Tell };
+    let told = fixture.store.replay(at(11), dry).await.unwrap();
+    assert_eq!((told.webhooks.len(), told.more), (3, true));
+    assert_eq!(told.webhooks[0].run_id, run_id(1), "the oldest first");
+    assert!(fixture.rows().iter().all(|row| row.starts_with("suppressed")));
+    assert_eq!(fixture.replay(choice.clone(), 3).await.unwrap().webhooks.len(), 3);
+    let rest = fixture.replay(choice, 3).await.unwrap();
+    assert_eq!((rest.webhooks.len(), rest.more), (2, false));
+    let later = DeliveryFilter { since: Some(at(4)), until: Some(at(5)), ..DeliveryFilter::default() };
+    assert_eq!(fixture.replay(ReplayChoice::Matching(later), 9).await.unwrap().webhooks.len(), 1);
+    let nobody = fixture.replay(ReplayChoice::Named(vec![Uuid::nil()]), 9).await;
+    assert!(matches!(nobody, Err(StoreError::Refused(words)) if words.contains("there is no webhook")));
+}
+
+#[tokio::test]
+async fn a_url_that_is_gone_is_told_nothing_more_until_it_is_armed() {
+    let fixture = Fixture::new();
+    fixture.add(1, A, 1);
+    fixture.add(2, A, 2);
+    fixture.add(3, B, 3);
+    let mut taken = fixture.claim(3, Pacer::default()).await.0;
+    fixture.add(4, A, 4);
+    assert_eq!(taken.len(), 3);
+    fixture.finish(&taken.remove(0), 5, gone()).await;
+    let rows = fixture.rows();
+    assert!(
+        rows[0].starts_with("gone the receiver answered 410") && rows[0].contains("suspended"),
+        "{}",
+        rows[0]
+    );
+    assert!(
+        rows[3].starts_with("gone not sent, for its URL is suspended since 1970-01-01T00:00:05Z"),
+        "{}",
+        rows[3]
+    );
+    // One that was in hand and failed does not wait either; another URL goes on.
+    fixture.finish(&taken.remove(0), 6, Verdict::Again(at(11))).await;
+    fixture.finish(&taken.remove(0), 6, Verdict::Again(at(11))).await;
+    let rows = fixture.rows();
+    assert!(rows[1].starts_with("gone not sent") && rows[2].starts_with("pending"), "{rows:?}");
+    // Neither does one that a crash has cut off.
+    fixture.add(5, A, 7);
+    let cut = fixture.claim(7, Pacer::default()).await.0;
+    assert_eq!(cut.len(), 1, "a row that came by another way than the end of a run");
+    fixture.store.take_over_deliveries(at(8)).await.unwrap();
+    assert!(fixture.rows()[4].starts_with("gone not sent"), "{:?}", fixture.rows());
+
+    let flow = fixture.reader().webhook_flow().unwrap();
+    assert_eq!((flow.suspended_count, flow.suspended[0].url.as_str()), (1, A));
+    assert_eq!(fixture.store.arm_urls("env.TOKEN".to_owned()).await.unwrap(), [], "not by its query");
+    let armed = fixture.replay(ReplayChoice::Named(vec![run_id(2).0]), 1).await.unwrap().armed;
+    assert_eq!(armed, [A]);
+    assert_eq!(fixture.reader().webhook_flow().unwrap().suspended_count, 0);
+    let (taken, _) = fixture.claim(1000, Pacer::default()).await;
+    assert_eq!(taken.len(), 2, "the replayed one and the one to the other URL");
+    let to_a = taken.iter().find(|delivery| delivery.url == A).unwrap();
+    fixture.finish(to_a, 1001, gone()).await;
+    let armed = fixture.store.arm_urls("a.example/hook".to_owned()).await.unwrap();
+    assert_eq!((armed.len(), armed[0].since), (1, at(1001)));
+}
+
+#[tokio::test]
+async fn an_attempt_that_a_crash_has_cut_off_is_on_record_as_such() {
+    let fixture = Fixture::new();
+    let delivery_id = fixture.add(1, B, 1);
+    let cut = fixture.claim(1, Pacer::default()).await.0.remove(0);
+    assert_eq!(fixture.store.take_over_deliveries(at(9)).await.unwrap(), 1);
+    let again = fixture.claim(9, Pacer::default()).await.0.remove(0);
+    assert_eq!((again.attempt, again.step()), (2, 2));
+    fixture.finish(&cut, 9, Verdict::Ended(Ending::Failed, "late".to_owned())).await;
+    assert_eq!(fixture.rows(), ["sending"], "a former life is not listened to");
+    fixture.finish(&again, 10, Verdict::Delivered).await;
+    let attempts = fixture.reader().webhook_details(delivery_id).unwrap().unwrap().attempts;
+    assert_eq!(attempts.len(), 2);
+    assert!(attempts[0].detail.as_ref().unwrap().contains("cut off"), "{:?}", attempts[0]);
+    assert!(attempts.iter().all(|attempt| attempt.ended_at.is_some()));
+}
+
+#[test]
+fn what_is_asked_at_every_pass_is_answered_by_indexes() {
+    let fixture = Fixture::new();
+    let database = fixture.database();
+    for sql in [
+        "SELECT EXISTS (SELECT 1 FROM deliveries WHERE due_at <= 1)",
+        "SELECT count(*) FROM deliveries WHERE status = 'suppressed'",
+        "SELECT count(*) FROM deliveries WHERE status = 'sending'",
+        "SELECT count(*) FROM deliveries WHERE due_at IS NOT NULL",
+    ] {
+        let sql = format!("EXPLAIN QUERY PLAN {sql}");
+        let mut statement = database.prepare(&sql).unwrap();
+        let details = statement.query_map([], |row| row.get::<_, String>("detail")).unwrap();
+        let plan = details.map(Result::unwrap).collect::<Vec<_>>().join("; ");
+        assert!(plan.contains("INDEX deliveries_"), "{sql}: {plan}");
+    }
+}

@@ -1,0 +1,110 @@
+//! URLs that are suspended because their receiver has said that they are gone. No delivery waits for such a URL: what
+//! would, ends as `gone` in the transaction that would make it wait.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Row, Transaction, named_params};
+
+use super::rows::{millis, parsed, time};
+use super::{Store, StoreError};
+use crate::domain::flow::Suspension;
+
+impl Store {
+    /// Arms every suspended URL again that has this text before its query; answers which.
+    pub async fn arm_urls(&self, text: String) -> Result<Vec<Suspension>, StoreError> {
+        self.write(move |tx| {
+            // The query may be a token, which is not to be found out by asking.
+            let mut statement = tx.prepare_cached(
+                "DELETE FROM suspended_urls WHERE instr(substr(url, 1, instr(url || '?', '?') - 1), ?1) > 0 \
+                 RETURNING url, since, detail, delivery_id",
+            )?;
+            let mut rows = statement.query([&text])?;
+            let mut armed = Vec::new();
+            while let Some(row) = rows.next()? {
+                armed.push(suspension(row)?);
+            }
+            Ok(armed)
+        })
+        .await
+    }
+}
+
+/// Suspends a URL; what waits for it is over.
+pub(super) fn suspend(tx: &Transaction<'_>, suspension: &Suspension) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "INSERT INTO suspended_urls (url, since, detail, delivery_id) VALUES (:url, :since, :detail, :delivery_id) \
+         ON CONFLICT DO NOTHING",
+    )?
+    .execute(named_params! {
+        ":url": suspension.url,
+        ":since": millis(suspension.since),
+        ":detail": suspension.detail,
+        ":delivery_id": suspension.delivery_id.to_string(),
+    })?;
+    end_waiting_to(tx, &suspension.url, suspension.since)
+}
+
+/// Arms a URL again; answers whether it was suspended.
+pub(super) fn arm(tx: &Transaction<'_>, url: &str) -> Result<bool, StoreError> {
+    Ok(tx.prepare_cached("DELETE FROM suspended_urls WHERE url = ?1")?.execute([url])? > 0)
+}
+
+/// Ends what waits for this URL, if it is suspended.
+pub(super) fn end_waiting_to(tx: &Transaction<'_>, url: &str, now: Timestamp) -> Result<(), StoreError> {
+    let known = tx
+        .prepare_cached("SELECT url, since, detail, delivery_id FROM suspended_urls WHERE url = ?1")?
+        .query_row([url], |row| Ok(suspension(row)))
+        .optional()?
+        .transpose()?;
+    known.map_or(Ok(()), |suspension| end_waiting(tx, &suspension, now))
+}
+
+/// Ends all that waits for any suspended URL.
+pub(super) fn end_all_waiting(tx: &Transaction<'_>, now: Timestamp) -> Result<(), StoreError> {
+    let mut statement = tx.prepare_cached(
+        "SELECT url, since, detail, delivery_id FROM suspended_urls \
+         WHERE url IN (SELECT url FROM deliveries WHERE due_at IS NOT NULL)",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        end_waiting(tx, &suspension(row)?, now)?;
+    }
+    Ok(())
+}
+
+/// The suspended URLs, the latest first, at most `limit`.
+pub(super) fn listed(tx: &Transaction<'_>, limit: u32) -> Result<Vec<Suspension>, StoreError> {
+    let mut statement = tx.prepare_cached(
+        "SELECT url, since, detail, delivery_id FROM suspended_urls ORDER BY since DESC, url LIMIT ?1",
+    )?;
+    let mut rows = statement.query([limit])?;
+    let mut listed = Vec::new();
+    while let Some(row) = rows.next()? {
+        listed.push(suspension(row)?);
+    }
+    Ok(listed)
+}
+
+/// How many URLs are suspended.
+pub(super) fn count(tx: &Transaction<'_>) -> Result<u64, StoreError> {
+    let mut statement = tx.prepare_cached("SELECT count(*) FROM suspended_urls")?;
+    let count: i64 = statement.query_row([], |row| row.get(0))?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
+fn end_waiting(tx: &Transaction<'_>, suspension: &Suspension, now: Timestamp) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "UPDATE deliveries SET status = 'gone', due_at = NULL, ended_at = ?2, reason = ?3 \
+         WHERE url = ?1 AND due_at IS NOT NULL AND status = 'pending'",
+    )?
+    .execute((&suspension.url, millis(now), suspension.words()))?;
+    Ok(())
+}
+
+fn suspension(row: &Row<'_>) -> Result<Suspension, StoreError> {
+    Ok(Suspension {
+        url: row.get("url")?,
+        since: time(row, "since")?,
+        detail: row.get("detail")?,
+        delivery_id: parsed(row, "delivery_id")?,
+    })
+}

@@ -1,0 +1,37 @@
+//! Whom we trust when a receiver shows its certificate: the system's roots, and those that the operator has named.
+
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls_platform_verifier::Verifier;
+use tokio_rustls::TlsConnector;
+
+/// `extra_root_certificates` is PEM text that is trusted besides the system's store.
+pub(super) fn verifier(
+    extra_root_certificates: Option<&[u8]>,
+) -> Result<Arc<dyn ServerCertVerifier>, rustls::Error> {
+    let pem = extra_root_certificates.unwrap_or_default();
+    let roots: Vec<_> = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<_, _>>()
+        .map_err(|error| rustls::Error::General(error.to_string()))?;
+    Ok(Arc::new(Verifier::new_with_extra_roots(roots, provider())?))
+}
+
+/// Shakes hands with whom this verifier trusts.
+pub(super) fn connector(verifier: Arc<dyn ServerCertVerifier>) -> Result<TlsConnector, rustls::Error> {
+    let mut tls = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsConnector::from(Arc::new(tls)))
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
