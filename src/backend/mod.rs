@@ -3,6 +3,7 @@
 
 mod answer;
 mod client;
+mod crons;
 pub mod embedded;
 mod follow;
 mod look;

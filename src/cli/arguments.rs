@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    backfill, cancel, check, completions, demo, explain, history, init, list, next, pause, resume, run, show,
-    skip_next, status, trigger, webhook,
+    backfill, cancel, check, completions, demo, explain, history, import, init, list, next, pause, resume,
+    run, show, skip_next, status, trigger, webhook,
 };
 
 const AFTER_HELP: &str = "\
@@ -86,6 +86,8 @@ pub(super) enum Verb {
     Cancel(cancel::Cancel),
     /// List, show, hold, release and replay webhooks
     Webhook(webhook::Webhook),
+    /// Write the crons of an agent server to a file
+    Import(import::Import),
     /// Write a commented configuration to start from
     Init(init::Init),
     /// See it work: embedded agent server, three crons, a webhook receiver

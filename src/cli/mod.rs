@@ -10,6 +10,7 @@ mod demo;
 mod explain;
 mod failure;
 mod history;
+mod import;
 mod init;
 mod list;
 mod next;
@@ -75,6 +76,7 @@ fn dispatch(verb: Verb, session: &mut Session) -> Result<(), Failure> {
         Verb::Backfill(backfill) => backfill::backfill(&backfill, session),
         Verb::Cancel(cancel) => cancel::cancel(&cancel, session),
         Verb::Webhook(webhook) => webhook::webhook(&webhook, session),
+        Verb::Import(import) => import::import(&import, session),
         Verb::Init(init) => init::init(&init, session),
         Verb::Demo(demo) => demo::demo(&demo, session),
         Verb::Completions(completions) => completions::completions(&completions, session),

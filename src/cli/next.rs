@@ -17,7 +17,8 @@ use super::table::Rows;
 use super::times;
 use crate::config::nearest;
 use crate::domain::calendar::{Calendar, CalendarError};
-use crate::domain::cron::Cron;
+use crate::domain::cron::{Cron, CronSource};
+use crate::store::Reader;
 
 /// Show the next times of a cron, of all crons together, or of any schedule.
 #[derive(Args, Debug)]
@@ -79,15 +80,24 @@ pub(super) fn next(next: &Next, session: &mut Session) -> Result<(), Failure> {
     print(&soonest(&crons, from, number), session)
 }
 
-/// The crons of the configuration.
+/// The crons of the configuration, and those that were made through the API, if there is a database yet.
 fn configured(session: &mut Session) -> Result<Vec<Cron>, Failure> {
     let path = session.config_path.clone();
-    Ok(session.load_config(&path)?.crons.into_iter().map(|definition| definition.cron).collect())
+    let config = session.load_config(&path)?;
+    let mut crons: Vec<Cron> = config.crons.into_iter().map(|definition| definition.cron).collect();
+    if let Ok(store) = Reader::open(&config.store.path) {
+        let of_clients = store.crons()?.into_iter().filter(|row| row.source == CronSource::Api);
+        crons.extend(of_clients.filter_map(|row| row.cron.ok()));
+    }
+    Ok(crons)
 }
 
 fn named(name: &str, crons: Vec<Cron>) -> Result<Cron, Failure> {
     let names: Vec<String> = crons.iter().map(|cron| cron.name.clone()).collect();
-    crons.into_iter().find(|cron| cron.name == name).ok_or_else(|| unknown_cron(name, &names))
+    let by_name = crons.iter().position(|cron| cron.name == name);
+    let by_id = || crons.iter().position(|cron| cron.cron_id.to_string() == name);
+    let found = by_name.or_else(by_id);
+    found.and_then(|index| crons.into_iter().nth(index)).ok_or_else(|| unknown_cron(name, &names))
 }
 
 /// There is no such cron; maybe this one was meant.

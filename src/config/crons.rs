@@ -66,7 +66,10 @@ pub(super) fn settle_crons(
         }
     }
     if seen.is_empty() {
-        report.file_warning(&main.source.file, "no cron is defined: the daemon will have nothing to fire");
+        report.file_warning(
+            &main.source.file,
+            "no cron is defined: nothing will fire but what clients of the API make",
+        );
     }
     definitions.sort_by(|a, b| a.cron.name.cmp(&b.cron.name));
     definitions

@@ -57,6 +57,9 @@ pub const API_CRONS_MAX: u64 = 20_000;
 /// Crons in one answer of a search, as the agent server has it.
 pub const SEARCH_LIMIT_MAX: usize = 1_000;
 
+/// Crons taken over from a server at once: more than one file should hold.
+pub const IMPORTED_CRONS_MAX: usize = 10_000;
+
 /// Reads of the API at once: each has a connection of its own, which is three open files.
 pub const READS_AT_ONCE: usize = 4;
 

@@ -129,6 +129,7 @@ impl Store {
             let mut cursor = known.cursor;
             if new_id != definition_id {
                 settle(tx, &cache, &known, now)?;
+                cache.forget(definition_id);
                 cursor = now;
             }
             tx.prepare_cached(
@@ -167,6 +168,7 @@ impl Store {
                 return Ok(Some(Err(place)));
             }
             settle(tx, &cache, &known, now)?;
+            cache.forget(known.definition_id);
             remove(tx, cron_id, now, format!("removed: {} was deleted through the API", known.name))?;
             Ok(Some(Ok(())))
         })

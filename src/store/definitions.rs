@@ -25,6 +25,11 @@ impl Definitions {
         self.parsed.lock().unwrap_or_else(PoisonError::into_inner).insert(definition_id, cron);
     }
 
+    /// Forgets one that was replaced; whatever still runs by it reads it again.
+    pub(super) fn forget(&self, definition_id: DefinitionId) {
+        self.parsed.lock().unwrap_or_else(PoisonError::into_inner).remove(&definition_id);
+    }
+
     /// Forgets all that `current` does not name; they can be read again from the file.
     pub(super) fn forget_others(&self, current: impl Fn(&DefinitionId) -> bool) {
         self.parsed.lock().unwrap_or_else(PoisonError::into_inner).retain(|id, _| current(id));

@@ -63,8 +63,9 @@ use writer::Writer;
 /// The daemon's store: the only writer of its file. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    writer: Arc<Writer>,
+    /// Before the writer, which is to close the file last: only so does a clean end leave one file, not three.
     reads: Reads,
+    writer: Arc<Writer>,
     definitions: Definitions,
     _lock: Arc<DaemonLock>,
 }
@@ -88,7 +89,7 @@ impl Store {
         let lock = DaemonLock::take(path)?;
         let connection = open::open_to_write(path)?;
         let writer = Arc::new(Writer::new(connection, execution));
-        let (reads, definitions) = (Reads::new(path, execution), Definitions::default());
+        let (reads, definitions) = (Reads::new(path, execution)?, Definitions::default());
         Ok(Self { writer, reads, definitions, _lock: Arc::new(lock) })
     }
 
@@ -107,7 +108,7 @@ impl Store {
         &self,
         read: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.reads.read(read).await
+        self.reads.for_client(read).await
     }
 
     /// What keeps the store from committing right now, such as a full disk.

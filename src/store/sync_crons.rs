@@ -80,32 +80,34 @@ impl Store {
         .await
     }
 
-    /// Every cron that is to be scheduled.
+    /// Every cron that is to be scheduled. Read beside the writer: clients that make crons one after the other must not
+    /// keep it busy with all the others each time.
     pub async fn scheduled_crons(&self) -> Result<Vec<ScheduledCron>, StoreError> {
         let cache = self.definitions.clone();
-        self.write(move |tx| {
-            let mut statement = tx.prepare_cached(
-                "SELECT definition_id, name, cursor FROM crons WHERE removed_at IS NULL ORDER BY name",
-            )?;
-            let mut rows = statement.query([])?;
-            let mut crons = Vec::new();
-            while let Some(row) = rows.next()? {
-                let definition_id = parsed(row, "definition_id")?;
-                let name: String = row.get("name")?;
-                let cron = match cache.get(tx, definition_id, &name) {
-                    Ok(cron) => cron,
-                    // Made by a former version of this program: the others are not to suffer for it.
-                    Err(StoreError::Refused(problem)) => {
-                        tracing::error!(cron = name, problem, "it is not fired, for it cannot be read");
-                        continue;
-                    }
-                    Err(error) => return Err(error),
-                };
-                crons.push(ScheduledCron { cron, definition_id, cursor: time(row, "cursor")? });
-            }
-            Ok(crons)
-        })
-        .await
+        self.reads
+            .for_loop(move |tx| {
+                let mut statement = tx.prepare_cached(
+                    "SELECT definition_id, name, cursor FROM crons WHERE removed_at IS NULL ORDER BY name",
+                )?;
+                let mut rows = statement.query([])?;
+                let mut crons = Vec::new();
+                while let Some(row) = rows.next()? {
+                    let definition_id = parsed(row, "definition_id")?;
+                    let name: String = row.get("name")?;
+                    let cron = match cache.get(tx, definition_id, &name) {
+                        Ok(cron) => cron,
+                        // Made by a former version of this program: the others are not to suffer for it.
+                        Err(StoreError::Refused(problem)) => {
+                            tracing::error!(cron = name, problem, "it is not fired, for it cannot be read");
+                            continue;
+                        }
+                        Err(error) => return Err(error),
+                    };
+                    crons.push(ScheduledCron { cron, definition_id, cursor: time(row, "cursor")? });
+                }
+                Ok(crons)
+            })
+            .await
     }
 }
 

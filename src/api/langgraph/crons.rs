@@ -29,12 +29,11 @@ use request::Made;
 const TOTAL: HeaderName = HeaderName::from_static("x-pagination-total");
 const NEXT: HeaderName = HeaderName::from_static("x-pagination-next");
 
-/// Their paths. The guide of the server prints `/thread/`, its clients use `/threads/`.
+/// Their paths.
 pub(in crate::api) fn router() -> Router<Api> {
     Router::new()
         .route("/runs/crons", post(create))
         .route("/threads/{thread_id}/runs/crons", post(create_on_thread))
-        .route("/thread/{thread_id}/runs/crons", post(create_on_thread))
         .route("/runs/crons/search", post(search))
         .route("/runs/crons/count", post(count))
         .route("/runs/crons/{cron_id}", get(read).patch(change).delete(remove))

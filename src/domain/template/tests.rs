@@ -79,3 +79,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_disarmed_url_has_no_placeholder_and_leads_where_it_led() {
+    for url in [
+        "https://h/${{ env.TOKEN }}",
+        "https://h/x?a=${{env.A}}&b=${{ cron.name }}",
+        "https://h/${{",
+        "https://h/x",
+    ] {
+        let disarmed = disarmed(url);
+        assert!(!is_template(&disarmed) && placeholders(&disarmed).unwrap().is_empty(), "{disarmed}");
+        assert_eq!(disarmed.replace("%7B", "{"), url);
+    }
+}

@@ -6,8 +6,8 @@ use super::{QUIET, agentcron, demand, quiet, stderr, stdout};
 use crate::support::daemon::Daemon;
 use crate::support::record::PATIENCE;
 
-const VERBS: [&str; 10] =
-    ["run", "check", "next", "list", "status", "history", "show", "init", "demo", "completions"];
+const VERBS: [&str; 11] =
+    ["import", "run", "check", "next", "list", "status", "history", "show", "init", "demo", "completions"];
 
 #[test]
 fn every_verb_explains_itself_with_examples() {

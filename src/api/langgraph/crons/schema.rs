@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::words::cut;
 use crate::api::refusal::Refusal;
+use crate::domain::bounds::SEARCH_LIMIT_MAX;
 
 /// What a value must be.
 #[derive(Clone, Copy, Debug)]
@@ -111,7 +112,7 @@ pub(super) const SEARCH: Schema = Schema {
         COUNTED,
         &[
             ("enabled", Shape::Flag),
-            ("limit", Shape::Whole { min: 1, max: Some(1_000) }),
+            ("limit", Shape::Whole { min: 1, max: Some(SEARCH_LIMIT_MAX as i64) }),
             ("offset", Shape::Whole { min: 0, max: None }),
             ("select", Shape::Words(KEYS)),
             ("sort_by", Shape::Word(ORDERS)),

@@ -86,10 +86,10 @@ fn a_file_that_cannot_be_read_is_one_line() {
 #[test]
 fn nothing_to_do_is_valid_but_odd() {
     check("", expect![[r#"
-        warning: a.toml: no cron is defined: the daemon will have nothing to fire
+        warning: a.toml: no cron is defined: nothing will fire but what clients of the API make
         ok: "#]]);
     check("# only a comment\n", expect![[r#"
-            warning: a.toml: no cron is defined: the daemon will have nothing to fire
+            warning: a.toml: no cron is defined: nothing will fire but what clients of the API make
             ok: "#]]);
     check_files(&[("a.toml", b"\xef\xbb\xbf[cron.x]\r\nschedule = \"0 9 * * *\"\r\nassistant_id = \"a\"\r\n")], expect!["ok: x"]);
 }

@@ -19,7 +19,7 @@ fn body(more: Value) -> Value {
     body
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_cannot_be_made_is_refused_in_the_servers_words() {
     let world = World::new();
     let cases = [
@@ -121,7 +121,7 @@ async fn what_cannot_be_made_is_refused_in_the_servers_words() {
     )
     .await;
     let strategy = body(json!({"multitask_strategy": "bogus"}));
-    check(&world, "POST", &format!("/thread/{THREAD}/runs/crons"), strategy, expect![[r#"422 {"detail":"\"bogus\" is not one of \"reject\", \"rollback\" or 2 other candidates\n\nFailed validating \"enum\" in schema[\"properties\"][\"multitask_strategy\"]\n\nOn instance[\"multitask_strategy\"]:\n    \"bogus\""}"#]]).await;
+    check(&world, "POST", &format!("/threads/{THREAD}/runs/crons"), strategy, expect![[r#"422 {"detail":"\"bogus\" is not one of \"reject\", \"rollback\" or 2 other candidates\n\nFailed validating \"enum\" in schema[\"properties\"][\"multitask_strategy\"]\n\nOn instance[\"multitask_strategy\"]:\n    \"bogus\""}"#]]).await;
     for (method, path) in [("GET", "/runs/crons/x"), ("DELETE", "/runs/crons/x"), ("PATCH", "/runs/crons/x")]
     {
         let told = world.ask(method, path, &json!({"enabled": true})).await;
@@ -149,7 +149,7 @@ async fn what_cannot_be_made_is_refused_in_the_servers_words() {
 }
 
 /// The server takes these and stumbles later, or does not know what is asked for.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_we_refuse_says_why() {
     let mut world = World::new();
     world.api.webhooks = webhooks(world.folder.path(), "");
@@ -243,7 +243,7 @@ async fn what_we_refuse_says_why() {
     assert_eq!(world.rows("SELECT name FROM crons"), Vec::<String>::new());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn without_an_answer_of_the_agent_server_nothing_is_made() {
     let folder = tempfile::tempdir().unwrap();
     let unwell = Router::new().fallback(async || (StatusCode::SERVICE_UNAVAILABLE, "down for a while"));
@@ -254,7 +254,7 @@ async fn without_an_answer_of_the_agent_server_nothing_is_made() {
     assert_eq!(world.rows("SELECT name FROM crons"), Vec::<String>::new());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_long_body_is_refused_before_it_is_read() {
     let world = World::new();
     let long = vec![b' '; crate::domain::bounds::CRON_BODY_BYTES_MAX + 1];
@@ -262,7 +262,7 @@ async fn a_long_body_is_refused_before_it_is_read() {
     expect![[r#"413 {"detail":"the body is longer than 2 MiB, or broke off"}"#]].assert_eq(&told.line());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_the_server_does_not_know_is_told_again_and_ours_is_done() {
     let world = World::new();
     let asked = json!({
@@ -286,7 +286,7 @@ async fn what_the_server_does_not_know_is_told_again_and_ours_is_done() {
     assert_eq!(stored["config"], made["payload"]["config"], "each run is told the id, as by the server");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_patch_changes_what_it_names_and_nothing_else() {
     let world = World::new();
     let made = world.make(json!({"metadata": {"team": "ops", "n": {"a": 1}}, "input": {"a": 1}})).await;
@@ -328,7 +328,7 @@ async fn a_patch_changes_what_it_names_and_nothing_else() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_cron_goes_by_its_metadatas_name_if_that_is_free() {
     let world = World::new();
     let named = |name: &str| json!({ "metadata": { "name": name } });
@@ -349,7 +349,7 @@ async fn a_cron_goes_by_its_metadatas_name_if_that_is_free() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_cron_from_a_file_is_shown_without_its_token_and_changed_only_there() {
     let world = World::new();
     let body = json!({
@@ -363,7 +363,7 @@ async fn a_cron_from_a_file_is_shown_without_its_token_and_changed_only_there() 
         NewDefinition { cron, body: body.to_string(), place: "/etc/agentcron/crons.d/a.toml:3:1".to_owned() };
     world.api.store.sync_file_crons(world.api.clock.now(), vec![definition]).await.unwrap();
     let told = world.ask("GET", &path, &json!(null)).await;
-    expect![[r#"200 {"cron_id":"fc385940-6d1f-51f1-a0ac-2dffad59d011","assistant_id":"fe096781-5601-53d2-b2f6-0d3403f7e9ca","thread_id":"86cbb869-ba52-5b47-bcc3-8a8a7657341f","user_id":"","end_time":null,"schedule":"0 9 * * *","timezone":null,"payload":{"schedule":"0 9 * * *","assistant_id":"agent","thread":"inbox","metadata":{"team":"ops"},"webhook":"https://h/x?…"},"next_run_date":"2026-11-24T09:00:00+00:00","metadata":{"team":"ops","source":"file","name":"digest","place":"/etc/agentcron/crons.d/a.toml:3:1"},"on_run_completed":null,"enabled":true,"created_at":"2026-11-23T11:17:17.564000+00:00","updated_at":"2026-11-23T11:17:17.564000+00:00"}"#]].assert_eq(&told.line());
+    expect![[r#"200 {"cron_id":"fc385940-6d1f-51f1-a0ac-2dffad59d011","assistant_id":"fe096781-5601-53d2-b2f6-0d3403f7e9ca","thread_id":"86cbb869-ba52-5b47-bcc3-8a8a7657341f","user_id":"","end_time":null,"schedule":"0 9 * * *","timezone":null,"payload":{"schedule":"0 9 * * *","assistant_id":"agent","thread":"inbox","metadata":{"team":"ops"},"webhook":"https://h/x?…"},"next_run_date":"2026-11-24T09:00:00+00:00","metadata":{"team":"ops","source":"file","name":"digest","place":"/etc/agentcron/crons.d/a.toml:3:1"},"on_run_completed":null,"enabled":true,"created_at":"2026-11-23T11:17:17.562000+00:00","updated_at":"2026-11-23T11:17:17.562000+00:00"}"#]].assert_eq(&told.line());
     for (method, body) in [("PATCH", json!({"enabled": false})), ("DELETE", json!(null))] {
         let told = world.ask(method, &path, &body).await;
         let detail = told.body["detail"].as_str().unwrap();

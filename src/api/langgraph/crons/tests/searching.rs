@@ -92,7 +92,7 @@ async fn pages(world: &World, body: &Value, limit: usize) -> Vec<String> {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn every_search_finds_what_the_model_finds_in_its_order() {
     let world = World::new();
     let mut crons = populate(&world).await;
@@ -130,7 +130,7 @@ async fn every_search_finds_what_the_model_finds_in_its_order() {
     assert_eq!(pages(&world, &json!({}), 10).await, model(&crons, &json!({})), "the newest first");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn odd_searches_are_refused_in_the_servers_words() {
     let world = World::new();
     let cases = [
