@@ -62,7 +62,7 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> Result<(), StoreError> {
     let Listeners { socket, network, api_keys } = listeners;
-    let router = router(gateway.api.clone()).fallback_service(langgraph::router(gateway));
+    let router = router(gateway.api.clone()).fallback_service(langgraph::router(gateway.clone()));
     let by_socket = async {
         let Some(socket) = socket else { return };
         let door = Door::socket(&api_keys);
@@ -82,6 +82,7 @@ pub async fn serve(
         serving::serve(listener, entrance, welcome, stop.clone()).await;
     };
     tokio::join!(by_socket, by_network);
+    gateway.drain().await;
     stop.cancelled().await;
     Ok(())
 }

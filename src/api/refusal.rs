@@ -38,6 +38,8 @@ pub(super) enum Refusal {
     NotImplemented(String),
     /// The agent server does not answer, or did not say what had to be known.
     BadGateway(String),
+    /// The agent server does not answer in time.
+    GatewayTimeout(String),
 }
 
 impl Refusal {
@@ -56,10 +58,12 @@ impl Refusal {
             Refusal::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Refusal::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             Refusal::BadGateway(_) => StatusCode::BAD_GATEWAY,
+            Refusal::GatewayTimeout(_) => StatusCode::GATEWAY_TIMEOUT,
         }
     }
 
-    fn into_detail(self) -> String {
+    /// Why.
+    pub(super) fn detail(&self) -> &str {
         match self {
             Refusal::NotFound(detail)
             | Refusal::Invalid(detail)
@@ -71,8 +75,9 @@ impl Refusal {
             | Refusal::TooLarge(detail)
             | Refusal::TooSlow(detail)
             | Refusal::NotImplemented(detail)
-            | Refusal::BadGateway(detail) => detail,
-            Refusal::NotAllowed => "Method Not Allowed".to_owned(),
+            | Refusal::BadGateway(detail)
+            | Refusal::GatewayTimeout(detail) => detail,
+            Refusal::NotAllowed => "Method Not Allowed",
         }
     }
 
@@ -111,7 +116,7 @@ impl From<StoreError> for Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = self.status();
-        let detail = self.into_detail();
+        let detail = self.detail();
         let mut response = (status, Json(json!({ "detail": detail }))).into_response();
         if status == StatusCode::UNAUTHORIZED {
             // RFC 9110 §11.6.1.

@@ -27,8 +27,8 @@ pub(super) fn to_json(row: &RunRow) -> Value {
     let going = going(run);
     json!({
         "run_id": run.run_id.to_string(),
-        "cron_id": run.cron_id.to_string(),
-        "cron_name": run.cron_name,
+        "cron_id": run.cron_id().map(|cron_id| cron_id.to_string()),
+        "cron_name": run.cron_name(),
         "trigger": run.trigger.as_str(),
         "status": row.status_word(),
         "phase": run.state.phase().as_str(),
@@ -72,7 +72,7 @@ pub(super) fn cells(row: &RunRow, session: &Session) -> Vec<String> {
     vec![
         times::local(run.scheduled_for, &session.zone),
         times::relative(run.scheduled_for, session.now()),
-        printable(&run.cron_name),
+        printable(run.called()),
         painted_status(row, output),
         late.unwrap_or_default(),
         took.unwrap_or_default(),

@@ -73,7 +73,7 @@ pub(super) fn find(text: &str, reader: &Reader) -> Result<RunId, Failure> {
 fn to_json(details: &RunDetails) -> Value {
     let mut object = run_line::to_json(&details.row);
     let run = &details.row.run;
-    object["definition_id"] = json!(run.definition_id.to_string());
+    object["definition_id"] = json!(run.cron.as_ref().map(|cron| cron.definition_id.to_string()));
     object["start_before"] = time(Some(run.start_before));
     object["misses"] = json!(run.misses);
     object["values"] = details.values.clone().unwrap_or(Value::Null);
@@ -116,7 +116,7 @@ fn print_facts(details: &RunDetails, session: &mut Session) -> Result<(), Failur
     );
     let mut facts = vec![
         ("run", run.run_id.to_string()),
-        ("cron", run.cron_name.clone()),
+        ("cron", run.called().to_owned()),
         ("trigger", run.trigger.to_string()),
         ("scheduled for", scheduled),
         ("status", run_line::painted_status(row, &session.output)),

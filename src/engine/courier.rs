@@ -14,6 +14,7 @@ use crate::crash::crash_point;
 use crate::domain::bounds::ATTEMPTS_IN_FLIGHT;
 use crate::domain::delivery::{Ending, Verdict, judge};
 use crate::domain::flow::{Flow, Pacer};
+use crate::domain::run::called;
 use crate::store::{ClaimedDelivery, FinishedAttempt, Store, StoreError};
 use crate::webhook::{Attempt, InForce, Sender, redacted, webhook_id};
 use origins::{Origins, Place};
@@ -156,7 +157,7 @@ async fn attempt(courier: &Courier, delivery: ClaimedDelivery, place: Place) -> 
             Verdict::Ended(..) | Verdict::Delivered => "no further attempt".to_owned(),
         };
         let url = redacted(&delivery.url);
-        tracing::warn!(cron = delivery.cron_name, %run_id, url, attempt, detail, then, "webhook not delivered");
+        tracing::warn!(cron = called(delivery.cron_name.as_deref()), %run_id, url, attempt, detail, then, "webhook not delivered");
     }
     if let Some(opened) = opened {
         let url = redacted(&delivery.url);

@@ -22,8 +22,8 @@ pub struct ClaimedDelivery {
     pub delivery_id: DeliveryId,
     /// The run it tells about.
     pub run_id: RunId,
-    /// The cron of that run.
-    pub cron_name: String,
+    /// The cron of that run, if it has one.
+    pub cron_name: Option<String>,
     /// Where to; placeholders still in it.
     pub url: String,
     /// The exact bytes.

@@ -3,6 +3,7 @@
 
 mod api_crons;
 mod claim_runs;
+mod client_runs;
 mod definitions;
 mod deliveries;
 mod end_run;

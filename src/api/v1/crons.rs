@@ -51,8 +51,8 @@ pub(super) async fn trigger(
     let waits_for = api.store.in_the_way_of(run.clone()).await?.filter(|going| *going != run.run_id);
     Ok(Json(json!({
         "run_id": run.run_id.to_string(),
-        "cron_id": run.cron_id.to_string(),
-        "cron_name": run.cron_name,
+        "cron_id": run.cron_id().map(|cron_id| cron_id.to_string()),
+        "cron_name": run.cron_name(),
         "trigger": run.trigger.as_str(),
         "scheduled_for": run.scheduled_for.to_string(),
         "status": run.state.phase().as_str(),

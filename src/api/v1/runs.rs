@@ -20,13 +20,13 @@ pub(super) async fn cancel(
     };
     let detail = answer.words(&run);
     if answer == CancelAnswer::Over {
-        return Err(Refusal::Conflict(format!("run {id} of {}: {detail}", run.cron_name)));
+        return Err(Refusal::Conflict(format!("run {id} of {}: {detail}", run.called())));
     }
     api.wakes.runner.notify_one();
-    tracing::info!(cron = run.cron_name, run_id = %id, detail, "to be cancelled on request");
+    tracing::info!(cron = run.called(), run_id = %id, detail, "to be cancelled on request");
     Ok(Json(json!({
         "run_id": id.to_string(),
-        "cron_name": run.cron_name,
+        "cron_name": run.cron_name(),
         "status": run.state.phase().as_str(),
         "detail": detail,
     })))

@@ -125,7 +125,7 @@ pub(super) struct ReplayedWebhook {
     delivery_id: String,
     webhook_id: String,
     run_id: String,
-    cron_name: String,
+    cron_name: Option<String>,
     /// Without its query.
     url: String,
     status: String,

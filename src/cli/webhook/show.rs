@@ -14,6 +14,7 @@ use crate::cli::session::Session;
 use crate::cli::times;
 use crate::domain::delivery::Phases;
 use crate::domain::ids::DeliveryId;
+use crate::domain::run::called;
 use crate::store::{AttemptRow, Reader, WebhookDetails, WebhookFlow};
 use crate::webhook::{redacted, webhook_id};
 
@@ -96,7 +97,7 @@ fn print_facts(details: &WebhookDetails, flow: &WebhookFlow, session: &mut Sessi
     let mut facts = vec![
         ("webhook", delivery.delivery_id.to_string()),
         ("webhook-id", webhook_id(row.run_id)),
-        ("cron", row.cron_name.clone()),
+        ("cron", called(row.cron_name.as_deref()).to_owned()),
         ("to", printable(&redacted(&delivery.url))),
         ("recorded", at(delivery.created_at)),
         ("status", painted_status(delivery.status, &session.output)),
