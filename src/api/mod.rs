@@ -41,7 +41,7 @@ pub struct Api {
     pub wakes: Wakes,
     /// Who knows which assistants and threads there are.
     pub backend: AgentClient,
-    /// Which settings of webhooks are in force: whether they are sent at all, and which URLs may be told.
+    /// Which settings of webhooks are in force: whether they are sent at all, and which URLs a client may name.
     pub webhooks: InForce,
 }
 

@@ -18,6 +18,7 @@ mod gateway;
 mod gateway_proxy;
 mod killing;
 mod outage;
+mod planted;
 mod policies;
 mod policy_urls;
 mod real_server;

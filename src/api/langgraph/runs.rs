@@ -25,7 +25,7 @@ use super::record::Record;
 use super::{AgentServer, Gateway, proxy, webhook_urls};
 use crate::api::patience::{body_fault, bounded};
 use crate::api::refusal::Refusal;
-use crate::backend::{located_run, located_thread};
+use crate::backend::{AgentClient, located_run, located_thread};
 use crate::crash::crash_point;
 use crate::domain::bounds::HTTP_BODY_BYTES_MAX;
 use crate::domain::cron::Template;
@@ -151,7 +151,7 @@ async fn read(
 /// The whole body, and its share of the memory that there is for all of them.
 async fn whole(gateway: &Gateway, body: Body) -> Result<(Bytes, OwnedSemaphorePermit), Refusal> {
     let expected = HttpBody::size_hint(&body).upper().and_then(|bytes| usize::try_from(bytes).ok());
-    let body = bounded(body)?;
+    let body = bounded(body).await?;
     let share = u32::try_from(expected.unwrap_or(HTTP_BODY_BYTES_MAX)).unwrap_or(u32::MAX);
     let held = std::sync::Arc::clone(&gateway.held_bodies).acquire_many_owned(share).await;
     let held = held.map_err(|closed| Refusal::Failed(closed.to_string()))?;
@@ -208,7 +208,7 @@ impl Passage {
             Ok(response) if response.status().is_success() => {
                 accepted(&server, &record, way, thread_id, response, answer).await;
             }
-            Ok(response) => refused(&record, response, answer).await,
+            Ok(response) => refused(&api.backend, &record, response, answer).await,
         }
     }
 
@@ -238,12 +238,12 @@ async fn failed(server: &AgentServer, record: &Record<'_>, error: &RelayError, a
 }
 
 /// The agent server says no, or does not know what it has done.
-async fn refused(record: &Record<'_>, response: Response, answer: Answer) {
+async fn refused(backend: &AgentClient, record: &Record<'_>, response: Response, answer: Answer) {
     let status = response.status();
     let (parts, body) = response.into_parts();
     let (body, heard) = overheard(body, Until::TheEnd);
     let _ = answer.send(proxy::passed_back(Response::from_parts(parts, body)));
-    let words = crate::backend::words(&heard.await.unwrap_or_default());
+    let words = backend.words_of(&heard.await.unwrap_or_default());
     let words = format!("backend answered {}{words}", status.as_u16());
     // A proxy that gave up waiting may have handed the request on.
     match status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT {

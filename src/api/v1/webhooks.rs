@@ -14,7 +14,7 @@ use crate::domain::delivery::DeliveryStatus;
 use crate::domain::flow::Flow;
 use crate::domain::ids::RunId;
 use crate::store::{DeliveryFilter, Purpose, Replay, ReplayChoice, ReplayOrder, WebhookRow};
-use crate::webhook::redacted;
+use crate::webhook::{redacted, webhook_id};
 
 /// What a replay takes unless it says which statuses: all that ended without having been delivered.
 const REPLAYED_BY_DEFAULT: &[DeliveryStatus] = &[
@@ -305,7 +305,7 @@ fn answer(replay: &Replay, dry_run: bool) -> ReplayAnswer {
 fn replayed(row: &WebhookRow) -> ReplayedWebhook {
     ReplayedWebhook {
         delivery_id: row.delivery.delivery_id.to_string(),
-        webhook_id: format!("msg_{}", row.run_id),
+        webhook_id: webhook_id(row.run_id),
         run_id: row.run_id.to_string(),
         cron_name: row.cron_name.clone(),
         url: redacted(&row.delivery.url),

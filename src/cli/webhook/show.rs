@@ -107,7 +107,13 @@ fn print_facts(details: &WebhookDetails, flow: &WebhookFlow, session: &mut Sessi
     }
     match (held(row, flow), delivery.due_at) {
         (Some(hold), _) => facts.push(("next attempt", flow::held_words(hold, session))),
-        (None, Some(due_at)) => facts.push(("next attempt", at(due_at))),
+        // Breakers and patience with receivers are the daemon's own: a process beside it sees the earliest time only.
+        (None, Some(due_at)) if due_at <= now => {
+            let since = times::local(due_at, &session.zone);
+            let words = "as soon as its receiver has a free place and is not left alone for failing";
+            facts.push(("next attempt", format!("due since {since}: {words}")));
+        }
+        (None, Some(due_at)) => facts.push(("next attempt", format!("not before {}", at(due_at)))),
         (None, None) => {}
     }
     for (name, value) in facts {

@@ -104,8 +104,9 @@ CREATE TABLE deliveries (
     status      TEXT NOT NULL CHECK (status IN ('pending', 'sending', 'delivered', 'failed', 'gone', 'aborted',
                                                 'blocked', 'suppressed')),
     attempts    INTEGER NOT NULL DEFAULT 0,
-    -- How many of them came before it was last replayed: the ladder begins anew after them.
-    replayed_after INTEGER NOT NULL DEFAULT 0,
+    -- How many of them do not count on the ladder: those before it was last replayed, and those that were called back
+    -- before anything was written.
+    uncounted INTEGER NOT NULL DEFAULT 0,
     -- When the next attempt is due; NULL while one is in hand, and when it is over.
     due_at      INTEGER,
     reason      TEXT,

@@ -101,7 +101,7 @@ fn a_port_that_others_reach_needs_keys() {
     check("[http]\napi_keys = [\"hunter2\"]", expect!["a.toml:2:13: api_keys: expected at least 16 visible ASCII characters (such as `openssl rand -hex 32`)"]);
     check(&format!("[http]\nlisten = \"off\"\n{keys}"), expect![[r#"
         warning: a.toml:3:12: api_keys: of no use while listen is off: the Unix socket needs no key
-        warning: a.toml: no cron is defined: the daemon will have nothing to fire
+        warning: a.toml: no cron is defined: nothing will fire but what clients of the API make
         ok: "#]]);
 }
 
