@@ -25,6 +25,7 @@ mod policy_urls;
 mod real_server;
 mod reload;
 mod restart;
+mod sdk;
 mod signing;
 mod signing_story;
 #[cfg(debug_assertions)]

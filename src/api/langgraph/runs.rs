@@ -13,7 +13,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
-use axum::routing::{MethodRouter, post};
+use axum::routing::{MethodRouter, any};
 use http_body_util::BodyExt;
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -56,6 +56,11 @@ pub(super) fn router() -> Router<Gateway> {
         .route("/runs/wait", stateless(Way::Wait))
 }
 
+/// Nothing is said in the agent server's place of what methods it allows, as it would be by a mere fallback.
+fn passed_on() -> MethodRouter<Gateway> {
+    any(proxy::pass_on)
+}
+
 fn on_thread(way: Way) -> MethodRouter<Gateway> {
     let answer =
         async move |State(gateway): State<Gateway>, Path(thread_id): Path<String>, request: Request| {
@@ -65,14 +70,14 @@ fn on_thread(way: Way) -> MethodRouter<Gateway> {
                 Err(_) => proxy::pass_on(State(gateway), request).await,
             }
         };
-    post(answer).fallback(proxy::pass_on)
+    passed_on().post(answer)
 }
 
 fn stateless(way: Way) -> MethodRouter<Gateway> {
     let answer = async move |State(gateway): State<Gateway>, request: Request| {
         start(gateway, way, None, request).await
     };
-    post(answer).fallback(proxy::pass_on)
+    passed_on().post(answer)
 }
 
 /// Goes on in a task of its own as soon as it is called: a client that leaves once it has sent its request has asked for
