@@ -15,7 +15,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::Uri;
 use axum::http::uri::PathAndQuery;
-
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
