@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::num::NonZeroUsize;
+use std::path::Path;
 
 use clap::Args;
 use jiff::Timestamp;
@@ -15,7 +16,7 @@ use super::output::Look;
 use super::session::Session;
 use super::table::Rows;
 use super::times;
-use crate::config::nearest;
+use crate::config::{CronDefinition, nearest};
 use crate::domain::calendar::{Calendar, CalendarError};
 use crate::domain::cron::{Cron, CronSource};
 use crate::store::Reader;
@@ -80,19 +81,24 @@ pub(super) fn next(next: &Next, session: &mut Session) -> Result<(), Failure> {
     print(&soonest(&crons, from, number), session)
 }
 
-/// The crons of the configuration, and those that were made through the API, if there is a database yet.
 fn configured(session: &mut Session) -> Result<Vec<Cron>, Failure> {
     let path = session.config_path.clone();
     let config = session.load_config(&path)?;
-    let mut crons: Vec<Cron> = config.crons.into_iter().map(|definition| definition.cron).collect();
-    if let Ok(store) = Reader::open(&config.store.path) {
+    crons_of(config.crons, &config.store.path)
+}
+
+/// The crons of the configuration, and those that were made through the API, if there is a database yet.
+pub(super) fn crons_of(definitions: Vec<CronDefinition>, store: &Path) -> Result<Vec<Cron>, Failure> {
+    let mut crons: Vec<Cron> = definitions.into_iter().map(|definition| definition.cron).collect();
+    if let Ok(store) = Reader::open(store) {
         let of_clients = store.crons()?.into_iter().filter(|row| row.source == CronSource::Api);
         crons.extend(of_clients.filter_map(|row| row.cron.ok()));
     }
     Ok(crons)
 }
 
-fn named(name: &str, crons: Vec<Cron>) -> Result<Cron, Failure> {
+/// The one of this name or id.
+pub(super) fn named(name: &str, crons: Vec<Cron>) -> Result<Cron, Failure> {
     let names: Vec<String> = crons.iter().map(|cron| cron.name.clone()).collect();
     let by_name = crons.iter().position(|cron| cron.name == name);
     let by_id = || crons.iter().position(|cron| cron.cron_id.to_string() == name);

@@ -7,9 +7,11 @@ use clap::Args;
 use uuid::Uuid;
 
 use crate::cli::failure::Failure;
-use crate::cli::next::unknown_cron;
+use crate::cli::next::{crons_of, named};
 use crate::cli::session::Session;
 use crate::config::{WebhooksConfig, webhooks_by_default};
+use crate::domain::cron::CronSource;
+use crate::domain::template;
 use crate::webhook::{Attempt, BodyLimits, Sample, sample};
 
 /// What a test pretends to be of when no cron is named.
@@ -23,7 +25,7 @@ pub(super) struct To {
     /// The receiver's URL; placeholders such as ${{ env.HOOK_TOKEN }} are filled
     #[arg(value_name = "URL")]
     url: Option<String>,
-    /// The webhook of this cron of the configuration
+    /// The webhook of this cron, by its name or id
     #[arg(long, value_name = "NAME")]
     cron: Option<String>,
 }
@@ -59,7 +61,6 @@ pub(super) fn settle(to: &To, session: &mut Session) -> Result<Target, Failure> 
     if config.http.disable_webhooks {
         session.output.warn("webhooks are disabled (http.disable_webhooks): the daemon sends none")?;
     }
-    let names: Vec<String> = config.crons.iter().map(|definition| definition.cron.name.clone()).collect();
     let mut target = Target {
         url: to.url.clone().unwrap_or_default(),
         webhooks: config.webhooks,
@@ -68,10 +69,13 @@ pub(super) fn settle(to: &To, session: &mut Session) -> Result<Target, Failure> 
         assistant_id: ASSISTANT_ID.to_owned(),
     };
     if let Some(name) = &to.cron {
-        let cron = config.crons.into_iter().map(|definition| definition.cron).find(|cron| cron.name == *name);
-        let cron = cron.ok_or_else(|| unknown_cron(name, &names))?;
+        let cron = named(name, crons_of(config.crons, &config.store.path)?)?;
         let no_webhook = || Failure::Usage(format!("the cron `{name}` has no webhook"));
-        target.url = cron.webhook.ok_or_else(no_webhook)?.0;
+        let url = cron.webhook.ok_or_else(no_webhook)?.0;
+        target.url = match cron.source {
+            CronSource::File => url,
+            CronSource::Api => template::disarmed(&url),
+        };
         (target.cron_name, target.assistant_id) = (cron.name, cron.request.assistant_id);
     }
     Ok(target)
