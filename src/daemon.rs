@@ -173,7 +173,8 @@ fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
             backend: client.clone(),
             webhooks,
         };
-        let gateway = Gateway { api, agent_server: relay.and_then(|relay| agent_server(relay, &config)) };
+        let server = relay.and_then(|relay| agent_server(relay, client.clone(), &config));
+        let gateway = Gateway::new(api, server, config.backend.request_timeout);
         let t = stop.clone();
         loops.spawn(async move { ("http server", api::serve(listeners, gateway, t).await) });
     }
@@ -229,9 +230,9 @@ fn bind_network(address: SocketAddr) -> Option<TcpListener> {
     }
 }
 
-fn agent_server(relay: Relay, config: &Config) -> Option<AgentServer> {
+fn agent_server(relay: Relay, client: AgentClient, config: &Config) -> Option<AgentServer> {
     let backend = &config.backend;
-    let server = AgentServer::new(relay, &backend.url, backend.api_key.as_ref());
+    let server = AgentServer::new(relay, client, &backend.url, backend.api_key.as_ref());
     if server.is_none() {
         tracing::error!("backend.url or backend.api_key cannot be used for what clients ask");
     }

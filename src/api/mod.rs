@@ -51,7 +51,7 @@ pub struct Api {
     pub signs: Signs,
     /// Who knows which assistants and threads there are.
     pub backend: AgentClient,
-    /// Which settings of webhooks are in force: whether they are sent at all, and which URLs may be told.
+    /// Which settings of webhooks are in force: whether they are sent at all, and which URLs a client may name.
     pub webhooks: InForce,
 }
 
@@ -72,7 +72,7 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> Result<(), StoreError> {
     let Listeners { socket, network, api_keys } = listeners;
-    let router = router(gateway.api.clone()).fallback_service(langgraph::router(gateway));
+    let router = router(gateway.api.clone()).fallback_service(langgraph::router(gateway.clone()));
     let by_socket = async {
         let Some(socket) = socket else { return };
         let door = Door::socket(&api_keys);
@@ -92,6 +92,7 @@ pub async fn serve(
         serving::serve(listener, entrance, welcome, stop.clone()).await;
     };
     tokio::join!(by_socket, by_network);
+    gateway.drain().await;
     stop.cancelled().await;
     Ok(())
 }

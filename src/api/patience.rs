@@ -80,8 +80,12 @@ impl hyper::body::Body for BoundedBody {
 }
 
 /// A connection whose far end must go on taking what it is sent. What is being waited for on our side does not count.
+///
+/// Its end is told a moment late: hyper would not even begin with a request if it saw that the client has closed the
+/// connection right behind it, and whoever sends a request and leaves has asked for something all the same.
 pub(super) struct PatientLine<S> {
     line: S,
+    has_ended: bool,
     /// Set while the far end takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
     patience: Duration,
@@ -89,7 +93,7 @@ pub(super) struct PatientLine<S> {
 
 impl<S> PatientLine<S> {
     pub(super) fn new(line: S) -> Self {
-        Self { line, stalled: None, patience: CLIENT_SILENCE }
+        Self { line, has_ended: false, stalled: None, patience: CLIENT_SILENCE }
     }
 
     /// What became of an attempt to write, unless the far end has been stalling for too long.
@@ -115,7 +119,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for PatientLine<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.line).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.line).poll_read(context, buffer);
+        let ends = matches!(read, Poll::Ready(Ok(()))) && buffer.filled().len() == before;
+        if ends && !self.has_ended {
+            self.has_ended = true;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        read
     }
 }
 

@@ -43,6 +43,8 @@ pub(super) enum Refusal {
     NotImplemented(String),
     /// The agent server does not answer, or did not say what had to be known.
     BadGateway(String),
+    /// The agent server does not answer in time.
+    GatewayTimeout(String),
 }
 
 impl Refusal {
@@ -62,10 +64,12 @@ impl Refusal {
             Refusal::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Refusal::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             Refusal::BadGateway(_) => StatusCode::BAD_GATEWAY,
+            Refusal::GatewayTimeout(_) => StatusCode::GATEWAY_TIMEOUT,
         }
     }
 
-    fn into_detail(self) -> String {
+    /// Why.
+    pub(super) fn detail(&self) -> &str {
         match self {
             Refusal::NotFound(detail)
             | Refusal::Invalid(detail)
@@ -78,8 +82,9 @@ impl Refusal {
             | Refusal::Unavailable(detail)
             | Refusal::TooSlow(detail)
             | Refusal::NotImplemented(detail)
-            | Refusal::BadGateway(detail) => detail,
-            Refusal::NotAllowed => "Method Not Allowed".to_owned(),
+            | Refusal::BadGateway(detail)
+            | Refusal::GatewayTimeout(detail) => detail,
+            Refusal::NotAllowed => "Method Not Allowed",
         }
     }
 
@@ -113,7 +118,7 @@ impl From<StoreError> for Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = self.status();
-        let detail = self.into_detail();
+        let detail = self.detail().to_owned();
         let mut response = (status, Json(Refused { detail })).into_response();
         if status == StatusCode::UNAUTHORIZED {
             // RFC 9110 §11.6.1.

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::Value;
 
 use crate::domain::bounds::DETAIL_CHARS_MAX;
+use crate::domain::ids::{BackendRunId, ThreadId};
 use crate::transport::TransportError;
 
 /// A whole answer.
@@ -24,7 +25,7 @@ impl Answer {
 }
 
 /// `{"detail": …}` if there is one, else the beginning of the text; with a colon before it.
-pub(super) fn words(body: &[u8]) -> String {
+pub fn words(body: &[u8]) -> String {
     let detail = serde_json::from_slice::<Value>(body).ok().and_then(|value| match &value["detail"] {
         Value::String(detail) => Some(detail.clone()),
         Value::Null => None,
@@ -51,9 +52,18 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     text.trim().parse::<u64>().ok().map(Duration::from_secs)
 }
 
-/// The run's id in `Content-Location: /threads/{thread}/runs/{run}`.
-pub(super) fn located_run<T: std::str::FromStr>(headers: &HeaderMap) -> Option<T> {
+/// The run's id in `Content-Location: /threads/{thread}/runs/{run}`, or `/runs/{run}`.
+pub fn located_run(headers: &HeaderMap) -> Option<BackendRunId> {
+    located(headers, "/runs/")
+}
+
+/// The thread's id in `Content-Location: /threads/{thread}/runs/{run}`.
+pub fn located_thread(headers: &HeaderMap) -> Option<ThreadId> {
+    located(headers, "/threads/")
+}
+
+fn located<T: std::str::FromStr>(headers: &HeaderMap, before: &str) -> Option<T> {
     let location = headers.get(http::header::CONTENT_LOCATION)?.to_str().ok()?;
-    let (_, rest) = location.split_once("/runs/")?;
+    let (_, rest) = location.split_once(before)?;
     rest.split(['/', '?']).next()?.parse().ok()
 }

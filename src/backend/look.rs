@@ -13,7 +13,7 @@ use crate::domain::run::RunError;
 /// The metadata key of a fence: a run that bears it is never ours.
 const FENCE_KEY: &str = "agentcron_fence";
 /// The metadata key of our runs.
-const RUN_KEY: &str = "agentcron_run_id";
+pub const RUN_KEY: &str = "agentcron_run_id";
 /// Runs listed in one request.
 const PAGE: usize = 100;
 
@@ -129,6 +129,27 @@ impl AgentClient {
             StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY => Ok(None),
             status => Err(CallError::Status { code: status.as_u16(), detail: answer.words() }),
         }
+    }
+
+    /// The threads that the server has made for a stateless run of ours. It hands the run's metadata on to the thread;
+    /// one that does not, or that has no search, finds none.
+    pub async fn threads_of(&self, run_id: RunId) -> Result<Vec<ThreadId>, CallError> {
+        let body =
+            json!({ "metadata": { RUN_KEY: run_id.to_string() }, "limit": 10, "select": ["thread_id"] });
+        let answer = self
+            .ask(Method::POST, "/threads/search", Some(&body))
+            .await
+            .map_err(|error| CallError::Unreachable(error.to_string()))?;
+        let threads = match answer.status {
+            status if status.is_success() => serde_json::from_slice::<Value>(&answer.body),
+            StatusCode::NOT_FOUND => return Err(CallError::NotFound(answer.words())),
+            status => return Err(CallError::Status { code: status.as_u16(), detail: answer.words() }),
+        };
+        let Ok(Value::Array(threads)) = threads else {
+            return Err(CallError::Unreachable("its list of threads is no list".to_owned()));
+        };
+        let id = |thread: &Value| thread["thread_id"].as_str()?.parse().ok();
+        Ok(threads.iter().filter_map(id).collect())
     }
 
     /// The runs on a thread, newest first; none if there is no such thread.

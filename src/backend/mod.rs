@@ -11,7 +11,8 @@ mod start;
 #[cfg(test)]
 mod tests;
 
+pub use answer::{located_run, located_thread, words};
 pub use client::{AgentClient, CallError};
 pub use follow::{Followed, Spoken};
-pub use look::{Deleted, FenceAnswer, ListedRun, RunReport, ThreadReport};
+pub use look::{Deleted, FenceAnswer, ListedRun, RUN_KEY, RunReport, ThreadReport};
 pub use start::{StartAnswer, StartRequest, Started};

@@ -88,7 +88,7 @@ impl AgentClient {
             }
             Err(error) => return StartAnswer::Unclear { detail: format!("backend gave no answer: {error}") },
         };
-        let located = located_run::<BackendRunId>(response.headers());
+        let located = located_run(response.headers());
         if response.status().is_success() && request.mode != Mode::Background {
             return match located {
                 Some(backend_run_id) => StartAnswer::Accepted(Started {

@@ -10,7 +10,7 @@ use serde_json::{Map, json};
 
 use super::*;
 use crate::domain::cron::Mode;
-use crate::domain::ids::{BackendRunId, ThreadId};
+use crate::domain::ids::ThreadId;
 use crate::transport::{BodyStream, Transport, TransportError};
 
 const RUN: &str = "01a2081f-740d-7775-bcd5-db522831835e";
@@ -281,7 +281,7 @@ proptest! {
         let mut headers = http::HeaderMap::new();
         headers.insert(http::header::CONTENT_LOCATION, text.parse().unwrap());
         headers.insert(http::header::RETRY_AFTER, text.parse().unwrap());
-        let _ = super::answer::located_run::<BackendRunId>(&headers);
+        let _ = super::answer::located_run(&headers);
         let _ = super::answer::retry_after(&headers);
     }
 }

@@ -46,10 +46,11 @@ pub(super) fn explain(explain: &Explain, session: &mut Session) -> Result<(), Fa
         .map_err(|message| Failure::Usage(format!("--at: {message}")))?;
     let found = reader.record_at(record.cron_id, at)?;
     // What was planned by an older definition is explained by that.
-    let then = match &found {
-        Some(row) => reader.definition(row.run.definition_id, &record.name)?.unwrap_or_else(|| cron.clone()),
-        None => cron.clone(),
+    let then = match found.as_ref().and_then(|row| row.run.cron.as_ref()) {
+        Some(version) => reader.definition(version.definition_id, &record.name)?,
+        None => None,
     };
+    let then = then.unwrap_or_else(|| cron.clone());
     let is_running = matches!(daemon_state(&store), DaemonState::Running { .. });
     let facts =
         Facts { record: &record, cron: &then, found: found.as_ref(), at, now: session.now(), is_running };

@@ -38,7 +38,7 @@ pub(super) fn cells(row: &RunRow, session: &Session) -> Vec<String> {
     vec![
         times::local(run.scheduled_for, &session.zone),
         times::relative(run.scheduled_for, session.now()),
-        printable(&run.cron_name),
+        printable(run.called()),
         painted_status(row, output),
         late.unwrap_or_default(),
         took.unwrap_or_default(),

@@ -80,7 +80,7 @@ fn print_facts(details: &RunDetails, session: &mut Session) -> Result<(), Failur
     );
     let mut facts = vec![
         ("run", run.run_id.to_string()),
-        ("cron", run.cron_name.clone()),
+        ("cron", run.called().to_owned()),
         ("trigger", run.trigger.to_string()),
         ("scheduled for", scheduled),
         ("status", run_line::painted_status(row, &session.output)),

@@ -11,6 +11,7 @@ use super::errors::{ConfigError, Position, Report};
 use super::placeholders::{check_text, missing};
 use super::section::Section;
 use super::sections::Reader;
+use super::settled::Sources;
 use super::source::Source;
 use super::webhooks::{ENV_PREFIX_DEFAULT, RawUrl, header_complaint, value_complaint};
 use crate::domain::cron::Template;
@@ -57,10 +58,16 @@ struct RawWebhooks {
 }
 
 /// Reads it if our file names it.
-pub(super) fn read(root: &Section<'_>, path: Option<String>, reader: &mut Reader<'_>) -> ServerSettings {
+pub(super) fn read(
+    root: &Section<'_>,
+    path: Option<String>,
+    sources: &mut Sources,
+    reader: &mut Reader<'_>,
+) -> ServerSettings {
     let Some(path) = path.and_then(|text| reader.path(root, "langgraph_json", &text)) else {
         return ServerSettings::default();
     };
+    sources.files.push(path.clone());
     let source = match Source::read(&path) {
         Ok(source) => source,
         Err(message) => {

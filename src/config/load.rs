@@ -77,7 +77,7 @@ fn read_all(path: &Path, environment: &Environment, report: &mut Report) -> Opti
     }
 
     let mut reader = Reader { base, environment, report };
-    let langgraph = langgraph_json::read(&root, top.langgraph_json, &mut reader);
+    let langgraph = langgraph_json::read(&root, top.langgraph_json, &mut sources, &mut reader);
     let backend = sections::backend(&root, &mut reader);
     let store = sections::store(&root, &mut reader);
     let http = sections::http(&root, langgraph.disable_webhooks, &mut reader);

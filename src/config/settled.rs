@@ -39,10 +39,10 @@ pub struct Config {
     pub sources: Sources,
 }
 
-/// The files that crons may come from.
+/// The files that a configuration comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources {
-    /// The main file and those included, as they were named.
+    /// The main file, those included, and the server's own, as they were named.
     pub files: Vec<PathBuf>,
     /// The folders of the patterns in `include`.
     pub folders: Vec<PathBuf>,

@@ -57,6 +57,14 @@ pub const HTTP_CONNECTIONS_MAX: usize = 2_048;
 /// Connections to the Unix socket at once: commands, for which there is always a place, however many come by TCP.
 pub const SOCKET_CONNECTIONS_MAX: usize = 64;
 
+/// Bodies of requests for runs that are held in memory at once, to see whether they ask for a webhook; who comes then
+/// waits for its turn.
+pub const HELD_BODIES_BYTES_MAX: usize = 8 * HTTP_BODY_BYTES_MAX;
+
+/// Of an answer, this much is listened to on its way to the client, to learn which run it tells of: its first event, or
+/// the run itself with what it was given.
+pub const OVERHEARD_BYTES_MAX: usize = 1024 * 1024;
+
 /// How long a client may keep us waiting for a request, for more of its body, and with taking an answer.
 pub const CLIENT_SILENCE: Duration = Duration::from_secs(30);
 

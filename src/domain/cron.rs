@@ -61,15 +61,6 @@ pub enum Target {
     Stateless(OnRunCompleted),
 }
 
-/// What becomes of the thread of a stateless run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnRunCompleted {
-    /// Deleted once the outcome is recorded.
-    Delete,
-    /// Kept on the server.
-    Keep,
-}
-
 /// A text with `${{ … }}` placeholders still in it. It may hold a token, so it does not show itself in `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Template(pub String);
@@ -166,6 +157,15 @@ words!(
         File = "file",
         /// Made through the HTTP API, by a client who must not learn what the daemon's environment holds.
         Api = "api",
+    }
+);
+words!(
+    /// What becomes of the thread of a stateless run.
+    OnRunCompleted {
+        /// Deleted once the outcome is recorded.
+        Delete = "delete",
+        /// Kept on the server.
+        Keep = "keep",
     }
 );
 words!(

@@ -64,6 +64,8 @@ pub enum AttemptResult {
         /// How soon.
         pace: Pace,
     },
+    /// It was called back before anything was written: as if it had not been made.
+    Recalled,
     /// It must not be tried again.
     Final {
         /// Why not.
@@ -124,7 +126,7 @@ impl AttemptResult {
     /// Whether the origin is to be troubled with more.
     pub fn origin_health(&self) -> OriginHealth {
         match self {
-            Self::Final { ending: Ending::Blocked, .. } => OriginHealth::Unknown,
+            Self::Recalled | Self::Final { ending: Ending::Blocked, .. } => OriginHealth::Unknown,
             Self::Accepted { .. } | Self::Final { .. } => OriginHealth::Well,
             Self::Refused { code: Some(_), pace: Pace::Slow, .. } => OriginHealth::Well,
             Self::Refused { .. } => OriginHealth::Ill,
@@ -135,6 +137,7 @@ impl AttemptResult {
     pub fn code(&self) -> Option<u16> {
         match self {
             Self::Accepted { code } => Some(*code),
+            Self::Recalled => None,
             Self::Refused { code, .. } | Self::Final { code, .. } => *code,
         }
     }
@@ -143,10 +146,14 @@ impl AttemptResult {
     pub fn detail(&self) -> Option<&str> {
         match self {
             Self::Accepted { .. } => None,
+            Self::Recalled => Some(RECALLED),
             Self::Refused { detail, .. } | Self::Final { detail, .. } => Some(detail),
         }
     }
 }
+
+/// What is said of an attempt that was called back.
+const RECALLED: &str = "not sent: webhooks were held, or their settings changed, before it was written";
 
 /// What is recorded of one HTTP try. None of it holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -215,6 +222,7 @@ pub const SLOW_WAIT: Duration = Duration::from_secs(5 * 60);
 pub fn judge(delivery_id: DeliveryId, attempt: u32, result: &AttemptResult, now: Timestamp) -> Verdict {
     match result {
         AttemptResult::Accepted { .. } => Verdict::Delivered,
+        AttemptResult::Recalled => Verdict::Again(now),
         AttemptResult::Final { ending, detail, .. } => Verdict::Ended(*ending, detail.clone()),
         AttemptResult::Refused { detail, retry_after, pace, .. } => {
             let rung = usize::try_from(attempt.saturating_sub(1)).unwrap_or(usize::MAX);

@@ -6,6 +6,7 @@ pub mod calendar;
 pub mod containment;
 pub mod cron;
 pub mod delivery;
+pub mod errand;
 pub mod flow;
 pub mod ids;
 pub mod plan;

@@ -70,14 +70,10 @@ words!(
 /// Our record of one occurrence being executed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
-    /// Ours; derived from `(cron_id, scheduled_for)`.
+    /// Ours; a cron's is derived from `(cron_id, scheduled_for)`.
     pub run_id: RunId,
-    /// Whose occurrence it is.
-    pub cron_id: CronId,
-    /// The cron's name at that time.
-    pub cron_name: String,
-    /// The version of the definition that it was planned by.
-    pub definition_id: DefinitionId,
+    /// Whose occurrence it is; `None`: a client of the agent server's API asked for it, and no cron knows it.
+    pub cron: Option<CronVersion>,
     /// Why it exists.
     pub trigger: Trigger,
     /// The instant by the calendar.
@@ -94,6 +90,39 @@ pub struct Run {
     pub reason: Option<String>,
     /// Where it is in its life.
     pub state: RunState,
+}
+
+/// The cron of a run, as it was when the run was planned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CronVersion {
+    /// Which cron.
+    pub cron_id: CronId,
+    /// Its name at that time.
+    pub name: String,
+    /// The version of its definition.
+    pub definition_id: DefinitionId,
+}
+
+impl Run {
+    /// The id of its cron, if it has one.
+    pub fn cron_id(&self) -> Option<CronId> {
+        self.cron.as_ref().map(|cron| cron.cron_id)
+    }
+
+    /// The name of its cron, if it has one.
+    pub fn cron_name(&self) -> Option<&str> {
+        self.cron.as_ref().map(|cron| cron.name.as_str())
+    }
+
+    /// What people call it: by its cron's name, or by where it came from.
+    pub fn called(&self) -> &str {
+        called(self.cron_name())
+    }
+}
+
+/// What people call a run whose cron has this name.
+pub fn called(cron_name: Option<&str>) -> &str {
+    cron_name.unwrap_or("(api)")
 }
 
 /// Where a run is in its life. `attempt` is the `n` of its thread `T_n`, counted from 1.

@@ -3,7 +3,9 @@
 mod origins;
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 
+use futures_util::FutureExt;
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -12,10 +14,11 @@ use super::Wakes;
 use crate::clock::Clock;
 use crate::crash::crash_point;
 use crate::domain::bounds::ATTEMPTS_IN_FLIGHT;
-use crate::domain::delivery::{Ending, Verdict, judge};
+use crate::domain::delivery::{AttemptReport, AttemptResult, Ending, Pace, Verdict, judge};
 use crate::domain::flow::{Flow, Pacer};
+use crate::domain::run::called;
 use crate::store::{ClaimedDelivery, FinishedAttempt, Store, StoreError};
-use crate::webhook::{Attempt, InForce, Sender, redacted, webhook_id};
+use crate::webhook::{Attempt, InForce, Recall, Sender, redacted, webhook_id};
 pub use origins::Origins;
 use origins::Place;
 
@@ -41,6 +44,28 @@ pub struct Courier {
 struct Gates {
     origins: Origins,
     pacer: Pacer,
+    /// Of the attempts that are being made.
+    recall: Recall,
+}
+
+impl Gates {
+    /// Whatever is not written yet is taken back into the store, and goes by what is in force then.
+    fn call_back(&mut self) {
+        std::mem::take(&mut self.recall).recall();
+    }
+
+    /// Takes note of how webhooks flow, and how many attempts begin now; answers when the next may, by a rate.
+    fn note(&mut self, flow: &Flow, begun: usize, now: Timestamp) -> Option<Timestamp> {
+        match flow {
+            Flow::Free => self.pacer = Pacer::default(),
+            Flow::Held(_) => {
+                self.pacer = Pacer::default();
+                self.call_back();
+            }
+            Flow::Released(release) => self.pacer = self.pacer.begun(begun, *release, now),
+        }
+        self.pacer.next_at().filter(|at| *at > now)
+    }
 }
 
 type Attempts = JoinSet<Result<(), StoreError>>;
@@ -60,7 +85,10 @@ pub async fn run(mut courier: Courier, stop: CancellationToken) -> Result<(), St
             biased;
             () = stop.cancelled() => break,
             Some(done) = attempts.join_next() => reap(done)?,
-            () = courier.webhooks.changed() => courier.follow_settings().await?,
+            () = courier.webhooks.changed() => {
+                gates.call_back();
+                courier.follow_settings().await?;
+            }
             () = courier.wakes.courier.notified() => {}
             () = courier.clock.sleep_until(next) => {}
         }
@@ -102,28 +130,21 @@ async fn pass(
         courier.store.disable_webhooks(now).await?;
         return Ok(None);
     }
+    // Even with no place left a hold is to be seen.
     let free = ATTEMPTS_IN_FLIGHT.saturating_sub(attempts.len());
+    let admit = admission(courier, &gates.origins, now);
+    let claim = courier.store.claim_deliveries(now, free, gates.pacer, admit).await?;
+    let next_by_rate = gates.note(&claim.flow, claim.deliveries.len(), now);
+    for (delivery, place) in claim.deliveries {
+        let (courier, recall) = (courier.clone(), gates.recall.clone());
+        attempts.spawn(async move { attempt(&courier, delivery, place, &recall).await });
+    }
+    // A place that becomes free is seen when its attempt is reaped.
     if free == 0 {
         return Ok(None);
     }
-    let Gates { origins, pacer } = gates;
-    let claim = courier.store.claim_deliveries(now, free, *pacer, admission(courier, origins, now)).await?;
-    let next_by_rate = match claim.flow {
-        Flow::Free | Flow::Held(_) => {
-            *pacer = Pacer::default();
-            None
-        }
-        Flow::Released(release) => {
-            *pacer = pacer.begun(claim.deliveries.len(), release, now);
-            pacer.next_at().filter(|at| *at > now)
-        }
-    };
-    for (delivery, place) in claim.deliveries {
-        let courier = courier.clone();
-        attempts.spawn(async move { attempt(&courier, delivery, place).await });
-    }
-    // A place that becomes free is seen when its attempt is reaped.
-    Ok(claim.next_due_at.into_iter().chain(origins.next_opening(now)).chain(next_by_rate).min())
+    let next_opening = gates.origins.next_opening(now);
+    Ok(claim.next_due_at.into_iter().chain(next_opening).chain(next_by_rate).min())
 }
 
 /// Places at the origins of URLs, whose placeholders are filled once in a pass.
@@ -141,12 +162,19 @@ fn admission(
     }
 }
 
-async fn attempt(courier: &Courier, delivery: ClaimedDelivery, place: Place) -> Result<(), StoreError> {
+async fn attempt(
+    courier: &Courier,
+    delivery: ClaimedDelivery,
+    place: Place,
+    recall: &Recall,
+) -> Result<(), StoreError> {
     let ClaimedDelivery { delivery_id, run_id, attempt, .. } = delivery;
     let step = delivery.step();
     crash_point("attempt_committed").await;
     let send = Attempt { webhook_id: webhook_id(run_id), url: delivery.url.clone(), body: delivery.body };
-    let report = courier.sender.send(send).await;
+    // A bug concerns this attempt only: its delivery must not stay in hand until somebody restarts the daemon.
+    let sending = AssertUnwindSafe(courier.sender.send_unless(send, recall));
+    let report = sending.catch_unwind().await.unwrap_or_else(|_| AttemptReport::unanswered(broken()));
     crash_point("attempt_answered").await;
     let at = courier.clock.now();
     let verdict = judge(delivery_id, step, &report.result, at);
@@ -159,7 +187,7 @@ async fn attempt(courier: &Courier, delivery: ClaimedDelivery, place: Place) -> 
             Verdict::Ended(..) | Verdict::Delivered => "no further attempt".to_owned(),
         };
         let url = redacted(&delivery.url);
-        tracing::warn!(cron = delivery.cron_name, %run_id, url, attempt, detail, then, "webhook not delivered");
+        tracing::warn!(cron = called(delivery.cron_name.as_deref()), %run_id, url, attempt, detail, then, "webhook not delivered");
     }
     if let Some(opened) = opened {
         let url = redacted(&delivery.url);
@@ -168,6 +196,12 @@ async fn attempt(courier: &Courier, delivery: ClaimedDelivery, place: Place) -> 
     courier.store.finish_attempt(FinishedAttempt { delivery_id, attempt, at, report, verdict }).await?;
     crash_point("attempt_recorded").await;
     Ok(())
+}
+
+/// What came of an attempt that panicked.
+fn broken() -> AttemptResult {
+    let detail = "internal: a bug in agentcron broke this attempt off; please report it".to_owned();
+    AttemptResult::Refused { code: None, detail, retry_after: None, pace: Pace::Slow }
 }
 
 fn reap(done: Result<Result<(), StoreError>, tokio::task::JoinError>) -> Result<(), StoreError> {

@@ -1,15 +1,14 @@
 //! Taking runs in hand: what is to be sent, and what is to be looked at again, in one transaction. What is in hand
 //! has no `act_at`; after a restart nothing is in hand, so the first pass takes everything over.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use rusqlite::{Row, Transaction, named_params};
 
+use super::client_runs::client_errand;
 use super::rows::{RUN_COLUMNS, millis, parsed_option, run_from_row, save_run};
 use super::{Store, StoreError, definitions};
 use crate::domain::bounds::LOOKS_PER_CLAIM;
-use crate::domain::cron::Cron;
+use crate::domain::errand::Errand;
 use crate::domain::run::{CancelCause, Run, RunChange, RunState};
 
 /// How much may be taken in hand.
@@ -38,13 +37,13 @@ pub struct Claim {
     pub next_act_at: Option<Timestamp>,
 }
 
-/// A run together with the definition it goes by.
+/// A run together with what it is to do.
 #[derive(Clone, Debug)]
 pub struct ClaimedRun {
     /// The run as it is now.
     pub run: Run,
-    /// Its definition.
-    pub cron: Arc<Cron>,
+    /// For whom, and what.
+    pub errand: Errand,
     /// Why it is to be ended instead of sent, if somebody wants that.
     pub unwanted: Option<CancelCause>,
 }
@@ -200,7 +199,10 @@ fn claimed_from_row(
     row: &Row<'_>,
 ) -> Result<ClaimedRun, StoreError> {
     let run = run_from_row(row)?;
-    let cron = cache.get(tx, run.definition_id, &run.cron_name)?;
+    let errand = match &run.cron {
+        Some(cron) => Errand::Cron(cache.get(tx, cron.definition_id, &cron.name)?),
+        None => Errand::Client(Box::new(client_errand(tx, run.run_id)?)),
+    };
     let unwanted = match run.state {
         RunState::Pending { .. } => parsed_option(row, "cancelling")?,
         RunState::Sending { .. }
@@ -208,7 +210,7 @@ fn claimed_from_row(
         | RunState::Running(_)
         | RunState::Ended { .. } => None,
     };
-    Ok(ClaimedRun { run, cron, unwanted })
+    Ok(ClaimedRun { run, errand, unwanted })
 }
 
 /// As SQLite counts.
@@ -216,9 +218,12 @@ fn count(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
+/// Runs of crons, that is: clients' are started by the clients themselves, and take no cron's place.
 fn count_going(tx: &Transaction<'_>) -> Result<usize, StoreError> {
     let going: i64 = tx
-        .prepare_cached("SELECT count(*) FROM runs WHERE phase IN ('sending', 'doubtful', 'running')")?
+        .prepare_cached(
+            "SELECT count(*) FROM runs WHERE phase IN ('sending', 'doubtful', 'running') AND cron_id IS NOT NULL",
+        )?
         .query_row([], |row| row.get(0))?;
     Ok(usize::try_from(going).unwrap_or(usize::MAX))
 }

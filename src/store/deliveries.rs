@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension, Transaction, named_params};
 use super::counts::{Counted, Tx};
 use super::rows::{millis, parsed};
 use super::{Store, StoreError, flow, suspended};
-use crate::domain::delivery::{AttemptReport, DeliveryStatus, Ending, Verdict};
+use crate::domain::delivery::{AttemptReport, AttemptResult, DeliveryStatus, Ending, Verdict};
 use crate::domain::flow::{Flow, Pacer, Suspension};
 use crate::domain::ids::{DeliveryId, RunId};
 
@@ -23,22 +23,22 @@ pub struct ClaimedDelivery {
     pub delivery_id: DeliveryId,
     /// The run it tells about.
     pub run_id: RunId,
-    /// The cron of that run.
-    pub cron_name: String,
+    /// The cron of that run, if it has one.
+    pub cron_name: Option<String>,
     /// Where to; placeholders still in it.
     pub url: String,
     /// The exact bytes.
     pub body: Vec<u8>,
     /// Counted from 1: nobody else has this number, so it tells this attempt's word from that of any other.
     pub attempt: u32,
-    /// Attempts that were made before it was last replayed.
-    pub replayed_after: u32,
+    /// Earlier ones that do not count on the ladder.
+    pub uncounted: u32,
 }
 
 impl ClaimedDelivery {
-    /// Which attempt it is since the delivery was recorded or replayed, counted from 1.
+    /// Which attempt it is on the ladder, counted from 1.
     pub fn step(&self) -> u32 {
-        self.attempt.saturating_sub(self.replayed_after)
+        self.attempt.saturating_sub(self.uncounted)
     }
 }
 
@@ -160,7 +160,7 @@ fn take(
     let mut statement = tx.prepare_cached(
         "UPDATE deliveries SET status = 'sending', due_at = NULL, attempts = attempts + 1 \
          WHERE delivery_id = ?1 AND status = 'pending' RETURNING delivery_id, run_id, url, body, attempts, \
-         replayed_after, (SELECT cron_name FROM runs WHERE runs.run_id = deliveries.run_id) AS cron_name",
+         uncounted, (SELECT cron_name FROM runs WHERE runs.run_id = deliveries.run_id) AS cron_name",
     )?;
     let mut rows = statement.query([delivery_id])?;
     let Some(row) = rows.next()? else { return Ok(None) };
@@ -171,7 +171,7 @@ fn take(
         url: row.get("url")?,
         body: row.get("body")?,
         attempt: row.get("attempts")?,
-        replayed_after: row.get("replayed_after")?,
+        uncounted: row.get("uncounted")?,
     };
     // Done only once there is no further row to be had.
     while rows.next()?.is_some() {}
@@ -214,14 +214,15 @@ fn finish(tx: &Tx<'_>, finished: &FinishedAttempt) -> Result<(), StoreError> {
         }
         Verdict::Ended(ending, reason) => (ending.status(), None, Some(reason.clone())),
     };
+    let recalled = matches!(result, AttemptResult::Recalled);
     let over = due_at.is_none().then(|| millis(finished.at));
     // Only the attempt that is in hand may decide: an attempt of a former life is not listened to.
     let decided: Option<(String, i64)> = tx
         .prepare_cached(
-            "UPDATE deliveries SET status = ?3, due_at = ?4, reason = ?5, ended_at = ?6 \
+            "UPDATE deliveries SET status = ?3, due_at = ?4, reason = ?5, ended_at = ?6, uncounted = uncounted + ?7 \
              WHERE delivery_id = ?1 AND attempts = ?2 AND status = 'sending' RETURNING url, created_at",
         )?
-        .query_row((&delivery_id, finished.attempt, status.as_str(), due_at, reason, over), |row| {
+        .query_row((&delivery_id, finished.attempt, status.as_str(), due_at, reason, over, recalled), |row| {
             Ok((row.get(0)?, row.get(1)?))
         })
         .optional()?;

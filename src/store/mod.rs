@@ -3,6 +3,7 @@
 
 mod api_crons;
 mod claim_runs;
+mod client_runs;
 mod counts;
 mod definitions;
 mod deliveries;

@@ -125,7 +125,7 @@ fn matching(
 fn again(tx: &Transaction<'_>, row: &WebhookRow, now: Timestamp) -> Result<(), StoreError> {
     tx.prepare_cached(
         "UPDATE deliveries SET status = 'pending', due_at = ?2, ended_at = NULL, reason = ?3, \
-         replayed_after = attempts WHERE delivery_id = ?1 AND status <> 'sending'",
+         uncounted = attempts WHERE delivery_id = ?1 AND status <> 'sending'",
     )?
     .execute((
         row.delivery.delivery_id.to_string(),

@@ -159,7 +159,8 @@ impl Store {
     pub async fn in_the_way_of(&self, run: Run) -> Result<Option<RunId>, StoreError> {
         let cache = self.definitions.clone();
         self.write(move |tx| {
-            let cron = cache.get(tx, run.definition_id, &run.cron_name)?;
+            let Some(version) = &run.cron else { return Ok(None) };
+            let cron = cache.get(tx, version.definition_id, &version.name)?;
             if cron.policy.overlap == Overlap::Allow {
                 return Ok(None);
             }
@@ -167,7 +168,7 @@ impl Store {
                 .prepare_cached(
                     "SELECT run_id FROM runs WHERE cron_id = ?1 AND phase IN ('sending', 'doubtful', 'running')",
                 )?
-                .query_row([run.cron_id.to_string()], |row| row.get(0))
+                .query_row([version.cron_id.to_string()], |row| row.get(0))
                 .optional()?;
             Ok(going.and_then(|text| text.parse().ok()))
         })

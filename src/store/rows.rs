@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::StoreError;
 use crate::domain::ids::{RunId, ThreadId};
-use crate::domain::run::{Going, Outcome, Phase, Run, RunError, RunState};
+use crate::domain::run::{CronVersion, Going, Outcome, Phase, Run, RunError, RunState};
 
 /// The columns that [`run_from_row`] reads, by name.
 pub(super) const RUN_COLUMNS: &str = "run_id, cron_id, cron_name, definition_id, trigger, scheduled_for, due_at, \
@@ -78,9 +78,7 @@ fn needed<T>(value: Option<T>, column: &str) -> Result<T, StoreError> {
 pub(super) fn run_from_row(row: &Row<'_>) -> Result<Run, StoreError> {
     Ok(Run {
         run_id: parsed(row, "run_id")?,
-        cron_id: parsed(row, "cron_id")?,
-        cron_name: row.get("cron_name")?,
-        definition_id: parsed(row, "definition_id")?,
+        cron: cron_from_row(row)?,
         trigger: parsed(row, "trigger")?,
         scheduled_for: time(row, "scheduled_for")?,
         due_at: time(row, "due_at")?,
@@ -90,6 +88,12 @@ pub(super) fn run_from_row(row: &Row<'_>) -> Result<Run, StoreError> {
         reason: row.get("reason")?,
         state: state_from_row(row)?,
     })
+}
+
+fn cron_from_row(row: &Row<'_>) -> Result<Option<CronVersion>, StoreError> {
+    let Some(cron_id) = parsed_option(row, "cron_id")? else { return Ok(None) };
+    let (name, definition_id) = (row.get("cron_name")?, parsed(row, "definition_id")?);
+    Ok(Some(CronVersion { cron_id, name, definition_id }))
 }
 
 fn state_from_row(row: &Row<'_>) -> Result<RunState, StoreError> {

@@ -139,11 +139,12 @@ pub(super) fn run_ended(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let Some(status) = run.state.status() else { return Ok(false) };
-    let Some(known) = known(tx, run.cron_id)?.filter(|known| !known.removed) else { return Ok(false) };
+    let Some(cron_id) = run.cron_id() else { return Ok(false) };
+    let Some(known) = known(tx, cron_id)?.filter(|known| !known.removed) else { return Ok(false) };
     let mut standing = known.standing.clone();
     let paused = standing.run_ended(status, limit, now).is_some();
     if standing != known.standing {
-        save(tx, run.cron_id, &standing)?;
+        save(tx, cron_id, &standing)?;
     }
     if paused {
         tracing::warn!(cron = known.name, failures = standing.failures, "paused: too many failures in a row");

@@ -258,14 +258,14 @@ async fn runs_of_one_cron_start_one_after_the_other_unless_overlap_is_allowed() 
     // Three occurrences of each were missed and are caught up.
     store.plan_due(at("2026-03-02T09:03:00Z"), due).await.unwrap();
     let names = |claimed: &[ClaimedRun]| {
-        let mut names: Vec<_> = claimed.iter().map(|c| c.run.cron_name.clone()).collect();
+        let mut names: Vec<_> = claimed.iter().map(|c| c.run.called().to_owned()).collect();
         names.sort();
         names.join(" ")
     };
     let first = claim(&store, "2026-03-02T09:03:00Z").await;
     assert_eq!(names(&first), "allowed allowed allowed exclusive");
     assert!(claim(&store, "2026-03-02T09:03:01Z").await.is_empty());
-    let exclusive = first.iter().find(|c| c.run.cron_name == "exclusive").unwrap();
+    let exclusive = first.iter().find(|c| c.run.called() == "exclusive").unwrap();
     store.end_run(ending(exclusive.run.run_id)).await.unwrap();
     assert_eq!(names(&claim(&store, "2026-03-02T09:03:02Z").await), "exclusive");
 }
@@ -283,7 +283,7 @@ async fn a_cron_with_a_long_queue_stands_in_nobodys_way() {
     store.plan_due(at("2026-03-02T09:00:00Z"), due).await.unwrap();
     assert_eq!(count(&file(&folder), "SELECT count(*) FROM runs WHERE cron_name = 'queue'"), 1800);
     let mut names: Vec<_> =
-        claim(&store, "2026-03-02T09:00:00Z").await.into_iter().map(|c| c.run.cron_name).collect();
+        claim(&store, "2026-03-02T09:00:00Z").await.into_iter().map(|c| c.run.called().to_owned()).collect();
     names.sort();
     assert_eq!(names, ["other", "queue"]);
 }

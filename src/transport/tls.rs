@@ -1,4 +1,4 @@
-//! Whom we trust when a receiver shows its certificate: the system's roots, and those that the operator has named.
+//! Whom we trust when the far end shows its certificate: the system's roots, and those that the operator has named.
 
 use std::sync::Arc;
 

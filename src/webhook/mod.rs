@@ -15,7 +15,7 @@ pub use body::{BodyLimits, Ended, body};
 pub use examine::{Examination, Finding, examine};
 pub use in_force::{InForce, PutInForce, WebhookSettings, in_force};
 pub use sample::{Sample, sample};
-pub use send::{Attempt, Origin, Sender};
+pub use send::{Attempt, Origin, Recall, Sender};
 
 /// The receiver's key against doubles: the same at every attempt to tell about this run.
 pub fn webhook_id(run_id: RunId) -> String {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::body::{BodyLimits, Ended, body};
 use crate::domain::cron::{Mode, OnRunCompleted, Request, Target};
 use crate::domain::ids::{BackendRunId, CronId, DefinitionId, RunId};
-use crate::domain::run::{Going, Outcome, Run, RunState, Status, Trigger};
+use crate::domain::run::{CronVersion, Going, Outcome, Run, RunState, Status, Trigger};
 
 /// A run that is made up looks as if it had taken this long.
 const TOOK: Duration = Duration::from_millis(3);
@@ -61,9 +61,11 @@ pub fn sample(sample: &Sample<'_>, limits: &BodyLimits) -> Vec<u8> {
     };
     let run = Run {
         run_id,
-        cron_id,
-        cron_name: sample.cron_name.to_owned(),
-        definition_id: DefinitionId::of_content(cron_id, "a test"),
+        cron: Some(CronVersion {
+            cron_id,
+            name: sample.cron_name.to_owned(),
+            definition_id: DefinitionId::of_content(cron_id, "a test"),
+        }),
         trigger: Trigger::Manual,
         scheduled_for: sample.at,
         due_at: began_at,
@@ -88,17 +90,17 @@ pub fn sample(sample: &Sample<'_>, limits: &BodyLimits) -> Vec<u8> {
         going: Some(&going),
         outcome: &outcome,
         report: None,
-        identity: identity(&run),
+        identity: identity(&run, cron_id, sample.cron_name),
         url: sample.url,
         sent_at: sample.at,
     };
     body(&ended, limits)
 }
 
-fn identity(run: &Run) -> Map<String, Value> {
+fn identity(run: &Run, cron_id: CronId, cron_name: &str) -> Map<String, Value> {
     let fields = [
-        ("cron_id", json!(run.cron_id.to_string())),
-        ("cron_name", json!(run.cron_name)),
+        ("cron_id", json!(cron_id.to_string())),
+        ("cron_name", json!(cron_name)),
         ("scheduled_for", json!(run.scheduled_for.to_string())),
         ("agentcron_run_id", json!(run.run_id.to_string())),
         ("agentcron_test", json!(true)),

@@ -1,6 +1,7 @@
 //! One attempt to deliver one webhook: judge the URL, build the request, one exchange, and what it came to.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
@@ -33,6 +34,21 @@ pub struct Attempt {
     pub url: String,
     /// The exact bytes.
     pub body: Vec<u8>,
+}
+
+/// Calls attempts back: those that share it, and of which nothing is written yet. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Recall(Arc<AtomicBool>);
+
+impl Recall {
+    /// From now on nothing is written any more.
+    pub fn recall(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    fn is_recalled(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
 }
 
 /// Scheme, host and port of a URL: who is behind it. It does not show itself, for a host may come from a credential.
@@ -73,8 +89,13 @@ impl Sender {
 
     /// Makes one attempt. It never retries, and what it reports holds no secret.
     pub async fn send(&self, attempt: Attempt) -> AttemptReport {
+        self.send_unless(attempt, &Recall::default()).await
+    }
+
+    /// The same, unless it is called back before it is written: a connection may take ten seconds to come about.
+    pub async fn send_unless(&self, attempt: Attempt, recall: &Recall) -> AttemptReport {
         match self.prepare(attempt) {
-            Ok(prepared) => self.exchange(prepared).await,
+            Ok(prepared) => self.exchange(prepared, recall).await,
             Err(result) => AttemptReport::unanswered(result),
         }
     }
@@ -91,20 +112,27 @@ impl Sender {
         request::prepare(attempt, &url, &self.webhooks, &self.environment).map_err(not_now)
     }
 
-    async fn exchange(&self, prepared: Prepared) -> AttemptReport {
+    async fn exchange(&self, prepared: Prepared, recall: &Recall) -> AttemptReport {
         let Prepared { request, mut secrets, webhook_id } = prepared;
         let start = Instant::now();
         let until = start + ATTEMPT_WAIT;
         let keys = &self.webhooks.signing_secrets;
+        let mut recalled = false;
         // Look-up and connection take their time; receivers hold the timestamp against their own clock.
         let mut seal = |request: &mut Request<Bytes>| {
+            if recall.is_recalled() {
+                recalled = true;
+                return Err(TransportError::NotSent("it was called back".to_owned()));
+            }
             let signatures = request::sign(request, &webhook_id, keys, self.clock.now());
             let signatures = signatures.map_err(TransportError::NotSent)?;
             signatures.split([' ', ',']).for_each(|signature| secrets.add(signature));
             Ok(())
         };
-        let response = match timeout_at(until, self.transport.send_sealed(request, &mut seal)).await {
+        let exchanged = timeout_at(until, self.transport.send_sealed(request, &mut seal)).await;
+        let response = match exchanged {
             Ok(Ok(response)) => response,
+            Ok(Err(_)) if recalled => return AttemptReport::unanswered(AttemptResult::Recalled),
             Ok(Err(error)) => return AttemptReport::unanswered(unsent(&error)),
             Err(_) => {
                 let detail = format!("no answer within {}", humantime::format_duration(ATTEMPT_WAIT));

@@ -14,6 +14,8 @@ mod cli;
 mod clock_steps;
 mod explain;
 mod faults;
+mod gateway;
+mod gateway_proxy;
 mod killing;
 mod openapi;
 mod outage;

@@ -17,8 +17,11 @@ fn on_request(receiver: &Receiver) -> Cron {
         .tells(&receiver.url("/hook?token=sesame"))
 }
 
+/// A socket may have been left there by a process that was killed: the daemon listens once it answers.
 async fn listening(daemon: &Daemon) {
-    daemon.wait_until("the socket", || daemon.folder().join("agentcron.sock").exists()).await;
+    let answers =
+        || daemon.run_command(&["webhook", "replay", "--status", "failed", "--dry-run"]).status.success();
+    daemon.wait_until("the daemon to answer", answers).await;
 }
 
 fn trigger(daemon: &Daemon) -> String {

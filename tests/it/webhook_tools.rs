@@ -19,8 +19,9 @@ impl Operator {
     fn new(webhook: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let text = format!(
-            "[webhooks]\nsigning_secrets = [\"{SECRET}\"]\nheaders.x-key = \"${{{{ env.LG_WEBHOOK_KEY }}}}\"\n\
-             url.disable_loopback = false\n\
+            "webhooks.signing_secrets = [\"{SECRET}\"]\n\
+             webhooks.headers.x-key = \"${{{{ env.LG_WEBHOOK_KEY }}}}\"\n\
+             webhooks.url.disable_loopback = false\n\
              [cron.daily]\nschedule = \"0 9 * * *\"\nassistant_id = \"agent\"\nwebhook = \"{webhook}\"\n"
         );
         std::fs::write(folder.path().join("agentcron.toml"), text).unwrap();
@@ -193,6 +194,23 @@ async fn the_doctor_shows_certificates_that_nobody_should_trust() {
 }
 
 #[tokio::test]
+async fn receivers_have_roots_of_their_own() {
+    let server = super::support::tls::SelfSigned::showing("receiver.pem", "receiver.key");
+    let url = format!("https://hooks.example:{}/", server.port());
+    let authority = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tls/ca.pem");
+    for (table, trusted) in [("webhooks", true), ("backend", false)] {
+        let operator = Operator::new("http://127.0.0.1:2026/");
+        let config = operator.folder.path().join("agentcron.toml");
+        let written = std::fs::read_to_string(&config).unwrap();
+        std::fs::write(&config, format!("{table}.ca_file = \"{authority}\"\n{written}")).unwrap();
+        let arguments = ["doctor", &url, "--resolve", "hooks.example:127.0.0.1"];
+        let (exit_code, told) = operator.json(&arguments);
+        assert_eq!((exit_code, &told["tls"]["trusted"]), (0, &trusted.into()), "{table}: {told}");
+        assert_eq!(told["tls"]["chain"][0]["issuer"], "CN=agentcron test authority", "{told}");
+    }
+}
+
+#[tokio::test]
 async fn the_listener_tells_good_signatures_from_bad_ones_and_repeats_from_news() {
     let listener = Listener::start(&[], &[("AGENTCRON_WEBHOOK_SECRET", SECRET)]);
     let operator = Operator::new(&listener.url());
@@ -215,6 +233,30 @@ async fn the_listener_tells_good_signatures_from_bad_ones_and_repeats_from_news(
     assert_eq!((status, &told["signature"], &told["path"]), (200, &"none".into(), &"/x?…".into()));
     let summary = listener.end().await;
     assert_eq!((&summary["requests"], &summary["not_verified"]), (&3.into(), &1.into()), "{summary}");
+}
+
+#[tokio::test]
+async fn the_listener_takes_the_secrets_of_the_configuration() {
+    let operator = Operator::new("http://127.0.0.1:2026/");
+    let config = operator.folder.path().join("agentcron.toml");
+    let config = config.to_str().unwrap();
+    // Its header's placeholder must have a value, as for the daemon.
+    let key = ("LG_WEBHOOK_KEY", "k3y-f0r-r3c31v3rs");
+    let listener = Listener::start(&["--secret-from-config", "--full", "--config", config], &[key]);
+    assert_eq!(operator.json(&["test", &listener.url()]).0, 0);
+    let told = listener.wait_for(1).await.remove(0);
+    assert_eq!(
+        (&told["signature"], &told["body"]["metadata"]["agentcron_test"]),
+        (&"ok".into(), &true.into())
+    );
+    let unsigned = std::fs::read_to_string(config).unwrap().lines().skip(1).collect::<Vec<_>>().join("\n");
+    std::fs::write(config, unsigned).unwrap();
+    let refused = operator.run(&["listen", "--secret-from-config", "--port", "0"]);
+    assert!(
+        refused.status.code() == Some(2) && text(&refused).contains("signing_secrets"),
+        "{}",
+        text(&refused)
+    );
 }
 
 #[tokio::test]

@@ -1,8 +1,16 @@
 //! The agent server's own API, in front of it: what we do better is answered here, all the rest is passed on.
 
+mod asked;
 mod crons;
 mod hop_by_hop;
+mod overheard;
 mod proxy;
+mod record;
+mod runs;
+mod webhook_urls;
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -11,8 +19,12 @@ use axum::http::uri::PathAndQuery;
 use axum::response::Response;
 use axum::routing::get;
 
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
 use super::Api;
 use super::refusal::Refusal;
+use crate::domain::bounds::HELD_BODIES_BYTES_MAX;
 
 pub use proxy::AgentServer;
 
@@ -23,9 +35,32 @@ pub struct Gateway {
     pub api: Api,
     /// The agent server; without one, what would be passed on is refused.
     pub agent_server: Option<AgentServer>,
+    /// How long the agent server may take for the head of an answer that does not wait for a run.
+    pub request_timeout: Duration,
+    /// Requests on their way that must be brought to an end, whether or not the client stays.
+    passages: TaskTracker,
+    /// In bytes.
+    held_bodies: Arc<Semaphore>,
 }
 
 impl Gateway {
+    /// A gateway to this agent server, if there is one.
+    pub fn new(api: Api, agent_server: Option<AgentServer>, request_timeout: Duration) -> Self {
+        Self {
+            api,
+            agent_server,
+            request_timeout,
+            passages: TaskTracker::new(),
+            held_bodies: Arc::new(Semaphore::new(HELD_BODIES_BYTES_MAX)),
+        }
+    }
+
+    /// Waits until what is on its way is at its end. Nothing new must come meanwhile.
+    pub(super) async fn drain(&self) {
+        self.passages.close();
+        self.passages.wait().await;
+    }
+
     fn agent_server(&self) -> Result<&AgentServer, Refusal> {
         let words = || "there is no agent server that this could be passed on to".to_owned();
         self.agent_server.as_ref().ok_or_else(|| Refusal::BadGateway(words()))
@@ -39,7 +74,7 @@ pub(super) fn crons() -> Router<Api> {
 
 /// Its paths: all that nobody else answers.
 pub(super) fn router(gateway: Gateway) -> Router {
-    Router::new()
+    runs::router()
         .route("/agent-server/openapi.json", get(behind_ours))
         .route("/agent-server/metrics", get(behind_ours))
         .fallback(proxy::pass_on)

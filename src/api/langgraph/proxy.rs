@@ -15,7 +15,9 @@ use crate::api::door::{Entered, X_API_KEY};
 use crate::api::patience::{BodyFault, body_fault, bounded};
 use crate::api::refusal::Refusal;
 use crate::api::serving::Peer;
+use crate::backend::AgentClient;
 use crate::config::Secret;
+use crate::domain::ids::{RunId, ThreadId};
 use crate::transport::{Relay, RelayError};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -77,6 +79,8 @@ pub(super) fn passed_back(mut response: Response<Body>) -> Result<Response, Refu
 #[derive(Clone, Debug)]
 pub struct AgentServer {
     relay: Relay,
+    /// For what we ask ourselves.
+    client: AgentClient,
     scheme: Scheme,
     authority: Authority,
     /// Before every path; without a slash at its end.
@@ -87,12 +91,13 @@ pub struct AgentServer {
 
 impl AgentServer {
     /// At the address of the configuration; `None` if no request can be sent there.
-    pub fn new(relay: Relay, url: &url::Url, key: Option<&Secret>) -> Option<Self> {
+    pub fn new(relay: Relay, client: AgentClient, url: &url::Url, key: Option<&Secret>) -> Option<Self> {
         let parts = url.as_str().parse::<Uri>().ok()?.into_parts();
         let prefix = parts.path_and_query.map(|path| path.path().trim_end_matches('/').to_owned());
         let key = key.map(|key| HeaderValue::from_str(key.expose())).transpose().ok()?;
         Some(Self {
             relay,
+            client,
             scheme: parts.scheme?,
             authority: parts.authority?,
             prefix: prefix.unwrap_or_default(),
@@ -103,6 +108,14 @@ impl AgentServer {
     /// Sends what was prepared by `outbound`.
     pub(super) async fn send(&self, request: Request) -> Result<Response<Body>, RelayError> {
         self.relay.send(request).await
+    }
+
+    /// The thread that it has made for a run of ours, if it tells which.
+    pub(super) async fn thread_of(&self, run_id: RunId) -> Option<ThreadId> {
+        match self.client.threads_of(run_id).await.as_deref() {
+            Ok([thread_id]) => Some(*thread_id),
+            Ok(_) | Err(_) => None,
+        }
     }
 
     /// The request as the agent server gets it.

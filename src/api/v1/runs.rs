@@ -135,11 +135,11 @@ pub(super) async fn cancel(
     };
     if answer == CancelAnswer::Over {
         let detail = answer.words(&run);
-        return Err(Refusal::Conflict(format!("run {id} of {}: {detail}", run.cron_name)));
+        return Err(Refusal::Conflict(format!("run {id} of {}: {detail}", run.called())));
     }
     let cancelled = wire::Cancelled::of(&run, answer);
     api.wakes.runner.notify_one();
-    tracing::info!(cron = run.cron_name, run_id = %id, detail = cancelled.detail, "to be cancelled on request");
+    tracing::info!(cron = run.called(), run_id = %id, detail = cancelled.detail, "to be cancelled on request");
     Ok(Json(cancelled))
 }
 

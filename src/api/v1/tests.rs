@@ -119,6 +119,78 @@ async fn what_makes_no_sense_is_refused_with_a_reason() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn webhooks_are_held_released_and_replayed_by_typed_requests() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = api(folder.path()).await;
+    let cases = [
+        (
+            "hold",
+            r#"{"note": " it moves "}"#,
+            expect![[
+                r#"200 {"before":{"state":"free"},"now":{"state":"held","since":"2026-03-02T09:30:00.25Z","note":"it moves"},"waiting":0,"in_flight":0,"discarded":0}"#
+            ]],
+        ),
+        ("release", r#"{"per_second": 0}"#, expect![[r#"422 {"detail":"per_second: expected 1 to 1000"}"#]]),
+        (
+            "release",
+            r#"{"per_second": 5, "discard_older_than_seconds": 18446744073709551615}"#,
+            expect![[
+                r#"200 {"before":{"state":"held","since":"2026-03-02T09:30:00.25Z","note":"it moves"},"now":{"state":"free"},"waiting":0,"in_flight":0,"discarded":0}"#
+            ]],
+        ),
+        (
+            "replay",
+            "",
+            expect![[r#"422 {"detail":"say which: by ids, or by status, since, until, cron, run_id, url"}"#]],
+        ),
+        (
+            "replay",
+            r#"{"status": ["sending"]}"#,
+            expect![[r#"422 {"detail":"status: what is being sent cannot be replayed"}"#]],
+        ),
+        (
+            "replay",
+            r#"{"ids": ["msg_x"]}"#,
+            expect![[r#"422 {"detail":"ids: `msg_x` is no id (a UUID, or msg_ and a UUID)"}"#]],
+        ),
+        (
+            "replay",
+            r#"{"status": ["failed"], "since": "yesterday"}"#,
+            expect![[r#"422 {"detail":"since: `yesterday` is no RFC 3339 time"}"#]],
+        ),
+        (
+            "replay",
+            r#"{"status": ["failed"], "limit": 10001}"#,
+            expect![[r#"422 {"detail":"limit: expected 1 to 10000"}"#]],
+        ),
+        (
+            "replay",
+            r#"{"ids": ["3f0c9a52-6f0e-4c5b-9f53-0a8a5a0d7f11"]}"#,
+            expect![[
+                r#"409 {"detail":"there is no webhook 3f0c9a52-6f0e-4c5b-9f53-0a8a5a0d7f11; `agentcron webhook list` shows those that are"}"#
+            ]],
+        ),
+        (
+            "replay",
+            r#"{"cron": "digest"}"#,
+            expect![[
+                r#"200 {"dry_run":false,"replayed":0,"by_status":{},"more":false,"armed":[],"webhooks":[]}"#
+            ]],
+        ),
+        (
+            "arm",
+            r#"{"url": "https://a.example/?token=x"}"#,
+            expect![[
+                r#"404 {"detail":"no suspended URL has this in it; `agentcron status` shows those that are suspended"}"#
+            ]],
+        ),
+    ];
+    for (path, body, expected) in cases {
+        check(&api, &format!("/v1/webhooks/{path}"), body, expected).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_triggered_run_takes_no_occurrences_place_and_two_are_two() {
     let folder = tempfile::tempdir().unwrap();
     let mut api = api(folder.path()).await;

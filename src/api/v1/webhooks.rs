@@ -16,7 +16,7 @@ use crate::domain::delivery::DeliveryStatus;
 use crate::domain::flow::Flow;
 use crate::domain::ids::RunId;
 use crate::store::{DeliveryFilter, Purpose, Replay, ReplayChoice, ReplayOrder, WebhookRow};
-use crate::webhook::redacted;
+use crate::webhook::{redacted, webhook_id};
 
 /// What a replay takes unless it says which statuses: all that ended without having been delivered.
 const REPLAYED_BY_DEFAULT: &[DeliveryStatus] = &[
@@ -132,7 +132,7 @@ pub(super) struct ReplayedWebhook {
     delivery_id: String,
     webhook_id: String,
     run_id: String,
-    cron_name: String,
+    cron_name: Option<String>,
     /// Without its query.
     url: String,
     status: String,
@@ -197,7 +197,8 @@ pub(super) async fn release(
     let mut discarded = 0;
     // First, while they are still held.
     if let Some(seconds) = discard_older_than_seconds {
-        let age = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+        let too_long = |_| Refusal::Invalid("discard_older_than_seconds: nothing is that old".to_owned());
+        let age = SignedDuration::from_secs(i64::try_from(seconds).map_err(too_long)?);
         let before = now.saturating_sub(age).unwrap_or(Timestamp::MIN);
         let older = humantime::format_duration(std::time::Duration::from_secs(seconds));
         let reason = format!("discarded by a release on request: it was older than {older}");
@@ -343,7 +344,7 @@ fn answer(replay: &Replay, dry_run: bool) -> ReplayAnswer {
 fn replayed(row: &WebhookRow) -> ReplayedWebhook {
     ReplayedWebhook {
         delivery_id: row.delivery.delivery_id.to_string(),
-        webhook_id: format!("msg_{}", row.run_id),
+        webhook_id: webhook_id(row.run_id),
         run_id: row.run_id.to_string(),
         cron_name: row.cron_name.clone(),
         url: redacted(&row.delivery.url),

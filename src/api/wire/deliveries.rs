@@ -21,8 +21,8 @@ pub struct Delivery {
     /// The run it tells about.
     #[schema(format = Uuid)]
     pub run_id: String,
-    /// The cron of that run.
-    pub cron_name: String,
+    /// The cron of that run, if it has one.
+    pub cron_name: Option<String>,
     /// Where to, without its query.
     pub url: String,
     /// Where it stands.

@@ -48,9 +48,9 @@ pub struct Triggered {
     pub run_id: String,
     /// Whose.
     #[schema(format = Uuid)]
-    pub cron_id: String,
+    pub cron_id: Option<String>,
     /// Whose.
-    pub cron_name: String,
+    pub cron_name: Option<String>,
     /// `manual`.
     #[schema(schema_with = triggers)]
     pub trigger: &'static str,
@@ -122,8 +122,8 @@ pub struct Cancelled {
     /// Which.
     #[schema(format = Uuid)]
     pub run_id: String,
-    /// Whose.
-    pub cron_name: String,
+    /// Whose, if it is a cron's.
+    pub cron_name: Option<String>,
     /// Where it is in its life.
     #[schema(schema_with = phases)]
     pub status: &'static str,
@@ -139,8 +139,8 @@ impl Triggered {
     pub fn of(run: &run::Run, waits_for: Option<String>) -> Self {
         Self {
             run_id: run.run_id.to_string(),
-            cron_id: run.cron_id.to_string(),
-            cron_name: run.cron_name.clone(),
+            cron_id: run.cron_id().map(|cron_id| cron_id.to_string()),
+            cron_name: run.cron_name().map(str::to_owned),
             trigger: run.trigger.as_str(),
             scheduled_for: Time(run.scheduled_for),
             status: run.state.phase().as_str(),
@@ -189,7 +189,7 @@ impl Cancelled {
     pub fn of(run: &run::Run, answer: CancelAnswer) -> Self {
         Self {
             run_id: run.run_id.to_string(),
-            cron_name: run.cron_name.clone(),
+            cron_name: run.cron_name().map(str::to_owned),
             status: run.state.phase().as_str(),
             detail: answer.words(run).to_string(),
         }

@@ -15,11 +15,11 @@ pub struct Run {
     /// Derived from the cron and the instant.
     #[schema(format = Uuid)]
     pub run_id: String,
-    /// Whose occurrence it is.
+    /// Whose occurrence it is; null for a run that a client has started itself.
     #[schema(format = Uuid)]
-    pub cron_id: String,
+    pub cron_id: Option<String>,
     /// The cron's name at that time.
-    pub cron_name: String,
+    pub cron_name: Option<String>,
     /// Why it exists.
     #[schema(schema_with = triggers)]
     pub trigger: &'static str,
@@ -87,7 +87,7 @@ pub struct RunDetails {
     pub run: Run,
     /// The version of the definition that it was planned by.
     #[schema(format = Uuid)]
-    pub definition_id: String,
+    pub definition_id: Option<String>,
     /// If the agent server has not accepted it by then, it ends as `error`.
     pub start_before: Time,
     /// How often in a row the agent server did not know it.
@@ -161,8 +161,8 @@ impl Run {
         let text = |take: fn(&Going) -> String| going.map(take);
         Self {
             run_id: run.run_id.to_string(),
-            cron_id: run.cron_id.to_string(),
-            cron_name: run.cron_name.clone(),
+            cron_id: run.cron_id().map(|cron_id| cron_id.to_string()),
+            cron_name: run.cron_name().map(str::to_owned),
             trigger: run.trigger.as_str(),
             status: row.status_word(),
             phase: run.state.phase().as_str(),
@@ -209,7 +209,7 @@ impl RunDetails {
         };
         Self {
             run: Run::of(&details.row),
-            definition_id: run.definition_id.to_string(),
+            definition_id: run.cron.as_ref().map(|cron| cron.definition_id.to_string()),
             start_before: Time(run.start_before),
             misses: run.misses,
             values: details.values.clone().unwrap_or(Value::Null),

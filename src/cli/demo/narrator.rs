@@ -161,7 +161,7 @@ impl Narrator {
         }
         let output = &session.output;
         let clock = output.paint(Look::Dim, &times::time_of_day(event.at, &session.zone));
-        let name = format!("{:<width$}", event.row.run.cron_name, width = self.name_width);
+        let name = format!("{:<width$}", event.row.run.called(), width = self.name_width);
         let word = output.paint(event.look, &format!("{:<8}", event.word));
         session.output.line(&format!("{clock}  {name}  {word}  {}", event.rest))?;
         Ok(())

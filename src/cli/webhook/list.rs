@@ -11,6 +11,7 @@ use crate::cli::show;
 use crate::cli::table::Rows;
 use crate::cli::times;
 use crate::domain::delivery::DeliveryStatus;
+use crate::domain::run::called;
 use crate::store::{DeliveryFilter, WebhookFlow, WebhookRow};
 use crate::webhook::redacted;
 
@@ -83,7 +84,7 @@ fn cells(row: &WebhookRow, flow: &WebhookFlow, session: &Session) -> Vec<String>
     vec![
         id[..8].to_owned(),
         times::local(delivery.created_at, &session.zone),
-        row.cron_name.clone(),
+        called(row.cron_name.as_deref()).to_owned(),
         painted_status(delivery.status, &session.output),
         delivery.attempts.to_string(),
         next.unwrap_or_default(),

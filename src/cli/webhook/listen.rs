@@ -30,18 +30,18 @@ const ARRIVALS_QUEUED: usize = 4;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  agentcron webhook listen                                then webhook = \"http://127.0.0.1:2026/\" in a cron
-  agentcron webhook listen --secret-from-config           verifies what this configuration signs
-  AGENTCRON_WEBHOOK_SECRET=whsec_… agentcron webhook listen
-  agentcron webhook listen --fail 500x3                   500 to the first three requests of each webhook, then 200
+  agentcron webhook listen                          then webhook = \"http://127.0.0.1:2026/\" in a cron
+  agentcron webhook listen --secret-from-config     verifies what this configuration signs
+  agentcron webhook listen --fail 500x3             500 three times to each webhook, then 200
   agentcron webhook listen --port 0 --json --full
+  AGENTCRON_WEBHOOK_SECRET=whsec_… agentcron webhook listen
 
 --fail is a status, or one of
-  hang      never answers                              reset     resets the connection
-  drip      500, and a byte of the body a second       redirect  307 to another path
-  flood     500, and a body without end                gone      410
-  gzip      500, and an endless gzip bomb              abort     400 with webhook-delivery: abort-message
-  429       with Retry-After: 10                       disable   400 with webhook-delivery: disable
+  hang   never answers                          reset     resets the connection
+  drip   500, and a byte of the body a second   redirect  307 to another path
+  flood  500, and a body without end            gone      410
+  gzip   500, and an endless gzip bomb          abort     400, webhook-delivery: abort-message
+  429    with Retry-After: 10                   disable   400, webhook-delivery: disable
 with xN: to the first N requests of each webhook (by its webhook-id), and 200 to those after them.")]
 pub(super) struct Listen {
     /// Listen here; 0 takes any free port

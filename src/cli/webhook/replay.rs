@@ -13,6 +13,7 @@ use crate::cli::show;
 use crate::cli::table::Rows;
 use crate::cli::times;
 use crate::domain::bounds::REPLAY_DEFAULT;
+use crate::domain::run::called;
 
 /// Send webhooks once more: the same webhook-id, the same bytes, due now, and retried from the first rung. Unless
 /// --status says otherwise, all that ended without having been delivered; those that are named, whatever became of
@@ -104,7 +105,7 @@ fn print_rows(answer: &Value, session: &mut Session) -> Result<(), Failure> {
         rows.push(vec![
             text("delivery_id").chars().take(8).collect(),
             at.map_or_else(|_| text("created_at").to_owned(), |at| times::local(at, &session.zone)),
-            printable(text("cron_name")),
+            printable(called(webhook["cron_name"].as_str())),
             text("status").to_owned(),
             printable(text("url")),
             printable(text("reason")),

@@ -11,6 +11,7 @@ use crate::cli::session::Session;
 use crate::cli::times;
 use crate::domain::delivery::Phases;
 use crate::domain::ids::DeliveryId;
+use crate::domain::run::called;
 use crate::store::{AttemptRow, Reader, WebhookDetails, WebhookFlow};
 use crate::webhook::{redacted, webhook_id};
 
@@ -71,7 +72,7 @@ fn print_facts(details: &WebhookDetails, flow: &WebhookFlow, session: &mut Sessi
     let mut facts = vec![
         ("webhook", delivery.delivery_id.to_string()),
         ("webhook-id", webhook_id(row.run_id)),
-        ("cron", row.cron_name.clone()),
+        ("cron", called(row.cron_name.as_deref()).to_owned()),
         ("to", printable(&redacted(&delivery.url))),
         ("recorded", at(delivery.created_at)),
         ("status", painted_status(delivery.status, &session.output)),
@@ -81,7 +82,13 @@ fn print_facts(details: &WebhookDetails, flow: &WebhookFlow, session: &mut Sessi
     }
     match (flow.flow.keeps(row.delivery.status), delivery.due_at) {
         (Some(hold), _) => facts.push(("next attempt", flow::held_words(hold, session))),
-        (None, Some(due_at)) => facts.push(("next attempt", at(due_at))),
+        // Breakers and patience with receivers are the daemon's own: a process beside it sees the earliest time only.
+        (None, Some(due_at)) if due_at <= now => {
+            let since = times::local(due_at, &session.zone);
+            let words = "as soon as its receiver has a free place and is not left alone for failing";
+            facts.push(("next attempt", format!("due since {since}: {words}")));
+        }
+        (None, Some(due_at)) => facts.push(("next attempt", format!("not before {}", at(due_at)))),
         (None, None) => {}
     }
     for (name, value) in facts {

@@ -1,5 +1,7 @@
 //! Origins that hang, fail and ask for patience, in simulated time.
 
+mod control;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -180,26 +182,29 @@ fn empty() -> BodyStream {
     Box::pin(futures_util::stream::empty())
 }
 
+/// A courier by the settings that a file without any has.
+fn courier(folder: &tempfile::TempDir, store: &Store, clock: &Clock, receivers: Transport) -> Courier {
+    let file = folder.path().join("agentcron.toml");
+    std::fs::write(&file, "").unwrap();
+    let environment = Environment::of_map([]);
+    let settings = WebhookSettings::of_config(&config::load(&file, &environment).unwrap());
+    let webhooks = settings.webhooks.clone();
+    Courier {
+        store: store.clone(),
+        sender: Sender::new(receivers, environment, clock.clone(), webhooks),
+        clock: clock.clone(),
+        wakes: Wakes::default(),
+        webhooks: webhook::in_force(settings).1,
+    }
+}
+
 /// Ten simulated minutes of a courier; the second answer is how often the origin that hangs was asked.
 async fn ten_minutes(deliveries: impl Iterator<Item = (String, i64)>) -> (Seen, u32) {
     let folder = tempfile::tempdir().unwrap();
     let store = store_with_deliveries(&folder, deliveries);
     let clock = Clock::simulated(at(START));
     let seen = Arc::<Mutex<Seen>>::default();
-    let file = folder.path().join("agentcron.toml");
-    std::fs::write(&file, "").unwrap();
-    let environment = Environment::of_map([]);
-    let settings = WebhookSettings::of_config(&config::load(&file, &environment).unwrap());
-    let webhooks = settings.webhooks.clone();
-    let (_, in_force) = webhook::in_force(settings);
-    let courier = Courier {
-        store,
-        sender: Sender::new(receivers(&seen, &clock), environment, clock.clone(), webhooks),
-        clock: clock.clone(),
-        wakes: Wakes::default(),
-        webhooks: in_force,
-        origins: Origins::default(),
-    };
+    let courier = courier(&folder, &store, &clock, receivers(&seen, &clock));
     let stop = CancellationToken::new();
     let working = run(courier, stop.clone());
     let looking = async {

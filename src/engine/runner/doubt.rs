@@ -9,11 +9,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Runner, end, start};
-use crate::backend::{FenceAnswer, ListedRun};
+use crate::backend::{CallError, FenceAnswer, ListedRun};
 use crate::crash::crash_point;
 use crate::domain::backoff;
 use crate::domain::bounds::DOUBT_MAX;
 use crate::domain::cron::Target;
+use crate::domain::errand::Errand;
 use crate::domain::ids::{BackendRunId, ThreadId};
 use crate::domain::run::{Going, RunChange, RunState, Status};
 use crate::store::{ClaimedRun, RunEvent, Step, StoreError};
@@ -32,6 +33,8 @@ enum Finding {
     NotYet(Timestamp),
     /// The backend did not tell.
     Unknown(String),
+    /// The backend cannot tell.
+    Unknowable(String),
 }
 
 /// Clears the doubt about a run, or puts it off; answers the run if the backend has it.
@@ -39,12 +42,13 @@ pub(super) async fn resolve(runner: &Runner, claimed: &ClaimedRun) -> Result<Opt
     let RunState::Doubtful { attempt, sent_at } = claimed.run.state else { return Ok(None) };
     let run_id = claimed.run.run_id;
     let now = runner.clock.now();
-    let (thread_id, finding) = match claimed.cron.request.target {
-        Target::Thread(thread_id) => (thread_id, by_listing(runner, claimed, thread_id, sent_at).await),
-        Target::Stateless(_) => {
+    let (thread_id, finding) = match (claimed.errand.request().target, &claimed.errand) {
+        (Target::Thread(thread_id), _) => (thread_id, by_listing(runner, claimed, thread_id, sent_at).await),
+        (Target::Stateless(_), Errand::Cron(_)) => {
             let thread_id = run_id.attempt_thread(attempt);
             (thread_id, by_fence(runner, claimed, thread_id, sent_at).await)
         }
+        (Target::Stateless(_), Errand::Client(_)) => by_search(runner, claimed, sent_at).await,
     };
     crash_point("doubt_cleared").await;
     match finding {
@@ -53,8 +57,15 @@ pub(super) async fn resolve(runner: &Runner, claimed: &ClaimedRun) -> Result<Opt
             let event = RunEvent { at: now, event: "adopted", detail: adopted_words(claimed) };
             start::accept(runner, claimed, change, Some(event)).await
         }
+        // The client has sent it, and may send it again; we do not.
+        Finding::Never if matches!(claimed.errand, Errand::Client(_)) => {
+            let why = why(claimed);
+            let reason = format!("rejected: the agent server does not have it, after a doubt: {why}");
+            end::never_started(runner, claimed, Status::Error, reason).await?;
+            Ok(None)
+        }
         Finding::Never => {
-            let fenced = matches!(claimed.cron.request.target, Target::Stateless(_)).then_some(thread_id);
+            let fenced = matches!(claimed.errand.request().target, Target::Stateless(_)).then_some(thread_id);
             let event = RunEvent { at: now, event: "ruled out", detail: claimed.run.reason.clone() };
             let wait = backoff::doubling(FIRST, MOST, claimed.run.tries);
             let step = Step {
@@ -65,6 +76,11 @@ pub(super) async fn resolve(runner: &Runner, claimed: &ClaimedRun) -> Result<Opt
             };
             runner.store.step_run(step).await?;
             runner.wakes.runner.notify_one();
+            Ok(None)
+        }
+        Finding::Unknowable(detail) => {
+            let reason = format!("unknown: whether it started cannot be learnt: {detail}");
+            end::never_started(runner, claimed, Status::Error, reason).await?;
             Ok(None)
         }
         Finding::NotYet(at) => put_off(runner, claimed, at, None).await,
@@ -81,8 +97,12 @@ pub(super) async fn resolve(runner: &Runner, claimed: &ClaimedRun) -> Result<Opt
 }
 
 fn adopted_words(claimed: &ClaimedRun) -> Option<String> {
-    let why = claimed.run.reason.as_deref().unwrap_or("the daemon stopped while it was being sent");
-    Some(format!("found on the server after a doubt: {why}"))
+    Some(format!("found on the server after a doubt: {}", why(claimed)))
+}
+
+/// Why there was a doubt.
+fn why(claimed: &ClaimedRun) -> &str {
+    claimed.run.reason.as_deref().unwrap_or("the daemon stopped while it was being sent")
 }
 
 async fn put_off(
@@ -110,7 +130,7 @@ async fn by_fence(runner: &Runner, claimed: &ClaimedRun, thread_id: ThreadId, se
     if runner.fence_refuted.load(Ordering::Relaxed) {
         return by_listing(runner, claimed, thread_id, sent_at).await;
     }
-    let assistant_id = &claimed.cron.request.assistant_id;
+    let assistant_id = &claimed.errand.request().assistant_id;
     let posted = match runner.backend.fence(thread_id, assistant_id).await {
         FenceAnswer::Unclear(detail) => return Finding::Unknown(detail),
         FenceAnswer::NotSupported(_) => return by_listing(runner, claimed, thread_id, sent_at).await,
@@ -179,6 +199,31 @@ async fn holds(
     }
 }
 
+/// On a thread that the server has made for a client's stateless run: it is found by our id, which is on the thread,
+/// too. Where it cannot be searched for, nothing can be found out.
+async fn by_search(runner: &Runner, claimed: &ClaimedRun, sent_at: Timestamp) -> (ThreadId, Finding) {
+    let nowhere = claimed.run.run_id.attempt_thread(1);
+    let threads = match runner.backend.threads_of(claimed.run.run_id).await {
+        Ok(threads) => threads,
+        Err(error @ CallError::Unreachable(_)) => return (nowhere, Finding::Unknown(error.to_string())),
+        Err(error @ CallError::Status { code: 500.., .. }) => {
+            return (nowhere, Finding::Unknown(error.to_string()));
+        }
+        Err(error @ (CallError::NotFound(_) | CallError::Status { .. })) => {
+            return (nowhere, Finding::Unknowable(format!("threads cannot be searched for: {error}")));
+        }
+    };
+    for thread_id in threads {
+        match by_listing(runner, claimed, thread_id, sent_at).await {
+            Finding::Never | Finding::NotYet(_) => {}
+            found @ (Finding::Started(_) | Finding::Unknown(_) | Finding::Unknowable(_)) => {
+                return (thread_id, found);
+            }
+        }
+    }
+    (nowhere, not_there(runner, sent_at))
+}
+
 /// Where no fence may or can stand: ours is what bears our id.
 async fn by_listing(
     runner: &Runner,
@@ -191,12 +236,20 @@ async fn by_listing(
         Err(error) => return Finding::Unknown(error.to_string()),
     };
     let run_id = claimed.run.run_id;
-    let of_our_own = matches!(claimed.cron.request.target, Target::Stateless(_));
+    let of_our_own = matches!(claimed.errand.request().target, Target::Stateless(_));
     // A server that reports no metadata leaves us the threads that only we know.
     let is_ours = |run: &ListedRun| run.run_id == Some(run_id) || (of_our_own && !run.has_metadata);
     if let Some(ours) = listed.iter().rev().find(|run| !run.is_fence && is_ours(run)) {
         return Finding::Started(ours.backend_run_id);
     }
+    if matches!(claimed.errand, Errand::Client(_)) && listed.iter().any(|run| !run.has_metadata) {
+        return Finding::Unknowable("this agent server does not tell the metadata of runs".to_owned());
+    }
+    not_there(runner, sent_at)
+}
+
+/// It may still come, until no copy of the request can be on its way any more.
+fn not_there(runner: &Runner, sent_at: Timestamp) -> Finding {
     let settled_at = backoff::after(sent_at, runner.backend.request_timeout() * 2);
     if runner.clock.now() < settled_at { Finding::NotYet(settled_at) } else { Finding::Never }
 }

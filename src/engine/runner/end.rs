@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 use super::request::{identity, thread_of};
 use super::{Runner, start};
 use crate::crash::crash_point;
-use crate::domain::cron::{Cron, CronSource, OnRunCompleted, Target};
+use crate::domain::cron::{OnRunCompleted, Target};
 use crate::domain::delivery::{DeliveryStatus, NewDelivery};
+use crate::domain::errand::Errand;
 use crate::domain::ids::{DeliveryId, RunId};
 use crate::domain::run::{CancelCause, Going, Outcome, Status};
 use crate::domain::standing::breaker_words;
@@ -23,7 +24,7 @@ pub(super) async fn ended(
     mut outcome: Outcome,
     report: Option<&Value>,
 ) -> Result<(), StoreError> {
-    let discard = match claimed.cron.request.target {
+    let discard = match claimed.errand.request().target {
         Target::Stateless(OnRunCompleted::Delete) => Some(going.thread_id),
         Target::Stateless(OnRunCompleted::Keep) | Target::Thread(_) => None,
     };
@@ -41,13 +42,16 @@ pub(super) async fn never_started(
     status: Status,
     reason: String,
 ) -> Result<(), StoreError> {
-    tracing::warn!(cron = claimed.run.cron_name, run_id = %claimed.run.run_id, %status, reason, "not started");
+    tracing::warn!(cron = claimed.run.called(), run_id = %claimed.run.run_id, %status, reason, "not started");
     let outcome = start::without_backend(runner, status, reason);
-    let delivery = match status {
-        Status::Skipped | Status::Missed => None,
-        Status::Success | Status::Error | Status::Timeout | Status::Interrupted | Status::Cancelled => {
-            delivery(runner, claimed, None, &outcome, None, None)
-        }
+    let delivery = match (status, &claimed.errand) {
+        (Status::Skipped | Status::Missed, _) => None,
+        // The client has its answer, and the agent server itself tells nobody of what it did not take.
+        (_, Errand::Client(_)) => None,
+        (
+            Status::Success | Status::Error | Status::Timeout | Status::Interrupted | Status::Cancelled,
+            Errand::Cron(_),
+        ) => delivery(runner, claimed, None, &outcome, None, None),
     };
     let breaker = breaker(runner, claimed, None, &outcome, None);
     let run_id = claimed.run.run_id;
@@ -123,7 +127,7 @@ fn breaker(
     outcome: &Outcome,
     report: Option<&Value>,
 ) -> Option<Breaker> {
-    let limit = claimed.cron.policy.pause_after_failures?;
+    let limit = claimed.errand.pause_after_failures()?;
     match outcome.status {
         Status::Error | Status::Timeout => {}
         Status::Success | Status::Interrupted | Status::Cancelled | Status::Skipped | Status::Missed => {
@@ -135,12 +139,9 @@ fn breaker(
 }
 
 /// Where to, as it is stored. No client's words are ever taken for a placeholder.
-fn webhook_url(cron: &Cron) -> Option<String> {
-    let url = &cron.webhook.as_ref()?.0;
-    Some(match cron.source {
-        CronSource::File => url.clone(),
-        CronSource::Api => template::disarmed(url),
-    })
+fn webhook_url(errand: &Errand) -> Option<String> {
+    let url = &errand.webhook()?.0;
+    Some(if errand.is_of_a_file() { url.clone() } else { template::disarmed(url) })
 }
 
 /// `pauses` says why the cron is paused by this end, if it is.
@@ -152,7 +153,7 @@ fn delivery(
     report: Option<&Value>,
     pauses: Option<&str>,
 ) -> Option<NewDelivery> {
-    let url = &webhook_url(&claimed.cron)?;
+    let url = &webhook_url(&claimed.errand)?;
     let run_id = claimed.run.run_id;
     let mut identity = identity(claimed);
     if let Some(words) = pauses {
@@ -163,7 +164,7 @@ fn delivery(
     let body = webhook::body(
         &Ended {
             run: &claimed.run,
-            request: &claimed.cron.request,
+            request: claimed.errand.request(),
             thread_id: going.map_or_else(|| thread_of(claimed), |going| going.thread_id),
             going,
             outcome,

@@ -92,7 +92,7 @@ pub(super) async fn follow(
 
 /// Waits for whatever comes first.
 async fn wait(runner: &Runner, claimed: &ClaimedRun, trail: &mut Trail, nudge: &Notify) -> Event {
-    let time_is_up = match (claimed.cron.policy.timeout, trail.going.cancelling) {
+    let time_is_up = match (claimed.errand.timeout(), trail.going.cancelling) {
         (Some(timeout), None) => Some(backoff::after(trail.going.started_at, timeout)),
         _ => None,
     };
@@ -175,6 +175,8 @@ async fn look_at(runner: &Runner, claimed: &ClaimedRun, trail: &mut Trail) -> Re
     }
     // It is still going, whatever was heard: a replica may lag behind.
     trail.heard = None;
+    // What `join` will say is said of its own end.
+    trail.fresh = true;
     Ok(false)
 }
 
@@ -289,7 +291,7 @@ fn judge(claimed: &ClaimedRun, going: &Going, said: &str, interrupted: bool) -> 
 fn cause_words(claimed: &ClaimedRun, cause: CancelCause) -> String {
     match cause {
         CancelCause::Timeout => {
-            let limit = claimed.cron.policy.timeout.unwrap_or_default();
+            let limit = claimed.errand.timeout().unwrap_or_default();
             format!("timeout: it ran longer than {} and was cancelled", humantime::format_duration(limit))
         }
         CancelCause::Request => "cancelled on request".to_owned(),

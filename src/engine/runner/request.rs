@@ -3,15 +3,15 @@
 use serde_json::{Map, Value, json};
 
 use super::Runner;
-use crate::backend::StartRequest;
-use crate::domain::cron::{CronSource, Request, Target};
+use crate::backend::{RUN_KEY, StartRequest};
+use crate::domain::cron::{Request, Target};
 use crate::domain::ids::ThreadId;
 use crate::domain::template;
 use crate::store::{ClaimedRun, PreviousRun, StoreError};
 
 /// The thread that this attempt of the run goes to.
 pub(super) fn thread_of(claimed: &ClaimedRun) -> ThreadId {
-    match claimed.cron.request.target {
+    match claimed.errand.request().target {
         Target::Thread(thread_id) => thread_id,
         Target::Stateless(_) => claimed.run.run_id.attempt_thread(claimed.attempt()),
     }
@@ -25,10 +25,10 @@ pub(super) async fn build(
     runner: &Runner,
     claimed: &ClaimedRun,
 ) -> Result<Result<StartRequest, String>, StoreError> {
-    let request = &claimed.cron.request;
-    let previous = match mentions_previous(request) {
-        false => None,
-        true => runner.store.previous_run(claimed.run.cron_id, claimed.run.scheduled_for).await?,
+    let request = claimed.errand.request();
+    let previous = match claimed.run.cron_id().filter(|_| mentions_previous(request)) {
+        None => None,
+        Some(cron_id) => runner.store.previous_run(cron_id, claimed.run.scheduled_for).await?,
     };
     let fill = |name: &str| value_of(runner, claimed, previous.as_ref(), name);
     Ok(fill_body(claimed, &fill).map(|body| StartRequest {
@@ -55,7 +55,7 @@ fn fill_body(
     claimed: &ClaimedRun,
     fill: &impl Fn(&str) -> Result<String, String>,
 ) -> Result<Map<String, Value>, String> {
-    let request = &claimed.cron.request;
+    let request = claimed.errand.request();
     let mut body = Map::new();
     body.insert("assistant_id".to_owned(), json!(request.assistant_id));
     for (key, value) in &request.payload {
@@ -87,10 +87,12 @@ fn fill_body(
 pub(super) fn identity(claimed: &ClaimedRun) -> Map<String, Value> {
     let run = &claimed.run;
     let mut metadata = Map::new();
-    metadata.insert("cron_id".to_owned(), json!(run.cron_id.to_string()));
-    metadata.insert("cron_name".to_owned(), json!(run.cron_name));
-    metadata.insert("scheduled_for".to_owned(), json!(run.scheduled_for.to_string()));
-    metadata.insert("agentcron_run_id".to_owned(), json!(run.run_id.to_string()));
+    if let Some(cron) = &run.cron {
+        metadata.insert("cron_id".to_owned(), json!(cron.cron_id.to_string()));
+        metadata.insert("cron_name".to_owned(), json!(cron.name));
+        metadata.insert("scheduled_for".to_owned(), json!(run.scheduled_for.to_string()));
+    }
+    metadata.insert(RUN_KEY.to_owned(), json!(run.run_id.to_string()));
     metadata
 }
 
@@ -102,13 +104,13 @@ fn value_of(
 ) -> Result<String, String> {
     let none = || "none".to_owned();
     match name {
-        "cron.name" => Ok(claimed.run.cron_name.clone()),
+        "cron.name" => Ok(claimed.run.called().to_owned()),
         "run.id" => Ok(claimed.run.run_id.to_string()),
         "run.scheduled_for" => Ok(claimed.run.scheduled_for.to_string()),
         "previous.status" => Ok(previous.map_or_else(none, |previous| previous.status.clone())),
         "previous.ended_at" => Ok(previous.map_or_else(none, |previous| previous.ended_at.to_string())),
-        _ if claimed.cron.source == CronSource::Api => {
-            Err(format!("`{name}` is not filled in crons that were made through the API"))
+        _ if !claimed.errand.is_of_a_file() => {
+            Err(format!("`{name}` is not filled in what was asked for through the API"))
         }
         _ => runner
             .environment

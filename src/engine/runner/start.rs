@@ -108,7 +108,7 @@ async fn busy(
     claimed: &ClaimedRun,
     detail: String,
 ) -> Result<Option<(Going, Option<Spoken>)>, StoreError> {
-    let request = &claimed.cron.request;
+    let request = claimed.errand.request();
     match request.target {
         Target::Stateless(_) => doubt(runner, claimed, detail).await,
         Target::Thread(_) => {
@@ -128,7 +128,7 @@ async fn doubt(
     detail: String,
 ) -> Result<Option<(Going, Option<Spoken>)>, StoreError> {
     let now = runner.clock.now();
-    tracing::warn!(cron = claimed.run.cron_name, run_id = %claimed.run.run_id, detail, "not known whether it started");
+    tracing::warn!(cron = claimed.run.called(), run_id = %claimed.run.run_id, detail, "not known whether it started");
     let event = Some(RunEvent { at: now, event: "in doubt", detail: Some(detail) });
     let step = Step { act_at: Some(now), event, ..Step::of(claimed.run.run_id, RunChange::Doubt) };
     runner.store.step_run(step).await?;

@@ -38,9 +38,10 @@ CREATE INDEX crons_by_name ON crons (name);
 
 CREATE TABLE runs (
     run_id         TEXT PRIMARY KEY,
-    cron_id        TEXT NOT NULL REFERENCES crons (cron_id),
-    cron_name      TEXT NOT NULL,
-    definition_id  TEXT NOT NULL REFERENCES definitions (definition_id),
+    -- NULL, all three: of no cron, a client asked for it (`client_errands`).
+    cron_id        TEXT REFERENCES crons (cron_id),
+    cron_name      TEXT,
+    definition_id  TEXT REFERENCES definitions (definition_id),
     trigger        TEXT NOT NULL,
     scheduled_for  INTEGER NOT NULL,
     due_at         INTEGER NOT NULL,
@@ -67,6 +68,7 @@ CREATE TABLE runs (
     occurrences    INTEGER NOT NULL DEFAULT 1,
     last_scheduled_for INTEGER,
     CHECK ((phase = 'ended') = (status IS NOT NULL AND ended_at IS NOT NULL)),
+    CHECK ((cron_id IS NULL) = (cron_name IS NULL) AND (cron_id IS NULL) = (definition_id IS NULL)),
     UNIQUE (cron_id, scheduled_for)
 ) STRICT;
 CREATE INDEX runs_to_act_on ON runs (act_at) WHERE act_at IS NOT NULL;
@@ -75,6 +77,16 @@ CREATE INDEX runs_going ON runs (cron_id) WHERE phase IN ('sending', 'doubtful',
 CREATE INDEX runs_to_cancel ON runs (act_at) WHERE phase = 'pending' AND cancelling IS NOT NULL;
 CREATE INDEX runs_to_start ON runs (start_before) WHERE phase = 'pending';
 CREATE INDEX runs_by_time ON runs (scheduled_for);
+
+-- What clients have asked of the agent server through us, as far as we must know: not what the run was given.
+CREATE TABLE client_errands (
+    run_id           TEXT PRIMARY KEY REFERENCES runs (run_id) ON DELETE CASCADE,
+    assistant_id     TEXT NOT NULL,
+    -- NULL: the agent server makes a thread for it.
+    thread_id        TEXT,
+    on_run_completed TEXT NOT NULL CHECK (on_run_completed IN ('delete', 'keep')),
+    webhook          TEXT NOT NULL
+) STRICT;
 
 -- What happened to a run between being due and its end, beyond the usual.
 CREATE TABLE run_events (
@@ -92,8 +104,9 @@ CREATE TABLE deliveries (
     status      TEXT NOT NULL CHECK (status IN ('pending', 'sending', 'delivered', 'failed', 'gone', 'aborted',
                                                 'blocked', 'suppressed')),
     attempts    INTEGER NOT NULL DEFAULT 0,
-    -- How many of them came before it was last replayed: the ladder begins anew after them.
-    replayed_after INTEGER NOT NULL DEFAULT 0,
+    -- How many of them do not count on the ladder: those before it was last replayed, and those that were called back
+    -- before anything was written.
+    uncounted INTEGER NOT NULL DEFAULT 0,
     -- When the next attempt is due; NULL while one is in hand, and when it is over.
     due_at      INTEGER,
     reason      TEXT,

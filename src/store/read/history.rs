@@ -141,7 +141,8 @@ impl RunFilter {
     /// Whether this run is asked for.
     pub fn takes(&self, row: &RunRow) -> bool {
         let run = &row.run;
-        let of_cron = self.crons.as_ref().is_none_or(|crons| crons.contains(&run.cron_id));
+        let of_cron =
+            self.crons.as_ref().is_none_or(|crons| run.cron_id().is_some_and(|cron| crons.contains(&cron)));
         let any_state = self.statuses.is_empty() && self.phases.is_empty();
         let in_state = any_state
             || row.status().is_some_and(|status| self.statuses.contains(&status))

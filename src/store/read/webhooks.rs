@@ -35,8 +35,8 @@ pub struct WebhookRow {
     pub delivery: DeliveryRow,
     /// The run it tells about.
     pub run_id: RunId,
-    /// The cron of that run.
-    pub cron_name: String,
+    /// The cron of that run, if it has one.
+    pub cron_name: Option<String>,
 }
 
 /// One webhook with everything that is known about it.

@@ -254,3 +254,21 @@ async fn what_is_missing_is_told_by_name() {
     let report = sender.send(Attempt { url, ..attempt() }).await;
     assert!(matches!(report.result, AttemptResult::Final { ending: Ending::Blocked, .. }), "{report:?}");
 }
+
+#[tokio::test]
+async fn what_is_called_back_while_a_connection_is_made_is_not_written() {
+    let recall = Recall::default();
+    let address = played(|mut line| async move {
+        let mut got = Vec::new();
+        line.read_to_end(&mut got).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&got), "", "something was written");
+    })
+    .await;
+    let called = recall.clone();
+    let wire = Wire::new(public, move |_| {
+        called.recall();
+        TcpStream::connect(address)
+    });
+    let sender = sender(Transport::judged(None, wire, UrlPolicy::nothing()).unwrap());
+    assert_eq!(sender.send_unless(attempt(), &recall).await.result, AttemptResult::Recalled);
+}

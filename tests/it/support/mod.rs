@@ -6,6 +6,7 @@
 pub(crate) mod accounts;
 pub(crate) mod agent_server;
 pub(crate) mod chance;
+pub(crate) mod client;
 pub(crate) mod configuration;
 pub(crate) mod daemon;
 pub(crate) mod history;

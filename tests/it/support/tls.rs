@@ -15,9 +15,14 @@ pub(crate) struct SelfSigned {
 impl SelfSigned {
     /// Accepts on a thread of its own until the tests end.
     pub(crate) fn start() -> Self {
+        Self::showing("certificate.pem", "key.pem")
+    }
+
+    /// Shows another certificate instead, such as that of `hooks.example`, which the authority in `ca.pem` has signed.
+    pub(crate) fn showing(certificate: &str, key: &str) -> Self {
         let fixture = |name: &str| format!("{}/tests/fixtures/tls/{name}", env!("CARGO_MANIFEST_DIR"));
-        let certificate = CertificateDer::from_pem_file(fixture("certificate.pem")).unwrap();
-        let key = PrivateKeyDer::from_pem_file(fixture("key.pem")).unwrap();
+        let certificate = CertificateDer::from_pem_file(fixture(certificate)).unwrap();
+        let key = PrivateKeyDer::from_pem_file(fixture(key)).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -38,6 +43,10 @@ impl SelfSigned {
             }
         });
         Self { address }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
     }
 
     pub(crate) fn url(&self) -> String {

@@ -96,10 +96,13 @@ fn a_port_that_others_reach_needs_keys() {
         let config = loaded(&format!("[http]\nlisten = \"{open}\"\n{keys}"));
         assert_eq!(config.http.api_keys.len(), 1);
     }
-    check("[http]\nlisten = \"0.0.0.0:2025\"", expect![[]]);
-    check("[http]\napi_keys = []", expect![[]]);
-    check("[http]\napi_keys = [\"hunter2\"]", expect![[]]);
-    check(&format!("[http]\nlisten = \"off\"\n{keys}"), expect![[]]);
+    check("[http]\nlisten = \"0.0.0.0:2025\"", expect![[r#"a.toml:2:10: listen: 0.0.0.0:2025 can be reached from other machines, and anybody there could use it (set http.api_keys = ["${{ credential.NAME }}"], or listen on 127.0.0.1)"#]]);
+    check("[http]\napi_keys = []", expect!["a.toml:2:12: api_keys: an empty list would let nobody in (leave it out if no key is needed, on loopback)"]);
+    check("[http]\napi_keys = [\"hunter2\"]", expect!["a.toml:2:13: api_keys: expected at least 16 visible ASCII characters (such as `openssl rand -hex 32`)"]);
+    check(&format!("[http]\nlisten = \"off\"\n{keys}"), expect![[r#"
+        warning: a.toml:3:12: api_keys: of no use while listen is off: the Unix socket needs no key
+        warning: a.toml: no cron is defined: nothing will fire but what clients of the API make
+        ok: "#]]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use expect_test::{Expect, expect};
 
 use super::*;
-use crate::config::{self, CronFields};
+use crate::config::CronFields;
 use crate::store::NewDefinition;
 
 async fn check(world: &World, method: &str, path: &str, body: Value, expected: Expect) {

@@ -1,0 +1,200 @@
+//! The body of a request for a run, read only as far as it concerns a webhook. What is passed on is what the client wrote,
+//! to the letter, but for what we add and leave out.
+
+use std::fmt;
+
+use axum::body::Bytes;
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::backend::RUN_KEY;
+use crate::domain::cron::OnRunCompleted;
+use crate::domain::ids::RunId;
+
+/// A request for a run with a webhook.
+pub(super) struct Asked {
+    pub(super) assistant_id: String,
+    pub(super) webhook: String,
+    /// What the client wants to become of the thread that the server makes for it.
+    pub(super) completed: OnRunCompleted,
+    entries: Entries,
+    metadata: Entries,
+}
+
+/// Whether the request names its thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Threads {
+    /// In its path.
+    Named,
+    /// The server makes one.
+    MadeByServer,
+}
+
+/// A JSON object with its values as written.
+#[derive(Default)]
+struct Entries(Vec<(String, Box<RawValue>)>);
+
+impl Asked {
+    /// `None` if there is no webhook in it; or if something in it is wrong, of which the agent server has better words.
+    pub(super) fn read(body: &[u8]) -> Option<Self> {
+        // Without its name, however written, there is no such key; nothing needs to be parsed then.
+        let may_name_it = contains(body, b"webhook") || contains(body, b"\\u");
+        let entries: Entries = may_name_it.then(|| serde_json::from_slice(body).ok())??;
+        let webhook: String = entries.get("webhook").filter(|webhook: &String| !webhook.is_empty())?;
+        let metadata = match entries.raw("metadata") {
+            None => Entries::default(),
+            Some(metadata) => serde_json::from_str(metadata.get()).ok()?,
+        };
+        let completed = match entries.raw("on_completion") {
+            None => OnRunCompleted::Delete,
+            Some(word) => serde_json::from_str::<String>(word.get()).ok()?.parse().ok()?,
+        };
+        Some(Self { assistant_id: entries.get("assistant_id")?, webhook, completed, entries, metadata })
+    }
+
+    /// Without the webhook, and with our id in its metadata, by which the run is found again. A thread that the server
+    /// makes is kept until the outcome is recorded.
+    pub(super) fn rewritten(&self, run_id: RunId, threads: Threads) -> Bytes {
+        let mut metadata = Object::new();
+        for (key, value) in self.metadata.0.iter().filter(|(key, _)| key != RUN_KEY) {
+            metadata.push(key, value.get());
+        }
+        metadata.push(RUN_KEY, &quoted(&run_id.to_string()));
+        let mut body = Object::new();
+        let ours = |key: &str| match key {
+            "webhook" | "metadata" => true,
+            "on_completion" => threads == Threads::MadeByServer,
+            _ => false,
+        };
+        for (key, value) in self.entries.0.iter().filter(|(key, _)| !ours(key)) {
+            body.push(key, value.get());
+        }
+        body.push("metadata", &metadata.end());
+        if threads == Threads::MadeByServer {
+            body.push("on_completion", &quoted(OnRunCompleted::Keep.as_str()));
+        }
+        Bytes::from(body.end())
+    }
+}
+
+impl Entries {
+    /// As every parser has it, the last one counts.
+    fn raw(&self, key: &str) -> Option<&RawValue> {
+        self.0.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.as_ref())
+    }
+
+    fn get(&self, key: &str) -> Option<String> {
+        serde_json::from_str(self.raw(key)?.get()).ok()
+    }
+}
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Entries;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+/// A JSON object that is being written.
+struct Object(String);
+
+impl Object {
+    fn new() -> Self {
+        Self("{".to_owned())
+    }
+
+    fn push(&mut self, key: &str, value: &str) {
+        if self.0.len() > 1 {
+            self.0.push(',');
+        }
+        self.0.push_str(&quoted(key));
+        self.0.push(':');
+        self.0.push_str(value);
+    }
+
+    fn end(mut self) -> String {
+        self.0.push('}');
+        self.0
+    }
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+fn contains(body: &[u8], word: &[u8]) -> bool {
+    body.windows(word.len()).any(|window| window == word)
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    fn check(body: &str, threads: Threads, expected: Expect) {
+        let asked = Asked::read(body.as_bytes());
+        let id: RunId = "0e5a6cf1-9d1c-5d0b-8a51-52b8b1b7a1f0".parse().unwrap();
+        let shown = asked.map(|asked| {
+            let passed_on = String::from_utf8(asked.rewritten(id, threads).to_vec()).unwrap();
+            format!("{} -> {} ({})\n{passed_on}", asked.assistant_id, asked.webhook, asked.completed)
+        });
+        expected.assert_eq(&shown.unwrap_or_else(|| "untouched".to_owned()));
+    }
+
+    #[test]
+    fn the_webhook_is_taken_out_and_all_else_stays_as_written() {
+        check(
+            r#"{"assistant_id":"agent", "webhook":"https://a.example/x","input":{"n":1e400,"big":123456789012345678901234567890, "s":"\u00e9"},"on_completion":"keep"}"#,
+            Threads::Named,
+            expect![[r#"
+                agent -> https://a.example/x (keep)
+                {"assistant_id":"agent","input":{"n":1e400,"big":123456789012345678901234567890, "s":"\u00e9"},"on_completion":"keep","metadata":{"agentcron_run_id":"0e5a6cf1-9d1c-5d0b-8a51-52b8b1b7a1f0"}}"#]],
+        );
+        check(
+            r#"{"assistant_id":"a","metadata":{"b":[1, 2],"agentcron_run_id":"mine"},"\u0077ebhook":"https://${{ env.HOME }}.example"}"#,
+            Threads::MadeByServer,
+            expect![[r#"
+                a -> https://${{ env.HOME }}.example (delete)
+                {"assistant_id":"a","metadata":{"b":[1, 2],"agentcron_run_id":"0e5a6cf1-9d1c-5d0b-8a51-52b8b1b7a1f0"},"on_completion":"keep"}"#]],
+        );
+    }
+
+    #[test]
+    fn what_asks_for_no_webhook_or_is_wrong_is_left_to_the_server() {
+        for body in [
+            "",
+            "nonsense with a webhook",
+            "[\"webhook\"]",
+            r#"{"assistant_id":"agent"}"#,
+            r#"{"assistant_id":"agent","input":{"webhook":"https://a.example"}}"#,
+            r#"{"assistant_id":"agent","webhook":null}"#,
+            r#"{"assistant_id":"agent","webhook":""}"#,
+            r#"{"assistant_id":"agent","webhook":5}"#,
+            r#"{"assistant_id":"agent","webhook":["https://a.example"]}"#,
+            r#"{"assistant_id":5,"webhook":"https://a.example"}"#,
+            r#"{"webhook":"https://a.example"}"#,
+            r#"{"assistant_id":"agent","webhook":"https://a.example","metadata":[]}"#,
+            r#"{"assistant_id":"agent","webhook":"https://a.example","on_completion":"burn"}"#,
+            r#"{"assistant_id":"agent","webhook":"https://a.example"} {}"#,
+        ] {
+            check(body, Threads::Named, expect!["untouched"]);
+        }
+    }
+}

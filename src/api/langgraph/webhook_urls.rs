@@ -1,0 +1,128 @@
+//! Which URLs clients may have told: by the policy in force, refused with the agent server's own words (seen of
+//! `langgraph-api` 0.16.7).
+
+use crate::api::refusal::Refusal;
+use crate::domain::url_policy::{Rule, UrlPolicy};
+
+/// Judges a URL that a client has sent; in it, placeholders are nothing but text.
+pub(super) fn judge(policy: &UrlPolicy, url: &str) -> Result<(), Refusal> {
+    if url.starts_with('/') {
+        let words = match policy.disable_loopback {
+            true => "Loopback webhooks (relative URLs and localhost) are disabled by default.",
+            false => "Webhook must be a full URL: agentcron sends it from outside of the agent server",
+        };
+        return Err(Refusal::Invalid(words.to_owned()));
+    }
+    policy.judge_url(url).map(drop).map_err(|refusal| {
+        let why = refusal.to_string();
+        Refusal::Invalid(match refusal.rule {
+            Rule::MaxUrlLength => "Webhook URL too long".to_owned(),
+            Rule::RequireHttps => "Webhook must use https".to_owned(),
+            Rule::AllowedDomains => "Webhook domain not allowed".to_owned(),
+            Rule::AllowedPorts | Rule::Port => format!("Webhook port {} not allowed", port_of(url)),
+            Rule::Scheme if policy.require_https => "Webhook must use https".to_owned(),
+            Rule::Scheme | Rule::Text | Rule::Userinfo => format!("Webhook URL not allowed: {why}"),
+            Rule::DisableLoopback | Rule::DisablePrivateIps | Rule::Metadata | Rule::Reserved => {
+                format!("Webhook host blocked: {why}")
+            }
+        })
+    })
+}
+
+fn port_of(url: &str) -> u16 {
+    url::Url::parse(url).ok().and_then(|url| url.port_or_known_default()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    fn policy() -> UrlPolicy {
+        UrlPolicy {
+            require_https: false,
+            allowed_domains: None,
+            allowed_ports: None,
+            max_url_length: 60,
+            disable_loopback: true,
+            disable_private_ips: true,
+        }
+    }
+
+    fn check(policy: &UrlPolicy, urls: &[&str], expected: Expect) {
+        let line = |url: &&str| match judge(policy, url) {
+            Ok(()) => format!("{url}: fine\n"),
+            Err(Refusal::Invalid(detail)) => format!("{url}: {detail}\n"),
+            Err(other) => panic!("{other:?}"),
+        };
+        expected.assert_eq(&urls.iter().map(line).collect::<String>());
+    }
+
+    #[test]
+    fn a_refusal_has_the_words_of_the_server() {
+        let long = format!("https://a.example.com/{}", "x".repeat(60));
+        let strict = UrlPolicy {
+            require_https: true,
+            allowed_domains: Some(vec!["*.example.com".to_owned()]),
+            allowed_ports: Some(vec![443]),
+            ..policy()
+        };
+        let urls = [
+            "https://a.example.com/x",
+            "http://a.example.com/x",
+            "https://a.example.com:444/x",
+            "https://b.org/x",
+            &long,
+            "ftp://a.example.com",
+            "nonsense",
+        ];
+        check(
+            &strict,
+            &urls,
+            expect![[r#"
+            https://a.example.com/x: fine
+            http://a.example.com/x: Webhook must use https
+            https://a.example.com:444/x: Webhook port 444 not allowed
+            https://b.org/x: Webhook domain not allowed
+            https://a.example.com/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx: Webhook URL too long
+            ftp://a.example.com: Webhook must use https
+            nonsense: Webhook must use https
+        "#]],
+        );
+        let urls = [
+            "http://127.0.0.1:9/x",
+            "http://localhost/x",
+            "http://10.0.0.1/x",
+            "http://169.254.169.254/",
+            "http://u:p@example.org/x",
+            "http://example.org:22/",
+            "http://exa mple.org/",
+            "/hook",
+            "//example.org/x",
+        ];
+        check(
+            &policy(),
+            &urls,
+            expect![[r#"
+            http://127.0.0.1:9/x: Webhook port 9 not allowed
+            http://localhost/x: Webhook host blocked: its host is this machine (disable_loopback)
+            http://10.0.0.1/x: Webhook host blocked: 10.0.0.1 is of a private network (disable_private_ips)
+            http://169.254.169.254/: Webhook host blocked: 169.254.169.254 is the metadata service of a cloud (metadata)
+            http://u:p@example.org/x: Webhook URL not allowed: a user or password is in it; put the token into the query or a header (userinfo)
+            http://example.org:22/: Webhook port 22 not allowed
+            http://exa mple.org/: Webhook URL not allowed: a blank, a control character or a backslash is in it (text)
+            /hook: Loopback webhooks (relative URLs and localhost) are disabled by default.
+            //example.org/x: Loopback webhooks (relative URLs and localhost) are disabled by default.
+        "#]],
+        );
+        check(
+            &UrlPolicy { disable_loopback: false, ..policy() },
+            &["/hook", "http://[::1]:80/"],
+            expect![[r#"
+                /hook: Webhook must be a full URL: agentcron sends it from outside of the agent server
+                http://[::1]:80/: fine
+            "#]],
+        );
+    }
+}

@@ -1,0 +1,74 @@
+//! Runs that clients ask of the agent server through us: on record before their request is passed on.
+
+use jiff::Timestamp;
+use rusqlite::{Row, Transaction, named_params};
+
+use super::rows::{millis, parsed, parsed_option};
+use super::{Store, StoreError};
+use crate::domain::cron::{OnRunCompleted, Target, Template};
+use crate::domain::errand::ClientErrand;
+use crate::domain::ids::RunId;
+use crate::domain::run::{Phase, Trigger};
+
+impl Store {
+    /// Commits that a client's request is about to be passed on. It stays in hand until a step is made with it, or
+    /// until the next start, after which it is in doubt.
+    pub async fn insert_client_run(
+        &self,
+        now: Timestamp,
+        run_id: RunId,
+        errand: ClientErrand,
+    ) -> Result<(), StoreError> {
+        self.write(move |tx| {
+            tx.prepare_cached(
+                "INSERT INTO runs (run_id, trigger, scheduled_for, due_at, start_before, exclusive, phase, attempt, \
+                 tries, sent_at) VALUES (:run_id, :trigger, :now, :now, :now, 0, :phase, 1, 1, :now)",
+            )?
+            .execute(named_params! {
+                ":run_id": run_id.to_string(),
+                ":trigger": Trigger::Api.as_str(),
+                ":phase": Phase::Sending.as_str(),
+                ":now": millis(now),
+            })?;
+            insert_errand(tx, run_id, &errand)
+        })
+        .await
+    }
+}
+
+fn insert_errand(tx: &Transaction<'_>, run_id: RunId, errand: &ClientErrand) -> Result<(), StoreError> {
+    let request = errand.request();
+    let (thread_id, completed) = match request.target {
+        Target::Thread(thread_id) => (Some(thread_id), OnRunCompleted::Keep),
+        Target::Stateless(completed) => (None, completed),
+    };
+    tx.prepare_cached(
+        "INSERT INTO client_errands (run_id, assistant_id, thread_id, on_run_completed, webhook) \
+         VALUES (:run_id, :assistant_id, :thread_id, :on_run_completed, :webhook)",
+    )?
+    .execute(named_params! {
+        ":run_id": run_id.to_string(),
+        ":assistant_id": request.assistant_id,
+        ":thread_id": thread_id.map(|thread_id| thread_id.to_string()),
+        ":on_run_completed": completed.as_str(),
+        ":webhook": errand.webhook().0,
+    })?;
+    Ok(())
+}
+
+/// What a client has asked for.
+pub(super) fn client_errand(tx: &Transaction<'_>, run_id: RunId) -> Result<ClientErrand, StoreError> {
+    let mut statement = tx.prepare_cached(
+        "SELECT assistant_id, thread_id, on_run_completed, webhook FROM client_errands WHERE run_id = ?1",
+    )?;
+    let mut rows = statement.query([run_id.to_string()])?;
+    let row =
+        rows.next()?.ok_or_else(|| StoreError::Refused(format!("nobody knows what run {run_id} is for")))?;
+    errand_from_row(row)
+}
+
+fn errand_from_row(row: &Row<'_>) -> Result<ClientErrand, StoreError> {
+    let (assistant_id, webhook) = (row.get("assistant_id")?, Template(row.get("webhook")?));
+    let (thread_id, completed) = (parsed_option(row, "thread_id")?, parsed(row, "on_run_completed")?);
+    Ok(ClientErrand::new(assistant_id, thread_id, completed, webhook))
+}

@@ -1,0 +1,317 @@
+//! Runs with a webhook, started through the daemon by plain HTTP on a real LangGraph server: the client gets what the
+//! server would give it, and the receiver gets one webhook, whatever becomes of the client and of the daemon.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::support::client::{Client, free_address};
+use super::support::configuration::Configuration;
+use super::support::daemon::Daemon;
+use super::support::real_server::RealServer;
+use super::support::receiver::Receiver;
+
+const SAMPLE: &str = include_str!("../fixtures/langgraph/webhook_success.json");
+
+/// The six operations that take a webhook; the guide writes one of them in the singular.
+const OPERATIONS: [&str; 6] = [
+    "/threads/{}/runs",
+    "/thread/{}/runs/stream",
+    "/threads/{}/runs/wait",
+    "/runs",
+    "/runs/stream",
+    "/runs/wait",
+];
+
+fn daemon_at(address: SocketAddr, server: &RealServer) -> Daemon {
+    Daemon::start(&configured(address, server))
+}
+
+fn configured(address: SocketAddr, server: &RealServer) -> Configuration {
+    Configuration::new(&server.url()).http(&format!("listen = \"{address}\""))
+}
+
+/// A request for a run on the `agent`, which tells the receiver at a path of its own.
+fn body(says: &str, receiver: &Receiver, operation: &str) -> Value {
+    json!({
+        "assistant_id": "agent",
+        "input": { "messages": [{ "role": "user", "content": says }] },
+        "webhook": receiver.url(&hook(operation)),
+    })
+}
+
+fn hook(operation: &str) -> String {
+    format!("/hook{}", operation.replace("/{}", ""))
+}
+
+async fn new_thread(client: &Client) -> String {
+    client.post("/threads", &json!({})).await.json()["thread_id"].as_str().unwrap().to_owned()
+}
+
+async fn path_of(operation: &str, client: &Client) -> String {
+    match operation.contains("{}") {
+        true => operation.replace("{}", &new_thread(client).await),
+        false => operation.to_owned(),
+    }
+}
+
+/// Exactly one webhook for each operation, each a success with the keys that the server's own has.
+async fn assert_each_told_once(daemon: &Daemon, receiver: &Receiver) {
+    receiver
+        .wait_until("a webhook for every operation", |received| {
+            let paths: BTreeSet<&str> = received.iter().map(|received| received.path.as_str()).collect();
+            paths.len() == OPERATIONS.len()
+        })
+        .await;
+    let runs = daemon.wait_until_settled(OPERATIONS.len()).await;
+    assert!(runs.iter().all(|run| run.cron_name.is_empty() && run.status == "success"), "{runs:#?}");
+    assert_eq!(runs.len(), OPERATIONS.len(), "{runs:#?}");
+    let received = receiver.received();
+    assert_eq!(received.len(), OPERATIONS.len(), "{received:#?}");
+    let sample: Value = serde_json::from_str(SAMPLE).unwrap();
+    for webhook in received {
+        let told = webhook.json();
+        assert_eq!(keys(&told), keys(&sample["body"]), "{}", webhook.path);
+        assert_eq!(told["status"], "success");
+        let run = runs.iter().find(|run| told["run_id"] == run.backend_run_id.as_str());
+        assert_eq!(told["thread_id"], run.unwrap().thread_id.as_str(), "{}", webhook.path);
+        let messages = told["values"]["messages"].as_array().unwrap();
+        assert!(messages.last().unwrap()["content"].as_str().unwrap().starts_with("echo: "), "{told}");
+    }
+}
+
+fn keys(object: &Value) -> BTreeSet<String> {
+    object.as_object().unwrap().keys().cloned().collect()
+}
+
+#[tokio::test]
+async fn each_operation_with_a_webhook_delivers_one_and_the_client_sees_what_the_server_says() {
+    let (server, receiver) = (RealServer::shared(), Receiver::start());
+    let address = free_address();
+    let daemon = daemon_at(address, server);
+    let (through, direct) = (Client::new(address).ready().await, Client::new(server.address()));
+    for operation in OPERATIONS {
+        let path = path_of(operation, &through).await;
+        let answer = through.post(&path, &body("hi", &receiver, operation)).await;
+        // The server knows the singular only through us, and no webhook at a loopback address.
+        let path = path_of(&operation.replace("/thread/", "/threads/"), &direct).await;
+        let mut asked = body("hi", &receiver, operation);
+        asked.as_object_mut().unwrap().remove("webhook");
+        let expected = direct.post(&path, &asked).await;
+        assert_eq!(answer.status, expected.status, "{operation}: {}", answer.text());
+        assert_eq!(names(&answer.headers), names(&expected.headers), "{operation}");
+        assert_eq!(shape(&answer.text()), shape(&expected.text()), "{operation}");
+    }
+    assert_each_told_once(&daemon, &receiver).await;
+    // Threads that the server has made for stateless runs are gone, as they are without us.
+    daemon.wait_until("the threads of stateless runs to be gone", || daemon.deletions_due() == 0).await;
+    for run in daemon.history() {
+        let thread = direct.get(&format!("/threads/{}", run.thread_id)).await;
+        let told = receiver.received();
+        let path =
+            &told.iter().find(|told| told.json()["run_id"] == run.backend_run_id.as_str()).unwrap().path;
+        let expected = if path.starts_with("/hook/runs") { 404 } else { 200 };
+        assert_eq!(thread.status, expected, "{path}: {}", thread.text());
+    }
+}
+
+/// The names of an answer's headers that are not about the connection.
+fn names(headers: &http::HeaderMap) -> BTreeSet<String> {
+    let of_connection = ["connection", "transfer-encoding", "content-length"];
+    headers.keys().map(ToString::to_string).filter(|name| !of_connection.contains(&name.as_str())).collect()
+}
+
+/// What is said, but for ids and times: the keys of JSON, or the events and their keys.
+fn shape(text: &str) -> Vec<String> {
+    let keys_of = |json: &str| match serde_json::from_str::<Value>(json) {
+        Ok(Value::Object(object)) => object.keys().cloned().collect::<Vec<_>>().join(" "),
+        Ok(_) | Err(_) => json.to_owned(),
+    };
+    let line = |line: &str| match line.split_once("data: ") {
+        Some((_, data)) => keys_of(data),
+        None => keys_of(line.trim()),
+    };
+    text.lines().filter(|text| !text.trim().is_empty() && !text.starts_with(':')).map(line).collect()
+}
+
+#[tokio::test]
+async fn each_operation_delivers_one_webhook_although_the_client_has_left_at_once() {
+    let (server, receiver) = (RealServer::shared(), Receiver::start());
+    let address = free_address();
+    let daemon = daemon_at(address, server);
+    let client = Client::new(address).ready().await;
+    for operation in OPERATIONS {
+        let mut body = body("sleep 0.5", &receiver, operation);
+        body["on_disconnect"] = json!("continue");
+        client.post_and_leave(&path_of(operation, &client).await, &body).await;
+    }
+    assert_each_told_once(&daemon, &receiver).await;
+}
+
+#[tokio::test]
+async fn each_operation_delivers_one_webhook_although_the_daemon_is_killed_meanwhile() {
+    let (server, receiver) = (RealServer::shared(), Receiver::start());
+    let address = free_address();
+    let mut daemon = daemon_at(address, server);
+    let client = Client::new(address).ready().await;
+    let mut open = Vec::new();
+    for operation in OPERATIONS {
+        let mut body = body("sleep 4", &receiver, operation);
+        body["on_disconnect"] = json!("continue");
+        let path = path_of(operation, &client).await;
+        open.push(client.open("POST", &path, body.to_string()).await);
+    }
+    daemon.wait_for_history("all to be on record", |runs| runs.len() == OPERATIONS.len()).await;
+    daemon.kill9();
+    drop(open);
+    daemon.start_again();
+    assert_each_told_once(&daemon, &receiver).await;
+}
+
+/// Wherever it dies, what the server has got is followed and told once, and what it has not is never sent by us.
+#[tokio::test]
+async fn a_daemon_that_dies_over_a_request_tells_of_it_once_if_it_has_started() {
+    let server = RealServer::shared();
+    for (crash_at, starts) in [("client_run_committed", false), ("client_run_answered", true)] {
+        for operation in OPERATIONS {
+            let receiver = Receiver::start();
+            let address = free_address();
+            let mut daemon =
+                Daemon::prepare(&configured(address, server).backend("request_timeout = \"500ms\""));
+            daemon.start_with(&[("CRASH_AT", crash_at)]);
+            let client = Client::new(address).ready().await;
+            let path = path_of(operation, &client).await;
+            let mut body = body("hi", &receiver, operation);
+            body["on_disconnect"] = json!("continue");
+            client.post_and_leave(&path, &body).await;
+            daemon.wait_for_exit().await;
+            daemon.start_again();
+            let runs = daemon.wait_until_settled(1).await;
+            let case = format!("{crash_at} {operation}: {runs:#?}");
+            assert_eq!(runs.len(), 1, "{case}");
+            assert_eq!(runs[0].status, if starts { "success" } else { "error" }, "{case}");
+            assert_eq!(receiver.received().len(), usize::from(starts), "{case}");
+            assert!(starts || runs[0].reason.starts_with("rejected: "), "{case}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_wants_its_run_to_end_with_it_gets_that() {
+    let (server, receiver) = (RealServer::shared(), Receiver::start());
+    let address = free_address();
+    let daemon = daemon_at(address, server);
+    let client = Client::new(address).ready().await;
+    for operation in ["/threads/{}/runs/stream", "/runs/stream"] {
+        let mut body = body("sleep 20", &receiver, operation);
+        body["on_disconnect"] = json!("cancel");
+        let path = path_of(operation, &client).await;
+        let (_, mut events) = client.open("POST", &path, body.to_string()).await.into_parts();
+        let first = events.next().await.unwrap().unwrap();
+        assert!(first.starts_with(b"event: metadata"), "{first:?}");
+        drop(events);
+    }
+    let runs = daemon.wait_until_settled(2).await;
+    assert!(runs.iter().all(|run| run.status == "interrupted"), "{runs:#?}");
+    assert_eq!(receiver.received().len(), 2);
+}
+
+#[tokio::test]
+async fn what_the_server_refuses_is_refused_in_its_words_and_tells_nobody() {
+    let (server, receiver) = (RealServer::shared(), Receiver::start());
+    let address = free_address();
+    let daemon = daemon_at(address, server);
+    let (through, direct) = (Client::new(address).ready().await, Client::new(server.address()));
+    let thread_id = new_thread(&direct).await;
+    let own = format!("/threads/{thread_id}/runs");
+    let unknown = format!("/threads/{}/runs/wait", Uuid::new_v4());
+    let hook = json!(receiver.url("/hook"));
+    let cases = [
+        (own.as_str(), json!({ "assistant_id": Uuid::nil().to_string(), "webhook": hook }), 1),
+        ("/runs/stream", json!({ "assistant_id": Uuid::nil().to_string(), "webhook": hook }), 1),
+        (unknown.as_str(), json!({ "assistant_id": "agent", "webhook": hook }), 1),
+        (
+            own.as_str(),
+            json!({ "assistant_id": "agent", "input": {}, "multitask_strategy": 5, "webhook": hook }),
+            1,
+        ),
+        ("/runs", json!({ "assistant_id": "agent", "webhook": 5 }), 0),
+        ("/runs", json!({ "assistant_id": "agent", "webhook": "" }), 0),
+        ("/runs", json!({ "assistant_id": "agent", "webhook": null }), 0),
+        ("/runs", json!({ "webhook": hook }), 0),
+        ("/threads/nonsense/runs", json!({ "assistant_id": "agent", "webhook": hook }), 0),
+        ("/runs", json!("webhook"), 0),
+    ];
+    let mut on_record = 0;
+    for (path, body, records) in cases {
+        let (answer, expected) = (through.post(path, &body).await, direct.post(path, &body).await);
+        assert_eq!((answer.status, answer.text()), (expected.status, expected.text()), "{path} {body}");
+        assert!(answer.status >= 400, "{path} {body}: {}", answer.text());
+        on_record += records;
+    }
+    let bad_json = [
+        through.ask("POST", "/runs", "{\"webhook\": ").await,
+        direct.ask("POST", "/runs", "{\"webhook\": ").await,
+    ];
+    assert_eq!((bad_json[0].status, bad_json[0].text()), (bad_json[1].status, bad_json[1].text()));
+    let runs = daemon.wait_until_settled(on_record).await;
+    assert_eq!(runs.len(), on_record, "{runs:#?}");
+    let said_no = |run: &super::support::history::Recorded| {
+        run.status == "error"
+            && run.reason.starts_with("rejected: backend answered 4")
+            && run.webhook.is_none()
+    };
+    assert!(runs.iter().all(said_no), "{runs:#?}");
+    assert_eq!(receiver.received().len(), 0);
+}
+
+#[tokio::test]
+async fn a_webhook_that_may_not_be_told_is_refused_and_what_looks_like_a_placeholder_is_text() {
+    let (server, receiver) = (RealServer::shared(), Receiver::start());
+    let address = free_address();
+    let mut daemon = Daemon::prepare(&configured(address, server));
+    daemon.start_with(&[("HOOK_TOKEN", "of-the-operator")]);
+    let client = Client::new(address).ready().await;
+    let start = async |webhook: &str| {
+        client.post("/runs", &json!({ "assistant_id": "agent", "input": {}, "webhook": webhook })).await
+    };
+    for (url, words) in [
+        ("ftp://a.example/x", "Webhook URL not allowed: "),
+        ("http://169.254.169.254/x", "Webhook host blocked: "),
+        ("http://a.example:25/x", "Webhook port 25 not allowed"),
+        ("/of/the/app", "Webhook must be a full URL"),
+        (&format!("https://a.example/{}", "x".repeat(5000)), "Webhook URL too long"),
+    ] {
+        let answer = start(url).await;
+        assert_eq!(answer.status, 422, "{url}");
+        assert!(answer.detail().starts_with(words), "{}", answer.detail());
+    }
+    assert_eq!(daemon.history().len(), 0);
+    assert_eq!(start(&receiver.url("/hook?token=${{env.HOOK_TOKEN}}")).await.status, 200);
+    let received = receiver.wait_for(1).await;
+    assert!(!received[0].path.contains("of-the-operator"), "{}", received[0].path);
+    assert!(received[0].path.contains("env.HOOK_TOKEN"), "{}", received[0].path);
+}
+
+#[tokio::test]
+async fn with_webhooks_disabled_runs_are_accepted_and_their_webhooks_recorded_as_suppressed() {
+    let (server, receiver) = (RealServer::shared(), Receiver::start());
+    let address = free_address();
+    let daemon = Daemon::start(&configured(address, server).http("disable_webhooks = true"));
+    let client = Client::new(address).ready().await;
+    assert_eq!(client.post("/runs/wait", &body("hi", &receiver, "/runs/wait")).await.status, 200);
+    let runs = daemon.wait_until_settled(1).await;
+    assert_eq!(runs[0].webhook.as_ref().unwrap().status, "suppressed");
+    assert_eq!(receiver.received().len(), 0);
+    let told: BTreeMap<String, Value> = serde_json::from_value(daemon.json(&["history"])[0].clone()).unwrap();
+    assert_eq!(
+        (&told["cron_id"], &told["cron_name"], &told["trigger"]),
+        (&Value::Null, &Value::Null, &json!("api"))
+    );
+    assert_eq!(daemon.json(&["webhook", "list"])[0]["cron_name"], Value::Null);
+    let shown = daemon.run_command(&["history"]);
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("(api)"));
+}

@@ -1,0 +1,294 @@
+//! What the daemon passes on to the agent server, and to whom: headers, bodies as they come, keys, and what happens when
+//! there is no agent server, or a client that does not behave.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use super::support::client::{Client, free_address};
+use super::support::configuration::Configuration;
+use super::support::daemon::Daemon;
+use super::support::record::{PATIENCE, Record};
+use super::support::serving::{Serving, serve_router};
+use super::support::soak;
+
+const KEY: &str = "0123456789abcdef";
+
+/// A backend that tells what it gets; its streams go on when the test says so.
+struct Backend {
+    serving: Serving,
+    requests: Arc<Record<(String, HeaderMap, String)>>,
+    go_on: Arc<Notify>,
+}
+
+impl Backend {
+    fn start() -> Self {
+        let requests = Arc::new(Record::new());
+        let go_on = Arc::new(Notify::new());
+        let (record, wait) = (Arc::clone(&requests), Arc::clone(&go_on));
+        let router =
+            Router::new().fallback(async move |request: Request| answer(request, record, wait).await);
+        let serving = Serving::start(0, |listener| serve_router(listener, router));
+        Self { serving, requests, go_on }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.serving.address())
+    }
+
+    async fn last(&self, count: usize) -> (String, HeaderMap, String) {
+        self.requests.wait_for(count, "requests at the backend").await[count - 1].clone()
+    }
+}
+
+async fn answer(
+    request: Request,
+    record: Arc<Record<(String, HeaderMap, String)>>,
+    go_on: Arc<Notify>,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.to_string();
+    if path == "/streams" {
+        let later = futures_util::stream::once(async move {
+            go_on.notified().await;
+            Ok::<_, std::io::Error>("second")
+        });
+        let first = futures_util::stream::iter([Ok("first ")]);
+        return Body::from_stream(first.chain(later)).into_response();
+    }
+    if path == "/hears" {
+        let mut pieces = body.into_data_stream();
+        let first = pieces.next().await.unwrap().unwrap();
+        record.push((path, parts.headers, String::from_utf8_lossy(&first).into_owned()));
+        while pieces.next().await.is_some() {}
+        return "heard".into_response();
+    }
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+    record.push((path, parts.headers, String::from_utf8_lossy(&body).into_owned()));
+    let headers = [("x-own", "kept"), ("connection", "x-hop"), ("x-hop", "1"), ("keep-alive", "timeout=9")];
+    (StatusCode::IM_A_TEAPOT, headers, "as it is").into_response()
+}
+
+async fn gateway(backend: &Backend, http: &str, with_backend: &str) -> (Daemon, SocketAddr) {
+    let address = free_address();
+    let configuration =
+        Configuration::new(&backend.url()).http(&format!("listen = \"{address}\"")).http(http);
+    let daemon = Daemon::start(&configuration.backend(with_backend));
+    Client::new(address).ready().await;
+    (daemon, address)
+}
+
+#[tokio::test]
+async fn a_request_is_passed_on_by_the_book() {
+    let backend = Backend::start();
+    let (_daemon, address) = gateway(&backend, "", "").await;
+    let client = Client::new(address)
+        .with("connection", "x-private")
+        .with("x-private", "1")
+        .with("te", "trailers")
+        .with("authorization", "Bearer of-the-client")
+        .with("x-forwarded-for", "192.0.2.1");
+    let answer = client.ask("PUT", "/store/items?a=%2F&b", "{\"odd\" : 1}").await;
+    assert_eq!((answer.status, answer.text().as_str()), (418, "as it is"));
+    assert_eq!(answer.headers["x-own"], "kept");
+    assert!(!answer.headers.contains_key("x-hop") && !answer.headers.contains_key("keep-alive"));
+
+    let (path, headers, body) = backend.last(1).await;
+    assert_eq!((path.as_str(), body.as_str()), ("/store/items?a=%2F&b", "{\"odd\" : 1}"));
+    assert_eq!(headers["host"], backend.serving.address().to_string());
+    assert_eq!(headers["authorization"], "Bearer of-the-client");
+    assert_eq!(headers["via"], "1.1 agentcron");
+    assert_eq!(headers["x-forwarded-for"], "192.0.2.1, 127.0.0.1");
+    assert_eq!(headers["x-forwarded-host"], address.to_string());
+    assert_eq!(headers["x-forwarded-proto"], "http");
+    assert!(["x-private", "te", "connection"].iter().all(|name| !headers.contains_key(*name)), "{headers:?}");
+
+    client.get("/thread/a/state").await;
+    assert_eq!(backend.last(2).await.0, "/threads/a/state");
+    let circle = Client::new(address).with("via", "1.0 other, 1.1 agentcron").get("/info").await;
+    assert_eq!((circle.status, circle.detail().as_str()), (502, "backend.url leads back here"));
+    let websocket = Client::new(address).with("connection", "upgrade").with("upgrade", "websocket");
+    assert_eq!(websocket.get("/info").await.status, 501);
+    let page = Client::new(address).with("origin", "https://evil.example");
+    assert_eq!(page.ask("POST", "/v1/crons/a/trigger", "").await.status, 403);
+    assert_eq!(backend.requests.entries().len(), 2);
+}
+
+#[tokio::test]
+async fn bodies_go_both_ways_as_they_come() {
+    let backend = Backend::start();
+    let (_daemon, address) = gateway(&backend, "", "").await;
+    let (_, mut pieces) = Client::new(address).open("GET", "/streams", "").await.into_parts();
+    // The backend has not ended by then, and does not before it is told.
+    assert_eq!(pieces.next().await.unwrap().unwrap(), "first ");
+    backend.go_on.notify_one();
+    assert_eq!(timeout(PATIENCE, pieces.next()).await.unwrap().unwrap().unwrap(), "second");
+
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head =
+        "POST /hears HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
+    stream.write_all(format!("{head}5\r\nearly\r\n").as_bytes()).await.unwrap();
+    assert_eq!(backend.last(1).await.2, "early");
+    stream.write_all(b"0\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("heard"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_key_is_needed_where_one_is_set_and_is_not_passed_on_while_that_of_the_backend_is_lent() {
+    let backend = Backend::start();
+    let keys = format!("api_keys = [\"{KEY}\"]");
+    let (daemon, address) = gateway(&backend, &keys, "api_key = \"of-the-backend\"").await;
+    for path in ["/info", "/v1/status", "/runs"] {
+        let refused = Client::new(address).with("x-api-key", "0123456789abcdeF").get(path).await;
+        assert_eq!(refused.status, 401, "{path}");
+        assert_eq!(refused.headers["www-authenticate"], "Bearer");
+    }
+    assert_eq!(backend.requests.entries().len(), 0);
+    Client::new(address).with("x-api-key", KEY).get("/info").await;
+    assert_eq!(backend.last(1).await.1["x-api-key"], "of-the-backend");
+    let both = Client::new(address).with("x-api-key", KEY).with("authorization", "Bearer of-the-client");
+    both.get("/info").await;
+    let headers = backend.last(2).await.1;
+    assert!(!headers.contains_key("x-api-key"));
+    assert_eq!(headers["authorization"], "Bearer of-the-client");
+    assert!(!daemon.stderr().contains(KEY));
+
+    // Without keys of our own, that of the backend is not for everybody on this machine.
+    let (_daemon, address) = gateway(&backend, "", "api_key = \"of-the-backend\"").await;
+    Client::new(address).get("/info").await;
+    assert_eq!(backend.last(3).await.1.get("x-api-key"), None);
+}
+
+#[tokio::test]
+async fn without_an_agent_server_clients_are_told_so_and_our_own_answers_go_on() {
+    let mut backend = Backend::start();
+    let (daemon, address) = gateway(&backend, "", "").await;
+    backend.serving.stop();
+    let client = Client::new(address);
+    let answer = client.get("/assistants/a").await;
+    assert_eq!(answer.status, 502);
+    let words = format!("the agent server at {} cannot be reached: ", backend.serving.address());
+    assert!(answer.detail().starts_with(&words), "{}", answer.detail());
+    let run = json!({ "assistant_id": "agent", "webhook": "http://127.0.0.1:8080/hook" });
+    assert_eq!(client.post("/runs/wait", &run).await.status, 502);
+    assert_eq!(client.get("/v1/status").await.status, 200);
+    let runs = daemon.wait_until_settled(1).await;
+    assert!(
+        runs[0].status == "error" && runs[0].reason.starts_with("rejected: the agent server"),
+        "{runs:#?}"
+    );
+    assert_eq!(runs[0].webhook, None);
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_keeps_nothing_from_firing() {
+    let backend = Backend::start();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = format!("listen = \"{}\"", taken.local_addr().unwrap());
+    let daemon = Daemon::start(&Configuration::new(&backend.url()).http(&listen));
+    daemon.wait_for_stderr("cannot listen: clients will find nobody there").await;
+    let status = daemon.run_command(&["status"]);
+    assert!(status.status.success(), "{status:?}");
+}
+
+/// Clients that leave, that are slow, that say too much or nonsense: each gets its answer, and nothing is left of them.
+#[tokio::test]
+async fn bad_clients_leave_nothing_behind() {
+    let backend = Backend::start();
+    let (mut daemon, address) = gateway(&backend, "", "").await;
+    let client = Client::new(address);
+    let process_id = daemon.process_id().unwrap();
+    let rounds = soak::times(6);
+    let mut used = Vec::new();
+    for round in 0..rounds {
+        let cut = (0..250).map(|index| cut_connection(address, index));
+        futures_util::future::join_all(cut).await;
+        for (path, body, expected) in [
+            ("/runs", "{\"webhook\": nonsense".to_owned(), 418),
+            ("/threads/x/runs/wait", "[".repeat(100_000), 418),
+            ("/store/items", "x".repeat((16 << 20) + 1), 413),
+            ("/runs", "y".repeat((16 << 20) + 1), 413),
+        ] {
+            assert_eq!(client.ask("POST", path, body).await.status, expected, "{path}");
+        }
+        assert_eq!(client.get("/v1/status").await.status, 200);
+        // The first rounds warm up what every process keeps.
+        if round > 1 {
+            used.push((descriptors(process_id), resident_kib(process_id)));
+        }
+    }
+    daemon.assert_alive();
+    let (first, last) = (used[0], used[used.len() - 1]);
+    assert!(last.0 <= first.0 + 64, "descriptors: {used:?}");
+    assert!(last.1 <= first.1 + (32 << 10), "KiB of memory: {used:?}");
+    assert_eq!(daemon.history().len(), 0);
+}
+
+/// One of several ways to misbehave.
+async fn cut_connection(address: SocketAddr, index: usize) {
+    let Ok(mut stream) = TcpStream::connect(address).await else { return };
+    let whole = "GET /streams HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let sent: &str = match index % 5 {
+        0 => "",
+        1 => "GET /info HT",
+        2 => "POST /runs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n{\"webhook\"",
+        3 => "POST /store HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+        _ => whole,
+    };
+    let _ = stream.write_all(sent.as_bytes()).await;
+    if sent == whole {
+        let _ = timeout(Duration::from_secs(1), stream.read(&mut [0; 256])).await;
+    }
+}
+
+fn descriptors(process_id: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{process_id}/fd")).unwrap().count()
+}
+
+fn resident_kib(process_id: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process_id}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn what_is_refused_before_it_is_passed_on_says_why() {
+    let backend = Backend::start();
+    let (_daemon, address) = gateway(&backend, "", "").await;
+    let refused = async |request: &str| {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let detail: Value = serde_json::from_str(body).unwrap_or_default();
+        (head.split(' ').nth(1).unwrap().to_owned(), detail["detail"].as_str().unwrap_or_default().to_owned())
+    };
+    let end = "Connection: close\r\n\r\n";
+    let (code, detail) = refused(&format!("GET /info HTTP/1.1\r\nHost: evil.example\r\n{end}")).await;
+    assert_eq!(code, "403");
+    assert!(detail.contains("http.api_keys"), "{detail}");
+    let (code, detail) = refused(&format!("TRACE /info HTTP/1.1\r\nHost: localhost\r\n{end}")).await;
+    assert_eq!((code.as_str(), detail.as_str()), ("501", "TRACE is not passed on"));
+    let (code, _) =
+        refused(&format!("OPTIONS /info HTTP/1.1\r\nHost: localhost\r\nMax-Forwards: 0\r\n{end}")).await;
+    assert_eq!(code, "204");
+    let (code, detail) =
+        refused(&format!("POST /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n{end}")).await;
+    assert_eq!((code.as_str(), detail.as_str()), ("413", "the body is longer than 16777216 bytes"));
+    assert_eq!(backend.requests.entries().len(), 0);
+}
