@@ -33,7 +33,7 @@ async fn lived_in(folder: &Path) -> Api {
         .iter()
         .rev()
         .map(|(_, row)| &row.run)
-        .filter(|run| run.cron_name == "digest")
+        .filter(|run| run.cron_name() == Some("digest"))
         .map(|run| run.run_id)
         .collect();
     for (run_id, status) in digests.into_iter().zip([Status::Error, Status::Cancelled]) {
