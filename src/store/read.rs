@@ -13,9 +13,11 @@ mod records;
 mod webhooks;
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, InterruptHandle, Row, Transaction};
+use rusqlite::{Connection, Row, Transaction};
 
 use super::rows::{RUN_COLUMNS, parsed, run_from_row, time, time_option};
 use super::{StoreError, open};
@@ -33,6 +35,9 @@ pub use overview::{DaemonState, Notice, Overview, daemon_state};
 pub use records::CronRecord;
 pub use webhooks::{DeliveryFilter, WebhookDetails, WebhookRow};
 pub(super) use webhooks::{WEBHOOK_ROWS, conditions, webhook_row};
+
+/// Well under a millisecond of SQLite's work.
+const INSTRUCTIONS_BETWEEN_LOOKS: i32 = 10_000;
 
 /// Reads the store of a daemon that may or may not be running.
 pub struct Reader {
@@ -79,9 +84,10 @@ impl Reader {
         Ok(Self { connection: open::open_to_read(path)? })
     }
 
-    /// Ends its read from another thread.
-    pub(super) fn interrupt_handle(&self) -> InterruptHandle {
-        self.connection.get_interrupt_handle()
+    /// Its reads end as soon as this is set. It is looked at while they go on, so it may be set before they begin.
+    pub(super) fn stop_when(&mut self, unwanted: Arc<AtomicBool>) -> Result<(), StoreError> {
+        let is_unwanted = move || unwanted.load(Ordering::Relaxed);
+        Ok(self.connection.progress_handler(INSTRUCTIONS_BETWEEN_LOOKS, Some(is_unwanted))?)
     }
 
     /// Counts, one by one, to see a read take long.

@@ -2,9 +2,10 @@
 //! occurrence waiting. A few read-only connections, each lent to one read at a time.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::{InterruptHandle, Transaction};
+use rusqlite::Transaction;
 use tokio::sync::Semaphore;
 
 use super::{Execution, Reader, Store, StoreError};
@@ -21,7 +22,7 @@ pub(super) struct Readers {
 }
 
 /// Stops the read of a connection when nobody waits for it any more.
-struct Leash(Option<Arc<InterruptHandle>>);
+struct Leash(Arc<AtomicBool>);
 
 impl Readers {
     pub(super) fn new(path: &Path, execution: Execution) -> Result<Self, StoreError> {
@@ -57,20 +58,20 @@ impl Store {
         let place = tokio::time::timeout(READ_WAIT, places.acquire_owned()).await;
         let Ok(Ok(place)) = place else { return Err(StoreError::TookTooLong) };
         let readers = Arc::clone(&self.readers);
-        let reader = blocking(move || readers.take()).await??;
-        let handle = Arc::new(reader.interrupt_handle());
-        let mut leash = Leash(Some(handle));
+        let unwanted = Arc::new(AtomicBool::new(false));
+        let _leash = Leash(Arc::clone(&unwanted));
         let reading = blocking(move || {
+            let mut reader = readers.take()?;
+            reader.stop_when(unwanted)?;
             let result = read(&reader);
             // Until the read is over, even if nobody waits for it any more.
             drop(place);
-            (result, reader)
+            Ok::<_, StoreError>((result, reader))
         });
         let (result, reader) = match tokio::time::timeout(READ_WAIT, reading).await {
-            Ok(read) => read?,
+            Ok(read) => read??,
             Err(_) => return Err(StoreError::TookTooLong),
         };
-        leash.0 = None;
         self.readers.give_back(reader);
         result
     }
@@ -104,9 +105,7 @@ impl Store {
 
 impl Drop for Leash {
     fn drop(&mut self) {
-        if let Some(handle) = self.0.take() {
-            handle.interrupt();
-        }
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -44,6 +44,7 @@ pub(super) struct ReleaseRequest {
     #[schema(minimum = 1, maximum = 1000)]
     per_second: Option<u32>,
     /// What waits and was recorded longer ago than this is suppressed instead.
+    #[schema(format = "uint64")]
     discard_older_than_seconds: Option<u64>,
 }
 

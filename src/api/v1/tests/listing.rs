@@ -154,9 +154,10 @@ async fn the_status_is_that_of_the_command_and_a_little_more() {
         "deliveries_24h",
         "deliveries_waiting",
         "notices",
+        "webhooks",
     ];
-    assert_eq!(names[..10], of_command);
-    assert_eq!(names[10..], ["version", "now", "trouble"]);
+    assert_eq!(names[..11], of_command);
+    assert_eq!(names[11..], ["version", "now", "trouble"]);
     assert_eq!(status["ended_24h"], json!({ "error": 1, "cancelled": 1 }));
     assert_eq!(status["not_over"], json!({ "pending": 2 }));
     assert_eq!(status["configuration"], json!({ "state": "same" }));
