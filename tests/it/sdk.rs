@@ -102,7 +102,7 @@ async fn assert_each_delivered_at_once(daemon: &Daemon, count: usize) {
         .await;
     let deliveries = list();
     assert_eq!(deliveries.len(), count, "{deliveries:#?}");
-    assert!(deliveries.iter().all(|delivery| delivery["attempts"] == 1), "{deliveries:#?}");
+    assert!(deliveries.iter().all(|delivery| delivery["attempts_made"] == 1), "{deliveries:#?}");
 }
 
 /// Webhooks are judged as the server judges them, by its own file.
