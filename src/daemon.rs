@@ -18,11 +18,11 @@ use crate::api::{self, AgentServer, Api, Gateway, Listeners, Socket};
 use crate::backend::AgentClient;
 use crate::clock::Clock;
 use crate::config::{Config, CronDefinition, Environment};
-use crate::engine::courier::{self, Courier};
+use crate::engine::courier::{self, Courier, Origins};
 use crate::engine::janitor::{self, Janitor};
 use crate::engine::maintenance::{self, Maintenance};
 use crate::engine::runner::{self, Runner, RunnerSettings};
-use crate::engine::{Wakes, scheduler};
+use crate::engine::{Signs, Wakes, scheduler};
 use crate::store::{Execution, NewDefinition, NoticeKind, Store, StoreError};
 use crate::transport::{Relay, Transport};
 use crate::webhook::{self, InForce, Sender, WebhookSettings};
@@ -93,8 +93,14 @@ pub async fn serve(world: World, ready: impl FnOnce(), stop: CancellationToken) 
         backend = %world.config.backend.url,
         "ready"
     );
+    let (network, trouble) = match world.listen.map(bind_network) {
+        None => (None, None),
+        Some(Ok(listener)) => (Some(listener), None),
+        Some(Err(trouble)) => (None, Some(trouble)),
+    };
+    store.notice(world.clock.now(), NoticeKind::Listen, trouble).await?;
     let grace = world.config.shutdown_grace;
-    let mut loops = spawn(world, store, &stop);
+    let mut loops = spawn(world, store, network, &stop);
     ready();
     let ended = tokio::select! {
         biased;
@@ -126,9 +132,19 @@ fn definitions(crons: &[CronDefinition]) -> Result<Vec<NewDefinition>, DaemonErr
         .collect()
 }
 
-fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
-    let World { config, environment, clock, backend, receivers, execution: _, socket, listen, relay, reload } =
-        world;
+fn spawn(world: World, store: Store, network: Option<TcpListener>, stop: &CancellationToken) -> Loops {
+    let World {
+        config,
+        environment,
+        clock,
+        backend,
+        receivers,
+        execution: _,
+        socket,
+        listen: _,
+        relay,
+        reload,
+    } = world;
     let wakes = Wakes::default();
     let (put_webhooks, webhooks) = webhook::in_force(WebhookSettings::of_config(&config));
     let client = AgentClient::new(
@@ -152,14 +168,16 @@ fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
         clock: clock.clone(),
         wakes: wakes.clone(),
         webhooks: webhooks.clone(),
+        origins: Origins::default(),
     };
+    let signs = Signs { gate: runner.gate(), origins: courier.origins.clone(), ..Signs::default() };
     let janitor =
         Janitor { store: store.clone(), backend: client.clone(), clock: clock.clone(), wakes: wakes.clone() };
     let maintenance = Maintenance { store: store.clone(), clock: clock.clone() };
     let mut loops = Loops::new();
     let listeners = Listeners {
         socket: socket.and_then(|path| bind(&path)),
-        network: listen.and_then(bind_network),
+        network,
         api_keys: config.http.api_keys.clone(),
     };
     if listeners.socket.is_some() || listeners.network.is_some() {
@@ -167,6 +185,7 @@ fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
             store: store.clone(),
             clock: clock.clone(),
             wakes: wakes.clone(),
+            signs: signs.clone(),
             backend: client.clone(),
             webhooks,
         };
@@ -182,7 +201,8 @@ fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
         loops.spawn(async move { ("reloader", reload::run(reload, t).await) });
     }
     let (s, c, w, t) = (store, clock, wakes, stop.clone());
-    loops.spawn(async move { ("scheduler", scheduler::run(s, c, w, t).await) });
+    let outlook = signs.outlook;
+    loops.spawn(async move { ("scheduler", scheduler::run(s, c, w, outlook, t).await) });
     loops.spawn(async move { ("runner", runner::run(runner).await) });
     let t = stop.clone();
     loops.spawn(async move { ("courier", courier::run(courier, t).await) });
@@ -208,7 +228,8 @@ fn bind(path: &Path) -> Option<Socket> {
         .ok()
 }
 
-fn bind_network(address: SocketAddr) -> Option<TcpListener> {
+/// The same holds for one that clients do not find; `status` says so.
+fn bind_network(address: SocketAddr) -> Result<TcpListener, String> {
     let listener = std::net::TcpListener::bind(address).and_then(|listener| {
         listener.set_nonblocking(true)?;
         TcpListener::from_std(listener)
@@ -217,11 +238,11 @@ fn bind_network(address: SocketAddr) -> Option<TcpListener> {
         Ok(listener) => {
             let address = listener.local_addr().unwrap_or(address);
             tracing::info!(%address, "clients find the agent server's API here");
-            Some(listener)
+            Ok(listener)
         }
         Err(error) => {
             tracing::error!(%address, %error, "cannot listen: clients will find nobody there; see http.listen");
-            None
+            Err(format!("clients find nobody at {address} (http.listen): {error}"))
         }
     }
 }

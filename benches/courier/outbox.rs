@@ -8,7 +8,7 @@ use agentcron::clock::Clock;
 use agentcron::config::{self, Environment};
 use agentcron::domain::ids::{DeliveryId, RunId};
 use agentcron::engine::Wakes;
-use agentcron::engine::courier::{self, Courier};
+use agentcron::engine::courier::{self, Courier, Origins};
 use agentcron::store::{Execution, Store};
 use agentcron::transport::{Transport, Wire};
 use agentcron::webhook::{Sender, WebhookSettings, in_force};
@@ -159,6 +159,7 @@ impl Outbox {
             clock,
             wakes: Wakes::default(),
             webhooks,
+            origins: Origins::default(),
         })
     }
 }

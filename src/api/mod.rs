@@ -1,26 +1,33 @@
-//! The daemon's HTTP server: `/v1`, by which the command line acts on it, and the agent server's own API in front of
-//! that server; on a Unix socket that only its owner may use, and by TCP.
+//! The daemon's HTTP server: `/v1`, by which the command line acts on it, metrics and health, and the agent server's own
+//! API in front of that server; on a Unix socket that only its owner may use, and by TCP.
 
+mod asked;
 mod door;
+mod health;
 mod langgraph;
+mod metrics;
+mod openapi;
 mod patience;
 mod refusal;
 mod serving;
 mod socket;
 mod v1;
+pub mod wire;
 
 use std::net::SocketAddr;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::routing::any;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::backend::AgentClient;
 use crate::clock::Clock;
 use crate::config::Secret;
 use crate::domain::bounds::{API_BODY_BYTES_MAX, HTTP_CONNECTIONS_MAX, SOCKET_CONNECTIONS_MAX};
-use crate::engine::Wakes;
+use crate::engine::{Signs, Wakes};
 use crate::store::{Store, StoreError};
 use crate::webhook::InForce;
 
@@ -28,6 +35,7 @@ pub use langgraph::{AgentServer, Gateway};
 pub use socket::{Socket, SocketError};
 
 use door::Door;
+use refusal::Refusal;
 use serving::Entrance;
 
 /// What the API acts on.
@@ -39,6 +47,8 @@ pub struct Api {
     pub clock: Clock,
     /// Who is to look after something was changed.
     pub wakes: Wakes,
+    /// How the loops are.
+    pub signs: Signs,
     /// Who knows which assistants and threads there are.
     pub backend: AgentClient,
     /// Which settings of webhooks are in force: whether they are sent at all, and which URLs a client may name.
@@ -88,8 +98,14 @@ pub async fn serve(
 }
 
 fn router(api: Api) -> Router {
-    Router::new()
+    let documented = OpenApiRouter::with_openapi(openapi::document())
         .merge(v1::router())
+        .merge(metrics::router(api.clock.now()))
+        .merge(health::router());
+    let (ours, document) = documented.split_for_parts();
+    ours.merge(openapi::router(document))
+        .route("/v1/{*rest}", any(async || Refusal::NotFound("there is no such path".to_owned())))
+        .method_not_allowed_fallback(async || Refusal::NotAllowed)
         .layer(DefaultBodyLimit::max(API_BODY_BYTES_MAX))
         .merge(langgraph::crons())
         .with_state(api)

@@ -1,13 +1,16 @@
 //! What is refused: a status and `{"detail": …}`, as the agent server says it.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::http::header::WWW_AUTHENTICATE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::de::DeserializeOwned;
-use serde_json::json;
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response as Documented, ResponseBuilder};
+use utoipa::{IntoResponses, ToSchema};
 
 use super::Api;
+use super::wire::Refused;
 use crate::config::nearest;
 use crate::store::StoreError;
 
@@ -24,14 +27,16 @@ pub(super) enum Refusal {
     NotAllowed,
     /// It cannot be done as things stand.
     Conflict(String),
+    /// Its body is larger than any that makes sense.
+    TooLarge(String),
     /// The store could not do it.
     Failed(String),
+    /// It cannot be done now.
+    Unavailable(String),
     /// It is not known who asks.
     Unauthorized(String),
     /// Whoever asks may not.
     Forbidden(String),
-    /// Its body is longer than anybody needs.
-    TooLarge(String),
     /// Its body does not come.
     TooSlow(String),
     /// This is not done here.
@@ -55,6 +60,7 @@ impl Refusal {
             Refusal::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             Refusal::Forbidden(_) => StatusCode::FORBIDDEN,
             Refusal::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Refusal::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Refusal::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             Refusal::BadGateway(_) => StatusCode::BAD_GATEWAY,
@@ -73,6 +79,7 @@ impl Refusal {
             | Refusal::Unauthorized(detail)
             | Refusal::Forbidden(detail)
             | Refusal::TooLarge(detail)
+            | Refusal::Unavailable(detail)
             | Refusal::TooSlow(detail)
             | Refusal::NotImplemented(detail)
             | Refusal::BadGateway(detail)
@@ -95,16 +102,11 @@ impl Refusal {
     }
 }
 
-/// The body of a request; nothing at all is an empty object.
-pub(super) fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
-    let body = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(body).map_err(|error| Refusal::Invalid(format!("body: {error}")))
-}
-
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Refused(detail) => Refusal::Conflict(detail),
+            StoreError::TookTooLong => Refusal::Unavailable(error.to_string()),
             StoreError::Lost(_)
             | StoreError::Taken { .. }
             | StoreError::Unusable { .. }
@@ -116,12 +118,38 @@ impl From<StoreError> for Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = self.status();
-        let detail = self.detail();
-        let mut response = (status, Json(json!({ "detail": detail }))).into_response();
+        let detail = self.detail().to_owned();
+        let mut response = (status, Json(Refused { detail })).into_response();
         if status == StatusCode::UNAUTHORIZED {
             // RFC 9110 §11.6.1.
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
+    }
+}
+
+/// For the OpenAPI document: any of ours may be refused like this.
+impl IntoResponses for Refusal {
+    fn responses() -> BTreeMap<String, RefOr<Documented>> {
+        let refused = |description: &str| {
+            let schema = Ref::from_schema_name(Refused::name());
+            let content = ContentBuilder::new().schema(Some(schema)).build();
+            let response =
+                ResponseBuilder::new().description(description).content("application/json", content);
+            RefOr::T(response.build())
+        };
+        let statuses = [
+            ("401", "By TCP, where `http.api_keys` are set: a key is missing or wrong"),
+            ("403", "By TCP, where they are not: not a program of this machine asks"),
+            ("404", "What it names is not there"),
+            ("405", "Its path takes another method"),
+            ("408", "Its body does not come"),
+            ("409", "It cannot be done as things stand"),
+            ("413", "Its body is larger than any that makes sense"),
+            ("422", "It makes no sense"),
+            ("500", "The store could not do it"),
+            ("503", "It cannot be done now, or would take too long"),
+        ];
+        statuses.map(|(status, words)| (status.to_owned(), refused(words))).into()
     }
 }

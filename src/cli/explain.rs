@@ -5,14 +5,15 @@ mod verdict;
 use clap::Args;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::failure::Failure;
 use super::next::unknown_cron;
 use super::output::Look;
-use super::run_line::{self, time};
+use super::run_line::time;
 use super::session::Session;
 use super::times;
+use crate::api::wire;
 use crate::domain::cron::Cron;
 use crate::store::{DaemonState, Reader, daemon_state};
 
@@ -64,7 +65,7 @@ pub(super) fn explain(explain: &Explain, session: &mut Session) -> Result<(), Fa
             "detail": verdict.words(&zone),
             "before": time(before),
             "after": time(after),
-            "run": found.as_ref().filter(|_| verdict.is_on_record()).map_or(Value::Null, run_line::to_json),
+            "run": found.as_ref().filter(|_| verdict.is_on_record()).map(wire::Run::of),
         }))?;
         return Ok(());
     }

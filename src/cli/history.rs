@@ -11,6 +11,7 @@ use super::run_line::{self, COLUMNS, DISPENSABLE, ELASTIC};
 use super::session::Session;
 use super::table::{Layout, Rows};
 use super::times;
+use crate::api::wire;
 use crate::domain::ids::CronId;
 use crate::domain::run::{Phase, RunState, Status};
 use crate::signals;
@@ -141,7 +142,7 @@ fn print_past(
 fn print(rows: &[RunRow], layout: &mut Option<Layout>, session: &mut Session) -> Result<(), Failure> {
     if session.output.is_json() {
         for row in rows {
-            session.output.json(&run_line::to_json(row))?;
+            session.output.json(&wire::Run::of(row))?;
         }
     } else {
         let mut table = Rows::new(&COLUMNS, ELASTIC, DISPENSABLE);

@@ -2,15 +2,15 @@
 
 use clap::Args;
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
 use super::failure::Failure;
 use super::occurrences::of_cron;
 use super::output::{Look, Output, printable};
-use super::run_line::{self, time};
+use super::run_line;
 use super::session::Session;
 use super::table::Rows;
 use super::times;
+use crate::api::wire;
 use crate::domain::cron::Cron;
 use crate::domain::standing::Standing;
 use crate::store::{CronRow, Reader};
@@ -60,7 +60,7 @@ fn print(crons: &[CronRow], session: &mut Session) -> Result<(), Failure> {
     let now = session.now();
     if session.output.is_json() {
         for cron in crons {
-            session.output.json(&to_json(cron, now))?;
+            session.output.json(&wire::Cron::of(cron, now))?;
         }
         return Ok(());
     }
@@ -116,31 +116,4 @@ fn going_words(going: u64, outcome: &str, output: &Output) -> String {
     let words = if going == 1 { "running".to_owned() } else { format!("{going} running") };
     let words = output.paint(Look::Going, &words);
     if outcome.is_empty() { words } else { format!("{words}, before: {outcome}") }
-}
-
-fn to_json(row: &CronRow, now: Timestamp) -> Value {
-    let cron = row.cron.as_ref().ok();
-    let text = |take: fn(&Cron) -> String| cron.map_or(Value::Null, |cron| json!(take(cron)));
-    json!({
-        "cron_id": row.cron_id.to_string(),
-        "cron_name": row.name,
-        "source": row.source.as_str(),
-        "place": row.place,
-        "enabled": cron.map(|cron| cron.enabled),
-        "schedule": text(|cron| cron.calendar.expression().to_owned()),
-        "timezone": text(|cron| cron.calendar.timezone().to_owned()),
-        "description": text(|cron| cron.calendar.describe()),
-        "assistant_id": text(|cron| cron.request.assistant_id.clone()),
-        "paused": row.standing.paused.as_ref().map(|pause| json!({
-            "since": time(Some(pause.since)),
-            "cause": pause.cause.as_str(),
-            "note": pause.note,
-        })),
-        "skip_next": row.standing.skip_next,
-        "failures_in_a_row": row.standing.failures,
-        "next_at": time(cron.and_then(|cron| of_cron(cron, now).next()).map(|next| next.at)),
-        "running": row.going,
-        "last": row.last.as_ref().map(run_line::to_json),
-        "problem": row.cron.as_ref().err(),
-    })
 }

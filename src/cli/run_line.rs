@@ -21,43 +21,9 @@ pub(super) const DISPENSABLE: &[&str] = &["ago", "took", "late", "webhook"];
 /// Characters of a run id that tell runs apart in practice; `show` takes them.
 const ID_SHOWN: usize = 8;
 
-/// Every fact, by the names of the API.
-pub(super) fn to_json(row: &RunRow) -> Value {
-    let run = &row.run;
-    let going = going(run);
-    json!({
-        "run_id": run.run_id.to_string(),
-        "cron_id": run.cron_id().map(|cron_id| cron_id.to_string()),
-        "cron_name": run.cron_name(),
-        "trigger": run.trigger.as_str(),
-        "status": row.status_word(),
-        "phase": run.state.phase().as_str(),
-        "reason": run.reason,
-        "scheduled_for": time(Some(run.scheduled_for)),
-        "due_at": time(Some(run.due_at)),
-        "started_at": time(going.map(|going| going.started_at)),
-        "ended_at": time(ended_at(run)),
-        "thread_id": going.map(|going| going.thread_id.to_string()),
-        "backend_run_id": going.map(|going| going.backend_run_id.to_string()),
-        "attempts": run.tries,
-        "error": error(run).map(|error| json!({ "error": error.error, "message": error.message })),
-        "webhook": row.webhook.as_ref().map(webhook_json),
-        "occurrences": row.occurrences,
-        "last_scheduled_for": time(row.last_scheduled_for),
-    })
-}
-
 /// RFC 3339 in UTC, or null.
 pub(super) fn time(at: Option<Timestamp>) -> Value {
     at.map_or(Value::Null, |at| json!(at.to_string()))
-}
-
-fn webhook_json(delivery: &DeliveryRow) -> Value {
-    json!({
-        "delivery_id": delivery.delivery_id.to_string(),
-        "status": delivery.status.as_str(),
-        "attempts": delivery.attempts,
-    })
 }
 
 /// What people want to know of it, in the order of [`COLUMNS`].

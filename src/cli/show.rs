@@ -2,15 +2,15 @@
 
 use clap::Args;
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
 use super::failure::Failure;
 use super::output::{Look, printable};
-use super::run_line::{self, time};
+use super::run_line;
 use super::session::Session;
 use super::times;
+use crate::api::wire;
 use crate::domain::ids::RunId;
-use crate::store::{AttemptRow, DeliveryDetails, Reader, RunDetails};
+use crate::store::{AttemptRow, Reader, RunDetails};
 use crate::webhook::redacted;
 
 /// Shorter prefixes are mistakes rather than ids.
@@ -39,7 +39,7 @@ pub(super) fn show(show: &Show, session: &mut Session) -> Result<(), Failure> {
     let details = reader.run_details(run_id)?;
     let details = details.ok_or_else(|| Failure::Failed(format!("run {run_id} was deleted just now")))?;
     if session.output.is_json() {
-        session.output.json(&to_json(&details))?;
+        session.output.json(&wire::RunDetails::of(&details))?;
         return Ok(());
     }
     print_facts(&details, session)?;
@@ -68,42 +68,6 @@ pub(super) fn find(text: &str, reader: &Reader) -> Result<RunId, Failure> {
             )))
         }
     }
-}
-
-fn to_json(details: &RunDetails) -> Value {
-    let mut object = run_line::to_json(&details.row);
-    let run = &details.row.run;
-    object["definition_id"] = json!(run.cron.as_ref().map(|cron| cron.definition_id.to_string()));
-    object["start_before"] = time(Some(run.start_before));
-    object["misses"] = json!(run.misses);
-    object["values"] = details.values.clone().unwrap_or(Value::Null);
-    let event = |event: &crate::store::EventRow| json!({ "at": time(Some(event.at)), "event": event.event, "detail": event.detail });
-    object["events"] = details.events.iter().map(event).collect();
-    object["deliveries"] = details.deliveries.iter().map(delivery_json).collect();
-    object
-}
-
-fn delivery_json(details: &DeliveryDetails) -> Value {
-    let delivery = &details.delivery;
-    let attempt = |attempt: &AttemptRow| {
-        json!({
-            "attempt": attempt.attempt,
-            "started_at": time(Some(attempt.started_at)),
-            "ended_at": time(attempt.ended_at),
-            "code": attempt.code,
-            "detail": attempt.detail,
-        })
-    };
-    json!({
-        "delivery_id": delivery.delivery_id.to_string(),
-        "url": redacted(&delivery.url),
-        "status": delivery.status.as_str(),
-        "reason": delivery.reason,
-        "created_at": time(Some(delivery.created_at)),
-        "due_at": time(delivery.due_at),
-        "ended_at": time(delivery.ended_at),
-        "attempts": details.attempts.iter().map(attempt).collect::<Value>(),
-    })
 }
 
 fn print_facts(details: &RunDetails, session: &mut Session) -> Result<(), Failure> {

@@ -4,23 +4,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use clap::Args;
-use jiff::{SignedDuration, Timestamp};
-use serde_json::{Map, Value, json};
 
 use super::failure::Failure;
-use super::occurrences::of_cron;
 use super::output::Look;
-use super::run_line::time;
 use super::session::Session;
 use super::times;
 use super::webhook::flow;
+use crate::api::wire::{Configuration, Facts, State};
 use crate::config;
 use crate::domain::cron::CronSource;
 use crate::domain::ids::{CronId, DefinitionId};
-use crate::store::{CronRow, DaemonState, Notice, NoticeKind, Overview, Reader, WebhookFlow, daemon_state};
-
-/// What is counted.
-const WINDOW: SignedDuration = SignedDuration::from_hours(24);
+use crate::store::{CronRow, DaemonState, Notice, NoticeKind, Reader, daemon_state};
 
 /// Show the state of the daemon, of the configuration and of the last 24 hours. Works while the daemon is down.
 #[derive(Args, Debug)]
@@ -30,66 +24,41 @@ Examples:
   agentcron status --json | jq .daemon.running")]
 pub(super) struct Status {}
 
-/// What the configuration file says beside what the store has.
-enum FileState {
-    /// The same.
-    Same,
-    /// Other than what the daemon has taken up.
-    Different { added: usize, changed: usize, removed: usize },
-    /// It cannot be loaded here; maybe only because this user has no credentials.
-    Mistakes(usize),
-    /// There is none.
-    Missing,
-}
-
 pub(super) fn status(_: &Status, session: &mut Session) -> Result<(), Failure> {
     let store = session.store_path()?;
     let daemon = daemon_state(&store);
-    let (overview, crons, notices, flow) = if store.exists() {
-        let reader = Reader::open(&store)?;
-        let since = session.now().saturating_sub(WINDOW).unwrap_or(Timestamp::MIN);
-        (reader.overview(since)?, reader.crons()?, reader.notices()?, reader.webhook_flow()?)
-    } else {
-        (Overview::default(), Vec::new(), Vec::new(), WebhookFlow::default())
-    };
-    let file = file_state(session, &crons);
     let now = session.now();
-    let next = crons.iter().filter(|row| row.standing.paused.is_none()).filter_map(|row| {
-        let cron = row.cron.as_ref().ok()?;
-        Some((of_cron(cron, now).next()?.at, row.name.as_str()))
-    });
-    let next = next.min();
+    let facts = if store.exists() { Facts::read(&Reader::open(&store)?, now)? } else { Facts::none() };
+    let file = file_state(session, &facts.crons);
     if session.output.is_json() {
-        let mut object = to_json(&store, &daemon, &overview, &crons, &file, next);
-        object["notices"] = notices.iter().map(notice_json).collect();
-        object["webhooks"] = flow::to_json(&flow);
-        session.output.json(&object)?;
-        return Ok(());
+        return Ok(session.output.json(&State::of(&store, &daemon, file, &facts, now))?);
     }
+    let next = facts.next(now);
     let next = next.map_or("nothing is to come".to_owned(), |(at, name)| {
         format!("{name}, {} ({})", times::local(at, &session.zone), times::relative(at, now))
     });
-    if let Some(words) = flow::words(&flow, session) {
+    if let Some(words) = flow::words(&facts.flow, session) {
         let words = session.output.paint(Look::Odd, &words);
         session.output.line(&words)?;
     }
-    let mut facts = vec![
+    let Facts { overview, crons, notices, flow } = &facts;
+    let mut lines = vec![
         ("daemon", daemon_words(&daemon, session)),
         ("store", store_words(&store, session)),
         ("configuration", file_words(&file, session)),
-        ("crons", crons_words(&crons)),
+        ("crons", crons_words(crons)),
         ("next", next),
         ("runs, 24 h", counted(&overview.ended)),
         ("not over", counted(&overview.going)),
         ("webhooks, 24 h", counted(&overview.deliveries)),
         ("waiting", format!("{} webhooks", overview.deliveries_waiting)),
     ];
-    facts.extend(flow::suppressed_words(&flow).map(|words| ("suppressed", words)));
-    for (name, value) in facts {
+    lines.extend(flow::suppressed_words(flow).map(|words| ("suppressed", words)));
+    for (name, value) in lines {
         let name = session.output.paint(Look::Dim, &format!("{name:<14}"));
         session.output.line(&format!("{name} {value}"))?;
     }
-    print_notices(&notices, session)
+    print_notices(notices, session)
 }
 
 /// What the daemon has to say of itself.
@@ -101,6 +70,7 @@ fn print_notices(notices: &[Notice], session: &mut Session) -> Result<(), Failur
                 ("not taken up", Look::Bad, "the last good configuration goes on, since in the files:")
             }
             NoticeKind::ClockStep => ("clock step", Look::Odd, notice.detail.as_str()),
+            NoticeKind::Listen => ("not listening", Look::Bad, notice.detail.as_str()),
         };
         let name = session.output.paint(look, &format!("{name:<14}"));
         session.output.line(&format!("{name} {words} ({})", times::relative(notice.at, now)))?;
@@ -113,17 +83,13 @@ fn print_notices(notices: &[Notice], session: &mut Session) -> Result<(), Failur
     Ok(())
 }
 
-fn notice_json(notice: &Notice) -> Value {
-    json!({ "kind": notice.kind.as_str(), "at": time(Some(notice.at)), "detail": notice.detail })
-}
-
-fn file_state(session: &Session, crons: &[CronRow]) -> FileState {
+fn file_state(session: &Session, crons: &[CronRow]) -> Configuration {
     if !session.config_path.exists() {
-        return FileState::Missing;
+        return Configuration::Missing;
     }
     let config = match config::load(&session.config_path, &session.environment) {
         Ok(config) => config,
-        Err(errors) => return FileState::Mistakes(errors.0.len()),
+        Err(errors) => return Configuration::Mistakes { mistakes: errors.0.len() },
     };
     let of_file = |definition: &config::CronDefinition| {
         let cron_id = definition.cron.cron_id;
@@ -140,8 +106,8 @@ fn file_state(session: &Session, crons: &[CronRow]) -> FileState {
         |(id, definition): &(&CronId, &DefinitionId)| known.get(id).is_some_and(|known| known != *definition);
     let changed = written.iter().filter(is_other).count();
     match (added, changed, removed) {
-        (0, 0, 0) => FileState::Same,
-        _ => FileState::Different { added, changed, removed },
+        (0, 0, 0) => Configuration::Same,
+        _ => Configuration::Different { added, changed, removed },
     }
 }
 
@@ -166,20 +132,20 @@ fn store_words(store: &Path, session: &Session) -> String {
     }
 }
 
-fn file_words(file: &FileState, session: &Session) -> String {
+fn file_words(file: &Configuration, session: &Session) -> String {
     let path = session.config_path.display();
     let odd = |text: &str| session.output.paint(Look::Odd, text);
     match file {
-        FileState::Same => format!("{path} (as the daemon has it)"),
-        FileState::Different { added, changed, removed } => {
+        Configuration::Same => format!("{path} (as the daemon has it)"),
+        Configuration::Different { added, changed, removed } => {
             let differs = odd("differs from what the daemon has");
             format!("{path} ({differs}: {added} added, {changed} changed, {removed} removed)")
         }
-        FileState::Mistakes(count) => {
+        Configuration::Mistakes { mistakes: count } => {
             let mistakes = odd(&format!("{count} mistakes as seen from here"));
             format!("{path} ({mistakes}; `agentcron check` shows them)")
         }
-        FileState::Missing => format!("{path} ({})", odd("there is no such file")),
+        Configuration::Missing => format!("{path} ({})", odd("there is no such file")),
     }
 }
 
@@ -206,42 +172,4 @@ fn counted<Word: std::fmt::Display>(counts: &[(Word, u64)]) -> String {
         return "none".to_owned();
     }
     counts.iter().map(|(word, count)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
-}
-
-fn to_json(
-    store: &Path,
-    daemon: &DaemonState,
-    overview: &Overview,
-    crons: &[CronRow],
-    file: &FileState,
-    next: Option<(Timestamp, &str)>,
-) -> Value {
-    let (running, pid) = match daemon {
-        DaemonState::Running { pid } => (Some(true), *pid),
-        DaemonState::Stopped => (Some(false), None),
-        DaemonState::Unknown(_) => (None, None),
-    };
-    let configuration = match file {
-        FileState::Same => json!({ "state": "same" }),
-        FileState::Different { added, changed, removed } => {
-            json!({ "state": "different", "added": added, "changed": changed, "removed": removed })
-        }
-        FileState::Mistakes(count) => json!({ "state": "mistakes", "mistakes": count }),
-        FileState::Missing => json!({ "state": "missing" }),
-    };
-    json!({
-        "daemon": { "running": running, "pid": pid },
-        "store": { "path": store.display().to_string(), "exists": store.exists() },
-        "configuration": configuration,
-        "crons": crons.len(),
-        "next": next.map(|(at, name)| json!({ "at": time(Some(at)), "cron_name": name })),
-        "ended_24h": counts_json(&overview.ended),
-        "not_over": counts_json(&overview.going),
-        "deliveries_24h": counts_json(&overview.deliveries),
-        "deliveries_waiting": overview.deliveries_waiting,
-    })
-}
-
-fn counts_json<Word: std::fmt::Display>(counts: &[(Word, u64)]) -> Value {
-    Value::Object(counts.iter().map(|(word, count)| (word.to_string(), json!(count))).collect::<Map<_, _>>())
 }

@@ -14,16 +14,11 @@ mod test;
 mod trial;
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
 
 use super::failure::Failure;
 use super::output::{Look, Output};
-use super::run_line::time;
 use super::session::Session;
 use crate::domain::delivery::DeliveryStatus;
-use crate::domain::flow::{Flow, Hold};
-use crate::store::{WebhookFlow, WebhookRow};
-use crate::webhook::{redacted, webhook_id};
 
 /// Look after the webhooks of ended runs.
 #[derive(Args, Debug)]
@@ -65,34 +60,6 @@ pub(super) fn webhook(webhook: &Webhook, session: &mut Session) -> Result<(), Fa
         WebhookVerb::Replay(replay) => replay::replay(replay, session),
         WebhookVerb::Arm(arm) => arm::arm(arm, session),
         WebhookVerb::Listen(listen) => listen::listen(listen, session),
-    }
-}
-
-/// The same names as in `show`.
-fn to_json(row: &WebhookRow, flow: &WebhookFlow) -> Value {
-    let delivery = &row.delivery;
-    let held = held(row, flow);
-    json!({
-        "delivery_id": delivery.delivery_id.to_string(),
-        "webhook_id": webhook_id(row.run_id),
-        "run_id": row.run_id.to_string(),
-        "cron_name": row.cron_name,
-        "url": redacted(&delivery.url),
-        "status": delivery.status.as_str(),
-        "attempts_made": delivery.attempts,
-        "reason": delivery.reason,
-        "created_at": time(Some(delivery.created_at)),
-        "due_at": time(delivery.due_at),
-        "held_since": time(held.map(|hold| hold.since)),
-        "ended_at": time(delivery.ended_at),
-    })
-}
-
-/// The hold that keeps it, if one does.
-fn held<'a>(row: &WebhookRow, flow: &'a WebhookFlow) -> Option<&'a Hold> {
-    match (&flow.flow, row.delivery.status) {
-        (Flow::Held(hold), DeliveryStatus::Pending) => Some(hold),
-        (Flow::Held(_) | Flow::Free | Flow::Released(_), _) => None,
     }
 }
 

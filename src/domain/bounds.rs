@@ -32,6 +32,18 @@ pub const CLOCK_STEP_MIN: Duration = Duration::from_secs(2);
 /// A request to our own `/v1`; a note is its longest part.
 pub const API_BODY_BYTES_MAX: usize = 64 * 1024;
 
+/// One read of the API, and the wait for its turn: a longer one keeps the WAL from being shortened.
+pub const READ_WAIT: Duration = Duration::from_secs(10);
+
+/// Items on a page of the API.
+pub const PAGE_ITEMS_MAX: u32 = 1_000;
+
+/// The longest cursor that we give out has the longest name of a cron in it; longer ones are not ours.
+pub const CURSOR_CHARS_MAX: usize = 2_000;
+
+/// The store's answer to whoever asks whether the daemon lives: a slow disk is no dead daemon.
+pub const HEALTH_WAIT: Duration = Duration::from_secs(5);
+
 /// A request that is passed on to the agent server: what it is asked with fits in a fraction of this.
 pub const HTTP_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -48,6 +60,9 @@ pub const SOCKET_CONNECTIONS_MAX: usize = 64;
 /// Bodies of requests for runs that are held in memory at once, to see whether they ask for a webhook; who comes then
 /// waits for its turn.
 pub const HELD_BODIES_BYTES_MAX: usize = 8 * HTTP_BODY_BYTES_MAX;
+
+/// How long the body of such a request may take in all.
+pub const HELD_BODY_WAIT: Duration = Duration::from_secs(60);
 
 /// Of an answer, this much is listened to on its way to the client, to learn which run it tells of: its first event, or
 /// the run itself with what it was given.
@@ -68,7 +83,8 @@ pub const SEARCH_LIMIT_MAX: usize = 1_000;
 /// Crons taken over from a server at once: more than one file should hold.
 pub const IMPORTED_CRONS_MAX: usize = 10_000;
 
-/// Reads of the API at once: each has a connection of its own, which is three open files.
+/// Reads of the API at once: as many as a small machine can serve beside the daemon's own work; each has a connection of
+/// its own, which is three open files.
 pub const READS_AT_ONCE: usize = 4;
 
 /// The longest note of a pause or a hold: a reason, not a report.

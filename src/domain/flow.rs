@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::delivery::DeliveryStatus;
 use super::ids::DeliveryId;
 
 /// What people have asked of all webhooks.
@@ -47,6 +48,16 @@ pub struct Suspension {
     pub detail: String,
     /// The delivery that it said so to.
     pub delivery_id: DeliveryId,
+}
+
+impl Flow {
+    /// The hold that keeps a delivery that stands like this, if one does.
+    pub fn keeps(&self, status: DeliveryStatus) -> Option<&Hold> {
+        match (self, status) {
+            (Flow::Held(hold), DeliveryStatus::Pending) => Some(hold),
+            (Flow::Held(_) | Flow::Free | Flow::Released(_), _) => None,
+        }
+    }
 }
 
 impl Suspension {

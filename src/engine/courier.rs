@@ -19,7 +19,8 @@ use crate::domain::flow::{Flow, Pacer};
 use crate::domain::run::called;
 use crate::store::{ClaimedDelivery, FinishedAttempt, Store, StoreError};
 use crate::webhook::{Attempt, InForce, Recall, Sender, redacted, webhook_id};
-use origins::{Origins, Place};
+pub use origins::Origins;
+use origins::Place;
 
 /// What the courier needs.
 #[derive(Clone)]
@@ -34,6 +35,8 @@ pub struct Courier {
     pub wakes: Wakes,
     /// Whether anything is sent, and how; the sender follows it.
     pub webhooks: InForce,
+    /// How its receivers are.
+    pub origins: Origins,
 }
 
 /// What an attempt has to pass before it is made.
@@ -75,7 +78,7 @@ pub async fn run(mut courier: Courier, stop: CancellationToken) -> Result<(), St
     }
     courier.follow_settings().await?;
     let mut attempts = Attempts::new();
-    let mut gates = Gates::default();
+    let mut gates = Gates { origins: courier.origins.clone(), ..Gates::default() };
     loop {
         let next = pass(&courier, &mut gates, &mut attempts).await?;
         tokio::select! {

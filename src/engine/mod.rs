@@ -11,6 +11,17 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+/// How the loops are, for those who ask. Kept in memory only; nobody decides by it.
+#[derive(Clone, Default)]
+pub struct Signs {
+    /// Whether the backend takes runs.
+    pub gate: Arc<runner::Gate>,
+    /// When a calendar next names an instant.
+    pub outlook: scheduler::Outlook,
+    /// Whether receivers are left alone.
+    pub origins: courier::Origins,
+}
+
 /// Nudges: "look, there may be something for you". One may be lost or doubled without harm.
 #[derive(Clone, Debug, Default)]
 pub struct Wakes {

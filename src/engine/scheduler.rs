@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
@@ -21,11 +22,16 @@ struct Agenda {
     by_wake: BTreeSet<(Timestamp, CronId)>,
 }
 
+/// When it is to act next, for those who ask.
+#[derive(Clone, Debug, Default)]
+pub struct Outlook(Arc<Mutex<Option<Timestamp>>>);
+
 /// Plans until told to stop.
 pub async fn run(
     store: Store,
     clock: Clock,
     wakes: Wakes,
+    outlook: Outlook,
     stop: CancellationToken,
 ) -> Result<(), StoreError> {
     let mut steps = StepWatch::begin(&clock);
@@ -33,6 +39,7 @@ pub async fn run(
     let mut agenda = Agenda::load(&store).await?;
     loop {
         let next = pass(&mut agenda, &store, &clock, &wakes).await?;
+        outlook.is(next);
         tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
@@ -131,6 +138,17 @@ async fn pass(
         *agenda = Agenda::load(store).await?;
     }
     Ok(agenda.next_wake())
+}
+
+impl Outlook {
+    /// The next instant that any calendar names.
+    pub fn next(&self) -> Option<Timestamp> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is(&self, next: Option<Timestamp>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = next;
+    }
 }
 
 impl Agenda {

@@ -177,7 +177,7 @@ impl Store {
 
     /// The cron of this id, if there is one that is not removed.
     pub async fn api_cron(&self, cron_id: CronId) -> Result<Option<StoredCron>, StoreError> {
-        self.read(move |tx| Ok(stored(tx, cron_id)?.map(|(stored, _)| stored))).await
+        self.read_at_one_moment(move |tx| Ok(stored(tx, cron_id)?.map(|(stored, _)| stored))).await
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, named_params};
 
+use super::counts::{Counted, Tx};
 use super::rows::{millis, parsed};
 use super::{Store, StoreError, flow, suspended};
 use crate::domain::delivery::{AttemptReport, AttemptResult, DeliveryStatus, Ending, Verdict};
@@ -179,7 +180,7 @@ fn take(
     Ok(Some(delivery))
 }
 
-fn finish(tx: &Transaction<'_>, finished: &FinishedAttempt) -> Result<(), StoreError> {
+fn finish(tx: &Tx<'_>, finished: &FinishedAttempt) -> Result<(), StoreError> {
     let delivery_id = finished.delivery_id.to_string();
     // The clock is for whoever looks on: `webhook doctor`.
     let AttemptReport { result, address, phases, answer, receiver_clock: _ } = &finished.report;
@@ -216,20 +217,27 @@ fn finish(tx: &Transaction<'_>, finished: &FinishedAttempt) -> Result<(), StoreE
     let recalled = matches!(result, AttemptResult::Recalled);
     let over = due_at.is_none().then(|| millis(finished.at));
     // Only the attempt that is in hand may decide: an attempt of a former life is not listened to.
-    let url: Option<String> = tx
+    let decided: Option<(String, i64)> = tx
         .prepare_cached(
             "UPDATE deliveries SET status = ?3, due_at = ?4, reason = ?5, ended_at = ?6, uncounted = uncounted + ?7 \
-             WHERE delivery_id = ?1 AND attempts = ?2 AND status = 'sending' RETURNING url",
+             WHERE delivery_id = ?1 AND attempts = ?2 AND status = 'sending' RETURNING url, created_at",
         )?
-        .query_row((&delivery_id, finished.attempt, status.as_str(), due_at, reason, over, recalled), |row| row.get(0))
+        .query_row((&delivery_id, finished.attempt, status.as_str(), due_at, reason, over, recalled), |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
         .optional()?;
-    match (url, &finished.verdict) {
-        (Some(url), Verdict::Ended(Ending::Gone, detail)) => {
+    tx.count(Counted::Attempted { code: result.code() });
+    if let (Some((_, created_at)), Some(over)) = (&decided, over) {
+        let took = Duration::from_millis(u64::try_from(over - created_at).unwrap_or(0));
+        tx.count(Counted::Delivered { status, took });
+    }
+    match (decided, &finished.verdict) {
+        (Some((url, _)), Verdict::Ended(Ending::Gone, detail)) => {
             let (delivery_id, detail) = (finished.delivery_id, detail.clone());
             suspended::suspend(tx, &Suspension { url, since: finished.at, detail, delivery_id })
         }
         // It was suspended by another attempt meanwhile.
-        (Some(url), Verdict::Again(_)) => suspended::end_waiting_to(tx, &url, finished.at),
+        (Some((url, _)), Verdict::Again(_)) => suspended::end_waiting_to(tx, &url, finished.at),
         (Some(_), Verdict::Delivered | Verdict::Ended(..)) | (None, _) => Ok(()),
     }
 }

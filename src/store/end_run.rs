@@ -2,8 +2,9 @@
 //! can be without the others.
 
 use jiff::Timestamp;
-use rusqlite::{Transaction, named_params};
+use rusqlite::named_params;
 
+use super::counts::{Counted, Tx};
 use super::rows::{millis, run, save_run};
 use super::standing::run_ended;
 use super::step_run::{RunEvent, insert_deletion, insert_event};
@@ -46,6 +47,7 @@ impl Store {
             let ended_at = ending.outcome.ended_at;
             run.state = run.state.apply(RunChange::End(ending.outcome.clone()))?;
             save_run(tx, &run, None)?;
+            tx.count_end(&run);
             if let Some(event) = &ending.event {
                 insert_event(tx, ending.run_id, event)?;
             }
@@ -64,9 +66,9 @@ impl Store {
     }
 }
 
-fn insert_delivery(tx: &Transaction<'_>, delivery: &NewDelivery, now: Timestamp) -> Result<(), StoreError> {
+fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery, now: Timestamp) -> Result<(), StoreError> {
     let suppressed = delivery.status == DeliveryStatus::Suppressed;
-    tx.prepare_cached(
+    let inserted = tx.prepare_cached(
         "INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at, ended_at, reason) \
          VALUES (:delivery_id, :run_id, :url, :body, :status, :due_at, :now, :ended_at, :reason) \
          ON CONFLICT DO NOTHING",
@@ -83,6 +85,7 @@ fn insert_delivery(tx: &Transaction<'_>, delivery: &NewDelivery, now: Timestamp)
         ":reason": suppressed.then_some(flow::DISABLED),
     })?;
     if suppressed {
+        tx.count(Counted::NeverSent { status: delivery.status, deliveries: inserted });
         return Ok(());
     }
     suspended::end_waiting_to(tx, &delivery.url, now)

@@ -31,6 +31,9 @@ pub enum StoreError {
     /// One operation failed and was undone; the others are not touched.
     #[error("{0}")]
     Refused(String),
+    /// A read was too large a question.
+    #[error("this would take longer than 10 s to read; ask for less")]
+    TookTooLong,
     /// SQLite's own words; the writer sorts them into the others.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
@@ -55,7 +58,7 @@ impl StoreError {
         use rusqlite::ErrorCode as Code;
         match self {
             StoreError::Lost(_) | StoreError::Taken { .. } | StoreError::Unusable { .. } => true,
-            StoreError::Refused(_) => false,
+            StoreError::Refused(_) | StoreError::TookTooLong => false,
             StoreError::Sqlite(error) => matches!(
                 error.sqlite_error_code(),
                 Some(

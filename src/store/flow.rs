@@ -4,9 +4,11 @@
 use jiff::Timestamp;
 use rusqlite::{Transaction, named_params};
 
+use super::counts::{Counted, Tx};
 use super::rows::{millis, time_option};
 use super::{Store, StoreError};
 use crate::domain::bounds::SUPPRESSED_PER_COMMIT;
+use crate::domain::delivery::DeliveryStatus;
 use crate::domain::flow::{Flow, Hold, Release};
 
 /// Why deliveries are suppressed while webhooks are disabled.
@@ -196,12 +198,7 @@ fn save(tx: &Transaction<'_>, flow: &Flow) -> Result<(), StoreError> {
 }
 
 /// As much as one transaction should.
-fn suppress(
-    tx: &Transaction<'_>,
-    now: Timestamp,
-    before: Timestamp,
-    reason: &str,
-) -> Result<usize, StoreError> {
+fn suppress(tx: &Tx<'_>, now: Timestamp, before: Timestamp, reason: &str) -> Result<usize, StoreError> {
     let suppressed = tx
         .prepare_cached(
             "UPDATE deliveries SET status = 'suppressed', due_at = NULL, ended_at = :now, reason = :reason \
@@ -214,6 +211,7 @@ fn suppress(
             ":before": millis(before),
             ":limit": i64::try_from(SUPPRESSED_PER_COMMIT).unwrap_or(i64::MAX),
         })?;
+    tx.count(Counted::NeverSent { status: DeliveryStatus::Suppressed, deliveries: suppressed });
     Ok(suppressed)
 }
 

@@ -4,6 +4,7 @@
 mod api_crons;
 mod claim_runs;
 mod client_runs;
+mod counts;
 mod definitions;
 mod deliveries;
 mod end_run;
@@ -16,7 +17,7 @@ mod occurrences;
 mod open;
 mod plan_due;
 mod read;
-mod reads;
+mod readers;
 mod replay;
 mod requests;
 mod rows;
@@ -32,12 +33,11 @@ mod writer;
 use std::path::Path;
 use std::sync::Arc;
 
-use rusqlite::Transaction;
-
 pub use api_crons::{
     ChangedCron, CronFilter, CronOrder, CronPage, CronSearch, Direction, NewApiCron, StoredCron,
 };
 pub use claim_runs::{Claim, ClaimLimits, ClaimedRun};
+pub use counts::{Answer, Counts, Histogram, Tally};
 pub use deliveries::{ClaimedDelivery, DeliveryClaim, FinishedAttempt};
 pub use end_run::{Breaker, RunEnding};
 pub use error::StoreError;
@@ -45,9 +45,9 @@ pub use flow::FlowChange;
 pub use notices::NoticeKind;
 pub use plan_due::{Planned, ScheduledCron};
 pub use read::{
-    AttemptRow, CronRecord, CronRow, DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, EventRow,
-    Interest, Notice, Overview, Place, Reader, RunDetails, RunFilter, RunRow, Watch, WebhookDetails,
-    WebhookFlow, WebhookRow, daemon_state,
+    AttemptRow, CronDetails, CronListing, CronPlace, CronRecord, CronRow, CronState, DaemonState,
+    DeliveryDetails, DeliveryFilter, DeliveryRow, EventRow, Interest, Measures, Notice, Overview, Place,
+    Reader, RunDetails, RunFilter, RunRow, Watch, WebhookDetails, WebhookFlow, WebhookRow, daemon_state,
 };
 pub use replay::{Replay, ReplayChoice, ReplayOrder};
 pub use requests::{BackfillFate, BackfillLine, BackfillOrder, CancelAnswer, Purpose};
@@ -56,16 +56,17 @@ pub use step_run::{PreviousRun, RunEvent, Step};
 pub use sync_crons::{NewDefinition, SyncReport};
 pub use thread_deletions::DueDeletion;
 
+use counts::Tx;
 use definitions::Definitions;
 use lock::DaemonLock;
-use reads::Reads;
+use readers::Readers;
 use writer::Writer;
 
 /// The daemon's store: the only writer of its file. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
     /// Before the writer, which is to close the file last: only so does a clean end leave one file, not three.
-    reads: Reads,
+    readers: Arc<Readers>,
     writer: Arc<Writer>,
     definitions: Definitions,
     _lock: Arc<DaemonLock>,
@@ -90,8 +91,8 @@ impl Store {
         let lock = DaemonLock::take(path)?;
         let connection = open::open_to_write(path)?;
         let writer = Arc::new(Writer::new(connection, execution));
-        let (reads, definitions) = (Reads::new(path, execution)?, Definitions::default());
-        Ok(Self { writer, reads, definitions, _lock: Arc::new(lock) })
+        let (readers, definitions) = (Arc::new(Readers::new(path, execution)?), Definitions::default());
+        Ok(Self { readers, writer, definitions, _lock: Arc::new(lock) })
     }
 
     /// Runs `work` in a transaction and answers after its commit. Several callers share one commit; each has a
@@ -99,17 +100,34 @@ impl Store {
     /// transaction had to be rolled back as a whole (disk full, then free again).
     async fn write<T: Send + 'static>(
         &self,
-        work: impl FnMut(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnMut(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.writer.write(work).await
     }
 
-    /// Runs `read` on a connection of its own, beside the writer: all that it sees is of one moment.
-    async fn read<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        self.reads.for_client(read).await
+    /// What this process has committed.
+    pub fn counts(&self) -> &Counts {
+        self.writer.counts()
+    }
+
+    /// How many changes wait for the writer.
+    pub fn queued(&self) -> usize {
+        self.writer.queued()
+    }
+
+    /// The bytes of its files that are there, by what they are.
+    pub fn sizes(&self) -> Vec<(&'static str, u64)> {
+        let size = |(file, ending): (&'static str, &str)| {
+            let mut path = self.path().as_os_str().to_owned();
+            path.push(ending);
+            std::fs::metadata(path).ok().map(|metadata| (file, metadata.len()))
+        };
+        [("database", ""), ("wal", "-wal")].into_iter().filter_map(size).collect()
+    }
+
+    /// Answers once the writer has committed something, if only nothing.
+    pub async fn commit_nothing(&self) -> Result<(), StoreError> {
+        self.write(|_| Ok(())).await
     }
 
     /// What keeps the store from committing right now, such as a full disk.

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, named_params};
 
 use super::StoreError;
+use super::counts::{Counted, Tx};
 use super::plan_due::ScheduledCron;
 use super::rows::millis;
 use crate::domain::cron::Overlap;
@@ -53,7 +54,7 @@ impl Stretch {
     /// Lengthens the record right before, if it is of the same kind and not older than `since`; false if it is not.
     pub(super) fn extend(
         &self,
-        tx: &Transaction<'_>,
+        tx: &Tx<'_>,
         cron_id: CronId,
         since: Timestamp,
         now: Timestamp,
@@ -85,18 +86,19 @@ impl Stretch {
              WHERE run_id = ?1",
         )?
         .execute((run_id, count(self.count), millis(self.last), millis(now)))?;
+        tx.count(Counted::NeverRan { status: self.status, occurrences: self.count });
         Ok(true)
     }
 
     /// Adds a record.
     pub(super) fn insert(
         &self,
-        tx: &Transaction<'_>,
+        tx: &Tx<'_>,
         scheduled: &ScheduledCron,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let cron = &scheduled.cron;
-        tx.prepare_cached(
+        let inserted = tx.prepare_cached(
             "INSERT INTO runs (run_id, cron_id, cron_name, definition_id, trigger, scheduled_for, due_at, \
              start_before, exclusive, phase, attempt, status, reason, ended_at, occurrences, last_scheduled_for) \
              VALUES (:run_id, :cron_id, :cron_name, :definition_id, 'schedule', :first, :first, :first, 0, \
@@ -114,6 +116,9 @@ impl Stretch {
             ":now": millis(now),
             ":count": count(self.count),
         })?;
+        if inserted == 1 {
+            tx.count(Counted::NeverRan { status: self.status, occurrences: self.count });
+        }
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::Transaction;
 
+use super::counts::Tx;
 use super::occurrences::{Stretch, cancel_going, insert_pending};
 use super::rows::millis;
 use super::standing::known;
@@ -53,7 +54,7 @@ impl Store {
     }
 }
 
-fn plan_one(tx: &Transaction<'_>, scheduled: &ScheduledCron, now: Timestamp) -> Result<Planned, StoreError> {
+fn plan_one(tx: &Tx<'_>, scheduled: &ScheduledCron, now: Timestamp) -> Result<Planned, StoreError> {
     let cron_id = scheduled.cron.cron_id;
     let known = known(tx, cron_id)?;
     let known = known.filter(|known| !known.removed && known.definition_id == scheduled.definition_id);
@@ -65,11 +66,7 @@ fn plan_one(tx: &Transaction<'_>, scheduled: &ScheduledCron, now: Timestamp) -> 
 }
 
 /// Plans one cron up to `now`, in as many plans as it takes.
-pub(super) fn plan_until(
-    tx: &Transaction<'_>,
-    scheduled: &ScheduledCron,
-    now: Timestamp,
-) -> Result<(), StoreError> {
+pub(super) fn plan_until(tx: &Tx<'_>, scheduled: &ScheduledCron, now: Timestamp) -> Result<(), StoreError> {
     loop {
         let Some(known) = known(tx, scheduled.cron.cron_id)? else { return Ok(()) };
         let planned = commit_plan(tx, scheduled, known.cursor, &known.standing, now)?;
@@ -81,7 +78,7 @@ pub(super) fn plan_until(
 
 /// Writes the decisions of a plan, its cursor, and what is used up of the cron's standing.
 fn commit_plan(
-    tx: &Transaction<'_>,
+    tx: &Tx<'_>,
     scheduled: &ScheduledCron,
     cursor: Timestamp,
     standing: &Standing,
@@ -112,7 +109,7 @@ fn commit_plan(
 
 /// Writes one decision; true if a run is to be started.
 fn commit_decision(
-    tx: &Transaction<'_>,
+    tx: &Tx<'_>,
     scheduled: &ScheduledCron,
     standing: &Standing,
     decision: &Decision,

@@ -7,6 +7,7 @@ mod crons;
 mod details;
 mod flow;
 mod history;
+mod measures;
 mod overview;
 mod records;
 mod webhooks;
@@ -14,7 +15,7 @@ mod webhooks;
 use std::path::Path;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, Transaction};
+use rusqlite::{Connection, InterruptHandle, Row, Transaction};
 
 use super::rows::{RUN_COLUMNS, parsed, run_from_row, time, time_option};
 use super::{StoreError, open};
@@ -23,10 +24,11 @@ use crate::domain::ids::{DeliveryId, RunId};
 use crate::domain::run::{Run, Status};
 
 pub use changes::{Interest, Watch};
-pub use crons::CronRow;
+pub use crons::{CronDetails, CronListing, CronPlace, CronRow, CronState};
 pub use details::{AttemptRow, DeliveryDetails, EventRow, RunDetails};
 pub use flow::WebhookFlow;
 pub use history::{Place, RunFilter};
+pub use measures::Measures;
 pub use overview::{DaemonState, Notice, Overview, daemon_state};
 pub use records::CronRecord;
 pub use webhooks::{DeliveryFilter, WebhookDetails, WebhookRow};
@@ -77,8 +79,22 @@ impl Reader {
         Ok(Self { connection: open::open_to_read(path)? })
     }
 
+    /// Ends its read from another thread.
+    pub(super) fn interrupt_handle(&self) -> InterruptHandle {
+        self.connection.get_interrupt_handle()
+    }
+
+    /// Counts, one by one, to see a read take long.
+    #[cfg(test)]
+    pub(super) fn count_to(&self, most: &str) -> Result<i64, StoreError> {
+        let sql = format!(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {most}) SELECT max(i) FROM n"
+        );
+        Ok(self.connection.query_row(&sql, [], |row| row.get(0))?)
+    }
+
     /// Runs `read` in a transaction of its own: all that it sees is of one moment.
-    fn at_one_moment<T>(
+    pub(super) fn at_one_moment<T>(
         &self,
         read: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {

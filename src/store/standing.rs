@@ -162,7 +162,7 @@ pub(super) fn names(tx: &Transaction<'_>) -> Result<Vec<String>, StoreError> {
 impl Store {
     /// The names of all crons that are not removed.
     pub async fn cron_names(&self) -> Result<Vec<String>, StoreError> {
-        self.write(names).await
+        self.read_at_one_moment(names).await
     }
 }
 

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, named_params};
 
+use super::counts::Counted;
 use super::rows::{millis, parsed_option, run, save_run};
 use super::{Store, StoreError};
 use crate::domain::backoff;
@@ -60,8 +61,13 @@ impl Store {
         self.write(move |tx| {
             let mut run = run(tx, step.run_id)?;
             if let Some(change) = step.change.clone() {
+                let accepted = matches!(change, RunChange::Accept { .. });
                 run.state = run.state.apply(change)?;
                 if let RunState::Running(going) = &mut run.state {
+                    if accepted {
+                        let late = backoff::between(run.due_at, going.started_at);
+                        tx.count(Counted::Started { late });
+                    }
                     // It may have been cancelled before anybody knew that it runs.
                     going.cancelling = going.cancelling.or(cancelling(tx, step.run_id)?);
                 }

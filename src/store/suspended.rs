@@ -4,8 +4,10 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, named_params};
 
+use super::counts::{Counted, Tx};
 use super::rows::{millis, parsed, time};
 use super::{Store, StoreError};
+use crate::domain::delivery::DeliveryStatus;
 use crate::domain::flow::Suspension;
 
 impl Store {
@@ -29,7 +31,7 @@ impl Store {
 }
 
 /// Suspends a URL; what waits for it is over.
-pub(super) fn suspend(tx: &Transaction<'_>, suspension: &Suspension) -> Result<(), StoreError> {
+pub(super) fn suspend(tx: &Tx<'_>, suspension: &Suspension) -> Result<(), StoreError> {
     tx.prepare_cached(
         "INSERT INTO suspended_urls (url, since, detail, delivery_id) VALUES (:url, :since, :detail, :delivery_id) \
          ON CONFLICT DO NOTHING",
@@ -49,7 +51,7 @@ pub(super) fn arm(tx: &Transaction<'_>, url: &str) -> Result<bool, StoreError> {
 }
 
 /// Ends what waits for this URL, if it is suspended.
-pub(super) fn end_waiting_to(tx: &Transaction<'_>, url: &str, now: Timestamp) -> Result<(), StoreError> {
+pub(super) fn end_waiting_to(tx: &Tx<'_>, url: &str, now: Timestamp) -> Result<(), StoreError> {
     let known = tx
         .prepare_cached("SELECT url, since, detail, delivery_id FROM suspended_urls WHERE url = ?1")?
         .query_row([url], |row| Ok(suspension(row)))
@@ -59,7 +61,7 @@ pub(super) fn end_waiting_to(tx: &Transaction<'_>, url: &str, now: Timestamp) ->
 }
 
 /// Ends all that waits for any suspended URL.
-pub(super) fn end_all_waiting(tx: &Transaction<'_>, now: Timestamp) -> Result<(), StoreError> {
+pub(super) fn end_all_waiting(tx: &Tx<'_>, now: Timestamp) -> Result<(), StoreError> {
     let mut statement = tx.prepare_cached(
         "SELECT url, since, detail, delivery_id FROM suspended_urls \
          WHERE url IN (SELECT url FROM deliveries WHERE due_at IS NOT NULL)",
@@ -91,12 +93,14 @@ pub(super) fn count(tx: &Transaction<'_>) -> Result<u64, StoreError> {
     Ok(u64::try_from(count).unwrap_or(0))
 }
 
-fn end_waiting(tx: &Transaction<'_>, suspension: &Suspension, now: Timestamp) -> Result<(), StoreError> {
-    tx.prepare_cached(
-        "UPDATE deliveries SET status = 'gone', due_at = NULL, ended_at = ?2, reason = ?3 \
-         WHERE url = ?1 AND due_at IS NOT NULL AND status = 'pending'",
-    )?
-    .execute((&suspension.url, millis(now), suspension.words()))?;
+fn end_waiting(tx: &Tx<'_>, suspension: &Suspension, now: Timestamp) -> Result<(), StoreError> {
+    let deliveries = tx
+        .prepare_cached(
+            "UPDATE deliveries SET status = 'gone', due_at = NULL, ended_at = ?2, reason = ?3 \
+             WHERE url = ?1 AND due_at IS NOT NULL AND status = 'pending'",
+        )?
+        .execute((&suspension.url, millis(now), suspension.words()))?;
+    tx.count(Counted::NeverSent { status: DeliveryStatus::Gone, deliveries });
     Ok(())
 }
 

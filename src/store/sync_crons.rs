@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::{Transaction, named_params};
 
+use super::counts::Tx;
 use super::plan_due::{ScheduledCron, plan_until};
 use super::rows::{millis, parsed, time};
 use super::standing::{KnownCron, known};
@@ -84,35 +85,34 @@ impl Store {
     /// keep it busy with all the others each time.
     pub async fn scheduled_crons(&self) -> Result<Vec<ScheduledCron>, StoreError> {
         let cache = self.definitions.clone();
-        self.reads
-            .for_loop(move |tx| {
-                let mut statement = tx.prepare_cached(
-                    "SELECT definition_id, name, cursor FROM crons WHERE removed_at IS NULL ORDER BY name",
-                )?;
-                let mut rows = statement.query([])?;
-                let mut crons = Vec::new();
-                while let Some(row) = rows.next()? {
-                    let definition_id = parsed(row, "definition_id")?;
-                    let name: String = row.get("name")?;
-                    let cron = match cache.get(tx, definition_id, &name) {
-                        Ok(cron) => cron,
-                        // Made by a former version of this program: the others are not to suffer for it.
-                        Err(StoreError::Refused(problem)) => {
-                            tracing::error!(cron = name, problem, "it is not fired, for it cannot be read");
-                            continue;
-                        }
-                        Err(error) => return Err(error),
-                    };
-                    crons.push(ScheduledCron { cron, definition_id, cursor: time(row, "cursor")? });
-                }
-                Ok(crons)
-            })
-            .await
+        self.read_for_loop(move |tx| {
+            let mut statement = tx.prepare_cached(
+                "SELECT definition_id, name, cursor FROM crons WHERE removed_at IS NULL ORDER BY name",
+            )?;
+            let mut rows = statement.query([])?;
+            let mut crons = Vec::new();
+            while let Some(row) = rows.next()? {
+                let definition_id = parsed(row, "definition_id")?;
+                let name: String = row.get("name")?;
+                let cron = match cache.get(tx, definition_id, &name) {
+                    Ok(cron) => cron,
+                    // Made by a former version of this program: the others are not to suffer for it.
+                    Err(StoreError::Refused(problem)) => {
+                        tracing::error!(cron = name, problem, "it is not fired, for it cannot be read");
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                };
+                crons.push(ScheduledCron { cron, definition_id, cursor: time(row, "cursor")? });
+            }
+            Ok(crons)
+        })
+        .await
     }
 }
 
 fn sync_one(
-    tx: &Transaction<'_>,
+    tx: &Tx<'_>,
     cache: &definitions::Definitions,
     definition: &NewDefinition,
     definition_id: DefinitionId,
@@ -170,7 +170,7 @@ fn definitions_of_clients(tx: &Transaction<'_>) -> Result<Vec<DefinitionId>, Sto
 
 /// Accounts for what the definition that is given up owed until now.
 pub(super) fn settle(
-    tx: &Transaction<'_>,
+    tx: &Tx<'_>,
     cache: &definitions::Definitions,
     known: &KnownCron,
     now: Timestamp,
@@ -201,12 +201,7 @@ fn file_crons(tx: &Transaction<'_>) -> Result<Vec<(CronId, String)>, StoreError>
 }
 
 /// Takes a cron away; its history stays, and what only waited is skipped with this reason.
-pub(super) fn remove(
-    tx: &Transaction<'_>,
-    cron_id: CronId,
-    now: Timestamp,
-    reason: String,
-) -> Result<(), StoreError> {
+pub(super) fn remove(tx: &Tx<'_>, cron_id: CronId, now: Timestamp, reason: String) -> Result<(), StoreError> {
     tx.prepare_cached("UPDATE crons SET removed_at = :now, updated_at = :now WHERE cron_id = :cron_id")?
         .execute(named_params! { ":cron_id": cron_id.to_string(), ":now": millis(now) })?;
     let mut statement =
@@ -224,6 +219,7 @@ pub(super) fn remove(
             ended_at: now,
         }))?;
         super::rows::save_run(tx, &run, None)?;
+        tx.count_end(&run);
     }
     Ok(())
 }

@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
+use super::counts::{Counts, Tx};
 use super::{Execution, StoreError};
 use crate::domain::bounds::{WRITES_PER_COMMIT, WRITES_QUEUED};
 
@@ -16,7 +18,7 @@ const RETRY_WAIT: Duration = Duration::from_secs(1);
 
 pub(super) struct Writer {
     way: Way,
-    trouble: Trouble,
+    signs: Arc<Signs>,
 }
 
 enum Way {
@@ -24,8 +26,14 @@ enum Way {
     Inline(Mutex<Connection>),
 }
 
-/// What keeps us from committing right now, for `status` and logs.
-type Trouble = Arc<Mutex<Option<String>>>;
+/// How it goes, for those who ask.
+#[derive(Default)]
+struct Signs {
+    /// What keeps us from committing right now.
+    trouble: Mutex<Option<String>>,
+    /// What was committed.
+    counts: Counts,
+}
 
 /// Where a commit finds more to take along, and learns whether anybody still waits for the disk to have room.
 enum Queue<'q> {
@@ -58,7 +66,7 @@ impl Queue<'_> {
 
 /// A closure with a place for its result, waiting for its transaction.
 trait Work: Send {
-    fn run(&mut self, tx: &Transaction<'_>) -> Result<(), StoreError>;
+    fn run(&mut self, tx: &Tx<'_>) -> Result<(), StoreError>;
     /// Takes back what `run` kept, so that it may run again, or fail.
     fn fail(&mut self, error: StoreError);
     fn answer(self: Box<Self>);
@@ -70,8 +78,8 @@ struct Closure<T, F> {
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
 
-impl<T: Send, F: FnMut(&Transaction<'_>) -> Result<T, StoreError> + Send> Work for Closure<T, F> {
-    fn run(&mut self, tx: &Transaction<'_>) -> Result<(), StoreError> {
+impl<T: Send, F: FnMut(&Tx<'_>) -> Result<T, StoreError> + Send> Work for Closure<T, F> {
+    fn run(&mut self, tx: &Tx<'_>) -> Result<(), StoreError> {
         let value = (self.work)(tx)?;
         self.result = Some(Ok(value));
         Ok(())
@@ -90,12 +98,12 @@ impl<T: Send, F: FnMut(&Transaction<'_>) -> Result<T, StoreError> + Send> Work f
 
 impl Writer {
     pub(super) fn new(connection: Connection, execution: Execution) -> Self {
-        let trouble = Trouble::default();
+        let signs = Arc::new(Signs::default());
         let way = match execution {
             Execution::Inline => Way::Inline(Mutex::new(connection)),
             Execution::WriterThread => {
                 let (queue, waiting) = mpsc::channel(WRITES_QUEUED);
-                let shared = Arc::clone(&trouble);
+                let shared = Arc::clone(&signs);
                 let thread = std::thread::Builder::new()
                     .name("store-writer".to_owned())
                     .spawn(move || write_until_closed(connection, waiting, &shared))
@@ -103,23 +111,34 @@ impl Writer {
                 Way::Thread { queue: Some(queue), thread }
             }
         };
-        Self { way, trouble }
+        Self { way, signs }
     }
 
     pub(super) fn trouble(&self) -> Option<String> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.signs.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn counts(&self) -> &Counts {
+        &self.signs.counts
+    }
+
+    pub(super) fn queued(&self) -> usize {
+        match &self.way {
+            Way::Thread { queue: Some(queue), .. } => queue.max_capacity() - queue.capacity(),
+            Way::Thread { queue: None, .. } | Way::Inline(_) => 0,
+        }
     }
 
     pub(super) async fn write<T: Send + 'static>(
         &self,
-        work: impl FnMut(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnMut(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         let closure: Box<dyn Work> = Box::new(Closure { work, result: None, reply });
         match &self.way {
             Way::Inline(connection) => {
                 let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-                commit_until_done(&mut connection, vec![closure], &self.trouble, &mut Queue::Inline);
+                commit_until_done(&mut connection, vec![closure], &self.signs, &mut Queue::Inline);
             }
             Way::Thread { queue, .. } => {
                 let queue = queue.as_ref().ok_or_else(stopped)?;
@@ -146,16 +165,12 @@ fn stopped() -> StoreError {
     StoreError::Lost("its writer has stopped".to_owned())
 }
 
-fn write_until_closed(
-    mut connection: Connection,
-    mut waiting: mpsc::Receiver<Box<dyn Work>>,
-    trouble: &Trouble,
-) {
+fn write_until_closed(mut connection: Connection, mut waiting: mpsc::Receiver<Box<dyn Work>>, signs: &Signs) {
     while let Some(first) = waiting.blocking_recv() {
         let mut queue = Queue::Thread(&mut waiting);
         let mut batch = vec![first];
         queue.join_waiting(&mut batch);
-        if !commit_until_done(&mut connection, batch, trouble, &mut queue) {
+        if !commit_until_done(&mut connection, batch, signs, &mut queue) {
             // The truth is in the file, not in this process: refuse everything from now on.
             return;
         }
@@ -168,20 +183,20 @@ fn write_until_closed(
 fn commit_until_done(
     connection: &mut Connection,
     mut batch: Vec<Box<dyn Work>>,
-    trouble: &Trouble,
+    signs: &Signs,
     queue: &mut Queue<'_>,
 ) -> bool {
     let outcome = loop {
-        match commit(connection, &mut batch, queue) {
+        match commit(connection, &mut batch, &signs.counts, queue) {
             Ok(()) => break Ok(()),
             Err(error) if (error.is_disk_full() || error.is_busy()) && !queue.is_closed() => {
-                report(trouble, Some(&error));
+                report(&signs.trouble, Some(&error));
                 std::thread::sleep(RETRY_WAIT);
             }
             Err(error) => break Err(error),
         }
     };
-    report(trouble, outcome.as_ref().err());
+    report(&signs.trouble, outcome.as_ref().err());
     if let Err(error) = &outcome {
         for work in &mut batch {
             work.fail(StoreError::Lost(error.to_string()));
@@ -201,21 +216,26 @@ fn commit_until_done(
 fn commit(
     connection: &mut Connection,
     batch: &mut Vec<Box<dyn Work>>,
+    counts: &Counts,
     queue: &mut Queue<'_>,
 ) -> Result<(), StoreError> {
-    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let tx = Tx::of(connection.transaction_with_behavior(TransactionBehavior::Immediate)?);
     run_each(&tx, batch)?;
     let known = batch.len();
     queue.join_waiting(batch);
     run_each(&tx, &mut batch[known..])?;
     // A COMMIT that fails may have happened all the same: only a full disk and a lock are known to leave nothing.
-    tx.commit().map_err(StoreError::from)
+    let began = Instant::now();
+    tx.commit(counts)?;
+    counts.commits.observe(began.elapsed());
+    Ok(())
 }
 
 /// Each in a savepoint of its own.
-fn run_each(tx: &Transaction<'_>, batch: &mut [Box<dyn Work>]) -> Result<(), StoreError> {
+fn run_each(tx: &Tx<'_>, batch: &mut [Box<dyn Work>]) -> Result<(), StoreError> {
     for work in batch {
         tx.prepare_cached("SAVEPOINT work")?.execute([])?;
+        let mark = tx.mark();
         match work.run(tx) {
             Ok(()) => {}
             Err(error) if error.is_disk_full() || error.is_fatal() || tx.is_autocommit() => {
@@ -223,6 +243,7 @@ fn run_each(tx: &Transaction<'_>, batch: &mut [Box<dyn Work>]) -> Result<(), Sto
             }
             Err(error) => {
                 work.fail(error);
+                tx.forget_since(mark);
                 tx.prepare_cached("ROLLBACK TO work")?.execute([])?;
             }
         }
@@ -232,7 +253,7 @@ fn run_each(tx: &Transaction<'_>, batch: &mut [Box<dyn Work>]) -> Result<(), Sto
 }
 
 /// Says so once when trouble begins and once when it is over.
-fn report(trouble: &Trouble, error: Option<&StoreError>) {
+fn report(trouble: &Mutex<Option<String>>, error: Option<&StoreError>) {
     let mut known = trouble.lock().unwrap_or_else(PoisonError::into_inner);
     match (known.is_some(), error) {
         (false, Some(error)) => {

@@ -203,6 +203,8 @@ async fn a_port_that_is_taken_keeps_nothing_from_firing() {
     daemon.wait_for_stderr("cannot listen: clients will find nobody there").await;
     let status = daemon.run_command(&["status"]);
     assert!(status.status.success(), "{status:?}");
+    let shown = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(shown.contains("not listening") && shown.contains("clients find nobody at"), "{shown}");
 }
 
 /// Clients that leave, that are slow, that say too much or nonsense: each gets its answer, and nothing is left of them.

@@ -17,6 +17,7 @@ mod faults;
 mod gateway;
 mod gateway_proxy;
 mod killing;
+mod openapi;
 mod outage;
 mod planted;
 mod policies;

@@ -13,8 +13,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::{Request, State};
 use axum::http::Uri;
 use axum::http::uri::PathAndQuery;
+use axum::response::Response;
+use axum::routing::get;
 
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
@@ -71,7 +74,20 @@ pub(super) fn crons() -> Router<Api> {
 
 /// Its paths: all that nobody else answers.
 pub(super) fn router(gateway: Gateway) -> Router {
-    runs::router().fallback(proxy::pass_on).with_state(gateway)
+    runs::router()
+        .route("/agent-server/openapi.json", get(behind_ours))
+        .route("/agent-server/metrics", get(behind_ours))
+        .fallback(proxy::pass_on)
+        .with_state(gateway)
+}
+
+/// What the agent server has at a path at which we have our own.
+async fn behind_ours(State(gateway): State<Gateway>, mut request: Request) -> Result<Response, Refusal> {
+    let path = request.uri().path_and_query().and_then(|path| path.as_str().strip_prefix("/agent-server"));
+    if let Some(uri) = path.and_then(|path| path.parse::<Uri>().ok()) {
+        *request.uri_mut() = uri;
+    }
+    proxy::pass_on(State(gateway), request).await
 }
 
 /// The same path, written plainly: `/thread/…`, as the public guide prints it, is `/threads/…`, and a letter that is

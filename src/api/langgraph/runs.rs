@@ -27,7 +27,7 @@ use crate::api::patience::{body_fault, bounded};
 use crate::api::refusal::Refusal;
 use crate::backend::{AgentClient, located_run, located_thread};
 use crate::crash::crash_point;
-use crate::domain::bounds::HTTP_BODY_BYTES_MAX;
+use crate::domain::bounds::{HELD_BODY_WAIT, HTTP_BODY_BYTES_MAX};
 use crate::domain::cron::Template;
 use crate::domain::errand::ClientErrand;
 use crate::domain::ids::{BackendRunId, RunId, ThreadId};
@@ -160,7 +160,10 @@ async fn whole(gateway: &Gateway, body: Body) -> Result<(Bytes, OwnedSemaphorePe
     let share = u32::try_from(expected.unwrap_or(HTTP_BODY_BYTES_MAX)).unwrap_or(u32::MAX);
     let held = std::sync::Arc::clone(&gateway.held_bodies).acquire_many_owned(share).await;
     let held = held.map_err(|closed| Refusal::Failed(closed.to_string()))?;
-    let whole = body.collect().await.map_err(|error| match body_fault(&error) {
+    // However steadily it drips, others wait for this share.
+    let whole = tokio::time::timeout(HELD_BODY_WAIT, body.collect()).await;
+    let whole = whole.map_err(|_| Refusal::TooSlow("the body takes too long".to_owned()))?;
+    let whole = whole.map_err(|error| match body_fault(&error) {
         Some(fault) => fault.into(),
         None => Refusal::Invalid(format!("the body has not come: {error}")),
     })?;

@@ -1,43 +1,38 @@
 //! Our own API, `/v1`: JSON in and out; what is refused says why in `detail`.
 
+mod acts;
 mod crons;
+mod deliveries;
+mod listing;
 mod runs;
+mod status;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod webhooks;
 
-use axum::extract::State;
-use axum::routing::{any, get, post};
-use axum::{Json, Router};
-use serde_json::{Value, json};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::Api;
-use super::refusal::Refusal;
 
-/// Its paths.
-pub(super) fn router() -> Router<Api> {
-    Router::new()
-        .route("/v1/status", get(status))
-        .route("/v1/crons/{name}/trigger", post(crons::trigger))
-        .route("/v1/crons/{name}/pause", post(crons::pause))
-        .route("/v1/crons/{name}/resume", post(crons::resume))
-        .route("/v1/crons/{name}/skip-next", post(crons::skip_next))
-        .route("/v1/crons/{name}/backfill", post(crons::backfill))
-        .route("/v1/runs/{run_id}/cancel", post(runs::cancel))
-        .route("/v1/webhooks/hold", post(webhooks::hold))
-        .route("/v1/webhooks/release", post(webhooks::release))
-        .route("/v1/webhooks/replay", post(webhooks::replay))
-        .route("/v1/webhooks/arm", post(webhooks::arm))
-        .route("/v1/{*rest}", any(async || Refusal::NotFound("there is no such path".to_owned())))
-}
-
-async fn status(State(api): State<Api>) -> Result<Json<Value>, Refusal> {
-    let names = api.store.cron_names().await?;
-    Ok(Json(json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "pid": std::process::id(),
-        "now": api.clock.now().to_string(),
-        "crons": names.len(),
-        "trouble": api.store.trouble(),
-    })))
+/// Its paths, each with its entry in the OpenAPI document.
+pub(super) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(status::status))
+        .routes(routes!(crons::crons))
+        .routes(routes!(crons::cron))
+        .routes(routes!(acts::trigger))
+        .routes(routes!(acts::pause))
+        .routes(routes!(acts::resume))
+        .routes(routes!(acts::skip_next))
+        .routes(routes!(acts::backfill))
+        .routes(routes!(runs::runs))
+        .routes(routes!(runs::run))
+        .routes(routes!(runs::cancel))
+        .routes(routes!(deliveries::deliveries))
+        .routes(routes!(deliveries::delivery))
+        .routes(routes!(webhooks::hold))
+        .routes(routes!(webhooks::release))
+        .routes(routes!(webhooks::replay))
+        .routes(routes!(webhooks::arm))
 }

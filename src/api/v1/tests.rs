@@ -1,5 +1,7 @@
 //! The API as a client sees it, without a socket: paths, refusals, and what they do to the store.
 
+mod listing;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,14 +11,15 @@ use axum::http::{Request, StatusCode};
 use expect_test::{Expect, expect};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
+use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use super::*;
+use super::Api;
 use crate::api::Socket;
 use crate::backend::AgentClient;
 use crate::clock::Clock;
 use crate::config::{self, CronFields, Environment};
-use crate::engine::Wakes;
+use crate::engine::{Signs, Wakes};
 use crate::store::{Execution, NewDefinition, Store};
 use crate::transport::Transport;
 use crate::webhook::{self, WebhookSettings};
@@ -25,28 +28,42 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-/// Hourly crons `digest` and `triage`, known since 03:00; it is 09:30:00.250 now.
+/// Never fires, and has what is not to be shown.
+const HOOKED: &str = r#"{"schedule":"0 9 * * *","assistant_id":"agent","metadata":{"key":"${{ env.KEY }}"},
+"webhook":"https://hooks.example/?token=s3cret","enabled":false}"#;
+
+/// Hourly crons `digest` and `triage`, known since 03:00, and `hooked`; it is 09:30:00.250 now.
 async fn api(folder: &Path) -> Api {
     let store = Store::open(&folder.join("agentcron.db"), Execution::Inline).unwrap();
-    let definitions = ["digest", "triage"].map(|name| {
-        let body = r#"{"schedule":"0 * * * *","assistant_id":"agent","catchup":"none"}"#.to_owned();
+    let hourly = r#"{"schedule":"0 * * * *","assistant_id":"agent","catchup":"none"}"#;
+    let definitions = [("digest", hourly), ("hooked", HOOKED), ("triage", hourly)].map(|(name, body)| {
+        let body = body.to_owned();
         let fields: CronFields = serde_json::from_str(&body).unwrap();
         let cron = Arc::new(config::settle_cron(name, &fields).unwrap());
         NewDefinition { cron, body, place: "crons.toml:1:1".to_owned() }
     });
     store.sync_file_crons(at("2026-03-02T03:00:00Z"), definitions.to_vec()).await.unwrap();
     let clock = Clock::simulated(at("2026-03-02T09:30:00.250Z"));
+    idle(folder, store, clock)
+}
+
+/// Where nobody else is.
+pub(in crate::api) fn idle(folder: &Path, store: Store, clock: Clock) -> Api {
     let nobody = Transport::router(axum::Router::new());
     let backend = AgentClient::new(nobody, "http://backend".parse().unwrap(), None, Duration::from_secs(5));
+    let (wakes, signs) = (Wakes::default(), Signs::default());
     let file = folder.join("agentcron.toml");
     std::fs::write(&file, "").unwrap();
     let config = config::load(&file, &Environment::of_map([])).unwrap();
     let (_, webhooks) = webhook::in_force(WebhookSettings::of_config(&config));
-    Api { store, clock, wakes: Wakes::default(), backend, webhooks }
+    Api { store, clock, wakes, signs, backend, webhooks }
 }
 
 async fn post_to(api: &Api, path: &str, body: &str) -> (StatusCode, Value) {
-    let request = Request::post(path).body(Body::from(body.to_owned())).unwrap();
+    answer_to(api, Request::post(path).body(Body::from(body.to_owned())).unwrap()).await
+}
+
+async fn answer_to(api: &Api, request: Request<Body>) -> (StatusCode, Value) {
     let response = crate::api::router(api.clone()).oneshot(request).await.unwrap();
     let status = response.status();
     let bytes = response.into_body().collect().await.unwrap().to_bytes();
@@ -74,6 +91,7 @@ async fn what_makes_no_sense_is_refused_with_a_reason() {
             r#"{"reason": "x"}"#,
             expect![[r#"422 {"detail":"body: unknown field `reason`, expected `note` at line 1 column 9"}"#]],
         ),
+        ("/v1/crons/digest/pause", "[]", expect![[r#"422 {"detail":"body: expected a JSON object"}"#]]),
         ("/v1/runs/123/cancel", "", expect![[r#"422 {"detail":"`123` is no run id (a UUID)"}"#]]),
         (
             "/v1/runs/3f0c9a52-6f0e-4c5b-9f53-0a8a5a0d7f11/cancel",

@@ -1,15 +1,17 @@
 //! What is asked of webhooks: to wait, to go out again, to be sent once more.
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::acts::checked_note;
 use crate::api::Api;
-use crate::api::refusal::{Refusal, parsed};
-use crate::domain::bounds::{NOTE_CHARS_MAX, RELEASE_RATE_MAX, REPLAY_DEFAULT, REPLAY_LISTED, REPLAY_MAX};
+use crate::api::asked::Body;
+use crate::api::refusal::Refusal;
+use crate::domain::bounds::{RELEASE_RATE_MAX, REPLAY_DEFAULT, REPLAY_LISTED, REPLAY_MAX};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::flow::Flow;
 use crate::domain::ids::RunId;
@@ -26,25 +28,27 @@ const REPLAYED_BY_DEFAULT: &[DeliveryStatus] = &[
 ];
 
 /// Hold all webhooks.
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct HoldRequest {
     /// Why, for those who wonder later.
+    #[schema(max_length = 500)]
     note: Option<String>,
 }
 
 /// Let them go.
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReleaseRequest {
     /// What has piled up goes out at so many attempts a second; absent: all at once.
+    #[schema(minimum = 1, maximum = 1000)]
     per_second: Option<u32>,
     /// What waits and was recorded longer ago than this is suppressed instead.
     discard_older_than_seconds: Option<u64>,
 }
 
 /// How webhooks flow now, and how they did.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct FlowAnswer {
     before: FlowState,
     now: FlowState,
@@ -57,7 +61,7 @@ pub(super) struct FlowAnswer {
 }
 
 /// How webhooks flow.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub(super) enum FlowState {
     /// Each is sent when it is due.
@@ -65,19 +69,21 @@ pub(super) enum FlowState {
     /// None is sent.
     Held {
         /// RFC 3339.
+        #[schema(format = DateTime)]
         since: String,
         note: Option<String>,
     },
     /// What had piled up goes out at a rate.
     Released {
         /// RFC 3339.
+        #[schema(format = DateTime)]
         since: String,
         per_second: u32,
     },
 }
 
 /// Send webhooks once more: those of `ids`, or those that all other fields agree on.
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReplayRequest {
     /// Delivery ids, run ids, or webhook-ids (`msg_…`).
@@ -97,6 +103,7 @@ pub(super) struct ReplayRequest {
     /// With this in the URL, before its query.
     url: Option<String>,
     /// At most so many, the oldest first.
+    #[schema(minimum = 1)]
     limit: Option<u32>,
     /// Only tell which they are.
     #[serde(default)]
@@ -104,7 +111,7 @@ pub(super) struct ReplayRequest {
 }
 
 /// What was, or would be, sent once more.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ReplayAnswer {
     dry_run: bool,
     /// How many.
@@ -120,7 +127,7 @@ pub(super) struct ReplayAnswer {
 }
 
 /// A webhook as it stood before it was replayed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ReplayedWebhook {
     delivery_id: String,
     webhook_id: String,
@@ -134,26 +141,32 @@ pub(super) struct ReplayedWebhook {
 }
 
 /// Tell suspended URLs again.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ArmRequest {
     /// Those with this in them, before their query.
+    #[schema(min_length = 1)]
     url: String,
 }
 
 /// Which are told again.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ArmAnswer {
     /// Without their queries.
     armed: Vec<String>,
 }
 
-pub(super) async fn hold(State(api): State<Api>, body: Bytes) -> Result<Json<FlowAnswer>, Refusal> {
-    let HoldRequest { note } = parsed(&body)?;
-    let note = note.map(|note| note.trim().to_owned()).filter(|note| !note.is_empty());
-    if note.as_ref().is_some_and(|note| note.chars().count() > NOTE_CHARS_MAX) {
-        return Err(Refusal::Invalid(format!("note: longer than {NOTE_CHARS_MAX} characters")));
-    }
+/// Hold all webhooks: they wait until they are released.
+#[utoipa::path(
+    post, path = "/v1/webhooks/hold", tag = "deliveries",
+    request_body = Option<HoldRequest>,
+    responses((status = 200, description = "What came of it", body = FlowAnswer), Refusal)
+)]
+pub(super) async fn hold(
+    State(api): State<Api>,
+    Body(HoldRequest { note }): Body<HoldRequest>,
+) -> Result<Json<FlowAnswer>, Refusal> {
+    let note = checked_note(note)?;
     let change = api.store.hold_webhooks(api.clock.now(), note.clone()).await?;
     api.wakes.courier.notify_one();
     tracing::warn!(note, waiting = change.waiting, "webhooks are held on request");
@@ -166,8 +179,17 @@ pub(super) async fn hold(State(api): State<Api>, body: Bytes) -> Result<Json<Flo
     }))
 }
 
-pub(super) async fn release(State(api): State<Api>, body: Bytes) -> Result<Json<FlowAnswer>, Refusal> {
-    let ReleaseRequest { per_second, discard_older_than_seconds } = parsed(&body)?;
+/// Let held webhooks go, at once or at a rate.
+#[utoipa::path(
+    post, path = "/v1/webhooks/release", tag = "deliveries",
+    request_body = Option<ReleaseRequest>,
+    responses((status = 200, description = "What came of it", body = FlowAnswer), Refusal)
+)]
+pub(super) async fn release(
+    State(api): State<Api>,
+    Body(request): Body<ReleaseRequest>,
+) -> Result<Json<FlowAnswer>, Refusal> {
+    let ReleaseRequest { per_second, discard_older_than_seconds } = request;
     if per_second.is_some_and(|rate| rate == 0 || rate > RELEASE_RATE_MAX) {
         return Err(Refusal::Invalid(format!("per_second: expected 1 to {RELEASE_RATE_MAX}")));
     }
@@ -193,8 +215,16 @@ pub(super) async fn release(State(api): State<Api>, body: Bytes) -> Result<Json<
     }))
 }
 
-pub(super) async fn replay(State(api): State<Api>, body: Bytes) -> Result<Json<ReplayAnswer>, Refusal> {
-    let request: ReplayRequest = parsed(&body)?;
+/// Send webhooks once more.
+#[utoipa::path(
+    post, path = "/v1/webhooks/replay", tag = "deliveries",
+    request_body = ReplayRequest,
+    responses((status = 200, description = "What came of it", body = ReplayAnswer), Refusal)
+)]
+pub(super) async fn replay(
+    State(api): State<Api>,
+    Body(request): Body<ReplayRequest>,
+) -> Result<Json<ReplayAnswer>, Refusal> {
     let dry_run = request.dry_run;
     if api.webhooks.now().disabled && !dry_run {
         return Err(Refusal::Conflict(
@@ -212,8 +242,16 @@ pub(super) async fn replay(State(api): State<Api>, body: Bytes) -> Result<Json<R
     Ok(Json(answer(&replay, dry_run)))
 }
 
-pub(super) async fn arm(State(api): State<Api>, body: Bytes) -> Result<Json<ArmAnswer>, Refusal> {
-    let ArmRequest { url } = parsed(&body)?;
+/// Tell suspended URLs again.
+#[utoipa::path(
+    post, path = "/v1/webhooks/arm", tag = "deliveries",
+    request_body = ArmRequest,
+    responses((status = 200, description = "What came of it", body = ArmAnswer), Refusal)
+)]
+pub(super) async fn arm(
+    State(api): State<Api>,
+    Body(ArmRequest { url }): Body<ArmRequest>,
+) -> Result<Json<ArmAnswer>, Refusal> {
     if url.is_empty() {
         return Err(Refusal::Invalid("url: expected the URL, or a part of it before its query".to_owned()));
     }

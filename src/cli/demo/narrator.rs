@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use crate::api::wire;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Look, printable};
 use crate::cli::run_line::{self, time};
@@ -154,7 +155,7 @@ impl Narrator {
                 Stage::Ended => "ended",
                 Stage::Webhook => "webhook",
             };
-            let run = run_line::to_json(&event.row);
+            let run = wire::Run::of(&event.row);
             session.output.json(&json!({ "at": time(Some(event.at)), "event": stage, "run": run }))?;
             return Ok(());
         }

@@ -1,9 +1,6 @@
 //! What stands between all webhooks and their receivers, in words and as JSON: told by `status`, `list` and `show`.
 
-use serde_json::{Value, json};
-
 use crate::cli::output::printable;
-use crate::cli::run_line::time;
 use crate::cli::session::Session;
 use crate::cli::times;
 use crate::domain::flow::{Flow, Hold, Suspension};
@@ -54,38 +51,6 @@ pub(in crate::cli) fn held_words(hold: &Hold, session: &Session) -> String {
 pub(in crate::cli) fn suppressed_words(flow: &WebhookFlow) -> Option<String> {
     let how = "`agentcron webhook replay --status suppressed` sends them";
     (flow.suppressed > 0).then(|| format!("{} webhooks, not sent; {how}", flow.suppressed))
-}
-
-/// The same facts for programs.
-pub(in crate::cli) fn to_json(flow: &WebhookFlow) -> Value {
-    let (held, released) = match &flow.flow {
-        Flow::Free => (Value::Null, Value::Null),
-        Flow::Held(hold) => (
-            json!({ "since": time(Some(hold.since)), "note": hold.note, "waiting": flow.backlog }),
-            Value::Null,
-        ),
-        Flow::Released(release) => {
-            let (since, per_second) = (time(Some(release.since)), release.per_second);
-            (Value::Null, json!({ "since": since, "per_second": per_second, "left": flow.backlog }))
-        }
-    };
-    json!({
-        "disabled_since": time(flow.disabled_since),
-        "held": held,
-        "released": released,
-        "suppressed": flow.suppressed,
-        "suspended_urls": flow.suspended_count,
-        "suspended": flow.suspended.iter().map(suspension_json).collect::<Vec<_>>(),
-    })
-}
-
-fn suspension_json(suspension: &Suspension) -> Value {
-    json!({
-        "url": redacted(&suspension.url),
-        "since": time(Some(suspension.since)),
-        "detail": suspension.detail,
-        "delivery_id": suspension.delivery_id.to_string(),
-    })
 }
 
 fn url(suspension: &Suspension) -> String {

@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use super::{flow, held, painted_status, to_json};
+use super::{flow, painted_status};
+use crate::api::wire;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Look, printable};
 use crate::cli::session::Session;
@@ -56,7 +57,8 @@ pub(super) fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
     let webhooks = reader.webhooks(&filter, list.limit)?;
     let flow = reader.webhook_flow()?;
     if session.output.is_json() {
-        return Ok(webhooks.iter().try_for_each(|row| session.output.json(&to_json(row, &flow)))?);
+        let line = |row| wire::Delivery::of(row, &flow.flow);
+        return Ok(webhooks.iter().try_for_each(|row| session.output.json(&line(row)))?);
     }
     if let Some(words) = flow::words(&flow, session) {
         let words = session.output.paint(Look::Odd, &words);
@@ -75,7 +77,7 @@ pub(super) fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
 fn cells(row: &WebhookRow, flow: &WebhookFlow, session: &Session) -> Vec<String> {
     let delivery = &row.delivery;
     let id = delivery.delivery_id.to_string();
-    let next = match held(row, flow) {
+    let next = match flow.flow.keeps(row.delivery.status) {
         Some(_) => Some("held".to_owned()),
         None => delivery.due_at.map(|due_at| times::relative(due_at, session.now())),
     };

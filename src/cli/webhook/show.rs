@@ -1,15 +1,12 @@
 //! `agentcron webhook show`: one webhook, attempt by attempt.
 
-use std::time::Duration;
-
 use clap::Args;
 use jiff::SignedDuration;
-use serde_json::{Value, json};
 
-use super::{flow, held, painted_status, to_json};
+use super::{flow, painted_status};
+use crate::api::wire;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Look, printable};
-use crate::cli::run_line::time;
 use crate::cli::session::Session;
 use crate::cli::times;
 use crate::domain::delivery::Phases;
@@ -40,9 +37,7 @@ pub(super) fn show(show: &Show, session: &mut Session) -> Result<(), Failure> {
         details.ok_or_else(|| Failure::Failed(format!("webhook {delivery_id} was deleted just now")))?;
     let flow = reader.webhook_flow()?;
     if session.output.is_json() {
-        let mut object = to_json(&details.row, &flow);
-        object["attempts"] = details.attempts.iter().map(attempt_json).collect();
-        return Ok(session.output.json(&object)?);
+        return Ok(session.output.json(&wire::DeliveryDetails::of(&details, &flow.flow))?);
     }
     print_facts(&details, &flow, session)?;
     print_attempts(&details, &flow, session)
@@ -70,26 +65,6 @@ pub(super) fn find(text: &str, reader: &Reader) -> Result<DeliveryId, Failure> {
     }
 }
 
-fn attempt_json(attempt: &AttemptRow) -> Value {
-    let phases = &attempt.phases;
-    let milliseconds = |took: Option<Duration>| took.map(|took| took.as_millis());
-    let total = attempt.ended_at.map(|ended_at| ended_at.duration_since(attempt.started_at).as_millis());
-    json!({
-        "attempt": attempt.attempt,
-        "started_at": time(Some(attempt.started_at)),
-        "ended_at": time(attempt.ended_at),
-        "code": attempt.code,
-        "detail": attempt.detail,
-        "address": attempt.address,
-        "dns_ms": milliseconds(phases.lookup),
-        "connect_ms": milliseconds(phases.connect),
-        "tls_ms": milliseconds(phases.tls),
-        "first_byte_ms": milliseconds(phases.head),
-        "total_ms": total,
-        "answer": attempt.answer,
-    })
-}
-
 fn print_facts(details: &WebhookDetails, flow: &WebhookFlow, session: &mut Session) -> Result<(), Failure> {
     let (row, now) = (&details.row, session.now());
     let delivery = &row.delivery;
@@ -105,7 +80,7 @@ fn print_facts(details: &WebhookDetails, flow: &WebhookFlow, session: &mut Sessi
     if let Some(reason) = &delivery.reason {
         facts.push(("reason", printable(reason)));
     }
-    match (held(row, flow), delivery.due_at) {
+    match (flow.flow.keeps(row.delivery.status), delivery.due_at) {
         (Some(hold), _) => facts.push(("next attempt", flow::held_words(hold, session))),
         // Breakers and patience with receivers are the daemon's own: a process beside it sees the earliest time only.
         (None, Some(due_at)) if due_at <= now => {
@@ -185,7 +160,9 @@ fn followed(
     let delivery = &details.row.delivery;
     match (next, delivery.due_at) {
         (Some(next), _) => format!("tried again at {}", times::local(next.started_at, &session.zone)),
-        (None, Some(_)) if held(&details.row, flow).is_some() => "to be tried again once released".to_owned(),
+        (None, Some(_)) if flow.flow.keeps(details.row.delivery.status).is_some() => {
+            "to be tried again once released".to_owned()
+        }
         (None, Some(due_at)) => {
             let when = times::relative(due_at, session.now());
             format!("to be tried again {when}, at {}", times::local(due_at, &session.zone))

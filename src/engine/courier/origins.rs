@@ -23,7 +23,7 @@ const PROBE_WAIT_MOST: Duration = Duration::from_secs(15 * 60);
 
 /// How all origins stand. Cheap to clone.
 #[derive(Clone, Default)]
-pub(super) struct Origins(Arc<Mutex<HashMap<Origin, Standing>>>);
+pub struct Origins(Arc<Mutex<HashMap<Origin, Standing>>>);
 
 /// How one origin stands. An origin that is well and has nothing in flight needs no entry.
 #[derive(Default)]
@@ -51,6 +51,11 @@ pub(super) struct Opened {
 }
 
 impl Origins {
+    /// How many are left alone but for a probe now and then.
+    pub fn open_breakers(&self) -> usize {
+        self.lock().values().filter(|standing| standing.openings > 0).count()
+    }
+
     /// A place at this origin, unless it has none left or is not to be troubled now.
     pub(super) fn admit(&self, origin: Origin, now: Timestamp) -> Option<Place> {
         let mut standings = self.lock();

@@ -195,6 +195,7 @@ fn courier(folder: &tempfile::TempDir, store: &Store, clock: &Clock, receivers: 
         clock: clock.clone(),
         wakes: Wakes::default(),
         webhooks: webhook::in_force(settings).1,
+        origins: Origins::default(),
     }
 }
 

@@ -17,8 +17,9 @@ const DENIED_MOST: Duration = Duration::from_secs(60);
 /// The most patience a backend may ask of us.
 const ASKED_MOST: Duration = Duration::from_secs(300);
 
+/// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Gate {
+pub struct Gate {
     state: Mutex<State>,
 }
 
@@ -43,6 +44,11 @@ pub(super) enum Trouble {
 }
 
 impl Gate {
+    /// What keeps the backend from taking runs right now.
+    pub fn trouble(&self) -> Option<String> {
+        self.lock().trouble.clone()
+    }
+
     /// How many starts may be claimed now.
     pub(super) fn starts_allowed(&self, now: Timestamp, in_flight: usize, most: usize) -> usize {
         let state = self.lock();

@@ -32,7 +32,7 @@ use crate::domain::template::Meaning;
 use crate::store::{ClaimLimits, ClaimedRun, Store, StoreError};
 use crate::webhook::InForce;
 
-use gate::Gate;
+pub use gate::Gate;
 use rush::Rush;
 
 /// While starts go first, whether they still should is asked this often at least.
@@ -58,7 +58,7 @@ pub struct Runner {
     settings: RunnerSettings,
     wakes: Wakes,
     stop: CancellationToken,
-    gate: Gate,
+    gate: Arc<Gate>,
     /// Whether this server has shown that it honours a fence; false until it has.
     fence_proved: AtomicBool,
     /// Whether it has shown that it does not.
@@ -112,13 +112,18 @@ impl Runner {
             settings,
             wakes,
             stop,
-            gate: Gate::default(),
+            gate: Arc::default(),
             fence_proved: AtomicBool::new(false),
             fence_refuted: AtomicBool::new(false),
             joins: Semaphore::new(JOINS_MAX),
             asks: Semaphore::new(ASKS_IN_FLIGHT),
             rush: Rush::new(),
         }
+    }
+
+    /// The gate before the backend, to be looked at.
+    pub fn gate(&self) -> Arc<Gate> {
+        Arc::clone(&self.gate)
     }
 }
 

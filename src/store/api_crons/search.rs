@@ -99,7 +99,7 @@ impl Store {
     /// A page of the crons that are not removed.
     pub async fn search_crons(&self, now: Timestamp, search: CronSearch) -> Result<CronPage, StoreError> {
         let cache = self.definitions.clone();
-        self.read(move |tx| {
+        self.read_at_one_moment(move |tx| {
             let mut found = Vec::new();
             each(tx, &cache, &search.filter, |candidate, cron| {
                 found.push((key(&search, &candidate, cron, now), candidate.cron_id));
@@ -120,7 +120,7 @@ impl Store {
     /// How many crons there are that are not removed.
     pub async fn count_crons(&self, filter: CronFilter) -> Result<usize, StoreError> {
         let cache = self.definitions.clone();
-        self.read(move |tx| {
+        self.read_at_one_moment(move |tx| {
             let mut count = 0;
             each(tx, &cache, &filter, |_, _| count += 1)?;
             Ok(count)

@@ -1,15 +1,33 @@
 //! The crons that the store knows, each with how it stands.
 
-use rusqlite::Transaction;
+use std::fmt;
+use std::str::FromStr;
 
+use jiff::Timestamp;
+use rusqlite::types::Value;
+use rusqlite::{Row, Transaction, params_from_iter};
+
+use super::history::NoPlace;
 use super::{Reader, RunRow, number, row_columns, run_row};
 use crate::config::CronIdentity;
-use crate::domain::cron::{Cron, CronSource};
+use crate::domain::cron::{Cron, CronSource, words};
 use crate::domain::ids::{CronId, DefinitionId};
 use crate::domain::standing::Standing;
-use crate::store::rows::parsed;
+use crate::store::rows::{parsed, time};
 use crate::store::standing::standing_from_row;
 use crate::store::{StoreError, definitions};
+
+words!(
+    /// Whether a cron fires.
+    CronState {
+        /// It does.
+        Active = "active",
+        /// Its occurrences are skipped for now.
+        Paused = "paused",
+        /// `enabled = false`, paused or not.
+        Disabled = "disabled",
+    }
+);
 
 /// A cron as it stands in tables for people.
 #[derive(Clone, Debug)]
@@ -34,38 +52,126 @@ pub struct CronRow {
     pub going: u64,
 }
 
+/// A cron with its definition as stored.
+#[derive(Clone, Debug)]
+pub struct CronDetails {
+    /// The cron.
+    pub row: CronRow,
+    /// The definition, placeholders still in it.
+    pub definition: serde_json::Value,
+    /// Since when it is known.
+    pub created_at: Timestamp,
+    /// Since when it has this definition.
+    pub updated_at: Timestamp,
+}
+
+/// Which crons are asked for; `None` asks for all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CronListing {
+    /// Whose definition lives there.
+    pub source: Option<CronSource>,
+    /// That stand like this.
+    pub state: Option<CronState>,
+    /// With this in their name.
+    pub name: Option<String>,
+}
+
+/// A place in the order of crons by name. As a text, the id and the name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CronPlace {
+    cron_id: CronId,
+    name: String,
+}
+
+/// Read where it stands, so that no definition has to be settled to be counted.
+pub(super) const STATE: &str = "CASE WHEN json_extract(body, '$.enabled') = 0 THEN 'disabled' \
+     WHEN paused_at IS NOT NULL THEN 'paused' ELSE 'active' END";
+
+const SELECT: &str = "SELECT crons.cron_id AS cron_id, name, source, place, crons.definition_id AS definition_id, \
+     body, paused_at, pause_cause, pause_note, skip_next, failures, crons.created_at AS created_at, updated_at \
+     FROM crons JOIN definitions USING (definition_id) WHERE removed_at IS NULL";
+
 impl Reader {
     /// Every cron that is not removed, by name.
     pub fn crons(&self) -> Result<Vec<CronRow>, StoreError> {
+        self.crons_after(&CronListing::default(), None, u32::MAX)
+    }
+
+    /// At most `limit` crons after `place` (or from the first one), by name.
+    pub fn crons_after(
+        &self,
+        filter: &CronListing,
+        place: Option<&CronPlace>,
+        limit: u32,
+    ) -> Result<Vec<CronRow>, StoreError> {
+        let mut sql = SELECT.to_owned();
+        let mut values: Vec<Value> = Vec::new();
+        let mut term = |term: &str, texts: &[&str]| {
+            sql.push_str(" AND ");
+            sql.push_str(term);
+            values.extend(texts.iter().map(|text| Value::Text((*text).to_owned())));
+        };
+        if let Some(source) = filter.source {
+            term("source = ?", &[source.as_str()]);
+        }
+        if let Some(state) = filter.state {
+            term(&format!("{STATE} = ?"), &[state.as_str()]);
+        }
+        if let Some(name) = &filter.name {
+            term("instr(name, ?) > 0", &[name]);
+        }
+        if let Some(CronPlace { cron_id, name }) = place {
+            term("(name, crons.cron_id) > (?, ?)", &[name, &cron_id.to_string()]);
+        }
+        sql.push_str(" ORDER BY name, crons.cron_id LIMIT ?");
+        values.push(Value::Integer(i64::from(limit)));
         self.at_one_moment(|tx| {
-            let mut statement = tx.prepare_cached(
-                "SELECT crons.cron_id AS cron_id, name, source, place, crons.definition_id AS definition_id, body, \
-                 paused_at, pause_cause, pause_note, skip_next, failures \
-                 FROM crons JOIN definitions USING (definition_id) WHERE removed_at IS NULL ORDER BY name",
-            )?;
-            let mut rows = statement.query([])?;
+            let mut statement = tx.prepare_cached(&sql)?;
+            let mut rows = statement.query(params_from_iter(&values))?;
             let mut crons = Vec::new();
             while let Some(row) = rows.next()? {
-                let cron_id = parsed(row, "cron_id")?;
-                let name: String = row.get("name")?;
-                let body: String = row.get("body")?;
-                let source = parsed(row, "source")?;
-                let identity = CronIdentity { cron_id, name: &name, source };
-                crons.push(CronRow {
-                    cron_id,
-                    source,
-                    place: row.get("place")?,
-                    definition_id: parsed(row, "definition_id")?,
-                    cron: definitions::parse(identity, &body).map_err(|error| error.to_string()),
-                    name,
-                    standing: standing_from_row(row)?,
-                    last: last_over(tx, cron_id)?,
-                    going: going(tx, cron_id)?,
-                });
+                crons.push(cron_row(tx, row)?);
             }
             Ok(crons)
         })
     }
+
+    /// The cron of this name or id, with its definition; `None` if there is none.
+    pub fn cron_details(&self, name_or_id: &str) -> Result<Option<CronDetails>, StoreError> {
+        let sql = format!("{SELECT} AND (name = ?1 OR crons.cron_id = ?1) ORDER BY name = ?1 DESC LIMIT 1");
+        self.at_one_moment(|tx| {
+            let mut statement = tx.prepare_cached(&sql)?;
+            let mut rows = statement.query([name_or_id])?;
+            let Some(row) = rows.next()? else { return Ok(None) };
+            let body: String = row.get("body")?;
+            Ok(Some(CronDetails {
+                row: cron_row(tx, row)?,
+                definition: serde_json::from_str(&body)
+                    .map_err(|error| StoreError::Refused(format!("a stored definition: {error}")))?,
+                created_at: time(row, "created_at")?,
+                updated_at: time(row, "updated_at")?,
+            }))
+        })
+    }
+}
+
+fn cron_row(tx: &Transaction<'_>, row: &Row<'_>) -> Result<CronRow, StoreError> {
+    let cron_id = parsed(row, "cron_id")?;
+    let name: String = row.get("name")?;
+    let body: String = row.get("body")?;
+    let source = parsed(row, "source")?;
+    let identity = CronIdentity { cron_id, name: &name, source };
+    Ok(CronRow {
+        cron_id,
+        source,
+        place: row.get("place")?,
+        definition_id: parsed(row, "definition_id")?,
+        cron: definitions::parse(identity, &body).map_err(|error| error.to_string()),
+        name,
+        standing: standing_from_row(row)?,
+        last: last_over(tx, cron_id)?,
+        going: going(tx, cron_id)?,
+    })
 }
 
 fn last_over(tx: &Transaction<'_>, cron_id: CronId) -> Result<Option<RunRow>, StoreError> {
@@ -84,4 +190,26 @@ fn going(tx: &Transaction<'_>, cron_id: CronId) -> Result<u64, StoreError> {
     )?;
     let mut rows = statement.query([cron_id.to_string()])?;
     rows.next()?.map_or(Ok(0), |row| number(row, "going"))
+}
+
+impl CronPlace {
+    /// Right after this cron.
+    pub fn after(row: &CronRow) -> Self {
+        Self { cron_id: row.cron_id, name: row.name.clone() }
+    }
+}
+
+impl fmt::Display for CronPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.cron_id, self.name)
+    }
+}
+
+impl FromStr for CronPlace {
+    type Err = NoPlace;
+
+    fn from_str(text: &str) -> Result<Self, NoPlace> {
+        let (cron_id, name) = text.split_once(' ').ok_or(NoPlace)?;
+        Ok(Self { cron_id: cron_id.parse().map_err(|_| NoPlace)?, name: name.to_owned() })
+    }
 }

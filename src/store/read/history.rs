@@ -1,12 +1,15 @@
 //! Runs in the order of their occurrences, page by page: however long the history is, little of it is in memory.
 
+use std::fmt;
+use std::str::FromStr;
+
 use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, params_from_iter};
 
 use super::{Reader, RunRow, row_columns, run_row};
 use crate::domain::ids::CronId;
-use crate::domain::run::{Phase, Status};
+use crate::domain::run::{Phase, Status, Trigger};
 use crate::store::StoreError;
 use crate::store::rows::{millis, parsed};
 
@@ -19,18 +22,26 @@ pub struct RunFilter {
     pub statuses: Vec<Status>,
     /// In one of these.
     pub phases: Vec<Phase>,
+    /// For one of these reasons.
+    pub triggers: Vec<Trigger>,
     /// Scheduled for this instant or later.
     pub since: Option<Timestamp>,
     /// Scheduled before this instant.
     pub until: Option<Timestamp>,
 }
 
-/// A place in the order of runs. Good for one listing, not for keeping.
+/// A place in the order of runs by their instant, or of deliveries by their making. Good for one listing, not for
+/// keeping. As a text, `time:row`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    scheduled_for: i64,
-    row: i64,
+    pub(super) at: i64,
+    pub(super) row: i64,
 }
+
+/// A text that is no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("is not of our making")]
+pub struct NoPlace;
 
 impl Reader {
     /// The crons of this name or id, removed ones too; there may be several through the API.
@@ -49,7 +60,7 @@ impl Reader {
 
     /// Where the last `count` runs begin: the place right before them; `None` if there are no more than that.
     pub fn place_before_last(&self, filter: &RunFilter, count: u64) -> Result<Option<Place>, StoreError> {
-        let mut query = Query::of(filter, None);
+        let mut query = Query::of(filter);
         query.values.push(Value::Integer(i64::try_from(count).unwrap_or(i64::MAX)));
         let sql = format!(
             "SELECT scheduled_for, rowid AS place FROM runs {} ORDER BY scheduled_for DESC, rowid DESC \
@@ -60,7 +71,7 @@ impl Reader {
             let place = tx
                 .prepare_cached(&sql)?
                 .query_row(params_from_iter(&query.values), |row| {
-                    Ok(Place { scheduled_for: row.get("scheduled_for")?, row: row.get("place")? })
+                    Ok(Place { at: row.get("scheduled_for")?, row: row.get("place")? })
                 })
                 .optional()?;
             Ok(place)
@@ -74,23 +85,55 @@ impl Reader {
         place: Option<Place>,
         limit: u32,
     ) -> Result<Vec<(Place, RunRow)>, StoreError> {
-        let mut query = Query::of(filter, place);
+        let mut query = Query::of(filter);
+        if let Some(Place { at, row }) = place {
+            query.term("(scheduled_for, rowid) > (?, ?)", [at, row]);
+        }
+        self.page(query, "ORDER BY scheduled_for, rowid", limit)
+    }
+
+    /// At most `limit` runs before `place` (or from the last one), newest first, each with its own place.
+    pub fn runs_before(
+        &self,
+        filter: &RunFilter,
+        place: Option<Place>,
+        limit: u32,
+    ) -> Result<Vec<(Place, RunRow)>, StoreError> {
+        let mut query = Query::of(filter);
+        if let Some(Place { at, row }) = place {
+            query.term("(scheduled_for, rowid) < (?, ?)", [at, row]);
+        }
+        self.page(query, "ORDER BY scheduled_for DESC, rowid DESC", limit)
+    }
+
+    fn page(&self, mut query: Query, order: &str, limit: u32) -> Result<Vec<(Place, RunRow)>, StoreError> {
         query.values.push(Value::Integer(i64::from(limit)));
-        let sql = format!(
-            "SELECT {} FROM runs {} ORDER BY scheduled_for, rowid LIMIT ?",
-            row_columns(),
-            query.conditions()
-        );
+        let sql = format!("SELECT {} FROM runs {} {order} LIMIT ?", row_columns(), query.conditions());
         self.at_one_moment(|tx| {
             let mut statement = tx.prepare_cached(&sql)?;
             let mut rows = statement.query(params_from_iter(&query.values))?;
             let mut page = Vec::new();
             while let Some(row) = rows.next()? {
-                let place = Place { scheduled_for: row.get("scheduled_for")?, row: row.get("place")? };
+                let place = Place { at: row.get("scheduled_for")?, row: row.get("place")? };
                 page.push((place, run_row(tx, row)?));
             }
             Ok(page)
         })
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.at, self.row)
+    }
+}
+
+impl FromStr for Place {
+    type Err = NoPlace;
+
+    fn from_str(text: &str) -> Result<Self, NoPlace> {
+        let (at, row) = text.split_once(':').ok_or(NoPlace)?;
+        Ok(Self { at: at.parse().map_err(|_| NoPlace)?, row: row.parse().map_err(|_| NoPlace)? })
     }
 }
 
@@ -106,7 +149,8 @@ impl RunFilter {
             || self.phases.contains(&run.state.phase());
         let in_time = self.since.is_none_or(|since| run.scheduled_for >= since)
             && self.until.is_none_or(|until| run.scheduled_for < until);
-        of_cron && in_state && in_time
+        let for_reason = self.triggers.is_empty() || self.triggers.contains(&run.trigger);
+        of_cron && in_state && in_time && for_reason
     }
 }
 
@@ -117,7 +161,7 @@ struct Query {
 }
 
 impl Query {
-    fn of(filter: &RunFilter, after: Option<Place>) -> Self {
+    fn of(filter: &RunFilter) -> Self {
         let mut query = Self { terms: Vec::new(), values: Vec::new() };
         if let Some(crons) = &filter.crons {
             let marks = query.marks(crons.iter().map(ToString::to_string));
@@ -129,8 +173,9 @@ impl Query {
         if let Some(until) = filter.until {
             query.term("scheduled_for < ?", [millis(until)]);
         }
-        if let Some(Place { scheduled_for, row }) = after {
-            query.term("(scheduled_for, rowid) > (?, ?)", [scheduled_for, row]);
+        if !filter.triggers.is_empty() {
+            let marks = query.marks(filter.triggers.iter().map(ToString::to_string));
+            query.terms.push(format!("trigger IN ({marks})"));
         }
         if !filter.statuses.is_empty() || !filter.phases.is_empty() {
             let statuses = query.marks(filter.statuses.iter().map(ToString::to_string));

@@ -1,5 +1,6 @@
 //! The read models over a small store, and the indexes that keep them quick over a large one.
 
+use proptest::prelude::*;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -49,6 +50,20 @@ impl Fixture {
         run_id
     }
 
+    /// A run at this millisecond, of a cron that has none then: many crons are due at one time.
+    fn add_run_of_any(&self, scheduled_for: i64) -> RunId {
+        let run_id = self.add_run(scheduled_for);
+        let other = CronId(uuid::Uuid::new_v4());
+        let moved = RunId::of_occurrence(other, at(scheduled_for));
+        let cron = format!(
+            "INSERT INTO crons (cron_id, name, source, definition_id, cursor, created_at, updated_at) \
+             VALUES ('{other}', 'any', 'file', 'd', 0, 0, 0); \
+             UPDATE runs SET run_id = '{moved}', cron_id = '{other}' WHERE run_id = '{run_id}'"
+        );
+        self.writer.execute_batch(&cron).unwrap();
+        moved
+    }
+
     fn end_run(&self, run_id: RunId, status: Status) {
         let sql =
             "UPDATE runs SET phase = 'ended', status = ?2, ended_at = 1, act_at = NULL WHERE run_id = ?1";
@@ -91,6 +106,51 @@ fn runs_are_listed_by_time_whatever_the_order_of_their_making() {
     assert_eq!(store.reader.place_before_last(&all, 5).unwrap(), None);
     let middle = RunFilter { since: Some(at(200)), until: Some(at(400)), ..RunFilter::default() };
     assert_eq!(store.listed(&middle, None), [200, 300]);
+}
+
+/// What is inserted between two looks, and where.
+#[derive(Clone, Debug)]
+struct Walk {
+    there: Vec<i64>,
+    inserted: Vec<Vec<i64>>,
+    limit: u32,
+}
+
+fn walks() -> impl Strategy<Value = Walk> {
+    let instants = || proptest::collection::vec(0_i64..40, 0..6);
+    (proptest::collection::vec(0_i64..40, 1..30), proptest::collection::vec(instants(), 12), 1_u32..6)
+        .prop_map(|(there, inserted, limit)| Walk { there, inserted, limit })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn pages_show_every_run_once_whatever_is_inserted_meanwhile(walk in walks()) {
+        let store = Fixture::new();
+        store.writer.pragma_update(None, "synchronous", "OFF").unwrap();
+        let mut there: Vec<RunId> = walk.there.iter().map(|at| store.add_run_of_any(*at)).collect();
+        let (mut seen, mut place, mut inserted) = (Vec::new(), None, walk.inserted.into_iter());
+        loop {
+            // As it goes over the wire.
+            let named = place.map(|place: Place| place.to_string().parse().unwrap());
+            let page = store.reader.runs_before(&RunFilter::default(), named, walk.limit).unwrap();
+            let Some((last, _)) = page.last() else { break };
+            place = Some(*last);
+            seen.extend(page.iter().map(|(_, row)| (row.run.scheduled_for, row.run.run_id)));
+            for at in inserted.next().unwrap_or_default() {
+                store.add_run_of_any(at);
+            }
+        }
+        prop_assert!(seen.is_sorted_by(|earlier, later| earlier.0 >= later.0), "{seen:?}");
+        let mut ids: Vec<RunId> = seen.iter().map(|(_, run_id)| *run_id).collect();
+        let all = ids.len();
+        ids.sort();
+        ids.dedup();
+        prop_assert_eq!(ids.len(), all, "none is shown twice");
+        there.retain(|run_id| ids.binary_search(run_id).is_err());
+        prop_assert!(there.is_empty(), "left out: {:?}", there);
+    }
 }
 
 #[test]

@@ -5,11 +5,11 @@ use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row, params_from_iter};
 
 use super::details::attempts;
-use super::{AttemptRow, DeliveryRow, Reader, delivery_row};
+use super::{AttemptRow, DeliveryRow, Place, Reader, delivery_row};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::{DeliveryId, RunId};
 use crate::store::StoreError;
-use crate::store::rows::{millis, parsed};
+use crate::store::rows::{millis, parsed, time};
 
 /// Which webhooks are asked for; what is empty or `None` asks for all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,12 +51,29 @@ pub struct WebhookDetails {
 /// What [`webhook_row`] reads; a condition may follow.
 pub(in crate::store) const WEBHOOK_ROWS: &str = "SELECT delivery_id, deliveries.run_id AS run_id, cron_name, url, deliveries.status AS status, \
      attempts, deliveries.due_at AS due_at, deliveries.reason AS reason, deliveries.created_at AS created_at, \
-     deliveries.ended_at AS ended_at FROM deliveries JOIN runs ON runs.run_id = deliveries.run_id";
+     deliveries.ended_at AS ended_at, deliveries.rowid AS place FROM deliveries JOIN runs ON runs.run_id = deliveries.run_id";
 
 impl Reader {
     /// The newest `limit` webhooks that are asked for, oldest first.
     pub fn webhooks(&self, filter: &DeliveryFilter, limit: u32) -> Result<Vec<WebhookRow>, StoreError> {
-        let (conditions, mut values) = conditions(filter);
+        let mut webhooks: Vec<_> =
+            self.webhooks_before(filter, None, limit)?.into_iter().map(|(_, row)| row).collect();
+        webhooks.reverse();
+        Ok(webhooks)
+    }
+
+    /// At most `limit` webhooks before `place` (or from the last one), newest first, each with its own place.
+    pub fn webhooks_before(
+        &self,
+        filter: &DeliveryFilter,
+        place: Option<Place>,
+        limit: u32,
+    ) -> Result<Vec<(Place, WebhookRow)>, StoreError> {
+        let (mut conditions, mut values) = conditions(filter);
+        if let Some(Place { at, row }) = place {
+            conditions.push_str(" AND (deliveries.created_at, deliveries.rowid) < (?, ?)");
+            values.extend([Value::Integer(at), Value::Integer(row)]);
+        }
         values.push(Value::Integer(i64::from(limit)));
         let sql = format!(
             "{WEBHOOK_ROWS} WHERE {conditions} ORDER BY deliveries.created_at DESC, deliveries.rowid DESC LIMIT ?"
@@ -66,9 +83,9 @@ impl Reader {
             let mut rows = statement.query(params_from_iter(&values))?;
             let mut webhooks = Vec::new();
             while let Some(row) = rows.next()? {
-                webhooks.push(webhook_row(row)?);
+                let place = Place { at: millis(time(row, "created_at")?), row: row.get("place")? };
+                webhooks.push((place, webhook_row(row)?));
             }
-            webhooks.reverse();
             Ok(webhooks)
         })
     }

@@ -104,6 +104,7 @@ fn webhooks(folder: &Path, text: &str) -> InForce {
 
 fn api(folder: &Path, backend: Transport) -> Api {
     Api {
+        signs: crate::engine::Signs::default(),
         store: Store::open(&folder.join("agentcron.db"), Execution::Inline).unwrap(),
         clock: Clock::simulated(at("2026-11-23T11:17:17.562Z")),
         wakes: Wakes::default(),

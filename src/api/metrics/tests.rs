@@ -1,0 +1,152 @@
+//! The text, by the rules of its format, and the values after a little life.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::Request;
+use http_body_util::BodyExt;
+use tower::ServiceExt;
+
+use super::*;
+use crate::api::v1::tests::idle;
+use crate::clock::Clock;
+use crate::domain::ids::{BackendRunId, ThreadId};
+use crate::domain::run::{Outcome, RunChange};
+use crate::store::{Execution, RunEnding, Step, Store};
+
+/// Every sample by its name and labels, after the whole text was judged strictly.
+fn parsed(text: &str) -> BTreeMap<String, f64> {
+    assert!(text.ends_with('\n'));
+    let (mut samples, mut families, mut current) = (BTreeMap::new(), BTreeSet::new(), String::new());
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            let (name, help) = rest.split_once(' ').unwrap();
+            assert!(!help.is_empty(), "{line}");
+            assert!(families.insert(name.to_owned()), "{name} comes twice");
+            current = name.to_owned();
+        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').unwrap();
+            assert_eq!(name, current);
+            assert_eq!(kind == "counter", name.ends_with("_total"), "{line}");
+            assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
+        } else {
+            let (series, value) = line.rsplit_once(' ').unwrap();
+            let name = series.split('{').next().unwrap();
+            let ending = name.strip_prefix(&current).unwrap_or_else(|| panic!("{line} is not of {current}"));
+            assert!(["", "_bucket", "_sum", "_count"].contains(&ending), "{line}");
+            assert!(name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'), "{line}");
+            let value: f64 = value.parse().unwrap();
+            assert!(value.is_finite() && value >= 0.0, "{line}");
+            assert_eq!(samples.insert(series.to_owned(), value), None, "{series} comes twice");
+        }
+    }
+    samples
+}
+
+async fn scrape(router: &axum::Router) -> BTreeMap<String, f64> {
+    let request = Request::get("/metrics").body(Body::empty()).unwrap();
+    let response = router.clone().oneshot(request).await.unwrap();
+    assert_eq!(response.headers()["content-type"], TEXT_FORMAT);
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    parsed(std::str::from_utf8(&body).unwrap())
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// Nothing has happened in it; it is 09:30:00.250.
+fn api(folder: &Path) -> Api {
+    let store = Store::open(&folder.join("agentcron.db"), Execution::Inline).unwrap();
+    let clock = Clock::simulated(at("2026-03-02T09:30:00.250Z"));
+    idle(folder, store, clock)
+}
+
+async fn know(api: &Api, name: &str) {
+    let body = r#"{"schedule":"0 * * * *","assistant_id":"agent"}"#.to_owned();
+    let fields: crate::config::CronFields = serde_json::from_str(&body).unwrap();
+    let cron = Arc::new(crate::config::settle_cron(name, &fields).unwrap());
+    let definition = crate::store::NewDefinition { cron, body, place: "crons.toml:1:1".to_owned() };
+    api.store.sync_file_crons(api.clock.now(), vec![definition]).await.unwrap();
+}
+
+/// Lives through a run that starts after 2 s and ends after 3 s more.
+async fn run(api: &Api, status: Status) {
+    let run_id = api.store.trigger(api.clock.now(), "digest".to_owned()).await.unwrap().unwrap().run_id;
+    let later = |seconds| backoff::after(api.clock.now(), Duration::from_secs(seconds));
+    let accept = RunChange::Accept {
+        thread_id: ThreadId(run_id.0),
+        backend_run_id: BackendRunId(run_id.0),
+        at: later(2),
+    };
+    for change in [RunChange::Send { at: later(0) }, accept] {
+        api.store.step_run(Step::of(run_id, change)).await.unwrap();
+    }
+    let outcome = Outcome { status, reason: None, error: None, values: None, ended_at: later(5) };
+    let ending = RunEnding { run_id, outcome, delivery: None, discard: None, event: None, breaker: None };
+    api.store.end_run(ending).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_text_keeps_to_its_format_and_counts_what_was_committed() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = api(folder.path());
+    know(&api, "digest").await;
+    let router = crate::api::router(api.clone());
+    let before = scrape(&router).await;
+    assert_eq!(before["agentcron_runs_total{status=\"success\",trigger=\"manual\"}"], 0.0);
+    for status in [Status::Success, Status::Error, Status::Error] {
+        run(&api, status).await;
+        tokio::time::advance(Duration::from_secs(10)).await;
+    }
+    api.store.trigger(api.clock.now(), "digest".to_owned()).await.unwrap();
+    let after = scrape(&router).await;
+    let expected = [
+        ("agentcron_runs_total{status=\"success\",trigger=\"manual\"}", 1.0),
+        ("agentcron_runs_total{status=\"error\",trigger=\"manual\"}", 2.0),
+        ("agentcron_runs_total{status=\"error\",trigger=\"schedule\"}", 0.0),
+        ("agentcron_run_start_delay_seconds_bucket{le=\"1\"}", 0.0),
+        ("agentcron_run_start_delay_seconds_bucket{le=\"2.5\"}", 3.0),
+        ("agentcron_run_start_delay_seconds_sum", 6.0),
+        ("agentcron_run_duration_seconds_bucket{le=\"+Inf\"}", 3.0),
+        ("agentcron_run_duration_seconds_sum", 9.0),
+        ("agentcron_runs{phase=\"pending\"}", 1.0),
+        ("agentcron_crons{state=\"active\"}", 1.0),
+        ("agentcron_crons{state=\"paused\"}", 0.0),
+        ("agentcron_cron_failures_in_a_row{cron=\"digest\"}", 2.0),
+        ("agentcron_deliveries_waiting", 0.0),
+        ("agentcron_backend_up", 1.0),
+        ("agentcron_store_writable", 1.0),
+        ("agentcron_store_readable", 1.0),
+    ];
+    for (series, value) in expected {
+        assert_eq!(after.get(series), Some(&value), "{series}");
+    }
+    assert!(after["agentcron_store_commit_duration_seconds_count"] > 4.0);
+    assert!(after["agentcron_store_size_bytes{file=\"database\"}"] > 0.0);
+    assert_eq!(after["process_start_time_seconds"], 1_772_443_800.25);
+}
+
+#[tokio::test(start_paused = true)]
+async fn occurrences_that_never_ran_are_counted_one_by_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut api = api(folder.path());
+    api.clock = Clock::simulated(at("2026-03-02T03:00:00Z"));
+    know(&api, "digest").await;
+    tokio::time::advance(Duration::from_secs(6 * 3600 + 60)).await;
+    let due = api.store.scheduled_crons().await.unwrap();
+    api.store.plan_due(api.clock.now(), due).await.unwrap();
+    let counted = scrape(&crate::api::router(api.clone())).await;
+    let missed = counted["agentcron_occurrences_missed_total"];
+    let caught_up = counted["agentcron_runs{phase=\"pending\"}"];
+    assert_eq!((missed, caught_up), (5.0, 1.0), "04:00 to 08:00, and 09:00");
+}
+
+#[test]
+fn names_of_crons_are_escaped() {
+    let mut text = Exposition::default();
+    text.gauge("agentcron_x", "X.").with(&[("cron", "a\"b\\c\nd")], 1.0);
+    assert!(text.finish().ends_with("agentcron_x{cron=\"a\\\"b\\\\c\\nd\"} 1\n"));
+}

@@ -1,0 +1,84 @@
+//! What is there right now, counted for metrics. Nothing here grows with the history: what is over is not looked at.
+
+use jiff::Timestamp;
+use rusqlite::Transaction;
+
+use super::crons::STATE;
+use super::{Reader, number};
+use crate::domain::run::Phase;
+use crate::store::rows::{parsed, time_option};
+use crate::store::{CronState, StoreError};
+
+/// Counts of one moment, zeroes left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Measures {
+    /// Crons, by how they stand.
+    pub crons: Vec<(CronState, u64)>,
+    /// Runs that are not over.
+    pub runs: Vec<(Phase, u64)>,
+    /// Deliveries that are not over.
+    pub deliveries: u64,
+    /// When the oldest of them was made.
+    pub oldest_delivery: Option<Timestamp>,
+    /// Threads to be deleted on the agent server.
+    pub threads: u64,
+    /// By the name of a cron, how often in a row it has failed.
+    pub failures: Vec<(String, u64)>,
+}
+
+impl Reader {
+    /// Counts what is there right now.
+    pub fn measures(&self) -> Result<Measures, StoreError> {
+        self.at_one_moment(|tx| {
+            let mut measures = Measures::default();
+            let states = format!(
+                "SELECT {STATE} AS word, count(*) AS number FROM crons JOIN definitions USING (definition_id) \
+                 WHERE removed_at IS NULL GROUP BY word"
+            );
+            each(tx, &states, |row| {
+                measures.crons.push((parsed(row, "word")?, number(row, "number")?));
+                Ok(())
+            })?;
+            let phases = "SELECT phase AS word, count(*) AS number FROM runs WHERE phase <> 'ended' GROUP BY phase";
+            each(tx, phases, |row| {
+                measures.runs.push((parsed(row, "word")?, number(row, "number")?));
+                Ok(())
+            })?;
+            for waiting in ["due_at IS NOT NULL", "status = 'sending'"] {
+                let sql = format!(
+                    "SELECT count(*) AS number, min(created_at) AS oldest FROM deliveries WHERE {waiting}"
+                );
+                each(tx, &sql, |row| {
+                    measures.deliveries += number(row, "number")?;
+                    let oldest = time_option(row, "oldest")?.into_iter().chain(measures.oldest_delivery);
+                    measures.oldest_delivery = oldest.min();
+                    Ok(())
+                })?;
+            }
+            each(tx, "SELECT count(*) AS number FROM thread_deletions", |row| {
+                measures.threads = number(row, "number")?;
+                Ok(())
+            })?;
+            // Through the API there may be several crons of one name.
+            let failures = "SELECT name, max(failures) AS number FROM crons WHERE removed_at IS NULL GROUP BY name";
+            each(tx, failures, |row| {
+                measures.failures.push((row.get("name")?, number(row, "number")?));
+                Ok(())
+            })?;
+            Ok(measures)
+        })
+    }
+}
+
+fn each(
+    tx: &Transaction<'_>,
+    sql: &str,
+    mut take: impl FnMut(&rusqlite::Row<'_>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut statement = tx.prepare_cached(sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        take(row)?;
+    }
+    Ok(())
+}
