@@ -150,7 +150,8 @@ async function runs() {
   await until(() => hasStatus(thread, slow.run_id, "running"));
   await call("reject a run", api.create(thread, "agent", { ...hi, multitaskStrategy: "reject" }));
   const joined = collected(api.joinStream(thread, slow.run_id, { lastEventId: "-1", streamMode: "values" }));
-  await call("cancel", api.cancel(thread, slow.run_id, true));
+  // Its answer has the values or none, depending on how far the run had come.
+  await call("cancel", api.cancel(thread, slow.run_id, true).then(() => null));
   await call("the stream that was joined meanwhile", joined);
   await call("get a cancelled run", api.get(thread, slow.run_id));
   await call("delete a run", api.delete(thread, slow.run_id));

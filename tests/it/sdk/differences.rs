@@ -40,13 +40,6 @@ const DOCUMENTED: &[Documented] = &[
         },
     },
     Documented {
-        why: "the server's words about a broken JSON schema are those of a library; ours say as much",
-        covers: |found| {
-            let direct = found.direct().as_str().unwrap_or_default();
-            found.is_about_crons() && found.is_error() && direct.contains("Failed validating")
-        },
-    },
-    Documented {
         why: "the server is not told of the webhook, or it would call it as well",
         covers: |found| found.ends("/kwargs/webhook") && found.ours().is_null() && !found.is_webhook(),
     },
