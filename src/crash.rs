@@ -1,7 +1,8 @@
 //! Crash points: named places between two durable steps, where tests kill the daemon.
 //!
 //! In a debug build `CRASH_AT=name:n` kills the process (SIGKILL, as a power cut would) when it comes to that place
-//! for the `n`th time, and a simulation can stop its world at any of them. A release build has nothing of it.
+//! for the `n`th time, `PANIC_AT` lets whatever comes there panic, and a simulation can stop its world at any of them.
+//! A release build has nothing of it.
 
 /// A place where the daemon may die. `name` says what has just been made durable, or what is still owed.
 #[cfg(not(debug_assertions))]
@@ -18,10 +19,16 @@ mod armed {
 
     use tokio_util::sync::CancellationToken;
 
-    /// `CRASH_AT`, read once.
-    static ARMED: OnceLock<Option<(String, u64)>> = OnceLock::new();
+    /// `CRASH_AT` or `PANIC_AT`, read once.
+    static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
     /// How often each place was come to.
     static VISITS: Mutex<Option<HashMap<&'static str, u64>>> = Mutex::new(None);
+
+    struct Armed {
+        name: String,
+        visit: u64,
+        panics: bool,
+    }
 
     thread_local! {
         static SIMULATED: RefCell<Option<Simulated>> = const { RefCell::new(None) };
@@ -39,8 +46,9 @@ mod armed {
         if simulated_crash(name) {
             std::future::pending::<()>().await;
         }
-        let Some((armed, visit)) = ARMED.get_or_init(read_environment) else { return };
-        if armed == name && visits(name) == *visit {
+        let Some(armed) = ARMED.get_or_init(read_environment) else { return };
+        if armed.name == name && visits(name) == armed.visit {
+            assert!(!armed.panics, "asked for at {name}");
             let _ = signal_hook::low_level::raise(signal_hook::consts::SIGKILL);
         }
     }
@@ -78,9 +86,12 @@ mod armed {
     }
 
     #[expect(clippy::disallowed_methods, reason = "a switch for tests that no configuration should have")]
-    fn read_environment() -> Option<(String, u64)> {
-        let armed = std::env::var("CRASH_AT").ok()?;
-        let (name, visit) = armed.split_once(':').unwrap_or((&armed, "1"));
-        Some((name.to_owned(), visit.parse().ok()?))
+    fn read_environment() -> Option<Armed> {
+        let of = |variable: &str, panics: bool| {
+            let armed = std::env::var(variable).ok()?;
+            let (name, visit) = armed.split_once(':').unwrap_or((&armed, "1"));
+            Some(Armed { name: name.to_owned(), visit: visit.parse().ok()?, panics })
+        };
+        of("CRASH_AT", false).or_else(|| of("PANIC_AT", true))
     }
 }

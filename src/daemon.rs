@@ -93,8 +93,14 @@ pub async fn serve(world: World, ready: impl FnOnce(), stop: CancellationToken) 
         backend = %world.config.backend.url,
         "ready"
     );
+    let (network, trouble) = match world.listen.map(bind_network) {
+        None => (None, None),
+        Some(Ok(listener)) => (Some(listener), None),
+        Some(Err(trouble)) => (None, Some(trouble)),
+    };
+    store.notice(world.clock.now(), NoticeKind::Listen, trouble).await?;
     let grace = world.config.shutdown_grace;
-    let mut loops = spawn(world, store, &stop);
+    let mut loops = spawn(world, store, network, &stop);
     ready();
     let ended = tokio::select! {
         biased;
@@ -126,9 +132,19 @@ fn definitions(crons: &[CronDefinition]) -> Result<Vec<NewDefinition>, DaemonErr
         .collect()
 }
 
-fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
-    let World { config, environment, clock, backend, receivers, execution: _, socket, listen, relay, reload } =
-        world;
+fn spawn(world: World, store: Store, network: Option<TcpListener>, stop: &CancellationToken) -> Loops {
+    let World {
+        config,
+        environment,
+        clock,
+        backend,
+        receivers,
+        execution: _,
+        socket,
+        listen: _,
+        relay,
+        reload,
+    } = world;
     let wakes = Wakes::default();
     let (put_webhooks, webhooks) = webhook::in_force(WebhookSettings::of_config(&config));
     let client = AgentClient::new(
@@ -161,7 +177,7 @@ fn spawn(world: World, store: Store, stop: &CancellationToken) -> Loops {
     let mut loops = Loops::new();
     let listeners = Listeners {
         socket: socket.and_then(|path| bind(&path)),
-        network: listen.and_then(bind_network),
+        network,
         api_keys: config.http.api_keys.clone(),
     };
     if listeners.socket.is_some() || listeners.network.is_some() {
@@ -212,7 +228,8 @@ fn bind(path: &Path) -> Option<Socket> {
         .ok()
 }
 
-fn bind_network(address: SocketAddr) -> Option<TcpListener> {
+/// The same holds for one that clients do not find; `status` says so.
+fn bind_network(address: SocketAddr) -> Result<TcpListener, String> {
     let listener = std::net::TcpListener::bind(address).and_then(|listener| {
         listener.set_nonblocking(true)?;
         TcpListener::from_std(listener)
@@ -221,11 +238,11 @@ fn bind_network(address: SocketAddr) -> Option<TcpListener> {
         Ok(listener) => {
             let address = listener.local_addr().unwrap_or(address);
             tracing::info!(%address, "clients find the agent server's API here");
-            Some(listener)
+            Ok(listener)
         }
         Err(error) => {
             tracing::error!(%address, %error, "cannot listen: clients will find nobody there; see http.listen");
-            None
+            Err(format!("clients find nobody at {address} (http.listen): {error}"))
         }
     }
 }

@@ -11,9 +11,14 @@
 mod burst;
 mod contestant;
 mod idle;
+#[path = "../shared/machine.rs"]
 mod machine;
 mod naive;
+#[path = "../shared/process.rs"]
 mod process;
+#[path = "../shared/request.rs"]
+mod request;
+#[path = "../shared/spread.rs"]
 mod spread;
 mod stub;
 mod stub_client;

@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 
 use super::machine;
+use super::request::{find, request_length};
 
 /// A request is smaller, or it is not one of ours.
 const REQUEST_BYTES_MAX: usize = 64 << 10;
@@ -69,18 +70,6 @@ async fn converse(mut stream: TcpStream, shared: Shared) -> Result<()> {
         bytes.drain(..length);
         stream.write_all(&answer).await?;
     }
-}
-
-/// How long the first request in `bytes` is, if all of it is there.
-fn request_length(bytes: &[u8]) -> Option<usize> {
-    let head = find(bytes, b"\r\n\r\n")? + 4;
-    let text = std::str::from_utf8(&bytes[..head]).ok()?;
-    let length = text.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
-    });
-    let whole = head + length.unwrap_or(0);
-    (bytes.len() >= whole).then_some(whole)
 }
 
 fn respond(request: &[u8], shared: &Shared, answer: &mut Vec<u8>) -> Result<()> {
@@ -148,8 +137,4 @@ fn write_answer(answer: &mut Vec<u8>, status: &str, headers: &str, body: &str) -
         body.len()
     )?;
     Ok(())
-}
-
-fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
-    bytes.windows(part.len()).position(|window| window == part)
 }

@@ -6,11 +6,15 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
+use http_body_util::BodyExt;
 use hyper::body::{Body as _, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use crate::domain::bounds::{CLIENT_SILENCE, HTTP_BODY_BYTES_MAX};
+
+/// How long a body that is too long is read on.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// What is wrong with the body of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,16 +28,30 @@ pub(super) enum BodyFault {
 }
 
 /// A body as it comes in, bounded in bytes and in the time between two pieces.
-pub(super) fn bounded(body: Body) -> Result<Body, BodyFault> {
+pub(super) async fn bounded(body: Body) -> Result<Body, BodyFault> {
     if body.is_end_stream() {
         return Ok(body);
     }
     let most = u64::try_from(HTTP_BODY_BYTES_MAX).unwrap_or(u64::MAX);
     if body.size_hint().lower() > most {
+        // A client that is still writing would find the connection closed instead of our answer.
+        let _ = tokio::time::timeout(LINGER, linger(body)).await;
         return Err(BodyFault::TooLarge);
     }
     let silence = Box::pin(tokio::time::sleep(CLIENT_SILENCE));
     Ok(Body::new(BoundedBody { body, bytes_left: most, silence }))
+}
+
+/// Reads on for a while, to no purpose.
+async fn linger(mut body: Body) {
+    let mut bytes_left = HTTP_BODY_BYTES_MAX * 2;
+    while let Some(Ok(frame)) = body.frame().await {
+        let bytes = frame.data_ref().map_or(0, Bytes::len);
+        match bytes_left.checked_sub(bytes) {
+            Some(left) => bytes_left = left,
+            None => return,
+        }
+    }
 }
 
 /// What the body of a request did wrong, if that is the cause of this error.

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::domain::bounds::DETAIL_CHARS_MAX;
 use crate::domain::ids::{BackendRunId, ThreadId};
+use crate::domain::secrets::Secrets;
 use crate::transport::TransportError;
 
 /// A whole answer.
@@ -15,23 +16,27 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// What it may quote and nobody else should read.
+    pub(super) secrets: Secrets,
 }
 
 impl Answer {
     /// What the server said, with a colon before it, or nothing.
     pub(super) fn words(&self) -> String {
-        words(&self.body)
+        words(&self.body, &self.secrets)
     }
 }
 
 /// `{"detail": …}` if there is one, else the beginning of the text; with a colon before it.
-pub fn words(body: &[u8]) -> String {
+pub(super) fn words(body: &[u8], secrets: &Secrets) -> String {
     let detail = serde_json::from_slice::<Value>(body).ok().and_then(|value| match &value["detail"] {
         Value::String(detail) => Some(detail.clone()),
         Value::Null => None,
         other => Some(other.to_string()),
     });
     let text = detail.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
+    // Before it is cut, and before its spaces are.
+    let text = secrets.blot_out(&text);
     let one_line: String =
         text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(DETAIL_CHARS_MAX).collect();
     if one_line.is_empty() { String::new() } else { format!(": {one_line}") }

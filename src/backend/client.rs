@@ -10,6 +10,7 @@ use url::Url;
 use super::answer::{self, Answer};
 use crate::config::Secret;
 use crate::domain::bounds::ANSWER_BYTES_MAX;
+use crate::domain::secrets::Secrets;
 use crate::transport::{BodyStream, Transport, TransportError, read_body};
 
 /// A client of one agent server; cheap to clone.
@@ -19,6 +20,8 @@ pub struct AgentClient {
     base: Url,
     api_key: Option<Secret>,
     request_timeout: Duration,
+    /// What answers may quote and nobody else should read.
+    secrets: Secrets,
 }
 
 /// Why a question has no answer.
@@ -43,7 +46,23 @@ pub enum CallError {
 impl AgentClient {
     /// A client for the server at `base`.
     pub fn new(transport: Transport, base: Url, api_key: Option<Secret>, request_timeout: Duration) -> Self {
-        Self { transport, base, api_key, request_timeout }
+        let mut secrets = Secrets::default();
+        api_key.iter().for_each(|key| secrets.add(key.expose()));
+        Self { transport, base, api_key, request_timeout, secrets }
+    }
+
+    /// The same client for one run, into whose request these were filled.
+    pub fn keeping(&self, secrets: Secrets) -> Self {
+        Self { secrets: secrets.and(self.secrets.clone()), ..self.clone() }
+    }
+
+    /// What the server says in this body, with a colon before it, or nothing.
+    pub fn words_of(&self, body: &[u8]) -> String {
+        answer::words(body, &self.secrets)
+    }
+
+    pub(super) fn secrets(&self) -> Secrets {
+        self.secrets.clone()
     }
 
     /// How long one request may take.
@@ -79,7 +98,7 @@ impl AgentClient {
             let response = self.open(method, path, body).await?;
             let (parts, body) = response.into_parts();
             let body = read_body(body, ANSWER_BYTES_MAX, self.request_timeout).await?;
-            Ok(Answer { status: parts.status, headers: parts.headers, body })
+            Ok(Answer { status: parts.status, headers: parts.headers, body, secrets: self.secrets() })
         };
         // Twice: once for the head and once for the body, however slowly it drips.
         match tokio::time::timeout(self.request_timeout * 2, whole).await {

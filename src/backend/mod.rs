@@ -11,7 +11,7 @@ mod start;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{located_run, located_thread, words};
+pub use answer::{located_run, located_thread};
 pub use client::{AgentClient, CallError};
 pub use follow::{Followed, Spoken};
 pub use look::{Deleted, FenceAnswer, ListedRun, RUN_KEY, RunReport, ThreadReport};

@@ -100,7 +100,10 @@ impl AgentClient {
         }
         let (parts, body) = response.into_parts();
         match read_body(body, ANSWER_BYTES_MAX, self.request_timeout()).await {
-            Ok(body) => judge(&Answer { status: parts.status, headers: parts.headers, body }, located),
+            Ok(body) => {
+                let (status, headers, secrets) = (parts.status, parts.headers, self.secrets());
+                judge(&Answer { status, headers, body, secrets }, located)
+            }
             // The head has told already that it was accepted.
             Err(error) => match located.filter(|_| parts.status.is_success()) {
                 Some(backend_run_id) => StartAnswer::Accepted(Started { backend_run_id, spoken: None }),
@@ -132,7 +135,8 @@ fn judge(answer: &Answer, located: Option<BackendRunId>) -> StartAnswer {
                 answer.headers.get(http::header::LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("?");
             StartAnswer::Rejected {
                 detail: format!(
-                    "backend answered {code}, a redirect to {to}; set backend.url to where it really is"
+                    "backend answered {code}, a redirect to {}; set backend.url to where it really is",
+                    answer.secrets.blot_out(to)
                 ),
             }
         }

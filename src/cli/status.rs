@@ -70,6 +70,7 @@ fn print_notices(notices: &[Notice], session: &mut Session) -> Result<(), Failur
                 ("not taken up", Look::Bad, "the last good configuration goes on, since in the files:")
             }
             NoticeKind::ClockStep => ("clock step", Look::Odd, notice.detail.as_str()),
+            NoticeKind::Listen => ("not listening", Look::Bad, notice.detail.as_str()),
         };
         let name = session.output.paint(look, &format!("{name:<14}"));
         session.output.line(&format!("{name} {words} ({})", times::relative(notice.at, now)))?;

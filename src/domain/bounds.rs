@@ -61,6 +61,9 @@ pub const SOCKET_CONNECTIONS_MAX: usize = 64;
 /// waits for its turn.
 pub const HELD_BODIES_BYTES_MAX: usize = 8 * HTTP_BODY_BYTES_MAX;
 
+/// How long the body of such a request may take in all.
+pub const HELD_BODY_WAIT: Duration = Duration::from_secs(60);
+
 /// Of an answer, this much is listened to on its way to the client, to learn which run it tells of: its first event, or
 /// the run itself with what it was given.
 pub const OVERHEARD_BYTES_MAX: usize = 1024 * 1024;

@@ -11,6 +11,7 @@ pub mod flow;
 pub mod ids;
 pub mod plan;
 pub mod run;
+pub mod secrets;
 pub mod signing;
 pub mod standing;
 pub mod template;

@@ -131,7 +131,7 @@ async fn pass(
         return Ok(None);
     }
     // Even with no place left a hold is to be seen.
-    let free = ATTEMPTS_IN_FLIGHT.saturating_sub(attempts.len());
+    let free = ATTEMPTS_IN_FLIGHT.saturating_sub(gates.origins.in_flight());
     let admit = admission(courier, &gates.origins, now);
     let claim = courier.store.claim_deliveries(now, free, gates.pacer, admit).await?;
     let next_by_rate = gates.note(&claim.flow, claim.deliveries.len(), now);
@@ -139,7 +139,7 @@ async fn pass(
         let (courier, recall) = (courier.clone(), gates.recall.clone());
         attempts.spawn(async move { attempt(&courier, delivery, place, &recall).await });
     }
-    // A place that becomes free is seen when its attempt is reaped.
+    // Whoever gives its place back nudges us.
     if free == 0 {
         return Ok(None);
     }
@@ -147,7 +147,8 @@ async fn pass(
     Ok(claim.next_due_at.into_iter().chain(next_opening).chain(next_by_rate).min())
 }
 
-/// Places at the origins of URLs, whose placeholders are filled once in a pass.
+/// Places at the origins of URLs, whose placeholders are filled once in a pass. Who has refused once does so for all of
+/// it: thousands may wait for an origin that hangs, and each of the others waits behind them.
 fn admission(
     courier: &Courier,
     origins: &Origins,
@@ -156,9 +157,14 @@ fn admission(
     let (sender, origins, mut known) = (courier.sender.clone(), origins.clone(), HashMap::new());
     move |url| {
         if !known.contains_key(url) {
-            known.insert(url.to_owned(), sender.origin(url));
+            known.insert(url.to_owned(), Some(sender.origin(url)));
         }
-        origins.admit(known.get(url)?.clone(), now)
+        let origin = known.get_mut(url)?;
+        let place = origins.admit(origin.clone()?, now);
+        if place.is_none() {
+            *origin = None;
+        }
+        place
     }
 }
 
@@ -180,6 +186,8 @@ async fn attempt(
     let verdict = judge(delivery_id, step, &report.result, at);
     let opened = place.judge(&report.result, at);
     drop(place);
+    // What takes its place can be claimed by the commit that records this one.
+    courier.wakes.courier.notify_one();
     if let Some(detail) = report.result.detail() {
         let then = match &verdict {
             Verdict::Again(at) => format!("next attempt at {at}"),

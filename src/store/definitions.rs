@@ -57,8 +57,9 @@ pub(super) fn read(
     definition_id: DefinitionId,
     name: &str,
 ) -> Result<Cron, StoreError> {
+    // A definition of no cron that is known may be anybody's.
     let mut statement = tx.prepare_cached(
-        "SELECT cron_id, source, body FROM definitions JOIN crons USING (cron_id) \
+        "SELECT cron_id, coalesce(source, 'api') AS source, body FROM definitions LEFT JOIN crons USING (cron_id) \
          WHERE definitions.definition_id = ?1",
     )?;
     let mut rows = statement.query([definition_id.to_string()])?;

@@ -16,6 +16,8 @@ words!(
         Configuration = "configuration",
         /// The wall clock was set.
         ClockStep = "clock_step",
+        /// Clients find nobody at `http.listen`.
+        Listen = "listen",
     }
 );
 

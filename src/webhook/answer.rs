@@ -7,9 +7,9 @@ use http::header::{DATE, HeaderMap, RETRY_AFTER};
 use http::response::Parts;
 use jiff::Timestamp;
 
-use super::secrets::Secrets;
 use crate::domain::bounds::{DETAIL_CHARS_MAX, RECEIVER_ANSWER_KEPT_BYTES_MAX, RETRY_AFTER_MAX};
 use crate::domain::delivery::{AttemptResult, Ending, Pace};
+use crate::domain::secrets::Secrets;
 
 /// By which a receiver says what is to become of a message that it does not accept.
 const WEBHOOK_DELIVERY: &str = "webhook-delivery";

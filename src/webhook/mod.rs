@@ -6,7 +6,6 @@ mod examine;
 mod in_force;
 mod request;
 mod sample;
-mod secrets;
 mod send;
 
 use crate::domain::ids::RunId;

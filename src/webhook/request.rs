@@ -6,9 +6,9 @@ use http::{Method, Request};
 use jiff::Timestamp;
 use url::Url;
 
-use super::secrets::Secrets;
 use super::send::Attempt;
 use crate::config::{Environment, WebhooksConfig};
+use crate::domain::secrets::Secrets;
 use crate::domain::signing::{self, SigningKey};
 use crate::domain::template;
 

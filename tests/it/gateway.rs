@@ -279,7 +279,7 @@ async fn a_webhook_that_may_not_be_told_is_refused_and_what_looks_like_a_placeho
         client.post("/runs", &json!({ "assistant_id": "agent", "input": {}, "webhook": webhook })).await
     };
     for (url, words) in [
-        ("ftp://a.example/x", "Webhook URL not allowed: "),
+        ("ftp://a.example/x", "Webhook host blocked: scheme 'ftp' not allowed"),
         ("http://169.254.169.254/x", "Webhook host blocked: "),
         ("http://a.example:25/x", "Webhook port 25 not allowed"),
         ("/of/the/app", "Webhook must be a full URL"),

@@ -163,7 +163,7 @@ async fn a_key_is_needed_where_one_is_set_and_is_not_passed_on_while_that_of_the
     let both = Client::new(address).with("x-api-key", KEY).with("authorization", "Bearer of-the-client");
     both.get("/info").await;
     let headers = backend.last(2).await.1;
-    assert!(!headers.contains_key("x-api-key"));
+    assert!(!headers.contains_key("x-api-key"), "{headers:?}");
     assert_eq!(headers["authorization"], "Bearer of-the-client");
     assert!(!daemon.stderr().contains(KEY));
 
@@ -203,6 +203,8 @@ async fn a_port_that_is_taken_keeps_nothing_from_firing() {
     daemon.wait_for_stderr("cannot listen: clients will find nobody there").await;
     let status = daemon.run_command(&["status"]);
     assert!(status.status.success(), "{status:?}");
+    let shown = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(shown.contains("not listening") && shown.contains("clients find nobody at"), "{shown}");
 }
 
 /// Clients that leave, that are slow, that say too much or nonsense: each gets its answer, and nothing is left of them.

@@ -19,11 +19,13 @@ mod gateway_proxy;
 mod killing;
 mod openapi;
 mod outage;
+mod planted;
 mod policies;
 mod policy_urls;
 mod real_server;
 mod reload;
 mod restart;
+mod sdk;
 mod signing;
 mod signing_story;
 #[cfg(debug_assertions)]

@@ -61,17 +61,16 @@ async fn create_on_thread(
 /// stored: a client that hears of no assistant, or of no answer, can simply try again.
 async fn make(api: &Api, body: Map<String, Value>, thread_id: Option<ThreadId>) -> Answer<Json<Value>> {
     schema::check(&body, if thread_id.is_some() { &schema::THREAD_CRON } else { &schema::CRON })?;
-    let now = api.clock.now();
-    let cron_id = CronId::of_time(now, random());
+    let cron_id = CronId::of_time(api.clock.now(), random());
     let Made { name, mut request, metadata } = request::made(cron_id, body);
-    request::definition(cron_id, &request, &metadata, thread_id, &api.webhooks.now().webhooks.url)?;
+    let policy = api.webhooks.now().webhooks.url.clone();
+    request::definition(cron_id, &request, &metadata, thread_id, &policy)?;
     let assistant_id = assistant(api, &request).await?;
     request.insert("assistant_id".to_owned(), json!(assistant_id.to_string()));
     if let Some(thread_id) = thread_id {
         look_for_thread(api, thread_id).await?;
     }
-    let body =
-        request::definition(cron_id, &request, &metadata, thread_id, &api.webhooks.now().webhooks.url)?;
+    let body = request::definition(cron_id, &request, &metadata, thread_id, &policy)?;
     let stored =
         api.store.create_api_cron(api.clock.now(), NewApiCron { cron_id, name, body, request }).await?;
     changed(api, &stored, "made through the API");

@@ -33,7 +33,7 @@ pub(super) async fn pass_on(State(gateway): State<Gateway>, request: Request) ->
     if let Some(answer) = answered_here(&mut parts)? {
         return Ok(answer);
     }
-    let body = bounded(body)?;
+    let body = bounded(body).await?;
     let outbound = server.outbound(parts, body)?;
     let response = server.send(outbound).await.map_err(|error| server.failed(&error))?;
     passed_back(response)

@@ -13,7 +13,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
-use axum::routing::{MethodRouter, post};
+use axum::routing::{MethodRouter, any};
 use http_body_util::BodyExt;
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -25,9 +25,9 @@ use super::record::Record;
 use super::{AgentServer, Gateway, proxy, webhook_urls};
 use crate::api::patience::{body_fault, bounded};
 use crate::api::refusal::Refusal;
-use crate::backend::{located_run, located_thread};
+use crate::backend::{AgentClient, located_run, located_thread};
 use crate::crash::crash_point;
-use crate::domain::bounds::HTTP_BODY_BYTES_MAX;
+use crate::domain::bounds::{HELD_BODY_WAIT, HTTP_BODY_BYTES_MAX};
 use crate::domain::cron::Template;
 use crate::domain::errand::ClientErrand;
 use crate::domain::ids::{BackendRunId, RunId, ThreadId};
@@ -56,6 +56,11 @@ pub(super) fn router() -> Router<Gateway> {
         .route("/runs/wait", stateless(Way::Wait))
 }
 
+/// Nothing is said in the agent server's place of what methods it allows, as it would be by a mere fallback.
+fn passed_on() -> MethodRouter<Gateway> {
+    any(proxy::pass_on)
+}
+
 fn on_thread(way: Way) -> MethodRouter<Gateway> {
     let answer =
         async move |State(gateway): State<Gateway>, Path(thread_id): Path<String>, request: Request| {
@@ -65,14 +70,14 @@ fn on_thread(way: Way) -> MethodRouter<Gateway> {
                 Err(_) => proxy::pass_on(State(gateway), request).await,
             }
         };
-    post(answer).fallback(proxy::pass_on)
+    passed_on().post(answer)
 }
 
 fn stateless(way: Way) -> MethodRouter<Gateway> {
     let answer = async move |State(gateway): State<Gateway>, request: Request| {
         start(gateway, way, None, request).await
     };
-    post(answer).fallback(proxy::pass_on)
+    passed_on().post(answer)
 }
 
 /// Goes on in a task of its own as soon as it is called: a client that leaves once it has sent its request has asked for
@@ -151,11 +156,14 @@ async fn read(
 /// The whole body, and its share of the memory that there is for all of them.
 async fn whole(gateway: &Gateway, body: Body) -> Result<(Bytes, OwnedSemaphorePermit), Refusal> {
     let expected = HttpBody::size_hint(&body).upper().and_then(|bytes| usize::try_from(bytes).ok());
-    let body = bounded(body)?;
+    let body = bounded(body).await?;
     let share = u32::try_from(expected.unwrap_or(HTTP_BODY_BYTES_MAX)).unwrap_or(u32::MAX);
     let held = std::sync::Arc::clone(&gateway.held_bodies).acquire_many_owned(share).await;
     let held = held.map_err(|closed| Refusal::Failed(closed.to_string()))?;
-    let whole = body.collect().await.map_err(|error| match body_fault(&error) {
+    // However steadily it drips, others wait for this share.
+    let whole = tokio::time::timeout(HELD_BODY_WAIT, body.collect()).await;
+    let whole = whole.map_err(|_| Refusal::TooSlow("the body takes too long".to_owned()))?;
+    let whole = whole.map_err(|error| match body_fault(&error) {
         Some(fault) => fault.into(),
         None => Refusal::Invalid(format!("the body has not come: {error}")),
     })?;
@@ -208,7 +216,7 @@ impl Passage {
             Ok(response) if response.status().is_success() => {
                 accepted(&server, &record, way, thread_id, response, answer).await;
             }
-            Ok(response) => refused(&record, response, answer).await,
+            Ok(response) => refused(&api.backend, &record, response, answer).await,
         }
     }
 
@@ -238,12 +246,12 @@ async fn failed(server: &AgentServer, record: &Record<'_>, error: &RelayError, a
 }
 
 /// The agent server says no, or does not know what it has done.
-async fn refused(record: &Record<'_>, response: Response, answer: Answer) {
+async fn refused(backend: &AgentClient, record: &Record<'_>, response: Response, answer: Answer) {
     let status = response.status();
     let (parts, body) = response.into_parts();
     let (body, heard) = overheard(body, Until::TheEnd);
     let _ = answer.send(proxy::passed_back(Response::from_parts(parts, body)));
-    let words = crate::backend::words(&heard.await.unwrap_or_default());
+    let words = backend.words_of(&heard.await.unwrap_or_default());
     let words = format!("backend answered {}{words}", status.as_u16());
     // A proxy that gave up waiting may have handed the request on.
     match status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT {

@@ -1,6 +1,8 @@
 //! Which URLs clients may have told: by the policy in force, refused with the agent server's own words (seen of
 //! `langgraph-api` 0.16.7).
 
+use url::{Host, Url};
+
 use crate::api::refusal::Refusal;
 use crate::domain::url_policy::{Rule, UrlPolicy};
 
@@ -14,23 +16,39 @@ pub(super) fn judge(policy: &UrlPolicy, url: &str) -> Result<(), Refusal> {
         return Err(Refusal::Invalid(words.to_owned()));
     }
     policy.judge_url(url).map(drop).map_err(|refusal| {
-        let why = refusal.to_string();
-        Refusal::Invalid(match refusal.rule {
+        let rule = refusal.rule;
+        Refusal::Invalid(match rule {
             Rule::MaxUrlLength => "Webhook URL too long".to_owned(),
             Rule::RequireHttps => "Webhook must use https".to_owned(),
             Rule::AllowedDomains => "Webhook domain not allowed".to_owned(),
             Rule::AllowedPorts | Rule::Port => format!("Webhook port {} not allowed", port_of(url)),
             Rule::Scheme if policy.require_https => "Webhook must use https".to_owned(),
-            Rule::Scheme | Rule::Text | Rule::Userinfo => format!("Webhook URL not allowed: {why}"),
-            Rule::DisableLoopback | Rule::DisablePrivateIps | Rule::Metadata | Rule::Reserved => {
-                format!("Webhook host blocked: {why}")
+            Rule::Scheme => other_scheme(url),
+            Rule::Text | Rule::Userinfo => format!("Webhook URL not allowed: {refusal}"),
+            Rule::DisableLoopback if is_name(url) => {
+                format!("Webhook host blocked: localhost address ({rule})")
             }
+            Rule::DisableLoopback => format!("Webhook host blocked: loopback IP range ({rule})"),
+            Rule::DisablePrivateIps => format!("Webhook host blocked: private IP range ({rule})"),
+            Rule::Metadata | Rule::Reserved => format!("Webhook host blocked: blocked IP range ({rule})"),
         })
     })
 }
 
+/// Where there is no host either, the server speaks of that.
+fn other_scheme(url: &str) -> String {
+    match Url::parse(url) {
+        Ok(url) if url.has_host() => format!("Webhook host blocked: scheme '{}' not allowed", url.scheme()),
+        Ok(_) | Err(_) => "Invalid webhook hostname ''".to_owned(),
+    }
+}
+
+fn is_name(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| matches!(url.host(), Some(Host::Domain(_))))
+}
+
 fn port_of(url: &str) -> u16 {
-    url::Url::parse(url).ok().and_then(|url| url.port_or_known_default()).unwrap_or(0)
+    Url::parse(url).ok().and_then(|url| url.port_or_known_default()).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -100,21 +118,27 @@ mod tests {
             "http://exa mple.org/",
             "/hook",
             "//example.org/x",
+            "ftp://example.org/x",
+            "javascript:alert(1)",
+            "nonsense",
         ];
         check(
             &policy(),
             &urls,
             expect![[r#"
-            http://127.0.0.1:9/x: Webhook port 9 not allowed
-            http://localhost/x: Webhook host blocked: its host is this machine (disable_loopback)
-            http://10.0.0.1/x: Webhook host blocked: 10.0.0.1 is of a private network (disable_private_ips)
-            http://169.254.169.254/: Webhook host blocked: 169.254.169.254 is the metadata service of a cloud (metadata)
-            http://u:p@example.org/x: Webhook URL not allowed: a user or password is in it; put the token into the query or a header (userinfo)
-            http://example.org:22/: Webhook port 22 not allowed
-            http://exa mple.org/: Webhook URL not allowed: a blank, a control character or a backslash is in it (text)
-            /hook: Loopback webhooks (relative URLs and localhost) are disabled by default.
-            //example.org/x: Loopback webhooks (relative URLs and localhost) are disabled by default.
-        "#]],
+                http://127.0.0.1:9/x: Webhook port 9 not allowed
+                http://localhost/x: Webhook host blocked: localhost address (disable_loopback)
+                http://10.0.0.1/x: Webhook host blocked: private IP range (disable_private_ips)
+                http://169.254.169.254/: Webhook host blocked: blocked IP range (metadata)
+                http://u:p@example.org/x: Webhook URL not allowed: a user or password is in it; put the token into the query or a header (userinfo)
+                http://example.org:22/: Webhook port 22 not allowed
+                http://exa mple.org/: Webhook URL not allowed: a blank, a control character or a backslash is in it (text)
+                /hook: Loopback webhooks (relative URLs and localhost) are disabled by default.
+                //example.org/x: Loopback webhooks (relative URLs and localhost) are disabled by default.
+                ftp://example.org/x: Webhook host blocked: scheme 'ftp' not allowed
+                javascript:alert(1): Invalid webhook hostname ''
+                nonsense: Invalid webhook hostname ''
+            "#]],
         );
         check(
             &UrlPolicy { disable_loopback: false, ..policy() },

@@ -68,6 +68,11 @@ impl Origins {
         Some(Place { origins: self.clone(), origin })
     }
 
+    /// Attempts that are being made, at all of them.
+    pub(super) fn in_flight(&self) -> usize {
+        self.lock().values().map(|standing| standing.in_flight).sum()
+    }
+
     /// When the next origin that is left alone now may be troubled again.
     pub(super) fn next_opening(&self, now: Timestamp) -> Option<Timestamp> {
         self.lock().values().filter_map(Standing::closed_until).filter(|until| *until > now).min()

@@ -131,14 +131,14 @@ async fn by_fence(runner: &Runner, claimed: &ClaimedRun, thread_id: ThreadId, se
         return by_listing(runner, claimed, thread_id, sent_at).await;
     }
     let assistant_id = &claimed.errand.request().assistant_id;
-    let posted = match runner.backend.fence(thread_id, assistant_id).await {
+    let posted = match runner.backend_of(claimed).fence(thread_id, assistant_id).await {
         FenceAnswer::Unclear(detail) => return Finding::Unknown(detail),
         FenceAnswer::NotSupported(_) => return by_listing(runner, claimed, thread_id, sent_at).await,
         FenceAnswer::Busy => None,
         FenceAnswer::Stands(posted) => Some(posted),
     };
     crash_point("fence_posted").await;
-    let listed = match runner.backend.runs_on(thread_id).await {
+    let listed = match runner.backend_of(claimed).runs_on(thread_id).await {
         Ok(listed) => listed,
         Err(error) => return Finding::Unknown(error.to_string()),
     };
@@ -146,17 +146,17 @@ async fn by_fence(runner: &Runner, claimed: &ClaimedRun, thread_id: ThreadId, se
     // On this thread nobody but us starts anything, so whatever is no fence is ours, even without metadata.
     if let Some(ours) = listed.iter().rev().find(|run| !is_fence(run)) {
         if let Some(fence) = listed.iter().find(|run| is_fence(run)) {
-            lift(runner, thread_id, fence.backend_run_id).await;
+            lift(runner, claimed, thread_id, fence.backend_run_id).await;
         }
         return Finding::Started(ours.backend_run_id);
     }
     let Some(fence) = listed.iter().find(|run| is_fence(run)) else {
         return Finding::Unknown("the thread is busy, but nothing is listed on it".to_owned());
     };
-    match holds(runner, thread_id, assistant_id, fence).await {
+    match holds(runner, claimed, thread_id, fence).await {
         Ok(true) => Finding::Never,
         Ok(false) => {
-            lift(runner, thread_id, fence.backend_run_id).await;
+            lift(runner, claimed, thread_id, fence.backend_run_id).await;
             by_listing(runner, claimed, thread_id, sent_at).await
         }
         Err(detail) => Finding::Unknown(detail),
@@ -164,8 +164,8 @@ async fn by_fence(runner: &Runner, claimed: &ClaimedRun, thread_id: ThreadId, se
 }
 
 /// A fence that has served, or does not hold, goes: a thread that is kept should not wait for it for ten years.
-async fn lift(runner: &Runner, thread_id: ThreadId, fence: BackendRunId) {
-    if let Err(error) = runner.backend.lift_fence(thread_id, fence).await {
+async fn lift(runner: &Runner, claimed: &ClaimedRun, thread_id: ThreadId, fence: BackendRunId) {
+    if let Err(error) = runner.backend_of(claimed).lift_fence(thread_id, fence).await {
         tracing::debug!(%thread_id, %error, "a fence that has served could not be taken away");
     }
 }
@@ -174,15 +174,16 @@ async fn lift(runner: &Runner, thread_id: ThreadId, fence: BackendRunId) {
 /// only from clear answers: a broken line says nothing about the server.
 async fn holds(
     runner: &Runner,
+    claimed: &ClaimedRun,
     thread_id: ThreadId,
-    assistant_id: &str,
     fence: &ListedRun,
 ) -> Result<bool, String> {
     if runner.fence_proved.load(Ordering::Relaxed) {
         return Ok(true);
     }
     let waits = fence.status == "pending";
-    match runner.backend.fence(thread_id, assistant_id).await {
+    let assistant_id = &claimed.errand.request().assistant_id;
+    match runner.backend_of(claimed).fence(thread_id, assistant_id).await {
         FenceAnswer::Unclear(detail) | FenceAnswer::NotSupported(detail) => Err(detail),
         FenceAnswer::Busy if waits => {
             runner.fence_proved.store(true, Ordering::Relaxed);
@@ -231,7 +232,7 @@ async fn by_listing(
     thread_id: ThreadId,
     sent_at: Timestamp,
 ) -> Finding {
-    let listed = match runner.backend.runs_on(thread_id).await {
+    let listed = match runner.backend_of(claimed).runs_on(thread_id).await {
         Ok(listed) => listed,
         Err(error) => return Finding::Unknown(error.to_string()),
     };

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::request::{identity, thread_of};
+use super::request::{self, identity, thread_of};
 use super::{Runner, start};
 use crate::crash::crash_point;
 use crate::domain::cron::{OnRunCompleted, Target};
@@ -11,7 +11,7 @@ use crate::domain::errand::Errand;
 use crate::domain::ids::{DeliveryId, RunId};
 use crate::domain::run::{CancelCause, Going, Outcome, Status};
 use crate::domain::standing::breaker_words;
-use crate::domain::template;
+use crate::domain::template::{self, Meaning};
 use crate::domain::values;
 use crate::store::{Breaker, ClaimedRun, RunEnding, StoreError};
 use crate::webhook::{self, Ended};
@@ -28,11 +28,37 @@ pub(super) async fn ended(
         Target::Stateless(OnRunCompleted::Delete) => Some(going.thread_id),
         Target::Stateless(OnRunCompleted::Keep) | Target::Thread(_) => None,
     };
-    let delivery = delivery(runner, claimed, Some(going), &outcome, report, None);
-    let breaker = breaker(runner, claimed, Some(going), &outcome, report);
+    let mut report = report.cloned();
+    keep_secrets(runner, claimed, &mut outcome, &mut report);
+    let delivery = delivery(runner, claimed, Some(going), &outcome, report.as_ref(), None);
+    let breaker = breaker(runner, claimed, Some(going), &outcome, report.as_ref());
     outcome.values = outcome.values.map(|whole| values::keep(whole, runner.settings.values_bytes_max));
     let run_id = claimed.run.run_id;
     commit(runner, RunEnding { run_id, outcome, delivery, discard, event: None, breaker }).await
+}
+
+/// What was filled into the request must not come back from the backend: neither in an error, nor where it tells what it
+/// was asked. In what the graph says, only credentials are meant: a variable may be any word, and its values are the
+/// user's own.
+fn keep_secrets(runner: &Runner, claimed: &ClaimedRun, outcome: &mut Outcome, report: &mut Option<Value>) {
+    let all = runner.secrets_of(claimed);
+    if let Some(error) = &mut outcome.error {
+        error.error = all.blot_out(&error.error);
+        error.message = all.blot_out(&error.message);
+    }
+    outcome.reason = outcome.reason.take().map(|reason| all.blot_out(&reason));
+    let credentials = request::secrets(runner, claimed, |meaning| match meaning {
+        Meaning::Credential(_) => true,
+        Meaning::Environment(_) | Meaning::Firing(_) => false,
+    });
+    outcome.values.iter_mut().for_each(|values| credentials.blot_out_of(values));
+    let Some(report) = report else { return };
+    credentials.blot_out_of(report);
+    report.get_mut("kwargs").into_iter().for_each(|asked| all.blot_out_of(asked));
+    if let Some(Value::Object(metadata)) = report.get_mut("metadata") {
+        let ours = |key: &String| claimed.errand.request().metadata.contains_key(key);
+        metadata.iter_mut().filter(|(key, _)| ours(key)).for_each(|(_, value)| all.blot_out_of(value));
+    }
 }
 
 /// Ends a run that the backend never had. A run that was deliberately not started tells nobody.

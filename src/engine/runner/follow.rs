@@ -59,7 +59,7 @@ pub(super) async fn follow(
         }
         look = true;
         if trail.going.cancelling.is_some() {
-            cancel(runner, &mut trail).await;
+            cancel(runner, claimed, &mut trail).await;
         }
         match wait(runner, claimed, &mut trail, nudge).await {
             Event::Stop => return Ok(()),
@@ -131,11 +131,12 @@ async fn hear(runner: &Runner, trail: &mut Trail) -> Event {
 }
 
 /// Asks the server to stop the run; whether it did is seen by looking. Asked once per process.
-async fn cancel(runner: &Runner, trail: &mut Trail) {
+async fn cancel(runner: &Runner, claimed: &ClaimedRun, trail: &mut Trail) {
     if trail.cancel_since.is_some() {
         return;
     }
-    let cancelled = runner.backend.cancel(trail.going.thread_id, trail.going.backend_run_id).await;
+    let backend = runner.backend_of(claimed);
+    let cancelled = backend.cancel(trail.going.thread_id, trail.going.backend_run_id).await;
     match cancelled {
         Ok(()) | Err(CallError::NotFound(_)) => trail.cancel_since = Some(runner.clock.now()),
         Err(error) => {
@@ -147,7 +148,8 @@ async fn cancel(runner: &Runner, trail: &mut Trail) {
 
 /// Looks at the run; true if it is over, and its end is committed.
 async fn look_at(runner: &Runner, claimed: &ClaimedRun, trail: &mut Trail) -> Result<bool, StoreError> {
-    let question = runner.backend.run(trail.going.thread_id, trail.going.backend_run_id);
+    let backend = runner.backend_of(claimed);
+    let question = backend.run(trail.going.thread_id, trail.going.backend_run_id);
     let report = match ask(runner, question).await {
         Ok(report) => report,
         Err(CallError::NotFound(_)) => return missing(runner, claimed, trail).await,
@@ -223,7 +225,7 @@ async fn finish(
         Some(Followed::Values { values, interrupted }) if trail.fresh && report.status != "error" => {
             End { values: Some(values), interrupted, error: None }
         }
-        heard => match ask(runner, runner.backend.thread(trail.going.thread_id)).await {
+        heard => match ask(runner, runner.backend_of(claimed).thread(trail.going.thread_id)).await {
             Ok(thread) => End {
                 values: Some(thread.values),
                 interrupted: thread.interrupted,

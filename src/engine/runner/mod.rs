@@ -27,6 +27,8 @@ use crate::domain::backoff;
 use crate::domain::bounds::{ASKS_IN_FLIGHT, JOINS_MAX, STARTS_IN_FLIGHT};
 use crate::domain::ids::RunId;
 use crate::domain::run::RunState;
+use crate::domain::secrets::Secrets;
+use crate::domain::template::Meaning;
 use crate::store::{ClaimLimits, ClaimedRun, Store, StoreError};
 use crate::webhook::InForce;
 
@@ -64,6 +66,20 @@ pub struct Runner {
     joins: Semaphore,
     asks: Semaphore,
     rush: Rush,
+}
+
+impl Runner {
+    /// The backend, whose words about this run quote nothing that was filled into its request.
+    fn backend_of(&self, claimed: &ClaimedRun) -> AgentClient {
+        self.backend.keeping(self.secrets_of(claimed))
+    }
+
+    fn secrets_of(&self, claimed: &ClaimedRun) -> Secrets {
+        request::secrets(self, claimed, |meaning| match meaning {
+            Meaning::Environment(_) | Meaning::Credential(_) => true,
+            Meaning::Firing(_) => false,
+        })
+    }
 }
 
 /// The tasks in hand.

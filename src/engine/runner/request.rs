@@ -6,7 +6,8 @@ use super::Runner;
 use crate::backend::{RUN_KEY, StartRequest};
 use crate::domain::cron::{Request, Target};
 use crate::domain::ids::ThreadId;
-use crate::domain::template;
+use crate::domain::secrets::Secrets;
+use crate::domain::template::{self, Meaning};
 use crate::store::{ClaimedRun, PreviousRun, StoreError};
 
 /// The thread that this attempt of the run goes to.
@@ -36,6 +37,33 @@ pub(super) async fn build(
         mode: request.mode,
         body,
     }))
+}
+
+/// What is filled into this request, in which `counts` says of each kind of placeholder whether it is a secret.
+pub(super) fn secrets(runner: &Runner, claimed: &ClaimedRun, counts: fn(Meaning<'_>) -> bool) -> Secrets {
+    let mut secrets = Secrets::default();
+    // No client's words are ever taken for a placeholder.
+    if claimed.errand.is_of_a_file() {
+        let request = claimed.errand.request();
+        for value in request.payload.values().chain(request.metadata.values()) {
+            each_placeholder(value, &mut |placeholder| {
+                if placeholder.meaning().is_ok_and(counts) {
+                    let secret = runner.environment.lookup(placeholder.name);
+                    secret.into_iter().for_each(|secret| secrets.add(secret.expose()));
+                }
+            });
+        }
+    }
+    secrets
+}
+
+fn each_placeholder(value: &Value, visit: &mut impl FnMut(template::Placeholder<'_>)) {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        Value::String(text) => template::placeholders(text).unwrap_or_default().into_iter().for_each(visit),
+        Value::Array(items) => items.iter().for_each(|item| each_placeholder(item, visit)),
+        Value::Object(entries) => entries.values().for_each(|item| each_placeholder(item, visit)),
+    }
 }
 
 fn mentions_previous(request: &Request) -> bool {

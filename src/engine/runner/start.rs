@@ -26,7 +26,7 @@ pub(super) async fn start(
         }
     };
     crash_point("sending_committed").await;
-    let answer = runner.backend.start(&request).await;
+    let answer = runner.backend_of(claimed).start(&request).await;
     crash_point("start_answered").await;
     match answer {
         StartAnswer::Accepted(started) => {

@@ -178,7 +178,7 @@ CREATE INDEX thread_deletions_due ON thread_deletions (due_at);
 
 -- What the daemon has to say of itself: the last of each kind.
 CREATE TABLE notices (
-    kind   TEXT PRIMARY KEY CHECK (kind IN ('configuration', 'clock_step')),
+    kind   TEXT PRIMARY KEY CHECK (kind IN ('configuration', 'clock_step', 'listen')),
     at     INTEGER NOT NULL,
     detail TEXT NOT NULL
 ) STRICT;

@@ -64,12 +64,22 @@ impl Daemon {
 
     /// Starts with variables added to the environment, `CRASH_AT` for one.
     pub(crate) fn start_with(&mut self, environment: &[(&str, &str)]) {
+        self.start_as(&["run"], environment);
+    }
+
+    /// The same with options of `run`.
+    pub(crate) fn start_as(&mut self, arguments: &[&str], environment: &[(&str, &str)]) {
         assert!(self.child.is_none(), "the daemon runs already");
         let stderr = File::options().create(true).append(true).open(self.stderr_path()).unwrap();
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         self.environment = environment.iter().map(own).collect();
-        let child =
-            self.command(&["run"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn().unwrap();
+        let child = self
+            .command(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(stderr)
+            .spawn()
+            .unwrap();
         self.child = Some(child);
     }
 

@@ -34,7 +34,7 @@ impl RealServer {
         SHARED.get_or_init(RealServer::start)
     }
 
-    /// A server of the test's own, with assistants `agent` and `asker`.
+    /// A server of the test's own, with the assistants of the fixture.
     pub(crate) fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("langgraph-").tempdir().unwrap();
         let application = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/langgraph/app");
@@ -53,6 +53,11 @@ impl RealServer {
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address())
+    }
+
+    /// The application's own file, with the policy by which it judges webhooks.
+    pub(crate) fn langgraph_json(&self) -> PathBuf {
+        self.folder.path().join("langgraph.json")
     }
 
     /// Kills it at once, with all that it started.

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
 use super::words;
+use crate::api::langgraph::webhook_urls;
 use crate::api::refusal::Refusal;
 use crate::config::{CronFields, CronIdentity, FieldError, is_cron_name, settle_cron_as};
 use crate::domain::calendar::Calendar;
@@ -109,8 +110,8 @@ pub(super) fn definition(
     known.insert("metadata".to_owned(), Value::Object(metadata.clone()));
     let fields = fields(known)?;
     check_calendar(&fields)?;
-    if let Some(Err(refusal)) = fields.webhook.as_deref().map(|webhook| policy.judge_url(webhook)) {
-        return Err(words::webhook(&refusal));
+    if let Some(webhook) = &fields.webhook {
+        webhook_urls::judge(policy, webhook)?;
     }
     let name = cron_id.to_string();
     let identity = CronIdentity { cron_id, name: &name, source: CronSource::Api };
@@ -155,8 +156,7 @@ fn instant(text: &str) -> Result<Timestamp, Refusal> {
 /// All that is wrong, in one text.
 fn refusal(mistakes: &[FieldError]) -> Refusal {
     let words = mistakes.iter().map(|mistake| match mistake.field {
-        // The server's words about webhooks begin with it.
-        "webhook" => format!("Webhook refused: {}", mistake.message),
+        "webhook" => format!("Webhook URL not allowed: {}", mistake.message),
         _ => mistake.to_string(),
     });
     Refusal::Invalid(words.collect::<Vec<_>>().join("; "))

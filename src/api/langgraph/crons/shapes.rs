@@ -11,16 +11,17 @@ use crate::webhook::redacted;
 /// All of it.
 pub(super) fn cron(stored: &StoredCron, now: Timestamp) -> Value {
     let cron = &stored.cron;
-    let (thread_id, on_run_completed) = match cron.request.target {
-        Target::Thread(thread_id) => (Some(thread_id.to_string()), None),
-        Target::Stateless(OnRunCompleted::Delete) => (None, Some("delete")),
-        Target::Stateless(OnRunCompleted::Keep) => (None, Some("keep")),
-    };
     let payload = match cron.source {
         CronSource::Api => stored.request.clone(),
         CronSource::File => payload_of_file(stored),
     };
     let said = |key: &str| payload.get(key).cloned().unwrap_or_default();
+    let (thread_id, on_run_completed) = match cron.request.target {
+        // It may be said there by a change, and means nothing.
+        Target::Thread(thread_id) => (Some(thread_id.to_string()), said("on_run_completed")),
+        Target::Stateless(OnRunCompleted::Delete) => (None, json!("delete")),
+        Target::Stateless(OnRunCompleted::Keep) => (None, json!("keep")),
+    };
     let next = cron.calendar.next_after(now).map(|next| time(next.at));
     json!({
         "cron_id": cron.cron_id.to_string(),

@@ -5,7 +5,6 @@ use crate::api::refusal::Refusal;
 use crate::backend::CallError;
 use crate::domain::calendar::CalendarError;
 use crate::domain::ids::ThreadId;
-use crate::domain::url_policy::{self, Rule};
 
 /// Of what a client wrote, this much is told back.
 const ECHO_CHARS_MAX: usize = 200;
@@ -40,25 +39,6 @@ pub(super) fn of_file(name: &str, place: Option<&str>) -> Refusal {
     Refusal::Conflict(format!(
         "cron {name} is defined in {place}: change it there; agentcron takes the change up by itself"
     ))
-}
-
-/// The server says of a host, or a scheme, that it is blocked.
-pub(super) fn webhook(refusal: &url_policy::Refusal) -> Refusal {
-    let begin = match refusal.rule {
-        Rule::Scheme
-        | Rule::AllowedDomains
-        | Rule::DisableLoopback
-        | Rule::DisablePrivateIps
-        | Rule::Metadata
-        | Rule::Reserved => "Webhook host blocked",
-        Rule::MaxUrlLength
-        | Rule::Text
-        | Rule::Userinfo
-        | Rule::RequireHttps
-        | Rule::AllowedPorts
-        | Rule::Port => "Webhook refused",
-    };
-    Refusal::Invalid(format!("{begin}: {refusal}"))
 }
 
 /// The agent server has no answer for us. Nothing was stored.

@@ -1,0 +1,169 @@
+//! A store with deliveries that are due, and the courier that delivers them.
+
+use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
+
+use agentcron::clock::Clock;
+use agentcron::config::{self, Environment};
+use agentcron::domain::ids::{DeliveryId, RunId};
+use agentcron::engine::Wakes;
+use agentcron::engine::courier::{self, Courier, Origins};
+use agentcron::store::{Execution, Store};
+use agentcron::transport::{Transport, Wire};
+use agentcron::webhook::{Sender, WebhookSettings, in_force};
+use anyhow::{Context, Result};
+use jiff::Timestamp;
+use rusqlite::{Connection, OpenFlags};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use super::now;
+use super::spread::Spread;
+
+/// What is not delivered by then never will be.
+const PATIENCE: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Between the start of the courier and the first of a flow.
+const LEAD: Duration = Duration::from_millis(500);
+
+const CONFIGURATION: &str = "[webhooks]\nsigning_secrets = [\"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"]\n\
+                             [webhooks.url]\ndisable_loopback = false\n";
+
+/// The body of every webhook, of an everyday length.
+pub(super) fn body() -> Vec<u8> {
+    let text = "Three incidents, all resolved; two deploys, one rolled back. Nothing needs you before noon. ";
+    format!(
+        r#"{{"status":"success","values":{{"messages":[{{"type":"ai","content":"{}"}}]}}}}"#,
+        text.repeat(8)
+    )
+    .into_bytes()
+}
+
+/// Deliveries, some of which may be to receivers that never answer.
+pub(super) struct Outbox {
+    folder: TempDir,
+    count: usize,
+}
+
+/// How it went with those that are answered.
+pub(super) struct Delivered {
+    count: usize,
+    took: Duration,
+    /// From due to 2xx.
+    pub(super) late: Spread,
+}
+
+impl Delivered {
+    pub(super) fn per_second(&self) -> f64 {
+        self.count as f64 / self.took.as_secs_f64()
+    }
+}
+
+impl Outbox {
+    /// All due now.
+    pub(super) fn due_at_once(urls: &[String]) -> Result<Self> {
+        let at = now().as_millisecond();
+        Self::with(urls.iter().map(|url| (url.as_str(), at, true)), urls.len())
+    }
+
+    /// One after the other, beside those that will not be answered and are due already.
+    pub(super) fn flowing(urls: &[String], every: Duration, unanswered: &[String]) -> Result<Self> {
+        let (first, every) = (now().checked_add(LEAD)?.as_millisecond(), i64::try_from(every.as_millis())?);
+        let flow = urls.iter().zip(0_i64..).map(|(url, number)| (url.as_str(), first + number * every, true));
+        let beside = unanswered.iter().map(|url| (url.as_str(), first - 60_000, false));
+        Self::with(beside.chain(flow), urls.len())
+    }
+
+    fn with<'u>(deliveries: impl Iterator<Item = (&'u str, i64, bool)>, count: usize) -> Result<Self> {
+        // On the disk of the build, not in memory: a commit is to cost what it costs.
+        let folder = tempfile::Builder::new().prefix("courier-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+        drop(Store::open(&database(folder.path()), Execution::WriterThread)?);
+        let connection = Connection::open(database(folder.path()))?;
+        connection.execute_batch("PRAGMA foreign_keys = OFF; BEGIN")?;
+        let mut run = connection.prepare(
+            "INSERT INTO runs (run_id, cron_id, cron_name, definition_id, trigger, scheduled_for, due_at, start_before, \
+             exclusive, phase, attempt, status, ended_at) \
+             VALUES (?1, 'c', 'c', 'd', 'schedule', ?2, 0, 0, 0, 'ended', 1, 'success', 0)",
+        )?;
+        let mut delivery = connection.prepare(
+            "INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at) \
+             VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6)",
+        )?;
+        for (number, (url, due_at, answered)) in (0_u64..).zip(deliveries) {
+            let run_id = RunId(uuid::Uuid::from_u64_pair(number, number));
+            run.execute((run_id.to_string(), i64::try_from(number)?))?;
+            let delivery_id = DeliveryId::of_run(run_id, url).to_string();
+            // When it was created says here whether it counts, and when it was due.
+            let created_at = if answered { due_at } else { 0 };
+            delivery.execute((delivery_id, run_id.to_string(), url, body(), due_at, created_at))?;
+        }
+        drop((run, delivery));
+        connection.execute_batch("COMMIT")?;
+        Ok(Self { folder, count })
+    }
+
+    /// Lets the courier deliver them.
+    #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+    pub(super) fn deliver(&self) -> Result<Delivered> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let stop = CancellationToken::new();
+        let courier = self.courier()?;
+        let start = std::time::Instant::now();
+        let began = now();
+        let working = runtime.spawn(courier::run(courier, stop.clone()));
+        let watched = self.watch(start, began);
+        stop.cancel();
+        // Attempts that hang are left: their deliveries are not looked at again.
+        runtime.shutdown_background();
+        drop(working);
+        watched
+    }
+
+    fn watch(&self, start: std::time::Instant, began: Timestamp) -> Result<Delivered> {
+        let connection =
+            Connection::open_with_flags(database(self.folder.path()), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let left = "SELECT count(*) FROM deliveries WHERE created_at > 0 AND status <> 'delivered'";
+        while connection.query_row(left, [], |row| row.get::<_, i64>(0))? > 0 {
+            anyhow::ensure!(start.elapsed() < PATIENCE, "not all of {} were delivered", self.count);
+            sleep(LOOK_EVERY);
+        }
+        let mut statement =
+            connection.prepare("SELECT created_at, ended_at FROM deliveries WHERE created_at > 0")?;
+        let rows = statement.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
+        let rows: Vec<(i64, i64)> = rows.collect::<Result<_, _>>()?;
+        let last = rows.iter().map(|(_, ended_at)| *ended_at).max().context("deliveries")?;
+        let late = |(due_at, ended_at): &(i64, i64)| {
+            Duration::from_millis(u64::try_from(ended_at - due_at).unwrap_or(0))
+        };
+        Ok(Delivered {
+            count: self.count,
+            took: Duration::from_millis(u64::try_from(last - began.as_millisecond()).unwrap_or(0).max(1)),
+            late: Spread::of(rows.iter().map(late).collect()),
+        })
+    }
+
+    fn courier(&self) -> Result<Courier> {
+        let file = self.folder.path().join("agentcron.toml");
+        std::fs::write(&file, CONFIGURATION)?;
+        let environment = Environment::of_map([]);
+        let config = config::load(&file, &environment)?;
+        let transport = Transport::judged(None, Wire::of_system(), config.webhooks.url.clone())?;
+        let clock = Clock::system();
+        // Nobody changes them while it is measured.
+        let settings = WebhookSettings { disabled: false, webhooks: config.webhooks.clone() };
+        let (_, webhooks) = in_force(settings);
+        Ok(Courier {
+            store: Store::open(&database(self.folder.path()), Execution::WriterThread)?,
+            sender: Sender::new(transport, environment, clock.clone(), config.webhooks),
+            clock,
+            wakes: Wakes::default(),
+            webhooks,
+            origins: Origins::default(),
+        })
+    }
+}
+
+fn database(folder: &Path) -> std::path::PathBuf {
+    folder.join("agentcron.db")
+}

@@ -1,0 +1,41 @@
+//! What the machine can do: reqwest, as many requests in flight as the courier may have, and nothing kept.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use agentcron::domain::bounds::ATTEMPTS_PER_ORIGIN;
+use anyhow::Result;
+use tokio::task::JoinSet;
+
+use super::outbox::body;
+
+/// Requests a second.
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+pub(super) fn per_second(urls: &[String], origins: usize) -> Result<f64> {
+    // A second installation is refused, and harmless: the first one stands.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().no_proxy().tcp_nodelay(true).build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let (urls, next) = (Arc::new(urls.to_vec()), Arc::new(AtomicUsize::new(0)));
+    let count = urls.len();
+    let start = Instant::now();
+    runtime.block_on(async {
+        let mut senders = JoinSet::new();
+        for _ in 0..origins * ATTEMPTS_PER_ORIGIN {
+            let (client, urls, next) = (client.clone(), Arc::clone(&urls), Arc::clone(&next));
+            senders.spawn(async move {
+                while let Some(url) = urls.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let request = client.post(url).header("content-type", "application/json").body(body());
+                    request.send().await?.error_for_status()?.bytes().await?;
+                }
+                anyhow::Ok(())
+            });
+        }
+        while let Some(ended) = senders.join_next().await {
+            ended??;
+        }
+        anyhow::Ok(())
+    })?;
+    Ok(count as f64 / start.elapsed().as_secs_f64())
+}

@@ -1,0 +1,97 @@
+//! Receivers on bare sockets and one thread, in a process of their own: they take little of the cores that the senders
+//! are measured on.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::LocalSet;
+
+use super::process::ChildProcess;
+use super::request::request_length;
+
+/// Four attempts at a time to each of these are all that may be in flight.
+pub(super) const ORIGINS: usize = 16;
+/// A request is smaller, or it is not one of ours.
+const REQUEST_BYTES_MAX: usize = 64 << 10;
+
+/// Serves until killed; the first line on stdout names the ports, that of the one that hangs last.
+pub(super) fn serve() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    LocalSet::new().block_on(&runtime, async {
+        let mut ports = Vec::new();
+        for number in 0..=ORIGINS {
+            let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+            ports.push(listener.local_addr()?.port().to_string());
+            tokio::task::spawn_local(accept(listener, number < ORIGINS));
+        }
+        let mut stdout = std::io::stdout();
+        writeln!(stdout, "{}", ports.join(" "))?;
+        stdout.flush()?;
+        std::future::pending().await
+    })
+}
+
+async fn accept(listener: TcpListener, answers: bool) {
+    let mut left_hanging = Vec::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        if answers {
+            // A connection that breaks is its client's affair.
+            tokio::task::spawn_local(async move { converse(stream).await.unwrap_or_default() });
+        } else {
+            left_hanging.push(stream);
+        }
+    }
+}
+
+async fn converse(mut stream: TcpStream) -> Result<()> {
+    stream.set_nodelay(true)?;
+    let mut bytes = Vec::with_capacity(4096);
+    loop {
+        let Some(length) = request_length(&bytes) else {
+            anyhow::ensure!(bytes.len() < REQUEST_BYTES_MAX, "too long");
+            if stream.read_buf(&mut bytes).await? == 0 {
+                return Ok(());
+            }
+            continue;
+        };
+        bytes.drain(..length);
+        stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await?;
+    }
+}
+
+/// The same as the benchmark sees them.
+pub(super) struct Receivers {
+    ports: Vec<u16>,
+    hanging: u16,
+    _process: ChildProcess,
+}
+
+impl Receivers {
+    pub(super) fn start() -> Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("receivers").stdout(Stdio::piped());
+        let mut process = ChildProcess::spawn("receivers", &mut command)?;
+        let stdout = process.stdout().context("their stdout")?;
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        let mut ports: Vec<u16> = line.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
+        let hanging = ports.pop().context("the ports of the receivers")?;
+        Ok(Self { ports, hanging, _process: process })
+    }
+
+    /// So many, to so many origins in turns.
+    pub(super) fn urls(&self, origins: usize, count: usize) -> Vec<String> {
+        (0..count).map(|number| url(self.ports[number % origins])).collect()
+    }
+
+    pub(super) fn hanging_urls(&self, count: usize) -> Vec<String> {
+        vec![url(self.hanging); count]
+    }
+}
+
+fn url(port: u16) -> String {
+    format!("http://127.0.0.1:{port}/hook?token=0123456789abcdef")
+}

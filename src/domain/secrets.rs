@@ -1,0 +1,81 @@
+//! What was sent and must not be read where an answer quotes it: servers like to echo.
+
+use std::fmt;
+
+use serde_json::Value;
+
+/// Shorter ones stand in every text, and are no secrets.
+const SECRET_BYTES_MIN: usize = 4;
+
+/// The secrets of a request, in the forms an echo may have. They show themselves nowhere.
+#[derive(Clone, Default)]
+pub struct Secrets(Vec<String>);
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl Secrets {
+    /// One more, also as it stands in a JSON text.
+    pub fn add(&mut self, secret: impl Into<String>) {
+        let secret = secret.into();
+        if secret.len() < SECRET_BYTES_MIN {
+            return;
+        }
+        let in_json = Value::String(secret.clone()).to_string();
+        let in_json = &in_json[1..in_json.len() - 1];
+        if in_json != secret {
+            self.0.push(in_json.to_owned());
+        }
+        self.0.push(secret);
+    }
+
+    /// Those of another request as well.
+    pub fn and(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
+    }
+
+    /// The text without any of them.
+    pub fn blot_out(&self, text: &str) -> String {
+        let mut longest_first: Vec<&str> = self.0.iter().map(String::as_str).collect();
+        longest_first.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        longest_first.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
+    }
+
+    /// The same for every text in a value; keys of objects stay as they are.
+    pub fn blot_out_of(&self, value: &mut Value) {
+        if self.0.is_empty() {
+            return;
+        }
+        match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            Value::String(text) => *text = self.blot_out(text),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.blot_out_of(item)),
+            Value::Object(entries) => entries.values_mut().for_each(|item| self.blot_out_of(item)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_is_found_in_every_text_of_a_value_and_in_quotes() {
+        let mut secrets = Secrets::default();
+        for secret in ["s3cret", "s3cret-and-more", "a\"b\\c", "abc"] {
+            secrets.add(secret);
+        }
+        assert_eq!(secrets.blot_out("s3cret-and-more, s3cret, abc"), "***, ***, abc");
+        assert_eq!(secrets.blot_out(&json!({ "echo": "a\"b\\c" }).to_string()), r#"{"echo":"***"}"#);
+        let mut value = json!([{ "s3cret": ["Bearer s3cret", 1] }]);
+        secrets.blot_out_of(&mut value);
+        assert_eq!(value, json!([{ "s3cret": ["Bearer ***", 1] }]));
+        assert_eq!(format!("{secrets:?}"), "***");
+    }
+}
