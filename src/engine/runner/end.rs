@@ -38,8 +38,8 @@ pub(super) async fn ended(
 }
 
 /// What was filled into the request must not come back from the backend: neither in an error, nor where it tells what it
-/// was asked. In what the graph says, only credentials are meant: a variable may be any word, and its values are the
-/// user's own.
+/// was asked. In what the graph says, and in metadata, only credentials are meant: a variable may be any word, and both
+/// are the user's own.
 fn keep_secrets(runner: &Runner, claimed: &ClaimedRun, outcome: &mut Outcome, report: &mut Option<Value>) {
     let all = runner.secrets_of(claimed);
     if let Some(error) = &mut outcome.error {
@@ -55,10 +55,6 @@ fn keep_secrets(runner: &Runner, claimed: &ClaimedRun, outcome: &mut Outcome, re
     let Some(report) = report else { return };
     credentials.blot_out_of(report);
     report.get_mut("kwargs").into_iter().for_each(|asked| all.blot_out_of(asked));
-    if let Some(Value::Object(metadata)) = report.get_mut("metadata") {
-        let ours = |key: &String| claimed.errand.request().metadata.contains_key(key);
-        metadata.iter_mut().filter(|(key, _)| ours(key)).for_each(|(_, value)| all.blot_out_of(value));
-    }
 }
 
 /// Ends a run that the backend never had. A run that was deliberately not started tells nobody.
