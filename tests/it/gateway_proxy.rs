@@ -17,9 +17,10 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::support::client::{Client, free_address};
+use super::support::client::Client;
 use super::support::configuration::Configuration;
 use super::support::daemon::Daemon;
+use super::support::free_port::free_address;
 use super::support::record::{PATIENCE, Record};
 use super::support::serving::{Serving, serve_router};
 use super::support::soak;
