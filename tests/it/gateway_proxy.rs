@@ -118,6 +118,8 @@ async fn a_request_is_passed_on_by_the_book() {
 
     client.get("/thread/a/state").await;
     assert_eq!(backend.last(2).await.0, "/threads/a/state");
+    let crons = Client::new(address).ask("POST", "/runs%2Fcrons/search", "{}").await;
+    assert_eq!((crons.status, crons.text().as_str()), (200, "[]"), "ours, however it is spelt");
     let circle = Client::new(address).with("via", "1.0 other, 1.1 agentcron").get("/info").await;
     assert_eq!((circle.status, circle.detail().as_str()), (502, "backend.url leads back here"));
     let websocket = Client::new(address).with("connection", "upgrade").with("upgrade", "websocket");
