@@ -87,6 +87,9 @@ pub const IMPORTED_CRONS_MAX: usize = 10_000;
 /// its own, which is three open files.
 pub const READS_AT_ONCE: usize = 4;
 
+/// The assistant of a run that a client asks for: an id, or a name of the length that configurations may have.
+pub const ASSISTANT_CHARS_MAX: usize = 256;
+
 /// The longest note of a pause or a hold: a reason, not a report.
 pub const NOTE_CHARS_MAX: usize = 500;
 

@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -76,6 +76,10 @@ async fn answer(
         while pieces.next().await.is_some() {}
         return "heard".into_response();
     }
+    if path == "/moves" {
+        let to = format!("http://{}/moved?x=1", parts.headers["host"].to_str().unwrap());
+        return (StatusCode::TEMPORARY_REDIRECT, [("location", to)]).into_response();
+    }
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
     record.push((path, parts.headers, String::from_utf8_lossy(&body).into_owned()));
     let headers = [("x-own", "kept"), ("connection", "x-hop"), ("x-hop", "1"), ("keep-alive", "timeout=9")];
@@ -105,6 +109,9 @@ async fn a_request_is_passed_on_by_the_book() {
     assert_eq!((answer.status, answer.text().as_str()), (418, "as it is"));
     assert_eq!(answer.headers["x-own"], "kept");
     assert!(!answer.headers.contains_key("x-hop") && !answer.headers.contains_key("keep-alive"));
+
+    let moved = client.get("/moves").await;
+    assert_eq!((moved.status, &moved.headers["location"]), (307, &HeaderValue::from_static("/moved?x=1")));
 
     let (path, headers, body) = backend.last(1).await;
     assert_eq!((path.as_str(), body.as_str()), ("/store/items?a=%2F&b", "{\"odd\" : 1}"));

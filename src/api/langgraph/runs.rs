@@ -27,7 +27,7 @@ use crate::api::patience::{body_fault, bounded};
 use crate::api::refusal::Refusal;
 use crate::backend::{AgentClient, located_run, located_thread};
 use crate::crash::crash_point;
-use crate::domain::bounds::{HELD_BODY_WAIT, HTTP_BODY_BYTES_MAX};
+use crate::domain::bounds::{ASSISTANT_CHARS_MAX, HELD_BODY_WAIT, HTTP_BODY_BYTES_MAX};
 use crate::domain::cron::Template;
 use crate::domain::errand::ClientErrand;
 use crate::domain::ids::{BackendRunId, RunId, ThreadId};
@@ -140,6 +140,9 @@ async fn read(
         let request = Request::from_parts(parts, Body::from(body));
         return Ok(Asking::ForNone(Box::new(request), Some(held)));
     };
+    if asked.assistant_id.chars().count() > ASSISTANT_CHARS_MAX {
+        return Err(Refusal::Invalid(format!("assistant_id: longer than {ASSISTANT_CHARS_MAX} characters")));
+    }
     webhook_urls::judge(&gateway.api.webhooks.now().webhooks.url, &asked.webhook)?;
     let run_id = RunId(Uuid::new_v4());
     let threads = if thread_id.is_some() { Threads::Named } else { Threads::MadeByServer };
