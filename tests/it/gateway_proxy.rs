@@ -17,9 +17,10 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::support::client::{Client, free_address};
+use super::support::client::Client;
 use super::support::configuration::Configuration;
 use super::support::daemon::Daemon;
+use super::support::free_port::free_address;
 use super::support::record::{PATIENCE, Record};
 use super::support::serving::{Serving, serve_router};
 use super::support::soak;
@@ -117,6 +118,8 @@ async fn a_request_is_passed_on_by_the_book() {
 
     client.get("/thread/a/state").await;
     assert_eq!(backend.last(2).await.0, "/threads/a/state");
+    let crons = Client::new(address).ask("POST", "/runs%2Fcrons/search", "{}").await;
+    assert_eq!((crons.status, crons.text().as_str()), (200, "[]"), "ours, however it is spelt");
     let circle = Client::new(address).with("via", "1.0 other, 1.1 agentcron").get("/info").await;
     assert_eq!((circle.status, circle.detail().as_str()), (502, "backend.url leads back here"));
     let websocket = Client::new(address).with("connection", "upgrade").with("upgrade", "websocket");

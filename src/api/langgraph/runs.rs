@@ -159,7 +159,7 @@ async fn whole(gateway: &Gateway, body: Body) -> Result<(Bytes, OwnedSemaphorePe
     let body = bounded(body).await?;
     let share = u32::try_from(expected.unwrap_or(HTTP_BODY_BYTES_MAX)).unwrap_or(u32::MAX);
     let held = std::sync::Arc::clone(&gateway.held_bodies).acquire_many_owned(share).await;
-    let held = held.map_err(|closed| Refusal::Failed(closed.to_string()))?;
+    let mut held = held.map_err(|closed| Refusal::Failed(closed.to_string()))?;
     // However steadily it drips, others wait for this share.
     let whole = tokio::time::timeout(HELD_BODY_WAIT, body.collect()).await;
     let whole = whole.map_err(|_| Refusal::TooSlow("the body takes too long".to_owned()))?;
@@ -167,7 +167,10 @@ async fn whole(gateway: &Gateway, body: Body) -> Result<(Bytes, OwnedSemaphorePe
         Some(fault) => fault.into(),
         None => Refusal::Invalid(format!("the body has not come: {error}")),
     })?;
-    Ok((whole.to_bytes(), held))
+    let whole = whole.to_bytes();
+    // What was not needed of the share is not to be held for as long as the agent server takes.
+    drop(held.split(held.num_permits().saturating_sub(whole.len())));
+    Ok((whole, held))
 }
 
 /// One request on its way.
