@@ -84,6 +84,11 @@ pub async fn serve(world: World, ready: impl FnOnce(), stop: CancellationToken) 
     let store = Store::open(&world.config.store.path, world.execution)?;
     let report = store.sync_file_crons(world.clock.now(), definitions(&world.config.crons)?).await?;
     store.notice(world.clock.now(), NoticeKind::Configuration, None).await?;
+    // Before a client can ask for a run: it would be taken for one that a former process was sending.
+    let taken_over = store.take_over_runs(world.clock.now()).await?;
+    if taken_over > 0 {
+        tracing::info!(runs = taken_over, "took over runs of a former process");
+    }
     tracing::info!(
         crons = world.config.crons.len(),
         added = report.added,

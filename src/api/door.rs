@@ -78,8 +78,8 @@ impl Keys {
         if self.0.is_empty() {
             return false;
         }
-        let in_own_header = headers.get(X_API_KEY).is_some_and(|value| self.has(value.as_bytes()));
-        let as_bearer = headers.get(AUTHORIZATION).and_then(bearer).is_some_and(|token| self.has(token));
+        let in_own_header = headers.get_all(X_API_KEY).iter().any(|value| self.has(value.as_bytes()));
+        let as_bearer = headers.get_all(AUTHORIZATION).iter().filter_map(bearer).any(|token| self.has(token));
         if in_own_header {
             headers.remove(X_API_KEY);
         }
@@ -171,6 +171,8 @@ mod tests {
         let door = Door::socket(&keys());
         check(&door, &[("host", "anything.example")], Ok(Entered::Trusted), &["host"]);
         check(&door, &[("x-api-key", "first-key-of-two")], Ok(Entered::Trusted), &[]);
+        let twice = [("x-api-key", "of-the-server"), ("x-api-key", "first-key-of-two")];
+        check(&door, &twice, Ok(Entered::Trusted), &[]);
     }
 
     #[test]

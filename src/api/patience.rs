@@ -9,7 +9,7 @@ use axum::body::{Body, Bytes};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 
 use crate::domain::bounds::{CLIENT_SILENCE, HTTP_BODY_BYTES_MAX};
 
@@ -38,8 +38,7 @@ pub(super) async fn bounded(body: Body) -> Result<Body, BodyFault> {
         let _ = tokio::time::timeout(LINGER, linger(body)).await;
         return Err(BodyFault::TooLarge);
     }
-    let silence = Box::pin(tokio::time::sleep(CLIENT_SILENCE));
-    Ok(Body::new(BoundedBody { body, bytes_left: most, silence }))
+    Ok(Body::new(BoundedBody { body, bytes_left: most, silence: None }))
 }
 
 /// Reads on for a while, to no purpose.
@@ -62,7 +61,8 @@ pub(super) fn body_fault(error: &(dyn std::error::Error + 'static)) -> Option<Bo
 struct BoundedBody {
     body: Body,
     bytes_left: u64,
-    silence: Pin<Box<Sleep>>,
+    /// Set while more is waited for: while nobody asks for it, the client is not to blame.
+    silence: Option<Pin<Box<Sleep>>>,
 }
 
 impl hyper::body::Body for BoundedBody {
@@ -74,16 +74,17 @@ impl hyper::body::Body for BoundedBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
-            ready!(self.silence.as_mut().poll(context));
+            let silence = self.silence.get_or_insert_with(|| Box::pin(tokio::time::sleep(CLIENT_SILENCE)));
+            ready!(silence.as_mut().poll(context));
             return Poll::Ready(Some(Err(axum::Error::new(BodyFault::Silent))));
         };
+        self.silence = None;
         if let Some(data) = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()) {
             let Some(left) = self.bytes_left.checked_sub(u64::try_from(data.len()).unwrap_or(u64::MAX))
             else {
                 return Poll::Ready(Some(Err(axum::Error::new(BodyFault::TooLarge))));
             };
             self.bytes_left = left;
-            self.silence.as_mut().reset(Instant::now() + CLIENT_SILENCE);
         }
         Poll::Ready(frame)
     }
@@ -180,5 +181,34 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for PatientLine<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         let shut = Pin::new(&mut self.line).poll_shutdown(context);
         self.within_patience(context, shut)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Bytes;
+    use futures_util::{StreamExt, stream};
+
+    use super::*;
+
+    /// A body whose pieces come these seconds after they are asked for.
+    async fn body(seconds: &'static [u64]) -> Body {
+        let pieces = stream::iter(seconds).then(async |seconds| {
+            tokio::time::sleep(Duration::from_secs(*seconds)).await;
+            Ok::<_, std::io::Error>(Bytes::from_static(b"a piece"))
+        });
+        bounded(Body::from_stream(pieces)).await.unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_is_silent_only_while_somebody_listens() {
+        let mut heard = body(&[29, 29, 31]).await;
+        // Its turn comes late, and so does the one for whom it is read on.
+        for _ in 0..2 {
+            tokio::time::sleep(CLIENT_SILENCE * 2).await;
+            assert!(heard.frame().await.unwrap().is_ok());
+        }
+        let error = heard.frame().await.unwrap().unwrap_err();
+        assert_eq!(body_fault(&error), Some(BodyFault::Silent));
     }
 }

@@ -21,6 +21,9 @@ Examples:
 Exit codes:
   0 done   1 failed   2 wrong usage or configuration   3 the store   4 another daemon has the database";
 
+/// They stand apart in the help, so that a verb's own options are found at once.
+const GLOBAL: &str = "Options of every command";
+
 /// A cron daemon for agents: fires runs on a LangGraph agent server at the right instant, keeps every occurrence and
 /// its outcome, and delivers one webhook per completed run.
 #[derive(Debug, Parser)]
@@ -36,13 +39,13 @@ pub(super) struct Arguments {
 #[derive(Args, Clone, Debug)]
 pub(super) struct Global {
     /// The configuration [default: /etc/agentcron/agentcron.toml]
-    #[arg(long, global = true, value_name = "FILE", env = "AGENTCRON_CONFIG", hide_env_values = true)]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "FILE", env = "AGENTCRON_CONFIG", hide_env_values = true)]
     pub(super) config: Option<PathBuf>,
     /// Print JSON, one object a line, times in RFC 3339
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub(super) json: bool,
     /// Colour the output (auto: on a terminal, unless NO_COLOR is set)
-    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
     pub(super) color: When,
 }
 

@@ -6,18 +6,21 @@ use serde_json::json;
 
 use super::ask::ask;
 use super::failure::Failure;
+use super::output::several;
 use super::session::Session;
 use super::table::Rows;
 use super::times;
 
-/// Start runs for the past instants that a cron's schedule names, such as those that were missed or paused. Instants
-/// that have run, or were skipped for another reason, are left alone. The runs carry the trigger `backfill` and their
-/// old instant as `scheduled_for`; unless the cron has overlap = "allow", they go one after the other.
+/// Start runs for the past instants that a cron's schedule names.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   agentcron backfill daily-digest --from 2026-03-01 --to 2026-03-08 --dry-run
-  agentcron backfill daily-digest --from 7d --to 1d")]
+  agentcron backfill daily-digest --from 7d --to 1d
+
+Instants that were missed or fell into a pause are run; those that have run, or were skipped for
+another reason, are left alone. The runs carry the trigger `backfill` and their old instant as
+`scheduled_for`; unless the cron has overlap = \"allow\", they go one after the other.")]
 pub(super) struct Backfill {
     /// The cron's name
     cron: String,
@@ -53,7 +56,7 @@ pub(super) fn backfill(backfill: &Backfill, session: &mut Session) -> Result<(),
     if session.output.is_json() {
         return Ok(session.output.json(&answer)?);
     }
-    let mut rows = Rows::new(&["scheduled", "run", "what"], "what", &[]);
+    let mut rows = Rows::new(&["scheduled", "run", "what"], "what", &[]).in_zone("scheduled", &session.zone);
     for line in answer["instants"].as_array().into_iter().flatten() {
         let text = |key: &str| line[key].as_str().unwrap_or_default();
         let at = text("scheduled_for").parse::<Timestamp>();
@@ -69,5 +72,5 @@ pub(super) fn backfill(backfill: &Backfill, session: &mut Session) -> Result<(),
     let runs = answer["runs"].as_u64().unwrap_or(0);
     session.output.table(rows)?;
     let words = if backfill.dry_run { "would be started; nothing was done" } else { "to be started" };
-    Ok(session.output.line(&format!("{runs} runs {words}"))?)
+    Ok(session.output.line(&format!("{} {words}", several(runs, "run")))?)
 }

@@ -8,11 +8,13 @@ use super::failure::Failure;
 use super::session::Session;
 use super::show;
 
-/// Cancel a run. One that waits is not started; of one that is going the agent server is asked to stop it.
+/// Cancel a run.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  agentcron cancel 5f1c2ab9                               the id as `history` shows it")]
+  agentcron cancel 5f1c2ab9                               the id as `history` shows it
+
+A run that waits is not started; the agent server is asked to stop one that is going.")]
 pub(super) struct Cancel {
     /// The run's id, or its first characters (at least 4)
     run: String,

@@ -33,7 +33,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 Examples:
   agentcron demo
   agentcron demo --runs 6
-  AGENTCRON_LOG=debug agentcron demo        with the log of its daemon on stderr")]
+  AGENTCRON_LOG=debug agentcron demo        with the log of its daemon on stderr
+
+It needs no configuration and no network, and ends with Ctrl-C.")]
 pub(super) struct Demo {
     /// Stop after this many completed runs and their webhooks
     #[arg(long, value_name = "N")]

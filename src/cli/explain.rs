@@ -24,11 +24,14 @@ use verdict::{Facts, Verdict};
 #[command(after_help = "\
 Examples:
   agentcron explain daily-digest --at '2026-03-29 02:30'
-  agentcron explain daily-digest --at 2026-03-29T00:30:00Z --json | jq -r .verdict")]
+  agentcron explain daily-digest --at 2026-03-29T00:30:00Z --json | jq -r .verdict
+
+Works while the daemon is down.")]
 pub(super) struct Explain {
     /// The cron's name
     cron: String,
-    /// The instant: RFC 3339, or a local date and time in the cron's time zone
+    /// The instant: RFC 3339, or a local date and time in the cron's time zone; one that a clock change skips stands for
+    /// the end of the gap, where what was due in it fires
     #[arg(long, value_name = "TIME")]
     at: String,
 }
@@ -42,7 +45,7 @@ pub(super) fn explain(explain: &Explain, session: &mut Session) -> Result<(), Fa
     };
     let cron = record.cron.clone().map_err(Failure::Failed)?;
     let zone = cron.calendar.zone().clone();
-    let at = times::parse_instant(&explain.at, &zone)
+    let at = times::parse_occurrence(&explain.at, &zone)
         .map_err(|message| Failure::Usage(format!("--at: {message}")))?;
     let found = reader.record_at(record.cron_id, at)?;
     // What was planned by an older definition is explained by that.

@@ -26,7 +26,7 @@ const SHOWN_BEFORE_FOLLOWING: u64 = 10;
 /// How often a followed store is asked whether anything was committed.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// List runs and their outcomes, newest last. Works while the daemon is down.
+/// List runs and their outcomes, newest last.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -35,7 +35,10 @@ Examples:
   agentcron history --follow
   agentcron history --json --since 7d | jq 'select(.status == \"error\")'
 
-Columns: late = from the scheduled instant until the agent server accepted the run; took = from then to its end.")]
+Columns: late = from the scheduled instant until the agent server accepted the run;
+         took = from then to its end.
+
+Works while the daemon is down.")]
 pub(super) struct History {
     /// Only of this cron (name or id)
     #[arg(long, value_name = "NAME")]
@@ -145,7 +148,7 @@ fn print(rows: &[RunRow], layout: &mut Option<Layout>, session: &mut Session) ->
             session.output.json(&wire::Run::of(row))?;
         }
     } else {
-        let mut table = Rows::new(&COLUMNS, ELASTIC, DISPENSABLE);
+        let mut table = Rows::new(&COLUMNS, ELASTIC, DISPENSABLE).in_zone("scheduled", &session.zone);
         for row in rows {
             table.push(run_line::cells(row, session));
         }

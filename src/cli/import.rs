@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::failure::Failure;
+use super::output::several;
 use super::session::Session;
 use crate::backend::AgentClient;
 use crate::config::{self, Secret};
@@ -34,7 +35,7 @@ The server still fires its crons: delete them there before the daemon takes the 
 --disabled, or each of them fires twice. Tokens in webhook URLs become ${{ env.NAME }}; the file says which to set.
 
 Examples:
-  agentcron import --from http://127.0.0.1:2024                to crons.d/imported.toml, beside the configuration
+  agentcron import --from http://127.0.0.1:2024                to crons.d/imported.toml
   agentcron import --from https://agents.example.com --out -   to look at it first
   LANGGRAPH_API_KEY=$(cat key) agentcron import --from https://agents.example.com --disabled")]
 pub(super) struct Import {
@@ -174,7 +175,11 @@ fn tell(
         });
         return Ok(session.output.json(&object)?);
     }
-    session.output.line(&format!("wrote {} with {written} crons", path.display()))?;
+    let crons = several(written as u64, "cron");
+    session.output.line(&format!("wrote {} with {crons}", path.display()))?;
+    if imported.is_empty() {
+        return Ok(session.output.line("the server has no crons")?);
+    }
     if left_out > 0 {
         session.output.line(&format!("{left_out} could not be taken over; the file says why"))?;
     }

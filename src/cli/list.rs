@@ -15,13 +15,15 @@ use crate::domain::cron::Cron;
 use crate::domain::standing::Standing;
 use crate::store::{CronRow, Reader};
 
-/// List the crons: schedule, zone, next time, last outcome. Works while the daemon is down; before its first start the
-/// crons of the configuration are listed.
+/// List the crons: schedule, zone, next time, last outcome.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   agentcron list
-  agentcron list --json | jq -r '.cron_name + \" \" + .next_at'")]
+  agentcron list --json | jq -r '.cron_name + \" \" + .next_at'
+
+Works while the daemon is down; before its first start the crons of the configuration are
+listed.")]
 pub(super) struct List {}
 
 const COLUMNS: [&str; 8] = ["cron", "schedule", "timezone", "next", "", "last", "outcome", "reason"];
@@ -68,7 +70,8 @@ fn print(crons: &[CronRow], session: &mut Session) -> Result<(), Failure> {
         session.output.line("no crons; write a [cron.NAME] table, then `agentcron check`")?;
         return Ok(());
     }
-    let mut rows = Rows::new(&COLUMNS, "reason", &["last", "next", "timezone"]);
+    let mut rows =
+        Rows::new(&COLUMNS, "reason", &["last", "next", "timezone"]).in_zone("next", &session.zone);
     for cron in crons {
         rows.push(cells(cron, now, session));
     }
@@ -106,8 +109,14 @@ fn next_words(cron: &Cron, standing: &Standing, now: Timestamp, session: &Sessio
     if let Some(pause) = &standing.paused {
         return (String::new(), session.output.paint(Look::Odd, &pause.words()));
     }
-    match of_cron(cron, now).next() {
-        Some(next) => (times::local(next.at, &session.zone), times::relative(next.at, now)),
+    let mut occurrences = of_cron(cron, now);
+    let left_out = if standing.skip_next { occurrences.next() } else { None };
+    match occurrences.next() {
+        Some(next) => {
+            let away = times::relative(next.at, now);
+            let skips = left_out.map(|skipped| format!(", skips {}", times::relative(skipped.at, now)));
+            (times::local(next.at, &session.zone), format!("{away}{}", skips.unwrap_or_default()))
+        }
         None => (String::new(), session.output.paint(Look::Odd, "never again")),
     }
 }

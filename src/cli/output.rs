@@ -127,9 +127,8 @@ impl Output {
         let _ = match failure {
             // Mistakes begin with their place, so that editors and people find it.
             Failure::Config(errors) => {
-                let mistakes = errors.0.len();
-                let word = if mistakes == 1 { "mistake" } else { "mistakes" };
-                writeln!(io::stderr(), "{errors}\n{error} {mistakes} {word} in the configuration")
+                let mistakes = several(errors.0.len() as u64, "mistake");
+                writeln!(io::stderr(), "{errors}\n{error} {mistakes} in the configuration")
             }
             Failure::Usage(_)
             | Failure::Store(_)
@@ -139,6 +138,11 @@ impl Output {
             | Failure::LeftAtOnce => writeln!(io::stderr(), "{error} {failure}"),
         };
     }
+}
+
+/// `1 webhook`, `12 webhooks`.
+pub(super) fn several(count: u64, one: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
 }
 
 /// What others said, without the power over the terminal that control characters have; lines stay lines.

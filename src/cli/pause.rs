@@ -7,13 +7,15 @@ use super::ask::ask;
 use super::failure::Failure;
 use super::session::Session;
 
-/// Let a cron rest until `resume`: its occurrences are recorded as skipped. Runs that are going are followed to their
-/// end. A pause outlasts restarts and changes of the configuration.
+/// Let a cron rest until `resume`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   agentcron pause daily-digest --note 'the mail server moves'
-  agentcron list                                          shows it")]
+  agentcron list                                          shows it
+
+Until `resume` its occurrences are recorded as skipped. Runs that are going are followed to
+their end. A pause outlasts restarts and changes of the configuration.")]
 pub(super) struct Pause {
     /// The cron's name
     cron: String,

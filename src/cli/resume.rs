@@ -7,12 +7,14 @@ use super::ask::ask;
 use super::failure::Failure;
 use super::session::Session;
 
-/// End a pause, also one that the cron began by itself (pause_after_failures). What was left out stays left out;
-/// `backfill` runs it all the same.
+/// End a pause.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  agentcron resume daily-digest")]
+  agentcron resume daily-digest
+
+Also ends a pause that the cron began by itself (pause_after_failures). What was left out stays
+left out; `agentcron backfill` runs it all the same.")]
 pub(super) struct Resume {
     /// The cron's name
     cron: String,

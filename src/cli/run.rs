@@ -18,15 +18,18 @@ use crate::transport::{Relay, Transport, Wire};
 /// How a certificate begins in a PEM file.
 const PEM_BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
-/// Runs until SIGTERM or SIGINT, then finishes what is in flight within `shutdown_grace`. A second signal leaves at
-/// once. Under systemd use Type=notify.
+/// Runs the daemon until SIGTERM or SIGINT.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   agentcron run --config ./agentcron.toml
   AGENTCRON_LOG=agentcron=debug agentcron run
 
-Exit codes: 0 stopped as asked, 2 configuration, 3 the store, 4 another daemon has the database, 130 left at once")]
+Exit codes: 0 stopped as asked, 2 configuration, 3 the store, 4 another daemon has the database, 130 left at once
+
+SIGTERM or SIGINT: what is in flight is finished within `shutdown_grace`; a second signal leaves
+at once. SIGHUP: the files are read again, as they are whenever they are saved. Under systemd
+use Type=notify.")]
 pub(super) struct Run {
     /// Level of the log on stderr: error, warn, info, debug, trace, or directives such as agentcron=debug
     #[arg(long, value_name = "LEVEL", env = "AGENTCRON_LOG", default_value = "info")]

@@ -75,7 +75,7 @@ fn print_facts(details: &RunDetails, session: &mut Session) -> Result<(), Failur
     let run = &row.run;
     let scheduled = format!(
         "{}  ({})",
-        times::local(run.scheduled_for, &session.zone),
+        times::local_with_day(run.scheduled_for, &session.zone),
         times::relative(run.scheduled_for, now)
     );
     let mut facts = vec![

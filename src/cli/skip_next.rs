@@ -7,11 +7,13 @@ use super::ask::ask;
 use super::failure::Failure;
 use super::session::Session;
 
-/// Skip the next occurrence of a cron, exactly one; it is recorded as skipped.
+/// Skip the next occurrence of a cron.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  agentcron skip-next daily-digest")]
+  agentcron skip-next daily-digest
+
+Exactly one occurrence is skipped, and recorded as such.")]
 pub(super) struct SkipNext {
     /// The cron's name
     cron: String,

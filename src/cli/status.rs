@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::Args;
 
 use super::failure::Failure;
-use super::output::Look;
+use super::output::{Look, several};
 use super::session::Session;
 use super::times;
 use super::webhook::flow;
@@ -16,12 +16,14 @@ use crate::domain::cron::CronSource;
 use crate::domain::ids::{CronId, DefinitionId};
 use crate::store::{CronRow, DaemonState, Notice, NoticeKind, Reader, daemon_state};
 
-/// Show the state of the daemon, of the configuration and of the last 24 hours. Works while the daemon is down.
+/// Show the state of the daemon, of the configuration and of the last 24 hours.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   agentcron status
-  agentcron status --json | jq .daemon.running")]
+  agentcron status --json | jq .daemon.running
+
+Works while the daemon is down.")]
 pub(super) struct Status {}
 
 pub(super) fn status(_: &Status, session: &mut Session) -> Result<(), Failure> {
@@ -35,7 +37,7 @@ pub(super) fn status(_: &Status, session: &mut Session) -> Result<(), Failure> {
     }
     let next = facts.next(now);
     let next = next.map_or("nothing is to come".to_owned(), |(at, name)| {
-        format!("{name}, {} ({})", times::local(at, &session.zone), times::relative(at, now))
+        format!("{name}, {} ({})", times::local_with_day(at, &session.zone), times::relative(at, now))
     });
     if let Some(words) = flow::words(&facts.flow, session) {
         let words = session.output.paint(Look::Odd, &words);
@@ -45,13 +47,13 @@ pub(super) fn status(_: &Status, session: &mut Session) -> Result<(), Failure> {
     let mut lines = vec![
         ("daemon", daemon_words(&daemon, session)),
         ("store", store_words(&store, session)),
-        ("configuration", file_words(&file, session)),
+        ("configuration", file_words(&file, notices, session)),
         ("crons", crons_words(crons)),
         ("next", next),
         ("runs, 24 h", counted(&overview.ended)),
         ("not over", counted(&overview.going)),
         ("webhooks, 24 h", counted(&overview.deliveries)),
-        ("waiting", format!("{} webhooks", overview.deliveries_waiting)),
+        ("waiting", several(overview.deliveries_waiting, "webhook")),
     ];
     lines.extend(flow::suppressed_words(flow).map(|words| ("suppressed", words)));
     for (name, value) in lines {
@@ -124,7 +126,14 @@ fn daemon_words(daemon: &DaemonState, session: &Session) -> String {
 
 fn store_words(store: &Path, session: &Session) -> String {
     match std::fs::metadata(store) {
-        Ok(metadata) => format!("{} ({} KiB)", store.display(), metadata.len().div_ceil(1024)),
+        Ok(metadata) => {
+            // What was written last stands in the log beside it.
+            let mut log = store.as_os_str().to_owned();
+            log.push("-wal");
+            let log_bytes = std::fs::metadata(log).map_or(0, |log| log.len());
+            let kibibytes = (metadata.len() + log_bytes).div_ceil(1024);
+            format!("{} ({kibibytes} KiB)", store.display())
+        }
         Err(_) => {
             let none = session.output.paint(Look::Odd, "no database yet");
             format!("{} ({none}; `agentcron run` makes it)", store.display())
@@ -132,10 +141,15 @@ fn store_words(store: &Path, session: &Session) -> String {
     }
 }
 
-fn file_words(file: &Configuration, session: &Session) -> String {
+fn file_words(file: &Configuration, notices: &[Notice], session: &Session) -> String {
     let path = session.config_path.display();
     let odd = |text: &str| session.output.paint(Look::Odd, text);
+    let refused = notices.iter().any(|notice| notice.kind == NoticeKind::Configuration);
     match file {
+        // Variables and credentials are the daemon's own: what is well from here may be wrong from there.
+        Configuration::Same | Configuration::Different { .. } if refused => {
+            format!("{path} ({}: see below)", odd("not taken up by the daemon"))
+        }
         Configuration::Same => format!("{path} (as the daemon has it)"),
         Configuration::Different { added, changed, removed } => {
             let differs = odd("differs from what the daemon has");

@@ -2,6 +2,9 @@
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, ColumnConstraint, ContentArrangement, Row, Table, Width};
+use jiff::tz::TimeZone;
+
+use super::times;
 
 /// Between two columns.
 const GAP: usize = 2;
@@ -14,6 +17,7 @@ const COLUMN_MIN: usize = 4;
 pub(super) struct Rows {
     header: Vec<&'static str>,
     rows: Vec<Vec<String>>,
+    zone: Option<(&'static str, String)>,
     elastic: &'static str,
     dispensable: &'static [&'static str],
 }
@@ -33,7 +37,13 @@ impl Rows {
         elastic: &'static str,
         dispensable: &'static [&'static str],
     ) -> Self {
-        Self { header: header.to_vec(), rows: Vec::new(), elastic, dispensable }
+        Self { header: header.to_vec(), rows: Vec::new(), zone: None, elastic, dispensable }
+    }
+
+    /// Times in this column are of this zone, and its header says so.
+    pub(super) fn in_zone(mut self, column: &'static str, zone: &TimeZone) -> Self {
+        self.zone = Some((column, times::zone_name(zone)));
+        self
     }
 
     /// Adds a row, as many cells as there are columns.
@@ -55,7 +65,7 @@ impl Rows {
             .set_width(u16::try_from(width).unwrap_or(u16::MAX))
             .set_truncation_indicator("…");
         if above.is_none() {
-            let names = self.header.iter().map(|name| Cell::new(paint(&name.to_uppercase())));
+            let names = self.header.iter().map(|name| Cell::new(paint(&self.title(name))));
             let mut header = Row::from(names.collect::<Vec<_>>());
             header.max_height(1);
             table.set_header(header);
@@ -78,6 +88,13 @@ impl Rows {
         }
         *above = Some(layout);
         table.lines().map(|line| line.trim_end().to_owned()).collect()
+    }
+
+    fn title(&self, name: &str) -> String {
+        match &self.zone {
+            Some((column, zone)) if *column == name => format!("{} ({zone})", name.to_uppercase()),
+            Some(_) | None => name.to_uppercase(),
+        }
     }
 
     fn layout(&self, width: usize, contents: &[usize], above: Option<&Layout>) -> Layout {

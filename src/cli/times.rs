@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
+use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, Timestamp, civil};
 
 /// An instant: RFC 3339, or a local date with or without a time.
@@ -10,14 +10,32 @@ pub(super) fn parse_instant(text: &str, zone: &TimeZone) -> Result<Timestamp, St
     if let Ok(at) = text.parse::<Timestamp>() {
         return Ok(at);
     }
-    // A date without a time means its midnight.
-    let local: Result<civil::DateTime, _> = text.parse();
-    let local = local.map_err(|_| {
+    zone.to_timestamp(civil_time(text)?).map_err(|error| format!("got `{text}`: {error}"))
+}
+
+/// The same for a time that a calendar names: one that a clock change skips stands for the first instant after the gap,
+/// as it does in the calendar.
+pub(super) fn parse_occurrence(text: &str, zone: &TimeZone) -> Result<Timestamp, String> {
+    let at = parse_instant(text, zone)?;
+    if text.parse::<Timestamp>().is_ok() {
+        return Ok(at);
+    }
+    match zone.to_ambiguous_timestamp(civil_time(text)?).offset() {
+        AmbiguousOffset::Unambiguous { .. } | AmbiguousOffset::Fold { .. } => return Ok(at),
+        AmbiguousOffset::Gap { .. } => {}
+    }
+    let just_before = at.saturating_sub(SignedDuration::from_hours(12)).unwrap_or(Timestamp::MIN);
+    let change = zone.following(just_before).next().map(|change| change.timestamp());
+    Ok(change.filter(|change| *change <= at).unwrap_or(at))
+}
+
+/// A date without a time means its midnight.
+fn civil_time(text: &str) -> Result<civil::DateTime, String> {
+    text.parse().map_err(|_| {
         format!(
             "got `{text}`, expected a time such as 2026-03-29T02:30:00Z, \"2026-03-29 02:30\" or 2026-03-29"
         )
-    })?;
-    zone.to_timestamp(local).map_err(|error| format!("got `{text}`: {error}"))
+    })
 }
 
 /// An instant, or how long ago it was: `2h`, `7d`.
@@ -27,6 +45,12 @@ pub(super) fn parse_past(text: &str, zone: &TimeZone, now: Timestamp) -> Result<
         return Ok(now.saturating_sub(ago).unwrap_or(Timestamp::MIN));
     }
     parse_instant(text, zone).map_err(|message| format!("{message}, or a duration such as 2h ago"))
+}
+
+/// `Europe/Berlin`; a machine without a zone goes by UTC.
+pub(super) fn zone_name(zone: &TimeZone) -> String {
+    let unnamed = if zone.is_unknown() { "UTC" } else { "local" };
+    zone.iana_name().unwrap_or(unnamed).to_owned()
 }
 
 /// `2026-03-29 09:00:00`, in this zone.

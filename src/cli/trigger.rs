@@ -7,13 +7,15 @@ use super::ask::ask;
 use super::failure::Failure;
 use super::session::Session;
 
-/// Start a run of a cron now, also of one that is paused or disabled. If a run of it is going and the cron allows only
-/// one at a time, the new one waits for its end.
+/// Start a run of a cron now.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   agentcron trigger daily-digest
-  agentcron show $(agentcron trigger daily-digest --json | jq -r .run_id)")]
+  agentcron show $(agentcron trigger daily-digest --json | jq -r .run_id)
+
+Also of a cron that is paused or disabled. If a run of it is going and the cron allows only one
+at a time, the new one waits for its end.")]
 pub(super) struct Trigger {
     /// The cron's name
     cron: String,

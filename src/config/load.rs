@@ -83,6 +83,15 @@ fn read_all(path: &Path, environment: &Environment, report: &mut Report) -> Opti
     let http = sections::http(&root, langgraph.disable_webhooks, &mut reader);
     let webhooks = webhooks::webhooks(&root, langgraph.webhooks, &mut reader);
     let shutdown_grace = sections::shutdown_grace(&root, top.shutdown_grace, &mut reader);
+    if let (Some(http), Some(webhooks)) = (&http, &webhooks)
+        && http.listen.is_some()
+        && !webhooks.headers.is_empty()
+        && webhooks.url.allowed_domains.is_none()
+    {
+        let words = "webhooks.headers are sent to every webhook, also to one that a client of http.listen names: set \
+                     webhooks.url.allowed_domains, or listen = \"off\"";
+        report.file_warning(&main.source.file, words);
+    }
     let policy = webhooks.as_ref().map(|webhooks| &webhooks.url);
     let crons = settle_crons(&main, &included, policy, environment, report);
     Some(Config {

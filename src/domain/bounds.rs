@@ -87,6 +87,9 @@ pub const IMPORTED_CRONS_MAX: usize = 10_000;
 /// its own, which is three open files.
 pub const READS_AT_ONCE: usize = 4;
 
+/// The assistant of a run that a client asks for: an id, or a name of the length that configurations may have.
+pub const ASSISTANT_CHARS_MAX: usize = 256;
+
 /// The longest note of a pause or a hold: a reason, not a report.
 pub const NOTE_CHARS_MAX: usize = 500;
 
@@ -141,6 +144,10 @@ pub const ATTEMPTS_IN_FLIGHT: usize = 64;
 
 /// Webhook attempts in flight to one origin at once: a receiver that hangs holds this many places and no more.
 pub const ATTEMPTS_PER_ORIGIN: usize = 4;
+
+/// Origins that are remembered for having failed: clients name them, and a name is easily made up. Beyond it those are
+/// forgotten that need not be left alone now.
+pub const ORIGINS_REMEMBERED: usize = 10_000;
 
 /// One webhook attempt in all, from name lookup to the last byte of the answer.
 pub const ATTEMPT_WAIT: Duration = Duration::from_secs(20);
@@ -224,6 +231,9 @@ pub const REPLAY_LISTED: usize = 20;
 
 /// Deliveries that one transaction suppresses, so that the writer is never away for long.
 pub const SUPPRESSED_PER_COMMIT: usize = 5_000;
+
+/// Definitions that one transaction forgets: all runs of a cron may have to be looked through for each.
+pub const DEFINITIONS_PER_COMMIT: usize = 100;
 
 /// Suspended URLs that are told one by one.
 pub const SUSPENDED_LISTED: u32 = 20;

@@ -84,7 +84,7 @@ pub struct Pacer {
 impl Pacer {
     /// How many attempts may begin now.
     pub fn allowance(&self, release: Release, now: Timestamp) -> usize {
-        let Some(next_at) = self.next_at else { return 1 };
+        let Some(next_at) = self.next_from(now) else { return 1 };
         let late = super::backoff::between(next_at, now);
         if now < next_at {
             return 0;
@@ -97,7 +97,7 @@ impl Pacer {
     /// Takes note that so many attempts have begun; answers when the next may.
     #[must_use]
     pub fn begun(self, count: usize, release: Release, now: Timestamp) -> Self {
-        let since = self.next_at.map_or(now, |next_at| {
+        let since = self.next_from(now).map_or(now, |next_at| {
             let earliest = now.saturating_sub(CATCH_UP_SIGNED).unwrap_or(now);
             next_at.max(earliest)
         });
@@ -105,6 +105,11 @@ impl Pacer {
         let taken = Duration::from_secs(1).saturating_mul(count) / release.per_second.max(1);
         let taken = SignedDuration::try_from(taken).unwrap_or(SignedDuration::MAX);
         Self { next_at: Some(since.saturating_add(taken).unwrap_or(now)) }
+    }
+
+    /// What is further ahead than any rate makes wait is of a clock that was set back since.
+    fn next_from(&self, now: Timestamp) -> Option<Timestamp> {
+        self.next_at.filter(|next_at| super::backoff::between(now, *next_at) <= AHEAD_MAX)
     }
 
     /// When the next attempt may begin.
@@ -116,6 +121,8 @@ impl Pacer {
 /// What a late pass catches up on at the most.
 const CATCH_UP: Duration = Duration::from_millis(100);
 const CATCH_UP_SIGNED: SignedDuration = SignedDuration::from_millis(100);
+/// The lowest rate is one in a second; what was caught up on comes on top.
+const AHEAD_MAX: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
@@ -147,6 +154,12 @@ mod tests {
         // After a minute nothing is owed but a tenth of a second.
         assert_eq!(begun(2, [0, 60_000, 60_100, 60_400, 60_500]), [0, 60_000, 60_400]);
         assert_eq!(begun(20, [0, 60_000, 60_010]), [0, 60_000, 60_000, 60_000]);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_stop_a_release() {
+        assert_eq!(begun(2, [3_600_000, 3_600_100, 0, 400, 500]), [3_600_000, 0, 500]);
+        assert_eq!(begun(1, [1000, 500, 1999, 2000]), [1000, 2000]);
     }
 
     #[test]

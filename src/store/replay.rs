@@ -47,20 +47,23 @@ impl Store {
     /// # Errors
     /// [`StoreError::Refused`] if one that was named is not there or is being sent; then nothing is done.
     pub async fn replay(&self, now: Timestamp, order: ReplayOrder) -> Result<Replay, StoreError> {
-        self.write(move |tx| {
-            let mut replay = chosen(tx, &order)?;
-            if order.purpose == Purpose::Act {
-                for row in &replay.webhooks {
-                    again(tx, row, now)?;
-                    if suspended::arm(tx, &row.delivery.url)? {
-                        replay.armed.push(row.delivery.url.clone());
-                    }
-                }
-            }
-            Ok(replay)
-        })
-        .await
+        match order.purpose {
+            // The writer has other work.
+            Purpose::Tell => self.read_at_one_moment(move |tx| chosen(tx, &order)).await,
+            Purpose::Act => self.write(move |tx| act(tx, &order, now)).await,
+        }
     }
+}
+
+fn act(tx: &Transaction<'_>, order: &ReplayOrder, now: Timestamp) -> Result<Replay, StoreError> {
+    let mut replay = chosen(tx, order)?;
+    for row in &replay.webhooks {
+        again(tx, row, now)?;
+        if suspended::arm(tx, &row.delivery.url)? {
+            replay.armed.push(row.delivery.url.clone());
+        }
+    }
+    Ok(replay)
 }
 
 fn chosen(tx: &Transaction<'_>, order: &ReplayOrder) -> Result<Replay, StoreError> {

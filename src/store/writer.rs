@@ -66,8 +66,9 @@ impl Queue<'_> {
 
 /// A closure with a place for its result, waiting for its transaction.
 trait Work: Send {
+    /// May be called again, if its transaction was undone.
     fn run(&mut self, tx: &Tx<'_>) -> Result<(), StoreError>;
-    /// Takes back what `run` kept, so that it may run again, or fail.
+    /// Puts an error in the place of what `run` kept.
     fn fail(&mut self, error: StoreError);
     fn answer(self: Box<Self>);
 }
@@ -80,6 +81,8 @@ struct Closure<T, F> {
 
 impl<T: Send, F: FnMut(&Tx<'_>) -> Result<T, StoreError> + Send> Work for Closure<T, F> {
     fn run(&mut self, tx: &Tx<'_>) -> Result<(), StoreError> {
+        // What it kept in a transaction that was undone, such as places of receivers, is to be had again.
+        self.result = None;
         let value = (self.work)(tx)?;
         self.result = Some(Ok(value));
         Ok(())
@@ -265,5 +268,23 @@ fn report(trouble: &Mutex<Option<String>>, error: Option<&StoreError>) {
             *known = None;
         }
         (true, Some(_)) | (false, None) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_closure_kept_is_given_back_before_it_runs_again() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let tx = Tx::of(connection.transaction().unwrap());
+        let place = Arc::new(());
+        let work = |_: &Tx<'_>| Ok((Arc::clone(&place), Arc::strong_count(&place)));
+        let mut closure = Closure { work, result: None, reply: oneshot::channel().0 };
+        closure.run(&tx).unwrap();
+        closure.run(&tx).unwrap();
+        let (_kept, holders) = closure.result.unwrap().unwrap();
+        assert_eq!(holders, 2, "this test, and what is kept now");
     }
 }

@@ -8,9 +8,10 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::support::client::{Client, free_address};
+use super::support::client::Client;
 use super::support::configuration::Configuration;
 use super::support::daemon::Daemon;
+use super::support::free_port::free_address;
 use super::support::real_server::RealServer;
 use super::support::receiver::Receiver;
 

@@ -10,16 +10,17 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::support::client::{Client, free_address};
+use super::support::client::Client;
 use super::support::configuration::Configuration;
 use super::support::daemon::Daemon;
+use super::support::free_port::free_address;
 use super::support::record::{PATIENCE, Record};
 use super::support::serving::{Serving, serve_router};
 use super::support::soak;
@@ -75,6 +76,10 @@ async fn answer(
         while pieces.next().await.is_some() {}
         return "heard".into_response();
     }
+    if path == "/moves" {
+        let to = format!("http://{}/moved?x=1", parts.headers["host"].to_str().unwrap());
+        return (StatusCode::TEMPORARY_REDIRECT, [("location", to)]).into_response();
+    }
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
     record.push((path, parts.headers, String::from_utf8_lossy(&body).into_owned()));
     let headers = [("x-own", "kept"), ("connection", "x-hop"), ("x-hop", "1"), ("keep-alive", "timeout=9")];
@@ -105,6 +110,9 @@ async fn a_request_is_passed_on_by_the_book() {
     assert_eq!(answer.headers["x-own"], "kept");
     assert!(!answer.headers.contains_key("x-hop") && !answer.headers.contains_key("keep-alive"));
 
+    let moved = client.get("/moves").await;
+    assert_eq!((moved.status, &moved.headers["location"]), (307, &HeaderValue::from_static("/moved?x=1")));
+
     let (path, headers, body) = backend.last(1).await;
     assert_eq!((path.as_str(), body.as_str()), ("/store/items?a=%2F&b", "{\"odd\" : 1}"));
     assert_eq!(headers["host"], backend.serving.address().to_string());
@@ -117,6 +125,8 @@ async fn a_request_is_passed_on_by_the_book() {
 
     client.get("/thread/a/state").await;
     assert_eq!(backend.last(2).await.0, "/threads/a/state");
+    let crons = Client::new(address).ask("POST", "/runs%2Fcrons/search", "{}").await;
+    assert_eq!((crons.status, crons.text().as_str()), (200, "[]"), "ours, however it is spelt");
     let circle = Client::new(address).with("via", "1.0 other, 1.1 agentcron").get("/info").await;
     assert_eq!((circle.status, circle.detail().as_str()), (502, "backend.url leads back here"));
     let websocket = Client::new(address).with("connection", "upgrade").with("upgrade", "websocket");

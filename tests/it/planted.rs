@@ -20,14 +20,15 @@ use super::support::serving::{Serving, serve_router};
 use super::support::span::{Span, now};
 
 /// By the name of its variable or credential.
-const VARIABLES: [(&str, &str); 6] = [
+const VARIABLES: [(&str, &str); 5] = [
     ("URL_TOKEN", "plant3d-url-t0ken/+&"),
     ("URL_PATH", "plant3d-url-p4th"),
     ("LG_WEBHOOK_KEY", "plant3d-he4der"),
     ("SIGNING_OLD", "whsec_cGxhbnQzZC1zMWduaW5nLWtleS0wMDAx"),
     ("INPUT", "plant3d-variable-of-inpu7"),
-    ("METADATA", "plant3d-\"variable\"-of-met4data"),
 ];
+/// A variable in metadata is no secret: it says to the server and to receivers what the operator wants them to know.
+const LABEL: (&str, &str) = ("STAGE", "told-\"label\"");
 const CREDENTIALS: [(&str, &str); 5] = [
     ("backend_key", "plant3d-api-k3y"),
     ("signing_new", "whsec_cGxhbnQzZC1zMWduaW5nLWtleS0wMDAy"),
@@ -88,7 +89,7 @@ fn configuration(backend: &str, receiver: &str) -> Configuration {
         |path: &str| format!("{receiver}/${{{{ env.URL_PATH }}}}/{path}?token=${{{{ env.URL_TOKEN }}}}");
     let span = Span::once();
     let filled = [
-        "metadata.variable = \"${{ env.METADATA }}\"",
+        "metadata.stage = \"${{ env.STAGE }}\"",
         "metadata.credential = \"${{ credential.metadata }}\"",
         "context.credential = \"${{ credential.input }}\"",
         "context.variable = \"${{ env.INPUT }}\"",
@@ -177,6 +178,7 @@ async fn no_planted_secret_is_shown_to_anybody() {
     let mut daemon = Daemon::prepare(&configuration(&urls[0], &urls[1]));
     let credentials = credentials(daemon.folder());
     let mut environment = VARIABLES.to_vec();
+    environment.push(LABEL);
     environment.extend([("CREDENTIALS_DIRECTORY", credentials.as_str()), ("AGENTCRON_LOG", "trace")]);
     // A panic in the middle of an attempt, with all of it at hand.
     let panics =
@@ -231,7 +233,7 @@ async fn no_planted_secret_is_shown_to_anybody() {
     assert_stored_as_written(&daemon);
 }
 
-/// In the database everything stands as it was written; what is told to receivers as well.
+/// In the database everything stands as it was written; what is told to receivers as well, but for labels.
 fn assert_stored_as_written(daemon: &Daemon) {
     let database = rusqlite::Connection::open(daemon.database()).unwrap();
     let mut texts = String::new();
@@ -252,7 +254,11 @@ fn assert_stored_as_written(daemon: &Daemon) {
     // A literal in a URL is where its writer has put it, and nowhere else.
     assert_clean("the database", &texts.replace(&format!("/literal?token={LITERAL_TOKEN}"), ""));
     let mut statement = database.prepare("SELECT CAST(body AS TEXT) FROM deliveries").unwrap();
+    let mut labels = 0;
     for body in statement.query_map([], |row| row.get::<_, String>(0)).unwrap() {
-        assert_clean("the body of a webhook", &body.unwrap());
+        let body = body.unwrap();
+        assert_clean("the body of a webhook", &body);
+        labels += usize::from(body.contains(r#""stage":"told-\"label\"""#));
     }
+    assert!(labels > 0);
 }

@@ -99,7 +99,7 @@ pub(super) fn plain_path(uri: &Uri) -> Option<Uri> {
     if !is_singular && !path.contains('%') {
         return None;
     }
-    let unescaped = unescaped(path);
+    let unescaped = with_plain_slashes(unescaped(path));
     let path = match unescaped.strip_prefix("/thread/") {
         Some(rest) => format!("/threads/{rest}"),
         None => unescaped,
@@ -111,6 +111,14 @@ pub(super) fn plain_path(uri: &Uri) -> Option<Uri> {
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = Some(PathAndQuery::try_from(text).ok()?);
     Uri::from_parts(parts).ok()
+}
+
+/// The agent server takes an escaped slash for a slash before it looks whose path it is. Below the paths of runs and
+/// threads, whose parts are words and ids, it can be nothing else; elsewhere it may be part of a name.
+fn with_plain_slashes(path: String) -> String {
+    let slashed = path.replace("%2F", "/").replace("%2f", "/");
+    let is_ours = ["/runs/", "/threads/", "/thread/"].iter().any(|ours| slashed.starts_with(ours));
+    if is_ours { slashed } else { path }
 }
 
 /// Without escapes of characters that need none.
@@ -147,6 +155,9 @@ mod tests {
             ("/%74hread/a", Some("/threads/a")),
             ("/store/items/a%2Fb%", Some("/store/items/a%2Fb%")),
             ("/runs/%+1%zz%7", Some("/runs/%+1%zz%7")),
+            ("/runs%2Fcrons", Some("/runs/crons")),
+            ("/%74hread%2fa%2Fruns", Some("/threads/a/runs")),
+            ("/runs%252Fcrons", Some("/runs%252Fcrons")),
             ("/threading", None),
             ("/thread", None),
         ] {

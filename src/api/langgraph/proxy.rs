@@ -3,7 +3,7 @@
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, EXPECT, HOST, MAX_FORWARDS, VIA};
+use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, EXPECT, HOST, LOCATION, MAX_FORWARDS, VIA};
 use axum::http::request::Parts;
 use axum::http::uri::{Authority, Parts as UriParts, PathAndQuery, Scheme};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
@@ -107,7 +107,19 @@ impl AgentServer {
 
     /// Sends what was prepared by `outbound`.
     pub(super) async fn send(&self, request: Request) -> Result<Response<Body>, RelayError> {
-        self.relay.send(request).await
+        let mut response = self.relay.send(request).await?;
+        self.lead_back_here(response.headers_mut());
+        Ok(response)
+    }
+
+    /// Whoever follows it must not leave us: an address of the agent server becomes a path.
+    fn lead_back_here(&self, headers: &mut HeaderMap) {
+        let base = format!("{}://{}{}", self.scheme, self.authority, self.prefix);
+        let to = headers.get(LOCATION).and_then(|to| to.to_str().ok()).and_then(|to| to.strip_prefix(&base));
+        let path = to.filter(|path| path.starts_with('/')).map(HeaderValue::from_str);
+        if let Some(Ok(path)) = path {
+            headers.insert(LOCATION, path);
+        }
     }
 
     /// The thread that it has made for a run of ours, if it tells which.

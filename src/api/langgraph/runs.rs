@@ -27,7 +27,7 @@ use crate::api::patience::{body_fault, bounded};
 use crate::api::refusal::Refusal;
 use crate::backend::{AgentClient, located_run, located_thread};
 use crate::crash::crash_point;
-use crate::domain::bounds::{HELD_BODY_WAIT, HTTP_BODY_BYTES_MAX};
+use crate::domain::bounds::{ASSISTANT_CHARS_MAX, HELD_BODY_WAIT, HTTP_BODY_BYTES_MAX};
 use crate::domain::cron::Template;
 use crate::domain::errand::ClientErrand;
 use crate::domain::ids::{BackendRunId, RunId, ThreadId};
@@ -140,6 +140,9 @@ async fn read(
         let request = Request::from_parts(parts, Body::from(body));
         return Ok(Asking::ForNone(Box::new(request), Some(held)));
     };
+    if asked.assistant_id.chars().count() > ASSISTANT_CHARS_MAX {
+        return Err(Refusal::Invalid(format!("assistant_id: longer than {ASSISTANT_CHARS_MAX} characters")));
+    }
     webhook_urls::judge(&gateway.api.webhooks.now().webhooks.url, &asked.webhook)?;
     let run_id = RunId(Uuid::new_v4());
     let threads = if thread_id.is_some() { Threads::Named } else { Threads::MadeByServer };
@@ -159,7 +162,7 @@ async fn whole(gateway: &Gateway, body: Body) -> Result<(Bytes, OwnedSemaphorePe
     let body = bounded(body).await?;
     let share = u32::try_from(expected.unwrap_or(HTTP_BODY_BYTES_MAX)).unwrap_or(u32::MAX);
     let held = std::sync::Arc::clone(&gateway.held_bodies).acquire_many_owned(share).await;
-    let held = held.map_err(|closed| Refusal::Failed(closed.to_string()))?;
+    let mut held = held.map_err(|closed| Refusal::Failed(closed.to_string()))?;
     // However steadily it drips, others wait for this share.
     let whole = tokio::time::timeout(HELD_BODY_WAIT, body.collect()).await;
     let whole = whole.map_err(|_| Refusal::TooSlow("the body takes too long".to_owned()))?;
@@ -167,7 +170,10 @@ async fn whole(gateway: &Gateway, body: Body) -> Result<(Bytes, OwnedSemaphorePe
         Some(fault) => fault.into(),
         None => Refusal::Invalid(format!("the body has not come: {error}")),
     })?;
-    Ok((whole.to_bytes(), held))
+    let whole = whole.to_bytes();
+    // What was not needed of the share is not to be held for as long as the agent server takes.
+    drop(held.split(held.num_permits().saturating_sub(whole.len())));
+    Ok((whole, held))
 }
 
 /// One request on its way.

@@ -140,6 +140,7 @@ pub(super) async fn backfill(
     Ok(Json(backfilled))
 }
 
-fn instant(field: &str, text: &str) -> Result<Timestamp, Refusal> {
+/// An instant in a body.
+pub(super) fn instant(field: &str, text: &str) -> Result<Timestamp, Refusal> {
     text.parse().map_err(|_| Refusal::Invalid(format!("{field}: `{text}` is no RFC 3339 time")))
 }

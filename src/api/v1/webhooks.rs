@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::acts::checked_note;
+use super::acts::{checked_note, instant};
 use crate::api::Api;
 use crate::api::asked::Body;
 use crate::api::refusal::Refusal;
@@ -300,19 +300,13 @@ fn order(request: ReplayRequest) -> Result<ReplayOrder, Refusal> {
     if statuses.is_empty() {
         statuses = REPLAYED_BY_DEFAULT.to_vec();
     }
-    let instant = |field: &str, text: Option<String>| {
-        let parsed = text.map(|text| {
-            text.parse().map_err(|_| Refusal::Invalid(format!("{field}: `{text}` is no RFC 3339 time")))
-        });
-        parsed.transpose()
-    };
     let filter = DeliveryFilter {
         statuses,
         cron,
         run_id: run_id.map(|text| id("run_id", &text).map(RunId)).transpose()?,
         url,
-        since: instant("since", since)?,
-        until: instant("until", until)?,
+        since: since.map(|text| instant("since", &text)).transpose()?,
+        until: until.map(|text| instant("until", &text)).transpose()?,
     };
     Ok(ReplayOrder { choice: ReplayChoice::Matching(filter), limit, purpose })
 }

@@ -21,7 +21,7 @@ pub struct Delivery {
     /// The run it tells about.
     #[schema(format = Uuid)]
     pub run_id: String,
-    /// The cron of that run, if it has one.
+    /// The cron of that run; none if a client of the agent server asked for it.
     pub cron_name: Option<String>,
     /// Where to, without its query.
     pub url: String,

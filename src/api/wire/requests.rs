@@ -122,7 +122,7 @@ pub struct Cancelled {
     /// Which.
     #[schema(format = Uuid)]
     pub run_id: String,
-    /// Whose, if it is a cron's.
+    /// Whose.
     pub cron_name: Option<String>,
     /// Where it is in its life.
     #[schema(schema_with = phases)]
@@ -139,7 +139,7 @@ impl Triggered {
     pub fn of(run: &run::Run, waits_for: Option<String>) -> Self {
         Self {
             run_id: run.run_id.to_string(),
-            cron_id: run.cron_id().map(|cron_id| cron_id.to_string()),
+            cron_id: run.cron_id().map(|id| id.to_string()),
             cron_name: run.cron_name().map(str::to_owned),
             trigger: run.trigger.as_str(),
             scheduled_for: Time(run.scheduled_for),

@@ -15,7 +15,7 @@ pub struct Run {
     /// Derived from the cron and the instant.
     #[schema(format = Uuid)]
     pub run_id: String,
-    /// Whose occurrence it is; null for a run that a client has started itself.
+    /// Whose occurrence it is; none if a client of the agent server asked for it.
     #[schema(format = Uuid)]
     pub cron_id: Option<String>,
     /// The cron's name at that time.
@@ -161,7 +161,7 @@ impl Run {
         let text = |take: fn(&Going) -> String| going.map(take);
         Self {
             run_id: run.run_id.to_string(),
-            cron_id: run.cron_id().map(|cron_id| cron_id.to_string()),
+            cron_id: run.cron_id().map(|id| id.to_string()),
             cron_name: run.cron_name().map(str::to_owned),
             trigger: run.trigger.as_str(),
             status: row.status_word(),

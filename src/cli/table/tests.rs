@@ -86,3 +86,11 @@ fn colours_take_no_room() {
     let lines = painted.arrange(40, &mut None, str::to_owned);
     assert_eq!(lines.last().map(String::as_str), Some("\u{1b}[32msuccess\u{1b}[0m  fine"));
 }
+
+#[test]
+fn a_header_names_the_zone_of_its_times() {
+    let mut rows = Rows::new(&["next", "cron"], "cron", &[]).in_zone("next", &TimeZone::UTC);
+    rows.push(vec!["2026-03-29 09:00:00".to_owned(), "digest".to_owned()]);
+    let lines = rows.arrange(100, &mut None, str::to_owned);
+    assert_eq!(lines, ["NEXT (UTC)           CRON", "2026-03-29 09:00:00  digest"]);
+}

@@ -74,3 +74,26 @@ fn the_past_may_be_a_duration() {
 fn rfc3339_has_the_offset_of_the_zone() {
     assert_eq!(rfc3339(at("2026-06-01T12:00:00Z"), &berlin()), "2026-06-01T14:00:00+02:00");
 }
+
+#[test]
+fn a_time_that_the_clock_skips_stands_for_the_end_of_the_gap() {
+    let cases = [
+        ("2026-03-29 02:30", "2026-03-29T01:00:00Z"),
+        ("2026-03-29 02:00", "2026-03-29T01:00:00Z"),
+        ("2026-03-29 03:30", "2026-03-29T01:30:00Z"),
+        ("2026-10-25 02:30", "2026-10-25T00:30:00Z"),
+        ("2026-06-01 09:00", "2026-06-01T07:00:00Z"),
+        ("2026-03-29T02:30:00Z", "2026-03-29T02:30:00Z"),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(parse_occurrence(text, &berlin()), Ok(at(expected)), "{text}");
+    }
+    assert!(parse_occurrence("tomorrow", &berlin()).is_err());
+}
+
+#[test]
+fn a_zone_goes_by_its_name() {
+    assert_eq!(zone_name(&berlin()), "Europe/Berlin");
+    assert_eq!(zone_name(&TimeZone::UTC), "UTC");
+    assert_eq!(zone_name(&TimeZone::unknown()), "UTC");
+}

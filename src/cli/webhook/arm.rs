@@ -8,14 +8,16 @@ use crate::cli::failure::Failure;
 use crate::cli::output::printable;
 use crate::cli::session::Session;
 
-/// Tell a suspended URL again. A URL is suspended when its receiver answers 410 or `webhook-delivery: disable`; from then
-/// on its webhooks end as `gone` without being sent. What has ended so is sent by `webhook replay`, which arms the URL
-/// as well.
+/// Tell a suspended URL again.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   agentcron webhook arm https://ops.example.com/hooks/agent
-  agentcron webhook arm ops.example.com                        every suspended URL with this in it")]
+  agentcron webhook arm ops.example.com                        every suspended URL with this in it
+
+A URL is suspended when its receiver answers 410 or `webhook-delivery: disable`; from then on
+its webhooks end as `gone` without being sent. `agentcron webhook replay --status gone` sends
+those, and arms the URL as well.")]
 pub(super) struct Arm {
     /// The URL as `status` shows it, or a part of it before its query
     url: String,

@@ -19,8 +19,7 @@ use crate::webhook::{Examination, Finding, examine};
 /// Examine a receiver: what the policy says of the URL and of every address behind it, the certificates it shows, and,
 /// with --send, what it answers to a signed test and whether its clock is right.
 ///
-/// It judges by the code that connects, at the configuration's [webhooks.url], and opens a connection only if that may be
-/// done. Nothing is sent without --send. It needs no daemon.
+/// Whether webhooks to a URL would be sent.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -28,7 +27,10 @@ Examples:
   agentcron webhook doctor --cron daily-digest --send
   agentcron webhook doctor https://ops.example.com/ --resolve ops.example.com:10.0.0.7
 
-Exit code 0: webhooks may be sent there, 1: they are refused, 2: wrong usage or configuration.")]
+Exit code 0: webhooks may be sent there, 1: they are refused, 2: wrong usage or configuration.
+
+It judges by the code that connects, by [webhooks.url] of the configuration, and opens a
+connection only if that is allowed. Nothing is sent without --send. It needs no daemon.")]
 pub(super) struct Doctor {
     #[command(flatten)]
     to: To,

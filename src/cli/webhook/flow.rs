@@ -1,6 +1,6 @@
 //! What stands between all webhooks and their receivers, in words and as JSON: told by `status`, `list` and `show`.
 
-use crate::cli::output::printable;
+use crate::cli::output::{printable, several};
 use crate::cli::session::Session;
 use crate::cli::times;
 use crate::domain::flow::{Flow, Hold, Suspension};
@@ -50,7 +50,7 @@ pub(in crate::cli) fn held_words(hold: &Hold, session: &Session) -> String {
 /// What was suppressed and not replayed since, if anything.
 pub(in crate::cli) fn suppressed_words(flow: &WebhookFlow) -> Option<String> {
     let how = "`agentcron webhook replay --status suppressed` sends them";
-    (flow.suppressed > 0).then(|| format!("{} webhooks, not sent; {how}", flow.suppressed))
+    (flow.suppressed > 0).then(|| format!("{}, not sent; {how}", several(flow.suppressed, "webhook")))
 }
 
 fn url(suspension: &Suspension) -> String {

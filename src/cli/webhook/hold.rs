@@ -7,13 +7,16 @@ use crate::cli::ask::ask;
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
 
-/// Hold all webhooks: runs go on and end, and what they have to tell waits until `webhook release`. What is being sent
-/// at this moment is finished. A hold outlasts restarts and changes of the configuration.
+/// Hold all webhooks.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   agentcron webhook hold --note 'the receiver is being moved'
-  agentcron status                                              its first line says so")]
+  agentcron status                                              its first line says so
+
+Runs go on and end; what they have to tell waits until `agentcron webhook release`. What is
+being sent at this moment is finished. A hold outlasts restarts and changes of the
+configuration.")]
 pub(super) struct Hold {
     /// Why, for those who wonder later
     #[arg(long, value_name = "TEXT")]

@@ -1,6 +1,7 @@
 //! `agentcron webhook list`: which webhooks there are, and where they have got to.
 
 use clap::Args;
+use jiff::Timestamp;
 
 use super::{flow, painted_status};
 use crate::api::wire;
@@ -18,13 +19,15 @@ use crate::webhook::redacted;
 const COLUMNS: [&str; 8] = ["webhook", "recorded", "cron", "status", "attempts", "next", "to", "why"];
 const DISPENSABLE: &[&str] = &["recorded", "attempts", "to", "webhook"];
 
-/// List webhooks, newest last. Works while the daemon is down.
+/// List webhooks, newest last.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   agentcron webhook list --status pending,failed
   agentcron webhook list --cron daily-digest -n 200
-  agentcron webhook list --url ops.example.com --json | jq .reason")]
+  agentcron webhook list --url ops.example.com --json | jq .reason
+
+Works while the daemon is down.")]
 pub(super) struct List {
     /// Only with these: pending, sending, delivered, failed, gone, aborted, blocked, suppressed
     #[arg(long, value_name = "STATUS", value_delimiter = ',')]
@@ -67,7 +70,7 @@ pub(super) fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
     if webhooks.is_empty() {
         return Ok(session.output.line("no webhooks")?);
     }
-    let mut table = Rows::new(&COLUMNS, "why", DISPENSABLE);
+    let mut table = Rows::new(&COLUMNS, "why", DISPENSABLE).in_zone("recorded", &session.zone);
     for row in &webhooks {
         table.push(cells(row, &flow, session));
     }
@@ -79,7 +82,7 @@ fn cells(row: &WebhookRow, flow: &WebhookFlow, session: &Session) -> Vec<String>
     let id = delivery.delivery_id.to_string();
     let next = match flow.flow.keeps(row.delivery.status) {
         Some(_) => Some("held".to_owned()),
-        None => delivery.due_at.map(|due_at| times::relative(due_at, session.now())),
+        None => delivery.due_at.map(|due_at| next_words(due_at, session.now())),
     };
     vec![
         id[..8].to_owned(),
@@ -91,4 +94,9 @@ fn cells(row: &WebhookRow, flow: &WebhookFlow, session: &Session) -> Vec<String>
         printable(&redacted(&delivery.url)),
         printable(delivery.reason.as_deref().unwrap_or_default()),
     ]
+}
+
+/// What is due waits for its receiver's turn: since when says nothing about that.
+fn next_words(due_at: Timestamp, now: Timestamp) -> String {
+    if due_at <= now { "due".to_owned() } else { times::relative(due_at, now) }
 }

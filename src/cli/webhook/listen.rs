@@ -25,8 +25,7 @@ use receiver::{Receiver, serve};
 /// Arrivals that wait to be printed: each holds its body.
 const ARRIVALS_QUEUED: usize = 4;
 
-/// Receive webhooks on this machine and show each: cron, status, run, how long after its end, its signature. It listens on
-/// 127.0.0.1 only; nothing leaves the machine. Ctrl-C ends it with a summary.
+/// Receive webhooks on this machine.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -42,7 +41,11 @@ Examples:
   flood  500, and a body without end            gone      410
   gzip   500, and an endless gzip bomb          abort     400, webhook-delivery: abort-message
   429    with Retry-After: 10                   disable   400, webhook-delivery: disable
-with xN: to the first N requests of each webhook (by its webhook-id), and 200 to those after them.")]
+with xN: to the first N requests of each webhook (by its webhook-id), and 200 to those after them.
+
+Each webhook is shown with its cron, status, run, how long after the end of the run it came, and
+its signature. It listens on 127.0.0.1 only; nothing leaves the machine. Ctrl-C ends it with a
+summary.")]
 pub(super) struct Listen {
     /// Listen here; 0 takes any free port
     #[arg(long, value_name = "PORT", default_value_t = 2026)]

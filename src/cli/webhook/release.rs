@@ -10,15 +10,18 @@ use crate::cli::failure::Failure;
 use crate::cli::session::Session;
 use crate::domain::bounds::RELEASE_RATE_MAX;
 
-/// End a hold. With --rate, what has piled up goes out slowly: until nothing is left that was due at the release, all
-/// webhooks together keep to the rate, the oldest first and new ones behind them. What fails has had its turn and is
-/// tried again as always. Releasing again without --rate lifts the rate.
+/// End a hold.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   agentcron webhook release
   agentcron webhook release --rate 5/s                     spares a receiver that has just come back
-  agentcron webhook release --discard-older-than 2h        old news is not sent; `webhook replay` still can")]
+  agentcron webhook release --discard-older-than 2h        old news is not sent
+
+With --rate, what has piled up goes out slowly: until nothing is left that was due at the
+release, all webhooks together keep to the rate, the oldest first and new ones behind them. What
+fails has had its turn and is tried again as always. Releasing again without --rate lifts the
+rate.")]
 pub(super) struct Release {
     /// At most so many attempts a second, such as 5/s, until what had piled up has gone
     #[arg(long, value_name = "N/s", value_parser = parse_rate)]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::show::find;
 use crate::cli::ask::ask;
 use crate::cli::failure::Failure;
-use crate::cli::output::printable;
+use crate::cli::output::{printable, several};
 use crate::cli::session::Session;
 use crate::cli::show;
 use crate::cli::table::Rows;
@@ -15,9 +15,7 @@ use crate::cli::times;
 use crate::domain::bounds::REPLAY_DEFAULT;
 use crate::domain::run::called;
 
-/// Send webhooks once more: the same webhook-id, the same bytes, due now, and retried from the first rung. Unless
-/// --status says otherwise, all that ended without having been delivered; those that are named, whatever became of
-/// them. One that waits for its next attempt is due at once. A suspended URL is told again.
+/// Send webhooks once more.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -25,7 +23,11 @@ Examples:
   agentcron webhook replay --status failed --since 2d --dry-run
   agentcron webhook replay --status suppressed                         after disable_webhooks
   agentcron webhook replay --cron daily-digest --status delivered --since 1h
-  agentcron webhook replay --status pending --url ops.example.com      does not wait for the next rung")]
+  agentcron webhook replay --status pending --url ops.example.com      does not wait for the next rung
+
+The same webhook-id and bytes are sent at once, and retried from the first rung. Unless --status
+says otherwise, all that ended without having been delivered; those that are named, whatever
+became of them. A suspended URL is told again.")]
 pub(super) struct Replay {
     /// Webhooks by their ids, their runs' ids, or the first characters of them (at least 4)
     #[arg(value_name = "ID", conflicts_with_all = ["status", "since", "until", "cron", "run", "url"])]
@@ -98,7 +100,8 @@ fn body(replay: &Replay, session: &mut Session) -> Result<Value, Failure> {
 fn print_rows(answer: &Value, session: &mut Session) -> Result<(), Failure> {
     let webhooks = answer["webhooks"].as_array().into_iter().flatten();
     let mut rows =
-        Rows::new(&["webhook", "recorded", "cron", "was", "to", "why"], "why", &["recorded", "to"]);
+        Rows::new(&["webhook", "recorded", "cron", "was", "to", "why"], "why", &["recorded", "to"])
+            .in_zone("recorded", &session.zone);
     for webhook in webhooks {
         let text = |key: &str| webhook[key].as_str().unwrap_or_default();
         let at = text("created_at").parse::<Timestamp>();
@@ -127,9 +130,9 @@ fn print_words(answer: &Value, session: &mut Session) -> Result<(), Failure> {
     let counts = answer["by_status"].as_object().into_iter().flatten();
     let counts: Vec<String> = counts.map(|(status, count)| format!("{count} {status}")).collect();
     let counts = if counts.is_empty() { String::new() } else { format!(" ({})", counts.join(", ")) };
-    let replayed = &answer["replayed"];
+    let replayed = several(answer["replayed"].as_u64().unwrap_or(0), "webhook");
     let done = if answer["dry_run"] == true { "would be replayed; nothing was done" } else { "replayed" };
-    session.output.line(&format!("{replayed} webhooks {done}{counts}"))?;
+    session.output.line(&format!("{replayed} {done}{counts}"))?;
     for url in answer["armed"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         session.output.line(&format!("{} was suspended, and is told again", printable(url)))?;
     }

@@ -68,7 +68,7 @@ pub(super) fn find(text: &str, reader: &Reader) -> Result<DeliveryId, Failure> {
 fn print_facts(details: &WebhookDetails, flow: &WebhookFlow, session: &mut Session) -> Result<(), Failure> {
     let (row, now) = (&details.row, session.now());
     let delivery = &row.delivery;
-    let at = |at| format!("{}  ({})", times::local(at, &session.zone), times::relative(at, now));
+    let at = |at| format!("{}  ({})", times::local_with_day(at, &session.zone), times::relative(at, now));
     let mut facts = vec![
         ("webhook", delivery.delivery_id.to_string()),
         ("webhook-id", webhook_id(row.run_id)),

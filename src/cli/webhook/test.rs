@@ -11,15 +11,17 @@ use crate::cli::session::Session;
 use crate::transport::Wire;
 use crate::webhook::redacted;
 
-/// Send a webhook that tells about nothing, made, signed and sent like a real one, and say what came of it. Its metadata
-/// has agentcron_test = true, and its webhook-id begins with msg_test_. It needs no daemon.
+/// Send a sample webhook, and say what came of it.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   agentcron webhook test --cron daily-digest
   agentcron webhook test 'https://ops.example.com/hooks/agent?token=${{ env.HOOK_TOKEN }}'
 
-The policy, headers and secrets are those of the configuration. Exit code 0 if it was delivered, 1 if not.")]
+The policy, headers and secrets are those of the configuration. Exit code 0 if it was delivered, 1 if not.
+
+The sample is made, signed and sent like a real webhook and tells about nothing: its metadata has
+agentcron_test = true, its webhook-id begins with msg_test_. It needs no daemon.")]
 pub(super) struct Test {
     #[command(flatten)]
     to: To,

@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::domain::backoff;
-use crate::domain::bounds::ATTEMPTS_PER_ORIGIN;
+use crate::domain::bounds::{ATTEMPTS_PER_ORIGIN, ORIGINS_REMEMBERED};
 use crate::domain::delivery::{AttemptResult, OriginHealth};
 use crate::webhook::Origin;
 
@@ -59,6 +59,9 @@ impl Origins {
     /// A place at this origin, unless it has none left or is not to be troubled now.
     pub(super) fn admit(&self, origin: Origin, now: Timestamp) -> Option<Place> {
         let mut standings = self.lock();
+        if standings.len() >= ORIGINS_REMEMBERED && !standings.contains_key(&origin) {
+            standings.retain(|_, standing| standing.in_flight > 0 || standing.is_closed(now));
+        }
         let standing = standings.entry(origin.clone()).or_default();
         if !standing.admits(now) {
             return None;
@@ -76,6 +79,11 @@ impl Origins {
     /// When the next origin that is left alone now may be troubled again.
     pub(super) fn next_opening(&self, now: Timestamp) -> Option<Timestamp> {
         self.lock().values().filter_map(Standing::closed_until).filter(|until| *until > now).min()
+    }
+
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.lock().len()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Origin, Standing>> {
@@ -110,7 +118,11 @@ impl Standing {
         }
         // An open breaker lets one probe through at its time.
         let places = if self.openings > 0 { 1 } else { ATTEMPTS_PER_ORIGIN };
-        self.in_flight < places && self.closed_until().is_none_or(|until| until <= now)
+        self.in_flight < places && !self.is_closed(now)
+    }
+
+    fn is_closed(&self, now: Timestamp) -> bool {
+        self.closed_until().is_some_and(|until| until > now)
     }
 
     fn closed_until(&self) -> Option<Timestamp> {

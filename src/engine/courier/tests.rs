@@ -11,6 +11,7 @@ use http::{Request, Response};
 use super::origins::{Origins, Place};
 use super::*;
 use crate::config::{self, Environment};
+use crate::domain::bounds::ORIGINS_REMEMBERED;
 use crate::domain::delivery::{AttemptResult, Pace};
 use crate::store::Execution;
 use crate::transport::{BodyStream, Transport};
@@ -91,6 +92,18 @@ fn patience_holds_for_the_whole_origin_and_is_not_undone_by_another_answer() {
     assert!(places(&origins, at(599)).is_empty());
     assert_eq!(origins.next_opening(at(1)), Some(at(600)));
     assert_eq!(places(&origins, at(600)).len(), 4);
+}
+
+#[test]
+fn however_many_origins_fail_those_that_are_left_alone_are_remembered_and_the_rest_is_bounded() {
+    let origins = Origins::default();
+    attempts(&origins, at(0), 5);
+    for number in 0..2 * ORIGINS_REMEMBERED {
+        let place = origins.admit(Origin::new(&format!("https://{number}.example")), at(1)).unwrap();
+        place.judge(&failed(None), at(1));
+    }
+    assert!(origins.remembered() <= ORIGINS_REMEMBERED);
+    assert!(places(&origins, at(1)).is_empty(), "its breaker is still open");
 }
 
 #[test]

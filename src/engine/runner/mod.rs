@@ -130,10 +130,6 @@ impl Runner {
 /// Runs until told to stop, then waits for requests in flight; runs that are going are left to the next start.
 pub async fn run(runner: Runner) -> Result<(), StoreError> {
     let runner = Arc::new(runner);
-    let taken_over = runner.store.take_over_runs(runner.clock.now()).await?;
-    if taken_over > 0 {
-        tracing::info!(runs = taken_over, "took over runs of a former process");
-    }
     let mut hands = Hands::default();
     loop {
         let next = pass(&runner, &mut hands).await?;

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::domain::bounds::DEFINITIONS_PER_COMMIT;
 use crate::store::Execution;
 
 fn at(text: &str) -> Timestamp {
@@ -80,6 +81,20 @@ async fn a_deleted_cron_fires_no_more_and_its_history_stays() {
         .unwrap();
     store.keep_house(at("2026-03-03T00:00:00Z")).await.unwrap();
     assert_eq!(rows(&folder, "SELECT name FROM crons"), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn versions_by_which_nothing_ran_are_forgotten_however_many_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    let cron_id = make(&store, "2026-03-02T09:10:00Z", "0 * * * *").await;
+    for number in 0..3 * DEFINITIONS_PER_COMMIT {
+        let schedule = format!("{} {} * * *", number % 60, 12 + number / 60);
+        change(&store, "2026-03-02T10:00:03Z", cron_id, body(&schedule)).await;
+    }
+    store.keep_house(at("2026-03-03T00:00:00Z")).await.unwrap();
+    let left = rows(&folder, "SELECT body ->> 'schedule' FROM definitions ORDER BY rowid");
+    assert_eq!(left, ["0 * * * *", "59 16 * * *"], "that of the run of 10:00, and the last one");
 }
 
 #[tokio::test]

@@ -7,7 +7,9 @@ CREATE TABLE definitions (
     definition_id TEXT PRIMARY KEY,
     cron_id       TEXT NOT NULL,
     body          TEXT NOT NULL CHECK (json_valid(body)),
-    created_at    INTEGER NOT NULL
+    created_at    INTEGER NOT NULL,
+    -- Whoever goes by a definition names its cron as well, and is found by that when one is to be forgotten.
+    UNIQUE (cron_id, definition_id)
 ) STRICT;
 
 CREATE TABLE crons (
@@ -17,7 +19,7 @@ CREATE TABLE crons (
     place         TEXT,
     -- What the client asked for, as it is told again; NULL for a cron from a file.
     request       TEXT CHECK (request IS NULL OR json_valid(request)),
-    definition_id TEXT NOT NULL REFERENCES definitions (definition_id),
+    definition_id TEXT NOT NULL,
     -- The last instant that is accounted for.
     cursor        INTEGER NOT NULL,
     -- While it is paused its occurrences are recorded as skipped.
@@ -32,7 +34,8 @@ CREATE TABLE crons (
     updated_at    INTEGER NOT NULL,
     removed_at    INTEGER,
     CHECK ((paused_at IS NULL) = (pause_cause IS NULL)),
-    CHECK ((source = 'api') = (request IS NOT NULL))
+    CHECK ((source = 'api') = (request IS NOT NULL)),
+    FOREIGN KEY (cron_id, definition_id) REFERENCES definitions (cron_id, definition_id)
 ) STRICT;
 CREATE INDEX crons_by_name ON crons (name);
 
@@ -41,7 +44,7 @@ CREATE TABLE runs (
     -- NULL, all three: of no cron, a client asked for it (`client_errands`).
     cron_id        TEXT REFERENCES crons (cron_id),
     cron_name      TEXT,
-    definition_id  TEXT REFERENCES definitions (definition_id),
+    definition_id  TEXT,
     trigger        TEXT NOT NULL,
     scheduled_for  INTEGER NOT NULL,
     due_at         INTEGER NOT NULL,
@@ -69,7 +72,8 @@ CREATE TABLE runs (
     last_scheduled_for INTEGER,
     CHECK ((phase = 'ended') = (status IS NOT NULL AND ended_at IS NOT NULL)),
     CHECK ((cron_id IS NULL) = (cron_name IS NULL) AND (cron_id IS NULL) = (definition_id IS NULL)),
-    UNIQUE (cron_id, scheduled_for)
+    UNIQUE (cron_id, scheduled_for),
+    FOREIGN KEY (cron_id, definition_id) REFERENCES definitions (cron_id, definition_id)
 ) STRICT;
 CREATE INDEX runs_to_act_on ON runs (act_at) WHERE act_at IS NOT NULL;
 CREATE INDEX runs_not_over ON runs (cron_id, phase) WHERE phase <> 'ended';

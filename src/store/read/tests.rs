@@ -56,9 +56,11 @@ impl Fixture {
         let other = CronId(uuid::Uuid::new_v4());
         let moved = RunId::of_occurrence(other, at(scheduled_for));
         let cron = format!(
-            "INSERT INTO crons (cron_id, name, source, definition_id, cursor, created_at, updated_at) \
-             VALUES ('{other}', 'any', 'file', 'd', 0, 0, 0); \
-             UPDATE runs SET run_id = '{moved}', cron_id = '{other}' WHERE run_id = '{run_id}'"
+            "INSERT INTO definitions VALUES ('{other}', '{other}', '{{}}', 0); \
+             INSERT INTO crons (cron_id, name, source, definition_id, cursor, created_at, updated_at) \
+             VALUES ('{other}', 'any', 'file', '{other}', 0, 0, 0); \
+             UPDATE runs SET run_id = '{moved}', cron_id = '{other}', definition_id = '{other}' \
+             WHERE run_id = '{run_id}'"
         );
         self.writer.execute_batch(&cron).unwrap();
         moved

@@ -1,7 +1,7 @@
 //! A client of the agent server's API, plain as any: what it asks for may be asked of the server itself or through the
 //! daemon.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use agentcron::transport::{BodyStream, Transport};
@@ -43,11 +43,6 @@ impl Answer {
     pub(crate) fn detail(&self) -> String {
         self.json()["detail"].as_str().unwrap_or_default().to_owned()
     }
-}
-
-/// A port that nobody has; it stays the same when a daemon is started again.
-pub(crate) fn free_address() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 
 impl Client {

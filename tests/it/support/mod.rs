@@ -9,6 +9,7 @@ pub(crate) mod chance;
 pub(crate) mod client;
 pub(crate) mod configuration;
 pub(crate) mod daemon;
+pub(crate) mod free_port;
 pub(crate) mod history;
 pub(crate) mod installed;
 pub(crate) mod listener;

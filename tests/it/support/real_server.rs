@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,6 +12,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
+use super::free_port::free_address;
 use super::installed;
 
 /// It takes about 8 s on an idle machine with two cores; tests share them.
@@ -23,7 +24,7 @@ const WATCH: &str = r#"( "$@" </dev/null; kill -KILL 0 ) & read -r line; kill -K
 
 pub(crate) struct RealServer {
     folder: TempDir,
-    port: u16,
+    address: SocketAddr,
     watched: Option<Child>,
 }
 
@@ -41,14 +42,13 @@ impl RealServer {
         for name in ["agent.py", "langgraph.json"] {
             std::fs::copy(application.join(name), folder.path().join(name)).unwrap();
         }
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        let mut server = Self { folder, port, watched: None };
+        let mut server = Self { folder, address: free_address(), watched: None };
         server.start_again();
         server
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
+        self.address
     }
 
     pub(crate) fn url(&self) -> String {
@@ -82,7 +82,7 @@ impl RealServer {
                 "--host",
                 "127.0.0.1",
                 "--port",
-                &self.port.to_string(),
+                &self.address.port().to_string(),
             ])
             .args(["--n-jobs-per-worker", "10"])
             .env("LANGSMITH_TRACING", "false")

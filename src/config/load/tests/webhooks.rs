@@ -191,3 +191,17 @@ fn a_webhook_that_the_policy_refuses_is_told_where_it_stands() {
     check(&format!("{cron}webhook = \"https://${{{{ env.HOOK_TOKEN }}}}.org/\"\n[webhooks.url]\nallowed_domains = [\"x.org\"]"), expect!["a.toml:4:11: webhook: refused by the policy: its host is not in the list (allowed_domains) (see [webhooks.url])"]);
     check(&format!("{cron}webhook = \"${{{{ env.UNSET }}}}\"\n[webhooks.url]\nallowed_ports = [443]"), expect!["a.toml:4:11: webhook: env.UNSET is not set"]);
 }
+
+#[test]
+fn headers_that_clients_could_have_sent_to_themselves_are_warned_of() {
+    let headers = "[webhooks.headers]\nauthorization = \"Bearer x\"\n";
+    for (more, warned) in [
+        ("", true),
+        ("[http]\nlisten = \"off\"\n", false),
+        ("[webhooks.url]\nallowed_domains = [\"ops.example.com\"]\n", false),
+    ] {
+        let config = loaded(&format!("{headers}{more}"));
+        let is_told = config.warnings.iter().any(|warning| warning.message.contains("allowed_domains"));
+        assert_eq!(is_told, warned, "{more}");
+    }
+}
