@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use agentcron::clock::Clock;
 use agentcron::config::{self, Environment};
+use agentcron::domain::delivery::DeliveryStatus;
 use agentcron::domain::ids::{DeliveryId, RunId};
 use agentcron::engine::Wakes;
 use agentcron::engine::courier::{self, Courier, Origins};
@@ -109,10 +110,11 @@ impl Outbox {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let stop = CancellationToken::new();
         let courier = self.courier()?;
+        let store = courier.store.clone();
         let start = std::time::Instant::now();
         let began = now();
         let working = runtime.spawn(courier::run(courier, stop.clone()));
-        let watched = self.watch(start, began);
+        let watched = self.watch(&store, start, began);
         stop.cancel();
         // Attempts that hang are left: their deliveries are not looked at again.
         runtime.shutdown_background();
@@ -120,14 +122,14 @@ impl Outbox {
         watched
     }
 
-    fn watch(&self, start: std::time::Instant, began: Timestamp) -> Result<Delivered> {
-        let connection =
-            Connection::open_with_flags(database(self.folder.path()), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        let left = "SELECT count(*) FROM deliveries WHERE created_at > 0 AND status <> 'delivered'";
-        while connection.query_row(left, [], |row| row.get::<_, i64>(0))? > 0 {
+    fn watch(&self, store: &Store, start: std::time::Instant, began: Timestamp) -> Result<Delivered> {
+        // By what it counts in memory: looking through the file would take a third of a core from what is measured.
+        while store.counts().deliveries(DeliveryStatus::Delivered) < u64::try_from(self.count)? {
             anyhow::ensure!(start.elapsed() < PATIENCE, "not all of {} were delivered", self.count);
             sleep(LOOK_EVERY);
         }
+        let connection =
+            Connection::open_with_flags(database(self.folder.path()), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         let mut statement =
             connection.prepare("SELECT created_at, ended_at FROM deliveries WHERE created_at > 0")?;
         let rows = statement.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;

@@ -217,7 +217,7 @@ pub const ASKS_IN_FLIGHT: usize = 128;
 /// Runs to be looked at that are taken in hand at once: a restart may meet thousands, and starts wait behind them.
 pub const LOOKS_PER_CLAIM: usize = 1_024;
 
-/// Webhooks a second after a release at a rate; the courier alone is slower than this, so it would be no limit.
+/// Webhooks a second after a release at a rate: more than a receiver wants that asks for one.
 pub const RELEASE_RATE_MAX: u32 = 1_000;
 
 /// Deliveries replayed by one request unless it says otherwise, and at the most: more are asked for by mistake, and the

@@ -1,9 +1,11 @@
 //! Deliveries that are due, and what came of their attempts.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Transaction, named_params};
+use rusqlite::{OptionalExtension, Row, Transaction, named_params};
 
 use super::counts::{Counted, Tx};
 use super::rows::{millis, parsed};
@@ -106,8 +108,8 @@ impl Store {
                 Flow::Free => (limit, next_due_at(tx, now)?),
             };
             let mut deliveries = Vec::new();
-            for (delivery_id, place) in due(tx, now, limit, &mut admit)? {
-                if let Some(delivery) = take(tx, &delivery_id, now)? {
+            for (row, place) in due(tx, now, limit, &mut admit)? {
+                if let Some(delivery) = take(tx, row, now)? {
                     deliveries.push((delivery, place));
                 }
             }
@@ -122,26 +124,65 @@ impl Store {
     }
 }
 
-/// Read from an index alone, since many may have to be passed over.
+/// The eldest delivery of one receiver that is due and was not looked at yet. The order of its fields is the order in
+/// which they go out.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Front {
+    due_at: i64,
+    row: i64,
+    receiver: String,
+    url: String,
+}
+
+/// Those that get a place, the oldest first: of each receiver as many as it has places, and one that has none. Reading
+/// on through what waits for a receiver that is down would take the longer the more has piled up there.
 fn due<Place>(
     tx: &Transaction<'_>,
     now: Timestamp,
     limit: usize,
     admit: &mut impl FnMut(&str) -> Option<Place>,
-) -> Result<Vec<(String, Place)>, StoreError> {
-    let mut statement =
-        tx.prepare_cached("SELECT delivery_id, url FROM deliveries WHERE due_at <= ?1 ORDER BY due_at")?;
-    let mut rows = statement.query([millis(now)])?;
+) -> Result<Vec<(i64, Place)>, StoreError> {
     let mut admitted = Vec::new();
+    if limit == 0 {
+        return Ok(admitted);
+    }
+    let mut fronts = fronts(tx, now)?;
     while admitted.len() < limit
-        && let Some(row) = rows.next()?
+        && let Some(Reverse(front)) = fronts.pop()
     {
-        let url = row.get_ref("url")?.as_str().map_err(|error| StoreError::Refused(error.to_string()))?;
-        if let Some(place) = admit(url) {
-            admitted.push((row.get("delivery_id")?, place));
-        }
+        let Some(place) = admit(&front.url) else { continue };
+        fronts.extend(behind(tx, &front, now)?.map(Reverse));
+        admitted.push((front.row, place));
     }
     Ok(admitted)
+}
+
+/// One for each receiver, by as many steps in the index.
+fn fronts(tx: &Transaction<'_>, now: Timestamp) -> Result<BinaryHeap<Reverse<Front>>, StoreError> {
+    let mut first = tx.prepare_cached(
+        "SELECT receiver, due_at, rowid, url FROM deliveries WHERE receiver > ?1 AND due_at IS NOT NULL \
+         ORDER BY receiver, due_at, rowid LIMIT 1",
+    )?;
+    let (mut fronts, mut receiver) = (BinaryHeap::new(), String::new());
+    while let Some(front) = first.query_row([&receiver], front_from_row).optional()? {
+        receiver.clone_from(&front.receiver);
+        if front.due_at <= millis(now) {
+            fronts.push(Reverse(front));
+        }
+    }
+    Ok(fronts)
+}
+
+fn behind(tx: &Transaction<'_>, front: &Front, now: Timestamp) -> Result<Option<Front>, StoreError> {
+    let mut next = tx.prepare_cached(
+        "SELECT receiver, due_at, rowid, url FROM deliveries WHERE receiver = ?1 AND due_at IS NOT NULL \
+         AND (due_at, rowid) > (?2, ?3) AND due_at <= ?4 ORDER BY due_at, rowid LIMIT 1",
+    )?;
+    Ok(next.query_row((&front.receiver, front.due_at, front.row, millis(now)), front_from_row).optional()?)
+}
+
+fn front_from_row(row: &Row<'_>) -> rusqlite::Result<Front> {
+    Ok(Front { receiver: row.get(0)?, due_at: row.get(1)?, row: row.get(2)?, url: row.get(3)? })
 }
 
 fn next_due_at(tx: &Transaction<'_>, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
@@ -152,17 +193,13 @@ fn next_due_at(tx: &Transaction<'_>, now: Timestamp) -> Result<Option<Timestamp>
 }
 
 /// Only what waits can be taken in hand: one statement looks, takes and counts.
-fn take(
-    tx: &Transaction<'_>,
-    delivery_id: &str,
-    now: Timestamp,
-) -> Result<Option<ClaimedDelivery>, StoreError> {
+fn take(tx: &Transaction<'_>, row: i64, now: Timestamp) -> Result<Option<ClaimedDelivery>, StoreError> {
     let mut statement = tx.prepare_cached(
         "UPDATE deliveries SET status = 'sending', due_at = NULL, attempts = attempts + 1 \
-         WHERE delivery_id = ?1 AND status = 'pending' RETURNING delivery_id, run_id, url, body, attempts, \
+         WHERE rowid = ?1 AND status = 'pending' RETURNING delivery_id, run_id, url, body, attempts, \
          uncounted, (SELECT cron_name FROM runs WHERE runs.run_id = deliveries.run_id) AS cron_name",
     )?;
-    let mut rows = statement.query([delivery_id])?;
+    let mut rows = statement.query([row])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     let delivery = ClaimedDelivery {
         delivery_id: parsed(row, "delivery_id")?,
@@ -176,7 +213,7 @@ fn take(
     // Done only once there is no further row to be had.
     while rows.next()?.is_some() {}
     tx.prepare_cached("INSERT INTO attempts (delivery_id, attempt, started_at) VALUES (?1, ?2, ?3)")?
-        .execute((delivery_id, delivery.attempt, millis(now)))?;
+        .execute((delivery.delivery_id.to_string(), delivery.attempt, millis(now)))?;
     Ok(Some(delivery))
 }
 

@@ -167,6 +167,8 @@ fn the_list_of_crash_points_is_that_of_the_sources() {
     find_crash_points(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
     // What clients ask for dies in `gateway.rs`.
     found.retain(|point| !point.starts_with("client_run_"));
+    // `gateway.rs` dies at those of clients' runs: here nobody asks for one.
+    found.retain(|point| !point.starts_with("client_run_"));
     assert_eq!(found, CRASH_POINTS.map(str::to_owned).into());
 }
 

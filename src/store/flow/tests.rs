@@ -1,5 +1,7 @@
 //! Holds, releases, suspended URLs and replays over a store with a handful of deliveries.
 
+use std::sync::{Arc, Mutex};
+
 use rusqlite::Connection;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -293,11 +295,38 @@ fn what_is_asked_at_every_pass_is_answered_by_indexes() {
         "SELECT count(*) FROM deliveries WHERE status = 'suppressed'",
         "SELECT count(*) FROM deliveries WHERE status = 'sending'",
         "SELECT count(*) FROM deliveries WHERE due_at IS NOT NULL",
+        "SELECT url FROM deliveries WHERE receiver > '' AND due_at IS NOT NULL ORDER BY receiver, due_at, rowid LIMIT 1",
+        "SELECT url FROM deliveries WHERE receiver = '' AND due_at IS NOT NULL AND (due_at, rowid) > (1, 1) \
+         AND due_at <= 2 ORDER BY due_at, rowid LIMIT 1",
     ] {
         let sql = format!("EXPLAIN QUERY PLAN {sql}");
         let mut statement = database.prepare(&sql).unwrap();
         let details = statement.query_map([], |row| row.get::<_, String>("detail")).unwrap();
         let plan = details.map(Result::unwrap).collect::<Vec<_>>().join("; ");
-        assert!(plan.contains("INDEX deliveries_"), "{sql}: {plan}");
+        assert!(plan.contains("INDEX deliveries_") && !plan.contains("B-TREE"), "{sql}: {plan}");
     }
+}
+
+#[tokio::test]
+async fn the_oldest_goes_first_and_of_a_receiver_without_a_place_one_is_looked_at() {
+    let fixture = Fixture::new();
+    for number in 0..300 {
+        fixture.add(number, &format!("https://down.example/hook/{number}"), 1);
+    }
+    let newest = fixture.add(300, B, 4);
+    let oldest = fixture.add(301, "https://${{ env.HOST }}/b", 2);
+    let second = fixture.add(302, &format!("{B}/of/the/same/host"), 3);
+    fixture.add(303, B, 90);
+    let asked = Arc::<Mutex<Vec<String>>>::default();
+    let noted = Arc::clone(&asked);
+    let admit = move |url: &str| {
+        noted.lock().unwrap().push(url.to_owned());
+        (!url.contains("down")).then_some(())
+    };
+    let claim = fixture.store.claim_deliveries(at(10), 64, Pacer::default(), admit).await.unwrap();
+    let taken: Vec<_> = claim.deliveries.iter().map(|(delivery, ())| delivery.delivery_id).collect();
+    assert_eq!(taken, [oldest, second, newest]);
+    assert_eq!(claim.next_due_at, Some(at(90)));
+    let asked = asked.lock().unwrap();
+    assert_eq!((asked.len(), asked[0].as_str()), (4, "https://down.example/hook/0"));
 }

@@ -116,11 +116,18 @@ CREATE TABLE deliveries (
     reason      TEXT,
     created_at  INTEGER NOT NULL,
     ended_at    INTEGER,
+    -- Its URL up to the end of the host: whatever has the same text here goes to the same origin, so that if one is
+    -- refused a place the others need not be looked at.
+    receiver    TEXT NOT NULL GENERATED ALWAYS AS (
+        CASE instr(url, '://') WHEN 0 THEN url ELSE
+        substr(url, 1, instr(url, '://') + 2 + instr(substr(url, instr(url, '://') + 3) || '/', '/')) END
+    ) STORED,
     -- The exact bytes of every attempt; last, so that what comes before it is read without it.
     body        BLOB NOT NULL,
     UNIQUE (run_id, url)
 ) STRICT;
-CREATE INDEX deliveries_due ON deliveries (due_at, url, delivery_id) WHERE due_at IS NOT NULL;
+CREATE INDEX deliveries_due ON deliveries (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX deliveries_by_receiver ON deliveries (receiver, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX deliveries_by_time ON deliveries (created_at);
 CREATE INDEX deliveries_in_hand ON deliveries (status) WHERE status = 'sending';
 CREATE INDEX deliveries_suppressed ON deliveries (created_at) WHERE status = 'suppressed';
