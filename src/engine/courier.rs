@@ -147,8 +147,7 @@ async fn pass(
     Ok(claim.next_due_at.into_iter().chain(next_opening).chain(next_by_rate).min())
 }
 
-/// Places at the origins of URLs, whose placeholders are filled once in a pass. Who has refused once does so for all of
-/// it: thousands may wait for an origin that hangs, and each of the others waits behind them.
+/// Places at the origins of URLs, whose placeholders are filled once in a pass.
 fn admission(
     courier: &Courier,
     origins: &Origins,
@@ -157,14 +156,9 @@ fn admission(
     let (sender, origins, mut known) = (courier.sender.clone(), origins.clone(), HashMap::new());
     move |url| {
         if !known.contains_key(url) {
-            known.insert(url.to_owned(), Some(sender.origin(url)));
+            known.insert(url.to_owned(), sender.origin(url));
         }
-        let origin = known.get_mut(url)?;
-        let place = origins.admit(origin.clone()?, now);
-        if place.is_none() {
-            *origin = None;
-        }
-        place
+        origins.admit(known.get(url)?.clone(), now)
     }
 }
 
