@@ -50,7 +50,8 @@ pub(super) fn parse_past(text: &str, zone: &TimeZone, now: Timestamp) -> Result<
 /// `Europe/Berlin`; a machine without a zone goes by UTC.
 pub(super) fn zone_name(zone: &TimeZone) -> String {
     let unnamed = if zone.is_unknown() { "UTC" } else { "local" };
-    zone.iana_name().unwrap_or(unnamed).to_owned()
+    let name = zone.iana_name().unwrap_or(unnamed);
+    name.strip_prefix("Etc/").unwrap_or(name).to_owned()
 }
 
 /// `2026-03-29 09:00:00`, in this zone.

@@ -72,6 +72,23 @@ async fn skip_next_leaves_out_exactly_one() {
 }
 
 #[tokio::test]
+async fn what_is_to_be_skipped_is_not_told_as_what_comes_next() {
+    let server = AgentServerOnPort::start();
+    let daemon = Daemon::start(&Configuration::new(&server.url()).cron(rarely("yearly")));
+    listening(&daemon).await;
+    let list = || String::from_utf8(daemon.run_command(&["list"]).stdout).unwrap();
+    assert!(!list().contains("skips"), "{}", list());
+    assert!(daemon.run_command(&["skip-next", "yearly"]).status.success());
+    assert!(list().contains(", skips in"), "{}", list());
+    assert_eq!(
+        list().matches("-01-01").count(),
+        1,
+        "only the one after it is told with its time: {}",
+        list()
+    );
+}
+
+#[tokio::test]
 async fn a_triggered_run_waits_for_the_one_that_is_going() {
     let server = AgentServerOnPort::start();
     let daemon = Daemon::start(&Configuration::new(&server.url()).cron(rarely("yearly").says("sleep 2")));

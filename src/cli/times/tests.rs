@@ -95,5 +95,6 @@ fn a_time_that_the_clock_skips_stands_for_the_end_of_the_gap() {
 fn a_zone_goes_by_its_name() {
     assert_eq!(zone_name(&berlin()), "Europe/Berlin");
     assert_eq!(zone_name(&TimeZone::UTC), "UTC");
+    assert_eq!(zone_name(&TimeZone::get("Etc/UTC").unwrap()), "UTC");
     assert_eq!(zone_name(&TimeZone::unknown()), "UTC");
 }
