@@ -82,6 +82,31 @@ type Loops = JoinSet<(&'static str, Result<(), StoreError>)>;
 /// See [`DaemonError`]; the service manager starts the daemon again, and it reads the truth from the store.
 pub async fn serve(world: World, ready: impl FnOnce(), stop: CancellationToken) -> Result<(), DaemonError> {
     let store = Store::open(&world.config.store.path, world.execution)?;
+    let network = tokio::select! {
+        biased;
+        // A disk without room may keep the beginning waiting; nothing is in flight yet that would have to be finished.
+        () = stop.cancelled() => return Ok(()),
+        begun = begin(&world, &store) => begun?,
+    };
+    let grace = world.config.shutdown_grace;
+    let mut loops = spawn(world, store, network, &stop);
+    ready();
+    let ended = tokio::select! {
+        biased;
+        () = stop.cancelled() => None,
+        ended = loops.join_next() => ended,
+    };
+    if let Some(ended) = ended {
+        stop.cancel();
+        let cause = verdict(ended);
+        drain(&mut loops, grace).await?;
+        return cause;
+    }
+    drain(&mut loops, grace).await
+}
+
+/// Brings the store up to date with the configuration, and opens the port if there is to be one.
+async fn begin(world: &World, store: &Store) -> Result<Option<TcpListener>, DaemonError> {
     let report = store.sync_file_crons(world.clock.now(), definitions(&world.config.crons)?).await?;
     store.notice(world.clock.now(), NoticeKind::Configuration, None).await?;
     // Before a client can ask for a run: it would be taken for one that a former process was sending.
@@ -104,21 +129,7 @@ pub async fn serve(world: World, ready: impl FnOnce(), stop: CancellationToken) 
         Some(Err(trouble)) => (None, Some(trouble)),
     };
     store.notice(world.clock.now(), NoticeKind::Listen, trouble).await?;
-    let grace = world.config.shutdown_grace;
-    let mut loops = spawn(world, store, network, &stop);
-    ready();
-    let ended = tokio::select! {
-        biased;
-        () = stop.cancelled() => None,
-        ended = loops.join_next() => ended,
-    };
-    if let Some(ended) = ended {
-        stop.cancel();
-        let cause = verdict(ended);
-        drain(&mut loops, grace).await?;
-        return cause;
-    }
-    drain(&mut loops, grace).await
+    Ok(network)
 }
 
 /// Definitions as the store keeps them.

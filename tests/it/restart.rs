@@ -49,6 +49,20 @@ async fn a_stop_leaves_runs_to_the_next_start_which_tells_their_end_once() {
 }
 
 #[tokio::test]
+async fn a_start_that_waits_for_its_store_can_be_stopped() {
+    let mut daemon = Daemon::start(&Configuration::new(NO_BACKEND));
+    daemon.wait_for_stderr("ready").await;
+    daemon.kill9();
+    // As on a full disk: nothing can be committed, and it may pass.
+    let other = Connection::open(daemon.database()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    daemon.start_again();
+    daemon.wait_for_stderr("the store cannot commit").await;
+    daemon.terminate();
+    assert_eq!(daemon.wait_for_exit().await.code(), Some(0));
+}
+
+#[tokio::test]
 async fn an_end_that_came_while_no_daemon_ran_is_told_whole_by_the_next() {
     let server = AgentServerOnPort::start();
     let receiver = Receiver::start();
