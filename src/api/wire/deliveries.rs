@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Time, delivery_statuses};
+use super::{RunAttempt, Time, delivery_statuses};
 use crate::domain::flow::Flow;
 use crate::store::{AttemptRow, WebhookDetails, WebhookRow};
 use crate::webhook::{redacted, webhook_id};
@@ -55,16 +55,9 @@ pub struct DeliveryDetails {
 /// One HTTP try.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Attempt {
-    /// Counted from 1.
-    pub attempt: u32,
-    /// When it began.
-    pub started_at: Time,
-    /// When it was over.
-    pub ended_at: Option<Time>,
-    /// The HTTP status, if there was an answer.
-    pub code: Option<u16>,
-    /// What went wrong.
-    pub detail: Option<String>,
+    /// As a run tells of it.
+    #[serde(flatten)]
+    pub in_short: RunAttempt,
     /// The address and port it was sent to.
     pub address: Option<String>,
     /// Looking its name up, in milliseconds.
@@ -119,11 +112,7 @@ impl Attempt {
             |took: Option<Duration>| took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
         let total = attempt.ended_at.map(|ended_at| ended_at.duration_since(attempt.started_at).as_millis());
         Self {
-            attempt: attempt.attempt,
-            started_at: Time(attempt.started_at),
-            ended_at: attempt.ended_at.map(Time),
-            code: attempt.code,
-            detail: attempt.detail.clone(),
+            in_short: RunAttempt::of(attempt),
             address: attempt.address.clone(),
             dns_ms: milliseconds(phases.lookup),
             connect_ms: milliseconds(phases.connect),

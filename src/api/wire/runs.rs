@@ -236,7 +236,8 @@ impl RunDelivery {
 }
 
 impl RunAttempt {
-    fn of(attempt: &AttemptRow) -> Self {
+    /// Of a row.
+    pub(super) fn of(attempt: &AttemptRow) -> Self {
         Self {
             attempt: attempt.attempt,
             started_at: Time(attempt.started_at),
