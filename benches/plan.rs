@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use agentcron::config::{self, CronFields};
 use agentcron::domain::cron::Cron;
+use agentcron::domain::cron_state::CronState;
 use agentcron::domain::plan::{Active, Decision, plan};
-use agentcron::domain::standing::Standing;
 use jiff::Timestamp;
 
 /// How many crons of which schedule; `{n}` spreads them.
@@ -49,7 +49,7 @@ fn crons() -> Vec<Cron> {
             let zone = ZONES[n % ZONES.len()];
             let fields = format!(r#"{{"schedule":"{schedule}","timezone":"{zone}","assistant_id":"agent"}}"#);
             let fields: CronFields = serde_json::from_str(&fields).unwrap();
-            crons.push(config::settle_cron(&format!("cron-{}", crons.len()), &fields).unwrap());
+            crons.push(config::validate_cron(&format!("cron-{}", crons.len()), &fields).unwrap());
         }
     }
     crons
@@ -57,10 +57,10 @@ fn crons() -> Vec<Cron> {
 
 /// Wakes at every instant that the last plan named; every decision must be to fire, in ascending order.
 fn live(cron: &Cron, start: Timestamp, end: Timestamp) -> u64 {
-    let standing = Standing::default();
+    let state = CronState::default();
     let (mut cursor, mut now, mut occurrences) = (start, start, 0);
     while now < end {
-        let plan = plan(cron, &standing, cursor, Active::default(), now);
+        let plan = plan(cron, &state, cursor, Active::default(), now);
         for decision in &plan.decisions {
             let Decision::Fire { scheduled_for, .. } = decision else {
                 panic!("{}: {decision:?}", cron.name)

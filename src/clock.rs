@@ -95,7 +95,7 @@ impl StepWatch {
 
     /// How far the wall clock was set since the last look, if it was; a machine that slept looks the same. Slow
     /// drifts are no steps.
-    pub fn look(&mut self, clock: &Clock) -> Option<SignedDuration> {
+    pub fn check(&mut self, clock: &Clock) -> Option<SignedDuration> {
         let now = Self::begin(clock);
         let passed = SignedDuration::try_from(now.beside.duration_since(self.beside)).ok()?;
         let step = now.wall.duration_since(self.wall).saturating_sub(passed);

@@ -18,14 +18,14 @@ use crate::api::{self, AgentServer, Api, Gateway, Listeners, Socket};
 use crate::backend::AgentClient;
 use crate::clock::Clock;
 use crate::config::{Config, CronDefinition, Environment};
-use crate::engine::courier::{self, Courier, Origins};
+use crate::engine::courier::{self, Courier, OriginLimiter};
 use crate::engine::janitor::{self, Janitor};
 use crate::engine::maintenance::{self, Maintenance};
 use crate::engine::runner::{self, Runner, RunnerSettings};
-use crate::engine::{Signs, Wakes, scheduler};
+use crate::engine::{Health, Wakes, scheduler};
 use crate::store::{Execution, NewDefinition, NoticeKind, Store, StoreError};
 use crate::transport::{Relay, Transport};
-use crate::webhook::{self, InForce, Sender, WebhookSettings};
+use crate::webhook::{self, LiveSettings, Sender, WebhookSettings};
 
 use reload::Reload;
 
@@ -110,9 +110,9 @@ async fn begin(world: &World, store: &Store) -> Result<Option<TcpListener>, Daem
     let report = store.sync_file_crons(world.clock.now(), definitions(&world.config.crons)?).await?;
     store.notice(world.clock.now(), NoticeKind::Configuration, None).await?;
     // Before a client can ask for a run: it would be taken for one that a former process was sending.
-    let taken_over = store.take_over_runs(world.clock.now()).await?;
-    if taken_over > 0 {
-        tracing::info!(runs = taken_over, "took over runs of a former process");
+    let recovered = store.recover_runs(world.clock.now()).await?;
+    if recovered > 0 {
+        tracing::info!(runs = recovered, "took over runs of a former process");
     }
     tracing::info!(
         crons = world.config.crons.len(),
@@ -142,7 +142,7 @@ fn definitions(crons: &[CronDefinition]) -> Result<Vec<NewDefinition>, DaemonErr
             Ok(NewDefinition {
                 cron: Arc::new(definition.cron.clone()),
                 body,
-                place: definition.place.to_string(),
+                location: definition.location.to_string(),
             })
         })
         .collect()
@@ -162,7 +162,7 @@ fn spawn(world: World, store: Store, network: Option<TcpListener>, stop: &Cancel
         reload,
     } = world;
     let wakes = Wakes::default();
-    let (put_webhooks, webhooks) = webhook::in_force(WebhookSettings::of_config(&config));
+    let (put_webhooks, webhooks) = webhook::live_settings(WebhookSettings::of_config(&config));
     let client = AgentClient::new(
         backend,
         config.backend.url.clone(),
@@ -184,9 +184,13 @@ fn spawn(world: World, store: Store, network: Option<TcpListener>, stop: &Cancel
         clock: clock.clone(),
         wakes: wakes.clone(),
         webhooks: webhooks.clone(),
-        origins: Origins::default(),
+        origins: OriginLimiter::default(),
     };
-    let signs = Signs { gate: runner.gate(), origins: courier.origins.clone(), ..Signs::default() };
+    let health = Health {
+        backend_breaker: runner.backend_breaker(),
+        origins: courier.origins.clone(),
+        ..Health::default()
+    };
     let janitor =
         Janitor { store: store.clone(), backend: client.clone(), clock: clock.clone(), wakes: wakes.clone() };
     let maintenance = Maintenance { store: store.clone(), clock: clock.clone() };
@@ -201,7 +205,7 @@ fn spawn(world: World, store: Store, network: Option<TcpListener>, stop: &Cancel
             store: store.clone(),
             clock: clock.clone(),
             wakes: wakes.clone(),
-            signs: signs.clone(),
+            health: health.clone(),
             backend: client.clone(),
             webhooks,
         };
@@ -217,8 +221,8 @@ fn spawn(world: World, store: Store, network: Option<TcpListener>, stop: &Cancel
         loops.spawn(async move { ("reloader", reload::run(reload, t).await) });
     }
     let (s, c, w, t) = (store, clock, wakes, stop.clone());
-    let outlook = signs.outlook;
-    loops.spawn(async move { ("scheduler", scheduler::run(s, c, w, outlook, t).await) });
+    let next_wake = health.next_wake;
+    loops.spawn(async move { ("scheduler", scheduler::run(s, c, w, next_wake, t).await) });
     loops.spawn(async move { ("runner", runner::run(runner).await) });
     let t = stop.clone();
     loops.spawn(async move { ("courier", courier::run(courier, t).await) });
@@ -229,7 +233,7 @@ fn spawn(world: World, store: Store, network: Option<TcpListener>, stop: &Cancel
     loops
 }
 
-fn runner_settings(config: &Config, webhooks: InForce) -> RunnerSettings {
+fn runner_settings(config: &Config, webhooks: LiveSettings) -> RunnerSettings {
     RunnerSettings {
         max_concurrent_runs: config.backend.max_concurrent_runs,
         values_bytes_max: config.store.values_bytes_max,

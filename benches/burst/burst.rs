@@ -111,14 +111,14 @@ fn measure(stub: &Stub, contestant: Contestant, count: usize) -> Result<Measured
 /// How long after `at` the last outcome was committed; the wait for it ends at `deadline`.
 fn recorded(home: &Home, at: Timestamp, deadline: Timestamp) -> Result<Duration> {
     let connection = Connection::open_with_flags(home.database(), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let going = || -> Result<(u32, Option<i64>)> {
+    let backend_run = || -> Result<(u32, Option<i64>)> {
         let sql = "SELECT count(*) FILTER (WHERE phase <> 'ended'), max(ended_at) FROM runs";
         Ok(connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?)
     };
-    while going()?.0 > 0 && now() < deadline {
+    while backend_run()?.0 > 0 && now() < deadline {
         sleep(LOOK_EVERY);
     }
-    let ended_at = going()?.1.context("no run has ended: the daemon was not ready in time")?;
+    let ended_at = backend_run()?.1.context("no run has ended: the daemon was not ready in time")?;
     Ok(Timestamp::from_millisecond(ended_at)?.duration_since(at).unsigned_abs())
 }
 

@@ -83,13 +83,13 @@ fn main() -> Result<()> {
         millis(FLOW_EVERY),
         receiver::ORIGINS
     );
-    let flow = receivers.urls(receiver::ORIGINS, FLOW);
+    let mode = receivers.urls(receiver::ORIGINS, FLOW);
     let hanging = receivers.hanging_urls(arguments.deliveries);
     let mut lateness = (Vec::new(), Vec::new());
     // In turns, so that a noisy minute hits both.
     for _ in 0..arguments.repeat.max(1) {
-        lateness.0.push(Outbox::flowing(&flow, FLOW_EVERY, &[])?.deliver()?.late);
-        lateness.1.push(Outbox::flowing(&flow, FLOW_EVERY, &hanging)?.deliver()?.late);
+        lateness.0.push(Outbox::flowing(&mode, FLOW_EVERY, &[])?.deliver()?.late);
+        lateness.1.push(Outbox::flowing(&mode, FLOW_EVERY, &hanging)?.deliver()?.late);
     }
     print_late("alone", &lateness.0);
     print_late(&format!("beside an origin that hangs, {} due there", hanging.len()), &lateness.1);

@@ -9,10 +9,10 @@ use agentcron::config::{self, Environment};
 use agentcron::domain::delivery::DeliveryStatus;
 use agentcron::domain::ids::{DeliveryId, RunId};
 use agentcron::engine::Wakes;
-use agentcron::engine::courier::{self, Courier, Origins};
+use agentcron::engine::courier::{self, Courier, OriginLimiter};
 use agentcron::store::{Execution, Store};
-use agentcron::transport::{Transport, Wire};
-use agentcron::webhook::{Sender, WebhookSettings, in_force};
+use agentcron::transport::{Dialer, Transport};
+use agentcron::webhook::{Sender, WebhookSettings, live_settings};
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
@@ -71,9 +71,9 @@ impl Outbox {
     /// One after the other, beside those that will not be answered and are due already.
     pub(super) fn flowing(urls: &[String], every: Duration, unanswered: &[String]) -> Result<Self> {
         let (first, every) = (now().checked_add(LEAD)?.as_millisecond(), i64::try_from(every.as_millis())?);
-        let flow = urls.iter().zip(0_i64..).map(|(url, number)| (url.as_str(), first + number * every, true));
+        let mode = urls.iter().zip(0_i64..).map(|(url, number)| (url.as_str(), first + number * every, true));
         let beside = unanswered.iter().map(|url| (url.as_str(), first - 60_000, false));
-        Self::with(beside.chain(flow), urls.len())
+        Self::with(beside.chain(mode), urls.len())
     }
 
     fn with<'u>(deliveries: impl Iterator<Item = (&'u str, i64, bool)>, count: usize) -> Result<Self> {
@@ -84,7 +84,7 @@ impl Outbox {
         connection.execute_batch("PRAGMA foreign_keys = OFF; BEGIN")?;
         let mut run = connection.prepare(
             "INSERT INTO runs (run_id, cron_id, cron_name, definition_id, trigger, scheduled_for, due_at, start_before, \
-             exclusive, phase, attempt, status, ended_at) \
+             exclusive, phase, start_number, status, ended_at) \
              VALUES (?1, 'c', 'c', 'd', 'schedule', ?2, 0, 0, 0, 'ended', 1, 'success', 0)",
         )?;
         let mut delivery = connection.prepare(
@@ -150,18 +150,18 @@ impl Outbox {
         std::fs::write(&file, CONFIGURATION)?;
         let environment = Environment::of_map([]);
         let config = config::load(&file, &environment)?;
-        let transport = Transport::judged(None, Wire::of_system(), config.webhooks.url.clone())?;
+        let transport = Transport::judged(None, Dialer::of_system(), config.webhooks.url.clone())?;
         let clock = Clock::system();
         // Nobody changes them while it is measured.
         let settings = WebhookSettings { disabled: false, webhooks: config.webhooks.clone() };
-        let (_, webhooks) = in_force(settings);
+        let (_, webhooks) = live_settings(settings);
         Ok(Courier {
             store: Store::open(&database(self.folder.path()), Execution::WriterThread)?,
             sender: Sender::new(transport, environment, clock.clone(), config.webhooks),
             clock,
             wakes: Wakes::default(),
             webhooks,
-            origins: Origins::default(),
+            origins: OriginLimiter::default(),
         })
     }
 }

@@ -9,7 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::refusal::Refusal;
+use super::error_response::ErrorResponse;
 use super::wire::{Alive, Readiness};
 use crate::domain::bounds::HEALTH_WAIT;
 use crate::store::NoticeKind;
@@ -28,13 +28,13 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 /// disk that is full is no reason to restart it: that is what `/readyz` tells.
 #[utoipa::path(
     get, path = "/healthz", tag = "daemon",
-    responses((status = 200, description = "It lives", body = Alive), Refusal)
+    responses((status = 200, description = "It lives", body = Alive), ErrorResponse)
 )]
-async fn healthz(State(api): State<Api>) -> Result<Json<Alive>, Refusal> {
+async fn healthz(State(api): State<Api>) -> Result<Json<Alive>, ErrorResponse> {
     match commits(&api).await {
         Ok(()) => Ok(Json(Alive { status: "ok" })),
         Err(_) if api.store.trouble().is_some() => Ok(Json(Alive { status: "ok" })),
-        Err(reason) => Err(Refusal::Unavailable(reason.to_owned())),
+        Err(reason) => Err(ErrorResponse::Unavailable(reason.to_owned())),
     }
 }
 
@@ -50,7 +50,7 @@ async fn healthz(State(api): State<Api>) -> Result<Json<Alive>, Refusal> {
 async fn readyz(State(api): State<Api>) -> (StatusCode, Json<Readiness>) {
     let reasons: Vec<&'static str> = commits(&api).await.err().into_iter().collect();
     let mut warnings = Vec::new();
-    if api.signs.gate.trouble().is_some() {
+    if api.health.backend_breaker.trouble().is_some() {
         warnings.push(NO_BACKEND);
     }
     let notices = api.store.read(|reader| reader.notices()).await.unwrap_or_default();

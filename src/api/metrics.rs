@@ -20,7 +20,7 @@ use super::Api;
 use crate::domain::backoff;
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::run::{Phase, Status, Trigger};
-use crate::store::{Answer, CronState, Measures};
+use crate::store::{Answer, CronStatus, Measures};
 
 use exposition::Exposition;
 
@@ -127,7 +127,7 @@ fn committed(text: &mut Exposition, api: &Api) {
 
 fn there_now(text: &mut Exposition, measures: &Measures, now: Timestamp) {
     let mut crons = text.gauge("agentcron_crons", "Crons, by how they stand.");
-    for state in CronState::ALL {
+    for state in CronStatus::ALL {
         crons.with(&[("state", state.as_str())], as_float(of(&measures.crons, *state)));
     }
     let mut runs = text.gauge("agentcron_runs", "Runs that are not over, by phase.");
@@ -152,16 +152,16 @@ fn there_now(text: &mut Exposition, measures: &Measures, now: Timestamp) {
 }
 
 fn loops(text: &mut Exposition, api: &Api) {
-    let takes_runs = api.signs.gate.trouble().is_none();
+    let takes_runs = api.health.backend_breaker.trouble().is_none();
     text.gauge("agentcron_backend_up", "Whether the agent server took the last run that it was sent.")
         .plain(f64::from(u8::from(takes_runs)));
     text.gauge("agentcron_receivers_left_alone", "Receivers whose breaker is open.")
-        .plain(as_float(u64::try_from(api.signs.origins.open_breakers()).unwrap_or(u64::MAX)));
+        .plain(as_float(u64::try_from(api.health.origins.open_breakers()).unwrap_or(u64::MAX)));
     let mut next = text.gauge(
         "agentcron_next_occurrence_timestamp_seconds",
         "When a calendar next names an instant, since 1970.",
     );
-    if let Some(at) = api.signs.outlook.next() {
+    if let Some(at) = api.health.next_wake.next() {
         next.plain(seconds_since_1970(at));
     }
 }

@@ -1,16 +1,16 @@
 //! The daemon's HTTP server: `/v1`, by which the command line acts on it, metrics and health, and the agent server's own
 //! API in front of that server; on a Unix socket that only its owner may use, and by TCP.
 
-mod asked;
-mod door;
+mod auth;
+mod error_response;
+mod extract;
 mod health;
 mod langgraph;
 mod metrics;
 mod openapi;
-mod patience;
-mod refusal;
 mod serving;
 mod socket;
+mod timeouts;
 mod v1;
 pub mod wire;
 
@@ -27,15 +27,15 @@ use crate::backend::AgentClient;
 use crate::clock::Clock;
 use crate::config::Secret;
 use crate::domain::bounds::{API_BODY_BYTES_MAX, HTTP_CONNECTIONS_MAX, SOCKET_CONNECTIONS_MAX};
-use crate::engine::{Signs, Wakes};
+use crate::engine::{Health, Wakes};
 use crate::store::{Store, StoreError};
-use crate::webhook::InForce;
+use crate::webhook::LiveSettings;
 
 pub use langgraph::{AgentServer, Gateway};
 pub use socket::{Socket, SocketError};
 
-use door::Door;
-use refusal::Refusal;
+use auth::Auth;
+use error_response::ErrorResponse;
 use serving::Entrance;
 
 /// What the API acts on.
@@ -48,11 +48,11 @@ pub struct Api {
     /// Who is to look after something was changed.
     pub wakes: Wakes,
     /// How the loops are.
-    pub signs: Signs,
+    pub health: Health,
     /// Who knows which assistants and threads there are.
     pub backend: AgentClient,
     /// Which settings of webhooks are in force: whether they are sent at all, and which URLs a client may name.
-    pub webhooks: InForce,
+    pub webhooks: LiveSettings,
 }
 
 /// Where requests come in; a way that could not be opened is missing.
@@ -75,15 +75,15 @@ pub async fn serve(
     let router = router(gateway.api.clone()).fallback_service(langgraph::router(gateway.clone()));
     let by_socket = async {
         let Some(socket) = socket else { return };
-        let door = Door::socket(&api_keys);
-        let entrance = Entrance { door, router: router.clone(), connections_max: SOCKET_CONNECTIONS_MAX };
+        let auth = Auth::socket(&api_keys);
+        let entrance = Entrance { auth, router: router.clone(), connections_max: SOCKET_CONNECTIONS_MAX };
         serving::serve(socket.listener, entrance, |_, _| None, stop.clone()).await;
-        socket.place.remove();
+        socket.file.remove();
     };
     let by_network = async {
         let Some(listener) = network else { return };
-        let door = Door::network(&api_keys);
-        let entrance = Entrance { door, router: router.clone(), connections_max: HTTP_CONNECTIONS_MAX };
+        let auth = Auth::network(&api_keys);
+        let entrance = Entrance { auth, router: router.clone(), connections_max: HTTP_CONNECTIONS_MAX };
         let welcome = |line: &TcpStream, address: &SocketAddr| {
             // A delayed segment is a nuisance, a refused option is none.
             let _ = line.set_nodelay(true);
@@ -104,8 +104,8 @@ fn router(api: Api) -> Router {
         .merge(health::router());
     let (ours, document) = documented.split_for_parts();
     ours.merge(openapi::router(document))
-        .route("/v1/{*rest}", any(async || Refusal::NotFound("there is no such path".to_owned())))
-        .method_not_allowed_fallback(async || Refusal::NotAllowed)
+        .route("/v1/{*rest}", any(async || ErrorResponse::NotFound("there is no such path".to_owned())))
+        .method_not_allowed_fallback(async || ErrorResponse::NotAllowed)
         .layer(DefaultBodyLimit::max(API_BODY_BYTES_MAX))
         .merge(langgraph::crons())
         .with_state(api)

@@ -17,9 +17,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::door::Door;
+use super::auth::Auth;
 use super::langgraph::plain_path;
-use super::patience::PatientLine;
+use super::timeouts::TimedConnection;
 use crate::domain::bounds::{CLIENT_SILENCE, HTTP_HEAD_BYTES_MAX};
 
 /// Where a request came from; none over the Unix socket.
@@ -29,7 +29,7 @@ pub(super) struct Peer(pub(super) Option<IpAddr>);
 /// What is served, and to whom.
 #[derive(Clone)]
 pub(super) struct Entrance {
-    pub(super) door: Door,
+    pub(super) auth: Auth,
     pub(super) router: Router,
     pub(super) connections_max: usize,
 }
@@ -51,7 +51,7 @@ pub(super) async fn serve<L: Listener>(
             Some(_) = connections.join_next() => {}
             (line, address) = listener.accept(), if has_place => {
                 let peer = Peer(welcome(&line, &address));
-                connections.spawn(serve_connection(PatientLine::new(line), entrance.clone(), peer, stop.clone()));
+                connections.spawn(serve_connection(TimedConnection::new(line), entrance.clone(), peer, stop.clone()));
             }
         }
     }
@@ -59,8 +59,12 @@ pub(super) async fn serve<L: Listener>(
     while connections.join_next().await.is_some() {}
 }
 
-async fn serve_connection<S>(line: PatientLine<S>, entrance: Entrance, peer: Peer, stop: CancellationToken)
-where
+async fn serve_connection<S>(
+    line: TimedConnection<S>,
+    entrance: Entrance,
+    peer: Peer,
+    stop: CancellationToken,
+) where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(|request: Request<Incoming>| answer(&entrance, peer, request));
@@ -82,7 +86,7 @@ where
 
 async fn answer(entrance: &Entrance, peer: Peer, request: Request<Incoming>) -> Result<Response, Infallible> {
     let (mut parts, body) = request.into_parts();
-    let entered = match entrance.door.judge(&parts.uri, &mut parts.headers) {
+    let entered = match entrance.auth.judge(&parts.uri, &mut parts.headers) {
         Ok(entered) => entered,
         Err(refusal) => return Ok(refusal.into_response()),
     };

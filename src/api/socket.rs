@@ -10,11 +10,11 @@ use tokio::net::UnixListener;
 /// A socket that is listened on.
 pub struct Socket {
     pub(super) listener: UnixListener,
-    pub(super) place: Place,
+    pub(super) file: SocketFile,
 }
 
 /// Where it stands.
-pub(super) struct Place {
+pub(super) struct SocketFile {
     path: PathBuf,
     inode: u64,
 }
@@ -66,10 +66,10 @@ fn bind_within(private: &Path, path: &Path) -> io::Result<Socket> {
     fs::set_permissions(&new, Permissions::from_mode(0o600))?;
     let inode = fs::symlink_metadata(&new)?.ino();
     fs::rename(&new, path)?;
-    Ok(Socket { listener, place: Place { path: path.to_owned(), inode } })
+    Ok(Socket { listener, file: SocketFile { path: path.to_owned(), inode } })
 }
 
-impl Place {
+impl SocketFile {
     /// Takes the socket away, if it is still ours.
     pub(super) fn remove(&self) {
         let is_ours = fs::symlink_metadata(&self.path).is_ok_and(|there| there.ino() == self.inode);

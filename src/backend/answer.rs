@@ -36,7 +36,7 @@ pub(super) fn words(body: &[u8], secrets: &Secrets) -> String {
     });
     let text = detail.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
     // Before it is cut, and before its spaces are.
-    let text = secrets.blot_out(&text);
+    let text = secrets.redact(&text);
     let one_line: String =
         text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(DETAIL_CHARS_MAX).collect();
     if one_line.is_empty() { String::new() } else { format!(": {one_line}") }

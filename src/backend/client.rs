@@ -52,12 +52,12 @@ impl AgentClient {
     }
 
     /// The same client for one run, into whose request these were filled.
-    pub fn keeping(&self, secrets: Secrets) -> Self {
+    pub fn redacting(&self, secrets: Secrets) -> Self {
         Self { secrets: secrets.and(self.secrets.clone()), ..self.clone() }
     }
 
     /// What the server says in this body, with a colon before it, or nothing.
-    pub fn words_of(&self, body: &[u8]) -> String {
+    pub fn error_text(&self, body: &[u8]) -> String {
         answer::words(body, &self.secrets)
     }
 

@@ -16,7 +16,7 @@ use crate::domain::run::RunError;
 use crate::transport::{BodyStream, TransportError, read_body};
 
 /// The rest of an answer that ends when the run does.
-pub struct Spoken {
+pub struct ResponseStream {
     mode: Mode,
     body: BodyStream,
 }
@@ -41,7 +41,7 @@ pub enum Followed {
     NoJoin,
 }
 
-impl Spoken {
+impl ResponseStream {
     pub(super) fn new(mode: Mode, body: BodyStream) -> Self {
         Self { mode, body }
     }
@@ -90,7 +90,7 @@ impl AgentClient {
 async fn listen_to_json(body: BodyStream) -> Followed {
     match read_body(body, ANSWER_BYTES_MAX, JOIN_SILENCE).await {
         Ok(bytes) => match serde_json::from_slice::<Value>(&bytes) {
-            Ok(value) => heard(value),
+            Ok(value) => joined(value),
             Err(error) => Followed::Cut(format!("its answer is no JSON ({error})")),
         },
         Err(TransportError::TooLarge(_)) => Followed::TooLarge,
@@ -98,7 +98,7 @@ async fn listen_to_json(body: BodyStream) -> Followed {
     }
 }
 
-fn heard(value: Value) -> Followed {
+fn joined(value: Value) -> Followed {
     if let Some(error) = value.get("__error__") {
         return Followed::Error(run_error(error));
     }
@@ -206,7 +206,7 @@ impl Events {
         match (self.error, self.values) {
             (Some(error), _) => Followed::Error(error),
             (None, _) if self.missed_values => Followed::TooLarge,
-            (None, Some(values)) => heard(values),
+            (None, Some(values)) => joined(values),
             (None, None) => Followed::Cut("the stream ended without values".to_owned()),
         }
     }

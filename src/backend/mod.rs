@@ -6,13 +6,13 @@ mod client;
 mod crons;
 pub mod embedded;
 mod follow;
-mod look;
+mod query;
 mod start;
 #[cfg(test)]
 mod tests;
 
 pub use answer::{located_run, located_thread};
 pub use client::{AgentClient, CallError};
-pub use follow::{Followed, Spoken};
-pub use look::{Deleted, FenceAnswer, ListedRun, RUN_KEY, RunReport, ThreadReport};
+pub use follow::{Followed, ResponseStream};
+pub use query::{Deleted, FenceAnswer, ListedRun, RUN_KEY, RunReport, ThreadReport};
 pub use start::{StartAnswer, StartRequest, Started};

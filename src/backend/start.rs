@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, located_run, retry_after};
 use super::client::AgentClient;
-use super::follow::Spoken;
+use super::follow::ResponseStream;
 use crate::domain::bounds::ANSWER_BYTES_MAX;
 use crate::domain::cron::Mode;
 use crate::domain::ids::{BackendRunId, ThreadId};
@@ -29,7 +29,7 @@ pub struct Started {
     /// Its id there.
     pub backend_run_id: BackendRunId,
     /// What the same answer goes on to say about its end (`wait`, `stream`).
-    pub spoken: Option<Spoken>,
+    pub response_stream: Option<ResponseStream>,
 }
 
 /// What a POST came to.
@@ -93,7 +93,7 @@ impl AgentClient {
             return match located {
                 Some(backend_run_id) => StartAnswer::Accepted(Started {
                     backend_run_id,
-                    spoken: Some(Spoken::new(request.mode, response.into_body())),
+                    response_stream: Some(ResponseStream::new(request.mode, response.into_body())),
                 }),
                 None => StartAnswer::Unclear { detail: "its answer names no run".to_owned() },
             };
@@ -106,7 +106,9 @@ impl AgentClient {
             }
             // The head has told already that it was accepted.
             Err(error) => match located.filter(|_| parts.status.is_success()) {
-                Some(backend_run_id) => StartAnswer::Accepted(Started { backend_run_id, spoken: None }),
+                Some(backend_run_id) => {
+                    StartAnswer::Accepted(Started { backend_run_id, response_stream: None })
+                }
                 None => StartAnswer::Unclear {
                     detail: format!("backend answered {}, and then: {error}", parts.status.as_u16()),
                 },
@@ -120,7 +122,7 @@ fn judge(answer: &Answer, located: Option<BackendRunId>) -> StartAnswer {
     let detail = format!("backend answered {code}{}", answer.words());
     match answer.status {
         status if status.is_success() => match run_id_in(answer).or(located) {
-            Some(backend_run_id) => StartAnswer::Accepted(Started { backend_run_id, spoken: None }),
+            Some(backend_run_id) => StartAnswer::Accepted(Started { backend_run_id, response_stream: None }),
             None => StartAnswer::Unclear {
                 detail: format!("backend answered {code} without a run_id{}", answer.words()),
             },
@@ -136,7 +138,7 @@ fn judge(answer: &Answer, located: Option<BackendRunId>) -> StartAnswer {
             StartAnswer::Rejected {
                 detail: format!(
                     "backend answered {code}, a redirect to {}; set backend.url to where it really is",
-                    answer.secrets.blot_out(to)
+                    answer.secrets.redact(to)
                 ),
             }
         }

@@ -72,7 +72,7 @@ fn in_words(answer: &StartAnswer) -> String {
             format!(
                 "accepted {}{}",
                 started.backend_run_id,
-                if started.spoken.is_some() { ", goes on" } else { "" }
+                if started.response_stream.is_some() { ", goes on" } else { "" }
             )
         }
         StartAnswer::NotSent { detail, wait } => format!("not sent ({wait:?}): {detail}"),
@@ -172,7 +172,9 @@ async fn a_request_that_did_not_leave_and_one_that_fell_silent_are_not_the_same(
 async fn heard(mode: Mode, says: Says) -> String {
     let says = says.header("content-location", &format!("/threads/{}/runs/{RUN}", thread()));
     match says.client().start(&request(mode)).await {
-        StartAnswer::Accepted(Started { spoken: Some(spoken), .. }) => format!("{:?}", spoken.listen().await),
+        StartAnswer::Accepted(Started { response_stream: Some(response_stream), .. }) => {
+            format!("{:?}", response_stream.listen().await)
+        }
         other => in_words(&other),
     }
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::failure::Failure;
 use super::occurrences::of_cron;
-use super::output::Look;
+use super::output::Style;
 use super::session::Session;
 use super::times;
 use crate::config::{Config, CronDefinition};
@@ -62,19 +62,19 @@ pub(super) fn check(check: &Check, session: &mut Session) -> Result<(), Failure>
 fn print(definition: &CronDefinition, traps: &[String], session: &mut Session) -> Result<(), Failure> {
     let cron = &definition.cron;
     let now = session.now();
-    let name = session.output.paint(Look::Bold, &cron.name);
-    let place = session.output.paint(Look::Dim, &definition.place.to_string());
+    let name = session.output.paint(Style::Bold, &cron.name);
+    let location = session.output.paint(Style::Dim, &definition.location.to_string());
     let output = &mut session.output;
-    output.line(&format!("{name}  {place}"))?;
+    output.line(&format!("{name}  {location}"))?;
     let calendar = &cron.calendar;
     output.line(&format!("  {}  {}", calendar.expression(), calendar.timezone()))?;
     output.line(&format!("  {}; {}", calendar.describe(), target(cron)))?;
     if !cron.enabled {
-        let disabled = output.paint(Look::Odd, "disabled: it does not fire (enabled = false)");
+        let disabled = output.paint(Style::Odd, "disabled: it does not fire (enabled = false)");
         output.line(&format!("  {disabled}"))?;
     }
     for trap in traps {
-        let warning = output.paint(Look::Odd, "warning:");
+        let warning = output.paint(Style::Odd, "warning:");
         output.line(&format!("  {warning} {trap}"))?;
     }
     for upcoming in of_cron(cron, now).take(TIMES) {
@@ -102,7 +102,7 @@ fn print_json(definition: &CronDefinition, traps: &[String], session: &mut Sessi
     session.output.json(&json!({
         "cron_id": cron.cron_id.to_string(),
         "cron_name": cron.name,
-        "place": definition.place.to_string(),
+        "location": definition.location.to_string(),
         "schedule": cron.calendar.expression(),
         "timezone": cron.calendar.timezone(),
         "description": cron.calendar.describe(),
@@ -120,7 +120,7 @@ fn print_summary(config: &Config, session: &mut Session) -> Result<(), Failure> 
         1 => "1 cron".to_owned(),
         many => format!("{many} crons"),
     };
-    let fine = session.output.paint(Look::Good, "no mistakes");
+    let fine = session.output.paint(Style::Good, "no mistakes");
     let summary =
         format!("{fine}: {crons}, backend {}, store {}", config.backend.url, config.store.path.display());
     session.output.line(&summary)?;

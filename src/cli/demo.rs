@@ -12,7 +12,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::failure::Failure;
-use super::output::Look;
+use super::output::Style;
 use super::run::{LogFormat, start_log};
 use super::session::Session;
 use super::times;
@@ -99,7 +99,7 @@ async fn perform(
         },
     }
     // What was in flight has ended meanwhile.
-    narrator.look(session)?;
+    narrator.style(session)?;
     Ok(narrator)
 }
 
@@ -110,7 +110,7 @@ async fn narrate(
     session: &mut Session,
 ) -> Result<(), Failure> {
     while runs.is_none_or(|runs| narrator.runs_completed() < runs.get()) && !stop.graceful.is_cancelled() {
-        narrator.look(session)?;
+        narrator.style(session)?;
         tokio::time::sleep(LOOK_EVERY).await;
     }
     Ok(())
@@ -120,7 +120,7 @@ fn introduce(scene: &Scene, session: &mut Session) -> Result<(), Failure> {
     if session.output.is_json() {
         return Ok(());
     }
-    let title = session.output.paint(Look::Bold, "agentcron demo");
+    let title = session.output.paint(Style::Bold, "agentcron demo");
     let output = &mut session.output;
     output.line(&format!(
         "{title}: an agent server, a webhook receiver and these crons, all in this process"
@@ -149,7 +149,7 @@ fn summarise(scene: &Scene, narrator: &Narrator, session: &mut Session) -> Resul
     }
     let runs = narrator.runs_completed();
     let received = scene.received.load(Ordering::Relaxed);
-    let title = session.output.paint(Look::Bold, &format!("{runs} runs completed"));
+    let title = session.output.paint(Style::Bold, &format!("{runs} runs completed"));
     let output = &mut session.output;
     output.line(&format!("\n{title}: {}; the receiver got {received} webhooks", outcomes.join(", ")))?;
     let mut lateness = narrator.lateness.clone();

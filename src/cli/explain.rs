@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::failure::Failure;
 use super::next::unknown_cron;
-use super::output::Look;
+use super::output::Style;
 use super::run_line::time;
 use super::session::Session;
 use super::times;
@@ -83,12 +83,12 @@ fn print(
     zone: &TimeZone,
     session: &mut Session,
 ) -> Result<(), Failure> {
-    let look = match verdict.word() {
-        "fired" | "will-fire" => Look::Good,
-        "missed" => Look::Bad,
-        _ => Look::Odd,
+    let style = match verdict.word() {
+        "fired" | "will-fire" => Style::Good,
+        "missed" => Style::Bad,
+        _ => Style::Odd,
     };
-    let word = session.output.paint(look, verdict.word());
+    let word = session.output.paint(style, verdict.word());
     session.output.line(&format!("{name} at {}: {word}", times::local_with_day(at, zone)))?;
     session.output.line(&format!("  {}", verdict.words(zone)))?;
     let words = |at: Option<Timestamp>| at.map_or("none".to_owned(), |at| times::local_with_day(at, zone));

@@ -43,7 +43,7 @@ pub(super) struct History {
     /// Only of this cron (name or id)
     #[arg(long, value_name = "NAME")]
     cron: Option<String>,
-    /// Only with these: success, error, timeout, interrupted, cancelled, skipped, missed; pending, sending, doubtful,
+    /// Only with these: success, error, timeout, interrupted, cancelled, skipped, missed; pending, sending, unconfirmed,
     /// running
     #[arg(long, value_name = "STATUS", value_delimiter = ',')]
     status: Vec<String>,
@@ -92,7 +92,7 @@ fn filter(history: &History, reader: &Reader, session: &Session) -> Result<RunFi
             (Err(_), Ok(phase)) => filter.phases.push(phase),
             (Err(unknown), Err(_)) => {
                 return Err(Failure::Usage(format!(
-                    "--status: {unknown}, pending, sending, doubtful, running"
+                    "--status: {unknown}, pending, sending, unconfirmed, running"
                 )));
             }
         }
@@ -128,12 +128,12 @@ fn print_past(
     session: &mut Session,
 ) -> Result<u64, Failure> {
     let mut left = limit.unwrap_or(u64::MAX);
-    let mut place = limit.map_or(Ok(None), |limit| reader.place_before_last(filter, limit))?;
+    let mut cursor = limit.map_or(Ok(None), |limit| reader.cursor_before_last(filter, limit))?;
     let mut shown = 0;
     while left > 0 {
-        let page = reader.runs_after(filter, place, PAGE.min(u32::try_from(left).unwrap_or(PAGE)))?;
+        let page = reader.runs_after(filter, cursor, PAGE.min(u32::try_from(left).unwrap_or(PAGE)))?;
         let Some((last, _)) = page.last() else { break };
-        place = Some(*last);
+        cursor = Some(*last);
         let count = page.len() as u64;
         (shown, left) = (shown + count, left.saturating_sub(count));
         let rows: Vec<RunRow> = page.into_iter().map(|(_, row)| row).collect();
@@ -188,6 +188,6 @@ fn follow(
 fn is_news(row: &RunRow) -> bool {
     match &row.run.state {
         RunState::Pending { .. } | RunState::Sending { .. } => row.run.reason.is_some(),
-        RunState::Doubtful { .. } | RunState::Running(_) | RunState::Ended { .. } => true,
+        RunState::Unconfirmed { .. } | RunState::Running(_) | RunState::Ended { .. } => true,
     }
 }

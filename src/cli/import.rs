@@ -134,7 +134,7 @@ fn surroundings(session: &Session, out: &Path) -> Surroundings {
         (Ok(file), Ok(out)) => file == out,
         (_, _) => false,
     };
-    let elsewhere = config.crons.into_iter().filter(|definition| !same(&definition.place.file));
+    let elsewhere = config.crons.into_iter().filter(|definition| !same(&definition.location.file));
     Surroundings {
         names: elsewhere.map(|definition| definition.cron.name.to_lowercase()).collect(),
         policy: Some(config.webhooks.url),

@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::failure::Failure;
-use super::output::Look;
+use super::output::Style;
 use super::session::Session;
 
 /// The starter of `examples/`, so that what is written and what is shown there cannot differ.
@@ -63,7 +63,7 @@ fn tell(paths: &[(PathBuf, &str)], session: &mut Session) -> Result<(), Failure>
         session.output.line(&format!("wrote {}", path.display()))?;
     }
     let config = paths.first().map(|(path, _)| path.display().to_string()).unwrap_or_default();
-    let next = session.output.paint(Look::Bold, "Next:");
+    let next = session.output.paint(Style::Bold, "Next:");
     session.output.text(&format!(
         "\n{next}
   1. set backend.url in {config} to your agent server

@@ -5,14 +5,14 @@ use jiff::Timestamp;
 
 use super::failure::Failure;
 use super::occurrences::of_cron;
-use super::output::{Look, Output, printable};
+use super::output::{Output, Style, printable};
 use super::run_line;
 use super::session::Session;
 use super::table::Rows;
 use super::times;
 use crate::api::wire;
 use crate::domain::cron::Cron;
-use crate::domain::standing::Standing;
+use crate::domain::cron_state::CronState;
 use crate::store::{CronRow, Reader};
 
 /// List the crons: schedule, zone, next time, last outcome.
@@ -49,12 +49,12 @@ fn never_run(definition: crate::config::CronDefinition) -> CronRow {
         cron_id: cron.cron_id,
         name: cron.name.clone(),
         source: crate::domain::cron::CronSource::File,
-        place: Some(definition.place.to_string()),
+        location: Some(definition.location.to_string()),
         definition_id: crate::domain::ids::DefinitionId::of_content(cron.cron_id, &body),
         cron: Ok(cron),
-        standing: Standing::default(),
+        state: CronState::default(),
         last: None,
-        going: 0,
+        running: 0,
     }
 }
 
@@ -85,9 +85,9 @@ fn cells(row: &CronRow, now: Timestamp, session: &Session) -> Vec<String> {
         Ok(cron) => (
             cron.calendar.expression().to_owned(),
             cron.calendar.timezone().to_owned(),
-            next_words(cron, &row.standing, now, session),
+            next_text(cron, &row.state, now, session),
         ),
-        Err(problem) => (output.paint(Look::Bad, problem), String::new(), Default::default()),
+        Err(problem) => (output.paint(Style::Bad, problem), String::new(), Default::default()),
     };
     let (last, outcome, reason) = match &row.last {
         Some(last) => (
@@ -97,32 +97,32 @@ fn cells(row: &CronRow, now: Timestamp, session: &Session) -> Vec<String> {
         ),
         None => ("never".to_owned(), String::new(), String::new()),
     };
-    let outcome = if row.going > 0 { going_words(row.going, &outcome, output) } else { outcome };
+    let outcome = if row.running > 0 { running_text(row.running, &outcome, output) } else { outcome };
     vec![printable(&row.name), schedule, timezone, next, away, last, outcome, reason]
 }
 
 /// The next time, and how far away it is.
-fn next_words(cron: &Cron, standing: &Standing, now: Timestamp, session: &Session) -> (String, String) {
+fn next_text(cron: &Cron, state: &CronState, now: Timestamp, session: &Session) -> (String, String) {
     if !cron.enabled {
-        return (String::new(), session.output.paint(Look::Odd, "disabled"));
+        return (String::new(), session.output.paint(Style::Odd, "disabled"));
     }
-    if let Some(pause) = &standing.paused {
-        return (String::new(), session.output.paint(Look::Odd, &pause.words()));
+    if let Some(pause) = &state.paused {
+        return (String::new(), session.output.paint(Style::Odd, &pause.words()));
     }
     let mut occurrences = of_cron(cron, now);
-    let left_out = if standing.skip_next { occurrences.next() } else { None };
+    let left_out = if state.skip_next { occurrences.next() } else { None };
     match occurrences.next() {
         Some(next) => {
             let away = times::relative(next.at, now);
             let skips = left_out.map(|skipped| format!(", skips {}", times::relative(skipped.at, now)));
             (times::local(next.at, &session.zone), format!("{away}{}", skips.unwrap_or_default()))
         }
-        None => (String::new(), session.output.paint(Look::Odd, "never again")),
+        None => (String::new(), session.output.paint(Style::Odd, "never again")),
     }
 }
 
-fn going_words(going: u64, outcome: &str, output: &Output) -> String {
-    let words = if going == 1 { "running".to_owned() } else { format!("{going} running") };
-    let words = output.paint(Look::Going, &words);
+fn running_text(running: u64, outcome: &str, output: &Output) -> String {
+    let words = if running == 1 { "running".to_owned() } else { format!("{running} running") };
+    let words = output.paint(Style::BackendRun, &words);
     if outcome.is_empty() { words } else { format!("{words}, before: {outcome}") }
 }

@@ -11,8 +11,8 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 
 use super::failure::Failure;
-use super::occurrences::{Upcoming, of_calendar, of_cron};
-use super::output::Look;
+use super::occurrences::{UpcomingInstant, of_calendar, of_cron};
+use super::output::Style;
 use super::session::Session;
 use super::table::Rows;
 use super::times;
@@ -51,7 +51,7 @@ pub(super) struct Next {
 struct Line<'a> {
     cron_name: Option<&'a str>,
     zone: &'a TimeZone,
-    upcoming: Upcoming,
+    upcoming: UpcomingInstant,
 }
 
 pub(super) fn next(next: &Next, session: &mut Session) -> Result<(), Failure> {
@@ -68,7 +68,7 @@ pub(super) fn next(next: &Next, session: &mut Session) -> Result<(), Failure> {
             lines.map(|upcoming| Line { cron_name: None, zone: calendar.zone(), upcoming }).collect();
         if !session.output.is_json() {
             let sentence = format!("{} ({})", calendar.describe(), calendar.timezone());
-            let sentence = session.output.paint(Look::Bold, &sentence);
+            let sentence = session.output.paint(Style::Bold, &sentence);
             session.output.line(&sentence)?;
         }
         return print(&lines, session);
@@ -131,7 +131,7 @@ fn soonest(crons: &[Cron], from: Timestamp, number: usize) -> Vec<Line<'_>> {
         lines.push(Line {
             cron_name: Some(&cron.name),
             zone: cron.calendar.zone(),
-            upcoming: Upcoming { at, note },
+            upcoming: UpcomingInstant { at, note },
         });
         heap.extend(stream.next().map(|upcoming| Reverse((upcoming.at, index, upcoming.note))));
     }
@@ -140,7 +140,7 @@ fn soonest(crons: &[Cron], from: Timestamp, number: usize) -> Vec<Line<'_>> {
 
 fn print(lines: &[Line<'_>], session: &mut Session) -> Result<(), Failure> {
     if session.output.is_json() {
-        for Line { cron_name, zone, upcoming: Upcoming { at, note } } in lines {
+        for Line { cron_name, zone, upcoming: UpcomingInstant { at, note } } in lines {
             let mut object = json!({
                 "at": at.to_string(),
                 "local": times::rfc3339(*at, zone),
@@ -161,7 +161,7 @@ fn print(lines: &[Line<'_>], session: &mut Session) -> Result<(), Failure> {
     let of_crons = lines.iter().any(|line| line.cron_name.is_some());
     let header: &[&str] = if of_crons { &["cron", "time", "", "note"] } else { &["time", "", "note"] };
     let mut rows = Rows::new(header, "note", &[]);
-    for Line { cron_name, zone, upcoming: Upcoming { at, note } } in lines {
+    for Line { cron_name, zone, upcoming: UpcomingInstant { at, note } } in lines {
         let mut cells: Vec<String> = cron_name.iter().map(ToString::to_string).collect();
         cells.push(times::local_with_day(*at, zone));
         cells.push(times::relative(*at, now));

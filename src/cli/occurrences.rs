@@ -8,7 +8,7 @@ use crate::domain::plan::{is_excluded, next_within};
 
 /// An instant that a schedule names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Upcoming {
+pub(super) struct UpcomingInstant {
     /// When.
     pub(super) at: Timestamp,
     /// What might surprise.
@@ -16,17 +16,17 @@ pub(super) struct Upcoming {
 }
 
 /// Of a schedule alone.
-pub(super) fn of_calendar(calendar: &Calendar, from: Timestamp) -> impl Iterator<Item = Upcoming> {
+pub(super) fn of_calendar(calendar: &Calendar, from: Timestamp) -> impl Iterator<Item = UpcomingInstant> {
     let mut after = from;
     std::iter::from_fn(move || {
         let occasion = calendar.next_after(after)?;
         after = occasion.at;
-        Some(Upcoming { at: occasion.at, note: occasion.oddity.map(words) })
+        Some(UpcomingInstant { at: occasion.at, note: occasion.oddity.map(words) })
     })
 }
 
 /// Of a cron: within its start and end, with its excluded days marked.
-pub(super) fn of_cron(cron: &Cron, from: Timestamp) -> impl Iterator<Item = Upcoming> {
+pub(super) fn of_cron(cron: &Cron, from: Timestamp) -> impl Iterator<Item = UpcomingInstant> {
     let mut after = from;
     std::iter::from_fn(move || {
         let at = next_within(cron, after)?;
@@ -34,7 +34,7 @@ pub(super) fn of_cron(cron: &Cron, from: Timestamp) -> impl Iterator<Item = Upco
         let just_before = at.checked_sub(SignedDuration::from_millis(1)).unwrap_or(at);
         let oddity = cron.calendar.next_after(just_before).and_then(|Occasion { oddity, .. }| oddity);
         let excluded = is_excluded(cron, at).then(|| "excluded day: will be skipped".to_owned());
-        Some(Upcoming { at, note: excluded.or_else(|| oddity.map(words)) })
+        Some(UpcomingInstant { at, note: excluded.or_else(|| oddity.map(words)) })
     })
 }
 

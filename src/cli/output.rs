@@ -19,14 +19,14 @@ const WIDTH_DEFAULT: u16 = 80;
 
 /// How something looks on a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Look {
+pub(super) enum Style {
     Plain,
     Bold,
     Dim,
     Good,
     Bad,
     Odd,
-    Going,
+    BackendRun,
 }
 
 /// Where results go.
@@ -66,8 +66,8 @@ impl Output {
     }
 
     /// The text in its look, if colours are wanted.
-    pub(super) fn paint(&self, look: Look, text: &str) -> String {
-        paint(self.color, look, text)
+    pub(super) fn paint(&self, style: Style, text: &str) -> String {
+        paint(self.color, style, text)
     }
 
     /// One line.
@@ -94,7 +94,7 @@ impl Output {
     /// A table that goes on under another one: the first has the header, and the columns stay where they are.
     pub(super) fn table_under(&mut self, above: &mut Option<Layout>, rows: Rows) -> io::Result<()> {
         let width = if self.terminal { usize::from(self.width) } else { WIDTH_MAX };
-        for line in rows.arrange(width, above, |header| paint(self.color, Look::Bold, header)) {
+        for line in rows.arrange(width, above, |header| paint(self.color, Style::Bold, header)) {
             writeln!(self.out, "{line}")?;
         }
         Ok(())
@@ -109,7 +109,7 @@ impl Output {
     pub(super) fn warn(&mut self, text: &str) -> io::Result<()> {
         // What was said before stands before it on the terminal too.
         self.out.flush()?;
-        writeln!(io::stderr(), "{} {text}", paint(self.color_of_complaints, Look::Odd, "warning:"))
+        writeln!(io::stderr(), "{} {text}", paint(self.color_of_complaints, Style::Odd, "warning:"))
     }
 
     /// Odd places of the configuration.
@@ -123,7 +123,7 @@ impl Output {
         if !failure.is_worth_a_word() {
             return;
         }
-        let error = paint(self.color_of_complaints, Look::Bad, "error:");
+        let error = paint(self.color_of_complaints, Style::Bad, "error:");
         let _ = match failure {
             // Mistakes begin with their place, so that editors and people find it.
             Failure::Config(errors) => {
@@ -158,15 +158,15 @@ pub(super) fn printable(text: &str) -> String {
     shown
 }
 
-fn paint(color: bool, look: Look, text: &str) -> String {
-    let code = match look {
-        Look::Plain => return text.to_owned(),
-        Look::Bold => "1",
-        Look::Dim => "2",
-        Look::Good => "32",
-        Look::Bad => "31",
-        Look::Odd => "33",
-        Look::Going => "36",
+fn paint(color: bool, style: Style, text: &str) -> String {
+    let code = match style {
+        Style::Plain => return text.to_owned(),
+        Style::Bold => "1",
+        Style::Dim => "2",
+        Style::Good => "32",
+        Style::Bad => "31",
+        Style::Odd => "33",
+        Style::BackendRun => "36",
     };
     if color && !text.is_empty() { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
 }

@@ -13,7 +13,7 @@ use crate::config::{BackendConfig, Environment, WebhooksConfig};
 use crate::daemon::{self, World};
 use crate::signals::{self, Stop};
 use crate::store::Execution;
-use crate::transport::{Relay, Transport, Wire};
+use crate::transport::{Dialer, Relay, Transport};
 
 /// How a certificate begins in a PEM file.
 const PEM_BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
@@ -57,7 +57,7 @@ pub(super) fn run(run: &Run, session: &mut Session) -> Result<(), Failure> {
         relay: Some(to_backend_for_others(&config.backend)?),
         reload: Some(reload),
         backend: to_backend(&config.backend)?,
-        receivers: to_receivers(&config.webhooks, Wire::of_system())?,
+        receivers: to_receivers(&config.webhooks, Dialer::of_system())?,
         config,
         environment: session.environment.clone(),
         clock: session.clock.clone(),
@@ -116,9 +116,9 @@ fn to_backend_for_others(backend: &BackendConfig) -> Result<Relay, Failure> {
 
 /// The way to receivers, over connections that `wire` makes. Whom the agent server is trusted by says nothing about
 /// them: they have roots of their own.
-pub(super) fn to_receivers(webhooks: &WebhooksConfig, wire: Wire) -> Result<Transport, Failure> {
+pub(super) fn to_receivers(webhooks: &WebhooksConfig, dialer: Dialer) -> Result<Transport, Failure> {
     let pem = roots_of_receivers(webhooks)?;
-    Transport::judged(pem.as_deref(), wire, webhooks.url.clone())
+    Transport::judged(pem.as_deref(), dialer, webhooks.url.clone())
         .map_err(|error| unprepared("webhooks.ca_file", webhooks.ca_file.as_deref(), &error))
 }
 

@@ -3,11 +3,11 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::output::{Look, Output, printable};
+use super::output::{Output, Style, printable};
 use super::session::Session;
 use super::times;
 use crate::domain::delivery::DeliveryStatus;
-use crate::domain::run::{Going, Phase, Run, RunError, RunState, Status};
+use crate::domain::run::{BackendRun, Phase, Run, RunError, RunState, Status};
 use crate::store::{DeliveryRow, RunRow};
 
 /// The columns of [`cells`].
@@ -30,7 +30,7 @@ pub(super) fn time(at: Option<Timestamp>) -> Value {
 pub(super) fn cells(row: &RunRow, session: &Session) -> Vec<String> {
     let output = &session.output;
     let run = &row.run;
-    let started_at = going(run).map(|going| going.started_at);
+    let started_at = backend_run(run).map(|backend_run| backend_run.started_at);
     let late = started_at.map(|started_at| times::took(started_at.duration_since(run.scheduled_for)));
     let took = started_at.zip(ended_at(run)).map(|(from, to)| times::took(to.duration_since(from)));
     let mut id = run.run_id.to_string();
@@ -42,7 +42,7 @@ pub(super) fn cells(row: &RunRow, session: &Session) -> Vec<String> {
         painted_status(row, output),
         late.unwrap_or_default(),
         took.unwrap_or_default(),
-        row.webhook.as_ref().map(|webhook| webhook_words(webhook, output)).unwrap_or_default(),
+        row.webhook.as_ref().map(|webhook| webhook_text(webhook, output)).unwrap_or_default(),
         id,
         why(row),
     ]
@@ -50,31 +50,31 @@ pub(super) fn cells(row: &RunRow, session: &Session) -> Vec<String> {
 
 /// The status in its colour; a record of several missed occurrences says how many.
 pub(super) fn painted_status(row: &RunRow, output: &Output) -> String {
-    let word = output.paint(look(row), row.status_word());
+    let word = output.paint(style(row), row.status_word());
     if row.occurrences > 1 { format!("{word} ×{}", row.occurrences) } else { word }
 }
 
 /// Good, bad, or still going.
-pub(super) fn look(row: &RunRow) -> Look {
+pub(super) fn style(row: &RunRow) -> Style {
     match (row.status(), row.run.state.phase()) {
-        (Some(Status::Success), _) => Look::Good,
-        (Some(Status::Error | Status::Timeout), _) => Look::Bad,
-        (Some(Status::Interrupted | Status::Cancelled | Status::Skipped | Status::Missed), _) => Look::Odd,
-        (None, Phase::Doubtful) => Look::Odd,
-        (None, Phase::Pending | Phase::Sending | Phase::Running | Phase::Ended) => Look::Going,
+        (Some(Status::Success), _) => Style::Good,
+        (Some(Status::Error | Status::Timeout), _) => Style::Bad,
+        (Some(Status::Interrupted | Status::Cancelled | Status::Skipped | Status::Missed), _) => Style::Odd,
+        (None, Phase::Unconfirmed) => Style::Odd,
+        (None, Phase::Pending | Phase::Sending | Phase::Running | Phase::Ended) => Style::BackendRun,
     }
 }
 
-fn webhook_words(delivery: &DeliveryRow, output: &Output) -> String {
-    let look = match delivery.status {
-        DeliveryStatus::Delivered => Look::Plain,
-        DeliveryStatus::Failed | DeliveryStatus::Gone | DeliveryStatus::Blocked => Look::Bad,
+fn webhook_text(delivery: &DeliveryRow, output: &Output) -> String {
+    let style = match delivery.status {
+        DeliveryStatus::Delivered => Style::Plain,
+        DeliveryStatus::Failed | DeliveryStatus::Gone | DeliveryStatus::Blocked => Style::Bad,
         DeliveryStatus::Pending
         | DeliveryStatus::Sending
         | DeliveryStatus::Aborted
-        | DeliveryStatus::Suppressed => Look::Odd,
+        | DeliveryStatus::Suppressed => Style::Odd,
     };
-    let word = output.paint(look, delivery.status.as_str());
+    let word = output.paint(style, delivery.status.as_str());
     // The first attempt is the usual; more of them are a story.
     if delivery.attempts > 1 { format!("{word} ×{}", delivery.attempts) } else { word }
 }
@@ -99,11 +99,11 @@ pub(super) fn why(row: &RunRow) -> String {
 }
 
 /// The run as the backend has or had it.
-pub(super) fn going(run: &Run) -> Option<&Going> {
+pub(super) fn backend_run(run: &Run) -> Option<&BackendRun> {
     match &run.state {
-        RunState::Running(going) => Some(going),
-        RunState::Ended { going, .. } => going.as_ref(),
-        RunState::Pending { .. } | RunState::Sending { .. } | RunState::Doubtful { .. } => None,
+        RunState::Running(backend_run) => Some(backend_run),
+        RunState::Ended { backend_run, .. } => backend_run.as_ref(),
+        RunState::Pending { .. } | RunState::Sending { .. } | RunState::Unconfirmed { .. } => None,
     }
 }
 
@@ -113,7 +113,7 @@ pub(super) fn ended_at(run: &Run) -> Option<Timestamp> {
         RunState::Ended { outcome, .. } => Some(outcome.ended_at),
         RunState::Pending { .. }
         | RunState::Sending { .. }
-        | RunState::Doubtful { .. }
+        | RunState::Unconfirmed { .. }
         | RunState::Running(_) => None,
     }
 }
@@ -124,7 +124,7 @@ pub(super) fn error(run: &Run) -> Option<&RunError> {
         RunState::Ended { outcome, .. } => outcome.error.as_ref(),
         RunState::Pending { .. }
         | RunState::Sending { .. }
-        | RunState::Doubtful { .. }
+        | RunState::Unconfirmed { .. }
         | RunState::Running(_) => None,
     }
 }

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use super::arguments::Global;
 use super::failure::Failure;
 use super::output::Output;
-use super::places;
+use super::paths;
 use crate::clock::Clock;
 use crate::config::{self, Config, Environment};
 use crate::store::Reader;
@@ -65,7 +65,7 @@ impl Session {
     /// reason not to look into the database.
     pub(super) fn store_path(&mut self) -> Result<PathBuf, Failure> {
         let path = self.config_path.clone();
-        match places::store_path(&path, &self.environment) {
+        match paths::store_path(&path, &self.environment) {
             Some(store) => Ok(store),
             None => Ok(self.load_config(&path)?.store.path),
         }
@@ -74,7 +74,7 @@ impl Session {
     /// Where the daemon listens, found in the same way.
     pub(super) fn socket_path(&mut self) -> Result<PathBuf, Failure> {
         let path = self.config_path.clone();
-        match places::socket_path(&path, &self.environment) {
+        match paths::socket_path(&path, &self.environment) {
             Some(socket) => Ok(socket),
             None => Ok(self.load_config(&path)?.socket_path()),
         }

@@ -4,7 +4,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::failure::Failure;
-use super::output::{Look, printable};
+use super::output::{Style, printable};
 use super::run_line;
 use super::session::Session;
 use super::times;
@@ -90,26 +90,29 @@ fn print_facts(details: &RunDetails, session: &mut Session) -> Result<(), Failur
     }
     if let Some(error) = run_line::error(run) {
         let error = printable(&format!("{}: {}", error.error, error.message));
-        facts.push(("error", session.output.paint(Look::Bad, &error)));
+        facts.push(("error", session.output.paint(Style::Bad, &error)));
     }
     if let Some(last) = row.last_scheduled_for {
         let until = format!("{} occurrences, until {}", row.occurrences, times::local(last, &session.zone));
         facts.push(("covers", until));
     }
-    if let Some(going) = run_line::going(run) {
-        facts.push(("thread", going.thread_id.to_string()));
-        facts.push(("backend run", going.backend_run_id.to_string()));
+    if let Some(backend_run) = run_line::backend_run(run) {
+        facts.push(("thread", backend_run.thread_id.to_string()));
+        facts.push(("backend run", backend_run.backend_run_id.to_string()));
     }
-    facts.push(("sent", if run.tries == 1 { "once".to_owned() } else { format!("{} times", run.tries) }));
+    facts.push((
+        "sent",
+        if run.send_count == 1 { "once".to_owned() } else { format!("{} times", run.send_count) },
+    ));
     for (name, value) in facts {
-        let name = session.output.paint(Look::Dim, &format!("{name:<14}"));
+        let name = session.output.paint(Style::Dim, &format!("{name:<14}"));
         session.output.line(&format!("{name} {value}"))?;
     }
     Ok(())
 }
 
 fn print_timeline(details: &RunDetails, session: &mut Session) -> Result<(), Failure> {
-    let heading = session.output.paint(Look::Bold, "timeline");
+    let heading = session.output.paint(Style::Bold, "timeline");
     session.output.line("")?;
     session.output.line(&heading)?;
     let first = details.row.run.scheduled_for;
@@ -117,7 +120,7 @@ fn print_timeline(details: &RunDetails, session: &mut Session) -> Result<(), Fai
         let clock = times::local_to_the_millisecond(at, &session.zone);
         let since =
             if at == first { String::new() } else { format!("+{}", times::took(at.duration_since(first))) };
-        let since = session.output.paint(Look::Dim, &format!("{since:>14}"));
+        let since = session.output.paint(Style::Dim, &format!("{since:>14}"));
         session.output.line(&format!("  {clock} {since}  {what}"))?;
     }
     Ok(())
@@ -136,8 +139,8 @@ fn timeline(details: &RunDetails) -> Vec<Moment> {
     for event in &details.events {
         add(event.at, with_detail(&event.event, event.detail.as_deref()));
     }
-    if let Some(going) = run_line::going(run) {
-        add(going.started_at, "started: accepted by the backend".to_owned());
+    if let Some(backend_run) = run_line::backend_run(run) {
+        add(backend_run.started_at, "started: accepted by the backend".to_owned());
     }
     if let Some(ended_at) = run_line::ended_at(run) {
         let why = run_line::why(row);
@@ -148,7 +151,7 @@ fn timeline(details: &RunDetails) -> Vec<Moment> {
         add(delivery.created_at, format!("webhook to {} recorded", redacted(&delivery.url)));
         for attempt in &details.attempts {
             let at = attempt.ended_at.unwrap_or(attempt.started_at);
-            add(at, attempt_words(attempt));
+            add(at, attempt_text(attempt));
         }
         if let Some(ended_at) = delivery.ended_at {
             add(ended_at, with_detail(&format!("webhook {}", delivery.status), delivery.reason.as_deref()));
@@ -162,7 +165,7 @@ fn timeline(details: &RunDetails) -> Vec<Moment> {
     moments
 }
 
-fn attempt_words(attempt: &AttemptRow) -> String {
+fn attempt_text(attempt: &AttemptRow) -> String {
     let number = attempt.attempt;
     match (attempt.ended_at, attempt.code) {
         (None, _) => format!("webhook attempt {number} began"),
@@ -183,7 +186,7 @@ fn with_detail(what: &str, detail: Option<&str>) -> String {
 
 fn print_values(details: &RunDetails, session: &mut Session) -> Result<(), Failure> {
     let Some(values) = &details.values else { return Ok(()) };
-    let heading = session.output.paint(Look::Bold, "values");
+    let heading = session.output.paint(Style::Bold, "values");
     session.output.line("")?;
     session.output.line(&heading)?;
     let text = serde_json::to_string_pretty(values).unwrap_or_else(|_| values.to_string());

@@ -6,10 +6,10 @@ use std::path::Path;
 use clap::Args;
 
 use super::failure::Failure;
-use super::output::{Look, several};
+use super::output::{Style, several};
 use super::session::Session;
 use super::times;
-use super::webhook::flow;
+use super::webhook::delivery_mode;
 use crate::api::wire::{Configuration, Facts, State};
 use crate::config;
 use crate::domain::cron::CronSource;
@@ -39,25 +39,25 @@ pub(super) fn status(_: &Status, session: &mut Session) -> Result<(), Failure> {
     let next = next.map_or("nothing is to come".to_owned(), |(at, name)| {
         format!("{name}, {} ({})", times::local_with_day(at, &session.zone), times::relative(at, now))
     });
-    if let Some(words) = flow::words(&facts.flow, session) {
-        let words = session.output.paint(Look::Odd, &words);
+    if let Some(words) = delivery_mode::words(&facts.mode, session) {
+        let words = session.output.paint(Style::Odd, &words);
         session.output.line(&words)?;
     }
-    let Facts { overview, crons, notices, flow } = &facts;
+    let Facts { overview, crons, notices, mode } = &facts;
     let mut lines = vec![
-        ("daemon", daemon_words(&daemon, session)),
-        ("store", store_words(&store, session)),
-        ("configuration", file_words(&file, notices, session)),
-        ("crons", crons_words(crons)),
+        ("daemon", daemon_text(&daemon, session)),
+        ("store", store_text(&store, session)),
+        ("configuration", file_text(&file, notices, session)),
+        ("crons", crons_text(crons)),
         ("next", next),
         ("runs, 24 h", counted(&overview.ended)),
-        ("not over", counted(&overview.going)),
+        ("not over", counted(&overview.in_progress)),
         ("webhooks, 24 h", counted(&overview.deliveries)),
         ("waiting", several(overview.deliveries_waiting, "webhook")),
     ];
-    lines.extend(flow::suppressed_words(flow).map(|words| ("suppressed", words)));
+    lines.extend(delivery_mode::suppressed_text(mode).map(|words| ("suppressed", words)));
     for (name, value) in lines {
-        let name = session.output.paint(Look::Dim, &format!("{name:<14}"));
+        let name = session.output.paint(Style::Dim, &format!("{name:<14}"));
         session.output.line(&format!("{name} {value}"))?;
     }
     print_notices(notices, session)
@@ -67,14 +67,14 @@ pub(super) fn status(_: &Status, session: &mut Session) -> Result<(), Failure> {
 fn print_notices(notices: &[Notice], session: &mut Session) -> Result<(), Failure> {
     let now = session.now();
     for notice in notices {
-        let (name, look, words) = match notice.kind {
+        let (name, style, words) = match notice.kind {
             NoticeKind::Configuration => {
-                ("not taken up", Look::Bad, "the last good configuration goes on, since in the files:")
+                ("not taken up", Style::Bad, "the last good configuration goes on, since in the files:")
             }
-            NoticeKind::ClockStep => ("clock step", Look::Odd, notice.detail.as_str()),
-            NoticeKind::Listen => ("not listening", Look::Bad, notice.detail.as_str()),
+            NoticeKind::ClockStep => ("clock step", Style::Odd, notice.detail.as_str()),
+            NoticeKind::Listen => ("not listening", Style::Bad, notice.detail.as_str()),
         };
-        let name = session.output.paint(look, &format!("{name:<14}"));
+        let name = session.output.paint(style, &format!("{name:<14}"));
         session.output.line(&format!("{name} {words} ({})", times::relative(notice.at, now)))?;
         if notice.kind == NoticeKind::Configuration {
             for line in notice.detail.lines() {
@@ -113,18 +113,18 @@ fn file_state(session: &Session, crons: &[CronRow]) -> Configuration {
     }
 }
 
-fn daemon_words(daemon: &DaemonState, session: &Session) -> String {
+fn daemon_text(daemon: &DaemonState, session: &Session) -> String {
     match daemon {
         DaemonState::Running { pid } => {
-            let running = session.output.paint(Look::Good, "running");
+            let running = session.output.paint(Style::Good, "running");
             pid.map_or(running.clone(), |pid| format!("{running} (pid {pid})"))
         }
-        DaemonState::Stopped => session.output.paint(Look::Bad, "not running"),
+        DaemonState::Stopped => session.output.paint(Style::Bad, "not running"),
         DaemonState::Unknown(problem) => format!("unknown: its lock cannot be read: {problem}"),
     }
 }
 
-fn store_words(store: &Path, session: &Session) -> String {
+fn store_text(store: &Path, session: &Session) -> String {
     match std::fs::metadata(store) {
         Ok(metadata) => {
             // What was written last stands in the log beside it.
@@ -135,15 +135,15 @@ fn store_words(store: &Path, session: &Session) -> String {
             format!("{} ({kibibytes} KiB)", store.display())
         }
         Err(_) => {
-            let none = session.output.paint(Look::Odd, "no database yet");
+            let none = session.output.paint(Style::Odd, "no database yet");
             format!("{} ({none}; `agentcron run` makes it)", store.display())
         }
     }
 }
 
-fn file_words(file: &Configuration, notices: &[Notice], session: &Session) -> String {
+fn file_text(file: &Configuration, notices: &[Notice], session: &Session) -> String {
     let path = session.config_path.display();
-    let odd = |text: &str| session.output.paint(Look::Odd, text);
+    let odd = |text: &str| session.output.paint(Style::Odd, text);
     let refused = notices.iter().any(|notice| notice.kind == NoticeKind::Configuration);
     match file {
         // Variables and credentials are the daemon's own: what is well from here may be wrong from there.
@@ -163,9 +163,9 @@ fn file_words(file: &Configuration, notices: &[Notice], session: &Session) -> St
     }
 }
 
-fn crons_words(crons: &[CronRow]) -> String {
+fn crons_text(crons: &[CronRow]) -> String {
     let disabled = crons.iter().filter(|row| row.cron.as_ref().is_ok_and(|cron| !cron.enabled)).count();
-    let paused = crons.iter().filter(|row| row.standing.paused.is_some()).count();
+    let paused = crons.iter().filter(|row| row.state.paused.is_some()).count();
     let unreadable = crons.iter().filter(|row| row.cron.is_err()).count();
     let mut words = crons.len().to_string();
     if disabled > 0 {

@@ -28,7 +28,7 @@ pub(super) fn trigger(trigger: &Trigger, session: &mut Session) -> Result<(), Fa
     }
     let run_id = answer["run_id"].as_str().unwrap_or_default();
     let waits = match answer["waits_for"].as_str() {
-        Some(going) => format!("waits for run {going} to end"),
+        Some(running) => format!("waits for run {running} to end"),
         None => "is being started".to_owned(),
     };
     Ok(session.output.line(&format!("run {run_id} of {} {waits}", trigger.cron))?)

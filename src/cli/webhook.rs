@@ -1,13 +1,13 @@
 //! `agentcron webhook`: where webhooks have got to, and why; and what may be done about them.
 
-mod arm;
+pub(super) mod delivery_mode;
 mod doctor;
-pub(super) mod flow;
 mod hold;
 mod list;
 mod listen;
 mod release;
 mod replay;
+mod resume;
 mod show;
 mod target;
 mod test;
@@ -16,7 +16,7 @@ mod trial;
 use clap::{Args, Subcommand};
 
 use super::failure::Failure;
-use super::output::{Look, Output};
+use super::output::{Output, Style};
 use super::session::Session;
 use crate::domain::delivery::DeliveryStatus;
 
@@ -44,7 +44,7 @@ enum WebhookVerb {
     /// Send webhooks once more: failed, suppressed, or any that are named
     Replay(replay::Replay),
     /// Tell a suspended URL again
-    Arm(arm::Arm),
+    Resume(resume::Resume),
     /// Receive webhooks on this machine, show and verify each, or misbehave on request
     Listen(listen::Listen),
 }
@@ -58,17 +58,17 @@ pub(super) fn webhook(webhook: &Webhook, session: &mut Session) -> Result<(), Fa
         WebhookVerb::Hold(hold) => hold::hold(hold, session),
         WebhookVerb::Release(release) => release::release(release, session),
         WebhookVerb::Replay(replay) => replay::replay(replay, session),
-        WebhookVerb::Arm(arm) => arm::arm(arm, session),
+        WebhookVerb::Resume(resume) => resume::resume(resume, session),
         WebhookVerb::Listen(listen) => listen::listen(listen, session),
     }
 }
 
 fn painted_status(status: DeliveryStatus, output: &Output) -> String {
-    let look = match status {
-        DeliveryStatus::Delivered => Look::Good,
-        DeliveryStatus::Failed | DeliveryStatus::Gone | DeliveryStatus::Blocked => Look::Bad,
-        DeliveryStatus::Aborted | DeliveryStatus::Suppressed => Look::Odd,
-        DeliveryStatus::Pending | DeliveryStatus::Sending => Look::Going,
+    let style = match status {
+        DeliveryStatus::Delivered => Style::Good,
+        DeliveryStatus::Failed | DeliveryStatus::Gone | DeliveryStatus::Blocked => Style::Bad,
+        DeliveryStatus::Aborted | DeliveryStatus::Suppressed => Style::Odd,
+        DeliveryStatus::Pending | DeliveryStatus::Sending => Style::BackendRun,
     };
-    output.paint(look, status.as_str())
+    output.paint(style, status.as_str())
 }

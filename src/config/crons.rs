@@ -8,8 +8,8 @@ use super::errors::{ConfigError, Report, escaped, quoted};
 use super::fields::CronFields;
 use super::placeholders::{check_text, check_values, missing};
 use super::section::Section;
-use super::settle_cron::{FieldError, check_webhook_policy, settle_cron};
-use super::settled::{CronDefinition, Place};
+use super::validate_cron::{FieldError, check_webhook_policy, validate_cron};
+use super::validated::{CronDefinition, SourceLocation};
 use crate::domain::cron::Cron;
 use crate::domain::template;
 use crate::domain::url_policy::UrlPolicy;
@@ -23,7 +23,7 @@ struct Raw<'d> {
 }
 
 /// Settles them all; sorted by name.
-pub(super) fn settle_crons(
+pub(super) fn validate_crons(
     main: &Document<'_>,
     included: &[Document<'_>],
     policy: Option<&UrlPolicy>,
@@ -36,14 +36,17 @@ pub(super) fn settle_crons(
 
     let mut definitions = Vec::new();
     // By lower-case name: two names that differ only by case are too easily taken for one another.
-    let mut seen: BTreeMap<String, (String, Place)> = BTreeMap::new();
+    let mut seen: BTreeMap<String, (String, SourceLocation)> = BTreeMap::new();
     for document in std::iter::once(main).chain(included) {
         let crons = Section::root(document).child("cron", "cron.NAME", report);
         for (key, _) in crons.entries() {
             let name: &str = key.get_ref();
             let position = document.source.position(key.span().start);
-            let place =
-                Place { file: document.source.file.clone(), line: position.line, column: position.column };
+            let location = SourceLocation {
+                file: document.source.file.clone(),
+                line: position.line,
+                column: position.column,
+            };
             if let Some((first, first_place)) = seen.get(&name.to_lowercase()) {
                 let message = duplicate_message(name, first, first_place);
                 report.error(document.source.error(
@@ -52,7 +55,7 @@ pub(super) fn settle_crons(
                     Some("rename one of them".to_owned()),
                 ));
             } else {
-                seen.insert(name.to_lowercase(), (name.to_owned(), place.clone()));
+                seen.insert(name.to_lowercase(), (name.to_owned(), location.clone()));
             }
             let full_name = format!("cron.{name}");
             let section = crons.child(name, &full_name, report);
@@ -60,8 +63,8 @@ pub(super) fn settle_crons(
                 continue;
             }
             let raw = Raw::read(section, environment, report);
-            if let Some((cron, fields)) = raw.settle(name, &defaults, policy, environment, report) {
-                definitions.push(CronDefinition { cron, fields, place });
+            if let Some((cron, fields)) = raw.validate(name, &defaults, policy, environment, report) {
+                definitions.push(CronDefinition { cron, fields, location });
             }
         }
     }
@@ -75,7 +78,7 @@ pub(super) fn settle_crons(
     definitions
 }
 
-fn duplicate_message(name: &str, first: &str, first_place: &Place) -> String {
+fn duplicate_message(name: &str, first: &str, first_place: &SourceLocation) -> String {
     if name == first {
         format!("cron {} is defined in {first_place} already", quoted(name))
     } else {
@@ -116,8 +119,8 @@ impl<'d> Raw<'d> {
         let mut others = self.fields.clone();
         others.multitask_strategy = None;
         let others = others.with_defaults(&good);
-        let settled = [settle_cron("defaults", &others), settle_cron("defaults", &on_thread)];
-        let mistakes = settled.into_iter().filter_map(Result::err).flatten();
+        let validated = [validate_cron("defaults", &others), validate_cron("defaults", &on_thread)];
+        let mistakes = validated.into_iter().filter_map(Result::err).flatten();
         for mistake in mistakes.chain(check_values(&self.fields, environment)) {
             if self.section.has(mistake.field) {
                 report.error(self.locate(&mistake, None));
@@ -125,7 +128,7 @@ impl<'d> Raw<'d> {
         }
     }
 
-    fn settle(
+    fn validate(
         self,
         name: &str,
         defaults: &Raw<'_>,
@@ -135,8 +138,8 @@ impl<'d> Raw<'d> {
     ) -> Option<(Cron, CronFields)> {
         let values = check_values(&self.fields, environment);
         let fields = self.fields.clone().with_defaults(&defaults.fields);
-        let settled = settle_cron(name, &fields);
-        let mut mistakes = settled.as_ref().err().cloned().unwrap_or_default();
+        let validated = validate_cron(name, &fields);
+        let mut mistakes = validated.as_ref().err().cloned().unwrap_or_default();
         // What is no URL is not refused as well.
         if !values.iter().chain(&mistakes).any(|mistake| mistake.field == "webhook") {
             mistakes.extend(policy.and_then(|policy| check_webhook_policy(&fields, policy, environment)));
@@ -149,7 +152,7 @@ impl<'d> Raw<'d> {
                 report.error(self.locate(mistake, Some(defaults)));
             }
         }
-        settled.ok().map(|cron| (cron, fields))
+        validated.ok().map(|cron| (cron, fields))
     }
 
     /// The mistake at the place where the field stands: here, in `[defaults]`, or nowhere.

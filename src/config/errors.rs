@@ -106,8 +106,8 @@ impl Report {
         if self.errors.is_empty() {
             return Ok(self.warnings);
         }
-        let place = |error: &ConfigError| (error.file.clone(), error.position, error.message.clone());
-        self.errors.sort_by_cached_key(place);
+        let location = |error: &ConfigError| (error.file.clone(), error.position, error.message.clone());
+        self.errors.sort_by_cached_key(location);
         self.errors.dedup();
         Err(ConfigErrors(self.errors))
     }

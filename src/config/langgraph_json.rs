@@ -10,9 +10,9 @@ use super::environment::Environment;
 use super::errors::{ConfigError, Position, Report};
 use super::placeholders::{check_text, missing};
 use super::section::Section;
-use super::sections::Reader;
-use super::settled::Sources;
+use super::sections::SectionReader;
 use super::source::Source;
+use super::validated::Sources;
 use super::webhooks::{ENV_PREFIX_DEFAULT, RawUrl, header_complaint, value_complaint};
 use crate::domain::cron::Template;
 
@@ -62,7 +62,7 @@ pub(super) fn read(
     root: &Section<'_>,
     path: Option<String>,
     sources: &mut Sources,
-    reader: &mut Reader<'_>,
+    reader: &mut SectionReader<'_>,
 ) -> ServerSettings {
     let Some(path) = path.and_then(|text| reader.path(root, "langgraph_json", &text)) else {
         return ServerSettings::default();
@@ -77,7 +77,7 @@ pub(super) fn read(
         }
     };
     match serde_json::from_str(&source.text) {
-        Ok(raw) => settle(&source, raw, reader.environment, reader.report),
+        Ok(raw) => validate(&source, raw, reader.environment, reader.report),
         Err(error) => {
             reader.report.error(json_error(&path, &error));
             ServerSettings::default()
@@ -102,7 +102,7 @@ fn json_error(path: &Path, error: &serde_json::Error) -> ConfigError {
     ConfigError { file: path.into(), position, message, hint: None, excerpt: None }
 }
 
-fn settle(source: &Source, raw: RawFile, environment: &Environment, report: &mut Report) -> ServerSettings {
+fn validate(source: &Source, raw: RawFile, environment: &Environment, report: &mut Report) -> ServerSettings {
     let disable_webhooks = raw.http.and_then(|http| http.disable_webhooks).unwrap_or(false);
     let Some(webhooks) = raw.webhooks else {
         return ServerSettings { disable_webhooks, ..ServerSettings::default() };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::crons::settle_crons;
+use super::crons::validate_crons;
 use super::document::Document;
 use super::environment::Environment;
 use super::errors::{ConfigErrors, Report};
@@ -14,9 +14,9 @@ use super::include;
 use super::langgraph_json;
 use super::limits::FILES_MAX;
 use super::section::Section;
-use super::sections::{self, Reader};
-use super::settled::{Config, Sources};
+use super::sections::{self, SectionReader};
 use super::source::Source;
+use super::validated::{Config, Sources};
 use super::webhooks;
 
 /// The tables of the main file.
@@ -52,9 +52,9 @@ pub fn load(path: &Path, environment: &Environment) -> Result<Config, ConfigErro
 
 fn load_here(path: &Path, environment: &Environment) -> Result<Config, ConfigErrors> {
     let mut report = Report::default();
-    let settled = read_all(path, environment, &mut report);
+    let validated = read_all(path, environment, &mut report);
     let warnings = report.finish()?;
-    match settled {
+    match validated {
         Some(config) => Ok(Config { warnings, ..config }),
         // Nothing is missing without a mistake that says so; if it were, this is the place to know.
         None => Err(ConfigErrors::of_file(path, "not a configuration".to_owned())),
@@ -76,7 +76,7 @@ fn read_all(path: &Path, environment: &Environment, report: &mut Report) -> Opti
         Section::root(document).read::<RawIncluded>(&["cron"], included_advice, report);
     }
 
-    let mut reader = Reader { base, environment, report };
+    let mut reader = SectionReader { base, environment, report };
     let langgraph = langgraph_json::read(&root, top.langgraph_json, &mut sources, &mut reader);
     let backend = sections::backend(&root, &mut reader);
     let store = sections::store(&root, &mut reader);
@@ -93,7 +93,7 @@ fn read_all(path: &Path, environment: &Environment, report: &mut Report) -> Opti
         report.file_warning(&main.source.file, words);
     }
     let policy = webhooks.as_ref().map(|webhooks| &webhooks.url);
-    let crons = settle_crons(&main, &included, policy, environment, report);
+    let crons = validate_crons(&main, &included, policy, environment, report);
     Some(Config {
         path: path.to_owned(),
         backend: backend?,
@@ -123,7 +123,7 @@ fn read_included(
     let base = main.parent().unwrap_or(Path::new(""));
     for (index, pattern) in patterns.map(OneOrMany::as_slice).unwrap_or_default().iter().enumerate() {
         let pointer = format!("/{index}");
-        let mut reader = Reader { base, environment, report };
+        let mut reader = SectionReader { base, environment, report };
         let Some(pattern) = reader.fill(root, "include", &pointer, pattern) else { continue };
         sources.folders.extend(base.join(&pattern).parent().map(Path::to_owned));
         match include::expand(base, &pattern) {

@@ -1,7 +1,7 @@
 //! Raw -> settled configuration: what people wrote becomes facts that later code need not doubt, or the list of
 //! every mistake in it.
 //!
-//! `load` reads the files; `settle_cron` judges one cron and serves files, stored definitions and the HTTP API alike.
+//! `load` reads the files; `validate_cron` judges one cron and serves files, stored definitions and the HTTP API alike.
 //! Only `environment` reads environment variables and credentials; nothing here is global.
 
 mod crons;
@@ -20,11 +20,11 @@ mod placeholders;
 mod secret;
 mod section;
 mod sections;
-mod settle_cron;
-mod settled;
 mod shape;
 mod source;
 mod starter;
+mod validate_cron;
+mod validated;
 mod webhooks;
 
 pub use environment::{Environment, LookupError};
@@ -35,11 +35,11 @@ pub use nearest::nearest;
 pub use placeholders::check_values;
 pub use secret::Secret;
 pub use sections::STORE_PATH_DEFAULT;
-pub use settle_cron::{
-    CronIdentity, FieldError, check_webhook_policy, is_cron_name, settle_cron, settle_cron_as,
-};
-pub use settled::{
-    BackendConfig, Config, CronDefinition, HttpConfig, Place, Sources, StoreConfig, WebhooksConfig,
-};
 pub use starter::STARTER_FILES;
+pub use validate_cron::{
+    CronIdentity, FieldError, check_webhook_policy, is_cron_name, validate_cron, validate_cron_as,
+};
+pub use validated::{
+    BackendConfig, Config, CronDefinition, HttpConfig, SourceLocation, Sources, StoreConfig, WebhooksConfig,
+};
 pub use webhooks::webhooks_by_default;

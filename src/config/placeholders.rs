@@ -6,7 +6,7 @@ use super::environment::{Environment, LookupError};
 use super::errors::quoted;
 use super::fields::CronFields;
 use super::nearest::nearest;
-use super::settle_cron::{FieldError, check_webhook_url};
+use super::validate_cron::{FieldError, check_webhook_url};
 use crate::domain::template::{self, FiringName, Meaning};
 
 /// A message and a hint.

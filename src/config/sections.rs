@@ -14,7 +14,7 @@ use super::limits::{API_KEY_CHARS_MIN, CONCURRENT_RUNS_MAX, VALUES_BYTES_MAX};
 use super::placeholders::{check_text, missing};
 use super::secret::Secret;
 use super::section::Section;
-use super::settled::{BackendConfig, HttpConfig, StoreConfig};
+use super::validated::{BackendConfig, HttpConfig, StoreConfig};
 
 /// Where `langgraph dev` listens.
 const BACKEND_URL_DEFAULT: &str = "http://127.0.0.1:2024";
@@ -28,7 +28,7 @@ const VALUES_BYTES_DEFAULT: usize = 64 << 10;
 const SHUTDOWN_GRACE_DEFAULT: Duration = Duration::from_secs(20);
 
 /// What settling needs besides the section: relative paths start at `base`, the main file's directory.
-pub(super) struct Reader<'r> {
+pub(super) struct SectionReader<'r> {
     pub(super) base: &'r Path,
     pub(super) environment: &'r Environment,
     pub(super) report: &'r mut Report,
@@ -61,7 +61,7 @@ struct RawHttp {
 }
 
 /// `[backend]`
-pub(super) fn backend(root: &Section<'_>, reader: &mut Reader<'_>) -> Option<BackendConfig> {
+pub(super) fn backend(root: &Section<'_>, reader: &mut SectionReader<'_>) -> Option<BackendConfig> {
     let section = root.child("backend", "backend", reader.report);
     let raw: RawBackend = section.read(&[], |_| None, reader.report);
     let url = reader.text(&section, "url", raw.url.as_deref().unwrap_or(BACKEND_URL_DEFAULT));
@@ -85,7 +85,7 @@ pub(super) fn backend(root: &Section<'_>, reader: &mut Reader<'_>) -> Option<Bac
 }
 
 /// `[store]`
-pub(super) fn store(root: &Section<'_>, reader: &mut Reader<'_>) -> Option<StoreConfig> {
+pub(super) fn store(root: &Section<'_>, reader: &mut SectionReader<'_>) -> Option<StoreConfig> {
     let section = root.child("store", "store", reader.report);
     let raw: RawStore = section.read(&[], |_| None, reader.report);
     let path = reader.path(&section, "path", raw.path.as_deref().unwrap_or(STORE_PATH_DEFAULT));
@@ -98,7 +98,7 @@ pub(super) fn store(root: &Section<'_>, reader: &mut Reader<'_>) -> Option<Store
 pub(super) fn http(
     root: &Section<'_>,
     disabled_elsewhere: bool,
-    reader: &mut Reader<'_>,
+    reader: &mut SectionReader<'_>,
 ) -> Option<HttpConfig> {
     let section = root.child("http", "http", reader.report);
     let raw: RawHttp = section.read(&[], |_| None, reader.report);
@@ -127,7 +127,11 @@ pub(super) fn http(
 }
 
 /// `off`, or an address; the outer `None` is a mistake.
-fn listen(section: &Section<'_>, text: Option<&str>, reader: &mut Reader<'_>) -> Option<Option<SocketAddr>> {
+fn listen(
+    section: &Section<'_>,
+    text: Option<&str>,
+    reader: &mut SectionReader<'_>,
+) -> Option<Option<SocketAddr>> {
     let text = text.unwrap_or(LISTEN_DEFAULT);
     let filled = reader.text(section, "listen", text)?;
     if filled == "off" {
@@ -141,7 +145,11 @@ fn listen(section: &Section<'_>, text: Option<&str>, reader: &mut Reader<'_>) ->
 }
 
 /// Keys for our own server: as hard to guess as a key has to be that is open to the network.
-fn api_keys(section: &Section<'_>, written: &[String], reader: &mut Reader<'_>) -> Option<Vec<Secret>> {
+fn api_keys(
+    section: &Section<'_>,
+    written: &[String],
+    reader: &mut SectionReader<'_>,
+) -> Option<Vec<Secret>> {
     let hint = || Some("such as `openssl rand -hex 32`".to_owned());
     if section.has("api_keys") && written.is_empty() {
         let hint = "leave it out if no key is needed, on loopback".to_owned();
@@ -163,7 +171,7 @@ fn api_keys(section: &Section<'_>, written: &[String], reader: &mut Reader<'_>) 
 }
 
 /// A switch for the moment when editing a file is too slow or not possible.
-fn disabled_by_environment(section: &Section<'_>, reader: &mut Reader<'_>) -> bool {
+fn disabled_by_environment(section: &Section<'_>, reader: &mut SectionReader<'_>) -> bool {
     const VARIABLE: &str = "env.AGENTCRON_DISABLE_WEBHOOKS";
     let Ok(value) = reader.environment.lookup(VARIABLE) else { return false };
     match value.expose() {
@@ -181,7 +189,7 @@ fn disabled_by_environment(section: &Section<'_>, reader: &mut Reader<'_>) -> bo
 pub(super) fn shutdown_grace(
     root: &Section<'_>,
     raw: Option<String>,
-    reader: &mut Reader<'_>,
+    reader: &mut SectionReader<'_>,
 ) -> Option<Duration> {
     reader.duration(root, "shutdown_grace", raw, SHUTDOWN_GRACE_DEFAULT)
 }
@@ -211,7 +219,7 @@ fn backend_url(text: &str) -> Result<Url, (&'static str, Option<String>)> {
     Ok(url)
 }
 
-impl Reader<'_> {
+impl SectionReader<'_> {
     /// A mistake at a key.
     pub(super) fn error(&mut self, section: &Section<'_>, key: &str, message: &str, hint: Option<String>) {
         self.report.error(section.error(key, "", message, hint));

@@ -9,8 +9,8 @@ use super::langgraph_json::ServerWebhooks;
 use super::limits::{WEBHOOK_BODY_BYTES_MAX, WEBHOOK_CHARS_MAX};
 use super::nearest::did_you_mean;
 use super::section::Section;
-use super::sections::Reader;
-use super::settled::WebhooksConfig;
+use super::sections::SectionReader;
+use super::validated::WebhooksConfig;
 use crate::domain::cron::Template;
 use crate::domain::signing::{KeyError, SigningKey};
 use crate::domain::template::{self, Meaning};
@@ -84,7 +84,7 @@ pub(super) struct RawUrl {
 pub(super) fn webhooks(
     root: &Section<'_>,
     server: ServerWebhooks,
-    reader: &mut Reader<'_>,
+    reader: &mut SectionReader<'_>,
 ) -> Option<WebhooksConfig> {
     let section = root.child("webhooks", "webhooks", reader.report);
     let raw: RawWebhooks = section.read(&["url", "headers"], |_| None, reader.report);
@@ -129,7 +129,7 @@ fn signing_key(
     section: &Section<'_>,
     pointer: &str,
     text: &str,
-    reader: &mut Reader<'_>,
+    reader: &mut SectionReader<'_>,
 ) -> Option<SigningKey> {
     let secret = reader.secret(section, "signing_secrets", pointer, text)?;
     let report = |error: KeyError| {
@@ -142,7 +142,7 @@ fn signing_key(
 fn own_headers(
     section: &Section<'_>,
     env_prefix: &str,
-    reader: &mut Reader<'_>,
+    reader: &mut SectionReader<'_>,
 ) -> BTreeMap<String, Template> {
     let section = section.child("headers", "webhooks.headers", reader.report);
     let mut headers = BTreeMap::new();
@@ -187,7 +187,7 @@ pub(super) fn value_complaint(filled: &str) -> Option<&'static str> {
     http::HeaderValue::from_str(filled).is_err().then_some(expected)
 }
 
-fn check_allowed_fields(section: &Section<'_>, fields: &[String], reader: &mut Reader<'_>) {
+fn check_allowed_fields(section: &Section<'_>, fields: &[String], reader: &mut SectionReader<'_>) {
     for (index, field) in fields.iter().enumerate() {
         if !BODY_KEYS.contains(&field.as_str()) {
             let hint = did_you_mean(field, BODY_KEYS.iter().copied());
@@ -197,7 +197,7 @@ fn check_allowed_fields(section: &Section<'_>, fields: &[String], reader: &mut R
     }
 }
 
-fn url_policy(section: &Section<'_>, server: Option<RawUrl>, reader: &mut Reader<'_>) -> UrlPolicy {
+fn url_policy(section: &Section<'_>, server: Option<RawUrl>, reader: &mut SectionReader<'_>) -> UrlPolicy {
     let section = section.child("url", "webhooks.url", reader.report);
     let own: RawUrl = section.read(&[], |_| None, reader.report);
     let empty = [

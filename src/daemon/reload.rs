@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config, ConfigErrors, Environment, Sources};
 use crate::engine::Wakes;
 use crate::store::{NewDefinition, NoticeKind, Store, StoreError, SyncReport};
-use crate::webhook::{PutInForce, WebhookSettings};
+use crate::webhook::{SettingsWriter, WebhookSettings};
 
 /// Editors write in several steps: files are read once they have been the same for this long.
 const SETTLE_WAIT: Duration = Duration::from_millis(200);
@@ -41,7 +41,7 @@ pub(super) struct Reload {
     /// Who goes by them.
     pub(super) wakes: Wakes,
     /// Where the settings of webhooks go.
-    pub(super) webhooks: PutInForce,
+    pub(super) webhooks: SettingsWriter,
     /// Somebody asks.
     pub(super) asked: Arc<Notify>,
 }
@@ -112,7 +112,7 @@ enum Again {
 
 /// Reads the files once they have settled, if they are others than before or if somebody asks.
 async fn pass(reload: &Reload, seen: &mut Seen, cause: Cause) -> Result<Again, StoreError> {
-    let fingerprint = settled(&seen.sources).await;
+    let fingerprint = validated(&seen.sources).await;
     if cause == Cause::Touched && fingerprint == seen.fingerprint {
         return Ok(Again::No);
     }
@@ -137,7 +137,7 @@ async fn pass(reload: &Reload, seen: &mut Seen, cause: Cause) -> Result<Again, S
 }
 
 /// Waits until nobody writes any more.
-async fn settled(sources: &Sources) -> u64 {
+async fn validated(sources: &Sources) -> u64 {
     let mut before = fingerprint_of(sources);
     for _ in 0..SETTLE_LOOKS_MAX {
         tokio::time::sleep(SETTLE_WAIT).await;
@@ -200,8 +200,8 @@ async fn refuse(reload: &Reload, mistakes: String) -> Result<(), StoreError> {
 /// What the crons are, and where they stand.
 fn hash_of(definitions: &[NewDefinition]) -> u64 {
     let mut hasher = DefaultHasher::new();
-    for NewDefinition { cron, body, place } in definitions {
-        (&cron.name, body, place).hash(&mut hasher);
+    for NewDefinition { cron, body, location } in definitions {
+        (&cron.name, body, location).hash(&mut hasher);
     }
     hasher.finish()
 }

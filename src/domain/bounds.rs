@@ -66,7 +66,7 @@ pub const HELD_BODY_WAIT: Duration = Duration::from_secs(60);
 
 /// Of an answer, this much is listened to on its way to the client, to learn which run it tells of: its first event, or
 /// the run itself with what it was given.
-pub const OVERHEARD_BYTES_MAX: usize = 1024 * 1024;
+pub const TEE_BYTES_MAX: usize = 1024 * 1024;
 
 /// How long a client may keep us waiting for a request, for more of its body, and with taking an answer.
 pub const CLIENT_SILENCE: Duration = Duration::from_secs(30);
@@ -110,10 +110,10 @@ pub const JOIN_SILENCE: Duration = Duration::from_secs(20);
 pub const POLL_WAIT: Duration = Duration::from_secs(2);
 
 /// How often in a row the backend may not know a run before it is called lost: a replica that lags is no loss.
-pub const MISSES_MAX: u32 = 5;
+pub const NOT_FOUND_MAX: u32 = 5;
 
 /// How long we ask a backend about an attempt in doubt before we give up and say so.
-pub const DOUBT_MAX: Duration = Duration::from_secs(24 * 3600);
+pub const UNCONFIRMED_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// How long a cancelled run may take to end before we record its end without the backend's word.
 pub const CANCEL_WAIT: Duration = Duration::from_secs(60);
@@ -215,7 +215,7 @@ pub const CRONS_PER_PASS: usize = 256;
 pub const ASKS_IN_FLIGHT: usize = 128;
 
 /// Runs to be looked at that are taken in hand at once: a restart may meet thousands, and starts wait behind them.
-pub const LOOKS_PER_CLAIM: usize = 1_024;
+pub const CHECKS_PER_CLAIM: usize = 1_024;
 
 /// Webhooks a second after a release at a rate: more than a receiver wants that asks for one.
 pub const RELEASE_RATE_MAX: u32 = 1_000;

@@ -65,7 +65,7 @@ pub enum AttemptResult {
         pace: Pace,
     },
     /// It was called back before anything was written: as if it had not been made.
-    Recalled,
+    Withdrawn,
     /// It must not be tried again.
     Final {
         /// Why not.
@@ -126,7 +126,7 @@ impl AttemptResult {
     /// Whether the origin is to be troubled with more.
     pub fn origin_health(&self) -> OriginHealth {
         match self {
-            Self::Recalled | Self::Final { ending: Ending::Blocked, .. } => OriginHealth::Unknown,
+            Self::Withdrawn | Self::Final { ending: Ending::Blocked, .. } => OriginHealth::Unknown,
             Self::Accepted { .. } | Self::Final { .. } => OriginHealth::Well,
             Self::Refused { code: Some(_), pace: Pace::Slow, .. } => OriginHealth::Well,
             Self::Refused { .. } => OriginHealth::Ill,
@@ -137,7 +137,7 @@ impl AttemptResult {
     pub fn code(&self) -> Option<u16> {
         match self {
             Self::Accepted { code } => Some(*code),
-            Self::Recalled => None,
+            Self::Withdrawn => None,
             Self::Refused { code, .. } | Self::Final { code, .. } => *code,
         }
     }
@@ -146,14 +146,14 @@ impl AttemptResult {
     pub fn detail(&self) -> Option<&str> {
         match self {
             Self::Accepted { .. } => None,
-            Self::Recalled => Some(RECALLED),
+            Self::Withdrawn => Some(WITHDRAWN),
             Self::Refused { detail, .. } | Self::Final { detail, .. } => Some(detail),
         }
     }
 }
 
 /// What is said of an attempt that was called back.
-const RECALLED: &str = "not sent: webhooks were held, or their settings changed, before it was written";
+const WITHDRAWN: &str = "not sent: webhooks were held, or their settings changed, before it was written";
 
 /// What is recorded of one HTTP try. None of it holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -202,7 +202,7 @@ pub enum Verdict {
 }
 
 /// The waits between attempts: 11 attempts within about 76 hours.
-const LADDER: [Duration; 10] = [
+const RETRY_SCHEDULE: [Duration; 10] = [
     Duration::from_secs(5),
     Duration::from_secs(30),
     Duration::from_secs(5 * 60),
@@ -222,11 +222,11 @@ pub const SLOW_WAIT: Duration = Duration::from_secs(5 * 60);
 pub fn judge(delivery_id: DeliveryId, attempt: u32, result: &AttemptResult, now: Timestamp) -> Verdict {
     match result {
         AttemptResult::Accepted { .. } => Verdict::Delivered,
-        AttemptResult::Recalled => Verdict::Again(now),
+        AttemptResult::Withdrawn => Verdict::Again(now),
         AttemptResult::Final { ending, detail, .. } => Verdict::Ended(*ending, detail.clone()),
         AttemptResult::Refused { detail, retry_after, pace, .. } => {
-            let rung = usize::try_from(attempt.saturating_sub(1)).unwrap_or(usize::MAX);
-            match LADDER.get(rung) {
+            let step = usize::try_from(attempt.saturating_sub(1)).unwrap_or(usize::MAX);
+            match RETRY_SCHEDULE.get(step) {
                 None => {
                     let reason = format!("gave up after {attempt} attempts; the last one: {detail}");
                     Verdict::Ended(Ending::Failed, reason)

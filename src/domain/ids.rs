@@ -99,7 +99,7 @@ impl RunId {
     }
 
     /// The thread that attempt `n` of a stateless run is sent to (`T_n`).
-    pub fn attempt_thread(self, attempt: u32) -> ThreadId {
+    pub fn thread_of_start(self, attempt: u32) -> ThreadId {
         ThreadId(Uuid::new_v5(&self.0, format!("thread\0{attempt}").as_bytes()))
     }
 }

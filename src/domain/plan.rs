@@ -5,9 +5,9 @@ use jiff::Timestamp;
 use super::backoff;
 use super::bounds::{OCCURRENCES_PER_PASS, ON_TIME_WITHIN, START_DEADLINE_MAX};
 use super::cron::{Catchup, Cron, Overlap};
+use super::cron_state::CronState;
 use super::ids::RunId;
 use super::run::Trigger;
-use super::standing::Standing;
 
 /// What is to be committed for a cron, in one transaction.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,20 +94,20 @@ pub enum MissReason {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Active {
     /// One that the backend has, or may have.
-    pub going: Option<RunId>,
+    pub running: Option<RunId>,
     /// How many wait to be sent.
     pub waiting: u32,
 }
 
 /// Decides about every occurrence in `(cursor, now]`.
-pub fn plan(cron: &Cron, standing: &Standing, cursor: Timestamp, active: Active, now: Timestamp) -> Plan {
+pub fn plan(cron: &Cron, state: &CronState, cursor: Timestamp, active: Active, now: Timestamp) -> Plan {
     let due = Due::collect(cron, cursor, now);
     let mut decisions = Vec::new();
     let mut active = active;
-    let mut skip_next = standing.skip_next;
+    let mut skip_next = state.skip_next;
     for (index, &at) in due.instants.iter().enumerate() {
         let next = due.instants.get(index + 1).copied().or(due.next);
-        if standing.is_paused_at(at) {
+        if state.is_paused_at(at) {
             pause(&mut decisions, at);
             continue;
         }
@@ -130,7 +130,7 @@ pub fn plan(cron: &Cron, standing: &Standing, cursor: Timestamp, active: Active,
         decisions,
         cursor: due.instants.last().copied().unwrap_or(cursor),
         next_wake: due.next,
-        skipped_as_asked: standing.skip_next && !skip_next,
+        skipped_as_asked: state.skip_next && !skip_next,
     }
 }
 
@@ -214,8 +214,8 @@ fn decide(cron: &Cron, at: Timestamp, next: Option<Timestamp>, active: Active, n
     if is_excluded(cron, at) {
         return skip(SkipReason::Excluded);
     }
-    match (cron.policy.overlap, active.going) {
-        (Overlap::Skip, Some(going)) => skip(SkipReason::Overlap(going)),
+    match (cron.policy.overlap, active.running) {
+        (Overlap::Skip, Some(running)) => skip(SkipReason::Overlap(running)),
         (Overlap::Queue, Some(_)) if active.waiting > 0 => skip(SkipReason::QueueFull),
         (Overlap::Skip, None) | (Overlap::Allow | Overlap::Queue | Overlap::Cancel, _) => {
             fire(cron, at, next, now)

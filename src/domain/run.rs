@@ -48,7 +48,7 @@ words!(
         /// Is being sent right now.
         Sending = "sending",
         /// Was sent, and the answer is not known.
-        Doubtful = "doubtful",
+        Unconfirmed = "unconfirmed",
         /// Accepted by the backend.
         Running = "running",
         /// Over.
@@ -83,9 +83,9 @@ pub struct Run {
     /// If no backend has accepted it by then, it ends as `error`.
     pub start_before: Timestamp,
     /// How often it was sent.
-    pub tries: u32,
+    pub send_count: u32,
     /// How often in a row the backend did not know it.
-    pub misses: u32,
+    pub not_found_count: u32,
     /// Why it is late or in doubt, as last seen.
     pub reason: Option<String>,
     /// Where it is in its life.
@@ -131,28 +131,28 @@ pub enum RunState {
     /// Waits to be sent.
     Pending {
         /// The attempt to be sent next.
-        attempt: u32,
+        start_number: u32,
     },
     /// The intention to send is committed; the request may be on its way.
     Sending {
         /// The attempt being sent.
-        attempt: u32,
+        start_number: u32,
         /// When the intention was committed.
         sent_at: Timestamp,
     },
     /// It may or may not have reached the backend: ask before sending anything again.
-    Doubtful {
+    Unconfirmed {
         /// The attempt in doubt.
-        attempt: u32,
+        start_number: u32,
         /// When it was sent.
         sent_at: Timestamp,
     },
     /// The backend has accepted it.
-    Running(Going),
+    Running(BackendRun),
     /// Over.
     Ended {
         /// What it was on the backend, if it got there.
-        going: Option<Going>,
+        backend_run: Option<BackendRun>,
         /// How it ended.
         outcome: Outcome,
     },
@@ -160,9 +160,9 @@ pub enum RunState {
 
 /// A run as the backend has it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Going {
+pub struct BackendRun {
     /// The attempt that was accepted.
-    pub attempt: u32,
+    pub start_number: u32,
     /// The thread it runs on.
     pub thread_id: ThreadId,
     /// The backend's own id for it.
@@ -208,7 +208,7 @@ pub enum RunChange {
     /// It was certainly not taken by the backend; the same attempt may be sent again.
     NotSent,
     /// Nobody knows whether it was taken.
-    Doubt,
+    Unconfirm,
     /// The attempt in doubt is known never to start; the next one may be sent.
     RuleOut,
     /// The backend has it.
@@ -240,7 +240,7 @@ impl RunState {
         match self {
             RunState::Pending { .. } => Phase::Pending,
             RunState::Sending { .. } => Phase::Sending,
-            RunState::Doubtful { .. } => Phase::Doubtful,
+            RunState::Unconfirmed { .. } => Phase::Unconfirmed,
             RunState::Running(_) => Phase::Running,
             RunState::Ended { .. } => Phase::Ended,
         }
@@ -252,7 +252,7 @@ impl RunState {
             RunState::Ended { outcome, .. } => Some(outcome.status),
             RunState::Pending { .. }
             | RunState::Sending { .. }
-            | RunState::Doubtful { .. }
+            | RunState::Unconfirmed { .. }
             | RunState::Running(_) => None,
         }
     }
@@ -262,41 +262,53 @@ impl RunState {
         use RunChange as C;
         use RunState as S;
         match (self, change) {
-            (S::Pending { attempt }, C::Send { at }) => Ok(S::Sending { attempt, sent_at: at }),
-            (S::Sending { attempt, .. }, C::NotSent) => Ok(S::Pending { attempt }),
-            (S::Sending { attempt, sent_at } | S::Doubtful { attempt, sent_at }, C::Doubt) => {
-                Ok(S::Doubtful { attempt, sent_at })
-            }
-            (S::Doubtful { attempt, .. }, C::RuleOut) => {
-                Ok(S::Pending { attempt: attempt.saturating_add(1) })
+            (S::Pending { start_number }, C::Send { at }) => Ok(S::Sending { start_number, sent_at: at }),
+            (S::Sending { start_number, .. }, C::NotSent) => Ok(S::Pending { start_number }),
+            (
+                S::Sending { start_number, sent_at } | S::Unconfirmed { start_number, sent_at },
+                C::Unconfirm,
+            ) => Ok(S::Unconfirmed { start_number, sent_at }),
+            (S::Unconfirmed { start_number, .. }, C::RuleOut) => {
+                Ok(S::Pending { start_number: start_number.saturating_add(1) })
             }
             (
-                S::Sending { attempt, .. } | S::Doubtful { attempt, .. },
+                S::Sending { start_number, .. } | S::Unconfirmed { start_number, .. },
                 C::Accept { thread_id, backend_run_id, at },
-            ) => {
-                Ok(S::Running(Going { attempt, thread_id, backend_run_id, started_at: at, cancelling: None }))
-            }
-            (S::Running(going), C::Cancel(cause)) => {
+            ) => Ok(S::Running(BackendRun {
+                start_number,
+                thread_id,
+                backend_run_id,
+                started_at: at,
+                cancelling: None,
+            })),
+            (S::Running(backend_run), C::Cancel(cause)) => {
                 // The first cause stands: it is why the run will end.
-                Ok(S::Running(Going { cancelling: going.cancelling.or(Some(cause)), ..going }))
+                Ok(S::Running(BackendRun {
+                    cancelling: backend_run.cancelling.or(Some(cause)),
+                    ..backend_run
+                }))
             }
-            (S::Pending { .. } | S::Sending { .. } | S::Doubtful { .. }, C::End(outcome)) => {
-                Ok(S::Ended { going: None, outcome })
+            (S::Pending { .. } | S::Sending { .. } | S::Unconfirmed { .. }, C::End(outcome)) => {
+                Ok(S::Ended { backend_run: None, outcome })
             }
-            (S::Running(going), C::End(outcome)) => Ok(S::Ended { going: Some(going), outcome }),
+            (S::Running(backend_run), C::End(outcome)) => {
+                Ok(S::Ended { backend_run: Some(backend_run), outcome })
+            }
 
             (state @ S::Pending { .. }, C::NotSent) => illegal(&state, "be not sent"),
-            (state @ S::Pending { .. }, C::Doubt) => illegal(&state, "come into doubt"),
+            (state @ S::Pending { .. }, C::Unconfirm) => illegal(&state, "come into doubt"),
             (state @ (S::Pending { .. } | S::Sending { .. }), C::RuleOut) => illegal(&state, "be ruled out"),
             (state @ S::Pending { .. }, C::Accept { .. }) => illegal(&state, "be accepted"),
-            (state @ (S::Pending { .. } | S::Sending { .. } | S::Doubtful { .. }), C::Cancel(_)) => {
+            (state @ (S::Pending { .. } | S::Sending { .. } | S::Unconfirmed { .. }), C::Cancel(_)) => {
                 illegal(&state, "be cancelled on the backend")
             }
-            (state @ (S::Sending { .. } | S::Doubtful { .. }), C::Send { .. }) => illegal(&state, "be sent"),
-            (state @ S::Doubtful { .. }, C::NotSent) => illegal(&state, "be not sent"),
+            (state @ (S::Sending { .. } | S::Unconfirmed { .. }), C::Send { .. }) => {
+                illegal(&state, "be sent")
+            }
+            (state @ S::Unconfirmed { .. }, C::NotSent) => illegal(&state, "be not sent"),
             (state @ (S::Running(_) | S::Ended { .. }), C::Send { .. }) => illegal(&state, "be sent"),
             (state @ (S::Running(_) | S::Ended { .. }), C::NotSent) => illegal(&state, "be not sent"),
-            (state @ (S::Running(_) | S::Ended { .. }), C::Doubt) => illegal(&state, "come into doubt"),
+            (state @ (S::Running(_) | S::Ended { .. }), C::Unconfirm) => illegal(&state, "come into doubt"),
             (state @ (S::Running(_) | S::Ended { .. }), C::RuleOut) => illegal(&state, "be ruled out"),
             (state @ (S::Running(_) | S::Ended { .. }), C::Accept { .. }) => illegal(&state, "be accepted"),
             (state @ S::Ended { .. }, C::Cancel(_)) => illegal(&state, "be cancelled"),

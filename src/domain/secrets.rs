@@ -39,22 +39,22 @@ impl Secrets {
     }
 
     /// The text without any of them.
-    pub fn blot_out(&self, text: &str) -> String {
+    pub fn redact(&self, text: &str) -> String {
         let mut longest_first: Vec<&str> = self.0.iter().map(String::as_str).collect();
         longest_first.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         longest_first.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
     }
 
     /// The same for every text in a value; keys of objects stay as they are.
-    pub fn blot_out_of(&self, value: &mut Value) {
+    pub fn redact_in(&self, value: &mut Value) {
         if self.0.is_empty() {
             return;
         }
         match value {
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
-            Value::String(text) => *text = self.blot_out(text),
-            Value::Array(items) => items.iter_mut().for_each(|item| self.blot_out_of(item)),
-            Value::Object(entries) => entries.values_mut().for_each(|item| self.blot_out_of(item)),
+            Value::String(text) => *text = self.redact(text),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.redact_in(item)),
+            Value::Object(entries) => entries.values_mut().for_each(|item| self.redact_in(item)),
         }
     }
 }
@@ -71,10 +71,10 @@ mod tests {
         for secret in ["s3cret", "s3cret-and-more", "a\"b\\c", "abc"] {
             secrets.add(secret);
         }
-        assert_eq!(secrets.blot_out("s3cret-and-more, s3cret, abc"), "***, ***, abc");
-        assert_eq!(secrets.blot_out(&json!({ "echo": "a\"b\\c" }).to_string()), r#"{"echo":"***"}"#);
+        assert_eq!(secrets.redact("s3cret-and-more, s3cret, abc"), "***, ***, abc");
+        assert_eq!(secrets.redact(&json!({ "echo": "a\"b\\c" }).to_string()), r#"{"echo":"***"}"#);
         let mut value = json!([{ "s3cret": ["Bearer s3cret", 1] }]);
-        secrets.blot_out_of(&mut value);
+        secrets.redact_in(&mut value);
         assert_eq!(value, json!([{ "s3cret": ["Bearer ***", 1] }]));
         assert_eq!(format!("{secrets:?}"), "***");
     }

@@ -60,7 +60,7 @@ words!(
 /// Why a URL or an address may not be told. It quotes no more of a URL than an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{words} ({rule})")]
-pub struct Refusal {
+pub struct PolicyViolation {
     /// What it goes by.
     pub rule: Rule,
     words: String,
@@ -108,7 +108,7 @@ impl UrlPolicy {
 
     /// Judges all of a URL that can be judged without looking its host up, and parses it. The parsed form is the one
     /// to connect by: whoever parses the text again may find another host in it.
-    pub fn judge_url(&self, text: &str) -> Result<Url, Refusal> {
+    pub fn judge_url(&self, text: &str) -> Result<Url, PolicyViolation> {
         self.judge_text(text)?;
         let url = Url::parse(text).map_err(|error| refuse(Rule::Text, format!("not a URL: {error}")))?;
         if !url.username().is_empty() || url.password().is_some() {
@@ -129,7 +129,7 @@ impl UrlPolicy {
     }
 
     /// Judges an address that a connection would go to, literal or looked up.
-    pub fn judge_address(&self, address: IpAddr) -> Result<(), Refusal> {
+    pub fn judge_address(&self, address: IpAddr) -> Result<(), PolicyViolation> {
         match address::kind(address) {
             Kind::Public => Ok(()),
             Kind::Loopback if !self.disable_loopback => Ok(()),
@@ -146,7 +146,7 @@ impl UrlPolicy {
     }
 
     /// Before it is parsed: parsers forgive what nobody writes in good faith, each in its own way.
-    fn judge_text(&self, text: &str) -> Result<(), Refusal> {
+    fn judge_text(&self, text: &str) -> Result<(), PolicyViolation> {
         if text.chars().count() > self.max_url_length {
             return Err(refuse(
                 Rule::MaxUrlLength,
@@ -173,7 +173,7 @@ impl UrlPolicy {
         Ok(())
     }
 
-    fn judge_domain(&self, host: &Host<&str>) -> Result<(), Refusal> {
+    fn judge_domain(&self, host: &Host<&str>) -> Result<(), PolicyViolation> {
         let Some(allowed) = &self.allowed_domains else { return Ok(()) };
         let host = host.to_string();
         let host = host.trim_end_matches('.');
@@ -190,7 +190,7 @@ impl UrlPolicy {
         Err(refuse(Rule::AllowedDomains, "its host is not in the list"))
     }
 
-    fn judge_port(&self, port: u16) -> Result<(), Refusal> {
+    fn judge_port(&self, port: u16) -> Result<(), PolicyViolation> {
         match &self.allowed_ports {
             Some(allowed) if port != 0 && allowed.contains(&port) => Ok(()),
             Some(_) => Err(refuse(Rule::AllowedPorts, format!("port {port} is not in the list"))),
@@ -202,7 +202,7 @@ impl UrlPolicy {
     }
 
     /// What a name means is known before it is looked up for some.
-    fn judge_name(&self, name: &str) -> Result<(), Refusal> {
+    fn judge_name(&self, name: &str) -> Result<(), PolicyViolation> {
         let name = name.trim_end_matches('.').to_ascii_lowercase();
         if METADATA_NAMES.contains(&name.as_str()) {
             return Err(refuse(Rule::Metadata, "its host is the metadata service of a cloud"));
@@ -221,12 +221,12 @@ fn ascii(domain: &str) -> String {
     parsed.unwrap_or_else(|_| domain.to_ascii_lowercase()).trim_end_matches('.').to_owned()
 }
 
-fn with_userinfo() -> Refusal {
+fn with_userinfo() -> PolicyViolation {
     refuse(Rule::Userinfo, "a user or password is in it; put the token into the query or a header")
 }
 
-fn refuse(rule: Rule, words: impl Into<String>) -> Refusal {
-    Refusal { rule, words: words.into() }
+fn refuse(rule: Rule, words: impl Into<String>) -> PolicyViolation {
+    PolicyViolation { rule, words: words.into() }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! From deliveries to receivers: takes what is due in hand, makes one attempt each, records what came of it.
 
-mod origins;
+mod origin_limiter;
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -15,12 +15,12 @@ use crate::clock::Clock;
 use crate::crash::crash_point;
 use crate::domain::bounds::ATTEMPTS_IN_FLIGHT;
 use crate::domain::delivery::{AttemptReport, AttemptResult, Ending, Pace, Verdict, judge};
-use crate::domain::flow::{Flow, Pacer};
+use crate::domain::delivery_mode::{DeliveryMode, RateLimit};
 use crate::domain::run::called;
 use crate::store::{ClaimedDelivery, FinishedAttempt, Store, StoreError};
-use crate::webhook::{Attempt, InForce, Recall, Sender, redacted, webhook_id};
-pub use origins::Origins;
-use origins::Place;
+use crate::webhook::{Attempt, CancelToken, LiveSettings, Sender, redacted, webhook_id};
+pub use origin_limiter::OriginLimiter;
+use origin_limiter::Permit;
 
 /// What the courier needs.
 #[derive(Clone)]
@@ -34,37 +34,37 @@ pub struct Courier {
     /// Its nudge.
     pub wakes: Wakes,
     /// Whether anything is sent, and how; the sender follows it.
-    pub webhooks: InForce,
+    pub webhooks: LiveSettings,
     /// How its receivers are.
-    pub origins: Origins,
+    pub origins: OriginLimiter,
 }
 
 /// What an attempt has to pass before it is made.
 #[derive(Default)]
-struct Gates {
-    origins: Origins,
-    pacer: Pacer,
+struct SendControl {
+    origins: OriginLimiter,
+    rate_limit: RateLimit,
     /// Of the attempts that are being made.
-    recall: Recall,
+    cancel: CancelToken,
 }
 
-impl Gates {
+impl SendControl {
     /// Whatever is not written yet is taken back into the store, and goes by what is in force then.
-    fn call_back(&mut self) {
-        std::mem::take(&mut self.recall).recall();
+    fn withdraw_unsent(&mut self) {
+        std::mem::take(&mut self.cancel).cancel();
     }
 
     /// Takes note of how webhooks flow, and how many attempts begin now; answers when the next may, by a rate.
-    fn note(&mut self, flow: &Flow, begun: usize, now: Timestamp) -> Option<Timestamp> {
-        match flow {
-            Flow::Free => self.pacer = Pacer::default(),
-            Flow::Held(_) => {
-                self.pacer = Pacer::default();
-                self.call_back();
+    fn note(&mut self, mode: &DeliveryMode, begun: usize, now: Timestamp) -> Option<Timestamp> {
+        match mode {
+            DeliveryMode::Free => self.rate_limit = RateLimit::default(),
+            DeliveryMode::Held(_) => {
+                self.rate_limit = RateLimit::default();
+                self.withdraw_unsent();
             }
-            Flow::Released(release) => self.pacer = self.pacer.begun(begun, *release, now),
+            DeliveryMode::Released(release) => self.rate_limit = self.rate_limit.begun(begun, *release, now),
         }
-        self.pacer.next_at().filter(|at| *at > now)
+        self.rate_limit.next_at().filter(|at| *at > now)
     }
 }
 
@@ -72,21 +72,21 @@ type Attempts = JoinSet<Result<(), StoreError>>;
 
 /// Delivers until told to stop, then finishes the attempts in flight.
 pub async fn run(mut courier: Courier, stop: CancellationToken) -> Result<(), StoreError> {
-    let taken_over = courier.store.take_over_deliveries(courier.clock.now()).await?;
-    if taken_over > 0 {
-        tracing::info!(deliveries = taken_over, "took over deliveries of a former process");
+    let recovered = courier.store.recover_deliveries(courier.clock.now()).await?;
+    if recovered > 0 {
+        tracing::info!(deliveries = recovered, "took over deliveries of a former process");
     }
     courier.follow_settings().await?;
     let mut attempts = Attempts::new();
-    let mut gates = Gates { origins: courier.origins.clone(), ..Gates::default() };
+    let mut control = SendControl { origins: courier.origins.clone(), ..SendControl::default() };
     loop {
-        let next = pass(&courier, &mut gates, &mut attempts).await?;
+        let next = pass(&courier, &mut control, &mut attempts).await?;
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
             Some(done) = attempts.join_next() => reap(done)?,
             () = courier.webhooks.changed() => {
-                gates.call_back();
+                control.withdraw_unsent();
                 courier.follow_settings().await?;
             }
             () = courier.wakes.courier.notified() => {}
@@ -121,7 +121,7 @@ impl Courier {
 
 async fn pass(
     courier: &Courier,
-    gates: &mut Gates,
+    control: &mut SendControl,
     attempts: &mut Attempts,
 ) -> Result<Option<Timestamp>, StoreError> {
     let now = courier.clock.now();
@@ -131,28 +131,28 @@ async fn pass(
         return Ok(None);
     }
     // Even with no place left a hold is to be seen.
-    let free = ATTEMPTS_IN_FLIGHT.saturating_sub(gates.origins.in_flight());
-    let admit = admission(courier, &gates.origins, now);
-    let claim = courier.store.claim_deliveries(now, free, gates.pacer, admit).await?;
-    let next_by_rate = gates.note(&claim.flow, claim.deliveries.len(), now);
-    for (delivery, place) in claim.deliveries {
-        let (courier, recall) = (courier.clone(), gates.recall.clone());
-        attempts.spawn(async move { attempt(&courier, delivery, place, &recall).await });
+    let free = ATTEMPTS_IN_FLIGHT.saturating_sub(control.origins.in_flight());
+    let admit = admission(courier, &control.origins, now);
+    let claim = courier.store.claim_deliveries(now, free, control.rate_limit, admit).await?;
+    let next_by_rate = control.note(&claim.mode, claim.deliveries.len(), now);
+    for (delivery, permit) in claim.deliveries {
+        let (courier, cancel) = (courier.clone(), control.cancel.clone());
+        attempts.spawn(async move { attempt(&courier, delivery, permit, &cancel).await });
     }
     // Whoever gives its place back nudges us.
     if free == 0 {
         return Ok(None);
     }
-    let next_opening = gates.origins.next_opening(now);
+    let next_opening = control.origins.next_opening(now);
     Ok(claim.next_due_at.into_iter().chain(next_opening).chain(next_by_rate).min())
 }
 
 /// Places at the origins of URLs, whose placeholders are filled once in a pass.
 fn admission(
     courier: &Courier,
-    origins: &Origins,
+    origins: &OriginLimiter,
     now: Timestamp,
-) -> impl FnMut(&str) -> Option<Place> + Send + use<> {
+) -> impl FnMut(&str) -> Option<Permit> + Send + use<> {
     let (sender, origins, mut known) = (courier.sender.clone(), origins.clone(), HashMap::new());
     move |url| {
         if !known.contains_key(url) {
@@ -165,27 +165,27 @@ fn admission(
 async fn attempt(
     courier: &Courier,
     delivery: ClaimedDelivery,
-    place: Place,
-    recall: &Recall,
+    permit: Permit,
+    cancel: &CancelToken,
 ) -> Result<(), StoreError> {
     let ClaimedDelivery { delivery_id, run_id, attempt, .. } = delivery;
     let step = delivery.step();
     crash_point("attempt_committed").await;
     let send = Attempt { webhook_id: webhook_id(run_id), url: delivery.url.clone(), body: delivery.body };
     // A bug concerns this attempt only: its delivery must not stay in hand until somebody restarts the daemon.
-    let sending = AssertUnwindSafe(courier.sender.send_unless(send, recall));
+    let sending = AssertUnwindSafe(courier.sender.send_unless(send, cancel));
     let report = sending.catch_unwind().await.unwrap_or_else(|_| AttemptReport::unanswered(broken()));
     crash_point("attempt_answered").await;
     let at = courier.clock.now();
     let verdict = judge(delivery_id, step, &report.result, at);
-    let opened = place.judge(&report.result, at);
-    drop(place);
+    let opened = permit.judge(&report.result, at);
+    drop(permit);
     // What takes its place can be claimed by the commit that records this one.
     courier.wakes.courier.notify_one();
     if let Some(detail) = report.result.detail() {
         let then = match &verdict {
             Verdict::Again(at) => format!("next attempt at {at}"),
-            Verdict::Ended(Ending::Gone, _) => "its URL is suspended (`agentcron webhook arm`)".to_owned(),
+            Verdict::Ended(Ending::Gone, _) => "its URL is suspended (`agentcron webhook resume`)".to_owned(),
             Verdict::Ended(..) | Verdict::Delivered => "no further attempt".to_owned(),
         };
         let url = redacted(&delivery.url);

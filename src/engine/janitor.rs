@@ -82,8 +82,8 @@ async fn record(janitor: &Janitor, tried: Vec<(DueDeletion, Option<String>)>) ->
             gone.push(deletion.thread_id);
             continue;
         };
-        let wait = backoff::doubling(FIRST, MOST, deletion.tries.saturating_add(1));
-        let wait = backoff::stretch(wait, deletion.thread_id.0, deletion.tries);
+        let wait = backoff::doubling(FIRST, MOST, deletion.failures.saturating_add(1));
+        let wait = backoff::stretch(wait, deletion.thread_id.0, deletion.failures);
         tracing::debug!(thread_id = %deletion.thread_id, detail, "a thread could not be deleted yet");
         let again = backoff::after(janitor.clock.now(), wait);
         janitor.store.postpone_deletion(deletion.thread_id, again).await?;

@@ -36,7 +36,7 @@ pub async fn run(maintenance: Maintenance, stop: CancellationToken) -> Result<()
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            () = due.notified() => maintenance.store.keep_house(maintenance.clock.now()).await?,
+            () = due.notified() => maintenance.store.housekeeping(maintenance.clock.now()).await?,
         }
     }
     if let Some(mut calendar) = calendar

@@ -13,13 +13,13 @@ use tokio::sync::Notify;
 
 /// How the loops are, for those who ask. Kept in memory only; nobody decides by it.
 #[derive(Clone, Default)]
-pub struct Signs {
+pub struct Health {
     /// Whether the backend takes runs.
-    pub gate: Arc<runner::Gate>,
+    pub backend_breaker: Arc<runner::BackendBreaker>,
     /// When a calendar next names an instant.
-    pub outlook: scheduler::Outlook,
+    pub next_wake: scheduler::NextWake,
     /// Whether receivers are left alone.
-    pub origins: courier::Origins,
+    pub origins: courier::OriginLimiter,
 }
 
 /// Nudges: "look, there may be something for you". One may be lost or doubled without harm.

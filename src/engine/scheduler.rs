@@ -17,40 +17,40 @@ use crate::store::{NoticeKind, ScheduledCron, Store, StoreError};
 
 /// The crons in hand, ordered by when they are to be planned next.
 #[derive(Default)]
-struct Agenda {
+struct Upcoming {
     crons: HashMap<CronId, ScheduledCron>,
     by_wake: BTreeSet<(Timestamp, CronId)>,
 }
 
 /// When it is to act next, for those who ask.
 #[derive(Clone, Debug, Default)]
-pub struct Outlook(Arc<Mutex<Option<Timestamp>>>);
+pub struct NextWake(Arc<Mutex<Option<Timestamp>>>);
 
 /// Plans until told to stop.
 pub async fn run(
     store: Store,
     clock: Clock,
     wakes: Wakes,
-    outlook: Outlook,
+    next_wake: NextWake,
     stop: CancellationToken,
 ) -> Result<(), StoreError> {
     let mut steps = StepWatch::begin(&clock);
     reset_future_cursors(&store, &clock).await?;
-    let mut agenda = Agenda::load(&store).await?;
+    let mut upcoming = Upcoming::load(&store).await?;
     loop {
-        let next = pass(&mut agenda, &store, &clock, &wakes).await?;
-        outlook.is(next);
+        let next = pass(&mut upcoming, &store, &clock, &wakes).await?;
+        next_wake.is(next);
         tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
-            () = wakes.scheduler.notified() => agenda = Agenda::load(&store).await?,
+            () = wakes.scheduler.notified() => upcoming = Upcoming::load(&store).await?,
             () = clock.sleep_until(next) => {}
             // By no clock that can be set: a step is to be seen even if nothing is due for a month.
             () = tokio::time::sleep(SLEEP_MAX) => {}
         }
-        if let Some(step) = steps.look(&clock) {
+        if let Some(step) = steps.check(&clock) {
             clock_stepped(&store, &clock, &wakes, step).await?;
-            agenda = Agenda::load(&store).await?;
+            upcoming = Upcoming::load(&store).await?;
         }
     }
 }
@@ -64,7 +64,7 @@ async fn clock_stepped(
     step: SignedDuration,
 ) -> Result<(), StoreError> {
     let now = clock.now();
-    let words = step_words(step);
+    let words = step_text(step);
     tracing::warn!(%now, "clock step: {words} (the clock was set, or the machine slept)");
     store.notice(now, NoticeKind::ClockStep, Some(words)).await?;
     if step.is_negative() {
@@ -86,7 +86,7 @@ async fn reset_future_cursors(store: &Store, clock: &Clock) -> Result<(), StoreE
 }
 
 /// `+3h 0m`, `-10m 0s`.
-fn step_words(step: SignedDuration) -> String {
+fn step_text(step: SignedDuration) -> String {
     let sign = if step.is_negative() { '-' } else { '+' };
     let seconds = step.unsigned_abs().as_secs();
     match seconds {
@@ -98,15 +98,15 @@ fn step_words(step: SignedDuration) -> String {
 
 /// Plans what is due; answers when the next is.
 async fn pass(
-    agenda: &mut Agenda,
+    upcoming: &mut Upcoming,
     store: &Store,
     clock: &Clock,
     wakes: &Wakes,
 ) -> Result<Option<Timestamp>, StoreError> {
     let now = clock.now();
-    let due = agenda.take_due(now);
+    let due = upcoming.take_due(now);
     if due.is_empty() {
-        return Ok(agenda.next_wake());
+        return Ok(upcoming.next_wake());
     }
     crash_point("occurrences_due").await;
     let mut planning = pin!(store.plan_due(now, due.clone()));
@@ -127,7 +127,7 @@ async fn pass(
         fired += planned.fired;
         is_stale |= planned.is_stale;
         scheduled.cursor = planned.cursor;
-        agenda.insert(scheduled, planned.next_wake);
+        upcoming.insert(scheduled, planned.next_wake);
     }
     if fired > 0 {
         tracing::debug!(fired, "occurrences are due");
@@ -135,12 +135,12 @@ async fn pass(
     }
     if is_stale {
         // Crons were changed meanwhile, and the wake that says so may be on its way or lost.
-        *agenda = Agenda::load(store).await?;
+        *upcoming = Upcoming::load(store).await?;
     }
-    Ok(agenda.next_wake())
+    Ok(upcoming.next_wake())
 }
 
-impl Outlook {
+impl NextWake {
     /// The next instant that any calendar names.
     pub fn next(&self) -> Option<Timestamp> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -151,14 +151,14 @@ impl Outlook {
     }
 }
 
-impl Agenda {
+impl Upcoming {
     async fn load(store: &Store) -> Result<Self, StoreError> {
-        let mut agenda = Self::default();
+        let mut upcoming = Self::default();
         for scheduled in store.scheduled_crons().await? {
             let next_wake = next_within(&scheduled.cron, scheduled.cursor);
-            agenda.insert(scheduled, next_wake);
+            upcoming.insert(scheduled, next_wake);
         }
-        Ok(agenda)
+        Ok(upcoming)
     }
 
     fn insert(&mut self, scheduled: ScheduledCron, next_wake: Option<Timestamp>) {

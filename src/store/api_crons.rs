@@ -11,9 +11,9 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, named_params};
 use serde_json::{Map, Value};
 
+use super::cron_state::known;
 use super::rows::{json_option, millis, parsed, time};
-use super::standing::known;
-use super::sync_crons::{remove, settle};
+use super::sync_crons::{account_until, remove};
 use super::{Store, StoreError, definitions};
 use crate::config::CronIdentity;
 use crate::domain::bounds::API_CRONS_MAX;
@@ -30,7 +30,7 @@ pub struct StoredCron {
     /// The definition as stored.
     pub body: String,
     /// `file:line:column` of a cron from a file.
-    pub place: Option<String>,
+    pub location: Option<String>,
     /// What the client asked for, of a cron that was made through the API.
     pub request: Map<String, Value>,
     /// Since when it is known.
@@ -61,13 +61,13 @@ pub struct ChangedCron {
     pub request: Map<String, Value>,
 }
 
-const COLUMNS: &str = "crons.cron_id AS cron_id, name, source, place, request, crons.definition_id AS definition_id, \
+const COLUMNS: &str = "crons.cron_id AS cron_id, name, source, location, request, crons.definition_id AS definition_id, \
      crons.created_at AS created_at, updated_at, body";
 
 impl StoredCron {
     /// Its metadata: the user's own, and of a cron from a file where it stands.
     pub fn metadata(&self) -> Map<String, Value> {
-        search::metadata(&self.cron, self.place.as_deref())
+        search::metadata(&self.cron, self.location.as_deref())
     }
 }
 
@@ -100,7 +100,7 @@ impl Store {
             })?;
             cache.keep(definition_id, Arc::clone(&cron));
             let (body, request) = (new.body.clone(), new.request.clone());
-            Ok(StoredCron { cron, body, place: None, request, created_at: now, updated_at: now })
+            Ok(StoredCron { cron, body, location: None, request, created_at: now, updated_at: now })
         })
         .await
     }
@@ -128,7 +128,7 @@ impl Store {
             let Some(known) = known(tx, cron_id)? else { return Ok(None) };
             let mut cursor = known.cursor;
             if new_id != definition_id {
-                settle(tx, &cache, &known, now)?;
+                account_until(tx, &cache, &known, now)?;
                 cache.forget(definition_id);
                 cursor = now;
             }
@@ -160,14 +160,14 @@ impl Store {
         let cache = self.definitions.clone();
         self.write(move |tx| {
             let Some(known) = known(tx, cron_id)?.filter(|known| !known.removed) else { return Ok(None) };
-            let place: Option<String> = tx
-                .prepare_cached("SELECT place FROM crons WHERE cron_id = ?1 AND source = 'file'")?
+            let location: Option<String> = tx
+                .prepare_cached("SELECT location FROM crons WHERE cron_id = ?1 AND source = 'file'")?
                 .query_row([cron_id.to_string()], |row| row.get(0))
                 .optional()?;
-            if let Some(place) = place {
-                return Ok(Some(Err(place)));
+            if let Some(location) = location {
+                return Ok(Some(Err(location)));
             }
-            settle(tx, &cache, &known, now)?;
+            account_until(tx, &cache, &known, now)?;
             cache.forget(known.definition_id);
             remove(tx, cron_id, now, format!("removed: {} was deleted through the API", known.name))?;
             Ok(Some(Ok(())))
@@ -224,7 +224,7 @@ fn from_row(row: &Row<'_>) -> Result<(StoredCron, DefinitionId), StoreError> {
     let stored = StoredCron {
         cron,
         body,
-        place: row.get("place")?,
+        location: row.get("location")?,
         request,
         created_at: time(row, "created_at")?,
         updated_at: time(row, "updated_at")?,

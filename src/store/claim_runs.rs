@@ -4,12 +4,12 @@
 use jiff::Timestamp;
 use rusqlite::{Row, Transaction, named_params};
 
-use super::client_runs::client_errand;
+use super::client_runs::client_run_spec;
 use super::rows::{RUN_COLUMNS, millis, parsed_option, run_from_row, save_run};
 use super::{Store, StoreError, definitions};
-use crate::domain::bounds::LOOKS_PER_CLAIM;
-use crate::domain::errand::Errand;
+use crate::domain::bounds::CHECKS_PER_CLAIM;
 use crate::domain::run::{CancelCause, Run, RunChange, RunState};
+use crate::domain::run_spec::RunSpec;
 
 /// How much may be taken in hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct ClaimLimits {
     /// Runs to be sent, at most.
     pub starts: usize,
     /// Runs that the backend has or may have, at most, at the same time.
-    pub going_max: usize,
+    pub running_max: usize,
 }
 
 /// What was taken in hand.
@@ -26,7 +26,7 @@ pub struct Claim {
     /// To be sent: their intention to be sent is committed.
     pub starts: Vec<ClaimedRun>,
     /// In doubt or running: to be looked at.
-    pub looks: Vec<ClaimedRun>,
+    pub checks: Vec<ClaimedRun>,
     /// Never sent in time: to be ended.
     pub expired: Vec<ClaimedRun>,
     /// Cancelled before they were sent: to be ended.
@@ -43,27 +43,27 @@ pub struct ClaimedRun {
     /// The run as it is now.
     pub run: Run,
     /// For whom, and what.
-    pub errand: Errand,
+    pub spec: RunSpec,
     /// Why it is to be ended instead of sent, if somebody wants that.
     pub unwanted: Option<CancelCause>,
 }
 
 impl Store {
     /// Whatever a former process had in hand is due now; what it was sending is in doubt.
-    pub async fn take_over_runs(&self, now: Timestamp) -> Result<usize, StoreError> {
+    pub async fn recover_runs(&self, now: Timestamp) -> Result<usize, StoreError> {
         self.write(move |tx| {
-            tx.prepare_cached("UPDATE runs SET phase = 'doubtful' WHERE phase = 'sending'")?.execute([])?;
-            let taken_over = tx
+            tx.prepare_cached("UPDATE runs SET phase = 'unconfirmed' WHERE phase = 'sending'")?.execute([])?;
+            let recovered = tx
                 .prepare_cached("UPDATE runs SET act_at = ?1 WHERE phase <> 'ended' AND act_at IS NULL")?
                 .execute([millis(now)])?;
-            Ok(taken_over)
+            Ok(recovered)
         })
         .await
     }
 
     /// Takes in hand what is due, within `limits`.
     pub async fn claim_runs(&self, now: Timestamp, limits: ClaimLimits) -> Result<Claim, StoreError> {
-        self.claim(now, limits, LOOKS_PER_CLAIM).await
+        self.claim(now, limits, CHECKS_PER_CLAIM).await
     }
 
     /// As [`Store::claim_runs`], but takes nothing in hand that is only to be looked at: a burst of starts goes out.
@@ -71,13 +71,13 @@ impl Store {
         self.claim(now, limits, 0).await
     }
 
-    async fn claim(&self, now: Timestamp, limits: ClaimLimits, looks: usize) -> Result<Claim, StoreError> {
+    async fn claim(&self, now: Timestamp, limits: ClaimLimits, checks: usize) -> Result<Claim, StoreError> {
         let cache = self.definitions.clone();
         self.write(move |tx| {
             let mut claim = Claim {
                 cancelled: claim_cancelled(tx, &cache, now)?,
                 expired: claim_expired(tx, &cache, now)?,
-                looks: claim_looks(tx, &cache, now, looks)?,
+                checks: claim_checks(tx, &cache, now, checks)?,
                 ..Claim::default()
             };
             (claim.starts, claim.more_to_start) = claim_starts(tx, &cache, now, limits)?;
@@ -120,7 +120,7 @@ fn claim_expired(
     Ok(expired)
 }
 
-fn claim_looks(
+fn claim_checks(
     tx: &Transaction<'_>,
     cache: &definitions::Definitions,
     now: Timestamp,
@@ -130,14 +130,14 @@ fn claim_looks(
         return Ok(Vec::new());
     }
     let sql = format!(
-        "SELECT {RUN_COLUMNS} FROM runs WHERE act_at <= :now AND phase IN ('doubtful', 'running') \
+        "SELECT {RUN_COLUMNS} FROM runs WHERE act_at <= :now AND phase IN ('unconfirmed', 'running') \
          ORDER BY act_at LIMIT :limit"
     );
-    let looks = select(tx, cache, &sql, now, limit)?;
-    for claimed in &looks {
+    let checks = select(tx, cache, &sql, now, limit)?;
+    for claimed in &checks {
         save_run(tx, &claimed.run, None)?;
     }
-    Ok(looks)
+    Ok(checks)
 }
 
 /// Also answers whether there are more. In the order in which they are due; of those that are due together, in the
@@ -159,11 +159,11 @@ fn claim_starts(
         "SELECT {RUN_COLUMNS} FROM runs WHERE act_at <= :now AND phase = 'pending' AND start_before > :now \
          AND cancelling IS NULL \
          AND (exclusive = 0 OR NOT EXISTS (SELECT 1 FROM runs AS other WHERE other.cron_id = runs.cron_id \
-         AND (other.phase IN ('sending', 'doubtful', 'running') OR (other.phase = 'pending' \
+         AND (other.phase IN ('sending', 'unconfirmed', 'running') OR (other.phase = 'pending' \
          AND other.act_at <= :now AND (other.act_at, other.rowid) < (runs.act_at, runs.rowid))) \
          AND other.phase <> 'ended')) ORDER BY act_at, rowid LIMIT :limit"
     );
-    let places = limits.going_max.saturating_sub(count_going(tx)?);
+    let places = limits.running_max.saturating_sub(count_running(tx)?);
     let limit = limits.starts.min(places);
     // One more than may be taken, to see whether there are more.
     let mut starts = select(tx, cache, &sql, now, limit.saturating_add(1))?;
@@ -171,7 +171,7 @@ fn claim_starts(
     starts.truncate(limit);
     for claimed in &mut starts {
         claimed.run.state = claimed.run.state.clone().apply(RunChange::Send { at: now })?;
-        claimed.run.tries = claimed.run.tries.saturating_add(1);
+        claimed.run.send_count = claimed.run.send_count.saturating_add(1);
         save_run(tx, &claimed.run, None)?;
     }
     Ok((starts, more))
@@ -199,18 +199,18 @@ fn claimed_from_row(
     row: &Row<'_>,
 ) -> Result<ClaimedRun, StoreError> {
     let run = run_from_row(row)?;
-    let errand = match &run.cron {
-        Some(cron) => Errand::Cron(cache.get(tx, cron.definition_id, &cron.name)?),
-        None => Errand::Client(Box::new(client_errand(tx, run.run_id)?)),
+    let spec = match &run.cron {
+        Some(cron) => RunSpec::Cron(cache.get(tx, cron.definition_id, &cron.name)?),
+        None => RunSpec::Client(Box::new(client_run_spec(tx, run.run_id)?)),
     };
     let unwanted = match run.state {
         RunState::Pending { .. } => parsed_option(row, "cancelling")?,
         RunState::Sending { .. }
-        | RunState::Doubtful { .. }
+        | RunState::Unconfirmed { .. }
         | RunState::Running(_)
         | RunState::Ended { .. } => None,
     };
-    Ok(ClaimedRun { run, errand, unwanted })
+    Ok(ClaimedRun { run, spec, unwanted })
 }
 
 /// As SQLite counts.
@@ -219,13 +219,13 @@ fn count(limit: usize) -> i64 {
 }
 
 /// Runs of crons, that is: clients' are started by the clients themselves, and take no cron's place.
-fn count_going(tx: &Transaction<'_>) -> Result<usize, StoreError> {
-    let going: i64 = tx
+fn count_running(tx: &Transaction<'_>) -> Result<usize, StoreError> {
+    let backend_run: i64 = tx
         .prepare_cached(
-            "SELECT count(*) FROM runs WHERE phase IN ('sending', 'doubtful', 'running') AND cron_id IS NOT NULL",
+            "SELECT count(*) FROM runs WHERE phase IN ('sending', 'unconfirmed', 'running') AND cron_id IS NOT NULL",
         )?
         .query_row([], |row| row.get(0))?;
-    Ok(usize::try_from(going).unwrap_or(usize::MAX))
+    Ok(usize::try_from(backend_run).unwrap_or(usize::MAX))
 }
 
 /// What is due already and was not taken waits for a run to end, or for its own deadline.
@@ -243,13 +243,15 @@ fn next_act_at(tx: &Transaction<'_>, now: Timestamp) -> Result<Option<Timestamp>
 
 impl ClaimedRun {
     /// The attempt that is being sent or in doubt.
-    pub fn attempt(&self) -> u32 {
+    pub fn start_number(&self) -> u32 {
         match &self.run.state {
-            RunState::Pending { attempt }
-            | RunState::Sending { attempt, .. }
-            | RunState::Doubtful { attempt, .. } => *attempt,
-            RunState::Running(going) => going.attempt,
-            RunState::Ended { going, .. } => going.as_ref().map_or(1, |going| going.attempt),
+            RunState::Pending { start_number }
+            | RunState::Sending { start_number, .. }
+            | RunState::Unconfirmed { start_number, .. } => *start_number,
+            RunState::Running(backend_run) => backend_run.start_number,
+            RunState::Ended { backend_run, .. } => {
+                backend_run.as_ref().map_or(1, |backend_run| backend_run.start_number)
+            }
         }
     }
 }

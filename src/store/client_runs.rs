@@ -6,9 +6,9 @@ use rusqlite::{Row, Transaction, named_params};
 use super::rows::{millis, parsed, parsed_option};
 use super::{Store, StoreError};
 use crate::domain::cron::{OnRunCompleted, Target, Template};
-use crate::domain::errand::ClientErrand;
 use crate::domain::ids::RunId;
 use crate::domain::run::{Phase, Trigger};
+use crate::domain::run_spec::ClientRunSpec;
 
 impl Store {
     /// Commits that a client's request is about to be passed on. It stays in hand until a step is made with it, or
@@ -17,12 +17,12 @@ impl Store {
         &self,
         now: Timestamp,
         run_id: RunId,
-        errand: ClientErrand,
+        spec: ClientRunSpec,
     ) -> Result<(), StoreError> {
         self.write(move |tx| {
             tx.prepare_cached(
-                "INSERT INTO runs (run_id, trigger, scheduled_for, due_at, start_before, exclusive, phase, attempt, \
-                 tries, sent_at) VALUES (:run_id, :trigger, :now, :now, :now, 0, :phase, 1, 1, :now)",
+                "INSERT INTO runs (run_id, trigger, scheduled_for, due_at, start_before, exclusive, phase, start_number, \
+                 send_count, sent_at) VALUES (:run_id, :trigger, :now, :now, :now, 0, :phase, 1, 1, :now)",
             )?
             .execute(named_params! {
                 ":run_id": run_id.to_string(),
@@ -30,20 +30,24 @@ impl Store {
                 ":phase": Phase::Sending.as_str(),
                 ":now": millis(now),
             })?;
-            insert_errand(tx, run_id, &errand)
+            insert_client_run_spec(tx, run_id, &spec)
         })
         .await
     }
 }
 
-fn insert_errand(tx: &Transaction<'_>, run_id: RunId, errand: &ClientErrand) -> Result<(), StoreError> {
-    let request = errand.request();
+fn insert_client_run_spec(
+    tx: &Transaction<'_>,
+    run_id: RunId,
+    spec: &ClientRunSpec,
+) -> Result<(), StoreError> {
+    let request = spec.request();
     let (thread_id, completed) = match request.target {
         Target::Thread(thread_id) => (Some(thread_id), OnRunCompleted::Keep),
         Target::Stateless(completed) => (None, completed),
     };
     tx.prepare_cached(
-        "INSERT INTO client_errands (run_id, assistant_id, thread_id, on_run_completed, webhook) \
+        "INSERT INTO client_runs (run_id, assistant_id, thread_id, on_run_completed, webhook) \
          VALUES (:run_id, :assistant_id, :thread_id, :on_run_completed, :webhook)",
     )?
     .execute(named_params! {
@@ -51,24 +55,24 @@ fn insert_errand(tx: &Transaction<'_>, run_id: RunId, errand: &ClientErrand) -> 
         ":assistant_id": request.assistant_id,
         ":thread_id": thread_id.map(|thread_id| thread_id.to_string()),
         ":on_run_completed": completed.as_str(),
-        ":webhook": errand.webhook().0,
+        ":webhook": spec.webhook().0,
     })?;
     Ok(())
 }
 
 /// What a client has asked for.
-pub(super) fn client_errand(tx: &Transaction<'_>, run_id: RunId) -> Result<ClientErrand, StoreError> {
+pub(super) fn client_run_spec(tx: &Transaction<'_>, run_id: RunId) -> Result<ClientRunSpec, StoreError> {
     let mut statement = tx.prepare_cached(
-        "SELECT assistant_id, thread_id, on_run_completed, webhook FROM client_errands WHERE run_id = ?1",
+        "SELECT assistant_id, thread_id, on_run_completed, webhook FROM client_runs WHERE run_id = ?1",
     )?;
     let mut rows = statement.query([run_id.to_string()])?;
     let row =
         rows.next()?.ok_or_else(|| StoreError::Refused(format!("nobody knows what run {run_id} is for")))?;
-    errand_from_row(row)
+    client_run_spec_from_row(row)
 }
 
-fn errand_from_row(row: &Row<'_>) -> Result<ClientErrand, StoreError> {
+fn client_run_spec_from_row(row: &Row<'_>) -> Result<ClientRunSpec, StoreError> {
     let (assistant_id, webhook) = (row.get("assistant_id")?, Template(row.get("webhook")?));
     let (thread_id, completed) = (parsed_option(row, "thread_id")?, parsed(row, "on_run_completed")?);
-    Ok(ClientErrand::new(assistant_id, thread_id, completed, webhook))
+    Ok(ClientRunSpec::new(assistant_id, thread_id, completed, webhook))
 }

@@ -109,15 +109,15 @@ impl Tx<'_> {
 
     /// To be counted if it is committed, and if it is over.
     pub(super) fn count_end(&self, run: &Run) {
-        let RunState::Ended { going, outcome } = &run.state else { return };
+        let RunState::Ended { backend_run, outcome } = &run.state else { return };
         let (status, trigger) = (outcome.status, run.trigger);
         self.count(match status {
             Status::Skipped | Status::Missed => Counted::NeverRan { status, occurrences: 1 },
             Status::Success | Status::Error | Status::Timeout | Status::Interrupted | Status::Cancelled => {
-                let since = |going: &crate::domain::run::Going| {
-                    crate::domain::backoff::between(going.started_at, outcome.ended_at)
+                let since = |backend_run: &crate::domain::run::BackendRun| {
+                    crate::domain::backoff::between(backend_run.started_at, outcome.ended_at)
                 };
-                Counted::Ended { status, trigger, took: going.as_ref().map(since) }
+                Counted::Ended { status, trigger, took: backend_run.as_ref().map(since) }
             }
         });
     }

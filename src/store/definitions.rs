@@ -75,7 +75,7 @@ pub(super) fn parse(identity: CronIdentity<'_>, body: &str) -> Result<Cron, Stor
     let name = identity.name;
     let bad = |problem: String| StoreError::Refused(format!("the stored definition of {name}: {problem}"));
     let fields: CronFields = serde_json::from_str(body).map_err(|error| bad(error.to_string()))?;
-    config::settle_cron_as(identity, &fields).map_err(|errors| {
+    config::validate_cron_as(identity, &fields).map_err(|errors| {
         bad(errors.iter().map(|error| error.message.clone()).collect::<Vec<_>>().join("; "))
     })
 }

@@ -9,14 +9,14 @@ use rusqlite::{OptionalExtension, Row, Transaction, named_params};
 
 use super::counts::{Counted, Tx};
 use super::rows::{millis, parsed};
-use super::{Store, StoreError, flow, suspended};
+use super::{Store, StoreError, delivery_mode, suspended};
 use crate::domain::delivery::{AttemptReport, AttemptResult, DeliveryStatus, Ending, Verdict};
-use crate::domain::flow::{Flow, Pacer, Suspension};
+use crate::domain::delivery_mode::{DeliveryMode, RateLimit, Suspension};
 use crate::domain::ids::{DeliveryId, RunId};
 
 /// What follows for a URL whose receiver has said that it is gone.
 const SUSPENDED: &str =
-    "its URL is suspended: `agentcron webhook arm`, or the replay of a webhook to it, ends that";
+    "its URL is suspended: `agentcron webhook resume`, or the replay of a webhook to it, ends that";
 
 /// A delivery in hand: one attempt is to be made, and is counted already.
 #[derive(Clone, Debug)]
@@ -46,13 +46,13 @@ impl ClaimedDelivery {
 
 /// What was taken in hand.
 #[derive(Clone, Debug, Default)]
-pub struct DeliveryClaim<Place> {
+pub struct DeliveryClaim<Permit> {
     /// To be attempted now, each with its place.
-    pub deliveries: Vec<(ClaimedDelivery, Place)>,
+    pub deliveries: Vec<(ClaimedDelivery, Permit)>,
     /// When the next one is due.
     pub next_due_at: Option<Timestamp>,
     /// How they flowed when they were taken.
-    pub flow: Flow,
+    pub mode: DeliveryMode,
 }
 
 /// An attempt that is over.
@@ -72,18 +72,18 @@ pub struct FinishedAttempt {
 
 impl Store {
     /// Attempts that a former process was making are recorded as cut off, and due again now: at least once.
-    pub async fn take_over_deliveries(&self, now: Timestamp) -> Result<usize, StoreError> {
+    pub async fn recover_deliveries(&self, now: Timestamp) -> Result<usize, StoreError> {
         self.write(move |tx| {
             tx.prepare_cached(
                 "UPDATE attempts SET ended_at = ?1, detail = 'cut off: the daemon stopped during this attempt' \
                  WHERE ended_at IS NULL",
             )?
             .execute([millis(now)])?;
-            let taken_over = tx
+            let recovered = tx
                 .prepare_cached("UPDATE deliveries SET status = 'pending', due_at = ?1 WHERE status = 'sending'")?
                 .execute([millis(now)])?;
             suspended::end_all_waiting(tx, now)?;
-            Ok(taken_over)
+            Ok(recovered)
         })
         .await
     }
@@ -93,27 +93,29 @@ impl Store {
     /// passed over; they stay due.
     ///
     /// How they flow is read in the same transaction: once a hold is committed, nothing is taken in hand any more.
-    pub async fn claim_deliveries<Place: Send + 'static>(
+    pub async fn claim_deliveries<Permit: Send + 'static>(
         &self,
         now: Timestamp,
         limit: usize,
-        pacer: Pacer,
-        mut admit: impl FnMut(&str) -> Option<Place> + Send + 'static,
-    ) -> Result<DeliveryClaim<Place>, StoreError> {
+        rate_limit: RateLimit,
+        mut admit: impl FnMut(&str) -> Option<Permit> + Send + 'static,
+    ) -> Result<DeliveryClaim<Permit>, StoreError> {
         self.write(move |tx| {
-            let flow = flow::go_on(tx, now)?;
-            let (limit, next_due_at) = match &flow {
-                Flow::Held(_) => (0, None),
-                Flow::Released(release) => (limit.min(pacer.allowance(*release, now)), next_due_at(tx, now)?),
-                Flow::Free => (limit, next_due_at(tx, now)?),
+            let mode = delivery_mode::go_on(tx, now)?;
+            let (limit, next_due_at) = match &mode {
+                DeliveryMode::Held(_) => (0, None),
+                DeliveryMode::Released(release) => {
+                    (limit.min(rate_limit.allowance(*release, now)), next_due_at(tx, now)?)
+                }
+                DeliveryMode::Free => (limit, next_due_at(tx, now)?),
             };
             let mut deliveries = Vec::new();
-            for (row, place) in due(tx, now, limit, &mut admit)? {
+            for (row, permit) in due(tx, now, limit, &mut admit)? {
                 if let Some(delivery) = take(tx, row, now)? {
-                    deliveries.push((delivery, place));
+                    deliveries.push((delivery, permit));
                 }
             }
-            Ok(DeliveryClaim { deliveries, next_due_at, flow })
+            Ok(DeliveryClaim { deliveries, next_due_at, mode })
         })
         .await
     }
@@ -136,12 +138,12 @@ struct Front {
 
 /// Those that get a place, the oldest first: of each receiver as many as it has places, and one that has none. Reading
 /// on through what waits for a receiver that is down would take the longer the more has piled up there.
-fn due<Place>(
+fn due<Permit>(
     tx: &Transaction<'_>,
     now: Timestamp,
     limit: usize,
-    admit: &mut impl FnMut(&str) -> Option<Place>,
-) -> Result<Vec<(i64, Place)>, StoreError> {
+    admit: &mut impl FnMut(&str) -> Option<Permit>,
+) -> Result<Vec<(i64, Permit)>, StoreError> {
     let mut admitted = Vec::new();
     if limit == 0 {
         return Ok(admitted);
@@ -150,9 +152,9 @@ fn due<Place>(
     while admitted.len() < limit
         && let Some(Reverse(front)) = fronts.pop()
     {
-        let Some(place) = admit(&front.url) else { continue };
+        let Some(permit) = admit(&front.url) else { continue };
         fronts.extend(behind(tx, &front, now)?.map(Reverse));
-        admitted.push((front.row, place));
+        admitted.push((front.row, permit));
     }
     Ok(admitted)
 }
@@ -251,7 +253,7 @@ fn finish(tx: &Tx<'_>, finished: &FinishedAttempt) -> Result<(), StoreError> {
         }
         Verdict::Ended(ending, reason) => (ending.status(), None, Some(reason.clone())),
     };
-    let recalled = matches!(result, AttemptResult::Recalled);
+    let withdrawn = matches!(result, AttemptResult::Withdrawn);
     let over = due_at.is_none().then(|| millis(finished.at));
     // Only the attempt that is in hand may decide: an attempt of a former life is not listened to.
     let decided: Option<(String, i64)> = tx
@@ -259,7 +261,7 @@ fn finish(tx: &Tx<'_>, finished: &FinishedAttempt) -> Result<(), StoreError> {
             "UPDATE deliveries SET status = ?3, due_at = ?4, reason = ?5, ended_at = ?6, uncounted = uncounted + ?7 \
              WHERE delivery_id = ?1 AND attempts = ?2 AND status = 'sending' RETURNING url, created_at",
         )?
-        .query_row((&delivery_id, finished.attempt, status.as_str(), due_at, reason, over, recalled), |row| {
+        .query_row((&delivery_id, finished.attempt, status.as_str(), due_at, reason, over, withdrawn), |row| {
             Ok((row.get(0)?, row.get(1)?))
         })
         .optional()?;

@@ -5,10 +5,10 @@ use jiff::Timestamp;
 use rusqlite::named_params;
 
 use super::counts::{Counted, Tx};
+use super::cron_state::run_ended;
 use super::rows::{millis, run, save_run};
-use super::standing::run_ended;
 use super::step_run::{RunEvent, insert_deletion, insert_event};
-use super::{Store, StoreError, flow, suspended};
+use super::{Store, StoreError, delivery_mode, suspended};
 use crate::domain::delivery::{DeliveryStatus, NewDelivery};
 use crate::domain::ids::{RunId, ThreadId};
 use crate::domain::run::{Outcome, RunChange};
@@ -27,12 +27,12 @@ pub struct RunEnding {
     /// A last line in its timeline.
     pub event: Option<RunEvent>,
     /// Whether failures pause its cron.
-    pub breaker: Option<Breaker>,
+    pub failure_limit: Option<FailureLimit>,
 }
 
 /// A limit to failures in a row.
 #[derive(Clone, Debug)]
-pub struct Breaker {
+pub struct FailureLimit {
     /// This many pause the cron.
     pub limit: u32,
     /// Whom to tell instead, if this run is the one that pauses it: the body says so.
@@ -51,9 +51,12 @@ impl Store {
             if let Some(event) = &ending.event {
                 insert_event(tx, ending.run_id, event)?;
             }
-            let breaker = ending.breaker.as_ref();
-            let paused = run_ended(tx, &run, breaker.map(|breaker| breaker.limit), ended_at)?;
-            let told = breaker.filter(|_| paused).map_or(&ending.delivery, |breaker| &breaker.delivery);
+            let failure_limit = ending.failure_limit.as_ref();
+            let paused =
+                run_ended(tx, &run, failure_limit.map(|failure_limit| failure_limit.limit), ended_at)?;
+            let told = failure_limit
+                .filter(|_| paused)
+                .map_or(&ending.delivery, |failure_limit| &failure_limit.delivery);
             if let Some(delivery) = told {
                 insert_delivery(tx, delivery, ended_at)?;
             }
@@ -82,7 +85,7 @@ fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery, now: Timestamp) -> Resul
         ":due_at": (!suppressed).then(|| millis(now)),
         ":now": millis(now),
         ":ended_at": suppressed.then(|| millis(now)),
-        ":reason": suppressed.then_some(flow::DISABLED),
+        ":reason": suppressed.then_some(delivery_mode::DISABLED),
     })?;
     if suppressed {
         tx.count(Counted::NeverSent { status: delivery.status, deliveries: inserted });

@@ -5,12 +5,13 @@ mod api_crons;
 mod claim_runs;
 mod client_runs;
 mod counts;
+mod cron_state;
 mod definitions;
 mod deliveries;
+mod delivery_mode;
 mod end_run;
 mod error;
-mod flow;
-mod keep_house;
+mod housekeeping;
 mod lock;
 mod notices;
 mod occurrences;
@@ -21,7 +22,6 @@ mod readers;
 mod replay;
 mod requests;
 mod rows;
-mod standing;
 mod step_run;
 mod suspended;
 mod sync_crons;
@@ -38,20 +38,20 @@ pub use api_crons::{
 };
 pub use claim_runs::{Claim, ClaimLimits, ClaimedRun};
 pub use counts::{Answer, Counts, Histogram, Tally};
+pub use cron_state::CronStateChange;
 pub use deliveries::{ClaimedDelivery, DeliveryClaim, FinishedAttempt};
-pub use end_run::{Breaker, RunEnding};
+pub use delivery_mode::DeliveryModeChange;
+pub use end_run::{FailureLimit, RunEnding};
 pub use error::StoreError;
-pub use flow::FlowChange;
 pub use notices::NoticeKind;
 pub use plan_due::{Planned, ScheduledCron};
 pub use read::{
-    AttemptRow, CronDetails, CronListing, CronPlace, CronRecord, CronRow, CronState, DaemonState,
-    DeliveryDetails, DeliveryFilter, DeliveryRow, EventRow, Interest, Measures, Notice, Overview, Place,
-    Reader, RunDetails, RunFilter, RunRow, Watch, WebhookDetails, WebhookFlow, WebhookRow, daemon_state,
+    AttemptRow, CronCursor, CronDetails, CronListing, CronRecord, CronRow, CronStatus, DaemonState,
+    DeliveryDetails, DeliveryFilter, DeliveryRow, EventRow, Interest, Measures, Notice, Overview, PageCursor,
+    Reader, RunDetails, RunFilter, RunRow, Watch, WebhookDetails, WebhookQueue, WebhookRow, daemon_state,
 };
 pub use replay::{Replay, ReplayChoice, ReplayOrder};
 pub use requests::{BackfillFate, BackfillLine, BackfillOrder, CancelAnswer, Purpose};
-pub use standing::StandingChange;
 pub use step_run::{PreviousRun, RunEvent, Step};
 pub use sync_crons::{NewDefinition, SyncReport};
 pub use thread_deletions::DueDeletion;

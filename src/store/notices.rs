@@ -48,7 +48,7 @@ impl Store {
             // What waits to be sent for the first time is bound to the calendar, and so to the clock.
             let shifts = [
                 "UPDATE runs SET act_at = max(act_at + :step, :now) WHERE act_at > :now \
-                 AND (phase IN ('doubtful', 'running') OR tries > 0)",
+                 AND (phase IN ('unconfirmed', 'running') OR send_count > 0)",
                 "UPDATE deliveries SET due_at = max(due_at + :step, :now) WHERE due_at > :now",
                 "UPDATE thread_deletions SET due_at = max(due_at + :step, :now) WHERE due_at > :now",
             ];

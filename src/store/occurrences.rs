@@ -23,7 +23,7 @@ pub(super) fn insert_pending(
     let inserted = tx
         .prepare_cached(
             "INSERT INTO runs (run_id, cron_id, cron_name, definition_id, trigger, scheduled_for, due_at, \
-             start_before, exclusive, phase, attempt, act_at) \
+             start_before, exclusive, phase, start_number, act_at) \
              VALUES (:run_id, :cron_id, :cron_name, :definition_id, :trigger, :scheduled_for, :due_at, \
              :start_before, :exclusive, 'pending', 1, :due_at) ON CONFLICT DO NOTHING",
         )?
@@ -62,7 +62,7 @@ impl Stretch {
         let before: Option<(String, i64, bool)> = tx
             .prepare_cached(
                 "SELECT run_id, coalesce(last_scheduled_for, scheduled_for), \
-                 phase = 'ended' AND tries = 0 AND status = ?3 AND reason = ?4 AND ended_at >= ?5 \
+                 phase = 'ended' AND send_count = 0 AND status = ?3 AND reason = ?4 AND ended_at >= ?5 \
                  FROM runs WHERE cron_id = ?1 AND scheduled_for < ?2 ORDER BY scheduled_for DESC LIMIT 1",
             )?
             .query_row(
@@ -100,7 +100,7 @@ impl Stretch {
         let cron = &scheduled.cron;
         let inserted = tx.prepare_cached(
             "INSERT INTO runs (run_id, cron_id, cron_name, definition_id, trigger, scheduled_for, due_at, \
-             start_before, exclusive, phase, attempt, status, reason, ended_at, occurrences, last_scheduled_for) \
+             start_before, exclusive, phase, start_number, status, reason, ended_at, occurrences, last_scheduled_for) \
              VALUES (:run_id, :cron_id, :cron_name, :definition_id, 'schedule', :first, :first, :first, 0, \
              'ended', 1, :status, :reason, :now, :count, :last) ON CONFLICT DO NOTHING",
         )?
@@ -128,10 +128,14 @@ fn count(count: u64) -> i64 {
 }
 
 /// `overlap = "cancel"`: what is going is to end, and the runner is to see to it now.
-pub(super) fn cancel_going(tx: &Transaction<'_>, cron_id: CronId, now: Timestamp) -> Result<(), StoreError> {
+pub(super) fn cancel_running(
+    tx: &Transaction<'_>,
+    cron_id: CronId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     tx.prepare_cached(
         "UPDATE runs SET cancelling = coalesce(cancelling, :cause), act_at = iif(phase = 'running', :now, act_at) \
-         WHERE cron_id = :cron_id AND phase IN ('sending', 'doubtful', 'running')",
+         WHERE cron_id = :cron_id AND phase IN ('sending', 'unconfirmed', 'running')",
     )?
     .execute(named_params! {
         ":cron_id": cron_id.to_string(),

@@ -6,15 +6,15 @@ use jiff::Timestamp;
 use rusqlite::Transaction;
 
 use super::counts::Tx;
-use super::occurrences::{Stretch, cancel_going, insert_pending};
+use super::cron_state::known;
+use super::occurrences::{Stretch, cancel_running, insert_pending};
 use super::rows::millis;
-use super::standing::known;
 use super::{Store, StoreError};
 use crate::domain::cron::{Cron, Overlap};
+use crate::domain::cron_state::{CronState, Pause};
 use crate::domain::ids::{CronId, DefinitionId};
 use crate::domain::plan::{Active, Decision, MissReason, SkipReason, plan};
 use crate::domain::run::{Phase, Status};
-use crate::domain::standing::{Pause, Standing};
 
 /// A cron as the scheduler has it in hand.
 #[derive(Clone, Debug)]
@@ -60,7 +60,7 @@ fn plan_one(tx: &Tx<'_>, scheduled: &ScheduledCron, now: Timestamp) -> Result<Pl
     let known = known.filter(|known| !known.removed && known.definition_id == scheduled.definition_id);
     match known {
         // What the store has is the truth: the cursor in hand may be older.
-        Some(known) => commit_plan(tx, scheduled, known.cursor, &known.standing, now),
+        Some(known) => commit_plan(tx, scheduled, known.cursor, &known.state, now),
         None => Ok(Planned { cron_id, cursor: scheduled.cursor, next_wake: None, fired: 0, is_stale: true }),
     }
 }
@@ -69,7 +69,7 @@ fn plan_one(tx: &Tx<'_>, scheduled: &ScheduledCron, now: Timestamp) -> Result<Pl
 pub(super) fn plan_until(tx: &Tx<'_>, scheduled: &ScheduledCron, now: Timestamp) -> Result<(), StoreError> {
     loop {
         let Some(known) = known(tx, scheduled.cron.cron_id)? else { return Ok(()) };
-        let planned = commit_plan(tx, scheduled, known.cursor, &known.standing, now)?;
+        let planned = commit_plan(tx, scheduled, known.cursor, &known.state, now)?;
         if planned.next_wake.is_none_or(|at| at > now) {
             return Ok(());
         }
@@ -81,18 +81,18 @@ fn commit_plan(
     tx: &Tx<'_>,
     scheduled: &ScheduledCron,
     cursor: Timestamp,
-    standing: &Standing,
+    state: &CronState,
     now: Timestamp,
 ) -> Result<Planned, StoreError> {
     let cron = &scheduled.cron;
     let active = active(tx, cron)?;
-    let plan = plan(cron, standing, cursor, active, now);
+    let plan = plan(cron, state, cursor, active, now);
     let mut fired = 0;
     for decision in &plan.decisions {
-        fired += usize::from(commit_decision(tx, scheduled, standing, decision, now)?);
+        fired += usize::from(commit_decision(tx, scheduled, state, decision, now)?);
     }
     if fired > 0 && cron.policy.overlap == Overlap::Cancel {
-        cancel_going(tx, cron.cron_id, now)?;
+        cancel_running(tx, cron.cron_id, now)?;
     }
     tx.prepare_cached(
         "UPDATE crons SET cursor = max(cursor, ?2), skip_next = iif(?3, 0, skip_next) WHERE cron_id = ?1",
@@ -111,7 +111,7 @@ fn commit_plan(
 fn commit_decision(
     tx: &Tx<'_>,
     scheduled: &ScheduledCron,
-    standing: &Standing,
+    state: &CronState,
     decision: &Decision,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
@@ -122,14 +122,14 @@ fn commit_decision(
             return insert_pending(tx, scheduled, times, *trigger);
         }
         Decision::Skip { scheduled_for, reason } => {
-            (Status::Skipped, *scheduled_for, *scheduled_for, 1, skip_words(cron, reason))
+            (Status::Skipped, *scheduled_for, *scheduled_for, 1, skip_message(cron, reason))
         }
         Decision::Pause { first, last, count } => {
-            let reason = standing.paused.as_ref().map(Pause::words).unwrap_or_default();
+            let reason = state.paused.as_ref().map(Pause::words).unwrap_or_default();
             (Status::Skipped, *first, *last, *count, reason)
         }
         Decision::Miss { first, last, count, reason } => {
-            (Status::Missed, *first, *last, *count, miss_words(cron, *reason))
+            (Status::Missed, *first, *last, *count, miss_message(cron, *reason))
         }
     };
     let stretch = Stretch { status, first, last, count, reason };
@@ -162,8 +162,8 @@ fn active(tx: &Transaction<'_>, cron: &Cron) -> Result<Active, StoreError> {
     while let Some(row) = rows.next()? {
         match super::rows::parsed::<Phase>(row, "phase")? {
             Phase::Pending => active.waiting += 1,
-            Phase::Sending | Phase::Doubtful | Phase::Running => {
-                active.going = Some(super::rows::parsed(row, "run_id")?);
+            Phase::Sending | Phase::Unconfirmed | Phase::Running => {
+                active.running = Some(super::rows::parsed(row, "run_id")?);
             }
             Phase::Ended => {}
         }
@@ -171,10 +171,10 @@ fn active(tx: &Transaction<'_>, cron: &Cron) -> Result<Active, StoreError> {
     Ok(active)
 }
 
-fn skip_words(cron: &Cron, reason: &SkipReason) -> String {
+fn skip_message(cron: &Cron, reason: &SkipReason) -> String {
     match reason {
-        SkipReason::Overlap(going) => {
-            format!("overlap: run {going} of {} was still going (overlap = \"skip\")", cron.name)
+        SkipReason::Overlap(running) => {
+            format!("overlap: run {running} of {} was still going (overlap = \"skip\")", cron.name)
         }
         SkipReason::QueueFull => {
             "overlap: one run is going and one is waiting (overlap = \"queue\")".to_owned()
@@ -184,7 +184,7 @@ fn skip_words(cron: &Cron, reason: &SkipReason) -> String {
     }
 }
 
-fn miss_words(cron: &Cron, reason: MissReason) -> String {
+fn miss_message(cron: &Cron, reason: MissReason) -> String {
     match reason {
         MissReason::NoCatchup => "not running at that time (catchup = \"none\")".to_owned(),
         MissReason::LaterOne => {

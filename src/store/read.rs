@@ -4,8 +4,8 @@
 
 mod changes;
 mod crons;
+mod delivery_mode;
 mod details;
-mod flow;
 mod history;
 mod measures;
 mod overview;
@@ -26,10 +26,10 @@ use crate::domain::ids::{DeliveryId, RunId};
 use crate::domain::run::{Run, Status};
 
 pub use changes::{Interest, Watch};
-pub use crons::{CronDetails, CronListing, CronPlace, CronRow, CronState};
+pub use crons::{CronCursor, CronDetails, CronListing, CronRow, CronStatus};
+pub use delivery_mode::WebhookQueue;
 pub use details::{AttemptRow, DeliveryDetails, EventRow, RunDetails};
-pub use flow::WebhookFlow;
-pub use history::{Place, RunFilter};
+pub use history::{PageCursor, RunFilter};
 pub use measures::Measures;
 pub use overview::{DaemonState, Notice, Overview, daemon_state};
 pub use records::CronRecord;
@@ -139,7 +139,7 @@ impl DeliveryRow {
 /// What [`run_row`] needs of a run: its values may be large, and no table shows them.
 fn row_columns() -> String {
     let columns = RUN_COLUMNS.replace("outcome_values", "NULL AS outcome_values");
-    format!("rowid AS place, {columns}, occurrences, last_scheduled_for")
+    format!("rowid AS seq, {columns}, occurrences, last_scheduled_for")
 }
 
 /// A count; SQLite knows signed numbers only.

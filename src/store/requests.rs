@@ -3,10 +3,10 @@
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{OptionalExtension, Transaction};
 
+use super::cron_state::{KnownCron, named};
 use super::occurrences::insert_pending;
 use super::plan_due::ScheduledCron;
 use super::rows::{millis, run};
-use super::standing::{KnownCron, named};
 use super::{Store, StoreError, definitions};
 use crate::domain::backoff;
 use crate::domain::bounds::{BACKFILL_DEADLINE, BACKFILL_INSTANTS_MAX, START_DEADLINE_MAX};
@@ -140,7 +140,7 @@ impl Store {
             let run = run(tx, run_id)?;
             let answer = match &run.state {
                 RunState::Pending { .. } => CancelAnswer::NotStarted,
-                RunState::Sending { .. } | RunState::Doubtful { .. } => CancelAnswer::OnceKnown,
+                RunState::Sending { .. } | RunState::Unconfirmed { .. } => CancelAnswer::OnceKnown,
                 RunState::Running(_) => CancelAnswer::Asked,
                 RunState::Ended { .. } => return Ok(Some((run, CancelAnswer::Over))),
             };
@@ -164,13 +164,13 @@ impl Store {
             if cron.policy.overlap == Overlap::Allow {
                 return Ok(None);
             }
-            let going: Option<String> = tx
+            let running: Option<String> = tx
                 .prepare_cached(
-                    "SELECT run_id FROM runs WHERE cron_id = ?1 AND phase IN ('sending', 'doubtful', 'running')",
+                    "SELECT run_id FROM runs WHERE cron_id = ?1 AND phase IN ('sending', 'unconfirmed', 'running')",
                 )?
                 .query_row([version.cron_id.to_string()], |row| row.get(0))
                 .optional()?;
-            Ok(going.and_then(|text| text.parse().ok()))
+            Ok(running.and_then(|text| text.parse().ok()))
         })
         .await
     }
@@ -236,7 +236,7 @@ fn give_way(tx: &Transaction<'_>, cron: &Cron, at: Timestamp) -> Result<(), Stor
         .prepare_cached(
             "SELECT run_id, scheduled_for, coalesce(last_scheduled_for, scheduled_for) AS last, occurrences \
              FROM runs WHERE cron_id = ?1 AND scheduled_for <= ?2 AND last >= ?2 AND phase = 'ended' \
-             AND status IN ('missed', 'skipped') AND tries = 0 ORDER BY scheduled_for DESC LIMIT 1",
+             AND status IN ('missed', 'skipped') AND send_count = 0 ORDER BY scheduled_for DESC LIMIT 1",
         )?
         .query_row((cron.cron_id.to_string(), millis(at)), |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))

@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use super::StoreError;
 use crate::domain::ids::{RunId, ThreadId};
-use crate::domain::run::{CronVersion, Going, Outcome, Phase, Run, RunError, RunState};
+use crate::domain::run::{BackendRun, CronVersion, Outcome, Phase, Run, RunError, RunState};
 
 /// The columns that [`run_from_row`] reads, by name.
 pub(super) const RUN_COLUMNS: &str = "run_id, cron_id, cron_name, definition_id, trigger, scheduled_for, due_at, \
-     start_before, phase, attempt, tries, misses, sent_at, thread_id, backend_run_id, started_at, cancelling, \
+     start_before, phase, start_number, send_count, not_found_count, sent_at, thread_id, backend_run_id, started_at, cancelling, \
      status, reason, error, outcome_values, ended_at";
 
 /// Milliseconds since 1970, as stored.
@@ -83,8 +83,8 @@ pub(super) fn run_from_row(row: &Row<'_>) -> Result<Run, StoreError> {
         scheduled_for: time(row, "scheduled_for")?,
         due_at: time(row, "due_at")?,
         start_before: time(row, "start_before")?,
-        tries: row.get("tries")?,
-        misses: row.get("misses")?,
+        send_count: row.get("send_count")?,
+        not_found_count: row.get("not_found_count")?,
         reason: row.get("reason")?,
         state: state_from_row(row)?,
     })
@@ -97,21 +97,23 @@ fn cron_from_row(row: &Row<'_>) -> Result<Option<CronVersion>, StoreError> {
 }
 
 fn state_from_row(row: &Row<'_>) -> Result<RunState, StoreError> {
-    let attempt: u32 = row.get("attempt")?;
+    let start_number: u32 = row.get("start_number")?;
     let sent_at = || needed(time_option(row, "sent_at")?, "sent_at");
     Ok(match parsed::<Phase>(row, "phase")? {
-        Phase::Pending => RunState::Pending { attempt },
-        Phase::Sending => RunState::Sending { attempt, sent_at: sent_at()? },
-        Phase::Doubtful => RunState::Doubtful { attempt, sent_at: sent_at()? },
-        Phase::Running => RunState::Running(needed(going_from_row(row)?, "backend_run_id")?),
-        Phase::Ended => RunState::Ended { going: going_from_row(row)?, outcome: outcome_from_row(row)? },
+        Phase::Pending => RunState::Pending { start_number },
+        Phase::Sending => RunState::Sending { start_number, sent_at: sent_at()? },
+        Phase::Unconfirmed => RunState::Unconfirmed { start_number, sent_at: sent_at()? },
+        Phase::Running => RunState::Running(needed(backend_run_from_row(row)?, "backend_run_id")?),
+        Phase::Ended => {
+            RunState::Ended { backend_run: backend_run_from_row(row)?, outcome: outcome_from_row(row)? }
+        }
     })
 }
 
-fn going_from_row(row: &Row<'_>) -> Result<Option<Going>, StoreError> {
+fn backend_run_from_row(row: &Row<'_>) -> Result<Option<BackendRun>, StoreError> {
     let Some(backend_run_id) = parsed_option(row, "backend_run_id")? else { return Ok(None) };
-    Ok(Some(Going {
-        attempt: row.get("attempt")?,
+    Ok(Some(BackendRun {
+        start_number: row.get("start_number")?,
         thread_id: needed(parsed_option::<ThreadId>(row, "thread_id")?, "thread_id")?,
         backend_run_id,
         started_at: needed(time_option(row, "started_at")?, "started_at")?,
@@ -151,7 +153,7 @@ pub(super) fn save_run(tx: &Transaction<'_>, run: &Run, act_at: Option<Timestamp
     let reason = outcome.and_then(|outcome| outcome.reason.as_ref()).or(run.reason.as_ref());
     let changed = tx
         .prepare_cached(
-            "UPDATE runs SET phase = :phase, attempt = coalesce(:attempt, attempt), tries = :tries, misses = :misses, \
+            "UPDATE runs SET phase = :phase, start_number = coalesce(:start_number, start_number), send_count = :send_count, not_found_count = :not_found_count, \
              act_at = :act_at, sent_at = coalesce(:sent_at, sent_at), thread_id = :thread_id, \
              backend_run_id = :backend_run_id, started_at = :started_at, cancelling = coalesce(:cancelling, cancelling), \
              status = :status, reason = :reason, error = :error, outcome_values = :outcome_values, \
@@ -160,15 +162,15 @@ pub(super) fn save_run(tx: &Transaction<'_>, run: &Run, act_at: Option<Timestamp
         .execute(named_params! {
             ":run_id": run.run_id.to_string(),
             ":phase": run.state.phase().as_str(),
-            ":attempt": columns.attempt,
-            ":tries": run.tries,
-            ":misses": run.misses,
+            ":start_number": columns.start_number,
+            ":send_count": run.send_count,
+            ":not_found_count": run.not_found_count,
             ":act_at": act_at.map(millis),
             ":sent_at": columns.sent_at.map(millis),
-            ":thread_id": columns.going.map(|going| going.thread_id.to_string()),
-            ":backend_run_id": columns.going.map(|going| going.backend_run_id.to_string()),
-            ":started_at": columns.going.map(|going| millis(going.started_at)),
-            ":cancelling": columns.going.and_then(|going| going.cancelling).map(|cause| cause.as_str()),
+            ":thread_id": columns.backend_run.map(|backend_run| backend_run.thread_id.to_string()),
+            ":backend_run_id": columns.backend_run.map(|backend_run| backend_run.backend_run_id.to_string()),
+            ":started_at": columns.backend_run.map(|backend_run| millis(backend_run.started_at)),
+            ":cancelling": columns.backend_run.and_then(|backend_run| backend_run.cancelling).map(|cause| cause.as_str()),
             ":status": outcome.map(|outcome| outcome.status.as_str()),
             ":reason": reason,
             ":error": outcome.and_then(|outcome| outcome.error.as_ref()).map(|e| error_json(e).to_string()),
@@ -180,24 +182,26 @@ pub(super) fn save_run(tx: &Transaction<'_>, run: &Run, act_at: Option<Timestamp
 
 /// A state, spread over its columns.
 struct StateColumns<'a> {
-    attempt: Option<u32>,
+    start_number: Option<u32>,
     sent_at: Option<Timestamp>,
-    going: Option<&'a Going>,
+    backend_run: Option<&'a BackendRun>,
     outcome: Option<&'a Outcome>,
 }
 
 impl<'a> StateColumns<'a> {
     fn of(state: &'a RunState) -> Self {
-        let none = Self { attempt: None, sent_at: None, going: None, outcome: None };
+        let none = Self { start_number: None, sent_at: None, backend_run: None, outcome: None };
         match state {
-            RunState::Pending { attempt } => Self { attempt: Some(*attempt), ..none },
-            RunState::Sending { attempt, sent_at } | RunState::Doubtful { attempt, sent_at } => {
-                Self { attempt: Some(*attempt), sent_at: Some(*sent_at), ..none }
+            RunState::Pending { start_number } => Self { start_number: Some(*start_number), ..none },
+            RunState::Sending { start_number, sent_at } | RunState::Unconfirmed { start_number, sent_at } => {
+                Self { start_number: Some(*start_number), sent_at: Some(*sent_at), ..none }
             }
-            RunState::Running(going) => Self { attempt: Some(going.attempt), going: Some(going), ..none },
-            RunState::Ended { going, outcome } => Self {
-                attempt: going.as_ref().map(|going| going.attempt),
-                going: going.as_ref(),
+            RunState::Running(backend_run) => {
+                Self { start_number: Some(backend_run.start_number), backend_run: Some(backend_run), ..none }
+            }
+            RunState::Ended { backend_run, outcome } => Self {
+                start_number: backend_run.as_ref().map(|backend_run| backend_run.start_number),
+                backend_run: backend_run.as_ref(),
                 outcome: Some(outcome),
                 ..none
             },

@@ -21,7 +21,7 @@ pub struct Step {
     /// When the runner is to look at it next; `None` while it stays in hand.
     pub act_at: Option<Timestamp>,
     /// How often in a row the backend did not know it.
-    pub misses: u32,
+    pub not_found_count: u32,
     /// What to show for it in the run's timeline; its detail becomes the run's reason.
     pub event: Option<RunEvent>,
     /// A fenced thread, to be deleted later.
@@ -51,7 +51,7 @@ pub struct PreviousRun {
 impl Step {
     /// A step that only changes the state.
     pub fn of(run_id: RunId, change: RunChange) -> Self {
-        Self { run_id, change: Some(change), act_at: None, misses: 0, event: None, fenced: None }
+        Self { run_id, change: Some(change), act_at: None, not_found_count: 0, event: None, fenced: None }
     }
 }
 
@@ -63,16 +63,16 @@ impl Store {
             if let Some(change) = step.change.clone() {
                 let accepted = matches!(change, RunChange::Accept { .. });
                 run.state = run.state.apply(change)?;
-                if let RunState::Running(going) = &mut run.state {
+                if let RunState::Running(backend_run) = &mut run.state {
                     if accepted {
-                        let late = backoff::between(run.due_at, going.started_at);
+                        let late = backoff::between(run.due_at, backend_run.started_at);
                         tx.count(Counted::Started { late });
                     }
                     // It may have been cancelled before anybody knew that it runs.
-                    going.cancelling = going.cancelling.or(cancelling(tx, step.run_id)?);
+                    backend_run.cancelling = backend_run.cancelling.or(cancelling(tx, step.run_id)?);
                 }
             }
-            run.misses = step.misses;
+            run.not_found_count = step.not_found_count;
             if let Some(event) = &step.event {
                 insert_event(tx, step.run_id, event)?;
                 if let Some(detail) = &event.detail {

@@ -8,11 +8,11 @@ use super::counts::{Counted, Tx};
 use super::rows::{millis, parsed, time};
 use super::{Store, StoreError};
 use crate::domain::delivery::DeliveryStatus;
-use crate::domain::flow::Suspension;
+use crate::domain::delivery_mode::Suspension;
 
 impl Store {
     /// Arms every suspended URL again that has this text before its query; answers which.
-    pub async fn arm_urls(&self, text: String) -> Result<Vec<Suspension>, StoreError> {
+    pub async fn resume_urls(&self, text: String) -> Result<Vec<Suspension>, StoreError> {
         self.write(move |tx| {
             // The query may be a token, which is not to be found out by asking.
             let mut statement = tx.prepare_cached(

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use rusqlite::{Transaction, named_params};
 
 use super::counts::Tx;
+use super::cron_state::{KnownCron, known};
 use super::plan_due::{ScheduledCron, plan_until};
 use super::rows::{millis, parsed, time};
-use super::standing::{KnownCron, known};
 use super::{Store, StoreError, definitions};
 use crate::domain::cron::Cron;
 use crate::domain::ids::{CronId, DefinitionId};
@@ -23,7 +23,7 @@ pub struct NewDefinition {
     /// As stored: JSON, placeholders as written.
     pub body: String,
     /// `file:line`, for people.
-    pub place: String,
+    pub location: String,
 }
 
 /// What the files changed.
@@ -63,7 +63,7 @@ impl Store {
             for (cron_id, name) in file_crons(tx)? {
                 if !named.contains(&cron_id.to_string()) {
                     if let Some(known) = known(tx, cron_id)? {
-                        settle(tx, &cache, &known, now)?;
+                        account_until(tx, &cache, &known, now)?;
                     }
                     remove(
                         tx,
@@ -134,21 +134,21 @@ fn sync_one(
             report.changed += 1;
             // Neither dropped nor fired twice: the old one answers for every instant until now, the new one for
             // those after it, even if the clock was set back and the old one was ahead.
-            settle(tx, cache, &known, now)?;
+            account_until(tx, cache, &known, now)?;
             now
         }
     };
     tx.prepare_cached(
-        "INSERT INTO crons (cron_id, name, source, place, definition_id, cursor, created_at, updated_at) \
-         VALUES (:cron_id, :name, 'file', :place, :definition_id, :cursor, :now, :now) \
-         ON CONFLICT (cron_id) DO UPDATE SET place = :place, cursor = :cursor, removed_at = NULL, \
+        "INSERT INTO crons (cron_id, name, source, location, definition_id, cursor, created_at, updated_at) \
+         VALUES (:cron_id, :name, 'file', :location, :definition_id, :cursor, :now, :now) \
+         ON CONFLICT (cron_id) DO UPDATE SET location = :location, cursor = :cursor, removed_at = NULL, \
          updated_at = iif(definition_id = :definition_id AND removed_at IS NULL, updated_at, :now), \
          definition_id = :definition_id",
     )?
     .execute(named_params! {
         ":cron_id": cron.cron_id.to_string(),
         ":name": cron.name,
-        ":place": definition.place,
+        ":location": definition.location,
         ":definition_id": definition_id.to_string(),
         ":cursor": millis(cursor),
         ":now": millis(now),
@@ -169,7 +169,7 @@ fn definitions_of_clients(tx: &Transaction<'_>) -> Result<Vec<DefinitionId>, Sto
 }
 
 /// Accounts for what the definition that is given up owed until now.
-pub(super) fn settle(
+pub(super) fn account_until(
     tx: &Tx<'_>,
     cache: &definitions::Definitions,
     known: &KnownCron,

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::{self, CronFields};
 use crate::domain::delivery::{AttemptReport, AttemptResult, DeliveryStatus, Ending, NewDelivery, Verdict};
-use crate::domain::flow::Pacer;
+use crate::domain::delivery_mode::RateLimit;
 use crate::domain::ids::{BackendRunId, DeliveryId, RunId, ThreadId};
 use crate::domain::run::{Outcome, RunChange, RunState, Status};
 
@@ -30,8 +30,8 @@ fn open(folder: &TempDir) -> Store {
 fn definition(name: &str, more: &str) -> NewDefinition {
     let body = format!(r#"{{"schedule":"* * * * *","assistant_id":"agent","overlap":"allow"{more}}}"#);
     let fields: CronFields = serde_json::from_str(&body).unwrap();
-    let cron = Arc::new(config::settle_cron(name, &fields).unwrap());
-    NewDefinition { cron, body, place: "crons.toml:1:1".to_owned() }
+    let cron = Arc::new(config::validate_cron(name, &fields).unwrap());
+    NewDefinition { cron, body, location: "crons.toml:1:1".to_owned() }
 }
 
 /// A store with these crons, planned from 09:00:00 to 09:01:00: one run of each is due.
@@ -44,7 +44,7 @@ async fn with_due_runs(folder: &TempDir, definitions: Vec<NewDefinition>) -> Sto
 }
 
 fn limits(starts: usize) -> ClaimLimits {
-    ClaimLimits { starts, going_max: 256 }
+    ClaimLimits { starts, running_max: 256 }
 }
 
 async fn claim(store: &Store, now: &str) -> Vec<ClaimedRun> {
@@ -77,7 +77,7 @@ fn ending(run_id: RunId) -> RunEnding {
         status: DeliveryStatus::Pending,
     };
     let discard = Some(ThreadId(uuid::Uuid::nil()));
-    RunEnding { run_id, outcome, delivery: Some(delivery), discard, event: None, breaker: None }
+    RunEnding { run_id, outcome, delivery: Some(delivery), discard, event: None, failure_limit: None }
 }
 
 fn count(path: &Path, sql: &str) -> i64 {
@@ -235,13 +235,13 @@ async fn what_is_claimed_is_in_hand_until_a_new_start_takes_it_over() {
     let now = "2026-03-02T09:01:00Z";
     let claimed = claim(&store, now).await;
     assert_eq!(claimed.len(), 1);
-    assert!(matches!(claimed[0].run.state, RunState::Sending { attempt: 1, .. }));
+    assert!(matches!(claimed[0].run.state, RunState::Sending { start_number: 1, .. }));
     assert!(claim(&store, now).await.is_empty());
 
-    assert_eq!(store.take_over_runs(at(now)).await.unwrap(), 1);
+    assert_eq!(store.recover_runs(at(now)).await.unwrap(), 1);
     let again = store.claim_runs(at(now), limits(10)).await.unwrap();
     assert!(again.starts.is_empty(), "what was being sent is in doubt, not to be sent again");
-    assert!(matches!(again.looks[0].run.state, RunState::Doubtful { attempt: 1, .. }));
+    assert!(matches!(again.checks[0].run.state, RunState::Unconfirmed { start_number: 1, .. }));
 }
 
 #[tokio::test]
@@ -250,8 +250,8 @@ async fn runs_of_one_cron_start_one_after_the_other_unless_overlap_is_allowed() 
     let mut definitions = vec![definition("allowed", r#","catchup":"all""#)];
     let body = r#"{"schedule":"* * * * *","assistant_id":"agent","catchup":"all","overlap":"skip"}"#;
     let fields: CronFields = serde_json::from_str(body).unwrap();
-    let cron = Arc::new(config::settle_cron("exclusive", &fields).unwrap());
-    definitions.push(NewDefinition { cron, body: body.to_owned(), place: String::new() });
+    let cron = Arc::new(config::validate_cron("exclusive", &fields).unwrap());
+    definitions.push(NewDefinition { cron, body: body.to_owned(), location: String::new() });
     let store = open(&folder);
     store.sync_file_crons(at("2026-03-02T09:00:00Z"), definitions).await.unwrap();
     let due = store.scheduled_crons().await.unwrap();
@@ -275,8 +275,8 @@ async fn a_cron_with_a_long_queue_stands_in_nobodys_way() {
     let folder = tempfile::tempdir().unwrap();
     let body = r#"{"schedule":"* * * * * *","assistant_id":"agent","catchup":"all","overlap":"skip"}"#;
     let fields: CronFields = serde_json::from_str(body).unwrap();
-    let cron = Arc::new(config::settle_cron("queue", &fields).unwrap());
-    let queue = NewDefinition { cron, body: body.to_owned(), place: String::new() };
+    let cron = Arc::new(config::validate_cron("queue", &fields).unwrap());
+    let queue = NewDefinition { cron, body: body.to_owned(), location: String::new() };
     let store = open(&folder);
     store.sync_file_crons(at("2026-03-02T08:30:00Z"), vec![queue, definition("other", "")]).await.unwrap();
     let due = store.scheduled_crons().await.unwrap();
@@ -294,9 +294,9 @@ async fn the_backend_has_no_more_runs_than_it_may() {
     let definitions = (0..9).map(|n| definition(&format!("cron-{n}"), "")).collect();
     let store = with_due_runs(&folder, definitions).await;
     let now = at("2026-03-02T09:01:00Z");
-    let claim = store.claim_runs(now, ClaimLimits { starts: 100, going_max: 4 }).await.unwrap();
+    let claim = store.claim_runs(now, ClaimLimits { starts: 100, running_max: 4 }).await.unwrap();
     assert_eq!(claim.starts.len(), 4);
-    let more = store.claim_runs(now, ClaimLimits { starts: 100, going_max: 4 }).await.unwrap();
+    let more = store.claim_runs(now, ClaimLimits { starts: 100, running_max: 4 }).await.unwrap();
     assert_eq!(more.starts.len(), 0);
     // The others wait for a place, or for their deadline.
     assert_eq!(more.next_act_at, Some(at("2026-03-02T09:02:00Z")));
@@ -325,15 +325,30 @@ async fn an_attempt_is_counted_before_it_is_made_and_one_that_was_cut_off_is_mad
     store.step_run(accept(run_id)).await.unwrap();
     store.end_run(ending(run_id)).await.unwrap();
     let now = at("2026-03-02T09:01:06Z");
-    let first =
-        store.claim_deliveries(now, 10, Pacer::default(), |_| Some(())).await.unwrap().deliveries.remove(0).0;
+    let first = store
+        .claim_deliveries(now, 10, RateLimit::default(), |_| Some(()))
+        .await
+        .unwrap()
+        .deliveries
+        .remove(0)
+        .0;
     assert_eq!(first.attempt, 1);
     assert!(
-        store.claim_deliveries(now, 10, Pacer::default(), |_| Some(())).await.unwrap().deliveries.is_empty()
+        store
+            .claim_deliveries(now, 10, RateLimit::default(), |_| Some(()))
+            .await
+            .unwrap()
+            .deliveries
+            .is_empty()
     );
-    store.take_over_deliveries(now).await.unwrap();
-    let second =
-        store.claim_deliveries(now, 10, Pacer::default(), |_| Some(())).await.unwrap().deliveries.remove(0).0;
+    store.recover_deliveries(now).await.unwrap();
+    let second = store
+        .claim_deliveries(now, 10, RateLimit::default(), |_| Some(()))
+        .await
+        .unwrap()
+        .deliveries
+        .remove(0)
+        .0;
     assert_eq!((second.attempt, &second.body), (2, &first.body));
     // What the first attempt comes to is no longer listened to; what the second comes to is.
     let finished = |attempt, verdict| FinishedAttempt {
@@ -377,7 +392,7 @@ async fn the_questions_of_every_second_are_answered_by_indexes() {
         "SELECT run_id FROM runs WHERE phase = 'pending' AND cancelling IS NOT NULL AND act_at IS NOT NULL",
         "SELECT min(act_at) FROM runs WHERE act_at > 1",
         "SELECT min(start_before) FROM runs WHERE phase = 'pending' AND start_before > 1",
-        "SELECT count(*) FROM runs WHERE phase IN ('sending', 'doubtful', 'running')",
+        "SELECT count(*) FROM runs WHERE phase IN ('sending', 'unconfirmed', 'running')",
         "SELECT run_id FROM runs WHERE cron_id = 'c' AND phase <> 'ended'",
         "SELECT delivery_id FROM deliveries WHERE due_at <= 1 ORDER BY due_at",
         "SELECT thread_id FROM thread_deletions WHERE due_at <= 1 ORDER BY due_at",

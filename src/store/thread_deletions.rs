@@ -15,7 +15,7 @@ pub struct DueDeletion {
     /// The run that used it.
     pub run_id: RunId,
     /// How often it was tried already.
-    pub tries: u32,
+    pub failures: u32,
 }
 
 impl Store {
@@ -27,7 +27,7 @@ impl Store {
     ) -> Result<(Vec<DueDeletion>, Option<Timestamp>), StoreError> {
         self.write(move |tx| {
             let mut statement = tx.prepare_cached(
-                "SELECT thread_id, run_id, tries FROM thread_deletions WHERE due_at <= :now \
+                "SELECT thread_id, run_id, failures FROM thread_deletions WHERE due_at <= :now \
                  ORDER BY due_at LIMIT :limit",
             )?;
             let mut rows = statement.query(named_params! {
@@ -39,7 +39,7 @@ impl Store {
                 due.push(DueDeletion {
                     thread_id: parsed(row, "thread_id")?,
                     run_id: parsed(row, "run_id")?,
-                    tries: row.get("tries")?,
+                    failures: row.get("failures")?,
                 });
             }
             let next: Option<i64> = tx
@@ -70,7 +70,7 @@ impl Store {
     pub async fn postpone_deletion(&self, thread_id: ThreadId, due_at: Timestamp) -> Result<(), StoreError> {
         self.write(move |tx| {
             tx.prepare_cached(
-                "UPDATE thread_deletions SET tries = tries + 1, due_at = ?2 WHERE thread_id = ?1",
+                "UPDATE thread_deletions SET failures = failures + 1, due_at = ?2 WHERE thread_id = ?1",
             )?
             .execute((thread_id.to_string(), millis(due_at)))?;
             Ok(())

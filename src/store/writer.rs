@@ -17,18 +17,18 @@ use crate::domain::bounds::{WRITES_PER_COMMIT, WRITES_QUEUED};
 const RETRY_WAIT: Duration = Duration::from_secs(1);
 
 pub(super) struct Writer {
-    way: Way,
-    signs: Arc<Signs>,
+    execute: Execute,
+    health: Arc<WriterHealth>,
 }
 
-enum Way {
+enum Execute {
     Thread { queue: Option<mpsc::Sender<Box<dyn Work>>>, thread: Option<JoinHandle<()>> },
     Inline(Mutex<Connection>),
 }
 
 /// How it goes, for those who ask.
 #[derive(Default)]
-struct Signs {
+struct WriterHealth {
     /// What keeps us from committing right now.
     trouble: Mutex<Option<String>>,
     /// What was committed.
@@ -101,34 +101,34 @@ impl<T: Send, F: FnMut(&Tx<'_>) -> Result<T, StoreError> + Send> Work for Closur
 
 impl Writer {
     pub(super) fn new(connection: Connection, execution: Execution) -> Self {
-        let signs = Arc::new(Signs::default());
-        let way = match execution {
-            Execution::Inline => Way::Inline(Mutex::new(connection)),
+        let health = Arc::new(WriterHealth::default());
+        let execute = match execution {
+            Execution::Inline => Execute::Inline(Mutex::new(connection)),
             Execution::WriterThread => {
                 let (queue, waiting) = mpsc::channel(WRITES_QUEUED);
-                let shared = Arc::clone(&signs);
+                let shared = Arc::clone(&health);
                 let thread = std::thread::Builder::new()
                     .name("store-writer".to_owned())
                     .spawn(move || write_until_closed(connection, waiting, &shared))
                     .ok();
-                Way::Thread { queue: Some(queue), thread }
+                Execute::Thread { queue: Some(queue), thread }
             }
         };
-        Self { way, signs }
+        Self { execute, health }
     }
 
     pub(super) fn trouble(&self) -> Option<String> {
-        self.signs.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.health.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn counts(&self) -> &Counts {
-        &self.signs.counts
+        &self.health.counts
     }
 
     pub(super) fn queued(&self) -> usize {
-        match &self.way {
-            Way::Thread { queue: Some(queue), .. } => queue.max_capacity() - queue.capacity(),
-            Way::Thread { queue: None, .. } | Way::Inline(_) => 0,
+        match &self.execute {
+            Execute::Thread { queue: Some(queue), .. } => queue.max_capacity() - queue.capacity(),
+            Execute::Thread { queue: None, .. } | Execute::Inline(_) => 0,
         }
     }
 
@@ -138,12 +138,12 @@ impl Writer {
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         let closure: Box<dyn Work> = Box::new(Closure { work, result: None, reply });
-        match &self.way {
-            Way::Inline(connection) => {
+        match &self.execute {
+            Execute::Inline(connection) => {
                 let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-                commit_until_done(&mut connection, vec![closure], &self.signs, &mut Queue::Inline);
+                commit_until_done(&mut connection, vec![closure], &self.health, &mut Queue::Inline);
             }
-            Way::Thread { queue, .. } => {
+            Execute::Thread { queue, .. } => {
                 let queue = queue.as_ref().ok_or_else(stopped)?;
                 queue.send(closure).await.map_err(|_| stopped())?;
             }
@@ -155,7 +155,7 @@ impl Writer {
 impl Drop for Writer {
     /// Waits until everything that was queued is committed and the file is closed.
     fn drop(&mut self) {
-        if let Way::Thread { queue, thread } = &mut self.way {
+        if let Execute::Thread { queue, thread } = &mut self.execute {
             drop(queue.take());
             if let Some(thread) = thread.take() {
                 let _ = thread.join();
@@ -168,12 +168,16 @@ fn stopped() -> StoreError {
     StoreError::Lost("its writer has stopped".to_owned())
 }
 
-fn write_until_closed(mut connection: Connection, mut waiting: mpsc::Receiver<Box<dyn Work>>, signs: &Signs) {
+fn write_until_closed(
+    mut connection: Connection,
+    mut waiting: mpsc::Receiver<Box<dyn Work>>,
+    health: &WriterHealth,
+) {
     while let Some(first) = waiting.blocking_recv() {
         let mut queue = Queue::Thread(&mut waiting);
         let mut batch = vec![first];
         queue.join_waiting(&mut batch);
-        if !commit_until_done(&mut connection, batch, signs, &mut queue) {
+        if !commit_until_done(&mut connection, batch, health, &mut queue) {
             // The truth is in the file, not in this process: refuse everything from now on.
             return;
         }
@@ -186,20 +190,20 @@ fn write_until_closed(mut connection: Connection, mut waiting: mpsc::Receiver<Bo
 fn commit_until_done(
     connection: &mut Connection,
     mut batch: Vec<Box<dyn Work>>,
-    signs: &Signs,
+    health: &WriterHealth,
     queue: &mut Queue<'_>,
 ) -> bool {
     let outcome = loop {
-        match commit(connection, &mut batch, &signs.counts, queue) {
+        match commit(connection, &mut batch, &health.counts, queue) {
             Ok(()) => break Ok(()),
             Err(error) if (error.is_disk_full() || error.is_busy()) && !queue.is_closed() => {
-                report(&signs.trouble, Some(&error));
+                report(&health.trouble, Some(&error));
                 std::thread::sleep(RETRY_WAIT);
             }
             Err(error) => break Err(error),
         }
     };
-    report(&signs.trouble, outcome.as_ref().err());
+    report(&health.trouble, outcome.as_ref().err());
     if let Err(error) = &outcome {
         for work in &mut batch {
             work.fail(StoreError::Lost(error.to_string()));

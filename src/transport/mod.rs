@@ -8,15 +8,15 @@
 //! `relay.rs` is apart: it passes on what others ask of the agent server, and knows nothing of what they ask.
 
 mod certificate;
+mod connection;
+mod dialer;
 #[cfg(test)]
 pub(crate) mod hostile;
-mod idle;
-mod line;
+mod pool;
 mod probe;
 mod receivers;
 mod relay;
 mod tls;
-mod wire;
 
 use std::error::Error;
 use std::fmt;
@@ -31,22 +31,22 @@ use http::{Request, Response};
 use tower::ServiceExt;
 
 use crate::domain::bounds::CONNECT_WAIT;
-use crate::domain::url_policy::{Refusal, UrlPolicy};
+use crate::domain::url_policy::{PolicyViolation, UrlPolicy};
 use receivers::Receivers;
 
 pub use certificate::Certificate;
+pub use dialer::{Dialer, FarEnd, JudgedAddress};
 pub use probe::{Probe, Sight};
 pub use relay::{Relay, RelayError};
-pub use wire::{FarEnd, JudgedAddress, Wire};
 
 /// Sends requests; cheap to clone.
 #[derive(Clone)]
 pub struct Transport {
-    way: Way,
+    channel: Channel,
 }
 
 #[derive(Clone)]
-enum Way {
+enum Channel {
     Network(reqwest::Client),
     Judged(Receivers),
     InProcess(Arc<dyn Fn(Request<Bytes>) -> Exchange + Send + Sync>),
@@ -57,7 +57,7 @@ pub type Exchange = Pin<Box<dyn Future<Output = Result<Response<BodyStream>, Tra
 
 /// Completes a request in the moment in which it is sent, with what is of that moment: its time and its signature.
 /// It is called again if the same request has to be written to another connection.
-pub type Seal<'s> = dyn FnMut(&mut Request<Bytes>) -> Result<(), TransportError> + Send + 's;
+pub type SignOnWrite<'s> = dyn FnMut(&mut Request<Bytes>) -> Result<(), TransportError> + Send + 's;
 
 /// The body of an answer, as it arrives.
 pub type BodyStream = Pin<Box<dyn Stream<Item = Result<Bytes, TransportError>> + Send>>;
@@ -73,7 +73,7 @@ pub enum TransportError {
     Tls(String),
     /// It did not leave, because the policy refuses an address of the host. Of judged ways only.
     #[error("{0}")]
-    Denied(Refusal),
+    Denied(PolicyViolation),
     /// The connection broke, or fell silent, after the request may have left.
     #[error("{0}")]
     Broken(String),
@@ -84,10 +84,10 @@ pub enum TransportError {
 
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.way {
-            Way::Network(_) => "Transport::Network",
-            Way::Judged(_) => "Transport::Judged",
-            Way::InProcess(_) => "Transport::InProcess",
+        f.write_str(match self.channel {
+            Channel::Network(_) => "Transport::Network",
+            Channel::Judged(_) => "Transport::Judged",
+            Channel::InProcess(_) => "Transport::InProcess",
         })
     }
 }
@@ -101,12 +101,12 @@ impl Transport {
         if let Some(pem) = extra_root_certificates {
             builder = builder.tls_certs_merge(reqwest::Certificate::from_pem_bundle(pem)?);
         }
-        Ok(Self { way: Way::Network(builder.build()?) })
+        Ok(Self { channel: Channel::Network(builder.build()?) })
     }
 
     /// All requests go to this Unix socket, whatever host they name.
     pub fn unix_socket(path: &Path) -> Result<Self, reqwest::Error> {
-        Ok(Self { way: Way::Network(client_builder().unix_socket(path).build()?) })
+        Ok(Self { channel: Channel::Network(client_builder().unix_socket(path).build()?) })
     }
 
     /// Real connections to receivers: none is made to an address that `policy` refuses; no proxy, no redirects.
@@ -114,18 +114,18 @@ impl Transport {
     /// `extra_root_certificates` is PEM text that is trusted besides the system's store.
     pub fn judged(
         extra_root_certificates: Option<&[u8]>,
-        wire: Wire,
+        dialer: Dialer,
         policy: UrlPolicy,
     ) -> Result<Self, rustls::Error> {
-        Ok(Self { way: Way::Judged(Receivers::new(extra_root_certificates, wire, policy)?) })
+        Ok(Self { channel: Channel::Judged(Receivers::new(extra_root_certificates, dialer, policy)?) })
     }
 
     /// The same way under this policy. What is answered in this process, and the way to the agent server, which the
     /// operator has named, know no policy.
     pub fn judging(self, policy: UrlPolicy) -> Self {
-        match self.way {
-            Way::Judged(receivers) => Self { way: Way::Judged(receivers.judging(policy)) },
-            Way::Network(_) | Way::InProcess(_) => self,
+        match self.channel {
+            Channel::Judged(receivers) => Self { channel: Channel::Judged(receivers.judging(policy)) },
+            Channel::Network(_) | Channel::InProcess(_) => self,
         }
     }
 
@@ -148,25 +148,25 @@ impl Transport {
 
     /// Requests are answered by this function, in this process.
     pub fn function(answer: impl Fn(Request<Bytes>) -> Exchange + Send + Sync + 'static) -> Self {
-        Self { way: Way::InProcess(Arc::new(answer)) }
+        Self { channel: Channel::InProcess(Arc::new(answer)) }
     }
 
     /// Sends one request and waits for the head of the answer; never retries. The caller bounds the time.
     pub async fn send(&self, request: Request<Bytes>) -> Result<Response<BodyStream>, TransportError> {
-        self.send_sealed(request, &mut |_| Ok(())).await
+        self.send_signed(request, &mut |_| Ok(())).await
     }
 
     /// The same; on judged ways `seal` completes the request once there is a connection, right before the write.
-    pub async fn send_sealed(
+    pub async fn send_signed(
         &self,
         request: Request<Bytes>,
-        seal: &mut Seal<'_>,
+        sign: &mut SignOnWrite<'_>,
     ) -> Result<Response<BodyStream>, TransportError> {
-        match &self.way {
-            Way::InProcess(answer) => answer(sealed(request, seal)?).await,
-            Way::Judged(receivers) => receivers.send(request, seal).await,
-            Way::Network(client) => {
-                let request = reqwest::Request::try_from(sealed(request, seal)?).map_err(not_sent)?;
+        match &self.channel {
+            Channel::InProcess(answer) => answer(signed(request, sign)?).await,
+            Channel::Judged(receivers) => receivers.send(request, sign).await,
+            Channel::Network(client) => {
+                let request = reqwest::Request::try_from(signed(request, sign)?).map_err(not_sent)?;
                 let response = client.execute(request).await.map_err(|error| {
                     if error.is_connect() || error.is_builder() { not_sent(error) } else { broken(error) }
                 })?;
@@ -179,8 +179,8 @@ impl Transport {
 }
 
 /// The request as it goes out now.
-fn sealed(mut request: Request<Bytes>, seal: &mut Seal<'_>) -> Result<Request<Bytes>, TransportError> {
-    seal(&mut request)?;
+fn signed(mut request: Request<Bytes>, sign: &mut SignOnWrite<'_>) -> Result<Request<Bytes>, TransportError> {
+    sign(&mut request)?;
     Ok(request)
 }
 
@@ -219,15 +219,15 @@ pub async fn read_body(
 }
 
 fn not_sent(error: reqwest::Error) -> TransportError {
-    TransportError::NotSent(in_words(error))
+    TransportError::NotSent(message_of(error))
 }
 
 fn broken(error: reqwest::Error) -> TransportError {
-    TransportError::Broken(in_words(error))
+    TransportError::Broken(message_of(error))
 }
 
 /// Without the URL: it may hold a token.
-fn in_words(error: reqwest::Error) -> String {
+fn message_of(error: reqwest::Error) -> String {
     causes(&error.without_url())
 }
 

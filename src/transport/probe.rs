@@ -9,8 +9,8 @@ use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 use url::Url;
 
 use super::certificate::Certificate;
+use super::dialer::{Connector, Destination, Dialer, FarEnd, JudgedAddress};
 use super::receivers::failure;
-use super::wire::{Connector, Destination, FarEnd, JudgedAddress, Wire};
 use super::{TransportError, tls};
 use crate::domain::bounds::CERTIFICATES_SHOWN;
 use crate::domain::delivery::Phases;
@@ -35,11 +35,15 @@ pub struct Sight {
 
 impl Probe {
     /// The same way as that of [`super::Transport::judged`].
-    pub fn new(extra_root_certificates: Option<&[u8]>, wire: Wire, policy: UrlPolicy) -> Result<Self, Error> {
+    pub fn new(
+        extra_root_certificates: Option<&[u8]>,
+        dialer: Dialer,
+        policy: UrlPolicy,
+    ) -> Result<Self, Error> {
         let judge = tls::verifier(extra_root_certificates)?;
         let witness = Arc::new(Witness { judge, shown: Mutex::default() });
         let tls = tls::connector(Arc::<Witness>::clone(&witness))?;
-        Ok(Self { connector: Connector { policy: Arc::new(policy), wire, tls }, witness })
+        Ok(Self { connector: Connector { policy: Arc::new(policy), dialer, tls }, witness })
     }
 
     /// Goes as far as a connection to the host of this URL, and no further.

@@ -12,76 +12,85 @@ use http::{Request, Response, Uri};
 use http_body_util::BodyDataStream;
 use hyper::body::Incoming;
 
-use super::idle::Idle;
-use super::line::{Line, Lost};
-use super::wire::{ConnectFailure, Connector, Wire};
-use super::{BodyStream, Seal, TransportError, causes, sealed, tls};
+use super::connection::{Connection, Lost};
+use super::dialer::{ConnectFailure, Connector, Dialer};
+use super::pool::Pool;
+use super::{BodyStream, SignOnWrite, TransportError, causes, signed, tls};
 use crate::domain::url_policy::UrlPolicy;
 
 /// Sends under one policy; cheap to clone.
 #[derive(Clone)]
 pub(super) struct Receivers {
     connector: Connector,
-    idle: Idle,
+    pool: Pool,
 }
 
 impl Receivers {
     pub(super) fn new(
         extra_root_certificates: Option<&[u8]>,
-        wire: Wire,
+        dialer: Dialer,
         policy: UrlPolicy,
     ) -> Result<Self, rustls::Error> {
         let tls = tls::connector(tls::verifier(extra_root_certificates)?)?;
-        let connector = Connector { policy: Arc::new(policy), wire, tls };
-        Ok(Self { connector, idle: Idle::default() })
+        let connector = Connector { policy: Arc::new(policy), dialer, tls };
+        Ok(Self { connector, pool: Pool::default() })
     }
 
     /// The same way under another policy, without the connections that were made under this one.
     pub(super) fn judging(&self, policy: UrlPolicy) -> Self {
         let connector = Connector { policy: Arc::new(policy), ..self.connector.clone() };
-        Self { connector, idle: Idle::default() }
+        Self { connector, pool: Pool::default() }
     }
 
     /// A connection first, and only then the request, so that what `seal` adds is of the moment of the write.
     pub(super) async fn send(
         &self,
         mut request: Request<Bytes>,
-        seal: &mut Seal<'_>,
+        sign: &mut SignOnWrite<'_>,
     ) -> Result<Response<BodyStream>, TransportError> {
         let destination = std::mem::take(request.uri_mut());
         let origin = address_to(&mut request, &destination)?;
         // Of a waiting connection it shows only now whether the far end has closed it.
-        while let Some(mut line) = self.idle.take(&origin) {
-            match line.exchange(sealed(request.clone(), seal)?).await {
-                Ok(response) => return Ok(self.answer(response, line, origin)),
+        while let Some(mut connection) = self.pool.take(&origin) {
+            match connection.exchange(signed(request.clone(), sign)?).await {
+                Ok(response) => return Ok(self.answer(response, connection, origin)),
                 Err(Lost::Unwritten(_)) => {}
                 Err(Lost::Broken(words)) => return Err(TransportError::Broken(words)),
             }
         }
         let opened = self.connector.connect(&destination).await.map_err(failure)?;
-        let mut line = Line::over(opened).await?;
-        let response = line.exchange(sealed(request, seal)?).await.map_err(Lost::on_a_new_line)?;
-        Ok(self.answer(response, line, origin))
+        let mut connection = Connection::over(opened).await?;
+        let response = connection.exchange(signed(request, sign)?).await.map_err(Lost::on_new_connection)?;
+        Ok(self.answer(response, connection, origin))
     }
 
-    fn answer(&self, response: Response<Incoming>, line: Line, origin: String) -> Response<BodyStream> {
-        let idle = self.idle.clone();
-        response.map(|body| body_over(body, line, move |line| idle.keep(&origin, line)))
+    fn answer(
+        &self,
+        response: Response<Incoming>,
+        connection: Connection,
+        origin: String,
+    ) -> Response<BodyStream> {
+        let pool = self.pool.clone();
+        response.map(|body| body_over(body, connection, move |connection| pool.keep(&origin, connection)))
     }
 }
 
 /// Whoever reads the body to its end leaves the connection to `keep`; whoever drops it before, closes it.
-pub(super) fn body_over(body: Incoming, line: Line, keep: impl FnOnce(Line) + Send + 'static) -> BodyStream {
-    let (mut body, mut line) = (BodyDataStream::new(body), Some((line, keep)));
+pub(super) fn body_over(
+    body: Incoming,
+    connection: Connection,
+    keep: impl FnOnce(Connection) + Send + 'static,
+) -> BodyStream {
+    let (mut body, mut connection) = (BodyDataStream::new(body), Some((connection, keep)));
     Box::pin(stream::poll_fn(move |context| {
-        if let Some((line, _)) = &mut line {
-            line.drive(context);
+        if let Some((connection, _)) = &mut connection {
+            connection.drive(context);
         }
         let piece = ready!(body.poll_next_unpin(context));
         if piece.is_none()
-            && let Some((line, keep)) = line.take()
+            && let Some((connection, keep)) = connection.take()
         {
-            keep(line);
+            keep(connection);
         }
         Poll::Ready(piece.map(|piece| piece.map_err(|error| TransportError::Broken(causes(&error)))))
     }))

@@ -28,13 +28,13 @@ const IDLE: Duration = Duration::from_secs(4);
 /// Passes requests on; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Relay {
-    client: Client<Connector, Body>,
+    client: Client<RelayConnector, Body>,
 }
 
 impl Relay {
     /// Real connections. `extra_root_certificates` is PEM text that is trusted besides the system's store.
     pub fn network(extra_root_certificates: Option<&[u8]>) -> Result<Self, rustls::Error> {
-        let connector = Connector { tls: tls::connector(tls::verifier(extra_root_certificates)?)? };
+        let connector = RelayConnector { tls: tls::connector(tls::verifier(extra_root_certificates)?)? };
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
@@ -69,7 +69,7 @@ pub enum RelayError {
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
-enum ConnectFailure {
+enum RelayConnectFailure {
     #[error("no connection within {}", humantime::format_duration(CONNECT_WAIT))]
     TooLong,
     #[error(transparent)]
@@ -80,22 +80,22 @@ enum ConnectFailure {
 
 /// Connects to whatever host a URI names: the operator has named it.
 #[derive(Clone)]
-struct Connector {
+struct RelayConnector {
     tls: TlsConnector,
 }
 
-impl std::fmt::Debug for Connector {
+impl std::fmt::Debug for RelayConnector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Connector")
     }
 }
 
-impl Service<Uri> for Connector {
-    type Response = TokioIo<Line>;
-    type Error = ConnectFailure;
-    type Future = BoxFuture<'static, Result<Self::Response, ConnectFailure>>;
+impl Service<Uri> for RelayConnector {
+    type Response = TokioIo<RelayConnection>;
+    type Error = RelayConnectFailure;
+    type Future = BoxFuture<'static, Result<Self::Response, RelayConnectFailure>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectFailure>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), RelayConnectFailure>> {
         Poll::Ready(Ok(()))
     }
 
@@ -103,13 +103,13 @@ impl Service<Uri> for Connector {
         let connector = self.clone();
         Box::pin(async move {
             let opened = tokio::time::timeout(CONNECT_WAIT, connector.open(&uri)).await;
-            opened.map_err(|_| ConnectFailure::TooLong)?.map(TokioIo::new)
+            opened.map_err(|_| RelayConnectFailure::TooLong)?.map(TokioIo::new)
         })
     }
 }
 
-impl Connector {
-    async fn open(&self, uri: &Uri) -> Result<Line, ConnectFailure> {
+impl RelayConnector {
+    async fn open(&self, uri: &Uri) -> Result<RelayConnection, RelayConnectFailure> {
         let with_tls = uri.scheme_str() == Some("https");
         let port = uri.port_u16().unwrap_or(if with_tls { 443 } else { 80 });
         let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
@@ -117,47 +117,47 @@ impl Connector {
         // A delayed segment is a nuisance, a refused option is none.
         let _ = stream.set_nodelay(true);
         if !with_tls {
-            return Ok(Line::Plain(stream));
+            return Ok(RelayConnection::Plain(stream));
         }
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| ConnectFailure::Name)?;
-        Ok(Line::Tls(Box::new(self.tls.connect(name, stream).await?)))
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| RelayConnectFailure::Name)?;
+        Ok(RelayConnection::Tls(Box::new(self.tls.connect(name, stream).await?)))
     }
 }
 
 /// A connection, with or without TLS.
-enum Line {
+enum RelayConnection {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-impl Connection for Line {
+impl Connection for RelayConnection {
     fn connected(&self) -> Connected {
         Connected::new()
     }
 }
 
-impl AsyncRead for Line {
+impl AsyncRead for RelayConnection {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
         match self.get_mut() {
-            Line::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
-            Line::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+            RelayConnection::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            RelayConnection::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
         }
     }
 }
 
-impl AsyncWrite for Line {
+impl AsyncWrite for RelayConnection {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<std::io::Result<usize>> {
         match self.get_mut() {
-            Line::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
-            Line::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+            RelayConnection::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            RelayConnection::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
         }
     }
 
@@ -167,29 +167,29 @@ impl AsyncWrite for Line {
         pieces: &[std::io::IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
         match self.get_mut() {
-            Line::Plain(stream) => Pin::new(stream).poll_write_vectored(context, pieces),
-            Line::Tls(stream) => Pin::new(stream).poll_write_vectored(context, pieces),
+            RelayConnection::Plain(stream) => Pin::new(stream).poll_write_vectored(context, pieces),
+            RelayConnection::Tls(stream) => Pin::new(stream).poll_write_vectored(context, pieces),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
         match self {
-            Line::Plain(stream) => stream.is_write_vectored(),
-            Line::Tls(stream) => stream.is_write_vectored(),
+            RelayConnection::Plain(stream) => stream.is_write_vectored(),
+            RelayConnection::Tls(stream) => stream.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         match self.get_mut() {
-            Line::Plain(stream) => Pin::new(stream).poll_flush(context),
-            Line::Tls(stream) => Pin::new(stream).poll_flush(context),
+            RelayConnection::Plain(stream) => Pin::new(stream).poll_flush(context),
+            RelayConnection::Tls(stream) => Pin::new(stream).poll_flush(context),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         match self.get_mut() {
-            Line::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            Line::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+            RelayConnection::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            RelayConnection::Tls(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
 }

@@ -12,9 +12,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use url::Url;
 
+use super::connection::Connection;
+use super::dialer::Opened;
 use super::hostile::{Hostile, cases};
-use super::line::Line;
-use super::wire::Opened;
 use super::*;
 use crate::domain::delivery::Phases;
 
@@ -23,7 +23,7 @@ const CERTIFICATE: &[u8] = include_bytes!("../../tests/fixtures/tls/receiver.pem
 const KEY: &[u8] = include_bytes!("../../tests/fixtures/tls/receiver.key");
 
 /// `hooks.example`, on loopback, as long as the test goes on.
-async fn receiver() -> Wire {
+async fn receiver() -> Dialer {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -47,7 +47,7 @@ async fn receiver() -> Wire {
         }
     });
     let lookup = async |_| Ok(vec![IpAddr::V4(Ipv4Addr::new(93, 184, 215, 14))]);
-    Wire::new(lookup, move |_| TcpStream::connect(address))
+    Dialer::new(lookup, move |_| TcpStream::connect(address))
 }
 
 fn policy() -> UrlPolicy {
@@ -121,7 +121,7 @@ impl Frugal {
     fn transport(&self) -> Transport {
         let address = self.address;
         let lookup = async |_| Ok(vec![IpAddr::V4(Ipv4Addr::new(93, 184, 215, 14))]);
-        Transport::judged(None, Wire::new(lookup, move |_| TcpStream::connect(address)), policy()).unwrap()
+        Transport::judged(None, Dialer::new(lookup, move |_| TcpStream::connect(address)), policy()).unwrap()
     }
 
     fn connections(&self) -> usize {
@@ -132,16 +132,16 @@ impl Frugal {
 /// One exchange, the body read to its end, and how often the request was completed for it.
 async fn exchange(transport: &Transport) -> (Option<FarEnd>, usize) {
     let request = Request::post("http://hooks.example:81/hook?a=b").body(Bytes::from_static(b"{}")).unwrap();
-    let mut sealed = 0;
-    let mut seal = |request: &mut Request<Bytes>| {
-        sealed += 1;
-        request.headers_mut().insert("x-sealed", sealed.into());
+    let mut signed = 0;
+    let mut sign = |request: &mut Request<Bytes>| {
+        signed += 1;
+        request.headers_mut().insert("x-sealed", signed.into());
         Ok(())
     };
-    let response = transport.send_sealed(request, &mut seal).await.unwrap();
+    let response = transport.send_signed(request, &mut sign).await.unwrap();
     let far_end = response.extensions().get::<FarEnd>().cloned();
     assert_eq!(read_body(response.into_body(), 9, CONNECT_WAIT).await.unwrap(), "ok");
-    (far_end, sealed)
+    (far_end, signed)
 }
 
 #[tokio::test]
@@ -225,7 +225,7 @@ async fn no_answer_does_harm() {
         let address = std::net::SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
         let far_end = FarEnd { address, opening: Phases::default() };
         let exchanged = async {
-            let mut line = Line::over(Opened { io: Box::new(near), far_end }).await.unwrap();
+            let mut line = Connection::over(Opened { io: Box::new(near), far_end }).await.unwrap();
             let request = Request::post("/hook").header("host", "a").body(Bytes::from_static(b"{}")).unwrap();
             match line.exchange(request).await {
                 Err(_) => refused += 1,
@@ -271,9 +271,10 @@ async fn a_look_shows_the_certificates_whether_they_are_trusted_or_not() {
 async fn a_look_goes_nowhere_where_nothing_may_be_sent() {
     let lookup =
         async |_| Ok(vec![IpAddr::V4(Ipv4Addr::new(93, 184, 215, 14)), IpAddr::V4(Ipv4Addr::LOCALHOST)]);
-    let wire = Wire::new(lookup, async |_| panic!("nothing is dialled"));
-    let wire = wire.with_names([("named.example".to_owned(), vec![IpAddr::V4(Ipv4Addr::LOCALHOST)])].into());
-    let probe = Probe::new(None, wire, policy()).unwrap();
+    let dialer = Dialer::new(lookup, async |_| panic!("nothing is dialled"));
+    let dialer =
+        dialer.with_names([("named.example".to_owned(), vec![IpAddr::V4(Ipv4Addr::LOCALHOST)])].into());
+    let probe = Probe::new(None, dialer, policy()).unwrap();
     for (url, verdicts) in
         [("https://mixed.example/", vec![true, false]), ("https://named.example/", vec![false])]
     {

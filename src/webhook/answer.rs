@@ -71,7 +71,7 @@ fn second(text: &str) -> Option<i64> {
 
 /// The beginning of an answer's text, without what we sent that nobody else should read: receivers like to echo.
 pub(super) fn kept(body: &[u8], secrets: &Secrets) -> Option<String> {
-    let text = secrets.blot_out(&String::from_utf8_lossy(body));
+    let text = secrets.redact(&String::from_utf8_lossy(body));
     // A terminal that shows it must not obey it.
     let shown = |char: char| if char.is_control() && char != '\n' { ' ' } else { char };
     let mut kept = String::new();

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::cron::Request;
 use crate::domain::ids::ThreadId;
-use crate::domain::run::{Going, Outcome, Run, Status};
+use crate::domain::run::{BackendRun, Outcome, Run, Status};
 
 /// Bounds of a body.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub struct Ended<'a> {
     /// The thread it ran, or was to run, on.
     pub thread_id: ThreadId,
     /// What it was on the backend, if it got there.
-    pub going: Option<&'a Going>,
+    pub backend_run: Option<&'a BackendRun>,
     /// How it ended.
     pub outcome: &'a Outcome,
     /// The run as the backend tells it.
@@ -68,7 +68,7 @@ fn server_fields(ended: &Ended<'_>) -> Map<String, Value> {
         Some(Value::Object(run)) => run.clone(),
         _ => Map::new(),
     };
-    let run_id = ended.going.map_or(ended.run.run_id.0, |going| going.backend_run_id.0);
+    let run_id = ended.backend_run.map_or(ended.run.run_id.0, |backend_run| backend_run.backend_run_id.0);
     let request = ended.request;
     let defaults = [
         ("run_id", json!(run_id.to_string())),
@@ -100,7 +100,7 @@ fn own_fields(ended: &Ended<'_>, body: &mut Map<String, Value>) {
             metadata.insert("agentcron_reason".to_owned(), json!(reason));
         }
     }
-    let started_at = ended.going.map(|going| stamp(going.started_at));
+    let started_at = ended.backend_run.map(|backend_run| stamp(backend_run.started_at));
     body.insert("status".to_owned(), json!(server_status(outcome.status)));
     body.insert("run_started_at".to_owned(), json!(started_at));
     body.insert("run_ended_at".to_owned(), json!(stamp(outcome.ended_at)));

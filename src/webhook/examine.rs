@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use url::{Host, Url};
 
 use super::answer::in_one_line;
-use crate::domain::url_policy::{Refusal, UrlPolicy};
+use crate::domain::url_policy::{PolicyViolation, UrlPolicy};
 use crate::transport::{Certificate, FarEnd, JudgedAddress, Probe, Sight, TransportError};
 
 /// What an examination has found.
@@ -28,7 +28,7 @@ pub enum Finding {
     /// They would.
     Allowed,
     /// The policy refuses the URL, or an address that its name leads to.
-    Refused(Refusal),
+    Refused(PolicyViolation),
     /// Nothing to judge: its name leads nowhere.
     NoAddress(String),
 }

@@ -3,7 +3,7 @@
 mod answer;
 mod body;
 mod examine;
-mod in_force;
+mod live_settings;
 mod request;
 mod sample;
 mod send;
@@ -12,9 +12,9 @@ use crate::domain::ids::RunId;
 
 pub use body::{BodyLimits, Ended, body};
 pub use examine::{Examination, Finding, examine};
-pub use in_force::{InForce, PutInForce, WebhookSettings, in_force};
+pub use live_settings::{LiveSettings, SettingsWriter, WebhookSettings, live_settings};
 pub use sample::{Sample, sample};
-pub use send::{Attempt, Origin, Recall, Sender};
+pub use send::{Attempt, CancelToken, Origin, Sender};
 
 /// The receiver's key against doubles: the same at every attempt to tell about this run.
 pub fn webhook_id(run_id: RunId) -> String {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::body::{BodyLimits, Ended, body};
 use crate::domain::cron::{Mode, OnRunCompleted, Request, Target};
 use crate::domain::ids::{BackendRunId, CronId, DefinitionId, RunId};
-use crate::domain::run::{CronVersion, Going, Outcome, Run, RunState, Status, Trigger};
+use crate::domain::run::{BackendRun, CronVersion, Outcome, Run, RunState, Status, Trigger};
 
 /// A run that is made up looks as if it had taken this long.
 const TOOK: Duration = Duration::from_millis(3);
@@ -41,9 +41,9 @@ pub fn sample(sample: &Sample<'_>, limits: &BodyLimits) -> Vec<u8> {
     let cron_id = CronId::of_name(sample.cron_name);
     let run_id = RunId(sample.id);
     let began_at = sample.at.saturating_sub(TOOK).unwrap_or(sample.at);
-    let going = Going {
-        attempt: 1,
-        thread_id: run_id.attempt_thread(1),
+    let backend_run = BackendRun {
+        start_number: 1,
+        thread_id: run_id.thread_of_start(1),
         backend_run_id: BackendRunId(sample.id),
         started_at: began_at,
         cancelling: None,
@@ -70,10 +70,10 @@ pub fn sample(sample: &Sample<'_>, limits: &BodyLimits) -> Vec<u8> {
         scheduled_for: sample.at,
         due_at: began_at,
         start_before: sample.at,
-        tries: 1,
-        misses: 0,
+        send_count: 1,
+        not_found_count: 0,
         reason: None,
-        state: RunState::Ended { going: Some(going.clone()), outcome: outcome.clone() },
+        state: RunState::Ended { backend_run: Some(backend_run.clone()), outcome: outcome.clone() },
     };
     let request = Request {
         assistant_id: sample.assistant_id.to_owned(),
@@ -86,8 +86,8 @@ pub fn sample(sample: &Sample<'_>, limits: &BodyLimits) -> Vec<u8> {
     let ended = Ended {
         run: &run,
         request: &request,
-        thread_id: going.thread_id,
-        going: Some(&going),
+        thread_id: backend_run.thread_id,
+        backend_run: Some(&backend_run),
         outcome: &outcome,
         report: None,
         identity: identity(&run, cron_id, sample.cron_name),

@@ -38,15 +38,15 @@ pub struct Attempt {
 
 /// Calls attempts back: those that share it, and of which nothing is written yet. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Recall(Arc<AtomicBool>);
+pub struct CancelToken(Arc<AtomicBool>);
 
-impl Recall {
+impl CancelToken {
     /// From now on nothing is written any more.
-    pub fn recall(&self) {
+    pub fn cancel(&self) {
         self.0.store(true, Ordering::SeqCst);
     }
 
-    fn is_recalled(&self) -> bool {
+    fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }
 }
@@ -89,13 +89,13 @@ impl Sender {
 
     /// Makes one attempt. It never retries, and what it reports holds no secret.
     pub async fn send(&self, attempt: Attempt) -> AttemptReport {
-        self.send_unless(attempt, &Recall::default()).await
+        self.send_unless(attempt, &CancelToken::default()).await
     }
 
     /// The same, unless it is called back before it is written: a connection may take ten seconds to come about.
-    pub async fn send_unless(&self, attempt: Attempt, recall: &Recall) -> AttemptReport {
+    pub async fn send_unless(&self, attempt: Attempt, cancel: &CancelToken) -> AttemptReport {
         match self.prepare(attempt) {
-            Ok(prepared) => self.exchange(prepared, recall).await,
+            Ok(prepared) => self.exchange(prepared, cancel).await,
             Err(result) => AttemptReport::unanswered(result),
         }
     }
@@ -112,16 +112,16 @@ impl Sender {
         request::prepare(attempt, &url, &self.webhooks, &self.environment).map_err(not_now)
     }
 
-    async fn exchange(&self, prepared: Prepared, recall: &Recall) -> AttemptReport {
+    async fn exchange(&self, prepared: Prepared, cancel: &CancelToken) -> AttemptReport {
         let Prepared { request, mut secrets, webhook_id } = prepared;
         let start = Instant::now();
         let until = start + ATTEMPT_WAIT;
         let keys = &self.webhooks.signing_secrets;
-        let mut recalled = false;
+        let mut cancelled = false;
         // Look-up and connection take their time; receivers hold the timestamp against their own clock.
-        let mut seal = |request: &mut Request<Bytes>| {
-            if recall.is_recalled() {
-                recalled = true;
+        let mut sign = |request: &mut Request<Bytes>| {
+            if cancel.is_cancelled() {
+                cancelled = true;
                 return Err(TransportError::NotSent("it was called back".to_owned()));
             }
             let signatures = request::sign(request, &webhook_id, keys, self.clock.now());
@@ -129,10 +129,10 @@ impl Sender {
             signatures.split([' ', ',']).for_each(|signature| secrets.add(signature));
             Ok(())
         };
-        let exchanged = timeout_at(until, self.transport.send_sealed(request, &mut seal)).await;
+        let exchanged = timeout_at(until, self.transport.send_signed(request, &mut sign)).await;
         let response = match exchanged {
             Ok(Ok(response)) => response,
-            Ok(Err(_)) if recalled => return AttemptReport::unanswered(AttemptResult::Recalled),
+            Ok(Err(_)) if cancelled => return AttemptReport::unanswered(AttemptResult::Withdrawn),
             Ok(Err(error)) => return AttemptReport::unanswered(unsent(&error)),
             Err(_) => {
                 let detail = format!("no answer within {}", humantime::format_duration(ATTEMPT_WAIT));

@@ -120,7 +120,7 @@ impl Story {
     fn left_out(&self, cron: &str) -> Vec<String> {
         let database = Connection::open(self.database()).unwrap();
         let sql = "SELECT strftime('%H:%M', scheduled_for / 1000, 'unixepoch') || ' ' || status || ' x' \
-                   || occurrences FROM runs WHERE cron_name = ?1 AND tries = 0 ORDER BY scheduled_for";
+                   || occurrences FROM runs WHERE cron_name = ?1 AND send_count = 0 ORDER BY scheduled_for";
         let mut statement = database.prepare(sql).unwrap();
         statement.query_map([cron], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     }

@@ -27,7 +27,7 @@ const CRASH_POINTS: [&str; 14] = [
     "start_answered",
     "accepted_committed",
     "fence_posted",
-    "doubt_cleared",
+    "reconciled",
     "outcome_known",
     "outcome_committed",
     "attempt_committed",
@@ -192,14 +192,14 @@ async fn a_daemon_killed_at_every_crash_point_loses_nothing_and_starts_nothing_t
     let mut deaths = 0;
     for round in 0..rounds {
         for point in CRASH_POINTS {
-            if ["fence_posted", "doubt_cleared"].contains(&point) {
+            if ["fence_posted", "reconciled"].contains(&point) {
                 // A doubt about a stateless run: it is answered for the second time when all crons are due.
                 deaths += usize::from(world.life_until("start_answered", 1).await);
             }
             let visit = u64::try_from(round).unwrap() % 3 + 1;
             let reached = world.life_until(point, visit).await;
             // Whether a doubt comes up, and how many, is a matter of timing; all else happens every second.
-            let by_chance = ["fence_posted", "doubt_cleared"].contains(&point) || now() > world.span.last();
+            let by_chance = ["fence_posted", "reconciled"].contains(&point) || now() > world.span.last();
             assert!(reached || by_chance, "the daemon did not come to {point} within {LIFE:?}");
             deaths += usize::from(reached);
         }

@@ -239,7 +239,7 @@ fn assert_stored_as_written(daemon: &Daemon) {
     let mut texts = String::new();
     for (table, columns) in [
         ("definitions", "body"),
-        ("crons", "place || coalesce(pause_note, '')"),
+        ("crons", "location || coalesce(pause_note, '')"),
         ("runs", "coalesce(reason, '') || coalesce(error, '') || coalesce(outcome_values, '')"),
         ("run_events", "coalesce(detail, '')"),
         ("deliveries", "url || coalesce(reason, '')"),

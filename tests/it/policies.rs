@@ -162,7 +162,7 @@ async fn a_run_is_cancelled_wherever_it_is() {
     let cron = rarely("yearly").says("sleep 60").tells(&receiver.url("/hook"));
     let daemon = Daemon::start(&Configuration::new(&server.url()).cron(cron));
     listening(&daemon).await;
-    let going = text(&daemon.json(&["trigger", "yearly"])[0], "run_id").to_owned();
+    let backend_run = text(&daemon.json(&["trigger", "yearly"])[0], "run_id").to_owned();
     wait_for(&daemon, "it to run", |run| text(run, "status") == "running").await;
     let waiting = text(&daemon.json(&["trigger", "yearly"])[0], "run_id").to_owned();
     daemon.json(&["cancel", &waiting]);
@@ -171,13 +171,13 @@ async fn a_run_is_cancelled_wherever_it_is() {
     })
     .await;
     assert_eq!(history(&daemon).iter().filter(|run| text(run, "phase") == "running").count(), 1);
-    daemon.json(&["cancel", &going]);
+    daemon.json(&["cancel", &backend_run]);
     let runs = daemon.wait_until_settled(2).await;
     assert!(runs.iter().all(|run| run.status == "cancelled"), "{runs:#?}");
     assert_eq!(runs[0].reason, "cancelled on request");
     assert_eq!(server.ledger().len(), 1);
     assert_eq!(receiver.wait_for(2).await.len(), 2);
-    let over = daemon.run_command(&["cancel", &going]);
+    let over = daemon.run_command(&["cancel", &backend_run]);
     let words = String::from_utf8_lossy(&over.stderr);
     assert!(over.status.code() == Some(1) && words.contains("it is over already (cancelled)"), "{words}");
 }

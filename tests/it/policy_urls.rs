@@ -10,7 +10,7 @@ use agentcron::clock::Clock;
 use agentcron::config::{Environment, WebhooksConfig};
 use agentcron::domain::delivery::{AttemptReport, AttemptResult, Ending, Pace};
 use agentcron::domain::url_policy::UrlPolicy;
-use agentcron::transport::{Probe, Transport, Wire};
+use agentcron::transport::{Dialer, Probe, Transport};
 use agentcron::webhook::{Attempt, Examination, Sender, examine};
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -42,7 +42,7 @@ impl Outpost {
         let (answers, dialled) =
             (Arc::<Mutex<Vec<IpAddr>>>::default(), Arc::<Mutex<Vec<SocketAddr>>>::default());
         let (told, seen) = (Arc::clone(&answers), Arc::clone(&dialled));
-        let wire = Wire::new(
+        let dialer = Dialer::new(
             move |_name| {
                 let answer = told.lock().unwrap().clone();
                 async move { Ok::<_, io::Error>(answer) }
@@ -69,9 +69,9 @@ impl Outpost {
             body_bytes_max: 1 << 20,
             ca_file: None,
         };
-        let transport = Transport::judged(None, wire.clone(), policy.clone()).unwrap();
+        let transport = Transport::judged(None, dialer.clone(), policy.clone()).unwrap();
         let sender = Sender::new(transport, Environment::of_map([]), Clock::system(), webhooks);
-        let probe = Probe::new(None, wire, policy.clone()).unwrap();
+        let probe = Probe::new(None, dialer, policy.clone()).unwrap();
         Self { sender, probe, policy, receiver, answers, dialled }
     }
 
@@ -189,7 +189,7 @@ async fn the_doctor_finds_of_every_case_what_the_courier_does() {
 /// The second fence: were the URL not judged at all, no connection would be made all the same.
 #[tokio::test]
 async fn the_connection_itself_refuses_literals() {
-    let wire = Wire::new(
+    let dialer = Dialer::new(
         async |_| panic!("a literal is not looked up"),
         async |_| panic!("a refused address is dialled"),
     );
@@ -201,7 +201,7 @@ async fn the_connection_itself_refuses_literals() {
         disable_loopback: true,
         disable_private_ips: true,
     };
-    let transport = Transport::judged(None, wire, policy).unwrap();
+    let transport = Transport::judged(None, dialer, policy).unwrap();
     for url in
         ["http://127.0.0.1/", "http://[::ffff:10.0.0.1]:81/", "https://169.254.169.254/", "http://0.0.0.0/"]
     {

@@ -31,14 +31,14 @@ async fn a_stop_leaves_runs_to_the_next_start_which_tells_their_end_once() {
     let configuration = Configuration::new(&server.url()).crons(crons);
     let configuration = configuration.cron(thread.tells(&receiver.url("/hook")));
     let mut daemon = Daemon::start(&configuration);
-    let going = daemon.wait_for_history("four runs going", |runs| count(runs, "running") == 4).await;
+    let backend_run = daemon.wait_for_history("four runs going", |runs| count(runs, "running") == 4).await;
     daemon.terminate();
     assert_eq!(daemon.wait_for_exit().await.code(), Some(0));
     assert_eq!(count(&daemon.history(), "running"), 4, "they were not waited for");
 
     daemon.start_again();
     let runs = daemon.wait_until_settled(4).await;
-    for (before, after) in going.iter().zip(&runs) {
+    for (before, after) in backend_run.iter().zip(&runs) {
         assert_eq!((after.status.as_str(), &after.backend_run_id), ("success", &before.backend_run_id));
     }
     assert_started_once(&server.ledger(), &runs);

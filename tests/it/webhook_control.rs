@@ -184,7 +184,7 @@ async fn a_url_that_is_gone_is_suspended_until_one_of_its_webhooks_is_replayed()
     receiver.reply_always(Reply::status(400).header("webhook-delivery", "disable"));
     trigger(&daemon);
     daemon.wait_until("a suspension", || first_line(&daemon).contains("suspended")).await;
-    assert_eq!(daemon.run_command(&["webhook", "arm", "example.com"]).status.code(), Some(2));
-    let armed = said(&daemon, &["webhook", "arm", "/hook"]);
+    assert_eq!(daemon.run_command(&["webhook", "resume", "example.com"]).status.code(), Some(2));
+    let armed = said(&daemon, &["webhook", "resume", "/hook"]);
     assert!(armed.contains("is told again") && !armed.contains("sesame"), "{armed}");
 }

@@ -18,7 +18,7 @@ use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 
 use crate::api::Api;
-use crate::api::refusal::Refusal;
+use crate::api::error_response::ErrorResponse;
 use crate::backend::CallError;
 use crate::domain::bounds::CRON_BODY_BYTES_MAX;
 use crate::domain::cron::{CronSource, Target};
@@ -37,12 +37,12 @@ pub(in crate::api) fn router() -> Router<Api> {
         .route("/runs/crons/search", post(search))
         .route("/runs/crons/count", post(count))
         .route("/runs/crons/{cron_id}", get(read).patch(change).delete(remove))
-        .method_not_allowed_fallback(async || Refusal::NotAllowed)
+        .method_not_allowed_fallback(async || ErrorResponse::NotAllowed)
         .layer(DefaultBodyLimit::max(CRON_BODY_BYTES_MAX))
 }
 
 type Body = Result<Bytes, BytesRejection>;
-type Answer<T> = Result<T, Refusal>;
+type Answer<T> = Result<T, ErrorResponse>;
 
 async fn create(State(api): State<Api>, body: Body) -> Answer<Json<Value>> {
     make(&api, object(body)?, None).await
@@ -86,16 +86,16 @@ async fn change(State(api): State<Api>, Path(cron_id): Path<String>, body: Body)
     let cron_id = id(&cron_id)?;
     let patch = object(body)?;
     if patch.is_empty() {
-        return Err(Refusal::BadRequest("Request body cannot be empty".to_owned()));
+        return Err(ErrorResponse::BadRequest("Request body cannot be empty".to_owned()));
     }
     schema::check(&patch, &schema::PATCH)?;
     let policy = api.webhooks.now().webhooks.url.clone();
-    let change = move |stored: &StoredCron| match (stored.cron.source, &stored.place) {
-        (CronSource::File, place) => Err(words::of_file(&stored.cron.name, place.as_deref())),
+    let change = move |stored: &StoredCron| match (stored.cron.source, &stored.location) {
+        (CronSource::File, location) => Err(words::of_file(&stored.cron.name, location.as_deref())),
         (CronSource::Api, _) => request::changed(stored, &patch, &policy),
     };
     let Some(stored) = api.store.change_api_cron(api.clock.now(), cron_id, change).await? else {
-        return Err(Refusal::NotFound(format!("Cron '{cron_id}' not found")));
+        return Err(ErrorResponse::NotFound(format!("Cron '{cron_id}' not found")));
     };
     let stored = stored?;
     changed(&api, &stored, "changed through the API");
@@ -106,7 +106,7 @@ async fn remove(State(api): State<Api>, Path(cron_id): Path<String>) -> Answer<S
     let cron_id = id(&cron_id)?;
     match api.store.remove_api_cron(api.clock.now(), cron_id).await? {
         None => Err(words::not_found()),
-        Some(Err(place)) => Err(words::of_file(&cron_id.to_string(), Some(&place))),
+        Some(Err(location)) => Err(words::of_file(&cron_id.to_string(), Some(&location))),
         Some(Ok(())) => {
             api.wakes.scheduler.notify_one();
             api.wakes.runner.notify_one();
@@ -152,7 +152,7 @@ async fn assistant(api: &Api, request: &Map<String, Value>) -> Answer<AssistantI
     let word = request.get("assistant_id").and_then(Value::as_str).unwrap_or_default();
     match api.backend.assistant(word).await {
         Ok(Some(assistant_id)) => Ok(assistant_id),
-        Ok(None) => Err(Refusal::NotFound(format!("Assistant '{}' not found", words::cut(word)))),
+        Ok(None) => Err(ErrorResponse::NotFound(format!("Assistant '{}' not found", words::cut(word)))),
         Err(error) => Err(words::not_told("whether there is such an assistant", &error)),
     }
 }
@@ -173,12 +173,12 @@ fn id(text: &str) -> Answer<CronId> {
 fn object(body: Body) -> Answer<Map<String, Value>> {
     let body = body.map_err(|_| {
         let most = CRON_BODY_BYTES_MAX >> 20;
-        Refusal::TooLarge(format!("the body is longer than {most} MiB, or broke off"))
+        ErrorResponse::TooLarge(format!("the body is longer than {most} MiB, or broke off"))
     })?;
     match serde_json::from_slice(&body) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(other) => Err(schema::not_an_object(&other)),
-        Err(_) => Err(Refusal::Invalid("Invalid JSON in request body".to_owned())),
+        Err(_) => Err(ErrorResponse::Invalid("Invalid JSON in request body".to_owned())),
     }
 }
 

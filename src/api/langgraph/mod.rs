@@ -1,12 +1,12 @@
 //! The agent server's own API, in front of it: what we do better is answered here, all the rest is passed on.
 
-mod asked;
 mod crons;
 mod hop_by_hop;
-mod overheard;
 mod proxy;
 mod record;
+mod run_body;
 mod runs;
+mod tee;
 mod webhook_urls;
 
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use super::Api;
-use super::refusal::Refusal;
+use super::error_response::ErrorResponse;
 use crate::domain::bounds::HELD_BODIES_BYTES_MAX;
 
 pub use proxy::AgentServer;
@@ -38,7 +38,7 @@ pub struct Gateway {
     /// How long the agent server may take for the head of an answer that does not wait for a run.
     pub request_timeout: Duration,
     /// Requests on their way that must be brought to an end, whether or not the client stays.
-    passages: TaskTracker,
+    forwarded_runs: TaskTracker,
     /// In bytes.
     held_bodies: Arc<Semaphore>,
 }
@@ -50,20 +50,20 @@ impl Gateway {
             api,
             agent_server,
             request_timeout,
-            passages: TaskTracker::new(),
+            forwarded_runs: TaskTracker::new(),
             held_bodies: Arc::new(Semaphore::new(HELD_BODIES_BYTES_MAX)),
         }
     }
 
     /// Waits until what is on its way is at its end. Nothing new must come meanwhile.
     pub(super) async fn drain(&self) {
-        self.passages.close();
-        self.passages.wait().await;
+        self.forwarded_runs.close();
+        self.forwarded_runs.wait().await;
     }
 
-    fn agent_server(&self) -> Result<&AgentServer, Refusal> {
+    fn agent_server(&self) -> Result<&AgentServer, ErrorResponse> {
         let words = || "there is no agent server that this could be passed on to".to_owned();
-        self.agent_server.as_ref().ok_or_else(|| Refusal::BadGateway(words()))
+        self.agent_server.as_ref().ok_or_else(|| ErrorResponse::BadGateway(words()))
     }
 }
 
@@ -82,7 +82,10 @@ pub(super) fn router(gateway: Gateway) -> Router {
 }
 
 /// What the agent server has at a path at which we have our own.
-async fn behind_ours(State(gateway): State<Gateway>, mut request: Request) -> Result<Response, Refusal> {
+async fn behind_ours(
+    State(gateway): State<Gateway>,
+    mut request: Request,
+) -> Result<Response, ErrorResponse> {
     let path = request.uri().path_and_query().and_then(|path| path.as_str().strip_prefix("/agent-server"));
     if let Some(uri) = path.and_then(|path| path.parse::<Uri>().ok()) {
         *request.uri_mut() = uri;

@@ -11,10 +11,10 @@ use axum::response::{IntoResponse, Response};
 use hyper::body::Body as _;
 
 use super::{Gateway, hop_by_hop};
-use crate::api::door::{Entered, X_API_KEY};
-use crate::api::patience::{BodyFault, body_fault, bounded};
-use crate::api::refusal::Refusal;
+use crate::api::auth::{Caller, X_API_KEY};
+use crate::api::error_response::ErrorResponse;
 use crate::api::serving::Peer;
+use crate::api::timeouts::{BodyFault, body_fault, bounded};
 use crate::backend::AgentClient;
 use crate::config::Secret;
 use crate::domain::ids::{RunId, ThreadId};
@@ -27,7 +27,10 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const OWN_VIA: &str = "1.1 agentcron";
 
 /// Passes a request on as it is.
-pub(super) async fn pass_on(State(gateway): State<Gateway>, request: Request) -> Result<Response, Refusal> {
+pub(super) async fn pass_on(
+    State(gateway): State<Gateway>,
+    request: Request,
+) -> Result<Response, ErrorResponse> {
     let server = gateway.agent_server()?;
     let (mut parts, body) = request.into_parts();
     if let Some(answer) = answered_here(&mut parts)? {
@@ -40,15 +43,15 @@ pub(super) async fn pass_on(State(gateway): State<Gateway>, request: Request) ->
 }
 
 /// What is not for the agent server, whatever the path.
-fn answered_here(parts: &mut Parts) -> Result<Option<Response>, Refusal> {
+fn answered_here(parts: &mut Parts) -> Result<Option<Response>, ErrorResponse> {
     if hop_by_hop::asks_for("websocket", &parts.headers) {
         let words = "websockets are not passed on; runs are streamed by server-sent events";
-        return Err(Refusal::NotImplemented(words.to_owned()));
+        return Err(ErrorResponse::NotImplemented(words.to_owned()));
     }
     match parts.method {
         // They are about the way itself, and its answers would show what others have added to the request.
         Method::CONNECT | Method::TRACE => {
-            return Err(Refusal::NotImplemented(format!("{} is not passed on", parts.method)));
+            return Err(ErrorResponse::NotImplemented(format!("{} is not passed on", parts.method)));
         }
         // RFC 9110 §7.6.2.
         Method::OPTIONS => {
@@ -66,10 +69,10 @@ fn answered_here(parts: &mut Parts) -> Result<Option<Response>, Refusal> {
 }
 
 /// The answer as the client gets it.
-pub(super) fn passed_back(mut response: Response<Body>) -> Result<Response, Refusal> {
+pub(super) fn passed_back(mut response: Response<Body>) -> Result<Response, ErrorResponse> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let words = "the agent server wants to go on with another protocol";
-        return Err(Refusal::BadGateway(words.to_owned()));
+        return Err(ErrorResponse::BadGateway(words.to_owned()));
     }
     hop_by_hop::remove(response.headers_mut());
     Ok(response)
@@ -131,11 +134,11 @@ impl AgentServer {
     }
 
     /// The request as the agent server gets it.
-    pub(super) fn outbound(&self, mut parts: Parts, body: Body) -> Result<Request, Refusal> {
+    pub(super) fn outbound(&self, mut parts: Parts, body: Body) -> Result<Request, ErrorResponse> {
         if comes_from_us(&parts.headers) {
-            return Err(Refusal::BadGateway("backend.url leads back here".to_owned()));
+            return Err(ErrorResponse::BadGateway("backend.url leads back here".to_owned()));
         }
-        let entered = parts.extensions.get::<Entered>().copied();
+        let entered = parts.extensions.get::<Caller>().copied();
         let peer = parts.extensions.get::<Peer>().and_then(|peer| peer.0);
         let headers = &mut parts.headers;
         hop_by_hop::remove(headers);
@@ -155,7 +158,7 @@ impl AgentServer {
         append(headers, VIA, OWN_VIA);
         // Ours is lent to whom the operator trusts; whoever has a key to the agent server uses that.
         let has_own = headers.contains_key(X_API_KEY) || headers.contains_key(AUTHORIZATION);
-        if let (false, Some(Entered::Trusted), Some(key)) = (has_own, entered, &self.key) {
+        if let (false, Some(Caller::Trusted), Some(key)) = (has_own, entered, &self.key) {
             headers.insert(X_API_KEY, key.clone());
         }
         parts.uri = self.uri(&parts.uri)?;
@@ -163,20 +166,20 @@ impl AgentServer {
     }
 
     /// Why there is no answer.
-    pub(super) fn failed(&self, error: &RelayError) -> Refusal {
+    pub(super) fn failed(&self, error: &RelayError) -> ErrorResponse {
         if let Some(fault) = body_fault(error) {
             return fault.into();
         }
         tracing::debug!(%error, "a request could not be passed on");
         let place = &self.authority;
-        Refusal::BadGateway(match error {
+        ErrorResponse::BadGateway(match error {
             RelayError::NotSent(_) => format!("the agent server at {place} cannot be reached: {error}"),
             RelayError::Broken(_) => format!("the agent server at {place} did not answer: {error}"),
         })
     }
 
-    fn uri(&self, asked: &Uri) -> Result<Uri, Refusal> {
-        let invalid = || Refusal::Invalid("this is no path".to_owned());
+    fn uri(&self, asked: &Uri) -> Result<Uri, ErrorResponse> {
+        let invalid = || ErrorResponse::Invalid("this is no path".to_owned());
         let path =
             asked.path_and_query().filter(|path| path.as_str().starts_with('/')).ok_or_else(invalid)?;
         let path = match self.prefix.as_str() {
@@ -210,11 +213,11 @@ fn sensitive(mut value: HeaderValue) -> HeaderValue {
     value
 }
 
-impl From<BodyFault> for Refusal {
+impl From<BodyFault> for ErrorResponse {
     fn from(fault: BodyFault) -> Self {
         match fault {
-            BodyFault::TooLarge => Refusal::TooLarge(fault.to_string()),
-            BodyFault::Silent => Refusal::TooSlow(fault.to_string()),
+            BodyFault::TooLarge => ErrorResponse::TooLarge(fault.to_string()),
+            BodyFault::Silent => ErrorResponse::TooSlow(fault.to_string()),
         }
     }
 }

@@ -29,11 +29,11 @@ impl<'a> Record<'a> {
     }
 
     /// The runner is to find out whether the agent server has it.
-    pub(super) async fn in_doubt(&self, why: String) {
+    pub(super) async fn unconfirmed(&self, why: String) {
         let now = self.api.clock.now();
         tracing::warn!(run_id = %self.run_id, why, "not known whether, or where, a client's run has started");
         let event = Some(RunEvent { at: now, event: "in doubt", detail: Some(why) });
-        self.step(Step { act_at: Some(now), event, ..Step::of(self.run_id, RunChange::Doubt) }).await;
+        self.step(Step { act_at: Some(now), event, ..Step::of(self.run_id, RunChange::Unconfirm) }).await;
     }
 
     /// The agent server does not have it, and the client knows.
@@ -47,7 +47,8 @@ impl<'a> Record<'a> {
             ended_at: self.api.clock.now(),
         };
         let run_id = self.run_id;
-        let ending = RunEnding { run_id, outcome, delivery: None, discard: None, event: None, breaker: None };
+        let ending =
+            RunEnding { run_id, outcome, delivery: None, discard: None, event: None, failure_limit: None };
         self.note(self.api.store.end_run(ending).await);
     }
 

@@ -3,21 +3,21 @@
 
 use url::{Host, Url};
 
-use crate::api::refusal::Refusal;
+use crate::api::error_response::ErrorResponse;
 use crate::domain::url_policy::{Rule, UrlPolicy};
 
 /// Judges a URL that a client has sent; in it, placeholders are nothing but text.
-pub(super) fn judge(policy: &UrlPolicy, url: &str) -> Result<(), Refusal> {
+pub(super) fn judge(policy: &UrlPolicy, url: &str) -> Result<(), ErrorResponse> {
     if url.starts_with('/') {
         let words = match policy.disable_loopback {
             true => "Loopback webhooks (relative URLs and localhost) are disabled by default.",
             false => "Webhook must be a full URL: agentcron sends it from outside of the agent server",
         };
-        return Err(Refusal::Invalid(words.to_owned()));
+        return Err(ErrorResponse::Invalid(words.to_owned()));
     }
     policy.judge_url(url).map(drop).map_err(|refusal| {
         let rule = refusal.rule;
-        Refusal::Invalid(match rule {
+        ErrorResponse::Invalid(match rule {
             Rule::MaxUrlLength => "Webhook URL too long".to_owned(),
             Rule::RequireHttps => "Webhook must use https".to_owned(),
             Rule::AllowedDomains => "Webhook domain not allowed".to_owned(),
@@ -71,7 +71,7 @@ mod tests {
     fn check(policy: &UrlPolicy, urls: &[&str], expected: Expect) {
         let line = |url: &&str| match judge(policy, url) {
             Ok(()) => format!("{url}: fine\n"),
-            Err(Refusal::Invalid(detail)) => format!("{url}: {detail}\n"),
+            Err(ErrorResponse::Invalid(detail)) => format!("{url}: {detail}\n"),
             Err(other) => panic!("{other:?}"),
         };
         expected.assert_eq(&urls.iter().map(line).collect::<String>());

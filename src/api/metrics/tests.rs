@@ -67,8 +67,8 @@ fn api(folder: &Path) -> Api {
 async fn know(api: &Api, name: &str) {
     let body = r#"{"schedule":"0 * * * *","assistant_id":"agent"}"#.to_owned();
     let fields: crate::config::CronFields = serde_json::from_str(&body).unwrap();
-    let cron = Arc::new(crate::config::settle_cron(name, &fields).unwrap());
-    let definition = crate::store::NewDefinition { cron, body, place: "crons.toml:1:1".to_owned() };
+    let cron = Arc::new(crate::config::validate_cron(name, &fields).unwrap());
+    let definition = crate::store::NewDefinition { cron, body, location: "crons.toml:1:1".to_owned() };
     api.store.sync_file_crons(api.clock.now(), vec![definition]).await.unwrap();
 }
 
@@ -85,7 +85,8 @@ async fn run(api: &Api, status: Status) {
         api.store.step_run(Step::of(run_id, change)).await.unwrap();
     }
     let outcome = Outcome { status, reason: None, error: None, values: None, ended_at: later(5) };
-    let ending = RunEnding { run_id, outcome, delivery: None, discard: None, event: None, breaker: None };
+    let ending =
+        RunEnding { run_id, outcome, delivery: None, discard: None, event: None, failure_limit: None };
     api.store.end_run(ending).await.unwrap();
 }
 

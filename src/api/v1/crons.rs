@@ -7,10 +7,10 @@ use utoipa::IntoParams;
 
 use super::listing;
 use crate::api::Api;
-use crate::api::asked::{Asked, Named};
-use crate::api::refusal::Refusal;
+use crate::api::error_response::ErrorResponse;
+use crate::api::extract::{ApiQuery, PathName};
 use crate::api::wire::{self, Page};
-use crate::store::{CronListing, CronPlace};
+use crate::store::{CronCursor, CronListing};
 
 /// Which crons.
 #[derive(Deserialize, IntoParams)]
@@ -36,23 +36,23 @@ pub(super) struct CronsQuery {
 /// List the crons, by name.
 #[utoipa::path(
     get, path = "/v1/crons", tag = "crons", params(CronsQuery),
-    responses((status = 200, description = "A page of crons", body = Page<wire::Cron>), Refusal)
+    responses((status = 200, description = "A page of crons", body = Page<wire::Cron>), ErrorResponse)
 )]
 pub(super) async fn crons(
     State(api): State<Api>,
-    Asked(query): Asked<CronsQuery>,
-) -> Result<Json<Page<wire::Cron>>, Refusal> {
+    ApiQuery(query): ApiQuery<CronsQuery>,
+) -> Result<Json<Page<wire::Cron>>, ErrorResponse> {
     let filter = CronListing {
         source: query.source.map(|word| listing::one("source", &word)).transpose()?,
         state: query.state.map(|word| listing::one("state", &word)).transpose()?,
         name: query.name,
     };
     let limit = listing::limit(query.limit)?;
-    let place: Option<CronPlace> = listing::place(query.cursor.as_deref())?;
+    let cursor: Option<CronCursor> = listing::cursor(query.cursor.as_deref())?;
     let now = api.clock.now();
     let page = api.store.read(move |reader| {
-        let rows = reader.crons_after(&filter, place.as_ref(), limit + 1)?;
-        let rows = rows.into_iter().map(|row| (CronPlace::after(&row), row)).collect();
+        let rows = reader.crons_after(&filter, cursor.as_ref(), limit + 1)?;
+        let rows = rows.into_iter().map(|row| (CronCursor::after(&row), row)).collect();
         Ok(listing::page(rows, limit, |row| wire::Cron::of(row, now)))
     });
     Ok(Json(page.await?))
@@ -62,18 +62,18 @@ pub(super) async fn crons(
 #[utoipa::path(
     get, path = "/v1/crons/{name}", tag = "crons",
     params(("name" = String, Path, description = "The cron's name or id", example = "daily-digest")),
-    responses((status = 200, description = "The cron", body = wire::CronDetails), Refusal)
+    responses((status = 200, description = "The cron", body = wire::CronDetails), ErrorResponse)
 )]
 pub(super) async fn cron(
     State(api): State<Api>,
-    Named(name): Named,
-) -> Result<Json<wire::CronDetails>, Refusal> {
+    PathName(name): PathName,
+) -> Result<Json<wire::CronDetails>, ErrorResponse> {
     let (now, asked) = (api.clock.now(), name.clone());
     let details = api.store.read(move |reader| {
         Ok(reader.cron_details(&asked)?.map(|details| wire::CronDetails::of(&details, now)))
     });
     match details.await? {
         Some(details) => Ok(Json(details)),
-        None => Err(Refusal::unknown_cron(&api, &name).await),
+        None => Err(ErrorResponse::unknown_cron(&api, &name).await),
     }
 }

@@ -7,11 +7,11 @@ use utoipa::IntoParams;
 
 use super::listing;
 use crate::api::Api;
-use crate::api::asked::{Asked, Named};
-use crate::api::refusal::Refusal;
+use crate::api::error_response::ErrorResponse;
+use crate::api::extract::{ApiQuery, PathName};
 use crate::api::wire::{self, Page};
 use crate::domain::ids::DeliveryId;
-use crate::store::{DeliveryFilter, Place};
+use crate::store::{DeliveryFilter, PageCursor};
 
 /// Which deliveries.
 #[derive(Deserialize, IntoParams)]
@@ -45,14 +45,14 @@ pub(super) struct DeliveriesQuery {
 /// List deliveries, newest first.
 #[utoipa::path(
     get, path = "/v1/deliveries", tag = "deliveries", params(DeliveriesQuery),
-    responses((status = 200, description = "A page of deliveries", body = Page<wire::Delivery>), Refusal)
+    responses((status = 200, description = "A page of deliveries", body = Page<wire::Delivery>), ErrorResponse)
 )]
 pub(super) async fn deliveries(
     State(api): State<Api>,
-    Asked(query): Asked<DeliveriesQuery>,
-) -> Result<Json<Page<wire::Delivery>>, Refusal> {
+    ApiQuery(query): ApiQuery<DeliveriesQuery>,
+) -> Result<Json<Page<wire::Delivery>>, ErrorResponse> {
     let run_id = |text: &String| {
-        text.parse().map_err(|_| Refusal::Invalid(format!("run: `{text}` is no run id (a UUID)")))
+        text.parse().map_err(|_| ErrorResponse::Invalid(format!("run: `{text}` is no run id (a UUID)")))
     };
     let filter = DeliveryFilter {
         statuses: listing::words("status", query.status.as_deref())?,
@@ -63,11 +63,11 @@ pub(super) async fn deliveries(
         until: listing::instant("until", query.until.as_deref())?,
     };
     let limit = listing::limit(query.limit)?;
-    let place: Option<Place> = listing::place(query.cursor.as_deref())?;
+    let cursor: Option<PageCursor> = listing::cursor(query.cursor.as_deref())?;
     let page = api.store.read(move |reader| {
-        let rows = reader.webhooks_before(&filter, place, limit + 1)?;
-        let flow = reader.webhook_flow()?.flow;
-        Ok(listing::page(rows, limit, |row| wire::Delivery::of(row, &flow)))
+        let rows = reader.webhooks_before(&filter, cursor, limit + 1)?;
+        let mode = reader.webhook_queue()?.mode;
+        Ok(listing::page(rows, limit, |row| wire::Delivery::of(row, &mode)))
     });
     Ok(Json(page.await?))
 }
@@ -76,18 +76,18 @@ pub(super) async fn deliveries(
 #[utoipa::path(
     get, path = "/v1/deliveries/{delivery_id}", tag = "deliveries",
     params(("delivery_id" = String, Path, format = Uuid, description = "The delivery's id")),
-    responses((status = 200, description = "The delivery", body = wire::DeliveryDetails), Refusal)
+    responses((status = 200, description = "The delivery", body = wire::DeliveryDetails), ErrorResponse)
 )]
 pub(super) async fn delivery(
     State(api): State<Api>,
-    Named(delivery_id): Named,
-) -> Result<Json<wire::DeliveryDetails>, Refusal> {
+    PathName(delivery_id): PathName,
+) -> Result<Json<wire::DeliveryDetails>, ErrorResponse> {
     let id: DeliveryId = delivery_id
         .parse()
-        .map_err(|_| Refusal::Invalid(format!("`{delivery_id}` is no delivery id (a UUID)")))?;
+        .map_err(|_| ErrorResponse::Invalid(format!("`{delivery_id}` is no delivery id (a UUID)")))?;
     let details = api.store.read(move |reader| {
-        let flow = reader.webhook_flow()?.flow;
-        Ok(reader.webhook_details(id)?.map(|details| wire::DeliveryDetails::of(&details, &flow)))
+        let mode = reader.webhook_queue()?.mode;
+        Ok(reader.webhook_details(id)?.map(|details| wire::DeliveryDetails::of(&details, &mode)))
     });
-    details.await?.map(Json).ok_or_else(|| Refusal::NotFound(format!("there is no delivery {id}")))
+    details.await?.map(Json).ok_or_else(|| ErrorResponse::NotFound(format!("there is no delivery {id}")))
 }

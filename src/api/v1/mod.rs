@@ -34,5 +34,5 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(webhooks::hold))
         .routes(routes!(webhooks::release))
         .routes(routes!(webhooks::replay))
-        .routes(routes!(webhooks::arm))
+        .routes(routes!(webhooks::resume))
 }

@@ -7,12 +7,12 @@ use utoipa::IntoParams;
 
 use super::listing;
 use crate::api::Api;
-use crate::api::asked::{Asked, Body, Named};
-use crate::api::refusal::Refusal;
+use crate::api::error_response::ErrorResponse;
+use crate::api::extract::{ApiQuery, Body, PathName};
 use crate::api::wire::{self, Nothing, Page};
 use crate::domain::ids::{CronId, RunId};
 use crate::domain::run::{Phase, Status};
-use crate::store::{CancelAnswer, Place, RunFilter};
+use crate::store::{CancelAnswer, PageCursor, RunFilter};
 
 /// Which runs.
 #[derive(Deserialize, IntoParams)]
@@ -44,12 +44,12 @@ pub(super) struct RunsQuery {
 /// List runs, newest first.
 #[utoipa::path(
     get, path = "/v1/runs", tag = "runs", params(RunsQuery),
-    responses((status = 200, description = "A page of runs", body = Page<wire::Run>), Refusal)
+    responses((status = 200, description = "A page of runs", body = Page<wire::Run>), ErrorResponse)
 )]
 pub(super) async fn runs(
     State(api): State<Api>,
-    Asked(query): Asked<RunsQuery>,
-) -> Result<Json<Page<wire::Run>>, Refusal> {
+    ApiQuery(query): ApiQuery<RunsQuery>,
+) -> Result<Json<Page<wire::Run>>, ErrorResponse> {
     let (statuses, phases) = states(query.status.as_deref())?;
     let mut filter = RunFilter {
         crons: None,
@@ -60,7 +60,7 @@ pub(super) async fn runs(
         until: listing::instant("until", query.until.as_deref())?,
     };
     let limit = listing::limit(query.limit)?;
-    let place: Option<Place> = listing::place(query.cursor.as_deref())?;
+    let cursor: Option<PageCursor> = listing::cursor(query.cursor.as_deref())?;
     let cron = query.cron.clone();
     let page = api.store.read(move |reader| {
         if let Some(name) = cron {
@@ -71,17 +71,17 @@ pub(super) async fn runs(
             }
             filter.crons = Some(crons);
         }
-        let rows = reader.runs_before(&filter, place, limit + 1)?;
+        let rows = reader.runs_before(&filter, cursor, limit + 1)?;
         Ok(Some(listing::page(rows, limit, wire::Run::of)))
     });
     match page.await? {
         Some(page) => Ok(Json(page)),
-        None => Err(Refusal::unknown_cron(&api, query.cron.as_deref().unwrap_or_default()).await),
+        None => Err(ErrorResponse::unknown_cron(&api, query.cron.as_deref().unwrap_or_default()).await),
     }
 }
 
 /// Statuses of what is over, and phases of what is not.
-fn states(text: Option<&str>) -> Result<(Vec<Status>, Vec<Phase>), Refusal> {
+fn states(text: Option<&str>) -> Result<(Vec<Status>, Vec<Phase>), ErrorResponse> {
     let (mut statuses, mut phases) = (Vec::new(), Vec::new());
     for word in listing::words::<String>("status", text)? {
         match (word.parse(), word.parse()) {
@@ -92,7 +92,7 @@ fn states(text: Option<&str>) -> Result<(Vec<Status>, Vec<Phase>), Refusal> {
                     known.chain(Phase::ALL.iter().filter(|p| **p != Phase::Ended).map(|p| p.as_str()));
                 let known = known.collect::<Vec<_>>().join(", ");
                 let word: String = word.chars().take(64).collect();
-                return Err(Refusal::Invalid(format!("status: `{word}` is not one of {known}")));
+                return Err(ErrorResponse::Invalid(format!("status: `{word}` is not one of {known}")));
             }
             (Err(_), Ok(phase)) => phases.push(phase),
         }
@@ -104,17 +104,17 @@ fn states(text: Option<&str>) -> Result<(Vec<Status>, Vec<Phase>), Refusal> {
 #[utoipa::path(
     get, path = "/v1/runs/{run_id}", tag = "runs",
     params(("run_id" = String, Path, format = Uuid, description = "The run's id")),
-    responses((status = 200, description = "The run", body = wire::RunDetails), Refusal)
+    responses((status = 200, description = "The run", body = wire::RunDetails), ErrorResponse)
 )]
 pub(super) async fn run(
     State(api): State<Api>,
-    Named(run_id): Named,
-) -> Result<Json<wire::RunDetails>, Refusal> {
+    PathName(run_id): PathName,
+) -> Result<Json<wire::RunDetails>, ErrorResponse> {
     let id = id(&run_id)?;
     let details = api
         .store
         .read(move |reader| Ok(reader.run_details(id)?.map(|details| wire::RunDetails::of(&details))));
-    details.await?.map(Json).ok_or_else(|| Refusal::NotFound(format!("there is no run {id}")))
+    details.await?.map(Json).ok_or_else(|| ErrorResponse::NotFound(format!("there is no run {id}")))
 }
 
 /// End a run before its time.
@@ -122,20 +122,20 @@ pub(super) async fn run(
     post, path = "/v1/runs/{run_id}/cancel", tag = "runs",
     params(("run_id" = String, Path, format = Uuid, description = "The run's id")),
     request_body = Option<Nothing>,
-    responses((status = 200, description = "What is done about it", body = wire::Cancelled), Refusal)
+    responses((status = 200, description = "What is done about it", body = wire::Cancelled), ErrorResponse)
 )]
 pub(super) async fn cancel(
     State(api): State<Api>,
-    Named(run_id): Named,
+    PathName(run_id): PathName,
     Body(Nothing {}): Body<Nothing>,
-) -> Result<Json<wire::Cancelled>, Refusal> {
+) -> Result<Json<wire::Cancelled>, ErrorResponse> {
     let id = id(&run_id)?;
     let Some((run, answer)) = api.store.cancel_run(api.clock.now(), id).await? else {
-        return Err(Refusal::NotFound(format!("there is no run {id}")));
+        return Err(ErrorResponse::NotFound(format!("there is no run {id}")));
     };
     if answer == CancelAnswer::Over {
         let detail = answer.words(&run);
-        return Err(Refusal::Conflict(format!("run {id} of {}: {detail}", run.called())));
+        return Err(ErrorResponse::Conflict(format!("run {id} of {}: {detail}", run.called())));
     }
     let cancelled = wire::Cancelled::of(&run, answer);
     api.wakes.runner.notify_one();
@@ -143,6 +143,6 @@ pub(super) async fn cancel(
     Ok(Json(cancelled))
 }
 
-fn id(text: &str) -> Result<RunId, Refusal> {
-    text.parse().map_err(|_| Refusal::Invalid(format!("`{text}` is no run id (a UUID)")))
+fn id(text: &str) -> Result<RunId, ErrorResponse> {
+    text.parse().map_err(|_| ErrorResponse::Invalid(format!("`{text}` is no run id (a UUID)")))
 }

@@ -4,16 +4,16 @@ use axum::Json;
 use axum::extract::State;
 
 use crate::api::Api;
-use crate::api::refusal::Refusal;
+use crate::api::error_response::ErrorResponse;
 use crate::api::wire::{self, Configuration, DaemonStatus, Facts, Time};
 use crate::store::{DaemonState, NoticeKind};
 
 /// Tell the state of the daemon, of the configuration and of the last 24 hours.
 #[utoipa::path(
     get, path = "/v1/status", tag = "daemon",
-    responses((status = 200, description = "The state", body = DaemonStatus), Refusal)
+    responses((status = 200, description = "The state", body = DaemonStatus), ErrorResponse)
 )]
-pub(super) async fn status(State(api): State<Api>) -> Result<Json<DaemonStatus>, Refusal> {
+pub(super) async fn status(State(api): State<Api>) -> Result<Json<DaemonStatus>, ErrorResponse> {
     let now = api.clock.now();
     let path = api.store.path().to_owned();
     let trouble = api.store.trouble();

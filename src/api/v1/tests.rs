@@ -19,7 +19,7 @@ use crate::api::Socket;
 use crate::backend::AgentClient;
 use crate::clock::Clock;
 use crate::config::{self, CronFields, Environment};
-use crate::engine::{Signs, Wakes};
+use crate::engine::{Health, Wakes};
 use crate::store::{Execution, NewDefinition, Store};
 use crate::transport::Transport;
 use crate::webhook::{self, WebhookSettings};
@@ -39,8 +39,8 @@ async fn api(folder: &Path) -> Api {
     let definitions = [("digest", hourly), ("hooked", HOOKED), ("triage", hourly)].map(|(name, body)| {
         let body = body.to_owned();
         let fields: CronFields = serde_json::from_str(&body).unwrap();
-        let cron = Arc::new(config::settle_cron(name, &fields).unwrap());
-        NewDefinition { cron, body, place: "crons.toml:1:1".to_owned() }
+        let cron = Arc::new(config::validate_cron(name, &fields).unwrap());
+        NewDefinition { cron, body, location: "crons.toml:1:1".to_owned() }
     });
     store.sync_file_crons(at("2026-03-02T03:00:00Z"), definitions.to_vec()).await.unwrap();
     let clock = Clock::simulated(at("2026-03-02T09:30:00.250Z"));
@@ -51,12 +51,12 @@ async fn api(folder: &Path) -> Api {
 pub(in crate::api) fn idle(folder: &Path, store: Store, clock: Clock) -> Api {
     let nobody = Transport::router(axum::Router::new());
     let backend = AgentClient::new(nobody, "http://backend".parse().unwrap(), None, Duration::from_secs(5));
-    let (wakes, signs) = (Wakes::default(), Signs::default());
+    let (wakes, health) = (Wakes::default(), Health::default());
     let file = folder.join("agentcron.toml");
     std::fs::write(&file, "").unwrap();
     let config = config::load(&file, &Environment::of_map([])).unwrap();
-    let (_, webhooks) = webhook::in_force(WebhookSettings::of_config(&config));
-    Api { store, clock, wakes, signs, backend, webhooks }
+    let (_, webhooks) = webhook::live_settings(WebhookSettings::of_config(&config));
+    Api { store, clock, wakes, health, backend, webhooks }
 }
 
 async fn post_to(api: &Api, path: &str, body: &str) -> (StatusCode, Value) {
@@ -178,7 +178,7 @@ async fn webhooks_are_held_released_and_replayed_by_typed_requests() {
             ]],
         ),
         (
-            "arm",
+            "resume",
             r#"{"url": "https://a.example/?token=x"}"#,
             expect![[
                 r#"404 {"detail":"no suspended URL has this in it; `agentcron status` shows those that are suspended"}"#
@@ -241,9 +241,9 @@ async fn the_socket_is_its_owners_only_and_replaces_a_stale_one_but_nothing_else
     let first = Socket::bind(&path).unwrap();
     let second = Socket::bind(&path).unwrap();
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    first.place.remove();
+    first.file.remove();
     assert!(path.exists(), "it belongs to the second");
-    second.place.remove();
+    second.file.remove();
     assert!(!path.exists());
     std::fs::write(&path, "my notes").unwrap();
     assert!(Socket::bind(&path).is_err());

@@ -9,11 +9,11 @@ use uuid::Uuid;
 
 use super::acts::{checked_note, instant};
 use crate::api::Api;
-use crate::api::asked::Body;
-use crate::api::refusal::Refusal;
+use crate::api::error_response::ErrorResponse;
+use crate::api::extract::Body;
 use crate::domain::bounds::{RELEASE_RATE_MAX, REPLAY_DEFAULT, REPLAY_LISTED, REPLAY_MAX};
 use crate::domain::delivery::DeliveryStatus;
-use crate::domain::flow::Flow;
+use crate::domain::delivery_mode::DeliveryMode;
 use crate::domain::ids::RunId;
 use crate::store::{DeliveryFilter, Purpose, Replay, ReplayChoice, ReplayOrder, WebhookRow};
 use crate::webhook::{redacted, webhook_id};
@@ -50,9 +50,9 @@ pub(super) struct ReleaseRequest {
 
 /// How webhooks flow now, and how they did.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct FlowAnswer {
-    before: FlowState,
-    now: FlowState,
+pub(super) struct DeliveryModeResponse {
+    before: DeliveryModeState,
+    now: DeliveryModeState,
     /// Webhooks that wait, whenever they are due.
     waiting: u64,
     /// Attempts that were being made; they are finished.
@@ -64,7 +64,7 @@ pub(super) struct FlowAnswer {
 /// How webhooks flow.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
-pub(super) enum FlowState {
+pub(super) enum DeliveryModeState {
     /// Each is sent when it is due.
     Free,
     /// None is sent.
@@ -113,7 +113,7 @@ pub(super) struct ReplayRequest {
 
 /// What was, or would be, sent once more.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ReplayAnswer {
+pub(super) struct ReplayResponse {
     dry_run: bool,
     /// How many.
     replayed: usize,
@@ -144,7 +144,7 @@ pub(super) struct ReplayedWebhook {
 /// Tell suspended URLs again.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ArmRequest {
+pub(super) struct ResumeRequest {
     /// Those with this in them, before their query.
     #[schema(min_length = 1)]
     url: String,
@@ -152,7 +152,7 @@ pub(super) struct ArmRequest {
 
 /// Which are told again.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ArmAnswer {
+pub(super) struct ResumeResponse {
     /// Without their queries.
     armed: Vec<String>,
 }
@@ -161,17 +161,17 @@ pub(super) struct ArmAnswer {
 #[utoipa::path(
     post, path = "/v1/webhooks/hold", tag = "deliveries",
     request_body = Option<HoldRequest>,
-    responses((status = 200, description = "What came of it", body = FlowAnswer), Refusal)
+    responses((status = 200, description = "What came of it", body = DeliveryModeResponse), ErrorResponse)
 )]
 pub(super) async fn hold(
     State(api): State<Api>,
     Body(HoldRequest { note }): Body<HoldRequest>,
-) -> Result<Json<FlowAnswer>, Refusal> {
+) -> Result<Json<DeliveryModeResponse>, ErrorResponse> {
     let note = checked_note(note)?;
     let change = api.store.hold_webhooks(api.clock.now(), note.clone()).await?;
     api.wakes.courier.notify_one();
     tracing::warn!(note, waiting = change.waiting, "webhooks are held on request");
-    Ok(Json(FlowAnswer {
+    Ok(Json(DeliveryModeResponse {
         before: state(&change.before),
         now: state(&change.after),
         waiting: change.waiting,
@@ -184,15 +184,15 @@ pub(super) async fn hold(
 #[utoipa::path(
     post, path = "/v1/webhooks/release", tag = "deliveries",
     request_body = Option<ReleaseRequest>,
-    responses((status = 200, description = "What came of it", body = FlowAnswer), Refusal)
+    responses((status = 200, description = "What came of it", body = DeliveryModeResponse), ErrorResponse)
 )]
 pub(super) async fn release(
     State(api): State<Api>,
     Body(request): Body<ReleaseRequest>,
-) -> Result<Json<FlowAnswer>, Refusal> {
+) -> Result<Json<DeliveryModeResponse>, ErrorResponse> {
     let ReleaseRequest { per_second, discard_older_than_seconds } = request;
     if per_second.is_some_and(|rate| rate == 0 || rate > RELEASE_RATE_MAX) {
-        return Err(Refusal::Invalid(format!("per_second: expected 1 to {RELEASE_RATE_MAX}")));
+        return Err(ErrorResponse::Invalid(format!("per_second: expected 1 to {RELEASE_RATE_MAX}")));
     }
     let now = api.clock.now();
     let mut discarded = 0;
@@ -207,7 +207,7 @@ pub(super) async fn release(
     let change = api.store.release_webhooks(now, per_second).await?;
     api.wakes.courier.notify_one();
     tracing::info!(waiting = change.waiting, discarded, per_second, "webhooks are released on request");
-    Ok(Json(FlowAnswer {
+    Ok(Json(DeliveryModeResponse {
         before: state(&change.before),
         now: state(&change.after),
         waiting: change.waiting,
@@ -220,15 +220,15 @@ pub(super) async fn release(
 #[utoipa::path(
     post, path = "/v1/webhooks/replay", tag = "deliveries",
     request_body = ReplayRequest,
-    responses((status = 200, description = "What came of it", body = ReplayAnswer), Refusal)
+    responses((status = 200, description = "What came of it", body = ReplayResponse), ErrorResponse)
 )]
 pub(super) async fn replay(
     State(api): State<Api>,
     Body(request): Body<ReplayRequest>,
-) -> Result<Json<ReplayAnswer>, Refusal> {
+) -> Result<Json<ReplayResponse>, ErrorResponse> {
     let dry_run = request.dry_run;
     if api.webhooks.now().disabled && !dry_run {
-        return Err(Refusal::Conflict(
+        return Err(ErrorResponse::Conflict(
             "webhooks are disabled (http.disable_webhooks): what is replayed would be suppressed again; enable them \
              first"
                 .to_owned(),
@@ -245,57 +245,59 @@ pub(super) async fn replay(
 
 /// Tell suspended URLs again.
 #[utoipa::path(
-    post, path = "/v1/webhooks/arm", tag = "deliveries",
-    request_body = ArmRequest,
-    responses((status = 200, description = "What came of it", body = ArmAnswer), Refusal)
+    post, path = "/v1/webhooks/resume", tag = "deliveries",
+    request_body = ResumeRequest,
+    responses((status = 200, description = "What came of it", body = ResumeResponse), ErrorResponse)
 )]
-pub(super) async fn arm(
+pub(super) async fn resume(
     State(api): State<Api>,
-    Body(ArmRequest { url }): Body<ArmRequest>,
-) -> Result<Json<ArmAnswer>, Refusal> {
+    Body(ResumeRequest { url }): Body<ResumeRequest>,
+) -> Result<Json<ResumeResponse>, ErrorResponse> {
     if url.is_empty() {
-        return Err(Refusal::Invalid("url: expected the URL, or a part of it before its query".to_owned()));
+        return Err(ErrorResponse::Invalid(
+            "url: expected the URL, or a part of it before its query".to_owned(),
+        ));
     }
     // Its query is not looked at, and may be a token.
     let text = url.split('?').next().unwrap_or_default().to_owned();
-    let armed = api.store.arm_urls(text).await?;
+    let armed = api.store.resume_urls(text).await?;
     if armed.is_empty() {
         let words = "no suspended URL has this in it; `agentcron status` shows those that are suspended";
-        return Err(Refusal::NotFound(words.to_owned()));
+        return Err(ErrorResponse::NotFound(words.to_owned()));
     }
     let armed: Vec<String> = armed.iter().map(|suspension| redacted(&suspension.url)).collect();
     tracing::info!(?armed, "armed on request");
-    Ok(Json(ArmAnswer { armed }))
+    Ok(Json(ResumeResponse { armed }))
 }
 
-fn order(request: ReplayRequest) -> Result<ReplayOrder, Refusal> {
+fn order(request: ReplayRequest) -> Result<ReplayOrder, ErrorResponse> {
     let ReplayRequest { ids, status, since, until, cron, run_id, url, limit, dry_run } = request;
     let limit = limit.unwrap_or(REPLAY_DEFAULT);
     if limit == 0 || limit > REPLAY_MAX {
-        return Err(Refusal::Invalid(format!("limit: expected 1 to {REPLAY_MAX}")));
+        return Err(ErrorResponse::Invalid(format!("limit: expected 1 to {REPLAY_MAX}")));
     }
     let purpose = if dry_run { Purpose::Tell } else { Purpose::Act };
     let is_narrowed =
         since.is_some() || until.is_some() || cron.is_some() || run_id.is_some() || url.is_some();
     if !ids.is_empty() {
         if is_narrowed || !status.is_empty() {
-            return Err(Refusal::Invalid("ids: they say all; leave the other fields out".to_owned()));
+            return Err(ErrorResponse::Invalid("ids: they say all; leave the other fields out".to_owned()));
         }
         let ids = ids.iter().map(|text| id("ids", text)).collect::<Result<_, _>>()?;
         return Ok(ReplayOrder { choice: ReplayChoice::Named(ids), limit, purpose });
     }
     if !is_narrowed && status.is_empty() {
-        return Err(Refusal::Invalid(
+        return Err(ErrorResponse::Invalid(
             "say which: by ids, or by status, since, until, cron, run_id, url".to_owned(),
         ));
     }
     let statuses = status.iter().map(|word| {
         let status = word.parse::<DeliveryStatus>();
-        status.map_err(|unknown| Refusal::Invalid(format!("status: {unknown}")))
+        status.map_err(|unknown| ErrorResponse::Invalid(format!("status: {unknown}")))
     });
     let mut statuses = statuses.collect::<Result<Vec<_>, _>>()?;
     if statuses.contains(&DeliveryStatus::Sending) {
-        return Err(Refusal::Invalid("status: what is being sent cannot be replayed".to_owned()));
+        return Err(ErrorResponse::Invalid("status: what is being sent cannot be replayed".to_owned()));
     }
     if statuses.is_empty() {
         statuses = REPLAYED_BY_DEFAULT.to_vec();
@@ -311,13 +313,14 @@ fn order(request: ReplayRequest) -> Result<ReplayOrder, Refusal> {
     Ok(ReplayOrder { choice: ReplayChoice::Matching(filter), limit, purpose })
 }
 
-fn id(field: &str, text: &str) -> Result<Uuid, Refusal> {
+fn id(field: &str, text: &str) -> Result<Uuid, ErrorResponse> {
     let id = text.strip_prefix("msg_").unwrap_or(text);
-    id.parse()
-        .map_err(|_| Refusal::Invalid(format!("{field}: `{text}` is no id (a UUID, or msg_ and a UUID)")))
+    id.parse().map_err(|_| {
+        ErrorResponse::Invalid(format!("{field}: `{text}` is no id (a UUID, or msg_ and a UUID)"))
+    })
 }
 
-fn answer(replay: &Replay, dry_run: bool) -> ReplayAnswer {
+fn answer(replay: &Replay, dry_run: bool) -> ReplayResponse {
     let mut by_status = serde_json::Map::new();
     for status in DeliveryStatus::ALL {
         let count = replay.webhooks.iter().filter(|row| row.delivery.status == *status).count();
@@ -325,7 +328,7 @@ fn answer(replay: &Replay, dry_run: bool) -> ReplayAnswer {
             by_status.insert(status.to_string(), count.into());
         }
     }
-    ReplayAnswer {
+    ReplayResponse {
         dry_run,
         replayed: replay.webhooks.len(),
         by_status,
@@ -348,12 +351,14 @@ fn replayed(row: &WebhookRow) -> ReplayedWebhook {
     }
 }
 
-fn state(flow: &Flow) -> FlowState {
-    match flow {
-        Flow::Free => FlowState::Free,
-        Flow::Held(hold) => FlowState::Held { since: hold.since.to_string(), note: hold.note.clone() },
-        Flow::Released(release) => {
-            FlowState::Released { since: release.since.to_string(), per_second: release.per_second }
+fn state(mode: &DeliveryMode) -> DeliveryModeState {
+    match mode {
+        DeliveryMode::Free => DeliveryModeState::Free,
+        DeliveryMode::Held(hold) => {
+            DeliveryModeState::Held { since: hold.since.to_string(), note: hold.note.clone() }
+        }
+        DeliveryMode::Released(release) => {
+            DeliveryModeState::Released { since: release.since.to_string(), per_second: release.per_second }
         }
     }
 }

@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 
 use super::{Run, Time, cron_sources, pause_causes};
 use crate::domain::cron;
+use crate::domain::cron_state;
 use crate::domain::plan::{is_excluded, next_within};
-use crate::domain::standing;
 use crate::store::{self, CronRow};
 use crate::webhook::redacted;
 
@@ -27,7 +27,7 @@ pub struct Cron {
     #[schema(schema_with = cron_sources)]
     pub source: &'static str,
     /// `file:line:column` of a cron from a file.
-    pub place: Option<String>,
+    pub location: Option<String>,
     /// Whether occurrences are fired at all. Null, like the other fields of its definition, if that cannot be read.
     pub enabled: Option<bool>,
     /// The cron expression.
@@ -105,17 +105,17 @@ impl Cron {
             cron_id: row.cron_id.to_string(),
             cron_name: row.name.clone(),
             source: row.source.as_str(),
-            place: row.place.clone(),
+            location: row.location.clone(),
             enabled: cron.map(|cron| cron.enabled),
             schedule: text(|cron| cron.calendar.expression().to_owned()),
             timezone: text(|cron| cron.calendar.timezone().to_owned()),
             description: text(|cron| cron.calendar.describe()),
             assistant_id: text(|cron| cron.request.assistant_id.clone()),
-            paused: row.standing.paused.as_ref().map(Pause::of),
-            skip_next: row.standing.skip_next,
-            failures_in_a_row: row.standing.failures,
+            paused: row.state.paused.as_ref().map(Pause::of),
+            skip_next: row.state.skip_next,
+            failures_in_a_row: row.state.failures,
             next_at: cron.and_then(|cron| next_within(cron, now)).map(Time),
-            running: row.going,
+            running: row.running,
             last: row.last.as_ref().map(Run::of),
             problem: row.cron.as_ref().err().cloned(),
         }
@@ -124,7 +124,7 @@ impl Cron {
 
 impl Pause {
     /// Of a pause.
-    pub fn of(pause: &standing::Pause) -> Self {
+    pub fn of(pause: &cron_state::Pause) -> Self {
         Self { since: Time(pause.since), cause: pause.cause.as_str(), note: pause.note.clone() }
     }
 }

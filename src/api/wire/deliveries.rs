@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{RunAttempt, Time, delivery_statuses};
-use crate::domain::flow::Flow;
+use crate::domain::delivery_mode::DeliveryMode;
 use crate::store::{AttemptRow, WebhookDetails, WebhookRow};
 use crate::webhook::{redacted, webhook_id};
 
@@ -76,7 +76,7 @@ pub struct Attempt {
 
 impl Delivery {
     /// Of a row, as webhooks flow.
-    pub fn of(row: &WebhookRow, flow: &Flow) -> Self {
+    pub fn of(row: &WebhookRow, mode: &DeliveryMode) -> Self {
         let delivery = &row.delivery;
         Self {
             delivery_id: delivery.delivery_id.to_string(),
@@ -89,7 +89,7 @@ impl Delivery {
             reason: delivery.reason.clone(),
             created_at: Time(delivery.created_at),
             due_at: delivery.due_at.map(Time),
-            held_since: flow.keeps(delivery.status).map(|hold| Time(hold.since)),
+            held_since: mode.keeps(delivery.status).map(|hold| Time(hold.since)),
             ended_at: delivery.ended_at.map(Time),
         }
     }
@@ -97,9 +97,9 @@ impl Delivery {
 
 impl DeliveryDetails {
     /// Of all that is known, as webhooks flow.
-    pub fn of(details: &WebhookDetails, flow: &Flow) -> Self {
+    pub fn of(details: &WebhookDetails, mode: &DeliveryMode) -> Self {
         Self {
-            delivery: Delivery::of(&details.row, flow),
+            delivery: Delivery::of(&details.row, mode),
             attempts: details.attempts.iter().map(Attempt::of).collect(),
         }
     }

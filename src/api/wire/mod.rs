@@ -14,15 +14,15 @@ use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::domain::cron::CronSource;
+use crate::domain::cron_state::PauseCause;
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::run::{Phase, Status, Trigger};
-use crate::domain::standing::PauseCause;
-use crate::store::{CronState, NoticeKind};
+use crate::store::{CronStatus, NoticeKind};
 
 pub use crons::{Cron, CronDetails, Occurrence, Pause};
 pub use deliveries::{Attempt, Delivery, DeliveryDetails};
 pub use requests::{
-    BackfillBody, Backfilled, Cancelled, Instant, Nothing, PauseBody, Standing, StandingChanged, Triggered,
+    BackfillBody, Backfilled, Cancelled, CronState, CronStateChanged, Instant, Nothing, PauseBody, Triggered,
 };
 pub use runs::{Run, RunAttempt, RunDelivery, RunDetails, RunError, RunEvent, RunWebhook};
 pub use status::{
@@ -84,7 +84,7 @@ query_words!(
     /// Where the definition of a cron lives.
     SourceWord = cron_sources();
     /// How a cron stands.
-    StateWord = one_of(CronState::ALL.iter().map(|word| word.as_str()));
+    StateWord = one_of(CronStatus::ALL.iter().map(|word| word.as_str()));
 );
 
 fn one_of(words: impl Iterator<Item = &'static str>) -> Object {

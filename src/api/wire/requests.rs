@@ -5,8 +5,8 @@ use utoipa::ToSchema;
 
 use super::{Pause, Time, phases, triggers};
 use crate::domain::bounds::{BACKFILL_INSTANTS_MAX, NOTE_CHARS_MAX};
+use crate::domain::cron_state;
 use crate::domain::run::{self, Trigger};
-use crate::domain::standing;
 use crate::store::{BackfillFate, BackfillLine, CancelAnswer};
 
 /// No options.
@@ -66,18 +66,18 @@ pub struct Triggered {
 
 /// How a cron stood, and how it stands now.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct StandingChanged {
+pub struct CronStateChanged {
     /// Whose.
     pub cron_name: String,
     /// Before.
-    pub before: Standing,
+    pub before: CronState,
     /// Now.
-    pub now: Standing,
+    pub now: CronState,
 }
 
 /// How a cron stands besides its definition.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Standing {
+pub struct CronState {
     /// Its pause, if it is paused.
     pub paused: Option<Pause>,
     /// Whether the next occurrence is skipped, once.
@@ -149,13 +149,13 @@ impl Triggered {
     }
 }
 
-impl Standing {
+impl CronState {
     /// Of a standing.
-    pub fn of(standing: &standing::Standing) -> Self {
+    pub fn of(state: &cron_state::CronState) -> Self {
         Self {
-            paused: standing.paused.as_ref().map(Pause::of),
-            skip_next: standing.skip_next,
-            failures_in_a_row: standing.failures,
+            paused: state.paused.as_ref().map(Pause::of),
+            skip_next: state.skip_next,
+            failures_in_a_row: state.failures,
         }
     }
 }

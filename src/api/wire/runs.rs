@@ -5,7 +5,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{Time, delivery_statuses, phases, run_words, triggers};
-use crate::domain::run::{self, Going, RunState};
+use crate::domain::run::{self, BackendRun, RunState};
 use crate::store::{self, AttemptRow, DeliveryRow, RunRow};
 use crate::webhook::redacted;
 
@@ -46,7 +46,7 @@ pub struct Run {
     #[schema(format = Uuid)]
     pub backend_run_id: Option<String>,
     /// How often it was sent.
-    pub attempts: u32,
+    pub send_count: u32,
     /// What went wrong.
     pub error: Option<RunError>,
     /// Whom it tells about its end.
@@ -91,7 +91,7 @@ pub struct RunDetails {
     /// If the agent server has not accepted it by then, it ends as `error`.
     pub start_before: Time,
     /// How often in a row the agent server did not know it.
-    pub misses: u32,
+    pub not_found_count: u32,
     /// What its graph returned, as far as it is kept.
     pub values: Value,
     /// What happened to it beyond the usual, in order.
@@ -153,12 +153,14 @@ impl Run {
     /// Of a row.
     pub fn of(row: &RunRow) -> Self {
         let run = &row.run;
-        let (going, outcome) = match &run.state {
-            RunState::Running(going) => (Some(going), None),
-            RunState::Ended { going, outcome } => (going.as_ref(), Some(outcome)),
-            RunState::Pending { .. } | RunState::Sending { .. } | RunState::Doubtful { .. } => (None, None),
+        let (backend_run, outcome) = match &run.state {
+            RunState::Running(backend_run) => (Some(backend_run), None),
+            RunState::Ended { backend_run, outcome } => (backend_run.as_ref(), Some(outcome)),
+            RunState::Pending { .. } | RunState::Sending { .. } | RunState::Unconfirmed { .. } => {
+                (None, None)
+            }
         };
-        let text = |take: fn(&Going) -> String| going.map(take);
+        let text = |take: fn(&BackendRun) -> String| backend_run.map(take);
         Self {
             run_id: run.run_id.to_string(),
             cron_id: run.cron_id().map(|id| id.to_string()),
@@ -169,11 +171,11 @@ impl Run {
             reason: run.reason.clone(),
             scheduled_for: Time(run.scheduled_for),
             due_at: Time(run.due_at),
-            started_at: going.map(|going| Time(going.started_at)),
+            started_at: backend_run.map(|backend_run| Time(backend_run.started_at)),
             ended_at: outcome.map(|outcome| Time(outcome.ended_at)),
-            thread_id: text(|going| going.thread_id.to_string()),
-            backend_run_id: text(|going| going.backend_run_id.to_string()),
-            attempts: run.tries,
+            thread_id: text(|backend_run| backend_run.thread_id.to_string()),
+            backend_run_id: text(|backend_run| backend_run.backend_run_id.to_string()),
+            send_count: run.send_count,
             error: outcome.and_then(|outcome| outcome.error.as_ref()).map(RunError::of),
             webhook: row.webhook.as_ref().map(RunWebhook::of),
             occurrences: row.occurrences,
@@ -211,7 +213,7 @@ impl RunDetails {
             run: Run::of(&details.row),
             definition_id: run.cron.as_ref().map(|cron| cron.definition_id.to_string()),
             start_before: Time(run.start_before),
-            misses: run.misses,
+            not_found_count: run.not_found_count,
             values: details.values.clone().unwrap_or(Value::Null),
             events: details.events.iter().map(event).collect(),
             deliveries: details.deliveries.iter().map(RunDelivery::of).collect(),

@@ -9,9 +9,9 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::{Time, notice_kinds};
-use crate::domain::flow::{Flow, Suspension};
+use crate::domain::delivery_mode::{DeliveryMode, Suspension};
 use crate::domain::plan::next_within;
-use crate::store::{self, CronRow, DaemonState, Overview, Reader, StoreError, WebhookFlow};
+use crate::store::{self, CronRow, DaemonState, Overview, Reader, StoreError, WebhookQueue};
 use crate::webhook::redacted;
 
 /// What is counted.
@@ -176,16 +176,16 @@ pub struct Suspended {
 }
 
 impl Webhooks {
-    fn of(flow: &WebhookFlow) -> Self {
-        let (held, released) = match &flow.flow {
-            Flow::Free => (None, None),
-            Flow::Held(hold) => {
+    fn of(mode: &WebhookQueue) -> Self {
+        let (held, released) = match &mode.mode {
+            DeliveryMode::Free => (None, None),
+            DeliveryMode::Held(hold) => {
                 let (since, note) = (Time(hold.since), hold.note.clone());
-                (Some(Held { since, note, waiting: flow.backlog }), None)
+                (Some(Held { since, note, waiting: mode.backlog }), None)
             }
-            Flow::Released(release) => {
+            DeliveryMode::Released(release) => {
                 let (since, per_second) = (Time(release.since), release.per_second);
-                (None, Some(Released { since, per_second, left: flow.backlog }))
+                (None, Some(Released { since, per_second, left: mode.backlog }))
             }
         };
         let suspended = |suspension: &Suspension| Suspended {
@@ -195,12 +195,12 @@ impl Webhooks {
             delivery_id: suspension.delivery_id.to_string(),
         };
         Self {
-            disabled_since: flow.disabled_since.map(Time),
+            disabled_since: mode.disabled_since.map(Time),
             held,
             released,
-            suppressed: flow.suppressed,
-            suspended_urls: flow.suspended_count,
-            suspended: flow.suspended.iter().map(suspended).collect(),
+            suppressed: mode.suppressed,
+            suspended_urls: mode.suspended_count,
+            suspended: mode.suspended.iter().map(suspended).collect(),
         }
     }
 }
@@ -253,7 +253,7 @@ pub struct Facts {
     /// What the daemon has to say.
     pub notices: Vec<store::Notice>,
     /// How webhooks flow.
-    pub flow: WebhookFlow,
+    pub mode: WebhookQueue,
 }
 
 impl Facts {
@@ -264,7 +264,7 @@ impl Facts {
             overview: reader.overview(since)?,
             crons: reader.crons()?,
             notices: reader.notices()?,
-            flow: reader.webhook_flow()?,
+            mode: reader.webhook_queue()?,
         })
     }
 
@@ -274,14 +274,14 @@ impl Facts {
             overview: Overview::default(),
             crons: Vec::new(),
             notices: Vec::new(),
-            flow: WebhookFlow::default(),
+            mode: WebhookQueue::default(),
         }
     }
 
     /// What fires next, and when.
     pub fn next(&self, now: Timestamp) -> Option<(Timestamp, &str)> {
-        let going = self.crons.iter().filter(|row| row.standing.paused.is_none());
-        going.filter_map(|row| Some((next_within(row.cron.as_ref().ok()?, now)?, row.name.as_str()))).min()
+        let running = self.crons.iter().filter(|row| row.state.paused.is_none());
+        running.filter_map(|row| Some((next_within(row.cron.as_ref().ok()?, now)?, row.name.as_str()))).min()
     }
 }
 
@@ -313,11 +313,11 @@ impl State {
             crons: facts.crons.len(),
             next: next.map(|(at, name)| Next { at: Time(at), cron_name: name.to_owned() }),
             ended_24h: Counts::of(&overview.ended),
-            not_over: Counts::of(&overview.going),
+            not_over: Counts::of(&overview.in_progress),
             deliveries_24h: Counts::of(&overview.deliveries),
             deliveries_waiting: overview.deliveries_waiting,
             notices: facts.notices.iter().map(notice).collect(),
-            webhooks: Webhooks::of(&facts.flow),
+            webhooks: Webhooks::of(&facts.mode),
         }
     }
 }

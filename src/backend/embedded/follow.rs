@@ -13,7 +13,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{sleep_until, timeout};
 use uuid::Uuid;
 
-use super::request::{Refusal, RunRequest};
+use super::request::{RequestError, RunRequest};
 use super::runs::{on_thread, stateless};
 use super::state::{Event, Thread, ThreadStatus};
 use super::world::World;
@@ -27,11 +27,11 @@ pub(super) async fn create_and_wait(
     Path(thread_id): Path<String>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Response, Refusal> {
+) -> Result<Response, RequestError> {
     let request = on_thread(RunRequest::parse(&body, &headers, (server.shared.now)())?);
     // Sic: the real server checks the id here in another place than for `create`.
     let thread_id = Uuid::try_parse(&thread_id)
-        .map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "badly formed hexadecimal UUID string"))?;
+        .map_err(|_| RequestError::new(StatusCode::BAD_REQUEST, "badly formed hexadecimal UUID string"))?;
     let (run_id, line) = Line::open(server, thread_id, request)?;
     Ok(line.wait(locations(thread_id, run_id)))
 }
@@ -40,7 +40,7 @@ pub(super) async fn create_stateless_and_wait(
     State(server): State<AgentServer>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Response, Refusal> {
+) -> Result<Response, RequestError> {
     let request = stateless(RunRequest::parse(&body, &headers, (server.shared.now)())?);
     let thread_id = server.world().1.new_id();
     let (run_id, line) = Line::open(server, thread_id, request)?;
@@ -52,10 +52,10 @@ pub(super) async fn create_and_stream(
     Path(thread_id): Path<String>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Response, Refusal> {
+) -> Result<Response, RequestError> {
     let request = on_thread(RunRequest::parse(&body, &headers, (server.shared.now)())?);
     let thread_id = Uuid::try_parse(&thread_id)
-        .map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "badly formed hexadecimal UUID string"))?;
+        .map_err(|_| RequestError::new(StatusCode::BAD_REQUEST, "badly formed hexadecimal UUID string"))?;
     let modes = request.stream_mode.clone();
     let (run_id, line) = Line::open(server, thread_id, request)?;
     Ok(line.stream(run_id, &format!("/threads/{thread_id}/runs/{run_id}"), modes))
@@ -65,7 +65,7 @@ pub(super) async fn create_stateless_and_stream(
     State(server): State<AgentServer>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Response, Refusal> {
+) -> Result<Response, RequestError> {
     let request = stateless(RunRequest::parse(&body, &headers, (server.shared.now)())?);
     let thread_id = server.world().1.new_id();
     let modes = request.stream_mode.clone();
@@ -76,7 +76,7 @@ pub(super) async fn create_stateless_and_stream(
 pub(super) async fn join(
     State(server): State<AgentServer>,
     Path((thread_id, run_id)): Path<(String, String)>,
-) -> Result<Response, Refusal> {
+) -> Result<Response, RequestError> {
     let (thread_id, run_id) = (parse_id(&thread_id, "thread")?, parse_id(&run_id, "run")?);
     let (sender, events) = unbounded_channel();
     {
@@ -125,7 +125,7 @@ struct Line {
 }
 
 impl Line {
-    fn open(server: AgentServer, thread_id: Uuid, request: RunRequest) -> Result<(Uuid, Line), Refusal> {
+    fn open(server: AgentServer, thread_id: Uuid, request: RunRequest) -> Result<(Uuid, Line), RequestError> {
         let (sender, events) = unbounded_channel();
         let run_id = {
             let (now, mut world) = server.world();

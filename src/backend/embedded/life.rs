@@ -159,7 +159,7 @@ impl World {
             Ending::Failed(fault) => Some(fault),
             Ending::Finished | Ending::Halted => None,
         };
-        thread.settle(at, thread_status);
+        thread.reach_status(at, thread_status);
         self.set_status(run_id, status, at);
         if accepted.request.lifetime == Lifetime::Temporary {
             self.remove_thread(accepted.thread_id);
@@ -186,11 +186,11 @@ impl World {
                 thread.step = work.before.step;
                 thread.before_node = work.before.before_node;
                 thread.fault = Some(cancelled("UserRollback", "rollback"));
-                thread.settle(now.wall, ThreadStatus::Idle);
+                thread.reach_status(now.wall, ThreadStatus::Idle);
             }
             Some(_) => {
                 thread.fault = Some(cancelled("UserInterrupt", "interrupt"));
-                thread.settle(now.wall, ThreadStatus::Interrupted);
+                thread.reach_status(now.wall, ThreadStatus::Interrupted);
             }
         }
         self.set_status(run_id, RunStatus::Interrupted, now.wall);
@@ -207,7 +207,7 @@ impl World {
 
 impl Thread {
     /// A run has ended here.
-    fn settle(&mut self, at: Timestamp, status: ThreadStatus) {
+    fn reach_status(&mut self, at: Timestamp, status: ThreadStatus) {
         self.was_used = true;
         self.state_updated_at = at;
         self.updated_and_status(at, status);

@@ -30,7 +30,7 @@ use uuid::Uuid;
 pub use request::MultitaskStrategy;
 pub use state::RunStatus;
 
-use request::Refusal;
+use request::RequestError;
 use state::Moment;
 use world::World;
 
@@ -102,9 +102,9 @@ impl AgentServer {
             .route("/runs", post(runs::create_stateless))
             .route("/runs/wait", post(follow::create_stateless_and_wait))
             .route("/runs/stream", post(follow::create_stateless_and_stream))
-            .fallback(async || Refusal::new(StatusCode::NOT_FOUND, "Not Found"))
+            .fallback(async || RequestError::new(StatusCode::NOT_FOUND, "Not Found"))
             .method_not_allowed_fallback(async || {
-                Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
+                RequestError::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
             })
             .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
             .with_state(self.clone())
@@ -150,6 +150,6 @@ fn info() -> Value {
     })
 }
 
-fn parse_id(text: &str, what: &str) -> Result<Uuid, Refusal> {
-    Uuid::try_parse(text).map_err(|_| Refusal::invalid(format!("Invalid {what} ID: must be a UUID")))
+fn parse_id(text: &str, what: &str) -> Result<Uuid, RequestError> {
+    Uuid::try_parse(text).map_err(|_| RequestError::invalid(format!("Invalid {what} ID: must be a UUID")))
 }

@@ -13,12 +13,12 @@ use super::graph::Assistant;
 
 /// An answer that is not 2xx: `{"detail": ...}`.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct RequestError {
     status: StatusCode,
     detail: String,
 }
 
-impl Refusal {
+impl RequestError {
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self { status, detail: detail.into() }
     }
@@ -32,7 +32,7 @@ impl Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for RequestError {
     fn into_response(self) -> Response {
         (self.status, Json(json!({"detail": self.detail}))).into_response()
     }
@@ -106,7 +106,11 @@ pub(super) struct RunRequest {
 const AFTER_MAX: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
 
 impl RunRequest {
-    pub(super) fn parse(body: &[u8], headers: &HeaderMap, received_at: Timestamp) -> Result<Self, Refusal> {
+    pub(super) fn parse(
+        body: &[u8],
+        headers: &HeaderMap,
+        received_at: Timestamp,
+    ) -> Result<Self, RequestError> {
         let mut fields = object(body)?;
         let assistant = assistant(&fields)?;
         let strategy = strategy(&fields)?;
@@ -126,7 +130,7 @@ impl RunRequest {
         let context = take_object(&mut fields, "context")?;
         let configurable = config.get("configurable").and_then(Value::as_object);
         if !context.is_empty() && configurable.is_some_and(|given| !given.is_empty()) {
-            return Err(Refusal::new(StatusCode::BAD_REQUEST, BOTH_CONFIGURABLE_AND_CONTEXT));
+            return Err(RequestError::new(StatusCode::BAD_REQUEST, BOTH_CONFIGURABLE_AND_CONTEXT));
         }
         let context = configurable.cloned().unwrap_or(context);
         let stream_mode = match fields.remove("stream_mode") {
@@ -164,13 +168,13 @@ const BOTH_CONFIGURABLE_AND_CONTEXT: &str = "Cannot specify both configurable an
      alone. Context was introduced in LangGraph 0.6.0 and is the long term planned replacement for configurable.";
 
 /// A body that must be a JSON object.
-pub(super) fn object(body: &[u8]) -> Result<Map<String, Value>, Refusal> {
+pub(super) fn object(body: &[u8]) -> Result<Map<String, Value>, RequestError> {
     match serde_json::from_slice(body) {
         Ok(Value::Object(fields)) => Ok(fields),
-        Ok(other) => Err(Refusal::invalid(format!(
+        Ok(other) => Err(RequestError::invalid(format!(
             "{other} is not of type \"object\"\n\nFailed validating \"type\" in schema\n\nOn instance:\n    {other}"
         ))),
-        Err(_) => Err(Refusal::invalid("Invalid JSON in request body")),
+        Err(_) => Err(RequestError::invalid("Invalid JSON in request body")),
     }
 }
 
@@ -180,7 +184,7 @@ pub(super) fn one_of<'a>(
     name: &str,
     names: &[&str],
     listed: &str,
-) -> Result<Option<&'a str>, Refusal> {
+) -> Result<Option<&'a str>, RequestError> {
     match fields.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(given)) if names.contains(&given.as_str()) => Ok(Some(given)),
@@ -192,7 +196,7 @@ pub(super) fn one_of<'a>(
 pub(super) fn take_object(
     fields: &mut Map<String, Value>,
     name: &str,
-) -> Result<Map<String, Value>, Refusal> {
+) -> Result<Map<String, Value>, RequestError> {
     match fields.remove(name) {
         None | Some(Value::Null) => Ok(Map::new()),
         Some(Value::Object(object)) => Ok(object),
@@ -200,11 +204,11 @@ pub(super) fn take_object(
     }
 }
 
-fn assistant(fields: &Map<String, Value>) -> Result<Assistant, Refusal> {
+fn assistant(fields: &Map<String, Value>) -> Result<Assistant, RequestError> {
     let given = match fields.get("assistant_id") {
         None => {
             let instance = Value::Object(fields.clone());
-            return Err(Refusal::invalid(format!(
+            return Err(RequestError::invalid(format!(
                 "\"assistant_id\" is a required property\n\nFailed validating \"required\" in schema\n\nOn instance:\n    {instance}"
             )));
         }
@@ -218,18 +222,18 @@ fn assistant(fields: &Map<String, Value>) -> Result<Assistant, Refusal> {
         Ok(id) => {
             Assistant::ALL.into_iter().find(|known| known.id() == id).ok_or_else(thread_or_assistant_absent)
         }
-        Err(_) => Err(Refusal::invalid(format!(
+        Err(_) => Err(RequestError::invalid(format!(
             "Invalid assistant: '{given}'. Must be either:\n- A valid assistant UUID, or\n- One of the registered graphs: agent, asker"
         ))),
     }
 }
 
 /// The one answer for both, so that a caller cannot tell which of them is absent.
-pub(super) fn thread_or_assistant_absent() -> Refusal {
-    Refusal::new(StatusCode::NOT_FOUND, "Thread or assistant not found.")
+pub(super) fn thread_or_assistant_absent() -> RequestError {
+    RequestError::new(StatusCode::NOT_FOUND, "Thread or assistant not found.")
 }
 
-fn strategy(fields: &Map<String, Value>) -> Result<MultitaskStrategy, Refusal> {
+fn strategy(fields: &Map<String, Value>) -> Result<MultitaskStrategy, RequestError> {
     let names = ["enqueue", "reject", "interrupt", "rollback"];
     Ok(
         match one_of(fields, "multitask_strategy", &names, "\"reject\", \"rollback\" or 2 other candidates")?
@@ -242,12 +246,12 @@ fn strategy(fields: &Map<String, Value>) -> Result<MultitaskStrategy, Refusal> {
     )
 }
 
-fn wrong_type(name: &str, given: &Value, expected: &str) -> Refusal {
+fn wrong_type(name: &str, given: &Value, expected: &str) -> RequestError {
     fails(name, given, &format!("is not of type \"{expected}\""), "type")
 }
 
-fn fails(name: &str, given: &Value, how: &str, keyword: &str) -> Refusal {
-    Refusal::invalid(format!(
+fn fails(name: &str, given: &Value, how: &str, keyword: &str) -> RequestError {
+    RequestError::invalid(format!(
         "{given} {how}\n\nFailed validating \"{keyword}\" in schema[\"properties\"][\"{name}\"]\n\nOn instance[\"{name}\"]:\n    {given}"
     ))
 }

@@ -9,7 +9,7 @@ use axum::response::{AppendHeaders, IntoResponse, Response};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::request::{AbsentThread, Lifetime, Refusal, RunRequest};
+use super::request::{AbsentThread, Lifetime, RequestError, RunRequest};
 use super::{AgentServer, follow, parse_id, wire};
 
 pub(super) async fn create(
@@ -17,9 +17,9 @@ pub(super) async fn create(
     Path(thread_id): Path<String>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Response, Refusal> {
+) -> Result<Response, RequestError> {
     let request = on_thread(RunRequest::parse(&body, &headers, (server.shared.now)())?);
-    let thread_id = Uuid::try_parse(&thread_id).map_err(|_| Refusal::invalid("Invalid thread ID"))?;
+    let thread_id = Uuid::try_parse(&thread_id).map_err(|_| RequestError::invalid("Invalid thread ID"))?;
     let (location, run) = accept(&server, thread_id, request)?;
     Ok((AppendHeaders([(CONTENT_LOCATION, location)]), Json(run)).into_response())
 }
@@ -28,7 +28,7 @@ pub(super) async fn create_stateless(
     State(server): State<AgentServer>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Response, Refusal> {
+) -> Result<Response, RequestError> {
     let request = stateless(RunRequest::parse(&body, &headers, (server.shared.now)())?);
     let thread_id = server.world().1.new_id();
     let (_, run) = accept(&server, thread_id, request)?;
@@ -46,7 +46,11 @@ pub(super) fn stateless(request: RunRequest) -> RunRequest {
     RunRequest { absent_thread: AbsentThread::Create, ..request }
 }
 
-fn accept(server: &AgentServer, thread_id: Uuid, request: RunRequest) -> Result<(String, Value), Refusal> {
+fn accept(
+    server: &AgentServer,
+    thread_id: Uuid,
+    request: RunRequest,
+) -> Result<(String, Value), RequestError> {
     let (now, mut world) = server.world();
     let accepted = world.accept(now, thread_id, request, None)?;
     let run = world.run(thread_id, accepted.run_id).map(|run| wire::run(run, &[]));
@@ -57,7 +61,7 @@ pub(super) async fn list(
     State(server): State<AgentServer>,
     Path(thread_id): Path<String>,
     RawQuery(query): RawQuery,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<Value>, RequestError> {
     let thread_id = parse_id(&thread_id, "thread")?;
     let page = Page::parse(query.as_deref().unwrap_or_default())?;
     let (_, world) = server.world();
@@ -78,7 +82,7 @@ struct Page {
 }
 
 impl Page {
-    fn parse(query: &str) -> Result<Self, Refusal> {
+    fn parse(query: &str) -> Result<Self, RequestError> {
         let mut page = Page { limit: 10, offset: 0, status: None, select: Vec::new() };
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             match name.as_ref() {
@@ -99,14 +103,17 @@ impl Page {
         };
         let unknown = quoted(&mut unknown.iter().map(|name| name.as_str()));
         let known = quoted(&mut wire::RUN_COLUMNS.into_iter());
-        Err(Refusal::invalid(format!("Invalid select columns: [{unknown}]. Expected: {{{known}}}")))
+        Err(RequestError::invalid(format!("Invalid select columns: [{unknown}]. Expected: {{{known}}}")))
     }
 }
 
 /// A count; negative ones read as 0, as on the real server.
-fn number(text: &str) -> Result<usize, Refusal> {
+fn number(text: &str) -> Result<usize, RequestError> {
     let number = text.parse::<i64>().map_err(|_| {
-        Refusal::new(StatusCode::BAD_REQUEST, format!("invalid literal for int() with base 10: '{text}'"))
+        RequestError::new(
+            StatusCode::BAD_REQUEST,
+            format!("invalid literal for int() with base 10: '{text}'"),
+        )
     })?;
     Ok(usize::try_from(number).unwrap_or(0))
 }
@@ -114,22 +121,23 @@ fn number(text: &str) -> Result<usize, Refusal> {
 pub(super) async fn show(
     State(server): State<AgentServer>,
     Path((thread_id, run_id)): Path<(String, String)>,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<Value>, RequestError> {
     let (thread_id, run_id) = (parse_id(&thread_id, "thread")?, parse_id(&run_id, "run")?);
     let (_, world) = server.world();
     world.thread(thread_id)?;
-    let run = world.run(thread_id, run_id).ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "Not Found"))?;
+    let run =
+        world.run(thread_id, run_id).ok_or_else(|| RequestError::new(StatusCode::NOT_FOUND, "Not Found"))?;
     Ok(Json(wire::run(run, &[])))
 }
 
 pub(super) async fn delete(
     State(server): State<AgentServer>,
     Path((thread_id, run_id)): Path<(String, String)>,
-) -> Result<StatusCode, Refusal> {
+) -> Result<StatusCode, RequestError> {
     let (thread_id, run_id) = (parse_id(&thread_id, "thread")?, parse_id(&run_id, "run")?);
     let (now, mut world) = server.world();
     if world.run(thread_id, run_id).is_none() {
-        return Err(Refusal::new(StatusCode::NOT_FOUND, "Run not found"));
+        return Err(RequestError::new(StatusCode::NOT_FOUND, "Run not found"));
     }
     world.remove_run(run_id);
     world.attend(now, thread_id);
@@ -140,7 +148,7 @@ pub(super) async fn cancel(
     State(server): State<AgentServer>,
     Path((thread_id, run_id)): Path<(String, String)>,
     RawQuery(query): RawQuery,
-) -> Result<Response, Refusal> {
+) -> Result<Response, RequestError> {
     let (thread_id, run_id) = (parse_id(&thread_id, "thread")?, parse_id(&run_id, "run")?);
     let (mut waits, mut rolls_back) = (false, false);
     for (name, value) in url::form_urlencoded::parse(query.as_deref().unwrap_or_default().as_bytes()) {
@@ -152,10 +160,10 @@ pub(super) async fn cancel(
     }
     let (now, mut world) = server.world();
     if world.run(thread_id, run_id).is_none() {
-        return Err(Refusal::new(StatusCode::NOT_FOUND, "No runs found to cancel."));
+        return Err(RequestError::new(StatusCode::NOT_FOUND, "No runs found to cancel."));
     }
     if !world.cancel(now, run_id, rolls_back) {
-        return Err(Refusal::new(
+        return Err(RequestError::new(
             StatusCode::NOT_FOUND,
             "No matching runs to cancel. Please verify the thread ID and run IDs are correct, and the runs haven't been deleted or completed.",
         ));

@@ -6,10 +6,13 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde_json::Value;
 
-use super::request::{Refusal, object, one_of, take_object};
+use super::request::{RequestError, object, one_of, take_object};
 use super::{AgentServer, parse_id, wire};
 
-pub(super) async fn create(State(server): State<AgentServer>, body: Bytes) -> Result<Json<Value>, Refusal> {
+pub(super) async fn create(
+    State(server): State<AgentServer>,
+    body: Bytes,
+) -> Result<Json<Value>, RequestError> {
     let mut fields = object(&body)?;
     let policy = one_of(&fields, "if_exists", &["raise", "do_nothing"], "\"raise\" or \"do_nothing\"")?;
     let keeps_existing = policy == Some("do_nothing");
@@ -19,7 +22,10 @@ pub(super) async fn create(State(server): State<AgentServer>, body: Bytes) -> Re
     let (now, mut world) = server.world();
     let thread_id = given.unwrap_or_else(|| world.new_id());
     if !keeps_existing && world.threads.contains_key(&thread_id) {
-        return Err(Refusal::new(StatusCode::CONFLICT, format!("Thread with ID {thread_id} already exists")));
+        return Err(RequestError::new(
+            StatusCode::CONFLICT,
+            format!("Thread with ID {thread_id} already exists"),
+        ));
     }
     Ok(Json(wire::thread(world.create_thread(thread_id, metadata, now.wall))))
 }
@@ -27,7 +33,7 @@ pub(super) async fn create(State(server): State<AgentServer>, body: Bytes) -> Re
 pub(super) async fn show(
     State(server): State<AgentServer>,
     Path(thread_id): Path<String>,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<Value>, RequestError> {
     let thread_id = parse_id(&thread_id, "thread")?;
     Ok(Json(wire::thread(server.world().1.thread(thread_id)?)))
 }
@@ -35,7 +41,7 @@ pub(super) async fn show(
 pub(super) async fn show_state(
     State(server): State<AgentServer>,
     Path(thread_id): Path<String>,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<Value>, RequestError> {
     let thread_id = parse_id(&thread_id, "thread")?;
     Ok(Json(wire::state(server.world().1.thread(thread_id)?)))
 }
@@ -43,7 +49,7 @@ pub(super) async fn show_state(
 pub(super) async fn delete(
     State(server): State<AgentServer>,
     Path(thread_id): Path<String>,
-) -> Result<StatusCode, Refusal> {
+) -> Result<StatusCode, RequestError> {
     let thread_id = parse_id(&thread_id, "thread")?;
     let (_, mut world) = server.world();
     world.thread(thread_id)?;

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::graph::Assistant;
-use super::request::{AbsentThread, MultitaskStrategy, Refusal, RunRequest, thread_or_assistant_absent};
+use super::request::{AbsentThread, MultitaskStrategy, RequestError, RunRequest, thread_or_assistant_absent};
 use super::state::{Accepted, Event, Moment, Run, RunStatus, Thread, ThreadStatus, later};
 use super::wire;
 
@@ -58,8 +58,8 @@ impl World {
         Uuid::new_v5(&self.namespace, &self.ids_made.to_be_bytes())
     }
 
-    pub(super) fn thread(&self, thread_id: Uuid) -> Result<&Thread, Refusal> {
-        self.threads.get(&thread_id).ok_or_else(|| Refusal::no_such_thread(thread_id))
+    pub(super) fn thread(&self, thread_id: Uuid) -> Result<&Thread, RequestError> {
+        self.threads.get(&thread_id).ok_or_else(|| RequestError::no_such_thread(thread_id))
     }
 
     /// A run, if it belongs to that thread.
@@ -83,7 +83,7 @@ impl World {
         thread_id: Uuid,
         request: RunRequest,
         follower: Option<UnboundedSender<Event>>,
-    ) -> Result<Arc<Accepted>, Refusal> {
+    ) -> Result<Arc<Accepted>, RequestError> {
         let metadata = self.prepare_thread(now, thread_id, &request)?;
         let (run_id, sequence) = (self.new_id(), self.next_sequence);
         self.next_sequence += 1;
@@ -127,7 +127,7 @@ impl World {
         now: Moment,
         thread_id: Uuid,
         request: &RunRequest,
-    ) -> Result<Map<String, Value>, Refusal> {
+    ) -> Result<Map<String, Value>, RequestError> {
         let mut metadata = Map::from_iter([("created_by".to_owned(), json!("system"))]);
         match self.threads.get(&thread_id) {
             None if request.absent_thread == AbsentThread::Refuse => return Err(thread_or_assistant_absent()),
@@ -155,10 +155,10 @@ impl World {
         now: Moment,
         thread_id: Uuid,
         strategy: MultitaskStrategy,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), RequestError> {
         match strategy {
             MultitaskStrategy::Enqueue => Ok(()),
-            MultitaskStrategy::Reject => Err(Refusal::new(
+            MultitaskStrategy::Reject => Err(RequestError::new(
                 StatusCode::CONFLICT,
                 "Thread is already running a task. Wait for it to finish or choose a different multitask strategy.",
             )),

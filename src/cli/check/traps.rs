@@ -94,9 +94,9 @@ fn clock_changes(cron: &Cron, now: Timestamp) -> Vec<String> {
             wall.next_after(just_before).map(|named| named.at).filter(|named| *named < beyond)
         };
         if new > old {
-            skipped = skipped.or_else(|| Some(skipped_words(calendar, at, named(old, new)?, zone)));
+            skipped = skipped.or_else(|| Some(skipped_text(calendar, at, named(old, new)?, zone)));
         } else {
-            repeated = repeated.or_else(|| Some(repeated_words(calendar, at, named(new, old)?)));
+            repeated = repeated.or_else(|| Some(repeated_text(calendar, at, named(new, old)?)));
         }
     }
     skipped.into_iter().chain(repeated).collect()
@@ -107,7 +107,7 @@ fn on_wall(at: Timestamp, offset: Offset) -> Timestamp {
     at.saturating_add(SignedDuration::from_secs(i64::from(offset.seconds()))).unwrap_or(at)
 }
 
-fn skipped_words(calendar: &Calendar, change: Timestamp, named: Timestamp, zone: &TimeZone) -> String {
+fn skipped_text(calendar: &Calendar, change: Timestamp, named: Timestamp, zone: &TimeZone) -> String {
     let named = named.strftime("%H:%M on %Y-%m-%d");
     let just_before = change.checked_sub(SignedDuration::from_millis(1)).unwrap_or(change);
     let instead = calendar.next_after(just_before).filter(|found| found.at == change);
@@ -122,7 +122,7 @@ fn skipped_words(calendar: &Calendar, change: Timestamp, named: Timestamp, zone:
     format!("a clock change skips {named}: {then}")
 }
 
-fn repeated_words(calendar: &Calendar, change: Timestamp, named: Timestamp) -> String {
+fn repeated_text(calendar: &Calendar, change: Timestamp, named: Timestamp) -> String {
     let twice = calendar.next_after(change.checked_sub(SignedDuration::from_millis(1)).unwrap_or(change));
     let then = match twice.and_then(|found| found.oddity) {
         Some(Oddity::SecondOfTwoPasses) => "it fires in both passes, since its minutes start with `*`",

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::api::wire;
 use crate::cli::failure::Failure;
-use crate::cli::output::{Look, printable};
+use crate::cli::output::{Style, printable};
 use crate::cli::run_line::{self, time};
 use crate::cli::session::Session;
 use crate::cli::times;
@@ -44,7 +44,7 @@ enum Stage {
 struct Event {
     at: Timestamp,
     stage: Stage,
-    look: Look,
+    style: Style,
     word: String,
     rest: String,
     row: RunRow,
@@ -71,7 +71,7 @@ impl Narrator {
     }
 
     /// Tells what is new.
-    pub(super) fn look(&mut self, session: &mut Session) -> Result<(), Failure> {
+    pub(super) fn style(&mut self, session: &mut Session) -> Result<(), Failure> {
         let mut events = Vec::new();
         for row in self.reader.changes(&mut self.watch)? {
             self.take_note(row, &mut events)?;
@@ -86,7 +86,7 @@ impl Narrator {
 
     fn take_note(&mut self, row: RunRow, events: &mut Vec<Event>) -> Result<(), Failure> {
         let run_id = row.run.run_id;
-        if let Some(started_at) = run_line::going(&row.run).map(|going| going.started_at)
+        if let Some(started_at) = run_line::backend_run(&row.run).map(|backend_run| backend_run.started_at)
             && self.told.insert((run_id, Stage::Fired))
         {
             let late = started_at.duration_since(row.run.scheduled_for);
@@ -95,7 +95,7 @@ impl Narrator {
             events.push(Event {
                 at: started_at,
                 stage: Stage::Fired,
-                look: Look::Going,
+                style: Style::BackendRun,
                 word: "fired".to_owned(),
                 rest,
                 row: row.clone(),
@@ -107,9 +107,9 @@ impl Narrator {
             events.push(Event {
                 at: ended_at,
                 stage: Stage::Ended,
-                look: run_line::look(&row),
+                style: run_line::style(&row),
                 word: status.to_string(),
-                rest: self.outcome_words(&row, ended_at)?,
+                rest: self.outcome_text(&row, ended_at)?,
                 row: row.clone(),
             });
         }
@@ -121,8 +121,8 @@ impl Narrator {
         Ok(())
     }
 
-    fn outcome_words(&self, row: &RunRow, ended_at: Timestamp) -> Result<String, Failure> {
-        let started_at = run_line::going(&row.run).map(|going| going.started_at);
+    fn outcome_text(&self, row: &RunRow, ended_at: Timestamp) -> Result<String, Failure> {
+        let started_at = run_line::backend_run(&row.run).map(|backend_run| backend_run.started_at);
         let took = started_at.map(|at| format!("after {}", times::took(ended_at.duration_since(at))));
         let why = run_line::why(row);
         let said = if why.is_empty() { self.reply(row.run.run_id)?.unwrap_or_default() } else { why };
@@ -160,9 +160,9 @@ impl Narrator {
             return Ok(());
         }
         let output = &session.output;
-        let clock = output.paint(Look::Dim, &times::time_of_day(event.at, &session.zone));
+        let clock = output.paint(Style::Dim, &times::time_of_day(event.at, &session.zone));
         let name = format!("{:<width$}", event.row.run.called(), width = self.name_width);
-        let word = output.paint(event.look, &format!("{:<8}", event.word));
+        let word = output.paint(event.style, &format!("{:<8}", event.word));
         session.output.line(&format!("{clock}  {name}  {word}  {}", event.rest))?;
         Ok(())
     }
@@ -172,8 +172,8 @@ fn webhook_event(row: RunRow) -> Option<Event> {
     let webhook = row.webhook.clone()?;
     let at = webhook.ended_at?;
     let took = times::took(at.duration_since(webhook.created_at));
-    let (look, rest) = match webhook.status {
-        DeliveryStatus::Delivered => (Look::Plain, format!("delivered in {took}")),
+    let (style, rest) = match webhook.status {
+        DeliveryStatus::Delivered => (Style::Plain, format!("delivered in {took}")),
         DeliveryStatus::Failed
         | DeliveryStatus::Gone
         | DeliveryStatus::Aborted
@@ -181,8 +181,8 @@ fn webhook_event(row: RunRow) -> Option<Event> {
         | DeliveryStatus::Suppressed
         | DeliveryStatus::Pending
         | DeliveryStatus::Sending => {
-            (Look::Bad, format!("{}: {}", webhook.status, webhook.reason.unwrap_or_default()))
+            (Style::Bad, format!("{}: {}", webhook.status, webhook.reason.unwrap_or_default()))
         }
     };
-    Some(Event { at, stage: Stage::Webhook, look, word: "webhook".to_owned(), rest, row })
+    Some(Event { at, stage: Stage::Webhook, style, word: "webhook".to_owned(), rest, row })
 }

@@ -5,9 +5,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::super::{run_line, times};
 use crate::domain::cron::Cron;
+use crate::domain::cron_state::Pause;
 use crate::domain::plan::is_excluded;
 use crate::domain::run::{RunState, Status};
-use crate::domain::standing::Pause;
 use crate::store::{CronRecord, RunRow};
 
 /// What a verdict goes by.
@@ -102,8 +102,8 @@ fn on_record(row: &RunRow) -> Verdict<'_> {
 
 fn to_come<'a>(facts: &Facts<'a>) -> Verdict<'a> {
     let Facts { record, cron, at, .. } = *facts;
-    let standing = &record.standing;
-    if let Some(pause) = &standing.paused {
+    let state = &record.state;
+    if let Some(pause) = &state.paused {
         return Verdict::WillBePaused(pause);
     }
     if is_excluded(cron, at) {
@@ -114,7 +114,7 @@ fn to_come<'a>(facts: &Facts<'a>) -> Verdict<'a> {
     while let Some(excluded) = next.filter(|next| *next < at && is_excluded(cron, *next)) {
         next = cron.calendar.next_after(excluded).map(|occasion| occasion.at);
     }
-    if standing.skip_next && next == Some(at) { Verdict::WillBeSkipped } else { Verdict::WillFire }
+    if state.skip_next && next == Some(at) { Verdict::WillBeSkipped } else { Verdict::WillFire }
 }
 
 fn passed<'a>(facts: &Facts<'a>) -> Verdict<'a> {
@@ -158,8 +158,8 @@ impl Verdict<'_> {
         let local = |at: &Timestamp| times::local_with_day(*at, zone);
         match self {
             Verdict::NotAnInstant => "the schedule does not name this instant".to_owned(),
-            Verdict::Fired(row) => fired_words(row),
-            Verdict::Skipped(row) | Verdict::Missed(row) => left_out_words(row, zone),
+            Verdict::Fired(row) => fired_text(row),
+            Verdict::Skipped(row) | Verdict::Missed(row) => left_out_text(row, zone),
             Verdict::NotKnownYet(since) => format!("the daemon knows this cron only since {}", local(since)),
             Verdict::Removed(since) => format!("the cron was removed at {}", local(since)),
             Verdict::Disabled => "the cron is disabled (enabled = false)".to_owned(),
@@ -185,7 +185,7 @@ impl Verdict<'_> {
     }
 }
 
-fn fired_words(row: &RunRow) -> String {
+fn fired_text(row: &RunRow) -> String {
     let run = &row.run;
     let why = run_line::why(row);
     let why = if why.is_empty() { String::new() } else { format!(": {why}") };
@@ -193,13 +193,13 @@ fn fired_words(row: &RunRow) -> String {
         RunState::Ended { .. } => "ended as",
         RunState::Pending { .. }
         | RunState::Sending { .. }
-        | RunState::Doubtful { .. }
+        | RunState::Unconfirmed { .. }
         | RunState::Running(_) => "is",
     };
     format!("run {} ({}) {how} {}{why}", run.run_id, run.trigger, row.status_word())
 }
 
-fn left_out_words(row: &RunRow, zone: &TimeZone) -> String {
+fn left_out_text(row: &RunRow, zone: &TimeZone) -> String {
     let why = run_line::why(row);
     let local = |at: Timestamp| times::local_with_day(at, zone);
     let recorded = run_line::ended_at(&row.run).map(local).unwrap_or_default();

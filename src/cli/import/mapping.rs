@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::text;
 use super::webhook::{Variables, without_secrets};
-use crate::config::{CronFields, is_cron_name, settle_cron};
+use crate::config::{CronFields, is_cron_name, validate_cron};
 use crate::domain::template::is_template;
 use crate::domain::url_policy::UrlPolicy;
 
@@ -58,7 +58,7 @@ pub(super) fn map(cron: &Value, surroundings: &mut Surroundings) -> Imported {
     let fields =
         serde_json::from_value::<CronFields>(Value::Object(known)).map_err(|error| error.to_string());
     let fields = fields.and_then(|fields| {
-        settle_cron(&name, &fields)
+        validate_cron(&name, &fields)
             .map(|_| fields)
             .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
     });

@@ -13,7 +13,7 @@ use super::trial::{self, Trial};
 use crate::cli::failure::Failure;
 use crate::cli::run::roots_of_receivers;
 use crate::cli::session::Session;
-use crate::transport::{Probe, Wire};
+use crate::transport::{Dialer, Probe};
 use crate::webhook::{Examination, Finding, examine};
 
 /// Examine a receiver: what the policy says of the URL and of every address behind it, the certificates it shows, and,
@@ -82,14 +82,14 @@ async fn diagnose(
     for (name, address) in &doctor.resolve {
         names.entry(name.clone()).or_default().push(*address);
     }
-    let wire = Wire::of_system().with_names(names);
+    let dialer = Dialer::of_system().with_names(names);
     let policy = &target.webhooks.url;
     let roots = roots_of_receivers(&target.webhooks)?;
-    let probe = Probe::new(roots.as_deref(), wire.clone(), policy.clone());
+    let probe = Probe::new(roots.as_deref(), dialer.clone(), policy.clone());
     let probe = probe.map_err(|error| Failure::Usage(format!("webhooks.ca_file: {error}")))?;
     let examination = examine(url, policy, &probe).await;
     let ping = match examination.finding {
-        Finding::Allowed if doctor.send => Some(trial::send(target, wire, session).await?),
+        Finding::Allowed if doctor.send => Some(trial::send(target, dialer, session).await?),
         Finding::Allowed | Finding::Refused(_) | Finding::NoAddress(_) => None,
     };
     Ok(Diagnosis { examination, ping, at: session.now() })

@@ -3,17 +3,17 @@
 use clap::Args;
 use jiff::Timestamp;
 
-use super::{flow, painted_status};
+use super::{delivery_mode, painted_status};
 use crate::api::wire;
 use crate::cli::failure::Failure;
-use crate::cli::output::{Look, printable};
+use crate::cli::output::{Style, printable};
 use crate::cli::session::Session;
 use crate::cli::show;
 use crate::cli::table::Rows;
 use crate::cli::times;
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::run::called;
-use crate::store::{DeliveryFilter, WebhookFlow, WebhookRow};
+use crate::store::{DeliveryFilter, WebhookQueue, WebhookRow};
 use crate::webhook::redacted;
 
 const COLUMNS: [&str; 8] = ["webhook", "recorded", "cron", "status", "attempts", "next", "to", "why"];
@@ -58,13 +58,13 @@ pub(super) fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
         ..DeliveryFilter::default()
     };
     let webhooks = reader.webhooks(&filter, list.limit)?;
-    let flow = reader.webhook_flow()?;
+    let mode = reader.webhook_queue()?;
     if session.output.is_json() {
-        let line = |row| wire::Delivery::of(row, &flow.flow);
+        let line = |row| wire::Delivery::of(row, &mode.mode);
         return Ok(webhooks.iter().try_for_each(|row| session.output.json(&line(row)))?);
     }
-    if let Some(words) = flow::words(&flow, session) {
-        let words = session.output.paint(Look::Odd, &words);
+    if let Some(words) = delivery_mode::words(&mode, session) {
+        let words = session.output.paint(Style::Odd, &words);
         session.output.line(&words)?;
     }
     if webhooks.is_empty() {
@@ -72,17 +72,17 @@ pub(super) fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
     }
     let mut table = Rows::new(&COLUMNS, "why", DISPENSABLE).in_zone("recorded", &session.zone);
     for row in &webhooks {
-        table.push(cells(row, &flow, session));
+        table.push(cells(row, &mode, session));
     }
     Ok(session.output.table(table)?)
 }
 
-fn cells(row: &WebhookRow, flow: &WebhookFlow, session: &Session) -> Vec<String> {
+fn cells(row: &WebhookRow, mode: &WebhookQueue, session: &Session) -> Vec<String> {
     let delivery = &row.delivery;
     let id = delivery.delivery_id.to_string();
-    let next = match flow.flow.keeps(row.delivery.status) {
+    let next = match mode.mode.keeps(row.delivery.status) {
         Some(_) => Some("held".to_owned()),
-        None => delivery.due_at.map(|due_at| next_words(due_at, session.now())),
+        None => delivery.due_at.map(|due_at| next_text(due_at, session.now())),
     };
     vec![
         id[..8].to_owned(),
@@ -97,6 +97,6 @@ fn cells(row: &WebhookRow, flow: &WebhookFlow, session: &Session) -> Vec<String>
 }
 
 /// What is due waits for its receiver's turn: since when says nothing about that.
-fn next_words(due_at: Timestamp, now: Timestamp) -> String {
+fn next_text(due_at: Timestamp, now: Timestamp) -> String {
     if due_at <= now { "due".to_owned() } else { times::relative(due_at, now) }
 }

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use crate::cli::failure::Failure;
-use crate::cli::output::Look;
+use crate::cli::output::Style;
 use crate::cli::session::Session;
 use crate::domain::signing::{SignatureVerdict, VerifyingKey};
 use crate::signals::{self, Stop};
@@ -132,7 +132,7 @@ async fn receive(
 /// Where it listens, and what makes a cron tell it.
 fn introduce(port: u16, listen: &Listen, no_key: bool, session: &mut Session) -> Result<(), Failure> {
     let url = format!("http://127.0.0.1:{port}/");
-    let painted = session.output.paint(Look::Bold, &url);
+    let painted = session.output.paint(Style::Bold, &url);
     let output = &mut session.output;
     if output.is_json() {
         output.json(&json!({ "url": url }))?;
@@ -162,7 +162,7 @@ fn summarise(tally: &Tally, session: &mut Session) -> Result<(), Failure> {
             .json(&json!({ "requests": requests, "repeats": repeats, "not_verified": wrong }))?);
     }
     let word = if *requests == 1 { "request" } else { "requests" };
-    let title = session.output.paint(Look::Bold, &format!("{requests} {word}"));
+    let title = session.output.paint(Style::Bold, &format!("{requests} {word}"));
     Ok(session
         .output
         .line(&format!("\n{title}: {repeats} of them again, {wrong} not signed as they should be"))?)

@@ -65,7 +65,7 @@ pub(super) fn replay(replay: &Replay, session: &mut Session) -> Result<(), Failu
         return Ok(session.output.json(&answer)?);
     }
     print_rows(&answer, session)?;
-    print_words(&answer, session)
+    print_text(&answer, session)
 }
 
 fn body(replay: &Replay, session: &mut Session) -> Result<Value, Failure> {
@@ -126,7 +126,7 @@ fn print_rows(answer: &Value, session: &mut Session) -> Result<(), Failure> {
     Ok(())
 }
 
-fn print_words(answer: &Value, session: &mut Session) -> Result<(), Failure> {
+fn print_text(answer: &Value, session: &mut Session) -> Result<(), Failure> {
     let counts = answer["by_status"].as_object().into_iter().flatten();
     let counts: Vec<String> = counts.map(|(status, count)| format!("{count} {status}")).collect();
     let counts = if counts.is_empty() { String::new() } else { format!(" ({})", counts.join(", ")) };

@@ -3,16 +3,16 @@
 use clap::Args;
 use jiff::SignedDuration;
 
-use super::{flow, painted_status};
+use super::{delivery_mode, painted_status};
 use crate::api::wire;
 use crate::cli::failure::Failure;
-use crate::cli::output::{Look, printable};
+use crate::cli::output::{Style, printable};
 use crate::cli::session::Session;
 use crate::cli::times;
 use crate::domain::delivery::Phases;
 use crate::domain::ids::DeliveryId;
 use crate::domain::run::called;
-use crate::store::{AttemptRow, Reader, WebhookDetails, WebhookFlow};
+use crate::store::{AttemptRow, Reader, WebhookDetails, WebhookQueue};
 use crate::webhook::{redacted, webhook_id};
 
 /// Shorter prefixes are mistakes rather than ids.
@@ -35,12 +35,12 @@ pub(super) fn show(show: &Show, session: &mut Session) -> Result<(), Failure> {
     let details = reader.webhook_details(delivery_id)?;
     let details =
         details.ok_or_else(|| Failure::Failed(format!("webhook {delivery_id} was deleted just now")))?;
-    let flow = reader.webhook_flow()?;
+    let mode = reader.webhook_queue()?;
     if session.output.is_json() {
-        return Ok(session.output.json(&wire::DeliveryDetails::of(&details, &flow.flow))?);
+        return Ok(session.output.json(&wire::DeliveryDetails::of(&details, &mode.mode))?);
     }
-    print_facts(&details, &flow, session)?;
-    print_attempts(&details, &flow, session)
+    print_facts(&details, &mode, session)?;
+    print_attempts(&details, &mode, session)
 }
 
 pub(super) fn find(text: &str, reader: &Reader) -> Result<DeliveryId, Failure> {
@@ -65,7 +65,7 @@ pub(super) fn find(text: &str, reader: &Reader) -> Result<DeliveryId, Failure> {
     }
 }
 
-fn print_facts(details: &WebhookDetails, flow: &WebhookFlow, session: &mut Session) -> Result<(), Failure> {
+fn print_facts(details: &WebhookDetails, mode: &WebhookQueue, session: &mut Session) -> Result<(), Failure> {
     let (row, now) = (&details.row, session.now());
     let delivery = &row.delivery;
     let at = |at| format!("{}  ({})", times::local_with_day(at, &session.zone), times::relative(at, now));
@@ -80,8 +80,8 @@ fn print_facts(details: &WebhookDetails, flow: &WebhookFlow, session: &mut Sessi
     if let Some(reason) = &delivery.reason {
         facts.push(("reason", printable(reason)));
     }
-    match (flow.flow.keeps(row.delivery.status), delivery.due_at) {
-        (Some(hold), _) => facts.push(("next attempt", flow::held_words(hold, session))),
+    match (mode.mode.keeps(row.delivery.status), delivery.due_at) {
+        (Some(hold), _) => facts.push(("next attempt", delivery_mode::held_text(hold, session))),
         // Breakers and patience with receivers are the daemon's own: a process beside it sees the earliest time only.
         (None, Some(due_at)) if due_at <= now => {
             let since = times::local(due_at, &session.zone);
@@ -92,7 +92,7 @@ fn print_facts(details: &WebhookDetails, flow: &WebhookFlow, session: &mut Sessi
         (None, None) => {}
     }
     for (name, value) in facts {
-        let name = session.output.paint(Look::Dim, &format!("{name:<14}"));
+        let name = session.output.paint(Style::Dim, &format!("{name:<14}"));
         session.output.line(&format!("{name} {value}"))?;
     }
     Ok(())
@@ -100,10 +100,10 @@ fn print_facts(details: &WebhookDetails, flow: &WebhookFlow, session: &mut Sessi
 
 fn print_attempts(
     details: &WebhookDetails,
-    flow: &WebhookFlow,
+    mode: &WebhookQueue,
     session: &mut Session,
 ) -> Result<(), Failure> {
-    let heading = session.output.paint(Look::Bold, "attempts");
+    let heading = session.output.paint(Style::Bold, "attempts");
     session.output.line("")?;
     session.output.line(if details.attempts.is_empty() { "no attempt was made" } else { &heading })?;
     for (index, attempt) in details.attempts.iter().enumerate() {
@@ -111,7 +111,7 @@ fn print_attempts(
         session.output.line(&format!("{:>4}  {clock}  {}", attempt.attempt, outcome(attempt)))?;
         let time = spent(&attempt.phases);
         if !time.is_empty() {
-            session.output.line(&format!("      {}", session.output.paint(Look::Dim, &time)))?;
+            session.output.line(&format!("      {}", session.output.paint(Style::Dim, &time)))?;
         }
         if let Some(detail) = &attempt.detail {
             session.output.line(&format!("      {}", printable(detail)))?;
@@ -119,7 +119,7 @@ fn print_attempts(
         for line in attempt.answer.iter().flat_map(|answer| answer.lines()) {
             session.output.line(&format!("      | {}", printable(line)))?;
         }
-        let followed = followed(details, details.attempts.get(index + 1), flow, session);
+        let followed = followed(details, details.attempts.get(index + 1), mode, session);
         session.output.line(&format!("      -> {followed}"))?;
     }
     Ok(())
@@ -154,13 +154,13 @@ pub(super) fn spent(phases: &Phases) -> String {
 fn followed(
     details: &WebhookDetails,
     next: Option<&AttemptRow>,
-    flow: &WebhookFlow,
+    mode: &WebhookQueue,
     session: &Session,
 ) -> String {
     let delivery = &details.row.delivery;
     match (next, delivery.due_at) {
         (Some(next), _) => format!("tried again at {}", times::local(next.started_at, &session.zone)),
-        (None, Some(_)) if flow.flow.keeps(details.row.delivery.status).is_some() => {
+        (None, Some(_)) if mode.mode.keeps(details.row.delivery.status).is_some() => {
             "to be tried again once released".to_owned()
         }
         (None, Some(due_at)) => {

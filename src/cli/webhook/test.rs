@@ -6,9 +6,9 @@ use serde_json::json;
 use super::target::{self, To};
 use super::trial::{self, Trial};
 use crate::cli::failure::Failure;
-use crate::cli::output::{Look, printable};
+use crate::cli::output::{Style, printable};
 use crate::cli::session::Session;
-use crate::transport::Wire;
+use crate::transport::Dialer;
 use crate::webhook::redacted;
 
 /// Send a sample webhook, and say what came of it.
@@ -31,7 +31,7 @@ pub(super) fn test(test: &Test, session: &mut Session) -> Result<(), Failure> {
     let target = target::settle(&test.to, session)?;
     let failed = |error: std::io::Error| Failure::Failed(format!("cannot start: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let trial = runtime.block_on(trial::send(&target, Wire::of_system(), session));
+    let trial = runtime.block_on(trial::send(&target, Dialer::of_system(), session));
     // A look-up that hangs must not keep the process.
     runtime.shutdown_background();
     let trial = trial?;
@@ -54,7 +54,7 @@ fn introduce(trial: &Trial, url: &str, keys: usize, session: &mut Session) -> Re
         1 => "signed".to_owned(),
         several => format!("signed by {several} keys"),
     };
-    let title = session.output.paint(Look::Bold, &printable(&redacted(url)));
+    let title = session.output.paint(Style::Bold, &printable(&redacted(url)));
     session.output.line(&format!("{title}  {}  {signed}", trial.webhook_id))?;
     Ok(())
 }

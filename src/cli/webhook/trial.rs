@@ -9,13 +9,13 @@ use uuid::Uuid;
 use super::show::spent;
 use super::target::Target;
 use crate::cli::failure::Failure;
-use crate::cli::output::{Look, printable};
+use crate::cli::output::{Style, printable};
 use crate::cli::run::to_receivers;
 use crate::cli::session::Session;
 use crate::cli::times;
 use crate::domain::delivery::{AttemptReport, Verdict, judge};
 use crate::domain::ids::DeliveryId;
-use crate::transport::Wire;
+use crate::transport::Dialer;
 use crate::webhook::Sender;
 
 /// What came of it.
@@ -29,8 +29,8 @@ pub(super) struct Trial {
 }
 
 /// Sends one; the caller says over which wire.
-pub(super) async fn send(target: &Target, wire: Wire, session: &Session) -> Result<Trial, Failure> {
-    let transport = to_receivers(&target.webhooks, wire)?;
+pub(super) async fn send(target: &Target, dialer: Dialer, session: &Session) -> Result<Trial, Failure> {
+    let transport = to_receivers(&target.webhooks, dialer)?;
     let (environment, clock) = (session.environment.clone(), session.clock.clone());
     let sender = Sender::new(transport, environment, clock, target.webhooks.clone());
     let attempt = target.attempt(session);
@@ -91,7 +91,7 @@ impl Trial {
         })?;
         let spent = spent(&self.report.phases);
         if !spent.is_empty() {
-            session.output.line(&format!("  {}", session.output.paint(Look::Dim, &spent)))?;
+            session.output.line(&format!("  {}", session.output.paint(Style::Dim, &spent)))?;
         }
         if let Some(detail) = self.report.result.detail() {
             session.output.line(&format!("  {}", printable(detail)))?;
@@ -99,7 +99,7 @@ impl Trial {
         for line in self.report.answer.iter().flat_map(|answer| answer.lines()) {
             session.output.line(&format!("  | {}", printable(line)))?;
         }
-        let look = if self.is_delivered() { Look::Good } else { Look::Bad };
-        Ok(session.output.line(&format!("  -> {}", session.output.paint(look, &self.decision())))?)
+        let style = if self.is_delivered() { Style::Good } else { Style::Bad };
+        Ok(session.output.line(&format!("  -> {}", session.output.paint(style, &self.decision())))?)
     }
 }

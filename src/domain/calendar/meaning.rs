@@ -190,7 +190,7 @@ fn between(field: Field, low: u16, high: u16, step: u16) -> Vec<u16> {
     }
     let mut numbers = ascending(low, field.max(), step);
     let left_over = numbers.last().map_or(0, |last| field.max() - last);
-    // Going on in steps would mean `step - left_over - 1`; croniter says this, but for a step that ends the cycle.
+    // BackendRun on in steps would mean `step - left_over - 1`; croniter says this, but for a step that ends the cycle.
     let skipped = if left_over + 1 < step { step - left_over } else { 0 };
     numbers.extend(ascending(field.min().saturating_add(skipped), high, step));
     numbers

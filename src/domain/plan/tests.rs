@@ -10,8 +10,8 @@ use serde_json::Map;
 use super::*;
 use crate::domain::calendar::Calendar;
 use crate::domain::cron::{CronSource, DayRange, Mode, OnRunCompleted, Policy, Request, Target};
+use crate::domain::cron_state::{Pause, PauseCause};
 use crate::domain::ids::CronId;
-use crate::domain::standing::{Pause, PauseCause};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -49,24 +49,17 @@ fn cron(schedule: &str) -> Cron {
     }
 }
 
-fn going() -> Active {
-    Active { going: Some(RunId(uuid::Uuid::nil())), waiting: 0 }
+fn running() -> Active {
+    Active { running: Some(RunId(uuid::Uuid::nil())), waiting: 0 }
 }
 
 fn check(cron: &Cron, cursor: &str, active: Active, now: &str, expected: Expect) {
-    check_standing(cron, &Standing::default(), cursor, active, now, expected);
+    check_in_state(cron, &CronState::default(), cursor, active, now, expected);
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "expect! makes a value")]
-fn check_standing(
-    cron: &Cron,
-    standing: &Standing,
-    cursor: &str,
-    active: Active,
-    now: &str,
-    expected: Expect,
-) {
-    let plan = plan(cron, standing, at(cursor), active, at(now));
+fn check_in_state(cron: &Cron, state: &CronState, cursor: &str, active: Active, now: &str, expected: Expect) {
+    let plan = plan(cron, state, at(cursor), active, at(now));
     let mut lines: Vec<String> = plan.decisions.iter().map(line).collect();
     lines.push(format!("cursor {}", plan.cursor));
     lines.push(plan.next_wake.map_or("the end".to_owned(), |at| format!("wake {at}")));
@@ -75,7 +68,7 @@ fn check_standing(
 
 /// A plan for a cron that nothing stands in the way of.
 fn plan_free(cron: &Cron, cursor: Timestamp, now: Timestamp) -> Plan {
-    plan(cron, &Standing::default(), cursor, Active::default(), now)
+    plan(cron, &CronState::default(), cursor, Active::default(), now)
 }
 
 fn line(decision: &Decision) -> String {
@@ -137,7 +130,7 @@ fn an_occurrence_during_a_run_is_skipped_queued_or_allowed() {
     check(
         &cron,
         cursor,
-        going(),
+        running(),
         now,
         expect![[r#"
         skip 2026-03-02T09:00:00Z Overlap(RunId(00000000-0000-0000-0000-000000000000))
@@ -148,7 +141,7 @@ fn an_occurrence_during_a_run_is_skipped_queued_or_allowed() {
     check(
         &cron,
         cursor,
-        going(),
+        running(),
         now,
         expect![[r#"
         fire 2026-03-02T09:00:00Z +0s before 2026-03-02T09:01:00Z (schedule)
@@ -159,7 +152,7 @@ fn an_occurrence_during_a_run_is_skipped_queued_or_allowed() {
     check(
         &cron,
         cursor,
-        Active { waiting: 1, ..going() },
+        Active { waiting: 1, ..running() },
         now,
         expect![[r#"
         skip 2026-03-02T09:00:00Z QueueFull
@@ -214,14 +207,14 @@ fn catchup_all_fires_what_lies_within_the_window_and_none_fires_nothing() {
     );
 }
 
-fn paused_since(since: &str) -> Standing {
+fn paused_since(since: &str) -> CronState {
     let pause = Pause { since: at(since), cause: PauseCause::Request, note: None };
-    Standing { paused: Some(pause), ..Standing::default() }
+    CronState { paused: Some(pause), ..CronState::default() }
 }
 
 #[test]
 fn a_paused_cron_does_not_fire_and_its_occurrences_are_one_record_even_after_an_outage() {
-    check_standing(
+    check_in_state(
         &cron("0 * * * *"),
         &paused_since("2026-03-02T05:00:00Z"),
         "2026-03-02T03:00:00Z",
@@ -237,7 +230,7 @@ fn a_paused_cron_does_not_fire_and_its_occurrences_are_one_record_even_after_an_
 
 #[test]
 fn what_was_due_before_the_pause_is_fired() {
-    check_standing(
+    check_in_state(
         &cron("* * * * *"),
         &paused_since("2026-03-02T09:00:00Z"),
         "2026-03-02T08:59:00Z",
@@ -257,10 +250,10 @@ fn skip_next_skips_exactly_one_and_no_excluded_day_uses_it_up() {
     cron.policy.catchup_window = Duration::from_secs(7 * 24 * 3600);
     let day = "2026-03-03".parse().unwrap();
     cron.policy.exclude = vec![DayRange { first: day, last: day }];
-    let standing = Standing { skip_next: true, ..Standing::default() };
-    check_standing(
+    let state = CronState { skip_next: true, ..CronState::default() };
+    check_in_state(
         &cron,
-        &standing,
+        &state,
         "2026-03-02T12:00:00Z",
         Active::default(),
         "2026-03-04T12:00:00Z",
@@ -273,7 +266,7 @@ fn skip_next_skips_exactly_one_and_no_excluded_day_uses_it_up() {
             wake 2026-03-05T00:00:00Z"#]],
     );
     let now = at("2026-03-02T13:00:00Z");
-    let before = plan(&cron, &standing, at("2026-03-02T12:00:00Z"), Active::default(), now);
+    let before = plan(&cron, &state, at("2026-03-02T12:00:00Z"), Active::default(), now);
     assert!(!before.skipped_as_asked);
 }
 

@@ -14,9 +14,9 @@ fn outcome() -> Outcome {
     }
 }
 
-fn going() -> Going {
-    Going {
-        attempt: 3,
+fn backend_run() -> BackendRun {
+    BackendRun {
+        start_number: 3,
         thread_id: ThreadId(uuid::Uuid::nil()),
         backend_run_id: BackendRunId(uuid::Uuid::nil()),
         started_at: Timestamp::UNIX_EPOCH,
@@ -28,17 +28,17 @@ fn going() -> Going {
 fn every_state_meets_every_change() {
     let sent_at = Timestamp::UNIX_EPOCH;
     let states = [
-        RunState::Pending { attempt: 3 },
-        RunState::Sending { attempt: 3, sent_at },
-        RunState::Doubtful { attempt: 3, sent_at },
-        RunState::Running(going()),
-        RunState::Ended { going: Some(going()), outcome: outcome() },
+        RunState::Pending { start_number: 3 },
+        RunState::Sending { start_number: 3, sent_at },
+        RunState::Unconfirmed { start_number: 3, sent_at },
+        RunState::Running(backend_run()),
+        RunState::Ended { backend_run: Some(backend_run()), outcome: outcome() },
     ];
-    let Going { thread_id, backend_run_id, started_at: at, .. } = going();
+    let BackendRun { thread_id, backend_run_id, started_at: at, .. } = backend_run();
     let changes = [
         ("send", RunChange::Send { at }),
         ("not sent", RunChange::NotSent),
-        ("doubt", RunChange::Doubt),
+        ("unconfirm", RunChange::Unconfirm),
         ("rule out", RunChange::RuleOut),
         ("accept", RunChange::Accept { thread_id, backend_run_id, at }),
         ("cancel", RunChange::Cancel(CancelCause::Timeout)),
@@ -48,7 +48,7 @@ fn every_state_meets_every_change() {
     for state in &states {
         for (name, change) in &changes {
             let after = match state.clone().apply(change.clone()) {
-                Ok(RunState::Pending { attempt }) => format!("pending {attempt}"),
+                Ok(RunState::Pending { start_number }) => format!("pending {start_number}"),
                 Ok(after) => after.phase().to_string(),
                 Err(illegal) => format!("- {illegal}"),
             };
@@ -58,35 +58,35 @@ fn every_state_meets_every_change() {
     expect![[r#"
         pending  send     sending
         pending  not sent - a run that is pending cannot be not sent
-        pending  doubt    - a run that is pending cannot come into doubt
+        pending  unconfirm - a run that is pending cannot come into doubt
         pending  rule out - a run that is pending cannot be ruled out
         pending  accept   - a run that is pending cannot be accepted
         pending  cancel   - a run that is pending cannot be cancelled on the backend
         pending  end      ended
         sending  send     - a run that is sending cannot be sent
         sending  not sent pending 3
-        sending  doubt    doubtful
+        sending  unconfirm unconfirmed
         sending  rule out - a run that is sending cannot be ruled out
         sending  accept   running
         sending  cancel   - a run that is sending cannot be cancelled on the backend
         sending  end      ended
-        doubtful send     - a run that is doubtful cannot be sent
-        doubtful not sent - a run that is doubtful cannot be not sent
-        doubtful doubt    doubtful
-        doubtful rule out pending 4
-        doubtful accept   running
-        doubtful cancel   - a run that is doubtful cannot be cancelled on the backend
-        doubtful end      ended
+        unconfirmed send     - a run that is unconfirmed cannot be sent
+        unconfirmed not sent - a run that is unconfirmed cannot be not sent
+        unconfirmed unconfirm unconfirmed
+        unconfirmed rule out pending 4
+        unconfirmed accept   running
+        unconfirmed cancel   - a run that is unconfirmed cannot be cancelled on the backend
+        unconfirmed end      ended
         running  send     - a run that is running cannot be sent
         running  not sent - a run that is running cannot be not sent
-        running  doubt    - a run that is running cannot come into doubt
+        running  unconfirm - a run that is running cannot come into doubt
         running  rule out - a run that is running cannot be ruled out
         running  accept   - a run that is running cannot be accepted
         running  cancel   running
         running  end      ended
         ended    send     - a run that is ended cannot be sent
         ended    not sent - a run that is ended cannot be not sent
-        ended    doubt    - a run that is ended cannot come into doubt
+        ended    unconfirm - a run that is ended cannot come into doubt
         ended    rule out - a run that is ended cannot be ruled out
         ended    accept   - a run that is ended cannot be accepted
         ended    cancel   - a run that is ended cannot be cancelled
@@ -97,12 +97,12 @@ fn every_state_meets_every_change() {
 
 #[test]
 fn the_first_cause_of_a_cancellation_stands() {
-    let state = RunState::Running(going());
+    let state = RunState::Running(backend_run());
     let state = state.apply(RunChange::Cancel(CancelCause::Timeout)).unwrap();
-    let RunState::Running(going) = state.apply(RunChange::Cancel(CancelCause::Request)).unwrap() else {
+    let RunState::Running(backend_run) = state.apply(RunChange::Cancel(CancelCause::Request)).unwrap() else {
         panic!()
     };
-    assert_eq!(going.cancelling, Some(CancelCause::Timeout));
+    assert_eq!(backend_run.cancelling, Some(CancelCause::Timeout));
 }
 
 #[test]

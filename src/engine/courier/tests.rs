@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 
-use super::origins::{Origins, Place};
+use super::origin_limiter::{OriginLimiter, Permit};
 use super::*;
 use crate::config::{self, Environment};
 use crate::domain::bounds::ORIGINS_REMEMBERED;
@@ -26,18 +26,18 @@ fn failed(retry_after: Option<u64>) -> AttemptResult {
     AttemptResult::Refused { code: Some(503), detail: "busy".to_owned(), retry_after, pace: Pace::Usual }
 }
 
-fn places(origins: &Origins, now: Timestamp) -> Vec<Place> {
+fn places(origins: &OriginLimiter, now: Timestamp) -> Vec<Permit> {
     std::iter::from_fn(|| origins.admit(Origin::new("https://a.example"), now)).collect()
 }
 
 /// One attempt after the other, as soon as each is allowed: when they were made.
-fn attempts(origins: &Origins, mut now: Timestamp, count: usize) -> Vec<i64> {
+fn attempts(origins: &OriginLimiter, mut now: Timestamp, count: usize) -> Vec<i64> {
     let mut made = Vec::new();
     while made.len() < count {
         match origins.admit(Origin::new("https://a.example"), now) {
-            Some(place) => {
+            Some(permit) => {
                 made.push(now.as_second());
-                place.judge(&failed(None), now);
+                permit.judge(&failed(None), now);
             }
             None => now = origins.next_opening(now).unwrap(),
         }
@@ -47,7 +47,7 @@ fn attempts(origins: &Origins, mut now: Timestamp, count: usize) -> Vec<i64> {
 
 #[test]
 fn an_origin_has_four_places_and_another_one_its_own() {
-    let origins = Origins::default();
+    let origins = OriginLimiter::default();
     let taken = places(&origins, at(0));
     assert_eq!(taken.len(), 4);
     assert!(origins.admit(Origin::new("https://b.example"), at(0)).is_some());
@@ -57,7 +57,7 @@ fn an_origin_has_four_places_and_another_one_its_own() {
 
 #[test]
 fn the_breaker_opens_after_five_failures_and_its_probes_grow_rare() {
-    let origins = Origins::default();
+    let origins = OriginLimiter::default();
     let made = attempts(&origins, at(0), 12);
     assert_eq!(made, [0, 0, 0, 0, 0, 30, 90, 210, 450, 930, 1830, 2730]);
     // One good answer closes it.
@@ -72,10 +72,10 @@ fn the_breaker_opens_after_five_failures_and_its_probes_grow_rare() {
 
 #[test]
 fn what_was_in_flight_when_it_opened_does_not_open_it_further() {
-    let origins = Origins::default();
+    let origins = OriginLimiter::default();
     attempts(&origins, at(0), 1);
     let taken = places(&origins, at(0));
-    let opened: Vec<_> = taken.iter().filter_map(|place| place.judge(&failed(None), at(20))).collect();
+    let opened: Vec<_> = taken.iter().filter_map(|permit| permit.judge(&failed(None), at(20))).collect();
     assert_eq!(opened.len(), 1);
     drop(taken);
     let two_more = attempts(&origins, at(20), 2);
@@ -84,7 +84,7 @@ fn what_was_in_flight_when_it_opened_does_not_open_it_further() {
 
 #[test]
 fn patience_holds_for_the_whole_origin_and_is_not_undone_by_another_answer() {
-    let origins = Origins::default();
+    let origins = OriginLimiter::default();
     let taken = places(&origins, at(0));
     taken[0].judge(&failed(Some(600)), at(0));
     taken[1].judge(&AttemptResult::Accepted { code: 200 }, at(1));
@@ -96,11 +96,11 @@ fn patience_holds_for_the_whole_origin_and_is_not_undone_by_another_answer() {
 
 #[test]
 fn however_many_origins_fail_those_that_are_left_alone_are_remembered_and_the_rest_is_bounded() {
-    let origins = Origins::default();
+    let origins = OriginLimiter::default();
     attempts(&origins, at(0), 5);
     for number in 0..2 * ORIGINS_REMEMBERED {
-        let place = origins.admit(Origin::new(&format!("https://{number}.example")), at(1)).unwrap();
-        place.judge(&failed(None), at(1));
+        let permit = origins.admit(Origin::new(&format!("https://{number}.example")), at(1)).unwrap();
+        permit.judge(&failed(None), at(1));
     }
     assert!(origins.remembered() <= ORIGINS_REMEMBERED);
     assert!(places(&origins, at(1)).is_empty(), "its breaker is still open");
@@ -108,12 +108,12 @@ fn however_many_origins_fail_those_that_are_left_alone_are_remembered_and_the_re
 
 #[test]
 fn a_receiver_that_says_no_is_well() {
-    let origins = Origins::default();
+    let origins = OriginLimiter::default();
     for code in [404, 302, 401, 422, 400, 403] {
-        let place = origins.admit(Origin::new("https://a.example"), at(0)).unwrap();
+        let permit = origins.admit(Origin::new("https://a.example"), at(0)).unwrap();
         let detail = String::new();
         let no = AttemptResult::Refused { code: Some(code), detail, retry_after: None, pace: Pace::Slow };
-        assert_eq!(place.judge(&no, at(0)), None);
+        assert_eq!(permit.judge(&no, at(0)), None);
     }
     assert_eq!(places(&origins, at(0)).len(), 4);
 }
@@ -159,7 +159,7 @@ fn store_with_deliveries(
     connection
         .execute_batch(&format!(
             "PRAGMA foreign_keys = OFF; INSERT INTO runs (run_id, cron_id, cron_name, definition_id, trigger, \
-             scheduled_for, due_at, start_before, exclusive, phase, attempt, status, ended_at) \
+             scheduled_for, due_at, start_before, exclusive, phase, start_number, status, ended_at) \
              VALUES ('{run_id}', 'c', 'c', 'd', 'schedule', 0, 0, 0, 0, 'ended', 1, 'success', 0); BEGIN;"
         ))
         .unwrap();
@@ -207,8 +207,8 @@ fn courier(folder: &tempfile::TempDir, store: &Store, clock: &Clock, receivers: 
         sender: Sender::new(receivers, environment, clock.clone(), webhooks),
         clock: clock.clone(),
         wakes: Wakes::default(),
-        webhooks: webhook::in_force(settings).1,
-        origins: Origins::default(),
+        webhooks: webhook::live_settings(settings).1,
+        origins: OriginLimiter::default(),
     }
 }
 

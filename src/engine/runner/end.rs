@@ -6,35 +6,35 @@ use super::request::{self, identity, thread_of};
 use super::{Runner, start};
 use crate::crash::crash_point;
 use crate::domain::cron::{OnRunCompleted, Target};
+use crate::domain::cron_state::pause_message;
 use crate::domain::delivery::{DeliveryStatus, NewDelivery};
-use crate::domain::errand::Errand;
 use crate::domain::ids::{DeliveryId, RunId};
-use crate::domain::run::{CancelCause, Going, Outcome, Status};
-use crate::domain::standing::breaker_words;
+use crate::domain::run::{BackendRun, CancelCause, Outcome, Status};
+use crate::domain::run_spec::RunSpec;
 use crate::domain::template::{self, Meaning};
 use crate::domain::values;
-use crate::store::{Breaker, ClaimedRun, RunEnding, StoreError};
+use crate::store::{ClaimedRun, FailureLimit, RunEnding, StoreError};
 use crate::webhook::{self, Ended};
 
 /// Ends a run that the backend had. `report` is the run as the backend tells it.
 pub(super) async fn ended(
     runner: &Runner,
     claimed: &ClaimedRun,
-    going: &Going,
+    backend_run: &BackendRun,
     mut outcome: Outcome,
     report: Option<&Value>,
 ) -> Result<(), StoreError> {
-    let discard = match claimed.errand.request().target {
-        Target::Stateless(OnRunCompleted::Delete) => Some(going.thread_id),
+    let discard = match claimed.spec.request().target {
+        Target::Stateless(OnRunCompleted::Delete) => Some(backend_run.thread_id),
         Target::Stateless(OnRunCompleted::Keep) | Target::Thread(_) => None,
     };
     let mut report = report.cloned();
     keep_secrets(runner, claimed, &mut outcome, &mut report);
-    let delivery = delivery(runner, claimed, Some(going), &outcome, report.as_ref(), None);
-    let breaker = breaker(runner, claimed, Some(going), &outcome, report.as_ref());
+    let delivery = delivery(runner, claimed, Some(backend_run), &outcome, report.as_ref(), None);
+    let failure_limit = failure_limit(runner, claimed, Some(backend_run), &outcome, report.as_ref());
     outcome.values = outcome.values.map(|whole| values::keep(whole, runner.settings.values_bytes_max));
     let run_id = claimed.run.run_id;
-    commit(runner, RunEnding { run_id, outcome, delivery, discard, event: None, breaker }).await
+    commit(runner, RunEnding { run_id, outcome, delivery, discard, event: None, failure_limit }).await
 }
 
 /// What was filled into the request must not come back from the backend: neither in an error, nor where it tells what it
@@ -43,18 +43,18 @@ pub(super) async fn ended(
 fn keep_secrets(runner: &Runner, claimed: &ClaimedRun, outcome: &mut Outcome, report: &mut Option<Value>) {
     let all = runner.secrets_of(claimed);
     if let Some(error) = &mut outcome.error {
-        error.error = all.blot_out(&error.error);
-        error.message = all.blot_out(&error.message);
+        error.error = all.redact(&error.error);
+        error.message = all.redact(&error.message);
     }
-    outcome.reason = outcome.reason.take().map(|reason| all.blot_out(&reason));
+    outcome.reason = outcome.reason.take().map(|reason| all.redact(&reason));
     let credentials = request::secrets(runner, claimed, |meaning| match meaning {
         Meaning::Credential(_) => true,
         Meaning::Environment(_) | Meaning::Firing(_) => false,
     });
-    outcome.values.iter_mut().for_each(|values| credentials.blot_out_of(values));
+    outcome.values.iter_mut().for_each(|values| credentials.redact_in(values));
     let Some(report) = report else { return };
-    credentials.blot_out_of(report);
-    report.get_mut("kwargs").into_iter().for_each(|asked| all.blot_out_of(asked));
+    credentials.redact_in(report);
+    report.get_mut("kwargs").into_iter().for_each(|asked| all.redact_in(asked));
 }
 
 /// Ends a run that the backend never had. A run that was deliberately not started tells nobody.
@@ -66,18 +66,18 @@ pub(super) async fn never_started(
 ) -> Result<(), StoreError> {
     tracing::warn!(cron = claimed.run.called(), run_id = %claimed.run.run_id, %status, reason, "not started");
     let outcome = start::without_backend(runner, status, reason);
-    let delivery = match (status, &claimed.errand) {
+    let delivery = match (status, &claimed.spec) {
         (Status::Skipped | Status::Missed, _) => None,
         // The client has its answer, and the agent server itself tells nobody of what it did not take.
-        (_, Errand::Client(_)) => None,
+        (_, RunSpec::Client(_)) => None,
         (
             Status::Success | Status::Error | Status::Timeout | Status::Interrupted | Status::Cancelled,
-            Errand::Cron(_),
+            RunSpec::Cron(_),
         ) => delivery(runner, claimed, None, &outcome, None, None),
     };
-    let breaker = breaker(runner, claimed, None, &outcome, None);
+    let failure_limit = failure_limit(runner, claimed, None, &outcome, None);
     let run_id = claimed.run.run_id;
-    let ending = RunEnding { run_id, outcome, delivery, discard: None, event: None, breaker };
+    let ending = RunEnding { run_id, outcome, delivery, discard: None, event: None, failure_limit };
     commit(runner, ending).await
 }
 
@@ -87,10 +87,10 @@ pub(super) async fn expired(runner: &Runner, claimed: &ClaimedRun) -> Result<(),
     let why = run
         .reason
         .clone()
-        .or_else(|| runner.gate.trouble_since(run.due_at))
+        .or_else(|| runner.backend_breaker.trouble_since(run.due_at))
         .unwrap_or_else(|| "it waited for an earlier run, a free place, or the daemon".to_owned());
     let reason =
-        format!("start_deadline: not started before {} ({} tries): {why}", run.start_before, run.tries);
+        format!("start_deadline: not started before {} ({} tries): {why}", run.start_before, run.send_count);
     never_started(runner, claimed, Status::Error, reason).await
 }
 
@@ -114,7 +114,8 @@ pub(super) async fn unwanted(
 pub(super) async fn broken(runner: &Runner, run_id: RunId) -> Result<(), StoreError> {
     let reason = "internal: a bug in agentcron stopped following this run; please report it".to_owned();
     let outcome = start::without_backend(runner, Status::Error, reason);
-    let ending = RunEnding { run_id, outcome, delivery: None, discard: None, event: None, breaker: None };
+    let ending =
+        RunEnding { run_id, outcome, delivery: None, discard: None, event: None, failure_limit: None };
     match commit(runner, ending).await {
         Err(StoreError::Refused(problem)) => {
             tracing::error!(%run_id, %problem, "its end could not be recorded");
@@ -142,40 +143,43 @@ async fn commit(runner: &Runner, ending: RunEnding) -> Result<(), StoreError> {
 }
 
 /// What happens if this failure is one too many; whether it is, is known only as it is committed.
-fn breaker(
+fn failure_limit(
     runner: &Runner,
     claimed: &ClaimedRun,
-    going: Option<&Going>,
+    backend_run: Option<&BackendRun>,
     outcome: &Outcome,
     report: Option<&Value>,
-) -> Option<Breaker> {
-    let limit = claimed.errand.pause_after_failures()?;
+) -> Option<FailureLimit> {
+    let limit = claimed.spec.pause_after_failures()?;
     match outcome.status {
         Status::Error | Status::Timeout => {}
         Status::Success | Status::Interrupted | Status::Cancelled | Status::Skipped | Status::Missed => {
             return None;
         }
     }
-    let words = breaker_words(limit);
-    Some(Breaker { limit, delivery: delivery(runner, claimed, going, outcome, report, Some(&words)) })
+    let words = pause_message(limit);
+    Some(FailureLimit {
+        limit,
+        delivery: delivery(runner, claimed, backend_run, outcome, report, Some(&words)),
+    })
 }
 
 /// Where to, as it is stored. No client's words are ever taken for a placeholder.
-fn webhook_url(errand: &Errand) -> Option<String> {
-    let url = &errand.webhook()?.0;
-    Some(if errand.is_of_a_file() { url.clone() } else { template::disarmed(url) })
+fn webhook_url(spec: &RunSpec) -> Option<String> {
+    let url = &spec.webhook()?.0;
+    Some(if spec.is_from_file() { url.clone() } else { template::disarmed(url) })
 }
 
 /// `pauses` says why the cron is paused by this end, if it is.
 fn delivery(
     runner: &Runner,
     claimed: &ClaimedRun,
-    going: Option<&Going>,
+    backend_run: Option<&BackendRun>,
     outcome: &Outcome,
     report: Option<&Value>,
     pauses: Option<&str>,
 ) -> Option<NewDelivery> {
-    let url = &webhook_url(&claimed.errand)?;
+    let url = &webhook_url(&claimed.spec)?;
     let run_id = claimed.run.run_id;
     let mut identity = identity(claimed);
     if let Some(words) = pauses {
@@ -186,9 +190,9 @@ fn delivery(
     let body = webhook::body(
         &Ended {
             run: &claimed.run,
-            request: claimed.errand.request(),
-            thread_id: going.map_or_else(|| thread_of(claimed), |going| going.thread_id),
-            going,
+            request: claimed.spec.request(),
+            thread_id: backend_run.map_or_else(|| thread_of(claimed), |backend_run| backend_run.thread_id),
+            backend_run,
             outcome,
             report,
             identity,

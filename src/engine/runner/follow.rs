@@ -8,10 +8,10 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::{Runner, end};
-use crate::backend::{CallError, Followed, RunReport, Spoken};
+use crate::backend::{CallError, Followed, ResponseStream, RunReport};
 use crate::domain::backoff;
-use crate::domain::bounds::{CANCEL_WAIT, JOIN_WAIT, MISSES_MAX, POLL_WAIT};
-use crate::domain::run::{CancelCause, Going, Outcome, RunChange, RunError, RunState, Status};
+use crate::domain::bounds::{CANCEL_WAIT, JOIN_WAIT, NOT_FOUND_MAX, POLL_WAIT};
+use crate::domain::run::{BackendRun, CancelCause, Outcome, RunChange, RunError, RunState, Status};
 use crate::store::{ClaimedRun, RunEvent, Step, StoreError};
 
 /// Between two joins of the same run, when the connection does not last.
@@ -19,15 +19,15 @@ const REJOIN_FIRST: Duration = Duration::from_millis(200);
 const REJOIN_MOST: Duration = Duration::from_secs(5);
 
 /// What is remembered while following one run.
-struct Trail {
-    going: Going,
+struct FollowState {
+    backend_run: BackendRun,
     /// Whether we were there from its start: what `join` says later is said of the thread as it is then.
     fresh: bool,
-    heard: Option<Followed>,
-    spoken: Option<Spoken>,
+    joined: Option<Followed>,
+    response_stream: Option<ResponseStream>,
     joins: bool,
-    cuts: u32,
-    misses: u32,
+    reconnects: u32,
+    not_found_count: u32,
     cancel_since: Option<Timestamp>,
 }
 
@@ -36,149 +36,159 @@ enum Event {
     Stop,
     Nudge,
     TimeIsUp,
-    Heard(Followed),
-    LookAgain,
+    Joined(Followed),
+    CheckAgain,
 }
 
 /// Follows a run until its end is committed, or the daemon stops.
 pub(super) async fn follow(
     runner: &Runner,
     claimed: &ClaimedRun,
-    going: Going,
-    spoken: Option<Spoken>,
+    backend_run: BackendRun,
+    response_stream: Option<ResponseStream>,
     fresh: bool,
     nudge: &Notify,
 ) -> Result<(), StoreError> {
-    let mut trail =
-        Trail { going, fresh, heard: None, spoken, joins: true, cuts: 0, misses: 0, cancel_since: None };
+    let mut state = FollowState {
+        backend_run,
+        fresh,
+        joined: None,
+        response_stream,
+        joins: true,
+        reconnects: 0,
+        not_found_count: 0,
+        cancel_since: None,
+    };
     // A run that has just been accepted is not over yet; one that we meet again may be.
-    let mut look = !fresh;
+    let mut check_now = !fresh;
     loop {
-        if look && look_at(runner, claimed, &mut trail).await? {
+        if check_now && check(runner, claimed, &mut state).await? {
             return Ok(());
         }
-        look = true;
-        if trail.going.cancelling.is_some() {
-            cancel(runner, claimed, &mut trail).await;
+        check_now = true;
+        if state.backend_run.cancelling.is_some() {
+            cancel(runner, claimed, &mut state).await;
         }
-        match wait(runner, claimed, &mut trail, nudge).await {
+        match wait(runner, claimed, &mut state, nudge).await {
             Event::Stop => return Ok(()),
-            Event::LookAgain => {}
+            Event::CheckAgain => {}
             Event::Nudge => match runner.store.run(claimed.run.run_id).await?.state {
-                RunState::Running(going) => trail.going = going,
+                RunState::Running(backend_run) => state.backend_run = backend_run,
                 _ => return Ok(()),
             },
             Event::TimeIsUp => {
                 let cause = RunChange::Cancel(CancelCause::Timeout);
                 let event = RunEvent { at: runner.clock.now(), event: "timeout", detail: None };
                 let step = Step { event: Some(event), ..Step::of(claimed.run.run_id, cause) };
-                if let RunState::Running(going) = runner.store.step_run(step).await?.state {
-                    trail.going = going;
+                if let RunState::Running(backend_run) = runner.store.step_run(step).await?.state {
+                    state.backend_run = backend_run;
                 }
-                look = false;
+                check_now = false;
             }
-            Event::Heard(Followed::NoJoin) => trail.joins = false,
-            Event::Heard(Followed::Cut(detail)) => {
+            Event::Joined(Followed::NoJoin) => state.joins = false,
+            Event::Joined(Followed::Cut(detail)) => {
                 tracing::debug!(run_id = %claimed.run.run_id, detail, "the connection to a run was cut");
-                trail.cuts = trail.cuts.saturating_add(1);
+                state.reconnects = state.reconnects.saturating_add(1);
             }
-            Event::Heard(heard) => {
-                trail.cuts = 0;
-                trail.heard = Some(heard);
+            Event::Joined(joined) => {
+                state.reconnects = 0;
+                state.joined = Some(joined);
             }
         }
     }
 }
 
 /// Waits for whatever comes first.
-async fn wait(runner: &Runner, claimed: &ClaimedRun, trail: &mut Trail, nudge: &Notify) -> Event {
-    let time_is_up = match (claimed.errand.timeout(), trail.going.cancelling) {
-        (Some(timeout), None) => Some(backoff::after(trail.going.started_at, timeout)),
+async fn wait(runner: &Runner, claimed: &ClaimedRun, state: &mut FollowState, nudge: &Notify) -> Event {
+    let time_is_up = match (claimed.spec.timeout(), state.backend_run.cancelling) {
+        (Some(timeout), None) => Some(backoff::after(state.backend_run.started_at, timeout)),
         _ => None,
     };
-    let hears = hear(runner, trail);
+    let joining = listen(runner, state);
     tokio::select! {
         biased;
         () = runner.stop.cancelled() => Event::Stop,
         () = nudge.notified() => Event::Nudge,
-        event = hears => event,
+        event = joining => event,
         () = runner.clock.sleep_until(time_is_up) => Event::TimeIsUp,
     }
 }
 
 /// Listens at the server if it can be done, else waits a little.
-async fn hear(runner: &Runner, trail: &mut Trail) -> Event {
-    runner.rush.over().await;
-    if let Some(spoken) = trail.spoken.take() {
-        return Event::Heard(spoken.listen().await);
+async fn listen(runner: &Runner, state: &mut FollowState) -> Event {
+    runner.start_burst.finished().await;
+    if let Some(response_stream) = state.response_stream.take() {
+        return Event::Joined(response_stream.listen().await);
     }
-    if !trail.joins || trail.heard.is_some() || trail.cancel_since.is_some() {
-        tokio::time::sleep(if trail.cancel_since.is_some() { POLL_WAIT / 8 } else { POLL_WAIT }).await;
-        return Event::LookAgain;
+    if !state.joins || state.joined.is_some() || state.cancel_since.is_some() {
+        tokio::time::sleep(if state.cancel_since.is_some() { POLL_WAIT / 8 } else { POLL_WAIT }).await;
+        return Event::CheckAgain;
     }
-    if trail.cuts > 0 {
-        tokio::time::sleep(backoff::doubling(REJOIN_FIRST, REJOIN_MOST, trail.cuts)).await;
+    if state.reconnects > 0 {
+        tokio::time::sleep(backoff::doubling(REJOIN_FIRST, REJOIN_MOST, state.reconnects)).await;
     }
     // Many short runs take turns in joining; if long ones have all places, this one is polled.
     let Ok(_place) = tokio::time::timeout(POLL_WAIT, runner.joins.acquire()).await else {
-        return Event::LookAgain;
+        return Event::CheckAgain;
     };
-    let join = runner.backend.join(trail.going.thread_id, trail.going.backend_run_id);
+    let join = runner.backend.join(state.backend_run.thread_id, state.backend_run.backend_run_id);
     match tokio::time::timeout(JOIN_WAIT, join).await {
-        Ok(followed) => Event::Heard(followed),
-        Err(_) => Event::LookAgain,
+        Ok(followed) => Event::Joined(followed),
+        Err(_) => Event::CheckAgain,
     }
 }
 
 /// Asks the server to stop the run; whether it did is seen by looking. Asked once per process.
-async fn cancel(runner: &Runner, claimed: &ClaimedRun, trail: &mut Trail) {
-    if trail.cancel_since.is_some() {
+async fn cancel(runner: &Runner, claimed: &ClaimedRun, state: &mut FollowState) {
+    if state.cancel_since.is_some() {
         return;
     }
     let backend = runner.backend_of(claimed);
-    let cancelled = backend.cancel(trail.going.thread_id, trail.going.backend_run_id).await;
+    let cancelled = backend.cancel(state.backend_run.thread_id, state.backend_run.backend_run_id).await;
     match cancelled {
-        Ok(()) | Err(CallError::NotFound(_)) => trail.cancel_since = Some(runner.clock.now()),
+        Ok(()) | Err(CallError::NotFound(_)) => state.cancel_since = Some(runner.clock.now()),
         Err(error) => {
-            tracing::warn!(backend_run_id = %trail.going.backend_run_id, %error, "could not be cancelled yet");
+            tracing::warn!(backend_run_id = %state.backend_run.backend_run_id, %error, "could not be cancelled yet");
             tokio::time::sleep(POLL_WAIT).await;
         }
     }
 }
 
 /// Looks at the run; true if it is over, and its end is committed.
-async fn look_at(runner: &Runner, claimed: &ClaimedRun, trail: &mut Trail) -> Result<bool, StoreError> {
+async fn check(runner: &Runner, claimed: &ClaimedRun, state: &mut FollowState) -> Result<bool, StoreError> {
     let backend = runner.backend_of(claimed);
-    let question = backend.run(trail.going.thread_id, trail.going.backend_run_id);
+    let question = backend.run(state.backend_run.thread_id, state.backend_run.backend_run_id);
     let report = match ask(runner, question).await {
         Ok(report) => report,
-        Err(CallError::NotFound(_)) => return missing(runner, claimed, trail).await,
+        Err(CallError::NotFound(_)) => return missing(runner, claimed, state).await,
         Err(error) => {
             tracing::debug!(run_id = %claimed.run.run_id, %error, "the run could not be looked at");
-            trail.cuts = trail.cuts.saturating_add(1);
+            state.reconnects = state.reconnects.saturating_add(1);
             return Ok(false);
         }
     };
-    trail.misses = 0;
+    state.not_found_count = 0;
     if report.is_over() {
-        return finish(runner, claimed, trail, report).await;
+        return finish(runner, claimed, state, report).await;
     }
-    if let (Some(cause), Some(since)) = (trail.going.cancelling, trail.cancel_since)
+    if let (Some(cause), Some(since)) = (state.backend_run.cancelling, state.cancel_since)
         && backoff::between(since, runner.clock.now()) > CANCEL_WAIT
     {
         let outcome = Outcome {
             status: cause.status(),
-            reason: Some(format!("{}, and the backend did not confirm it", cause_words(claimed, cause))),
+            reason: Some(format!("{}, and the backend did not confirm it", cause_message(claimed, cause))),
             error: None,
             values: None,
             ended_at: runner.clock.now(),
         };
-        return end::ended(runner, claimed, &trail.going, outcome, Some(&report.run)).await.map(|()| true);
+        return end::ended(runner, claimed, &state.backend_run, outcome, Some(&report.run))
+            .await
+            .map(|()| true);
     }
     // It is still going, whatever was heard: a replica may lag behind.
-    trail.heard = None;
+    state.joined = None;
     // What `join` will say is said of its own end.
-    trail.fresh = true;
+    state.fresh = true;
     Ok(false)
 }
 
@@ -188,64 +198,64 @@ async fn ask<T>(runner: &Runner, question: impl Future<Output = T>) -> T {
     question.await
 }
 
-async fn missing(runner: &Runner, claimed: &ClaimedRun, trail: &mut Trail) -> Result<bool, StoreError> {
-    trail.misses += 1;
-    if trail.misses < MISSES_MAX {
-        let wait = backoff::doubling(REJOIN_FIRST, REJOIN_MOST, trail.misses);
+async fn missing(runner: &Runner, claimed: &ClaimedRun, state: &mut FollowState) -> Result<bool, StoreError> {
+    state.not_found_count += 1;
+    if state.not_found_count < NOT_FOUND_MAX {
+        let wait = backoff::doubling(REJOIN_FIRST, REJOIN_MOST, state.not_found_count);
         tokio::select! {
             biased;
             () = runner.stop.cancelled() => {}
             () = tokio::time::sleep(wait) => {}
         }
         // What `join` says of a run that is not there is no outcome.
-        trail.heard = None;
+        state.joined = None;
         return Ok(false);
     }
     let outcome = Outcome {
         status: Status::Error,
         reason: Some(format!(
-            "lost: the backend accepted it and does not know it any more (asked {MISSES_MAX} times); it is not \
+            "lost: the backend accepted it and does not know it any more (asked {NOT_FOUND_MAX} times); it is not \
              started again by itself"
         )),
         error: None,
         values: None,
         ended_at: runner.clock.now(),
     };
-    end::ended(runner, claimed, &trail.going, outcome, None).await.map(|()| true)
+    end::ended(runner, claimed, &state.backend_run, outcome, None).await.map(|()| true)
 }
 
 /// Puts together what the server says of the run, of its thread, and what was heard of its end.
 async fn finish(
     runner: &Runner,
     claimed: &ClaimedRun,
-    trail: &mut Trail,
+    state: &mut FollowState,
     report: RunReport,
 ) -> Result<bool, StoreError> {
-    let end = match trail.heard.take() {
-        Some(Followed::Values { values, interrupted }) if trail.fresh && report.status != "error" => {
+    let end = match state.joined.take() {
+        Some(Followed::Values { values, interrupted }) if state.fresh && report.status != "error" => {
             End { values: Some(values), interrupted, error: None }
         }
-        heard => match ask(runner, runner.backend_of(claimed).thread(trail.going.thread_id)).await {
+        joined => match ask(runner, runner.backend_of(claimed).thread(state.backend_run.thread_id)).await {
             Ok(thread) => End {
                 values: Some(thread.values),
                 interrupted: thread.interrupted,
-                error: match heard {
+                error: match joined {
                     Some(Followed::Error(error)) => Some(error),
                     _ => thread.error,
                 },
             },
-            Err(CallError::NotFound(_)) => End::unseen(heard, "its thread is gone"),
+            Err(CallError::NotFound(_)) => End::unseen(joined, "its thread is gone"),
             Err(CallError::Unreachable(detail)) if detail.contains("longer than") => {
-                End::unseen(heard, "its values are too large to read")
+                End::unseen(joined, "its values are too large to read")
             }
             Err(error) => {
                 tracing::debug!(run_id = %claimed.run.run_id, %error, "its thread could not be looked at");
-                trail.heard = heard;
+                state.joined = joined;
                 return Ok(false);
             }
         },
     };
-    let (status, reason) = judge(claimed, &trail.going, &report.status, end.interrupted);
+    let (status, reason) = judge(claimed, &state.backend_run, &report.status, end.interrupted);
     let outcome = Outcome {
         status,
         reason,
@@ -253,7 +263,7 @@ async fn finish(
         values: end.values.filter(|values| !values.is_null()),
         ended_at: runner.clock.now(),
     };
-    end::ended(runner, claimed, &trail.going, outcome, Some(&report.run)).await.map(|()| true)
+    end::ended(runner, claimed, &state.backend_run, outcome, Some(&report.run)).await.map(|()| true)
 }
 
 /// What is known of the end besides the status.
@@ -264,8 +274,8 @@ struct End {
 }
 
 impl End {
-    fn unseen(heard: Option<Followed>, why: &str) -> Self {
-        let error = match heard {
+    fn unseen(joined: Option<Followed>, why: &str) -> Self {
+        let error = match joined {
             Some(Followed::Error(error)) => Some(error),
             _ => Some(RunError { error: "Unseen".to_owned(), message: why.to_owned() }),
         };
@@ -273,8 +283,13 @@ impl End {
     }
 }
 
-fn judge(claimed: &ClaimedRun, going: &Going, said: &str, interrupted: bool) -> (Status, Option<String>) {
-    let cancelled = going.cancelling.map(|cause| (cause.status(), Some(cause_words(claimed, cause))));
+fn judge(
+    claimed: &ClaimedRun,
+    backend_run: &BackendRun,
+    said: &str,
+    interrupted: bool,
+) -> (Status, Option<String>) {
+    let cancelled = backend_run.cancelling.map(|cause| (cause.status(), Some(cause_message(claimed, cause))));
     match said {
         "success" if interrupted => {
             (Status::Interrupted, Some("waiting for a human: the graph stopped at an interrupt".to_owned()))
@@ -290,10 +305,10 @@ fn judge(claimed: &ClaimedRun, going: &Going, said: &str, interrupted: bool) -> 
     }
 }
 
-fn cause_words(claimed: &ClaimedRun, cause: CancelCause) -> String {
+fn cause_message(claimed: &ClaimedRun, cause: CancelCause) -> String {
     match cause {
         CancelCause::Timeout => {
-            let limit = claimed.errand.timeout().unwrap_or_default();
+            let limit = claimed.spec.timeout().unwrap_or_default();
             format!("timeout: it ran longer than {} and was cancelled", humantime::format_duration(limit))
         }
         CancelCause::Request => "cancelled on request".to_owned(),

@@ -1,13 +1,13 @@
 //! From runs to outcomes: takes due runs in hand, one task each, and lets every task make the next steps of its run:
 //! start it, clear a doubt about it, follow it, end it. Each step is committed before the next.
 
-mod doubt;
+mod backend_breaker;
 mod end;
 mod follow;
-mod gate;
+mod reconcile;
 mod request;
-mod rush;
 mod start;
+mod start_burst;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -30,13 +30,13 @@ use crate::domain::run::RunState;
 use crate::domain::secrets::Secrets;
 use crate::domain::template::Meaning;
 use crate::store::{ClaimLimits, ClaimedRun, Store, StoreError};
-use crate::webhook::InForce;
+use crate::webhook::LiveSettings;
 
-pub use gate::Gate;
-use rush::Rush;
+pub use backend_breaker::BackendBreaker;
+use start_burst::StartBurst;
 
 /// While starts go first, whether they still should is asked this often at least.
-const RUSH_LOOK: Duration = Duration::from_millis(100);
+const BURST_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What the runner goes by.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ pub struct RunnerSettings {
     /// Larger values are kept as a digest.
     pub values_bytes_max: usize,
     /// How webhooks are made, and whether they are to be sent.
-    pub webhooks: InForce,
+    pub webhooks: LiveSettings,
 }
 
 /// What every task of the runner needs.
@@ -58,20 +58,20 @@ pub struct Runner {
     settings: RunnerSettings,
     wakes: Wakes,
     stop: CancellationToken,
-    gate: Arc<Gate>,
+    backend_breaker: Arc<BackendBreaker>,
     /// Whether this server has shown that it honours a fence; false until it has.
     fence_proved: AtomicBool,
     /// Whether it has shown that it does not.
     fence_refuted: AtomicBool,
     joins: Semaphore,
     asks: Semaphore,
-    rush: Rush,
+    start_burst: StartBurst,
 }
 
 impl Runner {
     /// The backend, whose words about this run quote nothing that was filled into its request.
     fn backend_of(&self, claimed: &ClaimedRun) -> AgentClient {
-        self.backend.keeping(self.secrets_of(claimed))
+        self.backend.redacting(self.secrets_of(claimed))
     }
 
     fn secrets_of(&self, claimed: &ClaimedRun) -> Secrets {
@@ -84,7 +84,7 @@ impl Runner {
 
 /// The tasks in hand.
 #[derive(Default)]
-struct Hands {
+struct RunningTasks {
     tasks: JoinSet<Result<(), StoreError>>,
     runs: HashMap<Id, RunId>,
     nudges: HashMap<RunId, Arc<Notify>>,
@@ -112,76 +112,76 @@ impl Runner {
             settings,
             wakes,
             stop,
-            gate: Arc::default(),
+            backend_breaker: Arc::default(),
             fence_proved: AtomicBool::new(false),
             fence_refuted: AtomicBool::new(false),
             joins: Semaphore::new(JOINS_MAX),
             asks: Semaphore::new(ASKS_IN_FLIGHT),
-            rush: Rush::new(),
+            start_burst: StartBurst::new(),
         }
     }
 
     /// The gate before the backend, to be looked at.
-    pub fn gate(&self) -> Arc<Gate> {
-        Arc::clone(&self.gate)
+    pub fn backend_breaker(&self) -> Arc<BackendBreaker> {
+        Arc::clone(&self.backend_breaker)
     }
 }
 
 /// Runs until told to stop, then waits for requests in flight; runs that are going are left to the next start.
 pub async fn run(runner: Runner) -> Result<(), StoreError> {
     let runner = Arc::new(runner);
-    let mut hands = Hands::default();
+    let mut running = RunningTasks::default();
     loop {
-        let next = pass(&runner, &mut hands).await?;
+        let next = pass(&runner, &mut running).await?;
         tokio::select! {
             biased;
             () = runner.stop.cancelled() => break,
-            Some(done) = hands.tasks.join_next_with_id() => reap(&runner, &mut hands, done).await?,
+            Some(done) = running.tasks.join_next_with_id() => reap(&runner, &mut running, done).await?,
             () = runner.wakes.runner.notified() => {}
             () = runner.clock.sleep_until(next) => {}
         }
         // All that is over by now frees its place before the next claim.
-        while let Some(done) = hands.tasks.try_join_next_with_id() {
-            reap(&runner, &mut hands, done).await?;
+        while let Some(done) = running.tasks.try_join_next_with_id() {
+            reap(&runner, &mut running, done).await?;
         }
     }
-    while let Some(done) = hands.tasks.join_next_with_id().await {
-        reap(&runner, &mut hands, done).await?;
+    while let Some(done) = running.tasks.join_next_with_id().await {
+        reap(&runner, &mut running, done).await?;
     }
     Ok(())
 }
 
 /// Takes in hand what is due; answers when the next is.
-async fn pass(runner: &Arc<Runner>, hands: &mut Hands) -> Result<Option<Timestamp>, StoreError> {
+async fn pass(runner: &Arc<Runner>, running: &mut RunningTasks) -> Result<Option<Timestamp>, StoreError> {
     let now = runner.clock.now();
-    let in_flight = hands.starts_in_flight();
+    let in_flight = running.starts_in_flight();
     let limits = ClaimLimits {
-        starts: runner.gate.starts_allowed(now, in_flight, STARTS_IN_FLIGHT),
-        going_max: runner.settings.max_concurrent_runs,
+        starts: runner.backend_breaker.starts_allowed(now, in_flight, STARTS_IN_FLIGHT),
+        running_max: runner.settings.max_concurrent_runs,
     };
-    let starts_first = runner.rush.is_on();
+    let starts_first = runner.start_burst.is_on();
     let claim = match starts_first {
         true => runner.store.claim_starts(now, limits).await?,
         false => runner.store.claim_runs(now, limits).await?,
     };
-    let gate_opens = runner.gate.opens_at();
-    if claim.more_to_start && gate_opens.is_none() {
-        runner.rush.goes_on();
+    let next_probe = runner.backend_breaker.probe_at();
+    if claim.more_to_start && next_probe.is_none() {
+        runner.start_burst.continues();
     } else if limits.starts > 0 {
-        runner.rush.ends();
+        runner.start_burst.ends();
     }
     // Whoever was not looked at for the sake of starts is looked at as soon as these are out.
-    let look = starts_first.then(|| match runner.rush.is_on() {
-        true => backoff::after(now, RUSH_LOOK),
+    let next_check = starts_first.then(|| match runner.start_burst.is_on() {
+        true => backoff::after(now, BURST_CHECK_INTERVAL),
         false => now,
     });
-    for claimed in claim.cancelled.into_iter().chain(claim.expired).chain(claim.looks).chain(claim.starts) {
-        hands.take(runner, claimed);
+    for claimed in claim.cancelled.into_iter().chain(claim.expired).chain(claim.checks).chain(claim.starts) {
+        running.take(runner, claimed);
     }
-    Ok([claim.next_act_at, gate_opens.filter(|at| *at > now), look].into_iter().flatten().min())
+    Ok([claim.next_act_at, next_probe.filter(|at| *at > now), next_check].into_iter().flatten().min())
 }
 
-impl Hands {
+impl RunningTasks {
     fn starts_in_flight(&self) -> usize {
         Arc::strong_count(&self.starting) - 1
     }
@@ -195,7 +195,7 @@ impl Hands {
                 // Its task has committed its last step, and is only still to be reaped.
                 RunState::Pending { .. }
                 | RunState::Sending { .. }
-                | RunState::Doubtful { .. }
+                | RunState::Unconfirmed { .. }
                 | RunState::Ended { .. } => drop(self.waiting.insert(run_id, claimed)),
             }
             return;
@@ -217,7 +217,7 @@ async fn act(
     nudge: &Notify,
     starting: Option<Arc<()>>,
 ) -> Result<(), StoreError> {
-    let (going, spoken, fresh) = match &claimed.run.state {
+    let (backend_run, response_stream, fresh) = match &claimed.run.state {
         RunState::Pending { .. } => {
             return match claimed.unwanted {
                 Some(cause) => end::unwanted(runner, &claimed, cause).await,
@@ -226,13 +226,13 @@ async fn act(
         }
         RunState::Sending { .. } => match start::start(runner, &claimed).await? {
             None => return Ok(()),
-            Some((going, spoken)) => (going, spoken, true),
+            Some((backend_run, response_stream)) => (backend_run, response_stream, true),
         },
-        RunState::Doubtful { .. } => match doubt::resolve(runner, &claimed).await? {
+        RunState::Unconfirmed { .. } => match reconcile::resolve(runner, &claimed).await? {
             None => return Ok(()),
-            Some(going) => (going, None, false),
+            Some(backend_run) => (backend_run, None, false),
         },
-        RunState::Running(going) => (going.clone(), None, false),
+        RunState::Running(backend_run) => (backend_run.clone(), None, false),
         RunState::Ended { .. } => return Ok(()),
     };
     if let Some(starting) = starting {
@@ -244,24 +244,24 @@ async fn act(
             runner.wakes.runner.notify_one();
         }
     }
-    follow::follow(runner, &claimed, going, spoken, fresh, nudge).await
+    follow::follow(runner, &claimed, backend_run, response_stream, fresh, nudge).await
 }
 
 /// Takes note that a task is over. One that failed or panicked concerns its own run only, unless the store is lost.
 async fn reap(
     runner: &Arc<Runner>,
-    hands: &mut Hands,
+    running: &mut RunningTasks,
     done: Result<(Id, Result<(), StoreError>), JoinError>,
 ) -> Result<(), StoreError> {
     let (id, result) = match done {
         Ok((id, result)) => (id, Ok(result)),
         Err(error) => (error.id(), Err(error)),
     };
-    let run_id = hands.runs.remove(&id);
+    let run_id = running.runs.remove(&id);
     if let Some(run_id) = run_id {
-        hands.nudges.remove(&run_id);
-        if let Some(next) = hands.waiting.remove(&run_id) {
-            hands.take(runner, next);
+        running.nudges.remove(&run_id);
+        if let Some(next) = running.waiting.remove(&run_id) {
+            running.take(runner, next);
         }
     }
     match (result, run_id) {

@@ -12,9 +12,9 @@ use crate::store::{ClaimedRun, PreviousRun, StoreError};
 
 /// The thread that this attempt of the run goes to.
 pub(super) fn thread_of(claimed: &ClaimedRun) -> ThreadId {
-    match claimed.errand.request().target {
+    match claimed.spec.request().target {
         Target::Thread(thread_id) => thread_id,
-        Target::Stateless(_) => claimed.run.run_id.attempt_thread(claimed.attempt()),
+        Target::Stateless(_) => claimed.run.run_id.thread_of_start(claimed.start_number()),
     }
 }
 
@@ -26,7 +26,7 @@ pub(super) async fn build(
     runner: &Runner,
     claimed: &ClaimedRun,
 ) -> Result<Result<StartRequest, String>, StoreError> {
-    let request = claimed.errand.request();
+    let request = claimed.spec.request();
     let previous = match claimed.run.cron_id().filter(|_| mentions_previous(request)) {
         None => None,
         Some(cron_id) => runner.store.previous_run(cron_id, claimed.run.scheduled_for).await?,
@@ -43,8 +43,8 @@ pub(super) async fn build(
 pub(super) fn secrets(runner: &Runner, claimed: &ClaimedRun, counts: fn(Meaning<'_>) -> bool) -> Secrets {
     let mut secrets = Secrets::default();
     // No client's words are ever taken for a placeholder.
-    if claimed.errand.is_of_a_file() {
-        let request = claimed.errand.request();
+    if claimed.spec.is_from_file() {
+        let request = claimed.spec.request();
         for value in request.payload.values().chain(request.metadata.values()) {
             each_placeholder(value, &mut |placeholder| {
                 if placeholder.meaning().is_ok_and(counts) {
@@ -83,7 +83,7 @@ fn fill_body(
     claimed: &ClaimedRun,
     fill: &impl Fn(&str) -> Result<String, String>,
 ) -> Result<Map<String, Value>, String> {
-    let request = claimed.errand.request();
+    let request = claimed.spec.request();
     let mut body = Map::new();
     body.insert("assistant_id".to_owned(), json!(request.assistant_id));
     for (key, value) in &request.payload {
@@ -137,7 +137,7 @@ fn value_of(
         "run.scheduled_for" => Ok(claimed.run.scheduled_for.to_string()),
         "previous.status" => Ok(previous.map_or_else(none, |previous| previous.status.clone())),
         "previous.ended_at" => Ok(previous.map_or_else(none, |previous| previous.ended_at.to_string())),
-        _ if !claimed.errand.is_of_a_file() => {
+        _ if !claimed.spec.is_from_file() => {
             Err(format!("`{name}` is not filled in what was asked for through the API"))
         }
         _ => runner

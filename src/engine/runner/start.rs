@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::gate::Trouble;
+use super::backend_breaker::Trouble;
 use super::{Runner, end, request};
-use crate::backend::{Spoken, StartAnswer};
+use crate::backend::{ResponseStream, StartAnswer};
 use crate::crash::crash_point;
 use crate::domain::backoff;
 use crate::domain::cron::{MultitaskStrategy, Target};
-use crate::domain::run::{Going, Outcome, RunChange, RunState, Status};
+use crate::domain::run::{BackendRun, Outcome, RunChange, RunState, Status};
 use crate::store::{ClaimedRun, RunEvent, Step, StoreError};
 
 /// A start later than this gets a reason in the history.
@@ -18,7 +18,7 @@ const LATE: Duration = Duration::from_secs(1);
 pub(super) async fn start(
     runner: &Runner,
     claimed: &ClaimedRun,
-) -> Result<Option<(Going, Option<Spoken>)>, StoreError> {
+) -> Result<Option<(BackendRun, Option<ResponseStream>)>, StoreError> {
     let request = match request::build(runner, claimed).await? {
         Ok(request) => request,
         Err(problem) => {
@@ -30,14 +30,14 @@ pub(super) async fn start(
     crash_point("start_answered").await;
     match answer {
         StartAnswer::Accepted(started) => {
-            runner.gate.open(runner.clock.now());
+            runner.backend_breaker.record_success(runner.clock.now());
             let change = RunChange::Accept {
                 thread_id: request.thread_id,
                 backend_run_id: started.backend_run_id,
                 at: runner.clock.now(),
             };
-            let going = accept(runner, claimed, change, None).await?;
-            Ok(going.map(|going| (going, started.spoken)))
+            let backend_run = accept(runner, claimed, change, None).await?;
+            Ok(backend_run.map(|backend_run| (backend_run, started.response_stream)))
         }
         StartAnswer::NotSent { detail, wait } => {
             not_sent(runner, claimed, &Trouble::Unreachable { asked: wait }, detail).await
@@ -48,7 +48,7 @@ pub(super) async fn start(
             Ok(None)
         }
         StartAnswer::Busy { detail } => busy(runner, claimed, detail).await,
-        StartAnswer::Unclear { detail } => doubt(runner, claimed, detail).await,
+        StartAnswer::Unclear { detail } => unconfirmed(runner, claimed, detail).await,
     }
 }
 
@@ -58,12 +58,12 @@ pub(super) async fn accept(
     claimed: &ClaimedRun,
     change: RunChange,
     how: Option<RunEvent>,
-) -> Result<Option<Going>, StoreError> {
+) -> Result<Option<BackendRun>, StoreError> {
     let event = how.or_else(|| late(runner, claimed));
     let run = runner.store.step_run(Step { event, ..Step::of(claimed.run.run_id, change) }).await?;
     crash_point("accepted_committed").await;
     match run.state {
-        RunState::Running(going) => Ok(Some(going)),
+        RunState::Running(backend_run) => Ok(Some(backend_run)),
         _ => Ok(None),
     }
 }
@@ -72,18 +72,18 @@ pub(super) async fn accept(
 pub(super) fn late(runner: &Runner, claimed: &ClaimedRun) -> Option<RunEvent> {
     let now = runner.clock.now();
     let late = backoff::between(claimed.run.due_at, now);
-    if late < LATE && claimed.run.tries <= 1 {
+    if late < LATE && claimed.run.send_count <= 1 {
         return None;
     }
     let why = claimed
         .run
         .reason
         .clone()
-        .or_else(|| runner.gate.trouble_since(claimed.run.due_at))
+        .or_else(|| runner.backend_breaker.trouble_since(claimed.run.due_at))
         .unwrap_or_else(|| "it waited for an earlier run, a free place, or the daemon".to_owned());
     let late = humantime::format_duration(Duration::from_secs(late.as_secs()));
-    let tries = claimed.run.tries;
-    let detail = format!("started {late} late, at try {tries}: {why}");
+    let send_count = claimed.run.send_count;
+    let detail = format!("started {late} late, at try {send_count}: {why}");
     Some(RunEvent { at: now, event: "started late", detail: Some(detail) })
 }
 
@@ -92,9 +92,9 @@ async fn not_sent(
     claimed: &ClaimedRun,
     trouble: &Trouble,
     detail: String,
-) -> Result<Option<(Going, Option<Spoken>)>, StoreError> {
+) -> Result<Option<(BackendRun, Option<ResponseStream>)>, StoreError> {
     let now = runner.clock.now();
-    let again = runner.gate.close(now, trouble, &detail);
+    let again = runner.backend_breaker.record_failure(now, trouble, &detail);
     let event = Some(RunEvent { at: now, event: "not sent", detail: Some(detail) });
     let step = Step { act_at: Some(again), event, ..Step::of(claimed.run.run_id, RunChange::NotSent) };
     runner.store.step_run(step).await?;
@@ -107,10 +107,10 @@ async fn busy(
     runner: &Runner,
     claimed: &ClaimedRun,
     detail: String,
-) -> Result<Option<(Going, Option<Spoken>)>, StoreError> {
-    let request = claimed.errand.request();
+) -> Result<Option<(BackendRun, Option<ResponseStream>)>, StoreError> {
+    let request = claimed.spec.request();
     match request.target {
-        Target::Stateless(_) => doubt(runner, claimed, detail).await,
+        Target::Stateless(_) => unconfirmed(runner, claimed, detail).await,
         Target::Thread(_) => {
             let (status, reason) = match request.multitask_strategy {
                 Some(MultitaskStrategy::Reject) => (Status::Skipped, format!("thread busy: {detail}")),
@@ -122,15 +122,15 @@ async fn busy(
     }
 }
 
-async fn doubt(
+async fn unconfirmed(
     runner: &Runner,
     claimed: &ClaimedRun,
     detail: String,
-) -> Result<Option<(Going, Option<Spoken>)>, StoreError> {
+) -> Result<Option<(BackendRun, Option<ResponseStream>)>, StoreError> {
     let now = runner.clock.now();
     tracing::warn!(cron = claimed.run.called(), run_id = %claimed.run.run_id, detail, "not known whether it started");
     let event = Some(RunEvent { at: now, event: "in doubt", detail: Some(detail) });
-    let step = Step { act_at: Some(now), event, ..Step::of(claimed.run.run_id, RunChange::Doubt) };
+    let step = Step { act_at: Some(now), event, ..Step::of(claimed.run.run_id, RunChange::Unconfirm) };
     runner.store.step_run(step).await?;
     runner.wakes.runner.notify_one();
     Ok(None)

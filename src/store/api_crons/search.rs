@@ -139,7 +139,7 @@ fn each(
 ) -> Result<(), StoreError> {
     let part = Value::Object(filter.metadata.clone());
     let mut statement = tx.prepare_cached(
-        "SELECT rowid AS place_in_order, cron_id, name, place, definition_id, created_at, updated_at \
+        "SELECT rowid AS seq, cron_id, name, location, definition_id, created_at, updated_at \
          FROM crons WHERE removed_at IS NULL",
     )?;
     let mut rows = statement.query([])?;
@@ -150,16 +150,16 @@ fn each(
             Err(StoreError::Refused(_)) => continue,
             Err(error) => return Err(error),
         };
-        let place: Option<String> = row.get("place")?;
+        let location: Option<String> = row.get("location")?;
         let matches = filter.assistant_id.is_none_or(|id| id == assistant(&cron))
             && filter.thread_id.is_none_or(|id| thread(&cron) == Some(id))
             && filter.enabled.is_none_or(|enabled| enabled == cron.enabled)
             && (filter.metadata.is_empty()
-                || contains(&Value::Object(metadata(&cron, place.as_deref())), &part));
+                || contains(&Value::Object(metadata(&cron, location.as_deref())), &part));
         if matches {
             let candidate = Candidate {
                 cron_id: cron.cron_id,
-                row: row.get("place_in_order")?,
+                row: row.get("seq")?,
                 created_at: time(row, "created_at")?,
                 updated_at: time(row, "updated_at")?,
             };
@@ -196,14 +196,14 @@ fn thread(cron: &Cron) -> Option<ThreadId> {
 }
 
 /// The user's metadata; a cron from a file says so, and where it stands.
-pub(super) fn metadata(cron: &Cron, place: Option<&str>) -> Map<String, Value> {
+pub(super) fn metadata(cron: &Cron, location: Option<&str>) -> Map<String, Value> {
     let mut metadata = cron.request.metadata.clone();
     match cron.source {
         CronSource::Api => {}
         CronSource::File => {
             metadata.insert("source".to_owned(), json!(cron.source.as_str()));
             metadata.insert("name".to_owned(), json!(cron.name));
-            metadata.insert("place".to_owned(), json!(place));
+            metadata.insert("location".to_owned(), json!(location));
         }
     }
     metadata

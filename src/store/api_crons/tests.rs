@@ -73,13 +73,13 @@ async fn a_deleted_cron_fires_no_more_and_its_history_stays() {
     assert_eq!(store.remove_api_cron(at("2026-03-02T10:00:02Z"), cron_id).await.unwrap(), None);
     assert!(store.api_cron(cron_id).await.unwrap().is_none());
     // What has a history is kept, what has none is forgotten.
-    store.keep_house(at("2026-03-03T00:00:00Z")).await.unwrap();
+    store.housekeeping(at("2026-03-03T00:00:00Z")).await.unwrap();
     assert_eq!(rows(&folder, "SELECT name FROM crons"), [cron_id.to_string()]);
     rusqlite::Connection::open(folder.path().join("agentcron.db"))
         .unwrap()
         .execute("DELETE FROM runs", [])
         .unwrap();
-    store.keep_house(at("2026-03-03T00:00:00Z")).await.unwrap();
+    store.housekeeping(at("2026-03-03T00:00:00Z")).await.unwrap();
     assert_eq!(rows(&folder, "SELECT name FROM crons"), Vec::<String>::new());
 }
 
@@ -92,7 +92,7 @@ async fn versions_by_which_nothing_ran_are_forgotten_however_many_they_are() {
         let schedule = format!("{} {} * * *", number % 60, 12 + number / 60);
         change(&store, "2026-03-02T10:00:03Z", cron_id, body(&schedule)).await;
     }
-    store.keep_house(at("2026-03-03T00:00:00Z")).await.unwrap();
+    store.housekeeping(at("2026-03-03T00:00:00Z")).await.unwrap();
     let left = rows(&folder, "SELECT body ->> 'schedule' FROM definitions ORDER BY rowid");
     assert_eq!(left, ["0 * * * *", "59 16 * * *"], "that of the run of 10:00, and the last one");
 }

@@ -16,7 +16,8 @@ CREATE TABLE crons (
     cron_id       TEXT PRIMARY KEY,
     name          TEXT NOT NULL,
     source        TEXT NOT NULL CHECK (source IN ('file', 'api')),
-    place         TEXT,
+    -- `file:line:column` of the definition; NULL for a cron made through the API.
+    location      TEXT,
     -- What the client asked for, as it is told again; NULL for a cron from a file.
     request       TEXT CHECK (request IS NULL OR json_valid(request)),
     definition_id TEXT NOT NULL,
@@ -41,7 +42,7 @@ CREATE INDEX crons_by_name ON crons (name);
 
 CREATE TABLE runs (
     run_id         TEXT PRIMARY KEY,
-    -- NULL, all three: of no cron, a client asked for it (`client_errands`).
+    -- NULL, all three: of no cron, a client asked for it (`client_runs`).
     cron_id        TEXT REFERENCES crons (cron_id),
     cron_name      TEXT,
     definition_id  TEXT,
@@ -51,10 +52,10 @@ CREATE TABLE runs (
     start_before   INTEGER NOT NULL,
     -- 1: never while another run of the same cron is going.
     exclusive      INTEGER NOT NULL CHECK (exclusive IN (0, 1)),
-    phase          TEXT NOT NULL CHECK (phase IN ('pending', 'sending', 'doubtful', 'running', 'ended')),
-    attempt        INTEGER NOT NULL,
-    tries          INTEGER NOT NULL DEFAULT 0,
-    misses         INTEGER NOT NULL DEFAULT 0,
+    phase          TEXT NOT NULL CHECK (phase IN ('pending', 'sending', 'unconfirmed', 'running', 'ended')),
+    start_number   INTEGER NOT NULL,
+    send_count     INTEGER NOT NULL DEFAULT 0,
+    not_found_count INTEGER NOT NULL DEFAULT 0,
     -- When the runner is to act on it next; NULL while it is in hand, and when it is over.
     act_at         INTEGER,
     sent_at        INTEGER,
@@ -76,14 +77,14 @@ CREATE TABLE runs (
     FOREIGN KEY (cron_id, definition_id) REFERENCES definitions (cron_id, definition_id)
 ) STRICT;
 CREATE INDEX runs_to_act_on ON runs (act_at) WHERE act_at IS NOT NULL;
-CREATE INDEX runs_not_over ON runs (cron_id, phase) WHERE phase <> 'ended';
-CREATE INDEX runs_going ON runs (cron_id) WHERE phase IN ('sending', 'doubtful', 'running');
+CREATE INDEX runs_in_progress ON runs (cron_id, phase) WHERE phase <> 'ended';
+CREATE INDEX runs_on_backend ON runs (cron_id) WHERE phase IN ('sending', 'unconfirmed', 'running');
 CREATE INDEX runs_to_cancel ON runs (act_at) WHERE phase = 'pending' AND cancelling IS NOT NULL;
 CREATE INDEX runs_to_start ON runs (start_before) WHERE phase = 'pending';
 CREATE INDEX runs_by_time ON runs (scheduled_for);
 
 -- What clients have asked of the agent server through us, as far as we must know: not what the run was given.
-CREATE TABLE client_errands (
+CREATE TABLE client_runs (
     run_id           TEXT PRIMARY KEY REFERENCES runs (run_id) ON DELETE CASCADE,
     assistant_id     TEXT NOT NULL,
     -- NULL: the agent server makes a thread for it.
@@ -129,7 +130,7 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_due ON deliveries (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX deliveries_by_receiver ON deliveries (receiver, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX deliveries_by_time ON deliveries (created_at);
-CREATE INDEX deliveries_in_hand ON deliveries (status) WHERE status = 'sending';
+CREATE INDEX deliveries_sending ON deliveries (status) WHERE status = 'sending';
 CREATE INDEX deliveries_suppressed ON deliveries (created_at) WHERE status = 'suppressed';
 
 CREATE TABLE attempts (
@@ -153,7 +154,7 @@ CREATE TABLE attempts (
 ) STRICT, WITHOUT ROWID;
 
 -- How webhooks flow as a whole; one row.
-CREATE TABLE webhook_flow (
+CREATE TABLE delivery_mode (
     one         INTEGER PRIMARY KEY CHECK (one = 1),
     -- Since when the configuration disables them.
     disabled_at INTEGER,
@@ -166,7 +167,7 @@ CREATE TABLE webhook_flow (
     CHECK (held_at IS NULL OR released_at IS NULL),
     CHECK ((released_at IS NULL) = (per_second IS NULL))
 ) STRICT;
-INSERT INTO webhook_flow (one) VALUES (1);
+INSERT INTO delivery_mode (one) VALUES (1);
 
 -- URLs (placeholders still in them) whose receiver has said that they are gone: nothing is sent there until they are
 -- armed again.
@@ -183,7 +184,7 @@ CREATE TABLE thread_deletions (
     thread_id TEXT PRIMARY KEY,
     run_id    TEXT NOT NULL,
     due_at    INTEGER NOT NULL,
-    tries     INTEGER NOT NULL DEFAULT 0
+    failures  INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX thread_deletions_due ON thread_deletions (due_at);
 

@@ -79,7 +79,7 @@ impl Reader {
             let mut new = 0;
             while let Some(row) = rows.next()? {
                 new += 1;
-                watch.last_row = row.get("place")?;
+                watch.last_row = row.get("seq")?;
                 watch.take_note(run_row(tx, row)?, &mut changed);
             }
             watch.version = (new < NEW_RUNS_MAX).then_some(version);
@@ -111,7 +111,7 @@ impl Watch {
             (
                 RunState::Pending { .. }
                 | RunState::Sending { .. }
-                | RunState::Doubtful { .. }
+                | RunState::Unconfirmed { .. }
                 | RunState::Running(_),
                 Interest::UntilEnded | Interest::UntilTold,
             ) => true,

@@ -7,19 +7,19 @@ use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Row, Transaction, params_from_iter};
 
-use super::history::NoPlace;
+use super::history::InvalidCursor;
 use super::{Reader, RunRow, number, row_columns, run_row};
 use crate::config::CronIdentity;
 use crate::domain::cron::{Cron, CronSource, words};
+use crate::domain::cron_state::CronState;
 use crate::domain::ids::{CronId, DefinitionId};
-use crate::domain::standing::Standing;
+use crate::store::cron_state::cron_state_from_row;
 use crate::store::rows::{parsed, time};
-use crate::store::standing::standing_from_row;
 use crate::store::{StoreError, definitions};
 
 words!(
     /// Whether a cron fires.
-    CronState {
+    CronStatus {
         /// It does.
         Active = "active",
         /// Its occurrences are skipped for now.
@@ -39,17 +39,17 @@ pub struct CronRow {
     /// Where its definition lives.
     pub source: CronSource,
     /// `file:line:column` of a cron from a file.
-    pub place: Option<String>,
+    pub location: Option<String>,
     /// The version of its definition.
     pub definition_id: DefinitionId,
     /// The definition, or why this version of agentcron cannot read it.
     pub cron: Result<Cron, String>,
     /// Whether it is paused, and how often it has failed.
-    pub standing: Standing,
+    pub state: CronState,
     /// The latest occurrence that is over.
     pub last: Option<RunRow>,
     /// How many of its runs the backend has or may have.
-    pub going: u64,
+    pub running: u64,
 }
 
 /// A cron with its definition as stored.
@@ -71,14 +71,14 @@ pub struct CronListing {
     /// Whose definition lives there.
     pub source: Option<CronSource>,
     /// That stand like this.
-    pub state: Option<CronState>,
+    pub state: Option<CronStatus>,
     /// With this in their name.
     pub name: Option<String>,
 }
 
 /// A place in the order of crons by name. As a text, the id and the name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CronPlace {
+pub struct CronCursor {
     cron_id: CronId,
     name: String,
 }
@@ -87,7 +87,7 @@ pub struct CronPlace {
 pub(super) const STATE: &str = "CASE WHEN json_extract(body, '$.enabled') = 0 THEN 'disabled' \
      WHEN paused_at IS NOT NULL THEN 'paused' ELSE 'active' END";
 
-const SELECT: &str = "SELECT crons.cron_id AS cron_id, name, source, place, crons.definition_id AS definition_id, \
+const SELECT: &str = "SELECT crons.cron_id AS cron_id, name, source, location, crons.definition_id AS definition_id, \
      body, paused_at, pause_cause, pause_note, skip_next, failures, crons.created_at AS created_at, updated_at \
      FROM crons JOIN definitions USING (definition_id) WHERE removed_at IS NULL";
 
@@ -101,7 +101,7 @@ impl Reader {
     pub fn crons_after(
         &self,
         filter: &CronListing,
-        place: Option<&CronPlace>,
+        location: Option<&CronCursor>,
         limit: u32,
     ) -> Result<Vec<CronRow>, StoreError> {
         let mut sql = SELECT.to_owned();
@@ -120,7 +120,7 @@ impl Reader {
         if let Some(name) = &filter.name {
             term("instr(name, ?) > 0", &[name]);
         }
-        if let Some(CronPlace { cron_id, name }) = place {
+        if let Some(CronCursor { cron_id, name }) = location {
             term("(name, crons.cron_id) > (?, ?)", &[name, &cron_id.to_string()]);
         }
         sql.push_str(" ORDER BY name, crons.cron_id LIMIT ?");
@@ -164,13 +164,13 @@ fn cron_row(tx: &Transaction<'_>, row: &Row<'_>) -> Result<CronRow, StoreError> 
     Ok(CronRow {
         cron_id,
         source,
-        place: row.get("place")?,
+        location: row.get("location")?,
         definition_id: parsed(row, "definition_id")?,
         cron: definitions::parse(identity, &body).map_err(|error| error.to_string()),
         name,
-        standing: standing_from_row(row)?,
+        state: cron_state_from_row(row)?,
         last: last_over(tx, cron_id)?,
-        going: going(tx, cron_id)?,
+        running: running(tx, cron_id)?,
     })
 }
 
@@ -184,32 +184,32 @@ fn last_over(tx: &Transaction<'_>, cron_id: CronId) -> Result<Option<RunRow>, St
     rows.next()?.map(|row| run_row(tx, row)).transpose()
 }
 
-fn going(tx: &Transaction<'_>, cron_id: CronId) -> Result<u64, StoreError> {
+fn running(tx: &Transaction<'_>, cron_id: CronId) -> Result<u64, StoreError> {
     let mut statement = tx.prepare_cached(
-        "SELECT count(*) AS going FROM runs WHERE cron_id = ?1 AND phase IN ('sending', 'doubtful', 'running')",
+        "SELECT count(*) AS running FROM runs WHERE cron_id = ?1 AND phase IN ('sending', 'unconfirmed', 'running')",
     )?;
     let mut rows = statement.query([cron_id.to_string()])?;
-    rows.next()?.map_or(Ok(0), |row| number(row, "going"))
+    rows.next()?.map_or(Ok(0), |row| number(row, "running"))
 }
 
-impl CronPlace {
+impl CronCursor {
     /// Right after this cron.
     pub fn after(row: &CronRow) -> Self {
         Self { cron_id: row.cron_id, name: row.name.clone() }
     }
 }
 
-impl fmt::Display for CronPlace {
+impl fmt::Display for CronCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.cron_id, self.name)
     }
 }
 
-impl FromStr for CronPlace {
-    type Err = NoPlace;
+impl FromStr for CronCursor {
+    type Err = InvalidCursor;
 
-    fn from_str(text: &str) -> Result<Self, NoPlace> {
-        let (cron_id, name) = text.split_once(' ').ok_or(NoPlace)?;
-        Ok(Self { cron_id: cron_id.parse().map_err(|_| NoPlace)?, name: name.to_owned() })
+    fn from_str(text: &str) -> Result<Self, InvalidCursor> {
+        let (cron_id, name) = text.split_once(' ').ok_or(InvalidCursor)?;
+        Ok(Self { cron_id: cron_id.parse().map_err(|_| InvalidCursor)?, name: name.to_owned() })
     }
 }

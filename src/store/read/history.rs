@@ -33,7 +33,7 @@ pub struct RunFilter {
 /// A place in the order of runs by their instant, or of deliveries by their making. Good for one listing, not for
 /// keeping. As a text, `time:row`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct PageCursor {
     pub(super) at: i64,
     pub(super) row: i64,
 }
@@ -41,7 +41,7 @@ pub struct Place {
 /// A text that is no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is not of our making")]
-pub struct NoPlace;
+pub struct InvalidCursor;
 
 impl Reader {
     /// The crons of this name or id, removed ones too; there may be several through the API.
@@ -59,22 +59,26 @@ impl Reader {
     }
 
     /// Where the last `count` runs begin: the place right before them; `None` if there are no more than that.
-    pub fn place_before_last(&self, filter: &RunFilter, count: u64) -> Result<Option<Place>, StoreError> {
+    pub fn cursor_before_last(
+        &self,
+        filter: &RunFilter,
+        count: u64,
+    ) -> Result<Option<PageCursor>, StoreError> {
         let mut query = Query::of(filter);
         query.values.push(Value::Integer(i64::try_from(count).unwrap_or(i64::MAX)));
         let sql = format!(
-            "SELECT scheduled_for, rowid AS place FROM runs {} ORDER BY scheduled_for DESC, rowid DESC \
+            "SELECT scheduled_for, rowid AS seq FROM runs {} ORDER BY scheduled_for DESC, rowid DESC \
              LIMIT 1 OFFSET ?",
             query.conditions()
         );
         self.at_one_moment(|tx| {
-            let place = tx
+            let cursor = tx
                 .prepare_cached(&sql)?
                 .query_row(params_from_iter(&query.values), |row| {
-                    Ok(Place { at: row.get("scheduled_for")?, row: row.get("place")? })
+                    Ok(PageCursor { at: row.get("scheduled_for")?, row: row.get("seq")? })
                 })
                 .optional()?;
-            Ok(place)
+            Ok(cursor)
         })
     }
 
@@ -82,11 +86,11 @@ impl Reader {
     pub fn runs_after(
         &self,
         filter: &RunFilter,
-        place: Option<Place>,
+        cursor: Option<PageCursor>,
         limit: u32,
-    ) -> Result<Vec<(Place, RunRow)>, StoreError> {
+    ) -> Result<Vec<(PageCursor, RunRow)>, StoreError> {
         let mut query = Query::of(filter);
-        if let Some(Place { at, row }) = place {
+        if let Some(PageCursor { at, row }) = cursor {
             query.term("(scheduled_for, rowid) > (?, ?)", [at, row]);
         }
         self.page(query, "ORDER BY scheduled_for, rowid", limit)
@@ -96,17 +100,22 @@ impl Reader {
     pub fn runs_before(
         &self,
         filter: &RunFilter,
-        place: Option<Place>,
+        cursor: Option<PageCursor>,
         limit: u32,
-    ) -> Result<Vec<(Place, RunRow)>, StoreError> {
+    ) -> Result<Vec<(PageCursor, RunRow)>, StoreError> {
         let mut query = Query::of(filter);
-        if let Some(Place { at, row }) = place {
+        if let Some(PageCursor { at, row }) = cursor {
             query.term("(scheduled_for, rowid) < (?, ?)", [at, row]);
         }
         self.page(query, "ORDER BY scheduled_for DESC, rowid DESC", limit)
     }
 
-    fn page(&self, mut query: Query, order: &str, limit: u32) -> Result<Vec<(Place, RunRow)>, StoreError> {
+    fn page(
+        &self,
+        mut query: Query,
+        order: &str,
+        limit: u32,
+    ) -> Result<Vec<(PageCursor, RunRow)>, StoreError> {
         query.values.push(Value::Integer(i64::from(limit)));
         let sql = format!("SELECT {} FROM runs {} {order} LIMIT ?", row_columns(), query.conditions());
         self.at_one_moment(|tx| {
@@ -114,26 +123,26 @@ impl Reader {
             let mut rows = statement.query(params_from_iter(&query.values))?;
             let mut page = Vec::new();
             while let Some(row) = rows.next()? {
-                let place = Place { at: row.get("scheduled_for")?, row: row.get("place")? };
-                page.push((place, run_row(tx, row)?));
+                let cursor = PageCursor { at: row.get("scheduled_for")?, row: row.get("seq")? };
+                page.push((cursor, run_row(tx, row)?));
             }
             Ok(page)
         })
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for PageCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.at, self.row)
     }
 }
 
-impl FromStr for Place {
-    type Err = NoPlace;
+impl FromStr for PageCursor {
+    type Err = InvalidCursor;
 
-    fn from_str(text: &str) -> Result<Self, NoPlace> {
-        let (at, row) = text.split_once(':').ok_or(NoPlace)?;
-        Ok(Self { at: at.parse().map_err(|_| NoPlace)?, row: row.parse().map_err(|_| NoPlace)? })
+    fn from_str(text: &str) -> Result<Self, InvalidCursor> {
+        let (at, row) = text.split_once(':').ok_or(InvalidCursor)?;
+        Ok(Self { at: at.parse().map_err(|_| InvalidCursor)?, row: row.parse().map_err(|_| InvalidCursor)? })
     }
 }
 

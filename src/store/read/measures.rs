@@ -7,13 +7,13 @@ use super::crons::STATE;
 use super::{Reader, number};
 use crate::domain::run::Phase;
 use crate::store::rows::{parsed, time_option};
-use crate::store::{CronState, StoreError};
+use crate::store::{CronStatus, StoreError};
 
 /// Counts of one moment, zeroes left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Measures {
     /// Crons, by how they stand.
-    pub crons: Vec<(CronState, u64)>,
+    pub crons: Vec<(CronStatus, u64)>,
     /// Runs that are not over.
     pub runs: Vec<(Phase, u64)>,
     /// Deliveries that are not over.

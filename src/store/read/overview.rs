@@ -35,7 +35,7 @@ pub struct Overview {
     /// what it stands for.
     pub ended: Vec<(Status, u64)>,
     /// Runs that are not over, however old.
-    pub going: Vec<(Phase, u64)>,
+    pub in_progress: Vec<(Phase, u64)>,
     /// Deliveries of runs in that time.
     pub deliveries: Vec<(DeliveryStatus, u64)>,
     /// Deliveries that wait for an attempt, however old.
@@ -98,7 +98,7 @@ impl Reader {
                      WHERE scheduled_for >= ?1 AND phase = 'ended' GROUP BY status",
                     since,
                 )?,
-                going: counts(
+                in_progress: counts(
                     tx,
                     "SELECT phase AS word, count(*) AS number FROM runs \
                      WHERE phase <> 'ended' AND ?1 IS NOT NULL GROUP BY phase",

@@ -6,10 +6,10 @@ use rusqlite::Row;
 use super::{Reader, RunRow, row_columns, run_row};
 use crate::config::CronIdentity;
 use crate::domain::cron::Cron;
+use crate::domain::cron_state::CronState;
 use crate::domain::ids::{CronId, DefinitionId};
-use crate::domain::standing::Standing;
+use crate::store::cron_state::cron_state_from_row;
 use crate::store::rows::{millis, parsed, time, time_option};
-use crate::store::standing::standing_from_row;
 use crate::store::{StoreError, definitions};
 
 /// A cron with all that may explain why it did or did not fire.
@@ -22,7 +22,7 @@ pub struct CronRecord {
     /// The definition as it is now, or why it cannot be read.
     pub cron: Result<Cron, String>,
     /// How it stands.
-    pub standing: Standing,
+    pub state: CronState,
     /// Until when every instant is accounted for.
     pub cursor: Timestamp,
     /// Since when it is known.
@@ -90,7 +90,7 @@ fn record_from_row(row: &Row<'_>) -> Result<CronRecord, StoreError> {
     Ok(CronRecord {
         cron_id,
         cron: definitions::parse(identity, &body).map_err(|error| error.to_string()),
-        standing: standing_from_row(row)?,
+        state: cron_state_from_row(row)?,
         cursor: time(row, "cursor")?,
         created_at: time(row, "created_at")?,
         updated_at: time(row, "updated_at")?,

@@ -41,7 +41,7 @@ impl Fixture {
             .execute_batch(&format!(
                 "INSERT OR IGNORE INTO definitions VALUES ('{definition_id}', '{cron}', '{{}}', 0);
                  INSERT INTO runs (run_id, cron_id, cron_name, definition_id, trigger, scheduled_for, due_at,
-                     start_before, exclusive, phase, attempt, act_at)
+                     start_before, exclusive, phase, start_number, act_at)
                  VALUES ('{run_id}', '{cron}', 'digest', '{definition_id}', 'schedule', {scheduled_for},
                      {scheduled_for}, {scheduled_for}, 1, 'pending', 1, 0);",
                 cron = self.cron_id,
@@ -80,12 +80,12 @@ impl Fixture {
     }
 
     /// Everything of this filter, read in pages of two.
-    fn listed(&self, filter: &RunFilter, mut place: Option<Place>) -> Vec<i64> {
+    fn listed(&self, filter: &RunFilter, mut cursor: Option<PageCursor>) -> Vec<i64> {
         let mut times = Vec::new();
         loop {
-            let page = self.reader.runs_after(filter, place, 2).unwrap();
+            let page = self.reader.runs_after(filter, cursor, 2).unwrap();
             let Some((last, _)) = page.last() else { return times };
-            place = Some(*last);
+            cursor = Some(*last);
             times.extend(page.iter().map(|(_, row)| row.run.scheduled_for.as_millisecond()));
         }
     }
@@ -103,9 +103,9 @@ fn runs_are_listed_by_time_whatever_the_order_of_their_making() {
     }
     let all = RunFilter::default();
     assert_eq!(store.listed(&all, None), [100, 200, 300, 400, 500]);
-    let place = store.reader.place_before_last(&all, 2).unwrap();
-    assert_eq!(store.listed(&all, place), [400, 500]);
-    assert_eq!(store.reader.place_before_last(&all, 5).unwrap(), None);
+    let cursor = store.reader.cursor_before_last(&all, 2).unwrap();
+    assert_eq!(store.listed(&all, cursor), [400, 500]);
+    assert_eq!(store.reader.cursor_before_last(&all, 5).unwrap(), None);
     let middle = RunFilter { since: Some(at(200)), until: Some(at(400)), ..RunFilter::default() };
     assert_eq!(store.listed(&middle, None), [200, 300]);
 }
@@ -132,13 +132,13 @@ proptest! {
         let store = Fixture::new();
         store.writer.pragma_update(None, "synchronous", "OFF").unwrap();
         let mut there: Vec<RunId> = walk.there.iter().map(|at| store.add_run_of_any(*at)).collect();
-        let (mut seen, mut place, mut inserted) = (Vec::new(), None, walk.inserted.into_iter());
+        let (mut seen, mut cursor, mut inserted) = (Vec::new(), None, walk.inserted.into_iter());
         loop {
             // As it goes over the wire.
-            let named = place.map(|place: Place| place.to_string().parse().unwrap());
+            let named = cursor.map(|cursor: PageCursor| cursor.to_string().parse().unwrap());
             let page = store.reader.runs_before(&RunFilter::default(), named, walk.limit).unwrap();
             let Some((last, _)) = page.last() else { break };
-            place = Some(*last);
+            cursor = Some(*last);
             seen.extend(page.iter().map(|(_, row)| (row.run.scheduled_for, row.run.run_id)));
             for at in inserted.next().unwrap_or_default() {
                 store.add_run_of_any(at);
@@ -222,10 +222,10 @@ fn counts_weigh_what_records_stand_for() {
     store.add_delivery(missed, DeliveryStatus::Failed);
     let overview = store.reader.overview(at(5)).unwrap();
     assert_eq!(overview.ended, [(Status::Missed, 40)]);
-    assert_eq!(overview.going, [(Phase::Pending, 1)]);
+    assert_eq!(overview.in_progress, [(Phase::Pending, 1)]);
     assert_eq!(overview.deliveries, [(DeliveryStatus::Failed, 1)]);
     let later = store.reader.overview(at(15)).unwrap();
-    assert_eq!((later.ended, later.going), (vec![], vec![(Phase::Pending, 1)]));
+    assert_eq!((later.ended, later.in_progress), (vec![], vec![(Phase::Pending, 1)]));
 }
 
 #[test]

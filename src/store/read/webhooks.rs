@@ -5,7 +5,7 @@ use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row, params_from_iter};
 
 use super::details::attempts;
-use super::{AttemptRow, DeliveryRow, Place, Reader, delivery_row};
+use super::{AttemptRow, DeliveryRow, PageCursor, Reader, delivery_row};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::{DeliveryId, RunId};
 use crate::store::StoreError;
@@ -51,7 +51,7 @@ pub struct WebhookDetails {
 /// What [`webhook_row`] reads; a condition may follow.
 pub(in crate::store) const WEBHOOK_ROWS: &str = "SELECT delivery_id, deliveries.run_id AS run_id, cron_name, url, deliveries.status AS status, \
      attempts, deliveries.due_at AS due_at, deliveries.reason AS reason, deliveries.created_at AS created_at, \
-     deliveries.ended_at AS ended_at, deliveries.rowid AS place FROM deliveries JOIN runs ON runs.run_id = deliveries.run_id";
+     deliveries.ended_at AS ended_at, deliveries.rowid AS seq FROM deliveries JOIN runs ON runs.run_id = deliveries.run_id";
 
 impl Reader {
     /// The newest `limit` webhooks that are asked for, oldest first.
@@ -66,11 +66,11 @@ impl Reader {
     pub fn webhooks_before(
         &self,
         filter: &DeliveryFilter,
-        place: Option<Place>,
+        cursor: Option<PageCursor>,
         limit: u32,
-    ) -> Result<Vec<(Place, WebhookRow)>, StoreError> {
+    ) -> Result<Vec<(PageCursor, WebhookRow)>, StoreError> {
         let (mut conditions, mut values) = conditions(filter);
-        if let Some(Place { at, row }) = place {
+        if let Some(PageCursor { at, row }) = cursor {
             conditions.push_str(" AND (deliveries.created_at, deliveries.rowid) < (?, ?)");
             values.extend([Value::Integer(at), Value::Integer(row)]);
         }
@@ -83,8 +83,8 @@ impl Reader {
             let mut rows = statement.query(params_from_iter(&values))?;
             let mut webhooks = Vec::new();
             while let Some(row) = rows.next()? {
-                let place = Place { at: millis(time(row, "created_at")?), row: row.get("place")? };
-                webhooks.push((place, webhook_row(row)?));
+                let cursor = PageCursor { at: millis(time(row, "created_at")?), row: row.get("seq")? };
+                webhooks.push((cursor, webhook_row(row)?));
             }
             Ok(webhooks)
         })

@@ -12,7 +12,7 @@ use super::*;
 use crate::domain::cron::Template;
 use crate::domain::signing::SigningKey;
 use crate::domain::url_policy::UrlPolicy;
-use crate::transport::Wire;
+use crate::transport::Dialer;
 
 fn sender(transport: Transport) -> Sender {
     let url = UrlPolicy {
@@ -37,8 +37,8 @@ fn sender(transport: Transport) -> Sender {
 }
 
 /// One attempt over connections that `dial` opens.
-async fn send_over(wire: Wire) -> AttemptReport {
-    sender(Transport::judged(None, wire, UrlPolicy::nothing()).unwrap()).send(attempt()).await
+async fn send_over(dialer: Dialer) -> AttemptReport {
+    sender(Transport::judged(None, dialer, UrlPolicy::nothing()).unwrap()).send(attempt()).await
 }
 
 fn attempt() -> Attempt {
@@ -61,12 +61,12 @@ fn answer_of(
 }
 
 /// A receiver on loopback that `serve` plays, behind a public address.
-async fn loopback<S>(serve: impl FnOnce(TcpStream) -> S + Send + 'static) -> Wire
+async fn loopback<S>(serve: impl FnOnce(TcpStream) -> S + Send + 'static) -> Dialer
 where
     S: Future<Output = ()> + Send + 'static,
 {
     let address = played(serve).await;
-    Wire::new(public, move |_| TcpStream::connect(address))
+    Dialer::new(public, move |_| TcpStream::connect(address))
 }
 
 async fn played<S>(serve: impl FnOnce(TcpStream) -> S + Send + 'static) -> SocketAddr
@@ -95,14 +95,14 @@ async fn never<T>() -> T {
 #[tokio::test(start_paused = true)]
 async fn every_wait_has_an_end() {
     let start = Instant::now();
-    let report = send_over(Wire::new(|_| never(), |_| never())).await;
+    let report = send_over(Dialer::new(|_| never(), |_| never())).await;
     assert_eq!(detail(&report), "cannot connect: its name: no answer within 5s");
     assert_eq!(start.elapsed().as_secs(), 5);
 
     let start = Instant::now();
     let two =
         async |_| Ok(vec![IpAddr::V4(Ipv4Addr::new(8, 8, 8, 8)), IpAddr::V4(Ipv4Addr::new(8, 8, 4, 4))]);
-    let report = send_over(Wire::new(two, |_| never())).await;
+    let report = send_over(Dialer::new(two, |_| never())).await;
     assert!(detail(&report).starts_with("cannot connect: "), "{report:?}");
     assert_eq!(start.elapsed().as_secs(), 5);
 
@@ -128,8 +128,8 @@ async fn a_request_is_signed_when_it_is_written_not_when_its_connection_was_aske
         tokio::time::resume();
         public(name).await
     };
-    let wire = Wire::new(slow_to_find, move |_| TcpStream::connect(address));
-    let mut sender = sender(Transport::judged(None, wire, UrlPolicy::nothing()).unwrap());
+    let dialer = Dialer::new(slow_to_find, move |_| TcpStream::connect(address));
+    let mut sender = sender(Transport::judged(None, dialer, UrlPolicy::nothing()).unwrap());
     let mut webhooks = WebhooksConfig::clone(&sender.webhooks);
     let key = SigningKey::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
     webhooks.signing_secrets = vec![key.clone()];
@@ -157,7 +157,7 @@ async fn a_dead_first_address_does_not_use_up_the_time_of_the_second() {
         IpAddr::V4(ip) if ip.octets()[2] == 8 => never().await,
         _ => Err(std::io::Error::other("the second was dialled")),
     };
-    let report = send_over(Wire::new(two, dial)).await;
+    let report = send_over(Dialer::new(two, dial)).await;
     assert_eq!(detail(&report), "cannot connect: 8.8.4.4: the second was dialled");
 }
 
@@ -201,7 +201,7 @@ async fn a_flood_is_left_and_a_little_of_it_kept() {
 
 #[tokio::test]
 async fn an_endless_answer_over_a_socket_is_cut_off() {
-    let wire = loopback(async |mut stream| {
+    let dialer = loopback(async |mut stream| {
         let mut request = [0; 2048];
         let _ = stream.read(&mut request).await.unwrap();
         stream.write_all(b"HTTP/1.1 500 Oh\r\ncontent-encoding: gzip\r\n\r\n").await.unwrap();
@@ -209,21 +209,21 @@ async fn an_endless_answer_over_a_socket_is_cut_off() {
         while stream.write_all(&[0x1f; 16 << 10]).await.is_ok() {}
     })
     .await;
-    let report = send_over(wire).await;
+    let report = send_over(dialer).await;
     assert_eq!(report.result.code(), Some(500));
     assert_eq!(report.address.unwrap(), "93.184.215.14:80");
 }
 
 #[tokio::test]
 async fn a_broken_line_and_nonsense_are_no_answers() {
-    let wire = loopback(async |stream| drop(stream)).await;
-    assert!(detail(&send_over(wire).await).starts_with("no answer: "));
-    let wire = loopback(async |mut stream| {
+    let dialer = loopback(async |stream| drop(stream)).await;
+    assert!(detail(&send_over(dialer).await).starts_with("no answer: "));
+    let dialer = loopback(async |mut stream| {
         let _ = stream.write_all(b"220 mail.example ESMTP\r\n").await;
         let _ = stream.read(&mut [0; 2048]).await;
     })
     .await;
-    assert!(detail(&send_over(wire).await).starts_with("no answer: "));
+    assert!(detail(&send_over(dialer).await).starts_with("no answer: "));
     let huge = loopback(async |mut stream| {
         let _ = stream.read(&mut [0; 2048]).await;
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n").await;
@@ -257,18 +257,18 @@ async fn what_is_missing_is_told_by_name() {
 
 #[tokio::test]
 async fn what_is_called_back_while_a_connection_is_made_is_not_written() {
-    let recall = Recall::default();
+    let cancel = CancelToken::default();
     let address = played(|mut line| async move {
         let mut got = Vec::new();
         line.read_to_end(&mut got).await.unwrap();
         assert_eq!(String::from_utf8_lossy(&got), "", "something was written");
     })
     .await;
-    let called = recall.clone();
-    let wire = Wire::new(public, move |_| {
-        called.recall();
+    let called = cancel.clone();
+    let dialer = Dialer::new(public, move |_| {
+        called.cancel();
         TcpStream::connect(address)
     });
-    let sender = sender(Transport::judged(None, wire, UrlPolicy::nothing()).unwrap());
-    assert_eq!(sender.send_unless(attempt(), &recall).await.result, AttemptResult::Recalled);
+    let sender = sender(Transport::judged(None, dialer, UrlPolicy::nothing()).unwrap());
+    assert_eq!(sender.send_unless(attempt(), &cancel).await.result, AttemptResult::Withdrawn);
 }

@@ -64,7 +64,7 @@ const KEYS: [&str; 18] = [
     "ended_at",
     "thread_id",
     "backend_run_id",
-    "attempts",
+    "send_count",
     "error",
     "webhook",
     "occurrences",

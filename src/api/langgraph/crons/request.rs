@@ -7,9 +7,9 @@ use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
 use super::words;
+use crate::api::error_response::ErrorResponse;
 use crate::api::langgraph::webhook_urls;
-use crate::api::refusal::Refusal;
-use crate::config::{CronFields, CronIdentity, FieldError, is_cron_name, settle_cron_as};
+use crate::config::{CronFields, CronIdentity, FieldError, is_cron_name, validate_cron_as};
 use crate::domain::calendar::Calendar;
 use crate::domain::cron::{CronSource, Target};
 use crate::domain::ids::{CronId, ThreadId};
@@ -49,7 +49,7 @@ pub(super) fn changed(
     stored: &StoredCron,
     patch: &Map<String, Value>,
     policy: &UrlPolicy,
-) -> Result<ChangedCron, Refusal> {
+) -> Result<ChangedCron, ErrorResponse> {
     let cron = &stored.cron;
     let mut patch = patch.clone();
     // The server leaves the assistant as it is, too, and says nothing.
@@ -91,7 +91,7 @@ pub(super) fn definition(
     metadata: &Map<String, Value>,
     thread_id: Option<ThreadId>,
     policy: &UrlPolicy,
-) -> Result<String, Refusal> {
+) -> Result<String, ErrorResponse> {
     let mut known = request.clone();
     known.retain(|key, value| {
         CronFields::NAMES.contains(&key.as_str()) && !IDENTITY.contains(&key.as_str()) && !value.is_null()
@@ -115,12 +115,12 @@ pub(super) fn definition(
     }
     let name = cron_id.to_string();
     let identity = CronIdentity { cron_id, name: &name, source: CronSource::Api };
-    settle_cron_as(identity, &fields).map_err(|mistakes| refusal(&mistakes))?;
-    serde_json::to_string(&fields).map_err(|error| Refusal::Failed(error.to_string()))
+    validate_cron_as(identity, &fields).map_err(|mistakes| refusal(&mistakes))?;
+    serde_json::to_string(&fields).map_err(|error| ErrorResponse::Failed(error.to_string()))
 }
 
 /// Reads the fields one by one if they cannot be read together, to name the one that is wrong.
-fn fields(known: Map<String, Value>) -> Result<CronFields, Refusal> {
+fn fields(known: Map<String, Value>) -> Result<CronFields, ErrorResponse> {
     let known = Value::Object(known);
     serde_json::from_value(known.clone()).map_err(|error| {
         let alone = known.as_object().into_iter().flatten().find_map(|(key, value)| {
@@ -128,11 +128,11 @@ fn fields(known: Map<String, Value>) -> Result<CronFields, Refusal> {
             let error = serde_json::from_value::<CronFields>(alone).err()?;
             Some(format!("{key}: {error}"))
         });
-        Refusal::Invalid(words::cut(&alone.unwrap_or_else(|| error.to_string())))
+        ErrorResponse::Invalid(words::cut(&alone.unwrap_or_else(|| error.to_string())))
     })
 }
 
-fn check_calendar(fields: &CronFields) -> Result<(), Refusal> {
+fn check_calendar(fields: &CronFields) -> Result<(), ErrorResponse> {
     let Some(schedule) = &fields.schedule else { return Ok(()) };
     let timezone = fields.timezone.as_deref().unwrap_or("UTC");
     // The zone first, as the server does.
@@ -145,19 +145,19 @@ fn check_calendar(fields: &CronFields) -> Result<(), Refusal> {
 
 /// The server takes any text for an end and stumbles over it later. Python writes times without an offset where it
 /// means UTC, and days alone.
-fn instant(text: &str) -> Result<Timestamp, Refusal> {
+fn instant(text: &str) -> Result<Timestamp, ErrorResponse> {
     let in_utc = || TimeZone::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok();
     text.parse().ok().or_else(in_utc).ok_or_else(|| {
         let expected = "expected a time such as 2027-01-01T00:00:00Z";
-        Refusal::Invalid(format!("Invalid end_time: '{}', {expected}", words::cut(text)))
+        ErrorResponse::Invalid(format!("Invalid end_time: '{}', {expected}", words::cut(text)))
     })
 }
 
 /// All that is wrong, in one text.
-fn refusal(mistakes: &[FieldError]) -> Refusal {
+fn refusal(mistakes: &[FieldError]) -> ErrorResponse {
     let words = mistakes.iter().map(|mistake| match mistake.field {
         "webhook" => format!("Webhook URL not allowed: {}", mistake.message),
         _ => mistake.to_string(),
     });
-    Refusal::Invalid(words.collect::<Vec<_>>().join("; "))
+    ErrorResponse::Invalid(words.collect::<Vec<_>>().join("; "))
 }

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::words::cut;
-use crate::api::refusal::Refusal;
+use crate::api::error_response::ErrorResponse;
 use crate::domain::bounds::SEARCH_LIMIT_MAX;
 
 /// What a value must be.
@@ -126,32 +126,32 @@ pub(super) const SEARCH: Schema = Schema {
 pub(super) const COUNT: Schema = Schema { fields: [COUNTED, &[]], required: &[] };
 
 /// The first thing that is wrong with a body.
-pub(super) fn check(body: &Map<String, Value>, schema: &Schema) -> Result<(), Refusal> {
+pub(super) fn check(body: &Map<String, Value>, schema: &Schema) -> Result<(), ErrorResponse> {
     // The server has an internal error here (500); it means to say this.
     if let Some(missing) = schema.required.iter().find(|name| !body.contains_key(**name)) {
-        return Err(Refusal::Invalid(format!("\"{missing}\" is a required property")));
+        return Err(ErrorResponse::Invalid(format!("\"{missing}\" is a required property")));
     }
     for (name, shape) in schema.fields.iter().copied().flatten() {
         if let Some(value) = body.get(*name) {
-            shape.check(&Place::of(name), value).map_err(Refusal::Invalid)?;
+            shape.check(&JsonPath::of(name), value).map_err(ErrorResponse::Invalid)?;
         }
     }
     Ok(())
 }
 
 /// The body is something else.
-pub(super) fn not_an_object(body: &Value) -> Refusal {
-    let place = Place { schema: String::new(), instance: String::new() };
-    Refusal::Invalid(place.words(body, "type", "is not of type \"object\""))
+pub(super) fn not_an_object(body: &Value) -> ErrorResponse {
+    let path = JsonPath { schema: String::new(), instance: String::new() };
+    ErrorResponse::Invalid(path.words(body, "type", "is not of type \"object\""))
 }
 
 /// Where something stands, in the schema and in the body.
-struct Place {
+struct JsonPath {
     schema: String,
     instance: String,
 }
 
-impl Place {
+impl JsonPath {
     fn of(name: &str) -> Self {
         Self { schema: format!("[\"properties\"][\"{name}\"]"), instance: format!("[\"{name}\"]") }
     }
@@ -179,16 +179,16 @@ impl Place {
 }
 
 impl Shape {
-    fn check(self, place: &Place, value: &Value) -> Result<(), String> {
+    fn check(self, path: &JsonPath, value: &Value) -> Result<(), String> {
         let of_type = |fits: bool, name: &str| match fits {
             true => Ok(()),
-            false => Err(place.words(value, "type", &format!("is not of type \"{name}\""))),
+            false => Err(path.words(value, "type", &format!("is not of type \"{name}\""))),
         };
         let any_of = |fits: bool| match fits {
             true => Ok(()),
             false => {
                 let problem = "is not valid under any of the schemas listed in the 'anyOf' keyword";
-                Err(place.words(value, "anyOf", problem))
+                Err(path.words(value, "anyOf", problem))
             }
         };
         match self {
@@ -196,26 +196,26 @@ impl Shape {
             Shape::SomeText => {
                 of_type(value.is_string(), "string")?;
                 match value.as_str() {
-                    Some("") => Err(place.words(value, "minLength", "is shorter than 1 character")),
+                    Some("") => Err(path.words(value, "minLength", "is shorter than 1 character")),
                     Some(_) | None => Ok(()),
                 }
             }
             Shape::TextOrNull if value.is_string() || value.is_null() => Ok(()),
-            Shape::TextOrNull => Err(place.words(value, "type", "is not of types \"null\", \"string\"")),
+            Shape::TextOrNull => Err(path.words(value, "type", "is not of types \"null\", \"string\"")),
             Shape::AssistantWord => any_of(value.is_string()),
             Shape::Flag => of_type(value.is_boolean(), "boolean"),
             Shape::Object => of_type(value.is_object(), "object"),
             Shape::Word(words) => {
                 of_type(value.is_string(), "string")?;
-                check_word(words, place, value)
+                check_word(words, path, value)
             }
             Shape::Words(words) => {
                 of_type(value.is_array(), "array")?;
                 let items = value.as_array().into_iter().flatten().enumerate();
-                items.into_iter().try_for_each(|(index, item)| check_word(words, &place.item(index), item))
+                items.into_iter().try_for_each(|(index, item)| check_word(words, &path.item(index), item))
             }
-            Shape::Whole { min, max } => check_whole(min, max, place, value),
-            Shape::Config => check_config(place, value),
+            Shape::Whole { min, max } => check_whole(min, max, path, value),
+            Shape::Config => check_config(path, value),
             Shape::Input => any_of(value.is_object() || all(value, Value::is_object)),
             Shape::Nodes => any_of(value == "*" || all(value, Value::is_string)),
             Shape::StreamMode => {
@@ -233,7 +233,7 @@ fn is_word(words: &[&str], value: &Value) -> bool {
     value.as_str().is_some_and(|word| words.contains(&word))
 }
 
-fn check_word(words: &[&str], place: &Place, value: &Value) -> Result<(), String> {
+fn check_word(words: &[&str], path: &JsonPath, value: &Value) -> Result<(), String> {
     if is_word(words, value) {
         return Ok(());
     }
@@ -245,19 +245,17 @@ fn check_word(words: &[&str], place: &Place, value: &Value) -> Result<(), String
         }
         [] | [_] => words.concat(),
     };
-    Err(place.words(value, "enum", &format!("is not one of {listed}")))
+    Err(path.words(value, "enum", &format!("is not one of {listed}")))
 }
 
-fn check_whole(min: i64, max: Option<i64>, place: &Place, value: &Value) -> Result<(), String> {
+fn check_whole(min: i64, max: Option<i64>, path: &JsonPath, value: &Value) -> Result<(), String> {
     let Some(number) = whole(value) else {
-        return Err(place.words(value, "type", "is not of type \"integer\""));
+        return Err(path.words(value, "type", "is not of type \"integer\""));
     };
     match max {
-        _ if number < min => {
-            Err(place.words(value, "minimum", &format!("is less than the minimum of {min}")))
-        }
+        _ if number < min => Err(path.words(value, "minimum", &format!("is less than the minimum of {min}"))),
         Some(max) if number > max => {
-            Err(place.words(value, "maximum", &format!("is greater than the maximum of {max}")))
+            Err(path.words(value, "maximum", &format!("is greater than the maximum of {max}")))
         }
         Some(_) | None => Ok(()),
     }
@@ -276,18 +274,18 @@ pub(super) fn whole(value: &Value) -> Option<i64> {
     }))
 }
 
-fn check_config(place: &Place, value: &Value) -> Result<(), String> {
-    Shape::Object.check(place, value)?;
+fn check_config(path: &JsonPath, value: &Value) -> Result<(), String> {
+    Shape::Object.check(path, value)?;
     if let Some(configurable) = value.get("configurable") {
-        Shape::Object.check(&place.key("configurable"), configurable)?;
+        Shape::Object.check(&path.key("configurable"), configurable)?;
     }
     if let Some(limit) = value.get("recursion_limit") {
-        check_whole(i64::MIN, None, &place.key("recursion_limit"), limit)?;
+        check_whole(i64::MIN, None, &path.key("recursion_limit"), limit)?;
     }
     let Some(tags) = value.get("tags") else { return Ok(()) };
-    let place = place.key("tags");
+    let path = path.key("tags");
     let Some(tags) = tags.as_array() else {
-        return Err(place.words(tags, "type", "is not of type \"array\""));
+        return Err(path.words(tags, "type", "is not of type \"array\""));
     };
-    tags.iter().enumerate().try_for_each(|(index, tag)| Shape::Text.check(&place.item(index), tag))
+    tags.iter().enumerate().try_for_each(|(index, tag)| Shape::Text.check(&path.item(index), tag))
 }

@@ -4,13 +4,13 @@ use serde_json::{Map, Value};
 
 use super::schema::{KEYS, whole};
 use super::words;
-use crate::api::refusal::Refusal;
+use crate::api::error_response::ErrorResponse;
 use crate::domain::bounds::SEARCH_LIMIT_MAX;
 use crate::store::{CronFilter, CronOrder, CronSearch, Direction};
 
 const LIMIT_DEFAULT: usize = 10;
 
-pub(super) fn search(body: &Map<String, Value>) -> Result<CronSearch, Refusal> {
+pub(super) fn search(body: &Map<String, Value>) -> Result<CronSearch, ErrorResponse> {
     let text = |key: &str| body.get(key).and_then(Value::as_str);
     let number = |key: &str| body.get(key).and_then(whole).and_then(|number| usize::try_from(number).ok());
     let enabled = body.get("enabled").and_then(Value::as_bool);
@@ -24,7 +24,7 @@ pub(super) fn search(body: &Map<String, Value>) -> Result<CronSearch, Refusal> {
 }
 
 /// What a count goes by. As on the server, `enabled` is not of it.
-pub(super) fn count(body: &Map<String, Value>) -> Result<CronFilter, Refusal> {
+pub(super) fn count(body: &Map<String, Value>) -> Result<CronFilter, ErrorResponse> {
     let text = |key: &str| body.get(key).and_then(Value::as_str);
     let assistant_id = text("assistant_id").map(|id| id.parse().map_err(|_| words::no_id("assistant")));
     let thread_id = text("thread_id").map(|id| id.parse().map_err(|_| words::no_id("thread")));

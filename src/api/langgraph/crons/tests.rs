@@ -24,7 +24,7 @@ use crate::config::{self, Environment};
 use crate::engine::Wakes;
 use crate::store::{Execution, Store};
 use crate::transport::Transport;
-use crate::webhook::{self, InForce, WebhookSettings};
+use crate::webhook::{self, LiveSettings, WebhookSettings};
 
 /// The id that the server gives to the assistant of the graph `agent`.
 const AGENT: &str = "fe096781-5601-53d2-b2f6-0d3403f7e9ca";
@@ -95,16 +95,16 @@ impl Told {
 }
 
 /// The settings of webhooks in a configuration.
-fn webhooks(folder: &Path, text: &str) -> InForce {
+fn webhooks(folder: &Path, text: &str) -> LiveSettings {
     let file = folder.join("agentcron.toml");
     std::fs::write(&file, text).unwrap();
     let config = config::load(&file, &Environment::of_map([])).unwrap();
-    webhook::in_force(WebhookSettings::of_config(&config)).1
+    webhook::live_settings(WebhookSettings::of_config(&config)).1
 }
 
 fn api(folder: &Path, backend: Transport) -> Api {
     Api {
-        signs: crate::engine::Signs::default(),
+        health: crate::engine::Health::default(),
         store: Store::open(&folder.join("agentcron.db"), Execution::Inline).unwrap(),
         clock: Clock::simulated(at("2026-11-23T11:17:17.562Z")),
         wakes: Wakes::default(),

@@ -47,7 +47,7 @@ async fn lived_in(folder: &Path) -> Api {
         let ended_at = api.clock.now();
         let outcome = Outcome { status, reason: None, error: None, values: None, ended_at };
         let delivery = Some(delivery);
-        let ending = RunEnding { run_id, outcome, delivery, discard: None, event: None, breaker: None };
+        let ending = RunEnding { run_id, outcome, delivery, discard: None, event: None, failure_limit: None };
         api.store.end_run(ending).await.unwrap();
     }
     api
@@ -196,7 +196,7 @@ async fn what_cannot_be_listed_is_refused_with_a_reason() {
             "GET",
             "/v1/runs?status=ended".to_owned(),
             "422 status: `ended` is not one of success, error, timeout, interrupted, cancelled, skipped, missed, \
-             pending, sending, doubtful, running",
+             pending, sending, unconfirmed, running",
         ),
         (
             "GET",

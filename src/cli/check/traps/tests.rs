@@ -3,12 +3,12 @@
 use expect_test::{Expect, expect};
 
 use super::*;
-use crate::config::{CronFields, settle_cron};
+use crate::config::{CronFields, validate_cron};
 
 fn cron(name: &str, schedule: &str, timezone: &str) -> Cron {
     let body = format!(r#"{{"schedule":"{schedule}","timezone":"{timezone}","assistant_id":"agent"}}"#);
     let fields: CronFields = serde_json::from_str(&body).unwrap();
-    settle_cron(name, &fields).unwrap()
+    validate_cron(name, &fields).unwrap()
 }
 
 fn now() -> Timestamp {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Diagnosis;
 use crate::cli::failure::Failure;
-use crate::cli::output::{Look, printable};
+use crate::cli::output::{Style, printable};
 use crate::cli::session::Session;
 use crate::cli::times;
 use crate::cli::webhook::show::spent;
@@ -76,8 +76,8 @@ impl Diagnosis {
 
     pub(super) fn print(&self, url: &str, session: &mut Session) -> Result<(), Failure> {
         let finding = &self.examination.finding;
-        let look = if finding.is_allowed() { Look::Good } else { Look::Bad };
-        let word = session.output.paint(look, verdict(finding.is_allowed()));
+        let style = if finding.is_allowed() { Style::Good } else { Style::Bad };
+        let word = session.output.paint(style, verdict(finding.is_allowed()));
         session.output.line(&format!("{word}  {}", printable(&redacted(url))))?;
         if let Some(reason) = finding.reason() {
             session.output.line(&format!("  {}", printable(&reason)))?;
@@ -98,12 +98,12 @@ impl Diagnosis {
         }
         heading("addresses", session)?;
         for judged in &self.examination.addresses {
-            let (look, why) = match &judged.refusal {
-                None => (Look::Good, String::new()),
-                Some(refusal) => (Look::Bad, format!("  {refusal}")),
+            let (style, why) = match &judged.refusal {
+                None => (Style::Good, String::new()),
+                Some(refusal) => (Style::Bad, format!("  {refusal}")),
             };
             let word = format!("{:<6}", verdict(judged.refusal.is_none()));
-            let word = session.output.paint(look, &word);
+            let word = session.output.paint(style, &word);
             session.output.line(&format!("  {word}{}{why}", judged.address))?;
         }
         Ok(())
@@ -114,12 +114,12 @@ impl Diagnosis {
         heading("connection", session)?;
         Ok(session.output.line(&match connection {
             Ok(far_end) => {
-                let time = session.output.paint(Look::Dim, &spent(&far_end.opening));
+                let time = session.output.paint(Style::Dim, &spent(&far_end.opening));
                 format!("  to {}  {time}", far_end.address)
             }
             Err(_) => {
                 let problem = self.examination.problem().unwrap_or_default();
-                format!("  {}", session.output.paint(Look::Bad, &printable(&problem)))
+                format!("  {}", session.output.paint(Style::Bad, &printable(&problem)))
             }
         })?)
     }
@@ -130,17 +130,20 @@ impl Diagnosis {
         }
         heading("certificates", session)?;
         session.output.line(&match self.examination.distrust() {
-            None => format!("  {}", session.output.paint(Look::Good, "trusted")),
+            None => format!("  {}", session.output.paint(Style::Good, "trusted")),
             Some(words) => {
-                format!("  {}", session.output.paint(Look::Bad, &printable(&format!("not trusted: {words}"))))
+                format!(
+                    "  {}",
+                    session.output.paint(Style::Bad, &printable(&format!("not trusted: {words}")))
+                )
             }
         })?;
         for certificate in &self.examination.certificates {
             let Certificate { subject, issuer, not_after, names } = certificate;
             let days = self.days_left(certificate);
-            let look = if days < DAYS_LEFT_FEW { Look::Odd } else { Look::Plain };
+            let style = if days < DAYS_LEFT_FEW { Style::Odd } else { Style::Plain };
             let until = format!("until {} ({days} days left)", times::local(*not_after, &session.zone));
-            let until = session.output.paint(look, &until);
+            let until = session.output.paint(style, &until);
             session.output.line(&format!("  {} by {}  {until}", printable(subject), printable(issuer)))?;
             if !names.is_empty() {
                 session.output.line(&format!("    for {}", printable(&names.join(", "))))?;
@@ -152,17 +155,17 @@ impl Diagnosis {
     fn print_clock(&self, session: &mut Session) -> Result<(), Failure> {
         let Some(skew) = self.skew() else { return Ok(()) };
         heading("clock", session)?;
-        let (look, words) = match skew.unsigned_abs() {
-            off if off <= CLOCK_SKEW_WARNED => (Look::Good, "the receiver's clock is right".to_owned()),
+        let (style, words) = match skew.unsigned_abs() {
+            off if off <= CLOCK_SKEW_WARNED => (Style::Good, "the receiver's clock is right".to_owned()),
             off if off <= SIGNATURE_AGE_MAX => {
-                (Look::Odd, format!("warning: the receiver's clock is {}", away(skew)))
+                (Style::Odd, format!("warning: the receiver's clock is {}", away(skew)))
             }
             _ => (
-                Look::Bad,
+                Style::Bad,
                 format!("error: the receiver's clock is {}; it will take signatures for stale", away(skew)),
             ),
         };
-        Ok(session.output.line(&format!("  {}", session.output.paint(look, &words)))?)
+        Ok(session.output.line(&format!("  {}", session.output.paint(style, &words)))?)
     }
 }
 
@@ -172,6 +175,6 @@ fn away(skew: SignedDuration) -> String {
 }
 
 fn heading(text: &str, session: &mut Session) -> Result<(), Failure> {
-    let text = session.output.paint(Look::Bold, text);
+    let text = session.output.paint(Style::Bold, text);
     Ok(session.output.line(&text)?)
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cli::failure::Failure;
-use crate::cli::output::{Look, printable};
+use crate::cli::output::{Style, printable};
 use crate::cli::run_line::time;
 use crate::cli::session::Session;
 use crate::cli::times;
@@ -113,12 +113,12 @@ impl Arrival {
         session: &mut Session,
     ) -> Result<(), Failure> {
         let clock = times::time_of_day(self.at, &session.zone);
-        let mut facts = vec![session.output.paint(Look::Dim, &clock)];
+        let mut facts = vec![session.output.paint(Style::Dim, &clock)];
         match (&told.status, &told.cron_name) {
             (None, None) => facts.push(format!("{} bytes that are no webhook of a run", self.body.len())),
             (status, cron_name) => {
                 let status = status.as_deref().map(word).unwrap_or_default();
-                facts.push(session.output.paint(look_of(&status), &status));
+                facts.push(session.output.paint(style_of(&status), &status));
                 facts.extend(cron_name.as_deref().map(word));
                 facts.extend(told.is_test.then(|| "(a test)".to_owned()));
             }
@@ -128,16 +128,16 @@ impl Arrival {
             let after = self.at.duration_since(ended_at);
             format!("{} after its end", times::took(after))
         }));
-        facts.push(session.output.paint(self.look_of_signature(), &self.signature_in_words()));
+        facts.push(session.output.paint(self.signature_style(), &self.signature_text()));
         if self.is_again() {
-            facts.push(session.output.paint(Look::Odd, &format!("again (×{})", self.number)));
+            facts.push(session.output.paint(Style::Odd, &format!("again (×{})", self.number)));
         }
         session.output.line(&facts.join("  "))?;
         let id = if self.webhook_id.is_empty() { "no webhook-id".to_owned() } else { word(&self.webhook_id) };
         let request = format!("{} {}", word(&self.method), word(&redacted(&self.path)));
         session.output.line(&indented(&format!("{id}  {request}  {}", self.answer)))?;
         if let Some(error) = &told.error {
-            let error = session.output.paint(Look::Bad, &shortened(error, 2 * WORD_CHARS));
+            let error = session.output.paint(Style::Bad, &shortened(error, 2 * WORD_CHARS));
             session.output.line(&indented(&format!("error {error}")))?;
         }
         match shown {
@@ -156,7 +156,7 @@ impl Arrival {
         Ok(())
     }
 
-    fn signature_in_words(&self) -> String {
+    fn signature_text(&self) -> String {
         match self.signature {
             SignatureVerdict::Missing => "not signed".to_owned(),
             SignatureVerdict::Good
@@ -166,12 +166,12 @@ impl Arrival {
         }
     }
 
-    fn look_of_signature(&self) -> Look {
+    fn signature_style(&self) -> Style {
         match self.signature {
-            SignatureVerdict::Good => Look::Good,
-            SignatureVerdict::Wrong => Look::Bad,
-            SignatureVerdict::Stale | SignatureVerdict::Missing => Look::Odd,
-            SignatureVerdict::Unchecked => Look::Dim,
+            SignatureVerdict::Good => Style::Good,
+            SignatureVerdict::Wrong => Style::Bad,
+            SignatureVerdict::Stale | SignatureVerdict::Missing => Style::Odd,
+            SignatureVerdict::Unchecked => Style::Dim,
         }
     }
 }
@@ -196,12 +196,12 @@ impl Told {
     }
 }
 
-fn look_of(status: &str) -> Look {
+fn style_of(status: &str) -> Style {
     match status.parse() {
-        Ok(Status::Success) => Look::Good,
-        Ok(Status::Error | Status::Timeout) => Look::Bad,
-        Ok(Status::Interrupted | Status::Cancelled | Status::Skipped | Status::Missed) => Look::Odd,
-        Err(_) => Look::Plain,
+        Ok(Status::Success) => Style::Good,
+        Ok(Status::Error | Status::Timeout) => Style::Bad,
+        Ok(Status::Interrupted | Status::Cancelled | Status::Skipped | Status::Missed) => Style::Odd,
+        Err(_) => Style::Plain,
     }
 }
 

@@ -16,18 +16,18 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::domain::bounds::LISTEN_CONNECTIONS;
 
 /// Accepts no more than a few connections at once; further ones wait.
-pub(super) struct Gate {
+pub(super) struct ConnectionLimit {
     listener: TcpListener,
     places: Arc<Semaphore>,
 }
 
-impl Gate {
+impl ConnectionLimit {
     pub(super) fn new(listener: TcpListener) -> Self {
         Self { listener, places: Arc::new(Semaphore::new(LISTEN_CONNECTIONS)) }
     }
 }
 
-impl Listener for Gate {
+impl Listener for ConnectionLimit {
     type Io = Line;
     type Addr = SocketAddr;
 
@@ -54,8 +54,8 @@ impl Cut {
     }
 }
 
-impl Connected<IncomingStream<'_, Gate>> for Cut {
-    fn connect_info(stream: IncomingStream<'_, Gate>) -> Self {
+impl Connected<IncomingStream<'_, ConnectionLimit>> for Cut {
+    fn connect_info(stream: IncomingStream<'_, ConnectionLimit>) -> Self {
         stream.io().cut.clone()
     }
 }

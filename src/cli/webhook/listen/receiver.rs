@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::arrival::Arrival;
 use super::fault::Fault;
-use super::line::{Cut, Gate};
+use super::line::{ConnectionLimit, Cut};
 use crate::clock::Clock;
 use crate::domain::bounds::{LISTEN_BODIES, LISTEN_BODY_BYTES_MAX, LISTEN_BODY_WAIT, LISTEN_IDS_KEPT};
 use crate::domain::signing::{Signed, VerifyingKey, verify};
@@ -53,7 +53,7 @@ impl Receiver {
 /// Serves until it is dropped.
 pub(super) async fn serve(listener: TcpListener, receiver: Receiver) -> std::io::Result<()> {
     let router = Router::new().fallback(receive).with_state(receiver);
-    axum::serve(Gate::new(listener), router.into_make_service_with_connect_info::<Cut>()).await
+    axum::serve(ConnectionLimit::new(listener), router.into_make_service_with_connect_info::<Cut>()).await
 }
 
 async fn receive(

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{CronFields, settle_cron};
+use crate::config::{CronFields, validate_cron};
 
 /// Pieces that make text nearly a configuration.
 fn piece() -> impl Strategy<Value = String> {
@@ -80,7 +80,7 @@ proptest! {
     fn any_fields_of_a_request(name in "\\PC{0,12}", key in prop::sample::select(CronFields::NAMES), text in "\\PC{0,30}") {
         let request = serde_json::json!({key: text, "schedule": "0 9 * * *", "assistant_id": "a"});
         if let Ok(fields) = serde_json::from_value::<CronFields>(request) {
-            let _ = settle_cron(&name, &fields);
+            let _ = validate_cron(&name, &fields);
         }
     }
 }

@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 use crate::domain::url_policy::UrlPolicy;
 use crate::store::Reader;
-use crate::transport::Wire;
+use crate::transport::Dialer;
 
 /// What the store says of the deliveries to this host: `status attempts reason`.
 fn rows(folder: &tempfile::TempDir, host: &str) -> Vec<String> {
@@ -56,8 +56,8 @@ async fn what_was_held_goes_out_evenly_at_its_rate_and_then_freely() {
     }
     let took = delivered[49].duration_since(delivered[0]).as_millis();
     assert!((4800..=5200).contains(&took), "{took} ms for 50 at 10 a second");
-    let flow = Reader::open(&folder.path().join("agentcron.db")).unwrap().webhook_flow().unwrap();
-    assert_eq!(flow.flow, Flow::Free, "it has ended by itself");
+    let mode = Reader::open(&folder.path().join("agentcron.db")).unwrap().webhook_queue().unwrap();
+    assert_eq!(mode.mode, DeliveryMode::Free, "it has ended by itself");
 }
 
 #[tokio::test(start_paused = true)]
@@ -80,8 +80,8 @@ async fn a_hold_calls_back_what_is_still_being_connected() {
             TcpStream::connect(address).await
         }
     };
-    let wire = Wire::new(async |_| Ok(vec![IpAddr::from([93, 184, 215, 14])]), dial);
-    let receivers = Transport::judged(None, wire, UrlPolicy::nothing()).unwrap();
+    let dialer = Dialer::new(async |_| Ok(vec![IpAddr::from([93, 184, 215, 14])]), dial);
+    let receivers = Transport::judged(None, dialer, UrlPolicy::nothing()).unwrap();
     let courier = Courier { wakes, ..courier(&folder, &store, &clock, receivers) };
     let mut got = Vec::new();
     work(courier, async {
@@ -94,7 +94,7 @@ async fn a_hold_calls_back_what_is_still_being_connected() {
     assert!(rows[0].starts_with("pending 1 not sent: webhooks were held"), "{rows:?}");
     // It has cost no rung.
     store.release_webhooks(clock.now(), None).await.unwrap();
-    let claim = store.claim_deliveries(clock.now(), 2, Pacer::default(), |_| Some(())).await.unwrap();
+    let claim = store.claim_deliveries(clock.now(), 2, RateLimit::default(), |_| Some(())).await.unwrap();
     let steps: Vec<_> = claim.deliveries.iter().map(|(taken, ())| (taken.attempt, taken.step())).collect();
     assert_eq!(steps, [(2, 1)]);
 }

@@ -351,13 +351,16 @@ async fn a_cron_from_a_file_is_shown_without_its_token_and_changed_only_there() 
         "webhook": "https://h/x?token=SECRET",
     });
     let fields: CronFields = serde_json::from_value(body.clone()).unwrap();
-    let cron = Arc::new(config::settle_cron("digest", &fields).unwrap());
+    let cron = Arc::new(config::validate_cron("digest", &fields).unwrap());
     let path = format!("/runs/crons/{}", cron.cron_id);
-    let definition =
-        NewDefinition { cron, body: body.to_string(), place: "/etc/agentcron/crons.d/a.toml:3:1".to_owned() };
+    let definition = NewDefinition {
+        cron,
+        body: body.to_string(),
+        location: "/etc/agentcron/crons.d/a.toml:3:1".to_owned(),
+    };
     world.api.store.sync_file_crons(world.api.clock.now(), vec![definition]).await.unwrap();
     let told = world.ask("GET", &path, &json!(null)).await;
-    expect![[r#"200 {"cron_id":"fc385940-6d1f-51f1-a0ac-2dffad59d011","assistant_id":"fe096781-5601-53d2-b2f6-0d3403f7e9ca","thread_id":"86cbb869-ba52-5b47-bcc3-8a8a7657341f","user_id":"","end_time":null,"schedule":"0 9 * * *","timezone":null,"payload":{"schedule":"0 9 * * *","assistant_id":"agent","thread":"inbox","metadata":{"team":"ops"},"webhook":"https://h/x?…"},"next_run_date":"2026-11-24T09:00:00+00:00","metadata":{"team":"ops","source":"file","name":"digest","place":"/etc/agentcron/crons.d/a.toml:3:1"},"on_run_completed":null,"enabled":true,"created_at":"2026-11-23T11:17:17.562000+00:00","updated_at":"2026-11-23T11:17:17.562000+00:00"}"#]].assert_eq(&told.line());
+    expect![[r#"200 {"cron_id":"fc385940-6d1f-51f1-a0ac-2dffad59d011","assistant_id":"fe096781-5601-53d2-b2f6-0d3403f7e9ca","thread_id":"86cbb869-ba52-5b47-bcc3-8a8a7657341f","user_id":"","end_time":null,"schedule":"0 9 * * *","timezone":null,"payload":{"schedule":"0 9 * * *","assistant_id":"agent","thread":"inbox","metadata":{"team":"ops"},"webhook":"https://h/x?…"},"next_run_date":"2026-11-24T09:00:00+00:00","metadata":{"team":"ops","source":"file","name":"digest","location":"/etc/agentcron/crons.d/a.toml:3:1"},"on_run_completed":null,"enabled":true,"created_at":"2026-11-23T11:17:17.562000+00:00","updated_at":"2026-11-23T11:17:17.562000+00:00"}"#]].assert_eq(&told.line());
     for (method, body) in [("PATCH", json!({"enabled": false})), ("DELETE", json!(null))] {
         let told = world.ask(method, &path, &body).await;
         let detail = told.body["detail"].as_str().unwrap();

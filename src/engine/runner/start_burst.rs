@@ -11,20 +11,20 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// Ends are not looked for longer than this: about what ten thousand starts take on a fast server.
-const RUSH_MAX: Duration = Duration::from_secs(2);
+const BURST_MAX: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
-pub(super) struct Rush {
+pub(super) struct StartBurst {
     since: watch::Sender<Option<Instant>>,
 }
 
-impl Rush {
+impl StartBurst {
     pub(super) fn new() -> Self {
         Self { since: watch::Sender::new(None) }
     }
 
     /// Starts are waiting that could be sent.
-    pub(super) fn goes_on(&self) {
+    pub(super) fn continues(&self) {
         self.since.send_if_modified(|since| {
             let begins = since.is_none();
             since.get_or_insert_with(Instant::now);
@@ -38,16 +38,16 @@ impl Rush {
     }
 
     pub(super) fn is_on(&self) -> bool {
-        self.since.borrow().is_some_and(|since| since.elapsed() < RUSH_MAX)
+        self.since.borrow().is_some_and(|since| since.elapsed() < BURST_MAX)
     }
 
     /// Waits until starts no longer go first.
-    pub(super) async fn over(&self) {
+    pub(super) async fn finished(&self) {
         let Some(since) = *self.since.borrow() else { return };
         let mut changes = self.since.subscribe();
         let ends = changes.wait_for(Option::is_none);
         // However it ends: by itself, or because it has lasted long enough.
-        let _ = tokio::time::timeout_at(since + RUSH_MAX, ends).await;
+        let _ = tokio::time::timeout_at(since + BURST_MAX, ends).await;
     }
 }
 
@@ -57,40 +57,40 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn without_a_burst_nobody_waits() {
-        let rush = Rush::new();
+        let start_burst = StartBurst::new();
         let before = Instant::now();
-        rush.over().await;
+        start_burst.finished().await;
         assert_eq!(before.elapsed(), Duration::ZERO);
-        assert!(!rush.is_on());
+        assert!(!start_burst.is_on());
     }
 
     #[tokio::test(start_paused = true)]
     async fn ends_are_looked_for_as_soon_as_the_starts_are_out() {
-        let rush = Rush::new();
-        rush.goes_on();
+        let start_burst = StartBurst::new();
+        start_burst.continues();
         let before = Instant::now();
         let out = async {
             tokio::time::sleep(Duration::from_millis(70)).await;
-            rush.ends();
+            start_burst.ends();
         };
-        tokio::join!(rush.over(), out);
+        tokio::join!(start_burst.finished(), out);
         assert_eq!(before.elapsed(), Duration::from_millis(70));
-        assert!(!rush.is_on());
+        assert!(!start_burst.is_on());
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_endless_burst_holds_up_the_ends_for_a_moment_only() {
-        let rush = Rush::new();
-        rush.goes_on();
+        let start_burst = StartBurst::new();
+        start_burst.continues();
         let before = Instant::now();
-        rush.over().await;
-        assert_eq!(before.elapsed(), RUSH_MAX);
-        rush.goes_on();
-        assert!(!rush.is_on(), "it is still the same burst");
-        rush.over().await;
-        assert_eq!(before.elapsed(), RUSH_MAX);
-        rush.ends();
-        rush.goes_on();
-        assert!(rush.is_on(), "this is the next one");
+        start_burst.finished().await;
+        assert_eq!(before.elapsed(), BURST_MAX);
+        start_burst.continues();
+        assert!(!start_burst.is_on(), "it is still the same burst");
+        start_burst.finished().await;
+        assert_eq!(before.elapsed(), BURST_MAX);
+        start_burst.ends();
+        start_burst.continues();
+        assert!(start_burst.is_on(), "this is the next one");
     }
 }

@@ -19,14 +19,14 @@ const ASKED_MOST: Duration = Duration::from_secs(300);
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct Gate {
+pub struct BackendBreaker {
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     failures: u32,
-    opens_at: Option<Timestamp>,
+    probe_at: Option<Timestamp>,
     trouble: Option<String>,
     /// The last trouble that is over, and when it was.
     past: Option<(Timestamp, String)>,
@@ -43,7 +43,7 @@ pub(super) enum Trouble {
     Denied,
 }
 
-impl Gate {
+impl BackendBreaker {
     /// What keeps the backend from taking runs right now.
     pub fn trouble(&self) -> Option<String> {
         self.lock().trouble.clone()
@@ -52,7 +52,7 @@ impl Gate {
     /// How many starts may be claimed now.
     pub(super) fn starts_allowed(&self, now: Timestamp, in_flight: usize, most: usize) -> usize {
         let state = self.lock();
-        match state.opens_at {
+        match state.probe_at {
             None => most.saturating_sub(in_flight),
             // Longer waits are not made here: the clock was set back.
             Some(at) if at > now && backoff::between(now, at) <= ASKED_MOST => 0,
@@ -61,8 +61,8 @@ impl Gate {
     }
 
     /// When a closed gate lets one probe through.
-    pub(super) fn opens_at(&self) -> Option<Timestamp> {
-        self.lock().opens_at
+    pub(super) fn probe_at(&self) -> Option<Timestamp> {
+        self.lock().probe_at
     }
 
     /// What is wrong with the backend, or was at some time since then.
@@ -73,7 +73,7 @@ impl Gate {
     }
 
     /// The backend took a request: all may pass.
-    pub(super) fn open(&self, now: Timestamp) {
+    pub(super) fn record_success(&self, now: Timestamp) {
         let mut state = self.lock();
         if state.failures > 0 {
             tracing::info!("the backend takes runs again");
@@ -84,13 +84,13 @@ impl Gate {
     }
 
     /// The backend did not take a request; answers when to ask again. Said once, not once per run.
-    pub(super) fn close(&self, now: Timestamp, trouble: &Trouble, detail: &str) -> Timestamp {
+    pub(super) fn record_failure(&self, now: Timestamp, trouble: &Trouble, detail: &str) -> Timestamp {
         let mut state = self.lock();
         if state.failures == 0 {
             tracing::error!(detail, "the backend takes no runs; they wait until their start deadline");
         }
         // Starts that were in flight together fail together: that is one failure.
-        if state.opens_at.is_none_or(|at| at <= now) {
+        if state.probe_at.is_none_or(|at| at <= now) {
             state.failures = state.failures.saturating_add(1);
         }
         let wait = match trouble {
@@ -100,10 +100,10 @@ impl Gate {
             }
             Trouble::Denied => backoff::doubling(DENIED_FIRST, DENIED_MOST, state.failures),
         };
-        let opens_at = backoff::after(now, wait);
-        state.opens_at = Some(opens_at);
+        let probe_at = backoff::after(now, wait);
+        state.probe_at = Some(probe_at);
         state.trouble = Some(detail.to_owned());
-        opens_at
+        probe_at
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {

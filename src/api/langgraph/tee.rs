@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use hyper::body::{Body as _, Frame, SizeHint};
 use tokio::sync::oneshot;
 
-use crate::domain::bounds::OVERHEARD_BYTES_MAX;
+use crate::domain::bounds::TEE_BYTES_MAX;
 
 /// When enough was heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,28 +20,28 @@ pub(super) enum Until {
 }
 
 /// The same body; and what was heard of it, once that is enough, or once it is over or dropped.
-pub(super) fn overheard(body: Body, until: Until) -> (Body, oneshot::Receiver<Bytes>) {
+pub(super) fn tee(body: Body, until: Until) -> (Body, oneshot::Receiver<Bytes>) {
     let (tell, told) = oneshot::channel();
-    (Body::new(Overheard { body, until, heard: BytesMut::new(), tell: Some(tell) }), told)
+    (Body::new(Tee { body, until, received: BytesMut::new(), tell: Some(tell) }), told)
 }
 
-struct Overheard {
+struct Tee {
     body: Body,
     until: Until,
-    heard: BytesMut,
+    received: BytesMut,
     tell: Option<oneshot::Sender<Bytes>>,
 }
 
-impl Overheard {
+impl Tee {
     fn listen(&mut self, data: &[u8]) {
         if self.tell.is_none() {
             return;
         }
-        let room = OVERHEARD_BYTES_MAX.saturating_sub(self.heard.len());
-        self.heard.extend_from_slice(&data[..data.len().min(room)]);
+        let room = TEE_BYTES_MAX.saturating_sub(self.received.len());
+        self.received.extend_from_slice(&data[..data.len().min(room)]);
         let enough = match self.until {
             Until::TheEnd => data.len() >= room,
-            Until::FirstEvent => data.len() >= room || first_event(&self.heard).is_some(),
+            Until::FirstEvent => data.len() >= room || first_event(&self.received).is_some(),
         };
         if enough || self.body.is_end_stream() {
             self.tell();
@@ -51,18 +51,18 @@ impl Overheard {
     fn tell(&mut self) {
         if let Some(tell) = self.tell.take() {
             // Nobody may want to know any more.
-            let _ = tell.send(self.heard.split().freeze());
+            let _ = tell.send(self.received.split().freeze());
         }
     }
 }
 
-impl Drop for Overheard {
+impl Drop for Tee {
     fn drop(&mut self) {
         self.tell();
     }
 }
 
-impl hyper::body::Body for Overheard {
+impl hyper::body::Body for Tee {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -93,10 +93,10 @@ impl hyper::body::Body for Overheard {
 }
 
 /// The first event of a stream, if it is there as a whole: what is before the first empty line (WHATWG HTML §9.2).
-pub(super) fn first_event(heard: &[u8]) -> Option<&[u8]> {
-    let ends = |end: &[u8]| heard.windows(end.len()).position(|window| window == end);
+pub(super) fn first_event(received: &[u8]) -> Option<&[u8]> {
+    let ends = |end: &[u8]| received.windows(end.len()).position(|window| window == end);
     let end = [ends(b"\n\n"), ends(b"\r\n\r\n"), ends(b"\r\r")].into_iter().flatten().min()?;
-    Some(&heard[..end])
+    Some(&received[..end])
 }
 
 /// The data of an event.

@@ -89,9 +89,9 @@ impl Mistakes {
 }
 
 /// Settles a cron from a file; its id is derived from the name.
-pub fn settle_cron(name: &str, fields: &CronFields) -> Result<Cron, Vec<FieldError>> {
+pub fn validate_cron(name: &str, fields: &CronFields) -> Result<Cron, Vec<FieldError>> {
     let identity = CronIdentity { cron_id: CronId::of_name(name), name, source: CronSource::File };
-    settle_cron_as(identity, fields)
+    validate_cron_as(identity, fields)
 }
 
 /// Who a cron is, if that is not derived from its name alone.
@@ -107,20 +107,20 @@ pub struct CronIdentity<'n> {
 
 /// Settles a cron from anywhere. What a client of the HTTP API wrote may name no variable and no credential: else it
 /// could have the daemon's secrets sent to a webhook of its own.
-pub fn settle_cron_as(identity: CronIdentity<'_>, fields: &CronFields) -> Result<Cron, Vec<FieldError>> {
+pub fn validate_cron_as(identity: CronIdentity<'_>, fields: &CronFields) -> Result<Cron, Vec<FieldError>> {
     let mut mistakes = Mistakes::default();
     match identity.source {
         CronSource::File => {}
         CronSource::Api => foreign::check_placeholders(fields, &mut mistakes),
     }
-    let cron = settle(identity, fields, &mut mistakes);
+    let cron = validate(identity, fields, &mut mistakes);
     match cron {
         Some(cron) if mistakes.0.is_empty() => Ok(cron),
         Some(_) | None => Err(mistakes.0),
     }
 }
 
-fn settle(identity: CronIdentity<'_>, fields: &CronFields, mistakes: &mut Mistakes) -> Option<Cron> {
+fn validate(identity: CronIdentity<'_>, fields: &CronFields, mistakes: &mut Mistakes) -> Option<Cron> {
     let CronIdentity { cron_id, name, source } = identity;
     check_name(name, mistakes);
     let calendar = schedule::calendar(name, fields, mistakes);

@@ -1,4 +1,4 @@
-//! `agentcron webhook arm`: a suspended URL is told again.
+//! `agentcron webhook resume`: a suspended URL is told again.
 
 use clap::Args;
 use serde_json::json;
@@ -12,19 +12,19 @@ use crate::cli::session::Session;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  agentcron webhook arm https://ops.example.com/hooks/agent
-  agentcron webhook arm ops.example.com                        every suspended URL with this in it
+  agentcron webhook resume https://ops.example.com/hooks/agent
+  agentcron webhook resume ops.example.com                        every suspended URL with this in it
 
 A URL is suspended when its receiver answers 410 or `webhook-delivery: disable`; from then on
 its webhooks end as `gone` without being sent. `agentcron webhook replay --status gone` sends
 those, and arms the URL as well.")]
-pub(super) struct Arm {
+pub(super) struct Resume {
     /// The URL as `status` shows it, or a part of it before its query
     url: String,
 }
 
-pub(super) fn arm(arm: &Arm, session: &mut Session) -> Result<(), Failure> {
-    let answer = ask(session, &["webhooks", "arm"], &json!({ "url": arm.url }))?;
+pub(super) fn resume(resume: &Resume, session: &mut Session) -> Result<(), Failure> {
+    let answer = ask(session, &["webhooks", "resume"], &json!({ "url": resume.url }))?;
     if session.output.is_json() {
         return Ok(session.output.json(&answer)?);
     }

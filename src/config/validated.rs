@@ -119,7 +119,7 @@ pub struct CronDefinition {
     /// What was written, `[defaults]` merged in; placeholders still in webhook, input, config, context, metadata.
     pub fields: CronFields,
     /// Where its header stands.
-    pub place: Place,
+    pub location: SourceLocation,
 }
 
 /// The payload may hold what is nobody's business in a log line.
@@ -135,7 +135,7 @@ impl fmt::Debug for CronDefinition {
 
 /// A place in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct SourceLocation {
     /// As it was named.
     pub file: Arc<Path>,
     /// From 1.
@@ -144,7 +144,7 @@ pub struct Place {
     pub column: usize,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SourceLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.file.display(), self.line, self.column)
     }

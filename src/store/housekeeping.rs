@@ -16,7 +16,7 @@ const YOUNG: std::time::Duration = std::time::Duration::from_secs(3600);
 
 impl Store {
     /// Keeps the file in order; harmless at any time.
-    pub async fn keep_house(&self, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn housekeeping(&self, now: Timestamp) -> Result<(), StoreError> {
         let old = millis(now) - i64::try_from(YOUNG.as_millis()).unwrap_or(i64::MAX);
         self.write(move |tx| {
             tx.execute(

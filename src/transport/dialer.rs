@@ -16,16 +16,16 @@ use tokio_rustls::TlsConnector;
 
 use crate::domain::bounds::{CONNECT_WAIT, LOOKUP_WAIT, RECEIVER_ADDRESSES_MAX};
 use crate::domain::delivery::Phases;
-use crate::domain::url_policy::{Refusal, UrlPolicy};
+use crate::domain::url_policy::{PolicyViolation, UrlPolicy};
 
 /// Looks names up and opens connections; tests put their own in its place.
 #[derive(Clone)]
-pub struct Wire {
+pub struct Dialer {
     lookup: Arc<dyn Fn(String) -> BoxFuture<'static, std::io::Result<Vec<IpAddr>>> + Send + Sync>,
     dial: Arc<dyn Fn(SocketAddr) -> BoxFuture<'static, std::io::Result<TcpStream>> + Send + Sync>,
 }
 
-impl Wire {
+impl Dialer {
     /// The name service and the network of this machine.
     pub fn of_system() -> Self {
         Self::new(
@@ -54,7 +54,7 @@ impl Wire {
     }
 }
 
-impl Wire {
+impl Dialer {
     /// The same, but these names (in lower case) lead to these addresses, whatever the name service says.
     pub fn with_names(self, names: BTreeMap<String, Vec<IpAddr>>) -> Self {
         let lookup = Arc::clone(&self.lookup);
@@ -70,7 +70,7 @@ impl Wire {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectFailure {
     #[error("{0}")]
-    Denied(Refusal),
+    Denied(PolicyViolation),
     #[error("{0}")]
     NoConnection(String),
     #[error("{0}")]
@@ -92,7 +92,7 @@ pub struct JudgedAddress {
     /// The address.
     pub address: IpAddr,
     /// Why no connection may go to it, if the policy refuses it.
-    pub refusal: Option<Refusal>,
+    pub refusal: Option<PolicyViolation>,
 }
 
 /// What a URL says about where to connect.
@@ -115,7 +115,7 @@ impl<'u> Destination<'u> {
 #[derive(Clone)]
 pub(super) struct Connector {
     pub(super) policy: Arc<UrlPolicy>,
-    pub(super) wire: Wire,
+    pub(super) dialer: Dialer,
     pub(super) tls: TlsConnector,
 }
 
@@ -170,7 +170,7 @@ impl Connector {
 
     async fn look_up(&self, name: &str) -> Result<Vec<IpAddr>, ConnectFailure> {
         let failed = |problem: String| ConnectFailure::NoConnection(format!("its name: {problem}"));
-        let found = tokio::time::timeout(LOOKUP_WAIT, (self.wire.lookup)(name.to_owned())).await;
+        let found = tokio::time::timeout(LOOKUP_WAIT, (self.dialer.lookup)(name.to_owned())).await;
         let addresses = found
             .map_err(|_| failed(format!("no answer {}", within(LOOKUP_WAIT))))?
             .map_err(|error| failed(error.to_string()))?;
@@ -188,7 +188,7 @@ impl Connector {
         let mut last = String::new();
         for address in tried {
             let far_end = SocketAddr::new(*address, port);
-            match tokio::time::timeout(share, (self.wire.dial)(far_end)).await {
+            match tokio::time::timeout(share, (self.dialer.dial)(far_end)).await {
                 Ok(Ok(stream)) => {
                     // A delayed segment is a nuisance, a refused option is none.
                     let _ = stream.set_nodelay(true);

@@ -16,7 +16,7 @@ use crate::store::StoreError;
 
 /// Why a request was not done.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(super) enum ErrorResponse {
     /// What it names is not there.
     NotFound(String),
     /// It makes no sense.
@@ -47,44 +47,44 @@ pub(super) enum Refusal {
     GatewayTimeout(String),
 }
 
-impl Refusal {
+impl ErrorResponse {
     /// What it is in HTTP.
     pub(super) fn status(&self) -> StatusCode {
         match self {
-            Refusal::NotFound(_) => StatusCode::NOT_FOUND,
-            Refusal::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Refusal::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Refusal::NotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Refusal::Conflict(_) => StatusCode::CONFLICT,
-            Refusal::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Refusal::Unauthorized(_) => StatusCode::UNAUTHORIZED,
-            Refusal::Forbidden(_) => StatusCode::FORBIDDEN,
-            Refusal::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Refusal::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Refusal::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
-            Refusal::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
-            Refusal::BadGateway(_) => StatusCode::BAD_GATEWAY,
-            Refusal::GatewayTimeout(_) => StatusCode::GATEWAY_TIMEOUT,
+            ErrorResponse::NotFound(_) => StatusCode::NOT_FOUND,
+            ErrorResponse::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            ErrorResponse::BadRequest(_) => StatusCode::BAD_REQUEST,
+            ErrorResponse::NotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            ErrorResponse::Conflict(_) => StatusCode::CONFLICT,
+            ErrorResponse::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            ErrorResponse::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+            ErrorResponse::Forbidden(_) => StatusCode::FORBIDDEN,
+            ErrorResponse::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorResponse::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorResponse::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
+            ErrorResponse::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
+            ErrorResponse::BadGateway(_) => StatusCode::BAD_GATEWAY,
+            ErrorResponse::GatewayTimeout(_) => StatusCode::GATEWAY_TIMEOUT,
         }
     }
 
     /// Why.
     pub(super) fn detail(&self) -> &str {
         match self {
-            Refusal::NotFound(detail)
-            | Refusal::Invalid(detail)
-            | Refusal::BadRequest(detail)
-            | Refusal::Conflict(detail)
-            | Refusal::Failed(detail)
-            | Refusal::Unauthorized(detail)
-            | Refusal::Forbidden(detail)
-            | Refusal::TooLarge(detail)
-            | Refusal::Unavailable(detail)
-            | Refusal::TooSlow(detail)
-            | Refusal::NotImplemented(detail)
-            | Refusal::BadGateway(detail)
-            | Refusal::GatewayTimeout(detail) => detail,
-            Refusal::NotAllowed => "Method Not Allowed",
+            ErrorResponse::NotFound(detail)
+            | ErrorResponse::Invalid(detail)
+            | ErrorResponse::BadRequest(detail)
+            | ErrorResponse::Conflict(detail)
+            | ErrorResponse::Failed(detail)
+            | ErrorResponse::Unauthorized(detail)
+            | ErrorResponse::Forbidden(detail)
+            | ErrorResponse::TooLarge(detail)
+            | ErrorResponse::Unavailable(detail)
+            | ErrorResponse::TooSlow(detail)
+            | ErrorResponse::NotImplemented(detail)
+            | ErrorResponse::BadGateway(detail)
+            | ErrorResponse::GatewayTimeout(detail) => detail,
+            ErrorResponse::NotAllowed => "Method Not Allowed",
         }
     }
 
@@ -95,27 +95,27 @@ impl Refusal {
             Err(error) => return error.into(),
         };
         let meant = nearest(name, names.iter().map(String::as_str));
-        Refusal::NotFound(match meant {
+        ErrorResponse::NotFound(match meant {
             Some(meant) => format!("there is no cron `{name}`; did you mean `{meant}`?"),
             None => format!("there is no cron `{name}`; `agentcron list` shows all"),
         })
     }
 }
 
-impl From<StoreError> for Refusal {
+impl From<StoreError> for ErrorResponse {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Refused(detail) => Refusal::Conflict(detail),
-            StoreError::TookTooLong => Refusal::Unavailable(error.to_string()),
+            StoreError::Refused(detail) => ErrorResponse::Conflict(detail),
+            StoreError::TookTooLong => ErrorResponse::Unavailable(error.to_string()),
             StoreError::Lost(_)
             | StoreError::Taken { .. }
             | StoreError::Unusable { .. }
-            | StoreError::Sqlite(_) => Refusal::Failed(error.to_string()),
+            | StoreError::Sqlite(_) => ErrorResponse::Failed(error.to_string()),
         }
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for ErrorResponse {
     fn into_response(self) -> Response {
         let status = self.status();
         let detail = self.detail().to_owned();
@@ -129,7 +129,7 @@ impl IntoResponse for Refusal {
 }
 
 /// For the OpenAPI document: any of ours may be refused like this.
-impl IntoResponses for Refusal {
+impl IntoResponses for ErrorResponse {
     fn responses() -> BTreeMap<String, RefOr<Documented>> {
         let refused = |description: &str| {
             let schema = Ref::from_schema_name(Refused::name());

@@ -9,18 +9,18 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{Builder, Connection, SendRequest};
+use hyper::client::conn::http1::{Builder, Connection as HttpConnection, SendRequest};
 use hyper_util::rt::TokioIo;
 
-use super::wire::{FarEnd, Io, Opened};
+use super::dialer::{FarEnd, Io, Opened};
 use super::{TransportError, causes};
 use crate::domain::bounds::RECEIVER_ANSWER_BYTES_MAX;
 use crate::domain::delivery::Phases;
 
 /// None once it has ended.
-type Driven = Option<Connection<TokioIo<Box<dyn Io>>, Full<Bytes>>>;
+type Driven = Option<HttpConnection<TokioIo<Box<dyn Io>>, Full<Bytes>>>;
 
-pub(super) struct Line {
+pub(super) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     connection: Driven,
     far_end: FarEnd,
@@ -36,14 +36,14 @@ pub(super) enum Lost {
 
 impl Lost {
     /// On a connection that was new, an end before the first byte is a receiver that does not work.
-    pub(super) fn on_a_new_line(self) -> TransportError {
+    pub(super) fn on_new_connection(self) -> TransportError {
         match self {
             Self::Unwritten(words) | Self::Broken(words) => TransportError::Broken(words),
         }
     }
 }
 
-impl Line {
+impl Connection {
     pub(super) async fn over(opened: Opened) -> Result<Self, TransportError> {
         // The head of an answer is bounded as its body is.
         let mut builder = Builder::new();

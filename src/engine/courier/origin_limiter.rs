@@ -23,11 +23,11 @@ const PROBE_WAIT_MOST: Duration = Duration::from_secs(15 * 60);
 
 /// How all origins stand. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Origins(Arc<Mutex<HashMap<Origin, Standing>>>);
+pub struct OriginLimiter(Arc<Mutex<HashMap<Origin, OriginState>>>);
 
 /// How one origin stands. An origin that is well and has nothing in flight needs no entry.
 #[derive(Default)]
-struct Standing {
+struct OriginState {
     in_flight: usize,
     failures_in_a_row: u32,
     /// How often in a row the breaker has opened: 0 if it is closed.
@@ -35,50 +35,50 @@ struct Standing {
     /// The breaker's next probe.
     probe_at: Option<Timestamp>,
     /// What the receiver has asked for by `Retry-After`.
-    patience_until: Option<Timestamp>,
+    retry_not_before: Option<Timestamp>,
 }
 
 /// The right to one attempt at an origin; given back when it is dropped.
-pub(super) struct Place {
-    origins: Origins,
+pub(super) struct Permit {
+    origins: OriginLimiter,
     origin: Origin,
 }
 
 /// That an attempt has opened the breaker of its origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Opened {
+pub(super) struct BreakerOpened {
     pub(super) until: Timestamp,
 }
 
-impl Origins {
+impl OriginLimiter {
     /// How many are left alone but for a probe now and then.
     pub fn open_breakers(&self) -> usize {
-        self.lock().values().filter(|standing| standing.openings > 0).count()
+        self.lock().values().filter(|state| state.openings > 0).count()
     }
 
     /// A place at this origin, unless it has none left or is not to be troubled now.
-    pub(super) fn admit(&self, origin: Origin, now: Timestamp) -> Option<Place> {
-        let mut standings = self.lock();
-        if standings.len() >= ORIGINS_REMEMBERED && !standings.contains_key(&origin) {
-            standings.retain(|_, standing| standing.in_flight > 0 || standing.is_closed(now));
+    pub(super) fn admit(&self, origin: Origin, now: Timestamp) -> Option<Permit> {
+        let mut states = self.lock();
+        if states.len() >= ORIGINS_REMEMBERED && !states.contains_key(&origin) {
+            states.retain(|_, state| state.in_flight > 0 || state.is_closed(now));
         }
-        let standing = standings.entry(origin.clone()).or_default();
-        if !standing.admits(now) {
+        let state = states.entry(origin.clone()).or_default();
+        if !state.admits(now) {
             return None;
         }
-        standing.in_flight += 1;
-        drop(standings);
-        Some(Place { origins: self.clone(), origin })
+        state.in_flight += 1;
+        drop(states);
+        Some(Permit { origins: self.clone(), origin })
     }
 
     /// Attempts that are being made, at all of them.
     pub(super) fn in_flight(&self) -> usize {
-        self.lock().values().map(|standing| standing.in_flight).sum()
+        self.lock().values().map(|state| state.in_flight).sum()
     }
 
     /// When the next origin that is left alone now may be troubled again.
     pub(super) fn next_opening(&self, now: Timestamp) -> Option<Timestamp> {
-        self.lock().values().filter_map(Standing::closed_until).filter(|until| *until > now).min()
+        self.lock().values().filter_map(OriginState::closed_until).filter(|until| *until > now).min()
     }
 
     #[cfg(test)]
@@ -86,35 +86,35 @@ impl Origins {
         self.lock().len()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Origin, Standing>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Origin, OriginState>> {
         // Nothing that is done under the lock can leave it half done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Place {
+impl Permit {
     /// Takes account of what came of the attempt.
-    pub(super) fn judge(&self, result: &AttemptResult, now: Timestamp) -> Option<Opened> {
-        let mut standings = self.origins.lock();
-        standings.get_mut(&self.origin)?.judge(result, now)
+    pub(super) fn judge(&self, result: &AttemptResult, now: Timestamp) -> Option<BreakerOpened> {
+        let mut states = self.origins.lock();
+        states.get_mut(&self.origin)?.judge(result, now)
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
-        let mut standings = self.origins.lock();
-        let Some(standing) = standings.get_mut(&self.origin) else { return };
-        standing.in_flight = standing.in_flight.saturating_sub(1);
-        if standing.in_flight == 0 && standing.failures_in_a_row == 0 && standing.patience_until.is_none() {
-            standings.remove(&self.origin);
+        let mut states = self.origins.lock();
+        let Some(state) = states.get_mut(&self.origin) else { return };
+        state.in_flight = state.in_flight.saturating_sub(1);
+        if state.in_flight == 0 && state.failures_in_a_row == 0 && state.retry_not_before.is_none() {
+            states.remove(&self.origin);
         }
     }
 }
 
-impl Standing {
+impl OriginState {
     fn admits(&mut self, now: Timestamp) -> bool {
-        if self.patience_until.is_some_and(|until| until <= now) {
-            self.patience_until = None;
+        if self.retry_not_before.is_some_and(|until| until <= now) {
+            self.retry_not_before = None;
         }
         // An open breaker lets one probe through at its time.
         let places = if self.openings > 0 { 1 } else { ATTEMPTS_PER_ORIGIN };
@@ -126,12 +126,12 @@ impl Standing {
     }
 
     fn closed_until(&self) -> Option<Timestamp> {
-        self.probe_at.max(self.patience_until)
+        self.probe_at.max(self.retry_not_before)
     }
 
-    fn judge(&mut self, result: &AttemptResult, now: Timestamp) -> Option<Opened> {
+    fn judge(&mut self, result: &AttemptResult, now: Timestamp) -> Option<BreakerOpened> {
         if let AttemptResult::Refused { retry_after: Some(asked), .. } = result {
-            self.patience_until = self.patience_until.max(Some(backoff::after(now, *asked)));
+            self.retry_not_before = self.retry_not_before.max(Some(backoff::after(now, *asked)));
         }
         match result.origin_health() {
             OriginHealth::Unknown => None,
@@ -150,7 +150,7 @@ impl Standing {
                 let wait = backoff::doubling(PROBE_WAIT_FIRST, PROBE_WAIT_MOST, self.openings);
                 let until = backoff::after(now, wait);
                 self.probe_at = Some(until);
-                Some(Opened { until })
+                Some(BreakerOpened { until })
             }
         }
     }

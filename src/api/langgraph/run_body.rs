@@ -13,7 +13,7 @@ use crate::domain::cron::OnRunCompleted;
 use crate::domain::ids::RunId;
 
 /// A request for a run with a webhook.
-pub(super) struct Asked {
+pub(super) struct RunBody {
     pub(super) assistant_id: String,
     pub(super) webhook: String,
     /// What the client wants to become of the thread that the server makes for it.
@@ -35,7 +35,7 @@ pub(super) enum Threads {
 #[derive(Default)]
 struct Entries(Vec<(String, Box<RawValue>)>);
 
-impl Asked {
+impl RunBody {
     /// `None` if there is no webhook in it; or if something in it is wrong, of which the agent server has better words.
     pub(super) fn read(body: &[u8]) -> Option<Self> {
         // Without its name, however written, there is no such key; nothing needs to be parsed then.
@@ -149,11 +149,11 @@ mod tests {
     use super::*;
 
     fn check(body: &str, threads: Threads, expected: Expect) {
-        let asked = Asked::read(body.as_bytes());
+        let run_body = RunBody::read(body.as_bytes());
         let id: RunId = "0e5a6cf1-9d1c-5d0b-8a51-52b8b1b7a1f0".parse().unwrap();
-        let shown = asked.map(|asked| {
-            let passed_on = String::from_utf8(asked.rewritten(id, threads).to_vec()).unwrap();
-            format!("{} -> {} ({})\n{passed_on}", asked.assistant_id, asked.webhook, asked.completed)
+        let shown = run_body.map(|run_body| {
+            let passed_on = String::from_utf8(run_body.rewritten(id, threads).to_vec()).unwrap();
+            format!("{} -> {} ({})\n{passed_on}", run_body.assistant_id, run_body.webhook, run_body.completed)
         });
         expected.assert_eq(&shown.unwrap_or_else(|| "untouched".to_owned()));
     }

@@ -9,7 +9,7 @@ use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use sha2::{Digest, Sha256};
 
-use super::refusal::Refusal;
+use super::error_response::ErrorResponse;
 use crate::config::Secret;
 
 /// The agent server's own header for a key.
@@ -17,7 +17,7 @@ pub(super) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// A way in.
 #[derive(Clone)]
-pub(super) struct Door {
+pub(super) struct Auth {
     kind: Kind,
     keys: Keys,
 }
@@ -30,7 +30,7 @@ enum Kind {
 
 /// Somebody who came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Entered {
+pub(super) enum Caller {
     /// Somebody whom the operator trusts: by the Unix socket, or with a key.
     Trusted,
     /// Some program of this machine.
@@ -41,7 +41,7 @@ pub(super) enum Entered {
 #[derive(Clone)]
 struct Keys(Vec<[u8; 32]>);
 
-impl Door {
+impl Auth {
     /// The Unix socket.
     pub(super) fn socket(keys: &[Secret]) -> Self {
         Self { kind: Kind::Socket, keys: Keys::of(keys) }
@@ -53,16 +53,16 @@ impl Door {
     }
 
     /// Judges a request by its headers, and takes our own keys out of them: they are nobody else's business.
-    pub(super) fn judge(&self, uri: &Uri, headers: &mut HeaderMap) -> Result<Entered, Refusal> {
+    pub(super) fn judge(&self, uri: &Uri, headers: &mut HeaderMap) -> Result<Caller, ErrorResponse> {
         let bears_key = self.keys.take_out_of(headers);
         match self.kind {
-            Kind::Socket => Ok(Entered::Trusted),
-            Kind::Network if bears_key => Ok(Entered::Trusted),
-            Kind::Network if self.keys.0.is_empty() => judge_local(uri, headers).map(|()| Entered::Local),
+            Kind::Socket => Ok(Caller::Trusted),
+            Kind::Network if bears_key => Ok(Caller::Trusted),
+            Kind::Network if self.keys.0.is_empty() => judge_local(uri, headers).map(|()| Caller::Local),
             Kind::Network => {
                 let words = "a key is missing or wrong: send one of http.api_keys as x-api-key or as Authorization: \
                              Bearer";
-                Err(Refusal::Unauthorized(words.to_owned()))
+                Err(ErrorResponse::Unauthorized(words.to_owned()))
             }
         }
     }
@@ -101,19 +101,21 @@ fn bearer(value: &HeaderValue) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }
 
-fn judge_local(uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+fn judge_local(uri: &Uri, headers: &HeaderMap) -> Result<(), ErrorResponse> {
     let advice = "without http.api_keys only programs of this machine are answered";
     let host = headers.get(HOST).map(|host| host.to_str().unwrap_or("?")).or_else(|| uri.host());
     // HTTP/1.0 knows no Host; no browser speaks it.
     if host.is_some_and(|host| !is_loopback(host)) {
-        return Err(Refusal::Forbidden(format!("the host of this request is not this machine: {advice}")));
+        return Err(ErrorResponse::Forbidden(format!(
+            "the host of this request is not this machine: {advice}"
+        )));
     }
     let is_foreign = |origin: &HeaderValue| {
         let host = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
         !host.is_some_and(is_loopback)
     };
     if headers.get_all(ORIGIN).iter().any(is_foreign) {
-        return Err(Refusal::Forbidden(format!("a page of another site asks: {advice}")));
+        return Err(ErrorResponse::Forbidden(format!("a page of another site asks: {advice}")));
     }
     Ok(())
 }
@@ -140,12 +142,12 @@ mod tests {
     }
 
     /// How a request with these headers is judged, and which of them are left.
-    fn check(door: &Door, sent: &[(&str, &str)], expected: Result<Entered, u16>, left: &[&str]) {
+    fn check(auth: &Auth, sent: &[(&str, &str)], expected: Result<Caller, u16>, left: &[&str]) {
         let mut headers = HeaderMap::new();
         for (name, value) in sent {
             headers.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
         }
-        let judged = door.judge(&Uri::from_static("/info"), &mut headers);
+        let judged = auth.judge(&Uri::from_static("/info"), &mut headers);
         let judged = judged.map_err(|refusal| refusal.status().as_u16());
         assert_eq!(judged, expected, "{sent:?}");
         assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), left, "{sent:?}");
@@ -153,45 +155,45 @@ mod tests {
 
     #[test]
     fn with_keys_one_of_them_is_needed_and_goes_no_further() {
-        let door = Door::network(&keys());
-        let trusted = Ok(Entered::Trusted);
-        check(&door, &[("x-api-key", "second-key-of-two")], trusted, &[]);
-        check(&door, &[("authorization", "bearer first-key-of-two")], trusted, &[]);
+        let auth = Auth::network(&keys());
+        let trusted = Ok(Caller::Trusted);
+        check(&auth, &[("x-api-key", "second-key-of-two")], trusted, &[]);
+        check(&auth, &[("authorization", "bearer first-key-of-two")], trusted, &[]);
         let both = [("authorization", "Bearer of-the-server"), ("x-api-key", "first-key-of-two")];
-        check(&door, &both, trusted, &["authorization"]);
-        check(&door, &[("x-api-key", "first-key-of-twO")], Err(401), &["x-api-key"]);
-        check(&door, &[("x-api-key", "")], Err(401), &["x-api-key"]);
-        check(&door, &[("authorization", "Basic first-key-of-two")], Err(401), &["authorization"]);
-        check(&door, &[("host", "localhost")], Err(401), &["host"]);
-        check(&door, &[], Err(401), &[]);
+        check(&auth, &both, trusted, &["authorization"]);
+        check(&auth, &[("x-api-key", "first-key-of-twO")], Err(401), &["x-api-key"]);
+        check(&auth, &[("x-api-key", "")], Err(401), &["x-api-key"]);
+        check(&auth, &[("authorization", "Basic first-key-of-two")], Err(401), &["authorization"]);
+        check(&auth, &[("host", "localhost")], Err(401), &["host"]);
+        check(&auth, &[], Err(401), &[]);
     }
 
     #[test]
     fn who_may_open_the_socket_needs_no_key_and_none_goes_further() {
-        let door = Door::socket(&keys());
-        check(&door, &[("host", "anything.example")], Ok(Entered::Trusted), &["host"]);
-        check(&door, &[("x-api-key", "first-key-of-two")], Ok(Entered::Trusted), &[]);
+        let auth = Auth::socket(&keys());
+        check(&auth, &[("host", "anything.example")], Ok(Caller::Trusted), &["host"]);
+        check(&auth, &[("x-api-key", "first-key-of-two")], Ok(Caller::Trusted), &[]);
         let twice = [("x-api-key", "of-the-server"), ("x-api-key", "first-key-of-two")];
-        check(&door, &twice, Ok(Entered::Trusted), &[]);
+        check(&auth, &twice, Ok(Caller::Trusted), &[]);
     }
 
     #[test]
     fn without_keys_programs_of_this_machine_come_in_and_pages_of_other_sites_do_not() {
-        let door = Door::network(&[]);
+        let auth = Auth::network(&[]);
         let hosts =
             ["localhost", "LOCALHOST:2025", "127.0.0.1:2025", "127.8.9.1", "[::1]:2025", "a.localhost:1"];
         for host in hosts {
-            check(&door, &[("host", host)], Ok(Entered::Local), &["host"]);
+            check(&auth, &[("host", host)], Ok(Caller::Local), &["host"]);
             let origin = format!("http://{host}");
-            check(&door, &[("host", host), ("origin", &origin)], Ok(Entered::Local), &["host", "origin"]);
+            check(&auth, &[("host", host), ("origin", &origin)], Ok(Caller::Local), &["host", "origin"]);
         }
         let others =
             ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1", "[::2]", ""];
         for host in others {
-            check(&door, &[("host", host)], Err(403), &["host"]);
+            check(&auth, &[("host", host)], Err(403), &["host"]);
             let origin = format!("https://{host}");
-            check(&door, &[("host", "localhost"), ("origin", &origin)], Err(403), &["host", "origin"]);
+            check(&auth, &[("host", "localhost"), ("origin", &origin)], Err(403), &["host", "origin"]);
         }
-        check(&door, &[("host", "localhost"), ("origin", "null")], Err(403), &["host", "origin"]);
+        check(&auth, &[("host", "localhost"), ("origin", "null")], Err(403), &["host", "origin"]);
     }
 }

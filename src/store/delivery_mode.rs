@@ -9,18 +9,18 @@ use super::rows::{millis, time_option};
 use super::{Store, StoreError};
 use crate::domain::bounds::SUPPRESSED_PER_COMMIT;
 use crate::domain::delivery::DeliveryStatus;
-use crate::domain::flow::{Flow, Hold, Release};
+use crate::domain::delivery_mode::{DeliveryMode, Hold, Release};
 
 /// Why deliveries are suppressed while webhooks are disabled.
 pub(super) const DISABLED: &str = "webhooks are disabled (http.disable_webhooks)";
 
 /// A change of how webhooks flow.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FlowChange {
+pub struct DeliveryModeChange {
     /// How they flowed.
-    pub before: Flow,
+    pub before: DeliveryMode,
     /// How they flow now.
-    pub after: Flow,
+    pub after: DeliveryMode,
     /// Deliveries that wait, whenever they are due.
     pub waiting: u64,
     /// Attempts that are being made.
@@ -33,14 +33,14 @@ impl Store {
         &self,
         now: Timestamp,
         note: Option<String>,
-    ) -> Result<FlowChange, StoreError> {
+    ) -> Result<DeliveryModeChange, StoreError> {
         self.write(move |tx| {
-            let before = flow(tx)?;
+            let before = mode(tx)?;
             let since = match &before {
-                Flow::Held(hold) => hold.since,
-                Flow::Free | Flow::Released(_) => now,
+                DeliveryMode::Held(hold) => hold.since,
+                DeliveryMode::Free | DeliveryMode::Released(_) => now,
             };
-            change(tx, before, Flow::Held(Hold { since, note: note.clone() }))
+            change(tx, before, DeliveryMode::Held(Hold { since, note: note.clone() }))
         })
         .await
     }
@@ -50,14 +50,14 @@ impl Store {
         &self,
         now: Timestamp,
         per_second: Option<u32>,
-    ) -> Result<FlowChange, StoreError> {
+    ) -> Result<DeliveryModeChange, StoreError> {
         self.write(move |tx| {
             let release = per_second.map(|per_second| Release { since: now, per_second });
             let release = match release {
                 Some(release) if backlog_is_left(tx, release, now)? => Some(release),
                 Some(_) | None => None,
             };
-            change(tx, flow(tx)?, release.map_or(Flow::Free, Flow::Released))
+            change(tx, mode(tx)?, release.map_or(DeliveryMode::Free, DeliveryMode::Released))
         })
         .await
     }
@@ -84,7 +84,7 @@ impl Store {
     pub async fn disable_webhooks(&self, now: Timestamp) -> Result<usize, StoreError> {
         self.write(move |tx| {
             tx.prepare_cached(
-                "UPDATE webhook_flow SET disabled_at = ?1 WHERE one = 1 AND disabled_at IS NULL",
+                "UPDATE delivery_mode SET disabled_at = ?1 WHERE one = 1 AND disabled_at IS NULL",
             )?
             .execute([millis(now)])?;
             Ok(())
@@ -98,7 +98,7 @@ impl Store {
         self.write(move |tx| {
             let enabled = tx
                 .prepare_cached(
-                    "UPDATE webhook_flow SET disabled_at = NULL WHERE one = 1 AND disabled_at IS NOT NULL",
+                    "UPDATE delivery_mode SET disabled_at = NULL WHERE one = 1 AND disabled_at IS NOT NULL",
                 )?
                 .execute([])?;
             if enabled == 0 {
@@ -111,38 +111,38 @@ impl Store {
 }
 
 /// How they flow; a release whose backlog has gone is over.
-pub(super) fn go_on(tx: &Transaction<'_>, now: Timestamp) -> Result<Flow, StoreError> {
-    let flow = flow(tx)?;
-    let over = match &flow {
-        Flow::Released(release) => !backlog_is_left(tx, *release, now)?,
-        Flow::Free | Flow::Held(_) => false,
+pub(super) fn go_on(tx: &Transaction<'_>, now: Timestamp) -> Result<DeliveryMode, StoreError> {
+    let mode = mode(tx)?;
+    let over = match &mode {
+        DeliveryMode::Released(release) => !backlog_is_left(tx, *release, now)?,
+        DeliveryMode::Free | DeliveryMode::Held(_) => false,
     };
     if !over {
-        return Ok(flow);
+        return Ok(mode);
     }
-    save(tx, &Flow::Free)?;
+    save(tx, &DeliveryMode::Free)?;
     tracing::info!("what had piled up has gone: webhooks are sent as they come again");
-    Ok(Flow::Free)
+    Ok(DeliveryMode::Free)
 }
 
 /// How they flow.
-pub(super) fn flow(tx: &Transaction<'_>) -> Result<Flow, StoreError> {
+pub(super) fn mode(tx: &Transaction<'_>) -> Result<DeliveryMode, StoreError> {
     let mut statement =
-        tx.prepare_cached("SELECT held_at, note, released_at, per_second FROM webhook_flow WHERE one = 1")?;
+        tx.prepare_cached("SELECT held_at, note, released_at, per_second FROM delivery_mode WHERE one = 1")?;
     let mut rows = statement.query([])?;
-    let Some(row) = rows.next()? else { return Ok(Flow::Free) };
+    let Some(row) = rows.next()? else { return Ok(DeliveryMode::Free) };
     if let Some(since) = time_option(row, "held_at")? {
-        return Ok(Flow::Held(Hold { since, note: row.get("note")? }));
+        return Ok(DeliveryMode::Held(Hold { since, note: row.get("note")? }));
     }
     match time_option(row, "released_at")? {
-        Some(since) => Ok(Flow::Released(Release { since, per_second: row.get("per_second")? })),
-        None => Ok(Flow::Free),
+        Some(since) => Ok(DeliveryMode::Released(Release { since, per_second: row.get("per_second")? })),
+        None => Ok(DeliveryMode::Free),
     }
 }
 
 /// Since when they are disabled, as the daemon last knew.
 pub(super) fn disabled_since(tx: &Transaction<'_>) -> Result<Option<Timestamp>, StoreError> {
-    let mut statement = tx.prepare_cached("SELECT disabled_at FROM webhook_flow WHERE one = 1")?;
+    let mut statement = tx.prepare_cached("SELECT disabled_at FROM delivery_mode WHERE one = 1")?;
     let mut rows = statement.query([])?;
     rows.next()?.map_or(Ok(None), |row| time_option(row, "disabled_at"))
 }
@@ -172,20 +172,24 @@ fn backlog_is_left(tx: &Transaction<'_>, release: Release, now: Timestamp) -> Re
     Ok(statement.query_row([millis(due_by)], |row| row.get(0))?)
 }
 
-fn change(tx: &Transaction<'_>, before: Flow, after: Flow) -> Result<FlowChange, StoreError> {
+fn change(
+    tx: &Transaction<'_>,
+    before: DeliveryMode,
+    after: DeliveryMode,
+) -> Result<DeliveryModeChange, StoreError> {
     save(tx, &after)?;
     let in_flight = count(tx, "SELECT count(*) FROM deliveries WHERE status = 'sending'")?;
-    Ok(FlowChange { before, after, waiting: waiting(tx)?, in_flight })
+    Ok(DeliveryModeChange { before, after, waiting: waiting(tx)?, in_flight })
 }
 
-fn save(tx: &Transaction<'_>, flow: &Flow) -> Result<(), StoreError> {
-    let (hold, release) = match flow {
-        Flow::Free => (None, None),
-        Flow::Held(hold) => (Some(hold), None),
-        Flow::Released(release) => (None, Some(release)),
+fn save(tx: &Transaction<'_>, mode: &DeliveryMode) -> Result<(), StoreError> {
+    let (hold, release) = match mode {
+        DeliveryMode::Free => (None, None),
+        DeliveryMode::Held(hold) => (Some(hold), None),
+        DeliveryMode::Released(release) => (None, Some(release)),
     };
     tx.prepare_cached(
-        "UPDATE webhook_flow SET held_at = :held_at, note = :note, released_at = :released_at, \
+        "UPDATE delivery_mode SET held_at = :held_at, note = :note, released_at = :released_at, \
          per_second = :per_second WHERE one = 1",
     )?
     .execute(named_params! {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::line::Line;
+use super::connection::Connection;
 use crate::domain::bounds::ATTEMPTS_PER_ORIGIN;
 
 /// Receivers close idle connections whenever they like; a young one has rarely been closed.
@@ -14,39 +14,39 @@ const IDLE: Duration = Duration::from_secs(4);
 
 /// Cheap to clone. Once the last clone is gone, its connections are closed.
 #[derive(Clone, Default)]
-pub(super) struct Idle(Arc<Mutex<Lines>>);
+pub(super) struct Pool(Arc<Mutex<Connections>>);
 
 #[derive(Default)]
-struct Lines {
+struct Connections {
     /// The last of each is the youngest.
-    by_origin: HashMap<String, Vec<(Instant, Line)>>,
+    by_origin: HashMap<String, Vec<(Instant, Connection)>>,
     is_swept: bool,
 }
 
-impl Idle {
+impl Pool {
     /// The youngest that is still open.
-    pub(super) fn take(&self, origin: &str) -> Option<Line> {
-        let mut lines = lock(&self.0);
-        let waiting = lines.by_origin.get_mut(origin)?;
-        while let Some((since, mut line)) = waiting.pop() {
-            if since.elapsed() < IDLE && line.is_open() {
-                return Some(line);
+    pub(super) fn take(&self, origin: &str) -> Option<Connection> {
+        let mut connections = lock(&self.0);
+        let waiting = connections.by_origin.get_mut(origin)?;
+        while let Some((since, mut connection)) = waiting.pop() {
+            if since.elapsed() < IDLE && connection.is_open() {
+                return Some(connection);
             }
         }
         None
     }
 
     /// Keeps it for the next request, if there is a place and its far end wants to go on.
-    pub(super) fn keep(&self, origin: &str, mut line: Line) {
-        if !line.is_open() {
+    pub(super) fn keep(&self, origin: &str, mut connection: Connection) {
+        if !connection.is_open() {
             return;
         }
-        let mut lines = lock(&self.0);
-        let waiting = lines.by_origin.entry(origin.to_owned()).or_default();
+        let mut connections = lock(&self.0);
+        let waiting = connections.by_origin.entry(origin.to_owned()).or_default();
         if waiting.len() < ATTEMPTS_PER_ORIGIN {
-            waiting.push((Instant::now(), line));
+            waiting.push((Instant::now(), connection));
         }
-        if !std::mem::replace(&mut lines.is_swept, true) {
+        if !std::mem::replace(&mut connections.is_swept, true) {
             #[expect(
                 clippy::disallowed_methods,
                 reason = "no loop: it ends with the last waiting connection"
@@ -57,23 +57,23 @@ impl Idle {
 }
 
 /// Closes what nobody has used again, so that no receiver holds connections of ours for nothing.
-async fn sweep(lines: Weak<Mutex<Lines>>) {
+async fn sweep(connections: Weak<Mutex<Connections>>) {
     loop {
         sleep(IDLE).await;
-        let Some(lines) = lines.upgrade() else { return };
-        let mut lines = lock(&lines);
-        lines.by_origin.retain(|_, waiting| {
+        let Some(connections) = connections.upgrade() else { return };
+        let mut connections = lock(&connections);
+        connections.by_origin.retain(|_, waiting| {
             waiting.retain(|(since, _)| since.elapsed() < IDLE);
             !waiting.is_empty()
         });
-        if lines.by_origin.is_empty() {
-            lines.is_swept = false;
+        if connections.by_origin.is_empty() {
+            connections.is_swept = false;
             return;
         }
     }
 }
 
-fn lock(lines: &Mutex<Lines>) -> MutexGuard<'_, Lines> {
+fn lock(connections: &Mutex<Connections>) -> MutexGuard<'_, Connections> {
     // Nothing that is done under the lock can leave it half done.
-    lines.lock().unwrap_or_else(PoisonError::into_inner)
+    connections.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -12,11 +12,11 @@ use super::{Runner, end, start};
 use crate::backend::{CallError, FenceAnswer, ListedRun};
 use crate::crash::crash_point;
 use crate::domain::backoff;
-use crate::domain::bounds::DOUBT_MAX;
+use crate::domain::bounds::UNCONFIRMED_MAX;
 use crate::domain::cron::Target;
-use crate::domain::errand::Errand;
 use crate::domain::ids::{BackendRunId, ThreadId};
-use crate::domain::run::{Going, RunChange, RunState, Status};
+use crate::domain::run::{BackendRun, RunChange, RunState, Status};
+use crate::domain::run_spec::RunSpec;
 use crate::store::{ClaimedRun, RunEvent, Step, StoreError};
 
 /// Between two tries to clear the same doubt.
@@ -38,38 +38,38 @@ enum Finding {
 }
 
 /// Clears the doubt about a run, or puts it off; answers the run if the backend has it.
-pub(super) async fn resolve(runner: &Runner, claimed: &ClaimedRun) -> Result<Option<Going>, StoreError> {
-    let RunState::Doubtful { attempt, sent_at } = claimed.run.state else { return Ok(None) };
+pub(super) async fn resolve(runner: &Runner, claimed: &ClaimedRun) -> Result<Option<BackendRun>, StoreError> {
+    let RunState::Unconfirmed { start_number, sent_at } = claimed.run.state else { return Ok(None) };
     let run_id = claimed.run.run_id;
     let now = runner.clock.now();
-    let (thread_id, finding) = match (claimed.errand.request().target, &claimed.errand) {
+    let (thread_id, finding) = match (claimed.spec.request().target, &claimed.spec) {
         (Target::Thread(thread_id), _) => (thread_id, by_listing(runner, claimed, thread_id, sent_at).await),
-        (Target::Stateless(_), Errand::Cron(_)) => {
-            let thread_id = run_id.attempt_thread(attempt);
+        (Target::Stateless(_), RunSpec::Cron(_)) => {
+            let thread_id = run_id.thread_of_start(start_number);
             (thread_id, by_fence(runner, claimed, thread_id, sent_at).await)
         }
-        (Target::Stateless(_), Errand::Client(_)) => by_search(runner, claimed, sent_at).await,
+        (Target::Stateless(_), RunSpec::Client(_)) => by_search(runner, claimed, sent_at).await,
     };
-    crash_point("doubt_cleared").await;
+    crash_point("reconciled").await;
     match finding {
         Finding::Started(backend_run_id) => {
             let change = RunChange::Accept { thread_id, backend_run_id, at: sent_at };
-            let event = RunEvent { at: now, event: "adopted", detail: adopted_words(claimed) };
+            let event = RunEvent { at: now, event: "adopted", detail: adopted_message(claimed) };
             start::accept(runner, claimed, change, Some(event)).await
         }
         // The client has sent it, and may send it again; we do not.
-        Finding::Never if matches!(claimed.errand, Errand::Client(_)) => {
+        Finding::Never if matches!(claimed.spec, RunSpec::Client(_)) => {
             let why = why(claimed);
             let reason = format!("rejected: the agent server does not have it, after a doubt: {why}");
             end::never_started(runner, claimed, Status::Error, reason).await?;
             Ok(None)
         }
         Finding::Never => {
-            let fenced = matches!(claimed.errand.request().target, Target::Stateless(_)).then_some(thread_id);
+            let fenced = matches!(claimed.spec.request().target, Target::Stateless(_)).then_some(thread_id);
             let event = RunEvent { at: now, event: "ruled out", detail: claimed.run.reason.clone() };
-            let wait = backoff::doubling(FIRST, MOST, claimed.run.tries);
+            let wait = backoff::doubling(FIRST, MOST, claimed.run.send_count);
             let step = Step {
-                act_at: Some(if claimed.run.tries > 1 { backoff::after(now, wait) } else { now }),
+                act_at: Some(if claimed.run.send_count > 1 { backoff::after(now, wait) } else { now }),
                 event: Some(event),
                 fenced,
                 ..Step::of(run_id, RunChange::RuleOut)
@@ -84,19 +84,19 @@ pub(super) async fn resolve(runner: &Runner, claimed: &ClaimedRun) -> Result<Opt
             Ok(None)
         }
         Finding::NotYet(at) => put_off(runner, claimed, at, None).await,
-        Finding::Unknown(detail) if backoff::between(sent_at, now) > DOUBT_MAX => {
+        Finding::Unknown(detail) if backoff::between(sent_at, now) > UNCONFIRMED_MAX => {
             let reason = format!("unknown: whether it started could not be learnt for a day: {detail}");
             end::never_started(runner, claimed, Status::Error, reason).await?;
             Ok(None)
         }
         Finding::Unknown(detail) => {
-            let wait = backoff::doubling(FIRST, MOST, claimed.run.misses.saturating_add(1));
+            let wait = backoff::doubling(FIRST, MOST, claimed.run.not_found_count.saturating_add(1));
             put_off(runner, claimed, backoff::after(now, wait), Some(detail)).await
         }
     }
 }
 
-fn adopted_words(claimed: &ClaimedRun) -> Option<String> {
+fn adopted_message(claimed: &ClaimedRun) -> Option<String> {
     Some(format!("found on the server after a doubt: {}", why(claimed)))
 }
 
@@ -110,16 +110,21 @@ async fn put_off(
     claimed: &ClaimedRun,
     until: Timestamp,
     detail: Option<String>,
-) -> Result<Option<Going>, StoreError> {
+) -> Result<Option<BackendRun>, StoreError> {
     let now = runner.clock.now();
     // The first failure is worth a line in the timeline; a day of them is not.
-    let event = detail.filter(|_| claimed.run.misses == 0).map(|detail| RunEvent {
+    let event = detail.filter(|_| claimed.run.not_found_count == 0).map(|detail| RunEvent {
         at: now,
         event: "still in doubt",
         detail: Some(detail),
     });
-    let misses = claimed.run.misses.saturating_add(1);
-    let step = Step { act_at: Some(until), misses, event, ..Step::of(claimed.run.run_id, RunChange::Doubt) };
+    let not_found_count = claimed.run.not_found_count.saturating_add(1);
+    let step = Step {
+        act_at: Some(until),
+        not_found_count,
+        event,
+        ..Step::of(claimed.run.run_id, RunChange::Unconfirm)
+    };
     runner.store.step_run(step).await?;
     runner.wakes.runner.notify_one();
     Ok(None)
@@ -130,7 +135,7 @@ async fn by_fence(runner: &Runner, claimed: &ClaimedRun, thread_id: ThreadId, se
     if runner.fence_refuted.load(Ordering::Relaxed) {
         return by_listing(runner, claimed, thread_id, sent_at).await;
     }
-    let assistant_id = &claimed.errand.request().assistant_id;
+    let assistant_id = &claimed.spec.request().assistant_id;
     let posted = match runner.backend_of(claimed).fence(thread_id, assistant_id).await {
         FenceAnswer::Unclear(detail) => return Finding::Unknown(detail),
         FenceAnswer::NotSupported(_) => return by_listing(runner, claimed, thread_id, sent_at).await,
@@ -182,7 +187,7 @@ async fn holds(
         return Ok(true);
     }
     let waits = fence.status == "pending";
-    let assistant_id = &claimed.errand.request().assistant_id;
+    let assistant_id = &claimed.spec.request().assistant_id;
     match runner.backend_of(claimed).fence(thread_id, assistant_id).await {
         FenceAnswer::Unclear(detail) | FenceAnswer::NotSupported(detail) => Err(detail),
         FenceAnswer::Busy if waits => {
@@ -203,7 +208,7 @@ async fn holds(
 /// On a thread that the server has made for a client's stateless run: it is found by our id, which is on the thread,
 /// too. Where it cannot be searched for, nothing can be found out.
 async fn by_search(runner: &Runner, claimed: &ClaimedRun, sent_at: Timestamp) -> (ThreadId, Finding) {
-    let nowhere = claimed.run.run_id.attempt_thread(1);
+    let nowhere = claimed.run.run_id.thread_of_start(1);
     let threads = match runner.backend.threads_of(claimed.run.run_id).await {
         Ok(threads) => threads,
         Err(error @ CallError::Unreachable(_)) => return (nowhere, Finding::Unknown(error.to_string())),
@@ -237,13 +242,13 @@ async fn by_listing(
         Err(error) => return Finding::Unknown(error.to_string()),
     };
     let run_id = claimed.run.run_id;
-    let of_our_own = matches!(claimed.errand.request().target, Target::Stateless(_));
+    let of_our_own = matches!(claimed.spec.request().target, Target::Stateless(_));
     // A server that reports no metadata leaves us the threads that only we know.
     let is_ours = |run: &ListedRun| run.run_id == Some(run_id) || (of_our_own && !run.has_metadata);
     if let Some(ours) = listed.iter().rev().find(|run| !run.is_fence && is_ours(run)) {
         return Finding::Started(ours.backend_run_id);
     }
-    if matches!(claimed.errand, Errand::Client(_)) && listed.iter().any(|run| !run.has_metadata) {
+    if matches!(claimed.spec, RunSpec::Client(_)) && listed.iter().any(|run| !run.has_metadata) {
         return Finding::Unknowable("this agent server does not tell the metadata of runs".to_owned());
     }
     not_there(runner, sent_at)
@@ -251,6 +256,6 @@ async fn by_listing(
 
 /// It may still come, until no copy of the request can be on its way any more.
 fn not_there(runner: &Runner, sent_at: Timestamp) -> Finding {
-    let settled_at = backoff::after(sent_at, runner.backend.request_timeout() * 2);
-    if runner.clock.now() < settled_at { Finding::NotYet(settled_at) } else { Finding::Never }
+    let safe_at = backoff::after(sent_at, runner.backend.request_timeout() * 2);
+    if runner.clock.now() < safe_at { Finding::NotYet(safe_at) } else { Finding::Never }
 }

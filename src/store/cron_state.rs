@@ -6,9 +6,9 @@ use rusqlite::{Transaction, named_params};
 use super::plan_due::{ScheduledCron, plan_until};
 use super::rows::{millis, parsed, parsed_option, time, time_option};
 use super::{Store, StoreError};
+use crate::domain::cron_state::{CronState, Pause, PauseCause};
 use crate::domain::ids::{CronId, DefinitionId};
 use crate::domain::run::Run;
-use crate::domain::standing::{Pause, PauseCause, Standing};
 
 /// A cron as the store has it.
 #[derive(Clone, Debug)]
@@ -18,12 +18,12 @@ pub(super) struct KnownCron {
     pub(super) definition_id: DefinitionId,
     pub(super) cursor: Timestamp,
     pub(super) removed: bool,
-    pub(super) standing: Standing,
+    pub(super) state: CronState,
 }
 
 /// What may be asked of a cron's standing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StandingChange {
+pub enum CronStateChange {
     /// Its occurrences are skipped from now on, with this note.
     Pause(Option<String>),
     /// They are fired again, from now on; its failures are forgotten.
@@ -38,12 +38,12 @@ const COLUMNS: &str = "cron_id, name, definition_id, cursor, removed_at, paused_
 impl Store {
     /// Changes how the cron of this name stands, and answers how it stood and how it stands; `None` if there is no
     /// such cron.
-    pub async fn change_standing(
+    pub async fn change_cron_state(
         &self,
         now: Timestamp,
         name: String,
-        change: StandingChange,
-    ) -> Result<Option<(Standing, Standing)>, StoreError> {
+        change: CronStateChange,
+    ) -> Result<Option<(CronState, CronState)>, StoreError> {
         let cache = self.definitions.clone();
         self.write(move |tx| {
             let Some(known) = named(tx, &name)? else { return Ok(None) };
@@ -51,21 +51,21 @@ impl Store {
             let definition_id = known.definition_id;
             // What was due until now is decided by how the cron stood until now.
             plan_until(tx, &ScheduledCron { cron, definition_id, cursor: known.cursor }, now)?;
-            let before = known.standing;
+            let before = known.state;
             let mut after = match self::known(tx, known.cron_id)? {
-                Some(planned) => planned.standing,
+                Some(planned) => planned.state,
                 None => return Ok(None),
             };
             match &change {
-                StandingChange::Pause(note) => {
+                CronStateChange::Pause(note) => {
                     let since = after.paused.as_ref().map_or(now, |pause| pause.since);
                     let cause = PauseCause::Request;
                     after.paused = Some(Pause { since, cause, note: note.clone() });
                 }
-                StandingChange::Resume => {
-                    after = Standing { skip_next: after.skip_next, ..Standing::default() }
+                CronStateChange::Resume => {
+                    after = CronState { skip_next: after.skip_next, ..CronState::default() }
                 }
-                StandingChange::SkipNext => after.skip_next = true,
+                CronStateChange::SkipNext => after.skip_next = true,
             }
             save(tx, known.cron_id, &after)?;
             Ok(Some((before, after)))
@@ -99,23 +99,23 @@ fn from_row(row: &rusqlite::Row<'_>) -> Result<KnownCron, StoreError> {
         definition_id: parsed(row, "definition_id")?,
         cursor: time(row, "cursor")?,
         removed: row.get::<_, Option<i64>>("removed_at")?.is_some(),
-        standing: standing_from_row(row)?,
+        state: cron_state_from_row(row)?,
     })
 }
 
 /// The standing in the columns of a cron's row.
-pub(super) fn standing_from_row(row: &rusqlite::Row<'_>) -> Result<Standing, StoreError> {
+pub(super) fn cron_state_from_row(row: &rusqlite::Row<'_>) -> Result<CronState, StoreError> {
     let paused_at = time_option(row, "paused_at")?;
     let paused = match (paused_at, parsed_option(row, "pause_cause")?) {
         (Some(since), Some(cause)) => Some(Pause { since, cause, note: row.get("pause_note")? }),
         (_, _) => None,
     };
-    Ok(Standing { paused, skip_next: row.get("skip_next")?, failures: row.get("failures")? })
+    Ok(CronState { paused, skip_next: row.get("skip_next")?, failures: row.get("failures")? })
 }
 
 /// Writes how a cron stands.
-pub(super) fn save(tx: &Transaction<'_>, cron_id: CronId, standing: &Standing) -> Result<(), StoreError> {
-    let pause = standing.paused.as_ref();
+pub(super) fn save(tx: &Transaction<'_>, cron_id: CronId, state: &CronState) -> Result<(), StoreError> {
+    let pause = state.paused.as_ref();
     tx.prepare_cached(
         "UPDATE crons SET paused_at = :paused_at, pause_cause = :pause_cause, pause_note = :pause_note, \
          skip_next = :skip_next, failures = :failures WHERE cron_id = :cron_id",
@@ -125,8 +125,8 @@ pub(super) fn save(tx: &Transaction<'_>, cron_id: CronId, standing: &Standing) -
         ":paused_at": pause.map(|pause| millis(pause.since)),
         ":pause_cause": pause.map(|pause| pause.cause.as_str()),
         ":pause_note": pause.and_then(|pause| pause.note.as_deref()),
-        ":skip_next": standing.skip_next,
-        ":failures": standing.failures,
+        ":skip_next": state.skip_next,
+        ":failures": state.failures,
     })?;
     Ok(())
 }
@@ -141,13 +141,13 @@ pub(super) fn run_ended(
     let Some(status) = run.state.status() else { return Ok(false) };
     let Some(cron_id) = run.cron_id() else { return Ok(false) };
     let Some(known) = known(tx, cron_id)?.filter(|known| !known.removed) else { return Ok(false) };
-    let mut standing = known.standing.clone();
-    let paused = standing.run_ended(status, limit, now).is_some();
-    if standing != known.standing {
-        save(tx, cron_id, &standing)?;
+    let mut state = known.state.clone();
+    let paused = state.run_ended(status, limit, now).is_some();
+    if state != known.state {
+        save(tx, cron_id, &state)?;
     }
     if paused {
-        tracing::warn!(cron = known.name, failures = standing.failures, "paused: too many failures in a row");
+        tracing::warn!(cron = known.name, failures = state.failures, "paused: too many failures in a row");
     }
     Ok(paused)
 }

@@ -9,21 +9,21 @@ use super::ids::ThreadId;
 
 /// For whom a run is, and what it is to do.
 #[derive(Clone, Debug)]
-pub enum Errand {
+pub enum RunSpec {
     /// For a cron, by this version of its definition: we start it.
     Cron(Arc<Cron>),
     /// For a client of the agent server's API: its own request starts it, which is passed on once and never again.
-    Client(Box<ClientErrand>),
+    Client(Box<ClientRunSpec>),
 }
 
 /// What a client has asked for, without what only the agent server needs to know.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ClientErrand {
+pub struct ClientRunSpec {
     request: Request,
     webhook: Template,
 }
 
-impl ClientErrand {
+impl ClientRunSpec {
     /// `thread_id` is the thread that the client named; without one the agent server makes its own, which is treated
     /// by `completed`. The webhook's URL is what it is: no placeholder is to be found in it.
     pub fn new(
@@ -55,44 +55,44 @@ impl ClientErrand {
     }
 }
 
-impl Errand {
+impl RunSpec {
     /// What the agent server is asked to do.
     pub fn request(&self) -> &Request {
         match self {
-            Errand::Cron(cron) => &cron.request,
-            Errand::Client(client) => &client.request,
+            RunSpec::Cron(cron) => &cron.request,
+            RunSpec::Client(client) => &client.request,
         }
     }
 
     /// Whom to tell of the end.
     pub fn webhook(&self) -> Option<&Template> {
         match self {
-            Errand::Cron(cron) => cron.webhook.as_ref(),
-            Errand::Client(client) => Some(&client.webhook),
+            RunSpec::Cron(cron) => cron.webhook.as_ref(),
+            RunSpec::Client(client) => Some(&client.webhook),
         }
     }
 
     /// Whether it stands in a file: what comes through the API must not learn what the daemon's environment holds.
-    pub fn is_of_a_file(&self) -> bool {
+    pub fn is_from_file(&self) -> bool {
         match self {
-            Errand::Cron(cron) => cron.source == CronSource::File,
-            Errand::Client(_) => false,
+            RunSpec::Cron(cron) => cron.source == CronSource::File,
+            RunSpec::Client(_) => false,
         }
     }
 
     /// How long it may take.
     pub fn timeout(&self) -> Option<Duration> {
         match self {
-            Errand::Cron(cron) => cron.policy.timeout,
-            Errand::Client(_) => None,
+            RunSpec::Cron(cron) => cron.policy.timeout,
+            RunSpec::Client(_) => None,
         }
     }
 
     /// How many failures in a row pause the cron.
     pub fn pause_after_failures(&self) -> Option<u32> {
         match self {
-            Errand::Cron(cron) => cron.policy.pause_after_failures,
-            Errand::Client(_) => None,
+            RunSpec::Cron(cron) => cron.policy.pause_after_failures,
+            RunSpec::Client(_) => None,
         }
     }
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::domain::delivery::{AttemptReport, AttemptResult, DeliveryStatus, Ending, Verdict};
-use crate::domain::flow::Pacer;
+use crate::domain::delivery_mode::RateLimit;
 use crate::domain::ids::{DeliveryId, RunId};
 use crate::store::{
     ClaimedDelivery, DeliveryFilter, Execution, FinishedAttempt, Purpose, Reader, Replay, ReplayChoice,
@@ -53,7 +53,7 @@ impl Fixture {
         self.database()
             .execute_batch(&format!(
                 "PRAGMA foreign_keys = OFF; INSERT INTO runs (run_id, cron_id, cron_name, definition_id, trigger, \
-                 scheduled_for, due_at, start_before, exclusive, phase, attempt, status, ended_at) \
+                 scheduled_for, due_at, start_before, exclusive, phase, start_number, status, ended_at) \
                  VALUES ('{run_id}', 'c', 'digest', 'd', 'schedule', {number}, 0, 0, 0, 'ended', 1, 'success', 0); \
                  INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at) \
                  VALUES ('{delivery_id}', '{run_id}', '{url}', CAST('{{\"n\":{number}}}' AS BLOB), 'pending', \
@@ -63,9 +63,9 @@ impl Fixture {
         delivery_id
     }
 
-    async fn claim(&self, now: i64, pacer: Pacer) -> (Vec<ClaimedDelivery>, Flow) {
-        let claim = self.store.claim_deliveries(at(now), 64, pacer, |_| Some(())).await.unwrap();
-        (claim.deliveries.into_iter().map(|(delivery, ())| delivery).collect(), claim.flow)
+    async fn claim(&self, now: i64, rate_limit: RateLimit) -> (Vec<ClaimedDelivery>, DeliveryMode) {
+        let claim = self.store.claim_deliveries(at(now), 64, rate_limit, |_| Some(())).await.unwrap();
+        (claim.deliveries.into_iter().map(|(delivery, ())| delivery).collect(), claim.mode)
     }
 
     async fn finish(&self, delivery: &ClaimedDelivery, now: i64, verdict: Verdict) {
@@ -105,20 +105,20 @@ async fn nothing_is_taken_in_hand_during_a_hold_which_outlasts_a_restart() {
     fixture.add(1, A, 1);
     fixture.store.hold_webhooks(at(5), Some("it moves".to_owned())).await.unwrap();
     let again = fixture.store.hold_webhooks(at(9), Some("still".to_owned())).await.unwrap();
-    let hold = Flow::Held(Hold { since: at(5), note: Some("still".to_owned()) });
+    let hold = DeliveryMode::Held(Hold { since: at(5), note: Some("still".to_owned()) });
     assert_eq!((again.after, again.waiting, again.in_flight), (hold.clone(), 1, 0));
     // As a new process would.
     let Fixture { folder, store } = fixture;
     drop(store);
     let store = Store::open(&folder.path().join("agentcron.db"), Execution::WriterThread).unwrap();
     fixture = Fixture { folder, store };
-    fixture.store.take_over_deliveries(at(10)).await.unwrap();
-    let (taken, flow) = fixture.claim(10, Pacer::default()).await;
-    assert_eq!((taken.len(), flow), (0, hold));
-    assert_eq!(fixture.reader().webhook_flow().unwrap().backlog, 1);
+    fixture.store.recover_deliveries(at(10)).await.unwrap();
+    let (taken, mode) = fixture.claim(10, RateLimit::default()).await;
+    assert_eq!((taken.len(), mode), (0, hold));
+    assert_eq!(fixture.reader().webhook_queue().unwrap().backlog, 1);
     let released = fixture.store.release_webhooks(at(20), None).await.unwrap();
-    assert_eq!(released.after, Flow::Free);
-    assert_eq!(fixture.claim(20, Pacer::default()).await.0.len(), 1);
+    assert_eq!(released.after, DeliveryMode::Free);
+    assert_eq!(fixture.claim(20, RateLimit::default()).await.0.len(), 1);
 }
 
 #[tokio::test]
@@ -130,28 +130,28 @@ async fn a_release_at_a_rate_holds_until_what_had_piled_up_has_gone() {
     fixture.store.hold_webhooks(at(2), None).await.unwrap();
     let change = fixture.store.release_webhooks(at(10), Some(1)).await.unwrap();
     let release = Release { since: at(10), per_second: 1 };
-    assert_eq!(change.after, Flow::Released(release));
+    assert_eq!(change.after, DeliveryMode::Released(release));
     // A fresh one, which goes behind the others.
     let fresh = fixture.add(4, A, 11);
-    let mut pacer = Pacer::default();
+    let mut rate_limit = RateLimit::default();
     let mut order = Vec::new();
     for now in 11..14 {
-        let (taken, flow) = fixture.claim(now, pacer).await;
-        assert_eq!((taken.len(), flow), (1, Flow::Released(release)), "at {now}");
-        pacer = pacer.begun(1, release, at(now));
+        let (taken, mode) = fixture.claim(now, rate_limit).await;
+        assert_eq!((taken.len(), mode), (1, DeliveryMode::Released(release)), "at {now}");
+        rate_limit = rate_limit.begun(1, release, at(now));
         if now < 13 {
-            assert_eq!(fixture.claim(now, pacer).await.0.len(), 0, "more than one in a second");
+            assert_eq!(fixture.claim(now, rate_limit).await.0.len(), 0, "more than one in a second");
         }
         // What fails has had its turn.
         fixture.finish(&taken[0], now, Verdict::Again(at(now + 5))).await;
         order.push(taken[0].delivery_id);
     }
     assert!(!order.contains(&fresh));
-    let (taken, flow) = fixture.claim(14, pacer).await;
-    assert_eq!((taken[0].delivery_id, flow), (fresh, Flow::Free), "the release is over by itself");
+    let (taken, mode) = fixture.claim(14, rate_limit).await;
+    assert_eq!((taken[0].delivery_id, mode), (fresh, DeliveryMode::Free), "the release is over by itself");
     assert_eq!(
         fixture.store.release_webhooks(at(15), Some(1)).await.unwrap().after,
-        Flow::Free,
+        DeliveryMode::Free,
         "nothing waits"
     );
 }
@@ -169,22 +169,22 @@ async fn what_is_discarded_or_disabled_is_suppressed_and_says_why() {
     assert_eq!(fixture.store.disable_webhooks(at(101)).await.unwrap(), 1);
     assert_eq!(fixture.rows()[1], "suppressed webhooks are disabled (http.disable_webhooks)");
     assert_eq!(fixture.store.disable_webhooks(at(102)).await.unwrap(), 0);
-    let flow = fixture.reader().webhook_flow().unwrap();
-    assert_eq!((flow.disabled_since, flow.suppressed), (Some(at(101)), 2));
+    let mode = fixture.reader().webhook_queue().unwrap();
+    assert_eq!((mode.disabled_since, mode.suppressed), (Some(at(101)), 2));
     assert_eq!(fixture.store.enable_webhooks().await.unwrap(), Some(2));
-    assert_eq!(fixture.reader().webhook_flow().unwrap().disabled_since, None);
+    assert_eq!(fixture.reader().webhook_queue().unwrap().disabled_since, None);
 }
 
 #[tokio::test]
 async fn a_replay_keeps_id_and_bytes_counts_on_and_begins_the_ladder_anew() {
     let fixture = Fixture::new();
     let delivery_id = fixture.add(1, A, 1);
-    let first = fixture.claim(1, Pacer::default()).await.0.remove(0);
+    let first = fixture.claim(1, RateLimit::default()).await.0.remove(0);
     let failed = Verdict::Ended(Ending::Failed, "gave up".to_owned());
     fixture.finish(&first, 2, failed.clone()).await;
     let replay = fixture.replay(with_status(DeliveryStatus::Failed), 10).await.unwrap();
     assert_eq!((replay.webhooks.len(), replay.more), (1, false));
-    let second = fixture.claim(1000, Pacer::default()).await.0.remove(0);
+    let second = fixture.claim(1000, RateLimit::default()).await.0.remove(0);
     assert_eq!((second.delivery_id, second.attempt, second.step()), (delivery_id, 2, 1));
     assert_eq!((&second.body, second.run_id), (&first.body, first.run_id));
     // While it is in hand it cannot be replayed, and nobody else's word counts.
@@ -196,7 +196,7 @@ async fn a_replay_keeps_id_and_bytes_counts_on_and_begins_the_ladder_anew() {
     // By name even what was delivered, and by the id of its run as well.
     let by_run = ReplayChoice::Named(vec![first.run_id.0, delivery_id.0]);
     assert_eq!(fixture.replay(by_run, 10).await.unwrap().webhooks.len(), 1);
-    let third = fixture.claim(1000, Pacer::default()).await.0.remove(0);
+    let third = fixture.claim(1000, RateLimit::default()).await.0.remove(0);
     assert_eq!((third.attempt, third.step()), (3, 1));
 }
 
@@ -228,7 +228,7 @@ async fn a_url_that_is_gone_is_told_nothing_more_until_it_is_armed() {
     fixture.add(1, A, 1);
     fixture.add(2, A, 2);
     fixture.add(3, B, 3);
-    let mut taken = fixture.claim(3, Pacer::default()).await.0;
+    let mut taken = fixture.claim(3, RateLimit::default()).await.0;
     fixture.add(4, A, 4);
     assert_eq!(taken.len(), 3);
     fixture.finish(&taken.remove(0), 5, gone()).await;
@@ -250,22 +250,22 @@ async fn a_url_that_is_gone_is_told_nothing_more_until_it_is_armed() {
     assert!(rows[1].starts_with("gone not sent") && rows[2].starts_with("pending"), "{rows:?}");
     // Neither does one that a crash has cut off.
     fixture.add(5, A, 7);
-    let cut = fixture.claim(7, Pacer::default()).await.0;
+    let cut = fixture.claim(7, RateLimit::default()).await.0;
     assert_eq!(cut.len(), 1, "a row that came by another way than the end of a run");
-    fixture.store.take_over_deliveries(at(8)).await.unwrap();
+    fixture.store.recover_deliveries(at(8)).await.unwrap();
     assert!(fixture.rows()[4].starts_with("gone not sent"), "{:?}", fixture.rows());
 
-    let flow = fixture.reader().webhook_flow().unwrap();
-    assert_eq!((flow.suspended_count, flow.suspended[0].url.as_str()), (1, A));
-    assert_eq!(fixture.store.arm_urls("env.TOKEN".to_owned()).await.unwrap(), [], "not by its query");
+    let mode = fixture.reader().webhook_queue().unwrap();
+    assert_eq!((mode.suspended_count, mode.suspended[0].url.as_str()), (1, A));
+    assert_eq!(fixture.store.resume_urls("env.TOKEN".to_owned()).await.unwrap(), [], "not by its query");
     let armed = fixture.replay(ReplayChoice::Named(vec![run_id(2).0]), 1).await.unwrap().armed;
     assert_eq!(armed, [A]);
-    assert_eq!(fixture.reader().webhook_flow().unwrap().suspended_count, 0);
-    let (taken, _) = fixture.claim(1000, Pacer::default()).await;
+    assert_eq!(fixture.reader().webhook_queue().unwrap().suspended_count, 0);
+    let (taken, _) = fixture.claim(1000, RateLimit::default()).await;
     assert_eq!(taken.len(), 2, "the replayed one and the one to the other URL");
     let to_a = taken.iter().find(|delivery| delivery.url == A).unwrap();
     fixture.finish(to_a, 1001, gone()).await;
-    let armed = fixture.store.arm_urls("a.example/hook".to_owned()).await.unwrap();
+    let armed = fixture.store.resume_urls("a.example/hook".to_owned()).await.unwrap();
     assert_eq!((armed.len(), armed[0].since), (1, at(1001)));
 }
 
@@ -273,9 +273,9 @@ async fn a_url_that_is_gone_is_told_nothing_more_until_it_is_armed() {
 async fn an_attempt_that_a_crash_has_cut_off_is_on_record_as_such() {
     let fixture = Fixture::new();
     let delivery_id = fixture.add(1, B, 1);
-    let cut = fixture.claim(1, Pacer::default()).await.0.remove(0);
-    assert_eq!(fixture.store.take_over_deliveries(at(9)).await.unwrap(), 1);
-    let again = fixture.claim(9, Pacer::default()).await.0.remove(0);
+    let cut = fixture.claim(1, RateLimit::default()).await.0.remove(0);
+    assert_eq!(fixture.store.recover_deliveries(at(9)).await.unwrap(), 1);
+    let again = fixture.claim(9, RateLimit::default()).await.0.remove(0);
     assert_eq!((again.attempt, again.step()), (2, 2));
     fixture.finish(&cut, 9, Verdict::Ended(Ending::Failed, "late".to_owned())).await;
     assert_eq!(fixture.rows(), ["sending"], "a former life is not listened to");
@@ -323,7 +323,7 @@ async fn the_oldest_goes_first_and_of_a_receiver_without_a_place_one_is_looked_a
         noted.lock().unwrap().push(url.to_owned());
         (!url.contains("down")).then_some(())
     };
-    let claim = fixture.store.claim_deliveries(at(10), 64, Pacer::default(), admit).await.unwrap();
+    let claim = fixture.store.claim_deliveries(at(10), 64, RateLimit::default(), admit).await.unwrap();
     let taken: Vec<_> = claim.deliveries.iter().map(|(delivery, ())| delivery.delivery_id).collect();
     assert_eq!(taken, [oldest, second, newest]);
     assert_eq!(claim.next_due_at, Some(at(90)));

@@ -9,7 +9,7 @@ use super::ids::DeliveryId;
 
 /// What people have asked of all webhooks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Flow {
+pub enum DeliveryMode {
     /// Each is sent when it is due.
     #[default]
     Free,
@@ -50,12 +50,12 @@ pub struct Suspension {
     pub delivery_id: DeliveryId,
 }
 
-impl Flow {
+impl DeliveryMode {
     /// The hold that keeps a delivery that stands like this, if one does.
     pub fn keeps(&self, status: DeliveryStatus) -> Option<&Hold> {
         match (self, status) {
-            (Flow::Held(hold), DeliveryStatus::Pending) => Some(hold),
-            (Flow::Held(_) | Flow::Free | Flow::Released(_), _) => None,
+            (DeliveryMode::Held(hold), DeliveryStatus::Pending) => Some(hold),
+            (DeliveryMode::Held(_) | DeliveryMode::Free | DeliveryMode::Released(_), _) => None,
         }
     }
 }
@@ -65,7 +65,7 @@ impl Suspension {
     pub fn words(&self) -> String {
         let id = self.delivery_id.to_string();
         format!(
-            "not sent, for its URL is suspended since {}: {} (webhook {}); `agentcron webhook arm` or the replay of a \
+            "not sent, for its URL is suspended since {}: {} (webhook {}); `agentcron webhook resume` or the replay of a \
              webhook to it ends that",
             self.since,
             self.detail,
@@ -76,12 +76,12 @@ impl Suspension {
 
 /// Keeps attempts to a rate. They are spread evenly; a pass that comes late may catch up on a tenth of a second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pacer {
+pub struct RateLimit {
     /// The next attempt is not begun before this.
     next_at: Option<Timestamp>,
 }
 
-impl Pacer {
+impl RateLimit {
     /// How many attempts may begin now.
     pub fn allowance(&self, release: Release, now: Timestamp) -> usize {
         let Some(next_at) = self.next_from(now) else { return 1 };
@@ -135,13 +135,13 @@ mod tests {
     /// When attempts begin if a pass is made at each of these milliseconds.
     fn begun(per_second: u32, passes: impl IntoIterator<Item = i64>) -> Vec<i64> {
         let release = Release { since: at(0), per_second };
-        let mut pacer = Pacer::default();
+        let mut rate_limit = RateLimit::default();
         let mut begun = Vec::new();
         for pass in passes {
-            let count = pacer.allowance(release, at(pass));
+            let count = rate_limit.allowance(release, at(pass));
             begun.extend(std::iter::repeat_n(pass, count));
             if count > 0 {
-                pacer = pacer.begun(count, release, at(pass));
+                rate_limit = rate_limit.begun(count, release, at(pass));
             }
         }
         begun

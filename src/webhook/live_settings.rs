@@ -34,19 +34,19 @@ impl WebhookSettings {
 
 /// Tells which settings are in force. Cheap to clone; every clone tells the same.
 #[derive(Clone, Debug)]
-pub struct InForce(watch::Receiver<Arc<WebhookSettings>>);
+pub struct LiveSettings(watch::Receiver<Arc<WebhookSettings>>);
 
 /// Puts settings in force; for the one who reads the configuration.
 #[derive(Debug)]
-pub struct PutInForce(watch::Sender<Arc<WebhookSettings>>);
+pub struct SettingsWriter(watch::Sender<Arc<WebhookSettings>>);
 
 /// These settings in force, and the means to put others in their place.
-pub fn in_force(settings: WebhookSettings) -> (PutInForce, InForce) {
+pub fn live_settings(settings: WebhookSettings) -> (SettingsWriter, LiveSettings) {
     let (put, tell) = watch::channel(Arc::new(settings));
-    (PutInForce(put), InForce(tell))
+    (SettingsWriter(put), LiveSettings(tell))
 }
 
-impl InForce {
+impl LiveSettings {
     /// The settings as of now.
     pub fn now(&self) -> Arc<WebhookSettings> {
         Arc::clone(&self.0.borrow())
@@ -60,7 +60,7 @@ impl InForce {
     }
 }
 
-impl PutInForce {
+impl SettingsWriter {
     /// Puts these in force. Answers whether they are others than before; if not, nobody is told.
     pub fn put(&self, settings: WebhookSettings) -> bool {
         self.0.send_if_modified(|now| {

@@ -4,16 +4,16 @@ use jiff::Timestamp;
 
 use super::Reader;
 use crate::domain::bounds::SUSPENDED_LISTED;
-use crate::domain::flow::{Flow, Suspension};
-use crate::store::{StoreError, flow, suspended};
+use crate::domain::delivery_mode::{DeliveryMode, Suspension};
+use crate::store::{StoreError, delivery_mode, suspended};
 
 /// What stands between deliveries and their receivers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct WebhookFlow {
+pub struct WebhookQueue {
     /// Since when the configuration disables them, as the daemon last read it.
     pub disabled_since: Option<Timestamp>,
     /// What people have asked of them.
-    pub flow: Flow,
+    pub mode: DeliveryMode,
     /// Deliveries that a hold keeps, or that a release has not come to yet.
     pub backlog: u64,
     /// Deliveries that are suppressed, for whatever reason.
@@ -26,19 +26,19 @@ pub struct WebhookFlow {
 
 impl Reader {
     /// How webhooks flow.
-    pub fn webhook_flow(&self) -> Result<WebhookFlow, StoreError> {
+    pub fn webhook_queue(&self) -> Result<WebhookQueue, StoreError> {
         self.at_one_moment(|tx| {
-            let flow = flow::flow(tx)?;
-            let backlog = match &flow {
-                Flow::Free => 0,
-                Flow::Held(_) => flow::waiting(tx)?,
-                Flow::Released(release) => flow::backlog(tx, *release)?,
+            let mode = delivery_mode::mode(tx)?;
+            let backlog = match &mode {
+                DeliveryMode::Free => 0,
+                DeliveryMode::Held(_) => delivery_mode::waiting(tx)?,
+                DeliveryMode::Released(release) => delivery_mode::backlog(tx, *release)?,
             };
-            Ok(WebhookFlow {
-                disabled_since: flow::disabled_since(tx)?,
-                flow,
+            Ok(WebhookQueue {
+                disabled_since: delivery_mode::disabled_since(tx)?,
+                mode,
                 backlog,
-                suppressed: flow::suppressed(tx)?,
+                suppressed: delivery_mode::suppressed(tx)?,
                 suspended: suspended::listed(tx, SUSPENDED_LISTED)?,
                 suspended_count: suspended::count(tx)?,
             })

@@ -18,7 +18,7 @@ words!(
 
 /// How a cron stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct CronState {
     /// While it is paused its occurrences are skipped.
     pub paused: Option<Pause>,
     /// The next occurrence is skipped, once.
@@ -38,7 +38,7 @@ pub struct Pause {
     pub note: Option<String>,
 }
 
-impl Standing {
+impl CronState {
     /// Whether an occurrence falls into a pause. What was due before the pause began is not part of it.
     pub fn is_paused_at(&self, at: Timestamp) -> bool {
         self.paused.as_ref().is_some_and(|pause| at > pause.since)
@@ -53,7 +53,7 @@ impl Standing {
             Status::Cancelled | Status::Skipped | Status::Missed => return None,
         }
         let limit = limit.filter(|limit| self.failures >= *limit && self.paused.is_none())?;
-        let note = Some(breaker_words(limit));
+        let note = Some(pause_message(limit));
         Some(self.paused.insert(Pause { since: at, cause: PauseCause::Failures, note }))
     }
 }
@@ -69,7 +69,7 @@ impl Pause {
 }
 
 /// Why a cron pauses itself.
-pub fn breaker_words(limit: u32) -> String {
+pub fn pause_message(limit: u32) -> String {
     let runs = if limit == 1 { "1 run failed".to_owned() } else { format!("{limit} runs in a row failed") };
     format!("{runs} (pause_after_failures = {limit})")
 }
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn the_nth_failure_in_a_row_pauses_once() {
-        let mut standing = Standing::default();
+        let mut state = CronState::default();
         let ends = [
             (Status::Error, false),
             (Status::Success, false),
@@ -94,16 +94,16 @@ mod tests {
             (Status::Error, false),
         ];
         for (index, (status, pauses)) in ends.into_iter().enumerate() {
-            assert_eq!(standing.run_ended(status, Some(2), at()).is_some(), pauses, "{index}: {status}");
+            assert_eq!(state.run_ended(status, Some(2), at()).is_some(), pauses, "{index}: {status}");
         }
-        assert_eq!(standing.failures, 3);
-        let pause = standing.paused.unwrap();
+        assert_eq!(state.failures, 3);
+        let pause = state.paused.unwrap();
         assert_eq!(pause.words(), "paused: 2 runs in a row failed (pause_after_failures = 2)");
     }
 
     #[test]
     fn without_a_limit_nothing_pauses() {
-        let mut standing = Standing::default();
-        assert!((0..100).all(|_| standing.run_ended(Status::Error, None, at()).is_none()));
+        let mut state = CronState::default();
+        assert!((0..100).all(|_| state.run_ended(Status::Error, None, at()).is_none()));
     }
 }

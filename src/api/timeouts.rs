@@ -102,21 +102,21 @@ impl hyper::body::Body for BoundedBody {
 ///
 /// Its end is told a moment late: hyper would not even begin with a request if it saw that the client has closed the
 /// connection right behind it, and whoever sends a request and leaves has asked for something all the same.
-pub(super) struct PatientLine<S> {
+pub(super) struct TimedConnection<S> {
     line: S,
     has_ended: bool,
     /// Set while the far end takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
-    patience: Duration,
+    timeout: Duration,
 }
 
-impl<S> PatientLine<S> {
+impl<S> TimedConnection<S> {
     pub(super) fn new(line: S) -> Self {
-        Self { line, has_ended: false, stalled: None, patience: CLIENT_SILENCE }
+        Self { line, has_ended: false, stalled: None, timeout: CLIENT_SILENCE }
     }
 
     /// What became of an attempt to write, unless the far end has been stalling for too long.
-    fn within_patience<T>(
+    fn within_timeout<T>(
         &mut self,
         context: &mut Context<'_>,
         written: Poll<std::io::Result<T>>,
@@ -125,14 +125,14 @@ impl<S> PatientLine<S> {
             self.stalled = None;
             return written;
         }
-        let patience = self.patience;
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        let timeout = self.timeout;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
         ready!(stalled.as_mut().poll(context));
         Poll::Ready(Err(std::io::ErrorKind::TimedOut.into()))
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for PatientLine<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for TimedConnection<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -150,14 +150,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for PatientLine<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for PatientLine<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for TimedConnection<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<std::io::Result<usize>> {
         let written = Pin::new(&mut self.line).poll_write(context, bytes);
-        self.within_patience(context, written)
+        self.within_timeout(context, written)
     }
 
     fn poll_write_vectored(
@@ -166,7 +166,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for PatientLine<S> {
         pieces: &[std::io::IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
         let written = Pin::new(&mut self.line).poll_write_vectored(context, pieces);
-        self.within_patience(context, written)
+        self.within_timeout(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -175,12 +175,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for PatientLine<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         let flushed = Pin::new(&mut self.line).poll_flush(context);
-        self.within_patience(context, flushed)
+        self.within_timeout(context, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         let shut = Pin::new(&mut self.line).poll_shutdown(context);
-        self.within_patience(context, shut)
+        self.within_timeout(context, shut)
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-use super::super::{Breaker, ClaimLimits, Execution, NewDefinition, RunEnding};
+use super::super::{ClaimLimits, Execution, FailureLimit, NewDefinition, RunEnding};
 use super::*;
 use crate::config::{self, CronFields};
 use crate::domain::run::{Outcome, Status};
@@ -18,8 +18,8 @@ fn at(text: &str) -> Timestamp {
 fn definition(name: &str, schedule: &str) -> NewDefinition {
     let body = format!(r#"{{"schedule":"{schedule}","assistant_id":"agent","overlap":"allow"}}"#);
     let fields: CronFields = serde_json::from_str(&body).unwrap();
-    let cron = Arc::new(config::settle_cron(name, &fields).unwrap());
-    NewDefinition { cron, body, place: "crons.toml:1:1".to_owned() }
+    let cron = Arc::new(config::validate_cron(name, &fields).unwrap());
+    NewDefinition { cron, body, location: "crons.toml:1:1".to_owned() }
 }
 
 /// One cron, every minute, known since 09:00.
@@ -35,8 +35,8 @@ async fn plan(store: &Store, now: &str) {
     store.plan_due(at(now), due).await.unwrap();
 }
 
-async fn change(store: &Store, now: &str, change: StandingChange) -> (Standing, Standing) {
-    store.change_standing(at(now), "digest".to_owned(), change).await.unwrap().unwrap()
+async fn change(store: &Store, now: &str, change: CronStateChange) -> (CronState, CronState) {
+    store.change_cron_state(at(now), "digest".to_owned(), change).await.unwrap().unwrap()
 }
 
 /// `HH:MM status xCOUNT reason`, in the order of time.
@@ -53,12 +53,12 @@ async fn a_pause_is_one_record_however_often_it_is_planned_and_ends_with_resume(
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path()).await;
     plan(&store, "2026-03-02T09:01:00Z").await;
-    change(&store, "2026-03-02T09:01:30Z", StandingChange::Pause(Some("moving house".to_owned()))).await;
+    change(&store, "2026-03-02T09:01:30Z", CronStateChange::Pause(Some("moving house".to_owned()))).await;
     for now in ["2026-03-02T09:02:00Z", "2026-03-02T09:03:00Z", "2026-03-02T10:00:00Z"] {
         plan(&store, now).await;
     }
     // Nobody planned 10:01 to 10:03 before the pause ended: they belong to it all the same.
-    let (before, after) = change(&store, "2026-03-02T10:03:30Z", StandingChange::Resume).await;
+    let (before, after) = change(&store, "2026-03-02T10:03:30Z", CronStateChange::Resume).await;
     assert!(before.paused.is_some() && after.paused.is_none());
     plan(&store, "2026-03-02T10:04:00Z").await;
     assert_eq!(
@@ -71,7 +71,7 @@ async fn a_pause_is_one_record_however_often_it_is_planned_and_ends_with_resume(
 async fn a_pause_covers_what_an_outage_hid() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path()).await;
-    change(&store, "2026-03-02T09:00:30Z", StandingChange::Pause(None)).await;
+    change(&store, "2026-03-02T09:00:30Z", CronStateChange::Pause(None)).await;
     drop(store);
     let store = Store::open(&folder.path().join("agentcron.db"), Execution::Inline).unwrap();
     plan(&store, "2026-03-02T11:00:00Z").await;
@@ -82,7 +82,7 @@ async fn a_pause_covers_what_an_outage_hid() {
 async fn skip_next_skips_one() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path()).await;
-    let (_, after) = change(&store, "2026-03-02T09:00:30Z", StandingChange::SkipNext).await;
+    let (_, after) = change(&store, "2026-03-02T09:00:30Z", CronStateChange::SkipNext).await;
     assert!(after.skip_next);
     plan(&store, "2026-03-02T09:01:00Z").await;
     plan(&store, "2026-03-02T09:02:00Z").await;
@@ -109,7 +109,7 @@ async fn the_failure_that_is_one_too_many_pauses_and_tells_and_resume_forgets() 
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path()).await;
     plan(&store, "2026-03-02T09:02:00Z").await;
-    let limits = ClaimLimits { starts: 10, going_max: 10 };
+    let limits = ClaimLimits { starts: 10, running_max: 10 };
     let claimed = store.claim_runs(at("2026-03-02T09:02:00Z"), limits).await.unwrap().starts;
     assert_eq!(claimed.len(), 1, "the first one was missed");
     plan(&store, "2026-03-02T09:03:00Z").await;
@@ -122,12 +122,12 @@ async fn the_failure_that_is_one_too_many_pauses_and_tells_and_resume_forgets() 
             values: None,
             ended_at: at("2026-03-02T09:03:10Z"),
         };
-        let breaker = Some(Breaker { limit: 2, delivery: None });
+        let failure_limit = Some(FailureLimit { limit: 2, delivery: None });
         let run_id = claimed.run.run_id;
-        let ending = RunEnding { run_id, outcome, delivery: None, discard: None, event: None, breaker };
+        let ending = RunEnding { run_id, outcome, delivery: None, discard: None, event: None, failure_limit };
         store.end_run(ending).await.unwrap();
     }
-    let (paused, resumed) = change(&store, "2026-03-02T09:03:20Z", StandingChange::Resume).await;
+    let (paused, resumed) = change(&store, "2026-03-02T09:03:20Z", CronStateChange::Resume).await;
     let pause = paused.paused.unwrap();
     assert_eq!((pause.cause, pause.since), (PauseCause::Failures, at("2026-03-02T09:03:10Z")));
     assert_eq!((paused.failures, resumed.failures), (2, 0));
