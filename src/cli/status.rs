@@ -10,7 +10,7 @@ use super::output::{Style, several};
 use super::session::Session;
 use super::times;
 use super::webhook::delivery_mode;
-use crate::api::wire::{Configuration, Facts, State};
+use crate::api::wire::{Configuration, StatusReport, StatusSnapshot};
 use crate::config;
 use crate::domain::cron::CronSource;
 use crate::domain::ids::DefinitionId;
@@ -30,20 +30,24 @@ pub(super) fn status(_: &Status, session: &mut Session) -> Result<(), Failure> {
     let store = session.store_path()?;
     let daemon = daemon_state(&store);
     let now = session.now();
-    let facts = if store.exists() { Facts::read(&Reader::open(&store)?, now)? } else { Facts::none() };
+    let facts = if store.exists() {
+        StatusSnapshot::read(&Reader::open(&store)?, now)?
+    } else {
+        StatusSnapshot::empty()
+    };
     let file = file_state(session, &facts.crons);
     if session.output.is_json() {
-        return Ok(session.output.json(&State::of(&store, &daemon, file, &facts, now))?);
+        return Ok(session.output.json(&StatusReport::of(&store, &daemon, file, &facts, now))?);
     }
     let next = facts.next(now);
     let next = next.map_or("nothing is to come".to_owned(), |(at, name)| {
         format!("{name}, {} ({})", times::local_with_day(at, &session.zone), times::relative(at, now))
     });
-    if let Some(words) = delivery_mode::words(&facts.mode, session) {
+    if let Some(words) = delivery_mode::words(&facts.queue, session) {
         let words = session.output.paint(Style::Odd, &words);
         session.output.line(&words)?;
     }
-    let Facts { overview, crons, notices, mode } = &facts;
+    let StatusSnapshot { overview, crons, notices, queue: mode } = &facts;
     let mut lines = vec![
         ("daemon", daemon_text(&daemon, session)),
         ("store", store_text(&store, session)),

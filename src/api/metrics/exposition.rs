@@ -1,31 +1,31 @@
-//! Prometheus' text format, version 0.0.4.
+//! The text format of Prometheus, version 0.0.4.
 
 use std::fmt::Write;
 
 use crate::store::Tally;
 
-/// A text in the making.
+/// The text so far.
 #[derive(Default)]
 pub(super) struct Exposition(String);
 
-/// A metric whose samples come next.
+/// A metric whose samples are written next.
 pub(super) struct Metric<'e> {
     text: &'e mut String,
     name: &'static str,
 }
 
 impl Exposition {
-    /// Something that goes up and down.
+    /// Begins a metric whose value goes up and down.
     pub(super) fn gauge(&mut self, name: &'static str, help: &str) -> Metric<'_> {
         self.metric(name, "gauge", help)
     }
 
-    /// Something that only goes up.
+    /// Begins a metric whose value only goes up.
     pub(super) fn counter(&mut self, name: &'static str, help: &str) -> Metric<'_> {
         self.metric(name, "counter", help)
     }
 
-    /// How many took how long.
+    /// Writes a whole histogram: how many things took how long, in seconds.
     pub(super) fn histogram(&mut self, name: &'static str, help: &str, tally: &Tally) {
         let metric = self.metric(name, "histogram", help);
         for (bound, count) in &tally.buckets {
@@ -36,8 +36,7 @@ impl Exposition {
         line(metric.text, format_args!("{name}_count {}", tally.count));
     }
 
-    /// The text.
-    pub(super) fn finish(self) -> String {
+    pub(super) fn into_string(self) -> String {
         self.0
     }
 
@@ -49,12 +48,12 @@ impl Exposition {
 }
 
 impl Metric<'_> {
-    /// Its only sample.
+    /// Writes a sample without labels.
     pub(super) fn plain(&mut self, value: f64) {
         line(self.text, format_args!("{} {value}", self.name));
     }
 
-    /// One of its samples.
+    /// Writes a sample with labels.
     pub(super) fn with(&mut self, labels: &[(&str, &str)], value: f64) {
         let labels: Vec<String> =
             labels.iter().map(|(name, text)| format!("{name}=\"{}\"", escaped(text))).collect();

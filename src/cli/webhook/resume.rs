@@ -28,7 +28,7 @@ pub(super) fn resume(resume: &Resume, session: &mut Session) -> Result<(), Failu
     if session.output.is_json() {
         return Ok(session.output.json(&answer)?);
     }
-    let armed = answer["armed"].as_array().into_iter().flatten().filter_map(|url| url.as_str());
+    let armed = answer["resumed"].as_array().into_iter().flatten().filter_map(|url| url.as_str());
     for url in armed {
         session.output.line(&format!("{} is told again", printable(url)))?;
     }
