@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::Story;
-use crate::support::accounts::assert_nothing_left_over;
+use crate::support::final_checks::assert_nothing_left_over;
 
 /// What the stories told, to see that they told something.
 #[derive(Clone, Debug, Default)]
