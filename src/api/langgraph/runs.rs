@@ -1,5 +1,5 @@
 //! Runs with a webhook. The run is recorded first; then its request is forwarded without the webhook, and the response
-//! streams to the client and tells us the id of the run on the agent server. From there on the runner follows the run to
+//! streams to the client and gives us the id of the run on the agent server. From there on the runner follows the run to
 //! its end, whether or not the client stays, and the webhook is delivered like any other.
 //!
 //! The agent server decides by `on_disconnect` whether the run continues without the client: when the client goes, our
@@ -150,7 +150,7 @@ async fn read_body(gateway: &Gateway, body: Body) -> Result<(Bytes, OwnedSemapho
     let share = u32::try_from(expected.unwrap_or(HTTP_BODY_BYTES_MAX)).unwrap_or(u32::MAX);
     let held = std::sync::Arc::clone(&gateway.held_bodies).acquire_many_owned(share).await;
     let mut held = held.map_err(|closed| ErrorResponse::Failed(closed.to_string()))?;
-    // Other requests wait for this share, so even a body that never stalls must not take for ever.
+    // Other requests wait for this share, so even a body that never stalls must not take forever.
     let whole = tokio::time::timeout(HELD_BODY_WAIT, body.collect()).await;
     let whole = whole.map_err(|_| ErrorResponse::TooSlow("the body takes too long".to_owned()))?;
     let whole = whole.map_err(|error| match body_error(&error) {

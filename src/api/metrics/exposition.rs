@@ -29,11 +29,11 @@ impl Exposition {
     pub(super) fn histogram(&mut self, name: &'static str, help: &str, tally: &Tally) {
         let metric = self.metric(name, "histogram", help);
         for (bound, count) in &tally.buckets {
-            line(metric.text, format_args!("{name}_bucket{{le=\"{bound}\"}} {count}"));
+            write_line(metric.text, format_args!("{name}_bucket{{le=\"{bound}\"}} {count}"));
         }
-        line(metric.text, format_args!("{name}_bucket{{le=\"+Inf\"}} {}", tally.count));
-        line(metric.text, format_args!("{name}_sum {}", tally.sum));
-        line(metric.text, format_args!("{name}_count {}", tally.count));
+        write_line(metric.text, format_args!("{name}_bucket{{le=\"+Inf\"}} {}", tally.count));
+        write_line(metric.text, format_args!("{name}_sum {}", tally.sum));
+        write_line(metric.text, format_args!("{name}_count {}", tally.count));
     }
 
     pub(super) fn into_string(self) -> String {
@@ -41,8 +41,8 @@ impl Exposition {
     }
 
     fn metric(&mut self, name: &'static str, kind: &str, help: &str) -> Metric<'_> {
-        line(&mut self.0, format_args!("# HELP {name} {help}"));
-        line(&mut self.0, format_args!("# TYPE {name} {kind}"));
+        write_line(&mut self.0, format_args!("# HELP {name} {help}"));
+        write_line(&mut self.0, format_args!("# TYPE {name} {kind}"));
         Metric { text: &mut self.0, name }
     }
 }
@@ -50,14 +50,14 @@ impl Exposition {
 impl Metric<'_> {
     /// Writes a sample without labels.
     pub(super) fn plain(&mut self, value: f64) {
-        line(self.text, format_args!("{} {value}", self.name));
+        write_line(self.text, format_args!("{} {value}", self.name));
     }
 
     /// Writes a sample with labels.
     pub(super) fn with(&mut self, labels: &[(&str, &str)], value: f64) {
         let labels: Vec<String> =
             labels.iter().map(|(name, text)| format!("{name}=\"{}\"", escaped(text))).collect();
-        line(self.text, format_args!("{}{{{}}} {value}", self.name, labels.join(",")));
+        write_line(self.text, format_args!("{}{{{}}} {value}", self.name, labels.join(",")));
     }
 }
 
@@ -65,7 +65,7 @@ fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
-fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
+fn write_line(text: &mut String, line: std::fmt::Arguments<'_>) {
     // Writing to a string cannot fail.
     let _ = writeln!(text, "{line}");
 }
