@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::calendar::Calendar;
 use super::ids::{CronId, ThreadId};
+use super::words::words;
 
 /// A definition: when to fire, what to run where, and by which policies.
 #[derive(Clone, Debug)]
@@ -99,55 +100,6 @@ pub struct DayRange {
     pub first: jiff::civil::Date,
     /// Last day, not before `first`.
     pub last: jiff::civil::Date,
-}
-
-/// A closed set of words that people write in files and read in tables.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $name { $($(#[$variant_doc])* $variant),+ }
-
-        impl $name {
-            /// Every word, in order.
-            pub const ALL: &'static [$name] = &[$($name::$variant),+];
-
-            /// The word as written in files, tables, API and tables for people.
-            pub fn as_str(self) -> &'static str {
-                match self { $($name::$variant => $word),+ }
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.pad(self.as_str())
-            }
-        }
-
-        impl std::str::FromStr for $name {
-            type Err = $crate::domain::cron::UnknownWord;
-
-            fn from_str(text: &str) -> Result<Self, Self::Err> {
-                $name::ALL.iter().copied().find(|word| word.as_str() == text).ok_or_else(|| {
-                    $crate::domain::cron::UnknownWord {
-                        got: text.chars().take(64).collect(),
-                        allowed: $name::ALL.iter().map(|word| word.as_str()).collect::<Vec<_>>().join(", "),
-                    }
-                })
-            }
-        }
-    };
-}
-pub(crate) use words;
-
-/// A word that is not one of the closed set.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{got}` is not one of {allowed}")]
-pub struct UnknownWord {
-    /// What was written.
-    pub got: String,
-    /// What may be written.
-    pub allowed: String,
 }
 
 words!(

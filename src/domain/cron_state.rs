@@ -3,8 +3,8 @@
 
 use jiff::Timestamp;
 
-use super::cron::words;
 use super::run::Status;
+use super::words::words;
 
 words!(
     /// Who paused a cron.

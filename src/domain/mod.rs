@@ -17,3 +17,4 @@ pub mod signing;
 pub mod template;
 pub mod url_policy;
 pub mod values;
+pub mod words;

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-use super::cron::words;
+use super::words::words;
 
 /// More placeholders than this in one text are an error.
 pub const PLACEHOLDERS_MAX: usize = 1000;

@@ -7,7 +7,7 @@ use core::net::IpAddr;
 
 use url::{Host, Url};
 
-use super::cron::words;
+use super::words::words;
 use address::Kind;
 
 /// The policy, with the server's names.

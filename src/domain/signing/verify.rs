@@ -10,7 +10,7 @@ use ring::signature::{ED25519, KeyPair, UnparsedPublicKey};
 
 use super::{KeyError, Kind, SigningKey, signed_bytes};
 use crate::domain::bounds::SIGNATURE_AGE_MAX;
-use crate::domain::cron::words;
+use crate::domain::words::words;
 
 /// An ed25519 public key.
 const PUBLIC_BYTES: usize = 32;

@@ -33,7 +33,7 @@ X-Number = 5
             a.toml:10:16: Content-Type: is set by agentcron itself
             a.toml:11:13: X-Foreign: `HOOK_TOKEN` does not begin with LG_WEBHOOK_ (see webhooks.env_prefix)
             a.toml:12:11: X-Unset: env.LG_WEBHOOK_UNSET is not set
-            a.toml:13:12: X-Firing: `run.id` has no value here (it can stand in input, config, context and metadata)
+            a.toml:13:12: X-Firing: `run.id` has no value here (it can be used in input, config, context and metadata)
             a.toml:14:11: X-Lines: not the value of a header: expected visible ASCII characters in one line
             a.toml:15:12: X-Number: got an integer, expected text"#]]);
     let config =
