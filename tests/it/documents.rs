@@ -5,6 +5,8 @@
 
 mod api;
 mod examples;
+mod generated;
+mod keys;
 mod links;
 mod markdown;
 mod shell;

@@ -41,7 +41,11 @@ fn load(text: &str) -> Result<(), String> {
     let main = folder.path().join("agentcron.toml");
     std::fs::write(&main, text).unwrap();
     std::fs::write(folder.path().join("langgraph.json"), "{}").unwrap();
+    config::load(&main, &environment_for(text)).map(drop).map_err(|mistakes| mistakes.to_string())
+}
+
+/// Returns an environment that has a value for every placeholder of a text.
+pub(super) fn environment_for(text: &str) -> Environment {
     let names = text.split("${{").skip(1).filter_map(|rest| Some(rest.split_once("}}")?.0.trim()));
-    let environment = Environment::of_map(names.map(|name| (name, VALUE)));
-    config::load(&main, &environment).map(drop).map_err(|mistakes| mistakes.to_string())
+    Environment::of_map(names.map(|name| (name, VALUE)))
 }
