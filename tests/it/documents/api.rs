@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use agentcron::domain::reason::{DeliveryReasonCode, ReasonCode};
 use serde_json::Value;
 
 use super::markdown::Document;
@@ -56,4 +57,12 @@ async fn every_metric_is_documented_and_no_other() {
     let metrics = get(&daemon, "/metrics");
     let helps = metrics.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split(' ').next());
     assert_eq!(documented("| metric |"), helps.map(str::to_owned).collect());
+}
+
+#[test]
+fn every_reason_code_is_documented_and_no_other() {
+    let of_runs = ReasonCode::ALL.iter().map(|code| code.as_str().to_owned());
+    assert_eq!(documented("<!-- reason codes of runs -->"), of_runs.collect());
+    let of_webhooks = DeliveryReasonCode::ALL.iter().map(|code| code.as_str().to_owned());
+    assert_eq!(documented("<!-- reason codes of webhooks -->"), of_webhooks.collect());
 }
