@@ -194,7 +194,6 @@ fn run(document: &Document, script: &str, server: &AgentServerOnPort) {
     assert!(output.status.success(), "{}: {}\n{stdout}\n{stderr}", document.path.display(), output.status);
 }
 
-#[expect(clippy::disallowed_methods, reason = "the shell of a document needs the tools of this machine")]
 fn path_with(first: &Path) -> std::ffi::OsString {
     let others = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::iter::once(PathBuf::from(first)).chain(std::env::split_paths(&others));
