@@ -1,5 +1,5 @@
-//! Validates the fields of a cron: the result is a [`Cron`] that later code can rely on, or every mistake in the fields.
-//! Pure, so that the same function judges a file, a stored definition and a request.
+//! Validates the fields of a cron: the result is a [`Cron`] that later code can rely on, or every mistake in the
+//! fields. Pure, so that the same function judges a file, a stored definition and a request.
 
 mod api_placeholders;
 mod mistakes;

@@ -7,7 +7,7 @@ use serde::de::{self, DeserializeOwned, Visitor};
 use serde_json::{Map, Value};
 
 use super::*;
-use crate::config::document::Document;
+use crate::config::document::TomlDocument;
 use crate::config::errors::Report;
 use crate::config::fields::CronFields;
 use crate::config::load::RawTopLevel;
@@ -209,7 +209,7 @@ fn settings(config: &Config) -> String {
 fn messages<T: DeserializeOwned + Default>(section: &SectionReference, line: &str) -> String {
     let source = SourceFile::of_text(Path::new("x"), line);
     let mut report = Report::default();
-    let document = Document::parse(&source, &mut report).unwrap();
+    let document = TomlDocument::parse(&source, &mut report).unwrap();
     Section::root(&document).read::<T>(section, NO_ADVICE, &mut report);
     report.finish().err().map(|errors| errors.to_string()).unwrap_or_default()
 }
