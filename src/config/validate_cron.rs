@@ -14,7 +14,7 @@ use super::errors::quoted;
 use super::fields::CronFields;
 use super::limits::CRON_NAME_CHARS_MAX;
 use crate::domain::cron::{Catchup, Cron, CronSource, Mode, Overlap, Policy, Request};
-use crate::domain::ids::CronId;
+use crate::domain::ids::{CronId, InstallationId};
 use mistakes::{Mistakes, parse_word};
 use times::optional_duration;
 
@@ -22,15 +22,19 @@ pub use mistakes::{FieldError, FieldErrorKind};
 pub(super) use values::check_values;
 pub use webhook::check_webhook_policy;
 
-/// Validates a cron from a file. Its id is derived from its name.
+/// Validates a cron from a file, without knowing which store it will be in. Its ids are those of no installation until
+/// [`CronDefinition::in_installation`](super::CronDefinition::in_installation) sets the ones with which it runs.
 pub fn validate_cron(name: &str, fields: &CronFields) -> Result<Cron, Vec<FieldError>> {
-    let identity = CronIdentity { cron_id: CronId::of_name(name), name, source: CronSource::File };
-    validate_cron_as(identity, fields)
+    let installation = InstallationId::default();
+    let cron_id = CronId::of_name(installation, name);
+    validate_cron_as(CronIdentity { installation, cron_id, name, source: CronSource::File }, fields)
 }
 
 /// What identifies a cron whose id is not derived from its name.
 #[derive(Clone, Copy, Debug)]
 pub struct CronIdentity<'n> {
+    /// The installation of the store that holds the cron; the ids of named threads are derived from it.
+    pub installation: InstallationId,
     pub cron_id: CronId,
     pub name: &'n str,
     /// Who wrote the fields, which decides what their placeholders may name.
@@ -53,12 +57,12 @@ pub fn validate_cron_as(identity: CronIdentity<'_>, fields: &CronFields) -> Resu
 }
 
 fn validate(identity: CronIdentity<'_>, fields: &CronFields, mistakes: &mut Mistakes) -> Option<Cron> {
-    let CronIdentity { cron_id, name, source } = identity;
+    let CronIdentity { installation, cron_id, name, source } = identity;
     check_name(name, mistakes);
     let calendar = schedule::calendar(name, fields, mistakes);
     let (start_time, end_time) = times::window(fields, mistakes);
     let assistant_id = target::assistant_id(fields, mistakes);
-    let target = target::target(fields, mistakes);
+    let target = target::target(installation, fields, mistakes);
     let multitask_strategy = target::multitask_strategy(fields, mistakes);
     let mode = parse_word(mistakes, "mode", &fields.mode, Mode::Background);
     let payload = payload::payload(fields, mistakes);

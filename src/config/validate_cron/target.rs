@@ -5,7 +5,7 @@ use crate::config::errors::quoted;
 use crate::config::fields::CronFields;
 use crate::config::limits::NAME_CHARS_MAX;
 use crate::domain::cron::{MultitaskStrategy, OnRunCompleted, Target};
-use crate::domain::ids::ThreadId;
+use crate::domain::ids::{InstallationId, ThreadId};
 
 pub(super) fn assistant_id(fields: &CronFields, mistakes: &mut Mistakes) -> Option<String> {
     if fields.assistant_id.is_none() {
@@ -15,7 +15,11 @@ pub(super) fn assistant_id(fields: &CronFields, mistakes: &mut Mistakes) -> Opti
     short_name(mistakes, "assistant_id", text).map(str::to_owned)
 }
 
-pub(super) fn target(fields: &CronFields, mistakes: &mut Mistakes) -> Option<Target> {
+pub(super) fn target(
+    installation: InstallationId,
+    fields: &CronFields,
+    mistakes: &mut Mistakes,
+) -> Option<Target> {
     if fields.thread_id.is_some() && fields.thread.is_some() {
         let hint = "`thread` is a name of your own, `thread_id` a UUID; keep one";
         mistakes.add_with_hint("thread", "given together with thread_id, expected one of them", hint);
@@ -26,8 +30,10 @@ pub(super) fn target(fields: &CronFields, mistakes: &mut Mistakes) -> Option<Tar
             mistakes.add_with_hint("thread_id", format!("got {}, expected a UUID", quoted(text)), hint);
         })
     });
-    let thread = plain_text(mistakes, "thread", &fields.thread)
-        .map(|text| short_name(mistakes, "thread", text).map(ThreadId::of_name).ok_or(()));
+    let thread = plain_text(mistakes, "thread", &fields.thread).map(|text| {
+        let name = short_name(mistakes, "thread", text);
+        name.map(|name| ThreadId::of_name(installation, name)).ok_or(())
+    });
     if fields.thread_id.is_none() && fields.thread.is_none() {
         let default = OnRunCompleted::Delete;
         let chosen = parse_word(mistakes, "on_run_completed", &fields.on_run_completed, default);
