@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::document::Document;
+use super::document::TomlDocument;
 use super::environment::Environment;
 use super::errors::{Complaint, ConfigError, Report, escaped, quoted};
 use super::fields::CronFields;
@@ -25,8 +25,8 @@ struct CronTable<'d> {
 
 /// Returns every valid cron, sorted by name.
 pub(super) fn validate_crons(
-    main: &Document<'_>,
-    included: &[Document<'_>],
+    main: &TomlDocument<'_>,
+    included: &[TomlDocument<'_>],
     policy: Option<&UrlPolicy>,
     environment: &Environment,
     report: &mut Report,
@@ -104,8 +104,8 @@ impl<'d> CronTable<'d> {
         Self { section, fields, filled }
     }
 
-    /// Checks `[defaults]` by itself, as the fields of crons that are valid otherwise: a thread cron for the one field that
-    /// only thread crons have, and a stateless cron for all the others.
+    /// Checks `[defaults]` by itself, as the fields of crons that are valid otherwise: a thread cron for the one
+    /// field that only thread crons have, and a stateless cron for all the others.
     fn check_alone(&self, environment: &Environment, report: &mut Report) {
         let valid = CronFields {
             schedule: Some("0 0 * * *".to_owned()),
@@ -156,7 +156,8 @@ impl<'d> CronTable<'d> {
         validated.ok().map(|cron| (cron, fields))
     }
 
-    /// Returns the mistake at the place of the field: in this table, in `[defaults]`, or at the header if it is in neither.
+    /// Returns the mistake at the place of the field: in this table, in `[defaults]`, or at the header if it is in
+    /// neither.
     fn locate(&self, mistake: &FieldError, defaults: Option<&CronTable<'_>>) -> ConfigError {
         let field = mistake.field;
         let from_defaults =
@@ -185,8 +186,8 @@ impl<'d> CronTable<'d> {
     }
 }
 
-/// Returns what is wrong with the placeholders of a field that is validated when the file is read. It may name variables,
-/// but no credentials, because its text is shown and stored.
+/// Returns what is wrong with the placeholders of a field that is validated when the file is read. It may name
+/// variables, but no credentials, because its text is shown and stored.
 fn complaints_of_plain(text: &str, environment: &Environment) -> Vec<Complaint> {
     let mut complaints = check_filled_text(text, environment);
     let found = template::placeholders(text).unwrap_or_default();

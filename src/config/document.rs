@@ -8,13 +8,13 @@ use super::reference::is_public;
 use super::source_file::SourceFile;
 
 /// A file's tables, which borrow from its text.
-pub(super) struct Document<'s> {
+pub(super) struct TomlDocument<'s> {
     pub(super) source: &'s SourceFile,
     /// The top-level table.
     pub(super) root: DeTable<'s>,
 }
 
-impl<'s> Document<'s> {
+impl<'s> TomlDocument<'s> {
     /// Parses a file. After a syntax error the rest cannot be trusted, so no document is returned; a key that is given
     /// twice is reported, but the document is returned.
     pub(super) fn parse(source: &'s SourceFile, report: &mut Report) -> Option<Self> {
@@ -33,9 +33,9 @@ impl<'s> Document<'s> {
 
 /// Returns whether the error is about a key that is given twice, and not about the syntax.
 ///
-/// This reads the message of the `toml` crate: its `Error` has a message and a span, but no kind, and the `ParseError` of
-/// `toml_parser` beneath it has a description and a span, but no kind either. If the message changes, a key that is given
-/// twice is reported as a syntax error, which a test notices.
+/// This reads the message of the `toml` crate: its `Error` has a message and a span, but no kind, and the
+/// `ParseError` of `toml_parser` beneath it has a description and a span, but no kind either. If the message changes,
+/// a key that is given twice is reported as a syntax error, which a test notices.
 fn is_duplicate_key(error: &toml::de::Error) -> bool {
     error.message() == "duplicate key"
 }

@@ -64,8 +64,8 @@ impl Environment {
         Self(Values::OfProcess)
     }
 
-    /// Returns an environment with fixed values by full name (`env.HOOK_TOKEN`, `credential.api_key`), for tests and the
-    /// demo.
+    /// Returns an environment with fixed values by full name (`env.HOOK_TOKEN`, `credential.api_key`), for tests and
+    /// the demo.
     pub fn of_map<'a>(values: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let values = values.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
         Self(Values::Fixed(Arc::new(values.collect())))
@@ -149,8 +149,8 @@ fn is_variable_name(name: &str) -> bool {
         && name.chars().all(|char| char.is_ascii_alphanumeric() || char == '_')
 }
 
-/// Returns whether this can be the name of a credential. It has no slash and no leading dot, so that it cannot lead out of
-/// the directory.
+/// Returns whether this can be the name of a credential. It has no slash and no leading dot, so that it cannot lead
+/// out of the directory.
 fn is_credential_name(name: &str) -> bool {
     !name.starts_with('.')
         && !name.is_empty()

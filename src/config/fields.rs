@@ -89,8 +89,8 @@ impl CronFields {
         self.or(&defaults)
     }
 
-    /// Calls `visit` with the field, the JSON pointer and the text of every text that is sent to the agent server. Their
-    /// placeholders are filled when an occurrence is fired.
+    /// Calls `visit` with the field, the JSON pointer and the text of every text that is sent to the agent server.
+    /// Their placeholders are filled when an occurrence is fired.
     pub(super) fn each_payload_text<'f>(&'f self, visit: &mut impl FnMut(&'static str, &str, &'f str)) {
         if let Some(input) = &self.input {
             each_text(input, &mut |pointer, text| visit("input", pointer, text));

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-/// Returns the files that a pattern matches, sorted. A pattern with `*` may match none; a plain path is returned as it is,
-/// so that its absence is noticed when it is read.
+/// Returns the files that a pattern matches, sorted. A pattern with `*` may match none; a plain path is returned as
+/// it is, so that its absence is noticed when it is read.
 pub(super) fn expand(base: &Path, pattern: &str) -> Result<Vec<PathBuf>, String> {
     if pattern.is_empty() || pattern.contains('\0') {
         return Err("got no path, expected one such as crons.d/*.toml".to_owned());
@@ -41,8 +41,8 @@ pub(super) fn expand(base: &Path, pattern: &str) -> Result<Vec<PathBuf>, String>
     Ok(found)
 }
 
-/// Returns whether the pattern, in which `*` matches any text, matches the whole name. Backtracks to the last `*` only, so
-/// that its time stays bounded by the product of the lengths.
+/// Returns whether the pattern, in which `*` matches any text, matches the whole name. Backtracks to the last `*`
+/// only, so that its time stays bounded by the product of the lengths.
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut at_pattern, mut at_name) = (0, 0);
     let mut last_star: Option<(usize, usize)> = None;

@@ -1,5 +1,5 @@
-//! Reads `http.disable_webhooks` and `webhooks` of the agent server's own `langgraph.json`, with the server's defaults for
-//! what is absent. agentcron ignores everything else in that file.
+//! Reads `http.disable_webhooks` and `webhooks` of the agent server's own `langgraph.json`, with the server's
+//! defaults for what is absent. agentcron ignores everything else in that file.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -100,9 +100,9 @@ fn json_error(path: &Path, error: &serde_json::Error) -> ConfigError {
 /// Returns the message of a mistake in the file's content without the value that serde quotes in it, which may be a
 /// secret.
 ///
-/// This reads serde's sentence, `invalid type: string "x", expected a boolean`: `serde_json::Error` has a category, a line
-/// and a column, but neither what was found nor what was expected, and `serde::de::Unexpected`, which has both, reaches
-/// only the constructors of the error. Nothing depends on the outcome but the text that is shown.
+/// This reads serde's sentence, `invalid type: string "x", expected a boolean`: `serde_json::Error` has a category, a
+/// line and a column, but neither what was found nor what was expected, and `serde::de::Unexpected`, which has both,
+/// reaches only the constructors of the error. Nothing depends on the outcome but the text that is shown.
 fn message_without_value(error: &serde_json::Error) -> String {
     let message = message_without_place(error);
     match message.rsplit_once(", expected ") {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::crons::validate_crons;
-use super::document::Document;
+use super::document::TomlDocument;
 use super::environment::Environment;
 use super::errors::{Complaint, ConfigErrors, Report};
 use super::fields::OneOrMany;
@@ -58,22 +58,22 @@ fn load_here(path: &Path, environment: &Environment) -> Result<Config, ConfigErr
     let warnings = report.finish()?;
     match validated {
         Some(config) => Ok(Config { warnings, ..config }),
-        // Unreachable: whatever returns no settings has reported a mistake.
+        // Unreachable: code that returns no settings has reported a mistake.
         None => Err(ConfigErrors::of_file(path, "not a configuration".to_owned())),
     }
 }
 
 fn read_all(path: &Path, environment: &Environment, report: &mut Report) -> Option<Config> {
     let main = read(path, report)?;
-    let main = Document::parse(&main, report)?;
+    let main = TomlDocument::parse(&main, report)?;
     let root = Section::root(&main);
     let top: RawTopLevel = root.read(&reference::TOP_LEVEL, top_level_advice, report);
     let base = path.parent().unwrap_or(Path::new(""));
 
     let mut sources = Sources { files: vec![path.to_owned()], folders: Vec::new() };
     let included = read_included(&root, top.include.as_ref(), &mut sources, environment, report);
-    let included: Vec<Document<'_>> =
-        included.iter().filter_map(|source| Document::parse(source, report)).collect();
+    let included: Vec<TomlDocument<'_>> =
+        included.iter().filter_map(|source| TomlDocument::parse(source, report)).collect();
     for document in &included {
         Section::root(document).read::<RawIncluded>(&reference::INCLUDED_FILE, included_file_advice, report);
     }

@@ -1,7 +1,8 @@
-//! The configuration: what people write in files becomes settings that later code can rely on, or the list of every mistake.
+//! The configuration: turns files into settings that later code can rely on, or returns the list of every mistake.
 //!
-//! `load` reads the files. `validate_cron` judges one cron, for files, stored definitions and the HTTP API alike. `reference`
-//! lists every key. Only `environment` reads environment variables and credentials; nothing here is global.
+//! `load` reads the files. `validate_cron` judges one cron, for files, stored definitions and the HTTP API alike.
+//! `reference` lists every key. Only `environment` reads environment variables and credentials; nothing here is
+//! global.
 
 mod crons;
 mod document;

@@ -1,5 +1,5 @@
-//! Every section and key of a configuration file: the one list of them. The check for unknown keys and wrong types reads
-//! it, and so do the documentation and its tests.
+//! Every section and key of a configuration file: the one list of them. The check for unknown keys and wrong types
+//! reads it, and so do the documentation and its tests.
 
 mod crons;
 mod sections;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::document::Document;
+use super::document::TomlDocument;
 use super::errors::{Complaint, ConfigError, Report, escaped, quoted};
 use super::json::to_json;
 use super::nearest::did_you_mean;
@@ -16,7 +16,7 @@ use super::type_check::{kind_of, type_complaint};
 /// A table, which may be absent: then all its keys are absent.
 #[derive(Clone, Copy)]
 pub(super) struct Section<'d> {
-    pub(super) document: &'d Document<'d>,
+    pub(super) document: &'d TomlDocument<'d>,
     /// The name for messages, as in the header; empty for the top level.
     pub(super) name: &'d str,
     /// The byte at which the header is.
@@ -32,7 +32,7 @@ pub(super) const NO_ADVICE: Advice = |_| None;
 
 impl<'d> Section<'d> {
     /// Returns the top level of a file.
-    pub(super) fn root(document: &'d Document<'d>) -> Self {
+    pub(super) fn root(document: &'d TomlDocument<'d>) -> Self {
         Self { document, name: "", offset: 0, table: Some(&document.root) }
     }
 
@@ -68,8 +68,8 @@ impl<'d> Section<'d> {
         self.table.is_some_and(|table| table.contains_key(key))
     }
 
-    /// Returns the byte at which a key's value is, or a part of it by JSON pointer (RFC 6901); the header's if the key is
-    /// absent.
+    /// Returns the byte at which a key's value is, or a part of it by JSON pointer (RFC 6901); the header's if the
+    /// key is absent.
     pub(super) fn locate(&self, key: &str, pointer: &str) -> usize {
         let Some(mut value) = self.table.and_then(|table| table.get(key)) else {
             return self.offset;
@@ -89,7 +89,8 @@ impl<'d> Section<'d> {
         value.span().start
     }
 
-    /// Returns a mistake at a key's value, or at the part of it that the pointer names. Its message begins with the key.
+    /// Returns a mistake at a key's value, or at the part of it that the pointer names. Its message begins with the
+    /// key.
     pub(super) fn error(&self, key: &str, pointer: &str, complaint: Complaint) -> ConfigError {
         let Complaint { message, hint } = complaint;
         self.document.source.error(self.locate(key, pointer), format!("{}: {message}", escaped(key)), hint)
@@ -118,8 +119,8 @@ impl<'d> Section<'d> {
                 entries.insert(name.to_owned(), json);
             }
         }
-        // Cannot fail: a test proves that the struct takes every value that has the type of the reference. If it did, the
-        // section must not pass for an empty one.
+        // Cannot fail: a test proves that the struct takes every value that has the type of the reference. If it did,
+        // the section must not pass for an empty one.
         T::deserialize(Value::Object(entries)).unwrap_or_else(|_| {
             let message = format!("[{}] cannot be read", escaped(self.name));
             report.error(self.document.source.error(self.offset, message, None));

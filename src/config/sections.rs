@@ -94,17 +94,17 @@ pub(super) fn http(
     let api_keys = api_keys(&section, &raw.api_keys.unwrap_or_default(), reader);
     let listen = listen(&section, raw.listen.as_deref(), reader);
     match listen {
-        Ok(Listen::On(address)) if !address.ip().is_loopback() && !section.has("api_keys") => {
+        Ok(ListenSetting::On(address)) if !address.ip().is_loopback() && !section.has("api_keys") => {
             let message =
                 format!("{address} can be reached from other machines, and anybody there could use it");
             let hint = "set http.api_keys = [\"${{ credential.NAME }}\"], or listen on 127.0.0.1";
             reader.report(&section, "listen", Complaint::with_hint(message, hint));
         }
-        Ok(Listen::Off) if section.has("api_keys") => {
+        Ok(ListenSetting::Off) if section.has("api_keys") => {
             let complaint = Complaint::new("has no effect while listen is off: the Unix socket needs no key");
             reader.report.warning(section.error("api_keys", "", complaint));
         }
-        Ok(Listen::On(_) | Listen::Off) | Err(Reported) => {}
+        Ok(ListenSetting::On(_) | ListenSetting::Off) | Err(Reported) => {}
     }
     let socket = reader.optional_path(&section, "socket", raw.socket.as_deref());
     let is_disabled_by_environment = is_disabled_by_environment(&section, reader);
@@ -120,12 +120,12 @@ pub(super) fn http(
 
 /// The value of `listen`.
 #[derive(Clone, Copy)]
-enum Listen {
+enum ListenSetting {
     Off,
     On(SocketAddr),
 }
 
-impl Listen {
+impl ListenSetting {
     fn address(self) -> Option<SocketAddr> {
         match self {
             Self::Off => None,
@@ -138,14 +138,14 @@ fn listen(
     section: &Section<'_>,
     text: Option<&str>,
     reader: &mut SectionReader<'_>,
-) -> Result<Listen, Reported> {
+) -> Result<ListenSetting, Reported> {
     let text = text.unwrap_or(LISTEN_DEFAULT);
     let filled = reader.text(section, "listen", text)?;
     if filled == "off" {
-        return Ok(Listen::Off);
+        return Ok(ListenSetting::Off);
     }
     let expected = "expected an address with a port such as 127.0.0.1:2025 or [::1]:2025, or off";
-    filled.parse().map(Listen::On).map_err(|_| {
+    filled.parse().map(ListenSetting::On).map_err(|_| {
         reader.report(section, "listen", Complaint::new(format!("got {}, {expected}", quoted(text))))
     })
 }

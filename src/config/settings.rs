@@ -45,8 +45,8 @@ pub struct Sources {
 }
 
 impl Config {
-    /// Returns the Unix socket on which the daemon listens for the command line: `http.socket`, or else a file beside the
-    /// database.
+    /// Returns the Unix socket on which the daemon listens for the command line: `http.socket`, or else a file beside
+    /// the database.
     pub fn socket_path(&self) -> PathBuf {
         self.http.socket.clone().unwrap_or_else(|| self.store.path.with_extension("sock"))
     }
@@ -111,8 +111,8 @@ pub struct WebhooksConfig {
 #[derive(Clone)]
 pub struct CronDefinition {
     pub cron: Cron,
-    /// The fields as written, with `[defaults]` merged in. `webhook`, `input`, `config`, `context` and `metadata` still have
-    /// their placeholders.
+    /// The fields as written, with `[defaults]` merged in. `webhook`, `input`, `config`, `context` and `metadata`
+    /// still have their placeholders.
     pub fields: CronFields,
     /// The place of its header.
     pub location: SourceLocation,

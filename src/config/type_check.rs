@@ -17,11 +17,11 @@ pub(super) fn type_complaint(key: &KeyReference, value: &DeValue<'_>) -> Option<
         (Mismatch::WrongType { .. }, value_type, _) => type_hint(value_type).map(str::to_owned),
     };
     let message = match mismatch {
-        Mismatch::OutOfRange { got, place, min, max } => {
-            format!("got {got}{}, expected {min} to {max}", place.suffix())
+        Mismatch::OutOfRange { got, part, min, max } => {
+            format!("got {got}{}, expected {min} to {max}", part.suffix())
         }
-        Mismatch::WrongType { got, place, expected } => {
-            format!("got {got}{}, expected {expected}", place.suffix())
+        Mismatch::WrongType { got, part, expected } => {
+            format!("got {got}{}, expected {expected}", part.suffix())
         }
     };
     Some(Complaint { message, hint })
@@ -46,18 +46,18 @@ pub(super) fn integer(written: &DeInteger<'_>) -> Option<i64> {
 }
 
 enum Mismatch {
-    WrongType { got: &'static str, place: Place, expected: String },
-    OutOfRange { got: i64, place: Place, min: u64, max: u64 },
+    WrongType { got: &'static str, part: CheckedPart, expected: String },
+    OutOfRange { got: i64, part: CheckedPart, min: u64, max: u64 },
 }
 
-/// Where the value at fault is.
+/// The part of a value that is checked.
 #[derive(Clone, Copy)]
-enum Place {
+enum CheckedPart {
     WholeValue,
     ListItem,
 }
 
-impl Place {
+impl CheckedPart {
     fn suffix(self) -> &'static str {
         match self {
             Self::WholeValue => "",
@@ -67,7 +67,7 @@ impl Place {
 }
 
 fn mismatch(value_type: ValueType, value: &DeValue<'_>) -> Option<Mismatch> {
-    let whole = Place::WholeValue;
+    let whole = CheckedPart::WholeValue;
     match value_type {
         ValueType::Text
         | ValueType::Url
@@ -78,13 +78,15 @@ fn mismatch(value_type: ValueType, value: &DeValue<'_>) -> Option<Mismatch> {
         ValueType::Boolean if matches!(value, DeValue::Boolean(_)) => None,
         ValueType::Boolean => wrong_type(value, whole, "true or false"),
         ValueType::Integer { min, max } => number(value, whole, min, max),
-        ValueType::TextList | ValueType::DayList => list(value, "a list", |item| text(item, Place::ListItem)),
+        ValueType::TextList | ValueType::DayList => {
+            list(value, "a list", |item| text(item, CheckedPart::ListItem))
+        }
         ValueType::TextOrList | ValueType::WordOrList(_) => match text(value, whole) {
             None => None,
-            Some(_) => list(value, "text or a list of texts", |item| text(item, Place::ListItem)),
+            Some(_) => list(value, "text or a list of texts", |item| text(item, CheckedPart::ListItem)),
         },
         ValueType::IntegerList { min, max } => {
-            list(value, "a list", |item| number(item, Place::ListItem, min, max))
+            list(value, "a list", |item| number(item, CheckedPart::ListItem, min, max))
         }
         ValueType::Table if matches!(value, DeValue::Table(_)) => None,
         ValueType::Table => wrong_type(value, whole, "a table"),
@@ -93,19 +95,19 @@ fn mismatch(value_type: ValueType, value: &DeValue<'_>) -> Option<Mismatch> {
 }
 
 /// Accepts dates and times, too: they become text when a value is converted to JSON.
-fn text(value: &DeValue<'_>, place: Place) -> Option<Mismatch> {
+fn text(value: &DeValue<'_>, part: CheckedPart) -> Option<Mismatch> {
     match value {
         DeValue::String(_) | DeValue::Datetime(_) => None,
-        _ => wrong_type(value, place, "text"),
+        _ => wrong_type(value, part, "text"),
     }
 }
 
-fn number(value: &DeValue<'_>, place: Place, min: u64, max: u64) -> Option<Mismatch> {
+fn number(value: &DeValue<'_>, part: CheckedPart, min: u64, max: u64) -> Option<Mismatch> {
     let Some(number) = value.as_integer().and_then(integer) else {
-        return wrong_type(value, place, &format!("a whole number from {min} to {max}"));
+        return wrong_type(value, part, &format!("a whole number from {min} to {max}"));
     };
     let is_within = u64::try_from(number).is_ok_and(|number| (min..=max).contains(&number));
-    (!is_within).then_some(Mismatch::OutOfRange { got: number, place, min, max })
+    (!is_within).then_some(Mismatch::OutOfRange { got: number, part, min, max })
 }
 
 fn list(
@@ -115,12 +117,12 @@ fn list(
 ) -> Option<Mismatch> {
     match value {
         DeValue::Array(items) => items.iter().find_map(|item| item_mismatch(item.get_ref())),
-        _ => wrong_type(value, Place::WholeValue, expected),
+        _ => wrong_type(value, CheckedPart::WholeValue, expected),
     }
 }
 
-fn wrong_type(value: &DeValue<'_>, place: Place, expected: &str) -> Option<Mismatch> {
-    Some(Mismatch::WrongType { got: kind_of(value), place, expected: expected.to_owned() })
+fn wrong_type(value: &DeValue<'_>, part: CheckedPart, expected: &str) -> Option<Mismatch> {
+    Some(Mismatch::WrongType { got: kind_of(value), part, expected: expected.to_owned() })
 }
 
 /// Returns how a value of this type is written, where a wrong type is a likely mistake.

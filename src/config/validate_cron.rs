@@ -1,5 +1,5 @@
-//! Validates the fields of a cron: the result is a [`Cron`] that later code can rely on, or every mistake in the fields.
-//! Pure, so that the same function judges a file, a stored definition and a request.
+//! Validates the fields of a cron: the result is a [`Cron`] that later code can rely on, or every mistake in the
+//! fields. Pure, so that the same function judges a file, a stored definition and a request.
 
 mod api_placeholders;
 mod mistakes;
@@ -22,8 +22,8 @@ pub use mistakes::{FieldError, FieldErrorKind};
 pub(super) use values::check_values;
 pub use webhook::check_webhook_policy;
 
-/// Validates a cron from a file, without asking which store it will be in: its ids are those of no installation until
-/// [`CronDefinition::in_installation`](super::CronDefinition::in_installation) gives it the ones it runs by.
+/// Validates a cron from a file, without knowing which store it will be in. Its ids are those of no installation until
+/// [`CronDefinition::in_installation`](super::CronDefinition::in_installation) sets the ones with which it runs.
 pub fn validate_cron(name: &str, fields: &CronFields) -> Result<Cron, Vec<FieldError>> {
     let installation = InstallationId::default();
     let cron_id = CronId::of_name(installation, name);
@@ -33,7 +33,7 @@ pub fn validate_cron(name: &str, fields: &CronFields) -> Result<Cron, Vec<FieldE
 /// What identifies a cron whose id is not derived from its name.
 #[derive(Clone, Copy, Debug)]
 pub struct CronIdentity<'n> {
-    /// The store that it is in: named threads derive from it.
+    /// The installation of the store that holds the cron; the ids of named threads are derived from it.
     pub installation: InstallationId,
     pub cron_id: CronId,
     pub name: &'n str,

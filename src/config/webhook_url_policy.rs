@@ -17,8 +17,8 @@ pub(super) struct RawUrlPolicy {
     pub(super) disable_private_ips: Option<bool>,
 }
 
-/// Returns the policy of both files. A key that only one of them sets has its value, and a key that neither sets has our
-/// default.
+/// Returns the policy of both files. A key that only one of them sets has its value, and a key that neither sets has
+/// our default.
 pub(super) fn stricter(own: RawUrlPolicy, server: RawUrlPolicy) -> UrlPolicy {
     let either = |a: Option<bool>, b: Option<bool>, default| match (a, b) {
         (Some(a), Some(b)) => a || b,

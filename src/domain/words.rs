@@ -1,4 +1,5 @@
-//! Closed sets of words: enums whose variants are written as fixed words in files, tables, JSON and on the command line.
+//! Closed sets of words: enums whose variants are written as fixed words in files, tables, JSON and on the command
+//! line.
 
 /// Defines an enum whose variants each have one word, with `Display`, `FromStr` and the lists of all of them.
 macro_rules! words {

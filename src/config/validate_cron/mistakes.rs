@@ -94,8 +94,8 @@ impl Mistakes {
     }
 }
 
-/// Returns a field's text, or `None` if it is absent or has a placeholder. Placeholders in this field were filled before
-/// the cron is validated, so one that is still there would never be filled.
+/// Returns a field's text, or `None` if it is absent or has a placeholder. Placeholders in this field were filled
+/// before the cron is validated, so one that is still there would never be filled.
 pub(super) fn plain_text<'f>(
     mistakes: &mut Mistakes,
     field: &'static str,

@@ -31,7 +31,8 @@ pub(super) fn target(
         })
     });
     let thread = plain_text(mistakes, "thread", &fields.thread).map(|text| {
-        short_name(mistakes, "thread", text).map(|name| ThreadId::of_name(installation, name)).ok_or(())
+        let name = short_name(mistakes, "thread", text);
+        name.map(|name| ThreadId::of_name(installation, name)).ok_or(())
     });
     if fields.thread_id.is_none() && fields.thread.is_none() {
         let default = OnRunCompleted::Delete;
@@ -46,8 +47,8 @@ pub(super) fn target(
     thread_id.or(thread)?.ok().map(Target::Thread)
 }
 
-/// Returns the strategy for a busy thread. For a stateless run it is always `reject`: every run has a thread of its own,
-/// so nothing can be in its way, and the fence that keeps a run from starting twice needs it.
+/// Returns the strategy for a busy thread. For a stateless run it is always `reject`: every run has a thread of its
+/// own, so nothing can be in its way, and the fence that keeps a run from starting twice needs it.
 pub(super) fn multitask_strategy(fields: &CronFields, mistakes: &mut Mistakes) -> Option<MultitaskStrategy> {
     let is_stateless = fields.thread_id.is_none() && fields.thread.is_none();
     let written = fields.multitask_strategy.as_ref();

@@ -1,4 +1,4 @@
-//! What may stand in a cron.
+//! The keys of a cron: what is accepted, and what the messages say.
 
 use super::*;
 
@@ -29,7 +29,7 @@ interrupt_after = ["a", ""]
 }
 
 #[test]
-fn wrong_types_are_told_without_the_value() {
+fn wrong_types_are_reported_without_the_value() {
     check_cron(
         r#"
 timezone = ["hunter2"]
@@ -130,7 +130,7 @@ fn a_webhook_is_a_full_url_and_is_never_shown() {
 }
 
 #[test]
-fn placeholders_are_checked_where_they_stand() {
+fn placeholders_are_checked_at_their_place() {
     check_cron("webhook = \"${{ env.HOOK_URL }}?run=1\"", expect!["ok: x"]);
     check_cron("webhook = \"https://${{ env.HOOK_TOKEN }}.org:8443/\"", expect!["ok: x"]);
     check_cron("webhook = \"${{ env.BAD_ZONE }}\"", expect!["a.toml:4:11: webhook: once its placeholders are filled: not a URL: there is no scheme, expected https://host/path"]);
@@ -151,7 +151,7 @@ fn placeholders_are_checked_where_they_stand() {
 }
 
 #[test]
-fn metadata_leaves_our_keys_alone() {
+fn metadata_must_not_have_our_keys() {
     check_cron("metadata = { cron_id = \"x\", agentcron_run_id = 1, team = \"ops\" }", expect![[r#"
         a.toml:4:24: metadata: key `cron_id` is reserved (agentcron sets cron_id, cron_name, scheduled_for and agentcron_… itself)
         a.toml:4:48: metadata: key `agentcron_run_id` is reserved (agentcron sets cron_id, cron_name, scheduled_for and agentcron_… itself)"#]]);
@@ -200,7 +200,7 @@ fn names_are_short_and_plain() {
 }
 
 #[test]
-fn a_mistake_in_defaults_is_told_once_and_there() {
+fn a_mistake_in_defaults_is_reported_once_and_there() {
     let crons = "[cron.a]\nschedule = \"0 9 * * *\"\n[cron.b]\nschedule = \"1 9 * * *\"\nthread = \"t\"\n";
     check(
         &format!(

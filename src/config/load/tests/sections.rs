@@ -1,9 +1,9 @@
-//! What may stand in the tables of the main file.
+//! The tables of the main file: what is accepted, and what the messages say.
 
 use super::*;
 
 #[test]
-fn what_is_silent_has_its_default() {
+fn what_is_absent_has_its_default() {
     let config = loaded("");
     expect![[r#"
         (
@@ -87,7 +87,7 @@ fn relative_paths_start_at_the_main_file() {
 }
 
 #[test]
-fn a_port_that_others_reach_needs_keys() {
+fn a_port_that_other_machines_reach_needs_keys() {
     let keys = "api_keys = [\"${{ credential.webhook_secret }}\"]";
     assert_eq!(loaded("[http]\nlisten = \"off\"").http.listen, None);
     for open in ["0.0.0.0:2025", "[::]:2025", "192.168.1.5:80"] {

@@ -1,9 +1,9 @@
-//! Files as a whole: what can be read, what is TOML, and that everything is told at once.
+//! Files as a whole: what can be read, what is TOML, and that all mistakes are reported at once.
 
 use super::*;
 
 #[test]
-fn every_mistake_of_every_file_is_told_at_once() {
+fn every_mistake_of_every_file_is_reported_at_once() {
     let main = r#"
 include = ["crons.d/*.toml", "absent.toml"]
 shutdwon_grace = "20s"
@@ -84,7 +84,7 @@ fn a_file_that_cannot_be_read_is_one_line() {
 }
 
 #[test]
-fn nothing_to_do_is_valid_but_odd() {
+fn a_file_without_crons_is_valid_but_gets_a_warning() {
     check("", expect![[r#"
         warning: a.toml: no cron is defined: only crons that clients make through the API will fire
         ok: "#]]);
