@@ -4,6 +4,8 @@
 mod crons;
 mod sections;
 
+use std::fmt;
+
 use super::value_type::ValueType;
 
 pub(super) use crons::CRON;
@@ -57,6 +59,16 @@ pub enum DefaultValue {
     Toml(&'static str),
     /// No value has the same effect; this says what happens.
     Absent(&'static str),
+}
+
+/// Shows the default as documentation has it: `required`, the value in TOML, or what happens without one.
+impl fmt::Display for DefaultValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Required => "required",
+            Self::Toml(text) | Self::Absent(text) => text,
+        })
+    }
 }
 
 /// Whether a value may be shown in messages and logs.

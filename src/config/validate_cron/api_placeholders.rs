@@ -14,7 +14,7 @@ pub(super) fn check_api_placeholders(fields: &CronFields, mistakes: &mut Mistake
             Ok(Meaning::Firing(_)) | Err(_) => false,
         };
         if found.iter().any(|placeholder| is_of_environment(placeholder.meaning())) {
-            let message = "a cron made through the API cannot use placeholders of the environment";
+            let message = "a cron made through the API cannot use a placeholder of the environment";
             let hint = "only cron.*, run.* and previous.* are filled here; define the cron in a file";
             mistakes.add_complaint(field, pointer, Complaint::with_hint(message, hint));
         }
