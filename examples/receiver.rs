@@ -1,5 +1,5 @@
-//! A small but complete receiver of agentcron's webhooks. It verifies the signature, refuses stale webhooks, accepts each
-//! webhook once, responds at once and does the work afterwards.
+//! A small but complete receiver of agentcron's webhooks. It verifies the signature, refuses stale webhooks,
+//! accepts each webhook once, responds at once and does the work afterwards.
 //!
 //! ```sh
 //! WEBHOOK_SECRET=whsec_… cargo run --example receiver        # then set webhook = "http://127.0.0.1:8787/" in a cron
@@ -22,10 +22,11 @@ use tokio::sync::mpsc;
 const PORT: u16 = 8787;
 /// agentcron's own limit is `webhooks.body_bytes_max`, which is 1 MiB by default.
 const BODY_BYTES_MAX: usize = 2 << 20;
-/// How many runs wait to be processed. When the queue is full the receiver answers 503, and agentcron tries again later.
+/// How many runs wait to be processed. When the queue is full the receiver answers 503, and agentcron tries
+/// again later.
 const QUEUED_MAX: usize = 100;
-/// How many ids of accepted webhooks are remembered. A program with a database stores the ids there, in the transaction
-/// that records the run.
+/// How many ids of accepted webhooks are remembered. A program with a database stores the ids there, in the
+/// transaction that records the run.
 const IDS_KEPT: usize = 10_000;
 
 #[tokio::main]
@@ -62,7 +63,8 @@ pub(crate) fn receiver(webhook: Webhook, queue: mpsc::Sender<Value>) -> Router {
     Router::new().route("/", post(receive)).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)).with_state(receiver)
 }
 
-/// Accepts one webhook. The body is taken as bytes, because the signature covers the bytes and not their parsed form.
+/// Accepts one webhook. The body is taken as bytes, because the signature covers the bytes and not their
+/// parsed form.
 async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes) -> StatusCode {
     // The signature is wrong, absent, or older than five minutes.
     if receiver.webhook.verify(&body, &headers).is_err() {

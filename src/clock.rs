@@ -1,7 +1,8 @@
 //! Time as a capability: the only place that reads the time, and the only one that sleeps until an instant.
 //!
-//! A clock has one of two sources: the system's wall clock, or a simulated one. The simulated clock follows tokio's time,
-//! which a test can pause, plus an offset that the test can step as an administrator steps a real clock.
+//! A clock has one of two sources: the system's wall clock, or a simulated one. The simulated clock follows
+//! tokio's time, which a test can pause, plus an offset that the test can step as an administrator steps a
+//! real clock.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -40,8 +41,8 @@ impl Clock {
         }
     }
 
-    /// Returns the wall-clock time to the millisecond, which is the precision of the store, so that an instant in memory and
-    /// the same instant read back are equal.
+    /// Returns the wall-clock time to the millisecond, which is the precision of the store, so that an
+    /// instant in memory and the same instant read back are equal.
     pub fn now(&self) -> Timestamp {
         let now = match &self.source {
             Source::System => system_now(),
@@ -67,8 +68,8 @@ impl Clock {
 
     /// Sleeps until the wall clock shows `at`, or forever if that is `None`.
     ///
-    /// It sleeps for at most a second before it reads the wall clock again, because tokio's timers neither notice a step of
-    /// the clock nor count the time that the machine was suspended.
+    /// It sleeps for at most a second before it reads the wall clock again, because tokio's timers neither
+    /// notice a step of the clock nor count the time that the machine was suspended.
     pub async fn sleep_until(&self, at: Option<Timestamp>) {
         let Some(at) = at else { return std::future::pending().await };
         loop {
@@ -93,8 +94,8 @@ impl StepWatch {
         Self { wall: clock.now(), monotonic: tokio::time::Instant::now() }
     }
 
-    /// Returns how far the wall clock was stepped since the last check, if it was. A suspended machine looks the same as a
-    /// step forward. A slow drift does not count as a step.
+    /// Returns how far the wall clock was stepped since the last check, if it was. A suspended machine looks
+    /// the same as a step forward. A slow drift does not count as a step.
     pub fn check(&mut self, clock: &Clock) -> Option<SignedDuration> {
         let now = Self::begin(clock);
         let passed = SignedDuration::try_from(now.monotonic.duration_since(self.monotonic)).ok()?;

@@ -1,10 +1,11 @@
 //! Crash points: named places between two durable steps, where tests kill the daemon.
 //!
-//! In a debug build, `CRASH_AT=name:n` kills the process with SIGKILL, as a power cut would, when it reaches that place for
-//! the `n`th time. `PANIC_AT` makes the task that reaches it panic instead, and a simulation can stop its world at any
-//! place. A release build contains none of this.
+//! In a debug build, `CRASH_AT=name:n` kills the process with SIGKILL, as a power cut would, when it reaches
+//! that place for the `n`th time. `PANIC_AT` makes the task that reaches it panic instead, and a simulation
+//! can stop its world at any place. A release build contains none of this.
 
-/// Marks a place where the daemon may die. `name` says what has just been made durable, or what has yet to be done.
+/// Marks a place where the daemon may die. `name` says what has just been made durable, or what has yet to be
+/// done.
 #[cfg(not(debug_assertions))]
 pub async fn crash_point(_name: &'static str) {}
 
@@ -47,7 +48,8 @@ mod debug {
         stopped: CancellationToken,
     }
 
-    /// Marks a place where the daemon may die. `name` says what has just been made durable, or what has yet to be done.
+    /// Marks a place where the daemon may die. `name` says what has just been made durable, or what has yet
+    /// to be done.
     pub async fn crash_point(name: &'static str) {
         if simulated_crash(name) {
             std::future::pending::<()>().await;
@@ -61,7 +63,8 @@ mod debug {
         }
     }
 
-    /// Stops the world of this thread's simulation at the `count`th crash point from now on, and cancels `stopped` then.
+    /// Stops the world of this thread's simulation at the `count`th crash point from now on, and cancels
+    /// `stopped` then.
     pub fn simulate_crash_after(count: u64, stopped: CancellationToken) {
         SIMULATED.set(Some(SimulatedCrash { name: None, visits_left: count, stopped }));
     }

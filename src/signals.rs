@@ -1,5 +1,5 @@
-//! Signals of the operating system: the first SIGTERM or SIGINT asks for a graceful stop, the second for an immediate
-//! one, and SIGHUP asks to reload the configuration.
+//! Signals of the operating system: the first SIGTERM or SIGINT asks for a graceful stop, the second for an
+//! immediate one, and SIGHUP asks to reload the configuration.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::domain::backoff;
 
-/// A second signal sooner than this counts as a repetition of the first: `timeout(1)` and some supervisors signal a process
-/// and then its whole group.
+/// A second signal sooner than this counts as a repetition of the first: `timeout(1)` and some supervisors
+/// signal a process and then its whole group.
 const SAME_REQUEST_WITHIN: Duration = Duration::from_millis(500);
 
 /// What the stop signals have asked for so far.
@@ -25,7 +25,8 @@ pub struct Stop {
     pub now: CancellationToken,
 }
 
-/// Listens for SIGTERM and SIGINT on its own thread until the process ends, and returns the tokens that they cancel.
+/// Listens for SIGTERM and SIGINT on its own thread until the process ends, and returns the tokens that they
+/// cancel.
 ///
 /// # Errors
 /// Fails if the operating system refuses the handlers.
@@ -48,7 +49,8 @@ pub fn listen() -> std::io::Result<Stop> {
     Ok(stop)
 }
 
-/// Listens for SIGHUP on its own thread, and returns what it notifies. Several signals in a row may notify only once.
+/// Listens for SIGHUP on its own thread, and returns what it notifies. Several signals in a row may notify
+/// only once.
 ///
 /// # Errors
 /// Fails if the operating system refuses the handler.

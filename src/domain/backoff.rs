@@ -1,5 +1,6 @@
-//! Waits that grow, and their jitter. Jitter comes from a hash of an id, so that a restart changes nothing and a test can
-//! state its expectation. It only ever lengthens a wait, so we never come back earlier than a receiver has asked for.
+//! Waits that grow, and their jitter. Jitter comes from a hash of an id, so that a restart changes nothing
+//! and a test can state its expectation. It only ever lengthens a wait, so we never come back earlier than a
+//! receiver has asked for.
 
 use std::time::Duration;
 
@@ -28,7 +29,8 @@ pub fn share(id: Uuid, count: u32) -> f64 {
     f64::from(number) / (f64::from(u32::MAX) + 1.0)
 }
 
-/// Returns `at` plus `wait` to the millisecond, as instants are stored and shown, or the last possible instant.
+/// Returns `at` plus `wait` to the millisecond, as instants are stored and shown, or the last possible
+/// instant.
 pub fn after(at: Timestamp, wait: Duration) -> Timestamp {
     let wait = i64::try_from(wait.as_millis()).map_or(SignedDuration::MAX, SignedDuration::from_millis);
     at.saturating_add(wait).unwrap_or(Timestamp::MAX)

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-/// Returns whether `whole` contains everything in `part`: every key of an object, every item of a list in any order, and
-/// an equal value for a scalar.
+/// Returns whether `whole` contains everything in `part`: every key of an object, every item of a list in any
+/// order, and an equal value for a scalar.
 pub fn contains(whole: &Value, part: &Value) -> bool {
     match (whole, part) {
         (Value::Object(whole), Value::Object(part)) => {

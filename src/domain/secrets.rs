@@ -1,4 +1,5 @@
-//! Secrets that were sent in a request and must be redacted where the answer quotes them: servers like to echo.
+//! Secrets that were sent in a request and must be redacted where the answer quotes them: servers like to
+//! echo.
 
 use std::fmt;
 

@@ -1,5 +1,6 @@
-//! Signatures by the Standard Webhooks specification: `v1` (HMAC-SHA256, secrets `whsec_…`) and `v1a` (ed25519, keys
-//! `whsk_…`). A key is parsed once, when the configuration is read, and its debug output hides it.
+//! Signatures by the Standard Webhooks specification: `v1` (HMAC-SHA256, secrets `whsec_…`) and `v1a`
+//! (ed25519, keys `whsk_…`). A key is parsed once, when the configuration is read, and its debug output hides
+//! it.
 
 mod verify;
 
@@ -48,8 +49,9 @@ pub enum KeyError {
 }
 
 impl SigningKey {
-    /// Parses `whsec_` with base64, `whsk_` with base64, or a secret without a prefix. The latter is decoded as base64 if
-    /// that is possible, as the libraries of receivers do; otherwise the bytes of the text are the secret.
+    /// Parses `whsec_` with base64, `whsk_` with base64, or a secret without a prefix. The latter is decoded
+    /// as base64 if that is possible, as the libraries of receivers do; otherwise the bytes of the text are
+    /// the secret.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         if text.starts_with("whpk_") {
             return Err(KeyError::Public);
@@ -86,7 +88,8 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// Returns the value of `webhook-signature`: one signature per key, so that knowing one of the keys is enough to verify.
+/// Returns the value of `webhook-signature`: one signature per key, so that knowing one of the keys is enough
+/// to verify.
 pub fn signatures(keys: &[SigningKey], webhook_id: &str, at: Timestamp, body: &[u8]) -> String {
     let signed = signed_bytes(webhook_id, &at.as_second().to_string(), body);
     keys.iter().map(|key| key.sign(&signed)).collect::<Vec<_>>().join(" ")

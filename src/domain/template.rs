@@ -1,5 +1,6 @@
-//! `${{ … }}`: finds the placeholders of a text or a JSON value and fills them. It is pure: the caller knows the value of
-//! a name, so the same code serves the check at load, the payload at firing time and the webhook.
+//! `${{ … }}`: finds the placeholders of a text or a JSON value and fills them. It is pure: the caller knows
+//! the value of a name, so the same code serves the check at load, the payload at firing time and the
+//! webhook.
 //!
 //! A filled-in value is not scanned again, so a value that contains `${{` cannot pull in another one.
 

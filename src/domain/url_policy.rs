@@ -1,5 +1,6 @@
-//! Decides which URLs webhooks may be sent to, by the text, by the parsed URL, and by every address that a connection
-//! would go to. Names and meaning are those of the agent server's `webhooks.url`. Some URLs are refused under any policy.
+//! Decides which URLs webhooks may be sent to, by the text, by the parsed URL, and by every address that a
+//! connection would go to. Names and meaning are those of the agent server's `webhooks.url`. Some URLs are
+//! refused under any policy.
 
 mod address;
 
@@ -77,7 +78,8 @@ const LOOPBACK_NAMES: &[&str] = &[
 const METADATA_NAMES: &[&str] =
     &["metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"];
 
-/// Ports of protocols that an HTTP request could talk to by accident: the "bad ports" of the Fetch standard, and 0.
+/// Ports of protocols that an HTTP request could talk to by accident: the "bad ports" of the Fetch standard,
+/// and 0.
 const OTHER_PROTOCOLS: &[u16] = &[
     0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103,
     104, 109, 110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514,
@@ -98,8 +100,8 @@ impl UrlPolicy {
         }
     }
 
-    /// Judges everything about a URL except the addresses of its name, and returns the parsed URL. Connections must use
-    /// this parsed form, because another parser might find another host in the text.
+    /// Judges everything about a URL except the addresses of its name, and returns the parsed URL.
+    /// Connections must use this parsed form, because another parser might find another host in the text.
     pub fn judge_url(&self, text: &str) -> Result<Url, PolicyViolation> {
         self.judge_text(text)?;
         let url = Url::parse(text).map_err(|error| violation(Rule::Text, format!("not a URL: {error}")))?;

@@ -1,5 +1,6 @@
-//! One connection to a receiver, for one request at a time. It has no task of its own: the caller that waits for a
-//! response also drives the connection, so a request that is given up takes its connection down with it.
+//! One connection to a receiver, for one request at a time. It has no task of its own: the caller that waits
+//! for a response also drives the connection, so a request that is given up takes its connection down with
+//! it.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -35,7 +36,8 @@ pub(super) enum ExchangeError {
 }
 
 impl ExchangeError {
-    /// Converts an error on a new connection, where an end before the first byte means that the receiver is broken.
+    /// Converts an error on a new connection, where an end before the first byte means that the receiver is
+    /// broken.
     pub(super) fn on_new_connection(self) -> TransportError {
         match self {
             Self::NotWritten(message) | Self::Broken(message) => TransportError::Broken(message),

@@ -1,6 +1,6 @@
-//! Opens connections to receivers: name -> addresses -> each address judged by the policy -> TCP -> TLS. This is the
-//! only place that connects to a receiver, so nothing gets past the policy: neither a literal address nor a second,
-//! different answer of a name server.
+//! Opens connections to receivers: name -> addresses -> each address judged by the policy -> TCP -> TLS. This
+//! is the only place that connects to a receiver, so nothing gets past the policy: neither a literal address
+//! nor a second, different answer of a name server.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -178,8 +178,8 @@ impl Connector {
         Ok(addresses)
     }
 
-    /// Tries the addresses one after the other. Each gets a share of the time, so that a dead first one does not use
-    /// all of it.
+    /// Tries the addresses one after the other. Each gets a share of the time, so that a dead first one does
+    /// not use all of it.
     async fn dial_any(
         &self,
         addresses: &[IpAddr],
@@ -219,7 +219,8 @@ impl Connector {
 /// The error text for a host that is neither a DNS name nor an address.
 pub(super) const NO_CERTIFICATE_NAME: &str = "no certificate can be valid for this host";
 
-/// Sends small segments at once. If the option is refused, segments are only delayed, so the error is ignored.
+/// Sends small segments at once. If the option is refused, segments are only delayed, so the error is
+/// ignored.
 pub(super) fn disable_delay(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
 }

@@ -1,5 +1,5 @@
-//! For tests: mutated versions of texts that receivers might send. `FUZZ_CASES=1000000` makes more of them than an
-//! everyday run does.
+//! For tests: mutated versions of texts that receivers might send. `FUZZ_CASES=1000000` makes more of them
+//! than an everyday run does.
 
 /// Mutates known texts with a SplitMix64 generator, so a seed determines everything.
 pub(crate) struct Fuzzer(u64);
@@ -18,7 +18,8 @@ impl Fuzzer {
         usize::try_from((mixed ^ (mixed >> 31)) % u64::try_from(bound.max(1)).unwrap()).unwrap()
     }
 
-    /// Returns one of the known texts, unchanged or with some bytes replaced, inserted, removed, repeated or cut off.
+    /// Returns one of the known texts, unchanged or with some bytes replaced, inserted, removed, repeated or
+    /// cut off.
     pub(crate) fn text(&mut self, known: &[&[u8]]) -> Vec<u8> {
         let mut text = known[self.below(known.len())].to_vec();
         for _ in 0..self.below(5) {

@@ -1,12 +1,13 @@
-//! One HTTP exchange with the outside world. The effects above need to know only one thing about a failure: did the
-//! request certainly not leave (`NotSent`), or may it have been received (`Broken`)?
+//! One HTTP exchange with the outside world. The effects above need to know only one thing about a failure:
+//! did the request certainly not leave (`NotSent`), or may it have been received (`Broken`)?
 //!
-//! There are three channels: real connections to the agent server (reqwest); real connections to receivers, checked
-//! against a policy where they are made (`receiver_client.rs`); and a function in this process. The function is how the
-//! embedded agent server is reached without a port, and how the simulation puts lost responses and late requests under
-//! the real code.
+//! There are three channels: real connections to the agent server (reqwest); real connections to receivers,
+//! checked against a policy where they are made (`receiver_client.rs`); and a function in this process. The
+//! function is how the embedded agent server is reached without a port, and how the simulation puts lost
+//! responses and late requests under the real code.
 //!
-//! `relay.rs` is separate: it forwards the requests of others to the agent server and knows nothing about their content.
+//! `relay.rs` is separate: it forwards the requests of others to the agent server and knows nothing about
+//! their content.
 
 mod certificate;
 mod connection;
@@ -56,8 +57,8 @@ enum Channel {
 /// The result of a function that handles requests in this process.
 pub type ResponseFuture = Pin<Box<dyn Future<Output = Result<Response<BodyStream>, TransportError>> + Send>>;
 
-/// Completes a request at the moment it is written, with its timestamp and its signature. It is called again if the
-/// same request has to be written to another connection.
+/// Completes a request at the moment it is written, with its timestamp and its signature. It is called again
+/// if the same request has to be written to another connection.
 pub type SignOnWrite<'s> = dyn FnMut(&mut Request<Bytes>) -> Result<(), TransportError> + Send + 's;
 
 /// The body of a response, as it arrives.
@@ -66,7 +67,8 @@ pub type BodyStream = Pin<Box<dyn Stream<Item = Result<Bytes, TransportError>> +
 /// Why there is no complete response.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransportError {
-    /// The request certainly did not leave: the name lookup or the connection failed. (To the agent server, TLS too.)
+    /// The request certainly did not leave: the name lookup or the connection failed. (To the agent server,
+    /// TLS too.)
     #[error("{0}")]
     NotSent(String),
     /// The request did not leave because the receiver's certificate or its TLS is not acceptable.
@@ -101,7 +103,8 @@ impl fmt::Debug for Transport {
 }
 
 impl Transport {
-    /// Returns a transport to the agent server: no proxy from the environment, no redirects, no hidden retries.
+    /// Returns a transport to the agent server: no proxy from the environment, no redirects, no hidden
+    /// retries.
     ///
     /// `extra_root_certificates` is PEM text that is trusted in addition to the system's store.
     pub fn network(extra_root_certificates: Option<&[u8]>) -> Result<Self, reqwest::Error> {
@@ -117,8 +120,8 @@ impl Transport {
         Ok(Self { channel: Channel::Network(client_builder().unix_socket(path).build()?) })
     }
 
-    /// Returns a transport to receivers: no connection is made to an address that `policy` refuses; no proxy, no
-    /// redirects.
+    /// Returns a transport to receivers: no connection is made to an address that `policy` refuses; no proxy,
+    /// no redirects.
     ///
     /// `extra_root_certificates` is PEM text that is trusted in addition to the system's store.
     pub fn to_receivers(
@@ -130,8 +133,8 @@ impl Transport {
         Ok(Self { channel: Channel::Receivers(client) })
     }
 
-    /// Replaces the policy. Only a transport to receivers has one: the operator has named the agent server, and a
-    /// function in this process connects to nothing.
+    /// Replaces the policy. Only a transport to receivers has one: the operator has named the agent server,
+    /// and a function in this process connects to nothing.
     pub fn with_policy(self, policy: UrlPolicy) -> Self {
         match self.channel {
             Channel::Receivers(client) => Self { channel: Channel::Receivers(client.with_policy(policy)) },
@@ -161,13 +164,14 @@ impl Transport {
         Self { channel: Channel::InProcess(Arc::new(handler)) }
     }
 
-    /// Sends one request and waits for the head of the response. It never retries, and the caller bounds the time.
+    /// Sends one request and waits for the head of the response. It never retries, and the caller bounds the
+    /// time.
     pub async fn send(&self, request: Request<Bytes>) -> Result<Response<BodyStream>, TransportError> {
         self.send_signed(request, &mut |_| Ok(())).await
     }
 
-    /// Sends one request like [`Transport::send`], after `sign` has completed it. To a receiver, `sign` is called once
-    /// there is a connection, right before the write.
+    /// Sends one request like [`Transport::send`], after `sign` has completed it. To a receiver, `sign` is
+    /// called once there is a connection, right before the write.
     pub async fn send_signed(
         &self,
         request: Request<Bytes>,

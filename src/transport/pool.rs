@@ -1,4 +1,5 @@
-//! Idle connections to receivers, kept for a few seconds, so that a burst of webhooks to one receiver shares them.
+//! Idle connections to receivers, kept for a few seconds, so that a burst of webhooks to one receiver shares
+//! them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -12,7 +13,8 @@ use crate::domain::bounds::ATTEMPTS_PER_ORIGIN;
 /// A receiver may close an idle connection at any time, but has rarely closed one that is younger than this.
 const IDLE_MAX: Duration = Duration::from_secs(4);
 
-/// Idle connections by origin. The pool is cheap to clone; when the last clone is dropped, its connections are closed.
+/// Idle connections by origin. The pool is cheap to clone; when the last clone is dropped, its connections
+/// are closed.
 #[derive(Clone, Default)]
 pub(super) struct Pool(Arc<Mutex<IdleConnections>>);
 
@@ -53,7 +55,8 @@ impl Pool {
     }
 }
 
-/// Closes connections that were not used again, so that no receiver keeps connections of ours open for nothing.
+/// Closes connections that were not used again, so that no receiver keeps connections of ours open for
+/// nothing.
 async fn sweep(connections: Weak<Mutex<IdleConnections>>) {
     loop {
         sleep(IDLE_MAX).await;

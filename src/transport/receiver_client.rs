@@ -1,5 +1,6 @@
-//! The HTTP client for receivers, which are strangers whose URLs come from configuration and requests. It uses no proxy,
-//! follows no redirects and decompresses nothing, and `dialer.rs` opens each of its connections under a policy.
+//! The HTTP client for receivers, which are strangers whose URLs come from configuration and requests. It
+//! uses no proxy, follows no redirects and decompresses nothing, and `dialer.rs` opens each of its
+//! connections under a policy.
 
 use std::sync::Arc;
 use std::task::{Poll, ready};
@@ -42,7 +43,8 @@ impl ReceiverClient {
         Self { connector, pool: Pool::default() }
     }
 
-    /// Takes or opens a connection and only then completes the request, so that what `sign` adds is as old as the write.
+    /// Takes or opens a connection and only then completes the request, so that what `sign` adds is as old as
+    /// the write.
     pub(super) async fn send(
         &self,
         mut request: Request<Bytes>,
@@ -76,8 +78,8 @@ impl ReceiverClient {
     }
 }
 
-/// Streams a body over its connection. When the body was read to its end, the connection is passed to `keep`; when it
-/// is dropped before that, the connection closes.
+/// Streams a body over its connection. When the body was read to its end, the connection is passed to `keep`;
+/// when it is dropped before that, the connection closes.
 pub(super) fn body_over(
     body: Incoming,
     connection: Connection,
@@ -98,8 +100,8 @@ pub(super) fn body_over(
     }))
 }
 
-/// Puts path and host into the request in the form that goes over a connection (RFC 9112 §3.2.1), and returns the origin
-/// whose connections can carry it.
+/// Puts path and host into the request in the form that goes over a connection (RFC 9112 §3.2.1), and returns
+/// the origin whose connections can carry it.
 fn address_to(request: &mut Request<Bytes>, destination: &Uri) -> Result<String, TransportError> {
     let authority = destination.authority().ok_or_else(TransportError::no_host)?.as_str();
     let host = HeaderValue::from_str(authority).map_err(|_| TransportError::no_host())?;

@@ -1,5 +1,5 @@
-//! Forwards the requests of others to the agent server as they come, with bodies streamed both ways over a pool of
-//! connections. It follows no redirects, decompresses nothing and sends nothing twice.
+//! Forwards the requests of others to the agent server as they come, with bodies streamed both ways over a
+//! pool of connections. It follows no redirects, decompresses nothing and sends nothing twice.
 //!
 //! It has no policy and no bounds per address, because the operator has named the agent server.
 
@@ -21,7 +21,8 @@ use super::dialer::{Destination, Io, NO_CERTIFICATE_NAME, Scheme, disable_delay}
 use super::{causes, tls};
 use crate::domain::bounds::{CONNECT_WAIT, HTTP_CONNECTIONS_MAX};
 
-/// Agent servers close idle connections after about five seconds (uvicorn), so a younger one has rarely been closed.
+/// Agent servers close idle connections after about five seconds (uvicorn), so a younger one has rarely been
+/// closed.
 const IDLE_MAX: Duration = Duration::from_secs(4);
 
 /// Forwards requests to the agent server. It is cheap to clone.
@@ -31,8 +32,8 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Returns a relay over real connections. `extra_root_certificates` is PEM text that is trusted in addition to the
-    /// system's store.
+    /// Returns a relay over real connections. `extra_root_certificates` is PEM text that is trusted in
+    /// addition to the system's store.
     pub fn network(extra_root_certificates: Option<&[u8]>) -> Result<Self, rustls::Error> {
         let connector = RelayConnector { tls: tls::connector(tls::verifier(extra_root_certificates)?)? };
         let client = Client::builder(TokioExecutor::new())
@@ -45,8 +46,8 @@ impl Relay {
         Ok(Self { client })
     }
 
-    /// Sends one request, whose URI must be absolute, and waits for the head of the response. There is no timeout: the
-    /// client at the other end knows how long it wants to wait.
+    /// Sends one request, whose URI must be absolute, and waits for the head of the response. There is no
+    /// timeout: the client at the other end knows how long it wants to wait.
     pub async fn send(&self, request: Request<Body>) -> Result<Response<Body>, RelayError> {
         let response = self.client.request(request).await.map_err(|error| match error.is_connect() {
             true => RelayError::NotSent(error),

@@ -1,5 +1,5 @@
-//! TLS to receivers: the certificate must be valid for the host. Connections: which one a request goes over, and when
-//! the request is completed.
+//! TLS to receivers: the certificate must be valid for the host. Connections: which one a request goes over,
+//! and when the request is completed.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -284,7 +284,8 @@ async fn a_probe_does_not_connect_where_nothing_may_be_sent() {
     {
         let report = probe.inspect(&Url::parse(url).unwrap()).await;
         let found = report.addresses.iter();
-        let found: Vec<_> = found.map(|judged| judged.violation.as_ref().map(|it| it.rule)).collect();
+        let found: Vec<_> =
+            found.map(|judged| judged.violation.as_ref().map(|violation| violation.rule)).collect();
         assert_eq!(found, rules, "{url}");
         assert!(matches!(report.connection, Err(TransportError::Denied(_))), "{report:?}");
     }

@@ -1,5 +1,5 @@
-//! What a receiver's answer means, and how much of it is recorded. Receivers are strangers: nothing in an answer may do
-//! more than delay the next attempt by a day.
+//! What a receiver's answer means, and how much of it is recorded. Receivers are strangers: nothing in an
+//! answer may do more than delay the next attempt by a day.
 
 use std::time::{Duration, SystemTime};
 
@@ -45,8 +45,8 @@ pub(super) fn judge(head: &Parts, now: Timestamp) -> AttemptResult {
     }
 }
 
-/// Parses `Retry-After`, in seconds or as a date (RFC 9110 §10.2.3), and returns at most a day. An unreadable value
-/// counts as none.
+/// Parses `Retry-After`, in seconds or as a date (RFC 9110 §10.2.3), and returns at most a day. An unreadable
+/// value counts as none.
 fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -54,12 +54,14 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
         let asked = text.parse().map_or(RETRY_AFTER_MAX, Duration::from_secs);
         return Some(asked.min(RETRY_AFTER_MAX));
     }
-    // Computed in seconds, because the end of the year 9999 is a valid date but beyond the range of `Timestamp`.
+    // Computed in seconds, because the end of the year 9999 is a valid date but beyond the range of
+    // `Timestamp`.
     let left = second(text)?.saturating_sub(now.as_second());
     Some(Duration::from_secs(u64::try_from(left).unwrap_or(0)).min(RETRY_AFTER_MAX))
 }
 
-/// Returns the time by the receiver's clock, from `Date` (RFC 9110 §6.6.1). An unreadable value counts as none.
+/// Returns the time by the receiver's clock, from `Date` (RFC 9110 §6.6.1). An unreadable value counts as
+/// none.
 pub(super) fn receiver_clock(headers: &HeaderMap) -> Option<Timestamp> {
     Timestamp::from_second(second(headers.get(DATE)?.to_str().ok()?)?).ok()
 }
@@ -70,8 +72,8 @@ fn second(text: &str) -> Option<i64> {
     i64::try_from(date.as_secs()).ok()
 }
 
-/// Returns the beginning of an answer's body, for the record, without the secrets of the request: receivers like to echo
-/// what they got.
+/// Returns the beginning of an answer's body, for the record, without the secrets of the request: receivers
+/// like to echo what they got.
 pub(super) fn excerpt(body: &[u8], secrets: &Secrets) -> Option<String> {
     let text = secrets.redact(&String::from_utf8_lossy(body));
     // A control character could be a command to the terminal that shows it.

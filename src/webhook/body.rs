@@ -1,5 +1,5 @@
-//! The body of a webhook. It has the agent server's own shape, key for key, so that a receiver written for that server
-//! works unchanged; agentcron adds its own fields under `metadata`.
+//! The body of a webhook. It has the agent server's own shape, key for key, so that a receiver written for
+//! that server works unchanged; agentcron adds its own fields under `metadata`.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -58,8 +58,8 @@ pub fn body(ended: &EndedRun<'_>, limits: &BodyLimits) -> Vec<u8> {
     Value::Object(body).to_string().into_bytes()
 }
 
-/// Returns the fields that the backend reports about the run. Those that it did not report are filled with the values
-/// that it would have had.
+/// Returns the fields that the backend reports about the run. Those that it did not report are filled with
+/// the values that it would have had.
 fn server_fields(ended: &EndedRun<'_>) -> Map<String, Value> {
     let mut body = match ended.report {
         Some(Value::Object(run)) => run.clone(),
@@ -115,7 +115,8 @@ fn own_fields(ended: &EndedRun<'_>, body: &mut Map<String, Value>) {
     }
 }
 
-/// Returns the agent server's name of a status, or our own if it has none. It calls a cancelled run `interrupted`.
+/// Returns the agent server's name of a status, or our own if it has none. It calls a cancelled run
+/// `interrupted`.
 fn server_status(status: Status) -> &'static str {
     match status {
         Status::Cancelled | Status::Interrupted => Status::Interrupted.as_str(),

@@ -1,5 +1,5 @@
-//! Checks whether a webhook to a URL would be sent, and reports what it would meet on the way, using the code that sends
-//! webhooks up to the point where it would write.
+//! Checks whether a webhook to a URL would be sent, and reports what it would meet on the way, using the code
+//! that sends webhooks up to the point where it would write.
 
 use std::net::IpAddr;
 

@@ -1,5 +1,5 @@
-//! The settings by which webhooks are made and sent. A reload of the configuration replaces them as a whole, so their
-//! users read them at the moment of use and keep no part of them.
+//! The settings by which webhooks are made and sent. A reload of the configuration replaces them as a whole,
+//! so their users read them at the moment of use and keep no part of them.
 
 use std::sync::Arc;
 
@@ -59,7 +59,8 @@ impl LiveSettings {
 }
 
 impl SettingsWriter {
-    /// Replaces the settings and returns whether they differ from the previous ones. If not, no reader is notified.
+    /// Replaces the settings and returns whether they differ from the previous ones. If not, no reader is
+    /// notified.
     pub fn put(&self, settings: WebhookSettings) -> bool {
         self.0.send_if_modified(|current| {
             let differs = **current != settings;

@@ -13,16 +13,17 @@ use crate::domain::ids::RunId;
 pub use body::{BodyLimits, EndedRun, body};
 pub use examine::{DestinationVerdict, Examination, examine};
 pub use live_settings::{LiveSettings, SettingsWriter, WebhookSettings, live_settings};
+pub use request::OutboundWebhook;
 pub use sample::SampleWebhook;
-pub use send::{CancelToken, Origin, OutboundWebhook, Sender};
+pub use send::{CancelToken, Origin, Sender};
 
 /// Returns the id by which a receiver recognises duplicates: the same at every attempt to report this run.
 pub fn webhook_id(run_id: RunId) -> String {
     format!("msg_{run_id}")
 }
 
-/// Returns a URL in a form that may be shown: scheme, host and path. The query and the fragment may hold a token, and so
-/// may the user information before the host, although the policy allows none there.
+/// Returns a URL in a form that may be shown: scheme, host and path. The query and the fragment may hold a
+/// token, and so may the user information before the host, although the policy allows none there.
 pub fn redacted(url: &str) -> String {
     let (address, hidden) = match url.split_once(['?', '#']) {
         Some((address, _)) => (address, "?…"),

@@ -1,4 +1,5 @@
-//! Builds the request of one attempt from the frozen delivery and from the settings and secrets of the moment.
+//! Builds the request of one attempt from the frozen delivery and from the settings and secrets of the
+//! moment.
 
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
@@ -6,13 +7,23 @@ use http::{Method, Request};
 use jiff::Timestamp;
 use url::Url;
 
-use super::send::OutboundWebhook;
 use crate::config::{Environment, WebhooksConfig};
 use crate::domain::secrets::Secrets;
 use crate::domain::signing::{self, SigningKey};
 use crate::domain::template;
 
 const USER_AGENT: &str = concat!("agentcron/", env!("CARGO_PKG_VERSION"));
+
+/// A webhook to be sent.
+#[derive(Clone, Debug)]
+pub struct OutboundWebhook {
+    /// The id by which the receiver recognises duplicates, see [`super::webhook_id`].
+    pub webhook_id: String,
+    /// The receiver's URL, with its placeholders not yet filled.
+    pub url: String,
+    /// The exact bytes to send.
+    pub body: Vec<u8>,
+}
 
 /// A request that lacks only its signature.
 pub(super) struct PreparedRequest {
@@ -49,7 +60,8 @@ pub(super) fn prepare(
     Ok(PreparedRequest { request, secrets, webhook_id: webhook.webhook_id })
 }
 
-/// Signs the request with all keys and this time, and returns the signatures. Without keys the request stays unsigned.
+/// Signs the request with all keys and this time, and returns the signatures. Without keys the request stays
+/// unsigned.
 pub(super) fn sign(
     request: &mut Request<Bytes>,
     webhook_id: &str,

@@ -1,5 +1,5 @@
-//! A webhook that reports no real run, for `agentcron webhook test` and `doctor --send`. It has the shape of a real one
-//! and is marked as a test.
+//! A webhook that reports no real run, for `agentcron webhook test` and `doctor --send`. It has the shape of
+//! a real one and is marked as a test.
 
 use std::time::Duration;
 

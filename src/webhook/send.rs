@@ -1,4 +1,5 @@
-//! Makes one attempt to deliver one webhook: judge the URL, build the request, exchange it, and classify the result.
+//! Makes one attempt to deliver one webhook: judge the URL, build the request, exchange it, and classify the
+//! result.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +10,7 @@ use http::Request;
 use tokio::time::{Instant, timeout_at};
 
 use super::answer;
-use super::request::{self, PreparedRequest};
+use super::request::{self, OutboundWebhook, PreparedRequest};
 use crate::clock::Clock;
 use crate::config::{Environment, WebhooksConfig};
 use crate::domain::bounds::{ATTEMPT_WAIT, RECEIVER_ANSWER_BYTES_MAX};
@@ -23,17 +24,6 @@ pub struct Sender {
     environment: Environment,
     clock: Clock,
     settings: Arc<WebhooksConfig>,
-}
-
-/// A webhook to be sent.
-#[derive(Clone, Debug)]
-pub struct OutboundWebhook {
-    /// The id by which the receiver recognises duplicates, see [`super::webhook_id`].
-    pub webhook_id: String,
-    /// The receiver's URL, with its placeholders not yet filled.
-    pub url: String,
-    /// The exact bytes to send.
-    pub body: Vec<u8>,
 }
 
 /// Cancels the attempts that share it, as long as nothing of them has been written. It is cheap to clone.
@@ -51,8 +41,8 @@ impl CancelToken {
     }
 }
 
-/// Scheme, host and port of a URL, which identify the receiver behind it. It has no `Debug` or `Display`, because a host
-/// may come from a credential.
+/// Scheme, host and port of a URL, which identify the receiver behind it. It has no `Debug` or `Display`,
+/// because a host may come from a credential.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Origin(String);
 
@@ -63,8 +53,8 @@ impl Origin {
 }
 
 impl Sender {
-    /// Returns a sender over this transport, to which it applies the URL policy of `settings`. `environment` fills the
-    /// placeholders of URLs and headers anew at each attempt.
+    /// Returns a sender over this transport, to which it applies the URL policy of `settings`. `environment`
+    /// fills the placeholders of URLs and headers anew at each attempt.
     pub fn new(
         transport: Transport,
         environment: Environment,
@@ -80,7 +70,8 @@ impl Sender {
         Self::new(self.transport.clone(), self.environment.clone(), self.clock.clone(), settings)
     }
 
-    /// Returns the origin of a URL after filling its placeholders. A text that is not a URL is an origin of its own.
+    /// Returns the origin of a URL after filling its placeholders. A text that is not a URL is an origin of
+    /// its own.
     pub fn origin(&self, url: &str) -> Origin {
         let filled = self.environment.fill(url).ok();
         let parsed = filled.and_then(|filled| url::Url::parse(filled.expose()).ok());
@@ -92,8 +83,8 @@ impl Sender {
         self.send_unless_cancelled(webhook, &CancelToken::default()).await
     }
 
-    /// Makes one attempt, unless it is cancelled before the request is written: opening a connection may take ten
-    /// seconds.
+    /// Makes one attempt, unless it is cancelled before the request is written: opening a connection may take
+    /// ten seconds.
     pub async fn send_unless_cancelled(
         &self,
         webhook: OutboundWebhook,
@@ -123,7 +114,8 @@ impl Sender {
         let deadline = start + ATTEMPT_WAIT;
         let keys = &self.settings.signing_secrets;
         let mut cancelled = false;
-        // Signed only now, because lookup and connection take time, and receivers compare the timestamp with their clock.
+        // Signed only now, because lookup and connection take time, and receivers compare the timestamp with
+        // their clock.
         let mut sign = |request: &mut Request<Bytes>| {
             if cancel.is_cancelled() {
                 cancelled = true;
@@ -181,8 +173,8 @@ fn refused(detail: String, pace: Pace) -> AttemptResult {
     AttemptResult::Refused { code: None, detail: answer::single_line(&detail), retry_after: None, pace }
 }
 
-/// Reads a body up to [`RECEIVER_ANSWER_BYTES_MAX`]. That is usually all of it, so that the connection can be used again;
-/// the connection of a longer answer is closed.
+/// Reads a body up to [`RECEIVER_ANSWER_BYTES_MAX`]. That is usually all of it, so that the connection can be
+/// used again; the connection of a longer answer is closed.
 async fn read_start(mut body: BodyStream, read: &mut BytesMut) {
     while read.len() < RECEIVER_ANSWER_BYTES_MAX {
         let Some(Ok(chunk)) = body.next().await else { return };

@@ -2,7 +2,8 @@
 
 use uuid::{Uuid, uuid};
 
-/// The graph that a run executes. The server has one assistant for each graph, with an id derived from the graph's name.
+/// The graph that a run executes. The server has one assistant for each graph, with an id derived from the
+/// graph's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Assistant {
     Agent,

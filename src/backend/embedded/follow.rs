@@ -1,5 +1,5 @@
-//! The endpoints that respond until a run has ended: `wait`, `join` and `stream`. A client that disconnects does not
-//! cancel the run.
+//! The endpoints that respond until a run has ended: `wait`, `join` and `stream`. A client that disconnects
+//! does not cancel the run.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -96,8 +96,8 @@ pub(super) fn locations(thread_id: Uuid, run_id: Uuid) -> [(HeaderName, String);
     [(LOCATION, format!("{run}/join")), (CONTENT_LOCATION, run)]
 }
 
-/// Returns the body of `join` if there is nothing to wait for. For an ended run that is the thread as it is now, not as the
-/// run left it.
+/// Returns the body of `join` if there is nothing to wait for. For an ended run that is the thread as it is
+/// now, not as the run left it.
 fn answer_without_waiting(state: &ServerState, thread_id: Uuid, run_id: Uuid) -> Option<Value> {
     let (Some(run), Ok(thread)) = (state.run(thread_id, run_id), state.thread(thread_id)) else {
         return Some(json!({"__error__": wire::run_not_found()}));
@@ -137,8 +137,8 @@ impl Follower {
         Ok((run_id, Follower { server, thread_id, events }))
     }
 
-    /// Waits for the next event of the run. Nothing runs in the background, so the waiting caller itself brings the server
-    /// up to the present whenever something is due on the thread.
+    /// Waits for the next event of the run. Nothing runs in the background, so the waiting caller itself
+    /// brings the server up to the present whenever something is due on the thread.
     async fn next(&mut self) -> Option<StreamEvent> {
         loop {
             let due = {

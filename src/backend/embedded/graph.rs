@@ -1,5 +1,6 @@
-//! The two graphs of the embedded server as pure functions: `agent` echoes its input ("sleep N" waits, "boom" fails) and
-//! `asker` stops to ask a human. Each graph has one node, so a run takes the input, waits, and answers.
+//! The two graphs of the embedded server as pure functions: `agent` echoes its input ("sleep N" waits, "boom"
+//! fails) and `asker` stops to ask a human. Each graph has one node, so a run takes the input, waits, and
+//! answers.
 
 use std::time::Duration;
 
@@ -48,8 +49,8 @@ pub(super) enum GraphPosition {
     AtEnd,
 }
 
-/// Adds the input of a run to the thread's values and returns what the run has to do. A failure leaves the values as they
-/// were.
+/// Adds the input of a run to the thread's values and returns what the run has to do. A failure leaves the
+/// values as they were.
 pub(super) fn begin(
     request: &RunRequest,
     values: &mut Option<Value>,

@@ -1,5 +1,5 @@
-//! The life of a run: it starts when it is due and its thread is free, and ends when its node has taken its time or when
-//! it is cancelled.
+//! The life of a run: it starts when it is due and its thread is free, and ends when its node has taken its
+//! time or when it is cancelled.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -13,17 +13,9 @@ use super::graph::{self, GraphAction, GraphError, GraphPosition};
 use super::records::{
     ActiveRun, Checkpoint, Interrupt, Present, RunStatus, Snapshot, StreamEvent, ThreadRecord, ThreadStatus,
 };
-use super::request::Lifetime;
+use super::request::{CancelAction, Lifetime};
 use super::state::{ServerState, Timer};
 use super::wire;
-
-/// What happens to a run that is cancelled.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum CancelAction {
-    Interrupt,
-    /// Deletes the run and what it did to the thread.
-    Rollback,
-}
 
 /// How a run ended, unless it was cancelled.
 enum GraphResult {

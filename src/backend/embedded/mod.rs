@@ -1,8 +1,9 @@
-//! A LangGraph-compatible agent server in memory, for `agentcron demo`, tests, simulation and benchmarks. It lets people
-//! see agentcron work without Python, and the simulation call it in this process under tokio's paused time.
+//! A LangGraph-compatible agent server in memory, for `agentcron demo`, tests, simulation and benchmarks. It
+//! lets people see agentcron work without Python, and the simulation call it in this process under tokio's
+//! paused time.
 //!
-//! It was written from the observed behaviour of the real server (`tests/fixtures/langgraph/`), including statuses and
-//! texts. It has no sockets, threads or background tasks: see `state.rs`.
+//! It was written from the observed behaviour of the real server (`tests/fixtures/langgraph/`), including
+//! statuses and texts. It has no sockets, threads or background tasks: see `state.rs`.
 
 mod assistant;
 mod follow;
@@ -71,12 +72,14 @@ pub struct LedgerEntry {
 }
 
 impl EmbeddedServer {
-    /// Returns a server that keeps every run, for tests. `now` gives the timestamps; tokio's clock measures durations.
+    /// Returns a server that keeps every run, for tests. `now` gives the timestamps; tokio's clock measures
+    /// durations.
     pub fn new(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         Self::keeping(usize::MAX, now)
     }
 
-    /// Returns a server that forgets the oldest ended runs beyond `runs_max`, and the threads that have no run left.
+    /// Returns a server that forgets the oldest ended runs beyond `runs_max`, and the threads that have no
+    /// run left.
     pub fn keeping(runs_max: usize, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         let state = Mutex::new(ServerState::new(now(), runs_max));
         Self { shared: Arc::new(Shared { now: Box::new(now), state }) }

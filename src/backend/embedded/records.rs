@@ -13,7 +13,8 @@ use uuid::Uuid;
 use super::graph::{GraphError, GraphPosition};
 use super::request::RunRequest;
 
-/// The current time on both clocks: tokio's, which tests pause, measures durations, and the caller's gives timestamps.
+/// The current time on both clocks: tokio's, which tests pause, measures durations, and the caller's gives
+/// timestamps.
 #[derive(Clone, Copy)]
 pub(super) struct Present {
     pub(super) instant: Instant,

@@ -63,6 +63,14 @@ impl MultitaskStrategy {
     }
 }
 
+/// What happens to a run that is cancelled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum CancelAction {
+    Interrupt,
+    /// Deletes the run and what it did to the thread.
+    Rollback,
+}
+
 /// What happens to a new run when its thread does not exist.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum AbsentThread {
@@ -78,7 +86,8 @@ pub(super) enum Lifetime {
     Temporary,
 }
 
-/// The request for one run. Most `Value`s are only echoed in the run's `kwargs` and mean nothing to the graphs.
+/// The request for one run. Most `Value`s are only echoed in the run's `kwargs` and mean nothing to the
+/// graphs.
 pub(super) struct RunRequest {
     pub(super) assistant: Assistant,
     pub(super) input: Value,
@@ -188,7 +197,8 @@ pub(super) fn object(body: &[u8]) -> Result<Map<String, Value>, RequestError> {
     }
 }
 
-/// Returns an optional field that must be one of these names. `listed` is how the real server's message lists them.
+/// Returns an optional field that must be one of these names. `listed` is how the real server's message lists
+/// them.
 pub(super) fn one_of<'a>(
     fields: &'a Map<String, Value>,
     name: &str,
@@ -202,7 +212,8 @@ pub(super) fn one_of<'a>(
     }
 }
 
-/// Removes and returns an optional field that must be an object. An absent field and null count as the empty object.
+/// Removes and returns an optional field that must be an object. An absent field and null count as the empty
+/// object.
 pub(super) fn take_object(
     fields: &mut Map<String, Value>,
     name: &str,

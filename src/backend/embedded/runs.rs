@@ -9,8 +9,7 @@ use axum::response::{AppendHeaders, IntoResponse, Response};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::life::CancelAction;
-use super::request::{RequestError, RunRequest};
+use super::request::{CancelAction, RequestError, RunRequest};
 use super::{EmbeddedServer, follow, parse_id, wire};
 
 pub(super) async fn create(

@@ -1,7 +1,8 @@
 //! The whole state of the embedded server: threads, runs, timers and the ledger.
 //!
-//! Nothing runs in the background. Every access to the state first brings it up to the present (`life.rs`), in the order of
-//! the timers. So a run ends when its time has come although nobody waits for it, and simulated time is enough.
+//! Nothing runs in the background. Every access to the state first brings it up to the present (`life.rs`),
+//! in the order of the timers. So a run ends when its time has come although nobody waits for it, and
+//! simulated time is enough.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
@@ -15,9 +16,10 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::assistant::Assistant;
-use super::life::CancelAction;
 use super::records::{AcceptedRun, Present, RunRecord, RunStatus, StreamEvent, ThreadRecord, ThreadStatus};
-use super::request::{AbsentThread, MultitaskStrategy, RequestError, RunRequest, thread_or_assistant_absent};
+use super::request::{
+    AbsentThread, CancelAction, MultitaskStrategy, RequestError, RunRequest, thread_or_assistant_absent,
+};
 use super::wire;
 
 /// An instant at which something may be due on a thread. A superfluous timer does no harm.
@@ -40,8 +42,8 @@ pub(super) struct ServerState {
 }
 
 impl ServerState {
-    /// Returns an empty state. `created_at` salts the ids, so that two servers in one test generate different ids, while a
-    /// simulation stays repeatable.
+    /// Returns an empty state. `created_at` salts the ids, so that two servers in one test generate different
+    /// ids, while a simulation stays repeatable.
     pub(super) fn new(created_at: Timestamp, runs_max: usize) -> Self {
         Self {
             threads: HashMap::new(),
@@ -78,8 +80,8 @@ impl ServerState {
         self.threads.entry(thread_id).or_insert_with(|| ThreadRecord::new(thread_id, metadata, now))
     }
 
-    /// Accepts a run as pending. It starts when the state is next brought up to the present, and `follower` receives all
-    /// its events.
+    /// Accepts a run as pending. It starts when the state is next brought up to the present, and `follower`
+    /// receives all its events.
     pub(super) fn accept(
         &mut self,
         now: Present,
@@ -124,7 +126,8 @@ impl ServerState {
         Ok(accepted)
     }
 
-    /// Finds or creates the thread of a new run, makes room on it, and returns the metadata that the run will have.
+    /// Finds or creates the thread of a new run, makes room on it, and returns the metadata that the run will
+    /// have.
     fn prepare_thread(
         &mut self,
         now: Present,
@@ -216,7 +219,8 @@ impl ServerState {
         }
     }
 
-    /// Bounds the memory: removes the oldest runs beyond the limit, and each thread that has lost its last run.
+    /// Bounds the memory: removes the oldest runs beyond the limit, and each thread that has lost its last
+    /// run.
     fn forget_oldest(&mut self) {
         while self.ledger.len() > self.runs_max {
             let Some((oldest, status)) = self.ledger.pop_front() else { return };

@@ -22,7 +22,8 @@ impl Answer {
     }
 }
 
-/// Parses the events of a stream into `[name, data]`, so that the order of keys within the data does not matter.
+/// Parses the events of a stream into `[name, data]`, so that the order of keys within the data does not
+/// matter.
 fn events(text: &str) -> Value {
     let event = |event: &str| -> Value {
         event
@@ -105,7 +106,8 @@ fn masked_text(text: &str) -> String {
     masked
 }
 
-/// Sends a recorded request and expects the recorded response: status, headers and body, except for ids and times.
+/// Sends a recorded request and expects the recorded response: status, headers and body, except for ids and
+/// times.
 async fn check(server: &EmbeddedServer, name: &str, run_id: Option<&str>) -> Value {
     let path = format!("{}/tests/fixtures/langgraph/{name}.json", env!("CARGO_MANIFEST_DIR"));
     let sample: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();

@@ -23,7 +23,8 @@ words!(
         /// None of the keys has signed these bytes.
         Wrong = "wrong",
         Missing = "none",
-        /// One of the keys has signed these bytes, but not recently, so this may be a replay by somebody else.
+        /// One of the keys has signed these bytes, but not recently, so this may be a replay by somebody
+        /// else.
         Stale = "stale timestamp",
         /// The receiver knows no key to verify with.
         Unchecked = "not checked",
@@ -54,7 +55,8 @@ pub struct SignedWebhook<'a> {
 }
 
 impl VerifyingKey {
-    /// Parses everything that [`SigningKey::parse`] accepts, and `whpk_` with base64, the public half of an ed25519 key.
+    /// Parses everything that [`SigningKey::parse`] accepts, and `whpk_` with base64, the public half of an
+    /// ed25519 key.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let Some(key) = text.strip_prefix("whpk_") else {
             return SigningKey::parse(text).map(|key| Self::of(&key));

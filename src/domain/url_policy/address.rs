@@ -1,5 +1,6 @@
-//! Classifies addresses: IPv4 by the IANA special-purpose registry, and IPv6 by the space allocated as global unicast,
-//! with everything outside it refused. An IPv4 address embedded in an IPv6 address is classified as the IPv4 address.
+//! Classifies addresses: IPv4 by the IANA special-purpose registry, and IPv6 by the space allocated as global
+//! unicast, with everything outside it refused. An IPv4 address embedded in an IPv6 address is classified as
+//! the IPv4 address.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -108,7 +108,8 @@ const VALUES: [&[u8]; 16] = [
     b"",
 ];
 
-/// No panic, no wait beyond a day, and no next attempt in the past. `FUZZ_CASES=1000000` tries a million heads.
+/// No panic, no wait beyond a day, and no next attempt in the past. `FUZZ_CASES=1000000` tries a million
+/// heads.
 #[test]
 fn no_header_does_more_than_delay_by_a_day() {
     use crate::domain::{delivery, ids::DeliveryId};

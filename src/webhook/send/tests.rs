@@ -60,8 +60,8 @@ fn answer_of(
     Response::builder().status(code).body(Box::pin(body.map(Ok)) as BodyStream).unwrap()
 }
 
-/// Starts a receiver on loopback that serves one connection with `serve`, and returns a dialer on which it has a public
-/// address.
+/// Starts a receiver on loopback that serves one connection with `serve`, and returns a dialer on which it
+/// has a public address.
 async fn loopback<S>(serve: impl FnOnce(TcpStream) -> S + Send + 'static) -> Dialer
 where
     S: Future<Output = ()> + Send + 'static,
@@ -247,8 +247,8 @@ async fn an_echo_is_recorded_without_secrets() {
 
 #[tokio::test]
 async fn a_missing_variable_is_reported_by_name() {
-    let nobody = Transport::function(|_| panic!("nothing is sent"));
-    let mut sender = sender(nobody);
+    let unused = Transport::function(|_| panic!("nothing is sent"));
+    let mut sender = sender(unused);
     sender.environment = Environment::of_map([("env.TOKEN", "t0k/n")]);
     assert_eq!(detail(&sender.send(webhook()).await), "header x-key: env.LG_WEBHOOK_KEY is not set");
     let url = "http://user@hooks.example/".to_owned();
