@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::body::{BodyLimits, EndedRun, body};
 use crate::domain::cron::{Mode, OnRunCompleted, Request, Target};
-use crate::domain::ids::{BackendRunId, CronId, DefinitionId, RunId};
+use crate::domain::ids::{BackendRunId, CronId, DefinitionId, FIRST_RUN, InstallationId, RunId};
 use crate::domain::run::{BackendRun, CronVersion, Outcome, Run, RunState, Status, Trigger};
 
 /// How long the invented run claims to have taken.
@@ -36,7 +36,7 @@ impl SampleWebhook<'_> {
 
     /// Returns the body, made by the same code as every real one.
     pub fn body(&self, limits: &BodyLimits) -> Vec<u8> {
-        let cron_id = CronId::of_name(self.cron_name);
+        let cron_id = CronId::of_name(InstallationId::default(), self.cron_name);
         let run_id = RunId(self.id);
         let began_at = self.at.saturating_sub(TOOK).unwrap_or(self.at);
         let backend_run = BackendRun {
@@ -65,6 +65,7 @@ impl SampleWebhook<'_> {
                 definition_id: DefinitionId::of_content(cron_id, "a test"),
             }),
             trigger: Trigger::Manual,
+            retry: FIRST_RUN,
             scheduled_for: self.at,
             due_at: began_at,
             start_before: self.at,

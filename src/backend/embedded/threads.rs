@@ -38,6 +38,32 @@ pub(super) async fn show(
     Ok(Json(wire::thread(server.state().1.thread(thread_id)?)))
 }
 
+/// Returns the threads with the given ids, with the selected fields only. A search by anything else gets 404,
+/// as on a server without this endpoint.
+pub(super) async fn search(
+    State(server): State<EmbeddedServer>,
+    body: Bytes,
+) -> Result<Json<Value>, RequestError> {
+    let fields = object(&body)?;
+    let Some(Value::Array(ids)) = fields.get("ids") else {
+        return Err(RequestError::new(StatusCode::NOT_FOUND, "Not Found"));
+    };
+    let is_selected = |key: &str| match fields.get("select") {
+        Some(Value::Array(select)) => select.iter().any(|name| name == key),
+        Some(_) | None => true,
+    };
+    let (_, state) = server.state();
+    let ids = ids.iter().filter_map(|id| id.as_str()?.parse().ok());
+    let found = ids.filter_map(|id| state.threads.get(&id)).map(|thread| {
+        let mut thread = wire::thread(thread);
+        if let Value::Object(fields) = &mut thread {
+            fields.retain(|key, _| is_selected(key));
+        }
+        thread
+    });
+    Ok(Json(found.collect()))
+}
+
 pub(super) async fn show_state(
     State(server): State<EmbeddedServer>,
     Path(thread_id): Path<String>,
