@@ -15,11 +15,11 @@ use crate::domain::bounds::{CLOCK_STEP_MIN, SLEEP_MAX};
 /// Reads the time and sleeps until instants.
 #[derive(Clone, Debug)]
 pub struct Clock {
-    source: Source,
+    source: TimeSource,
 }
 
 #[derive(Clone, Debug)]
-enum Source {
+enum TimeSource {
     System,
     Simulated { epoch: Timestamp, started: tokio::time::Instant, offset_ms: Arc<AtomicI64> },
 }
@@ -27,13 +27,13 @@ enum Source {
 impl Clock {
     /// Returns the wall clock of the operating system.
     pub fn system() -> Self {
-        Self { source: Source::System }
+        Self { source: TimeSource::System }
     }
 
     /// Returns a clock that shows `epoch` now and advances with tokio's time.
     pub fn simulated(epoch: Timestamp) -> Self {
         Self {
-            source: Source::Simulated {
+            source: TimeSource::Simulated {
                 epoch,
                 started: tokio::time::Instant::now(),
                 offset_ms: Arc::new(AtomicI64::new(0)),
@@ -45,8 +45,8 @@ impl Clock {
     /// instant in memory and the same instant read back are equal.
     pub fn now(&self) -> Timestamp {
         let now = match &self.source {
-            Source::System => system_now(),
-            Source::Simulated { epoch, started, offset_ms } => {
+            TimeSource::System => system_now(),
+            TimeSource::Simulated { epoch, started, offset_ms } => {
                 let elapsed = SignedDuration::try_from(started.elapsed()).unwrap_or(SignedDuration::MAX);
                 let offset = SignedDuration::from_millis(offset_ms.load(Ordering::SeqCst));
                 epoch.saturating_add(elapsed.saturating_add(offset)).unwrap_or(Timestamp::MAX)
@@ -58,8 +58,8 @@ impl Clock {
     /// Steps a simulated clock forward or back. It does nothing to the system's clock.
     pub fn step(&self, by: SignedDuration) {
         match &self.source {
-            Source::System => {}
-            Source::Simulated { offset_ms, .. } => {
+            TimeSource::System => {}
+            TimeSource::Simulated { offset_ms, .. } => {
                 let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
                 offset_ms.fetch_add(by, Ordering::SeqCst);
             }

@@ -15,7 +15,7 @@ use tokio::time::{sleep_until, timeout};
 use uuid::Uuid;
 
 use super::records::{RunStatus, StreamEvent, ThreadRecord, ThreadStatus};
-use super::request::{RequestError, RunRequest};
+use super::request::{NewRun, RequestError};
 use super::state::ServerState;
 use super::{EmbeddedServer, parse_id, wire};
 
@@ -28,7 +28,7 @@ pub(super) async fn create_and_wait(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, RequestError> {
-    let request = RunRequest::parse(&body, &headers, (server.shared.now)())?.on_named_thread();
+    let request = NewRun::parse(&body, &headers, (server.shared.now)())?.on_named_thread();
     // The real server checks the id at a later point here than for `create`, with another error.
     let thread_id = Uuid::try_parse(&thread_id)
         .map_err(|_| RequestError::new(StatusCode::BAD_REQUEST, "badly formed hexadecimal UUID string"))?;
@@ -41,7 +41,7 @@ pub(super) async fn create_stateless_and_wait(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, RequestError> {
-    let request = RunRequest::parse(&body, &headers, (server.shared.now)())?.stateless();
+    let request = NewRun::parse(&body, &headers, (server.shared.now)())?.stateless();
     let thread_id = server.state().1.new_id();
     let (run_id, follower) = Follower::open(server, thread_id, request)?;
     Ok(follower.wait(locations(thread_id, run_id)))
@@ -53,7 +53,7 @@ pub(super) async fn create_and_stream(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, RequestError> {
-    let request = RunRequest::parse(&body, &headers, (server.shared.now)())?.on_named_thread();
+    let request = NewRun::parse(&body, &headers, (server.shared.now)())?.on_named_thread();
     let thread_id = Uuid::try_parse(&thread_id)
         .map_err(|_| RequestError::new(StatusCode::BAD_REQUEST, "badly formed hexadecimal UUID string"))?;
     let modes = request.stream_mode.clone();
@@ -66,7 +66,7 @@ pub(super) async fn create_stateless_and_stream(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, RequestError> {
-    let request = RunRequest::parse(&body, &headers, (server.shared.now)())?.stateless();
+    let request = NewRun::parse(&body, &headers, (server.shared.now)())?.stateless();
     let thread_id = server.state().1.new_id();
     let modes = request.stream_mode.clone();
     let (run_id, follower) = Follower::open(server, thread_id, request)?;
@@ -127,7 +127,7 @@ impl Follower {
     fn open(
         server: EmbeddedServer,
         thread_id: Uuid,
-        request: RunRequest,
+        request: NewRun,
     ) -> Result<(Uuid, Follower), RequestError> {
         let (sender, events) = unbounded_channel();
         let run_id = {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::assistant::Assistant;
-use super::request::RunRequest;
+use super::request::NewRun;
 
 /// The longest sleep, so that no sum of instants can overflow.
 const SLEEP_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -52,7 +52,7 @@ pub(super) enum GraphPosition {
 /// Adds the input of a run to the thread's values and returns what the run has to do. A failure leaves the
 /// values as they were.
 pub(super) fn begin(
-    request: &RunRequest,
+    request: &NewRun,
     values: &mut Option<Value>,
     position: GraphPosition,
 ) -> Result<GraphAction, GraphError> {

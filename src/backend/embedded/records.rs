@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::graph::{GraphError, GraphPosition};
-use super::request::RunRequest;
+use super::request::NewRun;
 
 /// The current time on both clocks: tokio's, which tests pause, measures durations, and the caller's gives
 /// timestamps.
@@ -68,7 +68,7 @@ pub(super) struct AcceptedRun {
     pub(super) sequence: u64,
     pub(super) run_id: Uuid,
     pub(super) thread_id: Uuid,
-    pub(super) request: RunRequest,
+    pub(super) request: NewRun,
     pub(super) request_id: String,
     /// The request's metadata together with what the server and the thread add.
     pub(super) metadata: Map<String, Value>,

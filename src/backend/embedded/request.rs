@@ -88,7 +88,7 @@ pub(super) enum Lifetime {
 
 /// The request for one run. Most `Value`s are only echoed in the run's `kwargs` and mean nothing to the
 /// graphs.
-pub(super) struct RunRequest {
+pub(super) struct NewRun {
     pub(super) assistant: Assistant,
     pub(super) input: Value,
     pub(super) command: Value,
@@ -114,7 +114,7 @@ pub(super) struct RunRequest {
 /// The longest delay, so that instants do not overflow. No daemon runs that long.
 const AFTER_MAX: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
 
-impl RunRequest {
+impl NewRun {
     /// Marks a run on a thread that the caller named. It is kept regardless of `on_completion`.
     pub(super) fn on_named_thread(self) -> Self {
         Self { lifetime: Lifetime::Kept, ..self }

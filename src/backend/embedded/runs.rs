@@ -9,7 +9,7 @@ use axum::response::{AppendHeaders, IntoResponse, Response};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::request::{CancelAction, RequestError, RunRequest};
+use super::request::{CancelAction, NewRun, RequestError};
 use super::{EmbeddedServer, follow, parse_id, wire};
 
 pub(super) async fn create(
@@ -18,7 +18,7 @@ pub(super) async fn create(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, RequestError> {
-    let request = RunRequest::parse(&body, &headers, (server.shared.now)())?.on_named_thread();
+    let request = NewRun::parse(&body, &headers, (server.shared.now)())?.on_named_thread();
     let thread_id = Uuid::try_parse(&thread_id).map_err(|_| RequestError::invalid("Invalid thread ID"))?;
     let (location, run) = accept(&server, thread_id, request)?;
     Ok((AppendHeaders([(CONTENT_LOCATION, location)]), Json(run)).into_response())
@@ -29,7 +29,7 @@ pub(super) async fn create_stateless(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, RequestError> {
-    let request = RunRequest::parse(&body, &headers, (server.shared.now)())?.stateless();
+    let request = NewRun::parse(&body, &headers, (server.shared.now)())?.stateless();
     let thread_id = server.state().1.new_id();
     let (_, run) = accept(&server, thread_id, request)?;
     let location = format!("/runs/{}", run["run_id"].as_str().unwrap_or_default());
@@ -39,7 +39,7 @@ pub(super) async fn create_stateless(
 fn accept(
     server: &EmbeddedServer,
     thread_id: Uuid,
-    request: RunRequest,
+    request: NewRun,
 ) -> Result<(String, Value), RequestError> {
     let (now, mut state) = server.state();
     let accepted = state.accept(now, thread_id, request, None)?;

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::assistant::Assistant;
 use super::records::{AcceptedRun, Present, RunRecord, RunStatus, StreamEvent, ThreadRecord, ThreadStatus};
 use super::request::{
-    AbsentThread, CancelAction, MultitaskStrategy, RequestError, RunRequest, thread_or_assistant_absent,
+    AbsentThread, CancelAction, MultitaskStrategy, NewRun, RequestError, thread_or_assistant_absent,
 };
 use super::wire;
 
@@ -86,7 +86,7 @@ impl ServerState {
         &mut self,
         now: Present,
         thread_id: Uuid,
-        request: RunRequest,
+        request: NewRun,
         follower: Option<UnboundedSender<StreamEvent>>,
     ) -> Result<Arc<AcceptedRun>, RequestError> {
         let metadata = self.prepare_thread(now, thread_id, &request)?;
@@ -132,7 +132,7 @@ impl ServerState {
         &mut self,
         now: Present,
         thread_id: Uuid,
-        request: &RunRequest,
+        request: &NewRun,
     ) -> Result<Map<String, Value>, RequestError> {
         let mut metadata = Map::from_iter([("created_by".to_owned(), json!("system"))]);
         match self.threads.get(&thread_id) {
