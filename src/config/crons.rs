@@ -191,7 +191,10 @@ impl<'d> CronTable<'d> {
 fn complaints_of_plain(text: &str, environment: &Environment) -> Vec<Complaint> {
     let mut complaints = check_filled_text(text, environment);
     let found = template::placeholders(text).unwrap_or_default();
-    if found.iter().any(|placeholder| matches!(placeholder.meaning(), Ok(template::Meaning::Credential(_)))) {
+    if found
+        .iter()
+        .any(|placeholder| matches!(placeholder.source(), Ok(template::PlaceholderSource::Credential(_))))
+    {
         let hint = "a credential can be used in webhook, input, config, context and metadata";
         complaints.push(Complaint::with_hint("a credential would be shown and stored here", hint));
     }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::environment::{Environment, LookupError};
 use super::errors::{Complaint, quoted};
 use super::nearest::nearest;
-use crate::domain::template::{self, FiringName, Meaning};
+use crate::domain::template::{self, FiringName, PlaceholderSource};
 
 /// Which names a text may have in its placeholders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,10 +24,10 @@ pub(super) fn check_text(text: &str, allowed: AllowedNames) -> Vec<Complaint> {
     };
     let mut complaints = Vec::new();
     for placeholder in found {
-        match (placeholder.meaning(), allowed) {
-            (Ok(Meaning::Environment(_) | Meaning::Credential(_)), _)
-            | (Ok(Meaning::Firing(_)), AllowedNames::EnvironmentAndFiring) => {}
-            (Ok(Meaning::Firing(name)), AllowedNames::Environment) => {
+        match (placeholder.source(), allowed) {
+            (Ok(PlaceholderSource::Environment(_) | PlaceholderSource::Credential(_)), _)
+            | (Ok(PlaceholderSource::Firing(_)), AllowedNames::EnvironmentAndFiring) => {}
+            (Ok(PlaceholderSource::Firing(name)), AllowedNames::Environment) => {
                 let hint = "it can be used in input, config, context and metadata";
                 complaints.push(Complaint::with_hint(format!("`{name}` has no value here"), hint));
             }
@@ -53,7 +53,10 @@ pub(super) fn check_filled_text(text: &str, environment: &Environment) -> Vec<Co
 pub(super) fn missing(text: &str, environment: &Environment) -> Vec<LookupError> {
     let found = template::placeholders(text).unwrap_or_default();
     let of_environment = found.iter().filter(|placeholder| {
-        matches!(placeholder.meaning(), Ok(Meaning::Environment(_) | Meaning::Credential(_)))
+        matches!(
+            placeholder.source(),
+            Ok(PlaceholderSource::Environment(_) | PlaceholderSource::Credential(_))
+        )
     });
     of_environment.filter_map(|placeholder| environment.lookup(placeholder.name).err()).collect()
 }

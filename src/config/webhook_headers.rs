@@ -1,7 +1,7 @@
 //! The rules for headers that are sent with every webhook, whichever file they come from.
 
 use super::errors::quoted;
-use crate::domain::template::{self, Meaning};
+use crate::domain::template::{self, PlaceholderSource};
 
 pub(super) const ENV_PREFIX_DEFAULT: &str = "LG_WEBHOOK_";
 
@@ -37,8 +37,8 @@ pub(super) fn header_complaint(name: &str, text: &str, env_prefix: &str) -> Opti
         return Some("is set by agentcron itself".to_owned());
     }
     let found = template::placeholders(text).unwrap_or_default();
-    let without_prefix = found.iter().find_map(|placeholder| match placeholder.meaning() {
-        Ok(Meaning::Environment(variable)) if !variable.starts_with(env_prefix) => Some(variable),
+    let without_prefix = found.iter().find_map(|placeholder| match placeholder.source() {
+        Ok(PlaceholderSource::Environment(variable)) if !variable.starts_with(env_prefix) => Some(variable),
         _ => None,
     })?;
     Some(format!("{} does not begin with {env_prefix} (see webhooks.env_prefix)", quoted(without_prefix)))

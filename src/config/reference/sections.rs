@@ -241,7 +241,7 @@ const WEBHOOKS_URL_KEYS: &[KeyReference] = &[
     KeyReference {
         name: "allowed_ports",
         value_type: ValueType::IntegerList { min: 0, max: 65_535 },
-        default: DefaultValue::Absent("every port is allowed"),
+        default: DefaultValue::Absent("every port is allowed, except those of other protocols such as 25"),
         example: "[443]",
         meaning: "The ports that are allowed.",
         secrecy: Secrecy::Public,

@@ -3,17 +3,17 @@
 use super::mistakes::Mistakes;
 use crate::config::errors::Complaint;
 use crate::config::fields::CronFields;
-use crate::domain::template::{self, Meaning};
+use crate::domain::template::{self, PlaceholderSource};
 
 /// Refuses placeholders that would be filled from the environment. Unknown names are reported elsewhere.
 pub(super) fn check_api_placeholders(fields: &CronFields, mistakes: &mut Mistakes) {
     let mut check = |field: &'static str, pointer: &str, text: &str| {
         let found = template::placeholders(text).unwrap_or_default();
         let is_of_environment = |meaning| match meaning {
-            Ok(Meaning::Environment(_) | Meaning::Credential(_)) => true,
-            Ok(Meaning::Firing(_)) | Err(_) => false,
+            Ok(PlaceholderSource::Environment(_) | PlaceholderSource::Credential(_)) => true,
+            Ok(PlaceholderSource::Firing(_)) | Err(_) => false,
         };
-        if found.iter().any(|placeholder| is_of_environment(placeholder.meaning())) {
+        if found.iter().any(|placeholder| is_of_environment(placeholder.source())) {
             let message = "a cron made through the API cannot use a placeholder of the environment";
             let hint = "only cron.*, run.* and previous.* are filled here; define the cron in a file";
             mistakes.add_complaint(field, pointer, Complaint::with_hint(message, hint));
