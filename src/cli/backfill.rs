@@ -8,14 +8,14 @@ use super::terminal::{Failure, Rows, Session, ask, parse_past};
 use crate::present::{counted, times};
 
 /// Start runs for past instants of a cron's schedule
-///
-/// Instants that were missed or fell into a pause are run. Those that have run already, or were skipped for another
-/// reason, are left as they are.
-///
-/// The runs have the trigger `backfill` and the past instant as `scheduled_for`. They run one after the other, unless the
-/// cron has overlap = "allow".
 #[derive(Args, Debug)]
 #[command(after_help = "\
+Instants that were missed or fell into a pause are run. Those that have run
+already, or were skipped for another reason, are left as they are.
+
+The runs have the trigger `backfill` and the past instant as `scheduled_for`.
+They run one after the other, unless the cron has overlap = \"allow\".
+
 Examples:
   agentcron backfill daily-digest --from 2026-03-01 --to 2026-03-08 --dry-run
   agentcron backfill daily-digest --from 7d --to 1d")]

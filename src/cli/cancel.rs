@@ -6,10 +6,11 @@ use serde_json::json;
 use super::terminal::{Failure, Session, ask, find_run};
 
 /// Cancel a run
-///
-/// A run that is still waiting is not started. If it is running, the agent server is asked to stop it.
 #[derive(Args, Debug)]
 #[command(after_help = "\
+A run that is still waiting is not started. If it is running, the agent server
+is asked to stop it.
+
 Examples:
   agentcron cancel 5f1c2ab9       the id as `history` shows it")]
 pub(super) struct Cancel {

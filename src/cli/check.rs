@@ -19,11 +19,11 @@ const TIMES_SHOWN: usize = 3;
 /// How many of the last runs are used to estimate how long a run takes.
 const RUNS_MEASURED: u32 = 20;
 
-/// Show every mistake in the configuration, or each cron with its next times
-///
-/// Nothing is started or changed. The exit code is 2 if there is any mistake.
+/// Show every mistake in the configuration, or what will fire when
 #[derive(Args, Debug)]
 #[command(after_help = "\
+Nothing is started or changed. The exit code is 2 if there is any mistake.
+
 Examples:
   agentcron check
   agentcron check ./agentcron.toml")]

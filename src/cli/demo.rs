@@ -24,11 +24,11 @@ use setup::DemoSetup;
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// See agentcron work, without a configuration and without a network
-///
-/// The demo runs an embedded agent server, three crons that fire every few seconds, and a receiver for their webhooks, all
-/// in one process. Ctrl-C ends it.
 #[derive(Args, Debug)]
 #[command(after_help = "\
+The demo runs an embedded agent server, three crons that fire every few seconds,
+and a receiver for their webhooks, all in one process. Ctrl-C ends it.
+
 Examples:
   agentcron demo
   agentcron demo --runs 6
@@ -116,14 +116,14 @@ fn print_introduction(setup: &DemoSetup, session: &mut Session) -> Result<(), Fa
     }
     let title = session.output.paint(TextStyle::Bold, "agentcron demo");
     let output = &mut session.output;
-    output.line(&format!("{title}: an agent server, a webhook receiver and three crons in one process"))?;
+    output.line(&format!("{title}: agent server, webhook receiver and three crons in one process"))?;
     for definition in &setup.config.crons {
         let cron = &definition.cron;
         let target = match cron.request.target {
-            Target::Thread(_) => "always on the same thread",
-            Target::Stateless(_) => "on a new thread each time",
+            Target::Thread(_) => "same thread",
+            Target::Stateless(_) => "new threads",
         };
-        output.line(&format!("  {:<14}{}, {target}", cron.name, cron.calendar.describe()))?;
+        output.line(&format!("  {:<14}{}; {target}", cron.name, cron.calendar.describe()))?;
     }
     output.line("")?;
     output.flush()?;

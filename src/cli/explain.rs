@@ -12,13 +12,13 @@ use crate::present::times;
 use crate::store::{Reader, daemon_state};
 
 /// Explain why a cron did, did not, or will not fire at an instant
-///
-/// Works while the daemon is down.
 #[derive(Args, Debug)]
 #[command(after_help = "\
+Works while the daemon is down.
+
 Examples:
   agentcron explain daily-digest --at '2026-03-29 02:30'
-  agentcron explain daily-digest --at 2026-03-29T00:30:00Z --json | jq -r .verdict")]
+  agentcron explain daily-digest --at 2026-03-29T00:30Z --json | jq -r .verdict")]
 pub(super) struct Explain {
     /// Name of the cron
     cron: String,

@@ -22,10 +22,10 @@ const SHOWN_BEFORE_FOLLOWING: u64 = 10;
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// List runs and their outcomes, newest last
-///
-/// Works while the daemon is down.
 #[derive(Args, Debug)]
 #[command(after_help = "\
+Works while the daemon is down.
+
 Examples:
   agentcron history --since 2h
   agentcron history --cron daily-digest --status error,timeout,missed

@@ -28,13 +28,15 @@ const RESPONSE_WAIT: Duration = Duration::from_secs(30);
 const KEY_BYTES_MAX: u64 = 4096;
 
 /// Import the crons of an agent server into a file
-///
-/// Nothing is changed on the server, which still fires its crons. Delete them there before the daemon reloads the file,
-/// or import them with --disabled; otherwise each of them fires twice.
-///
-/// Tokens in webhook URLs become ${{ env.NAME }}; the file says which variables to set.
 #[derive(Args)]
 #[command(after_help = "\
+Nothing is changed on the server, which still fires its crons. Delete them there
+before the daemon reloads the file, or import them with --disabled; otherwise
+each of them fires twice.
+
+Tokens in webhook URLs become ${{ env.NAME }}; the file says which variables to
+set.
+
 Examples:
   agentcron import --from http://127.0.0.1:2024
   agentcron import --from https://agents.example.com --out -

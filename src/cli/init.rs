@@ -16,10 +16,10 @@ const FILES: [(&str, &str); 2] = [
 ];
 
 /// Write a commented configuration to start from
-///
-/// Existing files are never overwritten.
 #[derive(Args, Debug)]
 #[command(after_help = "\
+Existing files are never overwritten.
+
 Examples:
   agentcron init                     in this directory
   agentcron init /etc/agentcron      where `agentcron run` looks for it")]

@@ -13,11 +13,12 @@ use crate::present::occurrences::of_cron;
 use crate::present::{Tone, runs, times};
 use crate::store::{CronRow, Reader};
 
-/// List the crons with their schedule, zone, next time and last outcome
-///
-/// Works while the daemon is down. Before its first start, the crons of the configuration are listed.
+/// List the crons with their schedule, next time and last outcome
 #[derive(Args, Debug)]
 #[command(after_help = "\
+Works while the daemon is down. Before its first start, the crons of the
+configuration are listed.
+
 Examples:
   agentcron list
   agentcron list --json | jq -r '.cron_name + \" \" + .next_at'")]

@@ -15,14 +15,15 @@ use crate::domain::cron::Cron;
 use crate::present::occurrences::{UpcomingOccurrence, of_calendar, of_cron};
 use crate::present::times;
 
-/// Show the next times of a cron, of all crons together, or of any schedule
+/// Show the next times of one cron, of all crons, or of any schedule
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   agentcron next                           all crons, in order of time
   agentcron next daily-digest -n 10
   agentcron next --schedule '*/15 9-17 * * mon-fri' --timezone Europe/Berlin
-  agentcron next --schedule '30 2 * * *' --timezone Europe/Berlin --from 2026-03-28")]
+  agentcron next --schedule '30 2 * * *' --timezone Europe/Berlin \\
+    --from 2026-03-28")]
 pub(super) struct Next {
     /// Only this cron (name or id)
     #[arg(value_name = "CRON", conflicts_with = "schedule")]

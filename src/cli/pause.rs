@@ -6,11 +6,12 @@ use serde_json::json;
 use super::terminal::{Failure, Session, ask};
 
 /// Pause a cron until `agentcron resume`
-///
-/// While it is paused, its occurrences are recorded as skipped. Runs in progress are followed to their end. A pause
-/// survives restarts and changes of the configuration.
 #[derive(Args, Debug)]
 #[command(after_help = "\
+While it is paused, its occurrences are recorded as skipped. Runs in progress
+are followed to their end. A pause survives restarts and changes of the
+configuration.
+
 Examples:
   agentcron pause daily-digest --note 'the mail server is being moved'
   agentcron list                       shows the pause and its note")]

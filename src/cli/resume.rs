@@ -6,11 +6,11 @@ use serde_json::json;
 use super::terminal::{Failure, Session, ask};
 
 /// Resume a paused cron
-///
-/// This also ends a pause that the cron began by itself (pause_after_failures). Occurrences that were skipped stay
-/// skipped; `agentcron backfill` runs them.
 #[derive(Args, Debug)]
 #[command(after_help = "\
+This also ends a pause that the cron began by itself (pause_after_failures).
+Occurrences that were skipped stay skipped; `agentcron backfill` runs them.
+
 Examples:
   agentcron resume daily-digest")]
 pub(super) struct Resume {

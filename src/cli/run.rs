@@ -12,20 +12,23 @@ use crate::store::Execution;
 use crate::transport::Dialer;
 
 /// Run the daemon in the foreground until SIGTERM or SIGINT
-///
-/// At the first signal the daemon finishes the work in progress within `shutdown_grace`; a second signal stops it at
-/// once. SIGHUP reloads the configuration files, which are also reloaded whenever they are saved. Under systemd use
-/// Type=notify.
 #[derive(Args, Debug)]
 #[command(after_help = "\
+At the first signal the daemon finishes the work in progress within
+`shutdown_grace`; a second signal stops it at once. SIGHUP reloads the
+configuration files, which are also reloaded whenever they are saved. Under
+systemd use Type=notify.
+
 Examples:
   agentcron run --config ./agentcron.toml
   AGENTCRON_LOG=agentcron=debug agentcron run
 
 Exit codes:
-  0  stopped as requested        4    another daemon has the database
-  2  wrong configuration         130  stopped at once by a second signal
-  3  store error")]
+  0    stopped as requested
+  2    wrong configuration
+  3    store error
+  4    another daemon has the database
+  130  stopped at once by a second signal")]
 pub(super) struct Run {
     /// Log level on stderr: error, warn, info, debug, trace, or directives such as agentcron=debug
     #[arg(long, value_name = "LEVEL", env = "AGENTCRON_LOG", default_value = "info")]

@@ -8,11 +8,11 @@ use crate::present::timeline::{TimelineEntry, timeline};
 use crate::present::{Tone, counted, runs, times};
 use crate::store::RunDetails;
 
-/// Show everything about one run: its timeline, webhooks, values and error
-///
-/// Works while the daemon is down.
+/// Show everything about one run: timeline, webhooks, values, error
 #[derive(Args, Debug)]
 #[command(after_help = "\
+Works while the daemon is down.
+
 Examples:
   agentcron show 5f1c2ab9                       the id as `history` shows it
   agentcron show --json 5f1c2ab9 | jq .values")]

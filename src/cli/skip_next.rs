@@ -6,10 +6,10 @@ use serde_json::json;
 use super::terminal::{Failure, Session, ask};
 
 /// Skip the next occurrence of a cron
-///
-/// Exactly one occurrence is skipped and recorded as such.
 #[derive(Args, Debug)]
 #[command(after_help = "\
+Exactly one occurrence is skipped and recorded as such.
+
 Examples:
   agentcron skip-next daily-digest")]
 pub(super) struct SkipNext {

@@ -13,11 +13,11 @@ use crate::domain::ids::{CronId, DefinitionId};
 use crate::present::{Tone, counted, times, webhooks};
 use crate::store::{CronRow, DaemonState, Notice, NoticeKind, Reader, daemon_state};
 
-/// Show the state of the daemon, of its configuration and of the last 24 hours
-///
-/// Works while the daemon is down.
+/// Show the state of the daemon and of the last 24 hours
 #[derive(Args, Debug)]
 #[command(after_help = "\
+Works while the daemon is down.
+
 Examples:
   agentcron status
   agentcron status --json | jq .daemon.running")]

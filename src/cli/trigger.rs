@@ -6,11 +6,12 @@ use serde_json::json;
 use super::terminal::{Failure, Session, ask};
 
 /// Start a run of a cron now
-///
-/// This also works for a cron that is paused or disabled. If a run of the cron is in progress and the cron allows only
-/// one at a time, the new run waits until that one has ended.
 #[derive(Args, Debug)]
 #[command(after_help = "\
+This also works for a cron that is paused or disabled. If a run of the cron is
+in progress and the cron allows only one at a time, the new run waits until that
+one has ended.
+
 Examples:
   agentcron trigger daily-digest
   agentcron show $(agentcron trigger daily-digest --json | jq -r .run_id)")]

@@ -25,23 +25,14 @@ pub(super) struct Webhook {
 
 #[derive(Debug, Subcommand)]
 enum WebhookVerb {
-    /// List webhooks with their status, attempts and next attempt, newest last
     List(list::List),
-    /// Show everything about one webhook: every attempt, its timing, the response
     Show(show::Show),
-    /// Send a signed sample to a receiver and show its response
     Test(test::Test),
-    /// Check whether webhooks to a URL would be sent, and what would stop them
     Doctor(doctor::Doctor),
-    /// Hold all webhooks until they are released
     Hold(hold::Hold),
-    /// Release held webhooks, at once or at a limited rate
     Release(release::Release),
-    /// Send webhooks again: failed, suppressed, or selected ones
     Replay(replay::Replay),
-    /// Resume deliveries to a suspended URL
     Resume(resume::Resume),
-    /// Receive webhooks on this machine, show and verify them, or misbehave on request
     Listen(listen::Listen),
 }
 

@@ -14,15 +14,17 @@ use crate::cli::terminal::{Failure, Session, receiver_roots};
 use crate::transport::{Dialer, Probe};
 use crate::webhook::{Examination, Finding, examine};
 
-/// Check whether webhooks to a URL would be sent, and what would stop them
-///
-/// Shows what the policy says about the URL and about every address behind it, the certificates that the receiver
-/// presents and, with --send, its response to a signed sample and whether its clock is right.
-///
-/// The policy is [webhooks.url] of the configuration, applied by the same code that sends webhooks. A connection is
-/// opened only if the policy allows it, and nothing is sent without --send. No daemon is needed.
+/// Check whether webhooks to a URL would be sent, and if not, why
 #[derive(Args, Debug)]
 #[command(after_help = "\
+Shows what the policy says about the URL and about every address behind it, the
+certificates that the receiver presents and, with --send, its response to a
+signed sample and whether its clock is right.
+
+The policy is [webhooks.url] of the configuration, applied by the same code that
+sends webhooks. A connection is opened only if the policy allows it, and nothing
+is sent without --send. No daemon is needed.
+
 Examples:
   agentcron webhook doctor https://ops.example.com/hooks/agent
   agentcron webhook doctor --cron daily-digest --send

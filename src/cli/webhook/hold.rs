@@ -6,11 +6,11 @@ use serde_json::json;
 use crate::cli::terminal::{Failure, Session, ask};
 
 /// Hold all webhooks until `agentcron webhook release`
-///
-/// Runs continue and end as usual; their webhooks wait. Attempts that are in flight are finished. A hold survives restarts
-/// and changes of the configuration.
 #[derive(Args, Debug)]
 #[command(after_help = "\
+Runs continue and end as usual; their webhooks wait. Attempts that are in flight
+are finished. A hold survives restarts and changes of the configuration.
+
 Examples:
   agentcron webhook hold --note 'the receiver is being moved'
   agentcron status                 its first line shows the hold")]

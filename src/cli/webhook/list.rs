@@ -14,11 +14,11 @@ use crate::webhook::redacted;
 const COLUMNS: [&str; 8] = ["webhook", "recorded", "cron", "status", "attempts", "next", "to", "reason"];
 const DISPENSABLE: &[&str] = &["recorded", "attempts", "to", "webhook"];
 
-/// List webhooks with their status, attempts and next attempt, newest last
-///
-/// Works while the daemon is down.
+/// List webhooks: status, attempts and next attempt, newest last
 #[derive(Args, Debug)]
 #[command(after_help = "\
+Works while the daemon is down.
+
 Examples:
   agentcron webhook list --status pending,failed
   agentcron webhook list --cron daily-digest -n 200

@@ -24,16 +24,17 @@ use receiver::{Receiver, serve};
 /// Arrivals that wait to be printed. Each holds its body.
 const ARRIVALS_QUEUED: usize = 4;
 
-/// Receive webhooks on this machine, show and verify them, or misbehave on request
-///
-/// Each webhook is shown with its cron, status and run, how long after the end of the run it arrived, and whether its
-/// signature is right. The receiver listens on 127.0.0.1 only. Ctrl-C ends it with a summary.
+/// Receive webhooks on this machine: show and verify them, or misbehave
 #[derive(Args, Debug)]
 #[command(after_help = "\
+Each webhook is shown with its cron, status and run, how long after the end of
+the run it arrived, and whether its signature is right. The receiver listens on
+127.0.0.1 only. Ctrl-C ends it with a summary.
+
 Examples:
-  agentcron webhook listen       use webhook = \"http://127.0.0.1:2026/\" in a cron
-  agentcron webhook listen --secret-from-config
-  agentcron webhook listen --fail 500x3    500 three times per webhook, then 200
+  agentcron webhook listen                          on http://127.0.0.1:2026/
+  agentcron webhook listen --secret-from-config     verify signatures
+  agentcron webhook listen --fail 500x3             500 three times, then 200
   agentcron webhook listen --port 0 --json --full
   AGENTCRON_WEBHOOK_SECRET=whsec_… agentcron webhook listen
 

@@ -10,17 +10,18 @@ use crate::domain::bounds::RELEASE_RATE_MAX;
 use crate::present::counted;
 
 /// Release held webhooks, at once or at a limited rate
-///
-/// With --rate, the backlog is sent slowly: until everything that was due at the release has been attempted, all webhooks
-/// together keep to the rate, oldest first and new ones last. A failed attempt is retried on the normal schedule.
-///
-/// Releasing again without --rate lifts the limit.
 #[derive(Args, Debug)]
 #[command(after_help = "\
+With --rate, the backlog is sent slowly: until everything that was due at the
+release has been attempted, all webhooks together keep to the rate, oldest first
+and new ones last. A failed attempt is retried on the normal schedule.
+
+Releasing again without --rate lifts the limit.
+
 Examples:
   agentcron webhook release
-  agentcron webhook release --rate 5/s                  for a receiver that has just recovered
-  agentcron webhook release --discard-older-than 2h     do not send outdated webhooks")]
+  agentcron webhook release --rate 5/s       for a receiver that just recovered
+  agentcron webhook release --discard-older-than 2h")]
 pub(super) struct Release {
     /// At most this many attempts per second, such as 5/s, until the backlog is sent
     #[arg(long, value_name = "N/s", value_parser = parse_rate)]

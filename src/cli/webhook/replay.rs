@@ -10,12 +10,13 @@ use crate::domain::run::called;
 use crate::present::{counted, times};
 
 /// Send webhooks again
-///
-/// The same webhook-id and bytes are sent at once, and retried from the start of the retry schedule. Without --status,
-/// every selected webhook that ended undelivered is sent; webhooks that are named by their ids are sent whatever their
-/// status. Deliveries to a suspended URL are resumed.
 #[derive(Args, Debug)]
 #[command(after_help = "\
+The same webhook-id and bytes are sent at once, and retried from the start of
+the retry schedule. Without --status, every selected webhook that ended
+undelivered is sent; webhooks that are named by their ids are sent whatever
+their status. Deliveries to a suspended URL are resumed.
+
 Examples:
   agentcron webhook replay 5f1c2ab9
   agentcron webhook replay --status failed --since 2d --dry-run

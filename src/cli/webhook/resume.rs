@@ -6,14 +6,15 @@ use serde_json::json;
 use crate::cli::terminal::{Failure, Session, ask, printable};
 
 /// Resume deliveries to a suspended URL
-///
-/// A URL is suspended when its receiver responds with 410 or `webhook-delivery: disable`. From then on its webhooks end as
-/// `gone` without being sent. `agentcron webhook replay --status gone` sends those, and resumes the URL as well.
 #[derive(Args, Debug)]
 #[command(after_help = "\
+A URL is suspended when its receiver responds with 410 or `webhook-delivery:
+disable`. From then on its webhooks end as `gone` without being sent. `agentcron
+webhook replay --status gone` sends those, and resumes the URL as well.
+
 Examples:
   agentcron webhook resume https://ops.example.com/hooks/agent
-  agentcron webhook resume ops.example.com      every suspended URL that contains this")]
+  agentcron webhook resume ops.example.com    every suspended URL with this")]
 pub(super) struct Resume {
     /// The URL as `status` shows it, or a part of it before its query
     url: String,

@@ -9,11 +9,11 @@ use crate::present::{times, webhooks};
 use crate::store::{WebhookDetails, WebhookQueue};
 use crate::webhook::{redacted, webhook_id};
 
-/// Show everything about one webhook: every attempt, its timing, the response
-///
-/// Works while the daemon is down.
+/// Show everything about one webhook, attempt by attempt
 #[derive(Args, Debug)]
 #[command(after_help = "\
+Works while the daemon is down.
+
 Examples:
   agentcron webhook show 5f1c2ab9      the id as `webhook list` shows it
   agentcron webhook show msg_0e5a6cf1-9d1c-5d0b-8a51-52b8b1b7a1f0

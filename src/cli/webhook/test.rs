@@ -10,15 +10,16 @@ use crate::transport::Dialer;
 use crate::webhook::redacted;
 
 /// Send a signed sample to a receiver and show its response
-///
-/// The sample is made, signed and sent like a real webhook, with the policy, headers and secrets of the configuration. It
-/// is about no real run: its metadata has agentcron_test = true, and its webhook-id starts with msg_test_. No daemon is
-/// needed. The exit code is 0 if it was delivered, 1 if not.
 #[derive(Args, Debug)]
 #[command(after_help = "\
+The sample is made, signed and sent like a real webhook, with the policy,
+headers and secrets of the configuration. It is about no real run: its metadata
+has agentcron_test = true, and its webhook-id starts with msg_test_. No daemon
+is needed. The exit code is 0 if it was delivered, 1 if not.
+
 Examples:
   agentcron webhook test --cron daily-digest
-  agentcron webhook test 'https://ops.example.com/hook?token=${{ env.HOOK_TOKEN }}'")]
+  agentcron webhook test 'https://ops.example.com/?key=${{ env.HOOK_KEY }}'")]
 pub(super) struct Test {
     #[command(flatten)]
     receiver: ReceiverArguments,
