@@ -4,6 +4,7 @@ mod mapping;
 #[cfg(test)]
 mod tests;
 mod text;
+mod toml_value;
 mod webhook;
 
 use std::fs::{self, OpenOptions};

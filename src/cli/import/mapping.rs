@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::text;
+use super::toml_value::is_expressible;
 use super::webhook::{Variables, without_secrets};
 use crate::config::{CronFields, is_cron_name, validate_cron};
 use crate::domain::template::is_template;
@@ -206,7 +206,7 @@ fn leave_out_inexpressible(known: &mut Map<String, Value>, notes: &mut Vec<Strin
             notes.push(format!(
                 "`{key}` was left out and the cron disabled: it contains `${{{{`, which means something else here"
             ));
-        } else if !text::is_expressible(value) {
+        } else if !is_expressible(value) {
             notes.push(format!(
                 "`{key}` was left out and the cron disabled: TOML cannot express its null or very large number"
             ));
