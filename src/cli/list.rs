@@ -106,7 +106,7 @@ fn next_text(cron: &Cron, state: &CronState, now: Timestamp, session: &Session) 
         return (String::new(), attention("disabled"));
     }
     if let Some(pause) = &state.paused {
-        return (String::new(), attention(&pause.words()));
+        return (String::new(), attention(pause.reason().text()));
     }
     let mut occurrences = of_cron(cron, now);
     let skipped = if state.skip_next { occurrences.next() } else { None };

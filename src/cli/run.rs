@@ -2,11 +2,13 @@
 
 use clap::Args;
 use sd_notify::NotifyState;
+use uuid::Uuid;
 
 use super::terminal::{
     Failure, LogFormat, Session, backend_relay, backend_transport, receiver_transport, start_log,
 };
 use crate::daemon::{self, World};
+use crate::domain::ids::InstallationId;
 use crate::signals::{self, Stop};
 use crate::store::Execution;
 use crate::transport::Dialer;
@@ -55,6 +57,7 @@ pub(super) fn run(run: &Run, session: &mut Session) -> Result<(), Failure> {
         environment: session.environment.clone(),
         clock: session.clock.clone(),
         execution: Execution::WriterThread,
+        new_installation: InstallationId(Uuid::new_v4()),
     };
     let stop =
         signals::listen().map_err(|error| Failure::Failed(format!("cannot listen for signals: {error}")))?;

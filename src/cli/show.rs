@@ -50,7 +50,7 @@ fn print_fields(details: &RunDetails, session: &mut Session) -> Result<(), Failu
         ("scheduled for", scheduled),
         ("status", painted_status(row, &session.output)),
     ];
-    if let Some(reason) = &run.reason {
+    if let Some(reason) = run.reason.as_ref().and_then(|reason| reason.message.as_ref()) {
         fields.push(("reason", printable(reason)));
     }
     if let Some(error) = runs::error(run) {

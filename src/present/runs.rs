@@ -32,9 +32,10 @@ pub fn why(row: &RunRow) -> String {
             format!("{}: {}", error.error, error.message)
         }
     });
-    match (&row.run.reason, error) {
+    let reason = row.run.reason.as_ref().and_then(|reason| reason.message.as_deref());
+    match (reason, error) {
         (Some(reason), Some(error)) => format!("{error} ({reason})"),
-        (Some(reason), None) => reason.clone(),
+        (Some(reason), None) => reason.to_owned(),
         (None, Some(error)) => error,
         (None, None) => String::new(),
     }

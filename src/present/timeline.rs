@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::{runs, times, webhooks};
+use crate::domain::reason::Reason;
 use crate::domain::run::Run;
 use crate::store::{AttemptRow, DeliveryDetails, RunDetails};
 use crate::webhook::redacted;
@@ -20,7 +21,7 @@ pub fn timeline(details: &RunDetails) -> Vec<TimelineEntry> {
     let run = &row.run;
     let mut entries = planned(run);
     for event in &details.events {
-        entries.push(entry(event.at, with_detail(&event.event, event.detail.as_deref())));
+        entries.push(entry(event.at, with_detail(event.event.phrase(), event.detail.as_deref())));
     }
     if let Some(backend_run) = runs::backend_run(run) {
         entries.push(entry(backend_run.started_at, "started: accepted by the agent server".to_owned()));
@@ -52,7 +53,7 @@ fn delivery_entries(details: &DeliveryDetails) -> Vec<TimelineEntry> {
     }
     if let Some(ended_at) = delivery.ended_at {
         let ended = format!("webhook {}", delivery.status);
-        entries.push(entry(ended_at, with_detail(&ended, delivery.reason.as_deref())));
+        entries.push(entry(ended_at, with_detail(&ended, delivery.reason.as_ref().map(Reason::text))));
     }
     if let Some(due_at) = delivery.due_at {
         entries.push(entry(due_at, format!("webhook attempt {} due", delivery.attempts + 1)));

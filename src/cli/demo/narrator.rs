@@ -9,6 +9,7 @@ use crate::api::wire;
 use crate::cli::terminal::{Failure, Session, TextStyle, json_time, printable};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::RunId;
+use crate::domain::reason::Reason;
 use crate::domain::run::Status;
 use crate::present::{Tone, runs, times};
 use crate::store::{DeliveryRow, Interest, Reader, RunRow, Watch};
@@ -172,7 +173,7 @@ fn webhook_narration(row: RunRow) -> Option<Narration> {
         | DeliveryStatus::Suppressed
         | DeliveryStatus::Pending
         | DeliveryStatus::Sending => {
-            let reason = printable(&webhook.reason.unwrap_or_default());
+            let reason = printable(webhook.reason.as_ref().map(Reason::text).unwrap_or_default());
             (Tone::Bad.into(), format!("{}: {reason}", webhook.status))
         }
     };

@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
 use axum::body::Bytes;
+use uuid::Uuid;
 
 use crate::backend::embedded::AgentServer;
 use crate::cli::terminal::Failure;
 use crate::clock::Clock;
 use crate::config::{self, Config, Environment};
 use crate::daemon::World;
+use crate::domain::ids::InstallationId;
 use crate::store::Execution;
 use crate::transport::Transport;
 
@@ -61,6 +63,7 @@ impl DemoSetup {
             backend: Transport::router(agents.router()),
             receivers: Transport::router(receiver),
             execution: Execution::WriterThread,
+            new_installation: InstallationId(Uuid::new_v4()),
             socket: None,
             listen: None,
             relay: None,

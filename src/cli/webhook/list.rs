@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use crate::api::wire;
 use crate::cli::terminal::{Failure, Rows, Session, find_run, printable};
 use crate::domain::delivery::DeliveryStatus;
+use crate::domain::reason::Reason;
 use crate::domain::run::called;
 use crate::present::{Tone, times, webhooks};
 use crate::store::{DeliveryFilter, WebhookQueue, WebhookRow};
@@ -87,7 +88,7 @@ fn cells(row: &WebhookRow, queue: &WebhookQueue, session: &Session) -> Vec<Strin
         delivery.attempts.to_string(),
         next.unwrap_or_default(),
         printable(&redacted(&delivery.url)),
-        printable(delivery.reason.as_deref().unwrap_or_default()),
+        printable(delivery.reason.as_ref().map(Reason::text).unwrap_or_default()),
     ]
 }
 

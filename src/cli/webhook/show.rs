@@ -4,6 +4,7 @@ use clap::Args;
 
 use crate::api::wire;
 use crate::cli::terminal::{Failure, Session, TextStyle, find_webhook, printable};
+use crate::domain::reason::Reason;
 use crate::domain::run::called;
 use crate::present::{times, webhooks};
 use crate::store::{WebhookDetails, WebhookQueue};
@@ -54,7 +55,7 @@ fn print_fields(
         ("recorded", format!("{recorded}  ({})", times::relative(delivery.created_at, now))),
         ("status", status),
     ];
-    if let Some(reason) = &delivery.reason {
+    if let Some(reason) = delivery.reason.as_ref().map(Reason::text) {
         fields.push(("reason", printable(reason)));
     }
     if let Some(next) = webhooks::next_attempt_text(delivery, queue, &session.zone, now) {
