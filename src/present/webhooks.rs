@@ -155,3 +155,6 @@ pub fn phases_text(phases: &Phases) -> String {
     });
     took.collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests;
