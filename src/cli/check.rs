@@ -2,6 +2,7 @@
 
 mod pitfalls;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -9,7 +10,8 @@ use serde_json::json;
 
 use super::terminal::{Failure, Session, TextStyle};
 use crate::config::{Config, CronDefinition};
-use crate::domain::cron::{Cron, Target};
+use crate::domain::cron::{Cron, CronSource, Target};
+use crate::domain::ids::CronId;
 use crate::present::occurrences::of_cron;
 use crate::present::{Tone, counted, times};
 use crate::store::Reader;
@@ -37,12 +39,13 @@ pub(super) fn check(check: &Check, session: &mut Session) -> Result<(), Failure>
     let config = session.load_config(&path)?;
     // Nothing here needs a daemon: the database is used only if it exists and can be read.
     let history = Reader::open(&config.store.path).ok();
+    let ids = history.as_ref().map(ids_in_store).unwrap_or_default();
     for definition in &config.crons {
         let cron = &definition.cron;
         let took = history.as_ref().and_then(|history| history.durations(&cron.name, RUNS_MEASURED).ok());
         let pitfalls = pitfalls::of_cron(cron, session.now(), &took.unwrap_or_default());
         if session.output.is_json() {
-            print_json(definition, &pitfalls, session)?;
+            print_json(definition, ids.get(&cron.name).copied(), &pitfalls, session)?;
         } else {
             print(definition, &pitfalls, session)?;
         }
@@ -66,7 +69,7 @@ fn print(definition: &CronDefinition, pitfalls: &[String], session: &mut Session
     output.line(&format!("{name}  {location}"))?;
     let calendar = &cron.calendar;
     output.line(&format!("  {}  {}", calendar.expression(), calendar.timezone()))?;
-    output.line(&format!("  {}; {}", calendar.describe(), target(cron)))?;
+    output.line(&format!("  {}; {}", calendar.describe(), target(definition)))?;
     if !cron.enabled {
         let disabled = output.paint(Tone::Attention, "disabled: it does not fire (enabled = false)");
         output.line(&format!("  {disabled}"))?;
@@ -84,17 +87,28 @@ fn print(definition: &CronDefinition, pitfalls: &[String], session: &mut Session
     Ok(())
 }
 
+/// Returns the ids of the configuration's crons by their names. They descend from the database: without one, a cron of a
+/// file has no id yet.
+fn ids_in_store(store: &Reader) -> HashMap<String, CronId> {
+    let crons = store.crons().unwrap_or_default().into_iter();
+    crons.filter(|row| row.source == CronSource::File).map(|row| (row.name, row.cron_id)).collect()
+}
+
 /// Returns what the cron runs, as the second half of a sentence.
-fn target(cron: &Cron) -> String {
-    let assistant = &cron.request.assistant_id;
-    match cron.request.target {
-        Target::Thread(thread_id) => format!("runs {assistant} on thread {thread_id}"),
-        Target::Stateless(_) => format!("runs {assistant} on a new thread each time"),
+fn target(definition: &CronDefinition) -> String {
+    let request = &definition.cron.request;
+    let assistant = &request.assistant_id;
+    match (request.target, &definition.fields.thread) {
+        // The id that the name means descends from the database.
+        (Target::Thread(_), Some(name)) => format!("runs {assistant} on the thread `{name}`"),
+        (Target::Thread(thread_id), None) => format!("runs {assistant} on thread {thread_id}"),
+        (Target::Stateless(_), _) => format!("runs {assistant} on a new thread each time"),
     }
 }
 
 fn print_json(
     definition: &CronDefinition,
+    cron_id: Option<CronId>,
     pitfalls: &[String],
     session: &mut Session,
 ) -> Result<(), Failure> {
@@ -102,7 +116,7 @@ fn print_json(
     let next: Vec<String> =
         of_cron(cron, session.now()).take(TIMES_SHOWN).map(|upcoming| upcoming.at.to_string()).collect();
     session.output.json(&json!({
-        "cron_id": cron.cron_id.to_string(),
+        "cron_id": cron_id.map(|id| id.to_string()),
         "cron_name": cron.name,
         "location": definition.location.to_string(),
         "schedule": cron.calendar.expression(),

@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::Bytes;
 use uuid::Uuid;
 
-use crate::backend::embedded::AgentServer;
+use crate::backend::embedded::EmbeddedServer;
 use crate::cli::terminal::Failure;
 use crate::clock::Clock;
 use crate::config::{self, Config, Environment};
@@ -50,7 +50,7 @@ impl DemoSetup {
     /// Returns the world of the demo's daemon, which uses no network at all.
     pub(super) fn world(&self, clock: &Clock) -> World {
         let server_clock = clock.clone();
-        let agents = AgentServer::keeping(RUNS_KEPT, move || server_clock.now());
+        let agents = EmbeddedServer::keeping(RUNS_KEPT, move || server_clock.now());
         let received = Arc::clone(&self.received);
         let receiver = Router::new().fallback(async move |_: Bytes| {
             received.fetch_add(1, Ordering::Relaxed);

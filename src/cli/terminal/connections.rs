@@ -31,7 +31,7 @@ pub(in crate::cli) fn receiver_transport(
     dialer: Dialer,
 ) -> Result<Transport, Failure> {
     let pem = receiver_roots(webhooks)?;
-    Transport::judged(pem.as_deref(), dialer, webhooks.url.clone())
+    Transport::to_receivers(pem.as_deref(), dialer, webhooks.url.clone())
         .map_err(|error| unprepared("webhooks.ca_file", webhooks.ca_file.as_deref(), &error))
 }
 

@@ -14,12 +14,21 @@ const ID_CHARS: usize = 36;
 /// How many matches of an ambiguous prefix are listed.
 const MATCHES_LISTED: u32 = 5;
 
-/// Returns the crons of the configuration, and those that were created through the API if there is a database yet.
+/// Returns the crons of the configuration and, if there is a database yet, those that were created through the API.
+///
+/// The ids of the configuration's crons are known only once there is a database.
 pub(in crate::cli) fn crons_of(definitions: Vec<CronDefinition>, store: &Path) -> Result<Vec<Cron>, Failure> {
     let mut crons: Vec<Cron> = definitions.into_iter().map(|definition| definition.cron).collect();
     if let Ok(store) = Reader::open(store) {
-        let from_api = store.crons()?.into_iter().filter(|row| row.source == CronSource::Api);
-        crons.extend(from_api.filter_map(|row| row.cron.ok()));
+        for row in store.crons()? {
+            match row.source {
+                CronSource::Api => crons.extend(row.cron.ok()),
+                CronSource::File => {
+                    let cron = crons.iter_mut().find(|cron| cron.name == row.name);
+                    cron.into_iter().for_each(|cron| cron.cron_id = row.cron_id);
+                }
+            }
+        }
     }
     Ok(crons)
 }

@@ -12,7 +12,7 @@ use super::receiver_arguments::{ChosenReceiver, ReceiverArguments, choose_receiv
 use super::test_delivery::{self, TestDelivery};
 use crate::cli::terminal::{Failure, Session, receiver_roots};
 use crate::transport::{Dialer, Probe};
-use crate::webhook::{Examination, Finding, examine};
+use crate::webhook::{DestinationVerdict, Examination, examine};
 
 /// Check whether webhooks to a URL would be sent, and if not, why
 #[derive(Args, Debug)]
@@ -70,10 +70,10 @@ pub(super) fn doctor(doctor: &Doctor, session: &mut Session) -> Result<(), Failu
     } else {
         diagnosis.print(url.expose(), session)?;
     }
-    match diagnosis.examination.finding {
-        Finding::Allowed => Ok(()),
-        Finding::Refused(_) => Err(Failure::Failed("webhooks to this URL are refused".to_owned())),
-        Finding::NoAddress(_) => Err(Failure::Failed("its host name has no address".to_owned())),
+    match diagnosis.examination.verdict {
+        DestinationVerdict::Allowed => Ok(()),
+        DestinationVerdict::Refused(_) => Err(Failure::Failed("webhooks to this URL are refused".to_owned())),
+        DestinationVerdict::NoAddress(_) => Err(Failure::Failed("its host name has no address".to_owned())),
     }
 }
 
@@ -93,9 +93,13 @@ async fn diagnose(
     let probe = Probe::new(roots.as_deref(), dialer.clone(), policy.clone());
     let probe = probe.map_err(|error| Failure::Usage(format!("webhooks.ca_file: {error}")))?;
     let examination = examine(url, policy, &probe).await;
-    let ping = match examination.finding {
-        Finding::Allowed if doctor.send => Some(test_delivery::send(receiver, dialer, session).await?),
-        Finding::Allowed | Finding::Refused(_) | Finding::NoAddress(_) => None,
+    let ping = match examination.verdict {
+        DestinationVerdict::Allowed if doctor.send => {
+            Some(test_delivery::send(receiver, dialer, session).await?)
+        }
+        DestinationVerdict::Allowed | DestinationVerdict::Refused(_) | DestinationVerdict::NoAddress(_) => {
+            None
+        }
     };
     Ok(Diagnosis { examination, ping, at: session.now() })
 }

@@ -10,7 +10,7 @@ use crate::cli::terminal::{Failure, Session, cron_named, crons_of};
 use crate::config::{WebhooksConfig, webhooks_by_default};
 use crate::domain::cron::CronSource;
 use crate::domain::template;
-use crate::webhook::{Attempt, BodyLimits, Sample, sample};
+use crate::webhook::{BodyLimits, OutboundWebhook, SampleWebhook};
 
 /// What a sample pretends to be about when no cron is named.
 const CRON_NAME: &str = "webhook-test";
@@ -76,7 +76,7 @@ pub(super) fn choose_receiver(
         let url = cron.webhook.ok_or_else(no_webhook)?.0;
         receiver.url = match cron.source {
             CronSource::File => url,
-            CronSource::Api => template::disarmed(&url),
+            CronSource::Api => template::escaped(&url),
         };
         (receiver.cron_name, receiver.assistant_id) = (cron.name, cron.request.assistant_id);
     }
@@ -84,9 +84,9 @@ pub(super) fn choose_receiver(
 }
 
 impl ChosenReceiver {
-    /// Returns an attempt to send a sample, which says in its metadata that it is one.
-    pub(super) fn attempt(&self, session: &Session) -> Attempt {
-        let made = Sample {
+    /// Returns a sample, which says in its metadata that it is one.
+    pub(super) fn sample(&self, session: &Session) -> OutboundWebhook {
+        let sample = SampleWebhook {
             id: Uuid::new_v4(),
             cron_name: &self.cron_name,
             assistant_id: &self.assistant_id,
@@ -97,6 +97,6 @@ impl ChosenReceiver {
             bytes_max: self.webhooks.body_bytes_max,
             allowed_fields: self.webhooks.allowed_fields.clone(),
         };
-        Attempt { webhook_id: made.webhook_id(), url: self.url.clone(), body: sample(&made, &limits) }
+        OutboundWebhook { webhook_id: sample.webhook_id(), url: self.url.clone(), body: sample.body(&limits) }
     }
 }

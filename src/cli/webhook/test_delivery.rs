@@ -33,9 +33,9 @@ pub(super) async fn send(
     let transport = receiver_transport(&receiver.webhooks, dialer)?;
     let (environment, clock) = (session.environment.clone(), session.clock.clone());
     let sender = Sender::new(transport, environment, clock, receiver.webhooks.clone());
-    let attempt = receiver.attempt(session);
-    let (webhook_id, started_at) = (attempt.webhook_id.clone(), session.now());
-    let report = sender.send(attempt).await;
+    let sample = receiver.sample(session);
+    let (webhook_id, started_at) = (sample.webhook_id.clone(), session.now());
+    let report = sender.send(sample).await;
     let ended_at = session.now();
     let verdict = judge(DeliveryId(Uuid::nil()), 1, &report.result, ended_at);
     Ok(TestDelivery { webhook_id, started_at, took: ended_at.duration_since(started_at), report, verdict })

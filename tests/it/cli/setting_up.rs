@@ -66,7 +66,7 @@ fn check_shows_what_will_fire_and_when() {
 
         old-year  FOLDER/agentcron.toml:13:7
           30 23 31 dec * 0 2090-2099  UTC
-          At 23:30 on day 31 of the month in December in 2090 to 2099; runs agent on thread 243f3b5b-916b-59f7-91d6-a1099cc05f5d
+          At 23:30 on day 31 of the month in December in 2090 to 2099; runs agent on the thread `years`
           disabled: it does not fire (enabled = false)
 
         no mistakes: 2 crons, backend http://127.0.0.1:9/, store FOLDER/agentcron.db"#]];

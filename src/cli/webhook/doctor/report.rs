@@ -9,7 +9,7 @@ use crate::cli::webhook::receiver_arguments::ChosenReceiver;
 use crate::domain::bounds::{CLOCK_SKEW_WARNED, SIGNATURE_AGE_MAX};
 use crate::present::{Tone, counted, times, webhooks};
 use crate::transport::{Certificate, JudgedAddress};
-use crate::webhook::{Finding, redacted};
+use crate::webhook::{DestinationVerdict, redacted};
 
 /// A certificate that expires sooner is marked.
 const DAYS_LEFT_FEW: i64 = 14;
@@ -22,12 +22,12 @@ enum PolicyVerdict {
 }
 
 impl PolicyVerdict {
-    fn of_finding(finding: &Finding) -> Self {
-        if finding.is_allowed() { Self::Allow } else { Self::Deny }
+    fn of_destination(verdict: &DestinationVerdict) -> Self {
+        if verdict.is_allowed() { Self::Allow } else { Self::Deny }
     }
 
     fn of_address(judged: &JudgedAddress) -> Self {
-        if judged.refusal.is_none() { Self::Allow } else { Self::Deny }
+        if judged.violation.is_none() { Self::Allow } else { Self::Deny }
     }
 
     fn as_str(self) -> &'static str {
@@ -49,19 +49,19 @@ impl Diagnosis {
     pub(super) fn to_json(&self, receiver: &ChosenReceiver, url: &str) -> Value {
         let examination = &self.examination;
         let address = |judged: &JudgedAddress| {
-            let refusal = judged.refusal.as_ref();
+            let violation = judged.violation.as_ref();
             json!({
                 "address": judged.address.to_string(),
                 "verdict": PolicyVerdict::of_address(judged).as_str(),
-                "rule": refusal.map(|refusal| refusal.rule.as_str()),
+                "rule": violation.map(|violation| violation.rule.as_str()),
             })
         };
         json!({
             "url": redacted(url),
-            "verdict": PolicyVerdict::of_finding(&examination.finding).as_str(),
-            "rule": examination.finding.rule(),
+            "verdict": PolicyVerdict::of_destination(&examination.verdict).as_str(),
+            "rule": examination.verdict.rule(),
             "addresses": examination.addresses.iter().map(address).collect::<Vec<_>>(),
-            "reason": examination.finding.reason(),
+            "reason": examination.verdict.reason(),
             "configuration": receiver.configuration.as_ref().map(|path| path.display().to_string()),
             "connection": examination.connection.as_ref().map(|connection| json!({
                 "address": connection.as_ref().ok().map(|far_end| far_end.address.to_string()),
@@ -86,7 +86,7 @@ impl Diagnosis {
                 "days_left": self.days_left(certificate),
             })
         };
-        let problem = self.examination.distrust();
+        let problem = self.examination.tls_problem();
         json!({
             "trusted": problem.is_none(),
             "problem": problem,
@@ -99,11 +99,11 @@ impl Diagnosis {
     }
 
     pub(super) fn print(&self, url: &str, session: &mut Session) -> Result<(), Failure> {
-        let finding = &self.examination.finding;
-        let verdict = PolicyVerdict::of_finding(finding);
+        let destination = &self.examination.verdict;
+        let verdict = PolicyVerdict::of_destination(destination);
         let word = session.output.paint(verdict.tone(), verdict.as_str());
         session.output.line(&format!("{word}  {}", printable(&redacted(url))))?;
-        if let Some(reason) = finding.reason() {
+        if let Some(reason) = destination.reason() {
             session.output.line(&format!("  {}", printable(&reason)))?;
         }
         self.print_addresses(session)?;
@@ -122,7 +122,7 @@ impl Diagnosis {
         }
         session.output.heading("addresses")?;
         for judged in &self.examination.addresses {
-            let why = judged.refusal.as_ref().map(|refusal| format!("  {refusal}")).unwrap_or_default();
+            let why = judged.violation.as_ref().map(|violation| format!("  {violation}")).unwrap_or_default();
             let verdict = PolicyVerdict::of_address(judged);
             let word = session.output.paint(verdict.tone(), &format!("{:<6}", verdict.as_str()));
             session.output.line(&format!("  {word}{}{why}", judged.address))?;
@@ -150,7 +150,7 @@ impl Diagnosis {
             return Ok(());
         }
         session.output.heading("certificates")?;
-        session.output.line(&match self.examination.distrust() {
+        session.output.line(&match self.examination.tls_problem() {
             None => format!("  {}", session.output.paint(Tone::Good, "trusted")),
             Some(problem) => {
                 let problem = printable(&format!("not trusted: {problem}"));
