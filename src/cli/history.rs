@@ -29,6 +29,7 @@ Works while the daemon is down.
 Examples:
   agentcron history --since 2h
   agentcron history --cron daily-digest --status error,timeout,missed
+  agentcron history --reason start_deadline,lost --since 1d
   agentcron history --follow
   agentcron history --json --since 7d | jq 'select(.status == \"error\")'
 
@@ -43,6 +44,9 @@ pub(super) struct History {
     /// pending, sending, unconfirmed, running
     #[arg(long, value_name = "STATUS", value_delimiter = ',')]
     status: Vec<String>,
+    /// Only runs with one of these reason codes, separated by commas, such as overlap,start_deadline
+    #[arg(long, value_name = "CODE", value_delimiter = ',')]
+    reason: Vec<String>,
     /// Only runs scheduled at or after this time: a time, or how long ago, such as 2h
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
@@ -92,6 +96,10 @@ fn filter(history: &History, reader: &Reader, session: &Session) -> Result<RunFi
                 )));
             }
         }
+    }
+    for word in &history.reason {
+        let code = word.parse().map_err(|unknown| Failure::Usage(format!("--reason: {unknown}")))?;
+        filter.reasons.push(code);
     }
     let instant = |option: &str, text: &Option<String>| {
         let parse = |text: &String| parse_past(text, &session.zone, session.now());

@@ -96,6 +96,10 @@ fn history_filters(daemon: &Daemon) {
     assert!(!failed.is_empty() && failed.iter().all(|run| run["cron_name"] == "fail"));
     assert_eq!(failed[0]["error"]["message"], "boom");
     assert_eq!(failed[0]["webhook"], Value::Null);
+    assert_eq!((&failed[0]["reason_code"], &failed[0]["reason"]), (&"graph_error".into(), &Value::Null));
+    let by_reason = daemon.json(&["history", "--reason", "graph_error,lost"]);
+    assert!(by_reason.iter().all(|run| run["cron_name"] == "fail") && by_reason.len() >= failed.len());
+    assert_eq!(daemon.json(&["history", "--reason", "lost"]).len(), 0);
     assert_eq!(daemon.json(&["history", "--limit", "2"]), all[all.len() - 2..]);
     assert_eq!(daemon.json(&["history", "--limit", "0"]).len(), 0);
     assert_eq!(daemon.json(&["history", "--since", "1h", "--until", "0s"]).len(), all.len());
@@ -109,6 +113,7 @@ fn history_filters(daemon: &Daemon) {
     for (arguments, message) in [
         (["--cron", "say-helo"], "did you mean `say-hello`?"),
         (["--status", "good"], "`good` is not one of success"),
+        (["--reason", "bad luck"], "`bad luck` is not one of backend_unreachable"),
         (["--since", "soon"], "got `soon`, expected a time"),
     ] {
         let output = daemon.run_command(&[&["history"], &arguments[..]].concat());
