@@ -55,7 +55,7 @@ pub struct Counts {
     pub commits: Histogram,
 }
 
-crate::domain::cron::words!(
+crate::domain::words::words!(
     /// How a receiver has answered.
     Answer {
         /// 2xx, or a class below that nobody uses.

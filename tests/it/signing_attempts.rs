@@ -45,9 +45,7 @@ async fn a_webhook_is_shown_attempt_by_attempt() {
     };
     let delivery_id = listed[0]["delivery_id"].as_str().unwrap();
     let shown_text = text(&["webhook", "show", &delivery_id[..8]]);
-    for part in
-        ["answered 503 by 127.0.0.1:", "-> tried again at", "answered 200 by", "-> delivered", "/hook?…"]
-    {
+    for part in ["HTTP 503 from 127.0.0.1:", "-> retried at", "HTTP 200 from", "-> delivered", "/hook?…"] {
         assert!(shown_text.contains(part), "no {part:?} in:\n{shown_text}");
     }
     let table = text(&["webhook", "list", "--run", &run_id]);

@@ -138,7 +138,7 @@ async fn webhooks_are_disabled_and_enabled_by_the_file_and_a_replay_sends_the_sa
     assert!(waited["reason"].as_str().unwrap().contains("http.disable_webhooks"), "{waited}");
     trigger(&daemon);
     wait_for_webhooks(&daemon, "suppressed", 2).await;
-    assert!(first_line(&daemon).contains("webhooks are disabled (http.disable_webhooks) since"));
+    assert!(first_line(&daemon).contains("webhooks have been disabled (http.disable_webhooks) since"));
     let refused = daemon.run_command(&["webhook", "replay", &run]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("webhooks are disabled"), "{refused:?}");
@@ -183,7 +183,7 @@ async fn a_url_that_is_gone_is_suspended_until_one_of_its_webhooks_is_replayed()
     receiver.reply_always(Reply::status(200));
     let replayed = output(&daemon, &["webhook", "replay", &run]);
     assert!(
-        replayed.contains("was suspended, and is told again") && !replayed.contains("sesame"),
+        replayed.contains("was suspended; deliveries to it are resumed") && !replayed.contains("sesame"),
         "{replayed}"
     );
     wait_for_webhooks(&daemon, "delivered", 1).await;
@@ -195,5 +195,5 @@ async fn a_url_that_is_gone_is_suspended_until_one_of_its_webhooks_is_replayed()
     daemon.wait_until("a suspension", || first_line(&daemon).contains("suspended")).await;
     assert_eq!(daemon.run_command(&["webhook", "resume", "example.com"]).status.code(), Some(2));
     let resumed = output(&daemon, &["webhook", "resume", "/hook"]);
-    assert!(resumed.contains("is told again") && !resumed.contains("sesame"), "{resumed}");
+    assert!(resumed.contains("are resumed") && !resumed.contains("sesame"), "{resumed}");
 }

@@ -137,7 +137,7 @@ async fn read(
     parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     let outbound = gateway.agent_server()?.outbound(parts, Body::from(body))?;
     // A placeholder in a client's URL would be filled with values that belong to the operator.
-    let webhook = Template(template::disarmed(&run_body.webhook));
+    let webhook = Template(template::escaped(&run_body.webhook));
     let spec = ClientRunSpec::new(run_body.assistant_id, thread_id, run_body.on_completion, webhook);
     let forwarded_run = ForwardedRun { gateway: gateway.clone(), mode, run_id, thread_id, held };
     Ok(IncomingRun::WithWebhook(Box::new((forwarded_run, spec, outbound))))

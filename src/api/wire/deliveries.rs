@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Time, delivery_reason_codes, delivery_statuses};
+use super::{Time, delivery_reason_code_or_null, delivery_statuses};
 use crate::domain::delivery_mode::DeliveryMode;
 use crate::store::{AttemptRow, WebhookDetails, WebhookRow};
 use crate::webhook::{redacted, webhook_id};
@@ -29,7 +29,7 @@ pub struct Delivery {
     /// How many attempts were made, including one in flight.
     pub attempts_made: u32,
     /// Why it has this status, for programs; null if there is nothing to explain.
-    #[schema(schema_with = delivery_reason_codes)]
+    #[schema(schema_with = delivery_reason_code_or_null)]
     pub reason_code: Option<&'static str>,
     /// Why it has this status, human-readable.
     pub reason: Option<String>,

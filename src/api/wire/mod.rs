@@ -10,8 +10,9 @@ mod webhooks;
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
+use serde_json::Value;
 use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::domain::cron::CronSource;
@@ -92,6 +93,13 @@ fn one_of(words: impl Iterator<Item = &'static str>) -> Object {
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).build()
 }
 
+/// A word of a closed set, or null. A field with a schema of its own must say this itself.
+fn one_of_or_null(words: impl Iterator<Item = &'static str>) -> Object {
+    let words = words.map(Value::from).chain([Value::Null]);
+    let word_or_null = SchemaType::from_iter([Type::String, Type::Null]);
+    ObjectBuilder::new().schema_type(word_or_null).enum_values(Some(words)).build()
+}
+
 fn triggers() -> Object {
     one_of(Trigger::ALL.iter().map(|word| word.as_str()))
 }
@@ -106,8 +114,12 @@ fn reason_codes() -> Object {
     one_of(ReasonCode::ALL.iter().map(|word| word.as_str()))
 }
 
-fn delivery_reason_codes() -> Object {
-    one_of(DeliveryReasonCode::ALL.iter().map(|word| word.as_str()))
+fn reason_code_or_null() -> Object {
+    one_of_or_null(ReasonCode::ALL.iter().map(|word| word.as_str()))
+}
+
+fn delivery_reason_code_or_null() -> Object {
+    one_of_or_null(DeliveryReasonCode::ALL.iter().map(|word| word.as_str()))
 }
 
 fn run_event_kinds() -> Object {

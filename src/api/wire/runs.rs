@@ -5,8 +5,8 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{
-    Attempt, Time, delivery_reason_codes, delivery_statuses, phases, reason_codes, run_event_kinds,
-    run_statuses, triggers,
+    Attempt, Time, delivery_reason_code_or_null, delivery_statuses, phases, reason_code_or_null,
+    run_event_kinds, run_statuses, triggers,
 };
 use crate::domain::run::{self, BackendRun, RunState};
 use crate::store::{self, DeliveryRow, RunRow};
@@ -32,7 +32,7 @@ pub struct Run {
     #[schema(schema_with = phases)]
     pub phase: &'static str,
     /// Why it has this status, for programs; null if there is nothing to explain.
-    #[schema(schema_with = reason_codes)]
+    #[schema(schema_with = reason_code_or_null)]
     pub reason_code: Option<&'static str>,
     /// Why it has this status, human-readable.
     pub reason: Option<String>,
@@ -122,7 +122,7 @@ pub struct RunDelivery {
     #[schema(schema_with = delivery_statuses)]
     pub status: &'static str,
     /// Why it has this status, for programs; null if there is nothing to explain.
-    #[schema(schema_with = delivery_reason_codes)]
+    #[schema(schema_with = delivery_reason_code_or_null)]
     pub reason_code: Option<&'static str>,
     /// Why it has this status, human-readable.
     pub reason: Option<String>,

@@ -252,6 +252,11 @@ async fn the_document_describes_every_path_and_its_responses() {
     let codes = reason["schema"]["items"]["enum"].as_array().unwrap();
     assert_eq!(codes.len(), ReasonCode::ALL.len());
     assert!(codes.contains(&json!("graph_error")) && reason["explode"] == false, "{reason}");
+    for schema in ["Run", "Delivery", "RunDelivery"] {
+        let code = &document["components"]["schemas"][schema]["properties"]["reason_code"];
+        assert_eq!(code["type"], json!(["string", "null"]), "{schema}: {code}");
+        assert!(code["enum"].as_array().unwrap().contains(&Value::Null), "{schema}: {code}");
+    }
     let text = document.to_string();
     let schemas = document["components"]["schemas"].as_object().unwrap();
     for reference in text.split("#/components/schemas/").skip(1) {

@@ -189,25 +189,25 @@ async fn what_only_we_refuse_is_refused_with_a_reason() {
         (
             json!({"webhook": "https://h/${{ run.id }}"}),
             expect![[
-                r#"422 {"detail":"Webhook URL not allowed: a blank, a control character or a backslash is in it (text)"}"#
+                r#"422 {"detail":"Webhook URL not allowed: it contains whitespace, a control character or a backslash (text)"}"#
             ]],
         ),
         (
             json!({"webhook": "https://h/${{ env.HOME }}"}),
             expect![[
-                r#"422 {"detail":"Webhook URL not allowed: a blank, a control character or a backslash is in it (text)"}"#
+                r#"422 {"detail":"Webhook URL not allowed: it contains whitespace, a control character or a backslash (text)"}"#
             ]],
         ),
         (
             json!({"input": {"a": ["${{ credential.api_key }}"]}}),
             expect![[
-                r#"422 {"detail":"input: a placeholder of the environment cannot stand in a cron that is made through the API (only cron.*, run.* and previous.* are filled here; define the cron in a file)"}"#
+                r#"422 {"detail":"input: a cron made through the API cannot use a placeholder of the environment (only cron.*, run.* and previous.* are filled here; define the cron in a file)"}"#
             ]],
         ),
         (
             json!({"metadata": {"a": "${{env.PATH}}"}}),
             expect![[
-                r#"422 {"detail":"metadata: a placeholder of the environment cannot stand in a cron that is made through the API (only cron.*, run.* and previous.* are filled here; define the cron in a file)"}"#
+                r#"422 {"detail":"metadata: a cron made through the API cannot use a placeholder of the environment (only cron.*, run.* and previous.* are filled here; define the cron in a file)"}"#
             ]],
         ),
         (
