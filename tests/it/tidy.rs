@@ -51,11 +51,13 @@ fn every_module_has_a_floor() {
 #[test]
 fn the_loops_do_not_know_each_other() {
     let loops = ["scheduler", "runner", "courier", "janitor", "maintenance"];
-    for source in sources("src/engine") {
-        let path = source.path.to_string_lossy();
-        for other in loops.iter().filter(|name| !path.contains(*name)) {
-            let uses = [format!("super::{other}"), format!("engine::{other}")];
-            assert!(!uses.iter().any(|used| source.text.contains(used.as_str())), "{path} uses {other}");
+    let of_loop = |module: &imports::Module| {
+        let name = module.get(1).filter(|name| module[0] == "engine" && loops.contains(&name.as_str()));
+        name.cloned()
+    };
+    for reference in imports::references(&sources("src/engine")) {
+        if let (Some(own), Some(used)) = (of_loop(&reference.from), of_loop(&reference.to)) {
+            assert!(own == used, "{}: {own} uses {used}", reference.place);
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Reads Rust source far enough to know which module refers to which: grouped and multi-line `use`, paths in code,
-//! `super`, and names that a module re-exports. Comments, strings and test modules do not count.
+//! `super`, and names that a module re-exports. Comments and strings do not count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -17,17 +17,18 @@ pub(crate) struct Reference {
     pub(crate) written: Vec<String>,
     /// `file:line`.
     pub(crate) place: String,
+    /// Whether the code is compiled for tests only.
+    pub(crate) is_test: bool,
 }
 
-/// Returns every reference between modules of `src`, except those from test modules.
+/// Returns every reference of the modules of `src`, except to other crates.
 pub(crate) fn references(sources: &[Source]) -> Vec<Reference> {
     let files: Vec<File> = sources.iter().filter_map(File::read).collect();
     let test_only: BTreeSet<Module> = files.iter().flat_map(|file| file.test_modules.clone()).collect();
     let is_test = |module: &[String]| (1..=module.len()).any(|end| test_only.contains(&module[..end]));
-    let files: Vec<&File> = files.iter().filter(|file| !is_test(&file.module)).collect();
     let tree = Tree::of(&files);
     let mut found = Vec::new();
-    for file in files {
+    for file in &files {
         for named in &file.paths {
             if let Some(written) = tree.absolute(&named.scope, &named.path) {
                 found.push(Reference {
@@ -35,6 +36,7 @@ pub(crate) fn references(sources: &[Source]) -> Vec<Reference> {
                     to: tree.resolve(&written, 0),
                     written,
                     place: format!("{}:{}", file.path, named.line),
+                    is_test: is_test(&named.scope),
                 });
             }
         }
@@ -93,10 +95,10 @@ impl File {
             let token = &tokens[at];
             let is_start = at == 0 || !is(at - 1, "::");
             match token.text.as_str() {
-                "#" if let Some((name, next)) = test_module(tokens, at) => {
-                    self.test_modules.push(joined(&scope, &name));
-                    at = next;
-                    continue;
+                "#" => {
+                    if let Some(name) = test_module(tokens, at) {
+                        self.test_modules.push(joined(&scope, &name));
+                    }
                 }
                 "mod" if is(at + 2, "{") => {
                     scope.push(tokens[at + 1].text.clone());
@@ -137,8 +139,8 @@ impl File {
     }
 }
 
-/// If `#[cfg(test)]` and a module follow, returns the module's name and the place behind its declaration or body.
-fn test_module(tokens: &[Token], at: usize) -> Option<(String, usize)> {
+/// Returns the name of the module that follows, if it is for tests only.
+fn test_module(tokens: &[Token], at: usize) -> Option<String> {
     let texts: Vec<&str> = tokens[at..].iter().take(7).map(|token| token.text.as_str()).collect();
     if texts != ["#", "[", "cfg", "(", "test", ")", "]"] {
         return None;
@@ -147,12 +149,7 @@ fn test_module(tokens: &[Token], at: usize) -> Option<(String, usize)> {
     while tokens.get(at)?.text == "#" {
         at = behind_brackets(tokens, at + 1);
     }
-    if tokens[at].text != "mod" {
-        return None;
-    }
-    let name = tokens[at + 1].text.clone();
-    let is_body = tokens.get(at + 2)?.text == "{";
-    Some((name, if is_body { behind_brackets(tokens, at + 2) } else { at + 3 }))
+    (tokens[at].text == "mod").then(|| tokens[at + 1].text.clone())
 }
 
 /// Returns the place behind the bracket that closes the one at `at`.
@@ -222,7 +219,7 @@ struct Tree {
 }
 
 impl Tree {
-    fn of(files: &[&File]) -> Self {
+    fn of(files: &[File]) -> Self {
         let modules = files.iter().map(|file| file.module.clone()).collect();
         let mut tree = Self { modules, names: BTreeMap::new() };
         for file in files {
@@ -398,7 +395,8 @@ fn grouped_nested_and_multi_line_paths_are_all_seen() {
         .filter(|reference| reference.from == ["store", "open"])
         .map(|reference| {
             let line = reference.place.rsplit(':').next().unwrap();
-            format!("{line} {} -> {}", reference.written.join("::"), reference.to.join("::"))
+            let mark = if reference.is_test { " (test)" } else { "" };
+            format!("{line} {} -> {}{mark}", reference.written.join("::"), reference.to.join("::"))
         })
         .collect();
     let expected = [
@@ -409,8 +407,11 @@ fn grouped_nested_and_multi_line_paths_are_all_seen() {
         "6 store::Broken -> store::rows",
         "7 daemon::g -> ",
         "8 store::rows::Row -> store::rows",
+        "11 cli ->  (test)",
         "13 signals::h -> ",
     ];
     assert_eq!(shown, expected);
-    assert!(!found.iter().any(|reference| reference.from.ends_with(&["extra".into(), "tests".into()])));
+    let of_extra =
+        found.iter().find(|reference| reference.from.starts_with(&["store".into(), "extra".into()]));
+    assert!(of_extra.unwrap().is_test);
 }
