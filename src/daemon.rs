@@ -18,6 +18,7 @@ use crate::api::{self, AgentServer, Api, Gateway, Listeners, Socket};
 use crate::backend::AgentClient;
 use crate::clock::Clock;
 use crate::config::{Config, CronDefinition, Environment};
+use crate::domain::ids::InstallationId;
 use crate::engine::courier::{self, Courier, OriginLimiter};
 use crate::engine::janitor::{self, Janitor};
 use crate::engine::maintenance::{self, Maintenance};
@@ -43,6 +44,8 @@ pub struct World {
     pub receivers: Transport,
     /// Where the store's closures run.
     pub execution: Execution,
+    /// The id of a store that has yet to be made; one that exists keeps its own.
+    pub new_installation: InstallationId,
     /// Where the command line finds the daemon, if it shall.
     pub socket: Option<PathBuf>,
     /// Where clients find it by TCP, if they shall.
@@ -81,7 +84,7 @@ type Loops = JoinSet<(&'static str, Result<(), StoreError>)>;
 /// # Errors
 /// See [`DaemonError`]; the service manager starts the daemon again, and it reads the truth from the store.
 pub async fn serve(world: World, ready: impl FnOnce(), stop: CancellationToken) -> Result<(), DaemonError> {
-    let store = Store::open(&world.config.store.path, world.execution)?;
+    let store = Store::open(&world.config.store.path, world.execution, world.new_installation)?;
     let network = tokio::select! {
         biased;
         // A disk without room may keep the beginning waiting; nothing is in flight yet that would have to be finished.
@@ -107,7 +110,8 @@ pub async fn serve(world: World, ready: impl FnOnce(), stop: CancellationToken) 
 
 /// Brings the store up to date with the configuration, and opens the port if there is to be one.
 async fn begin(world: &World, store: &Store) -> Result<Option<TcpListener>, DaemonError> {
-    let report = store.sync_file_crons(world.clock.now(), definitions(&world.config.crons)?).await?;
+    let definitions = definitions(&world.config.crons, store.installation_id())?;
+    let report = store.sync_file_crons(world.clock.now(), definitions).await?;
     store.notice(world.clock.now(), NoticeKind::Configuration, None).await?;
     // Before a client can ask for a run: it would be taken for one that a former process was sending.
     let recovered = store.recover_runs(world.clock.now()).await?;
@@ -133,14 +137,17 @@ async fn begin(world: &World, store: &Store) -> Result<Option<TcpListener>, Daem
 }
 
 /// Definitions as the store keeps them.
-fn definitions(crons: &[CronDefinition]) -> Result<Vec<NewDefinition>, DaemonError> {
+fn definitions(
+    crons: &[CronDefinition],
+    installation: InstallationId,
+) -> Result<Vec<NewDefinition>, DaemonError> {
     crons
         .iter()
         .map(|definition| {
             let body = serde_json::to_string(&definition.fields)
                 .map_err(|source| DaemonError::Definition { name: definition.cron.name.clone(), source })?;
             Ok(NewDefinition {
-                cron: Arc::new(definition.cron.clone()),
+                cron: Arc::new(definition.in_installation(installation)),
                 body,
                 location: definition.location.to_string(),
             })
@@ -156,6 +163,7 @@ fn spawn(world: World, store: Store, network: Option<TcpListener>, stop: &Cancel
         backend,
         receivers,
         execution: _,
+        new_installation: _,
         socket,
         listen: _,
         relay,

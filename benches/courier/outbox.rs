@@ -80,7 +80,11 @@ impl Outbox {
     fn with<'u>(deliveries: impl Iterator<Item = (&'u str, i64, bool)>, count: usize) -> Result<Self> {
         // The folder is on the disk of the build, not in memory, so that a commit has its real cost.
         let folder = tempfile::Builder::new().prefix("courier-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-        drop(Store::open(&database(folder.path()), Execution::WriterThread)?);
+        drop(Store::open(
+            &database(folder.path()),
+            Execution::WriterThread,
+            agentcron::domain::ids::InstallationId::default(),
+        )?);
         let connection = Connection::open(database(folder.path()))?;
         connection.execute_batch("PRAGMA foreign_keys = OFF; BEGIN")?;
         let mut run = connection.prepare(
@@ -157,7 +161,11 @@ impl Outbox {
         let settings = WebhookSettings { disabled: false, webhooks: config.webhooks.clone() };
         let (_, webhooks) = live_settings(settings);
         Ok(Courier {
-            store: Store::open(&database(self.folder.path()), Execution::WriterThread)?,
+            store: Store::open(
+                &database(self.folder.path()),
+                Execution::WriterThread,
+                agentcron::domain::ids::InstallationId::default(),
+            )?,
             sender: Sender::new(transport, environment, clock.clone(), config.webhooks),
             clock,
             wakes: Wakes::default(),

@@ -19,6 +19,7 @@ use utoipa_axum::routes;
 use super::Api;
 use crate::domain::backoff;
 use crate::domain::delivery::DeliveryStatus;
+use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Phase, Status, Trigger};
 use crate::store::{Answer, CronStatus, Measures};
 
@@ -88,6 +89,17 @@ fn committed(text: &mut Exposition, api: &Api) {
         for trigger in Trigger::ALL {
             let labels = [("status", status.as_str()), ("trigger", trigger.as_str())];
             runs.with(&labels, as_float(counts.ended(*status, *trigger)));
+        }
+    }
+    let mut reasons = text.counter(
+        "agentcron_run_reasons_total",
+        "Runs and occurrences that are over and have a reason, by status and reason code.",
+    );
+    for status in Status::ALL {
+        // A status knows a few codes only: those that occurred are shown.
+        for code in ReasonCode::ALL.iter().filter(|code| counts.reasons(*status, **code) > 0) {
+            let labels = [("status", status.as_str()), ("reason_code", code.as_str())];
+            reasons.with(&labels, as_float(counts.reasons(*status, *code)));
         }
     }
     text.counter("agentcron_occurrences_skipped_total", "Occurrences deliberately not fired.")

@@ -38,9 +38,24 @@ pub enum CallError {
         /// Its words, with a colon before them.
         detail: String,
     },
+    /// Its answer is longer than we read.
+    #[error("backend answered with more than {bytes_max} bytes")]
+    TooLarge { bytes_max: usize },
     /// There was no answer, or none that can be read.
     #[error("backend unreachable: {0}")]
     Unreachable(String),
+}
+
+impl From<TransportError> for CallError {
+    fn from(error: TransportError) -> Self {
+        match error {
+            TransportError::TooLarge(bytes_max) => CallError::TooLarge { bytes_max },
+            TransportError::NotSent(_)
+            | TransportError::Tls(_)
+            | TransportError::Denied(_)
+            | TransportError::Broken(_) => CallError::Unreachable(error.to_string()),
+        }
+    }
 }
 
 impl AgentClient {
@@ -109,8 +124,7 @@ impl AgentClient {
 
     /// Asks a question whose answer is JSON.
     pub(super) async fn ask_json(&self, method: Method, path: &str) -> Result<Value, CallError> {
-        let answer =
-            self.ask(method, path, None).await.map_err(|error| CallError::Unreachable(error.to_string()))?;
+        let answer = self.ask(method, path, None).await?;
         match answer.status {
             status if status.is_success() => serde_json::from_slice(&answer.body).map_err(|error| {
                 CallError::Unreachable(format!("its answer to {path} is no JSON ({error}){}", answer.words()))

@@ -18,7 +18,7 @@ impl AgentClient {
                 "limit": PAGE, "offset": crons.len(), "sort_by": "created_at", "sort_order": "asc",
             });
             let answer = self.ask(Method::POST, "/runs/crons/search", Some(&body)).await;
-            let answer = answer.map_err(|error| CallError::Unreachable(error.to_string()))?;
+            let answer = answer?;
             if !answer.status.is_success() {
                 return Err(CallError::Status { code: answer.status.as_u16(), detail: answer.words() });
             }

@@ -75,10 +75,7 @@ impl AgentClient {
     /// Asks the server to stop a run. That it did is seen when the run is looked at.
     pub async fn cancel(&self, thread_id: ThreadId, backend_run_id: BackendRunId) -> Result<(), CallError> {
         let path = format!("/threads/{thread_id}/runs/{backend_run_id}/cancel?wait=false&action=interrupt");
-        let answer = self
-            .ask(Method::POST, &path, None)
-            .await
-            .map_err(|error| CallError::Unreachable(error.to_string()))?;
+        let answer = self.ask(Method::POST, &path, None).await?;
         match answer.status {
             status if status.is_success() => Ok(()),
             StatusCode::NOT_FOUND => Err(CallError::NotFound(answer.words())),

@@ -81,6 +81,18 @@ impl RunReport {
     }
 }
 
+impl ThreadReport {
+    fn of(thread: &Value) -> Self {
+        Self {
+            // The status alone will not do: once something else is asked of the thread, it says `busy`.
+            interrupted: thread["status"] == "interrupted"
+                || thread["interrupts"].as_object().is_some_and(|interrupts| !interrupts.is_empty()),
+            values: thread["values"].clone(),
+            error: thread.get("error").filter(|error| !error.is_null()).map(run_error),
+        }
+    }
+}
+
 impl AgentClient {
     /// Asks for a run.
     pub async fn run(
@@ -98,14 +110,26 @@ impl AgentClient {
 
     /// Asks for a thread.
     pub async fn thread(&self, thread_id: ThreadId) -> Result<ThreadReport, CallError> {
-        let thread = self.ask_json(Method::GET, &format!("/threads/{thread_id}")).await?;
-        Ok(ThreadReport {
-            // The status alone will not do: once something else is asked of the thread, it says `busy`.
-            interrupted: thread["status"] == "interrupted"
-                || thread["interrupts"].as_object().is_some_and(|interrupts| !interrupts.is_empty()),
-            values: thread["values"].clone(),
-            error: thread.get("error").filter(|error| !error.is_null()).map(run_error),
-        })
+        Ok(ThreadReport::of(&self.ask_json(Method::GET, &format!("/threads/{thread_id}")).await?))
+    }
+
+    /// Asks for a thread, but for its values: for one that is too large to be read as a whole. A server that cannot
+    /// leave them out answers [`CallError::TooLarge`] or an error of its own.
+    pub async fn thread_without_values(&self, thread_id: ThreadId) -> Result<ThreadReport, CallError> {
+        // No `error`: the server does not let it be selected.
+        let select = ["thread_id", "status", "interrupts"];
+        let body = json!({ "ids": [thread_id.to_string()], "limit": 1, "select": select });
+        let answer = self.ask(Method::POST, "/threads/search", Some(&body)).await?;
+        if !answer.status.is_success() {
+            return Err(CallError::Status { code: answer.status.as_u16(), detail: answer.words() });
+        }
+        let threads: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let id = thread_id.to_string();
+        let mut threads = threads.as_array().into_iter().flatten();
+        match threads.find(|thread| thread["thread_id"] == id.as_str()) {
+            Some(thread) => Ok(ThreadReport::of(thread)),
+            None => Err(CallError::NotFound(": the search for this thread finds nothing".to_owned())),
+        }
     }
 
     /// The id of an assistant that is named by its id or by its graph; `None` if there is no such assistant.
@@ -120,7 +144,7 @@ impl AgentClient {
         }
         let body = json!({ "graph_id": word, "limit": 1, "sort_by": "created_at", "sort_order": "asc" });
         let answer = self.ask(Method::POST, "/assistants/search", Some(&body)).await;
-        let answer = answer.map_err(|error| CallError::Unreachable(error.to_string()))?;
+        let answer = answer?;
         match answer.status {
             status if status.is_success() => {
                 let found: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
@@ -136,10 +160,7 @@ impl AgentClient {
     pub async fn threads_of(&self, run_id: RunId) -> Result<Vec<ThreadId>, CallError> {
         let body =
             json!({ "metadata": { RUN_KEY: run_id.to_string() }, "limit": 10, "select": ["thread_id"] });
-        let answer = self
-            .ask(Method::POST, "/threads/search", Some(&body))
-            .await
-            .map_err(|error| CallError::Unreachable(error.to_string()))?;
+        let answer = self.ask(Method::POST, "/threads/search", Some(&body)).await?;
         let threads = match answer.status {
             status if status.is_success() => serde_json::from_slice::<Value>(&answer.body),
             StatusCode::NOT_FOUND => return Err(CallError::NotFound(answer.words())),
@@ -209,10 +230,7 @@ impl AgentClient {
     }
 
     async fn delete(&self, path: &str) -> Result<Deleted, CallError> {
-        let answer = self
-            .ask(Method::DELETE, path, None)
-            .await
-            .map_err(|error| CallError::Unreachable(error.to_string()))?;
+        let answer = self.ask(Method::DELETE, path, None).await?;
         Ok(match answer.status {
             status if status.is_success() => Deleted::Gone,
             StatusCode::NOT_FOUND | StatusCode::GONE => Deleted::Gone,

@@ -107,7 +107,7 @@ fn next_text(cron: &Cron, state: &CronState, now: Timestamp, session: &Session) 
         return (String::new(), session.output.paint(Style::Odd, "disabled"));
     }
     if let Some(pause) = &state.paused {
-        return (String::new(), session.output.paint(Style::Odd, &pause.words()));
+        return (String::new(), session.output.paint(Style::Odd, pause.reason().text()));
     }
     let mut occurrences = of_cron(cron, now);
     let left_out = if state.skip_next { occurrences.next() } else { None };

@@ -11,9 +11,11 @@ use super::failure::Failure;
 use super::session::Session;
 use crate::config::{BackendConfig, Environment, WebhooksConfig};
 use crate::daemon::{self, World};
+use crate::domain::ids::InstallationId;
 use crate::signals::{self, Stop};
 use crate::store::Execution;
 use crate::transport::{Dialer, Relay, Transport};
+use uuid::Uuid;
 
 /// How a certificate begins in a PEM file.
 const PEM_BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
@@ -62,6 +64,7 @@ pub(super) fn run(run: &Run, session: &mut Session) -> Result<(), Failure> {
         environment: session.environment.clone(),
         clock: session.clock.clone(),
         execution: Execution::WriterThread,
+        new_installation: InstallationId(Uuid::new_v4()),
     };
     let stop =
         signals::listen().map_err(|error| Failure::Failed(format!("cannot listen for signals: {error}")))?;

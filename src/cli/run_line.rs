@@ -88,10 +88,10 @@ pub(super) fn why(row: &RunRow) -> String {
             format!("{}: {}", error.error, error.message)
         }
     });
-    let said = match (&row.run.reason, error) {
-        (Some(reason), Some(error)) if reason.contains(&error) => reason.clone(),
+    let reason = row.run.reason.as_ref().and_then(|reason| reason.message.as_deref());
+    let said = match (reason, error) {
         (Some(reason), Some(error)) => format!("{error} ({reason})"),
-        (Some(reason), None) => reason.clone(),
+        (Some(reason), None) => reason.to_owned(),
         (None, Some(error)) => error,
         (None, None) => String::new(),
     };

@@ -10,6 +10,7 @@ use super::session::Session;
 use super::times;
 use crate::api::wire;
 use crate::domain::ids::RunId;
+use crate::domain::reason::Reason;
 use crate::store::{AttemptRow, Reader, RunDetails};
 use crate::webhook::redacted;
 
@@ -85,7 +86,7 @@ fn print_facts(details: &RunDetails, session: &mut Session) -> Result<(), Failur
         ("scheduled for", scheduled),
         ("status", run_line::painted_status(row, &session.output)),
     ];
-    if let Some(reason) = &run.reason {
+    if let Some(reason) = run.reason.as_ref().and_then(|reason| reason.message.as_ref()) {
         facts.push(("reason", printable(reason)));
     }
     if let Some(error) = run_line::error(run) {
@@ -137,7 +138,7 @@ fn timeline(details: &RunDetails) -> Vec<Moment> {
         add(run.due_at, "due, after jitter".to_owned());
     }
     for event in &details.events {
-        add(event.at, with_detail(&event.event, event.detail.as_deref()));
+        add(event.at, with_detail(event.event.phrase(), event.detail.as_deref()));
     }
     if let Some(backend_run) = run_line::backend_run(run) {
         add(backend_run.started_at, "started: accepted by the backend".to_owned());
@@ -154,7 +155,13 @@ fn timeline(details: &RunDetails) -> Vec<Moment> {
             add(at, attempt_text(attempt));
         }
         if let Some(ended_at) = delivery.ended_at {
-            add(ended_at, with_detail(&format!("webhook {}", delivery.status), delivery.reason.as_deref()));
+            add(
+                ended_at,
+                with_detail(
+                    &format!("webhook {}", delivery.status),
+                    delivery.reason.as_ref().map(Reason::text),
+                ),
+            );
         }
         if let Some(due_at) = delivery.due_at {
             add(due_at, format!("webhook attempt {} is due", delivery.attempts + 1));

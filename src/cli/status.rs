@@ -13,7 +13,7 @@ use super::webhook::delivery_mode;
 use crate::api::wire::{Configuration, Facts, State};
 use crate::config;
 use crate::domain::cron::CronSource;
-use crate::domain::ids::{CronId, DefinitionId};
+use crate::domain::ids::DefinitionId;
 use crate::store::{CronRow, DaemonState, Notice, NoticeKind, Reader, daemon_state};
 
 /// Show the state of the daemon, of the configuration and of the last 24 hours.
@@ -93,20 +93,19 @@ fn file_state(session: &Session, crons: &[CronRow]) -> Configuration {
         Ok(config) => config,
         Err(errors) => return Configuration::Mistakes { mistakes: errors.0.len() },
     };
-    let of_file = |definition: &config::CronDefinition| {
-        let cron_id = definition.cron.cron_id;
-        let body = serde_json::to_string(&definition.fields).unwrap_or_default();
-        (cron_id, DefinitionId::of_content(cron_id, &body))
-    };
-    let written: BTreeMap<CronId, DefinitionId> = config.crons.iter().map(of_file).collect();
     let from_files = crons.iter().filter(|row| row.source == CronSource::File);
-    let known: BTreeMap<CronId, DefinitionId> =
-        from_files.map(|row| (row.cron_id, row.definition_id)).collect();
-    let added = written.keys().filter(|id| !known.contains_key(id)).count();
-    let removed = known.keys().filter(|id| !written.contains_key(id)).count();
-    let is_other =
-        |(id, definition): &(&CronId, &DefinitionId)| known.get(id).is_some_and(|known| known != *definition);
-    let changed = written.iter().filter(is_other).count();
+    let mut stored: BTreeMap<&str, &CronRow> = from_files.map(|row| (row.name.as_str(), row)).collect();
+    let (mut added, mut changed) = (0, 0);
+    for definition in &config.crons {
+        match stored.remove(definition.cron.name.as_str()) {
+            None => added += 1,
+            Some(row) => {
+                let body = serde_json::to_string(&definition.fields).unwrap_or_default();
+                changed += usize::from(DefinitionId::of_content(row.cron_id, &body) != row.definition_id);
+            }
+        }
+    }
+    let removed = stored.len();
     match (added, changed, removed) {
         (0, 0, 0) => Configuration::Same,
         _ => Configuration::Different { added, changed, removed },

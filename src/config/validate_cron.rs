@@ -16,7 +16,7 @@ use super::limits::CRON_NAME_CHARS_MAX;
 use super::nearest::nearest;
 use crate::domain::calendar::Calendar;
 use crate::domain::cron::{Catchup, Cron, CronSource, Mode, Overlap, Policy, Request, UnknownWord};
-use crate::domain::ids::CronId;
+use crate::domain::ids::{CronId, InstallationId};
 use crate::domain::template;
 
 pub use webhook::check_policy as check_webhook_policy;
@@ -88,15 +88,19 @@ impl Mistakes {
     }
 }
 
-/// Settles a cron from a file; its id is derived from the name.
+/// Validates a cron from a file, without asking which store it will be in: its ids are those of no installation until
+/// [`CronDefinition::in_installation`](super::CronDefinition::in_installation) gives it the ones it runs by.
 pub fn validate_cron(name: &str, fields: &CronFields) -> Result<Cron, Vec<FieldError>> {
-    let identity = CronIdentity { cron_id: CronId::of_name(name), name, source: CronSource::File };
-    validate_cron_as(identity, fields)
+    let installation = InstallationId::default();
+    let cron_id = CronId::of_name(installation, name);
+    validate_cron_as(CronIdentity { installation, cron_id, name, source: CronSource::File }, fields)
 }
 
 /// Who a cron is, if that is not derived from its name alone.
 #[derive(Clone, Copy, Debug)]
 pub struct CronIdentity<'n> {
+    /// The store that it is in: named threads derive from it.
+    pub installation: InstallationId,
     /// Given out once, by whoever made it.
     pub cron_id: CronId,
     /// For people.
@@ -121,12 +125,12 @@ pub fn validate_cron_as(identity: CronIdentity<'_>, fields: &CronFields) -> Resu
 }
 
 fn validate(identity: CronIdentity<'_>, fields: &CronFields, mistakes: &mut Mistakes) -> Option<Cron> {
-    let CronIdentity { cron_id, name, source } = identity;
+    let CronIdentity { installation, cron_id, name, source } = identity;
     check_name(name, mistakes);
     let calendar = schedule::calendar(name, fields, mistakes);
     let (start_time, end_time) = times::window(fields, mistakes);
     let assistant_id = target::assistant_id(fields, mistakes);
-    let target = target::target(fields, mistakes);
+    let target = target::target(installation, fields, mistakes);
     let multitask_strategy = target::multitask_strategy(fields, mistakes);
     let mode = word(mistakes, "mode", &fields.mode, Mode::Background);
     let payload = payload::payload(fields, mistakes);

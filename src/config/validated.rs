@@ -12,7 +12,8 @@ use url::Url;
 use super::errors::ConfigError;
 use super::fields::CronFields;
 use super::secret::Secret;
-use crate::domain::cron::{Cron, Template};
+use crate::domain::cron::{Cron, Target, Template};
+use crate::domain::ids::{CronId, InstallationId, ThreadId};
 use crate::domain::signing::SigningKey;
 use crate::domain::url_policy::UrlPolicy;
 
@@ -120,6 +121,18 @@ pub struct CronDefinition {
     pub fields: CronFields,
     /// Where its header stands.
     pub location: SourceLocation,
+}
+
+impl CronDefinition {
+    /// Returns the cron with the ids that it has in this installation.
+    pub fn in_installation(&self, installation: InstallationId) -> Cron {
+        let mut cron = self.cron.clone();
+        cron.cron_id = CronId::of_name(installation, &cron.name);
+        if let Some(thread) = &self.fields.thread {
+            cron.request.target = Target::Thread(ThreadId::of_name(installation, thread));
+        }
+        cron
+    }
 }
 
 /// The payload may hold what is nobody's business in a log line.

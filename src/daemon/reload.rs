@@ -69,7 +69,8 @@ pub(super) async fn run(mut reload: Reload, stop: CancellationToken) -> Result<(
     let mut watch = Watch::begin(Arc::clone(&touched));
     let sources = reload.config.sources.clone();
     let mut all_watched = watch.follow(&sources);
-    let definitions = super::definitions(&reload.config.crons).map_or(0, |all| hash_of(&all));
+    let definitions = super::definitions(&reload.config.crons, reload.store.installation_id())
+        .map_or(0, |all| hash_of(&all));
     // What was changed between the first reading and now is seen as a difference to nothing. Files that have been the
     // same for a while are not read twice: parsing thousands of crons leaves memory behind.
     let fingerprint = match changed_lately(&sources, reload.clock.now()) {
@@ -161,7 +162,7 @@ async fn load(reload: &Reload) -> Result<Config, ConfigErrors> {
 
 async fn take_up(reload: &Reload, seen: &mut Seen, config: &Config, cause: Cause) -> Result<(), StoreError> {
     let now = reload.clock.now();
-    let definitions = match super::definitions(&config.crons) {
+    let definitions = match super::definitions(&config.crons, reload.store.installation_id()) {
         Ok(definitions) => definitions,
         Err(error) => return refuse(reload, error.to_string()).await,
     };

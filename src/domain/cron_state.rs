@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 
 use super::cron::words;
+use super::reason::{Reason, ReasonCode};
 use super::run::Status;
 
 words!(
@@ -59,12 +60,13 @@ impl CronState {
 }
 
 impl Pause {
-    /// The reason of occurrences that it skips.
-    pub fn words(&self) -> String {
-        match &self.note {
+    /// Returns the reason that is recorded for the occurrences that it skips.
+    pub fn reason(&self) -> Reason {
+        let message = match &self.note {
             Some(note) => format!("paused: {note}"),
             None => "paused: on request".to_owned(),
-        }
+        };
+        Reason::new(ReasonCode::Paused, message)
     }
 }
 
@@ -98,7 +100,8 @@ mod tests {
         }
         assert_eq!(state.failures, 3);
         let pause = state.paused.unwrap();
-        assert_eq!(pause.words(), "paused: 2 runs in a row failed (pause_after_failures = 2)");
+        let message = "paused: 2 runs in a row failed (pause_after_failures = 2)";
+        assert_eq!(pause.reason(), Reason::new(ReasonCode::Paused, message));
     }
 
     #[test]

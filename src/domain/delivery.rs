@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::bounds::RETRY_AFTER_MAX;
 use super::cron::words;
 use super::ids::{DeliveryId, RunId};
+use super::reason::DeliveryReasonCode;
 
 words!(
     /// Where a delivery stands.
@@ -100,6 +101,16 @@ pub enum Ending {
 }
 
 impl Ending {
+    /// Returns the code that is recorded for it.
+    pub fn reason_code(self) -> DeliveryReasonCode {
+        match self {
+            Self::Failed => DeliveryReasonCode::RetriesExhausted,
+            Self::Gone => DeliveryReasonCode::UrlGone,
+            Self::Aborted => DeliveryReasonCode::Declined,
+            Self::Blocked => DeliveryReasonCode::Policy,
+        }
+    }
+
     /// As it is recorded.
     pub fn status(self) -> DeliveryStatus {
         match self {

@@ -62,7 +62,7 @@ impl DeliveryMode {
 
 impl Suspension {
     /// Why a delivery to this URL is over before it was sent, and what may be done about it.
-    pub fn words(&self) -> String {
+    pub fn message(&self) -> String {
         let id = self.delivery_id.to_string();
         format!(
             "not sent, for its URL is suspended since {}: {} (webhook {}); `agentcron webhook resume` or the replay of a \

@@ -1,5 +1,6 @@
-//! Identities. Ids of our own making are UUIDv5 of their content, so that the same occurrence has the same
-//! `run_id` and the same threads before and after a crash, on any machine.
+//! Identities. The ids that agentcron makes are UUIDv5 (RFC 9562 §5.5) of what they identify, so that the same
+//! occurrence has the same `run_id` and the same threads before and after a crash. All of them descend from the store's
+//! [`InstallationId`]: two installations with equal files never share an id.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,13 +11,13 @@ use uuid::Uuid;
 /// The namespace from which agent servers derive the id of a graph's own assistant (seen of `langgraph-api` 0.16.7).
 const GRAPHS: Uuid = Uuid::from_u128(0x6ba7_b821_9dad_11d1_80b4_00c0_4fd4_30c8);
 
-/// The namespace of every id that agentcron derives.
-const NAMESPACE: Uuid = Uuid::from_u128(0x6d1d_94c4_7b0f_5f0a_9c3e_61c2_0b7a_2d11);
+/// The retry number of the first run of an occurrence.
+pub const FIRST_RUN: u32 = 0;
 
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(pub Uuid);
 
         impl fmt::Display for $name {
@@ -35,6 +36,11 @@ macro_rules! uuid_id {
     };
 }
 
+uuid_id!(
+    /// One store, for as long as it lives; drawn at random when the store is made. The default, the nil UUID, stands
+    /// for no store: definitions that are only checked or shown have ids of it, and these are never stored.
+    InstallationId
+);
 uuid_id!(
     /// A cron. For crons from files it is derived from the name, so a renamed cron is a new cron.
     CronId
@@ -79,9 +85,9 @@ impl CronId {
         Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
     }
 
-    /// The id of a cron that is defined in a file.
-    pub fn of_name(name: &str) -> Self {
-        Self(Uuid::new_v5(&NAMESPACE, format!("cron\0{name}").as_bytes()))
+    /// Returns the id of the cron that a file of this installation defines under `name`.
+    pub fn of_name(installation: InstallationId, name: &str) -> Self {
+        Self(Uuid::new_v5(&installation.0, format!("cron\0{name}").as_bytes()))
     }
 }
 
@@ -93,21 +99,23 @@ impl DefinitionId {
 }
 
 impl RunId {
-    /// The id of the run of one occurrence: `(cron_id, scheduled_for)` is its identity.
-    pub fn of_occurrence(cron_id: CronId, scheduled_for: Timestamp) -> Self {
-        Self(Uuid::new_v5(&cron_id.0, scheduled_for.as_millisecond().to_string().as_bytes()))
+    /// Returns the id of a run, whose identity is `(cron_id, scheduled_for, retry)`. The first run of an occurrence is
+    /// retry [`FIRST_RUN`].
+    pub fn of_occurrence(cron_id: CronId, scheduled_for: Timestamp, retry: u32) -> Self {
+        let millis = scheduled_for.as_millisecond();
+        Self(Uuid::new_v5(&cron_id.0, format!("run\0{millis}\0{retry}").as_bytes()))
     }
 
-    /// The thread that attempt `n` of a stateless run is sent to (`T_n`).
-    pub fn thread_of_start(self, attempt: u32) -> ThreadId {
-        ThreadId(Uuid::new_v5(&self.0, format!("thread\0{attempt}").as_bytes()))
+    /// Returns the thread `T_n` that start `n` of a stateless run is sent to.
+    pub fn thread_of_start(self, start_number: u32) -> ThreadId {
+        ThreadId(Uuid::new_v5(&self.0, format!("thread\0{start_number}").as_bytes()))
     }
 }
 
 impl ThreadId {
-    /// The thread that a cron names in words (`thread = "inbox"`).
-    pub fn of_name(name: &str) -> Self {
-        Self(Uuid::new_v5(&NAMESPACE, format!("thread\0{name}").as_bytes()))
+    /// Returns the thread that crons of this installation mean by a name (`thread = "inbox"`).
+    pub fn of_name(installation: InstallationId, name: &str) -> Self {
+        Self(Uuid::new_v5(&installation.0, format!("thread\0{name}").as_bytes()))
     }
 }
 

@@ -6,7 +6,8 @@ use super::backoff;
 use super::bounds::{OCCURRENCES_PER_PASS, ON_TIME_WITHIN, START_DEADLINE_MAX};
 use super::cron::{Catchup, Cron, Overlap};
 use super::cron_state::CronState;
-use super::ids::RunId;
+use super::ids::{FIRST_RUN, RunId};
+use super::reason::{Reason, ReasonCode};
 use super::run::Trigger;
 
 /// What is to be committed for a cron, in one transaction.
@@ -88,6 +89,46 @@ pub enum MissReason {
     LaterOne,
     /// Older than `catchup_window`.
     OutsideWindow,
+}
+
+impl SkipReason {
+    /// Returns the reason that is recorded.
+    pub fn reason(&self, cron: &Cron) -> Reason {
+        match self {
+            SkipReason::Overlap(running) => Reason::new(
+                ReasonCode::Overlap,
+                format!("overlap: run {running} of {} was still going (overlap = \"skip\")", cron.name),
+            ),
+            SkipReason::QueueFull => Reason::new(
+                ReasonCode::QueueFull,
+                "overlap: one run is going and one is waiting (overlap = \"queue\")",
+            ),
+            SkipReason::Asked => Reason::new(ReasonCode::SkipNext, "skip-next: skipped on request"),
+            SkipReason::Excluded => Reason::new(ReasonCode::Excluded, "excluded: this day is excluded"),
+        }
+    }
+}
+
+impl MissReason {
+    /// Returns the reason that is recorded.
+    pub fn reason(self, cron: &Cron) -> Reason {
+        match self {
+            MissReason::NoCatchup => {
+                Reason::new(ReasonCode::CatchupNone, "not running at that time (catchup = \"none\")")
+            }
+            MissReason::LaterOne => Reason::new(
+                ReasonCode::CatchupLatest,
+                "not running at that time, and a later occurrence was caught up (catchup = \"latest\")",
+            ),
+            MissReason::OutsideWindow => Reason::new(
+                ReasonCode::CatchupWindow,
+                format!(
+                    "not running at that time, longer ago than catchup_window = {}",
+                    humantime::format_duration(cron.policy.catchup_window)
+                ),
+            ),
+        }
+    }
 }
 
 /// The runs of a cron that are not over.
@@ -236,7 +277,7 @@ fn fire(cron: &Cron, at: Timestamp, next: Option<Timestamp>, now: Timestamp) -> 
     let due_at = if cron.policy.jitter.is_zero() {
         at
     } else {
-        let run_id = RunId::of_occurrence(cron.cron_id, at);
+        let run_id = RunId::of_occurrence(cron.cron_id, at, FIRST_RUN);
         backoff::after(at, cron.policy.jitter.mul_f64(backoff::share(run_id.0, 0)))
     };
     let on_time = backoff::between(at, now) <= ON_TIME_WITHIN;

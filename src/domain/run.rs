@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::cron::words;
 use super::ids::{BackendRunId, CronId, DefinitionId, RunId, ThreadId};
+use super::reason::{Reason, ReasonCode};
 
 words!(
     /// Why a run exists.
@@ -70,7 +71,7 @@ words!(
 /// Our record of one occurrence being executed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
-    /// Ours; a cron's is derived from `(cron_id, scheduled_for)`.
+    /// Ours; a cron's is derived from `(cron_id, scheduled_for, retry)`.
     pub run_id: RunId,
     /// Whose occurrence it is; `None`: a client of the agent server's API asked for it, and no cron knows it.
     pub cron: Option<CronVersion>,
@@ -78,6 +79,8 @@ pub struct Run {
     pub trigger: Trigger,
     /// The instant by the calendar.
     pub scheduled_for: Timestamp,
+    /// Which run of its occurrence it is; the first is [`FIRST_RUN`](super::ids::FIRST_RUN).
+    pub retry: u32,
     /// After jitter.
     pub due_at: Timestamp,
     /// If no backend has accepted it by then, it ends as `error`.
@@ -86,8 +89,8 @@ pub struct Run {
     pub send_count: u32,
     /// How often in a row the backend did not know it.
     pub not_found_count: u32,
-    /// Why it is late or in doubt, as last seen.
-    pub reason: Option<String>,
+    /// Why it is late or unconfirmed, as last seen.
+    pub reason: Option<Reason>,
     /// Where it is in its life.
     pub state: RunState,
 }
@@ -178,14 +181,21 @@ pub struct BackendRun {
 pub struct Outcome {
     /// In one word.
     pub status: Status,
-    /// Why, for people; `None` if there is nothing to say.
-    pub reason: Option<String>,
+    /// `None` if there is nothing to say.
+    pub reason: Option<Reason>,
     /// What the graph or the backend said went wrong.
     pub error: Option<RunError>,
     /// What the graph returned.
     pub values: Option<Value>,
     /// When we learnt of it.
     pub ended_at: Timestamp,
+}
+
+impl Outcome {
+    /// Returns the outcome of a run that no backend has.
+    pub fn without_backend(status: Status, reason: Reason, ended_at: Timestamp) -> Self {
+        Self { status, reason: Some(reason), error: None, values: None, ended_at }
+    }
 }
 
 /// An error by kind and words, as the agent server reports it.
@@ -322,6 +332,15 @@ fn illegal(state: &RunState, change: &'static str) -> Result<RunState, IllegalTr
 }
 
 impl CancelCause {
+    /// Returns why a run ended that was cancelled for this cause.
+    pub fn reason_code(self) -> ReasonCode {
+        match self {
+            CancelCause::Timeout => ReasonCode::Timeout,
+            CancelCause::Request => ReasonCode::CancelRequest,
+            CancelCause::Overlap => ReasonCode::CancelOverlap,
+        }
+    }
+
     /// How a run ends that was cancelled for this cause.
     pub fn status(self) -> Status {
         match self {

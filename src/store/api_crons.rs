@@ -12,13 +12,15 @@ use rusqlite::{OptionalExtension, Row, Transaction, named_params};
 use serde_json::{Map, Value};
 
 use super::cron_state::known;
+use super::open::installation_id;
 use super::rows::{json_option, millis, parsed, time};
 use super::sync_crons::{account_until, remove};
 use super::{Store, StoreError, definitions};
 use crate::config::CronIdentity;
 use crate::domain::bounds::API_CRONS_MAX;
 use crate::domain::cron::{Cron, CronSource};
-use crate::domain::ids::{CronId, DefinitionId};
+use crate::domain::ids::{CronId, DefinitionId, InstallationId};
+use crate::domain::reason::{Reason, ReasonCode};
 
 pub use search::{CronFilter, CronOrder, CronPage, CronSearch, Direction};
 
@@ -84,7 +86,12 @@ impl Store {
                 Some(name) if !is_taken(tx, name)? => name.clone(),
                 Some(_) | None => new.cron_id.to_string(),
             };
-            let identity = CronIdentity { cron_id: new.cron_id, name: &name, source: CronSource::Api };
+            let identity = CronIdentity {
+                installation: cache.installation(),
+                cron_id: new.cron_id,
+                name: &name,
+                source: CronSource::Api,
+            };
             let cron = Arc::new(definitions::parse(identity, &new.body)?);
             let definition_id = definitions::insert(tx, new.cron_id, &new.body, now)?;
             tx.prepare_cached(
@@ -122,7 +129,8 @@ impl Store {
                 Err(refusal) => return Ok(Some(Err(refusal))),
             };
             let name = &stored.cron.name;
-            let identity = CronIdentity { cron_id, name, source: stored.cron.source };
+            let (installation, source) = (cache.installation(), stored.cron.source);
+            let identity = CronIdentity { installation, cron_id, name, source };
             let cron = Arc::new(definitions::parse(identity, &changed.body)?);
             let new_id = definitions::insert(tx, cron_id, &changed.body, now)?;
             let Some(known) = known(tx, cron_id)? else { return Ok(None) };
@@ -169,7 +177,8 @@ impl Store {
             }
             account_until(tx, &cache, &known, now)?;
             cache.forget(known.definition_id);
-            remove(tx, cron_id, now, format!("removed: {} was deleted through the API", known.name))?;
+            let message = format!("removed: {} was deleted through the API", known.name);
+            remove(tx, cron_id, now, Reason::new(ReasonCode::Removed, message))?;
             Ok(Some(Ok(())))
         })
         .await
@@ -208,14 +217,15 @@ fn stored(tx: &Transaction<'_>, cron_id: CronId) -> Result<Option<(StoredCron, D
     );
     let mut statement = tx.prepare_cached(&sql)?;
     let mut rows = statement.query([cron_id.to_string()])?;
-    rows.next()?.map(from_row).transpose()
+    let installation = installation_id(tx)?;
+    rows.next()?.map(|row| from_row(row, installation)).transpose()
 }
 
-fn from_row(row: &Row<'_>) -> Result<(StoredCron, DefinitionId), StoreError> {
+fn from_row(row: &Row<'_>, installation: InstallationId) -> Result<(StoredCron, DefinitionId), StoreError> {
     let name: String = row.get("name")?;
     let body: String = row.get("body")?;
-    let identity =
-        CronIdentity { cron_id: parsed(row, "cron_id")?, name: &name, source: parsed(row, "source")? };
+    let (cron_id, source) = (parsed(row, "cron_id")?, parsed(row, "source")?);
+    let identity = CronIdentity { installation, cron_id, name: &name, source };
     let cron = Arc::new(definitions::parse(identity, &body)?);
     let request = match json_option(row, "request")? {
         Some(Value::Object(request)) => request,

@@ -11,6 +11,7 @@ use rusqlite::Transaction;
 
 use super::StoreError;
 use crate::domain::delivery::DeliveryStatus;
+use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Run, RunState, Status, Trigger};
 
 /// Something that has happened.
@@ -19,9 +20,9 @@ pub(super) enum Counted {
     /// The backend has accepted a run, so long after it was due.
     Started { late: Duration },
     /// A run is over that took so long on the backend, if it got there.
-    Ended { status: Status, trigger: Trigger, took: Option<Duration> },
+    Ended { status: Status, code: Option<ReasonCode>, trigger: Trigger, took: Option<Duration> },
     /// Occurrences were skipped or missed.
-    NeverRan { status: Status, occurrences: u64 },
+    NeverRan { status: Status, code: ReasonCode, occurrences: u64 },
     /// A receiver has answered with this HTTP status, or not at all.
     Attempted { code: Option<u16> },
     /// A delivery is over with its last attempt, so long after its run was.
@@ -40,6 +41,7 @@ pub(super) struct Tx<'t> {
 #[derive(Debug, Default)]
 pub struct Counts {
     ended: [[Count; Trigger::ALL.len()]; Status::ALL.len()],
+    reasons: [[Count; ReasonCode::ALL.len()]; Status::ALL.len()],
     never_ran: [Count; Status::ALL.len()],
     deliveries: [Count; DeliveryStatus::ALL.len()],
     answers: [Count; Answer::ALL.len()],
@@ -111,13 +113,16 @@ impl Tx<'_> {
     pub(super) fn count_end(&self, run: &Run) {
         let RunState::Ended { backend_run, outcome } = &run.state else { return };
         let (status, trigger) = (outcome.status, run.trigger);
+        let code = outcome.reason.as_ref().map(|reason| reason.code);
         self.count(match status {
-            Status::Skipped | Status::Missed => Counted::NeverRan { status, occurrences: 1 },
+            Status::Skipped | Status::Missed => {
+                Counted::NeverRan { status, code: code.unwrap_or(ReasonCode::Unknown), occurrences: 1 }
+            }
             Status::Success | Status::Error | Status::Timeout | Status::Interrupted | Status::Cancelled => {
                 let since = |backend_run: &crate::domain::run::BackendRun| {
                     crate::domain::backoff::between(backend_run.started_at, outcome.ended_at)
                 };
-                Counted::Ended { status, trigger, took: backend_run.as_ref().map(since) }
+                Counted::Ended { status, code, trigger, took: backend_run.as_ref().map(since) }
             }
         });
     }
@@ -152,13 +157,19 @@ impl Counts {
     fn add(&self, counted: Counted) {
         match counted {
             Counted::Started { late } => self.start_delay.observe(late),
-            Counted::Ended { status, trigger, took } => {
+            Counted::Ended { status, code, trigger, took } => {
+                if let Some(code) = code {
+                    self.reasons[status as usize][code as usize].add(1);
+                }
                 self.ended[status as usize][trigger as usize].add(1);
                 if let Some(took) = took {
                     self.run_time.observe(took);
                 }
             }
-            Counted::NeverRan { status, occurrences } => self.never_ran[status as usize].add(occurrences),
+            Counted::NeverRan { status, code, occurrences } => {
+                self.reasons[status as usize][code as usize].add(occurrences);
+                self.never_ran[status as usize].add(occurrences);
+            }
             Counted::Attempted { code } => self.answers[Answer::of(code) as usize].add(1),
             Counted::NeverSent { status, deliveries } => {
                 self.deliveries[status as usize].add(u64::try_from(deliveries).unwrap_or(u64::MAX));
@@ -180,6 +191,11 @@ impl Counts {
     /// Occurrences that were skipped or missed.
     pub fn never_ran(&self, status: Status) -> u64 {
         self.never_ran[status as usize].get()
+    }
+
+    /// Returns how many runs and occurrences ended with this status for this reason.
+    pub fn reasons(&self, status: Status, code: ReasonCode) -> u64 {
+        self.reasons[status as usize][code as usize].get()
     }
 
     /// Deliveries that are over.
@@ -243,10 +259,16 @@ mod tests {
     #[tokio::test]
     async fn what_is_undone_was_not_counted() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("agentcron.db"), Execution::WriterThread).unwrap();
+        let store = Store::open(
+            &folder.path().join("agentcron.db"),
+            Execution::WriterThread,
+            crate::domain::ids::InstallationId::default(),
+        )
+        .unwrap();
         let work = |undone: bool| {
             store.write(move |tx| {
-                tx.count(Counted::NeverRan { status: Status::Missed, occurrences: 7 });
+                let (status, code) = (Status::Missed, ReasonCode::CatchupNone);
+                tx.count(Counted::NeverRan { status, code, occurrences: 7 });
                 if undone { Err(StoreError::Refused("no".to_owned())) } else { Ok(()) }
             })
         };

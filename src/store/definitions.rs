@@ -11,15 +11,25 @@ use super::StoreError;
 use super::rows::{millis, parsed};
 use crate::config::{self, CronFields, CronIdentity};
 use crate::domain::cron::Cron;
-use crate::domain::ids::{CronId, DefinitionId};
+use crate::domain::ids::{CronId, DefinitionId, InstallationId};
 
 /// Parsed definitions; cheap to clone.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Definitions {
+    installation: InstallationId,
     parsed: Arc<Mutex<HashMap<DefinitionId, Arc<Cron>>>>,
 }
 
 impl Definitions {
+    pub(super) fn new(installation: InstallationId) -> Self {
+        Self { installation, parsed: Arc::default() }
+    }
+
+    /// Returns the store that the definitions are in.
+    pub(super) fn installation(&self) -> InstallationId {
+        self.installation
+    }
+
     /// Keeps a definition that is parsed already.
     pub(super) fn keep(&self, definition_id: DefinitionId, cron: Arc<Cron>) {
         self.parsed.lock().unwrap_or_else(PoisonError::into_inner).insert(definition_id, cron);
@@ -45,7 +55,7 @@ impl Definitions {
         if let Some(cron) = self.parsed.lock().unwrap_or_else(PoisonError::into_inner).get(&definition_id) {
             return Ok(Arc::clone(cron));
         }
-        let cron = Arc::new(read(tx, definition_id, name)?);
+        let cron = Arc::new(read(tx, self.installation, definition_id, name)?);
         self.keep(definition_id, Arc::clone(&cron));
         Ok(cron)
     }
@@ -54,6 +64,7 @@ impl Definitions {
 /// Reads a version.
 pub(super) fn read(
     tx: &Transaction<'_>,
+    installation: InstallationId,
     definition_id: DefinitionId,
     name: &str,
 ) -> Result<Cron, StoreError> {
@@ -66,7 +77,8 @@ pub(super) fn read(
     let row = rows.next()?;
     let row = row.ok_or_else(|| StoreError::Refused(format!("there is no definition {definition_id}")))?;
     let (cron_id, source) = (parsed(row, "cron_id")?, parsed(row, "source")?);
-    parse(CronIdentity { cron_id, name, source }, row.get_ref("body")?.as_str().unwrap_or_default())
+    let identity = CronIdentity { installation, cron_id, name, source };
+    parse(identity, row.get_ref("body")?.as_str().unwrap_or_default())
 }
 
 /// Reads a stored definition back. Whose it is comes from the cron's row, never from the definition: the same rules

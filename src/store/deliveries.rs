@@ -13,6 +13,7 @@ use super::{Store, StoreError, delivery_mode, suspended};
 use crate::domain::delivery::{AttemptReport, AttemptResult, DeliveryStatus, Ending, Verdict};
 use crate::domain::delivery_mode::{DeliveryMode, RateLimit, Suspension};
 use crate::domain::ids::{DeliveryId, RunId};
+use crate::domain::reason::{DeliveryReasonCode, Reason};
 
 /// What follows for a URL whose receiver has said that it is gone.
 const SUSPENDED: &str =
@@ -243,27 +244,36 @@ fn finish(tx: &Tx<'_>, finished: &FinishedAttempt) -> Result<(), StoreError> {
         ":tls": milliseconds(phases.tls),
         ":head": milliseconds(phases.head),
     })?;
+    let withdrawn = matches!(result, AttemptResult::Withdrawn);
     let (status, due_at, reason) = match &finished.verdict {
         Verdict::Delivered => (DeliveryStatus::Delivered, None, None),
         Verdict::Again(at) => {
-            (DeliveryStatus::Pending, Some(millis(*at)), result.detail().map(str::to_owned))
+            let code =
+                if withdrawn { DeliveryReasonCode::Withdrawn } else { DeliveryReasonCode::AttemptFailed };
+            let message = result.detail().map(str::to_owned);
+            (DeliveryStatus::Pending, Some(millis(*at)), Some(Reason { code, message }))
         }
         Verdict::Ended(Ending::Gone, detail) => {
-            (DeliveryStatus::Gone, None, Some(format!("{detail}; {SUSPENDED}")))
+            let message = format!("{detail}; {SUSPENDED}");
+            (DeliveryStatus::Gone, None, Some(Reason::new(DeliveryReasonCode::UrlGone, message)))
         }
-        Verdict::Ended(ending, reason) => (ending.status(), None, Some(reason.clone())),
+        Verdict::Ended(ending, message) => {
+            (ending.status(), None, Some(Reason::new(ending.reason_code(), message)))
+        }
     };
-    let withdrawn = matches!(result, AttemptResult::Withdrawn);
+    let (code, message) = reason.map_or((None, None), |reason| (Some(reason.code.as_str()), reason.message));
     let over = due_at.is_none().then(|| millis(finished.at));
     // Only the attempt that is in hand may decide: an attempt of a former life is not listened to.
     let decided: Option<(String, i64)> = tx
         .prepare_cached(
-            "UPDATE deliveries SET status = ?3, due_at = ?4, reason = ?5, ended_at = ?6, uncounted = uncounted + ?7 \
+            "UPDATE deliveries SET status = ?3, due_at = ?4, reason_code = ?5, reason = ?6, ended_at = ?7, \
+             uncounted = uncounted + ?8 \
              WHERE delivery_id = ?1 AND attempts = ?2 AND status = 'sending' RETURNING url, created_at",
         )?
-        .query_row((&delivery_id, finished.attempt, status.as_str(), due_at, reason, over, withdrawn), |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
+        .query_row(
+            (&delivery_id, finished.attempt, status.as_str(), due_at, code, message, over, withdrawn),
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
         .optional()?;
     tx.count(Counted::Attempted { code: result.code() });
     if let (Some((_, created_at)), Some(over)) = (&decided, over) {

@@ -10,6 +10,7 @@ use super::{Store, StoreError};
 use crate::domain::bounds::SUPPRESSED_PER_COMMIT;
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::delivery_mode::{DeliveryMode, Hold, Release};
+use crate::domain::reason::{DeliveryReasonCode, Reason};
 
 /// Why deliveries are suppressed while webhooks are disabled.
 pub(super) const DISABLED: &str = "webhooks are disabled (http.disable_webhooks)";
@@ -62,12 +63,12 @@ impl Store {
         .await
     }
 
-    /// Suppresses what waits and was recorded before `before`, with this reason; answers how many.
+    /// Suppresses what waits and was recorded before `before`, and returns how many that were.
     pub async fn discard_webhooks(
         &self,
         now: Timestamp,
         before: Timestamp,
-        reason: String,
+        reason: Reason<DeliveryReasonCode>,
     ) -> Result<usize, StoreError> {
         let mut discarded = 0;
         loop {
@@ -90,7 +91,8 @@ impl Store {
             Ok(())
         })
         .await?;
-        self.discard_webhooks(now, Timestamp::MAX, DISABLED.to_owned()).await
+        let reason = Reason::new(DeliveryReasonCode::Disabled, DISABLED);
+        self.discard_webhooks(now, Timestamp::MAX, reason).await
     }
 
     /// Webhooks are not disabled. If they were, answers how many deliveries are suppressed.
@@ -202,16 +204,23 @@ fn save(tx: &Transaction<'_>, mode: &DeliveryMode) -> Result<(), StoreError> {
 }
 
 /// As much as one transaction should.
-fn suppress(tx: &Tx<'_>, now: Timestamp, before: Timestamp, reason: &str) -> Result<usize, StoreError> {
+fn suppress(
+    tx: &Tx<'_>,
+    now: Timestamp,
+    before: Timestamp,
+    reason: &Reason<DeliveryReasonCode>,
+) -> Result<usize, StoreError> {
     let suppressed = tx
         .prepare_cached(
-            "UPDATE deliveries SET status = 'suppressed', due_at = NULL, ended_at = :now, reason = :reason \
+            "UPDATE deliveries SET status = 'suppressed', due_at = NULL, ended_at = :now, \
+             reason_code = :reason_code, reason = :reason \
              WHERE delivery_id IN (SELECT delivery_id FROM deliveries WHERE due_at IS NOT NULL \
              AND status = 'pending' AND created_at < :before LIMIT :limit)",
         )?
         .execute(named_params! {
             ":now": millis(now),
-            ":reason": reason,
+            ":reason_code": reason.code.as_str(),
+            ":reason": reason.message,
             ":before": millis(before),
             ":limit": i64::try_from(SUPPRESSED_PER_COMMIT).unwrap_or(i64::MAX),
         })?;

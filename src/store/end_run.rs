@@ -11,6 +11,7 @@ use super::step_run::{RunEvent, insert_deletion, insert_event};
 use super::{Store, StoreError, delivery_mode, suspended};
 use crate::domain::delivery::{DeliveryStatus, NewDelivery};
 use crate::domain::ids::{RunId, ThreadId};
+use crate::domain::reason::DeliveryReasonCode;
 use crate::domain::run::{Outcome, RunChange};
 
 /// Everything that is to be true once a run is over.
@@ -72,8 +73,8 @@ impl Store {
 fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery, now: Timestamp) -> Result<(), StoreError> {
     let suppressed = delivery.status == DeliveryStatus::Suppressed;
     let inserted = tx.prepare_cached(
-        "INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at, ended_at, reason) \
-         VALUES (:delivery_id, :run_id, :url, :body, :status, :due_at, :now, :ended_at, :reason) \
+        "INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at, ended_at, reason_code, reason) \
+         VALUES (:delivery_id, :run_id, :url, :body, :status, :due_at, :now, :ended_at, :reason_code, :reason) \
          ON CONFLICT DO NOTHING",
     )?
     .execute(named_params! {
@@ -85,6 +86,7 @@ fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery, now: Timestamp) -> Resul
         ":due_at": (!suppressed).then(|| millis(now)),
         ":now": millis(now),
         ":ended_at": suppressed.then(|| millis(now)),
+        ":reason_code": suppressed.then_some(DeliveryReasonCode::Disabled.as_str()),
         ":reason": suppressed.then_some(delivery_mode::DISABLED),
     })?;
     if suppressed {

@@ -62,6 +62,8 @@ use lock::DaemonLock;
 use readers::Readers;
 use writer::Writer;
 
+use crate::domain::ids::InstallationId;
+
 /// The daemon's store: the only writer of its file. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
@@ -69,6 +71,7 @@ pub struct Store {
     readers: Arc<Readers>,
     writer: Arc<Writer>,
     definitions: Definitions,
+    installation_id: InstallationId,
     _lock: Arc<DaemonLock>,
 }
 
@@ -87,12 +90,18 @@ impl Store {
     /// # Errors
     /// [`StoreError::Taken`] if another daemon has it, [`StoreError::Unusable`] if the file is corrupt, of another
     /// program, of a newer version, or cannot be written. Nothing is overwritten in any of these cases.
-    pub fn open(path: &Path, execution: Execution) -> Result<Self, StoreError> {
+    pub fn open(
+        path: &Path,
+        execution: Execution,
+        new_installation: InstallationId,
+    ) -> Result<Self, StoreError> {
         let lock = DaemonLock::take(path)?;
-        let connection = open::open_to_write(path)?;
+        let connection = open::open_to_write(path, new_installation)?;
+        let installation_id = open::installation_id(&connection)?;
         let writer = Arc::new(Writer::new(connection, execution));
-        let (readers, definitions) = (Arc::new(Readers::new(path, execution)?), Definitions::default());
-        Ok(Self { readers, writer, definitions, _lock: Arc::new(lock) })
+        let (readers, definitions) =
+            (Arc::new(Readers::new(path, execution)?), Definitions::new(installation_id));
+        Ok(Self { readers, writer, definitions, installation_id, _lock: Arc::new(lock) })
     }
 
     /// Runs `work` in a transaction and answers after its commit. Several callers share one commit; each has a
@@ -103,6 +112,11 @@ impl Store {
         work: impl FnMut(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.writer.write(work).await
+    }
+
+    /// Returns the id of this store, from which the ids of its crons, runs and threads derive.
+    pub fn installation_id(&self) -> InstallationId {
+        self.installation_id
     }
 
     /// What this process has committed.

@@ -8,7 +8,8 @@ use super::counts::{Counted, Tx};
 use super::plan_due::ScheduledCron;
 use super::rows::millis;
 use crate::domain::cron::Overlap;
-use crate::domain::ids::{CronId, RunId};
+use crate::domain::ids::{CronId, FIRST_RUN, RunId};
+use crate::domain::reason::Reason;
 use crate::domain::run::{CancelCause, Status, Trigger};
 
 /// Inserts a run to be started. False if this occurrence has a row already: the unique key is what forbids a
@@ -28,7 +29,7 @@ pub(super) fn insert_pending(
              :start_before, :exclusive, 'pending', 1, :due_at) ON CONFLICT DO NOTHING",
         )?
         .execute(named_params! {
-            ":run_id": RunId::of_occurrence(cron.cron_id, scheduled_for).to_string(),
+            ":run_id": RunId::of_occurrence(cron.cron_id, scheduled_for, FIRST_RUN).to_string(),
             ":cron_id": cron.cron_id.to_string(),
             ":cron_name": cron.name,
             ":definition_id": scheduled.definition_id.to_string(),
@@ -47,22 +48,43 @@ pub(super) struct Stretch {
     pub(super) first: Timestamp,
     pub(super) last: Timestamp,
     pub(super) count: u64,
-    pub(super) reason: String,
+    pub(super) reason: Reason,
+}
+
+/// What makes two records of the same status and code parts of one.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum SameStretch {
+    /// The pause that began at `since` covers both.
+    Pause { since: Timestamp },
+    /// The passes of one catch-up, none of which is older than `since`, wrote both.
+    CatchUp { since: Timestamp },
+}
+
+/// Whether there was a record to extend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extended {
+    Yes,
+    No,
 }
 
 impl Stretch {
-    /// Lengthens the record right before, if it is of the same kind and not older than `since`; false if it is not.
+    /// Extends the record right before this one, if it has the same status and code and is part of the same `stretch`.
     pub(super) fn extend(
         &self,
         tx: &Tx<'_>,
         cron_id: CronId,
-        since: Timestamp,
+        same: SameStretch,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Extended, StoreError> {
+        let (first_after, ended_since) = match same {
+            SameStretch::Pause { since } => (millis(since), i64::MIN),
+            SameStretch::CatchUp { since } => (i64::MIN, millis(since)),
+        };
         let before: Option<(String, i64, bool)> = tx
             .prepare_cached(
                 "SELECT run_id, coalesce(last_scheduled_for, scheduled_for), \
-                 phase = 'ended' AND send_count = 0 AND status = ?3 AND reason = ?4 AND ended_at >= ?5 \
+                 phase = 'ended' AND send_count = 0 AND status = ?3 AND reason_code = ?4 \
+                 AND scheduled_for > ?5 AND ended_at >= ?6 \
                  FROM runs WHERE cron_id = ?1 AND scheduled_for < ?2 ORDER BY scheduled_for DESC LIMIT 1",
             )?
             .query_row(
@@ -70,24 +92,25 @@ impl Stretch {
                     cron_id.to_string(),
                     millis(self.first),
                     self.status.as_str(),
-                    &self.reason,
-                    since.as_millisecond(),
+                    self.reason.code.as_str(),
+                    first_after,
+                    ended_since,
                 ),
                 |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, Option<bool>>(2)?.unwrap_or(false))),
             )
             .optional()?;
-        let Some((run_id, last, true)) = before else { return Ok(false) };
+        let Some((run_id, last, true)) = before else { return Ok(Extended::No) };
         if last >= millis(self.first) {
             // The clock was set back: these are accounted for already.
-            return Ok(true);
+            return Ok(Extended::Yes);
         }
         tx.prepare_cached(
-            "UPDATE runs SET occurrences = occurrences + ?2, last_scheduled_for = ?3, ended_at = ?4 \
+            "UPDATE runs SET occurrences = occurrences + ?2, last_scheduled_for = ?3, ended_at = ?4, reason = ?5 \
              WHERE run_id = ?1",
         )?
-        .execute((run_id, count(self.count), millis(self.last), millis(now)))?;
-        tx.count(Counted::NeverRan { status: self.status, occurrences: self.count });
-        Ok(true)
+        .execute((run_id, count(self.count), millis(self.last), millis(now), &self.reason.message))?;
+        tx.count(Counted::NeverRan { status: self.status, code: self.reason.code, occurrences: self.count });
+        Ok(Extended::Yes)
     }
 
     /// Adds a record.
@@ -100,24 +123,30 @@ impl Stretch {
         let cron = &scheduled.cron;
         let inserted = tx.prepare_cached(
             "INSERT INTO runs (run_id, cron_id, cron_name, definition_id, trigger, scheduled_for, due_at, \
-             start_before, exclusive, phase, start_number, status, reason, ended_at, occurrences, last_scheduled_for) \
+             start_before, exclusive, phase, start_number, status, reason_code, reason, ended_at, occurrences, \
+             last_scheduled_for) \
              VALUES (:run_id, :cron_id, :cron_name, :definition_id, 'schedule', :first, :first, :first, 0, \
-             'ended', 1, :status, :reason, :now, :count, :last) ON CONFLICT DO NOTHING",
+             'ended', 1, :status, :reason_code, :reason, :now, :count, :last) ON CONFLICT DO NOTHING",
         )?
         .execute(named_params! {
-            ":run_id": RunId::of_occurrence(cron.cron_id, self.first).to_string(),
+            ":run_id": RunId::of_occurrence(cron.cron_id, self.first, FIRST_RUN).to_string(),
             ":cron_id": cron.cron_id.to_string(),
             ":cron_name": cron.name,
             ":definition_id": scheduled.definition_id.to_string(),
             ":first": millis(self.first),
             ":last": millis(self.last),
             ":status": self.status.as_str(),
-            ":reason": self.reason,
+            ":reason_code": self.reason.code.as_str(),
+            ":reason": self.reason.message,
             ":now": millis(now),
             ":count": count(self.count),
         })?;
         if inserted == 1 {
-            tx.count(Counted::NeverRan { status: self.status, occurrences: self.count });
+            tx.count(Counted::NeverRan {
+                status: self.status,
+                code: self.reason.code,
+                occurrences: self.count,
+            });
         }
         Ok(())
     }

@@ -8,6 +8,8 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::StoreError;
+use super::rows::parsed;
+use crate::domain::ids::InstallationId;
 
 /// "agcr": tells our files from those of other programs (SQLite's `application_id`).
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"agcr");
@@ -19,7 +21,7 @@ const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_initial.sql")];
 const QUICK_CHECK_BYTES_MAX: u64 = 1 << 30;
 
 /// Opens the daemon's connection; the file is made (0600) if there is none.
-pub(super) fn open_to_write(path: &Path) -> Result<Connection, StoreError> {
+pub(super) fn open_to_write(path: &Path, new_installation: InstallationId) -> Result<Connection, StoreError> {
     let bytes = make_file(path)?;
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|e| unusable(path, e))?;
     // Looked at before anything is changed: a file that is not ours, or newer, stays byte for byte as it is.
@@ -28,7 +30,7 @@ pub(super) fn open_to_write(path: &Path) -> Result<Connection, StoreError> {
     if bytes > 0 && bytes < QUICK_CHECK_BYTES_MAX {
         check(path, &connection)?;
     }
-    migrate(path, &mut connection, version)?;
+    migrate(path, &mut connection, version, new_installation)?;
     Ok(connection)
 }
 
@@ -136,11 +138,20 @@ fn check(path: &Path, connection: &Connection) -> Result<(), StoreError> {
 }
 
 /// Each step and its number are one transaction: a crash leaves the old schema or the new one.
-fn migrate(path: &Path, connection: &mut Connection, from: usize) -> Result<(), StoreError> {
+fn migrate(
+    path: &Path,
+    connection: &mut Connection,
+    from: usize,
+    new_installation: InstallationId,
+) -> Result<(), StoreError> {
     for (index, sql) in MIGRATIONS.iter().enumerate().skip(from) {
         let step = |connection: &mut Connection| -> rusqlite::Result<()> {
             let tx = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
             tx.execute_batch(sql)?;
+            if index == 0 {
+                let id = new_installation.to_string();
+                tx.execute("INSERT INTO installation (one, installation_id) VALUES (1, ?1)", [id])?;
+            }
             tx.pragma_update(None, "application_id", APPLICATION_ID)?;
             tx.pragma_update(None, "user_version", i64::try_from(index + 1).unwrap_or(i64::MAX))?;
             tx.commit()
@@ -148,6 +159,16 @@ fn migrate(path: &Path, connection: &mut Connection, from: usize) -> Result<(), 
         step(connection).map_err(|e| unusable(path, e))?;
     }
     Ok(())
+}
+
+/// Returns the id that the store got when it was made.
+pub(super) fn installation_id(connection: &Connection) -> Result<InstallationId, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT installation_id FROM installation WHERE one = 1")?;
+    let mut rows = statement.query([])?;
+    let row =
+        rows.next()?.ok_or_else(|| StoreError::Refused("the store has no installation_id".to_owned()))?;
+    parsed(row, "installation_id")
 }
 
 fn unusable(path: &Path, error: rusqlite::Error) -> StoreError {

@@ -7,13 +7,14 @@ use rusqlite::Transaction;
 
 use super::counts::Tx;
 use super::cron_state::known;
-use super::occurrences::{Stretch, cancel_running, insert_pending};
+use super::occurrences::{Extended, SameStretch, Stretch, cancel_running, insert_pending};
 use super::rows::millis;
 use super::{Store, StoreError};
 use crate::domain::cron::{Cron, Overlap};
 use crate::domain::cron_state::{CronState, Pause};
 use crate::domain::ids::{CronId, DefinitionId};
-use crate::domain::plan::{Active, Decision, MissReason, SkipReason, plan};
+use crate::domain::plan::{Active, Decision, plan};
+use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Phase, Status};
 
 /// A cron as the scheduler has it in hand.
@@ -122,25 +123,32 @@ fn commit_decision(
             return insert_pending(tx, scheduled, times, *trigger);
         }
         Decision::Skip { scheduled_for, reason } => {
-            (Status::Skipped, *scheduled_for, *scheduled_for, 1, skip_message(cron, reason))
+            (Status::Skipped, *scheduled_for, *scheduled_for, 1, reason.reason(cron))
         }
         Decision::Pause { first, last, count } => {
-            let reason = state.paused.as_ref().map(Pause::words).unwrap_or_default();
-            (Status::Skipped, *first, *last, *count, reason)
+            let reason = state.paused.as_ref().map(Pause::reason);
+            (Status::Skipped, *first, *last, *count, reason.unwrap_or(Reason::bare(ReasonCode::Paused)))
         }
         Decision::Miss { first, last, count, reason } => {
-            (Status::Missed, *first, *last, *count, miss_message(cron, *reason))
+            (Status::Missed, *first, *last, *count, reason.reason(cron))
         }
     };
     let stretch = Stretch { status, first, last, count, reason };
-    let goes_on = match decision {
-        Decision::Pause { .. } => stretch.extend(tx, cron.cron_id, Timestamp::MIN, now)?,
-        // Only what the passes of one and the same catch-up left behind.
-        Decision::Miss { .. } => stretch.extend(tx, cron.cron_id, a_little_before(now), now)?,
-        Decision::Fire { .. } | Decision::Skip { .. } => false,
+    let same = match decision {
+        Decision::Pause { .. } => {
+            let since = state.paused.as_ref().map_or(Timestamp::MIN, |pause| pause.since);
+            Some(SameStretch::Pause { since })
+        }
+        Decision::Miss { .. } => Some(SameStretch::CatchUp { since: a_little_before(now) }),
+        Decision::Fire { .. } | Decision::Skip { .. } => None,
     };
-    if !goes_on {
-        stretch.insert(tx, scheduled, now)?;
+    let extended = match same {
+        Some(same) => stretch.extend(tx, cron.cron_id, same, now)?,
+        None => Extended::No,
+    };
+    match extended {
+        Extended::Yes => {}
+        Extended::No => stretch.insert(tx, scheduled, now)?,
     }
     Ok(false)
 }
@@ -169,30 +177,4 @@ fn active(tx: &Transaction<'_>, cron: &Cron) -> Result<Active, StoreError> {
         }
     }
     Ok(active)
-}
-
-fn skip_message(cron: &Cron, reason: &SkipReason) -> String {
-    match reason {
-        SkipReason::Overlap(running) => {
-            format!("overlap: run {running} of {} was still going (overlap = \"skip\")", cron.name)
-        }
-        SkipReason::QueueFull => {
-            "overlap: one run is going and one is waiting (overlap = \"queue\")".to_owned()
-        }
-        SkipReason::Asked => "skip-next: skipped on request".to_owned(),
-        SkipReason::Excluded => "excluded: this day is excluded".to_owned(),
-    }
-}
-
-fn miss_message(cron: &Cron, reason: MissReason) -> String {
-    match reason {
-        MissReason::NoCatchup => "not running at that time (catchup = \"none\")".to_owned(),
-        MissReason::LaterOne => {
-            "not running at that time, and a later occurrence was caught up (catchup = \"latest\")".to_owned()
-        }
-        MissReason::OutsideWindow => format!(
-            "not running at that time, longer ago than catchup_window = {}",
-            humantime::format_duration(cron.policy.catchup_window)
-        ),
-    }
 }

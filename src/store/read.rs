@@ -19,10 +19,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, Transaction};
 
-use super::rows::{RUN_COLUMNS, parsed, run_from_row, time, time_option};
+use super::rows::{RUN_COLUMNS, parsed, reason_from_row, run_from_row, time, time_option};
 use super::{StoreError, open};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::{DeliveryId, RunId};
+use crate::domain::reason::{DeliveryReasonCode, Reason};
 use crate::domain::run::{Run, Status};
 
 pub use changes::{Interest, Watch};
@@ -71,7 +72,7 @@ pub struct DeliveryRow {
     /// When the next attempt is due.
     pub due_at: Option<Timestamp>,
     /// Why it is not delivered.
-    pub reason: Option<String>,
+    pub reason: Option<Reason<DeliveryReasonCode>>,
     /// When the run ended.
     pub created_at: Timestamp,
     /// When there was nothing more to do.
@@ -160,7 +161,7 @@ fn run_row(tx: &Transaction<'_>, row: &Row<'_>) -> Result<RunRow, StoreError> {
 
 fn deliveries(tx: &Transaction<'_>, run_id: RunId) -> Result<Vec<DeliveryRow>, StoreError> {
     let mut statement = tx.prepare_cached(
-        "SELECT delivery_id, url, status, attempts, due_at, reason, created_at, ended_at FROM deliveries \
+        "SELECT delivery_id, url, status, attempts, due_at, reason_code, reason, created_at, ended_at FROM deliveries \
          WHERE run_id = ?1 ORDER BY created_at, url",
     )?;
     let mut rows = statement.query([run_id.to_string()])?;
@@ -178,7 +179,7 @@ fn delivery_row(row: &Row<'_>) -> Result<DeliveryRow, StoreError> {
         status: parsed(row, "status")?,
         attempts: row.get("attempts")?,
         due_at: time_option(row, "due_at")?,
-        reason: row.get("reason")?,
+        reason: reason_from_row(row)?,
         created_at: time(row, "created_at")?,
         ended_at: time_option(row, "ended_at")?,
     })

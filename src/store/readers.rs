@@ -131,7 +131,12 @@ mod tests {
     #[tokio::test]
     async fn a_read_that_nobody_waits_for_is_interrupted_and_leaves_its_place() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("agentcron.db"), Execution::WriterThread).unwrap();
+        let store = Store::open(
+            &folder.path().join("agentcron.db"),
+            Execution::WriterThread,
+            crate::domain::ids::InstallationId::default(),
+        )
+        .unwrap();
         for _ in 0..2 * READS_AT_ONCE {
             let given_up = tokio::time::timeout(Duration::from_millis(20), store.read(endless)).await;
             assert!(given_up.is_err(), "it is endless");

@@ -9,6 +9,7 @@ use super::read::{WEBHOOK_ROWS, conditions, webhook_row};
 use super::rows::millis;
 use super::{DeliveryFilter, Purpose, Store, StoreError, WebhookRow, suspended};
 use crate::domain::delivery::DeliveryStatus;
+use crate::domain::reason::DeliveryReasonCode;
 
 /// What is to be replayed.
 #[derive(Clone, Debug)]
@@ -127,12 +128,13 @@ fn matching(
 /// Attempts go on counting, since their numbers tell them apart; the ladder begins anew.
 fn again(tx: &Transaction<'_>, row: &WebhookRow, now: Timestamp) -> Result<(), StoreError> {
     tx.prepare_cached(
-        "UPDATE deliveries SET status = 'pending', due_at = ?2, ended_at = NULL, reason = ?3, \
+        "UPDATE deliveries SET status = 'pending', due_at = ?2, ended_at = NULL, reason_code = ?3, reason = ?4, \
          uncounted = attempts WHERE delivery_id = ?1 AND status <> 'sending'",
     )?
     .execute((
         row.delivery.delivery_id.to_string(),
         millis(now),
+        DeliveryReasonCode::Replayed.as_str(),
         format!("replayed on request at {now}; it was {}", row.delivery.status),
     ))?;
     Ok(())

@@ -11,7 +11,7 @@ use super::{Store, StoreError, definitions};
 use crate::domain::backoff;
 use crate::domain::bounds::{BACKFILL_DEADLINE, BACKFILL_INSTANTS_MAX, START_DEADLINE_MAX};
 use crate::domain::cron::{Cron, Overlap};
-use crate::domain::ids::{CronId, RunId};
+use crate::domain::ids::{CronId, FIRST_RUN, RunId};
 use crate::domain::plan::{is_excluded, next_within};
 use crate::domain::run::{CancelCause, Phase, Run, RunState, Trigger};
 
@@ -88,7 +88,7 @@ impl Store {
                 let is_whole = millis(at) % 1000 == 0;
                 let times = [at, at, backoff::after(at, deadline)];
                 if !is_whole && insert_pending(tx, &scheduled, times, Trigger::Manual)? {
-                    return run(tx, RunId::of_occurrence(known.cron_id, at)).map(Some);
+                    return run(tx, RunId::of_occurrence(known.cron_id, at, FIRST_RUN)).map(Some);
                 }
                 at = at.saturating_add(SignedDuration::from_millis(1)).unwrap_or(at);
             }
@@ -203,7 +203,11 @@ fn backfill_lines(
             None => BackfillFate::Run,
         };
         new += usize::from(fate == BackfillFate::Run);
-        lines.push(BackfillLine { scheduled_for: at, run_id: RunId::of_occurrence(cron.cron_id, at), fate });
+        lines.push(BackfillLine {
+            scheduled_for: at,
+            run_id: RunId::of_occurrence(cron.cron_id, at, FIRST_RUN),
+            fate,
+        });
         if new > order.limit || lines.len() > BACKFILL_INSTANTS_MAX {
             let limit = order.limit.min(BACKFILL_INSTANTS_MAX);
             return Err(StoreError::Refused(format!(
@@ -223,7 +227,7 @@ fn record_at(tx: &Transaction<'_>, cron_id: CronId, at: Timestamp) -> Result<Opt
     let word = tx
         .prepare_cached(
             "SELECT coalesce(status, phase) FROM runs WHERE cron_id = ?1 AND scheduled_for = ?2 \
-             AND NOT (phase = 'ended' AND (status = 'missed' OR (status = 'skipped' AND reason LIKE 'paused:%')))",
+             AND NOT (phase = 'ended' AND (status = 'missed' OR (status = 'skipped' AND reason_code = 'paused')))",
         )?
         .query_row((cron_id.to_string(), millis(at)), |row| row.get(0))
         .optional()?;
@@ -272,7 +276,7 @@ fn give_way(tx: &Transaction<'_>, cron: &Cron, at: Timestamp) -> Result<(), Stor
         "UPDATE runs SET run_id = ?2, scheduled_for = ?3, due_at = ?3, start_before = ?3, \
          occurrences = occurrences - 1 WHERE run_id = ?1",
     )?
-    .execute((run_id, RunId::of_occurrence(cron.cron_id, next).to_string(), millis(next)))?;
+    .execute((run_id, RunId::of_occurrence(cron.cron_id, next, FIRST_RUN).to_string(), millis(next)))?;
     Ok(())
 }
 

@@ -9,12 +9,13 @@ use serde_json::Value;
 
 use super::StoreError;
 use crate::domain::ids::{RunId, ThreadId};
+use crate::domain::reason::Reason;
 use crate::domain::run::{BackendRun, CronVersion, Outcome, Phase, Run, RunError, RunState};
 
 /// The columns that [`run_from_row`] reads, by name.
-pub(super) const RUN_COLUMNS: &str = "run_id, cron_id, cron_name, definition_id, trigger, scheduled_for, due_at, \
+pub(super) const RUN_COLUMNS: &str = "run_id, cron_id, cron_name, definition_id, trigger, scheduled_for, retry, due_at, \
      start_before, phase, start_number, send_count, not_found_count, sent_at, thread_id, backend_run_id, started_at, cancelling, \
-     status, reason, error, outcome_values, ended_at";
+     status, reason_code, reason, error, outcome_values, ended_at";
 
 /// Milliseconds since 1970, as stored.
 pub(super) fn millis(at: Timestamp) -> i64 {
@@ -81,13 +82,23 @@ pub(super) fn run_from_row(row: &Row<'_>) -> Result<Run, StoreError> {
         cron: cron_from_row(row)?,
         trigger: parsed(row, "trigger")?,
         scheduled_for: time(row, "scheduled_for")?,
+        retry: row.get("retry")?,
         due_at: time(row, "due_at")?,
         start_before: time(row, "start_before")?,
         send_count: row.get("send_count")?,
         not_found_count: row.get("not_found_count")?,
-        reason: row.get("reason")?,
+        reason: reason_from_row(row)?,
         state: state_from_row(row)?,
     })
+}
+
+/// Reads `reason_code` and `reason`; without a code there is no reason.
+pub(super) fn reason_from_row<Code: FromStr>(row: &Row<'_>) -> Result<Option<Reason<Code>>, StoreError>
+where
+    Code::Err: std::fmt::Display,
+{
+    let Some(code) = parsed_option(row, "reason_code")? else { return Ok(None) };
+    Ok(Some(Reason { code, message: row.get("reason")? }))
 }
 
 fn cron_from_row(row: &Row<'_>) -> Result<Option<CronVersion>, StoreError> {
@@ -128,7 +139,7 @@ fn outcome_from_row(row: &Row<'_>) -> Result<Outcome, StoreError> {
     });
     Ok(Outcome {
         status: needed(parsed_option(row, "status")?, "status")?,
-        reason: row.get("reason")?,
+        reason: reason_from_row(row)?,
         error,
         values: json_option(row, "outcome_values")?,
         ended_at: needed(time_option(row, "ended_at")?, "ended_at")?,
@@ -151,12 +162,15 @@ pub(super) fn save_run(tx: &Transaction<'_>, run: &Run, act_at: Option<Timestamp
     let columns = StateColumns::of(&run.state);
     let outcome = columns.outcome;
     let reason = outcome.and_then(|outcome| outcome.reason.as_ref()).or(run.reason.as_ref());
+    // What was said of its start stays, where its end says no more than a code.
+    let message = reason.and_then(|reason| reason.message.as_ref());
+    let message = message.or_else(|| run.reason.as_ref()?.message.as_ref());
     let changed = tx
         .prepare_cached(
             "UPDATE runs SET phase = :phase, start_number = coalesce(:start_number, start_number), send_count = :send_count, not_found_count = :not_found_count, \
              act_at = :act_at, sent_at = coalesce(:sent_at, sent_at), thread_id = :thread_id, \
              backend_run_id = :backend_run_id, started_at = :started_at, cancelling = coalesce(:cancelling, cancelling), \
-             status = :status, reason = :reason, error = :error, outcome_values = :outcome_values, \
+             status = :status, reason_code = :reason_code, reason = :reason, error = :error, outcome_values = :outcome_values, \
              ended_at = :ended_at WHERE run_id = :run_id",
         )?
         .execute(named_params! {
@@ -172,7 +186,8 @@ pub(super) fn save_run(tx: &Transaction<'_>, run: &Run, act_at: Option<Timestamp
             ":started_at": columns.backend_run.map(|backend_run| millis(backend_run.started_at)),
             ":cancelling": columns.backend_run.and_then(|backend_run| backend_run.cancelling).map(|cause| cause.as_str()),
             ":status": outcome.map(|outcome| outcome.status.as_str()),
-            ":reason": reason,
+            ":reason_code": reason.map(|reason| reason.code.as_str()),
+            ":reason": message,
             ":error": outcome.and_then(|outcome| outcome.error.as_ref()).map(|e| error_json(e).to_string()),
             ":outcome_values": outcome.and_then(|outcome| outcome.values.as_ref()).map(Value::to_string),
             ":ended_at": outcome.map(|outcome| millis(outcome.ended_at)),

@@ -9,6 +9,7 @@ use super::{Store, StoreError};
 use crate::domain::backoff;
 use crate::domain::bounds::FENCE_KEPT;
 use crate::domain::ids::{CronId, RunId, ThreadId};
+use crate::domain::reason::{Reason, RunEventKind};
 use crate::domain::run::{CancelCause, Run, RunChange, RunState};
 
 /// A step to be committed.
@@ -22,7 +23,7 @@ pub struct Step {
     pub act_at: Option<Timestamp>,
     /// How often in a row the backend did not know it.
     pub not_found_count: u32,
-    /// What to show for it in the run's timeline; its detail becomes the run's reason.
+    /// What to show for it in the run's timeline; its reason becomes the run's.
     pub event: Option<RunEvent>,
     /// A fenced thread, to be deleted later.
     pub fenced: Option<ThreadId>,
@@ -33,10 +34,8 @@ pub struct Step {
 pub struct RunEvent {
     /// When.
     pub at: Timestamp,
-    /// What, in a word or two.
-    pub event: &'static str,
-    /// Why.
-    pub detail: Option<String>,
+    pub event: RunEventKind,
+    pub reason: Option<Reason>,
 }
 
 /// The run of the same cron before this one, for `${{ previous.… }}`.
@@ -75,8 +74,8 @@ impl Store {
             run.not_found_count = step.not_found_count;
             if let Some(event) = &step.event {
                 insert_event(tx, step.run_id, event)?;
-                if let Some(detail) = &event.detail {
-                    run.reason = Some(detail.clone());
+                if let Some(reason) = &event.reason {
+                    run.reason = Some(reason.clone());
                 }
             }
             if let Some(thread_id) = step.fenced {
@@ -137,8 +136,8 @@ pub(super) fn insert_event(tx: &Transaction<'_>, run_id: RunId, event: &RunEvent
     .execute(named_params! {
         ":run_id": run_id.to_string(),
         ":at": millis(event.at),
-        ":event": event.event,
-        ":detail": event.detail,
+        ":event": event.event.as_str(),
+        ":detail": event.reason.as_ref().and_then(|reason| reason.message.as_deref()),
     })?;
     Ok(())
 }

@@ -9,6 +9,7 @@ use super::rows::{millis, parsed, time};
 use super::{Store, StoreError};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::delivery_mode::Suspension;
+use crate::domain::reason::DeliveryReasonCode;
 
 impl Store {
     /// Arms every suspended URL again that has this text before its query; answers which.
@@ -96,10 +97,15 @@ pub(super) fn count(tx: &Transaction<'_>) -> Result<u64, StoreError> {
 fn end_waiting(tx: &Tx<'_>, suspension: &Suspension, now: Timestamp) -> Result<(), StoreError> {
     let deliveries = tx
         .prepare_cached(
-            "UPDATE deliveries SET status = 'gone', due_at = NULL, ended_at = ?2, reason = ?3 \
+            "UPDATE deliveries SET status = 'gone', due_at = NULL, ended_at = ?2, reason_code = ?3, reason = ?4 \
              WHERE url = ?1 AND due_at IS NOT NULL AND status = 'pending'",
         )?
-        .execute((&suspension.url, millis(now), suspension.words()))?;
+        .execute((
+            &suspension.url,
+            millis(now),
+            DeliveryReasonCode::UrlSuspended.as_str(),
+            suspension.message(),
+        ))?;
     tx.count(Counted::NeverSent { status: DeliveryStatus::Gone, deliveries });
     Ok(())
 }

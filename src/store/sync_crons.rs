@@ -13,6 +13,7 @@ use super::rows::{millis, parsed, time};
 use super::{Store, StoreError, definitions};
 use crate::domain::cron::Cron;
 use crate::domain::ids::{CronId, DefinitionId};
+use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Outcome, RunChange, Status};
 
 /// A definition from a file.
@@ -69,7 +70,10 @@ impl Store {
                         tx,
                         cron_id,
                         now,
-                        format!("removed: {name} is in no configuration file any more"),
+                        Reason::new(
+                            ReasonCode::Removed,
+                            format!("removed: {name} is in no configuration file any more"),
+                        ),
                     )?;
                     report.removed += 1;
                 }
@@ -201,7 +205,7 @@ fn file_crons(tx: &Transaction<'_>) -> Result<Vec<(CronId, String)>, StoreError>
 }
 
 /// Takes a cron away; its history stays, and what only waited is skipped with this reason.
-pub(super) fn remove(tx: &Tx<'_>, cron_id: CronId, now: Timestamp, reason: String) -> Result<(), StoreError> {
+pub(super) fn remove(tx: &Tx<'_>, cron_id: CronId, now: Timestamp, reason: Reason) -> Result<(), StoreError> {
     tx.prepare_cached("UPDATE crons SET removed_at = :now, updated_at = :now WHERE cron_id = :cron_id")?
         .execute(named_params! { ":cron_id": cron_id.to_string(), ":now": millis(now) })?;
     let mut statement =

@@ -24,7 +24,8 @@ fn file(folder: &TempDir) -> PathBuf {
 }
 
 fn open(folder: &TempDir) -> Store {
-    Store::open(&file(folder), Execution::WriterThread).unwrap()
+    Store::open(&file(folder), Execution::WriterThread, crate::domain::ids::InstallationId::default())
+        .unwrap()
 }
 
 fn definition(name: &str, more: &str) -> NewDefinition {
@@ -88,7 +89,11 @@ fn count(path: &Path, sql: &str) -> i64 {
 #[expect(clippy::needless_pass_by_value, reason = "expect! makes a value")]
 fn check_refused(folder: &TempDir, expected: Expect) {
     let before = std::fs::read(file(folder)).unwrap();
-    let Err(error) = Store::open(&file(folder), Execution::WriterThread) else { panic!("it opened") };
+    let Err(error) =
+        Store::open(&file(folder), Execution::WriterThread, crate::domain::ids::InstallationId::default())
+    else {
+        panic!("it opened")
+    };
     let words = error.to_string().replace(folder.path().to_str().unwrap(), "DIR");
     expected.assert_eq(&words);
     assert_eq!(std::fs::read(file(folder)).unwrap(), before);
@@ -138,7 +143,11 @@ fn a_damaged_page_is_found_at_the_start() {
         *byte ^= 0x5a;
     }
     std::fs::write(file(&folder), bytes).unwrap();
-    let error = Store::open(&file(&folder), Execution::WriterThread).err().unwrap().to_string();
+    let error =
+        Store::open(&file(&folder), Execution::WriterThread, crate::domain::ids::InstallationId::default())
+            .err()
+            .unwrap()
+            .to_string();
     assert!(error.contains("is damaged"), "{error}");
 }
 
@@ -146,7 +155,9 @@ fn a_damaged_page_is_found_at_the_start() {
 fn a_second_daemon_is_told_who_has_the_database() {
     let folder = tempfile::tempdir().unwrap();
     let _first = open(&folder);
-    let Err(StoreError::Taken { pid, .. }) = Store::open(&file(&folder), Execution::WriterThread) else {
+    let Err(StoreError::Taken { pid, .. }) =
+        Store::open(&file(&folder), Execution::WriterThread, crate::domain::ids::InstallationId::default())
+    else {
         panic!("two daemons on one database")
     };
     assert_eq!(pid, std::process::id().to_string());
@@ -157,7 +168,8 @@ fn files_are_for_their_owner_only() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state/deep/agentcron.db");
-    let _store = Store::open(&path, Execution::WriterThread).unwrap();
+    let _store =
+        Store::open(&path, Execution::WriterThread, crate::domain::ids::InstallationId::default()).unwrap();
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&path), 0o600);
     assert_eq!(mode(&path.with_extension("db.lock")), 0o600);

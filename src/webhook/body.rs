@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::cron::Request;
 use crate::domain::ids::ThreadId;
+use crate::domain::reason::Reason;
 use crate::domain::run::{BackendRun, Outcome, Run, Status};
 
 /// Bounds of a body.
@@ -97,7 +98,10 @@ fn own_fields(ended: &Ended<'_>, body: &mut Map<String, Value>) {
         metadata.insert("agentcron_trigger".to_owned(), json!(ended.run.trigger.as_str()));
         metadata.insert("agentcron_status".to_owned(), json!(outcome.status.as_str()));
         if let Some(reason) = &outcome.reason {
-            metadata.insert("agentcron_reason".to_owned(), json!(reason));
+            metadata.insert("agentcron_reason_code".to_owned(), json!(reason.code.as_str()));
+            if let Some(message) = &reason.message {
+                metadata.insert("agentcron_reason".to_owned(), json!(message));
+            }
         }
     }
     let started_at = ended.backend_run.map(|backend_run| stamp(backend_run.started_at));
@@ -109,7 +113,8 @@ fn own_fields(ended: &Ended<'_>, body: &mut Map<String, Value>) {
     let error = match (&outcome.error, outcome.status) {
         (Some(error), _) => Some(json!({ "error": error.error, "message": error.message })),
         (None, Status::Error | Status::Timeout) => {
-            Some(json!({ "error": "AgentcronError", "message": outcome.reason.clone().unwrap_or_default() }))
+            let message = outcome.reason.as_ref().map_or("", Reason::text);
+            Some(json!({ "error": "AgentcronError", "message": message }))
         }
         (None, _) => None,
     };

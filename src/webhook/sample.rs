@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::body::{BodyLimits, Ended, body};
 use crate::domain::cron::{Mode, OnRunCompleted, Request, Target};
-use crate::domain::ids::{BackendRunId, CronId, DefinitionId, RunId};
+use crate::domain::ids::{BackendRunId, CronId, DefinitionId, InstallationId, RunId};
 use crate::domain::run::{BackendRun, CronVersion, Outcome, Run, RunState, Status, Trigger};
 
 /// A run that is made up looks as if it had taken this long.
@@ -38,7 +38,7 @@ impl Sample<'_> {
 
 /// Its body, made by what makes all of them.
 pub fn sample(sample: &Sample<'_>, limits: &BodyLimits) -> Vec<u8> {
-    let cron_id = CronId::of_name(sample.cron_name);
+    let cron_id = CronId::of_name(InstallationId::default(), sample.cron_name);
     let run_id = RunId(sample.id);
     let began_at = sample.at.saturating_sub(TOOK).unwrap_or(sample.at);
     let backend_run = BackendRun {
@@ -67,6 +67,7 @@ pub fn sample(sample: &Sample<'_>, limits: &BodyLimits) -> Vec<u8> {
             definition_id: DefinitionId::of_content(cron_id, "a test"),
         }),
         trigger: Trigger::Manual,
+        retry: crate::domain::ids::FIRST_RUN,
         scheduled_for: sample.at,
         due_at: began_at,
         start_before: sample.at,

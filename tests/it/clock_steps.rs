@@ -83,6 +83,7 @@ impl Story {
             backend: Transport::router(self.server.router()),
             receivers: Transport::router(Router::new()),
             execution: Execution::Inline,
+            new_installation: agentcron::domain::ids::InstallationId::default(),
             socket: None,
             listen: None,
             relay: None,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use rusqlite::Connection;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -326,6 +327,39 @@ fn peak_memory_kib(process_id: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process_id}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_page_that_speaks_of_something_longer_is_no_end_of_a_run() {
+    let server = AgentServerOnPort::start();
+    let proxy = Proxy::start(server.address());
+    let page = "<html>the upstream took longer than 30 s</html>";
+    proxy.inject(ALWAYS, joins, json_answer(404, "{}"));
+    proxy.inject(3, looks_at_thread, json_answer(200, page));
+    let daemon = Daemon::start(&configuration(&proxy.url(), Cron::new("case", &Span::once())));
+    let runs = daemon.wait_until_settled_within(PATIENCE, 1).await;
+    assert_eq!((runs[0].status.as_str(), runs[0].reason.as_str()), ("success", ""), "{runs:?}");
+    let database = Connection::open(daemon.database()).unwrap();
+    let kept = "SELECT outcome_values IS NOT NULL FROM runs WHERE phase = 'ended'";
+    assert!(
+        database.query_row(kept, [], |row| row.get::<_, bool>(0)).unwrap(),
+        "its values are lost: {runs:?}"
+    );
+}
+
+#[tokio::test]
+async fn values_that_are_too_large_to_read_are_said_to_be_and_a_question_is_still_seen() {
+    let server = AgentServerOnPort::start();
+    let proxy = Proxy::start(server.address());
+    proxy.inject(ALWAYS, joins, json_answer(404, "{}"));
+    proxy.inject(ALWAYS, looks_at_thread, Fault::huge(17 << 20));
+    let crons = [Cron::new("plain", &Span::once()), Cron::new("asks", &Span::once()).assistant("asker")];
+    let daemon = Daemon::start(&Configuration::new(&proxy.url()).crons(crons));
+    let mut runs = daemon.wait_until_settled_within(PATIENCE, 2).await;
+    runs.sort_by(|a, b| a.cron_name.cmp(&b.cron_name));
+    let ends = [&runs[0], &runs[1]].map(|run| (run.status.as_str(), run.reason_code.as_str()));
+    assert_eq!(ends, [("interrupted", "human_input"), ("success", "values_too_large")], "{runs:?}");
+    assert!(runs[1].reason.contains("values not kept"), "{runs:?}");
 }
 
 #[tokio::test]

@@ -1,5 +1,8 @@
 //! The main path on a real LangGraph server: what the server has, what the history says and what receivers hear agree.
 
+use agentcron::backend::AgentClient;
+use agentcron::domain::ids::ThreadId;
+use agentcron::transport::Transport;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -207,5 +210,30 @@ fn compare(place: &str, sample: &Value, body: &Value, differences: &mut Vec<Stri
         | (Value::Number(_), Value::Number(_))
         | (Value::String(_), Value::String(_)) => {}
         (sample, body) => differences.push(format!("{place} is {body}, and was {sample} in the sample")),
+    }
+}
+
+#[tokio::test]
+async fn a_thread_can_be_asked_for_without_its_values() {
+    let server = RealServer::shared();
+    for (assistant, interrupted) in [("agent", false), ("asker", true)] {
+        let thread_id = Uuid::new_v4();
+        let body = json!({
+            "assistant_id": assistant,
+            "if_not_exists": "create",
+            "input": { "messages": [{ "role": "user", "content": "hello" }] },
+        });
+        let path = format!("/threads/{thread_id}/runs/wait");
+        http(server.address(), "POST", &path, &body.to_string()).unwrap();
+        let client = AgentClient::new(
+            Transport::network(None).unwrap(),
+            server.url().parse().unwrap(),
+            None,
+            Duration::from_secs(10),
+        );
+        let whole = client.thread(ThreadId(thread_id)).await.unwrap();
+        let part = client.thread_without_values(ThreadId(thread_id)).await.unwrap();
+        assert!(whole.values.is_object() && part.values.is_null(), "{whole:?} {part:?}");
+        assert_eq!((whole.interrupted, part.interrupted), (interrupted, interrupted), "{whole:?} {part:?}");
     }
 }

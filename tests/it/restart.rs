@@ -210,7 +210,12 @@ async fn assert_refused(name: &str, make: impl Fn(&Path), says: &[&str]) {
 
 /// A store of this program, as a daemon leaves it that was stopped.
 fn make_store(path: &Path) {
-    let store = agentcron::store::Store::open(path, agentcron::store::Execution::WriterThread).unwrap();
+    let store = agentcron::store::Store::open(
+        path,
+        agentcron::store::Execution::WriterThread,
+        agentcron::domain::ids::InstallationId::default(),
+    )
+    .unwrap();
     drop(store);
     assert!(path.exists());
 }

@@ -2,6 +2,7 @@
 
 use crate::api::Api;
 use crate::domain::ids::{BackendRunId, RunId, ThreadId};
+use crate::domain::reason::{Reason, ReasonCode, RunEventKind};
 use crate::domain::run::{Outcome, RunChange, Status};
 use crate::store::{RunEnding, RunEvent, Step, StoreError};
 
@@ -32,20 +33,16 @@ impl<'a> Record<'a> {
     pub(super) async fn unconfirmed(&self, why: String) {
         let now = self.api.clock.now();
         tracing::warn!(run_id = %self.run_id, why, "not known whether, or where, a client's run has started");
-        let event = Some(RunEvent { at: now, event: "in doubt", detail: Some(why) });
+        let reason = Some(Reason::new(ReasonCode::StartUnconfirmed, why));
+        let event = Some(RunEvent { at: now, event: RunEventKind::Unconfirmed, reason });
         self.step(Step { act_at: Some(now), event, ..Step::of(self.run_id, RunChange::Unconfirm) }).await;
     }
 
     /// The agent server does not have it, and the client knows.
     pub(super) async fn rejected(&self, why: String) {
         tracing::info!(run_id = %self.run_id, why, "a client's run was not started");
-        let outcome = Outcome {
-            status: Status::Error,
-            reason: Some(format!("rejected: {why}")),
-            error: None,
-            values: None,
-            ended_at: self.api.clock.now(),
-        };
+        let reason = Reason::new(ReasonCode::Rejected, format!("rejected: {why}"));
+        let outcome = Outcome::without_backend(Status::Error, reason, self.api.clock.now());
         let run_id = self.run_id;
         let ending =
             RunEnding { run_id, outcome, delivery: None, discard: None, event: None, failure_limit: None };

@@ -59,7 +59,12 @@ fn at(text: &str) -> Timestamp {
 
 /// Nothing has happened in it; it is 09:30:00.250.
 fn api(folder: &Path) -> Api {
-    let store = Store::open(&folder.join("agentcron.db"), Execution::Inline).unwrap();
+    let store = Store::open(
+        &folder.join("agentcron.db"),
+        Execution::Inline,
+        crate::domain::ids::InstallationId::default(),
+    )
+    .unwrap();
     let clock = Clock::simulated(at("2026-03-02T09:30:00.250Z"));
     idle(folder, store, clock)
 }

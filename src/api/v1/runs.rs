@@ -25,6 +25,9 @@ pub(super) struct RunsQuery {
     #[param(style = Form, explode = false, value_type = Vec<wire::RunWord>, inline, min_items = 1, required = false)]
     status: Option<String>,
     /// Only for one of these reasons.
+    #[param(style = Form, explode = false, value_type = Vec<wire::ReasonWord>, inline, min_items = 1, required = false)]
+    reason: Option<String>,
+    /// Only made by one of these.
     #[param(style = Form, explode = false, value_type = Vec<wire::TriggerWord>, inline, min_items = 1, required = false)]
     trigger: Option<String>,
     /// Only scheduled for this instant or later.
@@ -56,6 +59,7 @@ pub(super) async fn runs(
         statuses,
         phases,
         triggers: listing::words("trigger", query.trigger.as_deref())?,
+        reasons: listing::words("reason", query.reason.as_deref())?,
         since: listing::instant("since", query.since.as_deref())?,
         until: listing::instant("until", query.until.as_deref())?,
     };

@@ -34,7 +34,12 @@ const HOOKED: &str = r#"{"schedule":"0 9 * * *","assistant_id":"agent","metadata
 
 /// Hourly crons `digest` and `triage`, known since 03:00, and `hooked`; it is 09:30:00.250 now.
 async fn api(folder: &Path) -> Api {
-    let store = Store::open(&folder.join("agentcron.db"), Execution::Inline).unwrap();
+    let store = Store::open(
+        &folder.join("agentcron.db"),
+        Execution::Inline,
+        crate::domain::ids::InstallationId::default(),
+    )
+    .unwrap();
     let hourly = r#"{"schedule":"0 * * * *","assistant_id":"agent","catchup":"none"}"#;
     let definitions = [("digest", hourly), ("hooked", HOOKED), ("triage", hourly)].map(|(name, body)| {
         let body = body.to_owned();

@@ -15,6 +15,7 @@ use crate::domain::bounds::{RELEASE_RATE_MAX, REPLAY_DEFAULT, REPLAY_LISTED, REP
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::delivery_mode::DeliveryMode;
 use crate::domain::ids::RunId;
+use crate::domain::reason::{DeliveryReasonCode, Reason};
 use crate::store::{DeliveryFilter, Purpose, Replay, ReplayChoice, ReplayOrder, WebhookRow};
 use crate::webhook::{redacted, webhook_id};
 
@@ -201,7 +202,8 @@ pub(super) async fn release(
         let age = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
         let before = now.saturating_sub(age).unwrap_or(Timestamp::MIN);
         let older = humantime::format_duration(std::time::Duration::from_secs(seconds));
-        let reason = format!("discarded by a release on request: it was older than {older}");
+        let message = format!("discarded by a release on request: it was older than {older}");
+        let reason = Reason::new(DeliveryReasonCode::Discarded, message);
         discarded = api.store.discard_webhooks(now, before, reason).await?;
     }
     let change = api.store.release_webhooks(now, per_second).await?;
@@ -346,7 +348,7 @@ fn replayed(row: &WebhookRow) -> ReplayedWebhook {
         cron_name: row.cron_name.clone(),
         url: redacted(&row.delivery.url),
         status: row.delivery.status.to_string(),
-        reason: row.delivery.reason.clone(),
+        reason: row.delivery.reason.as_ref().and_then(|reason| reason.message.clone()),
         created_at: row.delivery.created_at.to_string(),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{RunAttempt, Time, delivery_statuses};
+use super::{RunAttempt, Time, delivery_reason_codes, delivery_statuses};
 use crate::domain::delivery_mode::DeliveryMode;
 use crate::store::{AttemptRow, WebhookDetails, WebhookRow};
 use crate::webhook::{redacted, webhook_id};
@@ -30,6 +30,9 @@ pub struct Delivery {
     pub status: &'static str,
     /// How many attempts were made or are being made.
     pub attempts_made: u32,
+    /// Why it is as it is, for programs.
+    #[schema(schema_with = delivery_reason_codes)]
+    pub reason_code: Option<&'static str>,
     /// Why it is not delivered.
     pub reason: Option<String>,
     /// When the run ended.
@@ -86,7 +89,8 @@ impl Delivery {
             url: redacted(&delivery.url),
             status: delivery.status.as_str(),
             attempts_made: delivery.attempts,
-            reason: delivery.reason.clone(),
+            reason_code: delivery.reason.as_ref().map(|reason| reason.code.as_str()),
+            reason: delivery.reason.as_ref().and_then(|reason| reason.message.clone()),
             created_at: Time(delivery.created_at),
             due_at: delivery.due_at.map(Time),
             held_since: mode.keeps(delivery.status).map(|hold| Time(hold.since)),

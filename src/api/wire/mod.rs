@@ -16,6 +16,7 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::domain::cron::CronSource;
 use crate::domain::cron_state::PauseCause;
 use crate::domain::delivery::DeliveryStatus;
+use crate::domain::reason::{DeliveryReasonCode, ReasonCode, RunEventKind};
 use crate::domain::run::{Phase, Status, Trigger};
 use crate::store::{CronStatus, NoticeKind};
 
@@ -79,6 +80,8 @@ query_words!(
     RunWord = run_words();
     /// Why a run exists.
     TriggerWord = triggers();
+    /// Why a run is as it is.
+    ReasonWord = reason_codes();
     /// Where a delivery stands.
     DeliveryWord = delivery_statuses();
     /// Where the definition of a cron lives.
@@ -100,6 +103,18 @@ fn triggers() -> Object {
 fn run_words() -> Object {
     let phases = Phase::ALL.iter().filter(|phase| **phase != Phase::Ended);
     one_of(Status::ALL.iter().map(|word| word.as_str()).chain(phases.map(|word| word.as_str())))
+}
+
+fn reason_codes() -> Object {
+    one_of(ReasonCode::ALL.iter().map(|word| word.as_str()))
+}
+
+fn delivery_reason_codes() -> Object {
+    one_of(DeliveryReasonCode::ALL.iter().map(|word| word.as_str()))
+}
+
+fn run_event_kinds() -> Object {
+    one_of(RunEventKind::ALL.iter().map(|word| word.as_str()))
 }
 
 fn phases() -> Object {

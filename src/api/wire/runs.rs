@@ -4,7 +4,10 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Time, delivery_statuses, phases, run_words, triggers};
+use super::{
+    Time, delivery_reason_codes, delivery_statuses, phases, reason_codes, run_event_kinds, run_words,
+    triggers,
+};
 use crate::domain::run::{self, BackendRun, RunState};
 use crate::store::{self, AttemptRow, DeliveryRow, RunRow};
 use crate::webhook::redacted;
@@ -29,10 +32,15 @@ pub struct Run {
     /// Where it is in its life.
     #[schema(schema_with = phases)]
     pub phase: &'static str,
-    /// Why it is as it is.
+    /// Why it is as it is, for programs.
+    #[schema(schema_with = reason_codes)]
+    pub reason_code: Option<&'static str>,
+    /// Why it is as it is, for people.
     pub reason: Option<String>,
     /// The instant by the calendar.
     pub scheduled_for: Time,
+    /// Which run of its occurrence it is; 0 is the first.
+    pub retry: u32,
     /// After jitter.
     pub due_at: Time,
     /// When the agent server accepted it.
@@ -105,9 +113,8 @@ pub struct RunDetails {
 pub struct RunEvent {
     /// When.
     pub at: Time,
-    /// What, in a word or two.
-    pub event: String,
-    /// Why.
+    #[schema(schema_with = run_event_kinds)]
+    pub event: &'static str,
     pub detail: Option<String>,
 }
 
@@ -122,7 +129,10 @@ pub struct RunDelivery {
     /// Where it stands.
     #[schema(schema_with = delivery_statuses)]
     pub status: &'static str,
-    /// Why it is not delivered.
+    /// Why it is as it is, for programs.
+    #[schema(schema_with = delivery_reason_codes)]
+    pub reason_code: Option<&'static str>,
+    /// Why it is as it is, for people.
     pub reason: Option<String>,
     /// When the run ended.
     pub created_at: Time,
@@ -168,8 +178,10 @@ impl Run {
             trigger: run.trigger.as_str(),
             status: row.status_word(),
             phase: run.state.phase().as_str(),
-            reason: run.reason.clone(),
+            reason_code: run.reason.as_ref().map(|reason| reason.code.as_str()),
+            reason: run.reason.as_ref().and_then(|reason| reason.message.clone()),
             scheduled_for: Time(run.scheduled_for),
+            retry: run.retry,
             due_at: Time(run.due_at),
             started_at: backend_run.map(|backend_run| Time(backend_run.started_at)),
             ended_at: outcome.map(|outcome| Time(outcome.ended_at)),
@@ -206,7 +218,7 @@ impl RunDetails {
         let run = &details.row.run;
         let event = |event: &store::EventRow| RunEvent {
             at: Time(event.at),
-            event: event.event.clone(),
+            event: event.event.as_str(),
             detail: event.detail.clone(),
         };
         Self {
@@ -228,7 +240,8 @@ impl RunDelivery {
             delivery_id: delivery.delivery_id.to_string(),
             url: redacted(&delivery.url),
             status: delivery.status.as_str(),
-            reason: delivery.reason.clone(),
+            reason_code: delivery.reason.as_ref().map(|reason| reason.code.as_str()),
+            reason: delivery.reason.as_ref().and_then(|reason| reason.message.clone()),
             created_at: Time(delivery.created_at),
             due_at: delivery.due_at.map(Time),
             ended_at: delivery.ended_at.map(Time),

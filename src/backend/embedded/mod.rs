@@ -91,6 +91,7 @@ impl AgentServer {
             .route("/ok", get(async || Json(json!({"ok": true, "services": {}}))))
             .route("/info", get(async || Json(info())))
             .route("/threads", post(threads::create))
+            .route("/threads/search", post(threads::search))
             .route("/threads/{thread_id}", get(threads::show).delete(threads::delete))
             .route("/threads/{thread_id}/state", get(threads::show_state))
             .route("/threads/{thread_id}/runs", post(runs::create).get(runs::list))

@@ -38,6 +38,32 @@ pub(super) async fn show(
     Ok(Json(wire::thread(server.world().1.thread(thread_id)?)))
 }
 
+/// Finds threads by their ids, with the selected fields only. Searches by anything else are not built in here, as on a
+/// server that has no search.
+pub(super) async fn search(
+    State(server): State<AgentServer>,
+    body: Bytes,
+) -> Result<Json<Value>, RequestError> {
+    let fields = object(&body)?;
+    let Some(Value::Array(ids)) = fields.get("ids") else {
+        return Err(RequestError::new(StatusCode::NOT_FOUND, "Not Found"));
+    };
+    let selected = |key: &str| match fields.get("select") {
+        Some(Value::Array(select)) => select.iter().any(|name| name == key),
+        Some(_) | None => true,
+    };
+    let (_, world) = server.world();
+    let ids = ids.iter().filter_map(|id| id.as_str()?.parse().ok());
+    let found = ids.filter_map(|id| world.threads.get(&id)).map(|thread| {
+        let mut thread = wire::thread(thread);
+        if let Value::Object(fields) = &mut thread {
+            fields.retain(|key, _| selected(key));
+        }
+        thread
+    });
+    Ok(Json(found.collect()))
+}
+
 pub(super) async fn show_state(
     State(server): State<AgentServer>,
     Path(thread_id): Path<String>,

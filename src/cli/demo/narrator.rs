@@ -180,9 +180,14 @@ fn webhook_event(row: RunRow) -> Option<Event> {
         | DeliveryStatus::Blocked
         | DeliveryStatus::Suppressed
         | DeliveryStatus::Pending
-        | DeliveryStatus::Sending => {
-            (Style::Bad, format!("{}: {}", webhook.status, webhook.reason.unwrap_or_default()))
-        }
+        | DeliveryStatus::Sending => (
+            Style::Bad,
+            format!(
+                "{}: {}",
+                webhook.status,
+                webhook.reason.map(|reason| reason.text().to_owned()).unwrap_or_default()
+            ),
+        ),
     };
     Some(Event { at, stage: Stage::Webhook, style, word: "webhook".to_owned(), rest, row })
 }

@@ -13,8 +13,10 @@ use crate::cli::failure::Failure;
 use crate::clock::Clock;
 use crate::config::{self, Config, Environment};
 use crate::daemon::World;
+use crate::domain::ids::InstallationId;
 use crate::store::Execution;
 use crate::transport::Transport;
+use uuid::Uuid;
 
 /// The embedded agent server forgets older runs: a demo may be left running over night.
 const RUNS_KEPT: usize = 1000;
@@ -63,6 +65,7 @@ impl Scene {
             backend: Transport::router(agents.router()),
             receivers: Transport::router(receiver),
             execution: Execution::WriterThread,
+            new_installation: InstallationId(Uuid::new_v4()),
             socket: None,
             listen: None,
             relay: None,

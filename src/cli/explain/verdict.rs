@@ -169,7 +169,7 @@ impl Verdict<'_> {
             Verdict::WillBePaused(pause) => format!(
                 "the cron is paused since {} ({}); it will be skipped unless it is resumed before",
                 local(&pause.since),
-                pause.words()
+                pause.reason().text()
             ),
             Verdict::WillBeSkipped => "skip-next was asked for: it will be skipped".to_owned(),
             Verdict::WillFire => "it is to come".to_owned(),

@@ -12,6 +12,7 @@ use crate::cli::show;
 use crate::cli::table::Rows;
 use crate::cli::times;
 use crate::domain::delivery::DeliveryStatus;
+use crate::domain::reason::Reason;
 use crate::domain::run::called;
 use crate::store::{DeliveryFilter, WebhookQueue, WebhookRow};
 use crate::webhook::redacted;
@@ -92,7 +93,7 @@ fn cells(row: &WebhookRow, mode: &WebhookQueue, session: &Session) -> Vec<String
         delivery.attempts.to_string(),
         next.unwrap_or_default(),
         printable(&redacted(&delivery.url)),
-        printable(delivery.reason.as_deref().unwrap_or_default()),
+        printable(delivery.reason.as_ref().map(Reason::text).unwrap_or_default()),
     ]
 }
 

@@ -11,6 +11,7 @@ use crate::cli::session::Session;
 use crate::cli::times;
 use crate::domain::delivery::Phases;
 use crate::domain::ids::DeliveryId;
+use crate::domain::reason::Reason;
 use crate::domain::run::called;
 use crate::store::{AttemptRow, Reader, WebhookDetails, WebhookQueue};
 use crate::webhook::{redacted, webhook_id};
@@ -77,7 +78,7 @@ fn print_facts(details: &WebhookDetails, mode: &WebhookQueue, session: &mut Sess
         ("recorded", at(delivery.created_at)),
         ("status", painted_status(delivery.status, &session.output)),
     ];
-    if let Some(reason) = &delivery.reason {
+    if let Some(reason) = delivery.reason.as_ref().map(Reason::text) {
         facts.push(("reason", printable(reason)));
     }
     match (mode.mode.keeps(row.delivery.status), delivery.due_at) {

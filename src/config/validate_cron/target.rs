@@ -3,7 +3,7 @@
 use super::{CronFields, MISSING, Mistakes, plain, quoted, word};
 use crate::config::limits::WORD_CHARS_MAX;
 use crate::domain::cron::{MultitaskStrategy, OnRunCompleted, Target, UnknownWord};
-use crate::domain::ids::ThreadId;
+use crate::domain::ids::{InstallationId, ThreadId};
 
 pub(super) fn assistant_id(fields: &CronFields, mistakes: &mut Mistakes) -> Option<String> {
     if fields.assistant_id.is_none() {
@@ -13,7 +13,11 @@ pub(super) fn assistant_id(fields: &CronFields, mistakes: &mut Mistakes) -> Opti
     short_word(mistakes, "assistant_id", text).map(str::to_owned)
 }
 
-pub(super) fn target(fields: &CronFields, mistakes: &mut Mistakes) -> Option<Target> {
+pub(super) fn target(
+    installation: InstallationId,
+    fields: &CronFields,
+    mistakes: &mut Mistakes,
+) -> Option<Target> {
     if fields.thread_id.is_some() && fields.thread.is_some() {
         let hint = "`thread` is a name of your own, `thread_id` a UUID; keep one";
         mistakes.add_with_hint("thread", "stands beside thread_id, expected one of them", hint);
@@ -24,8 +28,9 @@ pub(super) fn target(fields: &CronFields, mistakes: &mut Mistakes) -> Option<Tar
             mistakes.add_with_hint("thread_id", format!("got {}, expected a UUID", quoted(text)), hint);
         })
     });
-    let thread = plain(mistakes, "thread", &fields.thread)
-        .map(|text| short_word(mistakes, "thread", text).map(ThreadId::of_name).ok_or(()));
+    let thread = plain(mistakes, "thread", &fields.thread).map(|text| {
+        short_word(mistakes, "thread", text).map(|name| ThreadId::of_name(installation, name)).ok_or(())
+    });
     if fields.thread_id.is_none() && fields.thread.is_none() {
         return Some(Target::Stateless(on_run_completed(fields, mistakes)));
     }

@@ -11,7 +11,7 @@ use super::*;
 use crate::domain::calendar::Calendar;
 use crate::domain::cron::{CronSource, DayRange, Mode, OnRunCompleted, Policy, Request, Target};
 use crate::domain::cron_state::{Pause, PauseCause};
-use crate::domain::ids::CronId;
+use crate::domain::ids::{CronId, InstallationId};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -20,7 +20,7 @@ fn at(text: &str) -> Timestamp {
 /// A cron with the default policies.
 fn cron(schedule: &str) -> Cron {
     Cron {
-        cron_id: CronId::of_name("digest"),
+        cron_id: CronId::of_name(InstallationId::default(), "digest"),
         name: "digest".to_owned(),
         source: CronSource::File,
         calendar: Calendar::parse(schedule, "UTC", "digest").unwrap(),

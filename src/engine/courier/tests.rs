@@ -153,7 +153,7 @@ fn store_with_deliveries(
     deliveries: impl Iterator<Item = (String, i64)>,
 ) -> Store {
     let path = folder.path().join("agentcron.db");
-    let store = Store::open(&path, Execution::Inline).unwrap();
+    let store = Store::open(&path, Execution::Inline, crate::domain::ids::InstallationId::default()).unwrap();
     let connection = rusqlite::Connection::open(&path).unwrap();
     let run_id = uuid::Uuid::nil();
     connection

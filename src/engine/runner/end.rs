@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json};
 
+use super::Runner;
 use super::request::{self, identity, thread_of};
-use super::{Runner, start};
 use crate::crash::crash_point;
 use crate::domain::cron::{OnRunCompleted, Target};
 use crate::domain::cron_state::pause_message;
 use crate::domain::delivery::{DeliveryStatus, NewDelivery};
 use crate::domain::ids::{DeliveryId, RunId};
+use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{BackendRun, CancelCause, Outcome, Status};
 use crate::domain::run_spec::RunSpec;
 use crate::domain::template::{self, Meaning};
@@ -46,7 +47,9 @@ fn keep_secrets(runner: &Runner, claimed: &ClaimedRun, outcome: &mut Outcome, re
         error.error = all.redact(&error.error);
         error.message = all.redact(&error.message);
     }
-    outcome.reason = outcome.reason.take().map(|reason| all.redact(&reason));
+    if let Some(message) = outcome.reason.as_mut().and_then(|reason| reason.message.as_mut()) {
+        *message = all.redact(message);
+    }
     let credentials = request::secrets(runner, claimed, |meaning| match meaning {
         Meaning::Credential(_) => true,
         Meaning::Environment(_) | Meaning::Firing(_) => false,
@@ -62,10 +65,10 @@ pub(super) async fn never_started(
     runner: &Runner,
     claimed: &ClaimedRun,
     status: Status,
-    reason: String,
+    reason: Reason,
 ) -> Result<(), StoreError> {
-    tracing::warn!(cron = claimed.run.called(), run_id = %claimed.run.run_id, %status, reason, "not started");
-    let outcome = start::without_backend(runner, status, reason);
+    tracing::warn!(cron = claimed.run.called(), run_id = %claimed.run.run_id, %status, reason_code = %reason.code, reason = reason.text(), "run not started");
+    let outcome = Outcome::without_backend(status, reason, runner.clock.now());
     let delivery = match (status, &claimed.spec) {
         (Status::Skipped | Status::Missed, _) => None,
         // The client has its answer, and the agent server itself tells nobody of what it did not take.
@@ -84,14 +87,17 @@ pub(super) async fn never_started(
 /// Ends a run that was not accepted before its start deadline.
 pub(super) async fn expired(runner: &Runner, claimed: &ClaimedRun) -> Result<(), StoreError> {
     let run = &claimed.run;
-    let why = run
-        .reason
-        .clone()
-        .or_else(|| runner.backend_breaker.trouble_since(run.due_at))
-        .unwrap_or_else(|| "it waited for an earlier run, a free place, or the daemon".to_owned());
-    let reason =
-        format!("start_deadline: not started before {} ({} tries): {why}", run.start_before, run.send_count);
-    never_started(runner, claimed, Status::Error, reason).await
+    let why = why_late(runner, claimed);
+    let times = if run.send_count == 1 { "once".to_owned() } else { format!("{} times", run.send_count) };
+    let message = format!("start_deadline: not started before {}, sent {times}: {why}", run.start_before);
+    never_started(runner, claimed, Status::Error, Reason::new(ReasonCode::StartDeadline, message)).await
+}
+
+/// Returns why a run was not started when it was due, as far as that is known.
+pub(super) fn why_late(runner: &Runner, claimed: &ClaimedRun) -> String {
+    let said = claimed.run.reason.as_ref().and_then(|reason| reason.message.clone());
+    said.or_else(|| runner.backend_breaker.trouble_since(claimed.run.due_at))
+        .unwrap_or_else(|| "it waited for an earlier run, a free place, or the daemon".to_owned())
 }
 
 /// Ends a run that was cancelled before it was sent.
@@ -100,20 +106,21 @@ pub(super) async fn unwanted(
     claimed: &ClaimedRun,
     cause: CancelCause,
 ) -> Result<(), StoreError> {
-    let why = match cause {
+    let message = match cause {
         CancelCause::Request => "cancelled on request, before it was started",
         CancelCause::Overlap => {
             "cancelled for the next occurrence (overlap = \"cancel\"), before it was started"
         }
         CancelCause::Timeout => "timeout, before it was started",
     };
-    never_started(runner, claimed, cause.status(), why.to_owned()).await
+    never_started(runner, claimed, cause.status(), Reason::new(cause.reason_code(), message)).await
 }
 
 /// Ends a run whose task panicked, so that the bug is seen and nothing waits forever.
 pub(super) async fn broken(runner: &Runner, run_id: RunId) -> Result<(), StoreError> {
-    let reason = "internal: a bug in agentcron stopped following this run; please report it".to_owned();
-    let outcome = start::without_backend(runner, Status::Error, reason);
+    let message = "internal: a bug in agentcron stopped following this run; please report it";
+    let reason = Reason::new(ReasonCode::Internal, message);
+    let outcome = Outcome::without_backend(Status::Error, reason, runner.clock.now());
     let ending =
         RunEnding { run_id, outcome, delivery: None, discard: None, event: None, failure_limit: None };
     match commit(runner, ending).await {

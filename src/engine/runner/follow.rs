@@ -11,6 +11,8 @@ use super::{Runner, end};
 use crate::backend::{CallError, Followed, ResponseStream, RunReport};
 use crate::domain::backoff;
 use crate::domain::bounds::{CANCEL_WAIT, JOIN_WAIT, NOT_FOUND_MAX, POLL_WAIT};
+use crate::domain::ids::ThreadId;
+use crate::domain::reason::{Reason, ReasonCode, RunEventKind};
 use crate::domain::run::{BackendRun, CancelCause, Outcome, RunChange, RunError, RunState, Status};
 use crate::store::{ClaimedRun, RunEvent, Step, StoreError};
 
@@ -78,7 +80,7 @@ pub(super) async fn follow(
             },
             Event::TimeIsUp => {
                 let cause = RunChange::Cancel(CancelCause::Timeout);
-                let event = RunEvent { at: runner.clock.now(), event: "timeout", detail: None };
+                let event = RunEvent { at: runner.clock.now(), event: RunEventKind::Timeout, reason: None };
                 let step = Step { event: Some(event), ..Step::of(claimed.run.run_id, cause) };
                 if let RunState::Running(backend_run) = runner.store.step_run(step).await?.state {
                     state.backend_run = backend_run;
@@ -176,7 +178,10 @@ async fn check(runner: &Runner, claimed: &ClaimedRun, state: &mut FollowState) -
     {
         let outcome = Outcome {
             status: cause.status(),
-            reason: Some(format!("{}, and the backend did not confirm it", cause_message(claimed, cause))),
+            reason: Some(Reason::new(
+                cause.reason_code(),
+                format!("{}, and the backend did not confirm it", cancel_message(claimed, cause)),
+            )),
             error: None,
             values: None,
             ended_at: runner.clock.now(),
@@ -211,20 +216,16 @@ async fn missing(runner: &Runner, claimed: &ClaimedRun, state: &mut FollowState)
         state.joined = None;
         return Ok(false);
     }
-    let outcome = Outcome {
-        status: Status::Error,
-        reason: Some(format!(
-            "lost: the backend accepted it and does not know it any more (asked {NOT_FOUND_MAX} times); it is not \
-             started again by itself"
-        )),
-        error: None,
-        values: None,
-        ended_at: runner.clock.now(),
-    };
+    let message = format!(
+        "lost: the backend accepted it and does not know it any more (asked {NOT_FOUND_MAX} times); it is not \
+         started again by itself"
+    );
+    let reason = Reason::new(ReasonCode::Lost, message);
+    let outcome = Outcome::without_backend(Status::Error, reason, runner.clock.now());
     end::ended(runner, claimed, &state.backend_run, outcome, None).await.map(|()| true)
 }
 
-/// Puts together what the server says of the run, of its thread, and what was heard of its end.
+/// Puts together what the server says of the run and of its thread, and what `join` said of its end.
 async fn finish(
     runner: &Runner,
     claimed: &ClaimedRun,
@@ -233,79 +234,155 @@ async fn finish(
 ) -> Result<bool, StoreError> {
     let end = match state.joined.take() {
         Some(Followed::Values { values, interrupted }) if state.fresh && report.status != "error" => {
-            End { values: Some(values), interrupted, error: None }
+            RunEnd { values: EndValues::Read(values), interrupted, error: None }
         }
-        joined => match ask(runner, runner.backend_of(claimed).thread(state.backend_run.thread_id)).await {
-            Ok(thread) => End {
-                values: Some(thread.values),
-                interrupted: thread.interrupted,
-                error: match joined {
-                    Some(Followed::Error(error)) => Some(error),
-                    _ => thread.error,
-                },
-            },
-            Err(CallError::NotFound(_)) => End::unseen(joined, "its thread is gone"),
-            Err(CallError::Unreachable(detail)) if detail.contains("longer than") => {
-                End::unseen(joined, "its values are too large to read")
-            }
-            Err(error) => {
-                tracing::debug!(run_id = %claimed.run.run_id, %error, "its thread could not be looked at");
+        joined => match thread_end(runner, claimed, state.backend_run.thread_id, joined.as_ref()).await {
+            Some(end) => end,
+            None => {
                 state.joined = joined;
                 return Ok(false);
             }
         },
     };
-    let (status, reason) = judge(claimed, &state.backend_run, &report.status, end.interrupted);
+    let cause = state.backend_run.cancelling;
+    let cancelled = cause.map(|cause| Reason::new(cause.reason_code(), cancel_message(claimed, cause)));
+    let (status, reason) =
+        judge(&report.status, end.interrupted, cause.map(CancelCause::status).zip(cancelled));
     let outcome = Outcome {
         status,
-        reason,
+        reason: reason.or_else(|| end.values.reason()),
         error: (status == Status::Error).then_some(end.error).flatten(),
-        values: end.values.filter(|values| !values.is_null()),
+        values: end.values.read().filter(|values| !values.is_null()),
         ended_at: runner.clock.now(),
     };
     end::ended(runner, claimed, &state.backend_run, outcome, Some(&report.run)).await.map(|()| true)
 }
 
-/// What is known of the end besides the status.
-struct End {
-    values: Option<Value>,
+/// Asks the thread of a run how the run ended; `None` if it does not say so now.
+async fn thread_end(
+    runner: &Runner,
+    claimed: &ClaimedRun,
+    thread_id: ThreadId,
+    joined: Option<&Followed>,
+) -> Option<RunEnd> {
+    let backend = runner.backend_of(claimed);
+    let joined_error = match joined {
+        Some(Followed::Error(error)) => Some(error.clone()),
+        Some(Followed::Values { .. } | Followed::TooLarge | Followed::Cut(_) | Followed::NoJoin) | None => {
+            None
+        }
+    };
+    let (thread, values) = match ask(runner, backend.thread(thread_id)).await {
+        Ok(mut thread) => {
+            let values = thread.values.take();
+            (thread, EndValues::Read(values))
+        }
+        Err(CallError::NotFound(_)) => {
+            let error = joined_error.or_else(|| Some(EndValues::Gone.error()));
+            return Some(RunEnd { values: EndValues::Gone, interrupted: false, error });
+        }
+        // The values are what is large; whether the graph waits for a human must be known all the same.
+        Err(CallError::TooLarge { bytes_max }) => {
+            let values = EndValues::TooLarge { bytes_max };
+            match ask(runner, backend.thread_without_values(thread_id)).await {
+                Ok(thread) => (thread, values),
+                Err(error @ CallError::Unreachable(_)) => {
+                    tracing::debug!(run_id = %claimed.run.run_id, %error, "thread could not be queried");
+                    return None;
+                }
+                // This server cannot leave the values out.
+                Err(CallError::NotFound(_) | CallError::Status { .. } | CallError::TooLarge { .. }) => {
+                    let error = joined_error.or_else(|| Some(values.error()));
+                    return Some(RunEnd { values, interrupted: false, error });
+                }
+            }
+        }
+        Err(error @ (CallError::Unreachable(_) | CallError::Status { .. })) => {
+            tracing::debug!(run_id = %claimed.run.run_id, %error, "thread could not be queried");
+            return None;
+        }
+    };
+    let unseen = match values {
+        EndValues::Read(_) => None,
+        EndValues::Gone | EndValues::TooLarge { .. } => Some(values.error()),
+    };
+    let error = joined_error.or(thread.error).or(unseen);
+    Some(RunEnd { values, interrupted: thread.interrupted, error })
+}
+
+/// What is known of the end of a run besides its status.
+struct RunEnd {
+    values: EndValues,
     interrupted: bool,
     error: Option<RunError>,
 }
 
-impl End {
-    fn unseen(joined: Option<Followed>, why: &str) -> Self {
-        let error = match joined {
-            Some(Followed::Error(error)) => Some(error),
-            _ => Some(RunError { error: "Unseen".to_owned(), message: why.to_owned() }),
-        };
-        Self { values: None, interrupted: false, error }
-    }
+/// What a graph returned, or why that is not known.
+enum EndValues {
+    Read(Value),
+    Gone,
+    TooLarge { bytes_max: usize },
 }
 
-fn judge(
-    claimed: &ClaimedRun,
-    backend_run: &BackendRun,
-    said: &str,
-    interrupted: bool,
-) -> (Status, Option<String>) {
-    let cancelled = backend_run.cancelling.map(|cause| (cause.status(), Some(cause_message(claimed, cause))));
-    match said {
-        "success" if interrupted => {
-            (Status::Interrupted, Some("waiting for a human: the graph stopped at an interrupt".to_owned()))
+impl EndValues {
+    fn read(self) -> Option<Value> {
+        match self {
+            EndValues::Read(values) => Some(values),
+            EndValues::Gone | EndValues::TooLarge { .. } => None,
         }
-        "success" => (Status::Success, None),
-        "error" => cancelled.unwrap_or((Status::Error, None)),
-        "timeout" => (Status::Timeout, Some("the backend's own time limit".to_owned())),
-        "interrupted" => cancelled.unwrap_or((
-            Status::Interrupted,
-            Some("interrupted on the backend: cancelled there, or another run took the thread".to_owned()),
-        )),
-        other => (Status::Error, Some(format!("unknown: the backend calls it `{other}`"))),
+    }
+
+    /// Returns why the values are not kept, if they are not.
+    fn reason(&self) -> Option<Reason> {
+        match self {
+            EndValues::Read(_) => None,
+            EndValues::Gone => Some(Reason::new(
+                ReasonCode::ValuesGone,
+                "values not kept: the thread was gone before they were read",
+            )),
+            EndValues::TooLarge { bytes_max } => Some(Reason::new(
+                ReasonCode::ValuesTooLarge,
+                format!("values not kept: the thread is larger than {} MiB", bytes_max / (1024 * 1024)),
+            )),
+        }
+    }
+
+    /// Returns what is recorded as the error of a failed run whose thread says nothing of it.
+    fn error(&self) -> RunError {
+        let message = match self {
+            EndValues::Read(_) => "the thread names no error",
+            EndValues::Gone => "its thread is gone",
+            EndValues::TooLarge { .. } => "its values are too large to read",
+        };
+        RunError { error: "Unseen".to_owned(), message: message.to_owned() }
     }
 }
 
-fn cause_message(claimed: &ClaimedRun, cause: CancelCause) -> String {
+/// Judges an end by the server's word for it. `cancelled` is how a run ends that we cancelled.
+fn judge(status: &str, interrupted: bool, cancelled: Option<(Status, Reason)>) -> (Status, Option<Reason>) {
+    let (status, reason) = match status {
+        "success" if interrupted => {
+            let message = "waiting for a human: the graph stopped at an interrupt";
+            (Status::Interrupted, Reason::new(ReasonCode::HumanInput, message))
+        }
+        "success" => return (Status::Success, None),
+        "error" => cancelled.unwrap_or((Status::Error, Reason::bare(ReasonCode::GraphError))),
+        "timeout" => {
+            (Status::Timeout, Reason::new(ReasonCode::BackendTimeout, "the backend's own time limit"))
+        }
+        "interrupted" => cancelled.unwrap_or_else(|| {
+            let message = "interrupted on the backend: cancelled there, or another run took the thread";
+            (Status::Interrupted, Reason::new(ReasonCode::BackendInterrupted, message))
+        }),
+        other => {
+            let message = format!("unknown: the backend calls it `{other}`");
+            (Status::Error, Reason::new(ReasonCode::Unknown, message))
+        }
+    };
+    (status, Some(reason))
+}
+
+fn cancel_message(claimed: &ClaimedRun, cause: CancelCause) -> String {
     match cause {
         CancelCause::Timeout => {
             let limit = claimed.spec.timeout().unwrap_or_default();

@@ -15,6 +15,7 @@ use crate::domain::backoff;
 use crate::domain::bounds::UNCONFIRMED_MAX;
 use crate::domain::cron::Target;
 use crate::domain::ids::{BackendRunId, ThreadId};
+use crate::domain::reason::{Reason, ReasonCode, RunEventKind};
 use crate::domain::run::{BackendRun, RunChange, RunState, Status};
 use crate::domain::run_spec::RunSpec;
 use crate::store::{ClaimedRun, RunEvent, Step, StoreError};
@@ -54,19 +55,23 @@ pub(super) async fn resolve(runner: &Runner, claimed: &ClaimedRun) -> Result<Opt
     match finding {
         Finding::Started(backend_run_id) => {
             let change = RunChange::Accept { thread_id, backend_run_id, at: sent_at };
-            let event = RunEvent { at: now, event: "adopted", detail: adopted_message(claimed) };
+            let message = format!("found on the server after a doubt: {}", why(claimed));
+            let reason = Some(Reason::new(ReasonCode::Adopted, message));
+            let event = RunEvent { at: now, event: RunEventKind::Adopted, reason };
             start::accept(runner, claimed, change, Some(event)).await
         }
         // The client has sent it, and may send it again; we do not.
         Finding::Never if matches!(claimed.spec, RunSpec::Client(_)) => {
             let why = why(claimed);
-            let reason = format!("rejected: the agent server does not have it, after a doubt: {why}");
+            let message = format!("rejected: the agent server does not have it, after a doubt: {why}");
+            let reason = Reason::new(ReasonCode::Rejected, message);
             end::never_started(runner, claimed, Status::Error, reason).await?;
             Ok(None)
         }
         Finding::Never => {
             let fenced = matches!(claimed.spec.request().target, Target::Stateless(_)).then_some(thread_id);
-            let event = RunEvent { at: now, event: "ruled out", detail: claimed.run.reason.clone() };
+            let event =
+                RunEvent { at: now, event: RunEventKind::RuledOut, reason: claimed.run.reason.clone() };
             let wait = backoff::doubling(FIRST, MOST, claimed.run.send_count);
             let step = Step {
                 act_at: Some(if claimed.run.send_count > 1 { backoff::after(now, wait) } else { now }),
@@ -79,13 +84,15 @@ pub(super) async fn resolve(runner: &Runner, claimed: &ClaimedRun) -> Result<Opt
             Ok(None)
         }
         Finding::Unknowable(detail) => {
-            let reason = format!("unknown: whether it started cannot be learnt: {detail}");
+            let message = format!("unknown: whether it started cannot be learnt: {detail}");
+            let reason = Reason::new(ReasonCode::Unknown, message);
             end::never_started(runner, claimed, Status::Error, reason).await?;
             Ok(None)
         }
         Finding::NotYet(at) => put_off(runner, claimed, at, None).await,
         Finding::Unknown(detail) if backoff::between(sent_at, now) > UNCONFIRMED_MAX => {
-            let reason = format!("unknown: whether it started could not be learnt for a day: {detail}");
+            let message = format!("unknown: whether it started could not be learnt for a day: {detail}");
+            let reason = Reason::new(ReasonCode::Unknown, message);
             end::never_started(runner, claimed, Status::Error, reason).await?;
             Ok(None)
         }
@@ -96,13 +103,10 @@ pub(super) async fn resolve(runner: &Runner, claimed: &ClaimedRun) -> Result<Opt
     }
 }
 
-fn adopted_message(claimed: &ClaimedRun) -> Option<String> {
-    Some(format!("found on the server after a doubt: {}", why(claimed)))
-}
-
 /// Why there was a doubt.
 fn why(claimed: &ClaimedRun) -> &str {
-    claimed.run.reason.as_deref().unwrap_or("the daemon stopped while it was being sent")
+    let said = claimed.run.reason.as_ref().and_then(|reason| reason.message.as_deref());
+    said.unwrap_or("the daemon stopped while it was being sent")
 }
 
 async fn put_off(
@@ -115,8 +119,8 @@ async fn put_off(
     // The first failure is worth a line in the timeline; a day of them is not.
     let event = detail.filter(|_| claimed.run.not_found_count == 0).map(|detail| RunEvent {
         at: now,
-        event: "still in doubt",
-        detail: Some(detail),
+        event: RunEventKind::StillUnconfirmed,
+        reason: Some(Reason::new(ReasonCode::StartUnconfirmed, detail)),
     });
     let not_found_count = claimed.run.not_found_count.saturating_add(1);
     let step = Step {
@@ -215,7 +219,7 @@ async fn by_search(runner: &Runner, claimed: &ClaimedRun, sent_at: Timestamp) ->
         Err(error @ CallError::Status { code: 500.., .. }) => {
             return (nowhere, Finding::Unknown(error.to_string()));
         }
-        Err(error @ (CallError::NotFound(_) | CallError::Status { .. })) => {
+        Err(error @ (CallError::NotFound(_) | CallError::Status { .. } | CallError::TooLarge { .. })) => {
             return (nowhere, Finding::Unknowable(format!("threads cannot be searched for: {error}")));
         }
     };

@@ -8,7 +8,8 @@ use crate::backend::{ResponseStream, StartAnswer};
 use crate::crash::crash_point;
 use crate::domain::backoff;
 use crate::domain::cron::{MultitaskStrategy, Target};
-use crate::domain::run::{BackendRun, Outcome, RunChange, RunState, Status};
+use crate::domain::reason::{Reason, ReasonCode, RunEventKind};
+use crate::domain::run::{BackendRun, RunChange, RunState, Status};
 use crate::store::{ClaimedRun, RunEvent, Step, StoreError};
 
 /// A start later than this gets a reason in the history.
@@ -22,7 +23,8 @@ pub(super) async fn start(
     let request = match request::build(runner, claimed).await? {
         Ok(request) => request,
         Err(problem) => {
-            return end::never_started(runner, claimed, Status::Error, problem).await.map(|()| None);
+            let reason = Reason::new(ReasonCode::Placeholder, problem);
+            return end::never_started(runner, claimed, Status::Error, reason).await.map(|()| None);
         }
     };
     crash_point("sending_committed").await;
@@ -44,7 +46,8 @@ pub(super) async fn start(
         }
         StartAnswer::Denied { detail } => not_sent(runner, claimed, &Trouble::Denied, detail).await,
         StartAnswer::Rejected { detail } => {
-            end::never_started(runner, claimed, Status::Error, format!("rejected: {detail}")).await?;
+            let reason = Reason::new(ReasonCode::Rejected, format!("rejected: {detail}"));
+            end::never_started(runner, claimed, Status::Error, reason).await?;
             Ok(None)
         }
         StartAnswer::Busy { detail } => busy(runner, claimed, detail).await,
@@ -75,16 +78,12 @@ pub(super) fn late(runner: &Runner, claimed: &ClaimedRun) -> Option<RunEvent> {
     if late < LATE && claimed.run.send_count <= 1 {
         return None;
     }
-    let why = claimed
-        .run
-        .reason
-        .clone()
-        .or_else(|| runner.backend_breaker.trouble_since(claimed.run.due_at))
-        .unwrap_or_else(|| "it waited for an earlier run, a free place, or the daemon".to_owned());
+    let why = end::why_late(runner, claimed);
     let late = humantime::format_duration(Duration::from_secs(late.as_secs()));
     let send_count = claimed.run.send_count;
     let detail = format!("started {late} late, at try {send_count}: {why}");
-    Some(RunEvent { at: now, event: "started late", detail: Some(detail) })
+    let reason = Some(Reason::new(ReasonCode::StartedLate, detail));
+    Some(RunEvent { at: now, event: RunEventKind::StartedLate, reason })
 }
 
 async fn not_sent(
@@ -95,7 +94,12 @@ async fn not_sent(
 ) -> Result<Option<(BackendRun, Option<ResponseStream>)>, StoreError> {
     let now = runner.clock.now();
     let again = runner.backend_breaker.record_failure(now, trouble, &detail);
-    let event = Some(RunEvent { at: now, event: "not sent", detail: Some(detail) });
+    let code = match trouble {
+        Trouble::Unreachable { .. } => ReasonCode::BackendUnreachable,
+        Trouble::Denied => ReasonCode::BackendDenied,
+    };
+    let reason = Some(Reason::new(code, detail));
+    let event = Some(RunEvent { at: now, event: RunEventKind::NotSent, reason });
     let step = Step { act_at: Some(again), event, ..Step::of(claimed.run.run_id, RunChange::NotSent) };
     runner.store.step_run(step).await?;
     Ok(None)
@@ -113,8 +117,13 @@ async fn busy(
         Target::Stateless(_) => unconfirmed(runner, claimed, detail).await,
         Target::Thread(_) => {
             let (status, reason) = match request.multitask_strategy {
-                Some(MultitaskStrategy::Reject) => (Status::Skipped, format!("thread busy: {detail}")),
-                _ => (Status::Error, format!("rejected: {detail}")),
+                Some(MultitaskStrategy::Reject) => {
+                    (Status::Skipped, Reason::new(ReasonCode::ThreadBusy, format!("thread busy: {detail}")))
+                }
+                Some(
+                    MultitaskStrategy::Enqueue | MultitaskStrategy::Interrupt | MultitaskStrategy::Rollback,
+                )
+                | None => (Status::Error, Reason::new(ReasonCode::Rejected, format!("rejected: {detail}"))),
             };
             end::never_started(runner, claimed, status, reason).await?;
             Ok(None)
@@ -129,14 +138,10 @@ async fn unconfirmed(
 ) -> Result<Option<(BackendRun, Option<ResponseStream>)>, StoreError> {
     let now = runner.clock.now();
     tracing::warn!(cron = claimed.run.called(), run_id = %claimed.run.run_id, detail, "not known whether it started");
-    let event = Some(RunEvent { at: now, event: "in doubt", detail: Some(detail) });
+    let reason = Some(Reason::new(ReasonCode::StartUnconfirmed, detail));
+    let event = Some(RunEvent { at: now, event: RunEventKind::Unconfirmed, reason });
     let step = Step { act_at: Some(now), event, ..Step::of(claimed.run.run_id, RunChange::Unconfirm) };
     runner.store.step_run(step).await?;
     runner.wakes.runner.notify_one();
     Ok(None)
-}
-
-/// The outcome of a run that no backend has.
-pub(super) fn without_backend(runner: &Runner, status: Status, reason: String) -> Outcome {
-    Outcome { status, reason: Some(reason), error: None, values: None, ended_at: runner.clock.now() }
 }

@@ -11,7 +11,12 @@ fn at(text: &str) -> Timestamp {
 }
 
 fn open(folder: &tempfile::TempDir) -> Store {
-    Store::open(&folder.path().join("agentcron.db"), Execution::Inline).unwrap()
+    Store::open(
+        &folder.path().join("agentcron.db"),
+        Execution::Inline,
+        crate::domain::ids::InstallationId::default(),
+    )
+    .unwrap()
 }
 
 fn rows(folder: &tempfile::TempDir, sql: &str) -> Vec<String> {

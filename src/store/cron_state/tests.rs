@@ -24,7 +24,12 @@ fn definition(name: &str, schedule: &str) -> NewDefinition {
 
 /// One cron, every minute, known since 09:00.
 async fn store(folder: &Path) -> Store {
-    let store = Store::open(&folder.join("agentcron.db"), Execution::Inline).unwrap();
+    let store = Store::open(
+        &folder.join("agentcron.db"),
+        Execution::Inline,
+        crate::domain::ids::InstallationId::default(),
+    )
+    .unwrap();
     let definitions = vec![definition("digest", "* * * * *")];
     store.sync_file_crons(at("2026-03-02T09:00:00Z"), definitions).await.unwrap();
     store
@@ -73,7 +78,12 @@ async fn a_pause_covers_what_an_outage_hid() {
     let store = store(folder.path()).await;
     change(&store, "2026-03-02T09:00:30Z", CronStateChange::Pause(None)).await;
     drop(store);
-    let store = Store::open(&folder.path().join("agentcron.db"), Execution::Inline).unwrap();
+    let store = Store::open(
+        &folder.path().join("agentcron.db"),
+        Execution::Inline,
+        crate::domain::ids::InstallationId::default(),
+    )
+    .unwrap();
     plan(&store, "2026-03-02T11:00:00Z").await;
     assert_eq!(rows(folder.path()), ["09:01 skipped x120 paused: on request"]);
 }
@@ -92,7 +102,12 @@ async fn skip_next_skips_one() {
 #[tokio::test]
 async fn a_long_catch_up_leaves_one_record_of_what_was_missed() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("agentcron.db"), Execution::Inline).unwrap();
+    let store = Store::open(
+        &folder.path().join("agentcron.db"),
+        Execution::Inline,
+        crate::domain::ids::InstallationId::default(),
+    )
+    .unwrap();
     let definitions = vec![definition("digest", "* * * * * *")];
     store.sync_file_crons(at("2026-03-02T09:00:00Z"), definitions).await.unwrap();
     // Ten hours of seconds take four plans of 10 000.

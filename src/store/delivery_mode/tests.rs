@@ -10,6 +10,7 @@ use super::*;
 use crate::domain::delivery::{AttemptReport, AttemptResult, DeliveryStatus, Ending, Verdict};
 use crate::domain::delivery_mode::RateLimit;
 use crate::domain::ids::{DeliveryId, RunId};
+use crate::domain::reason::{DeliveryReasonCode, Reason};
 use crate::store::{
     ClaimedDelivery, DeliveryFilter, Execution, FinishedAttempt, Purpose, Reader, Replay, ReplayChoice,
     ReplayOrder,
@@ -34,7 +35,12 @@ fn run_id(number: u128) -> RunId {
 impl Fixture {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("agentcron.db"), Execution::WriterThread).unwrap();
+        let store = Store::open(
+            &folder.path().join("agentcron.db"),
+            Execution::WriterThread,
+            crate::domain::ids::InstallationId::default(),
+        )
+        .unwrap();
         Self { folder, store }
     }
 
@@ -84,7 +90,7 @@ impl Fixture {
         let rows = self.reader().webhooks(&DeliveryFilter::default(), 100).unwrap();
         rows.iter()
             .map(|row| {
-                let reason = row.delivery.reason.as_deref().unwrap_or_default();
+                let reason = row.delivery.reason.as_ref().map(Reason::text).unwrap_or_default();
                 format!("{} {reason}", row.delivery.status).trim().to_owned()
             })
             .collect()
@@ -110,7 +116,12 @@ async fn nothing_is_taken_in_hand_during_a_hold_which_outlasts_a_restart() {
     // As a new process would.
     let Fixture { folder, store } = fixture;
     drop(store);
-    let store = Store::open(&folder.path().join("agentcron.db"), Execution::WriterThread).unwrap();
+    let store = Store::open(
+        &folder.path().join("agentcron.db"),
+        Execution::WriterThread,
+        crate::domain::ids::InstallationId::default(),
+    )
+    .unwrap();
     fixture = Fixture { folder, store };
     fixture.store.recover_deliveries(at(10)).await.unwrap();
     let (taken, mode) = fixture.claim(10, RateLimit::default()).await;
@@ -161,8 +172,8 @@ async fn what_is_discarded_or_disabled_is_suppressed_and_says_why() {
     let fixture = Fixture::new();
     fixture.add(1, A, 1);
     fixture.add(2, A, 50);
-    let discarded =
-        fixture.store.discard_webhooks(at(100), at(50), "older than 50s".to_owned()).await.unwrap();
+    let reason = Reason::new(DeliveryReasonCode::Discarded, "older than 50s");
+    let discarded = fixture.store.discard_webhooks(at(100), at(50), reason).await.unwrap();
     assert_eq!(discarded, 1);
     assert_eq!(fixture.rows(), ["suppressed older than 50s", "pending"]);
     assert_eq!(fixture.store.enable_webhooks().await.unwrap(), None, "they were not disabled");

@@ -1,6 +1,13 @@
 -- Times are milliseconds since 1970 UTC; ids are UUIDs in their usual text form, so that a person with a SQL shell
 -- can read and join them.
 
+-- Who this store is, drawn at random when it was made; one row. Ids of crons from files, of runs and of threads derive
+-- from it, so that two installations with equal files never share one.
+CREATE TABLE installation (
+    one             INTEGER PRIMARY KEY CHECK (one = 1),
+    installation_id TEXT NOT NULL
+) STRICT;
+
 -- One row per version of a cron's definition: a run keeps to the version it was planned by.
 -- Placeholders such as ${{ env.X }} are stored as written: no secret gets here.
 CREATE TABLE definitions (
@@ -48,6 +55,8 @@ CREATE TABLE runs (
     definition_id  TEXT,
     trigger        TEXT NOT NULL,
     scheduled_for  INTEGER NOT NULL,
+    -- 0: the first run of its occurrence.
+    retry          INTEGER NOT NULL DEFAULT 0,
     due_at         INTEGER NOT NULL,
     start_before   INTEGER NOT NULL,
     -- 1: never while another run of the same cron is going.
@@ -64,6 +73,8 @@ CREATE TABLE runs (
     started_at     INTEGER,
     cancelling     TEXT,
     status         TEXT,
+    -- Why it is as it is: a code for programs, and a sentence for people.
+    reason_code    TEXT,
     reason         TEXT,
     error          TEXT CHECK (error IS NULL OR json_valid(error)),
     outcome_values TEXT CHECK (outcome_values IS NULL OR json_valid(outcome_values)),
@@ -73,7 +84,7 @@ CREATE TABLE runs (
     last_scheduled_for INTEGER,
     CHECK ((phase = 'ended') = (status IS NOT NULL AND ended_at IS NOT NULL)),
     CHECK ((cron_id IS NULL) = (cron_name IS NULL) AND (cron_id IS NULL) = (definition_id IS NULL)),
-    UNIQUE (cron_id, scheduled_for),
+    UNIQUE (cron_id, scheduled_for, retry),
     FOREIGN KEY (cron_id, definition_id) REFERENCES definitions (cron_id, definition_id)
 ) STRICT;
 CREATE INDEX runs_to_act_on ON runs (act_at) WHERE act_at IS NOT NULL;
@@ -114,6 +125,7 @@ CREATE TABLE deliveries (
     uncounted INTEGER NOT NULL DEFAULT 0,
     -- When the next attempt is due; NULL while one is in hand, and when it is over.
     due_at      INTEGER,
+    reason_code TEXT,
     reason      TEXT,
     created_at  INTEGER NOT NULL,
     ended_at    INTEGER,

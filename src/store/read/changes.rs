@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{Reader, RunRow, row_columns, run_row};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::RunId;
+use crate::domain::reason::Reason;
 use crate::domain::run::{Phase, RunState};
 use crate::store::StoreError;
 
@@ -34,7 +35,7 @@ pub struct Watch {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Seen {
     phase: Phase,
-    reason: Option<String>,
+    reason: Option<Reason>,
     webhook: Option<(DeliveryStatus, u32)>,
 }
 

@@ -14,6 +14,7 @@ use crate::domain::cron::{Cron, CronSource, words};
 use crate::domain::cron_state::CronState;
 use crate::domain::ids::{CronId, DefinitionId};
 use crate::store::cron_state::cron_state_from_row;
+use crate::store::open::installation_id;
 use crate::store::rows::{parsed, time};
 use crate::store::{StoreError, definitions};
 
@@ -160,7 +161,7 @@ fn cron_row(tx: &Transaction<'_>, row: &Row<'_>) -> Result<CronRow, StoreError> 
     let name: String = row.get("name")?;
     let body: String = row.get("body")?;
     let source = parsed(row, "source")?;
-    let identity = CronIdentity { cron_id, name: &name, source };
+    let identity = CronIdentity { installation: installation_id(tx)?, cron_id, name: &name, source };
     Ok(CronRow {
         cron_id,
         source,

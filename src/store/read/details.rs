@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{DeliveryRow, Reader, RunRow, deliveries, row_columns, run_row};
 use crate::domain::delivery::Phases;
 use crate::domain::ids::{DeliveryId, RunId};
+use crate::domain::reason::RunEventKind;
 use crate::store::StoreError;
 use crate::store::rows::{json_option, parsed, time, time_option};
 
@@ -30,9 +31,7 @@ pub struct RunDetails {
 pub struct EventRow {
     /// When.
     pub at: Timestamp,
-    /// What, in a word or two.
-    pub event: String,
-    /// Why.
+    pub event: RunEventKind,
     pub detail: Option<String>,
 }
 
@@ -112,7 +111,11 @@ fn events(tx: &Transaction<'_>, run_id: RunId) -> Result<Vec<EventRow>, StoreErr
     let mut rows = statement.query([run_id.to_string()])?;
     let mut events = Vec::new();
     while let Some(row) = rows.next()? {
-        events.push(EventRow { at: time(row, "at")?, event: row.get("event")?, detail: row.get("detail")? });
+        events.push(EventRow {
+            at: time(row, "at")?,
+            event: parsed(row, "event")?,
+            detail: row.get("detail")?,
+        });
     }
     Ok(events)
 }

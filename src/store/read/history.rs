@@ -9,6 +9,7 @@ use rusqlite::{OptionalExtension, params_from_iter};
 
 use super::{Reader, RunRow, row_columns, run_row};
 use crate::domain::ids::CronId;
+use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Phase, Status, Trigger};
 use crate::store::StoreError;
 use crate::store::rows::{millis, parsed};
@@ -22,8 +23,10 @@ pub struct RunFilter {
     pub statuses: Vec<Status>,
     /// In one of these.
     pub phases: Vec<Phase>,
-    /// For one of these reasons.
+    /// Made by one of these triggers.
     pub triggers: Vec<Trigger>,
+    /// For one of these reasons.
+    pub reasons: Vec<ReasonCode>,
     /// Scheduled for this instant or later.
     pub since: Option<Timestamp>,
     /// Scheduled before this instant.
@@ -158,8 +161,10 @@ impl RunFilter {
             || self.phases.contains(&run.state.phase());
         let in_time = self.since.is_none_or(|since| run.scheduled_for >= since)
             && self.until.is_none_or(|until| run.scheduled_for < until);
-        let for_reason = self.triggers.is_empty() || self.triggers.contains(&run.trigger);
-        of_cron && in_state && in_time && for_reason
+        let by_trigger = self.triggers.is_empty() || self.triggers.contains(&run.trigger);
+        let code = run.reason.as_ref().map(|reason| reason.code);
+        let for_reason = self.reasons.is_empty() || code.is_some_and(|code| self.reasons.contains(&code));
+        of_cron && in_state && in_time && by_trigger && for_reason
     }
 }
 
@@ -185,6 +190,10 @@ impl Query {
         if !filter.triggers.is_empty() {
             let marks = query.marks(filter.triggers.iter().map(ToString::to_string));
             query.terms.push(format!("trigger IN ({marks})"));
+        }
+        if !filter.reasons.is_empty() {
+            let marks = query.marks(filter.reasons.iter().map(ToString::to_string));
+            query.terms.push(format!("reason_code IN ({marks})"));
         }
         if !filter.statuses.is_empty() || !filter.phases.is_empty() {
             let statuses = query.marks(filter.statuses.iter().map(ToString::to_string));

@@ -7,8 +7,9 @@ use super::{Reader, RunRow, row_columns, run_row};
 use crate::config::CronIdentity;
 use crate::domain::cron::Cron;
 use crate::domain::cron_state::CronState;
-use crate::domain::ids::{CronId, DefinitionId};
+use crate::domain::ids::{CronId, DefinitionId, InstallationId};
 use crate::store::cron_state::cron_state_from_row;
+use crate::store::open::installation_id;
 use crate::store::rows::{millis, parsed, time, time_option};
 use crate::store::{StoreError, definitions};
 
@@ -43,7 +44,8 @@ impl Reader {
                  WHERE name = ?1 OR crons.cron_id = ?1 ORDER BY removed_at IS NOT NULL, removed_at DESC LIMIT 1",
             )?;
             let mut rows = statement.query([name])?;
-            rows.next()?.map(record_from_row).transpose()
+            let installation = installation_id(tx)?;
+            rows.next()?.map(|row| record_from_row(row, installation)).transpose()
         })
     }
 
@@ -63,7 +65,7 @@ impl Reader {
 
     /// The definition that a run was planned by, if it can be read.
     pub fn definition(&self, definition_id: DefinitionId, name: &str) -> Result<Option<Cron>, StoreError> {
-        self.at_one_moment(|tx| Ok(definitions::read(tx, definition_id, name).ok()))
+        self.at_one_moment(|tx| Ok(definitions::read(tx, installation_id(tx)?, definition_id, name).ok()))
     }
 
     /// How long the last runs of a cron took that came to an end by themselves, newest first, at most `limit`.
@@ -82,11 +84,11 @@ impl Reader {
     }
 }
 
-fn record_from_row(row: &Row<'_>) -> Result<CronRecord, StoreError> {
+fn record_from_row(row: &Row<'_>, installation: InstallationId) -> Result<CronRecord, StoreError> {
     let name: String = row.get("name")?;
     let body: String = row.get("body")?;
     let cron_id = parsed(row, "cron_id")?;
-    let identity = CronIdentity { cron_id, name: &name, source: parsed(row, "source")? };
+    let identity = CronIdentity { installation, cron_id, name: &name, source: parsed(row, "source")? };
     Ok(CronRecord {
         cron_id,
         cron: definitions::parse(identity, &body).map_err(|error| error.to_string()),

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
-use crate::domain::ids::CronId;
+use crate::domain::ids::{CronId, FIRST_RUN, InstallationId};
 use crate::domain::run::Phase;
 
 /// A store with one cron named `digest`, which `write` changes as a daemon would.
@@ -20,8 +20,8 @@ impl Fixture {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("agentcron.db");
-        let writer = open::open_to_write(&path).unwrap();
-        let cron_id = CronId::of_name("digest");
+        let writer = open::open_to_write(&path, InstallationId::default()).unwrap();
+        let cron_id = CronId::of_name(InstallationId::default(), "digest");
         writer
             .execute_batch(&format!(
                 r#"INSERT INTO definitions VALUES ('d', '{cron_id}', '{{"schedule": "0 9 * * *"}}', 0);
@@ -35,7 +35,7 @@ impl Fixture {
 
     /// A run scheduled for this millisecond that waits to be sent.
     fn add_run(&self, scheduled_for: i64) -> RunId {
-        let run_id = RunId::of_occurrence(self.cron_id, at(scheduled_for));
+        let run_id = RunId::of_occurrence(self.cron_id, at(scheduled_for), FIRST_RUN);
         let definition_id = "6d1d94c4-7b0f-5f0a-9c3e-61c20b7a2d11";
         self.writer
             .execute_batch(&format!(
@@ -54,7 +54,7 @@ impl Fixture {
     fn add_run_of_any(&self, scheduled_for: i64) -> RunId {
         let run_id = self.add_run(scheduled_for);
         let other = CronId(uuid::Uuid::new_v4());
-        let moved = RunId::of_occurrence(other, at(scheduled_for));
+        let moved = RunId::of_occurrence(other, at(scheduled_for), FIRST_RUN);
         let cron = format!(
             "INSERT INTO definitions VALUES ('{other}', '{other}', '{{}}', 0); \
              INSERT INTO crons (cron_id, name, source, definition_id, cursor, created_at, updated_at) \
@@ -170,7 +170,10 @@ fn a_filter_takes_either_a_status_or_a_phase() {
     let rows = store.reader.runs_after(&RunFilter::default(), None, 9).unwrap();
     let taken = rows.iter().filter(|(_, row)| filter.takes(row)).count();
     assert_eq!(taken, 2, "the filter in memory agrees with the one in SQL");
-    let others = RunFilter { crons: Some(vec![CronId::of_name("another")]), ..RunFilter::default() };
+    let others = RunFilter {
+        crons: Some(vec![CronId::of_name(InstallationId::default(), "another")]),
+        ..RunFilter::default()
+    };
     assert_eq!(store.listed(&others, None), [0; 0]);
     assert_eq!(store.reader.crons_named("digest").unwrap(), [store.cron_id]);
 }
@@ -185,7 +188,7 @@ fn a_prefix_finds_its_runs() {
     }
     assert!(store.reader.runs_with_prefix("zzzz", 5).unwrap().is_empty());
     assert_eq!(store.reader.run_details(run_id).unwrap().map(|details| details.row.run.run_id), Some(run_id));
-    let nobody = RunId::of_occurrence(store.cron_id, at(8));
+    let nobody = RunId::of_occurrence(store.cron_id, at(8), FIRST_RUN);
     assert_eq!(store.reader.run_details(nobody).unwrap(), None);
 }
 

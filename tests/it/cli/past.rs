@@ -50,15 +50,17 @@ input = {{ messages = [{{ role = "user", content = "boom" }}] }}
     )
 }
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 20] = [
     "run_id",
     "cron_id",
     "cron_name",
     "trigger",
     "status",
     "phase",
+    "reason_code",
     "reason",
     "scheduled_for",
+    "retry",
     "due_at",
     "started_at",
     "ended_at",

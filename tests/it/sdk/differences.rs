@@ -57,7 +57,8 @@ const DOCUMENTED: &[Documented] = &[
     Documented {
         why: "a webhook says what only we know of a run",
         covers: |found| {
-            let added = ["agentcron_trigger", "agentcron_status", "agentcron_reason"];
+            let added =
+                ["agentcron_trigger", "agentcron_status", "agentcron_reason", "agentcron_reason_code"];
             found.is_webhook() && added.iter().any(|key| found.ends(&format!("/body/metadata/{key}")))
         },
     },

@@ -226,6 +226,7 @@ impl<'a> Story<'a> {
             backend: self.line.to(self.server.router()),
             receivers: self.receivers.clone(),
             execution: Execution::Inline,
+            new_installation: agentcron::domain::ids::InstallationId::default(),
             socket: None,
             listen: None,
             relay: None,

@@ -20,6 +20,8 @@ pub(crate) struct Recorded {
     /// Empty while it is not over.
     pub(crate) status: String,
     /// Empty if there is none.
+    pub(crate) reason_code: String,
+    /// Empty if there is none.
     pub(crate) reason: String,
     pub(crate) scheduled_for: Timestamp,
     pub(crate) started_at: Option<Timestamp>,
@@ -171,6 +173,7 @@ fn told(line: &Value) -> Recorded {
         cron_name: text("cron_name"),
         phase: text("phase"),
         status: if is_over { text("status") } else { String::new() },
+        reason_code: text("reason_code"),
         reason: text("reason"),
         scheduled_for,
         started_at: instant("started_at"),
@@ -196,6 +199,7 @@ fn recorded(row: &Row<'_>) -> rusqlite::Result<Recorded> {
         cron_name: text("cron_name")?,
         phase: text("phase")?,
         status: text("status")?,
+        reason_code: text("reason_code")?,
         reason: text("reason")?,
         scheduled_for,
         started_at: time_option(row, "started_at")?,

@@ -12,7 +12,7 @@ use crate::api::langgraph::webhook_urls;
 use crate::config::{CronFields, CronIdentity, FieldError, is_cron_name, validate_cron_as};
 use crate::domain::calendar::Calendar;
 use crate::domain::cron::{CronSource, Target};
-use crate::domain::ids::{CronId, ThreadId};
+use crate::domain::ids::{CronId, InstallationId, ThreadId};
 use crate::domain::url_policy::UrlPolicy;
 use crate::store::{ChangedCron, StoredCron};
 
@@ -114,7 +114,9 @@ pub(super) fn definition(
         webhook_urls::judge(policy, webhook)?;
     }
     let name = cron_id.to_string();
-    let identity = CronIdentity { cron_id, name: &name, source: CronSource::Api };
+    // A request names its thread by id, so that nothing in it derives from the installation.
+    let installation = InstallationId::default();
+    let identity = CronIdentity { installation, cron_id, name: &name, source: CronSource::Api };
     validate_cron_as(identity, &fields).map_err(|mistakes| refusal(&mistakes))?;
     serde_json::to_string(&fields).map_err(|error| ErrorResponse::Failed(error.to_string()))
 }

@@ -105,7 +105,12 @@ fn webhooks(folder: &Path, text: &str) -> LiveSettings {
 fn api(folder: &Path, backend: Transport) -> Api {
     Api {
         health: crate::engine::Health::default(),
-        store: Store::open(&folder.join("agentcron.db"), Execution::Inline).unwrap(),
+        store: Store::open(
+            &folder.join("agentcron.db"),
+            Execution::Inline,
+            crate::domain::ids::InstallationId::default(),
+        )
+        .unwrap(),
         clock: Clock::simulated(at("2026-11-23T11:17:17.562Z")),
         wakes: Wakes::default(),
         backend: AgentClient::new(backend, "http://backend".parse().unwrap(), None, Duration::from_secs(5)),

@@ -201,7 +201,7 @@ async fn what_cannot_be_listed_is_refused_with_a_reason() {
         (
             "GET",
             "/v1/runs?state=error".to_owned(),
-            "422 query: state: unknown field `state`, expected one of `cron`, `status`, `trigger`, `since`, `until`, \
+            "422 query: state: unknown field `state`, expected one of `cron`, `status`, `reason`, `trigger`, `since`, `until`, \
              `cursor`, `limit`",
         ),
         ("DELETE", "/v1/runs".to_owned(), "405 Method Not Allowed"),
