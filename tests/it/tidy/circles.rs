@@ -24,7 +24,6 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
         "config::validate_cron",
         "what a client wrote is judged by the rules for a file",
     ),
-    ("engine::runner::end", "engine::runner::start", "`end` takes a constructor from `start`"),
     ("store::cron_state", "store::plan_due", "`ScheduledCron` is defined beside the plan"),
     ("store::occurrences", "store::plan_due", "`ScheduledCron` is defined beside the plan"),
     ("webhook::request", "webhook::send", "`Attempt` is defined beside what makes it"),
