@@ -12,6 +12,7 @@ const FLOORS: &[&[&str]] = &[
     &["clock", "config", "crash", "transport"],
     &["store", "backend", "webhook"],
     &["engine"],
+    &["present"],
     &["api"],
     &["daemon", "signals"],
     &["cli"],
