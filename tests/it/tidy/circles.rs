@@ -12,12 +12,6 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
         "api::langgraph",
         "`plain_path` belongs to the paths of the API, not to one of its surfaces",
     ),
-    ("backend::embedded::graph", "backend::embedded::request", "a graph reads the request that names it"),
-    ("backend::embedded::runs", "backend::embedded::follow", "routes of runs, split over two files"),
-    ("cli::completions", "cli::arguments", "completions are printed for the whole command line"),
-    ("cli::import::text", "cli::import::mapping", "`Imported` is defined beside what makes it"),
-    ("cli::output", "cli::arguments", "the options of every command are defined beside the verbs"),
-    ("cli::session", "cli::arguments", "the options of every command are defined beside the verbs"),
     ("config::langgraph_json", "config::webhooks", "the two read the same policy from two files"),
     (
         "config::placeholders",
@@ -26,7 +20,6 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ),
     ("store::cron_state", "store::plan_due", "`ScheduledCron` is defined beside the plan"),
     ("store::occurrences", "store::plan_due", "`ScheduledCron` is defined beside the plan"),
-    ("webhook::request", "webhook::send", "`Attempt` is defined beside what makes it"),
 ];
 
 /// An import from one module to its sibling, both by their full paths.
