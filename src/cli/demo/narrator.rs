@@ -14,7 +14,7 @@ use crate::cli::times;
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::RunId;
 use crate::domain::run::Status;
-use crate::store::{DeliveryRow, Interest, Reader, RunRow, Watch};
+use crate::store::{DeliveryRow, Reader, RunRow, RunWatch, WatchUntil};
 
 /// Longer replies are cut: this is a line on a terminal.
 const REPLY_CHARS_MAX: usize = 70;
@@ -22,7 +22,7 @@ const REPLY_CHARS_MAX: usize = 70;
 /// Follows the store and remembers what it has told.
 pub(super) struct Narrator {
     reader: Reader,
-    watch: Watch,
+    watch: RunWatch,
     name_width: usize,
     told: BTreeSet<(RunId, Stage)>,
     /// What became of the runs that are over and told of.
@@ -52,7 +52,7 @@ struct Event {
 
 impl Narrator {
     pub(super) fn new(reader: Reader, names: &[&str]) -> Result<Self, Failure> {
-        let watch = reader.watch(Interest::UntilTold)?;
+        let watch = reader.watch(WatchUntil::WebhookEnded)?;
         let name_width = names.iter().map(|name| name.len()).max().unwrap_or(0);
         Ok(Self {
             reader,

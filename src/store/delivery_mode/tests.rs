@@ -11,6 +11,7 @@ use crate::domain::delivery::{AttemptReport, AttemptResult, DeliveryStatus, Endi
 use crate::domain::delivery_mode::RateLimit;
 use crate::domain::ids::{DeliveryId, RunId};
 use crate::domain::reason::{DeliveryReasonCode, Reason};
+use crate::store::tests::open_store;
 use crate::store::{
     ClaimedDelivery, DeliveryFilter, Execution, FinishedAttempt, Purpose, Reader, Replay, ReplayChoice,
     ReplayOrder,
@@ -35,12 +36,7 @@ fn run_id(number: u128) -> RunId {
 impl Fixture {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(
-            &folder.path().join("agentcron.db"),
-            Execution::WriterThread,
-            crate::domain::ids::InstallationId::default(),
-        )
-        .unwrap();
+        let store = open_store(folder.path(), Execution::WriterThread);
         Self { folder, store }
     }
 
@@ -116,12 +112,7 @@ async fn nothing_is_taken_in_hand_during_a_hold_which_outlasts_a_restart() {
     // As a new process would.
     let Fixture { folder, store } = fixture;
     drop(store);
-    let store = Store::open(
-        &folder.path().join("agentcron.db"),
-        Execution::WriterThread,
-        crate::domain::ids::InstallationId::default(),
-    )
-    .unwrap();
+    let store = open_store(folder.path(), Execution::WriterThread);
     fixture = Fixture { folder, store };
     fixture.store.recover_deliveries(at(10)).await.unwrap();
     let (taken, mode) = fixture.claim(10, RateLimit::default()).await;
@@ -200,7 +191,7 @@ async fn a_replay_keeps_id_and_bytes_counts_on_and_begins_the_ladder_anew() {
     assert_eq!((&second.body, second.run_id), (&first.body, first.run_id));
     // While it is in hand it cannot be replayed, and nobody else's word counts.
     let named = ReplayChoice::Named(vec![delivery_id.0]);
-    assert!(matches!(fixture.replay(named.clone(), 10).await, Err(StoreError::Refused(_))));
+    assert!(matches!(fixture.replay(named.clone(), 10).await, Err(StoreError::Conflict(_))));
     fixture.finish(&first, 1001, failed).await;
     fixture.finish(&second, 1001, Verdict::Delivered).await;
     assert_eq!(fixture.rows(), ["delivered"]);
@@ -219,7 +210,7 @@ async fn a_replay_is_bounded_says_so_and_can_be_tried_dry() {
     }
     fixture.store.disable_webhooks(at(10)).await.unwrap();
     let choice = with_status(DeliveryStatus::Suppressed);
-    let dry = ReplayOrder { choice: choice.clone(), limit: 3, purpose: Purpose::Tell };
+    let dry = ReplayOrder { choice: choice.clone(), limit: 3, purpose: Purpose::DryRun };
     let told = fixture.store.replay(at(11), dry).await.unwrap();
     assert_eq!((told.webhooks.len(), told.more), (3, true));
     assert_eq!(told.webhooks[0].run_id, run_id(1), "the oldest first");
@@ -230,7 +221,7 @@ async fn a_replay_is_bounded_says_so_and_can_be_tried_dry() {
     let later = DeliveryFilter { since: Some(at(4)), until: Some(at(5)), ..DeliveryFilter::default() };
     assert_eq!(fixture.replay(ReplayChoice::Matching(later), 9).await.unwrap().webhooks.len(), 1);
     let nobody = fixture.replay(ReplayChoice::Named(vec![Uuid::nil()]), 9).await;
-    assert!(matches!(nobody, Err(StoreError::Refused(words)) if words.contains("there is no webhook")));
+    assert!(matches!(nobody, Err(StoreError::NotFound(message)) if message.contains("there is no webhook")));
 }
 
 #[tokio::test]
@@ -269,7 +260,7 @@ async fn a_url_that_is_gone_is_told_nothing_more_until_it_is_armed() {
     let mode = fixture.reader().webhook_queue().unwrap();
     assert_eq!((mode.suspended_count, mode.suspended[0].url.as_str()), (1, A));
     assert_eq!(fixture.store.resume_urls("env.TOKEN".to_owned()).await.unwrap(), [], "not by its query");
-    let armed = fixture.replay(ReplayChoice::Named(vec![run_id(2).0]), 1).await.unwrap().armed;
+    let armed = fixture.replay(ReplayChoice::Named(vec![run_id(2).0]), 1).await.unwrap().resumed;
     assert_eq!(armed, [A]);
     assert_eq!(fixture.reader().webhook_queue().unwrap().suspended_count, 0);
     let (taken, _) = fixture.claim(1000, RateLimit::default()).await;

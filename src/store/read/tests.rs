@@ -196,7 +196,7 @@ fn a_prefix_finds_its_runs() {
 fn a_watch_tells_each_change_once() {
     let store = Fixture::new();
     let before = store.add_run(1);
-    let mut watch = store.reader.watch(Interest::UntilTold).unwrap();
+    let mut watch = store.reader.watch(WatchUntil::WebhookEnded).unwrap();
     let mut changes = || -> Vec<(RunId, &'static str)> {
         let rows = store.reader.changes(&mut watch).unwrap();
         rows.iter().map(|row| (row.run.run_id, row.status_word())).collect()
