@@ -39,7 +39,7 @@ pub(super) struct Tx<'t> {
 
 /// The counts since the process started.
 #[derive(Debug, Default)]
-pub struct Counts {
+pub struct CommitCounts {
     ended: [[Count; Trigger::ALL.len()]; Status::ALL.len()],
     reasons: [[Count; ReasonCode::ALL.len()]; Status::ALL.len()],
     never_ran: [Count; Status::ALL.len()],
@@ -133,7 +133,7 @@ impl Tx<'_> {
     }
 
     /// Commits the transaction and counts its events.
-    pub(super) fn commit(self, counts: &Counts) -> Result<(), StoreError> {
+    pub(super) fn commit(self, counts: &CommitCounts) -> Result<(), StoreError> {
         self.transaction.commit()?;
         self.counted.into_inner().into_iter().for_each(|counted| counts.add(counted));
         Ok(())
@@ -148,7 +148,7 @@ impl<'t> Deref for Tx<'t> {
     }
 }
 
-impl Counts {
+impl CommitCounts {
     fn add(&self, counted: Counted) {
         match counted {
             Counted::Started { late } => self.start_delay.observe(late),

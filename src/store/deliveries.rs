@@ -32,7 +32,7 @@ pub struct ClaimedDelivery {
     pub url: String,
     /// The exact bytes to send.
     pub body: Vec<u8>,
-    /// The attempt number, counted from 1. No other attempt of this delivery has it, so it tells their results apart.
+    /// The attempt number, counted from 1. No other attempt of this delivery has it, so their results cannot be mixed up.
     pub attempt: u32,
     /// How many earlier attempts do not count on the retry schedule.
     pub uncounted: u32,
@@ -89,7 +89,8 @@ impl Store {
     /// no more than `rate_limit` allows while they are released at a rate. A delivery whose URL gets no permit from
     /// `admit` is passed over and stays due.
     ///
-    /// The mode is read in the same transaction: once a hold is committed, nothing is claimed any more.
+    /// The mode is read in the same transaction: once a hold is committed, nothing is claimed any more. If the transaction
+    /// is undone and runs again, `admit` is called again; the permits of the first time are dropped before.
     pub async fn claim_deliveries<Permit: Send + 'static>(
         &self,
         now: Timestamp,
@@ -232,64 +233,71 @@ fn take(tx: &Transaction<'_>, row: i64, now: Timestamp) -> Result<Option<Claimed
     Ok(Some(delivery))
 }
 
+/// What an attempt means for its delivery, as columns.
+struct DeliveryOutcome {
+    status: DeliveryStatus,
+    /// When the next attempt is due, or `None` if the delivery has ended.
+    due_at: Option<Timestamp>,
+    reason: Option<Reason<DeliveryReasonCode>>,
+}
+
+impl DeliveryOutcome {
+    fn of(verdict: &Verdict, result: &AttemptResult) -> Self {
+        match verdict {
+            Verdict::Delivered => Self { status: DeliveryStatus::Delivered, due_at: None, reason: None },
+            Verdict::Again(at) => {
+                let code = match result {
+                    AttemptResult::Withdrawn => DeliveryReasonCode::Withdrawn,
+                    AttemptResult::Accepted { .. }
+                    | AttemptResult::Refused { .. }
+                    | AttemptResult::Final { .. } => DeliveryReasonCode::AttemptFailed,
+                };
+                let reason = Reason { code, message: result.detail().map(str::to_owned) };
+                Self { status: DeliveryStatus::Pending, due_at: Some(*at), reason: Some(reason) }
+            }
+            Verdict::Ended(Ending::Gone, detail) => {
+                let reason = Reason::new(DeliveryReasonCode::UrlGone, format!("{detail}; {SUSPENDED}"));
+                Self { status: DeliveryStatus::Gone, due_at: None, reason: Some(reason) }
+            }
+            Verdict::Ended(ending, message) => {
+                let reason = Reason::new(ending.reason_code(), message);
+                Self { status: ending.status(), due_at: None, reason: Some(reason) }
+            }
+        }
+    }
+}
+
 fn finish(tx: &Tx<'_>, finished: &FinishedAttempt) -> Result<(), StoreError> {
-    let delivery_id = finished.delivery_id.to_string();
-    // The receiver's clock is only for `webhook doctor`.
-    let AttemptReport { result, address, phases, answer, receiver_clock: _ } = &finished.report;
-    let milliseconds =
-        |took: Option<Duration>| took.map(|took| i64::try_from(took.as_millis()).unwrap_or(i64::MAX));
-    tx.prepare_cached(
-        "UPDATE attempts SET ended_at = :at, code = :code, detail = :detail, address = :address, \
-         answer = :answer, lookup_ms = :lookup, connect_ms = :connect, tls_ms = :tls, head_ms = :head \
-         WHERE delivery_id = :delivery_id AND attempt = :attempt AND ended_at IS NULL",
-    )?
-    .execute(named_params! {
-        ":delivery_id": delivery_id,
-        ":attempt": finished.attempt,
-        ":at": millis(finished.at),
-        ":code": result.code(),
-        ":detail": result.detail(),
-        ":address": address,
-        ":answer": answer,
-        ":lookup": milliseconds(phases.lookup),
-        ":connect": milliseconds(phases.connect),
-        ":tls": milliseconds(phases.tls),
-        ":head": milliseconds(phases.head),
-    })?;
-    let withdrawn = matches!(result, AttemptResult::Withdrawn);
-    let (status, due_at, reason) = match &finished.verdict {
-        Verdict::Delivered => (DeliveryStatus::Delivered, None, None),
-        Verdict::Again(at) => {
-            let code =
-                if withdrawn { DeliveryReasonCode::Withdrawn } else { DeliveryReasonCode::AttemptFailed };
-            let message = result.detail().map(str::to_owned);
-            (DeliveryStatus::Pending, Some(millis(*at)), Some(Reason { code, message }))
-        }
-        Verdict::Ended(Ending::Gone, detail) => {
-            let message = format!("{detail}; {SUSPENDED}");
-            (DeliveryStatus::Gone, None, Some(Reason::new(DeliveryReasonCode::UrlGone, message)))
-        }
-        Verdict::Ended(ending, message) => {
-            (ending.status(), None, Some(Reason::new(ending.reason_code(), message)))
-        }
-    };
+    save_attempt(tx, finished)?;
+    let result = &finished.report.result;
+    let DeliveryOutcome { status, due_at, reason } = DeliveryOutcome::of(&finished.verdict, result);
     let (code, message) = reason.map_or((None, None), |reason| (Some(reason.code.as_str()), reason.message));
-    let over = due_at.is_none().then(|| millis(finished.at));
+    let ended_at = due_at.is_none().then(|| millis(finished.at));
     // Only the latest attempt may decide. The result of an attempt that a former process made is ignored.
     let decided: Option<(String, i64)> = tx
         .prepare_cached(
-            "UPDATE deliveries SET status = ?3, due_at = ?4, reason_code = ?5, reason = ?6, ended_at = ?7, \
-             uncounted = uncounted + ?8 \
-             WHERE delivery_id = ?1 AND attempts = ?2 AND status = 'sending' RETURNING url, created_at",
+            "UPDATE deliveries SET status = :status, due_at = :due_at, reason_code = :reason_code, \
+             reason = :reason, ended_at = :ended_at, uncounted = uncounted + :uncounted \
+             WHERE delivery_id = :delivery_id AND attempts = :attempt AND status = 'sending' \
+             RETURNING url, created_at",
         )?
         .query_row(
-            (&delivery_id, finished.attempt, status.as_str(), due_at, code, message, over, withdrawn),
+            named_params! {
+                ":delivery_id": finished.delivery_id.to_string(),
+                ":attempt": finished.attempt,
+                ":status": status.as_str(),
+                ":due_at": due_at.map(millis),
+                ":reason_code": code,
+                ":reason": message,
+                ":ended_at": ended_at,
+                ":uncounted": matches!(result, AttemptResult::Withdrawn),
+            },
             |row| Ok((row.get(0)?, row.get(1)?)),
         )
         .optional()?;
     tx.count(Counted::Attempted { code: result.code() });
-    if let (Some((_, created_at)), Some(over)) = (&decided, over) {
-        let took = Duration::from_millis(u64::try_from(over - created_at).unwrap_or(0));
+    if let (Some((_, created_at)), Some(ended_at)) = (&decided, ended_at) {
+        let took = Duration::from_millis(u64::try_from(ended_at - created_at).unwrap_or(0));
         tx.count(Counted::Delivered { status, took });
     }
     match (decided, &finished.verdict) {
@@ -301,4 +309,30 @@ fn finish(tx: &Tx<'_>, finished: &FinishedAttempt) -> Result<(), StoreError> {
         (Some((url, _)), Verdict::Again(_)) => suspended::end_waiting_to(tx, &url, finished.at),
         (Some(_), Verdict::Delivered | Verdict::Ended(..)) | (None, _) => Ok(()),
     }
+}
+
+fn save_attempt(tx: &Tx<'_>, finished: &FinishedAttempt) -> Result<(), StoreError> {
+    // The receiver's clock is only for `webhook doctor`.
+    let AttemptReport { result, address, phases, answer, receiver_clock: _ } = &finished.report;
+    let milliseconds =
+        |took: Option<Duration>| took.map(|took| i64::try_from(took.as_millis()).unwrap_or(i64::MAX));
+    tx.prepare_cached(
+        "UPDATE attempts SET ended_at = :at, code = :code, detail = :detail, address = :address, \
+         answer = :answer, lookup_ms = :lookup, connect_ms = :connect, tls_ms = :tls, head_ms = :head \
+         WHERE delivery_id = :delivery_id AND attempt = :attempt AND ended_at IS NULL",
+    )?
+    .execute(named_params! {
+        ":delivery_id": finished.delivery_id.to_string(),
+        ":attempt": finished.attempt,
+        ":at": millis(finished.at),
+        ":code": result.code(),
+        ":detail": result.detail(),
+        ":address": address,
+        ":answer": answer,
+        ":lookup": milliseconds(phases.lookup),
+        ":connect": milliseconds(phases.connect),
+        ":tls": milliseconds(phases.tls),
+        ":head": milliseconds(phases.head),
+    })?;
+    Ok(())
 }

@@ -37,7 +37,7 @@ pub enum StoreError {
     /// them can leave this one out.
     #[error("{0}")]
     BadRow(String),
-    /// The run's state does not allow the change, because somebody else has changed the run. Nothing was changed.
+    /// The run's state does not allow the change, because another request or task has changed the run. Nothing was done.
     #[error(transparent)]
     IllegalTransition(#[from] IllegalTransition),
     /// A read was interrupted because it took too long.

@@ -44,7 +44,7 @@ pub use api_crons::{
 pub use backfill::{BackfillFate, BackfillLine, BackfillOrder};
 pub use cancel::{CancelEffect, CancelledRun};
 pub use claim_runs::{Claim, ClaimLimits, ClaimedRun};
-pub use counts::{Counts, Histogram, HistogramSnapshot, ResponseClass};
+pub use counts::{CommitCounts, Histogram, HistogramSnapshot, ResponseClass};
 pub use cron_state::{ChangedCronState, CronStateChange};
 pub use deliveries::{ClaimedDelivery, DeliveryClaim, FinishedAttempt};
 pub use delivery_mode::DeliveryModeChange;
@@ -142,7 +142,7 @@ impl Store {
     }
 
     /// Returns the counts of what this process has committed.
-    pub fn counts(&self) -> &Counts {
+    pub fn counts(&self) -> &CommitCounts {
         self.writer.counts()
     }
 

@@ -11,7 +11,7 @@ use super::StoreError;
 use super::rows::parsed;
 use crate::domain::ids::InstallationId;
 
-/// SQLite's `application_id`, by which our files are told from those of other programs: "agcr".
+/// SQLite's `application_id`, which distinguishes our files from those of other programs.
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"agcr");
 
 /// In order; migrations are only ever added. The file's `user_version` is the number of those that it has.

@@ -10,7 +10,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::counts::{Counts, Tx};
+use super::counts::{CommitCounts, Tx};
 use super::{Execution, StoreError};
 use crate::domain::bounds::{WRITES_PER_COMMIT, WRITES_QUEUED};
 
@@ -23,7 +23,7 @@ pub(super) struct Writer {
 }
 
 enum Execute {
-    Thread { queue: Option<mpsc::Sender<Box<dyn Work>>>, thread: Option<JoinHandle<()>> },
+    Thread { queue: Option<mpsc::Sender<Box<dyn QueuedWrite>>>, thread: Option<JoinHandle<()>> },
     Inline(Mutex<Connection>),
 }
 
@@ -32,18 +32,18 @@ enum Execute {
 struct WriterHealth {
     /// What keeps us from committing right now.
     trouble: Mutex<Option<String>>,
-    counts: Counts,
+    counts: CommitCounts,
 }
 
 /// The closures that are not in the batch yet. Once the queue is closed, nobody waits for the disk to have room any more.
 enum Queue<'q> {
-    Thread(&'q mut mpsc::Receiver<Box<dyn Work>>),
+    Thread(&'q mut mpsc::Receiver<Box<dyn QueuedWrite>>),
     Inline,
 }
 
 impl Queue<'_> {
     /// Moves the closures that wait by now into `batch`, up to its bound, without waiting for more.
-    fn join_waiting(&mut self, batch: &mut Vec<Box<dyn Work>>) {
+    fn join_waiting(&mut self, batch: &mut Vec<Box<dyn QueuedWrite>>) {
         match self {
             Queue::Inline => {}
             Queue::Thread(waiting) => {
@@ -65,7 +65,7 @@ impl Queue<'_> {
 }
 
 /// A closure that waits for its transaction, with room for its result.
-trait Work: Send {
+trait QueuedWrite: Send {
     /// Runs the closure and keeps its result. It is called again if the transaction was undone.
     fn run(&mut self, tx: &Tx<'_>) -> Result<(), StoreError>;
     /// Replaces the result that `run` kept by an error.
@@ -80,7 +80,7 @@ struct Closure<T, F> {
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
 
-impl<T: Send, F: FnMut(&Tx<'_>) -> Result<T, StoreError> + Send> Work for Closure<T, F> {
+impl<T: Send, F: FnMut(&Tx<'_>) -> Result<T, StoreError> + Send> QueuedWrite for Closure<T, F> {
     fn run(&mut self, tx: &Tx<'_>) -> Result<(), StoreError> {
         // Dropped first: the result of a transaction that was undone may hold permits that this run needs again.
         self.result = None;
@@ -122,7 +122,7 @@ impl Writer {
         self.health.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(super) fn counts(&self) -> &Counts {
+    pub(super) fn counts(&self) -> &CommitCounts {
         &self.health.counts
     }
 
@@ -138,7 +138,7 @@ impl Writer {
         work: impl FnMut(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, result) = oneshot::channel();
-        let closure: Box<dyn Work> = Box::new(Closure { work, result: None, reply });
+        let closure: Box<dyn QueuedWrite> = Box::new(Closure { work, result: None, reply });
         match &self.execute {
             Execute::Inline(connection) => {
                 let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
@@ -171,7 +171,7 @@ fn stopped() -> StoreError {
 
 fn write_until_closed(
     mut connection: Connection,
-    mut waiting: mpsc::Receiver<Box<dyn Work>>,
+    mut waiting: mpsc::Receiver<Box<dyn QueuedWrite>>,
     health: &WriterHealth,
 ) {
     while let Some(first) = waiting.blocking_recv() {
@@ -198,7 +198,7 @@ enum Committed {
 /// Commits the batch, waiting as long as the disk is full or the file is locked, and sends every caller its result.
 fn commit_until_done(
     connection: &mut Connection,
-    mut batch: Vec<Box<dyn Work>>,
+    mut batch: Vec<Box<dyn QueuedWrite>>,
     health: &WriterHealth,
     queue: &mut Queue<'_>,
 ) -> Committed {
@@ -234,8 +234,8 @@ fn commit_until_done(
 /// The error that made the whole transaction impossible. A closure's own failure goes only to its caller.
 fn commit(
     connection: &mut Connection,
-    batch: &mut Vec<Box<dyn Work>>,
-    counts: &Counts,
+    batch: &mut Vec<Box<dyn QueuedWrite>>,
+    counts: &CommitCounts,
     queue: &mut Queue<'_>,
 ) -> Result<(), StoreError> {
     let tx = Tx::of(connection.transaction_with_behavior(TransactionBehavior::Immediate)?);
@@ -251,7 +251,7 @@ fn commit(
 }
 
 /// Runs each closure in a savepoint of its own.
-fn run_each(tx: &Tx<'_>, batch: &mut [Box<dyn Work>]) -> Result<(), StoreError> {
+fn run_each(tx: &Tx<'_>, batch: &mut [Box<dyn QueuedWrite>]) -> Result<(), StoreError> {
     for work in batch {
         tx.prepare_cached("SAVEPOINT work")?.execute([])?;
         let mark = tx.mark();
@@ -271,7 +271,7 @@ fn run_each(tx: &Tx<'_>, batch: &mut [Box<dyn Work>]) -> Result<(), StoreError> 
     Ok(())
 }
 
-/// Logs once when trouble begins, and once when it is over.
+/// Logs once when trouble begins, and once when it has passed.
 fn report(trouble: &Mutex<Option<String>>, error: Option<&StoreError>) {
     let mut known = trouble.lock().unwrap_or_else(PoisonError::into_inner);
     match (known.is_some(), error) {
