@@ -64,11 +64,11 @@ impl CancelEffect {
     /// Describes the effect on `run` in a human-readable sentence.
     pub fn message(self, run: &Run) -> String {
         match self {
-            CancelEffect::NotStarted => "it waited to be started, and will not be".to_owned(),
+            CancelEffect::NotStarted => "it was pending and will not be started".to_owned(),
             CancelEffect::OnceKnown => {
-                "it is being sent; it is cancelled as soon as the agent server has accepted it".to_owned()
+                "it is being sent, and is cancelled as soon as the agent server has accepted it".to_owned()
             }
-            CancelEffect::Asked => "the agent server is asked to cancel it".to_owned(),
+            CancelEffect::Asked => "the agent server is being asked to cancel it".to_owned(),
             CancelEffect::AlreadyEnded => {
                 let status = run.state.status().map_or(Phase::Ended.as_str(), |status| status.as_str());
                 format!("it is over already ({status})")

@@ -11,7 +11,7 @@ use crate::domain::run::{Phase, Trigger};
 use crate::domain::run_spec::ClientRunSpec;
 
 impl Store {
-    /// Commits that a client's request is about to be forwarded. The run counts as claimed until its next step. If the
+    /// Commits the intention to forward a client's request. The run counts as claimed until its next step. If the
     /// daemon stops before that, the next start makes it unconfirmed.
     pub async fn insert_client_run(
         &self,

@@ -18,7 +18,7 @@ use crate::domain::reason::{DeliveryReasonCode, Reason};
 
 /// What the end of a delivery to a URL that is gone means for the URL.
 const SUSPENDED: &str =
-    "its URL is suspended: `agentcron webhook resume`, or the replay of a webhook to it, ends that";
+    "its URL is suspended; `agentcron webhook resume`, or a replay of a webhook to it, ends the suspension";
 
 /// A claimed delivery. Its next attempt is counted already and is to be made now.
 #[derive(Clone, Debug)]

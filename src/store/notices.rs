@@ -41,8 +41,8 @@ impl Store {
         .await
     }
 
-    /// Moves the times that are waited for by `step`, since the wall clock was set back by it: a wait is to last as long as
-    /// it would have, and no longer.
+    /// Shifts every due time by the negative `step` that the wall clock was set back by, so that a wait lasts as long as it
+    /// would have, and no longer.
     pub async fn clock_set_back(&self, now: Timestamp, step: SignedDuration) -> Result<(), StoreError> {
         let step = i64::try_from(step.as_millis()).unwrap_or(0);
         self.write(move |tx| {
@@ -62,7 +62,7 @@ impl Store {
     }
 
     /// Sets the cursor of every cron whose cursor is far in the future to `now`, and returns the names of those crons: a
-    /// clock that was wrong for a while must not keep them silent. The unique key prevents that anything fires twice.
+    /// clock that was wrong for a while must not keep them silent. The unique key keeps anything from firing twice.
     ///
     /// Nothing is reset while the clock itself is implausible.
     pub async fn reset_future_cursors(&self, now: Timestamp) -> Result<Vec<String>, StoreError> {

@@ -24,7 +24,7 @@ const QUICK_CHECK_BYTES_MAX: u64 = 1 << 30;
 pub(super) fn open_to_write(path: &Path, new_installation: InstallationId) -> Result<Connection, StoreError> {
     let bytes = make_file(path)?;
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|e| unusable(path, e))?;
-    // Before anything is changed: a file that is not ours, or is newer, stays byte for byte as it is.
+    // Checked before anything is changed: a file that is not ours, or is newer, stays byte for byte as it is.
     let version = version_of(path, &connection)?;
     settings(&connection).map_err(|e| unusable(path, e))?;
     if bytes > 0 && bytes < QUICK_CHECK_BYTES_MAX {
@@ -73,7 +73,7 @@ fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.set_prepared_statement_cache_capacity(64);
-    // The first read opens the WAL, and had better fail here than later.
+    // The first read opens the WAL. It is better to fail here than later.
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))?;
     Ok(connection)
 }

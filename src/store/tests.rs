@@ -254,6 +254,66 @@ async fn what_is_claimed_is_not_claimed_again_until_a_restart_recovers_it() {
 }
 
 #[tokio::test]
+async fn a_read_sees_every_commit_before_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = with_due_runs(&folder, vec![definition("a", "")]).await;
+    let run_id = claim(&store, "2026-03-02T09:01:00Z").await[0].run.run_id;
+    assert!(matches!(store.run(run_id).await.unwrap().state, RunState::Sending { .. }));
+    store.step_run(accept(run_id)).await.unwrap();
+    assert!(matches!(store.run(run_id).await.unwrap().state, RunState::Running(_)));
+    store.end_run(ending(run_id)).await.unwrap();
+    assert_eq!(store.run(run_id).await.unwrap().state.status(), Some(Status::Success));
+    let due = store.due_deletions(at("2026-03-02T09:01:05Z"), 10).await.unwrap();
+    assert_eq!((due.threads.len(), due.next_due_at), (1, None));
+    store.threads_deleted(vec![due.threads[0].thread_id]).await.unwrap();
+    assert_eq!(store.due_deletions(at("2026-03-02T09:01:05Z"), 10).await.unwrap(), DueDeletions::default());
+    let unknown = store.run(RunId(uuid::Uuid::nil())).await;
+    assert!(matches!(unknown, Err(StoreError::NotFound(_))), "{unknown:?}");
+}
+
+#[tokio::test]
+async fn a_dry_backfill_returns_what_a_real_one_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = with_due_runs(&folder, vec![definition("a", "")]).await;
+    let order = |purpose| BackfillOrder {
+        name: "a".to_owned(),
+        from: at("2026-03-02T08:58:00Z"),
+        to: at("2026-03-02T09:02:00Z"),
+        limit: 3,
+        purpose,
+    };
+    let now = at("2026-03-02T09:02:30Z");
+    let dry = store.backfill(now, order(Purpose::DryRun)).await.unwrap().unwrap();
+    let fates: Vec<_> = dry.iter().map(|line| line.fate.clone()).collect();
+    let exists = BackfillFate::Exists("pending".to_owned());
+    assert_eq!(fates, [BackfillFate::Run, BackfillFate::Run, BackfillFate::Run, exists]);
+    assert_eq!(count(&file(&folder), "SELECT count(*) FROM runs"), 1, "a dry run changes nothing");
+    assert_eq!(store.backfill(now, order(Purpose::Act)).await.unwrap(), Some(dry));
+    assert_eq!(count(&file(&folder), "SELECT count(*) FROM runs"), 4);
+    let too_many = BackfillOrder { limit: 0, from: at("2026-03-02T08:50:00Z"), ..order(Purpose::DryRun) };
+    let refused = store.backfill(now, too_many).await;
+    assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_triggered_run_waits_for_the_run_in_progress_of_an_exclusive_cron() {
+    let folder = tempfile::tempdir().unwrap();
+    let body = r#"{"schedule":"* * * * *","assistant_id":"agent","overlap":"queue"}"#;
+    let fields: CronFields = serde_json::from_str(body).unwrap();
+    let cron = Arc::new(config::validate_cron("exclusive", &fields).unwrap());
+    let exclusive = NewDefinition { cron, body: body.to_owned(), location: String::new() };
+    let store = with_due_runs(&folder, vec![exclusive]).await;
+    let now = at("2026-03-02T09:01:00Z");
+    let first = store.trigger(now, "exclusive".to_owned()).await.unwrap().unwrap();
+    assert_eq!(first.waits_for, None, "the due run is not claimed yet");
+    let claimed = claim(&store, "2026-03-02T09:01:00Z").await;
+    let second = store.trigger(now, "exclusive".to_owned()).await.unwrap().unwrap();
+    assert_eq!(second.waits_for, Some(claimed[0].run.run_id));
+    assert_ne!(first.run.run_id, second.run.run_id);
+    assert!(store.trigger(now, "unknown".to_owned()).await.unwrap().is_none());
+}
+
+#[tokio::test]
 async fn runs_of_one_cron_start_one_after_the_other_unless_overlap_is_allowed() {
     let folder = tempfile::tempdir().unwrap();
     let mut definitions = vec![definition("allowed", r#","catchup":"all""#)];
