@@ -11,6 +11,7 @@ pub mod crash;
 pub mod daemon;
 pub mod domain;
 pub mod engine;
+pub mod present;
 pub mod signals;
 pub mod store;
 pub mod transport;

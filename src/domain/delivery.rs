@@ -247,7 +247,7 @@ pub fn judge(delivery_id: DeliveryId, attempt: u32, result: &AttemptResult, now:
                         Pace::Usual => Duration::ZERO,
                         Pace::Slow => SLOW_WAIT,
                     };
-                    let wait = super::backoff::stretch(*wait.max(&least), delivery_id.0, attempt);
+                    let wait = super::backoff::with_jitter(*wait.max(&least), delivery_id.0, attempt);
                     let asked = retry_after.unwrap_or(Duration::ZERO).min(RETRY_AFTER_MAX);
                     Verdict::Again(super::backoff::after(now, wait.max(asked)))
                 }

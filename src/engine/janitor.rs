@@ -83,7 +83,7 @@ async fn record(janitor: &Janitor, tried: Vec<(DueDeletion, Option<String>)>) ->
             continue;
         };
         let wait = backoff::doubling(FIRST, MOST, deletion.failures.saturating_add(1));
-        let wait = backoff::stretch(wait, deletion.thread_id.0, deletion.failures);
+        let wait = backoff::with_jitter(wait, deletion.thread_id.0, deletion.failures);
         tracing::debug!(thread_id = %deletion.thread_id, detail, "a thread could not be deleted yet");
         let again = backoff::after(janitor.clock.now(), wait);
         janitor.store.postpone_deletion(deletion.thread_id, again).await?;

@@ -8,6 +8,7 @@ const FLOORS: &[&[&str]] = &[
     &["clock", "config", "crash", "transport"],
     &["store", "backend", "webhook"],
     &["engine"],
+    &["present"],
     &["api"],
     &["daemon", "signals"],
     &["cli"],

@@ -12,10 +12,10 @@ use crate::domain::ids::{DeliveryId, RunId};
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{BackendRun, CancelCause, Outcome, Status};
 use crate::domain::run_spec::RunSpec;
-use crate::domain::template::{self, Meaning};
+use crate::domain::template::{self, PlaceholderSource};
 use crate::domain::values;
 use crate::store::{ClaimedRun, FailureLimit, RunEnding, StoreError};
-use crate::webhook::{self, Ended};
+use crate::webhook::{self, EndedRun};
 
 /// Ends a run that the backend had. `report` is the run as the backend tells it.
 pub(super) async fn ended(
@@ -51,8 +51,8 @@ fn keep_secrets(runner: &Runner, claimed: &ClaimedRun, outcome: &mut Outcome, re
         *message = all.redact(message);
     }
     let credentials = request::secrets(runner, claimed, |meaning| match meaning {
-        Meaning::Credential(_) => true,
-        Meaning::Environment(_) | Meaning::Firing(_) => false,
+        PlaceholderSource::Credential(_) => true,
+        PlaceholderSource::Environment(_) | PlaceholderSource::Firing(_) => false,
     });
     outcome.values.iter_mut().for_each(|values| credentials.redact_in(values));
     let Some(report) = report else { return };
@@ -174,7 +174,7 @@ fn failure_limit(
 /// Where to, as it is stored. No client's words are ever taken for a placeholder.
 fn webhook_url(spec: &RunSpec) -> Option<String> {
     let url = &spec.webhook()?.0;
-    Some(if spec.is_from_file() { url.clone() } else { template::disarmed(url) })
+    Some(if spec.is_from_file() { url.clone() } else { template::escaped(url) })
 }
 
 /// `pauses` says why the cron is paused by this end, if it is.
@@ -195,7 +195,7 @@ fn delivery(
     }
     let settings = runner.settings.webhooks.now();
     let body = webhook::body(
-        &Ended {
+        &EndedRun {
             run: &claimed.run,
             request: claimed.spec.request(),
             thread_id: backend_run.map_or_else(|| thread_of(claimed), |backend_run| backend_run.thread_id),

@@ -28,7 +28,7 @@ use crate::domain::bounds::{ASKS_IN_FLIGHT, JOINS_MAX, STARTS_IN_FLIGHT};
 use crate::domain::ids::RunId;
 use crate::domain::run::RunState;
 use crate::domain::secrets::Secrets;
-use crate::domain::template::Meaning;
+use crate::domain::template::PlaceholderSource;
 use crate::store::{ClaimLimits, ClaimedRun, Store, StoreError};
 use crate::webhook::LiveSettings;
 
@@ -76,8 +76,8 @@ impl Runner {
 
     fn secrets_of(&self, claimed: &ClaimedRun) -> Secrets {
         request::secrets(self, claimed, |meaning| match meaning {
-            Meaning::Environment(_) | Meaning::Credential(_) => true,
-            Meaning::Firing(_) => false,
+            PlaceholderSource::Environment(_) | PlaceholderSource::Credential(_) => true,
+            PlaceholderSource::Firing(_) => false,
         })
     }
 }

@@ -7,7 +7,7 @@ use crate::backend::{RUN_KEY, StartRequest};
 use crate::domain::cron::{Request, Target};
 use crate::domain::ids::ThreadId;
 use crate::domain::secrets::Secrets;
-use crate::domain::template::{self, Meaning};
+use crate::domain::template::{self, PlaceholderSource};
 use crate::store::{ClaimedRun, PreviousRun, StoreError};
 
 /// The thread that this attempt of the run goes to.
@@ -40,14 +40,18 @@ pub(super) async fn build(
 }
 
 /// What is filled into this request, in which `counts` says of each kind of placeholder whether it is a secret.
-pub(super) fn secrets(runner: &Runner, claimed: &ClaimedRun, counts: fn(Meaning<'_>) -> bool) -> Secrets {
+pub(super) fn secrets(
+    runner: &Runner,
+    claimed: &ClaimedRun,
+    counts: fn(PlaceholderSource<'_>) -> bool,
+) -> Secrets {
     let mut secrets = Secrets::default();
     // No client's words are ever taken for a placeholder.
     if claimed.spec.is_from_file() {
         let request = claimed.spec.request();
         for value in request.payload.values().chain(request.metadata.values()) {
             each_placeholder(value, &mut |placeholder| {
-                if placeholder.meaning().is_ok_and(counts) {
+                if placeholder.source().is_ok_and(counts) {
                     let secret = runner.environment.lookup(placeholder.name);
                     secret.into_iter().for_each(|secret| secrets.add(secret.expose()));
                 }
