@@ -1,5 +1,5 @@
-//! Crons as the clients of the agent server's API see and change them: those that they made themselves, and those from
-//! files, which they can only read.
+//! Crons as the clients of the agent server's API see and change them: those that they made themselves, and
+//! those from files, which they can only read.
 
 mod search;
 #[cfg(test)]
@@ -95,8 +95,8 @@ impl Store {
     /// Adds a cron that begins now: it fires nothing that was due before.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] if there are too many already, [`StoreError::BadRow`] if the definition cannot be read
-    /// back.
+    /// [`StoreError::Conflict`] if there are too many already, [`StoreError::BadRow`] if the definition
+    /// cannot be read back.
     pub async fn create_api_cron(&self, now: Timestamp, new: NewApiCron) -> Result<StoredCron, StoreError> {
         let installation = self.installation_id;
         let (stored, definition_id) = self.write(move |tx| create(tx, installation, &new, now)).await?;
@@ -104,8 +104,8 @@ impl Store {
         Ok(stored)
     }
 
-    /// Replaces the content of the cron of this id by what `change` makes of it. What was due until now is accounted
-    /// for by the old definition, and the new one begins now.
+    /// Replaces the content of the cron of this id by what `change` makes of it. What was due until now is
+    /// accounted for by the old definition, and the new one begins now.
     ///
     /// # Errors
     /// [`StoreError::BadRow`] if the old or the new definition cannot be read back.

@@ -49,8 +49,8 @@ pub enum BackfillFate {
 }
 
 impl Store {
-    /// Adds runs for the instants of the range that have none, unless it is a dry run, and returns what becomes of every
-    /// instant. Returns `None` if there is no such cron.
+    /// Adds runs for the instants of the range that have none, unless it is a dry run, and returns what
+    /// becomes of every instant. Returns `None` if there is no such cron.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] if the range has more instants than the order or the store allows.
@@ -135,8 +135,8 @@ fn backfill_lines(
     Ok(lines)
 }
 
-/// Returns the status or phase of the instant's own record. A record that says that nothing ran, because no daemon was
-/// running or the cron was paused, is no obstacle and does not count.
+/// Returns the status or phase of the instant's own record. A record that says that nothing ran, because no
+/// daemon was running or the cron was paused, is no obstacle and does not count.
 fn record_at(tx: &Transaction<'_>, cron_id: CronId, at: Timestamp) -> Result<Option<String>, StoreError> {
     let word = tx
         .prepare_cached(
@@ -156,8 +156,8 @@ struct RangeRecord {
     occurrences: i64,
 }
 
-/// Takes an instant out of the record of missed or paused occurrences that covers it, so that it can have a record of
-/// its own.
+/// Takes an instant out of the record of missed or paused occurrences that covers it, so that it can have a
+/// record of its own.
 fn leave_range(tx: &Transaction<'_>, cron: &Cron, at: Timestamp) -> Result<(), StoreError> {
     let Some(range) = range_covering(tx, cron.cron_id, at)? else { return Ok(()) };
     if range.occurrences > 1 && range.first < millis(at) {
@@ -165,7 +165,8 @@ fn leave_range(tx: &Transaction<'_>, cron: &Cron, at: Timestamp) -> Result<(), S
             .execute([range.run_id])?;
         return Ok(());
     }
-    // A record is identified by its first instant. The next instant without a record of its own takes that place.
+    // A record is identified by its first instant. The next instant without a record of its own takes that
+    // place.
     let next = match range.occurrences > 1 {
         true => next_without_row(tx, cron, at, range.last)?,
         false => None,

@@ -1,5 +1,6 @@
-//! Claiming runs: those to be sent, those to be checked, and those to be ended, in one transaction. A claimed run has no
-//! `act_at`. After a restart nothing is claimed, so [`Store::recover_runs`] makes everything due again.
+//! Claiming runs: those to be sent, those to be checked, and those to be ended, in one transaction. A claimed
+//! run has no `act_at`. After a restart nothing is claimed, so [`Store::recover_runs`] makes everything due
+//! again.
 
 use jiff::Timestamp;
 use rusqlite::{Row, ToSql, Transaction, named_params};
@@ -66,13 +67,14 @@ impl ClaimedRun {
 }
 
 impl Store {
-    /// Makes every run due now that a former process had claimed, and returns how many those are. Runs that it was
-    /// sending become unconfirmed.
+    /// Makes every run due now that a former process had claimed, and returns how many those are. Runs that
+    /// it was sending become unconfirmed.
     pub async fn recover_runs(&self, now: Timestamp) -> Result<usize, StoreError> {
         self.write(move |tx| {
-            // `RunChange::Unconfirm` of every run that is being sent, written past `RunState::apply`: from `sending` the
-            // change is always legal and touches nothing but the phase, so one statement does for all rows what would
-            // otherwise load, check and save each of them before the daemon can start.
+            // `RunChange::Unconfirm` of every run that is being sent, written past `RunState::apply`: from
+            // `sending` the change is always legal and touches nothing but the phase, so one statement does
+            // for all rows what would otherwise load, check and save each of them before the daemon can
+            // start.
             tx.prepare_cached("UPDATE runs SET phase = 'unconfirmed' WHERE phase = 'sending'")?.execute([])?;
             let recovered = tx
                 .prepare_cached("UPDATE runs SET act_at = ?1 WHERE phase <> 'ended' AND act_at IS NULL")?
@@ -87,7 +89,8 @@ impl Store {
         self.claim(now, limits, CHECKS_PER_CLAIM).await
     }
 
-    /// As [`Store::claim_runs`], but claims no run that is only to be checked, so that a burst of starts goes out first.
+    /// As [`Store::claim_runs`], but claims no run that is only to be checked, so that a burst of starts goes
+    /// out first.
     pub async fn claim_starts(&self, now: Timestamp, limits: ClaimLimits) -> Result<Claim, StoreError> {
         self.claim(now, limits, 0).await
     }
@@ -157,12 +160,12 @@ struct ClaimedStarts {
     has_more: bool,
 }
 
-/// Claims runs to be sent, in the order in which they are due. Runs that are due together are claimed in the order in
-/// which they were planned, which the index provides: sorting a large burst by anything else at every claim would take
-/// longer than sending it.
+/// Claims runs to be sent, in the order in which they are due. Runs that are due together are claimed in the
+/// order in which they were planned, which the index provides: sorting a large burst by anything else at
+/// every claim would take longer than sending it.
 ///
-/// An exclusive run waits while another run of its cron is in progress, and while an older one waits. So a cron with a
-/// long queue delays no other cron.
+/// An exclusive run waits while another run of its cron is in progress, and while an older one waits. So a
+/// cron with a long queue delays no other cron.
 fn claim_due_starts(
     tx: &Transaction<'_>,
     cache: &Definitions,
@@ -233,8 +236,8 @@ fn count(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-/// Returns how many runs of crons the backend has or may have. Runs of clients do not count: the clients start them
-/// themselves, and they use up no cron's place.
+/// Returns how many runs of crons the backend has or may have. Runs of clients do not count: the clients
+/// start them themselves, and they use up no cron's place.
 fn count_running(tx: &Transaction<'_>) -> Result<usize, StoreError> {
     let running: i64 = tx
         .prepare_cached(
@@ -244,8 +247,8 @@ fn count_running(tx: &Transaction<'_>) -> Result<usize, StoreError> {
     Ok(usize::try_from(running).unwrap_or(usize::MAX))
 }
 
-/// Returns the next instant after `now` at which a run becomes due or expires. What is due already and was not claimed
-/// waits for the end of another run, or for its own deadline.
+/// Returns the next instant after `now` at which a run becomes due or expires. What is due already and was
+/// not claimed waits for the end of another run, or for its own deadline.
 fn next_act_at(tx: &Transaction<'_>, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let earliest = |sql: &str| -> Result<Option<i64>, StoreError> {
         Ok(tx.prepare_cached(sql)?.query_row([millis(now)], |row| row.get(0))?)

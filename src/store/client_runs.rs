@@ -11,8 +11,8 @@ use crate::domain::run::{Phase, Trigger};
 use crate::domain::run_spec::ClientRunSpec;
 
 impl Store {
-    /// Commits the intention to forward a client's request. The run counts as claimed until its next step. If the
-    /// daemon stops before that, the next start makes it unconfirmed.
+    /// Commits the intention to forward a client's request. The run counts as claimed until its next step. If
+    /// the daemon stops before that, the next start makes it unconfirmed.
     pub async fn insert_client_run(
         &self,
         now: Timestamp,
@@ -21,8 +21,8 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.write(move |tx| {
             tx.prepare_cached(
-                "INSERT INTO runs (run_id, trigger, scheduled_for, due_at, start_before, exclusive, phase, start_number, \
-                 send_count, sent_at) VALUES (:run_id, :trigger, :now, :now, :now, 0, :phase, 1, 1, :now)",
+                "INSERT INTO runs (run_id, trigger, scheduled_for, due_at, start_before, exclusive, phase, \
+                 start_number, send_count, sent_at) VALUES (:run_id, :trigger, :now, :now, :now, 0, :phase, 1, 1, :now)",
             )?
             .execute(named_params! {
                 ":run_id": run_id.to_string(),

@@ -44,8 +44,8 @@ pub(super) fn by_id(tx: &Transaction<'_>, cron_id: CronId) -> Result<Option<Cron
     rows.next()?.map(from_row).transpose()
 }
 
-/// Returns the cron of this name or id that is not removed. A name wins over an id, and a cron from a file over one of
-/// a client.
+/// Returns the cron of this name or id that is not removed. A name wins over an id, and a cron from a file
+/// over one of a client.
 pub(super) fn named(tx: &Transaction<'_>, name: &str) -> Result<Option<CronEntry>, StoreError> {
     let sql = format!(
         "SELECT {COLUMNS} FROM crons WHERE (name = ?1 OR cron_id = ?1) AND removed_at IS NULL \
@@ -95,8 +95,8 @@ pub(super) fn save_state(tx: &Transaction<'_>, cron_id: CronId, state: &CronStat
     Ok(())
 }
 
-/// Counts the end of a run towards its cron's failures in a row, of which `limit` pause the cron. Returns the pause if
-/// this end began one.
+/// Counts the end of a run towards its cron's failures in a row, of which `limit` pause the cron. Returns the
+/// pause if this end began one.
 pub(super) fn count_failure(
     tx: &Transaction<'_>,
     run: &Run,

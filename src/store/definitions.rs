@@ -1,5 +1,5 @@
-//! Definitions by version. A run keeps the version that it was planned by. Parsed definitions are cached in memory, so
-//! that a burst of starts parses nothing.
+//! Definitions by version. A run keeps the version that it was planned by. Parsed definitions are cached in
+//! memory, so that a burst of starts parses nothing.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,8 +15,9 @@ use crate::domain::ids::{CronId, DefinitionId, InstallationId};
 
 /// The cache of parsed definitions. Cheap to clone.
 ///
-/// A definition's id is derived from its content, so an entry can be missing but never out of date. That is why a
-/// closure may fill the cache with [`Definitions::get`] although its transaction can be undone and run again.
+/// A definition's id is derived from its content, so an entry can be missing but never out of date. That is
+/// why a closure may fill the cache with [`Definitions::get`] although its transaction can be undone and run
+/// again.
 #[derive(Clone)]
 pub(super) struct Definitions {
     installation: InstallationId,
@@ -43,7 +44,8 @@ impl Definitions {
         self.cached().remove(&definition_id);
     }
 
-    /// Drops all definitions but those for which `is_current` is true. The others can be read again from the file.
+    /// Drops all definitions but those for which `is_current` is true. The others can be read again from the
+    /// file.
     pub(super) fn forget_others(&self, is_current: impl Fn(&DefinitionId) -> bool) {
         self.cached().retain(|id, _| is_current(id));
     }
@@ -51,7 +53,8 @@ impl Definitions {
     /// Returns this version of the definition of the cron `name`, from the cache or from the file.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] if there is no such version, [`StoreError::BadRow`] if it cannot be read back.
+    /// [`StoreError::NotFound`] if there is no such version, [`StoreError::BadRow`] if it cannot be read
+    /// back.
     pub(super) fn get(
         &self,
         tx: &Transaction<'_>,
@@ -94,8 +97,8 @@ pub(super) fn read(
     parse(identity, row.get_ref("body")?.as_str().unwrap_or_default())
 }
 
-/// Parses a stored definition. Its owner comes from the cron's row and never from the definition itself, so that the
-/// same rules hold after a restart.
+/// Parses a stored definition. Its owner comes from the cron's row and never from the definition itself, so
+/// that the same rules hold after a restart.
 ///
 /// # Errors
 /// [`StoreError::BadRow`] with every mistake that was found.

@@ -32,7 +32,8 @@ pub struct ClaimedDelivery {
     pub url: String,
     /// The exact bytes to send.
     pub body: Vec<u8>,
-    /// The attempt number, counted from 1. No other attempt of this delivery has it, so their results cannot be mixed up.
+    /// The attempt number, counted from 1. No other attempt of this delivery has it, so their results cannot
+    /// be mixed up.
     pub attempt: u32,
     /// How many earlier attempts do not count on the retry schedule.
     pub uncounted: u32,
@@ -67,8 +68,8 @@ pub struct FinishedAttempt {
 }
 
 impl Store {
-    /// Records every attempt that a former process was making as cut off, and makes its delivery due again now, so that it
-    /// is sent at least once. Returns how many those are.
+    /// Records every attempt that a former process was making as cut off, and makes its delivery due again
+    /// now, so that it is sent at least once. Returns how many those are.
     pub async fn recover_deliveries(&self, now: Timestamp) -> Result<usize, StoreError> {
         self.write(move |tx| {
             tx.prepare_cached(
@@ -85,12 +86,13 @@ impl Store {
         .await
     }
 
-    /// Claims up to `limit` due deliveries, the oldest first, and counts their attempts: none while webhooks are held, and
-    /// no more than `rate_limit` allows while they are released at a rate. A delivery whose URL gets no permit from
-    /// `admit` is passed over and stays due.
+    /// Claims up to `limit` due deliveries, the oldest first, and counts their attempts: none while webhooks
+    /// are held, and no more than `rate_limit` allows while they are released at a rate. A delivery whose URL
+    /// gets no permit from `admit` is passed over and stays due.
     ///
-    /// The mode is read in the same transaction: once a hold is committed, nothing is claimed any more. If the transaction
-    /// is undone and runs again, `admit` is called again; the permits of the first time are dropped before.
+    /// The mode is read in the same transaction: once a hold is committed, nothing is claimed any more. If
+    /// the transaction is undone and runs again, `admit` is called again; the permits of the first time are
+    /// dropped before.
     pub async fn claim_deliveries<Permit: Send + 'static>(
         &self,
         now: Timestamp,
@@ -132,8 +134,8 @@ impl Store {
     }
 }
 
-/// The oldest due delivery of one receiver that was not considered yet. The order of the fields is the order in which
-/// deliveries are claimed.
+/// The oldest due delivery of one receiver that was not considered yet. The order of the fields is the order
+/// in which deliveries are claimed.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct QueueHead {
     due_at: i64,
@@ -142,9 +144,9 @@ struct QueueHead {
     url: String,
 }
 
-/// Returns the rows of the deliveries that are admitted, the oldest first. Of each receiver it considers as many as are
-/// admitted, and one that is not: reading on through the backlog of a receiver that is down would take the longer the
-/// larger that backlog is.
+/// Returns the rows of the deliveries that are admitted, the oldest first. Of each receiver it considers as
+/// many as are admitted, and one that is not: reading on through the backlog of a receiver that is down would
+/// take the longer the larger that backlog is.
 fn due<Permit>(
     tx: &Transaction<'_>,
     now: Timestamp,
@@ -207,8 +209,8 @@ fn next_due_at(tx: &Transaction<'_>, now: Timestamp) -> Result<Option<Timestamp>
     next.map(|at| timestamp(at, "due_at")).transpose()
 }
 
-/// Claims the delivery in this row and counts its attempt. Only a pending delivery can be claimed, which one statement
-/// checks and changes.
+/// Claims the delivery in this row and counts its attempt. Only a pending delivery can be claimed, which one
+/// statement checks and changes.
 fn take(tx: &Transaction<'_>, row: i64, now: Timestamp) -> Result<Option<ClaimedDelivery>, StoreError> {
     let mut statement = tx.prepare_cached(
         "UPDATE deliveries SET status = 'sending', due_at = NULL, attempts = attempts + 1 \

@@ -1,5 +1,5 @@
-//! The mode of all webhooks: sent at once, held, released at a rate, or disabled. A delivery that a mode takes out of the
-//! queue is suppressed, and can be replayed.
+//! The mode of all webhooks: sent at once, held, released at a rate, or disabled. A delivery that a mode
+//! takes out of the queue is suppressed, and can be replayed.
 
 use jiff::Timestamp;
 use rusqlite::{Transaction, named_params};
@@ -34,7 +34,8 @@ pub(super) struct CurrentMode {
 }
 
 impl Store {
-    /// Holds all deliveries from now on. If they are held already, the note is replaced and the hold keeps its beginning.
+    /// Holds all deliveries from now on. If they are held already, the note is replaced and the hold keeps
+    /// its beginning.
     pub async fn hold_webhooks(
         &self,
         now: Timestamp,
@@ -86,8 +87,8 @@ impl Store {
         }
     }
 
-    /// Records that the configuration disables webhooks, suppresses every waiting delivery, and returns how many those
-    /// were.
+    /// Records that the configuration disables webhooks, suppresses every waiting delivery, and returns how
+    /// many those were.
     pub async fn disable_webhooks(&self, now: Timestamp) -> Result<usize, StoreError> {
         self.write(move |tx| {
             tx.prepare_cached(
@@ -101,8 +102,8 @@ impl Store {
         self.discard_webhooks(now, Timestamp::MAX, reason).await
     }
 
-    /// Records that webhooks are enabled. Returns how many deliveries are suppressed, or `None` if webhooks were enabled
-    /// already.
+    /// Records that webhooks are enabled. Returns how many deliveries are suppressed, or `None` if webhooks
+    /// were enabled already.
     pub async fn enable_webhooks(&self) -> Result<Option<u64>, StoreError> {
         self.write(move |tx| {
             let enabled = tx
@@ -172,8 +173,8 @@ pub(super) fn backlog(tx: &Transaction<'_>, release: Release) -> Result<u64, Sto
     Ok(u64::try_from(count).unwrap_or(0))
 }
 
-/// Returns whether any delivery of a release's backlog is left. One that fails is due again later, and no longer belongs to
-/// the backlog.
+/// Returns whether any delivery of a release's backlog is left. One that fails is due again later, and no
+/// longer belongs to the backlog.
 fn backlog_is_left(tx: &Transaction<'_>, release: Release, now: Timestamp) -> Result<bool, StoreError> {
     // If the clock was set back, what is not due yet by the new time is no backlog.
     let due_by = release.since.min(now);

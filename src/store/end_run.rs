@@ -1,5 +1,5 @@
-//! The end of a run: its outcome, its delivery and the deletion of its thread are one transaction, so that none of them
-//! exists without the others.
+//! The end of a run: its outcome, its delivery and the deletion of its thread are one transaction, so that
+//! none of them exists without the others.
 
 use jiff::Timestamp;
 use rusqlite::named_params;
@@ -80,7 +80,8 @@ impl Store {
 fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery, now: Timestamp) -> Result<(), StoreError> {
     let suppressed = delivery.status == DeliveryStatus::Suppressed;
     let inserted = tx.prepare_cached(
-        "INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at, ended_at, reason_code, reason) \
+        "INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at, ended_at, \
+         reason_code, reason) \
          VALUES (:delivery_id, :run_id, :url, :body, :status, :due_at, :now, :ended_at, :reason_code, :reason) \
          ON CONFLICT DO NOTHING",
     )?

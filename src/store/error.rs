@@ -23,21 +23,23 @@ pub enum StoreError {
         /// What is wrong and what to do about it.
         problem: String,
     },
-    /// The state in the file is unknown to this process. The daemon must end and read it again at its next start.
+    /// The state in the file is unknown to this process. The daemon must end and read it again at its next
+    /// start.
     #[error("the store is lost to this process: {0}")]
     Lost(String),
     /// The run, definition or webhook that was named does not exist. Nothing was changed.
     #[error("{0}")]
     NotFound(String),
-    /// The stored state does not allow the operation, or a limit would be exceeded. Nothing was changed; the request
-    /// has to be different, or has to come later.
+    /// The stored state does not allow the operation, or a limit would be exceeded. Nothing was changed; the
+    /// request has to be different, or has to come later.
     #[error("{0}")]
     Conflict(String),
-    /// A row or a stored definition cannot be read back. Other rows are not affected, so a caller that reads many of
-    /// them can leave this one out.
+    /// A row or a stored definition cannot be read back. Other rows are not affected, so a caller that reads
+    /// many of them can leave this one out.
     #[error("{0}")]
     BadRow(String),
-    /// The run's state does not allow the change, because another request or task has changed the run. Nothing was done.
+    /// The run's state does not allow the change, because another request or task has changed the run.
+    /// Nothing was done.
     #[error(transparent)]
     IllegalTransition(#[from] IllegalTransition),
     /// A read was interrupted because it took too long.
@@ -49,7 +51,8 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Returns whether only this operation failed and was undone, so that its caller can report it and continue.
+    /// Returns whether only this operation failed and was undone, so that its caller can report it and
+    /// continue.
     pub fn concerns_one_operation(&self) -> bool {
         match self {
             StoreError::NotFound(_)

@@ -1,5 +1,5 @@
-//! Housekeeping: deletes removed crons without a history and definitions that nothing uses, and keeps the statistics of
-//! SQLite's query planner fresh.
+//! Housekeeping: deletes removed crons without a history and definitions that nothing uses, and keeps the
+//! statistics of SQLite's query planner fresh.
 
 use std::collections::HashSet;
 
@@ -53,7 +53,8 @@ impl Store {
     }
 }
 
-/// Deletes as many as one transaction should. Whether a definition is used is found by its cron, which has an index.
+/// Deletes as many as one transaction should. Whether a definition is used is found by its cron, which has an
+/// index.
 fn delete_definitions(tx: &Transaction<'_>, old: i64) -> Result<usize, StoreError> {
     let deleted = tx
         .prepare_cached(

@@ -1,5 +1,5 @@
-//! One daemon per database: an advisory lock on a file beside it. The lock is not on the database itself, because closing
-//! any descriptor of the database would drop SQLite's own locks (POSIX, fcntl(2)).
+//! One daemon per database: an advisory lock on a file beside it. The lock is not on the database itself,
+//! because closing any descriptor of the database would drop SQLite's own locks (POSIX, fcntl(2)).
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -19,7 +19,8 @@ pub(super) struct DaemonLock {
 }
 
 impl DaemonLock {
-    /// Takes the lock of the database at `path`, after creating its directory (with mode 0750) if there is none.
+    /// Takes the lock of the database at `path`, after creating its directory (with mode 0750) if there is
+    /// none.
     pub(super) fn take(path: &Path) -> Result<Self, StoreError> {
         let unusable = |what: &str, error: std::io::Error| StoreError::Unusable {
             path: path.to_path_buf(),
@@ -56,8 +57,8 @@ impl DaemonLock {
     }
 }
 
-/// Takes the lock, if need be after a short wait: `status` and `list` hold it, shared, for an instant to see whether a
-/// daemon has it, and that must not keep a daemon from starting.
+/// Takes the lock, if need be after a short wait: `status` and `list` hold it, shared, for an instant to see
+/// whether a daemon has it, and that must not keep a daemon from starting.
 fn lock_patiently(file: &File) -> Result<(), TryLockError> {
     for _ in 0..LOCK_TRIES {
         match file.try_lock() {
@@ -68,8 +69,8 @@ fn lock_patiently(file: &File) -> Result<(), TryLockError> {
     file.try_lock()
 }
 
-/// Returns the process id in the lock file, or `unknown`. It is only a hint for the operator; the lock itself is what
-/// proves that a daemon is running.
+/// Returns the process id in the lock file, or `unknown`. It is only a hint for the operator; the lock itself
+/// is what proves that a daemon is running.
 fn pid_in(file: &File) -> String {
     let mut pid = String::new();
     match file.take(32).read_to_string(&mut pid) {

@@ -1,5 +1,5 @@
-//! What has happened and what is owed, in one SQLite file. The floors above call operations in domain terms and never
-//! write SQL. Each operation is one transaction.
+//! What has happened and what is owed, in one SQLite file. The floors above call operations in domain terms
+//! and never write SQL. Each operation is one transaction.
 
 mod api_crons;
 mod backfill;
@@ -76,8 +76,8 @@ use crate::domain::ids::InstallationId;
 /// The daemon's store, the only writer of its file. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    /// Declared before `writer` so that it drops first: the writer closes the file last, so that SQLite removes the WAL
-    /// and a clean end leaves one file instead of three.
+    /// Declared before `writer` so that it drops first: the writer closes the file last, so that SQLite
+    /// removes the WAL and a clean end leaves one file instead of three.
     readers: Arc<Readers>,
     writer: Arc<Writer>,
     definitions: Definitions,
@@ -90,8 +90,8 @@ pub struct Store {
 pub enum Execution {
     /// On a thread of their own, all that wait in one transaction. This is how production runs.
     WriterThread,
-    /// Where they are called, one transaction each. This is for simulation, where tokio's time must not run ahead in
-    /// the meantime.
+    /// Where they are called, one transaction each. This is for simulation, where tokio's time must not run
+    /// ahead in the meantime.
     Inline,
 }
 
@@ -104,12 +104,13 @@ pub enum Purpose {
 }
 
 impl Store {
-    /// Opens or creates the file, takes the daemon's lock, and checks and migrates the file. A new store gets the id
-    /// `new_installation`.
+    /// Opens or creates the file, takes the daemon's lock, and checks and migrates the file. A new store gets
+    /// the id `new_installation`.
     ///
     /// # Errors
-    /// [`StoreError::Taken`] if another daemon has locked it; [`StoreError::Unusable`] if the file is corrupt, belongs to
-    /// another program or a newer version, or cannot be written. Nothing is overwritten in any of these cases.
+    /// [`StoreError::Taken`] if another daemon has locked it; [`StoreError::Unusable`] if the file is
+    /// corrupt, belongs to another program or a newer version, or cannot be written. Nothing is overwritten
+    /// in any of these cases.
     pub fn open(
         path: &Path,
         execution: Execution,
@@ -124,11 +125,12 @@ impl Store {
         Ok(Self { readers, writer, definitions, installation_id, _lock: Arc::new(lock) })
     }
 
-    /// Runs `work` in a transaction and returns its result after the commit. Several callers share one commit. Each has a
-    /// savepoint of its own, so that a failure of one undoes only its own changes.
+    /// Runs `work` in a transaction and returns its result after the commit. Several callers share one
+    /// commit. Each has a savepoint of its own, so that a failure of one undoes only its own changes.
     ///
-    /// `work` may run again if the whole transaction had to be rolled back (the disk was full, and has room again). So it
-    /// must have no effect besides its transaction: it logs nothing, and returns what is to be done after the commit.
+    /// `work` may run again if the whole transaction had to be rolled back (the disk was full, and has room
+    /// again). So it must have no effect besides its transaction: it logs nothing, and returns what is to be
+    /// done after the commit.
     async fn write<T: Send + 'static>(
         &self,
         work: impl FnMut(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,

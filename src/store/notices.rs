@@ -41,8 +41,8 @@ impl Store {
         .await
     }
 
-    /// Shifts every due time by the negative `step` that the wall clock was set back by, so that a wait lasts as long as it
-    /// would have, and no longer.
+    /// Shifts every due time by the negative `step` that the wall clock was set back by, so that a wait lasts
+    /// as long as it would have, and no longer.
     pub async fn clock_set_back(&self, now: Timestamp, step: SignedDuration) -> Result<(), StoreError> {
         let step = i64::try_from(step.as_millis()).unwrap_or(0);
         self.write(move |tx| {
@@ -61,8 +61,9 @@ impl Store {
         .await
     }
 
-    /// Sets the cursor of every cron whose cursor is far in the future to `now`, and returns the names of those crons: a
-    /// clock that was wrong for a while must not keep them silent. The unique key keeps anything from firing twice.
+    /// Sets the cursor of every cron whose cursor is far in the future to `now`, and returns the names of
+    /// those crons: a clock that was wrong for a while must not keep them silent. The unique key keeps
+    /// anything from firing twice.
     ///
     /// Nothing is reset while the clock itself is implausible.
     pub async fn reset_future_cursors(&self, now: Timestamp) -> Result<Vec<String>, StoreError> {

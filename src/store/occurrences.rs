@@ -29,8 +29,8 @@ pub(super) enum Insertion {
     Existed,
 }
 
-/// Inserts a run that is to be started, unless its occurrence has a row already: the unique key is what forbids a
-/// second firing, whatever the clock did.
+/// Inserts a run that is to be started, unless its occurrence has a row already: the unique key is what
+/// forbids a second firing, whatever the clock did.
 pub(super) fn insert_pending(
     tx: &Transaction<'_>,
     scheduled: &ScheduledCron,
@@ -101,8 +101,8 @@ impl SkippedRange {
         }
     }
 
-    /// Returns the record right before this range if it has the same status and code, begins after `first_after` and
-    /// was written at `ended_since` or later.
+    /// Returns the record right before this range if it has the same status and code, begins after
+    /// `first_after` and was written at `ended_since` or later.
     fn record_before(
         &self,
         tx: &Tx<'_>,
@@ -196,7 +196,8 @@ fn count(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// Cancels the runs of a cron that are in progress (`overlap = "cancel"`). The runner acts on a running one at once.
+/// Cancels the runs of a cron that are in progress (`overlap = "cancel"`). The runner acts on a running one
+/// at once.
 pub(super) fn cancel_running(
     tx: &Transaction<'_>,
     cron_id: CronId,

@@ -42,8 +42,8 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     }
     let connection = match connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY) {
         Ok(connection) => connection,
-        // This user may read the file but not write its directory, and no daemon is running: SQLite cannot create the
-        // shared-memory file, and has to be told that nobody writes.
+        // This user may read the file but not write its directory, and no daemon is running: SQLite cannot
+        // create the shared-memory file, and has to be told that nobody writes.
         Err(_) => connect_immutable(path).map_err(|e| unusable(path, e))?,
     };
     if version_of(path, &connection)? == 0 {
@@ -89,10 +89,12 @@ fn connect_immutable(path: &Path) -> rusqlite::Result<Connection> {
 
 /// Applies the settings of the daemon's connection.
 ///
-/// The cache of 16 MiB holds the indexes of some hundred thousand runs. With SQLite's default of 2 MiB, a burst of ten
-/// thousand runs would read the same pages from the file again and again. The memory is only used as it is needed.
+/// The cache of 16 MiB holds the indexes of some hundred thousand runs. With SQLite's default of 2 MiB, a
+/// burst of ten thousand runs would read the same pages from the file again and again. The memory is only
+/// used as it is needed.
 ///
-/// `synchronous` is `FULL`, because a committed intention that a power cut takes back is a run that is started twice.
+/// `synchronous` is `FULL`, because a committed intention that a power cut takes back is a run that is
+/// started twice.
 fn settings(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(
         "PRAGMA journal_mode = WAL;
@@ -139,8 +141,8 @@ fn check(path: &Path, connection: &Connection) -> Result<(), StoreError> {
     Err(StoreError::Unusable { path: path.to_path_buf(), problem: corrupt(&found) })
 }
 
-/// Applies the migrations that the file lacks. Each one and its number are one transaction, so that a crash leaves either
-/// the old schema or the new one.
+/// Applies the migrations that the file lacks. Each one and its number are one transaction, so that a crash
+/// leaves either the old schema or the new one.
 fn migrate(
     path: &Path,
     connection: &mut Connection,

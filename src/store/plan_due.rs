@@ -35,10 +35,11 @@ pub struct Planned {
 }
 
 impl Store {
-    /// Plans each of `due` up to `now`, commits the decisions, and returns one result for each, in the same order.
+    /// Plans each of `due` up to `now`, commits the decisions, and returns one result for each, in the same
+    /// order.
     ///
-    /// A cron whose definition was replaced is not planned: the change of the definition has already accounted for
-    /// everything that was due until then.
+    /// A cron whose definition was replaced is not planned: the change of the definition has already
+    /// accounted for everything that was due until then.
     pub async fn plan_due(
         &self,
         now: Timestamp,

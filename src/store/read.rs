@@ -1,6 +1,8 @@
-//! Read models for the commands and the API: short reads on connections of their own, while the daemon writes.
+//! Read models for the commands and the API: short reads on connections of their own, while the daemon
+//! writes.
 //!
-//! No read outlives its call. A transaction that stayed open while a command prints would keep the WAL from shrinking.
+//! No read outlives its call. A transaction that stayed open while a command prints would keep the WAL from
+//! shrinking.
 
 mod changes;
 mod crons;
@@ -133,7 +135,8 @@ impl DeliveryRow {
     }
 }
 
-/// Returns the columns that [`run_row`] reads, without the graph's values: these may be large, and no listing shows them.
+/// Returns the columns that [`run_row`] reads, without the graph's values: these may be large, and no listing
+/// shows them.
 fn row_columns() -> String {
     let columns = RUN_COLUMNS.replace("outcome_values", "NULL AS outcome_values");
     format!("rowid AS seq, {columns}, occurrences, last_scheduled_for")

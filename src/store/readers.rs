@@ -1,5 +1,5 @@
-//! Reads from async code. They do not go through the writer, whose queue is not for long ones: a read of all crons must
-//! not delay an occurrence. A few read-only connections are used for one read at a time each.
+//! Reads from async code. They do not go through the writer, whose queue is not for long ones: a read of all
+//! crons must not delay an occurrence. A few read-only connections are used for one read at a time each.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,12 +42,13 @@ impl Readers {
 }
 
 impl Store {
-    /// Runs `read` on a connection of its own, while others write and read. Everything that was committed before this
-    /// call is visible to it. If its caller stops waiting, or if it takes longer than [`READ_WAIT`], it is interrupted,
-    /// so that a query that is too large holds no connection for long.
+    /// Runs `read` on a connection of its own, while others write and read. Everything that was committed
+    /// before this call is visible to it. If its caller stops waiting, or if it takes longer than
+    /// [`READ_WAIT`], it is interrupted, so that a query that is too large holds no connection for long.
     ///
     /// # Errors
-    /// [`StoreError::TookTooLong`] if it was interrupted or got no connection in time, and every error of `read`.
+    /// [`StoreError::TookTooLong`] if it was interrupted or got no connection in time, and every error of
+    /// `read`.
     pub async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
@@ -85,9 +86,9 @@ impl Store {
         self.read(move |reader| reader.at_one_moment(read)).await
     }
 
-    /// As [`Store::read_at_one_moment`], for the daemon's own loops: on a connection that no client's read can occupy, and
-    /// without a limit to its time, since a loop must not fail because clients read a lot. The loops' reads wait for each
-    /// other, so each has to be short.
+    /// As [`Store::read_at_one_moment`], for the daemon's own loops: on a connection that no client's read
+    /// can occupy, and without a limit to its time, since a loop must not fail because clients read a lot.
+    /// The loops' reads wait for each other, so each has to be short.
     pub(super) async fn read_for_loop<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,

@@ -1,5 +1,5 @@
-//! Replays: finished deliveries are made again, with the same id and the same bytes, from the first step of the retry
-//! schedule.
+//! Replays: finished deliveries are made again, with the same id and the same bytes, from the first step of
+//! the retry schedule.
 
 use jiff::Timestamp;
 use rusqlite::types::Value;
@@ -42,12 +42,12 @@ pub struct Replay {
 }
 
 impl Store {
-    /// Makes the chosen deliveries due now and resumes deliveries to their URLs, unless it is a dry run. Returns the
-    /// deliveries.
+    /// Makes the chosen deliveries due now and resumes deliveries to their URLs, unless it is a dry run.
+    /// Returns the deliveries.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] if a named one does not exist, [`StoreError::Conflict`] if a named one is being sent. Then
-    /// nothing is done.
+    /// [`StoreError::NotFound`] if a named one does not exist, [`StoreError::Conflict`] if a named one is
+    /// being sent. Then nothing is done.
     pub async fn replay(&self, now: Timestamp, order: ReplayOrder) -> Result<Replay, StoreError> {
         match order.purpose {
             // It changes nothing, so it need not wait for the writer.
@@ -127,8 +127,8 @@ fn matching(
     Ok(webhooks)
 }
 
-/// Makes a delivery due. Its attempts keep counting, because their numbers tell them apart, but the retry schedule begins
-/// anew.
+/// Makes a delivery due. Its attempts keep counting, because their numbers tell them apart, but the retry
+/// schedule begins anew.
 fn make_due(tx: &Transaction<'_>, row: &WebhookRow, now: Timestamp) -> Result<(), StoreError> {
     tx.prepare_cached(
         "UPDATE deliveries SET status = 'pending', due_at = ?2, ended_at = NULL, reason_code = ?3, reason = ?4, \

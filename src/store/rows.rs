@@ -13,9 +13,9 @@ use crate::domain::reason::Reason;
 use crate::domain::run::{BackendRun, CronVersion, Outcome, Phase, Run, RunError, RunState};
 
 /// The columns that [`run_from_row`] reads by name.
-pub(super) const RUN_COLUMNS: &str = "run_id, cron_id, cron_name, definition_id, trigger, scheduled_for, retry, due_at, \
-     start_before, phase, start_number, send_count, not_found_count, sent_at, thread_id, backend_run_id, started_at, cancelling, \
-     status, reason_code, reason, error, outcome_values, ended_at";
+pub(super) const RUN_COLUMNS: &str = "run_id, cron_id, cron_name, definition_id, trigger, scheduled_for, retry, \
+     due_at, start_before, phase, start_number, send_count, not_found_count, sent_at, thread_id, \
+     backend_run_id, started_at, cancelling, status, reason_code, reason, error, outcome_values, ended_at";
 
 /// Converts an instant into milliseconds since 1970, as stored.
 pub(super) fn millis(at: Timestamp) -> i64 {
@@ -165,22 +165,25 @@ pub(super) fn run(tx: &Transaction<'_>, run_id: RunId) -> Result<Run, StoreError
     }
 }
 
-/// Writes the columns of a run that can change. `act_at` is when the runner acts on it next, or `None` while it is
-/// claimed.
+/// Writes the columns of a run that can change. `act_at` is when the runner acts on it next, or `None` while
+/// it is claimed.
 pub(super) fn save_run(tx: &Transaction<'_>, run: &Run, act_at: Option<Timestamp>) -> Result<(), StoreError> {
     let columns = StateColumns::of(&run.state);
     let outcome = columns.outcome;
+    let cancelling = columns.backend_run.and_then(|backend_run| backend_run.cancelling);
     let reason = outcome.and_then(|outcome| outcome.reason.as_ref()).or(run.reason.as_ref());
     // The message about its start stays if its end comes with a code only.
     let message = reason.and_then(|reason| reason.message.as_ref());
     let message = message.or_else(|| run.reason.as_ref()?.message.as_ref());
     let changed = tx
         .prepare_cached(
-            "UPDATE runs SET phase = :phase, start_number = coalesce(:start_number, start_number), send_count = :send_count, not_found_count = :not_found_count, \
-             act_at = :act_at, sent_at = coalesce(:sent_at, sent_at), thread_id = :thread_id, \
-             backend_run_id = :backend_run_id, started_at = :started_at, cancelling = coalesce(:cancelling, cancelling), \
-             status = :status, reason_code = :reason_code, reason = :reason, error = :error, outcome_values = :outcome_values, \
-             ended_at = :ended_at WHERE run_id = :run_id",
+            "UPDATE runs SET phase = :phase, start_number = coalesce(:start_number, start_number), \
+             send_count = :send_count, not_found_count = :not_found_count, act_at = :act_at, \
+             sent_at = coalesce(:sent_at, sent_at), thread_id = :thread_id, \
+             backend_run_id = :backend_run_id, started_at = :started_at, \
+             cancelling = coalesce(:cancelling, cancelling), status = :status, reason_code = :reason_code, \
+             reason = :reason, error = :error, outcome_values = :outcome_values, ended_at = :ended_at \
+             WHERE run_id = :run_id",
         )?
         .execute(named_params! {
             ":run_id": run.run_id.to_string(),
@@ -193,7 +196,7 @@ pub(super) fn save_run(tx: &Transaction<'_>, run: &Run, act_at: Option<Timestamp
             ":thread_id": columns.backend_run.map(|backend_run| backend_run.thread_id.to_string()),
             ":backend_run_id": columns.backend_run.map(|backend_run| backend_run.backend_run_id.to_string()),
             ":started_at": columns.backend_run.map(|backend_run| millis(backend_run.started_at)),
-            ":cancelling": columns.backend_run.and_then(|backend_run| backend_run.cancelling).map(|cause| cause.as_str()),
+            ":cancelling": cancelling.map(|cause| cause.as_str()),
             ":status": outcome.map(|outcome| outcome.status.as_str()),
             ":reason_code": reason.map(|reason| reason.code.as_str()),
             ":reason": message,

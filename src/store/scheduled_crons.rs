@@ -23,11 +23,11 @@ pub struct ScheduledCron {
 }
 
 impl Store {
-    /// Returns every cron that is to be scheduled, by name. A cron whose definition cannot be read back is logged and
-    /// left out, so that the others do not suffer for it.
+    /// Returns every cron that is to be scheduled, by name. A cron whose definition cannot be read back is
+    /// logged and left out, so that the others do not suffer for it.
     ///
-    /// The read does not go through the writer: clients that create crons one after the other must not make the writer
-    /// read all the others each time.
+    /// The read does not go through the writer: clients that create crons one after the other must not make
+    /// the writer read all the others each time.
     pub async fn scheduled_crons(&self) -> Result<Vec<ScheduledCron>, StoreError> {
         let cache = self.definitions.clone();
         let (crons, unreadable) = self

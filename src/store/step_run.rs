@@ -87,7 +87,8 @@ impl Store {
         .await
     }
 
-    /// Reads a run again, to see what others have changed. Everything that was committed before this call is visible.
+    /// Reads a run again, to see what others have changed. Everything that was committed before this call is
+    /// visible.
     pub async fn run(&self, run_id: RunId) -> Result<Run, StoreError> {
         self.read_for_loop(move |tx| run(tx, run_id)).await
     }

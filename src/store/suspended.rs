@@ -1,5 +1,5 @@
-//! URLs that are suspended because their receiver has said that they are gone. No delivery waits for such a URL: one that
-//! would ends as `gone` in the transaction that would make it wait.
+//! URLs that are suspended because their receiver has said that they are gone. No delivery waits for such a
+//! URL: one that would ends as `gone` in the transaction that would make it wait.
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, named_params};
@@ -12,8 +12,8 @@ use crate::domain::delivery_mode::Suspension;
 use crate::domain::reason::DeliveryReasonCode;
 
 impl Store {
-    /// Resumes deliveries to every suspended URL that contains `text` before its query, and returns the suspensions that
-    /// ended.
+    /// Resumes deliveries to every suspended URL that contains `text` before its query, and returns the
+    /// suspensions that ended.
     pub async fn resume_urls(&self, text: String) -> Result<Vec<Suspension>, StoreError> {
         self.write(move |tx| {
             // The query may be a token, and must not be found out by trying.

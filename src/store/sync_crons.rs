@@ -57,9 +57,9 @@ pub(super) struct Unaccounted {
 impl Store {
     /// Makes `definitions` the definitions of the crons from files, and returns how many crons that changed.
     ///
-    /// A new cron begins now: nothing before is caught up. For a changed cron, what was due until now is accounted for
-    /// by the old definition, and the new definition begins now. A removed cron keeps its history: its runs in progress
-    /// are followed to their end, and its pending runs are skipped.
+    /// A new cron begins now: nothing before is caught up. For a changed cron, what was due until now is
+    /// accounted for by the old definition, and the new definition begins now. A removed cron keeps its
+    /// history: its runs in progress are followed to their end, and its pending runs are skipped.
     pub async fn sync_file_crons(
         &self,
         now: Timestamp,
@@ -115,8 +115,8 @@ fn sync_one(
         Some(entry) if entry.definition_id == definition_id => entry.cursor,
         Some(entry) => {
             synced.report.changed += 1;
-            // Nothing is dropped and nothing fires twice: the old definition accounts for every instant until now, the
-            // new one for those after it, even if the clock was set back and the old one was ahead.
+            // Nothing is dropped and nothing fires twice: the old definition accounts for every instant until
+            // now, the new one for those after it, even if the clock was set back and the old one was ahead.
             synced.unaccounted.extend(account_until(tx, cache, &entry, now)?);
             now
         }
@@ -157,8 +157,9 @@ fn remove_others(
     Ok(())
 }
 
-/// Plans by the definition that is being replaced, up to now. Returns the problem if that definition cannot be read
-/// back: a former version of this program wrote it, its meaning is unknown, and the new one must not suffer for it.
+/// Plans by the definition that is being replaced, up to now. Returns the problem if that definition cannot
+/// be read back: a former version of this program wrote it, its meaning is unknown, and the new one must not
+/// suffer for it.
 pub(super) fn account_until(
     tx: &Tx<'_>,
     cache: &Definitions,

@@ -37,8 +37,8 @@ impl Store {
     }
 }
 
-/// Inserts a run at the first free millisecond from `now` on. Calendars name whole seconds, so an instant between them
-/// cannot take an occurrence's place.
+/// Inserts a run at the first free millisecond from `now` on. Calendars name whole seconds, so an instant
+/// between them cannot take an occurrence's place.
 fn insert_now(tx: &Transaction<'_>, scheduled: &ScheduledCron, now: Timestamp) -> Result<Run, StoreError> {
     let deadline = scheduled.cron.policy.start_deadline.unwrap_or(START_DEADLINE_MAX);
     let mut at = now;

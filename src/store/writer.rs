@@ -1,6 +1,6 @@
-//! The only writer. Closures wait in a queue, and all that wait are committed in one transaction, because the cost of a
-//! commit is its fsync, however much it contains. Each closure has its own savepoint, and its caller gets the result after
-//! the commit.
+//! The only writer. Closures wait in a queue, and all that wait are committed in one transaction, because the
+//! cost of a commit is its fsync, however much it contains. Each closure has its own savepoint, and its
+//! caller gets the result after the commit.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -35,7 +35,8 @@ struct WriterHealth {
     counts: CommitCounts,
 }
 
-/// The closures that are not in the batch yet. Once the queue is closed, nobody waits for the disk to have room any more.
+/// The closures that are not in the batch yet. Once the queue is closed, nobody waits for the disk to have
+/// room any more.
 enum Queue<'q> {
     Thread(&'q mut mpsc::Receiver<Box<dyn QueuedWrite>>),
     Inline,
@@ -82,7 +83,8 @@ struct Closure<T, F> {
 
 impl<T: Send, F: FnMut(&Tx<'_>) -> Result<T, StoreError> + Send> QueuedWrite for Closure<T, F> {
     fn run(&mut self, tx: &Tx<'_>) -> Result<(), StoreError> {
-        // Dropped first: the result of a transaction that was undone may hold permits that this run needs again.
+        // Dropped first: the result of a transaction that was undone may hold permits that this run needs
+        // again.
         self.result = None;
         let value = (self.work)(tx)?;
         self.result = Some(Ok(value));
@@ -195,7 +197,8 @@ enum Committed {
     StoreLost,
 }
 
-/// Commits the batch, waiting as long as the disk is full or the file is locked, and sends every caller its result.
+/// Commits the batch, waiting as long as the disk is full or the file is locked, and sends every caller its
+/// result.
 fn commit_until_done(
     connection: &mut Connection,
     mut batch: Vec<Box<dyn QueuedWrite>>,
@@ -227,8 +230,8 @@ fn commit_until_done(
     }
 }
 
-/// Commits the whole batch, and what was queued while the batch ran, in one transaction: the claim of a run follows its
-/// planning so closely that both can share an fsync.
+/// Commits the whole batch, and what was queued while the batch ran, in one transaction: the claim of a run
+/// follows its planning so closely that both can share an fsync.
 ///
 /// # Errors
 /// The error that made the whole transaction impossible. A closure's own failure goes only to its caller.
@@ -243,7 +246,8 @@ fn commit(
     let known = batch.len();
     queue.join_waiting(batch);
     run_each(&tx, &mut batch[known..])?;
-    // A COMMIT that fails may have taken effect all the same. Only after a full disk or a lock is it known not to have.
+    // A COMMIT that fails may have taken effect all the same. Only after a full disk or a lock is it known
+    // not to have.
     let began = Instant::now();
     tx.commit(counts)?;
     counts.commits.observe(began.elapsed());

@@ -1,5 +1,5 @@
-//! The wall clock is set while the real loops run: back by seconds, minutes and hours, and forward. Time is tokio's paused
-//! time, which advances only while everything waits; only the wall clock is set.
+//! The wall clock is set while the real loops run: back by seconds, minutes and hours, and forward. Time is
+//! tokio's paused time, which advances only while everything waits; only the wall clock is set.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -37,7 +37,8 @@ struct Scenario {
 }
 
 impl Scenario {
-    /// Runs a daemon through steps of the clock, each after so many minutes, and for some minutes after the last.
+    /// Runs a daemon through steps of the clock, each after so many minutes, and for some minutes after the
+    /// last.
     fn run(steps: &[(u64, SignedDuration)], minutes_after: u64) -> Self {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
@@ -103,7 +104,8 @@ impl Scenario {
         database.query_row(sql, [], |row| row.get(0)).ok()
     }
 
-    /// Returns the instants of a cron that the server was asked to run, in order, and asserts that none was run twice.
+    /// Returns the instants of a cron that the server was asked to run, in order, and asserts that none was
+    /// run twice.
     fn started(&self, cron: &str) -> Vec<Timestamp> {
         let mut instants = BTreeMap::new();
         for entry in self.server.ledger() {

@@ -195,8 +195,8 @@ fn count(runs: &[Recorded], phase: &str) -> usize {
     runs.iter().filter(|run| run.phase == phase).count()
 }
 
-/// Asserts that a daemon refuses to start on this file with a message that contains these parts, and does not change a byte
-/// of the file.
+/// Asserts that a daemon refuses to start on this file with a message that contains these parts, and does not
+/// change a byte of the file.
 async fn assert_refused(name: &str, make: impl Fn(&Path), parts: &[&str]) {
     let daemon = Daemon::prepare(&Configuration::new(NO_BACKEND));
     make(&daemon.database());

@@ -1,4 +1,5 @@
-//! Searching crons: filtered and ordered by the content of their definitions. Only the crons of one page are read whole.
+//! Searching crons: filtered and ordered by the content of their definitions. Only the crons of one page are
+//! read whole.
 
 use jiff::Timestamp;
 use rusqlite::Transaction;
@@ -118,8 +119,8 @@ impl Store {
     }
 }
 
-/// Calls `visit` for every cron that the filter finds. A cron that cannot be read back is never found; the log reports it
-/// when it is not scheduled.
+/// Calls `visit` for every cron that the filter finds. A cron that cannot be read back is never found; the
+/// log reports it when it is not scheduled.
 fn each(
     tx: &Transaction<'_>,
     cache: &Definitions,

@@ -115,8 +115,8 @@ async fn neither_a_file_nor_a_restart_touches_it() {
     assert_eq!(scheduled[0].cursor, at("2026-03-02T09:10:00Z"));
 }
 
-/// The API refuses such a definition. If one got into the file all the same, its placeholders would not be filled, and no
-/// other cron would suffer for it.
+/// The API refuses such a definition. If one got into the file all the same, its placeholders would not be
+/// filled, and no other cron would suffer for it.
 #[tokio::test]
 async fn a_client_definition_with_a_placeholder_of_the_environment_cannot_be_read_back() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,8 +1,8 @@
--- Times are milliseconds since 1970 UTC. Ids are UUIDs in their usual text form, so that they can be read and joined in
--- an SQL shell.
+-- Times are milliseconds since 1970 UTC. Ids are UUIDs in their usual text form, so that they can be read and
+-- joined in an SQL shell.
 
--- The random id that this store got when it was created; one row. The ids of crons from files, of runs and of threads
--- derive from it, so that two installations with the same files never share an id.
+-- The random id that this store got when it was created; one row. The ids of crons from files, of runs and of
+-- threads derive from it, so that two installations with the same files never share an id.
 CREATE TABLE installation (
     one             INTEGER PRIMARY KEY CHECK (one = 1),
     installation_id TEXT NOT NULL
@@ -15,8 +15,8 @@ CREATE TABLE definitions (
     cron_id       TEXT NOT NULL,
     body          TEXT NOT NULL CHECK (json_valid(body)),
     created_at    INTEGER NOT NULL,
-    -- Every row that refers to a definition names its cron as well. So housekeeping can find those rows by an index on the
-    -- cron before it deletes a definition.
+    -- Every row that refers to a definition names its cron as well. So housekeeping can find those rows by an
+    -- index on the cron before it deletes a definition.
     UNIQUE (cron_id, definition_id)
 ) STRICT;
 
@@ -95,7 +95,8 @@ CREATE INDEX runs_to_cancel ON runs (act_at) WHERE phase = 'pending' AND cancell
 CREATE INDEX runs_to_start ON runs (start_before) WHERE phase = 'pending';
 CREATE INDEX runs_by_time ON runs (scheduled_for);
 
--- Runs that clients start at the agent server through us. Only what we need is stored, and not the run's input.
+-- Runs that clients start at the agent server through us. Only what we need is stored, and not the run's
+-- input.
 CREATE TABLE client_runs (
     run_id           TEXT PRIMARY KEY REFERENCES runs (run_id) ON DELETE CASCADE,
     assistant_id     TEXT NOT NULL,
@@ -121,8 +122,8 @@ CREATE TABLE deliveries (
     status      TEXT NOT NULL CHECK (status IN ('pending', 'sending', 'delivered', 'failed', 'gone', 'aborted',
                                                 'blocked', 'suppressed')),
     attempts    INTEGER NOT NULL DEFAULT 0,
-    -- How many attempts do not count on the retry schedule: those before the last replay, and those that were withdrawn
-    -- before anything was sent.
+    -- How many attempts do not count on the retry schedule: those before the last replay, and those that were
+    -- withdrawn before anything was sent.
     uncounted INTEGER NOT NULL DEFAULT 0,
     -- When the next attempt is due; NULL while the delivery is claimed, and after it has ended.
     due_at      INTEGER,
@@ -130,8 +131,8 @@ CREATE TABLE deliveries (
     reason      TEXT,
     created_at  INTEGER NOT NULL,
     ended_at    INTEGER,
-    -- The URL up to the end of the host. Deliveries with the same text here go to the same origin, so if one of them gets
-    -- no permit, the others need not be considered.
+    -- The URL up to the end of the host. Deliveries with the same text here go to the same origin, so if one
+    -- of them gets no permit, the others need not be considered.
     receiver    TEXT NOT NULL GENERATED ALWAYS AS (
         CASE instr(url, '://') WHEN 0 THEN url ELSE
         substr(url, 1, instr(url, '://') + 2 + instr(substr(url, instr(url, '://') + 3) || '/', '/')) END
@@ -182,8 +183,8 @@ CREATE TABLE delivery_mode (
 ) STRICT;
 INSERT INTO delivery_mode (one) VALUES (1);
 
--- URLs, with placeholders as written, whose receiver has said that they are gone. Nothing is sent to them until deliveries
--- are resumed.
+-- URLs, with placeholders as written, whose receiver has said that they are gone. Nothing is sent to them
+-- until deliveries are resumed.
 CREATE TABLE suspended_urls (
     url         TEXT PRIMARY KEY,
     since       INTEGER NOT NULL,

@@ -1,4 +1,5 @@
-//! The runs that have changed since the last query, for commands that watch a daemon at work through its file.
+//! The runs that have changed since the last query, for commands that watch a daemon at work through its
+//! file.
 
 use std::collections::BTreeMap;
 
@@ -56,8 +57,8 @@ impl Reader {
         })
     }
 
-    /// Returns the runs that are new or have changed since the last query, the oldest first. It costs next to nothing
-    /// if nothing was committed since.
+    /// Returns the runs that are new or have changed since the last query, the oldest first. It costs next to
+    /// nothing if nothing was committed since.
     pub fn changes(&self, watch: &mut RunWatch) -> Result<Vec<RunRow>, StoreError> {
         let version = self.connection.query_row("PRAGMA data_version", [], |row| row.get(0))?;
         if watch.version == Some(version) {

@@ -61,7 +61,8 @@ pub struct AttemptRow {
 impl Reader {
     /// Returns at most `limit` runs whose id begins with `prefix`.
     pub fn runs_with_prefix(&self, prefix: &str, limit: u32) -> Result<Vec<RunId>, StoreError> {
-        // Ids are lower-case hexadecimal digits and dashes, so `g` sorts after all that begin with the prefix.
+        // Ids are lower-case hexadecimal digits and dashes, so `g` sorts after all that begin with the
+        // prefix.
         let prefix = prefix.to_ascii_lowercase();
         let beyond = format!("{prefix}g");
         self.at_one_moment(|tx| {

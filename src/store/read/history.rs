@@ -1,4 +1,5 @@
-//! Runs in the order of their occurrences, page by page. However long the history is, little of it is in memory.
+//! Runs in the order of their occurrences, page by page. However long the history is, little of it is in
+//! memory.
 
 use std::fmt;
 use std::str::FromStr;
@@ -29,8 +30,8 @@ pub struct RunFilter {
     pub until: Option<Timestamp>,
 }
 
-/// A position in the order of runs by their instant, or of deliveries by their creation. It is meant for one listing and
-/// not for keeping. Its text form is `time:row`.
+/// A position in the order of runs by their instant, or of deliveries by their creation. It is meant for one
+/// listing and not for keeping. Its text form is `time:row`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PageCursor {
     pub(super) at: i64,
@@ -43,7 +44,8 @@ pub struct PageCursor {
 pub struct InvalidCursor;
 
 impl Reader {
-    /// Returns the crons of this name or id, removed ones included. Clients may have made several of one name.
+    /// Returns the crons of this name or id, removed ones included. Clients may have made several of one
+    /// name.
     pub fn crons_named(&self, name: &str) -> Result<Vec<CronId>, StoreError> {
         self.at_one_moment(|tx| {
             let mut statement =
@@ -81,7 +83,8 @@ impl Reader {
         })
     }
 
-    /// Returns at most `limit` runs after `cursor`, or from the first one, the oldest first, each with its own cursor.
+    /// Returns at most `limit` runs after `cursor`, or from the first one, the oldest first, each with its
+    /// own cursor.
     pub fn runs_after(
         &self,
         filter: &RunFilter,
@@ -95,7 +98,8 @@ impl Reader {
         self.page(query, "ORDER BY scheduled_for, rowid", limit)
     }
 
-    /// Returns at most `limit` runs before `cursor`, or from the last one, the newest first, each with its own cursor.
+    /// Returns at most `limit` runs before `cursor`, or from the last one, the newest first, each with its
+    /// own cursor.
     pub fn runs_before(
         &self,
         filter: &RunFilter,

@@ -1,5 +1,5 @@
-//! Counts of what is stored right now, for metrics. They do not slow down as the history grows, because what has ended is
-//! not read.
+//! Counts of what is stored right now, for metrics. They do not slow down as the history grows, because what
+//! has ended is not read.
 
 use jiff::Timestamp;
 use rusqlite::Transaction;

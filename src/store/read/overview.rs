@@ -41,8 +41,8 @@ pub struct Overview {
 
 /// Tests the daemon's lock of the database at `path`.
 ///
-/// If no daemon holds the lock, the test does for a moment. It holds the lock shared, so that two tests at the same time do
-/// not take each other for a daemon.
+/// If no daemon holds the lock, the test does for a moment. It holds the lock shared, so that two tests at
+/// the same time do not take each other for a daemon.
 pub fn daemon_state(path: &Path) -> DaemonState {
     let mut file = match File::open(lock_path(path)) {
         Ok(file) => file,

@@ -44,7 +44,8 @@ impl Reader {
         })
     }
 
-    /// Returns the record of exactly this instant, or of a range of missed or paused instants that contains it.
+    /// Returns the record of exactly this instant, or of a range of missed or paused instants that contains
+    /// it.
     pub fn record_at(&self, cron_id: CronId, at: Timestamp) -> Result<Option<RunRow>, StoreError> {
         let sql = format!(
             "SELECT {} FROM runs WHERE cron_id = ?1 AND scheduled_for <= ?2 \
@@ -63,12 +64,14 @@ impl Reader {
         self.at_one_moment(|tx| Ok(definitions::read(tx, installation_id(tx)?, definition_id, name).ok()))
     }
 
-    /// Returns the durations of at most `limit` of the last runs of a cron that ended by themselves, the newest first.
+    /// Returns the durations of at most `limit` of the last runs of a cron that ended by themselves, the
+    /// newest first.
     pub fn durations(&self, name: &str, limit: u32) -> Result<Vec<std::time::Duration>, StoreError> {
         self.at_one_moment(|tx| {
             let mut statement = tx.prepare_cached(
                 "SELECT ended_at - started_at FROM runs WHERE cron_id IN \
-                 (SELECT cron_id FROM crons WHERE name = ?1 OR cron_id = ?1) AND status IN ('success', 'error', 'interrupted') \
+                 (SELECT cron_id FROM crons WHERE name = ?1 OR cron_id = ?1) \
+                 AND status IN ('success', 'error', 'interrupted') \
                  AND started_at IS NOT NULL ORDER BY scheduled_for DESC LIMIT ?2",
             )?;
             let took = statement.query_map((name, limit), |row| row.get::<_, i64>(0))?;

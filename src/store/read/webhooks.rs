@@ -45,9 +45,10 @@ pub struct WebhookDetails {
 }
 
 /// Selects what [`webhook_row`] reads. A condition may follow.
-pub(in crate::store) const WEBHOOK_ROWS: &str = "SELECT delivery_id, deliveries.run_id AS run_id, cron_name, url, deliveries.status AS status, \
-     attempts, deliveries.due_at AS due_at, deliveries.reason_code AS reason_code, deliveries.reason AS reason, deliveries.created_at AS created_at, \
-     deliveries.ended_at AS ended_at, deliveries.rowid AS seq FROM deliveries JOIN runs ON runs.run_id = deliveries.run_id";
+pub(in crate::store) const WEBHOOK_ROWS: &str = "SELECT delivery_id, deliveries.run_id AS run_id, cron_name, url, \
+     deliveries.status AS status, attempts, deliveries.due_at AS due_at, deliveries.reason_code AS reason_code, \
+     deliveries.reason AS reason, deliveries.created_at AS created_at, deliveries.ended_at AS ended_at, \
+     deliveries.rowid AS seq FROM deliveries JOIN runs ON runs.run_id = deliveries.run_id";
 
 impl Reader {
     /// Returns the newest `limit` webhooks that the filter selects, the oldest first.
@@ -58,7 +59,8 @@ impl Reader {
         Ok(webhooks)
     }
 
-    /// Returns at most `limit` webhooks before `cursor`, or from the last one, the newest first, each with its own cursor.
+    /// Returns at most `limit` webhooks before `cursor`, or from the last one, the newest first, each with
+    /// its own cursor.
     pub fn webhooks_before(
         &self,
         filter: &DeliveryFilter,
@@ -88,7 +90,8 @@ impl Reader {
 
     /// Returns at most `limit` webhooks whose own id, or whose run's id, begins with `prefix`.
     pub fn webhooks_with_prefix(&self, prefix: &str, limit: u32) -> Result<Vec<DeliveryId>, StoreError> {
-        // Ids are lower-case hexadecimal digits and dashes, so `g` sorts after all that begin with the prefix.
+        // Ids are lower-case hexadecimal digits and dashes, so `g` sorts after all that begin with the
+        // prefix.
         let prefix = prefix.to_ascii_lowercase();
         let beyond = format!("{prefix}g");
         self.at_one_moment(|tx| {
