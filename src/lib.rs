@@ -1,6 +1,6 @@
 //! agentcron: a cron scheduler daemon for LangGraph agent servers.
 //!
-//! The folders are floors; a module uses lower floors only. `docs/ARCHITECTURE.md` tells how they fit together.
+//! Each folder is a floor, and a module uses only lower floors. `docs/ARCHITECTURE.md` explains how they fit together.
 
 pub mod api;
 pub mod backend;

@@ -3,9 +3,9 @@
 
 use jiff::Timestamp;
 
-use super::cron::words;
 use super::reason::{Reason, ReasonCode};
 use super::run::Status;
+use super::words::words;
 
 words!(
     /// Who paused a cron.

@@ -5,9 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::bounds::RETRY_AFTER_MAX;
-use super::cron::words;
 use super::ids::{DeliveryId, RunId};
 use super::reason::DeliveryReasonCode;
+use super::words::words;
 
 words!(
     /// Where a delivery stands.

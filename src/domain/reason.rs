@@ -1,7 +1,7 @@
 //! Why something is as it is: a closed set of codes for programs, each beside a sentence for people. Nothing in agentcron
 //! decides by the sentence.
 
-use super::cron::words;
+use super::words::words;
 
 words!(
     /// Why a run is as it is: why it has not started yet, ended as it did, or never ran.

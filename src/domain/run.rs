@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::cron::words;
 use super::ids::{BackendRunId, CronId, DefinitionId, RunId, ThreadId};
 use super::reason::{Reason, ReasonCode};
+use super::words::words;
 
 words!(
     /// Why a run exists.

@@ -4,10 +4,11 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Tone, runs, times};
-use crate::domain::cron::{Cron, words};
+use crate::domain::cron::Cron;
 use crate::domain::cron_state::Pause;
 use crate::domain::plan::is_excluded;
 use crate::domain::run::{RunState, Status};
+use crate::domain::words::words;
 use crate::store::{CronRecord, DaemonState, RunRow};
 
 words!(

@@ -55,7 +55,7 @@ pub struct CommitCounts {
     pub commits: Histogram,
 }
 
-crate::domain::cron::words!(
+crate::domain::words::words!(
     /// How a receiver responded to an attempt.
     ResponseClass {
         /// 2xx, or 1xx, which is not expected.

@@ -7,7 +7,7 @@ use super::rows::millis;
 use super::{Store, StoreError};
 use crate::domain::backoff;
 use crate::domain::bounds::{CLOCK_EARLIEST, CURSOR_AHEAD_MAX};
-use crate::domain::cron::words;
+use crate::domain::words::words;
 
 words!(
     /// The subject of a notice.

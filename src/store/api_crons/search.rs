@@ -7,8 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::{StoredCron, stored};
 use crate::domain::containment::contains;
-use crate::domain::cron::{Cron, CronSource, Target, words};
+use crate::domain::cron::{Cron, CronSource, Target};
 use crate::domain::ids::{AssistantId, CronId, ThreadId};
+use crate::domain::words::words;
 use crate::store::definitions::Definitions;
 use crate::store::rows::{parsed, time};
 use crate::store::{Store, StoreError};

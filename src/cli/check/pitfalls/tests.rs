@@ -48,7 +48,7 @@ fn pitfalls_of_the_expression_are_warned_about() {
         "*/7 9 1 * mon",
         "UTC",
         expect![[r#"
-            day-of-month and day-of-week are both given: a day that satisfies either of them fires
+            day-of-month and day-of-week are both given: the cron fires on days that satisfy either of them
             minute */7 starts anew with every cycle, so its last interval is 4 instead of 7"#]],
     );
 }

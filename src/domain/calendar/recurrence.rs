@@ -1,34 +1,34 @@
-//! What an expression means: the numbers of each field, the rule for days, and whether the cron is wild or fixed.
+//! Resolves an expression into what it means: the numbers of each field, the rule for days, and the kind of its times.
 //!
-//! Read as croniter reads it, its oddities included, since the server that we stand in for uses croniter: a range
-//! from a value to itself is the whole cycle, and a wrapping range with a step may start its second part one later.
+//! It is read as croniter reads it, oddities included, because the agent server uses croniter: a range from a value to
+//! itself is the whole cycle, and a wrapping range with a step may start its second part one later.
 
 use std::collections::BTreeSet;
 
 use super::field::Field;
 use super::hash::pick;
-use super::parse::{Expression, Item, TypedField};
+use super::parse::{Expression, Item, ParsedField};
 
 pub(super) type Numbers = BTreeSet<u16>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Meaning {
+pub(super) struct Recurrence {
     pub(super) seconds: Numbers,
     pub(super) minutes: Numbers,
     pub(super) hours: Numbers,
     pub(super) months: Numbers,
-    /// Nothing: every year.
+    /// `None` means every year.
     pub(super) years: Option<Numbers>,
     pub(super) days: Days,
-    pub(super) nature: Nature,
+    pub(super) time_kind: TimeKind,
 }
 
-/// How a cron takes clock changes (Vixie's distinction).
+/// How a schedule treats clock changes (Vixie's distinction).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Nature {
-    /// Its minute or hour field starts with `*` or is `?`: it follows the clock on the wall, whatever that shows.
-    Wild,
-    /// It names times of day, each of which happens once on each day.
+pub(super) enum TimeKind {
+    /// The minute or hour field starts with `*` or is `?`: the schedule follows the local clock, whatever it shows.
+    Wildcard,
+    /// The schedule names times of day, each of which happens once on each day.
     Fixed,
 }
 
@@ -45,7 +45,7 @@ pub(super) enum Days {
 pub(super) struct MonthDays {
     pub(super) numbers: Numbers,
     pub(super) last: bool,
-    /// `15W`: the weekday nearest to the 15th, or to the last day of a shorter month, never leaving the month.
+    /// `15W`: the weekday nearest to the 15th, or to the last day of a shorter month, within the same month.
     pub(super) nearest_weekday: Numbers,
 }
 
@@ -53,55 +53,55 @@ pub(super) struct MonthDays {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct WeekDays {
     pub(super) numbers: Numbers,
-    /// By the n-th of the month (1-5), the weekdays.
+    /// The weekdays that count as the first to the fifth of the month, at the indices 0 to 4.
     pub(super) nth: [Numbers; 5],
     pub(super) last: Numbers,
 }
 
-/// `seed` feeds `H`.
-pub(super) fn settle(expression: &Expression, seed: &str) -> Meaning {
-    let typed = |field: Field| {
+/// Resolves an expression. The seed decides the numbers that `H` becomes.
+pub(super) fn resolve(expression: &Expression, seed: &str) -> Recurrence {
+    let parsed = |field: Field| {
         let index = Field::ORDER.iter().position(|other| *other == field)?;
         expression.fields.get(index)
     };
-    let numbers = |field: Field, absent: &[u16]| match typed(field) {
-        Some(typed) => plain_numbers(field, typed, seed),
+    let numbers = |field: Field, absent: &[u16]| match parsed(field) {
+        Some(parsed) => plain_numbers(field, parsed, seed),
         None => absent.iter().copied().collect(),
     };
-    Meaning {
+    Recurrence {
         seconds: numbers(Field::Second, &[0]),
         minutes: numbers(Field::Minute, &[]),
         hours: numbers(Field::Hour, &[]),
         months: numbers(Field::Month, &[]),
-        years: typed(Field::Year)
+        years: parsed(Field::Year)
             .filter(|years| !years.items.contains(&Item::Every))
             .map(|years| plain_numbers(Field::Year, years, seed)),
-        days: match (typed(Field::DayOfMonth), typed(Field::DayOfWeek)) {
+        days: match (parsed(Field::DayOfMonth), parsed(Field::DayOfWeek)) {
             (Some(of_month), Some(of_week)) => days(of_month, of_week, seed),
             (_, _) => Days::Every,
         },
-        nature: nature(typed(Field::Minute), typed(Field::Hour)),
+        time_kind: time_kind(parsed(Field::Minute), parsed(Field::Hour)),
     }
 }
 
-fn nature(minute: Option<&TypedField>, hour: Option<&TypedField>) -> Nature {
-    let starts_wild = |field: &TypedField| field.text.starts_with(['*', '?']);
-    if minute.is_some_and(starts_wild) || hour.is_some_and(starts_wild) {
-        Nature::Wild
+fn time_kind(minute: Option<&ParsedField>, hour: Option<&ParsedField>) -> TimeKind {
+    let is_wildcard = |field: &ParsedField| field.text.starts_with(['*', '?']);
+    if minute.is_some_and(is_wildcard) || hour.is_some_and(is_wildcard) {
+        TimeKind::Wildcard
     } else {
-        Nature::Fixed
+        TimeKind::Fixed
     }
 }
 
-fn days(of_month_field: &TypedField, of_week_field: &TypedField, seed: &str) -> Days {
+fn days(of_month_field: &ParsedField, of_week_field: &ParsedField, seed: &str) -> Days {
     let of_month = month_days(of_month_field, seed);
     let of_week = week_days(of_week_field, seed);
-    // croniter takes a field that lists every day for `*`, but only if the other field contains a star.
-    let free = |field: &TypedField, numbers: &Numbers, all: Field, other: &TypedField| {
+    // croniter treats a field that lists every day as `*`, but only if the other field contains a star.
+    let is_free = |field: &ParsedField, numbers: &Numbers, all: Field, other: &ParsedField| {
         field.items.contains(&Item::Every) || (*numbers == whole(all) && other.text.contains('*'))
     };
-    let month_is_free = free(of_month_field, &of_month.numbers, Field::DayOfMonth, of_week_field);
-    let week_is_free = free(of_week_field, &of_week.numbers, Field::DayOfWeek, of_month_field);
+    let month_is_free = is_free(of_month_field, &of_month.numbers, Field::DayOfMonth, of_week_field);
+    let week_is_free = is_free(of_week_field, &of_week.numbers, Field::DayOfWeek, of_month_field);
     match (month_is_free, week_is_free) {
         (true, true) => Days::Every,
         (false, true) => Days::OfMonth(of_month),
@@ -110,10 +110,10 @@ fn days(of_month_field: &TypedField, of_week_field: &TypedField, seed: &str) -> 
     }
 }
 
-fn month_days(typed: &TypedField, seed: &str) -> MonthDays {
+fn month_days(parsed: &ParsedField, seed: &str) -> MonthDays {
     let mut days =
-        MonthDays { numbers: plain_numbers(Field::DayOfMonth, typed, seed), ..MonthDays::default() };
-    for item in &typed.items {
+        MonthDays { numbers: plain_numbers(Field::DayOfMonth, parsed, seed), ..MonthDays::default() };
+    for item in &parsed.items {
         match item {
             Item::LastDay => days.last = true,
             Item::NearestWeekday(day) => {
@@ -131,9 +131,9 @@ fn month_days(typed: &TypedField, seed: &str) -> MonthDays {
     days
 }
 
-fn week_days(typed: &TypedField, seed: &str) -> WeekDays {
-    let mut days = WeekDays { numbers: plain_numbers(Field::DayOfWeek, typed, seed), ..WeekDays::default() };
-    for item in &typed.items {
+fn week_days(parsed: &ParsedField, seed: &str) -> WeekDays {
+    let mut days = WeekDays { numbers: plain_numbers(Field::DayOfWeek, parsed, seed), ..WeekDays::default() };
+    for item in &parsed.items {
         match *item {
             Item::LastWeekday(day) => {
                 days.last.insert(day);
@@ -156,9 +156,9 @@ fn week_days(typed: &TypedField, seed: &str) -> WeekDays {
     days
 }
 
-/// The numbers that a field names outright; `L`, `W` and `#` depend on the month and are not among them.
-fn plain_numbers(field: Field, typed: &TypedField, seed: &str) -> Numbers {
-    typed.items.iter().flat_map(|item| item_numbers(field, *item, seed)).collect()
+/// Returns the numbers that a field names directly. `L`, `W` and `#` depend on the month and are left out.
+fn plain_numbers(field: Field, parsed: &ParsedField, seed: &str) -> Numbers {
+    parsed.items.iter().flat_map(|item| item_numbers(field, *item, seed)).collect()
 }
 
 fn item_numbers(field: Field, item: Item, seed: &str) -> Vec<u16> {
@@ -182,7 +182,7 @@ fn ascending(low: u16, high: u16, step: u16) -> Vec<u16> {
 
 fn between(field: Field, low: u16, high: u16, step: u16) -> Vec<u16> {
     if low == high {
-        // `jan-jan`, and `sun-7`: once around.
+        // `jan-jan` and `sun-7` mean the whole cycle.
         return ascending(field.min(), field.max(), step);
     }
     if low < high {
@@ -190,7 +190,7 @@ fn between(field: Field, low: u16, high: u16, step: u16) -> Vec<u16> {
     }
     let mut numbers = ascending(low, field.max(), step);
     let left_over = numbers.last().map_or(0, |last| field.max() - last);
-    // BackendRun on in steps would mean `step - left_over - 1`; croniter says this, but for a step that ends the cycle.
+    // Going on in steps would skip `step - left_over - 1`. croniter skips one more, unless a step ends with the cycle.
     let skipped = if left_over + 1 < step { step - left_over } else { 0 };
     numbers.extend(ascending(field.min().saturating_add(skipped), high, step));
     numbers

@@ -1,4 +1,4 @@
-//! The settled configuration: every field parsed, checked and with its default.
+//! The settings that a configuration comes to: every value parsed, checked, and with its default if it was absent.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,40 +17,36 @@ use crate::domain::ids::{CronId, InstallationId, ThreadId};
 use crate::domain::signing::SigningKey;
 use crate::domain::url_policy::UrlPolicy;
 
-/// Everything that the files say. `Debug` shows no secret.
+/// The settings of all files together. `Debug` shows no secret.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The main file, as it was named.
+    /// The main file, as it was given.
     pub path: PathBuf,
-    /// The agent server.
     pub backend: BackendConfig,
-    /// The database.
     pub store: StoreConfig,
-    /// Our own server.
     pub http: HttpConfig,
-    /// Webhooks for ended runs.
     pub webhooks: WebhooksConfig,
-    /// How long a stop may take to finish what is in hand.
+    /// How long a stop waits for work that has begun.
     pub shutdown_grace: Duration,
-    /// Every cron of every file, by name.
+    /// Every cron of every file, sorted by name.
     pub crons: Vec<CronDefinition>,
-    /// Odd, but valid.
+    /// What is valid, but seldom meant.
     pub warnings: Vec<ConfigError>,
-    /// What was read.
     pub sources: Sources,
 }
 
 /// The files that a configuration comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources {
-    /// The main file, those included, and the server's own, as they were named.
+    /// The main file, the included ones, and the agent server's own, as they were given.
     pub files: Vec<PathBuf>,
-    /// The folders of the patterns in `include`.
+    /// The folders of the patterns in `include`, where new files may appear.
     pub folders: Vec<PathBuf>,
 }
 
 impl Config {
-    /// Where the daemon listens for the command line: where it is told to, else beside the database.
+    /// Returns the Unix socket on which the daemon listens for the command line: `http.socket`, or else a file beside
+    /// the database.
     pub fn socket_path(&self) -> PathBuf {
         self.http.socket.clone().unwrap_or_else(|| self.store.path.with_extension("sock"))
     }
@@ -59,67 +55,66 @@ impl Config {
 /// The agent server that runs the agents.
 #[derive(Clone, Debug)]
 pub struct BackendConfig {
-    /// http or https, with a host, without user, query and fragment.
+    /// With http or https and a host, without user, query and fragment.
     pub url: Url,
     /// Sent as `x-api-key`.
     pub api_key: Option<Secret>,
-    /// For one request that does not wait for a run.
+    /// How long one request may take, unless it waits for a run.
     pub request_timeout: Duration,
-    /// Runs going at the same time, of all crons together.
+    /// The most runs in progress at the same time, those of all crons together.
     pub max_concurrent_runs: usize,
-    /// A PEM file with further roots to trust.
+    /// A PEM file with further certificate authorities to trust.
     pub ca_file: Option<PathBuf>,
 }
 
-/// The database.
 #[derive(Clone, Debug)]
 pub struct StoreConfig {
-    /// The file; not looked at yet.
+    /// The database file, which has not been opened yet.
     pub path: PathBuf,
-    /// Of a run's final values, this much is kept.
+    /// The most bytes of a run's final values that are kept.
     pub values_bytes_max: usize,
 }
 
-/// Our own server.
+/// agentcron's own HTTP server.
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
-    /// Where the agent server's API with crons in front is served, if at all.
+    /// Where clients find the agent server's API with agentcron's crons in front; `None` if it is not served by TCP.
     pub listen: Option<SocketAddr>,
-    /// One of these is needed by TCP; none: no key is, and `listen` is on loopback.
+    /// A client must send one of these over TCP. If there are none, no key is needed, and `listen` is on loopback.
     pub api_keys: Vec<Secret>,
-    /// The Unix socket by which the command line talks to the daemon.
+    /// The Unix socket over which the command line talks to the daemon; `None` means beside the database.
     pub socket: Option<PathBuf>,
-    /// Deliveries are recorded as suppressed and not sent.
+    /// Whether deliveries are recorded as suppressed and not sent.
     pub disable_webhooks: bool,
 }
 
-/// Webhooks for ended runs.
+/// The settings of webhooks for runs that have ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WebhooksConfig {
-    /// Standard Webhooks keys; all of them sign, the first one first. None: unsigned.
+    /// Standard Webhooks keys. All of them sign, in this order; if there are none, webhooks are not signed.
     pub signing_secrets: Vec<SigningKey>,
-    /// Which URLs may be told.
+    /// Which URLs webhooks may be sent to.
     pub url: UrlPolicy,
-    /// Sent with every webhook; names in lower case, placeholders still in the values.
+    /// Sent with every webhook. The names are in lower case, and the values still have their placeholders.
     pub headers: BTreeMap<String, Template>,
-    /// Variables in `headers` begin with it.
+    /// The prefix that environment variables in `headers` must have.
     pub env_prefix: String,
-    /// Keys of the body that are sent; `None`: all.
+    /// The keys of the body that are sent; `None` means all.
     pub allowed_fields: Option<Vec<String>>,
     /// A longer body is sent without `values`.
     pub body_bytes_max: usize,
-    /// A PEM file with further roots to trust when a receiver shows its certificate.
+    /// A PEM file with further certificate authorities to trust when connecting to a receiver.
     pub ca_file: Option<PathBuf>,
 }
 
-/// A cron of a file.
+/// A cron that is defined in a file.
 #[derive(Clone)]
 pub struct CronDefinition {
-    /// What it means.
     pub cron: Cron,
-    /// What was written, `[defaults]` merged in; placeholders still in webhook, input, config, context, metadata.
+    /// The fields as written, with `[defaults]` merged in. `webhook`, `input`, `config`, `context` and `metadata`
+    /// still have their placeholders.
     pub fields: CronFields,
-    /// Where its header stands.
+    /// The place of its header.
     pub location: SourceLocation,
 }
 
@@ -135,7 +130,7 @@ impl CronDefinition {
     }
 }
 
-/// The payload may hold what is nobody's business in a log line.
+/// Leaves out the validated cron, whose payload may hold what must not reach a log line.
 impl fmt::Debug for CronDefinition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = &self.cron.name;
@@ -146,14 +141,12 @@ impl fmt::Debug for CronDefinition {
     }
 }
 
-/// A place in a file.
+/// A place in a file. Line and column both count from 1; the column counts characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceLocation {
-    /// As it was named.
+    /// The path as it was given.
     pub file: Arc<Path>,
-    /// From 1.
     pub line: usize,
-    /// From 1, in characters.
     pub column: usize,
 }
 

@@ -1,4 +1,4 @@
-//! One file: read with a bound, turned into text, and offsets turned into lines and columns.
+//! One file of the configuration: reads it up to a limit, and turns byte offsets into lines and columns.
 
 use std::fs::File;
 use std::io::Read;
@@ -8,23 +8,23 @@ use std::sync::Arc;
 use super::errors::{ConfigError, Position};
 use super::limits::FILE_BYTES_MAX;
 
-/// How far apart the known character counts are: a column is found without reading a long line from its start.
+/// The distance between known character counts, by which a column is found without reading a long line from its start.
 const CHECKPOINT_BYTES: usize = 4096;
 
-/// A file's text and where its lines begin.
+/// A file's text, and the places where its lines begin.
 #[derive(Debug)]
-pub(super) struct Source {
-    /// As it was named.
+pub(super) struct SourceFile {
+    /// The path as it was given.
     pub(super) file: Arc<Path>,
-    /// Without its byte order mark.
+    /// Without a byte order mark.
     pub(super) text: String,
     line_starts: Vec<usize>,
-    /// Characters before every `CHECKPOINT_BYTES`-th byte.
+    /// The number of characters before every `CHECKPOINT_BYTES`-th byte.
     chars_before: Vec<usize>,
 }
 
-impl Source {
-    /// Reads a file; the message says what is wrong with it as a whole.
+impl SourceFile {
+    /// Reads a file. The error says what is wrong with the file as a whole.
     pub(super) fn read(path: &Path) -> Result<Self, String> {
         let bytes = read_bounded(path)?;
         let text = std::str::from_utf8(&bytes).map_err(|error| {
@@ -37,7 +37,7 @@ impl Source {
         Ok(Self::of_text(path, text))
     }
 
-    /// A text that is already at hand.
+    /// Returns a source with the given text, without reading a file.
     pub(super) fn of_text(path: &Path, text: &str) -> Self {
         let newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
         let mut chars = 0;
@@ -54,7 +54,7 @@ impl Source {
         }
     }
 
-    /// Line and column of a byte.
+    /// Returns the line and column of a byte.
     pub(super) fn position(&self, offset: usize) -> Position {
         let offset = offset.min(self.text.len());
         let line = self.line_starts.partition_point(|start| *start <= offset);
@@ -67,14 +67,14 @@ impl Source {
         Position { line, column: chars + 1 }
     }
 
-    /// A line by its number from 1, without its end.
+    /// Returns a line by its number, which counts from 1, without its line ending.
     pub(super) fn line(&self, number: usize) -> &str {
         let start = self.line_starts[number - 1];
         let end = self.line_starts.get(number).map_or(self.text.len(), |next| next - 1);
         self.text[start..end].trim_end_matches('\r')
     }
 
-    /// A mistake at a byte.
+    /// Returns a mistake at a byte.
     pub(super) fn error(
         &self,
         offset: usize,
@@ -96,13 +96,13 @@ impl Source {
             Some(before) => {
                 before + count_chars(&self.text.as_bytes()[checkpoint * CHECKPOINT_BYTES..offset])
             }
-            // Right behind a text that ends on a checkpoint.
+            // The offset is right behind a text that ends on a checkpoint.
             None => count_chars(self.text.as_bytes()),
         }
     }
 }
 
-/// Bytes that begin a character.
+/// Returns the number of bytes that begin a character.
 fn count_chars(bytes: &[u8]) -> usize {
     bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
 }
@@ -124,11 +124,11 @@ mod tests {
     #[test]
     fn positions_are_in_characters_even_far_into_a_long_line() {
         let long = "ü".repeat(CHECKPOINT_BYTES);
-        let source = Source::of_text(Path::new("x"), &format!("a\r\nüb\n{long}z"));
+        let source = SourceFile::of_text(Path::new("x"), &format!("a\r\nüb\n{long}z"));
         let at = |offset| (source.position(offset).line, source.position(offset).column);
         assert_eq!((at(0), at(3), at(5), at(6)), ((1, 1), (2, 1), (2, 2), (2, 3)));
         assert_eq!(at(7 + long.len()), (3, CHECKPOINT_BYTES + 1));
         assert_eq!((at(usize::MAX), source.line(2)), ((3, CHECKPOINT_BYTES + 2), "üb"));
-        assert_eq!(Source::of_text(Path::new("x"), "").position(0), Position { line: 1, column: 1 });
+        assert_eq!(SourceFile::of_text(Path::new("x"), "").position(0), Position { line: 1, column: 1 });
     }
 }
