@@ -21,7 +21,7 @@ use crate::domain::backoff;
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Phase, Status, Trigger};
-use crate::store::{Answer, CronStatus, Measures};
+use crate::store::{CronStatus, Measures, ResponseClass};
 
 use exposition::Exposition;
 
@@ -111,12 +111,12 @@ fn counters(text: &mut Exposition, api: &Api) {
     text.histogram(
         "agentcron_run_start_delay_seconds",
         "Time from when a run was due until the agent server accepted it.",
-        &counts.start_delay.tally(),
+        &counts.start_delay.snapshot(),
     );
     text.histogram(
         "agentcron_run_duration_seconds",
         "Time from when the agent server accepted a run until agentcron learnt that it had ended.",
-        &counts.run_time.tally(),
+        &counts.run_time.snapshot(),
     );
     let mut deliveries =
         text.counter("agentcron_deliveries_total", "Webhook deliveries that have ended, by status.");
@@ -125,18 +125,18 @@ fn counters(text: &mut Exposition, api: &Api) {
     }
     let mut attempts = text
         .counter("agentcron_delivery_attempts_total", "Webhook attempts that have ended, by HTTP status.");
-    for code in Answer::ALL {
+    for code in ResponseClass::ALL {
         attempts.with(&[("code", code.as_str())], as_float(counts.attempts(*code)));
     }
     text.histogram(
         "agentcron_delivery_delay_seconds",
         "Time from the end of a run until its webhook was delivered.",
-        &counts.delivery_delay.tally(),
+        &counts.delivery_delay.snapshot(),
     );
     text.histogram(
         "agentcron_store_commit_duration_seconds",
         "How long the commits of the store took; each has one or more changes.",
-        &counts.commits.tally(),
+        &counts.commits.snapshot(),
     );
 }
 

@@ -10,7 +10,7 @@ use crate::api::wire;
 use crate::domain::ids::CronId;
 use crate::domain::run::{Phase, RunState, Status};
 use crate::signals;
-use crate::store::{Interest, Reader, RunFilter, RunRow, Watch};
+use crate::store::{Reader, RunFilter, RunRow, RunWatch, WatchUntil};
 
 /// Rows read at once: enough to be quick, few enough to be printed from memory.
 const PAGE: u32 = 500;
@@ -71,7 +71,7 @@ pub(super) fn history(history: &History, session: &mut Session) -> Result<(), Fa
         (None, false, true) => None,
     };
     // The watch begins before the listing: a run that changes in between is shown twice rather than never.
-    let watch = history.follow.then(|| reader.watch(Interest::UntilEnded)).transpose()?;
+    let watch = history.follow.then(|| reader.watch(WatchUntil::RunEnded)).transpose()?;
     let mut layout = None;
     let shown = print_past(&reader, &filter, limit, &mut layout, session)?;
     match watch {
@@ -161,7 +161,7 @@ fn print(rows: &[RunRow], layout: &mut Option<Layout>, session: &mut Session) ->
 
 fn follow(
     reader: &Reader,
-    mut watch: Watch,
+    mut watch: RunWatch,
     filter: &RunFilter,
     mut layout: Option<Layout>,
     session: &mut Session,

@@ -210,7 +210,7 @@ fn broken() -> AttemptResult {
 fn reap(done: Result<Result<(), StoreError>, tokio::task::JoinError>) -> Result<(), StoreError> {
     match done {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(StoreError::Refused(problem))) => {
+        Ok(Err(problem)) if problem.concerns_one_operation() => {
             tracing::error!(%problem, "what came of an attempt was refused; it is made again after a restart");
             Ok(())
         }

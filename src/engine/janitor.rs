@@ -53,12 +53,12 @@ pub async fn run(janitor: Janitor, stop: CancellationToken) -> Result<(), StoreE
 /// Deletes what is due; answers when the next is.
 async fn pass(janitor: &Janitor) -> Result<Option<Timestamp>, StoreError> {
     loop {
-        let (due, next) = janitor.store.due_deletions(janitor.clock.now(), BATCH).await?;
-        if due.is_empty() {
-            return Ok(next);
+        let due = janitor.store.due_deletions(janitor.clock.now(), BATCH).await?;
+        if due.threads.is_empty() {
+            return Ok(due.next_due_at);
         }
         crash_point("deletion_due").await;
-        let tried: Vec<(DueDeletion, Option<String>)> = futures_util::stream::iter(due)
+        let tried: Vec<(DueDeletion, Option<String>)> = futures_util::stream::iter(due.threads)
             .map(|deletion| async {
                 let still_there = match janitor.backend.delete_thread(deletion.thread_id).await {
                     Ok(Deleted::Gone) => None,

@@ -13,7 +13,7 @@ use crate::crash::crash_point;
 use crate::domain::bounds::{CRONS_PER_PASS, SLEEP_MAX};
 use crate::domain::ids::CronId;
 use crate::domain::plan::next_within;
-use crate::store::{NoticeKind, ScheduledCron, Store, StoreError};
+use crate::store::{NoticeKind, PlanResult, ScheduledCron, Store, StoreError};
 
 /// The crons in hand, ordered by when they are to be planned next.
 #[derive(Default)]
@@ -123,11 +123,15 @@ async fn pass(
     crash_point("occurrences_committed").await;
     let mut fired = 0;
     let mut is_stale = false;
-    for (mut scheduled, planned) in due.into_iter().zip(planned) {
-        fired += planned.fired;
-        is_stale |= planned.is_stale;
-        scheduled.cursor = planned.cursor;
-        upcoming.insert(scheduled, planned.next_wake);
+    for (mut scheduled, result) in due.into_iter().zip(planned) {
+        match result {
+            PlanResult::Planned(planned) => {
+                fired += planned.fired;
+                scheduled.cursor = planned.cursor;
+                upcoming.insert(scheduled, planned.next_wake);
+            }
+            PlanResult::Stale => is_stale = true,
+        }
     }
     if fired > 0 {
         tracing::debug!(fired, "occurrences are due");

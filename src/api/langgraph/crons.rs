@@ -23,7 +23,7 @@ use crate::backend::CallError;
 use crate::domain::bounds::CRON_BODY_BYTES_MAX;
 use crate::domain::cron::{CronSource, Target};
 use crate::domain::ids::{AssistantId, CronId, ThreadId};
-use crate::store::{NewApiCron, StoredCron};
+use crate::store::{ApiCronChange, ApiCronRemoval, NewApiCron, StoredCron};
 use request::NewCronRequest;
 
 const TOTAL: HeaderName = HeaderName::from_static("x-pagination-total");
@@ -102,10 +102,13 @@ async fn change(
         }
         (CronSource::Api, _) => request::changed_cron(stored, &patch, &policy),
     };
-    let Some(stored) = api.store.change_api_cron(api.clock.now(), cron_id, change).await? else {
-        return Err(ErrorResponse::NotFound(format!("Cron '{cron_id}' not found")));
+    let stored = match api.store.change_api_cron(api.clock.now(), cron_id, change).await? {
+        ApiCronChange::Changed(stored) => stored,
+        ApiCronChange::Refused(refusal) => return Err(refusal),
+        ApiCronChange::NotFound => {
+            return Err(ErrorResponse::NotFound(format!("Cron '{cron_id}' not found")));
+        }
     };
-    let stored = stored?;
     on_change(&api, &stored, "cron changed through the API");
     Ok(Json(response::cron(&stored, api.clock.now())))
 }
@@ -113,9 +116,11 @@ async fn change(
 async fn remove(State(api): State<Api>, Path(cron_id): Path<String>) -> Result<StatusCode, ErrorResponse> {
     let cron_id = id(&cron_id)?;
     match api.store.remove_api_cron(api.clock.now(), cron_id).await? {
-        None => Err(messages::not_found()),
-        Some(Err(location)) => Err(messages::defined_in_file(&cron_id.to_string(), Some(&location))),
-        Some(Ok(())) => {
+        ApiCronRemoval::NotFound => Err(messages::not_found()),
+        ApiCronRemoval::FromFile { location } => {
+            Err(messages::defined_in_file(&cron_id.to_string(), Some(&location)))
+        }
+        ApiCronRemoval::Removed => {
             api.wakes.scheduler.notify_one();
             api.wakes.runner.notify_one();
             tracing::info!(%cron_id, "cron deleted through the API");

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::store::Tally;
+use crate::store::HistogramSnapshot;
 
 /// The text so far.
 #[derive(Default)]
@@ -26,14 +26,14 @@ impl Exposition {
     }
 
     /// Writes a whole histogram: how many things took how long, in seconds.
-    pub(super) fn histogram(&mut self, name: &'static str, help: &str, tally: &Tally) {
+    pub(super) fn histogram(&mut self, name: &'static str, help: &str, snapshot: &HistogramSnapshot) {
         let metric = self.metric(name, "histogram", help);
-        for (bound, count) in &tally.buckets {
+        for (bound, count) in &snapshot.buckets {
             write_line(metric.text, format_args!("{name}_bucket{{le=\"{bound}\"}} {count}"));
         }
-        write_line(metric.text, format_args!("{name}_bucket{{le=\"+Inf\"}} {}", tally.count));
-        write_line(metric.text, format_args!("{name}_sum {}", tally.sum));
-        write_line(metric.text, format_args!("{name}_count {}", tally.count));
+        write_line(metric.text, format_args!("{name}_bucket{{le=\"+Inf\"}} {}", snapshot.count));
+        write_line(metric.text, format_args!("{name}_sum {}", snapshot.sum));
+        write_line(metric.text, format_args!("{name}_count {}", snapshot.count));
     }
 
     pub(super) fn into_string(self) -> String {

@@ -10,7 +10,7 @@ use crate::api::extract::{JsonBody, PathParameter};
 use crate::api::wire::{
     BackfillRequest, Backfilled, CronState, CronStateChanged, EmptyRequest, PauseRequest, Triggered,
 };
-use crate::store::{BackfillOrder, CronStateChange, Purpose};
+use crate::store::{BackfillOrder, ChangedCronState, CronStateChange, Purpose, TriggeredRun};
 
 /// How many occurrences a backfill may run unless the request says otherwise.
 const BACKFILL_LIMIT_DEFAULT: usize = 100;
@@ -27,12 +27,12 @@ pub(super) async fn trigger(
     PathParameter(name): PathParameter,
     JsonBody(EmptyRequest {}): JsonBody<EmptyRequest>,
 ) -> Result<Json<Triggered>, ErrorResponse> {
-    let Some(run) = api.store.trigger(api.clock.now(), name.clone()).await? else {
+    let Some(TriggeredRun { run, waits_for }) = api.store.trigger(api.clock.now(), name.clone()).await?
+    else {
         return Err(unknown_cron(&api, &name).await);
     };
     api.wakes.runner.notify_one();
     tracing::info!(cron = name, run_id = %run.run_id, "run triggered on request");
-    let waits_for = api.store.in_the_way_of(run.clone()).await?.filter(|other| *other != run.run_id);
     Ok(Json(Triggered::of(&run, waits_for.map(|run_id| run_id.to_string()))))
 }
 
@@ -92,7 +92,9 @@ async fn change_state(
         CronStateChange::SkipNext => "cron set to skip its next occurrence on request",
     };
     let changed = api.store.change_cron_state(api.clock.now(), name.clone(), change).await?;
-    let Some((before, after)) = changed else { return Err(unknown_cron(api, &name).await) };
+    let Some(ChangedCronState { before, after }) = changed else {
+        return Err(unknown_cron(api, &name).await);
+    };
     // The change also planned what was due until now, and that may have to be started.
     api.wakes.runner.notify_one();
     tracing::info!(cron = name, "{event}");
@@ -134,7 +136,7 @@ pub(super) async fn backfill(
             let Backfilled { cron_name, runs, .. } = &backfilled;
             tracing::info!(cron = cron_name, runs, %from, %to, "cron backfilled on request");
         }
-        Purpose::Tell => {}
+        Purpose::DryRun => {}
     }
     Ok(Json(backfilled))
 }

@@ -13,7 +13,7 @@ use crate::api::extract::{JsonBody, PathParameter, StrictQuery};
 use crate::api::wire::{self, EmptyRequest, Page};
 use crate::domain::ids::{CronId, RunId};
 use crate::domain::run::{Phase, Status};
-use crate::store::{CancelAnswer, PageCursor, RunFilter};
+use crate::store::{CancelEffect, CancelledRun, PageCursor, RunFilter};
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -135,14 +135,14 @@ pub(super) async fn cancel(
     JsonBody(EmptyRequest {}): JsonBody<EmptyRequest>,
 ) -> Result<Json<wire::Cancelled>, ErrorResponse> {
     let run_id: RunId = id("run", &run_id)?;
-    let Some((run, answer)) = api.store.cancel_run(api.clock.now(), run_id).await? else {
+    let Some(CancelledRun { run, effect }) = api.store.cancel_run(api.clock.now(), run_id).await? else {
         return Err(not_found(run_id));
     };
-    if answer == CancelAnswer::Over {
-        let detail = answer.words(&run);
+    if effect == CancelEffect::AlreadyEnded {
+        let detail = effect.message(&run);
         return Err(ErrorResponse::Conflict(format!("run {run_id} of {}: {detail}", run.called())));
     }
-    let cancelled = wire::Cancelled::of(&run, answer);
+    let cancelled = wire::Cancelled::of(&run, effect);
     api.wakes.runner.notify_one();
     tracing::info!(cron = run.called(), %run_id, detail = cancelled.detail, "run cancelled on request");
     Ok(Json(cancelled))

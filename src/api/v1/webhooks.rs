@@ -114,10 +114,10 @@ pub(super) async fn replay(
     match purpose {
         Purpose::Act => {
             api.wakes.courier.notify_one();
-            let (webhooks, resumed_urls) = (replay.webhooks.len(), replay.armed.len());
+            let (webhooks, resumed_urls) = (replay.webhooks.len(), replay.resumed.len());
             tracing::info!(webhooks, resumed_urls, "webhooks replayed on request");
         }
-        Purpose::Tell => {}
+        Purpose::DryRun => {}
     }
     Ok(Json(ReplayResponse::of(&replay, purpose, &mode)))
 }

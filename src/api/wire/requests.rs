@@ -7,7 +7,7 @@ use super::{Pause, Time, phases, triggers};
 use crate::domain::bounds::{BACKFILL_INSTANTS_MAX, NOTE_CHARS_MAX};
 use crate::domain::cron_state;
 use crate::domain::run::{self, Trigger};
-use crate::store::{BackfillFate, BackfillLine, CancelAnswer, Purpose};
+use crate::store::{BackfillFate, BackfillLine, CancelEffect, Purpose};
 
 /// A request without options.
 #[derive(Deserialize, ToSchema)]
@@ -124,7 +124,7 @@ const _: () = assert!(NOTE_CHARS_MAX == 500 && BACKFILL_INSTANTS_MAX == 10_000);
 
 impl BackfillRequest {
     pub fn purpose(&self) -> Purpose {
-        if self.dry_run { Purpose::Tell } else { Purpose::Act }
+        if self.dry_run { Purpose::DryRun } else { Purpose::Act }
     }
 }
 
@@ -157,7 +157,7 @@ impl Backfilled {
         Self {
             cron_name,
             trigger: Trigger::Backfill.as_str(),
-            dry_run: purpose == Purpose::Tell,
+            dry_run: purpose == Purpose::DryRun,
             runs: lines.iter().filter(|line| line.fate == BackfillFate::Run).count(),
             instants: lines.iter().map(BackfillInstant::of).collect(),
         }
@@ -176,13 +176,13 @@ impl BackfillInstant {
 }
 
 impl Cancelled {
-    /// `run` has not ended; `answer` is what the store did about it.
-    pub fn of(run: &run::Run, answer: CancelAnswer) -> Self {
+    /// `run` has not ended; `effect` is what the store did about it.
+    pub fn of(run: &run::Run, effect: CancelEffect) -> Self {
         Self {
             run_id: run.run_id.to_string(),
             cron_name: run.cron_name().map(str::to_owned),
             status: run.state.phase().as_str(),
-            detail: answer.words(run).to_string(),
+            detail: effect.message(run),
         }
     }
 }

@@ -126,7 +126,7 @@ const _: () = assert!(REPLAY_DEFAULT == 1000 && REPLAY_MAX == 10_000);
 
 impl ReplayRequest {
     pub(in crate::api) fn purpose(&self) -> Purpose {
-        if self.dry_run { Purpose::Tell } else { Purpose::Act }
+        if self.dry_run { Purpose::DryRun } else { Purpose::Act }
     }
 }
 
@@ -142,11 +142,11 @@ impl ReplayResponse {
         }
         let listed = replay.webhooks.iter().take(REPLAY_LISTED);
         Self {
-            dry_run: purpose == Purpose::Tell,
+            dry_run: purpose == Purpose::DryRun,
             replayed: replay.webhooks.len(),
             by_status,
             more: replay.more,
-            resumed: replay.armed.iter().map(|url| redacted(url)).collect(),
+            resumed: replay.resumed.iter().map(|url| redacted(url)).collect(),
             webhooks: listed.map(|row| Delivery::of(row, mode)).collect(),
         }
     }

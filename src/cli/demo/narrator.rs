@@ -12,7 +12,7 @@ use crate::domain::ids::RunId;
 use crate::domain::reason::Reason;
 use crate::domain::run::Status;
 use crate::present::{Tone, runs, times};
-use crate::store::{DeliveryRow, Interest, Reader, RunRow, Watch};
+use crate::store::{DeliveryRow, Reader, RunRow, RunWatch, WatchUntil};
 
 /// Longer replies are cut, so that they fit on a line of a terminal.
 const REPLY_CHARS_MAX: usize = 70;
@@ -20,7 +20,7 @@ const REPLY_CHARS_MAX: usize = 70;
 /// Follows the store and remembers what it has printed.
 pub(super) struct Narrator {
     reader: Reader,
-    watch: Watch,
+    watch: RunWatch,
     name_width: usize,
     printed: BTreeSet<(RunId, Stage)>,
     /// How many runs have ended with each status and have had their webhook.
@@ -50,7 +50,7 @@ struct Narration {
 
 impl Narrator {
     pub(super) fn new(reader: Reader, names: &[&str]) -> Result<Self, Failure> {
-        let watch = reader.watch(Interest::UntilTold)?;
+        let watch = reader.watch(WatchUntil::WebhookEnded)?;
         let name_width = names.iter().map(|name| name.len()).max().unwrap_or(0);
         Ok(Self {
             reader,

@@ -124,7 +124,7 @@ pub(super) async fn broken(runner: &Runner, run_id: RunId) -> Result<(), StoreEr
     let ending =
         RunEnding { run_id, outcome, delivery: None, discard: None, event: None, failure_limit: None };
     match commit(runner, ending).await {
-        Err(StoreError::Refused(problem)) => {
+        Err(problem) if problem.concerns_one_operation() => {
             tracing::error!(%run_id, %problem, "its end could not be recorded");
             Ok(())
         }

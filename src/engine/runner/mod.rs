@@ -266,7 +266,7 @@ async fn reap(
     }
     match (result, run_id) {
         (Ok(Ok(())), _) | (Err(_), None) => Ok(()),
-        (Ok(Err(StoreError::Refused(problem))), run_id) => {
+        (Ok(Err(problem)), run_id) if problem.concerns_one_operation() => {
             tracing::error!(?run_id, %problem, "a step of a run was refused; it is looked at again after a restart");
             Ok(())
         }
