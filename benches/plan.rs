@@ -31,7 +31,7 @@ fn main() {
     let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
     let end: Timestamp = "2036-01-01T00:00:00Z".parse().unwrap();
     let began = Instant::now();
-    let occurrences: u64 = crons.iter().map(|cron| live(cron, start, end)).sum();
+    let occurrences: u64 = crons.iter().map(|cron| plan_through(cron, start, end)).sum();
     let took = began.elapsed();
     let each = took.as_nanos() / u128::from(occurrences.max(1));
     println!(
@@ -56,7 +56,7 @@ fn crons() -> Vec<Cron> {
 }
 
 /// Plans at each `next_wake` and returns the number of occurrences. Every decision must be to fire, in ascending order.
-fn live(cron: &Cron, start: Timestamp, end: Timestamp) -> u64 {
+fn plan_through(cron: &Cron, start: Timestamp, end: Timestamp) -> u64 {
     let state = CronState::default();
     let (mut cursor, mut now, mut occurrences) = (start, start, 0);
     while now < end {

@@ -12,14 +12,14 @@ use super::machine::{millis, now};
 use super::spread::Spread;
 use super::stub_client::Stub;
 
-/// The time from the start of a contestant to the burst. The contestant has to read its crons first.
+/// The time from launching a contestant to the burst: a constant, and more for each cron that it has to read first.
 const LEAD: Duration = Duration::from_secs(3);
 const LEAD_PER_CRON: Duration = Duration::from_micros(700);
-/// A burst that takes longer is measured as it is by then.
+/// How long the benchmark waits for a burst to be complete. A start that has not arrived by then counts as lost.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// An arrival after the last expected one would be a second start. The benchmark waits this long for one.
 const AFTERMATH: Duration = Duration::from_millis(1_500);
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const POLL_EVERY: Duration = Duration::from_millis(100);
 
 /// The result of one burst of one contestant.
 #[derive(Clone, Copy, Debug, Default)]
@@ -89,8 +89,8 @@ fn measure(stub: &Stub, contestant: Contestant, count: usize) -> Result<Measured
     // Query nothing during the burst, because a query would disturb what is being measured.
     sleep_until(at.checked_add(SignedDuration::from_millis(500))?);
     while stub.count()? < count && now() < deadline {
-        running.is_alive()?;
-        sleep(LOOK_EVERY);
+        running.ensure_alive()?;
+        sleep(POLL_EVERY);
     }
     sleep(AFTERMATH);
     let recorded = match &running.home {
@@ -116,7 +116,7 @@ fn recorded(home: &Home, at: Timestamp, deadline: Timestamp) -> Result<Duration>
         Ok(connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?)
     };
     while open_and_last_end()?.0 > 0 && now() < deadline {
-        sleep(LOOK_EVERY);
+        sleep(POLL_EVERY);
     }
     let ended_at = open_and_last_end()?.1.context("no run has ended: the daemon was not ready in time")?;
     Ok(Timestamp::from_millisecond(ended_at)?.duration_since(at).unsigned_abs())

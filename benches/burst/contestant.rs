@@ -18,7 +18,7 @@ pub(super) const ASSISTANT: &str = "agent";
 /// The default of `backend.max_concurrent_runs`.
 const CONCURRENT_RUNS_DEFAULT: usize = 256;
 /// The largest value that the configuration allows.
-const CONCURRENT_RUNS_MOST: usize = 10_000;
+const CONCURRENT_RUNS_MAX: usize = 10_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Contestant {
@@ -35,7 +35,7 @@ impl Contestant {
 
     pub(super) fn name(self) -> String {
         match self {
-            Self::Wide => format!("agentcron, max_concurrent_runs = {CONCURRENT_RUNS_MOST}"),
+            Self::Wide => format!("agentcron, max_concurrent_runs = {CONCURRENT_RUNS_MAX}"),
             Self::Default => format!("agentcron, default ({CONCURRENT_RUNS_DEFAULT})"),
             Self::Naive => "naive: tokio-cron-scheduler + reqwest".to_owned(),
         }
@@ -44,15 +44,15 @@ impl Contestant {
     /// Starts the contestant with `count` crons, each of which is due once, at `at`.
     pub(super) fn start(self, url: &str, count: usize, at: Timestamp) -> Result<Running> {
         let concurrent_runs = match self {
-            Self::Wide => CONCURRENT_RUNS_MOST,
+            Self::Wide => CONCURRENT_RUNS_MAX,
             Self::Default => CONCURRENT_RUNS_DEFAULT,
             Self::Naive => {
                 let mut command = Command::new(std::env::current_exe()?);
                 command.args(["naive", url, &count.to_string(), &at.to_string()]).stdout(Stdio::piped());
                 let mut process = ChildProcess::spawn("naive program", &mut command)?;
-                let stdout = process.stdout().context("its stdout")?;
+                let stdout = process.stdout().context("the naive program has no stdout")?;
                 BufReader::new(stdout).read_line(&mut String::new())?;
-                // Check this here, so that later losses are due to the program itself.
+                // Checked here, so that starts that are lost later are lost by the program itself.
                 anyhow::ensure!(
                     now() < at,
                     "the naive program was not ready in time: the machine is too busy"
@@ -75,12 +75,12 @@ pub(super) struct Running {
 
 impl Running {
     /// Returns an error with the last log line if the contestant has ended.
-    pub(super) fn is_alive(&mut self) -> Result<()> {
+    pub(super) fn ensure_alive(&mut self) -> Result<()> {
         let last_line = || {
             let log = self.home.as_ref().and_then(|home| std::fs::read_to_string(home.log()).ok());
             log.and_then(|log| log.lines().last().map(str::to_owned)).unwrap_or_default()
         };
-        self.process.is_alive().with_context(last_line)
+        self.process.ensure_alive().with_context(last_line)
     }
 }
 
@@ -122,7 +122,7 @@ impl Home {
         self.path().join("agentcron.db")
     }
 
-    /// The log of the daemon, to be shown if the daemon ends.
+    /// Returns the path of the daemon's log. Its last line is shown if the daemon ends.
     pub(super) fn log(&self) -> PathBuf {
         self.path().join("daemon.log")
     }

@@ -9,8 +9,8 @@ use super::contestant::Home;
 use super::stub_client::Stub;
 
 const CRONS: usize = 1_000;
-/// The time that the daemon needs to read its crons and to finish all other work of its start.
-const SETTLED_AFTER: Duration = Duration::from_secs(5);
+/// How long the daemon needs to read its crons and to finish the rest of its startup.
+const STARTUP: Duration = Duration::from_secs(5);
 
 /// Prints the share of a core and the memory that the idle daemon uses.
 pub(super) fn print(seconds: u64) -> Result<()> {
@@ -18,10 +18,10 @@ pub(super) fn print(seconds: u64) -> Result<()> {
     // The crons are due at noon, so do not run this around noon.
     let home = Home::new(&stub.url(), 256, CRONS, "0 12 * * *")?;
     let mut daemon = home.daemon()?;
-    sleep(SETTLED_AFTER);
+    sleep(STARTUP);
     let (on_core, ticks, sleeps) = (daemon.on_core()?, daemon.ticks()?, daemon.sleeps()?);
     sleep(Duration::from_secs(seconds));
-    daemon.is_alive()?;
+    daemon.ensure_alive()?;
     let share = |used: Duration| 100.0 * used.as_secs_f64() / seconds.max(1) as f64;
     println!(
         "idle, {CRONS} daily crons, {seconds} s: {:.3} % of a core (by ticks of 10 ms: {:.2} %; target: under 0.1), \

@@ -29,7 +29,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(name = "burst", about = "Measures agentcron beside a program without it")]
+#[command(name = "burst", about = "Compares agentcron with a program that does without it")]
 struct Arguments {
     #[command(subcommand)]
     part: Option<Part>,

@@ -24,15 +24,15 @@ pub(super) struct Burst {
 /// Starts the runs when they are due, until it is killed. It prints a line once all entries have been added.
 pub(super) fn run(burst: &Burst) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    // A second installation fails harmlessly: the first one stays.
+    // Installing a provider again fails, which is harmless: the first one stays.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::new();
     runtime.block_on(async {
-        let calendar = JobScheduler::new().await?;
+        let scheduler = JobScheduler::new().await?;
         for index in 0..burst.count {
-            calendar.add(entry(burst, index, &client)?).await?;
+            scheduler.add(entry(burst, index, &client)?).await?;
         }
-        calendar.start().await?;
+        scheduler.start().await?;
         let mut stdout = std::io::stdout();
         writeln!(stdout, "ready")?;
         stdout.flush()?;

@@ -15,7 +15,7 @@ use super::request::{find, request_length};
 
 /// None of our requests is larger.
 const REQUEST_BYTES_MAX: usize = 64 << 10;
-/// So many connections of a burst can wait to be accepted, if the system allows it.
+/// How many connections of a burst can wait to be accepted, if the system allows it.
 const BACKLOG: u32 = 16_384;
 
 /// The requests that have arrived, one `name nanoseconds` per line.
@@ -44,7 +44,7 @@ pub(super) fn serve() -> Result<()> {
 async fn accept(listener: TcpListener) -> Result<()> {
     let shared = Shared::default();
     loop {
-        let (stream, _) = listener.accept().await.context("one more connection")?;
+        let (stream, _) = listener.accept().await.context("accept a connection")?;
         stream.set_nodelay(true)?;
         let shared = Rc::clone(&shared);
         // If a connection breaks, its client deals with it.
@@ -58,7 +58,7 @@ async fn converse(mut stream: TcpStream, shared: Shared) -> Result<()> {
     let mut answer = Vec::with_capacity(1024);
     loop {
         let Some(length) = request_length(&bytes) else {
-            anyhow::ensure!(bytes.len() < REQUEST_BYTES_MAX, "too long");
+            anyhow::ensure!(bytes.len() < REQUEST_BYTES_MAX, "the request is too long");
             if stream.read_buf(&mut bytes).await? == 0 {
                 return Ok(());
             }
@@ -74,7 +74,7 @@ async fn converse(mut stream: TcpStream, shared: Shared) -> Result<()> {
 fn respond(request: &[u8], shared: &Shared, answer: &mut Vec<u8>) -> Result<()> {
     let line_end = find(request, b"\r\n").unwrap_or(request.len());
     let line = std::str::from_utf8(&request[..line_end])?;
-    let (method, path) = line.split_once(' ').context("a request line")?;
+    let (method, path) = line.split_once(' ').context("the request has no request line")?;
     let path = path.split(' ').next().unwrap_or_default();
     let mut words = path.split('/').skip(1);
     match (method, words.next(), words.next(), words.next(), words.next(), words.next()) {

@@ -24,10 +24,10 @@ impl Stub {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("stub").stdout(Stdio::piped());
         let mut process = ChildProcess::spawn("stub agent server", &mut command)?;
-        let stdout = process.stdout().context("its stdout")?;
+        let stdout = process.stdout().context("the stub agent server has no stdout")?;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
-        let port = line.trim().parse().context("the port of the stub agent server")?;
+        let port = line.trim().parse().context("read the port of the stub agent server")?;
         Ok(Self { port, _process: process })
     }
 
@@ -47,7 +47,7 @@ impl Stub {
     pub(super) fn arrivals(&self) -> Result<HashMap<String, Vec<Timestamp>>> {
         let mut arrivals: HashMap<String, Vec<Timestamp>> = HashMap::new();
         for line in self.ask("GET", "/arrivals")?.lines() {
-            let (name, at) = line.split_once(' ').context("a name and an instant")?;
+            let (name, at) = line.split_once(' ').context("a line without a name and an instant")?;
             let at = Timestamp::from_nanosecond(at.parse()?)?;
             arrivals.entry(name.to_owned()).or_default().push(at);
         }

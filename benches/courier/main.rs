@@ -31,7 +31,7 @@ use receiver::Receivers;
 use spread::Spread;
 
 #[derive(Parser)]
-#[command(name = "courier", about = "Measures the courier beside a bare HTTP client")]
+#[command(name = "courier", about = "Compares the courier with a bare HTTP client")]
 struct Arguments {
     #[command(subcommand)]
     part: Option<Part>,
@@ -53,7 +53,7 @@ enum Part {
     Receivers,
 }
 
-/// A steady flow, far below the limit.
+/// The number of deliveries in a steady flow, one every [`FLOW_EVERY`], far below the limit.
 const FLOW: usize = 1_000;
 const FLOW_EVERY: Duration = Duration::from_millis(5);
 

@@ -24,7 +24,7 @@ use super::spread::Spread;
 
 /// A delivery that takes longer will never succeed.
 const PATIENCE: Duration = Duration::from_secs(60);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const POLL_EVERY: Duration = Duration::from_millis(50);
 /// The time between the start of the courier and the first delivery of a flow.
 const LEAD: Duration = Duration::from_millis(500);
 
@@ -68,8 +68,8 @@ impl Outbox {
         Self::with(urls.iter().map(|url| (url.as_str(), at, true)), urls.len())
     }
 
-    /// Returns an outbox with one delivery after the other, and beside them deliveries that are due already and to which no
-    /// receiver will respond.
+    /// Returns an outbox whose deliveries to `urls` become due one after the other, `every` apart. Beside them, deliveries
+    /// to `unanswered` are due already, to which no receiver will respond.
     pub(super) fn flowing(urls: &[String], every: Duration, unanswered: &[String]) -> Result<Self> {
         let (first, every) = (now().checked_add(LEAD)?.as_millisecond(), i64::try_from(every.as_millis())?);
         let flow = urls.iter().zip(0_i64..).map(|(url, number)| (url.as_str(), first + number * every, true));
@@ -131,7 +131,7 @@ impl Outbox {
         // Read the counters in memory: querying the file would take a third of a core from what is being measured.
         while store.counts().deliveries(DeliveryStatus::Delivered) < u64::try_from(self.count)? {
             anyhow::ensure!(start.elapsed() < PATIENCE, "not all of {} were delivered", self.count);
-            sleep(LOOK_EVERY);
+            sleep(POLL_EVERY);
         }
         let connection =
             Connection::open_with_flags(database(self.folder.path()), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
@@ -139,7 +139,7 @@ impl Outbox {
             connection.prepare("SELECT created_at, ended_at FROM deliveries WHERE created_at > 0")?;
         let rows = statement.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
         let rows: Vec<(i64, i64)> = rows.collect::<Result<_, _>>()?;
-        let last = rows.iter().map(|(_, ended_at)| *ended_at).max().context("deliveries")?;
+        let last = rows.iter().map(|(_, ended_at)| *ended_at).max().context("no delivery is recorded")?;
         let late = |(due_at, ended_at): &(i64, i64)| {
             Duration::from_millis(u64::try_from(ended_at - due_at).unwrap_or(0))
         };

@@ -13,7 +13,7 @@ use super::outbox::body;
 /// Returns the requests per second.
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 pub(super) fn per_second(urls: &[String], origins: usize) -> Result<f64> {
-    // A second installation fails harmlessly: the first one stays.
+    // Installing a provider again fails, which is harmless: the first one stays.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().tcp_nodelay(true).build()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -25,7 +25,11 @@ pub(super) fn serve() -> Result<()> {
         for number in 0..=ORIGINS {
             let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
             ports.push(listener.local_addr()?.port().to_string());
-            tokio::task::spawn_local(accept(listener, number < ORIGINS));
+            if number < ORIGINS {
+                tokio::task::spawn_local(accept_and_respond(listener));
+            } else {
+                tokio::task::spawn_local(accept_and_hang(listener));
+            }
         }
         let mut stdout = std::io::stdout();
         writeln!(stdout, "{}", ports.join(" "))?;
@@ -34,15 +38,17 @@ pub(super) fn serve() -> Result<()> {
     })
 }
 
-async fn accept(listener: TcpListener, answers: bool) {
-    let mut left_hanging = Vec::new();
+async fn accept_and_respond(listener: TcpListener) {
     while let Ok((stream, _)) = listener.accept().await {
-        if answers {
-            // If a connection breaks, its client deals with it.
-            tokio::task::spawn_local(async move { converse(stream).await.unwrap_or_default() });
-        } else {
-            left_hanging.push(stream);
-        }
+        // If a connection breaks, its client deals with it.
+        tokio::task::spawn_local(async move { converse(stream).await.unwrap_or_default() });
+    }
+}
+
+async fn accept_and_hang(listener: TcpListener) {
+    let mut hanging = Vec::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        hanging.push(stream);
     }
 }
 
@@ -51,7 +57,7 @@ async fn converse(mut stream: TcpStream) -> Result<()> {
     let mut bytes = Vec::with_capacity(4096);
     loop {
         let Some(length) = request_length(&bytes) else {
-            anyhow::ensure!(bytes.len() < REQUEST_BYTES_MAX, "too long");
+            anyhow::ensure!(bytes.len() < REQUEST_BYTES_MAX, "the request is too long");
             if stream.read_buf(&mut bytes).await? == 0 {
                 return Ok(());
             }
@@ -74,11 +80,11 @@ impl Receivers {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("receivers").stdout(Stdio::piped());
         let mut process = ChildProcess::spawn("receivers", &mut command)?;
-        let stdout = process.stdout().context("their stdout")?;
+        let stdout = process.stdout().context("the receivers have no stdout")?;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
         let mut ports: Vec<u16> = line.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
-        let hanging = ports.pop().context("the ports of the receivers")?;
+        let hanging = ports.pop().context("the receivers printed no ports")?;
         Ok(Self { ports, hanging, _process: process })
     }
 

@@ -57,7 +57,12 @@ pub(super) fn one_after_the_other(address: SocketAddr, request: &[u8], count: us
 }
 
 /// Keeps many connections busy, and returns the requests per second.
-pub(super) fn many(address: SocketAddr, request: &[u8], connections: usize, wait: Duration) -> Result<f64> {
+pub(super) fn many_at_once(
+    address: SocketAddr,
+    request: &[u8],
+    connections: usize,
+    wait: Duration,
+) -> Result<f64> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let until = now() + wait;
     let counts = runtime.block_on(async {
@@ -95,7 +100,7 @@ fn answer_length(bytes: &[u8]) -> Result<Option<usize>> {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
     });
-    let whole = head + 4 + length.context("an answer with its length")?;
+    let whole = head + 4 + length.context("the answer has no content-length")?;
     Ok((bytes.len() >= whole).then_some(whole))
 }
 

@@ -5,7 +5,7 @@
 //! Run it with `cargo bench --bench gateway`; `-- --requests`, `--connections` and `--seconds` change how much is measured.
 //! The backend is this binary again, and responds at once. Each child is ended by its own process id.
 
-#![expect(clippy::print_stdout, reason = "a benchmark is there to print what it measured")]
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it has measured")]
 
 mod load;
 mod stub;
@@ -21,7 +21,7 @@ use clap::{Parser, Subcommand};
 use load::{Spread, Timings};
 
 #[derive(Parser)]
-#[command(name = "gateway", about = "Measures the agent server through agentcron beside the bare one")]
+#[command(name = "gateway", about = "Compares the agent server behind agentcron with the bare one")]
 struct Arguments {
     #[command(subcommand)]
     part: Option<Part>,
@@ -64,7 +64,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// A child that is ended when it goes out of scope.
+/// A child process that is killed when it goes out of scope.
 struct Process(Child);
 
 impl Drop for Process {
@@ -97,7 +97,7 @@ fn measure(arguments: &Arguments) -> Result<()> {
 
     let seconds = Duration::from_secs(arguments.seconds);
     for (name, address) in [("bare", backend), ("through", gateway)] {
-        let per_second = load::many(address, &get, arguments.connections, seconds)?;
+        let per_second = load::many_at_once(address, &get, arguments.connections, seconds)?;
         println!("{} connections, {name:<8} {per_second:>8.0} requests/s", arguments.connections);
     }
     Ok(())
@@ -131,7 +131,7 @@ fn report(what: &str, direct: &Spread, through: &Spread) {
 fn start_stub() -> Result<(SocketAddr, Process)> {
     let mut command = Command::new(std::env::current_exe()?);
     let mut child = command.arg("stub").stdout(Stdio::piped()).spawn().context("start the backend")?;
-    let stdout = child.stdout.take().context("its first line")?;
+    let stdout = child.stdout.take().context("the backend has no stdout")?;
     let process = Process(child);
     let mut line = String::new();
     BufReader::new(stdout).read_line(&mut line)?;

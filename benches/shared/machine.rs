@@ -72,10 +72,11 @@ fn open_files() -> String {
     }
 }
 
-/// Measures what the disk takes for a commit: no run whose intention is committed first can start sooner.
+/// Measures how long the disk takes for a commit. A run cannot start sooner than that, because the intention to start
+/// it is committed first.
 fn forced_write() -> Result<Spread> {
     let mut file =
-        tempfile::tempfile_in(env!("CARGO_TARGET_TMPDIR")).context("a file to time the disk with")?;
+        tempfile::tempfile_in(env!("CARGO_TARGET_TMPDIR")).context("create a file to time the disk with")?;
     let mut times = Vec::new();
     for _ in 0..FORCED_WRITES {
         file.seek(SeekFrom::End(0))?;

@@ -1,4 +1,4 @@
-//! Children of the benchmark. They are observed through `/proc`, and ended when they go out of scope.
+//! Child processes of the benchmark, which observes them through `/proc` and kills them when they go out of scope.
 
 use std::fs;
 use std::process::{Child, ChildStdout, Command};
@@ -22,7 +22,7 @@ impl ChildProcess {
     }
 
     /// Returns an error if the child has ended, which no child does by itself.
-    pub(super) fn is_alive(&mut self) -> Result<()> {
+    pub(super) fn ensure_alive(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
             Some(status) => anyhow::bail!("the {} ended: {status}", self.name),
@@ -43,7 +43,7 @@ impl ChildProcess {
     pub(super) fn ticks(&self) -> Result<Duration> {
         let text = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         // The name in parentheses may contain anything; the first field after it is number 3.
-        let (_, rest) = text.rsplit_once(')').context("a name in brackets")?;
+        let (_, rest) = text.rsplit_once(')').context("no name in parentheses")?;
         let field = |number: usize| rest.split_whitespace().nth(number - 3).unwrap_or("0").parse::<u64>();
         Ok(Duration::from_millis(10 * (field(14)? + field(15)?)))
     }

@@ -16,7 +16,7 @@ use crate::domain::ids::{CronId, FIRST_RUN, RunId};
 use crate::domain::plan::{is_excluded, next_within};
 use crate::domain::run::Trigger;
 
-/// A range of past instants to be run.
+/// An order to run the past instants in a range.
 #[derive(Clone, Debug)]
 pub struct BackfillOrder {
     /// The cron's name or id.
@@ -104,7 +104,7 @@ fn backfill_lines(
     cron: &Cron,
     order: &BackfillOrder,
 ) -> Result<Vec<BackfillLine>, StoreError> {
-    // A person who asks for past instants by name wants them even of a disabled cron.
+    // Somebody who names a cron and its past instants wants them even if the cron is disabled.
     let calendar = Cron { enabled: true, ..cron.clone() };
     let mut lines = Vec::new();
     let mut new = 0_usize;

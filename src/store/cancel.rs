@@ -7,7 +7,7 @@ use super::{Store, StoreError};
 use crate::domain::ids::RunId;
 use crate::domain::run::{CancelCause, Phase, Run, RunState};
 
-/// A run that was to be cancelled, as it was before, and what is done about it.
+/// The run that a request to cancel named, as it was before, and the effect of the request.
 #[derive(Clone, Debug)]
 pub struct CancelledRun {
     pub run: Run,

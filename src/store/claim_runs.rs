@@ -1,6 +1,5 @@
-//! Claiming runs: those to be sent, those to be checked, and those to be ended, in one transaction. A claimed
-//! run has no `act_at`. After a restart nothing is claimed, so [`Store::recover_runs`] makes everything due
-//! again.
+//! Claims runs in one transaction: those to send, those to check, and those to end. A claimed run has no
+//! `act_at`. After a restart nothing is claimed, so [`Store::recover_runs`] makes everything due again.
 
 use jiff::Timestamp;
 use rusqlite::{Row, ToSql, Transaction, named_params};
@@ -13,28 +12,28 @@ use crate::domain::bounds::CHECKS_PER_CLAIM;
 use crate::domain::run::{CancelCause, Run, RunChange, RunState};
 use crate::domain::run_spec::RunSpec;
 
-/// At most so many runs that are to be ended are claimed at once; the next claim takes the others.
+/// The most runs to end that one claim takes; the next claim takes the others.
 const ENDS_PER_CLAIM: usize = 256;
 
-/// How much may be claimed.
+/// The limits of one claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClaimLimits {
-    /// At most so many runs to be sent.
+    /// The most runs to send.
     pub starts: usize,
-    /// At most so many runs of crons that the backend has, or may have, at the same time.
+    /// The most runs of crons that the backend may have at the same time, unconfirmed ones included.
     pub running_max: usize,
 }
 
 /// The runs that were claimed.
 #[derive(Clone, Debug, Default)]
 pub struct Claim {
-    /// To be sent; the intention to send them is committed.
+    /// Runs to send; the intention to send them is committed.
     pub starts: Vec<ClaimedRun>,
-    /// Unconfirmed or running: to be checked.
+    /// Unconfirmed or running runs to check.
     pub checks: Vec<ClaimedRun>,
-    /// Not sent in time: to be ended.
+    /// Runs to end because they were not sent in time.
     pub expired: Vec<ClaimedRun>,
-    /// Cancelled before they were sent: to be ended.
+    /// Runs to end because they were cancelled before they were sent.
     pub cancelled: Vec<ClaimedRun>,
     /// Whether more could be sent at once if `limits.starts` were larger.
     pub more_to_start: bool,
@@ -47,12 +46,12 @@ pub struct Claim {
 pub struct ClaimedRun {
     pub run: Run,
     pub spec: RunSpec,
-    /// Why it is to be ended instead of sent, or `None` if nobody cancelled it.
+    /// Why it must end instead of being sent, or `None` if nobody cancelled it.
     pub unwanted: Option<CancelCause>,
 }
 
 impl ClaimedRun {
-    /// Returns the number of the attempt that is being sent or is unconfirmed.
+    /// Returns the number of the run's latest start, counted from 1.
     pub fn start_number(&self) -> u32 {
         match &self.run.state {
             RunState::Pending { start_number }
@@ -89,8 +88,8 @@ impl Store {
         self.claim(now, limits, CHECKS_PER_CLAIM).await
     }
 
-    /// As [`Store::claim_runs`], but claims no run that is only to be checked, so that a burst of starts goes
-    /// out first.
+    /// Does the same as [`Store::claim_runs`], but claims no run that only needs a check, so that a burst of
+    /// starts goes out first.
     pub async fn claim_starts(&self, now: Timestamp, limits: ClaimLimits) -> Result<Claim, StoreError> {
         self.claim(now, limits, 0).await
     }
@@ -152,7 +151,7 @@ fn claim_unchanged(
     Ok(claimed)
 }
 
-/// Runs that were claimed to be sent.
+/// The runs that were claimed for sending.
 #[derive(Default)]
 struct ClaimedStarts {
     claimed: Vec<ClaimedRun>,
@@ -160,7 +159,7 @@ struct ClaimedStarts {
     has_more: bool,
 }
 
-/// Claims runs to be sent, in the order in which they are due. Runs that are due together are claimed in the
+/// Claims runs to send, in the order in which they are due. Runs that are due together are claimed in the
 /// order in which they were planned, which the index provides: sorting a large burst by anything else at
 /// every claim would take longer than sending it.
 ///
@@ -247,8 +246,8 @@ fn count_running(tx: &Transaction<'_>) -> Result<usize, StoreError> {
     Ok(usize::try_from(running).unwrap_or(usize::MAX))
 }
 
-/// Returns the next instant after `now` at which a run becomes due or expires. What is due already and was
-/// not claimed waits for the end of another run, or for its own deadline.
+/// Returns the next instant after `now` at which a run becomes due or expires. A run that is due already but
+/// was not claimed waits for the end of another run, or for its own deadline.
 fn next_act_at(tx: &Transaction<'_>, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let earliest = |sql: &str| -> Result<Option<i64>, StoreError> {
         Ok(tx.prepare_cached(sql)?.query_row([millis(now)], |row| row.get(0))?)

@@ -14,7 +14,7 @@ use crate::domain::delivery::DeliveryStatus;
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Run, RunState, Status, Trigger};
 
-/// An event to be counted.
+/// An event to count.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Counted {
     /// The backend accepted a run, `late` after it was due.
@@ -31,7 +31,7 @@ pub(super) enum Counted {
     NeverSent { status: DeliveryStatus, deliveries: usize },
 }
 
-/// A transaction of the writer, with the events to be counted once it is committed.
+/// A transaction of the writer, with the events to count once it is committed.
 pub(super) struct Tx<'t> {
     transaction: Transaction<'t>,
     counted: RefCell<Vec<Counted>>,
@@ -63,7 +63,7 @@ crate::domain::words::words!(
         Redirect = "3xx",
         Refused = "4xx",
         Broken = "5xx",
-        /// Not at all, or with something that is not HTTP.
+        /// There was no response, or it was not HTTP.
         Silent = "none",
     }
 );
@@ -74,7 +74,7 @@ struct Count(AtomicU64);
 /// A distribution of durations.
 #[derive(Debug, Default)]
 pub struct Histogram {
-    /// Not cumulative. The last bucket is for durations beyond all bounds.
+    /// The counts are not cumulative. The last bucket is for durations beyond all bounds.
     buckets: [Count; BOUNDS_SECONDS.len() + 1],
     sum_us: Count,
 }
@@ -85,7 +85,7 @@ pub struct HistogramSnapshot {
     /// The upper bounds in seconds, each with the number of durations at or below it.
     pub buckets: Vec<(f64, u64)>,
     pub count: u64,
-    /// In seconds.
+    /// The sum of all durations in seconds.
     pub sum: f64,
 }
 
@@ -198,7 +198,7 @@ impl CommitCounts {
         self.deliveries[status as usize].get()
     }
 
-    /// Returns how many attempts were responded to like this.
+    /// Returns how many attempts got a response of this class.
     pub fn attempts(&self, response: ResponseClass) -> u64 {
         self.attempts[response as usize].get()
     }

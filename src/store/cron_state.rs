@@ -27,7 +27,7 @@ pub struct ChangedCronState {
 }
 
 impl Store {
-    /// Changes the state of the cron of this name or id. Returns `None` if there is no such cron.
+    /// Changes the state of the cron with this name or id. Returns `None` if there is no such cron.
     pub async fn change_cron_state(
         &self,
         now: Timestamp,

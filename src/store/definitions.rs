@@ -1,4 +1,4 @@
-//! Definitions by version. A run keeps the version that it was planned by. Parsed definitions are cached in
+//! Definitions by version. A run keeps the version that it was planned with. Parsed definitions are cached in
 //! memory, so that a burst of starts parses nothing.
 
 use std::collections::HashMap;
@@ -44,8 +44,8 @@ impl Definitions {
         self.cached().remove(&definition_id);
     }
 
-    /// Drops all definitions but those for which `is_current` is true. The others can be read again from the
-    /// file.
+    /// Drops all definitions except those for which `is_current` is true. The others can be read again from
+    /// the file.
     pub(super) fn forget_others(&self, is_current: impl Fn(&DefinitionId) -> bool) {
         self.cached().retain(|id, _| is_current(id));
     }

@@ -20,7 +20,7 @@ use crate::domain::reason::{DeliveryReasonCode, Reason};
 const SUSPENDED: &str =
     "its URL is suspended; `agentcron webhook resume`, or a replay of a webhook to it, ends the suspension";
 
-/// A claimed delivery. Its next attempt is counted already and is to be made now.
+/// A claimed delivery. Its next attempt has been counted already and must be made now.
 #[derive(Clone, Debug)]
 pub struct ClaimedDelivery {
     pub delivery_id: DeliveryId,
@@ -28,7 +28,7 @@ pub struct ClaimedDelivery {
     pub run_id: RunId,
     /// `None` if the run has no cron.
     pub cron_name: Option<String>,
-    /// With placeholders as written.
+    /// The receiver's URL, with its placeholders not yet filled.
     pub url: String,
     /// The exact bytes to send.
     pub body: Vec<u8>,
@@ -49,7 +49,7 @@ impl ClaimedDelivery {
 /// The deliveries that were claimed.
 #[derive(Clone, Debug, Default)]
 pub struct DeliveryClaim<Permit> {
-    /// To be attempted now, each with the permit that it was admitted with.
+    /// The deliveries to attempt now, each with the permit under which it was admitted.
     pub deliveries: Vec<(ClaimedDelivery, Permit)>,
     pub next_due_at: Option<Timestamp>,
     /// The mode under which they were claimed.
@@ -91,8 +91,8 @@ impl Store {
     /// gets no permit from `admit` is passed over and stays due.
     ///
     /// The mode is read in the same transaction: once a hold is committed, nothing is claimed any more. If
-    /// the transaction is undone and runs again, `admit` is called again; the permits of the first time are
-    /// dropped before.
+    /// the transaction is undone and runs again, `admit` is called again; the permits of the first time have
+    /// been dropped by then.
     pub async fn claim_deliveries<Permit: Send + 'static>(
         &self,
         now: Timestamp,
@@ -128,14 +128,14 @@ impl Store {
         Ok(claim)
     }
 
-    /// Records what an attempt came to and what follows. A URL that is gone is suspended.
+    /// Records the result of an attempt and what follows from it. A URL that is gone is suspended.
     pub async fn finish_attempt(&self, finished: FinishedAttempt) -> Result<(), StoreError> {
         self.write(move |tx| finish(tx, &finished)).await
     }
 }
 
-/// The oldest due delivery of one receiver that was not considered yet. The order of the fields is the order
-/// in which deliveries are claimed.
+/// The oldest due delivery of one receiver that has not been considered yet. The order of the fields is the
+/// order in which deliveries are claimed.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct QueueHead {
     due_at: i64,
@@ -146,7 +146,7 @@ struct QueueHead {
 
 /// Returns the rows of the deliveries that are admitted, the oldest first. Of each receiver it considers as
 /// many as are admitted, and one that is not: reading on through the backlog of a receiver that is down would
-/// take the longer the larger that backlog is.
+/// take longer and longer as that backlog grows.
 fn due<Permit>(
     tx: &Transaction<'_>,
     now: Timestamp,

@@ -22,7 +22,7 @@ pub struct DeliveryModeChange {
     pub after: DeliveryMode,
     /// How many deliveries wait, whenever they are due.
     pub waiting: u64,
-    /// How many attempts are being made.
+    /// How many attempts are in flight.
     pub in_flight: u64,
 }
 
@@ -79,9 +79,9 @@ impl Store {
         let mut discarded = 0;
         loop {
             let reason = reason.clone();
-            let of_these = self.write(move |tx| suppress(tx, now, before, &reason)).await?;
-            discarded += of_these;
-            if of_these < SUPPRESSED_PER_COMMIT {
+            let suppressed = self.write(move |tx| suppress(tx, now, before, &reason)).await?;
+            discarded += suppressed;
+            if suppressed < SUPPRESSED_PER_COMMIT {
                 return Ok(discarded);
             }
         }
@@ -149,7 +149,7 @@ pub(super) fn mode(tx: &Transaction<'_>) -> Result<DeliveryMode, StoreError> {
     }
 }
 
-/// Returns since when webhooks are disabled, as the daemon last recorded it.
+/// Returns the time since which webhooks have been disabled, as the daemon last recorded it.
 pub(super) fn disabled_since(tx: &Transaction<'_>) -> Result<Option<Timestamp>, StoreError> {
     let mut statement = tx.prepare_cached("SELECT disabled_at FROM delivery_mode WHERE one = 1")?;
     let mut rows = statement.query([])?;

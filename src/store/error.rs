@@ -31,7 +31,7 @@ pub enum StoreError {
     #[error("{0}")]
     NotFound(String),
     /// The stored state does not allow the operation, or a limit would be exceeded. Nothing was changed; the
-    /// request has to be different, or has to come later.
+    /// caller must ask for something else, or ask later.
     #[error("{0}")]
     Conflict(String),
     /// A row or a stored definition cannot be read back. Other rows are not affected, so a caller that reads

@@ -53,8 +53,8 @@ impl Store {
     }
 }
 
-/// Deletes as many as one transaction should. Whether a definition is used is found by its cron, which has an
-/// index.
+/// Deletes as many definitions as one transaction should. The query looks up the runs that use a definition
+/// by their cron, because that column has an index.
 fn delete_definitions(tx: &Transaction<'_>, old: i64) -> Result<usize, StoreError> {
     let deleted = tx
         .prepare_cached(

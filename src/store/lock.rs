@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::StoreError;
 
-/// Testing the lock, as `status` does, takes microseconds. So a few tries outlast it.
+/// Testing the lock, as `status` does, takes microseconds. So a few tries are enough to outlast it.
 const LOCK_TRIES: u32 = 4;
 const LOCK_WAIT: Duration = Duration::from_millis(50);
 

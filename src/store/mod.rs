@@ -85,13 +85,13 @@ pub struct Store {
     _lock: Arc<DaemonLock>,
 }
 
-/// Where the closures run that change the store.
+/// Where the closures that change the store run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Execution {
-    /// On a thread of their own, all that wait in one transaction. This is how production runs.
+    /// They run on a thread of their own, all waiting ones in one transaction. Production uses this.
     WriterThread,
-    /// Where they are called, one transaction each. This is for simulation, where tokio's time must not run
-    /// ahead in the meantime.
+    /// Each runs where it is called, in a transaction of its own. The simulation uses this, because there
+    /// tokio's time must not run ahead in the meantime.
     Inline,
 }
 
@@ -99,7 +99,7 @@ pub enum Execution {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     Act,
-    /// Only returns what would be done.
+    /// Nothing is changed; the result says what would be done.
     DryRun,
 }
 
@@ -129,8 +129,8 @@ impl Store {
     /// commit. Each has a savepoint of its own, so that a failure of one undoes only its own changes.
     ///
     /// `work` may run again if the whole transaction had to be rolled back (the disk was full, and has room
-    /// again). So it must have no effect besides its transaction: it logs nothing, and returns what is to be
-    /// done after the commit.
+    /// again). So it must have no effect besides its transaction: it logs nothing, and returns what the
+    /// caller must do after the commit.
     async fn write<T: Send + 'static>(
         &self,
         work: impl FnMut(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,

@@ -1,4 +1,4 @@
-//! Notices of the daemon about itself, and what happens to the store when the clock is set.
+//! Notices that the daemon records about itself, and the changes to the store when the clock is set.
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::named_params;
@@ -22,7 +22,7 @@ words!(
 );
 
 impl Store {
-    /// Replaces the notice of this kind by `detail`, or deletes it if `detail` is `None`.
+    /// Replaces the notice of this kind with `detail`, or deletes it if `detail` is `None`.
     pub async fn notice(
         &self,
         now: Timestamp,
@@ -41,8 +41,8 @@ impl Store {
         .await
     }
 
-    /// Shifts every due time by the negative `step` that the wall clock was set back by, so that a wait lasts
-    /// as long as it would have, and no longer.
+    /// Shifts every due time by the negative `step` by which the wall clock was set back, so that a wait
+    /// still lasts exactly as long as it would have.
     pub async fn clock_set_back(&self, now: Timestamp, step: SignedDuration) -> Result<(), StoreError> {
         let step = i64::try_from(step.as_millis()).unwrap_or(0);
         self.write(move |tx| {

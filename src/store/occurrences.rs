@@ -1,4 +1,4 @@
-//! Occurrences as rows: runs that are to be started, and records of occurrences that never run.
+//! Occurrences as rows: pending runs, and records of occurrences that never run.
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, named_params};
@@ -12,16 +12,16 @@ use crate::domain::ids::{CronId, FIRST_RUN, RunId};
 use crate::domain::reason::Reason;
 use crate::domain::run::{CancelCause, Status, Trigger};
 
-/// The times that a new run is planned by.
+/// The times of a new run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RunTimes {
     pub(super) scheduled_for: Timestamp,
     pub(super) due_at: Timestamp,
-    /// A run that the backend has not accepted by then ends as an error.
+    /// If the backend has not accepted the run by this instant, the run ends as an error.
     pub(super) start_before: Timestamp,
 }
 
-/// Whether a row was inserted.
+/// The result of inserting a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Insertion {
     Inserted,
@@ -29,8 +29,8 @@ pub(super) enum Insertion {
     Existed,
 }
 
-/// Inserts a run that is to be started, unless its occurrence has a row already: the unique key is what
-/// forbids a second firing, whatever the clock did.
+/// Inserts a pending run, unless its occurrence has a row already: the unique key prevents a second firing
+/// even if the clock was set.
 pub(super) fn insert_pending(
     tx: &Transaction<'_>,
     scheduled: &ScheduledCron,

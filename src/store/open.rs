@@ -1,4 +1,4 @@
-//! Opening the file: its settings, its checks, and its migrations, which only go forward.
+//! Opens the file: its settings, its checks, and its migrations, which only go forward.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
@@ -14,7 +14,8 @@ use crate::domain::ids::InstallationId;
 /// SQLite's `application_id`, which distinguishes our files from those of other programs.
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"agcr");
 
-/// In order; migrations are only ever added. The file's `user_version` is the number of those that it has.
+/// The migrations, in order; they are only ever added. A file's `user_version` is the number of migrations
+/// that it has.
 const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_initial.sql")];
 
 /// Larger files are not checked page by page at every start, because that would take too long.
@@ -43,7 +44,7 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     let connection = match connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY) {
         Ok(connection) => connection,
         // This user may read the file but not write its directory, and no daemon is running: SQLite cannot
-        // create the shared-memory file, and has to be told that nobody writes.
+        // create the shared-memory file, and must be told that nobody writes.
         Err(_) => connect_immutable(path).map_err(|e| unusable(path, e))?,
     };
     if version_of(path, &connection)? == 0 {

@@ -30,7 +30,7 @@ pub struct Planned {
     pub cursor: Timestamp,
     /// When to plan again, or `None` once the calendar has ended.
     pub next_wake: Option<Timestamp>,
-    /// How many runs are to be started.
+    /// How many runs were added.
     pub fired: usize,
 }
 

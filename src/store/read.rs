@@ -63,10 +63,10 @@ pub struct RunRow {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryRow {
     pub delivery_id: DeliveryId,
-    /// With placeholders as written. It must be redacted before it is shown.
+    /// The receiver's URL, with its placeholders not filled. It must be redacted before it is shown.
     pub url: String,
     pub status: DeliveryStatus,
-    /// How many attempts were made, including one that is being made.
+    /// How many attempts were made, including one that is in flight.
     pub attempts: u32,
     /// When the next attempt is due.
     pub due_at: Option<Timestamp>,

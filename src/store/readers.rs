@@ -78,7 +78,8 @@ impl Store {
         result
     }
 
-    /// As [`Store::read`], for queries within the store. Everything that `read` sees is of one moment.
+    /// Does the same as [`Store::read`], for queries within the store. Everything that `read` sees is of one
+    /// moment.
     pub(super) async fn read_at_one_moment<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
@@ -86,9 +87,9 @@ impl Store {
         self.read(move |reader| reader.at_one_moment(read)).await
     }
 
-    /// As [`Store::read_at_one_moment`], for the daemon's own loops: on a connection that no client's read
-    /// can occupy, and without a limit to its time, since a loop must not fail because clients read a lot.
-    /// The loops' reads wait for each other, so each has to be short.
+    /// Does the same as [`Store::read_at_one_moment`] for the daemon's own loops: on a connection that no
+    /// client's read can occupy, and without a limit to its time, since a loop must not fail because clients
+    /// read a lot. The loops' reads wait for each other, so each has to be short.
     pub(super) async fn read_for_loop<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,

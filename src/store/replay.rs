@@ -1,4 +1,4 @@
-//! Replays: finished deliveries are made again, with the same id and the same bytes, from the first step of
+//! Replays: finished deliveries are sent again, with the same id and the same bytes, from the first step of
 //! the retry schedule.
 
 use jiff::Timestamp;
@@ -13,11 +13,11 @@ use super::{DeliveryFilter, Purpose, Store, StoreError, WebhookRow};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::reason::DeliveryReasonCode;
 
-/// Which deliveries are to be replayed.
+/// Which deliveries to replay.
 #[derive(Clone, Debug)]
 pub struct ReplayOrder {
     pub choice: ReplayChoice,
-    /// At most so many, the oldest first.
+    /// The most deliveries to replay; the oldest come first.
     pub limit: u32,
     pub purpose: Purpose,
 }
@@ -25,7 +25,7 @@ pub struct ReplayOrder {
 /// How deliveries are chosen.
 #[derive(Clone, Debug)]
 pub enum ReplayChoice {
-    /// By their own ids, or those of their runs, in any status.
+    /// Those with these ids, or of the runs with these ids, in any status.
     Named(Vec<Uuid>),
     Matching(DeliveryFilter),
 }
@@ -33,11 +33,11 @@ pub enum ReplayChoice {
 /// The deliveries that were replayed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Replay {
-    /// As they were before, the oldest first.
+    /// The deliveries as they were before the replay, the oldest first.
     pub webhooks: Vec<WebhookRow>,
     /// Whether there are more than the limit allowed.
     pub more: bool,
-    /// Suspended URLs to which the replay resumes deliveries.
+    /// The suspended URLs to which the replay has resumed deliveries.
     pub resumed: Vec<String>,
 }
 

@@ -23,8 +23,8 @@ pub struct ScheduledCron {
 }
 
 impl Store {
-    /// Returns every cron that is to be scheduled, by name. A cron whose definition cannot be read back is
-    /// logged and left out, so that the others do not suffer for it.
+    /// Returns every cron to schedule, ordered by name. A cron whose definition cannot be read back is logged
+    /// and left out, so that the others still fire.
     ///
     /// The read does not go through the writer: clients that create crons one after the other must not make
     /// the writer read all the others each time.

@@ -12,7 +12,7 @@ use crate::domain::ids::{CronId, RunId, ThreadId};
 use crate::domain::reason::{Reason, RunEventKind};
 use crate::domain::run::{CancelCause, Run, RunChange, RunState};
 
-/// A step to be committed.
+/// A step to commit.
 #[derive(Clone, Debug)]
 pub struct Step {
     pub run_id: RunId,
@@ -137,7 +137,7 @@ pub(super) fn insert_event(tx: &Transaction<'_>, run_id: RunId, event: &RunEvent
     Ok(())
 }
 
-/// Adds a thread that is to be deleted on the agent server at `due_at`.
+/// Schedules the deletion of a thread on the agent server for `due_at`.
 pub(super) fn insert_deletion(
     tx: &Transaction<'_>,
     run_id: RunId,

@@ -1,5 +1,5 @@
 //! URLs that are suspended because their receiver has said that they are gone. No delivery waits for such a
-//! URL: one that would ends as `gone` in the transaction that would make it wait.
+//! URL: the transaction that would make it wait ends it as `gone` instead.
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, named_params};
@@ -16,7 +16,7 @@ impl Store {
     /// suspensions that ended.
     pub async fn resume_urls(&self, text: String) -> Result<Vec<Suspension>, StoreError> {
         self.write(move |tx| {
-            // The query may be a token, and must not be found out by trying.
+            // The query may be a token, and callers must not be able to find it out by trying.
             let mut statement = tx.prepare_cached(
                 "DELETE FROM suspended_urls WHERE instr(substr(url, 1, instr(url || '?', '?') - 1), ?1) > 0 \
                  RETURNING url, since, detail, delivery_id",

@@ -1,4 +1,4 @@
-//! Storing the definitions from files: new, changed and removed ones, in one transaction.
+//! Stores the definitions from files: new, changed and removed ones, in one transaction.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::domain::run::{Outcome, RunChange, Status};
 #[derive(Clone, Debug)]
 pub struct NewDefinition {
     pub cron: Arc<Cron>,
-    /// The JSON to store, with placeholders as written.
+    /// The JSON to store, with its placeholders not filled.
     pub body: String,
     /// `file:line:column`.
     pub location: String,
@@ -57,8 +57,8 @@ pub(super) struct Unaccounted {
 impl Store {
     /// Makes `definitions` the definitions of the crons from files, and returns how many crons that changed.
     ///
-    /// A new cron begins now: nothing before is caught up. For a changed cron, what was due until now is
-    /// accounted for by the old definition, and the new definition begins now. A removed cron keeps its
+    /// A new cron begins now: earlier instants are not caught up. For a changed cron, what was due until now
+    /// is accounted for by the old definition, and the new definition begins now. A removed cron keeps its
     /// history: its runs in progress are followed to their end, and its pending runs are skipped.
     pub async fn sync_file_crons(
         &self,
@@ -158,8 +158,8 @@ fn remove_others(
 }
 
 /// Plans by the definition that is being replaced, up to now. Returns the problem if that definition cannot
-/// be read back: a former version of this program wrote it, its meaning is unknown, and the new one must not
-/// suffer for it.
+/// be read back: a former version of this program wrote it, its meaning is unknown, and it must not stop the
+/// new one.
 pub(super) fn account_until(
     tx: &Tx<'_>,
     cache: &Definitions,
@@ -179,7 +179,7 @@ pub(super) fn account_until(
 }
 
 impl Unaccounted {
-    /// Logs it; only once the transaction is committed.
+    /// Logs it. Call this only after the commit.
     pub(super) fn log(&self) {
         let Self { cron_name, problem } = self;
         tracing::warn!(cron = cron_name, %problem, "what was due by the old definition is not recorded");

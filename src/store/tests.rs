@@ -444,7 +444,7 @@ async fn a_changed_cron_is_planned_by_its_old_definition_until_then_and_a_remove
     let runs = |sql: &str| count(&file(&folder), &format!("SELECT count(*) FROM runs WHERE {sql}"));
     // 09:02 of the changed one was owed by the old definition.
     assert_eq!(runs("cron_name = 'a'"), 2);
-    // So was 09:02 of the removed one, and neither of its two runs was to be started any more.
+    // So was 09:02 of the removed one, and neither of its two runs is started any more.
     assert_eq!(runs("cron_name = 'b' AND status = 'skipped' AND reason LIKE 'removed%'"), 2);
     let scheduled = store.scheduled_crons().await.unwrap();
     assert_eq!(scheduled.len(), 1);

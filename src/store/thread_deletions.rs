@@ -1,4 +1,4 @@
-//! Threads that are to be deleted on the agent server, until they are gone.
+//! The queue of threads to delete on the agent server. A thread stays in it until it is gone.
 
 use jiff::Timestamp;
 use rusqlite::named_params;
@@ -7,7 +7,7 @@ use super::rows::{millis, parsed, timestamp};
 use super::{Store, StoreError};
 use crate::domain::ids::{RunId, ThreadId};
 
-/// A thread that is to be deleted now.
+/// A thread to delete now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueDeletion {
     pub thread_id: ThreadId,
@@ -25,7 +25,7 @@ pub struct DueDeletions {
 }
 
 impl Store {
-    /// Returns up to `limit` threads that are to be deleted now, and when the next one is due.
+    /// Returns up to `limit` threads to delete now, and when the next one is due.
     pub async fn due_deletions(&self, now: Timestamp, limit: usize) -> Result<DueDeletions, StoreError> {
         self.read_for_loop(move |tx| {
             let mut statement = tx.prepare_cached(
@@ -65,7 +65,7 @@ impl Store {
         .await
     }
 
-    /// Records that deleting this thread has failed, and is to be tried again at `due_at`.
+    /// Records that deleting this thread has failed, and schedules the next try for `due_at`.
     pub async fn postpone_deletion(&self, thread_id: ThreadId, due_at: Timestamp) -> Result<(), StoreError> {
         self.write(move |tx| {
             tx.prepare_cached(

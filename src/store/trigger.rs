@@ -1,4 +1,4 @@
-//! A run on request: of one cron, due now.
+//! Triggers a cron: adds a run that is due now, because somebody asked for it.
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{OptionalExtension, Transaction};
@@ -23,7 +23,7 @@ pub struct TriggeredRun {
 }
 
 impl Store {
-    /// Adds a run of the cron of this name or id that is due now. Returns `None` if there is no such cron.
+    /// Adds a run, due now, of the cron with this name or id. Returns `None` if there is no such cron.
     pub async fn trigger(&self, now: Timestamp, name: String) -> Result<Option<TriggeredRun>, StoreError> {
         let cache = self.definitions.clone();
         self.write(move |tx| {
@@ -38,7 +38,7 @@ impl Store {
 }
 
 /// Inserts a run at the first free millisecond from `now` on. Calendars name whole seconds, so an instant
-/// between them cannot take an occurrence's place.
+/// between two of them can never be that of an occurrence.
 fn insert_now(tx: &Transaction<'_>, scheduled: &ScheduledCron, now: Timestamp) -> Result<Run, StoreError> {
     let deadline = scheduled.cron.policy.start_deadline.unwrap_or(START_DEADLINE_MAX);
     let mut at = now;

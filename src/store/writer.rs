@@ -14,7 +14,7 @@ use super::counts::{CommitCounts, Tx};
 use super::{Execution, StoreError};
 use crate::domain::bounds::{WRITES_PER_COMMIT, WRITES_QUEUED};
 
-/// The wait between two tries to commit while the disk is full or the file is locked.
+/// The wait before a commit is tried again while the disk is full or the file is locked.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
 
 pub(super) struct Writer {
@@ -35,8 +35,8 @@ struct WriterHealth {
     counts: CommitCounts,
 }
 
-/// The closures that are not in the batch yet. Once the queue is closed, nobody waits for the disk to have
-/// room any more.
+/// The closures that are not in the batch yet. Once the queue is closed, the writer no longer waits for the
+/// disk to have room.
 enum Queue<'q> {
     Thread(&'q mut mpsc::Receiver<Box<dyn QueuedWrite>>),
     Inline,
@@ -96,9 +96,8 @@ impl<T: Send, F: FnMut(&Tx<'_>) -> Result<T, StoreError> + Send> QueuedWrite for
     }
 
     fn reply(self: Box<Self>) {
-        let lost = || Err(StoreError::Lost("the writer stopped".to_owned()));
         // Its caller may have stopped waiting; the change is committed all the same.
-        let _ = self.reply.send(self.result.unwrap_or_else(lost));
+        let _ = self.reply.send(self.result.unwrap_or_else(|| Err(stopped())));
     }
 }
 
@@ -190,7 +189,7 @@ fn write_until_closed(
     let _ = connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);");
 }
 
-/// Whether the store can be written further.
+/// Whether the store can still be written after a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Committed {
     Yes,

@@ -1,5 +1,6 @@
-//! What a receiver's answer means, and how much of it is recorded. Receivers are strangers: nothing in an
-//! answer may do more than delay the next attempt by a day.
+//! What a receiver's answer means, and how much of it is recorded. Receivers are strangers: an answer may end
+//! deliveries to the receiver's own URL, but beyond that it can only delay the next attempt, by a day at
+//! most.
 
 use std::time::{Duration, SystemTime};
 

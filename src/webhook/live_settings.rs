@@ -1,5 +1,5 @@
-//! The settings by which webhooks are made and sent. A reload of the configuration replaces them as a whole,
-//! so their users read them at the moment of use and keep no part of them.
+//! The settings with which webhooks are made and sent. A reload of the configuration replaces them as a
+//! whole, so code that uses them reads them at the moment of use and keeps no part of them.
 
 use std::sync::Arc;
 

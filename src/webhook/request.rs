@@ -14,7 +14,7 @@ use crate::domain::template;
 
 const USER_AGENT: &str = concat!("agentcron/", env!("CARGO_PKG_VERSION"));
 
-/// A webhook to be sent.
+/// A webhook to send.
 #[derive(Clone, Debug)]
 pub struct OutboundWebhook {
     /// The id by which the receiver recognises duplicates, see [`super::webhook_id`].
@@ -28,7 +28,7 @@ pub struct OutboundWebhook {
 /// A request that lacks only its signature.
 pub(super) struct PreparedRequest {
     pub(super) request: Request<Bytes>,
-    /// Everything in it that must not be shown, should the receiver echo it.
+    /// Everything in it that must not be shown, even if the receiver echoes it.
     pub(super) secrets: Secrets,
     pub(super) webhook_id: String,
 }

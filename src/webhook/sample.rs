@@ -47,9 +47,9 @@ impl SampleWebhook<'_> {
             cancelling: None,
         };
         let message = |role: &str, content: &str| json!({ "role": role, "content": content });
-        let asked = message("user", "This is a test of your webhook.");
+        let question = message("user", "This is a test of your webhook.");
         let values =
-            json!({ "messages": [&asked, message("assistant", "echo: This is a test of your webhook.")] });
+            json!({ "messages": [&question, message("assistant", "echo: This is a test of your webhook.")] });
         let outcome = Outcome {
             status: Status::Success,
             reason: None,
@@ -78,7 +78,7 @@ impl SampleWebhook<'_> {
             assistant_id: self.assistant_id.to_owned(),
             target: Target::Stateless(OnRunCompleted::Delete),
             mode: Mode::Background,
-            payload: Map::from_iter([("input".to_owned(), json!({ "messages": [asked] }))]),
+            payload: Map::from_iter([("input".to_owned(), json!({ "messages": [question] }))]),
             metadata: Map::new(),
             multitask_strategy: None,
         };

@@ -26,7 +26,8 @@ pub struct Sender {
     settings: Arc<WebhooksConfig>,
 }
 
-/// Cancels the attempts that share it, as long as nothing of them has been written. It is cheap to clone.
+/// Cancels the attempts that share it, unless part of the request has already been written. It is cheap to
+/// clone.
 #[derive(Clone, Debug, Default)]
 pub struct CancelToken(Arc<AtomicBool>);
 
@@ -53,7 +54,7 @@ impl Origin {
 }
 
 impl Sender {
-    /// Returns a sender over this transport, to which it applies the URL policy of `settings`. `environment`
+    /// Returns a sender that uses this transport under the URL policy of `settings`. `environment`
     /// fills the placeholders of URLs and headers anew at each attempt.
     pub fn new(
         transport: Transport,

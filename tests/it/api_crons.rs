@@ -135,7 +135,8 @@ fn fired_since(daemon: &Daemon, cron: &str, since: Timestamp) -> usize {
     runs.iter().filter(|run| instant(run) > since).count()
 }
 
-/// The same calls to the server and to us return the same statuses, bodies and messages, except for ids and times.
+/// Makes the same calls to the server and to us, and expects the same statuses, bodies and messages, except for ids and
+/// times.
 #[tokio::test]
 async fn the_server_and_we_respond_alike() {
     let server = RealServer::shared();

@@ -143,7 +143,7 @@ impl Memory {
     }
 }
 
-/// `VmRSS:     12345 kB`
+/// Returns the resident memory in bytes, from a line such as `VmRSS:     12345 kB`.
 fn resident(status: &PathBuf) -> u64 {
     let status = std::fs::read_to_string(status).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();

@@ -1,4 +1,5 @@
-//! The calendar beside croniter, in UTC: the server parses schedules with it, so ours must read the same text alike.
+//! Compares the calendar with croniter, in UTC. The server parses schedules with croniter, so our calendar must give the
+//! same text the same meaning.
 
 use agentcron::domain::calendar::Calendar;
 use jiff::Timestamp;

@@ -1,7 +1,7 @@
-//! The calendar beside a walk along the clock on the wall.
+//! Compares the calendar with a walk along a wall clock.
 //!
 //! The walk knows nothing of how the calendar works: it goes from minute to minute (or second to second) through the
-//! week of a clock change, looks what the clock shows, and asks a naive matcher. Expressions are generated together
+//! week of a clock change, reads what the clock shows, and asks a naive matcher. Expressions are generated together
 //! with their matcher. `AGENTCRON_CALENDAR_EXPRESSIONS=20000 cargo test --release calendar_oracle` is the full run.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where it is surprised")]
@@ -88,7 +88,7 @@ fn the_calendar_agrees_with_the_wall_clock_in_odd_zones_too() {
     }
 }
 
-/// How many occasions were compared.
+/// Returns how many occasions were compared.
 fn compare(generated: &Generated, zone: &str, walls: &[Wall], seed: u64) -> u64 {
     let text = &generated.text;
     let calendar = match Calendar::parse(text, zone, "") {

@@ -37,8 +37,8 @@ struct Scenario {
 }
 
 impl Scenario {
-    /// Runs a daemon through steps of the clock, each after so many minutes, and for some minutes after the
-    /// last.
+    /// Runs a daemon through steps of the clock, and for `minutes_after` minutes after the last of them. Each
+    /// step comes with the number of minutes to wait before it.
     fn run(steps: &[(u64, SignedDuration)], minutes_after: u64) -> Self {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
@@ -119,7 +119,7 @@ impl Scenario {
         instants.into_keys().collect()
     }
 
-    /// Returns `HH:MM status xCOUNT`, in the order of time, of a cron's occurrences that did not run.
+    /// Returns `HH:MM status xCOUNT` for each record of a cron's occurrences that did not run, the oldest first.
     fn left_out(&self, cron: &str) -> Vec<String> {
         let database = Connection::open(self.database()).unwrap();
         let sql = "SELECT strftime('%H:%M', scheduled_for / 1000, 'unixepoch') || ' ' || status || ' x' \

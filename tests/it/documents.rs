@@ -1,4 +1,4 @@
-//! The documents, held against the program: what they tell you to type works, their links lead somewhere, and their
+//! Checks the documents against the program: what they tell you to type works, their links lead somewhere, and their
 //! tables say what the code says.
 //!
 //! `UPDATE_DOCUMENTS=1 cargo test --test it documents` writes the generated tables anew.

@@ -36,7 +36,7 @@ fn configured(address: SocketAddr, server: &RealServer) -> Configuration {
     Configuration::new(&server.url()).http(&format!("listen = \"{address}\""))
 }
 
-/// A request for a run of the `agent`, with a webhook to a path of its own.
+/// Returns a request for a run of `agent`, with a webhook to a path of its own.
 fn body(says: &str, receiver: &Receiver, operation: &str) -> Value {
     json!({
         "assistant_id": "agent",
@@ -173,8 +173,8 @@ async fn each_operation_delivers_its_webhook_although_the_daemon_is_killed_meanw
     assert_one_webhook_each(&daemon, &receiver).await;
 }
 
-/// Wherever the daemon dies, a run that the server got is followed and delivered once, and a run that it did not get is never
-/// sent by us.
+/// Wherever the daemon dies: if the server got the run, the next daemon follows it and delivers one webhook; if not, the next
+/// daemon never sends it.
 #[tokio::test]
 async fn a_daemon_that_dies_during_a_request_delivers_one_webhook_if_the_run_was_started() {
     let server = RealServer::shared();

@@ -41,7 +41,7 @@ const CRASH_POINTS: [&str; 14] = [
 const DELIVERY_STEPS: [&str; 5] =
     ["outcome_known", "outcome_committed", "attempt_committed", "attempt_answered", "attempt_recorded"];
 
-/// How long a daemon may take to come to its crash point. Crons occur every second.
+/// How long a daemon may take to reach its crash point. Crons occur every second.
 const LIFE_MAX: Duration = Duration::from_secs(8);
 
 /// How long the last daemon may take to finish what all the others left.

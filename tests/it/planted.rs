@@ -61,14 +61,14 @@ fn echo(method: &Method, uri: &Uri, headers: &HeaderMap, body: &Bytes) -> String
     format!("{method} {uri}\n{headers:#?}\n{}", String::from_utf8_lossy(body))
 }
 
-/// A receiver that accepts nothing and quotes every request.
+/// Responds as a receiver that accepts nothing and quotes every request.
 async fn refuse(method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     let quoted = echo(&method, &uri, &headers, &body);
     let location = uri.to_string();
     (StatusCode::BAD_REQUEST, [("location", location.clone()), ("x-echo", location)], quoted).into_response()
 }
 
-/// An agent server that rejects the runs of `rejected`, fails at those of `garbled`, and runs all others.
+/// Responds as an agent server that rejects the runs of `rejected`, fails those of `garbled` with a 500, and runs all others.
 async fn serve_agents(agents: EmbeddedServer, request: Request<Body>) -> Response {
     let (head, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap();

@@ -1,4 +1,4 @@
-//! The main path on a real LangGraph server: what the server has, what the history says and what receivers hear agree.
+//! The main path on a real LangGraph server: what the server has, what the history says and what receivers get agree.
 
 use agentcron::backend::AgentClient;
 use agentcron::domain::ids::ThreadId;
@@ -68,7 +68,7 @@ async fn every_occurrence_is_one_run_on_the_real_server_in_every_mode() {
         assert_eq!(threads_of_cron(server, &name("delete", mode)), Vec::<Value>::new());
     }
     let received = receiver.received();
-    assert_eq!(received.len(), runs.len(), "nothing was in the way, so each is told once");
+    assert_eq!(received.len(), runs.len(), "nothing was in the way, so each is delivered once");
     assert_all_notified(&received, &runs);
     for request in &received {
         assert_like_sample(&request.json(), "webhook_success.json");
@@ -97,7 +97,7 @@ async fn a_failing_run_ends_as_error_a_questioning_one_as_interrupted_a_long_one
     let daemon = Daemon::start(&configuration);
     let runs = daemon.wait_until_finished_within(PATIENCE, 9).await;
     let received = receiver.received();
-    let told = |name: &str| {
+    let webhook_body = |name: &str| {
         let requests: Vec<_> = received.iter().filter(|request| request.path == format!("/{name}")).collect();
         assert_eq!(requests.len(), 1, "webhooks about {name}");
         requests[0].json()
@@ -106,19 +106,19 @@ async fn a_failing_run_ends_as_error_a_questioning_one_as_interrupted_a_long_one
         let run = |kind: &str| of_cron(&runs, &format!("{kind}-{mode}"))[0];
         let boom = json!({"error": "ValueError", "message": "boom"});
         assert_eq!((run("boom").status.as_str(), &run("boom").error), ("error", &boom));
-        let body = told(&format!("boom-{mode}"));
+        let body = webhook_body(&format!("boom-{mode}"));
         assert_like_sample(&body, "webhook_error.json");
         assert_eq!((&body["status"], &body["error"]), (&json!("error"), &boom));
 
         assert_eq!(run("asker").status, "interrupted", "{:?}", run("asker"));
-        let body = told(&format!("asker-{mode}"));
+        let body = webhook_body(&format!("asker-{mode}"));
         assert_like_sample(&body, "webhook_interrupted.json");
         assert_eq!(last_message(&body["values"]), "hi");
 
         let slow = run("slow");
         assert_eq!(slow.status, "timeout", "{slow:?}");
         assert!(slow.reason.contains("ran longer than 2s"), "{slow:?}");
-        assert_eq!(told(&format!("slow-{mode}"))["status"], "timeout");
+        assert_eq!(webhook_body(&format!("slow-{mode}"))["status"], "timeout");
         for on_server in runs_on(server, &slow.thread_id) {
             assert!(on_server["status"] != "running" && on_server["status"] != "pending", "{on_server}");
         }
@@ -129,7 +129,7 @@ fn of_cron<'r>(runs: &'r [RunRecord], cron: &str) -> Vec<&'r RunRecord> {
     runs.iter().filter(|run| run.cron_name == cron).collect()
 }
 
-/// The thread has one run for each of ours and a question and an answer for each.
+/// Asserts that the thread has one run for each of ours, and a question and an answer for each of them.
 fn assert_thread_accumulates(server: &RealServer, thread_id: Uuid, runs: &[&RunRecord]) {
     let on_server = runs_on(server, &thread_id.to_string());
     assert_eq!(on_server.len(), runs.len(), "runs on the thread: {on_server:#?}");
@@ -144,7 +144,7 @@ fn assert_thread_accumulates(server: &RealServer, thread_id: Uuid, runs: &[&RunR
     assert_eq!(thread["values"]["messages"].as_array().unwrap().len(), 2 * runs.len());
 }
 
-/// A thread on which the graph has spoken already: the sample of an error is from such a one.
+/// Returns a thread that has messages already, as the thread had from which the sample of an error comes.
 fn used_thread(server: &RealServer) -> Uuid {
     let thread_id = Uuid::new_v4();
     let said = json!({"messages": [{"role": "user", "content": "hi"}]});
@@ -180,7 +180,7 @@ fn last_message(values: &Value) -> &str {
     values["messages"].as_array().unwrap().last().unwrap()["content"].as_str().unwrap()
 }
 
-/// The body has every key of a webhook that the server itself sent, with a value of the same JSON type.
+/// Asserts that the body has every key of a webhook that the server itself sent, with a value of the same JSON type.
 fn assert_like_sample(body: &Value, sample: &str) {
     let path = format!("{}/tests/fixtures/langgraph/{sample}", env!("CARGO_MANIFEST_DIR"));
     let sample: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();

@@ -70,7 +70,7 @@ async fn an_end_that_came_while_no_daemon_ran_is_reported_in_full_by_the_next() 
     let cron = |name: &str| Cron::new(name, &span).webhook(&receiver.url(&format!("/{name}")));
     let crons = [cron("echo").says("sleep 2"), cron("boom").says("boom"), cron("asker").assistant("asker")];
     let proxy = Proxy::start(server.address());
-    // The first process hears of no end.
+    // The first process never learns that a run has ended.
     proxy.inject(usize::MAX, |request: &ProxiedRequest| request.path.ends_with("/join"), Fault::Hang);
     let mut daemon = Daemon::start(&Configuration::new(&proxy.url()).crons(crons));
     daemon.wait_for_history("three running runs", |runs| count(runs, "running") == 3).await;

@@ -147,7 +147,7 @@ fn collect(folder: &Path, extension: &str, found: &mut Vec<Source>) {
     }
 }
 
-/// `src/store/rows.rs` is in `store`; `lib.rs` and `main.rs` are in none.
+/// Returns the top-level module of a file: `store` for `src/store/rows.rs`, and `None` for `lib.rs` and `main.rs`.
 fn module_of(path: &Path) -> Option<String> {
     let first = path.components().nth(1)?.as_os_str().to_str()?;
     let name = first.trim_end_matches(".rs");

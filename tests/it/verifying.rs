@@ -41,7 +41,7 @@ async fn webhooks() -> &'static [Received] {
         .await
 }
 
-/// A case of a test that is run in another language: the request and the expected status.
+/// Returns a case for a test in another language: the request and the expected status.
 fn case(body: &[u8], headers: &HeaderMap, status: u16) -> Value {
     let text = |name: &str| headers.get(name).map_or("", |value| value.to_str().unwrap()).to_owned();
     let names = ["webhook-id", "webhook-timestamp", "webhook-signature", "content-type"];
@@ -80,7 +80,7 @@ fn with(headers: &HeaderMap, changes: &[(&'static str, &str)]) -> HeaderMap {
     headers
 }
 
-/// The block of this language in the section "Verify it".
+/// Returns the code block in this language from the section "Verify it".
 fn snippet(language: &str) -> &'static str {
     let page = include_str!("../../docs/webhooks.md");
     let section = page.split("\n## Verify it").nth(1).expect("the section");

@@ -10,14 +10,14 @@ use super::support::configuration::{Configuration, Cron};
 use super::support::daemon::Daemon;
 use super::support::receiver::{Receiver, Reply};
 
-/// A cron whose runs are only started by a trigger.
+/// Returns a cron that runs only when it is triggered.
 fn triggered_cron(receiver: &Receiver) -> Cron {
     Cron::bare("notified")
         .with("schedule = \"0 0 1 1 *\"\noverlap = \"allow\"")
         .webhook(&receiver.url("/hook?token=sesame"))
 }
 
-/// A killed process may have left its socket behind, so this waits until the daemon responds.
+/// Waits until the daemon responds, because its socket may be one that a killed process has left behind.
 async fn wait_for_daemon(daemon: &Daemon) {
     let responds =
         || daemon.run_command(&["webhook", "replay", "--status", "failed", "--dry-run"]).status.success();

@@ -10,7 +10,7 @@ use super::support::receiver::{Receiver, Reply};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-/// A folder with a configuration, and the binary in it.
+/// A folder with a configuration, and the commands that an operator runs on it.
 struct Operator {
     folder: tempfile::TempDir,
 }
@@ -108,7 +108,7 @@ async fn a_test_webhook_that_is_not_delivered_says_what_would_follow() {
 async fn the_doctor_checks_against_the_configuration_or_against_the_defaults() {
     let receiver = Receiver::start();
     let operator = Operator::new(&receiver.url("/hook?token=sesame"));
-    let nobody = tempfile::tempdir().unwrap();
+    let empty_folder = tempfile::tempdir().unwrap();
     let url = receiver.url("/hook?token=sesame");
     let (exit_code, report) = operator.json(&["doctor", &url]);
     assert_eq!(
@@ -118,7 +118,8 @@ async fn the_doctor_checks_against_the_configuration_or_against_the_defaults() {
     );
     assert_eq!(report["addresses"][0]["address"], "127.0.0.1");
     assert_eq!((&report["ping"], &report["connection"]["problem"]), (&Value::Null, &Value::Null), "{report}");
-    let without = command(&nobody.path().join("none.toml"), &["doctor", &url, "--json"]).output().unwrap();
+    let without =
+        command(&empty_folder.path().join("none.toml"), &["doctor", &url, "--json"]).output().unwrap();
     let report: Value = serde_json::from_slice(&without.stdout).unwrap();
     assert_eq!((without.status.code(), &report["verdict"]), (Some(1), &"deny".into()), "{report}");
     let address =
@@ -270,7 +271,7 @@ async fn the_listener_uses_the_secrets_of_the_configuration() {
 #[tokio::test]
 async fn a_failure_applies_to_the_first_requests_of_each_webhook() {
     let listener = Listener::start(&["--fail", "500x2"], &[]);
-    // A second installation is refused, and harmless.
+    // Installing a provider again fails, which is harmless: the first one stays.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let mut statuses = Vec::new();
@@ -286,8 +287,8 @@ async fn a_failure_applies_to_the_first_requests_of_each_webhook() {
 
 #[test]
 fn an_invalid_secret_of_the_listener_is_not_quoted() {
-    let nobody = tempfile::tempdir().unwrap();
-    let config = nobody.path().join("none.toml");
+    let empty_folder = tempfile::tempdir().unwrap();
+    let config = empty_folder.path().join("none.toml");
     for secret in ["whsec_hunter2", "hunter2"] {
         let output = command(&config, &["listen", "--port", "0", "--secret", secret]).output().unwrap();
         assert!(output.status.code() == Some(2) && !text(&output).contains("hunter2"), "{}", text(&output));

@@ -1,5 +1,5 @@
-//! The endpoints that respond until a run has ended: `wait`, `join` and `stream`. A client that disconnects
-//! does not cancel the run.
+//! The endpoints whose responses last until a run has ended: `wait`, `join` and `stream`. A client that
+//! disconnects does not cancel the run.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub(super) async fn create_and_wait(
     body: Bytes,
 ) -> Result<Response, RequestError> {
     let request = NewRun::parse(&body, &headers, (server.shared.now)())?.on_named_thread();
-    // The real server checks the id at a later point here than for `create`, with another error.
+    // The real server checks the id later here than it does for `create`, and reports another error.
     let thread_id = Uuid::try_parse(&thread_id)
         .map_err(|_| RequestError::new(StatusCode::BAD_REQUEST, "badly formed hexadecimal UUID string"))?;
     let (run_id, follower) = Follower::open(server, thread_id, request)?;

@@ -225,11 +225,11 @@ impl ThreadRecord {
 fn halted_events(values: Option<&Value>, interrupt: Option<&Interrupt>) -> Vec<StreamEvent> {
     let mut values = wire::values_or_empty(values);
     let Some(interrupt) = interrupt else { return vec![StreamEvent::Ended(wire::bytes(&values))] };
-    let asked = json!([{"value": interrupt.question, "id": interrupt.id, "response_schema": null}]);
-    values["__interrupt__"] = asked.clone();
+    let questions = json!([{"value": interrupt.question, "id": interrupt.id, "response_schema": null}]);
+    values["__interrupt__"] = questions.clone();
     let whole = wire::bytes(&values);
     vec![
-        StreamEvent::Updates(wire::bytes(&json!({ "__interrupt__": asked }))),
+        StreamEvent::Updates(wire::bytes(&json!({ "__interrupt__": questions }))),
         StreamEvent::Values(whole.clone()),
         StreamEvent::Ended(whole),
     ]

@@ -30,7 +30,7 @@ impl Present {
     }
 }
 
-/// The status of a run, by the real server's names.
+/// The status of a run. The names are the real server's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunStatus {
     Pending,
@@ -147,13 +147,13 @@ pub(super) struct ThreadRecord {
     pub(super) values: Option<Value>,
     pub(super) position: GraphPosition,
     pub(super) checkpoint: Option<Checkpoint>,
-    /// Set once a run has ended here: only then has the thread's JSON `error` and `interrupts`.
+    /// Set once a run has ended here: only then does the thread's JSON have `error` and `interrupts`.
     pub(super) was_used: bool,
     pub(super) error: Option<GraphError>,
     pub(super) interrupt: Option<Interrupt>,
-    /// By the sequence of the run.
+    /// The ids of the thread's runs, by their sequence.
     pub(super) runs: BTreeMap<u64, Uuid>,
-    /// Due instant, sequence and id of each run, in the order in which they may start.
+    /// The due instant, sequence and id of each pending run, in the order in which they may start.
     pub(super) pending: BTreeSet<(Instant, u64, Uuid)>,
     pub(super) active: Option<ActiveRun>,
 }

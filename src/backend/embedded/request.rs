@@ -1,4 +1,4 @@
-//! The body of a request that starts a run, parsed once. Error messages are those of the real server.
+//! The body of a request that starts a run, parsed once. The error messages are the real server's.
 
 use std::time::Duration;
 
@@ -111,7 +111,7 @@ pub(super) struct NewRun {
     pub(super) received_at: Timestamp,
 }
 
-/// The longest delay, so that instants do not overflow. No daemon runs that long.
+/// The longest delay that is honoured, so that instants do not overflow. No daemon runs that long.
 const AFTER_MAX: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
 
 impl NewRun {

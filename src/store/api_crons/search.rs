@@ -33,7 +33,7 @@ pub struct CronSearch {
     pub direction: Direction,
     /// How many crons to skip.
     pub offset: usize,
-    /// At most so many crons are returned.
+    /// The most crons to return.
     pub limit: usize,
 }
 

@@ -116,7 +116,7 @@ async fn neither_a_file_nor_a_restart_touches_it() {
 }
 
 /// The API refuses such a definition. If one got into the file all the same, its placeholders would not be
-/// filled, and no other cron would suffer for it.
+/// filled, and all other crons would go on.
 #[tokio::test]
 async fn a_client_definition_with_a_placeholder_of_the_environment_cannot_be_read_back() {
     let folder = tempfile::tempdir().unwrap();

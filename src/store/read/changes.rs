@@ -10,7 +10,7 @@ use crate::domain::reason::Reason;
 use crate::domain::run::{Phase, RunState};
 use crate::store::StoreError;
 
-/// At most so many new runs are read by one query. The next query returns the others.
+/// The most new runs that one query reads. The next query returns the others.
 const NEW_RUNS_MAX: u32 = 1000;
 
 /// How long a run is watched.

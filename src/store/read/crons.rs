@@ -52,7 +52,7 @@ pub struct CronRow {
 #[derive(Clone, Debug)]
 pub struct CronDetails {
     pub row: CronRow,
-    /// With placeholders as written.
+    /// The definition, with its placeholders not filled.
     pub definition: serde_json::Value,
     pub created_at: Timestamp,
     /// When it got this definition.

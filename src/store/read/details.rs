@@ -36,7 +36,7 @@ pub struct EventRow {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryDetails {
     pub delivery: DeliveryRow,
-    /// In order.
+    /// The attempts, in order.
     pub attempts: Vec<AttemptRow>,
 }
 

@@ -20,7 +20,7 @@ pub struct Measures {
     pub deliveries: u64,
     /// When the oldest of them was created.
     pub oldest_delivery: Option<Timestamp>,
-    /// Threads that are to be deleted on the agent server.
+    /// Threads that are still to be deleted on the agent server.
     pub threads: u64,
     /// The failures in a row of each cron, by name.
     pub failures: Vec<(String, u64)>,

@@ -40,7 +40,7 @@ pub struct WebhookRow {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebhookDetails {
     pub row: WebhookRow,
-    /// In order.
+    /// The attempts, in order.
     pub attempts: Vec<AttemptRow>,
 }
 

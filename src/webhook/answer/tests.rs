@@ -1,4 +1,4 @@
-//! Answers of receivers, and how much they can demand of the sender.
+//! What receivers answer, and how much they can demand of the sender.
 
 use expect_test::expect;
 use proptest::prelude::*;
@@ -146,7 +146,7 @@ proptest! {
     #[test]
     fn any_header_does_no_more_than_delay(
         code in 100_u16..1000,
-        patience in prop_oneof![
+        delay in prop_oneof![
             proptest::collection::vec(any::<u8>(), 0..60),
             "[0-9]{0,40}".prop_map(String::into_bytes),
             "[A-Z][a-z]{2}, [0-9]{1,2} [A-Z][a-z]{2} [0-9]{1,5} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT"
@@ -157,7 +157,7 @@ proptest! {
     ) {
         let value = |bytes: &[u8]| http::HeaderValue::from_bytes(bytes).ok();
         let mut head = head(code, &[]);
-        head.headers.extend(value(&patience).map(|value| (RETRY_AFTER, value)));
+        head.headers.extend(value(&delay).map(|value| (RETRY_AFTER, value)));
         let name = http::HeaderName::from_static(WEBHOOK_DELIVERY);
         head.headers.extend(value(&wish).map(|value| (name, value)));
         match judge(&head, Timestamp::from_second(now).unwrap()) {

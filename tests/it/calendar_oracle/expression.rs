@@ -21,7 +21,7 @@ struct Field {
     high: i8,
     text: String,
     items: Vec<Item>,
-    /// By value: whether a plain item contains it.
+    /// For each value, whether a plain item contains it.
     contained: Vec<bool>,
 }
 
@@ -70,7 +70,7 @@ impl Generated {
         [&self.minute, &self.hour].iter().any(|field| field.text.starts_with(['*', '?']))
     }
 
-    /// No date of a whole cycle of leap years matches. (A time of day always does.)
+    /// Returns whether no date in a whole cycle of leap years matches. (Some time of day always does.)
     pub(crate) fn is_impossible(&self) -> bool {
         let first = jiff::civil::date(2020, 1, 1);
         !first.series(jiff::Span::new().days(1)).take(366 * 4 * 7).any(|date| self.matches_date(date))

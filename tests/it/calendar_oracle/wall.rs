@@ -1,4 +1,4 @@
-//! What the clock on the wall of a zone shows through the week of a clock change, found by looking at it.
+//! What a wall clock in a zone shows through the week of a clock change, found by reading it at every step.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -14,11 +14,11 @@ use super::expression::Generated;
 const DAY: i64 = 86_400;
 const HOUR: i64 = 3_600;
 
-/// Looked at on either side of a walk: what was shown before it, and what will be shown after it. No clock of our
-/// zones and years went back by more.
+/// How far beyond each end of a walk the clock is read too, to know what it has shown before and what it will show
+/// again. In our zones and years, no clock went back by more.
 const MARGIN: i64 = 2 * HOUR;
 
-/// Two walks about one clock change: its week by the minute, its hours by the second.
+/// Two walks through one clock change: the week around it by the minute, the hours around it by the second.
 pub(crate) struct Wall {
     by_minute: OnceLock<Walk>,
     by_second: OnceLock<Walk>,
@@ -31,15 +31,15 @@ struct Walk {
     shown: Vec<Shown>,
 }
 
-/// One look at the clock.
+/// One reading of the clock.
 struct Shown {
     at: i64,
     local: DateTime,
-    /// The clock shows this for the second time.
+    /// Whether the clock shows this for the second time.
     is_second_pass: bool,
-    /// The clock will show this again.
+    /// Whether the clock will show this again.
     is_first_pass: bool,
-    /// Between the last look and this one the clock skipped these.
+    /// The local times that the clock skipped between the reading before and this one.
     skipped: Vec<DateTime>,
 }
 
@@ -51,9 +51,9 @@ pub(crate) fn clock_change_weeks(zone: &str, years: &[i16]) -> Vec<Wall> {
         let hours = (0..366 * 24).map(|hour| start.as_second() + hour * HOUR);
         let changes: Vec<i64> =
             hours.filter(|hour| offset(&zone, *hour) != offset(&zone, hour - HOUR)).collect();
-        weeks.extend(changes.iter().map(|hour| Wall::about(&zone, *hour)));
+        weeks.extend(changes.iter().map(|hour| Wall::around(&zone, *hour)));
         if changes.is_empty() && *year == 2026 {
-            weeks.push(Wall::about(&zone, start.as_second() + 59 * DAY));
+            weeks.push(Wall::around(&zone, start.as_second() + 59 * DAY));
         }
     }
     weeks
@@ -64,7 +64,7 @@ fn offset(zone: &TimeZone, second: i64) -> i64 {
 }
 
 impl Wall {
-    fn about(zone: &TimeZone, change: i64) -> Wall {
+    fn around(zone: &TimeZone, change: i64) -> Wall {
         Wall { by_minute: OnceLock::new(), by_second: OnceLock::new(), zone: zone.clone(), change }
     }
 
@@ -109,20 +109,20 @@ impl Wall {
 
 impl Walk {
     fn new(zone: &TimeZone, step: i64, range: Range<i64>) -> Walk {
-        let look = |at: i64| Offset::UTC.to_datetime(Timestamp::from_second(at + offset(zone, at)).unwrap());
+        let read = |at: i64| Offset::UTC.to_datetime(Timestamp::from_second(at + offset(zone, at)).unwrap());
         let seconds = |from: i64, to: i64| (from..to).step_by(step as usize);
-        let mut before: HashSet<DateTime> = seconds(range.start - MARGIN, range.start).map(look).collect();
+        let mut before: HashSet<DateTime> = seconds(range.start - MARGIN, range.start).map(read).collect();
         let mut to_come = HashMap::<DateTime, u32>::new();
-        for local in seconds(range.start, range.end + MARGIN).map(look) {
+        for local in seconds(range.start, range.end + MARGIN).map(read) {
             *to_come.entry(local).or_default() += 1;
         }
         let mut shown = Vec::new();
         for at in seconds(range.start, range.end) {
-            let local = look(at);
+            let local = read(at);
             let times_left = to_come.get_mut(&local).unwrap();
             *times_left -= 1;
             let mut skipped = Vec::new();
-            let mut missing = look(at - step) + SignedDuration::from_secs(step);
+            let mut missing = read(at - step) + SignedDuration::from_secs(step);
             while missing < local {
                 skipped.push(missing);
                 missing += SignedDuration::from_secs(step);

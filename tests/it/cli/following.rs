@@ -1,4 +1,4 @@
-//! `history --follow` beside a running daemon.
+//! `history --follow` while a daemon runs.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};

@@ -274,7 +274,7 @@ fn a_broken_database_is_the_stores_exit_code() {
     let daemon = quiet();
     std::fs::write(
         daemon.folder().join("agentcron.db"),
-        "no database at all, but long enough to be looked at",
+        "no database at all, but long enough to be examined",
     )
     .unwrap();
     for verb in ["history", "list", "run"] {

@@ -72,7 +72,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("cron.NAME", "pause_after_failures", "0"),
 ];
 
-/// `[defaults]` has the keys of `[cron.NAME]`, which is where they are described.
+/// Returns all sections except `[defaults]`, whose keys are described under `[cron.NAME]`.
 fn sections() -> impl Iterator<Item = &'static SectionReference> {
     reference().iter().copied().filter(|section| section.name != "defaults")
 }

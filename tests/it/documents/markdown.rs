@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::root;
 
 pub(super) struct Document {
-    /// From the root.
+    /// The path from the root of the repository.
     pub(super) path: PathBuf,
     pub(super) text: String,
 }

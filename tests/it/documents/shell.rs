@@ -1,5 +1,5 @@
-//! What the documents tell you to type is typed: one shell for each document, its blocks in order, with the embedded
-//! agent server behind the daemon.
+//! Types what the documents tell you to type: one shell for each document, its blocks in order, with the embedded agent
+//! server behind the daemon.
 //!
 //! A block that cannot be run has the comment `<!-- not run: why -->` right before it. A block of TOML whose first line
 //! names a file of `my-crons` is written to that file.
@@ -17,8 +17,8 @@ use crate::support::free_port::free_address;
 /// Tools that documents use and that not every machine has: without one, the blocks that need it are left out.
 const TOOLS: [&str; 3] = ["curl", "jq", "sqlite3"];
 
-/// Stands before the binary on PATH, since a script cannot look at two terminals: what runs until it is stopped goes into
-/// the background, what follows is stopped after a moment, and `init` is told the ports of this test.
+/// Comes before the binary on PATH, because a script cannot use two terminals. A command that runs until it is stopped goes
+/// into the background, a command that follows something is stopped after a moment, and `init` gets the ports of this test.
 const IN_FRONT: &str = r#"#!/bin/bash
 set -euo pipefail
 wait_for() { for _ in {1..150}; do if "$@"; then return 0; fi; sleep 0.1; done; return 1; }

@@ -103,7 +103,7 @@ impl Found<'_> {
         self.difference.place.ends_with(place)
     }
 
-    /// Whether we respond without forwarding the request.
+    /// Returns whether we respond without forwarding the request.
     fn is_own_response(&self) -> bool {
         self.request.contains("/runs/crons") || self.what.contains("with a webhook of")
     }

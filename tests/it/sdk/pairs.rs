@@ -127,7 +127,7 @@ impl Parts {
     }
 }
 
-/// A UUID with hyphens, or a digest of as many bits without them, as the ids of interrupts are.
+/// Returns the id that the text begins with, and its length: a UUID with hyphens or, as in the ids of interrupts, without.
 fn id_at(text: &str) -> Option<(Uuid, usize)> {
     let id = |length| Some((Uuid::try_parse(text.get(..length)?).ok()?, length));
     id(36).or_else(|| id(32))

@@ -11,12 +11,13 @@ pub(super) struct Recording {
     names: Vec<(String, String)>,
     /// The paths of the webhooks, each of which must be sent once.
     pub(super) tells: Vec<String>,
-    /// By name, in their order.
+    /// The name and the result of each call, in order.
     pub(super) calls: Vec<(String, Value)>,
 }
 
 impl Recording {
-    /// Also replaces `server_url` by the name of the side's own URL, because runs contain the URL of their server.
+    /// Parses what a script has printed. Also replaces `server_url` with the name of the side's own URL, because runs contain
+    /// the URL of their server.
     pub(super) fn read(printed: &str, server_url: &str) -> Self {
         let mut recording = Self::default();
         recording.names.push((server_url.to_owned(), "<url>".to_owned()));

@@ -76,7 +76,7 @@ impl Cron {
         Self::bare(name).with(&span.keys())
     }
 
-    /// Without a schedule.
+    /// Returns a cron without a schedule.
     pub(crate) fn bare(name: &str) -> Self {
         Self { name: name.to_owned(), assistant: "agent", says: "hi".to_owned(), lines: Vec::new() }
     }

@@ -158,7 +158,7 @@ impl Daemon {
             if let Some(found) = find() {
                 return found;
             }
-            assert!(Instant::now() < until, "waited {patience:?} in vain for {what}");
+            assert!(Instant::now() < until, "gave up after {patience:?} of waiting for {what}");
             sleep(POLL_EVERY).await;
         }
     }

@@ -49,7 +49,8 @@ impl<T: Clone> GrowingList<T> {
         match timeout(PATIENCE, waiting).await {
             Ok(entries) => entries,
             Err(_) => {
-                panic!("waited {PATIENCE:?} in vain for {what}; there are {} so far", self.lock().len())
+                let count = self.lock().len();
+                panic!("gave up after {PATIENCE:?} of waiting for {what}; there are {count} entries so far")
             }
         }
     }

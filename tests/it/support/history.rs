@@ -1,4 +1,4 @@
-//! The records of the daemon.
+//! Reads what a daemon has recorded: its runs, their webhooks and their timelines.
 
 use std::fmt::{self, Debug, Formatter};
 use std::time::Duration;
@@ -58,20 +58,20 @@ impl Debug for Event {
 }
 
 impl RunRecord {
-    /// Whether it has ended and its webhook, if there is one, has ended as well.
+    /// Returns whether it has ended and its webhook, if there is one, has ended as well.
     pub(crate) fn is_finished(&self) -> bool {
         let has_ended = |webhook: &WebhookRecord| !matches!(webhook.status.as_str(), "pending" | "sending");
         self.phase == "ended" && self.webhook.as_ref().is_none_or(has_ended)
     }
 
-    /// Whether a run was or would have been started for it.
+    /// Returns whether a run was, or would have been, started for it.
     pub(crate) fn was_fired(&self) -> bool {
         !matches!(self.status.as_str(), "missed" | "skipped")
     }
 }
 
 impl Daemon {
-    /// Returns every record as `history --json` prints it, in the order of their instants.
+    /// Returns every record as `history --json` prints it, in the order in which they were scheduled.
     pub(crate) fn history(&self) -> Vec<RunRecord> {
         self.json(&["history"]).iter().map(record_from_json).collect()
     }
@@ -85,7 +85,7 @@ impl Daemon {
         )
     }
 
-    /// Returns the timelines of all runs, an entry for each event.
+    /// Returns the timelines of all runs as one list of events, the oldest first.
     pub(crate) fn events(&self) -> Vec<Event> {
         self.query("SELECT * FROM run_events ORDER BY at", |row| {
             Ok(Event {
@@ -146,7 +146,9 @@ impl Daemon {
             if Instant::now() > until {
                 let open: Vec<_> = self.rows().into_iter().filter(|run| !run.is_finished()).collect();
                 let events = self.events();
-                panic!("waited {patience:?} in vain for {what}; not finished: {open:#?}\n{events:#?}");
+                panic!(
+                    "gave up after {patience:?} of waiting for {what}; not finished: {open:#?}\n{events:#?}"
+                );
             }
             sleep(POLL_EVERY).await;
         }

@@ -34,12 +34,12 @@ pub(crate) enum Fault {
     Endless,
     /// The request is forwarded, but the client gets nothing and its connection stays open.
     Hang,
-    /// The reply comes this much later.
+    /// The client gets the reply this much later.
     Slow(Duration),
 }
 
 impl Fault {
-    /// A reply of the proxy itself; `headers` are lines such as `"Retry-After: 2"`.
+    /// Returns a reply of the proxy itself; `headers` are lines such as `"Retry-After: 2"`.
     pub(crate) fn reply(status: u16, headers: &[&str], body: impl Into<Vec<u8>>) -> Self {
         let body = body.into();
         let lines: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
@@ -50,24 +50,25 @@ impl Fault {
         Fault::Reply(Bytes::from([head.into_bytes(), body].concat()))
     }
 
-    /// What a gateway in front of a dead backend replies.
+    /// Returns what a gateway in front of a dead backend replies.
     pub(crate) fn html(status: u16) -> Self {
         Self::reply(status, &["Content-Type: text/html"], "<html><body><h1>Bad Gateway</h1></body></html>")
     }
 
+    /// Returns the 429 of a backend that wants a pause.
     pub(crate) fn busy(retry_after: &str) -> Self {
         let retry_after = format!("Retry-After: {retry_after}");
         Self::reply(429, &["Content-Type: application/json", &retry_after], r#"{"detail": "slow down"}"#)
     }
 
-    /// 200 with a JSON string of this size.
+    /// Returns a reply of 200 with a JSON string of this size.
     pub(crate) fn huge(bytes: usize) -> Self {
         let body = [b"\"", vec![b'x'; bytes.saturating_sub(2)].as_slice(), b"\""].concat();
         Self::reply(200, &["Content-Type: application/json"], body)
     }
 }
 
-/// A request as it came to the proxy.
+/// A request as it arrived at the proxy.
 #[derive(Clone, Debug)]
 pub(crate) struct ProxiedRequest {
     pub(crate) method: String,
@@ -83,7 +84,7 @@ impl ProxiedRequest {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
-    /// Whether the request starts a run, on a thread or without.
+    /// Returns whether the request starts a run, on a thread or without one.
     pub(crate) fn starts_run(&self) -> bool {
         let path = self.path.split('?').next().unwrap_or_default();
         self.method == "POST" && ["/runs", "/runs/wait", "/runs/stream"].iter().any(|end| path.ends_with(end))
@@ -140,7 +141,7 @@ impl Proxy {
         format!("http://{}", self.address())
     }
 
-    /// Applies a fault to the next `times` requests that match; of several rules the first that matches counts.
+    /// Applies a fault to the next `times` requests that match; if several rules match, the oldest one counts.
     pub(crate) fn inject(
         &self,
         times: usize,

@@ -1,6 +1,6 @@
 //! The versions of the agent server and of its SDKs that the tests run against; no other place names one.
 //!
-//! `AGENT_SERVER=newest` replaces them by the newest stable versions of PyPI and npm, `AGENT_SERVER=pre` by the newest
+//! `AGENT_SERVER=newest` replaces them with the newest stable versions of PyPI and npm, `AGENT_SERVER=pre` by the newest
 //! of all. `.ci/run server` passes it on. To move the pins, run the tests with `newest`, and copy what
 //! `target/langgraph-newest/bin/pip freeze` prints.
 
@@ -19,7 +19,7 @@ const SERVER: &[(&str, &str)] = &[
 
 const PYTHON_SDK: (&str, &str) = ("langgraph-sdk", "0.4.14");
 
-/// As npm names it.
+/// The package as npm names it.
 const JS_SDK: (&str, &str) = ("@langchain/langgraph-sdk", "2.0.0");
 
 /// What those packages bring along. It is pinned as well, so that a release of somebody else's fails no test.

@@ -59,8 +59,8 @@ fn arrows() -> BTreeMap<Arrow, String> {
     arrows
 }
 
-/// `a::b::c` importing `a::d::e` is an arrow from `a::b` to `a::d`. A parent and what is in it are no siblings: a folder
-/// is read as a whole.
+/// Returns the arrow between siblings that an import makes: `a::b::c` importing `a::d::e` is an arrow from `a::b` to `a::d`.
+/// A parent and a module inside it are not siblings, because a folder is read as a whole.
 fn between_siblings(from: &Module, to: &Module) -> Option<Arrow> {
     let shared = from.iter().zip(to).take_while(|(a, b)| a == b).count();
     (shared < from.len() && shared < to.len()).then(|| (from[..=shared].join("::"), to[..=shared].join("::")))

@@ -50,7 +50,7 @@ pub(crate) fn identifiers(text: &str) -> Vec<(usize, String)> {
     tokens.filter(|token| token.is_word()).map(|token| (token.line, token.text)).collect()
 }
 
-/// `src/store/rows.rs` becomes `store::rows`; `None` for `lib.rs` and `main.rs`.
+/// Returns the module of a file: `store::rows` for `src/store/rows.rs`, and `None` for `lib.rs` and `main.rs`.
 fn module_of(path: &Path) -> Option<Module> {
     let inside = path.strip_prefix("src").ok()?.with_extension("");
     let mut module: Module = inside.iter().map(|part| part.to_string_lossy().into_owned()).collect();
