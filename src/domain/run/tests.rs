@@ -96,7 +96,7 @@ fn every_state_meets_every_change() {
 }
 
 #[test]
-fn the_first_cause_of_a_cancellation_stands() {
+fn the_first_cause_of_a_cancellation_is_kept() {
     let state = RunState::Running(backend_run());
     let state = state.apply(RunChange::Cancel(CancelCause::Timeout)).unwrap();
     let RunState::Running(backend_run) = state.apply(RunChange::Cancel(CancelCause::Request)).unwrap() else {
