@@ -90,7 +90,7 @@ impl AgentClient {
         match tokio::time::timeout(self.request_timeout, self.transport.send(request)).await {
             Ok(result) => result,
             Err(_) => Err(TransportError::Broken(format!(
-                "no answer within {}",
+                "timed out after {}",
                 humantime::format_duration(self.request_timeout)
             ))),
         }

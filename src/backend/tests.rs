@@ -137,10 +137,10 @@ async fn what_is_concluded_from_an_answer_to_a_start() {
         no word of a run: unclear: backend answered 200 without a run_id: {}
         a login page: unclear: backend answered 200 without a run_id: <html> please log in</html>
         a run_id that is none: unclear: backend answered 200 without a run_id: {"run_id":"7"}
-        cut in the middle: unclear: backend answered 200, and then: connection reset
+        cut in the middle: unclear: backend answered 200, and then failed: connection reset
         cut after the head: accepted 01a2081f-740d-7775-bcd5-db522831835e
-        wait: accepted 01a2081f-740d-7775-bcd5-db522831835e, goes on
-        wait without a location: unclear: its answer names no run
+        wait: accepted 01a2081f-740d-7775-bcd5-db522831835e, with a stream
+        wait without a location: unclear: backend answered without the id of the run
         400: rejected: backend answered 400: bad input
         401: denied: backend answered 401: who are you
         403: denied: backend answered 403
@@ -152,8 +152,8 @@ async fn what_is_concluded_from_an_answer_to_a_start() {
         429 hostile: not sent (None): backend answered 429
         500: unclear: backend answered 500: Internal Server Error
         503: unclear: backend answered 503
-        307: rejected: backend answered 307, a redirect to https://elsewhere.example/; set backend.url to where it really is
-        endless: unclear: backend answered 200, and then: the answer is longer than 16777216 bytes
+        307: rejected: backend answered 307, a redirect to https://elsewhere.example/; set backend.url to its real address
+        endless: unclear: backend answered 200, and then failed: the answer is longer than 16777216 bytes
     "#]].assert_eq(&table);
 }
 
@@ -169,7 +169,7 @@ async fn a_request_that_did_not_leave_and_one_that_fell_silent_are_not_the_same(
     ];
     expect![[r#"
         not sent (None): backend unreachable: connection refused
-        unclear: backend gave no answer: nothing heard within 5s"#]]
+        unclear: backend gave no answer: no answer within 5s"#]]
     .assert_eq(&answers.join("\n"));
 }
 
@@ -211,16 +211,16 @@ async fn what_is_read_of_the_end() {
         table.push_str(&format!("{name}: {}\n", read_end(mode, server).await));
     }
     expect![[r#"
-        values, kept alive: Values { values: Object {"n": Number(1)}, interrupted: false }
-        interrupted: Values { values: Object {"messages": Array []}, interrupted: true }
-        error: Error(RunError { error: "ValueError", message: "boom" })
+        values, kept alive: Ended(Values { values: Object {"n": Number(1)}, interrupted: false })
+        interrupted: Ended(Values { values: Object {"messages": Array []}, interrupted: true })
+        error: Ended(Error(RunError { error: "ValueError", message: "boom" }))
         cut: Cut("connection reset")
-        no JSON: Cut("its answer is no JSON (expected value at line 1 column 1)")
-        stream: Values { values: Object {"n": Number(1)}, interrupted: false }
-        stream of an error, in pieces: Error(RunError { error: "ValueError", message: "boom" })
+        no JSON: Cut("its answer is not JSON (expected value at line 1 column 1)")
+        stream: Ended(Values { values: Object {"n": Number(1)}, interrupted: false })
+        stream of an error, in pieces: Ended(Error(RunError { error: "ValueError", message: "boom" }))
         stream, cut: Cut("connection reset")
         stream of nothing: Cut("the stream ended without values")
-        stream of too much: TooLarge
+        stream of too much: Ended(TooLarge)
     "#]]
     .assert_eq(&table);
 }

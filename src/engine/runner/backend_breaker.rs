@@ -186,6 +186,19 @@ mod tests {
             (17_760, Event::Unreachable),
         ]);
         expect![[r#"
+                 0 -            closed                 starts [8, 7]
+                 0 unreachable  open, probe at 250     starts [0, 0]
+                10 unreachable  open, probe at 260     starts [0, 0]
+               200 -            open, probe at 260     starts [0, 0]
+               260 -            open, probe at 260     starts [1, 0]
+               260 unreachable  open, probe at 760     starts [0, 0]
+               760 unreachable  open, probe at 1760    starts [0, 0]
+              1760 unreachable  open, probe at 3760    starts [0, 0]
+              3760 unreachable  open, probe at 7760    starts [0, 0]
+              7760 unreachable  open, probe at 12760   starts [0, 0]
+             12760 unreachable  open, probe at 17760   starts [0, 0]
+             17760 success      closed                 starts [8, 7]
+             17760 unreachable  open, probe at 18010   starts [0, 0]
         "#]]
         .assert_eq(&table);
     }
@@ -201,6 +214,12 @@ mod tests {
             (317_000, Event::Nothing),
         ]);
         expect![[r#"
+                 0 denied       open, probe at 5000    starts [0, 0]
+              5000 denied       open, probe at 15000   starts [0, 0]
+             15000 success      closed                 starts [8, 7]
+             15000 asks for 2s  open, probe at 17000   starts [0, 0]
+             17000 asks for 86400s open, probe at 317000  starts [0, 0]
+            317000 -            open, probe at 317000  starts [1, 0]
         "#]]
         .assert_eq(&table);
     }
@@ -210,6 +229,9 @@ mod tests {
         let table =
             table(&[(3_600_000, Event::Unreachable), (3_600_100, Event::Nothing), (0, Event::Nothing)]);
         expect![[r#"
+            3600000 unreachable  open, probe at 3600250 starts [0, 0]
+            3600100 -            open, probe at 3600250 starts [0, 0]
+                 0 -            open, probe at 3600250 starts [1, 0]
         "#]]
         .assert_eq(&table);
     }

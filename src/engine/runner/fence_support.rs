@@ -61,6 +61,18 @@ mod tests {
             }
         }
         expect![[r#"
+            first pending  second busy           Honoured
+            first pending  second posted         Ignored
+            first pending  second not supported  Unknown
+            first pending  second unclear        Unknown
+            first running  second busy           Ignored
+            first running  second posted         Ignored
+            first running  second not supported  Unknown
+            first running  second unclear        Unknown
+            first success  second busy           Ignored
+            first success  second posted         Ignored
+            first success  second not supported  Unknown
+            first success  second unclear        Unknown
         "#]]
         .assert_eq(&table);
     }
@@ -75,6 +87,15 @@ mod tests {
             }
         }
         expect![[r#"
+            Unknown and Unknown: Unknown
+            Unknown and Honoured: Honoured
+            Unknown and Ignored: Ignored
+            Honoured and Unknown: Honoured
+            Honoured and Honoured: Honoured
+            Honoured and Ignored: Ignored
+            Ignored and Unknown: Ignored
+            Ignored and Honoured: Ignored
+            Ignored and Ignored: Ignored
         "#]]
         .assert_eq(&table);
     }

@@ -64,6 +64,36 @@ mod tests {
             }
         }
         expect![[r#"
+            success     -         cancel -       -> success -
+            success     -         cancel timeout -> success -
+            success     -         cancel request -> success -
+            success     interrupt cancel -       -> interrupted human_input
+            success     interrupt cancel timeout -> interrupted human_input
+            success     interrupt cancel request -> interrupted human_input
+            error       -         cancel -       -> error graph_error
+            error       -         cancel timeout -> timeout timeout
+            error       -         cancel request -> cancelled cancel_request
+            error       interrupt cancel -       -> error graph_error
+            error       interrupt cancel timeout -> timeout timeout
+            error       interrupt cancel request -> cancelled cancel_request
+            timeout     -         cancel -       -> timeout backend_timeout
+            timeout     -         cancel timeout -> timeout backend_timeout
+            timeout     -         cancel request -> timeout backend_timeout
+            timeout     interrupt cancel -       -> timeout backend_timeout
+            timeout     interrupt cancel timeout -> timeout backend_timeout
+            timeout     interrupt cancel request -> timeout backend_timeout
+            interrupted -         cancel -       -> interrupted backend_interrupted
+            interrupted -         cancel timeout -> timeout timeout
+            interrupted -         cancel request -> cancelled cancel_request
+            interrupted interrupt cancel -       -> interrupted backend_interrupted
+            interrupted interrupt cancel timeout -> timeout timeout
+            interrupted interrupt cancel request -> cancelled cancel_request
+            paused      -         cancel -       -> error unknown
+            paused      -         cancel timeout -> error unknown
+            paused      -         cancel request -> error unknown
+            paused      interrupt cancel -       -> error unknown
+            paused      interrupt cancel timeout -> error unknown
+            paused      interrupt cancel request -> error unknown
         "#]]
         .assert_eq(&table);
     }

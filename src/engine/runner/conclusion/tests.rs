@@ -56,6 +56,13 @@ fn what_is_read_on_a_fenced_thread() {
         table.push_str(&format!("{name}: {read}\n"));
     }
     expect![[r#"
+        nothing: nothing
+        only the fence: only the fence 1
+        an earlier fence: only the fence 1
+        our run: our run 2, fence None
+        our run and the fence: our run 2, fence Some(1)
+        without metadata, the fence is the one posted: only the fence 1
+        without metadata, any other run is ours: our run 2, fence Some(1)
     "#]]
     .assert_eq(&table);
 }
@@ -99,6 +106,30 @@ fn what_a_list_without_a_fence_shows() {
         }
     }
     expect![[r#"
+        nothing                  ThisRun Agentcron -> may start until 20, then never starts
+        nothing                  ThisRun Client    -> may start until 20, then never starts
+        nothing                  User    Agentcron -> may start until 20, then never starts
+        nothing                  User    Client    -> may start until 20, then never starts
+        our run                  ThisRun Agentcron -> started 2, then started 2
+        our run                  ThisRun Client    -> started 2, then started 2
+        our run                  User    Agentcron -> started 2, then started 2
+        our run                  User    Client    -> started 2, then started 2
+        another run              ThisRun Agentcron -> may start until 20, then never starts
+        another run              ThisRun Client    -> may start until 20, then never starts
+        another run              User    Agentcron -> may start until 20, then never starts
+        another run              User    Client    -> may start until 20, then never starts
+        no metadata              ThisRun Agentcron -> started 1, then started 1
+        no metadata              ThisRun Client    -> started 1, then started 1
+        no metadata              User    Agentcron -> may start until 20, then never starts
+        no metadata              User    Client    -> undecidable, then undecidable
+        a lifted fence           ThisRun Agentcron -> may start until 20, then never starts
+        a lifted fence           ThisRun Client    -> may start until 20, then never starts
+        a lifted fence           User    Agentcron -> may start until 20, then never starts
+        a lifted fence           User    Client    -> may start until 20, then never starts
+        a fence without metadata ThisRun Agentcron -> may start until 20, then never starts
+        a fence without metadata ThisRun Client    -> undecidable, then undecidable
+        a fence without metadata User    Agentcron -> may start until 20, then never starts
+        a fence without metadata User    Client    -> undecidable, then undecidable
     "#]]
     .assert_eq(&table);
 }
