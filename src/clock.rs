@@ -1,7 +1,8 @@
-//! Time as a capability: the only place that asks what time it is, and the only one that sleeps until an instant.
+//! Time as a capability: the only place that reads the time, and the only one that sleeps until an instant.
 //!
-//! One struct, two sources: the system's wall clock, and a simulated one that follows tokio's time (which a test
-//! pauses) plus an offset that the test may step, as an administrator steps a real clock.
+//! A clock has one of two sources: the system's wall clock, or a simulated one. The simulated clock follows
+//! tokio's time, which a test can pause, plus an offset that the test can step as an administrator steps a
+//! real clock.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -11,28 +12,28 @@ use jiff::{SignedDuration, Timestamp};
 use crate::domain::backoff;
 use crate::domain::bounds::{CLOCK_STEP_MIN, SLEEP_MAX};
 
-/// Tells the time and sleeps until instants.
+/// Reads the time and sleeps until instants.
 #[derive(Clone, Debug)]
 pub struct Clock {
-    source: Source,
+    source: TimeSource,
 }
 
 #[derive(Clone, Debug)]
-enum Source {
+enum TimeSource {
     System,
     Simulated { epoch: Timestamp, started: tokio::time::Instant, offset_ms: Arc<AtomicI64> },
 }
 
 impl Clock {
-    /// The wall clock of the operating system.
+    /// Returns the wall clock of the operating system.
     pub fn system() -> Self {
-        Self { source: Source::System }
+        Self { source: TimeSource::System }
     }
 
-    /// A clock that stands at `epoch` now and goes on with tokio's time.
+    /// Returns a clock that shows `epoch` now and advances with tokio's time.
     pub fn simulated(epoch: Timestamp) -> Self {
         Self {
-            source: Source::Simulated {
+            source: TimeSource::Simulated {
                 epoch,
                 started: tokio::time::Instant::now(),
                 offset_ms: Arc::new(AtomicI64::new(0)),
@@ -40,11 +41,12 @@ impl Clock {
         }
     }
 
-    /// The wall-clock time, to the millisecond: what the store keeps is what everybody sees.
+    /// Returns the wall-clock time to the millisecond, which is the precision of the store, so that an
+    /// instant in memory and the same instant read back are equal.
     pub fn now(&self) -> Timestamp {
         let now = match &self.source {
-            Source::System => system_now(),
-            Source::Simulated { epoch, started, offset_ms } => {
+            TimeSource::System => system_now(),
+            TimeSource::Simulated { epoch, started, offset_ms } => {
                 let elapsed = SignedDuration::try_from(started.elapsed()).unwrap_or(SignedDuration::MAX);
                 let offset = SignedDuration::from_millis(offset_ms.load(Ordering::SeqCst));
                 epoch.saturating_add(elapsed.saturating_add(offset)).unwrap_or(Timestamp::MAX)
@@ -53,21 +55,21 @@ impl Clock {
         Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
     }
 
-    /// Steps a simulated clock forward or back; the system's clock is not ours to set.
+    /// Steps a simulated clock forward or back. It does nothing to the system's clock.
     pub fn step(&self, by: SignedDuration) {
         match &self.source {
-            Source::System => {}
-            Source::Simulated { offset_ms, .. } => {
+            TimeSource::System => {}
+            TimeSource::Simulated { offset_ms, .. } => {
                 let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
                 offset_ms.fetch_add(by, Ordering::SeqCst);
             }
         }
     }
 
-    /// Sleeps until the wall clock shows `at`; forever if there is no such instant.
+    /// Sleeps until the wall clock shows `at`, or forever if that is `None`.
     ///
-    /// It sleeps a second at most, then reads the wall clock again: tokio's timers neither see a step of the clock
-    /// nor count the time of a suspend.
+    /// It sleeps for at most a second before it reads the wall clock again, because tokio's timers neither
+    /// notice a step of the clock nor count the time that the machine was suspended.
     pub async fn sleep_until(&self, at: Option<Timestamp>) {
         let Some(at) = at else { return std::future::pending().await };
         loop {
@@ -80,24 +82,23 @@ impl Clock {
     }
 }
 
-/// Sees steps of the wall clock, by a clock beside it that nobody can set.
+/// Detects steps of the wall clock by comparing it with a monotonic clock.
 #[derive(Debug)]
 pub struct StepWatch {
     wall: Timestamp,
-    beside: tokio::time::Instant,
+    monotonic: tokio::time::Instant,
 }
 
 impl StepWatch {
-    /// Begins to watch.
     pub fn begin(clock: &Clock) -> Self {
-        Self { wall: clock.now(), beside: tokio::time::Instant::now() }
+        Self { wall: clock.now(), monotonic: tokio::time::Instant::now() }
     }
 
-    /// How far the wall clock was set since the last look, if it was; a machine that slept looks the same. Slow
-    /// drifts are no steps.
+    /// Returns how far the wall clock was stepped since the last check, if it was. A suspended machine looks
+    /// the same as a step forward. A slow drift does not count as a step.
     pub fn check(&mut self, clock: &Clock) -> Option<SignedDuration> {
         let now = Self::begin(clock);
-        let passed = SignedDuration::try_from(now.beside.duration_since(self.beside)).ok()?;
+        let passed = SignedDuration::try_from(now.monotonic.duration_since(self.monotonic)).ok()?;
         let step = now.wall.duration_since(self.wall).saturating_sub(passed);
         *self = now;
         (step.unsigned_abs() >= CLOCK_STEP_MIN).then_some(step)

@@ -1,18 +1,19 @@
 //! Crash points: named places between two durable steps, where tests kill the daemon.
 //!
-//! In a debug build `CRASH_AT=name:n` kills the process (SIGKILL, as a power cut would) when it comes to that place
-//! for the `n`th time, `PANIC_AT` lets whatever comes there panic, and a simulation can stop its world at any of them.
-//! A release build has nothing of it.
+//! In a debug build, `CRASH_AT=name:n` kills the process with SIGKILL, as a power cut would, when it reaches
+//! that place for the `n`th time. `PANIC_AT` makes the task that reaches it panic instead, and a simulation
+//! can stop its world at any place. A release build contains none of this.
 
-/// A place where the daemon may die. `name` says what has just been made durable, or what is still owed.
+/// Marks a place where the daemon may die. `name` says what has just been made durable, or what has yet to be
+/// done.
 #[cfg(not(debug_assertions))]
 pub async fn crash_point(_name: &'static str) {}
 
 #[cfg(debug_assertions)]
-pub use armed::{crash_point, simulate_crash_after, simulate_crash_at};
+pub use debug::{crash_point, simulate_crash_after, simulate_crash_at};
 
 #[cfg(debug_assertions)]
-mod armed {
+mod debug {
     use std::cell::RefCell;
     use std::collections::HashMap;
     use std::sync::{Mutex, OnceLock, PoisonError};
@@ -20,64 +21,76 @@ mod armed {
     use tokio_util::sync::CancellationToken;
 
     /// `CRASH_AT` or `PANIC_AT`, read once.
-    static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
-    /// How often each place was come to.
+    static CRASH_REQUEST: OnceLock<Option<CrashRequest>> = OnceLock::new();
+    /// How often each place has been reached.
     static VISITS: Mutex<Option<HashMap<&'static str, u64>>> = Mutex::new(None);
 
-    struct Armed {
+    struct CrashRequest {
         name: String,
         visit: u64,
-        panics: bool,
+        kind: CrashKind,
+    }
+
+    #[derive(Clone, Copy)]
+    enum CrashKind {
+        Kill,
+        Panic,
     }
 
     thread_local! {
-        static SIMULATED: RefCell<Option<Simulated>> = const { RefCell::new(None) };
+        static SIMULATED: RefCell<Option<SimulatedCrash>> = const { RefCell::new(None) };
     }
 
-    struct Simulated {
-        /// Any place, if there is none.
+    struct SimulatedCrash {
+        /// `None` counts every place.
         name: Option<&'static str>,
-        left: u64,
+        visits_left: u64,
         stopped: CancellationToken,
     }
 
-    /// A place where the daemon may die. `name` says what has just been made durable, or what is still owed.
+    /// Marks a place where the daemon may die. `name` says what has just been made durable, or what has yet
+    /// to be done.
     pub async fn crash_point(name: &'static str) {
         if simulated_crash(name) {
             std::future::pending::<()>().await;
         }
-        let Some(armed) = ARMED.get_or_init(read_environment) else { return };
-        if armed.name == name && visits(name) == armed.visit {
-            assert!(!armed.panics, "asked for at {name}");
-            let _ = signal_hook::low_level::raise(signal_hook::consts::SIGKILL);
+        let Some(request) = CRASH_REQUEST.get_or_init(read_environment) else { return };
+        if request.name == name && visits(name) == request.visit {
+            match request.kind {
+                CrashKind::Kill => drop(signal_hook::low_level::raise(signal_hook::consts::SIGKILL)),
+                CrashKind::Panic => panic!("requested by PANIC_AT at {name}"),
+            }
         }
     }
 
-    /// In this thread's simulation, the world stops at the `count`th crash point from now on; `stopped` is told.
+    /// Stops the world of this thread's simulation at the `count`th crash point from now on, and cancels
+    /// `stopped` then.
     pub fn simulate_crash_after(count: u64, stopped: CancellationToken) {
-        SIMULATED.set(Some(Simulated { name: None, left: count, stopped }));
+        SIMULATED.set(Some(SimulatedCrash { name: None, visits_left: count, stopped }));
     }
 
-    /// The same, when it comes to this crash point for the `count`th time.
+    /// Stops the world like [`simulate_crash_after`], at the `count`th visit of this crash point.
     pub fn simulate_crash_at(name: &'static str, count: u64, stopped: CancellationToken) {
-        SIMULATED.set(Some(Simulated { name: Some(name), left: count, stopped }));
+        SIMULATED.set(Some(SimulatedCrash { name: Some(name), visits_left: count, stopped }));
     }
 
+    /// Returns whether the simulated world has stopped.
     fn simulated_crash(name: &'static str) -> bool {
         SIMULATED.with(|simulated| match &mut *simulated.borrow_mut() {
             None => false,
-            Some(Simulated { left: 0, .. }) => true,
-            Some(Simulated { name: Some(only), .. }) if *only != name => false,
-            Some(Simulated { left, stopped, .. }) => {
-                *left -= 1;
-                if *left == 0 {
+            Some(SimulatedCrash { visits_left: 0, .. }) => true,
+            Some(SimulatedCrash { name: Some(only), .. }) if *only != name => false,
+            Some(SimulatedCrash { visits_left, stopped, .. }) => {
+                *visits_left -= 1;
+                if *visits_left == 0 {
                     stopped.cancel();
                 }
-                *left == 0
+                *visits_left == 0
             }
         })
     }
 
+    /// Counts a visit of this place and returns how many there were.
     fn visits(name: &'static str) -> u64 {
         let mut visits = VISITS.lock().unwrap_or_else(PoisonError::into_inner);
         let count = visits.get_or_insert_default().entry(name).or_insert(0);
@@ -85,13 +98,16 @@ mod armed {
         *count
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a switch for tests that no configuration should have")]
-    fn read_environment() -> Option<Armed> {
-        let of = |variable: &str, panics: bool| {
-            let armed = std::env::var(variable).ok()?;
-            let (name, visit) = armed.split_once(':').unwrap_or((&armed, "1"));
-            Some(Armed { name: name.to_owned(), visit: visit.parse().ok()?, panics })
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a switch for tests, which must not be in any configuration"
+    )]
+    fn read_environment() -> Option<CrashRequest> {
+        let request_of = |variable: &str, kind: CrashKind| {
+            let text = std::env::var(variable).ok()?;
+            let (name, visit) = text.split_once(':').unwrap_or((&text, "1"));
+            Some(CrashRequest { name: name.to_owned(), visit: visit.parse().ok()?, kind })
         };
-        of("CRASH_AT", false).or_else(|| of("PANIC_AT", true))
+        request_of("CRASH_AT", CrashKind::Kill).or_else(|| request_of("PANIC_AT", CrashKind::Panic))
     }
 }

@@ -154,7 +154,7 @@ impl Outbox {
         std::fs::write(&file, CONFIGURATION)?;
         let environment = Environment::of_map([]);
         let config = config::load(&file, &environment)?;
-        let transport = Transport::judged(None, Dialer::of_system(), config.webhooks.url.clone())?;
+        let transport = Transport::to_receivers(None, Dialer::of_system(), config.webhooks.url.clone())?;
         let clock = Clock::system();
         // Nobody changes them while it is measured.
         let settings = WebhookSettings { disabled: false, webhooks: config.webhooks.clone() };

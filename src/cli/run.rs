@@ -121,7 +121,7 @@ fn to_backend_for_others(backend: &BackendConfig) -> Result<Relay, Failure> {
 /// them: they have roots of their own.
 pub(super) fn to_receivers(webhooks: &WebhooksConfig, dialer: Dialer) -> Result<Transport, Failure> {
     let pem = roots_of_receivers(webhooks)?;
-    Transport::judged(pem.as_deref(), dialer, webhooks.url.clone())
+    Transport::to_receivers(pem.as_deref(), dialer, webhooks.url.clone())
         .map_err(|error| unprepared("webhooks.ca_file", webhooks.ca_file.as_deref(), &error))
 }
 

@@ -185,7 +185,10 @@ fn complaints_of_plain(text: &str, environment: &Environment) -> Vec<(String, Op
     let mut complaints = check_text(text, false);
     complaints.extend(missing(text, environment).into_iter().map(|error| (error.to_string(), None)));
     let found = template::placeholders(text).unwrap_or_default();
-    if found.iter().any(|placeholder| matches!(placeholder.meaning(), Ok(template::Meaning::Credential(_)))) {
+    if found
+        .iter()
+        .any(|placeholder| matches!(placeholder.source(), Ok(template::PlaceholderSource::Credential(_))))
+    {
         let hint = "a credential can stand in webhook, input, config, context and metadata".to_owned();
         complaints.push(("a credential would be shown and stored here".to_owned(), Some(hint)));
     }

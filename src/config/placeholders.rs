@@ -7,7 +7,7 @@ use super::errors::quoted;
 use super::fields::CronFields;
 use super::nearest::nearest;
 use super::validate_cron::{FieldError, check_webhook_url};
-use crate::domain::template::{self, FiringName, Meaning};
+use crate::domain::template::{self, FiringName, PlaceholderSource};
 
 /// A message and a hint.
 pub(super) type Complaint = (String, Option<String>);
@@ -21,10 +21,10 @@ pub(super) fn check_text(text: &str, at_firing: bool) -> Vec<Complaint> {
     };
     let mut complaints = Vec::new();
     for placeholder in found {
-        match placeholder.meaning() {
-            Ok(Meaning::Environment(_) | Meaning::Credential(_)) => {}
-            Ok(Meaning::Firing(_)) if at_firing => {}
-            Ok(Meaning::Firing(name)) => {
+        match placeholder.source() {
+            Ok(PlaceholderSource::Environment(_) | PlaceholderSource::Credential(_)) => {}
+            Ok(PlaceholderSource::Firing(_)) if at_firing => {}
+            Ok(PlaceholderSource::Firing(name)) => {
                 let hint = "it can stand in input, config, context and metadata".to_owned();
                 complaints.push((format!("`{name}` has no value here"), Some(hint)));
             }
@@ -129,7 +129,10 @@ pub fn check_values(fields: &CronFields, environment: &Environment) -> Vec<Field
 pub(super) fn missing(text: &str, environment: &Environment) -> Vec<LookupError> {
     let found = template::placeholders(text).unwrap_or_default();
     let of_environment = found.iter().filter(|placeholder| {
-        matches!(placeholder.meaning(), Ok(Meaning::Environment(_) | Meaning::Credential(_)))
+        matches!(
+            placeholder.source(),
+            Ok(PlaceholderSource::Environment(_) | PlaceholderSource::Credential(_))
+        )
     });
     of_environment.filter_map(|placeholder| environment.lookup(placeholder.name).err()).collect()
 }

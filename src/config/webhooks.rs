@@ -13,7 +13,7 @@ use super::sections::SectionReader;
 use super::validated::WebhooksConfig;
 use crate::domain::cron::Template;
 use crate::domain::signing::{KeyError, SigningKey};
-use crate::domain::template::{self, Meaning};
+use crate::domain::template::{self, PlaceholderSource};
 use crate::domain::url_policy::UrlPolicy;
 
 pub(super) const ENV_PREFIX_DEFAULT: &str = "LG_WEBHOOK_";
@@ -174,8 +174,8 @@ pub(super) fn header_complaint(name: &str, text: &str, env_prefix: &str) -> Opti
         return Some("is set by agentcron itself".to_owned());
     }
     let found = template::placeholders(text).unwrap_or_default();
-    let foreign = found.iter().find_map(|placeholder| match placeholder.meaning() {
-        Ok(Meaning::Environment(variable)) if !variable.starts_with(env_prefix) => Some(variable),
+    let foreign = found.iter().find_map(|placeholder| match placeholder.source() {
+        Ok(PlaceholderSource::Environment(variable)) if !variable.starts_with(env_prefix) => Some(variable),
         _ => None,
     })?;
     Some(format!("{} does not begin with {env_prefix} (see webhooks.env_prefix)", quoted(foreign)))

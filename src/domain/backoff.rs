@@ -1,5 +1,6 @@
-//! Waits that grow, and their jitter. Jitter comes from a hash of who waits, so that a restart changes nothing and
-//! a test can say what it expects; it only ever lengthens a wait, so no limit of a receiver is ever undercut.
+//! Waits that grow, and their jitter. Jitter comes from a hash of an id, so that a restart changes nothing
+//! and a test can state its expectation. It only ever lengthens a wait, so we never come back earlier than a
+//! receiver has asked for.
 
 use std::time::Duration;
 
@@ -7,18 +8,18 @@ use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-/// The wait after the `count`th failure in a row: doubling from `first`, at most `most`.
+/// Returns the wait after the `count`th failure in a row, which doubles from `first` up to `most`.
 pub fn doubling(first: Duration, most: Duration, count: u32) -> Duration {
     let doublings = count.saturating_sub(1).min(20);
     first.saturating_mul(1 << doublings).min(most)
 }
 
-/// `wait` made up to a fifth longer, by a stable amount for this id and count.
-pub fn stretch(wait: Duration, id: Uuid, count: u32) -> Duration {
+/// Returns `wait` made longer by up to a fifth, by an amount that is stable for this id and count.
+pub fn with_jitter(wait: Duration, id: Uuid, count: u32) -> Duration {
     wait.saturating_add(wait.mul_f64(share(id, count) / 5.0))
 }
 
-/// A stable number in `0.0..1.0` for this id and count.
+/// Returns a number in `0.0..1.0` that is stable for this id and count.
 pub fn share(id: Uuid, count: u32) -> f64 {
     let mut hash = Sha256::new();
     hash.update(id.as_bytes());
@@ -28,13 +29,14 @@ pub fn share(id: Uuid, count: u32) -> f64 {
     f64::from(number) / (f64::from(u32::MAX) + 1.0)
 }
 
-/// `at` plus `wait` to the millisecond, as instants are stored and shown; or the end of time.
+/// Returns `at` plus `wait` to the millisecond, as instants are stored and shown, or the last possible
+/// instant.
 pub fn after(at: Timestamp, wait: Duration) -> Timestamp {
     let wait = i64::try_from(wait.as_millis()).map_or(SignedDuration::MAX, SignedDuration::from_millis);
     at.saturating_add(wait).unwrap_or(Timestamp::MAX)
 }
 
-/// The time from `from` to `to`, or nothing if `to` is earlier.
+/// Returns the time from `from` to `to`, or zero if `to` is earlier.
 pub fn between(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or(Duration::ZERO)
 }

@@ -1,9 +1,9 @@
-//! Whether a JSON value contains another, as PostgreSQL's `jsonb @>` has it: by that the agent server filters metadata.
+//! Containment of JSON values as in PostgreSQL's `jsonb @>`, by which the agent server filters metadata.
 
 use serde_json::Value;
 
-/// Whether everything in `part` is in `whole`: every key of an object, every item of a list in any order, a scalar
-/// only if it is the same.
+/// Returns whether `whole` contains everything in `part`: every key of an object, every item of a list in any
+/// order, and an equal value for a scalar.
 pub fn contains(whole: &Value, part: &Value) -> bool {
     match (whole, part) {
         (Value::Object(whole), Value::Object(part)) => {
@@ -12,7 +12,7 @@ pub fn contains(whole: &Value, part: &Value) -> bool {
         (Value::Array(whole), Value::Array(part)) => {
             part.iter().all(|part| whole.iter().any(|whole| contains(whole, part)))
         }
-        // 1 and 1.0 are one number.
+        // 1 and 1.0 are the same number.
         (Value::Number(whole), Value::Number(part)) => whole == part || whole.as_f64() == part.as_f64(),
         (
             Value::Null

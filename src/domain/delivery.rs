@@ -232,7 +232,7 @@ pub fn judge(delivery_id: DeliveryId, step: u32, result: &AttemptResult, now: Ti
                         Pace::Usual => Duration::ZERO,
                         Pace::Slow => SLOW_WAIT,
                     };
-                    let wait = super::backoff::stretch(*wait.max(&least), delivery_id.0, step);
+                    let wait = super::backoff::with_jitter(*wait.max(&least), delivery_id.0, step);
                     let asked = retry_after.unwrap_or(Duration::ZERO).min(RETRY_AFTER_MAX);
                     Verdict::Again(super::backoff::after(now, wait.max(asked)))
                 }

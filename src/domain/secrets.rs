@@ -1,13 +1,14 @@
-//! What was sent and must not be read where an answer quotes it: servers like to echo.
+//! Secrets that were sent in a request and must be redacted where the answer quotes them: servers like to
+//! echo.
 
 use std::fmt;
 
 use serde_json::Value;
 
-/// Shorter ones stand in every text, and are no secrets.
+/// Shorter texts occur by chance in every answer, and are no secrets.
 const SECRET_BYTES_MIN: usize = 4;
 
-/// The secrets of a request, in the forms an echo may have. They show themselves nowhere.
+/// The secrets of a request, in the forms that an echo may have. Debug output hides them.
 #[derive(Clone, Default)]
 pub struct Secrets(Vec<String>);
 
@@ -18,7 +19,7 @@ impl fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// One more, also as it stands in a JSON text.
+    /// Adds a secret, also in the form that it has inside a JSON text.
     pub fn add(&mut self, secret: impl Into<String>) {
         let secret = secret.into();
         if secret.len() < SECRET_BYTES_MIN {
@@ -32,20 +33,20 @@ impl Secrets {
         self.0.push(secret);
     }
 
-    /// Those of another request as well.
+    /// Returns these secrets together with those of another request.
     pub fn and(mut self, others: Self) -> Self {
         self.0.extend(others.0);
         self
     }
 
-    /// The text without any of them.
+    /// Returns the text with each secret replaced by `***`.
     pub fn redact(&self, text: &str) -> String {
         let mut longest_first: Vec<&str> = self.0.iter().map(String::as_str).collect();
         longest_first.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         longest_first.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
     }
 
-    /// The same for every text in a value; keys of objects stay as they are.
+    /// Redacts every text in a value. Keys of objects stay as they are.
     pub fn redact_in(&self, value: &mut Value) {
         if self.0.is_empty() {
             return;
@@ -66,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_found_in_every_text_of_a_value_and_in_quotes() {
+    fn a_secret_is_redacted_in_every_text_of_a_value_and_when_quoted() {
         let mut secrets = Secrets::default();
         for secret in ["s3cret", "s3cret-and-more", "a\"b\\c", "abc"] {
             secrets.add(secret);

@@ -1,5 +1,6 @@
-//! Signatures by the Standard Webhooks specification: `v1` (HMAC-SHA256, secrets `whsec_…`) and `v1a` (ed25519, keys
-//! `whsk_…`). A key is parsed once, when the configuration is read; it shows itself nowhere.
+//! Signatures by the Standard Webhooks specification: `v1` (HMAC-SHA256, secrets `whsec_…`) and `v1a`
+//! (ed25519, keys `whsk_…`). A key is parsed once, when the configuration is read, and its debug output hides
+//! it.
 
 mod verify;
 
@@ -11,49 +12,46 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use ring::{hmac, signature::Ed25519KeyPair};
 
-pub use verify::{SignatureVerdict, Signed, VerifyingKey, verify};
+pub use verify::{SignatureVerdict, SignedWebhook, VerifyingKey, verify};
 
-/// 192 bits, the least that the specification allows.
+/// 192 bits, the minimum of the specification.
 const SECRET_BYTES_MIN: usize = 24;
 /// An ed25519 seed; the public key may follow it.
 const SEED_BYTES: usize = 32;
 
-/// What webhooks are signed with. Cheap to clone.
+/// A key that signs webhooks. It is cheap to clone.
 #[derive(Clone)]
-pub struct SigningKey(Kind);
+pub struct SigningKey(SigningMaterial);
 
 #[derive(Clone)]
-enum Kind {
+enum SigningMaterial {
     Shared(hmac::Key),
     Private(Arc<Ed25519KeyPair>),
 }
 
-/// Why a text is no signing key. None of these quotes the text.
+/// Why a text is not a key. None of these errors quotes the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// What follows the prefix is something else.
-    #[error("what follows its prefix is not base64")]
+    #[error("the text after the prefix is not base64")]
     NotBase64,
-    /// Guessable.
+    /// A shorter secret could be guessed.
     #[error("got a secret of {0} bytes, expected at least {SECRET_BYTES_MIN}")]
     Short(usize),
-    /// Neither a seed nor a seed with its public key.
     #[error("got a key of {0} bytes, expected 32 (the seed) or 64 (the seed and its public key)")]
     Length(usize),
-    /// The halves are of different keys.
-    #[error("its public half does not belong to its private half")]
+    #[error("the public half does not belong to the private half")]
     Mismatch,
-    /// No public key.
     #[error("got a public key of {0} bytes, expected 32")]
     PublicLength(usize),
-    /// `whpk_…` is for the receiver.
-    #[error("got a public key: it verifies, and cannot sign")]
+    /// `whpk_…` is the receiver's half.
+    #[error("got a public key, which can verify but not sign")]
     Public,
 }
 
 impl SigningKey {
-    /// `whsec_` and base64, `whsk_` and base64, or a secret without prefix: base64 if it can be read as such, as the
-    /// libraries of receivers read it, else the bytes of the text itself.
+    /// Parses `whsec_` with base64, `whsk_` with base64, or a secret without a prefix. The latter is decoded
+    /// as base64 if that is possible, as the libraries of receivers do; otherwise the bytes of the text are
+    /// the secret.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         if text.starts_with("whpk_") {
             return Err(KeyError::Public);
@@ -67,19 +65,19 @@ impl SigningKey {
         }
     }
 
-    /// `v1,…` or `v1a,…`.
+    /// Returns `v1,…` or `v1a,…`.
     fn sign(&self, signed: &[u8]) -> String {
         match &self.0 {
-            Kind::Shared(key) => format!("v1,{}", STANDARD.encode(hmac::sign(key, signed))),
-            Kind::Private(key) => format!("v1a,{}", STANDARD.encode(key.sign(signed))),
+            SigningMaterial::Shared(key) => format!("v1,{}", STANDARD.encode(hmac::sign(key, signed))),
+            SigningMaterial::Private(key) => format!("v1a,{}", STANDARD.encode(key.sign(signed))),
         }
     }
 }
 
-/// Keys are the same if they sign alike; both schemes are deterministic.
+/// Two keys are equal if they make the same signature: both schemes are deterministic.
 impl PartialEq for SigningKey {
     fn eq(&self, other: &Self) -> bool {
-        let text = b"are you the same?";
+        let text = b"a text to compare signatures of";
         self.sign(text) == other.sign(text)
     }
 }
@@ -90,13 +88,14 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// The value of `webhook-signature`: one signature per key, so that a receiver that knows any of them is content.
+/// Returns the value of `webhook-signature`: one signature per key, so that knowing one of the keys is enough
+/// to verify.
 pub fn signatures(keys: &[SigningKey], webhook_id: &str, at: Timestamp, body: &[u8]) -> String {
     let signed = signed_bytes(webhook_id, &at.as_second().to_string(), body);
     keys.iter().map(|key| key.sign(&signed)).collect::<Vec<_>>().join(" ")
 }
 
-/// What a signature is of: the id, the second and the body.
+/// Returns the bytes that a signature covers: the id, the timestamp in seconds and the body.
 fn signed_bytes(webhook_id: &str, second: &str, body: &[u8]) -> Vec<u8> {
     let mut signed = format!("{webhook_id}.{second}.").into_bytes();
     signed.extend_from_slice(body);
@@ -107,7 +106,7 @@ fn shared(secret: &[u8]) -> Result<SigningKey, KeyError> {
     if secret.len() < SECRET_BYTES_MIN {
         return Err(KeyError::Short(secret.len()));
     }
-    Ok(SigningKey(Kind::Shared(hmac::Key::new(hmac::HMAC_SHA256, secret))))
+    Ok(SigningKey(SigningMaterial::Shared(hmac::Key::new(hmac::HMAC_SHA256, secret))))
 }
 
 fn private(key: &[u8]) -> Result<SigningKey, KeyError> {
@@ -118,7 +117,7 @@ fn private(key: &[u8]) -> Result<SigningKey, KeyError> {
         }
         Some(_) | None => return Err(KeyError::Length(key.len())),
     };
-    pair.map(|pair| SigningKey(Kind::Private(Arc::new(pair)))).map_err(|_| KeyError::Mismatch)
+    pair.map(|pair| SigningKey(SigningMaterial::Private(Arc::new(pair)))).map_err(|_| KeyError::Mismatch)
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
-//! `${{ … }}`: finds the placeholders of a text or a JSON value and fills them. Pure: what a name stands for is
-//! the caller's knowledge, so the same code serves the check at load, the payload at firing time and the webhook.
+//! `${{ … }}`: finds the placeholders of a text or a JSON value and fills them. It is pure: the caller knows
+//! the value of a name, so the same code serves the check at load, the payload at firing time and the
+//! webhook.
 //!
-//! A filled-in value is never read again, so a value that holds `${{` cannot pull in another one.
+//! A filled-in value is not scanned again, so a value that contains `${{` cannot pull in another one.
 
 use std::ops::Range;
 
@@ -9,107 +10,92 @@ use serde_json::Value;
 
 use super::cron::words;
 
-/// More placeholders than this in one text are an error.
+/// The most placeholders in one text.
 pub const PLACEHOLDERS_MAX: usize = 1000;
-/// No filled text is longer: many placeholders of long values cannot eat the memory.
+/// The longest filled text, so that many placeholders with long values cannot use up the memory.
 pub const FILLED_BYTES_MAX: usize = 4 << 20;
-/// Deepest nesting of a value that is filled; what comes from JSON text is at most this deep already.
+/// The deepest nesting of a value that is filled. Values parsed from JSON text are at most this deep already.
 pub const DEPTH_MAX: usize = 128;
 
 /// One `${{ name }}` of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placeholder<'t> {
-    /// Where it stands, from the dollar sign to the last brace, in bytes.
+    /// Its bytes in the text, from the dollar sign to the last brace.
     pub range: Range<usize>,
-    /// What is between the braces, trimmed; only letters, digits, `_`, `-` and `.`.
+    /// The trimmed text between the braces: only letters, digits, `_`, `-` and `.`.
     pub name: &'t str,
 }
 
-/// What a name in a placeholder stands for.
+/// Where the value of a placeholder comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meaning<'t> {
+pub enum PlaceholderSource<'t> {
     /// `env.NAME`: an environment variable of the daemon.
     Environment(&'t str),
     /// `credential.NAME`: a systemd credential.
     Credential(&'t str),
-    /// Known only when an occurrence is fired.
+    /// A value that is known only when an occurrence fires.
     Firing(FiringName),
 }
 
 words!(
-    /// The names that get their value when an occurrence is fired.
+    /// The names whose value is known only when an occurrence fires.
     FiringName {
-        /// The cron's name.
         CronName = "cron.name",
         /// When the occurrence is due by the calendar.
         RunScheduledFor = "run.scheduled_for",
-        /// Our id of the run.
+        /// Our id of the run, not the backend's.
         RunId = "run.id",
         /// How the cron's previous run ended.
         PreviousStatus = "previous.status",
-        /// When it ended.
         PreviousEndedAt = "previous.ended_at",
     }
 );
 
-/// Why a text is not a template. Positions are in bytes.
+/// Why a text is not a template. `at` is the byte at which the placeholder opens.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
-    /// `${{` without `}}`.
     #[error("`${{{{` without `}}}}`")]
-    Unclosed {
-        /// Where it opens.
-        at: usize,
-    },
-    /// Not a name between the braces.
+    Unclosed { at: usize },
     #[error("`${{{{ … }}}}` holds no name: letters, digits, `_`, `-` and `.` are allowed")]
-    NoName {
-        /// Where it opens.
-        at: usize,
-    },
-    /// More than [`PLACEHOLDERS_MAX`].
+    NoName { at: usize },
     #[error("more than {PLACEHOLDERS_MAX} placeholders in one text")]
     TooMany,
 }
 
-/// The name is none of those that mean something.
+/// The name of a placeholder has no meaning. It is shortened to 64 characters.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown placeholder `{name}`")]
 pub struct UnknownName {
-    /// As written.
     pub name: String,
 }
 
-/// Why a template could not be filled; `E` is the caller's reason.
+/// Why a template could not be filled.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FillError<E> {
-    /// It is not a template.
     #[error(transparent)]
     Template(#[from] TemplateError),
-    /// A name has no value.
+    /// The caller's `lookup` has no value for a name.
     #[error("{0}")]
     Lookup(E),
-    /// The result would be longer than [`FILLED_BYTES_MAX`].
     #[error("longer than {FILLED_BYTES_MAX} bytes once its placeholders are filled")]
     TooLong,
-    /// The value is nested deeper than [`DEPTH_MAX`].
     #[error("nested deeper than {DEPTH_MAX} levels")]
     TooDeep,
 }
 
 impl<'t> Placeholder<'t> {
-    /// What the name stands for.
-    pub fn meaning(&self) -> Result<Meaning<'t>, UnknownName> {
+    /// Returns where the value of this placeholder comes from.
+    pub fn source(&self) -> Result<PlaceholderSource<'t>, UnknownName> {
         let unknown = || UnknownName { name: self.name.chars().take(64).collect() };
         match self.name.split_once('.') {
-            Some(("env", name)) if !name.is_empty() => Ok(Meaning::Environment(name)),
-            Some(("credential", name)) if !name.is_empty() => Ok(Meaning::Credential(name)),
-            _ => self.name.parse().map(Meaning::Firing).map_err(|_| unknown()),
+            Some(("env", name)) if !name.is_empty() => Ok(PlaceholderSource::Environment(name)),
+            Some(("credential", name)) if !name.is_empty() => Ok(PlaceholderSource::Credential(name)),
+            _ => self.name.parse().map(PlaceholderSource::Firing).map_err(|_| unknown()),
         }
     }
 }
 
-/// Every placeholder of a text, in order.
+/// Returns every placeholder of a text, in order.
 pub fn placeholders(text: &str) -> Result<Vec<Placeholder<'_>>, TemplateError> {
     let mut found = Vec::new();
     let mut from = 0;
@@ -131,17 +117,17 @@ pub fn placeholders(text: &str) -> Result<Vec<Placeholder<'_>>, TemplateError> {
     Ok(found)
 }
 
-/// Whether a text holds a placeholder, or tries to.
+/// Returns whether a text contains a placeholder or the beginning of one.
 pub fn is_template(text: &str) -> bool {
     text.contains("${{")
 }
 
-/// A URL that is what it is, whatever is in it: no placeholder is found in it, and a URL parser reads it as before.
-pub fn disarmed(url: &str) -> String {
+/// Escapes a URL so that it contains no placeholder, while a URL parser reads it as before.
+pub fn escaped(url: &str) -> String {
     url.replace("${{", "$%7B%7B")
 }
 
-/// The text with every placeholder replaced by what `lookup` says of its name.
+/// Returns the text with every placeholder replaced by the value that `lookup` returns for its name.
 pub fn fill<E>(text: &str, lookup: &impl Fn(&str) -> Result<String, E>) -> Result<String, FillError<E>> {
     let mut filled = String::with_capacity(text.len());
     let mut from = 0;
@@ -157,7 +143,7 @@ pub fn fill<E>(text: &str, lookup: &impl Fn(&str) -> Result<String, E>) -> Resul
     if filled.len() > FILLED_BYTES_MAX { Err(FillError::TooLong) } else { Ok(filled) }
 }
 
-/// The value with every text in it filled; keys of objects stay as they are.
+/// Returns the value with every text in it filled. Keys of objects stay as they are.
 pub fn fill_value<E>(
     value: &Value,
     lookup: &impl Fn(&str) -> Result<String, E>,

@@ -1,9 +1,9 @@
-//! What a graph returned, as far as we keep it: whole if it is small, else a digest that says what it was.
+//! The values of a graph as they are recorded: whole if they are small, otherwise as a digest.
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// The value itself, or, if its JSON is longer than `bytes_max`, its length and SHA-256.
+/// Returns the values, or, if their JSON is longer than `bytes_max`, its length and SHA-256.
 pub fn keep(values: Value, bytes_max: usize) -> Value {
     let text = values.to_string();
     if text.len() <= bytes_max {

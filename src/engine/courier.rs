@@ -19,7 +19,7 @@ use crate::domain::delivery_mode::{DeliveryMode, RateLimit};
 use crate::domain::ids::RunId;
 use crate::domain::run::called;
 use crate::store::{ClaimedDelivery, FinishedAttempt, Store, StoreError};
-use crate::webhook::{Attempt, CancelToken, LiveSettings, Sender, redacted, webhook_id};
+use crate::webhook::{CancelToken, LiveSettings, OutboundWebhook, Sender, redacted, webhook_id};
 pub use origin_limiter::OriginLimiter;
 use origin_limiter::Permit;
 
@@ -103,7 +103,7 @@ impl Courier {
     /// Applies the settings in force to everything that is sent from now on.
     async fn follow_settings(&mut self) -> Result<(), StoreError> {
         let settings = self.webhooks.now();
-        self.sender = self.sender.under(settings.webhooks.clone());
+        self.sender = self.sender.with_settings(settings.webhooks.clone());
         if settings.disabled {
             let suppressed = self.store.disable_webhooks(self.clock.now()).await?;
             tracing::warn!(
@@ -171,9 +171,10 @@ async fn attempt(
     let ClaimedDelivery { delivery_id, run_id, attempt, .. } = delivery;
     let step = delivery.step();
     crash_point("attempt_committed").await;
-    let send = Attempt { webhook_id: webhook_id(run_id), url: delivery.url.clone(), body: delivery.body };
+    let send =
+        OutboundWebhook { webhook_id: webhook_id(run_id), url: delivery.url.clone(), body: delivery.body };
     // A bug concerns this attempt only: its delivery must not stay claimed until somebody restarts the daemon.
-    let sending = AssertUnwindSafe(courier.sender.send_unless(send, cancel));
+    let sending = AssertUnwindSafe(courier.sender.send_unless_cancelled(send, cancel));
     let report = sending.catch_unwind().await.unwrap_or_else(|_| AttemptReport::unanswered(broken()));
     crash_point("attempt_answered").await;
     let at = courier.clock.now();

@@ -78,7 +78,7 @@ async fn record(janitor: &Janitor, results: Vec<(DueDeletion, Deleted)>) -> Resu
             Deleted::NotYet(detail) => detail,
         };
         let wait = backoff::doubling(WAIT_FIRST, WAIT_MOST, deletion.failures.saturating_add(1));
-        let wait = backoff::stretch(wait, deletion.thread_id.0, deletion.failures);
+        let wait = backoff::with_jitter(wait, deletion.thread_id.0, deletion.failures);
         tracing::debug!(thread_id = %deletion.thread_id, detail, "thread not deleted yet");
         let again = backoff::after(janitor.clock.now(), wait);
         janitor.store.postpone_deletion(deletion.thread_id, again).await?;

@@ -1,40 +1,39 @@
-//! What a certificate says, for people. Whether it is to be trusted is not judged here.
+//! The readable contents of a certificate. Whether it can be trusted is not decided here.
 
 use std::net::IpAddr;
 
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
-use x509_cert::Certificate as Parsed;
 use x509_cert::der::Decode;
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
 use crate::domain::bounds::{CERTIFICATE_NAMES_SHOWN, DETAIL_CHARS_MAX};
 
-/// A certificate as it was shown.
+/// A certificate as the other side presented it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
-    /// Whom it is for.
+    /// The distinguished name of its owner.
     pub subject: String,
-    /// Who says so.
+    /// The distinguished name of the authority that signed it.
     pub issuer: String,
-    /// It is no longer good after this.
+    /// The end of its validity.
     pub not_after: Timestamp,
-    /// The first names and addresses that it is for.
+    /// The host names and addresses that it is valid for, at most [`CERTIFICATE_NAMES_SHOWN`].
     pub names: Vec<String>,
 }
 
 impl Certificate {
-    /// `None` if it cannot be read.
-    pub(super) fn read(der: &CertificateDer<'_>) -> Option<Self> {
-        let certificate = Parsed::from_der(der).ok()?;
-        let said = certificate.tbs_certificate();
-        let not_after = i64::try_from(said.validity().not_after.to_unix_duration().as_secs()).ok()?;
-        let names = said.get_extension::<SubjectAltName>().ok().flatten();
+    /// Parses a certificate, or returns `None` if it cannot be read.
+    pub(super) fn parse(der: &CertificateDer<'_>) -> Option<Self> {
+        let certificate = x509_cert::Certificate::from_der(der).ok()?;
+        let contents = certificate.tbs_certificate();
+        let not_after = i64::try_from(contents.validity().not_after.to_unix_duration().as_secs()).ok()?;
+        let names = contents.get_extension::<SubjectAltName>().ok().flatten();
         let names = names.iter().flat_map(|(_, names)| &names.0).filter_map(name);
         Some(Self {
-            subject: shortened(&said.subject().to_string()),
-            issuer: shortened(&said.issuer().to_string()),
+            subject: shortened(&contents.subject().to_string()),
+            issuer: shortened(&contents.issuer().to_string()),
             not_after: Timestamp::from_second(not_after).ok()?,
             names: names.take(CERTIFICATE_NAMES_SHOWN).collect(),
         })
@@ -48,7 +47,7 @@ fn name(name: &GeneralName) -> Option<String> {
             4 => <[u8; 4]>::try_from(bytes.as_bytes()).ok().map(|four| IpAddr::from(four).to_string()),
             _ => <[u8; 16]>::try_from(bytes.as_bytes()).ok().map(|all| IpAddr::from(all).to_string()),
         },
-        // Nobody's webhook is addressed by these.
+        // No webhook URL addresses its host by one of these.
         GeneralName::OtherName(_)
         | GeneralName::Rfc822Name(_)
         | GeneralName::DirectoryName(_)
@@ -58,7 +57,7 @@ fn name(name: &GeneralName) -> Option<String> {
     }
 }
 
-/// A stranger has written it.
+/// Bounds a text that a stranger has written.
 fn shortened(text: &str) -> String {
     text.chars().take(DETAIL_CHARS_MAX).collect()
 }

@@ -1,5 +1,6 @@
-//! The way to a receiver: name -> addresses -> every one of them judged -> TCP -> TLS. This is the only place where a
-//! connection to a receiver is made, so nothing gets past the policy: no literal, no second answer of a name server.
+//! Opens connections to receivers: name -> addresses -> each address judged by the policy -> TCP -> TLS. This
+//! is the only place that connects to a receiver, so nothing gets past the policy: neither a literal address
+//! nor a second, different answer of a name server.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -14,11 +15,12 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
+use super::TransportError;
 use crate::domain::bounds::{CONNECT_WAIT, LOOKUP_WAIT, RECEIVER_ADDRESSES_MAX};
 use crate::domain::delivery::Phases;
 use crate::domain::url_policy::{PolicyViolation, UrlPolicy};
 
-/// Looks names up and opens connections; tests put their own in its place.
+/// Looks up names and opens TCP connections. Tests replace both steps by their own.
 #[derive(Clone)]
 pub struct Dialer {
     lookup: Arc<dyn Fn(String) -> BoxFuture<'static, std::io::Result<Vec<IpAddr>>> + Send + Sync>,
@@ -26,11 +28,11 @@ pub struct Dialer {
 }
 
 impl Dialer {
-    /// The name service and the network of this machine.
+    /// Returns a dialer that uses the name service and the network of this machine.
     pub fn of_system() -> Self {
         Self::new(
             async |name: String| {
-                // The port is only there because the function wants one.
+                // Only the function asks for a port; the lookup does not depend on it.
                 let found = tokio::net::lookup_host((name, 0)).await?;
                 Ok(found.map(|address| address.ip()).collect())
             },
@@ -38,7 +40,7 @@ impl Dialer {
         )
     }
 
-    /// Names are looked up by `lookup`, and connections opened by `dial`.
+    /// Returns a dialer that looks up names with `lookup` and opens connections with `dial`.
     pub fn new<L, D>(
         lookup: impl Fn(String) -> L + Send + Sync + 'static,
         dial: impl Fn(SocketAddr) -> D + Send + Sync + 'static,
@@ -52,66 +54,61 @@ impl Dialer {
             dial: Arc::new(move |address| Box::pin(dial(address))),
         }
     }
-}
 
-impl Dialer {
-    /// The same, but these names (in lower case) lead to these addresses, whatever the name service says.
+    /// Overrides the lookup: these names, in lower case, have these addresses.
     pub fn with_names(self, names: BTreeMap<String, Vec<IpAddr>>) -> Self {
         let lookup = Arc::clone(&self.lookup);
-        let look_up = move |name: String| match names.get(&name) {
+        let with_overrides = move |name: String| match names.get(&name) {
             Some(addresses) => Box::pin(std::future::ready(Ok(addresses.clone()))),
             None => lookup(name),
         };
-        Self { lookup: Arc::new(look_up), ..self }
+        Self { lookup: Arc::new(with_overrides), ..self }
     }
 }
 
-/// Why there is no connection. Nothing was sent.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ConnectFailure {
-    #[error("{0}")]
-    Denied(PolicyViolation),
-    #[error("{0}")]
-    NoConnection(String),
-    #[error("{0}")]
-    Tls(String),
-}
-
-/// The far end of the connection that a request went over; an extension of the answer.
+/// The connection that a request went over. It is an extension of the response.
 #[derive(Clone, Debug)]
-pub struct FarEnd {
-    /// Where it is.
+pub struct ConnectionInfo {
+    /// The receiver's end.
     pub address: SocketAddr,
-    /// What opening the connection took; nothing if it was open already.
+    /// How long the steps of opening the connection took; all `None` if it was open already.
     pub opening: Phases,
 }
 
 /// An address that a connection would go to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JudgedAddress {
-    /// The address.
     pub address: IpAddr,
-    /// Why no connection may go to it, if the policy refuses it.
-    pub refusal: Option<PolicyViolation>,
+    /// Why the policy refuses the address; `None` if it does not.
+    pub violation: Option<PolicyViolation>,
 }
 
-/// What a URL says about where to connect.
+/// Where to connect to, according to a URL.
 pub(super) struct Destination<'u> {
-    host: &'u str,
-    port: u16,
-    with_tls: bool,
+    /// A name or a literal address, without brackets.
+    pub(super) host: &'u str,
+    pub(super) port: u16,
+    pub(super) scheme: Scheme,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Scheme {
+    Http,
+    Https,
 }
 
 impl<'u> Destination<'u> {
     pub(super) fn of(uri: &'u Uri) -> Self {
-        let with_tls = uri.scheme_str() == Some("https");
-        let port = uri.port_u16().unwrap_or(if with_tls { 443 } else { 80 });
+        let (scheme, default_port) = match uri.scheme_str() {
+            Some("https") => (Scheme::Https, 443),
+            Some(_) | None => (Scheme::Http, 80),
+        };
         let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-        Self { host, port, with_tls }
+        Self { host, port: uri.port_u16().unwrap_or(default_port), scheme }
     }
 }
 
-/// Makes connections under one policy.
+/// Opens connections under one policy.
 #[derive(Clone)]
 pub(super) struct Connector {
     pub(super) policy: Arc<UrlPolicy>,
@@ -120,102 +117,115 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    /// A new connection to the host of this URL.
-    pub(super) async fn connect(&self, uri: &Uri) -> Result<Opened, ConnectFailure> {
+    /// Opens a new connection to the host of this URL.
+    pub(super) async fn connect(&self, uri: &Uri) -> Result<ReceiverStream, TransportError> {
         let destination = Destination::of(uri);
         let mut opening = Phases::default();
         let addresses = self.addresses(&destination, &mut opening).await?;
         self.open(&destination, &addresses, opening).await
     }
 
-    /// Where the host leads, and what the policy says of each address.
+    /// Returns the addresses of the host, each with the decision of the policy.
     pub(super) async fn addresses(
         &self,
         destination: &Destination<'_>,
         opening: &mut Phases,
-    ) -> Result<Vec<JudgedAddress>, ConnectFailure> {
+    ) -> Result<Vec<JudgedAddress>, TransportError> {
         let addresses = match destination.host.parse::<IpAddr>() {
             Ok(literal) => vec![literal],
             Err(_) => measured(&mut opening.lookup, self.look_up(destination.host)).await?,
         };
-        let judged = |address| JudgedAddress { address, refusal: self.policy.judge_address(address).err() };
+        let judged = |address| JudgedAddress { address, violation: self.policy.judge_address(address).err() };
         Ok(addresses.into_iter().map(judged).collect())
     }
 
-    /// A connection to one of these addresses, if the policy refuses none of them.
+    /// Opens a connection to one of these addresses, if the policy refuses none of them.
     pub(super) async fn open(
         &self,
         destination: &Destination<'_>,
         judged: &[JudgedAddress],
         mut opening: Phases,
-    ) -> Result<Opened, ConnectFailure> {
-        // One bad address spoils the name: whoever answers with a mixture is not to be trusted with the choice.
-        if let Some(refusal) = judged.iter().find_map(|address| address.refusal.clone()) {
-            return Err(ConnectFailure::Denied(refusal));
+    ) -> Result<ReceiverStream, TransportError> {
+        // One bad address spoils the name: a name server that mixes them cannot be trusted with the choice.
+        if let Some(violation) = judged.iter().find_map(|address| address.violation.clone()) {
+            return Err(TransportError::Denied(violation));
         }
         let addresses: Vec<IpAddr> = judged.iter().map(|judged| judged.address).collect();
         let opened = tokio::time::timeout(CONNECT_WAIT, async {
             let dialled = self.dial_any(&addresses, destination.port);
             let (stream, address) = measured(&mut opening.connect, dialled).await?;
-            let io: Box<dyn Io> = if destination.with_tls {
-                measured(&mut opening.tls, self.shake_hands(destination.host, stream)).await?
-            } else {
-                Box::new(stream)
+            let io: Box<dyn Io> = match destination.scheme {
+                Scheme::Http => Box::new(stream),
+                Scheme::Https => {
+                    measured(&mut opening.tls, self.tls_handshake(destination.host, stream)).await?
+                }
             };
-            Ok(Opened { io, far_end: FarEnd { address, opening } })
+            Ok(ReceiverStream { io, info: ConnectionInfo { address, opening } })
         });
-        let too_long = |_| ConnectFailure::NoConnection(format!("no connection {}", within(CONNECT_WAIT)));
+        let too_long = |_| TransportError::NotSent(format!("no connection {}", within(CONNECT_WAIT)));
         opened.await.map_err(too_long)?
     }
 
-    async fn look_up(&self, name: &str) -> Result<Vec<IpAddr>, ConnectFailure> {
-        let failed = |problem: String| ConnectFailure::NoConnection(format!("its name: {problem}"));
+    async fn look_up(&self, name: &str) -> Result<Vec<IpAddr>, TransportError> {
+        let failed = |problem: String| TransportError::NotSent(format!("name lookup: {problem}"));
         let found = tokio::time::timeout(LOOKUP_WAIT, (self.dialer.lookup)(name.to_owned())).await;
         let addresses = found
             .map_err(|_| failed(format!("no answer {}", within(LOOKUP_WAIT))))?
             .map_err(|error| failed(error.to_string()))?;
-        if addresses.is_empty() { Err(failed("it has no address".to_owned())) } else { Ok(addresses) }
+        if addresses.is_empty() {
+            return Err(failed("the name has no address".to_owned()));
+        }
+        Ok(addresses)
     }
 
-    /// One after the other, each with its share of the time, so that a dead first one does not use up all of it.
+    /// Tries the addresses one after the other. Each gets a share of the time, so that a dead first one does
+    /// not use all of it.
     async fn dial_any(
         &self,
         addresses: &[IpAddr],
         port: u16,
-    ) -> Result<(TcpStream, SocketAddr), ConnectFailure> {
+    ) -> Result<(TcpStream, SocketAddr), TransportError> {
         let tried = &addresses[..addresses.len().min(RECEIVER_ADDRESSES_MAX)];
         let share = CONNECT_WAIT / u32::try_from(tried.len()).unwrap_or(1).max(1);
-        let mut last = String::new();
-        for address in tried {
-            let far_end = SocketAddr::new(*address, port);
-            match tokio::time::timeout(share, (self.dialer.dial)(far_end)).await {
+        let mut last_error = String::new();
+        for ip in tried {
+            let address = SocketAddr::new(*ip, port);
+            match tokio::time::timeout(share, (self.dialer.dial)(address)).await {
                 Ok(Ok(stream)) => {
-                    // A delayed segment is a nuisance, a refused option is none.
-                    let _ = stream.set_nodelay(true);
-                    return Ok((stream, far_end));
+                    disable_delay(&stream);
+                    return Ok((stream, address));
                 }
-                Ok(Err(error)) => last = format!("{address}: {error}"),
-                Err(_) => last = format!("{address}: no connection {}", within(share)),
+                Ok(Err(error)) => last_error = format!("{ip}: {error}"),
+                Err(_) => last_error = format!("{ip}: no connection {}", within(share)),
             }
         }
-        Err(ConnectFailure::NoConnection(last))
+        Err(TransportError::NotSent(last_error))
     }
 
-    async fn shake_hands(&self, host: &str, stream: TcpStream) -> Result<Box<dyn Io>, ConnectFailure> {
+    async fn tls_handshake(&self, host: &str, stream: TcpStream) -> Result<Box<dyn Io>, TransportError> {
         let name = ServerName::try_from(host.trim_end_matches('.').to_owned())
-            .map_err(|_| ConnectFailure::Tls("no certificate can be for such a host".to_owned()))?;
+            .map_err(|_| TransportError::Tls(NO_CERTIFICATE_NAME.to_owned()))?;
         let stream = self.tls.connect(name, stream).await;
         stream.map(|stream| Box::new(stream) as Box<dyn Io>).map_err(|error| {
-            // A line that breaks during the handshake says nothing about certificates.
+            // A connection that breaks during the handshake says nothing about certificates.
             match error.get_ref().is_some_and(|cause| cause.is::<rustls::Error>()) {
-                true => ConnectFailure::Tls(error.to_string()),
-                false => ConnectFailure::NoConnection(format!("during the TLS handshake: {error}")),
+                true => TransportError::Tls(error.to_string()),
+                false => TransportError::NotSent(format!("during the TLS handshake: {error}")),
             }
         })
     }
 }
 
-/// Notes how long it took.
+/// The error text for a host that is neither a DNS name nor an address.
+pub(super) const NO_CERTIFICATE_NAME: &str = "no certificate can be valid for this host";
+
+/// Sends small segments at once. If the option is refused, segments are only delayed, so the error is
+/// ignored.
+pub(super) fn disable_delay(stream: &TcpStream) {
+    let _ = stream.set_nodelay(true);
+}
+
+/// Runs `work` and stores how long it took.
 async fn measured<T>(took: &mut Option<Duration>, work: impl Future<Output = T>) -> T {
     let start = Instant::now();
     let done = work.await;
@@ -227,13 +237,13 @@ fn within(wait: Duration) -> String {
     format!("within {}", humantime::format_duration(wait))
 }
 
-/// Bytes in both directions.
+/// A stream of bytes in both directions.
 pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
-/// A connection, with or without TLS, on which nothing was said yet.
-pub(super) struct Opened {
+/// A new connection to a receiver, with TLS if its URL is `https`, over which nothing was sent yet.
+pub(super) struct ReceiverStream {
     pub(super) io: Box<dyn Io>,
-    pub(super) far_end: FarEnd,
+    pub(super) info: ConnectionInfo,
 }

@@ -1,20 +1,22 @@
-//! One HTTP exchange with the world outside. What an effect above must know is only this: did the request
-//! certainly not leave (`NotSent`), or may it have been received (`Broken`)?
+//! One HTTP exchange with the outside world. The effects above need to know only one thing about a failure:
+//! did the request certainly not leave (`NotSent`), or may it have been received (`Broken`)?
 //!
-//! Three ways: real connections to the agent server (reqwest), real connections to receivers, judged by a policy where
-//! they are made (`receivers.rs`), and a function in this process, which is how the embedded agent server is
-//! reached without a port and how simulation puts lost answers and late requests under the real code.
+//! There are three channels: real connections to the agent server (reqwest); real connections to receivers,
+//! checked against a policy where they are made (`receiver_client.rs`); and a function in this process. The
+//! function is how the embedded agent server is reached without a port, and how the simulation puts lost
+//! responses and late requests under the real code.
 //!
-//! `relay.rs` is apart: it passes on what others ask of the agent server, and knows nothing of what they ask.
+//! `relay.rs` is separate: it forwards the requests of others to the agent server and knows nothing about
+//! their content.
 
 mod certificate;
 mod connection;
 mod dialer;
 #[cfg(test)]
-pub(crate) mod hostile;
+pub(crate) mod fuzz;
 mod pool;
 mod probe;
-mod receivers;
+mod receiver_client;
 mod relay;
 mod tls;
 
@@ -32,14 +34,14 @@ use tower::ServiceExt;
 
 use crate::domain::bounds::CONNECT_WAIT;
 use crate::domain::url_policy::{PolicyViolation, UrlPolicy};
-use receivers::Receivers;
+use receiver_client::ReceiverClient;
 
 pub use certificate::Certificate;
-pub use dialer::{Dialer, FarEnd, JudgedAddress};
-pub use probe::{Probe, Sight};
+pub use dialer::{ConnectionInfo, Dialer, JudgedAddress};
+pub use probe::{Probe, ProbeReport};
 pub use relay::{Relay, RelayError};
 
-/// Sends requests; cheap to clone.
+/// Sends HTTP requests. It is cheap to clone.
 #[derive(Clone)]
 pub struct Transport {
     channel: Channel,
@@ -48,54 +50,63 @@ pub struct Transport {
 #[derive(Clone)]
 enum Channel {
     Network(reqwest::Client),
-    Judged(Receivers),
-    InProcess(Arc<dyn Fn(Request<Bytes>) -> Exchange + Send + Sync>),
+    Receivers(ReceiverClient),
+    InProcess(Arc<dyn Fn(Request<Bytes>) -> ResponseFuture + Send + Sync>),
 }
 
-/// What a function in this process answers with.
-pub type Exchange = Pin<Box<dyn Future<Output = Result<Response<BodyStream>, TransportError>> + Send>>;
+/// The result of a function that handles requests in this process.
+pub type ResponseFuture = Pin<Box<dyn Future<Output = Result<Response<BodyStream>, TransportError>> + Send>>;
 
-/// Completes a request in the moment in which it is sent, with what is of that moment: its time and its signature.
-/// It is called again if the same request has to be written to another connection.
+/// Completes a request at the moment it is written, with its timestamp and its signature. It is called again
+/// if the same request has to be written to another connection.
 pub type SignOnWrite<'s> = dyn FnMut(&mut Request<Bytes>) -> Result<(), TransportError> + Send + 's;
 
-/// The body of an answer, as it arrives.
+/// The body of a response, as it arrives.
 pub type BodyStream = Pin<Box<dyn Stream<Item = Result<Bytes, TransportError>> + Send>>;
 
-/// Why there is no (whole) answer.
+/// Why there is no complete response.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransportError {
-    /// The request certainly did not leave: name, connection or TLS failed.
+    /// The request certainly did not leave: the name lookup or the connection failed. (To the agent server,
+    /// TLS too.)
     #[error("{0}")]
     NotSent(String),
-    /// It did not leave, because the far end's certificate or its TLS is not acceptable. Of judged ways only.
+    /// The request did not leave because the receiver's certificate or its TLS is not acceptable.
     #[error("{0}")]
     Tls(String),
-    /// It did not leave, because the policy refuses an address of the host. Of judged ways only.
+    /// The request did not leave because the policy refuses an address of the receiver's host.
     #[error("{0}")]
     Denied(PolicyViolation),
-    /// The connection broke, or fell silent, after the request may have left.
+    /// The connection broke or fell silent after the request may have left.
     #[error("{0}")]
     Broken(String),
-    /// The answer is longer than we read.
+    /// The body of the response is longer than this many bytes, the most that the caller reads.
     #[error("the answer is longer than {0} bytes")]
     TooLarge(usize),
+}
+
+impl TransportError {
+    /// Reports a URL without a host that a request could go to.
+    fn no_host() -> Self {
+        Self::NotSent("the URL names no host that a request can be sent to".to_owned())
+    }
 }
 
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.channel {
             Channel::Network(_) => "Transport::Network",
-            Channel::Judged(_) => "Transport::Judged",
+            Channel::Receivers(_) => "Transport::Receivers",
             Channel::InProcess(_) => "Transport::InProcess",
         })
     }
 }
 
 impl Transport {
-    /// Real connections: no proxy from the environment, no redirects, nothing sent twice behind our back.
+    /// Returns a transport to the agent server: no proxy from the environment, no redirects, no hidden
+    /// retries.
     ///
-    /// `extra_root_certificates` is PEM text that is trusted besides the system's store.
+    /// `extra_root_certificates` is PEM text that is trusted in addition to the system's store.
     pub fn network(extra_root_certificates: Option<&[u8]>) -> Result<Self, reqwest::Error> {
         let mut builder = client_builder().connect_timeout(CONNECT_WAIT);
         if let Some(pem) = extra_root_certificates {
@@ -104,32 +115,34 @@ impl Transport {
         Ok(Self { channel: Channel::Network(builder.build()?) })
     }
 
-    /// All requests go to this Unix socket, whatever host they name.
+    /// Returns a transport that sends all requests to this Unix socket, no matter which host they name.
     pub fn unix_socket(path: &Path) -> Result<Self, reqwest::Error> {
         Ok(Self { channel: Channel::Network(client_builder().unix_socket(path).build()?) })
     }
 
-    /// Real connections to receivers: none is made to an address that `policy` refuses; no proxy, no redirects.
+    /// Returns a transport to receivers: no connection is made to an address that `policy` refuses; no proxy,
+    /// no redirects.
     ///
-    /// `extra_root_certificates` is PEM text that is trusted besides the system's store.
-    pub fn judged(
+    /// `extra_root_certificates` is PEM text that is trusted in addition to the system's store.
+    pub fn to_receivers(
         extra_root_certificates: Option<&[u8]>,
         dialer: Dialer,
         policy: UrlPolicy,
     ) -> Result<Self, rustls::Error> {
-        Ok(Self { channel: Channel::Judged(Receivers::new(extra_root_certificates, dialer, policy)?) })
+        let client = ReceiverClient::new(extra_root_certificates, dialer, policy)?;
+        Ok(Self { channel: Channel::Receivers(client) })
     }
 
-    /// The same way under this policy. What is answered in this process, and the way to the agent server, which the
-    /// operator has named, know no policy.
-    pub fn judging(self, policy: UrlPolicy) -> Self {
+    /// Replaces the policy. Only a transport to receivers has one: the operator has named the agent server,
+    /// and a function in this process connects to nothing.
+    pub fn with_policy(self, policy: UrlPolicy) -> Self {
         match self.channel {
-            Channel::Judged(receivers) => Self { channel: Channel::Judged(receivers.judging(policy)) },
+            Channel::Receivers(client) => Self { channel: Channel::Receivers(client.with_policy(policy)) },
             Channel::Network(_) | Channel::InProcess(_) => self,
         }
     }
 
-    /// Requests are answered by this router, in this process.
+    /// Returns a transport whose requests are handled by this router, in this process.
     pub fn router(router: axum::Router) -> Self {
         Self::function(move |request| {
             let router = router.clone();
@@ -146,25 +159,27 @@ impl Transport {
         })
     }
 
-    /// Requests are answered by this function, in this process.
-    pub fn function(answer: impl Fn(Request<Bytes>) -> Exchange + Send + Sync + 'static) -> Self {
-        Self { channel: Channel::InProcess(Arc::new(answer)) }
+    /// Returns a transport whose requests are handled by this function, in this process.
+    pub fn function(handler: impl Fn(Request<Bytes>) -> ResponseFuture + Send + Sync + 'static) -> Self {
+        Self { channel: Channel::InProcess(Arc::new(handler)) }
     }
 
-    /// Sends one request and waits for the head of the answer; never retries. The caller bounds the time.
+    /// Sends one request and waits for the head of the response. It never retries, and the caller bounds the
+    /// time.
     pub async fn send(&self, request: Request<Bytes>) -> Result<Response<BodyStream>, TransportError> {
         self.send_signed(request, &mut |_| Ok(())).await
     }
 
-    /// The same; on judged ways `seal` completes the request once there is a connection, right before the write.
+    /// Sends one request like [`Transport::send`], after `sign` has completed it. To a receiver, `sign` is
+    /// called once there is a connection, right before the write.
     pub async fn send_signed(
         &self,
         request: Request<Bytes>,
         sign: &mut SignOnWrite<'_>,
     ) -> Result<Response<BodyStream>, TransportError> {
         match &self.channel {
-            Channel::InProcess(answer) => answer(signed(request, sign)?).await,
-            Channel::Judged(receivers) => receivers.send(request, sign).await,
+            Channel::InProcess(handler) => handler(signed(request, sign)?).await,
+            Channel::Receivers(client) => client.send(request, sign).await,
             Channel::Network(client) => {
                 let request = reqwest::Request::try_from(signed(request, sign)?).map_err(not_sent)?;
                 let response = client.execute(request).await.map_err(|error| {
@@ -178,15 +193,13 @@ impl Transport {
     }
 }
 
-/// The request as it goes out now.
 fn signed(mut request: Request<Bytes>, sign: &mut SignOnWrite<'_>) -> Result<Request<Bytes>, TransportError> {
     sign(&mut request)?;
     Ok(request)
 }
 
-/// No proxy from the environment, no redirects, nothing sent twice behind our back.
 fn client_builder() -> reqwest::ClientBuilder {
-    // A second installation is refused, and harmless: the first one stands.
+    // A second installation is refused, which is harmless: the first one stays in use.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .no_proxy()
@@ -198,22 +211,27 @@ fn client_builder() -> reqwest::ClientBuilder {
         .user_agent(concat!("agentcron/", env!("CARGO_PKG_VERSION")))
 }
 
-/// Reads a body to its end, `bytes_max` at most, allowing for `silence` between two pieces.
+/// Reads a body to its end and returns it. `silence_max` bounds the wait for each next chunk.
+///
+/// # Errors
+/// `TooLarge` if the body is longer than `bytes_max`, `Broken` if it stalls or breaks off.
 pub async fn read_body(
     mut body: BodyStream,
     bytes_max: usize,
-    silence: Duration,
+    silence_max: Duration,
 ) -> Result<Bytes, TransportError> {
     let mut whole = BytesMut::new();
     loop {
-        match tokio::time::timeout(silence, body.next()).await {
-            Err(_) => return Err(TransportError::Broken(format!("no more of the answer for {silence:?}"))),
+        match tokio::time::timeout(silence_max, body.next()).await {
+            Err(_) => {
+                return Err(TransportError::Broken(format!("no more of the answer for {silence_max:?}")));
+            }
             Ok(None) => return Ok(whole.freeze()),
             Ok(Some(Err(error))) => return Err(error),
-            Ok(Some(Ok(piece))) if whole.len() + piece.len() > bytes_max => {
+            Ok(Some(Ok(chunk))) if whole.len() + chunk.len() > bytes_max => {
                 return Err(TransportError::TooLarge(bytes_max));
             }
-            Ok(Some(Ok(piece))) => whole.extend_from_slice(&piece),
+            Ok(Some(Ok(chunk))) => whole.extend_from_slice(&chunk),
         }
     }
 }
@@ -226,24 +244,24 @@ fn broken(error: reqwest::Error) -> TransportError {
     TransportError::Broken(message_of(error))
 }
 
-/// Without the URL: it may hold a token.
+/// Describes the error without its URL, which may hold a token.
 fn message_of(error: reqwest::Error) -> String {
     causes(&error.without_url())
 }
 
-/// The chain of causes in one line.
+/// Joins an error and its causes in one line, leaving out a cause that the line already quotes.
 fn causes(error: &dyn Error) -> String {
-    let mut words = error.to_string();
+    let mut message = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         let text = cause.to_string();
-        if !words.contains(&text) {
-            words.push_str(": ");
-            words.push_str(&text);
+        if !message.contains(&text) {
+            message.push_str(": ");
+            message.push_str(&text);
         }
         source = cause.source();
     }
-    words
+    message
 }
 
 #[cfg(test)]

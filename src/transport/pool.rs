@@ -1,4 +1,5 @@
-//! Connections to receivers that wait to be used again, for seconds: a burst of webhooks to one receiver shares them.
+//! Idle connections to receivers, kept for a few seconds, so that a burst of webhooks to one receiver shares
+//! them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -9,62 +10,61 @@ use tokio::time::{Instant, sleep};
 use super::connection::Connection;
 use crate::domain::bounds::ATTEMPTS_PER_ORIGIN;
 
-/// Receivers close idle connections whenever they like; a young one has rarely been closed.
-const IDLE: Duration = Duration::from_secs(4);
+/// A receiver may close an idle connection at any time, but has rarely closed one that is younger than this.
+const IDLE_MAX: Duration = Duration::from_secs(4);
 
-/// Cheap to clone. Once the last clone is gone, its connections are closed.
+/// Idle connections by origin. The pool is cheap to clone; when the last clone is dropped, its connections
+/// are closed.
 #[derive(Clone, Default)]
-pub(super) struct Pool(Arc<Mutex<Connections>>);
+pub(super) struct Pool(Arc<Mutex<IdleConnections>>);
 
 #[derive(Default)]
-struct Connections {
-    /// The last of each is the youngest.
+struct IdleConnections {
+    /// Per origin, the connections and when each became idle, the most recent last.
     by_origin: HashMap<String, Vec<(Instant, Connection)>>,
     is_swept: bool,
 }
 
 impl Pool {
-    /// The youngest that is still open.
+    /// Takes the most recently used connection that is still open.
     pub(super) fn take(&self, origin: &str) -> Option<Connection> {
         let mut connections = lock(&self.0);
-        let waiting = connections.by_origin.get_mut(origin)?;
-        while let Some((since, mut connection)) = waiting.pop() {
-            if since.elapsed() < IDLE && connection.is_open() {
+        let idle = connections.by_origin.get_mut(origin)?;
+        while let Some((since, mut connection)) = idle.pop() {
+            if since.elapsed() < IDLE_MAX && connection.is_open() {
                 return Some(connection);
             }
         }
         None
     }
 
-    /// Keeps it for the next request, if there is a place and its far end wants to go on.
+    /// Keeps a connection for the next request, if there is room for it and the receiver has not closed it.
     pub(super) fn keep(&self, origin: &str, mut connection: Connection) {
         if !connection.is_open() {
             return;
         }
         let mut connections = lock(&self.0);
-        let waiting = connections.by_origin.entry(origin.to_owned()).or_default();
-        if waiting.len() < ATTEMPTS_PER_ORIGIN {
-            waiting.push((Instant::now(), connection));
+        let idle = connections.by_origin.entry(origin.to_owned()).or_default();
+        if idle.len() < ATTEMPTS_PER_ORIGIN {
+            idle.push((Instant::now(), connection));
         }
         if !std::mem::replace(&mut connections.is_swept, true) {
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "no loop: it ends with the last waiting connection"
-            )]
+            #[expect(clippy::disallowed_methods, reason = "no loop: it ends with the last idle connection")]
             tokio::spawn(sweep(Arc::downgrade(&self.0)));
         }
     }
 }
 
-/// Closes what nobody has used again, so that no receiver holds connections of ours for nothing.
-async fn sweep(connections: Weak<Mutex<Connections>>) {
+/// Closes connections that were not used again, so that no receiver keeps connections of ours open for
+/// nothing.
+async fn sweep(connections: Weak<Mutex<IdleConnections>>) {
     loop {
-        sleep(IDLE).await;
+        sleep(IDLE_MAX).await;
         let Some(connections) = connections.upgrade() else { return };
         let mut connections = lock(&connections);
-        connections.by_origin.retain(|_, waiting| {
-            waiting.retain(|(since, _)| since.elapsed() < IDLE);
-            !waiting.is_empty()
+        connections.by_origin.retain(|_, idle| {
+            idle.retain(|(since, _)| since.elapsed() < IDLE_MAX);
+            !idle.is_empty()
         });
         if connections.by_origin.is_empty() {
             connections.is_swept = false;
@@ -73,7 +73,7 @@ async fn sweep(connections: Weak<Mutex<Connections>>) {
     }
 }
 
-fn lock(connections: &Mutex<Connections>) -> MutexGuard<'_, Connections> {
-    // Nothing that is done under the lock can leave it half done.
+fn lock(connections: &Mutex<IdleConnections>) -> MutexGuard<'_, IdleConnections> {
+    // A panic under the lock cannot leave the map half changed, so a poisoned lock is usable.
     connections.lock().unwrap_or_else(PoisonError::into_inner)
 }

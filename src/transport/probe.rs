@@ -1,5 +1,5 @@
-//! A look at the way to a receiver, over the very code that connects, without sending anything: where its name leads,
-//! what the policy says of each address, and which certificates it shows.
+//! Inspects the way to a receiver without sending anything, using the same code that connects: the addresses
+//! of its name, what the policy says about each of them, and the certificates that the receiver presents.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,85 +9,83 @@ use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 use url::Url;
 
 use super::certificate::Certificate;
-use super::dialer::{Connector, Destination, Dialer, FarEnd, JudgedAddress};
-use super::receivers::failure;
+use super::dialer::{ConnectionInfo, Connector, Destination, Dialer, JudgedAddress};
 use super::{TransportError, tls};
 use crate::domain::bounds::CERTIFICATES_SHOWN;
 use crate::domain::delivery::Phases;
 use crate::domain::url_policy::UrlPolicy;
 
-/// Looks at receivers under one policy.
+/// Inspects receivers under one policy.
 pub struct Probe {
     connector: Connector,
-    witness: Arc<Witness>,
+    verifier: Arc<RecordingVerifier>,
 }
 
-/// What a look has shown.
+/// What an inspection has found.
 #[derive(Clone, Debug)]
-pub struct Sight {
-    /// Where its name leads, or the address that stands in its place; none if the look-up failed.
+pub struct ProbeReport {
+    /// The addresses of the host, looked up or literal; none if the lookup failed.
     pub addresses: Vec<JudgedAddress>,
-    /// The connection that was opened, and closed again; or why there was none.
-    pub connection: Result<FarEnd, TransportError>,
-    /// What was shown in the handshake, whether it was trusted or not: the receiver's own certificate first.
+    /// The connection that was opened and closed again, or why there was none.
+    pub connection: Result<ConnectionInfo, TransportError>,
+    /// The certificates of the handshake, trusted or not, the receiver's own first.
     pub certificates: Vec<Certificate>,
 }
 
 impl Probe {
-    /// The same way as that of [`super::Transport::judged`].
+    /// Returns a probe that connects like [`super::Transport::to_receivers`].
     pub fn new(
         extra_root_certificates: Option<&[u8]>,
         dialer: Dialer,
         policy: UrlPolicy,
     ) -> Result<Self, Error> {
-        let judge = tls::verifier(extra_root_certificates)?;
-        let witness = Arc::new(Witness { judge, shown: Mutex::default() });
-        let tls = tls::connector(Arc::<Witness>::clone(&witness))?;
-        Ok(Self { connector: Connector { policy: Arc::new(policy), dialer, tls }, witness })
+        let inner = tls::verifier(extra_root_certificates)?;
+        let verifier = Arc::new(RecordingVerifier { inner, presented: Mutex::default() });
+        let tls = tls::connector(Arc::<RecordingVerifier>::clone(&verifier))?;
+        Ok(Self { connector: Connector { policy: Arc::new(policy), dialer, tls }, verifier })
     }
 
-    /// Goes as far as a connection to the host of this URL, and no further.
-    pub async fn look(&self, url: &Url) -> Sight {
-        let no_uri = |_| TransportError::NotSent("its URL names no host that a request can go to".to_owned());
-        let mut sight = Sight {
+    /// Opens a connection to the host of this URL, sends nothing over it, and closes it.
+    pub async fn inspect(&self, url: &Url) -> ProbeReport {
+        let mut report = ProbeReport {
             addresses: Vec::new(),
             connection: Err(TransportError::NotSent(String::new())),
             certificates: Vec::new(),
         };
-        sight.connection = match url.as_str().parse().map_err(no_uri) {
-            Ok(uri) => self.connect(&Destination::of(&uri), &mut sight.addresses).await,
+        report.connection = match url.as_str().parse().map_err(|_| TransportError::no_host()) {
+            Ok(uri) => self.connect(&Destination::of(&uri), &mut report.addresses).await,
             Err(error) => Err(error),
         };
-        sight.certificates = self.witness.shown().iter().filter_map(Certificate::read).collect();
-        sight
+        report.certificates = self.verifier.take_presented().iter().filter_map(Certificate::parse).collect();
+        report
     }
 
     async fn connect(
         &self,
         destination: &Destination<'_>,
         found: &mut Vec<JudgedAddress>,
-    ) -> Result<FarEnd, TransportError> {
+    ) -> Result<ConnectionInfo, TransportError> {
         let mut opening = Phases::default();
-        *found = self.connector.addresses(destination, &mut opening).await.map_err(failure)?;
-        let opened = self.connector.open(destination, found, opening).await.map_err(failure)?;
-        Ok(opened.far_end)
+        *found = self.connector.addresses(destination, &mut opening).await?;
+        let stream = self.connector.open(destination, found, opening).await?;
+        Ok(stream.info)
     }
 }
 
-/// Leaves the judgement to the judge, and remembers what was shown.
+/// Leaves the decision to another verifier, and records the certificates that were presented.
 #[derive(Debug)]
-struct Witness {
-    judge: Arc<dyn ServerCertVerifier>,
-    shown: Mutex<Vec<CertificateDer<'static>>>,
+struct RecordingVerifier {
+    inner: Arc<dyn ServerCertVerifier>,
+    presented: Mutex<Vec<CertificateDer<'static>>>,
 }
 
-impl Witness {
-    fn shown(&self) -> Vec<CertificateDer<'static>> {
-        std::mem::take(&mut *self.shown.lock().unwrap_or_else(PoisonError::into_inner))
+impl RecordingVerifier {
+    fn take_presented(&self) -> Vec<CertificateDer<'static>> {
+        std::mem::take(&mut *self.presented.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl ServerCertVerifier for Witness {
+impl ServerCertVerifier for RecordingVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -97,9 +95,9 @@ impl ServerCertVerifier for Witness {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let chain = std::iter::once(end_entity).chain(intermediates).take(CERTIFICATES_SHOWN);
-        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) =
+        *self.presented.lock().unwrap_or_else(PoisonError::into_inner) =
             chain.map(|certificate| certificate.clone().into_owned()).collect();
-        self.judge.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
     }
 
     fn verify_tls12_signature(
@@ -108,7 +106,7 @@ impl ServerCertVerifier for Witness {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.judge.verify_tls12_signature(message, certificate, signature)
+        self.inner.verify_tls12_signature(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -117,10 +115,10 @@ impl ServerCertVerifier for Witness {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.judge.verify_tls13_signature(message, certificate, signature)
+        self.inner.verify_tls13_signature(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.judge.supported_verify_schemes()
+        self.inner.supported_verify_schemes()
     }
 }

@@ -1,7 +1,8 @@
-//! The way to the agent server for requests of others: passed on as they come, bodies streamed both ways, over a pool
-//! of connections. No redirects, nothing decompressed, nothing sent twice.
+//! Forwards the requests of others to the agent server as they come, with bodies streamed both ways over a
+//! pool of connections. It follows no redirects, decompresses nothing and sends nothing twice.
+//!
+//! It has no policy and no bounds per address, because the operator has named the agent server.
 
-use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,41 +13,41 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 use tower::Service;
 
-use super::causes;
-use super::tls;
+use super::dialer::{Destination, Io, NO_CERTIFICATE_NAME, Scheme, disable_delay};
+use super::{causes, tls};
 use crate::domain::bounds::{CONNECT_WAIT, HTTP_CONNECTIONS_MAX};
 
-/// Agent servers close idle connections after about five seconds (uvicorn); a younger one has rarely been closed.
-const IDLE: Duration = Duration::from_secs(4);
+/// Agent servers close idle connections after about five seconds (uvicorn), so a younger one has rarely been
+/// closed.
+const IDLE_MAX: Duration = Duration::from_secs(4);
 
-/// Passes requests on; cheap to clone.
+/// Forwards requests to the agent server. It is cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Relay {
     client: Client<RelayConnector, Body>,
 }
 
 impl Relay {
-    /// Real connections. `extra_root_certificates` is PEM text that is trusted besides the system's store.
+    /// Returns a relay over real connections. `extra_root_certificates` is PEM text that is trusted in
+    /// addition to the system's store.
     pub fn network(extra_root_certificates: Option<&[u8]>) -> Result<Self, rustls::Error> {
         let connector = RelayConnector { tls: tls::connector(tls::verifier(extra_root_certificates)?)? };
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
+            .pool_idle_timeout(IDLE_MAX)
             .pool_max_idle_per_host(HTTP_CONNECTIONS_MAX)
-            // Only what has certainly not been written to a connection is sent again on another one.
+            // A request is sent again only if nothing of it has been written to a connection.
             .retry_canceled_requests(true)
             .build(connector);
         Ok(Self { client })
     }
 
-    /// Sends one request, whose URI is absolute, and waits for the head of the answer, however long that takes: the
-    /// client at the other end knows how long it wants to wait.
+    /// Sends one request, whose URI must be absolute, and waits for the head of the response. There is no
+    /// timeout: the client at the other end knows how long it wants to wait.
     pub async fn send(&self, request: Request<Body>) -> Result<Response<Body>, RelayError> {
         let response = self.client.request(request).await.map_err(|error| match error.is_connect() {
             true => RelayError::NotSent(error),
@@ -56,7 +57,7 @@ impl Relay {
     }
 }
 
-/// Why there is no answer. Its sources tell whether the body of the request was at fault.
+/// Why there is no response. Its sources show whether the body of the request was the cause.
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
     /// The request certainly did not leave.
@@ -69,16 +70,16 @@ pub enum RelayError {
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
-enum RelayConnectFailure {
+enum RelayConnectError {
     #[error("no connection within {}", humantime::format_duration(CONNECT_WAIT))]
     TooLong,
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    #[error("no certificate can be for such a host")]
+    #[error("{NO_CERTIFICATE_NAME}")]
     Name,
 }
 
-/// Connects to whatever host a URI names: the operator has named it.
+/// Connects to the host of a URI.
 #[derive(Clone)]
 struct RelayConnector {
     tls: TlsConnector,
@@ -86,16 +87,16 @@ struct RelayConnector {
 
 impl std::fmt::Debug for RelayConnector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Connector")
+        f.write_str("RelayConnector")
     }
 }
 
 impl Service<Uri> for RelayConnector {
-    type Response = TokioIo<RelayConnection>;
-    type Error = RelayConnectFailure;
-    type Future = BoxFuture<'static, Result<Self::Response, RelayConnectFailure>>;
+    type Response = TokioIo<Box<dyn Io>>;
+    type Error = RelayConnectError;
+    type Future = BoxFuture<'static, Result<Self::Response, RelayConnectError>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), RelayConnectFailure>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), RelayConnectError>> {
         Poll::Ready(Ok(()))
     }
 
@@ -103,93 +104,28 @@ impl Service<Uri> for RelayConnector {
         let connector = self.clone();
         Box::pin(async move {
             let opened = tokio::time::timeout(CONNECT_WAIT, connector.open(&uri)).await;
-            opened.map_err(|_| RelayConnectFailure::TooLong)?.map(TokioIo::new)
+            opened.map_err(|_| RelayConnectError::TooLong)?.map(TokioIo::new)
         })
     }
 }
 
 impl RelayConnector {
-    async fn open(&self, uri: &Uri) -> Result<RelayConnection, RelayConnectFailure> {
-        let with_tls = uri.scheme_str() == Some("https");
-        let port = uri.port_u16().unwrap_or(if with_tls { 443 } else { 80 });
-        let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    async fn open(&self, uri: &Uri) -> Result<Box<dyn Io>, RelayConnectError> {
+        let Destination { host, port, scheme } = Destination::of(uri);
         let stream = TcpStream::connect((host, port)).await?;
-        // A delayed segment is a nuisance, a refused option is none.
-        let _ = stream.set_nodelay(true);
-        if !with_tls {
-            return Ok(RelayConnection::Plain(stream));
+        disable_delay(&stream);
+        match scheme {
+            Scheme::Http => Ok(Box::new(stream)),
+            Scheme::Https => {
+                let name = ServerName::try_from(host.to_owned()).map_err(|_| RelayConnectError::Name)?;
+                Ok(Box::new(self.tls.connect(name, stream).await?))
+            }
         }
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| RelayConnectFailure::Name)?;
-        Ok(RelayConnection::Tls(Box::new(self.tls.connect(name, stream).await?)))
     }
 }
 
-/// A connection, with or without TLS.
-enum RelayConnection {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-impl Connection for RelayConnection {
+impl Connection for Box<dyn Io> {
     fn connected(&self) -> Connected {
         Connected::new()
-    }
-}
-
-impl AsyncRead for RelayConnection {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        match self.get_mut() {
-            RelayConnection::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
-            RelayConnection::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for RelayConnection {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        match self.get_mut() {
-            RelayConnection::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
-            RelayConnection::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        pieces: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        match self.get_mut() {
-            RelayConnection::Plain(stream) => Pin::new(stream).poll_write_vectored(context, pieces),
-            RelayConnection::Tls(stream) => Pin::new(stream).poll_write_vectored(context, pieces),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            RelayConnection::Plain(stream) => stream.is_write_vectored(),
-            RelayConnection::Tls(stream) => stream.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        match self.get_mut() {
-            RelayConnection::Plain(stream) => Pin::new(stream).poll_flush(context),
-            RelayConnection::Tls(stream) => Pin::new(stream).poll_flush(context),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        match self.get_mut() {
-            RelayConnection::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            RelayConnection::Tls(stream) => Pin::new(stream).poll_shutdown(context),
-        }
     }
 }

@@ -1,5 +1,5 @@
-//! TLS to receivers: a certificate is asked for by name, and must be good. And which connection a request goes over,
-//! and when it is completed.
+//! TLS to receivers: the certificate must be valid for the host. Connections: which one a request goes over,
+//! and when the request is completed.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,16 +13,17 @@ use tokio::net::{TcpListener, TcpStream};
 use url::Url;
 
 use super::connection::Connection;
-use super::dialer::Opened;
-use super::hostile::{Hostile, cases};
+use super::dialer::ReceiverStream;
+use super::fuzz::{Fuzzer, cases};
 use super::*;
 use crate::domain::delivery::Phases;
+use crate::domain::url_policy::Rule;
 
 const AUTHORITY: &[u8] = include_bytes!("../../tests/fixtures/tls/ca.pem");
 const CERTIFICATE: &[u8] = include_bytes!("../../tests/fixtures/tls/receiver.pem");
 const KEY: &[u8] = include_bytes!("../../tests/fixtures/tls/receiver.key");
 
-/// `hooks.example`, on loopback, as long as the test goes on.
+/// Starts `hooks.example` on loopback, until the end of the test.
 async fn receiver() -> Dialer {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
@@ -62,13 +63,13 @@ fn policy() -> UrlPolicy {
 }
 
 async fn post(url: &str, roots: Option<&[u8]>) -> Result<StatusCode, TransportError> {
-    let transport = Transport::judged(roots, receiver().await, policy()).unwrap();
+    let transport = Transport::to_receivers(roots, receiver().await, policy()).unwrap();
     let request = Request::post(url).body(Bytes::from_static(b"{}")).unwrap();
     transport.send(request).await.map(|response| response.status())
 }
 
 #[tokio::test]
-async fn a_receiver_with_a_good_certificate_is_told_and_no_other() {
+async fn only_a_receiver_with_a_good_certificate_gets_the_request() {
     assert_eq!(post("https://hooks.example/", Some(AUTHORITY)).await, Ok(StatusCode::OK));
     for (url, roots) in [("https://other.example/", Some(AUTHORITY)), ("https://hooks.example/", None)] {
         let refused = post(url, roots).await.unwrap_err();
@@ -76,23 +77,23 @@ async fn a_receiver_with_a_good_certificate_is_told_and_no_other() {
     }
 }
 
-/// A receiver that answers so many requests on each connection, then closes it without a word.
-struct Frugal {
+/// A receiver that answers a limited number of requests on each connection, then closes it.
+struct LimitedReceiver {
     connections: Arc<AtomicUsize>,
-    /// Of these, the sender has closed so many.
-    left: Arc<AtomicUsize>,
-    /// Each request as it was written.
+    /// How many of them the sender has closed.
+    closed_by_sender: Arc<AtomicUsize>,
     requests: Arc<Mutex<Vec<String>>>,
     address: std::net::SocketAddr,
 }
 
-impl Frugal {
+impl LimitedReceiver {
     async fn start(answers: usize) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (connections, left) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let (connections, closed_by_sender) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
         let requests = Arc::<Mutex<Vec<String>>>::default();
-        let (opened, closed, seen) = (Arc::clone(&connections), Arc::clone(&left), Arc::clone(&requests));
+        let (opened, closed, seen) =
+            (Arc::clone(&connections), Arc::clone(&closed_by_sender), Arc::clone(&requests));
         #[expect(clippy::disallowed_methods, reason = "the receiver is another party")]
         tokio::spawn(async move {
             loop {
@@ -114,14 +115,15 @@ impl Frugal {
                 });
             }
         });
-        Self { connections, left, requests, address }
+        Self { connections, closed_by_sender, requests, address }
     }
 
-    /// The way to it, behind a public address.
+    /// Returns a transport on which it has a public address.
     fn transport(&self) -> Transport {
         let address = self.address;
         let lookup = async |_| Ok(vec![IpAddr::V4(Ipv4Addr::new(93, 184, 215, 14))]);
-        Transport::judged(None, Dialer::new(lookup, move |_| TcpStream::connect(address)), policy()).unwrap()
+        Transport::to_receivers(None, Dialer::new(lookup, move |_| TcpStream::connect(address)), policy())
+            .unwrap()
     }
 
     fn connections(&self) -> usize {
@@ -129,36 +131,36 @@ impl Frugal {
     }
 }
 
-/// One exchange, the body read to its end, and how often the request was completed for it.
-async fn exchange(transport: &Transport) -> (Option<FarEnd>, usize) {
+/// Makes one exchange and returns its connection, and how often the request was signed for it.
+async fn exchange(transport: &Transport) -> (Option<ConnectionInfo>, usize) {
     let request = Request::post("http://hooks.example:81/hook?a=b").body(Bytes::from_static(b"{}")).unwrap();
     let mut signed = 0;
     let mut sign = |request: &mut Request<Bytes>| {
         signed += 1;
-        request.headers_mut().insert("x-sealed", signed.into());
+        request.headers_mut().insert("x-signed", signed.into());
         Ok(())
     };
     let response = transport.send_signed(request, &mut sign).await.unwrap();
-    let far_end = response.extensions().get::<FarEnd>().cloned();
+    let info = response.extensions().get::<ConnectionInfo>().cloned();
     assert_eq!(read_body(response.into_body(), 9, CONNECT_WAIT).await.unwrap(), "ok");
-    (far_end, signed)
+    (info, signed)
 }
 
 #[tokio::test]
 async fn a_connection_is_used_again_for_a_while_but_not_under_another_policy() {
-    let receiver = Frugal::start(9).await;
+    let receiver = LimitedReceiver::start(9).await;
     let transport = receiver.transport();
     let opened = exchange(&transport).await.0.unwrap();
     assert!(opened.opening.lookup.is_some() && opened.opening.connect.is_some(), "{opened:?}");
     let again = exchange(&transport).await.0.unwrap();
     assert_eq!((again.address, again.opening), (opened.address, Phases::default()));
     assert_eq!(receiver.connections(), 1);
-    let stricter = transport.clone().judging(UrlPolicy { disable_private_ips: false, ..policy() });
+    let stricter = transport.clone().with_policy(UrlPolicy { disable_private_ips: false, ..policy() });
     exchange(&stricter).await;
     assert_eq!(receiver.connections(), 2);
     exchange(&transport).await;
     assert_eq!(receiver.connections(), 2);
-    // Time passes only here: sockets know nothing of a time that stands still.
+    // Time is paused only here, because sockets need real time.
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(4)).await;
     tokio::time::resume();
@@ -170,27 +172,27 @@ async fn a_connection_is_used_again_for_a_while_but_not_under_another_policy() {
 }
 
 #[tokio::test]
-async fn a_connection_that_nobody_uses_again_is_closed() {
-    let receiver = Frugal::start(9).await;
+async fn a_connection_that_is_not_used_again_is_closed() {
+    let receiver = LimitedReceiver::start(9).await;
     let transport = receiver.transport();
     exchange(&transport).await;
     tokio::time::pause();
     tokio::time::sleep(Duration::from_secs(9)).await;
     tokio::time::resume();
-    while receiver.left.load(Ordering::SeqCst) == 0 {
+    while receiver.closed_by_sender.load(Ordering::SeqCst) == 0 {
         tokio::task::yield_now().await;
     }
-    // And it is not only the first that is.
+    // Later connections are closed as well, not only the first.
     exchange(&transport).await;
     drop(transport);
-    while receiver.left.load(Ordering::SeqCst) == 1 {
+    while receiver.closed_by_sender.load(Ordering::SeqCst) == 1 {
         tokio::task::yield_now().await;
     }
 }
 
 #[tokio::test]
-async fn a_connection_that_was_closed_meanwhile_takes_nothing_and_the_next_is_sealed_anew() {
-    let receiver = Frugal::start(1).await;
+async fn a_request_that_meets_a_closed_connection_is_signed_again_for_a_new_one() {
+    let receiver = LimitedReceiver::start(1).await;
     let transport = receiver.transport();
     for count in 1..=20 {
         exchange(&transport).await;
@@ -198,7 +200,7 @@ async fn a_connection_that_was_closed_meanwhile_takes_nothing_and_the_next_is_se
     }
 }
 
-/// What a receiver may answer, well or badly.
+/// Good and bad responses of receivers.
 const ANSWERS: [&[u8]; 12] = [
     b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
     b"HTTP/1.1 503 \r\nretry-after: 120\r\nconnection: close\r\n\r\nno",
@@ -214,24 +216,25 @@ const ANSWERS: [&[u8]; 12] = [
     b"\x16\x03\x01\x02\x00\x01",
 ];
 
-/// An answer, or an error; never a panic, a wait without end, or more than we read.
+/// Each ends in a response or an error, never in a panic, an endless wait, or more bytes than we read.
 #[tokio::test]
-async fn no_answer_does_harm() {
-    let mut hostile = Hostile::of_seed(1);
+async fn no_response_does_harm() {
+    let mut fuzzer = Fuzzer::from_seed(1);
     let (mut answered, mut refused) = (0, 0);
     for case in 0..cases(10_000) {
-        let text = hostile.text(&ANSWERS);
+        let text = fuzzer.text(&ANSWERS);
         let (near, mut far) = tokio::io::duplex(4096);
         let address = std::net::SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
-        let far_end = FarEnd { address, opening: Phases::default() };
+        let info = ConnectionInfo { address, opening: Phases::default() };
         let exchanged = async {
-            let mut line = Connection::over(Opened { io: Box::new(near), far_end }).await.unwrap();
+            let stream = ReceiverStream { io: Box::new(near), info };
+            let mut connection = Connection::handshake(stream).await.unwrap();
             let request = Request::post("/hook").header("host", "a").body(Bytes::from_static(b"{}")).unwrap();
-            match line.exchange(request).await {
+            match connection.exchange(request).await {
                 Err(_) => refused += 1,
                 Ok(response) => {
                     answered += 1;
-                    let body = receivers::body_over(response.into_body(), line, |_| {});
+                    let body = receiver_client::body_over(response.into_body(), connection, |_| {});
                     let _ = read_body(body, 99, CONNECT_WAIT).await;
                 }
             }
@@ -249,15 +252,15 @@ async fn no_answer_does_harm() {
 }
 
 #[tokio::test]
-async fn a_look_shows_the_certificates_whether_they_are_trusted_or_not() {
+async fn a_probe_shows_the_certificates_whether_they_are_trusted_or_not() {
     let url = Url::parse("https://hooks.example/").unwrap();
-    for (roots, trusted) in [(Some(AUTHORITY), true), (None, false)] {
-        let sight = Probe::new(roots, receiver().await, policy()).unwrap().look(&url).await;
-        match &sight.connection {
-            Ok(far_end) => assert!(trusted && far_end.opening.tls.is_some(), "{sight:?}"),
-            Err(error) => assert!(!trusted && matches!(error, TransportError::Tls(_)), "{sight:?}"),
+    for roots in [Some(AUTHORITY), None] {
+        let report = Probe::new(roots, receiver().await, policy()).unwrap().inspect(&url).await;
+        match &report.connection {
+            Ok(info) => assert!(roots.is_some() && info.opening.tls.is_some(), "{report:?}"),
+            Err(error) => assert!(roots.is_none() && matches!(error, TransportError::Tls(_)), "{report:?}"),
         }
-        let [shown] = sight.certificates.as_slice() else { panic!("{sight:?}") };
+        let [shown] = report.certificates.as_slice() else { panic!("{report:?}") };
         assert_eq!(
             (shown.subject.as_str(), shown.issuer.as_str()),
             ("CN=hooks.example", "CN=agentcron test authority")
@@ -268,30 +271,33 @@ async fn a_look_shows_the_certificates_whether_they_are_trusted_or_not() {
 }
 
 #[tokio::test]
-async fn a_look_goes_nowhere_where_nothing_may_be_sent() {
+async fn a_probe_does_not_connect_where_nothing_may_be_sent() {
     let lookup =
         async |_| Ok(vec![IpAddr::V4(Ipv4Addr::new(93, 184, 215, 14)), IpAddr::V4(Ipv4Addr::LOCALHOST)]);
-    let dialer = Dialer::new(lookup, async |_| panic!("nothing is dialled"));
+    let dialer = Dialer::new(lookup, async |_| panic!("no connection is opened"));
     let dialer =
         dialer.with_names([("named.example".to_owned(), vec![IpAddr::V4(Ipv4Addr::LOCALHOST)])].into());
     let probe = Probe::new(None, dialer, policy()).unwrap();
-    for (url, verdicts) in
-        [("https://mixed.example/", vec![true, false]), ("https://named.example/", vec![false])]
+    let (allowed, refused) = (None, Some(Rule::DisableLoopback));
+    for (url, rules) in
+        [("https://mixed.example/", vec![allowed, refused]), ("https://named.example/", vec![refused])]
     {
-        let sight = probe.look(&Url::parse(url).unwrap()).await;
-        let allowed: Vec<_> = sight.addresses.iter().map(|judged| judged.refusal.is_none()).collect();
-        assert_eq!(allowed, verdicts, "{url}");
-        assert!(matches!(sight.connection, Err(TransportError::Denied(_))), "{sight:?}");
+        let report = probe.inspect(&Url::parse(url).unwrap()).await;
+        let found = report.addresses.iter();
+        let found: Vec<_> =
+            found.map(|judged| judged.violation.as_ref().map(|violation| violation.rule)).collect();
+        assert_eq!(found, rules, "{url}");
+        assert!(matches!(report.connection, Err(TransportError::Denied(_))), "{report:?}");
     }
 }
 
 #[test]
-fn any_bytes_are_a_certificate_or_none() {
+fn any_bytes_parse_as_a_certificate_or_as_none() {
     let good = CertificateDer::from_pem_slice(CERTIFICATE).unwrap();
     for cut in 0..good.len() {
         let mut changed = good.to_vec();
         changed[cut] ^= 0xff;
-        Certificate::read(&CertificateDer::from(changed));
-        assert_eq!(Certificate::read(&CertificateDer::from(&good[..cut])), None);
+        Certificate::parse(&CertificateDer::from(changed));
+        assert_eq!(Certificate::parse(&CertificateDer::from(&good[..cut])), None);
     }
 }

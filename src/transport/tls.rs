@@ -1,4 +1,4 @@
-//! Whom we trust when the far end shows its certificate: the system's roots, and those that the operator has named.
+//! Which certificates we trust: the system's roots and those that the operator has named.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls_platform_verifier::Verifier;
 use tokio_rustls::TlsConnector;
 
-/// `extra_root_certificates` is PEM text that is trusted besides the system's store.
+/// Returns a verifier that trusts the system's store and `extra_root_certificates`, which is PEM text.
 pub(super) fn verifier(
     extra_root_certificates: Option<&[u8]>,
 ) -> Result<Arc<dyn ServerCertVerifier>, rustls::Error> {
@@ -21,7 +21,7 @@ pub(super) fn verifier(
     Ok(Arc::new(Verifier::new_with_extra_roots(roots, provider())?))
 }
 
-/// Shakes hands with whom this verifier trusts.
+/// Returns a connector that leaves the decision about certificates to this verifier.
 pub(super) fn connector(verifier: Arc<dyn ServerCertVerifier>) -> Result<TlsConnector, rustls::Error> {
     let mut tls = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?

@@ -1,5 +1,5 @@
-//! The body of a webhook: the agent server's own shape, key for key, so that a receiver written for it need not know
-//! who sends. Who we are is in `metadata`.
+//! The body of a webhook. It has the agent server's own shape, key for key, so that a receiver written for
+//! that server works unchanged; agentcron adds its own fields under `metadata`.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -9,39 +9,35 @@ use crate::domain::ids::ThreadId;
 use crate::domain::reason::Reason;
 use crate::domain::run::{BackendRun, Outcome, Run, Status};
 
-/// Bounds of a body.
+/// Bounds of a webhook's body.
 #[derive(Clone, Debug)]
 pub struct BodyLimits {
-    /// Larger bodies go out without their values, marked as truncated.
+    /// A larger body is sent without `values` and `kwargs`, and marked as truncated.
     pub bytes_max: usize,
-    /// Only these top-level fields go out, if set.
+    /// If set, only these top-level fields are sent.
     pub allowed_fields: Option<Vec<String>>,
 }
 
-/// An ended run, with all that is told about it.
-pub struct Ended<'a> {
-    /// Our record.
+/// An ended run, with everything that its webhook reports.
+pub struct EndedRun<'a> {
     pub run: &'a Run,
-    /// What was asked for.
     pub request: &'a Request,
-    /// The thread it ran, or was to run, on.
+    /// The thread that it ran on, or would have run on.
     pub thread_id: ThreadId,
-    /// What it was on the backend, if it got there.
+    /// `None` if the run never reached the backend.
     pub backend_run: Option<&'a BackendRun>,
-    /// How it ended.
     pub outcome: &'a Outcome,
-    /// The run as the backend tells it.
+    /// The run's JSON as the backend returned it, if it did.
     pub report: Option<&'a Value>,
-    /// Who we are: goes into `metadata`.
+    /// agentcron's own fields for `metadata`, such as the cron's name.
     pub identity: Map<String, Value>,
-    /// Where to; shown without its query.
+    /// The receiver's URL; the body shows it without its query.
     pub url: &'a str,
-    /// Now.
     pub sent_at: Timestamp,
 }
 
-/// The exact bytes of every attempt.
-pub fn body(ended: &Ended<'_>, limits: &BodyLimits) -> Vec<u8> {
+/// Returns the body, the same bytes for every attempt to deliver it.
+pub fn body(ended: &EndedRun<'_>, limits: &BodyLimits) -> Vec<u8> {
     let mut body = server_fields(ended);
     own_fields(ended, &mut body);
     if let Some(allowed) = &limits.allowed_fields {
@@ -54,7 +50,7 @@ pub fn body(ended: &Ended<'_>, limits: &BodyLimits) -> Vec<u8> {
     let mut body = server_fields(ended);
     own_fields(ended, &mut body);
     body.insert("values".to_owned(), Value::Null);
-    // The input may be what is large.
+    // `kwargs` holds the input, which may be the large part.
     body.insert("kwargs".to_owned(), json!({}));
     if let Some(allowed) = &limits.allowed_fields {
         body.retain(|key, _| allowed.contains(key));
@@ -63,8 +59,9 @@ pub fn body(ended: &Ended<'_>, limits: &BodyLimits) -> Vec<u8> {
     Value::Object(body).to_string().into_bytes()
 }
 
-/// What the backend says of the run, or, if it never had it, what it would have said.
-fn server_fields(ended: &Ended<'_>) -> Map<String, Value> {
+/// Returns the fields that the backend reports about the run. Those that it did not report are filled with
+/// the values that it would have had.
+fn server_fields(ended: &EndedRun<'_>) -> Map<String, Value> {
     let mut body = match ended.report {
         Some(Value::Object(run)) => run.clone(),
         _ => Map::new(),
@@ -91,7 +88,7 @@ fn server_fields(ended: &Ended<'_>) -> Map<String, Value> {
     body
 }
 
-fn own_fields(ended: &Ended<'_>, body: &mut Map<String, Value>) {
+fn own_fields(ended: &EndedRun<'_>, body: &mut Map<String, Value>) {
     let outcome = ended.outcome;
     if let Some(Value::Object(metadata)) = body.get_mut("metadata") {
         metadata.extend(ended.identity.clone());
@@ -123,7 +120,8 @@ fn own_fields(ended: &Ended<'_>, body: &mut Map<String, Value>) {
     }
 }
 
-/// Our word, or the server's nearest one: it has none for a cancelled run but `interrupted`.
+/// Returns the agent server's name of a status, or our own if it has none. It calls a cancelled run
+/// `interrupted`.
 fn server_status(status: Status) -> &'static str {
     match status {
         Status::Cancelled | Status::Interrupted => Status::Interrupted.as_str(),
@@ -133,7 +131,7 @@ fn server_status(status: Status) -> &'static str {
     }
 }
 
-/// `2026-11-23T11:16:49.631098+00:00`, as the server writes times.
+/// Formats an instant as the agent server does: `2026-11-23T11:16:49.631098+00:00`.
 fn stamp(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S.%6f+00:00").to_string()
 }

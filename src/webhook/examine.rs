@@ -1,77 +1,74 @@
-//! Would a webhook to this URL be sent, and what is met on the way? By the code that sends them, up to where it would
-//! send.
+//! Checks whether a webhook to a URL would be sent, and reports what it would meet on the way, using the code
+//! that sends webhooks up to the point where it would write.
 
 use std::net::IpAddr;
 
 use url::{Host, Url};
 
-use super::answer::in_one_line;
+use super::answer::single_line;
 use crate::domain::url_policy::{PolicyViolation, UrlPolicy};
-use crate::transport::{Certificate, FarEnd, JudgedAddress, Probe, Sight, TransportError};
+use crate::transport::{Certificate, ConnectionInfo, JudgedAddress, Probe, ProbeReport, TransportError};
 
-/// What an examination has found.
+/// What an examination of a URL has found.
 #[derive(Clone, Debug)]
 pub struct Examination {
-    /// Whether webhooks would be sent.
-    pub finding: Finding,
-    /// Where they would go.
+    pub verdict: DestinationVerdict,
+    /// The addresses that webhooks would go to.
     pub addresses: Vec<JudgedAddress>,
-    /// The connection that was tried, if the policy lets one be made.
-    pub connection: Option<Result<FarEnd, TransportError>>,
-    /// What the receiver showed in the TLS handshake, its own certificate first.
+    /// The connection that was tried; `None` if the policy allows none.
+    pub connection: Option<Result<ConnectionInfo, TransportError>>,
+    /// The certificates that the receiver presented in the TLS handshake, its own first.
     pub certificates: Vec<Certificate>,
 }
 
-/// Whether webhooks would be sent.
+/// Whether webhooks to a URL would be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Finding {
-    /// They would.
+pub enum DestinationVerdict {
     Allowed,
-    /// The policy refuses the URL, or an address that its name leads to.
+    /// The policy refuses the URL, or an address of its host.
     Refused(PolicyViolation),
-    /// Nothing to judge: its name leads nowhere.
+    /// There was no address to judge: the lookup of the host failed, with this message.
     NoAddress(String),
 }
 
-/// What a name that leads nowhere is refused by; it is no rule of the policy.
+/// The name given to a failed lookup where a rule of the policy is expected.
 const LOOKUP: &str = "lookup";
 
-impl Finding {
-    /// Whether they would be sent.
+impl DestinationVerdict {
     pub fn is_allowed(&self) -> bool {
         matches!(self, Self::Allowed)
     }
 
-    /// The rule that decided against it.
+    /// Returns the rule that decided against the URL.
     pub fn rule(&self) -> Option<&'static str> {
         match self {
             Self::Allowed => None,
-            Self::Refused(refusal) => Some(refusal.rule.as_str()),
+            Self::Refused(violation) => Some(violation.rule.as_str()),
             Self::NoAddress(_) => Some(LOOKUP),
         }
     }
 
-    /// Why not, in words.
+    /// Returns a human-readable reason against the URL.
     pub fn reason(&self) -> Option<String> {
         match self {
             Self::Allowed => None,
-            Self::Refused(refusal) => Some(refusal.to_string()),
-            Self::NoAddress(words) => Some(words.clone()),
+            Self::Refused(violation) => Some(violation.to_string()),
+            Self::NoAddress(message) => Some(message.clone()),
         }
     }
 }
 
 impl Examination {
-    /// Why there was no connection, in a line: some of it may be the far end's own words.
+    /// Returns in one line why there was no connection. Part of it may be text of the receiver.
     pub fn problem(&self) -> Option<String> {
         match self.connection.as_ref()? {
             Ok(_) => None,
-            Err(error) => Some(in_one_line(&error.to_string())),
+            Err(error) => Some(single_line(&error.to_string())),
         }
     }
 
-    /// Why what was shown in the handshake is not trusted.
-    pub fn distrust(&self) -> Option<String> {
+    /// Returns in one line why the TLS handshake failed, if that is why there was no connection.
+    pub fn tls_problem(&self) -> Option<String> {
         match self.connection.as_ref()? {
             Err(TransportError::Tls(_)) => self.problem(),
             Ok(_)
@@ -89,32 +86,32 @@ impl Examination {
 pub async fn examine(text: &str, policy: &UrlPolicy, probe: &Probe) -> Examination {
     let url = match policy.judge_url(text) {
         Ok(url) => url,
-        Err(refusal) => {
-            let addresses = literal(text).map(|address| judged(address, policy)).into_iter().collect();
-            let finding = Finding::Refused(refusal);
-            return Examination { finding, addresses, connection: None, certificates: Vec::new() };
+        Err(violation) => {
+            let judged = |address| JudgedAddress { address, violation: policy.judge_address(address).err() };
+            return Examination {
+                verdict: DestinationVerdict::Refused(violation),
+                addresses: literal_address(text).map(judged).into_iter().collect(),
+                connection: None,
+                certificates: Vec::new(),
+            };
         }
     };
-    let Sight { addresses, connection, certificates } = probe.look(&url).await;
-    let refused = addresses.iter().find_map(|address| address.refusal.clone());
-    let finding = match (refused, &connection) {
-        (Some(refusal), _) => Finding::Refused(refusal),
-        (None, Err(error)) if addresses.is_empty() => Finding::NoAddress(error.to_string()),
-        (None, Ok(_) | Err(_)) => Finding::Allowed,
+    let ProbeReport { addresses, connection, certificates } = probe.inspect(&url).await;
+    let violation = addresses.iter().find_map(|address| address.violation.clone());
+    let verdict = match (violation, &connection) {
+        (Some(violation), _) => DestinationVerdict::Refused(violation),
+        (None, Err(error)) if addresses.is_empty() => DestinationVerdict::NoAddress(error.to_string()),
+        (None, Ok(_) | Err(_)) => DestinationVerdict::Allowed,
     };
-    let connection = (finding == Finding::Allowed).then_some(connection);
-    Examination { finding, addresses, connection, certificates }
+    let connection = verdict.is_allowed().then_some(connection);
+    Examination { verdict, addresses, connection, certificates }
 }
 
-/// The address that stands in the place of a host.
-fn literal(text: &str) -> Option<IpAddr> {
+/// Returns the host of a URL if it is a literal address.
+fn literal_address(text: &str) -> Option<IpAddr> {
     match Url::parse(text).ok()?.host()? {
         Host::Domain(_) => None,
         Host::Ipv4(address) => Some(address.into()),
         Host::Ipv6(address) => Some(address.into()),
     }
-}
-
-fn judged(address: IpAddr, policy: &UrlPolicy) -> JudgedAddress {
-    JudgedAddress { address, refusal: policy.judge_address(address).err() }
 }

@@ -1,5 +1,5 @@
-//! The settings by which webhooks are made and sent. A reload of the configuration replaces them as a whole, so whoever
-//! goes by them asks at the moment of use and keeps no part of them.
+//! The settings by which webhooks are made and sent. A reload of the configuration replaces them as a whole,
+//! so their users read them at the moment of use and keep no part of them.
 
 use std::sync::Arc;
 
@@ -11,19 +11,17 @@ use crate::config::{Config, WebhooksConfig};
 /// What a configuration says about webhooks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WebhookSettings {
-    /// Deliveries are recorded as suppressed and not sent.
+    /// If set, deliveries are recorded as suppressed and not sent.
     pub disabled: bool,
-    /// Everything else: the policy for URLs, headers, secrets, bounds of the body.
+    /// Everything else: the URL policy, headers, signing secrets, limits of the body.
     pub webhooks: WebhooksConfig,
 }
 
 impl WebhookSettings {
-    /// Those of this configuration.
     pub fn of_config(config: &Config) -> Self {
         Self { disabled: config.http.disable_webhooks, webhooks: config.webhooks.clone() }
     }
 
-    /// Bounds of a webhook's body.
     pub fn body_limits(&self) -> BodyLimits {
         BodyLimits {
             bytes_max: self.webhooks.body_bytes_max,
@@ -32,27 +30,27 @@ impl WebhookSettings {
     }
 }
 
-/// Tells which settings are in force. Cheap to clone; every clone tells the same.
+/// Reads the settings in use. It is cheap to clone, and all clones see the same settings.
 #[derive(Clone, Debug)]
 pub struct LiveSettings(watch::Receiver<Arc<WebhookSettings>>);
 
-/// Puts settings in force; for the one who reads the configuration.
+/// Replaces the settings; held by the code that reloads the configuration.
 #[derive(Debug)]
 pub struct SettingsWriter(watch::Sender<Arc<WebhookSettings>>);
 
-/// These settings in force, and the means to put others in their place.
+/// Returns a writer that can replace these settings, and a reader of the settings in use.
 pub fn live_settings(settings: WebhookSettings) -> (SettingsWriter, LiveSettings) {
-    let (put, tell) = watch::channel(Arc::new(settings));
-    (SettingsWriter(put), LiveSettings(tell))
+    let (sender, receiver) = watch::channel(Arc::new(settings));
+    (SettingsWriter(sender), LiveSettings(receiver))
 }
 
 impl LiveSettings {
-    /// The settings as of now.
+    /// Returns the settings in use at this moment.
     pub fn now(&self) -> Arc<WebhookSettings> {
         Arc::clone(&self.0.borrow())
     }
 
-    /// Waits until others are in force than at the last call; forever if nobody can change them any more.
+    /// Waits until the settings differ from those at the last call, or forever once the writer is gone.
     pub async fn changed(&mut self) {
         if self.0.changed().await.is_err() {
             std::future::pending().await
@@ -61,12 +59,13 @@ impl LiveSettings {
 }
 
 impl SettingsWriter {
-    /// Puts these in force. Answers whether they are others than before; if not, nobody is told.
+    /// Replaces the settings and returns whether they differ from the previous ones. If not, no reader is
+    /// notified.
     pub fn put(&self, settings: WebhookSettings) -> bool {
-        self.0.send_if_modified(|now| {
-            let differs = **now != settings;
+        self.0.send_if_modified(|current| {
+            let differs = **current != settings;
             if differs {
-                *now = Arc::new(settings);
+                *current = Arc::new(settings);
             }
             differs
         })

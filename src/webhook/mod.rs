@@ -1,4 +1,4 @@
-//! Webhooks: the body that tells about an ended run, and one attempt to deliver it.
+//! Webhooks: the body that reports an ended run, and one attempt to deliver it.
 
 mod answer;
 mod body;
@@ -10,29 +10,30 @@ mod send;
 
 use crate::domain::ids::RunId;
 
-pub use body::{BodyLimits, Ended, body};
-pub use examine::{Examination, Finding, examine};
+pub use body::{BodyLimits, EndedRun, body};
+pub use examine::{DestinationVerdict, Examination, examine};
 pub use live_settings::{LiveSettings, SettingsWriter, WebhookSettings, live_settings};
-pub use sample::{Sample, sample};
-pub use send::{Attempt, CancelToken, Origin, Sender};
+pub use request::OutboundWebhook;
+pub use sample::SampleWebhook;
+pub use send::{CancelToken, Origin, Sender};
 
-/// The receiver's key against doubles: the same at every attempt to tell about this run.
+/// Returns the id by which a receiver recognises duplicates: the same at every attempt to report this run.
 pub fn webhook_id(run_id: RunId) -> String {
     format!("msg_{run_id}")
 }
 
-/// A URL as it may be shown: scheme, host and path. The query, or a fragment, may be a token; and so may what stands
-/// before the host, where the policy lets nothing stand.
+/// Returns a URL in a form that may be shown: scheme, host and path. The query and the fragment may hold a
+/// token, and so may the user information before the host, although the policy allows none there.
 pub fn redacted(url: &str) -> String {
-    let (address, more) = match url.split_once(['?', '#']) {
+    let (address, hidden) = match url.split_once(['?', '#']) {
         Some((address, _)) => (address, "?…"),
         None => (url, ""),
     };
     let (scheme, rest) = address.split_once("//").unwrap_or(("", address));
     let authority = rest.split(['/', '\\']).next().unwrap_or_default();
     match authority.rsplit_once('@') {
-        Some((user, _)) => format!("{scheme}//…{}{more}", &rest[user.len()..]),
-        None => format!("{address}{more}"),
+        Some((user, _)) => format!("{scheme}//…{}{hidden}", &rest[user.len()..]),
+        None => format!("{address}{hidden}"),
     }
 }
 

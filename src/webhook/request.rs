@@ -1,4 +1,5 @@
-//! The request of one attempt: what is frozen with the delivery, and what is filled in now.
+//! Builds the request of one attempt from the frozen delivery and from the settings and secrets of the
+//! moment.
 
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
@@ -6,7 +7,6 @@ use http::{Method, Request};
 use jiff::Timestamp;
 use url::Url;
 
-use super::send::Attempt;
 use crate::config::{Environment, WebhooksConfig};
 use crate::domain::secrets::Secrets;
 use crate::domain::signing::{self, SigningKey};
@@ -14,41 +14,54 @@ use crate::domain::template;
 
 const USER_AGENT: &str = concat!("agentcron/", env!("CARGO_PKG_VERSION"));
 
-/// A request, complete but for its signature.
-pub(super) struct Prepared {
+/// A webhook to be sent.
+#[derive(Clone, Debug)]
+pub struct OutboundWebhook {
+    /// The id by which the receiver recognises duplicates, see [`super::webhook_id`].
+    pub webhook_id: String,
+    /// The receiver's URL, with its placeholders not yet filled.
+    pub url: String,
+    /// The exact bytes to send.
+    pub body: Vec<u8>,
+}
+
+/// A request that lacks only its signature.
+pub(super) struct PreparedRequest {
     pub(super) request: Request<Bytes>,
+    /// Everything in it that must not be shown, should the receiver echo it.
     pub(super) secrets: Secrets,
     pub(super) webhook_id: String,
 }
 
-/// Builds it; the error says in words what is missing, and quotes no value.
+/// Builds the request. The error says what is missing or unusable, and quotes no value.
 pub(super) fn prepare(
-    attempt: Attempt,
+    webhook: OutboundWebhook,
     url: &Url,
-    webhooks: &WebhooksConfig,
+    settings: &WebhooksConfig,
     environment: &Environment,
-) -> Result<Prepared, String> {
-    let mut secrets = secrets_of_url(&attempt.url, url, environment);
+) -> Result<PreparedRequest, String> {
+    let mut secrets = secrets_of_url(&webhook.url, url, environment);
     let mut request = Request::builder()
         .method(Method::POST)
         .uri(url.as_str())
         .header(header::CONTENT_TYPE, "application/json")
         .header(header::ACCEPT_ENCODING, "identity")
         .header(header::USER_AGENT, USER_AGENT)
-        .body(Bytes::from(attempt.body))
-        .map_err(|_| "its URL has characters that no request line may have".to_owned())?;
-    for (name, template) in &webhooks.headers {
+        .body(Bytes::from(webhook.body))
+        .map_err(|_| "the URL has characters that are not allowed in a request line".to_owned())?;
+    for (name, template) in &settings.headers {
         let filled = environment.fill(&template.0).map_err(|error| format!("header {name}: {error}"))?;
         insert(&mut request, name, filled.expose())?;
         secrets.add(filled.expose());
         values(&template.0, environment).for_each(|value| secrets.add(value));
     }
-    // After the configured ones: none of them can stand in for ours.
-    insert(&mut request, "webhook-id", &attempt.webhook_id)?;
-    Ok(Prepared { request, secrets, webhook_id: attempt.webhook_id })
+    // Inserted after the configured headers, so that none of them can replace it.
+    insert(&mut request, "webhook-id", &webhook.webhook_id)?;
+    Ok(PreparedRequest { request, secrets, webhook_id: webhook.webhook_id })
 }
 
-/// Signs with all keys, as of now; without keys a request goes unsigned.
+/// Signs the request with all keys and this time, and returns the signatures. Without keys the request stays
+/// unsigned.
 pub(super) fn sign(
     request: &mut Request<Bytes>,
     webhook_id: &str,
@@ -64,16 +77,17 @@ pub(super) fn sign(
 }
 
 fn insert(request: &mut Request<Bytes>, name: &str, value: &str) -> Result<(), String> {
-    let unfit = || format!("header {name}: not the value of a header once its placeholders are filled");
-    let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("header {name}: not a name"))?;
+    let unfit = || format!("header {name}: with its placeholders filled, its value is not valid");
+    let header = HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| format!("header {name}: its name is not valid"))?;
     let mut value = HeaderValue::from_str(value).map_err(|_| unfit())?;
-    // Whoever prints the request prints a word instead.
+    // Debug output of the request then hides the value.
     value.set_sensitive(true);
     request.headers_mut().insert(header, value);
     Ok(())
 }
 
-/// What its placeholders stand for, and its query: as written, as sent, and decoded.
+/// Collects the values of a URL's placeholders and the values in its query: as written, as sent, and decoded.
 fn secrets_of_url(template: &str, url: &Url, environment: &Environment) -> Secrets {
     let mut secrets = Secrets::default();
     url.query().into_iter().for_each(|query| secrets.add(query));
@@ -85,6 +99,7 @@ fn secrets_of_url(template: &str, url: &Url, environment: &Environment) -> Secre
     secrets
 }
 
+/// Returns the values of the placeholders in a text.
 fn values(text: &str, environment: &Environment) -> impl Iterator<Item = String> {
     let placeholders = template::placeholders(text).unwrap_or_default();
     let looked_up =

@@ -1,5 +1,5 @@
-//! A webhook that tells about nothing: for `agentcron webhook test` and `doctor --send`, in the shape of a real one and
-//! marked as what it is.
+//! A webhook that reports no real run, for `agentcron webhook test` and `doctor --send`. It has the shape of
+//! a real one and is marked as a test.
 
 use std::time::Duration;
 
@@ -7,95 +7,94 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::body::{BodyLimits, Ended, body};
+use super::body::{BodyLimits, EndedRun, body};
 use crate::domain::cron::{Mode, OnRunCompleted, Request, Target};
-use crate::domain::ids::{BackendRunId, CronId, DefinitionId, InstallationId, RunId};
+use crate::domain::ids::{BackendRunId, CronId, DefinitionId, FIRST_RUN, InstallationId, RunId};
 use crate::domain::run::{BackendRun, CronVersion, Outcome, Run, RunState, Status, Trigger};
 
-/// A run that is made up looks as if it had taken this long.
+/// How long the invented run claims to have taken.
 const TOOK: Duration = Duration::from_millis(3);
 
-/// What the made-up run is to look like.
-pub struct Sample<'a> {
-    /// Makes it different from every other one.
+/// A webhook about an invented run.
+pub struct SampleWebhook<'a> {
+    /// Distinguishes this sample from every other one.
     pub id: Uuid,
-    /// The cron that it pretends to be of.
+    /// The cron that the run claims to belong to.
     pub cron_name: &'a str,
-    /// And its assistant.
     pub assistant_id: &'a str,
-    /// Where it goes to.
+    /// The receiver's URL; the body shows it without its query.
     pub url: &'a str,
-    /// Now.
+    /// When the run claims to have ended.
     pub at: Timestamp,
 }
 
-impl Sample<'_> {
-    /// No run has such an id.
+impl SampleWebhook<'_> {
+    /// Returns an id that no real run has.
     pub fn webhook_id(&self) -> String {
         format!("msg_test_{}", self.id)
     }
-}
 
-/// Its body, made by what makes all of them.
-pub fn sample(sample: &Sample<'_>, limits: &BodyLimits) -> Vec<u8> {
-    let cron_id = CronId::of_name(InstallationId::default(), sample.cron_name);
-    let run_id = RunId(sample.id);
-    let began_at = sample.at.saturating_sub(TOOK).unwrap_or(sample.at);
-    let backend_run = BackendRun {
-        start_number: 1,
-        thread_id: run_id.thread_of_start(1),
-        backend_run_id: BackendRunId(sample.id),
-        started_at: began_at,
-        cancelling: None,
-    };
-    let message = |role: &str, content: &str| json!({ "role": role, "content": content });
-    let asked = message("user", "This is a test of your webhook.");
-    let values =
-        json!({ "messages": [&asked, message("assistant", "echo: This is a test of your webhook.")] });
-    let outcome = Outcome {
-        status: Status::Success,
-        reason: None,
-        error: None,
-        values: Some(values),
-        ended_at: sample.at,
-    };
-    let run = Run {
-        run_id,
-        cron: Some(CronVersion {
-            cron_id,
-            name: sample.cron_name.to_owned(),
-            definition_id: DefinitionId::of_content(cron_id, "a test"),
-        }),
-        trigger: Trigger::Manual,
-        retry: crate::domain::ids::FIRST_RUN,
-        scheduled_for: sample.at,
-        due_at: began_at,
-        start_before: sample.at,
-        send_count: 1,
-        not_found_count: 0,
-        reason: None,
-        state: RunState::Ended { backend_run: Some(backend_run.clone()), outcome: outcome.clone() },
-    };
-    let request = Request {
-        assistant_id: sample.assistant_id.to_owned(),
-        target: Target::Stateless(OnRunCompleted::Delete),
-        mode: Mode::Background,
-        payload: Map::from_iter([("input".to_owned(), json!({ "messages": [asked] }))]),
-        metadata: Map::new(),
-        multitask_strategy: None,
-    };
-    let ended = Ended {
-        run: &run,
-        request: &request,
-        thread_id: backend_run.thread_id,
-        backend_run: Some(&backend_run),
-        outcome: &outcome,
-        report: None,
-        identity: identity(&run, cron_id, sample.cron_name),
-        url: sample.url,
-        sent_at: sample.at,
-    };
-    body(&ended, limits)
+    /// Returns the body, made by the same code as every real one.
+    pub fn body(&self, limits: &BodyLimits) -> Vec<u8> {
+        let cron_id = CronId::of_name(InstallationId::default(), self.cron_name);
+        let run_id = RunId(self.id);
+        let began_at = self.at.saturating_sub(TOOK).unwrap_or(self.at);
+        let backend_run = BackendRun {
+            start_number: 1,
+            thread_id: run_id.thread_of_start(1),
+            backend_run_id: BackendRunId(self.id),
+            started_at: began_at,
+            cancelling: None,
+        };
+        let message = |role: &str, content: &str| json!({ "role": role, "content": content });
+        let asked = message("user", "This is a test of your webhook.");
+        let values =
+            json!({ "messages": [&asked, message("assistant", "echo: This is a test of your webhook.")] });
+        let outcome = Outcome {
+            status: Status::Success,
+            reason: None,
+            error: None,
+            values: Some(values),
+            ended_at: self.at,
+        };
+        let run = Run {
+            run_id,
+            cron: Some(CronVersion {
+                cron_id,
+                name: self.cron_name.to_owned(),
+                definition_id: DefinitionId::of_content(cron_id, "a test"),
+            }),
+            trigger: Trigger::Manual,
+            retry: FIRST_RUN,
+            scheduled_for: self.at,
+            due_at: began_at,
+            start_before: self.at,
+            send_count: 1,
+            not_found_count: 0,
+            reason: None,
+            state: RunState::Ended { backend_run: Some(backend_run.clone()), outcome: outcome.clone() },
+        };
+        let request = Request {
+            assistant_id: self.assistant_id.to_owned(),
+            target: Target::Stateless(OnRunCompleted::Delete),
+            mode: Mode::Background,
+            payload: Map::from_iter([("input".to_owned(), json!({ "messages": [asked] }))]),
+            metadata: Map::new(),
+            multitask_strategy: None,
+        };
+        let ended = EndedRun {
+            run: &run,
+            request: &request,
+            thread_id: backend_run.thread_id,
+            backend_run: Some(&backend_run),
+            outcome: &outcome,
+            report: None,
+            identity: identity(&run, cron_id, self.cron_name),
+            url: self.url,
+            sent_at: self.at,
+        };
+        body(&ended, limits)
+    }
 }
 
 fn identity(run: &Run, cron_id: CronId, cron_name: &str) -> Map<String, Value> {
@@ -116,12 +115,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_test_looks_like_a_real_webhook_and_says_that_it_is_none() {
+    fn a_sample_looks_like_a_real_webhook_and_is_marked_as_a_test() {
         let limits = BodyLimits { bytes_max: 1 << 20, allowed_fields: None };
         let (id, at) = (Uuid::from_u128(7), Timestamp::from_second(1_800_000_000).unwrap());
         let url = "https://ops.example/hook?token=sesame";
-        let made = Sample { id, cron_name: "daily", assistant_id: "agent", url, at };
-        let made: Value = serde_json::from_slice(&sample(&made, &limits)).unwrap();
+        let made = SampleWebhook { id, cron_name: "daily", assistant_id: "agent", url, at };
+        let made: Value = serde_json::from_slice(&made.body(&limits)).unwrap();
         let real = include_str!("../../tests/fixtures/langgraph/webhook_success.json");
         let real: Value = serde_json::from_str(real).unwrap();
         let keys = |body: &Value| body.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();

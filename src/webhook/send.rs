@@ -1,4 +1,5 @@
-//! One attempt to deliver one webhook: judge the URL, build the request, one exchange, and what it came to.
+//! Makes one attempt to deliver one webhook: judge the URL, build the request, exchange it, and classify the
+//! result.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,39 +10,28 @@ use http::Request;
 use tokio::time::{Instant, timeout_at};
 
 use super::answer;
-use super::request::{self, Prepared};
+use super::request::{self, OutboundWebhook, PreparedRequest};
 use crate::clock::Clock;
 use crate::config::{Environment, WebhooksConfig};
 use crate::domain::bounds::{ATTEMPT_WAIT, RECEIVER_ANSWER_BYTES_MAX};
 use crate::domain::delivery::{AttemptReport, AttemptResult, Ending, Pace, Phases};
-use crate::transport::{BodyStream, FarEnd, Transport, TransportError};
+use crate::transport::{BodyStream, ConnectionInfo, Transport, TransportError};
 
-/// Sends webhooks; cheap to clone.
+/// Sends webhooks. It is cheap to clone.
 #[derive(Clone)]
 pub struct Sender {
     transport: Transport,
     environment: Environment,
     clock: Clock,
-    webhooks: Arc<WebhooksConfig>,
+    settings: Arc<WebhooksConfig>,
 }
 
-/// What is to be sent.
-#[derive(Clone, Debug)]
-pub struct Attempt {
-    /// The receiver's key against doubles, see [`super::webhook_id`].
-    pub webhook_id: String,
-    /// Where to; placeholders still in it.
-    pub url: String,
-    /// The exact bytes.
-    pub body: Vec<u8>,
-}
-
-/// Calls attempts back: those that share it, and of which nothing is written yet. Cheap to clone.
+/// Cancels the attempts that share it, as long as nothing of them has been written. It is cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct CancelToken(Arc<AtomicBool>);
 
 impl CancelToken {
-    /// From now on nothing is written any more.
+    /// Forbids all further writes.
     pub fn cancel(&self) {
         self.0.store(true, Ordering::SeqCst);
     }
@@ -51,89 +41,96 @@ impl CancelToken {
     }
 }
 
-/// Scheme, host and port of a URL: who is behind it. It does not show itself, for a host may come from a credential.
+/// Scheme, host and port of a URL, which identify the receiver behind it. It has no `Debug` or `Display`,
+/// because a host may come from a credential.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Origin(String);
 
 impl Origin {
-    /// By this text.
     pub fn new(text: &str) -> Self {
         Self(text.to_owned())
     }
 }
 
 impl Sender {
-    /// A sender over this transport, which is put under the policy of `webhooks`; `environment` fills the placeholders
-    /// of URLs and headers, at each attempt anew.
+    /// Returns a sender over this transport, to which it applies the URL policy of `settings`. `environment`
+    /// fills the placeholders of URLs and headers anew at each attempt.
     pub fn new(
         transport: Transport,
         environment: Environment,
         clock: Clock,
-        webhooks: WebhooksConfig,
+        settings: WebhooksConfig,
     ) -> Self {
-        let transport = transport.judging(webhooks.url.clone());
-        Self { transport, environment, clock, webhooks: Arc::new(webhooks) }
+        let transport = transport.with_policy(settings.url.clone());
+        Self { transport, environment, clock, settings: Arc::new(settings) }
     }
 
-    /// The same sender under other settings, without the connections that were made under these.
-    pub fn under(&self, webhooks: WebhooksConfig) -> Self {
-        Self::new(self.transport.clone(), self.environment.clone(), self.clock.clone(), webhooks)
+    /// Returns a sender with other settings, without the connections that were made under these.
+    pub fn with_settings(&self, settings: WebhooksConfig) -> Self {
+        Self::new(self.transport.clone(), self.environment.clone(), self.clock.clone(), settings)
     }
 
-    /// Whose receiver it is. What is no URL is nobody else's.
+    /// Returns the origin of a URL after filling its placeholders. A text that is not a URL is an origin of
+    /// its own.
     pub fn origin(&self, url: &str) -> Origin {
         let filled = self.environment.fill(url).ok();
         let parsed = filled.and_then(|filled| url::Url::parse(filled.expose()).ok());
         Origin(parsed.map_or_else(|| url.to_owned(), |url| url.origin().ascii_serialization()))
     }
 
-    /// Makes one attempt. It never retries, and what it reports holds no secret.
-    pub async fn send(&self, attempt: Attempt) -> AttemptReport {
-        self.send_unless(attempt, &CancelToken::default()).await
+    /// Makes one attempt. It never retries, and its report holds no secret.
+    pub async fn send(&self, webhook: OutboundWebhook) -> AttemptReport {
+        self.send_unless_cancelled(webhook, &CancelToken::default()).await
     }
 
-    /// The same, unless it is called back before it is written: a connection may take ten seconds to come about.
-    pub async fn send_unless(&self, attempt: Attempt, cancel: &CancelToken) -> AttemptReport {
-        match self.prepare(attempt) {
+    /// Makes one attempt, unless it is cancelled before the request is written: opening a connection may take
+    /// ten seconds.
+    pub async fn send_unless_cancelled(
+        &self,
+        webhook: OutboundWebhook,
+        cancel: &CancelToken,
+    ) -> AttemptReport {
+        match self.prepare(webhook) {
             Ok(prepared) => self.exchange(prepared, cancel).await,
             Err(result) => AttemptReport::unanswered(result),
         }
     }
 
-    fn prepare(&self, attempt: Attempt) -> Result<Prepared, AttemptResult> {
-        let not_now = |detail| refused(detail, Pace::Usual);
-        let url = self.environment.fill(&attempt.url);
-        let url = url.map_err(|error| not_now(format!("its URL: {error}")))?;
-        let url = self.webhooks.url.judge_url(url.expose()).map_err(|refusal| AttemptResult::Final {
+    fn prepare(&self, webhook: OutboundWebhook) -> Result<PreparedRequest, AttemptResult> {
+        let retryable = |detail| refused(detail, Pace::Usual);
+        let url = self.environment.fill(&webhook.url);
+        let url = url.map_err(|error| retryable(format!("URL: {error}")))?;
+        let url = self.settings.url.judge_url(url.expose()).map_err(|violation| AttemptResult::Final {
             ending: Ending::Blocked,
             code: None,
-            detail: format!("the policy refuses its URL: {refusal}"),
+            detail: format!("the policy refuses the URL: {violation}"),
         })?;
-        request::prepare(attempt, &url, &self.webhooks, &self.environment).map_err(not_now)
+        request::prepare(webhook, &url, &self.settings, &self.environment).map_err(retryable)
     }
 
-    async fn exchange(&self, prepared: Prepared, cancel: &CancelToken) -> AttemptReport {
-        let Prepared { request, mut secrets, webhook_id } = prepared;
+    async fn exchange(&self, prepared: PreparedRequest, cancel: &CancelToken) -> AttemptReport {
+        let PreparedRequest { request, mut secrets, webhook_id } = prepared;
         let start = Instant::now();
-        let until = start + ATTEMPT_WAIT;
-        let keys = &self.webhooks.signing_secrets;
+        let deadline = start + ATTEMPT_WAIT;
+        let keys = &self.settings.signing_secrets;
         let mut cancelled = false;
-        // Look-up and connection take their time; receivers hold the timestamp against their own clock.
+        // Signed only now, because lookup and connection take time, and receivers compare the timestamp with
+        // their clock.
         let mut sign = |request: &mut Request<Bytes>| {
             if cancel.is_cancelled() {
                 cancelled = true;
-                return Err(TransportError::NotSent("it was called back".to_owned()));
+                return Err(TransportError::NotSent("cancelled before it was written".to_owned()));
             }
             let signatures = request::sign(request, &webhook_id, keys, self.clock.now());
             let signatures = signatures.map_err(TransportError::NotSent)?;
             signatures.split([' ', ',']).for_each(|signature| secrets.add(signature));
             Ok(())
         };
-        let exchanged = timeout_at(until, self.transport.send_signed(request, &mut sign)).await;
+        let exchanged = timeout_at(deadline, self.transport.send_signed(request, &mut sign)).await;
         let response = match exchanged {
             Ok(Ok(response)) => response,
             Ok(Err(_)) if cancelled => return AttemptReport::unanswered(AttemptResult::Withdrawn),
-            Ok(Err(error)) => return AttemptReport::unanswered(unsent(&error)),
+            Ok(Err(error)) => return AttemptReport::unanswered(failed(&error)),
             Err(_) => {
                 let detail = format!("no answer within {}", humantime::format_duration(ATTEMPT_WAIT));
                 return AttemptReport::unanswered(refused(detail, Pace::Usual));
@@ -141,31 +138,31 @@ impl Sender {
         };
         let head_took = start.elapsed();
         let (head, body) = response.into_parts();
-        // The head has said it all; a body that never ends changes nothing about it.
-        let mut read = BytesMut::new();
-        let _ = timeout_at(until, read_some(body, &mut read)).await;
+        // The head decides the result, so a body that never ends does not change it.
+        let mut body_start = BytesMut::new();
+        let _ = timeout_at(deadline, read_start(body, &mut body_start)).await;
         let result = answer::judge(&head, self.clock.now());
         let accepted = matches!(result, AttemptResult::Accepted { .. });
-        let far_end = head.extensions.get::<FarEnd>();
+        let connection = head.extensions.get::<ConnectionInfo>();
         AttemptReport {
-            address: far_end.map(|far_end| far_end.address.to_string()),
+            address: connection.map(|connection| connection.address.to_string()),
             phases: Phases {
                 head: Some(head_took),
-                ..far_end.map(|far_end| far_end.opening).unwrap_or_default()
+                ..connection.map(|connection| connection.opening).unwrap_or_default()
             },
-            answer: if accepted { None } else { answer::kept(&read, &secrets) },
-            receiver_clock: answer::date(&head.headers),
+            answer: if accepted { None } else { answer::excerpt(&body_start, &secrets) },
+            receiver_clock: answer::receiver_clock(&head.headers),
             result,
         }
     }
 }
 
-fn unsent(error: &TransportError) -> AttemptResult {
+fn failed(error: &TransportError) -> AttemptResult {
     match error {
         TransportError::NotSent(detail) => refused(format!("cannot connect: {detail}"), Pace::Usual),
         TransportError::Tls(detail) => refused(format!("TLS: {detail}"), Pace::Slow),
-        TransportError::Denied(refusal) => {
-            refused(format!("not sent, for the policy refuses where its name leads: {refusal}"), Pace::Usual)
+        TransportError::Denied(violation) => {
+            refused(format!("not sent: the policy refuses an address of the host: {violation}"), Pace::Usual)
         }
         TransportError::Broken(detail) => refused(format!("no answer: {detail}"), Pace::Usual),
         TransportError::TooLarge(_) => refused(error.to_string(), Pace::Usual),
@@ -173,16 +170,17 @@ fn unsent(error: &TransportError) -> AttemptResult {
 }
 
 fn refused(detail: String, pace: Pace) -> AttemptResult {
-    AttemptResult::Refused { code: None, detail: answer::in_one_line(&detail), retry_after: None, pace }
+    AttemptResult::Refused { code: None, detail: answer::single_line(&detail), retry_after: None, pace }
 }
 
-/// Reads so far that the connection can usually be used again; an endless answer is left, and its connection closed.
-async fn read_some(mut body: BodyStream, read: &mut BytesMut) {
+/// Reads a body up to [`RECEIVER_ANSWER_BYTES_MAX`]. That is usually all of it, so that the connection can be
+/// used again; the connection of a longer answer is closed.
+async fn read_start(mut body: BodyStream, read: &mut BytesMut) {
     while read.len() < RECEIVER_ANSWER_BYTES_MAX {
-        let Some(Ok(piece)) = body.next().await else { return };
+        let Some(Ok(chunk)) = body.next().await else { return };
         let room = RECEIVER_ANSWER_BYTES_MAX - read.len();
-        let piece: &Bytes = &piece;
-        read.extend_from_slice(&piece[..piece.len().min(room)]);
+        let chunk: &Bytes = &chunk;
+        read.extend_from_slice(&chunk[..chunk.len().min(room)]);
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use agentcron::backend::embedded::AgentServer;
+use agentcron::backend::embedded::EmbeddedServer;
 use agentcron::clock::Clock;
 use agentcron::config::{self, Environment};
 use agentcron::daemon::{self, World};
@@ -33,7 +33,7 @@ const START: &str = "2026-03-02T08:00:30Z";
 struct Story {
     folder: tempfile::TempDir,
     clock: Clock,
-    server: AgentServer,
+    server: EmbeddedServer,
 }
 
 impl Story {
@@ -45,7 +45,7 @@ impl Story {
             let clock = Clock::simulated(START.parse().unwrap());
             let server = {
                 let clock = clock.clone();
-                AgentServer::new(move || clock.now())
+                EmbeddedServer::new(move || clock.now())
             };
             let story = Self { folder: tempfile::tempdir().unwrap(), clock, server };
             let stop = CancellationToken::new();

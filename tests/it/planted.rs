@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use agentcron::backend::embedded::AgentServer;
+use agentcron::backend::embedded::EmbeddedServer;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, Uri};
@@ -69,7 +69,7 @@ async fn refuse(method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Re
 }
 
 /// An agent server that refuses to start `rejected`, breaks at `garbled`, and does all else.
-async fn serve_agents(agents: AgentServer, request: Request<Body>) -> Response {
+async fn serve_agents(agents: EmbeddedServer, request: Request<Body>) -> Response {
     let (head, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap();
     let quoted = echo(&head.method, &head.uri, &head.headers, &body);
@@ -170,7 +170,7 @@ fn assert_commands_are_clean(daemon: &Daemon) {
 #[tokio::test]
 async fn no_planted_secret_is_shown_to_anybody() {
     #[expect(clippy::disallowed_methods, reason = "a server on a real port lives in real time")]
-    let agents = AgentServer::new(jiff::Timestamp::now);
+    let agents = EmbeddedServer::new(jiff::Timestamp::now);
     let backend = Router::new().fallback(move |request| serve_agents(agents.clone(), request));
     let backend = Serving::start(0, |listener| serve_router(listener, backend));
     let receiver = Serving::start(0, |listener| serve_router(listener, Router::new().fallback(refuse)));

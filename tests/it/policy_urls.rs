@@ -11,7 +11,7 @@ use agentcron::config::{Environment, WebhooksConfig};
 use agentcron::domain::delivery::{AttemptReport, AttemptResult, Ending, Pace};
 use agentcron::domain::url_policy::UrlPolicy;
 use agentcron::transport::{Dialer, Probe, Transport};
-use agentcron::webhook::{Attempt, Examination, Sender, examine};
+use agentcron::webhook::{Examination, OutboundWebhook, Sender, examine};
 use serde_json::Value;
 use tokio::net::TcpStream;
 
@@ -69,7 +69,7 @@ impl Outpost {
             body_bytes_max: 1 << 20,
             ca_file: None,
         };
-        let transport = Transport::judged(None, dialer.clone(), policy.clone()).unwrap();
+        let transport = Transport::to_receivers(None, dialer.clone(), policy.clone()).unwrap();
         let sender = Sender::new(transport, Environment::of_map([]), Clock::system(), webhooks);
         let probe = Probe::new(None, dialer, policy.clone()).unwrap();
         Self { sender, probe, policy, receiver, answers, dialled }
@@ -88,7 +88,7 @@ impl Outpost {
         *self.answers.lock().unwrap() = addresses;
         self.dialled.lock().unwrap().clear();
         let webhook_id = "msg_1".to_owned();
-        let attempt = Attempt { webhook_id, url: url.to_owned(), body: b"{}".to_vec() };
+        let attempt = OutboundWebhook { webhook_id, url: url.to_owned(), body: b"{}".to_vec() };
         let report = self.sender.send(attempt).await;
         (report, std::mem::take(&mut *self.dialled.lock().unwrap()))
     }
@@ -169,15 +169,15 @@ async fn the_doctor_finds_of_every_case_what_the_courier_does() {
             let (id, url) = (&case["id"], case["url"].as_str().unwrap());
             let (mut examination, mut dialled) = outpost.examine(url, addresses(&case)).await;
             if let Some(rebound) = case["rebinds_to"].as_str() {
-                assert!(examination.finding.is_allowed(), "{id}: the first answer is fine: {examination:?}");
+                assert!(examination.verdict.is_allowed(), "{id}: the first answer is fine: {examination:?}");
                 (examination, dialled) = outpost.examine(url, vec![rebound.parse().unwrap()]).await;
             }
             // What a receiver answers is not known before it is asked.
             let is_allowed = case[verdict] == "allow" || case["redirects_to"].is_string();
-            assert_eq!(examination.finding.is_allowed(), is_allowed, "{id} {url}: {examination:?}");
-            assert_eq!(examination.finding.rule().is_none(), is_allowed, "{id} {url}: {examination:?}");
+            assert_eq!(examination.verdict.is_allowed(), is_allowed, "{id} {url}: {examination:?}");
+            assert_eq!(examination.verdict.rule().is_none(), is_allowed, "{id} {url}: {examination:?}");
             assert_eq!(dialled.len(), usize::from(is_allowed), "{id} {url}: {dialled:?}");
-            let refused = examination.addresses.iter().filter(|judged| judged.refusal.is_some()).count();
+            let refused = examination.addresses.iter().filter(|judged| judged.violation.is_some()).count();
             assert!(
                 !is_allowed || refused == 0 && !examination.addresses.is_empty(),
                 "{id} {url}: {examination:?}"
@@ -201,7 +201,7 @@ async fn the_connection_itself_refuses_literals() {
         disable_loopback: true,
         disable_private_ips: true,
     };
-    let transport = Transport::judged(None, dialer, policy).unwrap();
+    let transport = Transport::to_receivers(None, dialer, policy).unwrap();
     for url in
         ["http://127.0.0.1/", "http://[::ffff:10.0.0.1]:81/", "https://169.254.169.254/", "http://0.0.0.0/"]
     {

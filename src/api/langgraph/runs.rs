@@ -141,7 +141,7 @@ async fn read(
     parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     let outbound = gateway.agent_server()?.outbound(parts, Body::from(body))?;
     // A placeholder in it would be filled with what is nobody's business but the operator's.
-    let webhook = Template(template::disarmed(&run_body.webhook));
+    let webhook = Template(template::escaped(&run_body.webhook));
     let spec = ClientRunSpec::new(run_body.assistant_id, thread_id, run_body.completed, webhook);
     let forwarded_run = ForwardedRun { gateway: gateway.clone(), mode, run_id, thread_id, held };
     Ok(RunRequest::ForWebhook(Box::new((forwarded_run, spec, outbound))))

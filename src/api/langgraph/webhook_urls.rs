@@ -130,9 +130,9 @@ mod tests {
                 http://localhost/x: Webhook host blocked: localhost address (disable_loopback)
                 http://10.0.0.1/x: Webhook host blocked: private IP range (disable_private_ips)
                 http://169.254.169.254/: Webhook host blocked: blocked IP range (metadata)
-                http://u:p@example.org/x: Webhook URL not allowed: a user or password is in it; put the token into the query or a header (userinfo)
+                http://u:p@example.org/x: Webhook URL not allowed: it contains a user or password; put the token into the query or a header (userinfo)
                 http://example.org:22/: Webhook port 22 not allowed
-                http://exa mple.org/: Webhook URL not allowed: a blank, a control character or a backslash is in it (text)
+                http://exa mple.org/: Webhook URL not allowed: it contains whitespace, a control character or a backslash (text)
                 /hook: Loopback webhooks (relative URLs and localhost) are disabled by default.
                 //example.org/x: Loopback webhooks (relative URLs and localhost) are disabled by default.
                 ftp://example.org/x: Webhook host blocked: scheme 'ftp' not allowed

@@ -1,109 +1,87 @@
-//! The two graphs that the embedded server knows, as pure functions: `agent` echoes ("sleep N" waits, "boom" fails)
-//! and `asker` stops for a human. A graph here has one node, so a run is: take the input, wait, answer.
+//! The two graphs of the embedded server as pure functions: `agent` echoes its input ("sleep N" waits, "boom"
+//! fails) and `asker` stops to ask a human. Each graph has one node, so a run takes the input, waits, and
+//! answers.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use uuid::{Uuid, uuid};
 
-use super::request::RunRequest;
+use super::assistant::Assistant;
+use super::request::NewRun;
 
-/// A sleep longer than this is cut, so that no sum of instants can overflow.
+/// The longest sleep, so that no sum of instants can overflow.
 const SLEEP_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
-/// Which graph a run executes. The server makes one assistant for each graph, with an id derived from its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Assistant {
-    Agent,
-    Asker,
-}
-
-impl Assistant {
-    pub(super) const ALL: [Assistant; 2] = [Assistant::Agent, Assistant::Asker];
-
-    pub(super) fn graph_id(self) -> &'static str {
-        match self {
-            Assistant::Agent => "agent",
-            Assistant::Asker => "asker",
-        }
-    }
-
-    /// The ids that the real server gives to graphs of these names.
-    pub(super) fn id(self) -> Uuid {
-        match self {
-            Assistant::Agent => uuid!("fe096781-5601-53d2-b2f6-0d3403f7e9ca"),
-            Assistant::Asker => uuid!("7c5865b5-0e10-5c5f-8442-9225c0215d23"),
-        }
-    }
-
-    pub(super) fn node(self) -> &'static str {
-        match self {
-            Assistant::Agent => "echo",
-            Assistant::Asker => "ask",
-        }
-    }
-}
-
-/// An exception of the graph, by class name and text.
+/// An exception raised by a graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub(super) error: &'static str,
+pub(super) struct GraphError {
+    /// The name of the exception's class.
+    pub(super) class: &'static str,
     pub(super) message: String,
 }
 
-impl Fault {
-    pub(super) fn new(error: &'static str, message: impl Into<String>) -> Self {
-        Self { error, message: message.into() }
+impl GraphError {
+    pub(super) fn new(class: &'static str, message: impl Into<String>) -> Self {
+        Self { class, message: message.into() }
     }
 
     pub(super) fn to_json(&self) -> Value {
-        json!({"error": self.error, "message": self.message})
+        json!({"error": self.class, "message": self.message})
     }
 }
 
-/// What is left to do after the input was taken.
-pub(super) enum Work {
-    /// Run the node: this long, then this message or failure.
-    Node { takes: Duration, answer: Result<Value, Fault> },
-    /// Stop in front of the node; with a question if the graph asks one.
+/// What a run has to do after it has taken its input.
+pub(super) enum GraphAction {
+    /// Run the node for this time, then append its message or fail.
+    Node { takes: Duration, result: Result<Value, GraphError> },
+    /// Stop before the node, with a question if the graph asks one.
     Halt { question: Option<Value> },
-    /// No input and nothing left to do.
+    /// Nothing is left to do, and there was no input.
     Nothing,
 }
 
-/// Takes the input of a run into the thread's values and says what is left to do; a failure leaves them as they were.
-/// `before_node`: the last run stopped in front of the node, so that a run without input goes on from there.
+/// Where the last run on a thread left the graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GraphPosition {
+    /// It stopped before the node, so a run without input continues there.
+    BeforeNode,
+    /// It has run the node, or no run has started yet.
+    AtEnd,
+}
+
+/// Adds the input of a run to the thread's values and returns what the run has to do. A failure leaves the
+/// values as they were.
 pub(super) fn begin(
-    request: &RunRequest,
+    request: &NewRun,
     values: &mut Option<Value>,
-    before_node: bool,
-) -> Result<Work, Fault> {
+    position: GraphPosition,
+) -> Result<GraphAction, GraphError> {
     match &request.input {
         Value::Null if values.is_none() => {
-            return Err(Fault::new("EmptyInputError", "Received no input for __start__"));
+            return Err(GraphError::new("EmptyInputError", "Received no input for __start__"));
         }
-        Value::Null if before_node => {}
-        Value::Null => return Ok(Work::Nothing),
+        Value::Null if position == GraphPosition::BeforeNode => {}
+        Value::Null => return Ok(GraphAction::Nothing),
         input => take_input(values, input)?,
     }
     if stops_before(&request.interrupt_before, request.assistant) {
-        return Ok(Work::Halt { question: None });
+        return Ok(GraphAction::Halt { question: None });
     }
     Ok(match (request.assistant, request.command.get("resume")) {
         (Assistant::Agent, _) => echo(values.as_ref()),
-        (Assistant::Asker, None) => Work::Halt { question: Some(json!({"question": "go on?"})) },
+        (Assistant::Asker, None) => GraphAction::Halt { question: Some(json!({"question": "go on?"})) },
         (Assistant::Asker, Some(answer)) => {
-            Work::Node { takes: Duration::ZERO, answer: Ok(said_by_assistant("answer: ", answer)) }
+            GraphAction::Node { takes: Duration::ZERO, result: Ok(assistant_message("answer: ", answer)) }
         }
     })
 }
 
-/// How many messages a thread has; none if it never took an input.
-pub(super) fn count(values: Option<&Value>) -> Option<usize> {
+/// Returns the number of messages in the values, or `None` if the thread never took an input.
+pub(super) fn message_count(values: Option<&Value>) -> Option<usize> {
     values?.get("messages")?.as_array().map(Vec::len)
 }
 
-/// Takes back what was appended since `count` answered this.
+/// Removes the messages that were appended since `message_count` returned `count`.
 pub(super) fn truncate(values: &mut Option<Value>, count: Option<usize>) {
     match (count, values.as_mut().and_then(messages)) {
         (Some(count), Some(messages)) => messages.truncate(count),
@@ -123,15 +101,17 @@ fn messages(values: &mut Value) -> Option<&mut Vec<Value>> {
     values.get_mut("messages")?.as_array_mut()
 }
 
-fn take_input(values: &mut Option<Value>, input: &Value) -> Result<(), Fault> {
+fn take_input(values: &mut Option<Value>, input: &Value) -> Result<(), GraphError> {
     let Some(fields) = input.as_object() else {
         let got = input.as_str().map_or_else(|| input.to_string(), str::to_owned);
-        return Err(Fault::new("InvalidUpdateError", format!("Expected dict, got {got}")));
+        return Err(GraphError::new("InvalidUpdateError", format!("Expected dict, got {got}")));
     };
     match fields.get("messages") {
         None => append(values, &[]),
         Some(Value::Array(added)) => append(values, added),
-        Some(_) => return Err(Fault::new("TypeError", "can only concatenate list (not \"str\") to list")),
+        Some(_) => {
+            return Err(GraphError::new("TypeError", "can only concatenate list (not \"str\") to list"));
+        }
     }
     Ok(())
 }
@@ -144,7 +124,7 @@ fn stops_before(interrupt_before: &Value, assistant: Assistant) -> bool {
     }
 }
 
-fn echo(values: Option<&Value>) -> Work {
+fn echo(values: Option<&Value>) -> GraphAction {
     let last = values
         .and_then(|values| values.get("messages"))
         .and_then(Value::as_array)
@@ -156,22 +136,24 @@ fn echo(values: Option<&Value>) -> Work {
             match seconds.parse::<f64>().ok().and_then(|n| Duration::try_from_secs_f64(n).ok()) {
                 Some(takes) => takes.min(SLEEP_MAX),
                 None => {
-                    let fault =
-                        Fault::new("ValueError", format!("could not convert string to float: '{seconds}'"));
-                    return Work::Node { takes: Duration::ZERO, answer: Err(fault) };
+                    let error = GraphError::new(
+                        "ValueError",
+                        format!("could not convert string to float: '{seconds}'"),
+                    );
+                    return GraphAction::Node { takes: Duration::ZERO, result: Err(error) };
                 }
             }
         }
     };
-    let answer = if said == "boom" {
-        Err(Fault::new("ValueError", "boom"))
+    let result = if said == "boom" {
+        Err(GraphError::new("ValueError", "boom"))
     } else {
-        Ok(said_by_assistant("echo: ", &Value::from(said)))
+        Ok(assistant_message("echo: ", &Value::from(said)))
     };
-    Work::Node { takes, answer }
+    GraphAction::Node { takes, result }
 }
 
-fn said_by_assistant(prefix: &str, what: &Value) -> Value {
-    let text = what.as_str().map_or_else(|| what.to_string(), str::to_owned);
+fn assistant_message(prefix: &str, content: &Value) -> Value {
+    let text = content.as_str().map_or_else(|| content.to_string(), str::to_owned);
     json!({"role": "assistant", "content": format!("{prefix}{text}")})
 }

@@ -1,4 +1,5 @@
-//! The life of a run: started when it is due and its thread is free, ended when its node has had its time, or cancelled.
+//! The life of a run: it starts when it is due and its thread is free, and ends when its node has taken its
+//! time or when it is cancelled.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -8,42 +9,44 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::graph::{self, Fault};
-use super::request::Lifetime;
-use super::state::{Before, Event, Interrupt, Moment, RunStatus, Step, Thread, ThreadStatus, Work};
+use super::graph::{self, GraphAction, GraphError, GraphPosition};
+use super::records::{
+    ActiveRun, Checkpoint, Interrupt, Present, RunStatus, Snapshot, StreamEvent, ThreadRecord, ThreadStatus,
+};
+use super::request::{CancelAction, Lifetime};
+use super::state::{ServerState, Timer};
 use super::wire;
-use super::world::{Appointment, World};
 
-/// How a run came to its end by itself.
-enum Ending {
+/// How a run ended, unless it was cancelled.
+enum GraphResult {
     Finished,
     Halted,
-    Failed(Fault),
+    Failed(GraphError),
 }
 
-impl World {
-    /// Does all that is due, in order, each at its own instant.
-    pub(super) fn advance(&mut self, now: Moment) {
-        while let Some(Reverse(first)) = self.agenda.peek()
+impl ServerState {
+    /// Does everything that is due, in order, each at its own instant.
+    pub(super) fn advance(&mut self, now: Present) {
+        while let Some(Reverse(first)) = self.timers.peek()
             && first.at <= now.instant
         {
             let (at, thread_id) = (first.at, first.thread_id);
-            self.agenda.pop();
-            self.attend(now.back_at(at), thread_id);
+            self.timers.pop();
+            self.advance_thread(now.rewound_to(at), thread_id);
         }
     }
 
-    /// When something happens on a thread by itself.
+    /// Returns when the next run on a thread starts or ends by itself.
     pub(super) fn next_instant(&self, thread_id: Uuid) -> Option<Instant> {
         self.threads.get(&thread_id)?.next_instant()
     }
 
-    /// Ends and starts what is due on one thread.
-    pub(super) fn attend(&mut self, now: Moment, thread_id: Uuid) {
+    /// Ends and starts the runs that are due on one thread.
+    pub(super) fn advance_thread(&mut self, now: Present, thread_id: Uuid) {
         while let Some(thread) = self.threads.get_mut(&thread_id) {
-            if let Some(work) = thread.work.take_if(|work| work.ends_at <= now.instant) {
-                self.finish(now, thread_id, work);
-            } else if thread.work.is_none()
+            if let Some(active) = thread.active.take_if(|active| active.ends_at <= now.instant) {
+                self.finish(now, thread_id, active);
+            } else if thread.active.is_none()
                 && let Some(&(due, sequence, run_id)) = thread.pending.first()
                 && due <= now.instant
             {
@@ -55,42 +58,40 @@ impl World {
         }
     }
 
-    fn start(&mut self, now: Moment, thread_id: Uuid, run_id: Uuid) {
+    fn start(&mut self, now: Present, thread_id: Uuid, run_id: Uuid) {
         self.set_status(run_id, RunStatus::Running, now.wall);
         let (Some(thread), Some(run)) = (self.threads.get_mut(&thread_id), self.runs.get_mut(&run_id)) else {
             return;
         };
-        run.attempted = true;
-        run.tell(|| Event::Started);
+        run.has_started = true;
+        run.notify(|| StreamEvent::Started);
         let accepted = Arc::clone(&run.accepted);
-        let messages = graph::count(thread.values.as_ref());
-        let work = match graph::begin(&accepted.request, &mut thread.values, thread.before_node) {
-            Ok(work) => work,
-            Err(fault) => return self.end(now.wall, run_id, Ending::Failed(fault)),
+        let messages = graph::message_count(thread.values.as_ref());
+        let action = match graph::begin(&accepted.request, &mut thread.values, thread.position) {
+            Ok(action) => action,
+            Err(error) => return self.end(now.wall, run_id, GraphResult::Failed(error)),
         };
-        run.tell(|| Event::Values(wire::bytes(&wire::values_or_empty(thread.values.as_ref()))));
-        if matches!(work, graph::Work::Nothing) {
-            return self.end(now.wall, run_id, Ending::Finished);
+        run.notify(|| StreamEvent::Values(wire::bytes(&wire::values_or_empty(thread.values.as_ref()))));
+        if matches!(action, GraphAction::Nothing) {
+            return self.end(now.wall, run_id, GraphResult::Finished);
         }
-        let number = thread.step.as_ref().map_or(0, |step| step.number + 1);
-        let before = Before {
+        let number = thread.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.number + 1);
+        let checkpoint = Checkpoint { run: Arc::clone(&accepted), number, at: now.wall };
+        let before = Snapshot {
             messages,
-            step: thread.step.replace(Step { by: Arc::clone(&accepted), number, at: now.wall }),
-            before_node: std::mem::replace(&mut thread.before_node, true),
+            checkpoint: thread.checkpoint.replace(checkpoint),
+            position: std::mem::replace(&mut thread.position, GraphPosition::BeforeNode),
         };
-        match work {
-            graph::Work::Node { takes, answer } => {
+        match action {
+            GraphAction::Node { takes, result } => {
                 let ends_at = now.instant.checked_add(takes).unwrap_or(now.instant);
-                thread.work = Some(Work { run_id, ends_at, answer, before });
+                thread.active = Some(ActiveRun { run_id, ends_at, result, before });
                 if ends_at > now.instant {
-                    self.agenda.push(Reverse(Appointment {
-                        at: ends_at,
-                        sequence: accepted.sequence,
-                        thread_id,
-                    }));
+                    let sequence = accepted.sequence;
+                    self.timers.push(Reverse(Timer { at: ends_at, sequence, thread_id }));
                 }
             }
-            graph::Work::Halt { question } => {
+            GraphAction::Halt { question } => {
                 let interrupt = question.map(|question| Interrupt {
                     id: self.new_id().simple().to_string(),
                     task_id: self.new_id(),
@@ -99,139 +100,144 @@ impl World {
                 if let Some(thread) = self.threads.get_mut(&thread_id) {
                     thread.interrupt = interrupt;
                 }
-                self.end(now.wall, run_id, Ending::Halted);
+                self.end(now.wall, run_id, GraphResult::Halted);
             }
-            graph::Work::Nothing => {}
+            GraphAction::Nothing => {}
         }
     }
 
-    fn finish(&mut self, now: Moment, thread_id: Uuid, work: Work) {
+    fn finish(&mut self, now: Present, thread_id: Uuid, active: ActiveRun) {
         let Some(thread) = self.threads.get_mut(&thread_id) else { return };
-        let ending = match work.answer {
-            Err(fault) => Ending::Failed(fault),
+        let result = match active.result {
+            Err(error) => GraphResult::Failed(error),
             Ok(message) => {
                 let update = json!({ "messages": [message] });
                 graph::append(&mut thread.values, &[message]);
-                thread.before_node = false;
-                if let Some(step) = &mut thread.step {
-                    step.number += 1;
-                    step.at = now.wall;
+                thread.position = GraphPosition::AtEnd;
+                if let Some(checkpoint) = &mut thread.checkpoint {
+                    checkpoint.number += 1;
+                    checkpoint.at = now.wall;
                 }
-                if let Some(run) = self.runs.get(&work.run_id) {
+                if let Some(run) = self.runs.get(&active.run_id) {
                     let node = run.accepted.request.assistant.node();
-                    run.tell(|| Event::Updates(wire::bytes(&json!({ node: update }))));
-                    run.tell(|| Event::Values(wire::bytes(&wire::values_or_empty(thread.values.as_ref()))));
+                    run.notify(|| StreamEvent::Updates(wire::bytes(&json!({ node: update }))));
+                    let values = wire::values_or_empty(thread.values.as_ref());
+                    run.notify(|| StreamEvent::Values(wire::bytes(&values)));
                 }
-                Ending::Finished
+                GraphResult::Finished
             }
         };
-        self.end(now.wall, work.run_id, ending);
+        self.end(now.wall, active.run_id, result);
     }
 
-    fn end(&mut self, at: Timestamp, run_id: Uuid, ending: Ending) {
+    fn end(&mut self, at: Timestamp, run_id: Uuid, result: GraphResult) {
         let Some(run) = self.runs.get_mut(&run_id) else { return };
         let followers = std::mem::take(&mut run.followers);
         let accepted = Arc::clone(&run.accepted);
         let Some(thread) = self.threads.get_mut(&accepted.thread_id) else { return };
-        let (status, thread_status) = match &ending {
-            Ending::Finished => (RunStatus::Success, ThreadStatus::Idle),
-            Ending::Halted => (RunStatus::Success, ThreadStatus::Interrupted),
-            Ending::Failed(_) => (RunStatus::Error, ThreadStatus::Error),
+        let (status, thread_status) = match &result {
+            GraphResult::Finished => (RunStatus::Success, ThreadStatus::Idle),
+            GraphResult::Halted => (RunStatus::Success, ThreadStatus::Interrupted),
+            GraphResult::Failed(_) => (RunStatus::Error, ThreadStatus::Error),
         };
-        if !matches!(ending, Ending::Halted) {
+        if !matches!(result, GraphResult::Halted) {
             thread.interrupt = None;
         }
         let values = thread.values.as_ref();
-        let told = followers.first().map(|_| match &ending {
-            Ending::Finished => vec![Event::Ended(wire::bytes(&wire::values_or_empty(values)))],
-            Ending::Halted => halted_events(values, thread.interrupt.as_ref()),
-            Ending::Failed(fault) => vec![
-                Event::Failed(wire::bytes(&fault.to_json())),
-                Event::Ended(wire::bytes(&json!({"__error__": fault.to_json()}))),
+        let events = followers.first().map(|_| match &result {
+            GraphResult::Finished => vec![StreamEvent::Ended(wire::bytes(&wire::values_or_empty(values)))],
+            GraphResult::Halted => halted_events(values, thread.interrupt.as_ref()),
+            GraphResult::Failed(error) => vec![
+                StreamEvent::Failed(wire::bytes(&error.to_json())),
+                StreamEvent::Ended(wire::bytes(&json!({"__error__": error.to_json()}))),
             ],
         });
         for (follower, event) in
-            followers.iter().flat_map(|follower| told.iter().flatten().map(move |event| (follower, event)))
+            followers.iter().flat_map(|follower| events.iter().flatten().map(move |event| (follower, event)))
         {
             let _ = follower.send(event.clone());
         }
-        thread.fault = match ending {
-            Ending::Failed(fault) => Some(fault),
-            Ending::Finished | Ending::Halted => None,
+        thread.error = match result {
+            GraphResult::Failed(error) => Some(error),
+            GraphResult::Finished | GraphResult::Halted => None,
         };
-        thread.reach_status(at, thread_status);
+        thread.run_ended(at, thread_status);
         self.set_status(run_id, status, at);
         if accepted.request.lifetime == Lifetime::Temporary {
             self.remove_thread(accepted.thread_id);
         }
     }
 
-    /// Stops a run that has not ended, and says whether there was one. `rolls_back` deletes it with what it did.
-    pub(super) fn cancel(&mut self, now: Moment, run_id: Uuid, rolls_back: bool) -> bool {
+    /// Cancels a run, and returns whether it had not ended yet.
+    pub(super) fn cancel(&mut self, now: Present, run_id: Uuid, action: CancelAction) -> bool {
         let Some(run) = self.runs.get_mut(&run_id) else { return false };
         let (accepted, followers) = (Arc::clone(&run.accepted), std::mem::take(&mut run.followers));
         let Some(thread) = self.threads.get_mut(&accepted.thread_id) else { return false };
         let was_pending = thread.pending.remove(&(accepted.due, accepted.sequence, run_id));
-        let work = thread.work.take_if(|work| work.run_id == run_id);
-        if !was_pending && work.is_none() {
+        let active = thread.active.take_if(|active| active.run_id == run_id);
+        if !was_pending && active.is_none() {
             return false;
         }
         for follower in followers {
-            let _ = follower.send(Event::Ended(wire::bytes(&wire::values_or_empty(thread.values.as_ref()))));
+            let _ = follower
+                .send(StreamEvent::Ended(wire::bytes(&wire::values_or_empty(thread.values.as_ref()))));
         }
-        match work {
-            None => thread.updated_and_status(now.wall, ThreadStatus::Idle),
-            Some(work) if rolls_back => {
-                graph::truncate(&mut thread.values, work.before.messages);
-                thread.step = work.before.step;
-                thread.before_node = work.before.before_node;
-                thread.fault = Some(cancelled("UserRollback", "rollback"));
-                thread.reach_status(now.wall, ThreadStatus::Idle);
+        match (active, action) {
+            (None, _) => thread.set_status(now.wall, ThreadStatus::Idle),
+            (Some(active), CancelAction::Rollback) => {
+                graph::truncate(&mut thread.values, active.before.messages);
+                thread.checkpoint = active.before.checkpoint;
+                thread.position = active.before.position;
+                thread.error = Some(cancelled("UserRollback", "rollback"));
+                thread.run_ended(now.wall, ThreadStatus::Idle);
             }
-            Some(_) => {
-                thread.fault = Some(cancelled("UserInterrupt", "interrupt"));
-                thread.reach_status(now.wall, ThreadStatus::Interrupted);
+            (Some(_), CancelAction::Interrupt) => {
+                thread.error = Some(cancelled("UserInterrupt", "interrupt"));
+                thread.run_ended(now.wall, ThreadStatus::Interrupted);
             }
         }
         self.set_status(run_id, RunStatus::Interrupted, now.wall);
-        if rolls_back {
+        if action == CancelAction::Rollback {
             self.remove_run(run_id);
         }
         if accepted.request.lifetime == Lifetime::Temporary {
             self.remove_thread(accepted.thread_id);
         }
-        self.attend(now, accepted.thread_id);
+        self.advance_thread(now, accepted.thread_id);
         true
     }
 }
 
-impl Thread {
-    /// A run has ended here.
-    fn reach_status(&mut self, at: Timestamp, status: ThreadStatus) {
+impl ThreadRecord {
+    /// Records that a run on this thread has ended.
+    fn run_ended(&mut self, at: Timestamp, status: ThreadStatus) {
         self.was_used = true;
         self.state_updated_at = at;
-        self.updated_and_status(at, status);
+        self.set_status(at, status);
     }
 
-    fn updated_and_status(&mut self, at: Timestamp, status: ThreadStatus) {
+    fn set_status(&mut self, at: Timestamp, status: ThreadStatus) {
         self.updated_at = at;
         self.status = if self.is_occupied() { ThreadStatus::Busy } else { status };
     }
 }
 
-fn halted_events(values: Option<&Value>, interrupt: Option<&Interrupt>) -> Vec<Event> {
+fn halted_events(values: Option<&Value>, interrupt: Option<&Interrupt>) -> Vec<StreamEvent> {
     let mut values = wire::values_or_empty(values);
-    let Some(interrupt) = interrupt else { return vec![Event::Ended(wire::bytes(&values))] };
+    let Some(interrupt) = interrupt else { return vec![StreamEvent::Ended(wire::bytes(&values))] };
     let asked = json!([{"value": interrupt.question, "id": interrupt.id, "response_schema": null}]);
     values["__interrupt__"] = asked.clone();
     let whole = wire::bytes(&values);
     vec![
-        Event::Updates(wire::bytes(&json!({ "__interrupt__": asked }))),
-        Event::Values(whole.clone()),
-        Event::Ended(whole),
+        StreamEvent::Updates(wire::bytes(&json!({ "__interrupt__": asked }))),
+        StreamEvent::Values(whole.clone()),
+        StreamEvent::Ended(whole),
     ]
 }
 
-fn cancelled(error: &'static str, action: &str) -> Fault {
-    Fault::new(error, format!("{action} requested via POST /threads/{{thread_id}}/runs/{{run_id}}/cancel"))
+fn cancelled(class: &'static str, action: &str) -> GraphError {
+    GraphError::new(
+        class,
+        format!("{action} requested via POST /threads/{{thread_id}}/runs/{{run_id}}/cancel"),
+    )
 }

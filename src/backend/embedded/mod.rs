@@ -1,12 +1,15 @@
-//! A LangGraph-compatible agent server in memory, for `agentcron demo`, tests, simulation and benchmarks: nobody needs
-//! Python to see agentcron work, and a simulation can call it in-process under tokio's paused time.
+//! A LangGraph-compatible agent server in memory, for `agentcron demo`, tests, simulation and benchmarks. It
+//! lets people see agentcron work without Python, and the simulation call it in this process under tokio's
+//! paused time.
 //!
-//! It was written from the observed behaviour of the real server (`tests/fixtures/langgraph/`), statuses and texts
-//! included. It has no sockets, threads or background tasks: see `world.rs`.
+//! It was written from the observed behaviour of the real server (`tests/fixtures/langgraph/`), including
+//! statuses and texts. It has no sockets, threads or background tasks: see `state.rs`.
 
+mod assistant;
 mod follow;
 mod graph;
 mod life;
+mod records;
 mod request;
 mod runs;
 mod state;
@@ -14,7 +17,6 @@ mod state;
 mod tests;
 mod threads;
 mod wire;
-mod world;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -27,65 +29,63 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+pub use records::RunStatus;
 pub use request::MultitaskStrategy;
-pub use state::RunStatus;
 
+use records::Present;
 use request::RequestError;
-use state::Moment;
-use world::World;
+use state::ServerState;
 
-/// A request body over this is refused with 413; no test or demo comes near it.
+/// Larger request bodies are refused with 413. No test or demo comes near this size.
 const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// A handle on one embedded server; clones share it.
+/// A handle on one embedded server. Clones share the server.
 #[derive(Clone)]
-pub struct AgentServer {
+pub struct EmbeddedServer {
     shared: Arc<Shared>,
 }
 
 struct Shared {
     now: Box<dyn Fn() -> Timestamp + Send + Sync>,
-    world: Mutex<World>,
+    state: Mutex<ServerState>,
 }
 
-/// One run that the server was asked for, whatever became of it and its thread.
+/// One run that the server accepted, even if the run or its thread was deleted since.
 #[derive(Clone, Debug)]
 pub struct LedgerEntry {
-    /// The server's id of the run.
     pub run_id: Uuid,
-    /// The thread that it ran on.
     pub thread_id: Uuid,
-    /// The assistant's id.
     pub assistant_id: Uuid,
     /// The assistant's graph: `agent` or `asker`.
     pub graph_id: &'static str,
-    /// The run's metadata, with what it inherited from its thread.
+    /// The run's metadata, including what it inherited from its thread.
     pub metadata: Map<String, Value>,
-    /// What was to be done if the thread was busy.
     pub multitask_strategy: MultitaskStrategy,
-    /// The delay asked for, in seconds; 0 if none.
+    /// The requested delay in seconds; 0 if there was none.
     pub after_seconds: f64,
     /// When the request came, plus the delay.
     pub created_at: Timestamp,
-    /// The last status that the run had.
+    /// The last status of the run.
     pub status: RunStatus,
     /// The input as it was sent; null if it was absent.
     pub input: Value,
 }
 
-impl AgentServer {
-    /// A server that keeps every run, for tests. `now` gives the timestamps; durations are measured by tokio's clock.
+impl EmbeddedServer {
+    /// Returns a server that keeps every run, for tests. `now` gives the timestamps; tokio's clock measures
+    /// durations.
     pub fn new(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         Self::keeping(usize::MAX, now)
     }
 
-    /// A server that forgets the oldest ended runs beyond `runs_max`, and threads that are left without a run.
+    /// Returns a server that forgets the oldest ended runs beyond `runs_max`, and the threads that have no
+    /// run left.
     pub fn keeping(runs_max: usize, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        let world = Mutex::new(World::new(now(), runs_max));
-        Self { shared: Arc::new(Shared { now: Box::new(now), world }) }
+        let state = Mutex::new(ServerState::new(now(), runs_max));
+        Self { shared: Arc::new(Shared { now: Box::new(now), state }) }
     }
 
-    /// The HTTP surface; may be called any number of times, all routers serve the same threads and runs.
+    /// Returns a router for the HTTP API. All routers of a server serve the same threads and runs.
     pub fn router(&self) -> Router {
         Router::new()
             .route("/ok", get(async || Json(json!({"ok": true, "services": {}}))))
@@ -111,10 +111,10 @@ impl AgentServer {
             .with_state(self.clone())
     }
 
-    /// Every run ever accepted, in order, even if its thread was deleted since.
+    /// Returns every accepted run in order, even if its thread was deleted since.
     pub fn ledger(&self) -> Vec<LedgerEntry> {
-        let (_, world) = self.world();
-        let entries = world.ledger.iter().map(|(accepted, status)| LedgerEntry {
+        let (_, state) = self.state();
+        let entries = state.ledger.iter().map(|(accepted, status)| LedgerEntry {
             run_id: accepted.run_id,
             thread_id: accepted.thread_id,
             assistant_id: accepted.request.assistant.id(),
@@ -129,12 +129,12 @@ impl AgentServer {
         entries.collect()
     }
 
-    /// The world, brought up to the present. Never held over an await.
-    fn world(&self) -> (Moment, MutexGuard<'_, World>) {
-        let mut world = self.shared.world.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Moment { instant: Instant::now(), wall: (self.shared.now)() };
-        world.advance(now);
-        (now, world)
+    /// Locks the state and brings it up to the present. The lock is never held over an await.
+    fn state(&self) -> (Present, MutexGuard<'_, ServerState>) {
+        let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Present { instant: Instant::now(), wall: (self.shared.now)() };
+        state.advance(now);
+        (now, state)
     }
 }
 
@@ -142,7 +142,7 @@ fn info() -> Value {
     json!({
         "version": wire::API_VERSION,
         "langgraph_py_version": wire::GRAPH_VERSION,
-        // No crons and no webhooks: those are what agentcron is for.
+        // No crons and no webhooks: agentcron provides them.
         "flags": {
             "assistants": true, "crons": false, "langsmith": false,
             "langsmith_tracing_replicas": true, "langsmith_tracing_session_on_runs": true,
@@ -151,6 +151,6 @@ fn info() -> Value {
     })
 }
 
-fn parse_id(text: &str, what: &str) -> Result<Uuid, RequestError> {
-    Uuid::try_parse(text).map_err(|_| RequestError::invalid(format!("Invalid {what} ID: must be a UUID")))
+fn parse_id(text: &str, kind: &str) -> Result<Uuid, RequestError> {
+    Uuid::try_parse(text).map_err(|_| RequestError::invalid(format!("Invalid {kind} ID: must be a UUID")))
 }

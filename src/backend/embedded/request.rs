@@ -1,4 +1,4 @@
-//! The body of a request that starts a run, parsed once; what it refuses, it refuses in the real server's words.
+//! The body of a request that starts a run, parsed once. Error messages are those of the real server.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::graph::Assistant;
+use super::assistant::Assistant;
 
-/// An answer that is not 2xx: `{"detail": ...}`.
+/// A response with an error status and the body `{"detail": ...}`.
 #[derive(Debug)]
 pub(super) struct RequestError {
     status: StatusCode,
@@ -38,21 +38,21 @@ impl IntoResponse for RequestError {
     }
 }
 
-/// What to do when a thread is busy.
+/// What happens to a new run when its thread is busy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MultitaskStrategy {
-    /// Wait for the runs before it.
+    /// The new run waits for the earlier ones.
     Enqueue,
-    /// Refuse the new run with 409.
+    /// The new run is refused with 409.
     Reject,
-    /// Interrupt the runs that have not ended.
+    /// The runs that have not ended are interrupted.
     Interrupt,
-    /// Delete the runs that have not ended, with what they did to the thread.
+    /// The runs that have not ended are deleted, with what they did to the thread.
     Rollback,
 }
 
 impl MultitaskStrategy {
-    /// The name on the wire.
+    /// Returns the name in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             MultitaskStrategy::Enqueue => "enqueue",
@@ -63,23 +63,32 @@ impl MultitaskStrategy {
     }
 }
 
-/// What to do when the thread does not exist.
+/// What happens to a run that is cancelled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum CancelAction {
+    Interrupt,
+    /// Deletes the run and what it did to the thread.
+    Rollback,
+}
+
+/// What happens to a new run when its thread does not exist.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum AbsentThread {
     Create,
     Refuse,
 }
 
-/// Whether the caller named a thread, and what becomes of the server's own one.
+/// What happens to the thread of a run that has ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lifetime {
     Kept,
-    /// Thread and run are deleted when the run has ended.
+    /// The thread is deleted, together with the run.
     Temporary,
 }
 
-/// One run as it was asked for. The `Value`s are echoed in the run's `kwargs` and mean nothing to the graphs.
-pub(super) struct RunRequest {
+/// The request for one run. Most `Value`s are only echoed in the run's `kwargs` and mean nothing to the
+/// graphs.
+pub(super) struct NewRun {
     pub(super) assistant: Assistant,
     pub(super) input: Value,
     pub(super) command: Value,
@@ -97,15 +106,25 @@ pub(super) struct RunRequest {
     pub(super) after_seconds: Value,
     pub(super) absent_thread: AbsentThread,
     pub(super) lifetime: Lifetime,
-    /// The caller's `x-request-id`; the server makes one up when it is absent.
+    /// The caller's `x-request-id`; the server generates one if it is absent.
     pub(super) request_id: Option<String>,
     pub(super) received_at: Timestamp,
 }
 
-/// Later than this is never: no daemon lives that long, and instants must not overflow.
+/// The longest delay, so that instants do not overflow. No daemon runs that long.
 const AFTER_MAX: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
 
-impl RunRequest {
+impl NewRun {
+    /// Marks a run on a thread that the caller named. It is kept regardless of `on_completion`.
+    pub(super) fn on_named_thread(self) -> Self {
+        Self { lifetime: Lifetime::Kept, ..self }
+    }
+
+    /// Marks a run for which the server creates a thread.
+    pub(super) fn stateless(self) -> Self {
+        Self { absent_thread: AbsentThread::Create, ..self }
+    }
+
     pub(super) fn parse(
         body: &[u8],
         headers: &HeaderMap,
@@ -167,7 +186,7 @@ impl RunRequest {
 const BOTH_CONFIGURABLE_AND_CONTEXT: &str = "Cannot specify both configurable and context. Prefer setting context \
      alone. Context was introduced in LangGraph 0.6.0 and is the long term planned replacement for configurable.";
 
-/// A body that must be a JSON object.
+/// Parses a body that must be a JSON object.
 pub(super) fn object(body: &[u8]) -> Result<Map<String, Value>, RequestError> {
     match serde_json::from_slice(body) {
         Ok(Value::Object(fields)) => Ok(fields),
@@ -178,7 +197,8 @@ pub(super) fn object(body: &[u8]) -> Result<Map<String, Value>, RequestError> {
     }
 }
 
-/// An optional field that must be one of these names; `listed` is how the real server's message lists them.
+/// Returns an optional field that must be one of these names. `listed` is how the real server's message lists
+/// them.
 pub(super) fn one_of<'a>(
     fields: &'a Map<String, Value>,
     name: &str,
@@ -188,11 +208,12 @@ pub(super) fn one_of<'a>(
     match fields.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(given)) if names.contains(&given.as_str()) => Ok(Some(given)),
-        Some(given) => Err(fails(name, given, &format!("is not one of {listed}"), "enum")),
+        Some(given) => Err(schema_error(name, given, &format!("is not one of {listed}"), "enum")),
     }
 }
 
-/// An optional field that must be an object; absent and null are the empty one.
+/// Removes and returns an optional field that must be an object. An absent field and null count as the empty
+/// object.
 pub(super) fn take_object(
     fields: &mut Map<String, Value>,
     name: &str,
@@ -228,7 +249,7 @@ fn assistant(fields: &Map<String, Value>) -> Result<Assistant, RequestError> {
     }
 }
 
-/// The one answer for both, so that a caller cannot tell which of them is absent.
+/// Returns the same error for both, so that a caller cannot find out which of them is absent.
 pub(super) fn thread_or_assistant_absent() -> RequestError {
     RequestError::new(StatusCode::NOT_FOUND, "Thread or assistant not found.")
 }
@@ -247,11 +268,11 @@ fn strategy(fields: &Map<String, Value>) -> Result<MultitaskStrategy, RequestErr
 }
 
 fn wrong_type(name: &str, given: &Value, expected: &str) -> RequestError {
-    fails(name, given, &format!("is not of type \"{expected}\""), "type")
+    schema_error(name, given, &format!("is not of type \"{expected}\""), "type")
 }
 
-fn fails(name: &str, given: &Value, how: &str, keyword: &str) -> RequestError {
+fn schema_error(name: &str, given: &Value, problem: &str, keyword: &str) -> RequestError {
     RequestError::invalid(format!(
-        "{given} {how}\n\nFailed validating \"{keyword}\" in schema[\"properties\"][\"{name}\"]\n\nOn instance[\"{name}\"]:\n    {given}"
+        "{given} {problem}\n\nFailed validating \"{keyword}\" in schema[\"properties\"][\"{name}\"]\n\nOn instance[\"{name}\"]:\n    {given}"
     ))
 }

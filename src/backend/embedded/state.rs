@@ -1,211 +1,244 @@
-//! What the embedded server holds of one thread and of one run.
+//! The whole state of the embedded server: threads, runs, timers and the ledger.
+//!
+//! Nothing runs in the background. Every access to the state first brings it up to the present (`life.rs`),
+//! in the order of the timers. So a run ends when its time has come although nobody waits for it, and
+//! simulated time is enough.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use bytes::Bytes;
+use axum::http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::graph::Fault;
-use super::request::RunRequest;
+use super::assistant::Assistant;
+use super::records::{AcceptedRun, Present, RunRecord, RunStatus, StreamEvent, ThreadRecord, ThreadStatus};
+use super::request::{
+    AbsentThread, CancelAction, MultitaskStrategy, NewRun, RequestError, thread_or_assistant_absent,
+};
+use super::wire;
 
-/// The present, on both clocks: durations are measured on tokio's (which tests pause), timestamps come from the caller's.
-#[derive(Clone, Copy)]
-pub(super) struct Moment {
-    pub(super) instant: Instant,
-    pub(super) wall: Timestamp,
-}
-
-impl Moment {
-    /// What the caller's clock would have shown at an instant that is already over.
-    pub(super) fn back_at(self, instant: Instant) -> Moment {
-        let ago = self.instant.saturating_duration_since(instant);
-        Moment { instant, wall: later(self.wall, SignedDuration::try_from(ago).unwrap_or_default(), -1) }
-    }
-}
-
-pub(super) fn later(wall: Timestamp, by: SignedDuration, sign: i32) -> Timestamp {
-    wall.checked_add(by * sign).unwrap_or(wall)
-}
-
-/// How a run stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RunStatus {
-    /// Accepted, not started.
-    Pending,
-    /// Its graph is at work.
-    Running,
-    /// Ended, or stopped for a human: only the thread tells the two apart.
-    Success,
-    /// The graph failed.
-    Error,
-    /// Cancelled.
-    Interrupted,
-}
-
-impl RunStatus {
-    /// The name on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            RunStatus::Pending => "pending",
-            RunStatus::Running => "running",
-            RunStatus::Success => "success",
-            RunStatus::Error => "error",
-            RunStatus::Interrupted => "interrupted",
-        }
-    }
-
-    pub(super) fn has_ended(self) -> bool {
-        match self {
-            RunStatus::Pending | RunStatus::Running => false,
-            RunStatus::Success | RunStatus::Error | RunStatus::Interrupted => true,
-        }
-    }
-}
-
-/// What a run was when it was accepted; the ledger, the thread and the run share it.
-pub(super) struct Accepted {
-    /// Counts accepted runs from 0; the ledger's order.
+/// An instant at which something may be due on a thread. A superfluous timer does no harm.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Timer {
+    pub(super) at: Instant,
     pub(super) sequence: u64,
-    pub(super) run_id: Uuid,
     pub(super) thread_id: Uuid,
-    pub(super) request: RunRequest,
-    pub(super) request_id: String,
-    /// The request's metadata with what the server and the thread add.
-    pub(super) metadata: Map<String, Value>,
-    /// In the future for a delayed run, as on the real server.
-    pub(super) created_at: Timestamp,
-    pub(super) due: Instant,
 }
 
-pub(super) struct Run {
-    pub(super) accepted: Arc<Accepted>,
-    pub(super) status: RunStatus,
-    pub(super) attempted: bool,
-    pub(super) updated_at: Timestamp,
-    pub(super) followers: Vec<UnboundedSender<Event>>,
+pub(super) struct ServerState {
+    pub(super) threads: HashMap<Uuid, ThreadRecord>,
+    pub(super) runs: HashMap<Uuid, RunRecord>,
+    pub(super) timers: BinaryHeap<Reverse<Timer>>,
+    pub(super) ledger: VecDeque<(Arc<AcceptedRun>, RunStatus)>,
+    runs_max: usize,
+    next_sequence: u64,
+    namespace: Uuid,
+    ids_made: u64,
 }
 
-/// What followers of a run are told; the bytes are JSON.
-#[derive(Clone)]
-pub(super) enum Event {
-    Started,
-    Values(Bytes),
-    Updates(Bytes),
-    Failed(Bytes),
-    /// The last one, with the body that `wait` and `join` answer.
-    Ended(Bytes),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum ThreadStatus {
-    Idle,
-    Busy,
-    Interrupted,
-    Error,
-}
-
-/// A question of the graph to a human.
-pub(super) struct Interrupt {
-    pub(super) id: String,
-    pub(super) task_id: Uuid,
-    pub(super) question: Value,
-}
-
-/// The run whose graph is at work, and how that will end.
-pub(super) struct Work {
-    pub(super) run_id: Uuid,
-    pub(super) ends_at: Instant,
-    pub(super) answer: Result<Value, Fault>,
-    pub(super) before: Before,
-}
-
-/// The thread as a run found it, for rollback.
-pub(super) struct Before {
-    pub(super) messages: Option<usize>,
-    pub(super) step: Option<Step>,
-    pub(super) before_node: bool,
-}
-
-/// The newest checkpoint.
-#[derive(Clone)]
-pub(super) struct Step {
-    pub(super) by: Arc<Accepted>,
-    pub(super) number: i64,
-    pub(super) at: Timestamp,
-}
-
-pub(super) struct Thread {
-    pub(super) thread_id: Uuid,
-    pub(super) status: ThreadStatus,
-    pub(super) metadata: Map<String, Value>,
-    pub(super) config: Map<String, Value>,
-    pub(super) created_at: Timestamp,
-    pub(super) updated_at: Timestamp,
-    pub(super) state_updated_at: Timestamp,
-    pub(super) values: Option<Value>,
-    pub(super) before_node: bool,
-    pub(super) step: Option<Step>,
-    /// A run has ended here, so the thread's JSON has `error` and `interrupts`.
-    pub(super) was_used: bool,
-    pub(super) fault: Option<Fault>,
-    pub(super) interrupt: Option<Interrupt>,
-    /// By sequence.
-    pub(super) runs: BTreeMap<u64, Uuid>,
-    /// In the order in which they may start.
-    pub(super) pending: BTreeSet<(Instant, u64, Uuid)>,
-    pub(super) work: Option<Work>,
-}
-
-impl Thread {
-    pub(super) fn new(thread_id: Uuid, metadata: Map<String, Value>, now: Timestamp) -> Self {
+impl ServerState {
+    /// Returns an empty state. `created_at` salts the ids, so that two servers in one test generate different
+    /// ids, while a simulation stays repeatable.
+    pub(super) fn new(created_at: Timestamp, runs_max: usize) -> Self {
         Self {
-            thread_id,
-            status: ThreadStatus::Idle,
-            metadata,
-            config: Map::new(),
-            created_at: now,
-            updated_at: now,
-            state_updated_at: now,
-            values: None,
-            before_node: false,
-            step: None,
-            was_used: false,
-            fault: None,
-            interrupt: None,
-            runs: BTreeMap::new(),
-            pending: BTreeSet::new(),
-            work: None,
+            threads: HashMap::new(),
+            runs: HashMap::new(),
+            timers: BinaryHeap::new(),
+            ledger: VecDeque::new(),
+            runs_max,
+            next_sequence: 0,
+            namespace: Uuid::new_v5(&Uuid::NAMESPACE_OID, &created_at.as_nanosecond().to_be_bytes()),
+            ids_made: 0,
         }
     }
 
-    pub(super) fn is_occupied(&self) -> bool {
-        self.work.is_some() || !self.pending.is_empty()
+    pub(super) fn new_id(&mut self) -> Uuid {
+        self.ids_made += 1;
+        Uuid::new_v5(&self.namespace, &self.ids_made.to_be_bytes())
     }
 
-    /// When something happens here by itself.
-    pub(super) fn next_instant(&self) -> Option<Instant> {
-        match &self.work {
-            Some(work) => Some(work.ends_at),
-            None => self.pending.first().map(|&(due, ..)| due),
+    pub(super) fn thread(&self, thread_id: Uuid) -> Result<&ThreadRecord, RequestError> {
+        self.threads.get(&thread_id).ok_or_else(|| RequestError::no_such_thread(thread_id))
+    }
+
+    /// Returns a run if it belongs to that thread.
+    pub(super) fn run(&self, thread_id: Uuid, run_id: Uuid) -> Option<&RunRecord> {
+        self.runs.get(&run_id).filter(|run| run.accepted.thread_id == thread_id)
+    }
+
+    pub(super) fn create_thread(
+        &mut self,
+        thread_id: Uuid,
+        metadata: Map<String, Value>,
+        now: Timestamp,
+    ) -> &ThreadRecord {
+        self.threads.entry(thread_id).or_insert_with(|| ThreadRecord::new(thread_id, metadata, now))
+    }
+
+    /// Accepts a run as pending. It starts when the state is next brought up to the present, and `follower`
+    /// receives all its events.
+    pub(super) fn accept(
+        &mut self,
+        now: Present,
+        thread_id: Uuid,
+        request: NewRun,
+        follower: Option<UnboundedSender<StreamEvent>>,
+    ) -> Result<Arc<AcceptedRun>, RequestError> {
+        let metadata = self.prepare_thread(now, thread_id, &request)?;
+        let (run_id, sequence) = (self.new_id(), self.next_sequence);
+        self.next_sequence += 1;
+        let request_id = request.request_id.clone().unwrap_or_else(|| self.new_id().to_string());
+        let after = SignedDuration::try_from(request.after).unwrap_or_default();
+        let due = now.instant.checked_add(request.after).unwrap_or(now.instant);
+        let created_at = now.wall.checked_add(after).unwrap_or(now.wall);
+        let accepted = Arc::new(AcceptedRun {
+            sequence,
+            run_id,
+            thread_id,
+            request,
+            request_id,
+            metadata,
+            created_at,
+            due,
+        });
+        let run = RunRecord {
+            accepted: Arc::clone(&accepted),
+            status: RunStatus::Pending,
+            has_started: false,
+            updated_at: now.wall,
+            followers: follower.into_iter().collect(),
+        };
+        self.runs.insert(run_id, run);
+        if let Some(thread) = self.threads.get_mut(&thread_id) {
+            thread.runs.insert(sequence, run_id);
+            thread.pending.insert((due, sequence, run_id));
+            thread.status = ThreadStatus::Busy;
+            thread.updated_at = now.wall;
+        }
+        self.timers.push(Reverse(Timer { at: due, sequence, thread_id }));
+        self.ledger.push_back((Arc::clone(&accepted), RunStatus::Pending));
+        self.forget_oldest();
+        Ok(accepted)
+    }
+
+    /// Finds or creates the thread of a new run, makes room on it, and returns the metadata that the run will
+    /// have.
+    fn prepare_thread(
+        &mut self,
+        now: Present,
+        thread_id: Uuid,
+        request: &NewRun,
+    ) -> Result<Map<String, Value>, RequestError> {
+        let mut metadata = Map::from_iter([("created_by".to_owned(), json!("system"))]);
+        match self.threads.get(&thread_id) {
+            None if request.absent_thread == AbsentThread::Refuse => return Err(thread_or_assistant_absent()),
+            None => {
+                self.create_thread(thread_id, request.metadata.clone(), now.wall);
+            }
+            Some(thread) => {
+                if thread.is_occupied() {
+                    self.make_room(now, thread_id, request.strategy)?;
+                }
+                metadata.extend(self.thread(thread_id)?.metadata.clone());
+                metadata.insert("graph_id".to_owned(), json!(request.assistant.graph_id()));
+            }
+        }
+        metadata.extend(request.metadata.clone());
+        metadata.insert("assistant_id".to_owned(), json!(request.assistant.id().to_string()));
+        if let Some(thread) = self.threads.get_mut(&thread_id) {
+            bind(thread, request.assistant, &request.config);
+        }
+        Ok(metadata)
+    }
+
+    fn make_room(
+        &mut self,
+        now: Present,
+        thread_id: Uuid,
+        strategy: MultitaskStrategy,
+    ) -> Result<(), RequestError> {
+        match strategy {
+            MultitaskStrategy::Enqueue => Ok(()),
+            MultitaskStrategy::Reject => Err(RequestError::new(
+                StatusCode::CONFLICT,
+                "Thread is already running a task. Wait for it to finish or choose a different multitask strategy.",
+            )),
+            MultitaskStrategy::Interrupt => self.cancel_all(now, thread_id, CancelAction::Interrupt),
+            MultitaskStrategy::Rollback => self.cancel_all(now, thread_id, CancelAction::Rollback),
+        }
+    }
+
+    fn cancel_all(
+        &mut self,
+        now: Present,
+        thread_id: Uuid,
+        action: CancelAction,
+    ) -> Result<(), RequestError> {
+        let thread = self.thread(thread_id)?;
+        // The pending runs go first, because the end of the active one would start the next of them.
+        let pending = thread.pending.iter().map(|&(_, _, run_id)| run_id);
+        let all: Vec<Uuid> = pending.chain(thread.active.iter().map(|active| active.run_id)).collect();
+        for run_id in all {
+            self.cancel(now, run_id, action);
+        }
+        Ok(())
+    }
+
+    pub(super) fn set_status(&mut self, run_id: Uuid, status: RunStatus, at: Timestamp) {
+        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        run.status = status;
+        run.updated_at = at;
+        let first = self.ledger.front().map_or(0, |(accepted, _)| accepted.sequence);
+        let index = run.accepted.sequence.checked_sub(first).and_then(|index| usize::try_from(index).ok());
+        if let Some((_, recorded)) = index.and_then(|index| self.ledger.get_mut(index)) {
+            *recorded = status;
+        }
+    }
+
+    /// Removes a run from its thread. Its followers get the same error as for a run that does not exist.
+    pub(super) fn remove_run(&mut self, run_id: Uuid) {
+        let Some(run) = self.runs.remove(&run_id) else { return };
+        if let Some(thread) = self.threads.get_mut(&run.accepted.thread_id) {
+            thread.runs.remove(&run.accepted.sequence);
+            thread.pending.remove(&(run.accepted.due, run.accepted.sequence, run_id));
+            thread.active.take_if(|active| active.run_id == run_id);
+        }
+        run.notify(|| StreamEvent::Failed(wire::bytes(&wire::run_not_found())));
+        run.notify(|| StreamEvent::Ended(wire::bytes(&json!({"__error__": wire::run_not_found()}))));
+    }
+
+    pub(super) fn remove_thread(&mut self, thread_id: Uuid) {
+        let Some(thread) = self.threads.remove(&thread_id) else { return };
+        for run_id in thread.runs.into_values() {
+            self.remove_run(run_id);
+        }
+    }
+
+    /// Bounds the memory: removes the oldest runs beyond the limit, and each thread that has lost its last
+    /// run.
+    fn forget_oldest(&mut self) {
+        while self.ledger.len() > self.runs_max {
+            let Some((oldest, status)) = self.ledger.pop_front() else { return };
+            if !status.has_ended() {
+                continue;
+            }
+            self.remove_run(oldest.run_id);
+            if self.threads.get(&oldest.thread_id).is_some_and(|thread| thread.runs.is_empty()) {
+                self.remove_thread(oldest.thread_id);
+            }
         }
     }
 }
 
-impl Run {
-    /// Tells every follower; what is told is only made if somebody listens.
-    pub(super) fn tell(&self, event: impl FnOnce() -> Event) {
-        if self.followers.is_empty() {
-            return;
-        }
-        let event = event();
-        for follower in &self.followers {
-            // A follower that hung up does not matter to the run.
-            let _ = follower.send(event.clone());
-        }
-    }
+/// Records the graph and the configuration of a run on its thread.
+fn bind(thread: &mut ThreadRecord, assistant: Assistant, config: &Map<String, Value>) {
+    thread.metadata.insert("graph_id".to_owned(), json!(assistant.graph_id()));
+    thread.metadata.insert("assistant_id".to_owned(), json!(assistant.id().to_string()));
+    thread.config.extend(config.clone());
+    thread.config.insert("configurable".to_owned(), json!({}));
 }

@@ -1,4 +1,4 @@
-//! The embedded server's answers against those of the real one, and its behaviour in time.
+//! Compares the embedded server's responses with those of the real one, and tests its behaviour over time.
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request};
@@ -22,7 +22,8 @@ impl Answer {
     }
 }
 
-/// A stream's events as `[name, data]`: the order of keys within the data means nothing.
+/// Parses the events of a stream into `[name, data]`, so that the order of keys within the data does not
+/// matter.
 fn events(text: &str) -> Value {
     let event = |event: &str| -> Value {
         event
@@ -34,12 +35,12 @@ fn events(text: &str) -> Value {
     text.split_terminator("\r\n\r\n").map(event).collect()
 }
 
-fn server() -> AgentServer {
+fn server() -> EmbeddedServer {
     let (epoch, start) = (Timestamp::from_second(1_795_432_608).unwrap(), Instant::now());
-    AgentServer::new(move || epoch + start.elapsed())
+    EmbeddedServer::new(move || epoch + start.elapsed())
 }
 
-async fn ask(server: &AgentServer, method: &str, path: &str, body: Value) -> Answer {
+async fn ask(server: &EmbeddedServer, method: &str, path: &str, body: Value) -> Answer {
     let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
     let request = Request::builder()
         .method(Method::from_bytes(method.as_bytes()).unwrap())
@@ -52,11 +53,11 @@ async fn ask(server: &AgentServer, method: &str, path: &str, body: Value) -> Ans
     Answer { status: parts.status.as_u16(), headers: parts.headers, text }
 }
 
-async fn get(server: &AgentServer, path: &str) -> Value {
+async fn get(server: &EmbeddedServer, path: &str) -> Value {
     ask(server, "GET", path, Value::Null).await.json()
 }
 
-async fn start(server: &AgentServer, thread: &str, mut body: Value, said: &str) -> String {
+async fn start(server: &EmbeddedServer, thread: &str, mut body: Value, said: &str) -> String {
     body["assistant_id"] = json!("agent");
     body["if_not_exists"] = json!("create");
     body["input"] = json!({"messages": [{"role": "user", "content": said}]});
@@ -65,14 +66,14 @@ async fn start(server: &AgentServer, thread: &str, mut body: Value, said: &str) 
     answer.json()["run_id"].as_str().unwrap().to_owned()
 }
 
-async fn status(server: &AgentServer, thread: &str, run_id: &str) -> String {
+async fn status(server: &EmbeddedServer, thread: &str, run_id: &str) -> String {
     get(server, &format!("/threads/{thread}/runs/{run_id}")).await["status"]
         .as_str()
         .unwrap_or("absent")
         .to_owned()
 }
 
-/// Replaces what differs from one session to the next: ids and times.
+/// Replaces the parts that differ from one session to the next: ids and times.
 fn masked(value: &Value) -> Value {
     match value {
         Value::String(text) => Value::from(masked_text(text)),
@@ -105,8 +106,9 @@ fn masked_text(text: &str) -> String {
     masked
 }
 
-/// Sends a sampled request and demands the sampled answer: status, headers and body, but for ids and times.
-async fn check(server: &AgentServer, name: &str, run_id: Option<&str>) -> Value {
+/// Sends a recorded request and expects the recorded response: status, headers and body, except for ids and
+/// times.
+async fn check(server: &EmbeddedServer, name: &str, run_id: Option<&str>) -> Value {
     let path = format!("{}/tests/fixtures/langgraph/{name}.json", env!("CARGO_MANIFEST_DIR"));
     let sample: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let asked = sample["request"]["path"].as_str().unwrap();
@@ -127,7 +129,7 @@ async fn check(server: &AgentServer, name: &str, run_id: Option<&str>) -> Value 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sampled_session_is_answered_key_by_key() {
+async fn a_recorded_session_is_reproduced_key_by_key() {
     let server = server();
     check(&server, "ok", None).await;
     check(&server, "run_create_unknown_thread", None).await;
@@ -144,7 +146,7 @@ async fn a_sampled_session_is_answered_key_by_key() {
     check(&server, "run_stream_stateless", None).await;
     check(&server, "run_create_stateless", None).await;
     check(&server, "run_wait_error", None).await;
-    // The sampled session had a second "boom" before it looked.
+    // The recorded session had a second "boom" before the next request.
     start(&server, THREAD, json!({}), "boom").await;
     check(&server, "thread_get_error", None).await;
     check(&server, "run_wait_interrupted", None).await;
@@ -185,7 +187,7 @@ async fn a_fence_occupies_its_thread_and_runs_nothing() {
         let body = json!({"assistant_id": "agent", "multitask_strategy": "reject"});
         assert_eq!(ask(&server, "POST", &format!("/threads/{OTHER}/runs{verb}"), body).await.status, 409);
     }
-    // An ordinary run goes before the fence and bears its mark, which it inherits from the thread.
+    // An ordinary run goes before the fence and has the fence's mark, which it inherits from the thread.
     let inner = start(&server, OTHER, json!({}), "hi").await;
     let runs = get(&server, &format!("/threads/{OTHER}/runs?select=run_id&select=metadata&limit=5")).await;
     assert_eq!(runs[0]["run_id"], run_id.as_str(), "the delayed run counts as the newest");
@@ -198,7 +200,7 @@ async fn a_fence_occupies_its_thread_and_runs_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn interrupt_before_stops_in_front_of_the_node_until_a_run_without_input() {
+async fn interrupt_before_stops_before_the_node_until_a_run_without_input() {
     let server = server();
     let run_id = start(&server, THREAD, json!({"interrupt_before": "*"}), "x").await;
     assert_eq!(status(&server, THREAD, &run_id).await, "success");
@@ -240,7 +242,7 @@ async fn runs_of_one_thread_go_one_after_another() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cancelled_run_makes_way_and_its_follower_hears_of_it() {
+async fn a_cancelled_run_makes_room_and_its_follower_is_notified() {
     let server = server();
     let long = start(&server, THREAD, json!({}), "sleep 1000").await;
     let next = start(&server, THREAD, json!({}), "sleep 3").await;
@@ -276,7 +278,7 @@ async fn strategies_make_room() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deleted_run_makes_way() {
+async fn a_deleted_run_makes_room() {
     let server = server();
     let long = start(&server, THREAD, json!({}), "sleep 1000").await;
     let next = start(&server, THREAD, json!({}), "next").await;
@@ -286,7 +288,7 @@ async fn a_deleted_run_makes_way() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hanging_up_does_not_cancel_the_run() {
+async fn disconnecting_does_not_cancel_the_run() {
     let server = server();
     let body = json!({"assistant_id": "agent", "if_not_exists": "create",
         "input": {"messages": [{"role": "user", "content": "sleep 10"}]}});
@@ -300,7 +302,7 @@ async fn hanging_up_does_not_cancel_the_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_gone_is_told_as_the_real_server_does() {
+async fn a_deleted_run_is_reported_as_by_the_real_server() {
     let server = server();
     let run_id = start(&server, THREAD, json!({}), "sleep 10").await;
     let path = format!("/threads/{THREAD}/runs/{run_id}/join");
@@ -315,7 +317,7 @@ async fn what_is_gone_is_told_as_the_real_server_does() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_that_make_no_sense_are_refused_in_the_same_words() {
+async fn invalid_requests_are_refused_with_the_same_messages() {
     let server = server();
     start(&server, THREAD, json!({}), "hi").await;
     let runs = format!("/threads/{THREAD}/runs");
@@ -359,14 +361,14 @@ async fn requests_that_make_no_sense_are_refused_in_the_same_words() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_demo_forgets_the_oldest_runs_and_their_threads() {
-    let server = AgentServer::keeping(100, || Timestamp::UNIX_EPOCH);
+async fn a_bounded_server_forgets_the_oldest_runs_and_their_threads() {
+    let server = EmbeddedServer::keeping(100, || Timestamp::UNIX_EPOCH);
     for n in 0..1_000_u32 {
         let thread = Uuid::new_v5(&Uuid::NAMESPACE_OID, &n.to_be_bytes());
         start(&server, &thread.to_string(), json!({"metadata": {"n": n}}), "hi").await;
     }
     let ledger = server.ledger();
     assert_eq!((ledger.len(), &ledger[99].metadata["n"]), (100, &json!(999)));
-    let (_, world) = server.world();
-    assert_eq!((world.runs.len(), world.threads.len()), (100, 100));
+    let (_, state) = server.state();
+    assert_eq!((state.runs.len(), state.threads.len()), (100, 100));
 }

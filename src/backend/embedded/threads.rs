@@ -1,4 +1,4 @@
-//! The verbs of threads.
+//! The endpoints of threads.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -7,10 +7,10 @@ use axum::http::StatusCode;
 use serde_json::Value;
 
 use super::request::{RequestError, object, one_of, take_object};
-use super::{AgentServer, parse_id, wire};
+use super::{EmbeddedServer, parse_id, wire};
 
 pub(super) async fn create(
-    State(server): State<AgentServer>,
+    State(server): State<EmbeddedServer>,
     body: Bytes,
 ) -> Result<Json<Value>, RequestError> {
     let mut fields = object(&body)?;
@@ -19,45 +19,45 @@ pub(super) async fn create(
     let given =
         fields.get("thread_id").and_then(Value::as_str).map(|text| parse_id(text, "thread")).transpose()?;
     let metadata = take_object(&mut fields, "metadata")?;
-    let (now, mut world) = server.world();
-    let thread_id = given.unwrap_or_else(|| world.new_id());
-    if !keeps_existing && world.threads.contains_key(&thread_id) {
+    let (now, mut state) = server.state();
+    let thread_id = given.unwrap_or_else(|| state.new_id());
+    if !keeps_existing && state.threads.contains_key(&thread_id) {
         return Err(RequestError::new(
             StatusCode::CONFLICT,
             format!("Thread with ID {thread_id} already exists"),
         ));
     }
-    Ok(Json(wire::thread(world.create_thread(thread_id, metadata, now.wall))))
+    Ok(Json(wire::thread(state.create_thread(thread_id, metadata, now.wall))))
 }
 
 pub(super) async fn show(
-    State(server): State<AgentServer>,
+    State(server): State<EmbeddedServer>,
     Path(thread_id): Path<String>,
 ) -> Result<Json<Value>, RequestError> {
     let thread_id = parse_id(&thread_id, "thread")?;
-    Ok(Json(wire::thread(server.world().1.thread(thread_id)?)))
+    Ok(Json(wire::thread(server.state().1.thread(thread_id)?)))
 }
 
-/// Finds threads by their ids, with the selected fields only. Searches by anything else are not built in here, as on a
-/// server that has no search.
+/// Returns the threads with the given ids, with the selected fields only. A search by anything else gets 404,
+/// as on a server without this endpoint.
 pub(super) async fn search(
-    State(server): State<AgentServer>,
+    State(server): State<EmbeddedServer>,
     body: Bytes,
 ) -> Result<Json<Value>, RequestError> {
     let fields = object(&body)?;
     let Some(Value::Array(ids)) = fields.get("ids") else {
         return Err(RequestError::new(StatusCode::NOT_FOUND, "Not Found"));
     };
-    let selected = |key: &str| match fields.get("select") {
+    let is_selected = |key: &str| match fields.get("select") {
         Some(Value::Array(select)) => select.iter().any(|name| name == key),
         Some(_) | None => true,
     };
-    let (_, world) = server.world();
+    let (_, state) = server.state();
     let ids = ids.iter().filter_map(|id| id.as_str()?.parse().ok());
-    let found = ids.filter_map(|id| world.threads.get(&id)).map(|thread| {
+    let found = ids.filter_map(|id| state.threads.get(&id)).map(|thread| {
         let mut thread = wire::thread(thread);
         if let Value::Object(fields) = &mut thread {
-            fields.retain(|key, _| selected(key));
+            fields.retain(|key, _| is_selected(key));
         }
         thread
     });
@@ -65,20 +65,20 @@ pub(super) async fn search(
 }
 
 pub(super) async fn show_state(
-    State(server): State<AgentServer>,
+    State(server): State<EmbeddedServer>,
     Path(thread_id): Path<String>,
 ) -> Result<Json<Value>, RequestError> {
     let thread_id = parse_id(&thread_id, "thread")?;
-    Ok(Json(wire::state(server.world().1.thread(thread_id)?)))
+    Ok(Json(wire::state(server.state().1.thread(thread_id)?)))
 }
 
 pub(super) async fn delete(
-    State(server): State<AgentServer>,
+    State(server): State<EmbeddedServer>,
     Path(thread_id): Path<String>,
 ) -> Result<StatusCode, RequestError> {
     let thread_id = parse_id(&thread_id, "thread")?;
-    let (_, mut world) = server.world();
-    world.thread(thread_id)?;
-    world.remove_thread(thread_id);
+    let (_, mut state) = server.state();
+    state.thread(thread_id)?;
+    state.remove_thread(thread_id);
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,13 +1,15 @@
-//! What runs, threads and states look like as JSON: the keys of the real server's answers, all of them.
+//! Runs, threads and thread states as JSON, with all the keys of the real server's responses.
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::state::{Accepted, Interrupt, Run, Step, Thread, ThreadStatus};
+use super::graph::{GraphError, GraphPosition};
+use super::records::{Checkpoint, Interrupt, RunRecord, ThreadRecord, ThreadStatus};
+use super::request::Lifetime;
 
-/// The versions that the embedded server claims: those of the server that it was compared with.
+/// The versions that the embedded server reports: those of the real server that it was compared with.
 pub(super) const API_VERSION: &str = "0.16.7";
 pub(super) const GRAPH_VERSION: &str = "1.2.22";
 
@@ -23,12 +25,12 @@ pub(super) fn run_not_found() -> Value {
     json!({"error": "HTTPException", "message": "404: Run not found"})
 }
 
-/// The graph's values as `wait` answers them: a thread that never ran has none, which reads as `{}`.
+/// Returns the graph's values as in the body of `wait`: `{}` for a thread on which no run has started.
 pub(super) fn values_or_empty(values: Option<&Value>) -> Value {
     values.cloned().unwrap_or_else(|| json!({}))
 }
 
-/// The columns of a run, in the order in which the real server's message lists the valid ones for `select`.
+/// The columns of a run, in the order of the real server's error message about an invalid `select`.
 pub(super) const RUN_COLUMNS: [&str; 10] = [
     "run_id",
     "thread_id",
@@ -42,8 +44,8 @@ pub(super) const RUN_COLUMNS: [&str; 10] = [
     "langsmith_session_name",
 ];
 
-/// The columns asked for; all if none is named.
-pub(super) fn run(run: &Run, columns: &[String]) -> Value {
+/// Returns a run with these columns, or with all if the list is empty.
+pub(super) fn run(run: &RunRecord, columns: &[String]) -> Value {
     let accepted = &run.accepted;
     let wanted = RUN_COLUMNS
         .into_iter()
@@ -67,7 +69,7 @@ pub(super) fn run(run: &Run, columns: &[String]) -> Value {
     Value::Object(fields)
 }
 
-fn kwargs(run: &Run) -> Value {
+fn kwargs(run: &RunRecord) -> Value {
     let request = &run.accepted.request;
     json!({
         "input": request.input,
@@ -79,7 +81,7 @@ fn kwargs(run: &Run) -> Value {
         "interrupt_after": request.interrupt_after,
         "webhook": request.webhook,
         "feedback_keys": request.feedback_keys,
-        "temporary": request.lifetime == super::request::Lifetime::Temporary,
+        "temporary": request.lifetime == Lifetime::Temporary,
         "subgraphs": false,
         "resumable": false,
         "checkpoint_during": true,
@@ -87,7 +89,7 @@ fn kwargs(run: &Run) -> Value {
     })
 }
 
-fn config(run: &Run) -> Value {
+fn config(run: &RunRecord) -> Value {
     let accepted = &run.accepted;
     let request = &accepted.request;
     let mut config = request.config.clone();
@@ -106,17 +108,17 @@ fn config(run: &Run) -> Value {
         "user_id": "",
     })));
     let mut metadata = accepted.metadata.clone();
-    if run.attempted {
+    if run.has_started {
         configurable.insert("__pregel_node_finished".to_owned(), Value::Null);
-        metadata.extend(attempt());
+        metadata.extend(start_metadata());
     }
     config.insert("configurable".to_owned(), Value::Object(configurable));
     config.insert("metadata".to_owned(), Value::Object(metadata));
     Value::Object(config)
 }
 
-/// What the server adds to a run's metadata when it starts it.
-fn attempt() -> Map<String, Value> {
+/// Returns what the server adds to a run's metadata when it starts the run.
+fn start_metadata() -> Map<String, Value> {
     fields(json!({
         "run_attempt": 1,
         "langgraph_version": GRAPH_VERSION,
@@ -127,7 +129,7 @@ fn attempt() -> Map<String, Value> {
     }))
 }
 
-pub(super) fn thread(thread: &Thread) -> Value {
+pub(super) fn thread(thread: &ThreadRecord) -> Value {
     let mut answer = json!({
         "thread_id": thread.thread_id.to_string(),
         "status": match thread.status {
@@ -144,46 +146,47 @@ pub(super) fn thread(thread: &Thread) -> Value {
         "values": thread.values,
     });
     if thread.was_used {
-        answer["error"] = json!(thread.fault.as_ref().map(super::graph::Fault::to_json));
+        answer["error"] = json!(thread.error.as_ref().map(GraphError::to_json));
         answer["interrupts"] = match &thread.interrupt {
             None => json!({}),
-            Some(interrupt) => json!({ interrupt.task_id.to_string(): [short(interrupt)] }),
+            Some(interrupt) => json!({ interrupt.task_id.to_string(): [self::interrupt(interrupt)] }),
         };
     }
     answer
 }
 
-/// An interrupt as the thread tells it: without the schema that the run's own answer has.
-pub(super) fn short(interrupt: &Interrupt) -> Value {
+/// Returns an interrupt as in the JSON of a thread, without the schema that the run's own response has.
+pub(super) fn interrupt(interrupt: &Interrupt) -> Value {
     json!({"id": interrupt.id, "value": interrupt.question})
 }
 
-pub(super) fn state(thread: &Thread) -> Value {
-    let interrupts: Vec<Value> = thread.interrupt.iter().map(short).collect();
-    let Some(step) = &thread.step else {
+pub(super) fn state(thread: &ThreadRecord) -> Value {
+    let interrupts: Vec<Value> = thread.interrupt.iter().map(interrupt).collect();
+    let Some(newest) = &thread.checkpoint else {
         return json!({
             "values": {}, "next": [], "tasks": [], "metadata": null, "created_at": null, "checkpoint": null,
             "parent_checkpoint": null, "interrupts": [], "checkpoint_id": null, "parent_checkpoint_id": null,
         });
     };
-    let node = step.by.request.assistant.node();
-    let (id, parent) = (checkpoint_id(step, 0), checkpoint_id(step, 1));
-    let error = thread.fault.as_ref().filter(|_| thread.status == ThreadStatus::Error);
+    let node = newest.run.request.assistant.node();
+    let before_node = thread.position == GraphPosition::BeforeNode;
+    let (id, parent) = (checkpoint_id(newest, 0), checkpoint_id(newest, 1));
+    let error = thread.error.as_ref().filter(|_| thread.status == ThreadStatus::Error);
     let task = json!({
-        "id": Uuid::new_v5(&step.by.run_id, b"task").to_string(),
+        "id": Uuid::new_v5(&newest.run.run_id, b"task").to_string(),
         "name": node,
         "path": ["__pregel_pull", node],
-        "error": error.map(|fault| format!("{}('{}')", fault.error, fault.message)),
+        "error": error.map(|error| format!("{}('{}')", error.class, error.message)),
         "interrupts": interrupts,
         "checkpoint": null, "state": null, "result": null,
     });
     let checkpoint = |id: &str| json!({"checkpoint_id": id, "thread_id": thread.thread_id.to_string(), "checkpoint_ns": ""});
     json!({
         "values": values_or_empty(thread.values.as_ref()),
-        "next": if thread.before_node { json!([node]) } else { json!([]) },
-        "tasks": if thread.before_node { json!([task]) } else { json!([]) },
-        "metadata": step_metadata(&step.by, step.number),
-        "created_at": timestamp(step.at),
+        "next": if before_node { json!([node]) } else { json!([]) },
+        "tasks": if before_node { json!([task]) } else { json!([]) },
+        "metadata": checkpoint_metadata(newest),
+        "created_at": timestamp(newest.at),
         "checkpoint": checkpoint(&id),
         "parent_checkpoint": checkpoint(&parent),
         "interrupts": interrupts,
@@ -192,25 +195,26 @@ pub(super) fn state(thread: &Thread) -> Value {
     })
 }
 
-fn step_metadata(by: &Accepted, number: i64) -> Value {
-    let mut metadata = by.metadata.clone();
-    metadata.extend(attempt());
+fn checkpoint_metadata(checkpoint: &Checkpoint) -> Value {
+    let run = &checkpoint.run;
+    let mut metadata = run.metadata.clone();
+    metadata.extend(start_metadata());
     metadata.extend(fields(json!({
-        "graph_id": by.request.assistant.graph_id(),
+        "graph_id": run.request.assistant.graph_id(),
         "user_id": "",
-        "thread_id": by.thread_id.to_string(),
-        "run_id": by.run_id.to_string(),
+        "thread_id": run.thread_id.to_string(),
+        "run_id": run.run_id.to_string(),
         "source": "loop",
-        "step": number,
+        "step": checkpoint.number,
         "parents": {},
         "langgraph_auth_user_id": "",
-        "langgraph_request_id": by.request_id,
+        "langgraph_request_id": run.request_id,
     })));
     Value::Object(metadata)
 }
 
-fn checkpoint_id(step: &Step, back: i64) -> String {
-    Uuid::new_v5(&step.by.thread_id, &(step.number - back).to_be_bytes()).to_string()
+fn checkpoint_id(checkpoint: &Checkpoint, back: i64) -> String {
+    Uuid::new_v5(&checkpoint.run.thread_id, &(checkpoint.number - back).to_be_bytes()).to_string()
 }
 
 fn fields(object: Value) -> Map<String, Value> {

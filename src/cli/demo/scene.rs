@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::Router;
 use axum::body::Bytes;
 
-use crate::backend::embedded::AgentServer;
+use crate::backend::embedded::EmbeddedServer;
 use crate::cli::failure::Failure;
 use crate::clock::Clock;
 use crate::config::{self, Config, Environment};
@@ -52,7 +52,7 @@ impl Scene {
     /// The world of its daemon: no network at all.
     pub(super) fn world(&self, clock: &Clock) -> World {
         let told_time = clock.clone();
-        let agents = AgentServer::keeping(RUNS_KEPT, move || told_time.now());
+        let agents = EmbeddedServer::keeping(RUNS_KEPT, move || told_time.now());
         let received = Arc::clone(&self.received);
         let receiver = Router::new().fallback(async move |_: Bytes| {
             received.fetch_add(1, Ordering::Relaxed);

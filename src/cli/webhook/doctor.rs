@@ -14,7 +14,7 @@ use crate::cli::failure::Failure;
 use crate::cli::run::roots_of_receivers;
 use crate::cli::session::Session;
 use crate::transport::{Dialer, Probe};
-use crate::webhook::{Examination, Finding, examine};
+use crate::webhook::{DestinationVerdict, Examination, examine};
 
 /// Examine a receiver: what the policy says of the URL and of every address behind it, the certificates it shows, and,
 /// with --send, what it answers to a signed test and whether its clock is right.
@@ -65,10 +65,10 @@ pub(super) fn doctor(doctor: &Doctor, session: &mut Session) -> Result<(), Failu
     } else {
         diagnosis.print(url.expose(), session)?;
     }
-    match diagnosis.examination.finding {
-        Finding::Allowed => Ok(()),
-        Finding::Refused(_) => Err(Failure::Failed("webhooks to this URL are refused".to_owned())),
-        Finding::NoAddress(_) => Err(Failure::Failed("its name leads nowhere".to_owned())),
+    match diagnosis.examination.verdict {
+        DestinationVerdict::Allowed => Ok(()),
+        DestinationVerdict::Refused(_) => Err(Failure::Failed("webhooks to this URL are refused".to_owned())),
+        DestinationVerdict::NoAddress(_) => Err(Failure::Failed("its name leads nowhere".to_owned())),
     }
 }
 
@@ -88,9 +88,11 @@ async fn diagnose(
     let probe = Probe::new(roots.as_deref(), dialer.clone(), policy.clone());
     let probe = probe.map_err(|error| Failure::Usage(format!("webhooks.ca_file: {error}")))?;
     let examination = examine(url, policy, &probe).await;
-    let ping = match examination.finding {
-        Finding::Allowed if doctor.send => Some(trial::send(target, dialer, session).await?),
-        Finding::Allowed | Finding::Refused(_) | Finding::NoAddress(_) => None,
+    let ping = match examination.verdict {
+        DestinationVerdict::Allowed if doctor.send => Some(trial::send(target, dialer, session).await?),
+        DestinationVerdict::Allowed | DestinationVerdict::Refused(_) | DestinationVerdict::NoAddress(_) => {
+            None
+        }
     };
     Ok(Diagnosis { examination, ping, at: session.now() })
 }

@@ -12,7 +12,7 @@ use crate::cli::session::Session;
 use crate::config::{WebhooksConfig, webhooks_by_default};
 use crate::domain::cron::CronSource;
 use crate::domain::template;
-use crate::webhook::{Attempt, BodyLimits, Sample, sample};
+use crate::webhook::{BodyLimits, OutboundWebhook, SampleWebhook};
 
 /// What a test pretends to be of when no cron is named.
 const CRON_NAME: &str = "webhook-test";
@@ -74,7 +74,7 @@ pub(super) fn settle(to: &To, session: &mut Session) -> Result<Target, Failure> 
         let url = cron.webhook.ok_or_else(no_webhook)?.0;
         target.url = match cron.source {
             CronSource::File => url,
-            CronSource::Api => template::disarmed(&url),
+            CronSource::Api => template::escaped(&url),
         };
         (target.cron_name, target.assistant_id) = (cron.name, cron.request.assistant_id);
     }
@@ -83,8 +83,8 @@ pub(super) fn settle(to: &To, session: &mut Session) -> Result<Target, Failure> 
 
 impl Target {
     /// A webhook that tells about nothing, and says so.
-    pub(super) fn attempt(&self, session: &Session) -> Attempt {
-        let made = Sample {
+    pub(super) fn attempt(&self, session: &Session) -> OutboundWebhook {
+        let made = SampleWebhook {
             id: Uuid::new_v4(),
             cron_name: &self.cron_name,
             assistant_id: &self.assistant_id,
@@ -95,6 +95,6 @@ impl Target {
             bytes_max: self.webhooks.body_bytes_max,
             allowed_fields: self.webhooks.allowed_fields.clone(),
         };
-        Attempt { webhook_id: made.webhook_id(), url: self.url.clone(), body: sample(&made, &limits) }
+        OutboundWebhook { webhook_id: made.webhook_id(), url: self.url.clone(), body: made.body(&limits) }
     }
 }

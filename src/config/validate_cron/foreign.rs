@@ -2,17 +2,17 @@
 
 use super::{CronFields, Mistakes};
 use crate::config::placeholders::{each_text, each_text_of_map};
-use crate::domain::template::{self, Meaning};
+use crate::domain::template::{self, PlaceholderSource};
 
 /// Refuses what would be filled from the environment. Names that stand for nothing are told by others.
 pub(super) fn check_placeholders(fields: &CronFields, mistakes: &mut Mistakes) {
     let mut check = |field: &'static str, pointer: &str, text: &str| {
         let found = template::placeholders(text).unwrap_or_default();
         let reaches_out = |meaning| match meaning {
-            Ok(Meaning::Environment(_) | Meaning::Credential(_)) => true,
-            Ok(Meaning::Firing(_)) | Err(_) => false,
+            Ok(PlaceholderSource::Environment(_) | PlaceholderSource::Credential(_)) => true,
+            Ok(PlaceholderSource::Firing(_)) | Err(_) => false,
         };
-        if found.iter().any(|placeholder| reaches_out(placeholder.meaning())) {
+        if found.iter().any(|placeholder| reaches_out(placeholder.source())) {
             let message =
                 "a placeholder of the environment cannot stand in a cron that is made through the API";
             let hint =

@@ -1,4 +1,4 @@
-//! Which texts are keys, and the signatures that others have computed.
+//! Which texts are keys, and signatures compared with those of other implementations.
 
 use expect_test::expect;
 use serde_json::Value;
@@ -24,7 +24,7 @@ fn signatures_are_those_that_other_implementations_make() {
 }
 
 #[test]
-fn a_secret_needs_no_prefix_and_a_private_key_not_its_public_half() {
+fn a_secret_needs_no_prefix_and_a_private_key_needs_no_public_half() {
     for vector in vectors() {
         let text = vector["secret"].as_str().unwrap();
         let same = match text.strip_prefix("whsk_") {
@@ -46,7 +46,7 @@ fn several_keys_sign_in_their_order() {
 }
 
 #[test]
-fn what_is_no_key_is_told_without_quoting_it() {
+fn an_invalid_key_is_reported_without_quoting_it() {
     let other_half = format!("whsk_{}", STANDARD.encode([7; 64]));
     let texts = [
         "whsec_",
@@ -57,24 +57,24 @@ fn what_is_no_key_is_told_without_quoting_it() {
         "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=",
         &other_half,
     ];
-    let told: Vec<_> = texts.map(|text| SigningKey::parse(text).unwrap_err().to_string()).to_vec();
+    let errors: Vec<_> = texts.map(|text| SigningKey::parse(text).unwrap_err().to_string()).to_vec();
     expect![[r#"
         got a secret of 0 bytes, expected at least 24
-        what follows its prefix is not base64
-        what follows its prefix is not base64
+        the text after the prefix is not base64
+        the text after the prefix is not base64
         got a secret of 23 bytes, expected at least 24
         got a key of 24 bytes, expected 32 (the seed) or 64 (the seed and its public key)
-        got a public key: it verifies, and cannot sign
-        its public half does not belong to its private half"#]]
-    .assert_eq(&told.join("\n"));
+        got a public key, which can verify but not sign
+        the public half does not belong to the private half"#]]
+    .assert_eq(&errors.join("\n"));
     let raw = "a secret that is raw text - no base64";
     assert_eq!(format!("{:?}", SigningKey::parse(raw).unwrap()), "***");
 }
 
-/// What is held against a vector: its own headers, unless a case says otherwise.
-fn held<'a>(vector: &'a Value, second: &'a str, signatures: &'a str) -> Signed<'a> {
+/// Returns the webhook of a vector with this timestamp and these signatures.
+fn webhook_of<'a>(vector: &'a Value, second: &'a str, signatures: &'a str) -> SignedWebhook<'a> {
     let text = |key: &str| vector[key].as_str().unwrap();
-    Signed { webhook_id: text("id"), timestamp: second, signatures, body: text("body").as_bytes() }
+    SignedWebhook { webhook_id: text("id"), timestamp: second, signatures, body: text("body").as_bytes() }
 }
 
 #[test]
@@ -85,21 +85,21 @@ fn each_vector_is_verified_by_its_key_and_by_no_other() {
         let (secret, signature) = (vector["secret"].as_str().unwrap(), vector["signature"].as_str().unwrap());
         let key = VerifyingKey::parse(secret).unwrap();
         let other = VerifyingKey::parse("whsec_6Xb/dCcHpPea21PS1N9VY/NZW723CEc7").unwrap();
-        let check = |keys: &[VerifyingKey], signed: Signed<'_>| verify(keys, &signed, now).as_str();
-        let signed = held(&vector, &second, signature);
+        let check = |keys: &[VerifyingKey], signed: SignedWebhook<'_>| verify(keys, &signed, now).as_str();
+        let signed = webhook_of(&vector, &second, signature);
         let keys = [other.clone(), key.clone()];
         assert_eq!(check(&keys, signed), "ok", "{}", vector["source"]);
         assert_eq!(check(std::slice::from_ref(&other), signed), "wrong");
         assert_eq!(check(&[], signed), "not checked");
-        assert_eq!(check(&keys, held(&vector, &second, " ")), "none");
-        // Some sender's keys change, and some signatures are of a scheme that is not known.
+        assert_eq!(check(&keys, webhook_of(&vector, &second, " ")), "none");
+        // Senders rotate keys, and some signatures are of unknown schemes.
         let several = format!("v9,AAAA v1,nonsense v1 {signature}");
-        assert_eq!(check(&keys, held(&vector, &second, &several)), "ok");
+        assert_eq!(check(&keys, webhook_of(&vector, &second, &several)), "ok");
         for (field, changed) in [
-            ("id", Signed { webhook_id: "msg_other", ..signed }),
-            ("second", Signed { timestamp: "1", ..signed }),
-            ("body", Signed { body: b"{}", ..signed }),
-            ("scheme", Signed { signatures: &signature.replace("v1", "v2"), ..signed }),
+            ("id", SignedWebhook { webhook_id: "msg_other", ..signed }),
+            ("second", SignedWebhook { timestamp: "1", ..signed }),
+            ("body", SignedWebhook { body: b"{}", ..signed }),
+            ("scheme", SignedWebhook { signatures: &signature.replace("v1", "v2"), ..signed }),
         ] {
             assert_eq!(check(&keys, changed), "wrong", "{field}");
         }
@@ -113,18 +113,18 @@ fn each_vector_is_verified_by_its_key_and_by_no_other() {
 }
 
 #[test]
-fn a_public_key_verifies_what_its_private_half_signed() {
+fn a_public_key_verifies_the_signatures_of_its_private_half() {
     let key = SigningKey::parse(&format!("whsk_{}", STANDARD.encode([7; SEED_BYTES]))).unwrap();
-    let Kind::Private(pair) = &key.0 else { panic!("a private key") };
+    let SigningMaterial::Private(pair) = &key.0 else { panic!("a private key") };
     let public = ring::signature::KeyPair::public_key(pair.as_ref()).as_ref().to_vec();
     let public = VerifyingKey::parse(&format!("whpk_{}", STANDARD.encode(public))).unwrap();
     let now = Timestamp::from_second(1_800_000_000).unwrap();
     let signatures = signatures(&[key], "msg_1", now, b"{}");
     let signed =
-        Signed { webhook_id: "msg_1", timestamp: "1800000000", signatures: &signatures, body: b"{}" };
+        SignedWebhook { webhook_id: "msg_1", timestamp: "1800000000", signatures: &signatures, body: b"{}" };
     assert_eq!(verify(std::slice::from_ref(&public), &signed, now), SignatureVerdict::Good);
     assert_eq!(
-        verify(std::slice::from_ref(&public), &Signed { body: b"[]", ..signed }, now),
+        verify(std::slice::from_ref(&public), &SignedWebhook { body: b"[]", ..signed }, now),
         SignatureVerdict::Wrong
     );
     assert_eq!(format!("{public:?}"), "***");

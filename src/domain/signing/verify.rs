@@ -1,4 +1,4 @@
-//! The receiver's side of signatures: what the signature of a webhook that has arrived proves.
+//! The receiver's side of signatures: what the signature of a received webhook proves.
 
 use std::fmt;
 
@@ -8,85 +8,86 @@ use jiff::Timestamp;
 use ring::hmac;
 use ring::signature::{ED25519, KeyPair, UnparsedPublicKey};
 
-use super::{KeyError, Kind, SigningKey, signed_bytes};
+use super::{KeyError, SigningKey, SigningMaterial, signed_bytes};
 use crate::domain::bounds::SIGNATURE_AGE_MAX;
 use crate::domain::cron::words;
 
-/// An ed25519 public key.
+/// The length of an ed25519 public key.
 const PUBLIC_BYTES: usize = 32;
 
 words!(
     /// What a signature proves.
     SignatureVerdict {
-        /// One of the keys has signed these bytes, lately.
+        /// One of the keys has signed these bytes, recently.
         Good = "ok",
         /// None of the keys has signed these bytes.
         Wrong = "wrong",
-        /// There is no signature.
         Missing = "none",
-        /// One of the keys has signed these bytes, but not lately: somebody may be sending them again.
+        /// One of the keys has signed these bytes, but not recently, so this may be a replay by somebody
+        /// else.
         Stale = "stale timestamp",
-        /// No key is known to hold it against.
+        /// The receiver knows no key to verify with.
         Unchecked = "not checked",
     }
 );
 
-/// What a receiver knows a sender by. Cheap to clone; it shows itself nowhere.
+/// A key that verifies the webhooks of a sender. It is cheap to clone, and its debug output hides it.
 #[derive(Clone)]
-pub struct VerifyingKey(Known);
+pub struct VerifyingKey(VerifyingMaterial);
 
 #[derive(Clone)]
-enum Known {
+enum VerifyingMaterial {
     Shared(hmac::Key),
     Public([u8; PUBLIC_BYTES]),
 }
 
-/// What is signed and how, as it stands in the headers of a webhook; empty what is absent.
+/// A received webhook, with its headers as they were sent. An absent header is an empty text.
 #[derive(Clone, Copy, Debug)]
-pub struct Signed<'a> {
+pub struct SignedWebhook<'a> {
     /// `webhook-id`
     pub webhook_id: &'a str,
     /// `webhook-timestamp`, in seconds.
     pub timestamp: &'a str,
-    /// `webhook-signature`: signatures with blanks between them.
+    /// `webhook-signature`: signatures separated by spaces.
     pub signatures: &'a str,
-    /// The exact bytes.
+    /// The exact bytes that were received.
     pub body: &'a [u8],
 }
 
 impl VerifyingKey {
-    /// Whatever [`SigningKey::parse`] takes, or `whpk_` and base64, the public half of an ed25519 key.
+    /// Parses everything that [`SigningKey::parse`] accepts, and `whpk_` with base64, the public half of an
+    /// ed25519 key.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let Some(key) = text.strip_prefix("whpk_") else {
             return SigningKey::parse(text).map(|key| Self::of(&key));
         };
         let key = STANDARD.decode(key).map_err(|_| KeyError::NotBase64)?;
         let key = <[u8; PUBLIC_BYTES]>::try_from(key).map_err(|key| KeyError::PublicLength(key.len()))?;
-        Ok(Self(Known::Public(key)))
+        Ok(Self(VerifyingMaterial::Public(key)))
     }
 
-    /// What the signatures of this key are verified by.
+    /// Returns the key that verifies the signatures of `key`.
     pub fn of(key: &SigningKey) -> Self {
         Self(match &key.0 {
-            Kind::Shared(key) => Known::Shared(key.clone()),
-            Kind::Private(pair) => {
+            SigningMaterial::Shared(key) => VerifyingMaterial::Shared(key.clone()),
+            SigningMaterial::Private(pair) => {
                 let mut public = [0; PUBLIC_BYTES];
                 public.copy_from_slice(pair.public_key().as_ref());
-                Known::Public(public)
+                VerifyingMaterial::Public(public)
             }
         })
     }
 
-    /// Whether this is one of its signatures. A secret's are compared in constant time.
+    /// Returns whether the key made this signature. HMAC signatures are compared in constant time.
     fn has_made(&self, signature: &str, signed: &[u8]) -> bool {
         match (&self.0, signature.split_once(',')) {
-            (Known::Shared(key), Some(("v1", text))) => {
+            (VerifyingMaterial::Shared(key), Some(("v1", text))) => {
                 STANDARD.decode(text).is_ok_and(|made| hmac::verify(key, signed, &made).is_ok())
             }
-            (Known::Public(key), Some(("v1a", text))) => STANDARD
+            (VerifyingMaterial::Public(key), Some(("v1a", text))) => STANDARD
                 .decode(text)
                 .is_ok_and(|made| UnparsedPublicKey::new(&ED25519, key).verify(signed, &made).is_ok()),
-            (Known::Shared(_) | Known::Public(_), Some(_) | None) => false,
+            (VerifyingMaterial::Shared(_) | VerifyingMaterial::Public(_), Some(_) | None) => false,
         }
     }
 }
@@ -97,20 +98,20 @@ impl fmt::Debug for VerifyingKey {
     }
 }
 
-/// What the signature proves to somebody who knows these keys; one good signature is enough.
-pub fn verify(keys: &[VerifyingKey], signed: &Signed<'_>, now: Timestamp) -> SignatureVerdict {
-    if signed.signatures.trim().is_empty() {
+/// Returns what the signatures prove to a receiver with these keys. One good signature is enough.
+pub fn verify(keys: &[VerifyingKey], webhook: &SignedWebhook<'_>, now: Timestamp) -> SignatureVerdict {
+    if webhook.signatures.trim().is_empty() {
         return SignatureVerdict::Missing;
     }
     if keys.is_empty() {
         return SignatureVerdict::Unchecked;
     }
-    let bytes = signed_bytes(signed.webhook_id, signed.timestamp, signed.body);
-    let mut signatures = signed.signatures.split_whitespace();
+    let bytes = signed_bytes(webhook.webhook_id, webhook.timestamp, webhook.body);
+    let mut signatures = webhook.signatures.split_whitespace();
     if !signatures.any(|signature| keys.iter().any(|key| key.has_made(signature, &bytes))) {
         return SignatureVerdict::Wrong;
     }
-    let signed_at = signed.timestamp.parse().ok().and_then(|second| Timestamp::from_second(second).ok());
+    let signed_at = webhook.timestamp.parse().ok().and_then(|second| Timestamp::from_second(second).ok());
     match signed_at.map(|signed_at| now.duration_since(signed_at).unsigned_abs()) {
         Some(age) if age <= SIGNATURE_AGE_MAX => SignatureVerdict::Good,
         Some(_) | None => SignatureVerdict::Stale,

@@ -1,80 +1,83 @@
-//! What an address is. IPv4 by the IANA special-purpose registry; IPv6 by what is allocated as global unicast, all else
-//! being refused; an IPv4 address inside an IPv6 one counts as itself.
+//! Classifies addresses: IPv4 by the IANA special-purpose registry, and IPv6 by the space allocated as global
+//! unicast, with everything outside it refused. An IPv4 address embedded in an IPv6 address is classified as
+//! the IPv4 address.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What an address is, as far as a policy is concerned.
+/// The classes of addresses that a policy distinguishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum AddressClass {
     Public,
     Loopback,
     Private,
     Metadata,
-    /// In words.
+    /// With a description that completes "the address is …".
     Reserved(&'static str),
 }
 
-/// Metadata services that are not link-local: Azure's wire server, Alibaba, Oracle.
+/// Metadata services with addresses that are not link-local: Azure's wire server, Alibaba, Oracle.
 const METADATA: [Ipv4Addr; 3] =
     [Ipv4Addr::new(168, 63, 129, 16), Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(192, 0, 0, 192)];
 
-const DOCUMENTATION: Kind = Kind::Reserved("for documentation");
+const DOCUMENTATION: AddressClass = AddressClass::Reserved("reserved for documentation");
 
-pub(super) fn kind(address: IpAddr) -> Kind {
+pub(super) fn class_of(address: IpAddr) -> AddressClass {
     match address {
-        IpAddr::V4(address) => kind_v4(address),
-        IpAddr::V6(address) => kind_v6(address),
+        IpAddr::V4(address) => class_of_v4(address),
+        IpAddr::V6(address) => class_of_v6(address),
     }
 }
 
-fn kind_v4(address: Ipv4Addr) -> Kind {
+fn class_of_v4(address: Ipv4Addr) -> AddressClass {
     if METADATA.contains(&address) {
-        return Kind::Metadata;
+        return AddressClass::Metadata;
     }
     match address.octets() {
-        [127, ..] => Kind::Loopback,
-        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => Kind::Private,
+        [127, ..] => AddressClass::Loopback,
+        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => AddressClass::Private,
         // AWS, Google, Azure, ECS, EKS and more.
-        [169, 254, 169, 254] | [169, 254, 170, 2 | 23] => Kind::Metadata,
-        [169, 254, ..] => Kind::Reserved("link-local, where metadata services are"),
-        [0, ..] => Kind::Reserved("no address to connect to"),
-        [192, 0, 0, _] => Kind::Reserved("for protocol assignments"),
+        [169, 254, 169, 254] | [169, 254, 170, 2 | 23] => AddressClass::Metadata,
+        [169, 254, ..] => AddressClass::Reserved("link-local, like metadata services"),
+        [0, ..] => AddressClass::Reserved("not an address to connect to"),
+        [192, 0, 0, _] => AddressClass::Reserved("reserved for protocol assignments"),
         [192, 0, 2, _] | [198, 51, 100, _] | [203, 0, 113, _] => DOCUMENTATION,
-        [192, 88, 99, _] => Kind::Reserved("a relay of 6to4"),
-        [198, 18 | 19, ..] => Kind::Reserved("for benchmarks"),
-        [224..=239, ..] => Kind::Reserved("multicast"),
-        [240..=255, ..] => Kind::Reserved("reserved"),
-        _ => Kind::Public,
+        [192, 88, 99, _] => AddressClass::Reserved("a 6to4 relay"),
+        [198, 18 | 19, ..] => AddressClass::Reserved("reserved for benchmarks"),
+        [224..=239, ..] => AddressClass::Reserved("multicast"),
+        [240..=255, ..] => AddressClass::Reserved("reserved"),
+        _ => AddressClass::Public,
     }
 }
 
-fn kind_v6(address: Ipv6Addr) -> Kind {
+fn class_of_v6(address: Ipv6Addr) -> AddressClass {
     if address == Ipv6Addr::LOCALHOST {
-        return Kind::Loopback;
+        return AddressClass::Loopback;
     }
     match address.segments() {
-        // Mapped: the system itself connects by IPv4.
-        [0, 0, 0, 0, 0, 0xffff, high, low] => kind_v4(embedded(high, low)),
-        // NAT64 (RFC 6052) and 6to4 (RFC 3056): somebody on the way does.
+        // Mapped addresses: the system itself connects by IPv4.
+        [0, 0, 0, 0, 0, 0xffff, high, low] => class_of_v4(embedded(high, low)),
+        // NAT64 (RFC 6052) and 6to4 (RFC 3056): a translator on the way connects by IPv4.
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
-            by_translation(kind_v4(embedded(high, low)))
+            by_translation(class_of_v4(embedded(high, low)))
         }
-        [0xfd00, 0xec2, ..] | [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254] => Kind::Metadata,
-        [0xfc00..=0xfdff, ..] => Kind::Private,
-        [0xfe80..=0xfebf, ..] => Kind::Reserved("link-local"),
-        [0xff00..=0xffff, ..] => Kind::Reserved("multicast"),
-        [0x2001, 0x0..=0x1ff, ..] => Kind::Reserved("for protocol assignments"),
+        [0xfd00, 0xec2, ..] | [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254] => AddressClass::Metadata,
+        [0xfc00..=0xfdff, ..] => AddressClass::Private,
+        [0xfe80..=0xfebf, ..] => AddressClass::Reserved("link-local"),
+        [0xff00..=0xffff, ..] => AddressClass::Reserved("multicast"),
+        [0x2001, 0x0..=0x1ff, ..] => AddressClass::Reserved("reserved for protocol assignments"),
         [0x2001, 0xdb8, ..] | [0x3fff, 0x0..=0xfff, ..] => DOCUMENTATION,
-        [0x2000..=0x3fff, ..] => Kind::Public,
-        _ => Kind::Reserved("outside of what is allocated on the internet"),
+        [0x2000..=0x3fff, ..] => AddressClass::Public,
+        _ => AddressClass::Reserved("outside the space that is allocated on the internet"),
     }
 }
 
-/// The loopback of a translator is neither this machine nor anybody's receiver.
-fn by_translation(kind: Kind) -> Kind {
-    match kind {
-        Kind::Loopback => Kind::Reserved("the loopback of a translator"),
-        Kind::Public | Kind::Private | Kind::Metadata | Kind::Reserved(_) => kind,
+/// Reclassifies loopback: behind a translator it is neither this machine nor a receiver.
+fn by_translation(class: AddressClass) -> AddressClass {
+    match class {
+        AddressClass::Loopback => AddressClass::Reserved("a loopback address behind a translator"),
+        AddressClass::Public | AddressClass::Private | AddressClass::Metadata | AddressClass::Reserved(_) => {
+            class
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The rules that stand in a list; the cases that an attacker would try are in `tests/it/policy_urls.rs`.
+//! The rules of a policy; the cases that an attacker would try are in `tests/it/policy_urls.rs`.
 
 use expect_test::{Expect, expect};
 
@@ -18,7 +18,7 @@ fn usual() -> UrlPolicy {
 fn check(policy: &UrlPolicy, urls: &[&str], expected: Expect) {
     let judged = urls.iter().map(|url| match policy.judge_url(url) {
         Ok(url) => format!("{url}\n"),
-        Err(refusal) => format!("{refusal}\n"),
+        Err(violation) => format!("{violation}\n"),
     });
     expected.assert_eq(&judged.collect::<String>());
 }
@@ -55,7 +55,7 @@ fn domains_are_exact_or_subdomains() {
 }
 
 #[test]
-fn a_listed_port_is_meant_and_zero_is_never() {
+fn a_listed_port_is_allowed_but_zero_never_is() {
     let policy = UrlPolicy { allowed_ports: Some(vec![443, 25, 0]), ..usual() };
     check(
         &policy,
@@ -90,17 +90,17 @@ fn loopback_can_be_allowed_and_a_metadata_service_cannot() {
             http://a.localhost/
             http://[::ffff:7f00:1]/
             http://[::1]/
-            0.0.0.0 is no address to connect to (reserved)
-            64:ff9b::7f00:1 is the loopback of a translator (reserved)
-            169.254.169.254 is the metadata service of a cloud (metadata)
-            100.100.100.200 is the metadata service of a cloud (metadata)
-            its host is the metadata service of a cloud (metadata)
+            0.0.0.0 is not an address to connect to (reserved)
+            64:ff9b::7f00:1 is a loopback address behind a translator (reserved)
+            169.254.169.254 is a cloud metadata service (metadata)
+            100.100.100.200 is a cloud metadata service (metadata)
+            its host is a cloud metadata service (metadata)
         "#]],
     );
 }
 
 #[test]
-fn https_can_be_required_and_nothing_is_nothing() {
+fn https_can_be_required_and_the_strictest_policy_refuses_all() {
     let policy = UrlPolicy { require_https: true, ..usual() };
     check(
         &policy,
@@ -120,7 +120,7 @@ fn https_can_be_required_and_nothing_is_nothing() {
 }
 
 proptest::proptest! {
-    /// Whatever is written, it is judged, and what is allowed is a URL with a host.
+    /// Any text is judged without a panic, and an allowed one is a URL with a host and no user.
     #[test]
     fn any_text_is_judged(text in "(http|https|HTTP)?(:|://|:/)?[a-z0-9.@:\\[\\]\\\\/%x①１ \n]{0,40}") {
         if let Ok(url) = usual().judge_url(&text) {
@@ -128,11 +128,11 @@ proptest::proptest! {
         }
     }
 
-    /// An address inside another is judged as itself.
+    /// An IPv4 address embedded in an IPv6 address is judged like the IPv4 address.
     #[test]
-    fn a_mapped_address_is_what_it_maps(bits in proptest::prelude::any::<u32>()) {
+    fn a_mapped_address_is_judged_like_the_one_it_maps(bits in proptest::prelude::any::<u32>()) {
         let address = core::net::Ipv4Addr::from(bits);
-        let judged = |address: IpAddr| usual().judge_address(address).map_err(|refusal| refusal.rule);
+        let judged = |address: IpAddr| usual().judge_address(address).map_err(|violation| violation.rule);
         proptest::prop_assert_eq!(judged(address.into()), judged(address.to_ipv6_mapped().into()));
     }
 }

@@ -12,10 +12,10 @@ use crate::domain::ids::{DeliveryId, RunId};
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{BackendRun, CancelCause, Outcome, Status};
 use crate::domain::run_spec::RunSpec;
-use crate::domain::template::{self, Meaning};
+use crate::domain::template::{self, PlaceholderSource};
 use crate::domain::values;
 use crate::store::{FailureLimit, RunEnding, StoreError};
-use crate::webhook::{self, Ended};
+use crate::webhook::{self, EndedRun};
 
 /// What a webhook reports of the end of a run.
 struct EndReport<'a> {
@@ -59,9 +59,9 @@ fn redact_secrets(task: &RunTask<'_>, outcome: &mut Outcome, report: &mut Option
     if let Some(message) = outcome.reason.as_mut().and_then(|reason| reason.message.as_mut()) {
         *message = task.secrets.redact(message);
     }
-    let credentials = request::secrets(task.runner, task.claimed, |meaning| match meaning {
-        Meaning::Credential(_) => true,
-        Meaning::Environment(_) | Meaning::Firing(_) => false,
+    let credentials = request::secrets(task.runner, task.claimed, |source| match source {
+        PlaceholderSource::Credential(_) => true,
+        PlaceholderSource::Environment(_) | PlaceholderSource::Firing(_) => false,
     });
     outcome.values.iter_mut().for_each(|values| credentials.redact_in(values));
     let Some(report) = report else { return };
@@ -174,7 +174,7 @@ fn failure_limit(task: &RunTask<'_>, end: &EndReport<'_>) -> Option<FailureLimit
 /// Returns the URL as it is stored. What a client wrote is escaped, so that it is never taken for a placeholder.
 fn webhook_url(spec: &RunSpec) -> Option<String> {
     let url = &spec.webhook()?.0;
-    Some(if spec.is_from_file() { url.clone() } else { template::disarmed(url) })
+    Some(if spec.is_from_file() { url.clone() } else { template::escaped(url) })
 }
 
 /// Returns the delivery of a run, or `None` if it has no webhook. `pauses` says why this end pauses the cron, if it does.
@@ -189,7 +189,7 @@ fn delivery(task: &RunTask<'_>, end: &EndReport<'_>, pauses: Option<&str>) -> Op
     }
     let settings = runner.settings.webhooks.now();
     let body = webhook::body(
-        &Ended {
+        &EndedRun {
             run: &claimed.run,
             request: claimed.spec.request(),
             thread_id: end

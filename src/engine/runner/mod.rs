@@ -32,7 +32,7 @@ use crate::domain::bounds::{ASKS_IN_FLIGHT, JOINS_MAX, STARTS_IN_FLIGHT};
 use crate::domain::ids::RunId;
 use crate::domain::run::{BackendRun, RunState};
 use crate::domain::secrets::Secrets;
-use crate::domain::template::Meaning;
+use crate::domain::template::PlaceholderSource;
 use crate::store::{ClaimLimits, ClaimedRun, Store, StoreError};
 use crate::webhook::LiveSettings;
 
@@ -82,9 +82,9 @@ struct RunTask<'a> {
 
 impl<'a> RunTask<'a> {
     fn new(runner: &'a Runner, claimed: &'a ClaimedRun) -> Self {
-        let secrets = request::secrets(runner, claimed, |meaning| match meaning {
-            Meaning::Environment(_) | Meaning::Credential(_) => true,
-            Meaning::Firing(_) => false,
+        let secrets = request::secrets(runner, claimed, |source| match source {
+            PlaceholderSource::Environment(_) | PlaceholderSource::Credential(_) => true,
+            PlaceholderSource::Firing(_) => false,
         });
         let backend = runner.backend.redacting(secrets.clone());
         Self { runner, claimed, secrets, backend }

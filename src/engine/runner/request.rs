@@ -7,7 +7,7 @@ use crate::backend::{RUN_KEY, StartRequest};
 use crate::domain::cron::{Request, Target};
 use crate::domain::ids::ThreadId;
 use crate::domain::secrets::Secrets;
-use crate::domain::template::{self, Meaning};
+use crate::domain::template::{self, PlaceholderSource};
 use crate::store::{ClaimedRun, PreviousRun, StoreError};
 
 /// Returns the thread that this start of the run is sent to.
@@ -42,14 +42,18 @@ pub(super) async fn build(task: &RunTask<'_>) -> Result<StartRequest, RequestErr
 }
 
 /// Returns the secrets that are filled into this request; `counts` says which kinds of placeholders hold a secret.
-pub(super) fn secrets(runner: &Runner, claimed: &ClaimedRun, counts: fn(Meaning<'_>) -> bool) -> Secrets {
+pub(super) fn secrets(
+    runner: &Runner,
+    claimed: &ClaimedRun,
+    counts: fn(PlaceholderSource<'_>) -> bool,
+) -> Secrets {
     let mut secrets = Secrets::default();
     // What a client wrote is never taken for a placeholder.
     if claimed.spec.is_from_file() {
         let request = claimed.spec.request();
         for value in request.payload.values().chain(request.metadata.values()) {
             each_placeholder(value, &mut |placeholder| {
-                if placeholder.meaning().is_ok_and(counts) {
+                if placeholder.source().is_ok_and(counts) {
                     let secret = runner.environment.lookup(placeholder.name);
                     secret.into_iter().for_each(|secret| secrets.add(secret.expose()));
                 }

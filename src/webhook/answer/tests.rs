@@ -1,11 +1,11 @@
-//! Answers, and what may be asked of us with them.
+//! Answers of receivers, and how much they can demand of the sender.
 
 use expect_test::expect;
 use proptest::prelude::*;
 
 use super::*;
 use crate::domain::delivery::Verdict;
-use crate::transport::hostile::{Hostile, cases};
+use crate::transport::fuzz::{Fuzzer, cases};
 
 fn now() -> Timestamp {
     "2026-03-02T09:00:00Z".parse().unwrap()
@@ -25,7 +25,7 @@ fn secrets(texts: &[&str]) -> Secrets {
     secrets
 }
 
-fn asked(value: &str) -> Option<Duration> {
+fn retry_after_of(value: &str) -> Option<Duration> {
     match judge(&head(503, &[("retry-after", value.as_bytes())]), now()) {
         AttemptResult::Refused { retry_after, .. } => retry_after,
         other => panic!("{other:?}"),
@@ -33,21 +33,21 @@ fn asked(value: &str) -> Option<Duration> {
 }
 
 #[test]
-fn only_2xx_is_success_and_some_failures_need_somebody_to_mend_them() {
+fn only_2xx_is_success_and_some_failures_need_a_human() {
     let codes =
         [100, 200, 204, 299, 301, 304, 400, 401, 404, 408, 410, 422, 425, 429, 500, 503, 599, 600, 999];
-    let told = codes.map(|code| match judge(&head(code, &[]), now()) {
+    let results = codes.map(|code| match judge(&head(code, &[]), now()) {
         AttemptResult::Accepted { .. } => format!("{code} accepted"),
         AttemptResult::Refused { pace, .. } => format!("{code} {pace:?}"),
         AttemptResult::Final { ending, .. } => format!("{code} {ending:?}"),
-        AttemptResult::Withdrawn => unreachable!("it was answered"),
+        AttemptResult::Withdrawn => unreachable!("the receiver answered"),
     });
     expect!["100 Slow, 200 accepted, 204 accepted, 299 accepted, 301 Slow, 304 Slow, 400 Slow, 401 Slow, 404 Slow, 408 Usual, 410 Gone, 422 Slow, 425 Usual, 429 Usual, 500 Usual, 503 Usual, 599 Usual, 600 Slow, 999 Slow"]
-        .assert_eq(&told.join(", "));
+        .assert_eq(&results.join(", "));
 }
 
 #[test]
-fn a_receiver_can_end_it_but_not_what_it_has_accepted() {
+fn a_receiver_can_end_a_delivery_but_not_one_that_it_has_accepted() {
     let wish = |code, wish: &'static str| judge(&head(code, &[("webhook-delivery", wish.as_bytes())]), now());
     let is = |result: &AttemptResult, wanted| matches!(result, AttemptResult::Final { ending, .. } if *ending == wanted);
     assert!(is(&wish(503, "disable"), Ending::Gone));
@@ -57,7 +57,7 @@ fn a_receiver_can_end_it_but_not_what_it_has_accepted() {
 }
 
 #[test]
-fn patience_is_asked_for_in_seconds_or_by_a_date() {
+fn retry_after_is_in_seconds_or_a_date() {
     let day = Some(RETRY_AFTER_MAX);
     for (value, expected) in [
         ("120", Some(Duration::from_secs(120))),
@@ -74,17 +74,17 @@ fn patience_is_asked_for_in_seconds_or_by_a_date() {
         ("soon", None),
         ("Mon, 99 Mar 2026 99:99:99 GMT", None),
     ] {
-        assert_eq!(asked(value), expected, "{value}");
+        assert_eq!(retry_after_of(value), expected, "{value}");
     }
 }
 
 #[test]
-fn an_echo_is_kept_without_what_it_echoes_and_without_commands_for_a_terminal() {
+fn an_echo_is_recorded_without_secrets_and_without_commands_for_a_terminal() {
     let secrets = secrets(&["t0ken", "Bearer x", "Bearer xyz", "on"]);
-    let kept = kept(b"  you sent t0ken and Bearer x on\n\x1b[31mred\xff  ", &secrets);
-    assert_eq!(kept.unwrap(), "you sent *** and *** on\n [31mred\u{fffd}");
-    assert_eq!(super::kept(b" \n ", &secrets), None);
-    let long = super::kept("ä".repeat(60_000).as_bytes(), &secrets).unwrap();
+    let excerpt = excerpt(b"  you sent t0ken and Bearer x on\n\x1b[31mred\xff  ", &secrets);
+    assert_eq!(excerpt.unwrap(), "you sent *** and *** on\n [31mred\u{fffd}");
+    assert_eq!(super::excerpt(b" \n ", &secrets), None);
+    let long = super::excerpt("ä".repeat(60_000).as_bytes(), &secrets).unwrap();
     assert_eq!(long.len(), RECEIVER_ANSWER_KEPT_BYTES_MAX);
 }
 
@@ -108,23 +108,24 @@ const VALUES: [&[u8]; 16] = [
     b"",
 ];
 
-/// A million of them with `FUZZ_CASES=1000000`: no panic, no wait beyond a day, and no next attempt in the past.
+/// No panic, no wait beyond a day, and no next attempt in the past. `FUZZ_CASES=1000000` tries a million
+/// heads.
 #[test]
 fn no_header_does_more_than_delay_by_a_day() {
     use crate::domain::{delivery, ids::DeliveryId};
-    let mut hostile = Hostile::of_seed(7);
-    let (mut asked, mut over) = (0, 0);
+    let mut fuzzer = Fuzzer::from_seed(7);
+    let (mut waits, mut endings) = (0, 0);
     for _ in 0..cases(50_000) {
-        let code = u16::try_from(100 + hostile.below(900)).unwrap();
+        let code = u16::try_from(100 + fuzzer.below(900)).unwrap();
         let mut head = head(code, &[]);
         for name in ["retry-after", "retry-after", WEBHOOK_DELIVERY, "content-length", "date"] {
-            let value = http::HeaderValue::from_bytes(&hostile.text(&VALUES));
+            let value = http::HeaderValue::from_bytes(&fuzzer.text(&VALUES));
             head.headers.extend(value.ok().map(|value| (http::HeaderName::from_static(name), value)));
         }
         let result = judge(&head, now());
         if let AttemptResult::Refused { retry_after: Some(wait), .. } = result {
             assert!(wait <= RETRY_AFTER_MAX, "{head:?}: {wait:?}");
-            asked += 1;
+            waits += 1;
         }
         match delivery::judge(DeliveryId(uuid::Uuid::nil()), 1, &result, now()) {
             Verdict::Again(at) => {
@@ -132,16 +133,16 @@ fn no_header_does_more_than_delay_by_a_day() {
                 assert!(wait <= RETRY_AFTER_MAX, "{head:?}: {wait:?}");
             }
             Verdict::Delivered => assert!((200..300).contains(&code)),
-            Verdict::Ended(..) => over += 1,
+            Verdict::Ended(..) => endings += 1,
         }
     }
-    assert!(asked > 0 && over > 0, "{asked} {over}");
+    assert!(waits > 0 && endings > 0, "{waits} {endings}");
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
-    /// Whatever stands in the headers: no panic, and no wait beyond a day.
+    /// No header causes a panic or a wait beyond a day.
     #[test]
     fn any_header_does_no_more_than_delay(
         code in 100_u16..1000,
@@ -166,11 +167,11 @@ proptest! {
         }
     }
 
-    /// Nor does any body.
+    /// No body is recorded whole or with control characters.
     #[test]
-    fn any_body_is_kept_shortened(body in proptest::collection::vec(any::<u8>(), 0..9000), secret in "[ -~]{4,9}") {
-        let kept = kept(&body, &secrets(&[&secret])).unwrap_or_default();
-        prop_assert!(kept.len() <= RECEIVER_ANSWER_KEPT_BYTES_MAX);
-        prop_assert!(!kept.contains(|char: char| char.is_control() && char != '\n'));
+    fn any_body_is_shortened(body in proptest::collection::vec(any::<u8>(), 0..9000), secret in "[ -~]{4,9}") {
+        let excerpt = excerpt(&body, &secrets(&[&secret])).unwrap_or_default();
+        prop_assert!(excerpt.len() <= RECEIVER_ANSWER_KEPT_BYTES_MAX);
+        prop_assert!(!excerpt.contains(|char: char| char.is_control() && char != '\n'));
     }
 }

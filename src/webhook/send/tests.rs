@@ -1,4 +1,4 @@
-//! Receivers that behave badly, in simulated time where no socket is needed and on loopback where one is.
+//! Receivers that misbehave, in simulated time where no socket is needed and on loopback where one is.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -36,14 +36,14 @@ fn sender(transport: Transport) -> Sender {
     Sender::new(transport, environment, Clock::system(), webhooks)
 }
 
-/// One attempt over connections that `dial` opens.
+/// Makes one attempt over connections that `dialer` opens.
 async fn send_over(dialer: Dialer) -> AttemptReport {
-    sender(Transport::judged(None, dialer, UrlPolicy::nothing()).unwrap()).send(attempt()).await
+    sender(Transport::to_receivers(None, dialer, UrlPolicy::nothing()).unwrap()).send(webhook()).await
 }
 
-fn attempt() -> Attempt {
+fn webhook() -> OutboundWebhook {
     let url = "http://hooks.example/hook?token=${{ env.TOKEN }}".to_owned();
-    Attempt { webhook_id: "msg_1".to_owned(), url, body: b"{}".to_vec() }
+    OutboundWebhook { webhook_id: "msg_1".to_owned(), url, body: b"{}".to_vec() }
 }
 
 fn answering(answer: impl Fn(Request<Bytes>) -> Response<BodyStream> + Send + Sync + 'static) -> Transport {
@@ -60,16 +60,17 @@ fn answer_of(
     Response::builder().status(code).body(Box::pin(body.map(Ok)) as BodyStream).unwrap()
 }
 
-/// A receiver on loopback that `serve` plays, behind a public address.
+/// Starts a receiver on loopback that serves one connection with `serve`, and returns a dialer on which it
+/// has a public address.
 async fn loopback<S>(serve: impl FnOnce(TcpStream) -> S + Send + 'static) -> Dialer
 where
     S: Future<Output = ()> + Send + 'static,
 {
-    let address = played(serve).await;
+    let address = start_receiver(serve).await;
     Dialer::new(public, move |_| TcpStream::connect(address))
 }
 
-async fn played<S>(serve: impl FnOnce(TcpStream) -> S + Send + 'static) -> SocketAddr
+async fn start_receiver<S>(serve: impl FnOnce(TcpStream) -> S + Send + 'static) -> SocketAddr
 where
     S: Future<Output = ()> + Send + 'static,
 {
@@ -93,10 +94,10 @@ async fn never<T>() -> T {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_wait_has_an_end() {
+async fn every_wait_has_a_bound() {
     let start = Instant::now();
     let report = send_over(Dialer::new(|_| never(), |_| never())).await;
-    assert_eq!(detail(&report), "cannot connect: its name: no answer within 5s");
+    assert_eq!(detail(&report), "cannot connect: name lookup: no answer within 5s");
     assert_eq!(start.elapsed().as_secs(), 5);
 
     let start = Instant::now();
@@ -107,41 +108,41 @@ async fn every_wait_has_an_end() {
     assert_eq!(start.elapsed().as_secs(), 5);
 
     let start = Instant::now();
-    let report = sender(Transport::function(|_| Box::pin(never()))).send(attempt()).await;
+    let report = sender(Transport::function(|_| Box::pin(never()))).send(webhook()).await;
     assert_eq!(detail(&report), "no answer within 20s");
     assert_eq!(start.elapsed().as_secs(), 20);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_request_is_signed_when_it_is_written_not_when_its_connection_was_asked_for() {
-    let (told, request) = tokio::sync::oneshot::channel();
-    let address = played(async move |mut stream| {
+    let (received, request) = tokio::sync::oneshot::channel();
+    let address = start_receiver(async move |mut stream| {
         let mut request = [0; 2048];
         let length = stream.read(&mut request).await.unwrap();
-        told.send(String::from_utf8_lossy(&request[..length]).into_owned()).unwrap();
+        received.send(String::from_utf8_lossy(&request[..length]).into_owned()).unwrap();
         stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
     })
     .await;
-    let slow_to_find = async |name| {
+    let slow_lookup = async |name| {
         tokio::time::sleep(Duration::from_secs(3)).await;
-        // The rest goes over a socket, which knows nothing of a time that stands still.
+        // The rest goes over a socket, which needs real time.
         tokio::time::resume();
         public(name).await
     };
-    let dialer = Dialer::new(slow_to_find, move |_| TcpStream::connect(address));
-    let mut sender = sender(Transport::judged(None, dialer, UrlPolicy::nothing()).unwrap());
-    let mut webhooks = WebhooksConfig::clone(&sender.webhooks);
+    let dialer = Dialer::new(slow_lookup, move |_| TcpStream::connect(address));
+    let mut sender = sender(Transport::to_receivers(None, dialer, UrlPolicy::nothing()).unwrap());
+    let mut webhooks = WebhooksConfig::clone(&sender.settings);
     let key = SigningKey::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
     webhooks.signing_secrets = vec![key.clone()];
-    sender.webhooks = Arc::new(webhooks);
+    sender.settings = Arc::new(webhooks);
     let start: jiff::Timestamp = "2026-03-02T09:00:00Z".parse().unwrap();
     sender.clock = Clock::simulated(start);
-    let report = sender.send(attempt()).await;
+    let report = sender.send(webhook()).await;
     assert_eq!(report.result, AttemptResult::Accepted { code: 204 });
     let request = request.await.unwrap();
     let header = |name: &str| request.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim();
     let at: i64 = header("webhook-timestamp:").parse().unwrap();
-    // Beyond the look-up it takes no time worth speaking of, except on a machine that has other things to do.
+    // Beyond the lookup it takes hardly any time, except on a busy machine.
     let waited = at - start.as_second();
     assert!((3..3 + ATTEMPT_WAIT.as_secs().cast_signed()).contains(&waited), "{waited}");
     let at = jiff::Timestamp::from_second(at).unwrap();
@@ -173,15 +174,15 @@ async fn the_head_decides_even_if_the_body_never_ends() {
             answer_of(code, drip)
         })
     };
-    let report = sender(drips(200)).send(attempt()).await;
+    let report = sender(drips(200)).send(webhook()).await;
     assert_eq!((report.result, report.answer), (AttemptResult::Accepted { code: 200 }, None));
     assert_eq!(start.elapsed().as_secs(), 20);
-    let report = sender(drips(503)).send(attempt()).await;
+    let report = sender(drips(503)).send(webhook()).await;
     assert_eq!(report.answer.unwrap().len(), 28);
 }
 
 #[tokio::test]
-async fn a_flood_is_left_and_a_little_of_it_kept() {
+async fn a_flood_is_cut_off_and_only_its_beginning_recorded() {
     let pieces = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let counted = std::sync::Arc::clone(&pieces);
     let flood = answering(move |_| {
@@ -194,7 +195,7 @@ async fn a_flood_is_left_and_a_little_of_it_kept() {
             }),
         )
     });
-    let report = sender(flood).send(attempt()).await;
+    let report = sender(flood).send(webhook()).await;
     assert_eq!(report.answer.unwrap().len(), 4 << 10);
     assert_eq!(pieces.load(std::sync::atomic::Ordering::SeqCst), 8);
 }
@@ -205,7 +206,7 @@ async fn an_endless_answer_over_a_socket_is_cut_off() {
         let mut request = [0; 2048];
         let _ = stream.read(&mut request).await.unwrap();
         stream.write_all(b"HTTP/1.1 500 Oh\r\ncontent-encoding: gzip\r\n\r\n").await.unwrap();
-        // Until the sender closes.
+        // The sender ends this loop by closing the connection.
         while stream.write_all(&[0x1f; 16 << 10]).await.is_ok() {}
     })
     .await;
@@ -215,7 +216,7 @@ async fn an_endless_answer_over_a_socket_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_broken_line_and_nonsense_are_no_answers() {
+async fn a_broken_connection_and_nonsense_are_no_answers() {
     let dialer = loopback(async |stream| drop(stream)).await;
     assert!(detail(&send_over(dialer).await).starts_with("no answer: "));
     let dialer = loopback(async |mut stream| {
@@ -234,41 +235,41 @@ async fn a_broken_line_and_nonsense_are_no_answers() {
 }
 
 #[tokio::test]
-async fn an_echo_is_kept_without_what_nobody_else_should_read() {
+async fn an_echo_is_recorded_without_secrets() {
     let echo = answering(|request| {
         let (uri, key) = (request.uri().to_string(), request.headers()["x-key"].to_str().unwrap().to_owned());
         let text = format!("got {uri} with {key}, that is s3cr3t and t0k/n");
         answer_of(400, futures_util::stream::iter([Bytes::from(text)]))
     });
-    let report = sender(echo).send(attempt()).await;
+    let report = sender(echo).send(webhook()).await;
     assert_eq!(report.answer.unwrap(), "got http://hooks.example/hook?*** with ***, that is *** and ***");
 }
 
 #[tokio::test]
-async fn what_is_missing_is_told_by_name() {
-    let nobody = Transport::function(|_| panic!("nothing is sent"));
-    let mut sender = sender(nobody);
+async fn a_missing_variable_is_reported_by_name() {
+    let unused = Transport::function(|_| panic!("nothing is sent"));
+    let mut sender = sender(unused);
     sender.environment = Environment::of_map([("env.TOKEN", "t0k/n")]);
-    assert_eq!(detail(&sender.send(attempt()).await), "header x-key: env.LG_WEBHOOK_KEY is not set");
+    assert_eq!(detail(&sender.send(webhook()).await), "header x-key: env.LG_WEBHOOK_KEY is not set");
     let url = "http://user@hooks.example/".to_owned();
-    let report = sender.send(Attempt { url, ..attempt() }).await;
+    let report = sender.send(OutboundWebhook { url, ..webhook() }).await;
     assert!(matches!(report.result, AttemptResult::Final { ending: Ending::Blocked, .. }), "{report:?}");
 }
 
 #[tokio::test]
-async fn what_is_called_back_while_a_connection_is_made_is_not_written() {
+async fn a_webhook_cancelled_while_its_connection_opens_is_not_written() {
     let cancel = CancelToken::default();
-    let address = played(|mut line| async move {
+    let address = start_receiver(|mut stream| async move {
         let mut got = Vec::new();
-        line.read_to_end(&mut got).await.unwrap();
+        stream.read_to_end(&mut got).await.unwrap();
         assert_eq!(String::from_utf8_lossy(&got), "", "something was written");
     })
     .await;
-    let called = cancel.clone();
+    let cancel_while_dialling = cancel.clone();
     let dialer = Dialer::new(public, move |_| {
-        called.cancel();
+        cancel_while_dialling.cancel();
         TcpStream::connect(address)
     });
-    let sender = sender(Transport::judged(None, dialer, UrlPolicy::nothing()).unwrap());
-    assert_eq!(sender.send_unless(attempt(), &cancel).await.result, AttemptResult::Withdrawn);
+    let sender = sender(Transport::to_receivers(None, dialer, UrlPolicy::nothing()).unwrap());
+    assert_eq!(sender.send_unless_cancelled(webhook(), &cancel).await.result, AttemptResult::Withdrawn);
 }

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use agentcron::backend::embedded::AgentServer;
+use agentcron::backend::embedded::EmbeddedServer;
 use agentcron::clock::Clock;
 use agentcron::config::{self, Environment};
 use agentcron::crash::simulate_crash_after;
@@ -148,7 +148,7 @@ struct Story<'a> {
     crons: &'static str,
     clock: Clock,
     line: Line,
-    server: AgentServer,
+    server: EmbeddedServer,
     receivers: Transport,
     arrived: Arrived,
 }
@@ -158,7 +158,7 @@ impl<'a> Story<'a> {
         let clock = Clock::simulated(start);
         let server = {
             let clock = clock.clone();
-            AgentServer::new(move || clock.now())
+            EmbeddedServer::new(move || clock.now())
         };
         let arrived = Arrived::default();
         let receivers = line.to(recording(&arrived));

@@ -1,11 +1,11 @@
 //! The embedded agent server on a port.
 
-use agentcron::backend::embedded::{AgentServer, LedgerEntry};
+use agentcron::backend::embedded::{EmbeddedServer, LedgerEntry};
 
 use super::serving::{Serving, serve_router};
 
 pub(crate) struct AgentServerOnPort {
-    agents: AgentServer,
+    agents: EmbeddedServer,
     serving: Serving,
 }
 
@@ -49,9 +49,9 @@ impl AgentServerOnPort {
     }
 }
 
-fn new_agent_server() -> AgentServer {
+fn new_agent_server() -> EmbeddedServer {
     #[expect(clippy::disallowed_methods, reason = "a server on a real port lives in real time")]
-    AgentServer::new(jiff::Timestamp::now)
+    EmbeddedServer::new(jiff::Timestamp::now)
 }
 
 #[test]

@@ -25,7 +25,7 @@ impl Diagnosis {
     pub(super) fn to_json(&self, target: &Target, url: &str) -> Value {
         let examination = &self.examination;
         let address = |judged: &JudgedAddress| {
-            let refusal = judged.refusal.as_ref();
+            let refusal = judged.violation.as_ref();
             json!({
                 "address": judged.address.to_string(),
                 "verdict": verdict(refusal.is_none()),
@@ -34,10 +34,10 @@ impl Diagnosis {
         };
         json!({
             "url": redacted(url),
-            "verdict": verdict(examination.finding.is_allowed()),
-            "rule": examination.finding.rule(),
+            "verdict": verdict(examination.verdict.is_allowed()),
+            "rule": examination.verdict.rule(),
             "addresses": examination.addresses.iter().map(address).collect::<Vec<_>>(),
-            "reason": examination.finding.reason(),
+            "reason": examination.verdict.reason(),
             "configuration": target.configuration.as_ref().map(|path| path.display().to_string()),
             "connection": examination.connection.as_ref().map(|connection| json!({
                 "address": connection.as_ref().ok().map(|far_end| far_end.address.to_string()),
@@ -62,7 +62,7 @@ impl Diagnosis {
                 "days_left": self.days_left(certificate),
             })
         };
-        let problem = self.examination.distrust();
+        let problem = self.examination.tls_problem();
         json!({
             "trusted": problem.is_none(),
             "problem": problem,
@@ -75,7 +75,7 @@ impl Diagnosis {
     }
 
     pub(super) fn print(&self, url: &str, session: &mut Session) -> Result<(), Failure> {
-        let finding = &self.examination.finding;
+        let finding = &self.examination.verdict;
         let style = if finding.is_allowed() { Style::Good } else { Style::Bad };
         let word = session.output.paint(style, verdict(finding.is_allowed()));
         session.output.line(&format!("{word}  {}", printable(&redacted(url))))?;
@@ -98,11 +98,11 @@ impl Diagnosis {
         }
         heading("addresses", session)?;
         for judged in &self.examination.addresses {
-            let (style, why) = match &judged.refusal {
+            let (style, why) = match &judged.violation {
                 None => (Style::Good, String::new()),
                 Some(refusal) => (Style::Bad, format!("  {refusal}")),
             };
-            let word = format!("{:<6}", verdict(judged.refusal.is_none()));
+            let word = format!("{:<6}", verdict(judged.violation.is_none()));
             let word = session.output.paint(style, &word);
             session.output.line(&format!("  {word}{}{why}", judged.address))?;
         }
@@ -129,7 +129,7 @@ impl Diagnosis {
             return Ok(());
         }
         heading("certificates", session)?;
-        session.output.line(&match self.examination.distrust() {
+        session.output.line(&match self.examination.tls_problem() {
             None => format!("  {}", session.output.paint(Style::Good, "trusted")),
             Some(words) => {
                 format!(

@@ -17,7 +17,7 @@ use super::fault::Fault;
 use super::line::{ConnectionLimit, Cut};
 use crate::clock::Clock;
 use crate::domain::bounds::{LISTEN_BODIES, LISTEN_BODY_BYTES_MAX, LISTEN_BODY_WAIT, LISTEN_IDS_KEPT};
-use crate::domain::signing::{Signed, VerifyingKey, verify};
+use crate::domain::signing::{SignedWebhook, VerifyingKey, verify};
 
 /// Longer ids are no ids of ours; what is remembered of them is bounded.
 const ID_CHARS_MAX: usize = 200;
@@ -88,7 +88,7 @@ impl Receiver {
         let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let webhook_id = header("webhook-id");
         let number = self.seen.lock().unwrap_or_else(PoisonError::into_inner).count(webhook_id);
-        let signed = Signed {
+        let signed = SignedWebhook {
             webhook_id,
             timestamp: header("webhook-timestamp"),
             signatures: header("webhook-signature"),

@@ -25,7 +25,7 @@ X-Number = 5
             a.toml:3:29: allowed_fields: the body has no key `statu` (did you mean `status`?)
             a.toml:4:20: signing_secrets: expected a text in one line, and not an empty one (leave the key out to send none)
             a.toml:4:24: signing_secrets: env.UNSET is not set
-            a.toml:4:44: signing_secrets: what follows its prefix is not base64 (such as `openssl rand -base64 32` with whsec_ before it)
+            a.toml:4:44: signing_secrets: the text after the prefix is not base64 (such as `openssl rand -base64 32` with whsec_ before it)
             a.toml:4:61: signing_secrets: got a secret of 7 bytes, expected at least 24 (such as `openssl rand -base64 32` with whsec_ before it)
             a.toml:7:14: bad name: not the name of a header
             a.toml:8:20: Proxy-Connection: is set by agentcron itself

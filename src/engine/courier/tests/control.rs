@@ -81,7 +81,7 @@ async fn a_hold_withdraws_attempts_that_are_still_connecting() {
         }
     };
     let dialer = Dialer::new(async |_| Ok(vec![IpAddr::from([93, 184, 215, 14])]), dial);
-    let receivers = Transport::judged(None, dialer, UrlPolicy::nothing()).unwrap();
+    let receivers = Transport::to_receivers(None, dialer, UrlPolicy::nothing()).unwrap();
     let courier = Courier { wakes, ..courier(&folder, &store, &clock, receivers) };
     let mut got = Vec::new();
     work(courier, async {

@@ -189,13 +189,13 @@ async fn what_we_refuse_says_why() {
         (
             json!({"webhook": "https://h/${{ run.id }}"}),
             expect![[
-                r#"422 {"detail":"Webhook URL not allowed: a blank, a control character or a backslash is in it (text)"}"#
+                r#"422 {"detail":"Webhook URL not allowed: it contains whitespace, a control character or a backslash (text)"}"#
             ]],
         ),
         (
             json!({"webhook": "https://h/${{ env.HOME }}"}),
             expect![[
-                r#"422 {"detail":"Webhook URL not allowed: a blank, a control character or a backslash is in it (text)"}"#
+                r#"422 {"detail":"Webhook URL not allowed: it contains whitespace, a control character or a backslash (text)"}"#
             ]],
         ),
         (

@@ -1,5 +1,6 @@
-//! The client for receivers: strangers, whose URLs come from configuration and requests. No proxy, no redirects,
-//! nothing decompressed, and every connection made by `wire.rs` under a policy.
+//! The HTTP client for receivers, which are strangers whose URLs come from configuration and requests. It
+//! uses no proxy, follows no redirects and decompresses nothing, and `dialer.rs` opens each of its
+//! connections under a policy.
 
 use std::sync::Arc;
 use std::task::{Poll, ready};
@@ -12,20 +13,20 @@ use http::{Request, Response, Uri};
 use http_body_util::BodyDataStream;
 use hyper::body::Incoming;
 
-use super::connection::{Connection, Lost};
-use super::dialer::{ConnectFailure, Connector, Dialer};
+use super::connection::{Connection, ExchangeError};
+use super::dialer::{Connector, Dialer};
 use super::pool::Pool;
 use super::{BodyStream, SignOnWrite, TransportError, causes, signed, tls};
 use crate::domain::url_policy::UrlPolicy;
 
-/// Sends under one policy; cheap to clone.
+/// Sends requests under one policy. It is cheap to clone.
 #[derive(Clone)]
-pub(super) struct Receivers {
+pub(super) struct ReceiverClient {
     connector: Connector,
     pool: Pool,
 }
 
-impl Receivers {
+impl ReceiverClient {
     pub(super) fn new(
         extra_root_certificates: Option<&[u8]>,
         dialer: Dialer,
@@ -36,13 +37,14 @@ impl Receivers {
         Ok(Self { connector, pool: Pool::default() })
     }
 
-    /// The same way under another policy, without the connections that were made under this one.
-    pub(super) fn judging(&self, policy: UrlPolicy) -> Self {
+    /// Returns a client under another policy, without the connections that were made under this one.
+    pub(super) fn with_policy(&self, policy: UrlPolicy) -> Self {
         let connector = Connector { policy: Arc::new(policy), ..self.connector.clone() };
         Self { connector, pool: Pool::default() }
     }
 
-    /// A connection first, and only then the request, so that what `seal` adds is of the moment of the write.
+    /// Takes or opens a connection and only then completes the request, so that what `sign` adds is as old as
+    /// the write.
     pub(super) async fn send(
         &self,
         mut request: Request<Bytes>,
@@ -50,21 +52,22 @@ impl Receivers {
     ) -> Result<Response<BodyStream>, TransportError> {
         let destination = std::mem::take(request.uri_mut());
         let origin = address_to(&mut request, &destination)?;
-        // Of a waiting connection it shows only now whether the far end has closed it.
+        // Only the write shows whether the receiver has closed an idle connection.
         while let Some(mut connection) = self.pool.take(&origin) {
             match connection.exchange(signed(request.clone(), sign)?).await {
-                Ok(response) => return Ok(self.answer(response, connection, origin)),
-                Err(Lost::Unwritten(_)) => {}
-                Err(Lost::Broken(words)) => return Err(TransportError::Broken(words)),
+                Ok(response) => return Ok(self.response(response, connection, origin)),
+                Err(ExchangeError::NotWritten(_)) => {}
+                Err(ExchangeError::Broken(message)) => return Err(TransportError::Broken(message)),
             }
         }
-        let opened = self.connector.connect(&destination).await.map_err(failure)?;
-        let mut connection = Connection::over(opened).await?;
-        let response = connection.exchange(signed(request, sign)?).await.map_err(Lost::on_new_connection)?;
-        Ok(self.answer(response, connection, origin))
+        let stream = self.connector.connect(&destination).await?;
+        let mut connection = Connection::handshake(stream).await?;
+        let exchanged = connection.exchange(signed(request, sign)?).await;
+        let response = exchanged.map_err(ExchangeError::on_new_connection)?;
+        Ok(self.response(response, connection, origin))
     }
 
-    fn answer(
+    fn response(
         &self,
         response: Response<Incoming>,
         connection: Connection,
@@ -75,7 +78,8 @@ impl Receivers {
     }
 }
 
-/// Whoever reads the body to its end leaves the connection to `keep`; whoever drops it before, closes it.
+/// Streams a body over its connection. When the body was read to its end, the connection is passed to `keep`;
+/// when it is dropped before that, the connection closes.
 pub(super) fn body_over(
     body: Incoming,
     connection: Connection,
@@ -86,31 +90,23 @@ pub(super) fn body_over(
         if let Some((connection, _)) = &mut connection {
             connection.drive(context);
         }
-        let piece = ready!(body.poll_next_unpin(context));
-        if piece.is_none()
+        let chunk = ready!(body.poll_next_unpin(context));
+        if chunk.is_none()
             && let Some((connection, keep)) = connection.take()
         {
             keep(connection);
         }
-        Poll::Ready(piece.map(|piece| piece.map_err(|error| TransportError::Broken(causes(&error)))))
+        Poll::Ready(chunk.map(|chunk| chunk.map_err(|error| TransportError::Broken(causes(&error)))))
     }))
 }
 
-/// Puts path and host into the request as they go over a connection (RFC 9112 §3.2.1); answers whose connection.
+/// Puts path and host into the request in the form that goes over a connection (RFC 9112 §3.2.1), and returns
+/// the origin whose connections can carry it.
 fn address_to(request: &mut Request<Bytes>, destination: &Uri) -> Result<String, TransportError> {
-    let unfit = || TransportError::NotSent("its URL names no host that a request can go to".to_owned());
-    let authority = destination.authority().ok_or_else(unfit)?.as_str();
-    let host = HeaderValue::from_str(authority).map_err(|_| unfit())?;
+    let authority = destination.authority().ok_or_else(TransportError::no_host)?.as_str();
+    let host = HeaderValue::from_str(authority).map_err(|_| TransportError::no_host())?;
     request.headers_mut().insert(HOST, host);
     let path = destination.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     *request.uri_mut() = Uri::from(path);
     Ok(format!("{}://{authority}", destination.scheme_str().unwrap_or_default()))
-}
-
-pub(super) fn failure(failure: ConnectFailure) -> TransportError {
-    match failure {
-        ConnectFailure::Denied(refusal) => TransportError::Denied(refusal),
-        ConnectFailure::NoConnection(words) => TransportError::NotSent(words),
-        ConnectFailure::Tls(words) => TransportError::Tls(words),
-    }
 }

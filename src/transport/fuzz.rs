@@ -1,15 +1,15 @@
-//! For tests: texts that receivers might send, and what becomes of them in hostile hands. `FUZZ_CASES=1000000` makes
-//! more of them than an everyday run does.
+//! For tests: mutated versions of texts that receivers might send. `FUZZ_CASES=1000000` makes more of them
+//! than an everyday run does.
 
-/// Makes texts out of known ones (SplitMix64: a seed is the whole story).
-pub(crate) struct Hostile(u64);
+/// Mutates known texts with a SplitMix64 generator, so a seed determines everything.
+pub(crate) struct Fuzzer(u64);
 
-impl Hostile {
-    pub(crate) fn of_seed(seed: u64) -> Self {
+impl Fuzzer {
+    pub(crate) fn from_seed(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// In `0..bound`.
+    /// Returns a number in `0..bound`.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -18,7 +18,8 @@ impl Hostile {
         usize::try_from((mixed ^ (mixed >> 31)) % u64::try_from(bound.max(1)).unwrap()).unwrap()
     }
 
-    /// One of these, as it is or with some bytes changed, put in, left out, said again, or cut off.
+    /// Returns one of the known texts, unchanged or with some bytes replaced, inserted, removed, repeated or
+    /// cut off.
     pub(crate) fn text(&mut self, known: &[&[u8]]) -> Vec<u8> {
         let mut text = known[self.below(known.len())].to_vec();
         for _ in 0..self.below(5) {
@@ -40,8 +41,11 @@ impl Hostile {
     }
 }
 
-/// So many, unless more are asked for.
-#[expect(clippy::disallowed_methods, reason = "a switch for whoever runs the tests, not a configuration")]
+/// Returns the number of cases to try: `FUZZ_CASES`, or `everyday` if it is not set.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a switch for the person who runs the tests, not a configuration"
+)]
 pub(crate) fn cases(everyday: usize) -> usize {
     std::env::var("FUZZ_CASES").ok().and_then(|asked| asked.parse().ok()).unwrap_or(everyday)
 }
