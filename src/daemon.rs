@@ -117,7 +117,7 @@ async fn prepare(world: &World, store: &Store) -> Result<Option<TcpListener>, Da
         removed = report.removed,
         store = %world.config.store.path.display(),
         backend = %world.config.backend.url,
-        "daemon started"
+        "daemon ready"
     );
     let (network, problem) = match world.listen.map(bind_network) {
         None => (None, None),

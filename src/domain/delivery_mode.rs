@@ -63,7 +63,7 @@ impl Suspension {
     pub fn message(&self) -> String {
         let id = self.delivery_id.to_string();
         format!(
-            "not sent: its URL is suspended since {}: {} (webhook {}); `agentcron webhook resume` ends the suspension, \
+            "not sent: its URL has been suspended since {}: {} (webhook {}); `agentcron webhook resume` ends the suspension, \
              and so does the replay of a webhook to it",
             self.since,
             self.detail,

@@ -93,17 +93,18 @@ impl MissReason {
     /// Returns the reason that is recorded.
     pub fn reason(self, cron: &Cron) -> Reason {
         match self {
-            MissReason::NoCatchup => {
-                Reason::new(ReasonCode::CatchupNone, "found too late to be started (catchup = \"none\")")
-            }
+            MissReason::NoCatchup => Reason::new(
+                ReasonCode::CatchupNone,
+                "agentcron was not running at that time (catchup = \"none\")",
+            ),
             MissReason::LaterOne => Reason::new(
                 ReasonCode::CatchupLatest,
-                "found too late to be started; a later occurrence was caught up (catchup = \"latest\")",
+                "agentcron was not running at that time; a later occurrence was caught up (catchup = \"latest\")",
             ),
             MissReason::OutsideWindow => Reason::new(
                 ReasonCode::CatchupWindow,
                 format!(
-                    "found too late to be started, by more than catchup_window = {}",
+                    "agentcron was not running at that time, longer ago than catchup_window = {}",
                     humantime::format_duration(cron.policy.catchup_window)
                 ),
             ),

@@ -38,7 +38,7 @@ async fn every_instant_has_its_reason() {
     );
     let skipped = explain(&daemon, "slow", span.instants()[1]);
     let words = skipped["detail"].as_str().unwrap();
-    assert!(words.contains("overlap: run") && words.contains(&runs[0].run_id), "{words}");
+    assert!(words.contains("was still running") && words.contains(&runs[0].run_id), "{words}");
     let second = SignedDuration::from_secs(1);
     assert_eq!(verdict(&daemon, "slow", first + second), "not-an-instant");
     assert_eq!(verdict(&daemon, "slow", span.last() + second + second), "after-end");

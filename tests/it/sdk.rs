@@ -112,7 +112,7 @@ fn configuration(server: &RealServer) -> Configuration {
 
 /// Where clients find it, by what it says when it listens: a port that was free a moment ago may be taken by now.
 async fn address_of(daemon: &Daemon) -> SocketAddr {
-    const SAID: &str = "clients find the agent server's API here address=";
+    const SAID: &str = "listening for clients of the agent server's API address=";
     daemon.wait_for_stderr(SAID).await;
     let stderr = daemon.stderr();
     let (_, address) = stderr.split_once(SAID).unwrap();

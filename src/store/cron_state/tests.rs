@@ -68,7 +68,7 @@ async fn a_pause_is_one_record_however_often_it_is_planned_and_ends_with_resume(
     plan(&store, "2026-03-02T10:04:00Z").await;
     assert_eq!(
         rows(folder.path()),
-        ["09:01 pending x1", "09:02 skipped x62 paused: moving house", "10:04 pending x1"]
+        ["09:01 pending x1", "09:02 skipped x62 the cron was paused: moving house", "10:04 pending x1"]
     );
 }
 
@@ -85,7 +85,7 @@ async fn a_pause_covers_what_an_outage_hid() {
     )
     .unwrap();
     plan(&store, "2026-03-02T11:00:00Z").await;
-    assert_eq!(rows(folder.path()), ["09:01 skipped x120 paused: on request"]);
+    assert_eq!(rows(folder.path()), ["09:01 skipped x120 the cron was paused on request"]);
 }
 
 #[tokio::test]
@@ -96,7 +96,7 @@ async fn skip_next_skips_one() {
     assert!(after.skip_next);
     plan(&store, "2026-03-02T09:01:00Z").await;
     plan(&store, "2026-03-02T09:02:00Z").await;
-    assert_eq!(rows(folder.path()), ["09:01 skipped x1 skip-next: skipped on request", "09:02 pending x1"]);
+    assert_eq!(rows(folder.path()), ["09:01 skipped x1 skipped on request", "09:02 pending x1"]);
 }
 
 #[tokio::test]

@@ -250,7 +250,7 @@ async fn a_url_that_is_gone_is_told_nothing_more_until_it_is_armed() {
         rows[0]
     );
     assert!(
-        rows[3].starts_with("gone not sent, for its URL is suspended since 1970-01-01T00:00:05Z"),
+        rows[3].starts_with("gone not sent: its URL has been suspended since 1970-01-01T00:00:05Z"),
         "{}",
         rows[3]
     );
