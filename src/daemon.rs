@@ -23,7 +23,8 @@ use crate::engine::courier::{self, Courier, OriginLimiter};
 use crate::engine::janitor::{self, Janitor};
 use crate::engine::maintenance::{self, Maintenance};
 use crate::engine::runner::{self, Runner, RunnerSettings};
-use crate::engine::{Health, Wakes, scheduler};
+use crate::engine::scheduler::{self, NextWake, Scheduler};
+use crate::engine::{Health, Wakes};
 use crate::store::{Execution, NewDefinition, NoticeKind, Store, StoreError};
 use crate::transport::{Relay, Transport};
 use crate::webhook::{self, LiveSettings, Sender, WebhookSettings};
@@ -152,66 +153,113 @@ fn spawn(world: World, store: Store, network: Option<TcpListener>, stop: &Cancel
     let wakes = Wakes::default();
     let (settings_writer, webhooks) = webhook::live_settings(WebhookSettings::of_config(&world.config));
     let client = agent_client(&world);
-    let runner = Runner::new(
-        store.clone(),
-        client.clone(),
-        world.clock.clone(),
-        world.environment.clone(),
-        runner_settings(&world.config, webhooks.clone()),
-        wakes.clone(),
-        stop.clone(),
-    );
-    let courier = courier(&world, &store, &wakes, &webhooks);
-    let health = Health {
-        backend_breaker: runner.backend_breaker(),
-        origins: courier.origins.clone(),
-        ..Health::default()
-    };
-    let janitor = Janitor {
-        store: store.clone(),
-        backend: client.clone(),
-        clock: world.clock.clone(),
-        wakes: wakes.clone(),
-    };
-    let maintenance = Maintenance { store: store.clone(), clock: world.clock.clone() };
+    let engine = Engine::new(&world, &store, &client, &wakes, &webhooks, stop);
     let api = Api {
         store: store.clone(),
         clock: world.clock.clone(),
         wakes: wakes.clone(),
-        health: health.clone(),
+        health: engine.health(),
         backend: client,
         webhooks,
     };
-
-    let mut loops = Loops::new();
     let World { config, environment, clock, socket, relay, reload, .. } = world;
     let listeners = Listeners {
         socket: socket.and_then(|path| bind_socket(&path)),
         network,
         api_keys: config.http.api_keys.clone(),
     };
+    let mut loops = Loops::new();
     if listeners.socket.is_some() || listeners.network.is_some() {
         let gateway = gateway(api, relay, &config);
         let stop = stop.clone();
         loops.spawn(async move { ("http server", api::serve(listeners, gateway, stop).await) });
     }
     if let Some(requested) = reload {
-        let (store, clock, wakes) = (store.clone(), clock.clone(), wakes.clone());
         let webhooks = settings_writer;
         let reload = Reload { config, environment, clock, store, wakes, webhooks, requested };
         let stop = stop.clone();
         loops.spawn(async move { ("reloader", reload::run(reload, stop).await) });
     }
-    let (next_wake, scheduler_stop) = (health.next_wake, stop.clone());
-    loops.spawn(async move {
-        ("scheduler", scheduler::run(store, clock, wakes, next_wake, scheduler_stop).await)
-    });
-    loops.spawn(async move { ("runner", runner::run(runner).await) });
-    let (courier_stop, janitor_stop, maintenance_stop) = (stop.clone(), stop.clone(), stop.clone());
-    loops.spawn(async move { ("courier", courier::run(courier, courier_stop).await) });
-    loops.spawn(async move { ("janitor", janitor::run(janitor, janitor_stop).await) });
-    loops.spawn(async move { ("maintenance", maintenance::run(maintenance, maintenance_stop).await) });
+    engine.spawn(&mut loops, stop);
     loops
+}
+
+/// The loops that drive crons, runs and deliveries, before they are spawned.
+struct Engine {
+    scheduler: Scheduler,
+    runner: Runner,
+    courier: Courier,
+    janitor: Janitor,
+    maintenance: Maintenance,
+}
+
+impl Engine {
+    fn new(
+        world: &World,
+        store: &Store,
+        client: &AgentClient,
+        wakes: &Wakes,
+        webhooks: &LiveSettings,
+        stop: &CancellationToken,
+    ) -> Self {
+        let (store, clock, wakes) = (|| store.clone(), || world.clock.clone(), || wakes.clone());
+        let runner = Runner::new(
+            store(),
+            client.clone(),
+            clock(),
+            world.environment.clone(),
+            runner_settings(&world.config, webhooks.clone()),
+            wakes(),
+            stop.clone(),
+        );
+        let sender = Sender::new(
+            world.receivers.clone(),
+            world.environment.clone(),
+            clock(),
+            world.config.webhooks.clone(),
+        );
+        let courier = Courier {
+            store: store(),
+            sender,
+            clock: clock(),
+            wakes: wakes(),
+            webhooks: webhooks.clone(),
+            origins: OriginLimiter::default(),
+        };
+        Self {
+            scheduler: Scheduler {
+                store: store(),
+                clock: clock(),
+                wakes: wakes(),
+                next_wake: NextWake::default(),
+            },
+            runner,
+            courier,
+            janitor: Janitor { store: store(), backend: client.clone(), clock: clock(), wakes: wakes() },
+            maintenance: Maintenance { store: store(), clock: clock() },
+        }
+    }
+
+    fn health(&self) -> Health {
+        Health {
+            backend_breaker: self.runner.backend_breaker(),
+            next_wake: self.scheduler.next_wake.clone(),
+            origins: self.courier.origins.clone(),
+        }
+    }
+
+    fn spawn(self, loops: &mut Loops, stop: &CancellationToken) {
+        let Self { scheduler, runner, courier, janitor, maintenance } = self;
+        let scheduler_stop = stop.clone();
+        loops.spawn(async move { ("scheduler", scheduler::run(scheduler, scheduler_stop).await) });
+        loops.spawn(async move { ("runner", runner::run(runner).await) });
+        let courier_stop = stop.clone();
+        loops.spawn(async move { ("courier", courier::run(courier, courier_stop).await) });
+        let janitor_stop = stop.clone();
+        loops.spawn(async move { ("janitor", janitor::run(janitor, janitor_stop).await) });
+        let maintenance_stop = stop.clone();
+        loops.spawn(async move { ("maintenance", maintenance::run(maintenance, maintenance_stop).await) });
+    }
 }
 
 fn agent_client(world: &World) -> AgentClient {
@@ -222,18 +270,6 @@ fn agent_client(world: &World) -> AgentClient {
         backend.api_key.clone(),
         backend.request_timeout,
     )
-}
-
-fn courier(world: &World, store: &Store, wakes: &Wakes, webhooks: &LiveSettings) -> Courier {
-    let World { config, environment, clock, receivers, .. } = world;
-    Courier {
-        store: store.clone(),
-        sender: Sender::new(receivers.clone(), environment.clone(), clock.clone(), config.webhooks.clone()),
-        clock: clock.clone(),
-        wakes: wakes.clone(),
-        webhooks: webhooks.clone(),
-        origins: OriginLimiter::default(),
-    }
 }
 
 fn gateway(api: Api, relay: Option<Relay>, config: &Config) -> Gateway {

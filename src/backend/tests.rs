@@ -1,4 +1,4 @@
-//! What is concluded from an answer to a start, as a table; and what is read of the end of a run, whatever is sent.
+//! What is concluded from an answer to a start, as a table, and what is read of the end of a run.
 
 use std::time::Duration;
 
@@ -265,7 +265,7 @@ async fn the_key_goes_out_and_is_never_shown() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
-    /// Whatever a server streams, in whatever pieces, reading it ends without a panic.
+    /// Any stream, in pieces of any size, is read without a panic.
     #[test]
     fn no_stream_breaks_the_reader(bytes in prop::collection::vec(any::<u8>(), 0..600), size in 1_usize..40) {
         let mut server = FixedServer::text(200, "");

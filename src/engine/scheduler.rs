@@ -26,50 +26,50 @@ struct Upcoming {
 #[derive(Clone, Debug, Default)]
 pub struct NextWake(Arc<Mutex<Option<Timestamp>>>);
 
+/// What the scheduler needs.
+pub struct Scheduler {
+    pub store: Store,
+    pub clock: Clock,
+    pub wakes: Wakes,
+    /// Where the scheduler shows when it acts next.
+    pub next_wake: NextWake,
+}
+
 /// Plans until it is stopped.
-pub async fn run(
-    store: Store,
-    clock: Clock,
-    wakes: Wakes,
-    next_wake: NextWake,
-    stop: CancellationToken,
-) -> Result<(), StoreError> {
-    let mut steps = StepWatch::begin(&clock);
-    reset_future_cursors(&store, &clock).await?;
-    let mut upcoming = Upcoming::load(&store).await?;
+pub async fn run(scheduler: Scheduler, stop: CancellationToken) -> Result<(), StoreError> {
+    let Scheduler { store, clock, wakes, next_wake } = &scheduler;
+    let mut steps = StepWatch::begin(clock);
+    reset_future_cursors(&scheduler).await?;
+    let mut upcoming = Upcoming::load(store).await?;
     loop {
-        let next = pass(&mut upcoming, &store, &clock, &wakes).await?;
+        let next = pass(&scheduler, &mut upcoming).await?;
         next_wake.set(next);
         tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
-            () = wakes.scheduler.notified() => upcoming = Upcoming::load(&store).await?,
+            () = wakes.scheduler.notified() => upcoming = Upcoming::load(store).await?,
             () = clock.sleep_until(next) => {}
             // By a clock that cannot be set: a step must be noticed even if nothing is due for a month.
             () = tokio::time::sleep(SLEEP_MAX) => {}
         }
-        if let Some(step) = steps.check(&clock) {
-            clock_stepped(&store, &clock, &wakes, step).await?;
-            upcoming = Upcoming::load(&store).await?;
+        if let Some(step) = steps.check(clock) {
+            clock_stepped(&scheduler, step).await?;
+            upcoming = Upcoming::load(store).await?;
         }
     }
 }
 
 /// Handles a step of the wall clock. After a step forward, the catch-up policies decide about the occurrences that were
 /// passed over. After a step back, nothing fires twice, and what waits does not wait longer because of it.
-async fn clock_stepped(
-    store: &Store,
-    clock: &Clock,
-    wakes: &Wakes,
-    step: SignedDuration,
-) -> Result<(), StoreError> {
+async fn clock_stepped(scheduler: &Scheduler, step: SignedDuration) -> Result<(), StoreError> {
+    let Scheduler { store, clock, wakes, .. } = scheduler;
     let now = clock.now();
     let message = step_text(step);
     tracing::warn!(%now, step = message, "clock stepped; it was set, or the machine slept");
     store.notice(now, NoticeKind::ClockStep, Some(message)).await?;
     if step.is_negative() {
         store.clock_set_back(now, step).await?;
-        reset_future_cursors(store, clock).await?;
+        reset_future_cursors(scheduler).await?;
     }
     for wake in [&wakes.runner, &wakes.courier, &wakes.janitor] {
         wake.notify_one();
@@ -77,9 +77,9 @@ async fn clock_stepped(
     Ok(())
 }
 
-async fn reset_future_cursors(store: &Store, clock: &Clock) -> Result<(), StoreError> {
-    let now = clock.now();
-    for cron in store.reset_future_cursors(now).await? {
+async fn reset_future_cursors(scheduler: &Scheduler) -> Result<(), StoreError> {
+    let now = scheduler.clock.now();
+    for cron in scheduler.store.reset_future_cursors(now).await? {
         tracing::warn!(cron, %now, "cursor reset; it was far in the future, from a clock that was wrong");
     }
     Ok(())
@@ -97,12 +97,8 @@ fn step_text(step: SignedDuration) -> String {
 }
 
 /// Plans what is due, and returns when something is due next.
-async fn pass(
-    upcoming: &mut Upcoming,
-    store: &Store,
-    clock: &Clock,
-    wakes: &Wakes,
-) -> Result<Option<Timestamp>, StoreError> {
+async fn pass(scheduler: &Scheduler, upcoming: &mut Upcoming) -> Result<Option<Timestamp>, StoreError> {
+    let Scheduler { store, clock, wakes, .. } = scheduler;
     let now = clock.now();
     let due = upcoming.take_due(now);
     if due.is_empty() {

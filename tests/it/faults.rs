@@ -1,5 +1,4 @@
-//! Whatever a backend answers, or fails to answer: the history says what happened, the daemon lives, and nothing starts
-//! twice.
+//! For any answer of the backend, or none: the history says what happened, the daemon lives, and nothing starts twice.
 
 use std::time::Duration;
 
@@ -81,19 +80,19 @@ impl Case {
     }
 }
 
-fn starts_our_run(request: &Seen) -> bool {
+pub(super) fn starts_our_run(request: &Seen) -> bool {
     request.starts_run() && request.json()["metadata"].get("agentcron_run_id").is_some()
 }
 
-fn joins(request: &Seen) -> bool {
+pub(super) fn joins(request: &Seen) -> bool {
     request.path.ends_with("/join")
 }
 
-fn queries_run(request: &Seen) -> bool {
+pub(super) fn queries_run(request: &Seen) -> bool {
     request.method == "GET" && request.path.contains("/runs/") && !joins(request)
 }
 
-fn queries_thread(request: &Seen) -> bool {
+pub(super) fn queries_thread(request: &Seen) -> bool {
     request.method == "GET" && !request.path.contains("/runs")
 }
 
@@ -101,7 +100,7 @@ fn lists_runs(request: &Seen) -> bool {
     request.method == "GET" && request.path.contains("/runs?")
 }
 
-fn posts_fence(request: &Seen) -> bool {
+pub(super) fn posts_fence(request: &Seen) -> bool {
     request.starts_run() && !starts_our_run(request)
 }
 
@@ -157,7 +156,7 @@ fn slow_wait(cron: Cron) -> Cron {
     slow(cron).with("mode = \"wait\"")
 }
 
-fn json_answer(status: u16, body: &str) -> Fault {
+pub(super) fn json_answer(status: u16, body: &str) -> Fault {
     Fault::answer(status, &["Content-Type: application/json"], body)
 }
 

@@ -115,8 +115,8 @@ async fn the_failure_that_is_one_too_many_pauses_the_cron_and_its_webhook_says_s
     let cron =
         every_second("fails").says("boom").with("pause_after_failures = 2").tells(&receiver.url("/hook"));
     let daemon = Daemon::start(&Configuration::new(&server.url()).cron(cron));
-    let told = receiver.wait_for(2).await;
-    let metadata = |index: usize| told[index].json()["metadata"].clone();
+    let received = receiver.wait_for(2).await;
+    let metadata = |index: usize| received[index].json()["metadata"].clone();
     assert_eq!(metadata(0)["agentcron_cron_paused"], Value::Null);
     assert_eq!(metadata(1)["agentcron_cron_paused"], true);
     let reason = "2 runs in a row failed (pause_after_failures = 2)";
@@ -130,8 +130,8 @@ async fn the_failure_that_is_one_too_many_pauses_the_cron_and_its_webhook_says_s
     assert_eq!(text(paused, "cause"), "failures");
     daemon.json(&["resume", "fails"]);
     // Failures are counted from 0 again.
-    let told = receiver.wait_for(4).await;
-    let bodies: Vec<_> = told.iter().map(|request| request.json()["metadata"].clone()).collect();
+    let received = receiver.wait_for(4).await;
+    let bodies: Vec<_> = received.iter().map(|request| request.json()["metadata"].clone()).collect();
     let pauses: Vec<_> = bodies.iter().map(|metadata| metadata["agentcron_cron_paused"] == true).collect();
     assert_eq!(pauses[..4], [false, true, false, true]);
 }

@@ -234,7 +234,7 @@ async fn check(task: &RunTask<'_>, state: &mut FollowState) -> Result<Checked, S
         end::ended(task, &state.backend_run, outcome, Some(&report.run)).await?;
         return Ok(Checked::Ended);
     }
-    // It is in progress, whatever was reported: a replica may lag behind.
+    // It is in progress, even if an end was reported: a replica may lag behind.
     state.reported = None;
     state.watched = Watched::BeforeItsEnd;
     Ok(Checked::InProgress)

@@ -88,7 +88,7 @@ timeout = "20s"
 "#;
 
 #[test]
-fn every_occurrence_has_one_run_one_outcome_and_its_webhook_whatever_breaks() {
+fn every_occurrence_has_one_run_one_outcome_and_its_webhook_despite_all_faults() {
     let seeds: Vec<u64> = match (variable("SIMULATION_SEED"), variable("SIMULATION_SEEDS")) {
         (Some(seed), _) => vec![seed],
         (None, count) => ONCE_FAILED.iter().copied().chain(1..=count.unwrap_or(SEEDS)).collect(),
