@@ -10,11 +10,11 @@ use crate::domain::url_policy::UrlPolicy;
 use crate::store::Reader;
 use crate::transport::Dialer;
 
-/// Returns the deliveries to this host as the store has them: `status attempts reason`.
+/// Returns the deliveries to this host as the store has them: `status attempts reason_code reason`.
 fn rows(folder: &tempfile::TempDir, host: &str) -> Vec<String> {
     let connection = rusqlite::Connection::open(folder.path().join("agentcron.db")).unwrap();
-    let sql = "SELECT status || ' ' || attempts || ' ' || coalesce(reason, '') FROM deliveries \
-               WHERE url LIKE '%' || ?1 || '%' ORDER BY url";
+    let sql = "SELECT status || ' ' || attempts || ' ' || coalesce(reason_code, '') || ' ' || coalesce(reason, '') \
+               FROM deliveries WHERE url LIKE '%' || ?1 || '%' ORDER BY url";
     let mut statement = connection.prepare(sql).unwrap();
     statement.query_map([host], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
 }
@@ -91,7 +91,7 @@ async fn a_hold_withdraws_attempts_that_are_still_connecting() {
     .await;
     assert_eq!(String::from_utf8_lossy(&got), "", "nothing was written");
     let rows = rows(&folder, "works");
-    assert!(rows[0].starts_with("pending 1 not sent: webhooks were held"), "{rows:?}");
+    assert!(rows[0].starts_with("pending 1 withdrawn not sent: webhooks were held"), "{rows:?}");
     // It has cost no step of the retry schedule.
     store.release_webhooks(clock.now(), None).await.unwrap();
     let claim = store.claim_deliveries(clock.now(), 2, RateLimit::default(), |_| Some(())).await.unwrap();
@@ -112,6 +112,6 @@ async fn an_attempt_that_panics_is_recorded_and_its_delivery_waits_for_the_next(
     });
     let courier = courier(&folder, &store, &clock, receivers);
     work(courier, tokio::time::sleep(Duration::from_secs(2))).await;
-    assert!(rows(&folder, "hangs")[0].starts_with("pending 1 a bug in agentcron"));
-    assert_eq!(rows(&folder, "works"), ["delivered 1 "]);
+    assert!(rows(&folder, "hangs")[0].starts_with("pending 1 attempt_failed a bug in agentcron"));
+    assert_eq!(rows(&folder, "works"), ["delivered 1  "]);
 }
