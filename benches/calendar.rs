@@ -1,11 +1,11 @@
-//! What one step of the calendar costs, and what it gets right, beside croner and the bare `cron` crate.
+//! Compares the calendar with croner and the bare `cron` crate: the cost of one step, and the correctness of the results.
 //!
-//! `cargo bench --bench calendar` prints two tables; there is no harness, since a comparison of answers is half of it.
+//! `cargo bench --bench calendar` prints the tables. It uses no harness, because half of it compares results.
 
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a bench prints, and ends where it is surprised"
+    reason = "a benchmark prints, and panics on anything unexpected"
 )]
 
 use std::hint::black_box;
@@ -18,7 +18,7 @@ use chrono_tz::Tz;
 use comfy_table::{Table, presets};
 use jiff::Timestamp;
 
-/// From an instant in seconds to the next.
+/// Returns the next instant after the given one, both in seconds since 1970.
 type Step = Box<dyn Fn(i64) -> Option<i64>>;
 
 const BATCH: u32 = 100;
@@ -46,7 +46,7 @@ fn croner(expression: &str, zone: &str) -> Option<Step> {
     }))
 }
 
-/// The expression as it is, but for the seconds that this crate wants first.
+/// Puts a field for seconds in front of the expression, because this crate requires one.
 fn cron(expression: &str, zone: &str) -> Option<Step> {
     let schedule = cron::Schedule::from_str(&format!("0 {expression}")).ok()?;
     let zone = Tz::from_str(zone).ok()?;
@@ -55,7 +55,7 @@ fn cron(expression: &str, zone: &str) -> Option<Step> {
     }))
 }
 
-/// From an expression and a zone, if the library takes them.
+/// Parses an expression in a zone; `None` if the library refuses them.
 type Library = fn(&str, &str) -> Option<Step>;
 
 const LIBRARIES: [(&str, Library); 3] = [("agentcron", agentcron), ("croner 4", croner), ("cron 0.17", cron)];
@@ -85,9 +85,9 @@ fn speed() -> Table {
     table
 }
 
-/// Batches, since one step is shorter than the clock's own cost.
+/// Returns the median over batches, because one step is shorter than reading the clock.
 fn median_step(step: &Step) -> Duration {
-    // 2026, and on through the years.
+    // Starts in 2026, and goes on through the years.
     let mut at = 1_767_225_600;
     let mut batches: Vec<Duration> = (0..BATCHES)
         .map(|_| {
@@ -129,7 +129,7 @@ fn timed(work: impl FnOnce()) -> Duration {
     start.elapsed()
 }
 
-/// A question, the expression, the zone, the window, and the right answer.
+/// A question, the expression, the zone, the window, and the correct result.
 type Question = (&'static str, &'static str, &'static str, [&'static str; 2], &'static str);
 
 const QUESTIONS: [Question; 12] = [

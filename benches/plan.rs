@@ -1,9 +1,9 @@
-//! Ten simulated years of 500 crons of mixed frequency, planned occurrence by occurrence as the scheduler does it:
-//! how many there are, and how long that takes. `cargo bench --bench plan`.
+//! Plans ten simulated years of 500 crons of mixed frequency, occurrence by occurrence, as the scheduler does, and prints
+//! the number of occurrences and the time that planning takes. Run it with `cargo bench --bench plan`.
 
-#![expect(clippy::print_stdout, reason = "a benchmark tells what it measured")]
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it has measured")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
-#![expect(clippy::unwrap_used, reason = "a benchmark ends where it is surprised")]
+#![expect(clippy::unwrap_used, reason = "a benchmark panics on anything unexpected")]
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use agentcron::domain::cron_state::CronState;
 use agentcron::domain::plan::{Active, Decision, plan};
 use jiff::Timestamp;
 
-/// How many crons of which schedule; `{n}` spreads them.
+/// The number of crons with each schedule; `{n}` spreads them over an hour.
 const MIX: [(usize, &str); 8] = [
     (3, "* * * * *"),
     (10, "*/5 * * * *"),
@@ -38,7 +38,7 @@ fn main() {
         "{} crons, ten years: {occurrences} occurrences planned in {took:.1?}, {each} ns each",
         crons.len()
     );
-    assert!(occurrences >= 20_000_000, "too few to mean anything");
+    assert!(occurrences >= 20_000_000, "too few occurrences for a meaningful result");
 }
 
 fn crons() -> Vec<Cron> {
@@ -55,7 +55,7 @@ fn crons() -> Vec<Cron> {
     crons
 }
 
-/// Wakes at every instant that the last plan named; every decision must be to fire, in ascending order.
+/// Plans at each `next_wake` and returns the number of occurrences. Every decision must be to fire, in ascending order.
 fn live(cron: &Cron, start: Timestamp, end: Timestamp) -> u64 {
     let state = CronState::default();
     let (mut cursor, mut now, mut occurrences) = (start, start, 0);

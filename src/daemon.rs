@@ -1,5 +1,5 @@
-//! The only place that constructs, spawns, supervises and drains the loops. The world is passed in as an argument, so the
-//! same daemon runs under systemd, in the demo and in simulation.
+//! The only place that constructs, spawns, supervises and drains the loops. The world is passed in as an
+//! argument, so the same daemon runs under systemd, in the demo and in simulation.
 
 mod reload;
 mod restart;
@@ -49,7 +49,8 @@ pub struct World {
     pub listen: Option<SocketAddr>,
     /// Forwards the requests of clients to the agent server; `None` if they are not forwarded.
     pub relay: Option<Relay>,
-    /// Notified when the files must be read again. They are then also watched; without it they are read at the start only.
+    /// Notified when the files must be read again. They are then also watched; without it they are read at
+    /// the start only.
     pub reload: Option<Arc<Notify>>,
 }
 
@@ -75,7 +76,8 @@ type Loops = JoinSet<(&'static str, Result<(), StoreError>)>;
 /// `ready` is called once everything is up.
 ///
 /// # Errors
-/// See [`DaemonError`]. The service manager starts the daemon again, which then reads the truth from the store.
+/// See [`DaemonError`]. The service manager starts the daemon again, which then reads the truth from the
+/// store.
 pub async fn serve(world: World, ready: impl FnOnce(), stop: CancellationToken) -> Result<(), DaemonError> {
     let store = Store::open(&world.config.store.path, world.execution, world.new_installation)?;
     let network = tokio::select! {
@@ -285,7 +287,8 @@ fn runner_settings(config: &Config, webhooks: LiveSettings) -> RunnerSettings {
     }
 }
 
-/// Binds the socket of the command line. A daemon that cannot be reached still fires, since that is its purpose.
+/// Binds the socket of the command line. A daemon that cannot be reached still fires, since that is its
+/// purpose.
 fn bind_socket(path: &Path) -> Option<Socket> {
     Socket::bind(path)
         .map_err(|error| {
@@ -294,7 +297,8 @@ fn bind_socket(path: &Path) -> Option<Socket> {
         .ok()
 }
 
-/// Binds the port for clients. A daemon that clients cannot reach still fires as well; `status` shows the problem.
+/// Binds the port for clients. A daemon that clients cannot reach still fires as well; `status` shows the
+/// problem.
 fn bind_network(address: SocketAddr) -> Result<TcpListener, String> {
     let listener = std::net::TcpListener::bind(address).and_then(|listener| {
         listener.set_nonblocking(true)?;
@@ -338,7 +342,8 @@ fn result_of_ended_loop(
     }
 }
 
-/// Waits for the loops to finish what is in flight. What takes longer than `grace` is recovered by the next start.
+/// Waits for the loops to finish what is in flight. What takes longer than `grace` is recovered by the next
+/// start.
 async fn drain(loops: &mut Loops, grace: std::time::Duration) -> Result<(), DaemonError> {
     let mut first_error = Ok(());
     let all_ended = async {

@@ -1,6 +1,6 @@
 //! agentcron: a cron scheduler daemon for LangGraph agent servers.
 //!
-//! The folders are floors; a module uses lower floors only. `docs/ARCHITECTURE.md` tells how they fit together.
+//! Each folder is a floor, and a module uses only lower floors. `docs/ARCHITECTURE.md` explains how they fit together.
 
 pub mod api;
 pub mod backend;
@@ -11,6 +11,7 @@ pub mod crash;
 pub mod daemon;
 pub mod domain;
 pub mod engine;
+pub mod present;
 pub mod signals;
 pub mod store;
 pub mod transport;

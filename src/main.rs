@@ -1,4 +1,4 @@
-//! The binary: arguments -> verb -> exit code.
+//! The binary: hands over to the command line.
 
 use std::process::ExitCode;
 

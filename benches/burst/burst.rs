@@ -1,4 +1,4 @@
-//! Bursts: every contestant, one after the other, against the same agent server.
+//! Measures bursts: each contestant in turn, against the same agent server.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -12,29 +12,29 @@ use super::machine::{millis, now};
 use super::spread::Spread;
 use super::stub_client::Stub;
 
-/// From the start of a contestant to the burst: it has to read its crons first.
+/// The time from the start of a contestant to the burst. The contestant has to read its crons first.
 const LEAD: Duration = Duration::from_secs(3);
 const LEAD_PER_CRON: Duration = Duration::from_micros(700);
-/// A burst that is not over by then is counted as it stands.
+/// A burst that takes longer is measured as it is by then.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Arrivals after the last expected one would be second firings: they get this long to show themselves.
+/// An arrival after the last expected one would be a second start. The benchmark waits this long for one.
 const AFTERMATH: Duration = Duration::from_millis(1_500);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// One burst of one contestant.
+/// The result of one burst of one contestant.
 #[derive(Clone, Copy, Debug, Default)]
 struct Measured {
     arrivals: Spread,
     lost: usize,
     doubled: usize,
-    /// Until the last outcome was committed; a naive program has none.
+    /// The time until the last outcome was committed; `None` for the naive program, which commits nothing.
     recorded: Option<Duration>,
 }
 
 /// Prints the table.
 pub(super) fn print(crons: &[usize], repeat: usize, only: &[String]) -> Result<()> {
     println!(
-        "From the scheduled second to the arrival of the POST at the agent server; medians of {repeat}, lost and doubled: the worst."
+        "Time from the scheduled second to the arrival of the POST at the agent server: medians of {repeat}; lost and doubled: the maximum."
     );
     println!(
         "{:>6}  {:<38} {:>9} {:>9} {:>9} {:>8} {:>5} {:>7} {:>12}",
@@ -46,7 +46,7 @@ pub(super) fn print(crons: &[usize], repeat: usize, only: &[String]) -> Result<(
         let contestants: Vec<Contestant> =
             all.filter(|one| only.is_empty() || only.iter().any(|word| one.name().contains(word))).collect();
         let mut measured = vec![Vec::new(); contestants.len()];
-        // Round by round, so that a noisy minute hits all of them.
+        // Rounds, so that a noisy minute affects all contestants.
         for _ in 0..repeat.max(1) {
             for (contestant, results) in contestants.iter().zip(&mut measured) {
                 results.push(measure(&stub, *contestant, count)?);
@@ -86,7 +86,7 @@ fn measure(stub: &Stub, contestant: Contestant, count: usize) -> Result<Measured
     let at = Timestamp::from_second(second)?;
     let mut running = contestant.start(&stub.url(), count, at)?;
     let deadline = at.checked_add(PATIENCE)?;
-    // Nobody looks while the burst is on its way: looking costs what is being measured.
+    // Query nothing during the burst, because a query would disturb what is being measured.
     sleep_until(at.checked_add(SignedDuration::from_millis(500))?);
     while stub.count()? < count && now() < deadline {
         running.is_alive()?;
@@ -108,17 +108,17 @@ fn measure(stub: &Stub, contestant: Contestant, count: usize) -> Result<Measured
     })
 }
 
-/// How long after `at` the last outcome was committed; the wait for it ends at `deadline`.
+/// Returns the time from `at` until the last outcome was committed, and waits for that until `deadline`.
 fn recorded(home: &Home, at: Timestamp, deadline: Timestamp) -> Result<Duration> {
     let connection = Connection::open_with_flags(home.database(), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let backend_run = || -> Result<(u32, Option<i64>)> {
+    let open_and_last_end = || -> Result<(u32, Option<i64>)> {
         let sql = "SELECT count(*) FILTER (WHERE phase <> 'ended'), max(ended_at) FROM runs";
         Ok(connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?)
     };
-    while backend_run()?.0 > 0 && now() < deadline {
+    while open_and_last_end()?.0 > 0 && now() < deadline {
         sleep(LOOK_EVERY);
     }
-    let ended_at = backend_run()?.1.context("no run has ended: the daemon was not ready in time")?;
+    let ended_at = open_and_last_end()?.1.context("no run has ended: the daemon was not ready in time")?;
     Ok(Timestamp::from_millisecond(ended_at)?.duration_since(at).unsigned_abs())
 }
 

@@ -1,4 +1,4 @@
-//! Who takes part, and how each is started with the same crons.
+//! The contestants, and how each is started with the same crons.
 
 use std::fmt::Write;
 use std::fs::File;
@@ -13,20 +13,20 @@ use tempfile::TempDir;
 use super::machine::now;
 use super::process::ChildProcess;
 
-/// The graph that all of them ask for.
+/// The assistant of every run.
 pub(super) const ASSISTANT: &str = "agent";
-/// `backend.max_concurrent_runs` as it is if nobody says anything.
+/// The default of `backend.max_concurrent_runs`.
 const CONCURRENT_RUNS_DEFAULT: usize = 256;
-/// The most that may be configured.
+/// The largest value that the configuration allows.
 const CONCURRENT_RUNS_MOST: usize = 10_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Contestant {
-    /// The daemon, with room for every run of the burst on the backend at once.
+    /// The daemon, allowed to have every run of the burst on the backend at once.
     Wide,
-    /// The daemon with its default: a run starts when one of 256 has ended, and its end is recorded.
+    /// The daemon with its default: the next run starts when one of 256 has ended and its end is recorded.
     Default,
-    /// The program without it.
+    /// The program without agentcron.
     Naive,
 }
 
@@ -41,7 +41,7 @@ impl Contestant {
         }
     }
 
-    /// Starts it with `count` crons that are due at `at`, once.
+    /// Starts the contestant with `count` crons, each of which is due once, at `at`.
     pub(super) fn start(self, url: &str, count: usize, at: Timestamp) -> Result<Running> {
         let concurrent_runs = match self {
             Self::Wide => CONCURRENT_RUNS_MOST,
@@ -52,7 +52,7 @@ impl Contestant {
                 let mut process = ChildProcess::spawn("naive program", &mut command)?;
                 let stdout = process.stdout().context("its stdout")?;
                 BufReader::new(stdout).read_line(&mut String::new())?;
-                // What it loses afterwards is its own doing.
+                // Check this here, so that later losses are due to the program itself.
                 anyhow::ensure!(
                     now() < at,
                     "the naive program was not ready in time: the machine is too busy"
@@ -69,18 +69,18 @@ impl Contestant {
 /// A contestant that is running.
 pub(super) struct Running {
     process: ChildProcess,
-    /// Of a daemon; dropped after its process.
+    /// The folder of a daemon, dropped after its process; `None` for the naive program.
     pub(super) home: Option<Home>,
 }
 
 impl Running {
-    /// An error, with what it said last, if it has ended.
+    /// Returns an error with the last log line if the contestant has ended.
     pub(super) fn is_alive(&mut self) -> Result<()> {
-        let said = || {
+        let last_line = || {
             let log = self.home.as_ref().and_then(|home| std::fs::read_to_string(home.log()).ok());
             log.and_then(|log| log.lines().last().map(str::to_owned)).unwrap_or_default()
         };
-        self.process.is_alive().with_context(said)
+        self.process.is_alive().with_context(last_line)
     }
 }
 
@@ -91,7 +91,7 @@ pub(super) struct Home {
 
 impl Home {
     pub(super) fn new(url: &str, concurrent_runs: usize, count: usize, schedule: &str) -> Result<Self> {
-        // On the disk of the build, not in memory: a commit is to cost what it costs.
+        // The folder is on the disk of the build, not in memory, so that a commit has its real cost.
         let folder = tempfile::Builder::new().prefix("burst-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
         let mut text = format!(
             "[backend]\nurl = \"{url}\"\nmax_concurrent_runs = {concurrent_runs}\n[store]\npath = \"agentcron.db\"\n\
@@ -122,7 +122,7 @@ impl Home {
         self.path().join("agentcron.db")
     }
 
-    /// What the daemon has said, for the case that it ended.
+    /// The log of the daemon, to be shown if the daemon ends.
     pub(super) fn log(&self) -> PathBuf {
         self.path().join("daemon.log")
     }
@@ -132,12 +132,12 @@ impl Home {
     }
 }
 
-/// The same name everywhere: the stub tells arrivals apart by it.
+/// Returns the name of a cron. It is the same in every contestant, and the stub identifies arrivals by it.
 pub(super) fn name_of(index: usize) -> String {
     format!("cron-{index:05}")
 }
 
-/// What the runs are asked to do, of an everyday length.
+/// Returns a prompt of typical length.
 pub(super) fn prompt() -> &'static str {
     "Summarise what happened in the channel since the last run, in five lines at most."
 }

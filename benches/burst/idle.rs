@@ -1,4 +1,4 @@
-//! What a daemon costs that has nothing to do.
+//! Measures the cost of a daemon that has nothing to do.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -8,15 +8,14 @@ use anyhow::Result;
 use super::contestant::Home;
 use super::stub_client::Stub;
 
-/// Crons of the idle daemon.
 const CRONS: usize = 1_000;
-/// Until it has read them, and everything that is done once is done.
+/// The time that the daemon needs to read its crons and to finish all other work of its start.
 const SETTLED_AFTER: Duration = Duration::from_secs(5);
 
-/// Prints the share of a core and the memory.
+/// Prints the share of a core and the memory that the idle daemon uses.
 pub(super) fn print(seconds: u64) -> Result<()> {
     let stub = Stub::start()?;
-    // Noon of the day before: not within these minutes, unless they are around noon.
+    // The crons are due at noon, so do not run this around noon.
     let home = Home::new(&stub.url(), 256, CRONS, "0 12 * * *")?;
     let mut daemon = home.daemon()?;
     sleep(SETTLED_AFTER);
@@ -25,8 +24,8 @@ pub(super) fn print(seconds: u64) -> Result<()> {
     daemon.is_alive()?;
     let share = |used: Duration| 100.0 * used.as_secs_f64() / seconds.max(1) as f64;
     println!(
-        "idle, {CRONS} daily crons, {seconds} s: {:.3} % of a core (by ticks of 10 ms: {:.2} %; to be under 0.1), \
-         {:.1} wakes a second, VmRSS {:.1} MB (to be under 30), peak {:.1} MB, {} threads",
+        "idle, {CRONS} daily crons, {seconds} s: {:.3} % of a core (by ticks of 10 ms: {:.2} %; target: under 0.1), \
+         {:.1} wakes a second, VmRSS {:.1} MB (target: under 30), peak {:.1} MB, {} threads",
         share(daemon.on_core()?.saturating_sub(on_core)),
         share(daemon.ticks()?.saturating_sub(ticks)),
         daemon.sleeps()?.saturating_sub(sleeps) as f64 / seconds.max(1) as f64,

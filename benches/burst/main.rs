@@ -1,12 +1,12 @@
-//! How late do runs start when many crons are due in the same second, and what does waiting cost? The daemon as
-//! people run it (the release binary, a real file, `synchronous=FULL`), and beside it, in the same minutes on the
-//! same machine, the program one would write without it: tokio-cron-scheduler and reqwest, nothing kept.
+//! How late do runs start when many crons are due in the same second, and what does an idle daemon cost? This measures
+//! the daemon as it is used in production (the release binary, a real file, `synchronous=FULL`) and, in the same minutes
+//! on the same machine, the program that one would write without it: tokio-cron-scheduler and reqwest, without a store.
 //!
-//! `cargo bench --bench burst` prints everything; `-- burst`, `-- idle`, `-- size` a part; `--crons`, `--repeat`,
-//! `--seconds` change how much is measured. Every contestant and the agent server are processes of their own on
-//! loopback; the latter is this binary again. All are ended by their own process id.
+//! `cargo bench --bench burst` prints everything; `-- burst`, `-- idle` and `-- size` print one part; `--crons`,
+//! `--repeat` and `--seconds` change how much is measured. Each contestant and the agent server are separate processes on
+//! loopback; the agent server is this binary again. Each process is ended by its own id.
 
-#![expect(clippy::print_stdout, reason = "a benchmark is there to print what it measured")]
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it has measured")]
 
 mod burst;
 mod contestant;
@@ -28,41 +28,40 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-/// What is measured.
 #[derive(Parser)]
 #[command(name = "burst", about = "Measures agentcron beside a program without it")]
 struct Arguments {
     #[command(subcommand)]
     part: Option<Part>,
-    /// Crons that are due at the same second, a list.
+    /// The numbers of crons that are due in the same second, separated by commas.
     #[arg(long, global = true, value_delimiter = ',', default_values_t = [100, 1_000, 10_000])]
     crons: Vec<usize>,
-    /// How often each burst is measured; the table shows medians.
+    /// The number of bursts for each row; the table shows medians.
     #[arg(long, global = true, default_value_t = 3)]
     repeat: usize,
-    /// Who takes part: a list of words out of the names in the table; all by default.
+    /// The contestants, by words of their names in the table, separated by commas; all by default.
     #[arg(long, global = true, value_delimiter = ',')]
     only: Vec<String>,
-    /// How long the idle daemon is watched.
+    /// How many seconds the idle daemon is observed.
     #[arg(long, global = true, default_value_t = 30)]
     seconds: u64,
-    /// Passed by `cargo bench`, and of no meaning here.
+    /// `cargo bench` passes this; it has no effect.
     #[arg(long, global = true, hide = true)]
     bench: bool,
 }
 
 #[derive(Subcommand)]
 enum Part {
-    /// Bursts of crons that are due at the same second.
+    /// Bursts of crons that are due in the same second.
     Burst,
     /// A daemon with a thousand daily crons and nothing to do.
     Idle,
     /// The size of the binary.
     Size,
-    /// The agent server that the others send to: a child of the benchmark.
+    /// The agent server that the contestants send to, as a child of the benchmark.
     #[command(hide = true)]
     Stub,
-    /// The program without agentcron: a child of the benchmark.
+    /// The program without agentcron, as a child of the benchmark.
     #[command(hide = true)]
     Naive(naive::Burst),
 }

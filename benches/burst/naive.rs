@@ -1,5 +1,5 @@
-//! The program that one would write without agentcron: one entry per cron in tokio-cron-scheduler, which POSTs the
-//! run with reqwest when it is due. Nothing is kept, nothing is asked again, nothing is followed.
+//! The program that one would write without agentcron: one entry per cron in tokio-cron-scheduler, which POSTs the run
+//! with reqwest when it is due. It stores nothing, retries nothing and follows no run.
 
 use std::io::Write;
 
@@ -11,21 +11,20 @@ use uuid::Uuid;
 
 use super::contestant::{ASSISTANT, name_of, prompt};
 
-/// What is to be fired, where and when.
 #[derive(clap::Args)]
 pub(super) struct Burst {
-    /// The agent server.
+    /// The URL of the agent server.
     url: String,
-    /// How many crons.
+    /// The number of crons.
     count: usize,
-    /// When all of them are due, once.
+    /// The instant at which every cron is due, once.
     at: Timestamp,
 }
 
-/// Fires, then waits to be killed. A line on stdout says that all entries are made.
+/// Starts the runs when they are due, until it is killed. It prints a line once all entries have been added.
 pub(super) fn run(burst: &Burst) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    // A second installation is refused, and harmless: the first one stands.
+    // A second installation fails harmlessly: the first one stays.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::new();
     runtime.block_on(async {
@@ -54,7 +53,7 @@ fn entry(burst: &Burst, index: usize, client: &reqwest::Client) -> Result<Job> {
         });
         let request = client.post(url).header("content-type", "application/json").body(body.to_string());
         Box::pin(async move {
-            // Nobody is told: there is nobody to tell.
+            // The naive program ignores errors: it has nothing to record them in.
             let _ = request.send().await;
         })
     })?)

@@ -1,6 +1,5 @@
-//! An agent server that does nothing, fast: it notes when a run's request has arrived, says that the run was
-//! accepted, and that it is over as soon as it is asked. Written on bare sockets and one thread, so that it takes
-//! little of the cores that the contestants are measured on.
+//! An agent server that does nothing, fast: it notes when the request for a run arrives, accepts the run, and reports it
+//! as ended at the first query. It uses bare sockets and one thread, so that it leaves the cores to the contestants.
 
 use std::cell::RefCell;
 use std::io::Write;
@@ -14,12 +13,12 @@ use tokio::task::LocalSet;
 use super::machine;
 use super::request::{find, request_length};
 
-/// A request is smaller, or it is not one of ours.
+/// None of our requests is larger.
 const REQUEST_BYTES_MAX: usize = 64 << 10;
-/// A burst of this many connections waits to be accepted, if the system allows it.
+/// So many connections of a burst can wait to be accepted, if the system allows it.
 const BACKLOG: u32 = 16_384;
 
-/// What has arrived: `name nanoseconds` a line.
+/// The requests that have arrived, one `name nanoseconds` per line.
 #[derive(Default)]
 struct Arrivals {
     lines: String,
@@ -28,7 +27,7 @@ struct Arrivals {
 
 type Shared = Rc<RefCell<Arrivals>>;
 
-/// Serves until killed; the first line on stdout is the port.
+/// Serves until it is killed. The first line on stdout is the port.
 pub(super) fn serve() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     LocalSet::new().block_on(&runtime, async {
@@ -48,12 +47,12 @@ async fn accept(listener: TcpListener) -> Result<()> {
         let (stream, _) = listener.accept().await.context("one more connection")?;
         stream.set_nodelay(true)?;
         let shared = Rc::clone(&shared);
-        // A connection that breaks is its client's affair.
+        // If a connection breaks, its client deals with it.
         tokio::task::spawn_local(async move { converse(stream, shared).await.unwrap_or_default() });
     }
 }
 
-/// Answers one request after the other.
+/// Responds to the requests of a connection, one after the other.
 async fn converse(mut stream: TcpStream, shared: Shared) -> Result<()> {
     let mut bytes = Vec::with_capacity(2048);
     let mut answer = Vec::with_capacity(1024);
@@ -106,7 +105,7 @@ fn respond(request: &[u8], shared: &Shared, answer: &mut Vec<u8>) -> Result<()> 
     }
 }
 
-/// Notes the arrival of a start; answers the new run's id.
+/// Notes the arrival of a request for a run, and returns the id of the new run.
 fn arrived(request: &[u8], shared: &Shared) -> String {
     use std::fmt::Write;
     let at = machine::now().as_nanosecond();

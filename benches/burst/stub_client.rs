@@ -1,4 +1,4 @@
-//! The stub agent server as the benchmark sees it: a child process, and what has arrived there.
+//! The benchmark's side of the stub agent server: starts it as a child process, and queries what has arrived there.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::process::ChildProcess;
 
-/// It answers at once, unless the machine is on its knees.
+/// The stub responds at once, unless the machine is overloaded.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) struct Stub {
@@ -43,7 +43,7 @@ impl Stub {
         Ok(self.ask("GET", "/count")?.parse()?)
     }
 
-    /// By cron, the instants at which its start requests arrived.
+    /// Returns, for each cron, the instants at which requests for its runs arrived.
     pub(super) fn arrivals(&self) -> Result<HashMap<String, Vec<Timestamp>>> {
         let mut arrivals: HashMap<String, Vec<Timestamp>> = HashMap::new();
         for line in self.ask("GET", "/arrivals")?.lines() {

@@ -1,17 +1,17 @@
-//! How many webhooks a second does the courier deliver, and how late is one? The real loop with a real file
-//! (`synchronous=FULL`, every attempt on record before and after it) against receivers in a process of their own; beside
-//! it, in the same minute, reqwest alone, which keeps nothing.
+//! How many webhooks per second does the courier deliver, and how late are they? This measures the real loop with a real
+//! file (`synchronous=FULL`, every attempt recorded before and after it) against receivers in a separate process and, in
+//! the same minute, reqwest alone, without a store.
 //!
 //! `cargo bench --bench courier` prints everything; `-- --deliveries 20000 --repeat 5` changes how much is measured.
 
-#![expect(clippy::print_stdout, reason = "a benchmark is there to print what it measured")]
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it has measured")]
 
 #[path = "../shared/machine.rs"]
-#[expect(dead_code, reason = "shared with the other benchmark")]
+#[expect(dead_code, reason = "another benchmark uses the rest")]
 mod machine;
 mod outbox;
 #[path = "../shared/process.rs"]
-#[expect(dead_code, reason = "shared with the other benchmark")]
+#[expect(dead_code, reason = "another benchmark uses the rest")]
 mod process;
 mod raw;
 mod receiver;
@@ -30,31 +30,30 @@ use outbox::Outbox;
 use receiver::Receivers;
 use spread::Spread;
 
-/// What is measured.
 #[derive(Parser)]
 #[command(name = "courier", about = "Measures the courier beside a bare HTTP client")]
 struct Arguments {
     #[command(subcommand)]
     part: Option<Part>,
-    /// Deliveries that are due at once.
+    /// The number of deliveries that are due at once.
     #[arg(long, default_value_t = 5_000)]
     deliveries: usize,
-    /// How often each is measured; medians are printed.
+    /// The number of measurements for each row; medians are printed.
     #[arg(long, default_value_t = 3)]
     repeat: usize,
-    /// Passed by `cargo bench`, and of no meaning here.
+    /// `cargo bench` passes this; it has no effect.
     #[arg(long, hide = true)]
     bench: bool,
 }
 
 #[derive(Subcommand)]
 enum Part {
-    /// The receivers: a child of the benchmark.
+    /// The receivers, as a child of the benchmark.
     #[command(hide = true)]
     Receivers,
 }
 
-/// A steady flow, far from what can be done.
+/// A steady flow, far below the limit.
 const FLOW: usize = 1_000;
 const FLOW_EVERY: Duration = Duration::from_millis(5);
 
@@ -83,13 +82,13 @@ fn main() -> Result<()> {
         millis(FLOW_EVERY),
         receiver::ORIGINS
     );
-    let mode = receivers.urls(receiver::ORIGINS, FLOW);
+    let urls = receivers.urls(receiver::ORIGINS, FLOW);
     let hanging = receivers.hanging_urls(arguments.deliveries);
     let mut lateness = (Vec::new(), Vec::new());
-    // In turns, so that a noisy minute hits both.
+    // In turns, so that a noisy minute affects both.
     for _ in 0..arguments.repeat.max(1) {
-        lateness.0.push(Outbox::flowing(&mode, FLOW_EVERY, &[])?.deliver()?.late);
-        lateness.1.push(Outbox::flowing(&mode, FLOW_EVERY, &hanging)?.deliver()?.late);
+        lateness.0.push(Outbox::flowing(&urls, FLOW_EVERY, &[])?.deliver()?.late);
+        lateness.1.push(Outbox::flowing(&urls, FLOW_EVERY, &hanging)?.deliver()?.late);
     }
     print_late("alone", &lateness.0);
     print_late(&format!("beside an origin that hangs, {} due there", hanging.len()), &lateness.1);

@@ -22,16 +22,16 @@ use tokio_util::sync::CancellationToken;
 use super::now;
 use super::spread::Spread;
 
-/// What is not delivered by then never will be.
+/// A delivery that takes longer will never succeed.
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Between the start of the courier and the first of a flow.
+/// The time between the start of the courier and the first delivery of a flow.
 const LEAD: Duration = Duration::from_millis(500);
 
 const CONFIGURATION: &str = "[webhooks]\nsigning_secrets = [\"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"]\n\
                              [webhooks.url]\ndisable_loopback = false\n";
 
-/// The body of every webhook, of an everyday length.
+/// Returns the body of every webhook, of typical length.
 pub(super) fn body() -> Vec<u8> {
     let text = "Three incidents, all resolved; two deploys, one rolled back. Nothing needs you before noon. ";
     format!(
@@ -41,17 +41,17 @@ pub(super) fn body() -> Vec<u8> {
     .into_bytes()
 }
 
-/// Deliveries, some of which may be to receivers that never answer.
+/// A store with deliveries, some of which may be to receivers that never respond.
 pub(super) struct Outbox {
     folder: TempDir,
     count: usize,
 }
 
-/// How it went with those that are answered.
+/// The outcome of the deliveries whose receivers respond.
 pub(super) struct Delivered {
     count: usize,
     took: Duration,
-    /// From due to 2xx.
+    /// The time from when a delivery was due to its 2xx.
     pub(super) late: Spread,
 }
 
@@ -62,22 +62,23 @@ impl Delivered {
 }
 
 impl Outbox {
-    /// All due now.
+    /// Returns an outbox whose deliveries are all due now.
     pub(super) fn due_at_once(urls: &[String]) -> Result<Self> {
         let at = now().as_millisecond();
         Self::with(urls.iter().map(|url| (url.as_str(), at, true)), urls.len())
     }
 
-    /// One after the other, beside those that will not be answered and are due already.
+    /// Returns an outbox with one delivery after the other, and beside them deliveries that are due already and to which no
+    /// receiver will respond.
     pub(super) fn flowing(urls: &[String], every: Duration, unanswered: &[String]) -> Result<Self> {
         let (first, every) = (now().checked_add(LEAD)?.as_millisecond(), i64::try_from(every.as_millis())?);
-        let mode = urls.iter().zip(0_i64..).map(|(url, number)| (url.as_str(), first + number * every, true));
+        let flow = urls.iter().zip(0_i64..).map(|(url, number)| (url.as_str(), first + number * every, true));
         let beside = unanswered.iter().map(|url| (url.as_str(), first - 60_000, false));
-        Self::with(beside.chain(mode), urls.len())
+        Self::with(beside.chain(flow), urls.len())
     }
 
     fn with<'u>(deliveries: impl Iterator<Item = (&'u str, i64, bool)>, count: usize) -> Result<Self> {
-        // On the disk of the build, not in memory: a commit is to cost what it costs.
+        // The folder is on the disk of the build, not in memory, so that a commit has its real cost.
         let folder = tempfile::Builder::new().prefix("courier-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
         drop(Store::open(
             &database(folder.path()),
@@ -99,7 +100,7 @@ impl Outbox {
             let run_id = RunId(uuid::Uuid::from_u64_pair(number, number));
             run.execute((run_id.to_string(), i64::try_from(number)?))?;
             let delivery_id = DeliveryId::of_run(run_id, url).to_string();
-            // When it was created says here whether it counts, and when it was due.
+            // Here `created_at` is when the delivery is due, or 0 if the delivery does not count.
             let created_at = if answered { due_at } else { 0 };
             delivery.execute((delivery_id, run_id.to_string(), url, body(), due_at, created_at))?;
         }
@@ -108,7 +109,7 @@ impl Outbox {
         Ok(Self { folder, count })
     }
 
-    /// Lets the courier deliver them.
+    /// Runs the courier until it has delivered everything that counts.
     #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
     pub(super) fn deliver(&self) -> Result<Delivered> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -120,14 +121,14 @@ impl Outbox {
         let working = runtime.spawn(courier::run(courier, stop.clone()));
         let watched = self.watch(&store, start, began);
         stop.cancel();
-        // Attempts that hang are left: their deliveries are not looked at again.
+        // Abandon the attempts that hang: their deliveries are not measured.
         runtime.shutdown_background();
         drop(working);
         watched
     }
 
     fn watch(&self, store: &Store, start: std::time::Instant, began: Timestamp) -> Result<Delivered> {
-        // By what it counts in memory: looking through the file would take a third of a core from what is measured.
+        // Read the counters in memory: querying the file would take a third of a core from what is being measured.
         while store.counts().deliveries(DeliveryStatus::Delivered) < u64::try_from(self.count)? {
             anyhow::ensure!(start.elapsed() < PATIENCE, "not all of {} were delivered", self.count);
             sleep(LOOK_EVERY);
@@ -156,7 +157,7 @@ impl Outbox {
         let config = config::load(&file, &environment)?;
         let transport = Transport::to_receivers(None, Dialer::of_system(), config.webhooks.url.clone())?;
         let clock = Clock::system();
-        // Nobody changes them while it is measured.
+        // The settings do not change during the measurement.
         let settings = WebhookSettings { disabled: false, webhooks: config.webhooks.clone() };
         let (_, webhooks) = live_settings(settings);
         Ok(Courier {

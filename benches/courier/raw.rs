@@ -1,4 +1,4 @@
-//! What the machine can do: reqwest, as many requests in flight as the courier may have, and nothing kept.
+//! The limit of the machine: reqwest with as many requests in flight as the courier may have, without a store.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,10 +10,10 @@ use tokio::task::JoinSet;
 
 use super::outbox::body;
 
-/// Requests a second.
+/// Returns the requests per second.
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 pub(super) fn per_second(urls: &[String], origins: usize) -> Result<f64> {
-    // A second installation is refused, and harmless: the first one stands.
+    // A second installation fails harmlessly: the first one stays.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().tcp_nodelay(true).build()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -1,5 +1,5 @@
-//! Receivers on bare sockets and one thread, in a process of their own: they take little of the cores that the senders
-//! are measured on.
+//! Receivers on bare sockets and one thread, in a separate process, so that they leave the cores to the senders that are
+//! measured.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
@@ -12,12 +12,12 @@ use tokio::task::LocalSet;
 use super::process::ChildProcess;
 use super::request::request_length;
 
-/// Four attempts at a time to each of these are all that may be in flight.
+/// With four attempts at a time to each of these, the courier is at its limit of attempts in flight.
 pub(super) const ORIGINS: usize = 16;
-/// A request is smaller, or it is not one of ours.
+/// None of our requests is larger.
 const REQUEST_BYTES_MAX: usize = 64 << 10;
 
-/// Serves until killed; the first line on stdout names the ports, that of the one that hangs last.
+/// Serves until it is killed. The first line on stdout has the ports; the receiver at the last one never responds.
 pub(super) fn serve() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     LocalSet::new().block_on(&runtime, async {
@@ -38,7 +38,7 @@ async fn accept(listener: TcpListener, answers: bool) {
     let mut left_hanging = Vec::new();
     while let Ok((stream, _)) = listener.accept().await {
         if answers {
-            // A connection that breaks is its client's affair.
+            // If a connection breaks, its client deals with it.
             tokio::task::spawn_local(async move { converse(stream).await.unwrap_or_default() });
         } else {
             left_hanging.push(stream);
@@ -62,7 +62,7 @@ async fn converse(mut stream: TcpStream) -> Result<()> {
     }
 }
 
-/// The same as the benchmark sees them.
+/// The benchmark's side of the receivers.
 pub(super) struct Receivers {
     ports: Vec<u16>,
     hanging: u16,
@@ -82,7 +82,7 @@ impl Receivers {
         Ok(Self { ports, hanging, _process: process })
     }
 
-    /// So many, to so many origins in turns.
+    /// Returns `count` URLs, to `origins` origins in turns.
     pub(super) fn urls(&self, origins: usize, count: usize) -> Vec<String> {
         (0..count).map(|number| url(self.ports[number % origins])).collect()
     }

@@ -1,4 +1,4 @@
-//! Clients on bare sockets, so that little of what is measured is theirs.
+//! Clients on bare sockets, so that they add little to what is measured.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// How long each request took until the first byte of its answer.
+/// The time from each request to the first byte of its response.
 pub(super) type Timings = Vec<Duration>;
 
-/// How durations are spread.
 pub(super) struct Spread {
     pub(super) p50: Duration,
     pub(super) p99: Duration,
@@ -24,14 +23,14 @@ impl Spread {
     }
 }
 
-/// The bytes of a request.
+/// Returns the bytes of a request.
 pub(super) fn request(method: &str, path: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}")
         .into_bytes()
 }
 
-/// Sends the same request again and again over one connection.
+/// Sends the same request repeatedly over one connection.
 pub(super) fn one_after_the_other(address: SocketAddr, request: &[u8], count: usize) -> Result<Timings> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
@@ -57,7 +56,7 @@ pub(super) fn one_after_the_other(address: SocketAddr, request: &[u8], count: us
     Ok(timings)
 }
 
-/// Keeps many connections busy; answers the requests per second.
+/// Keeps many connections busy, and returns the requests per second.
 pub(super) fn many(address: SocketAddr, request: &[u8], connections: usize, wait: Duration) -> Result<f64> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let until = now() + wait;
@@ -87,7 +86,7 @@ async fn keep_busy(address: SocketAddr, request: &[u8], until: Instant) -> Resul
     Ok(count)
 }
 
-/// How long the first answer is, if all of it is there; an error if it is no success.
+/// Returns the length of the first response, or `None` if it is incomplete. A status other than success is an error.
 fn answer_length(bytes: &[u8]) -> Result<Option<usize>> {
     let Some(head) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { return Ok(None) };
     let text = std::str::from_utf8(&bytes[..head])?;

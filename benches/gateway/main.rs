@@ -1,9 +1,9 @@
-//! What does it cost to ask the agent server through agentcron? The release binary beside the bare backend, in turns in
-//! one run: latency of one request after the other, requests per second over many connections, and what it adds to the
-//! start of a run that its webhook is on record before the request is passed on.
+//! What does agentcron cost in front of the agent server? This measures the release binary and the bare backend in turns:
+//! the latency of single requests, the requests per second over many connections, and the delay of a run's start because
+//! its webhook is recorded before the request is forwarded.
 //!
-//! `cargo bench --bench gateway`; `-- --requests`, `--connections`, `--seconds` change how much is measured. The backend is
-//! this binary again, answering at once. All children are ended by their own process id.
+//! Run it with `cargo bench --bench gateway`; `-- --requests`, `--connections` and `--seconds` change how much is measured.
+//! The backend is this binary again, and responds at once. Each child is ended by its own process id.
 
 #![expect(clippy::print_stdout, reason = "a benchmark is there to print what it measured")]
 
@@ -20,34 +20,33 @@ use clap::{Parser, Subcommand};
 
 use load::{Spread, Timings};
 
-/// What is measured.
 #[derive(Parser)]
 #[command(name = "gateway", about = "Measures the agent server through agentcron beside the bare one")]
 struct Arguments {
     #[command(subcommand)]
     part: Option<Part>,
-    /// Requests one after the other, each way.
+    /// The number of single requests, each way.
     #[arg(long, default_value_t = 20_000)]
     requests: usize,
-    /// Connections that are busy at the same time.
+    /// The number of connections that are busy at the same time.
     #[arg(long, default_value_t = 32)]
     connections: usize,
-    /// How long they are, each way.
+    /// How many seconds they are busy, each way.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
-    /// Passed by `cargo bench`, and of no meaning here.
+    /// `cargo bench` passes this; it has no effect.
     #[arg(long, hide = true)]
     bench: bool,
 }
 
 #[derive(Subcommand)]
 enum Part {
-    /// The agent server: a child of the benchmark.
+    /// The agent server, as a child of the benchmark.
     #[command(hide = true)]
     Stub,
 }
 
-/// In how many turns the two are measured: the machine is not the same from minute to minute.
+/// The number of turns in which the two are measured, because the speed of the machine changes from minute to minute.
 const TURNS: usize = 10;
 
 fn main() -> ExitCode {
@@ -65,7 +64,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Ended when it goes out of scope.
+/// A child that is ended when it goes out of scope.
 struct Process(Child);
 
 impl Drop for Process {
@@ -91,9 +90,10 @@ fn measure(arguments: &Arguments) -> Result<()> {
     let plain = load::request("POST", path, &format!("{body}}}"));
     let (direct, through) = in_turns(arguments.requests / 10, [(backend, &plain), (gateway, &plain)])?;
     report("a run without a webhook", &direct, &through);
-    let told = load::request("POST", path, &format!(r#"{body},"webhook":"http://127.0.0.1:8080/hook"}}"#));
-    let (direct, through) = in_turns(arguments.requests / 10, [(backend, &plain), (gateway, &told)])?;
-    report("a run with a webhook, on record first", &direct, &through);
+    let with_webhook =
+        load::request("POST", path, &format!(r#"{body},"webhook":"http://127.0.0.1:8080/hook"}}"#));
+    let (direct, through) = in_turns(arguments.requests / 10, [(backend, &plain), (gateway, &with_webhook)])?;
+    report("a run with a webhook, which is recorded first", &direct, &through);
 
     let seconds = Duration::from_secs(arguments.seconds);
     for (name, address) in [("bare", backend), ("through", gateway)] {
@@ -103,15 +103,15 @@ fn measure(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Measures two ways in turns.
-fn in_turns(requests: usize, ways: [(SocketAddr, &[u8]); 2]) -> Result<(Spread, Spread)> {
+/// Measures two targets in turns.
+fn in_turns(requests: usize, targets: [(SocketAddr, &[u8]); 2]) -> Result<(Spread, Spread)> {
     let mut timings = [Timings::default(), Timings::default()];
     for turn in 0..=TURNS {
-        for (way, (address, request)) in ways.iter().enumerate() {
+        for (target, (address, request)) in targets.iter().enumerate() {
             let measured = load::one_after_the_other(*address, request, (requests / TURNS).max(1))?;
-            // The first turn is for warming up.
+            // The first turn only warms up.
             if turn > 0 {
-                timings[way].extend(measured);
+                timings[target].extend(measured);
             }
         }
     }

@@ -1,5 +1,5 @@
-//! An agent server that answers at once: every run is over as soon as it is asked about. On bare sockets and one thread,
-//! so that it takes little of the cores that the gateway is measured on.
+//! An agent server that responds at once: every run has ended by the first query. It uses bare sockets and one thread, so
+//! that it leaves the cores to the gateway that is measured.
 
 use std::cell::Cell;
 use std::io::Write;
@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 
-/// Serves until killed; the first line on stdout is the port.
+/// Serves until it is killed. The first line on stdout is the port.
 pub(super) fn serve() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     LocalSet::new().block_on(&runtime, async {
@@ -23,7 +23,7 @@ pub(super) fn serve() -> Result<()> {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
             let count = Rc::clone(&count);
-            // A connection that breaks is its client's affair.
+            // If a connection breaks, its client deals with it.
             tokio::task::spawn_local(async move { converse(stream, &count).await.unwrap_or_default() });
         }
     })
@@ -45,7 +45,7 @@ async fn converse(mut stream: TcpStream, count: &Cell<u64>) -> Result<()> {
     }
 }
 
-/// Where the head and the whole of the first request end, if all of it is there.
+/// Returns the lengths of the first request's head and of the whole request, or `None` if it is incomplete.
 fn request_ends(bytes: &[u8]) -> Option<(usize, usize)> {
     let head = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let text = std::str::from_utf8(&bytes[..head]).ok()?;

@@ -1,4 +1,4 @@
-//! What the numbers were measured on, and the time as everybody here sees it.
+//! Describes the machine that the numbers were measured on, and reads the clock that all benchmarks use.
 
 use std::io::{Seek, SeekFrom, Write};
 use std::process::Command;
@@ -9,10 +9,10 @@ use jiff::Timestamp;
 
 use super::spread::Spread;
 
-/// Forced writes that are timed: enough for a median.
+/// The number of forced writes that are timed: enough for a median.
 const FORCED_WRITES: usize = 50;
 
-/// Prints the facts without which no number means anything.
+/// Prints the facts without which the numbers have no meaning.
 pub(super) fn print() -> Result<()> {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
@@ -33,20 +33,19 @@ pub(super) fn print() -> Result<()> {
 /// Prints the size of the release binary.
 pub(super) fn print_size() -> Result<()> {
     let bytes = std::fs::metadata(env!("CARGO_BIN_EXE_agentcron"))?.len();
-    println!("binary: {:.1} MB (to be under 20)", bytes as f64 / 1e6);
+    println!("binary: {:.1} MB (target: under 20)", bytes as f64 / 1e6);
     Ok(())
 }
 
-/// The wall clock to the nanosecond; processes on one machine share it.
+/// Returns the wall clock's time to the nanosecond. All processes of the machine share that clock.
 #[expect(
     clippy::disallowed_methods,
-    reason = "measures how late the clock of the daemon is, so it cannot be it"
+    reason = "a benchmark judges the clock of the daemon, so it needs another one"
 )]
 pub(super) fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// For tables.
 pub(super) fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
@@ -73,7 +72,7 @@ fn open_files() -> String {
     }
 }
 
-/// What the disk asks for a commit: the floor under every firing whose intention is durable first.
+/// Measures what the disk takes for a commit: no run whose intention is committed first can start sooner.
 fn forced_write() -> Result<Spread> {
     let mut file =
         tempfile::tempfile_in(env!("CARGO_TARGET_TMPDIR")).context("a file to time the disk with")?;

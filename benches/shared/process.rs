@@ -1,4 +1,4 @@
-//! Children of the benchmark: ended when they go out of scope, watched through `/proc`.
+//! Children of the benchmark. They are observed through `/proc`, and ended when they go out of scope.
 
 use std::fs;
 use std::process::{Child, ChildStdout, Command};
@@ -21,7 +21,7 @@ impl ChildProcess {
         self.child.stdout.take()
     }
 
-    /// An error if it has ended, which none of them should by itself.
+    /// Returns an error if the child has ended, which no child does by itself.
     pub(super) fn is_alive(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
@@ -29,7 +29,7 @@ impl ChildProcess {
         }
     }
 
-    /// The time that its threads have spent on a core, by the scheduler's own count in nanoseconds.
+    /// Returns the time that its threads have spent on a core, as the scheduler counts it in nanoseconds.
     pub(super) fn on_core(&self) -> Result<Duration> {
         let mut nanos = 0;
         for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
@@ -39,16 +39,16 @@ impl ChildProcess {
         Ok(Duration::from_nanos(nanos))
     }
 
-    /// User and system time by `/proc/PID/stat`, in steps of a hundredth of a second.
+    /// Returns the user and system time of `/proc/PID/stat`, which has a resolution of 10 ms.
     pub(super) fn ticks(&self) -> Result<Duration> {
         let text = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The name in brackets may hold anything; what follows it is numbered from 3.
+        // The name in parentheses may contain anything; the first field after it is number 3.
         let (_, rest) = text.rsplit_once(')').context("a name in brackets")?;
         let field = |number: usize| rest.split_whitespace().nth(number - 3).unwrap_or("0").parse::<u64>();
         Ok(Duration::from_millis(10 * (field(14)? + field(15)?)))
     }
 
-    /// A line of `/proc/PID/status`, such as `VmRSS`, as a number.
+    /// Returns the number in a line of `/proc/PID/status`, such as `VmRSS`.
     pub(super) fn status(&self, key: &str) -> Result<u64> {
         let text = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
@@ -56,7 +56,7 @@ impl ChildProcess {
         Ok(word.with_context(|| format!("{key} of the {}", self.name))?.parse()?)
     }
 
-    /// How often its threads have gone to sleep: each was woken for something.
+    /// Returns how often its threads have gone to sleep, which is how often something woke them.
     pub(super) fn sleeps(&self) -> Result<u64> {
         let mut sleeps = 0;
         for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {

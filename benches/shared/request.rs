@@ -1,6 +1,6 @@
-//! Reading requests off a bare socket, for servers that are to cost nothing themselves.
+//! Reads requests from a bare socket, for servers that must cost as little as possible.
 
-/// How long the first request in `bytes` is, if all of it is there.
+/// Returns the length of the first request in `bytes`, or `None` if it is incomplete.
 pub(super) fn request_length(bytes: &[u8]) -> Option<usize> {
     let head = find(bytes, b"\r\n\r\n")? + 4;
     let text = std::str::from_utf8(&bytes[..head]).ok()?;
@@ -12,7 +12,7 @@ pub(super) fn request_length(bytes: &[u8]) -> Option<usize> {
     (bytes.len() >= whole).then_some(whole)
 }
 
-/// Where a part begins.
+/// Returns the index at which `part` begins.
 pub(super) fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
     bytes.windows(part.len()).position(|window| window == part)
 }

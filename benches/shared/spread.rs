@@ -1,8 +1,8 @@
-//! Many durations in three numbers.
+//! Summarises many durations in three numbers.
 
 use std::time::Duration;
 
-/// How durations are spread; all zero if there are none.
+/// Two percentiles and the maximum of some durations; all are zero if there are no durations.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Spread {
     pub(super) p50: Duration,
@@ -13,7 +13,7 @@ pub(super) struct Spread {
 impl Spread {
     pub(super) fn of(mut durations: Vec<Duration>) -> Self {
         durations.sort_unstable();
-        // The nearest rank: p99 of 100 is the 99th.
+        // The nearest rank: the p99 of 100 durations is the 99th.
         let rank = |percent: usize| {
             let index = (durations.len() * percent).div_ceil(100).saturating_sub(1);
             durations.get(index).copied().unwrap_or_default()
@@ -21,7 +21,7 @@ impl Spread {
         Self { p50: rank(50), p99: rank(99), max: rank(100) }
     }
 
-    /// Each number's median over repetitions.
+    /// Returns the median of each number over the repetitions.
     pub(super) fn median(repetitions: &[Spread]) -> Self {
         let median =
             |number: fn(&Spread) -> Duration| Spread::of(repetitions.iter().map(number).collect()).p50;

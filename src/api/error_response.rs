@@ -105,7 +105,10 @@ impl ErrorResponse {
 impl From<StoreError> for ErrorResponse {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Refused(detail) => ErrorResponse::Conflict(detail),
+            StoreError::NotFound(_)
+            | StoreError::Conflict(_)
+            | StoreError::BadRow(_)
+            | StoreError::IllegalTransition(_) => ErrorResponse::Conflict(error.to_string()),
             StoreError::TookTooLong => ErrorResponse::Unavailable(error.to_string()),
             StoreError::Lost(_)
             | StoreError::Taken { .. }

@@ -21,7 +21,7 @@ use crate::domain::backoff;
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Phase, Status, Trigger};
-use crate::store::{Answer, CronStatus, Measures};
+use crate::store::{CronStatus, Measures, ResponseClass};
 
 use exposition::Exposition;
 
@@ -109,12 +109,12 @@ fn committed(text: &mut Exposition, api: &Api) {
     text.histogram(
         "agentcron_run_start_delay_seconds",
         "From a run being due until the agent server accepted it.",
-        &counts.start_delay.tally(),
+        &counts.start_delay.snapshot(),
     );
     text.histogram(
         "agentcron_run_duration_seconds",
         "From a run being accepted until we learnt of its end.",
-        &counts.run_time.tally(),
+        &counts.run_time.snapshot(),
     );
     let mut deliveries = text.counter("agentcron_deliveries_total", "Webhook deliveries that are over.");
     for status in DeliveryStatus::ALL.iter().filter(|status| is_over(**status)) {
@@ -122,18 +122,18 @@ fn committed(text: &mut Exposition, api: &Api) {
     }
     let mut attempts =
         text.counter("agentcron_delivery_attempts_total", "Webhook attempts that are over, by HTTP status.");
-    for answer in Answer::ALL {
-        attempts.with(&[("code", answer.as_str())], as_float(counts.attempts(*answer)));
+    for response in ResponseClass::ALL {
+        attempts.with(&[("code", response.as_str())], as_float(counts.attempts(*response)));
     }
     text.histogram(
         "agentcron_delivery_delay_seconds",
         "From the end of a run until its receiver had been told.",
-        &counts.delivery_delay.tally(),
+        &counts.delivery_delay.snapshot(),
     );
     text.histogram(
         "agentcron_store_commit_duration_seconds",
         "Commits of the store, each of one or more changes.",
-        &counts.commits.tally(),
+        &counts.commits.snapshot(),
     );
 }
 

@@ -1,4 +1,5 @@
-//! Reads answers: takes only what is needed, tolerates what is absent, and keeps a short text of what went wrong.
+//! Reads answers: takes only what is needed, tolerates what is absent, and keeps a short text of what went
+//! wrong.
 
 use std::time::Duration;
 
@@ -27,8 +28,8 @@ impl Answer {
     }
 }
 
-/// Returns the `detail` of a JSON body, or else the beginning of the text, after a colon and a space; an empty text if
-/// the body is empty.
+/// Returns the `detail` of a JSON body, or else the beginning of the text, after a colon and a space; an
+/// empty text if the body is empty.
 pub(super) fn message(body: &[u8], secrets: &Secrets) -> String {
     let detail = serde_json::from_slice::<Value>(body).ok().and_then(|value| match &value["detail"] {
         Value::String(detail) => Some(detail.clone()),

@@ -30,7 +30,8 @@ pub enum CallError {
     /// The server does not know what we ask about.
     #[error("backend answered 404{0}")]
     NotFound(String),
-    /// It answered with another HTTP status than 2xx or 404. `detail` is its own message after a colon, or empty.
+    /// It answered with another HTTP status than 2xx or 404. `detail` is its own message after a colon, or
+    /// empty.
     #[error("backend answered {code}{detail}")]
     Status { code: u16, detail: String },
     /// Its answer is longer than what we read.
@@ -60,7 +61,8 @@ impl AgentClient {
         Self { transport, base, api_key, request_timeout, secrets }
     }
 
-    /// Returns a client that also redacts these secrets, which were filled into a run's request, from error texts.
+    /// Returns a client that also redacts these secrets, which were filled into a run's request, from error
+    /// texts.
     pub fn redacting(&self, secrets: Secrets) -> Self {
         Self { secrets: secrets.and(self.secrets.clone()), ..self.clone() }
     }

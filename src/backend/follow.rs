@@ -1,5 +1,5 @@
-//! Waits for the end of a run: at the server's `join`, or by reading the rest of the answer to `wait` and `stream`. All
-//! of it is only a hint; the run itself is queried afterwards.
+//! Waits for the end of a run: at the server's `join`, or by reading the rest of the answer to `wait` and
+//! `stream`. All of it is only a hint; the run itself is queried afterwards.
 
 use std::time::Duration;
 
@@ -200,8 +200,8 @@ impl Events {
         }
     }
 
-    /// Returns what the stream has reported once it has ended. It may have ended because the connection was cut, but
-    /// the run is queried anyway.
+    /// Returns what the stream has reported once it has ended. It may have ended because the connection was
+    /// cut, but the run is queried anyway.
     fn end(self) -> JoinResult {
         match (self.error, self.values) {
             (Some(error), _) => JoinResult::Ended(ReportedEnd::Error(error)),

@@ -1,5 +1,5 @@
-//! A client of the agent server: it starts a run, follows it, and fences a thread. Answers are sorted by what may be
-//! concluded from them, since a wrong conclusion starts a run twice or loses it.
+//! A client of the agent server: it starts a run, follows it, and fences a thread. Answers are sorted by what
+//! may be concluded from them, since a wrong conclusion starts a run twice or loses it.
 
 mod answer;
 mod client;

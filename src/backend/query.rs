@@ -1,4 +1,5 @@
-//! Queries what the server has (a run, a thread, the runs on a thread), posts and lifts fences, and deletes threads.
+//! Queries what the server has (a run, a thread, the runs on a thread), posts and lifts fences, and deletes
+//! threads.
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -53,7 +54,8 @@ pub struct ListedRun {
 /// What may be concluded from the answer to a fence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FenceAnswer {
-    /// The fence was posted: nothing can start on the thread while it is there, if this server honours fences.
+    /// The fence was posted: nothing can start on the thread while it is there, if this server honours
+    /// fences.
     Posted(BackendRunId),
     /// A run is in progress on the thread: ours, or an earlier fence.
     Busy,
@@ -132,7 +134,8 @@ impl AgentClient {
         }
     }
 
-    /// Returns the id of an assistant that is named by its id or by its graph; `None` if there is no such assistant.
+    /// Returns the id of an assistant that is named by its id or by its graph; `None` if there is no such
+    /// assistant.
     pub async fn assistant(&self, name: &str) -> Result<Option<AssistantId>, CallError> {
         let derived = AssistantId::of_word(name);
         match self.ask_json(Method::GET, &format!("/assistants/{derived}")).await {
@@ -154,8 +157,8 @@ impl AgentClient {
         }
     }
 
-    /// Returns the threads that the server made for a stateless run of ours. The server copies a run's metadata to the
-    /// thread; where it does not, none is found.
+    /// Returns the threads that the server made for a stateless run of ours. The server copies a run's
+    /// metadata to the thread; where it does not, none is found.
     pub async fn threads_of(&self, run_id: RunId) -> Result<Vec<ThreadId>, CallError> {
         let body =
             json!({ "metadata": { RUN_KEY: run_id.to_string() }, "limit": 10, "select": ["thread_id"] });
@@ -213,8 +216,8 @@ impl AgentClient {
         }
     }
 
-    /// Removes a fence that is no longer needed. It is cancelled first: a server that only deletes it leaves the thread
-    /// `busy` for good.
+    /// Removes a fence that is no longer needed. It is cancelled first: a server that only deletes it leaves
+    /// the thread `busy` for good.
     pub async fn lift_fence(&self, thread_id: ThreadId, fence: BackendRunId) -> Result<Deleted, CallError> {
         match self.cancel(thread_id, fence).await {
             Ok(()) | Err(CallError::NotFound(_)) => {}

@@ -1,39 +1,37 @@
-//! `agentcron backfill`: runs for instants that have passed.
+//! `agentcron backfill`: starts runs for past instants.
 
 use clap::Args;
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::ask::ask;
-use super::failure::Failure;
-use super::output::several;
-use super::session::Session;
-use super::table::Rows;
-use super::times;
+use super::terminal::{Failure, Rows, Session, ask, parse_past};
+use crate::present::{counted, times};
 
-/// Start runs for the past instants that a cron's schedule names.
+/// Start runs for past instants of a cron's schedule
 #[derive(Args, Debug)]
 #[command(after_help = "\
+Instants that were missed or fell into a pause are run. Those that have run
+already, or were skipped for another reason, are left as they are.
+
+The runs have the trigger `backfill` and the past instant as `scheduled_for`.
+They run one after the other, unless the cron has overlap = \"allow\".
+
 Examples:
   agentcron backfill daily-digest --from 2026-03-01 --to 2026-03-08 --dry-run
-  agentcron backfill daily-digest --from 7d --to 1d
-
-Instants that were missed or fell into a pause are run; those that have run, or were skipped for
-another reason, are left alone. The runs carry the trigger `backfill` and their old instant as
-`scheduled_for`; unless the cron has overlap = \"allow\", they go one after the other.")]
+  agentcron backfill daily-digest --from 7d --to 1d")]
 pub(super) struct Backfill {
-    /// The cron's name
+    /// Name of the cron
     cron: String,
-    /// The first instant that counts: RFC 3339, a local date or time, or how long ago
+    /// Start of the range (inclusive): RFC 3339, a local date or time, or how long ago, such as 7d
     #[arg(long, value_name = "TIME")]
     from: String,
-    /// The first instant that does not count any more [default: now]
+    /// End of the range (exclusive) [default: now]
     #[arg(long, value_name = "TIME")]
     to: Option<String>,
-    /// Only list what would be run
+    /// Only list what would run
     #[arg(long)]
     dry_run: bool,
-    /// With more runs than this, nothing is done
+    /// Refuse to start more runs than this
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
 }
@@ -41,8 +39,7 @@ pub(super) struct Backfill {
 pub(super) fn backfill(backfill: &Backfill, session: &mut Session) -> Result<(), Failure> {
     let now = session.now();
     let instant = |option: &str, text: &str| {
-        times::parse_past(text, &session.zone, now)
-            .map_err(|message| Failure::Usage(format!("{option}: {message}")))
+        parse_past(text, &session.zone, now).map_err(|message| Failure::Usage(format!("{option}: {message}")))
     };
     let from = instant("--from", &backfill.from)?;
     let to = backfill.to.as_deref().map_or(Ok(now), |text| instant("--to", text))?;
@@ -56,21 +53,25 @@ pub(super) fn backfill(backfill: &Backfill, session: &mut Session) -> Result<(),
     if session.output.is_json() {
         return Ok(session.output.json(&answer)?);
     }
+    let will_run = if backfill.dry_run { "would run" } else { "will run" };
+    print_instants(&answer, will_run, session)?;
+    let runs = counted(answer["runs"].as_u64().unwrap_or(0), "run");
+    let outcome = if backfill.dry_run { "would be started; nothing was done" } else { "will be started" };
+    Ok(session.output.line(&format!("{runs} {outcome}"))?)
+}
+
+fn print_instants(answer: &Value, will_run: &str, session: &mut Session) -> Result<(), Failure> {
     let mut rows = Rows::new(&["scheduled", "run", "what"], "what", &[]).in_zone("scheduled", &session.zone);
-    for line in answer["instants"].as_array().into_iter().flatten() {
-        let text = |key: &str| line[key].as_str().unwrap_or_default();
+    for instant in answer["instants"].as_array().into_iter().flatten() {
+        let text = |key: &str| instant[key].as_str().unwrap_or_default();
         let at = text("scheduled_for").parse::<Timestamp>();
         let at = at.map_or_else(|_| text("scheduled_for").to_owned(), |at| times::local(at, &session.zone));
-        let what = match (text("fate"), backfill.dry_run) {
-            ("run", true) => "would be run".to_owned(),
-            ("run", false) => "is to be run".to_owned(),
-            ("excluded", _) => "left out: an excluded day".to_owned(),
-            (_, _) => format!("left as it is: {}", text("status")),
+        let what = match text("fate") {
+            "run" => will_run.to_owned(),
+            "excluded" => "left out: excluded day".to_owned(),
+            _ => format!("unchanged: {}", text("status")),
         };
         rows.push(vec![at, text("run_id").to_owned(), what]);
     }
-    let runs = answer["runs"].as_u64().unwrap_or(0);
-    session.output.table(rows)?;
-    let words = if backfill.dry_run { "would be started; nothing was done" } else { "to be started" };
-    Ok(session.output.line(&format!("{} {words}", several(runs, "run")))?)
+    Ok(session.output.table(rows)?)
 }

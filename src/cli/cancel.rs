@@ -1,27 +1,25 @@
-//! `agentcron cancel`: the end of a run before its time.
+//! `agentcron cancel`: ends a run early.
 
 use clap::Args;
 use serde_json::json;
 
-use super::ask::ask;
-use super::failure::Failure;
-use super::session::Session;
-use super::show;
+use super::terminal::{Failure, Session, ask, find_run};
 
-/// Cancel a run.
+/// Cancel a run
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Examples:
-  agentcron cancel 5f1c2ab9                               the id as `history` shows it
+A run that is still waiting is not started. If it is running, the agent server
+is asked to stop it.
 
-A run that waits is not started; the agent server is asked to stop one that is going.")]
+Examples:
+  agentcron cancel 5f1c2ab9       the id as `history` shows it")]
 pub(super) struct Cancel {
     /// The run's id, or its first characters (at least 4)
     run: String,
 }
 
 pub(super) fn cancel(cancel: &Cancel, session: &mut Session) -> Result<(), Failure> {
-    let run_id = show::find(&cancel.run, &session.open_store()?)?.to_string();
+    let run_id = find_run(&cancel.run, &session.open_store()?)?.to_string();
     let answer = ask(session, &["runs", &run_id, "cancel"], &json!({}))?;
     if session.output.is_json() {
         return Ok(session.output.json(&answer)?);

@@ -1,34 +1,34 @@
 //! `agentcron check`: every mistake at once, or what the configuration means.
 
-mod traps;
+mod pitfalls;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
 
-use super::failure::Failure;
-use super::occurrences::of_cron;
-use super::output::Style;
-use super::session::Session;
-use super::times;
+use super::terminal::{Failure, Session, TextStyle};
 use crate::config::{Config, CronDefinition};
-use crate::domain::cron::{Cron, Target};
+use crate::domain::cron::{Cron, CronSource, Target};
+use crate::domain::ids::CronId;
+use crate::present::occurrences::of_cron;
+use crate::present::{Tone, counted, times};
 use crate::store::Reader;
 
 /// How many of the next times are shown.
-const TIMES: usize = 3;
-/// How many of the last runs say how long one takes.
-const RUNS: u32 = 20;
+const TIMES_SHOWN: usize = 3;
+/// How many of the last runs are used to estimate how long a run takes.
+const RUNS_MEASURED: u32 = 20;
 
-/// Show every mistake in the configuration, or each cron with its next times.
+/// Show every mistake in the configuration, or what will fire when
 #[derive(Args, Debug)]
 #[command(after_help = "\
+Nothing is started or changed. The exit code is 2 if there is any mistake.
+
 Examples:
   agentcron check
-  agentcron check ./agentcron.toml
-
-Nothing is started or changed. Exit code 2 if there is any mistake.")]
+  agentcron check ./agentcron.toml")]
 pub(super) struct Check {
     /// The configuration to check, instead of --config
     file: Option<PathBuf>,
@@ -37,21 +37,22 @@ pub(super) struct Check {
 pub(super) fn check(check: &Check, session: &mut Session) -> Result<(), Failure> {
     let path = check.file.clone().unwrap_or_else(|| session.config_path.clone());
     let config = session.load_config(&path)?;
-    // Only if there is a database, and it can be read: nothing here needs a daemon.
+    // Nothing here needs a daemon: the database is used only if it exists and can be read.
     let history = Reader::open(&config.store.path).ok();
+    let ids = history.as_ref().map(ids_in_store).unwrap_or_default();
     for definition in &config.crons {
         let cron = &definition.cron;
-        let took = history.as_ref().and_then(|history| history.durations(&cron.name, RUNS).ok());
-        let traps = traps::of_cron(cron, session.now(), &took.unwrap_or_default());
+        let took = history.as_ref().and_then(|history| history.durations(&cron.name, RUNS_MEASURED).ok());
+        let pitfalls = pitfalls::of_cron(cron, session.now(), &took.unwrap_or_default());
         if session.output.is_json() {
-            print_json(definition, &traps, session)?;
+            print_json(definition, ids.get(&cron.name).copied(), &pitfalls, session)?;
         } else {
-            print(definition, &traps, session)?;
+            print(definition, &pitfalls, session)?;
         }
     }
     let crons: Vec<&Cron> = config.crons.iter().map(|definition| &definition.cron).collect();
-    if let Some(crowd) = traps::crowd(&crons, session.now()) {
-        session.output.warn(&crowd)?;
+    if let Some(warning) = pitfalls::crowded_second(&crons, session.now()) {
+        session.output.warn(&warning)?;
     }
     if !session.output.is_json() {
         print_summary(&config, session)?;
@@ -59,25 +60,25 @@ pub(super) fn check(check: &Check, session: &mut Session) -> Result<(), Failure>
     Ok(())
 }
 
-fn print(definition: &CronDefinition, traps: &[String], session: &mut Session) -> Result<(), Failure> {
+fn print(definition: &CronDefinition, pitfalls: &[String], session: &mut Session) -> Result<(), Failure> {
     let cron = &definition.cron;
     let now = session.now();
-    let name = session.output.paint(Style::Bold, &cron.name);
-    let location = session.output.paint(Style::Dim, &definition.location.to_string());
+    let name = session.output.paint(TextStyle::Bold, &cron.name);
+    let location = session.output.paint(TextStyle::Dim, &definition.location.to_string());
     let output = &mut session.output;
     output.line(&format!("{name}  {location}"))?;
     let calendar = &cron.calendar;
     output.line(&format!("  {}  {}", calendar.expression(), calendar.timezone()))?;
-    output.line(&format!("  {}; {}", calendar.describe(), target(cron)))?;
+    output.line(&format!("  {}; {}", calendar.describe(), target(definition)))?;
     if !cron.enabled {
-        let disabled = output.paint(Style::Odd, "disabled: it does not fire (enabled = false)");
+        let disabled = output.paint(Tone::Attention, "disabled: it does not fire (enabled = false)");
         output.line(&format!("  {disabled}"))?;
     }
-    for trap in traps {
-        let warning = output.paint(Style::Odd, "warning:");
-        output.line(&format!("  {warning} {trap}"))?;
+    for pitfall in pitfalls {
+        let warning = output.paint(Tone::Attention, "warning:");
+        output.line(&format!("  {warning} {pitfall}"))?;
     }
-    for upcoming in of_cron(cron, now).take(TIMES) {
+    for upcoming in of_cron(cron, now).take(TIMES_SHOWN) {
         let time = times::local_with_day(upcoming.at, calendar.zone());
         let note = upcoming.note.map(|note| format!("  {note}")).unwrap_or_default();
         output.line(&format!("    {time}  {}{note}", times::relative(upcoming.at, now)))?;
@@ -86,21 +87,36 @@ fn print(definition: &CronDefinition, traps: &[String], session: &mut Session) -
     Ok(())
 }
 
-/// What it runs, in half a sentence.
-fn target(cron: &Cron) -> String {
-    let assistant = &cron.request.assistant_id;
-    match cron.request.target {
-        Target::Thread(thread_id) => format!("runs {assistant} on thread {thread_id}"),
-        Target::Stateless(_) => format!("runs {assistant} on a new thread each time"),
+/// Returns the ids of the configuration's crons by their names. They descend from the database: without one, a cron of a
+/// file has no id yet.
+fn ids_in_store(store: &Reader) -> HashMap<String, CronId> {
+    let crons = store.crons().unwrap_or_default().into_iter();
+    crons.filter(|row| row.source == CronSource::File).map(|row| (row.name, row.cron_id)).collect()
+}
+
+/// Returns what the cron runs, as the second half of a sentence.
+fn target(definition: &CronDefinition) -> String {
+    let request = &definition.cron.request;
+    let assistant = &request.assistant_id;
+    match (request.target, &definition.fields.thread) {
+        // The id that the name means descends from the database.
+        (Target::Thread(_), Some(name)) => format!("runs {assistant} on the thread `{name}`"),
+        (Target::Thread(thread_id), None) => format!("runs {assistant} on thread {thread_id}"),
+        (Target::Stateless(_), _) => format!("runs {assistant} on a new thread each time"),
     }
 }
 
-fn print_json(definition: &CronDefinition, traps: &[String], session: &mut Session) -> Result<(), Failure> {
+fn print_json(
+    definition: &CronDefinition,
+    cron_id: Option<CronId>,
+    pitfalls: &[String],
+    session: &mut Session,
+) -> Result<(), Failure> {
     let cron = &definition.cron;
     let next: Vec<String> =
-        of_cron(cron, session.now()).take(TIMES).map(|upcoming| upcoming.at.to_string()).collect();
+        of_cron(cron, session.now()).take(TIMES_SHOWN).map(|upcoming| upcoming.at.to_string()).collect();
     session.output.json(&json!({
-        "cron_id": cron.cron_id.to_string(),
+        "cron_id": cron_id.map(|id| id.to_string()),
         "cron_name": cron.name,
         "location": definition.location.to_string(),
         "schedule": cron.calendar.expression(),
@@ -109,20 +125,19 @@ fn print_json(definition: &CronDefinition, traps: &[String], session: &mut Sessi
         "assistant_id": cron.request.assistant_id,
         "enabled": cron.enabled,
         "next": next,
-        "warnings": traps,
+        "warnings": pitfalls,
     }))?;
     Ok(())
 }
 
 fn print_summary(config: &Config, session: &mut Session) -> Result<(), Failure> {
     let crons = match config.crons.len() {
-        0 => "no crons yet: write a [cron.NAME] table".to_owned(),
-        1 => "1 cron".to_owned(),
-        many => format!("{many} crons"),
+        0 => "no crons yet (write a [cron.NAME] table)".to_owned(),
+        count => counted(count as u64, "cron"),
     };
-    let fine = session.output.paint(Style::Good, "no mistakes");
+    let verdict = session.output.paint(Tone::Good, "no mistakes");
     let summary =
-        format!("{fine}: {crons}, backend {}, store {}", config.backend.url, config.store.path.display());
+        format!("{verdict}: {crons}, backend {}, store {}", config.backend.url, config.store.path.display());
     session.output.line(&summary)?;
     Ok(())
 }

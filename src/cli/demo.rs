@@ -1,7 +1,7 @@
-//! `agentcron demo`: the whole daemon at work in ten seconds, without configuration and without a network.
+//! `agentcron demo`: the whole daemon at work in ten seconds, without a configuration and without a network.
 
 mod narrator;
-mod scene;
+mod setup;
 
 use std::num::NonZeroUsize;
 use std::pin::pin;
@@ -11,31 +11,28 @@ use std::time::Duration;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::failure::Failure;
-use super::output::Style;
-use super::run::{LogFormat, start_log};
-use super::session::Session;
-use super::times;
+use super::terminal::{Failure, LogFormat, Session, TextStyle, start_log};
 use crate::daemon::{self, World};
 use crate::domain::cron::Target;
+use crate::present::{counted, times};
 use crate::signals::{self, Stop};
 use crate::store::Reader;
 use narrator::Narrator;
-use scene::Scene;
+use setup::DemoSetup;
 
-/// How often the store is asked whether anything was committed: quick enough to look immediate.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How often the store is checked for commits: quick enough to look immediate.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// See it work: an embedded agent server, a thread cron and a stateless one every few seconds, and a receiver for their
-/// webhooks. It needs no configuration and no network, and ends with Ctrl-C.
+/// See agentcron work, without a configuration and without a network
 #[derive(Args, Debug)]
 #[command(after_help = "\
+The demo runs an embedded agent server, three crons that fire every few seconds,
+and a receiver for their webhooks, all in one process. Ctrl-C ends it.
+
 Examples:
   agentcron demo
   agentcron demo --runs 6
-  AGENTCRON_LOG=debug agentcron demo        with the log of its daemon on stderr
-
-It needs no configuration and no network, and ends with Ctrl-C.")]
+  AGENTCRON_LOG=debug agentcron demo       with the daemon's log on stderr")]
 pub(super) struct Demo {
     /// Stop after this many completed runs and their webhooks
     #[arg(long, value_name = "N")]
@@ -47,21 +44,18 @@ pub(super) fn demo(demo: &Demo, session: &mut Session) -> Result<(), Failure> {
         start_log(level.expose(), LogFormat::Text, &session.environment)?;
     }
     let failed = |error: std::io::Error| Failure::Failed(format!("cannot start: {error}"));
-    let scene = Scene::set(&session.environment)?;
-    introduce(&scene, session)?;
+    let setup = DemoSetup::create(&session.environment)?;
+    print_introduction(&setup, session)?;
     let stop = signals::listen().map_err(failed)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
-    let world = scene.world(&session.clock);
-    let told = runtime.block_on(perform(world, demo.runs, &stop, session));
+    let world = setup.world(&session.clock);
+    let narrator = runtime.block_on(run_daemon(world, demo.runs, &stop, session));
     runtime.shutdown_background();
-    match told {
-        Ok(narrator) => summarise(&scene, &narrator, session),
-        Err(failure) => Err(failure),
-    }
+    print_summary(&setup, &narrator?, session)
 }
 
-/// Runs the daemon and tells about it until enough is told or a signal comes.
-async fn perform(
+/// Runs the daemon and narrates until `runs` are completed or a signal arrives.
+async fn run_daemon(
     world: World,
     runs: Option<NonZeroUsize>,
     stop: &Stop,
@@ -75,7 +69,7 @@ async fn perform(
     let is_up = ready.clone();
     let mut served = pin!(daemon::serve(world, move || is_up.cancel(), stop.graceful.clone()));
     tokio::select! {
-        // It has failed, or was stopped before it began.
+        // It failed, or was stopped before it was ready.
         ended = &mut served => {
             ended?;
             return Narrator::new(Reader::open(&store)?, &names);
@@ -85,8 +79,8 @@ async fn perform(
     let mut narrator = Narrator::new(Reader::open(&store)?, &names)?;
     let ended = tokio::select! {
         ended = &mut served => Some(ended),
-        told = narrate(&mut narrator, runs, stop, session) => {
-            told?;
+        narrated = narrate(&mut narrator, runs, stop, session) => {
+            narrated?;
             None
         }
     };
@@ -95,11 +89,11 @@ async fn perform(
         Some(ended) => ended?,
         None => tokio::select! {
             ended = &mut served => ended?,
-            () = stop.now.cancelled() => return Err(Failure::LeftAtOnce),
+            () = stop.now.cancelled() => return Err(Failure::StoppedAtOnce),
         },
     }
-    // What was in flight has ended meanwhile.
-    narrator.style(session)?;
+    // The work in progress has ended meanwhile.
+    narrator.narrate_news(session)?;
     Ok(narrator)
 }
 
@@ -110,26 +104,24 @@ async fn narrate(
     session: &mut Session,
 ) -> Result<(), Failure> {
     while runs.is_none_or(|runs| narrator.runs_completed() < runs.get()) && !stop.graceful.is_cancelled() {
-        narrator.style(session)?;
-        tokio::time::sleep(LOOK_EVERY).await;
+        narrator.narrate_news(session)?;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
     Ok(())
 }
 
-fn introduce(scene: &Scene, session: &mut Session) -> Result<(), Failure> {
+fn print_introduction(setup: &DemoSetup, session: &mut Session) -> Result<(), Failure> {
     if session.output.is_json() {
         return Ok(());
     }
-    let title = session.output.paint(Style::Bold, "agentcron demo");
+    let title = session.output.paint(TextStyle::Bold, "agentcron demo");
     let output = &mut session.output;
-    output.line(&format!(
-        "{title}: an agent server, a webhook receiver and these crons, all in this process"
-    ))?;
-    for definition in &scene.config.crons {
+    output.line(&format!("{title}: agent server, webhook receiver and three crons in one process"))?;
+    for definition in &setup.config.crons {
         let cron = &definition.cron;
         let target = match cron.request.target {
-            Target::Thread(_) => "always on the same thread",
-            Target::Stateless(_) => "a new thread each time",
+            Target::Thread(_) => "same thread",
+            Target::Stateless(_) => "new threads",
         };
         output.line(&format!("  {:<14}{}; {target}", cron.name, cron.calendar.describe()))?;
     }
@@ -138,7 +130,7 @@ fn introduce(scene: &Scene, session: &mut Session) -> Result<(), Failure> {
     Ok(())
 }
 
-fn summarise(scene: &Scene, narrator: &Narrator, session: &mut Session) -> Result<(), Failure> {
+fn print_summary(setup: &DemoSetup, narrator: &Narrator, session: &mut Session) -> Result<(), Failure> {
     if session.output.is_json() {
         return Ok(());
     }
@@ -147,32 +139,33 @@ fn summarise(scene: &Scene, narrator: &Narrator, session: &mut Session) -> Resul
     if outcomes.is_empty() {
         outcomes.push("none".to_owned());
     }
-    let runs = narrator.runs_completed();
-    let received = scene.received.load(Ordering::Relaxed);
-    let title = session.output.paint(Style::Bold, &format!("{runs} runs completed"));
+    let outcomes = outcomes.join(", ");
+    let runs = counted(narrator.runs_completed() as u64, "run");
+    let received = counted(setup.received.load(Ordering::Relaxed) as u64, "webhook");
+    let title = session.output.paint(TextStyle::Bold, &format!("{runs} completed"));
     let output = &mut session.output;
-    output.line(&format!("\n{title}: {}; the receiver got {received} webhooks", outcomes.join(", ")))?;
+    output.line(&format!("\n{title}: {outcomes}; the receiver got {received}"))?;
     let mut lateness = narrator.lateness.clone();
     lateness.sort();
     if let (Some(median), Some(most)) = (lateness.get(lateness.len() / 2), lateness.last()) {
         let (median, most) = (times::took(*median), times::took(*most));
-        output.line(&format!("fired {median} after their instants in the median, {most} at most"))?;
+        output.line(&format!("started {median} after the scheduled instant (median), {most} at most"))?;
     }
-    let config = scene.folder.join("agentcron.toml");
+    let config = setup.folder.join("agentcron.toml");
     let config = config.display();
     let mut run_id = narrator.last_run.map(|run_id| run_id.to_string()).unwrap_or_else(|| "RUN".to_owned());
     run_id.truncate(8);
     output.text(&format!(
         "
-Look into its database, which is kept in {folder} until you delete it:
+Explore its database, which stays in {folder} until you delete it:
   agentcron history --config {config}
   agentcron show {run_id} --config {config}
-Then begin with your own agent server:
+Then start with your own agent server:
   agentcron init my-crons
   agentcron check --config my-crons/agentcron.toml
   agentcron run --config my-crons/agentcron.toml
 ",
-        folder = scene.folder.display(),
+        folder = setup.folder.display(),
     ))?;
     Ok(())
 }

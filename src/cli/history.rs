@@ -5,58 +5,58 @@ use std::time::Duration;
 use clap::Args;
 use uuid::Uuid;
 
-use super::failure::Failure;
-use super::next::unknown_cron;
-use super::run_line::{self, COLUMNS, DISPENSABLE, ELASTIC};
-use super::session::Session;
-use super::table::{Layout, Rows};
-use super::times;
+use super::terminal::{Failure, Layout, Session, parse_past, run_table, unknown_cron};
 use crate::api::wire;
 use crate::domain::ids::CronId;
 use crate::domain::run::{Phase, RunState, Status};
 use crate::signals;
-use crate::store::{Interest, Reader, RunFilter, RunRow, Watch};
+use crate::store::{Reader, RunFilter, RunRow, RunWatch, WatchUntil};
 
 /// Rows read at once: enough to be quick, few enough to be printed from memory.
 const PAGE: u32 = 500;
-/// Runs shown to people who do not say how many.
+/// Runs shown in a table without `--limit`.
 const SHOWN: u64 = 50;
-/// Runs shown before what happens from now on.
+/// Runs shown before `--follow` begins.
 const SHOWN_BEFORE_FOLLOWING: u64 = 10;
-/// How often a followed store is asked whether anything was committed.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How often `--follow` checks whether anything was committed.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// List runs and their outcomes, newest last.
+/// List runs and their outcomes, newest last
 #[derive(Args, Debug)]
 #[command(after_help = "\
+Works while the daemon is down.
+
 Examples:
   agentcron history --since 2h
   agentcron history --cron daily-digest --status error,timeout,missed
+  agentcron history --reason start_deadline,lost --since 1d
   agentcron history --follow
   agentcron history --json --since 7d | jq 'select(.status == \"error\")'
 
-Columns: late = from the scheduled instant until the agent server accepted the run;
-         took = from then to its end.
-
-Works while the daemon is down.")]
+Columns:
+  late  from the scheduled instant until the agent server accepted the run
+  took  from then to its end")]
 pub(super) struct History {
-    /// Only of this cron (name or id)
+    /// Only runs of this cron (name or id)
     #[arg(long, value_name = "NAME")]
     cron: Option<String>,
-    /// Only with these: success, error, timeout, interrupted, cancelled, skipped, missed; pending, sending, unconfirmed,
-    /// running
+    /// Only these, separated by commas: success, error, timeout, interrupted, cancelled, skipped, missed; or, in progress:
+    /// pending, sending, unconfirmed, running
     #[arg(long, value_name = "STATUS", value_delimiter = ',')]
     status: Vec<String>,
-    /// Only scheduled at or after this: a time, or a duration ago such as 2h
+    /// Only runs with one of these reason codes, separated by commas, such as overlap,start_deadline
+    #[arg(long, value_name = "CODE", value_delimiter = ',')]
+    reason: Vec<String>,
+    /// Only runs scheduled at or after this time: a time, or how long ago, such as 2h
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Only scheduled before this: a time, or a duration ago
+    /// Only runs scheduled before this time: a time, or how long ago
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
     /// At most the newest N [default: 50; all with --json; 10 with --follow]
     #[arg(short = 'n', long, value_name = "N")]
     limit: Option<u64>,
-    /// Then print runs as they begin and end, until interrupted
+    /// Then print runs as they start and end, until Ctrl-C
     #[arg(short, long)]
     follow: bool,
 }
@@ -70,8 +70,8 @@ pub(super) fn history(history: &History, session: &mut Session) -> Result<(), Fa
         (None, false, false) => Some(SHOWN),
         (None, false, true) => None,
     };
-    // The watch begins before the listing: what comes in between is shown twice rather than never.
-    let watch = history.follow.then(|| reader.watch(Interest::UntilEnded)).transpose()?;
+    // The watch begins before the listing: a run that changes in between is shown twice rather than never.
+    let watch = history.follow.then(|| reader.watch(WatchUntil::RunEnded)).transpose()?;
     let mut layout = None;
     let shown = print_past(&reader, &filter, limit, &mut layout, session)?;
     match watch {
@@ -97,8 +97,12 @@ fn filter(history: &History, reader: &Reader, session: &Session) -> Result<RunFi
             }
         }
     }
+    for word in &history.reason {
+        let code = word.parse().map_err(|unknown| Failure::Usage(format!("--reason: {unknown}")))?;
+        filter.reasons.push(code);
+    }
     let instant = |option: &str, text: &Option<String>| {
-        let parse = |text: &String| times::parse_past(text, &session.zone, session.now());
+        let parse = |text: &String| parse_past(text, &session.zone, session.now());
         let parsed = text.as_ref().map(parse).transpose();
         parsed.map_err(|message| Failure::Usage(format!("{option}: {message}")))
     };
@@ -119,7 +123,7 @@ fn crons(name: &str, reader: &Reader) -> Result<Vec<CronId>, Failure> {
     Err(unknown_cron(name, &known))
 }
 
-/// Prints the last `limit` runs, page by page, and answers how many there were.
+/// Prints the last `limit` runs, page by page, and returns how many there were.
 fn print_past(
     reader: &Reader,
     filter: &RunFilter,
@@ -148,11 +152,8 @@ fn print(rows: &[RunRow], layout: &mut Option<Layout>, session: &mut Session) ->
             session.output.json(&wire::Run::of(row))?;
         }
     } else {
-        let mut table = Rows::new(&COLUMNS, ELASTIC, DISPENSABLE).in_zone("scheduled", &session.zone);
-        for row in rows {
-            table.push(run_line::cells(row, session));
-        }
-        session.output.table_under(layout, table)?;
+        let table = run_table(rows, session);
+        session.output.table_below(layout, table)?;
     }
     session.output.flush()?;
     Ok(())
@@ -160,7 +161,7 @@ fn print(rows: &[RunRow], layout: &mut Option<Layout>, session: &mut Session) ->
 
 fn follow(
     reader: &Reader,
-    mut watch: Watch,
+    mut watch: RunWatch,
     filter: &RunFilter,
     mut layout: Option<Layout>,
     session: &mut Session,
@@ -170,13 +171,13 @@ fn follow(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
     while !stop.graceful.is_cancelled() {
         let changed = reader.changes(&mut watch)?;
-        let told: Vec<RunRow> = changed.into_iter().filter(|row| is_news(row) && filter.takes(row)).collect();
-        if !told.is_empty() {
-            print(&told, &mut layout, session)?;
+        let news: Vec<RunRow> = changed.into_iter().filter(|row| is_news(row) && filter.takes(row)).collect();
+        if !news.is_empty() {
+            print(&news, &mut layout, session)?;
         }
         runtime.block_on(async {
             tokio::select! {
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = tokio::time::sleep(POLL_INTERVAL) => {}
                 () = stop.graceful.cancelled() => {}
             }
         });
@@ -184,7 +185,7 @@ fn follow(
     Ok(())
 }
 
-/// Runs that begin, end or are in trouble; that one waits for its turn is no news.
+/// Whether a run has started, ended or met a problem. A run that merely waits for its turn is no news.
 fn is_news(row: &RunRow) -> bool {
     match &row.run.state {
         RunState::Pending { .. } | RunState::Sending { .. } => row.run.reason.is_some(),

@@ -1,9 +1,10 @@
-//! `agentcron import`: the crons of an agent server as a file of ours.
+//! `agentcron import`: writes the crons of an agent server to a configuration file.
 
 mod mapping;
 #[cfg(test)]
 mod tests;
 mod text;
+mod toml_value;
 mod webhook;
 
 use std::fs::{self, OpenOptions};
@@ -15,43 +16,47 @@ use clap::Args;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::failure::Failure;
-use super::output::several;
-use super::session::Session;
+use super::terminal::{Failure, Session};
 use crate::backend::AgentClient;
 use crate::config::{self, Secret};
+use crate::present::counted;
 use crate::transport::Transport;
-use mapping::{Imported, Surroundings};
+use mapping::{ImportContext, ImportedCron};
 use webhook::Variables;
 
-/// One page of crons is no long work.
-const ANSWER_WAIT: Duration = Duration::from_secs(30);
+/// How long the server may take to return one page of crons.
+const RESPONSE_WAIT: Duration = Duration::from_secs(30);
 const KEY_BYTES_MAX: u64 = 4096;
 
-/// Write the crons of an agent server to a file. Nothing is changed on the server.
+/// Import the crons of an agent server into a file
 #[derive(Args)]
 #[command(after_help = "\
-The server still fires its crons: delete them there before the daemon takes the file up, or import them with
---disabled, or each of them fires twice. Tokens in webhook URLs become ${{ env.NAME }}; the file says which to set.
+Nothing is changed on the server, which still fires its crons. Delete them there
+before the daemon reloads the file, or import them with --disabled; otherwise
+each of them fires twice.
+
+Tokens in webhook URLs become ${{ env.NAME }}; the file says which variables to
+set.
 
 Examples:
-  agentcron import --from http://127.0.0.1:2024                to crons.d/imported.toml
-  agentcron import --from https://agents.example.com --out -   to look at it first
-  LANGGRAPH_API_KEY=$(cat key) agentcron import --from https://agents.example.com --disabled")]
+  agentcron import --from http://127.0.0.1:2024
+  agentcron import --from https://agents.example.com --out -
+  LANGGRAPH_API_KEY=$(cat key) agentcron import \\
+    --from https://agents.example.com --disabled")]
 pub(super) struct Import {
-    /// The server
+    /// URL of the agent server
     #[arg(long, value_name = "URL")]
     from: Url,
-    /// Its key, sent as x-api-key; better set in the environment: others on this machine can see what is typed here
+    /// The server's key, sent as x-api-key. Prefer the variable: others on this machine can read arguments
     #[arg(long, value_name = "KEY", env = "LANGGRAPH_API_KEY", hide_env_values = true)]
     api_key: Option<String>,
-    /// A file with the key in it; it comes first
+    /// A file that contains the key; it takes precedence over --api-key
     #[arg(long, value_name = "FILE")]
     api_key_file: Option<PathBuf>,
-    /// Where to, `-` for the terminal [default: crons.d/imported.toml beside the configuration]
+    /// The file to write, or `-` for stdout [default: crons.d/imported.toml beside the configuration]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Overwrite the file if it is there
+    /// Replace the file if it exists
     #[arg(long)]
     force: bool,
     /// Write every cron with `enabled = false`
@@ -59,7 +64,14 @@ pub(super) struct Import {
     disabled: bool,
 }
 
-/// The key does not show itself.
+/// What happens to a file that exists already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ExistingFile {
+    Keep,
+    Replace,
+}
+
+/// The key must not appear in `Debug` output.
 impl std::fmt::Debug for Import {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Import").field("from", &shown(&self.from)).finish_non_exhaustive()
@@ -67,41 +79,42 @@ impl std::fmt::Debug for Import {
 }
 
 pub(super) fn import(import: &Import, session: &mut Session) -> Result<(), Failure> {
-    let to_terminal = import.out.as_deref() == Some(Path::new("-"));
+    let to_stdout = import.out.as_deref() == Some(Path::new("-"));
     let path = import.out.clone().unwrap_or_else(|| default_path(&session.config_path));
-    if !to_terminal && !import.force && path.exists() {
+    let existing = if import.force { ExistingFile::Replace } else { ExistingFile::Keep };
+    if !to_stdout && existing == ExistingFile::Keep && path.exists() {
         return Err(Failure::Failed(format!(
-            "{} exists already; nothing was written. Choose another with --out, or overwrite it with --force",
+            "{} exists already; nothing was written. Choose another file with --out, or replace it with --force",
             path.display()
         )));
     }
-    let crons = ask(import)?;
-    let mut surroundings = surroundings(session, &path);
-    let mut imported: Vec<Imported> = Vec::new();
+    let crons = fetch_crons(import)?;
+    let mut context = import_context(session, &path);
+    let mut imported: Vec<ImportedCron> = Vec::new();
     for cron in &crons {
-        let cron = mapping::map(cron, &mut surroundings);
+        let cron = mapping::map(cron, &mut context);
         imported.push(if import.disabled { cron.disabled() } else { cron });
     }
-    let variables = &surroundings.variables;
+    let variables = &context.variables;
     let text = text::file(&shown(&import.from), &imported, variables);
-    if to_terminal {
+    if to_stdout {
         return Ok(session.output.text(&text)?);
     }
-    write(&path, &text, import.force)
+    write(&path, &text, existing)
         .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", path.display())))?;
-    tell(session, &path, &imported, variables)
+    print_summary(session, &path, &imported, variables)
 }
 
 fn default_path(config: &Path) -> PathBuf {
     config.parent().unwrap_or(Path::new("")).join("crons.d/imported.toml")
 }
 
-/// Without what may be a password.
+/// Returns the URL without what may be a password.
 fn shown(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
 
-fn ask(import: &Import) -> Result<Vec<Value>, Failure> {
+fn fetch_crons(import: &Import) -> Result<Vec<Value>, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::Failed(format!("{}: {error}", shown(&import.from)));
     let key = match (&import.api_key_file, &import.api_key) {
         (Some(path), _) => Some(read_key(path)?),
@@ -109,7 +122,7 @@ fn ask(import: &Import) -> Result<Vec<Value>, Failure> {
         (None, None) => None,
     };
     let transport = Transport::network(None).map_err(|error| failed(&error))?;
-    let client = AgentClient::new(transport, import.from.clone(), key, ANSWER_WAIT);
+    let client = AgentClient::new(transport, import.from.clone(), key, RESPONSE_WAIT);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(client.crons()).map_err(|error| failed(&error))
 }
@@ -125,42 +138,45 @@ fn read_key(path: &Path) -> Result<Secret, Failure> {
     Ok(Secret::new(key.trim()))
 }
 
-/// What the configuration says already. One that cannot be read is left to `check`.
-fn surroundings(session: &Session, out: &Path) -> Surroundings {
+/// Returns what the configuration defines already. Mistakes in it are left to `check`.
+fn import_context(session: &Session, out: &Path) -> ImportContext {
     let Ok(config) = config::load(&session.config_path, &session.environment) else {
-        return Surroundings::default();
+        return ImportContext::default();
     };
     let same = |file: &Path| match (file.canonicalize(), out.canonicalize()) {
         (Ok(file), Ok(out)) => file == out,
         (_, _) => false,
     };
     let elsewhere = config.crons.into_iter().filter(|definition| !same(&definition.location.file));
-    Surroundings {
+    ImportContext {
         names: elsewhere.map(|definition| definition.cron.name.to_lowercase()).collect(),
         policy: Some(config.webhooks.url),
         variables: Variables::default(),
     }
 }
 
-/// Written whole or not at all: a daemon may be watching the folder.
-fn write(path: &Path, text: &str, force: bool) -> std::io::Result<()> {
+/// Writes the whole file or nothing, since a daemon may be watching the folder.
+fn write(path: &Path, text: &str, existing: ExistingFile) -> std::io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     let unfinished = path.with_extension(format!("new-{}", std::process::id()));
     let written = OpenOptions::new().write(true).create_new(true).open(&unfinished).and_then(|mut file| {
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
-        // A link fails where something is, a rename does not.
-        if force { fs::rename(&unfinished, path) } else { fs::hard_link(&unfinished, path) }
+        match existing {
+            ExistingFile::Replace => fs::rename(&unfinished, path),
+            // Unlike a rename, a link fails if the path exists.
+            ExistingFile::Keep => fs::hard_link(&unfinished, path),
+        }
     });
     let _ = fs::remove_file(&unfinished);
     written
 }
 
-fn tell(
+fn print_summary(
     session: &mut Session,
     path: &Path,
-    imported: &[Imported],
+    imported: &[ImportedCron],
     variables: &Variables,
 ) -> Result<(), Failure> {
     let left_out = imported.iter().filter(|cron| cron.fields.is_none()).count();
@@ -175,13 +191,13 @@ fn tell(
         });
         return Ok(session.output.json(&object)?);
     }
-    let crons = several(written as u64, "cron");
+    let crons = counted(written as u64, "cron");
     session.output.line(&format!("wrote {} with {crons}", path.display()))?;
     if imported.is_empty() {
         return Ok(session.output.line("the server has no crons")?);
     }
     if left_out > 0 {
-        session.output.line(&format!("{left_out} could not be taken over; the file says why"))?;
+        session.output.line(&format!("{left_out} not imported; the file says why"))?;
     }
     let names = variables.names();
     if !names.is_empty() {
@@ -189,6 +205,6 @@ fn tell(
     }
     session
         .output
-        .line("the server still fires its crons: delete them there, or each of them fires twice")?;
+        .line("the server still fires its crons: delete them there, otherwise each of them fires twice")?;
     Ok(())
 }

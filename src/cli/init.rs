@@ -1,4 +1,4 @@
-//! `agentcron init`: a configuration to start from, which explains itself and passes `check`.
+//! `agentcron init`: writes a configuration to start from, which explains itself and passes `check`.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -7,9 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use super::failure::Failure;
-use super::output::Style;
-use super::session::Session;
+use super::terminal::{Failure, Session, TextStyle};
 
 /// The starter of `examples/`, so that what is written and what is shown there cannot differ.
 const FILES: [(&str, &str); 2] = [
@@ -17,21 +15,23 @@ const FILES: [(&str, &str); 2] = [
     ("crons.d/hello.toml", include_str!("../../examples/starter/crons.d/hello.toml")),
 ];
 
-/// Write a commented configuration to start from. Nothing is overwritten.
+/// Write a commented configuration to start from
 #[derive(Args, Debug)]
 #[command(after_help = "\
+Existing files are never overwritten.
+
 Examples:
-  agentcron init                     here
+  agentcron init                     in this directory
   agentcron init /etc/agentcron      where `agentcron run` looks for it")]
 pub(super) struct Init {
-    /// Where to; made if it is not there
+    /// The directory to write to; created if it does not exist
     #[arg(default_value = ".")]
     dir: PathBuf,
 }
 
 pub(super) fn init(init: &Init, session: &mut Session) -> Result<(), Failure> {
     let paths: Vec<(PathBuf, &str)> = FILES.iter().map(|(name, text)| (init.dir.join(name), *text)).collect();
-    // All or nothing, as far as that can be seen beforehand.
+    // All files or none, as far as that can be known beforehand.
     if let Some((path, _)) = paths.iter().find(|(path, _)| path.exists()) {
         return Err(Failure::Failed(format!(
             "{} exists already; nothing was written. Choose another directory: agentcron init DIR",
@@ -48,7 +48,7 @@ pub(super) fn init(init: &Init, session: &mut Session) -> Result<(), Failure> {
         }
         return Ok(());
     }
-    tell(&paths, session)
+    print_next_steps(&paths, session)
 }
 
 fn write(path: &Path, text: &str) -> std::io::Result<()> {
@@ -58,12 +58,12 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
     OpenOptions::new().write(true).create_new(true).open(path)?.write_all(text.as_bytes())
 }
 
-fn tell(paths: &[(PathBuf, &str)], session: &mut Session) -> Result<(), Failure> {
+fn print_next_steps(paths: &[(PathBuf, &str)], session: &mut Session) -> Result<(), Failure> {
     for (path, _) in paths {
         session.output.line(&format!("wrote {}", path.display()))?;
     }
     let config = paths.first().map(|(path, _)| path.display().to_string()).unwrap_or_default();
-    let next = session.output.paint(Style::Bold, "Next:");
+    let next = session.output.paint(TextStyle::Bold, "Next:");
     session.output.text(&format!(
         "\n{next}
   1. set backend.url in {config} to your agent server

@@ -1,29 +1,27 @@
-//! `agentcron list`: the crons, what is next and how the last time went.
+//! `agentcron list`: the crons with their next time and last outcome.
 
 use clap::Args;
 use jiff::Timestamp;
 
-use super::failure::Failure;
-use super::occurrences::of_cron;
-use super::output::{Output, Style, printable};
-use super::run_line;
-use super::session::Session;
-use super::table::Rows;
-use super::times;
+use super::terminal::{Failure, Output, Rows, Session, painted_status, printable};
 use crate::api::wire;
-use crate::domain::cron::Cron;
+use crate::config::CronDefinition;
+use crate::domain::cron::{Cron, CronSource};
 use crate::domain::cron_state::CronState;
+use crate::domain::ids::DefinitionId;
+use crate::present::occurrences::of_cron;
+use crate::present::{Tone, runs, times};
 use crate::store::{CronRow, Reader};
 
-/// List the crons: schedule, zone, next time, last outcome.
+/// List the crons with their schedule, next time and last outcome
 #[derive(Args, Debug)]
 #[command(after_help = "\
+Works while the daemon is down. Before its first start, the crons of the
+configuration are listed.
+
 Examples:
   agentcron list
-  agentcron list --json | jq -r '.cron_name + \" \" + .next_at'
-
-Works while the daemon is down; before its first start the crons of the configuration are
-listed.")]
+  agentcron list --json | jq -r '.cron_name + \" \" + .next_at'")]
 pub(super) struct List {}
 
 const COLUMNS: [&str; 8] = ["cron", "schedule", "timezone", "next", "", "last", "outcome", "reason"];
@@ -41,16 +39,16 @@ pub(super) fn list(_: &List, session: &mut Session) -> Result<(), Failure> {
     print(&crons, session)
 }
 
-/// A cron of a file that no daemon has taken up yet.
-fn never_run(definition: crate::config::CronDefinition) -> CronRow {
+/// Returns the row of a cron that no daemon has loaded yet.
+fn never_run(definition: CronDefinition) -> CronRow {
     let body = serde_json::to_string(&definition.fields).unwrap_or_default();
     let cron = definition.cron;
     CronRow {
         cron_id: cron.cron_id,
         name: cron.name.clone(),
-        source: crate::domain::cron::CronSource::File,
+        source: CronSource::File,
         location: Some(definition.location.to_string()),
-        definition_id: crate::domain::ids::DefinitionId::of_content(cron.cron_id, &body),
+        definition_id: DefinitionId::of_content(cron.cron_id, &body),
         cron: Ok(cron),
         state: CronState::default(),
         last: None,
@@ -87,13 +85,13 @@ fn cells(row: &CronRow, now: Timestamp, session: &Session) -> Vec<String> {
             cron.calendar.timezone().to_owned(),
             next_text(cron, &row.state, now, session),
         ),
-        Err(problem) => (output.paint(Style::Bad, problem), String::new(), Default::default()),
+        Err(problem) => (output.paint(Tone::Bad, &printable(problem)), String::new(), Default::default()),
     };
     let (last, outcome, reason) = match &row.last {
         Some(last) => (
             times::relative(last.run.scheduled_for, now),
-            run_line::painted_status(last, output),
-            run_line::why(last),
+            painted_status(last, output),
+            printable(&runs::why(last)),
         ),
         None => ("never".to_owned(), String::new(), String::new()),
     };
@@ -101,28 +99,29 @@ fn cells(row: &CronRow, now: Timestamp, session: &Session) -> Vec<String> {
     vec![printable(&row.name), schedule, timezone, next, away, last, outcome, reason]
 }
 
-/// The next time, and how far away it is.
+/// Returns the next time, and how far away it is or why there is none.
 fn next_text(cron: &Cron, state: &CronState, now: Timestamp, session: &Session) -> (String, String) {
+    let attention = |text: &str| session.output.paint(Tone::Attention, &printable(text));
     if !cron.enabled {
-        return (String::new(), session.output.paint(Style::Odd, "disabled"));
+        return (String::new(), attention("disabled"));
     }
     if let Some(pause) = &state.paused {
-        return (String::new(), session.output.paint(Style::Odd, pause.reason().text()));
+        return (String::new(), attention(pause.reason().text()));
     }
     let mut occurrences = of_cron(cron, now);
-    let left_out = if state.skip_next { occurrences.next() } else { None };
+    let skipped = if state.skip_next { occurrences.next() } else { None };
     match occurrences.next() {
         Some(next) => {
             let away = times::relative(next.at, now);
-            let skips = left_out.map(|skipped| format!(", skips {}", times::relative(skipped.at, now)));
+            let skips = skipped.map(|skipped| format!(", skips {}", times::relative(skipped.at, now)));
             (times::local(next.at, &session.zone), format!("{away}{}", skips.unwrap_or_default()))
         }
-        None => (String::new(), session.output.paint(Style::Odd, "never again")),
+        None => (String::new(), attention("never again")),
     }
 }
 
 fn running_text(running: u64, outcome: &str, output: &Output) -> String {
-    let words = if running == 1 { "running".to_owned() } else { format!("{running} running") };
-    let words = output.paint(Style::BackendRun, &words);
-    if outcome.is_empty() { words } else { format!("{words}, before: {outcome}") }
+    let text = if running == 1 { "running".to_owned() } else { format!("{running} running") };
+    let text = output.paint(Tone::Active, &text);
+    if outcome.is_empty() { text } else { format!("{text}, before: {outcome}") }
 }

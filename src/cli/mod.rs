@@ -1,51 +1,43 @@
-//! Words <-> calls: the only prints and the only exit codes. One file per verb; what they share stands beside them.
+//! The command line. Each verb has a file of its own; `terminal/` is what they share. Only here is anything printed and
+//! the exit code chosen.
 
 mod arguments;
-mod ask;
 mod backfill;
 mod cancel;
 mod check;
 mod completions;
 mod demo;
 mod explain;
-mod failure;
 mod history;
 mod import;
 mod init;
 mod list;
 mod next;
-mod occurrences;
-mod output;
-mod paths;
 mod pause;
 mod resume;
 mod run;
-mod run_line;
-mod session;
 mod show;
 mod skip_next;
 mod status;
-mod table;
-mod times;
+mod terminal;
 mod trigger;
 mod webhook;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use arguments::{Arguments, Verb};
-use failure::Failure;
-use session::Session;
+use terminal::{Failure, Session, USAGE};
 
-/// Reads the arguments, does what they ask, answers the exit code.
+/// Parses the arguments, runs the verb and returns the exit code.
 pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            // Help for a pipe that is closed already is help that nobody wants.
+            // If the pipe is closed already, nobody reads the help.
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { failure::USAGE } else { 0 });
+            return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
         }
     };
     let mut session = Session::new(&arguments.global);
@@ -53,7 +45,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            session.output.complain(&failure);
+            session.output.report(&failure);
             ExitCode::from(failure.exit_code())
         }
     }
@@ -79,6 +71,8 @@ fn dispatch(verb: Verb, session: &mut Session) -> Result<(), Failure> {
         Verb::Import(import) => import::import(&import, session),
         Verb::Init(init) => init::init(&init, session),
         Verb::Demo(demo) => demo::demo(&demo, session),
-        Verb::Completions(completions) => completions::completions(&completions, session),
+        Verb::Completions(completions) => {
+            completions::completions(&completions, Arguments::command(), session)
+        }
     }
 }

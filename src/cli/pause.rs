@@ -1,25 +1,24 @@
-//! `agentcron pause`: a cron rests, and every occurrence that it leaves out is on record.
+//! `agentcron pause`: pauses a cron. Every occurrence that it skips is recorded.
 
 use clap::Args;
 use serde_json::json;
 
-use super::ask::ask;
-use super::failure::Failure;
-use super::session::Session;
+use super::terminal::{Failure, Session, ask};
 
-/// Let a cron rest until `resume`.
+/// Pause a cron until `agentcron resume`
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Examples:
-  agentcron pause daily-digest --note 'the mail server moves'
-  agentcron list                                          shows it
+While it is paused, its occurrences are recorded as skipped. Runs in progress
+are followed to their end. A pause survives restarts and changes of the
+configuration.
 
-Until `resume` its occurrences are recorded as skipped. Runs that are going are followed to
-their end. A pause outlasts restarts and changes of the configuration.")]
+Examples:
+  agentcron pause daily-digest --note 'the mail server is being moved'
+  agentcron list                       shows the pause and its note")]
 pub(super) struct Pause {
-    /// The cron's name
+    /// Name of the cron
     cron: String,
-    /// Why, for those who wonder later
+    /// The reason, shown wherever the pause is
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
 }
@@ -29,6 +28,7 @@ pub(super) fn pause(pause: &Pause, session: &mut Session) -> Result<(), Failure>
     if session.output.is_json() {
         return Ok(session.output.json(&answer)?);
     }
-    let was = if answer["before"]["paused"].is_null() { "is paused" } else { "was paused already, and is" };
-    Ok(session.output.line(&format!("{} {was}; `agentcron resume {}` ends it", pause.cron, pause.cron))?)
+    let paused = if answer["before"]["paused"].is_null() { "is paused" } else { "was paused already" };
+    let cron = &pause.cron;
+    Ok(session.output.line(&format!("{cron} {paused}; `agentcron resume {cron}` resumes it"))?)
 }

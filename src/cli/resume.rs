@@ -1,22 +1,20 @@
-//! `agentcron resume`: the end of a pause, whoever began it.
+//! `agentcron resume`: ends a pause, whether a person or the cron itself began it.
 
 use clap::Args;
 use serde_json::json;
 
-use super::ask::ask;
-use super::failure::Failure;
-use super::session::Session;
+use super::terminal::{Failure, Session, ask};
 
-/// End a pause.
+/// Resume a paused cron
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Examples:
-  agentcron resume daily-digest
+This also ends a pause that the cron began by itself (pause_after_failures).
+Occurrences that were skipped stay skipped; `agentcron backfill` runs them.
 
-Also ends a pause that the cron began by itself (pause_after_failures). What was left out stays
-left out; `agentcron backfill` runs it all the same.")]
+Examples:
+  agentcron resume daily-digest")]
 pub(super) struct Resume {
-    /// The cron's name
+    /// Name of the cron
     cron: String,
 }
 
@@ -25,6 +23,6 @@ pub(super) fn resume(resume: &Resume, session: &mut Session) -> Result<(), Failu
     if session.output.is_json() {
         return Ok(session.output.json(&answer)?);
     }
-    let words = if answer["before"]["paused"].is_null() { "was not paused" } else { "fires again" };
-    Ok(session.output.line(&format!("{} {words}", resume.cron))?)
+    let resumed = if answer["before"]["paused"].is_null() { "was not paused" } else { "is resumed" };
+    Ok(session.output.line(&format!("{} {resumed}", resume.cron))?)
 }

@@ -1,50 +1,43 @@
-//! `agentcron run`: the daemon, in the foreground. The life of the process from top to bottom.
+//! `agentcron run`: the daemon in the foreground, from its configuration to its end.
 
-use std::io::IsTerminal;
-use std::path::Path;
-
-use clap::{Args, ValueEnum};
+use clap::Args;
 use sd_notify::NotifyState;
-use tracing_subscriber::EnvFilter;
+use uuid::Uuid;
 
-use super::failure::Failure;
-use super::session::Session;
-use crate::config::{BackendConfig, Environment, WebhooksConfig};
+use super::terminal::{
+    Failure, LogFormat, Session, backend_relay, backend_transport, receiver_transport, start_log,
+};
 use crate::daemon::{self, World};
 use crate::domain::ids::InstallationId;
 use crate::signals::{self, Stop};
 use crate::store::Execution;
-use crate::transport::{Dialer, Relay, Transport};
-use uuid::Uuid;
+use crate::transport::Dialer;
 
-/// How a certificate begins in a PEM file.
-const PEM_BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
-
-/// Runs the daemon until SIGTERM or SIGINT.
+/// Run the daemon in the foreground until SIGTERM or SIGINT
 #[derive(Args, Debug)]
 #[command(after_help = "\
+At the first signal the daemon finishes the work in progress within
+`shutdown_grace`; a second signal stops it at once. SIGHUP reloads the
+configuration files, which are also reloaded whenever they are saved. Under
+systemd use Type=notify.
+
 Examples:
   agentcron run --config ./agentcron.toml
   AGENTCRON_LOG=agentcron=debug agentcron run
 
-Exit codes: 0 stopped as asked, 2 configuration, 3 the store, 4 another daemon has the database, 130 left at once
-
-SIGTERM or SIGINT: what is in flight is finished within `shutdown_grace`; a second signal leaves
-at once. SIGHUP: the files are read again, as they are whenever they are saved. Under systemd
-use Type=notify.")]
+Exit codes:
+  0    stopped as requested
+  2    wrong configuration
+  3    store error
+  4    another daemon has the database
+  130  stopped at once by a second signal")]
 pub(super) struct Run {
-    /// Level of the log on stderr: error, warn, info, debug, trace, or directives such as agentcron=debug
+    /// Log level on stderr: error, warn, info, debug, trace, or directives such as agentcron=debug
     #[arg(long, value_name = "LEVEL", env = "AGENTCRON_LOG", default_value = "info")]
     log: String,
     /// Format of the log
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum LogFormat {
-    Text,
-    Json,
 }
 
 pub(super) fn run(run: &Run, session: &mut Session) -> Result<(), Failure> {
@@ -56,10 +49,10 @@ pub(super) fn run(run: &Run, session: &mut Session) -> Result<(), Failure> {
     let world = World {
         socket: Some(config.socket_path()),
         listen: config.http.listen,
-        relay: Some(to_backend_for_others(&config.backend)?),
+        relay: Some(backend_relay(&config.backend)?),
         reload: Some(reload),
-        backend: to_backend(&config.backend)?,
-        receivers: to_receivers(&config.webhooks, Dialer::of_system())?,
+        backend: backend_transport(&config.backend)?,
+        receivers: receiver_transport(&config.webhooks, Dialer::of_system())?,
         config,
         environment: session.environment.clone(),
         clock: session.clock.clone(),
@@ -73,7 +66,7 @@ pub(super) fn run(run: &Run, session: &mut Session) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::Failed(format!("cannot start threads: {error}")))?;
     let ended = runtime.block_on(serve(world, &stop));
-    // Whatever is still blocked somewhere must not keep the process.
+    // A thread that is still blocked somewhere must not keep the process alive.
     runtime.shutdown_background();
     ended
 }
@@ -81,14 +74,14 @@ pub(super) fn run(run: &Run, session: &mut Session) -> Result<(), Failure> {
 async fn serve(world: World, stop: &Stop) -> Result<(), Failure> {
     let stopping = async {
         stop.graceful.cancelled().await;
-        tracing::info!("stopping: finishing what is in flight");
-        tell_service_manager(NotifyState::Stopping);
+        tracing::info!("stopping: finishing the work in progress");
+        notify_service_manager(NotifyState::Stopping);
         stop.now.cancelled().await;
     };
-    let ready = || tell_service_manager(NotifyState::Ready);
+    let ready = || notify_service_manager(NotifyState::Ready);
     let ended = tokio::select! {
         ended = daemon::serve(world, ready, stop.graceful.clone()) => ended,
-        () = stopping => return Err(Failure::LeftAtOnce),
+        () = stopping => return Err(Failure::StoppedAtOnce),
     };
     if ended.is_ok() {
         tracing::info!("stopped");
@@ -96,73 +89,9 @@ async fn serve(world: World, stop: &Stop) -> Result<(), Failure> {
     Ok(ended?)
 }
 
-/// Without a service manager nobody is told, and that is no error.
-fn tell_service_manager(state: NotifyState<'_>) {
+/// Does nothing without a service manager; that is no error.
+fn notify_service_manager(state: NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {
-        tracing::warn!(%error, "cannot tell the service manager");
+        tracing::warn!(%error, "cannot notify the service manager");
     }
-}
-
-/// The way to the agent server.
-fn to_backend(backend: &BackendConfig) -> Result<Transport, Failure> {
-    let pem = extra_roots("backend.ca_file", backend.ca_file.as_deref())?;
-    Transport::network(pem.as_deref())
-        .map_err(|error| unprepared("backend.ca_file", backend.ca_file.as_deref(), &error))
-}
-
-/// The same way for what clients ask of it.
-fn to_backend_for_others(backend: &BackendConfig) -> Result<Relay, Failure> {
-    let pem = extra_roots("backend.ca_file", backend.ca_file.as_deref())?;
-    Relay::network(pem.as_deref())
-        .map_err(|error| unprepared("backend.ca_file", backend.ca_file.as_deref(), &error))
-}
-
-/// The way to receivers, over connections that `wire` makes. Whom the agent server is trusted by says nothing about
-/// them: they have roots of their own.
-pub(super) fn to_receivers(webhooks: &WebhooksConfig, dialer: Dialer) -> Result<Transport, Failure> {
-    let pem = roots_of_receivers(webhooks)?;
-    Transport::to_receivers(pem.as_deref(), dialer, webhooks.url.clone())
-        .map_err(|error| unprepared("webhooks.ca_file", webhooks.ca_file.as_deref(), &error))
-}
-
-/// PEM text that is trusted besides the system's store when a receiver shows its certificate.
-pub(super) fn roots_of_receivers(webhooks: &WebhooksConfig) -> Result<Option<Vec<u8>>, Failure> {
-    extra_roots("webhooks.ca_file", webhooks.ca_file.as_deref())
-}
-
-fn extra_roots(key: &str, path: Option<&Path>) -> Result<Option<Vec<u8>>, Failure> {
-    let Some(path) = path else { return Ok(None) };
-    let place = path.display();
-    let unreadable = |error| Failure::Usage(format!("{key}: cannot read {place}: {error}"));
-    let pem = std::fs::read(path).map_err(unreadable)?;
-    // A file of anything else reads as a bundle of no certificates, and the daemon would start without its root.
-    if !pem.windows(PEM_BEGIN.len()).any(|window| window == PEM_BEGIN) {
-        return Err(Failure::Usage(format!("{key}: {place} holds no PEM certificate")));
-    }
-    Ok(Some(pem))
-}
-
-fn unprepared(key: &str, path: Option<&Path>, error: &dyn std::error::Error) -> Failure {
-    match path {
-        Some(path) => Failure::Usage(format!("{key}: {}: {error}", path.display())),
-        None => Failure::Failed(format!("cannot prepare connections: {error}")),
-    }
-}
-
-/// The log of the daemon, on stderr.
-pub(super) fn start_log(level: &str, format: LogFormat, environment: &Environment) -> Result<(), Failure> {
-    // The calendar of maintenance has much to say at `info`; what is asked for by name still wins.
-    let filter = EnvFilter::try_new(format!("tokio_cron_scheduler=warn,{level}")).map_err(|error| {
-        Failure::Usage(format!("--log: got `{level}`: {error}; expected a level such as info or debug"))
-    })?;
-    // The journal has its own timestamps, and no colours.
-    let in_journal = environment.lookup("env.JOURNAL_STREAM").is_ok();
-    let color = std::io::stderr().is_terminal() && environment.lookup("env.NO_COLOR").is_err();
-    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).with_ansi(color);
-    match (format, in_journal) {
-        (LogFormat::Json, _) => log.json().flatten_event(true).init(),
-        (LogFormat::Text, false) => log.init(),
-        (LogFormat::Text, true) => log.without_time().init(),
-    }
-    Ok(())
 }

@@ -1,21 +1,19 @@
-//! `agentcron skip-next`: one occurrence is left out.
+//! `agentcron skip-next`: skips one occurrence.
 
 use clap::Args;
 use serde_json::json;
 
-use super::ask::ask;
-use super::failure::Failure;
-use super::session::Session;
+use super::terminal::{Failure, Session, ask};
 
-/// Skip the next occurrence of a cron.
+/// Skip the next occurrence of a cron
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Examples:
-  agentcron skip-next daily-digest
+Exactly one occurrence is skipped and recorded as such.
 
-Exactly one occurrence is skipped, and recorded as such.")]
+Examples:
+  agentcron skip-next daily-digest")]
 pub(super) struct SkipNext {
-    /// The cron's name
+    /// Name of the cron
     cron: String,
 }
 
@@ -25,7 +23,9 @@ pub(super) fn skip_next(skip_next: &SkipNext, session: &mut Session) -> Result<(
     if session.output.is_json() {
         return Ok(session.output.json(&answer)?);
     }
-    let already = answer["before"]["skip_next"].as_bool() == Some(true);
-    let words = if already { "will, as was asked before, skip" } else { "will skip" };
-    Ok(session.output.line(&format!("{cron} {words} its next occurrence"))?)
+    let message = match answer["before"]["skip_next"].as_bool() {
+        Some(true) => format!("the next occurrence of {cron} was going to be skipped already"),
+        Some(false) | None => format!("the next occurrence of {cron} will be skipped"),
+    };
+    Ok(session.output.line(&message)?)
 }

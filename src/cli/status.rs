@@ -1,29 +1,26 @@
-//! `agentcron status`: is the daemon running, is all well, does it run what the files say.
+//! `agentcron status`: is the daemon running, is it healthy, and does it run what the files say.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use clap::Args;
 
-use super::failure::Failure;
-use super::output::{Style, several};
-use super::session::Session;
-use super::times;
-use super::webhook::delivery_mode;
+use super::terminal::{Failure, Session, printable};
 use crate::api::wire::{Configuration, Facts, State};
 use crate::config;
 use crate::domain::cron::CronSource;
 use crate::domain::ids::DefinitionId;
+use crate::present::{Tone, counted, times, webhooks};
 use crate::store::{CronRow, DaemonState, Notice, NoticeKind, Reader, daemon_state};
 
-/// Show the state of the daemon, of the configuration and of the last 24 hours.
+/// Show the state of the daemon and of the last 24 hours
 #[derive(Args, Debug)]
 #[command(after_help = "\
+Works while the daemon is down.
+
 Examples:
   agentcron status
-  agentcron status --json | jq .daemon.running
-
-Works while the daemon is down.")]
+  agentcron status --json | jq .daemon.running")]
 pub(super) struct Status {}
 
 pub(super) fn status(_: &Status, session: &mut Session) -> Result<(), Failure> {
@@ -31,61 +28,62 @@ pub(super) fn status(_: &Status, session: &mut Session) -> Result<(), Failure> {
     let daemon = daemon_state(&store);
     let now = session.now();
     let facts = if store.exists() { Facts::read(&Reader::open(&store)?, now)? } else { Facts::none() };
-    let file = file_state(session, &facts.crons);
+    let files = compare_files(session, &facts.crons);
     if session.output.is_json() {
-        return Ok(session.output.json(&State::of(&store, &daemon, file, &facts, now))?);
+        return Ok(session.output.json(&State::of(&store, &daemon, files, &facts, now))?);
     }
-    let next = facts.next(now);
-    let next = next.map_or("nothing is to come".to_owned(), |(at, name)| {
-        format!("{name}, {} ({})", times::local_with_day(at, &session.zone), times::relative(at, now))
+    if let Some(notice) = webhooks::queue_notice(&facts.mode, &session.zone) {
+        let notice = session.output.paint(Tone::Attention, &printable(&notice));
+        session.output.line(&notice)?;
+    }
+    let next = facts.next(now).map_or("nothing scheduled".to_owned(), |(at, name)| {
+        let at = format!("{} ({})", times::local_with_day(at, &session.zone), times::relative(at, now));
+        format!("{}, {at}", printable(name))
     });
-    if let Some(words) = delivery_mode::words(&facts.mode, session) {
-        let words = session.output.paint(Style::Odd, &words);
-        session.output.line(&words)?;
-    }
     let Facts { overview, crons, notices, mode } = &facts;
-    let mut lines = vec![
+    let mut fields = vec![
         ("daemon", daemon_text(&daemon, session)),
         ("store", store_text(&store, session)),
-        ("configuration", file_text(&file, notices, session)),
+        ("configuration", files_text(&files, notices, session)),
         ("crons", crons_text(crons)),
         ("next", next),
-        ("runs, 24 h", counted(&overview.ended)),
-        ("not over", counted(&overview.in_progress)),
-        ("webhooks, 24 h", counted(&overview.deliveries)),
-        ("waiting", several(overview.deliveries_waiting, "webhook")),
+        ("runs, 24 h", counts_text(&overview.ended)),
+        ("in progress", counts_text(&overview.in_progress)),
+        ("webhooks, 24 h", counts_text(&overview.deliveries)),
+        ("webhooks queued", overview.deliveries_waiting.to_string()),
     ];
-    lines.extend(delivery_mode::suppressed_text(mode).map(|words| ("suppressed", words)));
-    for (name, value) in lines {
-        let name = session.output.paint(Style::Dim, &format!("{name:<14}"));
-        session.output.line(&format!("{name} {value}"))?;
-    }
+    fields.extend(webhooks::suppressed_text(mode).map(|text| ("suppressed", text)));
+    session.output.fields(&fields)?;
     print_notices(notices, session)
 }
 
-/// What the daemon has to say of itself.
+/// Prints what the daemon itself has noticed.
 fn print_notices(notices: &[Notice], session: &mut Session) -> Result<(), Failure> {
     let now = session.now();
     for notice in notices {
-        let (name, style, words) = match notice.kind {
-            NoticeKind::Configuration => {
-                ("not taken up", Style::Bad, "the last good configuration goes on, since in the files:")
-            }
-            NoticeKind::ClockStep => ("clock step", Style::Odd, notice.detail.as_str()),
-            NoticeKind::Listen => ("not listening", Style::Bad, notice.detail.as_str()),
+        let (label, tone, text) = match notice.kind {
+            NoticeKind::Configuration => (
+                "not reloaded",
+                Tone::Bad,
+                "the last good configuration stays in use; the files have mistakes:",
+            ),
+            NoticeKind::ClockStep => ("clock step", Tone::Attention, notice.detail.as_str()),
+            NoticeKind::Listen => ("not listening", Tone::Bad, notice.detail.as_str()),
         };
-        let name = session.output.paint(style, &format!("{name:<14}"));
-        session.output.line(&format!("{name} {words} ({})", times::relative(notice.at, now)))?;
+        let label = session.output.paint(tone, label);
+        let since = times::relative(notice.at, now);
+        session.output.line(&format!("{label} ({since}): {}", printable(text)))?;
         if notice.kind == NoticeKind::Configuration {
             for line in notice.detail.lines() {
-                session.output.line(&format!("  {line}"))?;
+                session.output.line(&format!("  {}", printable(line)))?;
             }
         }
     }
     Ok(())
 }
 
-fn file_state(session: &Session, crons: &[CronRow]) -> Configuration {
+/// Compares the configuration files with the crons that the daemon has.
+fn compare_files(session: &Session, crons: &[CronRow]) -> Configuration {
     if !session.config_path.exists() {
         return Configuration::Missing;
     }
@@ -115,18 +113,18 @@ fn file_state(session: &Session, crons: &[CronRow]) -> Configuration {
 fn daemon_text(daemon: &DaemonState, session: &Session) -> String {
     match daemon {
         DaemonState::Running { pid } => {
-            let running = session.output.paint(Style::Good, "running");
+            let running = session.output.paint(Tone::Good, "running");
             pid.map_or(running.clone(), |pid| format!("{running} (pid {pid})"))
         }
-        DaemonState::Stopped => session.output.paint(Style::Bad, "not running"),
-        DaemonState::Unknown(problem) => format!("unknown: its lock cannot be read: {problem}"),
+        DaemonState::Stopped => session.output.paint(Tone::Bad, "not running"),
+        DaemonState::Unknown(problem) => format!("unknown: its lock file cannot be read: {problem}"),
     }
 }
 
 fn store_text(store: &Path, session: &Session) -> String {
     match std::fs::metadata(store) {
         Ok(metadata) => {
-            // What was written last stands in the log beside it.
+            // The latest changes are in the write-ahead log beside the file.
             let mut log = store.as_os_str().to_owned();
             log.push("-wal");
             let log_bytes = std::fs::metadata(log).map_or(0, |log| log.len());
@@ -134,31 +132,31 @@ fn store_text(store: &Path, session: &Session) -> String {
             format!("{} ({kibibytes} KiB)", store.display())
         }
         Err(_) => {
-            let none = session.output.paint(Style::Odd, "no database yet");
-            format!("{} ({none}; `agentcron run` makes it)", store.display())
+            let none = session.output.paint(Tone::Attention, "no database yet");
+            format!("{} ({none}; `agentcron run` creates it)", store.display())
         }
     }
 }
 
-fn file_text(file: &Configuration, notices: &[Notice], session: &Session) -> String {
+fn files_text(files: &Configuration, notices: &[Notice], session: &Session) -> String {
     let path = session.config_path.display();
-    let odd = |text: &str| session.output.paint(Style::Odd, text);
+    let attention = |text: &str| session.output.paint(Tone::Attention, text);
     let refused = notices.iter().any(|notice| notice.kind == NoticeKind::Configuration);
-    match file {
-        // Variables and credentials are the daemon's own: what is well from here may be wrong from there.
+    match files {
+        // The daemon has variables and credentials of its own: what is valid here may be wrong there.
         Configuration::Same | Configuration::Different { .. } if refused => {
-            format!("{path} ({}: see below)", odd("not taken up by the daemon"))
+            format!("{path} ({}, see below)", attention("not reloaded by the daemon"))
         }
-        Configuration::Same => format!("{path} (as the daemon has it)"),
+        Configuration::Same => format!("{path} (in use)"),
         Configuration::Different { added, changed, removed } => {
-            let differs = odd("differs from what the daemon has");
+            let differs = attention("differs from what the daemon uses");
             format!("{path} ({differs}: {added} added, {changed} changed, {removed} removed)")
         }
-        Configuration::Mistakes { mistakes: count } => {
-            let mistakes = odd(&format!("{count} mistakes as seen from here"));
-            format!("{path} ({mistakes}; `agentcron check` shows them)")
+        Configuration::Mistakes { mistakes } => {
+            let mistakes = attention(&counted(*mistakes as u64, "mistake"));
+            format!("{path} ({mistakes}; see `agentcron check`)")
         }
-        Configuration::Missing => format!("{path} ({})", odd("there is no such file")),
+        Configuration::Missing => format!("{path} ({})", attention("there is no such file")),
     }
 }
 
@@ -166,21 +164,21 @@ fn crons_text(crons: &[CronRow]) -> String {
     let disabled = crons.iter().filter(|row| row.cron.as_ref().is_ok_and(|cron| !cron.enabled)).count();
     let paused = crons.iter().filter(|row| row.state.paused.is_some()).count();
     let unreadable = crons.iter().filter(|row| row.cron.is_err()).count();
-    let mut words = crons.len().to_string();
+    let mut text = crons.len().to_string();
     if disabled > 0 {
-        words.push_str(&format!(", {disabled} disabled"));
+        text.push_str(&format!(", {disabled} disabled"));
     }
     if paused > 0 {
-        words.push_str(&format!(", {paused} paused"));
+        text.push_str(&format!(", {paused} paused"));
     }
     if unreadable > 0 {
-        words.push_str(&format!(", {unreadable} that cannot be read (`agentcron list`)"));
+        text.push_str(&format!(", {unreadable} unreadable (see `agentcron list`)"));
     }
-    words
+    text
 }
 
-/// `12 success, 1 error`.
-fn counted<Word: std::fmt::Display>(counts: &[(Word, u64)]) -> String {
+/// Returns `12 success, 1 error`.
+fn counts_text<Word: std::fmt::Display>(counts: &[(Word, u64)]) -> String {
     if counts.is_empty() {
         return "none".to_owned();
     }

@@ -1,23 +1,22 @@
-//! `agentcron trigger`: a run now, whatever the schedule says.
+//! `agentcron trigger`: starts a run now, whatever the schedule says.
 
 use clap::Args;
 use serde_json::json;
 
-use super::ask::ask;
-use super::failure::Failure;
-use super::session::Session;
+use super::terminal::{Failure, Session, ask};
 
-/// Start a run of a cron now.
+/// Start a run of a cron now
 #[derive(Args, Debug)]
 #[command(after_help = "\
+This also works for a cron that is paused or disabled. If a run of the cron is
+in progress and the cron allows only one at a time, the new run waits until that
+one has ended.
+
 Examples:
   agentcron trigger daily-digest
-  agentcron show $(agentcron trigger daily-digest --json | jq -r .run_id)
-
-Also of a cron that is paused or disabled. If a run of it is going and the cron allows only one
-at a time, the new one waits for its end.")]
+  agentcron show $(agentcron trigger daily-digest --json | jq -r .run_id)")]
 pub(super) struct Trigger {
-    /// The cron's name
+    /// Name of the cron
     cron: String,
 }
 
@@ -27,9 +26,9 @@ pub(super) fn trigger(trigger: &Trigger, session: &mut Session) -> Result<(), Fa
         return Ok(session.output.json(&answer)?);
     }
     let run_id = answer["run_id"].as_str().unwrap_or_default();
-    let waits = match answer["waits_for"].as_str() {
+    let state = match answer["waits_for"].as_str() {
         Some(running) => format!("waits for run {running} to end"),
-        None => "is being started".to_owned(),
+        None => "is starting".to_owned(),
     };
-    Ok(session.output.line(&format!("run {run_id} of {} {waits}", trigger.cron))?)
+    Ok(session.output.line(&format!("run {run_id} of {} {state}", trigger.cron))?)
 }

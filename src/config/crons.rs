@@ -1,42 +1,43 @@
-//! Every `[cron.NAME]` of every file, with `[defaults]` merged in: settled, or told what is wrong and where.
+//! Validates every `[cron.NAME]` of every file, with `[defaults]` merged in, and reports what is wrong and where.
 
 use std::collections::BTreeMap;
 
-use super::document::Document;
+use super::document::TomlDocument;
 use super::environment::Environment;
-use super::errors::{ConfigError, Report, escaped, quoted};
+use super::errors::{Complaint, ConfigError, Report, escaped, quoted};
 use super::fields::CronFields;
-use super::placeholders::{check_text, check_values, missing};
+use super::placeholders::check_filled_text;
+use super::reference;
 use super::section::Section;
-use super::validate_cron::{FieldError, check_webhook_policy, validate_cron};
-use super::validated::{CronDefinition, SourceLocation};
+use super::settings::{CronDefinition, SourceLocation};
+use super::validate_cron::{FieldError, FieldErrorKind, check_values, check_webhook_policy, validate_cron};
 use crate::domain::cron::Cron;
 use crate::domain::template;
 use crate::domain::url_policy::UrlPolicy;
 
-/// A cron's table, or `[defaults]`, as far as it could be read.
-struct Raw<'d> {
+/// The table of a cron, or `[defaults]`, as far as it could be read.
+struct CronTable<'d> {
     section: Section<'d>,
     fields: CronFields,
-    /// Fields whose text came from the environment: a message must not quote them.
+    /// The fields whose placeholders were filled from the environment: a message must not quote their text.
     filled: Vec<&'static str>,
 }
 
-/// Settles them all; sorted by name.
+/// Returns every valid cron, sorted by name.
 pub(super) fn validate_crons(
-    main: &Document<'_>,
-    included: &[Document<'_>],
+    main: &TomlDocument<'_>,
+    included: &[TomlDocument<'_>],
     policy: Option<&UrlPolicy>,
     environment: &Environment,
     report: &mut Report,
 ) -> Vec<CronDefinition> {
     let defaults = Section::root(main).child("defaults", "defaults", report);
-    let defaults = Raw::read(defaults, environment, report);
+    let defaults = CronTable::read(defaults, environment, report);
     defaults.check_alone(environment, report);
 
     let mut definitions = Vec::new();
-    // By lower-case name: two names that differ only by case are too easily taken for one another.
-    let mut seen: BTreeMap<String, (String, SourceLocation)> = BTreeMap::new();
+    // By the name in lower case: two names that differ only by case are too easily confused.
+    let mut first_by_name: BTreeMap<String, (String, SourceLocation)> = BTreeMap::new();
     for document in std::iter::once(main).chain(included) {
         let crons = Section::root(document).child("cron", "cron.NAME", report);
         for (key, _) in crons.entries() {
@@ -47,66 +48,66 @@ pub(super) fn validate_crons(
                 line: position.line,
                 column: position.column,
             };
-            if let Some((first, first_place)) = seen.get(&name.to_lowercase()) {
-                let message = duplicate_message(name, first, first_place);
+            if let Some((first, first_location)) = first_by_name.get(&name.to_lowercase()) {
+                let message = duplicate_message(name, first, first_location);
                 report.error(document.source.error(
                     key.span().start,
                     message,
                     Some("rename one of them".to_owned()),
                 ));
             } else {
-                seen.insert(name.to_lowercase(), (name.to_owned(), location.clone()));
+                first_by_name.insert(name.to_lowercase(), (name.to_owned(), location.clone()));
             }
             let full_name = format!("cron.{name}");
             let section = crons.child(name, &full_name, report);
             if !section.is_present() {
                 continue;
             }
-            let raw = Raw::read(section, environment, report);
-            if let Some((cron, fields)) = raw.validate(name, &defaults, policy, environment, report) {
+            let table = CronTable::read(section, environment, report);
+            if let Some((cron, fields)) = table.validate(name, &defaults, policy, environment, report) {
                 definitions.push(CronDefinition { cron, fields, location });
             }
         }
     }
-    if seen.is_empty() {
+    if first_by_name.is_empty() {
         report.file_warning(
             &main.source.file,
-            "no cron is defined: nothing will fire but what clients of the API make",
+            "no cron is defined: only crons that clients make through the API will fire",
         );
     }
     definitions.sort_by(|a, b| a.cron.name.cmp(&b.cron.name));
     definitions
 }
 
-fn duplicate_message(name: &str, first: &str, first_place: &SourceLocation) -> String {
+fn duplicate_message(name: &str, first: &str, first_location: &SourceLocation) -> String {
     if name == first {
-        format!("cron {} is defined in {first_place} already", quoted(name))
+        format!("cron {} is defined in {first_location} already", quoted(name))
     } else {
-        format!("cron {} differs only by case from {} in {first_place}", quoted(name), quoted(first))
+        format!("cron {} differs only by case from {} in {first_location}", quoted(name), quoted(first))
     }
 }
 
-impl<'d> Raw<'d> {
+impl<'d> CronTable<'d> {
     fn read(section: Section<'d>, environment: &Environment, report: &mut Report) -> Self {
-        let mut fields: CronFields = section.read(&[], advice, report);
+        let mut fields: CronFields = section.read(&reference::CRON, advice, report);
         let mut filled = Vec::new();
         for (name, text) in fields.plain_texts_mut() {
             if let Some(written) = text.as_ref().filter(|text| template::is_template(text)) {
                 let complaints = complaints_of_plain(written, environment);
                 *text = environment.fill(written).ok().map(|filled| filled.expose().to_owned());
                 filled.push(name);
-                for (message, hint) in complaints {
-                    report.error(section.error(name, "", &message, hint));
+                for complaint in complaints {
+                    report.error(section.error(name, "", complaint));
                 }
             }
         }
         Self { section, fields, filled }
     }
 
-    /// Judges `[defaults]` once, as the only fields of crons that are good otherwise: a thread cron for the one field
-    /// that only thread crons have, a stateless one for all the others.
+    /// Checks `[defaults]` by itself, as the fields of crons that are valid otherwise: a thread cron for the one
+    /// field that only thread crons have, and a stateless cron for all the others.
     fn check_alone(&self, environment: &Environment, report: &mut Report) {
-        let good = CronFields {
+        let valid = CronFields {
             schedule: Some("0 0 * * *".to_owned()),
             assistant_id: Some("agent".to_owned()),
             ..CronFields::default()
@@ -114,11 +115,11 @@ impl<'d> Raw<'d> {
         let on_thread = CronFields {
             thread: Some("any".to_owned()),
             multitask_strategy: self.fields.multitask_strategy.clone(),
-            ..good.clone()
+            ..valid.clone()
         };
         let mut others = self.fields.clone();
         others.multitask_strategy = None;
-        let others = others.with_defaults(&good);
+        let others = others.with_defaults(&valid);
         let validated = [validate_cron("defaults", &others), validate_cron("defaults", &on_thread)];
         let mistakes = validated.into_iter().filter_map(Result::err).flatten();
         for mistake in mistakes.chain(check_values(&self.fields, environment)) {
@@ -131,7 +132,7 @@ impl<'d> Raw<'d> {
     fn validate(
         self,
         name: &str,
-        defaults: &Raw<'_>,
+        defaults: &CronTable<'_>,
         policy: Option<&UrlPolicy>,
         environment: &Environment,
         report: &mut Report,
@@ -140,57 +141,62 @@ impl<'d> Raw<'d> {
         let fields = self.fields.clone().with_defaults(&defaults.fields);
         let validated = validate_cron(name, &fields);
         let mut mistakes = validated.as_ref().err().cloned().unwrap_or_default();
-        // What is no URL is not refused as well.
+        // A webhook that is not a URL is reported once, and not as refused by the policy as well.
         if !values.iter().chain(&mistakes).any(|mistake| mistake.field == "webhook") {
             mistakes.extend(policy.and_then(|policy| check_webhook_policy(&fields, policy, environment)));
         }
         for mistake in values.iter().chain(&mistakes) {
-            // A field that could not even be read is not missing as well.
-            let unread = mistake.is_missing()
+            // A field whose value could not be read has been reported, and is not missing as well.
+            let is_unread = mistake.kind == FieldErrorKind::Missing
                 && (self.section.has(mistake.field) || defaults.section.has(mistake.field));
-            if !unread {
+            if !is_unread {
                 report.error(self.locate(mistake, Some(defaults)));
             }
         }
         validated.ok().map(|cron| (cron, fields))
     }
 
-    /// The mistake at the place where the field stands: here, in `[defaults]`, or nowhere.
-    fn locate(&self, mistake: &FieldError, defaults: Option<&Raw<'_>>) -> ConfigError {
+    /// Returns the mistake at the place of the field: in this table, in `[defaults]`, or at the header if it is in
+    /// neither.
+    fn locate(&self, mistake: &FieldError, defaults: Option<&CronTable<'_>>) -> ConfigError {
         let field = mistake.field;
         let from_defaults =
             defaults.filter(|defaults| !self.section.has(field) && defaults.section.has(field));
-        let holder = from_defaults.unwrap_or(self);
-        if mistake.is_missing() {
-            let message = format!("[{}] has no {field}", escaped(self.section.name));
-            let source = self.section.document.source;
-            return source.error(self.section.offset, message, mistake.hint.clone());
+        let table = from_defaults.unwrap_or(self);
+        match mistake.kind {
+            FieldErrorKind::Missing => {
+                let message = format!("[{}] has no {field}", escaped(self.section.name));
+                let source = self.section.document.source;
+                return source.error(self.section.offset, message, mistake.hint.clone());
+            }
+            FieldErrorKind::Invalid => {}
         }
-        // The calendar may quote the schedule and the zone together.
+        // The calendar's messages may quote the schedule and the zone together.
         const CALENDAR: [&str; 2] = ["schedule", "timezone"];
-        let tells = |filled: &&'static str| {
+        let is_quoted = |filled: &&'static str| {
             *filled == field || (CALENDAR.contains(filled) && CALENDAR.contains(&field))
         };
-        if holder.filled.iter().any(tells) {
-            return holder.section.error(field, "", "not valid once its placeholders are filled", None);
+        if table.filled.iter().any(is_quoted) {
+            let complaint = Complaint::new("not valid once its placeholders are filled");
+            return table.section.error(field, "", complaint);
         }
+        let complaint = Complaint { message: mistake.message.clone(), hint: mistake.hint.clone() };
         let excerpt = mistake.excerpt.clone();
-        let hint = mistake.hint.clone();
-        ConfigError { excerpt, ..holder.section.error(field, &mistake.pointer, &mistake.message, hint) }
+        ConfigError { excerpt, ..table.section.error(field, &mistake.pointer, complaint) }
     }
 }
 
-/// A field that is settled right now takes variables, but no secrets: it will be shown and stored.
-fn complaints_of_plain(text: &str, environment: &Environment) -> Vec<(String, Option<String>)> {
-    let mut complaints = check_text(text, false);
-    complaints.extend(missing(text, environment).into_iter().map(|error| (error.to_string(), None)));
+/// Returns what is wrong with the placeholders of a field that is validated when the file is read. It may name
+/// variables, but no credentials, because its text is shown and stored.
+fn complaints_of_plain(text: &str, environment: &Environment) -> Vec<Complaint> {
+    let mut complaints = check_filled_text(text, environment);
     let found = template::placeholders(text).unwrap_or_default();
     if found
         .iter()
         .any(|placeholder| matches!(placeholder.source(), Ok(template::PlaceholderSource::Credential(_))))
     {
-        let hint = "a credential can stand in webhook, input, config, context and metadata".to_owned();
-        complaints.push(("a credential would be shown and stored here".to_owned(), Some(hint)));
+        let hint = "a credential can be used in webhook, input, config, context and metadata";
+        complaints.push(Complaint::with_hint("a credential would be shown and stored here", hint));
     }
     complaints
 }

@@ -1,11 +1,11 @@
-//! `90s`, `5m`, `1h30m`, `7d`.
+//! Durations as they are written in a configuration: `90s`, `5m`, `1h30m`, `7d`.
 
 use std::time::Duration;
 
 use super::errors::quoted;
 use super::limits::{DURATION_MAX, DURATION_MIN};
 
-/// Reads a duration within the bounds; zero is one.
+/// Parses a duration: zero, or one within the limits.
 pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     let Ok(duration) = humantime::parse_duration(text) else {
         return Err(format!("got {}, expected a duration such as 90s, 5m, 1h30m or 7d", quoted(text)));

@@ -1,6 +1,6 @@
 //! The environment as a capability: the only place that reads environment variables and systemd credentials.
 //!
-//! A value is read anew at each lookup, so a credential that was rotated is seen without a restart.
+//! Every lookup reads the value again, so a rotated credential takes effect without a restart.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -12,17 +12,17 @@ use super::limits::CREDENTIAL_BYTES_MAX;
 use super::secret::Secret;
 use crate::domain::template::{self, FillError};
 
-/// Where `env.NAME` and `credential.NAME` get their values. Cheap to clone.
+/// The source of the values of `env.NAME` and `credential.NAME`. Cheap to clone.
 #[derive(Clone)]
-pub struct Environment(Source);
+pub struct Environment(Values);
 
 #[derive(Clone)]
-enum Source {
-    Process,
-    Map(Arc<BTreeMap<String, String>>),
+enum Values {
+    OfProcess,
+    Fixed(Arc<BTreeMap<String, String>>),
 }
 
-/// Shows no values.
+/// Never shows a value.
 impl std::fmt::Debug for Environment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Environment(…)")
@@ -32,66 +32,62 @@ impl std::fmt::Debug for Environment {
 /// Why a name has no value. Never shows a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LookupError {
-    /// Neither `env.…` nor `credential.…`, or with characters that no such name has.
+    /// Neither `env.…` nor `credential.…`, or with characters that no such name may have.
     #[error("`{0}` is not the name of an environment variable or a credential")]
     InvalidName(String),
-    /// Nothing by that name.
     #[error("{0} is not set")]
     Unset(String),
-    /// An empty token is worse than none.
+    /// Refused, because an empty token is worse than none.
     #[error("{0} is set, but empty")]
     Empty(String),
-    /// Not UTF-8.
     #[error("{0} is not UTF-8 text")]
     NotText(String),
-    /// There are no credentials at all.
+    /// The process has no credentials at all.
     #[error("{0} is not available: $CREDENTIALS_DIRECTORY is not set (LoadCredential= of systemd sets it)")]
     NoCredentials(String),
-    /// The file of a credential cannot be read.
     #[error("{name} cannot be read: {error}")]
     Unreadable {
-        /// `credential.NAME`.
         name: String,
-        /// What the system said.
+        /// The message of the operating system.
         error: String,
     },
-    /// Everybody on the machine can read it.
     #[error("{0} is readable by everybody on this machine (chmod o-r)")]
     WorldReadable(String),
-    /// Larger than systemd allows.
+    /// Longer than systemd allows.
     #[error("{0} is longer than {CREDENTIAL_BYTES_MAX} bytes")]
     TooLong(String),
 }
 
 impl Environment {
-    /// The environment of this process.
+    /// Returns the environment of this process.
     pub fn of_process() -> Self {
-        Self(Source::Process)
+        Self(Values::OfProcess)
     }
 
-    /// Fixed values by full name (`env.HOOK_TOKEN`, `credential.api_key`), for tests and the demo.
+    /// Returns an environment with fixed values by full name (`env.HOOK_TOKEN`, `credential.api_key`), for tests and
+    /// the demo.
     pub fn of_map<'a>(values: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let values = values.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Self(Source::Map(Arc::new(values.collect())))
+        Self(Values::Fixed(Arc::new(values.collect())))
     }
 
-    /// The value of `env.NAME` or `credential.NAME`.
+    /// Returns the value of `env.NAME` or `credential.NAME`, which is never empty.
     pub fn lookup(&self, name: &str) -> Result<Secret, LookupError> {
         let text = match (name.split_once('.'), &self.0) {
-            (Some(("env", variable)), source) if is_variable_name(variable) => match source {
-                Source::Process => variable_of_process(name, variable)?,
-                Source::Map(values) => of_map(name, values)?,
+            (Some(("env", variable)), values) if is_variable_name(variable) => match values {
+                Values::OfProcess => variable_of_process(name, variable)?,
+                Values::Fixed(values) => of_map(name, values)?,
             },
-            (Some(("credential", credential)), source) if is_credential_name(credential) => match source {
-                Source::Process => credential_of_process(name, credential)?,
-                Source::Map(values) => of_map(name, values)?,
+            (Some(("credential", credential)), values) if is_credential_name(credential) => match values {
+                Values::OfProcess => credential_of_process(name, credential)?,
+                Values::Fixed(values) => of_map(name, values)?,
             },
             _ => return Err(LookupError::InvalidName(name.chars().take(64).collect())),
         };
         if text.is_empty() { Err(LookupError::Empty(name.to_owned())) } else { Ok(Secret::new(&text)) }
     }
 
-    /// The text with its `env.…` and `credential.…` placeholders filled; the result may hold a secret.
+    /// Returns the text with its `env.…` and `credential.…` placeholders filled, which may put a secret into it.
     pub fn fill(&self, text: &str) -> Result<Secret, FillError<LookupError>> {
         let lookup = |name: &str| self.lookup(name).map(|secret| secret.expose().to_owned());
         template::fill(text, &lookup).map(|filled| Secret::new(&filled))
@@ -102,7 +98,7 @@ fn of_map(name: &str, values: &BTreeMap<String, String>) -> Result<String, Looku
     values.get(name).cloned().ok_or_else(|| LookupError::Unset(name.to_owned()))
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the place that reads the environment")]
+#[expect(clippy::disallowed_methods, reason = "this is the place that reads environment variables")]
 fn variable_of_process(name: &str, variable: &str) -> Result<String, LookupError> {
     std::env::var(variable).map_err(|error| match error {
         std::env::VarError::NotPresent => LookupError::Unset(name.to_owned()),
@@ -131,7 +127,7 @@ fn read_credential(name: &str, path: &Path) -> Result<String, LookupError> {
         return Err(LookupError::TooLong(name.to_owned()));
     }
     let text = String::from_utf8(bytes).map_err(|_| LookupError::NotText(name.to_owned()))?;
-    // Editors and `echo` end a file with a newline that is no part of the secret.
+    // Editors and `echo` end a file with a newline that is not part of the secret.
     let text = text.strip_suffix('\n').unwrap_or(&text);
     Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
 }
@@ -153,7 +149,8 @@ fn is_variable_name(name: &str) -> bool {
         && name.chars().all(|char| char.is_ascii_alphanumeric() || char == '_')
 }
 
-/// No slash and no leading dot: a name cannot lead out of the directory.
+/// Returns whether this can be the name of a credential. It has no slash and no leading dot, so that it cannot lead
+/// out of the directory.
 fn is_credential_name(name: &str) -> bool {
     !name.starts_with('.')
         && !name.is_empty()

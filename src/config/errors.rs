@@ -1,7 +1,7 @@
-//! Mistakes in the configuration: collected, never the first one only, each with the place to look at.
+//! Mistakes in the configuration: all of them are collected, not only the first, each with its place in the file.
 //!
-//! No message quotes a value that could be a secret: keys, words, schedules and durations are quoted, URLs, headers
-//! and filled-in placeholders are not.
+//! No message quotes a value that could be a secret. Keys, words, schedules and durations are quoted; URLs, headers and
+//! filled-in placeholders are not.
 
 use std::fmt;
 use std::path::Path;
@@ -9,27 +9,25 @@ use std::sync::Arc;
 
 use super::limits::ERRORS_MAX;
 
-/// Line and column, both from 1, in characters.
+/// A place in a file. Line and column both count from 1; the column counts characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
-    /// From 1.
     pub line: usize,
-    /// From 1, in characters.
     pub column: usize,
 }
 
-/// One mistake, or one thing worth a warning.
+/// One mistake, or one warning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
-    /// The file as it was named.
+    /// The path as it was given.
     pub file: Arc<Path>,
-    /// `None` if it is about the file as a whole.
+    /// `None` if the error is about the file as a whole.
     pub position: Option<Position>,
     /// What was got, and what was expected.
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
-    /// What is at fault with a caret under it, in two lines; secrets masked.
+    /// The text at fault and a caret under it, in two lines; secrets are masked.
     pub excerpt: Option<String>,
 }
 
@@ -53,7 +51,7 @@ impl fmt::Display for ConfigError {
 }
 
 impl ConfigErrors {
-    /// One mistake, about a file as a whole.
+    /// Returns a single mistake about a file as a whole.
     pub(super) fn of_file(file: &Path, message: String) -> Self {
         Self(vec![about_file(&file.into(), message)])
     }
@@ -73,7 +71,24 @@ impl fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
-/// What one reading of the configuration has to say so far.
+/// What is wrong with a value, said by code that does not know where the value is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Complaint {
+    pub(super) message: String,
+    pub(super) hint: Option<String>,
+}
+
+impl Complaint {
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None }
+    }
+
+    pub(super) fn with_hint(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: Some(hint.into()) }
+    }
+}
+
+/// The errors and warnings collected while a configuration is read.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     errors: Vec<ConfigError>,
@@ -81,27 +96,27 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// A mistake.
     pub(super) fn error(&mut self, error: ConfigError) {
         self.errors.push(error);
     }
 
-    /// A mistake of a file as a whole.
+    /// Adds an error about a file as a whole.
     pub(super) fn file_error(&mut self, file: &Arc<Path>, message: impl Into<String>) {
         self.errors.push(about_file(file, message));
     }
 
-    /// Something odd, but valid, at its place.
+    /// Adds a warning: something that is valid, but seldom meant.
     pub(super) fn warning(&mut self, warning: ConfigError) {
         self.warnings.push(warning);
     }
 
-    /// Something odd, but valid, about a file as a whole.
+    /// Adds a warning about a file as a whole.
     pub(super) fn file_warning(&mut self, file: &Arc<Path>, message: impl Into<String>) {
         self.warnings.push(about_file(file, message));
     }
 
-    /// The warnings, or every mistake in order; a mistake in `[defaults]` meets every cron, but is told once.
+    /// Returns the warnings, or every mistake in the order of the files. A mistake in `[defaults]` is found again in
+    /// every cron, but is reported once.
     pub(super) fn finish(mut self) -> Result<Vec<ConfigError>, ConfigErrors> {
         if self.errors.is_empty() {
             return Ok(self.warnings);
@@ -117,12 +132,12 @@ fn about_file(file: &Arc<Path>, message: impl Into<String>) -> ConfigError {
     ConfigError { file: file.clone(), position: None, message: message.into(), hint: None, excerpt: None }
 }
 
-/// A text as it was written, short enough for a message and without control characters.
+/// Returns the text in backticks, short enough for a message and without control characters.
 pub(super) fn quoted(text: &str) -> String {
     format!("`{}`", escaped(text))
 }
 
-/// The same without quotes.
+/// Returns the text like [`quoted`], but without the backticks.
 pub(super) fn escaped(text: &str) -> String {
     const SHOWN_CHARS_MAX: usize = 64;
     let mut shown = String::new();

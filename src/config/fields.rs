@@ -1,7 +1,7 @@
-//! A cron as people write it: the agent server's own field names and ours, each as text, none settled.
+//! The fields of a cron as they are written: the agent server's own names and agentcron's, not validated yet.
 //!
-//! One struct for the files, for the definition stored in the database (JSON, placeholders still in it, so that no
-//! secret gets there) and for the HTTP API.
+//! One struct serves the files, the definition stored in the database (as JSON with its placeholders, so that no secret
+//! is stored) and the HTTP API. `reference/crons.rs` says what each field means.
 
 use std::fmt;
 
@@ -10,20 +10,24 @@ use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use super::placeholders::{each_text, each_text_of_map};
+use super::reference::is_public;
+
 macro_rules! cron_fields {
-    ($($(#[$doc:meta])* $name:ident: $type:ty),+ $(,)?) => {
+    ($($name:ident: $type:ty),+ $(,)?) => {
         /// Every field of a cron, as written.
         #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
         #[serde(deny_unknown_fields)]
         pub struct CronFields {
-            $($(#[$doc])* #[serde(default, skip_serializing_if = "Option::is_none")] pub $name: Option<$type>),+
+            $(#[serde(default, skip_serializing_if = "Option::is_none")] pub $name: Option<$type>),+
         }
 
         impl CronFields {
-            /// Every field's name.
+            /// The names of all fields, in the order of the reference.
             pub const NAMES: &'static [&'static str] = &[$(stringify!($name)),+];
 
-            /// These fields, and the others' where these are silent. Values are not merged into one another.
+            /// Returns these fields, with those of `other` where these are absent. Values are not merged into one
+            /// another.
             fn or(self, other: &Self) -> Self {
                 Self { $($name: self.$name.or_else(|| other.$name.clone())),+ }
             }
@@ -32,75 +36,44 @@ macro_rules! cron_fields {
 }
 
 cron_fields! {
-    /// The cron expression.
     schedule: String,
-    /// IANA name; UTC if absent.
     timezone: String,
-    /// Assistant id or graph name.
     assistant_id: String,
-    /// Runs on this thread (a UUID).
     thread_id: String,
-    /// Runs on a thread named in words; its UUID is derived.
     thread: String,
-    /// Any JSON value.
     input: Value,
-    /// `tags`, `recursion_limit`, `configurable`.
     config: Map<String, Value>,
-    /// Static context of the graph.
     context: Map<String, Value>,
-    /// The user's metadata of each run.
     metadata: Map<String, Value>,
-    /// Whom to tell about the end of each run.
     webhook: String,
-    /// No occurrence before it (RFC 3339).
     start_time: String,
-    /// No occurrence at or after it (RFC 3339).
     end_time: String,
-    /// Whether it fires at all.
     enabled: bool,
-    /// Nodes, or `*`.
     interrupt_before: OneOrMany,
-    /// Nodes, or `*`.
     interrupt_after: OneOrMany,
-    /// `enqueue`, `reject`, `interrupt`, `rollback`; for thread crons.
     multitask_strategy: String,
-    /// `delete` or `keep`; for stateless crons.
     on_run_completed: String,
-    /// `sync`, `async`, `exit`.
     durability: String,
-    /// What a stream carries.
     stream_mode: OneOrMany,
-    /// Whether a stream carries subgraphs.
     stream_subgraphs: bool,
-    /// Whether a stream can be resumed.
     stream_resumable: bool,
-    /// The server's older word for `durability`.
     checkpoint_during: bool,
-    /// Feedback keys of the run.
     feedback_keys: Vec<String>,
-    /// `background`, `wait`, `stream`.
     mode: String,
-    /// `skip`, `allow`, `queue`, `cancel`.
     overlap: String,
-    /// `none`, `latest`, `all`.
     catchup: String,
-    /// A duration.
     catchup_window: String,
-    /// A duration.
     start_deadline: String,
-    /// A duration.
     timeout: String,
-    /// A duration.
     jitter: String,
-    /// Days, or ranges of days, on which nothing fires.
     exclude: Vec<String>,
-    /// Failed runs in a row.
     pause_after_failures: u32,
 }
 
 impl CronFields {
-    /// With `[defaults]` where it says nothing itself. A default that makes no sense for this kind of cron is left
-    /// out: `on_run_completed` of a thread cron, `multitask_strategy` of a stateless one, a second thread.
+    /// Returns the fields with those of `[defaults]` where they are absent. A default that makes no sense for this kind
+    /// of cron is left out: `on_run_completed` of a thread cron, `multitask_strategy` of a stateless one, and a second
+    /// thread.
     pub fn with_defaults(self, defaults: &Self) -> Self {
         let mut defaults = defaults.clone();
         if self.thread.is_some() || self.thread_id.is_some() {
@@ -116,7 +89,21 @@ impl CronFields {
         self.or(&defaults)
     }
 
-    /// The fields that are settled when a file is read, so that their `${{ env.X }}` are filled right then.
+    /// Calls `visit` with the field, the JSON pointer and the text of every text that is sent to the agent server.
+    /// Their placeholders are filled when an occurrence is fired.
+    pub(super) fn each_payload_text<'f>(&'f self, visit: &mut impl FnMut(&'static str, &str, &'f str)) {
+        if let Some(input) = &self.input {
+            each_text(input, &mut |pointer, text| visit("input", pointer, text));
+        }
+        let maps = [("config", &self.config), ("context", &self.context), ("metadata", &self.metadata)];
+        for (field, map) in maps {
+            if let Some(map) = map {
+                each_text_of_map(map, &mut |pointer, text| visit(field, pointer, text));
+            }
+        }
+    }
+
+    /// Returns the fields that are validated when a file is read, so that their `${{ env.X }}` is filled right then.
     pub(super) fn plain_texts_mut(&mut self) -> [(&'static str, &mut Option<String>); 16] {
         [
             ("schedule", &mut self.schedule),
@@ -139,35 +126,32 @@ impl CronFields {
     }
 }
 
-/// The webhook may hold a token, so it does not show itself; the payload shows its size only.
+/// Shows neither the webhook nor the payload: both may hold a token.
 impl fmt::Debug for CronFields {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const HIDDEN: [&str; 5] = ["webhook", "input", "config", "context", "metadata"];
         let fields = serde_json::to_value(self).map_err(|_| fmt::Error)?;
         let mut shown = f.debug_struct("CronFields");
         for (name, value) in fields.as_object().into_iter().flatten() {
-            if HIDDEN.contains(&name.as_str()) {
-                shown.field(name, &format_args!("…"));
-            } else {
+            if is_public(name) {
                 shown.field(name, &format_args!("{value}"));
+            } else {
+                shown.field(name, &format_args!("…"));
             }
         }
         shown.finish()
     }
 }
 
-/// A text, or a list of texts.
+/// One text, or a list of texts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum OneOrMany {
-    /// `"*"`
     One(String),
-    /// `["a", "b"]`
     Many(Vec<String>),
 }
 
 impl OneOrMany {
-    /// As a list.
+    /// Returns the texts as a list.
     pub fn as_slice(&self) -> &[String] {
         match self {
             Self::One(text) => std::slice::from_ref(text),
@@ -176,7 +160,7 @@ impl OneOrMany {
     }
 }
 
-// Not derived: serde's message for an untagged enum says neither what was got nor what was expected.
+// Not derived: serde's error for an untagged enum says neither what was got nor what was expected.
 impl<'de> Deserialize<'de> for OneOrMany {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct TextOrList;
@@ -220,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_fill_what_is_silent_and_makes_sense() {
+    fn defaults_fill_absent_fields_that_make_sense() {
         let defaults =
             json!({"timezone": "UTC", "on_run_completed": "keep", "multitask_strategy": "enqueue"});
         let merged =

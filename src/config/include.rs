@@ -1,9 +1,9 @@
-//! `include = ["crons.d/*.toml"]`: which files a pattern names.
+//! Finds the files that a pattern of `include = ["crons.d/*.toml"]` matches.
 
 use std::path::{Path, PathBuf};
 
-/// The files that a pattern names, sorted. No match is fine for a pattern with `*`; a plain path is taken as it is,
-/// so that its absence is noticed when it is read.
+/// Returns the files that a pattern matches, sorted. A pattern with `*` may match none; a plain path is returned as
+/// it is, so that its absence is noticed when it is read.
 pub(super) fn expand(base: &Path, pattern: &str) -> Result<Vec<PathBuf>, String> {
     if pattern.is_empty() || pattern.contains('\0') {
         return Err("got no path, expected one such as crons.d/*.toml".to_owned());
@@ -14,7 +14,7 @@ pub(super) fn expand(base: &Path, pattern: &str) -> Result<Vec<PathBuf>, String>
         _ => return Err(format!("`{pattern}` does not name a file")),
     };
     if directory.to_string_lossy().contains('*') && !base.to_string_lossy().contains('*') {
-        return Err(format!("`{pattern}`: `*` may stand in the last part of the path only"));
+        return Err(format!("`{pattern}`: `*` is only allowed in the last part of the path"));
     }
     if !name.contains('*') {
         return Ok(vec![path]);
@@ -27,13 +27,13 @@ pub(super) fn expand(base: &Path, pattern: &str) -> Result<Vec<PathBuf>, String>
     let mut found = Vec::new();
     for entry in entries {
         let entry = entry.map_err(|error| format!("{}: {error}", directory.display()))?;
-        // `..data` of a Kubernetes ConfigMap and the swap files of editors are hidden, and not meant.
-        let matched = entry
+        // `..data` of a Kubernetes ConfigMap and the swap files of editors are hidden files, which nobody means.
+        let is_match = entry
             .file_name()
             .to_str()
             .is_some_and(|found| matches(name.as_bytes(), found.as_bytes()) && !found.starts_with('.'));
         let path = directory.join(entry.file_name());
-        if matched && !path.is_dir() {
+        if is_match && !path.is_dir() {
             found.push(path);
         }
     }
@@ -41,7 +41,8 @@ pub(super) fn expand(base: &Path, pattern: &str) -> Result<Vec<PathBuf>, String>
     Ok(found)
 }
 
-/// `*` stands for any text, everything else for itself. Linear but for backtracking to the last `*`.
+/// Returns whether the pattern, in which `*` matches any text, matches the whole name. Backtracks to the last `*`
+/// only, so that its time stays bounded by the product of the lengths.
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut at_pattern, mut at_name) = (0, 0);
     let mut last_star: Option<(usize, usize)> = None;
@@ -67,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_stands_for_any_text() {
+    fn a_star_matches_any_text() {
         for (pattern, name, expected) in [
             ("*.toml", "a.toml", true),
             ("*.toml", "a.toml~", false),

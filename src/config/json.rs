@@ -1,20 +1,22 @@
-//! TOML values -> JSON values, so that one struct serves files, the database and the HTTP API.
+//! Converts TOML values to JSON values, so that one struct serves files, the database and the HTTP API.
 
 use serde_json::{Map, Number, Value};
 use toml::Spanned;
 use toml::de::DeValue;
 
 use super::limits::DEPTH_MAX;
+use super::type_check::integer;
 
-/// What JSON cannot say, and where it stands.
+/// A value that JSON cannot represent.
 pub(super) struct NotJson {
-    /// In bytes.
+    /// The byte at which the value is.
     pub(super) offset: usize,
-    /// Without the value itself.
+    /// Does not quote the value.
     pub(super) message: String,
 }
 
-/// The same value in JSON; dates and times become text, as TOML writes them.
+/// Returns the value as JSON; dates and times become text, as TOML writes them. What JSON cannot represent is added to
+/// `mistakes` and becomes `null`.
 pub(super) fn to_json(value: &Spanned<DeValue<'_>>, mistakes: &mut Vec<NotJson>) -> Value {
     convert(value, mistakes, DEPTH_MAX)
 }
@@ -31,13 +33,15 @@ fn convert(value: &Spanned<DeValue<'_>>, mistakes: &mut Vec<NotJson>, depth_left
         DeValue::String(text) => Value::String(text.to_string()),
         DeValue::Boolean(flag) => Value::Bool(*flag),
         DeValue::Datetime(datetime) => Value::String(datetime.to_string()),
-        DeValue::Integer(integer) => match i64::from_str_radix(integer.as_str(), integer.radix()) {
-            Ok(number) => Value::Number(number.into()),
-            Err(_) => refuse("integer does not fit into 64 bits".to_owned()),
+        DeValue::Integer(written) => match integer(written) {
+            Some(number) => Value::Number(number.into()),
+            None => refuse("integer does not fit into 64 bits".to_owned()),
         },
         DeValue::Float(float) => match float.as_str().parse().ok().and_then(Number::from_f64) {
             Some(number) => Value::Number(number),
-            None => refuse("got a number that is not finite, expected one that JSON can say".to_owned()),
+            None => {
+                refuse("got a number that is not finite, expected one that JSON can represent".to_owned())
+            }
         },
         DeValue::Array(items) => {
             Value::Array(items.iter().map(|item| convert(item, mistakes, depth_left)).collect())

@@ -1,5 +1,5 @@
-//! The server's own `langgraph.json`: `http.disable_webhooks` and `webhooks`, by the server's rules for what is
-//! absent. Everything else in it is none of our business.
+//! Reads `http.disable_webhooks` and `webhooks` of the agent server's own `langgraph.json`, with the server's
+//! defaults for what is absent. agentcron ignores everything else in that file.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,77 +7,78 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::environment::Environment;
-use super::errors::{ConfigError, Position, Report};
-use super::placeholders::{check_text, missing};
+use super::errors::{Complaint, ConfigError, Position, Report};
+use super::placeholders::check_filled_text;
 use super::section::Section;
-use super::sections::SectionReader;
-use super::source::Source;
-use super::validated::Sources;
-use super::webhooks::{ENV_PREFIX_DEFAULT, RawUrl, header_complaint, value_complaint};
+use super::section_reader::SectionReader;
+use super::settings::Sources;
+use super::source_file::SourceFile;
+use super::webhook_headers::{ENV_PREFIX_DEFAULT, header_complaint, value_complaint};
+use super::webhook_url_policy::RawUrlPolicy;
 use crate::domain::cron::Template;
 
-/// With a `url` block, the server wants https unless it is told otherwise, and shorter URLs.
+/// If there is a `url` block, the server requires https unless the block says otherwise, and shorter URLs.
 const MAX_URL_LENGTH_WITH_BLOCK: u64 = 2048;
 
-/// What it says.
+/// The settings of the agent server's file that agentcron honours.
 #[derive(Default)]
 pub(super) struct ServerSettings {
     pub(super) disable_webhooks: bool,
     pub(super) webhooks: ServerWebhooks,
 }
 
-/// Its `webhooks`.
 #[derive(Default)]
 pub(super) struct ServerWebhooks {
     pub(super) env_prefix: Option<String>,
     pub(super) headers: BTreeMap<String, Template>,
     pub(super) allowed_fields: Option<Vec<String>>,
-    /// Only with a `url` block, and then with the server's defaults in it.
-    pub(super) url: Option<RawUrl>,
+    /// `None` without a `url` block; otherwise with the server's defaults.
+    pub(super) url: Option<RawUrlPolicy>,
 }
 
-// Unknown keys are the server's business, so there is no deny_unknown_fields here, but for `url`: a policy that is
-// not understood must not be taken for no policy.
+// Unknown keys are the server's business, so these structs do not deny them. `url` does: a policy that we do not
+// understand must not pass for no policy.
 #[derive(Deserialize)]
-struct RawFile {
-    http: Option<RawHttp>,
-    webhooks: Option<RawWebhooks>,
+struct LanggraphJson {
+    http: Option<LanggraphHttp>,
+    webhooks: Option<LanggraphWebhooks>,
 }
 
 #[derive(Deserialize)]
-struct RawHttp {
+struct LanggraphHttp {
     disable_webhooks: Option<bool>,
 }
 
 #[derive(Deserialize)]
-struct RawWebhooks {
+struct LanggraphWebhooks {
     env_prefix: Option<String>,
     headers: Option<BTreeMap<String, String>>,
     allowed_fields: Option<Vec<String>>,
-    url: Option<RawUrl>,
+    url: Option<RawUrlPolicy>,
 }
 
-/// Reads it if our file names it.
+/// Reads the file if the main file names it.
 pub(super) fn read(
     root: &Section<'_>,
     path: Option<String>,
     sources: &mut Sources,
     reader: &mut SectionReader<'_>,
 ) -> ServerSettings {
-    let Some(path) = path.and_then(|text| reader.path(root, "langgraph_json", &text)) else {
+    let path = reader.optional_path(root, "langgraph_json", path.as_deref());
+    let Ok(Some(path)) = path else {
         return ServerSettings::default();
     };
     sources.files.push(path.clone());
-    let source = match Source::read(&path) {
+    let source = match SourceFile::read(&path) {
         Ok(source) => source,
         Err(message) => {
             let message = format!("{}: {message}", path.display());
-            reader.error(root, "langgraph_json", &message, None);
+            reader.report(root, "langgraph_json", Complaint::new(message));
             return ServerSettings::default();
         }
     };
     match serde_json::from_str(&source.text) {
-        Ok(raw) => validate(&source, raw, reader.environment, reader.report),
+        Ok(written) => validate(&source, written, reader.environment, reader.report),
         Err(error) => {
             reader.report.error(json_error(&path, &error));
             ServerSettings::default()
@@ -86,41 +87,64 @@ pub(super) fn read(
 }
 
 fn json_error(path: &Path, error: &serde_json::Error) -> ConfigError {
-    // serde quotes the value that it did not expect; what follows ", expected" is ours.
-    let text = error.to_string();
     let message = match error.classify() {
-        serde_json::error::Category::Data => match text.rsplit_once(", expected ") {
-            Some((_, expected)) if !text.starts_with("unknown field") => {
-                format!("wrong type: expected {expected}")
-            }
-            Some(_) | None => text,
-        },
-        _ => format!("not JSON: {text}"),
+        serde_json::error::Category::Data => message_without_value(error),
+        serde_json::error::Category::Syntax
+        | serde_json::error::Category::Eof
+        | serde_json::error::Category::Io => format!("not JSON: {}", message_without_place(error)),
     };
-    let message = message.split(" at line ").next().unwrap_or_default().to_owned();
     let position = Some(Position { line: error.line().max(1), column: error.column().max(1) });
     ConfigError { file: path.into(), position, message, hint: None, excerpt: None }
 }
 
-fn validate(source: &Source, raw: RawFile, environment: &Environment, report: &mut Report) -> ServerSettings {
-    let disable_webhooks = raw.http.and_then(|http| http.disable_webhooks).unwrap_or(false);
-    let Some(webhooks) = raw.webhooks else {
+/// Returns the message of a mistake in the file's content without the value that serde quotes in it, which may be a
+/// secret.
+///
+/// This reads serde's sentence, `invalid type: string "x", expected a boolean`: `serde_json::Error` has a category, a
+/// line and a column, but neither what was found nor what was expected, and `serde::de::Unexpected`, which has both,
+/// reaches only the constructors of the error. Nothing depends on the outcome but the text that is shown.
+fn message_without_value(error: &serde_json::Error) -> String {
+    let message = message_without_place(error);
+    match message.rsplit_once(", expected ") {
+        // It quotes the unknown key and lists the known ones.
+        Some(_) if message.starts_with("unknown field") => message,
+        Some((_, expected)) => format!("wrong type: expected {expected}"),
+        // A field that is missing or given twice: no value is quoted.
+        None => message,
+    }
+}
+
+/// Returns the message without the place, which `serde_json` appends to it and which we show in our own way.
+fn message_without_place(error: &serde_json::Error) -> String {
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let message = error.to_string();
+    message.strip_suffix(&place).unwrap_or(&message).to_owned()
+}
+
+fn validate(
+    source: &SourceFile,
+    written: LanggraphJson,
+    environment: &Environment,
+    report: &mut Report,
+) -> ServerSettings {
+    let disable_webhooks = written.http.and_then(|http| http.disable_webhooks).unwrap_or(false);
+    let Some(webhooks) = written.webhooks else {
         return ServerSettings { disable_webhooks, ..ServerSettings::default() };
     };
     let prefix = webhooks.env_prefix.as_deref().unwrap_or(ENV_PREFIX_DEFAULT);
     let mut headers = BTreeMap::new();
     for (name, text) in webhooks.headers.unwrap_or_default() {
-        let complaints = check_text(&text, false).into_iter().map(|(message, _)| message);
-        let missing = missing(&text, environment).into_iter().map(|error| error.to_string());
+        let complaints = check_filled_text(&text, environment).into_iter().map(|complaint| complaint.message);
         let filled = environment.fill(&text).ok();
         let value = filled.and_then(|filled| value_complaint(filled.expose())).map(str::to_owned);
-        let mut fine = true;
-        for message in complaints.chain(missing).chain(value).chain(header_complaint(&name, &text, prefix)) {
-            fine = false;
-            report.file_error(&source.file, format!("webhooks.headers.{name}: {message}"));
-        }
-        if fine {
+        let messages: Vec<String> =
+            complaints.chain(value).chain(header_complaint(&name, &text, prefix)).collect();
+        if messages.is_empty() {
             headers.insert(name.to_ascii_lowercase(), Template(text));
+            continue;
+        }
+        for message in messages {
+            report.file_error(&source.file, format!("webhooks.headers.{name}: {message}"));
         }
     }
     let webhooks = ServerWebhooks {
@@ -132,8 +156,8 @@ fn validate(source: &Source, raw: RawFile, environment: &Environment, report: &m
     ServerSettings { disable_webhooks, webhooks }
 }
 
-fn with_server_defaults(written: RawUrl) -> RawUrl {
-    RawUrl {
+fn with_server_defaults(written: RawUrlPolicy) -> RawUrlPolicy {
+    RawUrlPolicy {
         require_https: written.require_https.or(Some(true)),
         allowed_domains: written.allowed_domains.filter(|domains| !domains.is_empty()),
         allowed_ports: written.allowed_ports.filter(|ports| !ports.is_empty()),

@@ -1,38 +1,40 @@
-//! Every bound of the configuration in one place, each with its reason.
+//! Every limit of the configuration, each with its reason.
 
 use std::time::Duration;
 
 /// A file is read whole; 100 000 crons fit into a fifth of this.
 pub(super) const FILE_BYTES_MAX: u64 = 16 << 20;
-/// Files that `include` may bring in: a pattern on the wrong directory ends here.
+/// The most files that `include` may add: a pattern for the wrong directory is stopped here.
 pub(super) const FILES_MAX: usize = 10_000;
-/// Nesting of values. Definitions are stored as JSON text, whose reader gives up at 128.
+/// The nesting of values. Definitions are stored as JSON text, whose reader gives up at 128.
 pub(super) const DEPTH_MAX: usize = 64;
-/// A name stands in tables, log lines and metadata.
+/// A cron's name is shown in tables and log lines and sent as metadata.
 pub(super) const CRON_NAME_CHARS_MAX: usize = 100;
-/// Assistant ids and thread names are single words.
-pub(super) const WORD_CHARS_MAX: usize = 256;
-/// What one cron sends to the server, serialised: it is stored with the cron and built anew for every run.
+/// Assistant ids and names of threads are short.
+pub(super) const NAME_CHARS_MAX: usize = 256;
+/// What one cron sends to the server, serialised: it is stored with the cron and built again for every run.
 pub(super) const PAYLOAD_BYTES_MAX: usize = 1 << 20;
-/// The longest URL the server itself takes.
+/// The longest URL that the agent server itself accepts.
 pub(super) const WEBHOOK_CHARS_MAX: usize = 4096;
-/// Ranges in one `exclude`: ten years of public holidays and more.
+/// The ranges of one `exclude`: enough for more than ten years of public holidays.
 pub(super) const EXCLUDE_MAX: usize = 1000;
 /// No duration is longer, so that no sum of instants can overflow.
 pub(super) const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 /// Times are stored in milliseconds; anything shorter would be stored as zero.
 pub(super) const DURATION_MIN: Duration = Duration::from_millis(1);
-/// One connection and one small task per run that is going.
+/// Each run in progress takes one connection and one small task.
 pub(super) const CONCURRENT_RUNS_MAX: u64 = 10_000;
-/// Values kept per run; the database is a record, not a warehouse.
+/// The values kept for each run: the database is a record, not a warehouse.
 pub(super) const VALUES_BYTES_MAX: u64 = 16 << 20;
-/// A webhook body is built in memory, four at a time per origin.
+/// A webhook body is built in memory, and four of them are sent to one origin at the same time.
 pub(super) const WEBHOOK_BODY_BYTES_MAX: u64 = 16 << 20;
-/// systemd's own bound for one credential.
+/// The fields of a body without `values` fit into this.
+pub(super) const WEBHOOK_BODY_BYTES_MIN: u64 = 1024;
+/// systemd's own limit for one credential.
 pub(super) const CREDENTIAL_BYTES_MAX: u64 = 1 << 20;
-/// Mistakes reported at once; who makes more has one mistake.
+/// The most mistakes that are printed: a file with more of them most likely has one cause.
 pub(super) const ERRORS_MAX: usize = 1000;
-/// Syntax errors reported per file: the later ones are mostly echoes of the first.
+/// Syntax errors reported per file: the later ones mostly follow from the first.
 pub(super) const SYNTAX_ERRORS_MAX: usize = 10;
-/// A key that guards a port: 16 characters at random cannot be guessed over a network.
+/// 16 random characters cannot be guessed over a network.
 pub(super) const API_KEY_CHARS_MIN: usize = 16;

@@ -1,4 +1,5 @@
-//! Files -> [`Config`]: reads them all, then settles them all, so that one look shows every mistake of every file.
+//! Loads a configuration: reads all files first and validates them then, so that one run shows every mistake of every
+//! file.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -6,25 +7,24 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::crons::validate_crons;
-use super::document::Document;
+use super::document::TomlDocument;
 use super::environment::Environment;
-use super::errors::{ConfigErrors, Report};
+use super::errors::{Complaint, ConfigErrors, Report};
 use super::fields::OneOrMany;
 use super::include;
 use super::langgraph_json;
 use super::limits::FILES_MAX;
+use super::reference;
 use super::section::Section;
-use super::sections::{self, SectionReader};
-use super::source::Source;
-use super::validated::{Config, Sources};
+use super::section_reader::SectionReader;
+use super::sections;
+use super::settings::{Config, Sources};
+use super::source_file::SourceFile;
 use super::webhooks;
-
-/// The tables of the main file.
-const TABLES: &[&str] = &["backend", "store", "http", "webhooks", "defaults", "cron"];
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawTop {
+pub(super) struct RawTopLevel {
     include: Option<OneOrMany>,
     langgraph_json: Option<String>,
     shutdown_grace: Option<String>,
@@ -35,17 +35,19 @@ struct RawTop {
 #[serde(deny_unknown_fields)]
 struct RawIncluded {}
 
-/// Tables may be nested some thousand levels deep by dotted keys before the TOML reader objects, and they are dropped
-/// level by level; 64 MiB is ten times what the deepest one needs. Only what is used of it becomes memory.
+/// Dotted keys can nest tables some thousand levels deep before the TOML parser objects, and tables are dropped
+/// recursively; 64 MiB is ten times what the deepest one needs. Only the part that is used takes memory.
 const STACK_BYTES: usize = 64 << 20;
 
-/// Reads the main file and all that it includes.
+/// Returns the settings of the main file and all that it includes, or every mistake in them.
 pub fn load(path: &Path, environment: &Environment) -> Result<Config, ConfigErrors> {
     std::thread::scope(|scope| {
         let reader = std::thread::Builder::new().name("config".to_owned()).stack_size(STACK_BYTES);
         match reader.spawn_scoped(scope, || load_here(path, environment)) {
             Ok(loading) => loading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            Err(error) => Err(ConfigErrors::of_file(path, format!("no thread to read it: {error}"))),
+            Err(error) => {
+                Err(ConfigErrors::of_file(path, format!("cannot start a thread to read it: {error}")))
+            }
         }
     })
 }
@@ -56,59 +58,59 @@ fn load_here(path: &Path, environment: &Environment) -> Result<Config, ConfigErr
     let warnings = report.finish()?;
     match validated {
         Some(config) => Ok(Config { warnings, ..config }),
-        // Nothing is missing without a mistake that says so; if it were, this is the place to know.
+        // Unreachable: code that returns no settings has reported a mistake.
         None => Err(ConfigErrors::of_file(path, "not a configuration".to_owned())),
     }
 }
 
 fn read_all(path: &Path, environment: &Environment, report: &mut Report) -> Option<Config> {
     let main = read(path, report)?;
-    let main = Document::parse(&main, report)?;
+    let main = TomlDocument::parse(&main, report)?;
     let root = Section::root(&main);
-    let top: RawTop = root.read(TABLES, top_advice, report);
+    let top: RawTopLevel = root.read(&reference::TOP_LEVEL, top_level_advice, report);
     let base = path.parent().unwrap_or(Path::new(""));
 
     let mut sources = Sources { files: vec![path.to_owned()], folders: Vec::new() };
     let included = read_included(&root, top.include.as_ref(), &mut sources, environment, report);
-    let included: Vec<Document<'_>> =
-        included.iter().filter_map(|source| Document::parse(source, report)).collect();
+    let included: Vec<TomlDocument<'_>> =
+        included.iter().filter_map(|source| TomlDocument::parse(source, report)).collect();
     for document in &included {
-        Section::root(document).read::<RawIncluded>(&["cron"], included_advice, report);
+        Section::root(document).read::<RawIncluded>(&reference::INCLUDED_FILE, included_file_advice, report);
     }
 
     let mut reader = SectionReader { base, environment, report };
-    let langgraph = langgraph_json::read(&root, top.langgraph_json, &mut sources, &mut reader);
+    let server = langgraph_json::read(&root, top.langgraph_json, &mut sources, &mut reader);
     let backend = sections::backend(&root, &mut reader);
     let store = sections::store(&root, &mut reader);
-    let http = sections::http(&root, langgraph.disable_webhooks, &mut reader);
-    let webhooks = webhooks::webhooks(&root, langgraph.webhooks, &mut reader);
+    let http = sections::http(&root, &server, &mut reader);
+    let webhooks = webhooks::webhooks(&root, server.webhooks, &mut reader);
     let shutdown_grace = sections::shutdown_grace(&root, top.shutdown_grace, &mut reader);
-    if let (Some(http), Some(webhooks)) = (&http, &webhooks)
+    if let (Ok(http), Ok(webhooks)) = (&http, &webhooks)
         && http.listen.is_some()
         && !webhooks.headers.is_empty()
         && webhooks.url.allowed_domains.is_none()
     {
-        let words = "webhooks.headers are sent to every webhook, also to one that a client of http.listen names: set \
-                     webhooks.url.allowed_domains, or listen = \"off\"";
-        report.file_warning(&main.source.file, words);
+        let message = "webhooks.headers are sent with every webhook, even to a URL that a client of http.listen \
+                       chooses: set webhooks.url.allowed_domains, or listen = \"off\"";
+        report.file_warning(&main.source.file, message);
     }
-    let policy = webhooks.as_ref().map(|webhooks| &webhooks.url);
+    let policy = webhooks.as_ref().ok().map(|webhooks| &webhooks.url);
     let crons = validate_crons(&main, &included, policy, environment, report);
     Some(Config {
         path: path.to_owned(),
-        backend: backend?,
-        store: store?,
-        http: http?,
-        webhooks: webhooks?,
-        shutdown_grace: shutdown_grace?,
+        backend: backend.ok()?,
+        store: store.ok()?,
+        http: http.ok()?,
+        webhooks: webhooks.ok()?,
+        shutdown_grace: shutdown_grace.ok()?,
         crons,
         warnings: Vec::new(),
         sources,
     })
 }
 
-fn read(path: &Path, report: &mut Report) -> Option<Source> {
-    Source::read(path).map_err(|message| report.file_error(&path.into(), message)).ok()
+fn read(path: &Path, report: &mut Report) -> Option<SourceFile> {
+    SourceFile::read(path).map_err(|message| report.file_error(&path.into(), message)).ok()
 }
 
 fn read_included(
@@ -117,32 +119,32 @@ fn read_included(
     sources: &mut Sources,
     environment: &Environment,
     report: &mut Report,
-) -> Vec<Source> {
+) -> Vec<SourceFile> {
     let mut paths: BTreeSet<PathBuf> = BTreeSet::new();
     let main = sources.files.first().cloned().unwrap_or_default();
     let base = main.parent().unwrap_or(Path::new(""));
     for (index, pattern) in patterns.map(OneOrMany::as_slice).unwrap_or_default().iter().enumerate() {
         let pointer = format!("/{index}");
         let mut reader = SectionReader { base, environment, report };
-        let Some(pattern) = reader.fill(root, "include", &pointer, pattern) else { continue };
+        let Ok(pattern) = reader.fill(root, "include", &pointer, pattern) else { continue };
         sources.folders.extend(base.join(&pattern).parent().map(Path::to_owned));
         match include::expand(base, &pattern) {
             Ok(found) => paths.extend(found),
-            Err(message) => report.error(root.error("include", &pointer, &message, None)),
+            Err(message) => report.error(root.error("include", &pointer, Complaint::new(message))),
         }
     }
-    // A pattern may well match the main file itself.
+    // A pattern may match the main file itself.
     paths.remove(&main);
     if paths.len() > FILES_MAX {
         let message = format!("names {} files, expected at most {FILES_MAX}", paths.len());
-        report.error(root.error("include", "", &message, None));
+        report.error(root.error("include", "", Complaint::new(message)));
         return Vec::new();
     }
     sources.files.extend(paths.iter().cloned());
     paths.iter().filter_map(|path| read(path, report)).collect()
 }
 
-fn top_advice(key: &str) -> Option<&'static str> {
+fn top_level_advice(key: &str) -> Option<&'static str> {
     match key {
         "crons" => Some("write [cron.NAME]"),
         "url" | "api_key" => Some("it belongs under [backend]"),
@@ -151,11 +153,11 @@ fn top_advice(key: &str) -> Option<&'static str> {
     }
 }
 
-fn included_advice(key: &str) -> Option<&'static str> {
+fn included_file_advice(key: &str) -> Option<&'static str> {
     match key {
-        "defaults" => Some("[defaults] may stand in the main file only, and holds for included files too"),
+        "defaults" => Some("write [defaults] in the main file; it applies to included files too"),
         "backend" | "store" | "http" | "webhooks" | "include" | "langgraph_json" | "shutdown_grace" => {
-            Some("it belongs into the main file; included files hold [cron.NAME] tables")
+            Some("it belongs in the main file; included files hold [cron.NAME] tables")
         }
         _ => Some("included files hold [cron.NAME] tables"),
     }

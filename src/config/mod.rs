@@ -1,8 +1,8 @@
-//! Raw -> settled configuration: what people wrote becomes facts that later code need not doubt, or the list of
-//! every mistake in it.
+//! The configuration: turns files into settings that later code can rely on, or returns the list of every mistake.
 //!
-//! `load` reads the files; `validate_cron` judges one cron and serves files, stored definitions and the HTTP API alike.
-//! Only `environment` reads environment variables and credentials; nothing here is global.
+//! `load` reads the files. `validate_cron` judges one cron, for files, stored definitions and the HTTP API alike.
+//! `reference` lists every key. Only `environment` reads environment variables and credentials; nothing here is
+//! global.
 
 mod crons;
 mod document;
@@ -17,14 +17,19 @@ mod limits;
 mod load;
 mod nearest;
 mod placeholders;
+mod reference;
 mod secret;
 mod section;
+mod section_reader;
 mod sections;
-mod shape;
-mod source;
+mod settings;
+mod source_file;
 mod starter;
+mod type_check;
 mod validate_cron;
-mod validated;
+mod value_type;
+mod webhook_headers;
+mod webhook_url_policy;
 mod webhooks;
 
 pub use environment::{Environment, LookupError};
@@ -32,14 +37,16 @@ pub use errors::{ConfigError, ConfigErrors, Position};
 pub use fields::{CronFields, OneOrMany};
 pub use load::load;
 pub use nearest::nearest;
-pub use placeholders::check_values;
+pub use reference::{DefaultValue, KeyNames, KeyReference, Secrecy, SectionReference, reference};
 pub use secret::Secret;
 pub use sections::STORE_PATH_DEFAULT;
-pub use starter::STARTER_FILES;
-pub use validate_cron::{
-    CronIdentity, FieldError, check_webhook_policy, is_cron_name, validate_cron, validate_cron_as,
-};
-pub use validated::{
+pub use settings::{
     BackendConfig, Config, CronDefinition, HttpConfig, SourceLocation, Sources, StoreConfig, WebhooksConfig,
 };
+pub use starter::STARTER_FILES;
+pub use validate_cron::{
+    CronIdentity, FieldError, FieldErrorKind, check_webhook_policy, is_cron_name, validate_cron,
+    validate_cron_as,
+};
+pub use value_type::ValueType;
 pub use webhooks::webhooks_by_default;

@@ -1,6 +1,6 @@
-//! The nearest known word to one that is not known.
+//! Finds the known word that is nearest to an unknown one.
 
-/// The known word that was most likely meant, if any is near enough.
+/// Returns the known word that was most likely meant, or `None` if none is near enough.
 pub fn nearest<'k>(got: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     // A longer key is not worth the quadratic comparison, and no known word is near it.
     if got.len() > 64 {
@@ -17,7 +17,7 @@ pub fn nearest<'k>(got: &str, known: impl IntoIterator<Item = &'k str>) -> Optio
         .map(|(_, word)| word)
 }
 
-/// The hint that goes with it: the nearest, or all of them.
+/// Returns the hint for an unknown word: the nearest known one, or else all of them.
 pub(super) fn did_you_mean<'k>(got: &str, known: impl IntoIterator<Item = &'k str> + Clone) -> String {
     match nearest(got, known.clone()) {
         Some(word) => format!("did you mean `{word}`?"),

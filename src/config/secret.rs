@@ -1,19 +1,18 @@
-//! A text that does not show itself: it can be neither printed nor serialised by accident.
+//! A text that is neither printed nor serialised by accident.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// A token, key or URL with one in it.
+/// A token, a key, or a URL that contains one. `Debug` and `Display` show asterisks.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Arc<str>);
 
 impl Secret {
-    /// Hides a text.
     pub fn new(text: &str) -> Self {
         Self(text.into())
     }
 
-    /// The text itself, for the one place that sends it.
+    /// Returns the text itself, for the one place that sends it.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -1,43 +1,47 @@
-//! One table of a document, read into a struct of `Option`s: every unknown key and every wrong type is reported,
-//! each at its own place, and what is good is kept.
+//! One table of a document, read into a struct of `Option`s: every unknown key and every wrong type is reported at its
+//! own place, and the good keys are kept.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::document::Document;
-use super::errors::{ConfigError, Report, escaped, quoted};
+use super::document::TomlDocument;
+use super::errors::{Complaint, ConfigError, Report, escaped, quoted};
 use super::json::to_json;
 use super::nearest::did_you_mean;
-use super::shape::{field_names, got, type_hint, wrong_type};
+use super::reference::{KeyReference, SectionReference};
+use super::type_check::{kind_of, type_complaint};
 
-/// A table, or the absence of one: then every key of it is absent.
+/// A table, which may be absent: then all its keys are absent.
 #[derive(Clone, Copy)]
 pub(super) struct Section<'d> {
-    pub(super) document: &'d Document<'d>,
-    /// As in the header, for messages; empty for the top level.
+    pub(super) document: &'d TomlDocument<'d>,
+    /// The name for messages, as in the header; empty for the top level.
     pub(super) name: &'d str,
-    /// Where its header stands.
+    /// The byte at which the header is.
     pub(super) offset: usize,
     table: Option<&'d DeTable<'d>>,
 }
 
-/// What a key that is not known gets as a hint instead of the nearest known one.
+/// Returns the hint for an unknown key, or `None` for the usual hint: the nearest known key.
 pub(super) type Advice = fn(&str) -> Option<&'static str>;
 
+/// The advice of a section that has none.
+pub(super) const NO_ADVICE: Advice = |_| None;
+
 impl<'d> Section<'d> {
-    /// The top level.
-    pub(super) fn root(document: &'d Document<'d>) -> Self {
+    /// Returns the top level of a file.
+    pub(super) fn root(document: &'d TomlDocument<'d>) -> Self {
         Self { document, name: "", offset: 0, table: Some(&document.root) }
     }
 
-    /// A table within this one; anything else by that key is a mistake.
+    /// Returns a table within this one. It is a mistake if the key has any other value.
     pub(super) fn child(&self, key: &str, name: &'d str, report: &mut Report) -> Self {
         let found = self.table.and_then(|table| table.get_key_value(key));
         let table = found.and_then(|(_, value)| value.get_ref().as_table());
         if let (Some((_, value)), None) = (found, table) {
-            let message = format!("{}: got {}, expected a table", escaped(key), got(value.get_ref()));
+            let message = format!("{}: got {}, expected a table", escaped(key), kind_of(value.get_ref()));
             let example =
                 if key == "cron" { "[cron.NAME]".to_owned() } else { format!("[{}]", escaped(name)) };
             report.error(self.document.source.error(
@@ -50,24 +54,22 @@ impl<'d> Section<'d> {
         Self { document: self.document, name, offset, table }
     }
 
-    /// Whether it stands in the file.
     pub(super) fn is_present(&self) -> bool {
         self.table.is_some()
     }
 
-    /// Its keys and values.
     pub(super) fn entries(
         &self,
     ) -> impl Iterator<Item = (&'d Spanned<DeString<'d>>, &'d Spanned<DeValue<'d>>)> {
         self.table.into_iter().flat_map(DeTable::iter)
     }
 
-    /// Whether the key stands in it.
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.is_some_and(|table| table.contains_key(key))
     }
 
-    /// Where a key's value stands, or what it holds by JSON pointer (RFC 6901); the header if the key is absent.
+    /// Returns the byte at which a key's value is, or a part of it by JSON pointer (RFC 6901); the header's if the
+    /// key is absent.
     pub(super) fn locate(&self, key: &str, pointer: &str) -> usize {
         let Some(mut value) = self.table.and_then(|table| table.get(key)) else {
             return self.offset;
@@ -87,39 +89,42 @@ impl<'d> Section<'d> {
         value.span().start
     }
 
-    /// A mistake at a key's value (or what it holds), told with the key's name.
-    pub(super) fn error(&self, key: &str, pointer: &str, message: &str, hint: Option<String>) -> ConfigError {
+    /// Returns a mistake at a key's value, or at the part of it that the pointer names. Its message begins with the
+    /// key.
+    pub(super) fn error(&self, key: &str, pointer: &str, complaint: Complaint) -> ConfigError {
+        let Complaint { message, hint } = complaint;
         self.document.source.error(self.locate(key, pointer), format!("{}: {message}", escaped(key)), hint)
     }
 
-    /// Reads the keys that the struct knows. `tables` are known too, but read by somebody else.
+    /// Reads the keys of the section into a struct that has the same keys. Tables within it are read by others.
     pub(super) fn read<T: DeserializeOwned + Default>(
         &self,
-        tables: &[&str],
+        reference: &SectionReference,
         advice: Advice,
         report: &mut Report,
     ) -> T {
-        let known = field_names::<T>();
         let mut entries = Map::new();
         for (key, value) in self.entries() {
             let name: &str = key.get_ref();
-            if tables.contains(&name) {
+            if reference.tables.contains(&name) {
                 continue;
             }
-            if !known.contains(&name) {
+            let Some(known) = reference.key(name) else {
                 let hint = advice(name).map(str::to_owned);
-                let hint = hint.unwrap_or_else(|| did_you_mean(name, known.iter().chain(tables).copied()));
+                let hint = hint.unwrap_or_else(|| did_you_mean(name, reference.names()));
                 report.error(self.unknown_key(key, hint));
-            } else if let Some(json) = self.json_of(name, value, report) {
+                continue;
+            };
+            if let Some(json) = self.checked_json(known, value, report) {
                 entries.insert(name.to_owned(), json);
             }
         }
-        let entries = Value::Object(entries);
-        // serde stops at the first mistake, so if there is one, each key is tried alone.
-        T::deserialize(&entries).unwrap_or_else(|_| {
-            let Value::Object(entries) = entries else { return T::default() };
-            let good = entries.into_iter().filter(|(name, value)| self.fits::<T>(name, value, report));
-            T::deserialize(Value::Object(good.collect())).unwrap_or_default()
+        // Cannot fail: a test proves that the struct takes every value that has the type of the reference. If it did,
+        // the section must not pass for an empty one.
+        T::deserialize(Value::Object(entries)).unwrap_or_else(|_| {
+            let message = format!("[{}] cannot be read", escaped(self.name));
+            report.error(self.document.source.error(self.offset, message, None));
+            T::default()
         })
     }
 
@@ -132,25 +137,29 @@ impl<'d> Section<'d> {
         self.document.source.error(key.span().start, message, Some(hint))
     }
 
-    fn json_of(&self, name: &str, value: &Spanned<DeValue<'_>>, report: &mut Report) -> Option<Value> {
+    /// Returns a key's value as JSON, or reports what is wrong with it.
+    fn checked_json(
+        &self,
+        key: &KeyReference,
+        value: &Spanned<DeValue<'_>>,
+        report: &mut Report,
+    ) -> Option<Value> {
         let mut mistakes = Vec::new();
         let json = to_json(value, &mut mistakes);
-        let fine = mistakes.is_empty();
+        let is_json = mistakes.is_empty();
         for mistake in mistakes {
-            let message = format!("{name}: {}", mistake.message);
+            let message = format!("{}: {}", key.name, mistake.message);
             report.error(self.document.source.error(mistake.offset, message, None));
         }
-        fine.then_some(json)
-    }
-
-    /// Whether the struct takes the value for this key.
-    fn fits<T: DeserializeOwned>(&self, name: &str, value: &Value, report: &mut Report) -> bool {
-        let alone = Value::Object(Map::from_iter([(name.to_owned(), value.clone())]));
-        let Err(error) = T::deserialize(alone) else { return true };
-        if let Some(written) = self.table.and_then(|table| table.get(name)) {
-            let message = wrong_type(&error.to_string(), written.get_ref());
-            report.error(self.error(name, "", &message, type_hint(name)));
+        if !is_json {
+            return None;
         }
-        false
+        match type_complaint(key, value.get_ref()) {
+            None => Some(json),
+            Some(complaint) => {
+                report.error(self.error(key.name, "", complaint));
+                None
+            }
+        }
     }
 }

@@ -1,5 +1,6 @@
-//! Reloads the configuration while the daemon runs: the files are read again when they have changed, or on request. All of
-//! it is applied or none: with any mistake the last good configuration stays in force, and the mistakes are reported.
+//! Reloads the configuration while the daemon runs: the files are read again when they have changed, or on
+//! request. All of it is applied or none: with any mistake the last good configuration stays in force, and
+//! the mistakes are reported.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::MetadataExt;
@@ -68,8 +69,8 @@ pub(super) async fn run(mut reload: Reload, stop: CancellationToken) -> Result<(
     let mut coverage = watch.follow(&sources);
     let definitions = super::definitions(&reload.config.crons, reload.store.installation_id())
         .map_or(0, |all| hash_of(&all));
-    // A change between the first reading and now is found because the files are read once more. Files that have been
-    // unchanged for a while are not read twice: parsing thousands of crons leaves memory behind.
+    // A change between the first reading and now is found because the files are read once more. Files that
+    // have been unchanged for a while are not read twice: parsing thousands of crons leaves memory behind.
     let fingerprint = match changed_lately(&sources, reload.clock.now()) {
         true => 0,
         false => fingerprint_of(&sources),
@@ -124,7 +125,8 @@ async fn pass(reload: &Reload, known: &mut KnownFiles, cause: Cause) -> Result<A
             apply(reload, known, &config, cause).await?;
             known.crons = config.crons.len();
             if known.sources != config.sources {
-                // These are other files than those whose fingerprint is known: they may have changed meanwhile.
+                // These are other files than those whose fingerprint is known: they may have changed
+                // meanwhile.
                 *known = KnownFiles { sources: config.sources, fingerprint: 0, ..*known };
                 return Ok(Again::Yes);
             }
@@ -209,8 +211,8 @@ fn hash_of(definitions: &[NewDefinition]) -> u64 {
     hasher.finish()
 }
 
-/// Returns whether a file, a link to it or its folder may have changed since the daemon's start, by the change time of the
-/// inode (ctime), which a rename sets as well. What cannot be read counts as changed.
+/// Returns whether a file, a link to it or its folder may have changed since the daemon's start, by the
+/// change time of the inode (ctime), which a rename sets as well. What cannot be read counts as changed.
 fn changed_lately(sources: &Sources, now: Timestamp) -> bool {
     let since = now.as_second() - STARTING_SECONDS;
     let is_old = |path: &Path| {

@@ -1,5 +1,6 @@
-//! Notices changes of configuration files by watching the folders they are in: editors replace files, and Kubernetes
-//! changes a symbolic link beside them. A notification only causes the files to be read; what is missed is read at SIGHUP.
+//! Notices changes of configuration files by watching the folders they are in: editors replace files, and
+//! Kubernetes changes a symbolic link beside them. A notification only causes the files to be read; what is
+//! missed is read at SIGHUP.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -52,7 +53,8 @@ impl Watch {
             // The folder may not even exist any more.
             let _ = watcher.unwatch(gone);
         }
-        // Those that are watched already are watched again: a folder may have been replaced by another of the same name.
+        // Those that are watched already are watched again: a folder may have been replaced by another of the
+        // same name.
         let can_be_watched = |folder: &PathBuf| match watcher.watch(folder, RecursiveMode::NonRecursive) {
             Ok(()) => true,
             Err(error) => {
@@ -77,8 +79,8 @@ fn folders(sources: &Sources) -> BTreeSet<PathBuf> {
     all.map(|folder| if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder }).collect()
 }
 
-/// Returns whether an event may change the configuration: a name that comes or goes, or a write to a TOML file. The
-/// database may be in the same folder, and its writes are none.
+/// Returns whether an event may change the configuration: a name that comes or goes, or a write to a TOML
+/// file. The database may be in the same folder, and its writes are none.
 fn is_of_interest(event: &Event) -> bool {
     let is_toml = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "toml");
     match event.kind {

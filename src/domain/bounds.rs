@@ -1,136 +1,140 @@
-//! Every queue, body, fan-out and wait has a bound; they stand here, each with its reason.
+//! The limit of every queue, body, fan-out and wait, each with its reason.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// Occurrences of one cron taken up in one pass: an outage of a year of a cron that fires every second must not
-/// hold the writer for minutes. What is left is taken up by the next pass, at once.
+/// Occurrences of one cron that one pass plans: after an outage of a year, a cron that fires every second must not hold
+/// the writer for minutes. The next pass, which follows at once, plans the rest.
 pub const OCCURRENCES_PER_PASS: usize = 10_000;
 
-/// An occurrence found at most this late is on time: a busy machine or a restart of the daemon is no misfire.
+/// An occurrence found at most this late is on time: a busy machine or a restart of the daemon is not a misfire.
 pub const ON_TIME_WITHIN: Duration = Duration::from_secs(5);
 
-/// The default `start_deadline` is the time until the next occurrence, but no more than this.
+/// The default `start_deadline` is the time until the next occurrence, but at most this.
 pub const START_DEADLINE_MAX: Duration = Duration::from_secs(3600);
 
-/// Backfilled runs of one cron go one after the other, which may take days; after this long nobody waits for them.
+/// Backfilled runs of one cron start one after the other, which may take days; after this long nobody waits for them.
 pub const BACKFILL_DEADLINE: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// Instants in one backfill, whatever the order allows: more are asked for by mistake.
+/// Instants in one backfill, whatever the request allows: a request for more is a mistake.
 pub const BACKFILL_INSTANTS_MAX: usize = 10_000;
 
-/// A cursor further in the future than this comes from a clock that was wrong, and must not keep a cron silent.
+/// A cursor that is further in the future than this was set by a wrong clock, and must not keep a cron silent.
 pub const CURSOR_AHEAD_MAX: Duration = Duration::from_secs(3600);
 
-/// This program did not exist before; a clock that says so has not been set yet since the machine was started.
+/// This program did not exist before 2026, so a clock that shows an earlier time has not been set since the machine was
+/// started.
 pub const CLOCK_EARLIEST: Timestamp = Timestamp::constant(1_767_225_600, 0);
 
-/// The wall clock may run this far from the monotonic one in a second before it counts as a step.
+/// The wall clock may differ from the monotonic clock by this much in a second before it counts as a step.
 pub const CLOCK_STEP_MIN: Duration = Duration::from_secs(2);
 
-/// A request to our own `/v1`; a note is its longest part.
+/// The body of a request to our own `/v1`, whose longest part is a note.
 pub const API_BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// One read of the API, and the wait for its turn: a longer one keeps the WAL from being shortened.
+/// One read of the API, including the wait for its turn: a longer read keeps SQLite from shortening the WAL.
 pub const READ_WAIT: Duration = Duration::from_secs(10);
 
-/// Items on a page of the API.
+/// Items on one page of the API.
 pub const PAGE_ITEMS_MAX: u32 = 1_000;
 
-/// The longest cursor that we give out has the longest name of a cron in it; longer ones are not ours.
+/// The longest cursor that we give out contains the longest name of a cron; a longer one is not ours.
 pub const CURSOR_CHARS_MAX: usize = 2_000;
 
-/// The store's answer to whoever asks whether the daemon lives: a slow disk is no dead daemon.
+/// How long a health check waits for the store: a slow disk does not mean that the daemon is dead.
 pub const HEALTH_WAIT: Duration = Duration::from_secs(5);
 
-/// A request that is passed on to the agent server: what it is asked with fits in a fraction of this.
+/// The body of a request that is forwarded to the agent server: real requests are a fraction of this.
 pub const HTTP_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// The line and the headers of a request, and what is read at once of its body.
+/// The request line and the headers of a request, and the part of its body that is read at once.
 pub const HTTP_HEAD_BYTES_MAX: usize = 64 * 1024;
 
-/// Connections by TCP at once; each may take another one to the agent server, and the files that a service may have
-/// open are 16 384. Whoever comes then waits until one has ended.
+/// TCP connections at once: each may take another one to the agent server, and a service may have 16 384 files open.
+/// Further connections wait in the accept queue.
 pub const HTTP_CONNECTIONS_MAX: usize = 2_048;
 
-/// Connections to the Unix socket at once: commands, for which there is always a place, however many come by TCP.
+/// Connections to the Unix socket at once. They are for commands and are counted apart, so that a command can connect
+/// however many clients there are over TCP.
 pub const SOCKET_CONNECTIONS_MAX: usize = 64;
 
-/// Bodies of requests for runs that are held in memory at once, to see whether they ask for a webhook; who comes then
-/// waits for its turn.
+/// Bodies of requests for runs that are held in memory at once, to see whether they name a webhook. Further requests
+/// wait.
 pub const HELD_BODIES_BYTES_MAX: usize = 8 * HTTP_BODY_BYTES_MAX;
 
 /// How long the body of such a request may take in all.
 pub const HELD_BODY_WAIT: Duration = Duration::from_secs(60);
 
-/// Of an answer, this much is listened to on its way to the client, to learn which run it tells of: its first event, or
-/// the run itself with what it was given.
+/// The part of a response that is read on its way to the client, to learn the ids of its run: the first event, or the
+/// run itself with its input.
 pub const TEE_BYTES_MAX: usize = 1024 * 1024;
 
-/// How long a client may keep us waiting for a request, for more of its body, and with taking an answer.
+/// How long a client may take to send a request, to send more of its body, and to receive more of a response.
 pub const CLIENT_SILENCE: Duration = Duration::from_secs(30);
 
-/// A cron made through the API: its payload may have 1 MiB, and JSON may be written with blanks.
+/// The request that creates a cron through the API: its payload may have 1 MiB, and JSON may contain white space.
 pub const CRON_BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
 
-/// Crons made through the API; each is held in memory by the scheduler, and a client in a loop must find an end.
+/// Crons made through the API: the scheduler holds each of them in memory, and a client in a loop must be stopped.
 pub const API_CRONS_MAX: u64 = 20_000;
 
-/// Crons in one answer of a search, as the agent server has it.
+/// Crons in one response to a search, as on the agent server.
 pub const SEARCH_LIMIT_MAX: usize = 1_000;
 
-/// Crons taken over from a server at once: more than one file should hold.
+/// Crons imported from a server at once: one file should not hold more.
 pub const IMPORTED_CRONS_MAX: usize = 10_000;
 
-/// Reads of the API at once: as many as a small machine can serve beside the daemon's own work; each has a connection of
-/// its own, which is three open files.
+/// Reads of the API at once: a small machine can serve this many beside the daemon's own work. Each has a connection of
+/// its own, which takes three open files.
 pub const READS_AT_ONCE: usize = 4;
 
-/// The assistant of a run that a client asks for: an id, or a name of the length that configurations may have.
+/// The assistant of a run that a client asks for: an id, or a name as long as configurations may have.
 pub const ASSISTANT_CHARS_MAX: usize = 256;
 
-/// The longest note of a pause or a hold: a reason, not a report.
+/// The note of a pause or a hold: a reason, not a report.
 pub const NOTE_CHARS_MAX: usize = 500;
 
-/// Starts claimed in one transaction and in flight at once: enough to keep a fast server busy, few enough that
-/// the first of a large burst goes out while the rest is still being claimed.
+/// Starts claimed in one transaction and in flight at once: enough to keep a fast server busy, and few enough that the
+/// first of a large burst is sent while the rest is still being claimed.
 pub const STARTS_IN_FLIGHT: usize = 128;
 
-/// Connections held open by `join`; beyond that runs are polled, so that descriptors cannot run out.
+/// Connections that are held open by `join`. Further runs are polled, so that file descriptors cannot run out.
 pub const JOINS_MAX: usize = 512;
 
-/// A `join` is asked again after this long even if it is alive, so that no half-open connection holds a run forever.
+/// A `join` is repeated after this long even if its connection is alive, so that a half-open connection cannot hold a
+/// run for ever.
 pub const JOIN_WAIT: Duration = Duration::from_secs(600);
 
-/// The agent server keeps `join` alive with a byte every 5 s; three missed and the connection is taken for dead.
+/// The agent server keeps `join` alive with a byte every 5 s; after three are missing the connection counts as dead.
 pub const JOIN_SILENCE: Duration = Duration::from_secs(20);
 
-/// The wait between two looks at a run whose `join` is not to be had.
+/// The time between two queries of a run that cannot be joined.
 pub const POLL_WAIT: Duration = Duration::from_secs(2);
 
-/// How often in a row the backend may not know a run before it is called lost: a replica that lags is no loss.
+/// How often in a row the backend may not find a run before the run is recorded as lost: a replica that lags may not
+/// know it yet.
 pub const NOT_FOUND_MAX: u32 = 5;
 
-/// How long we ask a backend about an attempt in doubt before we give up and say so.
+/// How long we query the backend about an unconfirmed attempt before we give up and record that.
 pub const UNCONFIRMED_MAX: Duration = Duration::from_secs(24 * 3600);
 
-/// How long a cancelled run may take to end before we record its end without the backend's word.
+/// How long a cancelled run may take to end before we record its end without the backend's confirmation.
 pub const CANCEL_WAIT: Duration = Duration::from_secs(60);
 
-/// The largest answer read from the backend; larger values count as too large to keep.
+/// The largest response that is read from the backend. Values in a larger one are too large to keep.
 pub const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// The largest line of a server-sent event: larger ones are passed over, the run's truth is asked for afterwards.
+/// The longest line of a server-sent event. Longer ones are skipped, and the run is queried afterwards.
 pub const EVENT_LINE_BYTES_MAX: usize = 1024 * 1024;
 
-/// Words of an error answer that are kept: enough to see what it was, too little to fill the store.
+/// The part of an error response that is kept: enough to see what happened, and too little to fill the store.
 pub const DETAIL_CHARS_MAX: usize = 2_000;
 
-/// Runs listed on a thread to find ours: it is among the newest.
+/// Runs listed on a thread to find ours, which is among the newest.
 pub const LISTED_RUNS_MAX: usize = 1_000;
 
-/// The fence waits this long on the server: ten years, longer than any copy of a request can be late.
+/// The fence waits this long on the server: ten years, which is longer than any copy of a request can be delayed.
 pub const FENCE_SECONDS: u64 = 315_360_000;
 
 /// Fenced threads are deleted after this long: by then no copy of the request can still be on its way.
@@ -142,98 +146,98 @@ pub const DELETIONS_IN_FLIGHT: usize = 8;
 /// Webhook attempts in flight at once.
 pub const ATTEMPTS_IN_FLIGHT: usize = 64;
 
-/// Webhook attempts in flight to one origin at once: a receiver that hangs holds this many places and no more.
+/// Webhook attempts in flight to one origin at once: a receiver that hangs holds this many permits and no more.
 pub const ATTEMPTS_PER_ORIGIN: usize = 4;
 
-/// Origins that are remembered for having failed: clients name them, and a name is easily made up. Beyond it those are
-/// forgotten that need not be left alone now.
+/// Origins whose failures are remembered: clients choose them, and a name is easily made up. Beyond this, origins whose
+/// circuit breaker is closed are forgotten.
 pub const ORIGINS_REMEMBERED: usize = 10_000;
 
-/// One webhook attempt in all, from name lookup to the last byte of the answer.
+/// One webhook attempt in all, from the name lookup to the last byte of the response.
 pub const ATTEMPT_WAIT: Duration = Duration::from_secs(20);
 
-/// The most that is read of a receiver's answer; a webhook's answer carries no information for us.
+/// The most that is read of a receiver's response, which carries no information for us.
 pub const RECEIVER_ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-/// Of an answer that is no success, this much is kept: enough to read an error message.
+/// The part of an unsuccessful response that is kept: enough to read an error message.
 pub const RECEIVER_ANSWER_KEPT_BYTES_MAX: usize = 4 * 1024;
 
-/// A receiver may ask for patience, but not for more than this.
+/// A receiver may ask us to retry later, but not later than this.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
 
-/// A signature older or younger than this proves nothing: the tolerance of the Standard Webhooks libraries.
+/// A signature that is older or younger than this proves nothing: the tolerance of the Standard Webhooks libraries.
 pub const SIGNATURE_AGE_MAX: Duration = Duration::from_secs(5 * 60);
 
-/// Certificates of a receiver's chain that are shown; more than a few say nothing more.
+/// Certificates of a receiver's chain that are shown; the later ones are of no interest.
 pub const CERTIFICATES_SHOWN: usize = 10;
 
-/// Names of a certificate that are shown: some are for hundreds.
+/// Names of a certificate that are shown: some certificates have hundreds.
 pub const CERTIFICATE_NAMES_SHOWN: usize = 5;
 
-/// A receiver's clock that is this far off is worth a warning: it may drift on to where signatures are refused.
+/// A receiver's clock that is off by this much is worth a warning: it may drift on until it refuses signatures.
 pub const CLOCK_SKEW_WARNED: Duration = Duration::from_secs(60);
 
-/// Connections that `webhook listen` has open at once; a courier opens four.
+/// Connections that `webhook listen` has open at once; the courier opens four.
 pub const LISTEN_CONNECTIONS: usize = 32;
 
 /// The largest body that `webhook listen` reads: no webhook of ours is larger.
 pub const LISTEN_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Bodies that `webhook listen` holds at once: its memory stays bounded whoever sends.
+/// Bodies that `webhook listen` holds at once, so that its memory stays bounded under any load.
 pub const LISTEN_BODIES: usize = 4;
 
-/// A body that takes longer to arrive over loopback is not meant to arrive.
+/// How long a body for `webhook listen` may take: over loopback, one that takes longer is not going to arrive.
 pub const LISTEN_BODY_WAIT: Duration = Duration::from_secs(30);
 
-/// Webhook ids that `webhook listen` remembers to tell repeats: hours of a busy daemon.
+/// Webhook ids that `webhook listen` remembers to recognise repeats: hours of a busy daemon.
 pub const LISTEN_IDS_KEPT: usize = 10_000;
 
-/// One look-up of a receiver's name.
+/// One lookup of a receiver's name.
 pub const LOOKUP_WAIT: Duration = Duration::from_secs(5);
 
 /// Addresses of one receiver that are tried; each gets its share of the time.
 pub const RECEIVER_ADDRESSES_MAX: usize = 4;
 
-/// TCP and TLS together, and towards the agent server its name's look-up as well; after this nothing was sent.
+/// TCP and TLS together, and for the agent server the lookup of its name as well. When this is over, nothing was sent.
 pub const CONNECT_WAIT: Duration = Duration::from_secs(5);
 
-/// Closures waiting for the writer; beyond it callers wait, so memory stays flat when the disk is slow.
+/// Closures that are queued for the writer. Further callers wait, so that memory stays flat when the disk is slow.
 pub const WRITES_QUEUED: usize = 4_096;
 
-/// Closures in one transaction: large enough to share one fsync, small enough to answer the first soon.
+/// Closures in one transaction: enough to share one fsync, and few enough that the first gets its result soon.
 pub const WRITES_PER_COMMIT: usize = 256;
 
-/// No sleep is longer: the wall clock is read again after it, so a step or a resume from suspend is seen.
+/// The longest sleep: the wall clock is read again after it, so that a step or a resume from suspend is noticed.
 pub const SLEEP_MAX: Duration = Duration::from_secs(1);
 
-/// Crons planned in one pass, and one transaction: the first of a large burst are sent while the rest is still being
-/// planned by the passes that follow at once.
+/// Crons planned in one pass, which is one transaction: the first of a large burst are sent while the passes that
+/// follow at once plan the rest.
 pub const CRONS_PER_PASS: usize = 256;
 
-/// Questions about runs in flight at once; with the starts, the joins and the webhooks fewer than the 1 024 files that
-/// a process may have open by default.
+/// Queries about runs in flight at once. Together with the starts, the joins and the webhooks they stay below the 1 024
+/// files that a process may have open by default.
 pub const ASKS_IN_FLIGHT: usize = 128;
 
-/// Runs to be looked at that are taken in hand at once: a restart may meet thousands, and starts wait behind them.
+/// Runs claimed at once for a query: a restart may find thousands, and starts wait behind them.
 pub const CHECKS_PER_CLAIM: usize = 1_024;
 
-/// Webhooks a second after a release at a rate: more than a receiver wants that asks for one.
+/// Webhooks per second after a release with a rate: a receiver that needs a rate does not want more.
 pub const RELEASE_RATE_MAX: u32 = 1_000;
 
-/// Deliveries replayed by one request unless it says otherwise, and at the most: more are asked for by mistake, and the
-/// writer has other work.
+/// Deliveries replayed by one request unless it says otherwise.
 pub const REPLAY_DEFAULT: u32 = 1_000;
-/// See [`REPLAY_DEFAULT`].
+/// The most deliveries that one request can replay: a request for more is a mistake, and the writer has other
+/// work.
 pub const REPLAY_MAX: u32 = 10_000;
 
-/// Deliveries that a replay tells one by one.
+/// Deliveries that the response to a replay lists one by one.
 pub const REPLAY_LISTED: usize = 20;
 
-/// Deliveries that one transaction suppresses, so that the writer is never away for long.
+/// Deliveries that one transaction suppresses, so that the writer is never busy for long.
 pub const SUPPRESSED_PER_COMMIT: usize = 5_000;
 
-/// Definitions that one transaction forgets: all runs of a cron may have to be looked through for each.
+/// Definitions that one transaction deletes: for each of them all runs of a cron may have to be searched.
 pub const DEFINITIONS_PER_COMMIT: usize = 100;
 
-/// Suspended URLs that are told one by one.
+/// Suspended URLs that are listed one by one.
 pub const SUSPENDED_LISTED: u32 = 20;

@@ -1,4 +1,4 @@
-//! What a cron is, once settled: every field has been parsed and checked, nothing later can meet a bad one.
+//! A cron after validation: every field has been parsed and checked, so that later code cannot meet a bad one.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,60 +8,57 @@ use serde_json::{Map, Value};
 
 use super::calendar::Calendar;
 use super::ids::{CronId, ThreadId};
+use super::words::words;
 
 /// A definition: when to fire, what to run where, and by which policies.
 #[derive(Clone, Debug)]
 pub struct Cron {
-    /// Who it is; derived from the name for crons from files.
+    /// Derived from the name for crons from files.
     pub cron_id: CronId,
-    /// The word after `[cron.` in the file; of crons made through the HTTP API their metadata's `name`, or their id.
+    /// The word after `[cron.` in the file. For crons made through the HTTP API it is the `name` in their metadata,
+    /// or else their id.
     pub name: String,
-    /// Who wrote it, and so what its placeholders may stand for.
+    /// Where the cron is defined, which decides what its placeholders may name.
     pub source: CronSource,
-    /// The instants that its schedule names.
+    /// The schedule in its time zone.
     pub calendar: Calendar,
-    /// Whether occurrences are fired at all.
     pub enabled: bool,
     /// No occurrence before this instant.
     pub start_time: Option<Timestamp>,
     /// No occurrence at or after this instant.
     pub end_time: Option<Timestamp>,
-    /// What the agent server is asked to do.
     pub request: Request,
-    /// Whom to tell when a run has ended; placeholders (`${{ … }}`) are still in it.
+    /// The URL that receives a webhook when a run has ended. It still has its placeholders (`${{ … }}`).
     pub webhook: Option<Template>,
-    /// What to do when the world does not go by the calendar.
     pub policy: Policy,
 }
 
 /// What the agent server is asked to do at each occurrence.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
-    /// Assistant id or graph name.
+    /// The id of an assistant, or the name of a graph.
     pub assistant_id: String,
-    /// Where the run happens.
     pub target: Target,
-    /// Which of the server's three ways to run is used.
     pub mode: Mode,
-    /// The server's own fields, by their own names (`input`, `config`, `context`, `durability`, …), placeholders
-    /// still in them; `metadata` and `multitask_strategy` have their own places.
+    /// The agent server's own fields by their own names (`input`, `config`, `context`, `durability`, …), which still
+    /// have their placeholders. `metadata` and `multitask_strategy` are not among them.
     pub payload: Map<String, Value>,
-    /// The user's metadata; ours is added at firing time.
+    /// The user's metadata; agentcron adds its own when an occurrence is fired.
     pub metadata: Map<String, Value>,
-    /// What the server does when the thread is busy; for stateless runs it is always `reject` (the fence needs it).
+    /// What the server does when the thread is busy. For stateless runs it is always `reject`, which the fence needs.
     pub multitask_strategy: Option<MultitaskStrategy>,
 }
 
-/// Where a run happens.
+/// The thread on which a run takes place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// A *thread cron*: every run on this thread.
+    /// A *thread cron*: every run uses this thread.
     Thread(ThreadId),
-    /// A *stateless cron*: a new thread for every run.
+    /// A *stateless cron*: every run gets a new thread.
     Stateless(OnRunCompleted),
 }
 
-/// A text with `${{ … }}` placeholders still in it. It may hold a token, so it does not show itself in `Debug`.
+/// A text whose `${{ … }}` placeholders are not filled yet. It may hold a token, so `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Template(pub String);
 
@@ -71,148 +68,98 @@ impl fmt::Debug for Template {
     }
 }
 
-/// Policies of a cron; defaults are settled already.
+/// The policies of a cron, with their defaults filled in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
-    /// An occurrence due while a run of the same cron is still going.
+    /// What happens to an occurrence that is due while a run of the same cron is in progress.
     pub overlap: Overlap,
-    /// Occurrences found too late.
+    /// What happens to occurrences that are found too late.
     pub catchup: Catchup,
     /// How far back catch-up looks.
     pub catchup_window: Duration,
     /// How long a run may wait for the backend to accept it; `None` means until the next occurrence, at most 1 h.
     pub start_deadline: Option<Duration>,
-    /// How long a run may take before it is cancelled; `None` means as long as it wants.
+    /// How long a run may take before it is cancelled; `None` means that it is never cancelled.
     pub timeout: Option<Duration>,
-    /// Occurrences are spread over this long after their time, each by a stable amount.
+    /// Each occurrence is delayed by a stable amount of at most this.
     pub jitter: Duration,
-    /// Whole local days on which nothing fires, first and last inclusive.
+    /// Whole local days on which nothing fires.
     pub exclude: Vec<DayRange>,
     /// The cron pauses itself after this many failed runs in a row; `None` means never.
     pub pause_after_failures: Option<u32>,
 }
 
-/// Whole days, first and last inclusive.
+/// A range of whole days, first and last included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DayRange {
-    /// First day.
     pub first: jiff::civil::Date,
-    /// Last day, not before `first`.
+    /// Not before `first`.
     pub last: jiff::civil::Date,
 }
 
-/// A closed set of words that people write in files and read in tables.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $name { $($(#[$variant_doc])* $variant),+ }
-
-        impl $name {
-            /// Every word, in order.
-            pub const ALL: &'static [$name] = &[$($name::$variant),+];
-
-            /// The word as written in files, tables, API and tables for people.
-            pub fn as_str(self) -> &'static str {
-                match self { $($name::$variant => $word),+ }
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.pad(self.as_str())
-            }
-        }
-
-        impl std::str::FromStr for $name {
-            type Err = $crate::domain::cron::UnknownWord;
-
-            fn from_str(text: &str) -> Result<Self, Self::Err> {
-                $name::ALL.iter().copied().find(|word| word.as_str() == text).ok_or_else(|| {
-                    $crate::domain::cron::UnknownWord {
-                        got: text.chars().take(64).collect(),
-                        allowed: $name::ALL.iter().map(|word| word.as_str()).collect::<Vec<_>>().join(", "),
-                    }
-                })
-            }
-        }
-    };
-}
-pub(crate) use words;
-
-/// A word that is not one of the closed set.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{got}` is not one of {allowed}")]
-pub struct UnknownWord {
-    /// What was written.
-    pub got: String,
-    /// What may be written.
-    pub allowed: String,
-}
-
 words!(
-    /// Where a cron's definition lives.
+    /// Where a cron is defined.
     CronSource {
-        /// In a TOML file: edit it there.
+        /// In a TOML file, where it must be edited.
         File = "file",
-        /// Made through the HTTP API, by a client who must not learn what the daemon's environment holds.
+        /// Through the HTTP API, by a client who must not learn what the daemon's environment holds.
         Api = "api",
     }
 );
 words!(
-    /// What becomes of the thread of a stateless run.
+    /// What happens to the thread of a stateless run.
     OnRunCompleted {
-        /// Deleted once the outcome is recorded.
+        /// It is deleted once the outcome is recorded.
         Delete = "delete",
-        /// Kept on the server.
+        /// It is kept on the server.
         Keep = "keep",
     }
 );
 words!(
-    /// The server's ways to run; the outcome is the same.
+    /// The agent server's ways to run. The outcome is the same.
     Mode {
-        /// `POST …/runs`, then followed.
+        /// `POST …/runs`; the run is followed afterwards.
         Background = "background",
-        /// `POST …/runs/wait`: the answer is the outcome.
+        /// `POST …/runs/wait`; the response is the outcome.
         Wait = "wait",
-        /// `POST …/runs/stream`: events until the end.
+        /// `POST …/runs/stream`; the response is a stream of events until the run ends.
         Stream = "stream",
     }
 );
 words!(
-    /// What the server does with a run for a busy thread.
+    /// What the agent server does with a run for a busy thread.
     MultitaskStrategy {
-        /// Wait in line.
+        /// The run waits for its turn.
         Enqueue = "enqueue",
-        /// Refuse it (409): the occurrence is skipped.
+        /// The run is refused with 409, and the occurrence is skipped.
         Reject = "reject",
-        /// Interrupt the run that is going.
+        /// The run in progress is interrupted.
         Interrupt = "interrupt",
-        /// Interrupt it and undo what it did.
+        /// The run in progress is interrupted, and what it did is undone.
         Rollback = "rollback",
     }
 );
 words!(
-    /// An occurrence due while a run of the same cron is still going.
+    /// What happens to an occurrence that is due while a run of the same cron is in progress.
     Overlap {
-        /// The new one is recorded as skipped.
+        /// The occurrence is recorded as skipped.
         Skip = "skip",
-        /// Both run.
+        /// It is fired, and both runs are in progress.
         Allow = "allow",
-        /// The new one waits; at most one does.
+        /// It waits; at most one does.
         Queue = "queue",
-        /// The one going is cancelled.
+        /// It is fired, and the run in progress is cancelled.
         Cancel = "cancel",
     }
 );
 words!(
-    /// What is done about occurrences found too late.
+    /// What happens to occurrences that are found too late.
     Catchup {
-        /// Nothing: all are recorded as missed.
+        /// All are recorded as missed.
         None = "none",
         /// The latest one is fired, the others are recorded as missed.
         Latest = "latest",
-        /// All within the window are fired.
+        /// All within the catch-up window are fired.
         All = "all",
     }
 );

@@ -1,11 +1,11 @@
-//! The state of a cron beside its definition: whether it is paused, whether its next occurrence is skipped, and how
-//! often it has failed in a row. Requests and outcomes change it, and the plan depends on it.
+//! The state of a cron beside its definition: whether it is paused, whether its next occurrence is skipped,
+//! and how often it has failed in a row. Requests and outcomes change it, and the plan depends on it.
 
 use jiff::Timestamp;
 
-use super::cron::words;
 use super::reason::{Reason, ReasonCode};
 use super::run::Status;
+use super::words::words;
 
 words!(
     /// Who paused a cron.

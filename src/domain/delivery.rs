@@ -5,9 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::bounds::RETRY_AFTER_MAX;
-use super::cron::words;
 use super::ids::{DeliveryId, RunId};
 use super::reason::DeliveryReasonCode;
+use super::words::words;
 
 words!(
     /// Where a delivery is in its life.
@@ -213,8 +213,8 @@ const RETRY_SCHEDULE: [Duration; 10] = [
 /// The least wait after a failure that somebody has to fix.
 pub const SLOW_WAIT: Duration = Duration::from_secs(5 * 60);
 
-/// Returns what follows from an attempt at this delivery. `step` is the attempt's place in the retry schedule, counted
-/// from 1 since the delivery was recorded or replayed.
+/// Returns what follows from an attempt at this delivery. `step` is the attempt's place in the retry
+/// schedule, counted from 1 since the delivery was recorded or replayed.
 pub fn judge(delivery_id: DeliveryId, step: u32, result: &AttemptResult, now: Timestamp) -> Verdict {
     match result {
         AttemptResult::Accepted { .. } => Verdict::Delivered,

@@ -1,4 +1,5 @@
-//! How webhooks are sent as a whole: when they are due, not at all while a person holds them, or released at a rate.
+//! How webhooks are sent as a whole: when they are due, not at all while a person holds them, or released at
+//! a rate.
 
 use std::time::Duration;
 
@@ -105,8 +106,8 @@ impl RateLimit {
         Self { next_at: Some(since.saturating_add(taken).unwrap_or(now)) }
     }
 
-    /// Returns when the next attempt may begin. An instant further ahead than any rate can put it was computed before
-    /// the clock was set back, and is ignored.
+    /// Returns when the next attempt may begin. An instant further ahead than any rate can put it was
+    /// computed before the clock was set back, and is ignored.
     fn next_from(&self, now: Timestamp) -> Option<Timestamp> {
         self.next_at.filter(|next_at| super::backoff::between(now, *next_at) <= AHEAD_MAX)
     }

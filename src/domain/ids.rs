@@ -1,6 +1,6 @@
-//! Identities. The ids that agentcron makes are UUIDv5 (RFC 9562 §5.5) of what they identify, so that the same
-//! occurrence has the same `run_id` and the same threads before and after a crash. All of them descend from the store's
-//! [`InstallationId`]: two installations with equal files never share an id.
+//! Identities. The ids that agentcron makes are UUIDv5 (RFC 9562 §5.5) of what they identify, so that the
+//! same occurrence has the same `run_id` and the same threads before and after a crash. All of them descend
+//! from the store's [`InstallationId`]: two installations with equal files never share an id.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,8 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-/// The namespace from which agent servers derive the id of a graph's own assistant (as observed with `langgraph-api` 0.16.7).
+/// The namespace from which agent servers derive the id of a graph's own assistant (as observed with
+/// `langgraph-api` 0.16.7).
 const GRAPHS: Uuid = Uuid::from_u128(0x6ba7_b821_9dad_11d1_80b4_00c0_4fd4_30c8);
 
 /// The retry number of the first run of an occurrence.
@@ -37,8 +38,9 @@ macro_rules! uuid_id {
 }
 
 uuid_id!(
-    /// One store, for as long as it lives; drawn at random when the store is made. The default, the nil UUID, means no
-    /// store: definitions that are only checked or shown have ids derived from it, and these are never stored.
+    /// One store, for as long as it lives; drawn at random when the store is made. The default, the nil UUID,
+    /// means no store: definitions that are only checked or shown have ids derived from it, and these are
+    /// never stored.
     InstallationId
 );
 uuid_id!(
@@ -79,8 +81,8 @@ impl AssistantId {
 }
 
 impl CronId {
-    /// Returns the id of a cron that is made through the API: time-ordered (UUIDv7, RFC 9562 §5.7), like the agent
-    /// server's own ids.
+    /// Returns the id of a cron that is made through the API: time-ordered (UUIDv7, RFC 9562 §5.7), like the
+    /// agent server's own ids.
     pub fn of_time(now: Timestamp, random: [u8; 10]) -> Self {
         let millis = u64::try_from(now.as_millisecond()).unwrap_or(0);
         Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
@@ -100,8 +102,8 @@ impl DefinitionId {
 }
 
 impl RunId {
-    /// Returns the id of a run, whose identity is `(cron_id, scheduled_for, retry)`. The first run of an occurrence is
-    /// retry [`FIRST_RUN`].
+    /// Returns the id of a run, whose identity is `(cron_id, scheduled_for, retry)`. The first run of an
+    /// occurrence is retry [`FIRST_RUN`].
     pub fn of_occurrence(cron_id: CronId, scheduled_for: Timestamp, retry: u32) -> Self {
         let millis = scheduled_for.as_millisecond();
         Self(Uuid::new_v5(&cron_id.0, format!("run\0{millis}\0{retry}").as_bytes()))

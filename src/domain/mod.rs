@@ -1,4 +1,4 @@
-//! Floor 0: what the words mean. Pure: no IO, no clock, no randomness, no async, no SQL, no wire format.
+//! Floor 0: the types and rules of the domain. Pure: no IO, no clock, no randomness, no async, no SQL, no wire format.
 
 pub mod backoff;
 pub mod bounds;
@@ -18,3 +18,4 @@ pub mod signing;
 pub mod template;
 pub mod url_policy;
 pub mod values;
+pub mod words;

@@ -1,5 +1,5 @@
-//! The core of agentcron: decides what happens to a cron's occurrences. It is pure: the same arguments give the same
-//! plan.
+//! The core of agentcron: decides what happens to a cron's occurrences. It is pure: the same arguments give
+//! the same plan.
 
 use jiff::Timestamp;
 
@@ -183,7 +183,8 @@ impl Due {
     }
 }
 
-/// Returns the first instant strictly after `after` that the calendar and the cron's `start_time` and `end_time` allow.
+/// Returns the first instant strictly after `after` that the calendar and the cron's `start_time` and
+/// `end_time` allow.
 pub fn next_within(cron: &Cron, after: Timestamp) -> Option<Timestamp> {
     if !cron.enabled {
         return None;

@@ -1,9 +1,10 @@
-//! Why a run or a delivery is in the state it is in: a closed set of codes for programs, each with a human-readable
-//! sentence beside it. Nothing in agentcron decides by the sentence.
+//! Why a run or a delivery is in the state it is in: a closed set of codes for programs, each with a
+//! human-readable sentence beside it. Nothing in agentcron decides by the sentence.
 //!
-//! Each doc names the state in which the code appears: the status of a run or delivery that has ended, or that it waits.
+//! Each doc names the state in which the code appears: the status of a run or delivery that has ended, or
+//! that it waits.
 
-use super::cron::words;
+use super::words::words;
 
 words!(
     /// Why a run has not started yet, ended as it did, or never ran.

@@ -1,11 +1,12 @@
-//! The life of a run: states that carry their data, and one total transition function, used live and in recovery.
+//! The life of a run: states that carry their data, and one total transition function, used live and in
+//! recovery.
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::cron::words;
 use super::ids::{BackendRunId, CronId, DefinitionId, RunId, ThreadId};
 use super::reason::{Reason, ReasonCode};
+use super::words::words;
 
 words!(
     /// Why a run exists.
@@ -132,7 +133,8 @@ pub enum RunState {
         /// When the intention was committed.
         sent_at: Timestamp,
     },
-    /// The request may or may not have reached the backend: this must be reconciled before anything is sent again.
+    /// The request may or may not have reached the backend: this must be reconciled before anything is sent
+    /// again.
     Unconfirmed { start_number: u32, sent_at: Timestamp },
     /// The backend has accepted it.
     Running(BackendRun),
@@ -239,7 +241,8 @@ impl RunState {
         }
     }
 
-    /// Returns the state after `change`. Every pair is written out, so that a new state or change must be thought through.
+    /// Returns the state after `change`. Every pair is written out, so that a new state or change must be
+    /// thought through.
     ///
     /// # Errors
     /// The change makes no sense in this state.

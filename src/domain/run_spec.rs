@@ -1,5 +1,5 @@
-//! What a run is asked to do, as far as starting it, following it and notifying its webhook need to know. A run is made
-//! for a cron, or for a client that asked the agent server for it through us.
+//! What a run is asked to do, as far as starting it, following it and notifying its webhook need to know. A
+//! run is made for a cron, or for a client that asked the agent server for it through us.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,8 @@ use super::ids::ThreadId;
 pub enum RunSpec {
     /// For a cron, by this version of its definition: we start it.
     Cron(Arc<Cron>),
-    /// For a client of the agent server's API: the client's own request starts it, and is forwarded once and never again.
+    /// For a client of the agent server's API: the client's own request starts it, and is forwarded once and
+    /// never again.
     Client(Box<ClientRunSpec>),
 }
 
@@ -24,8 +25,9 @@ pub struct ClientRunSpec {
 }
 
 impl ClientRunSpec {
-    /// Returns the spec of a client's run. `thread_id` is the thread that the client named; without one the agent server
-    /// makes a thread, which is kept or deleted according to `completed`. No placeholder in the webhook's URL is filled.
+    /// Returns the spec of a client's run. `thread_id` is the thread that the client named; without one the
+    /// agent server makes a thread, which is kept or deleted according to `completed`. No placeholder in the
+    /// webhook's URL is filled.
     pub fn new(
         assistant_id: String,
         thread_id: Option<ThreadId>,
@@ -70,8 +72,8 @@ impl RunSpec {
         }
     }
 
-    /// Returns whether it is defined in a file. What comes through the API must not learn what the daemon's environment
-    /// holds, so its placeholders are never filled.
+    /// Returns whether it is defined in a file. What comes through the API must not learn what the daemon's
+    /// environment holds, so its placeholders are never filled.
     pub fn is_from_file(&self) -> bool {
         match self {
             RunSpec::Cron(cron) => cron.source == CronSource::File,

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-use super::cron::words;
+use super::words::words;
 
 /// The most placeholders in one text.
 pub const PLACEHOLDERS_MAX: usize = 1000;

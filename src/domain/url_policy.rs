@@ -8,7 +8,7 @@ use core::net::IpAddr;
 
 use url::{Host, Url};
 
-use super::cron::words;
+use super::words::words;
 use address::AddressClass;
 
 /// The policy, with the agent server's names.

@@ -1,4 +1,5 @@
-//! Sends deliveries to their receivers: claims what is due, makes one attempt for each, and records the result.
+//! Sends deliveries to their receivers: claims what is due, makes one attempt for each, and records the
+//! result.
 
 mod origin_limiter;
 
@@ -45,13 +46,14 @@ struct SendControl {
 }
 
 impl SendControl {
-    /// Withdraws the attempts that have not been written yet; they are claimed again under the settings in force then.
+    /// Withdraws the attempts that have not been written yet; they are claimed again under the settings in
+    /// force then.
     fn withdraw_unsent(&mut self) {
         std::mem::take(&mut self.cancel).cancel();
     }
 
-    /// Records the delivery mode and how many attempts begin now, and returns when the rate allows the next one; `None`
-    /// if it may begin now.
+    /// Records the delivery mode and how many attempts begin now, and returns when the rate allows the next
+    /// one; `None` if it may begin now.
     fn record(&mut self, mode: &DeliveryMode, begun: usize, now: Timestamp) -> Option<Timestamp> {
         match mode {
             DeliveryMode::Free => self.rate_limit = RateLimit::default(),
@@ -173,7 +175,8 @@ async fn attempt(
     crash_point("attempt_committed").await;
     let send =
         OutboundWebhook { webhook_id: webhook_id(run_id), url: delivery.url.clone(), body: delivery.body };
-    // A bug concerns this attempt only: its delivery must not stay claimed until somebody restarts the daemon.
+    // A bug concerns this attempt only: its delivery must not stay claimed until somebody restarts the
+    // daemon.
     let sending = AssertUnwindSafe(courier.sender.send_unless_cancelled(send, cancel));
     let report = sending.catch_unwind().await.unwrap_or_else(|_| AttemptReport::unanswered(broken()));
     crash_point("attempt_answered").await;
@@ -227,7 +230,7 @@ fn broken() -> AttemptResult {
 fn reap(done: Result<Result<(), StoreError>, tokio::task::JoinError>) -> Result<(), StoreError> {
     match done {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(StoreError::Refused(problem))) => {
+        Ok(Err(problem)) if problem.concerns_one_operation() => {
             tracing::error!(%problem, "attempt not recorded; it is made again after a restart");
             Ok(())
         }

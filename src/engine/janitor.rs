@@ -1,5 +1,5 @@
-//! Deletes threads on the agent server that are no longer needed: those of stateless runs whose outcome is recorded, and
-//! fenced ones. A deletion is repeated until the thread is gone.
+//! Deletes threads on the agent server that are no longer needed: those of stateless runs whose outcome is
+//! recorded, and fenced ones. A deletion is repeated until the thread is gone.
 
 use std::time::Duration;
 
@@ -49,12 +49,12 @@ pub async fn run(janitor: Janitor, stop: CancellationToken) -> Result<(), StoreE
 /// Deletes what is due, and returns when the next deletion is due.
 async fn pass(janitor: &Janitor) -> Result<Option<Timestamp>, StoreError> {
     loop {
-        let (due, next) = janitor.store.due_deletions(janitor.clock.now(), BATCH).await?;
-        if due.is_empty() {
-            return Ok(next);
+        let due = janitor.store.due_deletions(janitor.clock.now(), BATCH).await?;
+        if due.threads.is_empty() {
+            return Ok(due.next_due_at);
         }
         crash_point("deletion_due").await;
-        let results: Vec<(DueDeletion, Deleted)> = futures_util::stream::iter(due)
+        let results: Vec<(DueDeletion, Deleted)> = futures_util::stream::iter(due.threads)
             .map(|deletion| async {
                 let deleted = janitor.backend.delete_thread(deletion.thread_id).await;
                 (deletion, deleted.unwrap_or_else(|error| Deleted::NotYet(error.to_string())))

@@ -1,5 +1,6 @@
-//! Housekeeping of the store, on the calendar of a library. Nothing here is urgent, and nothing of a user's depends on it:
-//! measured, that library lost a third of 10 000 simultaneous firings, so it must not fire the user's crons.
+//! Housekeeping of the store, on the calendar of a library. Nothing here is urgent, and nothing of a user's
+//! depends on it: measured, that library lost a third of 10 000 simultaneous firings, so it must not fire the
+//! user's crons.
 
 use std::sync::Arc;
 

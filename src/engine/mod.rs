@@ -1,5 +1,6 @@
-//! The loops. Each acts on what is due, asks the store when something is due next, and sleeps until then. They meet only
-//! in the store, and nudge each other with wakes that carry no data. Recovery is the first pass of each.
+//! The loops. Each acts on what is due, asks the store when something is due next, and sleeps until then.
+//! They meet only in the store, and nudge each other with wakes that carry no data. Recovery is the first
+//! pass of each.
 
 pub mod courier;
 pub mod janitor;

@@ -1,4 +1,5 @@
-//! Turns calendars into runs: plans what is due, commits it in one transaction, and sleeps until the next instant.
+//! Turns calendars into runs: plans what is due, commits it in one transaction, and sleeps until the next
+//! instant.
 
 use std::collections::{BTreeSet, HashMap};
 use std::pin::pin;
@@ -13,7 +14,7 @@ use crate::crash::crash_point;
 use crate::domain::bounds::{CRONS_PER_PASS, SLEEP_MAX};
 use crate::domain::ids::CronId;
 use crate::domain::plan::next_within;
-use crate::store::{NoticeKind, ScheduledCron, Store, StoreError};
+use crate::store::{NoticeKind, PlanResult, ScheduledCron, Store, StoreError};
 
 /// The crons in memory, ordered by when they are to be planned next.
 #[derive(Default)]
@@ -59,8 +60,9 @@ pub async fn run(scheduler: Scheduler, stop: CancellationToken) -> Result<(), St
     }
 }
 
-/// Handles a step of the wall clock. After a step forward, the catch-up policies decide about the occurrences that were
-/// passed over. After a step back, nothing fires twice, and what waits does not wait longer because of it.
+/// Handles a step of the wall clock. After a step forward, the catch-up policies decide about the occurrences
+/// that were passed over. After a step back, nothing fires twice, and what waits does not wait longer because
+/// of it.
 async fn clock_stepped(scheduler: &Scheduler, step: SignedDuration) -> Result<(), StoreError> {
     let Scheduler { store, clock, wakes, .. } = scheduler;
     let now = clock.now();
@@ -109,11 +111,15 @@ async fn pass(scheduler: &Scheduler, upcoming: &mut Upcoming) -> Result<Option<T
     crash_point("occurrences_committed").await;
     let mut fired = 0;
     let mut is_stale = false;
-    for (mut scheduled, planned) in due.into_iter().zip(planned) {
-        fired += planned.fired;
-        is_stale |= planned.is_stale;
-        scheduled.cursor = planned.cursor;
-        upcoming.insert(scheduled, planned.next_wake);
+    for (mut scheduled, result) in due.into_iter().zip(planned) {
+        match result {
+            PlanResult::Planned(planned) => {
+                fired += planned.fired;
+                scheduled.cursor = planned.cursor;
+                upcoming.insert(scheduled, planned.next_wake);
+            }
+            PlanResult::Stale => is_stale = true,
+        }
     }
     if fired > 0 {
         tracing::debug!(fired, "fired occurrences");
@@ -128,8 +134,9 @@ async fn pass(scheduler: &Scheduler, upcoming: &mut Upcoming) -> Result<Option<T
 
 /// Puts a transaction into the writer's queue, then calls `wake`, and returns the result of the transaction.
 ///
-/// The first poll of the future queues the transaction; only after that is the runner woken, so that its claim is queued
-/// behind the plan and shares the plan's commit. A runner that claims too early is woken again after the commit.
+/// The first poll of the future queues the transaction; only after that is the runner woken, so that its
+/// claim is queued behind the plan and shares the plan's commit. A runner that claims too early is woken
+/// again after the commit.
 async fn queued_first<T>(transaction: impl Future<Output = T>, wake: impl FnOnce()) -> T {
     let mut transaction = pin!(transaction);
     tokio::select! {
@@ -170,7 +177,8 @@ impl Upcoming {
         }
     }
 
-    /// Removes and returns the crons that are due, at most [`CRONS_PER_PASS`]; the others are due in the next pass.
+    /// Removes and returns the crons that are due, at most [`CRONS_PER_PASS`]; the others are due in the next
+    /// pass.
     fn take_due(&mut self, now: Timestamp) -> Vec<ScheduledCron> {
         let mut due = Vec::new();
         while due.len() < CRONS_PER_PASS

@@ -1,5 +1,5 @@
-//! Crons as the clients of the agent server's API see and change them: those they made themselves, and those from
-//! files, which they can only look at.
+//! Crons as the clients of the agent server's API see and change them: those that they made themselves, and
+//! those from files, which they can only read.
 
 mod search;
 #[cfg(test)]
@@ -11,11 +11,13 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, named_params};
 use serde_json::{Map, Value};
 
-use super::cron_state::known;
+use super::counts::Tx;
+use super::cron_entries;
+use super::definitions::{self, Definitions};
 use super::open::installation_id;
 use super::rows::{json_option, millis, parsed, time};
-use super::sync_crons::{account_until, remove};
-use super::{Store, StoreError, definitions};
+use super::sync_crons::{Unaccounted, account_until, remove};
+use super::{Store, StoreError};
 use crate::config::CronIdentity;
 use crate::domain::bounds::API_CRONS_MAX;
 use crate::domain::cron::{Cron, CronSource};
@@ -24,170 +26,223 @@ use crate::domain::reason::{Reason, ReasonCode};
 
 pub use search::{CronFilter, CronOrder, CronPage, CronSearch, Direction};
 
-/// A cron with all that a client is told of it.
+/// A cron with everything that a client can read of it.
 #[derive(Clone, Debug)]
 pub struct StoredCron {
-    /// What it means.
     pub cron: Arc<Cron>,
     /// The definition as stored.
     pub body: String,
-    /// `file:line:column` of a cron from a file.
+    /// `file:line:column`, or `None` for a cron that a client made.
     pub location: Option<String>,
-    /// What the client asked for, of a cron that was made through the API.
+    /// The client's request, empty for a cron from a file.
     pub request: Map<String, Value>,
-    /// Since when it is known.
     pub created_at: Timestamp,
-    /// Since when it is as it is.
     pub updated_at: Timestamp,
 }
 
-/// A cron that is to be made.
+/// A cron that a client makes.
 #[derive(Clone, Debug)]
 pub struct NewApiCron {
-    /// Its id; given out once.
     pub cron_id: CronId,
-    /// What its client would call it; if that is taken, it goes by its id.
+    /// The name that the client proposes. If it is taken, the cron is named by its id.
     pub name: Option<String>,
-    /// The definition, as stored.
+    /// The definition to store.
     pub body: String,
-    /// What the client asked for, as it is told again.
+    /// The request to return to the client.
     pub request: Map<String, Value>,
 }
 
-/// What a cron becomes.
+/// The new content of a cron.
 #[derive(Clone, Debug)]
 pub struct ChangedCron {
-    /// The definition, as stored.
+    /// The definition to store.
     pub body: String,
-    /// What the client asked for, as it is told again.
+    /// The request to return to the client.
     pub request: Map<String, Value>,
+}
+
+/// What became of a change.
+#[derive(Clone, Debug)]
+pub enum ApiCronChange<E> {
+    Changed(StoredCron),
+    /// The caller's closure refused the change, for this reason.
+    Refused(E),
+    NotFound,
+}
+
+/// What became of a removal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ApiCronRemoval {
+    Removed,
+    /// It comes from a file, and is kept.
+    FromFile {
+        location: String,
+    },
+    NotFound,
 }
 
 const COLUMNS: &str = "crons.cron_id AS cron_id, name, source, location, request, crons.definition_id AS definition_id, \
      crons.created_at AS created_at, updated_at, body";
 
 impl StoredCron {
-    /// Its metadata: the user's own, and of a cron from a file where it stands.
+    /// Returns the user's metadata and, for a cron from a file, where it is defined.
     pub fn metadata(&self) -> Map<String, Value> {
         search::metadata(&self.cron, self.location.as_deref())
     }
 }
 
 impl Store {
-    /// Makes a cron that begins now: it fires nothing that was due before.
+    /// Adds a cron that begins now: it fires nothing that was due before.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] if there are too many already, or if the definition cannot be read back.
+    /// [`StoreError::Conflict`] if there are too many already, [`StoreError::BadRow`] if the definition
+    /// cannot be read back.
     pub async fn create_api_cron(&self, now: Timestamp, new: NewApiCron) -> Result<StoredCron, StoreError> {
-        let cache = self.definitions.clone();
-        self.write(move |tx| {
-            check_room(tx)?;
-            let name = match &new.name {
-                Some(name) if !is_taken(tx, name)? => name.clone(),
-                Some(_) | None => new.cron_id.to_string(),
-            };
-            let identity = CronIdentity {
-                installation: cache.installation(),
-                cron_id: new.cron_id,
-                name: &name,
-                source: CronSource::Api,
-            };
-            let cron = Arc::new(definitions::parse(identity, &new.body)?);
-            let definition_id = definitions::insert(tx, new.cron_id, &new.body, now)?;
-            tx.prepare_cached(
-                "INSERT INTO crons (cron_id, name, source, request, definition_id, cursor, created_at, updated_at) \
-                 VALUES (:cron_id, :name, 'api', :request, :definition_id, :now, :now, :now)",
-            )?
-            .execute(named_params! {
-                ":cron_id": new.cron_id.to_string(),
-                ":name": name,
-                ":request": Value::Object(new.request.clone()).to_string(),
-                ":definition_id": definition_id.to_string(),
-                ":now": millis(now),
-            })?;
-            cache.keep(definition_id, Arc::clone(&cron));
-            let (body, request) = (new.body.clone(), new.request.clone());
-            Ok(StoredCron { cron, body, location: None, request, created_at: now, updated_at: now })
-        })
-        .await
+        let installation = self.installation_id;
+        let (stored, definition_id) = self.write(move |tx| create(tx, installation, &new, now)).await?;
+        self.definitions.keep(definition_id, Arc::clone(&stored.cron));
+        Ok(stored)
     }
 
-    /// Changes the cron of this id into what `change` makes of it, or does nothing if `change` refuses; `None` if there
-    /// is no such cron. What the old definition owed until now is accounted for by the old one, and the new one begins
-    /// now.
+    /// Replaces the content of the cron of this id by what `change` makes of it. What was due until now is
+    /// accounted for by the old definition, and the new one begins now.
+    ///
+    /// # Errors
+    /// [`StoreError::BadRow`] if the old or the new definition cannot be read back.
     pub async fn change_api_cron<E: Send + 'static>(
         &self,
         now: Timestamp,
         cron_id: CronId,
         mut change: impl FnMut(&StoredCron) -> Result<ChangedCron, E> + Send + 'static,
-    ) -> Result<Option<Result<StoredCron, E>>, StoreError> {
+    ) -> Result<ApiCronChange<E>, StoreError> {
         let cache = self.definitions.clone();
-        self.write(move |tx| {
-            let Some((stored, definition_id)) = stored(tx, cron_id)? else { return Ok(None) };
-            let changed = match change(&stored) {
-                Ok(changed) => changed,
-                Err(refusal) => return Ok(Some(Err(refusal))),
-            };
-            let name = &stored.cron.name;
-            let (installation, source) = (cache.installation(), stored.cron.source);
-            let identity = CronIdentity { installation, cron_id, name, source };
-            let cron = Arc::new(definitions::parse(identity, &changed.body)?);
-            let new_id = definitions::insert(tx, cron_id, &changed.body, now)?;
-            let Some(known) = known(tx, cron_id)? else { return Ok(None) };
-            let mut cursor = known.cursor;
-            if new_id != definition_id {
-                account_until(tx, &cache, &known, now)?;
-                cache.forget(definition_id);
-                cursor = now;
-            }
-            tx.prepare_cached(
-                "UPDATE crons SET request = :request, definition_id = :definition_id, cursor = :cursor, \
-                 updated_at = :now WHERE cron_id = :cron_id",
-            )?
-            .execute(named_params! {
-                ":cron_id": cron_id.to_string(),
-                ":request": Value::Object(changed.request.clone()).to_string(),
-                ":definition_id": new_id.to_string(),
-                ":cursor": millis(cursor),
-                ":now": millis(now),
-            })?;
-            cache.keep(new_id, Arc::clone(&cron));
-            let ChangedCron { body, request } = changed;
-            Ok(Some(Ok(StoredCron { cron, body, request, updated_at: now, ..stored })))
-        })
-        .await
+        let (change, replaced) = self
+            .write(move |tx| {
+                let Some((stored, old_id)) = stored(tx, cron_id)? else {
+                    return Ok((ApiCronChange::NotFound, None));
+                };
+                let changed = match change(&stored) {
+                    Ok(changed) => changed,
+                    Err(refusal) => return Ok((ApiCronChange::Refused(refusal), None)),
+                };
+                let (stored, replaced) = replace(tx, &cache, (stored, old_id), changed, now)?;
+                Ok((ApiCronChange::Changed(stored), Some(replaced)))
+            })
+            .await?;
+        if let (ApiCronChange::Changed(stored), Some(replaced)) = (&change, replaced) {
+            self.definitions.forget(replaced.old_id);
+            self.definitions.keep(replaced.new_id, Arc::clone(&stored.cron));
+            replaced.unaccounted.iter().for_each(Unaccounted::log);
+        }
+        Ok(change)
     }
 
-    /// Takes the cron of this id away; its history stays. `None` if there is no such cron; the inner error is the
-    /// place of a cron from a file, which is left alone.
+    /// Removes the cron of this id, unless it comes from a file. Its history stays.
     pub async fn remove_api_cron(
         &self,
         now: Timestamp,
         cron_id: CronId,
-    ) -> Result<Option<Result<(), String>>, StoreError> {
+    ) -> Result<ApiCronRemoval, StoreError> {
         let cache = self.definitions.clone();
-        self.write(move |tx| {
-            let Some(known) = known(tx, cron_id)?.filter(|known| !known.removed) else { return Ok(None) };
-            let location: Option<String> = tx
-                .prepare_cached("SELECT location FROM crons WHERE cron_id = ?1 AND source = 'file'")?
-                .query_row([cron_id.to_string()], |row| row.get(0))
-                .optional()?;
-            if let Some(location) = location {
-                return Ok(Some(Err(location)));
-            }
-            account_until(tx, &cache, &known, now)?;
-            cache.forget(known.definition_id);
-            let message = format!("removed: {} was deleted through the API", known.name);
-            remove(tx, cron_id, now, Reason::new(ReasonCode::Removed, message))?;
-            Ok(Some(Ok(())))
-        })
-        .await
+        let (removal, removed) = self
+            .write(move |tx| {
+                let entry = cron_entries::by_id(tx, cron_id)?.filter(|entry| !entry.removed);
+                let Some(entry) = entry else { return Ok((ApiCronRemoval::NotFound, None)) };
+                let location: Option<String> = tx
+                    .prepare_cached("SELECT location FROM crons WHERE cron_id = ?1 AND source = 'file'")?
+                    .query_row([cron_id.to_string()], |row| row.get(0))
+                    .optional()?;
+                if let Some(location) = location {
+                    return Ok((ApiCronRemoval::FromFile { location }, None));
+                }
+                let unaccounted = account_until(tx, &cache, &entry, now)?;
+                let message = format!("removed: {} was deleted through the API", entry.name);
+                remove(tx, cron_id, now, Reason::new(ReasonCode::Removed, message))?;
+                Ok((ApiCronRemoval::Removed, Some((entry.definition_id, unaccounted))))
+            })
+            .await?;
+        if let Some((definition_id, unaccounted)) = removed {
+            self.definitions.forget(definition_id);
+            unaccounted.iter().for_each(Unaccounted::log);
+        }
+        Ok(removal)
     }
 
-    /// The cron of this id, if there is one that is not removed.
+    /// Returns the cron of this id, unless there is none or it is removed.
     pub async fn api_cron(&self, cron_id: CronId) -> Result<Option<StoredCron>, StoreError> {
         self.read_at_one_moment(move |tx| Ok(stored(tx, cron_id)?.map(|(stored, _)| stored))).await
     }
+}
+
+fn create(
+    tx: &Tx<'_>,
+    installation: InstallationId,
+    new: &NewApiCron,
+    now: Timestamp,
+) -> Result<(StoredCron, DefinitionId), StoreError> {
+    check_room(tx)?;
+    let name = match &new.name {
+        Some(name) if !is_taken(tx, name)? => name.clone(),
+        Some(_) | None => new.cron_id.to_string(),
+    };
+    let identity = CronIdentity { installation, cron_id: new.cron_id, name: &name, source: CronSource::Api };
+    let cron = Arc::new(definitions::parse(identity, &new.body)?);
+    let definition_id = definitions::insert(tx, new.cron_id, &new.body, now)?;
+    tx.prepare_cached(
+        "INSERT INTO crons (cron_id, name, source, request, definition_id, cursor, created_at, updated_at) \
+         VALUES (:cron_id, :name, 'api', :request, :definition_id, :now, :now, :now)",
+    )?
+    .execute(named_params! {
+        ":cron_id": new.cron_id.to_string(),
+        ":name": name,
+        ":request": Value::Object(new.request.clone()).to_string(),
+        ":definition_id": definition_id.to_string(),
+        ":now": millis(now),
+    })?;
+    let (body, request) = (new.body.clone(), new.request.clone());
+    let stored = StoredCron { cron, body, location: None, request, created_at: now, updated_at: now };
+    Ok((stored, definition_id))
+}
+
+/// What the cache and the log must be given once a replacement is committed.
+struct Replaced {
+    old_id: DefinitionId,
+    new_id: DefinitionId,
+    unaccounted: Option<Unaccounted>,
+}
+
+fn replace(
+    tx: &Tx<'_>,
+    cache: &Definitions,
+    (stored, old_id): (StoredCron, DefinitionId),
+    changed: ChangedCron,
+    now: Timestamp,
+) -> Result<(StoredCron, Replaced), StoreError> {
+    let cron_id = stored.cron.cron_id;
+    let (name, source) = (&stored.cron.name, stored.cron.source);
+    let identity = CronIdentity { installation: cache.installation(), cron_id, name, source };
+    let cron = Arc::new(definitions::parse(identity, &changed.body)?);
+    let new_id = definitions::insert(tx, cron_id, &changed.body, now)?;
+    let entry = cron_entries::by_id(tx, cron_id)?;
+    let entry = entry.ok_or_else(|| StoreError::NotFound(format!("there is no cron {cron_id}")))?;
+    let (cursor, unaccounted) = match new_id == old_id {
+        true => (entry.cursor, None),
+        false => (now, account_until(tx, cache, &entry, now)?),
+    };
+    tx.prepare_cached(
+        "UPDATE crons SET request = :request, definition_id = :definition_id, cursor = :cursor, \
+         updated_at = :now WHERE cron_id = :cron_id",
+    )?
+    .execute(named_params! {
+        ":cron_id": cron_id.to_string(),
+        ":request": Value::Object(changed.request.clone()).to_string(),
+        ":definition_id": new_id.to_string(),
+        ":cursor": millis(cursor),
+        ":now": millis(now),
+    })?;
+    let ChangedCron { body, request } = changed;
+    let stored = StoredCron { cron, body, request, updated_at: now, ..stored };
+    Ok((stored, Replaced { old_id, new_id, unaccounted }))
 }
 
 fn check_room(tx: &Transaction<'_>) -> Result<(), StoreError> {
@@ -198,10 +253,10 @@ fn check_room(tx: &Transaction<'_>) -> Result<(), StoreError> {
     if count < API_CRONS_MAX {
         return Ok(());
     }
-    Err(StoreError::Refused(format!("there are {count} crons from the API already; delete some first")))
+    Err(StoreError::Conflict(format!("there are {count} crons from the API already; delete some first")))
 }
 
-/// Names that differ only by case are too easily taken for one another.
+/// Returns whether a cron has this name, in any case: names that differ only by case are too easily confused.
 fn is_taken(tx: &Transaction<'_>, name: &str) -> Result<bool, StoreError> {
     let found = tx
         .prepare_cached("SELECT 1 FROM crons WHERE name = ?1 COLLATE NOCASE AND removed_at IS NULL")?

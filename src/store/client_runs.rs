@@ -1,4 +1,4 @@
-//! Runs that clients ask of the agent server through us: on record before their request is passed on.
+//! Runs that clients start at the agent server through us. They are recorded before the request is forwarded.
 
 use jiff::Timestamp;
 use rusqlite::{Row, Transaction, named_params};
@@ -11,8 +11,8 @@ use crate::domain::run::{Phase, Trigger};
 use crate::domain::run_spec::ClientRunSpec;
 
 impl Store {
-    /// Commits that a client's request is about to be passed on. It stays in hand until a step is made with it, or
-    /// until the next start, after which it is in doubt.
+    /// Commits the intention to forward a client's request. The run counts as claimed until its next step. If
+    /// the daemon stops before that, the next start makes it unconfirmed.
     pub async fn insert_client_run(
         &self,
         now: Timestamp,
@@ -21,8 +21,8 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.write(move |tx| {
             tx.prepare_cached(
-                "INSERT INTO runs (run_id, trigger, scheduled_for, due_at, start_before, exclusive, phase, start_number, \
-                 send_count, sent_at) VALUES (:run_id, :trigger, :now, :now, :now, 0, :phase, 1, 1, :now)",
+                "INSERT INTO runs (run_id, trigger, scheduled_for, due_at, start_before, exclusive, phase, \
+                 start_number, send_count, sent_at) VALUES (:run_id, :trigger, :now, :now, :now, 0, :phase, 1, 1, :now)",
             )?
             .execute(named_params! {
                 ":run_id": run_id.to_string(),
@@ -60,14 +60,17 @@ fn insert_client_run_spec(
     Ok(())
 }
 
-/// What a client has asked for.
+/// Returns the specification of a client's run.
+///
+/// # Errors
+/// [`StoreError::BadRow`] if the run has none, or if it cannot be read back.
 pub(super) fn client_run_spec(tx: &Transaction<'_>, run_id: RunId) -> Result<ClientRunSpec, StoreError> {
     let mut statement = tx.prepare_cached(
         "SELECT assistant_id, thread_id, on_run_completed, webhook FROM client_runs WHERE run_id = ?1",
     )?;
     let mut rows = statement.query([run_id.to_string()])?;
     let row =
-        rows.next()?.ok_or_else(|| StoreError::Refused(format!("nobody knows what run {run_id} is for")))?;
+        rows.next()?.ok_or_else(|| StoreError::BadRow(format!("run {run_id} has no row in client_runs")))?;
     client_run_spec_from_row(row)
 }
 

@@ -1,6 +1,6 @@
-//! What this process has committed, counted for metrics: since its start, and whatever housekeeping forgets later.
+//! Counts of what this process has committed since its start, for metrics. Housekeeping does not lower them.
 //!
-//! What a transaction counts waits in it until it is committed: one that is rolled back has counted nothing.
+//! What a transaction counts stays with it until its commit. One that is rolled back has counted nothing.
 
 use std::cell::RefCell;
 use std::ops::Deref;
@@ -14,87 +14,82 @@ use crate::domain::delivery::DeliveryStatus;
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Run, RunState, Status, Trigger};
 
-/// Something that has happened.
+/// An event to be counted.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Counted {
-    /// The backend has accepted a run, so long after it was due.
+    /// The backend accepted a run, `late` after it was due.
     Started { late: Duration },
-    /// A run is over that took so long on the backend, if it got there.
+    /// A run ended. `took` is its time on the backend, if it got there.
     Ended { status: Status, code: Option<ReasonCode>, trigger: Trigger, took: Option<Duration> },
     /// Occurrences were skipped or missed.
     NeverRan { status: Status, code: ReasonCode, occurrences: u64 },
-    /// A receiver has answered with this HTTP status, or not at all.
+    /// A receiver answered with this HTTP status, or did not answer.
     Attempted { code: Option<u16> },
-    /// A delivery is over with its last attempt, so long after its run was.
+    /// A delivery ended with its last attempt, `took` after its run ended.
     Delivered { status: DeliveryStatus, took: Duration },
-    /// Deliveries are over without a further attempt.
+    /// Deliveries ended without a further attempt.
     NeverSent { status: DeliveryStatus, deliveries: usize },
 }
 
-/// A transaction of the writer, and what is to be counted once it is committed.
+/// A transaction of the writer, with the events to be counted once it is committed.
 pub(super) struct Tx<'t> {
     transaction: Transaction<'t>,
     counted: RefCell<Vec<Counted>>,
 }
 
-/// All counts since the process started.
+/// The counts since the process started.
 #[derive(Debug, Default)]
-pub struct Counts {
+pub struct CommitCounts {
     ended: [[Count; Trigger::ALL.len()]; Status::ALL.len()],
     reasons: [[Count; ReasonCode::ALL.len()]; Status::ALL.len()],
     never_ran: [Count; Status::ALL.len()],
     deliveries: [Count; DeliveryStatus::ALL.len()],
-    answers: [Count; Answer::ALL.len()],
-    /// From being due until the backend accepted a run.
+    attempts: [Count; ResponseClass::ALL.len()],
+    /// The time from a run being due until the backend accepted it.
     pub start_delay: Histogram,
-    /// From then to its end.
+    /// The time from then until the run ended.
     pub run_time: Histogram,
-    /// From the end of a run until a receiver had been told.
+    /// The time from the end of a run until its webhook was delivered.
     pub delivery_delay: Histogram,
-    /// Commits of the store.
+    /// The duration of commits.
     pub commits: Histogram,
 }
 
-crate::domain::cron::words!(
-    /// How a receiver has answered.
-    Answer {
-        /// 2xx, or a class below that nobody uses.
+crate::domain::words::words!(
+    /// How a receiver responded to an attempt.
+    ResponseClass {
+        /// 2xx, or 1xx, which is not expected.
         Accepted = "2xx",
-        /// 3xx.
         Redirect = "3xx",
-        /// 4xx.
         Refused = "4xx",
-        /// 5xx.
         Broken = "5xx",
-        /// Not at all, or by what is no HTTP.
+        /// Not at all, or with something that is not HTTP.
         Silent = "none",
     }
 );
 
-/// One count.
 #[derive(Debug, Default)]
 struct Count(AtomicU64);
 
-/// How many took how long.
+/// A distribution of durations.
 #[derive(Debug, Default)]
 pub struct Histogram {
-    /// Each for itself; the last for what is beyond all bounds.
+    /// Not cumulative. The last bucket is for durations beyond all bounds.
     buckets: [Count; BOUNDS_SECONDS.len() + 1],
     sum_us: Count,
 }
 
 /// A histogram at one moment.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Tally {
-    /// Upper bounds in seconds, each with the count of all at or below it.
+pub struct HistogramSnapshot {
+    /// The upper bounds in seconds, each with the number of durations at or below it.
     pub buckets: Vec<(f64, u64)>,
-    /// All.
     pub count: u64,
     /// In seconds.
     pub sum: f64,
 }
 
-/// From a commit to an agent that works for an hour.
+/// They range from a commit to an agent that works for an hour.
 const BOUNDS_SECONDS: [f64; 17] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0,
 ];
@@ -104,12 +99,12 @@ impl Tx<'_> {
         Tx { transaction, counted: RefCell::default() }
     }
 
-    /// To be counted if it is committed.
+    /// Counts an event once the transaction is committed.
     pub(super) fn count(&self, counted: Counted) {
         self.counted.borrow_mut().push(counted);
     }
 
-    /// To be counted if it is committed, and if it is over.
+    /// Counts the end of a run once the transaction is committed, if the run has ended.
     pub(super) fn count_end(&self, run: &Run) {
         let RunState::Ended { backend_run, outcome } = &run.state else { return };
         let (status, trigger) = (outcome.status, run.trigger);
@@ -127,18 +122,18 @@ impl Tx<'_> {
         });
     }
 
-    /// How much there is to count by now.
+    /// Returns a mark for [`Tx::forget_since`].
     pub(super) fn mark(&self) -> usize {
         self.counted.borrow().len()
     }
 
-    /// What came after the mark was undone.
+    /// Forgets the events since `mark`, which were undone.
     pub(super) fn forget_since(&self, mark: usize) {
         self.counted.borrow_mut().truncate(mark);
     }
 
-    /// Commits, and counts.
-    pub(super) fn commit(self, counts: &Counts) -> Result<(), StoreError> {
+    /// Commits the transaction and counts its events.
+    pub(super) fn commit(self, counts: &CommitCounts) -> Result<(), StoreError> {
         self.transaction.commit()?;
         self.counted.into_inner().into_iter().for_each(|counted| counts.add(counted));
         Ok(())
@@ -153,7 +148,7 @@ impl<'t> Deref for Tx<'t> {
     }
 }
 
-impl Counts {
+impl CommitCounts {
     fn add(&self, counted: Counted) {
         match counted {
             Counted::Started { late } => self.start_delay.observe(late),
@@ -170,7 +165,7 @@ impl Counts {
                 self.reasons[status as usize][code as usize].add(occurrences);
                 self.never_ran[status as usize].add(occurrences);
             }
-            Counted::Attempted { code } => self.answers[Answer::of(code) as usize].add(1),
+            Counted::Attempted { code } => self.attempts[ResponseClass::of(code) as usize].add(1),
             Counted::NeverSent { status, deliveries } => {
                 self.deliveries[status as usize].add(u64::try_from(deliveries).unwrap_or(u64::MAX));
             }
@@ -183,12 +178,12 @@ impl Counts {
         }
     }
 
-    /// Runs that are over, by how they ended and why they were.
+    /// Returns how many runs of this trigger ended with this status.
     pub fn ended(&self, status: Status, trigger: Trigger) -> u64 {
         self.ended[status as usize][trigger as usize].get()
     }
 
-    /// Occurrences that were skipped or missed.
+    /// Returns how many occurrences were skipped or missed.
     pub fn never_ran(&self, status: Status) -> u64 {
         self.never_ran[status as usize].get()
     }
@@ -198,18 +193,18 @@ impl Counts {
         self.reasons[status as usize][code as usize].get()
     }
 
-    /// Deliveries that are over.
+    /// Returns how many deliveries ended with this status.
     pub fn deliveries(&self, status: DeliveryStatus) -> u64 {
         self.deliveries[status as usize].get()
     }
 
-    /// Attempts that are over.
-    pub fn attempts(&self, answer: Answer) -> u64 {
-        self.answers[answer as usize].get()
+    /// Returns how many attempts were responded to like this.
+    pub fn attempts(&self, response: ResponseClass) -> u64 {
+        self.attempts[response as usize].get()
     }
 }
 
-impl Answer {
+impl ResponseClass {
     fn of(code: Option<u16>) -> Self {
         match code {
             None => Self::Silent,
@@ -238,8 +233,8 @@ impl Histogram {
         self.sum_us.add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     }
 
-    /// As it is now.
-    pub fn tally(&self) -> Tally {
+    /// Returns the distribution as it is now.
+    pub fn snapshot(&self) -> HistogramSnapshot {
         let mut count = 0;
         let mut below = |bucket: &Count| {
             count += bucket.get();
@@ -247,29 +242,25 @@ impl Histogram {
         };
         let buckets = BOUNDS_SECONDS.iter().zip(&self.buckets).map(|(bound, b)| (*bound, below(b))).collect();
         let count = below(&self.buckets[BOUNDS_SECONDS.len()]);
-        Tally { buckets, count, sum: Duration::from_micros(self.sum_us.get()).as_secs_f64() }
+        HistogramSnapshot { buckets, count, sum: Duration::from_micros(self.sum_us.get()).as_secs_f64() }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Execution, Store};
+    use crate::store::Execution;
+    use crate::store::tests::open_store;
 
     #[tokio::test]
     async fn what_is_undone_was_not_counted() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(
-            &folder.path().join("agentcron.db"),
-            Execution::WriterThread,
-            crate::domain::ids::InstallationId::default(),
-        )
-        .unwrap();
+        let store = open_store(folder.path(), Execution::WriterThread);
         let work = |undone: bool| {
             store.write(move |tx| {
                 let (status, code) = (Status::Missed, ReasonCode::CatchupNone);
                 tx.count(Counted::NeverRan { status, code, occurrences: 7 });
-                if undone { Err(StoreError::Refused("no".to_owned())) } else { Ok(()) }
+                if undone { Err(StoreError::Conflict("no".to_owned())) } else { Ok(()) }
             })
         };
         let (first, undone, last) = tokio::join!(work(false), work(true), work(false));
@@ -283,9 +274,9 @@ mod tests {
         for millis in [1, 2, 250, 7_200_000] {
             histogram.observe(Duration::from_millis(millis));
         }
-        let tally = histogram.tally();
-        let at = |bound: f64| tally.buckets.iter().find(|(b, _)| *b == bound).unwrap().1;
+        let snapshot = histogram.snapshot();
+        let at = |bound: f64| snapshot.buckets.iter().find(|(b, _)| *b == bound).unwrap().1;
         assert_eq!((at(0.001), at(0.0025), at(0.1), at(0.25), at(3600.0)), (1, 2, 2, 3, 3));
-        assert_eq!((tally.count, tally.sum), (4, 7200.253));
+        assert_eq!((snapshot.count, snapshot.sum), (4, 7200.253));
     }
 }

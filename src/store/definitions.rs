@@ -1,8 +1,8 @@
-//! Definitions by version. A run keeps to the version it was planned by; parsed ones are kept in memory, so that a
-//! burst of starts does not parse anything.
+//! Definitions by version. A run keeps the version that it was planned by. Parsed definitions are cached in
+//! memory, so that a burst of starts parses nothing.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use rusqlite::{Transaction, named_params};
@@ -13,7 +13,11 @@ use crate::config::{self, CronFields, CronIdentity};
 use crate::domain::cron::Cron;
 use crate::domain::ids::{CronId, DefinitionId, InstallationId};
 
-/// Parsed definitions; cheap to clone.
+/// The cache of parsed definitions. Cheap to clone.
+///
+/// A definition's id is derived from its content, so an entry can be missing but never out of date. That is
+/// why a closure may fill the cache with [`Definitions::get`] although its transaction can be undone and run
+/// again.
 #[derive(Clone)]
 pub(super) struct Definitions {
     installation: InstallationId,
@@ -25,74 +29,89 @@ impl Definitions {
         Self { installation, parsed: Arc::default() }
     }
 
-    /// Returns the store that the definitions are in.
+    /// Returns the installation that the definitions belong to.
     pub(super) fn installation(&self) -> InstallationId {
         self.installation
     }
 
-    /// Keeps a definition that is parsed already.
+    /// Adds a definition that is already parsed.
     pub(super) fn keep(&self, definition_id: DefinitionId, cron: Arc<Cron>) {
-        self.parsed.lock().unwrap_or_else(PoisonError::into_inner).insert(definition_id, cron);
+        self.cached().insert(definition_id, cron);
     }
 
-    /// Forgets one that was replaced; whatever still runs by it reads it again.
+    /// Drops a definition that was replaced. A run that still uses it reads it again.
     pub(super) fn forget(&self, definition_id: DefinitionId) {
-        self.parsed.lock().unwrap_or_else(PoisonError::into_inner).remove(&definition_id);
+        self.cached().remove(&definition_id);
     }
 
-    /// Forgets all that `current` does not name; they can be read again from the file.
-    pub(super) fn forget_others(&self, current: impl Fn(&DefinitionId) -> bool) {
-        self.parsed.lock().unwrap_or_else(PoisonError::into_inner).retain(|id, _| current(id));
+    /// Drops all definitions but those for which `is_current` is true. The others can be read again from the
+    /// file.
+    pub(super) fn forget_others(&self, is_current: impl Fn(&DefinitionId) -> bool) {
+        self.cached().retain(|id, _| is_current(id));
     }
 
-    /// The definition as it was then.
+    /// Returns this version of the definition of the cron `name`, from the cache or from the file.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if there is no such version, [`StoreError::BadRow`] if it cannot be read
+    /// back.
     pub(super) fn get(
         &self,
         tx: &Transaction<'_>,
         definition_id: DefinitionId,
         name: &str,
     ) -> Result<Arc<Cron>, StoreError> {
-        if let Some(cron) = self.parsed.lock().unwrap_or_else(PoisonError::into_inner).get(&definition_id) {
+        if let Some(cron) = self.cached().get(&definition_id) {
             return Ok(Arc::clone(cron));
         }
         let cron = Arc::new(read(tx, self.installation, definition_id, name)?);
         self.keep(definition_id, Arc::clone(&cron));
         Ok(cron)
     }
+
+    fn cached(&self) -> MutexGuard<'_, HashMap<DefinitionId, Arc<Cron>>> {
+        self.parsed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// Reads a version.
+/// Reads one version of a definition, past the cache.
+///
+/// # Errors
+/// As [`Definitions::get`].
 pub(super) fn read(
     tx: &Transaction<'_>,
     installation: InstallationId,
     definition_id: DefinitionId,
     name: &str,
 ) -> Result<Cron, StoreError> {
-    // A definition of no cron that is known may be anybody's.
+    // A definition whose cron is unknown is treated as a client's, which is the stricter reading.
     let mut statement = tx.prepare_cached(
         "SELECT cron_id, coalesce(source, 'api') AS source, body FROM definitions LEFT JOIN crons USING (cron_id) \
          WHERE definitions.definition_id = ?1",
     )?;
     let mut rows = statement.query([definition_id.to_string()])?;
     let row = rows.next()?;
-    let row = row.ok_or_else(|| StoreError::Refused(format!("there is no definition {definition_id}")))?;
+    let row = row.ok_or_else(|| StoreError::NotFound(format!("there is no definition {definition_id}")))?;
     let (cron_id, source) = (parsed(row, "cron_id")?, parsed(row, "source")?);
     let identity = CronIdentity { installation, cron_id, name, source };
     parse(identity, row.get_ref("body")?.as_str().unwrap_or_default())
 }
 
-/// Reads a stored definition back. Whose it is comes from the cron's row, never from the definition: the same rules
-/// hold after a restart.
+/// Parses a stored definition. Its owner comes from the cron's row and never from the definition itself, so
+/// that the same rules hold after a restart.
+///
+/// # Errors
+/// [`StoreError::BadRow`] with every mistake that was found.
 pub(super) fn parse(identity: CronIdentity<'_>, body: &str) -> Result<Cron, StoreError> {
     let name = identity.name;
-    let bad = |problem: String| StoreError::Refused(format!("the stored definition of {name}: {problem}"));
+    let bad = |problem: String| StoreError::BadRow(format!("the stored definition of {name}: {problem}"));
     let fields: CronFields = serde_json::from_str(body).map_err(|error| bad(error.to_string()))?;
     config::validate_cron_as(identity, &fields).map_err(|errors| {
         bad(errors.iter().map(|error| error.message.clone()).collect::<Vec<_>>().join("; "))
     })
 }
 
-/// Stores a version, if it is not there yet.
+/// Inserts a version unless it exists already, and returns its id.
 pub(super) fn insert(
     tx: &Transaction<'_>,
     cron_id: CronId,

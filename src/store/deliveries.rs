@@ -1,4 +1,4 @@
-//! Deliveries that are due, and what came of their attempts.
+//! Claiming the deliveries that are due, and recording what their attempts came to.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -8,71 +8,68 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, named_params};
 
 use super::counts::{Counted, Tx};
-use super::rows::{millis, parsed};
-use super::{Store, StoreError, delivery_mode, suspended};
+use super::delivery_mode::{self, CurrentMode};
+use super::rows::{millis, parsed, timestamp};
+use super::{Store, StoreError, suspended};
 use crate::domain::delivery::{AttemptReport, AttemptResult, DeliveryStatus, Ending, Verdict};
 use crate::domain::delivery_mode::{DeliveryMode, RateLimit, Suspension};
 use crate::domain::ids::{DeliveryId, RunId};
 use crate::domain::reason::{DeliveryReasonCode, Reason};
 
-/// What follows for a URL whose receiver has said that it is gone.
+/// What the end of a delivery to a URL that is gone means for the URL.
 const SUSPENDED: &str =
-    "its URL is suspended: `agentcron webhook resume`, or the replay of a webhook to it, ends that";
+    "its URL is suspended; `agentcron webhook resume`, or a replay of a webhook to it, ends the suspension";
 
-/// A delivery in hand: one attempt is to be made, and is counted already.
+/// A claimed delivery. Its next attempt is counted already and is to be made now.
 #[derive(Clone, Debug)]
 pub struct ClaimedDelivery {
-    /// Which.
     pub delivery_id: DeliveryId,
-    /// The run it tells about.
+    /// The run that the delivery reports.
     pub run_id: RunId,
-    /// The cron of that run, if it has one.
+    /// `None` if the run has no cron.
     pub cron_name: Option<String>,
-    /// Where to; placeholders still in it.
+    /// With placeholders as written.
     pub url: String,
-    /// The exact bytes.
+    /// The exact bytes to send.
     pub body: Vec<u8>,
-    /// Counted from 1: nobody else has this number, so it tells this attempt's word from that of any other.
+    /// The attempt number, counted from 1. No other attempt of this delivery has it, so their results cannot
+    /// be mixed up.
     pub attempt: u32,
-    /// Earlier ones that do not count on the ladder.
+    /// How many earlier attempts do not count on the retry schedule.
     pub uncounted: u32,
 }
 
 impl ClaimedDelivery {
-    /// Which attempt it is on the ladder, counted from 1.
+    /// Returns the step of the retry schedule that this attempt is, counted from 1.
     pub fn step(&self) -> u32 {
         self.attempt.saturating_sub(self.uncounted)
     }
 }
 
-/// What was taken in hand.
+/// The deliveries that were claimed.
 #[derive(Clone, Debug, Default)]
 pub struct DeliveryClaim<Permit> {
-    /// To be attempted now, each with its place.
+    /// To be attempted now, each with the permit that it was admitted with.
     pub deliveries: Vec<(ClaimedDelivery, Permit)>,
-    /// When the next one is due.
     pub next_due_at: Option<Timestamp>,
-    /// How they flowed when they were taken.
+    /// The mode under which they were claimed.
     pub mode: DeliveryMode,
 }
 
-/// An attempt that is over.
+/// An attempt that has finished.
 #[derive(Clone, Debug)]
 pub struct FinishedAttempt {
-    /// Of which delivery.
     pub delivery_id: DeliveryId,
-    /// Which attempt.
     pub attempt: u32,
-    /// When it was over.
     pub at: Timestamp,
-    /// What came of it.
     pub report: AttemptReport,
-    /// What follows.
+    /// What follows for the delivery.
     pub verdict: Verdict,
 }
 
 impl Store {
-    /// Attempts that a former process was making are recorded as cut off, and due again now: at least once.
+    /// Records every attempt that a former process was making as cut off, and makes its delivery due again
+    /// now, so that it is sent at least once. Returns how many those are.
     pub async fn recover_deliveries(&self, now: Timestamp) -> Result<usize, StoreError> {
         self.write(move |tx| {
             tx.prepare_cached(
@@ -89,11 +86,13 @@ impl Store {
         .await
     }
 
-    /// Takes up to `limit` due deliveries in hand, the oldest first, and counts their attempts: none while they are held,
-    /// and no more than `pacer` allows while they are released at a rate. Those whose URL `admit` gives no place are
-    /// passed over; they stay due.
+    /// Claims up to `limit` due deliveries, the oldest first, and counts their attempts: none while webhooks
+    /// are held, and no more than `rate_limit` allows while they are released at a rate. A delivery whose URL
+    /// gets no permit from `admit` is passed over and stays due.
     ///
-    /// How they flow is read in the same transaction: once a hold is committed, nothing is taken in hand any more.
+    /// The mode is read in the same transaction: once a hold is committed, nothing is claimed any more. If
+    /// the transaction is undone and runs again, `admit` is called again; the permits of the first time are
+    /// dropped before.
     pub async fn claim_deliveries<Permit: Send + 'static>(
         &self,
         now: Timestamp,
@@ -101,44 +100,53 @@ impl Store {
         rate_limit: RateLimit,
         mut admit: impl FnMut(&str) -> Option<Permit> + Send + 'static,
     ) -> Result<DeliveryClaim<Permit>, StoreError> {
-        self.write(move |tx| {
-            let mode = delivery_mode::go_on(tx, now)?;
-            let (limit, next_due_at) = match &mode {
-                DeliveryMode::Held(_) => (0, None),
-                DeliveryMode::Released(release) => {
-                    (limit.min(rate_limit.allowance(*release, now)), next_due_at(tx, now)?)
+        let (claim, release_ended) = self
+            .write(move |tx| {
+                let CurrentMode { mode, release_ended } = delivery_mode::end_release(tx, now)?;
+                let (limit, next_due_at) = match &mode {
+                    DeliveryMode::Held(_) => (0, None),
+                    DeliveryMode::Released(release) => {
+                        (limit.min(rate_limit.allowance(*release, now)), next_due_at(tx, now)?)
+                    }
+                    DeliveryMode::Free => (limit, next_due_at(tx, now)?),
+                };
+                let mut deliveries = Vec::new();
+                for (row, permit) in due(tx, now, limit, &mut admit)? {
+                    if let Some(delivery) = take(tx, row, now)? {
+                        deliveries.push((delivery, permit));
+                    }
                 }
-                DeliveryMode::Free => (limit, next_due_at(tx, now)?),
-            };
-            let mut deliveries = Vec::new();
-            for (row, permit) in due(tx, now, limit, &mut admit)? {
-                if let Some(delivery) = take(tx, row, now)? {
-                    deliveries.push((delivery, permit));
-                }
-            }
-            Ok(DeliveryClaim { deliveries, next_due_at, mode })
-        })
-        .await
+                Ok((DeliveryClaim { deliveries, next_due_at, mode }, release_ended))
+            })
+            .await?;
+        if let Some(release) = release_ended {
+            tracing::info!(
+                per_second = release.per_second,
+                "release of webhooks finished; they are sent at once again"
+            );
+        }
+        Ok(claim)
     }
 
-    /// Records what came of an attempt and what follows. A URL that is gone is suspended.
+    /// Records what an attempt came to and what follows. A URL that is gone is suspended.
     pub async fn finish_attempt(&self, finished: FinishedAttempt) -> Result<(), StoreError> {
         self.write(move |tx| finish(tx, &finished)).await
     }
 }
 
-/// The eldest delivery of one receiver that is due and was not looked at yet. The order of its fields is the order in
-/// which they go out.
+/// The oldest due delivery of one receiver that was not considered yet. The order of the fields is the order
+/// in which deliveries are claimed.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Front {
+struct QueueHead {
     due_at: i64,
     row: i64,
     receiver: String,
     url: String,
 }
 
-/// Those that get a place, the oldest first: of each receiver as many as it has places, and one that has none. Reading
-/// on through what waits for a receiver that is down would take the longer the more has piled up there.
+/// Returns the rows of the deliveries that are admitted, the oldest first. Of each receiver it considers as
+/// many as are admitted, and one that is not: reading on through the backlog of a receiver that is down would
+/// take the longer the larger that backlog is.
 fn due<Permit>(
     tx: &Transaction<'_>,
     now: Timestamp,
@@ -149,53 +157,60 @@ fn due<Permit>(
     if limit == 0 {
         return Ok(admitted);
     }
-    let mut fronts = fronts(tx, now)?;
+    let mut heads = queue_heads(tx, now)?;
     while admitted.len() < limit
-        && let Some(Reverse(front)) = fronts.pop()
+        && let Some(Reverse(head)) = heads.pop()
     {
-        let Some(permit) = admit(&front.url) else { continue };
-        fronts.extend(behind(tx, &front, now)?.map(Reverse));
-        admitted.push((front.row, permit));
+        let Some(permit) = admit(&head.url) else { continue };
+        heads.extend(next_behind(tx, &head, now)?.map(Reverse));
+        admitted.push((head.row, permit));
     }
     Ok(admitted)
 }
 
-/// One for each receiver, by as many steps in the index.
-fn fronts(tx: &Transaction<'_>, now: Timestamp) -> Result<BinaryHeap<Reverse<Front>>, StoreError> {
+/// Returns one delivery of each receiver, with one step in the index for each.
+fn queue_heads(tx: &Transaction<'_>, now: Timestamp) -> Result<BinaryHeap<Reverse<QueueHead>>, StoreError> {
     let mut first = tx.prepare_cached(
         "SELECT receiver, due_at, rowid, url FROM deliveries WHERE receiver > ?1 AND due_at IS NOT NULL \
          ORDER BY receiver, due_at, rowid LIMIT 1",
     )?;
-    let (mut fronts, mut receiver) = (BinaryHeap::new(), String::new());
-    while let Some(front) = first.query_row([&receiver], front_from_row).optional()? {
-        receiver.clone_from(&front.receiver);
-        if front.due_at <= millis(now) {
-            fronts.push(Reverse(front));
+    let (mut heads, mut receiver) = (BinaryHeap::new(), String::new());
+    while let Some(head) = first.query_row([&receiver], queue_head_from_row).optional()? {
+        receiver.clone_from(&head.receiver);
+        if head.due_at <= millis(now) {
+            heads.push(Reverse(head));
         }
     }
-    Ok(fronts)
+    Ok(heads)
 }
 
-fn behind(tx: &Transaction<'_>, front: &Front, now: Timestamp) -> Result<Option<Front>, StoreError> {
+fn next_behind(
+    tx: &Transaction<'_>,
+    head: &QueueHead,
+    now: Timestamp,
+) -> Result<Option<QueueHead>, StoreError> {
     let mut next = tx.prepare_cached(
         "SELECT receiver, due_at, rowid, url FROM deliveries WHERE receiver = ?1 AND due_at IS NOT NULL \
          AND (due_at, rowid) > (?2, ?3) AND due_at <= ?4 ORDER BY due_at, rowid LIMIT 1",
     )?;
-    Ok(next.query_row((&front.receiver, front.due_at, front.row, millis(now)), front_from_row).optional()?)
+    Ok(next
+        .query_row((&head.receiver, head.due_at, head.row, millis(now)), queue_head_from_row)
+        .optional()?)
 }
 
-fn front_from_row(row: &Row<'_>) -> rusqlite::Result<Front> {
-    Ok(Front { receiver: row.get(0)?, due_at: row.get(1)?, row: row.get(2)?, url: row.get(3)? })
+fn queue_head_from_row(row: &Row<'_>) -> rusqlite::Result<QueueHead> {
+    Ok(QueueHead { receiver: row.get(0)?, due_at: row.get(1)?, row: row.get(2)?, url: row.get(3)? })
 }
 
 fn next_due_at(tx: &Transaction<'_>, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let next: Option<i64> = tx
         .prepare_cached("SELECT min(due_at) FROM deliveries WHERE due_at > ?1")?
         .query_row([millis(now)], |row| row.get(0))?;
-    next.map(Timestamp::from_millisecond).transpose().map_err(|error| StoreError::Refused(error.to_string()))
+    next.map(|at| timestamp(at, "due_at")).transpose()
 }
 
-/// Only what waits can be taken in hand: one statement looks, takes and counts.
+/// Claims the delivery in this row and counts its attempt. Only a pending delivery can be claimed, which one
+/// statement checks and changes.
 fn take(tx: &Transaction<'_>, row: i64, now: Timestamp) -> Result<Option<ClaimedDelivery>, StoreError> {
     let mut statement = tx.prepare_cached(
         "UPDATE deliveries SET status = 'sending', due_at = NULL, attempts = attempts + 1 \
@@ -213,16 +228,93 @@ fn take(tx: &Transaction<'_>, row: i64, now: Timestamp) -> Result<Option<Claimed
         attempt: row.get("attempts")?,
         uncounted: row.get("uncounted")?,
     };
-    // Done only once there is no further row to be had.
+    // The update is complete only once the statement returns no further row.
     while rows.next()?.is_some() {}
     tx.prepare_cached("INSERT INTO attempts (delivery_id, attempt, started_at) VALUES (?1, ?2, ?3)")?
         .execute((delivery.delivery_id.to_string(), delivery.attempt, millis(now)))?;
     Ok(Some(delivery))
 }
 
+/// What an attempt means for its delivery, as columns.
+struct DeliveryOutcome {
+    status: DeliveryStatus,
+    /// When the next attempt is due, or `None` if the delivery has ended.
+    due_at: Option<Timestamp>,
+    reason: Option<Reason<DeliveryReasonCode>>,
+}
+
+impl DeliveryOutcome {
+    fn of(verdict: &Verdict, result: &AttemptResult) -> Self {
+        match verdict {
+            Verdict::Delivered => Self { status: DeliveryStatus::Delivered, due_at: None, reason: None },
+            Verdict::Again(at) => {
+                let code = match result {
+                    AttemptResult::Withdrawn => DeliveryReasonCode::Withdrawn,
+                    AttemptResult::Accepted { .. }
+                    | AttemptResult::Refused { .. }
+                    | AttemptResult::Final { .. } => DeliveryReasonCode::AttemptFailed,
+                };
+                let reason = Reason { code, message: result.detail().map(str::to_owned) };
+                Self { status: DeliveryStatus::Pending, due_at: Some(*at), reason: Some(reason) }
+            }
+            Verdict::Ended(Ending::Gone, detail) => {
+                let reason = Reason::new(DeliveryReasonCode::UrlGone, format!("{detail}; {SUSPENDED}"));
+                Self { status: DeliveryStatus::Gone, due_at: None, reason: Some(reason) }
+            }
+            Verdict::Ended(ending, message) => {
+                let reason = Reason::new(ending.reason_code(), message);
+                Self { status: ending.status(), due_at: None, reason: Some(reason) }
+            }
+        }
+    }
+}
+
 fn finish(tx: &Tx<'_>, finished: &FinishedAttempt) -> Result<(), StoreError> {
-    let delivery_id = finished.delivery_id.to_string();
-    // The clock is for whoever looks on: `webhook doctor`.
+    save_attempt(tx, finished)?;
+    let result = &finished.report.result;
+    let DeliveryOutcome { status, due_at, reason } = DeliveryOutcome::of(&finished.verdict, result);
+    let (code, message) = reason.map_or((None, None), |reason| (Some(reason.code.as_str()), reason.message));
+    let ended_at = due_at.is_none().then(|| millis(finished.at));
+    // Only the latest attempt may decide. The result of an attempt that a former process made is ignored.
+    let decided: Option<(String, i64)> = tx
+        .prepare_cached(
+            "UPDATE deliveries SET status = :status, due_at = :due_at, reason_code = :reason_code, \
+             reason = :reason, ended_at = :ended_at, uncounted = uncounted + :uncounted \
+             WHERE delivery_id = :delivery_id AND attempts = :attempt AND status = 'sending' \
+             RETURNING url, created_at",
+        )?
+        .query_row(
+            named_params! {
+                ":delivery_id": finished.delivery_id.to_string(),
+                ":attempt": finished.attempt,
+                ":status": status.as_str(),
+                ":due_at": due_at.map(millis),
+                ":reason_code": code,
+                ":reason": message,
+                ":ended_at": ended_at,
+                ":uncounted": matches!(result, AttemptResult::Withdrawn),
+            },
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .optional()?;
+    tx.count(Counted::Attempted { code: result.code() });
+    if let (Some((_, created_at)), Some(ended_at)) = (&decided, ended_at) {
+        let took = Duration::from_millis(u64::try_from(ended_at - created_at).unwrap_or(0));
+        tx.count(Counted::Delivered { status, took });
+    }
+    match (decided, &finished.verdict) {
+        (Some((url, _)), Verdict::Ended(Ending::Gone, detail)) => {
+            let (delivery_id, detail) = (finished.delivery_id, detail.clone());
+            suspended::suspend(tx, &Suspension { url, since: finished.at, detail, delivery_id })
+        }
+        // Another attempt may have suspended the URL in the meantime.
+        (Some((url, _)), Verdict::Again(_)) => suspended::end_waiting_to(tx, &url, finished.at),
+        (Some(_), Verdict::Delivered | Verdict::Ended(..)) | (None, _) => Ok(()),
+    }
+}
+
+fn save_attempt(tx: &Tx<'_>, finished: &FinishedAttempt) -> Result<(), StoreError> {
+    // The receiver's clock is only for `webhook doctor`.
     let AttemptReport { result, address, phases, answer, receiver_clock: _ } = &finished.report;
     let milliseconds =
         |took: Option<Duration>| took.map(|took| i64::try_from(took.as_millis()).unwrap_or(i64::MAX));
@@ -232,7 +324,7 @@ fn finish(tx: &Tx<'_>, finished: &FinishedAttempt) -> Result<(), StoreError> {
          WHERE delivery_id = :delivery_id AND attempt = :attempt AND ended_at IS NULL",
     )?
     .execute(named_params! {
-        ":delivery_id": delivery_id,
+        ":delivery_id": finished.delivery_id.to_string(),
         ":attempt": finished.attempt,
         ":at": millis(finished.at),
         ":code": result.code(),
@@ -244,49 +336,5 @@ fn finish(tx: &Tx<'_>, finished: &FinishedAttempt) -> Result<(), StoreError> {
         ":tls": milliseconds(phases.tls),
         ":head": milliseconds(phases.head),
     })?;
-    let withdrawn = matches!(result, AttemptResult::Withdrawn);
-    let (status, due_at, reason) = match &finished.verdict {
-        Verdict::Delivered => (DeliveryStatus::Delivered, None, None),
-        Verdict::Again(at) => {
-            let code =
-                if withdrawn { DeliveryReasonCode::Withdrawn } else { DeliveryReasonCode::AttemptFailed };
-            let message = result.detail().map(str::to_owned);
-            (DeliveryStatus::Pending, Some(millis(*at)), Some(Reason { code, message }))
-        }
-        Verdict::Ended(Ending::Gone, detail) => {
-            let message = format!("{detail}; {SUSPENDED}");
-            (DeliveryStatus::Gone, None, Some(Reason::new(DeliveryReasonCode::UrlGone, message)))
-        }
-        Verdict::Ended(ending, message) => {
-            (ending.status(), None, Some(Reason::new(ending.reason_code(), message)))
-        }
-    };
-    let (code, message) = reason.map_or((None, None), |reason| (Some(reason.code.as_str()), reason.message));
-    let over = due_at.is_none().then(|| millis(finished.at));
-    // Only the attempt that is in hand may decide: an attempt of a former life is not listened to.
-    let decided: Option<(String, i64)> = tx
-        .prepare_cached(
-            "UPDATE deliveries SET status = ?3, due_at = ?4, reason_code = ?5, reason = ?6, ended_at = ?7, \
-             uncounted = uncounted + ?8 \
-             WHERE delivery_id = ?1 AND attempts = ?2 AND status = 'sending' RETURNING url, created_at",
-        )?
-        .query_row(
-            (&delivery_id, finished.attempt, status.as_str(), due_at, code, message, over, withdrawn),
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
-        .optional()?;
-    tx.count(Counted::Attempted { code: result.code() });
-    if let (Some((_, created_at)), Some(over)) = (&decided, over) {
-        let took = Duration::from_millis(u64::try_from(over - created_at).unwrap_or(0));
-        tx.count(Counted::Delivered { status, took });
-    }
-    match (decided, &finished.verdict) {
-        (Some((url, _)), Verdict::Ended(Ending::Gone, detail)) => {
-            let (delivery_id, detail) = (finished.delivery_id, detail.clone());
-            suspended::suspend(tx, &Suspension { url, since: finished.at, detail, delivery_id })
-        }
-        // It was suspended by another attempt meanwhile.
-        (Some((url, _)), Verdict::Again(_)) => suspended::end_waiting_to(tx, &url, finished.at),
-        (Some(_), Verdict::Delivered | Verdict::Ended(..)) | (None, _) => Ok(()),
-    }
+    Ok(())
 }

@@ -1,5 +1,5 @@
-//! How webhooks flow as a whole: held, released at a rate, disabled. What is taken out of the flow is suppressed, and
-//! can be replayed.
+//! The mode of all webhooks: sent at once, held, released at a rate, or disabled. A delivery that a mode
+//! takes out of the queue is suppressed, and can be replayed.
 
 use jiff::Timestamp;
 use rusqlite::{Transaction, named_params};
@@ -15,21 +15,27 @@ use crate::domain::reason::{DeliveryReasonCode, Reason};
 /// Why deliveries are suppressed while webhooks are disabled.
 pub(super) const DISABLED: &str = "webhooks are disabled (http.disable_webhooks)";
 
-/// A change of how webhooks flow.
+/// The mode around a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryModeChange {
-    /// How they flowed.
     pub before: DeliveryMode,
-    /// How they flow now.
     pub after: DeliveryMode,
-    /// Deliveries that wait, whenever they are due.
+    /// How many deliveries wait, whenever they are due.
     pub waiting: u64,
-    /// Attempts that are being made.
+    /// How many attempts are being made.
     pub in_flight: u64,
 }
 
+/// The mode that deliveries are claimed under.
+pub(super) struct CurrentMode {
+    pub(super) mode: DeliveryMode,
+    /// The release that just ended, because its backlog is gone.
+    pub(super) release_ended: Option<Release>,
+}
+
 impl Store {
-    /// Holds all deliveries from now on. A hold that goes on gets this note, and keeps its beginning.
+    /// Holds all deliveries from now on. If they are held already, the note is replaced and the hold keeps
+    /// its beginning.
     pub async fn hold_webhooks(
         &self,
         now: Timestamp,
@@ -46,7 +52,7 @@ impl Store {
         .await
     }
 
-    /// Lets deliveries go: at once, or what is due by now at this many attempts a second.
+    /// Releases deliveries: all at once, or those that are due by now at `per_second` attempts a second.
     pub async fn release_webhooks(
         &self,
         now: Timestamp,
@@ -63,7 +69,7 @@ impl Store {
         .await
     }
 
-    /// Suppresses what waits and was recorded before `before`, and returns how many that were.
+    /// Suppresses every waiting delivery that was recorded before `before`, and returns how many those were.
     pub async fn discard_webhooks(
         &self,
         now: Timestamp,
@@ -81,7 +87,8 @@ impl Store {
         }
     }
 
-    /// Webhooks are disabled: what waits is recorded as suppressed. Answers how much that was.
+    /// Records that the configuration disables webhooks, suppresses every waiting delivery, and returns how
+    /// many those were.
     pub async fn disable_webhooks(&self, now: Timestamp) -> Result<usize, StoreError> {
         self.write(move |tx| {
             tx.prepare_cached(
@@ -95,7 +102,8 @@ impl Store {
         self.discard_webhooks(now, Timestamp::MAX, reason).await
     }
 
-    /// Webhooks are not disabled. If they were, answers how many deliveries are suppressed.
+    /// Records that webhooks are enabled. Returns how many deliveries are suppressed, or `None` if webhooks
+    /// were enabled already.
     pub async fn enable_webhooks(&self) -> Result<Option<u64>, StoreError> {
         self.write(move |tx| {
             let enabled = tx
@@ -112,22 +120,21 @@ impl Store {
     }
 }
 
-/// How they flow; a release whose backlog has gone is over.
-pub(super) fn go_on(tx: &Transaction<'_>, now: Timestamp) -> Result<DeliveryMode, StoreError> {
+/// Returns the mode, after ending a release whose backlog is gone.
+pub(super) fn end_release(tx: &Transaction<'_>, now: Timestamp) -> Result<CurrentMode, StoreError> {
     let mode = mode(tx)?;
-    let over = match &mode {
-        DeliveryMode::Released(release) => !backlog_is_left(tx, *release, now)?,
-        DeliveryMode::Free | DeliveryMode::Held(_) => false,
-    };
-    if !over {
-        return Ok(mode);
+    match mode {
+        DeliveryMode::Released(release) if !backlog_is_left(tx, release, now)? => {
+            save(tx, &DeliveryMode::Free)?;
+            Ok(CurrentMode { mode: DeliveryMode::Free, release_ended: Some(release) })
+        }
+        DeliveryMode::Released(_) | DeliveryMode::Free | DeliveryMode::Held(_) => {
+            Ok(CurrentMode { mode, release_ended: None })
+        }
     }
-    save(tx, &DeliveryMode::Free)?;
-    tracing::info!("what had piled up has gone: webhooks are sent as they come again");
-    Ok(DeliveryMode::Free)
 }
 
-/// How they flow.
+/// Returns the mode.
 pub(super) fn mode(tx: &Transaction<'_>) -> Result<DeliveryMode, StoreError> {
     let mut statement =
         tx.prepare_cached("SELECT held_at, note, released_at, per_second FROM delivery_mode WHERE one = 1")?;
@@ -142,33 +149,34 @@ pub(super) fn mode(tx: &Transaction<'_>) -> Result<DeliveryMode, StoreError> {
     }
 }
 
-/// Since when they are disabled, as the daemon last knew.
+/// Returns since when webhooks are disabled, as the daemon last recorded it.
 pub(super) fn disabled_since(tx: &Transaction<'_>) -> Result<Option<Timestamp>, StoreError> {
     let mut statement = tx.prepare_cached("SELECT disabled_at FROM delivery_mode WHERE one = 1")?;
     let mut rows = statement.query([])?;
     rows.next()?.map_or(Ok(None), |row| time_option(row, "disabled_at"))
 }
 
-/// How many deliveries are suppressed, for whatever reason.
+/// Returns how many deliveries are suppressed, for any reason.
 pub(super) fn suppressed(tx: &Transaction<'_>) -> Result<u64, StoreError> {
     count(tx, "SELECT count(*) FROM deliveries WHERE status = 'suppressed'")
 }
 
-/// How many deliveries wait, whenever they are due.
+/// Returns how many deliveries wait, whenever they are due.
 pub(super) fn waiting(tx: &Transaction<'_>) -> Result<u64, StoreError> {
     count(tx, "SELECT count(*) FROM deliveries WHERE due_at IS NOT NULL")
 }
 
-/// How much is left of what had piled up by a release.
+/// Returns how many deliveries of a release's backlog are left.
 pub(super) fn backlog(tx: &Transaction<'_>, release: Release) -> Result<u64, StoreError> {
     let mut statement = tx.prepare_cached("SELECT count(*) FROM deliveries WHERE due_at <= ?1")?;
     let count: i64 = statement.query_row([millis(release.since)], |row| row.get(0))?;
     Ok(u64::try_from(count).unwrap_or(0))
 }
 
-/// What fails is due again later: it has gone, as far as the release is concerned.
+/// Returns whether any delivery of a release's backlog is left. One that fails is due again later, and no
+/// longer belongs to the backlog.
 fn backlog_is_left(tx: &Transaction<'_>, release: Release, now: Timestamp) -> Result<bool, StoreError> {
-    // A clock that was set back: what is not due yet by the new time has not piled up.
+    // If the clock was set back, what is not due yet by the new time is no backlog.
     let due_by = release.since.min(now);
     let mut statement = tx.prepare_cached("SELECT EXISTS (SELECT 1 FROM deliveries WHERE due_at <= ?1)")?;
     Ok(statement.query_row([millis(due_by)], |row| row.get(0))?)
@@ -203,7 +211,7 @@ fn save(tx: &Transaction<'_>, mode: &DeliveryMode) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// As much as one transaction should.
+/// Suppresses as many deliveries as one transaction should, and returns how many those were.
 fn suppress(
     tx: &Tx<'_>,
     now: Timestamp,

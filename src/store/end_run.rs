@@ -1,11 +1,11 @@
-//! The end of a run: outcome, deliveries and the deletion of its thread in one transaction, so that none of them
-//! can be without the others.
+//! The end of a run: its outcome, its delivery and the deletion of its thread are one transaction, so that
+//! none of them exists without the others.
 
 use jiff::Timestamp;
 use rusqlite::named_params;
 
 use super::counts::{Counted, Tx};
-use super::cron_state::run_ended;
+use super::cron_entries::count_failure;
 use super::rows::{millis, run, save_run};
 use super::step_run::{RunEvent, insert_deletion, insert_event};
 use super::{Store, StoreError, delivery_mode, suspended};
@@ -14,66 +14,74 @@ use crate::domain::ids::{RunId, ThreadId};
 use crate::domain::reason::DeliveryReasonCode;
 use crate::domain::run::{Outcome, RunChange};
 
-/// Everything that is to be true once a run is over.
+/// Everything that becomes true when a run ends.
 #[derive(Clone, Debug)]
 pub struct RunEnding {
-    /// Whose.
     pub run_id: RunId,
-    /// How it ended.
     pub outcome: Outcome,
-    /// Whom to tell.
+    /// The webhook that reports the end.
     pub delivery: Option<NewDelivery>,
-    /// The thread that is not to be kept.
+    /// The thread to be deleted on the agent server.
     pub discard: Option<ThreadId>,
-    /// A last line in its timeline.
+    /// A last line for the run's timeline.
     pub event: Option<RunEvent>,
-    /// Whether failures pause its cron.
+    /// `None` if failures do not pause the cron.
     pub failure_limit: Option<FailureLimit>,
 }
 
-/// A limit to failures in a row.
+/// A limit to the failures in a row of a cron.
 #[derive(Clone, Debug)]
 pub struct FailureLimit {
-    /// This many pause the cron.
+    /// So many failures in a row pause the cron.
     pub limit: u32,
-    /// Whom to tell instead, if this run is the one that pauses it: the body says so.
+    /// The webhook to send instead of [`RunEnding::delivery`] if this end pauses the cron. Its body says so.
     pub delivery: Option<NewDelivery>,
 }
 
 impl Store {
     /// Commits the end of a run.
+    ///
+    /// # Errors
+    /// [`StoreError::IllegalTransition`] if the run has ended already.
     pub async fn end_run(&self, ending: RunEnding) -> Result<(), StoreError> {
-        self.write(move |tx| {
-            let mut run = run(tx, ending.run_id)?;
-            let ended_at = ending.outcome.ended_at;
-            run.state = run.state.apply(RunChange::End(ending.outcome.clone()))?;
-            save_run(tx, &run, None)?;
-            tx.count_end(&run);
-            if let Some(event) = &ending.event {
-                insert_event(tx, ending.run_id, event)?;
-            }
-            let failure_limit = ending.failure_limit.as_ref();
-            let paused =
-                run_ended(tx, &run, failure_limit.map(|failure_limit| failure_limit.limit), ended_at)?;
-            let told = failure_limit
-                .filter(|_| paused)
-                .map_or(&ending.delivery, |failure_limit| &failure_limit.delivery);
-            if let Some(delivery) = told {
-                insert_delivery(tx, delivery, ended_at)?;
-            }
-            if let Some(thread_id) = ending.discard {
-                insert_deletion(tx, ending.run_id, thread_id, ended_at)?;
-            }
-            Ok(())
-        })
-        .await
+        let paused = self
+            .write(move |tx| {
+                let mut run = run(tx, ending.run_id)?;
+                let ended_at = ending.outcome.ended_at;
+                run.state = run.state.apply(RunChange::End(ending.outcome.clone()))?;
+                save_run(tx, &run, None)?;
+                tx.count_end(&run);
+                if let Some(event) = &ending.event {
+                    insert_event(tx, ending.run_id, event)?;
+                }
+                let failure_limit = ending.failure_limit.as_ref();
+                let paused = count_failure(tx, &run, failure_limit.map(|failure| failure.limit), ended_at)?;
+                let delivery = match (failure_limit, &paused) {
+                    (Some(failure_limit), Some(_)) => &failure_limit.delivery,
+                    (_, None) | (None, Some(_)) => &ending.delivery,
+                };
+                if let Some(delivery) = delivery {
+                    insert_delivery(tx, delivery, ended_at)?;
+                }
+                if let Some(thread_id) = ending.discard {
+                    insert_deletion(tx, ending.run_id, thread_id, ended_at)?;
+                }
+                Ok(paused)
+            })
+            .await?;
+        if let Some(paused) = paused {
+            let failures = paused.failures;
+            tracing::warn!(cron = paused.cron_name, failures, "cron paused after too many failures in a row");
+        }
+        Ok(())
     }
 }
 
 fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery, now: Timestamp) -> Result<(), StoreError> {
     let suppressed = delivery.status == DeliveryStatus::Suppressed;
     let inserted = tx.prepare_cached(
-        "INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at, ended_at, reason_code, reason) \
+        "INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at, ended_at, \
+         reason_code, reason) \
          VALUES (:delivery_id, :run_id, :url, :body, :status, :due_at, :now, :ended_at, :reason_code, :reason) \
          ON CONFLICT DO NOTHING",
     )?

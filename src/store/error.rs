@@ -1,4 +1,4 @@
-//! What can go wrong with the store, by what is to be done about it.
+//! Failures of the store, sorted by how the caller recovers from them.
 
 use std::path::PathBuf;
 
@@ -7,58 +7,89 @@ use crate::domain::run::IllegalTransition;
 /// A failure of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Another daemon has this file: do not start.
+    /// Another daemon has locked the file. The caller must not start.
     #[error(
         "{path} belongs to another agentcron daemon (pid {pid}); stop it first, or use another store.path"
     )]
     Taken {
-        /// The database.
         path: PathBuf,
-        /// Who has it.
+        /// The other daemon's process id, or `unknown`.
         pid: String,
     },
-    /// The file cannot be used: tell the person, touch nothing.
+    /// The file cannot be used and was not changed. An operator must act.
     #[error("{path}: {problem}")]
     Unusable {
-        /// The database.
         path: PathBuf,
-        /// What is wrong and what to do.
+        /// What is wrong and what to do about it.
         problem: String,
     },
-    /// Nothing true can be said any more: end, and read the truth at the next start.
+    /// The state in the file is unknown to this process. The daemon must end and read it again at its next
+    /// start.
     #[error("the store is lost to this process: {0}")]
     Lost(String),
-    /// One operation failed and was undone; the others are not touched.
+    /// The run, definition or webhook that was named does not exist. Nothing was changed.
     #[error("{0}")]
-    Refused(String),
-    /// A read was too large a question.
+    NotFound(String),
+    /// The stored state does not allow the operation, or a limit would be exceeded. Nothing was changed; the
+    /// request has to be different, or has to come later.
+    #[error("{0}")]
+    Conflict(String),
+    /// A row or a stored definition cannot be read back. Other rows are not affected, so a caller that reads
+    /// many of them can leave this one out.
+    #[error("{0}")]
+    BadRow(String),
+    /// The run's state does not allow the change, because another request or task has changed the run.
+    /// Nothing was done.
+    #[error(transparent)]
+    IllegalTransition(#[from] IllegalTransition),
+    /// A read was interrupted because it took too long.
     #[error("this would take longer than 10 s to read; ask for less")]
     TookTooLong,
-    /// SQLite's own words; the writer sorts them into the others.
+    /// An error of SQLite that the writer has not sorted into the others.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
 }
 
 impl StoreError {
-    /// Whether SQLite says that there is no room.
+    /// Returns whether only this operation failed and was undone, so that its caller can report it and
+    /// continue.
+    pub fn concerns_one_operation(&self) -> bool {
+        match self {
+            StoreError::NotFound(_)
+            | StoreError::Conflict(_)
+            | StoreError::BadRow(_)
+            | StoreError::IllegalTransition(_) => true,
+            StoreError::Taken { .. }
+            | StoreError::Unusable { .. }
+            | StoreError::Lost(_)
+            | StoreError::TookTooLong
+            | StoreError::Sqlite(_) => false,
+        }
+    }
+
+    /// Returns whether SQLite found no room on the disk.
     pub(super) fn is_disk_full(&self) -> bool {
         matches!(self, StoreError::Sqlite(error)
             if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull))
     }
 
-    /// Whether another process holds the write lock.
+    /// Returns whether another process holds the write lock.
     pub(super) fn is_busy(&self) -> bool {
         matches!(self, StoreError::Sqlite(error)
             if matches!(error.sqlite_error_code(),
                 Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)))
     }
 
-    /// Whether the file itself can no longer be trusted or reached.
+    /// Returns whether the file itself can no longer be trusted or reached.
     pub(super) fn is_fatal(&self) -> bool {
         use rusqlite::ErrorCode as Code;
         match self {
             StoreError::Lost(_) | StoreError::Taken { .. } | StoreError::Unusable { .. } => true,
-            StoreError::Refused(_) | StoreError::TookTooLong => false,
+            StoreError::NotFound(_)
+            | StoreError::Conflict(_)
+            | StoreError::BadRow(_)
+            | StoreError::IllegalTransition(_)
+            | StoreError::TookTooLong => false,
             StoreError::Sqlite(error) => matches!(
                 error.sqlite_error_code(),
                 Some(
@@ -71,11 +102,5 @@ impl StoreError {
                 )
             ),
         }
-    }
-}
-
-impl From<IllegalTransition> for StoreError {
-    fn from(illegal: IllegalTransition) -> Self {
-        StoreError::Refused(illegal.to_string())
     }
 }

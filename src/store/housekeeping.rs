@@ -1,5 +1,5 @@
-//! Housekeeping: forget deleted crons without a history and definitions that nobody uses, keep the planner's statistics
-//! fresh, shorten the WAL.
+//! Housekeeping: deletes removed crons without a history and definitions that nothing uses, and keeps the
+//! statistics of SQLite's query planner fresh.
 
 use std::collections::HashSet;
 
@@ -11,11 +11,11 @@ use super::{Store, StoreError};
 use crate::domain::bounds::DEFINITIONS_PER_COMMIT;
 use crate::domain::ids::DefinitionId;
 
-/// A cron or definition younger than this may be about to be used.
+/// A cron or definition that is younger than this may be about to be used.
 const YOUNG: std::time::Duration = std::time::Duration::from_secs(3600);
 
 impl Store {
-    /// Keeps the file in order; harmless at any time.
+    /// Deletes what is no longer needed. It can run at any time.
     pub async fn housekeeping(&self, now: Timestamp) -> Result<(), StoreError> {
         let old = millis(now) - i64::try_from(YOUNG.as_millis()).unwrap_or(i64::MAX);
         self.write(move |tx| {
@@ -27,35 +27,36 @@ impl Store {
             Ok(())
         })
         .await?;
-        let forgotten = self.forget_definitions(old).await?;
-        let cache = self.definitions.clone();
-        self.write(move |tx| {
-            let current = current(tx)?;
-            cache.forget_others(|id| current.contains(id));
-            tx.execute_batch("PRAGMA optimize")?;
-            Ok(())
-        })
-        .await?;
-        tracing::debug!(forgotten, "kept house");
+        let deleted = self.delete_definitions(old).await?;
+        let current = self
+            .write(|tx| {
+                tx.execute_batch("PRAGMA optimize")?;
+                current(tx)
+            })
+            .await?;
+        // After the commit. A definition that was stored since then loses its entry, and is read again.
+        self.definitions.forget_others(|id| current.contains(id));
+        tracing::debug!(deleted_definitions = deleted, "housekeeping finished");
         Ok(())
     }
 
-    /// Forgets the definitions from before `old` that nobody goes by; answers how many.
-    async fn forget_definitions(&self, old: i64) -> Result<usize, StoreError> {
-        let mut forgotten = 0;
+    /// Deletes the definitions from before `old` that nothing uses, and returns how many those were.
+    async fn delete_definitions(&self, old: i64) -> Result<usize, StoreError> {
+        let mut deleted = 0;
         loop {
-            let of_these = self.write(move |tx| forget_definitions(tx, old)).await?;
-            forgotten += of_these;
-            if of_these < DEFINITIONS_PER_COMMIT {
-                return Ok(forgotten);
+            let in_this_commit = self.write(move |tx| delete_definitions(tx, old)).await?;
+            deleted += in_this_commit;
+            if in_this_commit < DEFINITIONS_PER_COMMIT {
+                return Ok(deleted);
             }
         }
     }
 }
 
-/// As many as one transaction should. Who goes by one is looked for by its cron, for which there is an index.
-fn forget_definitions(tx: &Transaction<'_>, old: i64) -> Result<usize, StoreError> {
-    let forgotten = tx
+/// Deletes as many as one transaction should. Whether a definition is used is found by its cron, which has an
+/// index.
+fn delete_definitions(tx: &Transaction<'_>, old: i64) -> Result<usize, StoreError> {
+    let deleted = tx
         .prepare_cached(
             "DELETE FROM definitions WHERE definition_id IN (SELECT definition_id FROM definitions \
              WHERE created_at < ?1 \
@@ -65,10 +66,10 @@ fn forget_definitions(tx: &Transaction<'_>, old: i64) -> Result<usize, StoreErro
              AND runs.definition_id = definitions.definition_id) LIMIT ?2)",
         )?
         .execute((old, i64::try_from(DEFINITIONS_PER_COMMIT).unwrap_or(i64::MAX)))?;
-    Ok(forgotten)
+    Ok(deleted)
 }
 
-/// The definitions that crons go by now; what runs go by besides can be read again.
+/// Returns the definitions that crons have now. Those that only runs still use can be read again.
 fn current(tx: &Transaction<'_>) -> Result<HashSet<DefinitionId>, StoreError> {
     let mut statement = tx.prepare_cached("SELECT definition_id FROM crons WHERE removed_at IS NULL")?;
     let mut rows = statement.query([])?;

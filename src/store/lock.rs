@@ -1,5 +1,5 @@
-//! One daemon per database: an advisory lock on a file beside it. Not on the database itself, since closing any
-//! descriptor of that would drop SQLite's own locks (POSIX, fcntl(2)).
+//! One daemon per database: an advisory lock on a file beside it. The lock is not on the database itself,
+//! because closing any descriptor of the database would drop SQLite's own locks (POSIX, fcntl(2)).
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -9,17 +9,18 @@ use std::time::Duration;
 
 use super::StoreError;
 
-/// A look at the lock takes microseconds.
+/// Testing the lock, as `status` does, takes microseconds. So a few tries outlast it.
 const LOCK_TRIES: u32 = 4;
 const LOCK_WAIT: Duration = Duration::from_millis(50);
 
-/// Held as long as the daemon lives; the kernel lets go of it even after `kill -9`.
+/// The lock, held as long as the daemon lives. The kernel releases it even after `kill -9`.
 pub(super) struct DaemonLock {
     _file: File,
 }
 
 impl DaemonLock {
-    /// Takes the lock of the database at `path`, making its directory (0750) if there is none.
+    /// Takes the lock of the database at `path`, after creating its directory (with mode 0750) if there is
+    /// none.
     pub(super) fn take(path: &Path) -> Result<Self, StoreError> {
         let unusable = |what: &str, error: std::io::Error| StoreError::Unusable {
             path: path.to_path_buf(),
@@ -56,8 +57,8 @@ impl DaemonLock {
     }
 }
 
-/// `status` and `list` hold the lock, shared, for an instant, to see whether a daemon has it: that must not keep one
-/// from starting.
+/// Takes the lock, if need be after a short wait: `status` and `list` hold it, shared, for an instant to see
+/// whether a daemon has it, and that must not keep a daemon from starting.
 fn lock_patiently(file: &File) -> Result<(), TryLockError> {
     for _ in 0..LOCK_TRIES {
         match file.try_lock() {
@@ -68,7 +69,8 @@ fn lock_patiently(file: &File) -> Result<(), TryLockError> {
     file.try_lock()
 }
 
-/// Who has it is a courtesy; that somebody has it is certain.
+/// Returns the process id in the lock file, or `unknown`. It is only a hint for the operator; the lock itself
+/// is what proves that a daemon is running.
 fn pid_in(file: &File) -> String {
     let mut pid = String::new();
     match file.take(32).read_to_string(&mut pid) {
@@ -77,7 +79,7 @@ fn pid_in(file: &File) -> String {
     }
 }
 
-/// `agentcron.db` -> `agentcron.db.lock`.
+/// Returns the path of the lock file, such as `agentcron.db.lock`.
 pub(super) fn lock_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");

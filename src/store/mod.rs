@@ -1,10 +1,13 @@
-//! What has happened and what is owed, in one SQLite file. The code above calls operations in the words of the
-//! domain, never SQL; each operation is one transaction.
+//! What has happened and what is owed, in one SQLite file. The floors above call operations in domain terms
+//! and never write SQL. Each operation is one transaction.
 
 mod api_crons;
+mod backfill;
+mod cancel;
 mod claim_runs;
 mod client_runs;
 mod counts;
+mod cron_entries;
 mod cron_state;
 mod definitions;
 mod deliveries;
@@ -20,41 +23,47 @@ mod plan_due;
 mod read;
 mod readers;
 mod replay;
-mod requests;
 mod rows;
+mod scheduled_crons;
 mod step_run;
 mod suspended;
 mod sync_crons;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod thread_deletions;
+mod trigger;
 mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
 
 pub use api_crons::{
-    ChangedCron, CronFilter, CronOrder, CronPage, CronSearch, Direction, NewApiCron, StoredCron,
+    ApiCronChange, ApiCronRemoval, ChangedCron, CronFilter, CronOrder, CronPage, CronSearch, Direction,
+    NewApiCron, StoredCron,
 };
+pub use backfill::{BackfillFate, BackfillLine, BackfillOrder};
+pub use cancel::{CancelEffect, CancelledRun};
 pub use claim_runs::{Claim, ClaimLimits, ClaimedRun};
-pub use counts::{Answer, Counts, Histogram, Tally};
-pub use cron_state::CronStateChange;
+pub use counts::{CommitCounts, Histogram, HistogramSnapshot, ResponseClass};
+pub use cron_state::{ChangedCronState, CronStateChange};
 pub use deliveries::{ClaimedDelivery, DeliveryClaim, FinishedAttempt};
 pub use delivery_mode::DeliveryModeChange;
 pub use end_run::{FailureLimit, RunEnding};
 pub use error::StoreError;
 pub use notices::NoticeKind;
-pub use plan_due::{Planned, ScheduledCron};
+pub use plan_due::{PlanResult, Planned};
 pub use read::{
     AttemptRow, CronCursor, CronDetails, CronListing, CronRecord, CronRow, CronStatus, DaemonState,
-    DeliveryDetails, DeliveryFilter, DeliveryRow, EventRow, Interest, Measures, Notice, Overview, PageCursor,
-    Reader, RunDetails, RunFilter, RunRow, Watch, WebhookDetails, WebhookQueue, WebhookRow, daemon_state,
+    DeliveryDetails, DeliveryFilter, DeliveryRow, EventRow, Measures, Notice, Overview, PageCursor, Reader,
+    RunDetails, RunFilter, RunRow, RunWatch, WatchUntil, WebhookDetails, WebhookQueue, WebhookRow,
+    daemon_state,
 };
 pub use replay::{Replay, ReplayChoice, ReplayOrder};
-pub use requests::{BackfillFate, BackfillLine, BackfillOrder, CancelAnswer, Purpose};
+pub use scheduled_crons::ScheduledCron;
 pub use step_run::{PreviousRun, RunEvent, Step};
 pub use sync_crons::{NewDefinition, SyncReport};
-pub use thread_deletions::DueDeletion;
+pub use thread_deletions::{DueDeletion, DueDeletions};
+pub use trigger::TriggeredRun;
 
 use counts::Tx;
 use definitions::Definitions;
@@ -64,10 +73,11 @@ use writer::Writer;
 
 use crate::domain::ids::InstallationId;
 
-/// The daemon's store: the only writer of its file. Cheap to clone.
+/// The daemon's store, the only writer of its file. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    /// Before the writer, which is to close the file last: only so does a clean end leave one file, not three.
+    /// Declared before `writer` so that it drops first: the writer closes the file last, so that SQLite
+    /// removes the WAL and a clean end leaves one file instead of three.
     readers: Arc<Readers>,
     writer: Arc<Writer>,
     definitions: Definitions,
@@ -75,21 +85,32 @@ pub struct Store {
     _lock: Arc<DaemonLock>,
 }
 
-/// Where closures run that change the store.
+/// Where the closures run that change the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Execution {
-    /// On a thread of their own, all that wait in one transaction: production.
+    /// On a thread of their own, all that wait in one transaction. This is how production runs.
     WriterThread,
-    /// Where they are called, one transaction each: simulation, where tokio's time must not run ahead meanwhile.
+    /// Where they are called, one transaction each. This is for simulation, where tokio's time must not run
+    /// ahead in the meantime.
     Inline,
 }
 
+/// Whether an order is carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    Act,
+    /// Only returns what would be done.
+    DryRun,
+}
+
 impl Store {
-    /// Opens or creates the file, takes the daemon's lock, checks and migrates it.
+    /// Opens or creates the file, takes the daemon's lock, and checks and migrates the file. A new store gets
+    /// the id `new_installation`.
     ///
     /// # Errors
-    /// [`StoreError::Taken`] if another daemon has it, [`StoreError::Unusable`] if the file is corrupt, of another
-    /// program, of a newer version, or cannot be written. Nothing is overwritten in any of these cases.
+    /// [`StoreError::Taken`] if another daemon has locked it; [`StoreError::Unusable`] if the file is
+    /// corrupt, belongs to another program or a newer version, or cannot be written. Nothing is overwritten
+    /// in any of these cases.
     pub fn open(
         path: &Path,
         execution: Execution,
@@ -104,9 +125,12 @@ impl Store {
         Ok(Self { readers, writer, definitions, installation_id, _lock: Arc::new(lock) })
     }
 
-    /// Runs `work` in a transaction and answers after its commit. Several callers share one commit; each has a
-    /// savepoint of its own, so that a failure of one undoes only its own changes. `work` may run again if the
-    /// transaction had to be rolled back as a whole (disk full, then free again).
+    /// Runs `work` in a transaction and returns its result after the commit. Several callers share one
+    /// commit. Each has a savepoint of its own, so that a failure of one undoes only its own changes.
+    ///
+    /// `work` may run again if the whole transaction had to be rolled back (the disk was full, and has room
+    /// again). So it must have no effect besides its transaction: it logs nothing, and returns what is to be
+    /// done after the commit.
     async fn write<T: Send + 'static>(
         &self,
         work: impl FnMut(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
@@ -119,17 +143,17 @@ impl Store {
         self.installation_id
     }
 
-    /// What this process has committed.
-    pub fn counts(&self) -> &Counts {
+    /// Returns the counts of what this process has committed.
+    pub fn counts(&self) -> &CommitCounts {
         self.writer.counts()
     }
 
-    /// How many changes wait for the writer.
+    /// Returns how many changes wait for the writer.
     pub fn queued(&self) -> usize {
         self.writer.queued()
     }
 
-    /// The bytes of its files that are there, by what they are.
+    /// Returns the kind and size in bytes of each of its files that exists.
     pub fn sizes(&self) -> Vec<(&'static str, u64)> {
         let size = |(file, ending): (&'static str, &str)| {
             let mut path = self.path().as_os_str().to_owned();
@@ -139,12 +163,12 @@ impl Store {
         [("database", ""), ("wal", "-wal")].into_iter().filter_map(size).collect()
     }
 
-    /// Answers once the writer has committed something, if only nothing.
+    /// Returns once the writer has committed an empty change, which shows that it can commit.
     pub async fn commit_nothing(&self) -> Result<(), StoreError> {
         self.write(|_| Ok(())).await
     }
 
-    /// What keeps the store from committing right now, such as a full disk.
+    /// Returns what keeps the store from committing right now, such as a full disk.
     pub fn trouble(&self) -> Option<String> {
         self.writer.trouble()
     }

@@ -1,4 +1,4 @@
-//! What the daemon has to say of itself, and what it does about its store when the clock was set.
+//! Notices of the daemon about itself, and what happens to the store when the clock is set.
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::named_params;
@@ -7,22 +7,22 @@ use super::rows::millis;
 use super::{Store, StoreError};
 use crate::domain::backoff;
 use crate::domain::bounds::{CLOCK_EARLIEST, CURSOR_AHEAD_MAX};
-use crate::domain::cron::words;
+use crate::domain::words::words;
 
 words!(
-    /// What a notice is about.
+    /// The subject of a notice.
     NoticeKind {
-        /// The files have mistakes, and the last good definitions go on.
+        /// The files have mistakes, and the last good definitions stay in force.
         Configuration = "configuration",
         /// The wall clock was set.
         ClockStep = "clock_step",
-        /// Clients find nobody at `http.listen`.
+        /// The daemon cannot listen at `http.listen`.
         Listen = "listen",
     }
 );
 
 impl Store {
-    /// Keeps a notice until the next of its kind, or takes it back.
+    /// Replaces the notice of this kind by `detail`, or deletes it if `detail` is `None`.
     pub async fn notice(
         &self,
         now: Timestamp,
@@ -41,11 +41,12 @@ impl Store {
         .await
     }
 
-    /// The wall clock was set back: what waits for an instant waits as long as it would have, not longer.
+    /// Shifts every due time by the negative `step` that the wall clock was set back by, so that a wait lasts
+    /// as long as it would have, and no longer.
     pub async fn clock_set_back(&self, now: Timestamp, step: SignedDuration) -> Result<(), StoreError> {
         let step = i64::try_from(step.as_millis()).unwrap_or(0);
         self.write(move |tx| {
-            // What waits to be sent for the first time is bound to the calendar, and so to the clock.
+            // A run that waits to be sent for the first time is bound to the calendar, and so to the clock.
             let shifts = [
                 "UPDATE runs SET act_at = max(act_at + :step, :now) WHERE act_at > :now \
                  AND (phase IN ('unconfirmed', 'running') OR send_count > 0)",
@@ -60,10 +61,11 @@ impl Store {
         .await
     }
 
-    /// Crons whose cursor is far in the future begin again at `now`: a clock that was wrong for a while must not keep
-    /// them silent. That nothing fires twice is seen to by the unique key. Answers their names.
+    /// Sets the cursor of every cron whose cursor is far in the future to `now`, and returns the names of
+    /// those crons: a clock that was wrong for a while must not keep them silent. The unique key keeps
+    /// anything from firing twice.
     ///
-    /// While the clock itself is what is wrong, nothing is reset.
+    /// Nothing is reset while the clock itself is implausible.
     pub async fn reset_future_cursors(&self, now: Timestamp) -> Result<Vec<String>, StoreError> {
         if now < CLOCK_EARLIEST {
             return Ok(Vec::new());

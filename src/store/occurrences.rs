@@ -1,25 +1,42 @@
-//! Occurrences as rows: runs to be started, and records of those that never run.
+//! Occurrences as rows: runs that are to be started, and records of occurrences that never run.
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, named_params};
 
 use super::StoreError;
 use super::counts::{Counted, Tx};
-use super::plan_due::ScheduledCron;
 use super::rows::millis;
+use super::scheduled_crons::ScheduledCron;
 use crate::domain::cron::Overlap;
 use crate::domain::ids::{CronId, FIRST_RUN, RunId};
 use crate::domain::reason::Reason;
 use crate::domain::run::{CancelCause, Status, Trigger};
 
-/// Inserts a run to be started. False if this occurrence has a row already: the unique key is what forbids a
-/// second firing, whatever the clock did.
+/// The times that a new run is planned by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RunTimes {
+    pub(super) scheduled_for: Timestamp,
+    pub(super) due_at: Timestamp,
+    /// A run that the backend has not accepted by then ends as an error.
+    pub(super) start_before: Timestamp,
+}
+
+/// Whether a row was inserted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Insertion {
+    Inserted,
+    /// The occurrence has a row already.
+    Existed,
+}
+
+/// Inserts a run that is to be started, unless its occurrence has a row already: the unique key is what
+/// forbids a second firing, whatever the clock did.
 pub(super) fn insert_pending(
     tx: &Transaction<'_>,
     scheduled: &ScheduledCron,
-    [scheduled_for, due_at, start_before]: [Timestamp; 3],
+    times: RunTimes,
     trigger: Trigger,
-) -> Result<bool, StoreError> {
+) -> Result<Insertion, StoreError> {
     let cron = &scheduled.cron;
     let inserted = tx
         .prepare_cached(
@@ -29,21 +46,21 @@ pub(super) fn insert_pending(
              :start_before, :exclusive, 'pending', 1, :due_at) ON CONFLICT DO NOTHING",
         )?
         .execute(named_params! {
-            ":run_id": RunId::of_occurrence(cron.cron_id, scheduled_for, FIRST_RUN).to_string(),
+            ":run_id": RunId::of_occurrence(cron.cron_id, times.scheduled_for, FIRST_RUN).to_string(),
             ":cron_id": cron.cron_id.to_string(),
             ":cron_name": cron.name,
             ":definition_id": scheduled.definition_id.to_string(),
             ":trigger": trigger.as_str(),
-            ":scheduled_for": millis(scheduled_for),
-            ":due_at": millis(due_at),
-            ":start_before": millis(start_before),
+            ":scheduled_for": millis(times.scheduled_for),
+            ":due_at": millis(times.due_at),
+            ":start_before": millis(times.start_before),
             ":exclusive": i64::from(cron.policy.overlap != Overlap::Allow),
         })?;
-    Ok(inserted == 1)
+    Ok(if inserted == 1 { Insertion::Inserted } else { Insertion::Existed })
 }
 
-/// Occurrences, one after the other, that never run for the same reason: one record.
-pub(super) struct Stretch {
+/// Consecutive occurrences that never run for the same reason. They share one record.
+pub(super) struct SkippedRange {
     pub(super) status: Status,
     pub(super) first: Timestamp,
     pub(super) last: Timestamp,
@@ -51,36 +68,49 @@ pub(super) struct Stretch {
     pub(super) reason: Reason,
 }
 
-/// What makes two records of the same status and code parts of one.
+/// When two ranges of the same status and code belong in one record.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum SameStretch {
-    /// The pause that began at `since` covers both.
-    Pause { since: Timestamp },
-    /// The passes of one catch-up, none of which is older than `since`, wrote both.
-    CatchUp { since: Timestamp },
+pub(super) enum MergeRule {
+    /// Never: each has a record of its own.
+    Never,
+    /// If the pause that began at `since` covers both.
+    SamePause { since: Timestamp },
+    /// If the passes of one catch-up, the oldest of which ran at `since` or later, recorded both.
+    SameCatchUp { since: Timestamp },
 }
 
-/// Whether there was a record to extend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Extended {
-    Yes,
-    No,
-}
+impl SkippedRange {
+    /// Extends the record right before this range if `rule` allows it, and inserts a new record otherwise.
+    pub(super) fn record(
+        &self,
+        tx: &Tx<'_>,
+        scheduled: &ScheduledCron,
+        rule: MergeRule,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (first_after, ended_since) = match rule {
+            MergeRule::Never => return self.insert(tx, scheduled, now),
+            MergeRule::SamePause { since } => (millis(since), i64::MIN),
+            MergeRule::SameCatchUp { since } => (i64::MIN, millis(since)),
+        };
+        match self.record_before(tx, scheduled.cron.cron_id, first_after, ended_since)? {
+            None => self.insert(tx, scheduled, now),
+            // The clock was set back: these occurrences are accounted for already.
+            Some(before) if before.last >= millis(self.first) => Ok(()),
+            Some(before) => self.extend(tx, &before, now),
+        }
+    }
 
-impl Stretch {
-    /// Extends the record right before this one, if it has the same status and code and is part of the same `stretch`.
-    pub(super) fn extend(
+    /// Returns the record right before this range if it has the same status and code, begins after
+    /// `first_after` and was written at `ended_since` or later.
+    fn record_before(
         &self,
         tx: &Tx<'_>,
         cron_id: CronId,
-        same: SameStretch,
-        now: Timestamp,
-    ) -> Result<Extended, StoreError> {
-        let (first_after, ended_since) = match same {
-            SameStretch::Pause { since } => (millis(since), i64::MIN),
-            SameStretch::CatchUp { since } => (i64::MIN, millis(since)),
-        };
-        let before: Option<(String, i64, bool)> = tx
+        first_after: i64,
+        ended_since: i64,
+    ) -> Result<Option<RecordBefore>, StoreError> {
+        let before = tx
             .prepare_cached(
                 "SELECT run_id, coalesce(last_scheduled_for, scheduled_for), \
                  phase = 'ended' AND send_count = 0 AND status = ?3 AND reason_code = ?4 \
@@ -96,30 +126,32 @@ impl Stretch {
                     first_after,
                     ended_since,
                 ),
-                |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, Option<bool>>(2)?.unwrap_or(false))),
+                |row| {
+                    let matches = row.get::<_, Option<bool>>(2)?.unwrap_or(false);
+                    Ok(matches.then_some(RecordBefore { run_id: row.get(0)?, last: row.get(1)? }))
+                },
             )
             .optional()?;
-        let Some((run_id, last, true)) = before else { return Ok(Extended::No) };
-        if last >= millis(self.first) {
-            // The clock was set back: these are accounted for already.
-            return Ok(Extended::Yes);
-        }
+        Ok(before.flatten())
+    }
+
+    fn extend(&self, tx: &Tx<'_>, before: &RecordBefore, now: Timestamp) -> Result<(), StoreError> {
         tx.prepare_cached(
             "UPDATE runs SET occurrences = occurrences + ?2, last_scheduled_for = ?3, ended_at = ?4, reason = ?5 \
              WHERE run_id = ?1",
         )?
-        .execute((run_id, count(self.count), millis(self.last), millis(now), &self.reason.message))?;
-        tx.count(Counted::NeverRan { status: self.status, code: self.reason.code, occurrences: self.count });
-        Ok(Extended::Yes)
+        .execute((
+            &before.run_id,
+            count(self.count),
+            millis(self.last),
+            millis(now),
+            &self.reason.message,
+        ))?;
+        self.count(tx);
+        Ok(())
     }
 
-    /// Adds a record.
-    pub(super) fn insert(
-        &self,
-        tx: &Tx<'_>,
-        scheduled: &ScheduledCron,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    fn insert(&self, tx: &Tx<'_>, scheduled: &ScheduledCron, now: Timestamp) -> Result<(), StoreError> {
         let cron = &scheduled.cron;
         let inserted = tx.prepare_cached(
             "INSERT INTO runs (run_id, cron_id, cron_name, definition_id, trigger, scheduled_for, due_at, \
@@ -142,21 +174,30 @@ impl Stretch {
             ":count": count(self.count),
         })?;
         if inserted == 1 {
-            tx.count(Counted::NeverRan {
-                status: self.status,
-                code: self.reason.code,
-                occurrences: self.count,
-            });
+            self.count(tx);
         }
         Ok(())
     }
+
+    fn count(&self, tx: &Tx<'_>) {
+        let (status, code) = (self.status, self.reason.code);
+        tx.count(Counted::NeverRan { status, code, occurrences: self.count });
+    }
+}
+
+/// A record that a range can extend.
+struct RecordBefore {
+    run_id: String,
+    /// Its last occurrence, in milliseconds.
+    last: i64,
 }
 
 fn count(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// `overlap = "cancel"`: what is going is to end, and the runner is to see to it now.
+/// Cancels the runs of a cron that are in progress (`overlap = "cancel"`). The runner acts on a running one
+/// at once.
 pub(super) fn cancel_running(
     tx: &Transaction<'_>,
     cron_id: CronId,
@@ -181,7 +222,7 @@ mod tests {
     use crate::domain::run::Phase;
 
     #[test]
-    fn the_words_in_sql_are_those_of_the_domain() {
+    fn the_phases_written_in_sql_are_those_of_the_domain() {
         assert_eq!(Phase::from_str("pending"), Ok(Phase::Pending));
         assert_eq!(Phase::from_str("ended"), Ok(Phase::Ended));
         assert_eq!(Phase::from_str("running"), Ok(Phase::Running));

@@ -1,4 +1,4 @@
-//! Opening the file: settings, checks, and migrations that only go forward.
+//! Opening the file: its settings, its checks, and its migrations, which only go forward.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
@@ -11,20 +11,20 @@ use super::StoreError;
 use super::rows::parsed;
 use crate::domain::ids::InstallationId;
 
-/// "agcr": tells our files from those of other programs (SQLite's `application_id`).
+/// SQLite's `application_id`, which distinguishes our files from those of other programs.
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"agcr");
 
-/// In order; only ever added to. The file's `user_version` counts how many of them it has.
+/// In order; migrations are only ever added. The file's `user_version` is the number of those that it has.
 const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_initial.sql")];
 
-/// Larger files are not checked page by page at every start.
+/// Larger files are not checked page by page at every start, because that would take too long.
 const QUICK_CHECK_BYTES_MAX: u64 = 1 << 30;
 
-/// Opens the daemon's connection; the file is made (0600) if there is none.
+/// Opens the daemon's connection, after creating the file (with mode 0600) if there is none.
 pub(super) fn open_to_write(path: &Path, new_installation: InstallationId) -> Result<Connection, StoreError> {
     let bytes = make_file(path)?;
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|e| unusable(path, e))?;
-    // Looked at before anything is changed: a file that is not ours, or newer, stays byte for byte as it is.
+    // Checked before anything is changed: a file that is not ours, or is newer, stays byte for byte as it is.
     let version = version_of(path, &connection)?;
     settings(&connection).map_err(|e| unusable(path, e))?;
     if bytes > 0 && bytes < QUICK_CHECK_BYTES_MAX {
@@ -34,7 +34,7 @@ pub(super) fn open_to_write(path: &Path, new_installation: InstallationId) -> Re
     Ok(connection)
 }
 
-/// Opens a connection that only reads, while a daemon writes or while none runs.
+/// Opens a connection that only reads, whether a daemon is writing or none is running.
 pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     let not_there = |problem: &str| StoreError::Unusable { path: path.into(), problem: problem.into() };
     if !path.exists() {
@@ -42,8 +42,8 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     }
     let connection = match connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY) {
         Ok(connection) => connection,
-        // Somebody who may read the file but not write its directory, while no daemon runs: SQLite cannot make the
-        // shared-memory file, and needs to be told that nobody writes.
+        // This user may read the file but not write its directory, and no daemon is running: SQLite cannot
+        // create the shared-memory file, and has to be told that nobody writes.
         Err(_) => connect_immutable(path).map_err(|e| unusable(path, e))?,
     };
     if version_of(path, &connection)? == 0 {
@@ -73,7 +73,7 @@ fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.set_prepared_statement_cache_capacity(64);
-    // The first read opens the WAL; better to fail here than later.
+    // The first read opens the WAL. It is better to fail here than later.
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))?;
     Ok(connection)
 }
@@ -87,10 +87,14 @@ fn connect_immutable(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// A cache of 16 MiB holds the indexes of some hundred thousand runs; with SQLite's 2 MiB a burst of ten thousand reads
-/// the same pages from the file again and again. It is filled as it is used.
+/// Applies the settings of the daemon's connection.
 ///
-/// FULL, since a committed intention that a power cut takes back is a run started twice.
+/// The cache of 16 MiB holds the indexes of some hundred thousand runs. With SQLite's default of 2 MiB, a
+/// burst of ten thousand runs would read the same pages from the file again and again. The memory is only
+/// used as it is needed.
+///
+/// `synchronous` is `FULL`, because a committed intention that a power cut takes back is a run that is
+/// started twice.
 fn settings(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(
         "PRAGMA journal_mode = WAL;
@@ -104,7 +108,7 @@ fn settings(connection: &Connection) -> rusqlite::Result<()> {
     )
 }
 
-/// The schema's version; 0 for an empty file.
+/// Returns the version of the file's schema, 0 for an empty file.
 fn version_of(path: &Path, connection: &Connection) -> Result<usize, StoreError> {
     let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i32>(0));
     let application_id = pragma("application_id").map_err(|e| unusable(path, e))?;
@@ -137,7 +141,8 @@ fn check(path: &Path, connection: &Connection) -> Result<(), StoreError> {
     Err(StoreError::Unusable { path: path.to_path_buf(), problem: corrupt(&found) })
 }
 
-/// Each step and its number are one transaction: a crash leaves the old schema or the new one.
+/// Applies the migrations that the file lacks. Each one and its number are one transaction, so that a crash
+/// leaves either the old schema or the new one.
 fn migrate(
     path: &Path,
     connection: &mut Connection,
@@ -161,13 +166,13 @@ fn migrate(
     Ok(())
 }
 
-/// Returns the id that the store got when it was made.
+/// Returns the id that the store got when it was created.
 pub(super) fn installation_id(connection: &Connection) -> Result<InstallationId, StoreError> {
     let mut statement =
         connection.prepare_cached("SELECT installation_id FROM installation WHERE one = 1")?;
     let mut rows = statement.query([])?;
     let row =
-        rows.next()?.ok_or_else(|| StoreError::Refused("the store has no installation_id".to_owned()))?;
+        rows.next()?.ok_or_else(|| StoreError::BadRow("the store has no installation_id".to_owned()))?;
     parsed(row, "installation_id")
 }
 
@@ -183,9 +188,9 @@ fn unusable(path: &Path, error: rusqlite::Error) -> StoreError {
     StoreError::Unusable { path: path.to_path_buf(), problem }
 }
 
-fn corrupt(words: &str) -> String {
+fn corrupt(found: &str) -> String {
     format!(
-        "is damaged, or no SQLite database ({words}); nothing was changed. Move it away together with its -wal \
+        "is damaged, or no SQLite database ({found}); nothing was changed. Move it away together with its -wal \
          file and restore a backup, or start afresh with an empty path"
     )
 }

@@ -1,6 +1,8 @@
-//! Read models for people and programs that ask: short reads on a connection of their own, while the daemon writes.
+//! Read models for the commands and the API: short reads on connections of their own, while the daemon
+//! writes.
 //!
-//! No read outlives its call: a transaction that stays open while somebody prints would keep the WAL from shrinking.
+//! No read outlives its call. A transaction that stayed open while a command prints would keep the WAL from
+//! shrinking.
 
 mod changes;
 mod crons;
@@ -26,7 +28,7 @@ use crate::domain::ids::{DeliveryId, RunId};
 use crate::domain::reason::{DeliveryReasonCode, Reason};
 use crate::domain::run::{Run, Status};
 
-pub use changes::{Interest, Watch};
+pub use changes::{RunWatch, WatchUntil};
 pub use crons::{CronCursor, CronDetails, CronListing, CronRow, CronStatus};
 pub use delivery_mode::WebhookQueue;
 pub use details::{AttemptRow, DeliveryDetails, EventRow, RunDetails};
@@ -37,37 +39,34 @@ pub use records::CronRecord;
 pub use webhooks::{DeliveryFilter, WebhookDetails, WebhookRow};
 pub(super) use webhooks::{WEBHOOK_ROWS, conditions, webhook_row};
 
-/// Well under a millisecond of SQLite's work.
-const INSTRUCTIONS_BETWEEN_LOOKS: i32 = 10_000;
+/// Between two tests of whether a read is still wanted; well under a millisecond of SQLite's work.
+const INSTRUCTIONS_BETWEEN_TESTS: i32 = 10_000;
 
-/// Reads the store of a daemon that may or may not be running.
+/// A connection that reads the store of a daemon, whether or not that is running.
 pub struct Reader {
     connection: Connection,
 }
 
-/// A run as it stands in tables for people; without the values that its graph returned.
+/// A run as listings show it, without the values that its graph returned.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunRow {
-    /// The run.
     pub run: Run,
-    /// How many occurrences this record covers; more than one for missed ones.
+    /// How many occurrences this record covers: more than one only if they were missed or paused.
     pub occurrences: u64,
     /// The last of them, if there are several.
     pub last_scheduled_for: Option<Timestamp>,
-    /// Whom it tells about its end, if anybody.
+    /// The webhook that reports its end.
     pub webhook: Option<DeliveryRow>,
 }
 
-/// A delivery as it stands in tables for people.
+/// A delivery as listings show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryRow {
-    /// Which.
     pub delivery_id: DeliveryId,
-    /// Where to, placeholders still in it; to be redacted before it is shown.
+    /// With placeholders as written. It must be redacted before it is shown.
     pub url: String,
-    /// Where it stands.
     pub status: DeliveryStatus,
-    /// How many attempts were made or are being made.
+    /// How many attempts were made, including one that is being made.
     pub attempts: u32,
     /// When the next attempt is due.
     pub due_at: Option<Timestamp>,
@@ -75,7 +74,6 @@ pub struct DeliveryRow {
     pub reason: Option<Reason<DeliveryReasonCode>>,
     /// When the run ended.
     pub created_at: Timestamp,
-    /// When there was nothing more to do.
     pub ended_at: Option<Timestamp>,
 }
 
@@ -85,13 +83,13 @@ impl Reader {
         Ok(Self { connection: open::open_to_read(path)? })
     }
 
-    /// Its reads end as soon as this is set. It is looked at while they go on, so it may be set before they begin.
+    /// Interrupts its reads as soon as `unwanted` is set, even if that happened before they began.
     pub(super) fn stop_when(&mut self, unwanted: Arc<AtomicBool>) -> Result<(), StoreError> {
         let is_unwanted = move || unwanted.load(Ordering::Relaxed);
-        Ok(self.connection.progress_handler(INSTRUCTIONS_BETWEEN_LOOKS, Some(is_unwanted))?)
+        Ok(self.connection.progress_handler(INSTRUCTIONS_BETWEEN_TESTS, Some(is_unwanted))?)
     }
 
-    /// Counts, one by one, to see a read take long.
+    /// Counts one by one, so that a test can make a read take long.
     #[cfg(test)]
     pub(super) fn count_to(&self, most: &str) -> Result<i64, StoreError> {
         let sql = format!(
@@ -100,7 +98,7 @@ impl Reader {
         Ok(self.connection.query_row(&sql, [], |row| row.get(0))?)
     }
 
-    /// Runs `read` in a transaction of its own: all that it sees is of one moment.
+    /// Runs `read` in a transaction of its own, so that everything it sees is of one moment.
     pub(super) fn at_one_moment<T>(
         &self,
         read: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
@@ -111,19 +109,19 @@ impl Reader {
 }
 
 impl RunRow {
-    /// How it ended, if it is over.
+    /// Returns how it ended, or `None` if it has not.
     pub fn status(&self) -> Option<Status> {
         self.run.state.status()
     }
 
-    /// The status, or where it is in its life while it is not over.
+    /// Returns the status, or the phase while it has not ended.
     pub fn status_word(&self) -> &'static str {
         self.status().map_or_else(|| self.run.state.phase().as_str(), Status::as_str)
     }
 }
 
 impl DeliveryRow {
-    /// Whether nothing more will be done for it.
+    /// Returns whether no further attempt will be made.
     pub fn is_over(&self) -> bool {
         match self.status {
             DeliveryStatus::Pending | DeliveryStatus::Sending => false,
@@ -137,13 +135,14 @@ impl DeliveryRow {
     }
 }
 
-/// What [`run_row`] needs of a run: its values may be large, and no table shows them.
+/// Returns the columns that [`run_row`] reads, without the graph's values: these may be large, and no listing
+/// shows them.
 fn row_columns() -> String {
     let columns = RUN_COLUMNS.replace("outcome_values", "NULL AS outcome_values");
     format!("rowid AS seq, {columns}, occurrences, last_scheduled_for")
 }
 
-/// A count; SQLite knows signed numbers only.
+/// Reads a count. SQLite has only signed numbers.
 fn number(row: &Row<'_>, column: &str) -> Result<u64, StoreError> {
     Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
 }

@@ -1,5 +1,5 @@
-//! Reads from async code, beside the writer, whose queue is not for long ones: whoever looks at all crons must not keep an
-//! occurrence waiting. A few read-only connections, each lent to one read at a time.
+//! Reads from async code. They do not go through the writer, whose queue is not for long ones: a read of all
+//! crons must not delay an occurrence. A few read-only connections are used for one read at a time each.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,24 +11,24 @@ use tokio::sync::Semaphore;
 use super::{Execution, Reader, Store, StoreError};
 use crate::domain::bounds::{READ_WAIT, READS_AT_ONCE};
 
-/// The connections that nobody has now.
+/// The read-only connections.
 pub(super) struct Readers {
     path: PathBuf,
     execution: Execution,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     idle: Mutex<Vec<Reader>>,
-    /// Opened at the start: whatever clients use up later, no loop is blinded by it.
+    /// Opened at the start, so that no number of clients' reads can leave the loops without a connection.
     for_loops: Arc<Mutex<Reader>>,
 }
 
-/// Stops the read of a connection when nobody waits for it any more.
-struct Leash(Arc<AtomicBool>);
+/// Interrupts a read when its caller stops waiting for it.
+struct InterruptOnDrop(Arc<AtomicBool>);
 
 impl Readers {
     pub(super) fn new(path: &Path, execution: Execution) -> Result<Self, StoreError> {
-        let places = Arc::new(Semaphore::new(READS_AT_ONCE));
+        let permits = Arc::new(Semaphore::new(READS_AT_ONCE));
         let for_loops = Arc::new(Mutex::new(Reader::open(path)?));
-        Ok(Self { path: path.to_owned(), execution, places, idle: Mutex::default(), for_loops })
+        Ok(Self { path: path.to_owned(), execution, permits, idle: Mutex::default(), for_loops })
     }
 
     fn take(&self) -> Result<Reader, StoreError> {
@@ -42,11 +42,13 @@ impl Readers {
 }
 
 impl Store {
-    /// Runs `read` on a connection of its own, while others write and read. If its caller stops waiting, or it takes
-    /// longer than [`READ_WAIT`], it is interrupted: a question that is too large holds no connection for long.
+    /// Runs `read` on a connection of its own, while others write and read. Everything that was committed
+    /// before this call is visible to it. If its caller stops waiting, or if it takes longer than
+    /// [`READ_WAIT`], it is interrupted, so that a query that is too large holds no connection for long.
     ///
     /// # Errors
-    /// [`StoreError::TookTooLong`] then, and whatever `read` fails with.
+    /// [`StoreError::TookTooLong`] if it was interrupted or got no connection in time, and every error of
+    /// `read`.
     pub async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
@@ -54,18 +56,18 @@ impl Store {
         if self.readers.execution == Execution::Inline {
             return read(&Reader::open(&self.readers.path)?);
         }
-        let places = Arc::clone(&self.readers.places);
-        let place = tokio::time::timeout(READ_WAIT, places.acquire_owned()).await;
-        let Ok(Ok(place)) = place else { return Err(StoreError::TookTooLong) };
+        let permits = Arc::clone(&self.readers.permits);
+        let permit = tokio::time::timeout(READ_WAIT, permits.acquire_owned()).await;
+        let Ok(Ok(permit)) = permit else { return Err(StoreError::TookTooLong) };
         let readers = Arc::clone(&self.readers);
         let unwanted = Arc::new(AtomicBool::new(false));
-        let _leash = Leash(Arc::clone(&unwanted));
+        let _interrupt = InterruptOnDrop(Arc::clone(&unwanted));
         let reading = blocking(move || {
             let mut reader = readers.take()?;
             reader.stop_when(unwanted)?;
             let result = read(&reader);
-            // Until the read is over, even if nobody waits for it any more.
-            drop(place);
+            // The read keeps its permit to its end, even if nobody waits for it any more.
+            drop(permit);
             Ok::<_, StoreError>((result, reader))
         });
         let (result, reader) = match tokio::time::timeout(READ_WAIT, reading).await {
@@ -76,7 +78,7 @@ impl Store {
         result
     }
 
-    /// The same for what is asked within the store: all that it sees is of one moment.
+    /// As [`Store::read`], for queries within the store. Everything that `read` sees is of one moment.
     pub(super) async fn read_at_one_moment<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
@@ -84,7 +86,9 @@ impl Store {
         self.read(move |reader| reader.at_one_moment(read)).await
     }
 
-    /// The same without waiting for a place, and to its end: for a loop, which reads one thing at a time.
+    /// As [`Store::read_at_one_moment`], for the daemon's own loops: on a connection that no client's read
+    /// can occupy, and without a limit to its time, since a loop must not fail because clients read a lot.
+    /// The loops' reads wait for each other, so each has to be short.
     pub(super) async fn read_for_loop<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
@@ -97,13 +101,13 @@ impl Store {
         }
     }
 
-    /// Where the file is.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.readers.path
     }
 }
 
-impl Drop for Leash {
+impl Drop for InterruptOnDrop {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -111,10 +115,11 @@ impl Drop for Leash {
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
     match tokio::task::spawn_blocking(work).await {
-        Ok(answer) => Ok(answer),
+        Ok(result) => Ok(result),
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            Err(stopped) => Err(StoreError::Refused(stopped.to_string())),
+            // The runtime is shutting down.
+            Err(stopped) => Err(StoreError::Lost(stopped.to_string())),
         },
     }
 }
@@ -124,19 +129,16 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::store::tests::open_store;
+
     fn endless(reader: &Reader) -> Result<i64, StoreError> {
         reader.count_to("9223372036854775807")
     }
 
     #[tokio::test]
-    async fn a_read_that_nobody_waits_for_is_interrupted_and_leaves_its_place() {
+    async fn a_read_that_nobody_waits_for_is_interrupted_and_releases_its_permit() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(
-            &folder.path().join("agentcron.db"),
-            Execution::WriterThread,
-            crate::domain::ids::InstallationId::default(),
-        )
-        .unwrap();
+        let store = open_store(folder.path(), Execution::WriterThread);
         for _ in 0..2 * READS_AT_ONCE {
             let given_up = tokio::time::timeout(Duration::from_millis(20), store.read(endless)).await;
             assert!(given_up.is_err(), "it is endless");

@@ -1,4 +1,5 @@
-//! Deliveries that are to be made again: the same id, the same bytes, and the ladder from its first rung.
+//! Replays: finished deliveries are made again, with the same id and the same bytes, from the first step of
+//! the retry schedule.
 
 use jiff::Timestamp;
 use rusqlite::types::Value;
@@ -7,50 +8,50 @@ use uuid::Uuid;
 
 use super::read::{WEBHOOK_ROWS, conditions, webhook_row};
 use super::rows::millis;
-use super::{DeliveryFilter, Purpose, Store, StoreError, WebhookRow, suspended};
+use super::suspended::{self, Resumption};
+use super::{DeliveryFilter, Purpose, Store, StoreError, WebhookRow};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::reason::DeliveryReasonCode;
 
-/// What is to be replayed.
+/// Which deliveries are to be replayed.
 #[derive(Clone, Debug)]
 pub struct ReplayOrder {
-    /// Which.
     pub choice: ReplayChoice,
     /// At most so many, the oldest first.
     pub limit: u32,
-    /// Whether anything is done.
     pub purpose: Purpose,
 }
 
 /// How deliveries are chosen.
 #[derive(Clone, Debug)]
 pub enum ReplayChoice {
-    /// By their own ids, or those of their runs; whatever became of them.
+    /// By their own ids, or those of their runs, in any status.
     Named(Vec<Uuid>),
-    /// By what is known of them.
     Matching(DeliveryFilter),
 }
 
-/// What was replayed.
+/// The deliveries that were replayed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Replay {
-    /// As they stood before, the oldest first.
+    /// As they were before, the oldest first.
     pub webhooks: Vec<WebhookRow>,
     /// Whether there are more than the limit allowed.
     pub more: bool,
-    /// Suspended URLs that were armed again by it.
-    pub armed: Vec<String>,
+    /// Suspended URLs to which the replay resumes deliveries.
+    pub resumed: Vec<String>,
 }
 
 impl Store {
-    /// Makes deliveries wait again, due now, and arms their URLs; or tells which they are.
+    /// Makes the chosen deliveries due now and resumes deliveries to their URLs, unless it is a dry run.
+    /// Returns the deliveries.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] if one that was named is not there or is being sent; then nothing is done.
+    /// [`StoreError::NotFound`] if a named one does not exist, [`StoreError::Conflict`] if a named one is
+    /// being sent. Then nothing is done.
     pub async fn replay(&self, now: Timestamp, order: ReplayOrder) -> Result<Replay, StoreError> {
         match order.purpose {
-            // The writer has other work.
-            Purpose::Tell => self.read_at_one_moment(move |tx| chosen(tx, &order)).await,
+            // It changes nothing, so it need not wait for the writer.
+            Purpose::DryRun => self.read_at_one_moment(move |tx| chosen(tx, &order)).await,
             Purpose::Act => self.write(move |tx| act(tx, &order, now)).await,
         }
     }
@@ -59,9 +60,10 @@ impl Store {
 fn act(tx: &Transaction<'_>, order: &ReplayOrder, now: Timestamp) -> Result<Replay, StoreError> {
     let mut replay = chosen(tx, order)?;
     for row in &replay.webhooks {
-        again(tx, row, now)?;
-        if suspended::arm(tx, &row.delivery.url)? {
-            replay.armed.push(row.delivery.url.clone());
+        make_due(tx, row, now)?;
+        match suspended::resume(tx, &row.delivery.url)? {
+            Resumption::Resumed => replay.resumed.push(row.delivery.url.clone()),
+            Resumption::WasNotSuspended => {}
         }
     }
     Ok(replay)
@@ -75,7 +77,7 @@ fn chosen(tx: &Transaction<'_>, order: &ReplayOrder) -> Result<Replay, StoreErro
     };
     let more = webhooks.len() > limit;
     webhooks.truncate(limit);
-    Ok(Replay { webhooks, more, armed: Vec::new() })
+    Ok(Replay { webhooks, more, resumed: Vec::new() })
 }
 
 fn named(tx: &Transaction<'_>, ids: &[Uuid]) -> Result<Vec<WebhookRow>, StoreError> {
@@ -89,7 +91,7 @@ fn named(tx: &Transaction<'_>, ids: &[Uuid]) -> Result<Vec<WebhookRow>, StoreErr
             let webhook = webhook_row(row)?;
             found = true;
             if webhook.delivery.status == DeliveryStatus::Sending {
-                return Err(StoreError::Refused(format!(
+                return Err(StoreError::Conflict(format!(
                     "webhook {id} is being sent right now; nothing was replayed; ask again in a moment"
                 )));
             }
@@ -98,8 +100,8 @@ fn named(tx: &Transaction<'_>, ids: &[Uuid]) -> Result<Vec<WebhookRow>, StoreErr
             }
         }
         if !found {
-            let words = "`agentcron webhook list` shows those that are";
-            return Err(StoreError::Refused(format!("there is no webhook {id}; {words}")));
+            let hint = "`agentcron webhook list` shows those that are";
+            return Err(StoreError::NotFound(format!("there is no webhook {id}; {hint}")));
         }
     }
     Ok(webhooks)
@@ -125,8 +127,9 @@ fn matching(
     Ok(webhooks)
 }
 
-/// Attempts go on counting, since their numbers tell them apart; the ladder begins anew.
-fn again(tx: &Transaction<'_>, row: &WebhookRow, now: Timestamp) -> Result<(), StoreError> {
+/// Makes a delivery due. Its attempts keep counting, because their numbers tell them apart, but the retry
+/// schedule begins anew.
+fn make_due(tx: &Transaction<'_>, row: &WebhookRow, now: Timestamp) -> Result<(), StoreError> {
     tx.prepare_cached(
         "UPDATE deliveries SET status = 'pending', due_at = ?2, ended_at = NULL, reason_code = ?3, reason = ?4, \
          uncounted = attempts WHERE delivery_id = ?1 AND status <> 'sending'",

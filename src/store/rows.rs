@@ -1,4 +1,4 @@
-//! Rows <-> domain. A row that cannot be read back is an error, never a default.
+//! Converts rows to domain types and back. A row that cannot be read back is an error, never a default.
 
 use std::str::FromStr;
 
@@ -12,29 +12,29 @@ use crate::domain::ids::{RunId, ThreadId};
 use crate::domain::reason::Reason;
 use crate::domain::run::{BackendRun, CronVersion, Outcome, Phase, Run, RunError, RunState};
 
-/// The columns that [`run_from_row`] reads, by name.
-pub(super) const RUN_COLUMNS: &str = "run_id, cron_id, cron_name, definition_id, trigger, scheduled_for, retry, due_at, \
-     start_before, phase, start_number, send_count, not_found_count, sent_at, thread_id, backend_run_id, started_at, cancelling, \
-     status, reason_code, reason, error, outcome_values, ended_at";
+/// The columns that [`run_from_row`] reads by name.
+pub(super) const RUN_COLUMNS: &str = "run_id, cron_id, cron_name, definition_id, trigger, scheduled_for, retry, \
+     due_at, start_before, phase, start_number, send_count, not_found_count, sent_at, thread_id, \
+     backend_run_id, started_at, cancelling, status, reason_code, reason, error, outcome_values, ended_at";
 
-/// Milliseconds since 1970, as stored.
+/// Converts an instant into milliseconds since 1970, as stored.
 pub(super) fn millis(at: Timestamp) -> i64 {
     at.as_millisecond()
 }
 
-/// A text column, parsed.
+/// Parses a text column.
 pub(super) fn parsed<T: FromStr>(row: &Row<'_>, column: &str) -> Result<T, StoreError>
 where
     T::Err: std::fmt::Display,
 {
-    // In place: a claim reads a dozen of these for every run of a burst.
+    // Parsed without a copy: a claim reads a dozen of these for every run of a burst.
     match row.get_ref(column)?.as_str() {
         Ok(text) => text.parse().map_err(|error: T::Err| bad(column, &error.to_string())),
         Err(error) => Err(bad(column, &error.to_string())),
     }
 }
 
-/// A text column that may be NULL, parsed.
+/// Parses a text column that may be NULL.
 pub(super) fn parsed_option<T: FromStr>(row: &Row<'_>, column: &str) -> Result<Option<T>, StoreError>
 where
     T::Err: std::fmt::Display,
@@ -45,37 +45,42 @@ where
     }
 }
 
-/// A time column.
-pub(super) fn time(row: &Row<'_>, column: &str) -> Result<Timestamp, StoreError> {
-    Timestamp::from_millisecond(row.get(column)?).map_err(|error| bad(column, &error.to_string()))
+/// Converts milliseconds, as stored in `column`, into an instant.
+pub(super) fn timestamp(millis: i64, column: &str) -> Result<Timestamp, StoreError> {
+    Timestamp::from_millisecond(millis).map_err(|error| bad(column, &error.to_string()))
 }
 
-/// A time column that may be NULL.
+/// Reads a time column.
+pub(super) fn time(row: &Row<'_>, column: &str) -> Result<Timestamp, StoreError> {
+    timestamp(row.get(column)?, column)
+}
+
+/// Reads a time column that may be NULL.
 pub(super) fn time_option(row: &Row<'_>, column: &str) -> Result<Option<Timestamp>, StoreError> {
     let at: Option<i64> = row.get(column)?;
-    at.map(|at| Timestamp::from_millisecond(at).map_err(|error| bad(column, &error.to_string()))).transpose()
+    at.map(|at| timestamp(at, column)).transpose()
 }
 
-/// A JSON column that may be NULL.
+/// Parses a JSON column that may be NULL.
 pub(super) fn json_option(row: &Row<'_>, column: &str) -> Result<Option<Value>, StoreError> {
     let text: Option<String> = row.get(column)?;
     text.map(|text| serde_json::from_str(&text).map_err(|error| bad(column, &error.to_string()))).transpose()
 }
 
-/// `{"error", "message"}`, as the agent server writes it.
+/// Returns `{"error", "message"}`, the form in which the agent server writes an error.
 pub(super) fn error_json(error: &RunError) -> Value {
     serde_json::json!({ "error": error.error, "message": error.message })
 }
 
 fn bad(column: &str, problem: &str) -> StoreError {
-    StoreError::Refused(format!("the store holds a bad `{column}`: {problem}"))
+    StoreError::BadRow(format!("the store holds a bad `{column}`: {problem}"))
 }
 
 fn needed<T>(value: Option<T>, column: &str) -> Result<T, StoreError> {
     value.ok_or_else(|| bad(column, "it is missing"))
 }
 
-/// The run in this row.
+/// Returns the run in this row.
 pub(super) fn run_from_row(row: &Row<'_>) -> Result<Run, StoreError> {
     Ok(Run {
         run_id: parsed(row, "run_id")?,
@@ -92,7 +97,7 @@ pub(super) fn run_from_row(row: &Row<'_>) -> Result<Run, StoreError> {
     })
 }
 
-/// Reads `reason_code` and `reason`; without a code there is no reason.
+/// Reads `reason_code` and `reason`. Without a code there is no reason.
 pub(super) fn reason_from_row<Code: FromStr>(row: &Row<'_>) -> Result<Option<Reason<Code>>, StoreError>
 where
     Code::Err: std::fmt::Display,
@@ -147,31 +152,38 @@ fn outcome_from_row(row: &Row<'_>) -> Result<Outcome, StoreError> {
 }
 
 /// Reads one run.
+///
+/// # Errors
+/// [`StoreError::NotFound`] if there is none, [`StoreError::BadRow`] if it cannot be read back.
 pub(super) fn run(tx: &Transaction<'_>, run_id: RunId) -> Result<Run, StoreError> {
     let mut statement =
         tx.prepare_cached(&format!("SELECT {RUN_COLUMNS} FROM runs WHERE run_id = :run_id"))?;
     let mut rows = statement.query(named_params! { ":run_id": run_id.to_string() })?;
     match rows.next()? {
         Some(row) => run_from_row(row),
-        None => Err(StoreError::Refused(format!("there is no run {run_id}"))),
+        None => Err(no_run(run_id)),
     }
 }
 
-/// Writes what can change of a run. `act_at` is when the runner is to look at it next; `None` while it is in hand.
+/// Writes the columns of a run that can change. `act_at` is when the runner acts on it next, or `None` while
+/// it is claimed.
 pub(super) fn save_run(tx: &Transaction<'_>, run: &Run, act_at: Option<Timestamp>) -> Result<(), StoreError> {
     let columns = StateColumns::of(&run.state);
     let outcome = columns.outcome;
+    let cancelling = columns.backend_run.and_then(|backend_run| backend_run.cancelling);
     let reason = outcome.and_then(|outcome| outcome.reason.as_ref()).or(run.reason.as_ref());
-    // What was said of its start stays, where its end says no more than a code.
+    // The message about its start stays if its end comes with a code only.
     let message = reason.and_then(|reason| reason.message.as_ref());
     let message = message.or_else(|| run.reason.as_ref()?.message.as_ref());
     let changed = tx
         .prepare_cached(
-            "UPDATE runs SET phase = :phase, start_number = coalesce(:start_number, start_number), send_count = :send_count, not_found_count = :not_found_count, \
-             act_at = :act_at, sent_at = coalesce(:sent_at, sent_at), thread_id = :thread_id, \
-             backend_run_id = :backend_run_id, started_at = :started_at, cancelling = coalesce(:cancelling, cancelling), \
-             status = :status, reason_code = :reason_code, reason = :reason, error = :error, outcome_values = :outcome_values, \
-             ended_at = :ended_at WHERE run_id = :run_id",
+            "UPDATE runs SET phase = :phase, start_number = coalesce(:start_number, start_number), \
+             send_count = :send_count, not_found_count = :not_found_count, act_at = :act_at, \
+             sent_at = coalesce(:sent_at, sent_at), thread_id = :thread_id, \
+             backend_run_id = :backend_run_id, started_at = :started_at, \
+             cancelling = coalesce(:cancelling, cancelling), status = :status, reason_code = :reason_code, \
+             reason = :reason, error = :error, outcome_values = :outcome_values, ended_at = :ended_at \
+             WHERE run_id = :run_id",
         )?
         .execute(named_params! {
             ":run_id": run.run_id.to_string(),
@@ -184,7 +196,7 @@ pub(super) fn save_run(tx: &Transaction<'_>, run: &Run, act_at: Option<Timestamp
             ":thread_id": columns.backend_run.map(|backend_run| backend_run.thread_id.to_string()),
             ":backend_run_id": columns.backend_run.map(|backend_run| backend_run.backend_run_id.to_string()),
             ":started_at": columns.backend_run.map(|backend_run| millis(backend_run.started_at)),
-            ":cancelling": columns.backend_run.and_then(|backend_run| backend_run.cancelling).map(|cause| cause.as_str()),
+            ":cancelling": cancelling.map(|cause| cause.as_str()),
             ":status": outcome.map(|outcome| outcome.status.as_str()),
             ":reason_code": reason.map(|reason| reason.code.as_str()),
             ":reason": message,
@@ -192,10 +204,14 @@ pub(super) fn save_run(tx: &Transaction<'_>, run: &Run, act_at: Option<Timestamp
             ":outcome_values": outcome.and_then(|outcome| outcome.values.as_ref()).map(Value::to_string),
             ":ended_at": outcome.map(|outcome| millis(outcome.ended_at)),
         })?;
-    if changed == 1 { Ok(()) } else { Err(StoreError::Refused(format!("there is no run {}", run.run_id))) }
+    if changed == 1 { Ok(()) } else { Err(no_run(run.run_id)) }
 }
 
-/// A state, spread over its columns.
+fn no_run(run_id: RunId) -> StoreError {
+    StoreError::NotFound(format!("there is no run {run_id}"))
+}
+
+/// A state as columns.
 struct StateColumns<'a> {
     start_number: Option<u32>,
     sent_at: Option<Timestamp>,

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, named_params};
 
 use super::counts::Counted;
-use super::rows::{millis, parsed_option, run, save_run};
+use super::rows::{millis, parsed_option, run, save_run, timestamp};
 use super::{Store, StoreError};
 use crate::domain::backoff;
 use crate::domain::bounds::FENCE_KEPT;
@@ -15,24 +15,22 @@ use crate::domain::run::{CancelCause, Run, RunChange, RunState};
 /// A step to be committed.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// Whose.
     pub run_id: RunId,
-    /// What happened; `None` if only the next look changes.
+    /// `None` if only the time of the next check changes.
     pub change: Option<RunChange>,
-    /// When the runner is to look at it next; `None` while it stays in hand.
+    /// When the runner acts on the run next, or `None` while it stays claimed.
     pub act_at: Option<Timestamp>,
-    /// How often in a row the backend did not know it.
+    /// How many times in a row the backend did not know the run.
     pub not_found_count: u32,
-    /// What to show for it in the run's timeline; its reason becomes the run's.
+    /// A line for the run's timeline. Its reason becomes the run's.
     pub event: Option<RunEvent>,
-    /// A fenced thread, to be deleted later.
+    /// A fenced thread, which is deleted later.
     pub fenced: Option<ThreadId>,
 }
 
 /// A line in the timeline of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunEvent {
-    /// When.
     pub at: Timestamp,
     pub event: RunEventKind,
     pub reason: Option<Reason>,
@@ -41,21 +39,22 @@ pub struct RunEvent {
 /// The run of the same cron before this one, for `${{ previous.… }}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreviousRun {
-    /// How it ended.
     pub status: String,
-    /// When it ended.
     pub ended_at: Timestamp,
 }
 
 impl Step {
-    /// A step that only changes the state.
+    /// Returns a step that only changes the state.
     pub fn of(run_id: RunId, change: RunChange) -> Self {
         Self { run_id, change: Some(change), act_at: None, not_found_count: 0, event: None, fenced: None }
     }
 }
 
 impl Store {
-    /// Commits a step and answers the run as it is then.
+    /// Commits a step and returns the run as it is afterwards.
+    ///
+    /// # Errors
+    /// [`StoreError::IllegalTransition`] if the run's state does not allow the change.
     pub async fn step_run(&self, step: Step) -> Result<Run, StoreError> {
         self.write(move |tx| {
             let mut run = run(tx, step.run_id)?;
@@ -67,7 +66,7 @@ impl Store {
                         let late = backoff::between(run.due_at, backend_run.started_at);
                         tx.count(Counted::Started { late });
                     }
-                    // It may have been cancelled before anybody knew that it runs.
+                    // It may have been cancelled before it was known to run.
                     backend_run.cancelling = backend_run.cancelling.or(cancelling(tx, step.run_id)?);
                 }
             }
@@ -88,18 +87,19 @@ impl Store {
         .await
     }
 
-    /// Reads a run again, to see what others did to it.
+    /// Reads a run again, to see what others have changed. Everything that was committed before this call is
+    /// visible.
     pub async fn run(&self, run_id: RunId) -> Result<Run, StoreError> {
-        self.write(move |tx| run(tx, run_id)).await
+        self.read_for_loop(move |tx| run(tx, run_id)).await
     }
 
-    /// The last run of this cron before `scheduled_for` that really ran.
+    /// Returns the last run of this cron before `scheduled_for` that was neither skipped nor missed.
     pub async fn previous_run(
         &self,
         cron_id: CronId,
         scheduled_for: Timestamp,
     ) -> Result<Option<PreviousRun>, StoreError> {
-        self.write(move |tx| {
+        self.read_for_loop(move |tx| {
             let previous = tx
                 .prepare_cached(
                     "SELECT status, ended_at FROM runs WHERE cron_id = ?1 AND scheduled_for < ?2 \
@@ -110,13 +110,8 @@ impl Store {
                     Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
                 })
                 .optional()?;
-            previous
-                .map(|(status, ended_at)| {
-                    let ended_at = Timestamp::from_millisecond(ended_at)
-                        .map_err(|error| StoreError::Refused(error.to_string()))?;
-                    Ok(PreviousRun { status, ended_at })
-                })
-                .transpose()
+            let Some((status, ended_at)) = previous else { return Ok(None) };
+            Ok(Some(PreviousRun { status, ended_at: timestamp(ended_at, "ended_at")? }))
         })
         .await
     }
@@ -128,7 +123,7 @@ fn cancelling(tx: &Transaction<'_>, run_id: RunId) -> Result<Option<CancelCause>
     rows.next()?.map_or(Ok(None), |row| parsed_option(row, "cancelling"))
 }
 
-/// Adds a line to the timeline.
+/// Adds a line to the timeline of a run.
 pub(super) fn insert_event(tx: &Transaction<'_>, run_id: RunId, event: &RunEvent) -> Result<(), StoreError> {
     tx.prepare_cached(
         "INSERT INTO run_events (run_id, at, event, detail) VALUES (:run_id, :at, :event, :detail)",
@@ -142,7 +137,7 @@ pub(super) fn insert_event(tx: &Transaction<'_>, run_id: RunId, event: &RunEvent
     Ok(())
 }
 
-/// Adds a thread that is to be deleted.
+/// Adds a thread that is to be deleted on the agent server at `due_at`.
 pub(super) fn insert_deletion(
     tx: &Transaction<'_>,
     run_id: RunId,

@@ -1,5 +1,5 @@
-//! URLs that are suspended because their receiver has said that they are gone. No delivery waits for such a URL: what
-//! would, ends as `gone` in the transaction that would make it wait.
+//! URLs that are suspended because their receiver has said that they are gone. No delivery waits for such a
+//! URL: one that would ends as `gone` in the transaction that would make it wait.
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, named_params};
@@ -12,26 +12,27 @@ use crate::domain::delivery_mode::Suspension;
 use crate::domain::reason::DeliveryReasonCode;
 
 impl Store {
-    /// Arms every suspended URL again that has this text before its query; answers which.
+    /// Resumes deliveries to every suspended URL that contains `text` before its query, and returns the
+    /// suspensions that ended.
     pub async fn resume_urls(&self, text: String) -> Result<Vec<Suspension>, StoreError> {
         self.write(move |tx| {
-            // The query may be a token, which is not to be found out by asking.
+            // The query may be a token, and must not be found out by trying.
             let mut statement = tx.prepare_cached(
                 "DELETE FROM suspended_urls WHERE instr(substr(url, 1, instr(url || '?', '?') - 1), ?1) > 0 \
                  RETURNING url, since, detail, delivery_id",
             )?;
             let mut rows = statement.query([&text])?;
-            let mut armed = Vec::new();
+            let mut resumed = Vec::new();
             while let Some(row) = rows.next()? {
-                armed.push(suspension(row)?);
+                resumed.push(suspension(row)?);
             }
-            Ok(armed)
+            Ok(resumed)
         })
         .await
     }
 }
 
-/// Suspends a URL; what waits for it is over.
+/// Suspends a URL, and ends every delivery that waits for it.
 pub(super) fn suspend(tx: &Tx<'_>, suspension: &Suspension) -> Result<(), StoreError> {
     tx.prepare_cached(
         "INSERT INTO suspended_urls (url, since, detail, delivery_id) VALUES (:url, :since, :detail, :delivery_id) \
@@ -46,22 +47,32 @@ pub(super) fn suspend(tx: &Tx<'_>, suspension: &Suspension) -> Result<(), StoreE
     end_waiting_to(tx, &suspension.url, suspension.since)
 }
 
-/// Arms a URL again; answers whether it was suspended.
-pub(super) fn arm(tx: &Transaction<'_>, url: &str) -> Result<bool, StoreError> {
-    Ok(tx.prepare_cached("DELETE FROM suspended_urls WHERE url = ?1")?.execute([url])? > 0)
+/// Whether resuming deliveries to a URL changed anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Resumption {
+    Resumed,
+    WasNotSuspended,
 }
 
-/// Ends what waits for this URL, if it is suspended.
+/// Resumes deliveries to a URL.
+pub(super) fn resume(tx: &Transaction<'_>, url: &str) -> Result<Resumption, StoreError> {
+    match tx.prepare_cached("DELETE FROM suspended_urls WHERE url = ?1")?.execute([url])? {
+        0 => Ok(Resumption::WasNotSuspended),
+        _ => Ok(Resumption::Resumed),
+    }
+}
+
+/// Ends every delivery that waits for this URL, if it is suspended.
 pub(super) fn end_waiting_to(tx: &Tx<'_>, url: &str, now: Timestamp) -> Result<(), StoreError> {
-    let known = tx
+    let suspension = tx
         .prepare_cached("SELECT url, since, detail, delivery_id FROM suspended_urls WHERE url = ?1")?
         .query_row([url], |row| Ok(suspension(row)))
         .optional()?
         .transpose()?;
-    known.map_or(Ok(()), |suspension| end_waiting(tx, &suspension, now))
+    suspension.map_or(Ok(()), |suspension| end_waiting(tx, &suspension, now))
 }
 
-/// Ends all that waits for any suspended URL.
+/// Ends every delivery that waits for any suspended URL.
 pub(super) fn end_all_waiting(tx: &Tx<'_>, now: Timestamp) -> Result<(), StoreError> {
     let mut statement = tx.prepare_cached(
         "SELECT url, since, detail, delivery_id FROM suspended_urls \
@@ -74,7 +85,7 @@ pub(super) fn end_all_waiting(tx: &Tx<'_>, now: Timestamp) -> Result<(), StoreEr
     Ok(())
 }
 
-/// The suspended URLs, the latest first, at most `limit`.
+/// Returns at most `limit` suspensions, the latest first.
 pub(super) fn listed(tx: &Transaction<'_>, limit: u32) -> Result<Vec<Suspension>, StoreError> {
     let mut statement = tx.prepare_cached(
         "SELECT url, since, detail, delivery_id FROM suspended_urls ORDER BY since DESC, url LIMIT ?1",
@@ -87,7 +98,7 @@ pub(super) fn listed(tx: &Transaction<'_>, limit: u32) -> Result<Vec<Suspension>
     Ok(listed)
 }
 
-/// How many URLs are suspended.
+/// Returns how many URLs are suspended.
 pub(super) fn count(tx: &Transaction<'_>) -> Result<u64, StoreError> {
     let mut statement = tx.prepare_cached("SELECT count(*) FROM suspended_urls")?;
     let count: i64 = statement.query_row([], |row| row.get(0))?;

@@ -1,4 +1,4 @@
-//! The store on a real file: what it refuses, what it keeps together, what it hands out.
+//! The store on a real file: what it refuses to open, what it commits together, what it claims.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,9 +23,17 @@ fn file(folder: &TempDir) -> PathBuf {
     folder.path().join("agentcron.db")
 }
 
+/// Opens, or creates, the store `agentcron.db` in a folder, always with the same installation id.
+pub(crate) fn open_store(folder: &Path, execution: Execution) -> Store {
+    try_open(&folder.join("agentcron.db"), execution).unwrap()
+}
+
+fn try_open(path: &Path, execution: Execution) -> Result<Store, StoreError> {
+    Store::open(path, execution, InstallationId::default())
+}
+
 fn open(folder: &TempDir) -> Store {
-    Store::open(&file(folder), Execution::WriterThread, crate::domain::ids::InstallationId::default())
-        .unwrap()
+    open_store(folder.path(), Execution::WriterThread)
 }
 
 fn definition(name: &str, more: &str) -> NewDefinition {
@@ -35,7 +43,7 @@ fn definition(name: &str, more: &str) -> NewDefinition {
     NewDefinition { cron, body, location: "crons.toml:1:1".to_owned() }
 }
 
-/// A store with these crons, planned from 09:00:00 to 09:01:00: one run of each is due.
+/// Returns a store with these crons, planned from 09:00:00 to 09:01:00: one run of each is due.
 async fn with_due_runs(folder: &TempDir, definitions: Vec<NewDefinition>) -> Store {
     let store = open(folder);
     store.sync_file_crons(at("2026-03-02T09:00:00Z"), definitions).await.unwrap();
@@ -85,22 +93,18 @@ fn count(path: &Path, sql: &str) -> i64 {
     Connection::open(path).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
 }
 
-/// Opening fails with these words, and the file stays byte for byte as it is.
+/// Asserts that opening fails with this message, and that the file stays byte for byte as it is.
 #[expect(clippy::needless_pass_by_value, reason = "expect! makes a value")]
 fn check_refused(folder: &TempDir, expected: Expect) {
     let before = std::fs::read(file(folder)).unwrap();
-    let Err(error) =
-        Store::open(&file(folder), Execution::WriterThread, crate::domain::ids::InstallationId::default())
-    else {
-        panic!("it opened")
-    };
-    let words = error.to_string().replace(folder.path().to_str().unwrap(), "DIR");
-    expected.assert_eq(&words);
+    let Err(error) = try_open(&file(folder), Execution::WriterThread) else { panic!("it opened") };
+    let message = error.to_string().replace(folder.path().to_str().unwrap(), "DIR");
+    expected.assert_eq(&message);
     assert_eq!(std::fs::read(file(folder)).unwrap(), before);
 }
 
 #[test]
-fn a_file_that_is_no_database_is_refused_and_left_alone() {
+fn a_file_that_is_no_database_is_refused_and_not_changed() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(file(&folder), "these are not the bytes you are looking for".repeat(100)).unwrap();
     check_refused(
@@ -112,7 +116,7 @@ fn a_file_that_is_no_database_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_database_of_another_program_is_refused_and_left_alone() {
+fn a_database_of_another_program_is_refused_and_not_changed() {
     let folder = tempfile::tempdir().unwrap();
     Connection::open(file(&folder)).unwrap().execute_batch("CREATE TABLE songs (title TEXT)").unwrap();
     check_refused(
@@ -122,7 +126,7 @@ fn a_database_of_another_program_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_database_of_a_newer_version_is_refused_and_left_alone() {
+fn a_database_of_a_newer_version_is_refused_and_not_changed() {
     let folder = tempfile::tempdir().unwrap();
     drop(open(&folder));
     Connection::open(file(&folder)).unwrap().pragma_update(None, "user_version", 999).unwrap();
@@ -143,33 +147,26 @@ fn a_damaged_page_is_found_at_the_start() {
         *byte ^= 0x5a;
     }
     std::fs::write(file(&folder), bytes).unwrap();
-    let error =
-        Store::open(&file(&folder), Execution::WriterThread, crate::domain::ids::InstallationId::default())
-            .err()
-            .unwrap()
-            .to_string();
+    let error = try_open(&file(&folder), Execution::WriterThread).err().unwrap().to_string();
     assert!(error.contains("is damaged"), "{error}");
 }
 
 #[test]
-fn a_second_daemon_is_told_who_has_the_database() {
+fn a_second_daemon_learns_the_process_id_of_the_first() {
     let folder = tempfile::tempdir().unwrap();
     let _first = open(&folder);
-    let Err(StoreError::Taken { pid, .. }) =
-        Store::open(&file(&folder), Execution::WriterThread, crate::domain::ids::InstallationId::default())
-    else {
+    let Err(StoreError::Taken { pid, .. }) = try_open(&file(&folder), Execution::WriterThread) else {
         panic!("two daemons on one database")
     };
     assert_eq!(pid, std::process::id().to_string());
 }
 
 #[test]
-fn files_are_for_their_owner_only() {
+fn only_the_owner_can_read_the_files() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state/deep/agentcron.db");
-    let _store =
-        Store::open(&path, Execution::WriterThread, crate::domain::ids::InstallationId::default()).unwrap();
+    let _store = try_open(&path, Execution::WriterThread).unwrap();
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&path), 0o600);
     assert_eq!(mode(&path.with_extension("db.lock")), 0o600);
@@ -186,11 +183,11 @@ async fn a_failed_closure_undoes_only_itself() {
                 "INSERT INTO definitions (definition_id, cron_id, body, created_at) VALUES (?1, 'c', '{}', 0)",
                 [name],
             )?;
-            if name == "bad" { Err(StoreError::Refused("no".to_owned())) } else { Ok(()) }
+            if name == "bad" { Err(StoreError::Conflict("no".to_owned())) } else { Ok(()) }
         })
     };
     let (first, bad, second) = tokio::join!(insert("first"), insert("bad"), insert("second"));
-    assert!(first.is_ok() && second.is_ok() && matches!(bad, Err(StoreError::Refused(_))));
+    assert!(first.is_ok() && second.is_ok() && matches!(bad, Err(StoreError::Conflict(_))));
     assert_eq!(count(&file(&folder), "SELECT count(*) FROM definitions"), 2);
 }
 
@@ -201,7 +198,7 @@ async fn a_full_disk_is_waited_out_and_nothing_is_lost() {
     let pages = count(&file(&folder), "PRAGMA page_count");
     store.write(move |tx| Ok(tx.pragma_update(None, "max_page_count", pages + 1)?)).await.unwrap();
     let fill = store.write(|tx| {
-        // The second time round there is room.
+        // When it runs for the second time there is room.
         let tried: i64 = tx.query_row("PRAGMA cache_spill", [], |row| row.get(0))?;
         if tried == 0 {
             tx.pragma_update(None, "max_page_count", 1_000_000)?;
@@ -234,14 +231,14 @@ async fn an_occurrence_is_inserted_once_however_often_it_is_planned() {
     store.sync_file_crons(at("2026-03-02T09:00:00Z"), vec![definition("a", "")]).await.unwrap();
     let due = store.scheduled_crons().await.unwrap();
     for _ in 0..3 {
-        // The cursor in hand is an old one each time, as after a crash before it was noted.
+        // The caller's cursor is an old one each time, as after a crash.
         let _ = store.plan_due(at("2026-03-02T09:02:00Z"), due.clone()).await.unwrap();
     }
     assert_eq!(count(&file(&folder), "SELECT count(*) FROM runs"), 2);
 }
 
 #[tokio::test]
-async fn what_is_claimed_is_in_hand_until_a_new_start_takes_it_over() {
+async fn what_is_claimed_is_not_claimed_again_until_a_restart_recovers_it() {
     let folder = tempfile::tempdir().unwrap();
     let store = with_due_runs(&folder, vec![definition("a", "")]).await;
     let now = "2026-03-02T09:01:00Z";
@@ -252,8 +249,68 @@ async fn what_is_claimed_is_in_hand_until_a_new_start_takes_it_over() {
 
     assert_eq!(store.recover_runs(at(now)).await.unwrap(), 1);
     let again = store.claim_runs(at(now), limits(10)).await.unwrap();
-    assert!(again.starts.is_empty(), "what was being sent is in doubt, not to be sent again");
+    assert!(again.starts.is_empty(), "what was being sent is unconfirmed and is not sent again");
     assert!(matches!(again.checks[0].run.state, RunState::Unconfirmed { start_number: 1, .. }));
+}
+
+#[tokio::test]
+async fn a_read_sees_every_commit_before_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = with_due_runs(&folder, vec![definition("a", "")]).await;
+    let run_id = claim(&store, "2026-03-02T09:01:00Z").await[0].run.run_id;
+    assert!(matches!(store.run(run_id).await.unwrap().state, RunState::Sending { .. }));
+    store.step_run(accept(run_id)).await.unwrap();
+    assert!(matches!(store.run(run_id).await.unwrap().state, RunState::Running(_)));
+    store.end_run(ending(run_id)).await.unwrap();
+    assert_eq!(store.run(run_id).await.unwrap().state.status(), Some(Status::Success));
+    let due = store.due_deletions(at("2026-03-02T09:01:05Z"), 10).await.unwrap();
+    assert_eq!((due.threads.len(), due.next_due_at), (1, None));
+    store.threads_deleted(vec![due.threads[0].thread_id]).await.unwrap();
+    assert_eq!(store.due_deletions(at("2026-03-02T09:01:05Z"), 10).await.unwrap(), DueDeletions::default());
+    let unknown = store.run(RunId(uuid::Uuid::nil())).await;
+    assert!(matches!(unknown, Err(StoreError::NotFound(_))), "{unknown:?}");
+}
+
+#[tokio::test]
+async fn a_dry_backfill_returns_what_a_real_one_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = with_due_runs(&folder, vec![definition("a", "")]).await;
+    let order = |purpose| BackfillOrder {
+        name: "a".to_owned(),
+        from: at("2026-03-02T08:58:00Z"),
+        to: at("2026-03-02T09:02:00Z"),
+        limit: 3,
+        purpose,
+    };
+    let now = at("2026-03-02T09:02:30Z");
+    let dry = store.backfill(now, order(Purpose::DryRun)).await.unwrap().unwrap();
+    let fates: Vec<_> = dry.iter().map(|line| line.fate.clone()).collect();
+    let exists = BackfillFate::Exists("pending".to_owned());
+    assert_eq!(fates, [BackfillFate::Run, BackfillFate::Run, BackfillFate::Run, exists]);
+    assert_eq!(count(&file(&folder), "SELECT count(*) FROM runs"), 1, "a dry run changes nothing");
+    assert_eq!(store.backfill(now, order(Purpose::Act)).await.unwrap(), Some(dry));
+    assert_eq!(count(&file(&folder), "SELECT count(*) FROM runs"), 4);
+    let too_many = BackfillOrder { limit: 0, from: at("2026-03-02T08:50:00Z"), ..order(Purpose::DryRun) };
+    let refused = store.backfill(now, too_many).await;
+    assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_triggered_run_waits_for_the_run_in_progress_of_an_exclusive_cron() {
+    let folder = tempfile::tempdir().unwrap();
+    let body = r#"{"schedule":"* * * * *","assistant_id":"agent","overlap":"queue"}"#;
+    let fields: CronFields = serde_json::from_str(body).unwrap();
+    let cron = Arc::new(config::validate_cron("exclusive", &fields).unwrap());
+    let exclusive = NewDefinition { cron, body: body.to_owned(), location: String::new() };
+    let store = with_due_runs(&folder, vec![exclusive]).await;
+    let now = at("2026-03-02T09:01:00Z");
+    let first = store.trigger(now, "exclusive".to_owned()).await.unwrap().unwrap();
+    assert_eq!(first.waits_for, None, "the due run is not claimed yet");
+    let claimed = claim(&store, "2026-03-02T09:01:00Z").await;
+    let second = store.trigger(now, "exclusive".to_owned()).await.unwrap().unwrap();
+    assert_eq!(second.waits_for, Some(claimed[0].run.run_id));
+    assert_ne!(first.run.run_id, second.run.run_id);
+    assert!(store.trigger(now, "unknown".to_owned()).await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -283,7 +340,7 @@ async fn runs_of_one_cron_start_one_after_the_other_unless_overlap_is_allowed() 
 }
 
 #[tokio::test]
-async fn a_cron_with_a_long_queue_stands_in_nobodys_way() {
+async fn a_cron_with_a_long_queue_delays_no_other_cron() {
     let folder = tempfile::tempdir().unwrap();
     let body = r#"{"schedule":"* * * * * *","assistant_id":"agent","catchup":"all","overlap":"skip"}"#;
     let fields: CronFields = serde_json::from_str(body).unwrap();
@@ -301,7 +358,7 @@ async fn a_cron_with_a_long_queue_stands_in_nobodys_way() {
 }
 
 #[tokio::test]
-async fn the_backend_has_no_more_runs_than_it_may() {
+async fn the_backend_never_has_more_runs_than_allowed() {
     let folder = tempfile::tempdir().unwrap();
     let definitions = (0..9).map(|n| definition(&format!("cron-{n}"), "")).collect();
     let store = with_due_runs(&folder, definitions).await;
@@ -310,14 +367,14 @@ async fn the_backend_has_no_more_runs_than_it_may() {
     assert_eq!(claim.starts.len(), 4);
     let more = store.claim_runs(now, ClaimLimits { starts: 100, running_max: 4 }).await.unwrap();
     assert_eq!(more.starts.len(), 0);
-    // The others wait for a place, or for their deadline.
+    // The others wait for the end of a run, or for their deadline.
     assert_eq!(more.next_act_at, Some(at("2026-03-02T09:02:00Z")));
     let late = store.claim_runs(at("2026-03-02T09:02:00Z"), limits(100)).await.unwrap();
     assert_eq!((late.expired.len(), late.starts.len()), (5, 0));
 }
 
 #[tokio::test]
-async fn outcome_delivery_and_thread_deletion_come_together_or_not_at_all() {
+async fn outcome_delivery_and_thread_deletion_are_committed_together_or_not_at_all() {
     let folder = tempfile::tempdir().unwrap();
     let store = with_due_runs(&folder, vec![definition("a", "")]).await;
     let run_id = claim(&store, "2026-03-02T09:01:00Z").await[0].run.run_id;
@@ -326,7 +383,7 @@ async fn outcome_delivery_and_thread_deletion_come_together_or_not_at_all() {
     let all = "SELECT (SELECT count(*) FROM deliveries) + (SELECT count(*) FROM thread_deletions)";
     assert_eq!(count(&file(&folder), all), 2);
     let twice = store.end_run(ending(run_id)).await;
-    assert!(matches!(twice, Err(StoreError::Refused(_))), "{twice:?}");
+    assert!(matches!(twice, Err(StoreError::IllegalTransition(_))), "{twice:?}");
 }
 
 #[tokio::test]
@@ -362,7 +419,7 @@ async fn an_attempt_is_counted_before_it_is_made_and_one_that_was_cut_off_is_mad
         .remove(0)
         .0;
     assert_eq!((second.attempt, &second.body), (2, &first.body));
-    // What the first attempt comes to is no longer listened to; what the second comes to is.
+    // The result of the first attempt is ignored now, and that of the second is not.
     let finished = |attempt, verdict| FinishedAttempt {
         delivery_id: first.delivery_id,
         attempt,
@@ -377,7 +434,7 @@ async fn an_attempt_is_counted_before_it_is_made_and_one_that_was_cut_off_is_mad
 }
 
 #[tokio::test]
-async fn a_changed_cron_settles_by_its_old_definition_and_a_removed_one_keeps_its_history() {
+async fn a_changed_cron_is_planned_by_its_old_definition_until_then_and_a_removed_one_keeps_its_history() {
     let folder = tempfile::tempdir().unwrap();
     let store = with_due_runs(&folder, vec![definition("a", ""), definition("b", "")]).await;
     let changed = definition("a", r#","timeout":"5m""#);
@@ -387,7 +444,7 @@ async fn a_changed_cron_settles_by_its_old_definition_and_a_removed_one_keeps_it
     let runs = |sql: &str| count(&file(&folder), &format!("SELECT count(*) FROM runs WHERE {sql}"));
     // 09:02 of the changed one was owed by the old definition.
     assert_eq!(runs("cron_name = 'a'"), 2);
-    // So was that of the removed one, and both that it had were not to be started any more.
+    // So was 09:02 of the removed one, and neither of its two runs was to be started any more.
     assert_eq!(runs("cron_name = 'b' AND status = 'skipped' AND reason LIKE 'removed%'"), 2);
     let scheduled = store.scheduled_crons().await.unwrap();
     assert_eq!(scheduled.len(), 1);
@@ -395,7 +452,7 @@ async fn a_changed_cron_settles_by_its_old_definition_and_a_removed_one_keeps_it
 }
 
 #[tokio::test]
-async fn the_questions_of_every_second_are_answered_by_indexes() {
+async fn the_queries_of_every_second_use_indexes() {
     let folder = tempfile::tempdir().unwrap();
     drop(open(&folder));
     let database = Connection::open(file(&folder)).unwrap();

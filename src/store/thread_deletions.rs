@@ -3,29 +3,31 @@
 use jiff::Timestamp;
 use rusqlite::named_params;
 
-use super::rows::{millis, parsed};
+use super::rows::{millis, parsed, timestamp};
 use super::{Store, StoreError};
 use crate::domain::ids::{RunId, ThreadId};
 
-/// A thread to be deleted now.
+/// A thread that is to be deleted now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueDeletion {
-    /// Which thread.
     pub thread_id: ThreadId,
-    /// The run that used it.
+    /// The run that used the thread.
     pub run_id: RunId,
-    /// How often it was tried already.
+    /// How many times deleting it has failed.
     pub failures: u32,
 }
 
+/// The threads that are due, and when there will be more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DueDeletions {
+    pub threads: Vec<DueDeletion>,
+    pub next_due_at: Option<Timestamp>,
+}
+
 impl Store {
-    /// Up to `limit` threads to be deleted now, and when the next one is due.
-    pub async fn due_deletions(
-        &self,
-        now: Timestamp,
-        limit: usize,
-    ) -> Result<(Vec<DueDeletion>, Option<Timestamp>), StoreError> {
-        self.write(move |tx| {
+    /// Returns up to `limit` threads that are to be deleted now, and when the next one is due.
+    pub async fn due_deletions(&self, now: Timestamp, limit: usize) -> Result<DueDeletions, StoreError> {
+        self.read_for_loop(move |tx| {
             let mut statement = tx.prepare_cached(
                 "SELECT thread_id, run_id, failures FROM thread_deletions WHERE due_at <= :now \
                  ORDER BY due_at LIMIT :limit",
@@ -34,9 +36,9 @@ impl Store {
                 ":now": millis(now),
                 ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
             })?;
-            let mut due = Vec::new();
+            let mut threads = Vec::new();
             while let Some(row) = rows.next()? {
-                due.push(DueDeletion {
+                threads.push(DueDeletion {
                     thread_id: parsed(row, "thread_id")?,
                     run_id: parsed(row, "run_id")?,
                     failures: row.get("failures")?,
@@ -45,16 +47,13 @@ impl Store {
             let next: Option<i64> = tx
                 .prepare_cached("SELECT min(due_at) FROM thread_deletions WHERE due_at > ?1")?
                 .query_row([millis(now)], |row| row.get(0))?;
-            let next = next
-                .map(Timestamp::from_millisecond)
-                .transpose()
-                .map_err(|error| StoreError::Refused(error.to_string()))?;
-            Ok((due, next))
+            let next_due_at = next.map(|at| timestamp(at, "due_at")).transpose()?;
+            Ok(DueDeletions { threads, next_due_at })
         })
         .await
     }
 
-    /// These threads are gone.
+    /// Records that these threads are gone.
     pub async fn threads_deleted(&self, thread_ids: Vec<ThreadId>) -> Result<(), StoreError> {
         self.write(move |tx| {
             let mut statement = tx.prepare_cached("DELETE FROM thread_deletions WHERE thread_id = ?1")?;
@@ -66,7 +65,7 @@ impl Store {
         .await
     }
 
-    /// This thread could not be deleted; try again then.
+    /// Records that deleting this thread has failed, and is to be tried again at `due_at`.
     pub async fn postpone_deletion(&self, thread_id: ThreadId, due_at: Timestamp) -> Result<(), StoreError> {
         self.write(move |tx| {
             tx.prepare_cached(

@@ -1,5 +1,6 @@
-//! The one writer. Closures queue up; all that wait commit in one transaction, since the price of a commit is its
-//! fsync, whatever is in it. Each has a savepoint, and each is answered after the commit.
+//! The only writer. Closures wait in a queue, and all that wait are committed in one transaction, because the
+//! cost of a commit is its fsync, however much it contains. Each closure has its own savepoint, and its
+//! caller gets the result after the commit.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -9,11 +10,11 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::counts::{Counts, Tx};
+use super::counts::{CommitCounts, Tx};
 use super::{Execution, StoreError};
 use crate::domain::bounds::{WRITES_PER_COMMIT, WRITES_QUEUED};
 
-/// Between two tries to commit on a full disk or a locked file.
+/// The wait between two tries to commit while the disk is full or the file is locked.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
 
 pub(super) struct Writer {
@@ -22,28 +23,28 @@ pub(super) struct Writer {
 }
 
 enum Execute {
-    Thread { queue: Option<mpsc::Sender<Box<dyn Work>>>, thread: Option<JoinHandle<()>> },
+    Thread { queue: Option<mpsc::Sender<Box<dyn QueuedWrite>>>, thread: Option<JoinHandle<()>> },
     Inline(Mutex<Connection>),
 }
 
-/// How it goes, for those who ask.
+/// What others can read about the writer.
 #[derive(Default)]
 struct WriterHealth {
     /// What keeps us from committing right now.
     trouble: Mutex<Option<String>>,
-    /// What was committed.
-    counts: Counts,
+    counts: CommitCounts,
 }
 
-/// Where a commit finds more to take along, and learns whether anybody still waits for the disk to have room.
+/// The closures that are not in the batch yet. Once the queue is closed, nobody waits for the disk to have
+/// room any more.
 enum Queue<'q> {
-    Thread(&'q mut mpsc::Receiver<Box<dyn Work>>),
+    Thread(&'q mut mpsc::Receiver<Box<dyn QueuedWrite>>),
     Inline,
 }
 
 impl Queue<'_> {
-    /// What waits by now, without waiting for more; `batch` stays within its bound.
-    fn join_waiting(&mut self, batch: &mut Vec<Box<dyn Work>>) {
+    /// Moves the closures that wait by now into `batch`, up to its bound, without waiting for more.
+    fn join_waiting(&mut self, batch: &mut Vec<Box<dyn QueuedWrite>>) {
         match self {
             Queue::Inline => {}
             Queue::Thread(waiting) => {
@@ -64,13 +65,14 @@ impl Queue<'_> {
     }
 }
 
-/// A closure with a place for its result, waiting for its transaction.
-trait Work: Send {
-    /// May be called again, if its transaction was undone.
+/// A closure that waits for its transaction, with room for its result.
+trait QueuedWrite: Send {
+    /// Runs the closure and keeps its result. It is called again if the transaction was undone.
     fn run(&mut self, tx: &Tx<'_>) -> Result<(), StoreError>;
-    /// Puts an error in the place of what `run` kept.
+    /// Replaces the result that `run` kept by an error.
     fn fail(&mut self, error: StoreError);
-    fn answer(self: Box<Self>);
+    /// Sends the result to the caller.
+    fn reply(self: Box<Self>);
 }
 
 struct Closure<T, F> {
@@ -79,9 +81,10 @@ struct Closure<T, F> {
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
 
-impl<T: Send, F: FnMut(&Tx<'_>) -> Result<T, StoreError> + Send> Work for Closure<T, F> {
+impl<T: Send, F: FnMut(&Tx<'_>) -> Result<T, StoreError> + Send> QueuedWrite for Closure<T, F> {
     fn run(&mut self, tx: &Tx<'_>) -> Result<(), StoreError> {
-        // What it kept in a transaction that was undone, such as places of receivers, is to be had again.
+        // Dropped first: the result of a transaction that was undone may hold permits that this run needs
+        // again.
         self.result = None;
         let value = (self.work)(tx)?;
         self.result = Some(Ok(value));
@@ -92,9 +95,9 @@ impl<T: Send, F: FnMut(&Tx<'_>) -> Result<T, StoreError> + Send> Work for Closur
         self.result = Some(Err(error));
     }
 
-    fn answer(self: Box<Self>) {
+    fn reply(self: Box<Self>) {
         let lost = || Err(StoreError::Lost("the writer stopped".to_owned()));
-        // Nobody may be waiting any more; the change stands all the same.
+        // Its caller may have stopped waiting; the change is committed all the same.
         let _ = self.reply.send(self.result.unwrap_or_else(lost));
     }
 }
@@ -121,7 +124,7 @@ impl Writer {
         self.health.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(super) fn counts(&self) -> &Counts {
+    pub(super) fn counts(&self) -> &CommitCounts {
         &self.health.counts
     }
 
@@ -136,8 +139,8 @@ impl Writer {
         &self,
         work: impl FnMut(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (reply, answer) = oneshot::channel();
-        let closure: Box<dyn Work> = Box::new(Closure { work, result: None, reply });
+        let (reply, result) = oneshot::channel();
+        let closure: Box<dyn QueuedWrite> = Box::new(Closure { work, result: None, reply });
         match &self.execute {
             Execute::Inline(connection) => {
                 let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
@@ -148,7 +151,7 @@ impl Writer {
                 queue.send(closure).await.map_err(|_| stopped())?;
             }
         }
-        answer.await.map_err(|_| stopped())?
+        result.await.map_err(|_| stopped())?
     }
 }
 
@@ -170,29 +173,38 @@ fn stopped() -> StoreError {
 
 fn write_until_closed(
     mut connection: Connection,
-    mut waiting: mpsc::Receiver<Box<dyn Work>>,
+    mut waiting: mpsc::Receiver<Box<dyn QueuedWrite>>,
     health: &WriterHealth,
 ) {
     while let Some(first) = waiting.blocking_recv() {
         let mut queue = Queue::Thread(&mut waiting);
         let mut batch = vec![first];
         queue.join_waiting(&mut batch);
-        if !commit_until_done(&mut connection, batch, health, &mut queue) {
-            // The truth is in the file, not in this process: refuse everything from now on.
-            return;
+        match commit_until_done(&mut connection, batch, health, &mut queue) {
+            Committed::Yes => {}
+            // The truth is in the file and not in this process: nothing more is accepted.
+            Committed::StoreLost => return,
         }
     }
     // A clean end leaves one file behind, not three.
     let _ = connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);");
 }
 
-/// Commits the batch, waiting out what passes by itself. Answers everybody. False if the store is lost.
+/// Whether the store can be written further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Committed {
+    Yes,
+    StoreLost,
+}
+
+/// Commits the batch, waiting as long as the disk is full or the file is locked, and sends every caller its
+/// result.
 fn commit_until_done(
     connection: &mut Connection,
-    mut batch: Vec<Box<dyn Work>>,
+    mut batch: Vec<Box<dyn QueuedWrite>>,
     health: &WriterHealth,
     queue: &mut Queue<'_>,
-) -> bool {
+) -> Committed {
     let outcome = loop {
         match commit(connection, &mut batch, &health.counts, queue) {
             Ok(()) => break Ok(()),
@@ -210,20 +222,23 @@ fn commit_until_done(
         }
     }
     for work in batch {
-        work.answer();
+        work.reply();
     }
-    outcome.is_ok()
+    match outcome {
+        Ok(()) => Committed::Yes,
+        Err(_) => Committed::StoreLost,
+    }
 }
 
-/// One transaction for the whole batch, and for what came while the batch was at work: the claim of a run follows
-/// its planning so closely that both can have the same fsync.
+/// Commits the whole batch, and what was queued while the batch ran, in one transaction: the claim of a run
+/// follows its planning so closely that both can share an fsync.
 ///
 /// # Errors
-/// Whatever made the transaction as a whole impossible; a closure's own failure is its own answer.
+/// The error that made the whole transaction impossible. A closure's own failure goes only to its caller.
 fn commit(
     connection: &mut Connection,
-    batch: &mut Vec<Box<dyn Work>>,
-    counts: &Counts,
+    batch: &mut Vec<Box<dyn QueuedWrite>>,
+    counts: &CommitCounts,
     queue: &mut Queue<'_>,
 ) -> Result<(), StoreError> {
     let tx = Tx::of(connection.transaction_with_behavior(TransactionBehavior::Immediate)?);
@@ -231,15 +246,16 @@ fn commit(
     let known = batch.len();
     queue.join_waiting(batch);
     run_each(&tx, &mut batch[known..])?;
-    // A COMMIT that fails may have happened all the same: only a full disk and a lock are known to leave nothing.
+    // A COMMIT that fails may have taken effect all the same. Only after a full disk or a lock is it known
+    // not to have.
     let began = Instant::now();
     tx.commit(counts)?;
     counts.commits.observe(began.elapsed());
     Ok(())
 }
 
-/// Each in a savepoint of its own.
-fn run_each(tx: &Tx<'_>, batch: &mut [Box<dyn Work>]) -> Result<(), StoreError> {
+/// Runs each closure in a savepoint of its own.
+fn run_each(tx: &Tx<'_>, batch: &mut [Box<dyn QueuedWrite>]) -> Result<(), StoreError> {
     for work in batch {
         tx.prepare_cached("SAVEPOINT work")?.execute([])?;
         let mark = tx.mark();
@@ -259,7 +275,7 @@ fn run_each(tx: &Tx<'_>, batch: &mut [Box<dyn Work>]) -> Result<(), StoreError> 
     Ok(())
 }
 
-/// Says so once when trouble begins and once when it is over.
+/// Logs once when trouble begins, and once when it has passed.
 fn report(trouble: &Mutex<Option<String>>, error: Option<&StoreError>) {
     let mut known = trouble.lock().unwrap_or_else(PoisonError::into_inner);
     match (known.is_some(), error) {
@@ -268,7 +284,7 @@ fn report(trouble: &Mutex<Option<String>>, error: Option<&StoreError>) {
             *known = Some(error.to_string());
         }
         (true, None) => {
-            tracing::info!("the store commits again");
+            tracing::info!("the store can commit again");
             *known = None;
         }
         (true, Some(_)) | (false, None) => {}
@@ -280,15 +296,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_closure_kept_is_given_back_before_it_runs_again() {
+    fn a_closure_releases_its_former_result_before_it_runs_again() {
         let mut connection = Connection::open_in_memory().unwrap();
         let tx = Tx::of(connection.transaction().unwrap());
-        let place = Arc::new(());
-        let work = |_: &Tx<'_>| Ok((Arc::clone(&place), Arc::strong_count(&place)));
+        let permit = Arc::new(());
+        let work = |_: &Tx<'_>| Ok((Arc::clone(&permit), Arc::strong_count(&permit)));
         let mut closure = Closure { work, result: None, reply: oneshot::channel().0 };
         closure.run(&tx).unwrap();
         closure.run(&tx).unwrap();
         let (_kept, holders) = closure.result.unwrap().unwrap();
-        assert_eq!(holders, 2, "this test, and what is kept now");
+        assert_eq!(holders, 2, "this test, and the present result");
     }
 }

@@ -1,4 +1,4 @@
-//! The command line as people and scripts meet it: what it prints, and its exit codes.
+//! The command line as users and scripts see it: what it prints, and its exit codes.
 
 mod following;
 mod past;

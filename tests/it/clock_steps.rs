@@ -1,5 +1,5 @@
-//! The wall clock is set while the real loops run: back by seconds, minutes and hours, and forward. Time is tokio's, and
-//! stands still but for the waits; only the wall clock steps.
+//! The wall clock is set while the real loops run: back by seconds, minutes and hours, and forward. Time is
+//! tokio's paused time, which advances only while everything waits; only the wall clock is set.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,18 +27,19 @@ schedule = "*/10 * * * *"
 assistant_id = "agent"
 "#;
 
-/// Half past the minute, so that a step does not fall together with an occurrence.
+/// Half past the minute, so that no step coincides with an occurrence.
 const START: &str = "2026-03-02T08:00:30Z";
 
-struct Story {
+struct Scenario {
     folder: tempfile::TempDir,
     clock: Clock,
     server: EmbeddedServer,
 }
 
-impl Story {
-    /// Lives through steps of the clock, each after so many minutes, and some minutes after the last.
-    fn tell(steps: &[(u64, SignedDuration)], minutes_after: u64) -> Self {
+impl Scenario {
+    /// Runs a daemon through steps of the clock, each after so many minutes, and for some minutes after the
+    /// last.
+    fn run(steps: &[(u64, SignedDuration)], minutes_after: u64) -> Self {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         runtime.block_on(async {
@@ -47,15 +48,15 @@ impl Story {
                 let clock = clock.clone();
                 EmbeddedServer::new(move || clock.now())
             };
-            let story = Self { folder: tempfile::tempdir().unwrap(), clock, server };
+            let scenario = Self { folder: tempfile::tempdir().unwrap(), clock, server };
             let stop = CancellationToken::new();
             let events = async {
                 for (minutes, step) in steps {
                     tokio::time::sleep(Duration::from_secs(60 * minutes)).await;
-                    story.clock.step(*step);
-                    // It is to be seen within a second.
+                    scenario.clock.step(*step);
+                    // The daemon must notice the step within a second.
                     tokio::time::sleep(Duration::from_millis(1100)).await;
-                    assert_eq!(story.noticed(), Some(words(*step)), "{step}");
+                    assert_eq!(scenario.noticed(), Some(as_notice(*step)), "{step}");
                     tokio::time::sleep(Duration::from_millis(58_900)).await;
                 }
                 tokio::time::sleep(Duration::from_secs(60 * minutes_after)).await;
@@ -63,10 +64,10 @@ impl Story {
                 std::future::pending::<()>().await;
             };
             tokio::select! {
-                ended = story.daemon(stop.clone()) => ended.unwrap(),
+                ended = scenario.daemon(stop.clone()) => ended.unwrap(),
                 () = events => {}
             }
-            story
+            scenario
         })
     }
 
@@ -96,14 +97,15 @@ impl Story {
         self.folder.path().join("agentcron.db")
     }
 
-    /// The last step that the daemon saw.
+    /// Returns the last step that the daemon noticed.
     fn noticed(&self) -> Option<String> {
         let database = Connection::open(self.database()).unwrap();
         let sql = "SELECT detail FROM notices WHERE kind = 'clock_step'";
         database.query_row(sql, [], |row| row.get(0)).ok()
     }
 
-    /// By cron, the instants that the server was asked to run, in order; none twice.
+    /// Returns the instants of a cron that the server was asked to run, in order, and asserts that none was
+    /// run twice.
     fn started(&self, cron: &str) -> Vec<Timestamp> {
         let mut instants = BTreeMap::new();
         for entry in self.server.ledger() {
@@ -117,7 +119,7 @@ impl Story {
         instants.into_keys().collect()
     }
 
-    /// `HH:MM status xCOUNT`, in the order of time, of a cron's occurrences that did not run.
+    /// Returns `HH:MM status xCOUNT`, in the order of time, of a cron's occurrences that did not run.
     fn left_out(&self, cron: &str) -> Vec<String> {
         let database = Connection::open(self.database()).unwrap();
         let sql = "SELECT strftime('%H:%M', scheduled_for / 1000, 'unixepoch') || ' ' || status || ' x' \
@@ -127,7 +129,8 @@ impl Story {
     }
 }
 
-fn words(step: SignedDuration) -> String {
+/// Returns the step as the daemon's notice shows it.
+fn as_notice(step: SignedDuration) -> String {
     let sign = if step.is_negative() { '-' } else { '+' };
     let (hours, minutes, seconds) =
         (step.abs().as_hours(), step.abs().as_mins() % 60, step.abs().as_secs() % 60);
@@ -146,45 +149,49 @@ fn minutes(from: &str, count: i64) -> Vec<Timestamp> {
 #[test]
 fn a_clock_set_back_by_seconds_or_minutes_fires_nothing_twice_and_leaves_nothing_out() {
     for step in [SignedDuration::from_secs(-10), SignedDuration::from_mins(-10)] {
-        // 8:01 to 8:15 by the wall, then back, then on until well after where it was.
-        let story = Story::tell(&[(15, step)], 30);
-        let fired = story.started("minutely");
+        // The wall clock goes from 8:01 to 8:15, is set back, and goes on until well after 8:15.
+        let scenario = Scenario::run(&[(15, step)], 30);
+        let fired = scenario.started("minutely");
         assert_eq!(fired, minutes("2026-03-02T08:01:00Z", i64::try_from(fired.len()).unwrap()), "{step}");
         assert!(fired.len() > 30, "{step}: {}", fired.len());
-        story.started("latest");
-        assert!(story.left_out("minutely").is_empty());
+        scenario.started("latest");
+        assert!(scenario.left_out("minutely").is_empty());
     }
 }
 
 #[test]
-fn a_clock_set_back_by_hours_goes_on_firing_and_nothing_twice() {
-    let story = Story::tell(&[(15, SignedDuration::from_hours(-4))], 5 * 60);
-    let fired = story.started("minutely");
-    // From 4:16 on, and over the minutes again that were fired before, which are not fired again.
+fn a_clock_set_back_by_hours_keeps_firing_and_fires_nothing_twice() {
+    let scenario = Scenario::run(&[(15, SignedDuration::from_hours(-4))], 5 * 60);
+    let fired = scenario.started("minutely");
+    // It fires from 4:16 on. The minutes that were fired before come again and are not fired again.
     assert_eq!(fired, minutes("2026-03-02T04:16:00Z", i64::try_from(fired.len()).unwrap()));
     assert!(fired.len() > 5 * 60 - 1, "{}", fired.len());
-    story.started("latest");
+    scenario.started("latest");
 }
 
 #[test]
 fn a_clock_set_forward_is_caught_up_by_policy() {
-    let story = Story::tell(&[(15, SignedDuration::from_hours(3))], 12);
-    let fired = story.started("minutely");
+    let scenario = Scenario::run(&[(15, SignedDuration::from_hours(3))], 12);
+    let fired = scenario.started("minutely");
     assert_eq!(fired, minutes("2026-03-02T08:01:00Z", i64::try_from(fired.len()).unwrap()), "catchup = all");
     assert!(fired.len() > 3 * 60 + 15, "{}", fired.len());
     let expected = ["08:10", "11:10", "11:20"];
-    let fired: Vec<_> = story.started("latest").iter().map(|at| at.strftime("%H:%M").to_string()).collect();
-    assert_eq!(fired, expected, "the latest of what was passed over");
-    assert_eq!(story.left_out("latest"), ["08:20 missed x17"]);
+    let fired: Vec<_> =
+        scenario.started("latest").iter().map(|at| at.strftime("%H:%M").to_string()).collect();
+    assert_eq!(fired, expected, "the latest of the instants that were jumped over");
+    assert_eq!(scenario.left_out("latest"), ["08:20 missed x17"]);
 }
 
 #[test]
-fn a_clock_that_goes_wrong_and_is_put_right_fires_nothing_twice() {
+fn a_clock_that_goes_wrong_and_is_corrected_fires_nothing_twice() {
     let (there, back) = (SignedDuration::from_hours(30), SignedDuration::from_hours(-30));
-    let story = Story::tell(&[(15, there), (5, back)], 60);
-    let fired = story.started("minutely");
+    let scenario = Scenario::run(&[(15, there), (5, back)], 60);
+    let fired = scenario.started("minutely");
     let after: Timestamp = "2026-03-02T08:30:00Z".parse().unwrap();
     let right = |at: &&Timestamp| **at < after + SignedDuration::from_mins(40) && **at >= after;
-    assert!(fired.iter().filter(right).count() == 40, "it went on once the clock was right again: {fired:?}");
-    story.started("latest");
+    assert!(
+        fired.iter().filter(right).count() == 40,
+        "it continued once the clock was right again: {fired:?}"
+    );
+    scenario.started("latest");
 }

@@ -1,4 +1,5 @@
-//! For any answer of the backend, or none: the history says what happened, the daemon lives, and nothing starts twice.
+//! For any answer of the backend, or none: the history says what happened, the daemon lives, and nothing
+//! starts twice.
 
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ const ALWAYS: usize = usize::MAX;
 const REQUESTS_MAX: usize = 100;
 
 /// A fault for the first so many requests that match.
-type Injection = (usize, fn(&Seen) -> bool, Fault);
+pub(super) type Injection = (usize, fn(&Seen) -> bool, Fault);
 
 /// One occurrence, and the faults that it meets.
 struct Case {

@@ -12,6 +12,7 @@ mod calendar_croniter;
 mod calendar_oracle;
 mod cli;
 mod clock_steps;
+mod documents;
 mod explain;
 mod faults;
 mod gateway;

@@ -1,4 +1,5 @@
-//! The agent server is away for a while: what was due meanwhile runs late with a reason, or does not run, with a reason.
+//! The agent server is away for a while: what was due meanwhile runs late with a reason, or does not run,
+//! with a reason.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! What people request of a running daemon with the real commands: pauses, skips, extra runs and cancellations; and what
-//! crons do by themselves when runs overlap or fail.
+//! What people request of a running daemon with the real commands: pauses, skips, extra runs and
+//! cancellations; and what crons do by themselves when runs overlap or fail.
 
 use jiff::SignedDuration;
 use serde_json::Value;

@@ -1,9 +1,11 @@
-//! Every reason code of a run, every reason code of a delivery and every event of a run can happen, and is documented.
+//! Every reason code of a run, every reason code of a delivery and every event of a run can happen, and is
+//! documented.
 //!
-//! Real daemons, on the embedded agent server behind a proxy that breaks requests, produce each of them; the commands
-//! report them. The docs of the codes name the state in which each appears, and that is checked as well. Two codes need
-//! more than that: `retries_exhausted` is produced in simulated time, because the retry schedule lasts three days, and
-//! `withdrawn` by a test beside the code, because the moment between a connection and the first byte is too short here.
+//! Real daemons, on the embedded agent server behind a proxy that breaks requests, produce each of them; the
+//! commands report them. The docs of the codes name the state in which each appears, and that is checked as
+//! well. Two codes need more than that: `retries_exhausted` is produced in simulated time, because the retry
+//! schedule lasts three days, and `withdrawn` by a test beside the code, because the moment between a
+//! connection and the first byte is too short here.
 
 use std::collections::BTreeSet;
 use std::fs::Permissions;
@@ -26,7 +28,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::faults::{joins, json_answer, posts_fence, queries_run, queries_thread, starts_our_run};
+use super::faults::{
+    Injection, joins, json_answer, posts_fence, queries_run, queries_thread, starts_our_run,
+};
 use super::support::agent_server::AgentServerOnPort;
 use super::support::configuration::{Configuration, Cron};
 use super::support::daemon::{Daemon, LOOK_EVERY};
@@ -166,7 +170,7 @@ fn documented_states(code: &str) -> BTreeSet<String> {
 /// A run that meets faults, and the code with which it ends or waits.
 struct Case {
     code: &'static str,
-    faults: Vec<(usize, fn(&Seen) -> bool, Fault)>,
+    faults: Vec<Injection>,
     cron: fn(Cron) -> Cron,
     environment: &'static [(&'static str, &'static str)],
 }

@@ -1,4 +1,4 @@
-//! Stopping, starting again, and stores that cannot be used.
+//! Stops, restarts, and stores that cannot be used.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -15,11 +15,11 @@ use super::support::proxy::{Fault, Proxy, Seen};
 use super::support::receiver::Receiver;
 use super::support::span::Span;
 
-/// Nobody listens there, and nothing fires.
+/// Nothing listens there, and no cron fires.
 const NO_BACKEND: &str = "http://127.0.0.1:9";
 
 #[tokio::test]
-async fn a_stop_leaves_runs_to_the_next_start_which_tells_their_end_once() {
+async fn a_stop_leaves_runs_in_progress_to_the_next_start_which_reports_their_end_once() {
     let server = AgentServerOnPort::start();
     let receiver = Receiver::start();
     let span = Span::once();
@@ -31,10 +31,10 @@ async fn a_stop_leaves_runs_to_the_next_start_which_tells_their_end_once() {
     let configuration = Configuration::new(&server.url()).crons(crons);
     let configuration = configuration.cron(thread.tells(&receiver.url("/hook")));
     let mut daemon = Daemon::start(&configuration);
-    let backend_run = daemon.wait_for_history("four runs going", |runs| count(runs, "running") == 4).await;
+    let backend_run = daemon.wait_for_history("four running runs", |runs| count(runs, "running") == 4).await;
     daemon.terminate();
     assert_eq!(daemon.wait_for_exit().await.code(), Some(0));
-    assert_eq!(count(&daemon.history(), "running"), 4, "they were not waited for");
+    assert_eq!(count(&daemon.history(), "running"), 4, "the daemon did not wait for them");
 
     daemon.start_again();
     let runs = daemon.wait_until_settled(4).await;
@@ -53,7 +53,7 @@ async fn a_start_that_waits_for_its_store_can_be_stopped() {
     let mut daemon = Daemon::start(&Configuration::new(NO_BACKEND));
     daemon.wait_for_stderr("ready").await;
     daemon.kill9();
-    // As on a full disk: nothing can be committed, and it may pass.
+    // Nothing can be committed, and it may pass, as on a full disk.
     let other = Connection::open(daemon.database()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     daemon.start_again();
@@ -63,17 +63,17 @@ async fn a_start_that_waits_for_its_store_can_be_stopped() {
 }
 
 #[tokio::test]
-async fn an_end_that_came_while_no_daemon_ran_is_told_whole_by_the_next() {
+async fn an_end_that_came_while_no_daemon_ran_is_reported_in_full_by_the_next() {
     let server = AgentServerOnPort::start();
     let receiver = Receiver::start();
     let span = Span::once();
     let cron = |name: &str| Cron::new(name, &span).tells(&receiver.url(&format!("/{name}")));
     let crons = [cron("echo").says("sleep 2"), cron("boom").says("boom"), cron("asker").assistant("asker")];
     let proxy = Proxy::start(server.address());
-    // No end is heard in the first life.
+    // The first process hears of no end.
     proxy.inject(usize::MAX, |request: &Seen| request.path.ends_with("/join"), Fault::Hang);
     let mut daemon = Daemon::start(&Configuration::new(&proxy.url()).crons(crons));
-    daemon.wait_for_history("three runs going", |runs| count(runs, "running") == 3).await;
+    daemon.wait_for_history("three running runs", |runs| count(runs, "running") == 3).await;
     daemon.kill9();
     proxy.heal();
     daemon
@@ -90,7 +90,7 @@ async fn an_end_that_came_while_no_daemon_ran_is_told_whole_by_the_next() {
         let request = received.iter().find(|request| request.path == format!("/{name}")).unwrap();
         request.json()["values"]["messages"].as_array().map_or(0, Vec::len)
     };
-    assert_eq!([values("echo"), values("boom"), values("asker")], [2, 1, 1], "messages told");
+    assert_eq!([values("echo"), values("boom"), values("asker")], [2, 1, 1], "messages in the webhooks");
 }
 
 #[tokio::test]
@@ -116,7 +116,7 @@ async fn a_stop_ends_within_the_grace_although_a_request_hangs() {
 }
 
 #[tokio::test]
-async fn a_second_signal_leaves_at_once() {
+async fn a_second_signal_ends_the_daemon_at_once() {
     let server = AgentServerOnPort::start();
     let proxy = Proxy::start(server.address());
     proxy.inject(1, Seen::starts_run, Fault::Hang);
@@ -125,7 +125,7 @@ async fn a_second_signal_leaves_at_once() {
     let mut daemon = Daemon::start(&configuration.cron(Cron::new("case", &Span::once())));
     proxy.wait_until_seen("the start", |seen| seen.iter().any(Seen::starts_run)).await;
     daemon.terminate();
-    // Two equal signals at the same moment are one.
+    // Two equal signals at the same moment would count as one.
     assert!(daemon.exit_within(Duration::from_millis(500)).await.is_none(), "the request still hangs");
     daemon.terminate();
     let status = daemon.wait_for_exit().await;
@@ -143,17 +143,17 @@ async fn a_second_daemon_on_the_same_store_does_not_start() {
     let stderr = String::from_utf8_lossy(&second.stderr);
     assert_eq!(second.status.code(), Some(4), "{stderr}");
     let process_id = daemon.process_id().unwrap().to_string();
-    for words in ["agentcron.db", "another agentcron daemon", &process_id] {
-        assert!(stderr.contains(words), "no {words:?} in {stderr}");
+    for part in ["agentcron.db", "another agentcron daemon", &process_id] {
+        assert!(stderr.contains(part), "no {part:?} in {stderr}");
     }
     daemon.assert_alive();
 }
 
 #[tokio::test]
-async fn a_store_that_cannot_be_used_is_said_so_and_left_as_it_is() {
+async fn a_store_that_cannot_be_used_is_reported_and_not_changed() {
     let text = |path: &Path| std::fs::write(path, "dear diary\n".repeat(1000)).unwrap();
-    assert_refused("no database", text, &["damaged, or no SQLite database"]).await;
-    assert_refused("a half database", |path| cut(path, 2), &["damaged"]).await;
+    assert_refused("not a database", text, &["damaged, or no SQLite database"]).await;
+    assert_refused("half a database", |path| cut(path, 2), &["damaged"]).await;
     assert_refused("a scribbled page", scribble, &["damaged"]).await;
     let foreign = |path: &Path| {
         let connection = Connection::open(path).unwrap();
@@ -161,16 +161,17 @@ async fn a_store_that_cannot_be_used_is_said_so_and_left_as_it_is() {
             .execute_batch("CREATE TABLE recipes (name TEXT); INSERT INTO recipes VALUES ('soup')")
             .unwrap();
     };
-    assert_refused("of another program", foreign, &["database of another program", "store.path"]).await;
+    assert_refused("a database of another program", foreign, &["database of another program", "store.path"])
+        .await;
     let newer = |path: &Path| {
         make_store(path);
         Connection::open(path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     };
-    assert_refused("a newer one", newer, &["newer agentcron", "99"]).await;
+    assert_refused("a database of a newer version", newer, &["newer agentcron", "99"]).await;
 }
 
 #[tokio::test]
-async fn a_store_in_a_directory_that_cannot_be_written_is_said_so() {
+async fn a_store_in_a_directory_that_cannot_be_written_is_reported() {
     let daemon = Daemon::prepare(&Configuration::new(NO_BACKEND));
     make_store(&daemon.database());
     let before = std::fs::read(daemon.database()).unwrap();
@@ -179,7 +180,7 @@ async fn a_store_in_a_directory_that_cannot_be_written_is_said_so() {
     };
     set_mode(0o500);
     if std::fs::write(daemon.folder().join("probe"), "").is_ok() {
-        eprintln!("skipped: whoever runs this test may write anywhere (root)");
+        eprintln!("skipped: the user who runs this test may write anywhere (root)");
         return;
     }
     let output = daemon.run_command(&["run"]);
@@ -194,21 +195,22 @@ fn count(runs: &[Recorded], phase: &str) -> usize {
     runs.iter().filter(|run| run.phase == phase).count()
 }
 
-/// A daemon refuses to start on this file with these words, and does not change a byte of it.
-async fn assert_refused(name: &str, make: impl Fn(&Path), says: &[&str]) {
+/// Asserts that a daemon refuses to start on this file with a message that contains these parts, and does not
+/// change a byte of the file.
+async fn assert_refused(name: &str, make: impl Fn(&Path), parts: &[&str]) {
     let daemon = Daemon::prepare(&Configuration::new(NO_BACKEND));
     make(&daemon.database());
     let before = std::fs::read(daemon.database()).unwrap();
     let output = daemon.run_command(&["run"]);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{name}: {stderr}");
-    for words in says.iter().chain(&["agentcron.db"]) {
-        assert!(stderr.contains(words), "{name}: no {words:?} in {stderr}");
+    for part in parts.iter().chain(&["agentcron.db"]) {
+        assert!(stderr.contains(part), "{name}: no {part:?} in {stderr}");
     }
     assert!(before == std::fs::read(daemon.database()).unwrap(), "{name}: the file was changed");
 }
 
-/// A store of this program, as a daemon leaves it that was stopped.
+/// Creates a store as a stopped daemon leaves it.
 fn make_store(path: &Path) {
     let store = agentcron::store::Store::open(
         path,
@@ -230,7 +232,7 @@ fn cut(path: &Path, into: u64) {
 fn scribble(path: &Path) {
     make_store(path);
     let mut bytes = std::fs::read(path).unwrap();
-    // The second page, which is the root of the first table.
+    // The second page is the root of the first table.
     bytes[4096..4096 + 512].fill(0xa5);
     std::fs::write(path, bytes).unwrap();
 }

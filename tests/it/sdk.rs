@@ -1,5 +1,5 @@
-//! The SDKs as their registries have them, pointed at us and at the real server behind us: the same calls come out the
-//! same, the documented differences aside, and each run with a webhook tells it once.
+//! The stock SDKs, pointed at agentcron and at the real server behind it: the same calls have the same results, except
+//! for the documented differences, and each run with a webhook delivers it once.
 
 mod differences;
 mod pairs;
@@ -23,31 +23,25 @@ use super::support::receiver::{Received, Receiver};
 use differences::Comparison;
 use recording::Recording;
 
-const PYTHON_SDK: &str = "0.4.14";
-const JS_SDK: &str = "2.0.0";
-
-/// A script needs about 40 s on an idle machine, most of it the server's own pauses.
+/// A script needs about 40 s on an idle machine, most of which is spent in the server's own pauses.
 const PATIENCE: Duration = Duration::from_secs(240);
 
 #[tokio::test]
 async fn the_python_sdk_sees_the_same_through_us_as_from_the_server() {
-    let folder = format!("langgraph-sdk-{PYTHON_SDK}");
-    let environment = installed::from_pypi(&folder, &format!("langgraph-sdk=={PYTHON_SDK}"));
-    let comparison = compare(&environment.join("bin/python"), &scripts().join("calls.py")).await;
+    let python = installed::python_sdk().join("bin/python");
+    let comparison = compare(&python, &scripts().join("calls.py")).await;
     comparison.assert_each_documented_one_occurred();
 }
 
 #[tokio::test]
 async fn the_js_sdk_sees_the_same_through_us_as_from_the_server() {
-    let (folder, package) =
-        (format!("langgraph-sdk-js-{JS_SDK}"), format!("@langchain/langgraph-sdk@{JS_SDK}"));
-    let Some(installed) = installed::from_npm(&folder, &[&package]) else {
-        // Past the test harness, which would keep it to itself.
+    let Some(installed) = installed::js_sdk() else {
+        // Written past the test harness, which captures what a passing test prints.
         let mut stderr = std::io::stderr();
-        writeln!(stderr, "not tested: the JS SDK, for there is no node with npm on this machine").unwrap();
+        writeln!(stderr, "skipped: the JS SDK, because this machine has no node with npm").unwrap();
         return;
     };
-    // Node resolves packages from where a script lies.
+    // Node resolves packages from the folder of the script.
     let script = installed.join("calls.mjs");
     std::fs::copy(scripts().join("calls.mjs"), &script).unwrap();
     compare(Path::new("node"), &script).await;
@@ -57,7 +51,8 @@ fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/sdk")
 }
 
-/// Both sides at the same time, on a server of the test's own: what the scripts do to its crons would disturb others.
+/// Runs the script against both sides at the same time and compares what it recorded. The server is not the shared one,
+/// because what the scripts do to its crons would disturb other tests.
 async fn compare(program: &Path, script: &Path) -> Comparison {
     let (server, receiver) = (RealServer::start(), Receiver::start());
     let daemon = Daemon::start(&configuration(&server));
@@ -78,44 +73,45 @@ async fn compare(program: &Path, script: &Path) -> Comparison {
     let paths = |received: &[Received]| received.iter().map(|one| one.path.clone()).collect::<BTreeSet<_>>();
     let received =
         receiver.wait_until("every webhook", |received| paths(received).is_superset(&expected)).await;
-    assert_eq!(paths(&received), expected, "webhooks that nobody asked for");
-    let told = |path: String| {
-        let told: Vec<_> = received.iter().filter(|one| one.path == path).collect();
-        assert_eq!(told.len(), 1, "webhooks to {path}");
-        json!({"content-type": told[0].header("content-type"), "body": told[0].json()})
+    assert_eq!(paths(&received), expected, "webhooks that no call asked for");
+    let webhook_to = |path: String| {
+        let webhooks: Vec<_> = received.iter().filter(|one| one.path == path).collect();
+        assert_eq!(webhooks.len(), 1, "webhooks to {path}");
+        json!({"content-type": webhooks[0].header("content-type"), "body": webhooks[0].json()})
     };
     for path in &direct.tells {
-        let (direct_told, ours_told) = (told(format!("/direct{path}")), told(format!("/ours{path}")));
-        comparison.webhook(path, &direct.plain(&direct_told), &ours.plain(&ours_told));
+        let (of_direct, of_ours) = (webhook_to(format!("/direct{path}")), webhook_to(format!("/ours{path}")));
+        comparison.webhook(path, &direct.plain(&of_direct), &ours.plain(&of_ours));
     }
     comparison.assert_same();
     assert_each_delivered_at_once(&daemon, ours.tells.len()).await;
     comparison
 }
 
-/// Our own books agree: as many deliveries as webhooks, each by its first attempt.
+/// Asserts that the daemon's own record agrees: as many deliveries as webhooks, each delivered by its first attempt.
 async fn assert_each_delivered_at_once(daemon: &Daemon, count: usize) {
     let list = || daemon.json(&["webhook", "list", "--limit", "1000"]);
     daemon
-        .wait_until("deliveries to be over", || list().iter().all(|one| one["status"] == "delivered"))
+        .wait_until("all deliveries to end", || list().iter().all(|one| one["status"] == "delivered"))
         .await;
     let deliveries = list();
     assert_eq!(deliveries.len(), count, "{deliveries:#?}");
     assert!(deliveries.iter().all(|delivery| delivery["attempts_made"] == 1), "{deliveries:#?}");
 }
 
-/// Webhooks are judged as the server judges them, by its own file.
+/// Returns a configuration that judges webhook URLs by the server's own `langgraph.json`, as the server does.
 fn configuration(server: &RealServer) -> Configuration {
     let langgraph_json = format!("langgraph_json = {:?}", server.langgraph_json());
     Configuration::new(&server.url()).top(&langgraph_json).http("listen = \"127.0.0.1:0\"")
 }
 
-/// Where clients find it, by what it says when it listens: a port that was free a moment ago may be taken by now.
+/// Returns the address that the daemon logs when it listens. The daemon picks the port itself, because a port that a test
+/// has found free may be in use a moment later.
 async fn address_of(daemon: &Daemon) -> SocketAddr {
-    const SAID: &str = "listening for clients of the agent server's API address=";
-    daemon.wait_for_stderr(SAID).await;
+    const LOGGED: &str = "listening for clients of the agent server's API address=";
+    daemon.wait_for_stderr(LOGGED).await;
     let stderr = daemon.stderr();
-    let (_, address) = stderr.split_once(SAID).unwrap();
+    let (_, address) = stderr.split_once(LOGGED).unwrap();
     address.split_whitespace().next().unwrap().parse().unwrap()
 }
 

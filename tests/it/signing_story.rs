@@ -45,9 +45,7 @@ async fn the_story_of_a_webhook_is_told_attempt_by_attempt() {
     };
     let delivery_id = listed[0]["delivery_id"].as_str().unwrap();
     let story = text(&["webhook", "show", &delivery_id[..8]]);
-    for part in
-        ["answered 503 by 127.0.0.1:", "-> tried again at", "answered 200 by", "-> delivered", "/hook?…"]
-    {
+    for part in ["HTTP 503 from 127.0.0.1:", "-> retried at", "HTTP 200 from", "-> delivered", "/hook?…"] {
         assert!(story.contains(part), "no {part:?} in:\n{story}");
     }
     let table = text(&["webhook", "list", "--run", &run_id]);

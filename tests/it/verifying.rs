@@ -1,4 +1,4 @@
-//! What the README and the examples say about verifying webhooks, held against real ones.
+//! What the documents and the examples say about verifying webhooks, held against real ones.
 
 #[path = "../../examples/receiver.rs"]
 #[expect(dead_code, reason = "its main is not called here")]
@@ -80,10 +80,10 @@ fn with(headers: &HeaderMap, changes: &[(&'static str, &str)]) -> HeaderMap {
     headers
 }
 
-/// The block of this language that follows on "Verifying webhooks".
+/// The block of this language in the section "Verify it".
 fn snippet(language: &str) -> &'static str {
-    let page = include_str!("../../README.md");
-    let section = page.split("### Verifying webhooks").nth(1).expect("the section");
+    let page = include_str!("../../docs/webhooks.md");
+    let section = page.split("\n## Verify it").nth(1).expect("the section");
     let block = section.split(&format!("```{language}\n")).nth(1).expect("a block of this language");
     block.split("```").next().unwrap()
 }
@@ -95,7 +95,7 @@ fn demand(command: &mut Command, folder: &Path) {
 }
 
 #[tokio::test]
-async fn the_python_of_the_readme_verifies_real_webhooks() {
+async fn the_python_of_the_documents_verifies_real_webhooks() {
     const CHECK: &str = "
 import base64, json
 for case in json.load(open('cases.json')):
@@ -110,7 +110,7 @@ for case in json.load(open('cases.json')):
 }
 
 #[tokio::test]
-async fn the_typescript_of_the_readme_compiles_and_verifies_real_webhooks() {
+async fn the_typescript_of_the_documents_compiles_and_verifies_real_webhooks() {
     const CHECK: &str = "
 const { receive } = require('./out/receive.js');
 (async () => {

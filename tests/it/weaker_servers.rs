@@ -1,4 +1,4 @@
-//! Servers that can less: no `Content-Location`, no metadata, no `join`, no `reject`, no delayed runs (Aegra for one).
+//! Servers with fewer features, such as Aegra: no `Content-Location`, no metadata, no `join`, no `reject`, no delayed runs.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,8 +19,8 @@ use super::support::serving::{Serving, serve_router};
 use super::support::span::Span;
 
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a run takes there.
-const TAKES: Duration = Duration::from_millis(300);
+/// How long a run takes on the server.
+const RUN_TAKES: Duration = Duration::from_millis(300);
 
 #[derive(Clone)]
 struct Run {
@@ -45,7 +45,7 @@ impl WeakServer {
         Serving::start(0, |listener| serve_router(listener, router))
     }
 
-    /// Our runs that it was ever asked for, by our id.
+    /// Returns the `agentcron_run_id` of every run that was ever started there, except those without one.
     fn started(&self) -> Vec<String> {
         let runs = self.runs.lock().unwrap();
         let ours = runs.iter().filter_map(|run| run.request["metadata"]["agentcron_run_id"].as_str());
@@ -54,12 +54,12 @@ impl WeakServer {
 }
 
 impl Run {
-    /// What it tells of a run: its input, but nobody's metadata.
+    /// Returns what the server reports about a run: its input, but no metadata.
     fn to_json(&self) -> Value {
-        let is_over = self.ends_at <= Instant::now();
+        let has_ended = self.ends_at <= Instant::now();
         let input = &self.request["input"];
-        let output = if is_over { json!({"messages": []}) } else { Value::Null };
-        let status = match (is_over, input.is_null()) {
+        let output = if has_ended { json!({"messages": []}) } else { Value::Null };
+        let status = match (has_ended, input.is_null()) {
             (false, _) => "running",
             (true, true) => "error",
             (true, false) => "success",
@@ -76,7 +76,8 @@ async fn create(
     Path(thread_id): Path<String>,
     Json(request): Json<Value>,
 ) -> Json<Value> {
-    let run = Run { run_id: Uuid::new_v4().to_string(), thread_id, request, ends_at: Instant::now() + TAKES };
+    let run =
+        Run { run_id: Uuid::new_v4().to_string(), thread_id, request, ends_at: Instant::now() + RUN_TAKES };
     let answer = run.to_json();
     server.runs.lock().unwrap().push(run);
     Json(answer)
@@ -108,7 +109,7 @@ async fn delete_run() -> StatusCode {
 }
 
 fn configuration(url: &str, cron: Cron) -> Configuration {
-    // The settle time is twice this.
+    // After an unclear start the daemon waits twice this long before it sends the request again.
     Configuration::new(url).backend("request_timeout = \"1s\"").cron(cron)
 }
 
@@ -145,7 +146,7 @@ async fn after_an_unclear_answer_a_weaker_server_is_given_time_and_not_asked_twi
     let serving = server.serve();
     let proxy = Proxy::start(serving.address());
     let span = Span::soon(5, 4);
-    // By turns: the request is lost and must be sent again; it arrives and must not.
+    // In turns, the request is lost and must be sent again, and the request arrives and must not be sent again.
     proxy.inject(1, starts_our_run, Fault::LoseRequest);
     let cron = Cron::new("stateless", &span).never_gives_up();
     let mut daemon = Daemon::start(&configuration(&proxy.url(), cron));
@@ -157,7 +158,7 @@ async fn after_an_unclear_answer_a_weaker_server_is_given_time_and_not_asked_twi
     proxy.inject(1, starts_our_run, Fault::ForwardLater(Duration::from_millis(800)));
     daemon.wait_until_settled_within(PATIENCE, 3).await;
     assert_once(&daemon, &server, 3);
-    // A daemon that does not know the server yet.
+    // After a restart the daemon does not know yet what the server lacks.
     daemon.kill9();
     proxy.inject(1, starts_our_run, Fault::LoseReply);
     daemon.start_again();

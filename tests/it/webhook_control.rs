@@ -129,7 +129,7 @@ async fn webhooks_are_disabled_and_enabled_by_the_file_and_a_replay_sends_the_sa
     assert!(waited["reason"].as_str().unwrap().contains("http.disable_webhooks"), "{waited}");
     trigger(&daemon);
     wait_for_webhooks(&daemon, "suppressed", 2).await;
-    assert!(first_line(&daemon).contains("webhooks are disabled (http.disable_webhooks) since"));
+    assert!(first_line(&daemon).contains("webhooks have been disabled (http.disable_webhooks) since"));
     let refused = daemon.run_command(&["webhook", "replay", &run]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("webhooks are disabled"), "{refused:?}");
@@ -174,7 +174,7 @@ async fn a_url_that_is_gone_is_suspended_until_one_of_its_webhooks_is_replayed()
     receiver.reply_always(Reply::status(200));
     let replayed = said(&daemon, &["webhook", "replay", &run]);
     assert!(
-        replayed.contains("was suspended, and is told again") && !replayed.contains("sesame"),
+        replayed.contains("was suspended; deliveries to it are resumed") && !replayed.contains("sesame"),
         "{replayed}"
     );
     wait_for_webhooks(&daemon, "delivered", 1).await;
@@ -186,5 +186,5 @@ async fn a_url_that_is_gone_is_suspended_until_one_of_its_webhooks_is_replayed()
     daemon.wait_until("a suspension", || first_line(&daemon).contains("suspended")).await;
     assert_eq!(daemon.run_command(&["webhook", "resume", "example.com"]).status.code(), Some(2));
     let armed = said(&daemon, &["webhook", "resume", "/hook"]);
-    assert!(armed.contains("is told again") && !armed.contains("sesame"), "{armed}");
+    assert!(armed.contains("are resumed") && !armed.contains("sesame"), "{armed}");
 }

@@ -80,10 +80,10 @@ async fn a_test_that_is_not_delivered_says_what_would_follow() {
     let receiver = Receiver::start();
     let operator = Operator::new("http://127.0.0.1:2026/");
     for (reply, words) in [
-        (Reply::status(503), "would try again after 5"),
-        (Reply::status(401), "would try again after 5 min"),
-        (Reply::status(410), "would not try again, and record it as gone"),
-        (Reply::status(302), "would try again after 5 min"),
+        (Reply::status(503), "would retry after 5"),
+        (Reply::status(401), "would retry after 5 min"),
+        (Reply::status(410), "would not retry, and record it as gone"),
+        (Reply::status(302), "would retry after 5 min"),
     ] {
         receiver.reply_next([reply]);
         let output = operator.run(&["test", &receiver.url("/hook?token=sesame")]);
@@ -120,7 +120,7 @@ async fn the_doctor_answers_by_the_configuration_or_by_the_defaults() {
         (&"disable_loopback".into(), &serde_json::json!([address]))
     );
     assert!(
-        text(&without).contains("by the defaults") && !text(&without).contains("sesame"),
+        text(&without).contains("using the defaults") && !text(&without).contains("sesame"),
         "{}",
         text(&without)
     );

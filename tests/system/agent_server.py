@@ -1,7 +1,7 @@
-"""The little of an agent server that tests/system/checks needs, over HTTP and HTTPS, and the name server for its name.
+"""A minimal agent server for tests/system/checks, over HTTP and HTTPS, and a name server that resolves its name.
 
-A run ends `seconds` (in its input) after it was made. Every request is a line of JSON in the file named first, with
-the x-api-key it bore: that is how the checks see that the credential arrived. Only on loopback.
+A run ends `seconds` (a field of its input) after it was created. The file named by the first argument gets every request
+as a line of JSON, with its x-api-key, so that the checks can see that the credential arrived. Listens on loopback only.
 """
 
 import json
@@ -17,7 +17,7 @@ from pathlib import Path
 
 record = open(sys.argv[1], "a", buffering=1, encoding="utf-8")
 certificate = Path(sys.argv[2])
-runs = {}  # by (thread, run)
+runs = {}  # (thread, run) -> the run
 lock = threading.Lock()
 
 
@@ -27,10 +27,10 @@ class Handler(BaseHTTPRequestHandler):
     def handle_any(self):
         body = json.loads(self.rfile.read(int(self.headers.get("content-length") or 0)) or "null")
         tls = isinstance(self.connection, ssl.SSLSocket)
-        said = {"method": self.command, "path": self.path, "tls": tls, "host": self.headers["host"]}
-        said |= {"api_key": self.headers["x-api-key"], "metadata": (body or {}).get("metadata")}
+        entry = {"method": self.command, "path": self.path, "tls": tls, "host": self.headers["host"]}
+        entry |= {"api_key": self.headers["x-api-key"], "metadata": (body or {}).get("metadata")}
         status, answer, headers = self.answer(body)
-        record.write(json.dumps(said | {"status": status}) + "\n")
+        record.write(json.dumps(entry | {"status": status}) + "\n")
         content = json.dumps(answer).encode() if status != 204 else b""
         self.send_response(status)
         for name, value in {"content-type": "application/json", "content-length": len(content), **headers}.items():
@@ -68,8 +68,8 @@ class Handler(BaseHTTPRequestHandler):
             if going and body.get("multitask_strategy") == "reject":
                 return 409, {"detail": "busy"}, {}
             seconds = body.get("after_seconds", 0) + (body.get("input") or {}).get("seconds", 0)
-            told = {"run_id": run_id, "thread_id": thread, "metadata": body.get("metadata") or {}}
-            runs[thread, run_id] = {"until": time.monotonic() + seconds, "told": told}
+            run = {"run_id": run_id, "thread_id": thread, "metadata": body.get("metadata") or {}}
+            runs[thread, run_id] = {"until": time.monotonic() + seconds, "run": run}
         location = f"/threads/{thread}/runs/{run_id}"
         return 200, shown(runs[thread, run_id]), {"content-location": location}
 
@@ -78,11 +78,11 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def shown(run):
-    return run["told"] | {"status": "success" if time.monotonic() >= run["until"] else "running"}
+    return run["run"] | {"status": "success" if time.monotonic() >= run["until"] else "running"}
 
 
 def serve_names():
-    """Every A question has the answer 127.0.0.1; every other one has none."""
+    """Answers every A query with 127.0.0.1, and every other query with no records."""
     server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     server.bind(("127.0.0.1", 53))
     while True:

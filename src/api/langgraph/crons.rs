@@ -23,7 +23,7 @@ use crate::backend::CallError;
 use crate::domain::bounds::CRON_BODY_BYTES_MAX;
 use crate::domain::cron::{CronSource, Target};
 use crate::domain::ids::{AssistantId, CronId, ThreadId};
-use crate::store::{NewApiCron, StoredCron};
+use crate::store::{ApiCronChange, ApiCronRemoval, NewApiCron, StoredCron};
 use request::Made;
 
 const TOTAL: HeaderName = HeaderName::from_static("x-pagination-total");
@@ -94,10 +94,13 @@ async fn change(State(api): State<Api>, Path(cron_id): Path<String>, body: Body)
         (CronSource::File, location) => Err(words::of_file(&stored.cron.name, location.as_deref())),
         (CronSource::Api, _) => request::changed(stored, &patch, &policy),
     };
-    let Some(stored) = api.store.change_api_cron(api.clock.now(), cron_id, change).await? else {
-        return Err(ErrorResponse::NotFound(format!("Cron '{cron_id}' not found")));
+    let stored = match api.store.change_api_cron(api.clock.now(), cron_id, change).await? {
+        ApiCronChange::Changed(stored) => stored,
+        ApiCronChange::Refused(refusal) => return Err(refusal),
+        ApiCronChange::NotFound => {
+            return Err(ErrorResponse::NotFound(format!("Cron '{cron_id}' not found")));
+        }
     };
-    let stored = stored?;
     changed(&api, &stored, "changed through the API");
     Ok(Json(shapes::cron(&stored, api.clock.now())))
 }
@@ -105,9 +108,9 @@ async fn change(State(api): State<Api>, Path(cron_id): Path<String>, body: Body)
 async fn remove(State(api): State<Api>, Path(cron_id): Path<String>) -> Answer<StatusCode> {
     let cron_id = id(&cron_id)?;
     match api.store.remove_api_cron(api.clock.now(), cron_id).await? {
-        None => Err(words::not_found()),
-        Some(Err(location)) => Err(words::of_file(&cron_id.to_string(), Some(&location))),
-        Some(Ok(())) => {
+        ApiCronRemoval::NotFound => Err(words::not_found()),
+        ApiCronRemoval::FromFile { location } => Err(words::of_file(&cron_id.to_string(), Some(&location))),
+        ApiCronRemoval::Removed => {
             api.wakes.scheduler.notify_one();
             api.wakes.runner.notify_one();
             tracing::info!(%cron_id, "deleted through the API");

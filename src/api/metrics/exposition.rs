@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::store::Tally;
+use crate::store::HistogramSnapshot;
 
 /// A text in the making.
 #[derive(Default)]
@@ -26,14 +26,14 @@ impl Exposition {
     }
 
     /// How many took how long.
-    pub(super) fn histogram(&mut self, name: &'static str, help: &str, tally: &Tally) {
+    pub(super) fn histogram(&mut self, name: &'static str, help: &str, snapshot: &HistogramSnapshot) {
         let metric = self.metric(name, "histogram", help);
-        for (bound, count) in &tally.buckets {
+        for (bound, count) in &snapshot.buckets {
             line(metric.text, format_args!("{name}_bucket{{le=\"{bound}\"}} {count}"));
         }
-        line(metric.text, format_args!("{name}_bucket{{le=\"+Inf\"}} {}", tally.count));
-        line(metric.text, format_args!("{name}_sum {}", tally.sum));
-        line(metric.text, format_args!("{name}_count {}", tally.count));
+        line(metric.text, format_args!("{name}_bucket{{le=\"+Inf\"}} {}", snapshot.count));
+        line(metric.text, format_args!("{name}_sum {}", snapshot.sum));
+        line(metric.text, format_args!("{name}_count {}", snapshot.count));
     }
 
     /// The text.

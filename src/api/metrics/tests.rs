@@ -79,7 +79,7 @@ async fn know(api: &Api, name: &str) {
 
 /// Lives through a run that starts after 2 s and ends after 3 s more.
 async fn run(api: &Api, status: Status) {
-    let run_id = api.store.trigger(api.clock.now(), "digest".to_owned()).await.unwrap().unwrap().run_id;
+    let run_id = api.store.trigger(api.clock.now(), "digest".to_owned()).await.unwrap().unwrap().run.run_id;
     let later = |seconds| backoff::after(api.clock.now(), Duration::from_secs(seconds));
     let accept = RunChange::Accept {
         thread_id: ThreadId(run_id.0),

@@ -11,7 +11,7 @@ use crate::api::wire::{
     BackfillBody, Backfilled, CronState, CronStateChanged, Nothing, PauseBody, Triggered,
 };
 use crate::domain::bounds::NOTE_CHARS_MAX;
-use crate::store::{BackfillOrder, CronStateChange, Purpose};
+use crate::store::{BackfillOrder, ChangedCronState, CronStateChange, Purpose, TriggeredRun};
 
 /// Instants in one backfill, unless more are asked for.
 const BACKFILL_LIMIT_DEFAULT: usize = 100;
@@ -28,12 +28,12 @@ pub(super) async fn trigger(
     PathName(name): PathName,
     Body(Nothing {}): Body<Nothing>,
 ) -> Result<Json<Triggered>, ErrorResponse> {
-    let Some(run) = api.store.trigger(api.clock.now(), name.clone()).await? else {
+    let Some(TriggeredRun { run, waits_for }) = api.store.trigger(api.clock.now(), name.clone()).await?
+    else {
         return Err(ErrorResponse::unknown_cron(&api, &name).await);
     };
     api.wakes.runner.notify_one();
     tracing::info!(cron = name, run_id = %run.run_id, "triggered on request");
-    let waits_for = api.store.in_the_way_of(run.clone()).await?.filter(|other| *other != run.run_id);
     Ok(Json(Triggered::of(&run, waits_for.map(|run_id| run_id.to_string()))))
 }
 
@@ -102,7 +102,9 @@ async fn change(
         CronStateChange::SkipNext => "skips its next occurrence",
     };
     let changed = api.store.change_cron_state(api.clock.now(), name.clone(), change).await?;
-    let Some((before, after)) = changed else { return Err(ErrorResponse::unknown_cron(api, &name).await) };
+    let Some(ChangedCronState { before, after }) = changed else {
+        return Err(ErrorResponse::unknown_cron(api, &name).await);
+    };
     // What was due until now was planned with it, and may have to be started.
     api.wakes.runner.notify_one();
     tracing::info!(cron = name, "{asked} on request");
@@ -131,7 +133,7 @@ pub(super) async fn backfill(
             "to {to} is in the future; what is to come is fired by the schedule"
         )));
     }
-    let purpose = if body.dry_run { Purpose::Tell } else { Purpose::Act };
+    let purpose = if body.dry_run { Purpose::DryRun } else { Purpose::Act };
     let limit = body.limit.unwrap_or(BACKFILL_LIMIT_DEFAULT);
     let order = BackfillOrder { name: name.clone(), from, to, limit, purpose };
     let Some(lines) = api.store.backfill(now, order).await? else {

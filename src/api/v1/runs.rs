@@ -12,7 +12,7 @@ use crate::api::extract::{ApiQuery, Body, PathName};
 use crate::api::wire::{self, Nothing, Page};
 use crate::domain::ids::{CronId, RunId};
 use crate::domain::run::{Phase, Status};
-use crate::store::{CancelAnswer, PageCursor, RunFilter};
+use crate::store::{CancelEffect, CancelledRun, PageCursor, RunFilter};
 
 /// Which runs.
 #[derive(Deserialize, IntoParams)]
@@ -134,14 +134,14 @@ pub(super) async fn cancel(
     Body(Nothing {}): Body<Nothing>,
 ) -> Result<Json<wire::Cancelled>, ErrorResponse> {
     let id = id(&run_id)?;
-    let Some((run, answer)) = api.store.cancel_run(api.clock.now(), id).await? else {
+    let Some(CancelledRun { run, effect }) = api.store.cancel_run(api.clock.now(), id).await? else {
         return Err(ErrorResponse::NotFound(format!("there is no run {id}")));
     };
-    if answer == CancelAnswer::Over {
-        let detail = answer.words(&run);
+    if effect == CancelEffect::AlreadyEnded {
+        let detail = effect.message(&run);
         return Err(ErrorResponse::Conflict(format!("run {id} of {}: {detail}", run.called())));
     }
-    let cancelled = wire::Cancelled::of(&run, answer);
+    let cancelled = wire::Cancelled::of(&run, effect);
     api.wakes.runner.notify_one();
     tracing::info!(cron = run.called(), run_id = %id, detail = cancelled.detail, "to be cancelled on request");
     Ok(Json(cancelled))

@@ -240,7 +240,7 @@ pub(super) async fn replay(
     let replay = api.store.replay(api.clock.now(), order).await?;
     if !dry_run {
         api.wakes.courier.notify_one();
-        tracing::info!(webhooks = replay.webhooks.len(), armed = replay.armed.len(), "replayed on request");
+        tracing::info!(webhooks = replay.webhooks.len(), armed = replay.resumed.len(), "replayed on request");
     }
     Ok(Json(answer(&replay, dry_run)))
 }
@@ -278,7 +278,7 @@ fn order(request: ReplayRequest) -> Result<ReplayOrder, ErrorResponse> {
     if limit == 0 || limit > REPLAY_MAX {
         return Err(ErrorResponse::Invalid(format!("limit: expected 1 to {REPLAY_MAX}")));
     }
-    let purpose = if dry_run { Purpose::Tell } else { Purpose::Act };
+    let purpose = if dry_run { Purpose::DryRun } else { Purpose::Act };
     let is_narrowed =
         since.is_some() || until.is_some() || cron.is_some() || run_id.is_some() || url.is_some();
     if !ids.is_empty() {
@@ -335,7 +335,7 @@ fn answer(replay: &Replay, dry_run: bool) -> ReplayResponse {
         replayed: replay.webhooks.len(),
         by_status,
         more: replay.more,
-        armed: replay.armed.iter().map(|url| redacted(url)).collect(),
+        armed: replay.resumed.iter().map(|url| redacted(url)).collect(),
         webhooks: replay.webhooks.iter().take(REPLAY_LISTED).map(replayed).collect(),
     }
 }

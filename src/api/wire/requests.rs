@@ -7,7 +7,7 @@ use super::{Pause, Time, phases, triggers};
 use crate::domain::bounds::{BACKFILL_INSTANTS_MAX, NOTE_CHARS_MAX};
 use crate::domain::cron_state;
 use crate::domain::run::{self, Trigger};
-use crate::store::{BackfillFate, BackfillLine, CancelAnswer};
+use crate::store::{BackfillFate, BackfillLine, CancelEffect};
 
 /// No options.
 #[derive(Deserialize, ToSchema)]
@@ -186,12 +186,12 @@ impl Instant {
 
 impl Cancelled {
     /// Of a run that was not over.
-    pub fn of(run: &run::Run, answer: CancelAnswer) -> Self {
+    pub fn of(run: &run::Run, effect: CancelEffect) -> Self {
         Self {
             run_id: run.run_id.to_string(),
             cron_name: run.cron_name().map(str::to_owned),
             status: run.state.phase().as_str(),
-            detail: answer.words(run).to_string(),
+            detail: effect.message(run),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Tells what happens in the store as it happens: fired, outcome, webhook, each once and in the order of time.
+//! Prints what happens in the store as it happens: started, ended, webhook sent; each once and in order of time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,30 +6,28 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::api::wire;
-use crate::cli::failure::Failure;
-use crate::cli::output::{Style, printable};
-use crate::cli::run_line::{self, time};
-use crate::cli::session::Session;
-use crate::cli::times;
+use crate::cli::terminal::{Failure, Session, TextStyle, json_time, printable};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::RunId;
+use crate::domain::reason::Reason;
 use crate::domain::run::Status;
-use crate::store::{DeliveryRow, Interest, Reader, RunRow, Watch};
+use crate::present::{Tone, runs, times};
+use crate::store::{DeliveryRow, Reader, RunRow, RunWatch, WatchUntil};
 
-/// Longer replies are cut: this is a line on a terminal.
+/// Longer replies are cut, so that they fit on a line of a terminal.
 const REPLY_CHARS_MAX: usize = 70;
 
-/// Follows the store and remembers what it has told.
+/// Follows the store and remembers what it has printed.
 pub(super) struct Narrator {
     reader: Reader,
-    watch: Watch,
+    watch: RunWatch,
     name_width: usize,
-    told: BTreeSet<(RunId, Stage)>,
-    /// What became of the runs that are over and told of.
+    printed: BTreeSet<(RunId, Stage)>,
+    /// How many runs have ended with each status and have had their webhook.
     pub(super) completed: BTreeMap<Status, usize>,
-    /// From the scheduled instant until the agent server had accepted the run.
+    /// From the scheduled instant until the agent server accepted the run.
     pub(super) lateness: Vec<SignedDuration>,
-    /// The latest run that is over.
+    /// The latest run that has ended.
     pub(super) last_run: Option<RunId>,
 }
 
@@ -40,11 +38,11 @@ enum Stage {
     Webhook,
 }
 
-/// One line.
-struct Event {
+/// One line of the narration.
+struct Narration {
     at: Timestamp,
     stage: Stage,
-    style: Style,
+    style: TextStyle,
     word: String,
     rest: String,
     row: RunRow,
@@ -52,88 +50,82 @@ struct Event {
 
 impl Narrator {
     pub(super) fn new(reader: Reader, names: &[&str]) -> Result<Self, Failure> {
-        let watch = reader.watch(Interest::UntilTold)?;
+        let watch = reader.watch(WatchUntil::WebhookEnded)?;
         let name_width = names.iter().map(|name| name.len()).max().unwrap_or(0);
         Ok(Self {
             reader,
             watch,
             name_width,
-            told: BTreeSet::new(),
+            printed: BTreeSet::new(),
             completed: BTreeMap::new(),
             lateness: Vec::new(),
             last_run: None,
         })
     }
 
-    /// How many runs are over, their webhooks too.
+    /// Returns how many runs and their webhooks are completed.
     pub(super) fn runs_completed(&self) -> usize {
         self.completed.values().sum()
     }
 
-    /// Tells what is new.
-    pub(super) fn style(&mut self, session: &mut Session) -> Result<(), Failure> {
-        let mut events = Vec::new();
+    /// Prints what has happened since the last call.
+    pub(super) fn narrate_news(&mut self, session: &mut Session) -> Result<(), Failure> {
+        let mut news = Vec::new();
         for row in self.reader.changes(&mut self.watch)? {
-            self.take_note(row, &mut events)?;
+            self.collect(row, &mut news)?;
         }
-        events.sort_by_key(|event| (event.at, event.stage));
-        for event in events {
-            self.tell(&event, session)?;
+        news.sort_by_key(|narration| (narration.at, narration.stage));
+        for narration in news {
+            self.print(&narration, session)?;
         }
         session.output.flush()?;
         Ok(())
     }
 
-    fn take_note(&mut self, row: RunRow, events: &mut Vec<Event>) -> Result<(), Failure> {
+    fn collect(&mut self, row: RunRow, news: &mut Vec<Narration>) -> Result<(), Failure> {
         let run_id = row.run.run_id;
-        if let Some(started_at) = run_line::backend_run(&row.run).map(|backend_run| backend_run.started_at)
-            && self.told.insert((run_id, Stage::Fired))
+        if let Some((backend_run, late)) = runs::backend_run(&row.run).zip(runs::lateness(&row.run))
+            && self.printed.insert((run_id, Stage::Fired))
         {
-            let late = started_at.duration_since(row.run.scheduled_for);
             self.lateness.push(late);
-            let rest = format!("{} after its instant", times::took(late));
-            events.push(Event {
-                at: started_at,
+            news.push(Narration {
+                at: backend_run.started_at,
                 stage: Stage::Fired,
-                style: Style::BackendRun,
+                style: Tone::Active.into(),
                 word: "fired".to_owned(),
-                rest,
+                rest: format!("{} late", times::took(late)),
                 row: row.clone(),
             });
         }
-        let Some((status, ended_at)) = row.status().zip(run_line::ended_at(&row.run)) else { return Ok(()) };
-        if self.told.insert((run_id, Stage::Ended)) {
+        let Some((status, ended_at)) = row.status().zip(runs::ended_at(&row.run)) else { return Ok(()) };
+        if self.printed.insert((run_id, Stage::Ended)) {
             self.last_run = Some(run_id);
-            events.push(Event {
+            news.push(Narration {
                 at: ended_at,
                 stage: Stage::Ended,
-                style: run_line::style(&row),
+                style: runs::tone(&row).into(),
                 word: status.to_string(),
-                rest: self.outcome_text(&row, ended_at)?,
+                rest: self.outcome_text(&row)?,
                 row: row.clone(),
             });
         }
-        let is_told = row.webhook.as_ref().is_none_or(DeliveryRow::is_over);
-        if is_told && self.told.insert((run_id, Stage::Webhook)) {
+        let is_completed = row.webhook.as_ref().is_none_or(DeliveryRow::is_over);
+        if is_completed && self.printed.insert((run_id, Stage::Webhook)) {
             *self.completed.entry(status).or_default() += 1;
-            events.extend(webhook_event(row));
+            news.extend(webhook_narration(row));
         }
         Ok(())
     }
 
-    fn outcome_text(&self, row: &RunRow, ended_at: Timestamp) -> Result<String, Failure> {
-        let started_at = run_line::backend_run(&row.run).map(|backend_run| backend_run.started_at);
-        let took = started_at.map(|at| format!("after {}", times::took(ended_at.duration_since(at))));
-        let why = run_line::why(row);
-        let said = if why.is_empty() { self.reply(row.run.run_id)?.unwrap_or_default() } else { why };
-        Ok([took.unwrap_or_default(), said]
-            .into_iter()
-            .filter(|part| !part.is_empty())
-            .collect::<Vec<_>>()
-            .join(": "))
+    fn outcome_text(&self, row: &RunRow) -> Result<String, Failure> {
+        let took = runs::duration(&row.run).map(|took| format!("after {}", times::took(took)));
+        let why = printable(&runs::why(row));
+        let message = if why.is_empty() { self.reply(row.run.run_id)?.unwrap_or_default() } else { why };
+        let parts = [took.unwrap_or_default(), message].into_iter().filter(|part| !part.is_empty());
+        Ok(parts.collect::<Vec<_>>().join(": "))
     }
 
-    /// The last message of the thread, and how many there are if it is a longer conversation.
+    /// Returns the last message of the thread, with its number if the conversation is longer than one reply.
     fn reply(&self, run_id: RunId) -> Result<Option<String>, Failure> {
         let values = self.reader.run_details(run_id)?.and_then(|details| details.values);
         let Some(Value::Array(messages)) = values.as_ref().and_then(|values| values.get("messages")) else {
@@ -148,46 +140,42 @@ impl Narrator {
         Ok(Some(format!("\"{}\"{count}", printable(&reply))))
     }
 
-    fn tell(&self, event: &Event, session: &mut Session) -> Result<(), Failure> {
+    fn print(&self, narration: &Narration, session: &mut Session) -> Result<(), Failure> {
         if session.output.is_json() {
-            let stage = match event.stage {
+            let event = match narration.stage {
                 Stage::Fired => "fired",
                 Stage::Ended => "ended",
                 Stage::Webhook => "webhook",
             };
-            let run = wire::Run::of(&event.row);
-            session.output.json(&json!({ "at": time(Some(event.at)), "event": stage, "run": run }))?;
+            let (at, run) = (json_time(Some(narration.at)), wire::Run::of(&narration.row));
+            session.output.json(&json!({ "at": at, "event": event, "run": run }))?;
             return Ok(());
         }
         let output = &session.output;
-        let clock = output.paint(Style::Dim, &times::time_of_day(event.at, &session.zone));
-        let name = format!("{:<width$}", event.row.run.called(), width = self.name_width);
-        let word = output.paint(event.style, &format!("{:<8}", event.word));
-        session.output.line(&format!("{clock}  {name}  {word}  {}", event.rest))?;
+        let clock = output.paint(TextStyle::Dim, &times::time_of_day(narration.at, &session.zone));
+        let name = format!("{:<width$}", narration.row.run.called(), width = self.name_width);
+        let word = output.paint(narration.style, &format!("{:<8}", narration.word));
+        session.output.line(&format!("{clock}  {name}  {word}  {}", narration.rest))?;
         Ok(())
     }
 }
 
-fn webhook_event(row: RunRow) -> Option<Event> {
+fn webhook_narration(row: RunRow) -> Option<Narration> {
     let webhook = row.webhook.clone()?;
     let at = webhook.ended_at?;
     let took = times::took(at.duration_since(webhook.created_at));
     let (style, rest) = match webhook.status {
-        DeliveryStatus::Delivered => (Style::Plain, format!("delivered in {took}")),
+        DeliveryStatus::Delivered => (TextStyle::Plain, format!("delivered in {took}")),
         DeliveryStatus::Failed
         | DeliveryStatus::Gone
         | DeliveryStatus::Aborted
         | DeliveryStatus::Blocked
         | DeliveryStatus::Suppressed
         | DeliveryStatus::Pending
-        | DeliveryStatus::Sending => (
-            Style::Bad,
-            format!(
-                "{}: {}",
-                webhook.status,
-                webhook.reason.map(|reason| reason.text().to_owned()).unwrap_or_default()
-            ),
-        ),
+        | DeliveryStatus::Sending => {
+            let reason = printable(webhook.reason.as_ref().map(Reason::text).unwrap_or_default());
+            (Tone::Bad.into(), format!("{}: {reason}", webhook.status))
+        }
     };
-    Some(Event { at, stage: Stage::Webhook, style, word: "webhook".to_owned(), rest, row })
+    Some(Narration { at, stage: Stage::Webhook, style, word: "webhook".to_owned(), rest, row })
 }

@@ -1,46 +1,51 @@
-//! A cron as the server tells it -> the same cron as ours, with a note for everything that is not the same.
+//! Maps a cron of the agent server to the same cron of ours, with a note on everything that differs.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::text;
+use super::toml_value::is_expressible;
 use super::webhook::{Variables, without_secrets};
 use crate::config::{CronFields, is_cron_name, validate_cron};
 use crate::domain::template::is_template;
 use crate::domain::url_policy::UrlPolicy;
 
-/// What crons are mapped into.
+/// What is defined already where the crons are imported to.
 #[derive(Default)]
-pub(super) struct Surroundings {
+pub(super) struct ImportContext {
     /// Names in use, in lower case.
     pub(super) names: BTreeSet<String>,
-    /// Which webhooks `check` would refuse, if that is known.
+    /// The policy by which `check` would refuse webhooks, if it is known.
     pub(super) policy: Option<UrlPolicy>,
-    /// The variables that are asked for.
     pub(super) variables: Variables,
 }
 
-/// What the server's cron comes to.
+/// One cron of the server, mapped.
 #[derive(Clone, Debug)]
-pub(super) struct Imported {
-    /// Its name here.
+pub(super) struct ImportedCron {
     pub(super) name: String,
-    /// Its id there.
+    /// Its id on the server.
     pub(super) cron_id: String,
-    /// Its fields; `None` if it cannot be taken over.
+    /// `None` if it cannot be imported.
     pub(super) fields: Option<CronFields>,
-    /// What is not the same.
+    /// What differs from the server's cron, and why it could not be imported.
     pub(super) notes: Vec<String>,
 }
 
-/// Metadata that agentcron sets itself.
+/// Whether the runs of a cron share a thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CronKind {
+    Thread,
+    Stateless,
+}
+
+/// Metadata keys that agentcron sets itself.
 const RESERVED: [&str; 3] = ["cron_id", "cron_name", "scheduled_for"];
-/// Told elsewhere in a cron, or of no use to anybody.
+/// Parts of the payload that are also elsewhere in the cron.
 const NOT_FIELDS: [&str; 4] = ["assistant_id", "metadata", "thread_id", "webhook"];
 
-impl Imported {
-    /// The same, but it does not fire.
+impl ImportedCron {
+    /// Returns the same cron with `enabled = false`.
     pub(super) fn disabled(mut self) -> Self {
         if let Some(fields) = &mut self.fields {
             fields.enabled = Some(false);
@@ -49,12 +54,12 @@ impl Imported {
     }
 }
 
-/// Maps one.
-pub(super) fn map(cron: &Value, surroundings: &mut Surroundings) -> Imported {
+/// Maps one cron.
+pub(super) fn map(cron: &Value, context: &mut ImportContext) -> ImportedCron {
     let cron_id = cron["cron_id"].as_str().unwrap_or("without an id").to_owned();
-    let name = free_name(cron, &cron_id, &mut surroundings.names);
+    let name = free_name(cron, &cron_id, &mut context.names);
     let mut notes = Vec::new();
-    let known = known(cron, surroundings, &mut notes);
+    let known = known(cron, context, &mut notes);
     let fields =
         serde_json::from_value::<CronFields>(Value::Object(known)).map_err(|error| error.to_string());
     let fields = fields.and_then(|fields| {
@@ -62,16 +67,16 @@ pub(super) fn map(cron: &Value, surroundings: &mut Surroundings) -> Imported {
             .map(|_| fields)
             .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
     });
-    let fields = fields.map_err(|problem| notes.push(format!("not taken over: {problem}"))).ok();
-    Imported { name, cron_id, fields, notes }
+    let fields = fields.map_err(|problem| notes.push(format!("not imported: {problem}"))).ok();
+    ImportedCron { name, cron_id, fields, notes }
 }
 
-/// By what the user calls it, or by the end of its id, whose beginning is only a time.
+/// Returns the user's name for the cron, or one made from the end of its id, whose beginning is only a time.
 fn free_name(cron: &Value, cron_id: &str, names: &mut BTreeSet<String>) -> String {
-    let wished = cron["metadata"]["name"].as_str().filter(|name| is_cron_name(name) && name.len() <= 90);
+    let chosen = cron["metadata"]["name"].as_str().filter(|name| is_cron_name(name) && name.len() <= 90);
     let end: String = cron_id.chars().rev().take(12).collect::<Vec<_>>().into_iter().rev().collect();
     let plain: String = end.chars().filter(char::is_ascii_alphanumeric).collect();
-    let stem = wished.map_or_else(|| format!("imported-{plain}"), str::to_owned);
+    let stem = chosen.map_or_else(|| format!("imported-{plain}"), str::to_owned);
     let candidates = (1..).map(|number: usize| match number {
         1 => stem.clone(),
         _ => format!("{stem}-{number}"),
@@ -81,16 +86,16 @@ fn free_name(cron: &Value, cron_id: &str, names: &mut BTreeSet<String>) -> Strin
     name
 }
 
-/// The fields that we know, in the words of our files.
-fn known(cron: &Value, surroundings: &mut Surroundings, notes: &mut Vec<String>) -> Map<String, Value> {
-    let on_thread = cron["thread_id"].is_string();
+/// Returns the fields that we know, under the names of our files.
+fn known(cron: &Value, context: &mut ImportContext, notes: &mut Vec<String>) -> Map<String, Value> {
+    let kind = if cron["thread_id"].is_string() { CronKind::Thread } else { CronKind::Stateless };
     let mut known = Map::new();
     for key in ["schedule", "timezone", "assistant_id", "thread_id", "end_time", "on_run_completed"] {
         if !cron[key].is_null() {
             known.insert(key.to_owned(), cron[key].clone());
         }
     }
-    // What the server does where nothing is said; `[defaults]` of ours might say something else.
+    // The server's defaults are written out, since `[defaults]` of ours may differ.
     known.entry("timezone").or_insert_with(|| json!("UTC"));
     known.insert("overlap".to_owned(), json!("allow"));
     if cron["enabled"] == false {
@@ -106,74 +111,59 @@ fn known(cron: &Value, surroundings: &mut Surroundings, notes: &mut Vec<String>)
         if CronFields::NAMES.contains(&key.as_str()) {
             known.insert(key.clone(), value.clone());
         } else {
-            notes.push(format!("`{key}` is not known here: left out"));
+            notes.push(format!("`{key}` is not known here and was left out"));
         }
     }
-    tidy(&mut known, on_thread, notes);
-    webhook(&cron["payload"]["webhook"], &mut known, surroundings, notes);
+    tidy(&mut known, kind, notes);
+    webhook(&cron["payload"]["webhook"], &mut known, context, notes);
     known
 }
 
 fn webhook(
     written: &Value,
     known: &mut Map<String, Value>,
-    surroundings: &mut Surroundings,
+    context: &mut ImportContext,
     notes: &mut Vec<String>,
 ) {
     let Some(written) = written.as_str() else { return };
-    let refusal = surroundings.policy.as_ref().and_then(|policy| policy.judge_url(written).err());
+    let refusal = context.policy.as_ref().and_then(|policy| policy.judge_url(written).err());
     let mapped = match refusal {
-        _ if is_template(written) => Err("it holds `${{`, which means something else here".to_owned()),
-        Some(refusal) => Err(format!("refused by the policy: {refusal}, see [webhooks.url]")),
-        None => without_secrets(written, &mut surroundings.variables).map_err(str::to_owned),
+        _ if is_template(written) => Err("it contains `${{`, which means something else here".to_owned()),
+        Some(refusal) => Err(format!("the policy [webhooks.url] refuses it: {refusal}")),
+        None => without_secrets(written, &mut context.variables).map_err(str::to_owned),
     };
     match mapped {
         Ok(url) => {
             if is_template(&url) {
-                notes
-                    .push("its webhook's URL had something secret in it: see the variables above".to_owned());
+                notes.push("its webhook's URL contained a secret: see the variables above".to_owned());
             }
             known.insert("webhook".to_owned(), json!(url));
         }
-        Err(why) => notes.push(format!("its webhook is left out: {why}")),
+        Err(why) => notes.push(format!("its webhook was left out: {why}")),
     }
 }
 
-/// What the server allows, ignores or adds, and we do not.
-fn tidy(known: &mut Map<String, Value>, on_thread: bool, notes: &mut Vec<String>) {
-    if let Some(Value::Object(configurable)) =
-        known.get_mut("config").and_then(|config| config.get_mut("configurable"))
-    {
-        configurable.remove("cron_id");
-    }
-    for key in ["config", "configurable"] {
-        let place = if key == "config" {
-            Some(&mut *known)
-        } else {
-            known.get_mut("config").and_then(Value::as_object_mut)
-        };
-        if let Some(place) = place
-            && place.get(key).and_then(Value::as_object).is_some_and(Map::is_empty)
-        {
-            place.remove(key);
+/// Removes or changes what the server allows, ignores or adds, and we do not.
+fn tidy(known: &mut Map<String, Value>, kind: CronKind, notes: &mut Vec<String>) {
+    tidy_config(known);
+    match kind {
+        CronKind::Thread => {
+            known.remove("on_run_completed");
         }
-    }
-    if known.get("config").and_then(Value::as_object).is_some_and(Map::is_empty) {
-        known.remove("config");
-    }
-    if on_thread {
-        known.remove("on_run_completed");
-    } else if let Some(strategy) = known.remove("multitask_strategy").filter(|strategy| *strategy != "reject")
-    {
-        notes.push(format!(
-            "multitask_strategy was {strategy}: each run has a thread of its own, so it says nothing"
-        ));
+        CronKind::Stateless => {
+            let strategy = known.remove("multitask_strategy").filter(|strategy| *strategy != "reject");
+            notes.extend(strategy.map(|strategy| {
+                format!(
+                    "multitask_strategy {strategy} was left out: each run has a thread of its own, so it has no effect"
+                )
+            }));
+        }
     }
     if let Some(Value::Object(metadata)) = known.get_mut("metadata") {
         metadata.retain(|key, _| {
             let reserved = RESERVED.contains(&key.as_str()) || key.starts_with("agentcron_");
             if reserved {
-                notes.push(format!("metadata `{key}` is set by agentcron itself: left out"));
+                notes.push(format!("metadata `{key}` was left out: agentcron sets it itself"));
             }
             !reserved
         });
@@ -187,19 +177,38 @@ fn tidy(known: &mut Map<String, Value>, on_thread: bool, notes: &mut Vec<String>
         } else {
             format!("{end_time}T00:00:00Z")
         };
-        notes.push("end_time had no offset: taken as UTC".to_owned());
+        notes.push("end_time had no offset: read as UTC".to_owned());
         known.insert("end_time".to_owned(), json!(in_utc));
     }
+    leave_out_inexpressible(known, notes);
+}
+
+/// Removes what the server adds to `config`, and what is empty then.
+fn tidy_config(known: &mut Map<String, Value>) {
+    let Some(Value::Object(config)) = known.get_mut("config") else { return };
+    if let Some(Value::Object(configurable)) = config.get_mut("configurable") {
+        configurable.remove("cron_id");
+        if configurable.is_empty() {
+            config.remove("configurable");
+        }
+    }
+    if config.is_empty() {
+        known.remove("config");
+    }
+}
+
+/// Leaves out fields that a file of ours cannot hold, and disables the cron, which would run without them.
+fn leave_out_inexpressible(known: &mut Map<String, Value>, notes: &mut Vec<String>) {
     for key in ["input", "config", "context", "metadata"] {
         let Some(value) = known.get_mut(key) else { continue };
         if any_text(value, &is_template) {
-            // It would be filled here with what the server sends as it is, from the daemon's own environment even.
+            // The server sends it as it is; here it would be filled, even from the daemon's own environment.
             notes.push(format!(
-                "`{key}` holds `${{{{`, which means something else here: left out, so disabled"
+                "`{key}` was left out and the cron disabled: it contains `${{{{`, which means something else here"
             ));
-        } else if !text::sayable(value) {
+        } else if !is_expressible(value) {
             notes.push(format!(
-                "`{key}` holds what TOML cannot say (null, or a number of its own): left out, so disabled"
+                "`{key}` was left out and the cron disabled: TOML cannot express its null or very large number"
             ));
         } else {
             continue;

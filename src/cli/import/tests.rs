@@ -1,15 +1,15 @@
-//! What the server tells of its crons -> what stands in the file.
+//! From the server's crons to the file.
 
 use expect_test::{Expect, expect};
 
 use super::*;
 use crate::config::Environment;
 
-/// The file for these crons; it always passes `check` once its variables are set.
+/// Returns the file for these crons. It always passes `check` once its variables are set.
 fn written(crons: &[Value]) -> String {
-    let mut surroundings = Surroundings { names: ["taken".to_owned()].into(), ..Surroundings::default() };
-    let imported: Vec<Imported> = crons.iter().map(|cron| mapping::map(cron, &mut surroundings)).collect();
-    let variables = surroundings.variables;
+    let mut context = ImportContext { names: ["taken".to_owned()].into(), ..ImportContext::default() };
+    let imported: Vec<ImportedCron> = crons.iter().map(|cron| mapping::map(cron, &mut context)).collect();
+    let variables = context.variables;
     let text = text::file("https://agents.example.com", &imported, &variables);
     let folder = tempfile::tempdir().unwrap();
     let main = folder.path().join("agentcron.toml");
@@ -39,7 +39,8 @@ fn cron(more: Value) -> Value {
 
 fn check(more: Value, expected: Expect) {
     let text = written(&[cron(more)]);
-    expected.assert_eq(text.split_once("\n# there: 01a2081f-e47a-74e8-9cee-65d738191e97\n").unwrap().1);
+    expected
+        .assert_eq(text.split_once("\n# on the server: 01a2081f-e47a-74e8-9cee-65d738191e97\n").unwrap().1);
 }
 
 #[test]
@@ -48,13 +49,13 @@ fn a_captured_cron_becomes_a_file() {
     let sample: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
     expect![[r##"
         # Crons of https://agents.example.com, written by `agentcron import`.
-        # The server still fires them: delete them there, or each of them fires twice.
+        # The server still fires them: delete them there, otherwise each of them fires twice.
         #
-        # What may be secret in webhook URLs was not written here. Set these variables for the daemon:
+        # Possible secrets in webhook URLs were replaced. Set these variables for the daemon:
         #   WEBHOOK_TOKEN
 
-        # there: 01a2081f-e47a-74e8-9cee-65d738191e97
-        # its webhook's URL had something secret in it: see the variables above
+        # on the server: 01a2081f-e47a-74e8-9cee-65d738191e97
+        # its webhook's URL contained a secret: see the variables above
         [cron.imported-65d738191e97]
         schedule = "0 9 * * 1-5"
         timezone = "Europe/Berlin"
@@ -71,11 +72,11 @@ fn a_captured_cron_becomes_a_file() {
 }
 
 #[test]
-fn what_does_not_map_is_said() {
+fn what_cannot_be_mapped_is_noted() {
     check(
         json!({"payload": {"webhook": "https://hooks.example.com/services/T0A1B2C3D4E5F6G7H8/x?token=SECRET&a=&SECRET"}}),
         expect![[r##"
-            # its webhook's URL had something secret in it: see the variables above
+            # its webhook's URL contained a secret: see the variables above
             [cron.imported-65d738191e97]
             schedule = "0 9 * * 1-5"
             timezone = "UTC"
@@ -88,8 +89,8 @@ fn what_does_not_map_is_said() {
     check(
         json!({"payload": {"webhook": "/internal", "bogus\n[x]": 1}}),
         expect![[r##"
-        # `bogus [x]` is not known here: left out
-        # its webhook is left out: it is a path of the server's own app, which nobody but the server can call
+        # `bogus [x]` is not known here and was left out
+        # its webhook was left out: it is a path of the server's own app, which only the server can call
         [cron.imported-65d738191e97]
         schedule = "0 9 * * 1-5"
         timezone = "UTC"
@@ -101,7 +102,7 @@ fn what_does_not_map_is_said() {
     check(
         json!({"payload": {"webhook": "https://user:SECRET@h/"}}),
         expect![[r##"
-        # its webhook is left out: it has a user or password in it; put the token into the query or a header
+        # its webhook was left out: it contains a user or password; put the token into the query or a header
         [cron.imported-65d738191e97]
         schedule = "0 9 * * 1-5"
         timezone = "UTC"
@@ -113,7 +114,7 @@ fn what_does_not_map_is_said() {
     check(
         json!({"payload": {"input": {"a": "${{ env.HOME }}"}}}),
         expect![[r##"
-        # `input` holds `${{`, which means something else here: left out, so disabled
+        # `input` was left out and the cron disabled: it contains `${{`, which means something else here
         [cron.imported-65d738191e97]
         schedule = "0 9 * * 1-5"
         timezone = "UTC"
@@ -126,8 +127,8 @@ fn what_does_not_map_is_said() {
     check(
         json!({"payload": {"input": {"a": [1, null]}}, "metadata": {"cron_name": "x", "name": "Taken"}}),
         expect![[r##"
-            # metadata `cron_name` is set by agentcron itself: left out
-            # `input` holds what TOML cannot say (null, or a number of its own): left out, so disabled
+            # metadata `cron_name` was left out: agentcron sets it itself
+            # `input` was left out and the cron disabled: TOML cannot express its null or very large number
             [cron.Taken-2]
             schedule = "0 9 * * 1-5"
             timezone = "UTC"
@@ -141,7 +142,7 @@ fn what_does_not_map_is_said() {
     check(
         json!({"schedule": "never\n[cron.x]", "metadata": {"name": "a.b"}}),
         expect![[r#"
-        # not taken over: schedule: got 2 fields, expected 5 fields (minute hour day-of-month month day-of-week), 6 (and second) or 7 (and year)
+        # not imported: schedule: got 2 fields, expected 5 fields (minute hour day-of-month month day-of-week), 6 (and second) or 7 (and year)
         # [cron.a.b]
     "#]],
     );
@@ -155,7 +156,7 @@ fn what_does_not_map_is_said() {
             },
         }),
         expect![[r##"
-            # end_time had no offset: taken as UTC
+            # end_time had no offset: read as UTC
             [cron."a.b"]
             schedule = "0 9 * * 1-5"
             timezone = "UTC"

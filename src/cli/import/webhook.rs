@@ -1,30 +1,30 @@
-//! Webhook URLs without what is secret in them: values of the query, and parts of the path that look like tokens,
-//! become placeholders. The values themselves are written nowhere.
+//! Removes secrets from webhook URLs: values of the query, and parts of the path that look like tokens, become
+//! placeholders. The values themselves are written nowhere.
 
 use std::collections::BTreeMap;
 
 use url::Url;
 
-/// A part of a path this long, with letters and digits in it, is taken for a token.
+/// A part of a path this long that contains letters and digits is treated as a token.
 const TOKEN_CHARS_MIN: usize = 16;
 
-/// The variables that the file asks for, by what they stand for.
+/// The variables that the file needs, by the kind of value and the value.
 #[derive(Default)]
 pub(super) struct Variables {
     names: BTreeMap<(String, String), String>,
 }
 
 impl Variables {
-    /// Their names, in alphabetical order.
+    /// Returns their names in alphabetical order.
     pub(super) fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.names.values().cloned().collect();
         names.sort();
         names
     }
 
-    /// The placeholder for a value, the same one for the same value.
-    fn placeholder(&mut self, what: &str, value: &str) -> String {
-        let stem: String = what.chars().filter(|char| char.is_ascii_alphanumeric() || *char == '_').collect();
+    /// Returns the placeholder for a value; the same value has the same placeholder.
+    fn placeholder(&mut self, kind: &str, value: &str) -> String {
+        let stem: String = kind.chars().filter(|char| char.is_ascii_alphanumeric() || *char == '_').collect();
         let stem = if stem.is_empty() { "VALUE".to_owned() } else { stem.to_uppercase() };
         let key = (stem.clone(), value.to_owned());
         if !self.names.contains_key(&key) {
@@ -40,14 +40,14 @@ impl Variables {
     }
 }
 
-/// The URL as it may stand in a file, or why it cannot.
+/// Returns the URL with placeholders for its secrets, or why it cannot be used.
 pub(super) fn without_secrets(text: &str, variables: &mut Variables) -> Result<String, &'static str> {
     if text.starts_with('/') {
-        return Err("it is a path of the server's own app, which nobody but the server can call");
+        return Err("it is a path of the server's own app, which only the server can call");
     }
-    let Ok(url) = Url::parse(text) else { return Err("it is no URL") };
+    let Ok(url) = Url::parse(text) else { return Err("it is not a URL") };
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("it has a user or password in it; put the token into the query or a header");
+        return Err("it contains a user or password; put the token into the query or a header");
     }
     let mut written = url.origin().ascii_serialization();
     for part in url.path_segments().into_iter().flatten() {

@@ -1,6 +1,6 @@
-//! `agentcron webhook doctor`: would webhooks to this URL be sent, and if not, by which rule?
+//! `agentcron webhook doctor`: would webhooks to this URL be sent, and if not, which rule stops them?
 
-mod told;
+mod report;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -8,59 +8,64 @@ use std::net::IpAddr;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
-use super::target::{self, Target, To};
-use super::trial::{self, Trial};
-use crate::cli::failure::Failure;
-use crate::cli::run::roots_of_receivers;
-use crate::cli::session::Session;
+use super::receiver_arguments::{ChosenReceiver, ReceiverArguments, choose_receiver};
+use super::test_delivery::{self, TestDelivery};
+use crate::cli::terminal::{Failure, Session, receiver_roots};
 use crate::transport::{Dialer, Probe};
 use crate::webhook::{DestinationVerdict, Examination, examine};
 
-/// Examine a receiver: what the policy says of the URL and of every address behind it, the certificates it shows, and,
-/// with --send, what it answers to a signed test and whether its clock is right.
-///
-/// Whether webhooks to a URL would be sent.
+/// Check whether webhooks to a URL would be sent, and if not, why
 #[derive(Args, Debug)]
 #[command(after_help = "\
+Shows what the policy says about the URL and about every address behind it, the
+certificates that the receiver presents and, with --send, its response to a
+signed sample and whether its clock is right.
+
+The policy is [webhooks.url] of the configuration, applied by the same code that
+sends webhooks. A connection is opened only if the policy allows it, and nothing
+is sent without --send. No daemon is needed.
+
 Examples:
   agentcron webhook doctor https://ops.example.com/hooks/agent
   agentcron webhook doctor --cron daily-digest --send
-  agentcron webhook doctor https://ops.example.com/ --resolve ops.example.com:10.0.0.7
+  agentcron webhook doctor https://ops.example.com/ \\
+    --resolve ops.example.com:10.0.0.7
 
-Exit code 0: webhooks may be sent there, 1: they are refused, 2: wrong usage or configuration.
-
-It judges by the code that connects, by [webhooks.url] of the configuration, and opens a
-connection only if that is allowed. Nothing is sent without --send. It needs no daemon.")]
+Exit codes:
+  0  webhooks would be sent
+  1  webhooks are refused
+  2  wrong usage or configuration")]
 pub(super) struct Doctor {
     #[command(flatten)]
-    to: To,
-    /// Let this name lead to this address, whatever the name service says; may be given several times
+    receiver: ReceiverArguments,
+    /// Resolve this name to this address instead of asking DNS; may be repeated
     #[arg(long, value_name = "HOST:IP", value_parser = resolved)]
     resolve: Vec<(String, IpAddr)>,
-    /// Send a signed test, as `webhook test` does
+    /// Also send a signed sample, as `webhook test` does
     #[arg(long)]
     send: bool,
 }
 
-/// All that was found.
+/// Everything that was found.
 struct Diagnosis {
     examination: Examination,
-    ping: Option<Trial>,
+    /// The sample, if one was sent.
+    ping: Option<TestDelivery>,
     at: Timestamp,
 }
 
 pub(super) fn doctor(doctor: &Doctor, session: &mut Session) -> Result<(), Failure> {
-    let target = target::settle(&doctor.to, session)?;
-    let url = session.environment.fill(&target.url);
+    let receiver = choose_receiver(&doctor.receiver, session)?;
+    let url = session.environment.fill(&receiver.url);
     let url = url.map_err(|error| Failure::Usage(format!("the URL: {error}")))?;
     let failed = |error: std::io::Error| Failure::Failed(format!("cannot start: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let diagnosis = runtime.block_on(diagnose(doctor, &target, url.expose(), session));
-    // A look-up that hangs must not keep the process.
+    let diagnosis = runtime.block_on(diagnose(doctor, &receiver, url.expose(), session));
+    // A name lookup that hangs must not keep the process alive.
     runtime.shutdown_background();
     let diagnosis = diagnosis?;
     if session.output.is_json() {
-        let object = diagnosis.to_json(&target, url.expose());
+        let object = diagnosis.to_json(&receiver, url.expose());
         session.output.json(&object)?;
     } else {
         diagnosis.print(url.expose(), session)?;
@@ -68,13 +73,13 @@ pub(super) fn doctor(doctor: &Doctor, session: &mut Session) -> Result<(), Failu
     match diagnosis.examination.verdict {
         DestinationVerdict::Allowed => Ok(()),
         DestinationVerdict::Refused(_) => Err(Failure::Failed("webhooks to this URL are refused".to_owned())),
-        DestinationVerdict::NoAddress(_) => Err(Failure::Failed("its name leads nowhere".to_owned())),
+        DestinationVerdict::NoAddress(_) => Err(Failure::Failed("its host name has no address".to_owned())),
     }
 }
 
 async fn diagnose(
     doctor: &Doctor,
-    target: &Target,
+    receiver: &ChosenReceiver,
     url: &str,
     session: &Session,
 ) -> Result<Diagnosis, Failure> {
@@ -83,13 +88,15 @@ async fn diagnose(
         names.entry(name.clone()).or_default().push(*address);
     }
     let dialer = Dialer::of_system().with_names(names);
-    let policy = &target.webhooks.url;
-    let roots = roots_of_receivers(&target.webhooks)?;
+    let policy = &receiver.webhooks.url;
+    let roots = receiver_roots(&receiver.webhooks)?;
     let probe = Probe::new(roots.as_deref(), dialer.clone(), policy.clone());
     let probe = probe.map_err(|error| Failure::Usage(format!("webhooks.ca_file: {error}")))?;
     let examination = examine(url, policy, &probe).await;
     let ping = match examination.verdict {
-        DestinationVerdict::Allowed if doctor.send => Some(trial::send(target, dialer, session).await?),
+        DestinationVerdict::Allowed if doctor.send => {
+            Some(test_delivery::send(receiver, dialer, session).await?)
+        }
         DestinationVerdict::Allowed | DestinationVerdict::Refused(_) | DestinationVerdict::NoAddress(_) => {
             None
         }
@@ -98,7 +105,7 @@ async fn diagnose(
 }
 
 impl Diagnosis {
-    /// How far the receiver's clock is ahead of ours, to the second that `Date` tells.
+    /// Returns how far the receiver's clock is ahead of ours, to the second, from its `Date` header.
     fn skew(&self) -> Option<SignedDuration> {
         let ping = self.ping.as_ref()?;
         let head = SignedDuration::try_from(ping.report.phases.head?).ok()?;
@@ -107,7 +114,7 @@ impl Diagnosis {
     }
 }
 
-/// `ops.example.com:10.0.0.7`, `ops.example.com:[2001:db8::1]`: the name as a parsed URL has it.
+/// Parses `ops.example.com:10.0.0.7` or `ops.example.com:[2001:db8::1]`. The name is normalised as in a parsed URL.
 fn resolved(text: &str) -> Result<(String, IpAddr), String> {
     let expected = || "expected HOST:IP, such as ops.example.com:10.0.0.7".to_owned();
     let (name, address) = text.split_once(':').ok_or_else(expected)?;
@@ -124,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_resolved_as_a_parsed_url_has_it() {
+    fn a_name_is_normalised_as_in_a_parsed_url() {
         for (text, name, address) in [
             ("Hooks.Example.com:10.0.0.7", "hooks.example.com", "10.0.0.7"),
             ("münchen.example:2001:db8::1", "xn--mnchen-3ya.example", "2001:db8::1"),

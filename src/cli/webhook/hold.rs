@@ -1,24 +1,21 @@
-//! `agentcron webhook hold`: nothing is sent until it is released.
+//! `agentcron webhook hold`: nothing is sent until the hold is released.
 
 use clap::Args;
 use serde_json::json;
 
-use crate::cli::ask::ask;
-use crate::cli::failure::Failure;
-use crate::cli::session::Session;
+use crate::cli::terminal::{Failure, Session, ask};
 
-/// Hold all webhooks.
+/// Hold all webhooks until `agentcron webhook release`
 #[derive(Args, Debug)]
 #[command(after_help = "\
+Runs continue and end as usual; their webhooks wait. Attempts that are in flight
+are finished. A hold survives restarts and changes of the configuration.
+
 Examples:
   agentcron webhook hold --note 'the receiver is being moved'
-  agentcron status                                              its first line says so
-
-Runs go on and end; what they have to tell waits until `agentcron webhook release`. What is
-being sent at this moment is finished. A hold outlasts restarts and changes of the
-configuration.")]
+  agentcron status                 its first line shows the hold")]
 pub(super) struct Hold {
-    /// Why, for those who wonder later
+    /// The reason, shown wherever the hold is
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
 }
@@ -28,9 +25,9 @@ pub(super) fn hold(hold: &Hold, session: &mut Session) -> Result<(), Failure> {
     if session.output.is_json() {
         return Ok(session.output.json(&answer)?);
     }
-    let were = if answer["before"]["state"] == "held" { "were held already, and are" } else { "are held" };
+    let held = if answer["before"]["state"] == "held" { "were held already" } else { "are held" };
     let (waiting, in_flight) = (&answer["waiting"], &answer["in_flight"]);
     Ok(session.output.line(&format!(
-        "webhooks {were}: {waiting} wait, {in_flight} are just being sent; `agentcron webhook release` lets them go"
+        "webhooks {held}: {waiting} waiting, {in_flight} in flight; `agentcron webhook release` sends them"
     ))?)
 }

@@ -1,32 +1,32 @@
-//! `agentcron webhook release`: what was held goes out.
+//! `agentcron webhook release`: ends a hold.
 
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
 
-use crate::cli::ask::ask;
-use crate::cli::failure::Failure;
-use crate::cli::session::Session;
+use crate::cli::terminal::{Failure, Session, ask};
 use crate::domain::bounds::RELEASE_RATE_MAX;
+use crate::present::counted;
 
-/// End a hold.
+/// Release held webhooks, at once or at a limited rate
 #[derive(Args, Debug)]
 #[command(after_help = "\
+With --rate, the backlog is sent slowly: until everything that was due at the
+release has been attempted, all webhooks together keep to the rate, oldest first
+and new ones last. A failed attempt is retried on the normal schedule.
+
+Releasing again without --rate lifts the limit.
+
 Examples:
   agentcron webhook release
-  agentcron webhook release --rate 5/s                     spares a receiver that has just come back
-  agentcron webhook release --discard-older-than 2h        old news is not sent
-
-With --rate, what has piled up goes out slowly: until nothing is left that was due at the
-release, all webhooks together keep to the rate, the oldest first and new ones behind them. What
-fails has had its turn and is tried again as always. Releasing again without --rate lifts the
-rate.")]
+  agentcron webhook release --rate 5/s       for a receiver that just recovered
+  agentcron webhook release --discard-older-than 2h")]
 pub(super) struct Release {
-    /// At most so many attempts a second, such as 5/s, until what had piled up has gone
+    /// At most this many attempts per second, such as 5/s, until the backlog is sent
     #[arg(long, value_name = "N/s", value_parser = parse_rate)]
     rate: Option<u32>,
-    /// What was recorded longer ago than this and waits is suppressed, not sent
+    /// Suppress waiting webhooks that were recorded longer ago than this, such as 2h
     #[arg(long, value_name = "DURATION", value_parser = parse_age)]
     discard_older_than: Option<Duration>,
 }
@@ -40,16 +40,17 @@ pub(super) fn release(release: &Release, session: &mut Session) -> Result<(), Fa
     if session.output.is_json() {
         return Ok(session.output.json(&answer)?);
     }
-    let (waiting, discarded) = (&answer["waiting"], &answer["discarded"]);
-    let before = if answer["before"]["state"] == "held" { "" } else { " (they were not held)" };
+    let released = if answer["before"]["state"] == "held" { "are released" } else { "were not held" };
     let rate = match answer["now"]["per_second"].as_u64() {
-        Some(rate) => format!(", at most {rate} a second until what had piled up has gone"),
+        Some(rate) => format!(", at most {rate} per second until the backlog is sent"),
         None => String::new(),
     };
-    session.output.line(&format!("webhooks are released{before}: {waiting} wait{rate}"))?;
-    if discarded != 0 {
+    session.output.line(&format!("webhooks {released}: {} waiting{rate}", answer["waiting"]))?;
+    let discarded = answer["discarded"].as_u64().unwrap_or(0);
+    if discarded > 0 {
+        let discarded = counted(discarded, "older webhook");
         let how = "`agentcron webhook replay --status suppressed` would send them";
-        session.output.line(&format!("{discarded} older ones were suppressed; {how}"))?;
+        session.output.line(&format!("{discarded} suppressed; {how}"))?;
     }
     Ok(())
 }
@@ -57,7 +58,7 @@ pub(super) fn release(release: &Release, session: &mut Session) -> Result<(), Fa
 fn parse_rate(text: &str) -> Result<u32, String> {
     let number = text.strip_suffix("/s").unwrap_or(text).trim();
     let rate = number.parse::<u32>().ok().filter(|rate| (1..=RELEASE_RATE_MAX).contains(rate));
-    rate.ok_or_else(|| format!("expected webhooks a second, such as 5/s (1 to {RELEASE_RATE_MAX})"))
+    rate.ok_or_else(|| format!("expected webhooks per second, such as 5/s (1 to {RELEASE_RATE_MAX})"))
 }
 
 fn parse_age(text: &str) -> Result<Duration, String> {
@@ -69,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_is_a_number_a_second() {
+    fn a_rate_is_a_number_per_second() {
         for (text, rate) in [
             ("5/s", Some(5)),
             ("5", Some(5)),

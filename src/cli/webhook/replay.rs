@@ -1,59 +1,54 @@
-//! `agentcron webhook replay`: webhooks are sent once more, as they were.
+//! `agentcron webhook replay`: sends webhooks again, unchanged.
 
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::show::find;
-use crate::cli::ask::ask;
-use crate::cli::failure::Failure;
-use crate::cli::output::{printable, several};
-use crate::cli::session::Session;
-use crate::cli::show;
-use crate::cli::table::Rows;
-use crate::cli::times;
+use crate::cli::terminal::{Failure, Rows, Session, ask, find_run, find_webhook, parse_past, printable};
 use crate::domain::bounds::REPLAY_DEFAULT;
 use crate::domain::run::called;
+use crate::present::{counted, times};
 
-/// Send webhooks once more.
+/// Send webhooks again
 #[derive(Args, Debug)]
 #[command(after_help = "\
+The same webhook-id and bytes are sent at once, and retried from the start of
+the retry schedule. Without --status, every selected webhook that ended
+undelivered is sent; webhooks that are named by their ids are sent whatever
+their status. Deliveries to a suspended URL are resumed.
+
 Examples:
   agentcron webhook replay 5f1c2ab9
   agentcron webhook replay --status failed --since 2d --dry-run
-  agentcron webhook replay --status suppressed                         after disable_webhooks
+  agentcron webhook replay --status suppressed          after disable_webhooks
   agentcron webhook replay --cron daily-digest --status delivered --since 1h
-  agentcron webhook replay --status pending --url ops.example.com      does not wait for the next rung
-
-The same webhook-id and bytes are sent at once, and retried from the first rung. Unless --status
-says otherwise, all that ended without having been delivered; those that are named, whatever
-became of them. A suspended URL is told again.")]
+  agentcron webhook replay --status pending --url ops.example.com    retry now")]
 pub(super) struct Replay {
-    /// Webhooks by their ids, their runs' ids, or the first characters of them (at least 4)
+    /// Webhooks by their ids, their runs' ids, or the first characters of either (at least 4)
     #[arg(value_name = "ID", conflicts_with_all = ["status", "since", "until", "cron", "run", "url"])]
     ids: Vec<String>,
-    /// Only with these: failed, gone, aborted, blocked, suppressed, delivered, pending
+    /// Only these, separated by commas: failed, gone, aborted, blocked, suppressed, delivered, pending
     #[arg(long, value_name = "STATUS", value_delimiter = ',')]
     status: Vec<String>,
-    /// Only recorded since: RFC 3339, a local date or time, or how long ago
+    /// Only webhooks recorded at or after this time: RFC 3339, a local date or time, or how long ago
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Only recorded before
+    /// Only webhooks recorded before this time
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
-    /// Only of this cron
+    /// Only webhooks of this cron
     #[arg(long, value_name = "NAME")]
     cron: Option<String>,
-    /// Only about this run (its id, or its first characters)
+    /// Only webhooks of this run (its id, or its first characters)
     #[arg(long, value_name = "RUN")]
     run: Option<String>,
-    /// Only with this in the URL, before its query
+    /// Only webhooks whose URL contains this, before its query
     #[arg(long, value_name = "TEXT")]
     url: Option<String>,
-    /// At most so many, the oldest first (10000 at the most)
+    /// At most this many, oldest first; 10000 at most
     #[arg(short = 'n', long, value_name = "N", default_value_t = REPLAY_DEFAULT)]
     limit: u32,
-    /// Only say how many there are, and list the first
+    /// Only count them and list the first ones
     #[arg(long)]
     dry_run: bool,
 }
@@ -65,13 +60,13 @@ pub(super) fn replay(replay: &Replay, session: &mut Session) -> Result<(), Failu
         return Ok(session.output.json(&answer)?);
     }
     print_rows(&answer, session)?;
-    print_text(&answer, session)
+    print_summary(&answer, session)
 }
 
 fn body(replay: &Replay, session: &mut Session) -> Result<Value, Failure> {
     let now = session.now();
     let instant = |option: &str, text: &Option<String>| -> Result<Option<String>, Failure> {
-        let at = text.as_deref().map(|text| times::parse_past(text, &session.zone, now));
+        let at = text.as_deref().map(|text| parse_past(text, &session.zone, now));
         let at = at.transpose().map_err(|message| Failure::Usage(format!("{option}: {message}")))?;
         Ok(at.map(|at| at.to_string()))
     };
@@ -80,9 +75,9 @@ fn body(replay: &Replay, session: &mut Session) -> Result<Value, Failure> {
     if !replay.ids.is_empty() || replay.run.is_some() {
         let reader = session.open_store()?;
         for text in &replay.ids {
-            ids.push(find(text, &reader)?.to_string());
+            ids.push(find_webhook(text, &reader)?.to_string());
         }
-        run_id = replay.run.as_deref().map(|run| show::find(run, &reader)).transpose()?;
+        run_id = replay.run.as_deref().map(|run| find_run(run, &reader)).transpose()?;
     }
     Ok(json!({
         "ids": ids,
@@ -100,7 +95,7 @@ fn body(replay: &Replay, session: &mut Session) -> Result<Value, Failure> {
 fn print_rows(answer: &Value, session: &mut Session) -> Result<(), Failure> {
     let webhooks = answer["webhooks"].as_array().into_iter().flatten();
     let mut rows =
-        Rows::new(&["webhook", "recorded", "cron", "was", "to", "why"], "why", &["recorded", "to"])
+        Rows::new(&["webhook", "recorded", "cron", "was", "to", "reason"], "reason", &["recorded", "to"])
             .in_zone("recorded", &session.zone);
     for webhook in webhooks {
         let text = |key: &str| webhook[key].as_str().unwrap_or_default();
@@ -126,18 +121,18 @@ fn print_rows(answer: &Value, session: &mut Session) -> Result<(), Failure> {
     Ok(())
 }
 
-fn print_text(answer: &Value, session: &mut Session) -> Result<(), Failure> {
+fn print_summary(answer: &Value, session: &mut Session) -> Result<(), Failure> {
     let counts = answer["by_status"].as_object().into_iter().flatten();
     let counts: Vec<String> = counts.map(|(status, count)| format!("{count} {status}")).collect();
     let counts = if counts.is_empty() { String::new() } else { format!(" ({})", counts.join(", ")) };
-    let replayed = several(answer["replayed"].as_u64().unwrap_or(0), "webhook");
+    let replayed = counted(answer["replayed"].as_u64().unwrap_or(0), "webhook");
     let done = if answer["dry_run"] == true { "would be replayed; nothing was done" } else { "replayed" };
     session.output.line(&format!("{replayed} {done}{counts}"))?;
     for url in answer["armed"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        session.output.line(&format!("{} was suspended, and is told again", printable(url)))?;
+        session.output.line(&format!("{} was suspended; deliveries to it are resumed", printable(url)))?;
     }
     if answer["more"] == true {
-        session.output.line("there are more: ask again, or with a higher --limit")?;
+        session.output.line("there are more: run the command again, or with a higher --limit")?;
     }
     Ok(())
 }

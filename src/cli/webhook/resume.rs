@@ -1,23 +1,20 @@
-//! `agentcron webhook resume`: a suspended URL is told again.
+//! `agentcron webhook resume`: resumes deliveries to a suspended URL.
 
 use clap::Args;
 use serde_json::json;
 
-use crate::cli::ask::ask;
-use crate::cli::failure::Failure;
-use crate::cli::output::printable;
-use crate::cli::session::Session;
+use crate::cli::terminal::{Failure, Session, ask, printable};
 
-/// Tell a suspended URL again.
+/// Resume deliveries to a suspended URL
 #[derive(Args, Debug)]
 #[command(after_help = "\
+A URL is suspended when its receiver responds with 410 or `webhook-delivery:
+disable`. From then on its webhooks end as `gone` without being sent. `agentcron
+webhook replay --status gone` sends those, and resumes the URL as well.
+
 Examples:
   agentcron webhook resume https://ops.example.com/hooks/agent
-  agentcron webhook resume ops.example.com                        every suspended URL with this in it
-
-A URL is suspended when its receiver answers 410 or `webhook-delivery: disable`; from then on
-its webhooks end as `gone` without being sent. `agentcron webhook replay --status gone` sends
-those, and arms the URL as well.")]
+  agentcron webhook resume ops.example.com    every suspended URL with this")]
 pub(super) struct Resume {
     /// The URL as `status` shows it, or a part of it before its query
     url: String,
@@ -28,10 +25,10 @@ pub(super) fn resume(resume: &Resume, session: &mut Session) -> Result<(), Failu
     if session.output.is_json() {
         return Ok(session.output.json(&answer)?);
     }
-    let armed = answer["armed"].as_array().into_iter().flatten().filter_map(|url| url.as_str());
-    for url in armed {
-        session.output.line(&format!("{} is told again", printable(url)))?;
+    let resumed = answer["armed"].as_array().into_iter().flatten().filter_map(|url| url.as_str());
+    for url in resumed {
+        session.output.line(&format!("deliveries to {} are resumed", printable(url)))?;
     }
-    let how = "`agentcron webhook replay --status gone` sends what has ended meanwhile";
+    let how = "`agentcron webhook replay --status gone` sends the webhooks that have ended meanwhile";
     Ok(session.output.line(how)?)
 }

@@ -1,4 +1,4 @@
-//! Lookups in a map and in a credentials directory, and that no secret shows itself.
+//! Lookups in a map and in a credentials directory, and that no secret is shown.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -7,11 +7,11 @@ use expect_test::{Expect, expect};
 use super::*;
 
 fn check(environment: &Environment, name: &str, expected: Expect) {
-    let answer = match environment.lookup(name) {
+    let shown = match environment.lookup(name) {
         Ok(secret) => format!("{secret} {secret:?} {}", secret.expose()),
         Err(error) => error.to_string(),
     };
-    expected.assert_eq(&answer);
+    expected.assert_eq(&shown);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Whole files in, exact messages out.
+//! Loads whole files and compares the exact messages.
 
 use std::path::Path;
 
@@ -30,7 +30,7 @@ fn environment() -> Environment {
     ])
 }
 
-/// Writes the files, loads the first one, and shows what comes of it with the directory's name taken out.
+/// Writes the files, loads the first one, and returns what a user would see, without the directory's name.
 fn load_files(files: &[(&str, &[u8])]) -> (String, Option<Config>) {
     let directory = tempfile::tempdir().unwrap();
     for (name, content) in files {

@@ -1,21 +1,19 @@
-//! What goes to the server as it is: checked for shape, size and placeholders, nothing else.
+//! What the agent server gets as it is written: checked for shape, size and placeholders, and nothing else.
 
 use serde_json::{Map, Value};
 
-use super::{CronFields, Mistakes, plain, quoted};
-use crate::config::fields::OneOrMany;
+use super::mistakes::{Mistakes, plain_text, unknown_word};
+use crate::config::errors::{Complaint, quoted};
+use crate::config::fields::{CronFields, OneOrMany};
 use crate::config::limits::{DEPTH_MAX, PAYLOAD_BYTES_MAX};
-use crate::config::nearest::nearest;
-use crate::config::placeholders::{check_text, each_text, each_text_of_map};
+use crate::config::placeholders::{AllowedNames, check_text, pointer_token};
+use crate::config::reference::{DURABILITIES, STREAM_MODES};
 
-const DURABILITIES: &[&str] = &["sync", "async", "exit"];
-const STREAM_MODES: &[&str] =
-    &["values", "messages", "messages-tuple", "updates", "events", "tasks", "checkpoints", "debug", "custom"];
-/// Metadata by which we find our runs again; a user's value would be overwritten.
+/// Keys of the metadata by which agentcron finds its runs again; a user's value would be overwritten.
 const RESERVED_METADATA: &[&str] = &["cron_id", "cron_name", "scheduled_for"];
 const RESERVED_METADATA_PREFIX: &str = "agentcron_";
 
-/// The server's own fields by their own names.
+/// Returns the agent server's own fields under their own names.
 pub(super) fn payload(fields: &CronFields, mistakes: &mut Mistakes) -> Map<String, Value> {
     let texts = |texts: &[String]| Value::from(texts.to_vec());
     check_nodes("interrupt_before", fields.interrupt_before.as_ref(), mistakes);
@@ -45,33 +43,38 @@ pub(super) fn payload(fields: &CronFields, mistakes: &mut Mistakes) -> Map<Strin
     payload
 }
 
-/// The user's metadata.
+/// Returns the user's metadata.
 pub(super) fn metadata(fields: &CronFields, mistakes: &mut Mistakes) -> Map<String, Value> {
     let metadata = fields.metadata.clone().unwrap_or_default();
     for key in metadata.keys() {
         if RESERVED_METADATA.contains(&key.as_str()) || key.starts_with(RESERVED_METADATA_PREFIX) {
-            let pointer = format!("/{}", key.replace('~', "~0").replace('/', "~1"));
+            let pointer = format!("/{}", pointer_token(key));
             let hint = format!(
                 "agentcron sets {} and {RESERVED_METADATA_PREFIX}… itself",
                 RESERVED_METADATA.join(", ")
             );
-            mistakes.add_at("metadata", pointer, format!("key {} is reserved", quoted(key)), Some(hint));
+            let complaint = Complaint::with_hint(format!("key {} is reserved", quoted(key)), hint);
+            mistakes.add_complaint("metadata", &pointer, complaint);
         }
     }
     metadata
 }
 
 fn durability(fields: &CronFields, mistakes: &mut Mistakes) -> Option<Value> {
-    let text = plain(mistakes, "durability", &fields.durability)?;
+    let text = plain_text(mistakes, "durability", &fields.durability)?;
     check_word("durability", "", text, DURABILITIES, mistakes);
     Some(text.into())
 }
 
-fn check_word(field: &'static str, pointer: &str, text: &str, known: &[&str], mistakes: &mut Mistakes) {
+fn check_word(
+    field: &'static str,
+    pointer: &str,
+    text: &str,
+    known: &[&'static str],
+    mistakes: &mut Mistakes,
+) {
     if !known.contains(&text) {
-        let message = format!("got {}, expected one of {}", quoted(text), known.join(", "));
-        let hint = nearest(text, known.iter().copied()).map(|word| format!("did you mean `{word}`?"));
-        mistakes.add_at(field, pointer.to_owned(), message, hint);
+        mistakes.add_complaint(field, pointer, unknown_word(text, known));
     }
 }
 
@@ -100,21 +103,11 @@ fn check_stream_modes(fields: &CronFields, mistakes: &mut Mistakes) {
 }
 
 fn check_templates(fields: &CronFields, mistakes: &mut Mistakes) {
-    let mut check = |field, pointer: &str, text: &str| {
-        for (message, hint) in check_text(text, true) {
-            mistakes.add_at(field, pointer.to_owned(), message, hint);
+    fields.each_payload_text(&mut |field, pointer, text| {
+        for complaint in check_text(text, AllowedNames::EnvironmentAndFiring) {
+            mistakes.add_complaint(field, pointer, complaint);
         }
-    };
-    if let Some(input) = &fields.input {
-        each_text(input, &mut |pointer, text| check("input", pointer, text));
-    }
-    for (field, map) in
-        [("config", &fields.config), ("context", &fields.context), ("metadata", &fields.metadata)]
-    {
-        if let Some(map) = map {
-            each_text_of_map(map, &mut |pointer, text| check(field, pointer, text));
-        }
-    }
+    });
 }
 
 fn check_sizes(fields: &CronFields, mistakes: &mut Mistakes) {
@@ -141,7 +134,7 @@ fn check_sizes(fields: &CronFields, mistakes: &mut Mistakes) {
 }
 
 fn json_bytes(value: &impl serde::Serialize) -> usize {
-    /// Counts what is written to it.
+    /// Counts the bytes that are written to it.
     struct Counter(usize);
 
     impl std::io::Write for Counter {
@@ -161,7 +154,7 @@ fn json_bytes(value: &impl serde::Serialize) -> usize {
     counter.0
 }
 
-/// Levels of nesting. It recurses, but every `Value` was built by a reader that has a bound itself.
+/// Returns the levels of nesting. It recurses, but every `Value` was built by a reader that bounds the nesting itself.
 fn depth(value: &Value) -> usize {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 1,

@@ -1,24 +1,26 @@
-//! Schedule and time zone -> calendar.
+//! The schedule and the time zone of a cron, parsed into a calendar.
 
-use super::{Calendar, CronFields, MISSING, Mistakes, plain, quoted};
-use crate::domain::calendar::CalendarError;
+use super::mistakes::{Mistakes, plain_text};
+use crate::config::errors::{Complaint, quoted};
+use crate::config::fields::CronFields;
+use crate::domain::calendar::{Calendar, CalendarError};
 
 const TIMEZONE_DEFAULT: &str = "UTC";
-/// Good in every zone.
+/// A schedule that is valid in every zone.
 const SCHEDULE_ANY: &str = "0 0 * * *";
 
 pub(super) fn calendar(name: &str, fields: &CronFields, mistakes: &mut Mistakes) -> Option<Calendar> {
     if fields.schedule.is_none() {
-        mistakes.add_with_hint("schedule", MISSING, "five fields, such as \"0 9 * * mon-fri\"");
+        mistakes.add_missing("schedule", "five fields, such as \"0 9 * * mon-fri\"");
     }
-    let schedule = plain(mistakes, "schedule", &fields.schedule);
+    let schedule = plain_text(mistakes, "schedule", &fields.schedule);
     let timezone = match &fields.timezone {
         None => Some(TIMEZONE_DEFAULT),
-        some => plain(mistakes, "timezone", some),
+        some => plain_text(mistakes, "timezone", some),
     }?;
     let together = Calendar::parse(schedule.unwrap_or(SCHEDULE_ANY), timezone, name);
     let Err(error) = together else { return together.ok().filter(|_| schedule.is_some()) };
-    // The calendar stops at the first of the two that is wrong; each alone shows whether both are.
+    // The calendar stops at the first of the two that is wrong; parsing each alone shows whether both are.
     let alone = [schedule.map(|schedule| (schedule, TIMEZONE_DEFAULT)), Some((SCHEDULE_ANY, timezone))];
     let alone = alone.into_iter().flatten();
     let mut errors: Vec<CalendarError> =
@@ -32,14 +34,14 @@ pub(super) fn calendar(name: &str, fields: &CronFields, mistakes: &mut Mistakes)
     None
 }
 
-/// The one place that turns the calendar's complaints into ours.
+/// Turns an error of the calendar into a mistake of the field that it is about.
 fn add(error: &CalendarError, schedule: &str, mistakes: &mut Mistakes) {
     match error {
         CalendarError::UnknownTimezone { name, nearest } => {
             let message =
                 format!("unknown time zone {}, expected an IANA name such as Europe/Berlin", quoted(name));
             let hint = nearest.as_ref().map(|nearest| format!("did you mean `{nearest}`?"));
-            mistakes.add_at("timezone", String::new(), message, hint);
+            mistakes.add_complaint("timezone", "", Complaint { message, hint });
         }
         CalendarError::Expression(error) => {
             mistakes.add_excerpt("schedule", error.to_string(), error.caret());

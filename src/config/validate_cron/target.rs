@@ -1,16 +1,18 @@
-//! What is run, and on which thread.
+//! Which assistant a cron runs, and on which thread.
 
-use super::{CronFields, MISSING, Mistakes, plain, quoted, word};
-use crate::config::limits::WORD_CHARS_MAX;
-use crate::domain::cron::{MultitaskStrategy, OnRunCompleted, Target, UnknownWord};
+use super::mistakes::{Mistakes, parse_word, plain_text};
+use crate::config::errors::quoted;
+use crate::config::fields::CronFields;
+use crate::config::limits::NAME_CHARS_MAX;
+use crate::domain::cron::{MultitaskStrategy, OnRunCompleted, Target};
 use crate::domain::ids::{InstallationId, ThreadId};
 
 pub(super) fn assistant_id(fields: &CronFields, mistakes: &mut Mistakes) -> Option<String> {
     if fields.assistant_id.is_none() {
-        mistakes.add_with_hint("assistant_id", MISSING, "the id of an assistant, or the name of a graph");
+        mistakes.add_missing("assistant_id", "the id of an assistant, or the name of a graph");
     }
-    let text = plain(mistakes, "assistant_id", &fields.assistant_id)?;
-    short_word(mistakes, "assistant_id", text).map(str::to_owned)
+    let text = plain_text(mistakes, "assistant_id", &fields.assistant_id)?;
+    short_name(mistakes, "assistant_id", text).map(str::to_owned)
 }
 
 pub(super) fn target(
@@ -20,36 +22,41 @@ pub(super) fn target(
 ) -> Option<Target> {
     if fields.thread_id.is_some() && fields.thread.is_some() {
         let hint = "`thread` is a name of your own, `thread_id` a UUID; keep one";
-        mistakes.add_with_hint("thread", "stands beside thread_id, expected one of them", hint);
+        mistakes.add_with_hint("thread", "given together with thread_id, expected one of them", hint);
     }
-    let thread_id = plain(mistakes, "thread_id", &fields.thread_id).map(|text| {
+    let thread_id = plain_text(mistakes, "thread_id", &fields.thread_id).map(|text| {
         text.parse::<ThreadId>().map_err(|_| {
             let hint = "for a name of your own write thread = \"…\"";
             mistakes.add_with_hint("thread_id", format!("got {}, expected a UUID", quoted(text)), hint);
         })
     });
-    let thread = plain(mistakes, "thread", &fields.thread).map(|text| {
-        short_word(mistakes, "thread", text).map(|name| ThreadId::of_name(installation, name)).ok_or(())
+    let thread = plain_text(mistakes, "thread", &fields.thread).map(|text| {
+        let name = short_name(mistakes, "thread", text);
+        name.map(|name| ThreadId::of_name(installation, name)).ok_or(())
     });
     if fields.thread_id.is_none() && fields.thread.is_none() {
-        return Some(Target::Stateless(on_run_completed(fields, mistakes)));
+        let default = OnRunCompleted::Delete;
+        let chosen = parse_word(mistakes, "on_run_completed", &fields.on_run_completed, default);
+        return Some(Target::Stateless(chosen));
     }
     if fields.on_run_completed.is_some() {
         let message = "makes no sense together with a thread: the thread outlives its runs";
-        let hint = "on_run_completed is for stateless crons; leave it or the thread out";
+        let hint = "on_run_completed is for stateless crons; remove it or the thread";
         mistakes.add_with_hint("on_run_completed", message, hint);
     }
     thread_id.or(thread)?.ok().map(Target::Thread)
 }
 
-/// For a stateless run it is always `reject`: every run has a thread of its own, so nothing can be in its way, and
-/// the fence that keeps a run from starting twice needs it.
+/// Returns the strategy for a busy thread. For a stateless run it is always `reject`: every run has a thread of its
+/// own, so nothing can be in its way, and the fence that keeps a run from starting twice needs it.
 pub(super) fn multitask_strategy(fields: &CronFields, mistakes: &mut Mistakes) -> Option<MultitaskStrategy> {
-    let stateless = fields.thread_id.is_none() && fields.thread.is_none();
+    let is_stateless = fields.thread_id.is_none() && fields.thread.is_none();
     let written = fields.multitask_strategy.as_ref();
-    let strategy = written
-        .map(|_| word(mistakes, "multitask_strategy", &fields.multitask_strategy, MultitaskStrategy::Reject));
-    if !stateless {
+    let strategy = written.map(|_| {
+        let default = MultitaskStrategy::Reject;
+        parse_word(mistakes, "multitask_strategy", &fields.multitask_strategy, default)
+    });
+    if !is_stateless {
         return strategy;
     }
     if let Some(strategy) = strategy.filter(|strategy| *strategy != MultitaskStrategy::Reject) {
@@ -61,33 +68,13 @@ pub(super) fn multitask_strategy(fields: &CronFields, mistakes: &mut Mistakes) -
     Some(MultitaskStrategy::Reject)
 }
 
-fn on_run_completed(fields: &CronFields, mistakes: &mut Mistakes) -> OnRunCompleted {
-    word(mistakes, "on_run_completed", &fields.on_run_completed, OnRunCompletedWord(OnRunCompleted::Delete)).0
-}
-
-/// Its word, as the server writes it.
-#[derive(Clone, Copy)]
-struct OnRunCompletedWord(OnRunCompleted);
-
-impl std::str::FromStr for OnRunCompletedWord {
-    type Err = UnknownWord;
-
-    fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        match text {
-            "delete" => Ok(Self(OnRunCompleted::Delete)),
-            "keep" => Ok(Self(OnRunCompleted::Keep)),
-            _ => Err(UnknownWord { got: text.to_owned(), allowed: "delete, keep".to_owned() }),
-        }
-    }
-}
-
-/// Something to go by, and nothing that a table or a log line would choke on.
-fn short_word<'t>(mistakes: &mut Mistakes, field: &'static str, text: &'t str) -> Option<&'t str> {
-    let valid =
-        !text.trim().is_empty() && text.chars().count() <= WORD_CHARS_MAX && !text.contains(char::is_control);
-    if !valid {
-        let expected = format!("expected 1 to {WORD_CHARS_MAX} characters in one line");
+/// Returns the text if it can be a name in tables and log lines: neither empty nor long, and in one line.
+fn short_name<'t>(mistakes: &mut Mistakes, field: &'static str, text: &'t str) -> Option<&'t str> {
+    let is_valid =
+        !text.trim().is_empty() && text.chars().count() <= NAME_CHARS_MAX && !text.contains(char::is_control);
+    if !is_valid {
+        let expected = format!("expected 1 to {NAME_CHARS_MAX} characters in one line");
         mistakes.add(field, format!("got {}, {expected}", quoted(text)));
     }
-    valid.then_some(text)
+    is_valid.then_some(text)
 }

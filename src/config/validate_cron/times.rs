@@ -1,18 +1,20 @@
-//! Durations, instants and days.
+//! The durations, instants and days of a cron.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use super::{CronFields, Mistakes, plain, quoted};
+use super::mistakes::{Mistakes, plain_text};
 use crate::config::duration::parse_duration;
+use crate::config::errors::{Complaint, quoted};
+use crate::config::fields::CronFields;
 use crate::config::limits::EXCLUDE_MAX;
 use crate::domain::cron::DayRange;
 
 pub(super) const CATCHUP_WINDOW_DEFAULT: Duration = Duration::from_secs(24 * 3600);
 
-/// A duration that must not be zero.
+/// Returns a field's duration, which must not be zero.
 pub(super) fn optional_duration(
     mistakes: &mut Mistakes,
     field: &'static str,
@@ -26,13 +28,13 @@ pub(super) fn optional_duration(
     Some(duration)
 }
 
-/// Zero means none, which is the default.
+/// Returns the jitter. Zero is the default and means that occurrences are not spread.
 pub(super) fn jitter(fields: &CronFields, mistakes: &mut Mistakes) -> Duration {
     any_duration(mistakes, "jitter", &fields.jitter).unwrap_or(Duration::ZERO)
 }
 
 fn any_duration(mistakes: &mut Mistakes, field: &'static str, text: &Option<String>) -> Option<Duration> {
-    let text = plain(mistakes, field, text)?;
+    let text = plain_text(mistakes, field, text)?;
     parse_duration(text).map_err(|message| mistakes.add(field, message)).ok()
 }
 
@@ -44,7 +46,7 @@ fn zero_hint(field: &str) -> &'static str {
     }
 }
 
-/// `start_time` and `end_time`.
+/// Returns `start_time` and `end_time`.
 pub(super) fn window(fields: &CronFields, mistakes: &mut Mistakes) -> (Option<Timestamp>, Option<Timestamp>) {
     let start = instant(mistakes, "start_time", &fields.start_time);
     let end = instant(mistakes, "end_time", &fields.end_time);
@@ -57,18 +59,19 @@ pub(super) fn window(fields: &CronFields, mistakes: &mut Mistakes) -> (Option<Ti
 }
 
 fn instant(mistakes: &mut Mistakes, field: &'static str, text: &Option<String>) -> Option<Timestamp> {
-    let text = plain(mistakes, field, text)?;
+    let text = plain_text(mistakes, field, text)?;
     let instant = text.parse::<Timestamp>();
     if instant.is_err() {
-        let local = text.parse::<jiff::civil::DateTime>().is_ok();
+        let is_local = text.parse::<jiff::civil::DateTime>().is_ok();
         let expected = "expected a time such as 2027-01-01T00:00:00Z or 2027-01-01T09:00:00+01:00";
-        let hint = local.then(|| "the offset from UTC is missing: add `Z` or `+01:00`".to_owned());
-        mistakes.add_at(field, String::new(), format!("got {}, {expected}", quoted(text)), hint);
+        let hint = is_local.then(|| "the offset from UTC is missing: add `Z` or `+01:00`".to_owned());
+        let message = format!("got {}, {expected}", quoted(text));
+        mistakes.add_complaint(field, "", Complaint { message, hint });
     }
     instant.ok()
 }
 
-/// `2026-12-25` and `2026-12-24..2027-01-02`.
+/// Returns the excluded days, each written `2026-12-25` or `2026-12-24..2027-01-02`.
 pub(super) fn exclude(fields: &CronFields, mistakes: &mut Mistakes) -> Vec<DayRange> {
     let written = fields.exclude.as_deref().unwrap_or_default();
     if written.len() > EXCLUDE_MAX {
@@ -79,7 +82,9 @@ pub(super) fn exclude(fields: &CronFields, mistakes: &mut Mistakes) -> Vec<DayRa
     for (index, text) in written.iter().enumerate() {
         match day_range(text) {
             Ok(range) => ranges.push(range),
-            Err(message) => mistakes.add_at("exclude", format!("/{index}"), message, None),
+            Err(message) => {
+                mistakes.add_complaint("exclude", &format!("/{index}"), Complaint::new(message));
+            }
         }
     }
     ranges
@@ -95,7 +100,7 @@ fn day_range(text: &str) -> Result<DayRange, String> {
     }
 }
 
-/// A date and nothing behind it: jiff would take a date with a time as well.
+/// Parses a date with nothing after it. jiff alone would accept a date with a time, too.
 fn day(text: &str) -> Option<Date> {
     text.parse().ok().filter(|day: &Date| day.to_string() == text)
 }

@@ -1,6 +1,6 @@
-//! A schedule in plain English. It is made from the meaning, not from the text, so it says what will happen.
+//! Describes a schedule in plain English. It reads the recurrence and not the text, so it says what will happen.
 
-use super::meaning::{Days, Meaning, MonthDays, Numbers, WeekDays};
+use super::recurrence::{Days, MonthDays, Numbers, Recurrence, WeekDays};
 
 const MONTHS: [&str; 12] = [
     "January",
@@ -19,12 +19,14 @@ const MONTHS: [&str; 12] = [
 const WEEKDAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 const NTH: [&str; 5] = ["first", "second", "third", "fourth", "fifth"];
 
-/// More times of day than this are told by their hours and minutes.
+/// The most times of day that are listed one by one; more are described by their hours and minutes.
 const TIMES_LISTED_MAX: usize = 6;
 
-pub(super) fn describe(meaning: &Meaning) -> String {
-    let mut sentence = times(meaning);
-    for part in [days(&meaning.days), months(&meaning.months), years(&meaning.years)].into_iter().flatten() {
+pub(super) fn describe(recurrence: &Recurrence) -> String {
+    let mut sentence = times(recurrence);
+    for part in
+        [days(&recurrence.days), months(&recurrence.months), years(&recurrence.years)].into_iter().flatten()
+    {
         sentence.push(' ');
         sentence.push_str(&part);
     }
@@ -35,21 +37,21 @@ pub(super) fn describe(meaning: &Meaning) -> String {
     }
 }
 
-fn times(meaning: &Meaning) -> String {
-    let Meaning { seconds, minutes, hours, .. } = meaning;
-    let on_the_minute = only(seconds) == Some(0);
+fn times(recurrence: &Recurrence) -> String {
+    let Recurrence { seconds, minutes, hours, .. } = recurrence;
+    let is_on_the_minute = only(seconds) == Some(0);
     if hours.len() * minutes.len() * seconds.len() <= TIMES_LISTED_MAX {
         let minutes_of = |hour| minutes.iter().map(move |minute| (hour, minute));
         let times = hours.iter().flat_map(minutes_of).flat_map(|(hour, minute)| {
             seconds.iter().map(move |second| {
                 let time = format!("{hour:02}:{minute:02}");
-                if on_the_minute { time } else { format!("{time}:{second:02}") }
+                if is_on_the_minute { time } else { format!("{time}:{second:02}") }
             })
         });
         return format!("at {}", and(times.collect()));
     }
-    let every_minute = minutes.len() == 60 && hours.len() == 24;
-    match (on_the_minute, every_minute) {
+    let is_every_minute = minutes.len() == 60 && hours.len() == 24;
+    match (is_on_the_minute, is_every_minute) {
         (true, _) => minutes_and_hours(minutes, hours),
         (false, true) if even_step(seconds, 60).is_some() => unit("second", seconds, 60),
         (false, _) => {
@@ -80,7 +82,7 @@ fn minutes_and_hours(minutes: &Numbers, hours: &Numbers) -> String {
     }
 }
 
-/// `every minute`, `every 15 minutes`, or else a list.
+/// Returns `every minute`, `every 15 minutes`, or a list.
 fn unit(name: &str, numbers: &Numbers, cycle: u16) -> String {
     match even_step(numbers, cycle) {
         Some(1) => format!("every {name}"),
@@ -93,13 +95,13 @@ fn listed(name: &str, numbers: &Numbers) -> String {
     format!("at {}", counted(name, numbers))
 }
 
-/// `minute 5`, `minutes 0 to 10`.
+/// Returns `minute 5` or `minutes 0 to 10`.
 fn counted(name: &str, numbers: &Numbers) -> String {
     let plural = if numbers.len() == 1 { "" } else { "s" };
     format!("{name}{plural} {}", runs(numbers, &number))
 }
 
-/// The step, if the numbers go around the cycle in equal steps from 0.
+/// Returns the step if the numbers go around the cycle in equal steps from 0.
 fn even_step(numbers: &Numbers, cycle: u16) -> Option<u16> {
     let count =
         u16::try_from(numbers.len()).ok().filter(|count| *count > 1 && cycle.is_multiple_of(*count))?;
@@ -170,7 +172,7 @@ fn weekday(number: u16) -> String {
     WEEKDAYS.get(usize::from(number)).copied().unwrap_or_default().to_owned()
 }
 
-/// `1, 5 and 10 to 20`: three in a row or more are told by their ends.
+/// Returns `1, 5 and 10 to 20`: three or more consecutive numbers are described by their ends.
 fn runs(numbers: &Numbers, name: &dyn Fn(u16) -> String) -> String {
     let mut runs: Vec<(u16, u16)> = Vec::new();
     for number in numbers {

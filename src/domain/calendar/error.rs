@@ -1,22 +1,20 @@
-//! What is wrong with a schedule or a time zone, said so that its author can mend it without the manual.
+//! What is wrong with a schedule or a time zone, in messages with which its author can correct it without a manual.
 
 use std::ops::Range;
 
-/// Why an expression and a time zone make no calendar.
+/// Why an expression and a time zone do not make a calendar.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CalendarError {
-    /// The text is no cron expression.
     #[error(transparent)]
     Expression(#[from] ExpressionError),
-    /// No such zone in the system's database, nor in the bundled one.
+    /// Neither the system's database nor the bundled one has the zone.
     #[error("unknown timezone {name}{}", did_you_mean(.nearest))]
     UnknownTimezone {
-        /// The name as it was given.
         name: String,
-        /// The known name that looks most like it.
+        /// The most similar name that is known.
         nearest: Option<String>,
     },
-    /// The expression reads well, but no instant from 1970 to 2099 satisfies it.
+    /// The expression is valid, but no instant from 1970 to 2099 satisfies it.
     #[error("schedule never matches: no date from 1970 to 2099 satisfies it")]
     NeverMatches,
 }
@@ -28,42 +26,42 @@ fn did_you_mean(nearest: &Option<String>) -> String {
     }
 }
 
-/// A fault in the text of an expression, and where it is.
+/// A mistake in the text of an expression, and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExpressionError {
     expression: String,
-    fault: Fault,
+    error: ParseError,
 }
 
 impl ExpressionError {
-    pub(super) fn new(expression: &str, fault: Fault) -> ExpressionError {
-        ExpressionError { expression: expression.to_owned(), fault }
+    pub(super) fn new(expression: &str, error: ParseError) -> ExpressionError {
+        ExpressionError { expression: expression.to_owned(), error }
     }
 
-    /// The bytes of the expression that are at fault; empty at the end if something is missing.
+    /// Returns the bytes of the expression that are at fault: an empty range at the end if something is missing.
     pub fn span(&self) -> Range<usize> {
-        self.fault.span.clone()
+        self.error.span.clone()
     }
 
-    /// What was got and what is allowed, without the hint.
+    /// Returns what was got and what was expected, without the hint.
     pub fn message(&self) -> &str {
-        &self.fault.message
+        &self.error.message
     }
 
-    /// A likely way out, if there is one.
+    /// Returns what was probably meant, if that is known.
     pub fn hint(&self) -> Option<&str> {
-        self.fault.hint.as_deref()
+        self.error.hint.as_deref()
     }
 
-    /// Two lines: the expression, and carets under the part at fault.
+    /// Returns two lines: the expression, and carets under the part at fault.
     pub fn caret(&self) -> String {
         let printable = |c: char| if c.is_control() { ' ' } else { c };
         let shown: String = self.expression.chars().map(printable).collect();
         let (mut before, mut under) = (0, 0);
         for (at, _) in self.expression.char_indices() {
-            if at < self.fault.span.start {
+            if at < self.error.span.start {
                 before += 1;
-            } else if at < self.fault.span.end {
+            } else if at < self.error.span.end {
                 under += 1;
             }
         }
@@ -73,8 +71,8 @@ impl ExpressionError {
 
 impl std::fmt::Display for ExpressionError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.fault.message)?;
-        match &self.fault.hint {
+        f.write_str(&self.error.message)?;
+        match &self.error.hint {
             Some(hint) => write!(f, "; {hint}"),
             None => Ok(()),
         }
@@ -83,25 +81,25 @@ impl std::fmt::Display for ExpressionError {
 
 impl std::error::Error for ExpressionError {}
 
-/// A fault found deep in the parser, which does not know the whole expression.
+/// A mistake found deep in the parser, which does not know the whole expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fault {
+pub(super) struct ParseError {
     pub(super) span: Range<usize>,
     pub(super) message: String,
     pub(super) hint: Option<String>,
 }
 
-impl Fault {
-    pub(super) fn new(span: Range<usize>, message: impl Into<String>) -> Fault {
-        Fault { span, message: message.into(), hint: None }
+impl ParseError {
+    pub(super) fn new(span: Range<usize>, message: impl Into<String>) -> ParseError {
+        ParseError { span, message: message.into(), hint: None }
     }
 
-    pub(super) fn hint(self, hint: impl Into<String>) -> Fault {
-        Fault { hint: Some(hint.into()), ..self }
+    pub(super) fn with_hint(self, hint: impl Into<String>) -> ParseError {
+        ParseError { hint: Some(hint.into()), ..self }
     }
 
-    /// Hints for the whole expression must not hide a hint for the very spot.
-    pub(super) fn or_hint(self, hint: impl Into<String>) -> Fault {
-        Fault { hint: self.hint.or_else(|| Some(hint.into())), ..self }
+    /// Adds a hint about the whole expression, which must not replace a hint about the place itself.
+    pub(super) fn or_hint(self, hint: impl Into<String>) -> ParseError {
+        ParseError { hint: self.hint.or_else(|| Some(hint.into())), ..self }
     }
 }

@@ -1,5 +1,5 @@
-//! The seven fields of an expression: their order, ranges and names. Order and ranges are croniter's, which the
-//! server uses; Quartz puts the seconds first.
+//! The seven fields of an expression: their order, ranges and names. Order and ranges are those of croniter, which
+//! the agent server uses; Quartz puts the seconds first.
 
 const MONTHS: [&str; 12] =
     ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
@@ -17,7 +17,7 @@ pub(super) enum Field {
 }
 
 impl Field {
-    /// As they stand in an expression; the last two may be absent.
+    /// The order in an expression; the last two may be absent.
     pub(super) const ORDER: [Field; 7] = [
         Field::Minute,
         Field::Hour,
@@ -48,7 +48,7 @@ impl Field {
         }
     }
 
-    /// The greatest number that the field means. Sunday may also be written 7.
+    /// Returns the greatest number of the field. Sunday is 0, but may be written 7.
     pub(super) fn max(self) -> u16 {
         match self {
             Field::Minute | Field::Second => 59,
@@ -60,7 +60,7 @@ impl Field {
         }
     }
 
-    /// What may be written, for messages.
+    /// Returns the range that may be written, for messages.
     pub(super) fn allowed(self) -> &'static str {
         match self {
             Field::Minute | Field::Second => "0-59",
@@ -72,7 +72,7 @@ impl Field {
         }
     }
 
-    /// Three-letter names, the first of which means [`Field::min`].
+    /// Returns the three-letter names, the first of which means [`Field::min`].
     pub(super) fn names(self) -> &'static [&'static str] {
         match self {
             Field::Month => &MONTHS,

@@ -1,11 +1,11 @@
 //! From the text of a cron expression to the instants at which it fires.
 //!
 //! ```text
-//! text --parse--> Expression --meaning--> Meaning --stepping--> times on the wall --clock_change--> instants
+//! text --parse--> Expression --recurrence--> Recurrence --stepping--> local times --clock_change--> instants
 //! ```
 //!
-//! The dialect is croniter's, as the server reads it. The only outside thing is the database of time zones, which
-//! `jiff` reads and caches.
+//! The dialect is croniter's, because the agent server uses croniter. The only outside thing is the database of time
+//! zones, which `jiff` reads and caches.
 
 mod cautions;
 mod clock_change;
@@ -13,10 +13,10 @@ mod describe;
 mod error;
 mod field;
 mod hash;
-mod meaning;
 mod parse;
+mod recurrence;
 mod stepping;
-mod word;
+mod token;
 mod zone;
 
 #[cfg(test)]
@@ -30,10 +30,11 @@ use jiff::{Timestamp, civil};
 pub use cautions::Caution;
 pub use error::{CalendarError, ExpressionError};
 
-use meaning::{Meaning, Nature};
-use stepping::Stepping;
+use recurrence::{Recurrence, TimeKind};
+use stepping::Stepper;
 
-/// No schedule names a time before 1970, so an earlier instant is as good as this one. Two days before: zones differ.
+/// No schedule names a time before 1970, so every earlier instant is treated as this one. It is two days before,
+/// because local times differ from UTC.
 const EARLIEST_SECOND: i64 = -2 * 86_400;
 
 /// A schedule in a time zone: an ascending sequence of instants from 1970 to 2099. Cheap to clone.
@@ -46,24 +47,23 @@ struct Inner {
     expression: String,
     timezone: String,
     zone: TimeZone,
-    meaning: Meaning,
-    stepping: Stepping,
+    recurrence: Recurrence,
+    stepper: Stepper,
     cautions: Vec<Caution>,
 }
 
 /// One instant of a calendar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Occasion {
-    /// When it is due.
     pub at: Timestamp,
-    /// Why a reader of the schedule might be surprised.
+    /// Set if a clock change affected the occasion, which may surprise a reader of the schedule.
     pub oddity: Option<Oddity>,
 }
 
 /// What a clock change did to an occasion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Oddity {
-    /// A clock change skipped what the schedule names; this is the first instant after the gap.
+    /// A clock change skipped the time that the schedule names; this is the first instant after the gap.
     AfterGap {
         /// The earliest skipped time that the schedule names.
         named: civil::DateTime,
@@ -75,66 +75,67 @@ pub enum Oddity {
 }
 
 impl Calendar {
-    /// `timezone` is an IANA name; `seed` feeds `H` and should be the cron's name.
+    /// Parses an expression and an IANA time zone. The seed, which should be the cron's name, decides the numbers
+    /// that `H` becomes.
     pub fn parse(expression: &str, timezone: &str, seed: &str) -> Result<Calendar, CalendarError> {
-        let typed = parse::parse(expression).map_err(|fault| ExpressionError::new(expression, fault))?;
+        let parsed = parse::parse(expression).map_err(|error| ExpressionError::new(expression, error))?;
         let zone = zone::find(timezone)?;
-        let meaning = meaning::settle(&typed, seed);
-        let stepping = Stepping::new(&meaning).ok_or(CalendarError::NeverMatches)?;
+        let recurrence = recurrence::resolve(&parsed, seed);
+        let stepper = Stepper::new(&recurrence).ok_or(CalendarError::NeverMatches)?;
         let inner = Inner {
-            cautions: cautions::cautions(&typed, &meaning),
+            cautions: cautions::cautions(&parsed, &recurrence),
             expression: expression.to_owned(),
             timezone: zone.iana_name().unwrap_or(timezone).to_owned(),
             zone,
-            meaning,
-            stepping,
+            recurrence,
+            stepper,
         };
         let calendar = Calendar { inner: Arc::new(inner) };
-        // A wild cron whose every time falls into gaps has times on the wall, but no instant.
+        // A wildcard schedule whose every time falls into a gap has local times, but no instant.
         match calendar.next_after(Timestamp::MIN) {
             Some(_) => Ok(calendar),
             None => Err(CalendarError::NeverMatches),
         }
     }
 
-    /// The first occasion strictly after an instant; nothing after 2099, or after the last year that is named.
+    /// Returns the first occasion strictly after `after`, or `None` after the last year that the schedule names, or
+    /// 2099.
     pub fn next_after(&self, after: Timestamp) -> Option<Occasion> {
-        let Inner { meaning, stepping, zone, .. } = &*self.inner;
+        let Inner { recurrence, stepper, zone, .. } = &*self.inner;
         let after = after.max(Timestamp::from_second(EARLIEST_SECOND).ok()?);
-        match meaning.nature {
-            Nature::Fixed => clock_change::next_fixed(stepping, zone, after),
-            Nature::Wild => clock_change::next_wild(stepping, zone, after),
+        match recurrence.time_kind {
+            TimeKind::Fixed => clock_change::next_fixed(stepper, zone, after),
+            TimeKind::Wildcard => clock_change::next_wildcard(stepper, zone, after),
         }
     }
 
-    /// As it was given.
+    /// Returns the expression as it was given.
     pub fn expression(&self) -> &str {
         &self.inner.expression
     }
 
-    /// The IANA name, with its proper capitals.
+    /// Returns the IANA name of the time zone, with its proper capitals.
     pub fn timezone(&self) -> &str {
         &self.inner.timezone
     }
 
-    /// The rules of the time zone.
     pub fn zone(&self) -> &TimeZone {
         &self.inner.zone
     }
 
-    /// What in the expression is right but seldom meant; for `check`.
+    /// Returns warnings about what is valid in the expression, but seldom meant.
     pub fn cautions(&self) -> &[Caution] {
         &self.inner.cautions
     }
 
-    /// The schedule in plain English, without its time zone.
+    /// Returns the schedule in plain English, without its time zone.
     pub fn describe(&self) -> String {
-        describe::describe(&self.inner.meaning)
+        describe::describe(&self.inner.recurrence)
     }
 }
 
 impl std::fmt::Debug for Calendar {
-    /// The sets of numbers behind the expression would fill the screen.
+    /// Leaves out the sets of numbers behind the expression, which would fill the screen.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Calendar({:?} in {})", self.expression(), self.timezone())
     }

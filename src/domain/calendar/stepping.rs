@@ -1,39 +1,39 @@
-//! From one time on the wall to the next that an expression names, regardless of any zone. The `cron` crate does the
-//! stepping; this file translates a meaning into its terms and adds what it does not know.
+//! Steps from one local time to the next that a recurrence names, regardless of any zone. The `cron` crate does the
+//! stepping; this file translates a recurrence into its terms and adds what it lacks.
 //!
-//! It numbers Sunday 1, wants the seconds first, joins the two day fields by AND, and has no `L`, `W` or `#`. So a
-//! meaning becomes one or more arms, each a schedule of its own and perhaps a filter on dates; the earliest wins.
-//! chrono is the `cron` crate's language and is spoken in this file only.
+//! The crate numbers Sunday 1, expects the seconds first, joins the two day fields by AND, and has no `L`, `W` or
+//! `#`. So a recurrence becomes one or more arms, each of them a schedule and perhaps a filter on dates; the earliest
+//! time of all arms is the next. The crate uses `chrono`, and no other file does.
 
 use std::str::FromStr;
 
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 
 use super::field::Field;
-use super::meaning::{Days, Meaning, MonthDays, Numbers, WeekDays};
+use super::recurrence::{Days, MonthDays, Numbers, Recurrence, WeekDays};
 
 const SECONDS_A_DAY: i64 = 86_400;
 
-/// The beginning of 2100. The crate's years go further by one than croniter's and ours.
+/// The beginning of 2100. The crate's years end one later than croniter's and ours.
 const END: WallSecond = 4_102_444_800;
 
-/// A time as a clock on the wall shows it, in seconds since that clock showed the beginning of 1970.
+/// A local time without a zone, in seconds since the local clock showed the beginning of 1970.
 pub(super) type WallSecond = i64;
 
 #[derive(Clone, Debug)]
-pub(super) struct Stepping {
+pub(super) struct Stepper {
     arms: Vec<Arm>,
 }
 
 #[derive(Clone, Debug)]
 struct Arm {
     schedule: cron::Schedule,
-    dates: Dates,
+    dates: DateFilter,
 }
 
-/// Which dates of an arm's schedule count.
+/// Which dates of an arm's schedule are kept.
 #[derive(Clone, Debug)]
-enum Dates {
+enum DateFilter {
     All,
     /// The last day of its month.
     LastOfMonth,
@@ -43,11 +43,11 @@ enum Dates {
     NearestWeekdayTo(u32),
 }
 
-impl Stepping {
-    /// Nothing if the meaning names no time at all, such as a 31st of February.
-    pub(super) fn new(meaning: &Meaning) -> Option<Stepping> {
-        let arms = match &meaning.days {
-            Days::Every => vec![(Numbers::new(), Numbers::new(), Dates::All)],
+impl Stepper {
+    /// Returns `None` if the recurrence names no time at all, for example only a 31st of February.
+    pub(super) fn new(recurrence: &Recurrence) -> Option<Stepper> {
+        let arms = match &recurrence.days {
+            Days::Every => vec![(Numbers::new(), Numbers::new(), DateFilter::All)],
             Days::OfMonth(of_month) => month_arms(of_month),
             Days::OfWeek(of_week) => week_arms(of_week),
             Days::Either(of_month, of_week) => {
@@ -57,15 +57,15 @@ impl Stepping {
             }
         };
         let arms = arms.into_iter().filter_map(|(month_days, week_days, dates)| {
-            let arm = Arm { schedule: schedule(meaning, &month_days, &week_days)?, dates };
-            // An arm without a date would be searched to the end of the years at every step.
+            let arm = Arm { schedule: schedule(recurrence, &month_days, &week_days)?, dates };
+            // An arm without any date would be searched to the last year at every step.
             arm.next_after(-1).is_some().then_some(arm)
         });
         let arms: Vec<Arm> = arms.collect();
-        (!arms.is_empty()).then_some(Stepping { arms })
+        (!arms.is_empty()).then_some(Stepper { arms })
     }
 
-    /// The earliest named time later than `wall`.
+    /// Returns the earliest named time later than `wall`.
     pub(super) fn next_after(&self, wall: WallSecond) -> Option<WallSecond> {
         self.arms.iter().filter_map(|arm| arm.next_after(wall)).min()
     }
@@ -75,7 +75,7 @@ impl Arm {
     fn next_after(&self, wall: WallSecond) -> Option<WallSecond> {
         let mut from = wall;
         loop {
-            // UTC has no clock changes: this is the wall clock of nowhere.
+            // UTC is used because it has no clock changes, not because the time is in UTC.
             let start = DateTime::<Utc>::from_timestamp(from, 0)?;
             let found = self.schedule.after(&start).next()?;
             if found.timestamp() >= END {
@@ -90,14 +90,14 @@ impl Arm {
     }
 }
 
-impl Dates {
+impl DateFilter {
     fn contain(&self, date: NaiveDate) -> bool {
         let length = u32::from(date.num_days_in_month());
         match self {
-            Dates::All => true,
-            Dates::LastOfMonth => date.day() == length,
-            Dates::LastOfItsWeekday => date.day() + 7 > length,
-            Dates::NearestWeekdayTo(day) => {
+            DateFilter::All => true,
+            DateFilter::LastOfMonth => date.day() == length,
+            DateFilter::LastOfItsWeekday => date.day() + 7 > length,
+            DateFilter::NearestWeekdayTo(day) => {
                 let target = (*day).min(length);
                 nearest_weekday(date.with_day(target), target, length) == Some(date.day())
             }
@@ -119,22 +119,22 @@ fn nearest_weekday(target_date: Option<NaiveDate>, target: u32, length: u32) -> 
     })
 }
 
-/// Days of the month, days of the week (both needed; an empty set means any), and the filter.
-type ArmDays = (Numbers, Numbers, Dates);
+/// The days of the month and the days of the week, both of which must match (an empty set means any), and the filter.
+type ArmDays = (Numbers, Numbers, DateFilter);
 
 fn month_arms(days: &MonthDays) -> Vec<ArmDays> {
     let mut arms = Vec::new();
     if !days.numbers.is_empty() {
-        arms.push((days.numbers.clone(), Numbers::new(), Dates::All));
+        arms.push((days.numbers.clone(), Numbers::new(), DateFilter::All));
     }
     if days.last {
-        arms.push(((28..=31).collect(), Numbers::new(), Dates::LastOfMonth));
+        arms.push(((28..=31).collect(), Numbers::new(), DateFilter::LastOfMonth));
     }
     for day in &days.nearest_weekday {
         // A shorter month pulls the 31st back to the 28th, and a Sunday there to the 26th.
         let earliest = if *day > 28 { 26 } else { day.saturating_sub(2).max(1) };
         let around = (earliest..=(day + 2).min(31)).collect();
-        arms.push((around, Numbers::new(), Dates::NearestWeekdayTo(u32::from(*day))));
+        arms.push((around, Numbers::new(), DateFilter::NearestWeekdayTo(u32::from(*day))));
     }
     arms
 }
@@ -142,33 +142,34 @@ fn month_arms(days: &MonthDays) -> Vec<ArmDays> {
 fn week_arms(days: &WeekDays) -> Vec<ArmDays> {
     let mut arms = Vec::new();
     if !days.numbers.is_empty() {
-        arms.push((Numbers::new(), days.numbers.clone(), Dates::All));
+        arms.push((Numbers::new(), days.numbers.clone(), DateFilter::All));
     }
     for (week, weekdays) in (0..).zip(&days.nth) {
         if !weekdays.is_empty() {
-            // The third Friday is the Friday from the 15th to the 21st: here the crate's AND is just right.
+            // The third Friday is the Friday from the 15th to the 21st: here the crate's AND is what we need.
             let dates = (7 * week + 1..=(7 * week + 7).min(31)).collect();
-            arms.push((dates, weekdays.clone(), Dates::All));
+            arms.push((dates, weekdays.clone(), DateFilter::All));
         }
     }
     if !days.last.is_empty() {
-        arms.push(((22..=31).collect(), days.last.clone(), Dates::LastOfItsWeekday));
+        arms.push(((22..=31).collect(), days.last.clone(), DateFilter::LastOfItsWeekday));
     }
     arms
 }
 
-/// Only numbers that we computed are written, never the user's text, so the crate has nothing to refuse.
-fn schedule(meaning: &Meaning, month_days: &Numbers, week_days: &Numbers) -> Option<cron::Schedule> {
+/// Returns the crate's schedule. Its text has only numbers that we computed, and never the user's text, so the crate
+/// has nothing to refuse.
+fn schedule(recurrence: &Recurrence, month_days: &Numbers, week_days: &Numbers) -> Option<cron::Schedule> {
     let from_sunday_one = week_days.iter().map(|day| day + 1).collect();
     let text = format!(
         "{} {} {} {} {} {} {}",
-        list(Field::Second, &meaning.seconds),
-        list(Field::Minute, &meaning.minutes),
-        list(Field::Hour, &meaning.hours),
+        list(Field::Second, &recurrence.seconds),
+        list(Field::Minute, &recurrence.minutes),
+        list(Field::Hour, &recurrence.hours),
         list(Field::DayOfMonth, month_days),
-        list(Field::Month, &meaning.months),
+        list(Field::Month, &recurrence.months),
         list(Field::DayOfWeek, &from_sunday_one),
-        meaning.years.as_ref().map_or_else(|| "*".to_owned(), joined),
+        recurrence.years.as_ref().map_or_else(|| "*".to_owned(), joined),
     );
     cron::Schedule::from_str(&text).ok()
 }

@@ -1,4 +1,4 @@
-//! The calendar as its users see it: an expression, a zone, an instant, and what follows.
+//! The calendar as its users see it: an expression, a zone, an instant, and the occasions after it.
 
 use expect_test::{Expect, expect};
 use jiff::{Timestamp, civil};
@@ -7,7 +7,7 @@ use super::{Calendar, CalendarError, Oddity};
 
 mod properties;
 
-/// The next five occasions after `from`, in local time, each with its oddity.
+/// Compares the next five occasions after `from`, in local time and each with its oddity.
 #[track_caller]
 fn check(expression: &str, zone: &str, from: &str, expected: Expect) {
     let calendar = Calendar::parse(expression, zone, "seed").unwrap();
@@ -64,7 +64,7 @@ fn a_daily_cron_fires_once_in_the_overlap() {
 }
 
 #[test]
-fn a_fixed_cron_asked_in_the_second_pass_waits_for_the_next_day() {
+fn a_fixed_time_cron_in_the_second_pass_waits_for_the_next_day() {
     check(
         "30 2 * * *",
         "Europe/Berlin",
@@ -80,7 +80,7 @@ fn a_fixed_cron_asked_in_the_second_pass_waits_for_the_next_day() {
 }
 
 #[test]
-fn a_wild_cron_fires_in_both_passes() {
+fn a_wildcard_cron_fires_in_both_passes() {
     check(
         "*/30 2 * * *",
         "Europe/Berlin",
@@ -96,7 +96,7 @@ fn a_wild_cron_fires_in_both_passes() {
 }
 
 #[test]
-fn a_wild_cron_asked_in_the_first_pass_sees_the_second() {
+fn a_wildcard_cron_in_the_first_pass_sees_the_second() {
     check(
         "*/30 2 * * *",
         "Europe/Berlin",
@@ -112,7 +112,7 @@ fn a_wild_cron_asked_in_the_first_pass_sees_the_second() {
 }
 
 #[test]
-fn a_wild_cron_skips_the_gap() {
+fn a_wildcard_cron_skips_the_gap() {
     check(
         "*/30 2 * * *",
         "Europe/Berlin",
@@ -256,7 +256,7 @@ fn a_date_that_did_not_exist_in_apia_fires_at_the_end_of_the_gap() {
 }
 
 #[test]
-fn a_wild_cron_in_apia_has_no_date_to_fire_on() {
+fn a_wildcard_cron_in_apia_has_no_date_to_fire_on() {
     check(
         "0 */8 30 12 *",
         "Pacific/Apia",
@@ -587,7 +587,7 @@ fn a_schedule_without_an_instant_is_refused() {
         ("0 0 31 2 *", "UTC"),
         ("0 0 30 2 * 0 2026", "Europe/Berlin"),
         ("0 0 29 2 * 0 2097-2099", "UTC"),
-        // Every time on that date falls into the gap, and a wild cron does not make up for it.
+        // Every time on that date falls into the gap, and a wildcard cron does not make up for it.
         ("*/30 2 29 3 * 0 2026", "Europe/Berlin"),
     ] {
         let refused = Calendar::parse(expression, zone, "seed");
@@ -635,7 +635,7 @@ fn aliases_are_read_in_any_case() {
     );
 }
 
-/// A change of these numbers would move every cron that uses `H`, at everybody's next upgrade.
+/// A change of these numbers would move every cron that uses `H` at its next upgrade.
 #[test]
 fn the_hash_of_a_name_stays_the_same_for_ever() {
     check(
@@ -683,7 +683,7 @@ fn the_hash_spreads_names_over_the_day() {
         calendar.next_after(Timestamp::UNIX_EPOCH).unwrap().at.as_second() / 60
     };
     let minutes: std::collections::BTreeSet<i64> = (0..1000).map(next).collect();
-    // 1000 balls in 1440 boxes hit 721 of them on average.
+    // 1000 balls thrown into 1440 boxes hit 721 of them on average.
     assert!(minutes.len() > 690, "{}", minutes.len());
 }
 

@@ -1,14 +1,15 @@
-//! From the name of a time zone to its rules.
+//! Finds the rules of a time zone by its name.
 //!
-//! The system's database comes first, since an administrator updates it; zones that it lacks (Debian keeps `US/Eastern`
-//! in a package of its own) come from the copy that is built in. An unknown name is an error, never UTC.
+//! The system's database is asked first, because an administrator updates it. Zones that it lacks (Debian keeps
+//! `US/Eastern` in a package of its own) come from the copy that is built in. An unknown name is an error, and never
+//! means UTC.
 
 use jiff::tz::{TimeZone, TimeZoneDatabase, db};
 
 use super::error::CalendarError;
 
-/// Below this likeness (0 to 1) a suggestion would only confuse.
-const LIKENESS_MIN: f64 = 0.8;
+/// Below this similarity (from 0 to 1) a suggestion would only confuse.
+const SIMILARITY_MIN: f64 = 0.8;
 
 pub(super) fn find(name: &str) -> Result<TimeZone, CalendarError> {
     let found = db().get(name).or_else(|_| TimeZoneDatabase::bundled().get(name));
@@ -20,22 +21,22 @@ pub(super) fn find(name: &str) -> Result<TimeZone, CalendarError> {
     }
 }
 
-/// Compares with whole names and with their last parts, so that `berlin` finds `Europe/Berlin`.
+/// Returns the most similar zone. Compares whole names and their last parts, so that `berlin` finds `Europe/Berlin`.
 fn nearest(name: &str) -> Option<String> {
     let wanted = name.to_lowercase().replace(' ', "_");
-    // The comparison takes time by the square of the length, and no zone's name is that long.
+    // The time of the comparison grows with the square of the length, and no zone has so long a name.
     if wanted.len() > 64 {
         return None;
     }
     let bundled = TimeZoneDatabase::bundled();
-    let likeness = |known: &str| {
+    let similarity = |known: &str| {
         let known = known.to_lowercase();
         let city = known.rsplit('/').next().unwrap_or(&known);
         let by_name = strsim::normalized_damerau_levenshtein(&known, &wanted);
-        // Half a point below a whole name that is just as alike.
+        // A whole name that is just as similar is preferred.
         by_name.max(strsim::normalized_damerau_levenshtein(city, &wanted) - 0.005)
     };
-    let scored = bundled.available().map(|known| (likeness(known.as_str()), known.as_str().to_owned()));
+    let scored = bundled.available().map(|known| (similarity(known.as_str()), known.as_str().to_owned()));
     let best = scored.max_by(|(a, _), (b, _)| a.total_cmp(b))?;
-    (best.0 >= LIKENESS_MIN).then_some(best.1)
+    (best.0 >= SIMILARITY_MIN).then_some(best.1)
 }

@@ -369,7 +369,8 @@ fn a_year_of_a_cron_that_fires_every_second_is_taken_up_in_bounded_passes() {
 }
 
 proptest! {
-    /// For any readings of the clock, in any order, no instant is decided about twice and none in between is left out.
+    /// For any readings of the clock, in any order, no instant is decided about twice and none in between is
+    /// left out.
     #[test]
     fn every_instant_is_decided_about_once(readings in prop::collection::vec(0_i64..200_000, 1..40), all in any::<bool>()) {
         let mut cron = cron("*/7 * * * *");

@@ -10,7 +10,7 @@ use ring::signature::{ED25519, KeyPair, UnparsedPublicKey};
 
 use super::{KeyError, SigningKey, SigningMaterial, signed_bytes};
 use crate::domain::bounds::SIGNATURE_AGE_MAX;
-use crate::domain::cron::words;
+use crate::domain::words::words;
 
 /// The length of an ed25519 public key.
 const PUBLIC_BYTES: usize = 32;

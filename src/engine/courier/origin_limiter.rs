@@ -1,8 +1,9 @@
-//! Fairness between receivers: each origin has a few permits and a circuit breaker, so that one origin that hangs or is
-//! down takes nothing from the others.
+//! Fairness between receivers: each origin has a few permits and a circuit breaker, so that one origin that
+//! hangs or is down takes nothing from the others.
 //!
-//! All of it is kept in memory. A restart forgets it, which costs a dead origin at most a handful of attempts until its
-//! breaker is open again. When each delivery is due is kept in the store, and that is what must not be forgotten.
+//! All of it is kept in memory. A restart forgets it, which costs a dead origin at most a handful of attempts
+//! until its breaker is open again. When each delivery is due is kept in the store, and that is what must not
+//! be forgotten.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -56,7 +57,8 @@ impl OriginLimiter {
         self.lock().values().filter(|state| state.openings > 0).count()
     }
 
-    /// Returns a permit for this origin, unless it is at its limit, its breaker is open, or it asked us to wait.
+    /// Returns a permit for this origin, unless it is at its limit, its breaker is open, or it asked us to
+    /// wait.
     pub(super) fn admit(&self, origin: Origin, now: Timestamp) -> Option<Permit> {
         let mut states = self.lock();
         if states.len() >= ORIGINS_REMEMBERED && !states.contains_key(&origin) {

@@ -1,6 +1,6 @@
-//! The circuit breaker before the backend. While the backend is down, or refuses our key, one run at a time probes
-//! whether it is back, and the others wait in the store, untouched and in order. A start that is not sent cannot be
-//! unconfirmed.
+//! The circuit breaker before the backend. While the backend is down, or refuses our key, one run at a time
+//! probes whether it is back, and the others wait in the store, untouched and in order. A start that is not
+//! sent cannot be unconfirmed.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -48,7 +48,8 @@ impl BackendBreaker {
         self.lock().trouble.clone()
     }
 
-    /// Returns how many starts may be claimed now, with `in_flight` starts under way and `most` allowed at once.
+    /// Returns how many starts may be claimed now, with `in_flight` starts under way and `most` allowed at
+    /// once.
     pub(super) fn starts_allowed(&self, now: Timestamp, in_flight: usize, most: usize) -> usize {
         let state = self.lock();
         match state.probe_at {
@@ -82,8 +83,8 @@ impl BackendBreaker {
         *state = State { past, ..State::default() };
     }
 
-    /// Records that the backend did not take a start, and returns when the next one may be sent. The failure is logged
-    /// once, not once per run.
+    /// Records that the backend did not take a start, and returns when the next one may be sent. The failure
+    /// is logged once, not once per run.
     pub(super) fn record_failure(&self, now: Timestamp, failure: &StartFailure, detail: &str) -> Timestamp {
         let mut state = self.lock();
         if state.failures == 0 {

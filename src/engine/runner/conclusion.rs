@@ -1,4 +1,5 @@
-//! What a reconciliation concludes about an unconfirmed start from the runs that are listed on its thread. Pure.
+//! What a reconciliation concludes about an unconfirmed start from the runs that are listed on its thread.
+//! Pure.
 
 use jiff::Timestamp;
 
@@ -32,8 +33,8 @@ pub(super) enum FencedThread<'a> {
     Nothing,
 }
 
-/// Reads the list of runs on a fenced thread. `posted` is the fence that was posted just now, if it was accepted; a
-/// server that reports no metadata does not mark it as a fence.
+/// Reads the list of runs on a fenced thread. `posted` is the fence that was posted just now, if it was
+/// accepted; a server that reports no metadata does not mark it as a fence.
 pub(super) fn read_fenced_thread(listed: &[ListedRun], posted: Option<BackendRunId>) -> FencedThread<'_> {
     let is_fence = |run: &&ListedRun| run.is_fence || Some(run.backend_run_id) == posted;
     let fence = listed.iter().find(is_fence);
@@ -82,7 +83,8 @@ pub(super) struct ArrivalWindow {
     pub(super) closes_at: Timestamp,
 }
 
-/// Concludes from the list of runs on a thread without a fence, where our run is recognised by our id in its metadata.
+/// Concludes from the list of runs on a thread without a fence, where our run is recognised by our id in its
+/// metadata.
 pub(super) fn conclude_from_list(listed: &[ListedRun], sought: Sought) -> Conclusion {
     let is_ours = |run: &ListedRun| {
         // On a thread of its own, a run without metadata can only be this one.
@@ -98,7 +100,8 @@ pub(super) fn conclude_from_list(listed: &[ListedRun], sought: Sought) -> Conclu
     conclude_from_absence(sought.window)
 }
 
-/// Concludes from the absence of the run: a copy of the request may still be on its way, until the window has closed.
+/// Concludes from the absence of the run: a copy of the request may still be on its way, until the window has
+/// closed.
 pub(super) fn conclude_from_absence(window: ArrivalWindow) -> Conclusion {
     if window.now < window.closes_at {
         Conclusion::MayStartUntil(window.closes_at)

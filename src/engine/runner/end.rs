@@ -48,9 +48,9 @@ pub(super) async fn ended(
     commit(runner, RunEnding { run_id, outcome, delivery, discard, event: None, failure_limit }).await
 }
 
-/// Redacts what was filled into the request, so that it does not come back from the backend: neither in an error, nor
-/// where the backend reports what it was asked to do. In the graph's values and in metadata only credentials are redacted:
-/// an environment variable may hold any word, and both are the user's own.
+/// Redacts what was filled into the request, so that it does not come back from the backend: neither in an
+/// error, nor where the backend reports what it was asked to do. In the graph's values and in metadata only
+/// credentials are redacted: an environment variable may hold any word, and both are the user's own.
 fn redact_secrets(task: &RunTask<'_>, outcome: &mut Outcome, report: &mut Option<Value>) {
     if let Some(error) = &mut outcome.error {
         error.error = task.secrets.redact(&error.error);
@@ -81,7 +81,8 @@ pub(super) async fn never_started(
     let end = EndReport { backend_run: None, outcome: &outcome, report: None };
     let delivery = match (status, &task.claimed.spec) {
         (Status::Skipped | Status::Missed, _) => None,
-        // The client has received an error, and the agent server sends no webhook for a run that it did not accept.
+        // The client has received an error, and the agent server sends no webhook for a run that it did not
+        // accept.
         (_, RunSpec::Client(_)) => None,
         (
             Status::Success | Status::Error | Status::Timeout | Status::Interrupted | Status::Cancelled,
@@ -132,7 +133,7 @@ pub(super) async fn broken(runner: &Runner, run_id: RunId) -> Result<(), StoreEr
     let ending =
         RunEnding { run_id, outcome, delivery: None, discard: None, event: None, failure_limit: None };
     match commit(runner, ending).await {
-        Err(StoreError::Refused(problem)) => {
+        Err(problem) if problem.concerns_one_operation() => {
             tracing::error!(%run_id, %problem, "run end not recorded");
             Ok(())
         }
@@ -171,13 +172,15 @@ fn failure_limit(task: &RunTask<'_>, end: &EndReport<'_>) -> Option<FailureLimit
     Some(FailureLimit { limit, delivery: delivery(task, end, Some(&message)) })
 }
 
-/// Returns the URL as it is stored. What a client wrote is escaped, so that it is never taken for a placeholder.
+/// Returns the URL as it is stored. What a client wrote is escaped, so that it is never taken for a
+/// placeholder.
 fn webhook_url(spec: &RunSpec) -> Option<String> {
     let url = &spec.webhook()?.0;
     Some(if spec.is_from_file() { url.clone() } else { template::escaped(url) })
 }
 
-/// Returns the delivery of a run, or `None` if it has no webhook. `pauses` says why this end pauses the cron, if it does.
+/// Returns the delivery of a run, or `None` if it has no webhook. `pauses` says why this end pauses the cron,
+/// if it does.
 fn delivery(task: &RunTask<'_>, end: &EndReport<'_>, pauses: Option<&str>) -> Option<NewDelivery> {
     let (runner, claimed) = (task.runner, task.claimed);
     let url = &webhook_url(&claimed.spec)?;

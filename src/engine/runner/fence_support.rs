@@ -1,5 +1,6 @@
-//! Whether an agent server honours fences. It is learned once, from clear answers only: a broken connection shows
-//! nothing about the server, and a wrong "ignored" would weaken the promise for every later unconfirmed start.
+//! Whether an agent server honours fences. It is learned once, from clear answers only: a broken connection
+//! shows nothing about the server, and a wrong "ignored" would weaken the promise for every later unconfirmed
+//! start.
 
 use crate::backend::FenceAnswer;
 
@@ -17,8 +18,9 @@ pub(super) enum FenceSupport {
 }
 
 impl FenceSupport {
-    /// Returns what the answer to a second fence shows about the server. The first fence, on the same thread, has the
-    /// status `first_status`. A server that honours fences keeps the first one waiting and refuses the second.
+    /// Returns what the answer to a second fence shows about the server. The first fence, on the same thread,
+    /// has the status `first_status`. A server that honours fences keeps the first one waiting and refuses
+    /// the second.
     pub(super) fn shown_by(first_status: &str, second: &FenceAnswer) -> Self {
         match second {
             FenceAnswer::Busy if first_status == WAITS => Self::Honoured,
@@ -27,7 +29,8 @@ impl FenceSupport {
         }
     }
 
-    /// Returns what is known once `learned` is known as well. A server that ignored one fence is not trusted again.
+    /// Returns what is known once `learned` is known as well. A server that ignored one fence is not trusted
+    /// again.
     #[must_use]
     pub(super) fn and(self, learned: Self) -> Self {
         match (self, learned) {

@@ -1,5 +1,5 @@
-//! Follows a run to its end. `join`, or the rest of the answer to `wait` and `stream`, only shows when to check; the run
-//! and its thread are queried afterwards, and their reports decide.
+//! Follows a run to its end. `join`, or the rest of the answer to `wait` and `stream`, only shows when to
+//! check; the run and its thread are queried afterwards, and their reports decide.
 
 use std::time::Duration;
 
@@ -240,7 +240,8 @@ async fn check(task: &RunTask<'_>, state: &mut FollowState) -> Result<Checked, S
     Ok(Checked::InProgress)
 }
 
-/// Makes a query when it is its turn: however many runs are recovered at once, the number of connections is bounded.
+/// Makes a query when it is its turn: however many runs are recovered at once, the number of connections is
+/// bounded.
 pub(super) async fn in_turn<T>(runner: &Runner, query: impl Future<Output = T>) -> T {
     let _permit = runner.queries.acquire().await;
     query.await
@@ -271,7 +272,8 @@ async fn not_found(task: &RunTask<'_>, state: &mut FollowState) -> Result<Checke
     Ok(Checked::Ended)
 }
 
-/// Commits the end of a run, from what the server reports of the run and its thread, and from what `join` reported.
+/// Commits the end of a run, from what the server reports of the run and its thread, and from what `join`
+/// reported.
 async fn finish(
     task: &RunTask<'_>,
     state: &mut FollowState,

@@ -1,4 +1,5 @@
-//! Judges how a run ended by what the agent server reports of it. Pure, so that its table can be read as the rule.
+//! Judges how a run ended by what the agent server reports of it. Pure, so that its table can be read as the
+//! rule.
 
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::Status;

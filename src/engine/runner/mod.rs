@@ -1,5 +1,5 @@
-//! Claims due runs and drives each to completion in a task of its own: start it, reconcile an unconfirmed start, follow
-//! it, end it. Each step is committed before the next one is made.
+//! Claims due runs and drives each to completion in a task of its own: start it, reconcile an unconfirmed
+//! start, follow it, end it. Each step is committed before the next one is made.
 
 mod backend_breaker;
 mod conclusion;
@@ -74,7 +74,8 @@ pub struct Runner {
 struct RunTask<'a> {
     runner: &'a Runner,
     claimed: &'a ClaimedRun,
-    /// What was filled into the run's request. Collected once: it takes a walk through the payload and the environment.
+    /// What was filled into the run's request. Collected once: it takes a walk through the payload and the
+    /// environment.
     secrets: Secrets,
     /// A client that redacts these secrets from error texts.
     backend: AgentClient,
@@ -106,8 +107,8 @@ struct AcceptedRun {
     watched: Watched,
 }
 
-/// Since when we have been watching a run. What `join` reports is the state of the run's thread at that moment: only if
-/// we were there before the run ended is it certain to be the end of this run.
+/// Since when we have been watching a run. What `join` reports is the state of the run's thread at that
+/// moment: only if we were there before the run ended is it certain to be the end of this run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Watched {
     BeforeItsEnd,
@@ -165,8 +166,8 @@ impl Runner {
     }
 }
 
-/// Drives runs until it is stopped, then waits for the requests in flight. Runs in progress are recovered by the next
-/// start.
+/// Drives runs until it is stopped, then waits for the requests in flight. Runs in progress are recovered by
+/// the next start.
 pub async fn run(runner: Runner) -> Result<(), StoreError> {
     let runner = Arc::new(runner);
     let mut running = RunningTasks::default();
@@ -276,7 +277,8 @@ async fn act(
     let NextStep::Follow(accepted) = next_step else { return Ok(()) };
     if let Some(starting) = starting {
         let others = starting.end();
-        // The next runs may be sent: many at once, since a claim for every single one would be a transaction for each.
+        // The next runs may be sent: many at once, since a claim for every single one would be a transaction
+        // for each.
         if others <= STARTS_IN_FLIGHT / 2 {
             runner.wakes.runner.notify_one();
         }
@@ -303,7 +305,7 @@ async fn reap(
     }
     match (result, run_id) {
         (Ok(Ok(())), _) | (Err(_), None) => Ok(()),
-        (Ok(Err(StoreError::Refused(problem))), run_id) => {
+        (Ok(Err(problem)), run_id) if problem.concerns_one_operation() => {
             tracing::error!(?run_id, %problem, "run step refused; it is made again after a restart");
             Ok(())
         }

@@ -1,8 +1,9 @@
-//! Reconciles an unconfirmed start: did start `n` reach the agent server or not? It is never sent again to find out.
+//! Reconciles an unconfirmed start: did start `n` reach the agent server or not? It is never sent again to
+//! find out.
 //!
-//! On a thread that only we know (`T_n`) we post a fence, after which nothing can start there, and list the thread. On a
-//! thread of the user's we must not: we list it, wait until no copy of the request can be on its way any more, and list it
-//! again.
+//! On a thread that only we know (`T_n`) we post a fence, after which nothing can start there, and list the
+//! thread. On a thread of the user's we must not: we list it, wait until no copy of the request can be on its
+//! way any more, and list it again.
 
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -186,16 +187,16 @@ async fn conclude_by_fence(task: &RunTask<'_>, thread_id: ThreadId, sent_at: Tim
     }
 }
 
-/// Lifts a fence that is no longer needed, or that has no effect: a thread that is kept should not have to wait for it
-/// for ten years.
+/// Lifts a fence that is no longer needed, or that has no effect: a thread that is kept should not have to
+/// wait for it for ten years.
 async fn lift_fence(task: &RunTask<'_>, thread_id: ThreadId, fence: BackendRunId) {
     if let Err(error) = task.backend.lift_fence(thread_id, fence).await {
         tracing::debug!(%thread_id, %error, "fence not lifted");
     }
 }
 
-/// Returns whether this server honours a fence. If that is not known yet, a second fence is posted, which a server that
-/// honours the first one refuses.
+/// Returns whether this server honours a fence. If that is not known yet, a second fence is posted, which a
+/// server that honours the first one refuses.
 ///
 /// # Errors
 /// The answer shows nothing about the server; the text says what it was.
@@ -234,8 +235,8 @@ impl Runner {
     }
 }
 
-/// Reconciles a client's stateless run. The server made its thread, and copied our id to the metadata of the thread, by
-/// which it is searched for. Where threads cannot be searched for, nothing can be determined.
+/// Reconciles a client's stateless run. The server made its thread, and copied our id to the metadata of the
+/// thread, by which it is searched for. Where threads cannot be searched for, nothing can be determined.
 async fn conclude_by_search(task: &RunTask<'_>, sent_at: Timestamp) -> (ThreadId, Conclusion) {
     let nowhere = task.claimed.run.run_id.thread_of_start(1);
     let threads = match task.backend.threads_of(task.claimed.run.run_id).await {

@@ -41,7 +41,8 @@ pub(super) async fn build(task: &RunTask<'_>) -> Result<StartRequest, RequestErr
     Ok(StartRequest { thread_id: thread_of(claimed), mode: request.mode, body })
 }
 
-/// Returns the secrets that are filled into this request; `counts` says which kinds of placeholders hold a secret.
+/// Returns the secrets that are filled into this request; `counts` says which kinds of placeholders hold a
+/// secret.
 pub(super) fn secrets(
     runner: &Runner,
     claimed: &ClaimedRun,

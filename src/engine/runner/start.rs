@@ -118,8 +118,8 @@ async fn not_sent(
     Ok(NextStep::Leave)
 }
 
-/// Handles a 409. On a thread of the user's own it means what the user asked for; on a thread that only we know, it means
-/// that a copy of our own request is there already.
+/// Handles a 409. On a thread of the user's own it means what the user asked for; on a thread that only we
+/// know, it means that a copy of our own request is there already.
 async fn busy(task: &RunTask<'_>, detail: String) -> Result<NextStep, StoreError> {
     let request = task.claimed.spec.request();
     match (request.target, request.multitask_strategy) {

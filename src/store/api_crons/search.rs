@@ -1,4 +1,5 @@
-//! Finding crons: filtered and put in order by what their definitions mean, of which only a page is read whole.
+//! Searching crons: filtered and ordered by the content of their definitions. Only the crons of one page are
+//! read whole.
 
 use jiff::Timestamp;
 use rusqlite::Transaction;
@@ -6,79 +7,69 @@ use serde_json::{Map, Value, json};
 
 use super::{StoredCron, stored};
 use crate::domain::containment::contains;
-use crate::domain::cron::{Cron, CronSource, Target, words};
+use crate::domain::cron::{Cron, CronSource, Target};
 use crate::domain::ids::{AssistantId, CronId, ThreadId};
+use crate::domain::words::words;
 use crate::store::definitions::Definitions;
 use crate::store::rows::{parsed, time};
 use crate::store::{Store, StoreError};
 
-/// Which crons are asked for; what is `None` or empty asks for all.
+/// Which crons to find. A field that is `None` or empty does not restrict the search.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CronFilter {
-    /// That run this assistant, by its id or by the name of its graph.
+    /// The assistant's id, or the id that derives from the name of its graph.
     pub assistant_id: Option<AssistantId>,
-    /// Of this thread.
     pub thread_id: Option<ThreadId>,
-    /// That fire, or that do not.
     pub enabled: Option<bool>,
-    /// Whose metadata contains this.
+    /// A part that the metadata must contain.
     pub metadata: Map<String, Value>,
 }
 
-/// A search.
+/// A search for a page of crons.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CronSearch {
-    /// What is found.
     pub filter: CronFilter,
-    /// By what it is put in order.
     pub order: CronOrder,
-    /// Which way.
     pub direction: Direction,
-    /// So many are passed over.
+    /// How many crons to skip.
     pub offset: usize,
-    /// So many are answered at most.
+    /// At most so many crons are returned.
     pub limit: usize,
 }
 
-/// A page of what was found.
+/// A page of the crons that were found.
 #[derive(Clone, Debug)]
 pub struct CronPage {
-    /// In order.
     pub crons: Vec<StoredCron>,
-    /// Whether there are more behind them.
+    /// Whether more crons follow.
     pub has_more: bool,
 }
 
 words!(
-    /// By what crons are put in order.
+    /// What crons are ordered by.
     CronOrder {
-        /// By id.
         CronId = "cron_id",
-        /// By the assistant's id.
         AssistantId = "assistant_id",
-        /// By the thread's id.
         ThreadId = "thread_id",
-        /// By the next instant of their calendars.
+        /// The next instant of the calendar.
         NextRunDate = "next_run_date",
-        /// By the end of their calendars.
+        /// The end of the calendar.
         EndTime = "end_time",
-        /// By when they were made.
         CreatedAt = "created_at",
-        /// By when they were changed.
         UpdatedAt = "updated_at",
     }
 );
 words!(
-    /// Which way.
+    /// The direction of an order.
     Direction {
-        /// The smallest first, those without a value last.
+        /// The smallest first, and those without a value last.
         Ascending = "asc",
-        /// The other way round.
+        /// The exact reverse.
         Descending = "desc",
     }
 );
 
-/// By what one cron stands before another: those without a value last, equal ones as they were made.
+/// The sort key of a cron: those without a value come last, and equal ones in the order of their creation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     is_absent: bool,
@@ -87,7 +78,7 @@ struct Key {
     row: i64,
 }
 
-/// What is looked at of every cron.
+/// The part of a cron's row that a search reads.
 struct Candidate {
     cron_id: CronId,
     row: i64,
@@ -96,7 +87,7 @@ struct Candidate {
 }
 
 impl Store {
-    /// A page of the crons that are not removed.
+    /// Returns a page of the crons that are not removed.
     pub async fn search_crons(&self, now: Timestamp, search: CronSearch) -> Result<CronPage, StoreError> {
         let cache = self.definitions.clone();
         self.read_at_one_moment(move |tx| {
@@ -117,7 +108,7 @@ impl Store {
         .await
     }
 
-    /// How many crons there are that are not removed.
+    /// Returns how many crons the filter finds, without removed ones.
     pub async fn count_crons(&self, filter: CronFilter) -> Result<usize, StoreError> {
         let cache = self.definitions.clone();
         self.read_at_one_moment(move |tx| {
@@ -129,8 +120,8 @@ impl Store {
     }
 }
 
-/// Calls back for every cron that the filter finds. One that cannot be read is nowhere to be found: the log says so
-/// when it is not scheduled.
+/// Calls `visit` for every cron that the filter finds. A cron that cannot be read back is never found; the
+/// log reports it when it is not scheduled.
 fn each(
     tx: &Transaction<'_>,
     cache: &Definitions,
@@ -147,7 +138,7 @@ fn each(
         let name: String = row.get("name")?;
         let cron = match cache.get(tx, parsed(row, "definition_id")?, &name) {
             Ok(cron) => cron,
-            Err(StoreError::Refused(_)) => continue,
+            Err(StoreError::BadRow(_) | StoreError::NotFound(_)) => continue,
             Err(error) => return Err(error),
         };
         let location: Option<String> = row.get("location")?;
@@ -195,7 +186,7 @@ fn thread(cron: &Cron) -> Option<ThreadId> {
     }
 }
 
-/// The user's metadata; a cron from a file says so, and where it stands.
+/// Returns the user's metadata. That of a cron from a file also says so, and where it is defined.
 pub(super) fn metadata(cron: &Cron, location: Option<&str>) -> Map<String, Value> {
     let mut metadata = cron.request.metadata.clone();
     match cron.source {

@@ -1,22 +1,18 @@
-//! What a change through the API owes: nothing is lost, nothing fires twice, and no secret leaves.
+//! Changes through the API: nothing is lost, nothing fires twice, and no secret leaves.
 
 use serde_json::json;
 
 use super::*;
 use crate::domain::bounds::DEFINITIONS_PER_COMMIT;
-use crate::store::Execution;
+use crate::store::tests::open_store;
+use crate::store::{Execution, PlanResult};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
 fn open(folder: &tempfile::TempDir) -> Store {
-    Store::open(
-        &folder.path().join("agentcron.db"),
-        Execution::Inline,
-        crate::domain::ids::InstallationId::default(),
-    )
-    .unwrap()
+    open_store(folder.path(), Execution::Inline)
 }
 
 fn rows(folder: &tempfile::TempDir, sql: &str) -> Vec<String> {
@@ -41,22 +37,23 @@ async fn make(store: &Store, now: &str, schedule: &str) -> CronId {
 
 async fn change(store: &Store, now: &str, cron_id: CronId, body: String) {
     let change = move |_: &StoredCron| Ok::<_, ()>(ChangedCron { body: body.clone(), request: Map::new() });
-    store.change_api_cron(at(now), cron_id, change).await.unwrap().unwrap().unwrap();
+    let change = store.change_api_cron(at(now), cron_id, change).await.unwrap();
+    assert!(matches!(change, ApiCronChange::Changed(_)), "{change:?}");
 }
 
 #[tokio::test]
-async fn a_changed_cron_owes_by_its_old_definition_until_then_and_by_the_new_one_from_then_on() {
+async fn a_changed_cron_is_planned_by_its_old_definition_until_then_and_by_the_new_one_from_then_on() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder);
     let cron_id = make(&store, "2026-03-02T09:10:00Z", "0 * * * *").await;
-    // 10:00 was due while nobody looked.
+    // 10:00 was due, and was not planned yet.
     change(&store, "2026-03-02T10:00:03Z", cron_id, body("30 * * * *")).await;
     assert_eq!(rows(&folder, RUNS), ["10:00 pending"]);
     let crons = store.scheduled_crons().await.unwrap();
     assert_eq!(crons[0].cursor, at("2026-03-02T10:00:03Z"));
     store.plan_due(at("2026-03-02T10:30:00Z"), crons).await.unwrap();
     assert_eq!(rows(&folder, RUNS), ["10:00 pending", "10:30 pending"]);
-    // The same once more changes nothing that is due.
+    // The same definition once more changes nothing that is due.
     change(&store, "2026-03-02T11:30:01Z", cron_id, body("30 * * * *")).await;
     let crons = store.scheduled_crons().await.unwrap();
     store.plan_due(at("2026-03-02T11:30:01Z"), crons).await.unwrap();
@@ -70,14 +67,15 @@ async fn a_deleted_cron_fires_no_more_and_its_history_stays() {
     let cron_id = make(&store, "2026-03-02T09:10:00Z", "0 * * * *").await;
     let stale = store.scheduled_crons().await.unwrap();
     let removed = store.remove_api_cron(at("2026-03-02T10:00:01Z"), cron_id).await.unwrap();
-    assert_eq!(removed, Some(Ok(())));
-    // A scheduler that has not heard of it yet.
+    assert_eq!(removed, ApiCronRemoval::Removed);
+    // A scheduler that does not know of it yet.
     let planned = store.plan_due(at("2026-03-02T11:00:00Z"), stale).await.unwrap();
-    assert!(planned[0].is_stale);
+    assert_eq!(planned, [PlanResult::Stale]);
     assert_eq!(rows(&folder, RUNS), ["10:00 skipped"]);
-    assert_eq!(store.remove_api_cron(at("2026-03-02T10:00:02Z"), cron_id).await.unwrap(), None);
+    let again = store.remove_api_cron(at("2026-03-02T10:00:02Z"), cron_id).await.unwrap();
+    assert_eq!(again, ApiCronRemoval::NotFound);
     assert!(store.api_cron(cron_id).await.unwrap().is_none());
-    // What has a history is kept, what has none is forgotten.
+    // A cron with a history is kept, one without is deleted.
     store.housekeeping(at("2026-03-03T00:00:00Z")).await.unwrap();
     assert_eq!(rows(&folder, "SELECT name FROM crons"), [cron_id.to_string()]);
     rusqlite::Connection::open(folder.path().join("agentcron.db"))
@@ -89,7 +87,7 @@ async fn a_deleted_cron_fires_no_more_and_its_history_stays() {
 }
 
 #[tokio::test]
-async fn versions_by_which_nothing_ran_are_forgotten_however_many_they_are() {
+async fn versions_that_no_run_used_are_deleted_however_many_there_are() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder);
     let cron_id = make(&store, "2026-03-02T09:10:00Z", "0 * * * *").await;
@@ -117,10 +115,10 @@ async fn neither_a_file_nor_a_restart_touches_it() {
     assert_eq!(scheduled[0].cursor, at("2026-03-02T09:10:00Z"));
 }
 
-/// The API refuses such a definition. If one should get into the file all the same, nobody fills it, and nobody else
-/// suffers for it.
+/// The API refuses such a definition. If one got into the file all the same, its placeholders would not be
+/// filled, and no other cron would suffer for it.
 #[tokio::test]
-async fn a_definition_that_reaches_for_the_environment_is_not_even_read_back() {
+async fn a_client_definition_with_a_placeholder_of_the_environment_cannot_be_read_back() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder);
     make(&store, "2026-03-02T09:10:00Z", "0 * * * *").await;

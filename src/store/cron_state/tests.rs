@@ -1,4 +1,4 @@
-//! Pauses, skips and failures in a row, as they stand in the store.
+//! Pauses, skips and failures in a row, as they are stored.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,7 +6,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-use super::super::{ClaimLimits, Execution, FailureLimit, NewDefinition, RunEnding};
+use super::super::tests::open_store;
+use super::super::{ClaimLimits, Execution, FailureLimit, NewDefinition, PlanResult, RunEnding};
 use super::*;
 use crate::config::{self, CronFields};
 use crate::domain::run::{Outcome, Status};
@@ -22,14 +23,9 @@ fn definition(name: &str, schedule: &str) -> NewDefinition {
     NewDefinition { cron, body, location: "crons.toml:1:1".to_owned() }
 }
 
-/// One cron, every minute, known since 09:00.
+/// Returns a store with one cron that fires every minute and exists since 09:00.
 async fn store(folder: &Path) -> Store {
-    let store = Store::open(
-        &folder.join("agentcron.db"),
-        Execution::Inline,
-        crate::domain::ids::InstallationId::default(),
-    )
-    .unwrap();
+    let store = open_store(folder, Execution::Inline);
     let definitions = vec![definition("digest", "* * * * *")];
     store.sync_file_crons(at("2026-03-02T09:00:00Z"), definitions).await.unwrap();
     store
@@ -40,11 +36,11 @@ async fn plan(store: &Store, now: &str) {
     store.plan_due(at(now), due).await.unwrap();
 }
 
-async fn change(store: &Store, now: &str, change: CronStateChange) -> (CronState, CronState) {
+async fn change(store: &Store, now: &str, change: CronStateChange) -> ChangedCronState {
     store.change_cron_state(at(now), "digest".to_owned(), change).await.unwrap().unwrap()
 }
 
-/// `HH:MM status xCOUNT reason`, in the order of time.
+/// Returns `HH:MM status xCOUNT reason` of each record, in the order of time.
 fn rows(folder: &Path) -> Vec<String> {
     let connection = Connection::open(folder.join("agentcron.db")).unwrap();
     let sql = "SELECT strftime('%H:%M', scheduled_for / 1000, 'unixepoch') || ' ' || coalesce(status, phase) \
@@ -62,8 +58,9 @@ async fn a_pause_is_one_record_however_often_it_is_planned_and_ends_with_resume(
     for now in ["2026-03-02T09:02:00Z", "2026-03-02T09:03:00Z", "2026-03-02T10:00:00Z"] {
         plan(&store, now).await;
     }
-    // Nobody planned 10:01 to 10:03 before the pause ended: they belong to it all the same.
-    let (before, after) = change(&store, "2026-03-02T10:03:30Z", CronStateChange::Resume).await;
+    // 10:01 to 10:03 were not planned before the pause ended, and belong to it all the same.
+    let ChangedCronState { before, after } =
+        change(&store, "2026-03-02T10:03:30Z", CronStateChange::Resume).await;
     assert!(before.paused.is_some() && after.paused.is_none());
     plan(&store, "2026-03-02T10:04:00Z").await;
     assert_eq!(
@@ -78,12 +75,7 @@ async fn a_pause_covers_what_an_outage_hid() {
     let store = store(folder.path()).await;
     change(&store, "2026-03-02T09:00:30Z", CronStateChange::Pause(None)).await;
     drop(store);
-    let store = Store::open(
-        &folder.path().join("agentcron.db"),
-        Execution::Inline,
-        crate::domain::ids::InstallationId::default(),
-    )
-    .unwrap();
+    let store = open_store(folder.path(), Execution::Inline);
     plan(&store, "2026-03-02T11:00:00Z").await;
     assert_eq!(rows(folder.path()), ["09:01 skipped x120 the cron was paused on request"]);
 }
@@ -92,7 +84,8 @@ async fn a_pause_covers_what_an_outage_hid() {
 async fn skip_next_skips_one() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path()).await;
-    let (_, after) = change(&store, "2026-03-02T09:00:30Z", CronStateChange::SkipNext).await;
+    let ChangedCronState { after, .. } =
+        change(&store, "2026-03-02T09:00:30Z", CronStateChange::SkipNext).await;
     assert!(after.skip_next);
     plan(&store, "2026-03-02T09:01:00Z").await;
     plan(&store, "2026-03-02T09:02:00Z").await;
@@ -102,12 +95,7 @@ async fn skip_next_skips_one() {
 #[tokio::test]
 async fn a_long_catch_up_leaves_one_record_of_what_was_missed() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(
-        &folder.path().join("agentcron.db"),
-        Execution::Inline,
-        crate::domain::ids::InstallationId::default(),
-    )
-    .unwrap();
+    let store = open_store(folder.path(), Execution::Inline);
     let definitions = vec![definition("digest", "* * * * * *")];
     store.sync_file_crons(at("2026-03-02T09:00:00Z"), definitions).await.unwrap();
     // Ten hours of seconds take four plans of 10 000.
@@ -120,7 +108,7 @@ async fn a_long_catch_up_leaves_one_record_of_what_was_missed() {
 }
 
 #[tokio::test]
-async fn the_failure_that_is_one_too_many_pauses_and_tells_and_resume_forgets() {
+async fn the_failure_that_reaches_the_limit_pauses_the_cron_and_resume_forgets_it() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path()).await;
     plan(&store, "2026-03-02T09:02:00Z").await;
@@ -142,27 +130,28 @@ async fn the_failure_that_is_one_too_many_pauses_and_tells_and_resume_forgets() 
         let ending = RunEnding { run_id, outcome, delivery: None, discard: None, event: None, failure_limit };
         store.end_run(ending).await.unwrap();
     }
-    let (paused, resumed) = change(&store, "2026-03-02T09:03:20Z", CronStateChange::Resume).await;
+    let ChangedCronState { before: paused, after: resumed } =
+        change(&store, "2026-03-02T09:03:20Z", CronStateChange::Resume).await;
     let pause = paused.paused.unwrap();
     assert_eq!((pause.cause, pause.since), (PauseCause::Failures, at("2026-03-02T09:03:10Z")));
     assert_eq!((paused.failures, resumed.failures), (2, 0));
 }
 
 #[tokio::test]
-async fn a_plan_by_a_definition_that_is_no_more_is_not_made() {
+async fn a_plan_by_a_replaced_definition_is_not_made() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path()).await;
-    let in_hand = store.scheduled_crons().await.unwrap();
+    let stale = store.scheduled_crons().await.unwrap();
     let definitions = vec![definition("digest", "*/5 * * * *")];
     store.sync_file_crons(at("2026-03-02T09:00:59Z"), definitions).await.unwrap();
-    let planned = store.plan_due(at("2026-03-02T09:01:00Z"), in_hand).await.unwrap();
-    assert!(planned[0].is_stale);
+    let planned = store.plan_due(at("2026-03-02T09:01:00Z"), stale).await.unwrap();
+    assert_eq!(planned, [PlanResult::Stale]);
     plan(&store, "2026-03-02T09:05:00Z").await;
     assert_eq!(rows(folder.path()), ["09:05 pending x1"]);
 }
 
 #[tokio::test]
-async fn a_cursor_from_a_far_future_is_reset_and_nothing_fires_twice() {
+async fn a_cursor_in_the_far_future_is_reset_and_nothing_fires_twice() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path()).await;
     for now in ["2026-03-02T09:01:00Z", "2026-03-02T12:00:00Z"] {

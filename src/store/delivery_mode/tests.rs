@@ -11,6 +11,7 @@ use crate::domain::delivery::{AttemptReport, AttemptResult, DeliveryStatus, Endi
 use crate::domain::delivery_mode::RateLimit;
 use crate::domain::ids::{DeliveryId, RunId};
 use crate::domain::reason::{DeliveryReasonCode, Reason};
+use crate::store::tests::open_store;
 use crate::store::{
     ClaimedDelivery, DeliveryFilter, Execution, FinishedAttempt, Purpose, Reader, Replay, ReplayChoice,
     ReplayOrder,
@@ -35,12 +36,7 @@ fn run_id(number: u128) -> RunId {
 impl Fixture {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(
-            &folder.path().join("agentcron.db"),
-            Execution::WriterThread,
-            crate::domain::ids::InstallationId::default(),
-        )
-        .unwrap();
+        let store = open_store(folder.path(), Execution::WriterThread);
         Self { folder, store }
     }
 
@@ -52,7 +48,7 @@ impl Fixture {
         Reader::open(&self.folder.path().join("agentcron.db")).unwrap()
     }
 
-    /// A delivery that was recorded, and due, at this second.
+    /// Adds a delivery that was recorded, and due, at this second.
     fn add(&self, number: u128, url: &str, second: i64) -> DeliveryId {
         let (run_id, delivery_id) = (run_id(number), DeliveryId::of_run(run_id(number), url));
         let millis = second * 1000;
@@ -85,13 +81,16 @@ impl Fixture {
         self.store.replay(at(1000), ReplayOrder { choice, limit, purpose: Purpose::Act }).await
     }
 
-    /// `status reason` of each delivery, in the order they were recorded.
+    /// Returns `status [reason code] reason` of each delivery, in the order in which they were recorded.
     fn rows(&self) -> Vec<String> {
         let rows = self.reader().webhooks(&DeliveryFilter::default(), 100).unwrap();
         rows.iter()
             .map(|row| {
-                let reason = row.delivery.reason.as_ref().map(Reason::text).unwrap_or_default();
-                format!("{} {reason}", row.delivery.status).trim().to_owned()
+                let status = row.delivery.status;
+                match &row.delivery.reason {
+                    Some(reason) => format!("{status} [{}] {}", reason.code, reason.text()).trim().to_owned(),
+                    None => status.to_string(),
+                }
             })
             .collect()
     }
@@ -106,22 +105,17 @@ fn with_status(status: DeliveryStatus) -> ReplayChoice {
 }
 
 #[tokio::test]
-async fn nothing_is_taken_in_hand_during_a_hold_which_outlasts_a_restart() {
+async fn nothing_is_claimed_during_a_hold_and_the_hold_outlasts_a_restart() {
     let mut fixture = Fixture::new();
     fixture.add(1, A, 1);
     fixture.store.hold_webhooks(at(5), Some("it moves".to_owned())).await.unwrap();
     let again = fixture.store.hold_webhooks(at(9), Some("still".to_owned())).await.unwrap();
     let hold = DeliveryMode::Held(Hold { since: at(5), note: Some("still".to_owned()) });
     assert_eq!((again.after, again.waiting, again.in_flight), (hold.clone(), 1, 0));
-    // As a new process would.
+    // The store is opened again, as a new process does.
     let Fixture { folder, store } = fixture;
     drop(store);
-    let store = Store::open(
-        &folder.path().join("agentcron.db"),
-        Execution::WriterThread,
-        crate::domain::ids::InstallationId::default(),
-    )
-    .unwrap();
+    let store = open_store(folder.path(), Execution::WriterThread);
     fixture = Fixture { folder, store };
     fixture.store.recover_deliveries(at(10)).await.unwrap();
     let (taken, mode) = fixture.claim(10, RateLimit::default()).await;
@@ -133,7 +127,7 @@ async fn nothing_is_taken_in_hand_during_a_hold_which_outlasts_a_restart() {
 }
 
 #[tokio::test]
-async fn a_release_at_a_rate_holds_until_what_had_piled_up_has_gone() {
+async fn a_release_at_a_rate_lasts_until_its_backlog_is_gone() {
     let fixture = Fixture::new();
     for number in 1..=3 {
         fixture.add(number, A, 1);
@@ -142,7 +136,7 @@ async fn a_release_at_a_rate_holds_until_what_had_piled_up_has_gone() {
     let change = fixture.store.release_webhooks(at(10), Some(1)).await.unwrap();
     let release = Release { since: at(10), per_second: 1 };
     assert_eq!(change.after, DeliveryMode::Released(release));
-    // A fresh one, which goes behind the others.
+    // A new delivery, which is due after the others.
     let fresh = fixture.add(4, A, 11);
     let mut rate_limit = RateLimit::default();
     let mut order = Vec::new();
@@ -153,13 +147,13 @@ async fn a_release_at_a_rate_holds_until_what_had_piled_up_has_gone() {
         if now < 13 {
             assert_eq!(fixture.claim(now, rate_limit).await.0.len(), 0, "more than one in a second");
         }
-        // What fails has had its turn.
+        // A delivery that fails no longer belongs to the backlog.
         fixture.finish(&taken[0], now, Verdict::Again(at(now + 5))).await;
         order.push(taken[0].delivery_id);
     }
     assert!(!order.contains(&fresh));
     let (taken, mode) = fixture.claim(14, rate_limit).await;
-    assert_eq!((taken[0].delivery_id, mode), (fresh, DeliveryMode::Free), "the release is over by itself");
+    assert_eq!((taken[0].delivery_id, mode), (fresh, DeliveryMode::Free), "the release has ended by itself");
     assert_eq!(
         fixture.store.release_webhooks(at(15), Some(1)).await.unwrap().after,
         DeliveryMode::Free,
@@ -168,17 +162,17 @@ async fn a_release_at_a_rate_holds_until_what_had_piled_up_has_gone() {
 }
 
 #[tokio::test]
-async fn what_is_discarded_or_disabled_is_suppressed_and_says_why() {
+async fn discarded_and_disabled_deliveries_are_suppressed_for_a_reason() {
     let fixture = Fixture::new();
     fixture.add(1, A, 1);
     fixture.add(2, A, 50);
     let reason = Reason::new(DeliveryReasonCode::Discarded, "older than 50s");
     let discarded = fixture.store.discard_webhooks(at(100), at(50), reason).await.unwrap();
     assert_eq!(discarded, 1);
-    assert_eq!(fixture.rows(), ["suppressed older than 50s", "pending"]);
+    assert_eq!(fixture.rows(), ["suppressed [discarded] older than 50s", "pending"]);
     assert_eq!(fixture.store.enable_webhooks().await.unwrap(), None, "they were not disabled");
     assert_eq!(fixture.store.disable_webhooks(at(101)).await.unwrap(), 1);
-    assert_eq!(fixture.rows()[1], "suppressed webhooks are disabled (http.disable_webhooks)");
+    assert_eq!(fixture.rows()[1], "suppressed [disabled] webhooks are disabled (http.disable_webhooks)");
     assert_eq!(fixture.store.disable_webhooks(at(102)).await.unwrap(), 0);
     let mode = fixture.reader().webhook_queue().unwrap();
     assert_eq!((mode.disabled_since, mode.suppressed), (Some(at(101)), 2));
@@ -187,7 +181,7 @@ async fn what_is_discarded_or_disabled_is_suppressed_and_says_why() {
 }
 
 #[tokio::test]
-async fn a_replay_keeps_id_and_bytes_counts_on_and_begins_the_ladder_anew() {
+async fn a_replay_keeps_id_and_bytes_and_attempt_numbers_and_restarts_the_retry_schedule() {
     let fixture = Fixture::new();
     let delivery_id = fixture.add(1, A, 1);
     let first = fixture.claim(1, RateLimit::default()).await.0.remove(0);
@@ -198,13 +192,13 @@ async fn a_replay_keeps_id_and_bytes_counts_on_and_begins_the_ladder_anew() {
     let second = fixture.claim(1000, RateLimit::default()).await.0.remove(0);
     assert_eq!((second.delivery_id, second.attempt, second.step()), (delivery_id, 2, 1));
     assert_eq!((&second.body, second.run_id), (&first.body, first.run_id));
-    // While it is in hand it cannot be replayed, and nobody else's word counts.
+    // While it is being sent it cannot be replayed, and the result of an older attempt is ignored.
     let named = ReplayChoice::Named(vec![delivery_id.0]);
-    assert!(matches!(fixture.replay(named.clone(), 10).await, Err(StoreError::Refused(_))));
+    assert!(matches!(fixture.replay(named.clone(), 10).await, Err(StoreError::Conflict(_))));
     fixture.finish(&first, 1001, failed).await;
     fixture.finish(&second, 1001, Verdict::Delivered).await;
     assert_eq!(fixture.rows(), ["delivered"]);
-    // By name even what was delivered, and by the id of its run as well.
+    // Even a delivered one can be replayed by its id, or by the id of its run.
     let by_run = ReplayChoice::Named(vec![first.run_id.0, delivery_id.0]);
     assert_eq!(fixture.replay(by_run, 10).await.unwrap().webhooks.len(), 1);
     let third = fixture.claim(1000, RateLimit::default()).await.0.remove(0);
@@ -212,29 +206,29 @@ async fn a_replay_keeps_id_and_bytes_counts_on_and_begins_the_ladder_anew() {
 }
 
 #[tokio::test]
-async fn a_replay_is_bounded_says_so_and_can_be_tried_dry() {
+async fn a_replay_has_a_limit_reports_that_there_are_more_and_has_a_dry_run() {
     let fixture = Fixture::new();
     for number in 1..=5 {
         fixture.add(number, A, i64::try_from(number).unwrap());
     }
     fixture.store.disable_webhooks(at(10)).await.unwrap();
     let choice = with_status(DeliveryStatus::Suppressed);
-    let dry = ReplayOrder { choice: choice.clone(), limit: 3, purpose: Purpose::Tell };
-    let told = fixture.store.replay(at(11), dry).await.unwrap();
-    assert_eq!((told.webhooks.len(), told.more), (3, true));
-    assert_eq!(told.webhooks[0].run_id, run_id(1), "the oldest first");
+    let dry = ReplayOrder { choice: choice.clone(), limit: 3, purpose: Purpose::DryRun };
+    let chosen = fixture.store.replay(at(11), dry).await.unwrap();
+    assert_eq!((chosen.webhooks.len(), chosen.more), (3, true));
+    assert_eq!(chosen.webhooks[0].run_id, run_id(1), "the oldest first");
     assert!(fixture.rows().iter().all(|row| row.starts_with("suppressed")));
     assert_eq!(fixture.replay(choice.clone(), 3).await.unwrap().webhooks.len(), 3);
     let rest = fixture.replay(choice, 3).await.unwrap();
     assert_eq!((rest.webhooks.len(), rest.more), (2, false));
     let later = DeliveryFilter { since: Some(at(4)), until: Some(at(5)), ..DeliveryFilter::default() };
     assert_eq!(fixture.replay(ReplayChoice::Matching(later), 9).await.unwrap().webhooks.len(), 1);
-    let nobody = fixture.replay(ReplayChoice::Named(vec![Uuid::nil()]), 9).await;
-    assert!(matches!(nobody, Err(StoreError::Refused(words)) if words.contains("there is no webhook")));
+    let unknown = fixture.replay(ReplayChoice::Named(vec![Uuid::nil()]), 9).await;
+    assert!(matches!(unknown, Err(StoreError::NotFound(message)) if message.contains("there is no webhook")));
 }
 
 #[tokio::test]
-async fn a_url_that_is_gone_is_told_nothing_more_until_it_is_armed() {
+async fn nothing_more_is_sent_to_a_url_that_is_gone_until_deliveries_to_it_are_resumed() {
     let fixture = Fixture::new();
     fixture.add(1, A, 1);
     fixture.add(2, A, 2);
@@ -245,31 +239,41 @@ async fn a_url_that_is_gone_is_told_nothing_more_until_it_is_armed() {
     fixture.finish(&taken.remove(0), 5, gone()).await;
     let rows = fixture.rows();
     assert!(
-        rows[0].starts_with("gone the receiver answered 410") && rows[0].contains("suspended"),
+        rows[0].starts_with("gone [url_gone] the receiver answered 410") && rows[0].contains("suspended"),
         "{}",
         rows[0]
     );
     assert!(
-        rows[3].starts_with("gone not sent: its URL has been suspended since 1970-01-01T00:00:05Z"),
+        rows[3].starts_with(
+            "gone [url_suspended] not sent: its URL has been suspended since 1970-01-01T00:00:05Z"
+        ),
         "{}",
         rows[3]
     );
-    // One that was in hand and failed does not wait either; another URL goes on.
+    // A delivery that was being sent and failed does not wait either. Deliveries to another URL go on.
     fixture.finish(&taken.remove(0), 6, Verdict::Again(at(11))).await;
     fixture.finish(&taken.remove(0), 6, Verdict::Again(at(11))).await;
     let rows = fixture.rows();
-    assert!(rows[1].starts_with("gone not sent") && rows[2].starts_with("pending"), "{rows:?}");
-    // Neither does one that a crash has cut off.
+    assert!(
+        rows[1].starts_with("gone [url_suspended] not sent")
+            && rows[2].starts_with("pending [attempt_failed]"),
+        "{rows:?}"
+    );
+    // Nor does one that a crash cut off.
     fixture.add(5, A, 7);
     let cut = fixture.claim(7, RateLimit::default()).await.0;
-    assert_eq!(cut.len(), 1, "a row that came by another way than the end of a run");
+    assert_eq!(cut.len(), 1, "its row was not inserted by the end of a run");
     fixture.store.recover_deliveries(at(8)).await.unwrap();
-    assert!(fixture.rows()[4].starts_with("gone not sent"), "{:?}", fixture.rows());
+    assert!(fixture.rows()[4].starts_with("gone [url_suspended] not sent"), "{:?}", fixture.rows());
 
     let mode = fixture.reader().webhook_queue().unwrap();
     assert_eq!((mode.suspended_count, mode.suspended[0].url.as_str()), (1, A));
-    assert_eq!(fixture.store.resume_urls("env.TOKEN".to_owned()).await.unwrap(), [], "not by its query");
-    let armed = fixture.replay(ReplayChoice::Named(vec![run_id(2).0]), 1).await.unwrap().armed;
+    assert_eq!(
+        fixture.store.resume_urls("env.TOKEN".to_owned()).await.unwrap(),
+        [],
+        "not found by its query"
+    );
+    let armed = fixture.replay(ReplayChoice::Named(vec![run_id(2).0]), 1).await.unwrap().resumed;
     assert_eq!(armed, [A]);
     assert_eq!(fixture.reader().webhook_queue().unwrap().suspended_count, 0);
     let (taken, _) = fixture.claim(1000, RateLimit::default()).await;
@@ -281,7 +285,7 @@ async fn a_url_that_is_gone_is_told_nothing_more_until_it_is_armed() {
 }
 
 #[tokio::test]
-async fn an_attempt_that_a_crash_has_cut_off_is_on_record_as_such() {
+async fn an_attempt_that_a_crash_cut_off_is_recorded_as_such() {
     let fixture = Fixture::new();
     let delivery_id = fixture.add(1, B, 1);
     let cut = fixture.claim(1, RateLimit::default()).await.0.remove(0);
@@ -289,7 +293,7 @@ async fn an_attempt_that_a_crash_has_cut_off_is_on_record_as_such() {
     let again = fixture.claim(9, RateLimit::default()).await.0.remove(0);
     assert_eq!((again.attempt, again.step()), (2, 2));
     fixture.finish(&cut, 9, Verdict::Ended(Ending::Failed, "late".to_owned())).await;
-    assert_eq!(fixture.rows(), ["sending"], "a former life is not listened to");
+    assert_eq!(fixture.rows(), ["sending"], "the result of the former process is ignored");
     fixture.finish(&again, 10, Verdict::Delivered).await;
     let attempts = fixture.reader().webhook_details(delivery_id).unwrap().unwrap().attempts;
     assert_eq!(attempts.len(), 2);
@@ -298,7 +302,7 @@ async fn an_attempt_that_a_crash_has_cut_off_is_on_record_as_such() {
 }
 
 #[test]
-fn what_is_asked_at_every_pass_is_answered_by_indexes() {
+fn the_queries_of_every_pass_use_indexes() {
     let fixture = Fixture::new();
     let database = fixture.database();
     for sql in [
@@ -319,7 +323,7 @@ fn what_is_asked_at_every_pass_is_answered_by_indexes() {
 }
 
 #[tokio::test]
-async fn the_oldest_goes_first_and_of_a_receiver_without_a_place_one_is_looked_at() {
+async fn the_oldest_is_claimed_first_and_a_receiver_without_a_permit_is_asked_about_once() {
     let fixture = Fixture::new();
     for number in 0..300 {
         fixture.add(number, &format!("https://down.example/hook/{number}"), 1);

@@ -1,4 +1,5 @@
-//! What has changed since the last look: for those who watch a daemon at work without being told by it.
+//! The runs that have changed since the last query, for commands that watch a daemon at work through its
+//! file.
 
 use std::collections::BTreeMap;
 
@@ -9,39 +10,39 @@ use crate::domain::reason::Reason;
 use crate::domain::run::{Phase, RunState};
 use crate::store::StoreError;
 
-/// New runs read at one look; the next look goes on.
+/// At most so many new runs are read by one query. The next query returns the others.
 const NEW_RUNS_MAX: u32 = 1000;
 
-/// When a run is of no more interest.
+/// How long a run is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interest {
-    /// Once it is over.
-    UntilEnded,
-    /// Once everybody has been told of its end.
-    UntilTold,
+pub enum WatchUntil {
+    /// Until it has ended.
+    RunEnded,
+    /// Until its webhook is delivered, or will not be sent any more.
+    WebhookEnded,
 }
 
-/// What was seen so far.
+/// What a command that watches runs has read so far.
 #[derive(Clone, Debug)]
-pub struct Watch {
-    interest: Interest,
-    /// SQLite's counter of others' commits; `None` to look in any case.
+pub struct RunWatch {
+    until: WatchUntil,
+    /// SQLite's counter of other connections' commits, or `None` if the next query must read in any case.
     version: Option<i64>,
     last_row: i64,
-    open: BTreeMap<RunId, Seen>,
+    open: BTreeMap<RunId, Progress>,
 }
 
-/// As much of a run as is worth a new look.
+/// The part of a run whose change is reported.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Seen {
+struct Progress {
     phase: Phase,
     reason: Option<Reason>,
     webhook: Option<(DeliveryStatus, u32)>,
 }
 
 impl Reader {
-    /// Begins to watch: what is not over now, and all that comes.
-    pub fn watch(&self, interest: Interest) -> Result<Watch, StoreError> {
+    /// Begins to watch the runs that have not ended now, and all that are added later.
+    pub fn watch(&self, until: WatchUntil) -> Result<RunWatch, StoreError> {
         self.at_one_moment(|tx| {
             let last_row = tx.query_row("SELECT coalesce(max(rowid), 0) FROM runs", [], |row| row.get(0))?;
             let sql = format!("SELECT {} FROM runs WHERE phase <> 'ended'", row_columns());
@@ -50,15 +51,15 @@ impl Reader {
             let mut open = BTreeMap::new();
             while let Some(row) = rows.next()? {
                 let row = run_row(tx, row)?;
-                open.insert(row.run.run_id, Seen::of(&row));
+                open.insert(row.run.run_id, Progress::of(&row));
             }
-            Ok(Watch { interest, version: None, last_row, open })
+            Ok(RunWatch { until, version: None, last_row, open })
         })
     }
 
-    /// Runs that are new or have changed since the last look, older ones first. Costs next to nothing if there are
-    /// none.
-    pub fn changes(&self, watch: &mut Watch) -> Result<Vec<RunRow>, StoreError> {
+    /// Returns the runs that are new or have changed since the last query, the oldest first. It costs next to
+    /// nothing if nothing was committed since.
+    pub fn changes(&self, watch: &mut RunWatch) -> Result<Vec<RunRow>, StoreError> {
         let version = self.connection.query_row("PRAGMA data_version", [], |row| row.get(0))?;
         if watch.version == Some(version) {
             return Ok(Vec::new());
@@ -90,23 +91,23 @@ impl Reader {
     }
 }
 
-impl Watch {
+impl RunWatch {
     fn take_note(&mut self, row: RunRow, changed: &mut Vec<RunRow>) {
-        let seen = Seen::of(&row);
-        let before = if self.is_of_interest(&row) {
-            self.open.insert(row.run.run_id, seen.clone())
+        let progress = Progress::of(&row);
+        let before = if self.is_watched(&row) {
+            self.open.insert(row.run.run_id, progress.clone())
         } else {
             self.open.remove(&row.run.run_id)
         };
-        if before != Some(seen) {
+        if before != Some(progress) {
             changed.push(row);
         }
     }
 
-    fn is_of_interest(&self, row: &RunRow) -> bool {
-        match (&row.run.state, self.interest) {
-            (RunState::Ended { .. }, Interest::UntilEnded) => false,
-            (RunState::Ended { .. }, Interest::UntilTold) => {
+    fn is_watched(&self, row: &RunRow) -> bool {
+        match (&row.run.state, self.until) {
+            (RunState::Ended { .. }, WatchUntil::RunEnded) => false,
+            (RunState::Ended { .. }, WatchUntil::WebhookEnded) => {
                 row.webhook.as_ref().is_some_and(|webhook| !webhook.is_over())
             }
             (
@@ -114,13 +115,13 @@ impl Watch {
                 | RunState::Sending { .. }
                 | RunState::Unconfirmed { .. }
                 | RunState::Running(_),
-                Interest::UntilEnded | Interest::UntilTold,
+                WatchUntil::RunEnded | WatchUntil::WebhookEnded,
             ) => true,
         }
     }
 }
 
-impl Seen {
+impl Progress {
     fn of(row: &RunRow) -> Self {
         Self {
             phase: row.run.state.phase(),

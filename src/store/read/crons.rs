@@ -1,4 +1,4 @@
-//! The crons that the store knows, each with how it stands.
+//! The crons in the store, each with its state.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,10 +10,11 @@ use rusqlite::{Row, Transaction, params_from_iter};
 use super::history::InvalidCursor;
 use super::{Reader, RunRow, number, row_columns, run_row};
 use crate::config::CronIdentity;
-use crate::domain::cron::{Cron, CronSource, words};
+use crate::domain::cron::{Cron, CronSource};
 use crate::domain::cron_state::CronState;
 use crate::domain::ids::{CronId, DefinitionId};
-use crate::store::cron_state::cron_state_from_row;
+use crate::domain::words::words;
+use crate::store::cron_entries::state_from_row;
 use crate::store::open::installation_id;
 use crate::store::rows::{parsed, time};
 use crate::store::{StoreError, definitions};
@@ -21,70 +22,60 @@ use crate::store::{StoreError, definitions};
 words!(
     /// Whether a cron fires.
     CronStatus {
-        /// It does.
         Active = "active",
-        /// Its occurrences are skipped for now.
+        /// Its occurrences are skipped until it is resumed.
         Paused = "paused",
         /// `enabled = false`, paused or not.
         Disabled = "disabled",
     }
 );
 
-/// A cron as it stands in tables for people.
+/// A cron as listings show it.
 #[derive(Clone, Debug)]
 pub struct CronRow {
-    /// Which.
     pub cron_id: CronId,
-    /// Its name.
     pub name: String,
-    /// Where its definition lives.
     pub source: CronSource,
-    /// `file:line:column` of a cron from a file.
+    /// `file:line:column`, or `None` for a cron that a client made.
     pub location: Option<String>,
-    /// The version of its definition.
     pub definition_id: DefinitionId,
-    /// The definition, or why this version of agentcron cannot read it.
+    /// The definition, or the reason why this version of agentcron cannot read it.
     pub cron: Result<Cron, String>,
-    /// Whether it is paused, and how often it has failed.
     pub state: CronState,
-    /// The latest occurrence that is over.
+    /// The latest occurrence that has ended.
     pub last: Option<RunRow>,
-    /// How many of its runs the backend has or may have.
+    /// How many of its runs the backend has, or may have.
     pub running: u64,
 }
 
 /// A cron with its definition as stored.
 #[derive(Clone, Debug)]
 pub struct CronDetails {
-    /// The cron.
     pub row: CronRow,
-    /// The definition, placeholders still in it.
+    /// With placeholders as written.
     pub definition: serde_json::Value,
-    /// Since when it is known.
     pub created_at: Timestamp,
-    /// Since when it has this definition.
+    /// When it got this definition.
     pub updated_at: Timestamp,
 }
 
-/// Which crons are asked for; `None` asks for all.
+/// Which crons to list. A field that is `None` does not restrict the listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CronListing {
-    /// Whose definition lives there.
     pub source: Option<CronSource>,
-    /// That stand like this.
     pub state: Option<CronStatus>,
-    /// With this in their name.
+    /// A part of the name.
     pub name: Option<String>,
 }
 
-/// A place in the order of crons by name. As a text, the id and the name.
+/// A position in the order of crons by name. Its text form is the id and the name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CronCursor {
     cron_id: CronId,
     name: String,
 }
 
-/// Read where it stands, so that no definition has to be settled to be counted.
+/// Computed by SQLite, so that no definition has to be validated to be counted.
 pub(super) const STATE: &str = "CASE WHEN json_extract(body, '$.enabled') = 0 THEN 'disabled' \
      WHEN paused_at IS NOT NULL THEN 'paused' ELSE 'active' END";
 
@@ -93,16 +84,16 @@ const SELECT: &str = "SELECT crons.cron_id AS cron_id, name, source, location, c
      FROM crons JOIN definitions USING (definition_id) WHERE removed_at IS NULL";
 
 impl Reader {
-    /// Every cron that is not removed, by name.
+    /// Returns every cron that is not removed, by name.
     pub fn crons(&self) -> Result<Vec<CronRow>, StoreError> {
         self.crons_after(&CronListing::default(), None, u32::MAX)
     }
 
-    /// At most `limit` crons after `place` (or from the first one), by name.
+    /// Returns at most `limit` crons after `cursor`, or from the first one, by name.
     pub fn crons_after(
         &self,
         filter: &CronListing,
-        location: Option<&CronCursor>,
+        cursor: Option<&CronCursor>,
         limit: u32,
     ) -> Result<Vec<CronRow>, StoreError> {
         let mut sql = SELECT.to_owned();
@@ -121,7 +112,7 @@ impl Reader {
         if let Some(name) = &filter.name {
             term("instr(name, ?) > 0", &[name]);
         }
-        if let Some(CronCursor { cron_id, name }) = location {
+        if let Some(CronCursor { cron_id, name }) = cursor {
             term("(name, crons.cron_id) > (?, ?)", &[name, &cron_id.to_string()]);
         }
         sql.push_str(" ORDER BY name, crons.cron_id LIMIT ?");
@@ -137,7 +128,7 @@ impl Reader {
         })
     }
 
-    /// The cron of this name or id, with its definition; `None` if there is none.
+    /// Returns the cron of this name or id with its definition, or `None` if there is none.
     pub fn cron_details(&self, name_or_id: &str) -> Result<Option<CronDetails>, StoreError> {
         let sql = format!("{SELECT} AND (name = ?1 OR crons.cron_id = ?1) ORDER BY name = ?1 DESC LIMIT 1");
         self.at_one_moment(|tx| {
@@ -148,7 +139,7 @@ impl Reader {
             Ok(Some(CronDetails {
                 row: cron_row(tx, row)?,
                 definition: serde_json::from_str(&body)
-                    .map_err(|error| StoreError::Refused(format!("a stored definition: {error}")))?,
+                    .map_err(|error| StoreError::BadRow(format!("a stored definition: {error}")))?,
                 created_at: time(row, "created_at")?,
                 updated_at: time(row, "updated_at")?,
             }))
@@ -169,13 +160,13 @@ fn cron_row(tx: &Transaction<'_>, row: &Row<'_>) -> Result<CronRow, StoreError> 
         definition_id: parsed(row, "definition_id")?,
         cron: definitions::parse(identity, &body).map_err(|error| error.to_string()),
         name,
-        state: cron_state_from_row(row)?,
-        last: last_over(tx, cron_id)?,
+        state: state_from_row(row)?,
+        last: last_ended(tx, cron_id)?,
         running: running(tx, cron_id)?,
     })
 }
 
-fn last_over(tx: &Transaction<'_>, cron_id: CronId) -> Result<Option<RunRow>, StoreError> {
+fn last_ended(tx: &Transaction<'_>, cron_id: CronId) -> Result<Option<RunRow>, StoreError> {
     let sql = format!(
         "SELECT {} FROM runs WHERE cron_id = ?1 AND phase = 'ended' ORDER BY scheduled_for DESC LIMIT 1",
         row_columns()
@@ -194,7 +185,7 @@ fn running(tx: &Transaction<'_>, cron_id: CronId) -> Result<u64, StoreError> {
 }
 
 impl CronCursor {
-    /// Right after this cron.
+    /// Returns the position right after this cron.
     pub fn after(row: &CronRow) -> Self {
         Self { cron_id: row.cron_id, name: row.name.clone() }
     }

@@ -1,4 +1,4 @@
-//! How webhooks flow as a whole, for people who wonder why nothing arrives.
+//! The mode of all webhooks and what they wait for, for an operator who wonders why nothing arrives.
 
 use jiff::Timestamp;
 
@@ -7,25 +7,24 @@ use crate::domain::bounds::SUSPENDED_LISTED;
 use crate::domain::delivery_mode::{DeliveryMode, Suspension};
 use crate::store::{StoreError, delivery_mode, suspended};
 
-/// What stands between deliveries and their receivers.
+/// What keeps deliveries from their receivers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WebhookQueue {
     /// Since when the configuration disables them, as the daemon last read it.
     pub disabled_since: Option<Timestamp>,
-    /// What people have asked of them.
     pub mode: DeliveryMode,
-    /// Deliveries that a hold keeps, or that a release has not come to yet.
+    /// How many deliveries a hold keeps, or a release has not sent yet.
     pub backlog: u64,
-    /// Deliveries that are suppressed, for whatever reason.
+    /// How many deliveries are suppressed, for any reason.
     pub suppressed: u64,
-    /// URLs that are suspended, the latest first, up to a bound.
+    /// The suspended URLs, the latest first, up to [`SUSPENDED_LISTED`].
     pub suspended: Vec<Suspension>,
-    /// How many these are in all.
+    /// How many URLs are suspended in all.
     pub suspended_count: u64,
 }
 
 impl Reader {
-    /// How webhooks flow.
+    /// Returns the mode of all webhooks and what they wait for.
     pub fn webhook_queue(&self) -> Result<WebhookQueue, StoreError> {
         self.at_one_moment(|tx| {
             let mode = delivery_mode::mode(tx)?;

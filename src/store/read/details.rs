@@ -1,4 +1,4 @@
-//! One run with everything that is known about it.
+//! One run with everything that is stored about it.
 
 use std::time::Duration;
 
@@ -16,20 +16,17 @@ use crate::store::rows::{json_option, parsed, time, time_option};
 /// A run with its timeline.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunDetails {
-    /// The run.
     pub row: RunRow,
-    /// What its graph returned, as far as it is kept.
+    /// What its graph returned, or `None` if that is not kept.
     pub values: Option<Value>,
-    /// What happened to it beyond the usual, in order.
+    /// The timeline, in order.
     pub events: Vec<EventRow>,
-    /// Whom it tells about its end.
     pub deliveries: Vec<DeliveryDetails>,
 }
 
 /// A line in the timeline of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventRow {
-    /// When.
     pub at: Timestamp,
     pub event: RunEventKind,
     pub detail: Option<String>,
@@ -38,37 +35,34 @@ pub struct EventRow {
 /// A delivery with its attempts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryDetails {
-    /// The delivery.
     pub delivery: DeliveryRow,
-    /// Its attempts, in order.
+    /// In order.
     pub attempts: Vec<AttemptRow>,
 }
 
-/// One HTTP try.
+/// One attempt of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptRow {
     /// Counted from 1.
     pub attempt: u32,
-    /// When it began.
     pub started_at: Timestamp,
-    /// When it was over.
     pub ended_at: Option<Timestamp>,
-    /// The HTTP status, if there was an answer.
+    /// The HTTP status, if the receiver responded.
     pub code: Option<u16>,
     /// What went wrong.
     pub detail: Option<String>,
-    /// The address and port it was sent to.
+    /// The address and port that it was sent to.
     pub address: Option<String>,
-    /// What its time went into.
     pub phases: Phases,
-    /// The beginning of an answer that did not accept it.
+    /// The beginning of a response that did not accept it.
     pub answer: Option<String>,
 }
 
 impl Reader {
-    /// Runs whose id begins with `prefix`, at most `limit`.
+    /// Returns at most `limit` runs whose id begins with `prefix`.
     pub fn runs_with_prefix(&self, prefix: &str, limit: u32) -> Result<Vec<RunId>, StoreError> {
-        // Ids are lower-case hexadecimal digits and dashes, so `g` is beyond all that begin with the prefix.
+        // Ids are lower-case hexadecimal digits and dashes, so `g` sorts after all that begin with the
+        // prefix.
         let prefix = prefix.to_ascii_lowercase();
         let beyond = format!("{prefix}g");
         self.at_one_moment(|tx| {
@@ -84,7 +78,7 @@ impl Reader {
         })
     }
 
-    /// Everything about one run; `None` if there is none.
+    /// Returns everything about one run, or `None` if there is none.
     pub fn run_details(&self, run_id: RunId) -> Result<Option<RunDetails>, StoreError> {
         self.at_one_moment(|tx| {
             let sql = format!("SELECT {}, outcome_values AS kept FROM runs WHERE run_id = ?1", row_columns());

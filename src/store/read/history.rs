@@ -1,4 +1,5 @@
-//! Runs in the order of their occurrences, page by page: however long the history is, little of it is in memory.
+//! Runs in the order of their occurrences, page by page. However long the history is, little of it is in
+//! memory.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,40 +15,37 @@ use crate::domain::run::{Phase, Status, Trigger};
 use crate::store::StoreError;
 use crate::store::rows::{millis, parsed};
 
-/// Which runs are asked for; what is empty or `None` asks for all.
+/// Which runs to list. A field that is empty or `None` does not restrict the listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunFilter {
-    /// Of these crons.
     pub crons: Option<Vec<CronId>>,
-    /// Over, with one of these; together with `phases`, either will do.
+    /// Runs that ended with one of these. Together with `phases`, a run needs to match only one of the two.
     pub statuses: Vec<Status>,
-    /// In one of these.
     pub phases: Vec<Phase>,
-    /// Made by one of these triggers.
     pub triggers: Vec<Trigger>,
-    /// For one of these reasons.
     pub reasons: Vec<ReasonCode>,
-    /// Scheduled for this instant or later.
+    /// The start of the range of scheduled instants (inclusive).
     pub since: Option<Timestamp>,
-    /// Scheduled before this instant.
+    /// The end of the range of scheduled instants (exclusive).
     pub until: Option<Timestamp>,
 }
 
-/// A place in the order of runs by their instant, or of deliveries by their making. Good for one listing, not for
-/// keeping. As a text, `time:row`.
+/// A position in the order of runs by their instant, or of deliveries by their creation. It is meant for one
+/// listing and not for keeping. Its text form is `time:row`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PageCursor {
     pub(super) at: i64,
     pub(super) row: i64,
 }
 
-/// A text that is no place.
+/// A text that is not a cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is not of our making")]
 pub struct InvalidCursor;
 
 impl Reader {
-    /// The crons of this name or id, removed ones too; there may be several through the API.
+    /// Returns the crons of this name or id, removed ones included. Clients may have made several of one
+    /// name.
     pub fn crons_named(&self, name: &str) -> Result<Vec<CronId>, StoreError> {
         self.at_one_moment(|tx| {
             let mut statement =
@@ -61,13 +59,13 @@ impl Reader {
         })
     }
 
-    /// Where the last `count` runs begin: the place right before them; `None` if there are no more than that.
+    /// Returns the position right before the last `count` runs, or `None` if there are no more than that.
     pub fn cursor_before_last(
         &self,
         filter: &RunFilter,
         count: u64,
     ) -> Result<Option<PageCursor>, StoreError> {
-        let mut query = Query::of(filter);
+        let mut query = RunConditions::of(filter);
         query.values.push(Value::Integer(i64::try_from(count).unwrap_or(i64::MAX)));
         let sql = format!(
             "SELECT scheduled_for, rowid AS seq FROM runs {} ORDER BY scheduled_for DESC, rowid DESC \
@@ -85,28 +83,30 @@ impl Reader {
         })
     }
 
-    /// At most `limit` runs after `place` (or from the first one), oldest first, each with its own place.
+    /// Returns at most `limit` runs after `cursor`, or from the first one, the oldest first, each with its
+    /// own cursor.
     pub fn runs_after(
         &self,
         filter: &RunFilter,
         cursor: Option<PageCursor>,
         limit: u32,
     ) -> Result<Vec<(PageCursor, RunRow)>, StoreError> {
-        let mut query = Query::of(filter);
+        let mut query = RunConditions::of(filter);
         if let Some(PageCursor { at, row }) = cursor {
             query.term("(scheduled_for, rowid) > (?, ?)", [at, row]);
         }
         self.page(query, "ORDER BY scheduled_for, rowid", limit)
     }
 
-    /// At most `limit` runs before `place` (or from the last one), newest first, each with its own place.
+    /// Returns at most `limit` runs before `cursor`, or from the last one, the newest first, each with its
+    /// own cursor.
     pub fn runs_before(
         &self,
         filter: &RunFilter,
         cursor: Option<PageCursor>,
         limit: u32,
     ) -> Result<Vec<(PageCursor, RunRow)>, StoreError> {
-        let mut query = Query::of(filter);
+        let mut query = RunConditions::of(filter);
         if let Some(PageCursor { at, row }) = cursor {
             query.term("(scheduled_for, rowid) < (?, ?)", [at, row]);
         }
@@ -115,7 +115,7 @@ impl Reader {
 
     fn page(
         &self,
-        mut query: Query,
+        mut query: RunConditions,
         order: &str,
         limit: u32,
     ) -> Result<Vec<(PageCursor, RunRow)>, StoreError> {
@@ -150,7 +150,7 @@ impl FromStr for PageCursor {
 }
 
 impl RunFilter {
-    /// Whether this run is asked for.
+    /// Returns whether the filter selects this run. It agrees with the filter in SQL.
     pub fn takes(&self, row: &RunRow) -> bool {
         let run = &row.run;
         let of_cron =
@@ -169,12 +169,12 @@ impl RunFilter {
 }
 
 /// Conditions with a `?` for every value, in order.
-struct Query {
+struct RunConditions {
     terms: Vec<String>,
     values: Vec<Value>,
 }
 
-impl Query {
+impl RunConditions {
     fn of(filter: &RunFilter) -> Self {
         let mut query = Self { terms: Vec::new(), values: Vec::new() };
         if let Some(crons) = &filter.crons {

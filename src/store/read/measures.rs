@@ -1,4 +1,5 @@
-//! What is there right now, counted for metrics. Nothing here grows with the history: what is over is not looked at.
+//! Counts of what is stored right now, for metrics. They do not slow down as the history grows, because what
+//! has ended is not read.
 
 use jiff::Timestamp;
 use rusqlite::Transaction;
@@ -9,25 +10,24 @@ use crate::domain::run::Phase;
 use crate::store::rows::{parsed, time_option};
 use crate::store::{CronStatus, StoreError};
 
-/// Counts of one moment, zeroes left out.
+/// Counts of one moment, without zeroes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Measures {
-    /// Crons, by how they stand.
     pub crons: Vec<(CronStatus, u64)>,
-    /// Runs that are not over.
+    /// Runs that have not ended.
     pub runs: Vec<(Phase, u64)>,
-    /// Deliveries that are not over.
+    /// Deliveries that have not ended.
     pub deliveries: u64,
-    /// When the oldest of them was made.
+    /// When the oldest of them was created.
     pub oldest_delivery: Option<Timestamp>,
-    /// Threads to be deleted on the agent server.
+    /// Threads that are to be deleted on the agent server.
     pub threads: u64,
-    /// By the name of a cron, how often in a row it has failed.
+    /// The failures in a row of each cron, by name.
     pub failures: Vec<(String, u64)>,
 }
 
 impl Reader {
-    /// Counts what is there right now.
+    /// Counts what is stored right now.
     pub fn measures(&self) -> Result<Measures, StoreError> {
         self.at_one_moment(|tx| {
             let mut measures = Measures::default();
@@ -59,7 +59,7 @@ impl Reader {
                 measures.threads = number(row, "number")?;
                 Ok(())
             })?;
-            // Through the API there may be several crons of one name.
+            // Clients may have made several crons of one name.
             let failures = "SELECT name, max(failures) AS number FROM crons WHERE removed_at IS NULL GROUP BY name";
             each(tx, failures, |row| {
                 measures.failures.push((row.get("name")?, number(row, "number")?));

@@ -1,11 +1,11 @@
-//! The state of the whole: is there a daemon, and what has it been doing.
+//! The state of the whole: whether a daemon is running, and what it has been doing.
 
 use std::fs::{File, TryLockError};
 use std::io::Read;
 use std::path::Path;
 
 use jiff::Timestamp;
-use rusqlite::Transaction;
+use rusqlite::{Params, Transaction};
 
 use super::{Reader, number};
 use crate::domain::delivery::DeliveryStatus;
@@ -14,37 +14,35 @@ use crate::store::lock::lock_path;
 use crate::store::rows::{millis, parsed, time};
 use crate::store::{NoticeKind, StoreError};
 
-/// Whether a daemon has the database.
+/// Whether a daemon has locked the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DaemonState {
-    /// One has it.
     Running {
-        /// Its process, if it could be read.
+        /// `None` if it could not be read.
         pid: Option<u32>,
     },
-    /// None has it.
     Stopped,
-    /// The lock file says nothing to this user.
+    /// This user cannot test the lock, for this reason.
     Unknown(String),
 }
 
-/// Counts of one stretch of time, zeroes left out.
+/// Counts of a range of time, without zeroes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overview {
-    /// Runs that are over, by how they ended; occurrences are counted, so that a record of many missed ones weighs
-    /// what it stands for.
+    /// The occurrences that ended, by status. A record of many missed occurrences counts as many.
     pub ended: Vec<(Status, u64)>,
-    /// Runs that are not over, however old.
+    /// Runs that have not ended, of any age.
     pub in_progress: Vec<(Phase, u64)>,
-    /// Deliveries of runs in that time.
+    /// Deliveries of runs in that range.
     pub deliveries: Vec<(DeliveryStatus, u64)>,
-    /// Deliveries that wait for an attempt, however old.
+    /// Deliveries that wait for an attempt, of any age.
     pub deliveries_waiting: u64,
 }
 
-/// Asks the daemon's lock of the database at `path`.
+/// Tests the daemon's lock of the database at `path`.
 ///
-/// The lock is held for a moment if nobody has it; shared, so that two who ask do not take each other for a daemon.
+/// If no daemon holds the lock, the test does for a moment. It holds the lock shared, so that two tests at
+/// the same time do not take each other for a daemon.
 pub fn daemon_state(path: &Path) -> DaemonState {
     let mut file = match File::open(lock_path(path)) {
         Ok(file) => file,
@@ -62,19 +60,17 @@ pub fn daemon_state(path: &Path) -> DaemonState {
     }
 }
 
-/// What the daemon has to say of itself.
+/// A notice of the daemon about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// What it is about.
     pub kind: NoticeKind,
-    /// Since when.
     pub at: Timestamp,
-    /// In words.
+    /// A human-readable sentence.
     pub detail: String,
 }
 
 impl Reader {
-    /// The last notice of each kind.
+    /// Returns the last notice of each kind.
     pub fn notices(&self) -> Result<Vec<Notice>, StoreError> {
         self.at_one_moment(|tx| {
             let mut statement = tx.prepare_cached("SELECT kind, at, detail FROM notices ORDER BY kind")?;
@@ -88,7 +84,7 @@ impl Reader {
         })
     }
 
-    /// Counts since an instant.
+    /// Counts what was scheduled for `since` or later.
     pub fn overview(&self, since: Timestamp) -> Result<Overview, StoreError> {
         self.at_one_moment(|tx| {
             Ok(Overview {
@@ -96,20 +92,19 @@ impl Reader {
                     tx,
                     "SELECT status AS word, sum(occurrences) AS number FROM runs \
                      WHERE scheduled_for >= ?1 AND phase = 'ended' GROUP BY status",
-                    since,
+                    [millis(since)],
                 )?,
                 in_progress: counts(
                     tx,
-                    "SELECT phase AS word, count(*) AS number FROM runs \
-                     WHERE phase <> 'ended' AND ?1 IS NOT NULL GROUP BY phase",
-                    since,
+                    "SELECT phase AS word, count(*) AS number FROM runs WHERE phase <> 'ended' GROUP BY phase",
+                    [],
                 )?,
                 deliveries: counts(
                     tx,
                     "SELECT deliveries.status AS word, count(*) AS number FROM runs \
                      JOIN deliveries ON deliveries.run_id = runs.run_id \
                      WHERE scheduled_for >= ?1 GROUP BY deliveries.status",
-                    since,
+                    [millis(since)],
                 )?,
                 deliveries_waiting: waiting(tx)?,
             })
@@ -124,13 +119,13 @@ fn waiting(tx: &Transaction<'_>) -> Result<u64, StoreError> {
     rows.next()?.map_or(Ok(0), |row| number(row, "number"))
 }
 
-fn counts<Word>(tx: &Transaction<'_>, sql: &str, since: Timestamp) -> Result<Vec<(Word, u64)>, StoreError>
+fn counts<Word>(tx: &Transaction<'_>, sql: &str, values: impl Params) -> Result<Vec<(Word, u64)>, StoreError>
 where
     Word: std::str::FromStr + Ord,
     Word::Err: std::fmt::Display,
 {
     let mut statement = tx.prepare_cached(sql)?;
-    let mut rows = statement.query([millis(since)])?;
+    let mut rows = statement.query(values)?;
     let mut counts = Vec::new();
     while let Some(row) = rows.next()? {
         counts.push((parsed(row, "word")?, number(row, "number")?));

@@ -1,4 +1,4 @@
-//! What is on record about one instant of one cron, to explain it.
+//! What is recorded about one instant of one cron, to explain why it did or did not fire.
 
 use jiff::Timestamp;
 use rusqlite::Row;
@@ -8,34 +8,29 @@ use crate::config::CronIdentity;
 use crate::domain::cron::Cron;
 use crate::domain::cron_state::CronState;
 use crate::domain::ids::{CronId, DefinitionId, InstallationId};
-use crate::store::cron_state::cron_state_from_row;
+use crate::store::cron_entries::state_from_row;
 use crate::store::open::installation_id;
 use crate::store::rows::{millis, parsed, time, time_option};
 use crate::store::{StoreError, definitions};
 
-/// A cron with all that may explain why it did or did not fire.
+/// A cron with everything that may explain why it did or did not fire.
 #[derive(Clone, Debug)]
 pub struct CronRecord {
-    /// Which.
     pub cron_id: CronId,
-    /// Its name.
     pub name: String,
-    /// The definition as it is now, or why it cannot be read.
+    /// The present definition, or the reason why it cannot be read.
     pub cron: Result<Cron, String>,
-    /// How it stands.
     pub state: CronState,
-    /// Until when every instant is accounted for.
+    /// The last instant that is accounted for.
     pub cursor: Timestamp,
-    /// Since when it is known.
     pub created_at: Timestamp,
-    /// Since when it has this definition.
+    /// When it got this definition.
     pub updated_at: Timestamp,
-    /// Since when it is removed.
     pub removed_at: Option<Timestamp>,
 }
 
 impl Reader {
-    /// The cron of this name; one that is removed only if there is no other.
+    /// Returns the cron of this name or id. A removed one is returned only if there is no other.
     pub fn cron_record(&self, name: &str) -> Result<Option<CronRecord>, StoreError> {
         self.at_one_moment(|tx| {
             let mut statement = tx.prepare_cached(
@@ -49,7 +44,8 @@ impl Reader {
         })
     }
 
-    /// The record of this very instant, or of a range of missed or paused ones that it lies in.
+    /// Returns the record of exactly this instant, or of a range of missed or paused instants that contains
+    /// it.
     pub fn record_at(&self, cron_id: CronId, at: Timestamp) -> Result<Option<RunRow>, StoreError> {
         let sql = format!(
             "SELECT {} FROM runs WHERE cron_id = ?1 AND scheduled_for <= ?2 \
@@ -63,17 +59,19 @@ impl Reader {
         })
     }
 
-    /// The definition that a run was planned by, if it can be read.
+    /// Returns the definition that a run was planned by, or `None` if it cannot be read.
     pub fn definition(&self, definition_id: DefinitionId, name: &str) -> Result<Option<Cron>, StoreError> {
         self.at_one_moment(|tx| Ok(definitions::read(tx, installation_id(tx)?, definition_id, name).ok()))
     }
 
-    /// How long the last runs of a cron took that came to an end by themselves, newest first, at most `limit`.
+    /// Returns the durations of at most `limit` of the last runs of a cron that ended by themselves, the
+    /// newest first.
     pub fn durations(&self, name: &str, limit: u32) -> Result<Vec<std::time::Duration>, StoreError> {
         self.at_one_moment(|tx| {
             let mut statement = tx.prepare_cached(
                 "SELECT ended_at - started_at FROM runs WHERE cron_id IN \
-                 (SELECT cron_id FROM crons WHERE name = ?1 OR cron_id = ?1) AND status IN ('success', 'error', 'interrupted') \
+                 (SELECT cron_id FROM crons WHERE name = ?1 OR cron_id = ?1) \
+                 AND status IN ('success', 'error', 'interrupted') \
                  AND started_at IS NOT NULL ORDER BY scheduled_for DESC LIMIT ?2",
             )?;
             let took = statement.query_map((name, limit), |row| row.get::<_, i64>(0))?;
@@ -92,7 +90,7 @@ fn record_from_row(row: &Row<'_>, installation: InstallationId) -> Result<CronRe
     Ok(CronRecord {
         cron_id,
         cron: definitions::parse(identity, &body).map_err(|error| error.to_string()),
-        state: cron_state_from_row(row)?,
+        state: state_from_row(row)?,
         cursor: time(row, "cursor")?,
         created_at: time(row, "created_at")?,
         updated_at: time(row, "updated_at")?,

@@ -1,4 +1,4 @@
-//! The read models over a small store, and the indexes that keep them quick over a large one.
+//! The read models on a small store, and the indexes that keep them quick on a large one.
 
 use proptest::prelude::*;
 use rusqlite::Connection;
@@ -8,7 +8,7 @@ use super::*;
 use crate::domain::ids::{CronId, FIRST_RUN, InstallationId};
 use crate::domain::run::Phase;
 
-/// A store with one cron named `digest`, which `write` changes as a daemon would.
+/// A store with one cron named `digest`, which `writer` changes as a daemon would.
 struct Fixture {
     _folder: TempDir,
     writer: Connection,
@@ -33,7 +33,7 @@ impl Fixture {
         Self { _folder: folder, writer, reader, cron_id }
     }
 
-    /// A run scheduled for this millisecond that waits to be sent.
+    /// Adds a pending run that is scheduled for this millisecond.
     fn add_run(&self, scheduled_for: i64) -> RunId {
         let run_id = RunId::of_occurrence(self.cron_id, at(scheduled_for), FIRST_RUN);
         let definition_id = "6d1d94c4-7b0f-5f0a-9c3e-61c20b7a2d11";
@@ -50,7 +50,7 @@ impl Fixture {
         run_id
     }
 
-    /// A run at this millisecond, of a cron that has none then: many crons are due at one time.
+    /// Adds a run at this millisecond to a new cron, since many crons can be due at one time.
     fn add_run_of_any(&self, scheduled_for: i64) -> RunId {
         let run_id = self.add_run(scheduled_for);
         let other = CronId(uuid::Uuid::new_v4());
@@ -79,7 +79,7 @@ impl Fixture {
         self.writer.execute(sql, (delivery_id.to_string(), run_id.to_string(), status.as_str())).unwrap();
     }
 
-    /// Everything of this filter, read in pages of two.
+    /// Returns the times of the runs that the filter selects, read in pages of two.
     fn listed(&self, filter: &RunFilter, mut cursor: Option<PageCursor>) -> Vec<i64> {
         let mut times = Vec::new();
         loop {
@@ -96,7 +96,7 @@ fn at(millisecond: i64) -> Timestamp {
 }
 
 #[test]
-fn runs_are_listed_by_time_whatever_the_order_of_their_making() {
+fn runs_are_listed_by_time_and_not_in_the_order_of_their_insertion() {
     let store = Fixture::new();
     for scheduled_for in [300, 100, 500, 200, 400] {
         store.add_run(scheduled_for);
@@ -110,7 +110,7 @@ fn runs_are_listed_by_time_whatever_the_order_of_their_making() {
     assert_eq!(store.listed(&middle, None), [200, 300]);
 }
 
-/// What is inserted between two looks, and where.
+/// A walk through the pages of a history into which runs are inserted between two pages.
 #[derive(Clone, Debug)]
 struct Walk {
     there: Vec<i64>,
@@ -128,13 +128,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
-    fn pages_show_every_run_once_whatever_is_inserted_meanwhile(walk in walks()) {
+    fn pages_show_every_run_once_although_others_are_inserted_meanwhile(walk in walks()) {
         let store = Fixture::new();
         store.writer.pragma_update(None, "synchronous", "OFF").unwrap();
         let mut there: Vec<RunId> = walk.there.iter().map(|at| store.add_run_of_any(*at)).collect();
         let (mut seen, mut cursor, mut inserted) = (Vec::new(), None, walk.inserted.into_iter());
         loop {
-            // As it goes over the wire.
+            // In its text form, as a client sends it back.
             let named = cursor.map(|cursor: PageCursor| cursor.to_string().parse().unwrap());
             let page = store.reader.runs_before(&RunFilter::default(), named, walk.limit).unwrap();
             let Some((last, _)) = page.last() else { break };
@@ -149,7 +149,7 @@ proptest! {
         let all = ids.len();
         ids.sort();
         ids.dedup();
-        prop_assert_eq!(ids.len(), all, "none is shown twice");
+        prop_assert_eq!(ids.len(), all, "no run is shown twice");
         there.retain(|run_id| ids.binary_search(run_id).is_err());
         prop_assert!(there.is_empty(), "left out: {:?}", there);
     }
@@ -188,15 +188,15 @@ fn a_prefix_finds_its_runs() {
     }
     assert!(store.reader.runs_with_prefix("zzzz", 5).unwrap().is_empty());
     assert_eq!(store.reader.run_details(run_id).unwrap().map(|details| details.row.run.run_id), Some(run_id));
-    let nobody = RunId::of_occurrence(store.cron_id, at(8), FIRST_RUN);
-    assert_eq!(store.reader.run_details(nobody).unwrap(), None);
+    let unknown = RunId::of_occurrence(store.cron_id, at(8), FIRST_RUN);
+    assert_eq!(store.reader.run_details(unknown).unwrap(), None);
 }
 
 #[test]
-fn a_watch_tells_each_change_once() {
+fn a_watch_reports_each_change_once() {
     let store = Fixture::new();
     let before = store.add_run(1);
-    let mut watch = store.reader.watch(Interest::UntilTold).unwrap();
+    let mut watch = store.reader.watch(WatchUntil::WebhookEnded).unwrap();
     let mut changes = || -> Vec<(RunId, &'static str)> {
         let rows = store.reader.changes(&mut watch).unwrap();
         rows.iter().map(|row| (row.run.run_id, row.status_word())).collect()
@@ -212,11 +212,11 @@ fn a_watch_tells_each_change_once() {
     store.add_delivery(after, DeliveryStatus::Delivered);
     assert_eq!(changes(), [(after, "error")], "its webhook is delivered now");
     store.add_delivery(after, DeliveryStatus::Failed);
-    assert_eq!(changes(), [], "it is of no more interest");
+    assert_eq!(changes(), [], "it is no longer watched");
 }
 
 #[test]
-fn counts_weigh_what_records_stand_for() {
+fn a_record_counts_as_many_occurrences_as_it_covers() {
     let store = Fixture::new();
     let missed = store.add_run(10);
     store.end_run(missed, Status::Missed);
@@ -232,7 +232,7 @@ fn counts_weigh_what_records_stand_for() {
 }
 
 #[test]
-fn long_histories_are_read_by_indexes() {
+fn queries_of_a_long_history_use_indexes() {
     let store = Fixture::new();
     let plan = |sql: &str| -> String {
         let mut statement = store.writer.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();

@@ -1,4 +1,4 @@
-//! Webhooks for people who ask where theirs have got to.
+//! Webhooks, for a person who looks for theirs.
 
 use jiff::Timestamp;
 use rusqlite::types::Value;
@@ -11,50 +11,47 @@ use crate::domain::ids::{DeliveryId, RunId};
 use crate::store::StoreError;
 use crate::store::rows::{millis, parsed, time};
 
-/// Which webhooks are asked for; what is empty or `None` asks for all.
+/// Which webhooks to list. A field that is empty or `None` does not restrict the listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryFilter {
-    /// In one of these.
     pub statuses: Vec<DeliveryStatus>,
-    /// Of runs of crons by this name.
+    /// The name of the run's cron.
     pub cron: Option<String>,
-    /// About this run.
     pub run_id: Option<RunId>,
-    /// With this in their URL, before its query.
+    /// A part of the URL before its query.
     pub url: Option<String>,
-    /// Recorded then or later.
+    /// The start of the range of creation times (inclusive).
     pub since: Option<Timestamp>,
-    /// Recorded before.
+    /// The end of the range of creation times (exclusive).
     pub until: Option<Timestamp>,
 }
 
-/// A webhook as it stands in tables for people.
+/// A webhook as listings show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebhookRow {
-    /// Where it stands.
     pub delivery: DeliveryRow,
-    /// The run it tells about.
+    /// The run that it reports.
     pub run_id: RunId,
-    /// The cron of that run, if it has one.
+    /// `None` if the run has no cron.
     pub cron_name: Option<String>,
 }
 
-/// One webhook with everything that is known about it.
+/// One webhook with everything that is stored about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebhookDetails {
-    /// The webhook.
     pub row: WebhookRow,
-    /// Its attempts, in order.
+    /// In order.
     pub attempts: Vec<AttemptRow>,
 }
 
-/// What [`webhook_row`] reads; a condition may follow.
-pub(in crate::store) const WEBHOOK_ROWS: &str = "SELECT delivery_id, deliveries.run_id AS run_id, cron_name, url, deliveries.status AS status, \
-     attempts, deliveries.due_at AS due_at, deliveries.reason_code AS reason_code, deliveries.reason AS reason, deliveries.created_at AS created_at, \
-     deliveries.ended_at AS ended_at, deliveries.rowid AS seq FROM deliveries JOIN runs ON runs.run_id = deliveries.run_id";
+/// Selects what [`webhook_row`] reads. A condition may follow.
+pub(in crate::store) const WEBHOOK_ROWS: &str = "SELECT delivery_id, deliveries.run_id AS run_id, cron_name, url, \
+     deliveries.status AS status, attempts, deliveries.due_at AS due_at, deliveries.reason_code AS reason_code, \
+     deliveries.reason AS reason, deliveries.created_at AS created_at, deliveries.ended_at AS ended_at, \
+     deliveries.rowid AS seq FROM deliveries JOIN runs ON runs.run_id = deliveries.run_id";
 
 impl Reader {
-    /// The newest `limit` webhooks that are asked for, oldest first.
+    /// Returns the newest `limit` webhooks that the filter selects, the oldest first.
     pub fn webhooks(&self, filter: &DeliveryFilter, limit: u32) -> Result<Vec<WebhookRow>, StoreError> {
         let mut webhooks: Vec<_> =
             self.webhooks_before(filter, None, limit)?.into_iter().map(|(_, row)| row).collect();
@@ -62,7 +59,8 @@ impl Reader {
         Ok(webhooks)
     }
 
-    /// At most `limit` webhooks before `place` (or from the last one), newest first, each with its own place.
+    /// Returns at most `limit` webhooks before `cursor`, or from the last one, the newest first, each with
+    /// its own cursor.
     pub fn webhooks_before(
         &self,
         filter: &DeliveryFilter,
@@ -90,9 +88,10 @@ impl Reader {
         })
     }
 
-    /// Webhooks whose own id, or whose run's id, begins with `prefix`; at most `limit`.
+    /// Returns at most `limit` webhooks whose own id, or whose run's id, begins with `prefix`.
     pub fn webhooks_with_prefix(&self, prefix: &str, limit: u32) -> Result<Vec<DeliveryId>, StoreError> {
-        // Ids are lower-case hexadecimal digits and dashes, so `g` is beyond all that begin with the prefix.
+        // Ids are lower-case hexadecimal digits and dashes, so `g` sorts after all that begin with the
+        // prefix.
         let prefix = prefix.to_ascii_lowercase();
         let beyond = format!("{prefix}g");
         self.at_one_moment(|tx| {
@@ -109,7 +108,7 @@ impl Reader {
         })
     }
 
-    /// Everything about one webhook; `None` if there is none.
+    /// Returns everything about one webhook, or `None` if there is none.
     pub fn webhook_details(&self, delivery_id: DeliveryId) -> Result<Option<WebhookDetails>, StoreError> {
         self.at_one_moment(|tx| {
             let mut statement = tx.prepare_cached(&format!("{WEBHOOK_ROWS} WHERE delivery_id = ?1"))?;
@@ -121,7 +120,7 @@ impl Reader {
     }
 }
 
-/// A filter as a condition on [`WEBHOOK_ROWS`], and the values in it.
+/// Returns a filter as a condition for [`WEBHOOK_ROWS`], and the values of its `?`.
 pub(in crate::store) fn conditions(filter: &DeliveryFilter) -> (String, Vec<Value>) {
     let mut terms = vec!["1".to_owned()];
     let mut values: Vec<Value> = Vec::new();
@@ -136,7 +135,7 @@ pub(in crate::store) fn conditions(filter: &DeliveryFilter) -> (String, Vec<Valu
         term("deliveries.run_id = ?", Value::Text(run_id.to_string()));
     }
     if let Some(url) = &filter.url {
-        // The query may be a token, which is not to be found out by asking.
+        // The query may be a token, and must not be found out by trying.
         term("instr(substr(url, 1, instr(url || '?', '?') - 1), ?) > 0", Value::Text(url.clone()));
     }
     if let Some(since) = filter.since {
@@ -153,7 +152,7 @@ pub(in crate::store) fn conditions(filter: &DeliveryFilter) -> (String, Vec<Valu
     (terms.join(" AND "), values)
 }
 
-/// The webhook in this row.
+/// Returns the webhook in this row.
 pub(in crate::store) fn webhook_row(row: &Row<'_>) -> Result<WebhookRow, StoreError> {
     Ok(WebhookRow {
         delivery: delivery_row(row)?,

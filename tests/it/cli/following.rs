@@ -1,4 +1,4 @@
-//! `history --follow` beside a daemon at work.
+//! `history --follow` beside a running daemon.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use crate::support::agent_server::AgentServerOnPort;
 use crate::support::daemon::Daemon;
 
 #[tokio::test]
-async fn runs_are_told_as_they_begin_and_end_until_interrupted() {
+async fn runs_are_printed_as_they_start_and_end_until_interrupted() {
     let server = AgentServerOnPort::start();
     let daemon = Daemon::start(&config(&server.url(), "http://127.0.0.1:2/hook"));
     daemon.wait_for_stderr("ready").await;
@@ -30,7 +30,7 @@ async fn runs_are_told_as_they_begin_and_end_until_interrupted() {
     }
     ended.sort_by_key(Value::to_string);
     ended.dedup();
-    assert_eq!(ended.len(), 3, "an end is told once");
+    assert_eq!(ended.len(), 3, "an end is printed once");
     let interrupt = format!("kill -INT {}", child.id());
     assert!(Command::new("sh").args(["-c", &interrupt]).status().unwrap().success());
     let output = child.wait_with_output().unwrap();

@@ -9,16 +9,16 @@ use crate::support::agent_server::AgentServerOnPort;
 use crate::support::daemon::Daemon;
 use crate::support::receiver::Receiver;
 
-/// A daemon that has run until `say-hello` had two webhooks delivered and `fail` had failed, and was stopped then.
+/// Returns a daemon that ran until `say-hello` had two webhooks delivered and `fail` had failed, and was then stopped.
 async fn after_a_moment() -> Daemon {
     let (server, receiver) = (AgentServerOnPort::start(), Receiver::start());
     let mut daemon = Daemon::start(&config(&server.url(), &receiver.url("/hook?token=sesame")));
     receiver.wait_for(2).await;
     daemon
-        .wait_until("two told runs and a failed one", || {
+        .wait_until("two delivered webhooks and a failed run", || {
             let runs = daemon.json(&["history"]);
-            let told = runs.iter().filter(|run| run["webhook"]["status"] == "delivered").count();
-            told >= 2 && runs.iter().any(|run| run["status"] == "error")
+            let delivered = runs.iter().filter(|run| run["webhook"]["status"] == "delivered").count();
+            delivered >= 2 && runs.iter().any(|run| run["status"] == "error")
         })
         .await;
     daemon.terminate();
@@ -77,10 +77,10 @@ const KEYS: [&str; 20] = [
 async fn what_happened_can_be_read_while_the_daemon_is_down() {
     let daemon = after_a_moment().await;
     history_filters(&daemon);
-    show_tells_the_whole_story(&daemon);
-    list_and_status_sum_up(&daemon);
+    show_prints_the_whole_timeline(&daemon);
+    list_and_status_summarise(&daemon);
     a_closed_pipe_is_no_failure(&daemon);
-    nothing_shows_the_token(&daemon);
+    no_output_contains_the_token(&daemon);
 }
 
 fn history_filters(daemon: &Daemon) {
@@ -96,6 +96,10 @@ fn history_filters(daemon: &Daemon) {
     assert!(!failed.is_empty() && failed.iter().all(|run| run["cron_name"] == "fail"));
     assert_eq!(failed[0]["error"]["message"], "boom");
     assert_eq!(failed[0]["webhook"], Value::Null);
+    assert_eq!((&failed[0]["reason_code"], &failed[0]["reason"]), (&"graph_error".into(), &Value::Null));
+    let by_reason = daemon.json(&["history", "--reason", "graph_error,lost"]);
+    assert!(by_reason.iter().all(|run| run["cron_name"] == "fail") && by_reason.len() >= failed.len());
+    assert_eq!(daemon.json(&["history", "--reason", "lost"]).len(), 0);
     assert_eq!(daemon.json(&["history", "--limit", "2"]), all[all.len() - 2..]);
     assert_eq!(daemon.json(&["history", "--limit", "0"]).len(), 0);
     assert_eq!(daemon.json(&["history", "--since", "1h", "--until", "0s"]).len(), all.len());
@@ -106,18 +110,19 @@ fn history_filters(daemon: &Daemon) {
 
     let table = daemon.run_command(&["history"]);
     assert!(stdout(&table).contains("ValueError: boom"), "{}", stdout(&table));
-    for (arguments, complaint) in [
+    for (arguments, message) in [
         (["--cron", "say-helo"], "did you mean `say-hello`?"),
         (["--status", "good"], "`good` is not one of success"),
+        (["--reason", "bad luck"], "`bad luck` is not one of backend_unreachable"),
         (["--since", "soon"], "got `soon`, expected a time"),
     ] {
         let output = daemon.run_command(&[&["history"], &arguments[..]].concat());
         demand(&output, 2);
-        assert!(stderr(&output).contains(complaint), "{}", stderr(&output));
+        assert!(stderr(&output).contains(message), "{}", stderr(&output));
     }
 }
 
-fn show_tells_the_whole_story(daemon: &Daemon) {
+fn show_prints_the_whole_timeline(daemon: &Daemon) {
     let runs = daemon.json(&["history", "--status", "success"]);
     let run = runs.iter().find(|run| run["webhook"]["status"] == "delivered").unwrap();
     let run_id = run["run_id"].as_str().unwrap();
@@ -131,16 +136,16 @@ fn show_tells_the_whole_story(daemon: &Daemon) {
 
     let prefix = daemon.run_command(&["show", &run_id[..13]]);
     demand(&prefix, 0);
-    for line in ["scheduled (schedule)", "ended: success", "webhook attempt 1: answered 200", "echo: hello"] {
+    for line in ["scheduled (schedule)", "ended: success", "webhook attempt 1: HTTP 200", "echo: hello"] {
         assert!(stdout(&prefix).contains(line), "no {line:?} in:\n{}", stdout(&prefix));
     }
     demand(&daemon.run_command(&["show", &run_id[..3]]), 2);
-    let nobody = daemon.run_command(&["show", "00000000-0000"]);
-    demand(&nobody, 1);
-    assert!(stderr(&nobody).contains("there is no run"), "{}", stderr(&nobody));
+    let unknown = daemon.run_command(&["show", "00000000-0000"]);
+    demand(&unknown, 1);
+    assert!(stderr(&unknown).contains("there is no run"), "{}", stderr(&unknown));
 }
 
-fn list_and_status_sum_up(daemon: &Daemon) {
+fn list_and_status_summarise(daemon: &Daemon) {
     let crons = daemon.json(&["list"]);
     assert_eq!(crons.len(), 2);
     assert_eq!((&crons[0]["cron_name"], &crons[0]["last"]["status"]), (&"fail".into(), &"error".into()));
@@ -168,7 +173,7 @@ fn a_closed_pipe_is_no_failure(daemon: &Daemon) {
     }
 }
 
-fn nothing_shows_the_token(daemon: &Daemon) {
+fn no_output_contains_the_token(daemon: &Daemon) {
     let run_id = daemon.json(&["history", "--cron", "say-hello"])[0]["run_id"].as_str().unwrap().to_owned();
     for arguments in
         [&["history", "--json"][..], &["show", &run_id], &["show", "--json", &run_id], &["list", "--json"]]

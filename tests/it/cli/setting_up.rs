@@ -66,7 +66,7 @@ fn check_shows_what_will_fire_and_when() {
 
         old-year  FOLDER/agentcron.toml:13:7
           30 23 31 dec * 0 2090-2099  UTC
-          At 23:30 on day 31 of the month in December in 2090 to 2099; runs agent on thread 243f3b5b-916b-59f7-91d6-a1099cc05f5d
+          At 23:30 on day 31 of the month in December in 2090 to 2099; runs agent on the thread `years`
           disabled: it does not fire (enabled = false)
 
         no mistakes: 2 crons, backend http://127.0.0.1:9/, store FOLDER/agentcron.db"#]];
@@ -77,14 +77,14 @@ fn check_shows_what_will_fire_and_when() {
     assert_eq!(crons[1]["next"].as_array().map(Vec::len), Some(0));
 }
 
-/// How far away an instant is depends on the day of the test.
+/// Removes how far away an instant is, which depends on the day of the test.
 fn without_now(text: &str, daemon: &Daemon) -> String {
     let text = text.replace(daemon.folder().to_str().unwrap(), "FOLDER");
     text.lines().map(|line| line.split("  in ").next().unwrap()).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
-fn every_mistake_is_told_at_once() {
+fn every_mistake_is_reported_at_once() {
     let daemon = Daemon::prepare(
         "[backend]\nurl = \"ftp://nowhere\"\n[cron.a]\nschedule = \"61 * * * *\"\nassistant_id = \"agent\"\n\
          [cron.b]\nschedul = \"* * * * *\"\nassistant_id = \"agent\"\n",
@@ -92,11 +92,14 @@ fn every_mistake_is_told_at_once() {
     for verb in ["check", "run", "next", "list"] {
         let output = daemon.run_command(&[verb]);
         demand(&output, 2);
-        let said = stderr(&output);
+        let message = stderr(&output);
         for place in ["agentcron.toml:2:", "agentcron.toml:4:", "agentcron.toml:7:"] {
-            assert!(said.contains(place), "{verb} does not name {place}:\n{said}");
+            assert!(message.contains(place), "{verb} does not name {place}:\n{message}");
         }
-        assert!(said.contains("error: ") && said.contains(" mistakes in the configuration"), "{said}");
+        assert!(
+            message.contains("error: ") && message.contains(" mistakes in the configuration"),
+            "{message}"
+        );
     }
 }
 
@@ -166,7 +169,7 @@ fn next_of_the_configuration_is_in_the_order_of_time() {
     assert_eq!(all[0]["local"], "2090-01-01T00:00:00+01:00");
     let none = daemon.run_command(&["next", "old-year"]);
     demand(&none, 0);
-    assert_eq!(stdout(&none), "nothing is to come\n");
+    assert_eq!(stdout(&none), "nothing scheduled\n");
     let unknown = daemon.run_command(&["next", "newyear"]);
     demand(&unknown, 2);
     assert!(stderr(&unknown).contains("did you mean `new-year`?"), "{}", stderr(&unknown));
@@ -184,7 +187,7 @@ fn a_bad_schedule_is_shown_where_it_is_bad() {
 }
 
 #[test]
-fn the_demo_fires_tells_and_sums_up() {
+fn the_demo_fires_delivers_and_summarises() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = super::command(folder.path(), &["demo", "--runs", "3"]);
     let output = command.env("TMPDIR", folder.path()).output().unwrap();
@@ -193,7 +196,7 @@ fn the_demo_fires_tells_and_sums_up() {
     for word in ["fired", "success", "webhook   delivered in", "\"echo: ", "runs completed"] {
         assert!(text.contains(word), "no {word:?} in:\n{text}");
     }
-    // The commands that it recommends do work.
+    // The commands that it recommends work.
     let history = text.lines().find(|line| line.trim_start().starts_with("agentcron history")).unwrap();
     let arguments: Vec<&str> = history.split_whitespace().skip(1).collect();
     let history = agentcron(folder.path(), &arguments);
@@ -202,7 +205,7 @@ fn the_demo_fires_tells_and_sums_up() {
 }
 
 #[tokio::test]
-async fn a_second_daemon_is_told_who_has_the_database() {
+async fn a_second_daemon_learns_who_has_the_database() {
     let mut daemon = quiet();
     daemon.start_again();
     daemon.wait_for_stderr("ready").await;
@@ -217,20 +220,20 @@ async fn a_second_daemon_is_told_who_has_the_database() {
 }
 
 #[tokio::test]
-async fn the_service_manager_is_told_of_start_and_stop() {
+async fn the_service_manager_is_notified_of_start_and_stop() {
     let mut daemon = quiet();
     let socket = daemon.folder().join("notify.sock");
     let notified = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
     notified.set_read_timeout(Some(PATIENCE)).unwrap();
-    let told = || {
+    let next_message = || {
         let mut message = [0; 256];
         let length = notified.recv(&mut message).unwrap();
         String::from_utf8(message[..length].to_vec()).unwrap()
     };
     daemon.start_with(&[("NOTIFY_SOCKET", socket.to_str().unwrap())]);
-    assert_eq!(told(), "READY=1\n");
+    assert_eq!(next_message(), "READY=1\n");
     daemon.terminate();
-    assert_eq!(told(), "STOPPING=1\n");
+    assert_eq!(next_message(), "STOPPING=1\n");
     assert!(daemon.wait_for_exit().await.success());
 }
 

@@ -1,5 +1,6 @@
-//! The daemon dies a thousand times between the end of a run and its stored 2xx, at every step in between: the webhook of
-//! each run is delivered all the same, under one id and with the same bytes, and no row is left over.
+//! The daemon dies a thousand times between the end of a run and its stored 2xx, at every step in between:
+//! the webhook of each run is delivered all the same, under one id and with the same bytes, and no row is
+//! left over.
 //!
 //! `SIMULATION_DEATHS=10000 cargo test simulation` lets it die more often.
 
@@ -16,7 +17,8 @@ const STEPS: [&str; 5] =
     ["outcome_known", "outcome_committed", "attempt_committed", "attempt_answered", "attempt_recorded"];
 const DEATHS: u64 = 1_000;
 
-/// A life may reach its step late if the network to the receivers is bad: the third wait of the retry schedule is 5 min.
+/// A life may reach its step late if the network to the receivers is bad: the third wait of the retry
+/// schedule is 5 min.
 const LIFE: Duration = Duration::from_secs(900);
 
 const START: &str = "2026-03-02T08:00:00Z";

@@ -1,5 +1,5 @@
-//! The real loops over the embedded agent server, a network that breaks, a simulated clock and a daemon that dies at any
-//! moment: each seed is a scenario of some simulated minutes. A failure prints its seed.
+//! The real loops over the embedded agent server, a network that breaks, a simulated clock and a daemon that
+//! dies at any moment: each seed is a scenario of some simulated minutes. A failure prints its seed.
 //!
 //! `SIMULATION_SEEDS=10000 cargo test simulation` runs more of them; `SIMULATION_SEED=17` runs only one.
 
@@ -30,13 +30,13 @@ use tokio_util::sync::CancellationToken;
 use network::Network;
 use random::Random;
 
-/// Seeds that once failed; they are always run. 42: a broken answer to a fence was taken for a server without fences.
-/// 358: so was a page of HTML.
+/// Seeds that once failed; they are always run. 42: a broken answer to a fence was taken for a server without
+/// fences. 358: so was a page of HTML.
 const ONCE_FAILED: &[u64] = &[42, 358];
 const SEEDS: u64 = 25;
 
-/// How often it is checked, once nothing breaks any more, whether everything has ended, and for how long: the retry
-/// schedule lasts 76 hours.
+/// How often it is checked, once nothing breaks any more, whether everything has ended, and for how long: the
+/// retry schedule lasts 76 hours.
 const CHECK_EVERY: Duration = Duration::from_secs(600);
 const CALM_MOST: Duration = Duration::from_secs(80 * 3600);
 

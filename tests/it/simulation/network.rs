@@ -1,5 +1,5 @@
-//! The network between the daemon and the world. Anything can happen on it to a request or to its answer, as the seed
-//! decides. What the far side has received goes on there even if the daemon dies.
+//! The network between the daemon and the world. Anything can happen on it to a request or to its answer, as
+//! the seed decides. What the far side has received goes on there even if the daemon dies.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

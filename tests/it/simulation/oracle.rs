@@ -1,5 +1,5 @@
-//! What must be true at the end of every scenario, judged by three independent records: the calendar (a step of seconds),
-//! the agent server's ledger, and what the receivers got.
+//! What must be true at the end of every scenario, judged by three independent records: the calendar (a step
+//! of seconds), the agent server's ledger, and what the receivers got.
 
 use std::collections::BTreeMap;
 use std::path::Path;

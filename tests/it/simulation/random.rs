@@ -1,4 +1,5 @@
-//! A random number generator (SplitMix64), so that a seed is a whole scenario and no crate's version changes it.
+//! A random number generator (SplitMix64), so that a seed is a whole scenario and no crate's version changes
+//! it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! A receiver is down for an hour while hundreds of runs end: once it is up, it is notified of all of them, of each once.
+//! A receiver is down for an hour while hundreds of runs end: once it is up, it is notified of all of them,
+//! of each once.
 
 use agentcron::transport::TransportError;
 use jiff::ToSpan;
@@ -43,7 +44,8 @@ fn a_receiver_that_was_down_for_an_hour_is_notified_of_everything_once() {
         assert_eq!((tally.delivered, tally.delivered_again), (359, 0));
         let accepted = "SELECT count(*) FROM attempts WHERE code = 200";
         assert_eq!(database.query_row(accepted, [], |row| row.get(0)), Ok(359));
-        // Its circuit breaker is open, so that it does not get an attempt for each run; a probe comes every 15 min at most.
+        // Its circuit breaker is open, so that it does not get an attempt for each run; a probe comes every
+        // 15 min at most.
         let in_vain = *attempts_in_vain.lock().unwrap();
         assert!((5..60).contains(&in_vain), "{in_vain} attempts while it was down");
         let last = "SELECT max(ended_at) FROM deliveries";

@@ -1,49 +1,93 @@
-//! What other languages' registries have, installed once into a folder of `target/` by whichever test comes first.
+//! Packages of PyPI and npm, installed once into a folder of `target/` by the test that needs them first.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
-/// A virtual environment with this package of PyPI.
+use super::versions::{Requirements, Versions};
+
+const PYPI: &str = "this test needs python3 (3.11 or newer) with its venv module (on Debian: apt install \
+                    python3-venv) and access to PyPI, once";
+const NPM: &str = "this test needs access to npm's registry, once";
+
+/// Returns a virtual environment with the agent server.
+pub(crate) fn agent_server() -> PathBuf {
+    let versions = Versions::asked_for();
+    virtual_environment(&versions.folder("langgraph"), &versions.server())
+}
+
+/// Returns a virtual environment with the Python SDK.
+pub(crate) fn python_sdk() -> PathBuf {
+    let versions = Versions::asked_for();
+    virtual_environment(&versions.folder("langgraph-sdk"), &versions.python_sdk())
+}
+
+/// Returns a folder with the JS SDK, or `None` on a machine without node.
+pub(crate) fn js_sdk() -> Option<PathBuf> {
+    let versions = Versions::asked_for();
+    has_node().then(|| packages_of_npm(&versions.folder("langgraph-sdk-js"), &[&versions.js_sdk(published)]))
+}
+
+/// Returns a virtual environment with this package of PyPI.
 pub(crate) fn from_pypi(folder: &str, package: &str) -> PathBuf {
-    const NEEDS: &str = "this test needs python3 (3.11 or newer) with its venv module (on Debian: apt install \
-                         python3-venv) and access to PyPI, once";
-    once(folder, |folder| {
-        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder), NEEDS);
-        run(Command::new(folder.join("bin/pip")).args(["install", "--quiet", package]), NEEDS);
+    let requirements = Requirements { packages: vec![package.to_owned()], constraints: String::new() };
+    virtual_environment(folder, &requirements)
+}
+
+/// Returns a folder with these packages of npm, or `None` on a machine without node.
+pub(crate) fn from_npm(folder: &str, packages: &[&str]) -> Option<PathBuf> {
+    has_node().then(|| packages_of_npm(folder, packages))
+}
+
+fn virtual_environment(folder: &str, requirements: &Requirements) -> PathBuf {
+    let wanted = format!("{}\n{}", requirements.packages.join("\n"), requirements.constraints);
+    once(folder, &wanted, |folder| {
+        run(Command::new("python3").args(["-m", "venv"]).arg(folder), PYPI);
+        let constraints = folder.join("constraints.txt");
+        std::fs::write(&constraints, &requirements.constraints).unwrap();
+        let mut pip = Command::new(folder.join("bin/pip"));
+        pip.args(["install", "--quiet", "--constraint"]).arg(constraints).args(&requirements.packages);
+        run(&mut pip, PYPI);
     })
 }
 
-/// A folder with these packages of npm; none on a machine without node.
-pub(crate) fn from_npm(folder: &str, packages: &[&str]) -> Option<PathBuf> {
-    const NEEDS: &str = "this test needs access to npm's registry, once";
-    let is_there = |program: &str| Command::new(program).arg("--version").output().is_ok();
-    if !is_there("node") || !is_there("npm") {
-        return None;
-    }
-    Some(once(folder, |folder| {
+fn has_node() -> bool {
+    ["node", "npm"].iter().all(|program| Command::new(program).arg("--version").output().is_ok())
+}
+
+fn packages_of_npm(folder: &str, packages: &[&str]) -> PathBuf {
+    once(folder, &packages.join("\n"), |folder| {
         std::fs::create_dir_all(folder).unwrap();
         std::fs::write(folder.join("package.json"), "{\"private\": true}").unwrap();
         let mut npm = Command::new("npm");
         npm.args(["install", "--no-audit", "--no-fund"]).args(packages).current_dir(folder);
-        run(&mut npm, NEEDS);
-    }))
+        run(&mut npm, NPM);
+    })
 }
 
-/// Fills a folder unless it has been filled; others wait meanwhile.
-fn once(name: &str, fill: impl FnOnce(&Path)) -> PathBuf {
+/// Returns the published versions of a package of npm, ascending.
+fn published(package: &str) -> Vec<String> {
+    let output = run(Command::new("npm").args(["view", package, "versions", "--json"]), NPM);
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Fills a folder unless it holds what is wanted already; other tests wait meanwhile.
+fn once(name: &str, wanted: &str, fill: impl FnOnce(&Path)) -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     let (folder, lock) = (target.join(name), File::create(target.join(format!("{name}.lock"))).unwrap());
     lock.lock().unwrap();
     let complete = folder.join("complete");
-    if !complete.exists() {
+    if std::fs::read_to_string(&complete).ok().as_deref() != Some(wanted) {
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder).unwrap();
+        }
         fill(&folder);
-        File::create(complete).unwrap();
+        std::fs::write(complete, wanted).unwrap();
     }
     folder
 }
 
-fn run(command: &mut Command, needs: &str) {
+fn run(command: &mut Command, needs: &str) -> Output {
     match command.output() {
         Err(error) => panic!("{needs}; {command:?}: {error}"),
         Ok(output) if !output.status.success() => {
@@ -51,6 +95,6 @@ fn run(command: &mut Command, needs: &str) {
                 (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
             panic!("{needs}; {command:?}: {}\n{stdout}{stderr}", output.status)
         }
-        Ok(_) => {}
+        Ok(output) => output,
     }
 }

@@ -21,3 +21,4 @@ pub(crate) mod serving;
 pub(crate) mod soak;
 pub(crate) mod span;
 pub(crate) mod tls;
+pub(crate) mod versions;

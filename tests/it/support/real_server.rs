@@ -1,4 +1,4 @@
-//! A real LangGraph server, installed once into `target/langgraph` and started with the fixture application.
+//! The real LangGraph server, installed once into `target/langgraph` and started with the fixture application.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -15,11 +15,12 @@ use tokio::time::Instant;
 use super::free_port::free_address;
 use super::installed;
 
-/// It takes about 8 s on an idle machine with two cores; tests share them.
+/// A start takes about 8 s on an idle machine with two cores, and several tests share the cores.
 const READY_WITHIN: Duration = Duration::from_secs(120);
 
-/// Runs the server in the background and kills the whole process group, itself included, as soon as the server ends or
-/// standard input closes. The test holds the other end of that pipe, so the server cannot outlive it, however it ends.
+/// Runs the server in the background, and kills the whole process group, itself included, as soon as the server ends or
+/// standard input closes. The test holds the other end of that pipe, so the server cannot outlive the test, even if the
+/// test is killed.
 const WATCH: &str = r#"( "$@" </dev/null; kill -KILL 0 ) & read -r line; kill -KILL 0"#;
 
 pub(crate) struct RealServer {
@@ -29,13 +30,13 @@ pub(crate) struct RealServer {
 }
 
 impl RealServer {
-    /// The one server that tests share which do not stop it. Threads are not shared: take a fresh id.
+    /// Returns the server that all tests share that do not stop it. They must not share threads: take a fresh id.
     pub(crate) fn shared() -> &'static RealServer {
         static SHARED: OnceLock<RealServer> = OnceLock::new();
         SHARED.get_or_init(RealServer::start)
     }
 
-    /// A server of the test's own, with the assistants of the fixture.
+    /// Starts a server for one test alone, with the assistants of the fixture.
     pub(crate) fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("langgraph-").tempdir().unwrap();
         let application = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/langgraph/app");
@@ -55,12 +56,12 @@ impl RealServer {
         format!("http://{}", self.address())
     }
 
-    /// The application's own file, with the policy by which it judges webhooks.
+    /// Returns the path of the application's `langgraph.json`, which holds the server's policy for webhook URLs.
     pub(crate) fn langgraph_json(&self) -> PathBuf {
         self.folder.path().join("langgraph.json")
     }
 
-    /// Kills it at once, with all that it started.
+    /// Kills the server and every process that it started.
     pub(crate) fn stop(&mut self) {
         if let Some(mut watched) = self.watched.take() {
             drop(watched.stdin.take());
@@ -68,13 +69,13 @@ impl RealServer {
         }
     }
 
-    /// Starts it on the same port, in the same folder. It remembers only what it had written there in time.
+    /// Starts the server on the same port and in the same folder. It remembers only what it had written there in time.
     pub(crate) fn start_again(&mut self) {
-        assert!(self.watched.is_none(), "the server runs already");
+        assert!(self.watched.is_none(), "the server is running already");
         let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
         let watched = Command::new("sh")
             .args(["-c", WATCH, "sh"])
-            .arg(installed::from_pypi("langgraph", "langgraph-cli[inmem]").join("bin/langgraph"))
+            .arg(installed::agent_server().join("bin/langgraph"))
             .args([
                 "dev",
                 "--no-browser",
@@ -121,7 +122,8 @@ impl Drop for RealServer {
     }
 }
 
-/// One HTTP exchange, blocking: status and body. The simplest client there is, so that tests of the client have another.
+/// Makes one blocking HTTP exchange and returns the status and the body. It is the simplest client there is, so that
+/// the client under test is not tested with itself.
 pub(crate) fn http(
     address: SocketAddr,
     method: &str,
@@ -136,13 +138,13 @@ pub(crate) fn http(
     );
     stream.write_all(head.as_bytes())?;
     stream.write_all(body.as_bytes())?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    let answer = String::from_utf8_lossy(&answer);
-    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
-    match (status, answer.split_once("\r\n\r\n")) {
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response)?;
+    let response = String::from_utf8_lossy(&response);
+    let status = response.split(' ').nth(1).and_then(|status| status.parse().ok());
+    match (status, response.split_once("\r\n\r\n")) {
         (Some(status), Some((_, body))) => Ok((status, body.to_owned())),
-        _ => Err(std::io::Error::other(format!("not an HTTP answer: {answer:?}"))),
+        _ => Err(std::io::Error::other(format!("not an HTTP response: {response:?}"))),
     }
 }
 

@@ -1,105 +1,101 @@
-//! One request that has arrived, as people read it and as programs do.
+//! One request that has arrived, as text and as JSON.
 
 use axum::body::Bytes;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::cli::failure::Failure;
-use crate::cli::output::{Style, printable};
-use crate::cli::run_line::time;
-use crate::cli::session::Session;
-use crate::cli::times;
+use crate::cli::terminal::{Failure, Session, TextStyle, json_time, printable};
 use crate::domain::run::Status;
 use crate::domain::signing::SignatureVerdict;
+use crate::present::{Tone, runs, times};
 use crate::webhook::redacted;
 
-/// Of a text within the values, this much is shown.
+/// How much of a text within the values is shown.
 const TEXT_CHARS: usize = 60;
-/// Of a list or an object, so many entries.
+/// How many entries of an object are shown.
 const ENTRIES: usize = 4;
-/// Of lists and objects within each other, so many levels.
+/// How many levels of nested lists and objects are shown.
 const LEVELS: usize = 3;
-/// A word of a stranger, such as the name of a cron, is not longer in a line for people.
+/// How much of a stranger's word, such as the name of a cron, is shown.
 const WORD_CHARS: usize = 80;
-/// Characters of a run's id that tell runs apart.
-const ID_SHOWN: usize = 8;
+/// The first characters of a run id that distinguish runs in practice.
+const ID_CHARS_SHOWN: usize = 8;
 
 /// How much of the body is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shown {
-    /// Its values in a line.
+pub(super) enum BodyDetail {
+    /// The values in one line.
     Summary,
-    /// All of it.
     Whole,
 }
 
-/// What has arrived, and what was done about it.
+/// A request that has arrived, and what was done about it.
 pub(super) struct Arrival {
     /// When all of it was there.
     pub(super) at: Timestamp,
     pub(super) method: String,
-    /// Path and query; the query may hold a token.
+    /// Path and query. The query may contain a token.
     pub(super) path: String,
     /// Empty if there is none.
     pub(super) webhook_id: String,
-    /// How often this webhook has arrived by now.
+    /// How often this webhook has arrived so far.
     pub(super) number: u32,
     pub(super) signature: SignatureVerdict,
-    /// In words.
+    /// What the receiver does, as a verb phrase.
     pub(super) answer: String,
     pub(super) body: Bytes,
 }
 
-/// What the body says, as far as it is one of ours.
-struct Told {
+/// What the body says, as far as it is the body of a webhook of ours.
+struct WebhookFields {
     cron_name: Option<String>,
     status: Option<String>,
     run_id: Option<String>,
     ended_at: Option<Timestamp>,
     error: Option<String>,
-    /// Of `webhook test` or `doctor --send`.
+    /// Whether it is a sample of `webhook test` or `webhook doctor --send`.
     is_test: bool,
 }
 
 impl Arrival {
-    /// Whether it has arrived before.
-    pub(super) fn is_again(&self) -> bool {
+    /// Whether this webhook has arrived before.
+    pub(super) fn is_repeat(&self) -> bool {
         self.number > 1 && !self.webhook_id.is_empty()
     }
 
-    pub(super) fn print(&self, shown: Shown, session: &mut Session) -> Result<(), Failure> {
+    pub(super) fn print(&self, detail: BodyDetail, session: &mut Session) -> Result<(), Failure> {
         let body: Option<Value> = serde_json::from_slice(&self.body).ok();
-        let told = Told::by(body.as_ref());
+        let fields = WebhookFields::read(body.as_ref());
         if session.output.is_json() {
-            session.output.json(&self.to_json(&told, body, shown))?;
+            session.output.json(&self.to_json(&fields, body, detail))?;
         } else {
-            self.print_lines(&told, body.as_ref(), shown, session)?;
+            self.print_lines(&fields, body.as_ref(), detail, session)?;
         }
         Ok(session.output.flush()?)
     }
 
-    fn to_json(&self, told: &Told, body: Option<Value>, shown: Shown) -> Value {
-        let after_end = told.ended_at.map(|ended_at| self.at.duration_since(ended_at).as_millis());
+    fn to_json(&self, fields: &WebhookFields, body: Option<Value>, detail: BodyDetail) -> Value {
+        let after_end = fields.ended_at.map(|ended_at| self.at.duration_since(ended_at).as_millis());
         let values = body.as_ref().and_then(|body| body.get("values")).map(summary);
         let mut object = json!({
-            "at": time(Some(self.at)),
+            "at": json_time(Some(self.at)),
             "method": self.method,
             "path": redacted(&self.path),
             "webhook_id": (!self.webhook_id.is_empty()).then_some(&self.webhook_id),
             "arrivals": self.number,
             "signature": self.signature.as_str(),
-            "cron_name": told.cron_name,
-            "status": told.status,
-            "run_id": told.run_id,
-            "ended_at": time(told.ended_at),
+            "cron_name": fields.cron_name,
+            "status": fields.status,
+            "run_id": fields.run_id,
+            "ended_at": json_time(fields.ended_at),
             "after_end_ms": after_end,
-            "error": told.error,
-            "test": told.is_test,
+            "error": fields.error,
+            "test": fields.is_test,
             "values": values,
             "bytes": self.body.len(),
             "answer": self.answer,
         });
-        if shown == Shown::Whole {
+        if detail == BodyDetail::Whole {
             object["body"] = body.unwrap_or_else(|| json!(String::from_utf8_lossy(&self.body)));
         }
         object
@@ -107,46 +103,46 @@ impl Arrival {
 
     fn print_lines(
         &self,
-        told: &Told,
+        fields: &WebhookFields,
         body: Option<&Value>,
-        shown: Shown,
+        detail: BodyDetail,
         session: &mut Session,
     ) -> Result<(), Failure> {
         let clock = times::time_of_day(self.at, &session.zone);
-        let mut facts = vec![session.output.paint(Style::Dim, &clock)];
-        match (&told.status, &told.cron_name) {
-            (None, None) => facts.push(format!("{} bytes that are no webhook of a run", self.body.len())),
+        let mut parts = vec![session.output.paint(TextStyle::Dim, &clock)];
+        match (&fields.status, &fields.cron_name) {
+            (None, None) => parts.push(format!("{} bytes, not the webhook of a run", self.body.len())),
             (status, cron_name) => {
                 let status = status.as_deref().map(word).unwrap_or_default();
-                facts.push(session.output.paint(style_of(&status), &status));
-                facts.extend(cron_name.as_deref().map(word));
-                facts.extend(told.is_test.then(|| "(a test)".to_owned()));
+                parts.push(session.output.paint(status_style(&status), &status));
+                parts.extend(cron_name.as_deref().map(word));
+                parts.extend(fields.is_test.then(|| "(sample)".to_owned()));
             }
         }
-        facts.extend(told.run_id.as_deref().map(|id| format!("run {}", shortened(id, ID_SHOWN))));
-        facts.extend(told.ended_at.map(|ended_at| {
+        parts.extend(fields.run_id.as_deref().map(|id| format!("run {}", shortened(id, ID_CHARS_SHOWN))));
+        parts.extend(fields.ended_at.map(|ended_at| {
             let after = self.at.duration_since(ended_at);
-            format!("{} after its end", times::took(after))
+            format!("{} after the run ended", times::took(after))
         }));
-        facts.push(session.output.paint(self.signature_style(), &self.signature_text()));
-        if self.is_again() {
-            facts.push(session.output.paint(Style::Odd, &format!("again (×{})", self.number)));
+        parts.push(session.output.paint(self.signature_style(), &self.signature_text()));
+        if self.is_repeat() {
+            parts.push(session.output.paint(Tone::Attention, &format!("repeated (×{})", self.number)));
         }
-        session.output.line(&facts.join("  "))?;
+        session.output.line(&parts.join("  "))?;
         let id = if self.webhook_id.is_empty() { "no webhook-id".to_owned() } else { word(&self.webhook_id) };
         let request = format!("{} {}", word(&self.method), word(&redacted(&self.path)));
         session.output.line(&indented(&format!("{id}  {request}  {}", self.answer)))?;
-        if let Some(error) = &told.error {
-            let error = session.output.paint(Style::Bad, &shortened(error, 2 * WORD_CHARS));
+        if let Some(error) = &fields.error {
+            let error = session.output.paint(Tone::Bad, &shortened(error, 2 * WORD_CHARS));
             session.output.line(&indented(&format!("error {error}")))?;
         }
-        match shown {
-            Shown::Whole => {
+        match detail {
+            BodyDetail::Whole => {
                 let whole = body.and_then(|body| serde_json::to_string_pretty(body).ok());
                 let whole = whole.unwrap_or_else(|| String::from_utf8_lossy(&self.body).into_owned());
                 printable(&whole).lines().try_for_each(|line| session.output.line(&indented(line)))?;
             }
-            Shown::Summary => {
+            BodyDetail::Summary => {
                 let values = body.and_then(|body| body.get("values"));
                 values.map_or(Ok(()), |values| {
                     session.output.line(&indented(&format!("values {}", summary(values))))
@@ -166,18 +162,18 @@ impl Arrival {
         }
     }
 
-    fn signature_style(&self) -> Style {
+    fn signature_style(&self) -> TextStyle {
         match self.signature {
-            SignatureVerdict::Good => Style::Good,
-            SignatureVerdict::Wrong => Style::Bad,
-            SignatureVerdict::Stale | SignatureVerdict::Missing => Style::Odd,
-            SignatureVerdict::Unchecked => Style::Dim,
+            SignatureVerdict::Good => Tone::Good.into(),
+            SignatureVerdict::Wrong => Tone::Bad.into(),
+            SignatureVerdict::Stale | SignatureVerdict::Missing => Tone::Attention.into(),
+            SignatureVerdict::Unchecked => TextStyle::Dim,
         }
     }
 }
 
-impl Told {
-    fn by(body: Option<&Value>) -> Self {
+impl WebhookFields {
+    fn read(body: Option<&Value>) -> Self {
         let text = |pointer: &str| {
             body.and_then(|body| body.pointer(pointer)).and_then(Value::as_str).map(str::to_owned)
         };
@@ -196,12 +192,10 @@ impl Told {
     }
 }
 
-fn style_of(status: &str) -> Style {
-    match status.parse() {
-        Ok(Status::Success) => Style::Good,
-        Ok(Status::Error | Status::Timeout) => Style::Bad,
-        Ok(Status::Interrupted | Status::Cancelled | Status::Skipped | Status::Missed) => Style::Odd,
-        Err(_) => Style::Plain,
+fn status_style(status: &str) -> TextStyle {
+    match status.parse::<Status>() {
+        Ok(status) => runs::status_tone(status).into(),
+        Err(_) => TextStyle::Plain,
     }
 }
 
@@ -209,7 +203,7 @@ fn indented(text: &str) -> String {
     format!("              {text}")
 }
 
-/// A stranger's text in one short line.
+/// Returns a stranger's text on one short line.
 fn word(text: &str) -> String {
     shortened(text, WORD_CHARS)
 }
@@ -217,13 +211,13 @@ fn word(text: &str) -> String {
 fn shortened(text: &str, chars_max: usize) -> String {
     let mut chars = text.chars().map(|char| if char.is_control() { ' ' } else { char });
     let mut kept: String = chars.by_ref().take(chars_max).collect();
-    if chars.next().is_some() && chars_max > ID_SHOWN {
+    if chars.next().is_some() && chars_max > ID_CHARS_SHOWN {
         kept.push('…');
     }
     kept
 }
 
-/// A value in a line: what it is made of, long texts cut.
+/// Returns a value on one line, with long texts cut.
 fn summary(value: &Value) -> String {
     brief(value, LEVELS)
 }
@@ -234,7 +228,7 @@ fn brief(value: &Value, levels: usize) -> String {
         Value::String(text) => json!(shortened(text, TEXT_CHARS)).to_string(),
         Value::Array(items) if items.is_empty() => "[]".to_owned(),
         Value::Array(items) if levels == 0 => format!("[{} items]", items.len()),
-        // Of a conversation the end is the news.
+        // The end of a conversation is what is new.
         Value::Array(items) => {
             let last = items.last().map(|last| brief(last, levels - 1)).unwrap_or_default();
             match items.len() - 1 {
@@ -264,17 +258,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_told_in_a_line_with_the_end_of_a_conversation() {
+    fn values_are_summarised_on_a_line_with_the_end_of_a_conversation() {
         let real = include_str!("../../../../tests/fixtures/langgraph/webhook_success.json");
         let real: Value = serde_json::from_str(real).unwrap();
         let odd = json!({
             "a": [], "b": {}, "c": {"d": {"e": [1, 2, {"f": 1}]}}, "text": "x".repeat(100), "more": 1, "yet": 2
         });
-        let told = [summary(&real["body"]["values"]), summary(&odd), summary(&json!("a\u{1b}[2J\nb"))];
+        let summaries = [summary(&real["body"]["values"]), summary(&odd), summary(&json!("a\u{1b}[2J\nb"))];
         expect![[r#"
             {messages: [1 before, {role: "assistant", content: "echo: hi"}]}
             {a: [], b: {}, c: {d: {e: [3 items]}}, text: "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…", 2 more}
             "a [2J b""#]]
-        .assert_eq(&told.join("\n"));
+        .assert_eq(&summaries.join("\n"));
     }
 }

@@ -1,4 +1,4 @@
-//! The receiver itself: takes each request in, says what arrived, and answers as it is told.
+//! The receiver itself: reads each request, passes it on to be printed, and responds as configured.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,73 +13,71 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
 use super::arrival::Arrival;
-use super::fault::Fault;
-use super::line::{ConnectionLimit, Cut};
+use super::connection::{LimitedListener, ResetHandle};
+use super::fail::FailMode;
 use crate::clock::Clock;
 use crate::domain::bounds::{LISTEN_BODIES, LISTEN_BODY_BYTES_MAX, LISTEN_BODY_WAIT, LISTEN_IDS_KEPT};
 use crate::domain::signing::{SignedWebhook, VerifyingKey, verify};
 
-/// Longer ids are no ids of ours; what is remembered of them is bounded.
+/// Longer ids are not ours. Only this much of an id is remembered.
 const ID_CHARS_MAX: usize = 200;
 
-/// How the receiver takes and answers requests.
 #[derive(Clone)]
 pub(super) struct Receiver {
-    pub(super) clock: Clock,
-    /// What signatures are held against.
-    pub(super) keys: Arc<[VerifyingKey]>,
-    /// How it misbehaves, if it shall.
-    pub(super) fault: Option<Fault>,
-    /// Whom it tells.
-    pub(super) told: mpsc::Sender<Arrival>,
-    /// How often each webhook has arrived.
-    pub(super) seen: Arc<Mutex<Seen>>,
-    /// Bodies in hand.
-    pub(super) bodies: Arc<Semaphore>,
+    clock: Clock,
+    /// The keys that signatures are verified with.
+    keys: Arc<[VerifyingKey]>,
+    fail: Option<FailMode>,
+    arrivals: mpsc::Sender<Arrival>,
+    counts: Arc<Mutex<ArrivalCounts>>,
+    /// One permit for each body that may be in memory.
+    body_permits: Arc<Semaphore>,
 }
 
 impl Receiver {
     pub(super) fn new(
         clock: Clock,
         keys: Vec<VerifyingKey>,
-        fault: Option<Fault>,
-        told: mpsc::Sender<Arrival>,
+        fail: Option<FailMode>,
+        arrivals: mpsc::Sender<Arrival>,
     ) -> Self {
-        let (seen, bodies) = (Arc::default(), Arc::new(Semaphore::new(LISTEN_BODIES)));
-        Self { clock, keys: keys.into(), fault, told, seen, bodies }
+        let (counts, body_permits) = (Arc::default(), Arc::new(Semaphore::new(LISTEN_BODIES)));
+        Self { clock, keys: keys.into(), fail, arrivals, counts, body_permits }
     }
 }
 
 /// Serves until it is dropped.
 pub(super) async fn serve(listener: TcpListener, receiver: Receiver) -> std::io::Result<()> {
     let router = Router::new().fallback(receive).with_state(receiver);
-    axum::serve(ConnectionLimit::new(listener), router.into_make_service_with_connect_info::<Cut>()).await
+    axum::serve(LimitedListener::new(listener), router.into_make_service_with_connect_info::<ResetHandle>())
+        .await
 }
 
 async fn receive(
     State(receiver): State<Receiver>,
-    ConnectInfo(cut): ConnectInfo<Cut>,
+    ConnectInfo(connection): ConnectInfo<ResetHandle>,
     request: Request<Body>,
 ) -> Response {
     let (head, body) = request.into_parts();
-    let number = receiver.take_in(&head.method, &head.uri, &head.headers, body).await;
-    match (number, receiver.fault) {
+    let number = receiver.accept(&head.method, &head.uri, &head.headers, body).await;
+    match (number, receiver.fail) {
         (Err(code), _) => code.into_response(),
-        (Ok(number), Some(fault)) if fault.strikes(number) => fault.play(&cut).await,
+        (Ok(number), Some(mode)) if mode.applies_to(number) => mode.respond(&connection).await,
         (Ok(_), Some(_) | None) => StatusCode::OK.into_response(),
     }
 }
 
 impl Receiver {
-    /// Tells what has arrived; answers how often this webhook has, or with which status it is refused.
-    async fn take_in(
+    /// Passes the request on to be printed. Returns how often this webhook has arrived, or the status with which the
+    /// request is refused.
+    async fn accept(
         &self,
         method: &Method,
         uri: &Uri,
         headers: &HeaderMap,
         body: Body,
     ) -> Result<u32, StatusCode> {
-        let _in_hand = self.bodies.acquire().await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+        let _permit = self.body_permits.acquire().await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
         let body: Bytes = timeout(LISTEN_BODY_WAIT, axum::body::to_bytes(body, LISTEN_BODY_BYTES_MAX))
             .await
             .map_err(|_| StatusCode::REQUEST_TIMEOUT)?
@@ -87,7 +85,7 @@ impl Receiver {
         let at = self.clock.now();
         let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let webhook_id = header("webhook-id");
-        let number = self.seen.lock().unwrap_or_else(PoisonError::into_inner).count(webhook_id);
+        let number = self.counts.lock().unwrap_or_else(PoisonError::into_inner).count(webhook_id);
         let signed = SignedWebhook {
             webhook_id,
             timestamp: header("webhook-timestamp"),
@@ -101,26 +99,26 @@ impl Receiver {
             webhook_id: webhook_id.chars().take(ID_CHARS_MAX).collect(),
             number,
             signature: verify(&self.keys, &signed, at),
-            answer: match self.fault {
-                Some(fault) if fault.strikes(number) => fault.told(),
-                Some(_) | None => "answers 200".to_owned(),
+            answer: match self.fail {
+                Some(mode) if mode.applies_to(number) => mode.message(),
+                Some(_) | None => "responds with 200".to_owned(),
             },
             body,
         };
-        // Nobody listens any more once Ctrl-C was pressed.
-        let _ = self.told.send(arrival).await;
+        // After Ctrl-C nothing prints arrivals any more.
+        let _ = self.arrivals.send(arrival).await;
         Ok(number)
     }
 }
 
-/// How often each webhook has arrived; of very many the first are forgotten.
+/// How often each webhook has arrived. When there are too many, the first ones are forgotten.
 #[derive(Default)]
-pub(super) struct Seen {
+struct ArrivalCounts {
     times: HashMap<String, u32>,
     order: VecDeque<String>,
 }
 
-impl Seen {
+impl ArrivalCounts {
     fn count(&mut self, webhook_id: &str) -> u32 {
         let webhook_id: String = webhook_id.chars().take(ID_CHARS_MAX).collect();
         if !self.times.contains_key(&webhook_id) {

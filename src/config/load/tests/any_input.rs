@@ -1,11 +1,11 @@
-//! Whatever stands in a file, it is a configuration or an error, and never a panic.
+//! Any file is a configuration or an error, and never a panic.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::config::{CronFields, validate_cron};
 
-/// Pieces that make text nearly a configuration.
+/// Returns pieces that make a text nearly a configuration.
 fn piece() -> impl Strategy<Value = String> {
     let keys = CronFields::NAMES.iter().map(|name| format!("{name} = ")).collect::<Vec<_>>();
     prop_oneof![

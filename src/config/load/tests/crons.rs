@@ -1,4 +1,4 @@
-//! What may stand in a cron.
+//! The keys of a cron: what is accepted, and what the messages say.
 
 use super::*;
 
@@ -29,7 +29,7 @@ interrupt_after = ["a", ""]
 }
 
 #[test]
-fn wrong_types_are_told_without_the_value() {
+fn wrong_types_are_reported_without_the_value() {
     check_cron(
         r#"
 timezone = ["hunter2"]
@@ -52,10 +52,10 @@ stream_subgraphs = 2026-01-01
             a.toml:9:12: metadata: got a list, expected a table
             a.toml:10:20: interrupt_before: got a boolean, expected text or a list of texts
             a.toml:11:17: feedback_keys: got text, expected a list (write a list: […])
-            a.toml:12:11: exclude: got an integer inside, expected text (days are written ["2026-12-25", "2026-12-24..2027-01-02"])
-            a.toml:13:24: pause_after_failures: got a negative number, expected a whole number from 0 to 4294967295
-            a.toml:14:15: input: got a number that is not finite, expected one that JSON can say
-            a.toml:14:25: input: got a number that is not finite, expected one that JSON can say
+            a.toml:12:11: exclude: got an integer in the list, expected text (days are written ["2026-12-25", "2026-12-24..2027-01-02"])
+            a.toml:13:24: pause_after_failures: got -1, expected 1 to 4294967295 (leave it out and the cron is never paused automatically)
+            a.toml:14:15: input: got a number that is not finite, expected one that JSON can represent
+            a.toml:14:25: input: got a number that is not finite, expected one that JSON can represent
             a.toml:14:35: input: integer does not fit into 64 bits
             a.toml:15:20: stream_subgraphs: got a date or time, expected true or false"#]]);
 }
@@ -75,13 +75,13 @@ pause_after_failures = 0
             a.toml:6:18: start_deadline: got `-5m`, expected a duration such as 90s, 5m, 1h30m or 7d
             a.toml:7:18: catchup_window: got `1e308s`, expected a duration such as 90s, 5m, 1h30m or 7d
             a.toml:8:10: jitter: got `367d`, expected a duration from 1ms to 366d
-            a.toml:9:24: pause_after_failures: got 0, expected 1 or more (leave it out to never pause)"#]]);
+            a.toml:9:24: pause_after_failures: got 0, expected 1 to 4294967295 (leave it out and the cron is never paused automatically)"#]]);
     check_cron("timeout = \"5\"\nstart_deadline = \"0ms\"\ncatchup_window = \"0s\"\njitter = \"1us\"", expect![[r#"
             a.toml:4:11: timeout: got `5`, expected a duration such as 90s, 5m, 1h30m or 7d
             a.toml:5:18: start_deadline: got no time at all, expected more than zero (leave it out for the default)
             a.toml:6:18: catchup_window: got no time at all, expected more than zero (to catch up with nothing write catchup = "none")
             a.toml:7:10: jitter: got `1us`, expected a duration from 1ms to 366d"#]]);
-    check_cron("pause_after_failures = 5000000000", expect!["a.toml:4:24: pause_after_failures: got an integer, expected a whole number from 0 to 4294967295"]);
+    check_cron("pause_after_failures = 5000000000", expect!["a.toml:4:24: pause_after_failures: got 5000000000, expected 1 to 4294967295 (leave it out and the cron is never paused automatically)"]);
     check_cron("timeout = \"90s\"\ncatchup_window = \"7d\"\njitter = \"0s\"\nstart_deadline = \"1h30m\"", expect!["ok: x"]);
 }
 
@@ -91,7 +91,7 @@ fn a_thread_has_one_name_and_no_other_policy() {
             r#"a.toml:4:13: thread_id: got `inbox`, expected a UUID (for a name of your own write thread = "…")"#
         ]],
     );
-    check_cron("thread = \"inbox\"\nthread_id = \"3f0c9a52-6f0e-4c5b-9f53-0a8a5a0d7f11\"", expect!["a.toml:4:10: thread: stands beside thread_id, expected one of them (`thread` is a name of your own, `thread_id` a UUID; keep one)"]);
+    check_cron("thread = \"inbox\"\nthread_id = \"3f0c9a52-6f0e-4c5b-9f53-0a8a5a0d7f11\"", expect!["a.toml:4:10: thread: given together with thread_id, expected one of them (`thread` is a name of your own, `thread_id` a UUID; keep one)"]);
     check_cron("thread = \"\"", expect!["a.toml:4:10: thread: got ``, expected 1 to 256 characters in one line"]);
     check_cron("multitask_strategy = \"rollback\"", expect!["a.toml:4:22: multitask_strategy: got `rollback`, expected `reject` for a stateless cron (each of its runs has a thread of its own, so none is ever busy; see `overlap`, or name a thread)"]);
     check_cron("thread = \"inbox\"\nmultitask_strategy = \"rollback\"", expect!["ok: x"]);
@@ -116,7 +116,7 @@ fn times_and_days_are_read_as_text_or_as_toml_dates() {
 fn a_webhook_is_a_full_url_and_is_never_shown() {
     check_cron("webhook = \"https://x.org/?token=hunter2\"", expect!["ok: x"]);
     check_cron("webhook = \"https://bücher.example/hook\"", expect!["ok: x"]);
-    check_cron("webhook = \"/hook?token=hunter2\"", expect!["a.toml:4:11: webhook: got a path, expected a full URL such as https://host/path (the server itself takes paths of its own app; here a webhook is sent from outside of it)"]);
+    check_cron("webhook = \"/hook?token=hunter2\"", expect!["a.toml:4:11: webhook: got a path, expected a full URL such as https://host/path (the agent server accepts paths of its own app, but agentcron sends webhooks from outside of it)"]);
     check_cron("webhook = \"x.org/hunter2\"", expect!["a.toml:4:11: webhook: not a URL: there is no scheme, expected https://host/path"]);
     check_cron("webhook = \"ftp://x.org/hunter2\"", expect!["a.toml:4:11: webhook: got a scheme that is not http or https"]);
     check_cron("webhook = \"https://hunter2@x.org/\"", expect!["a.toml:4:11: webhook: got a URL with a user or password in it (put the token into the query or a header)"]);
@@ -130,12 +130,12 @@ fn a_webhook_is_a_full_url_and_is_never_shown() {
 }
 
 #[test]
-fn placeholders_are_checked_where_they_stand() {
+fn placeholders_are_checked_at_their_place() {
     check_cron("webhook = \"${{ env.HOOK_URL }}?run=1\"", expect!["ok: x"]);
     check_cron("webhook = \"https://${{ env.HOOK_TOKEN }}.org:8443/\"", expect!["ok: x"]);
     check_cron("webhook = \"${{ env.BAD_ZONE }}\"", expect!["a.toml:4:11: webhook: once its placeholders are filled: not a URL: there is no scheme, expected https://host/path"]);
     check_cron("webhook = \"https://x/${{ run.id }}/${{ evn.A }}\"", expect![[r#"
-        a.toml:4:11: webhook: `run.id` has no value here (it can stand in input, config, context and metadata)
+        a.toml:4:11: webhook: `run.id` has no value here (it can be used in input, config, context and metadata)
         a.toml:4:11: webhook: unknown placeholder `evn.A` (known: env.NAME, credential.NAME, cron.name, run.scheduled_for, run.id, previous.status, previous.ended_at)"#]]);
     check_cron("webhook = \"https://x/${{ env.UNSET }}${{ env.EMPTY }}\"", expect![[r#"
             a.toml:4:11: webhook: env.EMPTY is set, but empty
@@ -146,12 +146,12 @@ fn placeholders_are_checked_where_they_stand() {
             a.toml:5:17: context: unknown placeholder `nothing` (known: env.NAME, credential.NAME, cron.name, run.scheduled_for, run.id, previous.status, previous.ended_at)"#]]);
     check_cron("config = { a = \"${{ credential.unset }}\" }\nmetadata = { a = \"${{ run.id }}\" }", expect!["a.toml:4:16: config: credential.unset is not set"]);
     check_cron("timezone = \"${{ env.BAD_ZONE }}\"", expect!["a.toml:4:12: timezone: not valid once its placeholders are filled"]);
-    check_cron("thread = \"${{ credential.webhook_secret }}\"", expect!["a.toml:4:10: thread: a credential would be shown and stored here (a credential can stand in webhook, input, config, context and metadata)"]);
+    check_cron("thread = \"${{ credential.webhook_secret }}\"", expect!["a.toml:4:10: thread: a credential would be shown and stored here (a credential can be used in webhook, input, config, context and metadata)"]);
     check_cron("thread = \"${{ env.ASSISTANT }}\"", expect!["ok: x"]);
 }
 
 #[test]
-fn metadata_leaves_our_keys_alone() {
+fn metadata_must_not_have_our_keys() {
     check_cron("metadata = { cron_id = \"x\", agentcron_run_id = 1, team = \"ops\" }", expect![[r#"
         a.toml:4:24: metadata: key `cron_id` is reserved (agentcron sets cron_id, cron_name, scheduled_for and agentcron_… itself)
         a.toml:4:48: metadata: key `agentcron_run_id` is reserved (agentcron sets cron_id, cron_name, scheduled_for and agentcron_… itself)"#]]);
@@ -200,7 +200,7 @@ fn names_are_short_and_plain() {
 }
 
 #[test]
-fn a_mistake_in_defaults_is_told_once_and_there() {
+fn a_mistake_in_defaults_is_reported_once_and_there() {
     let crons = "[cron.a]\nschedule = \"0 9 * * *\"\n[cron.b]\nschedule = \"1 9 * * *\"\nthread = \"t\"\n";
     check(
         &format!(

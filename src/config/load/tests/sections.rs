@@ -1,9 +1,9 @@
-//! What may stand in the tables of the main file.
+//! The tables of the main file: what is accepted, and what the messages say.
 
 use super::*;
 
 #[test]
-fn what_is_silent_has_its_default() {
+fn what_is_absent_has_its_default() {
     let config = loaded("");
     expect![[r#"
         (
@@ -87,7 +87,7 @@ fn relative_paths_start_at_the_main_file() {
 }
 
 #[test]
-fn a_port_that_others_reach_needs_keys() {
+fn a_port_that_other_machines_reach_needs_keys() {
     let keys = "api_keys = [\"${{ credential.webhook_secret }}\"]";
     assert_eq!(loaded("[http]\nlisten = \"off\"").http.listen, None);
     for open in ["0.0.0.0:2025", "[::]:2025", "192.168.1.5:80"] {
@@ -100,8 +100,8 @@ fn a_port_that_others_reach_needs_keys() {
     check("[http]\napi_keys = []", expect!["a.toml:2:12: api_keys: an empty list would let nobody in (leave it out if no key is needed, on loopback)"]);
     check("[http]\napi_keys = [\"hunter2\"]", expect!["a.toml:2:13: api_keys: expected at least 16 visible ASCII characters (such as `openssl rand -hex 32`)"]);
     check(&format!("[http]\nlisten = \"off\"\n{keys}"), expect![[r#"
-        warning: a.toml:3:12: api_keys: of no use while listen is off: the Unix socket needs no key
-        warning: a.toml: no cron is defined: nothing will fire but what clients of the API make
+        warning: a.toml:3:12: api_keys: has no effect while listen is off: the Unix socket needs no key
+        warning: a.toml: no cron is defined: only crons that clients make through the API will fire
         ok: "#]]);
 }
 
@@ -168,7 +168,7 @@ max_url_length = 100000
             a.toml:13:10: socket: got an integer, expected text
             a.toml:14:20: disable_webhooks: got text, expected true or false
             a.toml:16:18: body_bytes_max: got 1, expected 1024 to 16777216
-            a.toml:18:17: allowed_ports: got an integer inside, expected a whole number from 0 to 65535 (write a list: […])
+            a.toml:18:17: allowed_ports: got 70000 in the list, expected 0 to 65535
             a.toml:19:18: max_url_length: got 100000, expected 1 to 4096"#]]);
 }
 
@@ -205,10 +205,10 @@ fn includes_are_found_beside_the_main_file() {
     check_files(
         &[("a.toml", b"include = [\"*/x.toml\", \"\", \"..\", \"absent.toml\"]")],
         expect![[r#"
-        a.toml:1:12: include: `*/x.toml`: `*` may stand in the last part of the path only
-        a.toml:1:24: include: got no path, expected one such as crons.d/*.toml
-        a.toml:1:28: include: `..` does not name a file
-        absent.toml: No such file or directory (os error 2)"#]]);
+            a.toml:1:12: include: `*/x.toml`: `*` is only allowed in the last part of the path
+            a.toml:1:24: include: got no path, expected one such as crons.d/*.toml
+            a.toml:1:28: include: `..` does not name a file
+            absent.toml: No such file or directory (os error 2)"#]]);
     check_files(&[("a.toml", b"include = \"*.toml\""), ("b.toml", cron)], expect!["ok: x"]);
     check_files(
         &[
@@ -216,8 +216,8 @@ fn includes_are_found_beside_the_main_file() {
             ("b.toml", b"include = \"c.toml\"\n[backend]\nurl = 1\n[cronn.x]"),
         ],
         expect![[r#"
-            b.toml:1:1: unknown key `include` at the top level (it belongs into the main file; included files hold [cron.NAME] tables)
-            b.toml:2:2: unknown key `backend` at the top level (it belongs into the main file; included files hold [cron.NAME] tables)
+            b.toml:1:1: unknown key `include` at the top level (it belongs in the main file; included files hold [cron.NAME] tables)
+            b.toml:2:2: unknown key `backend` at the top level (it belongs in the main file; included files hold [cron.NAME] tables)
             b.toml:4:2: unknown key `cronn` at the top level (included files hold [cron.NAME] tables)"#]]);
     check_files(
         &[("a.toml", b"include = [\"b.toml\"]\n[backend]\nurl = 5"), ("b.toml", b"[cron.x")],

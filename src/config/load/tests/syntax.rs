@@ -1,9 +1,9 @@
-//! Files as a whole: what can be read, what is TOML, and that everything is told at once.
+//! Files as a whole: what can be read, what is TOML, and that all mistakes are reported at once.
 
 use super::*;
 
 #[test]
-fn every_mistake_of_every_file_is_told_at_once() {
+fn every_mistake_of_every_file_is_reported_at_once() {
     let main = r#"
 include = ["crons.d/*.toml", "absent.toml"]
 shutdwon_grace = "20s"
@@ -48,7 +48,7 @@ input = { messages = [
         expect![[r#"
             a.toml:3:1: unknown key `shutdwon_grace` at the top level (did you mean `shutdown_grace`?)
             a.toml:6:7: url: expected a URL with http or https and a host (such as http://127.0.0.1:2024)
-            a.toml:7:23: max_concurrent_runs: got text, expected a whole number from 0 on
+            a.toml:7:23: max_concurrent_runs: got text, expected a whole number from 1 to 10000
             a.toml:9:2: unknown key `stor` at the top level (did you mean `store`?)
             a.toml:15:1: unknown key `timezon` in [cron.typo] (did you mean `timezone`?)
             a.toml:16:11: timeout: got an integer, expected text (a duration is written "90s", "5m", "1h30m" or "7d")
@@ -57,7 +57,7 @@ input = { messages = [
               | often
               |      ^
             a.toml:22:12: timezone: unknown time zone `Mars/X`, expected an IANA name such as Europe/Berlin
-            a.toml:28:20: on_run_completed: makes no sense together with a thread: the thread outlives its runs (on_run_completed is for stateless crons; leave it or the thread out)
+            a.toml:28:20: on_run_completed: makes no sense together with a thread: the thread outlives its runs (on_run_completed is for stateless crons; remove it or the thread)
             a.toml:33:11: webhook: env.UNSET is not set
             a.toml:35:15: input: env.ALSO_UNSET is not set
             absent.toml: No such file or directory (os error 2)
@@ -65,7 +65,7 @@ input = { messages = [
             crons.d/b.toml:1:7: cron `TYPO` differs only by case from `typo` in a.toml:12:7 (rename one of them)
             crons.d/b.toml:3:7: [cron.thread] has no assistant_id (the id of an assistant, or the name of a graph)
             crons.d/b.toml:3:7: cron `thread` is defined in a.toml:24:7 already (rename one of them)
-            crons.d/b.toml:5:2: unknown key `defaults` at the top level ([defaults] may stand in the main file only, and holds for included files too)"#]]);
+            crons.d/b.toml:5:2: unknown key `defaults` at the top level (write [defaults] in the main file; it applies to included files too)"#]]);
 }
 
 #[test]
@@ -84,13 +84,13 @@ fn a_file_that_cannot_be_read_is_one_line() {
 }
 
 #[test]
-fn nothing_to_do_is_valid_but_odd() {
+fn a_file_without_crons_is_valid_but_gets_a_warning() {
     check("", expect![[r#"
-        warning: a.toml: no cron is defined: nothing will fire but what clients of the API make
+        warning: a.toml: no cron is defined: only crons that clients make through the API will fire
         ok: "#]]);
     check("# only a comment\n", expect![[r#"
-            warning: a.toml: no cron is defined: nothing will fire but what clients of the API make
-            ok: "#]]);
+        warning: a.toml: no cron is defined: only crons that clients make through the API will fire
+        ok: "#]]);
     check_files(&[("a.toml", b"\xef\xbb\xbf[cron.x]\r\nschedule = \"0 9 * * *\"\r\nassistant_id = \"a\"\r\n")], expect!["ok: x"]);
 }
 
@@ -113,9 +113,9 @@ fn a_syntax_error_shows_its_line_but_no_secret() {
           | schedule = "* * * * *" ******* = "*****://*?*****=*******"
           |                        ^"#]]);
     check("[cron.x]\nassistant_id = \"a\"\n[cron.x]\nassistant_id = \"b\"\n", expect![[r#"
-            a.toml:3:7: [cron.x] has no schedule (five fields, such as "0 9 * * mon-fri")
-            a.toml:3:7: key `x` stands twice: it stands in line 1 already
-            a.toml:4:1: key `assistant_id` stands twice: it stands in line 2 already"#]]);
+        a.toml:3:7: [cron.x] has no schedule (five fields, such as "0 9 * * mon-fri")
+        a.toml:3:7: key `x` is given twice: the first is in line 1
+        a.toml:4:1: key `assistant_id` is given twice: the first is in line 2"#]]);
 }
 
 #[test]
@@ -141,5 +141,5 @@ fn many_crons_are_read_and_deep_tables_do_not_overflow() {
     let deep = format!("{}1{}", format!("{{ {dotted} = ").repeat(70), " }".repeat(70));
     check(&format!("[cron.x]\ninput = {deep}\nschedule = \"0 9 * * *\"\nassistant_id = \"a\"\n[cron.x]\n"), expect![[r#"
         a.toml:2:137: input: nested deeper than 64 levels
-        a.toml:5:7: key `x` stands twice: it stands in line 1 already"#]]);
+        a.toml:5:7: key `x` is given twice: the first is in line 1"#]]);
 }

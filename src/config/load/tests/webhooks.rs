@@ -1,4 +1,4 @@
-//! `[webhooks]`, and what the server's own file adds to it.
+//! `[webhooks]`, and what the agent server's own file adds to it.
 
 use super::*;
 
@@ -33,7 +33,7 @@ X-Number = 5
             a.toml:10:16: Content-Type: is set by agentcron itself
             a.toml:11:13: X-Foreign: `HOOK_TOKEN` does not begin with LG_WEBHOOK_ (see webhooks.env_prefix)
             a.toml:12:11: X-Unset: env.LG_WEBHOOK_UNSET is not set
-            a.toml:13:12: X-Firing: `run.id` has no value here (it can stand in input, config, context and metadata)
+            a.toml:13:12: X-Firing: `run.id` has no value here (it can be used in input, config, context and metadata)
             a.toml:14:11: X-Lines: not the value of a header: expected visible ASCII characters in one line
             a.toml:15:12: X-Number: got an integer, expected text"#]]);
     let config =
@@ -69,7 +69,7 @@ fn policy(ours: &str, server: &str, expected: Expect) {
 }
 
 #[test]
-fn the_servers_file_counts_by_the_servers_rules() {
+fn the_servers_file_has_the_servers_defaults() {
     policy(
         "",
         r#"{"graphs": {"agent": "./agent.py:graph"}}"#,
@@ -118,7 +118,7 @@ fn the_servers_file_counts_by_the_servers_rules() {
 }
 
 #[test]
-fn the_stricter_wins_when_both_speak() {
+fn the_stricter_file_wins() {
     policy(
         "[webhooks]\nallowed_fields = [\"run_id\", \"status\"]\n[webhooks.headers]\nx-a = \"ours\"\n[webhooks.url]\n\
          require_https = false\nallowed_domains = [\"*.x.org\", \"y.org\"]\nallowed_ports = [443, 8443]\nmax_url_length = 3000\n\
@@ -163,7 +163,7 @@ fn the_stricter_wins_when_both_speak() {
 }
 
 #[test]
-fn mistakes_of_the_servers_file_are_told_with_its_name() {
+fn mistakes_in_the_servers_file_are_reported_with_its_name() {
     policy(
         "",
         "{\"webhooks\": {\n  \"url\": {\"require_https\": \"hunter2\"}}}",
@@ -183,7 +183,7 @@ fn mistakes_of_the_servers_file_are_told_with_its_name() {
 }
 
 #[test]
-fn a_webhook_that_the_policy_refuses_is_told_where_it_stands() {
+fn a_webhook_that_the_policy_refuses_is_reported_at_its_place() {
     let cron = "[cron.x]\nschedule = \"0 9 * * *\"\nassistant_id = \"agent\"\n";
     check(&format!("{cron}webhook = \"http://127.0.0.1:8080/hunter2\""), expect!["a.toml:4:11: webhook: refused by the policy: 127.0.0.1 is this machine (disable_loopback) (see [webhooks.url])"]);
     check(&format!("{cron}webhook = \"http://localhost/\"\n[webhooks.url]\ndisable_loopback = false"), expect!["ok: x"]);
@@ -193,7 +193,7 @@ fn a_webhook_that_the_policy_refuses_is_told_where_it_stands() {
 }
 
 #[test]
-fn headers_that_clients_could_have_sent_to_themselves_are_warned_of() {
+fn headers_that_clients_could_have_sent_to_themselves_get_a_warning() {
     let headers = "[webhooks.headers]\nauthorization = \"Bearer x\"\n";
     for (more, warned) in [
         ("", true),
@@ -201,7 +201,7 @@ fn headers_that_clients_could_have_sent_to_themselves_are_warned_of() {
         ("[webhooks.url]\nallowed_domains = [\"ops.example.com\"]\n", false),
     ] {
         let config = loaded(&format!("{headers}{more}"));
-        let is_told = config.warnings.iter().any(|warning| warning.message.contains("allowed_domains"));
-        assert_eq!(is_told, warned, "{more}");
+        let has_warning = config.warnings.iter().any(|warning| warning.message.contains("allowed_domains"));
+        assert_eq!(has_warning, warned, "{more}");
     }
 }

@@ -1,4 +1,4 @@
-//! Which traps are told, and which expressions are left in peace.
+//! Which expressions get a warning, and which get none.
 
 use expect_test::{Expect, expect};
 
@@ -28,14 +28,14 @@ fn quartz_order_is_suspected() {
     check(
         "0 15 10 * 6 ? 2030",
         expect![[r#"
-        7 fields are read with the seconds last, so this fires every second of a minute; if the seconds were meant to come first, write 15 10 * 6 ? 0 2030
-        day-of-month and day-of-week are both given: a day that satisfies either of them fires
-    "#]],
+            7 fields are read with the seconds last, so this fires every second of a minute; if the seconds were meant to come first, write 15 10 * 6 ? 0 2030
+            day-of-month and day-of-week are both given: the cron fires on days that satisfy either of them
+        "#]],
     );
 }
 
 #[test]
-fn seconds_that_are_meant_are_left_alone() {
+fn seconds_that_are_meant_get_no_warning() {
     check("* * * * * *", expect![]);
     check("0 9 * * * 30", expect![]);
     // In Quartz's order there would be an hour 25.
@@ -43,18 +43,18 @@ fn seconds_that_are_meant_are_left_alone() {
 }
 
 #[test]
-fn both_day_fields_are_told() {
+fn both_day_fields_get_a_warning() {
     check(
         "0 9 13 * fri",
         expect![[r#"
-        day-of-month and day-of-week are both given: a day that satisfies either of them fires
-    "#]],
+            day-of-month and day-of-week are both given: the cron fires on days that satisfy either of them
+        "#]],
     );
     check("0 9 ? * fri", expect![]);
 }
 
 #[test]
-fn an_uneven_step_is_told() {
+fn an_uneven_step_gets_a_warning() {
     check(
         "*/7 * * * *",
         expect![[r#"
@@ -77,7 +77,7 @@ fn an_uneven_step_is_told() {
 }
 
 #[test]
-fn a_range_from_a_value_to_itself_is_told() {
+fn a_range_from_a_value_to_itself_gets_a_warning() {
     check("0 9 * * 0-7", expect![]);
     check(
         "0 9-9 * * *",

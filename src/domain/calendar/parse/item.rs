@@ -1,19 +1,19 @@
-//! One element of a comma list: a value, a range, a step, or one of the specials `H`, `L`, `W` and `#`.
+//! Parses one element of a comma list: a value, a range, a step, or one of the specials `H`, `L`, `W` and `#`.
 
-use super::super::error::Fault;
+use super::super::error::ParseError;
 use super::super::field::Field;
-use super::super::word::Word;
+use super::super::token::Token;
 
-/// One element of a comma list. Numbers are within the range of their field, and Sunday is 0.
+/// One element of a comma list. Its numbers are within the range of the field, and Sunday is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum Item {
     /// `*` or `?`.
     Every,
     /// `5`, `mon`.
     Value(u16),
-    /// `*/n` (from the least) or `a/n`, up to the greatest value of the field.
+    /// `*/n` (from the least value) or `a/n`, up to the greatest value of the field.
     From { low: u16, step: u16 },
-    /// `a-b` or `a-b/n`; wraps if `a > b`.
+    /// `a-b` or `a-b/n`; it wraps around if `a > b`.
     Between { low: u16, high: u16, step: u16 },
     /// `H`, `H(a-b)`, `H/n`, `H(a-b)/n`.
     Hash { bounds: Option<(u16, u16)>, step: Option<u16> },
@@ -27,9 +27,9 @@ pub(in super::super) enum Item {
     LastWeekday(u16),
 }
 
-pub(super) fn parse(field: Field, part: Word<'_>) -> Result<Item, Fault> {
+pub(super) fn parse(field: Field, part: Token<'_>) -> Result<Item, ParseError> {
     if part.text.is_empty() {
-        return Err(Fault::new(part.span(), format!("{} has an empty place in its list", field.name())));
+        return Err(ParseError::new(part.span(), format!("{} has an empty item in its list", field.name())));
     }
     if part.text == "*" || part.text == "?" {
         return Ok(Item::Every);
@@ -59,7 +59,7 @@ pub(super) fn parse(field: Field, part: Word<'_>) -> Result<Item, Fault> {
     }
 }
 
-fn stepped(field: Field, range: Word<'_>, step: u16) -> Result<Item, Fault> {
+fn stepped(field: Field, range: Token<'_>, step: u16) -> Result<Item, ParseError> {
     if range.text == "*" {
         return Ok(Item::From { low: field.min(), step });
     }
@@ -69,7 +69,7 @@ fn stepped(field: Field, range: Word<'_>, step: u16) -> Result<Item, Fault> {
     }
 }
 
-fn between(field: Field, low: Word<'_>, high: Word<'_>, step: u16) -> Result<Item, Fault> {
+fn between(field: Field, low: Token<'_>, high: Token<'_>, step: u16) -> Result<Item, ParseError> {
     let span = low.start..high.span().end;
     let low = value(field, low)?;
     let high = match (field, high.text) {
@@ -77,24 +77,26 @@ fn between(field: Field, low: Word<'_>, high: Word<'_>, step: u16) -> Result<Ite
         _ => value(field, high)?,
     };
     if field == Field::Year && low > high {
-        return Err(Fault::new(span, format!("year range {low}-{high} runs backwards")));
+        return Err(ParseError::new(span, format!("year range {low}-{high} runs backwards")));
     }
     Ok(Item::Between { low, high, step })
 }
 
-fn step(field: Field, word: Word<'_>) -> Result<u16, Fault> {
+fn step(field: Field, token: Token<'_>) -> Result<u16, ParseError> {
     let name = field.name();
-    match word.number() {
-        Some(0) => Err(Fault::new(word.span(), format!("{name} step 0 is not allowed, the least is 1"))),
+    match token.number() {
+        Some(0) => {
+            Err(ParseError::new(token.span(), format!("{name} step 0 is out of range, expected 1 or more")))
+        }
         Some(step) => Ok(step),
         None => {
-            let message = format!("{name} step {} is not a number from 1", word.quoted());
-            Err(Fault::new(word.span(), message))
+            let message = format!("{name} step {} is not a number, expected 1 or more", token.quoted());
+            Err(ParseError::new(token.span(), message))
         }
     }
 }
 
-fn hash(field: Field, part: Word<'_>) -> Result<Item, Fault> {
+fn hash(field: Field, part: Token<'_>) -> Result<Item, ParseError> {
     let (head, step) = match part.split_once('/') {
         Some((head, steps)) => (head, Some(step(field, steps)?)),
         None => (part, None),
@@ -106,23 +108,22 @@ fn hash(field: Field, part: Word<'_>) -> Result<Item, Fault> {
     Ok(Item::Hash { bounds, step })
 }
 
-fn hash_bounds(field: Field, head: Word<'_>) -> Result<(u16, u16), Fault> {
+fn hash_bounds(field: Field, head: Token<'_>) -> Result<(u16, u16), ParseError> {
     let inside = head.strip_prefix("h(").and_then(|rest| rest.strip_suffix(")"));
     let Some((low, high)) = inside.and_then(|inside| inside.split_once('-')) else {
-        let message =
-            format!("{} {} is not understood, H is written H, H(a-b) or H/n", field.name(), head.text);
-        return Err(Fault::new(head.span(), message));
+        let message = format!("{} {} is not understood, expected H, H(a-b) or H/n", field.name(), head.text);
+        return Err(ParseError::new(head.span(), message));
     };
     let span = low.start..high.span().end;
     let (low, high) = (value(field, low)?, value(field, high)?);
     if low >= high {
-        return Err(Fault::new(span, format!("{} H({low}-{high}) must ascend", field.name())));
+        return Err(ParseError::new(span, format!("{} H({low}-{high}) does not ascend", field.name())));
     }
     Ok((low, high))
 }
 
-/// `L`, `15W` and `W15`; nothing if the part is an ordinary one.
-fn special_day_of_month(part: Word<'_>) -> Result<Option<Item>, Fault> {
+/// Parses `L`, `15W` and `W15`. Returns `None` if the part is an ordinary one.
+fn special_day_of_month(part: Token<'_>) -> Result<Option<Item>, ParseError> {
     if part.text == "l" {
         return Ok(Some(Item::LastDay));
     }
@@ -132,14 +133,14 @@ fn special_day_of_month(part: Word<'_>) -> Result<Option<Item>, Fault> {
     }
 }
 
-/// `5#3` and `L5`; nothing if the part is an ordinary one.
-fn special_day_of_week(part: Word<'_>) -> Result<Option<Item>, Fault> {
-    if let Some((days, nth_word)) = part.split_once('#') {
-        let nth = match nth_word.number() {
+/// Parses `5#3` and `L5`. Returns `None` if the part is an ordinary one.
+fn special_day_of_week(part: Token<'_>) -> Result<Option<Item>, ParseError> {
+    if let Some((days, nth_token)) = part.split_once('#') {
+        let nth = match nth_token.number() {
             Some(nth @ 1..=5) => nth,
             _ => {
-                let message = format!("day-of-week # {} is out of range 1-5", nth_word.quoted());
-                return Err(Fault::new(nth_word.span(), message));
+                let message = format!("day-of-week # {} is out of range 1-5", nth_token.quoted());
+                return Err(ParseError::new(nth_token.span(), message));
             }
         };
         let (low, high) = match days.split_once('-') {
@@ -152,12 +153,12 @@ fn special_day_of_week(part: Word<'_>) -> Result<Option<Item>, Fault> {
         return Ok(Some(Item::Nth { low, high, nth }));
     }
     if part.text == "l" {
-        let fault = Fault::new(part.span(), "day-of-week L needs its day");
-        return Err(fault.hint("L5 is the last friday of the month"));
+        let error = ParseError::new(part.span(), "day-of-week L needs a day");
+        return Err(error.with_hint("L5 is the last Friday of the month"));
     }
     if let Some(day) = part.strip_suffix("l").filter(|day| value(Field::DayOfWeek, *day).is_ok()) {
-        let fault = Fault::new(part.span(), format!("day-of-week {} has its L last", part.text));
-        return Err(fault.hint(format!("write L{}", day.text)));
+        let error = ParseError::new(part.span(), format!("day-of-week {} has its L at the end", part.text));
+        return Err(error.with_hint(format!("write L{}", day.text)));
     }
     match part.strip_prefix("l") {
         Some(day) => Ok(Some(Item::LastWeekday(value(Field::DayOfWeek, day)?))),
@@ -165,38 +166,40 @@ fn special_day_of_week(part: Word<'_>) -> Result<Option<Item>, Fault> {
     }
 }
 
-/// A number or a name, within the field's range; Sunday becomes 0.
-fn value(field: Field, word: Word<'_>) -> Result<u16, Fault> {
-    if let Some(number) = word.number() {
+/// Parses a number or a name within the field's range. Sunday becomes 0.
+fn value(field: Field, token: Token<'_>) -> Result<u16, ParseError> {
+    if let Some(number) = token.number() {
         return match number {
             7 if field == Field::DayOfWeek => Ok(0),
             number if (field.min()..=field.max()).contains(&number) => Ok(number),
-            _ => Err(out_of_range(field, word)),
+            _ => Err(out_of_range(field, token)),
         };
     }
-    let position = field.names().iter().position(|name| *name == word.text);
+    let position = field.names().iter().position(|name| *name == token.text);
     match position.and_then(|index| u16::try_from(index).ok()) {
         Some(index) => Ok(field.min() + index),
-        None => Err(unknown_value(field, word)),
+        None => Err(unknown_value(field, token)),
     }
 }
 
-fn out_of_range(field: Field, word: Word<'_>) -> Fault {
-    let message = format!("{} {} is out of range {}", field.name(), word.text, field.allowed());
-    Fault::new(word.span(), message)
+fn out_of_range(field: Field, token: Token<'_>) -> ParseError {
+    let message = format!("{} {} is out of range {}", field.name(), token.text, field.allowed());
+    ParseError::new(token.span(), message)
 }
 
-fn unknown_value(field: Field, word: Word<'_>) -> Fault {
+fn unknown_value(field: Field, token: Token<'_>) -> ParseError {
     let name = field.name();
     let kind = match field.names() {
         [] => "is not a number",
         [..] => "is neither a name (three letters) nor a number",
     };
-    let fault =
-        Fault::new(word.span(), format!("{name} {} {kind}, allowed is {}", word.quoted(), field.allowed()));
-    let longer = |short: &&&str| word.text.len() > 3 && word.text.starts_with(**short);
+    let error = ParseError::new(
+        token.span(),
+        format!("{name} {} {kind}, expected {}", token.quoted(), field.allowed()),
+    );
+    let longer = |short: &&&str| token.text.len() > 3 && token.text.starts_with(**short);
     match field.names().iter().find(longer) {
-        Some(short) => fault.hint(format!("write {short}")),
-        None => fault,
+        Some(short) => error.with_hint(format!("write {short}")),
+        None => error,
     }
 }

@@ -1,10 +1,10 @@
-//! What is refused, where the caret stands, and what is said about it.
+//! Which expressions are refused, where the caret is, and what the message says.
 
 use expect_test::{Expect, expect};
 
 use super::super::{Calendar, CalendarError};
 
-/// The message as a person sees it, below the expression and its carets.
+/// Compares the message as a user sees it, below the expression and its carets.
 #[track_caller]
 fn check(expression: &str, expected: Expect) {
     let shown = match Calendar::parse(expression, "UTC", "seed") {
@@ -79,82 +79,82 @@ fn not_a_number() {
     check(
         "0 nine * * *",
         expect![[r#"
-        0 nine * * *
-          ^^^^
-        hour nine is not a number, allowed is 0-23
-    "#]],
+            0 nine * * *
+              ^^^^
+            hour nine is not a number, expected 0-23
+        "#]],
     );
     check(
         "0 9 * * monday",
         expect![[r#"
-        0 9 * * monday
-                ^^^^^^
-        day-of-week monday is neither a name (three letters) nor a number, allowed is 0-7; write mon
-    "#]],
+            0 9 * * monday
+                    ^^^^^^
+            day-of-week monday is neither a name (three letters) nor a number, expected 0-7; write mon
+        "#]],
     );
     check(
         "0 9 * october-dec *",
         expect![[r#"
-        0 9 * october-dec *
-              ^^^^^^^
-        month october is neither a name (three letters) nor a number, allowed is 1-12; write oct
-    "#]],
+            0 9 * october-dec *
+                  ^^^^^^^
+            month october is neither a name (three letters) nor a number, expected 1-12; write oct
+        "#]],
     );
     check(
         "-5 9 * * *",
         expect![[r#"
-        -5 9 * * *
-        ^
-        minute (nothing) is not a number, allowed is 0-59
-    "#]],
+            -5 9 * * *
+            ^
+            minute (nothing) is not a number, expected 0-59
+        "#]],
     );
     check(
         "1,,2 9 * * *",
         expect![[r#"
-        1,,2 9 * * *
-          ^
-        minute has an empty place in its list
-    "#]],
+            1,,2 9 * * *
+              ^
+            minute has an empty item in its list
+        "#]],
     );
     check(
         "*/x 9 * * *",
         expect![[r#"
-        */x 9 * * *
-          ^
-        minute step x is not a number from 1
-    "#]],
+            */x 9 * * *
+              ^
+            minute step x is not a number, expected 1 or more
+        "#]],
     );
     check(
         "*/ 9 * * *",
         expect![[r#"
-        */ 9 * * *
-          ^
-        minute step (nothing) is not a number from 1
-    "#]],
+            */ 9 * * *
+              ^
+            minute step (nothing) is not a number, expected 1 or more
+        "#]],
     );
     check(
         "*/0 9 * * *",
         expect![[r#"
-        */0 9 * * *
-          ^
-        minute step 0 is not allowed, the least is 1
-    "#]],
+            */0 9 * * *
+              ^
+            minute step 0 is out of range, expected 1 or more
+        "#]],
     );
     check(
         "5-3-1 9 * * *",
         expect![[r#"
-        5-3-1 9 * * *
-          ^^^
-        minute 3-1 is not a number, allowed is 0-59
-    "#]],
+            5-3-1 9 * * *
+              ^^^
+            minute 3-1 is not a number, expected 0-59
+        "#]],
     );
     check(
         "é 9 ü * *",
         expect![[r#"
-        é 9 ü * *
-        ^
-        minute é is not a number, allowed is 0-59
-    "#]],
+            é 9 ü * *
+            ^
+            minute é is not a number, expected 0-59
+        "#]],
     );
 }
 
@@ -163,18 +163,18 @@ fn specials_in_the_wrong_place() {
     check(
         "0 9 ?/2 * *",
         expect![[r#"
-        0 9 ?/2 * *
-            ^
-        day-of-month ? is not a number, allowed is 1-31
-    "#]],
+            0 9 ?/2 * *
+                ^
+            day-of-month ? is not a number, expected 1-31
+        "#]],
     );
     check(
         "0 9 * * L",
         expect![[r#"
-        0 9 * * L
-                ^
-        day-of-week L needs its day; L5 is the last friday of the month
-    "#]],
+            0 9 * * L
+                    ^
+            day-of-week L needs a day; L5 is the last Friday of the month
+        "#]],
     );
     check(
         "0 9 * * fri#6",
@@ -203,42 +203,42 @@ fn specials_in_the_wrong_place() {
     check(
         "0 9 L-3 * *",
         expect![[r#"
-        0 9 L-3 * *
-            ^
-        day-of-month l is not a number, allowed is 1-31
-    "#]],
+            0 9 L-3 * *
+                ^
+            day-of-month l is not a number, expected 1-31
+        "#]],
     );
     check(
         "0 9 * * 5L",
         expect![[r#"
             0 9 * * 5L
                     ^^
-            day-of-week 5l has its L last; write L5
+            day-of-week 5l has its L at the end; write L5
         "#]],
     );
     check(
         "L 9 * * *",
         expect![[r#"
-        L 9 * * *
-        ^
-        minute l is not a number, allowed is 0-59
-    "#]],
+            L 9 * * *
+            ^
+            minute l is not a number, expected 0-59
+        "#]],
     );
     check(
         "H(5) 9 * * *",
         expect![[r#"
-        H(5) 9 * * *
-        ^^^^
-        minute h(5) is not understood, H is written H, H(a-b) or H/n
-    "#]],
+            H(5) 9 * * *
+            ^^^^
+            minute h(5) is not understood, expected H, H(a-b) or H/n
+        "#]],
     );
     check(
         "H(30-10) 9 * * *",
         expect![[r#"
-        H(30-10) 9 * * *
-          ^^^^^
-        minute H(30-10) must ascend
-    "#]],
+            H(30-10) 9 * * *
+              ^^^^^
+            minute H(30-10) does not ascend
+        "#]],
     );
     check(
         "0 9 * * * 0 2030-2020",
@@ -287,33 +287,33 @@ fn too_few_or_too_many_fields() {
     check(
         "@reboot",
         expect![[r#"
-        @reboot
-        ^^^^^^^
-        @reboot is not known, allowed are @hourly @daily @midnight @weekly @monthly @yearly @annually; a start of the daemon is not an instant of a calendar
-    "#]],
+            @reboot
+            ^^^^^^^
+            @reboot is unknown, expected one of @hourly @daily @midnight @weekly @monthly @yearly @annually; a start of the daemon is not an instant of a calendar
+        "#]],
     );
     check(
         "@every 5m",
         expect![[r#"
             @every 5m
             ^^^^^^
-            @every is not known, allowed are @hourly @daily @midnight @weekly @monthly @yearly @annually; other intervals are written in fields: */5 * * * * is every five minutes
+            @every is unknown, expected one of @hourly @daily @midnight @weekly @monthly @yearly @annually; write other intervals in fields: */5 * * * * is every five minutes
         "#]],
     );
     check(
         "@daily 9",
         expect![[r#"
-        @daily 9
-               ^
-        @daily stands alone
-    "#]],
+            @daily 9
+                   ^
+            @daily must be alone
+        "#]],
     );
     check(
         "@dayly",
         expect![[r#"
             @dayly
             ^^^^^^
-            @dayly is not known, allowed are @hourly @daily @midnight @weekly @monthly @yearly @annually; other intervals are written in fields: */5 * * * * is every five minutes
+            @dayly is unknown, expected one of @hourly @daily @midnight @weekly @monthly @yearly @annually; write other intervals in fields: */5 * * * * is every five minutes
         "#]],
     );
 }
@@ -325,7 +325,7 @@ fn quartz_order_is_explained() {
         expect![[r#"
             0 0 9 ? * MON-FRI
                       ^^^
-            second mon is not a number, allowed is 0-59; 6 fields are read as minute hour day-of-month month day-of-week second; if the seconds were meant to come first, write 0 9 ? * mon-fri
+            second mon is not a number, expected 0-59; 6 fields are read as minute hour day-of-month month day-of-week second; if the seconds were meant to come first, write 0 9 ? * mon-fri
         "#]],
     );
     check(
@@ -362,5 +362,5 @@ fn white_space_does_not_move_the_caret() {
 fn a_kilobyte_is_enough() {
     let expression = format!("{} * * * *", ["0"; 600].join(","));
     let refused = Calendar::parse(&expression, "UTC", "seed").unwrap_err();
-    assert_eq!(refused.to_string(), "expression is 1207 bytes long, at most 1024 allowed");
+    assert_eq!(refused.to_string(), "expression is 1207 bytes long, expected at most 1024");
 }

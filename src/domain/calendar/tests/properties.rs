@@ -1,4 +1,4 @@
-//! What holds for every expression, zone and instant. `PROPTEST_CASES=200000` with `--release` tries harder.
+//! Properties of every expression, zone and instant. `PROPTEST_CASES=200000` with `--release` tries harder.
 
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -9,7 +9,7 @@ use super::super::{Calendar, Occasion};
 const ZONES: [&str; 6] =
     ["UTC", "Europe/Berlin", "Australia/Lord_Howe", "Pacific/Apia", "Africa/Casablanca", "America/Santiago"];
 
-/// Text that is nearly an expression, so that most cases come far.
+/// Returns text that is nearly an expression, so that most cases get far into the code.
 fn item(names: &'static [&'static str], low: u16, high: u16) -> impl Strategy<Value = String> {
     let number = low..=high;
     prop_oneof![
@@ -60,7 +60,7 @@ proptest! {
             prop_assert!(occasion.at > last);
             last = occasion.at;
         }
-        // Anywhere between the start and the end of what was seen.
+        // Any instant between the start and the end of the sequence.
         let restart = Timestamp::new(second + lead, nanosecond).unwrap().min(last);
         let rest: Vec<Occasion> = sequence.iter().copied().filter(|occasion| occasion.at > restart).collect();
         prop_assert_eq!(occasions(&calendar, restart, rest.len()), rest);
@@ -88,7 +88,7 @@ proptest! {
     }
 }
 
-/// Everything that can be asked.
+/// Calls every method of the calendar, or of the error.
 fn examine(expression: &str, zone: &str) {
     match Calendar::parse(expression, zone, expression) {
         Ok(calendar) => {

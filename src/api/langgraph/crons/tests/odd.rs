@@ -201,13 +201,13 @@ async fn what_we_refuse_says_why() {
         (
             json!({"input": {"a": ["${{ credential.api_key }}"]}}),
             expect![[
-                r#"422 {"detail":"input: a placeholder of the environment cannot stand in a cron that is made through the API (only cron.*, run.* and previous.* are filled here; define the cron in a file)"}"#
+                r#"422 {"detail":"input: a cron made through the API cannot use a placeholder of the environment (only cron.*, run.* and previous.* are filled here; define the cron in a file)"}"#
             ]],
         ),
         (
             json!({"metadata": {"a": "${{env.PATH}}"}}),
             expect![[
-                r#"422 {"detail":"metadata: a placeholder of the environment cannot stand in a cron that is made through the API (only cron.*, run.* and previous.* are filled here; define the cron in a file)"}"#
+                r#"422 {"detail":"metadata: a cron made through the API cannot use a placeholder of the environment (only cron.*, run.* and previous.* are filled here; define the cron in a file)"}"#
             ]],
         ),
         (

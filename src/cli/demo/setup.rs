@@ -1,0 +1,91 @@
+//! What the demo consists of: a folder of its own, and an agent server and a receiver inside this process.
+
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Router;
+use axum::body::Bytes;
+use uuid::Uuid;
+
+use crate::backend::embedded::EmbeddedServer;
+use crate::cli::terminal::Failure;
+use crate::clock::Clock;
+use crate::config::{self, Config, Environment};
+use crate::daemon::World;
+use crate::domain::ids::InstallationId;
+use crate::store::Execution;
+use crate::transport::Transport;
+
+/// The embedded agent server forgets older runs, since a demo may be left running overnight.
+const RUNS_KEPT: usize = 1000;
+
+pub(super) struct DemoSetup {
+    /// Keeps the database afterwards, so that it can be explored.
+    pub(super) folder: PathBuf,
+    pub(super) config: Config,
+    /// How many webhooks have arrived.
+    pub(super) received: Arc<AtomicUsize>,
+}
+
+impl DemoSetup {
+    /// Creates the folder and its configuration.
+    pub(super) fn create(environment: &Environment) -> Result<Self, Failure> {
+        let temporary = environment.lookup("env.TMPDIR");
+        let temporary = temporary.map_or_else(|_| PathBuf::from("/tmp"), |path| PathBuf::from(path.expose()));
+        let folder = create_folder(&temporary).map_err(|error| {
+            let temporary = temporary.display();
+            Failure::Failed(format!(
+                "cannot create a folder in {temporary}: {error}; set TMPDIR to a folder where you can"
+            ))
+        })?;
+        let path = folder.join("agentcron.toml");
+        std::fs::write(&path, include_str!("agentcron.toml"))
+            .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", path.display())))?;
+        let config = config::load(&path, &empty_environment())?;
+        Ok(Self { folder, config, received: Arc::default() })
+    }
+
+    /// Returns the world of the demo's daemon, which uses no network at all.
+    pub(super) fn world(&self, clock: &Clock) -> World {
+        let server_clock = clock.clone();
+        let agents = EmbeddedServer::keeping(RUNS_KEPT, move || server_clock.now());
+        let received = Arc::clone(&self.received);
+        let receiver = Router::new().fallback(async move |_: Bytes| {
+            received.fetch_add(1, Ordering::Relaxed);
+            "thank you"
+        });
+        World {
+            config: self.config.clone(),
+            environment: empty_environment(),
+            clock: clock.clone(),
+            backend: Transport::router(agents.router()),
+            receivers: Transport::router(receiver),
+            execution: Execution::WriterThread,
+            new_installation: InstallationId(Uuid::new_v4()),
+            socket: None,
+            listen: None,
+            relay: None,
+            reload: None,
+        }
+    }
+}
+
+/// The demo is the same on every machine, so it reads no variables.
+fn empty_environment() -> Environment {
+    Environment::of_map([])
+}
+
+/// Creates a folder that did not exist before, so that nobody else can have prepared it.
+fn create_folder(temporary: &Path) -> std::io::Result<PathBuf> {
+    let mut number = 1_u32;
+    loop {
+        let folder = temporary.join(format!("agentcron-demo-{}-{number}", std::process::id()));
+        match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
+            Ok(()) => return Ok(folder),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && number < 100 => number += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}

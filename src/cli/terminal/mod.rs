@@ -1,0 +1,29 @@
+//! What the verbs share: one call of the command line, from its global options to its output and exit code. The verbs
+//! use these; nothing here knows a verb.
+
+mod ask;
+mod connections;
+mod failure;
+mod global_options;
+mod json_time;
+mod logging;
+mod lookup;
+mod output;
+mod paths;
+mod run_table;
+mod session;
+mod table;
+mod time_arguments;
+
+pub(super) use ask::ask;
+pub(super) use connections::{backend_relay, backend_transport, receiver_roots, receiver_transport};
+pub(super) use failure::{Failure, USAGE};
+pub(super) use global_options::GlobalOptions;
+pub(super) use json_time::json_time;
+pub(super) use logging::{LogFormat, start_log};
+pub(super) use lookup::{cron_named, crons_of, find_run, find_webhook, unknown_cron};
+pub(super) use output::{Output, TextStyle, printable};
+pub(super) use run_table::{painted_status, run_table};
+pub(super) use session::Session;
+pub(super) use table::{Layout, Rows};
+pub(super) use time_arguments::{parse_instant, parse_occurrence, parse_past};

@@ -1,0 +1,195 @@
+//! The only place that prints: results on stdout as lines, tables or JSON, warnings and errors on stderr.
+//!
+//! Every write reports its error. `println!` would panic when a pipe is closed.
+
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+
+use comfy_table::Table;
+use serde::Serialize;
+
+use super::Failure;
+use super::global_options::{ColorChoice, GlobalOptions};
+use super::table::{Layout, Rows};
+use crate::config::{ConfigError, Environment};
+use crate::present::{Tone, counted};
+
+/// Nobody reads wider lines, and programs use JSON.
+const WIDTH_MAX: usize = 200;
+/// For terminals that do not report their width.
+const WIDTH_DEFAULT: u16 = 80;
+
+/// How a text looks on a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum TextStyle {
+    Plain,
+    Bold,
+    Dim,
+    Toned(Tone),
+}
+
+impl From<Tone> for TextStyle {
+    fn from(tone: Tone) -> Self {
+        Self::Toned(tone)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Coloring {
+    On,
+    Off,
+}
+
+pub(in crate::cli) struct Output {
+    out: BufWriter<Stdout>,
+    json: bool,
+    stdout_coloring: Coloring,
+    stderr_coloring: Coloring,
+    width: u16,
+    terminal: bool,
+}
+
+impl Output {
+    /// Looks at the terminal once.
+    pub(super) fn new(options: &GlobalOptions, environment: &Environment) -> Self {
+        let terminal = io::stdout().is_terminal();
+        // https://no-color.org: set and not empty, whatever its value.
+        let unwanted = environment.lookup("env.NO_COLOR").is_ok();
+        let default = |is_terminal| if is_terminal && !unwanted { Coloring::On } else { Coloring::Off };
+        let chosen = |default| match options.color {
+            ColorChoice::Auto => default,
+            ColorChoice::Always => Coloring::On,
+            ColorChoice::Never => Coloring::Off,
+        };
+        Self {
+            out: BufWriter::new(io::stdout()),
+            json: options.json,
+            stdout_coloring: if options.json { Coloring::Off } else { chosen(default(terminal)) },
+            stderr_coloring: chosen(default(io::stderr().is_terminal())),
+            width: Table::new().width().filter(|width| *width > 0).unwrap_or(WIDTH_DEFAULT),
+            terminal,
+        }
+    }
+
+    pub(in crate::cli) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Returns the text in its style, or as it is if colours are off.
+    pub(in crate::cli) fn paint(&self, style: impl Into<TextStyle>, text: &str) -> String {
+        paint(self.stdout_coloring, style.into(), text)
+    }
+
+    pub(in crate::cli) fn line(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.out, "{text}")
+    }
+
+    /// Prints a text without a newline after it.
+    pub(in crate::cli) fn text(&mut self, text: &str) -> io::Result<()> {
+        write!(self.out, "{text}")
+    }
+
+    /// Prints one object on one line.
+    pub(in crate::cli) fn json(&mut self, object: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer(&mut self.out, object)?;
+        writeln!(self.out)
+    }
+
+    /// Prints an empty line and a heading.
+    pub(in crate::cli) fn heading(&mut self, text: &str) -> io::Result<()> {
+        let heading = self.paint(TextStyle::Bold, text);
+        writeln!(self.out, "\n{heading}")
+    }
+
+    /// Prints labels and values in two columns.
+    pub(in crate::cli) fn fields(&mut self, fields: &[(&str, String)]) -> io::Result<()> {
+        let width = fields.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
+        for (label, value) in fields {
+            let label = self.paint(TextStyle::Dim, &format!("{label:<width$}"));
+            writeln!(self.out, "{label}  {value}")?;
+        }
+        Ok(())
+    }
+
+    /// Prints a table that fits the terminal.
+    pub(in crate::cli) fn table(&mut self, rows: Rows) -> io::Result<()> {
+        self.table_below(&mut None, rows)
+    }
+
+    /// Prints a table that continues another one: the first has the header, and the columns stay where they are.
+    pub(in crate::cli) fn table_below(&mut self, above: &mut Option<Layout>, rows: Rows) -> io::Result<()> {
+        let width = if self.terminal { usize::from(self.width) } else { WIDTH_MAX };
+        let coloring = self.stdout_coloring;
+        for line in rows.arrange(width, above, |header| paint(coloring, TextStyle::Bold, header)) {
+            writeln!(self.out, "{line}")?;
+        }
+        Ok(())
+    }
+
+    pub(in crate::cli) fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
+    /// Prints a warning, which does not stop the command.
+    pub(in crate::cli) fn warn(&mut self, text: &str) -> io::Result<()> {
+        // What was printed before must come before it on the terminal too.
+        self.out.flush()?;
+        let label = paint(self.stderr_coloring, Tone::Attention.into(), "warning:");
+        writeln!(io::stderr(), "{label} {text}")
+    }
+
+    /// Prints the warnings of a configuration.
+    pub(in crate::cli) fn warn_about(&mut self, warnings: &[ConfigError]) -> io::Result<()> {
+        warnings.iter().try_for_each(|warning| self.warn(&warning.to_string()))
+    }
+
+    /// Prints why the command failed. If even that cannot be written, the exit code remains.
+    pub(in crate::cli) fn report(&mut self, failure: &Failure) {
+        let _ = self.out.flush();
+        if failure.is_closed_pipe() {
+            return;
+        }
+        let error = paint(self.stderr_coloring, Tone::Bad.into(), "error:");
+        let _ = match failure {
+            // Each mistake begins with its place, so that editors and people find it.
+            Failure::Config(errors) => {
+                let mistakes = counted(errors.0.len() as u64, "mistake");
+                writeln!(io::stderr(), "{errors}\n{error} {mistakes} in the configuration")
+            }
+            Failure::Usage(_)
+            | Failure::Store(_)
+            | Failure::Daemon(_)
+            | Failure::Failed(_)
+            | Failure::Output(_)
+            | Failure::StoppedAtOnce => writeln!(io::stderr(), "{error} {failure}"),
+        };
+    }
+}
+
+/// Escapes the control characters in a text that others wrote, so that it has no power over the terminal. Newlines stay.
+pub(in crate::cli) fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char.is_control() && char != '\n' {
+            shown.extend(char.escape_default());
+        } else {
+            shown.push(char);
+        }
+    }
+    shown
+}
+
+fn paint(coloring: Coloring, style: TextStyle, text: &str) -> String {
+    let code = match style {
+        TextStyle::Plain => return text.to_owned(),
+        TextStyle::Bold => "1",
+        TextStyle::Dim => "2",
+        TextStyle::Toned(Tone::Good) => "32",
+        TextStyle::Toned(Tone::Bad) => "31",
+        TextStyle::Toned(Tone::Attention) => "33",
+        TextStyle::Toned(Tone::Active) => "36",
+    };
+    match coloring {
+        Coloring::On if !text.is_empty() => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
+        Coloring::On | Coloring::Off => text.to_owned(),
+    }
+}

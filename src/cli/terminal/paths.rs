@@ -1,0 +1,38 @@
+//! Finds the database and the daemon's socket in the configuration without validating the rest of it: reading the
+//! history must need neither the daemon's credentials nor a configuration without mistakes.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::{Environment, STORE_PATH_DEFAULT};
+
+/// Returns `store.path` of the file, or `None` if it cannot be read without the rest.
+pub(super) fn store_path(config: &Path, environment: &Environment) -> Option<PathBuf> {
+    let table = table(config)?;
+    let written = match table.get("store").map(|store| store.get("path")) {
+        Some(Some(path)) => path.as_str()?,
+        Some(None) | None => STORE_PATH_DEFAULT,
+    };
+    filled(config, environment, written)
+}
+
+/// Returns the path of the daemon's socket: `http.socket`, otherwise a file beside the database.
+pub(super) fn socket_path(config: &Path, environment: &Environment) -> Option<PathBuf> {
+    let table = table(config)?;
+    match table.get("http").map(|http| http.get("socket")) {
+        Some(Some(path)) => filled(config, environment, path.as_str()?),
+        Some(None) | None => Some(store_path(config, environment)?.with_extension("sock")),
+    }
+}
+
+fn table(config: &Path) -> Option<toml::Table> {
+    std::fs::read_to_string(config).ok()?.parse().ok()
+}
+
+fn filled(config: &Path, environment: &Environment, written: &str) -> Option<PathBuf> {
+    let filled = environment.fill(written).ok()?;
+    let base = config.parent().unwrap_or(Path::new(""));
+    Some(base.join(filled.expose()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,29 @@
+//! The database is found even if the rest of the configuration is wrong.
+
+use super::*;
+
+fn check(text: &str, expected: Option<&str>) {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("agentcron.toml");
+    std::fs::write(&config, text).unwrap();
+    let environment = Environment::of_map([("env.PLACE", "/var/somewhere")]);
+    let expected = expected.map(|path| folder.path().join(path));
+    assert_eq!(store_path(&config, &environment), expected, "{text}");
+}
+
+#[test]
+fn the_database_is_found_beside_mistakes() {
+    check("[store]\npath = \"a.db\"\n[cron.a]\nschedul = 7", Some("a.db"));
+    check(
+        "[backend]\napi_key = \"${{ credential.key }}\"\n[store]\npath = \"${{ env.PLACE }}/a.db\"",
+        Some("/var/somewhere/a.db"),
+    );
+    check("[backend]\nurl = \"x\"", Some(STORE_PATH_DEFAULT));
+}
+
+#[test]
+fn what_cannot_be_read_alone_is_left_to_the_whole_configuration() {
+    check("[store", None);
+    check("[store]\npath = 7", None);
+    check("[store]\npath = \"${{ env.NOWHERE }}/a.db\"", None);
+}

@@ -1,0 +1,67 @@
+//! Runs as rows of a table.
+
+use jiff::tz::TimeZone;
+
+use super::{Output, Rows, Session, TextStyle, printable};
+use crate::domain::delivery::DeliveryStatus;
+use crate::present::{Tone, runs, times};
+use crate::store::{DeliveryRow, RunRow};
+
+const COLUMNS: [&str; 9] = ["scheduled", "ago", "cron", "status", "late", "took", "webhook", "run", "reason"];
+/// The column that is cut when a line is too long.
+const ELASTIC: &str = "reason";
+/// The columns that a narrow terminal leaves out, in this order.
+const DISPENSABLE: &[&str] = &["ago", "took", "late", "webhook"];
+
+/// The first characters of a run id that distinguish runs in practice; `show` accepts them.
+const ID_CHARS_SHOWN: usize = 8;
+
+/// Returns a table with one row for each run.
+pub(in crate::cli) fn run_table(rows: &[RunRow], session: &Session) -> Rows {
+    let zone: &TimeZone = &session.zone;
+    let mut table = Rows::new(&COLUMNS, ELASTIC, DISPENSABLE).in_zone("scheduled", zone);
+    for row in rows {
+        table.push(cells(row, session));
+    }
+    table
+}
+
+/// Returns the cells in the order of [`COLUMNS`].
+fn cells(row: &RunRow, session: &Session) -> Vec<String> {
+    let output = &session.output;
+    let run = &row.run;
+    let mut id = run.run_id.to_string();
+    id.truncate(ID_CHARS_SHOWN);
+    vec![
+        times::local(run.scheduled_for, &session.zone),
+        times::relative(run.scheduled_for, session.now()),
+        printable(run.called()),
+        painted_status(row, output),
+        runs::lateness(run).map(times::took).unwrap_or_default(),
+        runs::duration(run).map(times::took).unwrap_or_default(),
+        row.webhook.as_ref().map(|webhook| webhook_text(webhook, output)).unwrap_or_default(),
+        id,
+        printable(&runs::why(row)),
+    ]
+}
+
+/// Returns the status in its colour. A record of several occurrences says how many.
+pub(in crate::cli) fn painted_status(row: &RunRow, output: &Output) -> String {
+    let word = output.paint(runs::tone(row), row.status_word());
+    if row.occurrences > 1 { format!("{word} ×{}", row.occurrences) } else { word }
+}
+
+/// A webhook that was delivered needs no colour here, where the status of the run has one.
+fn webhook_text(delivery: &DeliveryRow, output: &Output) -> String {
+    let style = match delivery.status {
+        DeliveryStatus::Delivered => TextStyle::Plain,
+        DeliveryStatus::Failed | DeliveryStatus::Gone | DeliveryStatus::Blocked => Tone::Bad.into(),
+        DeliveryStatus::Pending
+        | DeliveryStatus::Sending
+        | DeliveryStatus::Aborted
+        | DeliveryStatus::Suppressed => Tone::Attention.into(),
+    };
+    let word = output.paint(style, delivery.status.as_str());
+    // One attempt is usual; only more are worth mentioning.
+    if delivery.attempts > 1 { format!("{word} ×{}", delivery.attempts) } else { word }
+}

@@ -1,0 +1,81 @@
+//! What every command needs: the configuration's path, the time, and where to print.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::{Failure, GlobalOptions, Output, paths};
+use crate::clock::Clock;
+use crate::config::{self, Config, Environment};
+use crate::store::Reader;
+
+const CONFIG_DEFAULT: &str = "/etc/agentcron/agentcron.toml";
+
+/// One call of the command line.
+pub(in crate::cli) struct Session {
+    pub(in crate::cli) output: Output,
+    /// Variables and credentials.
+    pub(in crate::cli) environment: Environment,
+    pub(in crate::cli) clock: Clock,
+    /// The time zone of the person who types.
+    pub(in crate::cli) zone: TimeZone,
+    /// The main file of the configuration.
+    pub(in crate::cli) config_path: PathBuf,
+}
+
+impl Session {
+    /// Reads the environment of the process once.
+    pub(in crate::cli) fn new(options: &GlobalOptions) -> Self {
+        let environment = Environment::of_process();
+        Self {
+            output: Output::new(options, &environment),
+            environment,
+            clock: Clock::system(),
+            zone: TimeZone::system(),
+            config_path: options.config.clone().unwrap_or_else(|| PathBuf::from(CONFIG_DEFAULT)),
+        }
+    }
+
+    pub(in crate::cli) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Returns the validated configuration, or every mistake in it. Prints its warnings.
+    pub(in crate::cli) fn load_config(&mut self, path: &Path) -> Result<Config, Failure> {
+        if !path.exists() {
+            return Err(Failure::Usage(format!(
+                "there is no configuration at {}; name it with --config FILE or $AGENTCRON_CONFIG, or write one \
+                 with `agentcron init`",
+                path.display()
+            )));
+        }
+        let config = config::load(path, &self.environment)?;
+        self.output.warn_about(&config.warnings)?;
+        Ok(config)
+    }
+
+    /// Returns the path of the database. Other mistakes in the configuration, and credentials that only the daemon may
+    /// read, must not prevent anybody from reading the database.
+    pub(in crate::cli) fn store_path(&mut self) -> Result<PathBuf, Failure> {
+        let path = self.config_path.clone();
+        match paths::store_path(&path, &self.environment) {
+            Some(store) => Ok(store),
+            None => Ok(self.load_config(&path)?.store.path),
+        }
+    }
+
+    /// Returns the path of the daemon's socket, found in the same way.
+    pub(in crate::cli) fn socket_path(&mut self) -> Result<PathBuf, Failure> {
+        let path = self.config_path.clone();
+        match paths::socket_path(&path, &self.environment) {
+            Some(socket) => Ok(socket),
+            None => Ok(self.load_config(&path)?.socket_path()),
+        }
+    }
+
+    /// Opens the database for reading.
+    pub(in crate::cli) fn open_store(&mut self) -> Result<Reader, Failure> {
+        Ok(Reader::open(&self.store_path()?)?)
+    }
+}

@@ -1,0 +1,105 @@
+//! Every section and key of a configuration file: the one list of them. The check for unknown keys and wrong types
+//! reads it, and so do the documentation and its tests.
+
+mod crons;
+mod sections;
+
+use std::fmt;
+
+use super::value_type::ValueType;
+
+pub(super) use crons::CRON;
+use crons::DEFAULTS;
+pub(super) use crons::{DURABILITIES, STREAM_MODES};
+use sections::WEBHOOKS_HEADERS;
+pub(super) use sections::{BACKEND, HTTP, INCLUDED_FILE, STORE, TOP_LEVEL, WEBHOOKS, WEBHOOKS_URL};
+
+/// One table of a configuration file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SectionReference {
+    /// As in the table's header, without the brackets; empty for the top level of the file. `cron.NAME` is the table of
+    /// the cron `NAME`.
+    pub name: &'static str,
+    /// What the section is about, in one line.
+    pub meaning: &'static str,
+    pub key_names: KeyNames,
+    pub keys: &'static [KeyReference],
+    /// The names of the tables within this one. They have sections of their own.
+    pub tables: &'static [&'static str],
+}
+
+/// Who chooses the names of a section's keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyNames {
+    /// The keys are those of the list, and no others.
+    Fixed,
+    /// The author of the file. The list has one entry, which describes every key.
+    Chosen,
+}
+
+/// One key of a section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyReference {
+    pub name: &'static str,
+    pub value_type: ValueType,
+    pub default: DefaultValue,
+    /// A value in TOML, for example `"30s"` with its quotes.
+    pub example: &'static str,
+    /// What the key does, in one line.
+    pub meaning: &'static str,
+    pub secrecy: Secrecy,
+}
+
+/// What holds if a key is absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DefaultValue {
+    /// The key must not be absent.
+    Required,
+    /// The same as with this value, in TOML.
+    Toml(&'static str),
+    /// No value has the same effect; this says what happens.
+    Absent(&'static str),
+}
+
+/// Shows the default as documentation has it: `required`, the value in TOML, or what happens without one.
+impl fmt::Display for DefaultValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Required => "required",
+            Self::Toml(text) | Self::Absent(text) => text,
+        })
+    }
+}
+
+/// Whether a value may be shown in messages and logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secrecy {
+    Public,
+    MayHoldSecret,
+}
+
+impl SectionReference {
+    /// Returns the key of that name.
+    pub fn key(&self, name: &str) -> Option<&'static KeyReference> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+
+    /// Returns the names of all keys and tables of this section.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + Clone {
+        self.keys.iter().map(|key| key.name).chain(self.tables.iter().copied())
+    }
+}
+
+/// Returns every section in the order in which a file has them, each with all its keys in order.
+pub fn reference() -> &'static [&'static SectionReference] {
+    &[&TOP_LEVEL, &BACKEND, &STORE, &HTTP, &WEBHOOKS, &WEBHOOKS_URL, &WEBHOOKS_HEADERS, &DEFAULTS, &CRON]
+}
+
+/// Returns whether values of keys with that name can be shown. An unknown key may hold anything, so its value cannot.
+pub(super) fn is_public(key_name: &str) -> bool {
+    let mut keys = reference().iter().filter_map(|section| section.key(key_name)).peekable();
+    keys.peek().is_some() && keys.all(|key| key.secrecy == Secrecy::Public)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,262 @@
+//! The reference, the structs that the parser reads and the defaults of the code say the same.
+
+use std::path::Path;
+
+use serde::de::value::Error;
+use serde::de::{self, DeserializeOwned, Visitor};
+use serde_json::{Map, Value};
+
+use super::*;
+use crate::config::document::TomlDocument;
+use crate::config::errors::Report;
+use crate::config::fields::CronFields;
+use crate::config::load::RawTopLevel;
+use crate::config::section::{NO_ADVICE, Section};
+use crate::config::sections::{RawBackend, RawHttp, RawStore};
+use crate::config::source_file::SourceFile;
+use crate::config::webhook_url_policy::RawUrlPolicy;
+use crate::config::webhooks::RawWebhooks;
+use crate::config::{Config, Environment, load};
+
+/// Calls `$check` with each section that is read into a struct, and with that struct as its type. Returns the results.
+macro_rules! for_each_struct {
+    ($check:ident) => {
+        [
+            $check::<RawTopLevel>(&TOP_LEVEL),
+            $check::<RawBackend>(&BACKEND),
+            $check::<RawStore>(&STORE),
+            $check::<RawHttp>(&HTTP),
+            $check::<RawWebhooks>(&WEBHOOKS),
+            $check::<RawUrlPolicy>(&WEBHOOKS_URL),
+            $check::<CronFields>(&DEFAULTS),
+            $check::<CronFields>(&CRON),
+        ]
+    };
+}
+
+#[test]
+fn the_reference_has_exactly_the_keys_of_the_structs() {
+    fn check<T: DeserializeOwned>(section: &'static SectionReference) -> &'static SectionReference {
+        let names: Vec<&str> = section.keys.iter().map(|key| key.name).collect();
+        assert_eq!(names, field_names::<T>(), "[{}]", section.name);
+        section
+    }
+    let checked = for_each_struct!(check);
+    let with_fixed_names = reference().iter().copied().filter(|section| section.key_names == KeyNames::Fixed);
+    assert!(with_fixed_names.eq(checked), "a section is read into no struct of this test");
+}
+
+#[test]
+fn the_parser_accepts_exactly_the_keys_of_the_reference() {
+    fn check<T: DeserializeOwned + Default>(section: &SectionReference) {
+        let known = section.keys.iter().map(|key| key.name);
+        let unknown = known.clone().map(|name| format!("{name}_"));
+        for (name, is_known) in
+            known.map(|name| (name.to_owned(), true)).chain(unknown.map(|name| (name, false)))
+        {
+            // `nan` fits no type, so a known key is a mistake, too, but a different one.
+            let shown = messages::<T>(section, &format!("{name} = nan"));
+            assert_eq!(!shown.contains("unknown key"), is_known, "[{}] {shown}", section.name);
+        }
+    }
+    for_each_struct!(check);
+}
+
+#[test]
+fn the_types_of_the_reference_are_those_of_the_structs() {
+    fn check<T: DeserializeOwned + Default>(section: &SectionReference) {
+        for key in section.keys {
+            for value in VALUES {
+                let written = format!("{} = {value}", key.name);
+                let shown = messages::<T>(section, &written);
+                let is_taken = T::deserialize(json(&written)).is_ok();
+                assert_eq!(shown.is_empty(), is_taken, "[{}] {written}: {shown}", section.name);
+                assert!(!shown.contains("cannot be read"), "[{}] {written}", section.name);
+            }
+        }
+    }
+    for_each_struct!(check);
+}
+
+/// One value of each shape. The number is within the bounds of every key; the struct knows no bounds.
+const VALUES: [&str; 12] =
+    ["\"*\"", "true", "-1", "1024", "1.5", "2026-01-01", "[]", "[\"a\"]", "[1024]", "[true]", "[[]]", "{}"];
+
+#[test]
+fn the_tables_within_a_section_have_sections() {
+    for section in reference() {
+        let within: Vec<&str> = reference().iter().filter_map(|other| inner_name(section, other)).collect();
+        assert_eq!(section.tables, within, "[{}]", section.name);
+    }
+}
+
+fn inner_name(outer: &SectionReference, inner: &SectionReference) -> Option<&'static str> {
+    let name = match (outer.name, inner.name) {
+        (_, "") => return None,
+        ("", "cron.NAME") => "cron",
+        ("", name) => name,
+        (outer, name) => name.strip_prefix(outer)?.strip_prefix('.')?,
+    };
+    (!name.contains('.') && outer.name != "cron").then_some(name)
+}
+
+#[test]
+fn every_example_is_accepted_and_has_an_effect() {
+    for section in reference() {
+        for key in section.keys {
+            let with = loaded(section, key, Some(key.example));
+            if key.default != DefaultValue::Required {
+                let without = settings(&loaded(section, key, None));
+                assert_ne!(settings(&with), without, "[{}] {} = {}", section.name, key.name, key.example);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_defaults_of_the_reference_are_those_of_the_code() {
+    for section in reference() {
+        for key in section.keys {
+            match key.default {
+                DefaultValue::Toml(default) => {
+                    let (with, without) = (loaded(section, key, Some(default)), loaded(section, key, None));
+                    assert_eq!(settings(&with), settings(&without), "[{}] {}", section.name, key.name);
+                }
+                DefaultValue::Required => {
+                    let text = format!("[cron.x]\n{}", other_keys("cron.NAME", key.name));
+                    let error = load_text(&text).unwrap_err().to_string();
+                    assert!(error.contains(&format!("has no {}", key.name)), "{error}");
+                }
+                DefaultValue::Absent(_) => drop(loaded(section, key, None)),
+            }
+        }
+    }
+}
+
+#[test]
+fn every_key_is_described_in_one_line() {
+    for section in reference() {
+        let meanings = section.keys.iter().map(|key| key.meaning).chain([section.meaning]);
+        for meaning in meanings {
+            assert!(meaning.ends_with('.') && !meaning.contains('\n'), "{meaning}");
+        }
+        for key in section.keys {
+            let is_example_secret = key.example.contains("${{");
+            assert!(!is_example_secret || key.secrecy == Secrecy::MayHoldSecret, "{}", key.name);
+            assert!(!key.value_type.to_string().is_empty());
+        }
+    }
+}
+
+/// Returns the configuration with nothing but a value for this key, and what it needs to be valid.
+fn loaded(section: &SectionReference, key: &KeyReference, value: Option<&str>) -> Config {
+    let line = value.map(|value| format!("{} = {value}\n", key.name)).unwrap_or_default();
+    let others = other_keys(section.name, key.name);
+    let cron = other_keys("cron.NAME", if section.name == "defaults" { key.name } else { "" });
+    let text = match section.name {
+        "" => format!("{line}[cron.NAME]\n{cron}"),
+        "cron.NAME" => format!("[cron.NAME]\n{line}{others}"),
+        name => format!("[{name}]\n{line}[cron.NAME]\n{cron}"),
+    };
+    let text = match (key.default, value) {
+        (DefaultValue::Required, None) => format!("{text}{} = {}\n", key.name, key.example),
+        _ => text,
+    };
+    load_text(&text).unwrap_or_else(|errors| panic!("{text}\n{errors}"))
+}
+
+/// Returns the keys that a cron needs besides one of its keys.
+fn other_keys(section: &str, key: &str) -> String {
+    let required = match section {
+        "cron.NAME" => ["schedule = \"0 0 * * *\"\n", "assistant_id = \"agent\"\n"].as_slice(),
+        _ => &[],
+    };
+    let thread = match key {
+        "multitask_strategy" => "thread = \"mine\"\n",
+        _ => "",
+    };
+    let others = required.iter().filter(|line| line.split(' ').next() != Some(key)).copied();
+    others.chain([thread]).collect()
+}
+
+/// Loads the text as a main file.
+fn load_text(text: &str) -> Result<Config, crate::config::ConfigErrors> {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("langgraph.json"), "{}").unwrap();
+    let path = directory.path().join("agentcron.toml");
+    std::fs::write(&path, text).unwrap();
+    let environment = Environment::of_map([
+        ("credential.langgraph_api_key", "key"),
+        ("credential.agentcron_api_key", "0123456789abcdef"),
+        ("credential.webhook_secret", "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"),
+        ("env.CUSTOMER", "customer"),
+        ("env.HOOK_TOKEN", "token"),
+        ("env.LG_WEBHOOK_TOKEN", "token"),
+    ]);
+    let mut config = load(&path, &environment)?;
+    for path in config.sources.files.iter_mut().chain(&mut config.sources.folders) {
+        *path = path.strip_prefix(directory.path()).unwrap().to_owned();
+    }
+    Ok(config)
+}
+
+/// Shows every setting, but not where it is written.
+fn settings(config: &Config) -> String {
+    let Config { backend, store, http, webhooks, shutdown_grace, crons, sources, .. } = config;
+    let crons: Vec<_> = crons.iter().map(|definition| &definition.cron).collect();
+    format!("{backend:?}\n{store:?}\n{http:?}\n{webhooks:?}\n{shutdown_grace:?}\n{crons:?}\n{sources:?}")
+}
+
+/// Reads one line as a section, and returns the messages.
+fn messages<T: DeserializeOwned + Default>(section: &SectionReference, line: &str) -> String {
+    let source = SourceFile::of_text(Path::new("x"), line);
+    let mut report = Report::default();
+    let document = TomlDocument::parse(&source, &mut report).unwrap();
+    Section::root(&document).read::<T>(section, NO_ADVICE, &mut report);
+    report.finish().err().map(|errors| errors.to_string()).unwrap_or_default()
+}
+
+fn json(toml: &str) -> Value {
+    let table: Map<String, Value> = toml::from_str::<toml::Table>(toml)
+        .unwrap()
+        .into_iter()
+        .map(|(key, value)| match value {
+            toml::Value::Datetime(time) => (key, Value::String(time.to_string())),
+            value => (key, serde_json::to_value(value).unwrap()),
+        })
+        .collect();
+    Value::Object(table)
+}
+
+/// Returns the keys of a struct, as serde knows them.
+fn field_names<T: DeserializeOwned>() -> &'static [&'static str] {
+    let mut names: &'static [&'static str] = &[];
+    let _ = T::deserialize(NamesOnly(&mut names));
+    names
+}
+
+/// Learns the names of the fields, and has no values for them: it always returns an error.
+struct NamesOnly<'n>(&'n mut &'static [&'static str]);
+
+impl<'de> de::Deserializer<'de> for NamesOnly<'_> {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _visitor: V) -> Result<V::Value, Error> {
+        Err(de::Error::custom("names only"))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        fields: &'static [&'static str],
+        _visitor: V,
+    ) -> Result<V::Value, Error> {
+        *self.0 = fields;
+        Err(de::Error::custom("names only"))
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+        unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}

@@ -1,0 +1,122 @@
+//! Reads single values of a section: fills their placeholders, and parses secrets, paths and durations.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::duration::parse_duration;
+use super::environment::Environment;
+use super::errors::{Complaint, Report};
+use super::placeholders::check_filled_text;
+use super::secret::Secret;
+use super::section::Section;
+
+/// What reading a value needs besides the section.
+pub(super) struct SectionReader<'r> {
+    /// The main file's directory, at which relative paths start.
+    pub(super) base: &'r Path,
+    pub(super) environment: &'r Environment,
+    pub(super) report: &'r mut Report,
+}
+
+/// The error of a value that is not usable: what is wrong with it has been added to the report already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reported;
+
+impl SectionReader<'_> {
+    /// Reports a mistake at a key.
+    pub(super) fn report(&mut self, section: &Section<'_>, key: &str, complaint: Complaint) -> Reported {
+        self.report_at(section, key, "", complaint)
+    }
+
+    /// Reports a mistake in the part of a key's value that a JSON pointer names.
+    pub(super) fn report_at(
+        &mut self,
+        section: &Section<'_>,
+        key: &str,
+        pointer: &str,
+        complaint: Complaint,
+    ) -> Reported {
+        self.report.error(section.error(key, pointer, complaint));
+        Reported
+    }
+
+    /// Returns a text with its placeholders filled.
+    pub(super) fn fill(
+        &mut self,
+        section: &Section<'_>,
+        key: &str,
+        pointer: &str,
+        text: &str,
+    ) -> Result<String, Reported> {
+        let complaints = check_filled_text(text, self.environment);
+        let is_good = complaints.is_empty();
+        for complaint in complaints {
+            self.report_at(section, key, pointer, complaint);
+        }
+        let filled = self.environment.fill(text).ok().filter(|_| is_good).ok_or(Reported)?;
+        Ok(filled.expose().to_owned())
+    }
+
+    /// Returns a text with its placeholders filled, which must not be empty.
+    pub(super) fn text(&mut self, section: &Section<'_>, key: &str, text: &str) -> Result<String, Reported> {
+        let filled = self.fill(section, key, "", text)?;
+        if filled.trim().is_empty() {
+            return Err(self.report(section, key, Complaint::new("got an empty text")));
+        }
+        Ok(filled)
+    }
+
+    /// Returns a text that is never shown, which must not be empty.
+    pub(super) fn secret(
+        &mut self,
+        section: &Section<'_>,
+        key: &str,
+        pointer: &str,
+        text: &str,
+    ) -> Result<Secret, Reported> {
+        let filled = self.fill(section, key, pointer, text)?;
+        if filled.trim().is_empty() || filled.contains(char::is_control) {
+            let message = "expected a text in one line, and not an empty one";
+            let complaint = Complaint::with_hint(message, "leave the key out to send none");
+            return Err(self.report_at(section, key, pointer, complaint));
+        }
+        Ok(Secret::new(&filled))
+    }
+
+    /// Returns a path; a relative one starts at the main file's directory.
+    pub(super) fn path(&mut self, section: &Section<'_>, key: &str, text: &str) -> Result<PathBuf, Reported> {
+        let filled = self.text(section, key, text)?;
+        if filled.contains(char::is_control) {
+            let complaint = Complaint::new("expected a path without control characters");
+            return Err(self.report(section, key, complaint));
+        }
+        Ok(self.base.join(filled))
+    }
+
+    /// Returns the path of a key that may be absent.
+    pub(super) fn optional_path(
+        &mut self,
+        section: &Section<'_>,
+        key: &str,
+        text: Option<&str>,
+    ) -> Result<Option<PathBuf>, Reported> {
+        text.map(|text| self.path(section, key, text)).transpose()
+    }
+
+    pub(super) fn duration(
+        &mut self,
+        section: &Section<'_>,
+        key: &str,
+        raw: Option<String>,
+        default: Duration,
+    ) -> Result<Duration, Reported> {
+        let Some(written) = raw else { return Ok(default) };
+        let filled = self.text(section, key, &written)?;
+        parse_duration(&filled).map_err(|message| {
+            // The message quotes the duration, and what comes from the environment must not be quoted.
+            let message =
+                if filled == written { message } else { "not a duration such as 90s or 5m".to_owned() };
+            self.report(section, key, Complaint::new(message))
+        })
+    }
+}

@@ -1,0 +1,157 @@
+//! The settings that a configuration comes to: every value parsed, checked, and with its default if it was absent.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+use super::errors::ConfigError;
+use super::fields::CronFields;
+use super::secret::Secret;
+use crate::domain::cron::{Cron, Target, Template};
+use crate::domain::ids::{CronId, InstallationId, ThreadId};
+use crate::domain::signing::SigningKey;
+use crate::domain::url_policy::UrlPolicy;
+
+/// The settings of all files together. `Debug` shows no secret.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The main file, as it was given.
+    pub path: PathBuf,
+    pub backend: BackendConfig,
+    pub store: StoreConfig,
+    pub http: HttpConfig,
+    pub webhooks: WebhooksConfig,
+    /// How long a stop waits for work that has begun.
+    pub shutdown_grace: Duration,
+    /// Every cron of every file, sorted by name.
+    pub crons: Vec<CronDefinition>,
+    /// What is valid, but seldom meant.
+    pub warnings: Vec<ConfigError>,
+    pub sources: Sources,
+}
+
+/// The files that a configuration comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// The main file, the included ones, and the agent server's own, as they were given.
+    pub files: Vec<PathBuf>,
+    /// The folders of the patterns in `include`, where new files may appear.
+    pub folders: Vec<PathBuf>,
+}
+
+impl Config {
+    /// Returns the Unix socket on which the daemon listens for the command line: `http.socket`, or else a file beside
+    /// the database.
+    pub fn socket_path(&self) -> PathBuf {
+        self.http.socket.clone().unwrap_or_else(|| self.store.path.with_extension("sock"))
+    }
+}
+
+/// The agent server that runs the agents.
+#[derive(Clone, Debug)]
+pub struct BackendConfig {
+    /// With http or https and a host, without user, query and fragment.
+    pub url: Url,
+    /// Sent as `x-api-key`.
+    pub api_key: Option<Secret>,
+    /// How long one request may take, unless it waits for a run.
+    pub request_timeout: Duration,
+    /// The most runs in progress at the same time, those of all crons together.
+    pub max_concurrent_runs: usize,
+    /// A PEM file with further certificate authorities to trust.
+    pub ca_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// The database file, which has not been opened yet.
+    pub path: PathBuf,
+    /// The most bytes of a run's final values that are kept.
+    pub values_bytes_max: usize,
+}
+
+/// agentcron's own HTTP server.
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    /// Where clients find the agent server's API with agentcron's crons in front; `None` if it is not served by TCP.
+    pub listen: Option<SocketAddr>,
+    /// A client must send one of these over TCP. If there are none, no key is needed, and `listen` is on loopback.
+    pub api_keys: Vec<Secret>,
+    /// The Unix socket over which the command line talks to the daemon; `None` means beside the database.
+    pub socket: Option<PathBuf>,
+    /// Whether deliveries are recorded as suppressed and not sent.
+    pub disable_webhooks: bool,
+}
+
+/// The settings of webhooks for runs that have ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WebhooksConfig {
+    /// Standard Webhooks keys. All of them sign, in this order; if there are none, webhooks are not signed.
+    pub signing_secrets: Vec<SigningKey>,
+    /// Which URLs webhooks may be sent to.
+    pub url: UrlPolicy,
+    /// Sent with every webhook. The names are in lower case, and the values still have their placeholders.
+    pub headers: BTreeMap<String, Template>,
+    /// The prefix that environment variables in `headers` must have.
+    pub env_prefix: String,
+    /// The keys of the body that are sent; `None` means all.
+    pub allowed_fields: Option<Vec<String>>,
+    /// A longer body is sent without `values`.
+    pub body_bytes_max: usize,
+    /// A PEM file with further certificate authorities to trust when connecting to a receiver.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// A cron that is defined in a file.
+#[derive(Clone)]
+pub struct CronDefinition {
+    pub cron: Cron,
+    /// The fields as written, with `[defaults]` merged in. `webhook`, `input`, `config`, `context` and `metadata`
+    /// still have their placeholders.
+    pub fields: CronFields,
+    /// The place of its header.
+    pub location: SourceLocation,
+}
+
+impl CronDefinition {
+    /// Returns the cron with the ids that it has in this installation.
+    pub fn in_installation(&self, installation: InstallationId) -> Cron {
+        let mut cron = self.cron.clone();
+        cron.cron_id = CronId::of_name(installation, &cron.name);
+        if let Some(thread) = &self.fields.thread {
+            cron.request.target = Target::Thread(ThreadId::of_name(installation, thread));
+        }
+        cron
+    }
+}
+
+/// Leaves out the validated cron, whose payload may hold what must not reach a log line.
+impl fmt::Debug for CronDefinition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = &self.cron.name;
+        f.debug_struct("CronDefinition")
+            .field("name", name)
+            .field("fields", &self.fields)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A place in a file. Line and column both count from 1; the column counts characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceLocation {
+    /// The path as it was given.
+    pub file: Arc<Path>,
+    pub line: usize,
+    pub column: usize,
+}
+
+impl fmt::Display for SourceLocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file.display(), self.line, self.column)
+    }
+}

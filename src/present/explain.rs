@@ -1,0 +1,306 @@
+//! Why a cron did, did not, or will not fire at an instant, from its record and from its calendar.
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Tone, runs, times};
+use crate::domain::cron::Cron;
+use crate::domain::cron_state::Pause;
+use crate::domain::plan::is_excluded;
+use crate::domain::run::{RunState, Status};
+use crate::domain::words::words;
+use crate::store::{CronRecord, DaemonState, RunRow};
+
+words!(
+    /// What became, or will become, of an instant of a cron.
+    InstantVerdict {
+        /// The schedule does not name the instant.
+        NotAnInstant = "not-an-instant",
+        /// There is a run, ended or in progress.
+        Fired = "fired",
+        /// It was deliberately left out.
+        Skipped = "skipped",
+        /// No daemon was there to start it.
+        Missed = "missed",
+        /// The daemon did not know the cron yet.
+        Unknown = "unknown",
+        /// The cron had been removed.
+        Removed = "removed",
+        /// `enabled = false`.
+        Disabled = "disabled",
+        /// It is before `start_time`.
+        BeforeStart = "before-start",
+        /// It is at or after `end_time`.
+        AfterEnd = "after-end",
+        /// It is in the future: excluded, paused, or to be skipped on request.
+        WillBeSkipped = "will-be-skipped",
+        /// It is in the future.
+        WillFire = "will-fire",
+        /// It has passed, and no daemon has decided about it yet.
+        NotPlannedYet = "not-planned-yet",
+        /// The cron had another definition then, which did not fire it.
+        OtherDefinition = "other-definition",
+        /// It should be recorded, and is not.
+        NoRecord = "no-record",
+    }
+);
+
+/// What an explanation is made from.
+pub struct InstantFacts<'a> {
+    pub record: &'a CronRecord,
+    /// The cron's definition at that time, as far as it is known.
+    pub cron: &'a Cron,
+    /// The run or the range of skipped or missed occurrences that covers the instant.
+    pub found: Option<&'a RunRow>,
+    pub at: Timestamp,
+    pub now: Timestamp,
+    pub daemon: &'a DaemonState,
+}
+
+/// A verdict with what is needed to put it into a sentence.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Explanation<'a> {
+    NotAnInstant,
+    Fired(&'a RunRow),
+    Skipped(&'a RunRow),
+    Missed(&'a RunRow),
+    /// The daemon has known the cron since then.
+    Unknown(Timestamp),
+    Removed(Timestamp),
+    Disabled,
+    BeforeStart(Timestamp),
+    AfterEnd(Timestamp),
+    WillBeExcluded,
+    WillBePaused(&'a Pause),
+    /// `skip-next` was requested.
+    WillBeSkipped,
+    WillFire,
+    BeingPlanned,
+    /// It waits for a daemon to start.
+    NoDaemon,
+    /// The cron has had its present definition since then.
+    OtherDefinition(Timestamp),
+    NoRecord,
+}
+
+/// Explains an instant.
+pub fn explain<'a>(facts: &InstantFacts<'a>) -> Explanation<'a> {
+    let InstantFacts { record, cron, found, at, now, .. } = *facts;
+    if let Some(row) = found.filter(|row| row.run.scheduled_for == at || is_instant(cron, at)) {
+        return recorded(row);
+    }
+    if !is_instant(cron, at) {
+        return Explanation::NotAnInstant;
+    }
+    if at <= record.created_at {
+        return Explanation::Unknown(record.created_at);
+    }
+    if let Some(removed_at) = record.removed_at.filter(|removed_at| at > *removed_at) {
+        return Explanation::Removed(removed_at);
+    }
+    if at <= record.cursor && at <= record.updated_at && record.updated_at > record.created_at {
+        return Explanation::OtherDefinition(record.updated_at);
+    }
+    if !cron.enabled {
+        return Explanation::Disabled;
+    }
+    match (cron.start_time, cron.end_time) {
+        (Some(start), _) if at < start => return Explanation::BeforeStart(start),
+        (_, Some(end)) if at >= end => return Explanation::AfterEnd(end),
+        (_, _) => {}
+    }
+    if at > now { future(facts) } else { past(facts) }
+}
+
+fn recorded(row: &RunRow) -> Explanation<'_> {
+    match row.status() {
+        Some(Status::Missed) => Explanation::Missed(row),
+        Some(Status::Skipped) => Explanation::Skipped(row),
+        Some(Status::Success | Status::Error | Status::Timeout | Status::Interrupted | Status::Cancelled)
+        | None => Explanation::Fired(row),
+    }
+}
+
+fn future<'a>(facts: &InstantFacts<'a>) -> Explanation<'a> {
+    let InstantFacts { record, cron, at, .. } = *facts;
+    let state = &record.state;
+    if let Some(pause) = &state.paused {
+        return Explanation::WillBePaused(pause);
+    }
+    if is_excluded(cron, at) {
+        return Explanation::WillBeExcluded;
+    }
+    // `skip-next` applies to the first occurrence that is not excluded.
+    let mut next = cron.calendar.next_after(record.cursor).map(|occasion| occasion.at);
+    while let Some(excluded) = next.filter(|next| *next < at && is_excluded(cron, *next)) {
+        next = cron.calendar.next_after(excluded).map(|occasion| occasion.at);
+    }
+    if state.skip_next && next == Some(at) { Explanation::WillBeSkipped } else { Explanation::WillFire }
+}
+
+fn past<'a>(facts: &InstantFacts<'a>) -> Explanation<'a> {
+    if facts.at <= facts.record.cursor {
+        return Explanation::NoRecord;
+    }
+    match facts.daemon {
+        DaemonState::Running { .. } => Explanation::BeingPlanned,
+        DaemonState::Stopped | DaemonState::Unknown(_) => Explanation::NoDaemon,
+    }
+}
+
+fn is_instant(cron: &Cron, at: Timestamp) -> bool {
+    let just_before = at.checked_sub(SignedDuration::from_millis(1)).unwrap_or(at);
+    cron.calendar.next_after(just_before).is_some_and(|occasion| occasion.at == at)
+}
+
+impl Explanation<'_> {
+    pub fn verdict(&self) -> InstantVerdict {
+        match self {
+            Explanation::NotAnInstant => InstantVerdict::NotAnInstant,
+            Explanation::Fired(_) => InstantVerdict::Fired,
+            Explanation::Skipped(_) => InstantVerdict::Skipped,
+            Explanation::Missed(_) => InstantVerdict::Missed,
+            Explanation::Unknown(_) => InstantVerdict::Unknown,
+            Explanation::Removed(_) => InstantVerdict::Removed,
+            Explanation::Disabled => InstantVerdict::Disabled,
+            Explanation::BeforeStart(_) => InstantVerdict::BeforeStart,
+            Explanation::AfterEnd(_) => InstantVerdict::AfterEnd,
+            Explanation::WillBeExcluded | Explanation::WillBePaused(_) | Explanation::WillBeSkipped => {
+                InstantVerdict::WillBeSkipped
+            }
+            Explanation::WillFire => InstantVerdict::WillFire,
+            Explanation::BeingPlanned | Explanation::NoDaemon => InstantVerdict::NotPlannedYet,
+            Explanation::OtherDefinition(_) => InstantVerdict::OtherDefinition,
+            Explanation::NoRecord => InstantVerdict::NoRecord,
+        }
+    }
+
+    /// Returns the run, or the range of skipped or missed occurrences, that the explanation rests on.
+    pub fn run(&self) -> Option<&RunRow> {
+        match self {
+            Explanation::Fired(row) | Explanation::Skipped(row) | Explanation::Missed(row) => Some(row),
+            Explanation::NotAnInstant
+            | Explanation::Unknown(_)
+            | Explanation::Removed(_)
+            | Explanation::Disabled
+            | Explanation::BeforeStart(_)
+            | Explanation::AfterEnd(_)
+            | Explanation::WillBeExcluded
+            | Explanation::WillBePaused(_)
+            | Explanation::WillBeSkipped
+            | Explanation::WillFire
+            | Explanation::BeingPlanned
+            | Explanation::NoDaemon
+            | Explanation::OtherDefinition(_)
+            | Explanation::NoRecord => None,
+        }
+    }
+
+    /// Returns the explanation as a sentence, with times in `zone`.
+    pub fn message(&self, zone: &TimeZone) -> String {
+        let local = |at: &Timestamp| times::local_with_day(*at, zone);
+        match self {
+            Explanation::NotAnInstant => "the schedule does not name this instant".to_owned(),
+            Explanation::Fired(row) => fired_text(row),
+            Explanation::Skipped(row) | Explanation::Missed(row) => left_out_text(row, zone),
+            Explanation::Unknown(since) => {
+                format!("the cron was unknown to the daemon until {}", local(since))
+            }
+            Explanation::Removed(since) => format!("the cron was removed at {}", local(since)),
+            Explanation::Disabled => "the cron is disabled (enabled = false)".to_owned(),
+            Explanation::BeforeStart(start) => format!("it is before start_time, {}", local(start)),
+            Explanation::AfterEnd(end) => format!("it is not before end_time, {}", local(end)),
+            Explanation::WillBeExcluded => "it falls on an excluded day and will be skipped".to_owned(),
+            Explanation::WillBePaused(pause) => format!(
+                "the cron has been paused since {} ({}); it will be skipped unless the cron is resumed first",
+                local(&pause.since),
+                pause.note.as_deref().unwrap_or("on request")
+            ),
+            Explanation::WillBeSkipped => "skip-next was requested: it will be skipped".to_owned(),
+            Explanation::WillFire => "scheduled".to_owned(),
+            Explanation::BeingPlanned => "the daemon is planning it now".to_owned(),
+            Explanation::NoDaemon => {
+                "no daemon is running; the next one decides by `catchup` whether it still fires".to_owned()
+            }
+            Explanation::OtherDefinition(since) => {
+                format!("until {} the cron had another schedule, which did not fire it", local(since))
+            }
+            Explanation::NoRecord => "there is no record of it; it may have been deleted".to_owned(),
+        }
+    }
+}
+
+impl InstantVerdict {
+    pub fn tone(self) -> Tone {
+        match self {
+            InstantVerdict::Fired | InstantVerdict::WillFire => Tone::Good,
+            InstantVerdict::Missed => Tone::Bad,
+            InstantVerdict::NotAnInstant
+            | InstantVerdict::Skipped
+            | InstantVerdict::Unknown
+            | InstantVerdict::Removed
+            | InstantVerdict::Disabled
+            | InstantVerdict::BeforeStart
+            | InstantVerdict::AfterEnd
+            | InstantVerdict::WillBeSkipped
+            | InstantVerdict::NotPlannedYet
+            | InstantVerdict::OtherDefinition
+            | InstantVerdict::NoRecord => Tone::Attention,
+        }
+    }
+}
+
+fn fired_text(row: &RunRow) -> String {
+    let run = &row.run;
+    let why = runs::why(row);
+    let why = if why.is_empty() { why } else { format!(": {why}") };
+    let verb = match &run.state {
+        RunState::Ended { .. } => "ended as",
+        RunState::Pending { .. }
+        | RunState::Sending { .. }
+        | RunState::Unconfirmed { .. }
+        | RunState::Running(_) => "is",
+    };
+    format!("run {} ({}) {verb} {}{why}", run.run_id, run.trigger, row.status_word())
+}
+
+fn left_out_text(row: &RunRow, zone: &TimeZone) -> String {
+    let why = runs::why(row);
+    let local = |at: Timestamp| times::local_with_day(at, zone);
+    let recorded = runs::ended_at(&row.run).map(local).unwrap_or_default();
+    match row.last_scheduled_for {
+        Some(last) if row.occurrences > 1 => format!(
+            "{why}; one of {} occurrences from {} to {}, recorded at {recorded}",
+            row.occurrences,
+            local(row.run.scheduled_for),
+            local(last)
+        ),
+        Some(_) | None => format!("{why}; recorded at {recorded}"),
+    }
+}
+
+/// Returns the last instant of the calendar before `at`, as far as 30 years back.
+///
+/// Calendars only go forward, so this starts ever earlier until it meets one.
+pub fn instant_before(cron: &Cron, at: Timestamp) -> Option<Timestamp> {
+    let mut ago = SignedDuration::from_mins(2);
+    let most = SignedDuration::from_hours(24 * 366 * 30);
+    while ago < most {
+        let mut last = None;
+        let mut next = instant_after(cron, at.saturating_sub(ago).unwrap_or(Timestamp::MIN));
+        while let Some(found) = next.filter(|found| *found < at) {
+            last = Some(found);
+            next = instant_after(cron, found);
+        }
+        if last.is_some() {
+            return last;
+        }
+        ago = ago.saturating_mul(4);
+    }
+    None
+}
+
+/// Returns the first instant of the calendar after `at`.
+pub fn instant_after(cron: &Cron, at: Timestamp) -> Option<Timestamp> {
+    cron.calendar.next_after(at).map(|occasion| occasion.at)
+}

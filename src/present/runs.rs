@@ -1,0 +1,93 @@
+//! What there is to say about one run.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Tone;
+use crate::domain::run::{BackendRun, Phase, Run, RunError, RunState, Status};
+use crate::store::RunRow;
+
+/// Returns the tone of a run: of its outcome, or of its phase while it is in progress.
+pub fn tone(row: &RunRow) -> Tone {
+    match (row.status(), row.run.state.phase()) {
+        (Some(status), _) => status_tone(status),
+        (None, Phase::Unconfirmed) => Tone::Attention,
+        (None, Phase::Pending | Phase::Sending | Phase::Running | Phase::Ended) => Tone::Active,
+    }
+}
+
+pub fn status_tone(status: Status) -> Tone {
+    match status {
+        Status::Success => Tone::Good,
+        Status::Error | Status::Timeout => Tone::Bad,
+        Status::Interrupted | Status::Cancelled | Status::Skipped | Status::Missed => Tone::Attention,
+    }
+}
+
+/// Returns the reason and the graph's own error in one text, empty if there is neither.
+pub fn why(row: &RunRow) -> String {
+    let error = error(&row.run).map(|error| {
+        if error.error.is_empty() {
+            error.message.clone()
+        } else {
+            format!("{}: {}", error.error, error.message)
+        }
+    });
+    let reason = row.run.reason.as_ref().and_then(|reason| reason.message.as_deref());
+    match (reason, error) {
+        (Some(reason), Some(error)) => format!("{error} ({reason})"),
+        (Some(reason), None) => reason.to_owned(),
+        (None, Some(error)) => error,
+        (None, None) => String::new(),
+    }
+}
+
+/// Returns the run as the agent server has or had it, or `None` if the server never accepted it.
+pub fn backend_run(run: &Run) -> Option<&BackendRun> {
+    match &run.state {
+        RunState::Running(backend_run) => Some(backend_run),
+        RunState::Ended { backend_run, .. } => backend_run.as_ref(),
+        RunState::Pending { .. } | RunState::Sending { .. } | RunState::Unconfirmed { .. } => None,
+    }
+}
+
+/// Returns when the run ended, or `None` while it is in progress.
+pub fn ended_at(run: &Run) -> Option<Timestamp> {
+    match &run.state {
+        RunState::Ended { outcome, .. } => Some(outcome.ended_at),
+        RunState::Pending { .. }
+        | RunState::Sending { .. }
+        | RunState::Unconfirmed { .. }
+        | RunState::Running(_) => None,
+    }
+}
+
+/// Returns the error that the graph or the agent server reported.
+pub fn error(run: &Run) -> Option<&RunError> {
+    match &run.state {
+        RunState::Ended { outcome, .. } => outcome.error.as_ref(),
+        RunState::Pending { .. }
+        | RunState::Sending { .. }
+        | RunState::Unconfirmed { .. }
+        | RunState::Running(_) => None,
+    }
+}
+
+/// Returns the time from the scheduled instant until the agent server accepted the run.
+pub fn lateness(run: &Run) -> Option<SignedDuration> {
+    backend_run(run).map(|backend_run| backend_run.started_at.duration_since(run.scheduled_for))
+}
+
+/// Returns the time from the acceptance by the agent server until the end.
+pub fn duration(run: &Run) -> Option<SignedDuration> {
+    let started_at = backend_run(run)?.started_at;
+    Some(ended_at(run)?.duration_since(started_at))
+}
+
+/// Returns how often the request was sent: `never`, `once`, `3 times`.
+pub fn sent_text(run: &Run) -> String {
+    match run.send_count {
+        0 => "never".to_owned(),
+        1 => "once".to_owned(),
+        count => format!("{count} times"),
+    }
+}

@@ -1,0 +1,160 @@
+//! What there is to say about webhooks: one delivery, its attempts, and what holds all of them back.
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Tone, counted, times};
+use crate::domain::delivery::{DeliveryStatus, Phases};
+use crate::domain::delivery_mode::{DeliveryMode, Hold, Suspension};
+use crate::store::{AttemptRow, DeliveryRow, WebhookQueue};
+use crate::webhook::redacted;
+
+/// How many suspended URLs are named in a sentence.
+const SUSPENDED_NAMED: usize = 3;
+
+pub fn tone(status: DeliveryStatus) -> Tone {
+    match status {
+        DeliveryStatus::Delivered => Tone::Good,
+        DeliveryStatus::Failed | DeliveryStatus::Gone | DeliveryStatus::Blocked => Tone::Bad,
+        DeliveryStatus::Aborted | DeliveryStatus::Suppressed => Tone::Attention,
+        DeliveryStatus::Pending | DeliveryStatus::Sending => Tone::Active,
+    }
+}
+
+/// Returns what holds webhooks back, in one line, or `None` if they are sent as usual.
+pub fn queue_notice(queue: &WebhookQueue, zone: &TimeZone) -> Option<String> {
+    let mut parts = Vec::new();
+    if let Some(since) = queue.disabled_since {
+        let since = times::local(since, zone);
+        parts.push(format!("webhooks have been disabled (http.disable_webhooks) since {since}"));
+    }
+    match &queue.mode {
+        DeliveryMode::Free => {}
+        DeliveryMode::Held(hold) => {
+            let (held, waiting) = (held_since(hold, zone), queue.backlog);
+            parts.push(format!(
+                "webhooks have been {held} ({waiting} waiting; `agentcron webhook release` sends them)"
+            ));
+        }
+        DeliveryMode::Released(release) => {
+            let (since, rate, left) = (times::local(release.since, zone), release.per_second, queue.backlog);
+            parts.push(format!(
+                "webhooks have been released at {rate} per second since {since} ({left} of the backlog left)"
+            ));
+        }
+    }
+    if queue.suspended_count > 0 {
+        parts.push(suspended_text(queue));
+    }
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+fn suspended_text(queue: &WebhookQueue) -> String {
+    let url = |suspension: &Suspension| redacted(&suspension.url);
+    let mut urls: Vec<String> = queue.suspended.iter().take(SUSPENDED_NAMED).map(url).collect();
+    if queue.suspended_count > urls.len() as u64 {
+        urls.push("…".to_owned());
+    }
+    let verb = if queue.suspended_count == 1 { "is" } else { "are" };
+    let (count, urls) = (counted(queue.suspended_count, "URL"), urls.join(", "));
+    format!("{count} {verb} suspended: {urls} (`agentcron webhook resume URL` resumes deliveries)")
+}
+
+/// Returns `held since 2026-03-02 09:00:00: the receiver moves`.
+fn held_since(hold: &Hold, zone: &TimeZone) -> String {
+    let note = hold.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
+    format!("held since {}{note}", times::local(hold.since, zone))
+}
+
+/// Returns how many webhooks were suppressed and have not been replayed since, or `None` if there are none.
+pub fn suppressed_text(queue: &WebhookQueue) -> Option<String> {
+    let how = "`agentcron webhook replay --status suppressed` sends them";
+    (queue.suppressed > 0).then(|| format!("{}, not sent; {how}", counted(queue.suppressed, "webhook")))
+}
+
+/// Returns when the next attempt is made, or `None` if no further one is due.
+///
+/// Circuit breakers and permits exist in the daemon's memory only: a process beside it sees just the earliest time.
+pub fn next_attempt_text(
+    delivery: &DeliveryRow,
+    queue: &WebhookQueue,
+    zone: &TimeZone,
+    now: Timestamp,
+) -> Option<String> {
+    match (queue.mode.keeps(delivery.status), delivery.due_at) {
+        (Some(hold), _) => Some(held_since(hold, zone)),
+        (None, Some(due_at)) if due_at <= now => Some(format!(
+            "due since {}: as soon as its receiver has a free slot and its circuit breaker is closed",
+            times::local(due_at, zone)
+        )),
+        (None, Some(due_at)) => Some(format!(
+            "not before {}  ({})",
+            times::local_with_day(due_at, zone),
+            times::relative(due_at, now)
+        )),
+        (None, None) => None,
+    }
+}
+
+/// Returns `HTTP 503`, or `no response`.
+pub fn response_text(code: Option<u16>) -> String {
+    code.map_or("no response".to_owned(), |code| format!("HTTP {code}"))
+}
+
+/// Returns `HTTP 503 from 192.0.2.7:443 in 12 ms`.
+pub fn response_with_address(code: Option<u16>, address: Option<&str>, took: SignedDuration) -> String {
+    let from = match (code, address) {
+        (Some(_), Some(address)) => format!(" from {address}"),
+        (Some(_), None) | (None, _) => String::new(),
+    };
+    format!("{}{from} in {}", response_text(code), times::took(took))
+}
+
+/// Returns what an attempt came to.
+pub fn attempt_text(attempt: &AttemptRow) -> String {
+    match attempt.ended_at {
+        None => "in progress".to_owned(),
+        Some(ended_at) => {
+            let took = ended_at.duration_since(attempt.started_at);
+            response_with_address(attempt.code, attempt.address.as_deref(), took)
+        }
+    }
+}
+
+/// Returns what followed an attempt: the `next` one, a wait, or the end of the delivery.
+pub fn followed_text(
+    delivery: &DeliveryRow,
+    next: Option<&AttemptRow>,
+    queue: &WebhookQueue,
+    zone: &TimeZone,
+    now: Timestamp,
+) -> String {
+    match (next, delivery.due_at) {
+        (Some(next), _) => format!("retried at {}", times::local(next.started_at, zone)),
+        (None, Some(_)) if queue.mode.keeps(delivery.status).is_some() => {
+            "will be retried once released".to_owned()
+        }
+        (None, Some(due_at)) => {
+            format!("will be retried {}, at {}", times::relative(due_at, now), times::local(due_at, zone))
+        }
+        (None, None) => delivery.status.to_string(),
+    }
+}
+
+/// Returns where the time of an attempt went: `dns 1 ms, connect 2 ms, tls 9 ms, first byte 30 ms`.
+pub fn phases_text(phases: &Phases) -> String {
+    let named = [
+        ("dns", phases.lookup),
+        ("connect", phases.connect),
+        ("tls", phases.tls),
+        ("first byte", phases.head),
+    ];
+    let took = named.into_iter().filter_map(|(name, took)| {
+        let took = SignedDuration::try_from(took?).ok()?;
+        Some(format!("{name} {}", times::took(took)))
+    });
+    took.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+//! Sentences about webhooks.
+
+use expect_test::{Expect, expect};
+use uuid::Uuid;
+
+use super::*;
+use crate::domain::delivery_mode::Release;
+use crate::domain::ids::DeliveryId;
+
+fn at() -> Timestamp {
+    "2026-03-02T09:00:00Z".parse().unwrap()
+}
+
+fn suspension(url: &str) -> Suspension {
+    let (url, delivery_id) = (url.to_owned(), DeliveryId(Uuid::nil()));
+    Suspension { url, since: at(), detail: "the receiver responded with 410".to_owned(), delivery_id }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "expect! makes a value")]
+fn check(queue: WebhookQueue, expected: Expect) {
+    expected.assert_eq(&queue_notice(&queue, &TimeZone::UTC).unwrap_or_default());
+}
+
+#[test]
+fn a_notice_says_what_holds_webhooks_back() {
+    check(WebhookQueue::default(), expect![""]);
+    let hold = Hold { since: at(), note: Some("the receiver moves".to_owned()) };
+    check(
+        WebhookQueue { mode: DeliveryMode::Held(hold), backlog: 6, ..WebhookQueue::default() },
+        expect![
+            "webhooks have been held since 2026-03-02 09:00:00: the receiver moves (6 waiting; `agentcron webhook release` sends them)"
+        ],
+    );
+    let release = Release { since: at(), per_second: 5 };
+    check(
+        WebhookQueue { mode: DeliveryMode::Released(release), backlog: 1, ..WebhookQueue::default() },
+        expect![
+            "webhooks have been released at 5 per second since 2026-03-02 09:00:00 (1 of the backlog left)"
+        ],
+    );
+    check(
+        WebhookQueue {
+            disabled_since: Some(at()),
+            suspended: vec![suspension("https://ops.example/hook?token=x")],
+            suspended_count: 1,
+            ..WebhookQueue::default()
+        },
+        expect![
+            "webhooks have been disabled (http.disable_webhooks) since 2026-03-02 09:00:00; 1 URL is suspended: https://ops.example/hook?… (`agentcron webhook resume URL` resumes deliveries)"
+        ],
+    );
+}
+
+#[test]
+fn only_a_few_suspended_urls_are_named() {
+    let suspended = ["https://a/", "https://b/", "https://c/", "https://d/"].map(suspension).to_vec();
+    check(
+        WebhookQueue { suspended, suspended_count: 7, ..WebhookQueue::default() },
+        expect![
+            "7 URLs are suspended: https://a/, https://b/, https://c/, … (`agentcron webhook resume URL` resumes deliveries)"
+        ],
+    );
+}
+
+#[test]
+fn an_attempt_is_described_by_its_response() {
+    let took = SignedDuration::from_millis(12);
+    assert_eq!(
+        response_with_address(Some(503), Some("192.0.2.7:443"), took),
+        "HTTP 503 from 192.0.2.7:443 in 12 ms"
+    );
+    assert_eq!(response_with_address(None, Some("192.0.2.7:443"), took), "no response in 12 ms");
+}
+
+#[test]
+fn counts_agree_with_their_nouns() {
+    assert_eq!([0, 1, 2].map(|count| counted(count, "webhook")), ["0 webhooks", "1 webhook", "2 webhooks"]);
+}

@@ -1,0 +1,237 @@
+//! Runs of past instants that the calendar names and that did not run.
+
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::{OptionalExtension, Transaction};
+
+use super::cron_entries;
+use super::definitions::Definitions;
+use super::occurrences::{RunTimes, insert_pending};
+use super::rows::millis;
+use super::scheduled_crons::{ScheduledCron, scheduled};
+use super::{Purpose, Store, StoreError};
+use crate::domain::backoff;
+use crate::domain::bounds::{BACKFILL_DEADLINE, BACKFILL_INSTANTS_MAX};
+use crate::domain::cron::Cron;
+use crate::domain::ids::{CronId, FIRST_RUN, RunId};
+use crate::domain::plan::{is_excluded, next_within};
+use crate::domain::run::Trigger;
+
+/// A range of past instants to be run.
+#[derive(Clone, Debug)]
+pub struct BackfillOrder {
+    /// The cron's name or id.
+    pub name: String,
+    /// The start of the range (inclusive).
+    pub from: Timestamp,
+    /// The end of the range (exclusive).
+    pub to: Timestamp,
+    /// If more instants than this would run, nothing is done at all.
+    pub limit: usize,
+    pub purpose: Purpose,
+}
+
+/// One instant of a backfill.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackfillLine {
+    pub scheduled_for: Timestamp,
+    pub run_id: RunId,
+    pub fate: BackfillFate,
+}
+
+/// What a backfill does about an instant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BackfillFate {
+    Run,
+    /// Nothing, since the instant has a record already, with this status or phase.
+    Exists(String),
+    /// Nothing, since the instant falls on an excluded day.
+    Excluded,
+}
+
+impl Store {
+    /// Adds runs for the instants of the range that have none, unless it is a dry run, and returns what
+    /// becomes of every instant. Returns `None` if there is no such cron.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if the range has more instants than the order or the store allows.
+    pub async fn backfill(
+        &self,
+        now: Timestamp,
+        order: BackfillOrder,
+    ) -> Result<Option<Vec<BackfillLine>>, StoreError> {
+        let cache = self.definitions.clone();
+        match order.purpose {
+            // It changes nothing, so it need not wait for the writer.
+            Purpose::DryRun => {
+                self.read_at_one_moment(move |tx| Ok(planned(tx, &cache, &order)?.map(|(_, lines)| lines)))
+                    .await
+            }
+            Purpose::Act => self.write(move |tx| act(tx, &cache, &order, now)).await,
+        }
+    }
+}
+
+fn act(
+    tx: &Transaction<'_>,
+    cache: &Definitions,
+    order: &BackfillOrder,
+    now: Timestamp,
+) -> Result<Option<Vec<BackfillLine>>, StoreError> {
+    let Some((scheduled, lines)) = planned(tx, cache, order)? else { return Ok(None) };
+    let start_before = backoff::after(now, BACKFILL_DEADLINE);
+    for line in lines.iter().filter(|line| line.fate == BackfillFate::Run) {
+        let scheduled_for = line.scheduled_for;
+        leave_range(tx, &scheduled.cron, scheduled_for)?;
+        let times = RunTimes { scheduled_for, due_at: now, start_before };
+        insert_pending(tx, &scheduled, times, Trigger::Backfill)?;
+    }
+    Ok(Some(lines))
+}
+
+fn planned(
+    tx: &Transaction<'_>,
+    cache: &Definitions,
+    order: &BackfillOrder,
+) -> Result<Option<(ScheduledCron, Vec<BackfillLine>)>, StoreError> {
+    let Some(entry) = cron_entries::named(tx, &order.name)? else { return Ok(None) };
+    let scheduled = scheduled(tx, cache, &entry)?;
+    let lines = backfill_lines(tx, &scheduled.cron, order)?;
+    Ok(Some((scheduled, lines)))
+}
+
+fn backfill_lines(
+    tx: &Transaction<'_>,
+    cron: &Cron,
+    order: &BackfillOrder,
+) -> Result<Vec<BackfillLine>, StoreError> {
+    // A person who asks for past instants by name wants them even of a disabled cron.
+    let calendar = Cron { enabled: true, ..cron.clone() };
+    let mut lines = Vec::new();
+    let mut new = 0_usize;
+    let just_before = order.from.checked_sub(SignedDuration::from_millis(1)).unwrap_or(order.from);
+    let mut next = next_within(&calendar, just_before);
+    while let Some(at) = next.filter(|at| *at < order.to) {
+        let fate = match record_at(tx, cron.cron_id, at)? {
+            Some(word) => BackfillFate::Exists(word),
+            None if is_excluded(cron, at) => BackfillFate::Excluded,
+            None => BackfillFate::Run,
+        };
+        new += usize::from(fate == BackfillFate::Run);
+        lines.push(BackfillLine {
+            scheduled_for: at,
+            run_id: RunId::of_occurrence(cron.cron_id, at, FIRST_RUN),
+            fate,
+        });
+        if new > order.limit || lines.len() > BACKFILL_INSTANTS_MAX {
+            let limit = order.limit.min(BACKFILL_INSTANTS_MAX);
+            return Err(StoreError::Conflict(format!(
+                "more than {limit} instants lie between {} and {}; nothing was done; take a shorter range or a \
+                 higher --limit (at most {BACKFILL_INSTANTS_MAX})",
+                order.from, order.to
+            )));
+        }
+        next = next_within(&calendar, at);
+    }
+    Ok(lines)
+}
+
+/// Returns the status or phase of the instant's own record. A record that says that nothing ran, because no
+/// daemon was running or the cron was paused, is no obstacle and does not count.
+fn record_at(tx: &Transaction<'_>, cron_id: CronId, at: Timestamp) -> Result<Option<String>, StoreError> {
+    let word = tx
+        .prepare_cached(
+            "SELECT coalesce(status, phase) FROM runs WHERE cron_id = ?1 AND scheduled_for = ?2 \
+             AND NOT (phase = 'ended' AND (status = 'missed' OR (status = 'skipped' AND reason_code = 'paused')))",
+        )?
+        .query_row((cron_id.to_string(), millis(at)), |row| row.get(0))
+        .optional()?;
+    Ok(word)
+}
+
+/// A record of missed or paused occurrences. Times are milliseconds, as stored.
+struct RangeRecord {
+    run_id: String,
+    first: i64,
+    last: i64,
+    occurrences: i64,
+}
+
+/// Takes an instant out of the record of missed or paused occurrences that covers it, so that it can have a
+/// record of its own.
+fn leave_range(tx: &Transaction<'_>, cron: &Cron, at: Timestamp) -> Result<(), StoreError> {
+    let Some(range) = range_covering(tx, cron.cron_id, at)? else { return Ok(()) };
+    if range.occurrences > 1 && range.first < millis(at) {
+        tx.prepare_cached("UPDATE runs SET occurrences = occurrences - 1 WHERE run_id = ?1")?
+            .execute([range.run_id])?;
+        return Ok(());
+    }
+    // A record is identified by its first instant. The next instant without a record of its own takes that
+    // place.
+    let next = match range.occurrences > 1 {
+        true => next_without_row(tx, cron, at, range.last)?,
+        false => None,
+    };
+    let Some(next) = next else {
+        tx.prepare_cached("DELETE FROM runs WHERE run_id = ?1")?.execute([range.run_id])?;
+        return Ok(());
+    };
+    tx.prepare_cached(
+        "UPDATE runs SET run_id = ?2, scheduled_for = ?3, due_at = ?3, start_before = ?3, \
+         occurrences = occurrences - 1 WHERE run_id = ?1",
+    )?
+    .execute((
+        range.run_id,
+        RunId::of_occurrence(cron.cron_id, next, FIRST_RUN).to_string(),
+        millis(next),
+    ))?;
+    Ok(())
+}
+
+fn range_covering(
+    tx: &Transaction<'_>,
+    cron_id: CronId,
+    at: Timestamp,
+) -> Result<Option<RangeRecord>, StoreError> {
+    let range = tx
+        .prepare_cached(
+            "SELECT run_id, scheduled_for, coalesce(last_scheduled_for, scheduled_for) AS last, occurrences \
+             FROM runs WHERE cron_id = ?1 AND scheduled_for <= ?2 AND last >= ?2 AND phase = 'ended' \
+             AND status IN ('missed', 'skipped') AND send_count = 0 ORDER BY scheduled_for DESC LIMIT 1",
+        )?
+        .query_row((cron_id.to_string(), millis(at)), |row| {
+            Ok(RangeRecord {
+                run_id: row.get(0)?,
+                first: row.get(1)?,
+                last: row.get(2)?,
+                occurrences: row.get(3)?,
+            })
+        })
+        .optional()?;
+    Ok(range)
+}
+
+/// Returns the first instant after `at`, and not after `last`, that has no row.
+fn next_without_row(
+    tx: &Transaction<'_>,
+    cron: &Cron,
+    at: Timestamp,
+    last: i64,
+) -> Result<Option<Timestamp>, StoreError> {
+    let next_after = |at| cron.calendar.next_after(at).map(|occasion| occasion.at);
+    let mut next = next_after(at);
+    while let Some(candidate) = next.filter(|next| millis(*next) <= last) {
+        if !has_row(tx, cron.cron_id, candidate)? {
+            return Ok(Some(candidate));
+        }
+        next = next_after(candidate);
+    }
+    Ok(None)
+}
+
+fn has_row(tx: &Transaction<'_>, cron_id: CronId, at: Timestamp) -> Result<bool, StoreError> {
+    let there = tx
+        .prepare_cached("SELECT 1 FROM runs WHERE cron_id = ?1 AND scheduled_for = ?2")?
+        .query_row((cron_id.to_string(), millis(at)), |_| Ok(()))
+        .optional()?;
+    Ok(there.is_some())
+}

@@ -1,0 +1,121 @@
+//! The rows of crons, as far as planning and changes need them: read and written within a transaction.
+
+use jiff::Timestamp;
+use rusqlite::{Row, Transaction, named_params};
+
+use super::rows::{millis, parsed, parsed_option, time, time_option};
+use super::{Store, StoreError};
+use crate::domain::cron_state::{CronState, Pause};
+use crate::domain::ids::{CronId, DefinitionId};
+use crate::domain::run::Run;
+
+/// A cron's row without its definition.
+#[derive(Clone, Debug)]
+pub(super) struct CronEntry {
+    pub(super) cron_id: CronId,
+    pub(super) name: String,
+    pub(super) definition_id: DefinitionId,
+    pub(super) cursor: Timestamp,
+    pub(super) removed: bool,
+    pub(super) state: CronState,
+}
+
+/// A cron that paused itself because too many of its runs failed in a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PausedByFailures {
+    pub(super) cron_name: String,
+    pub(super) failures: u32,
+}
+
+const COLUMNS: &str = "cron_id, name, definition_id, cursor, removed_at, paused_at, pause_cause, pause_note, \
+     skip_next, failures";
+
+impl Store {
+    /// Returns the names of all crons that are not removed, in order.
+    pub async fn cron_names(&self) -> Result<Vec<String>, StoreError> {
+        self.read_at_one_moment(names).await
+    }
+}
+
+/// Returns the cron of this id, removed or not.
+pub(super) fn by_id(tx: &Transaction<'_>, cron_id: CronId) -> Result<Option<CronEntry>, StoreError> {
+    let mut statement = tx.prepare_cached(&format!("SELECT {COLUMNS} FROM crons WHERE cron_id = ?1"))?;
+    let mut rows = statement.query([cron_id.to_string()])?;
+    rows.next()?.map(from_row).transpose()
+}
+
+/// Returns the cron of this name or id that is not removed. A name wins over an id, and a cron from a file
+/// over one of a client.
+pub(super) fn named(tx: &Transaction<'_>, name: &str) -> Result<Option<CronEntry>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM crons WHERE (name = ?1 OR cron_id = ?1) AND removed_at IS NULL \
+         ORDER BY name <> ?1, source DESC"
+    );
+    let mut statement = tx.prepare_cached(&sql)?;
+    let mut rows = statement.query([name])?;
+    rows.next()?.map(from_row).transpose()
+}
+
+fn from_row(row: &Row<'_>) -> Result<CronEntry, StoreError> {
+    Ok(CronEntry {
+        cron_id: parsed(row, "cron_id")?,
+        name: row.get("name")?,
+        definition_id: parsed(row, "definition_id")?,
+        cursor: time(row, "cursor")?,
+        removed: row.get::<_, Option<i64>>("removed_at")?.is_some(),
+        state: state_from_row(row)?,
+    })
+}
+
+/// Returns the state in the columns of a cron's row.
+pub(super) fn state_from_row(row: &Row<'_>) -> Result<CronState, StoreError> {
+    let paused_at = time_option(row, "paused_at")?;
+    let paused = match (paused_at, parsed_option(row, "pause_cause")?) {
+        (Some(since), Some(cause)) => Some(Pause { since, cause, note: row.get("pause_note")? }),
+        (_, _) => None,
+    };
+    Ok(CronState { paused, skip_next: row.get("skip_next")?, failures: row.get("failures")? })
+}
+
+/// Writes a cron's state.
+pub(super) fn save_state(tx: &Transaction<'_>, cron_id: CronId, state: &CronState) -> Result<(), StoreError> {
+    let pause = state.paused.as_ref();
+    tx.prepare_cached(
+        "UPDATE crons SET paused_at = :paused_at, pause_cause = :pause_cause, pause_note = :pause_note, \
+         skip_next = :skip_next, failures = :failures WHERE cron_id = :cron_id",
+    )?
+    .execute(named_params! {
+        ":cron_id": cron_id.to_string(),
+        ":paused_at": pause.map(|pause| millis(pause.since)),
+        ":pause_cause": pause.map(|pause| pause.cause.as_str()),
+        ":pause_note": pause.and_then(|pause| pause.note.as_deref()),
+        ":skip_next": state.skip_next,
+        ":failures": state.failures,
+    })?;
+    Ok(())
+}
+
+/// Counts the end of a run towards its cron's failures in a row, of which `limit` pause the cron. Returns the
+/// pause if this end began one.
+pub(super) fn count_failure(
+    tx: &Transaction<'_>,
+    run: &Run,
+    limit: Option<u32>,
+    now: Timestamp,
+) -> Result<Option<PausedByFailures>, StoreError> {
+    let Some(status) = run.state.status() else { return Ok(None) };
+    let Some(cron_id) = run.cron_id() else { return Ok(None) };
+    let Some(entry) = by_id(tx, cron_id)?.filter(|entry| !entry.removed) else { return Ok(None) };
+    let mut state = entry.state.clone();
+    let pauses = state.run_ended(status, limit, now).is_some();
+    if state != entry.state {
+        save_state(tx, cron_id, &state)?;
+    }
+    Ok(pauses.then_some(PausedByFailures { cron_name: entry.name, failures: state.failures }))
+}
+
+fn names(tx: &Transaction<'_>) -> Result<Vec<String>, StoreError> {
+    let mut statement = tx.prepare_cached("SELECT name FROM crons WHERE removed_at IS NULL ORDER BY name")?;
+    let names = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    Ok(names)
+}

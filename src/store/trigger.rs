@@ -1,0 +1,72 @@
+//! A run on request: of one cron, due now.
+
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::{OptionalExtension, Transaction};
+
+use super::cron_entries;
+use super::occurrences::{Insertion, RunTimes, insert_pending};
+use super::rows::{millis, run};
+use super::scheduled_crons::{ScheduledCron, scheduled};
+use super::{Store, StoreError};
+use crate::domain::backoff;
+use crate::domain::bounds::START_DEADLINE_MAX;
+use crate::domain::cron::{Cron, Overlap};
+use crate::domain::ids::{FIRST_RUN, RunId};
+use crate::domain::run::{Run, Trigger};
+
+/// A run that was added on request.
+#[derive(Clone, Debug)]
+pub struct TriggeredRun {
+    pub run: Run,
+    /// The run of the same cron that has to end first, because the cron's runs must not overlap.
+    pub waits_for: Option<RunId>,
+}
+
+impl Store {
+    /// Adds a run of the cron of this name or id that is due now. Returns `None` if there is no such cron.
+    pub async fn trigger(&self, now: Timestamp, name: String) -> Result<Option<TriggeredRun>, StoreError> {
+        let cache = self.definitions.clone();
+        self.write(move |tx| {
+            let Some(entry) = cron_entries::named(tx, &name)? else { return Ok(None) };
+            let scheduled = scheduled(tx, &cache, &entry)?;
+            let waits_for = run_in_progress(tx, &scheduled.cron)?;
+            let run = insert_now(tx, &scheduled, now)?;
+            Ok(Some(TriggeredRun { run, waits_for }))
+        })
+        .await
+    }
+}
+
+/// Inserts a run at the first free millisecond from `now` on. Calendars name whole seconds, so an instant
+/// between them cannot take an occurrence's place.
+fn insert_now(tx: &Transaction<'_>, scheduled: &ScheduledCron, now: Timestamp) -> Result<Run, StoreError> {
+    let deadline = scheduled.cron.policy.start_deadline.unwrap_or(START_DEADLINE_MAX);
+    let mut at = now;
+    loop {
+        let is_whole_second = millis(at) % 1000 == 0;
+        if !is_whole_second {
+            let start_before = backoff::after(at, deadline);
+            let times = RunTimes { scheduled_for: at, due_at: at, start_before };
+            match insert_pending(tx, scheduled, times, Trigger::Manual)? {
+                Insertion::Inserted => {
+                    return run(tx, RunId::of_occurrence(scheduled.cron.cron_id, at, FIRST_RUN));
+                }
+                Insertion::Existed => {}
+            }
+        }
+        at = at.saturating_add(SignedDuration::from_millis(1)).unwrap_or(at);
+    }
+}
+
+fn run_in_progress(tx: &Transaction<'_>, cron: &Cron) -> Result<Option<RunId>, StoreError> {
+    if cron.policy.overlap == Overlap::Allow {
+        return Ok(None);
+    }
+    let running: Option<String> = tx
+        .prepare_cached(
+            "SELECT run_id FROM runs WHERE cron_id = ?1 AND phase IN ('sending', 'unconfirmed', 'running')",
+        )?
+        .query_row([cron.cron_id.to_string()], |row| row.get(0))
+        .optional()?;
+    Ok(running.and_then(|text| text.parse().ok()))
+}

@@ -1,0 +1,161 @@
+//! `docs/configuration.md` lists every key that the code knows, and no other: its tables are written from the reference
+//! of the configuration, and its mistakes are made and reported.
+
+use std::path::Path;
+
+use agentcron::config::{self, DefaultValue, KeyReference, SectionReference, reference};
+
+use super::examples::environment_for;
+use super::generated::{assert_up_to_date, table};
+
+const PAGE: &str = "docs/configuration.md";
+
+/// For each key, something that is wrong with it.
+const MISTAKES: &[(&str, &str, &str)] = &[
+    ("", "include", r#""crons*/daily.toml""#),
+    ("", "langgraph_json", r#""nowhere.json""#),
+    ("", "shutdown_grace", "20"),
+    ("backend", "url", r#""agents.example.com""#),
+    ("backend", "api_key", r#""""#),
+    ("backend", "request_timeout", r#""0s""#),
+    ("backend", "max_concurrent_runs", "0"),
+    ("backend", "ca_file", r#""""#),
+    ("store", "path", r#""""#),
+    ("store", "values_bytes_max", "-1"),
+    ("http", "listen", r#""0.0.0.0:2025""#),
+    ("http", "api_keys", r#"["short"]"#),
+    ("http", "socket", r#""""#),
+    ("http", "disable_webhooks", r#""yes""#),
+    ("webhooks", "signing_secrets", r#"["whsec_c2hvcnQ="]"#),
+    ("webhooks", "env_prefix", "5"),
+    ("webhooks", "allowed_fields", r#"["runid"]"#),
+    ("webhooks", "body_bytes_max", "100"),
+    ("webhooks", "ca_file", r#""""#),
+    ("webhooks.url", "require_https", r#""yes""#),
+    ("webhooks.url", "allowed_domains", r#"["*.*.example.com"]"#),
+    ("webhooks.url", "allowed_ports", "[70000]"),
+    ("webhooks.url", "max_url_length", "0"),
+    ("webhooks.url", "disable_loopback", "1"),
+    ("webhooks.url", "disable_private_ips", r#""no""#),
+    ("webhooks.headers", "webhook-id", r#""mine""#),
+    ("cron.NAME", "schedule", r#""0 25 * * *""#),
+    ("cron.NAME", "timezone", r#""Europe/Berln""#),
+    ("cron.NAME", "assistant_id", r#""""#),
+    ("cron.NAME", "thread_id", r#""inbox""#),
+    ("cron.NAME", "thread", r#""""#),
+    ("cron.NAME", "input", r#"{ city = "${{ env.CITY }}" }"#),
+    ("cron.NAME", "config", r#""fast""#),
+    ("cron.NAME", "context", "5"),
+    ("cron.NAME", "metadata", r#"{ cron_name = "mine" }"#),
+    ("cron.NAME", "webhook", r#""/hooks/agent""#),
+    ("cron.NAME", "start_time", r#""2027-01-01T09:00:00""#),
+    ("cron.NAME", "end_time", r#""tomorrow""#),
+    ("cron.NAME", "enabled", r#""no""#),
+    ("cron.NAME", "interrupt_before", r#""review""#),
+    ("cron.NAME", "interrupt_after", r#"[""]"#),
+    ("cron.NAME", "multitask_strategy", r#""enqueue""#),
+    ("cron.NAME", "on_run_completed", r#""drop""#),
+    ("cron.NAME", "durability", r#""always""#),
+    ("cron.NAME", "stream_mode", r#"["value"]"#),
+    ("cron.NAME", "stream_subgraphs", r#""yes""#),
+    ("cron.NAME", "stream_resumable", "1"),
+    ("cron.NAME", "checkpoint_during", r#""no""#),
+    ("cron.NAME", "feedback_keys", r#""helpful""#),
+    ("cron.NAME", "mode", r#""batch""#),
+    ("cron.NAME", "overlap", r#""que""#),
+    ("cron.NAME", "catchup", r#""last""#),
+    ("cron.NAME", "catchup_window", r#""0s""#),
+    ("cron.NAME", "start_deadline", r#""10""#),
+    ("cron.NAME", "timeout", "600"),
+    ("cron.NAME", "jitter", r#""5 parsecs""#),
+    ("cron.NAME", "exclude", r#"["2026-12-32"]"#),
+    ("cron.NAME", "pause_after_failures", "0"),
+];
+
+/// `[defaults]` has the keys of `[cron.NAME]`, which is where they are described.
+fn sections() -> impl Iterator<Item = &'static SectionReference> {
+    reference().iter().copied().filter(|section| section.name != "defaults")
+}
+
+#[test]
+fn every_key_is_documented_and_no_other() {
+    let tables = sections()
+        .map(|section| (format!("keys: {}", section.name), table(HEAD, section.keys.iter().map(row))));
+    assert_up_to_date(PAGE, "keys: ", tables.collect());
+}
+
+const HEAD: &[&str] = &["key", "type", "default", "example", "what it does"];
+
+fn row(key: &KeyReference) -> Vec<String> {
+    let default = match key.default {
+        DefaultValue::Required => "**required**".to_owned(),
+        DefaultValue::Toml(value) => format!("`{value}`"),
+        DefaultValue::Absent(effect) => effect.to_owned(),
+    };
+    let value_type = key.value_type.to_string();
+    vec![format!("`{}`", key.name), value_type, default, format!("`{}`", key.example), key.meaning.to_owned()]
+}
+
+#[test]
+fn every_mistake_is_reported_as_documented() {
+    let of_section = |section: &SectionReference| {
+        let mistakes = MISTAKES.iter().filter(|(name, _, _)| *name == section.name);
+        let rows = mistakes.map(|(name, key, value)| {
+            let line = format!("{key} = {value}");
+            vec![format!("`{line}`"), message(name, key, &line).replace('|', "\\|")]
+        });
+        (format!("mistakes: {}", section.name), table(&["you write", "you get"], rows))
+    };
+    assert_up_to_date(PAGE, "mistakes: ", sections().map(of_section).collect());
+}
+
+#[test]
+fn every_key_has_a_mistake_and_every_example_loads() {
+    for section in sections() {
+        for key in section.keys {
+            let is_made = |(name, made, _): &(&str, &str, &str)| *name == section.name && *made == key.name;
+            assert!(MISTAKES.iter().any(is_made) || key.name == "NAME", "no mistake with {}", key.name);
+            let mut text = configuration(section.name, key.name, &format!("{} = {}", key.name, key.example));
+            if key.name == "multitask_strategy" {
+                text.push_str("thread = \"inbox\"\n");
+            }
+            let loaded = load(&text);
+            assert!(loaded.is_ok(), "{}.{}:\n{}", section.name, key.name, loaded.unwrap_err());
+        }
+    }
+}
+
+/// Returns a configuration in which this line is the only one of interest; the line is the first one after its header.
+fn configuration(section: &str, key: &str, line: &str) -> String {
+    let others = |needed: &[(&str, &str)]| -> String {
+        let needed = needed.iter().filter(|(name, _)| *name != key);
+        needed.map(|(name, value)| format!("{name} = {value}\n")).collect()
+    };
+    let cron = [("schedule", "\"@daily\""), ("assistant_id", "\"agent\"")];
+    match section {
+        "" => format!("{line}\n[cron.a]\n{}", others(&cron)),
+        "cron.NAME" => format!("[cron.a]\n{line}\n{}", others(&cron)),
+        _ => format!("[{section}]\n{line}\n[cron.a]\n{}", others(&cron)),
+    }
+}
+
+fn load(text: &str) -> Result<(), config::ConfigErrors> {
+    let folder = tempfile::tempdir().unwrap();
+    let main = folder.path().join("agentcron.toml");
+    std::fs::write(&main, text).unwrap();
+    std::fs::write(folder.path().join("langgraph.json"), "{}").unwrap();
+    let environment = if text.contains("env.CITY") { environment_for("") } else { environment_for(text) };
+    config::load(&main, &environment).map(drop)
+}
+
+/// Returns what is said about this line, without the place.
+fn message(section: &str, key: &str, line: &str) -> String {
+    let errors = load(&configuration(section, key, line)).expect_err(line).0;
+    let line_number = if section.is_empty() { 1 } else { 2 };
+    let error =
+        errors.iter().find(|error| error.position.is_none_or(|position| position.line == line_number));
+    let error = error.unwrap_or_else(|| panic!("{line}: {errors:?}"));
+    let folder = error.file.parent().unwrap_or(Path::new("")).display().to_string();
+    let hint = error.hint.as_ref().map_or(String::new(), |hint| format!(" ({hint})"));
+    format!("{}{hint}", error.message).replace(&format!("{folder}/"), "")
+}
