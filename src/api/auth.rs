@@ -1,7 +1,9 @@
-//! Who may come in. By the Unix socket: whoever may open the file. By TCP: whoever has one of `http.api_keys`; without
-//! keys, programs of this machine, but no web page that somebody has open in a browser here. A page of another site can
-//! send requests to loopback (it then bears an `Origin`), and, by a name of its own that it points at loopback
-//! (DNS rebinding), even read the answers (the request then bears that name as its `Host`).
+//! Who may use the API.
+//!
+//! Over the Unix socket: everybody who may open the file. Over TCP: everybody who sends one of `http.api_keys`. If no
+//! keys are set, programs on this machine, but no web page that is open in a browser here. A page of another site can
+//! send requests to loopback (they then carry an `Origin`), and can even read the responses if it points a name of its
+//! own at loopback (DNS rebinding; the requests then carry that name as their `Host`).
 
 use std::net::IpAddr;
 
@@ -15,71 +17,72 @@ use crate::config::Secret;
 /// The agent server's own header for a key.
 pub(super) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// A way in.
+/// The rules for one listener.
 #[derive(Clone)]
 pub(super) struct Auth {
-    kind: Kind,
-    keys: Keys,
+    listener: ListenerKind,
+    keys: KeyDigests,
 }
 
 #[derive(Clone, Copy)]
-enum Kind {
-    Socket,
-    Network,
+enum ListenerKind {
+    UnixSocket,
+    Tcp,
 }
 
-/// Somebody who came in.
+/// What is known about the sender of an accepted request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Caller {
-    /// Somebody whom the operator trusts: by the Unix socket, or with a key.
-    Trusted,
-    /// Some program of this machine.
+    /// It used the Unix socket or sent a key: the operator trusts it.
+    Authenticated,
+    /// It is some program on this machine.
     Local,
 }
 
-/// Digests of the keys: comparing these tells nothing, by the time that it takes, about the keys themselves.
+/// SHA-256 digests of the keys: how long it takes to compare digests reveals nothing about the keys.
 #[derive(Clone)]
-struct Keys(Vec<[u8; 32]>);
+struct KeyDigests(Vec<[u8; 32]>);
 
 impl Auth {
-    /// The Unix socket.
-    pub(super) fn socket(keys: &[Secret]) -> Self {
-        Self { kind: Kind::Socket, keys: Keys::of(keys) }
+    pub(super) fn unix_socket(keys: &[Secret]) -> Self {
+        Self { listener: ListenerKind::UnixSocket, keys: KeyDigests::of(keys) }
     }
 
-    /// TCP.
-    pub(super) fn network(keys: &[Secret]) -> Self {
-        Self { kind: Kind::Network, keys: Keys::of(keys) }
+    pub(super) fn tcp(keys: &[Secret]) -> Self {
+        Self { listener: ListenerKind::Tcp, keys: KeyDigests::of(keys) }
     }
 
-    /// Judges a request by its headers, and takes our own keys out of them: they are nobody else's business.
-    pub(super) fn judge(&self, uri: &Uri, headers: &mut HeaderMap) -> Result<Caller, ErrorResponse> {
-        let bears_key = self.keys.take_out_of(headers);
-        match self.kind {
-            Kind::Socket => Ok(Caller::Trusted),
-            Kind::Network if bears_key => Ok(Caller::Trusted),
-            Kind::Network if self.keys.0.is_empty() => judge_local(uri, headers).map(|()| Caller::Local),
-            Kind::Network => {
-                let words = "a key is missing or wrong: send one of http.api_keys as x-api-key or as Authorization: \
-                             Bearer";
-                Err(ErrorResponse::Unauthorized(words.to_owned()))
+    /// Accepts or rejects a request by its headers, and removes our own keys from them, so that they reach neither the
+    /// handlers nor the agent server.
+    pub(super) fn authenticate(&self, uri: &Uri, headers: &mut HeaderMap) -> Result<Caller, ErrorResponse> {
+        let has_key = self.keys.remove_from(headers);
+        match self.listener {
+            ListenerKind::UnixSocket => Ok(Caller::Authenticated),
+            ListenerKind::Tcp if has_key => Ok(Caller::Authenticated),
+            ListenerKind::Tcp if self.keys.0.is_empty() => check_local(uri, headers).map(|()| Caller::Local),
+            ListenerKind::Tcp => {
+                let message = "the API key is missing or wrong: send one of http.api_keys as x-api-key or as \
+                               Authorization: Bearer";
+                Err(ErrorResponse::Unauthorized(message.to_owned()))
             }
         }
     }
 }
 
-impl Keys {
+impl KeyDigests {
     fn of(keys: &[Secret]) -> Self {
         Self(keys.iter().map(|key| Sha256::digest(key.expose()).into()).collect())
     }
 
-    /// Whether there was one. Another key, say of the agent server, stays where it is.
-    fn take_out_of(&self, headers: &mut HeaderMap) -> bool {
+    /// Removes our keys from the headers and returns whether there was one. Other keys, such as one for the agent
+    /// server, stay.
+    fn remove_from(&self, headers: &mut HeaderMap) -> bool {
         if self.0.is_empty() {
             return false;
         }
         let in_own_header = headers.get_all(X_API_KEY).iter().any(|value| self.has(value.as_bytes()));
-        let as_bearer = headers.get_all(AUTHORIZATION).iter().filter_map(bearer).any(|token| self.has(token));
+        let as_bearer =
+            headers.get_all(AUTHORIZATION).iter().filter_map(bearer_token).any(|token| self.has(token));
         if in_own_header {
             headers.remove(X_API_KEY);
         }
@@ -95,19 +98,19 @@ impl Keys {
     }
 }
 
-/// The token in `Bearer …`; the word in any case (RFC 9110 §11.1).
-fn bearer(value: &HeaderValue) -> Option<&[u8]> {
+/// Returns the token in `Bearer …`; the scheme may be in any case (RFC 9110 §11.1).
+fn bearer_token(value: &HeaderValue) -> Option<&[u8]> {
     let (scheme, token) = value.as_bytes().split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }
 
-fn judge_local(uri: &Uri, headers: &HeaderMap) -> Result<(), ErrorResponse> {
-    let advice = "without http.api_keys only programs of this machine are answered";
+fn check_local(uri: &Uri, headers: &HeaderMap) -> Result<(), ErrorResponse> {
+    let advice = "without http.api_keys only programs on this machine may use the API";
     let host = headers.get(HOST).map(|host| host.to_str().unwrap_or("?")).or_else(|| uri.host());
-    // HTTP/1.0 knows no Host; no browser speaks it.
+    // HTTP/1.0 has no Host; no browser speaks it.
     if host.is_some_and(|host| !is_loopback(host)) {
         return Err(ErrorResponse::Forbidden(format!(
-            "the host of this request is not this machine: {advice}"
+            "the Host of this request is not this machine: {advice}"
         )));
     }
     let is_foreign = |origin: &HeaderValue| {
@@ -115,12 +118,14 @@ fn judge_local(uri: &Uri, headers: &HeaderMap) -> Result<(), ErrorResponse> {
         !host.is_some_and(is_loopback)
     };
     if headers.get_all(ORIGIN).iter().any(is_foreign) {
-        return Err(ErrorResponse::Forbidden(format!("a page of another site asks: {advice}")));
+        return Err(ErrorResponse::Forbidden(format!(
+            "this request comes from a page of another site: {advice}"
+        )));
     }
     Ok(())
 }
 
-/// Of `host` or `host:port`, as in `Host` and at the end of `Origin`.
+/// Whether `host` or `host:port`, as in `Host` and at the end of `Origin`, names this machine.
 fn is_loopback(authority: &str) -> bool {
     let host = match authority.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
@@ -141,26 +146,25 @@ mod tests {
         ["first-key-of-two", "second-key-of-two"].map(Secret::new).to_vec()
     }
 
-    /// How a request with these headers is judged, and which of them are left.
-    fn check(auth: &Auth, sent: &[(&str, &str)], expected: Result<Caller, u16>, left: &[&str]) {
+    /// Checks what becomes of a request with these headers, and which of them remain.
+    fn check(auth: &Auth, sent: &[(&str, &str)], expected: Result<Caller, u16>, remaining: &[&str]) {
         let mut headers = HeaderMap::new();
         for (name, value) in sent {
             headers.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
         }
-        let judged = auth.judge(&Uri::from_static("/info"), &mut headers);
-        let judged = judged.map_err(|refusal| refusal.status().as_u16());
-        assert_eq!(judged, expected, "{sent:?}");
-        assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), left, "{sent:?}");
+        let result = auth.authenticate(&Uri::from_static("/info"), &mut headers);
+        assert_eq!(result.map_err(|error| error.status().as_u16()), expected, "{sent:?}");
+        assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), remaining, "{sent:?}");
     }
 
     #[test]
-    fn with_keys_one_of_them_is_needed_and_goes_no_further() {
-        let auth = Auth::network(&keys());
-        let trusted = Ok(Caller::Trusted);
-        check(&auth, &[("x-api-key", "second-key-of-two")], trusted, &[]);
-        check(&auth, &[("authorization", "bearer first-key-of-two")], trusted, &[]);
+    fn with_keys_set_one_of_them_is_required_and_is_removed() {
+        let auth = Auth::tcp(&keys());
+        let authenticated = Ok(Caller::Authenticated);
+        check(&auth, &[("x-api-key", "second-key-of-two")], authenticated, &[]);
+        check(&auth, &[("authorization", "bearer first-key-of-two")], authenticated, &[]);
         let both = [("authorization", "Bearer of-the-server"), ("x-api-key", "first-key-of-two")];
-        check(&auth, &both, trusted, &["authorization"]);
+        check(&auth, &both, authenticated, &["authorization"]);
         check(&auth, &[("x-api-key", "first-key-of-twO")], Err(401), &["x-api-key"]);
         check(&auth, &[("x-api-key", "")], Err(401), &["x-api-key"]);
         check(&auth, &[("authorization", "Basic first-key-of-two")], Err(401), &["authorization"]);
@@ -169,17 +173,17 @@ mod tests {
     }
 
     #[test]
-    fn who_may_open_the_socket_needs_no_key_and_none_goes_further() {
-        let auth = Auth::socket(&keys());
-        check(&auth, &[("host", "anything.example")], Ok(Caller::Trusted), &["host"]);
-        check(&auth, &[("x-api-key", "first-key-of-two")], Ok(Caller::Trusted), &[]);
+    fn the_unix_socket_needs_no_key_and_removes_ours() {
+        let auth = Auth::unix_socket(&keys());
+        check(&auth, &[("host", "anything.example")], Ok(Caller::Authenticated), &["host"]);
+        check(&auth, &[("x-api-key", "first-key-of-two")], Ok(Caller::Authenticated), &[]);
         let twice = [("x-api-key", "of-the-server"), ("x-api-key", "first-key-of-two")];
-        check(&auth, &twice, Ok(Caller::Trusted), &[]);
+        check(&auth, &twice, Ok(Caller::Authenticated), &[]);
     }
 
     #[test]
-    fn without_keys_programs_of_this_machine_come_in_and_pages_of_other_sites_do_not() {
-        let auth = Auth::network(&[]);
+    fn without_keys_programs_on_this_machine_are_accepted_and_pages_of_other_sites_are_not() {
+        let auth = Auth::tcp(&[]);
         let hosts =
             ["localhost", "LOCALHOST:2025", "127.0.0.1:2025", "127.8.9.1", "[::1]:2025", "a.localhost:1"];
         for host in hosts {

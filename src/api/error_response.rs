@@ -1,4 +1,4 @@
-//! What is refused: a status and `{"detail": …}`, as the agent server says it.
+//! Error responses: a status and `{"detail": …}`, the shape that the agent server uses as well.
 
 use std::collections::BTreeMap;
 
@@ -6,49 +6,43 @@ use axum::Json;
 use axum::http::header::WWW_AUTHENTICATE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response as Documented, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response as DocumentedResponse, ResponseBuilder};
 use utoipa::{IntoResponses, ToSchema};
 
-use super::Api;
-use super::wire::Refused;
-use crate::config::nearest;
+use super::timeouts::BodyError;
+use super::wire::ErrorBody;
 use crate::store::StoreError;
 
-/// Why a request was not done.
+/// Why a request failed.
 #[derive(Debug)]
 pub(super) enum ErrorResponse {
-    /// What it names is not there.
     NotFound(String),
-    /// It makes no sense.
+    /// The request is well-formed but makes no sense.
     Invalid(String),
-    /// It asks for nothing, or for what can never be.
+    /// The request asks for nothing, or for something that can never be done.
     BadRequest(String),
-    /// The path is there, but not for this method.
+    /// The path exists, but not with this method.
     NotAllowed,
-    /// It cannot be done as things stand.
+    /// It cannot be done in the present state.
     Conflict(String),
-    /// Its body is larger than any that makes sense.
     TooLarge(String),
-    /// The store could not do it.
+    /// The store failed.
     Failed(String),
-    /// It cannot be done now.
+    /// It cannot be done at the moment.
     Unavailable(String),
-    /// It is not known who asks.
+    /// No key, or a wrong one.
     Unauthorized(String),
-    /// Whoever asks may not.
     Forbidden(String),
-    /// Its body does not come.
+    /// The body did not arrive in time.
     TooSlow(String),
-    /// This is not done here.
     NotImplemented(String),
-    /// The agent server does not answer, or did not say what had to be known.
+    /// The agent server did not respond, or not with what we had to know.
     BadGateway(String),
-    /// The agent server does not answer in time.
+    /// The agent server did not respond in time.
     GatewayTimeout(String),
 }
 
 impl ErrorResponse {
-    /// What it is in HTTP.
     pub(super) fn status(&self) -> StatusCode {
         match self {
             ErrorResponse::NotFound(_) => StatusCode::NOT_FOUND,
@@ -68,7 +62,7 @@ impl ErrorResponse {
         }
     }
 
-    /// Why.
+    /// Returns the human-readable reason.
     pub(super) fn detail(&self) -> &str {
         match self {
             ErrorResponse::NotFound(detail)
@@ -86,19 +80,6 @@ impl ErrorResponse {
             | ErrorResponse::GatewayTimeout(detail) => detail,
             ErrorResponse::NotAllowed => "Method Not Allowed",
         }
-    }
-
-    /// There is no cron of this name; maybe another was meant.
-    pub(super) async fn unknown_cron(api: &Api, name: &str) -> Self {
-        let names = match api.store.cron_names().await {
-            Ok(names) => names,
-            Err(error) => return error.into(),
-        };
-        let meant = nearest(name, names.iter().map(String::as_str));
-        ErrorResponse::NotFound(match meant {
-            Some(meant) => format!("there is no cron `{name}`; did you mean `{meant}`?"),
-            None => format!("there is no cron `{name}`; `agentcron list` shows all"),
-        })
     }
 }
 
@@ -118,11 +99,20 @@ impl From<StoreError> for ErrorResponse {
     }
 }
 
+impl From<BodyError> for ErrorResponse {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge => ErrorResponse::TooLarge(error.to_string()),
+            BodyError::Stalled => ErrorResponse::TooSlow(error.to_string()),
+        }
+    }
+}
+
 impl IntoResponse for ErrorResponse {
     fn into_response(self) -> Response {
         let status = self.status();
         let detail = self.detail().to_owned();
-        let mut response = (status, Json(Refused { detail })).into_response();
+        let mut response = (status, Json(ErrorBody { detail })).into_response();
         if status == StatusCode::UNAUTHORIZED {
             // RFC 9110 §11.6.1.
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -131,28 +121,31 @@ impl IntoResponse for ErrorResponse {
     }
 }
 
-/// For the OpenAPI document: any of ours may be refused like this.
+/// The errors of every operation, for the OpenAPI document.
 impl IntoResponses for ErrorResponse {
-    fn responses() -> BTreeMap<String, RefOr<Documented>> {
-        let refused = |description: &str| {
-            let schema = Ref::from_schema_name(Refused::name());
+    fn responses() -> BTreeMap<String, RefOr<DocumentedResponse>> {
+        let documented = |description: &str| {
+            let schema = Ref::from_schema_name(ErrorBody::name());
             let content = ContentBuilder::new().schema(Some(schema)).build();
             let response =
                 ResponseBuilder::new().description(description).content("application/json", content);
             RefOr::T(response.build())
         };
         let statuses = [
-            ("401", "By TCP, where `http.api_keys` are set: a key is missing or wrong"),
-            ("403", "By TCP, where they are not: not a program of this machine asks"),
-            ("404", "What it names is not there"),
-            ("405", "Its path takes another method"),
-            ("408", "Its body does not come"),
-            ("409", "It cannot be done as things stand"),
-            ("413", "Its body is larger than any that makes sense"),
-            ("422", "It makes no sense"),
-            ("500", "The store could not do it"),
-            ("503", "It cannot be done now, or would take too long"),
+            ("401", "Over TCP, with `http.api_keys` set: the API key is missing or wrong"),
+            (
+                "403",
+                "Over TCP, with no `http.api_keys` set: the request does not come from a program on this machine",
+            ),
+            ("404", "What the request names does not exist"),
+            ("405", "The path does not allow this method"),
+            ("408", "The request body did not arrive in time"),
+            ("409", "The present state does not allow it"),
+            ("413", "The request body is too large"),
+            ("422", "The request is invalid"),
+            ("500", "The store failed"),
+            ("503", "It cannot be done at the moment, or would take too long"),
         ];
-        statuses.map(|(status, words)| (status.to_owned(), refused(words))).into()
+        statuses.map(|(status, description)| (status.to_owned(), documented(description))).into()
     }
 }

@@ -1,72 +1,76 @@
-//! What a request asks: its path, its query and its body, read strictly, and refused in our words.
+//! Extractors for what a request says: its path, its query and its body, parsed strictly, with our own error texts.
+
+use std::error::Error;
 
 use axum::body::Bytes;
-use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::response::IntoResponse;
 use serde::de::DeserializeOwned;
 
 use super::error_response::ErrorResponse;
 use crate::domain::bounds::API_BODY_BYTES_MAX;
 
 /// The one name or id in the path.
-pub(super) struct PathName(pub(super) String);
+pub(super) struct PathParameter(pub(super) String);
 
-/// The query, with no name that we do not know.
-pub(super) struct ApiQuery<T>(pub(super) T);
+/// The query; unknown parameters are errors.
+pub(super) struct StrictQuery<T>(pub(super) T);
 
-/// The body; nothing at all, or null, is an empty object.
-pub(super) struct Body<T>(pub(super) T);
+/// A JSON object as the body; no body at all, or `null`, counts as an empty object.
+pub(super) struct JsonBody<T>(pub(super) T);
 
-impl<S: Send + Sync> FromRequestParts<S> for PathName {
+impl<S: Send + Sync> FromRequestParts<S> for PathParameter {
     type Rejection = ErrorResponse;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ErrorResponse> {
-        let named: Result<Path<String>, PathRejection> = Path::from_request_parts(parts, state).await;
-        named.map(|Path(name)| Self(name)).map_err(|error| {
-            let text = error.body_text();
-            ErrorResponse::Invalid(format!("path: {}", text.strip_prefix("Invalid URL: ").unwrap_or(&text)))
+        let path: Result<Path<String>, PathRejection> = Path::from_request_parts(parts, state).await;
+        path.map(|Path(segment)| Self(segment)).map_err(|rejection| {
+            let problem = match &rejection {
+                PathRejection::FailedToDeserializePathParams(error) => error.kind().to_string(),
+                other => other.to_string(),
+            };
+            ErrorResponse::Invalid(format!("path: {problem}"))
         })
     }
 }
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for ApiQuery<T> {
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for StrictQuery<T> {
     type Rejection = ErrorResponse;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ErrorResponse> {
-        let asked: Result<Query<T>, QueryRejection> = Query::from_request_parts(parts, state).await;
-        asked.map(|Query(asked)| Self(asked)).map_err(|error| {
-            let text = error.body_text();
-            let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
-            ErrorResponse::Invalid(format!("query: {text}"))
+        let query: Result<Query<T>, QueryRejection> = Query::from_request_parts(parts, state).await;
+        query.map(|Query(query)| Self(query)).map_err(|rejection| {
+            // The rejection itself says no more than that the query could not be deserialized; its source says why.
+            let problem = rejection.source().map_or_else(|| rejection.to_string(), ToString::to_string);
+            ErrorResponse::Invalid(format!("query: {problem}"))
         })
     }
 }
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = ErrorResponse;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ErrorResponse> {
-        let body = Bytes::from_request(request, state).await.map_err(|rejection| {
-            let words = rejection.body_text();
-            match rejection.into_response().status() {
-                StatusCode::PAYLOAD_TOO_LARGE => {
-                    ErrorResponse::TooLarge(format!("body: larger than {API_BODY_BYTES_MAX} bytes"))
-                }
-                _ => ErrorResponse::Invalid(format!("body: {words}")),
+        let body: Result<Bytes, BytesRejection> = Bytes::from_request(request, state).await;
+        let body = body.map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                ErrorResponse::TooLarge(format!("body: larger than {API_BODY_BYTES_MAX} bytes"))
             }
+            _ => ErrorResponse::Invalid(format!("body: {rejection}")),
         })?;
         match body.trim_ascii() {
-            b"" | b"null" => read(b"{}"),
-            // A list of the values alone would do as well for the library.
-            object if object.starts_with(b"{") => read(object),
+            b"" | b"null" => parse(b"{}"),
+            // Serde would also accept an array of the fields' values.
+            object if object.starts_with(b"{") => parse(object),
             _ => Err(ErrorResponse::Invalid("body: expected a JSON object".to_owned())),
         }
     }
 }
 
-fn read<T: DeserializeOwned>(object: &[u8]) -> Result<Body<T>, ErrorResponse> {
-    serde_json::from_slice(object).map(Body).map_err(|error| ErrorResponse::Invalid(format!("body: {error}")))
+fn parse<T: DeserializeOwned>(object: &[u8]) -> Result<JsonBody<T>, ErrorResponse> {
+    serde_json::from_slice(object)
+        .map(JsonBody)
+        .map_err(|error| ErrorResponse::Invalid(format!("body: {error}")))
 }

@@ -1,5 +1,5 @@
-//! `/metrics`: what Prometheus asks for. Counts are kept where things are committed, and what is there right now is
-//! read from the store, so that the loops know nothing of it.
+//! `/metrics` for Prometheus. Counters are kept by the store when it commits, and gauges are read from the store when
+//! Prometheus asks, so the loops know nothing about metrics.
 
 mod exposition;
 #[cfg(test)]
@@ -28,63 +28,65 @@ use exposition::Exposition;
 /// The version of the text format.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Whoever asks again within this gets the same answer: many scrapers cost no more than one.
-const KEPT: Duration = Duration::from_secs(1);
+/// A scrape within this time gets the previous text again, so that many scrapers cost no more than one.
+const CACHED_FOR: Duration = Duration::from_secs(1);
 
-/// The last answer. Whoever comes while one is made waits for it.
+/// The last text and when it was rendered. A scrape that arrives meanwhile waits for it.
 #[derive(Clone)]
-struct Last {
+struct ScrapeCache {
     process_started_at: Timestamp,
-    made: Arc<Mutex<Option<(Timestamp, String)>>>,
+    last: Arc<Mutex<Option<(Timestamp, String)>>>,
 }
 
-/// Its path.
 pub(super) fn router(process_started_at: Timestamp) -> OpenApiRouter<Api> {
-    let last = Last { process_started_at, made: Arc::default() };
-    OpenApiRouter::new().routes(routes!(metrics)).layer(Extension(last))
+    let cache = ScrapeCache { process_started_at, last: Arc::default() };
+    OpenApiRouter::new().routes(routes!(metrics)).layer(Extension(cache))
 }
 
-/// Tell Prometheus how it goes.
+/// Get the metrics in the text format of Prometheus
 #[utoipa::path(
     get, path = "/metrics", tag = "daemon",
-    responses((status = 200, description = "Text format 0.0.4", body = String, content_type = TEXT_FORMAT))
+    responses((status = 200, description = "The metrics, in text format 0.0.4", body = String, content_type = TEXT_FORMAT))
 )]
-async fn metrics(State(api): State<Api>, Extension(last): Extension<Last>) -> impl IntoResponse {
+async fn metrics(State(api): State<Api>, Extension(cache): Extension<ScrapeCache>) -> impl IntoResponse {
     let now = api.clock.now();
-    let mut made = last.made.lock().await;
-    let text = match made.as_ref().filter(|(at, _)| *at <= now && backoff::between(*at, now) < KEPT) {
+    let mut last = cache.last.lock().await;
+    let text = match last.as_ref().filter(|(at, _)| *at <= now && backoff::between(*at, now) < CACHED_FOR) {
         Some((_, text)) => text.clone(),
         None => {
-            let text = measure(&api, last.process_started_at, now).await;
-            *made = Some((now, text.clone()));
+            let text = render(&api, cache.process_started_at, now).await;
+            *last = Some((now, text.clone()));
             text
         }
     };
     ([(CONTENT_TYPE, TEXT_FORMAT)], text)
 }
 
-async fn measure(api: &Api, process_started_at: Timestamp, now: Timestamp) -> String {
+async fn render(api: &Api, process_started_at: Timestamp, now: Timestamp) -> String {
     let measures = api.store.read(|reader| reader.measures()).await;
     let mut text = Exposition::default();
-    text.gauge("agentcron_build_info", "Which version runs; always 1.")
+    text.gauge("agentcron_build_info", "Always 1; the label says which version runs.")
         .with(&[("version", env!("CARGO_PKG_VERSION"))], 1.0);
     text.gauge("process_start_time_seconds", "When the daemon started, in seconds since 1970.")
         .plain(seconds_since_1970(process_started_at));
-    committed(&mut text, api);
-    text.gauge("agentcron_store_readable", "Whether what follows about the store could be read.")
+    counters(&mut text, api);
+    text.gauge("agentcron_store_readable", "1 if the gauges that are read from the store could be read.")
         .plain(f64::from(u8::from(measures.is_ok())));
     if let Ok(measures) = measures {
-        there_now(&mut text, &measures, now);
+        store_gauges(&mut text, &measures, now);
     }
-    loops(&mut text, api);
-    store(&mut text, api);
-    text.finish()
+    loop_gauges(&mut text, api);
+    store_state(&mut text, api);
+    text.into_string()
 }
 
-/// Counted since the process started, as it was committed.
-fn committed(text: &mut Exposition, api: &Api) {
+/// Writes what the store has counted at its commits since the process started.
+fn counters(text: &mut Exposition, api: &Api) {
     let counts = api.store.counts();
-    let mut runs = text.counter("agentcron_runs_total", "Runs that are over and were to run.");
+    let mut runs = text.counter(
+        "agentcron_runs_total",
+        "Runs that were started or cancelled and have ended, by status and trigger.",
+    );
     for status in Status::ALL.iter().filter(|status| has_run(**status)) {
         for trigger in Trigger::ALL {
             let labels = [("status", status.as_str()), ("trigger", trigger.as_str())];
@@ -93,103 +95,108 @@ fn committed(text: &mut Exposition, api: &Api) {
     }
     let mut reasons = text.counter(
         "agentcron_run_reasons_total",
-        "Runs and occurrences that are over and have a reason, by status and reason code.",
+        "Runs that have ended and occurrences that were skipped or missed, if they have a reason code.",
     );
     for status in Status::ALL {
-        // A status knows a few codes only: those that occurred are shown.
+        // Most pairs of a status and a code can never occur, so only those that did are written.
         for code in ReasonCode::ALL.iter().filter(|code| counts.reasons(*status, **code) > 0) {
             let labels = [("status", status.as_str()), ("reason_code", code.as_str())];
             reasons.with(&labels, as_float(counts.reasons(*status, *code)));
         }
     }
-    text.counter("agentcron_occurrences_skipped_total", "Occurrences deliberately not fired.")
+    text.counter("agentcron_occurrences_skipped_total", "Occurrences that were deliberately not started.")
         .plain(as_float(counts.never_ran(Status::Skipped)));
-    text.counter("agentcron_occurrences_missed_total", "Occurrences found too late to be fired.")
+    text.counter("agentcron_occurrences_missed_total", "Occurrences that were found too late to be started.")
         .plain(as_float(counts.never_ran(Status::Missed)));
     text.histogram(
         "agentcron_run_start_delay_seconds",
-        "From a run being due until the agent server accepted it.",
+        "Time from when a run was due until the agent server accepted it.",
         &counts.start_delay.snapshot(),
     );
     text.histogram(
         "agentcron_run_duration_seconds",
-        "From a run being accepted until we learnt of its end.",
+        "Time from when the agent server accepted a run until agentcron learnt that it had ended.",
         &counts.run_time.snapshot(),
     );
-    let mut deliveries = text.counter("agentcron_deliveries_total", "Webhook deliveries that are over.");
-    for status in DeliveryStatus::ALL.iter().filter(|status| is_over(**status)) {
+    let mut deliveries =
+        text.counter("agentcron_deliveries_total", "Webhook deliveries that have ended, by status.");
+    for status in DeliveryStatus::ALL.iter().filter(|status| has_ended(**status)) {
         deliveries.with(&[("status", status.as_str())], as_float(counts.deliveries(*status)));
     }
-    let mut attempts =
-        text.counter("agentcron_delivery_attempts_total", "Webhook attempts that are over, by HTTP status.");
-    for response in ResponseClass::ALL {
-        attempts.with(&[("code", response.as_str())], as_float(counts.attempts(*response)));
+    let mut attempts = text
+        .counter("agentcron_delivery_attempts_total", "Webhook attempts that have ended, by HTTP status.");
+    for code in ResponseClass::ALL {
+        attempts.with(&[("code", code.as_str())], as_float(counts.attempts(*code)));
     }
     text.histogram(
         "agentcron_delivery_delay_seconds",
-        "From the end of a run until its receiver had been told.",
+        "Time from the end of a run until its webhook was delivered.",
         &counts.delivery_delay.snapshot(),
     );
     text.histogram(
         "agentcron_store_commit_duration_seconds",
-        "Commits of the store, each of one or more changes.",
+        "How long the commits of the store took; each has one or more changes.",
         &counts.commits.snapshot(),
     );
 }
 
-fn there_now(text: &mut Exposition, measures: &Measures, now: Timestamp) {
-    let mut crons = text.gauge("agentcron_crons", "Crons, by how they stand.");
+/// Writes what was just read from the store.
+fn store_gauges(text: &mut Exposition, measures: &Measures, now: Timestamp) {
+    let mut crons = text.gauge("agentcron_crons", "Crons, by state.");
     for state in CronStatus::ALL {
-        crons.with(&[("state", state.as_str())], as_float(of(&measures.crons, *state)));
+        crons.with(&[("state", state.as_str())], as_float(count_of(&measures.crons, *state)));
     }
-    let mut runs = text.gauge("agentcron_runs", "Runs that are not over, by phase.");
+    let mut runs = text.gauge("agentcron_runs", "Runs in progress, by phase.");
     for phase in Phase::ALL.iter().filter(|phase| **phase != Phase::Ended) {
-        runs.with(&[("phase", phase.as_str())], as_float(of(&measures.runs, *phase)));
+        runs.with(&[("phase", phase.as_str())], as_float(count_of(&measures.runs, *phase)));
     }
-    text.gauge("agentcron_deliveries_waiting", "Webhook deliveries that are not over.")
+    text.gauge("agentcron_deliveries_waiting", "Webhook deliveries that have not ended.")
         .plain(as_float(measures.deliveries));
-    let age = measures.oldest_delivery.map_or(Duration::ZERO, |made| backoff::between(made, now));
+    let age = measures.oldest_delivery.map_or(Duration::ZERO, |created_at| backoff::between(created_at, now));
     text.gauge(
         "agentcron_delivery_oldest_waiting_seconds",
-        "Age of the oldest delivery that is not over; or 0.",
+        "Age of the oldest delivery that has not ended; 0 if there is none.",
     )
     .plain(age.as_secs_f64());
-    text.gauge("agentcron_threads_to_delete", "Threads to be deleted on the agent server.")
+    text.gauge("agentcron_threads_to_delete", "Threads that are still to be deleted on the agent server.")
         .plain(as_float(measures.threads));
-    let mut failures =
-        text.gauge("agentcron_cron_failures_in_a_row", "Runs in a row that ended as error or timeout.");
+    let mut failures = text.gauge(
+        "agentcron_cron_failures_in_a_row",
+        "How many runs in a row ended as error or timeout, by cron.",
+    );
     for (name, count) in &measures.failures {
         failures.with(&[("cron", name)], as_float(*count));
     }
 }
 
-fn loops(text: &mut Exposition, api: &Api) {
+fn loop_gauges(text: &mut Exposition, api: &Api) {
     let takes_runs = api.health.backend_breaker.trouble().is_none();
-    text.gauge("agentcron_backend_up", "Whether the agent server took the last run that it was sent.")
+    text.gauge("agentcron_backend_up", "1 if the agent server accepted the last run that it was sent.")
         .plain(f64::from(u8::from(takes_runs)));
-    text.gauge("agentcron_receivers_left_alone", "Receivers whose breaker is open.")
+    text.gauge("agentcron_receivers_circuit_open", "Receivers whose circuit breaker is open.")
         .plain(as_float(u64::try_from(api.health.origins.open_breakers()).unwrap_or(u64::MAX)));
     let mut next = text.gauge(
         "agentcron_next_occurrence_timestamp_seconds",
-        "When a calendar next names an instant, since 1970.",
+        "When the next occurrence is due, in seconds since 1970.",
     );
     if let Some(at) = api.health.next_wake.next() {
         next.plain(seconds_since_1970(at));
     }
 }
 
-fn store(text: &mut Exposition, api: &Api) {
-    text.gauge("agentcron_store_writable", "Whether the store can commit.")
+/// Writes what the store says about itself, whether or not it can be read.
+fn store_state(text: &mut Exposition, api: &Api) {
+    text.gauge("agentcron_store_writable", "1 if the store can commit.")
         .plain(f64::from(u8::from(api.store.trouble().is_none())));
-    text.gauge("agentcron_store_queue_length", "Changes that wait for the writer.")
+    text.gauge("agentcron_store_queue_length", "Changes that wait to be committed.")
         .plain(as_float(u64::try_from(api.store.queued()).unwrap_or(u64::MAX)));
-    let mut sizes = text.gauge("agentcron_store_size_bytes", "Sizes of the store's files.");
+    let mut sizes = text.gauge("agentcron_store_size_bytes", "Size of the store's files, by file.");
     for (file, bytes) in api.store.sizes() {
         sizes.with(&[("file", file)], as_float(bytes));
     }
 }
 
-/// The others never came to run.
+/// Whether records of this status are runs; the others are occurrences that never ran.
 fn has_run(status: Status) -> bool {
     match status {
         Status::Success | Status::Error | Status::Timeout | Status::Interrupted | Status::Cancelled => true,
@@ -197,7 +204,7 @@ fn has_run(status: Status) -> bool {
     }
 }
 
-fn is_over(status: DeliveryStatus) -> bool {
+fn has_ended(status: DeliveryStatus) -> bool {
     match status {
         DeliveryStatus::Pending | DeliveryStatus::Sending => false,
         DeliveryStatus::Delivered
@@ -209,15 +216,15 @@ fn is_over(status: DeliveryStatus) -> bool {
     }
 }
 
-fn of<Word: PartialEq>(counts: &[(Word, u64)], word: Word) -> u64 {
-    counts.iter().find(|(known, _)| *known == word).map_or(0, |(_, count)| *count)
+fn count_of<Label: PartialEq>(counts: &[(Label, u64)], label: Label) -> u64 {
+    counts.iter().find(|(counted, _)| *counted == label).map_or(0, |(_, count)| *count)
 }
 
 fn seconds_since_1970(at: Timestamp) -> f64 {
     at.as_duration().as_secs_f64()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "the format knows floats only; exact up to 2^53")]
+#[expect(clippy::cast_precision_loss, reason = "the format has floats only; they are exact up to 2^53")]
 fn as_float(count: u64) -> f64 {
     count as f64
 }

@@ -1,5 +1,7 @@
-//! The daemon's HTTP server: `/v1`, by which the command line acts on it, metrics and health, and the agent server's own
-//! API in front of that server; on a Unix socket that only its owner may use, and by TCP.
+//! The daemon's HTTP server, on a Unix socket that only its owner may open, and on TCP.
+//!
+//! It serves `/v1` (our own API, which the commands use as well), metrics, health, and the agent server's own API in
+//! front of that server.
 
 mod auth;
 mod error_response;
@@ -8,6 +10,7 @@ mod health;
 mod langgraph;
 mod metrics;
 mod openapi;
+mod paths;
 mod serving;
 mod socket;
 mod timeouts;
@@ -36,36 +39,32 @@ pub use socket::{Socket, SocketError};
 
 use auth::Auth;
 use error_response::ErrorResponse;
-use serving::Entrance;
+use serving::Endpoint;
 
-/// What the API acts on.
+/// What the handlers read and act on.
 #[derive(Clone)]
 pub struct Api {
-    /// Where everything is kept.
     pub store: Store,
-    /// The time.
     pub clock: Clock,
-    /// Who is to look after something was changed.
+    /// The loops to wake after a change.
     pub wakes: Wakes,
-    /// How the loops are.
+    /// How the loops are doing.
     pub health: Health,
-    /// Who knows which assistants and threads there are.
+    /// Knows which assistants and threads exist.
     pub backend: AgentClient,
-    /// Which settings of webhooks are in force: whether they are sent at all, and which URLs a client may name.
+    /// The webhook settings in force: whether webhooks are sent at all, and which URLs a client may name.
     pub webhooks: LiveSettings,
 }
 
-/// Where requests come in; a way that could not be opened is missing.
+/// The sockets that requests come in on; one that could not be opened is `None`.
 pub struct Listeners {
-    /// The Unix socket.
     pub socket: Option<Socket>,
-    /// TCP.
     pub network: Option<TcpListener>,
-    /// Keys of which one is needed by TCP; without any, programs of this machine need none.
+    /// Over TCP one of these keys is required. If there are none, programs on this machine need no key.
     pub api_keys: Vec<Secret>,
 }
 
-/// Answers requests until told to stop, then finishes those in flight.
+/// Serves requests until `stop` is cancelled, then finishes those in flight.
 pub async fn serve(
     listeners: Listeners,
     gateway: Gateway,
@@ -73,25 +72,25 @@ pub async fn serve(
 ) -> Result<(), StoreError> {
     let Listeners { socket, network, api_keys } = listeners;
     let router = router(gateway.api.clone()).fallback_service(langgraph::router(gateway.clone()));
-    let by_socket = async {
+    let on_socket = async {
         let Some(socket) = socket else { return };
-        let auth = Auth::socket(&api_keys);
-        let entrance = Entrance { auth, router: router.clone(), connections_max: SOCKET_CONNECTIONS_MAX };
-        serving::serve(socket.listener, entrance, |_, _| None, stop.clone()).await;
+        let auth = Auth::unix_socket(&api_keys);
+        let endpoint = Endpoint { auth, router: router.clone(), connections_max: SOCKET_CONNECTIONS_MAX };
+        serving::serve(socket.listener, endpoint, |_, _| None, stop.clone()).await;
         socket.file.remove();
     };
-    let by_network = async {
+    let on_network = async {
         let Some(listener) = network else { return };
-        let auth = Auth::network(&api_keys);
-        let entrance = Entrance { auth, router: router.clone(), connections_max: HTTP_CONNECTIONS_MAX };
-        let welcome = |line: &TcpStream, address: &SocketAddr| {
-            // A delayed segment is a nuisance, a refused option is none.
-            let _ = line.set_nodelay(true);
+        let auth = Auth::tcp(&api_keys);
+        let endpoint = Endpoint { auth, router: router.clone(), connections_max: HTTP_CONNECTIONS_MAX };
+        let on_accept = |stream: &TcpStream, address: &SocketAddr| {
+            // A failure here means delayed segments, which is no reason to refuse the connection.
+            let _ = stream.set_nodelay(true);
             Some(address.ip())
         };
-        serving::serve(listener, entrance, welcome, stop.clone()).await;
+        serving::serve(listener, endpoint, on_accept, stop.clone()).await;
     };
-    tokio::join!(by_socket, by_network);
+    tokio::join!(on_socket, on_network);
     gateway.drain().await;
     stop.cancelled().await;
     Ok(())

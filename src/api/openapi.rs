@@ -1,4 +1,4 @@
-//! The OpenAPI document of our own endpoints, generated from the types that they take and answer.
+//! The OpenAPI document of our own endpoints, generated from the types that they take and return.
 
 use std::sync::Arc;
 
@@ -7,32 +7,32 @@ use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use utoipa::OpenApi;
 
-use super::wire::Refused;
+use super::wire::ErrorBody;
 
-const DESCRIPTION: &str = "What agentcron keeps, and what may be asked of it. The agent server's own API has its own \
-     document. Times are RFC 3339 in UTC. Whatever is refused says why in `detail`. Listings are paged: `next_cursor` \
-     of one page is `cursor` of the next, and nothing that was there at the beginning is left out or told twice, \
-     whatever is added meanwhile.";
+const DESCRIPTION: &str = "Read and control agentcron. The agent server's own API, which agentcron serves on the same \
+     address, has its own document. Times are RFC 3339 in UTC. Every error response says why in `detail`. Listings are \
+     paged: pass the `next_cursor` of one page as `cursor` to get the next one. Entries that existed when you fetched \
+     the first page appear exactly once, even if entries are added while you page.";
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "agentcron", description = DESCRIPTION),
-    components(schemas(Refused)),
+    components(schemas(ErrorBody)),
     tags(
-        (name = "crons", description = "What is to be fired, and when"),
-        (name = "runs", description = "What was fired, and how it ended"),
-        (name = "deliveries", description = "Who was told about it"),
-        (name = "daemon", description = "How the daemon is"),
+        (name = "crons", description = "The schedules, and what they start"),
+        (name = "runs", description = "What was started, and how it ended"),
+        (name = "deliveries", description = "The webhooks about ended runs"),
+        (name = "daemon", description = "The state of the daemon"),
     )
 )]
 struct Document;
 
-/// The document, still without its paths.
+/// Returns the document without its paths.
 pub(super) fn document() -> utoipa::openapi::OpenApi {
     Document::openapi()
 }
 
-/// Where it is to be had.
+/// Returns the route that serves the finished document.
 pub(super) fn router<S: Clone + Send + Sync + 'static>(document: utoipa::openapi::OpenApi) -> Router<S> {
     let text: Arc<str> = document.to_json().unwrap_or_default().into();
     Router::new().route(

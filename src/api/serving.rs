@@ -1,4 +1,5 @@
-//! Connections: accepted, bounded in number and in patience, served over HTTP/1, and let go when the daemon stops.
+//! Connections: accepted up to a limit, timed out when the client stalls, served over HTTP/1, and drained when the
+//! daemon stops.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -18,40 +19,41 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::auth::Auth;
-use super::langgraph::plain_path;
+use super::paths::plain_path;
 use super::timeouts::TimedConnection;
 use crate::domain::bounds::{CLIENT_SILENCE, HTTP_HEAD_BYTES_MAX};
 
-/// Where a request came from; none over the Unix socket.
+/// The address that a request came from; `None` over the Unix socket.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer(pub(super) Option<IpAddr>);
 
-/// What is served, and to whom.
+/// What is served on one listener, and to whom.
 #[derive(Clone)]
-pub(super) struct Entrance {
+pub(super) struct Endpoint {
     pub(super) auth: Auth,
     pub(super) router: Router,
     pub(super) connections_max: usize,
 }
 
-/// Serves whoever comes until told to stop, then finishes the requests in flight; how long that may take is for the
-/// caller to say. Beyond `connections_max` people wait outside.
+/// Serves connections until `stop` is cancelled, then finishes the requests in flight; the caller limits how long that
+/// may take. Beyond `connections_max`, further connections wait in the accept queue.
 pub(super) async fn serve<L: Listener>(
     mut listener: L,
-    entrance: Entrance,
-    welcome: impl Fn(&L::Io, &L::Addr) -> Option<IpAddr>,
+    endpoint: Endpoint,
+    on_accept: impl Fn(&L::Io, &L::Addr) -> Option<IpAddr>,
     stop: CancellationToken,
 ) {
     let mut connections = JoinSet::new();
     loop {
-        let has_place = connections.len() < entrance.connections_max;
+        let has_capacity = connections.len() < endpoint.connections_max;
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
             Some(_) = connections.join_next() => {}
-            (line, address) = listener.accept(), if has_place => {
-                let peer = Peer(welcome(&line, &address));
-                connections.spawn(serve_connection(TimedConnection::new(line), entrance.clone(), peer, stop.clone()));
+            (stream, address) = listener.accept(), if has_capacity => {
+                let peer = Peer(on_accept(&stream, &address));
+                let connection = TimedConnection::new(stream);
+                connections.spawn(serve_connection(connection, endpoint.clone(), peer, stop.clone()));
             }
         }
     }
@@ -60,18 +62,18 @@ pub(super) async fn serve<L: Listener>(
 }
 
 async fn serve_connection<S>(
-    line: TimedConnection<S>,
-    entrance: Entrance,
+    connection: TimedConnection<S>,
+    endpoint: Endpoint,
     peer: Peer,
     stop: CancellationToken,
 ) where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(|request: Request<Incoming>| answer(&entrance, peer, request));
+    let service = service_fn(|request: Request<Incoming>| respond(&endpoint, peer, request));
     let mut builder = http1::Builder::new();
-    // From the end of one answer to the last byte of the next head.
+    // The timeout runs from the end of one response to the last byte of the next request's head.
     builder.timer(TokioTimer::new()).header_read_timeout(CLIENT_SILENCE).max_buf_size(HTTP_HEAD_BYTES_MAX);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(line), service));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(connection), service));
     let served = tokio::select! {
         served = connection.as_mut() => served,
         () = stop.cancelled() => {
@@ -80,21 +82,25 @@ async fn serve_connection<S>(
         }
     };
     if let Err(error) = served {
-        tracing::debug!(%error, "a connection has ended badly");
+        tracing::debug!(%error, "connection failed");
     }
 }
 
-async fn answer(entrance: &Entrance, peer: Peer, request: Request<Incoming>) -> Result<Response, Infallible> {
+async fn respond(
+    endpoint: &Endpoint,
+    peer: Peer,
+    request: Request<Incoming>,
+) -> Result<Response, Infallible> {
     let (mut parts, body) = request.into_parts();
-    let entered = match entrance.auth.judge(&parts.uri, &mut parts.headers) {
-        Ok(entered) => entered,
-        Err(refusal) => return Ok(refusal.into_response()),
+    let caller = match endpoint.auth.authenticate(&parts.uri, &mut parts.headers) {
+        Ok(caller) => caller,
+        Err(error) => return Ok(error.into_response()),
     };
     if let Some(plain) = plain_path(&parts.uri) {
         parts.uri = plain;
     }
-    parts.extensions.insert(entered);
+    parts.extensions.insert(caller);
     parts.extensions.insert(peer);
     let request = Request::from_parts(parts, Body::new(body));
-    entrance.router.clone().oneshot(request).await
+    endpoint.router.clone().oneshot(request).await
 }

@@ -1,4 +1,5 @@
-//! The Unix socket of the daemon: for its owner only, from the first moment on, and never in the way of another daemon.
+//! The Unix socket of the daemon: open to its owner only, from the first moment on, and never in the way of another
+//! daemon.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -7,19 +8,19 @@ use std::path::{Path, PathBuf};
 
 use tokio::net::UnixListener;
 
-/// A socket that is listened on.
+/// A socket that the daemon listens on.
 pub struct Socket {
     pub(super) listener: UnixListener,
     pub(super) file: SocketFile,
 }
 
-/// Where it stands.
+/// The socket's place in the file system; `inode` tells our socket from one that another daemon put there later.
 pub(super) struct SocketFile {
     path: PathBuf,
     inode: u64,
 }
 
-/// Why there is none.
+/// Why the daemon cannot listen on its socket.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on the socket {path}: {source}")]
 pub struct SocketError {
@@ -28,36 +29,36 @@ pub struct SocketError {
 }
 
 impl Socket {
-    /// Listens at `path`, in the place of a socket that a former daemon left there. The caller holds the lock of the
-    /// store: whoever else might listen there is not a daemon of the same database.
+    /// Listens at `path`, replacing a socket that a former daemon left there. The caller holds the lock of the store,
+    /// so no other daemon of the same database can be listening there.
     pub fn bind(path: &Path) -> Result<Self, SocketError> {
         bind(path).map_err(|source| SocketError { path: path.to_owned(), source })
     }
 }
 
-/// The socket is made in a folder that nobody else may enter, gets its mode there, and is then moved to its place: at
-/// no moment is there one that others may use, nor none where one was.
+/// Creates the socket in a folder that nobody else may enter, sets its mode there, and then moves it into place: at no
+/// moment can others open it, and at no moment is `path` missing.
 fn bind(path: &Path) -> io::Result<Socket> {
     match fs::symlink_metadata(path) {
-        Ok(there) if !there.file_type().is_socket() => {
-            let words = "something else stands there; move it away or choose another http.socket";
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, words));
+        Ok(existing) if !existing.file_type().is_socket() => {
+            let message = "the path is taken by something that is no socket; move it away or choose another http.socket";
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
         }
         Ok(_) | Err(_) => {}
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let private = folder.join(format!(".agentcron-{}", std::process::id()));
     match fs::DirBuilder::new().mode(0o700).create(&private) {
-        // Of a former process that had our number.
+        // A former process with the same process id left it behind.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             fs::remove_dir_all(&private)?;
             fs::DirBuilder::new().mode(0o700).create(&private)?;
         }
         other => other?,
     }
-    let made = bind_within(&private, path);
+    let socket = bind_within(&private, path);
     let _ = fs::remove_dir_all(&private);
-    made
+    socket
 }
 
 fn bind_within(private: &Path, path: &Path) -> io::Result<Socket> {
@@ -70,11 +71,11 @@ fn bind_within(private: &Path, path: &Path) -> io::Result<Socket> {
 }
 
 impl SocketFile {
-    /// Takes the socket away, if it is still ours.
+    /// Removes the socket if it is still ours.
     pub(super) fn remove(&self) {
-        let is_ours = fs::symlink_metadata(&self.path).is_ok_and(|there| there.ino() == self.inode);
+        let is_ours = fs::symlink_metadata(&self.path).is_ok_and(|found| found.ino() == self.inode);
         if is_ours && let Err(error) = fs::remove_file(&self.path) {
-            tracing::debug!(%error, "the socket could not be taken away");
+            tracing::debug!(%error, "could not remove the socket");
         }
     }
 }

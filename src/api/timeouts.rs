@@ -1,5 +1,5 @@
-//! How long a client may keep us waiting: with the rest of a request, and with taking an answer. And how much it may
-//! send. Whoever is slower or larger loses its connection, so that nobody can use up all of them.
+//! Limits on what a client may cost: how long it may stall while sending a request or reading a response, and how much
+//! it may send. A client that exceeds them loses its connection, so that nobody can use up all connections.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -13,36 +13,35 @@ use tokio::time::Sleep;
 
 use crate::domain::bounds::{CLIENT_SILENCE, HTTP_BODY_BYTES_MAX};
 
-/// How long a body that is too long is read on.
+/// How long we keep reading a body that is too large.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// What is wrong with the body of a request.
+/// Why the body of a request is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum BodyFault {
-    /// There is too much of it.
+pub(super) enum BodyError {
     #[error("the body is longer than {HTTP_BODY_BYTES_MAX} bytes")]
     TooLarge,
-    /// It does not go on.
-    #[error("no more of the body for {}", humantime::format_duration(CLIENT_SILENCE))]
-    Silent,
+    /// Nothing more arrived for too long.
+    #[error("nothing more of the body arrived for {}", humantime::format_duration(CLIENT_SILENCE))]
+    Stalled,
 }
 
-/// A body as it comes in, bounded in bytes and in the time between two pieces.
-pub(super) async fn bounded(body: Body) -> Result<Body, BodyFault> {
+/// Returns the body as it arrives, limited in bytes and in the time between two pieces.
+pub(super) async fn bound_body(body: Body) -> Result<Body, BodyError> {
     if body.is_end_stream() {
         return Ok(body);
     }
     let most = u64::try_from(HTTP_BODY_BYTES_MAX).unwrap_or(u64::MAX);
     if body.size_hint().lower() > most {
-        // A client that is still writing would find the connection closed instead of our answer.
-        let _ = tokio::time::timeout(LINGER, linger(body)).await;
-        return Err(BodyFault::TooLarge);
+        // A client that is still writing would see the connection close instead of our response.
+        let _ = tokio::time::timeout(LINGER, discard(body)).await;
+        return Err(BodyError::TooLarge);
     }
     Ok(Body::new(BoundedBody { body, bytes_left: most, silence: None }))
 }
 
-/// Reads on for a while, to no purpose.
-async fn linger(mut body: Body) {
+/// Reads the body for a while and discards it.
+async fn discard(mut body: Body) {
     let mut bytes_left = HTTP_BODY_BYTES_MAX * 2;
     while let Some(Ok(frame)) = body.frame().await {
         let bytes = frame.data_ref().map_or(0, Bytes::len);
@@ -53,15 +52,15 @@ async fn linger(mut body: Body) {
     }
 }
 
-/// What the body of a request did wrong, if that is the cause of this error.
-pub(super) fn body_fault(error: &(dyn std::error::Error + 'static)) -> Option<BodyFault> {
+/// Returns the fault of the request body that caused this error, if one did.
+pub(super) fn body_error(error: &(dyn std::error::Error + 'static)) -> Option<BodyError> {
     std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref().copied())
 }
 
 struct BoundedBody {
     body: Body,
     bytes_left: u64,
-    /// Set while more is waited for: while nobody asks for it, the client is not to blame.
+    /// Set while somebody waits for more: while nobody reads the body, the client is not to blame.
     silence: Option<Pin<Box<Sleep>>>,
 }
 
@@ -76,13 +75,13 @@ impl hyper::body::Body for BoundedBody {
         let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
             let silence = self.silence.get_or_insert_with(|| Box::pin(tokio::time::sleep(CLIENT_SILENCE)));
             ready!(silence.as_mut().poll(context));
-            return Poll::Ready(Some(Err(axum::Error::new(BodyFault::Silent))));
+            return Poll::Ready(Some(Err(axum::Error::new(BodyError::Stalled))));
         };
         self.silence = None;
         if let Some(data) = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()) {
             let Some(left) = self.bytes_left.checked_sub(u64::try_from(data.len()).unwrap_or(u64::MAX))
             else {
-                return Poll::Ready(Some(Err(axum::Error::new(BodyFault::TooLarge))));
+                return Poll::Ready(Some(Err(axum::Error::new(BodyError::TooLarge))));
             };
             self.bytes_left = left;
         }
@@ -98,24 +97,25 @@ impl hyper::body::Body for BoundedBody {
     }
 }
 
-/// A connection whose far end must go on taking what it is sent. What is being waited for on our side does not count.
+/// A connection whose client must keep reading what it is sent. Time that we take ourselves does not count.
 ///
-/// Its end is told a moment late: hyper would not even begin with a request if it saw that the client has closed the
-/// connection right behind it, and whoever sends a request and leaves has asked for something all the same.
+/// It reports the end of the client's data one poll late: hyper would not even start to serve a request if it saw that
+/// the client closed the connection right behind it, and a client that sends a request and leaves has asked for
+/// something all the same.
 pub(super) struct TimedConnection<S> {
-    line: S,
+    stream: S,
     has_ended: bool,
-    /// Set while the far end takes nothing.
+    /// Set while the client reads nothing.
     stalled: Option<Pin<Box<Sleep>>>,
     timeout: Duration,
 }
 
 impl<S> TimedConnection<S> {
-    pub(super) fn new(line: S) -> Self {
-        Self { line, has_ended: false, stalled: None, timeout: CLIENT_SILENCE }
+    pub(super) fn new(stream: S) -> Self {
+        Self { stream, has_ended: false, stalled: None, timeout: CLIENT_SILENCE }
     }
 
-    /// What became of an attempt to write, unless the far end has been stalling for too long.
+    /// Returns the result of an attempt to write, or an error if the client has stalled for too long.
     fn within_timeout<T>(
         &mut self,
         context: &mut Context<'_>,
@@ -139,7 +139,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedConnection<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
         let before = buffer.filled().len();
-        let read = Pin::new(&mut self.line).poll_read(context, buffer);
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         let ends = matches!(read, Poll::Ready(Ok(()))) && buffer.filled().len() == before;
         if ends && !self.has_ended {
             self.has_ended = true;
@@ -156,7 +156,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimedConnection<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<std::io::Result<usize>> {
-        let written = Pin::new(&mut self.line).poll_write(context, bytes);
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.within_timeout(context, written)
     }
 
@@ -165,21 +165,21 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimedConnection<S> {
         context: &mut Context<'_>,
         pieces: &[std::io::IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
-        let written = Pin::new(&mut self.line).poll_write_vectored(context, pieces);
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
         self.within_timeout(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.line.is_write_vectored()
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        let flushed = Pin::new(&mut self.line).poll_flush(context);
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
         self.within_timeout(context, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        let shut = Pin::new(&mut self.line).poll_shutdown(context);
+        let shut = Pin::new(&mut self.stream).poll_shutdown(context);
         self.within_timeout(context, shut)
     }
 }
@@ -191,24 +191,24 @@ mod tests {
 
     use super::*;
 
-    /// A body whose pieces come these seconds after they are asked for.
+    /// A body whose pieces arrive this many seconds after they are polled for.
     async fn body(seconds: &'static [u64]) -> Body {
         let pieces = stream::iter(seconds).then(async |seconds| {
             tokio::time::sleep(Duration::from_secs(*seconds)).await;
             Ok::<_, std::io::Error>(Bytes::from_static(b"a piece"))
         });
-        bounded(Body::from_stream(pieces)).await.unwrap()
+        bound_body(Body::from_stream(pieces)).await.unwrap()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_is_silent_only_while_somebody_listens() {
-        let mut heard = body(&[29, 29, 31]).await;
-        // Its turn comes late, and so does the one for whom it is read on.
+    async fn a_client_counts_as_stalled_only_while_somebody_reads() {
+        let mut body = body(&[29, 29, 31]).await;
+        // The reader is slow as well, which is not the client's fault.
         for _ in 0..2 {
             tokio::time::sleep(CLIENT_SILENCE * 2).await;
-            assert!(heard.frame().await.unwrap().is_ok());
+            assert!(body.frame().await.unwrap().is_ok());
         }
-        let error = heard.frame().await.unwrap().unwrap_err();
-        assert_eq!(body_fault(&error), Some(BodyFault::Silent));
+        let error = body.frame().await.unwrap().unwrap_err();
+        assert_eq!(body_error(&error), Some(BodyError::Stalled));
     }
 }

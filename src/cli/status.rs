@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::Args;
 
 use super::terminal::{Failure, Session, printable};
-use crate::api::wire::{Configuration, Facts, State};
+use crate::api::wire::{Configuration, StatusReport, StatusSnapshot};
 use crate::config;
 use crate::domain::cron::CronSource;
 use crate::domain::ids::DefinitionId;
@@ -27,20 +27,24 @@ pub(super) fn status(_: &Status, session: &mut Session) -> Result<(), Failure> {
     let store = session.store_path()?;
     let daemon = daemon_state(&store);
     let now = session.now();
-    let facts = if store.exists() { Facts::read(&Reader::open(&store)?, now)? } else { Facts::none() };
-    let files = compare_files(session, &facts.crons);
+    let snapshot = if store.exists() {
+        StatusSnapshot::read(&Reader::open(&store)?, now)?
+    } else {
+        StatusSnapshot::empty()
+    };
+    let files = compare_files(session, &snapshot.crons);
     if session.output.is_json() {
-        return Ok(session.output.json(&State::of(&store, &daemon, files, &facts, now))?);
+        return Ok(session.output.json(&StatusReport::of(&store, &daemon, files, &snapshot, now))?);
     }
-    if let Some(notice) = webhooks::queue_notice(&facts.mode, &session.zone) {
+    if let Some(notice) = webhooks::queue_notice(&snapshot.queue, &session.zone) {
         let notice = session.output.paint(Tone::Attention, &printable(&notice));
         session.output.line(&notice)?;
     }
-    let next = facts.next(now).map_or("nothing scheduled".to_owned(), |(at, name)| {
+    let next = snapshot.next(now).map_or("nothing scheduled".to_owned(), |(at, name)| {
         let at = format!("{} ({})", times::local_with_day(at, &session.zone), times::relative(at, now));
         format!("{}, {at}", printable(name))
     });
-    let Facts { overview, crons, notices, mode } = &facts;
+    let StatusSnapshot { overview, crons, notices, queue } = &snapshot;
     let mut fields = vec![
         ("daemon", daemon_text(&daemon, session)),
         ("store", store_text(&store, session)),
@@ -52,7 +56,7 @@ pub(super) fn status(_: &Status, session: &mut Session) -> Result<(), Failure> {
         ("webhooks, 24 h", counts_text(&overview.deliveries)),
         ("webhooks queued", overview.deliveries_waiting.to_string()),
     ];
-    fields.extend(webhooks::suppressed_text(mode).map(|text| ("suppressed", text)));
+    fields.extend(webhooks::suppressed_text(queue).map(|text| ("suppressed", text)));
     session.output.fields(&fields)?;
     print_notices(notices, session)
 }

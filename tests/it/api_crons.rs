@@ -1,5 +1,5 @@
-//! Crons made through the agent server's own API: answered like the server itself, fired by us, whatever happens to the
-//! daemon; and the server's crons taken over.
+//! Crons created through the agent server's own API: the responses are the server's, the runs are started by us, even if the
+//! daemon is killed; and the import of the server's crons.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -15,39 +15,39 @@ use super::support::real_server::{RealServer, http};
 use super::support::receiver::Receiver;
 use super::support::span::now;
 
-/// Tests share the real server, its ten workers and the machine.
+/// Long, because the tests share the real server, its ten workers and the machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-async fn listening(daemon: &Daemon) {
-    let answers = || UnixStream::connect(daemon.folder().join("agentcron.sock")).is_ok();
-    daemon.wait_until("the socket", answers).await;
+async fn wait_for_socket(daemon: &Daemon) {
+    let is_open = || UnixStream::connect(daemon.folder().join("agentcron.sock")).is_ok();
+    daemon.wait_until("the socket", is_open).await;
 }
 
-/// One exchange over the daemon's socket: status and body.
-fn ask(daemon: &Daemon, method: &str, path: &str, body: &Value) -> (u16, Value) {
+/// Sends a request over the daemon's socket and returns the status and the body of the response.
+fn send(daemon: &Daemon, method: &str, path: &str, body: &Value) -> (u16, Value) {
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let mut stream = UnixStream::connect(daemon.folder().join("agentcron.sock")).unwrap();
     let head = format!("{method} {path} HTTP/1.0\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len());
     stream.write_all((head + &body).as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
     (head.split(' ').nth(1).unwrap().parse().unwrap(), serde_json::from_str(body).unwrap_or_default())
 }
 
-fn ask_server(server: &RealServer, method: &str, path: &str, body: &Value) -> (u16, Value) {
+fn send_to_server(server: &RealServer, method: &str, path: &str, body: &Value) -> (u16, Value) {
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let (status, body) = http(server.address(), method, path, &body).unwrap();
     (status, serde_json::from_str(&body).unwrap_or_default())
 }
 
-fn make(daemon: &Daemon, path: &str, body: &Value) -> String {
-    let (status, cron) = ask(daemon, "POST", path, body);
+fn create(daemon: &Daemon, path: &str, body: &Value) -> String {
+    let (status, cron) = send(daemon, "POST", path, body);
     assert_eq!(status, 200, "{cron}");
     cron["cron_id"].as_str().unwrap().to_owned()
 }
 
-/// Hears of a cron's runs.
+/// Returns how many webhooks arrived at this path.
 fn deliveries(receiver: &Receiver, path: &str) -> usize {
     receiver.received().iter().filter(|request| request.path == path).count()
 }
@@ -58,25 +58,25 @@ async fn wait_for_deliveries(receiver: &Receiver, daemon: &Daemon, path: &str, c
 }
 
 #[tokio::test]
-async fn a_cron_lives_through_kills_and_changes_until_it_is_deleted() {
+async fn a_cron_survives_kills_and_changes_until_it_is_deleted() {
     let (server, receiver) = (RealServer::shared(), Receiver::start());
     let rarely = Cron::bare("rarely").with("schedule = \"0 0 1 1 *\"");
     let mut daemon = Daemon::start(&Configuration::new(&server.url()).cron(rarely));
-    listening(&daemon).await;
+    wait_for_socket(&daemon).await;
     let every_two_seconds = json!({
         "assistant_id": "agent", "schedule": "* * * * * */2", "webhook": receiver.url("/first?token=SECRET"),
         "input": {"messages": [{"role": "user", "content": "hi"}]}, "metadata": {"name": "first", "team": "ops"},
     });
-    let first = make(&daemon, "/runs/crons", &every_two_seconds);
+    let first = create(&daemon, "/runs/crons", &every_two_seconds);
     wait_for_deliveries(&receiver, &daemon, "/first?token=SECRET", 1).await;
-    let told = &receiver.received()[0].json();
-    assert_eq!((&told["status"], &told["metadata"]["team"]), (&json!("success"), &json!("ops")));
+    let body = &receiver.received()[0].json();
+    assert_eq!((&body["status"], &body["metadata"]["team"]), (&json!("success"), &json!("ops")));
     assert_eq!(
-        (&told["metadata"]["cron_id"], &told["metadata"]["cron_name"]),
+        (&body["metadata"]["cron_id"], &body["metadata"]["cron_name"]),
         (&json!(first), &json!("first"))
     );
-    for word in ["first", first.as_str()] {
-        let runs = daemon.json(&["history", "--cron", word]);
+    for name_or_id in ["first", first.as_str()] {
+        let runs = daemon.json(&["history", "--cron", name_or_id]);
         assert!(!runs.is_empty() && runs.iter().all(|run| run["trigger"] == "schedule"), "{runs:?}");
     }
 
@@ -85,47 +85,47 @@ async fn a_cron_lives_through_kills_and_changes_until_it_is_deleted() {
     daemon.start_again();
     wait_for_deliveries(&receiver, &daemon, "/first?token=SECRET", before + 1).await;
 
-    // A thread cron is the witness that time goes on.
+    // A cron on a thread shows that the scheduler is working.
     let thread_id = Uuid::new_v4().to_string();
-    assert_eq!(ask_server(server, "POST", "/threads", &json!({"thread_id": thread_id})).0, 200);
-    let witness = json!({
-        "assistant_id": "agent", "schedule": "* * * * * */2", "webhook": receiver.url("/witness"),
+    assert_eq!(send_to_server(server, "POST", "/threads", &json!({"thread_id": thread_id})).0, 200);
+    let other = json!({
+        "assistant_id": "agent", "schedule": "* * * * * */2", "webhook": receiver.url("/other"),
         "input": {"messages": [{"role": "user", "content": "hi"}]},
     });
-    listening(&daemon).await;
-    let second = make(&daemon, &format!("/thread/{thread_id}/runs/crons"), &witness);
+    wait_for_socket(&daemon).await;
+    let second = create(&daemon, &format!("/thread/{thread_id}/runs/crons"), &other);
     let path = format!("/runs/crons/{first}");
-    assert_eq!(ask(&daemon, "PATCH", &path, &json!({"schedule": "0 0 1 1 *"})).0, 200);
+    assert_eq!(send(&daemon, "PATCH", &path, &json!({"schedule": "0 0 1 1 *"})).0, 200);
     daemon.kill9();
     let patched = now();
     daemon.start_again();
-    wait_for_deliveries(&receiver, &daemon, "/witness", 3).await;
-    assert_eq!(fired_since(&daemon, &first, patched), 0, "the new schedule has a rest");
+    wait_for_deliveries(&receiver, &daemon, "/other", 3).await;
+    assert_eq!(fired_since(&daemon, &first, patched), 0, "the new schedule has no occurrence now");
 
-    listening(&daemon).await;
-    assert_eq!(ask(&daemon, "PATCH", &path, &json!({"schedule": "* * * * * */2"})).0, 200);
+    wait_for_socket(&daemon).await;
+    assert_eq!(send(&daemon, "PATCH", &path, &json!({"schedule": "* * * * * */2"})).0, 200);
     let before = deliveries(&receiver, "/first?token=SECRET");
     wait_for_deliveries(&receiver, &daemon, "/first?token=SECRET", before + 1).await;
-    assert_eq!(ask(&daemon, "DELETE", &path, &Value::Null).0, 204);
+    assert_eq!(send(&daemon, "DELETE", &path, &Value::Null).0, 204);
     daemon.kill9();
     let deleted = now();
     daemon.start_again();
-    let before = deliveries(&receiver, "/witness");
-    wait_for_deliveries(&receiver, &daemon, "/witness", before + 3).await;
+    let before = deliveries(&receiver, "/other");
+    wait_for_deliveries(&receiver, &daemon, "/other", before + 3).await;
     assert_eq!(fired_since(&daemon, &first, deleted), 0, "it is deleted");
     assert!(!daemon.json(&["history", "--cron", "first"]).is_empty(), "its history stays");
 
-    listening(&daemon).await;
-    let (_, found) = ask(&daemon, "POST", "/runs/crons/search", &json!({"sort_order": "asc"}));
+    wait_for_socket(&daemon).await;
+    let (_, found) = send(&daemon, "POST", "/runs/crons/search", &json!({"sort_order": "asc"}));
     let ids: Vec<&str> =
         found.as_array().unwrap().iter().map(|cron| cron["cron_id"].as_str().unwrap()).collect();
     assert_eq!((ids.len(), ids[1]), (2, second.as_str()));
-    let (status, refused) = ask(&daemon, "DELETE", &format!("/runs/crons/{}", ids[0]), &Value::Null);
+    let (status, refused) = send(&daemon, "DELETE", &format!("/runs/crons/{}", ids[0]), &Value::Null);
     assert!(status == 409 && refused["detail"].as_str().unwrap().contains("agentcron.toml:"), "{refused}");
-    let twice: Vec<_> = daemon.history().into_iter().filter(|run| run.was_fired()).collect();
+    let fired: Vec<_> = daemon.history().into_iter().filter(|run| run.was_fired()).collect();
     let instants: std::collections::BTreeSet<_> =
-        twice.iter().map(|run| (run.cron_name.clone(), run.scheduled_for)).collect();
-    assert_eq!(instants.len(), twice.len(), "no instant fired twice");
+        fired.iter().map(|run| (run.cron_name.clone(), run.scheduled_for)).collect();
+    assert_eq!(instants.len(), fired.len(), "no instant was started twice");
     assert!(!daemon.stderr().contains("SECRET"));
 }
 
@@ -135,14 +135,14 @@ fn fired_since(daemon: &Daemon, cron: &str, since: Timestamp) -> usize {
     runs.iter().filter(|run| instant(run) > since).count()
 }
 
-/// The same calls, on the server and on us: the same statuses, bodies and words, ids and times aside.
+/// The same calls to the server and to us return the same statuses, bodies and messages, except for ids and times.
 #[tokio::test]
-async fn the_server_and_we_answer_alike() {
+async fn the_server_and_we_respond_alike() {
     let server = RealServer::shared();
     let daemon = Daemon::start(&Configuration::new(&server.url()));
-    listening(&daemon).await;
+    wait_for_socket(&daemon).await;
     let thread_id = Uuid::new_v4().to_string();
-    assert_eq!(ask_server(server, "POST", "/threads", &json!({"thread_id": thread_id})).0, 200);
+    assert_eq!(send_to_server(server, "POST", "/threads", &json!({"thread_id": thread_id})).0, 200);
     let on_thread = format!("/threads/{thread_id}/runs/crons");
     let salt = Uuid::new_v4().to_string();
     let cron = |more: Value| {
@@ -155,13 +155,13 @@ async fn the_server_and_we_answer_alike() {
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         body
     };
-    // `ID` is the cron that the first call made.
+    // `ID` is the cron that the first call created.
     let calls = [
         ("POST", "/runs/crons", cron(json!({"input": {"a": 1}, "config": {"tags": ["t"]}, "bogus": 1}))),
         (
             "POST",
             &on_thread,
-            // What becomes of threads means nothing here; the server forgets it at first, and we tell it back.
+            // `on_run_completed` is left out: it means nothing for a cron on a thread, and the server does not return it.
             cron(json!({"enabled": false, "timezone": "Asia/Tokyo"})),
         ),
         (
@@ -224,39 +224,39 @@ async fn the_server_and_we_answer_alike() {
     let mut ids: Option<(String, String)> = None;
     for (method, path, body) in calls {
         let (theirs_id, ours_id) = ids.clone().unwrap_or_default();
-        let theirs = ask_server(server, method, &path.replace("ID", &theirs_id), &body);
-        let ours = ask(&daemon, method, &path.replace("ID", &ours_id), &body);
+        let theirs = send_to_server(server, method, &path.replace("ID", &theirs_id), &body);
+        let ours = send(&daemon, method, &path.replace("ID", &ours_id), &body);
         ids = ids.or_else(|| {
-            let id = |told: &Value| told["cron_id"].as_str().map(str::to_owned);
+            let id = |cron: &Value| cron["cron_id"].as_str().map(str::to_owned);
             Some((id(&theirs.1)?, id(&ours.1)?))
         });
         let call = format!("{method} {path} {body}");
         assert_eq!(ours.0, theirs.0, "{call}: {} instead of {}", ours.1, theirs.1);
         match (ours.1["detail"].as_str(), theirs.1["detail"].as_str()) {
-            // Ours may go on to say what is wrong with the schedule.
+            // Our message may continue with what is wrong with the schedule.
             (Some(ours), Some(theirs)) => {
                 let ours =
                     if ours_id.is_empty() { ours.to_owned() } else { ours.replace(&ours_id, &theirs_id) };
                 assert!(ours.starts_with(theirs), "{call}: {ours:?}, not {theirs:?}");
             }
-            (_, _) => assert_eq!(alike(&ours.1), alike(&theirs.1), "{call}"),
+            (_, _) => assert_eq!(without_ids_and_times(&ours.1), without_ids_and_times(&theirs.1), "{call}"),
         }
     }
-    let left = ask_server(server, "POST", "/runs/crons/search", &search(json!({"limit": 100}))).1;
+    let left = send_to_server(server, "POST", "/runs/crons/search", &search(json!({"limit": 100}))).1;
     for cron in left.as_array().unwrap() {
         let path = format!("/runs/crons/{}", cron["cron_id"].as_str().unwrap());
-        assert_eq!(ask_server(server, "DELETE", &path, &Value::Null).0, 204);
+        assert_eq!(send_to_server(server, "DELETE", &path, &Value::Null).0, 204);
     }
 }
 
-/// Without ids that were given out and times of making.
-fn alike(told: &Value) -> Value {
-    match told {
-        Value::Array(items) => items.iter().map(alike).collect(),
+/// Returns the body without ids of crons and times of creation and change.
+fn without_ids_and_times(body: &Value) -> Value {
+    match body {
+        Value::Array(items) => items.iter().map(without_ids_and_times).collect(),
         Value::Object(entries) => {
             let entry = |(key, value): (&String, &Value)| match key.as_str() {
                 "cron_id" | "created_at" | "updated_at" => (key.clone(), json!(value.as_str().map(str::len))),
-                _ => (key.clone(), alike(value)),
+                _ => (key.clone(), without_ids_and_times(value)),
             };
             entries.iter().map(entry).collect()
         }
@@ -265,7 +265,7 @@ fn alike(told: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn the_servers_crons_become_a_file_that_passes_check_and_fires() {
+async fn the_servers_crons_are_imported_into_a_file_that_passes_check_and_starts_runs() {
     let server = RealServer::start();
     let receiver = Receiver::start();
     let cron = json!({
@@ -273,13 +273,13 @@ async fn the_servers_crons_become_a_file_that_passes_check_and_fires() {
         "webhook": receiver.url("/hook?token=SECRET"), "metadata": {"name": "digest"},
         "input": {"messages": [{"role": "user", "content": "from there"}]},
     });
-    // More than a page of them.
+    // These are more than a page.
     for index in 0..101 {
         let mut cron = cron.clone();
         if index > 0 {
             cron["metadata"] = json!({ "index": index });
         }
-        assert_eq!(ask_server(&server, "POST", "/runs/crons", &cron).0, 200);
+        assert_eq!(send_to_server(&server, "POST", "/runs/crons", &cron).0, 200);
     }
     let configuration = Configuration::new(&server.url()).top("include = [\"crons.d/*.toml\"]");
     let mut daemon = Daemon::prepare(&configuration);
@@ -297,10 +297,10 @@ async fn the_servers_crons_become_a_file_that_passes_check_and_fires() {
     daemon.start_with(&[("WEBHOOK_TOKEN", "SECRET")]);
     let check = daemon.run_command(&["check"]);
     assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stderr));
-    listening(&daemon).await;
+    wait_for_socket(&daemon).await;
     daemon.json(&["trigger", "digest"]);
     wait_for_deliveries(&receiver, &daemon, "/hook?token=SECRET", 1).await;
-    let told = receiver.received()[0].json();
-    assert_eq!(told["status"], "success");
-    assert!(told["values"].to_string().contains("echo: from there"), "{told}");
+    let body = receiver.received()[0].json();
+    assert_eq!(body["status"], "success");
+    assert!(body["values"].to_string().contains("echo: from there"), "{body}");
 }

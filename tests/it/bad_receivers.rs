@@ -1,5 +1,5 @@
-//! Every way in which `webhook listen --fail` misbehaves, played to one daemon at once: its memory stays flat, no place
-//! is lost, and a row says what happened.
+//! One daemon delivers to receivers that misbehave in every way that `webhook listen --fail` knows, all at once: its memory
+//! stays flat, no permit is lost, and a row says what happened.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,22 +8,22 @@ use futures_util::future::join_all;
 
 use super::support::agent_server::AgentServerOnPort;
 use super::support::configuration::{Configuration, Cron};
-use super::support::daemon::{Daemon, LOOK_EVERY};
-use super::support::history::Recorded;
+use super::support::daemon::{Daemon, POLL_EVERY};
+use super::support::history::RunRecord;
 use super::support::listener::Listener;
 use super::support::span::Span;
 
-/// As many as one origin has places: a single one that is lost is missed.
+/// As many as one origin has permits, so that a single lost permit is noticed.
 const WEBHOOKS_EACH: usize = 4;
-/// An attempt lasts 20 s at most, the next one comes after 5 s and a fifth, and the machine is busy.
+/// An attempt takes at most 20 s, the next one follows after at most 6 s, and the machine is busy.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// Whoever waits for a place that is lost waits four times as long.
+/// A webhook that had to wait for an attempt of 20 s would take four times as long.
 const PROMPTLY: Duration = Duration::from_secs(5);
-/// What the daemon may grow by.
+/// How much the memory of the daemon may grow.
 const GROWTH_BYTES_MAX: u64 = 20 << 20;
 
-/// How to misbehave; what the row of the first attempt says; and how the delivery ends if it ends soon. Whoever says
-/// that his URL is gone may not be told the others.
+/// How a receiver misbehaves, what the row of the first attempt says, and how the delivery ends if it ends soon. A receiver
+/// that says that its URL is gone gets no further webhooks.
 const CASES: [(&str, Option<u16>, &str, Option<&str>); 12] = [
     ("500x1", Some(500), "the receiver answered 500", Some("delivered")),
     ("429x1", Some(429), "the receiver answered 429", Some("delivered")),
@@ -40,43 +40,43 @@ const CASES: [(&str, Option<u16>, &str, Option<&str>); 12] = [
 ];
 
 #[tokio::test]
-async fn no_bad_receiver_takes_memory_or_places_and_each_is_told_apart() {
+async fn bad_receivers_use_up_neither_memory_nor_permits_and_their_rows_differ() {
     let server = AgentServerOnPort::start();
     let listeners: Vec<_> = CASES.iter().map(|(how, ..)| Listener::start(&["--fail", how], &[])).collect();
     let good = Listener::start(&[], &[]);
     let span = Span::soon(1, WEBHOOKS_EACH);
     let cron = |name: &str, listener: &Listener| {
-        Cron::new(name, &span).with("overlap = \"allow\"").tells(&listener.url())
+        Cron::new(name, &span).with("overlap = \"allow\"").webhook(&listener.url())
     };
     let crons = CASES.iter().zip(&listeners).map(|((how, ..), listener)| cron(how, listener));
-    let rarely = Cron::bare("good").with("schedule = \"0 0 1 1 *\"").tells(&good.url());
+    let rarely = Cron::bare("good").with("schedule = \"0 0 1 1 *\"").webhook(&good.url());
     let configuration = Configuration::new(&server.url()).crons(crons).cron(rarely);
     let daemon = Daemon::start(&configuration);
     daemon.wait_until("the socket", || daemon.folder().join("agentcron.sock").exists()).await;
 
     let memory = Memory::of(&daemon);
-    let most = memory.most_during(everything(&daemon, &listeners, &good)).await;
+    let most = memory.most_during(deliver_everything(&daemon, &listeners, &good)).await;
     let grown = most.saturating_sub(memory.before);
     eprintln!("the daemon grew by {} KiB to {} KiB", grown >> 10, most >> 10);
     assert!(grown < GROWTH_BYTES_MAX, "from {} to {most} bytes", memory.before);
     for case in &CASES {
-        read_story(&daemon, case);
+        check_attempts(&daemon, case);
     }
-    // Both times: while the bad ones held all that they could get, and after it.
-    for told in good.arrivals() {
-        let after_end = told["after_end_ms"].as_u64().unwrap();
-        assert!(u128::from(after_end) < PROMPTLY.as_millis(), "{told}");
+    // The good receiver was served promptly, both while the bad ones held all their permits and afterwards.
+    for arrival in good.arrivals() {
+        let after_end = arrival["after_end_ms"].as_u64().unwrap();
+        assert!(u128::from(after_end) < PROMPTLY.as_millis(), "{arrival}");
     }
 }
 
-async fn everything(daemon: &Daemon, listeners: &[Listener], good: &Listener) {
-    let told = |ending| if ending == Some("gone") { 1 } else { WEBHOOKS_EACH };
-    let all_were_told =
-        CASES.iter().zip(listeners).map(|((.., ending), listener)| listener.wait_for(told(*ending)));
-    join_all(all_were_told).await;
+async fn deliver_everything(daemon: &Daemon, listeners: &[Listener], good: &Listener) {
+    let requests = |ending| if ending == Some("gone") { 1 } else { WEBHOOKS_EACH };
+    let all_requests =
+        CASES.iter().zip(listeners).map(|((.., ending), listener)| listener.wait_for(requests(*ending)));
+    join_all(all_requests).await;
     daemon.json(&["trigger", "good"]);
     good.wait_for(1).await;
-    let has_come_so_far = |run: &Recorded| {
+    let is_done_for_now = |run: &RunRecord| {
         let webhook = run.webhook.as_ref();
         let case = CASES.iter().find(|(how, ..)| *how == run.cron_name);
         match case.and_then(|(.., ending)| *ending) {
@@ -86,16 +86,16 @@ async fn everything(daemon: &Daemon, listeners: &[Listener], good: &Listener) {
     };
     let runs_in_all = WEBHOOKS_EACH * CASES.len() + 1;
     daemon
-        .wait_for_history_within(PATIENCE, "all to come as far as they soon will", |runs| {
-            runs.len() == runs_in_all && runs.iter().all(has_come_so_far)
+        .wait_for_history_within(PATIENCE, "all webhooks to be delivered or retried", |runs| {
+            runs.len() == runs_in_all && runs.iter().all(is_done_for_now)
         })
         .await;
     daemon.json(&["trigger", "good"]);
     good.wait_for(2).await;
 }
 
-/// The rows of all that was told to this receiver.
-fn read_story(daemon: &Daemon, (how, code, words, ending): &(&str, Option<u16>, &str, Option<&str>)) {
+/// Checks the rows of all webhooks to this receiver.
+fn check_attempts(daemon: &Daemon, (how, code, message, ending): &(&str, Option<u16>, &str, Option<&str>)) {
     let webhooks = daemon.json(&["webhook", "list", "--cron", how]);
     assert_eq!(webhooks.len(), WEBHOOKS_EACH, "{how}: {webhooks:#?}");
     for webhook in webhooks {
@@ -107,9 +107,9 @@ fn read_story(daemon: &Daemon, (how, code, words, ending): &(&str, Option<u16>, 
             continue;
         };
         let detail = first["detail"].as_str().unwrap_or_default();
-        assert!(detail.contains(words) && first["code"].as_u64() == code.map(u64::from), "{how}: {first}");
+        assert!(detail.contains(message) && first["code"].as_u64() == code.map(u64::from), "{how}: {first}");
         let kept = first["answer"].as_str().unwrap_or_default();
-        assert!(kept.len() <= 4 << 10, "{how}: {} bytes of an answer are kept", kept.len());
+        assert!(kept.len() <= 4 << 10, "{how}: {} bytes of a response are kept", kept.len());
     }
 }
 
@@ -126,13 +126,13 @@ impl Memory {
         Self { status, before }
     }
 
-    /// The most that it had while something went on.
+    /// Returns the most that the process had during `work`.
     async fn most_during(&self, work: impl Future<Output = ()>) -> u64 {
         let mut most = self.before;
         let watching = async {
             loop {
                 most = most.max(resident(&self.status));
-                tokio::time::sleep(LOOK_EVERY).await;
+                tokio::time::sleep(POLL_EVERY).await;
             }
         };
         tokio::select! {

@@ -1,4 +1,4 @@
-//! What `explain` says of instants, over a database that a daemon has left, and over one that is at work.
+//! What `explain` says about instants, while the daemon runs and after it has ended.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -17,7 +17,7 @@ fn verdict(daemon: &Daemon, cron: &str, at: Timestamp) -> String {
 }
 
 #[tokio::test]
-async fn every_instant_has_its_reason() {
+async fn every_instant_is_explained() {
     let server = AgentServerOnPort::start();
     let span = Span::soon(2, 4);
     let first = span.instants()[0];
@@ -27,7 +27,7 @@ async fn every_instant_has_its_reason() {
     let excluded = Cron::bare("excluded").with(&format!("schedule = \"0 0 * * *\"\nexclude = [\"{year}\"]"));
     let configuration = Configuration::new(&server.url()).cron(slow).cron(off).cron(excluded);
     let mut daemon = Daemon::start(&configuration);
-    let runs = daemon.wait_until_settled(4).await;
+    let runs = daemon.wait_until_finished(4).await;
     let statuses: Vec<_> = runs.iter().map(|run| run.status.as_str()).collect();
     assert_eq!(statuses, ["success", "skipped", "success", "skipped"], "{runs:#?}");
 
@@ -37,8 +37,8 @@ async fn every_instant_has_its_reason() {
         (&"fired".into(), &runs[0].run_id.clone().into())
     );
     let skipped = explain(&daemon, "slow", span.instants()[1]);
-    let words = skipped["detail"].as_str().unwrap();
-    assert!(words.contains("was still running") && words.contains(&runs[0].run_id), "{words}");
+    let detail = skipped["detail"].as_str().unwrap();
+    assert!(detail.contains("was still running") && detail.contains(&runs[0].run_id), "{detail}");
     let second = SignedDuration::from_secs(1);
     assert_eq!(verdict(&daemon, "slow", first + second), "not-an-instant");
     assert_eq!(verdict(&daemon, "slow", span.last() + second + second), "after-end");
@@ -66,7 +66,7 @@ async fn every_instant_has_its_reason() {
 }
 
 #[tokio::test]
-async fn what_was_missed_says_so_with_its_range() {
+async fn a_missed_instant_is_explained_with_its_range() {
     let server = AgentServerOnPort::start();
     let cron = Cron::bare("often").with("schedule = \"* * * * * *\"\ncatchup = \"none\"");
     let mut daemon = Daemon::start(&Configuration::new(&server.url()).cron(cron));
@@ -74,12 +74,16 @@ async fn what_was_missed_says_so_with_its_range() {
     daemon.kill9();
     let last = daemon.history().last().unwrap().scheduled_for;
     let down = SignedDuration::from_secs(9);
-    daemon.wait_until("some to be missed", || now() > last + down).await;
+    daemon.wait_until("some occurrences to be missed", || now() > last + down).await;
     assert_eq!(verdict(&daemon, "often", last + SignedDuration::from_secs(2)), "not-planned-yet");
     daemon.start_again();
-    daemon.wait_for_history("them to be told", |runs| runs.iter().any(|run| run.status == "missed")).await;
+    daemon
+        .wait_for_history("a record of missed occurrences", |runs| {
+            runs.iter().any(|run| run.status == "missed")
+        })
+        .await;
     let missed = explain(&daemon, "often", last + SignedDuration::from_secs(2));
     assert_eq!(missed["verdict"], "missed", "{missed}");
-    let words = missed["detail"].as_str().unwrap();
-    assert!(words.contains("not running at that time") && words.contains("one of"), "{words}");
+    let detail = missed["detail"].as_str().unwrap();
+    assert!(detail.contains("not running at that time") && detail.contains("one of"), "{detail}");
 }

@@ -8,12 +8,12 @@ use rusqlite::Connection;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::support::accounts::{assert_started_once, starts_by_run};
 use super::support::agent_server::AgentServerOnPort;
 use super::support::configuration::{Configuration, Cron};
 use super::support::daemon::Daemon;
-use super::support::history::Recorded;
-use super::support::proxy::{Fault, Proxy, Seen};
+use super::support::final_checks::{assert_started_once, starts_by_run};
+use super::support::history::RunRecord;
+use super::support::proxy::{Fault, ProxiedRequest, Proxy};
 use super::support::span::Span;
 use super::support::tls::SelfSigned;
 
@@ -23,7 +23,7 @@ const ALWAYS: usize = usize::MAX;
 const REQUESTS_MAX: usize = 100;
 
 /// A fault for the first so many requests that match.
-pub(super) type Injection = (usize, fn(&Seen) -> bool, Fault);
+pub(super) type Injection = (usize, fn(&ProxiedRequest) -> bool, Fault);
 
 /// One occurrence, and the faults that it meets.
 struct Case {
@@ -72,7 +72,7 @@ impl Case {
     fn in_progress(
         name: &'static str,
         times: usize,
-        which: fn(&Seen) -> bool,
+        which: fn(&ProxiedRequest) -> bool,
         fault: Fault,
         cron: fn(Cron) -> Cron,
     ) -> Self {
@@ -81,31 +81,31 @@ impl Case {
     }
 }
 
-pub(super) fn starts_our_run(request: &Seen) -> bool {
+pub(super) fn starts_our_run(request: &ProxiedRequest) -> bool {
     request.starts_run() && request.json()["metadata"].get("agentcron_run_id").is_some()
 }
 
-pub(super) fn joins(request: &Seen) -> bool {
+pub(super) fn joins(request: &ProxiedRequest) -> bool {
     request.path.ends_with("/join")
 }
 
-pub(super) fn queries_run(request: &Seen) -> bool {
+pub(super) fn queries_run(request: &ProxiedRequest) -> bool {
     request.method == "GET" && request.path.contains("/runs/") && !joins(request)
 }
 
-pub(super) fn queries_thread(request: &Seen) -> bool {
+pub(super) fn queries_thread(request: &ProxiedRequest) -> bool {
     request.method == "GET" && !request.path.contains("/runs")
 }
 
-fn lists_runs(request: &Seen) -> bool {
+fn lists_runs(request: &ProxiedRequest) -> bool {
     request.method == "GET" && request.path.contains("/runs?")
 }
 
-pub(super) fn posts_fence(request: &Seen) -> bool {
+pub(super) fn posts_fence(request: &ProxiedRequest) -> bool {
     request.starts_run() && !starts_our_run(request)
 }
 
-fn deletes(request: &Seen) -> bool {
+fn deletes(request: &ProxiedRequest) -> bool {
     request.method == "DELETE"
 }
 
@@ -122,7 +122,7 @@ async fn check(case: Case) {
     }
     let cron = (case.cron)(Cron::new("case", &Span::once()));
     let mut daemon = Daemon::start(&configuration(&proxy.url(), cron));
-    let runs = daemon.wait_until_settled_within(PATIENCE, 1).await;
+    let runs = daemon.wait_until_finished_within(PATIENCE, 1).await;
     daemon.assert_alive();
     let run = &runs[0];
     assert_eq!(run.status, case.status, "{name}: {run:?}\n{:#?}", daemon.events());
@@ -134,7 +134,7 @@ async fn check(case: Case) {
     }
     assert_started_once(&server.ledger(), &runs);
     assert_eq!(starts_by_run(&server.ledger()).values().sum::<usize>(), case.starts, "{name}: {run:?}");
-    let requests = proxy.seen().len();
+    let requests = proxy.received().len();
     assert!(requests <= REQUESTS_MAX, "{name}: {requests} requests about one run");
     daemon.terminate();
     let status = daemon.exit_within(PATIENCE).await;
@@ -158,7 +158,7 @@ fn slow_wait(cron: Cron) -> Cron {
 }
 
 pub(super) fn json_answer(status: u16, body: &str) -> Fault {
-    Fault::answer(status, &["Content-Type: application/json"], body)
+    Fault::reply(status, &["Content-Type: application/json"], body)
 }
 
 #[tokio::test]
@@ -196,7 +196,7 @@ async fn a_start_that_is_refused_for_good_is_not_sent_again() {
         rejected("400", json_answer(400, ""), &["backend answered 400"]),
         rejected(
             "a redirect",
-            Fault::answer(307, &["Location: https://elsewhere.example/"], ""),
+            Fault::reply(307, &["Location: https://elsewhere.example/"], ""),
             &["307", "https://elsewhere.example/", "backend.url"],
         ),
         Case { cron: |cron| cron.assistant("nobody"), ..rejected("nobody", Fault::LoseRequest, &[]) }
@@ -236,11 +236,11 @@ async fn a_backend_that_asks_to_wait_is_waited_for() {
     let proxy = Proxy::start(server.address());
     proxy.inject(1, starts_our_run, Fault::busy("2"));
     let daemon = Daemon::start(&configuration(&proxy.url(), Cron::new("patient", &Span::once())));
-    let runs = daemon.wait_until_settled(1).await;
+    let runs = daemon.wait_until_finished(1).await;
     assert_eq!(runs[0].status, "success", "{runs:?}");
     assert_eq!(runs[0].reason_code, "started_late", "{runs:?}");
     assert!(runs[0].reason.contains("429: slow down"), "{runs:?}");
-    let starts: Vec<_> = proxy.seen().into_iter().filter(starts_our_run).collect();
+    let starts: Vec<_> = proxy.received().into_iter().filter(starts_our_run).collect();
     assert_eq!(starts.len(), 2);
     assert!(starts[1].at - starts[0].at >= Duration::from_secs(2));
 }
@@ -316,7 +316,7 @@ async fn a_backend_that_cannot_be_reached_is_named_in_the_reason() {
     join_all(cases.iter().map(async |(url, cause)| {
         let cron = Cron::new("case", &Span::once()).with("start_deadline = \"3s\"");
         let mut daemon = Daemon::start(&configuration(url, cron));
-        let runs = daemon.wait_until_settled_within(PATIENCE, 1).await;
+        let runs = daemon.wait_until_finished_within(PATIENCE, 1).await;
         daemon.assert_alive();
         assert_eq!(runs[0].status, "error", "{url}: {runs:?}");
         assert_eq!(runs[0].reason_code, "start_deadline", "{url}: {runs:?}");
@@ -340,7 +340,7 @@ async fn an_answer_of_a_hundred_megabytes_does_not_fill_the_memory() {
     proxy.inject(1, queries_run, huge);
     let configuration = Configuration::new(&proxy.url()).cron(Cron::new("case", &Span::once()));
     let mut daemon = Daemon::start(&configuration);
-    let runs = daemon.wait_until_settled_within(PATIENCE, 1).await;
+    let runs = daemon.wait_until_finished_within(PATIENCE, 1).await;
     daemon.assert_alive();
     assert_eq!(runs[0].status, "success", "{runs:?}\n{:#?}", daemon.events());
     assert!(runs[0].reason.contains("longer than"), "{runs:?}");
@@ -365,7 +365,7 @@ async fn an_error_page_that_says_longer_than_does_not_end_a_run() {
     proxy.inject(ALWAYS, joins, json_answer(404, "{}"));
     proxy.inject(3, queries_thread, json_answer(200, page));
     let daemon = Daemon::start(&configuration(&proxy.url(), Cron::new("case", &Span::once())));
-    let runs = daemon.wait_until_settled_within(PATIENCE, 1).await;
+    let runs = daemon.wait_until_finished_within(PATIENCE, 1).await;
     assert_eq!((runs[0].status.as_str(), runs[0].reason.as_str()), ("success", ""), "{runs:?}");
     let database = Connection::open(daemon.database()).unwrap();
     let kept = "SELECT outcome_values IS NOT NULL FROM runs WHERE phase = 'ended'";
@@ -383,7 +383,7 @@ async fn values_that_are_too_large_to_read_are_recorded_as_such_and_an_interrupt
     proxy.inject(ALWAYS, queries_thread, Fault::huge(17 << 20));
     let crons = [Cron::new("plain", &Span::once()), Cron::new("asks", &Span::once()).assistant("asker")];
     let daemon = Daemon::start(&Configuration::new(&proxy.url()).crons(crons));
-    let mut runs = daemon.wait_until_settled_within(PATIENCE, 2).await;
+    let mut runs = daemon.wait_until_finished_within(PATIENCE, 2).await;
     runs.sort_by(|a, b| a.cron_name.cmp(&b.cron_name));
     let ends = [&runs[0], &runs[1]].map(|run| (run.status.as_str(), run.reason_code.as_str()));
     assert_eq!(ends, [("interrupted", "human_input"), ("success", "values_too_large")], "{runs:?}");
@@ -398,7 +398,7 @@ async fn a_run_that_never_ends_is_cancelled_at_its_timeout() {
         cron.with("timeout = \"1s\"")
     });
     let daemon = Daemon::start(&Configuration::new(&server.url()).crons(crons));
-    let runs = daemon.wait_until_settled(3).await;
+    let runs = daemon.wait_until_finished(3).await;
     for run in &runs {
         assert_eq!((run.status.as_str(), run.reason_code.as_str()), ("timeout", "timeout"), "{run:?}");
         assert!(run.reason.contains("ran longer than 1s and was cancelled"), "{run:?}");
@@ -418,13 +418,13 @@ async fn a_run_that_the_server_has_lost_ends_as_error_and_is_not_started_again()
         .map(|mode| Cron::new(mode, &Span::once()).says("sleep 1000").with(&format!("mode = \"{mode}\"")));
     let thread = Cron::new("thread", &Span::once()).says("sleep 1000").on_thread(Uuid::new_v4());
     let daemon = Daemon::start(&configuration(&server.url(), thread).crons(crons));
-    let is_running = |run: &Recorded| run.phase == "running";
+    let is_running = |run: &RunRecord| run.phase == "running";
     daemon
         .wait_for_history("four running", |runs| runs.iter().filter(|run| is_running(run)).count() == 4)
         .await;
     server.stop();
     server.start_again_empty();
-    let runs = daemon.wait_until_settled_within(PATIENCE, 4).await;
+    let runs = daemon.wait_until_finished_within(PATIENCE, 4).await;
     for run in &runs {
         assert_eq!(run.status, "error", "{run:?}");
         assert_eq!(run.reason_code, "lost", "{run:?}");
@@ -439,7 +439,7 @@ async fn an_error_of_the_graph_is_recorded_although_no_join_reported_it() {
     let proxy = Proxy::start(server.address());
     proxy.inject(ALWAYS, joins, json_answer(503, "{}"));
     let daemon = Daemon::start(&configuration(&proxy.url(), Cron::new("case", &Span::once()).says("boom")));
-    let runs = daemon.wait_until_settled(1).await;
+    let runs = daemon.wait_until_finished(1).await;
     assert_eq!(runs[0].status, "error", "{runs:?}");
     assert_eq!(runs[0].error, json!({"error": "ValueError", "message": "boom"}));
 }

@@ -1,5 +1,5 @@
 //! Runs with a webhook, started through the daemon by plain HTTP on a real LangGraph server: the client gets what the
-//! server would give it, and the receiver gets one webhook, whatever becomes of the client and of the daemon.
+//! server would give it, and the receiver gets one webhook, even if the client leaves or the daemon is killed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -12,12 +12,13 @@ use super::support::client::Client;
 use super::support::configuration::Configuration;
 use super::support::daemon::Daemon;
 use super::support::free_port::free_address;
+use super::support::history::RunRecord;
 use super::support::real_server::RealServer;
-use super::support::receiver::Receiver;
+use super::support::receiver::{Received, Receiver};
 
 const SAMPLE: &str = include_str!("../fixtures/langgraph/webhook_success.json");
 
-/// The six operations that take a webhook; the guide writes one of them in the singular.
+/// The six operations that take a webhook. The public guide writes one of them in the singular.
 const OPERATIONS: [&str; 6] = [
     "/threads/{}/runs",
     "/thread/{}/runs/stream",
@@ -35,7 +36,7 @@ fn configured(address: SocketAddr, server: &RealServer) -> Configuration {
     Configuration::new(&server.url()).http(&format!("listen = \"{address}\""))
 }
 
-/// A request for a run on the `agent`, which tells the receiver at a path of its own.
+/// A request for a run of the `agent`, with a webhook to a path of its own.
 fn body(says: &str, receiver: &Receiver, operation: &str) -> Value {
     json!({
         "assistant_id": "agent",
@@ -59,28 +60,28 @@ async fn path_of(operation: &str, client: &Client) -> String {
     }
 }
 
-/// Exactly one webhook for each operation, each a success with the keys that the server's own has.
-async fn assert_each_told_once(daemon: &Daemon, receiver: &Receiver) {
+/// Checks that each operation led to exactly one webhook, a success with the keys of the server's own webhook.
+async fn assert_one_webhook_each(daemon: &Daemon, receiver: &Receiver) {
     receiver
         .wait_until("a webhook for every operation", |received| {
             let paths: BTreeSet<&str> = received.iter().map(|received| received.path.as_str()).collect();
             paths.len() == OPERATIONS.len()
         })
         .await;
-    let runs = daemon.wait_until_settled(OPERATIONS.len()).await;
+    let runs = daemon.wait_until_finished(OPERATIONS.len()).await;
     assert!(runs.iter().all(|run| run.cron_name.is_empty() && run.status == "success"), "{runs:#?}");
     assert_eq!(runs.len(), OPERATIONS.len(), "{runs:#?}");
     let received = receiver.received();
     assert_eq!(received.len(), OPERATIONS.len(), "{received:#?}");
     let sample: Value = serde_json::from_str(SAMPLE).unwrap();
     for webhook in received {
-        let told = webhook.json();
-        assert_eq!(keys(&told), keys(&sample["body"]), "{}", webhook.path);
-        assert_eq!(told["status"], "success");
-        let run = runs.iter().find(|run| told["run_id"] == run.backend_run_id.as_str());
-        assert_eq!(told["thread_id"], run.unwrap().thread_id.as_str(), "{}", webhook.path);
-        let messages = told["values"]["messages"].as_array().unwrap();
-        assert!(messages.last().unwrap()["content"].as_str().unwrap().starts_with("echo: "), "{told}");
+        let body = webhook.json();
+        assert_eq!(keys(&body), keys(&sample["body"]), "{}", webhook.path);
+        assert_eq!(body["status"], "success");
+        let run = runs.iter().find(|run| body["run_id"] == run.backend_run_id.as_str());
+        assert_eq!(body["thread_id"], run.unwrap().thread_id.as_str(), "{}", webhook.path);
+        let messages = body["values"]["messages"].as_array().unwrap();
+        assert!(messages.last().unwrap()["content"].as_str().unwrap().starts_with("echo: "), "{body}");
     }
 }
 
@@ -89,43 +90,43 @@ fn keys(object: &Value) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn each_operation_with_a_webhook_delivers_one_and_the_client_sees_what_the_server_says() {
+async fn each_operation_delivers_its_webhook_and_the_client_gets_the_servers_response() {
     let (server, receiver) = (RealServer::shared(), Receiver::start());
     let address = free_address();
     let daemon = daemon_at(address, server);
     let (through, direct) = (Client::new(address).ready().await, Client::new(server.address()));
     for operation in OPERATIONS {
         let path = path_of(operation, &through).await;
-        let answer = through.post(&path, &body("hi", &receiver, operation)).await;
-        // The server knows the singular only through us, and no webhook at a loopback address.
+        let response = through.post(&path, &body("hi", &receiver, operation)).await;
+        // The server itself has no path in the singular, and accepts no webhook to a loopback address.
         let path = path_of(&operation.replace("/thread/", "/threads/"), &direct).await;
-        let mut asked = body("hi", &receiver, operation);
-        asked.as_object_mut().unwrap().remove("webhook");
-        let expected = direct.post(&path, &asked).await;
-        assert_eq!(answer.status, expected.status, "{operation}: {}", answer.text());
-        assert_eq!(names(&answer.headers), names(&expected.headers), "{operation}");
-        assert_eq!(shape(&answer.text()), shape(&expected.text()), "{operation}");
+        let mut without_webhook = body("hi", &receiver, operation);
+        without_webhook.as_object_mut().unwrap().remove("webhook");
+        let expected = direct.post(&path, &without_webhook).await;
+        assert_eq!(response.status, expected.status, "{operation}: {}", response.text());
+        assert_eq!(names(&response.headers), names(&expected.headers), "{operation}");
+        assert_eq!(shape(&response.text()), shape(&expected.text()), "{operation}");
     }
-    assert_each_told_once(&daemon, &receiver).await;
-    // Threads that the server has made for stateless runs are gone, as they are without us.
+    assert_one_webhook_each(&daemon, &receiver).await;
+    // The threads of stateless runs are gone, as they are without us.
     daemon.wait_until("the threads of stateless runs to be gone", || daemon.deletions_due() == 0).await;
     for run in daemon.history() {
         let thread = direct.get(&format!("/threads/{}", run.thread_id)).await;
-        let told = receiver.received();
-        let path =
-            &told.iter().find(|told| told.json()["run_id"] == run.backend_run_id.as_str()).unwrap().path;
+        let received = receiver.received();
+        let is_about_run = |webhook: &&Received| webhook.json()["run_id"] == run.backend_run_id.as_str();
+        let path = &received.iter().find(is_about_run).unwrap().path;
         let expected = if path.starts_with("/hook/runs") { 404 } else { 200 };
         assert_eq!(thread.status, expected, "{path}: {}", thread.text());
     }
 }
 
-/// The names of an answer's headers that are not about the connection.
+/// Returns the names of the headers that are not about the connection.
 fn names(headers: &http::HeaderMap) -> BTreeSet<String> {
     let of_connection = ["connection", "transfer-encoding", "content-length"];
     headers.keys().map(ToString::to_string).filter(|name| !of_connection.contains(&name.as_str())).collect()
 }
 
-/// What is said, but for ids and times: the keys of JSON, or the events and their keys.
+/// Returns the shape of a response, without ids and times: the keys of JSON, or the events and their keys.
 fn shape(text: &str) -> Vec<String> {
     let keys_of = |json: &str| match serde_json::from_str::<Value>(json) {
         Ok(Value::Object(object)) => object.keys().cloned().collect::<Vec<_>>().join(" "),
@@ -139,7 +140,7 @@ fn shape(text: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn each_operation_delivers_one_webhook_although_the_client_has_left_at_once() {
+async fn each_operation_delivers_its_webhook_although_the_client_leaves_at_once() {
     let (server, receiver) = (RealServer::shared(), Receiver::start());
     let address = free_address();
     let daemon = daemon_at(address, server);
@@ -149,11 +150,11 @@ async fn each_operation_delivers_one_webhook_although_the_client_has_left_at_onc
         body["on_disconnect"] = json!("continue");
         client.post_and_leave(&path_of(operation, &client).await, &body).await;
     }
-    assert_each_told_once(&daemon, &receiver).await;
+    assert_one_webhook_each(&daemon, &receiver).await;
 }
 
 #[tokio::test]
-async fn each_operation_delivers_one_webhook_although_the_daemon_is_killed_meanwhile() {
+async fn each_operation_delivers_its_webhook_although_the_daemon_is_killed_meanwhile() {
     let (server, receiver) = (RealServer::shared(), Receiver::start());
     let address = free_address();
     let mut daemon = daemon_at(address, server);
@@ -165,16 +166,17 @@ async fn each_operation_delivers_one_webhook_although_the_daemon_is_killed_meanw
         let path = path_of(operation, &client).await;
         open.push(client.open("POST", &path, body.to_string()).await);
     }
-    daemon.wait_for_history("all to be on record", |runs| runs.len() == OPERATIONS.len()).await;
+    daemon.wait_for_history("all runs to be recorded", |runs| runs.len() == OPERATIONS.len()).await;
     daemon.kill9();
     drop(open);
     daemon.start_again();
-    assert_each_told_once(&daemon, &receiver).await;
+    assert_one_webhook_each(&daemon, &receiver).await;
 }
 
-/// Wherever it dies, what the server has got is followed and told once, and what it has not is never sent by us.
+/// Wherever the daemon dies, a run that the server got is followed and delivered once, and a run that it did not get is never
+/// sent by us.
 #[tokio::test]
-async fn a_daemon_that_dies_over_a_request_tells_of_it_once_if_it_has_started() {
+async fn a_daemon_that_dies_during_a_request_delivers_one_webhook_if_the_run_was_started() {
     let server = RealServer::shared();
     for (crash_at, starts) in [("client_run_committed", false), ("client_run_answered", true)] {
         for operation in OPERATIONS {
@@ -190,21 +192,21 @@ async fn a_daemon_that_dies_over_a_request_tells_of_it_once_if_it_has_started() 
             client.post_and_leave(&path, &body).await;
             daemon.wait_for_exit().await;
             daemon.start_again();
-            let runs = daemon.wait_until_settled(1).await;
+            let runs = daemon.wait_until_finished(1).await;
             let case = format!("{crash_at} {operation}: {runs:#?}");
             assert_eq!(runs.len(), 1, "{case}");
             assert_eq!(runs[0].status, if starts { "success" } else { "error" }, "{case}");
-            // A port may have been somebody else's a moment ago: only what is told of this run counts.
+            // Another test may have used this port a moment ago, so only requests to this path count.
             let received = receiver.received();
-            let told = received.iter().filter(|told| told.path == hook(operation)).count();
-            assert_eq!(told, usize::from(starts), "{case} {received:#?}");
+            let webhooks = received.iter().filter(|webhook| webhook.path == hook(operation)).count();
+            assert_eq!(webhooks, usize::from(starts), "{case} {received:#?}");
             assert!(starts || runs[0].reason_code == "rejected", "{case}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_client_that_wants_its_run_to_end_with_it_gets_that() {
+async fn a_run_that_is_to_end_with_its_client_does() {
     let (server, receiver) = (RealServer::shared(), Receiver::start());
     let address = free_address();
     let daemon = daemon_at(address, server);
@@ -218,13 +220,13 @@ async fn a_client_that_wants_its_run_to_end_with_it_gets_that() {
         assert!(first.starts_with(b"event: metadata"), "{first:?}");
         drop(events);
     }
-    let runs = daemon.wait_until_settled(2).await;
+    let runs = daemon.wait_until_finished(2).await;
     assert!(runs.iter().all(|run| run.status == "interrupted"), "{runs:#?}");
     assert_eq!(receiver.received().len(), 2);
 }
 
 #[tokio::test]
-async fn what_the_server_refuses_is_refused_in_its_words_and_tells_nobody() {
+async fn what_the_server_refuses_is_refused_with_its_message_and_sends_no_webhook() {
     let (server, receiver) = (RealServer::shared(), Receiver::start());
     let address = free_address();
     let daemon = daemon_at(address, server);
@@ -249,31 +251,31 @@ async fn what_the_server_refuses_is_refused_in_its_words_and_tells_nobody() {
         ("/threads/nonsense/runs", json!({ "assistant_id": "agent", "webhook": hook }), 0),
         ("/runs", json!("webhook"), 0),
     ];
-    let mut on_record = 0;
+    let mut expected_records = 0;
     for (path, body, records) in cases {
-        let (answer, expected) = (through.post(path, &body).await, direct.post(path, &body).await);
-        assert_eq!((answer.status, answer.text()), (expected.status, expected.text()), "{path} {body}");
-        assert!(answer.status >= 400, "{path} {body}: {}", answer.text());
-        on_record += records;
+        let (response, expected) = (through.post(path, &body).await, direct.post(path, &body).await);
+        assert_eq!((response.status, response.text()), (expected.status, expected.text()), "{path} {body}");
+        assert!(response.status >= 400, "{path} {body}: {}", response.text());
+        expected_records += records;
     }
     let bad_json = [
-        through.ask("POST", "/runs", "{\"webhook\": ").await,
-        direct.ask("POST", "/runs", "{\"webhook\": ").await,
+        through.send("POST", "/runs", "{\"webhook\": ").await,
+        direct.send("POST", "/runs", "{\"webhook\": ").await,
     ];
     assert_eq!((bad_json[0].status, bad_json[0].text()), (bad_json[1].status, bad_json[1].text()));
-    let runs = daemon.wait_until_settled(on_record).await;
-    assert_eq!(runs.len(), on_record, "{runs:#?}");
-    let said_no = |run: &super::support::history::Recorded| {
+    let runs = daemon.wait_until_finished(expected_records).await;
+    assert_eq!(runs.len(), expected_records, "{runs:#?}");
+    let is_rejected = |run: &RunRecord| {
         run.status == "error"
             && run.reason.starts_with("rejected: backend answered 4")
             && run.webhook.is_none()
     };
-    assert!(runs.iter().all(said_no), "{runs:#?}");
+    assert!(runs.iter().all(is_rejected), "{runs:#?}");
     assert_eq!(receiver.received().len(), 0);
 }
 
 #[tokio::test]
-async fn a_webhook_that_may_not_be_told_is_refused_and_what_looks_like_a_placeholder_is_text() {
+async fn a_webhook_url_against_the_policy_is_refused_and_a_placeholder_in_one_is_plain_text() {
     let (server, receiver) = (RealServer::shared(), Receiver::start());
     let address = free_address();
     let mut daemon = Daemon::prepare(&configured(address, server));
@@ -282,16 +284,16 @@ async fn a_webhook_that_may_not_be_told_is_refused_and_what_looks_like_a_placeho
     let start = async |webhook: &str| {
         client.post("/runs", &json!({ "assistant_id": "agent", "input": {}, "webhook": webhook })).await
     };
-    for (url, words) in [
+    for (url, message) in [
         ("ftp://a.example/x", "Webhook host blocked: scheme 'ftp' not allowed"),
         ("http://169.254.169.254/x", "Webhook host blocked: "),
         ("http://a.example:25/x", "Webhook port 25 not allowed"),
         ("/of/the/app", "Webhook must be a full URL"),
         (&format!("https://a.example/{}", "x".repeat(5000)), "Webhook URL too long"),
     ] {
-        let answer = start(url).await;
-        assert_eq!(answer.status, 422, "{url}");
-        assert!(answer.detail().starts_with(words), "{}", answer.detail());
+        let response = start(url).await;
+        assert_eq!(response.status, 422, "{url}");
+        assert!(response.detail().starts_with(message), "{}", response.detail());
     }
     assert_eq!(daemon.history().len(), 0);
     assert_eq!(start(&receiver.url("/hook?token=${{env.HOOK_TOKEN}}")).await.status, 200);
@@ -301,18 +303,18 @@ async fn a_webhook_that_may_not_be_told_is_refused_and_what_looks_like_a_placeho
 }
 
 #[tokio::test]
-async fn with_webhooks_disabled_runs_are_accepted_and_their_webhooks_recorded_as_suppressed() {
+async fn with_webhooks_disabled_runs_are_accepted_and_their_webhooks_are_suppressed() {
     let (server, receiver) = (RealServer::shared(), Receiver::start());
     let address = free_address();
     let daemon = Daemon::start(&configured(address, server).http("disable_webhooks = true"));
     let client = Client::new(address).ready().await;
     assert_eq!(client.post("/runs/wait", &body("hi", &receiver, "/runs/wait")).await.status, 200);
-    let runs = daemon.wait_until_settled(1).await;
+    let runs = daemon.wait_until_finished(1).await;
     assert_eq!(runs[0].webhook.as_ref().unwrap().status, "suppressed");
     assert_eq!(receiver.received().len(), 0);
-    let told: BTreeMap<String, Value> = serde_json::from_value(daemon.json(&["history"])[0].clone()).unwrap();
+    let run: BTreeMap<String, Value> = serde_json::from_value(daemon.json(&["history"])[0].clone()).unwrap();
     assert_eq!(
-        (&told["cron_id"], &told["cron_name"], &told["trigger"]),
+        (&run["cron_id"], &run["cron_name"], &run["trigger"]),
         (&Value::Null, &Value::Null, &json!("api"))
     );
     assert_eq!(daemon.json(&["webhook", "list"])[0]["cron_name"], Value::Null);

@@ -1,5 +1,5 @@
-//! What the daemon passes on to the agent server, and to whom: headers, bodies as they come, keys, and what happens when
-//! there is no agent server, or a client that does not behave.
+//! What the daemon forwards to the agent server: headers, streamed bodies and keys; and what happens without an agent server
+//! and with clients that misbehave.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,28 +21,28 @@ use super::support::client::Client;
 use super::support::configuration::Configuration;
 use super::support::daemon::Daemon;
 use super::support::free_port::free_address;
-use super::support::record::{PATIENCE, Record};
-use super::support::serving::{Serving, serve_router};
+use super::support::growing_list::{GrowingList, PATIENCE};
+use super::support::loopback_server::{LoopbackServer, serve_router};
 use super::support::soak;
 
 const KEY: &str = "0123456789abcdef";
 
-/// A backend that tells what it gets; its streams go on when the test says so.
+/// A backend that records its requests, and whose streams continue when the test says so.
 struct Backend {
-    serving: Serving,
-    requests: Arc<Record<(String, HeaderMap, String)>>,
-    go_on: Arc<Notify>,
+    serving: LoopbackServer,
+    requests: Arc<GrowingList<(String, HeaderMap, String)>>,
+    proceed: Arc<Notify>,
 }
 
 impl Backend {
     fn start() -> Self {
-        let requests = Arc::new(Record::new());
-        let go_on = Arc::new(Notify::new());
-        let (record, wait) = (Arc::clone(&requests), Arc::clone(&go_on));
+        let requests = Arc::new(GrowingList::new());
+        let proceed = Arc::new(Notify::new());
+        let (record, wait) = (Arc::clone(&requests), Arc::clone(&proceed));
         let router =
-            Router::new().fallback(async move |request: Request| answer(request, record, wait).await);
-        let serving = Serving::start(0, |listener| serve_router(listener, router));
-        Self { serving, requests, go_on }
+            Router::new().fallback(async move |request: Request| respond(request, record, wait).await);
+        let serving = LoopbackServer::start(0, |listener| serve_router(listener, router));
+        Self { serving, requests, proceed }
     }
 
     fn url(&self) -> String {
@@ -54,27 +54,27 @@ impl Backend {
     }
 }
 
-async fn answer(
+async fn respond(
     request: Request,
-    record: Arc<Record<(String, HeaderMap, String)>>,
-    go_on: Arc<Notify>,
+    record: Arc<GrowingList<(String, HeaderMap, String)>>,
+    proceed: Arc<Notify>,
 ) -> Response {
     let (parts, body) = request.into_parts();
     let path = parts.uri.to_string();
     if path == "/streams" {
         let later = futures_util::stream::once(async move {
-            go_on.notified().await;
+            proceed.notified().await;
             Ok::<_, std::io::Error>("second")
         });
         let first = futures_util::stream::iter([Ok("first ")]);
         return Body::from_stream(first.chain(later)).into_response();
     }
-    if path == "/hears" {
+    if path == "/reads" {
         let mut pieces = body.into_data_stream();
         let first = pieces.next().await.unwrap().unwrap();
         record.push((path, parts.headers, String::from_utf8_lossy(&first).into_owned()));
         while pieces.next().await.is_some() {}
-        return "heard".into_response();
+        return "done".into_response();
     }
     if path == "/moves" {
         let to = format!("http://{}/moved?x=1", parts.headers["host"].to_str().unwrap());
@@ -96,7 +96,7 @@ async fn gateway(backend: &Backend, http: &str, with_backend: &str) -> (Daemon, 
 }
 
 #[tokio::test]
-async fn a_request_is_passed_on_by_the_book() {
+async fn a_request_is_forwarded_according_to_the_rfcs() {
     let backend = Backend::start();
     let (_daemon, address) = gateway(&backend, "", "").await;
     let client = Client::new(address)
@@ -105,10 +105,10 @@ async fn a_request_is_passed_on_by_the_book() {
         .with("te", "trailers")
         .with("authorization", "Bearer of-the-client")
         .with("x-forwarded-for", "192.0.2.1");
-    let answer = client.ask("PUT", "/store/items?a=%2F&b", "{\"odd\" : 1}").await;
-    assert_eq!((answer.status, answer.text().as_str()), (418, "as it is"));
-    assert_eq!(answer.headers["x-own"], "kept");
-    assert!(!answer.headers.contains_key("x-hop") && !answer.headers.contains_key("keep-alive"));
+    let response = client.send("PUT", "/store/items?a=%2F&b", "{\"odd\" : 1}").await;
+    assert_eq!((response.status, response.text().as_str()), (418, "as it is"));
+    assert_eq!(response.headers["x-own"], "kept");
+    assert!(!response.headers.contains_key("x-hop") && !response.headers.contains_key("keep-alive"));
 
     let moved = client.get("/moves").await;
     assert_eq!((moved.status, &moved.headers["location"]), (307, &HeaderValue::from_static("/moved?x=1")));
@@ -125,40 +125,40 @@ async fn a_request_is_passed_on_by_the_book() {
 
     client.get("/thread/a/state").await;
     assert_eq!(backend.last(2).await.0, "/threads/a/state");
-    let crons = Client::new(address).ask("POST", "/runs%2Fcrons/search", "{}").await;
-    assert_eq!((crons.status, crons.text().as_str()), (200, "[]"), "ours, however it is spelt");
-    let circle = Client::new(address).with("via", "1.0 other, 1.1 agentcron").get("/info").await;
-    assert_eq!((circle.status, circle.detail().as_str()), (502, "backend.url leads back here"));
+    let crons = Client::new(address).send("POST", "/runs%2Fcrons/search", "{}").await;
+    assert_eq!((crons.status, crons.text().as_str()), (200, "[]"), "the path is ours in every spelling");
+    let looped = Client::new(address).with("via", "1.0 other, 1.1 agentcron").get("/info").await;
+    assert_eq!((looped.status, looped.detail().as_str()), (502, "backend.url leads back to agentcron"));
     let websocket = Client::new(address).with("connection", "upgrade").with("upgrade", "websocket");
     assert_eq!(websocket.get("/info").await.status, 501);
     let page = Client::new(address).with("origin", "https://evil.example");
-    assert_eq!(page.ask("POST", "/v1/crons/a/trigger", "").await.status, 403);
+    assert_eq!(page.send("POST", "/v1/crons/a/trigger", "").await.status, 403);
     assert_eq!(backend.requests.entries().len(), 2);
 }
 
 #[tokio::test]
-async fn bodies_go_both_ways_as_they_come() {
+async fn bodies_are_streamed_in_both_directions() {
     let backend = Backend::start();
     let (_daemon, address) = gateway(&backend, "", "").await;
     let (_, mut pieces) = Client::new(address).open("GET", "/streams", "").await.into_parts();
-    // The backend has not ended by then, and does not before it is told.
+    // At this moment the backend has not sent the rest, and it waits for the test to let it.
     assert_eq!(pieces.next().await.unwrap().unwrap(), "first ");
-    backend.go_on.notify_one();
+    backend.proceed.notify_one();
     assert_eq!(timeout(PATIENCE, pieces.next()).await.unwrap().unwrap().unwrap(), "second");
 
     let mut stream = TcpStream::connect(address).await.unwrap();
     let head =
-        "POST /hears HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
+        "POST /reads HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
     stream.write_all(format!("{head}5\r\nearly\r\n").as_bytes()).await.unwrap();
     assert_eq!(backend.last(1).await.2, "early");
     stream.write_all(b"0\r\n\r\n").await.unwrap();
-    let mut answer = String::new();
-    timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("heard"), "{answer}");
+    let mut response = String::new();
+    timeout(PATIENCE, stream.read_to_string(&mut response)).await.unwrap().unwrap();
+    assert!(response.starts_with("HTTP/1.1 200 ") && response.contains("done"), "{response}");
 }
 
 #[tokio::test]
-async fn a_key_is_needed_where_one_is_set_and_is_not_passed_on_while_that_of_the_backend_is_lent() {
+async fn our_key_is_required_and_not_forwarded_and_the_backends_key_is_added_for_authenticated_callers() {
     let backend = Backend::start();
     let keys = format!("api_keys = [\"{KEY}\"]");
     let (daemon, address) = gateway(&backend, &keys, "api_key = \"of-the-backend\"").await;
@@ -177,26 +177,26 @@ async fn a_key_is_needed_where_one_is_set_and_is_not_passed_on_while_that_of_the
     assert_eq!(headers["authorization"], "Bearer of-the-client");
     assert!(!daemon.stderr().contains(KEY));
 
-    // Without keys of our own, that of the backend is not for everybody on this machine.
+    // Without keys of our own no caller is authenticated, so the backend's key is not added.
     let (_daemon, address) = gateway(&backend, "", "api_key = \"of-the-backend\"").await;
     Client::new(address).get("/info").await;
     assert_eq!(backend.last(3).await.1.get("x-api-key"), None);
 }
 
 #[tokio::test]
-async fn without_an_agent_server_clients_are_told_so_and_our_own_answers_go_on() {
+async fn without_an_agent_server_forwarded_requests_fail_and_our_own_api_works() {
     let mut backend = Backend::start();
     let (daemon, address) = gateway(&backend, "", "").await;
     backend.serving.stop();
     let client = Client::new(address);
-    let answer = client.get("/assistants/a").await;
-    assert_eq!(answer.status, 502);
-    let words = format!("the agent server at {} cannot be reached: ", backend.serving.address());
-    assert!(answer.detail().starts_with(&words), "{}", answer.detail());
+    let response = client.get("/assistants/a").await;
+    assert_eq!(response.status, 502);
+    let message = format!("the agent server at {} cannot be reached: ", backend.serving.address());
+    assert!(response.detail().starts_with(&message), "{}", response.detail());
     let run = json!({ "assistant_id": "agent", "webhook": "http://127.0.0.1:8080/hook" });
     assert_eq!(client.post("/runs/wait", &run).await.status, 502);
     assert_eq!(client.get("/v1/status").await.status, 200);
-    let runs = daemon.wait_until_settled(1).await;
+    let runs = daemon.wait_until_finished(1).await;
     assert!(
         runs[0].status == "error" && runs[0].reason.starts_with("rejected: the agent server"),
         "{runs:#?}"
@@ -205,7 +205,7 @@ async fn without_an_agent_server_clients_are_told_so_and_our_own_answers_go_on()
 }
 
 #[tokio::test]
-async fn a_port_that_is_taken_keeps_nothing_from_firing() {
+async fn a_port_that_is_taken_does_not_stop_the_scheduler() {
     let backend = Backend::start();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let listen = format!("listen = \"{}\"", taken.local_addr().unwrap());
@@ -220,9 +220,9 @@ async fn a_port_that_is_taken_keeps_nothing_from_firing() {
     );
 }
 
-/// Clients that leave, that are slow, that say too much or nonsense: each gets its answer, and nothing is left of them.
+/// Clients that leave, that are slow, that send too much or nonsense: each gets its response, and nothing of them remains.
 #[tokio::test]
-async fn bad_clients_leave_nothing_behind() {
+async fn bad_clients_leave_no_connections_and_no_memory_behind() {
     let backend = Backend::start();
     let (mut daemon, address) = gateway(&backend, "", "").await;
     let client = Client::new(address);
@@ -238,10 +238,10 @@ async fn bad_clients_leave_nothing_behind() {
             ("/store/items", "x".repeat((16 << 20) + 1), 413),
             ("/runs", "y".repeat((16 << 20) + 1), 413),
         ] {
-            assert_eq!(client.ask("POST", path, body).await.status, expected, "{path}");
+            assert_eq!(client.send("POST", path, body).await.status, expected, "{path}");
         }
         assert_eq!(client.get("/v1/status").await.status, 200);
-        // The first rounds warm up what every process keeps.
+        // The first rounds fill the caches that every process keeps.
         if round > 1 {
             used.push((descriptors(process_id), resident_kib(process_id)));
         }
@@ -253,7 +253,7 @@ async fn bad_clients_leave_nothing_behind() {
     assert_eq!(daemon.history().len(), 0);
 }
 
-/// One of several ways to misbehave.
+/// Misbehaves in one of several ways.
 async fn cut_connection(address: SocketAddr, index: usize) {
     let Ok(mut stream) = TcpStream::connect(address).await else { return };
     let whole = "GET /streams HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -281,15 +281,15 @@ fn resident_kib(process_id: u32) -> u64 {
 }
 
 #[tokio::test]
-async fn what_is_refused_before_it_is_passed_on_says_why() {
+async fn what_is_refused_before_it_is_forwarded_is_refused_with_a_reason() {
     let backend = Backend::start();
     let (_daemon, address) = gateway(&backend, "", "").await;
     let refused = async |request: &str| {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let mut response = String::new();
+        timeout(PATIENCE, stream.read_to_string(&mut response)).await.unwrap().unwrap();
+        let (head, body) = response.split_once("\r\n\r\n").unwrap();
         let detail: Value = serde_json::from_str(body).unwrap_or_default();
         (head.split(' ').nth(1).unwrap().to_owned(), detail["detail"].as_str().unwrap_or_default().to_owned())
     };
@@ -298,7 +298,7 @@ async fn what_is_refused_before_it_is_passed_on_says_why() {
     assert_eq!(code, "403");
     assert!(detail.contains("http.api_keys"), "{detail}");
     let (code, detail) = refused(&format!("TRACE /info HTTP/1.1\r\nHost: localhost\r\n{end}")).await;
-    assert_eq!((code.as_str(), detail.as_str()), ("501", "TRACE is not passed on"));
+    assert_eq!((code.as_str(), detail.as_str()), ("501", "TRACE is not forwarded"));
     let (code, _) =
         refused(&format!("OPTIONS /info HTTP/1.1\r\nHost: localhost\r\nMax-Forwards: 0\r\n{end}")).await;
     assert_eq!(code, "204");

@@ -30,7 +30,7 @@ mod reload;
 mod restart;
 mod sdk;
 mod signing;
-mod signing_story;
+mod signing_attempts;
 #[cfg(debug_assertions)]
 mod simulation;
 #[expect(dead_code, reason = "support offers more than the tests of today use")]

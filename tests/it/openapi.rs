@@ -1,5 +1,5 @@
-//! Our own API beside its own OpenAPI document: schemathesis makes up requests, good ones and bad ones, and judges every
-//! answer by what the document says.
+//! Our own API, compared with its OpenAPI document: schemathesis generates valid and invalid requests and checks every
+//! response against the document.
 
 use std::process::Command;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::support::installed;
 use super::support::receiver::Receiver;
 use super::support::span::Span;
 
-/// Fields that are good each for itself may not be good together, which a schema cannot say.
+/// A schema cannot say which fields are valid together, so more statuses are accepted for valid requests.
 const SETTINGS: &str = r#"
 [[operations]]
 include-name = "POST /v1/crons/{name}/backfill"
@@ -21,22 +21,22 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "409", "422"]
 include-name = "POST /v1/webhooks/replay"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "409", "422"]
 
-# To JSON Schema 613.0 is an integer, to us it is none.
+# 613.0 is an integer for JSON Schema, but not for us.
 [[operations]]
 include-name = "POST /v1/webhooks/release"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "409", "422"]
 "#;
 
-/// Of the whole run; what it makes up is the same each time, how far it gets depends on the machine.
+/// How long schemathesis runs. It generates the same requests each time; how far it gets depends on the machine.
 const SECONDS: &str = "45";
 
 #[tokio::test]
-async fn what_the_document_promises_is_what_the_daemon_does() {
+async fn the_daemon_keeps_to_its_openapi_document() {
     let schemathesis = installed::from_pypi("schemathesis", "schemathesis==4.32.5");
     let server = AgentServerOnPort::start();
     let receiver = Receiver::start();
-    // The document's examples name it; so its runs are found by the ids in one another's answers.
-    let digest = Cron::new("daily-digest", &Span::once()).tells(&receiver.url("/hook?token=t0k3n"));
+    // The examples in the document name this cron, so that its runs are found by the ids in other responses.
+    let digest = Cron::new("daily-digest", &Span::once()).webhook(&receiver.url("/hook?token=t0k3n"));
     let mut daemon =
         Daemon::start(&Configuration::new(&server.url()).http("listen = \"127.0.0.1:0\"").cron(digest));
     let delivered = || {
@@ -48,7 +48,7 @@ async fn what_the_document_promises_is_what_the_daemon_does() {
     let settings = daemon.folder().join("schemathesis.toml");
     std::fs::write(&settings, SETTINGS).unwrap();
     let document = format!("http://{}/openapi.json", address(&daemon.stderr()));
-    let judged = Command::new(schemathesis.join("bin/st"))
+    let output = Command::new(schemathesis.join("bin/st"))
         .arg("--config-file")
         .arg(&settings)
         .args(["run", &document, "--seed", "1", "--generation-deterministic", "--max-examples", "20"])
@@ -57,14 +57,14 @@ async fn what_the_document_promises_is_what_the_daemon_does() {
         .env_remove("http_proxy")
         .output()
         .unwrap();
-    let words = String::from_utf8_lossy(&judged.stdout);
-    assert!(judged.status.success(), "{words}\n{}", String::from_utf8_lossy(&judged.stderr));
-    assert!(words.contains("20 selected / 20 total"), "{words}");
+    let report = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{report}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(report.contains("20 selected / 20 total"), "{report}");
     daemon.assert_alive();
     assert!(!daemon.stderr().contains("panicked"), "{}", daemon.stderr());
 }
 
-/// Where it says that it listens.
+/// Returns the address that the log says the daemon listens on.
 fn address(log: &str) -> &str {
     let line =
         log.lines().find(|line| line.contains("listening for clients of the agent server's API")).unwrap();

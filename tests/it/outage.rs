@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use super::support::accounts::{assert_all_told, assert_none_lost, assert_started_once};
 use super::support::agent_server::AgentServerOnPort;
 use super::support::configuration::{Configuration, Cron};
 use super::support::daemon::Daemon;
-use super::support::history::Recorded;
+use super::support::final_checks::{assert_all_notified, assert_none_lost, assert_started_once};
+use super::support::history::RunRecord;
 use super::support::real_server::RealServer;
 use super::support::receiver::Receiver;
 use super::support::soak;
@@ -25,14 +25,14 @@ async fn occurrences_of_an_outage_run_late_with_a_reason_and_none_is_lost() {
     let span = Span::soon(if every > 2 { 5 } else { 2 }, 7);
     let mut server = AgentServerOnPort::start();
     let receiver = Receiver::start();
-    let cron = |name: &str| Cron::new(name, &span).tells(&receiver.url("/hook"));
+    let cron = |name: &str| Cron::new(name, &span).webhook(&receiver.url("/hook"));
     let crons = [
         cron("patient").with("start_deadline = \"5m\"\noverlap = \"allow\""),
         cron("hasty").with("start_deadline = \"1s\"\noverlap = \"allow\""),
         cron("ordinary"),
     ];
     let mut daemon = Daemon::start(&Configuration::new(&server.url()).crons(crons));
-    let is_done = |run: &Recorded| run.cron_name == "patient" && run.status == "success";
+    let is_done = |run: &RunRecord| run.cron_name == "patient" && run.status == "success";
     daemon.wait_for_history("a run before the outage", |runs| runs.iter().any(is_done)).await;
     let down_from = now();
     server.stop();
@@ -41,17 +41,17 @@ async fn occurrences_of_an_outage_run_late_with_a_reason_and_none_is_lost() {
     server.start_again();
     let up_from = now();
 
-    let last_is_settled = |runs: &[Recorded]| {
-        runs.iter().all(Recorded::is_settled)
+    let last_is_finished = |runs: &[RunRecord]| {
+        runs.iter().all(RunRecord::is_finished)
             && runs.iter().filter(|run| run.last_scheduled_for == span.last()).count() == 3
     };
-    let runs = daemon.wait_for_history_within(PATIENCE + outage, "all to be settled", last_is_settled).await;
+    let runs = daemon.wait_for_history_within(PATIENCE + outage, "all to be settled", last_is_finished).await;
     daemon.assert_alive();
     for cron in ["patient", "hasty", "ordinary"] {
         assert_none_lost(&daemon, &runs, cron, &span);
     }
     assert_started_once(&server.ledger(), &runs);
-    assert_all_told(&receiver.received(), &runs);
+    assert_all_notified(&receiver.received(), &runs);
 
     let of = |cron: &str| runs.iter().filter(|run| run.cron_name == cron).cloned().collect::<Vec<_>>();
     let hit: Vec<_> = of("patient")
@@ -94,7 +94,7 @@ async fn a_real_server_that_was_stopped_gets_what_it_missed() {
     let span = Span::soon(5, 14);
     let cron = Cron::new("patient", &span).with("start_deadline = \"5m\"\noverlap = \"allow\"");
     let daemon = Daemon::start(&Configuration::new(&server.url()).cron(cron));
-    let is_done = |run: &Recorded| run.status == "success";
+    let is_done = |run: &RunRecord| run.status == "success";
     daemon.wait_for_history("a run before the outage", |runs| runs.iter().any(is_done)).await;
     let down_from = now();
     server.stop();
@@ -104,7 +104,7 @@ async fn a_real_server_that_was_stopped_gets_what_it_missed() {
     let up_from = now();
     let runs = daemon
         .wait_for_history_within(PATIENCE * 3, "all to be settled", |runs| {
-            runs.len() == span.instants().len() && runs.iter().all(Recorded::is_settled)
+            runs.len() == span.instants().len() && runs.iter().all(RunRecord::is_finished)
         })
         .await;
     assert_none_lost(&daemon, &runs, "patient", &span);

@@ -1,5 +1,5 @@
-//! Secrets are planted wherever one may stand, and the backend and the receiver quote back all that they are sent:
-//! nothing that a person or another program is shown has any of them.
+//! Secrets are planted wherever one can be configured, and the backend and the receiver quote back everything that they are
+//! sent: no output for people or programs contains any of the secrets.
 
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -15,11 +15,11 @@ use tower::ServiceExt;
 
 use super::support::configuration::{Configuration, Cron};
 use super::support::daemon::Daemon;
-use super::support::history::Recorded;
-use super::support::serving::{Serving, serve_router};
+use super::support::history::RunRecord;
+use super::support::loopback_server::{LoopbackServer, serve_router};
 use super::support::span::{Span, now};
 
-/// By the name of its variable or credential.
+/// The secrets by the names of their environment variables.
 const VARIABLES: [(&str, &str); 5] = [
     ("URL_TOKEN", "plant3d-url-t0ken/+&"),
     ("URL_PATH", "plant3d-url-p4th"),
@@ -27,8 +27,8 @@ const VARIABLES: [(&str, &str); 5] = [
     ("SIGNING_OLD", "whsec_cGxhbnQzZC1zMWduaW5nLWtleS0wMDAx"),
     ("INPUT", "plant3d-variable-of-inpu7"),
 ];
-/// A variable in metadata is no secret: it says to the server and to receivers what the operator wants them to know.
-const LABEL: (&str, &str) = ("STAGE", "told-\"label\"");
+/// A variable in metadata is no secret: it is what the operator wants the server and the receivers to know.
+const LABEL: (&str, &str) = ("STAGE", "stage-\"label\"");
 const CREDENTIALS: [(&str, &str); 5] = [
     ("backend_key", "plant3d-api-k3y"),
     ("signing_new", "whsec_cGxhbnQzZC1zMWduaW5nLWtleS0wMDAy"),
@@ -36,11 +36,11 @@ const CREDENTIALS: [(&str, &str); 5] = [
     ("metadata", "plant3d-credential-of-met4data"),
     ("header", "plant3d-credential-of-he4der"),
 ];
-/// Written into the configuration as they are, where that cannot be forbidden.
+/// Secrets written literally into the configuration, where that cannot be forbidden.
 const LITERAL_TOKEN: &str = "plant3d-lit3ral-token";
 const LITERAL_HEADER: &str = "plant3d-lit3ral-header";
 
-/// Something that may be shown, and where it is.
+/// Checks that an output has no secret; `place` says where it was found.
 fn assert_clean(place: &str, shown: &str) {
     let encoded = |secret: &str| url::form_urlencoded::byte_serialize(secret.as_bytes()).collect::<String>();
     let in_json = |secret: &str| secret.replace('"', "\\\"");
@@ -56,19 +56,19 @@ fn assert_clean(place: &str, shown: &str) {
     }
 }
 
-/// Quotes the whole request.
+/// Returns the whole request as text.
 fn echo(method: &Method, uri: &Uri, headers: &HeaderMap, body: &Bytes) -> String {
     format!("{method} {uri}\n{headers:#?}\n{}", String::from_utf8_lossy(body))
 }
 
-/// A receiver that accepts nothing.
+/// A receiver that accepts nothing and quotes every request.
 async fn refuse(method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     let quoted = echo(&method, &uri, &headers, &body);
     let location = uri.to_string();
     (StatusCode::BAD_REQUEST, [("location", location.clone()), ("x-echo", location)], quoted).into_response()
 }
 
-/// An agent server that refuses to start `rejected`, breaks at `garbled`, and does all else.
+/// An agent server that rejects the runs of `rejected`, fails at those of `garbled`, and runs all others.
 async fn serve_agents(agents: EmbeddedServer, request: Request<Body>) -> Response {
     let (head, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap();
@@ -104,11 +104,11 @@ fn configuration(backend: &str, receiver: &str) -> Configuration {
         .backend("api_key = \"${{ credential.backend_key }}\"")
         .backend("request_timeout = \"1s\"")
         .crons([
-            cron("told").tells(&url("told")),
-            cron("waits").with("mode = \"wait\"").tells(&url("waits")),
-            cron("literal").tells(&format!("{receiver}/literal?token={LITERAL_TOKEN}")),
-            cron("rejected").tells(&url("rejected")),
-            cron("garbled").tells(&url("garbled")).with("start_deadline = \"20s\""),
+            cron("delivered").webhook(&url("delivered")),
+            cron("waits").with("mode = \"wait\"").webhook(&url("waits")),
+            cron("literal").webhook(&format!("{receiver}/literal?token={LITERAL_TOKEN}")),
+            cron("rejected").webhook(&url("rejected")),
+            cron("garbled").webhook(&url("garbled")).with("start_deadline = \"20s\""),
         ])
 }
 
@@ -123,40 +123,40 @@ fn credentials(folder: &Path) -> String {
     folder.to_str().unwrap().to_owned()
 }
 
-/// What the daemon answers on its socket, head and body.
-fn ask(daemon: &Daemon, method: &str, path: &str, body: &str) -> String {
-    let mut line = UnixStream::connect(daemon.folder().join("agentcron.sock")).unwrap();
+/// Sends a request to the daemon's socket and returns the head and the body of the response.
+fn send(daemon: &Daemon, method: &str, path: &str, body: &str) -> String {
+    let mut stream = UnixStream::connect(daemon.folder().join("agentcron.sock")).unwrap();
     write!(
-        line,
+        stream,
         "{method} {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-type: application/json\r\n\
          content-length: {}\r\n\r\n{body}",
         body.len()
     )
     .unwrap();
-    let mut answer = String::new();
-    line.read_to_string(&mut answer).unwrap();
-    answer
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response
 }
 
-/// Every command that only reads, for people and for programs.
+/// Checks every command that only reads, with and without `--json`.
 fn assert_commands_are_clean(daemon: &Daemon) {
     let runs = daemon.history();
     let webhooks = daemon.json(&["webhook", "list"]);
     let ids = webhooks.iter().map(|webhook| webhook["delivery_id"].as_str().unwrap());
     let now = now().to_string();
-    let mut asked = vec![
+    let mut commands = vec![
         vec!["check"],
         vec!["next"],
-        vec!["next", "told"],
+        vec!["next", "delivered"],
         vec!["list"],
         vec!["status"],
         vec!["history"],
         vec!["webhook", "list"],
-        vec!["explain", "told", "--at", &now],
+        vec!["explain", "delivered", "--at", &now],
     ];
-    asked.extend(runs.iter().map(|run| vec!["show", run.run_id.as_str()]));
-    asked.extend(ids.map(|id| vec!["webhook", "show", id]));
-    for arguments in asked {
+    commands.extend(runs.iter().map(|run| vec!["show", run.run_id.as_str()]));
+    commands.extend(ids.map(|id| vec!["webhook", "show", id]));
+    for arguments in commands {
         for more in [&[][..], &["--json"]] {
             let arguments = [&arguments[..], more].concat();
             let output = daemon.run_command(&arguments);
@@ -168,33 +168,40 @@ fn assert_commands_are_clean(daemon: &Daemon) {
 }
 
 #[tokio::test]
-async fn no_planted_secret_is_shown_to_anybody() {
+async fn no_planted_secret_is_shown() {
     #[expect(clippy::disallowed_methods, reason = "a server on a real port lives in real time")]
     let agents = EmbeddedServer::new(jiff::Timestamp::now);
     let backend = Router::new().fallback(move |request| serve_agents(agents.clone(), request));
-    let backend = Serving::start(0, |listener| serve_router(listener, backend));
-    let receiver = Serving::start(0, |listener| serve_router(listener, Router::new().fallback(refuse)));
+    let backend = LoopbackServer::start(0, |listener| serve_router(listener, backend));
+    let receiver =
+        LoopbackServer::start(0, |listener| serve_router(listener, Router::new().fallback(refuse)));
     let urls = [&backend, &receiver].map(|serving| format!("http://{}", serving.address()));
     let mut daemon = Daemon::prepare(&configuration(&urls[0], &urls[1]));
     let credentials = credentials(daemon.folder());
     let mut environment = VARIABLES.to_vec();
     environment.push(LABEL);
     environment.extend([("CREDENTIALS_DIRECTORY", credentials.as_str()), ("AGENTCRON_LOG", "trace")]);
-    // A panic in the middle of an attempt, with all of it at hand.
+    // A panic in the middle of an attempt, when the secrets are in memory.
     let panics =
         [&environment[..], &[("PANIC_AT", "attempt_answered:1"), ("RUST_BACKTRACE", "full")]].concat();
-    daemon.start_as(&["run"], &panics);
+    daemon.start_with_arguments(&["run"], &panics);
     daemon.wait_for_stderr("attempt task panicked").await;
     daemon.terminate();
     assert!(daemon.wait_for_exit().await.success());
-    daemon.start_as(&["run", "--log-format", "json"], &environment);
-    let attempted = |run: &Recorded| {
+    daemon.start_with_arguments(&["run", "--log-format", "json"], &environment);
+    let attempted = |run: &RunRecord| {
         run.phase == "ended" && run.webhook.as_ref().is_some_and(|webhook| webhook.attempts > 0)
     };
-    let all = |runs: &[Recorded]| runs.len() == 5 && runs.iter().all(attempted);
-    daemon.wait_for_history_within(super::support::record::PATIENCE * 3, "all to be told", all).await;
+    let all = |runs: &[RunRecord]| runs.len() == 5 && runs.iter().all(attempted);
+    daemon
+        .wait_for_history_within(
+            super::support::growing_list::PATIENCE * 3,
+            "an attempt of every webhook",
+            all,
+        )
+        .await;
     let ends = |name: &str| daemon.history().into_iter().find(|run| run.cron_name == name).unwrap().status;
-    let ended = ["told", "waits", "literal", "rejected", "garbled"].map(ends);
+    let ended = ["delivered", "waits", "literal", "rejected", "garbled"].map(ends);
     assert_eq!(ended, ["success", "success", "success", "error", "error"]);
     let process_id = daemon.process_id().unwrap();
     assert_clean(
@@ -207,15 +214,15 @@ async fn no_planted_secret_is_shown_to_anybody() {
         ("GET", "/v1/status", ""),
         ("POST", &format!("/v1/runs/{first}/cancel"), "{}"),
         ("POST", "/v1/crons/rejected/pause", r#"{"note": "why"}"#),
-        ("POST", "/v1/crons/told/trigger", "{"),
+        ("POST", "/v1/crons/delivered/trigger", "{"),
         ("POST", "/runs/crons/search", "{}"),
         ("POST", "/runs/crons", r#"{"assistant_id": 1}"#),
     ] {
-        let answer = ask(&daemon, method, path, body);
-        assert!(answer.starts_with("HTTP/1.1 "), "{method} {path}: {answer}");
-        assert_clean(&format!("{method} {path}"), &answer);
+        let response = send(&daemon, method, path, body);
+        assert!(response.starts_with("HTTP/1.1 "), "{method} {path}: {response}");
+        assert_clean(&format!("{method} {path}"), &response);
     }
-    // Mistakes beside every secret, and in some.
+    // A configuration with mistakes next to every secret, and in some.
     let broken = configuration("ftp://x", "htp://user:plant3d-lit3ral-token@host")
         .backend(&format!("api_kee = \"{LITERAL_TOKEN}\""))
         .top(&format!("webhooks.signing_secrets_ = [\"{LITERAL_TOKEN}\"]"))
@@ -233,7 +240,7 @@ async fn no_planted_secret_is_shown_to_anybody() {
     assert_stored_as_written(&daemon);
 }
 
-/// In the database everything stands as it was written; what is told to receivers as well, but for labels.
+/// Checks that the database has everything as it was written, with placeholders, except for labels in webhook bodies.
 fn assert_stored_as_written(daemon: &Daemon) {
     let database = rusqlite::Connection::open(daemon.database()).unwrap();
     let mut texts = String::new();
@@ -251,14 +258,14 @@ fn assert_stored_as_written(daemon: &Daemon) {
         rows.for_each(|row| texts.push_str(&row.unwrap()));
     }
     assert!(texts.contains("${{ env.URL_TOKEN }}") && texts.contains("${{ credential.input }}"));
-    // A literal in a URL is where its writer has put it, and nowhere else.
+    // A literal in a URL may be where the operator wrote it, and nowhere else.
     assert_clean("the database", &texts.replace(&format!("/literal?token={LITERAL_TOKEN}"), ""));
     let mut statement = database.prepare("SELECT CAST(body AS TEXT) FROM deliveries").unwrap();
     let mut labels = 0;
     for body in statement.query_map([], |row| row.get::<_, String>(0)).unwrap() {
         let body = body.unwrap();
         assert_clean("the body of a webhook", &body);
-        labels += usize::from(body.contains(r#""stage":"told-\"label\"""#));
+        labels += usize::from(body.contains(r#""stage":"stage-\"label\"""#));
     }
     assert!(labels > 0);
 }

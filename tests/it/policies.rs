@@ -33,7 +33,7 @@ fn history(daemon: &Daemon) -> Vec<Value> {
 
 async fn wait_for(daemon: &Daemon, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
     let find = || history(daemon).into_iter().find(|run| holds(run));
-    daemon.wait_within(super::support::record::PATIENCE, what, find).await
+    daemon.wait_within(super::support::growing_list::PATIENCE, what, find).await
 }
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn skip_next_leaves_out_exactly_one() {
     let daemon = Daemon::start(&Configuration::new(&server.url()).cron(Cron::new("few", &span)));
     listening(&daemon).await;
     assert!(daemon.run_command(&["skip-next", "few"]).status.success());
-    let runs = daemon.wait_until_settled(4).await;
+    let runs = daemon.wait_until_finished(4).await;
     let statuses: Vec<_> = runs.iter().map(|run| run.status.as_str()).collect();
     assert_eq!(statuses, ["skipped", "success", "success", "success"]);
     assert_eq!((runs[0].reason_code.as_str(), runs[0].reason.as_str()), ("skip_next", "skipped on request"));
@@ -99,7 +99,7 @@ async fn a_triggered_run_waits_for_the_one_in_progress() {
     wait_for(&daemon, "it to run", |run| text(run, "status") == "running").await;
     let second = daemon.json(&["trigger", "yearly"])[0].clone();
     assert_eq!(second["waits_for"], first["run_id"]);
-    let order = daemon.wait_until_settled(2).await;
+    let order = daemon.wait_until_finished(2).await;
     assert!(order[1].started_at >= order[0].ended_at, "{order:#?}");
     let runs = history(&daemon);
     assert!(
@@ -113,7 +113,7 @@ async fn the_failure_that_is_one_too_many_pauses_the_cron_and_its_webhook_says_s
     let server = AgentServerOnPort::start();
     let receiver = Receiver::start();
     let cron =
-        every_second("fails").says("boom").with("pause_after_failures = 2").tells(&receiver.url("/hook"));
+        every_second("fails").says("boom").with("pause_after_failures = 2").webhook(&receiver.url("/hook"));
     let daemon = Daemon::start(&Configuration::new(&server.url()).cron(cron));
     let received = receiver.wait_for(2).await;
     let metadata = |index: usize| received[index].json()["metadata"].clone();
@@ -151,7 +151,7 @@ async fn a_backfill_runs_past_instants_once() {
     let refused = daemon.run_command(&[&order[..], &["--limit", "2"]].concat());
     assert_eq!(refused.status.code(), Some(1), "{}", String::from_utf8_lossy(&refused.stderr));
     assert_eq!(daemon.json(&order)[0]["runs"], 3);
-    daemon.wait_until_settled(3).await;
+    daemon.wait_until_finished(3).await;
     assert_eq!(daemon.json(&order)[0]["runs"], 0);
     let runs = history(&daemon);
     assert!(
@@ -165,7 +165,7 @@ async fn a_backfill_runs_past_instants_once() {
 async fn a_run_is_cancelled_wherever_it_is() {
     let server = AgentServerOnPort::start();
     let receiver = Receiver::start();
-    let cron = rarely("yearly").says("sleep 60").tells(&receiver.url("/hook"));
+    let cron = rarely("yearly").says("sleep 60").webhook(&receiver.url("/hook"));
     let daemon = Daemon::start(&Configuration::new(&server.url()).cron(cron));
     listening(&daemon).await;
     let backend_run = text(&daemon.json(&["trigger", "yearly"])[0], "run_id").to_owned();
@@ -178,7 +178,7 @@ async fn a_run_is_cancelled_wherever_it_is() {
     .await;
     assert_eq!(history(&daemon).iter().filter(|run| text(run, "phase") == "running").count(), 1);
     daemon.json(&["cancel", &backend_run]);
-    let runs = daemon.wait_until_settled(2).await;
+    let runs = daemon.wait_until_finished(2).await;
     assert!(runs.iter().all(|run| run.status == "cancelled"), "{runs:#?}");
     assert_eq!(
         (runs[0].reason_code.as_str(), runs[0].reason.as_str()),
@@ -196,7 +196,7 @@ async fn overlap_cancel_ends_the_run_in_progress_for_the_next() {
     let server = AgentServerOnPort::start();
     let cron = Cron::new("impatient", &Span::soon(5, 2)).says("sleep 8").with("overlap = \"cancel\"");
     let daemon = Daemon::start(&Configuration::new(&server.url()).cron(cron));
-    let runs = daemon.wait_until_settled(2).await;
+    let runs = daemon.wait_until_finished(2).await;
     let ends: Vec<_> = runs.iter().map(|run| (run.status.as_str(), run.reason.as_str())).collect();
     let reason = "cancelled for the next occurrence (overlap = \"cancel\")";
     assert_eq!((runs[0].reason_code.as_str(), ends[0]), ("cancel_overlap", ("cancelled", reason)));

@@ -1,5 +1,5 @@
-//! What an attacker would write, answer and rebind: held against the code that really connects. The name service and
-//! the last step, from a judged address to a socket, are the test's; everything between is what the daemon runs.
+//! URLs, DNS answers, redirects and rebindings of an attacker, run against the code that really connects. DNS and the last
+//! step, from an allowed address to a socket, are the test's own; everything in between is what the daemon runs.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,16 +17,16 @@ use tokio::net::TcpStream;
 
 use super::support::receiver::{Receiver, Reply};
 
-/// What may have to be dealt with at the connection: text and literals never get there.
-const LAYERS_OF_NAMES: [&str; 5] = ["name", "dns", "rebind", "redirect", "parser"];
+/// The layers of cases that can only be decided when the connection is made; text and literals are refused before.
+const CONNECTION_LAYERS: [&str; 5] = ["name", "dns", "rebind", "redirect", "parser"];
 
 fn cases() -> Vec<Value> {
     let text = include_str!("../fixtures/webhooks/urls.json");
     serde_json::from_str(text).unwrap()
 }
 
-/// A sender whose connections end at the receiver, whatever address they were judged for.
-struct Outpost {
+/// A sender whose connections always end at the receiver, whichever address they were allowed for.
+struct Fixture {
     sender: Sender,
     probe: Probe,
     policy: UrlPolicy,
@@ -35,20 +35,20 @@ struct Outpost {
     dialled: Arc<Mutex<Vec<SocketAddr>>>,
 }
 
-impl Outpost {
+impl Fixture {
     fn new(disable_private_ips: bool) -> Self {
         let receiver = Receiver::start();
         let at: SocketAddr = receiver.url("").trim_start_matches("http://").parse().unwrap();
         let (answers, dialled) =
             (Arc::<Mutex<Vec<IpAddr>>>::default(), Arc::<Mutex<Vec<SocketAddr>>>::default());
-        let (told, seen) = (Arc::clone(&answers), Arc::clone(&dialled));
+        let (resolver_answers, dialled_addresses) = (Arc::clone(&answers), Arc::clone(&dialled));
         let dialer = Dialer::new(
             move |_name| {
-                let answer = told.lock().unwrap().clone();
+                let answer = resolver_answers.lock().unwrap().clone();
                 async move { Ok::<_, io::Error>(answer) }
             },
             move |address| {
-                seen.lock().unwrap().push(address);
+                dialled_addresses.lock().unwrap().push(address);
                 TcpStream::connect(at)
             },
         );
@@ -75,7 +75,7 @@ impl Outpost {
         Self { sender, probe, policy, receiver, answers, dialled }
     }
 
-    /// What `webhook doctor` finds, with these answers of the name service; and which addresses it went to.
+    /// Runs `webhook doctor` with these DNS answers; returns its result and the addresses that it connected to.
     async fn examine(&self, url: &str, addresses: Vec<IpAddr>) -> (Examination, Vec<SocketAddr>) {
         *self.answers.lock().unwrap() = addresses;
         self.dialled.lock().unwrap().clear();
@@ -83,7 +83,7 @@ impl Outpost {
         (examination, std::mem::take(&mut *self.dialled.lock().unwrap()))
     }
 
-    /// One attempt, with these answers of the name service; and which addresses it led to.
+    /// Makes one attempt with these DNS answers; returns its result and the addresses that it connected to.
     async fn attempt(&self, url: &str, addresses: Vec<IpAddr>) -> (AttemptReport, Vec<SocketAddr>) {
         *self.answers.lock().unwrap() = addresses;
         self.dialled.lock().unwrap().clear();
@@ -100,21 +100,21 @@ fn addresses(case: &Value) -> Vec<IpAddr> {
     one.chain(more).map(|address| address.parse().unwrap()).collect()
 }
 
-async fn hold_against(case: &Value, outpost: &Outpost, verdict: &str) {
+async fn check(case: &Value, fixture: &Fixture, verdict: &str) {
     let (id, mut url) = (&case["id"], case["url"].as_str().unwrap().to_owned());
     let found = addresses(case);
-    outpost.receiver.reply_always(Reply::status(200).header("connection", "close"));
+    fixture.receiver.reply_always(Reply::status(200).header("connection", "close"));
     if let Some(location) = case["redirects_to"].as_str() {
-        // The receiver speaks no TLS, and it has to be heard.
+        // The receiver speaks no TLS, and its redirect must arrive.
         url = url.replace("https://", "http://");
         let redirect = Reply::status(307).header("connection", "close").header("location", location);
-        outpost.receiver.reply_always(redirect);
+        fixture.receiver.reply_always(redirect);
     }
     let url = url.as_str();
-    let (mut report, mut dialled) = outpost.attempt(url, found.clone()).await;
+    let (mut report, mut dialled) = fixture.attempt(url, found.clone()).await;
     if let Some(rebound) = case["rebinds_to"].as_str() {
         assert_eq!(dialled.len(), 1, "{id}: the first answer is fine: {report:?}");
-        (report, dialled) = outpost.attempt(url, vec![rebound.parse().unwrap()]).await;
+        (report, dialled) = fixture.attempt(url, vec![rebound.parse().unwrap()]).await;
     }
     if case["redirects_to"].is_string() {
         let refused = AttemptResult::Refused {
@@ -129,7 +129,7 @@ async fn hold_against(case: &Value, outpost: &Outpost, verdict: &str) {
     if verdict == "deny" {
         assert_eq!(dialled, [], "{id} {url}: connected");
         let is_blocked = matches!(report.result, AttemptResult::Final { ending: Ending::Blocked, .. });
-        let by_name = LAYERS_OF_NAMES.contains(&case["layer"].as_str().unwrap());
+        let by_name = CONNECTION_LAYERS.contains(&case["layer"].as_str().unwrap());
         assert!(is_blocked || by_name && !found.is_empty(), "{id} {url}: {report:?}");
         assert!(report.result.detail().unwrap().contains("the policy refuses"), "{id}: {report:?}");
         return;
@@ -144,35 +144,35 @@ async fn hold_against(case: &Value, outpost: &Outpost, verdict: &str) {
     assert_eq!(reached, expected, "{id} {url}: {report:?}");
     assert_eq!(dialled[0].port(), parsed.port_or_known_default().unwrap(), "{id}");
     // The receiver speaks no TLS.
-    let is_well = match parsed.scheme() {
+    let is_expected = match parsed.scheme() {
         "http" => report.result == AttemptResult::Accepted { code: 200 },
         _ => report.result.detail().unwrap().contains("TLS"),
     };
-    assert!(is_well, "{id} {url}: {report:?}");
+    assert!(is_expected, "{id} {url}: {report:?}");
 }
 
 #[tokio::test]
-async fn every_case_is_judged_where_the_connection_is_made_in_both_profiles() {
+async fn every_case_is_decided_where_the_connection_is_made_in_both_profiles() {
     for (disable_private_ips, verdict) in [(true, "verdict"), (false, "verdict_private_ok")] {
-        let outpost = Outpost::new(disable_private_ips);
+        let fixture = Fixture::new(disable_private_ips);
         for case in cases() {
-            hold_against(&case, &outpost, case[verdict].as_str().unwrap()).await;
+            check(&case, &fixture, case[verdict].as_str().unwrap()).await;
         }
     }
 }
 
 #[tokio::test]
-async fn the_doctor_finds_of_every_case_what_the_courier_does() {
+async fn the_doctor_decides_every_case_as_the_courier_does() {
     for (disable_private_ips, verdict) in [(true, "verdict"), (false, "verdict_private_ok")] {
-        let outpost = Outpost::new(disable_private_ips);
+        let fixture = Fixture::new(disable_private_ips);
         for case in cases() {
             let (id, url) = (&case["id"], case["url"].as_str().unwrap());
-            let (mut examination, mut dialled) = outpost.examine(url, addresses(&case)).await;
+            let (mut examination, mut dialled) = fixture.examine(url, addresses(&case)).await;
             if let Some(rebound) = case["rebinds_to"].as_str() {
                 assert!(examination.verdict.is_allowed(), "{id}: the first answer is fine: {examination:?}");
-                (examination, dialled) = outpost.examine(url, vec![rebound.parse().unwrap()]).await;
+                (examination, dialled) = fixture.examine(url, vec![rebound.parse().unwrap()]).await;
             }
-            // What a receiver answers is not known before it is asked.
+            // The doctor sends no request, so it does not learn about redirects.
             let is_allowed = case[verdict] == "allow" || case["redirects_to"].is_string();
             assert_eq!(examination.verdict.is_allowed(), is_allowed, "{id} {url}: {examination:?}");
             assert_eq!(examination.verdict.rule().is_none(), is_allowed, "{id} {url}: {examination:?}");
@@ -186,7 +186,7 @@ async fn the_doctor_finds_of_every_case_what_the_courier_does() {
     }
 }
 
-/// The second fence: were the URL not judged at all, no connection would be made all the same.
+/// A second line of defence: even if the URL were not checked at all, no connection would be made.
 #[tokio::test]
 async fn the_connection_itself_refuses_literals() {
     let dialer = Dialer::new(

@@ -6,10 +6,10 @@ use agentcron::transport::Transport;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::support::accounts::{assert_all_told, assert_none_lost};
 use super::support::configuration::{Configuration, Cron};
 use super::support::daemon::Daemon;
-use super::support::history::Recorded;
+use super::support::final_checks::{assert_all_notified, assert_none_lost};
+use super::support::history::RunRecord;
 use super::support::real_server::{RealServer, http};
 use super::support::receiver::Receiver;
 use super::support::soak;
@@ -33,8 +33,9 @@ async fn every_occurrence_is_one_run_on_the_real_server_in_every_mode() {
     let salt = Uuid::new_v4().simple().to_string();
     let name = |kind: &str, mode: &str| format!("{kind}-{mode}-{salt}");
     let cron = |kind: &str, mode: &str| {
-        let cron = Cron::new(&name(kind, mode), &span).with(&format!("mode = \"{mode}\"")).never_gives_up();
-        cron.tells(&receiver.url("/hook"))
+        let cron =
+            Cron::new(&name(kind, mode), &span).with(&format!("mode = \"{mode}\"")).runs_every_occurrence();
+        cron.webhook(&receiver.url("/hook"))
     };
     let mut configuration = Configuration::new(&server.url());
     for (mode, thread_id) in threads {
@@ -44,7 +45,7 @@ async fn every_occurrence_is_one_run_on_the_real_server_in_every_mode() {
             .cron(cron("delete", mode));
     }
     let daemon = Daemon::start(&configuration);
-    let runs = daemon.wait_until_settled_within(PATIENCE, 9 * count).await;
+    let runs = daemon.wait_until_finished_within(PATIENCE, 9 * count).await;
 
     assert!(runs.iter().all(|run| run.status == "success"), "{runs:#?}");
     for (mode, thread_id) in threads {
@@ -68,7 +69,7 @@ async fn every_occurrence_is_one_run_on_the_real_server_in_every_mode() {
     }
     let received = receiver.received();
     assert_eq!(received.len(), runs.len(), "nothing was in the way, so each is told once");
-    assert_all_told(&received, &runs);
+    assert_all_notified(&received, &runs);
     for request in &received {
         assert_like_sample(&request.json(), "webhook_success.json");
         assert_eq!(request.json()["status"], "success");
@@ -86,7 +87,7 @@ async fn a_failing_run_ends_as_error_a_questioning_one_as_interrupted_a_long_one
         let cron = |kind: &str| {
             let url = receiver.url(&format!("/{kind}-{mode}"));
             let cron = Cron::new(&format!("{kind}-{mode}"), &span).with(&format!("mode = \"{mode}\""));
-            cron.with("start_deadline = \"2m\"").tells(&url)
+            cron.with("start_deadline = \"2m\"").webhook(&url)
         };
         configuration = configuration
             .cron(cron("boom").says("boom").on_thread(used_thread(server)))
@@ -94,7 +95,7 @@ async fn a_failing_run_ends_as_error_a_questioning_one_as_interrupted_a_long_one
             .cron(cron("slow").says("sleep 30").with("timeout = \"2s\"\non_run_completed = \"keep\""));
     }
     let daemon = Daemon::start(&configuration);
-    let runs = daemon.wait_until_settled_within(PATIENCE, 9).await;
+    let runs = daemon.wait_until_finished_within(PATIENCE, 9).await;
     let received = receiver.received();
     let told = |name: &str| {
         let requests: Vec<_> = received.iter().filter(|request| request.path == format!("/{name}")).collect();
@@ -124,12 +125,12 @@ async fn a_failing_run_ends_as_error_a_questioning_one_as_interrupted_a_long_one
     }
 }
 
-fn of_cron<'r>(runs: &'r [Recorded], cron: &str) -> Vec<&'r Recorded> {
+fn of_cron<'r>(runs: &'r [RunRecord], cron: &str) -> Vec<&'r RunRecord> {
     runs.iter().filter(|run| run.cron_name == cron).collect()
 }
 
 /// The thread has one run for each of ours and a question and an answer for each.
-fn assert_thread_accumulates(server: &RealServer, thread_id: Uuid, runs: &[&Recorded]) {
+fn assert_thread_accumulates(server: &RealServer, thread_id: Uuid, runs: &[&RunRecord]) {
     let on_server = runs_on(server, &thread_id.to_string());
     assert_eq!(on_server.len(), runs.len(), "runs on the thread: {on_server:#?}");
     let ours: BTreeSet<String> = runs.iter().map(|run| run.backend_run_id.clone()).collect();

@@ -33,8 +33,8 @@ use super::faults::{
 };
 use super::support::agent_server::AgentServerOnPort;
 use super::support::configuration::{Configuration, Cron};
-use super::support::daemon::{Daemon, LOOK_EVERY};
-use super::support::proxy::{Fault, Proxy, Seen};
+use super::support::daemon::{Daemon, POLL_EVERY};
+use super::support::proxy::{Fault, ProxiedRequest, Proxy};
 use super::support::receiver::{Receiver, Reply};
 use super::support::span::{Span, now};
 
@@ -180,7 +180,7 @@ impl Case {
         Self { code, faults: Vec::new(), cron, environment: &[] }
     }
 
-    fn fault(mut self, times: usize, which: fn(&Seen) -> bool, fault: Fault) -> Self {
+    fn fault(mut self, times: usize, which: fn(&ProxiedRequest) -> bool, fault: Fault) -> Self {
         self.faults.push((times, which, fault));
         self
     }
@@ -194,7 +194,7 @@ impl Case {
         let configuration = Configuration::new(&proxy.url()).backend("request_timeout = \"1s\"").cron(cron);
         let mut daemon = Daemon::prepare(&configuration);
         daemon.start_with(self.environment);
-        let has_code = |run: &super::support::history::Recorded| run.reason_code == self.code;
+        let has_code = |run: &super::support::history::RunRecord| run.reason_code == self.code;
         daemon.wait_for_history_within(PATIENCE, self.code, |runs| runs.iter().any(has_code)).await;
         (daemon, proxy)
     }
@@ -248,7 +248,7 @@ fn one_run_each() -> Vec<Case> {
 async fn one_run(case: Case) -> Reported {
     let server = AgentServerOnPort::start();
     let (daemon, _proxy) = case.start(&server).await;
-    daemon.wait_until_settled_within(PATIENCE, 1).await;
+    daemon.wait_until_finished_within(PATIENCE, 1).await;
     let mut reported = Reported::default();
     reported.add_runs(&daemon);
     reported.add_events(&daemon);
@@ -372,7 +372,7 @@ async fn a_daemon_that_was_stopped() -> Reported {
         every_second("window").with("catchup = \"all\"\ncatchup_window = \"6s\""),
     ];
     let mut daemon = Daemon::start(&Configuration::new(&server.url()).crons(crons));
-    let have_run = |name: &str, runs: &[super::support::history::Recorded]| {
+    let have_run = |name: &str, runs: &[super::support::history::RunRecord]| {
         runs.iter().any(|run| run.cron_name == name && run.status == "success")
     };
     daemon
@@ -405,11 +405,11 @@ async fn deliveries() -> Reported {
     is_gone.reply_always(Reply::status(410));
     declines.reply_always(Reply::status(400).header("webhook-delivery", "abort-message"));
     let configuration = Configuration::new(&server.url()).crons([
-        on_request("works").tells(&works.url("/hook")),
-        on_request("busy").tells(&is_busy.url("/hook")),
-        on_request("gone").tells(&is_gone.url("/hook")),
-        on_request("declined").tells(&declines.url("/hook")),
-        on_request("refused").tells("${{ credential.hook }}"),
+        on_request("works").webhook(&works.url("/hook")),
+        on_request("busy").webhook(&is_busy.url("/hook")),
+        on_request("gone").webhook(&is_gone.url("/hook")),
+        on_request("declined").webhook(&declines.url("/hook")),
+        on_request("refused").webhook("${{ credential.hook }}"),
     ]);
     let mut daemon = Daemon::prepare(&configuration);
     let folder = write_credential(&daemon, "hook", &works.url("/hook"));
@@ -456,7 +456,7 @@ async fn wait_for_delivery_codes(daemon: &Daemon, reported: &mut Reported, expec
             "waited for {expected:?} in vain: {:#?}",
             daemon.json(&["webhook", "list"])
         );
-        sleep(LOOK_EVERY).await;
+        sleep(POLL_EVERY).await;
     }
 }
 
@@ -465,7 +465,7 @@ fn a_receiver_that_never_recovers() -> Reported {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     runtime.block_on(async {
-        let cron = Cron::new("told", &Span::once()).tells("http://receiver.example/hook");
+        let cron = Cron::new("told", &Span::once()).webhook("http://receiver.example/hook");
         let prepared = Daemon::prepare(&Configuration::new("http://backend.example").cron(cron));
         let environment = Environment::of_map([]);
         let clock = Clock::simulated(now());

@@ -1,4 +1,4 @@
-//! Changes of the configuration while the daemon runs: signals, editors, links that flip, half-written files.
+//! Changes of the configuration while the daemon runs: signals, editors, symlinks that are replaced, half-written files.
 
 use std::fs;
 use std::path::Path;
@@ -10,13 +10,14 @@ use serde_json::Value;
 use super::support::agent_server::AgentServerOnPort;
 use super::support::configuration::{Configuration, Cron};
 use super::support::daemon::Daemon;
-use super::support::record::PATIENCE;
+use super::support::growing_list::PATIENCE;
+use super::support::history::RunRecord;
 use super::support::span::Span;
 
-/// Longer than it takes until a touched file is looked at.
-const LOOKED_AT: Duration = Duration::from_millis(1500);
+/// Longer than it takes the daemon to check a touched file.
+const RELOAD_WAIT: Duration = Duration::from_millis(1500);
 
-fn rarely(name: &str) -> Cron {
+fn yearly(name: &str) -> Cron {
     Cron::bare(name).with("schedule = \"0 0 1 1 *\"")
 }
 
@@ -40,60 +41,60 @@ fn notice(daemon: &Daemon) -> Option<Value> {
     notices.into_iter().find(|notice| notice["kind"] == "configuration")
 }
 
-/// Writes beside the file and renames, as editors do.
+/// Writes a new file and renames it, as editors do.
 fn replace(path: &Path, content: &str) {
     let new = path.with_extension("new");
     fs::write(&new, content).unwrap();
     fs::rename(&new, path).unwrap();
 }
 
-/// A daemon with `include = ["crons.d/*.toml"]`, and the path of a file in there.
+/// Prepares a daemon with `include = ["crons.d/*.toml"]`; returns it and the path of a file in that folder.
 fn with_folder(server: &AgentServerOnPort) -> (Daemon, std::path::PathBuf) {
     let configuration = Configuration::new(&server.url()).top("include = [\"crons.d/*.toml\"]");
-    let daemon = Daemon::prepare(&configuration.cron(rarely("main")));
+    let daemon = Daemon::prepare(&configuration.cron(yearly("main")));
     let file = daemon.folder().join("crons.d/some.toml");
     fs::create_dir(file.parent().unwrap()).unwrap();
-    fs::write(&file, rarely("first").to_string()).unwrap();
+    fs::write(&file, yearly("first").to_string()).unwrap();
     (daemon, file)
 }
 
 #[tokio::test]
-async fn files_that_are_saved_are_taken_up_and_broken_ones_are_not() {
+async fn saved_files_are_reloaded_and_broken_ones_are_not() {
     let server = AgentServerOnPort::start();
     let (mut daemon, file) = with_folder(&server);
     daemon.start_again();
     daemon.wait_for_stderr("ready").await;
     wait_for_crons(&daemon, &["first", "main"]).await;
-    replace(&file, &format!("{}{}", rarely("first"), rarely("second")));
+    replace(&file, &format!("{}{}", yearly("first"), yearly("second")));
     wait_for_crons(&daemon, &["first", "main", "second"]).await;
-    fs::write(file.with_file_name("more.toml"), rarely("more").to_string()).unwrap();
+    fs::write(file.with_file_name("more.toml"), yearly("more").to_string()).unwrap();
     wait_for_crons(&daemon, &["first", "main", "more", "second"]).await;
 
     replace(&file, "[cron.first]\nschedul = \"* * * * *\"\n");
-    daemon.wait_until("the mistake to be told", || notice(&daemon).is_some()).await;
+    daemon.wait_until("the mistake to be reported", || notice(&daemon).is_some()).await;
     let detail = notice(&daemon).unwrap()["detail"].as_str().unwrap().to_owned();
     assert!(detail.contains("some.toml:2:1") && detail.contains("schedul"), "{detail}");
-    assert_eq!(crons(&daemon), ["first", "main", "more", "second"], "the last good ones go on");
+    assert_eq!(crons(&daemon), ["first", "main", "more", "second"], "the last good crons stay in force");
     assert_eq!(daemon.stderr().matches("configuration not reloaded").count(), 1);
 
     fs::remove_file(&file).unwrap();
     wait_for_crons(&daemon, &["main", "more"]).await;
     assert_eq!(notice(&daemon), None);
     let before = daemon.stderr();
-    replace(&file.with_file_name("more.toml"), &rarely("more").to_string());
-    tokio::time::sleep(LOOKED_AT).await;
-    assert_eq!(daemon.stderr(), before, "a save without a change is not worth a word");
+    replace(&file.with_file_name("more.toml"), &yearly("more").to_string());
+    tokio::time::sleep(RELOAD_WAIT).await;
+    assert_eq!(daemon.stderr(), before, "saving without a change logs nothing");
 }
 
 #[tokio::test]
-async fn a_hundred_signals_are_one_and_the_last_content_wins() {
+async fn after_a_hundred_signals_the_last_content_is_in_force() {
     let server = AgentServerOnPort::start();
     let (mut daemon, file) = with_folder(&server);
     daemon.start_again();
     daemon.wait_for_stderr("ready").await;
     wait_for_crons(&daemon, &["first", "main"]).await;
     for number in 0..100 {
-        fs::write(&file, rarely(&format!("number-{number}")).to_string()).unwrap();
+        fs::write(&file, yearly(&format!("number-{number}")).to_string()).unwrap();
         hang_up(&daemon);
     }
     wait_for_crons(&daemon, &["main", "number-99"]).await;
@@ -101,14 +102,14 @@ async fn a_hundred_signals_are_one_and_the_last_content_wins() {
 }
 
 #[tokio::test]
-async fn settings_need_a_restart_and_an_empty_configuration_is_not_believed() {
+async fn changed_settings_need_a_restart_and_an_empty_configuration_is_refused() {
     let server = AgentServerOnPort::start();
     let configuration = Configuration::new(&server.url());
-    let daemon = Daemon::start(&configuration.clone().cron(rarely("main")));
+    let daemon = Daemon::start(&configuration.clone().cron(yearly("main")));
     daemon.wait_for_stderr("ready").await;
     wait_for_crons(&daemon, &["main"]).await;
     let other = configuration.clone().backend("request_timeout = \"7s\"").top("shutdown_grace = \"3s\"");
-    daemon.write_config(&other.cron(rarely("main")).cron(rarely("new")));
+    daemon.write_config(&other.cron(yearly("main")).cron(yearly("new")));
     wait_for_crons(&daemon, &["main", "new"]).await;
     daemon.wait_for_stderr("settings=\"backend.request_timeout, shutdown_grace\"").await;
     daemon.write_config(&configuration);
@@ -124,8 +125,8 @@ async fn a_half_written_file_changes_nothing() {
     daemon.start_again();
     daemon.wait_for_stderr("ready").await;
     wait_for_crons(&daemon, &["first", "main"]).await;
-    let whole = format!("{}{}", rarely("first"), rarely("second"));
-    // Up to the middle of a word.
+    let whole = format!("{}{}", yearly("first"), yearly("second"));
+    // It ends in the middle of a word.
     let half = &whole[..whole.len() / 2 + 9];
     fs::write(&file, half).unwrap();
     hang_up(&daemon);
@@ -137,9 +138,9 @@ async fn a_half_written_file_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_link_that_flips_is_followed_as_kubernetes_does_it() {
+async fn a_symlink_is_followed_when_kubernetes_replaces_it() {
     let server = AgentServerOnPort::start();
-    let daemon_config = |name: &str| Configuration::new(&server.url()).cron(rarely(name)).to_string();
+    let daemon_config = |name: &str| Configuration::new(&server.url()).cron(yearly(name)).to_string();
     let mut daemon = Daemon::prepare("");
     let folder = daemon.folder().to_owned();
     let version = |number: usize| {
@@ -176,26 +177,25 @@ async fn a_link_that_flips_is_followed_as_kubernetes_does_it() {
 #[tokio::test]
 async fn a_removed_cron_stops_but_its_run_is_followed_and_its_history_stays() {
     let server = AgentServerOnPort::start();
-    let configuration = Configuration::new(&server.url()).cron(rarely("stays"));
-    let goes = Cron::new("goes", &Span::soon(1, 30)).says("sleep 4");
-    let daemon = Daemon::start(&configuration.clone().cron(goes));
-    let is_running =
-        |runs: &[super::support::history::Recorded]| runs.iter().any(|run| run.phase == "running");
-    daemon.wait_for_history("a run that goes", is_running).await;
+    let configuration = Configuration::new(&server.url()).cron(yearly("stays"));
+    let removed = Cron::new("removed", &Span::soon(1, 30)).says("sleep 4");
+    let daemon = Daemon::start(&configuration.clone().cron(removed));
+    let is_running = |runs: &[RunRecord]| runs.iter().any(|run| run.phase == "running");
+    daemon.wait_for_history("a running run", is_running).await;
     daemon.write_config(&configuration);
     wait_for_crons(&daemon, &["stays"]).await;
     let find = || {
-        let runs = daemon.json(&["history", "--cron", "goes"]);
+        let runs = daemon.json(&["history", "--cron", "removed"]);
         runs.into_iter().find(|run| run["status"] == "success")
     };
     daemon.wait_within(PATIENCE, "the run's end", find).await;
     let count = daemon.history().len();
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(daemon.history().len(), count, "nothing new of a removed cron");
+    assert_eq!(daemon.history().len(), count, "a removed cron starts no runs");
 }
 
 #[tokio::test]
-async fn an_edit_around_an_occurrence_neither_repeats_nor_drops_an_instant() {
+async fn an_edit_near_an_occurrence_neither_repeats_nor_drops_it() {
     let server = AgentServerOnPort::start();
     let configuration = |says: &str| {
         let cron = Cron::bare("edited").says(says);

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::support::accounts::{assert_all_told, assert_started_once, starts_by_run};
 use super::support::agent_server::AgentServerOnPort;
 use super::support::configuration::{Configuration, Cron};
 use super::support::daemon::Daemon;
-use super::support::history::Recorded;
-use super::support::proxy::{Fault, Proxy, Seen};
+use super::support::final_checks::{assert_all_notified, assert_started_once, starts_by_run};
+use super::support::history::RunRecord;
+use super::support::proxy::{Fault, ProxiedRequest, Proxy};
 use super::support::receiver::Receiver;
 use super::support::span::Span;
 
@@ -25,11 +25,11 @@ async fn a_stop_leaves_runs_in_progress_to_the_next_start_which_reports_their_en
     let span = Span::once();
     let crons = ["background", "wait", "stream"].map(|mode| {
         let cron = Cron::new(mode, &span).says("sleep 5").with(&format!("mode = \"{mode}\""));
-        cron.tells(&receiver.url("/hook"))
+        cron.webhook(&receiver.url("/hook"))
     });
     let thread = Cron::new("thread", &span).says("sleep 5").with("thread = \"talk\"");
     let configuration = Configuration::new(&server.url()).crons(crons);
-    let configuration = configuration.cron(thread.tells(&receiver.url("/hook")));
+    let configuration = configuration.cron(thread.webhook(&receiver.url("/hook")));
     let mut daemon = Daemon::start(&configuration);
     let backend_run = daemon.wait_for_history("four running runs", |runs| count(runs, "running") == 4).await;
     daemon.terminate();
@@ -37,13 +37,13 @@ async fn a_stop_leaves_runs_in_progress_to_the_next_start_which_reports_their_en
     assert_eq!(count(&daemon.history(), "running"), 4, "the daemon did not wait for them");
 
     daemon.start_again();
-    let runs = daemon.wait_until_settled(4).await;
+    let runs = daemon.wait_until_finished(4).await;
     for (before, after) in backend_run.iter().zip(&runs) {
         assert_eq!((after.status.as_str(), &after.backend_run_id), ("success", &before.backend_run_id));
     }
     assert_started_once(&server.ledger(), &runs);
     assert_eq!(receiver.received().len(), 4);
-    assert_all_told(&receiver.received(), &runs);
+    assert_all_notified(&receiver.received(), &runs);
     daemon.terminate();
     assert_eq!(daemon.wait_for_exit().await.code(), Some(0));
 }
@@ -67,11 +67,11 @@ async fn an_end_that_came_while_no_daemon_ran_is_reported_in_full_by_the_next() 
     let server = AgentServerOnPort::start();
     let receiver = Receiver::start();
     let span = Span::once();
-    let cron = |name: &str| Cron::new(name, &span).tells(&receiver.url(&format!("/{name}")));
+    let cron = |name: &str| Cron::new(name, &span).webhook(&receiver.url(&format!("/{name}")));
     let crons = [cron("echo").says("sleep 2"), cron("boom").says("boom"), cron("asker").assistant("asker")];
     let proxy = Proxy::start(server.address());
     // The first process hears of no end.
-    proxy.inject(usize::MAX, |request: &Seen| request.path.ends_with("/join"), Fault::Hang);
+    proxy.inject(usize::MAX, |request: &ProxiedRequest| request.path.ends_with("/join"), Fault::Hang);
     let mut daemon = Daemon::start(&Configuration::new(&proxy.url()).crons(crons));
     daemon.wait_for_history("three running runs", |runs| count(runs, "running") == 3).await;
     daemon.kill9();
@@ -82,7 +82,7 @@ async fn an_end_that_came_while_no_daemon_ran_is_reported_in_full_by_the_next() 
         })
         .await;
     daemon.start_again();
-    let runs = daemon.wait_until_settled(3).await;
+    let runs = daemon.wait_until_finished(3).await;
     let status = |name: &str| runs.iter().find(|run| run.cron_name == name).unwrap().status.clone();
     assert_eq!([status("echo"), status("boom"), status("asker")], ["success", "error", "interrupted"]);
     let received = receiver.wait_for(3).await;
@@ -97,33 +97,33 @@ async fn an_end_that_came_while_no_daemon_ran_is_reported_in_full_by_the_next() 
 async fn a_stop_ends_within_the_grace_although_a_request_hangs() {
     let server = AgentServerOnPort::start();
     let proxy = Proxy::start(server.address());
-    proxy.inject(1, Seen::starts_run, Fault::Hang);
+    proxy.inject(1, ProxiedRequest::starts_run, Fault::Hang);
     let receiver = Receiver::start();
-    let cron = Cron::new("case", &Span::once()).tells(&receiver.url("/hook"));
+    let cron = Cron::new("case", &Span::once()).webhook(&receiver.url("/hook"));
     let configuration =
         Configuration::new(&proxy.url()).backend("request_timeout = \"10m\"").top("shutdown_grace = \"1s\"");
     let mut daemon = Daemon::start(&configuration.cron(cron));
-    proxy.wait_until_seen("the start", |seen| seen.iter().any(Seen::starts_run)).await;
+    proxy.wait_until_received("the start", |seen| seen.iter().any(ProxiedRequest::starts_run)).await;
     daemon.terminate();
     let status = daemon.exit_within(Duration::from_secs(20)).await.expect("the grace is one second");
     assert_eq!(status.code(), Some(0));
     daemon.start_again();
-    let runs = daemon.wait_until_settled(1).await;
+    let runs = daemon.wait_until_finished(1).await;
     assert_eq!(runs[0].status, "success", "{runs:?}");
     assert_started_once(&server.ledger(), &runs);
     assert_eq!(starts_by_run(&server.ledger()).len(), 1);
-    assert_all_told(&receiver.received(), &runs);
+    assert_all_notified(&receiver.received(), &runs);
 }
 
 #[tokio::test]
 async fn a_second_signal_ends_the_daemon_at_once() {
     let server = AgentServerOnPort::start();
     let proxy = Proxy::start(server.address());
-    proxy.inject(1, Seen::starts_run, Fault::Hang);
+    proxy.inject(1, ProxiedRequest::starts_run, Fault::Hang);
     let configuration =
         Configuration::new(&proxy.url()).backend("request_timeout = \"10m\"").top("shutdown_grace = \"10m\"");
     let mut daemon = Daemon::start(&configuration.cron(Cron::new("case", &Span::once())));
-    proxy.wait_until_seen("the start", |seen| seen.iter().any(Seen::starts_run)).await;
+    proxy.wait_until_received("the start", |seen| seen.iter().any(ProxiedRequest::starts_run)).await;
     daemon.terminate();
     // Two equal signals at the same moment would count as one.
     assert!(daemon.exit_within(Duration::from_millis(500)).await.is_none(), "the request still hangs");
@@ -131,7 +131,7 @@ async fn a_second_signal_ends_the_daemon_at_once() {
     let status = daemon.wait_for_exit().await;
     assert_ne!(status.code(), Some(0), "what was in flight was not finished");
     daemon.start_again();
-    let runs = daemon.wait_until_settled(1).await;
+    let runs = daemon.wait_until_finished(1).await;
     assert_started_once(&server.ledger(), &runs);
 }
 
@@ -191,7 +191,7 @@ async fn a_store_in_a_directory_that_cannot_be_written_is_reported() {
     assert_eq!(std::fs::read(daemon.database()).unwrap(), before);
 }
 
-fn count(runs: &[Recorded], phase: &str) -> usize {
+fn count(runs: &[RunRecord], phase: &str) -> usize {
     runs.iter().filter(|run| run.phase == phase).count()
 }
 

@@ -1,4 +1,4 @@
-//! Webhooks are signed so that the libraries of receivers are content, and no secret of it is seen anywhere else.
+//! Webhooks are signed so that the libraries of receivers can verify them, and the secrets appear nowhere.
 
 use standardwebhooks::Webhook;
 
@@ -13,14 +13,14 @@ const NEW: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 const TOKEN: &str = "t0p-s3cr3t-h34d3r";
 
 #[tokio::test]
-async fn each_secret_verifies_each_attempt_and_no_secret_is_seen() {
+async fn each_secret_verifies_each_attempt_and_no_secret_appears() {
     let server = AgentServerOnPort::start();
     let receiver = Receiver::start();
     receiver.reply_next([Reply::status(500)]);
     let configuration = Configuration::new(&server.url())
         .top("webhooks.signing_secrets = [\"${{ env.NEW_SECRET }}\", \"${{ env.OLD_SECRET }}\"]")
         .top("webhooks.headers.authorization = \"Bearer ${{ env.LG_WEBHOOK_TOKEN }}\"")
-        .cron(Cron::new("signed", &Span::once()).tells(&receiver.url("/hook")));
+        .cron(Cron::new("signed", &Span::once()).webhook(&receiver.url("/hook")));
     let mut daemon = Daemon::prepare(&configuration);
     daemon.start_with(&[
         ("NEW_SECRET", NEW),
@@ -40,22 +40,22 @@ async fn each_secret_verifies_each_attempt_and_no_secret_is_seen() {
     }
     assert_eq!(received[0].header("webhook-id"), received[1].header("webhook-id"));
     assert_ne!(received[0].header("webhook-timestamp"), received[1].header("webhook-timestamp"));
-    daemon.wait_until_settled(1).await;
+    daemon.wait_until_finished(1).await;
     let run_id = daemon.history().remove(0).run_id;
     for arguments in [vec!["check"], vec!["history"], vec!["show", &run_id], vec!["show", &run_id, "--json"]]
     {
         let output = daemon.run_command(&arguments);
-        assert_unseen(&String::from_utf8([output.stdout, output.stderr].concat()).unwrap());
+        assert_no_secret(&String::from_utf8([output.stdout, output.stderr].concat()).unwrap());
     }
     daemon.terminate();
     daemon.wait_for_exit().await;
     for entry in std::fs::read_dir(daemon.folder()).unwrap() {
-        assert_unseen(&String::from_utf8_lossy(&std::fs::read(entry.unwrap().path()).unwrap()));
+        assert_no_secret(&String::from_utf8_lossy(&std::fs::read(entry.unwrap().path()).unwrap()));
     }
 }
 
-fn assert_unseen(text: &str) {
+fn assert_no_secret(text: &str) {
     for secret in [OLD.trim_start_matches("whsec_"), NEW.trim_start_matches("whsec_"), TOKEN] {
-        assert!(!text.contains(secret), "a secret is seen");
+        assert!(!text.contains(secret), "a secret appears");
     }
 }

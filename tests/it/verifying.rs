@@ -1,4 +1,4 @@
-//! What the documents and the examples say about verifying webhooks, held against real ones.
+//! The code for verifying webhooks in the documentation and the examples, run against real webhooks.
 
 #[path = "../../examples/receiver.rs"]
 #[expect(dead_code, reason = "its main is not called here")]
@@ -18,14 +18,14 @@ use super::support::agent_server::AgentServerOnPort;
 use super::support::configuration::{Configuration, Cron};
 use super::support::daemon::Daemon;
 use super::support::installed;
+use super::support::loopback_server::{LoopbackServer, serve_router};
 use super::support::receiver::{Received, Receiver};
-use super::support::serving::{Serving, serve_router};
 use super::support::span::{Span, now};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const OTHER: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
-/// Webhooks of a real daemon that was changing its secret: of a run that succeeds and of one that fails.
+/// Returns webhooks of a real daemon that is rotating its secret: of a run that succeeds and of one that fails.
 async fn webhooks() -> &'static [Received] {
     static WEBHOOKS: OnceCell<Vec<Received>> = OnceCell::const_new();
     WEBHOOKS
@@ -34,14 +34,14 @@ async fn webhooks() -> &'static [Received] {
             let span = Span::once();
             let secrets = format!("webhooks.signing_secrets = [\"{OTHER}\", \"{SECRET}\"]");
             let crons = [("well", "größer als 日本"), ("ill", "boom")]
-                .map(|(name, text)| Cron::new(name, &span).says(text).tells(&receiver.url("/")));
+                .map(|(name, text)| Cron::new(name, &span).says(text).webhook(&receiver.url("/")));
             let _daemon = Daemon::start(&Configuration::new(&server.url()).top(&secrets).crons(crons));
             receiver.wait_for(2).await
         })
         .await
 }
 
-/// A case of a test that another language runs: the request, and what is to be answered.
+/// A case of a test that is run in another language: the request and the expected status.
 fn case(body: &[u8], headers: &HeaderMap, status: u16) -> Value {
     let text = |name: &str| headers.get(name).map_or("", |value| value.to_str().unwrap()).to_owned();
     let names = ["webhook-id", "webhook-timestamp", "webhook-signature", "content-type"];
@@ -50,7 +50,7 @@ fn case(body: &[u8], headers: &HeaderMap, status: u16) -> Value {
     json!({ "body": STANDARD.encode(body), "headers": headers, "status": status })
 }
 
-/// Real webhooks, changed ones, stale ones.
+/// Returns real webhooks, changed ones and stale ones.
 async fn cases() -> Vec<Value> {
     let mut cases = Vec::new();
     for webhook in webhooks().await {
@@ -64,7 +64,7 @@ async fn cases() -> Vec<Value> {
     cases
 }
 
-/// The same, signed ten minutes ago.
+/// Returns the headers of the same webhook, signed ten minutes ago.
 fn stale(webhook: &Received) -> HeaderMap {
     let second = now().as_second() - 600;
     let signature =
@@ -140,11 +140,11 @@ const { receive } = require('./out/receive.js');
 }
 
 #[tokio::test]
-async fn the_example_takes_each_webhook_once_and_answers_at_once() {
+async fn the_example_accepts_each_webhook_once_and_responds_at_once() {
     let webhooks = webhooks().await;
     let (queue, mut runs) = mpsc::channel(2);
     let router = example::receiver(Webhook::new(SECRET).unwrap(), queue);
-    let serving = Serving::start(0, |listener| serve_router(listener, router));
+    let serving = LoopbackServer::start(0, |listener| serve_router(listener, router));
     let url = format!("http://{}/", serving.address());
     // A second installation is refused, and harmless.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -183,7 +183,7 @@ async fn the_example_takes_each_webhook_once_and_answers_at_once() {
 }
 
 #[tokio::test]
-async fn an_example_that_has_enough_to_do_says_so_and_takes_it_later() {
+async fn an_example_with_a_full_queue_refuses_and_accepts_later() {
     let first = &webhooks().await[0];
     let (queue, mut runs) = mpsc::channel(1);
     queue.try_send(json!("something else")).unwrap();

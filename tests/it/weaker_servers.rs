@@ -13,9 +13,9 @@ use uuid::Uuid;
 
 use super::support::configuration::{Configuration, Cron};
 use super::support::daemon::Daemon;
-use super::support::proxy::{Fault, Proxy, Seen};
+use super::support::loopback_server::{LoopbackServer, serve_router};
+use super::support::proxy::{Fault, ProxiedRequest, Proxy};
 use super::support::receiver::Receiver;
-use super::support::serving::{Serving, serve_router};
 use super::support::span::Span;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -36,13 +36,13 @@ struct WeakServer {
 }
 
 impl WeakServer {
-    fn serve(&self) -> Serving {
+    fn serve(&self) -> LoopbackServer {
         let router = Router::new()
             .route("/threads/{thread_id}", get(show_thread).delete(delete_thread))
             .route("/threads/{thread_id}/runs", get(list).post(create))
             .route("/threads/{thread_id}/runs/{run_id}", get(show).delete(delete_run))
             .with_state(self.clone());
-        Serving::start(0, |listener| serve_router(listener, router))
+        LoopbackServer::start(0, |listener| serve_router(listener, router))
     }
 
     /// Returns the `agentcron_run_id` of every run that was ever started there, except those without one.
@@ -113,7 +113,7 @@ fn configuration(url: &str, cron: Cron) -> Configuration {
     Configuration::new(url).backend("request_timeout = \"1s\"").cron(cron)
 }
 
-fn starts_our_run(request: &Seen) -> bool {
+fn starts_our_run(request: &ProxiedRequest) -> bool {
     request.starts_run() && request.json()["metadata"].get("agentcron_run_id").is_some()
 }
 
@@ -124,10 +124,10 @@ async fn a_weaker_server_runs_and_its_ends_are_told() {
     let receiver = Receiver::start();
     let span = Span::soon(1, 3);
     let crons = [Cron::new("stateless", &span), Cron::new("thread", &span).with("thread = \"talk\"")];
-    let crons = crons.map(|cron| cron.never_gives_up().tells(&receiver.url("/hook")));
+    let crons = crons.map(|cron| cron.runs_every_occurrence().webhook(&receiver.url("/hook")));
     let url = format!("http://{}", serving.address());
     let daemon = Daemon::start(&Configuration::new(&url).crons(crons));
-    let runs = daemon.wait_until_settled_within(PATIENCE, 6).await;
+    let runs = daemon.wait_until_finished_within(PATIENCE, 6).await;
     assert!(runs.iter().all(|run| run.status == "success"), "{runs:#?}");
     let (mut started, mut on_record) =
         (server.started(), runs.iter().map(|run| run.run_id.clone()).collect::<Vec<_>>());
@@ -148,21 +148,21 @@ async fn after_an_unclear_answer_a_weaker_server_is_given_time_and_not_asked_twi
     let span = Span::soon(5, 4);
     // In turns, the request is lost and must be sent again, and the request arrives and must not be sent again.
     proxy.inject(1, starts_our_run, Fault::LoseRequest);
-    let cron = Cron::new("stateless", &span).never_gives_up();
+    let cron = Cron::new("stateless", &span).runs_every_occurrence();
     let mut daemon = Daemon::start(&configuration(&proxy.url(), cron));
-    daemon.wait_until_settled_within(PATIENCE, 1).await;
+    daemon.wait_until_finished_within(PATIENCE, 1).await;
     assert_once(&daemon, &server, 1);
     proxy.inject(1, starts_our_run, Fault::LoseReply);
-    daemon.wait_until_settled_within(PATIENCE, 2).await;
+    daemon.wait_until_finished_within(PATIENCE, 2).await;
     assert_once(&daemon, &server, 2);
     proxy.inject(1, starts_our_run, Fault::ForwardLater(Duration::from_millis(800)));
-    daemon.wait_until_settled_within(PATIENCE, 3).await;
+    daemon.wait_until_finished_within(PATIENCE, 3).await;
     assert_once(&daemon, &server, 3);
     // After a restart the daemon does not know yet what the server lacks.
     daemon.kill9();
     proxy.inject(1, starts_our_run, Fault::LoseReply);
     daemon.start_again();
-    daemon.wait_until_settled_within(PATIENCE, 4).await;
+    daemon.wait_until_finished_within(PATIENCE, 4).await;
     assert_once(&daemon, &server, 4);
 }
 

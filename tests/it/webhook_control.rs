@@ -1,5 +1,5 @@
-//! What people ask of webhooks while the daemon runs, by the real commands and the real files: to wait, to go out at a
-//! rate, not to be sent at all, to be sent once more.
+//! Control of webhooks while the daemon runs, by the real commands and the real files: hold, release at a rate, disable,
+//! replay, resume.
 
 use std::time::Duration;
 
@@ -10,22 +10,22 @@ use super::support::configuration::{Configuration, Cron};
 use super::support::daemon::Daemon;
 use super::support::receiver::{Receiver, Reply};
 
-/// Fires when it is triggered.
-fn on_request(receiver: &Receiver) -> Cron {
-    Cron::bare("told")
+/// A cron whose runs are only started by a trigger.
+fn triggered_cron(receiver: &Receiver) -> Cron {
+    Cron::bare("notified")
         .with("schedule = \"0 0 1 1 *\"\noverlap = \"allow\"")
-        .tells(&receiver.url("/hook?token=sesame"))
+        .webhook(&receiver.url("/hook?token=sesame"))
 }
 
-/// A socket may have been left there by a process that was killed: the daemon listens once it answers.
-async fn listening(daemon: &Daemon) {
-    let answers =
+/// A killed process may have left its socket behind, so this waits until the daemon responds.
+async fn wait_for_daemon(daemon: &Daemon) {
+    let responds =
         || daemon.run_command(&["webhook", "replay", "--status", "failed", "--dry-run"]).status.success();
-    daemon.wait_until("the daemon to answer", answers).await;
+    daemon.wait_until("the daemon to respond", responds).await;
 }
 
 fn trigger(daemon: &Daemon) -> String {
-    daemon.json(&["trigger", "told"])[0]["run_id"].as_str().unwrap().to_owned()
+    daemon.json(&["trigger", "notified"])[0]["run_id"].as_str().unwrap().to_owned()
 }
 
 fn webhooks(daemon: &Daemon, status: &str) -> Vec<Value> {
@@ -37,22 +37,22 @@ async fn wait_for_webhooks(daemon: &Daemon, status: &str, count: usize) -> Vec<V
     webhooks(daemon, status)
 }
 
-fn said(daemon: &Daemon, arguments: &[&str]) -> String {
+fn output(daemon: &Daemon, arguments: &[&str]) -> String {
     let output = daemon.run_command(arguments);
     assert!(output.status.success(), "{arguments:?}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
 fn first_line(daemon: &Daemon) -> String {
-    said(daemon, &["status"]).lines().next().unwrap().to_owned()
+    output(daemon, &["status"]).lines().next().unwrap().to_owned()
 }
 
 #[tokio::test]
-async fn a_hold_outlasts_a_restart_and_its_release_keeps_to_a_rate() {
+async fn a_hold_survives_a_restart_and_its_release_keeps_to_a_rate() {
     let server = AgentServerOnPort::start();
     let receiver = Receiver::start();
-    let mut daemon = Daemon::start(&Configuration::new(&server.url()).cron(on_request(&receiver)));
-    listening(&daemon).await;
+    let mut daemon = Daemon::start(&Configuration::new(&server.url()).cron(triggered_cron(&receiver)));
+    wait_for_daemon(&daemon).await;
     assert!(first_line(&daemon).starts_with("daemon"), "{}", first_line(&daemon));
     let held = &daemon.json(&["webhook", "hold", "--note", "the receiver moves"])[0];
     assert_eq!((&held["before"]["state"], &held["now"]["state"]), (&"free".into(), &"held".into()));
@@ -65,34 +65,38 @@ async fn a_hold_outlasts_a_restart_and_its_release_keeps_to_a_rate() {
 
     daemon.kill9();
     daemon.start_again();
-    listening(&daemon).await;
+    wait_for_daemon(&daemon).await;
     let line = first_line(&daemon);
     assert!(line.contains("held since") && line.contains(": the receiver moves (6 wait"), "{line}");
-    let shown = said(&daemon, &["webhook", "show", &runs[0]]);
+    let shown = output(&daemon, &["webhook", "show", &runs[0]]);
     assert!(shown.contains("held since") && shown.contains("the receiver moves"), "{shown}");
-    assert!(said(&daemon, &["webhook", "list"]).contains("held since"));
+    assert!(output(&daemon, &["webhook", "list"]).contains("held since"));
     assert_eq!(receiver.received().len(), 0, "nothing is sent during a hold");
 
     let released = &daemon.json(&["webhook", "release", "--rate", "2/s"])[0];
     assert_eq!((&released["now"]["state"], &released["now"]["per_second"]), (&"released".into(), &2.into()));
     let arrived = receiver.wait_for(6).await;
     let took = arrived[5].arrived - arrived[0].arrived;
-    // Five gaps of half a second.
+    // There are five gaps of half a second.
     assert!(took >= Duration::from_millis(2000), "{took:?}");
     wait_for_webhooks(&daemon, "delivered", 6).await;
     let order: Vec<&str> = arrived.iter().map(|request| request.header("webhook-id")).collect();
     assert_eq!(order.len(), runs.iter().filter(|run| order.contains(&format!("msg_{run}").as_str())).count());
     trigger(&daemon);
     wait_for_webhooks(&daemon, "delivered", 7).await;
-    assert!(first_line(&daemon).starts_with("daemon"), "it is over by itself: {}", first_line(&daemon));
+    assert!(
+        first_line(&daemon).starts_with("daemon"),
+        "the release ended by itself: {}",
+        first_line(&daemon)
+    );
 }
 
 #[tokio::test]
 async fn what_is_too_old_at_a_release_is_suppressed_and_can_be_replayed() {
     let server = AgentServerOnPort::start();
     let receiver = Receiver::start();
-    let daemon = Daemon::start(&Configuration::new(&server.url()).cron(on_request(&receiver)));
-    listening(&daemon).await;
+    let daemon = Daemon::start(&Configuration::new(&server.url()).cron(triggered_cron(&receiver)));
+    wait_for_daemon(&daemon).await;
     daemon.json(&["webhook", "hold"]);
     trigger(&daemon);
     wait_for_webhooks(&daemon, "pending", 1).await;
@@ -106,7 +110,11 @@ async fn what_is_too_old_at_a_release_is_suppressed_and_can_be_replayed() {
     assert_eq!((&dry["replayed"], &dry["by_status"]["suppressed"]), (&1.into(), &1.into()));
     daemon.json(&["webhook", "replay", "--status", "suppressed"]);
     wait_for_webhooks(&daemon, "delivered", 1).await;
-    assert_eq!(daemon.run_command(&["webhook", "replay"]).status.code(), Some(2), "say which");
+    assert_eq!(
+        daemon.run_command(&["webhook", "replay"]).status.code(),
+        Some(2),
+        "a replay must say which webhooks"
+    );
     assert_eq!(daemon.run_command(&["webhook", "replay", "--status", "sending"]).status.code(), Some(2));
     assert_eq!(daemon.run_command(&["webhook", "release", "--rate", "5/m"]).status.code(), Some(2));
 }
@@ -116,9 +124,10 @@ async fn webhooks_are_disabled_and_enabled_by_the_file_and_a_replay_sends_the_sa
     let server = AgentServerOnPort::start();
     let receiver = Receiver::start();
     let configuration = Configuration::new(&server.url());
-    let with = |http: &str, top: &str| configuration.clone().http(http).top(top).cron(on_request(&receiver));
+    let with =
+        |http: &str, top: &str| configuration.clone().http(http).top(top).cron(triggered_cron(&receiver));
     let daemon = Daemon::start(&with("", ""));
-    listening(&daemon).await;
+    wait_for_daemon(&daemon).await;
     receiver.reply_always(Reply::status(503));
     let run = trigger(&daemon);
     let first = receiver.wait_for(1).await.remove(0);
@@ -135,13 +144,13 @@ async fn webhooks_are_disabled_and_enabled_by_the_file_and_a_replay_sends_the_sa
     assert!(String::from_utf8_lossy(&refused.stderr).contains("webhooks are disabled"), "{refused:?}");
     assert_eq!(receiver.received().len(), 1, "nothing is sent while they are disabled");
 
-    // Enabled again, and with a header: both without a restart.
+    // Webhooks are enabled again, and get a new header, both without a restart.
     receiver.reply_always(Reply::status(200));
     daemon.write_config(&with("", "webhooks.headers = { x-new = \"now\" }"));
     daemon.wait_for_stderr("webhooks enabled; suppressed ones stay unsent").await;
     assert!(!daemon.stderr().contains("need a restart"), "{}", daemon.stderr());
-    assert!(said(&daemon, &["status"]).contains("2 webhooks, not sent; `agentcron webhook replay"));
-    assert_eq!(webhooks(&daemon, "suppressed").len(), 2, "nothing is sent by itself");
+    assert!(output(&daemon, &["status"]).contains("2 webhooks, not sent; `agentcron webhook replay"));
+    assert_eq!(webhooks(&daemon, "suppressed").len(), 2, "suppressed webhooks are not sent by themselves");
     daemon.json(&["webhook", "replay", &run]);
     let again = receiver.wait_for(2).await.remove(1);
     assert_eq!(again.header("webhook-id"), first.header("webhook-id"));
@@ -157,8 +166,8 @@ async fn a_url_that_is_gone_is_suspended_until_one_of_its_webhooks_is_replayed()
     let server = AgentServerOnPort::start();
     let receiver = Receiver::start();
     receiver.reply_always(Reply::status(410));
-    let daemon = Daemon::start(&Configuration::new(&server.url()).cron(on_request(&receiver)));
-    listening(&daemon).await;
+    let daemon = Daemon::start(&Configuration::new(&server.url()).cron(triggered_cron(&receiver)));
+    wait_for_daemon(&daemon).await;
     let run = trigger(&daemon);
     wait_for_webhooks(&daemon, "gone", 1).await;
     trigger(&daemon);
@@ -172,7 +181,7 @@ async fn a_url_that_is_gone_is_suspended_until_one_of_its_webhooks_is_replayed()
     assert_eq!((&status["suspended_urls"], &status["held"]), (&1.into(), &Value::Null));
 
     receiver.reply_always(Reply::status(200));
-    let replayed = said(&daemon, &["webhook", "replay", &run]);
+    let replayed = output(&daemon, &["webhook", "replay", &run]);
     assert!(
         replayed.contains("was suspended; deliveries to it are resumed") && !replayed.contains("sesame"),
         "{replayed}"
@@ -180,11 +189,11 @@ async fn a_url_that_is_gone_is_suspended_until_one_of_its_webhooks_is_replayed()
     wait_for_webhooks(&daemon, "delivered", 1).await;
     trigger(&daemon);
     wait_for_webhooks(&daemon, "delivered", 2).await;
-    // Again, and this time by hand.
+    // This time the suspension is ended by `webhook resume`.
     receiver.reply_always(Reply::status(400).header("webhook-delivery", "disable"));
     trigger(&daemon);
     daemon.wait_until("a suspension", || first_line(&daemon).contains("suspended")).await;
     assert_eq!(daemon.run_command(&["webhook", "resume", "example.com"]).status.code(), Some(2));
-    let armed = said(&daemon, &["webhook", "resume", "/hook"]);
-    assert!(armed.contains("are resumed") && !armed.contains("sesame"), "{armed}");
+    let resumed = output(&daemon, &["webhook", "resume", "/hook"]);
+    assert!(resumed.contains("are resumed") && !resumed.contains("sesame"), "{resumed}");
 }

@@ -1,4 +1,4 @@
-//! `webhook listen`, `test` and `doctor`: the commands that need no daemon, as people run them.
+//! `webhook listen`, `test` and `doctor`, the commands that need no daemon, as an operator runs them.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -33,7 +33,7 @@ impl Operator {
         command(&config, arguments).output().unwrap()
     }
 
-    /// Exit code and the one object that was printed.
+    /// Returns the exit code and the one object that was printed.
     fn json(&self, arguments: &[&str]) -> (i32, Value) {
         let output = self.run(&[arguments, &["--json"]].concat());
         let object = serde_json::from_slice(&output.stdout);
@@ -54,14 +54,18 @@ fn text(output: &Output) -> String {
 }
 
 #[tokio::test]
-async fn a_test_is_signed_and_sent_as_real_ones_are() {
+async fn a_test_webhook_is_signed_and_sent_like_a_real_one() {
     let receiver = Receiver::start();
     let operator = Operator::new(&receiver.url("/hook?token=sesame"));
-    let (exit_code, told) = operator.json(&["test", "--cron", "daily"]);
-    assert_eq!((exit_code, &told["delivered"], &told["code"]), (0, &true.into(), &200.into()), "{told}");
+    let (exit_code, report) = operator.json(&["test", "--cron", "daily"]);
+    assert_eq!(
+        (exit_code, &report["delivered"], &report["code"]),
+        (0, &true.into(), &200.into()),
+        "{report}"
+    );
     let received = receiver.wait_for(1).await.remove(0);
     standardwebhooks::Webhook::new(SECRET).unwrap().verify(&received.body, &received.headers).unwrap();
-    assert_eq!(received.header("webhook-id"), told["webhook_id"].as_str().unwrap());
+    assert_eq!(received.header("webhook-id"), report["webhook_id"].as_str().unwrap());
     assert!(received.header("webhook-id").starts_with("msg_test_"));
     assert_eq!(
         (received.path.as_str(), received.header("x-key")),
@@ -76,10 +80,10 @@ async fn a_test_is_signed_and_sent_as_real_ones_are() {
 }
 
 #[tokio::test]
-async fn a_test_that_is_not_delivered_says_what_would_follow() {
+async fn a_test_webhook_that_is_not_delivered_says_what_would_follow() {
     let receiver = Receiver::start();
     let operator = Operator::new("http://127.0.0.1:2026/");
-    for (reply, words) in [
+    for (reply, message) in [
         (Reply::status(503), "would retry after 5"),
         (Reply::status(401), "would retry after 5 min"),
         (Reply::status(410), "would not retry, and record it as gone"),
@@ -87,9 +91,9 @@ async fn a_test_that_is_not_delivered_says_what_would_follow() {
     ] {
         receiver.reply_next([reply]);
         let output = operator.run(&["test", &receiver.url("/hook?token=sesame")]);
-        let told = text(&output);
-        assert!(output.status.code() == Some(1) && told.contains(words), "{words}: {told}");
-        assert!(!told.contains("sesame") && !told.contains("k3y-f0r"), "{told}");
+        let printed = text(&output);
+        assert!(output.status.code() == Some(1) && printed.contains(message), "{message}: {printed}");
+        assert!(!printed.contains("sesame") && !printed.contains("k3y-f0r"), "{printed}");
     }
     let refused = operator.json(&["test", "http://169.254.169.254/"]);
     assert!(refused.0 == 1 && refused.1["decision"].as_str().unwrap().ends_with("blocked"), "{refused:?}");
@@ -101,22 +105,26 @@ async fn a_test_that_is_not_delivered_says_what_would_follow() {
 }
 
 #[tokio::test]
-async fn the_doctor_answers_by_the_configuration_or_by_the_defaults() {
+async fn the_doctor_checks_against_the_configuration_or_against_the_defaults() {
     let receiver = Receiver::start();
     let operator = Operator::new(&receiver.url("/hook?token=sesame"));
     let nobody = tempfile::tempdir().unwrap();
     let url = receiver.url("/hook?token=sesame");
-    let (exit_code, told) = operator.json(&["doctor", &url]);
-    assert_eq!((exit_code, &told["verdict"], &told["rule"]), (0, &"allow".into(), &Value::Null), "{told}");
-    assert_eq!(told["addresses"][0]["address"], "127.0.0.1");
-    assert_eq!((&told["ping"], &told["connection"]["problem"]), (&Value::Null, &Value::Null), "{told}");
+    let (exit_code, report) = operator.json(&["doctor", &url]);
+    assert_eq!(
+        (exit_code, &report["verdict"], &report["rule"]),
+        (0, &"allow".into(), &Value::Null),
+        "{report}"
+    );
+    assert_eq!(report["addresses"][0]["address"], "127.0.0.1");
+    assert_eq!((&report["ping"], &report["connection"]["problem"]), (&Value::Null, &Value::Null), "{report}");
     let without = command(&nobody.path().join("none.toml"), &["doctor", &url, "--json"]).output().unwrap();
-    let told: Value = serde_json::from_slice(&without.stdout).unwrap();
-    assert_eq!((without.status.code(), &told["verdict"]), (Some(1), &"deny".into()), "{told}");
+    let report: Value = serde_json::from_slice(&without.stdout).unwrap();
+    assert_eq!((without.status.code(), &report["verdict"]), (Some(1), &"deny".into()), "{report}");
     let address =
         serde_json::json!({ "address": "127.0.0.1", "verdict": "deny", "rule": "disable_loopback" });
     assert_eq!(
-        (&told["rule"], &told["addresses"]),
+        (&report["rule"], &report["addresses"]),
         (&"disable_loopback".into(), &serde_json::json!([address]))
     );
     assert!(
@@ -129,9 +137,9 @@ async fn the_doctor_answers_by_the_configuration_or_by_the_defaults() {
         ("169.254.169.254", "metadata".into()),
         ("fd00:ec2::254", "metadata".into()),
     ] {
-        // The second address spoils the name, so no address of a private network is asked.
+        // The second address makes the name refused, so no address of a private network is contacted.
         let also = format!("hooks.example:{name}");
-        let (_, told) = operator.json(&[
+        let (_, report) = operator.json(&[
             "doctor",
             "http://hooks.example/",
             "--resolve",
@@ -139,11 +147,11 @@ async fn the_doctor_answers_by_the_configuration_or_by_the_defaults() {
             "--resolve",
             "hooks.example:169.254.0.1",
         ]);
-        assert_eq!(told["addresses"][0]["rule"], rule, "{told}");
+        assert_eq!(report["addresses"][0]["rule"], rule, "{report}");
         assert_eq!(
-            (&told["verdict"], told["addresses"].as_array().unwrap().len()),
+            (&report["verdict"], report["addresses"].as_array().unwrap().len()),
             (&"deny".into(), 2),
-            "{told}"
+            "{report}"
         );
     }
     assert_eq!(receiver.received().len(), 0, "nothing is sent without --send");
@@ -151,14 +159,14 @@ async fn the_doctor_answers_by_the_configuration_or_by_the_defaults() {
 }
 
 #[tokio::test]
-async fn the_doctor_holds_the_receivers_clock_against_ours() {
+async fn the_doctor_compares_the_receivers_clock_with_ours() {
     let receiver = Receiver::start();
     let operator = Operator::new(&receiver.url("/hook"));
     let date = |seconds: i64| {
         let at = super::support::span::now() + jiff::SignedDuration::from_secs(seconds);
         at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
     };
-    for (seconds, words) in [
+    for (seconds, message) in [
         (0, "clock is right"),
         (-120, "warning: the receiver's clock is 2 min"),
         (400, "error: the receiver's clock is 6 min"),
@@ -168,33 +176,33 @@ async fn the_doctor_holds_the_receivers_clock_against_ours() {
             Reply::status(200).header("date", &date(seconds)),
         ]);
         let output = operator.run(&["doctor", "--cron", "daily", "--send"]);
-        assert!(output.status.success() && text(&output).contains(words), "{words}: {}", text(&output));
-        let (_, told) = operator.json(&["doctor", "--cron", "daily", "--send"]);
-        let skew = told["skew_seconds"].as_i64().unwrap();
-        // A busy machine may take its time between the date and the answer.
-        assert!((skew - seconds).abs() < 30, "{told}");
-        assert_eq!(told["ping"]["delivered"], true);
+        assert!(output.status.success() && text(&output).contains(message), "{message}: {}", text(&output));
+        let (_, report) = operator.json(&["doctor", "--cron", "daily", "--send"]);
+        let skew = report["skew_seconds"].as_i64().unwrap();
+        // On a busy machine, time passes between the date and the response.
+        assert!((skew - seconds).abs() < 30, "{report}");
+        assert_eq!(report["ping"]["delivered"], true);
     }
 }
 
 #[tokio::test]
-async fn the_doctor_shows_certificates_that_nobody_should_trust() {
+async fn the_doctor_shows_untrusted_certificates() {
     let operator = Operator::new("http://127.0.0.1:2026/");
     let server = super::support::tls::SelfSigned::start();
-    let (exit_code, told) = operator.json(&["doctor", &server.url()]);
-    assert_eq!((exit_code, &told["tls"]["trusted"]), (0, &false.into()), "{told}");
-    let shown = &told["tls"]["chain"][0];
+    let (exit_code, report) = operator.json(&["doctor", &server.url()]);
+    assert_eq!((exit_code, &report["tls"]["trusted"]), (0, &false.into()), "{report}");
+    let shown = &report["tls"]["chain"][0];
     assert_eq!(
         (&shown["subject"], shown["days_left"].as_i64() > Some(30_000)),
         (&"CN=localhost".into(), true),
-        "{told}"
+        "{report}"
     );
-    assert!(told["tls"]["problem"].as_str().unwrap().contains("certificate"), "{told}");
+    assert!(report["tls"]["problem"].as_str().unwrap().contains("certificate"), "{report}");
     assert!(text(&operator.run(&["doctor", &server.url()])).contains("not trusted: "));
 }
 
 #[tokio::test]
-async fn receivers_have_roots_of_their_own() {
+async fn receivers_have_root_certificates_of_their_own() {
     let server = super::support::tls::SelfSigned::showing("receiver.pem", "receiver.key");
     let url = format!("https://hooks.example:{}/", server.port());
     let authority = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tls/ca.pem");
@@ -204,20 +212,20 @@ async fn receivers_have_roots_of_their_own() {
         let written = std::fs::read_to_string(&config).unwrap();
         std::fs::write(&config, format!("{table}.ca_file = \"{authority}\"\n{written}")).unwrap();
         let arguments = ["doctor", &url, "--resolve", "hooks.example:127.0.0.1"];
-        let (exit_code, told) = operator.json(&arguments);
-        assert_eq!((exit_code, &told["tls"]["trusted"]), (0, &trusted.into()), "{table}: {told}");
-        assert_eq!(told["tls"]["chain"][0]["issuer"], "CN=agentcron test authority", "{told}");
+        let (exit_code, report) = operator.json(&arguments);
+        assert_eq!((exit_code, &report["tls"]["trusted"]), (0, &trusted.into()), "{table}: {report}");
+        assert_eq!(report["tls"]["chain"][0]["issuer"], "CN=agentcron test authority", "{report}");
     }
 }
 
 #[tokio::test]
-async fn the_listener_tells_good_signatures_from_bad_ones_and_repeats_from_news() {
+async fn the_listener_reports_whether_signatures_are_right() {
     let listener = Listener::start(&[], &[("AGENTCRON_WEBHOOK_SECRET", SECRET)]);
     let operator = Operator::new(&listener.url());
     assert_eq!(operator.json(&["test", "--cron", "daily"]).0, 0);
-    let told = listener.wait_for(1).await.remove(0);
+    let report = listener.wait_for(1).await.remove(0);
     assert_eq!(
-        (&told["signature"], &told["cron_name"], &told["test"]),
+        (&report["signature"], &report["cron_name"], &report["test"]),
         (&"ok".into(), &"daily".into(), &true.into())
     );
     let config = operator.folder.path().join("agentcron.toml");
@@ -229,24 +237,24 @@ async fn the_listener_tells_good_signatures_from_bad_ones_and_repeats_from_news(
     let address = listener.url().trim_start_matches("http://").trim_end_matches('/').parse().unwrap();
     let (status, _) =
         super::support::real_server::http(address, "POST", "/x?token=sesame", "no JSON").unwrap();
-    let told = &listener.wait_for(3).await[2];
-    assert_eq!((status, &told["signature"], &told["path"]), (200, &"none".into(), &"/x?…".into()));
+    let report = &listener.wait_for(3).await[2];
+    assert_eq!((status, &report["signature"], &report["path"]), (200, &"none".into(), &"/x?…".into()));
     let summary = listener.end().await;
     assert_eq!((&summary["requests"], &summary["not_verified"]), (&3.into(), &1.into()), "{summary}");
 }
 
 #[tokio::test]
-async fn the_listener_takes_the_secrets_of_the_configuration() {
+async fn the_listener_uses_the_secrets_of_the_configuration() {
     let operator = Operator::new("http://127.0.0.1:2026/");
     let config = operator.folder.path().join("agentcron.toml");
     let config = config.to_str().unwrap();
-    // Its header's placeholder must have a value, as for the daemon.
+    // The placeholder in the header must have a value, as for the daemon.
     let key = ("LG_WEBHOOK_KEY", "k3y-f0r-r3c31v3rs");
     let listener = Listener::start(&["--secret-from-config", "--full", "--config", config], &[key]);
     assert_eq!(operator.json(&["test", &listener.url()]).0, 0);
-    let told = listener.wait_for(1).await.remove(0);
+    let report = listener.wait_for(1).await.remove(0);
     assert_eq!(
-        (&told["signature"], &told["body"]["metadata"]["agentcron_test"]),
+        (&report["signature"], &report["body"]["metadata"]["agentcron_test"]),
         (&"ok".into(), &true.into())
     );
     let unsigned = std::fs::read_to_string(config).unwrap().lines().skip(1).collect::<Vec<_>>().join("\n");
@@ -260,24 +268,24 @@ async fn the_listener_takes_the_secrets_of_the_configuration() {
 }
 
 #[tokio::test]
-async fn a_fault_is_done_to_the_first_requests_of_each_webhook() {
+async fn a_failure_applies_to_the_first_requests_of_each_webhook() {
     let listener = Listener::start(&["--fail", "500x2"], &[]);
     // A second installation is refused, and harmless.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let mut told = Vec::new();
+    let mut statuses = Vec::new();
     for webhook_id in ["msg_a", "msg_a", "msg_b", "msg_a", "msg_b", "msg_b"] {
         let request = client.post(listener.url()).header("webhook-id", webhook_id).body("{}");
-        told.push(request.send().await.unwrap().status().as_u16());
+        statuses.push(request.send().await.unwrap().status().as_u16());
     }
-    assert_eq!(told, [500, 500, 500, 200, 500, 200]);
+    assert_eq!(statuses, [500, 500, 500, 200, 500, 200]);
     let arrivals: Vec<_> =
-        listener.wait_for(6).await.iter().map(|told| told["arrivals"].as_u64().unwrap()).collect();
+        listener.wait_for(6).await.iter().map(|request| request["arrivals"].as_u64().unwrap()).collect();
     assert_eq!(arrivals, [1, 2, 1, 3, 2, 3]);
 }
 
 #[test]
-fn a_wrong_secret_of_the_listener_is_a_mistake_that_is_not_quoted() {
+fn an_invalid_secret_of_the_listener_is_not_quoted() {
     let nobody = tempfile::tempdir().unwrap();
     let config = nobody.path().join("none.toml");
     for secret in ["whsec_hunter2", "hunter2"] {

@@ -1,13 +1,13 @@
-//! Crons as the agent server's clients know them: made, found, changed and deleted over HTTP, kept in our store and
-//! fired by our scheduler. Shapes, statuses and words are those of the server (`langgraph-api` 0.16.7).
+//! Crons as clients of the agent server know them: created, searched, changed and deleted over HTTP, but kept in our store
+//! and started by our scheduler. Shapes, statuses and messages are those of the server (`langgraph-api` 0.16.7).
 
+mod messages;
 mod request;
+mod response;
 mod schema;
 mod search;
-mod shapes;
 #[cfg(test)]
 mod tests;
-mod words;
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -24,12 +24,11 @@ use crate::domain::bounds::CRON_BODY_BYTES_MAX;
 use crate::domain::cron::{CronSource, Target};
 use crate::domain::ids::{AssistantId, CronId, ThreadId};
 use crate::store::{ApiCronChange, ApiCronRemoval, NewApiCron, StoredCron};
-use request::Made;
+use request::NewCronRequest;
 
 const TOTAL: HeaderName = HeaderName::from_static("x-pagination-total");
 const NEXT: HeaderName = HeaderName::from_static("x-pagination-next");
 
-/// Their paths.
 pub(in crate::api) fn router() -> Router<Api> {
     Router::new()
         .route("/runs/crons", post(create))
@@ -41,48 +40,55 @@ pub(in crate::api) fn router() -> Router<Api> {
         .layer(DefaultBodyLimit::max(CRON_BODY_BYTES_MAX))
 }
 
-type Body = Result<Bytes, BytesRejection>;
-type Answer<T> = Result<T, ErrorResponse>;
+type BodyResult = Result<Bytes, BytesRejection>;
 
-async fn create(State(api): State<Api>, body: Body) -> Answer<Json<Value>> {
-    make(&api, object(body)?, None).await
+async fn create(State(api): State<Api>, body: BodyResult) -> Result<Json<Value>, ErrorResponse> {
+    create_cron(&api, object(body)?, None).await
 }
 
 async fn create_on_thread(
     State(api): State<Api>,
     Path(thread_id): Path<String>,
-    body: Body,
-) -> Answer<Json<Value>> {
-    let thread_id = thread_id.parse().map_err(|_| words::no_id("thread"))?;
-    make(&api, object(body)?, Some(thread_id)).await
+    body: BodyResult,
+) -> Result<Json<Value>, ErrorResponse> {
+    let thread_id = thread_id.parse().map_err(|_| messages::invalid_id("thread"))?;
+    create_cron(&api, object(body)?, Some(thread_id)).await
 }
 
-/// What can be judged here is judged before the agent server is asked, and it is asked before anything is
-/// stored: a client that hears of no assistant, or of no answer, can simply try again.
-async fn make(api: &Api, body: Map<String, Value>, thread_id: Option<ThreadId>) -> Answer<Json<Value>> {
+/// Checks everything that can be checked here before it asks the agent server, and asks the agent server before it stores
+/// anything: a client that gets an error can simply try again.
+async fn create_cron(
+    api: &Api,
+    body: Map<String, Value>,
+    thread_id: Option<ThreadId>,
+) -> Result<Json<Value>, ErrorResponse> {
     schema::check(&body, if thread_id.is_some() { &schema::THREAD_CRON } else { &schema::CRON })?;
     let cron_id = CronId::of_time(api.clock.now(), random());
-    let Made { name, mut request, metadata } = request::made(cron_id, body);
+    let NewCronRequest { name, mut request, metadata } = request::new_cron(cron_id, body);
     let policy = api.webhooks.now().webhooks.url.clone();
     request::definition(cron_id, &request, &metadata, thread_id, &policy)?;
     let assistant_id = assistant(api, &request).await?;
     request.insert("assistant_id".to_owned(), json!(assistant_id.to_string()));
     if let Some(thread_id) = thread_id {
-        look_for_thread(api, thread_id).await?;
+        check_thread(api, thread_id).await?;
     }
     let body = request::definition(cron_id, &request, &metadata, thread_id, &policy)?;
     let stored =
         api.store.create_api_cron(api.clock.now(), NewApiCron { cron_id, name, body, request }).await?;
-    changed(api, &stored, "made through the API");
-    Ok(Json(shapes::cron(&stored, api.clock.now())))
+    on_change(api, &stored, "cron created through the API");
+    Ok(Json(response::cron(&stored, api.clock.now())))
 }
 
-async fn read(State(api): State<Api>, Path(cron_id): Path<String>) -> Answer<Json<Value>> {
+async fn read(State(api): State<Api>, Path(cron_id): Path<String>) -> Result<Json<Value>, ErrorResponse> {
     let found = api.store.api_cron(id(&cron_id)?).await?;
-    found.map(|stored| Json(shapes::cron(&stored, api.clock.now()))).ok_or_else(words::not_found)
+    found.map(|stored| Json(response::cron(&stored, api.clock.now()))).ok_or_else(messages::not_found)
 }
 
-async fn change(State(api): State<Api>, Path(cron_id): Path<String>, body: Body) -> Answer<Json<Value>> {
+async fn change(
+    State(api): State<Api>,
+    Path(cron_id): Path<String>,
+    body: BodyResult,
+) -> Result<Json<Value>, ErrorResponse> {
     let cron_id = id(&cron_id)?;
     let patch = object(body)?;
     if patch.is_empty() {
@@ -91,8 +97,10 @@ async fn change(State(api): State<Api>, Path(cron_id): Path<String>, body: Body)
     schema::check(&patch, &schema::PATCH)?;
     let policy = api.webhooks.now().webhooks.url.clone();
     let change = move |stored: &StoredCron| match (stored.cron.source, &stored.location) {
-        (CronSource::File, location) => Err(words::of_file(&stored.cron.name, location.as_deref())),
-        (CronSource::Api, _) => request::changed(stored, &patch, &policy),
+        (CronSource::File, location) => {
+            Err(messages::defined_in_file(&stored.cron.name, location.as_deref()))
+        }
+        (CronSource::Api, _) => request::changed_cron(stored, &patch, &policy),
     };
     let stored = match api.store.change_api_cron(api.clock.now(), cron_id, change).await? {
         ApiCronChange::Changed(stored) => stored,
@@ -101,82 +109,88 @@ async fn change(State(api): State<Api>, Path(cron_id): Path<String>, body: Body)
             return Err(ErrorResponse::NotFound(format!("Cron '{cron_id}' not found")));
         }
     };
-    changed(&api, &stored, "changed through the API");
-    Ok(Json(shapes::cron(&stored, api.clock.now())))
+    on_change(&api, &stored, "cron changed through the API");
+    Ok(Json(response::cron(&stored, api.clock.now())))
 }
 
-async fn remove(State(api): State<Api>, Path(cron_id): Path<String>) -> Answer<StatusCode> {
+async fn remove(State(api): State<Api>, Path(cron_id): Path<String>) -> Result<StatusCode, ErrorResponse> {
     let cron_id = id(&cron_id)?;
     match api.store.remove_api_cron(api.clock.now(), cron_id).await? {
-        ApiCronRemoval::NotFound => Err(words::not_found()),
-        ApiCronRemoval::FromFile { location } => Err(words::of_file(&cron_id.to_string(), Some(&location))),
+        ApiCronRemoval::NotFound => Err(messages::not_found()),
+        ApiCronRemoval::FromFile { location } => {
+            Err(messages::defined_in_file(&cron_id.to_string(), Some(&location)))
+        }
         ApiCronRemoval::Removed => {
             api.wakes.scheduler.notify_one();
             api.wakes.runner.notify_one();
-            tracing::info!(%cron_id, "deleted through the API");
+            tracing::info!(%cron_id, "cron deleted through the API");
             Ok(StatusCode::NO_CONTENT)
         }
     }
 }
 
-async fn search(State(api): State<Api>, body: Body) -> Answer<(HeaderMap, Json<Value>)> {
+async fn search(State(api): State<Api>, body: BodyResult) -> Result<(HeaderMap, Json<Value>), ErrorResponse> {
     let body = object(body)?;
     schema::check(&body, &schema::SEARCH)?;
-    let asked = search::search(&body)?;
+    let query = search::search(&body)?;
     let now = api.clock.now();
-    let (offset, select) = (asked.offset, search::select(&body));
-    let page = api.store.search_crons(now, asked).await?;
+    let (offset, select) = (query.offset, search::select(&body));
+    let page = api.store.search_crons(now, query).await?;
     let end = offset + page.crons.len();
     let mut headers = HeaderMap::new();
-    // As the server counts: what was seen until here, and one if there is more.
+    // The server does not count them all either: its total is what was seen so far, plus one if there is more.
     headers.insert(TOTAL, HeaderValue::from(end + usize::from(page.has_more)));
     if page.has_more {
         headers.insert(NEXT, HeaderValue::from(end));
     }
-    let crons = page.crons.iter().map(|stored| shapes::selected(shapes::cron(stored, now), &select));
+    let crons = page.crons.iter().map(|stored| response::selected(response::cron(stored, now), &select));
     Ok((headers, Json(crons.collect())))
 }
 
-async fn count(State(api): State<Api>, body: Body) -> Answer<Json<Value>> {
+async fn count(State(api): State<Api>, body: BodyResult) -> Result<Json<Value>, ErrorResponse> {
     let body = object(body)?;
     schema::check(&body, &schema::COUNT)?;
     Ok(Json(json!(api.store.count_crons(search::count(&body)?).await?)))
 }
 
-/// Lets those look that go by the crons. What the old definition still owed may have to be started.
-fn changed(api: &Api, stored: &StoredCron, how: &str) {
+/// Wakes the loops that work with crons. The runner is one of them: what was due by the old definition may have to be
+/// started.
+fn on_change(api: &Api, stored: &StoredCron, event: &str) {
     api.wakes.scheduler.notify_one();
     api.wakes.runner.notify_one();
     let on_thread = matches!(stored.cron.request.target, Target::Thread(_));
-    tracing::info!(cron = stored.cron.name, cron_id = %stored.cron.cron_id, on_thread, "{how}");
+    tracing::info!(cron = stored.cron.name, cron_id = %stored.cron.cron_id, on_thread, "{event}");
 }
 
-async fn assistant(api: &Api, request: &Map<String, Value>) -> Answer<AssistantId> {
-    let word = request.get("assistant_id").and_then(Value::as_str).unwrap_or_default();
-    match api.backend.assistant(word).await {
+/// Asks the agent server for the id of the assistant, which may be given by the name of a graph.
+async fn assistant(api: &Api, request: &Map<String, Value>) -> Result<AssistantId, ErrorResponse> {
+    let name_or_id = request.get("assistant_id").and_then(Value::as_str).unwrap_or_default();
+    match api.backend.assistant(name_or_id).await {
         Ok(Some(assistant_id)) => Ok(assistant_id),
-        Ok(None) => Err(ErrorResponse::NotFound(format!("Assistant '{}' not found", words::cut(word)))),
-        Err(error) => Err(words::not_told("whether there is such an assistant", &error)),
+        Ok(None) => {
+            Err(ErrorResponse::NotFound(format!("Assistant '{}' not found", messages::shortened(name_or_id))))
+        }
+        Err(error) => Err(messages::server_unclear("whether there is such an assistant", &error)),
     }
 }
 
-async fn look_for_thread(api: &Api, thread_id: ThreadId) -> Answer<()> {
+async fn check_thread(api: &Api, thread_id: ThreadId) -> Result<(), ErrorResponse> {
     match api.backend.thread(thread_id).await {
         Ok(_) => Ok(()),
-        Err(CallError::NotFound(_)) => Err(words::no_thread(thread_id)),
-        Err(error) => Err(words::not_told("whether there is such a thread", &error)),
+        Err(CallError::NotFound(_)) => Err(messages::thread_not_found(thread_id)),
+        Err(error) => Err(messages::server_unclear("whether there is such a thread", &error)),
     }
 }
 
-fn id(text: &str) -> Answer<CronId> {
-    text.parse().map_err(|_| words::no_id("cron"))
+fn id(text: &str) -> Result<CronId, ErrorResponse> {
+    text.parse().map_err(|_| messages::invalid_id("cron"))
 }
 
-/// The body as an object; its JSON reader has a bound for its depth.
-fn object(body: Body) -> Answer<Map<String, Value>> {
+/// Parses the body as an object; the JSON parser limits its depth.
+fn object(body: BodyResult) -> Result<Map<String, Value>, ErrorResponse> {
     let body = body.map_err(|_| {
-        let most = CRON_BODY_BYTES_MAX >> 20;
-        ErrorResponse::TooLarge(format!("the body is longer than {most} MiB, or broke off"))
+        let limit = CRON_BODY_BYTES_MAX >> 20;
+        ErrorResponse::TooLarge(format!("the body is longer than {limit} MiB, or broke off"))
     })?;
     match serde_json::from_slice(&body) {
         Ok(Value::Object(object)) => Ok(object),
@@ -185,9 +199,9 @@ fn object(body: Body) -> Answer<Map<String, Value>> {
     }
 }
 
-/// What sets apart two crons that are made in the same millisecond.
+/// Returns random bytes, which make the ids of two crons differ that are created in the same millisecond.
 fn random() -> [u8; 10] {
-    // Six bytes at the beginning of a random UUID and seven at its end are random throughout.
+    // The first six and the last seven bytes of a random UUID are random in every bit.
     let [a, b, c, d, e, .., v, w, x, y, z] = uuid::Uuid::new_v4().into_bytes();
     [a, b, c, d, e, v, w, x, y, z]
 }

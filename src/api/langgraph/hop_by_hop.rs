@@ -1,11 +1,11 @@
-//! Headers that belong to one connection and are not passed on (RFC 9110 §7.6.1).
+//! Headers that belong to one connection and are not forwarded (RFC 9110 §7.6.1).
 
 use axum::http::header::{
     CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use axum::http::{HeaderMap, HeaderName};
 
-/// Those that are meant for the next one whether or not `Connection` names them.
+/// The headers that belong to one connection even if `Connection` does not name them.
 const OF_ONE_CONNECTION: [HeaderName; 9] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -18,7 +18,7 @@ const OF_ONE_CONNECTION: [HeaderName; 9] = [
     UPGRADE,
 ];
 
-/// Takes them out, those that `Connection` names first.
+/// Removes them, including those that `Connection` names.
 pub(super) fn remove(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
@@ -35,7 +35,7 @@ pub(super) fn remove(headers: &mut HeaderMap) {
     }
 }
 
-/// Whether the client wants to go on with this protocol.
+/// Whether the client asks to switch to this protocol.
 pub(super) fn asks_for(protocol: &str, headers: &HeaderMap) -> bool {
     let values = headers.get_all(UPGRADE).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|name| name.trim().eq_ignore_ascii_case(protocol))
@@ -45,17 +45,17 @@ pub(super) fn asks_for(protocol: &str, headers: &HeaderMap) -> bool {
 mod tests {
     use super::*;
 
-    fn check(sent: &[(&str, &str)], left: &[&str]) {
+    fn check(sent: &[(&str, &str)], remaining: &[&str]) {
         let mut headers = HeaderMap::new();
         for (name, value) in sent {
             headers.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
         }
         remove(&mut headers);
-        assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), left, "{sent:?}");
+        assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), remaining, "{sent:?}");
     }
 
     #[test]
-    fn what_belongs_to_one_connection_ends_with_it() {
+    fn headers_of_one_connection_are_removed() {
         check(&[("connection", "keep-alive"), ("keep-alive", "timeout=5"), ("accept", "*/*")], &["accept"]);
         check(&[("te", "trailers"), ("trailer", "x-sum"), ("transfer-encoding", "chunked")], &[]);
         check(&[("connection", "Upgrade"), ("upgrade", "h2c"), ("accept", "*/*")], &["accept"]);

@@ -1,5 +1,5 @@
-//! The body of a request for a run, read only as far as it concerns a webhook. What is passed on is what the client wrote,
-//! to the letter, but for what we add and leave out.
+//! The body of a request for a run, parsed only as far as its webhook requires. What is forwarded is what the client
+//! wrote, byte for byte, except for what we add and leave out.
 
 use std::fmt;
 
@@ -12,74 +12,74 @@ use crate::backend::RUN_KEY;
 use crate::domain::cron::OnRunCompleted;
 use crate::domain::ids::RunId;
 
-/// A request for a run with a webhook.
+/// The body of a request for a run with a webhook.
 pub(super) struct RunBody {
     pub(super) assistant_id: String,
     pub(super) webhook: String,
-    /// What the client wants to become of the thread that the server makes for it.
-    pub(super) completed: OnRunCompleted,
+    /// What the client wants done with a thread that the server creates for the run.
+    pub(super) on_completion: OnRunCompleted,
     entries: Entries,
     metadata: Entries,
 }
 
-/// Whether the request names its thread.
+/// Where the thread of a run comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Threads {
-    /// In its path.
-    Named,
-    /// The server makes one.
-    MadeByServer,
+pub(super) enum ThreadOrigin {
+    /// The path of the request names it.
+    Path,
+    /// The server creates it.
+    Server,
 }
 
-/// A JSON object with its values as written.
+/// A JSON object whose values are kept as written.
 #[derive(Default)]
 struct Entries(Vec<(String, Box<RawValue>)>);
 
 impl RunBody {
-    /// `None` if there is no webhook in it; or if something in it is wrong, of which the agent server has better words.
-    pub(super) fn read(body: &[u8]) -> Option<Self> {
-        // Without its name, however written, there is no such key; nothing needs to be parsed then.
-        let may_name_it = contains(body, b"webhook") || contains(body, b"\\u");
-        let entries: Entries = may_name_it.then(|| serde_json::from_slice(body).ok())??;
+    /// Returns `None` if the body has no webhook, or if it has a mistake, which the agent server reports better than we can.
+    pub(super) fn parse(body: &[u8]) -> Option<Self> {
+        // A body that contains neither the key nor an escape has no webhook, so it need not be parsed.
+        let may_have_key = contains(body, b"webhook") || contains(body, b"\\u");
+        let entries: Entries = may_have_key.then(|| serde_json::from_slice(body).ok())??;
         let webhook: String = entries.get("webhook").filter(|webhook: &String| !webhook.is_empty())?;
         let metadata = match entries.raw("metadata") {
             None => Entries::default(),
             Some(metadata) => serde_json::from_str(metadata.get()).ok()?,
         };
-        let completed = match entries.raw("on_completion") {
+        let on_completion = match entries.raw("on_completion") {
             None => OnRunCompleted::Delete,
             Some(word) => serde_json::from_str::<String>(word.get()).ok()?.parse().ok()?,
         };
-        Some(Self { assistant_id: entries.get("assistant_id")?, webhook, completed, entries, metadata })
+        Some(Self { assistant_id: entries.get("assistant_id")?, webhook, on_completion, entries, metadata })
     }
 
-    /// Without the webhook, and with our id in its metadata, by which the run is found again. A thread that the server
-    /// makes is kept until the outcome is recorded.
-    pub(super) fn rewritten(&self, run_id: RunId, threads: Threads) -> Bytes {
-        let mut metadata = Object::new();
+    /// Returns the body to forward: without the webhook, and with our id in its metadata, by which the run is found again.
+    /// A thread that the server creates is kept until the outcome is recorded.
+    pub(super) fn rewritten(&self, run_id: RunId, thread: ThreadOrigin) -> Bytes {
+        let mut metadata = ObjectWriter::new();
         for (key, value) in self.metadata.0.iter().filter(|(key, _)| key != RUN_KEY) {
             metadata.push(key, value.get());
         }
         metadata.push(RUN_KEY, &quoted(&run_id.to_string()));
-        let mut body = Object::new();
+        let mut body = ObjectWriter::new();
         let ours = |key: &str| match key {
             "webhook" | "metadata" => true,
-            "on_completion" => threads == Threads::MadeByServer,
+            "on_completion" => thread == ThreadOrigin::Server,
             _ => false,
         };
         for (key, value) in self.entries.0.iter().filter(|(key, _)| !ours(key)) {
             body.push(key, value.get());
         }
-        body.push("metadata", &metadata.end());
-        if threads == Threads::MadeByServer {
+        body.push("metadata", &metadata.into_string());
+        if thread == ThreadOrigin::Server {
             body.push("on_completion", &quoted(OnRunCompleted::Keep.as_str()));
         }
-        Bytes::from(body.end())
+        Bytes::from(body.into_string())
     }
 }
 
 impl Entries {
-    /// As every parser has it, the last one counts.
+    /// Of repeated keys the last one counts, as for every parser.
     fn raw(&self, key: &str) -> Option<&RawValue> {
         self.0.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.as_ref())
     }
@@ -91,8 +91,8 @@ impl Entries {
 
 impl<'de> Deserialize<'de> for Entries {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
+        struct EntriesVisitor;
+        impl<'de> Visitor<'de> for EntriesVisitor {
             type Value = Entries;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -107,14 +107,14 @@ impl<'de> Deserialize<'de> for Entries {
                 Ok(Entries(entries))
             }
         }
-        deserializer.deserialize_map(Object)
+        deserializer.deserialize_map(EntriesVisitor)
     }
 }
 
-/// A JSON object that is being written.
-struct Object(String);
+/// Writes a JSON object.
+struct ObjectWriter(String);
 
-impl Object {
+impl ObjectWriter {
     fn new() -> Self {
         Self("{".to_owned())
     }
@@ -128,7 +128,7 @@ impl Object {
         self.0.push_str(value);
     }
 
-    fn end(mut self) -> String {
+    fn into_string(mut self) -> String {
         self.0.push('}');
         self.0
     }
@@ -148,28 +148,31 @@ mod tests {
 
     use super::*;
 
-    fn check(body: &str, threads: Threads, expected: Expect) {
-        let run_body = RunBody::read(body.as_bytes());
+    fn check(body: &str, thread: ThreadOrigin, expected: Expect) {
+        let run_body = RunBody::parse(body.as_bytes());
         let id: RunId = "0e5a6cf1-9d1c-5d0b-8a51-52b8b1b7a1f0".parse().unwrap();
         let shown = run_body.map(|run_body| {
-            let passed_on = String::from_utf8(run_body.rewritten(id, threads).to_vec()).unwrap();
-            format!("{} -> {} ({})\n{passed_on}", run_body.assistant_id, run_body.webhook, run_body.completed)
+            let forwarded = String::from_utf8(run_body.rewritten(id, thread).to_vec()).unwrap();
+            format!(
+                "{} -> {} ({})\n{forwarded}",
+                run_body.assistant_id, run_body.webhook, run_body.on_completion
+            )
         });
         expected.assert_eq(&shown.unwrap_or_else(|| "untouched".to_owned()));
     }
 
     #[test]
-    fn the_webhook_is_taken_out_and_all_else_stays_as_written() {
+    fn the_webhook_is_removed_and_everything_else_stays_as_written() {
         check(
             r#"{"assistant_id":"agent", "webhook":"https://a.example/x","input":{"n":1e400,"big":123456789012345678901234567890, "s":"\u00e9"},"on_completion":"keep"}"#,
-            Threads::Named,
+            ThreadOrigin::Path,
             expect![[r#"
                 agent -> https://a.example/x (keep)
                 {"assistant_id":"agent","input":{"n":1e400,"big":123456789012345678901234567890, "s":"\u00e9"},"on_completion":"keep","metadata":{"agentcron_run_id":"0e5a6cf1-9d1c-5d0b-8a51-52b8b1b7a1f0"}}"#]],
         );
         check(
             r#"{"assistant_id":"a","metadata":{"b":[1, 2],"agentcron_run_id":"mine"},"\u0077ebhook":"https://${{ env.HOME }}.example"}"#,
-            Threads::MadeByServer,
+            ThreadOrigin::Server,
             expect![[r#"
                 a -> https://${{ env.HOME }}.example (delete)
                 {"assistant_id":"a","metadata":{"b":[1, 2],"agentcron_run_id":"0e5a6cf1-9d1c-5d0b-8a51-52b8b1b7a1f0"},"on_completion":"keep"}"#]],
@@ -177,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_asks_for_no_webhook_or_is_wrong_is_left_to_the_server() {
+    fn a_body_without_a_webhook_or_with_a_mistake_is_left_to_the_server() {
         for body in [
             "",
             "nonsense with a webhook",
@@ -194,7 +197,7 @@ mod tests {
             r#"{"assistant_id":"agent","webhook":"https://a.example","on_completion":"burn"}"#,
             r#"{"assistant_id":"agent","webhook":"https://a.example"} {}"#,
         ] {
-            check(body, Threads::Named, expect!["untouched"]);
+            check(body, ThreadOrigin::Path, expect!["untouched"]);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A body on its way to the client, listened to as far as it tells which run it is about.
+//! Copies the beginning of a response body while it streams to the client, to learn which run it is about.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,55 +10,56 @@ use tokio::sync::oneshot;
 
 use crate::domain::bounds::TEE_BYTES_MAX;
 
-/// When enough was heard.
+/// How much of a body to copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Until {
-    /// All of it, or as much as is listened to.
-    TheEnd,
-    /// Its first server-sent event.
+pub(super) enum CopyUntil {
+    /// All of it, up to `TEE_BYTES_MAX`.
+    End,
+    /// Its first server-sent event, up to `TEE_BYTES_MAX`.
     FirstEvent,
 }
 
-/// The same body; and what was heard of it, once that is enough, or once it is over or dropped.
-pub(super) fn tee(body: Body, until: Until) -> (Body, oneshot::Receiver<Bytes>) {
-    let (tell, told) = oneshot::channel();
-    (Body::new(Tee { body, until, received: BytesMut::new(), tell: Some(tell) }), told)
+/// Returns the same body, and a receiver of the copy. The copy is sent once it is complete, or once the body has ended or
+/// is dropped.
+pub(super) fn tee(body: Body, until: CopyUntil) -> (Body, oneshot::Receiver<Bytes>) {
+    let (sender, receiver) = oneshot::channel();
+    (Body::new(Tee { body, until, copied: BytesMut::new(), sender: Some(sender) }), receiver)
 }
 
 struct Tee {
     body: Body,
-    until: Until,
-    received: BytesMut,
-    tell: Option<oneshot::Sender<Bytes>>,
+    until: CopyUntil,
+    copied: BytesMut,
+    sender: Option<oneshot::Sender<Bytes>>,
 }
 
 impl Tee {
-    fn listen(&mut self, data: &[u8]) {
-        if self.tell.is_none() {
+    fn copy(&mut self, data: &[u8]) {
+        if self.sender.is_none() {
             return;
         }
-        let room = TEE_BYTES_MAX.saturating_sub(self.received.len());
-        self.received.extend_from_slice(&data[..data.len().min(room)]);
-        let enough = match self.until {
-            Until::TheEnd => data.len() >= room,
-            Until::FirstEvent => data.len() >= room || first_event(&self.received).is_some(),
+        let room = TEE_BYTES_MAX.saturating_sub(self.copied.len());
+        self.copied.extend_from_slice(&data[..data.len().min(room)]);
+        let is_complete = match self.until {
+            CopyUntil::End => data.len() >= room,
+            CopyUntil::FirstEvent => data.len() >= room || first_event(&self.copied).is_some(),
         };
-        if enough || self.body.is_end_stream() {
-            self.tell();
+        if is_complete || self.body.is_end_stream() {
+            self.send();
         }
     }
 
-    fn tell(&mut self) {
-        if let Some(tell) = self.tell.take() {
-            // Nobody may want to know any more.
-            let _ = tell.send(self.received.split().freeze());
+    fn send(&mut self) {
+        if let Some(sender) = self.sender.take() {
+            // The receiver may have been dropped.
+            let _ = sender.send(self.copied.split().freeze());
         }
     }
 }
 
 impl Drop for Tee {
     fn drop(&mut self) {
-        self.tell();
+        self.send();
     }
 }
 
@@ -74,10 +75,10 @@ impl hyper::body::Body for Tee {
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(data) = frame.data_ref() {
-                    self.listen(data);
+                    self.copy(data);
                 }
             }
-            Poll::Ready(Some(Err(_)) | None) => self.tell(),
+            Poll::Ready(Some(Err(_)) | None) => self.send(),
             Poll::Pending => {}
         }
         polled
@@ -92,14 +93,14 @@ impl hyper::body::Body for Tee {
     }
 }
 
-/// The first event of a stream, if it is there as a whole: what is before the first empty line (WHATWG HTML §9.2).
+/// Returns the first event of a stream if it is complete: everything before the first empty line (WHATWG HTML §9.2).
 pub(super) fn first_event(received: &[u8]) -> Option<&[u8]> {
     let ends = |end: &[u8]| received.windows(end.len()).position(|window| window == end);
     let end = [ends(b"\n\n"), ends(b"\r\n\r\n"), ends(b"\r\r")].into_iter().flatten().min()?;
     Some(&received[..end])
 }
 
-/// The data of an event.
+/// Returns the data of an event.
 pub(super) fn data_of(event: &[u8]) -> Vec<u8> {
     let lines = event.split(|byte| matches!(byte, b'\n' | b'\r'));
     lines.filter_map(|line| line.strip_prefix(b"data:")).flatten().copied().collect()

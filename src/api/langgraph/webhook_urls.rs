@@ -1,19 +1,19 @@
-//! Which URLs clients may have told: by the policy in force, refused with the agent server's own words (seen of
-//! `langgraph-api` 0.16.7).
+//! Which webhook URLs clients may use: those that the policy in force allows. The error texts are the agent server's own
+//! (observed with `langgraph-api` 0.16.7).
 
 use url::{Host, Url};
 
 use crate::api::error_response::ErrorResponse;
 use crate::domain::url_policy::{Rule, UrlPolicy};
 
-/// Judges a URL that a client has sent; in it, placeholders are nothing but text.
-pub(super) fn judge(policy: &UrlPolicy, url: &str) -> Result<(), ErrorResponse> {
+/// Checks a URL that a client has sent; placeholders in it are plain text.
+pub(super) fn check(policy: &UrlPolicy, url: &str) -> Result<(), ErrorResponse> {
     if url.starts_with('/') {
-        let words = match policy.disable_loopback {
+        let message = match policy.disable_loopback {
             true => "Loopback webhooks (relative URLs and localhost) are disabled by default.",
-            false => "Webhook must be a full URL: agentcron sends it from outside of the agent server",
+            false => "Webhook must be a full URL: agentcron sends it from outside the agent server",
         };
-        return Err(ErrorResponse::Invalid(words.to_owned()));
+        return Err(ErrorResponse::Invalid(message.to_owned()));
     }
     policy.judge_url(url).map(drop).map_err(|refusal| {
         let rule = refusal.rule;
@@ -35,7 +35,7 @@ pub(super) fn judge(policy: &UrlPolicy, url: &str) -> Result<(), ErrorResponse> 
     })
 }
 
-/// Where there is no host either, the server speaks of that.
+/// If the URL has no host either, the server reports that instead.
 fn other_scheme(url: &str) -> String {
     match Url::parse(url) {
         Ok(url) if url.has_host() => format!("Webhook host blocked: scheme '{}' not allowed", url.scheme()),
@@ -68,8 +68,8 @@ mod tests {
         }
     }
 
-    fn check(policy: &UrlPolicy, urls: &[&str], expected: Expect) {
-        let line = |url: &&str| match judge(policy, url) {
+    fn check_urls(policy: &UrlPolicy, urls: &[&str], expected: Expect) {
+        let line = |url: &&str| match check(policy, url) {
             Ok(()) => format!("{url}: fine\n"),
             Err(ErrorResponse::Invalid(detail)) => format!("{url}: {detail}\n"),
             Err(other) => panic!("{other:?}"),
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_has_the_words_of_the_server() {
+    fn errors_have_the_text_of_the_server() {
         let long = format!("https://a.example.com/{}", "x".repeat(60));
         let strict = UrlPolicy {
             require_https: true,
@@ -95,7 +95,7 @@ mod tests {
             "ftp://a.example.com",
             "nonsense",
         ];
-        check(
+        check_urls(
             &strict,
             &urls,
             expect![[r#"
@@ -122,7 +122,7 @@ mod tests {
             "javascript:alert(1)",
             "nonsense",
         ];
-        check(
+        check_urls(
             &policy(),
             &urls,
             expect![[r#"
@@ -140,11 +140,11 @@ mod tests {
                 nonsense: Invalid webhook hostname ''
             "#]],
         );
-        check(
+        check_urls(
             &UrlPolicy { disable_loopback: false, ..policy() },
             &["/hook", "http://[::1]:80/"],
             expect![[r#"
-                /hook: Webhook must be a full URL: agentcron sends it from outside of the agent server
+                /hook: Webhook must be a full URL: agentcron sends it from outside the agent server
                 http://[::1]:80/: fine
             "#]],
         );

@@ -1,4 +1,4 @@
-//! The text, by the rules of its format, and the values after a little life.
+//! The text keeps to its format, and its values are right after a few runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,13 +10,14 @@ use http_body_util::BodyExt;
 use tower::ServiceExt;
 
 use super::*;
-use crate::api::v1::tests::idle;
+use crate::api::v1::tests::api_over;
 use crate::clock::Clock;
 use crate::domain::ids::{BackendRunId, ThreadId};
+use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Outcome, RunChange};
 use crate::store::{Execution, RunEnding, Step, Store};
 
-/// Every sample by its name and labels, after the whole text was judged strictly.
+/// Checks the whole text strictly and returns every sample by its name and labels.
 fn parsed(text: &str) -> BTreeMap<String, f64> {
     assert!(text.ends_with('\n'));
     let (mut samples, mut families, mut current) = (BTreeMap::new(), BTreeSet::new(), String::new());
@@ -24,7 +25,7 @@ fn parsed(text: &str) -> BTreeMap<String, f64> {
         if let Some(rest) = line.strip_prefix("# HELP ") {
             let (name, help) = rest.split_once(' ').unwrap();
             assert!(!help.is_empty(), "{line}");
-            assert!(families.insert(name.to_owned()), "{name} comes twice");
+            assert!(families.insert(name.to_owned()), "{name} appears twice");
             current = name.to_owned();
         } else if let Some(rest) = line.strip_prefix("# TYPE ") {
             let (name, kind) = rest.split_once(' ').unwrap();
@@ -34,12 +35,13 @@ fn parsed(text: &str) -> BTreeMap<String, f64> {
         } else {
             let (series, value) = line.rsplit_once(' ').unwrap();
             let name = series.split('{').next().unwrap();
-            let ending = name.strip_prefix(&current).unwrap_or_else(|| panic!("{line} is not of {current}"));
+            let ending =
+                name.strip_prefix(&current).unwrap_or_else(|| panic!("{line} does not belong to {current}"));
             assert!(["", "_bucket", "_sum", "_count"].contains(&ending), "{line}");
             assert!(name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'), "{line}");
             let value: f64 = value.parse().unwrap();
             assert!(value.is_finite() && value >= 0.0, "{line}");
-            assert_eq!(samples.insert(series.to_owned(), value), None, "{series} comes twice");
+            assert_eq!(samples.insert(series.to_owned(), value), None, "{series} appears twice");
         }
     }
     samples
@@ -57,7 +59,7 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-/// Nothing has happened in it; it is 09:30:00.250.
+/// An API over an empty store at 09:30:00.250.
 fn api(folder: &Path) -> Api {
     let store = Store::open(
         &folder.join("agentcron.db"),
@@ -66,10 +68,10 @@ fn api(folder: &Path) -> Api {
     )
     .unwrap();
     let clock = Clock::simulated(at("2026-03-02T09:30:00.250Z"));
-    idle(folder, store, clock)
+    api_over(folder, store, clock)
 }
 
-async fn know(api: &Api, name: &str) {
+async fn add_cron(api: &Api, name: &str) {
     let body = r#"{"schedule":"0 * * * *","assistant_id":"agent"}"#.to_owned();
     let fields: crate::config::CronFields = serde_json::from_str(&body).unwrap();
     let cron = Arc::new(crate::config::validate_cron(name, &fields).unwrap());
@@ -77,7 +79,7 @@ async fn know(api: &Api, name: &str) {
     api.store.sync_file_crons(api.clock.now(), vec![definition]).await.unwrap();
 }
 
-/// Lives through a run that starts after 2 s and ends after 3 s more.
+/// Records a run that starts after 2 s and ends after 3 s more.
 async fn run(api: &Api, status: Status) {
     let run_id = api.store.trigger(api.clock.now(), "digest".to_owned()).await.unwrap().unwrap().run.run_id;
     let later = |seconds| backoff::after(api.clock.now(), Duration::from_secs(seconds));
@@ -89,7 +91,8 @@ async fn run(api: &Api, status: Status) {
     for change in [RunChange::Send { at: later(0) }, accept] {
         api.store.step_run(Step::of(run_id, change)).await.unwrap();
     }
-    let outcome = Outcome { status, reason: None, error: None, values: None, ended_at: later(5) };
+    let reason = (status == Status::Error).then(|| Reason::new(ReasonCode::GraphError, "boom".to_owned()));
+    let outcome = Outcome { status, reason, error: None, values: None, ended_at: later(5) };
     let ending =
         RunEnding { run_id, outcome, delivery: None, discard: None, event: None, failure_limit: None };
     api.store.end_run(ending).await.unwrap();
@@ -99,7 +102,7 @@ async fn run(api: &Api, status: Status) {
 async fn the_text_keeps_to_its_format_and_counts_what_was_committed() {
     let folder = tempfile::tempdir().unwrap();
     let api = api(folder.path());
-    know(&api, "digest").await;
+    add_cron(&api, "digest").await;
     let router = crate::api::router(api.clone());
     let before = scrape(&router).await;
     assert_eq!(before["agentcron_runs_total{status=\"success\",trigger=\"manual\"}"], 0.0);
@@ -113,6 +116,7 @@ async fn the_text_keeps_to_its_format_and_counts_what_was_committed() {
         ("agentcron_runs_total{status=\"success\",trigger=\"manual\"}", 1.0),
         ("agentcron_runs_total{status=\"error\",trigger=\"manual\"}", 2.0),
         ("agentcron_runs_total{status=\"error\",trigger=\"schedule\"}", 0.0),
+        ("agentcron_run_reasons_total{status=\"error\",reason_code=\"graph_error\"}", 2.0),
         ("agentcron_run_start_delay_seconds_bucket{le=\"1\"}", 0.0),
         ("agentcron_run_start_delay_seconds_bucket{le=\"2.5\"}", 3.0),
         ("agentcron_run_start_delay_seconds_sum", 6.0),
@@ -126,10 +130,13 @@ async fn the_text_keeps_to_its_format_and_counts_what_was_committed() {
         ("agentcron_backend_up", 1.0),
         ("agentcron_store_writable", 1.0),
         ("agentcron_store_readable", 1.0),
+        ("agentcron_receivers_circuit_open", 0.0),
     ];
     for (series, value) in expected {
         assert_eq!(after.get(series), Some(&value), "{series}");
     }
+    let reasons = after.keys().filter(|series| series.starts_with("agentcron_run_reasons_total"));
+    assert_eq!(reasons.count(), 1, "only pairs that occurred are written");
     assert!(after["agentcron_store_commit_duration_seconds_count"] > 4.0);
     assert!(after["agentcron_store_size_bytes{file=\"database\"}"] > 0.0);
     assert_eq!(after["process_start_time_seconds"], 1_772_443_800.25);
@@ -140,7 +147,7 @@ async fn occurrences_that_never_ran_are_counted_one_by_one() {
     let folder = tempfile::tempdir().unwrap();
     let mut api = api(folder.path());
     api.clock = Clock::simulated(at("2026-03-02T03:00:00Z"));
-    know(&api, "digest").await;
+    add_cron(&api, "digest").await;
     tokio::time::advance(Duration::from_secs(6 * 3600 + 60)).await;
     let due = api.store.scheduled_crons().await.unwrap();
     api.store.plan_due(api.clock.now(), due).await.unwrap();
@@ -148,11 +155,13 @@ async fn occurrences_that_never_ran_are_counted_one_by_one() {
     let missed = counted["agentcron_occurrences_missed_total"];
     let caught_up = counted["agentcron_runs{phase=\"pending\"}"];
     assert_eq!((missed, caught_up), (5.0, 1.0), "04:00 to 08:00, and 09:00");
+    let by_reason = "agentcron_run_reasons_total{status=\"missed\",reason_code=\"catchup_latest\"}";
+    assert_eq!(counted[by_reason], 5.0);
 }
 
 #[test]
 fn names_of_crons_are_escaped() {
     let mut text = Exposition::default();
     text.gauge("agentcron_x", "X.").with(&[("cron", "a\"b\\c\nd")], 1.0);
-    assert!(text.finish().ends_with("agentcron_x{cron=\"a\\\"b\\\\c\\nd\"} 1\n"));
+    assert!(text.into_string().ends_with("agentcron_x{cron=\"a\\\"b\\\\c\\nd\"} 1\n"));
 }

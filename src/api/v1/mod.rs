@@ -1,9 +1,10 @@
-//! Our own API, `/v1`: JSON in and out; what is refused says why in `detail`.
+//! Our own API, `/v1`: JSON in and out; an error says why in `detail`.
 
-mod acts;
+mod cron_actions;
 mod crons;
 mod deliveries;
 mod listing;
+mod parse;
 mod runs;
 mod status;
 #[cfg(test)]
@@ -15,17 +16,17 @@ use utoipa_axum::routes;
 
 use super::Api;
 
-/// Its paths, each with its entry in the OpenAPI document.
+/// Returns the routes, each with its entry in the OpenAPI document.
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(status::status))
         .routes(routes!(crons::crons))
         .routes(routes!(crons::cron))
-        .routes(routes!(acts::trigger))
-        .routes(routes!(acts::pause))
-        .routes(routes!(acts::resume))
-        .routes(routes!(acts::skip_next))
-        .routes(routes!(acts::backfill))
+        .routes(routes!(cron_actions::trigger))
+        .routes(routes!(cron_actions::pause))
+        .routes(routes!(cron_actions::resume))
+        .routes(routes!(cron_actions::skip_next))
+        .routes(routes!(cron_actions::backfill))
         .routes(routes!(runs::runs))
         .routes(routes!(runs::run))
         .routes(routes!(runs::cancel))

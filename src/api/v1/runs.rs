@@ -1,70 +1,69 @@
-//! The runs, one of them with everything that is known, and its end on request.
+//! The runs: a listing, one of them with everything that is known, and its cancellation.
 
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::listing;
+use super::listing::{PageRequest, page};
+use super::parse::{id, query_instant, unknown_cron, word_list};
 use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
-use crate::api::extract::{ApiQuery, Body, PathName};
-use crate::api::wire::{self, Nothing, Page};
+use crate::api::extract::{JsonBody, PathParameter, StrictQuery};
+use crate::api::wire::{self, EmptyRequest, Page};
 use crate::domain::ids::{CronId, RunId};
 use crate::domain::run::{Phase, Status};
 use crate::store::{CancelEffect, CancelledRun, PageCursor, RunFilter};
 
-/// Which runs.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct RunsQuery {
-    /// Only of the cron of this name or id.
+    /// Only runs of the cron of this name or id.
     cron: Option<String>,
-    /// Only with one of these.
-    #[param(style = Form, explode = false, value_type = Vec<wire::RunWord>, inline, min_items = 1, required = false)]
+    /// Only runs with one of these statuses or in one of these phases, separated by commas.
+    #[param(style = Form, explode = false, value_type = Vec<wire::RunStatusParameter>, inline, min_items = 1, required = false)]
     status: Option<String>,
-    /// Only for one of these reasons.
-    #[param(style = Form, explode = false, value_type = Vec<wire::ReasonWord>, inline, min_items = 1, required = false)]
+    /// Only runs with one of these reason codes, separated by commas.
+    #[param(style = Form, explode = false, value_type = Vec<wire::ReasonCodeParameter>, inline, min_items = 1, required = false)]
     reason: Option<String>,
-    /// Only made by one of these.
-    #[param(style = Form, explode = false, value_type = Vec<wire::TriggerWord>, inline, min_items = 1, required = false)]
+    /// Only runs with one of these triggers, separated by commas.
+    #[param(style = Form, explode = false, value_type = Vec<wire::TriggerParameter>, inline, min_items = 1, required = false)]
     trigger: Option<String>,
-    /// Only scheduled for this instant or later.
+    /// Only runs scheduled for this instant or later.
     #[param(format = DateTime)]
     since: Option<String>,
-    /// Only scheduled before this instant.
+    /// Only runs scheduled before this instant.
     #[param(format = DateTime)]
     until: Option<String>,
-    /// The `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     #[param(max_length = 2000, pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
-    /// Items on the page; 100 if it is not given.
+    /// The most items on a page; 100 if absent.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
 }
 
-/// List runs, newest first.
+/// List runs, newest first
 #[utoipa::path(
     get, path = "/v1/runs", tag = "runs", params(RunsQuery),
     responses((status = 200, description = "A page of runs", body = Page<wire::Run>), ErrorResponse)
 )]
 pub(super) async fn runs(
     State(api): State<Api>,
-    ApiQuery(query): ApiQuery<RunsQuery>,
+    StrictQuery(query): StrictQuery<RunsQuery>,
 ) -> Result<Json<Page<wire::Run>>, ErrorResponse> {
-    let (statuses, phases) = states(query.status.as_deref())?;
+    let (statuses, phases) = statuses_and_phases(query.status.as_deref())?;
     let mut filter = RunFilter {
         crons: None,
         statuses,
         phases,
-        triggers: listing::words("trigger", query.trigger.as_deref())?,
-        reasons: listing::words("reason", query.reason.as_deref())?,
-        since: listing::instant("since", query.since.as_deref())?,
-        until: listing::instant("until", query.until.as_deref())?,
+        triggers: word_list("trigger", query.trigger.as_deref())?,
+        reasons: word_list("reason", query.reason.as_deref())?,
+        since: query_instant("since", query.since.as_deref())?,
+        until: query_instant("until", query.until.as_deref())?,
     };
-    let limit = listing::limit(query.limit)?;
-    let cursor: Option<PageCursor> = listing::cursor(query.cursor.as_deref())?;
+    let request: PageRequest<PageCursor> = PageRequest::parse(query.cursor.as_deref(), query.limit)?;
     let cron = query.cron.clone();
     let page = api.store.read(move |reader| {
         if let Some(name) = cron {
@@ -75,25 +74,25 @@ pub(super) async fn runs(
             }
             filter.crons = Some(crons);
         }
-        let rows = reader.runs_before(&filter, cursor, limit + 1)?;
-        Ok(Some(listing::page(rows, limit, wire::Run::of)))
+        let rows = reader.runs_before(&filter, request.cursor, request.rows())?;
+        Ok(Some(page(rows, request.limit, wire::Run::of)))
     });
     match page.await? {
         Some(page) => Ok(Json(page)),
-        None => Err(ErrorResponse::unknown_cron(&api, query.cron.as_deref().unwrap_or_default()).await),
+        None => Err(unknown_cron(&api, query.cron.as_deref().unwrap_or_default()).await),
     }
 }
 
-/// Statuses of what is over, and phases of what is not.
-fn states(text: Option<&str>) -> Result<(Vec<Status>, Vec<Phase>), ErrorResponse> {
+/// Parses the `status` parameter, which takes the statuses of ended runs and the phases of runs in progress.
+fn statuses_and_phases(text: Option<&str>) -> Result<(Vec<Status>, Vec<Phase>), ErrorResponse> {
     let (mut statuses, mut phases) = (Vec::new(), Vec::new());
-    for word in listing::words::<String>("status", text)? {
+    for word in word_list::<String>("status", text)? {
         match (word.parse(), word.parse()) {
             (Ok(status), _) => statuses.push(status),
             (Err(_), Ok(Phase::Ended)) | (Err(_), Err(_)) => {
                 let known = Status::ALL.iter().map(|status| status.as_str());
-                let known =
-                    known.chain(Phase::ALL.iter().filter(|p| **p != Phase::Ended).map(|p| p.as_str()));
+                let in_progress = Phase::ALL.iter().filter(|phase| **phase != Phase::Ended);
+                let known = known.chain(in_progress.map(|phase| phase.as_str()));
                 let known = known.collect::<Vec<_>>().join(", ");
                 let word: String = word.chars().take(64).collect();
                 return Err(ErrorResponse::Invalid(format!("status: `{word}` is not one of {known}")));
@@ -104,49 +103,51 @@ fn states(text: Option<&str>) -> Result<(Vec<Status>, Vec<Phase>), ErrorResponse
     Ok((statuses, phases))
 }
 
-/// Show everything about a run: its events, deliveries, values and error.
+/// Get a run with its events, deliveries, values and error
 #[utoipa::path(
     get, path = "/v1/runs/{run_id}", tag = "runs",
-    params(("run_id" = String, Path, format = Uuid, description = "The run's id")),
+    params(("run_id" = String, Path, format = Uuid, description = "The id of the run")),
     responses((status = 200, description = "The run", body = wire::RunDetails), ErrorResponse)
 )]
 pub(super) async fn run(
     State(api): State<Api>,
-    PathName(run_id): PathName,
+    PathParameter(run_id): PathParameter,
 ) -> Result<Json<wire::RunDetails>, ErrorResponse> {
-    let id = id(&run_id)?;
+    let run_id: RunId = id("run", &run_id)?;
     let details = api
         .store
-        .read(move |reader| Ok(reader.run_details(id)?.map(|details| wire::RunDetails::of(&details))));
-    details.await?.map(Json).ok_or_else(|| ErrorResponse::NotFound(format!("there is no run {id}")))
+        .read(move |reader| Ok(reader.run_details(run_id)?.map(|details| wire::RunDetails::of(&details))));
+    details.await?.map(Json).ok_or_else(|| not_found(run_id))
 }
 
-/// End a run before its time.
+/// Cancel a run
+///
+/// A run that has not been started will not be. A run that the agent server has is cancelled there.
 #[utoipa::path(
     post, path = "/v1/runs/{run_id}/cancel", tag = "runs",
-    params(("run_id" = String, Path, format = Uuid, description = "The run's id")),
-    request_body = Option<Nothing>,
-    responses((status = 200, description = "What is done about it", body = wire::Cancelled), ErrorResponse)
+    params(("run_id" = String, Path, format = Uuid, description = "The id of the run")),
+    request_body = Option<EmptyRequest>,
+    responses((status = 200, description = "What is done about the run", body = wire::Cancelled), ErrorResponse)
 )]
 pub(super) async fn cancel(
     State(api): State<Api>,
-    PathName(run_id): PathName,
-    Body(Nothing {}): Body<Nothing>,
+    PathParameter(run_id): PathParameter,
+    JsonBody(EmptyRequest {}): JsonBody<EmptyRequest>,
 ) -> Result<Json<wire::Cancelled>, ErrorResponse> {
-    let id = id(&run_id)?;
-    let Some(CancelledRun { run, effect }) = api.store.cancel_run(api.clock.now(), id).await? else {
-        return Err(ErrorResponse::NotFound(format!("there is no run {id}")));
+    let run_id: RunId = id("run", &run_id)?;
+    let Some(CancelledRun { run, effect }) = api.store.cancel_run(api.clock.now(), run_id).await? else {
+        return Err(not_found(run_id));
     };
     if effect == CancelEffect::AlreadyEnded {
         let detail = effect.message(&run);
-        return Err(ErrorResponse::Conflict(format!("run {id} of {}: {detail}", run.called())));
+        return Err(ErrorResponse::Conflict(format!("run {run_id} of {}: {detail}", run.called())));
     }
     let cancelled = wire::Cancelled::of(&run, effect);
     api.wakes.runner.notify_one();
-    tracing::info!(cron = run.called(), run_id = %id, detail = cancelled.detail, "to be cancelled on request");
+    tracing::info!(cron = run.called(), %run_id, detail = cancelled.detail, "run cancelled on request");
     Ok(Json(cancelled))
 }
 
-fn id(text: &str) -> Result<RunId, ErrorResponse> {
-    text.parse().map_err(|_| ErrorResponse::Invalid(format!("`{text}` is no run id (a UUID)")))
+fn not_found(run_id: RunId) -> ErrorResponse {
+    ErrorResponse::NotFound(format!("there is no run {run_id}"))
 }

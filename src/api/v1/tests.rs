@@ -1,4 +1,4 @@
-//! The API as a client sees it, without a socket: paths, refusals, and what they do to the store.
+//! The API as a client sees it, without a socket: paths, errors, and effects on the store.
 
 mod listing;
 
@@ -28,11 +28,11 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-/// Never fires, and has what is not to be shown.
+/// A disabled cron with secrets in its definition.
 const HOOKED: &str = r#"{"schedule":"0 9 * * *","assistant_id":"agent","metadata":{"key":"${{ env.KEY }}"},
 "webhook":"https://hooks.example/?token=s3cret","enabled":false}"#;
 
-/// Hourly crons `digest` and `triage`, known since 03:00, and `hooked`; it is 09:30:00.250 now.
+/// An API at 09:30:00.250 with the hourly crons `digest` and `triage`, which exist since 03:00, and `hooked`.
 async fn api(folder: &Path) -> Api {
     let store = Store::open(
         &folder.join("agentcron.db"),
@@ -49,13 +49,14 @@ async fn api(folder: &Path) -> Api {
     });
     store.sync_file_crons(at("2026-03-02T03:00:00Z"), definitions.to_vec()).await.unwrap();
     let clock = Clock::simulated(at("2026-03-02T09:30:00.250Z"));
-    idle(folder, store, clock)
+    api_over(folder, store, clock)
 }
 
-/// Where nobody else is.
-pub(in crate::api) fn idle(folder: &Path, store: Store, clock: Clock) -> Api {
-    let nobody = Transport::router(axum::Router::new());
-    let backend = AgentClient::new(nobody, "http://backend".parse().unwrap(), None, Duration::from_secs(5));
+/// An API over this store, without loops and without an agent server.
+pub(in crate::api) fn api_over(folder: &Path, store: Store, clock: Clock) -> Api {
+    let no_server = Transport::router(axum::Router::new());
+    let backend =
+        AgentClient::new(no_server, "http://backend".parse().unwrap(), None, Duration::from_secs(5));
     let (wakes, health) = (Wakes::default(), Health::default());
     let file = folder.join("agentcron.toml");
     std::fs::write(&file, "").unwrap();
@@ -64,11 +65,11 @@ pub(in crate::api) fn idle(folder: &Path, store: Store, clock: Clock) -> Api {
     Api { store, clock, wakes, health, backend, webhooks }
 }
 
-async fn post_to(api: &Api, path: &str, body: &str) -> (StatusCode, Value) {
-    answer_to(api, Request::post(path).body(Body::from(body.to_owned())).unwrap()).await
+async fn post(api: &Api, path: &str, body: &str) -> (StatusCode, Value) {
+    send(api, Request::post(path).body(Body::from(body.to_owned())).unwrap()).await
 }
 
-async fn answer_to(api: &Api, request: Request<Body>) -> (StatusCode, Value) {
+async fn send(api: &Api, request: Request<Body>) -> (StatusCode, Value) {
     let response = crate::api::router(api.clone()).oneshot(request).await.unwrap();
     let status = response.status();
     let bytes = response.into_body().collect().await.unwrap().to_bytes();
@@ -76,12 +77,12 @@ async fn answer_to(api: &Api, request: Request<Body>) -> (StatusCode, Value) {
 }
 
 async fn check(api: &Api, path: &str, body: &str, expected: Expect) {
-    let (status, answer) = post_to(api, path, body).await;
-    expected.assert_eq(&format!("{} {answer}", status.as_u16()));
+    let (status, response) = post(api, path, body).await;
+    expected.assert_eq(&format!("{} {response}", status.as_u16()));
 }
 
 #[tokio::test]
-async fn what_makes_no_sense_is_refused_with_a_reason() {
+async fn an_invalid_request_is_refused_with_a_reason() {
     let folder = tempfile::tempdir().unwrap();
     let api = api(folder.path()).await;
     let cases = [
@@ -97,7 +98,7 @@ async fn what_makes_no_sense_is_refused_with_a_reason() {
             expect![[r#"422 {"detail":"body: unknown field `reason`, expected `note` at line 1 column 9"}"#]],
         ),
         ("/v1/crons/digest/pause", "[]", expect![[r#"422 {"detail":"body: expected a JSON object"}"#]]),
-        ("/v1/runs/123/cancel", "", expect![[r#"422 {"detail":"`123` is no run id (a UUID)"}"#]]),
+        ("/v1/runs/123/cancel", "", expect![[r#"422 {"detail":"got `123`, expected a run id (a UUID)"}"#]]),
         (
             "/v1/runs/3f0c9a52-6f0e-4c5b-9f53-0a8a5a0d7f11/cancel",
             "",
@@ -107,7 +108,7 @@ async fn what_makes_no_sense_is_refused_with_a_reason() {
             "/v1/crons/digest/backfill",
             r#"{"from": "2026-03-02T09:00:00Z", "to": "2026-03-02T10:00:00Z"}"#,
             expect![[
-                r#"422 {"detail":"to 2026-03-02T10:00:00Z is in the future; what is to come is fired by the schedule"}"#
+                r#"422 {"detail":"to 2026-03-02T10:00:00Z is in the future; future occurrences are started by the schedule"}"#
             ]],
         ),
         (
@@ -146,22 +147,26 @@ async fn webhooks_are_held_released_and_replayed_by_typed_requests() {
         (
             "replay",
             "",
-            expect![[r#"422 {"detail":"say which: by ids, or by status, since, until, cron, run_id, url"}"#]],
+            expect![[
+                r#"422 {"detail":"say which webhooks: by ids, or by status, since, until, cron, run_id, url"}"#
+            ]],
         ),
         (
             "replay",
             r#"{"status": ["sending"]}"#,
-            expect![[r#"422 {"detail":"status: what is being sent cannot be replayed"}"#]],
+            expect![[r#"422 {"detail":"status: a webhook that is being sent cannot be replayed"}"#]],
         ),
         (
             "replay",
             r#"{"ids": ["msg_x"]}"#,
-            expect![[r#"422 {"detail":"ids: `msg_x` is no id (a UUID, or msg_ and a UUID)"}"#]],
+            expect![[r#"422 {"detail":"ids: got `msg_x`, expected an id (a UUID, or msg_ and a UUID)"}"#]],
         ),
         (
             "replay",
             r#"{"status": ["failed"], "since": "yesterday"}"#,
-            expect![[r#"422 {"detail":"since: `yesterday` is no RFC 3339 time"}"#]],
+            expect![[
+                r#"422 {"detail":"since: got `yesterday`, expected a time such as 2026-03-02T09:00:00Z"}"#
+            ]],
         ),
         (
             "replay",
@@ -179,14 +184,14 @@ async fn webhooks_are_held_released_and_replayed_by_typed_requests() {
             "replay",
             r#"{"cron": "digest"}"#,
             expect![[
-                r#"200 {"dry_run":false,"replayed":0,"by_status":{},"more":false,"armed":[],"webhooks":[]}"#
+                r#"200 {"dry_run":false,"replayed":0,"by_status":{},"more":false,"resumed":[],"webhooks":[]}"#
             ]],
         ),
         (
             "resume",
             r#"{"url": "https://a.example/?token=x"}"#,
             expect![[
-                r#"404 {"detail":"no suspended URL has this in it; `agentcron status` shows those that are suspended"}"#
+                r#"404 {"detail":"no suspended URL contains this; `agentcron status` lists the suspended ones"}"#
             ]],
         ),
     ];
@@ -196,35 +201,35 @@ async fn webhooks_are_held_released_and_replayed_by_typed_requests() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_triggered_run_takes_no_occurrences_place_and_two_are_two() {
+async fn two_triggered_runs_have_instants_of_their_own() {
     let folder = tempfile::tempdir().unwrap();
     let mut api = api(folder.path()).await;
     api.clock = Clock::simulated(at("2026-03-02T09:00:00Z"));
     let mut instants = Vec::new();
     for _ in 0..2 {
-        let (status, answer) = post_to(&api, "/v1/crons/digest/trigger", "").await;
-        assert_eq!((status, &answer["trigger"]), (StatusCode::OK, &json!("manual")));
-        instants.push(answer["scheduled_for"].as_str().unwrap().to_owned());
+        let (status, run) = post(&api, "/v1/crons/digest/trigger", "").await;
+        assert_eq!((status, &run["trigger"]), (StatusCode::OK, &json!("manual")));
+        instants.push(run["scheduled_for"].as_str().unwrap().to_owned());
     }
     assert_eq!(instants, ["2026-03-02T09:00:00.001Z", "2026-03-02T09:00:00.002Z"]);
 }
 
 #[tokio::test]
-async fn a_backfill_runs_what_was_missed_and_leaves_what_has_a_record() {
+async fn a_backfill_runs_missed_occurrences_and_skips_those_that_have_a_run() {
     let folder = tempfile::tempdir().unwrap();
     let api = api(folder.path()).await;
     // 04:00 to 09:00 were missed: one record.
     let due = api.store.scheduled_crons().await.unwrap();
     api.store.plan_due(api.clock.now(), due).await.unwrap();
     let order = r#"{"from": "2026-03-02T04:00:00Z", "to": "2026-03-02T06:00:00Z"}"#;
-    let fates = |answer: &Value| {
-        let instants = answer["instants"].as_array().unwrap().clone();
+    let fates = |response: &Value| {
+        let instants = response["instants"].as_array().unwrap().clone();
         instants.iter().map(|line| line["fate"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     let (_, dry) =
-        post_to(&api, "/v1/crons/digest/backfill", &order.replace('}', r#", "dry_run": true}"#)).await;
-    let (status, first) = post_to(&api, "/v1/crons/digest/backfill", order).await;
-    let (_, second) = post_to(&api, "/v1/crons/digest/backfill", order).await;
+        post(&api, "/v1/crons/digest/backfill", &order.replace('}', r#", "dry_run": true}"#)).await;
+    let (status, first) = post(&api, "/v1/crons/digest/backfill", order).await;
+    let (_, second) = post(&api, "/v1/crons/digest/backfill", order).await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(fates(&dry), ["run", "run"]);
     assert_eq!(fates(&first), ["run", "run"]);
@@ -239,7 +244,7 @@ async fn a_backfill_runs_what_was_missed_and_leaves_what_has_a_record() {
 }
 
 #[tokio::test]
-async fn the_socket_is_its_owners_only_and_replaces_a_stale_one_but_nothing_else() {
+async fn the_socket_is_open_to_its_owner_only_and_replaces_a_stale_socket_but_nothing_else() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("agentcron.sock");
@@ -247,7 +252,7 @@ async fn the_socket_is_its_owners_only_and_replaces_a_stale_one_but_nothing_else
     let second = Socket::bind(&path).unwrap();
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     first.file.remove();
-    assert!(path.exists(), "it belongs to the second");
+    assert!(path.exists(), "it belongs to the second socket");
     second.file.remove();
     assert!(!path.exists());
     std::fs::write(&path, "my notes").unwrap();

@@ -1,4 +1,4 @@
-//! Crons: as a line of a listing, and with their definition.
+//! Crons: as an entry of a listing, and with their definition.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -12,92 +12,88 @@ use crate::domain::plan::{is_excluded, next_within};
 use crate::store::{self, CronRow};
 use crate::webhook::redacted;
 
-/// So many of the occurrences to come are told.
-const UPCOMING: usize = 10;
+/// How many upcoming occurrences a cron is shown with.
+const UPCOMING_MAX: usize = 10;
 
-/// A cron, and how it stands.
+/// A cron and its state.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Cron {
-    /// Which.
     #[schema(format = Uuid)]
     pub cron_id: String,
-    /// Its name.
     pub cron_name: String,
-    /// Where its definition lives.
+    /// Whether it is defined in a file or was created through the API.
     #[schema(schema_with = cron_sources)]
     pub source: &'static str,
-    /// `file:line:column` of a cron from a file.
+    /// `file:line:column`, for a cron that is defined in a file.
     pub location: Option<String>,
-    /// Whether occurrences are fired at all. Null, like the other fields of its definition, if that cannot be read.
+    /// Whether its occurrences start runs. Null, like the other fields of its definition, if `problem` is set.
     pub enabled: Option<bool>,
     /// The cron expression.
     pub schedule: Option<String>,
-    /// The zone that it is read in.
+    /// The time zone in which the expression is evaluated.
     pub timezone: Option<String>,
-    /// The schedule in words.
+    /// The schedule, human-readable.
     pub description: Option<String>,
-    /// Assistant id or graph name.
+    /// An assistant id or the name of a graph.
     pub assistant_id: Option<String>,
-    /// Its pause, if it is paused.
+    /// Null if it is not paused.
     pub paused: Option<Pause>,
-    /// Whether the next occurrence is skipped, once.
+    /// Whether its next occurrence will be skipped, once.
     pub skip_next: bool,
-    /// Runs in a row that ended as `error` or `timeout`.
+    /// How many of its runs in a row ended as `error` or `timeout`.
     pub failures_in_a_row: u32,
-    /// The next instant that its calendar names.
+    /// The next occurrence; null if it is disabled or its schedule has ended.
     pub next_at: Option<Time>,
-    /// How many of its runs the agent server has or may have.
+    /// How many of its runs are or may be on the agent server.
     pub running: u64,
-    /// The latest occurrence that is over.
+    /// Its latest run or occurrence that has ended.
     pub last: Option<Run>,
-    /// Why this version of agentcron cannot read its definition.
+    /// Why this version of agentcron cannot read its definition; null if it can.
     pub problem: Option<String>,
 }
 
-/// A pause that goes on.
+/// A pause in force.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Pause {
     /// Occurrences after this instant are skipped.
     pub since: Time,
-    /// Who paused it.
+    /// What paused the cron.
     #[schema(schema_with = pause_causes)]
     pub cause: &'static str,
-    /// Why, for people.
+    /// Why, human-readable.
     pub note: Option<String>,
 }
 
 /// A cron with its definition.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct CronDetails {
-    /// The cron.
     #[serde(flatten)]
     pub cron: Cron,
-    /// The version of its definition.
+    /// Identifies this version of its definition.
     #[schema(format = Uuid)]
     pub definition_id: String,
-    /// The definition as stored: by the names of the configuration, defaults left out, placeholders as written, the
-    /// query of the webhook's URL left out.
+    /// The definition as stored: with the keys of the configuration, without defaults, with placeholders as written,
+    /// without the query of the webhook's URL.
     #[schema(value_type = Object)]
     pub definition: Value,
-    /// Since when it is known.
+    /// When agentcron first loaded or created the cron.
     pub created_at: Time,
-    /// Since when it has this definition.
+    /// When its definition last changed.
     pub updated_at: Time,
-    /// The next instants that its calendar names; none if it is disabled.
+    /// Its next occurrences, at most 10; empty if it is disabled.
     pub upcoming: Vec<Occurrence>,
 }
 
-/// An instant that a calendar names.
+/// An upcoming occurrence.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Occurrence {
-    /// When.
     pub at: Time,
-    /// Whether it falls on an excluded day and will be skipped.
+    /// Whether it is on an excluded day and will be skipped.
     pub excluded: bool,
 }
 
 impl Cron {
-    /// Of a row; its next time is after `now`.
+    /// `next_at` is the next occurrence after `now`.
     pub fn of(row: &CronRow, now: Timestamp) -> Self {
         let cron = row.cron.as_ref().ok();
         let text = |take: fn(&cron::Cron) -> String| cron.map(take);
@@ -123,14 +119,12 @@ impl Cron {
 }
 
 impl Pause {
-    /// Of a pause.
     pub fn of(pause: &cron_state::Pause) -> Self {
         Self { since: Time(pause.since), cause: pause.cause.as_str(), note: pause.note.clone() }
     }
 }
 
 impl CronDetails {
-    /// Of all that is known.
     pub fn of(details: &store::CronDetails, now: Timestamp) -> Self {
         let mut definition = details.definition.clone();
         if let Some(Value::String(url)) = definition.get_mut("webhook") {
@@ -149,5 +143,8 @@ impl CronDetails {
 
 fn upcoming(cron: &cron::Cron, now: Timestamp) -> Vec<Occurrence> {
     let instants = std::iter::successors(next_within(cron, now), |at| next_within(cron, *at));
-    instants.take(UPCOMING).map(|at| Occurrence { at: Time(at), excluded: is_excluded(cron, at) }).collect()
+    instants
+        .take(UPCOMING_MAX)
+        .map(|at| Occurrence { at: Time(at), excluded: is_excluded(cron, at) })
+        .collect()
 }

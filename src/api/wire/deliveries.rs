@@ -1,84 +1,87 @@
-//! Deliveries: as a line of a listing, and with every attempt.
+//! Deliveries: as an entry of a listing, and with every attempt.
 
 use std::time::Duration;
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{RunAttempt, Time, delivery_reason_codes, delivery_statuses};
+use super::{Time, delivery_reason_code_or_null, delivery_statuses};
 use crate::domain::delivery_mode::DeliveryMode;
 use crate::store::{AttemptRow, WebhookDetails, WebhookRow};
 use crate::webhook::{redacted, webhook_id};
 
-/// The duty to tell one URL about one ended run.
+/// A webhook about one ended run to one URL.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Delivery {
-    /// Which.
     #[schema(format = Uuid)]
     pub delivery_id: String,
-    /// As the receiver knows it: its `webhook-id` header.
+    /// The `webhook-id` header that the receiver sees.
     pub webhook_id: String,
-    /// The run it tells about.
+    /// The run that it is about.
     #[schema(format = Uuid)]
     pub run_id: String,
-    /// The cron of that run; none if a client of the agent server asked for it.
+    /// The cron of that run; null if a client of the agent server started it.
     pub cron_name: Option<String>,
-    /// Where to, without its query.
+    /// Where it is sent; without the query.
     pub url: String,
-    /// Where it stands.
     #[schema(schema_with = delivery_statuses)]
     pub status: &'static str,
-    /// How many attempts were made or are being made.
+    /// How many attempts were made, including one in flight.
     pub attempts_made: u32,
-    /// Why it is as it is, for programs.
-    #[schema(schema_with = delivery_reason_codes)]
+    /// Why it has this status, for programs; null if there is nothing to explain.
+    #[schema(schema_with = delivery_reason_code_or_null)]
     pub reason_code: Option<&'static str>,
-    /// Why it is not delivered.
+    /// Why it has this status, human-readable.
     pub reason: Option<String>,
     /// When the run ended.
     pub created_at: Time,
-    /// When the next attempt is due.
+    /// When the next attempt is due; null if none is, or if one is in flight.
     pub due_at: Option<Time>,
-    /// Since when a hold keeps it, if one does.
+    /// Since when a hold keeps it from being sent; null if none does.
     pub held_since: Option<Time>,
-    /// When there was nothing more to do.
+    /// When its last attempt ended, or when it was given up; null while it is queued.
     pub ended_at: Option<Time>,
 }
 
 /// A delivery with its attempts.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct DeliveryDetails {
-    /// The delivery.
     #[serde(flatten)]
     pub delivery: Delivery,
-    /// Its attempts, in order.
+    /// In order.
     pub attempts: Vec<Attempt>,
 }
 
-/// One HTTP try.
+/// One HTTP request to a receiver.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Attempt {
-    /// As a run tells of it.
-    #[serde(flatten)]
-    pub in_short: RunAttempt,
-    /// The address and port it was sent to.
+    /// Counted from 1.
+    pub attempt: u32,
+    pub started_at: Time,
+    /// Null while it is in flight.
+    pub ended_at: Option<Time>,
+    /// The HTTP status; null if there was no response.
+    pub code: Option<u16>,
+    /// What went wrong, human-readable.
+    pub detail: Option<String>,
+    /// The IP address and port that it was sent to.
     pub address: Option<String>,
-    /// Looking its name up, in milliseconds.
+    /// How long the DNS lookup took, in milliseconds.
     pub dns_ms: Option<u64>,
-    /// Opening the connection.
+    /// How long opening the connection took, in milliseconds.
     pub connect_ms: Option<u64>,
-    /// The TLS handshake.
+    /// How long the TLS handshake took, in milliseconds.
     pub tls_ms: Option<u64>,
-    /// From the beginning until the head of the answer was there.
+    /// Time from the start of the attempt until the head of the response arrived, in milliseconds.
     pub first_byte_ms: Option<u64>,
-    /// All of it.
+    /// How long the whole attempt took, in milliseconds.
     pub total_ms: Option<i64>,
-    /// The beginning of an answer that did not accept it.
+    /// The beginning of the response body, if the receiver did not accept the webhook.
     pub answer: Option<String>,
 }
 
 impl Delivery {
-    /// Of a row, as webhooks flow.
+    /// `mode` is the delivery mode at the same moment.
     pub fn of(row: &WebhookRow, mode: &DeliveryMode) -> Self {
         let delivery = &row.delivery;
         Self {
@@ -100,7 +103,7 @@ impl Delivery {
 }
 
 impl DeliveryDetails {
-    /// Of all that is known, as webhooks flow.
+    /// `mode` is the delivery mode at the same moment.
     pub fn of(details: &WebhookDetails, mode: &DeliveryMode) -> Self {
         Self {
             delivery: Delivery::of(&details.row, mode),
@@ -110,13 +113,17 @@ impl DeliveryDetails {
 }
 
 impl Attempt {
-    fn of(attempt: &AttemptRow) -> Self {
+    pub(super) fn of(attempt: &AttemptRow) -> Self {
         let phases = &attempt.phases;
         let milliseconds =
             |took: Option<Duration>| took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
         let total = attempt.ended_at.map(|ended_at| ended_at.duration_since(attempt.started_at).as_millis());
         Self {
-            in_short: RunAttempt::of(attempt),
+            attempt: attempt.attempt,
+            started_at: Time(attempt.started_at),
+            ended_at: attempt.ended_at.map(Time),
+            code: attempt.code,
+            detail: attempt.detail.clone(),
             address: attempt.address.clone(),
             dns_ms: milliseconds(phases.lookup),
             connect_ms: milliseconds(phases.connect),

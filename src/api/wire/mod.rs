@@ -1,4 +1,4 @@
-//! The shapes of our JSON, made once: `/v1` answers them, the commands print them with `--json`, and the OpenAPI
+//! The shapes of our JSON, defined once: `/v1` returns them, the commands print them with `--json`, and the OpenAPI
 //! document is generated from them. So a name cannot differ between the three.
 
 mod crons;
@@ -6,11 +6,13 @@ mod deliveries;
 mod requests;
 mod runs;
 mod status;
+mod webhooks;
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
+use serde_json::Value;
 use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::domain::cron::CronSource;
@@ -23,15 +25,20 @@ use crate::store::{CronStatus, NoticeKind};
 pub use crons::{Cron, CronDetails, Occurrence, Pause};
 pub use deliveries::{Attempt, Delivery, DeliveryDetails};
 pub use requests::{
-    BackfillBody, Backfilled, Cancelled, CronState, CronStateChanged, Instant, Nothing, PauseBody, Triggered,
+    BackfillInstant, BackfillRequest, Backfilled, Cancelled, CronState, CronStateChanged, EmptyRequest,
+    PauseRequest, Triggered,
 };
-pub use runs::{Run, RunAttempt, RunDelivery, RunDetails, RunError, RunEvent, RunWebhook};
+pub use runs::{Run, RunDelivery, RunDetails, RunError, RunEvent, RunWebhook};
 pub use status::{
-    Alive, Configuration, Counts, Daemon, DaemonStatus, Facts, Held, Next, Notice, Readiness, Released,
-    State, StoreFile, Suspended, Webhooks,
+    Configuration, Counts, DaemonProcess, DaemonStatus, Hold, Liveness, NextOccurrence, Notice, Readiness,
+    Release, StatusReport, StatusSnapshot, StoreFile, SuspendedUrl, Webhooks,
+};
+pub(super) use webhooks::{
+    DeliveryModeResponse, DeliveryModeState, HoldRequest, ReleaseRequest, ReplayRequest, ReplayResponse,
+    ResumeRequest, ResumeResponse,
 };
 
-/// An instant: RFC 3339, in UTC.
+/// An instant, RFC 3339 in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
 #[schema(value_type = String, format = DateTime, example = "2026-03-02T09:00:00Z")]
 pub struct Time(pub Timestamp);
@@ -45,29 +52,27 @@ impl Serialize for Time {
 /// A page of a listing.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Page<T> {
-    /// What is on it.
     pub items: Vec<T>,
-    /// To be given as `cursor` for the next page; null on the last one.
+    /// Pass this as `cursor` to get the next page; null on the last one.
     pub next_cursor: Option<String>,
 }
 
-/// Why something was refused.
+/// Why a request failed.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(example = json!({ "detail": "there is no cron `digets`; did you mean `digest`?" }))]
-pub struct Refused {
-    /// In words.
+pub struct ErrorBody {
+    /// Human-readable.
     pub detail: String,
 }
 
-/// Words that a query may name, as the document has them.
-macro_rules! query_words {
-    ($($(#[$doc:meta])* $name:ident = $words:expr;)+) => {$(
-        $(#[$doc])*
+/// Declares the schemas of query parameters that take words of a closed set.
+macro_rules! word_parameters {
+    ($($name:ident = $schema:expr;)+) => {$(
         pub(super) enum $name {}
 
         impl PartialSchema for $name {
             fn schema() -> RefOr<Schema> {
-                $words.into()
+                $schema.into()
             }
         }
 
@@ -75,32 +80,32 @@ macro_rules! query_words {
     )+};
 }
 
-query_words!(
-    /// How a run ended, or its phase while it is not over.
-    RunWord = run_words();
-    /// Why a run exists.
-    TriggerWord = triggers();
-    /// Why a run is as it is.
-    ReasonWord = reason_codes();
-    /// Where a delivery stands.
-    DeliveryWord = delivery_statuses();
-    /// Where the definition of a cron lives.
-    SourceWord = cron_sources();
-    /// How a cron stands.
-    StateWord = one_of(CronStatus::ALL.iter().map(|word| word.as_str()));
+word_parameters!(
+    RunStatusParameter = run_statuses();
+    TriggerParameter = triggers();
+    ReasonCodeParameter = reason_codes();
+    DeliveryStatusParameter = delivery_statuses();
+    CronSourceParameter = cron_sources();
+    CronStateParameter = one_of(CronStatus::ALL.iter().map(|word| word.as_str()));
 );
 
 fn one_of(words: impl Iterator<Item = &'static str>) -> Object {
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).build()
 }
 
-/// Why a run exists.
+/// A word of a closed set, or null. A field with a schema of its own must say this itself.
+fn one_of_or_null(words: impl Iterator<Item = &'static str>) -> Object {
+    let words = words.map(Value::from).chain([Value::Null]);
+    let word_or_null = SchemaType::from_iter([Type::String, Type::Null]);
+    ObjectBuilder::new().schema_type(word_or_null).enum_values(Some(words)).build()
+}
+
 fn triggers() -> Object {
     one_of(Trigger::ALL.iter().map(|word| word.as_str()))
 }
 
-/// How a run ended, or where it is in its life while it is not over.
-fn run_words() -> Object {
+/// How a run ended, or its phase while it is in progress.
+fn run_statuses() -> Object {
     let phases = Phase::ALL.iter().filter(|phase| **phase != Phase::Ended);
     one_of(Status::ALL.iter().map(|word| word.as_str()).chain(phases.map(|word| word.as_str())))
 }
@@ -109,8 +114,12 @@ fn reason_codes() -> Object {
     one_of(ReasonCode::ALL.iter().map(|word| word.as_str()))
 }
 
-fn delivery_reason_codes() -> Object {
-    one_of(DeliveryReasonCode::ALL.iter().map(|word| word.as_str()))
+fn reason_code_or_null() -> Object {
+    one_of_or_null(ReasonCode::ALL.iter().map(|word| word.as_str()))
+}
+
+fn delivery_reason_code_or_null() -> Object {
+    one_of_or_null(DeliveryReasonCode::ALL.iter().map(|word| word.as_str()))
 }
 
 fn run_event_kinds() -> Object {
@@ -129,7 +138,6 @@ fn pause_causes() -> Object {
     one_of(PauseCause::ALL.iter().map(|word| word.as_str()))
 }
 
-/// Where the definition of a cron lives.
 fn cron_sources() -> Object {
     one_of(CronSource::ALL.iter().map(|word| word.as_str()))
 }

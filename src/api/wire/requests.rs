@@ -1,4 +1,4 @@
-//! What may be asked of a cron or a run, and what is answered.
+//! The requests that control crons and runs, and their responses.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -7,135 +7,128 @@ use super::{Pause, Time, phases, triggers};
 use crate::domain::bounds::{BACKFILL_INSTANTS_MAX, NOTE_CHARS_MAX};
 use crate::domain::cron_state;
 use crate::domain::run::{self, Trigger};
-use crate::store::{BackfillFate, BackfillLine, CancelEffect};
+use crate::store::{BackfillFate, BackfillLine, CancelEffect, Purpose};
 
-/// No options.
+/// A request without options.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Nothing {}
+pub struct EmptyRequest {}
 
-/// How to pause.
+/// A request to pause a cron.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct PauseBody {
-    /// Why, for people.
+pub struct PauseRequest {
+    /// Why; `status`, `list` and `show` report it.
     #[schema(max_length = 500, example = "the provider is down")]
     pub note: Option<String>,
 }
 
-/// Which past instants are to be run.
+/// A request to run past occurrences.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct BackfillBody {
-    /// The first instant that counts.
+pub struct BackfillRequest {
+    /// Start of the range (inclusive).
     #[schema(format = DateTime, example = "2026-03-01T00:00:00Z")]
     pub from: String,
-    /// The first instant that does not count any more; not in the future.
+    /// End of the range (exclusive); not in the future.
     #[schema(format = DateTime, example = "2026-03-02T00:00:00Z")]
     pub to: String,
-    /// Only tell what would be done.
+    /// Only report what would be done.
     #[serde(default)]
     pub dry_run: bool,
-    /// With more instants than this, or than 10000, nothing is done at all; 100 if it is not given.
+    /// The most occurrences to run; 100 if absent, at most 10000. If the range has more, nothing is run.
     pub limit: Option<usize>,
 }
 
-/// The run that was asked for.
+/// The new run.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Triggered {
-    /// Which.
     #[schema(format = Uuid)]
     pub run_id: String,
-    /// Whose.
     #[schema(format = Uuid)]
     pub cron_id: Option<String>,
-    /// Whose.
     pub cron_name: Option<String>,
-    /// `manual`.
+    /// Always `manual`.
     #[schema(schema_with = triggers)]
     pub trigger: &'static str,
-    /// Now.
+    /// The instant of the request.
     pub scheduled_for: Time,
-    /// Where it is in its life.
+    /// Its phase.
     #[schema(schema_with = phases)]
     pub status: &'static str,
-    /// The run that it waits for, by its cron's `overlap`.
+    /// The run that must end first, according to the cron's `overlap`; null if there is none.
     #[schema(format = Uuid)]
     pub waits_for: Option<String>,
 }
 
-/// How a cron stood, and how it stands now.
+/// The state of a cron before and after a change.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct CronStateChanged {
-    /// Whose.
     pub cron_name: String,
-    /// Before.
     pub before: CronState,
-    /// Now.
     pub now: CronState,
 }
 
-/// How a cron stands besides its definition.
+/// The state of a cron that is not part of its definition.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct CronState {
-    /// Its pause, if it is paused.
+    /// Null if it is not paused.
     pub paused: Option<Pause>,
-    /// Whether the next occurrence is skipped, once.
+    /// Whether its next occurrence will be skipped, once.
     pub skip_next: bool,
-    /// Runs in a row that ended as `error` or `timeout`.
+    /// How many of its runs in a row ended as `error` or `timeout`.
     pub failures_in_a_row: u32,
 }
 
-/// What becomes of the instants of a backfill.
+/// What was done for each occurrence of a backfill, or would be.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Backfilled {
-    /// Whose.
     pub cron_name: String,
-    /// `backfill`.
+    /// Always `backfill`.
     #[schema(schema_with = triggers)]
     pub trigger: &'static str,
-    /// Whether it is only told what would be done.
     pub dry_run: bool,
-    /// How many are run.
+    /// How many occurrences are run.
     pub runs: usize,
-    /// Every instant of the range.
-    pub instants: Vec<Instant>,
+    /// Every occurrence in the range.
+    pub instants: Vec<BackfillInstant>,
 }
 
-/// One instant of a backfill.
+/// One occurrence of a backfill.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Instant {
-    /// By the calendar.
+pub struct BackfillInstant {
     pub scheduled_for: Time,
-    /// Its run.
     #[schema(format = Uuid)]
     pub run_id: String,
-    /// `run`; `exists`: it has a record already; `excluded`: it falls on an excluded day.
+    /// `run`: it is run; `exists`: it already has a record; `excluded`: it is on an excluded day.
     pub fate: &'static str,
-    /// Of the record that it has.
+    /// The status of the existing record; null if there is none.
     pub status: Option<String>,
 }
 
-/// A run that is to end.
+/// The run that will end.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Cancelled {
-    /// Which.
     #[schema(format = Uuid)]
     pub run_id: String,
-    /// Whose.
     pub cron_name: Option<String>,
-    /// Where it is in its life.
+    /// Its phase.
     #[schema(schema_with = phases)]
     pub status: &'static str,
-    /// What is done about it.
+    /// What is done about it, human-readable.
     pub detail: String,
 }
 
-// The document names them as numbers.
+// The document says these as numbers.
 const _: () = assert!(NOTE_CHARS_MAX == 500 && BACKFILL_INSTANTS_MAX == 10_000);
 
+impl BackfillRequest {
+    pub fn purpose(&self) -> Purpose {
+        if self.dry_run { Purpose::DryRun } else { Purpose::Act }
+    }
+}
+
 impl Triggered {
-    /// Of a new run.
     pub fn of(run: &run::Run, waits_for: Option<String>) -> Self {
         Self {
             run_id: run.run_id.to_string(),
@@ -150,7 +143,6 @@ impl Triggered {
 }
 
 impl CronState {
-    /// Of a standing.
     pub fn of(state: &cron_state::CronState) -> Self {
         Self {
             paused: state.paused.as_ref().map(Pause::of),
@@ -161,19 +153,18 @@ impl CronState {
 }
 
 impl Backfilled {
-    /// Of what became of every instant.
-    pub fn of(cron_name: String, dry_run: bool, lines: &[BackfillLine]) -> Self {
+    pub fn of(cron_name: String, purpose: Purpose, lines: &[BackfillLine]) -> Self {
         Self {
             cron_name,
             trigger: Trigger::Backfill.as_str(),
-            dry_run,
+            dry_run: purpose == Purpose::DryRun,
             runs: lines.iter().filter(|line| line.fate == BackfillFate::Run).count(),
-            instants: lines.iter().map(Instant::of).collect(),
+            instants: lines.iter().map(BackfillInstant::of).collect(),
         }
     }
 }
 
-impl Instant {
+impl BackfillInstant {
     fn of(line: &BackfillLine) -> Self {
         let (fate, status) = match &line.fate {
             BackfillFate::Run => ("run", None),
@@ -185,7 +176,7 @@ impl Instant {
 }
 
 impl Cancelled {
-    /// Of a run that was not over.
+    /// `run` has not ended; `effect` is what the store did about it.
     pub fn of(run: &run::Run, effect: CancelEffect) -> Self {
         Self {
             run_id: run.run_id.to_string(),

@@ -1,117 +1,111 @@
-//! Runs: as a line of a listing, and with everything that is known.
+//! Runs: as an entry of a listing, and with everything that is known about them.
 
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{
-    Time, delivery_reason_codes, delivery_statuses, phases, reason_codes, run_event_kinds, run_words,
-    triggers,
+    Attempt, Time, delivery_reason_code_or_null, delivery_statuses, phases, reason_code_or_null,
+    run_event_kinds, run_statuses, triggers,
 };
 use crate::domain::run::{self, BackendRun, RunState};
-use crate::store::{self, AttemptRow, DeliveryRow, RunRow};
+use crate::store::{self, DeliveryRow, RunRow};
 use crate::webhook::redacted;
 
-/// One occurrence being executed.
+/// A run, or the record of occurrences that never ran.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Run {
-    /// Derived from the cron and the instant.
+    /// For an occurrence of a cron, derived from the cron and the instant.
     #[schema(format = Uuid)]
     pub run_id: String,
-    /// Whose occurrence it is; none if a client of the agent server asked for it.
+    /// Null if a client of the agent server started the run.
     #[schema(format = Uuid)]
     pub cron_id: Option<String>,
-    /// The cron's name at that time.
+    /// The name of the cron at that time.
     pub cron_name: Option<String>,
-    /// Why it exists.
+    /// What started it.
     #[schema(schema_with = triggers)]
     pub trigger: &'static str,
-    /// How it ended; while it is not over, its phase.
-    #[schema(schema_with = run_words)]
+    /// How it ended; while it is in progress, its phase.
+    #[schema(schema_with = run_statuses)]
     pub status: &'static str,
-    /// Where it is in its life.
     #[schema(schema_with = phases)]
     pub phase: &'static str,
-    /// Why it is as it is, for programs.
-    #[schema(schema_with = reason_codes)]
+    /// Why it has this status, for programs; null if there is nothing to explain.
+    #[schema(schema_with = reason_code_or_null)]
     pub reason_code: Option<&'static str>,
-    /// Why it is as it is, for people.
+    /// Why it has this status, human-readable.
     pub reason: Option<String>,
-    /// The instant by the calendar.
+    /// The instant of the occurrence.
     pub scheduled_for: Time,
-    /// Which run of its occurrence it is; 0 is the first.
+    /// 0 for the first run of an occurrence, 1 for its first retry.
     pub retry: u32,
-    /// After jitter.
+    /// When it is to be started: `scheduled_for` plus jitter.
     pub due_at: Time,
-    /// When the agent server accepted it.
+    /// When the agent server accepted it; null if it has not.
     pub started_at: Option<Time>,
-    /// When we learnt of its end.
+    /// When agentcron learnt that it had ended; null while it is in progress.
     pub ended_at: Option<Time>,
-    /// Where it runs.
+    /// The thread on the agent server.
     #[schema(format = Uuid)]
     pub thread_id: Option<String>,
-    /// The agent server's own id for it.
+    /// The agent server's own id of the run.
     #[schema(format = Uuid)]
     pub backend_run_id: Option<String>,
-    /// How often it was sent.
+    /// How many times it was sent to the agent server.
     pub send_count: u32,
-    /// What went wrong.
+    /// What went wrong on the agent server; null if nothing did.
     pub error: Option<RunError>,
-    /// Whom it tells about its end.
+    /// The webhook about its end; null if there is none.
     pub webhook: Option<RunWebhook>,
-    /// How many occurrences this record covers; more than one for missed and paused ones.
+    /// How many occurrences this record covers. It can be more than one if they were missed or skipped.
     pub occurrences: u64,
-    /// The last of them, if there are several.
+    /// The last of them; null if there is only one.
     pub last_scheduled_for: Option<Time>,
 }
 
-/// An error by kind and words, as the agent server reports it.
+/// An error as the agent server reports it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct RunError {
-    /// Its kind.
+    /// The kind of error.
     pub error: String,
-    /// Its words.
     pub message: String,
 }
 
-/// Where the webhook of a run has got to.
+/// The webhook of a run, in short.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct RunWebhook {
-    /// Which.
     #[schema(format = Uuid)]
     pub delivery_id: String,
-    /// Where it stands.
     #[schema(schema_with = delivery_statuses)]
     pub status: &'static str,
-    /// How many attempts were made or are being made.
+    /// How many attempts were made, including one in flight.
     pub attempts: u32,
 }
 
 /// A run with everything that is known about it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct RunDetails {
-    /// The run.
     #[serde(flatten)]
     pub run: Run,
-    /// The version of the definition that it was planned by.
+    /// Identifies the version of the cron's definition that it was planned with.
     #[schema(format = Uuid)]
     pub definition_id: Option<String>,
-    /// If the agent server has not accepted it by then, it ends as `error`.
+    /// The start deadline: if the agent server has not accepted the run by then, it ends as `error`.
     pub start_before: Time,
-    /// How often in a row the agent server did not know it.
+    /// How many times in a row the agent server did not know the run.
     pub not_found_count: u32,
-    /// What its graph returned, as far as it is kept.
+    /// What its graph returned, as far as agentcron keeps it.
     pub values: Value,
-    /// What happened to it beyond the usual, in order.
+    /// What happened to it beyond the usual, in order of time.
     pub events: Vec<RunEvent>,
-    /// Whom it tells about its end.
+    /// The webhooks about its end.
     pub deliveries: Vec<RunDelivery>,
 }
 
-/// A line in the timeline of a run.
+/// An entry in the timeline of a run.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct RunEvent {
-    /// When.
     pub at: Time,
     #[schema(schema_with = run_event_kinds)]
     pub event: &'static str,
@@ -121,46 +115,28 @@ pub struct RunEvent {
 /// A delivery of a run, with its attempts.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct RunDelivery {
-    /// Which.
     #[schema(format = Uuid)]
     pub delivery_id: String,
-    /// Where to, without its query.
+    /// Where it is sent; without the query.
     pub url: String,
-    /// Where it stands.
     #[schema(schema_with = delivery_statuses)]
     pub status: &'static str,
-    /// Why it is as it is, for programs.
-    #[schema(schema_with = delivery_reason_codes)]
+    /// Why it has this status, for programs; null if there is nothing to explain.
+    #[schema(schema_with = delivery_reason_code_or_null)]
     pub reason_code: Option<&'static str>,
-    /// Why it is as it is, for people.
+    /// Why it has this status, human-readable.
     pub reason: Option<String>,
     /// When the run ended.
     pub created_at: Time,
-    /// When the next attempt is due.
+    /// When the next attempt is due; null if none is, or if one is in flight.
     pub due_at: Option<Time>,
-    /// When there was nothing more to do.
+    /// When its last attempt ended, or when it was given up; null while it is queued.
     pub ended_at: Option<Time>,
-    /// Its attempts, in order.
-    pub attempts: Vec<RunAttempt>,
-}
-
-/// One HTTP try, in short.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct RunAttempt {
-    /// Counted from 1.
-    pub attempt: u32,
-    /// When it began.
-    pub started_at: Time,
-    /// When it was over.
-    pub ended_at: Option<Time>,
-    /// The HTTP status, if there was an answer.
-    pub code: Option<u16>,
-    /// What went wrong.
-    pub detail: Option<String>,
+    /// In order.
+    pub attempts: Vec<Attempt>,
 }
 
 impl Run {
-    /// Of a row.
     pub fn of(row: &RunRow) -> Self {
         let run = &row.run;
         let (backend_run, outcome) = match &run.state {
@@ -213,7 +189,6 @@ impl RunWebhook {
 }
 
 impl RunDetails {
-    /// Of all that is known.
     pub fn of(details: &store::RunDetails) -> Self {
         let run = &details.row.run;
         let event = |event: &store::EventRow| RunEvent {
@@ -245,20 +220,7 @@ impl RunDelivery {
             created_at: Time(delivery.created_at),
             due_at: delivery.due_at.map(Time),
             ended_at: delivery.ended_at.map(Time),
-            attempts: details.attempts.iter().map(RunAttempt::of).collect(),
-        }
-    }
-}
-
-impl RunAttempt {
-    /// Of a row.
-    pub(super) fn of(attempt: &AttemptRow) -> Self {
-        Self {
-            attempt: attempt.attempt,
-            started_at: Time(attempt.started_at),
-            ended_at: attempt.ended_at.map(Time),
-            code: attempt.code,
-            detail: attempt.detail.clone(),
+            attempts: details.attempts.iter().map(Attempt::of).collect(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How the daemon, its configuration and the last 24 hours are.
+//! The state of the daemon, of its configuration, and of the last 24 hours.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -14,216 +14,202 @@ use crate::domain::plan::next_within;
 use crate::store::{self, CronRow, DaemonState, Overview, Reader, StoreError, WebhookQueue};
 use crate::webhook::redacted;
 
-/// What is counted.
-const WINDOW: SignedDuration = SignedDuration::from_hours(24);
+/// How far back ended runs and deliveries are counted.
+const COUNTED: SignedDuration = SignedDuration::from_hours(24);
 
 /// The state of the daemon, of the configuration and of the last 24 hours.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct State {
-    /// Whether it runs.
-    pub daemon: Daemon,
-    /// The database.
+pub struct StatusReport {
+    pub daemon: DaemonProcess,
     pub store: StoreFile,
-    /// The files beside what is in force.
+    /// Whether the configuration files agree with what is in force.
     pub configuration: Configuration,
     /// How many crons there are.
     pub crons: usize,
-    /// What fires next.
-    pub next: Option<Next>,
-    /// Runs of the last 24 hours that are over, by status.
+    /// The next occurrence of all crons; null if nothing is scheduled.
+    pub next: Option<NextOccurrence>,
+    /// Runs that ended in the last 24 hours, by status.
     pub ended_24h: Counts,
-    /// Runs that are not over, by phase.
-    pub not_over: Counts,
-    /// Webhooks of runs of the last 24 hours, by status.
+    /// Runs in progress, by phase.
+    pub in_progress: Counts,
+    /// Webhooks about runs that ended in the last 24 hours, by status.
     pub deliveries_24h: Counts,
-    /// Webhooks that wait for their next attempt.
+    /// Webhooks that are queued.
     pub deliveries_waiting: u64,
-    /// What the daemon has to say of itself.
+    /// What the operator should know.
     pub notices: Vec<Notice>,
-    /// What stands between all webhooks and their receivers.
+    /// What keeps webhooks from their receivers.
     pub webhooks: Webhooks,
 }
 
-/// The state as the daemon itself tells it.
+/// The state as the daemon itself reports it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct DaemonStatus {
-    /// As the command tells it.
     #[serde(flatten)]
-    pub state: State,
-    /// Its version.
+    pub report: StatusReport,
+    /// The version of the daemon.
     #[schema(example = "0.1.0")]
     pub version: &'static str,
-    /// Its time.
+    /// The daemon's clock.
     pub now: Time,
-    /// What keeps the store from committing right now, such as a full disk.
+    /// What keeps the store from committing at the moment, such as a full disk; null if nothing does.
     pub trouble: Option<String>,
 }
 
-/// Whether the daemon runs; null if that cannot be found out.
+/// The process of the daemon.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Daemon {
-    /// Whether it runs.
+pub struct DaemonProcess {
+    /// Null if it is unknown.
     pub running: Option<bool>,
-    /// Its process.
+    /// Its process id, if known.
     pub pid: Option<u32>,
 }
 
-/// The database.
+/// The file of the store.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct StoreFile {
-    /// Where.
     pub path: String,
-    /// Whether it is there yet.
     pub exists: bool,
 }
 
-/// What the configuration files say beside what the daemon goes by.
+/// How the configuration files compare with the configuration in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum Configuration {
-    /// The same.
+    /// The files say what is in force.
     Same,
-    /// Other crons than the daemon has taken up.
+    /// The files say something else than what the daemon last loaded.
     Different {
-        /// New ones.
+        /// Crons that are only in the files.
         added: usize,
-        /// Other definitions.
+        /// Crons that are defined differently in the files.
         changed: usize,
-        /// Those that are gone.
+        /// Crons that are no longer in the files.
         removed: usize,
     },
-    /// They cannot be loaded, and the last good ones go on.
-    Mistakes {
-        /// How many.
-        mistakes: usize,
-    },
-    /// There are none.
+    /// The files cannot be loaded; the last good configuration stays in force.
+    Mistakes { mistakes: usize },
+    /// There are no configuration files.
     Missing,
 }
 
-/// An occurrence to come.
+/// The next occurrence.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Next {
-    /// When.
+pub struct NextOccurrence {
     pub at: Time,
-    /// Whose.
     pub cron_name: String,
 }
 
-/// What the daemon has to say of itself.
+/// Something that the operator should know.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Notice {
-    /// What it is about.
     #[schema(schema_with = notice_kinds)]
     pub kind: &'static str,
-    /// Since when.
+    /// Since when it is so.
     pub at: Time,
-    /// In words.
+    /// Human-readable.
     pub detail: String,
 }
 
-/// What stands between all webhooks and their receivers.
+/// What keeps webhooks from their receivers.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Webhooks {
-    /// Since when the configuration disables them.
+    /// Since when the configuration has disabled webhooks; null if it does not.
     pub disabled_since: Option<Time>,
-    /// The hold that keeps them, if one does.
-    pub held: Option<Held>,
-    /// The release that goes on, if one does.
-    pub released: Option<Released>,
-    /// How many are suppressed.
+    /// Null if webhooks are not held.
+    pub held: Option<Hold>,
+    /// Null if no backlog is being released at a rate.
+    pub released: Option<Release>,
+    /// How many webhooks are suppressed.
     pub suppressed: u64,
     /// How many URLs are suspended.
     pub suspended_urls: u64,
-    /// The latest of them.
-    pub suspended: Vec<Suspended>,
+    /// The URLs that were suspended last.
+    pub suspended: Vec<SuspendedUrl>,
 }
 
-/// A hold of all webhooks.
+/// A hold on all webhooks.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Held {
-    /// Nothing has been sent since.
+pub struct Hold {
     pub since: Time,
-    /// Why, for people.
+    /// Why, human-readable.
     pub note: Option<String>,
-    /// How many wait.
+    /// How many webhooks are queued.
     pub waiting: u64,
 }
 
-/// A release at a rate.
+/// A release of the backlog at a limited rate.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Released {
-    /// What was due by then had piled up.
+pub struct Release {
+    /// The backlog is what was due by this instant.
     pub since: Time,
-    /// Attempts begun in a second.
+    /// Attempts a second.
     pub per_second: u32,
-    /// How many of what had piled up are left.
+    /// How many webhooks of the backlog are left.
     pub left: u64,
 }
 
-/// A URL whose receiver has said that it is gone.
+/// A URL that gets no webhooks because its receiver said that it is gone.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Suspended {
-    /// Which, without its query.
+pub struct SuspendedUrl {
+    /// Without the query.
     pub url: String,
-    /// Since when.
     pub since: Time,
     /// What the receiver said.
     pub detail: String,
-    /// The delivery that it said so to.
+    /// The delivery to which the receiver said so.
     #[schema(format = Uuid)]
     pub delivery_id: String,
 }
 
 impl Webhooks {
-    fn of(mode: &WebhookQueue) -> Self {
-        let (held, released) = match &mode.mode {
+    fn of(queue: &WebhookQueue) -> Self {
+        let (held, released) = match &queue.mode {
             DeliveryMode::Free => (None, None),
             DeliveryMode::Held(hold) => {
                 let (since, note) = (Time(hold.since), hold.note.clone());
-                (Some(Held { since, note, waiting: mode.backlog }), None)
+                (Some(Hold { since, note, waiting: queue.backlog }), None)
             }
             DeliveryMode::Released(release) => {
                 let (since, per_second) = (Time(release.since), release.per_second);
-                (None, Some(Released { since, per_second, left: mode.backlog }))
+                (None, Some(Release { since, per_second, left: queue.backlog }))
             }
         };
-        let suspended = |suspension: &Suspension| Suspended {
+        let suspended = |suspension: &Suspension| SuspendedUrl {
             url: redacted(&suspension.url),
             since: Time(suspension.since),
             detail: suspension.detail.clone(),
             delivery_id: suspension.delivery_id.to_string(),
         };
         Self {
-            disabled_since: mode.disabled_since.map(Time),
+            disabled_since: queue.disabled_since.map(Time),
             held,
             released,
-            suppressed: mode.suppressed,
-            suspended_urls: mode.suspended_count,
-            suspended: mode.suspended.iter().map(suspended).collect(),
+            suppressed: queue.suppressed,
+            suspended_urls: queue.suspended_count,
+            suspended: queue.suspended.iter().map(suspended).collect(),
         }
     }
 }
 
-/// That the daemon lives.
+/// The daemon is alive.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-pub struct Alive {
-    /// `ok`.
+pub struct Liveness {
+    /// Always `ok`.
     pub status: &'static str,
 }
 
-/// Whether the daemon can do its work.
+/// Whether the daemon can start runs and commit.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Readiness {
-    /// Whether it can.
     pub ready: bool,
-    /// Why it cannot.
+    /// Why it is not ready; empty if it is.
     pub reasons: Vec<&'static str>,
-    /// What is wrong beside that.
+    /// What is wrong, but does not keep it from being ready.
     pub warnings: Vec<&'static str>,
 }
 
-/// Counts by word; what there is none of is left out.
+/// Counts by word; words with a count of 0 are left out.
 #[derive(Clone, Debug, ToSchema)]
 #[schema(value_type = std::collections::BTreeMap<String, u64>, example = json!({ "success": 12, "error": 1 }))]
 pub struct Counts(Vec<(String, u64)>);
@@ -244,54 +230,49 @@ impl Counts {
     }
 }
 
-/// What [`State`] is made of.
-pub struct Facts {
-    /// Counts.
+/// What the store says at one moment, from which a [`StatusReport`] is made.
+pub struct StatusSnapshot {
     pub overview: Overview,
-    /// The crons.
     pub crons: Vec<CronRow>,
-    /// What the daemon has to say.
     pub notices: Vec<store::Notice>,
-    /// How webhooks flow.
-    pub mode: WebhookQueue,
+    pub queue: WebhookQueue,
 }
 
-impl Facts {
-    /// Reads them, as they are `now`.
+impl StatusSnapshot {
+    /// Reads the store; the last 24 hours end at `now`.
     pub fn read(reader: &Reader, now: Timestamp) -> Result<Self, StoreError> {
-        let since = now.saturating_sub(WINDOW).unwrap_or(Timestamp::MIN);
+        let since = now.saturating_sub(COUNTED).unwrap_or(Timestamp::MIN);
         Ok(Self {
             overview: reader.overview(since)?,
             crons: reader.crons()?,
             notices: reader.notices()?,
-            mode: reader.webhook_queue()?,
+            queue: reader.webhook_queue()?,
         })
     }
 
-    /// Of a store that is not there yet.
-    pub fn none() -> Self {
+    /// Returns the snapshot of a store that does not exist yet.
+    pub fn empty() -> Self {
         Self {
             overview: Overview::default(),
             crons: Vec::new(),
             notices: Vec::new(),
-            mode: WebhookQueue::default(),
+            queue: WebhookQueue::default(),
         }
     }
 
-    /// What fires next, and when.
+    /// Returns the next occurrence of all crons after `now`, and the cron's name; `None` if nothing is scheduled.
     pub fn next(&self, now: Timestamp) -> Option<(Timestamp, &str)> {
         let running = self.crons.iter().filter(|row| row.state.paused.is_none());
         running.filter_map(|row| Some((next_within(row.cron.as_ref().ok()?, now)?, row.name.as_str()))).min()
     }
 }
 
-impl State {
-    /// Of the facts.
+impl StatusReport {
     pub fn of(
         path: &Path,
         daemon: &DaemonState,
         configuration: Configuration,
-        facts: &Facts,
+        snapshot: &StatusSnapshot,
         now: Timestamp,
     ) -> Self {
         let (running, pid) = match daemon {
@@ -299,25 +280,25 @@ impl State {
             DaemonState::Stopped => (Some(false), None),
             DaemonState::Unknown(_) => (None, None),
         };
-        let next = facts.next(now);
-        let overview = &facts.overview;
+        let next = snapshot.next(now);
+        let overview = &snapshot.overview;
         let notice = |notice: &store::Notice| Notice {
             kind: notice.kind.as_str(),
             at: Time(notice.at),
             detail: notice.detail.clone(),
         };
         Self {
-            daemon: Daemon { running, pid },
+            daemon: DaemonProcess { running, pid },
             store: StoreFile { path: path.display().to_string(), exists: path.exists() },
             configuration,
-            crons: facts.crons.len(),
-            next: next.map(|(at, name)| Next { at: Time(at), cron_name: name.to_owned() }),
+            crons: snapshot.crons.len(),
+            next: next.map(|(at, name)| NextOccurrence { at: Time(at), cron_name: name.to_owned() }),
             ended_24h: Counts::of(&overview.ended),
-            not_over: Counts::of(&overview.in_progress),
+            in_progress: Counts::of(&overview.in_progress),
             deliveries_24h: Counts::of(&overview.deliveries),
             deliveries_waiting: overview.deliveries_waiting,
-            notices: facts.notices.iter().map(notice).collect(),
-            webhooks: Webhooks::of(&facts.mode),
+            notices: snapshot.notices.iter().map(notice).collect(),
+            webhooks: Webhooks::of(&snapshot.queue),
         }
     }
 }

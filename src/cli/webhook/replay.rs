@@ -128,7 +128,7 @@ fn print_summary(answer: &Value, session: &mut Session) -> Result<(), Failure> {
     let replayed = counted(answer["replayed"].as_u64().unwrap_or(0), "webhook");
     let done = if answer["dry_run"] == true { "would be replayed; nothing was done" } else { "replayed" };
     session.output.line(&format!("{replayed} {done}{counts}"))?;
-    for url in answer["armed"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+    for url in answer["resumed"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         session.output.line(&format!("{} was suspended; deliveries to it are resumed", printable(url)))?;
     }
     if answer["more"] == true {

@@ -25,7 +25,7 @@ pub(super) fn resume(resume: &Resume, session: &mut Session) -> Result<(), Failu
     if session.output.is_json() {
         return Ok(session.output.json(&answer)?);
     }
-    let resumed = answer["armed"].as_array().into_iter().flatten().filter_map(|url| url.as_str());
+    let resumed = answer["resumed"].as_array().into_iter().flatten().filter_map(|url| url.as_str());
     for url in resumed {
         session.output.line(&format!("deliveries to {} are resumed", printable(url)))?;
     }

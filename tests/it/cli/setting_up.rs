@@ -4,7 +4,7 @@ use expect_test::{Expect, expect};
 
 use super::{QUIET, agentcron, demand, quiet, stderr, stdout};
 use crate::support::daemon::Daemon;
-use crate::support::record::PATIENCE;
+use crate::support::growing_list::PATIENCE;
 
 const VERBS: [&str; 11] =
     ["import", "run", "check", "next", "list", "status", "history", "show", "init", "demo", "completions"];

@@ -1,5 +1,5 @@
-//! Every way in which an answer of ours may differ from the server's, each with its reason. Nothing else is overlooked,
-//! and a difference that no longer occurs has to leave the list.
+//! Every way in which a response of ours may differ from the server's, each with its reason. Any other difference fails the
+//! test, and so does an entry that no longer occurs.
 
 use std::collections::BTreeSet;
 
@@ -16,46 +16,46 @@ struct Documented {
 /// A difference, and the call or the webhook in which it was found.
 struct Found<'f> {
     what: &'f str,
-    /// Method and path of what was sent first; empty for a webhook.
+    /// Method and path of the first request; empty for a webhook.
     request: &'f str,
     difference: &'f Difference,
 }
 
 const DOCUMENTED: &[Documented] = &[
     Documented {
-        why: "what we answer ourselves does not say that it comes from the server's HTTP library",
-        covers: |found| found.is_own_answer() && found.ends("/headers/server") && found.ours().is_null(),
+        why: "our own responses do not name the server's HTTP library",
+        covers: |found| found.is_own_response() && found.ends("/headers/server") && found.ours().is_null(),
     },
     Documented {
-        why: "what we answer ourselves is the same whatever page asks: pages of other sites are not let in at all",
-        covers: |found| found.is_own_answer() && found.ends("/headers/vary") && found.ours().is_null(),
+        why: "our own responses do not depend on the origin, since requests from pages of other sites are refused",
+        covers: |found| found.is_own_response() && found.ends("/headers/vary") && found.ours().is_null(),
     },
     Documented {
-        why: "where the server says that something is wrong, we say so in its words and then, in parentheses, why",
+        why: "our error messages are the server's, followed by the cause in parentheses",
         covers: |found| {
-            // Where the SDK shows an error's body as it came, the words are followed by the end of JSON.
-            let words = found.direct().as_str().unwrap_or_default().trim_end_matches("\"}");
+            // Where the SDK shows the raw body of an error, the message is followed by the end of the JSON.
+            let message = found.direct().as_str().unwrap_or_default().trim_end_matches("\"}");
             let ours = found.ours().as_str().unwrap_or_default();
-            found.is_error() && ours.starts_with(&format!("{words} ("))
+            found.is_error() && ours.starts_with(&format!("{message} ("))
         },
     },
     Documented {
-        why: "the server is not told of the webhook, or it would call it as well",
+        why: "the webhook is not forwarded to the server, or the server would call it as well",
         covers: |found| found.ends("/kwargs/webhook") && found.ours().is_null() && !found.is_webhook(),
     },
     Documented {
-        why: "a stateless run is kept until we know its outcome; then we delete its thread, if the client does not keep it",
+        why: "a stateless run is kept until we know its outcome; then we delete its thread unless the client keeps it",
         covers: |found| found.ends("/kwargs/temporary") && *found.direct() == true && *found.ours() == false,
     },
     Documented {
-        why: "a run bears the names by which we find it, whatever becomes of our connection, and states inherit them",
+        why: "a run has the metadata by which we find it after a lost connection, and its states inherit them",
         covers: |found| {
             let added = ["agentcron_run_id", "cron_name", "scheduled_for", "cron_id"];
             found.direct().is_null() && added.iter().any(|key| found.ends(&format!("/metadata/{key}")))
         },
     },
     Documented {
-        why: "a webhook says what only we know of a run",
+        why: "our webhook has metadata that only we know",
         covers: |found| {
             let added =
                 ["agentcron_trigger", "agentcron_status", "agentcron_reason", "agentcron_reason_code"];
@@ -63,34 +63,34 @@ const DOCUMENTED: &[Documented] = &[
         },
     },
     Documented {
-        why: "the server's own crons start runs from inside it, ours by a request",
+        why: "the server's own crons start runs internally, ours by a request",
         covers: |found| {
             let of_requests = ["langgraph_auth_user", "langgraph_request_id", "__request_start_time_ms__"];
             found.is_about_crons() && of_requests.iter().any(|key| found.ends(&format!("/{key}")))
         },
     },
     Documented {
-        why: "two runs of one stateless occurrence cannot be on its thread: that is how none is started twice",
+        why: "a stateless occurrence is started with `reject`, so that it cannot be started twice on its thread",
         covers: |found| found.what == "webhook /cron" && found.ends("/body/multitask_strategy"),
     },
     Documented {
-        why: "the server's webhook of a stateless run comes without values: its thread is gone by then; ours has them",
+        why: "the server's webhook of a stateless run has no values, because its thread is gone by then; ours has them",
         covers: |found| {
             let stateless = ["create-stateless", "wait-stateless", "stream-stateless", "cron"];
             let is_stateless = stateless.iter().any(|name| found.what == format!("webhook /{name}"));
-            let answer = found.ours().pointer("/messages/1/content").and_then(Value::as_str);
-            let is_answered = answer.is_some_and(|answer| ["echo: hi", "one two three"].contains(&answer));
-            is_stateless && found.ends("/body/values") && found.direct().is_null() && is_answered
+            let message = found.ours().pointer("/messages/1/content").and_then(Value::as_str);
+            let has_values = message.is_some_and(|message| ["echo: hi", "one two three"].contains(&message));
+            is_stateless && found.ends("/body/values") && found.direct().is_null() && has_values
         },
     },
     Documented {
-        why: "the words in which the server ends a cancelled run are not to be had from it; we say that it was cancelled there",
+        why: "the server's API does not give the error text of a cancelled run, so our webhook has none",
         covers: |found| {
             found.what == "webhook /cancelled" && found.ends("/body/error") && found.ours().is_null()
         },
     },
     Documented {
-        why: "a graph that waits for a human is interrupted to us, and a success to the server",
+        why: "a graph that waits for a human is `interrupted` in our webhook and `success` in the server's",
         covers: |found| {
             let statuses = (found.direct().as_str(), found.ours().as_str());
             found.is_webhook() && found.ends("/status") && statuses == (Some("success"), Some("interrupted"))
@@ -103,8 +103,8 @@ impl Found<'_> {
         self.difference.place.ends_with(place)
     }
 
-    /// Not passed on to the server.
-    fn is_own_answer(&self) -> bool {
+    /// Whether we respond without forwarding the request.
+    fn is_own_response(&self) -> bool {
         self.request.contains("/runs/crons") || self.what.contains("with a webhook of")
     }
 
@@ -120,18 +120,18 @@ impl Found<'_> {
         self.what.starts_with("webhook ")
     }
 
-    /// Null where the server has nothing.
+    /// Returns null where the server has nothing.
     fn direct(&self) -> &Value {
         self.difference.direct.as_ref().unwrap_or(&Value::Null)
     }
 
-    /// Null where we have nothing.
+    /// Returns null where we have nothing.
     fn ours(&self) -> &Value {
         self.difference.ours.as_ref().unwrap_or(&Value::Null)
     }
 }
 
-/// Two recordings beside each other, call by call and webhook by webhook.
+/// Compares two recordings, call by call and webhook by webhook.
 #[derive(Default)]
 pub(super) struct Comparison {
     pairs: Pairs,
@@ -143,17 +143,17 @@ impl Comparison {
     pub(super) fn calls(&mut self, direct: &Recording, ours: &Recording) {
         let names =
             |recording: &Recording| recording.calls.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
-        assert_eq!(names(direct), names(ours), "the two sides made other calls");
+        assert_eq!(names(direct), names(ours), "the two sides made different calls");
         for ((name, from_server), (_, from_us)) in direct.calls.iter().zip(&ours.calls) {
-            self.judge(name, &direct.plain(from_server), &ours.plain(from_us));
+            self.compare(name, &direct.plain(from_server), &ours.plain(from_us));
         }
     }
 
     pub(super) fn webhook(&mut self, path: &str, direct: &Value, ours: &Value) {
-        self.judge(&format!("webhook {path}"), direct, ours);
+        self.compare(&format!("webhook {path}"), direct, ours);
     }
 
-    fn judge(&mut self, what: &str, direct: &Value, ours: &Value) {
+    fn compare(&mut self, what: &str, direct: &Value, ours: &Value) {
         let request = direct.pointer("/exchanges/0/request").and_then(Value::as_str).unwrap_or_default();
         for difference in self.pairs.compare(direct, ours) {
             let found = Found { what, request, difference: &difference };
@@ -161,7 +161,7 @@ impl Comparison {
                 Some(documented) => {
                     self.occurred.insert(documented.why);
                 }
-                None => self.undocumented.push(in_words(what, &difference)),
+                None => self.undocumented.push(described(what, &difference)),
             }
         }
     }
@@ -171,19 +171,15 @@ impl Comparison {
         assert!(self.undocumented.is_empty(), "{count} differences:\n{list}");
     }
 
-    /// For the recording that has calls of every kind.
+    /// Checks that every documented difference occurred, which the recording with calls of every kind must show.
     pub(super) fn assert_each_documented_one_occurred(&self) {
         for documented in DOCUMENTED {
-            assert!(
-                self.occurred.contains(documented.why),
-                "this does not occur any more: {}",
-                documented.why
-            );
+            assert!(self.occurred.contains(documented.why), "this no longer occurs: {}", documented.why);
         }
     }
 }
 
-fn in_words(what: &str, difference: &Difference) -> String {
+fn described(what: &str, difference: &Difference) -> String {
     let shown = |value: &Option<Value>| value.as_ref().map_or("nothing".to_owned(), Value::to_string);
     let (direct, ours) = (shown(&difference.direct), shown(&difference.ours));
     format!("{what}, at {}:\n    the server: {direct}\n    ours:       {ours}", difference.place)

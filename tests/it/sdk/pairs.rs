@@ -1,7 +1,7 @@
-//! Two recordings of the same calls beside each other: what differs, ids and the present time aside.
+//! Compares two recordings of the same calls, except for ids and the present time.
 //!
-//! An id of one side stands for one id of the other wherever either comes up: that is demanded, not only overlooked.
-//! Times within a day of now are alike if they are written alike; other times must be the same.
+//! Each id of one side must correspond to the same id of the other side wherever it appears.
+//! Times within a day of now are equal if they have the same format; other times must be the same.
 
 use std::collections::HashMap;
 
@@ -12,10 +12,10 @@ use crate::support::span::now;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// A time in milliseconds as text, as it stands in the ids of events.
+/// The length of a time in milliseconds as text, as in the ids of events.
 const MS_DIGITS: usize = 13;
 
-/// How one id of the server's side is called on ours, and back.
+/// Which id of our side corresponds to each id of the server's side, and back.
 #[derive(Default)]
 pub(super) struct Pairs {
     ours: HashMap<Uuid, Uuid>,
@@ -25,7 +25,7 @@ pub(super) struct Pairs {
 /// One place where the two differ; `None` where that side has nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Difference {
-    /// Keys and indices from the top, as in a JSON pointer.
+    /// A JSON pointer.
     pub(super) place: String,
     pub(super) direct: Option<Value>,
     pub(super) ours: Option<Value>,
@@ -96,7 +96,7 @@ impl Pairs {
     }
 }
 
-/// A string without what varies: ids taken out, the digits of the present time blotted.
+/// A string without what varies: ids are removed, and the digits of the present time are replaced.
 struct Parts {
     text: String,
     ids: Vec<Uuid>,
@@ -138,7 +138,7 @@ fn is_present(ms: i64) -> bool {
 }
 
 #[test]
-fn an_id_stands_for_one_id_of_the_other_side() {
+fn an_id_corresponds_to_one_id_of_the_other_side() {
     use serde_json::json;
     let [a, b, c] = [1, 2, 3].map(|id| Uuid::from_u128(id).to_string());
     let mut pairs = Pairs::default();

@@ -1,22 +1,22 @@
-//! What a script printed: the calls it made, what came of each, and which webhooks they must tell.
+//! What a script printed: the calls that it made with their responses, and the webhooks that must be sent.
 
 use serde_json::Value;
 
-/// What HTTP changes from one exchange to the next: the hour, and how the body was framed.
+/// Headers that differ from one exchange to the next: the date, and the framing of the body.
 const FRAMING: [&str; 5] = ["date", "content-length", "transfer-encoding", "connection", "keep-alive"];
 
 #[derive(Default)]
 pub(super) struct Recording {
-    /// Texts that only one side has, such as its URL, with the name that stands for them.
+    /// Texts that only one side has, such as its URL, with the names that replace them.
     names: Vec<(String, String)>,
-    /// Paths of webhooks that must each be told once.
+    /// The paths of the webhooks, each of which must be sent once.
     pub(super) tells: Vec<String>,
     /// By name, in their order.
     pub(super) calls: Vec<(String, Value)>,
 }
 
 impl Recording {
-    /// `server_url` goes by the name of the side's own URL: runs know where the server that runs them is.
+    /// Also replaces `server_url` by the name of the side's own URL, because runs contain the URL of their server.
     pub(super) fn read(printed: &str, server_url: &str) -> Self {
         let mut recording = Self::default();
         recording.names.push((server_url.to_owned(), "<url>".to_owned()));
@@ -27,13 +27,13 @@ impl Recording {
                 (Some(name), _, _) => recording.names.push((text("text").unwrap(), name)),
                 (_, Some(path), _) => recording.tells.push(path),
                 (_, _, Some(call)) => recording.calls.push((call, line)),
-                (None, None, None) => panic!("no line of a recording: {line}"),
+                (None, None, None) => panic!("not a line of a recording: {line}"),
             }
         }
         recording
     }
 
-    /// A value of this side with its own names replaced by those of both and without headers that are the line's own.
+    /// Returns a value of this side with its own texts replaced by their names and without the headers of the framing.
     pub(super) fn plain(&self, value: &Value) -> Value {
         match value {
             Value::String(text) => {

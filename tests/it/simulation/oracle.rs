@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::Scenario;
-use crate::support::accounts::assert_nothing_left_over;
+use crate::support::final_checks::assert_nothing_left_over;
 
 /// What happened in the scenarios, to see that something did.
 #[derive(Clone, Debug, Default)]

@@ -2,11 +2,11 @@
 
 use agentcron::backend::embedded::{EmbeddedServer, LedgerEntry};
 
-use super::serving::{Serving, serve_router};
+use super::loopback_server::{LoopbackServer, serve_router};
 
 pub(crate) struct AgentServerOnPort {
     agents: EmbeddedServer,
-    serving: Serving,
+    serving: LoopbackServer,
 }
 
 impl AgentServerOnPort {
@@ -17,7 +17,7 @@ impl AgentServerOnPort {
     pub(crate) fn start_on(port: u16) -> Self {
         let agents = new_agent_server();
         let router = agents.router();
-        Self { agents, serving: Serving::start(port, |listener| serve_router(listener, router)) }
+        Self { agents, serving: LoopbackServer::start(port, |listener| serve_router(listener, router)) }
     }
 
     pub(crate) fn address(&self) -> std::net::SocketAddr {
@@ -32,7 +32,7 @@ impl AgentServerOnPort {
         self.agents.ledger()
     }
 
-    /// Goes down; its threads and runs stay, and go on, as with a server that has a database.
+    /// Stops listening. Its threads and runs stay and continue, as on a server that has a database.
     pub(crate) fn stop(&mut self) {
         self.serving.stop();
     }
@@ -42,7 +42,7 @@ impl AgentServerOnPort {
         self.serving.start_again(|listener| serve_router(listener, router));
     }
 
-    /// Comes back without any thread or run, as a server that keeps them in memory does; the ledger starts anew too.
+    /// Starts again without any thread or run, as a server does that keeps them in memory. The ledger is empty as well.
     pub(crate) fn start_again_empty(&mut self) {
         self.agents = new_agent_server();
         self.start_again();
@@ -50,7 +50,7 @@ impl AgentServerOnPort {
 }
 
 fn new_agent_server() -> EmbeddedServer {
-    #[expect(clippy::disallowed_methods, reason = "a server on a real port lives in real time")]
+    #[expect(clippy::disallowed_methods, reason = "a server on a real port runs in real time")]
     EmbeddedServer::new(jiff::Timestamp::now)
 }
 

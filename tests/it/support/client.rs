@@ -1,5 +1,4 @@
-//! A client of the agent server's API, plain as any: what it asks for may be asked of the server itself or through the
-//! daemon.
+//! An ordinary client of the agent server's API, which can talk to the server itself or to the daemon in front of it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,9 +12,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::record::PATIENCE;
+use super::growing_list::PATIENCE;
 
-/// Speaks to one address.
+/// Sends its requests to one address.
 #[derive(Clone)]
 pub(crate) struct Client {
     address: SocketAddr,
@@ -23,15 +22,15 @@ pub(crate) struct Client {
     headers: Vec<(String, String)>,
 }
 
-/// An answer as a whole.
+/// A response with its whole body.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
+pub(crate) struct ClientResponse {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
-impl Answer {
+impl ClientResponse {
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
@@ -50,23 +49,23 @@ impl Client {
         Self { address, transport: Transport::network(None).unwrap(), headers: Vec::new() }
     }
 
-    /// With one more header on every request.
+    /// Adds a header to every request.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Waits until somebody listens there.
+    /// Waits until the address accepts connections.
     pub(crate) async fn ready(self) -> Self {
         let until = Instant::now() + PATIENCE;
         while TcpStream::connect(self.address).await.is_err() {
-            assert!(Instant::now() < until, "nobody listens on {}", self.address);
+            assert!(Instant::now() < until, "nothing listens on {}", self.address);
             sleep(Duration::from_millis(20)).await;
         }
         self
     }
 
-    /// Sends a request and waits for the head of the answer.
+    /// Sends a request and waits for the head of the response.
     pub(crate) async fn open(
         &self,
         method: &str,
@@ -82,25 +81,25 @@ impl Client {
         timeout(PATIENCE, self.transport.send(request)).await.unwrap().unwrap()
     }
 
-    /// Sends a request and reads the whole answer.
-    pub(crate) async fn ask(&self, method: &str, path: &str, body: impl Into<Bytes>) -> Answer {
+    /// Sends a request and reads the whole response.
+    pub(crate) async fn send(&self, method: &str, path: &str, body: impl Into<Bytes>) -> ClientResponse {
         let (parts, mut stream) = self.open(method, path, body).await.into_parts();
         let mut body = Vec::new();
         while let Some(piece) = timeout(PATIENCE, stream.next()).await.unwrap() {
             body.extend_from_slice(&piece.unwrap());
         }
-        Answer { status: parts.status.as_u16(), headers: parts.headers, body: body.into() }
+        ClientResponse { status: parts.status.as_u16(), headers: parts.headers, body: body.into() }
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Answer {
-        self.ask("GET", path, "").await
+    pub(crate) async fn get(&self, path: &str) -> ClientResponse {
+        self.send("GET", path, "").await
     }
 
-    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
-        self.ask("POST", path, body.to_string()).await
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> ClientResponse {
+        self.send("POST", path, body.to_string()).await
     }
 
-    /// Sends a request and is gone before any answer.
+    /// Sends a request and closes the connection before any response.
     pub(crate) async fn post_and_leave(&self, path: &str, body: &Value) {
         let body = body.to_string();
         let mut stream = TcpStream::connect(self.address).await.unwrap();

@@ -1,10 +1,10 @@
-//! Configurations as text, with only what a test is about spelled out.
+//! Configurations as text, of which a test spells out only what it is about.
 
 use std::fmt::{self, Display, Formatter};
 
 use super::span::Span;
 
-/// A configuration; its database is in the daemon's folder.
+/// A configuration whose database is in the daemon's folder.
 #[derive(Clone, Debug)]
 pub(crate) struct Configuration {
     backend: Vec<String>,
@@ -19,19 +19,19 @@ impl Configuration {
         Self { backend, top: Vec::new(), http: Vec::new(), crons: Vec::new() }
     }
 
-    /// One more line of `[backend]`.
+    /// Adds a line to `[backend]`.
     pub(crate) fn backend(mut self, line: &str) -> Self {
         self.backend.push(line.to_owned());
         self
     }
 
-    /// One more line before all tables.
+    /// Adds a line before all tables.
     pub(crate) fn top(mut self, line: &str) -> Self {
         self.top.push(line.to_owned());
         self
     }
 
-    /// One more line of `[http]`.
+    /// Adds a line to `[http]`.
     pub(crate) fn http(mut self, line: &str) -> Self {
         self.http.push(line.to_owned());
         self
@@ -51,12 +51,12 @@ impl Configuration {
 impl Display for Configuration {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let (top, backend, mut http) = (self.top.join("\n"), self.backend.join("\n"), self.http.join("\n"));
-        // Two tests at the same time must not want the same port.
+        // Tests that run at the same time must not use the same port.
         if !http.contains("listen") {
             http += "\nlisten = \"off\"";
         }
         writeln!(f, "{top}\n[backend]\n{backend}\n[http]\n{http}")?;
-        // Every receiver of the tests is on loopback.
+        // All receivers of the tests are on loopback.
         writeln!(f, "[store]\npath = \"{{folder}}/agentcron.db\"\n[webhooks.url]\ndisable_loopback = false")?;
         self.crons.iter().try_for_each(|cron| writeln!(f, "{cron}"))
     }
@@ -91,7 +91,7 @@ impl Cron {
         self
     }
 
-    /// One more line of its table.
+    /// Adds a line to its table.
     pub(crate) fn with(mut self, line: &str) -> Self {
         self.lines.push(line.to_owned());
         self
@@ -101,12 +101,12 @@ impl Cron {
         self.with(&format!("thread_id = \"{thread_id}\""))
     }
 
-    pub(crate) fn tells(self, url: &str) -> Self {
+    pub(crate) fn webhook(self, url: &str) -> Self {
         self.with(&format!("webhook = \"{url}\""))
     }
 
-    /// Every occurrence becomes a run, whatever came between.
-    pub(crate) fn never_gives_up(self) -> Self {
+    /// Makes every occurrence become a run, even after an outage.
+    pub(crate) fn runs_every_occurrence(self) -> Self {
         self.with("overlap = \"allow\"\ncatchup = \"all\"\nstart_deadline = \"10m\"")
     }
 }

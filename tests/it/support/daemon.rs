@@ -10,21 +10,20 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
-use super::record::PATIENCE;
+use super::growing_list::PATIENCE;
 
-/// How often a process is asked whether it has ended or a file whether it has grown: neither tells by itself.
-pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(25);
+/// How often to check whether a process has ended or a file has grown: neither notifies us.
+pub(crate) const POLL_EVERY: Duration = Duration::from_millis(25);
 
 pub(crate) struct Daemon {
     folder: TempDir,
     child: Option<Child>,
-    /// What was added to the environment at the last start; commands get it as well.
+    /// What the last start added to the environment; commands get it as well.
     environment: Vec<(String, String)>,
 }
 
 impl Daemon {
-    /// Writes the configuration but starts nothing. In `config`, `{folder}` stands for the daemon's own folder, for the
-    /// paths of its database and socket.
+    /// Writes the configuration but starts nothing. In `config`, `{folder}` is replaced by the daemon's own folder.
     pub(crate) fn prepare(config: &(impl Display + ?Sized)) -> Self {
         let folder = tempfile::Builder::new().prefix("agentcron-").tempdir().unwrap();
         let daemon = Self { folder, child: None, environment: Vec::new() };
@@ -39,7 +38,7 @@ impl Daemon {
         daemon
     }
 
-    /// Replaces the configuration; a running daemon is not told.
+    /// Replaces the configuration; a running daemon is not signalled.
     pub(crate) fn write_config(&self, config: &(impl Display + ?Sized)) {
         let folder = self.folder.path().to_str().unwrap();
         std::fs::write(self.config_path(), config.to_string().replace("{folder}", folder)).unwrap();
@@ -57,18 +56,18 @@ impl Daemon {
         self.folder.path().join("agentcron.db")
     }
 
-    /// Starts the daemon on the folder as it is, also after a crash; its stderr goes on in the same file.
+    /// Starts the daemon on its folder as it is, also after a crash; its stderr is appended to the same file.
     pub(crate) fn start_again(&mut self) {
         self.start_with(&[]);
     }
 
-    /// Starts with variables added to the environment, `CRASH_AT` for one.
+    /// Starts with variables added to the environment, such as `CRASH_AT`.
     pub(crate) fn start_with(&mut self, environment: &[(&str, &str)]) {
-        self.start_as(&["run"], environment);
+        self.start_with_arguments(&["run"], environment);
     }
 
-    /// The same with options of `run`.
-    pub(crate) fn start_as(&mut self, arguments: &[&str], environment: &[(&str, &str)]) {
+    /// Starts with these arguments, the command included, and with variables added to the environment.
+    pub(crate) fn start_with_arguments(&mut self, arguments: &[&str], environment: &[(&str, &str)]) {
         assert!(self.child.is_none(), "the daemon runs already");
         let stderr = File::options().create(true).append(true).open(self.stderr_path()).unwrap();
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
@@ -87,7 +86,7 @@ impl Daemon {
         self.child.as_ref().map(Child::id)
     }
 
-    /// SIGKILL: no destructor, no flush, no goodbye.
+    /// Sends SIGKILL: no destructor runs, and nothing is flushed.
     pub(crate) fn kill9(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
@@ -95,15 +94,15 @@ impl Daemon {
         }
     }
 
-    /// SIGTERM, as a service manager stops it. The daemon is still running when this returns: `wait_for_exit`.
+    /// Sends SIGTERM, as a service manager does. The daemon is still running when this returns; see `wait_for_exit`.
     pub(crate) fn terminate(&self) {
         let process_id = self.process_id().expect("the daemon runs");
-        // The shell has a `kill` wherever there is a shell; a program of that name is not everywhere.
+        // Every shell has a `kill`; not every machine has a program of that name.
         let status = Command::new("sh").args(["-c", &format!("kill -TERM {process_id}")]).status().unwrap();
         assert!(status.success(), "kill -TERM {process_id}: {status}");
     }
 
-    /// Waits for the process to end by itself or after `terminate`.
+    /// Waits until the process ends, by itself or after `terminate`.
     pub(crate) async fn wait_for_exit(&mut self) -> ExitStatus {
         match self.exit_within(PATIENCE).await {
             Some(status) => status,
@@ -111,7 +110,7 @@ impl Daemon {
         }
     }
 
-    /// The same with another patience; `None` if it still runs then.
+    /// Waits at most `patience` for the process to end; returns `None` if it is still running then.
     pub(crate) async fn exit_within(&mut self, patience: Duration) -> Option<ExitStatus> {
         let child = self.child.as_mut().expect("the daemon runs");
         let until = Instant::now() + patience;
@@ -123,17 +122,17 @@ impl Daemon {
             if Instant::now() > until {
                 return None;
             }
-            sleep(LOOK_EVERY).await;
+            sleep(POLL_EVERY).await;
         }
     }
 
-    /// Fails if the process has ended.
+    /// Panics if the process has ended.
     pub(crate) fn assert_alive(&mut self) {
         let ended = self.child.as_mut().expect("the daemon was started").try_wait().unwrap();
         assert!(ended.is_none(), "the daemon ended by itself: {ended:?}");
     }
 
-    /// All that the daemon has logged, over all starts.
+    /// Returns everything that the daemon has logged since its first start.
     pub(crate) fn stderr(&self) -> String {
         std::fs::read_to_string(self.stderr_path()).unwrap_or_default()
     }
@@ -142,12 +141,12 @@ impl Daemon {
         self.wait_until(&format!("{text:?} on stderr"), || self.stderr().contains(text)).await;
     }
 
-    /// Waits for a condition that nothing announces, such as a row that another process writes.
+    /// Waits for a condition that nothing notifies us of, such as a row that another process writes.
     pub(crate) async fn wait_until(&self, what: &str, holds: impl Fn() -> bool) {
         self.wait_within(PATIENCE, what, || holds().then_some(())).await;
     }
 
-    /// The same with another patience, for what the condition finds.
+    /// Waits at most `patience` until `find` returns something, and returns that.
     pub(crate) async fn wait_within<Found>(
         &self,
         patience: Duration,
@@ -160,7 +159,7 @@ impl Daemon {
                 return found;
             }
             assert!(Instant::now() < until, "waited {patience:?} in vain for {what}");
-            sleep(LOOK_EVERY).await;
+            sleep(POLL_EVERY).await;
         }
     }
 
@@ -169,7 +168,7 @@ impl Daemon {
         self.command(arguments).stdin(Stdio::null()).output().unwrap()
     }
 
-    /// Runs a command with `--json`, demands that it succeeds, and answers its objects, one a line.
+    /// Runs a command with `--json`, which must succeed, and returns the objects that it printed, one a line.
     pub(crate) fn json(&self, arguments: &[&str]) -> Vec<Value> {
         let output = self.command(arguments).arg("--json").stdin(Stdio::null()).output().unwrap();
         let (stdout, stderr) =
@@ -184,7 +183,7 @@ impl Daemon {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_agentcron"));
-        // The developer's own configuration must not leak in; colours and zones must not depend on the machine.
+        // Neither the developer's own configuration nor the machine's colours and time zone may influence a test.
         command
             .env_remove("AGENTCRON_CONFIG")
             .env_remove("AGENTCRON_LOG")

@@ -1,8 +1,8 @@
-//! Ports for processes that must be told which to take, and that come back on the same.
+//! Ports for processes that must be given a port, and that listen on the same one after a restart.
 //!
-//! A port that the system gives to whoever asks for any is soon given to the next, be it for an outgoing connection, and
-//! a test with hundreds of them then finds its port taken. So these are from below that range (32768 on Linux, RFC 6335
-//! has it begin at 49152).
+//! The system soon reuses the ephemeral ports that it hands out, for outgoing connections as well, so that a test would
+//! find its port taken after a restart. These ports are below that range, which begins at 32768 on Linux (at 49152 in
+//! RFC 6335).
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::LazyLock;
@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 const FIRST: u32 = 20_000;
 const COUNT: u32 = 10_000;
 
-/// On loopback; nobody has it, and no test of this process is given it again.
+/// Returns a free address on loopback that no other test of this process gets.
 pub(crate) fn free_address() -> SocketAddr {
-    // Processes that run at the same time begin at different ports.
+    // Test processes that run at the same time begin at different ports.
     static NEXT: LazyLock<AtomicU32> = LazyLock::new(|| AtomicU32::new(std::process::id().wrapping_mul(97)));
     loop {
         let port = FIRST + NEXT.fetch_add(1, Ordering::Relaxed) % COUNT;
@@ -25,7 +25,7 @@ pub(crate) fn free_address() -> SocketAddr {
 }
 
 #[test]
-fn no_address_is_given_twice() {
+fn no_address_is_returned_twice() {
     let addresses: std::collections::BTreeSet<_> = (0..100).map(|_| free_address()).collect();
     assert_eq!(addresses.len(), 100);
 }

@@ -1,4 +1,4 @@
-//! What the daemon recorded.
+//! The records of the daemon.
 
 use std::fmt::{self, Debug, Formatter};
 use std::time::Duration;
@@ -8,16 +8,16 @@ use rusqlite::{Connection, OpenFlags, Row};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::daemon::{Daemon, LOOK_EVERY};
-use super::record::PATIENCE;
+use super::daemon::{Daemon, POLL_EVERY};
+use super::growing_list::PATIENCE;
 
 /// One run, or one record of missed occurrences.
 #[derive(Clone, Debug)]
-pub(crate) struct Recorded {
+pub(crate) struct RunRecord {
     pub(crate) run_id: String,
     pub(crate) cron_name: String,
     pub(crate) phase: String,
-    /// Empty while it is not over.
+    /// Empty while it is in progress.
     pub(crate) status: String,
     /// Empty if there is none.
     pub(crate) reason_code: String,
@@ -30,20 +30,20 @@ pub(crate) struct Recorded {
     pub(crate) backend_run_id: String,
     /// `{"error", "message"}`, or null.
     pub(crate) error: Value,
-    pub(crate) webhook: Option<RecordedWebhook>,
-    /// How many it stands for.
+    pub(crate) webhook: Option<WebhookRecord>,
+    /// How many occurrences it covers.
     pub(crate) occurrences: i64,
     /// The last of them.
     pub(crate) last_scheduled_for: Timestamp,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RecordedWebhook {
+pub(crate) struct WebhookRecord {
     pub(crate) status: String,
     pub(crate) attempts: i64,
 }
 
-/// Something unusual that happened to a run on its way.
+/// An entry in the timeline of a run.
 pub(crate) struct Event {
     at: Timestamp,
     run_id: String,
@@ -57,35 +57,35 @@ impl Debug for Event {
     }
 }
 
-impl Recorded {
-    /// Nothing is left to be done about it.
-    pub(crate) fn is_settled(&self) -> bool {
-        let is_told = |webhook: &RecordedWebhook| !matches!(webhook.status.as_str(), "pending" | "sending");
-        self.phase == "ended" && self.webhook.as_ref().is_none_or(is_told)
+impl RunRecord {
+    /// Whether it has ended and its webhook, if there is one, has ended as well.
+    pub(crate) fn is_finished(&self) -> bool {
+        let has_ended = |webhook: &WebhookRecord| !matches!(webhook.status.as_str(), "pending" | "sending");
+        self.phase == "ended" && self.webhook.as_ref().is_none_or(has_ended)
     }
 
-    /// Whether a run was to be started for it.
+    /// Whether a run was or would have been started for it.
     pub(crate) fn was_fired(&self) -> bool {
         !matches!(self.status.as_str(), "missed" | "skipped")
     }
 }
 
 impl Daemon {
-    /// Every run on record as `history --json` tells it, in the order of their instants.
-    pub(crate) fn history(&self) -> Vec<Recorded> {
-        self.json(&["history"]).iter().map(told).collect()
+    /// Returns every record as `history --json` prints it, in the order of their instants.
+    pub(crate) fn history(&self) -> Vec<RunRecord> {
+        self.json(&["history"]).iter().map(record_from_json).collect()
     }
 
-    /// The same read from the database, for those who ask many times a second; none if there is no database yet.
-    fn rows(&self) -> Vec<Recorded> {
+    /// Returns the same, read from the database, for callers that poll; empty if there is no database yet.
+    fn rows(&self) -> Vec<RunRecord> {
         self.query(
             "SELECT runs.*, deliveries.status AS webhook_status, deliveries.attempts AS webhook_attempts FROM runs \
              LEFT JOIN deliveries ON deliveries.run_id = runs.run_id ORDER BY scheduled_for, cron_name",
-            recorded,
+            record_from_row,
         )
     }
 
-    /// The timeline of all runs, a line for each event.
+    /// Returns the timelines of all runs, an entry for each event.
     pub(crate) fn events(&self) -> Vec<Event> {
         self.query("SELECT * FROM run_events ORDER BY at", |row| {
             Ok(Event {
@@ -97,28 +97,32 @@ impl Daemon {
         })
     }
 
-    /// When the daemon first knew its crons; what is due later is owed.
-    pub(crate) fn knows_crons_since(&self) -> Option<Timestamp> {
+    /// Returns when the daemon first loaded its crons; every later occurrence must be recorded.
+    pub(crate) fn crons_known_since(&self) -> Option<Timestamp> {
         let since = self
             .query("SELECT created_at FROM crons ORDER BY created_at DESC", |row| time(row, "created_at"));
         since.first().copied()
     }
 
-    /// Threads on the agent server that are still to be deleted, those with a fence excepted: they stay for a day.
+    /// Returns how many threads are still to be deleted on the agent server, except those with a fence, which stay for a day.
     pub(crate) fn deletions_due(&self) -> usize {
         let soon = "SELECT thread_id FROM thread_deletions WHERE due_at < (unixepoch() + 3600) * 1000";
         self.query(soon, |row| row.get::<_, String>(0)).len()
     }
 
-    /// Waits until there are `count` runs and nothing is left to be done about any.
-    pub(crate) async fn wait_until_settled(&self, count: usize) -> Vec<Recorded> {
-        self.wait_until_settled_within(PATIENCE, count).await
+    /// Waits until there are `count` records and all of them are finished.
+    pub(crate) async fn wait_until_finished(&self, count: usize) -> Vec<RunRecord> {
+        self.wait_until_finished_within(PATIENCE, count).await
     }
 
-    pub(crate) async fn wait_until_settled_within(&self, patience: Duration, count: usize) -> Vec<Recorded> {
-        let what = format!("{count} runs to be settled");
+    pub(crate) async fn wait_until_finished_within(
+        &self,
+        patience: Duration,
+        count: usize,
+    ) -> Vec<RunRecord> {
+        let what = format!("{count} runs to be finished");
         self.wait_for_history_within(patience, &what, |runs| {
-            runs.len() >= count && runs.iter().all(Recorded::is_settled)
+            runs.len() >= count && runs.iter().all(RunRecord::is_finished)
         })
         .await
     }
@@ -126,8 +130,8 @@ impl Daemon {
     pub(crate) async fn wait_for_history(
         &self,
         what: &str,
-        holds: impl Fn(&[Recorded]) -> bool,
-    ) -> Vec<Recorded> {
+        holds: impl Fn(&[RunRecord]) -> bool,
+    ) -> Vec<RunRecord> {
         self.wait_for_history_within(PATIENCE, what, holds).await
     }
 
@@ -135,23 +139,23 @@ impl Daemon {
         &self,
         patience: Duration,
         what: &str,
-        holds: impl Fn(&[Recorded]) -> bool,
-    ) -> Vec<Recorded> {
+        holds: impl Fn(&[RunRecord]) -> bool,
+    ) -> Vec<RunRecord> {
         let until = Instant::now() + patience;
         while !holds(&self.rows()) {
             if Instant::now() > until {
-                let open: Vec<_> = self.rows().into_iter().filter(|run| !run.is_settled()).collect();
+                let open: Vec<_> = self.rows().into_iter().filter(|run| !run.is_finished()).collect();
                 let events = self.events();
-                panic!("waited {patience:?} in vain for {what}; not settled: {open:#?}\n{events:#?}");
+                panic!("waited {patience:?} in vain for {what}; not finished: {open:#?}\n{events:#?}");
             }
-            sleep(LOOK_EVERY).await;
+            sleep(POLL_EVERY).await;
         }
         self.history()
     }
 
     fn query<T>(&self, sql: &str, read: impl Fn(&Row<'_>) -> rusqlite::Result<T>) -> Vec<T> {
         let path = self.database();
-        // The daemon may not have made it yet, or not its tables.
+        // The daemon may not have created it yet, or its tables.
         let Ok(connection) = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY) else {
             return Vec::new();
         };
@@ -161,18 +165,18 @@ impl Daemon {
     }
 }
 
-/// Every key must be there; those that may be null are.
-fn told(line: &Value) -> Recorded {
+/// Parses a line of `history --json`. Every key must be present, even if its value is null.
+fn record_from_json(line: &Value) -> RunRecord {
     let key = |key: &str| line.get(key).unwrap_or_else(|| panic!("no {key} in {line}"));
     let text = |name: &str| key(name).as_str().unwrap_or_default().to_owned();
     let instant = |name: &str| key(name).as_str().map(|at| at.parse::<Timestamp>().unwrap());
     let scheduled_for = instant("scheduled_for").unwrap();
-    let is_over = text("phase") == "ended";
-    Recorded {
+    let has_ended = text("phase") == "ended";
+    RunRecord {
         run_id: text("run_id"),
         cron_name: text("cron_name"),
         phase: text("phase"),
-        status: if is_over { text("status") } else { String::new() },
+        status: if has_ended { text("status") } else { String::new() },
         reason_code: text("reason_code"),
         reason: text("reason"),
         scheduled_for,
@@ -181,7 +185,7 @@ fn told(line: &Value) -> Recorded {
         thread_id: text("thread_id"),
         backend_run_id: text("backend_run_id"),
         error: key("error").clone(),
-        webhook: key("webhook").as_object().map(|webhook| RecordedWebhook {
+        webhook: key("webhook").as_object().map(|webhook| WebhookRecord {
             status: webhook["status"].as_str().unwrap().to_owned(),
             attempts: webhook["attempts"].as_i64().unwrap(),
         }),
@@ -190,11 +194,11 @@ fn told(line: &Value) -> Recorded {
     }
 }
 
-fn recorded(row: &Row<'_>) -> rusqlite::Result<Recorded> {
+fn record_from_row(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
     let text = |column: &str| row.get::<_, Option<String>>(column).map(Option::unwrap_or_default);
     let webhook_status: Option<String> = row.get("webhook_status")?;
     let scheduled_for = time(row, "scheduled_for")?;
-    Ok(Recorded {
+    Ok(RunRecord {
         run_id: text("run_id")?,
         cron_name: text("cron_name")?,
         phase: text("phase")?,
@@ -208,7 +212,7 @@ fn recorded(row: &Row<'_>) -> rusqlite::Result<Recorded> {
         backend_run_id: text("backend_run_id")?,
         error: serde_json::from_str(&text("error")?).unwrap_or_default(),
         webhook: match webhook_status {
-            Some(status) => Some(RecordedWebhook { status, attempts: row.get("webhook_attempts")? }),
+            Some(status) => Some(WebhookRecord { status, attempts: row.get("webhook_attempts")? }),
             None => None,
         },
         occurrences: row.get("occurrences")?,

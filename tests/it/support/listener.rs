@@ -6,16 +6,16 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::record::Record;
+use super::growing_list::GrowingList;
 
 pub(crate) struct Listener {
     child: Child,
-    /// What it has printed, an object each.
-    lines: Arc<Record<Value>>,
+    /// The objects that it has printed, one a line.
+    lines: Arc<GrowingList<Value>>,
 }
 
 impl Listener {
-    /// Listens with these arguments and variables.
+    /// Starts with these arguments and environment variables.
     pub(crate) fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_agentcron"))
             .args(["webhook", "listen", "--port", "0", "--json"])
@@ -26,12 +26,12 @@ impl Listener {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut told = BufReader::new(child.stdout.take().unwrap()).lines();
-        let first = told.next().expect("it says where it listens").unwrap();
-        let lines = Arc::new(Record::new());
+        let mut printed = BufReader::new(child.stdout.take().unwrap()).lines();
+        let first = printed.next().expect("it prints where it listens").unwrap();
+        let lines = Arc::new(GrowingList::new());
         lines.push(parse(&first));
-        let record = Arc::clone(&lines);
-        std::thread::spawn(move || told.map_while(Result::ok).for_each(|line| record.push(parse(&line))));
+        let growing = Arc::clone(&lines);
+        std::thread::spawn(move || printed.map_while(Result::ok).for_each(|line| growing.push(parse(&line))));
         Self { child, lines }
     }
 
@@ -39,17 +39,17 @@ impl Listener {
         self.lines.entries()[0]["url"].as_str().unwrap().to_owned()
     }
 
-    /// Waits until at least `count` requests have arrived and answers all of them.
+    /// Waits until at least `count` requests have arrived and returns all of them.
     pub(crate) async fn wait_for(&self, count: usize) -> Vec<Value> {
         self.lines.wait_for(count + 1, &format!("{count} requests")).await.split_off(1)
     }
 
-    /// What has arrived so far.
+    /// Returns the requests that have arrived so far.
     pub(crate) fn arrivals(&self) -> Vec<Value> {
         self.lines.entries().split_off(1)
     }
 
-    /// Ctrl-C; answers the summary.
+    /// Sends SIGINT, as Ctrl-C does, and returns the summary.
     pub(crate) async fn end(self) -> Value {
         let is_summary = |line: &Value| line["requests"].is_u64();
         let process_id = self.child.id();

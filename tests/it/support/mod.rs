@@ -1,23 +1,23 @@
-//! The world around agentcron, for tests on loopback: agent servers, receivers, a line that breaks, the daemon itself.
+//! The world around agentcron, for tests on loopback: agent servers, receivers, a faulty proxy, the daemon itself.
 //!
-//! All of them live on runtimes and in processes of their own, so a test may block without stopping them, and all waits
-//! are for a condition, with a limit after which the test fails and says what it waited for.
+//! All of them run on runtimes and in processes of their own, so a test may block without stopping them. Every wait is for
+//! a condition, with a limit after which the test fails and says what it waited for.
 
-pub(crate) mod accounts;
 pub(crate) mod agent_server;
-pub(crate) mod chance;
 pub(crate) mod client;
 pub(crate) mod configuration;
 pub(crate) mod daemon;
+pub(crate) mod final_checks;
 pub(crate) mod free_port;
+pub(crate) mod growing_list;
 pub(crate) mod history;
 pub(crate) mod installed;
 pub(crate) mod listener;
+pub(crate) mod loopback_server;
 pub(crate) mod proxy;
 pub(crate) mod real_server;
 pub(crate) mod receiver;
-pub(crate) mod record;
-pub(crate) mod serving;
+pub(crate) mod seeded_random;
 pub(crate) mod soak;
 pub(crate) mod span;
 pub(crate) mod tls;

@@ -1,6 +1,6 @@
-//! A line to a backend that breaks on command: each request may be forwarded, answered by the proxy itself, or lost.
+//! A proxy to a backend that fails on command: each request may be forwarded, answered by the proxy itself, or lost.
 //!
-//! It speaks just enough HTTP/1.1 for our client and our servers: one request a connection, bodies with a length.
+//! It speaks just enough HTTP/1.1 for our client and our servers: one request per connection, bodies with a length.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,22 +13,23 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use super::record::Record;
-use super::serving::Serving;
+use super::growing_list::GrowingList;
+use super::loopback_server::LoopbackServer;
+use super::seeded_random::SeededRandom;
 
 /// What goes wrong with one request.
 #[derive(Clone, Debug)]
 pub(crate) enum Fault {
-    /// The backend gets the request and answers; the client's connection closes instead.
+    /// The backend gets the request and replies; the client's connection closes without the reply.
     LoseReply,
     /// The client's connection closes at once; the backend gets the request this much later.
     ForwardLater(Duration),
-    /// The client's connection closes and the backend never hears of the request.
+    /// The client's connection closes and the backend never gets the request.
     LoseRequest,
     /// The client gets this many bytes of the reply, head included; then its connection closes.
     CutReplyAfter(usize),
     /// The client gets these bytes and the backend nothing.
-    Answer(Bytes),
+    Reply(Bytes),
     /// The client gets 200 and a JSON body that never ends; the backend gets nothing.
     Endless,
     /// The request is forwarded, but the client gets nothing and its connection stays open.
@@ -38,37 +39,37 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    /// An answer made up by the proxy; `headers` are lines such as `"Retry-After: 2"`.
-    pub(crate) fn answer(status: u16, headers: &[&str], body: impl Into<Vec<u8>>) -> Self {
+    /// A reply of the proxy itself; `headers` are lines such as `"Retry-After: 2"`.
+    pub(crate) fn reply(status: u16, headers: &[&str], body: impl Into<Vec<u8>>) -> Self {
         let body = body.into();
         let lines: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
         let head = format!(
             "HTTP/1.1 {status} Made Up\r\n{lines}Content-Length: {}\r\nConnection: close\r\n\r\n",
             body.len()
         );
-        Fault::Answer(Bytes::from([head.into_bytes(), body].concat()))
+        Fault::Reply(Bytes::from([head.into_bytes(), body].concat()))
     }
 
-    /// What a gateway in front of a dead backend answers.
+    /// What a gateway in front of a dead backend replies.
     pub(crate) fn html(status: u16) -> Self {
-        Self::answer(status, &["Content-Type: text/html"], "<html><body><h1>Bad Gateway</h1></body></html>")
+        Self::reply(status, &["Content-Type: text/html"], "<html><body><h1>Bad Gateway</h1></body></html>")
     }
 
     pub(crate) fn busy(retry_after: &str) -> Self {
         let retry_after = format!("Retry-After: {retry_after}");
-        Self::answer(429, &["Content-Type: application/json", &retry_after], r#"{"detail": "slow down"}"#)
+        Self::reply(429, &["Content-Type: application/json", &retry_after], r#"{"detail": "slow down"}"#)
     }
 
     /// 200 with a JSON string of this size.
     pub(crate) fn huge(bytes: usize) -> Self {
         let body = [b"\"", vec![b'x'; bytes.saturating_sub(2)].as_slice(), b"\""].concat();
-        Self::answer(200, &["Content-Type: application/json"], body)
+        Self::reply(200, &["Content-Type: application/json"], body)
     }
 }
 
-/// One request as it came to the proxy.
+/// A request as it came to the proxy.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen {
+pub(crate) struct ProxiedRequest {
     pub(crate) method: String,
     /// Path and query.
     pub(crate) path: String,
@@ -77,12 +78,12 @@ pub(crate) struct Seen {
     head: Bytes,
 }
 
-impl Seen {
+impl ProxiedRequest {
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
-    /// A request that starts a run, on a thread or without.
+    /// Whether the request starts a run, on a thread or without.
     pub(crate) fn starts_run(&self) -> bool {
         let path = self.path.split('?').next().unwrap_or_default();
         self.method == "POST" && ["/runs", "/runs/wait", "/runs/stream"].iter().any(|end| path.ends_with(end))
@@ -90,45 +91,45 @@ impl Seen {
 }
 
 struct Rule {
-    matches: Box<dyn Fn(&Seen) -> bool + Send>,
+    matches: Box<dyn Fn(&ProxiedRequest) -> bool + Send>,
     fault: Fault,
     times_left: usize,
 }
 
-/// Faults by chance: the same seed makes the same choices for the same order of requests.
-struct Chance {
-    state: u64,
+/// Random faults: the same seed makes the same choices for the same order of requests.
+struct RandomFaults {
+    random: SeededRandom,
     percent: u64,
     faults: Vec<Fault>,
 }
 
 struct Shared {
     backend: SocketAddr,
-    seen: Record<Seen>,
-    forwarded: Record<Seen>,
+    received: GrowingList<ProxiedRequest>,
+    forwarded: GrowingList<ProxiedRequest>,
     rules: Mutex<Vec<Rule>>,
-    chance: Mutex<Option<Chance>>,
-    /// Requests whose client has given up and that the backend is still to get.
+    random_faults: Mutex<Option<RandomFaults>>,
+    /// How many requests are still to be forwarded although their client has given up.
     late: AtomicUsize,
 }
 
 pub(crate) struct Proxy {
     shared: Arc<Shared>,
-    serving: Serving,
+    serving: LoopbackServer,
 }
 
 impl Proxy {
     pub(crate) fn start(backend: SocketAddr) -> Self {
         let shared = Arc::new(Shared {
             backend,
-            seen: Record::new(),
-            forwarded: Record::new(),
+            received: GrowingList::new(),
+            forwarded: GrowingList::new(),
             rules: Mutex::new(Vec::new()),
-            chance: Mutex::new(None),
+            random_faults: Mutex::new(None),
             late: AtomicUsize::new(0),
         });
         let served = Arc::clone(&shared);
-        Self { shared, serving: Serving::start(0, |listener| accept(listener, served)) }
+        Self { shared, serving: LoopbackServer::start(0, |listener| accept(listener, served)) }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -139,29 +140,29 @@ impl Proxy {
         format!("http://{}", self.address())
     }
 
-    /// Breaks the next `times` requests that match; of several rules the first that matches counts.
+    /// Applies a fault to the next `times` requests that match; of several rules the first that matches counts.
     pub(crate) fn inject(
         &self,
         times: usize,
-        matches: impl Fn(&Seen) -> bool + Send + 'static,
+        matches: impl Fn(&ProxiedRequest) -> bool + Send + 'static,
         fault: Fault,
     ) {
         self.shared.rules.lock().unwrap().push(Rule { matches: Box::new(matches), fault, times_left: times });
     }
 
-    /// Breaks this percentage of the requests, with one of the faults. Print the seed where a failure shows it.
+    /// Applies one of the faults to this percentage of the requests. Tests print the seed, so that a failure can be repeated.
     pub(crate) fn inject_by_chance(&self, seed: u64, percent: u64, faults: Vec<Fault>) {
-        // Xorshift never leaves 0.
-        *self.shared.chance.lock().unwrap() = Some(Chance { state: seed.max(1), percent, faults });
+        let random = SeededRandom::new(seed);
+        *self.shared.random_faults.lock().unwrap() = Some(RandomFaults { random, percent, faults });
     }
 
-    /// From now on nothing breaks.
+    /// Removes all faults.
     pub(crate) fn heal(&self) {
         self.shared.rules.lock().unwrap().clear();
-        *self.shared.chance.lock().unwrap() = None;
+        *self.shared.random_faults.lock().unwrap() = None;
     }
 
-    /// Closes the port: connections are refused and those in use are cut.
+    /// Closes the port: new connections are refused and existing ones are closed.
     pub(crate) fn go_down(&mut self) {
         self.serving.stop();
     }
@@ -171,59 +172,56 @@ impl Proxy {
         self.serving.start_again(|listener| accept(listener, served));
     }
 
-    /// All requests that came, whatever became of them.
-    pub(crate) fn seen(&self) -> Vec<Seen> {
-        self.shared.seen.entries()
+    /// Returns all requests that arrived, whatever became of them.
+    pub(crate) fn received(&self) -> Vec<ProxiedRequest> {
+        self.shared.received.entries()
     }
 
-    /// The requests that the backend got, in order.
-    pub(crate) fn forwarded(&self) -> Vec<Seen> {
+    /// Returns the requests that the backend got, in order.
+    pub(crate) fn forwarded(&self) -> Vec<ProxiedRequest> {
         self.shared.forwarded.entries()
     }
 
-    /// How many requests are on their way to the backend although their client has given up.
+    /// Returns how many requests are on their way to the backend although their client has given up.
     pub(crate) fn late(&self) -> usize {
         self.shared.late.load(Ordering::SeqCst)
     }
 
-    pub(crate) async fn wait_until_seen(&self, what: &str, holds: impl Fn(&[Seen]) -> bool) -> Vec<Seen> {
-        self.shared.seen.wait_until(what, holds).await
+    pub(crate) async fn wait_until_received(
+        &self,
+        what: &str,
+        holds: impl Fn(&[ProxiedRequest]) -> bool,
+    ) -> Vec<ProxiedRequest> {
+        self.shared.received.wait_until(what, holds).await
     }
 
     pub(crate) async fn wait_until_forwarded(
         &self,
         what: &str,
-        holds: impl Fn(&[Seen]) -> bool,
-    ) -> Vec<Seen> {
+        holds: impl Fn(&[ProxiedRequest]) -> bool,
+    ) -> Vec<ProxiedRequest> {
         self.shared.forwarded.wait_until(what, holds).await
     }
 }
 
 impl Shared {
-    fn fault_for(&self, request: &Seen) -> Option<Fault> {
+    fn fault_for(&self, request: &ProxiedRequest) -> Option<Fault> {
         let mut rules = self.rules.lock().unwrap();
         if let Some(rule) = rules.iter_mut().find(|rule| rule.times_left > 0 && (rule.matches)(request)) {
             rule.times_left -= 1;
             return Some(rule.fault.clone());
         }
-        self.chance.lock().unwrap().as_mut()?.draw()
+        self.random_faults.lock().unwrap().as_mut()?.draw()
     }
 }
 
-impl Chance {
+impl RandomFaults {
     fn draw(&mut self) -> Option<Fault> {
-        if self.next() % 100 >= self.percent {
+        if self.random.below(100) >= self.percent {
             return None;
         }
-        let index = usize::try_from(self.next()).unwrap_or(0) % self.faults.len();
-        Some(self.faults[index].clone())
-    }
-
-    fn next(&mut self) -> u64 {
-        self.state ^= self.state << 13;
-        self.state ^= self.state >> 7;
-        self.state ^= self.state << 17;
-        self.state
+        let index = self.random.below(self.faults.len() as u64);
+        Some(self.faults[usize::try_from(index).unwrap()].clone())
     }
 }
 
@@ -232,16 +230,16 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     loop {
         let (client, _) = listener.accept().await.unwrap();
         let shared = Arc::clone(&shared);
-        // An error here is a side that hung up, which is what this proxy is for.
-        connections.spawn(async move { drop(converse(client, &shared).await) });
+        // An error here is a side that closed its connection, which is what this proxy is for.
+        connections.spawn(async move { drop(serve_connection(client, &shared).await) });
         while connections.try_join_next().is_some() {}
     }
 }
 
-async fn converse(mut client: TcpStream, shared: &Shared) -> std::io::Result<()> {
+async fn serve_connection(mut client: TcpStream, shared: &Shared) -> std::io::Result<()> {
     let Some(request) = read_request(&mut client).await? else { return Ok(()) };
     let fault = shared.fault_for(&request);
-    shared.seen.push(request.clone());
+    shared.received.push(request.clone());
     match fault {
         None => pass_reply(shared, &request, client, usize::MAX).await,
         Some(Fault::CutReplyAfter(bytes)) => pass_reply(shared, &request, client, bytes).await,
@@ -257,8 +255,8 @@ async fn converse(mut client: TcpStream, shared: &Shared) -> std::io::Result<()>
             shared.late.fetch_sub(1, Ordering::SeqCst);
             replied.map(drop)
         }
-        Some(Fault::Answer(answer)) => {
-            client.write_all(&answer).await?;
+        Some(Fault::Reply(reply)) => {
+            client.write_all(&reply).await?;
             close(client).await
         }
         Some(Fault::Endless) => {
@@ -273,7 +271,7 @@ async fn converse(mut client: TcpStream, shared: &Shared) -> std::io::Result<()>
         }
         Some(Fault::Hang) => {
             forward(shared, &request).await?.read_to_end(&mut Vec::new()).await?;
-            // Until the client hangs up.
+            // Wait until the client closes the connection.
             client.read_to_end(&mut Vec::new()).await.map(drop)
         }
         Some(Fault::Slow(delay)) => {
@@ -286,8 +284,8 @@ async fn converse(mut client: TcpStream, shared: &Shared) -> std::io::Result<()>
     }
 }
 
-/// Reads one request; none if the client hung up before it was complete.
-async fn read_request(client: &mut TcpStream) -> std::io::Result<Option<Seen>> {
+/// Reads one request; returns `None` if the client closed the connection before it was complete.
+async fn read_request(client: &mut TcpStream) -> std::io::Result<Option<ProxiedRequest>> {
     let mut read = Vec::new();
     let head_ends = loop {
         if let Some(at) = read.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -308,7 +306,7 @@ async fn read_request(client: &mut TcpStream) -> std::io::Result<Option<Seen>> {
             .map(|(_, value)| value.trim().to_owned())
     };
     let (kept, length): (Vec<&str>, Vec<usize>) = (
-        // The backend closes after its reply, so that its end needs no parsing.
+        // The backend closes the connection after its reply, so the proxy need not parse where the reply ends.
         lines.clone().filter(|line| named(line, "connection").is_none()).collect(),
         lines.filter_map(|line| named(line, "content-length")?.parse().ok()).collect(),
     );
@@ -320,22 +318,22 @@ async fn read_request(client: &mut TcpStream) -> std::io::Result<Option<Seen>> {
     }
     let head = format!("{method} {path} HTTP/1.1\r\n{}\r\nConnection: close\r\n\r\n", kept.join("\r\n"));
     let body = Bytes::copy_from_slice(&read[head_ends + 4..body_ends]);
-    Ok(Some(Seen { method, path, body, at: Instant::now(), head: Bytes::from(head) }))
+    Ok(Some(ProxiedRequest { method, path, body, at: Instant::now(), head: Bytes::from(head) }))
 }
 
-/// Sends a request to the backend and answers the connection on which the reply comes.
-async fn forward(shared: &Shared, request: &Seen) -> std::io::Result<TcpStream> {
+/// Sends a request to the backend and returns the connection on which the reply arrives.
+async fn forward(shared: &Shared, request: &ProxiedRequest) -> std::io::Result<TcpStream> {
     let mut backend = TcpStream::connect(shared.backend).await?;
-    shared.forwarded.push(Seen { at: Instant::now(), ..request.clone() });
+    shared.forwarded.push(ProxiedRequest { at: Instant::now(), ..request.clone() });
     backend.write_all(&request.head).await?;
     backend.write_all(&request.body).await?;
     Ok(backend)
 }
 
-/// Passes the reply on as it comes, up to a number of bytes.
+/// Forwards the reply as it arrives, up to a number of bytes.
 async fn pass_reply(
     shared: &Shared,
-    request: &Seen,
+    request: &ProxiedRequest,
     mut client: TcpStream,
     bytes: usize,
 ) -> std::io::Result<()> {
@@ -346,7 +344,7 @@ async fn pass_reply(
     close(client).await
 }
 
-/// Lets what was written arrive: closing with unread input would reset the connection under it.
+/// Closes the connection so that what was written arrives: closing it with unread input would reset it.
 async fn close(mut client: TcpStream) -> std::io::Result<()> {
     client.shutdown().await?;
     client.read_to_end(&mut Vec::new()).await.map(drop)
@@ -369,25 +367,25 @@ mod tests {
     async fn a_lost_reply_leaves_its_run_on_the_backend() {
         let backend = AgentServerOnPort::start();
         let proxy = Proxy::start(backend.address());
-        proxy.inject(1, Seen::starts_run, Fault::LoseReply);
+        proxy.inject(1, ProxiedRequest::starts_run, Fault::LoseReply);
         assert!(http(proxy.address(), "POST", &runs(1), RUN).is_err());
         assert_eq!(backend.ledger().len(), 1);
         assert_eq!(http(proxy.address(), "POST", &runs(2), RUN).unwrap().0, 200);
-        assert_eq!((proxy.seen().len(), proxy.forwarded().len()), (2, 2));
+        assert_eq!((proxy.received().len(), proxy.forwarded().len()), (2, 2));
     }
 
     #[tokio::test]
     async fn a_request_may_arrive_after_its_client_gave_up() {
         let backend = AgentServerOnPort::start();
         let proxy = Proxy::start(backend.address());
-        proxy.inject(1, Seen::starts_run, Fault::ForwardLater(Duration::from_millis(200)));
+        proxy.inject(1, ProxiedRequest::starts_run, Fault::ForwardLater(Duration::from_millis(200)));
         assert!(http(proxy.address(), "POST", &runs(1), RUN).is_err());
         assert_eq!(proxy.forwarded().len(), 0);
         proxy.wait_until_forwarded("the late request", |forwarded| forwarded.len() == 1).await;
     }
 
     #[tokio::test]
-    async fn answers_are_made_up_and_cut() {
+    async fn replies_are_made_up_and_cut() {
         let backend = AgentServerOnPort::start();
         let proxy = Proxy::start(backend.address());
         for fault in [Fault::html(502), Fault::busy("2"), Fault::huge(1 << 20)] {
@@ -402,7 +400,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_line_that_is_down_refuses_until_it_comes_up() {
+    async fn a_proxy_that_is_down_refuses_until_it_comes_up() {
         let backend = AgentServerOnPort::start();
         let mut proxy = Proxy::start(backend.address());
         proxy.go_down();

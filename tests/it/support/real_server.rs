@@ -131,7 +131,7 @@ pub(crate) fn http(
     body: &str,
 ) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(super::record::PATIENCE))?;
+    stream.set_read_timeout(Some(super::growing_list::PATIENCE))?;
     let length = body.len();
     let head = format!(
         "{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"

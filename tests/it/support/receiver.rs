@@ -1,4 +1,4 @@
-//! A webhook receiver that records what arrives and answers as it is told.
+//! A webhook receiver that records the requests and responds as a test scripts it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -12,10 +12,10 @@ use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::record::Record;
-use super::serving::{Serving, serve_router};
+use super::growing_list::GrowingList;
+use super::loopback_server::{LoopbackServer, serve_router};
 
-/// One request as it arrived.
+/// A request as it arrived.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
     pub(crate) method: Method,
@@ -32,13 +32,13 @@ impl Received {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    /// A header's text; empty if it is absent.
+    /// Returns the text of a header; empty if it is absent.
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
-/// One answer of the receiver.
+/// A response of the receiver.
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
     status: StatusCode,
@@ -67,7 +67,7 @@ impl Reply {
 
 #[derive(Clone)]
 struct Shared {
-    received: Arc<Record<Received>>,
+    requests: Arc<GrowingList<Received>>,
     script: Arc<Mutex<Script>>,
 }
 
@@ -78,43 +78,43 @@ struct Script {
 
 pub(crate) struct Receiver {
     shared: Shared,
-    serving: Serving,
+    serving: LoopbackServer,
 }
 
 impl Receiver {
-    /// Answers 200 until told otherwise.
+    /// Responds 200 until a test says otherwise.
     pub(crate) fn start() -> Self {
         let script = Script { next: VecDeque::new(), otherwise: Reply::status(200) };
-        let shared = Shared { received: Arc::new(Record::new()), script: Arc::new(Mutex::new(script)) };
+        let shared = Shared { requests: Arc::new(GrowingList::new()), script: Arc::new(Mutex::new(script)) };
         let router = router(shared.clone());
-        Self { shared, serving: Serving::start(0, |listener| serve_router(listener, router)) }
+        Self { shared, serving: LoopbackServer::start(0, |listener| serve_router(listener, router)) }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.serving.address())
     }
 
-    /// The next answers, in order; after them it answers as before.
+    /// Scripts the next responses, in order; after them it responds as before.
     pub(crate) fn reply_next(&self, replies: impl IntoIterator<Item = Reply>) {
         self.shared.script.lock().unwrap().next.extend(replies);
     }
 
-    /// The answer to all requests for which `reply_next` left none.
+    /// Sets the response to all requests for which `reply_next` has none.
     pub(crate) fn reply_always(&self, reply: Reply) {
         self.shared.script.lock().unwrap().otherwise = reply;
     }
 
     pub(crate) fn received(&self) -> Vec<Received> {
-        self.shared.received.entries()
+        self.shared.requests.entries()
     }
 
-    /// Waits until at least `count` requests have arrived and answers all of them.
+    /// Waits until at least `count` requests have arrived and returns all of them.
     pub(crate) async fn wait_for(&self, count: usize) -> Vec<Received> {
-        self.shared.received.wait_for(count, &format!("{count} webhook requests")).await
+        self.shared.requests.wait_for(count, &format!("{count} webhook requests")).await
     }
 
     pub(crate) async fn wait_until(&self, what: &str, holds: impl Fn(&[Received]) -> bool) -> Vec<Received> {
-        self.shared.received.wait_until(what, holds).await
+        self.shared.requests.wait_until(what, holds).await
     }
 
     pub(crate) fn stop(&mut self) {
@@ -142,7 +142,7 @@ async fn receive(
         let mut script = shared.script.lock().unwrap();
         script.next.pop_front().unwrap_or_else(|| script.otherwise.clone())
     };
-    shared.received.push(Received { method, path: uri.to_string(), headers, body, arrived: Instant::now() });
+    shared.requests.push(Received { method, path: uri.to_string(), headers, body, arrived: Instant::now() });
     sleep(reply.delay).await;
     (reply.status, reply.headers).into_response()
 }

@@ -1,18 +1,18 @@
-//! How long the tests take that repeat something by chance: `AGENTCRON_SOAK=30` repeats it thirty times.
+//! How long randomised tests run: `AGENTCRON_SOAK=30` repeats their random part thirty times.
 
 use std::time::Duration;
 
-/// So often; more if a soak asks for more.
+/// Returns how often to repeat something: `quick` times, or more in a soak.
 pub(crate) fn times(quick: usize) -> usize {
     soak().map_or(quick, |soak| soak.max(quick))
 }
 
-/// The one in everyday runs, the other in a soak.
+/// Returns `quick` in everyday runs and `soaking` in a soak.
 pub(crate) fn length(quick: Duration, soaking: Duration) -> Duration {
     if soak().is_some() { soaking } else { quick }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a switch for whoever runs the tests, not a configuration")]
+#[expect(clippy::disallowed_methods, reason = "a switch of the test run, not a configuration")]
 fn soak() -> Option<usize> {
     std::env::var("AGENTCRON_SOAK").ok()?.parse().ok()
 }

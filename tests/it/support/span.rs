@@ -1,11 +1,11 @@
-//! A few occurrences, soon: a calendar whose every instant a test can name.
+//! A schedule with a few occurrences in the near future, all of which a test knows.
 
 use jiff::{SignedDuration, Timestamp};
 
-/// Far enough for a daemon to start before it on a busy machine.
+/// How far ahead the first occurrence is: enough for a daemon to start before it on a busy machine.
 const LEAD: SignedDuration = SignedDuration::from_secs(3);
 
-/// Fires every so many seconds, so many times, and then never again.
+/// Occurs every `every` seconds, `count` times.
 #[derive(Clone, Debug)]
 pub(crate) struct Span {
     first: Timestamp,
@@ -15,7 +15,7 @@ pub(crate) struct Span {
 
 impl Span {
     pub(crate) fn soon(every: i64, count: usize) -> Self {
-        assert!(60 % every == 0, "a step that does not divide a minute is no step on the clock");
+        assert!(60 % every == 0, "the step must divide a minute");
         let after = (now() + LEAD).as_second();
         let first = Timestamp::from_second((after / every + 1) * every).unwrap();
         Self { first, every, count: i64::try_from(count).unwrap() }
@@ -29,12 +29,12 @@ impl Span {
         (0..self.count).map(|index| self.at(index)).collect()
     }
 
-    /// When the last one is due.
+    /// Returns the last instant.
     pub(crate) fn last(&self) -> Timestamp {
         self.at(self.count - 1)
     }
 
-    /// The keys of a cron that fires at these instants.
+    /// Returns the keys of a cron that occurs at these instants.
     pub(crate) fn keys(&self) -> String {
         let (every, first, end) = (self.every, self.first, self.at(self.count));
         format!("schedule = \"* * * * * */{every}\"\nstart_time = \"{first}\"\nend_time = \"{end}\"")
@@ -45,7 +45,7 @@ impl Span {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the daemon under test lives in real time")]
+#[expect(clippy::disallowed_methods, reason = "the daemon under test runs in real time")]
 pub(crate) fn now() -> Timestamp {
     Timestamp::now()
 }

@@ -1,4 +1,4 @@
-//! A server with a certificate that nobody has signed but itself. It gets no further than the handshake.
+//! A TLS server with a self-signed certificate. It gets no further than the handshake.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ impl SelfSigned {
         Self::showing("certificate.pem", "key.pem")
     }
 
-    /// Shows another certificate instead, such as that of `hooks.example`, which the authority in `ca.pem` has signed.
+    /// Presents another certificate, such as that of `hooks.example`, which the authority in `ca.pem` has signed.
     pub(crate) fn showing(certificate: &str, key: &str) -> Self {
         let fixture = |name: &str| format!("{}/tests/fixtures/tls/{name}", env!("CARGO_MANIFEST_DIR"));
         let certificate = CertificateDer::from_pem_file(fixture(certificate)).unwrap();

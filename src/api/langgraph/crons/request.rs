@@ -1,12 +1,12 @@
-//! What a client asks for -> the definition that is stored. The request is kept beside it, to be told again as the
-//! server tells it; the definition always follows from the request, so the two cannot drift apart.
+//! Turns a client's request into the definition that is stored. The request is stored as well, because responses return
+//! it as the server does; the definition is always derived from the request, so the two cannot drift apart.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
-use super::words;
+use super::messages;
 use crate::api::error_response::ErrorResponse;
 use crate::api::langgraph::webhook_urls;
 use crate::config::{CronFields, CronIdentity, FieldError, is_cron_name, validate_cron_as};
@@ -16,43 +16,43 @@ use crate::domain::ids::{CronId, InstallationId, ThreadId};
 use crate::domain::url_policy::UrlPolicy;
 use crate::store::{ChangedCron, StoredCron};
 
-/// Keys that the server takes out of a cron's metadata.
-const NOT_METADATA: [&str; 4] = ["assistant_id", "cron_id", "run_id", "thread_id"];
-/// What makes a cron another cron: it says nothing here.
-const IDENTITY: [&str; 2] = ["thread", "thread_id"];
+/// Keys that the server removes from a cron's metadata.
+const REMOVED_FROM_METADATA: [&str; 4] = ["assistant_id", "cron_id", "run_id", "thread_id"];
+/// Keys that would change which cron it is; they are ignored.
+const IDENTITY_KEYS: [&str; 2] = ["thread", "thread_id"];
 
-/// A new cron, as asked for.
-pub(super) struct Made {
-    /// What its client calls it.
+/// A request for a new cron.
+pub(super) struct NewCronRequest {
+    /// The name in its metadata, if that can be a name.
     pub(super) name: Option<String>,
-    /// As it is told again.
+    /// The request as responses return it.
     pub(super) request: Map<String, Value>,
-    /// What each of its runs is marked with.
+    /// The metadata of each of its runs.
     pub(super) metadata: Map<String, Value>,
 }
 
 /// Reads a body whose shape is known to be right.
-pub(super) fn made(cron_id: CronId, mut request: Map<String, Value>) -> Made {
+pub(super) fn new_cron(cron_id: CronId, mut request: Map<String, Value>) -> NewCronRequest {
     clean(cron_id, &mut request);
     if !request.contains_key("config") {
         request.insert("config".to_owned(), json!({ "configurable": { "cron_id": cron_id.to_string() } }));
     }
     let metadata = metadata_of(&request);
     let name = metadata.get("name").and_then(Value::as_str);
-    // A name that is an id would stand for another cron.
+    // A name that is an id could be taken for another cron.
     let name = name.filter(|name| is_cron_name(name) && name.parse::<CronId>().is_err());
-    Made { name: name.map(str::to_owned), request, metadata }
+    NewCronRequest { name: name.map(str::to_owned), request, metadata }
 }
 
-/// A cron with what is said anew: keys of the metadata one by one, all else as a whole.
-pub(super) fn changed(
+/// Applies a change to a cron: metadata is merged key by key, and everything else is replaced.
+pub(super) fn changed_cron(
     stored: &StoredCron,
     patch: &Map<String, Value>,
     policy: &UrlPolicy,
 ) -> Result<ChangedCron, ErrorResponse> {
     let cron = &stored.cron;
     let mut patch = patch.clone();
-    // The server leaves the assistant as it is, too, and says nothing.
+    // The server silently keeps the assistant as well.
     patch.remove("assistant_id");
     clean(cron.cron_id, &mut patch);
     let mut metadata = cron.request.metadata.clone();
@@ -71,10 +71,10 @@ fn metadata_of(request: &Map<String, Value>) -> Map<String, Value> {
     request.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default()
 }
 
-/// As the server keeps it: without our business in the metadata, with the cron's id in the configuration.
+/// Cleans a request as the server does: removes reserved keys from the metadata and adds the cron's id to the config.
 fn clean(cron_id: CronId, request: &mut Map<String, Value>) {
     if let Some(Value::Object(metadata)) = request.get_mut("metadata") {
-        metadata.retain(|key, _| !NOT_METADATA.contains(&key.as_str()));
+        metadata.retain(|key, _| !REMOVED_FROM_METADATA.contains(&key.as_str()));
     }
     if let Some(Value::Object(config)) = request.get_mut("config") {
         let configurable = config.entry("configurable").or_insert_with(|| json!({}));
@@ -84,7 +84,7 @@ fn clean(cron_id: CronId, request: &mut Map<String, Value>) {
     }
 }
 
-/// The definition that a request comes to, as it is stored, or what is wrong with it.
+/// Returns the definition that follows from a request, as JSON, or what is wrong with the request.
 pub(super) fn definition(
     cron_id: CronId,
     request: &Map<String, Value>,
@@ -94,14 +94,16 @@ pub(super) fn definition(
 ) -> Result<String, ErrorResponse> {
     let mut known = request.clone();
     known.retain(|key, value| {
-        CronFields::NAMES.contains(&key.as_str()) && !IDENTITY.contains(&key.as_str()) && !value.is_null()
+        CronFields::NAMES.contains(&key.as_str())
+            && !IDENTITY_KEYS.contains(&key.as_str())
+            && !value.is_null()
     });
     match thread_id {
         Some(thread_id) => {
             known.insert("thread_id".to_owned(), json!(thread_id.to_string()));
             known.remove("on_run_completed");
         }
-        // Each of its runs has a thread of its own, so the server never finds one busy, whatever the strategy is.
+        // Each run has a thread of its own, which is never busy, so the strategy has no effect.
         None => drop(known.remove("multitask_strategy")),
     }
     if let Some(Value::String(end_time)) = known.get_mut("end_time") {
@@ -111,55 +113,55 @@ pub(super) fn definition(
     let fields = fields(known)?;
     check_calendar(&fields)?;
     if let Some(webhook) = &fields.webhook {
-        webhook_urls::judge(policy, webhook)?;
+        webhook_urls::check(policy, webhook)?;
     }
     let name = cron_id.to_string();
-    // A request names its thread by id, so that nothing in it derives from the installation.
+    // A request names its thread by id, so nothing in it depends on the installation.
     let installation = InstallationId::default();
     let identity = CronIdentity { installation, cron_id, name: &name, source: CronSource::Api };
-    validate_cron_as(identity, &fields).map_err(|mistakes| refusal(&mistakes))?;
+    validate_cron_as(identity, &fields).map_err(|mistakes| invalid_fields(&mistakes))?;
     serde_json::to_string(&fields).map_err(|error| ErrorResponse::Failed(error.to_string()))
 }
 
-/// Reads the fields one by one if they cannot be read together, to name the one that is wrong.
+/// Parses the fields. If that fails, parses them one by one, to name the one that is wrong.
 fn fields(known: Map<String, Value>) -> Result<CronFields, ErrorResponse> {
     let known = Value::Object(known);
     serde_json::from_value(known.clone()).map_err(|error| {
-        let alone = known.as_object().into_iter().flatten().find_map(|(key, value)| {
+        let message = known.as_object().into_iter().flatten().find_map(|(key, value)| {
             let alone = Value::Object(Map::from_iter([(key.clone(), value.clone())]));
             let error = serde_json::from_value::<CronFields>(alone).err()?;
             Some(format!("{key}: {error}"))
         });
-        ErrorResponse::Invalid(words::cut(&alone.unwrap_or_else(|| error.to_string())))
+        ErrorResponse::Invalid(messages::shortened(&message.unwrap_or_else(|| error.to_string())))
     })
 }
 
 fn check_calendar(fields: &CronFields) -> Result<(), ErrorResponse> {
     let Some(schedule) = &fields.schedule else { return Ok(()) };
     let timezone = fields.timezone.as_deref().unwrap_or("UTC");
-    // The zone first, as the server does.
+    // The time zone is checked first, as on the server.
     for (schedule, timezone) in [("0 0 * * *", timezone), (schedule.as_str(), timezone)] {
         Calendar::parse(schedule, timezone, "any")
-            .map_err(|error| words::bad_calendar(&error, schedule, timezone))?;
+            .map_err(|error| messages::invalid_calendar(&error, schedule, timezone))?;
     }
     Ok(())
 }
 
-/// The server takes any text for an end and stumbles over it later. Python writes times without an offset where it
-/// means UTC, and days alone.
+/// Parses an end time. The server accepts any text and fails later. Python clients write times in UTC without an offset,
+/// and dates without a time.
 fn instant(text: &str) -> Result<Timestamp, ErrorResponse> {
     let in_utc = || TimeZone::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok();
     text.parse().ok().or_else(in_utc).ok_or_else(|| {
         let expected = "expected a time such as 2027-01-01T00:00:00Z";
-        ErrorResponse::Invalid(format!("Invalid end_time: '{}', {expected}", words::cut(text)))
+        ErrorResponse::Invalid(format!("Invalid end_time: '{}', {expected}", messages::shortened(text)))
     })
 }
 
-/// All that is wrong, in one text.
-fn refusal(mistakes: &[FieldError]) -> ErrorResponse {
-    let words = mistakes.iter().map(|mistake| match mistake.field {
+/// Joins all mistakes into one message.
+fn invalid_fields(mistakes: &[FieldError]) -> ErrorResponse {
+    let messages = mistakes.iter().map(|mistake| match mistake.field {
         "webhook" => format!("Webhook URL not allowed: {}", mistake.message),
         _ => mistake.to_string(),
     });
-    ErrorResponse::Invalid(words.collect::<Vec<_>>().join("; "))
+    ErrorResponse::Invalid(messages.collect::<Vec<_>>().join("; "))
 }

@@ -1,9 +1,9 @@
-//! What the fields of a body must be, by the server's own description, told in the words of its JSON Schema validator.
-//! Fields that it does not know pass, as they do there.
+//! Checks the fields of a body against the server's own schema, with the error messages of its JSON Schema validator, which
+//! clients may show or match. Unknown fields are accepted, as they are there.
 
 use serde_json::{Map, Value};
 
-use super::words::cut;
+use super::messages::shortened;
 use crate::api::error_response::ErrorResponse;
 use crate::domain::bounds::SEARCH_LIMIT_MAX;
 
@@ -11,32 +11,31 @@ use crate::domain::bounds::SEARCH_LIMIT_MAX;
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Shape {
     Text,
-    /// Not an empty one.
-    SomeText,
+    NonEmptyText,
     TextOrNull,
-    /// A text; the server describes it as either of two kinds of texts.
-    AssistantWord,
+    /// A text; the server's schema has two alternatives for it, an id and a name.
+    Assistant,
     Flag,
     Object,
-    Word(&'static [&'static str]),
-    Words(&'static [&'static str]),
+    OneOf(&'static [&'static str]),
+    ListOf(&'static [&'static str]),
     Whole {
         min: i64,
         max: Option<i64>,
     },
-    /// `tags`, `recursion_limit`, `configurable`.
+    /// An object whose `tags`, `recursion_limit` and `configurable` are checked as well.
     Config,
     /// An object, or a list of objects.
     Input,
     /// `*`, or a list of texts.
     Nodes,
-    /// One of the modes, or a list of them.
+    /// A stream mode, or a list of them.
     StreamMode,
 }
 
 type Fields = &'static [(&'static str, Shape)];
 
-/// A body: its fields, in two parts, and those that must be there.
+/// The schema of a body: its fields in two parts, and the required ones.
 pub(super) struct Schema {
     fields: [Fields; 2],
     required: &'static [&'static str],
@@ -49,7 +48,7 @@ const COMPLETIONS: &[&str] = &["delete", "keep"];
 const STRATEGIES: &[&str] = &["reject", "rollback", "interrupt", "enqueue"];
 const ORDERS: &[&str] =
     &["cron_id", "assistant_id", "thread_id", "next_run_date", "end_time", "created_at", "updated_at"];
-/// What `select` may name: every key of a cron.
+/// Every key of a cron; `select` may name them.
 pub(super) const KEYS: &[&str] = &[
     "cron_id",
     "assistant_id",
@@ -69,11 +68,11 @@ pub(super) const KEYS: &[&str] = &[
 
 const REQUIRED: &[&str] = &["assistant_id", "schedule"];
 
-/// What every body about a cron may say.
-const ANY: Fields = &[
+/// The fields that creating and changing a cron have in common.
+const COMMON: Fields = &[
     ("config", Shape::Config),
     ("context", Shape::Object),
-    ("durability", Shape::Word(DURABILITIES)),
+    ("durability", Shape::OneOf(DURABILITIES)),
     ("enabled", Shape::Flag),
     ("input", Shape::Input),
     ("interrupt_after", Shape::Nodes),
@@ -84,74 +83,73 @@ const ANY: Fields = &[
     ("stream_resumable", Shape::Flag),
     ("stream_subgraphs", Shape::Flag),
     ("timezone", Shape::Text),
-    ("webhook", Shape::SomeText),
+    ("webhook", Shape::NonEmptyText),
 ];
-const ASSISTANT: (&str, Shape) = ("assistant_id", Shape::AssistantWord);
+const ASSISTANT: (&str, Shape) = ("assistant_id", Shape::Assistant);
 const END: (&str, Shape) = ("end_time", Shape::Text);
-const COMPLETION: (&str, Shape) = ("on_run_completed", Shape::Word(COMPLETIONS));
-const STRATEGY: (&str, Shape) = ("multitask_strategy", Shape::Word(STRATEGIES));
+const COMPLETION: (&str, Shape) = ("on_run_completed", Shape::OneOf(COMPLETIONS));
+const STRATEGY: (&str, Shape) = ("multitask_strategy", Shape::OneOf(STRATEGIES));
 
-/// A cron that is to be made.
-pub(super) const CRON: Schema = Schema { fields: [ANY, &[ASSISTANT, END, COMPLETION]], required: REQUIRED };
+/// A request for a cron whose runs have threads of their own.
+pub(super) const CRON: Schema =
+    Schema { fields: [COMMON, &[ASSISTANT, END, COMPLETION]], required: REQUIRED };
 
-/// One that is to be made for a thread.
+/// A request for a cron on a thread.
 pub(super) const THREAD_CRON: Schema =
-    Schema { fields: [ANY, &[ASSISTANT, END, STRATEGY]], required: REQUIRED };
+    Schema { fields: [COMMON, &[ASSISTANT, END, STRATEGY]], required: REQUIRED };
 
-/// What is to be changed.
+/// A request to change a cron.
 pub(super) const PATCH: Schema =
-    Schema { fields: [ANY, &[("end_time", Shape::TextOrNull), COMPLETION]], required: &[] };
+    Schema { fields: [COMMON, &[("end_time", Shape::TextOrNull), COMPLETION]], required: &[] };
 
-/// What crons are counted by.
-const COUNTED: Fields =
+/// The filters that search and count have in common.
+const FILTERS: Fields =
     &[("assistant_id", Shape::Text), ("metadata", Shape::Object), ("thread_id", Shape::Text)];
 
-/// A search.
 pub(super) const SEARCH: Schema = Schema {
     fields: [
-        COUNTED,
+        FILTERS,
         &[
             ("enabled", Shape::Flag),
             ("limit", Shape::Whole { min: 1, max: Some(SEARCH_LIMIT_MAX as i64) }),
             ("offset", Shape::Whole { min: 0, max: None }),
-            ("select", Shape::Words(KEYS)),
-            ("sort_by", Shape::Word(ORDERS)),
-            ("sort_order", Shape::Word(&["asc", "desc"])),
+            ("select", Shape::ListOf(KEYS)),
+            ("sort_by", Shape::OneOf(ORDERS)),
+            ("sort_order", Shape::OneOf(&["asc", "desc"])),
         ],
     ],
     required: &[],
 };
 
-/// A question how many there are.
-pub(super) const COUNT: Schema = Schema { fields: [COUNTED, &[]], required: &[] };
+pub(super) const COUNT: Schema = Schema { fields: [FILTERS, &[]], required: &[] };
 
-/// The first thing that is wrong with a body.
+/// Checks a body and returns the first mistake as an error.
 pub(super) fn check(body: &Map<String, Value>, schema: &Schema) -> Result<(), ErrorResponse> {
-    // The server has an internal error here (500); it means to say this.
+    // The server fails with 500 here; this is what it means to say.
     if let Some(missing) = schema.required.iter().find(|name| !body.contains_key(**name)) {
         return Err(ErrorResponse::Invalid(format!("\"{missing}\" is a required property")));
     }
     for (name, shape) in schema.fields.iter().copied().flatten() {
         if let Some(value) = body.get(*name) {
-            shape.check(&JsonPath::of(name), value).map_err(ErrorResponse::Invalid)?;
+            shape.check(&SchemaPath::of(name), value).map_err(ErrorResponse::Invalid)?;
         }
     }
     Ok(())
 }
 
-/// The body is something else.
+/// Returns the error for a body that is no object.
 pub(super) fn not_an_object(body: &Value) -> ErrorResponse {
-    let path = JsonPath { schema: String::new(), instance: String::new() };
-    ErrorResponse::Invalid(path.words(body, "type", "is not of type \"object\""))
+    let path = SchemaPath { schema: String::new(), instance: String::new() };
+    ErrorResponse::Invalid(path.message(body, "type", "is not of type \"object\""))
 }
 
-/// Where something stands, in the schema and in the body.
-struct JsonPath {
+/// The place of a value, in the schema and in the body.
+struct SchemaPath {
     schema: String,
     instance: String,
 }
 
-impl JsonPath {
+impl SchemaPath {
     fn of(name: &str) -> Self {
         Self { schema: format!("[\"properties\"][\"{name}\"]"), instance: format!("[\"{name}\"]") }
     }
@@ -168,8 +166,8 @@ impl JsonPath {
         }
     }
 
-    fn words(&self, value: &Value, keyword: &str, problem: &str) -> String {
-        let value = cut(&value.to_string());
+    fn message(&self, value: &Value, keyword: &str, problem: &str) -> String {
+        let value = shortened(&value.to_string());
         let Self { schema, instance } = self;
         format!(
             "{value} {problem}\n\nFailed validating \"{keyword}\" in schema{schema}\n\nOn instance{instance}:\n    \
@@ -179,47 +177,45 @@ impl JsonPath {
 }
 
 impl Shape {
-    fn check(self, path: &JsonPath, value: &Value) -> Result<(), String> {
-        let of_type = |fits: bool, name: &str| match fits {
-            true => Ok(()),
-            false => Err(path.words(value, "type", &format!("is not of type \"{name}\""))),
+    fn check(self, path: &SchemaPath, value: &Value) -> Result<(), String> {
+        let check_type = |fits: fn(&Value) -> bool, name: &str| {
+            let message = || path.message(value, "type", &format!("is not of type \"{name}\""));
+            fits(value).then_some(()).ok_or_else(message)
         };
-        let any_of = |fits: bool| match fits {
-            true => Ok(()),
-            false => {
-                let problem = "is not valid under any of the schemas listed in the 'anyOf' keyword";
-                Err(path.words(value, "anyOf", problem))
-            }
+        let check_any_of = |fits: &dyn Fn(&Value) -> bool| {
+            let problem = "is not valid under any of the schemas listed in the 'anyOf' keyword";
+            fits(value).then_some(()).ok_or_else(|| path.message(value, "anyOf", problem))
         };
         match self {
-            Shape::Text => of_type(value.is_string(), "string"),
-            Shape::SomeText => {
-                of_type(value.is_string(), "string")?;
+            Shape::Text => check_type(Value::is_string, "string"),
+            Shape::NonEmptyText => {
+                check_type(Value::is_string, "string")?;
                 match value.as_str() {
-                    Some("") => Err(path.words(value, "minLength", "is shorter than 1 character")),
+                    Some("") => Err(path.message(value, "minLength", "is shorter than 1 character")),
                     Some(_) | None => Ok(()),
                 }
             }
             Shape::TextOrNull if value.is_string() || value.is_null() => Ok(()),
-            Shape::TextOrNull => Err(path.words(value, "type", "is not of types \"null\", \"string\"")),
-            Shape::AssistantWord => any_of(value.is_string()),
-            Shape::Flag => of_type(value.is_boolean(), "boolean"),
-            Shape::Object => of_type(value.is_object(), "object"),
-            Shape::Word(words) => {
-                of_type(value.is_string(), "string")?;
+            Shape::TextOrNull => Err(path.message(value, "type", "is not of types \"null\", \"string\"")),
+            Shape::Assistant => check_any_of(&Value::is_string),
+            Shape::Flag => check_type(Value::is_boolean, "boolean"),
+            Shape::Object => check_type(Value::is_object, "object"),
+            Shape::OneOf(words) => {
+                check_type(Value::is_string, "string")?;
                 check_word(words, path, value)
             }
-            Shape::Words(words) => {
-                of_type(value.is_array(), "array")?;
+            Shape::ListOf(words) => {
+                check_type(Value::is_array, "array")?;
                 let items = value.as_array().into_iter().flatten().enumerate();
                 items.into_iter().try_for_each(|(index, item)| check_word(words, &path.item(index), item))
             }
             Shape::Whole { min, max } => check_whole(min, max, path, value),
             Shape::Config => check_config(path, value),
-            Shape::Input => any_of(value.is_object() || all(value, Value::is_object)),
-            Shape::Nodes => any_of(value == "*" || all(value, Value::is_string)),
+            Shape::Input => check_any_of(&|value| value.is_object() || all(value, Value::is_object)),
+            Shape::Nodes => check_any_of(&|value| value == "*" || all(value, Value::is_string)),
             Shape::StreamMode => {
-                any_of(is_word(STREAM_MODES, value) || all(value, |item| is_word(STREAM_MODES, item)))
+                let is_mode = |value: &Value| is_word(STREAM_MODES, value);
+                check_any_of(&|value| is_mode(value) || all(value, is_mode))
             }
         }
     }
@@ -233,7 +229,7 @@ fn is_word(words: &[&str], value: &Value) -> bool {
     value.as_str().is_some_and(|word| words.contains(&word))
 }
 
-fn check_word(words: &[&str], path: &JsonPath, value: &Value) -> Result<(), String> {
+fn check_word(words: &[&str], path: &SchemaPath, value: &Value) -> Result<(), String> {
     if is_word(words, value) {
         return Ok(());
     }
@@ -245,26 +241,28 @@ fn check_word(words: &[&str], path: &JsonPath, value: &Value) -> Result<(), Stri
         }
         [] | [_] => words.concat(),
     };
-    Err(path.words(value, "enum", &format!("is not one of {listed}")))
+    Err(path.message(value, "enum", &format!("is not one of {listed}")))
 }
 
-fn check_whole(min: i64, max: Option<i64>, path: &JsonPath, value: &Value) -> Result<(), String> {
+fn check_whole(min: i64, max: Option<i64>, path: &SchemaPath, value: &Value) -> Result<(), String> {
     let Some(number) = whole(value) else {
-        return Err(path.words(value, "type", "is not of type \"integer\""));
+        return Err(path.message(value, "type", "is not of type \"integer\""));
     };
     match max {
-        _ if number < min => Err(path.words(value, "minimum", &format!("is less than the minimum of {min}"))),
+        _ if number < min => {
+            Err(path.message(value, "minimum", &format!("is less than the minimum of {min}")))
+        }
         Some(max) if number > max => {
-            Err(path.words(value, "maximum", &format!("is greater than the maximum of {max}")))
+            Err(path.message(value, "maximum", &format!("is greater than the maximum of {max}")))
         }
         Some(_) | None => Ok(()),
     }
 }
 
-/// A whole number; 2.0 is one.
+/// Returns the value if it is a whole number; 2.0 is one.
 pub(super) fn whole(value: &Value) -> Option<i64> {
     let float = value.as_f64().filter(|float| float.fract() == 0.0)?;
-    // Beyond what can be counted it is as good as the largest number there is.
+    // Numbers beyond the range of i64 become its ends.
     Some(value.as_i64().unwrap_or(if float < 0.0 {
         i64::MIN
     } else if float < 9e15 {
@@ -274,7 +272,7 @@ pub(super) fn whole(value: &Value) -> Option<i64> {
     }))
 }
 
-fn check_config(path: &JsonPath, value: &Value) -> Result<(), String> {
+fn check_config(path: &SchemaPath, value: &Value) -> Result<(), String> {
     Shape::Object.check(path, value)?;
     if let Some(configurable) = value.get("configurable") {
         Shape::Object.check(&path.key("configurable"), configurable)?;
@@ -285,7 +283,7 @@ fn check_config(path: &JsonPath, value: &Value) -> Result<(), String> {
     let Some(tags) = value.get("tags") else { return Ok(()) };
     let path = path.key("tags");
     let Some(tags) = tags.as_array() else {
-        return Err(path.words(tags, "type", "is not of type \"array\""));
+        return Err(path.message(tags, "type", "is not of type \"array\""));
     };
     tags.iter().enumerate().try_for_each(|(index, tag)| Shape::Text.check(&path.item(index), tag))
 }

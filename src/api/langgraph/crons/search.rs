@@ -1,9 +1,9 @@
-//! What a search asks for, once its shape is known to be right.
+//! Search, count and select requests, once their shape is known to be right.
 
 use serde_json::{Map, Value};
 
+use super::messages;
 use super::schema::{KEYS, whole};
-use super::words;
 use crate::api::error_response::ErrorResponse;
 use crate::domain::bounds::SEARCH_LIMIT_MAX;
 use crate::store::{CronFilter, CronOrder, CronSearch, Direction};
@@ -23,11 +23,12 @@ pub(super) fn search(body: &Map<String, Value>) -> Result<CronSearch, ErrorRespo
     })
 }
 
-/// What a count goes by. As on the server, `enabled` is not of it.
+/// Returns the filter of a count. As on the server, `enabled` is not part of it.
 pub(super) fn count(body: &Map<String, Value>) -> Result<CronFilter, ErrorResponse> {
     let text = |key: &str| body.get(key).and_then(Value::as_str);
-    let assistant_id = text("assistant_id").map(|id| id.parse().map_err(|_| words::no_id("assistant")));
-    let thread_id = text("thread_id").map(|id| id.parse().map_err(|_| words::no_id("thread")));
+    let assistant_id =
+        text("assistant_id").map(|id| id.parse().map_err(|_| messages::invalid_id("assistant")));
+    let thread_id = text("thread_id").map(|id| id.parse().map_err(|_| messages::invalid_id("thread")));
     Ok(CronFilter {
         assistant_id: assistant_id.transpose()?,
         thread_id: thread_id.transpose()?,
@@ -36,7 +37,7 @@ pub(super) fn count(body: &Map<String, Value>) -> Result<CronFilter, ErrorRespon
     })
 }
 
-/// The keys that are told of each; none: all.
+/// Returns the keys to return of each cron; empty means all.
 pub(super) fn select(body: &Map<String, Value>) -> Vec<&'static str> {
     let named = body.get("select").and_then(Value::as_array).into_iter().flatten();
     let named: Vec<&str> = named.filter_map(Value::as_str).collect();

@@ -1,4 +1,4 @@
-//! Crons over HTTP, without a socket: the server's own answers, and what we refuse that it does not.
+//! Crons over HTTP, without a socket: the same responses as the server's, and the errors that only we return.
 
 mod odd;
 mod samples;
@@ -26,20 +26,19 @@ use crate::store::{Execution, Store};
 use crate::transport::Transport;
 use crate::webhook::{self, LiveSettings, WebhookSettings};
 
-/// The id that the server gives to the assistant of the graph `agent`.
+/// The id of the assistant that the server creates for the graph `agent`.
 const AGENT: &str = "fe096781-5601-53d2-b2f6-0d3403f7e9ca";
 /// The one thread that the agent server has.
 const THREAD: &str = "22222222-2222-4222-8222-222222222222";
 
-/// The API over a store of its own.
+/// An API over a store of its own.
 struct World {
     api: Api,
     folder: TempDir,
 }
 
-/// What was answered.
 #[derive(Debug)]
-struct Told {
+struct TestResponse {
     status: u16,
     headers: axum::http::HeaderMap,
     body: Value,
@@ -56,31 +55,31 @@ impl World {
         Self { api, folder }
     }
 
-    async fn ask(&self, method: &str, path: &str, body: &Value) -> Told {
+    async fn send(&self, method: &str, path: &str, body: &Value) -> TestResponse {
         let text = if body.is_null() { String::new() } else { body.to_string() };
-        self.ask_raw(method, path, text).await
+        self.send_raw(method, path, text).await
     }
 
-    async fn ask_raw(&self, method: &str, path: &str, body: impl Into<Body>) -> Told {
+    async fn send_raw(&self, method: &str, path: &str, body: impl Into<Body>) -> TestResponse {
         let request = Request::builder().method(Method::try_from(method).unwrap()).uri(path);
         let request = request.body(body.into()).unwrap();
         let response = crate::api::router(self.api.clone()).oneshot(request).await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
         let body = if bytes.is_empty() { json!("") } else { serde_json::from_slice(&bytes).unwrap() };
-        Told { status, headers, body }
+        TestResponse { status, headers, body }
     }
 
-    /// Makes a cron that the caller can change before.
-    async fn make(&self, more: Value) -> Value {
+    /// Creates a cron; `more` adds to its request.
+    async fn create(&self, more: Value) -> Value {
         let mut body = json!({ "assistant_id": "agent", "schedule": "0 9 * * *" });
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        let told = self.ask("POST", "/runs/crons", &body).await;
-        assert_eq!(told.status, 200, "{told:?}");
-        told.body
+        let response = self.send("POST", "/runs/crons", &body).await;
+        assert_eq!(response.status, 200, "{response:?}");
+        response.body
     }
 
-    /// What is in the database, row by row.
+    /// Returns the first column of every row.
     fn rows(&self, sql: &str) -> Vec<String> {
         let connection = rusqlite::Connection::open(self.folder.path().join("agentcron.db")).unwrap();
         let mut statement = connection.prepare(sql).unwrap();
@@ -88,13 +87,13 @@ impl World {
     }
 }
 
-impl Told {
-    fn line(&self) -> String {
+impl TestResponse {
+    fn status_and_body(&self) -> String {
         format!("{} {}", self.status, self.body)
     }
 }
 
-/// The settings of webhooks in a configuration.
+/// The webhook settings of a configuration.
 fn webhooks(folder: &Path, text: &str) -> LiveSettings {
     let file = folder.join("agentcron.toml");
     std::fs::write(&file, text).unwrap();
@@ -118,11 +117,11 @@ fn api(folder: &Path, backend: Transport) -> Api {
     }
 }
 
-/// One assistant, made by its graph, and one thread.
+/// An agent server with one assistant, that of its graph, and one thread.
 fn agent_server() -> Transport {
-    let one = |there: &'static str| {
-        get(async move |axum::extract::Path(id): axum::extract::Path<String>| match id == there {
-            true => (StatusCode::OK, axum::Json(json!({ "assistant_id": there, "status": "idle" }))),
+    let one = |existing: &'static str| {
+        get(async move |axum::extract::Path(id): axum::extract::Path<String>| match id == existing {
+            true => (StatusCode::OK, axum::Json(json!({ "assistant_id": existing, "status": "idle" }))),
             false => (StatusCode::NOT_FOUND, axum::Json(json!({ "detail": "Not Found" }))),
         })
     };

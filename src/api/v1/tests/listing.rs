@@ -1,29 +1,30 @@
-//! What is listed and shown: filters, pages, and the same names as the commands print.
+//! Listings and single items: filters, pages, and the same names as the commands print.
 
 use axum::http::Method;
 
 use super::*;
 use crate::domain::delivery::{DeliveryStatus, NewDelivery};
 use crate::domain::ids::{DeliveryId, RunId};
+use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Outcome, Status};
 use crate::store::{NoticeKind, RunEnding};
 
 const SECRET: &str = "http://hooks.example/agent?token=s3cret";
 
-async fn ask(api: &Api, method: Method, path: &str) -> (StatusCode, Value) {
+async fn request(api: &Api, method: Method, path: &str) -> (StatusCode, Value) {
     let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
-    answer_to(api, request).await
+    send(api, request).await
 }
 
 async fn get(api: &Api, path: &str) -> Value {
-    let (status, answer) = ask(api, Method::GET, path).await;
-    assert_eq!(status, StatusCode::OK, "{path}: {answer}");
-    answer
+    let (status, response) = request(api, Method::GET, path).await;
+    assert_eq!(status, StatusCode::OK, "{path}: {response}");
+    response
 }
 
-/// Three runs of `digest` (one failed, one cancelled, one waits) and one of `triage` that waits; the first two tell a
-/// receiver, and webhooks are disabled.
-async fn lived_in(folder: &Path) -> Api {
+/// An API with three runs of `digest` (one failed, one cancelled, one pending) and a pending one of `triage`. The first
+/// two have a suppressed webhook.
+async fn api_with_runs(folder: &Path) -> Api {
     let api = api(folder).await;
     for name in ["digest", "digest", "digest", "triage"] {
         api.store.trigger(api.clock.now(), name.to_owned()).await.unwrap().unwrap();
@@ -36,7 +37,8 @@ async fn lived_in(folder: &Path) -> Api {
         .filter(|run| run.cron_name() == Some("digest"))
         .map(|run| run.run_id)
         .collect();
-    for (run_id, status) in digests.into_iter().zip([Status::Error, Status::Cancelled]) {
+    let ends = [(Status::Error, ReasonCode::GraphError), (Status::Cancelled, ReasonCode::CancelRequest)];
+    for (run_id, (status, code)) in digests.into_iter().zip(ends) {
         let delivery = NewDelivery {
             delivery_id: DeliveryId::of_run(run_id, SECRET),
             run_id,
@@ -45,7 +47,8 @@ async fn lived_in(folder: &Path) -> Api {
             status: DeliveryStatus::Suppressed,
         };
         let ended_at = api.clock.now();
-        let outcome = Outcome { status, reason: None, error: None, values: None, ended_at };
+        let reason = Some(Reason::new(code, "why"));
+        let outcome = Outcome { status, reason, error: None, values: None, ended_at };
         let delivery = Some(delivery);
         let ending = RunEnding { run_id, outcome, delivery, discard: None, event: None, failure_limit: None };
         api.store.end_run(ending).await.unwrap();
@@ -53,7 +56,7 @@ async fn lived_in(folder: &Path) -> Api {
     api
 }
 
-fn words(page: &Value, name: &str) -> Vec<String> {
+fn column(page: &Value, name: &str) -> Vec<String> {
     let items = page["items"].as_array().unwrap();
     items.iter().map(|item| item[name].as_str().unwrap().to_owned()).collect()
 }
@@ -61,7 +64,7 @@ fn words(page: &Value, name: &str) -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn listings_take_filters() {
     let folder = tempfile::tempdir().unwrap();
-    let api = lived_in(folder.path()).await;
+    let api = api_with_runs(folder.path()).await;
     let cases = [
         ("/v1/crons", "cron_name", "digest hooked triage"),
         ("/v1/crons?name=riag", "cron_name", "triage"),
@@ -73,6 +76,10 @@ async fn listings_take_filters() {
         ("/v1/runs?cron=digest", "status", "pending cancelled error"),
         ("/v1/runs?status=error,pending", "status", "pending pending error"),
         ("/v1/runs?status=success", "status", ""),
+        ("/v1/runs?reason=graph_error", "status", "error"),
+        ("/v1/runs?reason=graph_error,cancel_request", "status", "cancelled error"),
+        ("/v1/runs?reason=graph_error,overlap&status=cancelled", "status", ""),
+        ("/v1/runs?reason=graph_error,cancel_request", "reason_code", "cancel_request graph_error"),
         ("/v1/runs?trigger=schedule,catchup", "status", ""),
         ("/v1/runs?trigger=manual&cron=triage", "status", "pending"),
         ("/v1/runs?since=2026-03-02T09:30:00.253Z", "status", ""),
@@ -84,14 +91,14 @@ async fn listings_take_filters() {
         ("/v1/deliveries?since=2026-03-02T09:31:00Z", "status", ""),
     ];
     for (path, name, expected) in cases {
-        assert_eq!(words(&get(&api, path).await, name).join(" "), expected, "{path}");
+        assert_eq!(column(&get(&api, path).await, name).join(" "), expected, "{path}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn pages_together_are_the_whole() {
     let folder = tempfile::tempdir().unwrap();
-    let api = lived_in(folder.path()).await;
+    let api = api_with_runs(folder.path()).await;
     for (path, id) in [("/v1/crons", "cron_id"), ("/v1/runs", "run_id"), ("/v1/deliveries", "delivery_id")] {
         let whole = get(&api, path).await;
         assert_eq!(whole["next_cursor"], Value::Null);
@@ -99,27 +106,27 @@ async fn pages_together_are_the_whole() {
         let mut cursor = String::new();
         loop {
             let page = get(&api, &format!("{path}?limit=1{cursor}")).await;
-            pages.extend(words(&page, id));
+            pages.extend(column(&page, id));
             let Some(next) = page["next_cursor"].as_str() else { break };
             cursor = format!("&cursor={next}");
         }
-        assert_eq!(pages, words(&whole, id), "{path}");
+        assert_eq!(pages, column(&whole, id), "{path}");
         assert!(pages.len() > 1);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_of_each_is_shown_with_everything_and_without_secrets() {
+async fn a_cron_a_run_and_a_delivery_are_shown_in_full_and_without_secrets() {
     let folder = tempfile::tempdir().unwrap();
-    let api = lived_in(folder.path()).await;
-    let run_id = words(&get(&api, "/v1/runs?status=error").await, "run_id").remove(0);
+    let api = api_with_runs(folder.path()).await;
+    let run_id = column(&get(&api, "/v1/runs?status=error").await, "run_id").remove(0);
     let run = get(&api, &format!("/v1/runs/{run_id}")).await;
     assert_eq!(run["deliveries"][0]["url"], "http://hooks.example/agent?…");
     let delivery_id = run["webhook"]["delivery_id"].as_str().unwrap();
     let delivery = get(&api, &format!("/v1/deliveries/{delivery_id}")).await;
     assert_eq!((&delivery["run_id"], &delivery["attempts"]), (&json!(run_id), &json!([])));
     let by_run = get(&api, &format!("/v1/deliveries?run={run_id}")).await;
-    assert_eq!(words(&by_run, "delivery_id"), [delivery_id]);
+    assert_eq!(column(&by_run, "delivery_id"), [delivery_id]);
 
     let cron = get(&api, "/v1/crons/hooked").await;
     assert_eq!(
@@ -138,9 +145,9 @@ async fn one_of_each_is_shown_with_everything_and_without_secrets() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_status_is_that_of_the_command_and_a_little_more() {
+async fn the_status_has_the_keys_of_the_command_and_a_few_more() {
     let folder = tempfile::tempdir().unwrap();
-    let api = lived_in(folder.path()).await;
+    let api = api_with_runs(folder.path()).await;
     let status = get(&api, "/v1/status").await;
     let names: Vec<&String> = status.as_object().unwrap().keys().collect();
     let of_command = [
@@ -150,7 +157,7 @@ async fn the_status_is_that_of_the_command_and_a_little_more() {
         "crons",
         "next",
         "ended_24h",
-        "not_over",
+        "in_progress",
         "deliveries_24h",
         "deliveries_waiting",
         "notices",
@@ -159,21 +166,21 @@ async fn the_status_is_that_of_the_command_and_a_little_more() {
     assert_eq!(names[..11], of_command);
     assert_eq!(names[11..], ["version", "now", "trouble"]);
     assert_eq!(status["ended_24h"], json!({ "error": 1, "cancelled": 1 }));
-    assert_eq!(status["not_over"], json!({ "pending": 2 }));
+    assert_eq!(status["in_progress"], json!({ "pending": 2 }));
     assert_eq!(status["configuration"], json!({ "state": "same" }));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_listed_is_refused_with_a_reason() {
+async fn an_invalid_listing_is_refused_with_a_reason() {
     let folder = tempfile::tempdir().unwrap();
-    let api = lived_in(folder.path()).await;
+    let api = api_with_runs(folder.path()).await;
     let nobody = "3f0c9a52-6f0e-4c5b-9f53-0a8a5a0d7f11";
     let cases = [
         ("GET", "/v1/crons/digets".to_owned(), "404 there is no cron `digets`; did you mean `digest`?"),
         ("GET", "/v1/crons/%ff".to_owned(), "422 path: Invalid UTF-8 in `name`"),
         ("GET", "/v1/runs?cron=digets".to_owned(), "404 there is no cron `digets`; did you mean `digest`?"),
         ("GET", format!("/v1/runs/{nobody}"), "404 there is no run 3f0c9a52-6f0e-4c5b-9f53-0a8a5a0d7f11"),
-        ("GET", "/v1/runs/7".to_owned(), "422 `7` is no run id (a UUID)"),
+        ("GET", "/v1/runs/7".to_owned(), "422 got `7`, expected a run id (a UUID)"),
         (
             "GET",
             format!("/v1/deliveries/{nobody}"),
@@ -185,7 +192,7 @@ async fn what_cannot_be_listed_is_refused_with_a_reason() {
         (
             "GET",
             "/v1/runs?cursor=abc".to_owned(),
-            "404 cursor: there is no such page; give the `next_cursor` of the one before",
+            "404 cursor: there is no such page; pass the `next_cursor` of the previous page",
         ),
         (
             "GET",
@@ -207,14 +214,18 @@ async fn what_cannot_be_listed_is_refused_with_a_reason() {
         ("DELETE", "/v1/runs".to_owned(), "405 Method Not Allowed"),
     ];
     for (method, path, expected) in cases {
-        let (status, answer) = ask(&api, method.parse().unwrap(), &path).await;
-        let told = format!("{} {}", status.as_u16(), answer["detail"].as_str().unwrap());
-        assert_eq!(told, expected, "{path}");
+        let (status, response) = request(&api, method.parse().unwrap(), &path).await;
+        let detail = response["detail"].as_str().unwrap();
+        assert_eq!(format!("{} {detail}", status.as_u16()), expected, "{path}");
     }
+    let (status, response) = request(&api, Method::GET, "/v1/runs?reason=graph_error,bogus").await;
+    let detail = response["detail"].as_str().unwrap();
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(detail.starts_with("reason: `bogus` is not one of backend_unreachable, "), "{detail}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn health_and_readiness_tell_no_details() {
+async fn health_and_readiness_give_no_details() {
     let folder = tempfile::tempdir().unwrap();
     let api = api(folder.path()).await;
     assert_eq!(get(&api, "/healthz").await, json!({ "status": "ok" }));
@@ -222,30 +233,40 @@ async fn health_and_readiness_tell_no_details() {
     let mistake = "crons.toml:1:1: key = s3cret".to_owned();
     api.store.notice(api.clock.now(), NoticeKind::Configuration, Some(mistake)).await.unwrap();
     let warned = get(&api, "/readyz").await;
-    let words = "the configuration files have mistakes; the last good ones are in force";
-    assert_eq!(warned, json!({ "ready": true, "reasons": [], "warnings": [words] }));
+    let warning = "the configuration files have mistakes; the last good configuration is in force";
+    assert_eq!(warned, json!({ "ready": true, "reasons": [], "warnings": [warning] }));
     let status = get(&api, "/v1/status").await;
     assert_eq!(status["configuration"], json!({ "state": "mistakes", "mistakes": 1 }));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_document_describes_every_path_and_its_answers() {
+async fn the_document_describes_every_path_and_its_responses() {
     let folder = tempfile::tempdir().unwrap();
     let api = api(folder.path()).await;
     let document = get(&api, "/openapi.json").await;
     assert_eq!(document["openapi"], "3.1.0");
     let paths = document["paths"].as_object().unwrap();
     assert!(paths.contains_key("/v1/runs/{run_id}/cancel") && paths.contains_key("/v1/crons"), "{paths:?}");
+    let parameters = document["paths"]["/v1/runs"]["get"]["parameters"].as_array().unwrap();
+    let reason = parameters.iter().find(|parameter| parameter["name"] == "reason").unwrap();
+    let codes = reason["schema"]["items"]["enum"].as_array().unwrap();
+    assert_eq!(codes.len(), ReasonCode::ALL.len());
+    assert!(codes.contains(&json!("graph_error")) && reason["explode"] == false, "{reason}");
+    for schema in ["Run", "Delivery", "RunDelivery"] {
+        let code = &document["components"]["schemas"][schema]["properties"]["reason_code"];
+        assert_eq!(code["type"], json!(["string", "null"]), "{schema}: {code}");
+        assert!(code["enum"].as_array().unwrap().contains(&Value::Null), "{schema}: {code}");
+    }
     let text = document.to_string();
     let schemas = document["components"]["schemas"].as_object().unwrap();
     for reference in text.split("#/components/schemas/").skip(1) {
         let name = reference.split('"').next().unwrap();
-        assert!(schemas.contains_key(name), "{name} is referred to and not there");
+        assert!(schemas.contains_key(name), "{name} is referenced but not defined");
     }
     for (path, methods) in paths {
         for (method, operation) in methods.as_object().unwrap() {
             let summary = operation["summary"].as_str();
-            assert!(summary.is_some_and(|summary| !summary.is_empty()), "{method} {path} says nothing");
+            assert!(summary.is_some_and(|summary| !summary.is_empty()), "{method} {path} has no summary");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Odd requests. Unless a case says otherwise the words are those that the real server (0.16.7) had for them.
+//! Odd requests. Unless a test says otherwise, the messages are those of the real server (0.16.7).
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use crate::config::CronFields;
 use crate::store::NewDefinition;
 
 async fn check(world: &World, method: &str, path: &str, body: Value, expected: Expect) {
-    expected.assert_eq(&world.ask(method, path, &body).await.line());
+    expected.assert_eq(&world.send(method, path, &body).await.status_and_body());
 }
 
-/// A body that would be good without `more`.
+/// A valid body, extended by `more`.
 fn body(more: Value) -> Value {
     let mut body = json!({ "assistant_id": "agent", "schedule": "0 0 1 1 *" });
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -20,7 +20,7 @@ fn body(more: Value) -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_made_is_refused_in_the_servers_words() {
+async fn an_invalid_cron_is_refused_with_the_servers_message() {
     let world = World::new();
     let cases = [
         (
@@ -109,8 +109,8 @@ async fn what_cannot_be_made_is_refused_in_the_servers_words() {
     for (more, expected) in cases {
         check(&world, "POST", "/runs/crons", body(more), expected).await;
     }
-    let told = world.ask_raw("POST", "/runs/crons", "{").await;
-    expect![[r#"422 {"detail":"Invalid JSON in request body"}"#]].assert_eq(&told.line());
+    let response = world.send_raw("POST", "/runs/crons", "{").await;
+    expect![[r#"422 {"detail":"Invalid JSON in request body"}"#]].assert_eq(&response.status_and_body());
     check(&world, "POST", "/runs/crons", json!([]), expect![[r#"422 {"detail":"[] is not of type \"object\"\n\nFailed validating \"type\" in schema\n\nOn instance:\n    []"}"#]]).await;
     check(
         &world,
@@ -124,8 +124,8 @@ async fn what_cannot_be_made_is_refused_in_the_servers_words() {
     check(&world, "POST", &format!("/threads/{THREAD}/runs/crons"), strategy, expect![[r#"422 {"detail":"\"bogus\" is not one of \"reject\", \"rollback\" or 2 other candidates\n\nFailed validating \"enum\" in schema[\"properties\"][\"multitask_strategy\"]\n\nOn instance[\"multitask_strategy\"]:\n    \"bogus\""}"#]]).await;
     for (method, path) in [("GET", "/runs/crons/x"), ("DELETE", "/runs/crons/x"), ("PATCH", "/runs/crons/x")]
     {
-        let told = world.ask(method, path, &json!({"enabled": true})).await;
-        assert_eq!(told.line(), r#"422 {"detail":"Invalid cron ID: must be a UUID"}"#);
+        let response = world.send(method, path, &json!({"enabled": true})).await;
+        assert_eq!(response.status_and_body(), r#"422 {"detail":"Invalid cron ID: must be a UUID"}"#);
     }
     check(
         &world,
@@ -148,9 +148,9 @@ async fn what_cannot_be_made_is_refused_in_the_servers_words() {
     assert_eq!(world.rows("SELECT name FROM crons"), Vec::<String>::new());
 }
 
-/// The server takes these and stumbles later, or does not know what is asked for.
+/// The server accepts these and fails later, or does not know the field.
 #[tokio::test(start_paused = true)]
-async fn what_we_refuse_says_why() {
+async fn what_only_we_refuse_is_refused_with_a_reason() {
     let mut world = World::new();
     world.api.webhooks = webhooks(world.folder.path(), "");
     let cases = [
@@ -238,13 +238,13 @@ async fn what_we_refuse_says_why() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_an_answer_of_the_agent_server_nothing_is_made() {
+async fn without_a_response_of_the_agent_server_no_cron_is_created() {
     let folder = tempfile::tempdir().unwrap();
-    let unwell = Router::new().fallback(async || (StatusCode::SERVICE_UNAVAILABLE, "down for a while"));
-    let api = api(folder.path(), Transport::router(unwell));
+    let unavailable = Router::new().fallback(async || (StatusCode::SERVICE_UNAVAILABLE, "down for a while"));
+    let api = api(folder.path(), Transport::router(unavailable));
     let world = World { api, folder };
-    let answer = world.ask("POST", "/runs/crons", &body(json!({}))).await;
-    expect![[r#"502 {"detail":"the agent server did not say whether there is such an assistant, so nothing was done: backend answered 503: down for a while"}"#]].assert_eq(&answer.line());
+    let response = world.send("POST", "/runs/crons", &body(json!({}))).await;
+    expect![[r#"502 {"detail":"the agent server did not say whether there is such an assistant, so nothing was done: backend answered 503: down for a while"}"#]].assert_eq(&response.status_and_body());
     assert_eq!(world.rows("SELECT name FROM crons"), Vec::<String>::new());
 }
 
@@ -252,44 +252,45 @@ async fn without_an_answer_of_the_agent_server_nothing_is_made() {
 async fn a_long_body_is_refused_before_it_is_read() {
     let world = World::new();
     let long = vec![b' '; crate::domain::bounds::CRON_BODY_BYTES_MAX + 1];
-    let told = world.ask_raw("POST", "/runs/crons", long).await;
-    expect![[r#"413 {"detail":"the body is longer than 2 MiB, or broke off"}"#]].assert_eq(&told.line());
+    let response = world.send_raw("POST", "/runs/crons", long).await;
+    expect![[r#"413 {"detail":"the body is longer than 2 MiB, or broke off"}"#]]
+        .assert_eq(&response.status_and_body());
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_server_does_not_know_is_told_again_and_ours_is_done() {
+async fn unknown_fields_are_returned_and_our_own_fields_take_effect() {
     let world = World::new();
-    let asked = json!({
+    let request = json!({
         "bogus": 1, "thread_id": "x", "multitask_strategy": "enqueue", "timeout": "5m", "overlap": "queue",
         "metadata": {"cron_id": "x", "run_id": "y", "kept": true},
         "config": {"configurable": {"cron_id": "x", "a": 1}},
         "end_time": "2027-01-01T00:00:00",
     });
-    let made = world.make(asked.clone()).await;
+    let created = world.create(request.clone()).await;
     for key in ["bogus", "thread_id", "multitask_strategy", "timeout", "overlap", "end_time"] {
-        assert_eq!(made["payload"][key], asked[key]);
+        assert_eq!(created["payload"][key], request[key]);
     }
-    assert_eq!(made["metadata"], json!({"kept": true}));
-    assert_eq!(made["payload"]["metadata"], json!({"kept": true}));
-    assert_eq!(made["payload"]["config"]["configurable"], json!({"cron_id": made["cron_id"], "a": 1}));
-    assert_eq!((&made["thread_id"], &made["end_time"]), (&json!(null), &asked["end_time"]));
+    assert_eq!(created["metadata"], json!({"kept": true}));
+    assert_eq!(created["payload"]["metadata"], json!({"kept": true}));
+    assert_eq!(created["payload"]["config"]["configurable"], json!({"cron_id": created["cron_id"], "a": 1}));
+    assert_eq!((&created["thread_id"], &created["end_time"]), (&json!(null), &request["end_time"]));
     let stored = world.rows("SELECT body FROM definitions");
     let stored: Value = serde_json::from_str(&stored[0]).unwrap();
     assert_eq!(stored["end_time"], "2027-01-01T00:00:00Z");
     assert_eq!((&stored["overlap"], &stored["timeout"]), (&json!("queue"), &json!("5m")));
-    assert_eq!(stored["config"], made["payload"]["config"], "each run is told the id, as by the server");
+    assert_eq!(stored["config"], created["payload"]["config"], "each run gets the id, as on the server");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_patch_changes_what_it_names_and_nothing_else() {
     let world = World::new();
-    let made = world.make(json!({"metadata": {"team": "ops", "n": {"a": 1}}, "input": {"a": 1}})).await;
-    let path = format!("/runs/crons/{}", made["cron_id"].as_str().unwrap());
+    let created = world.create(json!({"metadata": {"team": "ops", "n": {"a": 1}}, "input": {"a": 1}})).await;
+    let path = format!("/runs/crons/{}", created["cron_id"].as_str().unwrap());
     let patch = async |patch: Value| {
-        let told = world.ask("PATCH", &path, &patch).await;
-        assert_eq!(told.status, 200, "{patch}: {told:?}");
-        assert_eq!(world.ask("GET", &path, &json!(null)).await.body, told.body);
-        told.body
+        let response = world.send("PATCH", &path, &patch).await;
+        assert_eq!(response.status, 200, "{patch}: {response:?}");
+        assert_eq!(world.send("GET", &path, &json!(null)).await.body, response.body);
+        response.body
     };
     let later = patch(json!({"schedule": "0 5 * * *"})).await;
     assert_eq!(later["next_run_date"], "2026-11-24T05:00:00+00:00");
@@ -306,36 +307,40 @@ async fn a_patch_changes_what_it_names_and_nothing_else() {
     assert_eq!(fed["payload"]["input"], json!({"c": 3}));
     assert_eq!(
         fed["payload"]["config"],
-        json!({"tags": ["t"], "configurable": {"cron_id": made["cron_id"]}})
+        json!({"tags": ["t"], "configurable": {"cron_id": created["cron_id"]}})
     );
     let kept = patch(json!({"on_run_completed": "keep", "enabled": false, "assistant_id": "other"})).await;
     assert_eq!((&kept["on_run_completed"], &kept["enabled"]), (&json!("keep"), &json!(false)));
     assert_eq!((&kept["assistant_id"], &kept["payload"]["assistant_id"]), (&json!(AGENT), &json!(AGENT)));
     let ours = patch(json!({"overlap": "skip", "webhook": "http://127.0.0.1:9000/y"})).await;
     assert_eq!(ours["payload"]["overlap"], "skip");
-    assert_eq!(ours["created_at"], made["created_at"]);
+    assert_eq!(ours["created_at"], created["created_at"]);
     for refused in
         [json!({"schedule": "bad"}), json!({"webhook": "https://${{ env.X }}/"}), json!({"webhook": null})]
     {
-        assert_eq!(world.ask("PATCH", &path, &refused).await.status, 422);
-        assert_eq!(world.ask("GET", &path, &json!(null)).await.body, ours, "a refused one changes nothing");
+        assert_eq!(world.send("PATCH", &path, &refused).await.status, 422);
+        assert_eq!(
+            world.send("GET", &path, &json!(null)).await.body,
+            ours,
+            "a refused patch changes nothing"
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cron_goes_by_its_metadatas_name_if_that_is_free() {
+async fn a_cron_has_the_name_in_its_metadata_if_that_is_free() {
     let world = World::new();
     let named = |name: &str| json!({ "metadata": { "name": name } });
     let mut ids = Vec::new();
     for name in ["digest", "Digest", "two words", AGENT] {
-        ids.push(world.make(named(name)).await["cron_id"].as_str().unwrap().to_owned());
+        ids.push(world.create(named(name)).await["cron_id"].as_str().unwrap().to_owned());
     }
     assert_eq!(
         world.rows("SELECT name FROM crons ORDER BY rowid"),
         ["digest", ids[1].as_str(), ids[2].as_str(), ids[3].as_str()]
     );
     for word in ["digest", ids[0].as_str(), ids[2].as_str()] {
-        assert_eq!(world.ask("POST", &format!("/v1/crons/{word}/pause"), &json!({})).await.status, 200);
+        assert_eq!(world.send("POST", &format!("/v1/crons/{word}/pause"), &json!({})).await.status, 200);
     }
     assert_eq!(
         world.rows("SELECT cron_id FROM crons WHERE paused_at IS NOT NULL ORDER BY rowid"),
@@ -344,7 +349,7 @@ async fn a_cron_goes_by_its_metadatas_name_if_that_is_free() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cron_from_a_file_is_shown_without_its_token_and_changed_only_there() {
+async fn a_cron_from_a_file_is_returned_without_its_token_and_changed_only_there() {
     let world = World::new();
     let body = json!({
         "schedule": "0 9 * * *", "assistant_id": "agent", "thread": "inbox", "metadata": {"team": "ops"},
@@ -359,14 +364,14 @@ async fn a_cron_from_a_file_is_shown_without_its_token_and_changed_only_there() 
         location: "/etc/agentcron/crons.d/a.toml:3:1".to_owned(),
     };
     world.api.store.sync_file_crons(world.api.clock.now(), vec![definition]).await.unwrap();
-    let told = world.ask("GET", &path, &json!(null)).await;
-    expect![[r#"200 {"cron_id":"137612af-6eda-55fc-9696-b3183fdeb868","assistant_id":"fe096781-5601-53d2-b2f6-0d3403f7e9ca","thread_id":"a1d6b81a-f97b-51ea-88f0-65de2283b882","user_id":"","end_time":null,"schedule":"0 9 * * *","timezone":null,"payload":{"schedule":"0 9 * * *","assistant_id":"agent","thread":"inbox","metadata":{"team":"ops"},"webhook":"https://h/x?…"},"next_run_date":"2026-11-24T09:00:00+00:00","metadata":{"team":"ops","source":"file","name":"digest","location":"/etc/agentcron/crons.d/a.toml:3:1"},"on_run_completed":null,"enabled":true,"created_at":"2026-11-23T11:17:17.562000+00:00","updated_at":"2026-11-23T11:17:17.562000+00:00"}"#]].assert_eq(&told.line());
+    let response = world.send("GET", &path, &json!(null)).await;
+    expect![[r#"200 {"cron_id":"137612af-6eda-55fc-9696-b3183fdeb868","assistant_id":"fe096781-5601-53d2-b2f6-0d3403f7e9ca","thread_id":"a1d6b81a-f97b-51ea-88f0-65de2283b882","user_id":"","end_time":null,"schedule":"0 9 * * *","timezone":null,"payload":{"schedule":"0 9 * * *","assistant_id":"agent","thread":"inbox","metadata":{"team":"ops"},"webhook":"https://h/x?…"},"next_run_date":"2026-11-24T09:00:00+00:00","metadata":{"team":"ops","source":"file","name":"digest","location":"/etc/agentcron/crons.d/a.toml:3:1"},"on_run_completed":null,"enabled":true,"created_at":"2026-11-23T11:17:17.562000+00:00","updated_at":"2026-11-23T11:17:17.562000+00:00"}"#]].assert_eq(&response.status_and_body());
     for (method, body) in [("PATCH", json!({"enabled": false})), ("DELETE", json!(null))] {
-        let told = world.ask(method, &path, &body).await;
-        let detail = told.body["detail"].as_str().unwrap();
-        assert_eq!(told.status, 409);
+        let response = world.send(method, &path, &body).await;
+        let detail = response.body["detail"].as_str().unwrap();
+        assert_eq!(response.status, 409);
         assert!(detail.contains("/etc/agentcron/crons.d/a.toml:3:1: change it there"), "{detail}");
     }
-    let found = world.ask("POST", "/runs/crons/search", &json!({"metadata": {"source": "file"}})).await;
-    assert_eq!(found.body, json!([told.body]));
+    let found = world.send("POST", "/runs/crons/search", &json!({"metadata": {"source": "file"}})).await;
+    assert_eq!(found.body, json!([response.body]));
 }

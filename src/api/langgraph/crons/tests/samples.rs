@@ -1,4 +1,4 @@
-//! Every answer that was captured from the real server: ours is the same, to the order of its keys.
+//! Every response that was captured from the real server: ours is the same, including the order of its keys.
 
 use super::*;
 
@@ -7,8 +7,8 @@ fn sample(name: &str) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// Sends the sample's request, with `cron_id` in place of the one that it names, and compares what comes of it. Ids and
-/// times are ours, but look like the server's. Answers the id that was told.
+/// Sends the sample's request, with `cron_id` in place of the one that it names, and compares the response. Ids and times
+/// are our own, but have the server's format. Returns the id of the cron in the response.
 async fn check(world: &World, name: &str, cron_id: Option<&str>) -> Option<String> {
     let sample = sample(name);
     let request = &sample["request"];
@@ -16,23 +16,28 @@ async fn check(world: &World, name: &str, cron_id: Option<&str>) -> Option<Strin
     if let (Some(cron_id), Some((front, _))) = (cron_id, path.split_once("/01a2")) {
         path = format!("{front}/{cron_id}");
     }
-    let told = world.ask(request["method"].as_str().unwrap(), &path, &request["body"]).await;
-    assert_eq!(told.status, sample["status"], "{name}: {told:?}");
+    let response = world.send(request["method"].as_str().unwrap(), &path, &request["body"]).await;
+    assert_eq!(response.status, sample["status"], "{name}: {response:?}");
     for (header, value) in sample["headers"].as_object().into_iter().flatten() {
-        assert_eq!(told.headers.get(header).unwrap(), value.as_str().unwrap(), "{name}");
+        assert_eq!(response.headers.get(header).unwrap(), value.as_str().unwrap(), "{name}");
     }
     let expected = &sample["body"];
-    if told.status >= 400 {
-        let (told, expected) = (told.body["detail"].as_str().unwrap(), expected["detail"].as_str().unwrap());
-        assert!(told.starts_with(expected), "{name}: {told}");
+    if response.status >= 400 {
+        let (detail, expected) =
+            (response.body["detail"].as_str().unwrap(), expected["detail"].as_str().unwrap());
+        assert!(detail.starts_with(expected), "{name}: {detail}");
         return None;
     }
-    assert_eq!(alike(&told.body).to_string(), alike(expected).to_string(), "{name}");
-    told.body["cron_id"].as_str().map(str::to_owned)
+    assert_eq!(
+        without_ids_and_times(&response.body).to_string(),
+        without_ids_and_times(expected).to_string(),
+        "{name}"
+    );
+    response.body["cron_id"].as_str().map(str::to_owned)
 }
 
-/// Without what differs from one time to the next: ids of crons, and when they were made and changed.
-fn alike(body: &Value) -> Value {
+/// Returns the body without what differs between two runs: ids of crons, and when they were created and changed.
+fn without_ids_and_times(body: &Value) -> Value {
     let mut body = body.clone();
     let crons: Vec<&mut Value> = match &mut body {
         Value::Array(crons) => crons.iter_mut().collect(),
@@ -51,7 +56,7 @@ fn alike(body: &Value) -> Value {
         }
         cron["cron_id"] = json!("an id");
         cron["payload"]["config"]["configurable"]["cron_id"] = json!("an id");
-        // The one fact of these answers that the clock decides.
+        // This is the only other value that depends on the clock.
         let next = cron["next_run_date"].as_str().unwrap();
         assert_eq!((next.len(), &next[19..]), (25, "+00:00"), "{next}");
     }
@@ -59,9 +64,9 @@ fn alike(body: &Value) -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_captured_answer_is_ours_too() {
+async fn every_captured_response_is_ours_too() {
     let mut world = World::new();
-    // When the samples were captured.
+    // This is when the samples were captured.
     world.api.clock = Clock::simulated(at("2026-11-23T11:16:58.617Z"));
     let cron_id = check(&world, "cron_create_thread", None).await;
     let cron_id = cron_id.as_deref();
@@ -77,5 +82,5 @@ async fn every_captured_answer_is_ours_too() {
     for refused in ["bad_schedule", "bad_timezone", "unknown_assistant", "unknown_thread"] {
         check(&world, &format!("cron_create_{refused}"), None).await;
     }
-    assert_eq!(world.rows("SELECT count(*) || '' FROM runs"), ["0"], "nothing fires at its creation");
+    assert_eq!(world.rows("SELECT count(*) || '' FROM runs"), ["0"], "creating a cron starts no run");
 }

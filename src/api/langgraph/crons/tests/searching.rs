@@ -1,4 +1,4 @@
-//! Searches, against a model that knows nothing of stores: a list of crons, filtered, sorted and cut.
+//! Searches, compared with a model that has no store: a list of crons, filtered, sorted and cut.
 
 use axum::http::HeaderName;
 
@@ -8,7 +8,7 @@ use crate::domain::containment::contains;
 const ORDERS: [&str; 7] =
     ["cron_id", "assistant_id", "thread_id", "next_run_date", "end_time", "created_at", "updated_at"];
 
-/// Crons of all kinds, in the order in which they were made.
+/// Creates crons of all kinds and returns them in the order of their creation.
 async fn populate(world: &World) -> Vec<Value> {
     let mut crons = Vec::new();
     for index in 0..23 {
@@ -23,10 +23,10 @@ async fn populate(world: &World) -> Vec<Value> {
         }
         let path =
             if index % 3 == 1 { format!("/threads/{THREAD}/runs/crons") } else { "/runs/crons".to_owned() };
-        let told = world.ask("POST", &path, &body).await;
-        assert_eq!(told.status, 200, "{told:?}");
-        crons.push(told.body);
-        // Some are made in the same millisecond.
+        let response = world.send("POST", &path, &body).await;
+        assert_eq!(response.status, 200, "{response:?}");
+        crons.push(response.body);
+        // Some are created in the same millisecond.
         if index % 4 != 0 {
             world.api.clock.step(jiff::SignedDuration::from_secs(1));
         }
@@ -34,19 +34,19 @@ async fn populate(world: &World) -> Vec<Value> {
     for index in [3, 11, 4] {
         let id = crons[index]["cron_id"].as_str().unwrap().to_owned();
         world.api.clock.step(jiff::SignedDuration::from_secs(1));
-        crons[index] = world.ask("PATCH", &format!("/runs/crons/{id}"), &json!({"input": {}})).await.body;
+        crons[index] = world.send("PATCH", &format!("/runs/crons/{id}"), &json!({"input": {}})).await.body;
     }
     let gone = crons.remove(7)["cron_id"].as_str().unwrap().to_owned();
-    assert_eq!(world.ask("DELETE", &format!("/runs/crons/{gone}"), &json!(null)).await.status, 204);
+    assert_eq!(world.send("DELETE", &format!("/runs/crons/{gone}"), &json!(null)).await.status, 204);
     crons
 }
 
-/// What the model finds: ids, in order.
+/// Returns the ids that the model finds, in order.
 fn model(crons: &[Value], body: &Value) -> Vec<String> {
     let matches = |cron: &&Value| {
         ["assistant_id", "thread_id", "enabled"]
             .iter()
-            .all(|key| body.get(*key).is_none_or(|asked| *asked == cron[*key]))
+            .all(|key| body.get(*key).is_none_or(|expected| *expected == cron[*key]))
             && body.get("metadata").is_none_or(|part| contains(&cron["metadata"], part))
     };
     let order = body["sort_by"].as_str().unwrap_or("created_at");
@@ -56,7 +56,7 @@ fn model(crons: &[Value], body: &Value) -> Vec<String> {
         other => panic!("{other}"),
     };
     let mut found: Vec<&Value> = crons.iter().filter(matches).collect();
-    // A time as a time, an id as a text; those that are equal keep their order.
+    // Times are compared as times, ids as texts; equal ones keep their order.
     found.sort_by_key(|cron| match key(cron) {
         (absent, Some(at), _) => (absent, Some(at), String::new()),
         other => other,
@@ -67,10 +67,10 @@ fn model(crons: &[Value], body: &Value) -> Vec<String> {
     found.iter().map(|cron| cron["cron_id"].as_str().unwrap().to_owned()).collect()
 }
 
-/// All pages of a search, as a client turns them.
+/// Returns all pages of a search together, as a client reads them.
 async fn pages(world: &World, body: &Value, limit: usize) -> Vec<String> {
-    let header = |told: &Told, name: &'static str| {
-        let value = told.headers.get(HeaderName::from_static(name));
+    let header = |response: &TestResponse, name: &'static str| {
+        let value = response.headers.get(HeaderName::from_static(name));
         value.map(|value| value.to_str().unwrap().parse::<usize>().unwrap())
     };
     let mut body = body.clone();
@@ -79,12 +79,12 @@ async fn pages(world: &World, body: &Value, limit: usize) -> Vec<String> {
     let mut ids = Vec::new();
     loop {
         body["offset"] = json!(ids.len());
-        let told = world.ask("POST", "/runs/crons/search", &body).await;
-        let page = told.body.as_array().unwrap();
+        let response = world.send("POST", "/runs/crons/search", &body).await;
+        let page = response.body.as_array().unwrap();
         assert!(page.len() <= limit && page.iter().all(|cron| cron.as_object().unwrap().len() == 1));
         ids.extend(page.iter().map(|cron| cron["cron_id"].as_str().unwrap().to_owned()));
-        let next = header(&told, "x-pagination-next");
-        assert_eq!(header(&told, "x-pagination-total"), Some(ids.len() + usize::from(next.is_some())));
+        let next = header(&response, "x-pagination-next");
+        assert_eq!(header(&response, "x-pagination-total"), Some(ids.len() + usize::from(next.is_some())));
         match next {
             Some(next) => assert_eq!(next, ids.len()),
             None => return ids,
@@ -105,10 +105,10 @@ async fn every_search_finds_what_the_model_finds_in_its_order() {
         json!({"assistant_id": THREAD}),
         json!({"metadata": {"n": {"i": 2}}}),
     ];
-    // What is due is told as of now.
+    // The next run dates are those of now.
     for cron in &mut crons {
         let path = format!("/runs/crons/{}", cron["cron_id"].as_str().unwrap());
-        *cron = world.ask("GET", &path, &json!(null)).await.body;
+        *cron = world.send("GET", &path, &json!(null)).await.body;
     }
     for filter in &filters {
         for order in ORDERS {
@@ -118,20 +118,20 @@ async fn every_search_finds_what_the_model_finds_in_its_order() {
                 body["sort_order"] = json!(direction);
                 let expected = model(&crons, &body);
                 for limit in [1, 5, 1000] {
-                    assert_eq!(pages(&world, &body, limit).await, expected, "{body}, {limit} at a time");
+                    assert_eq!(pages(&world, &body, limit).await, expected, "{body}, {limit} a page");
                 }
             }
         }
         let mut counted = filter.clone();
         counted.as_object_mut().unwrap().remove("enabled");
         let expected = model(&crons, &counted).len();
-        assert_eq!(world.ask("POST", "/runs/crons/count", filter).await.body, json!(expected));
+        assert_eq!(world.send("POST", "/runs/crons/count", filter).await.body, json!(expected));
     }
-    assert_eq!(pages(&world, &json!({}), 10).await, model(&crons, &json!({})), "the newest first");
+    assert_eq!(pages(&world, &json!({}), 10).await, model(&crons, &json!({})), "newest first");
 }
 
 #[tokio::test(start_paused = true)]
-async fn odd_searches_are_refused_in_the_servers_words() {
+async fn odd_searches_are_refused_with_the_servers_message() {
     let world = World::new();
     let cases = [
         (json!({"limit": 0}), "0 is less than the minimum of 1\n"),
@@ -154,13 +154,13 @@ async fn odd_searches_are_refused_in_the_servers_words() {
         (json!({"assistant_id": "agent"}), "Invalid assistant ID: must be a UUID"),
         (json!({"thread_id": "x"}), "Invalid thread ID: must be a UUID"),
     ];
-    for (body, words) in cases {
-        let told = world.ask("POST", "/runs/crons/search", &body).await;
-        let detail = told.body["detail"].as_str().unwrap();
-        assert!(told.status == 422 && detail.starts_with(words), "{body}: {told:?}");
+    for (body, message) in cases {
+        let response = world.send("POST", "/runs/crons/search", &body).await;
+        let detail = response.body["detail"].as_str().unwrap();
+        assert!(response.status == 422 && detail.starts_with(message), "{body}: {response:?}");
     }
     for fine in [json!({"limit": 2.0}), json!({"bogus": 1}), json!({"offset": 1e300}), json!({"select": []})]
     {
-        assert_eq!(world.ask("POST", "/runs/crons/search", &fine).await.status, 200, "{fine}");
+        assert_eq!(world.send("POST", "/runs/crons/search", &fine).await.status, 200, "{fine}");
     }
 }

@@ -6,15 +6,15 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-/// No wait of a test is longer; what takes that long on loopback does not come at all.
+/// The longest that a test waits for anything; what takes longer on loopback never happens.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-pub(crate) struct Record<T> {
+pub(crate) struct GrowingList<T> {
     entries: Mutex<Vec<T>>,
     grown: Notify,
 }
 
-impl<T: Clone> Record<T> {
+impl<T: Clone> GrowingList<T> {
     pub(crate) fn new() -> Self {
         Self { entries: Mutex::new(Vec::new()), grown: Notify::new() }
     }
@@ -28,16 +28,16 @@ impl<T: Clone> Record<T> {
         self.lock().clone()
     }
 
-    /// Waits until there are at least `count` entries and answers all of them.
+    /// Waits until there are at least `count` entries and returns all of them.
     pub(crate) async fn wait_for(&self, count: usize, what: &str) -> Vec<T> {
         self.wait_until(what, |entries| entries.len() >= count).await
     }
 
-    /// Waits until the entries satisfy a condition and answers all of them.
+    /// Waits until the entries satisfy a condition and returns all of them.
     pub(crate) async fn wait_until(&self, what: &str, holds: impl Fn(&[T]) -> bool) -> Vec<T> {
         let waiting = async {
             loop {
-                // Asked for before the look, so that an entry in between is not missed.
+                // Created before the check, so that an entry that is pushed in between is not missed.
                 let grown = self.grown.notified();
                 let entries = self.entries();
                 if holds(&entries) {

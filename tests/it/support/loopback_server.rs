@@ -1,4 +1,4 @@
-//! A server on loopback that can go down like a killed process and come back on the same port.
+//! A server on loopback that can stop like a killed process and start again on the same port.
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -7,21 +7,20 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
-/// Something that listens on a port of 127.0.0.1.
-pub(crate) struct Serving {
+pub(crate) struct LoopbackServer {
     address: SocketAddr,
     runtime: Option<Runtime>,
 }
 
-impl Serving {
-    /// Port 0 takes a free one.
+impl LoopbackServer {
+    /// Listens on a port of 127.0.0.1; port 0 takes a free one.
     pub(crate) fn start<Served>(port: u16, serve: impl FnOnce(TcpListener) -> Served) -> Self
     where
         Served: Future<Output = ()> + Send + 'static,
     {
-        let mut serving = Self { address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)), runtime: None };
-        serving.start_again(serve);
-        serving
+        let mut server = Self { address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)), runtime: None };
+        server.start_again(serve);
+        server
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -33,28 +32,28 @@ impl Serving {
     where
         Served: Future<Output = ()> + Send + 'static,
     {
-        assert!(self.runtime.is_none(), "it serves already");
+        assert!(self.runtime.is_none(), "the server is running already");
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = std::net::TcpListener::bind(self.address).unwrap();
         listener.set_nonblocking(true).unwrap();
         self.address = listener.local_addr().unwrap();
         let listener = {
-            let _inside = runtime.enter();
+            let _entered = runtime.enter();
             TcpListener::from_std(listener).unwrap()
         };
         runtime.spawn(serve(listener));
         self.runtime = Some(runtime);
     }
 
-    /// Closes the port and cuts all connections, as a killed process would.
+    /// Closes the port and all connections, as a killed process would.
     pub(crate) fn stop(&mut self) {
         let Some(runtime) = self.runtime.take() else { return };
-        // A runtime must not be dropped inside another one's task, which is where tests are.
+        // A runtime must not be dropped inside a task of another one, and tests run in such a task.
         std::thread::spawn(move || runtime.shutdown_timeout(Duration::from_secs(5))).join().unwrap();
     }
 }
 
-impl Drop for Serving {
+impl Drop for LoopbackServer {
     fn drop(&mut self) {
         self.stop();
     }

@@ -1,16 +1,16 @@
-//! What the server says when it refuses, word for word as far as it says something sensible; ours follow where they
-//! say more.
+//! Error messages about crons: the server's own, word for word, as far as they make sense; ours follow where they say
+//! more.
 
 use crate::api::error_response::ErrorResponse;
 use crate::backend::CallError;
 use crate::domain::calendar::CalendarError;
 use crate::domain::ids::ThreadId;
 
-/// Of what a client wrote, this much is told back.
+/// How much of a client's own text an error message repeats.
 const ECHO_CHARS_MAX: usize = 200;
 
-/// The beginning of a text.
-pub(super) fn cut(text: &str) -> String {
+/// Returns the text, shortened for an error message.
+pub(super) fn shortened(text: &str) -> String {
     match text.char_indices().nth(ECHO_CHARS_MAX) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
@@ -21,33 +21,35 @@ pub(super) fn not_found() -> ErrorResponse {
     ErrorResponse::NotFound("Not Found".to_owned())
 }
 
-/// `what` is `cron`, `thread` or `assistant`.
-pub(super) fn no_id(what: &str) -> ErrorResponse {
-    ErrorResponse::Invalid(format!("Invalid {what} ID: must be a UUID"))
+/// `kind` is `cron`, `thread` or `assistant`.
+pub(super) fn invalid_id(kind: &str) -> ErrorResponse {
+    ErrorResponse::Invalid(format!("Invalid {kind} ID: must be a UUID"))
 }
 
-pub(super) fn no_thread(thread_id: ThreadId) -> ErrorResponse {
+pub(super) fn thread_not_found(thread_id: ThreadId) -> ErrorResponse {
     ErrorResponse::NotFound(format!(
         "Thread with ID '{thread_id}' not found. Please verify the ID is correct and the thread hasn't been deleted \
          or expired."
     ))
 }
 
-/// A cron from a file belongs to whoever may write the file.
-pub(super) fn of_file(name: &str, location: Option<&str>) -> ErrorResponse {
+/// A cron that is defined in a file can be changed only there, by those who may write the file.
+pub(super) fn defined_in_file(name: &str, location: Option<&str>) -> ErrorResponse {
     let location = location.unwrap_or("a file");
     ErrorResponse::Conflict(format!(
-        "cron {name} is defined in {location}: change it there; agentcron takes the change up by itself"
+        "cron {name} is defined in {location}: change it there; agentcron reloads the file by itself"
     ))
 }
 
-/// The agent server has no answer for us. Nothing was stored.
-pub(super) fn not_told(what: &str, error: &CallError) -> ErrorResponse {
-    ErrorResponse::BadGateway(format!("the agent server did not say {what}, so nothing was done: {error}"))
+/// The agent server did not respond to our question, so nothing was stored.
+pub(super) fn server_unclear(question: &str, error: &CallError) -> ErrorResponse {
+    ErrorResponse::BadGateway(format!(
+        "the agent server did not say {question}, so nothing was done: {error}"
+    ))
 }
 
-pub(super) fn bad_calendar(error: &CalendarError, schedule: &str, timezone: &str) -> ErrorResponse {
-    let (schedule, timezone) = (cut(schedule), cut(timezone));
+pub(super) fn invalid_calendar(error: &CalendarError, schedule: &str, timezone: &str) -> ErrorResponse {
+    let (schedule, timezone) = (shortened(schedule), shortened(timezone));
     match error {
         CalendarError::UnknownTimezone { .. } => ErrorResponse::Invalid(format!(
             "Invalid timezone: '{timezone}'. Use IANA timezone format (e.g. 'America/New_York')."

@@ -1,12 +1,12 @@
-//! Chance that can be had again: the same seed makes the same choices.
+//! Reproducible randomness: the same seed makes the same choices.
 
 use std::time::Duration;
 
-pub(crate) struct Chance {
+pub(crate) struct SeededRandom {
     state: u64,
 }
 
-impl Chance {
+impl SeededRandom {
     pub(crate) fn new(seed: u64) -> Self {
         // Xorshift never leaves 0.
         Self { state: seed.max(1) }

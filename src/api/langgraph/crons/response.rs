@@ -1,4 +1,4 @@
-//! A cron as the server tells it, key by key in its order.
+//! A cron as the server returns it, with its keys in the server's order.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -8,17 +8,17 @@ use crate::domain::ids::AssistantId;
 use crate::store::StoredCron;
 use crate::webhook::redacted;
 
-/// All of it.
+/// Returns all keys of a cron.
 pub(super) fn cron(stored: &StoredCron, now: Timestamp) -> Value {
     let cron = &stored.cron;
     let payload = match cron.source {
         CronSource::Api => stored.request.clone(),
-        CronSource::File => payload_of_file(stored),
+        CronSource::File => file_payload(stored),
     };
-    let said = |key: &str| payload.get(key).cloned().unwrap_or_default();
+    let from_payload = |key: &str| payload.get(key).cloned().unwrap_or_default();
     let (thread_id, on_run_completed) = match cron.request.target {
-        // It may be said there by a change, and means nothing.
-        Target::Thread(thread_id) => (Some(thread_id.to_string()), said("on_run_completed")),
+        // A change may set it; it means nothing for a cron on a thread.
+        Target::Thread(thread_id) => (Some(thread_id.to_string()), from_payload("on_run_completed")),
         Target::Stateless(OnRunCompleted::Delete) => (None, json!("delete")),
         Target::Stateless(OnRunCompleted::Keep) => (None, json!("keep")),
     };
@@ -28,9 +28,9 @@ pub(super) fn cron(stored: &StoredCron, now: Timestamp) -> Value {
         "assistant_id": AssistantId::of_word(&cron.request.assistant_id).to_string(),
         "thread_id": thread_id,
         "user_id": "",
-        "end_time": said("end_time"),
-        "schedule": said("schedule"),
-        "timezone": said("timezone"),
+        "end_time": from_payload("end_time"),
+        "schedule": from_payload("schedule"),
+        "timezone": from_payload("timezone"),
         "payload": payload,
         "next_run_date": next,
         "metadata": stored.metadata(),
@@ -41,7 +41,7 @@ pub(super) fn cron(stored: &StoredCron, now: Timestamp) -> Value {
     })
 }
 
-/// Only these keys of it; none: all.
+/// Returns only these keys of a cron, or all if `keys` is empty.
 pub(super) fn selected(cron: Value, keys: &[&str]) -> Value {
     match cron {
         Value::Object(all) if !keys.is_empty() => {
@@ -51,8 +51,8 @@ pub(super) fn selected(cron: Value, keys: &[&str]) -> Value {
     }
 }
 
-/// What stands in the file. A token that somebody wrote into a URL there is no business of the API's clients.
-fn payload_of_file(stored: &StoredCron) -> Map<String, Value> {
+/// Returns what the file says. A token in a webhook URL there is not for clients of the API.
+fn file_payload(stored: &StoredCron) -> Map<String, Value> {
     let mut payload: Map<String, Value> = serde_json::from_str(&stored.body).unwrap_or_default();
     if let Some(Value::String(webhook)) = payload.get_mut("webhook") {
         *webhook = redacted(webhook);
@@ -60,7 +60,7 @@ fn payload_of_file(stored: &StoredCron) -> Map<String, Value> {
     payload
 }
 
-/// As Python writes times in UTC: six digits of a second, or none.
+/// Formats a time as Python does in UTC: with six digits after the second, or none.
 fn time(at: Timestamp) -> String {
     let whole = at.subsec_nanosecond() == 0;
     at.strftime(if whole { "%Y-%m-%dT%H:%M:%S+00:00" } else { "%Y-%m-%dT%H:%M:%S.%6f+00:00" }).to_string()

@@ -1,4 +1,4 @@
-//! What `webhook list` and `webhook show` tell of a signed webhook that was refused once.
+//! What `webhook list` and `webhook show` report about a signed webhook that was refused once.
 
 use serde_json::Value;
 
@@ -9,19 +9,19 @@ use super::support::receiver::{Receiver, Reply};
 use super::support::span::Span;
 
 #[tokio::test]
-async fn the_story_of_a_webhook_is_told_attempt_by_attempt() {
+async fn a_webhook_is_shown_attempt_by_attempt() {
     let server = AgentServerOnPort::start();
     let receiver = Receiver::start();
     receiver.reply_next([Reply::status(503)]);
     let configuration = Configuration::new(&server.url())
         .top("webhooks.signing_secrets = [\"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"]")
-        .cron(Cron::new("told", &Span::once()).tells(&receiver.url("/hook?token=sesame")));
+        .cron(Cron::new("notified", &Span::once()).webhook(&receiver.url("/hook?token=sesame")));
     let daemon = Daemon::start(&configuration);
-    daemon.wait_until_settled(1).await;
+    daemon.wait_until_finished(1).await;
     let run_id = daemon.history().remove(0).run_id;
 
     let listed =
-        &daemon.json(&["webhook", "list", "--status", "delivered", "--cron", "told", "--url", "/hook"]);
+        &daemon.json(&["webhook", "list", "--status", "delivered", "--cron", "notified", "--url", "/hook"]);
     assert_eq!(listed.len(), 1);
     assert_eq!((&listed[0]["status"], &listed[0]["attempts_made"]), (&"delivered".into(), &2.into()));
     assert_eq!(listed[0]["webhook_id"], format!("msg_{run_id}"));
@@ -44,13 +44,13 @@ async fn the_story_of_a_webhook_is_told_attempt_by_attempt() {
         String::from_utf8(output.stdout).unwrap()
     };
     let delivery_id = listed[0]["delivery_id"].as_str().unwrap();
-    let story = text(&["webhook", "show", &delivery_id[..8]]);
+    let shown_text = text(&["webhook", "show", &delivery_id[..8]]);
     for part in ["HTTP 503 from 127.0.0.1:", "-> retried at", "HTTP 200 from", "-> delivered", "/hook?…"] {
-        assert!(story.contains(part), "no {part:?} in:\n{story}");
+        assert!(shown_text.contains(part), "no {part:?} in:\n{shown_text}");
     }
     let table = text(&["webhook", "list", "--run", &run_id]);
     assert!(table.contains("delivered") && table.contains(&delivery_id[..8]), "{table}");
-    assert!(!story.contains("sesame") && !table.contains("sesame"));
+    assert!(!shown_text.contains("sesame") && !table.contains("sesame"));
     assert_eq!(daemon.run_command(&["webhook", "show", "zzz"]).status.code(), Some(2));
     assert_eq!(daemon.run_command(&["webhook", "show", "00000000"]).status.code(), Some(1));
     assert_eq!(daemon.run_command(&["webhook", "list", "--status", "good"]).status.code(), Some(2));

@@ -1,0 +1,202 @@
+//! A run with a webhook whose request is on its way to the agent server.
+
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::agent_server::AgentServer;
+use super::client_run_record::ClientRunRecord;
+use super::gateway::Gateway;
+use super::proxy;
+use super::tee::{CopyUntil, data_of, first_event, tee};
+use crate::api::error_response::ErrorResponse;
+use crate::backend::{AgentClient, located_run, located_thread};
+use crate::crash::crash_point;
+use crate::domain::cron::Mode;
+use crate::domain::ids::{BackendRunId, RunId, ThreadId};
+use crate::domain::run_spec::ClientRunSpec;
+use crate::transport::RelayError;
+
+pub(super) struct ForwardedRun {
+    pub(super) gateway: Gateway,
+    pub(super) mode: Mode,
+    pub(super) run_id: RunId,
+    /// `None` if the agent server creates the thread.
+    pub(super) thread_id: Option<ThreadId>,
+    /// Its share of the memory for request bodies.
+    pub(super) held: OwnedSemaphorePermit,
+}
+
+/// Sends the response to the client's connection, which may be gone.
+pub(super) type ResponseSender = oneshot::Sender<Result<Response, ErrorResponse>>;
+
+/// What a response says about its run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct RunIds {
+    run: Option<BackendRunId>,
+    thread: Option<ThreadId>,
+}
+
+impl ForwardedRun {
+    /// Records the run, sends the request, passes the response to the client, and records what became of the run.
+    pub(super) async fn forward(self, spec: ClientRunSpec, outbound: Request, mut sender: ResponseSender) {
+        let Ok(server) = self.gateway.agent_server().cloned() else { return };
+        let api = &self.gateway.api;
+        if let Err(error) = api.store.insert_client_run(api.clock.now(), self.run_id, spec).await {
+            let _ = sender.send(Err(error.into()));
+            return;
+        }
+        let record = ClientRunRecord::new(api, self.run_id);
+        crash_point("client_run_committed").await;
+        let head = tokio::select! {
+            head = server.send(outbound) => head,
+            () = self.head_timeout(&mut sender) => {
+                let message = format!("the agent server did not respond within {:?}", self.gateway.request_timeout);
+                let _ = sender.send(Err(ErrorResponse::GatewayTimeout(message.clone())));
+                return record.unconfirmed(message).await;
+            }
+        };
+        crash_point("client_run_answered").await;
+        let (mode, thread_id) = (self.mode, self.thread_id);
+        drop(self.held);
+        match head {
+            Err(error) => on_no_response(&server, &record, &error, sender).await,
+            Ok(response) if response.status().is_success() => {
+                on_success(&server, &record, mode, thread_id, response, sender).await;
+            }
+            Ok(response) => on_error_status(&api.backend, &record, response, sender).await,
+        }
+    }
+
+    /// Returns once the agent server has taken too long for the head of its response. Some servers respond to `wait` only
+    /// when the run has ended, so there the timeout starts when the client leaves.
+    async fn head_timeout(&self, sender: &mut ResponseSender) {
+        if self.mode == Mode::Wait {
+            sender.closed().await;
+        }
+        tokio::time::sleep(self.gateway.request_timeout).await;
+    }
+}
+
+async fn on_no_response(
+    server: &AgentServer,
+    record: &ClientRunRecord<'_>,
+    error: &RelayError,
+    sender: ResponseSender,
+) {
+    let response = server.error_response(error);
+    let message = response.detail().to_owned();
+    let _ = sender.send(Err(response));
+    match error {
+        RelayError::NotSent(_) => record.rejected(message).await,
+        RelayError::Broken(_) => record.unconfirmed(message).await,
+    }
+}
+
+/// The agent server refused the request, or failed in a way that does not say what it has done.
+async fn on_error_status(
+    backend: &AgentClient,
+    record: &ClientRunRecord<'_>,
+    response: Response,
+    sender: ResponseSender,
+) {
+    let status = response.status();
+    let (parts, body) = response.into_parts();
+    let (body, copy) = tee(body, CopyUntil::End);
+    let _ = sender.send(proxy::client_response(Response::from_parts(parts, body)));
+    let error_text = backend.error_text(&copy.await.unwrap_or_default());
+    let message = format!("backend answered {}{error_text}", status.as_u16());
+    // A proxy that gave up waiting (408) may have forwarded the request.
+    match status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT {
+        true => record.rejected(message).await,
+        false => record.unconfirmed(message).await,
+    }
+}
+
+/// The agent server has the run. The client's first byte does not wait for our record of it.
+async fn on_success(
+    server: &AgentServer,
+    record: &ClientRunRecord<'_>,
+    mode: Mode,
+    thread_id: Option<ThreadId>,
+    response: Response,
+    sender: ResponseSender,
+) {
+    let (parts, body) = response.into_parts();
+    let mut ids = RunIds {
+        run: located_run(&parts.headers),
+        thread: thread_id.or_else(|| located_thread(&parts.headers)),
+    };
+    let until = match mode {
+        Mode::Background => CopyUntil::End,
+        Mode::Stream | Mode::Wait => CopyUntil::FirstEvent,
+    };
+    let is_in_body = match mode {
+        Mode::Background => ids.run.is_none() || ids.thread.is_none(),
+        Mode::Stream => ids.run.is_none(),
+        Mode::Wait => false,
+    };
+    if is_in_body {
+        let (body, copy) = tee(body, until);
+        let _ = sender.send(proxy::client_response(Response::from_parts(parts, body)));
+        ids = ids.or(RunIds::from_body(mode, &copy.await.unwrap_or_default()));
+    } else {
+        let _ = sender.send(proxy::client_response(Response::from_parts(parts, body)));
+    }
+    if ids.run.is_some() && ids.thread.is_none() {
+        ids.thread = server.thread_of(record.run_id()).await;
+    }
+    match (ids.run, ids.thread) {
+        (Some(run), Some(thread)) => record.accepted(thread, run).await,
+        (Some(_), None) => record.unconfirmed("the response does not name its thread".to_owned()).await,
+        (None, _) => record.unconfirmed("the response does not name its run".to_owned()).await,
+    }
+}
+
+impl RunIds {
+    /// Parses the run itself, or the `metadata` event, which is the first of a stream.
+    fn from_body(mode: Mode, body: &[u8]) -> Self {
+        let json: Option<Value> = match mode {
+            Mode::Background => serde_json::from_slice(body).ok(),
+            Mode::Stream => first_event(body).and_then(|event| serde_json::from_slice(&data_of(event)).ok()),
+            Mode::Wait => None,
+        };
+        let id = |key: &str| json.as_ref()?.get(key)?.as_str().map(str::to_owned);
+        Self {
+            run: id("run_id").and_then(|id| id.parse().ok()),
+            thread: id("thread_id").and_then(|id| id.parse().ok()),
+        }
+    }
+
+    fn or(self, other: Self) -> Self {
+        Self { run: self.run.or(other.run), thread: self.thread.or(other.thread) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_response_names_its_run() {
+        let (run, thread) = ("0e5a6cf1-9d1c-5d0b-8a51-52b8b1b7a1f0", "3f0c9a52-6f0e-4c5b-9f53-0a8a5a0d7f11");
+        let both = RunIds { run: run.parse().ok(), thread: thread.parse().ok() };
+        let only_run = RunIds { thread: None, ..both };
+        let json = format!(r#"{{"run_id":"{run}","thread_id":"{thread}","kwargs":{{}}}}"#);
+        let event =
+            |end: &str| format!("event: metadata{end}data: {{\"run_id\":\"{run}\"}}{end}{end}event: values");
+        for (mode, body, expected) in [
+            (Mode::Background, json.as_str(), both),
+            (Mode::Background, &json[..40], RunIds::default()),
+            (Mode::Stream, &event("\n"), only_run),
+            (Mode::Stream, &event("\r\n"), only_run),
+            (Mode::Stream, ": heartbeat\n\n", RunIds::default()),
+            (Mode::Stream, "event: metadata\ndata: {\"run", RunIds::default()),
+            (Mode::Wait, json.as_str(), RunIds::default()),
+        ] {
+            assert_eq!(RunIds::from_body(mode, body.as_bytes()), expected, "{mode:?} {body}");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! What handling a request in front of the agent server needs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+use super::agent_server::AgentServer;
+use crate::api::Api;
+use crate::api::error_response::ErrorResponse;
+use crate::domain::bounds::HELD_BODIES_BYTES_MAX;
+
+#[derive(Clone)]
+pub struct Gateway {
+    pub api: Api,
+    /// If `None`, requests that would be forwarded fail.
+    pub agent_server: Option<AgentServer>,
+    /// How long the agent server may take for the head of a response that does not wait for a run.
+    pub request_timeout: Duration,
+    /// Requests for runs that must be finished, whether or not the client stays.
+    pub(super) forwarded_runs: TaskTracker,
+    /// How many bytes of request bodies may be in memory at once.
+    pub(super) held_bodies: Arc<Semaphore>,
+}
+
+impl Gateway {
+    pub fn new(api: Api, agent_server: Option<AgentServer>, request_timeout: Duration) -> Self {
+        Self {
+            api,
+            agent_server,
+            request_timeout,
+            forwarded_runs: TaskTracker::new(),
+            held_bodies: Arc::new(Semaphore::new(HELD_BODIES_BYTES_MAX)),
+        }
+    }
+
+    /// Waits until all forwarded runs are finished. No new ones may arrive meanwhile.
+    pub(in crate::api) async fn drain(&self) {
+        self.forwarded_runs.close();
+        self.forwarded_runs.wait().await;
+    }
+
+    pub(super) fn agent_server(&self) -> Result<&AgentServer, ErrorResponse> {
+        let message = || "there is no agent server to forward this request to".to_owned();
+        self.agent_server.as_ref().ok_or_else(|| ErrorResponse::BadGateway(message()))
+    }
+}

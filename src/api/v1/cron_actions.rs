@@ -1,0 +1,142 @@
+//! Actions on a cron: trigger, pause, resume, skip the next occurrence, backfill.
+
+use axum::Json;
+use axum::extract::State;
+
+use super::parse::{instant, note, unknown_cron};
+use crate::api::Api;
+use crate::api::error_response::ErrorResponse;
+use crate::api::extract::{JsonBody, PathParameter};
+use crate::api::wire::{
+    BackfillRequest, Backfilled, CronState, CronStateChanged, EmptyRequest, PauseRequest, Triggered,
+};
+use crate::store::{BackfillOrder, ChangedCronState, CronStateChange, Purpose, TriggeredRun};
+
+/// How many occurrences a backfill may run unless the request says otherwise.
+const BACKFILL_LIMIT_DEFAULT: usize = 100;
+
+/// Start a run of a cron now
+#[utoipa::path(
+    post, path = "/v1/crons/{name}/trigger", tag = "crons",
+    params(("name" = String, Path, description = "The name of the cron", example = "daily-digest")),
+    request_body = Option<EmptyRequest>,
+    responses((status = 200, description = "The new run", body = Triggered), ErrorResponse)
+)]
+pub(super) async fn trigger(
+    State(api): State<Api>,
+    PathParameter(name): PathParameter,
+    JsonBody(EmptyRequest {}): JsonBody<EmptyRequest>,
+) -> Result<Json<Triggered>, ErrorResponse> {
+    let Some(TriggeredRun { run, waits_for }) = api.store.trigger(api.clock.now(), name.clone()).await?
+    else {
+        return Err(unknown_cron(&api, &name).await);
+    };
+    api.wakes.runner.notify_one();
+    tracing::info!(cron = name, run_id = %run.run_id, "run triggered on request");
+    Ok(Json(Triggered::of(&run, waits_for.map(|run_id| run_id.to_string()))))
+}
+
+/// Pause a cron: skip its occurrences until it is resumed
+#[utoipa::path(
+    post, path = "/v1/crons/{name}/pause", tag = "crons",
+    params(("name" = String, Path, description = "The name of the cron", example = "daily-digest")),
+    request_body = Option<PauseRequest>,
+    responses((status = 200, description = "The state before and after", body = CronStateChanged), ErrorResponse)
+)]
+pub(super) async fn pause(
+    State(api): State<Api>,
+    PathParameter(name): PathParameter,
+    JsonBody(request): JsonBody<PauseRequest>,
+) -> Result<Json<CronStateChanged>, ErrorResponse> {
+    change_state(&api, name, CronStateChange::Pause(note(request.note)?)).await
+}
+
+/// Resume a paused cron
+#[utoipa::path(
+    post, path = "/v1/crons/{name}/resume", tag = "crons",
+    params(("name" = String, Path, description = "The name of the cron", example = "daily-digest")),
+    request_body = Option<EmptyRequest>,
+    responses((status = 200, description = "The state before and after", body = CronStateChanged), ErrorResponse)
+)]
+pub(super) async fn resume(
+    State(api): State<Api>,
+    PathParameter(name): PathParameter,
+    JsonBody(EmptyRequest {}): JsonBody<EmptyRequest>,
+) -> Result<Json<CronStateChanged>, ErrorResponse> {
+    change_state(&api, name, CronStateChange::Resume).await
+}
+
+/// Skip the next occurrence of a cron, once
+#[utoipa::path(
+    post, path = "/v1/crons/{name}/skip-next", tag = "crons",
+    params(("name" = String, Path, description = "The name of the cron", example = "daily-digest")),
+    request_body = Option<EmptyRequest>,
+    responses((status = 200, description = "The state before and after", body = CronStateChanged), ErrorResponse)
+)]
+pub(super) async fn skip_next(
+    State(api): State<Api>,
+    PathParameter(name): PathParameter,
+    JsonBody(EmptyRequest {}): JsonBody<EmptyRequest>,
+) -> Result<Json<CronStateChanged>, ErrorResponse> {
+    change_state(&api, name, CronStateChange::SkipNext).await
+}
+
+async fn change_state(
+    api: &Api,
+    name: String,
+    change: CronStateChange,
+) -> Result<Json<CronStateChanged>, ErrorResponse> {
+    let event = match change {
+        CronStateChange::Pause(_) => "cron paused on request",
+        CronStateChange::Resume => "cron resumed on request",
+        CronStateChange::SkipNext => "cron set to skip its next occurrence on request",
+    };
+    let changed = api.store.change_cron_state(api.clock.now(), name.clone(), change).await?;
+    let Some(ChangedCronState { before, after }) = changed else {
+        return Err(unknown_cron(api, &name).await);
+    };
+    // The change also planned what was due until now, and that may have to be started.
+    api.wakes.runner.notify_one();
+    tracing::info!(cron = name, "{event}");
+    Ok(Json(CronStateChanged { cron_name: name, before: CronState::of(&before), now: CronState::of(&after) }))
+}
+
+/// Run the past occurrences of a cron that have no record of a run
+#[utoipa::path(
+    post, path = "/v1/crons/{name}/backfill", tag = "crons",
+    params(("name" = String, Path, description = "The name of the cron", example = "daily-digest")),
+    request_body = BackfillRequest,
+    responses((status = 200, description = "What is done for each occurrence", body = Backfilled), ErrorResponse)
+)]
+pub(super) async fn backfill(
+    State(api): State<Api>,
+    PathParameter(name): PathParameter,
+    JsonBody(request): JsonBody<BackfillRequest>,
+) -> Result<Json<Backfilled>, ErrorResponse> {
+    let now = api.clock.now();
+    let (from, to) = (instant("from", &request.from)?, instant("to", &request.to)?);
+    if from >= to {
+        return Err(ErrorResponse::Invalid(format!("from {from} is not before to {to}")));
+    }
+    if to > now {
+        return Err(ErrorResponse::Invalid(format!(
+            "to {to} is in the future; future occurrences are started by the schedule"
+        )));
+    }
+    let purpose = request.purpose();
+    let limit = request.limit.unwrap_or(BACKFILL_LIMIT_DEFAULT);
+    let order = BackfillOrder { name: name.clone(), from, to, limit, purpose };
+    let Some(lines) = api.store.backfill(now, order).await? else {
+        return Err(unknown_cron(&api, &name).await);
+    };
+    let backfilled = Backfilled::of(name, purpose, &lines);
+    match purpose {
+        Purpose::Act => {
+            api.wakes.runner.notify_one();
+            let Backfilled { cron_name, runs, .. } = &backfilled;
+            tracing::info!(cron = cron_name, runs, %from, %to, "cron backfilled on request");
+        }
+        Purpose::DryRun => {}
+    }
+    Ok(Json(backfilled))
+}

@@ -1,0 +1,63 @@
+//! Parsing of what requests name: words of closed sets, ids and instants, with one error text each.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+
+use crate::api::Api;
+use crate::api::error_response::ErrorResponse;
+use crate::config::nearest;
+use crate::domain::bounds::NOTE_CHARS_MAX;
+
+/// Parses `error,timeout`: words separated by commas, each of which must be known.
+pub(super) fn word_list<Word: FromStr>(name: &str, text: Option<&str>) -> Result<Vec<Word>, ErrorResponse>
+where
+    Word::Err: Display,
+{
+    text.into_iter().flat_map(|text| text.split(',')).map(|text| word(name, text)).collect()
+}
+
+pub(super) fn word<Word: FromStr>(name: &str, text: &str) -> Result<Word, ErrorResponse>
+where
+    Word::Err: Display,
+{
+    text.parse().map_err(|error| ErrorResponse::Invalid(format!("{name}: {error}")))
+}
+
+/// Parses a UUID; `kind` says of what, such as `run`.
+pub(super) fn id<Id: FromStr>(kind: &str, text: &str) -> Result<Id, ErrorResponse> {
+    text.parse().map_err(|_| ErrorResponse::Invalid(format!("got `{text}`, expected a {kind} id (a UUID)")))
+}
+
+pub(super) fn instant(name: &str, text: &str) -> Result<Timestamp, ErrorResponse> {
+    text.parse().map_err(|_| {
+        ErrorResponse::Invalid(format!("{name}: got `{text}`, expected a time such as 2026-03-02T09:00:00Z"))
+    })
+}
+
+/// Parses an instant in a query. There `+` means a space, and a time zone's `+` that was not written as `%2B` can still
+/// mean only one thing.
+pub(super) fn query_instant(name: &str, text: Option<&str>) -> Result<Option<Timestamp>, ErrorResponse> {
+    text.map(|text| instant(name, &text.replace(' ', "+"))).transpose()
+}
+
+/// Returns the note without surrounding blanks, or `None` if nothing is left of it; a note that is too long is an error.
+pub(super) fn note(note: Option<String>) -> Result<Option<String>, ErrorResponse> {
+    if note.as_ref().is_some_and(|note| note.chars().count() > NOTE_CHARS_MAX) {
+        return Err(ErrorResponse::Invalid(format!("note: longer than {NOTE_CHARS_MAX} characters")));
+    }
+    Ok(note.map(|note| note.trim().to_owned()).filter(|note| !note.is_empty()))
+}
+
+/// Returns the error for a cron that does not exist; it suggests the nearest name.
+pub(super) async fn unknown_cron(api: &Api, name: &str) -> ErrorResponse {
+    let names = match api.store.cron_names().await {
+        Ok(names) => names,
+        Err(error) => return error.into(),
+    };
+    ErrorResponse::NotFound(match nearest(name, names.iter().map(String::as_str)) {
+        Some(nearest) => format!("there is no cron `{name}`; did you mean `{nearest}`?"),
+        None => format!("there is no cron `{name}`; `agentcron list` shows all"),
+    })
+}
