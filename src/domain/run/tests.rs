@@ -56,41 +56,41 @@ fn every_state_meets_every_change() {
         }
     }
     expect![[r#"
-        pending  send     sending
-        pending  not sent - invalid transition: NotSent while pending
-        pending  unconfirm - invalid transition: Unconfirm while pending
-        pending  rule out - invalid transition: RuleOut while pending
-        pending  accept   - invalid transition: Accept while pending
-        pending  cancel   - invalid transition: Cancel while pending
-        pending  end      ended
-        sending  send     - invalid transition: Send while sending
-        sending  not sent pending 3
-        sending  unconfirm unconfirmed
-        sending  rule out - invalid transition: RuleOut while sending
-        sending  accept   running
-        sending  cancel   - invalid transition: Cancel while sending
-        sending  end      ended
-        unconfirmed send     - invalid transition: Send while unconfirmed
-        unconfirmed not sent - invalid transition: NotSent while unconfirmed
+        pending     send      sending
+        pending     not sent  - invalid transition: NotSent while pending
+        pending     unconfirm - invalid transition: Unconfirm while pending
+        pending     rule out  - invalid transition: RuleOut while pending
+        pending     accept    - invalid transition: Accept while pending
+        pending     cancel    - invalid transition: Cancel while pending
+        pending     end       ended
+        sending     send      - invalid transition: Send while sending
+        sending     not sent  pending 3
+        sending     unconfirm unconfirmed
+        sending     rule out  - invalid transition: RuleOut while sending
+        sending     accept    running
+        sending     cancel    - invalid transition: Cancel while sending
+        sending     end       ended
+        unconfirmed send      - invalid transition: Send while unconfirmed
+        unconfirmed not sent  - invalid transition: NotSent while unconfirmed
         unconfirmed unconfirm unconfirmed
-        unconfirmed rule out pending 4
-        unconfirmed accept   running
-        unconfirmed cancel   - invalid transition: Cancel while unconfirmed
-        unconfirmed end      ended
-        running  send     - invalid transition: Send while running
-        running  not sent - invalid transition: NotSent while running
-        running  unconfirm - invalid transition: Unconfirm while running
-        running  rule out - invalid transition: RuleOut while running
-        running  accept   - invalid transition: Accept while running
-        running  cancel   running
-        running  end      ended
-        ended    send     - invalid transition: Send while ended
-        ended    not sent - invalid transition: NotSent while ended
-        ended    unconfirm - invalid transition: Unconfirm while ended
-        ended    rule out - invalid transition: RuleOut while ended
-        ended    accept   - invalid transition: Accept while ended
-        ended    cancel   - invalid transition: Cancel while ended
-        ended    end      - invalid transition: End while ended
+        unconfirmed rule out  pending 4
+        unconfirmed accept    running
+        unconfirmed cancel    - invalid transition: Cancel while unconfirmed
+        unconfirmed end       ended
+        running     send      - invalid transition: Send while running
+        running     not sent  - invalid transition: NotSent while running
+        running     unconfirm - invalid transition: Unconfirm while running
+        running     rule out  - invalid transition: RuleOut while running
+        running     accept    - invalid transition: Accept while running
+        running     cancel    running
+        running     end       ended
+        ended       send      - invalid transition: Send while ended
+        ended       not sent  - invalid transition: NotSent while ended
+        ended       unconfirm - invalid transition: Unconfirm while ended
+        ended       rule out  - invalid transition: RuleOut while ended
+        ended       accept    - invalid transition: Accept while ended
+        ended       cancel    - invalid transition: Cancel while ended
+        ended       end       - invalid transition: End while ended
     "#]]
     .assert_eq(&table);
 }

@@ -163,7 +163,7 @@ mod tests {
             let probe = breaker
                 .probe_at()
                 .map_or("closed".to_owned(), |at| format!("open, probe at {}", at.as_millisecond()));
-            table.push_str(&format!("{millisecond:6} {name:12} {probe:22} starts {allowed:?}\n"));
+            table.push_str(&format!("at {millisecond:<7} {name:16} {probe:22} starts {allowed:?}\n"));
         }
         table
     }
@@ -187,19 +187,19 @@ mod tests {
             (17_760, Event::Unreachable),
         ]);
         expect![[r#"
-                 0 -            closed                 starts [8, 7]
-                 0 unreachable  open, probe at 250     starts [0, 0]
-                10 unreachable  open, probe at 260     starts [0, 0]
-               200 -            open, probe at 260     starts [0, 0]
-               260 -            open, probe at 260     starts [1, 0]
-               260 unreachable  open, probe at 760     starts [0, 0]
-               760 unreachable  open, probe at 1760    starts [0, 0]
-              1760 unreachable  open, probe at 3760    starts [0, 0]
-              3760 unreachable  open, probe at 7760    starts [0, 0]
-              7760 unreachable  open, probe at 12760   starts [0, 0]
-             12760 unreachable  open, probe at 17760   starts [0, 0]
-             17760 success      closed                 starts [8, 7]
-             17760 unreachable  open, probe at 18010   starts [0, 0]
+            at 0       -                closed                 starts [8, 7]
+            at 0       unreachable      open, probe at 250     starts [0, 0]
+            at 10      unreachable      open, probe at 260     starts [0, 0]
+            at 200     -                open, probe at 260     starts [0, 0]
+            at 260     -                open, probe at 260     starts [1, 0]
+            at 260     unreachable      open, probe at 760     starts [0, 0]
+            at 760     unreachable      open, probe at 1760    starts [0, 0]
+            at 1760    unreachable      open, probe at 3760    starts [0, 0]
+            at 3760    unreachable      open, probe at 7760    starts [0, 0]
+            at 7760    unreachable      open, probe at 12760   starts [0, 0]
+            at 12760   unreachable      open, probe at 17760   starts [0, 0]
+            at 17760   success          closed                 starts [8, 7]
+            at 17760   unreachable      open, probe at 18010   starts [0, 0]
         "#]]
         .assert_eq(&table);
     }
@@ -215,12 +215,12 @@ mod tests {
             (317_000, Event::Nothing),
         ]);
         expect![[r#"
-                 0 denied       open, probe at 5000    starts [0, 0]
-              5000 denied       open, probe at 15000   starts [0, 0]
-             15000 success      closed                 starts [8, 7]
-             15000 asks for 2s  open, probe at 17000   starts [0, 0]
-             17000 asks for 86400s open, probe at 317000  starts [0, 0]
-            317000 -            open, probe at 317000  starts [1, 0]
+            at 0       denied           open, probe at 5000    starts [0, 0]
+            at 5000    denied           open, probe at 15000   starts [0, 0]
+            at 15000   success          closed                 starts [8, 7]
+            at 15000   asks for 2s      open, probe at 17000   starts [0, 0]
+            at 17000   asks for 86400s  open, probe at 317000  starts [0, 0]
+            at 317000  -                open, probe at 317000  starts [1, 0]
         "#]]
         .assert_eq(&table);
     }
@@ -230,9 +230,9 @@ mod tests {
         let table =
             table(&[(3_600_000, Event::Unreachable), (3_600_100, Event::Nothing), (0, Event::Nothing)]);
         expect![[r#"
-            3600000 unreachable  open, probe at 3600250 starts [0, 0]
-            3600100 -            open, probe at 3600250 starts [0, 0]
-                 0 -            open, probe at 3600250 starts [1, 0]
+            at 3600000 unreachable      open, probe at 3600250 starts [0, 0]
+            at 3600100 -                open, probe at 3600250 starts [0, 0]
+            at 0       -                open, probe at 3600250 starts [1, 0]
         "#]]
         .assert_eq(&table);
     }

@@ -104,7 +104,7 @@ async fn a_long_catch_up_leaves_one_record_of_what_was_missed() {
     }
     let rows = rows(folder.path());
     assert_eq!(rows.len(), 7, "{rows:?}");
-    assert!(rows[0].starts_with("09:00 missed x35994 not running"), "{rows:?}");
+    assert!(rows[0].starts_with("09:00 missed x35994 agentcron was not running"), "{rows:?}");
 }
 
 #[tokio::test]
