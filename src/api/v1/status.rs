@@ -26,8 +26,8 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Json<DaemonStatus>,
     Ok(Json(status.await?))
 }
 
-/// Returns what came of the last reload: the daemon loads changed files by itself, and otherwise leaves a notice that
-/// has one mistake a line.
+/// Returns the result of the last reload. The daemon loads changed files by itself; if it cannot, it leaves a notice
+/// with one mistake per line.
 fn configuration(snapshot: &StatusSnapshot) -> Configuration {
     let notice = snapshot.notices.iter().find(|notice| notice.kind == NoticeKind::Configuration);
     notice.map_or(Configuration::Same, |notice| Configuration::Mistakes {
