@@ -1,5 +1,5 @@
-//! The only place that constructs, spawns, supervises and drains. The world comes in as arguments: the same daemon
-//! runs under systemd, in the demo and in simulation.
+//! The only place that constructs, spawns, supervises and drains the loops. The world is passed in as an
+//! argument, so the same daemon runs under systemd, in the demo and in simulation.
 
 mod reload;
 mod restart;
@@ -23,43 +23,41 @@ use crate::engine::courier::{self, Courier, OriginLimiter};
 use crate::engine::janitor::{self, Janitor};
 use crate::engine::maintenance::{self, Maintenance};
 use crate::engine::runner::{self, Runner, RunnerSettings};
-use crate::engine::{Health, Wakes, scheduler};
-use crate::store::{Execution, NewDefinition, NoticeKind, Store, StoreError};
+use crate::engine::scheduler::{self, NextWake, Scheduler};
+use crate::engine::{Health, Wakes};
+use crate::store::{Execution, NewDefinition, NewNotice, NoticeKind, Store, StoreError};
 use crate::transport::{Relay, Transport};
 use crate::webhook::{self, LiveSettings, Sender, WebhookSettings};
 
 use reload::Reload;
 
-/// What a daemon lives in.
+/// The surroundings of a daemon.
 pub struct World {
-    /// What the files say.
     pub config: Config,
-    /// Where placeholders get their values.
     pub environment: Environment,
-    /// The time.
     pub clock: Clock,
-    /// The way to the agent server.
+    /// Connects to the agent server.
     pub backend: Transport,
-    /// The way to the receivers of webhooks; the policy of the configuration is put upon it.
+    /// Connects to the receivers of webhooks; the configured policy for URLs is applied on top.
     pub receivers: Transport,
-    /// Where the store's closures run.
     pub execution: Execution,
-    /// The id of a store that has yet to be made; one that exists keeps its own.
+    /// The id of a store that is made now; an existing store keeps its own.
     pub new_installation: InstallationId,
-    /// Where the command line finds the daemon, if it shall.
+    /// The socket on which the command line reaches the daemon; `None` for no socket.
     pub socket: Option<PathBuf>,
-    /// Where clients find it by TCP, if they shall.
+    /// The TCP address on which clients reach the daemon; `None` for no port.
     pub listen: Option<SocketAddr>,
-    /// The way to the agent server for what clients ask of it, if that is to be passed on.
+    /// Forwards the requests of clients to the agent server; `None` if they are not forwarded.
     pub relay: Option<Relay>,
-    /// A nudge to read the files again, which are then watched too; without one they are read at the start only.
+    /// Notified when the files must be read again. They are then also watched; without it they are read at
+    /// the start only.
     pub reload: Option<Arc<Notify>>,
 }
 
-/// Why a daemon ended that was not asked to.
+/// Why a daemon ended that was not asked to stop.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
-    /// The store: nothing true can be said without it.
+    /// The store failed: nothing true can be reported without it.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A loop ended by itself: a bug.
@@ -67,29 +65,26 @@ pub enum DaemonError {
     LoopEnded(&'static str),
     /// A definition could not be written as JSON: a bug.
     #[error("the definition of {name} cannot be stored: {source}")]
-    Definition {
-        /// Whose.
-        name: String,
-        /// Why.
-        source: serde_json::Error,
-    },
+    Definition { name: String, source: serde_json::Error },
 }
 
+/// The loops by name.
 type Loops = JoinSet<(&'static str, Result<(), StoreError>)>;
 
-/// Runs the daemon until `stop`, then drains: what is in flight is finished, within the configured grace.
+/// Runs the daemon until `stop`, then drains it: what is in flight is finished within the configured grace.
 ///
 /// `ready` is called once everything is up.
 ///
 /// # Errors
-/// See [`DaemonError`]; the service manager starts the daemon again, and it reads the truth from the store.
+/// See [`DaemonError`]. The service manager starts the daemon again, which then reads the truth from the
+/// store.
 pub async fn serve(world: World, ready: impl FnOnce(), stop: CancellationToken) -> Result<(), DaemonError> {
     let store = Store::open(&world.config.store.path, world.execution, world.new_installation)?;
     let network = tokio::select! {
         biased;
-        // A disk without room may keep the beginning waiting; nothing is in flight yet that would have to be finished.
+        // A full disk may make this wait; nothing is in flight yet that would have to be finished.
         () = stop.cancelled() => return Ok(()),
-        begun = begin(&world, &store) => begun?,
+        network = prepare(&world, &store) => network?,
     };
     let grace = world.config.shutdown_grace;
     let mut loops = spawn(world, store, network, &stop);
@@ -101,22 +96,22 @@ pub async fn serve(world: World, ready: impl FnOnce(), stop: CancellationToken) 
     };
     if let Some(ended) = ended {
         stop.cancel();
-        let cause = verdict(ended);
+        let result = result_of_ended_loop(ended);
         drain(&mut loops, grace).await?;
-        return cause;
+        return result;
     }
     drain(&mut loops, grace).await
 }
 
-/// Brings the store up to date with the configuration, and opens the port if there is to be one.
-async fn begin(world: &World, store: &Store) -> Result<Option<TcpListener>, DaemonError> {
+/// Brings the store up to date with the configuration, and listens on the port if there is one.
+async fn prepare(world: &World, store: &Store) -> Result<Option<TcpListener>, DaemonError> {
     let definitions = definitions(&world.config.crons, store.installation_id())?;
     let report = store.sync_file_crons(world.clock.now(), definitions).await?;
     store.notice(world.clock.now(), NoticeKind::Configuration, None).await?;
-    // Before a client can ask for a run: it would be taken for one that a former process was sending.
+    // Before a client can ask for a run: that run would be taken for one that a former process was sending.
     let recovered = store.recover_runs(world.clock.now()).await?;
     if recovered > 0 {
-        tracing::info!(runs = recovered, "took over runs of a former process");
+        tracing::info!(count = recovered, "recovered runs");
     }
     tracing::info!(
         crons = world.config.crons.len(),
@@ -125,18 +120,18 @@ async fn begin(world: &World, store: &Store) -> Result<Option<TcpListener>, Daem
         removed = report.removed,
         store = %world.config.store.path.display(),
         backend = %world.config.backend.url,
-        "ready"
+        "daemon ready"
     );
-    let (network, trouble) = match world.listen.map(bind_network) {
+    let (network, problem) = match world.listen.map(bind_network) {
         None => (None, None),
         Some(Ok(listener)) => (Some(listener), None),
-        Some(Err(trouble)) => (None, Some(trouble)),
+        Some(Err(problem)) => (None, Some(problem)),
     };
-    store.notice(world.clock.now(), NoticeKind::Listen, trouble).await?;
+    store.notice(world.clock.now(), NoticeKind::Listen, problem.map(NewNotice::single)).await?;
     Ok(network)
 }
 
-/// Definitions as the store keeps them.
+/// Returns the definitions as the store keeps them.
 fn definitions(
     crons: &[CronDefinition],
     installation: InstallationId,
@@ -155,90 +150,133 @@ fn definitions(
         .collect()
 }
 
+/// Makes all loops and spawns them.
 fn spawn(world: World, store: Store, network: Option<TcpListener>, stop: &CancellationToken) -> Loops {
-    let World {
-        config,
-        environment,
-        clock,
-        backend,
-        receivers,
-        execution: _,
-        new_installation: _,
-        socket,
-        listen: _,
-        relay,
-        reload,
-    } = world;
     let wakes = Wakes::default();
-    let (put_webhooks, webhooks) = webhook::live_settings(WebhookSettings::of_config(&config));
-    let client = AgentClient::new(
-        backend,
-        config.backend.url.clone(),
-        config.backend.api_key.clone(),
-        config.backend.request_timeout,
-    );
-    let runner = Runner::new(
-        store.clone(),
-        client.clone(),
-        clock.clone(),
-        environment.clone(),
-        runner_settings(&config, webhooks.clone()),
-        wakes.clone(),
-        stop.clone(),
-    );
-    let courier = Courier {
+    let (settings_writer, webhooks) = webhook::live_settings(WebhookSettings::of_config(&world.config));
+    let client = agent_client(&world);
+    let engine = Engine::new(&world, &store, &client, &wakes, &webhooks, stop);
+    let api = Api {
         store: store.clone(),
-        sender: Sender::new(receivers, environment.clone(), clock.clone(), config.webhooks.clone()),
-        clock: clock.clone(),
+        clock: world.clock.clone(),
         wakes: wakes.clone(),
-        webhooks: webhooks.clone(),
-        origins: OriginLimiter::default(),
+        health: engine.health(),
+        backend: client,
+        webhooks,
     };
-    let health = Health {
-        backend_breaker: runner.backend_breaker(),
-        origins: courier.origins.clone(),
-        ..Health::default()
-    };
-    let janitor =
-        Janitor { store: store.clone(), backend: client.clone(), clock: clock.clone(), wakes: wakes.clone() };
-    let maintenance = Maintenance { store: store.clone(), clock: clock.clone() };
-    let mut loops = Loops::new();
+    let World { config, environment, clock, socket, relay, reload, .. } = world;
     let listeners = Listeners {
-        socket: socket.and_then(|path| bind(&path)),
+        socket: socket.and_then(|path| bind_socket(&path)),
         network,
         api_keys: config.http.api_keys.clone(),
     };
+    let mut loops = Loops::new();
     if listeners.socket.is_some() || listeners.network.is_some() {
-        let api = Api {
-            store: store.clone(),
-            clock: clock.clone(),
-            wakes: wakes.clone(),
-            health: health.clone(),
-            backend: client.clone(),
-            webhooks,
-        };
-        let server = relay.and_then(|relay| agent_server(relay, client.clone(), &config));
-        let gateway = Gateway::new(api, server, config.backend.request_timeout);
-        let t = stop.clone();
-        loops.spawn(async move { ("http server", api::serve(listeners, gateway, t).await) });
+        let gateway = gateway(api, relay, &config);
+        let stop = stop.clone();
+        loops.spawn(async move { ("http server", api::serve(listeners, gateway, stop).await) });
     }
-    if let Some(asked) = reload {
-        let (store, clock, wakes) = (store.clone(), clock.clone(), wakes.clone());
-        let reload = Reload { config, environment, clock, store, wakes, webhooks: put_webhooks, asked };
-        let t = stop.clone();
-        loops.spawn(async move { ("reloader", reload::run(reload, t).await) });
+    if let Some(requested) = reload {
+        let webhooks = settings_writer;
+        let reload = Reload { config, environment, clock, store, wakes, webhooks, requested };
+        let stop = stop.clone();
+        loops.spawn(async move { ("reloader", reload::run(reload, stop).await) });
     }
-    let (s, c, w, t) = (store, clock, wakes, stop.clone());
-    let next_wake = health.next_wake;
-    loops.spawn(async move { ("scheduler", scheduler::run(s, c, w, next_wake, t).await) });
-    loops.spawn(async move { ("runner", runner::run(runner).await) });
-    let t = stop.clone();
-    loops.spawn(async move { ("courier", courier::run(courier, t).await) });
-    let t = stop.clone();
-    loops.spawn(async move { ("janitor", janitor::run(janitor, t).await) });
-    let t = stop.clone();
-    loops.spawn(async move { ("maintenance", maintenance::run(maintenance, t).await) });
+    engine.spawn(&mut loops, stop);
     loops
+}
+
+/// The loops that drive crons, runs and deliveries, before they are spawned.
+struct Engine {
+    scheduler: Scheduler,
+    runner: Runner,
+    courier: Courier,
+    janitor: Janitor,
+    maintenance: Maintenance,
+}
+
+impl Engine {
+    fn new(
+        world: &World,
+        store: &Store,
+        client: &AgentClient,
+        wakes: &Wakes,
+        webhooks: &LiveSettings,
+        stop: &CancellationToken,
+    ) -> Self {
+        let (store, clock, wakes) = (|| store.clone(), || world.clock.clone(), || wakes.clone());
+        let runner = Runner::new(
+            store(),
+            client.clone(),
+            clock(),
+            world.environment.clone(),
+            runner_settings(&world.config, webhooks.clone()),
+            wakes(),
+            stop.clone(),
+        );
+        let sender = Sender::new(
+            world.receivers.clone(),
+            world.environment.clone(),
+            clock(),
+            world.config.webhooks.clone(),
+        );
+        let courier = Courier {
+            store: store(),
+            sender,
+            clock: clock(),
+            wakes: wakes(),
+            webhooks: webhooks.clone(),
+            origins: OriginLimiter::default(),
+        };
+        Self {
+            scheduler: Scheduler {
+                store: store(),
+                clock: clock(),
+                wakes: wakes(),
+                next_wake: NextWake::default(),
+            },
+            runner,
+            courier,
+            janitor: Janitor { store: store(), backend: client.clone(), clock: clock(), wakes: wakes() },
+            maintenance: Maintenance { store: store(), clock: clock() },
+        }
+    }
+
+    fn health(&self) -> Health {
+        Health {
+            backend_breaker: self.runner.backend_breaker(),
+            next_wake: self.scheduler.next_wake.clone(),
+            origins: self.courier.origins.clone(),
+        }
+    }
+
+    fn spawn(self, loops: &mut Loops, stop: &CancellationToken) {
+        let Self { scheduler, runner, courier, janitor, maintenance } = self;
+        let scheduler_stop = stop.clone();
+        loops.spawn(async move { ("scheduler", scheduler::run(scheduler, scheduler_stop).await) });
+        loops.spawn(async move { ("runner", runner::run(runner).await) });
+        let courier_stop = stop.clone();
+        loops.spawn(async move { ("courier", courier::run(courier, courier_stop).await) });
+        let janitor_stop = stop.clone();
+        loops.spawn(async move { ("janitor", janitor::run(janitor, janitor_stop).await) });
+        let maintenance_stop = stop.clone();
+        loops.spawn(async move { ("maintenance", maintenance::run(maintenance, maintenance_stop).await) });
+    }
+}
+
+fn agent_client(world: &World) -> AgentClient {
+    let backend = &world.config.backend;
+    AgentClient::new(
+        world.backend.clone(),
+        backend.url.clone(),
+        backend.api_key.clone(),
+        backend.request_timeout,
+    )
+}
+
+fn gateway(api: Api, relay: Option<Relay>, config: &Config) -> Gateway {
+    let server = relay.and_then(|relay| agent_server(relay, api.backend.clone(), config));
+    Gateway::new(api, server, config.backend.request_timeout)
 }
 
 fn runner_settings(config: &Config, webhooks: LiveSettings) -> RunnerSettings {
@@ -249,14 +287,18 @@ fn runner_settings(config: &Config, webhooks: LiveSettings) -> RunnerSettings {
     }
 }
 
-/// A daemon that cannot be talked to still fires: that is what it is for.
-fn bind(path: &Path) -> Option<Socket> {
+/// Binds the socket of the command line. A daemon that cannot be reached still fires, since that is its
+/// purpose.
+fn bind_socket(path: &Path) -> Option<Socket> {
     Socket::bind(path)
-        .map_err(|error| tracing::error!(%error, "trigger, pause and the like will find no daemon"))
+        .map_err(|error| {
+            tracing::error!(%error, "socket not bound; trigger, pause and the like will not reach the daemon");
+        })
         .ok()
 }
 
-/// The same holds for one that clients do not find; `status` says so.
+/// Binds the port for clients. A daemon that clients cannot reach still fires as well; `status` shows the
+/// problem.
 fn bind_network(address: SocketAddr) -> Result<TcpListener, String> {
     let listener = std::net::TcpListener::bind(address).and_then(|listener| {
         listener.set_nonblocking(true)?;
@@ -265,12 +307,12 @@ fn bind_network(address: SocketAddr) -> Result<TcpListener, String> {
     match listener {
         Ok(listener) => {
             let address = listener.local_addr().unwrap_or(address);
-            tracing::info!(%address, "clients find the agent server's API here");
+            tracing::info!(%address, "listening for clients of the agent server's API");
             Ok(listener)
         }
         Err(error) => {
-            tracing::error!(%address, %error, "cannot listen: clients will find nobody there; see http.listen");
-            Err(format!("clients find nobody at {address} (http.listen): {error}"))
+            tracing::error!(%address, %error, "port not bound; clients cannot reach the daemon (see http.listen)");
+            Err(format!("clients cannot reach the daemon at {address} (http.listen): {error}"))
         }
     }
 }
@@ -279,38 +321,43 @@ fn agent_server(relay: Relay, client: AgentClient, config: &Config) -> Option<Ag
     let backend = &config.backend;
     let server = AgentServer::new(relay, client, &backend.url, backend.api_key.as_ref());
     if server.is_none() {
-        tracing::error!("backend.url or backend.api_key cannot be used for what clients ask");
+        tracing::error!(
+            "forwarding not possible; backend.url or backend.api_key cannot be used for requests of clients"
+        );
     }
     server
 }
 
-/// Why a loop ended that should not have.
-fn verdict(
+/// Returns why a loop ended; one that ended by itself is a bug.
+fn result_of_ended_loop(
     ended: Result<(&'static str, Result<(), StoreError>), tokio::task::JoinError>,
 ) -> Result<(), DaemonError> {
     match ended {
         Ok((_, Err(error))) => Err(error.into()),
         Ok((name, Ok(()))) => Err(DaemonError::LoopEnded(name)),
         Err(panic) => {
-            tracing::error!(%panic, "a loop panicked");
+            tracing::error!(%panic, "loop panicked; this is a bug");
             Err(DaemonError::LoopEnded("loop that panicked"))
         }
     }
 }
 
-/// Waits for the loops to finish what they have in hand; what takes longer than `grace` is left to the next start.
+/// Waits for the loops to finish what is in flight. What takes longer than `grace` is recovered by the next
+/// start.
 async fn drain(loops: &mut Loops, grace: std::time::Duration) -> Result<(), DaemonError> {
     let mut first_error = Ok(());
     let all_ended = async {
         while let Some(ended) = loops.join_next().await {
             match ended {
                 Ok((_, Ok(()))) => {}
-                other => first_error = std::mem::replace(&mut first_error, Ok(())).and(verdict(other)),
+                other => {
+                    first_error = std::mem::replace(&mut first_error, Ok(())).and(result_of_ended_loop(other))
+                }
             }
         }
     };
     if tokio::time::timeout(grace, all_ended).await.is_err() {
-        tracing::warn!(?grace, "left before everything in flight was finished; the next start takes it up");
+        tracing::warn!(?grace, "shutdown grace exceeded; the next start recovers what was in flight");
         loops.abort_all();
     }
     first_error

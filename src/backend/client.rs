@@ -1,4 +1,4 @@
-//! Requests to the agent server: address, key, bounds in bytes and time.
+//! Sends requests to the agent server: its address, its key, and bounds on bytes and time.
 
 use std::time::Duration;
 
@@ -13,35 +13,31 @@ use crate::domain::bounds::ANSWER_BYTES_MAX;
 use crate::domain::secrets::Secrets;
 use crate::transport::{BodyStream, Transport, TransportError, read_body};
 
-/// A client of one agent server; cheap to clone.
+/// A client of one agent server. It is cheap to clone.
 #[derive(Clone, Debug)]
 pub struct AgentClient {
     transport: Transport,
     base: Url,
     api_key: Option<Secret>,
     request_timeout: Duration,
-    /// What answers may quote and nobody else should read.
+    /// The secrets that answers may quote; they are redacted from error texts.
     secrets: Secrets,
 }
 
-/// Why a question has no answer.
+/// Why a call has no usable answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// The server does not know what we ask about.
     #[error("backend answered 404{0}")]
     NotFound(String),
-    /// It answered something else than we asked for.
+    /// It answered with another HTTP status than 2xx or 404. `detail` is its own message after a colon, or
+    /// empty.
     #[error("backend answered {code}{detail}")]
-    Status {
-        /// The HTTP status.
-        code: u16,
-        /// Its words, with a colon before them.
-        detail: String,
-    },
-    /// Its answer is longer than we read.
+    Status { code: u16, detail: String },
+    /// Its answer is longer than what we read.
     #[error("backend answered with more than {bytes_max} bytes")]
     TooLarge { bytes_max: usize },
-    /// There was no answer, or none that can be read.
+    /// There was no answer, or none that can be understood.
     #[error("backend unreachable: {0}")]
     Unreachable(String),
 }
@@ -59,33 +55,33 @@ impl From<TransportError> for CallError {
 }
 
 impl AgentClient {
-    /// A client for the server at `base`.
     pub fn new(transport: Transport, base: Url, api_key: Option<Secret>, request_timeout: Duration) -> Self {
         let mut secrets = Secrets::default();
         api_key.iter().for_each(|key| secrets.add(key.expose()));
         Self { transport, base, api_key, request_timeout, secrets }
     }
 
-    /// The same client for one run, into whose request these were filled.
+    /// Returns a client that also redacts these secrets, which were filled into a run's request, from error
+    /// texts.
     pub fn redacting(&self, secrets: Secrets) -> Self {
         Self { secrets: secrets.and(self.secrets.clone()), ..self.clone() }
     }
 
-    /// What the server says in this body, with a colon before it, or nothing.
+    /// Returns the server's own message in this body after a colon and a space, or an empty text.
     pub fn error_text(&self, body: &[u8]) -> String {
-        answer::words(body, &self.secrets)
+        answer::message(body, &self.secrets)
     }
 
     pub(super) fn secrets(&self) -> Secrets {
         self.secrets.clone()
     }
 
-    /// How long one request may take.
+    /// Returns how long one request may take.
     pub fn request_timeout(&self) -> Duration {
         self.request_timeout
     }
 
-    /// Sends a request and waits for the head of its answer.
+    /// Sends a request and returns its answer as soon as the head has arrived.
     pub(super) async fn open(
         &self,
         method: Method,
@@ -96,13 +92,13 @@ impl AgentClient {
         match tokio::time::timeout(self.request_timeout, self.transport.send(request)).await {
             Ok(result) => result,
             Err(_) => Err(TransportError::Broken(format!(
-                "nothing heard within {}",
+                "timed out after {}",
                 humantime::format_duration(self.request_timeout)
             ))),
         }
     }
 
-    /// Sends a request and reads the whole answer.
+    /// Sends a request and returns its answer with the whole body.
     pub(super) async fn ask(
         &self,
         method: Method,
@@ -115,22 +111,25 @@ impl AgentClient {
             let body = read_body(body, ANSWER_BYTES_MAX, self.request_timeout).await?;
             Ok(Answer { status: parts.status, headers: parts.headers, body, secrets: self.secrets() })
         };
-        // Twice: once for the head and once for the body, however slowly it drips.
+        // Once for the head and once for the body, however slowly that arrives.
         match tokio::time::timeout(self.request_timeout * 2, whole).await {
             Ok(result) => result,
             Err(_) => Err(TransportError::Broken("the answer did not end in time".to_owned())),
         }
     }
 
-    /// Asks a question whose answer is JSON.
+    /// Sends a request without a body and returns the JSON that it is answered with.
     pub(super) async fn ask_json(&self, method: Method, path: &str) -> Result<Value, CallError> {
         let answer = self.ask(method, path, None).await?;
         match answer.status {
             status if status.is_success() => serde_json::from_slice(&answer.body).map_err(|error| {
-                CallError::Unreachable(format!("its answer to {path} is no JSON ({error}){}", answer.words()))
+                CallError::Unreachable(format!(
+                    "its answer to {path} is not JSON ({error}){}",
+                    answer.message()
+                ))
             }),
-            StatusCode::NOT_FOUND => Err(CallError::NotFound(answer.words())),
-            status => Err(CallError::Status { code: status.as_u16(), detail: answer.words() }),
+            StatusCode::NOT_FOUND => Err(CallError::NotFound(answer.message())),
+            status => Err(CallError::Status { code: status.as_u16(), detail: answer.message() }),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The crons that the agent server itself keeps, to take them over.
+//! Reads the crons that the agent server itself keeps, so that they can be imported.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -6,24 +6,23 @@ use serde_json::{Value, json};
 use super::client::{AgentClient, CallError};
 use crate::domain::bounds::IMPORTED_CRONS_MAX;
 
-/// Crons asked for at once: a page of large payloads still fits into one answer.
+/// Crons requested at once: a page of large payloads still fits into one answer.
 const PAGE: usize = 100;
 
 impl AgentClient {
-    /// All crons of the server, the oldest first.
+    /// Returns the crons of the server, the oldest first, up to [`IMPORTED_CRONS_MAX`].
     pub async fn crons(&self) -> Result<Vec<Value>, CallError> {
         let mut crons = Vec::new();
         while crons.len() < IMPORTED_CRONS_MAX {
             let body = json!({
                 "limit": PAGE, "offset": crons.len(), "sort_by": "created_at", "sort_order": "asc",
             });
-            let answer = self.ask(Method::POST, "/runs/crons/search", Some(&body)).await;
-            let answer = answer?;
+            let answer = self.ask(Method::POST, "/runs/crons/search", Some(&body)).await?;
             if !answer.status.is_success() {
-                return Err(CallError::Status { code: answer.status.as_u16(), detail: answer.words() });
+                return Err(CallError::Status { code: answer.status.as_u16(), detail: answer.message() });
             }
             let Ok(Value::Array(page)) = serde_json::from_slice(&answer.body) else {
-                return Err(CallError::Unreachable("its list of crons is no list".to_owned()));
+                return Err(CallError::Unreachable("its list of crons is not a list".to_owned()));
             };
             let count = page.len();
             crons.extend(page);

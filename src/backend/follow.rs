@@ -1,5 +1,5 @@
-//! Waiting for the end of a run: `join`, or what the answer of `wait` and `stream` goes on to say. All of it is a
-//! hint; the truth is asked for afterwards.
+//! Waits for the end of a run: at the server's `join`, or by reading the rest of the answer to `wait` and
+//! `stream`. All of it is only a hint; the run itself is queried afterwards.
 
 use std::time::Duration;
 
@@ -15,30 +15,31 @@ use crate::domain::ids::{BackendRunId, ThreadId};
 use crate::domain::run::RunError;
 use crate::transport::{BodyStream, TransportError, read_body};
 
-/// The rest of an answer that ends when the run does.
+/// The rest of an answer, which ends when the run ends.
 pub struct ResponseStream {
     mode: Mode,
     body: BodyStream,
 }
 
-/// What was heard of the end of a run.
+/// The result of waiting for the end of a run.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Followed {
-    /// It went to its end, or to where it waits for a human.
-    Values {
-        /// What the graph returned.
-        values: Value,
-        /// Whether it stopped at an interrupt.
-        interrupted: bool,
-    },
-    /// It failed.
-    Error(RunError),
-    /// The end was heard, but what was said is too large to keep.
-    TooLarge,
-    /// The connection ended before the run, or fell silent.
+pub enum JoinResult {
+    Ended(ReportedEnd),
+    /// The connection ended before the run did, or fell silent.
     Cut(String),
     /// This server has no `join`.
     NoJoin,
+}
+
+/// The end of a run, as `join`, `wait` or `stream` reported it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ReportedEnd {
+    /// The graph returned these values, or stopped at an interrupt and waits for a human.
+    Values { values: Value, interrupted: bool },
+    /// The graph failed.
+    Error(RunError),
+    /// What the graph returned is too large to keep.
+    TooLarge,
 }
 
 impl ResponseStream {
@@ -46,69 +47,69 @@ impl ResponseStream {
         Self { mode, body }
     }
 
-    /// Listens to the end.
-    pub async fn listen(self) -> Followed {
+    /// Reads the answer to its end.
+    pub async fn read(self) -> JoinResult {
         match self.mode {
-            Mode::Stream => listen_to_events(self.body).await,
-            Mode::Background | Mode::Wait => listen_to_json(self.body).await,
+            Mode::Stream => read_events(self.body).await,
+            Mode::Background | Mode::Wait => read_json(self.body).await,
         }
     }
 }
 
 impl AgentClient {
-    /// Waits at the server until the run is over.
-    pub async fn join(&self, thread_id: ThreadId, backend_run_id: BackendRunId) -> Followed {
+    /// Waits at the server until the run has ended.
+    pub async fn join(&self, thread_id: ThreadId, backend_run_id: BackendRunId) -> JoinResult {
         let path = format!("/threads/{thread_id}/runs/{backend_run_id}/join");
         let response = match self.open(Method::GET, &path, None).await {
             Ok(response) => response,
-            Err(error) => return Followed::Cut(error.to_string()),
+            Err(error) => return JoinResult::Cut(error.to_string()),
         };
         match response.status() {
-            status if status.is_success() => listen_to_json(response.into_body()).await,
+            status if status.is_success() => read_json(response.into_body()).await,
             StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => {
-                Followed::NoJoin
+                JoinResult::NoJoin
             }
-            status => Followed::Cut(format!("backend answered {}", status.as_u16())),
+            status => JoinResult::Cut(format!("backend answered {}", status.as_u16())),
         }
     }
 
-    /// Asks the server to stop a run. That it did is seen when the run is looked at.
+    /// Asks the server to cancel a run. Whether it did is seen when the run is queried.
     pub async fn cancel(&self, thread_id: ThreadId, backend_run_id: BackendRunId) -> Result<(), CallError> {
         let path = format!("/threads/{thread_id}/runs/{backend_run_id}/cancel?wait=false&action=interrupt");
         let answer = self.ask(Method::POST, &path, None).await?;
         match answer.status {
             status if status.is_success() => Ok(()),
-            StatusCode::NOT_FOUND => Err(CallError::NotFound(answer.words())),
-            status => Err(CallError::Status { code: status.as_u16(), detail: answer.words() }),
+            StatusCode::NOT_FOUND => Err(CallError::NotFound(answer.message())),
+            status => Err(CallError::Status { code: status.as_u16(), detail: answer.message() }),
         }
     }
 }
 
-async fn listen_to_json(body: BodyStream) -> Followed {
+async fn read_json(body: BodyStream) -> JoinResult {
     match read_body(body, ANSWER_BYTES_MAX, JOIN_SILENCE).await {
         Ok(bytes) => match serde_json::from_slice::<Value>(&bytes) {
-            Ok(value) => joined(value),
-            Err(error) => Followed::Cut(format!("its answer is no JSON ({error})")),
+            Ok(value) => JoinResult::Ended(reported_end(value)),
+            Err(error) => JoinResult::Cut(format!("its answer is not JSON ({error})")),
         },
-        Err(TransportError::TooLarge(_)) => Followed::TooLarge,
-        Err(error) => Followed::Cut(error.to_string()),
+        Err(TransportError::TooLarge(_)) => JoinResult::Ended(ReportedEnd::TooLarge),
+        Err(error) => JoinResult::Cut(error.to_string()),
     }
 }
 
-fn joined(value: Value) -> Followed {
+fn reported_end(value: Value) -> ReportedEnd {
     if let Some(error) = value.get("__error__") {
-        return Followed::Error(run_error(error));
+        return ReportedEnd::Error(run_error(error));
     }
     match value {
         Value::Object(mut values) => {
             let interrupted = values.remove("__interrupt__").is_some();
-            Followed::Values { values: Value::Object(values), interrupted }
+            ReportedEnd::Values { values: Value::Object(values), interrupted }
         }
-        values => Followed::Values { values, interrupted: false },
+        values => ReportedEnd::Values { values, interrupted: false },
     }
 }
 
-/// `{"error", "message"}`, whatever is there of it.
+/// Returns the error in `{"error", "message"}`, as far as these fields are present.
 pub(super) fn run_error(error: &Value) -> RunError {
     let text = |key: &str| error[key].as_str().map(str::to_owned);
     match error {
@@ -121,32 +122,33 @@ pub(super) fn run_error(error: &Value) -> RunError {
     }
 }
 
-/// Server-sent events (WHATWG HTML §9.2): we want the last `values` and an `error`, and to know when it ends.
-async fn listen_to_events(mut body: BodyStream) -> Followed {
+/// Reads server-sent events (WHATWG HTML §9.2) for the last `values` and an `error`, until the stream ends.
+async fn read_events(mut body: BodyStream) -> JoinResult {
     let mut events = Events::default();
     loop {
         match tokio::time::timeout(JOIN_SILENCE, body.next()).await {
-            Err(_) => return Followed::Cut(silence(JOIN_SILENCE)),
+            Err(_) => return JoinResult::Cut(silence(JOIN_SILENCE)),
             Ok(None) => return events.end(),
-            Ok(Some(Err(error))) => return Followed::Cut(error.to_string()),
+            Ok(Some(Err(error))) => return JoinResult::Cut(error.to_string()),
             Ok(Some(Ok(bytes))) => events.feed(&bytes),
         }
     }
 }
 
 fn silence(wait: Duration) -> String {
-    format!("no sign of life for {}", humantime::format_duration(wait))
+    format!("nothing received for {}", humantime::format_duration(wait))
 }
 
-/// Events read so far, bounded: a line that is too long is passed over.
+/// The events read so far. Memory is bounded: a line that is too long is skipped.
 #[derive(Default)]
 struct Events {
     line: BytesMut,
-    too_long: bool,
+    line_is_too_long: bool,
     name: String,
     data: String,
     values: Option<Value>,
     error: Option<RunError>,
+    /// Whether the latest `values` were in a line that is too long.
     missed_values: bool,
 }
 
@@ -154,10 +156,10 @@ impl Events {
     fn feed(&mut self, bytes: &Bytes) {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             if self.line.len() + piece.len() > EVENT_LINE_BYTES_MAX {
-                self.too_long = true;
+                self.line_is_too_long = true;
                 self.line.clear();
             }
-            if !self.too_long {
+            if !self.line_is_too_long {
                 self.line.extend_from_slice(piece);
             }
             if piece.ends_with(b"\n") {
@@ -168,7 +170,7 @@ impl Events {
 
     fn end_line(&mut self) {
         let bytes = self.line.split();
-        if std::mem::take(&mut self.too_long) {
+        if std::mem::take(&mut self.line_is_too_long) {
             self.missed_values |= self.name == "values";
             return;
         }
@@ -198,13 +200,14 @@ impl Events {
         }
     }
 
-    /// A stream that ends may have been cut: only what it said counts, and the truth is asked for anyway.
-    fn end(self) -> Followed {
+    /// Returns what the stream has reported once it has ended. It may have ended because the connection was
+    /// cut, but the run is queried anyway.
+    fn end(self) -> JoinResult {
         match (self.error, self.values) {
-            (Some(error), _) => Followed::Error(error),
-            (None, _) if self.missed_values => Followed::TooLarge,
-            (None, Some(values)) => joined(values),
-            (None, None) => Followed::Cut("the stream ended without values".to_owned()),
+            (Some(error), _) => JoinResult::Ended(ReportedEnd::Error(error)),
+            (None, _) if self.missed_values => JoinResult::Ended(ReportedEnd::TooLarge),
+            (None, Some(values)) => JoinResult::Ended(reported_end(values)),
+            (None, None) => JoinResult::Cut("the stream ended without values".to_owned()),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Looking at what the server has: a run, a thread, the runs on a thread; the fence; deletion.
+//! Queries what the server has (a run, a thread, the runs on a thread), posts and lifts fences, and deletes
+//! threads.
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -10,9 +11,9 @@ use crate::domain::bounds::{FENCE_SECONDS, LISTED_RUNS_MAX};
 use crate::domain::ids::{AssistantId, BackendRunId, RunId, ThreadId};
 use crate::domain::run::RunError;
 
-/// The metadata key of a fence: a run that bears it is never ours.
+/// The metadata key of a fence: a run that has it is never one of ours.
 const FENCE_KEY: &str = "agentcron_fence";
-/// The metadata key of our runs.
+/// The metadata key that holds our run id.
 pub const RUN_KEY: &str = "agentcron_run_id";
 /// Runs listed in one request.
 const PAGE: usize = 100;
@@ -20,9 +21,9 @@ const PAGE: usize = 100;
 /// A run, as the server reports it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunReport {
-    /// The server's word for where it is.
+    /// The status by the server's own name.
     pub status: String,
-    /// All of it: it is the body of the webhook.
+    /// The whole report, which becomes the body of the webhook.
     pub run: Value,
 }
 
@@ -31,7 +32,7 @@ pub struct RunReport {
 pub struct ThreadReport {
     /// Whether its last run stopped at an interrupt.
     pub interrupted: bool,
-    /// Its state.
+    /// The state of the graph.
     pub values: Value,
     /// The error of its last run.
     pub error: Option<RunError>,
@@ -40,43 +41,42 @@ pub struct ThreadReport {
 /// A run in the list of a thread's runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedRun {
-    /// Its id there.
     pub backend_run_id: BackendRunId,
-    /// The server's word for where it is.
+    /// The status by the server's own name.
     pub status: String,
-    /// Whether it is a fence.
     pub is_fence: bool,
-    /// Our run id in its metadata; `None` as well if this server does not report metadata.
+    /// Our run id in its metadata; also `None` if this server does not report metadata.
     pub run_id: Option<RunId>,
-    /// Whether this server reports metadata.
+    /// Whether the server reports the metadata of this run.
     pub has_metadata: bool,
 }
 
-/// What posting a fence came to.
+/// What may be concluded from the answer to a fence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FenceAnswer {
-    /// The fence stands: nothing can start on that thread while it does.
-    Stands(BackendRunId),
-    /// Something is going on that thread: our run, or an earlier fence.
+    /// The fence was posted: nothing can start on the thread while it is there, if this server honours
+    /// fences.
+    Posted(BackendRunId),
+    /// A run is in progress on the thread: ours, or an earlier fence.
     Busy,
-    /// This server does not take fences.
+    /// This server does not accept fences.
     NotSupported(String),
-    /// Ask again later.
+    /// Nothing may be concluded.
     Unclear(String),
 }
 
-/// What deleting a thread came to.
+/// The result of a deletion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Deleted {
-    /// It is gone, now or before.
+    /// It is gone, and may have been gone before.
     Gone,
-    /// It is still there.
+    /// It may still be there; the text says why.
     NotYet(String),
 }
 
 impl RunReport {
-    /// Whether the run is over.
-    pub fn is_over(&self) -> bool {
+    /// Returns whether the run has ended.
+    pub fn has_ended(&self) -> bool {
         !matches!(self.status.as_str(), "pending" | "running")
     }
 }
@@ -84,7 +84,7 @@ impl RunReport {
 impl ThreadReport {
     fn of(thread: &Value) -> Self {
         Self {
-            // The status alone will not do: once something else is asked of the thread, it says `busy`.
+            // The status alone is not enough: once another run is requested on the thread, it is `busy`.
             interrupted: thread["status"] == "interrupted"
                 || thread["interrupts"].as_object().is_some_and(|interrupts| !interrupts.is_empty()),
             values: thread["values"].clone(),
@@ -94,7 +94,7 @@ impl ThreadReport {
 }
 
 impl AgentClient {
-    /// Asks for a run.
+    /// Queries a run.
     pub async fn run(
         &self,
         thread_id: ThreadId,
@@ -104,76 +104,78 @@ impl AgentClient {
         let run = self.ask_json(Method::GET, &path).await?;
         match run["status"].as_str().map(str::to_owned) {
             Some(status) => Ok(RunReport { status, run }),
-            None => Err(CallError::Unreachable("its answer about the run has no status".to_owned())),
+            None => Err(CallError::Unreachable("its report of the run has no status".to_owned())),
         }
     }
 
-    /// Asks for a thread.
+    /// Queries a thread.
     pub async fn thread(&self, thread_id: ThreadId) -> Result<ThreadReport, CallError> {
         Ok(ThreadReport::of(&self.ask_json(Method::GET, &format!("/threads/{thread_id}")).await?))
     }
 
-    /// Asks for a thread, but for its values: for one that is too large to be read as a whole. A server that cannot
-    /// leave them out answers [`CallError::TooLarge`] or an error of its own.
+    /// Queries a thread without its values, for a thread that is too large to be read as a whole.
+    ///
+    /// # Errors
+    /// A server that cannot leave the values out causes [`CallError::TooLarge`], or an error of its own.
     pub async fn thread_without_values(&self, thread_id: ThreadId) -> Result<ThreadReport, CallError> {
-        // No `error`: the server does not let it be selected.
+        // The server does not allow `error` to be selected.
         let select = ["thread_id", "status", "interrupts"];
         let body = json!({ "ids": [thread_id.to_string()], "limit": 1, "select": select });
         let answer = self.ask(Method::POST, "/threads/search", Some(&body)).await?;
         if !answer.status.is_success() {
-            return Err(CallError::Status { code: answer.status.as_u16(), detail: answer.words() });
+            return Err(CallError::Status { code: answer.status.as_u16(), detail: answer.message() });
         }
         let threads: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let id = thread_id.to_string();
         let mut threads = threads.as_array().into_iter().flatten();
         match threads.find(|thread| thread["thread_id"] == id.as_str()) {
             Some(thread) => Ok(ThreadReport::of(thread)),
-            None => Err(CallError::NotFound(": the search for this thread finds nothing".to_owned())),
+            None => Err(CallError::NotFound(": the search for this thread found nothing".to_owned())),
         }
     }
 
-    /// The id of an assistant that is named by its id or by its graph; `None` if there is no such assistant.
-    pub async fn assistant(&self, word: &str) -> Result<Option<AssistantId>, CallError> {
-        let derived = AssistantId::of_word(word);
+    /// Returns the id of an assistant that is named by its id or by its graph; `None` if there is no such
+    /// assistant.
+    pub async fn assistant(&self, name: &str) -> Result<Option<AssistantId>, CallError> {
+        let derived = AssistantId::of_word(name);
         match self.ask_json(Method::GET, &format!("/assistants/{derived}")).await {
             Ok(_) => return Ok(Some(derived)),
-            Err(CallError::NotFound(_)) if word.parse::<AssistantId>().is_ok() => return Ok(None),
-            // Not every server derives ids as the usual one does.
+            Err(CallError::NotFound(_)) if name.parse::<AssistantId>().is_ok() => return Ok(None),
+            // Not every server derives the ids of assistants as LangGraph's own does.
             Err(CallError::NotFound(_)) => {}
             Err(error) => return Err(error),
         }
-        let body = json!({ "graph_id": word, "limit": 1, "sort_by": "created_at", "sort_order": "asc" });
-        let answer = self.ask(Method::POST, "/assistants/search", Some(&body)).await;
-        let answer = answer?;
+        let body = json!({ "graph_id": name, "limit": 1, "sort_by": "created_at", "sort_order": "asc" });
+        let answer = self.ask(Method::POST, "/assistants/search", Some(&body)).await?;
         match answer.status {
             status if status.is_success() => {
                 let found: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
                 Ok(found[0]["assistant_id"].as_str().and_then(|id| id.parse().ok()))
             }
             StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY => Ok(None),
-            status => Err(CallError::Status { code: status.as_u16(), detail: answer.words() }),
+            status => Err(CallError::Status { code: status.as_u16(), detail: answer.message() }),
         }
     }
 
-    /// The threads that the server has made for a stateless run of ours. It hands the run's metadata on to the thread;
-    /// one that does not, or that has no search, finds none.
+    /// Returns the threads that the server made for a stateless run of ours. The server copies a run's
+    /// metadata to the thread; where it does not, none is found.
     pub async fn threads_of(&self, run_id: RunId) -> Result<Vec<ThreadId>, CallError> {
         let body =
             json!({ "metadata": { RUN_KEY: run_id.to_string() }, "limit": 10, "select": ["thread_id"] });
         let answer = self.ask(Method::POST, "/threads/search", Some(&body)).await?;
         let threads = match answer.status {
             status if status.is_success() => serde_json::from_slice::<Value>(&answer.body),
-            StatusCode::NOT_FOUND => return Err(CallError::NotFound(answer.words())),
-            status => return Err(CallError::Status { code: status.as_u16(), detail: answer.words() }),
+            StatusCode::NOT_FOUND => return Err(CallError::NotFound(answer.message())),
+            status => return Err(CallError::Status { code: status.as_u16(), detail: answer.message() }),
         };
         let Ok(Value::Array(threads)) = threads else {
-            return Err(CallError::Unreachable("its list of threads is no list".to_owned()));
+            return Err(CallError::Unreachable("its list of threads is not a list".to_owned()));
         };
         let id = |thread: &Value| thread["thread_id"].as_str()?.parse().ok();
         Ok(threads.iter().filter_map(id).collect())
     }
 
-    /// The runs on a thread, newest first; none if there is no such thread.
+    /// Returns the runs on a thread, the newest first; none if there is no such thread.
     pub async fn runs_on(&self, thread_id: ThreadId) -> Result<Vec<ListedRun>, CallError> {
         let mut listed = Vec::new();
         while listed.len() < LISTED_RUNS_MAX {
@@ -183,7 +185,7 @@ impl AgentClient {
             );
             let page = match self.ask_json(Method::GET, &path).await {
                 Ok(Value::Array(page)) => page,
-                Ok(_) => return Err(CallError::Unreachable("its list of runs is no list".to_owned())),
+                Ok(_) => return Err(CallError::Unreachable("its list of runs is not a list".to_owned())),
                 Err(CallError::NotFound(_)) => break,
                 Err(error) => return Err(error),
             };
@@ -205,7 +207,7 @@ impl AgentClient {
             "after_seconds": FENCE_SECONDS,
             "interrupt_before": "*",
             "metadata": { FENCE_KEY: true },
-            // Once more, for servers that tell of a run what it was given, but not its metadata.
+            // Once more, for servers that report the input of a run, but not its metadata.
             "input": { FENCE_KEY: true },
         });
         match self.ask(Method::POST, &format!("/threads/{thread_id}/runs"), Some(&body)).await {
@@ -214,8 +216,8 @@ impl AgentClient {
         }
     }
 
-    /// Takes a fence away that has served. Cancelled first: a server that only deletes it leaves its thread `busy`
-    /// for good.
+    /// Removes a fence that is no longer needed. It is cancelled first: a server that only deletes it leaves
+    /// the thread `busy` for good.
     pub async fn lift_fence(&self, thread_id: ThreadId, fence: BackendRunId) -> Result<Deleted, CallError> {
         match self.cancel(thread_id, fence).await {
             Ok(()) | Err(CallError::NotFound(_)) => {}
@@ -224,7 +226,7 @@ impl AgentClient {
         self.delete(&format!("/threads/{thread_id}/runs/{fence}")).await
     }
 
-    /// Deletes a thread and all that is on it.
+    /// Deletes a thread and everything on it.
     pub async fn delete_thread(&self, thread_id: ThreadId) -> Result<Deleted, CallError> {
         self.delete(&format!("/threads/{thread_id}")).await
     }
@@ -234,18 +236,18 @@ impl AgentClient {
         Ok(match answer.status {
             status if status.is_success() => Deleted::Gone,
             StatusCode::NOT_FOUND | StatusCode::GONE => Deleted::Gone,
-            status => Deleted::NotYet(format!("backend answered {}{}", status.as_u16(), answer.words())),
+            status => Deleted::NotYet(format!("backend answered {}{}", status.as_u16(), answer.message())),
         })
     }
 }
 
 fn judge_fence(answer: &Answer) -> FenceAnswer {
-    let detail = || format!("backend answered {}{}", answer.status.as_u16(), answer.words());
+    let detail = || format!("backend answered {}{}", answer.status.as_u16(), answer.message());
     match answer.status {
         status if status.is_success() => {
             let run: Option<Value> = serde_json::from_slice(&answer.body).ok();
             match run.and_then(|run| run["run_id"].as_str()?.parse().ok()) {
-                Some(fence) => FenceAnswer::Stands(fence),
+                Some(fence) => FenceAnswer::Posted(fence),
                 None => FenceAnswer::Unclear(detail()),
             }
         }
@@ -262,7 +264,7 @@ fn listed_run(run: &Value) -> Option<ListedRun> {
     Some(ListedRun {
         backend_run_id: run["run_id"].as_str()?.parse().ok()?,
         status: run["status"].as_str().unwrap_or_default().to_owned(),
-        is_fence: [metadata, &run["input"]].iter().any(|place| place.get(FENCE_KEY).is_some()),
+        is_fence: [metadata, &run["input"]].iter().any(|object| object.get(FENCE_KEY).is_some()),
         run_id: metadata[RUN_KEY].as_str().and_then(|id| id.parse().ok()),
         has_metadata: metadata.is_object(),
     })

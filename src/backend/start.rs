@@ -1,8 +1,8 @@
-//! Starting a run: one POST, whose answer is sorted into what is certain and what is not.
+//! Starts a run: one POST, whose answer is sorted into what is certain and what is not.
 
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::{Method, Response, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, located_run, retry_after};
@@ -11,63 +11,48 @@ use super::follow::ResponseStream;
 use crate::domain::bounds::ANSWER_BYTES_MAX;
 use crate::domain::cron::Mode;
 use crate::domain::ids::{BackendRunId, ThreadId};
-use crate::transport::{TransportError, read_body};
+use crate::transport::{BodyStream, TransportError, read_body};
 
-/// What is to be started.
+/// The request that starts a run.
 #[derive(Clone, Debug)]
 pub struct StartRequest {
-    /// On this thread; the server makes it if there is none.
+    /// The server makes this thread if it does not exist.
     pub thread_id: ThreadId,
-    /// By which of the server's three ways.
     pub mode: Mode,
-    /// The server's own fields, placeholders filled in.
+    /// The fields of the server's API, with placeholders filled in.
     pub body: Map<String, Value>,
 }
 
 /// A run that the backend has accepted.
 pub struct Started {
-    /// Its id there.
     pub backend_run_id: BackendRunId,
-    /// What the same answer goes on to say about its end (`wait`, `stream`).
+    /// The rest of the same answer, which reports the end of the run (modes `wait` and `stream`).
     pub response_stream: Option<ResponseStream>,
 }
 
-/// What a POST came to.
+/// What may be concluded from the answer to the POST. `detail` says what happened.
 pub enum StartAnswer {
-    /// The backend has it.
+    /// The backend has the run.
     Accepted(Started),
-    /// It certainly did not start it; the same request may be sent again, not before `wait` if there is one.
+    /// The backend certainly did not start the run; the same request may be sent again.
     NotSent {
-        /// Why.
         detail: String,
-        /// How long the backend asks us to wait.
+        /// How long the backend asked us to wait.
         wait: Option<Duration>,
     },
-    /// Our key was refused: nothing will start until somebody mends it.
-    Denied {
-        /// Why.
-        detail: String,
-    },
-    /// It will never start this.
-    Rejected {
-        /// Why.
-        detail: String,
-    },
-    /// Something else is going on that thread.
-    Busy {
-        /// Why.
-        detail: String,
-    },
-    /// Nobody knows.
-    Unclear {
-        /// Why.
-        detail: String,
-    },
+    /// The backend refused our key: nothing will start until somebody fixes it.
+    Denied { detail: String },
+    /// The backend will never start this run.
+    Rejected { detail: String },
+    /// Another run is in progress on the thread.
+    Busy { detail: String },
+    /// It is not known whether the run started.
+    Unclear { detail: String },
 }
 
 impl AgentClient {
-    /// Sends the one POST of an attempt. It is never sent twice: what follows an unclear answer is the runner's to
-    /// decide.
+    /// Sends the one POST of a start and returns what its answer means. It never sends twice: what follows an
+    /// unclear answer is for the runner to decide.
     pub async fn start(&self, request: &StartRequest) -> StartAnswer {
         let suffix = match request.mode {
             Mode::Background => "",
@@ -78,24 +63,29 @@ impl AgentClient {
         let mut body = request.body.clone();
         body.insert("if_not_exists".to_owned(), json!("create"));
         if request.mode != Mode::Background {
-            // A run must outlive our connection to it.
+            // The run must outlive our connection to it.
             body.insert("on_disconnect".to_owned(), json!("continue"));
         }
-        let response = match self.open(Method::POST, &path, Some(&Value::Object(body))).await {
-            Ok(response) => response,
+        match self.open(Method::POST, &path, Some(&Value::Object(body))).await {
+            Ok(response) => self.judge_response(request.mode, response).await,
             Err(TransportError::NotSent(detail)) => {
-                return StartAnswer::NotSent { detail: format!("backend unreachable: {detail}"), wait: None };
+                StartAnswer::NotSent { detail: format!("backend unreachable: {detail}"), wait: None }
             }
-            Err(error) => return StartAnswer::Unclear { detail: format!("backend gave no answer: {error}") },
-        };
+            Err(error) => StartAnswer::Unclear { detail: format!("backend gave no answer: {error}") },
+        }
+    }
+
+    async fn judge_response(&self, mode: Mode, response: Response<BodyStream>) -> StartAnswer {
         let located = located_run(response.headers());
-        if response.status().is_success() && request.mode != Mode::Background {
+        if response.status().is_success() && mode != Mode::Background {
             return match located {
                 Some(backend_run_id) => StartAnswer::Accepted(Started {
                     backend_run_id,
-                    response_stream: Some(ResponseStream::new(request.mode, response.into_body())),
+                    response_stream: Some(ResponseStream::new(mode, response.into_body())),
                 }),
-                None => StartAnswer::Unclear { detail: "its answer names no run".to_owned() },
+                None => {
+                    StartAnswer::Unclear { detail: "backend answered without the id of the run".to_owned() }
+                }
             };
         }
         let (parts, body) = response.into_parts();
@@ -104,13 +94,13 @@ impl AgentClient {
                 let (status, headers, secrets) = (parts.status, parts.headers, self.secrets());
                 judge(&Answer { status, headers, body, secrets }, located)
             }
-            // The head has told already that it was accepted.
+            // The head has shown already that the run was accepted.
             Err(error) => match located.filter(|_| parts.status.is_success()) {
                 Some(backend_run_id) => {
                     StartAnswer::Accepted(Started { backend_run_id, response_stream: None })
                 }
                 None => StartAnswer::Unclear {
-                    detail: format!("backend answered {}, and then: {error}", parts.status.as_u16()),
+                    detail: format!("backend answered {}, and then failed: {error}", parts.status.as_u16()),
                 },
             },
         }
@@ -119,12 +109,12 @@ impl AgentClient {
 
 fn judge(answer: &Answer, located: Option<BackendRunId>) -> StartAnswer {
     let code = answer.status.as_u16();
-    let detail = format!("backend answered {code}{}", answer.words());
+    let detail = format!("backend answered {code}{}", answer.message());
     match answer.status {
         status if status.is_success() => match run_id_in(answer).or(located) {
             Some(backend_run_id) => StartAnswer::Accepted(Started { backend_run_id, response_stream: None }),
             None => StartAnswer::Unclear {
-                detail: format!("backend answered {code} without a run_id{}", answer.words()),
+                detail: format!("backend answered {code} without a run_id{}", answer.message()),
             },
         },
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => StartAnswer::Denied { detail },
@@ -137,12 +127,12 @@ fn judge(answer: &Answer, located: Option<BackendRunId>) -> StartAnswer {
                 answer.headers.get(http::header::LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("?");
             StartAnswer::Rejected {
                 detail: format!(
-                    "backend answered {code}, a redirect to {}; set backend.url to where it really is",
+                    "backend answered {code}, a redirect to {}; set backend.url to its real address",
                     answer.secrets.redact(to)
                 ),
             }
         }
-        // A proxy that gave up waiting may have handed the request on.
+        // A proxy that gave up waiting may have forwarded the request.
         StatusCode::REQUEST_TIMEOUT => StartAnswer::Unclear { detail },
         status if status.is_client_error() => StartAnswer::Rejected { detail },
         _ => StartAnswer::Unclear { detail },

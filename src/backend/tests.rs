@@ -1,4 +1,4 @@
-//! What is concluded from an answer, as a table; and what is heard of the end of a run, whatever is said.
+//! What is concluded from an answer to a start, as a table, and what is read of the end of a run.
 
 use std::time::Duration;
 
@@ -15,16 +15,16 @@ use crate::transport::{BodyStream, Transport, TransportError};
 
 const RUN: &str = "01a2081f-740d-7775-bcd5-db522831835e";
 
-/// A server that says one thing, in pieces, and then perhaps breaks off.
+/// A server that sends one answer, in pieces, and may break off after it.
 #[derive(Clone)]
-struct Says {
+struct FixedServer {
     status: u16,
     headers: Vec<(&'static str, String)>,
     pieces: Vec<Bytes>,
     then: Option<TransportError>,
 }
 
-impl Says {
+impl FixedServer {
     fn text(status: u16, text: impl Into<Bytes>) -> Self {
         Self { status, headers: Vec::new(), pieces: vec![text.into()], then: None }
     }
@@ -41,13 +41,13 @@ impl Says {
 
     fn client(self) -> AgentClient {
         client(Transport::function(move |_| {
-            let says = self.clone();
+            let server = self.clone();
             Box::pin(async move {
-                let mut response = Response::builder().status(says.status);
-                for (name, value) in says.headers {
+                let mut response = Response::builder().status(server.status);
+                for (name, value) in server.headers {
                     response = response.header(name, value);
                 }
-                let pieces = says.pieces.into_iter().map(Ok).chain(says.then.map(Err));
+                let pieces = server.pieces.into_iter().map(Ok).chain(server.then.map(Err));
                 Ok(response.body(Box::pin(futures_util::stream::iter(pieces)) as BodyStream).unwrap())
             })
         }))
@@ -66,13 +66,13 @@ fn request(mode: Mode) -> StartRequest {
     StartRequest { thread_id: thread(), mode, body: Map::new() }
 }
 
-fn in_words(answer: &StartAnswer) -> String {
+fn described(answer: &StartAnswer) -> String {
     match answer {
         StartAnswer::Accepted(started) => {
             format!(
                 "accepted {}{}",
                 started.backend_run_id,
-                if started.response_stream.is_some() { ", goes on" } else { "" }
+                if started.response_stream.is_some() { ", with a stream" } else { "" }
             )
         }
         StartAnswer::NotSent { detail, wait } => format!("not sent ({wait:?}): {detail}"),
@@ -92,40 +92,44 @@ async fn what_is_concluded_from_an_answer_to_a_start() {
     let location = format!("/threads/{}/runs/{RUN}", thread());
     let whole = json!({ "run_id": RUN, "status": "pending" }).to_string();
     let cases = [
-        ("accepted", Mode::Background, Says::text(200, whole.clone())),
+        ("accepted", Mode::Background, FixedServer::text(200, whole.clone())),
         (
             "no run_id, but a location",
             Mode::Background,
-            Says::text(200, "").header("content-location", &location),
+            FixedServer::text(200, "").header("content-location", &location),
         ),
-        ("no word of a run", Mode::Background, Says::text(200, "{}")),
-        ("a login page", Mode::Background, Says::text(200, "<html>\n  please log in</html>")),
-        ("a run_id that is none", Mode::Background, Says::text(200, r#"{"run_id":"7"}"#)),
-        ("cut in the middle", Mode::Background, Says::text(200, "{\"run_").then(broke())),
+        ("no word of a run", Mode::Background, FixedServer::text(200, "{}")),
+        ("a login page", Mode::Background, FixedServer::text(200, "<html>\n  please log in</html>")),
+        ("a run_id that is none", Mode::Background, FixedServer::text(200, r#"{"run_id":"7"}"#)),
+        ("cut in the middle", Mode::Background, FixedServer::text(200, "{\"run_").then(broke())),
         (
             "cut after the head",
             Mode::Background,
-            Says::text(200, "{").header("content-location", &location).then(broke()),
+            FixedServer::text(200, "{").header("content-location", &location).then(broke()),
         ),
-        ("wait", Mode::Wait, Says::text(200, "{}").header("content-location", &location)),
-        ("wait without a location", Mode::Wait, Says::text(200, "{}")),
-        ("400", Mode::Background, Says::text(400, r#"{"detail":"bad input"}"#)),
-        ("401", Mode::Background, Says::text(401, r#"{"detail":"who are you"}"#)),
-        ("403", Mode::Wait, Says::text(403, "")),
-        ("404", Mode::Background, Says::text(404, r#"{"detail":"Thread or assistant not found."}"#)),
-        ("408", Mode::Background, Says::text(408, "")),
-        ("409", Mode::Stream, Says::text(409, r#"{"detail":"Thread is already running a task."}"#)),
-        ("422", Mode::Background, Says::text(422, r#"{"detail":[{"msg":"field required"}]}"#)),
-        ("429", Mode::Background, Says::text(429, "").header("retry-after", "7")),
-        ("429 hostile", Mode::Background, Says::text(429, "").header("retry-after", "1e300")),
-        ("500", Mode::Background, Says::text(500, "Internal Server Error")),
-        ("503", Mode::Background, Says::text(503, "")),
-        ("307", Mode::Background, Says::text(307, "").header("location", "https://elsewhere.example/")),
-        ("endless", Mode::Background, Says::text(200, vec![b' '; 17 * 1024 * 1024])),
+        ("wait", Mode::Wait, FixedServer::text(200, "{}").header("content-location", &location)),
+        ("wait without a location", Mode::Wait, FixedServer::text(200, "{}")),
+        ("400", Mode::Background, FixedServer::text(400, r#"{"detail":"bad input"}"#)),
+        ("401", Mode::Background, FixedServer::text(401, r#"{"detail":"who are you"}"#)),
+        ("403", Mode::Wait, FixedServer::text(403, "")),
+        ("404", Mode::Background, FixedServer::text(404, r#"{"detail":"Thread or assistant not found."}"#)),
+        ("408", Mode::Background, FixedServer::text(408, "")),
+        ("409", Mode::Stream, FixedServer::text(409, r#"{"detail":"Thread is already running a task."}"#)),
+        ("422", Mode::Background, FixedServer::text(422, r#"{"detail":[{"msg":"field required"}]}"#)),
+        ("429", Mode::Background, FixedServer::text(429, "").header("retry-after", "7")),
+        ("429 hostile", Mode::Background, FixedServer::text(429, "").header("retry-after", "1e300")),
+        ("500", Mode::Background, FixedServer::text(500, "Internal Server Error")),
+        ("503", Mode::Background, FixedServer::text(503, "")),
+        (
+            "307",
+            Mode::Background,
+            FixedServer::text(307, "").header("location", "https://elsewhere.example/"),
+        ),
+        ("endless", Mode::Background, FixedServer::text(200, vec![b' '; 17 * 1024 * 1024])),
     ];
     let mut table = String::new();
-    for (name, mode, says) in cases {
-        table.push_str(&format!("{name}: {}\n", in_words(&says.client().start(&request(mode)).await)));
+    for (name, mode, server) in cases {
+        table.push_str(&format!("{name}: {}\n", described(&server.client().start(&request(mode)).await)));
     }
     expect![[r#"
         accepted: accepted 01a2081f-740d-7775-bcd5-db522831835e
@@ -133,10 +137,10 @@ async fn what_is_concluded_from_an_answer_to_a_start() {
         no word of a run: unclear: backend answered 200 without a run_id: {}
         a login page: unclear: backend answered 200 without a run_id: <html> please log in</html>
         a run_id that is none: unclear: backend answered 200 without a run_id: {"run_id":"7"}
-        cut in the middle: unclear: backend answered 200, and then: connection reset
+        cut in the middle: unclear: backend answered 200, and then failed: connection reset
         cut after the head: accepted 01a2081f-740d-7775-bcd5-db522831835e
-        wait: accepted 01a2081f-740d-7775-bcd5-db522831835e, goes on
-        wait without a location: unclear: its answer names no run
+        wait: accepted 01a2081f-740d-7775-bcd5-db522831835e, with a stream
+        wait without a location: unclear: backend answered without the id of the run
         400: rejected: backend answered 400: bad input
         401: denied: backend answered 401: who are you
         403: denied: backend answered 403
@@ -148,8 +152,8 @@ async fn what_is_concluded_from_an_answer_to_a_start() {
         429 hostile: not sent (None): backend answered 429
         500: unclear: backend answered 500: Internal Server Error
         503: unclear: backend answered 503
-        307: rejected: backend answered 307, a redirect to https://elsewhere.example/; set backend.url to where it really is
-        endless: unclear: backend answered 200, and then: the answer is longer than 16777216 bytes
+        307: rejected: backend answered 307, a redirect to https://elsewhere.example/; set backend.url to its real address
+        endless: unclear: backend answered 200, and then failed: the answer is longer than 16777216 bytes
     "#]].assert_eq(&table);
 }
 
@@ -159,64 +163,64 @@ async fn a_request_that_did_not_leave_and_one_that_fell_silent_are_not_the_same(
         Box::pin(async { Err(TransportError::NotSent("connection refused".to_owned())) })
     }));
     let silent = client(Transport::function(|_| Box::pin(std::future::pending())));
-    let words = [
-        in_words(&refused.start(&request(Mode::Background)).await),
-        in_words(&silent.start(&request(Mode::Background)).await),
+    let answers = [
+        described(&refused.start(&request(Mode::Background)).await),
+        described(&silent.start(&request(Mode::Background)).await),
     ];
     expect![[r#"
         not sent (None): backend unreachable: connection refused
-        unclear: backend gave no answer: nothing heard within 5s"#]]
-    .assert_eq(&words.join("\n"));
+        unclear: backend gave no answer: timed out after 5s"#]]
+    .assert_eq(&answers.join("\n"));
 }
 
-async fn heard(mode: Mode, says: Says) -> String {
-    let says = says.header("content-location", &format!("/threads/{}/runs/{RUN}", thread()));
-    match says.client().start(&request(mode)).await {
+async fn read_end(mode: Mode, server: FixedServer) -> String {
+    let server = server.header("content-location", &format!("/threads/{}/runs/{RUN}", thread()));
+    match server.client().start(&request(mode)).await {
         StartAnswer::Accepted(Started { response_stream: Some(response_stream), .. }) => {
-            format!("{:?}", response_stream.listen().await)
+            format!("{:?}", response_stream.read().await)
         }
-        other => in_words(&other),
+        other => described(&other),
     }
 }
 
 #[tokio::test]
-async fn what_is_heard_of_the_end() {
+async fn what_is_read_of_the_end() {
     let interrupted = r#"{"messages":[],"__interrupt__":[{"value":1}]}"#;
     let error = r#"{"__error__":{"error":"ValueError","message":"boom"}}"#;
     let stream =
         "event: metadata\r\ndata: {\"run_id\":\"1\"}\r\n\r\nevent: values\r\ndata: {\"n\":1}\r\n\r\n";
     let failed =
         format!("{stream}event: error\r\ndata: {{\"error\":\"ValueError\",\"message\":\"boom\"}}\r\n\r\n");
-    let mut in_pieces = Says::text(200, "");
+    let mut in_pieces = FixedServer::text(200, "");
     in_pieces.pieces = failed.as_bytes().chunks(3).map(Bytes::copy_from_slice).collect();
     let long = format!("event: values\ndata: {{\"n\":\"{}\"}}\n\n", "x".repeat(2 * 1024 * 1024));
     let cases = [
-        ("values, kept alive", Mode::Wait, Says::text(200, "\n\n {\"n\":1}")),
-        ("interrupted", Mode::Wait, Says::text(200, interrupted)),
-        ("error", Mode::Wait, Says::text(200, error)),
-        ("cut", Mode::Wait, Says::text(200, "{\"n\"").then(broke())),
-        ("no JSON", Mode::Wait, Says::text(200, "<html>")),
-        ("stream", Mode::Stream, Says::text(200, stream)),
+        ("values, kept alive", Mode::Wait, FixedServer::text(200, "\n\n {\"n\":1}")),
+        ("interrupted", Mode::Wait, FixedServer::text(200, interrupted)),
+        ("error", Mode::Wait, FixedServer::text(200, error)),
+        ("cut", Mode::Wait, FixedServer::text(200, "{\"n\"").then(broke())),
+        ("no JSON", Mode::Wait, FixedServer::text(200, "<html>")),
+        ("stream", Mode::Stream, FixedServer::text(200, stream)),
         ("stream of an error, in pieces", Mode::Stream, in_pieces),
-        ("stream, cut", Mode::Stream, Says::text(200, stream).then(broke())),
-        ("stream of nothing", Mode::Stream, Says::text(200, ": heartbeat\n\n")),
-        ("stream of too much", Mode::Stream, Says::text(200, long)),
+        ("stream, cut", Mode::Stream, FixedServer::text(200, stream).then(broke())),
+        ("stream of nothing", Mode::Stream, FixedServer::text(200, ": heartbeat\n\n")),
+        ("stream of too much", Mode::Stream, FixedServer::text(200, long)),
     ];
     let mut table = String::new();
-    for (name, mode, says) in cases {
-        table.push_str(&format!("{name}: {}\n", heard(mode, says).await));
+    for (name, mode, server) in cases {
+        table.push_str(&format!("{name}: {}\n", read_end(mode, server).await));
     }
     expect![[r#"
-        values, kept alive: Values { values: Object {"n": Number(1)}, interrupted: false }
-        interrupted: Values { values: Object {"messages": Array []}, interrupted: true }
-        error: Error(RunError { error: "ValueError", message: "boom" })
+        values, kept alive: Ended(Values { values: Object {"n": Number(1)}, interrupted: false })
+        interrupted: Ended(Values { values: Object {"messages": Array []}, interrupted: true })
+        error: Ended(Error(RunError { error: "ValueError", message: "boom" }))
         cut: Cut("connection reset")
-        no JSON: Cut("its answer is no JSON (expected value at line 1 column 1)")
-        stream: Values { values: Object {"n": Number(1)}, interrupted: false }
-        stream of an error, in pieces: Error(RunError { error: "ValueError", message: "boom" })
+        no JSON: Cut("its answer is not JSON (expected value at line 1 column 1)")
+        stream: Ended(Values { values: Object {"n": Number(1)}, interrupted: false })
+        stream of an error, in pieces: Ended(Error(RunError { error: "ValueError", message: "boom" }))
         stream, cut: Cut("connection reset")
         stream of nothing: Cut("the stream ended without values")
-        stream of too much: TooLarge
+        stream of too much: Ended(TooLarge)
     "#]]
     .assert_eq(&table);
 }
@@ -230,12 +234,12 @@ async fn lists_are_read_page_by_page_and_tolerate_what_is_absent() {
         { "no": "run" },
         7,
     ]);
-    let runs = Says::text(200, listed.to_string()).client().runs_on(thread()).await.unwrap();
-    let seen: Vec<_> =
+    let runs = FixedServer::text(200, listed.to_string()).client().runs_on(thread()).await.unwrap();
+    let listed: Vec<_> =
         runs.iter().map(|run| (run.is_fence, run.run_id.is_some(), run.has_metadata)).collect();
-    assert_eq!(seen, [(false, true, true), (true, true, true), (false, false, false)]);
-    assert_eq!(Says::text(404, "").client().runs_on(thread()).await, Ok(Vec::new()));
-    assert!(Says::text(500, "").client().runs_on(thread()).await.is_err());
+    assert_eq!(listed, [(false, true, true), (true, true, true), (false, false, false)]);
+    assert_eq!(FixedServer::text(404, "").client().runs_on(thread()).await, Ok(Vec::new()));
+    assert!(FixedServer::text(500, "").client().runs_on(thread()).await.is_err());
 }
 
 #[tokio::test]
@@ -261,25 +265,25 @@ async fn the_key_goes_out_and_is_never_shown() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
-    /// Whatever a server streams, in whatever pieces, listening ends without a panic.
+    /// Any stream, in pieces of any size, is read without a panic.
     #[test]
-    fn no_stream_breaks_the_listener(bytes in prop::collection::vec(any::<u8>(), 0..600), size in 1_usize..40) {
-        let mut says = Says::text(200, "");
+    fn no_stream_breaks_the_reader(bytes in prop::collection::vec(any::<u8>(), 0..600), size in 1_usize..40) {
+        let mut server = FixedServer::text(200, "");
         let noise: Vec<u8> = bytes.iter().map(|byte| match byte % 7 {
             0 => b'\n', 1 => b':', 2 => b'd', 3 => b'\r', _ => *byte,
         }).collect();
-        says.pieces = [b"event: values\ndata: ".as_slice(), &noise].concat()
+        server.pieces = [b"event: values\ndata: ".as_slice(), &noise].concat()
             .chunks(size).map(Bytes::copy_from_slice).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
-            heard(Mode::Stream, says.clone()).await;
-            heard(Mode::Wait, says).await;
+            read_end(Mode::Stream, server.clone()).await;
+            read_end(Mode::Wait, server).await;
         });
     }
 
-    /// Run ids in headers are found or not, and that is all.
+    /// Any header is parsed without a panic.
     #[test]
-    fn no_header_breaks_the_reader(text in "[ -~]{0,200}") {
+    fn no_header_breaks_the_parser(text in "[ -~]{0,200}") {
         let mut headers = http::HeaderMap::new();
         headers.insert(http::header::CONTENT_LOCATION, text.parse().unwrap());
         headers.insert(http::header::RETRY_AFTER, text.parse().unwrap());

@@ -1,5 +1,6 @@
-//! Changes while running: the files are read again when they were touched, or when somebody asks. All of it is taken
-//! up or none: with any mistake the last good definitions go on, and the mistakes are told.
+//! Reloads the configuration while the daemon runs: the files are read again when they have changed, or on
+//! request. All of it is applied or none: with any mistake the last good configuration stays in force, and
+//! the mistakes are reported.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::MetadataExt;
@@ -12,136 +13,137 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::restart::settings_that_differ;
-use super::watch::Watch;
+use super::watch::{Coverage, Watch};
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigErrors, Environment, Sources};
 use crate::engine::Wakes;
-use crate::store::{NewDefinition, NoticeKind, Store, StoreError, SyncReport};
+use crate::store::{NewDefinition, NewNotice, NoticeKind, Store, StoreError, SyncReport};
 use crate::webhook::{SettingsWriter, WebhookSettings};
 
-/// Editors write in several steps: files are read once they have been the same for this long.
-const SETTLE_WAIT: Duration = Duration::from_millis(200);
-/// Files that never stop changing are read all the same.
-const SETTLE_LOOKS_MAX: usize = 25;
-/// From the first reading of the files to the first look at them a daemon needs much less than this.
+/// Editors write in several steps: files are read once they have been unchanged for this long.
+const STABLE_FOR: Duration = Duration::from_millis(200);
+/// Files that never stop changing are read after this many checks all the same.
+const STABLE_CHECKS_MAX: usize = 25;
+/// A daemon takes much less than this from reading the files at its start to watching them.
 const STARTING_SECONDS: i64 = 60;
-/// How often a folder that cannot be watched is tried again.
+/// How often watching a folder is attempted again while it cannot be watched.
 const WATCH_AGAIN: Duration = Duration::from_secs(5);
 
 /// What reloading needs.
 pub(super) struct Reload {
-    /// As the daemon runs.
+    /// The configuration with which the daemon was started.
     pub(super) config: Config,
-    /// Where placeholders get their values.
     pub(super) environment: Environment,
-    /// The time.
     pub(super) clock: Clock,
-    /// Where definitions go.
     pub(super) store: Store,
-    /// Who goes by them.
     pub(super) wakes: Wakes,
-    /// Where the settings of webhooks go.
+    /// Publishes the settings of webhooks.
     pub(super) webhooks: SettingsWriter,
-    /// Somebody asks.
-    pub(super) asked: Arc<Notify>,
+    /// Notified when a reload is requested.
+    pub(super) requested: Arc<Notify>,
 }
 
-/// Why the files are looked at.
+/// Why the files are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cause {
-    Asked,
+    Requested,
     Touched,
 }
 
-/// What was seen of the files.
-struct Seen {
+/// What is known about the files.
+struct KnownFiles {
     sources: Sources,
+    /// Of their contents when they were last read; 0 if they must be read in any case.
     fingerprint: u64,
-    /// How many crons they define, as far as they were taken up.
+    /// How many crons they defined when they were last applied.
     crons: usize,
-    /// What these are, in a number.
+    /// A hash of these crons.
     definitions: u64,
 }
 
-/// Takes up changes until told to stop.
+/// Reloads until it is stopped.
 pub(super) async fn run(mut reload: Reload, stop: CancellationToken) -> Result<(), StoreError> {
     let touched = Arc::new(Notify::new());
     let mut watch = Watch::begin(Arc::clone(&touched));
     let sources = reload.config.sources.clone();
-    let mut all_watched = watch.follow(&sources);
+    let mut coverage = watch.follow(&sources);
     let definitions = super::definitions(&reload.config.crons, reload.store.installation_id())
         .map_or(0, |all| hash_of(&all));
-    // What was changed between the first reading and now is seen as a difference to nothing. Files that have been the
-    // same for a while are not read twice: parsing thousands of crons leaves memory behind.
+    // A change between the first reading and now is found because the files are read once more. Files that
+    // have been unchanged for a while are not read twice: parsing thousands of crons leaves memory behind.
     let fingerprint = match changed_lately(&sources, reload.clock.now()) {
         true => 0,
         false => fingerprint_of(&sources),
     };
-    let mut seen = Seen { sources, fingerprint, crons: reload.config.crons.len(), definitions };
-    // The store has them: thousands of crons are not to be kept twice for as long as the daemon runs.
+    let mut known = KnownFiles { sources, fingerprint, crons: reload.config.crons.len(), definitions };
+    // The store has the crons: thousands of them need not be kept twice for as long as the daemon runs.
     reload.config.crons = Vec::new();
-    if seen.fingerprint == 0 {
+    if known.fingerprint == 0 {
         touched.notify_one();
     }
     loop {
         let cause = tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
-            () = reload.asked.notified() => Cause::Asked,
+            () = reload.requested.notified() => Cause::Requested,
             () = touched.notified() => Cause::Touched,
-            () = tokio::time::sleep(WATCH_AGAIN), if !all_watched => Cause::Touched,
+            () = tokio::time::sleep(WATCH_AGAIN), if coverage == Coverage::Partial => Cause::Touched,
         };
         tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
-            done = pass(&reload, &mut seen, cause) => {
+            done = pass(&reload, &mut known, cause) => {
                 if done? == Again::Yes {
                     touched.notify_one();
                 }
             }
         }
-        all_watched = watch.follow(&seen.sources);
+        coverage = watch.follow(&known.sources);
     }
 }
 
-/// Whether the files are to be looked at once more.
+/// Whether the files must be read once more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Again {
     Yes,
     No,
 }
 
-/// Reads the files once they have settled, if they are others than before or if somebody asks.
-async fn pass(reload: &Reload, seen: &mut Seen, cause: Cause) -> Result<Again, StoreError> {
-    let fingerprint = validated(&seen.sources).await;
-    if cause == Cause::Touched && fingerprint == seen.fingerprint {
+/// Reads the files once they are stable, if they have changed or if a reload was requested.
+async fn pass(reload: &Reload, known: &mut KnownFiles, cause: Cause) -> Result<Again, StoreError> {
+    let fingerprint = stable_fingerprint(&known.sources).await;
+    if cause == Cause::Touched && fingerprint == known.fingerprint {
         return Ok(Again::No);
     }
-    seen.fingerprint = fingerprint;
+    known.fingerprint = fingerprint;
     match load(reload).await {
-        Ok(config) if config.crons.is_empty() && seen.crons > 0 => {
-            let words = "no cron is left in it; if that is meant, restart the daemon";
-            refuse(reload, words.to_owned()).await?;
+        Ok(config) if config.crons.is_empty() && known.crons > 0 => {
+            let message = "no cron is left in it; if that is intended, restart the daemon";
+            refuse(reload, NewNotice::single(message.to_owned())).await?;
         }
         Ok(config) => {
-            take_up(reload, seen, &config, cause).await?;
-            seen.crons = config.crons.len();
-            if seen.sources != config.sources {
-                // Other files than those that were looked at: they may have changed meanwhile.
-                *seen = Seen { sources: config.sources, fingerprint: 0, ..*seen };
+            apply(reload, known, &config, cause).await?;
+            known.crons = config.crons.len();
+            if known.sources != config.sources {
+                // These are other files than those whose fingerprint is known: they may have changed
+                // meanwhile.
+                *known = KnownFiles { sources: config.sources, fingerprint: 0, ..*known };
                 return Ok(Again::Yes);
             }
         }
-        Err(errors) => refuse(reload, errors.to_string()).await?,
+        Err(errors) => {
+            let mistakes = NewNotice { detail: errors.to_string(), count: errors.0.len() };
+            refuse(reload, mistakes).await?;
+        }
     }
     Ok(Again::No)
 }
 
-/// Waits until nobody writes any more.
-async fn validated(sources: &Sources) -> u64 {
+/// Waits until the files are no longer being written, and returns their fingerprint.
+async fn stable_fingerprint(sources: &Sources) -> u64 {
     let mut before = fingerprint_of(sources);
-    for _ in 0..SETTLE_LOOKS_MAX {
-        tokio::time::sleep(SETTLE_WAIT).await;
+    for _ in 0..STABLE_CHECKS_MAX {
+        tokio::time::sleep(STABLE_FOR).await;
         let now = fingerprint_of(sources);
         if now == before {
             break;
@@ -151,7 +153,7 @@ async fn validated(sources: &Sources) -> u64 {
     before
 }
 
-/// Reading takes a moment, which is not to be taken from the runs.
+/// Reads the files on another thread, because that takes a moment and must not delay the runs.
 async fn load(reload: &Reload) -> Result<Config, ConfigErrors> {
     let (path, environment) = (reload.config.path.clone(), reload.environment.clone());
     match tokio::task::spawn_blocking(move || config::load(&path, &environment)).await {
@@ -160,45 +162,51 @@ async fn load(reload: &Reload) -> Result<Config, ConfigErrors> {
     }
 }
 
-async fn take_up(reload: &Reload, seen: &mut Seen, config: &Config, cause: Cause) -> Result<(), StoreError> {
+async fn apply(
+    reload: &Reload,
+    known: &mut KnownFiles,
+    config: &Config,
+    cause: Cause,
+) -> Result<(), StoreError> {
     let now = reload.clock.now();
     let definitions = match super::definitions(&config.crons, reload.store.installation_id()) {
         Ok(definitions) => definitions,
-        Err(error) => return refuse(reload, error.to_string()).await,
+        Err(error) => return refuse(reload, NewNotice::single(error.to_string())).await,
     };
     let mut report = SyncReport::default();
     let hash = hash_of(&definitions);
-    // Ten thousand crons that are what they were are not worth a transaction.
-    if hash != seen.definitions {
+    // Ten thousand unchanged crons are not worth a transaction.
+    if hash != known.definitions {
         report = reload.store.sync_file_crons(now, definitions).await?;
-        seen.definitions = hash;
+        known.definitions = hash;
         reload.wakes.scheduler.notify_one();
-        // What the old definitions still owed may have to be started.
+        // The runs of old definitions may have to be started or ended now.
         reload.wakes.runner.notify_one();
     }
     reload.store.notice(now, NoticeKind::Configuration, None).await?;
     let changes = report.added + report.changed + report.removed;
-    if changes > 0 || cause == Cause::Asked {
+    if changes > 0 || cause == Cause::Requested {
         let (added, changed, removed) = (report.added, report.changed, report.removed);
-        tracing::info!(crons = config.crons.len(), added, changed, removed, "configuration taken up");
+        tracing::info!(crons = config.crons.len(), added, changed, removed, "configuration reloaded");
         config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     }
     if reload.webhooks.put(WebhookSettings::of_config(config)) {
-        tracing::info!("settings of webhooks taken up");
+        tracing::info!("webhook settings reloaded");
     }
     let differ = settings_that_differ(&reload.config, config);
     if !differ.is_empty() {
-        tracing::warn!("needs a restart: {}", differ.join(", "));
+        tracing::warn!(settings = differ.join(", "), "settings not reloaded; they need a restart");
     }
     Ok(())
 }
 
-async fn refuse(reload: &Reload, mistakes: String) -> Result<(), StoreError> {
-    tracing::error!("configuration not taken up, the last good one goes on:\n{mistakes}");
+async fn refuse(reload: &Reload, mistakes: NewNotice) -> Result<(), StoreError> {
+    let detail = &mistakes.detail;
+    tracing::error!("configuration not reloaded; the last good one stays in force:\n{detail}");
     reload.store.notice(reload.clock.now(), NoticeKind::Configuration, Some(mistakes)).await
 }
 
-/// What the crons are, and where they stand.
+/// Returns a hash of the crons and their places in the files.
 fn hash_of(definitions: &[NewDefinition]) -> u64 {
     let mut hasher = DefaultHasher::new();
     for NewDefinition { cron, body, location } in definitions {
@@ -207,15 +215,15 @@ fn hash_of(definitions: &[NewDefinition]) -> u64 {
     hasher.finish()
 }
 
-/// Whether a file, a link to it or its folder may have changed since the daemon's start: by the inode's time (ctime),
-/// which a rename touches as well. What cannot be looked at counts as changed.
+/// Returns whether a file, a link to it or its folder may have changed since the daemon's start, by the
+/// change time of the inode (ctime), which a rename sets as well. What cannot be read counts as changed.
 fn changed_lately(sources: &Sources, now: Timestamp) -> bool {
     let since = now.as_second() - STARTING_SECONDS;
     let is_old = |path: &Path| {
-        let seen = [std::fs::metadata(path), std::fs::symlink_metadata(path)];
-        seen.into_iter().all(|file| file.is_ok_and(|file| file.ctime() < since))
+        let metadata = [std::fs::metadata(path), std::fs::symlink_metadata(path)];
+        metadata.into_iter().all(|file| file.is_ok_and(|file| file.ctime() < since))
     };
-    // A relative name alone has the current folder for its parent.
+    // The parent of a bare file name is the current folder.
     let folder_of = |file: &PathBuf| match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
         _ => PathBuf::from("."),
@@ -224,7 +232,7 @@ fn changed_lately(sources: &Sources, now: Timestamp) -> bool {
     !(files_are_old && sources.folders.iter().all(|folder| is_old(folder)))
 }
 
-/// What the files say, without understanding it; never 0.
+/// Returns a hash of the contents of the files; never 0.
 fn fingerprint_of(sources: &Sources) -> u64 {
     let mut paths: Vec<PathBuf> = sources.files.clone();
     for folder in &sources.folders {

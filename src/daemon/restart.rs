@@ -1,10 +1,10 @@
-//! Settings that only a new start takes up: all but the crons and what concerns webhooks.
+//! Finds the settings that need a restart: all but the crons and what concerns webhooks.
 
 use crate::config::{BackendConfig, Config, HttpConfig, StoreConfig};
 
-/// The names of the settings in which two configurations differ.
+/// Returns the names of the settings in which two configurations differ and that need a restart.
 pub(super) fn settings_that_differ(running: &Config, written: &Config) -> Vec<&'static str> {
-    // Taken apart, so that a new setting must be thought of here.
+    // Destructured, so that a new setting does not compile until it is considered here.
     let Config { path: _, backend, store, http, webhooks, shutdown_grace, crons: _, warnings: _, sources: _ } =
         running;
     let mut differ = of_backend(backend, &written.backend);

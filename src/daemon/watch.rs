@@ -1,5 +1,6 @@
-//! Sees that configuration files are touched, by watching the folders they are in: editors replace files, and
-//! Kubernetes flips a link beside them. What is seen is only a nudge to look; what is missed is seen at SIGHUP.
+//! Notices changes of configuration files by watching the folders they are in: editors replace files, and
+//! Kubernetes changes a symbolic link beside them. A notification only causes the files to be read; what is
+//! missed is read at SIGHUP.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,14 @@ use tokio::sync::Notify;
 
 use crate::config::Sources;
 
+/// Whether all folders are watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Coverage {
+    Complete,
+    /// At least one folder cannot be watched now.
+    Partial,
+}
+
 /// The folders that are watched.
 pub(super) struct Watch {
     watcher: Option<RecommendedWatcher>,
@@ -18,47 +27,48 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Watches nothing yet; `touched` is nudged by whatever is seen.
+    /// Makes a watch of no folder yet, which notifies `touched` of every change.
     pub(super) fn begin(touched: Arc<Notify>) -> Self {
-        let watcher = notify::recommended_watcher(move |seen: notify::Result<Event>| {
-            // An error may stand for events that were lost.
-            if seen.as_ref().map_or(true, is_of_interest) {
+        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            // An error may mean that events were lost.
+            if event.as_ref().map_or(true, is_of_interest) {
                 touched.notify_one();
             }
         });
         let watcher = match watcher {
             Ok(watcher) => Some(watcher),
             Err(error) => {
-                tracing::warn!(%error, "configuration files are not watched; send SIGHUP after a change");
+                tracing::warn!(%error, "configuration files not watched; send SIGHUP after a change");
                 None
             }
         };
         Self { watcher, watched: BTreeSet::new() }
     }
 
-    /// Watches the folders of these files as they are now, links resolved; false if one of them cannot be watched now.
-    pub(super) fn follow(&mut self, sources: &Sources) -> bool {
-        let Some(watcher) = &mut self.watcher else { return true };
+    /// Watches the folders of these files as they are now, and those that symbolic links lead to.
+    pub(super) fn follow(&mut self, sources: &Sources) -> Coverage {
+        let Some(watcher) = &mut self.watcher else { return Coverage::Complete };
         let folders = folders(sources);
         for gone in self.watched.difference(&folders) {
-            // It may not even be there any more.
+            // The folder may not even exist any more.
             let _ = watcher.unwatch(gone);
         }
-        // Also those that are watched: a folder that was made anew is another one by the same name.
+        // Those that are watched already are watched again: a folder may have been replaced by another of the
+        // same name.
         let can_be_watched = |folder: &PathBuf| match watcher.watch(folder, RecursiveMode::NonRecursive) {
             Ok(()) => true,
             Err(error) => {
-                tracing::debug!(folder = %folder.display(), %error, "cannot be watched now");
+                tracing::debug!(folder = %folder.display(), %error, "folder not watched now");
                 false
             }
         };
         let wanted = folders.len();
         self.watched = folders.into_iter().filter(can_be_watched).collect();
-        self.watched.len() == wanted
+        if self.watched.len() == wanted { Coverage::Complete } else { Coverage::Partial }
     }
 }
 
-/// The folders as they are named, and where files and folders really are.
+/// Returns the folders as they are named, and the folders in which the files really are.
 fn folders(sources: &Sources) -> BTreeSet<PathBuf> {
     let of_file = |file: &PathBuf| file.parent().map(Path::to_owned);
     let real = |path: &PathBuf| path.canonicalize().ok();
@@ -69,7 +79,8 @@ fn folders(sources: &Sources) -> BTreeSet<PathBuf> {
     all.map(|folder| if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder }).collect()
 }
 
-/// Names that come and go, and what is written to TOML files; the database may stand in the same folder.
+/// Returns whether an event may change the configuration: a name that comes or goes, or a write to a TOML
+/// file. The database may be in the same folder, and its writes are none.
 fn is_of_interest(event: &Event) -> bool {
     let is_toml = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "toml");
     match event.kind {

@@ -1,5 +1,5 @@
-//! How a cron stands besides its definition: paused or not, what is to be skipped, and how often it has failed in a
-//! row. People and outcomes change it; the plan goes by it.
+//! The state of a cron beside its definition: whether it is paused, whether its next occurrence is skipped,
+//! and how often it has failed in a row. Requests and outcomes change it, and the plan depends on it.
 
 use jiff::Timestamp;
 
@@ -17,35 +17,34 @@ words!(
     }
 );
 
-/// How a cron stands.
+/// The state of a cron beside its definition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CronState {
-    /// While it is paused its occurrences are skipped.
+    /// While the cron is paused, its occurrences are skipped.
     pub paused: Option<Pause>,
-    /// The next occurrence is skipped, once.
+    /// Whether the next occurrence is skipped.
     pub skip_next: bool,
-    /// How many runs in a row ended as `error` or `timeout`.
+    /// The number of runs in a row that ended as `error` or `timeout`.
     pub failures: u32,
 }
 
-/// A pause that goes on.
+/// A pause in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pause {
     /// Occurrences after this instant are skipped.
     pub since: Timestamp,
-    /// Who paused it.
     pub cause: PauseCause,
-    /// Why, for people.
+    /// A human-readable explanation.
     pub note: Option<String>,
 }
 
 impl CronState {
-    /// Whether an occurrence falls into a pause. What was due before the pause began is not part of it.
+    /// Returns whether an occurrence falls into a pause. What was due before the pause began does not.
     pub fn is_paused_at(&self, at: Timestamp) -> bool {
         self.paused.as_ref().is_some_and(|pause| at > pause.since)
     }
 
-    /// Takes note that a run of the cron has ended; answers the pause if that opens one.
+    /// Records that a run of the cron has ended, and returns the pause if this end begins one.
     pub fn run_ended(&mut self, status: Status, limit: Option<u32>, at: Timestamp) -> Option<&Pause> {
         match status {
             Status::Error | Status::Timeout => self.failures = self.failures.saturating_add(1),
@@ -63,14 +62,14 @@ impl Pause {
     /// Returns the reason that is recorded for the occurrences that it skips.
     pub fn reason(&self) -> Reason {
         let message = match &self.note {
-            Some(note) => format!("paused: {note}"),
-            None => "paused: on request".to_owned(),
+            Some(note) => format!("the cron was paused: {note}"),
+            None => "the cron was paused on request".to_owned(),
         };
         Reason::new(ReasonCode::Paused, message)
     }
 }
 
-/// Why a cron pauses itself.
+/// Returns the note of a pause that a cron begins by itself after `limit` failures.
 pub fn pause_message(limit: u32) -> String {
     let runs = if limit == 1 { "1 run failed".to_owned() } else { format!("{limit} runs in a row failed") };
     format!("{runs} (pause_after_failures = {limit})")
@@ -100,7 +99,7 @@ mod tests {
         }
         assert_eq!(state.failures, 3);
         let pause = state.paused.unwrap();
-        let message = "paused: 2 runs in a row failed (pause_after_failures = 2)";
+        let message = "the cron was paused: 2 runs in a row failed (pause_after_failures = 2)";
         assert_eq!(pause.reason(), Reason::new(ReasonCode::Paused, message));
     }
 

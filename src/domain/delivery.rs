@@ -1,4 +1,4 @@
-//! The life of a delivery: the duty to tell one URL about one ended run.
+//! The life of a delivery: the duty to notify one URL of one ended run.
 
 use std::time::Duration;
 
@@ -10,93 +10,80 @@ use super::reason::DeliveryReasonCode;
 use super::words::words;
 
 words!(
-    /// Where a delivery stands.
+    /// Where a delivery is in its life.
     DeliveryStatus {
-        /// Waits for its next attempt.
+        /// It waits for its next attempt.
         Pending = "pending",
         /// An attempt is being made.
         Sending = "sending",
-        /// The receiver said 2xx.
+        /// The receiver answered 2xx.
         Delivered = "delivered",
-        /// The last rung of the ladder failed.
+        /// The last attempt of the retry schedule failed.
         Failed = "failed",
-        /// The receiver has said that its URL is gone for good.
+        /// The receiver said that its URL is gone for good.
         Gone = "gone",
-        /// The receiver does not want this message.
+        /// The receiver does not want this webhook.
         Aborted = "aborted",
-        /// The policy refuses the URL.
+        /// The policy for URLs refuses it, or its URL cannot be used.
         Blocked = "blocked",
-        /// Recorded, and not sent because webhooks are disabled.
+        /// It was recorded but not sent: webhooks were disabled, or it was discarded on request.
         Suppressed = "suppressed",
     }
 );
 
-/// A delivery to be made: what is frozen when the run ends.
+/// A delivery to be inserted: everything that is frozen when the run ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewDelivery {
-    /// Derived from the run and the URL.
     pub delivery_id: DeliveryId,
-    /// The run it tells about.
     pub run_id: RunId,
-    /// Where to; placeholders still in it.
+    /// Placeholders are not filled in yet.
     pub url: String,
-    /// The exact bytes of every attempt.
+    /// The exact bytes that every attempt sends.
     pub body: Vec<u8>,
     /// `Pending`, or `Suppressed` when webhooks are disabled.
     pub status: DeliveryStatus,
 }
 
-/// What came of one HTTP try.
+/// The result of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttemptResult {
-    /// 2xx.
-    Accepted {
-        /// The HTTP status.
-        code: u16,
-    },
-    /// It may be tried again.
+    /// The receiver answered 2xx.
+    Accepted { code: u16 },
+    /// The attempt failed, and another one may follow.
     Refused {
-        /// The HTTP status, if there was an answer.
+        /// The HTTP status; `None` if there was no answer.
         code: Option<u16>,
-        /// What happened, in words.
         detail: String,
-        /// Not before this, if the receiver said so.
+        /// How long the receiver asked us to wait.
         retry_after: Option<Duration>,
-        /// How soon.
         pace: Pace,
     },
-    /// It was called back before anything was written: as if it had not been made.
+    /// It was withdrawn before anything was written: as if it had not been made.
     Withdrawn,
-    /// It must not be tried again.
+    /// The attempt failed, and no other may follow.
     Final {
-        /// Why not.
         ending: Ending,
-        /// The HTTP status, if there was an answer.
+        /// The HTTP status; `None` if there was no answer.
         code: Option<u16>,
-        /// What happened, in words.
         detail: String,
     },
 }
 
-/// How soon it may help to try again.
+/// How soon another attempt may help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// The receiver is away or busy: as the ladder says.
+    /// The receiver is away or busy: by the retry schedule.
     Usual,
-    /// Somebody has to mend something first: from the rung of [`SLOW_WAIT`].
+    /// Somebody has to fix something first: by the retry schedule, but never sooner than [`SLOW_WAIT`].
     Slow,
 }
 
-/// How a delivery ends without having been delivered.
+/// How a delivery ends that is not delivered; each variant is the [`DeliveryStatus`] of that name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// See [`DeliveryStatus::Failed`].
     Failed,
-    /// See [`DeliveryStatus::Gone`].
     Gone,
-    /// See [`DeliveryStatus::Aborted`].
     Aborted,
-    /// See [`DeliveryStatus::Blocked`].
     Blocked,
 }
 
@@ -111,7 +98,7 @@ impl Ending {
         }
     }
 
-    /// As it is recorded.
+    /// Returns the status that is recorded for it.
     pub fn status(self) -> DeliveryStatus {
         match self {
             Self::Failed => DeliveryStatus::Failed,
@@ -122,19 +109,19 @@ impl Ending {
     }
 }
 
-/// What an attempt tells about the origin as a whole.
+/// What an attempt shows about its origin as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OriginHealth {
-    /// It answers, even if it says no.
+    /// It answers, even if it refuses.
     Well,
-    /// It does not answer, or has said that it cannot cope.
+    /// It does not answer, or has said that it is overloaded.
     Ill,
-    /// It was not asked.
+    /// The attempt never got there.
     Unknown,
 }
 
 impl AttemptResult {
-    /// Whether the origin is to be troubled with more.
+    /// Returns what this result shows about the origin.
     pub fn origin_health(&self) -> OriginHealth {
         match self {
             Self::Withdrawn | Self::Final { ending: Ending::Blocked, .. } => OriginHealth::Unknown,
@@ -144,7 +131,7 @@ impl AttemptResult {
         }
     }
 
-    /// The HTTP status, if there was an answer.
+    /// Returns the HTTP status, or `None` if there was no answer.
     pub fn code(&self) -> Option<u16> {
         match self {
             Self::Accepted { code } => Some(*code),
@@ -153,7 +140,7 @@ impl AttemptResult {
         }
     }
 
-    /// What happened, if it was not accepted.
+    /// Returns what happened, or `None` if the attempt was accepted.
     pub fn detail(&self) -> Option<&str> {
         match self {
             Self::Accepted { .. } => None,
@@ -163,56 +150,53 @@ impl AttemptResult {
     }
 }
 
-/// What is said of an attempt that was called back.
+/// The detail of an attempt that was withdrawn.
 const WITHDRAWN: &str = "not sent: webhooks were held, or their settings changed, before it was written";
 
-/// What is recorded of one HTTP try. None of it holds a secret.
+/// What is recorded of one attempt. None of it holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptReport {
-    /// What came of it.
     pub result: AttemptResult,
-    /// The address and port that it was sent to, if there was an answer.
+    /// The address and port that it was sent to; `None` if there was no answer.
     pub address: Option<String>,
-    /// What the time went into, if there was an answer.
+    /// Empty if there was no answer.
     pub phases: Phases,
-    /// The beginning of the answer's text, unless it was accepted.
+    /// The beginning of the answer's text; `None` if the attempt was accepted.
     pub answer: Option<String>,
-    /// What the receiver's clock said when it answered (`Date`).
+    /// The time on the receiver's clock when it answered (the `Date` header).
     pub receiver_clock: Option<Timestamp>,
 }
 
 impl AttemptReport {
-    /// Of a try that got no answer.
+    /// Returns the report of an attempt that got no answer.
     pub fn unanswered(result: AttemptResult) -> Self {
         Self { result, address: None, phases: Phases::default(), answer: None, receiver_clock: None }
     }
 }
 
-/// What the time of a try went into. The first three are absent if a connection could be used again.
+/// How long the phases of an attempt took. The first three are absent if a connection was reused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Phases {
-    /// Looking the name up; absent for a literal address as well.
+    /// The DNS lookup; absent for a literal address as well.
     pub lookup: Option<Duration>,
-    /// Opening the connection.
     pub connect: Option<Duration>,
-    /// The TLS handshake; absent for plain http as well.
+    /// The TLS handshake; absent for plain HTTP as well.
     pub tls: Option<Duration>,
-    /// From the beginning of the try until the head of the answer was there.
+    /// From the beginning of the attempt until the head of the answer had arrived.
     pub head: Option<Duration>,
 }
 
 /// What follows from an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The duty is done.
     Delivered,
-    /// The next attempt is due then.
+    /// The next attempt is due at this instant.
     Again(Timestamp),
-    /// There will be no further attempt, and why.
+    /// There will be no further attempt; the text says why.
     Ended(Ending, String),
 }
 
-/// The waits between attempts: 11 attempts within about 76 hours.
+/// The retry schedule: the waits between attempts, which make 11 attempts within about 76 hours.
 const RETRY_SCHEDULE: [Duration; 10] = [
     Duration::from_secs(5),
     Duration::from_secs(30),
@@ -226,20 +210,21 @@ const RETRY_SCHEDULE: [Duration; 10] = [
     Duration::from_secs(24 * 3600),
 ];
 
-/// The least wait after a failure that somebody has to mend.
+/// The least wait after a failure that somebody has to fix.
 pub const SLOW_WAIT: Duration = Duration::from_secs(5 * 60);
 
-/// What follows from an attempt at this delivery, the `attempt`th (counted from 1) since it was recorded or replayed.
-pub fn judge(delivery_id: DeliveryId, attempt: u32, result: &AttemptResult, now: Timestamp) -> Verdict {
+/// Returns what follows from an attempt at this delivery. `step` is the attempt's place in the retry
+/// schedule, counted from 1 since the delivery was recorded or replayed.
+pub fn judge(delivery_id: DeliveryId, step: u32, result: &AttemptResult, now: Timestamp) -> Verdict {
     match result {
         AttemptResult::Accepted { .. } => Verdict::Delivered,
         AttemptResult::Withdrawn => Verdict::Again(now),
         AttemptResult::Final { ending, detail, .. } => Verdict::Ended(*ending, detail.clone()),
         AttemptResult::Refused { detail, retry_after, pace, .. } => {
-            let step = usize::try_from(attempt.saturating_sub(1)).unwrap_or(usize::MAX);
-            match RETRY_SCHEDULE.get(step) {
+            let index = usize::try_from(step.saturating_sub(1)).unwrap_or(usize::MAX);
+            match RETRY_SCHEDULE.get(index) {
                 None => {
-                    let reason = format!("gave up after {attempt} attempts; the last one: {detail}");
+                    let reason = format!("gave up after {step} attempts; the last one: {detail}");
                     Verdict::Ended(Ending::Failed, reason)
                 }
                 Some(wait) => {
@@ -247,7 +232,7 @@ pub fn judge(delivery_id: DeliveryId, attempt: u32, result: &AttemptResult, now:
                         Pace::Usual => Duration::ZERO,
                         Pace::Slow => SLOW_WAIT,
                     };
-                    let wait = super::backoff::with_jitter(*wait.max(&least), delivery_id.0, attempt);
+                    let wait = super::backoff::with_jitter(*wait.max(&least), delivery_id.0, step);
                     let asked = retry_after.unwrap_or(Duration::ZERO).min(RETRY_AFTER_MAX);
                     Verdict::Again(super::backoff::after(now, wait.max(asked)))
                 }

@@ -1,4 +1,5 @@
-//! How webhooks flow as a whole: as they come, held back by a person, or released at a rate.
+//! How webhooks are sent as a whole: when they are due, not at all while a person holds them, or released at
+//! a rate.
 
 use std::time::Duration;
 
@@ -7,51 +8,49 @@ use jiff::{SignedDuration, Timestamp};
 use super::delivery::DeliveryStatus;
 use super::ids::DeliveryId;
 
-/// What people have asked of all webhooks.
+/// What has been requested for all webhooks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum DeliveryMode {
     /// Each is sent when it is due.
     #[default]
     Free,
-    /// None is sent: they wait.
+    /// None is sent.
     Held(Hold),
-    /// They are sent at a rate, until what had piled up has gone.
+    /// They are sent at a rate until the backlog is gone.
     Released(Release),
 }
 
-/// A hold that goes on.
+/// A hold in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hold {
-    /// Nothing has been sent since.
     pub since: Timestamp,
-    /// Why, for people.
+    /// A human-readable explanation.
     pub note: Option<String>,
 }
 
 /// A release at a rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Release {
-    /// What was due by then had piled up. While any of it waits, everything that is sent keeps to the rate.
+    /// What was due by then is the backlog. While any of it waits, everything that is sent keeps to the rate.
     pub since: Timestamp,
-    /// Attempts begun in a second.
+    /// Attempts begun per second.
     pub per_second: u32,
 }
 
-/// A URL whose receiver has said that it is gone: nothing is sent there until it is armed again.
+/// A URL whose receiver has said that it is gone: nothing is sent there until deliveries to it are resumed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Suspension {
-    /// Which; placeholders still in it.
+    /// Placeholders are not filled in.
     pub url: String,
-    /// Since when.
     pub since: Timestamp,
-    /// What the receiver said.
+    /// What the receiver answered.
     pub detail: String,
-    /// The delivery that it said so to.
+    /// The delivery that got this answer.
     pub delivery_id: DeliveryId,
 }
 
 impl DeliveryMode {
-    /// The hold that keeps a delivery that stands like this, if one does.
+    /// Returns the hold that keeps a delivery with this status waiting, if there is one.
     pub fn keeps(&self, status: DeliveryStatus) -> Option<&Hold> {
         match (self, status) {
             (DeliveryMode::Held(hold), DeliveryStatus::Pending) => Some(hold),
@@ -61,12 +60,12 @@ impl DeliveryMode {
 }
 
 impl Suspension {
-    /// Why a delivery to this URL is over before it was sent, and what may be done about it.
+    /// Returns why a delivery to this URL has ended before it was sent, and what can be done about it.
     pub fn message(&self) -> String {
         let id = self.delivery_id.to_string();
         format!(
-            "not sent, for its URL is suspended since {}: {} (webhook {}); `agentcron webhook resume` or the replay of a \
-             webhook to it ends that",
+            "not sent: its URL has been suspended since {}: {} (webhook {}); `agentcron webhook resume` ends the suspension, \
+             and so does the replay of a webhook to it",
             self.since,
             self.detail,
             &id[..8]
@@ -74,7 +73,7 @@ impl Suspension {
     }
 }
 
-/// Keeps attempts to a rate. They are spread evenly; a pass that comes late may catch up on a tenth of a second.
+/// Keeps attempts to a rate. They are spread evenly; a late pass may catch up on a tenth of a second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RateLimit {
     /// The next attempt is not begun before this.
@@ -82,7 +81,7 @@ pub struct RateLimit {
 }
 
 impl RateLimit {
-    /// How many attempts may begin now.
+    /// Returns how many attempts may begin now.
     pub fn allowance(&self, release: Release, now: Timestamp) -> usize {
         let Some(next_at) = self.next_from(now) else { return 1 };
         let late = super::backoff::between(next_at, now);
@@ -90,11 +89,11 @@ impl RateLimit {
             return 0;
         }
         let missed = (late.min(CATCH_UP).as_secs_f64() * f64::from(release.per_second)).floor();
-        // A tenth of the highest rate at the most.
+        // At most a tenth of the highest rate.
         1 + missed as usize
     }
 
-    /// Takes note that so many attempts have begun; answers when the next may.
+    /// Returns the limit after this many attempts have begun.
     #[must_use]
     pub fn begun(self, count: usize, release: Release, now: Timestamp) -> Self {
         let since = self.next_from(now).map_or(now, |next_at| {
@@ -107,21 +106,22 @@ impl RateLimit {
         Self { next_at: Some(since.saturating_add(taken).unwrap_or(now)) }
     }
 
-    /// What is further ahead than any rate makes wait is of a clock that was set back since.
+    /// Returns when the next attempt may begin. An instant further ahead than any rate can put it was
+    /// computed before the clock was set back, and is ignored.
     fn next_from(&self, now: Timestamp) -> Option<Timestamp> {
         self.next_at.filter(|next_at| super::backoff::between(now, *next_at) <= AHEAD_MAX)
     }
 
-    /// When the next attempt may begin.
+    /// Returns the earliest instant at which the next attempt may begin; `None` if it may begin now.
     pub fn next_at(&self) -> Option<Timestamp> {
         self.next_at
     }
 }
 
-/// What a late pass catches up on at the most.
+/// How much a late pass catches up on at most.
 const CATCH_UP: Duration = Duration::from_millis(100);
 const CATCH_UP_SIGNED: SignedDuration = SignedDuration::from_millis(100);
-/// The lowest rate is one in a second; what was caught up on comes on top.
+/// The lowest rate is one per second; what was caught up on comes on top.
 const AHEAD_MAX: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
@@ -132,7 +132,7 @@ mod tests {
         Timestamp::from_millisecond(millisecond).unwrap()
     }
 
-    /// When attempts begin if a pass is made at each of these milliseconds.
+    /// Returns when attempts begin if a pass is made at each of these milliseconds.
     fn begun(per_second: u32, passes: impl IntoIterator<Item = i64>) -> Vec<i64> {
         let release = Release { since: at(0), per_second };
         let mut rate_limit = RateLimit::default();
@@ -151,7 +151,7 @@ mod tests {
     fn a_rate_is_kept_evenly_and_what_was_slept_through_is_not_made_up_for() {
         assert_eq!(begun(4, 0..1000), [0, 250, 500, 750]);
         assert_eq!(begun(3, 0..1001), [0, 334, 667, 1000]);
-        // After a minute nothing is owed but a tenth of a second.
+        // After a minute only a tenth of a second is caught up on.
         assert_eq!(begun(2, [0, 60_000, 60_100, 60_400, 60_500]), [0, 60_000, 60_400]);
         assert_eq!(begun(20, [0, 60_000, 60_010]), [0, 60_000, 60_000, 60_000]);
     }
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn no_second_has_more_than_the_rate_and_a_tenth_of_it() {
         for per_second in [1, 7, 10, 99, 1000] {
-            // Passes as they come: some close together, some late.
+            // Irregular passes: some close together, some late.
             let passes = (0..4000).scan(0, |now, index: i64| {
                 *now += [1, 0, 3, 250, 2, 40][usize::try_from(index % 6).unwrap()];
                 Some(*now)

@@ -1,6 +1,6 @@
-//! Identities. The ids that agentcron makes are UUIDv5 (RFC 9562 §5.5) of what they identify, so that the same
-//! occurrence has the same `run_id` and the same threads before and after a crash. All of them descend from the store's
-//! [`InstallationId`]: two installations with equal files never share an id.
+//! Identities. The ids that agentcron makes are UUIDv5 (RFC 9562 §5.5) of what they identify, so that the
+//! same occurrence has the same `run_id` and the same threads before and after a crash. All of them descend
+//! from the store's [`InstallationId`]: two installations with equal files never share an id.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,8 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-/// The namespace from which agent servers derive the id of a graph's own assistant (seen of `langgraph-api` 0.16.7).
+/// The namespace from which agent servers derive the id of a graph's own assistant (as observed with
+/// `langgraph-api` 0.16.7).
 const GRAPHS: Uuid = Uuid::from_u128(0x6ba7_b821_9dad_11d1_80b4_00c0_4fd4_30c8);
 
 /// The retry number of the first run of an occurrence.
@@ -37,8 +38,9 @@ macro_rules! uuid_id {
 }
 
 uuid_id!(
-    /// One store, for as long as it lives; drawn at random when the store is made. The default, the nil UUID, stands
-    /// for no store: definitions that are only checked or shown have ids of it, and these are never stored.
+    /// One store, for as long as it lives; drawn at random when the store is made. The default, the nil UUID,
+    /// means no store: definitions that are only checked or shown have ids derived from it, and these are
+    /// never stored.
     InstallationId
 );
 uuid_id!(
@@ -62,7 +64,7 @@ uuid_id!(
     DefinitionId
 );
 uuid_id!(
-    /// The duty to tell one URL about one ended run.
+    /// The duty to notify one URL of one ended run.
     DeliveryId
 );
 
@@ -72,14 +74,15 @@ uuid_id!(
 );
 
 impl AssistantId {
-    /// An assistant by its id, or the one that the server makes for a graph of this name.
+    /// Returns the assistant with this id, or the one that the server makes for a graph of this name.
     pub fn of_word(word: &str) -> Self {
         word.parse().unwrap_or_else(|_| Self(Uuid::new_v5(&GRAPHS, word.as_bytes())))
     }
 }
 
 impl CronId {
-    /// The id of a cron that is made through the API: time-ordered (UUIDv7, RFC 9562 §5.7), like the agent server's.
+    /// Returns the id of a cron that is made through the API: time-ordered (UUIDv7, RFC 9562 §5.7), like the
+    /// agent server's own ids.
     pub fn of_time(now: Timestamp, random: [u8; 10]) -> Self {
         let millis = u64::try_from(now.as_millisecond()).unwrap_or(0);
         Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
@@ -92,15 +95,15 @@ impl CronId {
 }
 
 impl DefinitionId {
-    /// The id of a definition is its content: the same text is the same version.
+    /// Returns the id of a definition, which is derived from its content: the same text is the same version.
     pub fn of_content(cron_id: CronId, content: &str) -> Self {
         Self(Uuid::new_v5(&cron_id.0, content.as_bytes()))
     }
 }
 
 impl RunId {
-    /// Returns the id of a run, whose identity is `(cron_id, scheduled_for, retry)`. The first run of an occurrence is
-    /// retry [`FIRST_RUN`].
+    /// Returns the id of a run, whose identity is `(cron_id, scheduled_for, retry)`. The first run of an
+    /// occurrence is retry [`FIRST_RUN`].
     pub fn of_occurrence(cron_id: CronId, scheduled_for: Timestamp, retry: u32) -> Self {
         let millis = scheduled_for.as_millisecond();
         Self(Uuid::new_v5(&cron_id.0, format!("run\0{millis}\0{retry}").as_bytes()))
@@ -120,7 +123,7 @@ impl ThreadId {
 }
 
 impl DeliveryId {
-    /// One delivery per run and URL.
+    /// Returns the id of the one delivery that a run has for a URL.
     pub fn of_run(run_id: RunId, url: &str) -> Self {
         Self(Uuid::new_v5(&run_id.0, format!("delivery\0{url}").as_bytes()))
     }

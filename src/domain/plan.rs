@@ -1,4 +1,5 @@
-//! The heart: what is to be done about a cron's occurrences. Pure: the same arguments give the same plan.
+//! The core of agentcron: decides what happens to a cron's occurrences. It is pure: the same arguments give
+//! the same plan.
 
 use jiff::Timestamp;
 
@@ -10,17 +11,17 @@ use super::ids::{FIRST_RUN, RunId};
 use super::reason::{Reason, ReasonCode};
 use super::run::Trigger;
 
-/// What is to be committed for a cron, in one transaction.
+/// What is committed for a cron in one transaction.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub struct Plan {
-    /// In the order of their instants.
+    /// Sorted by instant.
     pub decisions: Vec<Decision>,
     /// The last instant that is accounted for; the next plan starts there.
     pub cursor: Timestamp,
     /// When to plan again; `None` if the calendar has ended.
     pub next_wake: Option<Timestamp>,
-    /// Whether one was skipped because `skip-next` had asked for it.
+    /// Whether an occurrence was skipped because of `skip-next`, which is used up by that.
     pub skipped_as_asked: bool,
 }
 
@@ -29,50 +30,29 @@ pub struct Plan {
 pub enum Decision {
     /// A run is to be started.
     Fire {
-        /// By the calendar.
+        /// The instant named by the calendar.
         scheduled_for: Timestamp,
-        /// After jitter.
+        /// `scheduled_for` plus jitter.
         due_at: Timestamp,
-        /// If the backend has not accepted it by then, it ends as `error`.
+        /// The start deadline: a run that the backend has not accepted by then ends as `error`.
         start_before: Timestamp,
         /// `Schedule` or `Catchup`.
         trigger: Trigger,
     },
-    /// Deliberately not started.
-    Skip {
-        /// By the calendar.
-        scheduled_for: Timestamp,
-        /// Why.
-        reason: SkipReason,
-    },
-    /// The cron was paused: one record for all of them.
-    Pause {
-        /// The first of the range.
-        first: Timestamp,
-        /// The last of the range.
-        last: Timestamp,
-        /// How many.
-        count: u64,
-    },
-    /// Too late: one record for all of them.
-    Miss {
-        /// The first of the range.
-        first: Timestamp,
-        /// The last of the range.
-        last: Timestamp,
-        /// How many.
-        count: u64,
-        /// Why they were not caught up.
-        reason: MissReason,
-    },
+    /// The occurrence is deliberately not started.
+    Skip { scheduled_for: Timestamp, reason: SkipReason },
+    /// The cron was paused: one record for the whole range of `count` occurrences, `last` included.
+    Pause { first: Timestamp, last: Timestamp, count: u64 },
+    /// The occurrences were found too late: one record for the whole range, `last` included.
+    Miss { first: Timestamp, last: Timestamp, count: u64, reason: MissReason },
 }
 
 /// Why an occurrence was not started.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SkipReason {
-    /// `overlap = "skip"`, and this run was still going.
+    /// `overlap = "skip"`, and this run was still running.
     Overlap(RunId),
-    /// `overlap = "queue"`, and one is waiting already.
+    /// `overlap = "queue"`, and one run is waiting already.
     QueueFull,
     /// It falls on an excluded day.
     Excluded,
@@ -80,12 +60,12 @@ pub enum SkipReason {
     Asked,
 }
 
-/// Why occurrences that were found too late were not fired.
+/// Why occurrences that were found too late were not caught up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MissReason {
     /// `catchup = "none"`.
     NoCatchup,
-    /// `catchup = "latest"`, and a later one was there.
+    /// `catchup = "latest"`, and a later occurrence was due as well.
     LaterOne,
     /// Older than `catchup_window`.
     OutsideWindow,
@@ -97,14 +77,14 @@ impl SkipReason {
         match self {
             SkipReason::Overlap(running) => Reason::new(
                 ReasonCode::Overlap,
-                format!("overlap: run {running} of {} was still going (overlap = \"skip\")", cron.name),
+                format!("run {running} of {} was still running (overlap = \"skip\")", cron.name),
             ),
             SkipReason::QueueFull => Reason::new(
                 ReasonCode::QueueFull,
-                "overlap: one run is going and one is waiting (overlap = \"queue\")",
+                "one run was running and one was waiting already (overlap = \"queue\")",
             ),
-            SkipReason::Asked => Reason::new(ReasonCode::SkipNext, "skip-next: skipped on request"),
-            SkipReason::Excluded => Reason::new(ReasonCode::Excluded, "excluded: this day is excluded"),
+            SkipReason::Asked => Reason::new(ReasonCode::SkipNext, "skipped on request"),
+            SkipReason::Excluded => Reason::new(ReasonCode::Excluded, "this day is excluded"),
         }
     }
 }
@@ -113,17 +93,18 @@ impl MissReason {
     /// Returns the reason that is recorded.
     pub fn reason(self, cron: &Cron) -> Reason {
         match self {
-            MissReason::NoCatchup => {
-                Reason::new(ReasonCode::CatchupNone, "not running at that time (catchup = \"none\")")
-            }
+            MissReason::NoCatchup => Reason::new(
+                ReasonCode::CatchupNone,
+                "agentcron was not running at that time (catchup = \"none\")",
+            ),
             MissReason::LaterOne => Reason::new(
                 ReasonCode::CatchupLatest,
-                "not running at that time, and a later occurrence was caught up (catchup = \"latest\")",
+                "agentcron was not running at that time; a later occurrence was caught up (catchup = \"latest\")",
             ),
             MissReason::OutsideWindow => Reason::new(
                 ReasonCode::CatchupWindow,
                 format!(
-                    "not running at that time, longer ago than catchup_window = {}",
+                    "agentcron was not running at that time, longer ago than catchup_window = {}",
                     humantime::format_duration(cron.policy.catchup_window)
                 ),
             ),
@@ -131,12 +112,12 @@ impl MissReason {
     }
 }
 
-/// The runs of a cron that are not over.
+/// The runs of a cron that have not ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Active {
-    /// One that the backend has, or may have.
+    /// A run that the backend has, or may have.
     pub running: Option<RunId>,
-    /// How many wait to be sent.
+    /// The number of runs that wait to be sent.
     pub waiting: u32,
 }
 
@@ -147,7 +128,7 @@ pub fn plan(cron: &Cron, state: &CronState, cursor: Timestamp, active: Active, n
     let mut active = active;
     let mut skip_next = state.skip_next;
     for (index, &at) in due.instants.iter().enumerate() {
-        let next = due.instants.get(index + 1).copied().or(due.next);
+        let next = due.after(index);
         if state.is_paused_at(at) {
             pause(&mut decisions, at);
             continue;
@@ -175,9 +156,10 @@ pub fn plan(cron: &Cron, state: &CronState, cursor: Timestamp, active: Active, n
     }
 }
 
-/// The occurrences to decide about, and the one after them.
+/// The occurrences to decide about.
 struct Due {
     instants: Vec<Timestamp>,
+    /// The first occurrence that is not decided about now.
     next: Option<Timestamp>,
 }
 
@@ -194,15 +176,21 @@ impl Due {
         }
         Self { instants, next }
     }
+
+    /// Returns the occurrence that follows the one at `index`, due or not.
+    fn after(&self, index: usize) -> Option<Timestamp> {
+        self.instants.get(index + 1).copied().or(self.next)
+    }
 }
 
-/// The first instant after `after` that the calendar and the cron's start and end allow.
+/// Returns the first instant strictly after `after` that the calendar and the cron's `start_time` and
+/// `end_time` allow.
 pub fn next_within(cron: &Cron, after: Timestamp) -> Option<Timestamp> {
     if !cron.enabled {
         return None;
     }
     let from = match cron.start_time {
-        // An occurrence at the very start counts, and calendars look strictly after.
+        // An occurrence exactly at the start counts, and a calendar returns instants strictly after.
         Some(start) if start > after => {
             start.checked_sub(jiff::SignedDuration::from_millis(1)).unwrap_or(start)
         }
@@ -215,7 +203,7 @@ pub fn next_within(cron: &Cron, after: Timestamp) -> Option<Timestamp> {
     }
 }
 
-/// Why an occurrence is too late to be fired, if it is.
+/// Returns why an occurrence is too late to be fired, or `None` if it is not.
 fn late(cron: &Cron, at: Timestamp, next: Option<Timestamp>, now: Timestamp) -> Option<MissReason> {
     let age = backoff::between(at, now);
     if age <= ON_TIME_WITHIN {
@@ -224,7 +212,7 @@ fn late(cron: &Cron, at: Timestamp, next: Option<Timestamp>, now: Timestamp) -> 
     let later_one_is_due = next.is_some_and(|next| next <= now);
     match cron.policy.catchup {
         Catchup::None => Some(MissReason::NoCatchup),
-        _ if age > cron.policy.catchup_window => Some(MissReason::OutsideWindow),
+        Catchup::Latest | Catchup::All if age > cron.policy.catchup_window => Some(MissReason::OutsideWindow),
         Catchup::Latest if later_one_is_due => Some(MissReason::LaterOne),
         Catchup::Latest | Catchup::All => None,
     }
@@ -264,7 +252,7 @@ fn decide(cron: &Cron, at: Timestamp, next: Option<Timestamp>, active: Active, n
     }
 }
 
-/// Whether an occurrence falls on a day on which nothing fires.
+/// Returns whether an occurrence falls on an excluded day, in the cron's time zone.
 pub fn is_excluded(cron: &Cron, at: Timestamp) -> bool {
     if cron.policy.exclude.is_empty() {
         return false;
@@ -284,7 +272,7 @@ fn fire(cron: &Cron, at: Timestamp, next: Option<Timestamp>, now: Timestamp) -> 
     let deadline = cron.policy.start_deadline.unwrap_or_else(|| {
         next.map_or(START_DEADLINE_MAX, |next| backoff::between(at, next).min(START_DEADLINE_MAX))
     });
-    // What is caught up gets its deadline from now on: by the calendar it would be over already.
+    // The deadline of a catch-up counts from now: counted from its instant it would have passed already.
     let from = if on_time { due_at } else { due_at.max(now) };
     Decision::Fire {
         scheduled_for: at,

@@ -1,30 +1,33 @@
-//! Why something is as it is: a closed set of codes for programs, each beside a sentence for people. Nothing in agentcron
-//! decides by the sentence.
+//! Why a run or a delivery is in the state it is in: a closed set of codes for programs, each with a
+//! human-readable sentence beside it. Nothing in agentcron decides by the sentence.
+//!
+//! Each doc names the state in which the code appears: the status of a run or delivery that has ended, or
+//! that it waits.
 
 use super::words::words;
 
 words!(
-    /// Why a run is as it is: why it has not started yet, ended as it did, or never ran.
+    /// Why a run has not started yet, ended as it did, or never ran.
     ReasonCode {
         /// Waiting: the backend could not be reached, or asked us to wait.
         BackendUnreachable = "backend_unreachable",
         /// Waiting: the backend refused our credentials.
         BackendDenied = "backend_denied",
-        /// Waiting: it was sent, and the answer does not say whether it started.
+        /// Waiting: it was sent, and it is not known whether it started.
         StartUnconfirmed = "start_unconfirmed",
-        /// Running or ended: it started later than it was due.
+        /// Running or success: it started later than it was due.
         StartedLate = "started_late",
-        /// Running or ended: its start was unconfirmed until it was found on the backend.
+        /// Running or success: its start was unconfirmed until it was found on the backend.
         Adopted = "adopted",
         /// Skipped: a run of the same cron was in progress (`overlap = "skip"`).
         Overlap = "overlap",
-        /// Skipped: one run was in progress and one was waiting (`overlap = "queue"`).
+        /// Skipped: one run was in progress and one was waiting already (`overlap = "queue"`).
         QueueFull = "queue_full",
         /// Skipped: its thread was busy (`multitask_strategy = "reject"`).
         ThreadBusy = "thread_busy",
         /// Skipped: it falls on an excluded day.
         Excluded = "excluded",
-        /// Skipped on request, by `skip-next`.
+        /// Skipped: on request, by `skip-next`.
         SkipNext = "skip_next",
         /// Skipped: the cron was paused.
         Paused = "paused",
@@ -42,9 +45,9 @@ words!(
         Rejected = "rejected",
         /// Error: a placeholder in the request could not be filled in.
         Placeholder = "placeholder",
-        /// Error: the backend accepted it and does not know it any more.
+        /// Error: the backend accepted it and no longer knows it.
         Lost = "lost",
-        /// Error: it cannot be found out what became of it.
+        /// Error: it could not be determined whether it started, or how it ended.
         Unknown = "unknown",
         /// Error: a bug in agentcron.
         Internal = "internal",
@@ -56,27 +59,27 @@ words!(
         BackendTimeout = "backend_timeout",
         /// Interrupted: the graph stopped at an interrupt and waits for a human.
         HumanInput = "human_input",
-        /// Interrupted on the backend: cancelled there, or another run took its thread.
+        /// Interrupted: it was cancelled on the backend, or another run took its thread.
         BackendInterrupted = "backend_interrupted",
-        /// Cancelled on request.
+        /// Cancelled: on request.
         CancelRequest = "cancel_request",
-        /// Cancelled for the next occurrence (`overlap = "cancel"`).
+        /// Cancelled: the next occurrence was due (`overlap = "cancel"`).
         CancelOverlap = "cancel_overlap",
-        /// Ended, but its values were too large to be read.
+        /// Success: its values were too large to be read.
         ValuesTooLarge = "values_too_large",
-        /// Ended, but its thread was gone before its values were read.
+        /// Success: its thread was gone before its values were read.
         ValuesGone = "values_gone",
     }
 );
 
 words!(
-    /// Why a delivery is as it is.
+    /// Why a delivery is waiting, or ended without having been delivered.
     DeliveryReasonCode {
         /// Waiting: the last attempt failed.
         AttemptFailed = "attempt_failed",
         /// Waiting: an attempt was withdrawn before anything was written.
         Withdrawn = "withdrawn",
-        /// Waiting: replayed on request.
+        /// Waiting: it is replayed on request.
         Replayed = "replayed",
         /// Failed: the last attempt of the retry schedule failed.
         RetriesExhausted = "retries_exhausted",
@@ -90,25 +93,25 @@ words!(
         Policy = "policy",
         /// Suppressed: webhooks were disabled.
         Disabled = "disabled",
-        /// Suppressed: discarded by a release on request.
+        /// Suppressed: discarded on request when webhooks were released.
         Discarded = "discarded",
     }
 );
 
 words!(
-    /// What happened to a run between being due and its end, beyond the usual.
+    /// What happened to a run, beyond the usual, between the instant it was due and its end.
     RunEventKind {
         /// It started later than it was due.
         StartedLate = "started_late",
         /// The backend certainly did not take it.
         NotSent = "not_sent",
-        /// It was sent, and the answer does not say whether it started.
+        /// It was sent, and it is not known whether it started.
         Unconfirmed = "unconfirmed",
-        /// Whether it started could not be found out yet.
+        /// A reconciliation could not determine whether it started.
         StillUnconfirmed = "still_unconfirmed",
         /// It was found on the backend.
         Adopted = "adopted",
-        /// It was shown never to start; another start may follow.
+        /// The unconfirmed start was shown never to happen; another start may follow.
         RuledOut = "ruled_out",
         /// It ran longer than its cron's `timeout`.
         Timeout = "timeout",
@@ -116,7 +119,7 @@ words!(
 );
 
 impl RunEventKind {
-    /// Returns the event as a person reads it in a timeline.
+    /// Returns the human-readable name of the event, as timelines show it.
     pub fn phrase(self) -> &'static str {
         match self {
             RunEventKind::StartedLate => "started late",
@@ -130,11 +133,11 @@ impl RunEventKind {
     }
 }
 
-/// A reason for people and for programs.
+/// A code for programs and a sentence for humans.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason<Code = ReasonCode> {
     pub code: Code,
-    /// A sentence for people; `None` where the code says it all.
+    /// The human-readable sentence; `None` where the code says it all.
     pub message: Option<String>,
 }
 
@@ -143,12 +146,12 @@ impl<Code> Reason<Code> {
         Self { code, message: Some(message.into()) }
     }
 
-    /// Returns the sentence for people, or nothing where there is none.
+    /// Returns the human-readable sentence, or an empty text if there is none.
     pub fn text(&self) -> &str {
         self.message.as_deref().unwrap_or_default()
     }
 
-    /// A reason whose code says it all.
+    /// Returns a reason whose code says it all.
     pub fn bare(code: Code) -> Self {
         Self { code, message: None }
     }

@@ -1,4 +1,5 @@
-//! The life of a run: states that carry their data, and one total transition function, used live and in recovery.
+//! The life of a run: states that carry their data, and one total transition function, used live and in
+//! recovery.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -10,9 +11,9 @@ use super::words::words;
 words!(
     /// Why a run exists.
     Trigger {
-        /// The calendar named its instant.
+        /// Its instant in the calendar came.
         Schedule = "schedule",
-        /// It was found too late and fired all the same.
+        /// It was found too late and caught up.
         Catchup = "catchup",
         /// A person asked for it.
         Manual = "manual",
@@ -29,7 +30,7 @@ words!(
         Success = "success",
         /// It failed, or could not be started in time.
         Error = "error",
-        /// It took longer than it may.
+        /// It ran longer than it is allowed to.
         Timeout = "timeout",
         /// The graph waits for a human, or another run took its thread.
         Interrupted = "interrupted",
@@ -37,31 +38,31 @@ words!(
         Cancelled = "cancelled",
         /// It was due and deliberately not started.
         Skipped = "skipped",
-        /// Its time passed while nobody could start it.
+        /// It was found too late and not caught up.
         Missed = "missed",
     }
 );
 words!(
     /// The kind of a [`RunState`], as stored and shown.
     Phase {
-        /// Waits to be sent.
+        /// It waits to be sent.
         Pending = "pending",
-        /// Is being sent right now.
+        /// It is being sent right now.
         Sending = "sending",
-        /// Was sent, and the answer is not known.
+        /// It was sent, and it is not known whether it started.
         Unconfirmed = "unconfirmed",
-        /// Accepted by the backend.
+        /// The backend has accepted it.
         Running = "running",
-        /// Over.
+        /// It has ended.
         Ended = "ended",
     }
 );
 words!(
-    /// Why a run that is going is being cancelled.
+    /// Why a run in progress is being cancelled.
     CancelCause {
         /// It took longer than the cron's `timeout`.
         Timeout = "timeout",
-        /// A person asked.
+        /// A person asked for it.
         Request = "request",
         /// The next occurrence is due, and `overlap = "cancel"`.
         Overlap = "overlap",
@@ -71,92 +72,75 @@ words!(
 /// Our record of one occurrence being executed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
-    /// Ours; a cron's is derived from `(cron_id, scheduled_for, retry)`.
+    /// For a run of a cron, derived from `(cron_id, scheduled_for, retry)`.
     pub run_id: RunId,
-    /// Whose occurrence it is; `None`: a client of the agent server's API asked for it, and no cron knows it.
+    /// `None` if a client of the agent server's API asked for the run.
     pub cron: Option<CronVersion>,
-    /// Why it exists.
     pub trigger: Trigger,
-    /// The instant by the calendar.
+    /// The instant named by the calendar.
     pub scheduled_for: Timestamp,
     /// Which run of its occurrence it is; the first is [`FIRST_RUN`](super::ids::FIRST_RUN).
     pub retry: u32,
-    /// After jitter.
+    /// `scheduled_for` plus jitter.
     pub due_at: Timestamp,
-    /// If no backend has accepted it by then, it ends as `error`.
+    /// The start deadline: a run that the backend has not accepted by then ends as `error`.
     pub start_before: Timestamp,
     /// How often it was sent.
     pub send_count: u32,
-    /// How often in a row the backend did not know it.
+    /// How many times in a row it was not found on the backend.
     pub not_found_count: u32,
-    /// Why it is late or unconfirmed, as last seen.
+    /// Why it is late or unconfirmed; the latest reason seen.
     pub reason: Option<Reason>,
-    /// Where it is in its life.
     pub state: RunState,
 }
 
 /// The cron of a run, as it was when the run was planned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CronVersion {
-    /// Which cron.
     pub cron_id: CronId,
-    /// Its name at that time.
     pub name: String,
-    /// The version of its definition.
     pub definition_id: DefinitionId,
 }
 
 impl Run {
-    /// The id of its cron, if it has one.
     pub fn cron_id(&self) -> Option<CronId> {
         self.cron.as_ref().map(|cron| cron.cron_id)
     }
 
-    /// The name of its cron, if it has one.
     pub fn cron_name(&self) -> Option<&str> {
         self.cron.as_ref().map(|cron| cron.name.as_str())
     }
 
-    /// What people call it: by its cron's name, or by where it came from.
+    /// Returns what logs and tables call it: the name of its cron, or `(api)`.
     pub fn called(&self) -> &str {
         called(self.cron_name())
     }
 }
 
-/// What people call a run whose cron has this name.
+/// Returns what logs and tables call a run whose cron has this name.
 pub fn called(cron_name: Option<&str>) -> &str {
     cron_name.unwrap_or("(api)")
 }
 
-/// Where a run is in its life. `attempt` is the `n` of its thread `T_n`, counted from 1.
+/// Where a run is in its life. `start_number` is the `n` of its thread `T_n`, counted from 1.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RunState {
-    /// Waits to be sent.
-    Pending {
-        /// The attempt to be sent next.
-        start_number: u32,
-    },
+    /// It waits to be sent; `start_number` is the next start.
+    Pending { start_number: u32 },
     /// The intention to send is committed; the request may be on its way.
     Sending {
-        /// The attempt being sent.
         start_number: u32,
         /// When the intention was committed.
         sent_at: Timestamp,
     },
-    /// It may or may not have reached the backend: ask before sending anything again.
-    Unconfirmed {
-        /// The attempt in doubt.
-        start_number: u32,
-        /// When it was sent.
-        sent_at: Timestamp,
-    },
+    /// The request may or may not have reached the backend: this must be reconciled before anything is sent
+    /// again.
+    Unconfirmed { start_number: u32, sent_at: Timestamp },
     /// The backend has accepted it.
     Running(BackendRun),
-    /// Over.
     Ended {
-        /// What it was on the backend, if it got there.
+        /// `None` if the backend never had it.
         backend_run: Option<BackendRun>,
-        /// How it ended.
         outcome: Outcome,
     },
 }
@@ -164,13 +148,11 @@ pub enum RunState {
 /// A run as the backend has it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BackendRun {
-    /// The attempt that was accepted.
+    /// The start that was accepted.
     pub start_number: u32,
-    /// The thread it runs on.
     pub thread_id: ThreadId,
-    /// The backend's own id for it.
     pub backend_run_id: BackendRunId,
-    /// When the backend accepted it.
+    /// When the backend accepted it, as far as we know.
     pub started_at: Timestamp,
     /// Set once we have decided to cancel it.
     pub cancelling: Option<CancelCause>,
@@ -179,15 +161,14 @@ pub struct BackendRun {
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// In one word.
     pub status: Status,
-    /// `None` if there is nothing to say.
+    /// `None` if the status says it all.
     pub reason: Option<Reason>,
-    /// What the graph or the backend said went wrong.
+    /// What the graph or the backend reported as the cause of a failure.
     pub error: Option<RunError>,
-    /// What the graph returned.
+    /// What the graph returned; `None` if it returned nothing, or the values could not be read.
     pub values: Option<Value>,
-    /// When we learnt of it.
+    /// When we learned that it had ended.
     pub ended_at: Timestamp,
 }
 
@@ -198,12 +179,11 @@ impl Outcome {
     }
 }
 
-/// An error by kind and words, as the agent server reports it.
+/// An error as the agent server reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunError {
     /// Its kind, such as `ValueError`.
     pub error: String,
-    /// Its words.
     pub message: String,
 }
 
@@ -212,40 +192,34 @@ pub struct RunError {
 pub enum RunChange {
     /// It is about to be sent.
     Send {
-        /// Now.
         at: Timestamp,
     },
-    /// It was certainly not taken by the backend; the same attempt may be sent again.
+    /// The backend certainly did not take it; the same start may be sent again.
     NotSent,
-    /// Nobody knows whether it was taken.
+    /// It is not known whether the backend took it.
     Unconfirm,
-    /// The attempt in doubt is known never to start; the next one may be sent.
+    /// The unconfirmed start is known never to happen; the next one may be sent.
     RuleOut,
     /// The backend has it.
     Accept {
-        /// The thread it runs on.
         thread_id: ThreadId,
-        /// The backend's id.
         backend_run_id: BackendRunId,
-        /// Now.
         at: Timestamp,
     },
-    /// It is to be cancelled.
+    /// It is to be cancelled on the backend.
     Cancel(CancelCause),
-    /// It is over.
     End(Outcome),
 }
 
-/// A change that makes no sense in that state: a bug, or a row changed behind our back.
+/// A change that makes no sense in that state: a bug, or somebody else has changed the row.
 #[derive(Debug, thiserror::Error)]
-#[error("a run that is {from} cannot {change}")]
+#[error("invalid transition: {change} while {from}")]
 pub struct IllegalTransition {
     from: Phase,
     change: &'static str,
 }
 
 impl RunState {
-    /// The kind of this state.
     pub fn phase(&self) -> Phase {
         match self {
             RunState::Pending { .. } => Phase::Pending,
@@ -256,7 +230,7 @@ impl RunState {
         }
     }
 
-    /// How it ended, if it is over.
+    /// Returns how it ended, or `None` if it has not ended.
     pub fn status(&self) -> Option<Status> {
         match self {
             RunState::Ended { outcome, .. } => Some(outcome.status),
@@ -267,7 +241,11 @@ impl RunState {
         }
     }
 
-    /// The state after `change`. Every pair is written out, so that a new state or change must be thought through.
+    /// Returns the state after `change`. Every pair is written out, so that a new state or change must be
+    /// thought through.
+    ///
+    /// # Errors
+    /// The change makes no sense in this state.
     pub fn apply(self, change: RunChange) -> Result<RunState, IllegalTransition> {
         use RunChange as C;
         use RunState as S;
@@ -292,7 +270,7 @@ impl RunState {
                 cancelling: None,
             })),
             (S::Running(backend_run), C::Cancel(cause)) => {
-                // The first cause stands: it is why the run will end.
+                // The first cause is kept: it is why the run will end.
                 Ok(S::Running(BackendRun {
                     cancelling: backend_run.cancelling.or(Some(cause)),
                     ..backend_run
@@ -305,24 +283,29 @@ impl RunState {
                 Ok(S::Ended { backend_run: Some(backend_run), outcome })
             }
 
-            (state @ S::Pending { .. }, C::NotSent) => illegal(&state, "be not sent"),
-            (state @ S::Pending { .. }, C::Unconfirm) => illegal(&state, "come into doubt"),
-            (state @ (S::Pending { .. } | S::Sending { .. }), C::RuleOut) => illegal(&state, "be ruled out"),
-            (state @ S::Pending { .. }, C::Accept { .. }) => illegal(&state, "be accepted"),
-            (state @ (S::Pending { .. } | S::Sending { .. } | S::Unconfirmed { .. }), C::Cancel(_)) => {
-                illegal(&state, "be cancelled on the backend")
+            (
+                state @ (S::Sending { .. } | S::Unconfirmed { .. } | S::Running(_) | S::Ended { .. }),
+                C::Send { .. },
+            ) => illegal(&state, "Send"),
+            (
+                state @ (S::Pending { .. } | S::Unconfirmed { .. } | S::Running(_) | S::Ended { .. }),
+                C::NotSent,
+            ) => illegal(&state, "NotSent"),
+            (state @ (S::Pending { .. } | S::Running(_) | S::Ended { .. }), C::Unconfirm) => {
+                illegal(&state, "Unconfirm")
             }
-            (state @ (S::Sending { .. } | S::Unconfirmed { .. }), C::Send { .. }) => {
-                illegal(&state, "be sent")
+            (
+                state @ (S::Pending { .. } | S::Sending { .. } | S::Running(_) | S::Ended { .. }),
+                C::RuleOut,
+            ) => illegal(&state, "RuleOut"),
+            (state @ (S::Pending { .. } | S::Running(_) | S::Ended { .. }), C::Accept { .. }) => {
+                illegal(&state, "Accept")
             }
-            (state @ S::Unconfirmed { .. }, C::NotSent) => illegal(&state, "be not sent"),
-            (state @ (S::Running(_) | S::Ended { .. }), C::Send { .. }) => illegal(&state, "be sent"),
-            (state @ (S::Running(_) | S::Ended { .. }), C::NotSent) => illegal(&state, "be not sent"),
-            (state @ (S::Running(_) | S::Ended { .. }), C::Unconfirm) => illegal(&state, "come into doubt"),
-            (state @ (S::Running(_) | S::Ended { .. }), C::RuleOut) => illegal(&state, "be ruled out"),
-            (state @ (S::Running(_) | S::Ended { .. }), C::Accept { .. }) => illegal(&state, "be accepted"),
-            (state @ S::Ended { .. }, C::Cancel(_)) => illegal(&state, "be cancelled"),
-            (state @ S::Ended { .. }, C::End(_)) => illegal(&state, "end"),
+            (
+                state @ (S::Pending { .. } | S::Sending { .. } | S::Unconfirmed { .. } | S::Ended { .. }),
+                C::Cancel(_),
+            ) => illegal(&state, "Cancel"),
+            (state @ S::Ended { .. }, C::End(_)) => illegal(&state, "End"),
         }
     }
 }
@@ -341,7 +324,7 @@ impl CancelCause {
         }
     }
 
-    /// How a run ends that was cancelled for this cause.
+    /// Returns how a run ends that was cancelled for this cause.
     pub fn status(self) -> Status {
         match self {
             CancelCause::Timeout => Status::Timeout,

@@ -1,5 +1,5 @@
-//! What a run is to do, as far as whoever starts it, follows it and tells of its end must know: for its cron, or for a
-//! client who asked the agent server for it through us.
+//! What a run is asked to do, as far as starting it, following it and notifying its webhook need to know. A
+//! run is made for a cron, or for a client that asked the agent server for it through us.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,16 +7,17 @@ use std::time::Duration;
 use super::cron::{Cron, CronSource, Mode, OnRunCompleted, Request, Target, Template};
 use super::ids::ThreadId;
 
-/// For whom a run is, and what it is to do.
+/// For whom a run is made, and what it is asked to do.
 #[derive(Clone, Debug)]
 pub enum RunSpec {
     /// For a cron, by this version of its definition: we start it.
     Cron(Arc<Cron>),
-    /// For a client of the agent server's API: its own request starts it, which is passed on once and never again.
+    /// For a client of the agent server's API: the client's own request starts it, and is forwarded once and
+    /// never again.
     Client(Box<ClientRunSpec>),
 }
 
-/// What a client has asked for, without what only the agent server needs to know.
+/// What a client has asked for, without the parts that only the agent server needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClientRunSpec {
     request: Request,
@@ -24,8 +25,9 @@ pub struct ClientRunSpec {
 }
 
 impl ClientRunSpec {
-    /// `thread_id` is the thread that the client named; without one the agent server makes its own, which is treated
-    /// by `completed`. The webhook's URL is what it is: no placeholder is to be found in it.
+    /// Returns the spec of a client's run. `thread_id` is the thread that the client named; without one the
+    /// agent server makes a thread, which is kept or deleted according to `completed`. No placeholder in the
+    /// webhook's URL is filled.
     pub fn new(
         assistant_id: String,
         thread_id: Option<ThreadId>,
@@ -44,19 +46,17 @@ impl ClientRunSpec {
         Self { request, webhook }
     }
 
-    /// Which assistant, and on which thread.
     pub fn request(&self) -> &Request {
         &self.request
     }
 
-    /// Whom to tell.
     pub fn webhook(&self) -> &Template {
         &self.webhook
     }
 }
 
 impl RunSpec {
-    /// What the agent server is asked to do.
+    /// Returns what the agent server is asked to do.
     pub fn request(&self) -> &Request {
         match self {
             RunSpec::Cron(cron) => &cron.request,
@@ -64,7 +64,7 @@ impl RunSpec {
         }
     }
 
-    /// Whom to tell of the end.
+    /// Returns the URL that is notified of the end, if there is one.
     pub fn webhook(&self) -> Option<&Template> {
         match self {
             RunSpec::Cron(cron) => cron.webhook.as_ref(),
@@ -72,7 +72,8 @@ impl RunSpec {
         }
     }
 
-    /// Whether it stands in a file: what comes through the API must not learn what the daemon's environment holds.
+    /// Returns whether it is defined in a file. What comes through the API must not learn what the daemon's
+    /// environment holds, so its placeholders are never filled.
     pub fn is_from_file(&self) -> bool {
         match self {
             RunSpec::Cron(cron) => cron.source == CronSource::File,
@@ -80,7 +81,7 @@ impl RunSpec {
         }
     }
 
-    /// How long it may take.
+    /// Returns how long the run may take; `None` means as long as it likes.
     pub fn timeout(&self) -> Option<Duration> {
         match self {
             RunSpec::Cron(cron) => cron.policy.timeout,
@@ -88,7 +89,7 @@ impl RunSpec {
         }
     }
 
-    /// How many failures in a row pause the cron.
+    /// Returns how many failures in a row pause the cron; `None` means that none do.
     pub fn pause_after_failures(&self) -> Option<u32> {
         match self {
             RunSpec::Cron(cron) => cron.policy.pause_after_failures,

@@ -1,4 +1,5 @@
-//! From deliveries to receivers: takes what is due in hand, makes one attempt each, records what came of it.
+//! Sends deliveries to their receivers: claims what is due, makes one attempt for each, and records the
+//! result.
 
 mod origin_limiter;
 
@@ -16,6 +17,7 @@ use crate::crash::crash_point;
 use crate::domain::bounds::ATTEMPTS_IN_FLIGHT;
 use crate::domain::delivery::{AttemptReport, AttemptResult, Ending, Pace, Verdict, judge};
 use crate::domain::delivery_mode::{DeliveryMode, RateLimit};
+use crate::domain::ids::RunId;
 use crate::domain::run::called;
 use crate::store::{ClaimedDelivery, FinishedAttempt, Store, StoreError};
 use crate::webhook::{CancelToken, LiveSettings, OutboundWebhook, Sender, redacted, webhook_id};
@@ -25,37 +27,34 @@ use origin_limiter::Permit;
 /// What the courier needs.
 #[derive(Clone)]
 pub struct Courier {
-    /// Where deliveries are.
     pub store: Store,
-    /// How they are sent.
     pub sender: Sender,
-    /// The time.
     pub clock: Clock,
-    /// Its nudge.
     pub wakes: Wakes,
-    /// Whether anything is sent, and how; the sender follows it.
+    /// The settings in force; the sender is replaced when they change.
     pub webhooks: LiveSettings,
-    /// How its receivers are.
     pub origins: OriginLimiter,
 }
 
-/// What an attempt has to pass before it is made.
+/// What limits the attempts.
 #[derive(Default)]
 struct SendControl {
     origins: OriginLimiter,
     rate_limit: RateLimit,
-    /// Of the attempts that are being made.
+    /// Withdraws the attempts in flight.
     cancel: CancelToken,
 }
 
 impl SendControl {
-    /// Whatever is not written yet is taken back into the store, and goes by what is in force then.
+    /// Withdraws the attempts that have not been written yet; they are claimed again under the settings in
+    /// force then.
     fn withdraw_unsent(&mut self) {
         std::mem::take(&mut self.cancel).cancel();
     }
 
-    /// Takes note of how webhooks flow, and how many attempts begin now; answers when the next may, by a rate.
-    fn note(&mut self, mode: &DeliveryMode, begun: usize, now: Timestamp) -> Option<Timestamp> {
+    /// Records the delivery mode and how many attempts begin now, and returns when the rate allows the next
+    /// one; `None` if it may begin now.
+    fn record(&mut self, mode: &DeliveryMode, begun: usize, now: Timestamp) -> Option<Timestamp> {
         match mode {
             DeliveryMode::Free => self.rate_limit = RateLimit::default(),
             DeliveryMode::Held(_) => {
@@ -70,11 +69,11 @@ impl SendControl {
 
 type Attempts = JoinSet<Result<(), StoreError>>;
 
-/// Delivers until told to stop, then finishes the attempts in flight.
+/// Delivers until it is stopped, then finishes the attempts in flight.
 pub async fn run(mut courier: Courier, stop: CancellationToken) -> Result<(), StoreError> {
     let recovered = courier.store.recover_deliveries(courier.clock.now()).await?;
     if recovered > 0 {
-        tracing::info!(deliveries = recovered, "took over deliveries of a former process");
+        tracing::info!(count = recovered, "recovered deliveries");
     }
     courier.follow_settings().await?;
     let mut attempts = Attempts::new();
@@ -103,18 +102,21 @@ pub async fn run(mut courier: Courier, stop: CancellationToken) -> Result<(), St
 }
 
 impl Courier {
-    /// Takes up the settings in force: what is sent from now on goes by them.
+    /// Applies the settings in force to everything that is sent from now on.
     async fn follow_settings(&mut self) -> Result<(), StoreError> {
         let settings = self.webhooks.now();
         self.sender = self.sender.with_settings(settings.webhooks.clone());
         if settings.disabled {
             let suppressed = self.store.disable_webhooks(self.clock.now()).await?;
-            tracing::warn!(suppressed, "webhooks are disabled (http.disable_webhooks): recorded, not sent");
+            tracing::warn!(
+                suppressed,
+                "webhooks disabled (http.disable_webhooks); they are recorded, not sent"
+            );
             return Ok(());
         }
         let Some(suppressed) = self.store.enable_webhooks().await? else { return Ok(()) };
-        let how = "`agentcron webhook replay --status suppressed` sends them";
-        tracing::info!(suppressed, how, "webhooks are enabled; what was suppressed stays unsent");
+        let hint = "`agentcron webhook replay --status suppressed` sends them";
+        tracing::info!(suppressed, hint, "webhooks enabled; suppressed ones stay unsent");
         Ok(())
     }
 }
@@ -126,20 +128,20 @@ async fn pass(
 ) -> Result<Option<Timestamp>, StoreError> {
     let now = courier.clock.now();
     if courier.webhooks.now().disabled {
-        // A run that ended while they were being disabled may have left some.
+        // A run that ended while webhooks were being disabled may have inserted a delivery.
         courier.store.disable_webhooks(now).await?;
         return Ok(None);
     }
-    // Even with no place left a hold is to be seen.
+    // Even when nothing more can be sent, a hold must be noticed.
     let free = ATTEMPTS_IN_FLIGHT.saturating_sub(control.origins.in_flight());
     let admit = admission(courier, &control.origins, now);
     let claim = courier.store.claim_deliveries(now, free, control.rate_limit, admit).await?;
-    let next_by_rate = control.note(&claim.mode, claim.deliveries.len(), now);
+    let next_by_rate = control.record(&claim.mode, claim.deliveries.len(), now);
     for (delivery, permit) in claim.deliveries {
         let (courier, cancel) = (courier.clone(), control.cancel.clone());
         attempts.spawn(async move { attempt(&courier, delivery, permit, &cancel).await });
     }
-    // Whoever gives its place back nudges us.
+    // Every attempt that ends wakes us.
     if free == 0 {
         return Ok(None);
     }
@@ -147,7 +149,7 @@ async fn pass(
     Ok(claim.next_due_at.into_iter().chain(next_opening).chain(next_by_rate).min())
 }
 
-/// Places at the origins of URLs, whose placeholders are filled once in a pass.
+/// Returns a function that gives out permits by URL. The placeholders of each URL are filled once in a pass.
 fn admission(
     courier: &Courier,
     origins: &OriginLimiter,
@@ -173,7 +175,8 @@ async fn attempt(
     crash_point("attempt_committed").await;
     let send =
         OutboundWebhook { webhook_id: webhook_id(run_id), url: delivery.url.clone(), body: delivery.body };
-    // A bug concerns this attempt only: its delivery must not stay in hand until somebody restarts the daemon.
+    // A bug concerns this attempt only: its delivery must not stay claimed until somebody restarts the
+    // daemon.
     let sending = AssertUnwindSafe(courier.sender.send_unless_cancelled(send, cancel));
     let report = sending.catch_unwind().await.unwrap_or_else(|_| AttemptReport::unanswered(broken()));
     crash_point("attempt_answered").await;
@@ -181,29 +184,46 @@ async fn attempt(
     let verdict = judge(delivery_id, step, &report.result, at);
     let opened = permit.judge(&report.result, at);
     drop(permit);
-    // What takes its place can be claimed by the commit that records this one.
+    // The next attempt can be claimed in the commit that records this one.
     courier.wakes.courier.notify_one();
     if let Some(detail) = report.result.detail() {
-        let then = match &verdict {
-            Verdict::Again(at) => format!("next attempt at {at}"),
-            Verdict::Ended(Ending::Gone, _) => "its URL is suspended (`agentcron webhook resume`)".to_owned(),
-            Verdict::Ended(..) | Verdict::Delivered => "no further attempt".to_owned(),
-        };
-        let url = redacted(&delivery.url);
-        tracing::warn!(cron = called(delivery.cron_name.as_deref()), %run_id, url, attempt, detail, then, "webhook not delivered");
+        log_failure(&delivery.url, delivery.cron_name.as_deref(), run_id, attempt, detail, &verdict);
     }
     if let Some(opened) = opened {
         let url = redacted(&delivery.url);
-        tracing::warn!(url, probe_at = %opened.until, "its receiver is left alone: failure after failure");
+        tracing::warn!(breaker = "receiver", url, probe_at = %opened.until, "circuit breaker opened");
     }
     courier.store.finish_attempt(FinishedAttempt { delivery_id, attempt, at, report, verdict }).await?;
     crash_point("attempt_recorded").await;
     Ok(())
 }
 
-/// What came of an attempt that panicked.
+fn log_failure(
+    url: &str,
+    cron_name: Option<&str>,
+    run_id: RunId,
+    attempt: u32,
+    detail: &str,
+    verdict: &Verdict,
+) {
+    let (url, cron) = (redacted(url), called(cron_name));
+    match verdict {
+        Verdict::Again(next_attempt) => {
+            tracing::warn!(cron, %run_id, url, attempt, detail, %next_attempt, "webhook delivery failed");
+        }
+        Verdict::Ended(Ending::Gone, _) => {
+            let hint = "its URL is suspended; `agentcron webhook resume` ends that";
+            tracing::warn!(cron, %run_id, url, attempt, detail, hint, "webhook delivery failed for good");
+        }
+        Verdict::Ended(Ending::Failed | Ending::Aborted | Ending::Blocked, _) | Verdict::Delivered => {
+            tracing::warn!(cron, %run_id, url, attempt, detail, "webhook delivery failed for good");
+        }
+    }
+}
+
+/// Returns the result of an attempt that panicked.
 fn broken() -> AttemptResult {
-    let detail = "internal: a bug in agentcron broke this attempt off; please report it".to_owned();
+    let detail = "a bug in agentcron interrupted this attempt; please report it".to_owned();
     AttemptResult::Refused { code: None, detail, retry_after: None, pace: Pace::Slow }
 }
 
@@ -211,12 +231,12 @@ fn reap(done: Result<Result<(), StoreError>, tokio::task::JoinError>) -> Result<
     match done {
         Ok(Ok(())) => Ok(()),
         Ok(Err(problem)) if problem.concerns_one_operation() => {
-            tracing::error!(%problem, "what came of an attempt was refused; it is made again after a restart");
+            tracing::error!(%problem, "attempt not recorded; it is made again after a restart");
             Ok(())
         }
         Ok(Err(lost)) => Err(lost),
         Err(panic) => {
-            tracing::error!(%panic, "a bug: an attempt panicked; it is made again after a restart");
+            tracing::error!(%panic, "attempt task panicked; this is a bug, and the attempt is made again after a restart");
             Ok(())
         }
     }

@@ -1,5 +1,5 @@
-//! Deletes threads on the agent server that nobody needs any more: of stateless runs whose outcome is recorded, and
-//! fenced ones. Tried until they are gone.
+//! Deletes threads on the agent server that are no longer needed: those of stateless runs whose outcome is
+//! recorded, and fenced ones. A deletion is repeated until the thread is gone.
 
 use std::time::Duration;
 
@@ -15,25 +15,21 @@ use crate::domain::backoff;
 use crate::domain::bounds::DELETIONS_IN_FLIGHT;
 use crate::store::{DueDeletion, Store, StoreError};
 
-/// Threads deleted in one pass.
+/// How many threads are deleted at once.
 const BATCH: usize = 64;
-/// Between two tries for the same thread.
-const FIRST: Duration = Duration::from_secs(1);
-const MOST: Duration = Duration::from_secs(600);
+/// The waits between two attempts to delete the same thread.
+const WAIT_FIRST: Duration = Duration::from_secs(1);
+const WAIT_MOST: Duration = Duration::from_secs(600);
 
 /// What the janitor needs.
 pub struct Janitor {
-    /// Where the duties are.
     pub store: Store,
-    /// Where the threads are.
     pub backend: AgentClient,
-    /// The time.
     pub clock: Clock,
-    /// Its nudge.
     pub wakes: Wakes,
 }
 
-/// Deletes until told to stop.
+/// Deletes threads until it is stopped.
 pub async fn run(janitor: Janitor, stop: CancellationToken) -> Result<(), StoreError> {
     loop {
         let next = tokio::select! {
@@ -50,7 +46,7 @@ pub async fn run(janitor: Janitor, stop: CancellationToken) -> Result<(), StoreE
     }
 }
 
-/// Deletes what is due; answers when the next is.
+/// Deletes what is due, and returns when the next deletion is due.
 async fn pass(janitor: &Janitor) -> Result<Option<Timestamp>, StoreError> {
     loop {
         let due = janitor.store.due_deletions(janitor.clock.now(), BATCH).await?;
@@ -58,33 +54,32 @@ async fn pass(janitor: &Janitor) -> Result<Option<Timestamp>, StoreError> {
             return Ok(due.next_due_at);
         }
         crash_point("deletion_due").await;
-        let tried: Vec<(DueDeletion, Option<String>)> = futures_util::stream::iter(due.threads)
+        let results: Vec<(DueDeletion, Deleted)> = futures_util::stream::iter(due.threads)
             .map(|deletion| async {
-                let still_there = match janitor.backend.delete_thread(deletion.thread_id).await {
-                    Ok(Deleted::Gone) => None,
-                    Ok(Deleted::NotYet(detail)) => Some(detail),
-                    Err(error) => Some(error.to_string()),
-                };
-                (deletion, still_there)
+                let deleted = janitor.backend.delete_thread(deletion.thread_id).await;
+                (deletion, deleted.unwrap_or_else(|error| Deleted::NotYet(error.to_string())))
             })
             .buffer_unordered(DELETIONS_IN_FLIGHT)
             .collect()
             .await;
         crash_point("deletion_answered").await;
-        record(janitor, tried).await?;
+        record(janitor, results).await?;
     }
 }
 
-async fn record(janitor: &Janitor, tried: Vec<(DueDeletion, Option<String>)>) -> Result<(), StoreError> {
+async fn record(janitor: &Janitor, results: Vec<(DueDeletion, Deleted)>) -> Result<(), StoreError> {
     let mut gone = Vec::new();
-    for (deletion, still_there) in tried {
-        let Some(detail) = still_there else {
-            gone.push(deletion.thread_id);
-            continue;
+    for (deletion, deleted) in results {
+        let detail = match deleted {
+            Deleted::Gone => {
+                gone.push(deletion.thread_id);
+                continue;
+            }
+            Deleted::NotYet(detail) => detail,
         };
-        let wait = backoff::doubling(FIRST, MOST, deletion.failures.saturating_add(1));
+        let wait = backoff::doubling(WAIT_FIRST, WAIT_MOST, deletion.failures.saturating_add(1));
         let wait = backoff::with_jitter(wait, deletion.thread_id.0, deletion.failures);
-        tracing::debug!(thread_id = %deletion.thread_id, detail, "a thread could not be deleted yet");
+        tracing::debug!(thread_id = %deletion.thread_id, detail, "thread not deleted yet");
         let again = backoff::after(janitor.clock.now(), wait);
         janitor.store.postpone_deletion(deletion.thread_id, again).await?;
     }

@@ -1,5 +1,6 @@
-//! Housekeeping of the store, by the calendar of a library: nothing here is urgent, and nothing of a user's hangs on
-//! it (measured, that library lost a third of 10 000 simultaneous firings, so it must not fire the user's crons).
+//! Housekeeping of the store, on the calendar of a library. Nothing here is urgent, and nothing of a user's
+//! depends on it: measured, that library lost a third of 10 000 simultaneous firings, so it must not fire the
+//! user's crons.
 
 use std::sync::Arc;
 
@@ -10,25 +11,23 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::store::{Store, StoreError};
 
-/// Once an hour, at an odd minute, when other things on the machine are quiet.
+/// Once an hour, at an odd minute, when other jobs on the machine are rarely started.
 const HOURLY: &str = "0 41 * * * *";
 
 /// What maintenance needs.
 pub struct Maintenance {
-    /// What is kept in order.
     pub store: Store,
-    /// The time.
     pub clock: Clock,
 }
 
-/// Keeps house until told to stop.
+/// Does the housekeeping until it is stopped.
 pub async fn run(maintenance: Maintenance, stop: CancellationToken) -> Result<(), StoreError> {
     let due = Arc::new(Notify::new());
-    // Without its calendar the store still works: it only grows a little.
+    // Without its calendar the store still works; it only grows a little.
     let calendar = match calendar(Arc::clone(&due)).await {
         Ok(calendar) => Some(calendar),
         Err(error) => {
-            tracing::error!(%error, "no housekeeping of the store until the next start");
+            tracing::error!(%error, "housekeeping not scheduled; there is none until the next start");
             None
         }
     };
@@ -42,7 +41,7 @@ pub async fn run(maintenance: Maintenance, stop: CancellationToken) -> Result<()
     if let Some(mut calendar) = calendar
         && let Err(error) = calendar.shutdown().await
     {
-        tracing::debug!(%error, "the housekeeping calendar did not stop cleanly");
+        tracing::debug!(%error, "housekeeping calendar not stopped cleanly");
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
-//! The loops. Each acts on what is due, asks when the next thing is due, and sleeps until then; they meet only in
-//! the store, and nudge each other with wakes that carry no data. Recovery is the first pass of each.
+//! The loops. Each acts on what is due, asks the store when something is due next, and sleeps until then.
+//! They meet only in the store, and nudge each other with wakes that carry no data. Recovery is the first
+//! pass of each.
 
 pub mod courier;
 pub mod janitor;
@@ -11,26 +12,23 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-/// How the loops are, for those who ask. Kept in memory only; nobody decides by it.
+/// The health of the loops, for the API. It is kept in memory only, and the loops do not depend on it.
 #[derive(Clone, Default)]
 pub struct Health {
-    /// Whether the backend takes runs.
     pub backend_breaker: Arc<runner::BackendBreaker>,
-    /// When a calendar next names an instant.
     pub next_wake: scheduler::NextWake,
-    /// Whether receivers are left alone.
     pub origins: courier::OriginLimiter,
 }
 
-/// Nudges: "look, there may be something for you". One may be lost or doubled without harm.
+/// Wakes one loop each: there may be something to do. A wake may be lost or doubled without harm.
 #[derive(Clone, Debug, Default)]
 pub struct Wakes {
-    /// Crons were changed.
+    /// Crons have changed.
     pub scheduler: Arc<Notify>,
-    /// Runs were planned, changed or have ended.
+    /// Runs were planned or changed, or have ended.
     pub runner: Arc<Notify>,
-    /// Deliveries were made.
+    /// Deliveries were inserted, or may be sent again.
     pub courier: Arc<Notify>,
-    /// Threads are to be deleted.
+    /// There are threads to be deleted.
     pub janitor: Arc<Notify>,
 }

@@ -1,4 +1,5 @@
-//! From calendars to runs: plans what is due, commits it in one transaction, sleeps until the next instant.
+//! Turns calendars into runs: plans what is due, commits it in one transaction, and sleeps until the next
+//! instant.
 
 use std::collections::{BTreeSet, HashMap};
 use std::pin::pin;
@@ -13,63 +14,64 @@ use crate::crash::crash_point;
 use crate::domain::bounds::{CRONS_PER_PASS, SLEEP_MAX};
 use crate::domain::ids::CronId;
 use crate::domain::plan::next_within;
-use crate::store::{NoticeKind, PlanResult, ScheduledCron, Store, StoreError};
+use crate::store::{NewNotice, NoticeKind, PlanResult, ScheduledCron, Store, StoreError};
 
-/// The crons in hand, ordered by when they are to be planned next.
+/// The crons in memory, ordered by when they are to be planned next.
 #[derive(Default)]
 struct Upcoming {
     crons: HashMap<CronId, ScheduledCron>,
     by_wake: BTreeSet<(Timestamp, CronId)>,
 }
 
-/// When it is to act next, for those who ask.
+/// The instant at which the scheduler acts next, for the API.
 #[derive(Clone, Debug, Default)]
 pub struct NextWake(Arc<Mutex<Option<Timestamp>>>);
 
-/// Plans until told to stop.
-pub async fn run(
-    store: Store,
-    clock: Clock,
-    wakes: Wakes,
-    next_wake: NextWake,
-    stop: CancellationToken,
-) -> Result<(), StoreError> {
-    let mut steps = StepWatch::begin(&clock);
-    reset_future_cursors(&store, &clock).await?;
-    let mut upcoming = Upcoming::load(&store).await?;
+/// What the scheduler needs.
+pub struct Scheduler {
+    pub store: Store,
+    pub clock: Clock,
+    pub wakes: Wakes,
+    /// Where the scheduler shows when it acts next.
+    pub next_wake: NextWake,
+}
+
+/// Plans until it is stopped.
+pub async fn run(scheduler: Scheduler, stop: CancellationToken) -> Result<(), StoreError> {
+    let Scheduler { store, clock, wakes, next_wake } = &scheduler;
+    let mut steps = StepWatch::begin(clock);
+    reset_future_cursors(&scheduler).await?;
+    let mut upcoming = Upcoming::load(store).await?;
     loop {
-        let next = pass(&mut upcoming, &store, &clock, &wakes).await?;
-        next_wake.is(next);
+        let next = pass(&scheduler, &mut upcoming).await?;
+        next_wake.set(next);
         tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
-            () = wakes.scheduler.notified() => upcoming = Upcoming::load(&store).await?,
+            () = wakes.scheduler.notified() => upcoming = Upcoming::load(store).await?,
             () = clock.sleep_until(next) => {}
-            // By no clock that can be set: a step is to be seen even if nothing is due for a month.
+            // By a clock that cannot be set: a step must be noticed even if nothing is due for a month.
             () = tokio::time::sleep(SLEEP_MAX) => {}
         }
-        if let Some(step) = steps.check(&clock) {
-            clock_stepped(&store, &clock, &wakes, step).await?;
-            upcoming = Upcoming::load(&store).await?;
+        if let Some(step) = steps.check(clock) {
+            clock_stepped(&scheduler, step).await?;
+            upcoming = Upcoming::load(store).await?;
         }
     }
 }
 
-/// The wall clock was set. Forward, the catch-up policies decide about what was passed over; back, nothing fires twice,
-/// and what waits is not to wait longer for it.
-async fn clock_stepped(
-    store: &Store,
-    clock: &Clock,
-    wakes: &Wakes,
-    step: SignedDuration,
-) -> Result<(), StoreError> {
+/// Handles a step of the wall clock. After a step forward, the catch-up policies decide about the occurrences
+/// that were passed over. After a step back, nothing fires twice, and what waits does not wait longer because
+/// of it.
+async fn clock_stepped(scheduler: &Scheduler, step: SignedDuration) -> Result<(), StoreError> {
+    let Scheduler { store, clock, wakes, .. } = scheduler;
     let now = clock.now();
-    let words = step_text(step);
-    tracing::warn!(%now, "clock step: {words} (the clock was set, or the machine slept)");
-    store.notice(now, NoticeKind::ClockStep, Some(words)).await?;
+    let message = step_text(step);
+    tracing::warn!(%now, step = message, "clock stepped; it was set, or the machine slept");
+    store.notice(now, NoticeKind::ClockStep, Some(NewNotice::single(message))).await?;
     if step.is_negative() {
         store.clock_set_back(now, step).await?;
-        reset_future_cursors(store, clock).await?;
+        reset_future_cursors(scheduler).await?;
     }
     for wake in [&wakes.runner, &wakes.courier, &wakes.janitor] {
         wake.notify_one();
@@ -77,15 +79,15 @@ async fn clock_stepped(
     Ok(())
 }
 
-async fn reset_future_cursors(store: &Store, clock: &Clock) -> Result<(), StoreError> {
-    let now = clock.now();
-    for cron in store.reset_future_cursors(now).await? {
-        tracing::warn!(cron, %now, "was planned far into the future, by a clock that was wrong; begins again now");
+async fn reset_future_cursors(scheduler: &Scheduler) -> Result<(), StoreError> {
+    let now = scheduler.clock.now();
+    for cron in scheduler.store.reset_future_cursors(now).await? {
+        tracing::warn!(cron, %now, "cursor reset; it was far in the future, from a clock that was wrong");
     }
     Ok(())
 }
 
-/// `+3h 0m`, `-10m 0s`.
+/// Returns a step as text, such as `+3h 0m` or `-10m 0s`.
 fn step_text(step: SignedDuration) -> String {
     let sign = if step.is_negative() { '-' } else { '+' };
     let seconds = step.unsigned_abs().as_secs();
@@ -96,30 +98,16 @@ fn step_text(step: SignedDuration) -> String {
     }
 }
 
-/// Plans what is due; answers when the next is.
-async fn pass(
-    upcoming: &mut Upcoming,
-    store: &Store,
-    clock: &Clock,
-    wakes: &Wakes,
-) -> Result<Option<Timestamp>, StoreError> {
+/// Plans what is due, and returns when something is due next.
+async fn pass(scheduler: &Scheduler, upcoming: &mut Upcoming) -> Result<Option<Timestamp>, StoreError> {
+    let Scheduler { store, clock, wakes, .. } = scheduler;
     let now = clock.now();
     let due = upcoming.take_due(now);
     if due.is_empty() {
         return Ok(upcoming.next_wake());
     }
     crash_point("occurrences_due").await;
-    let mut planning = pin!(store.plan_due(now, due.clone()));
-    let planned = tokio::select! {
-        biased;
-        planned = &mut planning => planned?,
-        // It is in the writer's queue now. A runner that looks already gets the place behind it, and so the same
-        // commit; one that looks too early is woken again below.
-        () = std::future::ready(()) => {
-            wakes.runner.notify_one();
-            planning.await?
-        }
-    };
+    let planned = queued_first(store.plan_due(now, due.clone()), || wakes.runner.notify_one()).await?;
     crash_point("occurrences_committed").await;
     let mut fired = 0;
     let mut is_stale = false;
@@ -134,23 +122,40 @@ async fn pass(
         }
     }
     if fired > 0 {
-        tracing::debug!(fired, "occurrences are due");
+        tracing::debug!(fired, "fired occurrences");
         wakes.runner.notify_one();
     }
     if is_stale {
-        // Crons were changed meanwhile, and the wake that says so may be on its way or lost.
+        // Crons were changed meanwhile, and the wake for it may be on its way or lost.
         *upcoming = Upcoming::load(store).await?;
     }
     Ok(upcoming.next_wake())
 }
 
+/// Puts a transaction into the writer's queue, then calls `wake`, and returns the result of the transaction.
+///
+/// The first poll of the future queues the transaction; only after that is the runner woken, so that its
+/// claim is queued behind the plan and shares the plan's commit. A runner that claims too early is woken
+/// again after the commit.
+async fn queued_first<T>(transaction: impl Future<Output = T>, wake: impl FnOnce()) -> T {
+    let mut transaction = pin!(transaction);
+    tokio::select! {
+        biased;
+        done = &mut transaction => done,
+        () = std::future::ready(()) => {
+            wake();
+            transaction.await
+        }
+    }
+}
+
 impl NextWake {
-    /// The next instant that any calendar names.
+    /// Returns the next instant that any calendar names.
     pub fn next(&self) -> Option<Timestamp> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is(&self, next: Option<Timestamp>) {
+    fn set(&self, next: Option<Timestamp>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = next;
     }
 }
@@ -172,7 +177,8 @@ impl Upcoming {
         }
     }
 
-    /// At most [`CRONS_PER_PASS`]; what is left is due at once.
+    /// Removes and returns the crons that are due, at most [`CRONS_PER_PASS`]; the others are due in the next
+    /// pass.
     fn take_due(&mut self, now: Timestamp) -> Vec<ScheduledCron> {
         let mut due = Vec::new();
         while due.len() < CRONS_PER_PASS

@@ -38,7 +38,7 @@ async fn every_instant_is_explained() {
     );
     let skipped = explain(&daemon, "slow", span.instants()[1]);
     let detail = skipped["detail"].as_str().unwrap();
-    assert!(detail.contains("overlap: run") && detail.contains(&runs[0].run_id), "{detail}");
+    assert!(detail.contains("was still running") && detail.contains(&runs[0].run_id), "{detail}");
     let second = SignedDuration::from_secs(1);
     assert_eq!(verdict(&daemon, "slow", first + second), "not-an-instant");
     assert_eq!(verdict(&daemon, "slow", span.last() + second + second), "after-end");

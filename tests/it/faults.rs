@@ -1,4 +1,5 @@
-//! Whatever a backend answers, or does not: the history says what happened, the daemon lives, nothing starts twice.
+//! For any answer of the backend, or none: the history says what happened, the daemon lives, and nothing
+//! starts twice.
 
 use std::time::Duration;
 
@@ -21,65 +22,78 @@ const ALWAYS: usize = usize::MAX;
 /// More requests than this about one run are a loop that does not wait.
 const REQUESTS_MAX: usize = 100;
 
-/// How many requests, which, and what becomes of them.
-type Broken = (usize, fn(&ProxiedRequest) -> bool, Fault);
+/// A fault for the first so many requests that match.
+pub(super) type Injection = (usize, fn(&ProxiedRequest) -> bool, Fault);
 
-/// One occurrence, met by faults.
+/// One occurrence, and the faults that it meets.
 struct Case {
     name: &'static str,
-    faults: Vec<Broken>,
+    faults: Vec<Injection>,
     cron: fn(Cron) -> Cron,
     status: &'static str,
-    /// What the reason must say.
-    says: &'static [&'static str],
-    /// How often the backend starts it.
+    /// The expected reason code; `None` if any is right, since it depends on the moment of a cut.
+    code: Option<&'static str>,
+    /// What the reason must contain.
+    contains: &'static [&'static str],
+    /// How often the backend starts the run.
     starts: usize,
 }
 
 impl Case {
     /// The first start meets this fault, and the run succeeds all the same.
-    fn first_start(name: &'static str, fault: Fault, says: &'static [&'static str]) -> Self {
-        let faults: Vec<Broken> = vec![(1, starts_our_run, fault)];
-        Self { name, faults, cron: |cron| cron, status: "success", says, starts: 1 }
+    fn first_start(
+        name: &'static str,
+        fault: Fault,
+        code: Option<&'static str>,
+        contains: &'static [&'static str],
+    ) -> Self {
+        let faults: Vec<Injection> = vec![(1, starts_our_run, fault)];
+        Self { name, faults, cron: |cron| cron, status: "success", code, contains, starts: 1 }
     }
 
     /// Every start meets this fault, and the run is given up.
-    fn every_start(name: &'static str, fault: Fault, says: &'static [&'static str]) -> Self {
-        let faults: Vec<Broken> = vec![(ALWAYS, starts_our_run, fault)];
+    fn every_start(
+        name: &'static str,
+        fault: Fault,
+        code: &'static str,
+        contains: &'static [&'static str],
+    ) -> Self {
+        let faults: Vec<Injection> = vec![(ALWAYS, starts_our_run, fault)];
         let cron = |cron: Cron| cron.with("start_deadline = \"4s\"");
-        Self { name, faults, cron, status: "error", says, starts: 0 }
+        Self { name, faults, cron, status: "error", code: Some(code), contains, starts: 0 }
     }
 
-    /// The same without anything in the way: the backend itself refuses.
-    fn without_faults(self, says: &'static [&'static str]) -> Self {
-        Self { faults: Vec::new(), says, ..self }
+    /// The same without a fault: the backend itself refuses.
+    fn without_faults(self, contains: &'static [&'static str]) -> Self {
+        Self { faults: Vec::new(), contains, ..self }
     }
 
-    /// A run of two seconds that meets this on its way, and succeeds all the same.
-    fn on_the_way(
+    /// A run of two seconds that meets this fault while it is in progress, and succeeds all the same.
+    fn in_progress(
         name: &'static str,
         times: usize,
         which: fn(&ProxiedRequest) -> bool,
         fault: Fault,
         cron: fn(Cron) -> Cron,
     ) -> Self {
-        Self { name, faults: vec![(times, which, fault)], cron, status: "success", says: &[], starts: 1 }
+        let faults: Vec<Injection> = vec![(times, which, fault)];
+        Self { name, faults, cron, status: "success", code: None, contains: &[], starts: 1 }
     }
 }
 
-fn starts_our_run(request: &ProxiedRequest) -> bool {
+pub(super) fn starts_our_run(request: &ProxiedRequest) -> bool {
     request.starts_run() && request.json()["metadata"].get("agentcron_run_id").is_some()
 }
 
-fn joins(request: &ProxiedRequest) -> bool {
+pub(super) fn joins(request: &ProxiedRequest) -> bool {
     request.path.ends_with("/join")
 }
 
-fn looks_at_run(request: &ProxiedRequest) -> bool {
+pub(super) fn queries_run(request: &ProxiedRequest) -> bool {
     request.method == "GET" && request.path.contains("/runs/") && !joins(request)
 }
 
-fn looks_at_thread(request: &ProxiedRequest) -> bool {
+pub(super) fn queries_thread(request: &ProxiedRequest) -> bool {
     request.method == "GET" && !request.path.contains("/runs")
 }
 
@@ -87,7 +101,7 @@ fn lists_runs(request: &ProxiedRequest) -> bool {
     request.method == "GET" && request.path.contains("/runs?")
 }
 
-fn posts_fence(request: &ProxiedRequest) -> bool {
+pub(super) fn posts_fence(request: &ProxiedRequest) -> bool {
     request.starts_run() && !starts_our_run(request)
 }
 
@@ -112,8 +126,11 @@ async fn check(case: Case) {
     daemon.assert_alive();
     let run = &runs[0];
     assert_eq!(run.status, case.status, "{name}: {run:?}\n{:#?}", daemon.events());
-    for words in case.says {
-        assert!(run.reason.contains(words), "{name}: no {words:?} in {run:?}\n{:#?}", daemon.events());
+    if let Some(code) = case.code {
+        assert_eq!(run.reason_code, code, "{name}: {run:?}\n{:#?}", daemon.events());
+    }
+    for text in case.contains {
+        assert!(run.reason.contains(text), "{name}: no {text:?} in {run:?}\n{:#?}", daemon.events());
     }
     assert_started_once(&server.ledger(), &runs);
     assert_eq!(starts_by_run(&server.ledger()).values().sum::<usize>(), case.starts, "{name}: {run:?}");
@@ -140,81 +157,88 @@ fn slow_wait(cron: Cron) -> Cron {
     slow(cron).with("mode = \"wait\"")
 }
 
-fn json_answer(status: u16, body: &str) -> Fault {
+pub(super) fn json_answer(status: u16, body: &str) -> Fault {
     Fault::reply(status, &["Content-Type: application/json"], body)
 }
 
 #[tokio::test]
 async fn a_start_with_an_unclear_answer_ends_in_one_run_and_a_reason() {
+    let adopted = Some("adopted");
+    let late = Some("started_late");
+    let sent_twice = |name, fault, contains| Case::first_start(name, fault, late, contains);
     check_all(vec![
-        Case::first_start("a lost reply", Fault::LoseReply, &["found on the server after a doubt"]),
-        Case::first_start("a lost request", Fault::LoseRequest, &["late, at try 2"]),
-        Case::first_start("a late request", Fault::ForwardLater(Duration::from_secs(1)), &["late, at try 2"]),
-        Case::first_start("silence", Fault::Hang, &["found on the server", "within 1s"]),
-        Case::first_start("an answer cut in its head", Fault::CutReplyAfter(40), &["found on the server"]),
-        Case::first_start("an answer cut in its body", Fault::CutReplyAfter(600), &[]),
-        Case::first_start("500", json_answer(500, r#"{"detail": "oh"}"#), &["try 2", "500: oh"]),
-        Case::first_start("HTML with 502", Fault::html(502), &["try 2", "502", "Bad Gateway"]),
-        Case::first_start("HTML with 200", Fault::html(200), &["try 2", "200 without a run_id"]),
-        Case::first_start("a JSON list", json_answer(200, "[1, 2]"), &["200 without a run_id: [1, 2]"]),
-        Case::first_start("an endless answer", Fault::Endless, &["try 2", "longer than"]),
-        Case::first_start("409 on a thread of our own", json_answer(409, "{}"), &["try 2", "409"]),
-        Case::first_start("408", json_answer(408, "{}"), &["try 2", "408"]),
+        Case::first_start("a lost reply", Fault::LoseReply, adopted, &["found on the agent server"]),
+        sent_twice("a lost request", Fault::LoseRequest, &["late, sent 2 times"]),
+        sent_twice("a late request", Fault::ForwardLater(Duration::from_secs(1)), &["late, sent 2 times"]),
+        Case::first_start("silence", Fault::Hang, adopted, &["found on the agent server", "after 1s"]),
+        Case::first_start("an answer cut in its head", Fault::CutReplyAfter(40), adopted, &["found on the"]),
+        Case::first_start("an answer cut in its body", Fault::CutReplyAfter(600), None, &[]),
+        sent_twice("500", json_answer(500, r#"{"detail": "oh"}"#), &["sent 2 times", "500: oh"]),
+        sent_twice("HTML with 502", Fault::html(502), &["sent 2 times", "502", "Bad Gateway"]),
+        sent_twice("HTML with 200", Fault::html(200), &["sent 2 times", "200 without a run_id"]),
+        sent_twice("a JSON list", json_answer(200, "[1, 2]"), &["200 without a run_id: [1, 2]"]),
+        sent_twice("an endless answer", Fault::Endless, &["sent 2 times", "longer than"]),
+        sent_twice("409 on a thread of our own", json_answer(409, "{}"), &["sent 2 times", "409"]),
+        sent_twice("408", json_answer(408, "{}"), &["sent 2 times", "408"]),
     ])
     .await;
 }
 
 #[tokio::test]
-async fn a_start_that_is_refused_for_good_is_not_tried_again() {
+async fn a_start_that_is_refused_for_good_is_not_sent_again() {
     let thread = |cron: Cron| cron.with("thread = \"busy\"");
     let rejecting = |cron: Cron| cron.with("thread = \"busy\"").with("multitask_strategy = \"reject\"");
     let busy = || json_answer(409, r#"{"detail": "Thread is already running a task."}"#);
+    let rejected = |name, fault, contains| Case::every_start(name, fault, "rejected", contains);
     check_all(vec![
-        Case::every_start("404", json_answer(404, r#"{"detail": "no such assistant"}"#), &["404: no such"]),
-        Case::every_start("422", json_answer(422, r#"{"detail": [{"msg": "bad"}]}"#), &["422", "bad"]),
-        Case::every_start("400", json_answer(400, ""), &["rejected: backend answered 400"]),
-        Case::every_start(
+        rejected("404", json_answer(404, r#"{"detail": "no such assistant"}"#), &["404: no such"]),
+        rejected("422", json_answer(422, r#"{"detail": [{"msg": "bad"}]}"#), &["422", "bad"]),
+        rejected("400", json_answer(400, ""), &["backend answered 400"]),
+        rejected(
             "a redirect",
             Fault::reply(307, &["Location: https://elsewhere.example/"], ""),
             &["307", "https://elsewhere.example/", "backend.url"],
         ),
+        Case { cron: |cron| cron.assistant("nobody"), ..rejected("nobody", Fault::LoseRequest, &[]) }
+            .without_faults(&["backend answered 4"]),
         Case {
-            cron: |cron| cron.assistant("nobody"),
-            ..Case::every_start("nobody", Fault::LoseRequest, &[])
-        }
-        .without_faults(&["rejected: backend answered 4"]),
-        Case { cron: rejecting, status: "skipped", ..Case::every_start("busy", busy(), &["thread busy"]) },
-        Case { cron: thread, ..Case::every_start("busy all the same", busy(), &["rejected", "409"]) },
+            cron: rejecting,
+            status: "skipped",
+            ..Case::every_start("busy", busy(), "thread_busy", &["its thread was busy", "409"])
+        },
+        Case { cron: thread, ..rejected("busy all the same", busy(), &["409"]) },
     ])
     .await;
 }
 
 #[tokio::test]
-async fn a_start_that_cannot_be_had_is_given_up_at_its_deadline() {
+async fn a_start_that_never_succeeds_is_given_up_at_its_deadline() {
+    let given_up = |name, fault, contains| Case::every_start(name, fault, "start_deadline", contains);
     check_all(vec![
-        Case::every_start(
+        given_up(
             "401",
             json_answer(401, r#"{"detail": "bad key"}"#),
-            &["start_deadline", "401: bad key"],
+            &["not started before", "401: bad key"],
         ),
-        Case::every_start("403", json_answer(403, "{}"), &["start_deadline", "403"]),
-        Case::every_start("429", Fault::busy("1"), &["start_deadline", "429: slow down"]),
-        Case::every_start("429 without end", Fault::busy("86400"), &["start_deadline", "429"]),
-        Case::every_start("500", json_answer(500, "{}"), &["start_deadline", "500"]),
-        Case::every_start("HTML", Fault::html(503), &["start_deadline", "503"]),
-        Case::every_start("no request arrives", Fault::LoseRequest, &["start_deadline", "no answer"]),
+        given_up("403", json_answer(403, "{}"), &["not started before", "403"]),
+        given_up("429", Fault::busy("1"), &["not started before", "429: slow down"]),
+        given_up("429 without end", Fault::busy("86400"), &["not started before", "429"]),
+        given_up("500", json_answer(500, "{}"), &["not started before", "500"]),
+        given_up("HTML", Fault::html(503), &["not started before", "503"]),
+        given_up("no request arrives", Fault::LoseRequest, &["not started before", "no answer"]),
     ])
     .await;
 }
 
 #[tokio::test]
-async fn a_backend_that_asks_for_patience_gets_it() {
+async fn a_backend_that_asks_to_wait_is_waited_for() {
     let server = AgentServerOnPort::start();
     let proxy = Proxy::start(server.address());
     proxy.inject(1, starts_our_run, Fault::busy("2"));
     let daemon = Daemon::start(&configuration(&proxy.url(), Cron::new("patient", &Span::once())));
     let runs = daemon.wait_until_finished(1).await;
     assert_eq!(runs[0].status, "success", "{runs:?}");
+    assert_eq!(runs[0].reason_code, "started_late", "{runs:?}");
     assert!(runs[0].reason.contains("429: slow down"), "{runs:?}");
     let starts: Vec<_> = proxy.received().into_iter().filter(starts_our_run).collect();
     assert_eq!(starts.len(), 2);
@@ -222,42 +246,45 @@ async fn a_backend_that_asks_for_patience_gets_it() {
 }
 
 #[tokio::test]
-async fn a_run_on_its_way_survives_a_bad_line() {
+async fn a_run_in_progress_survives_a_bad_connection() {
     let cut = |bytes: usize| Fault::CutReplyAfter(bytes);
     let oops = || json_answer(500, "{}");
     let boom = |cron: Cron| cron.says("boom");
     check_all(vec![
-        Case::on_the_way("join is cut", 3, joins, cut(150), slow),
-        Case::on_the_way("join answers 500", 3, joins, oops(), slow),
-        Case::on_the_way("join answers HTML", 3, joins, Fault::html(200), slow),
-        Case::on_the_way("join is endless", 1, joins, Fault::Endless, slow),
-        Case::on_the_way("there is no join", ALWAYS, joins, json_answer(404, "{}"), slow),
-        Case::on_the_way("the stream is cut", 1, starts_our_run, cut(420), slow_stream),
-        Case::on_the_way("the stream is cut after its head", 1, starts_our_run, cut(330), slow_stream),
-        Case::on_the_way("the stream is lost", 1, starts_our_run, Fault::LoseReply, slow_stream),
-        Case::on_the_way("wait is cut", 1, starts_our_run, cut(330), slow_wait),
-        Case::on_the_way("wait is lost", 1, starts_our_run, Fault::LoseReply, slow_wait),
-        Case::on_the_way("wait is not sent", 1, starts_our_run, Fault::LoseRequest, slow_wait),
-        Case::on_the_way("the look fails", 4, looks_at_run, oops(), slow),
-        Case::on_the_way("the look is cut", 2, looks_at_run, cut(200), slow),
-        Case::on_the_way("the run is unknown for a moment", 3, looks_at_run, json_answer(404, "{}"), slow),
-        Case::on_the_way("deletion fails", 2, deletes, oops(), slow),
+        Case::in_progress("join is cut", 3, joins, cut(150), slow),
+        Case::in_progress("join answers 500", 3, joins, oops(), slow),
+        Case::in_progress("join answers HTML", 3, joins, Fault::html(200), slow),
+        Case::in_progress("join is endless", 1, joins, Fault::Endless, slow),
+        Case::in_progress("there is no join", ALWAYS, joins, json_answer(404, "{}"), slow),
+        Case::in_progress("the stream is cut", 1, starts_our_run, cut(420), slow_stream),
+        Case::in_progress("the stream is cut after its head", 1, starts_our_run, cut(330), slow_stream),
+        Case::in_progress("the stream is lost", 1, starts_our_run, Fault::LoseReply, slow_stream),
+        Case::in_progress("wait is cut", 1, starts_our_run, cut(330), slow_wait),
+        Case::in_progress("wait is lost", 1, starts_our_run, Fault::LoseReply, slow_wait),
+        Case::in_progress("wait is not sent", 1, starts_our_run, Fault::LoseRequest, slow_wait),
+        Case::in_progress("the query fails", 4, queries_run, oops(), slow),
+        Case::in_progress("the query is cut", 2, queries_run, cut(200), slow),
+        Case::in_progress("the run is unknown for a moment", 3, queries_run, json_answer(404, "{}"), slow),
+        Case::in_progress("deletion fails", 2, deletes, oops(), slow),
         Case {
             status: "error",
-            ..Case::on_the_way("the thread is not to be had", 2, looks_at_thread, oops(), boom)
+            code: Some("graph_error"),
+            ..Case::in_progress("the thread cannot be queried", 2, queries_thread, oops(), boom)
         },
     ])
     .await;
 }
 
 #[tokio::test]
-async fn a_doubt_is_cleared_although_the_line_is_bad() {
-    let with = |mut case: Case, more: Broken| {
+async fn an_unconfirmed_start_is_reconciled_over_a_bad_connection() {
+    let with = |mut case: Case, more: Injection| {
         case.faults.push(more);
         case
     };
-    let lost_reply = |name| Case::first_start(name, Fault::LoseReply, &["found on the server"]);
-    let lost_request = |name| Case::first_start(name, Fault::LoseRequest, &["late, at try"]);
+    let lost_reply =
+        |name| Case::first_start(name, Fault::LoseReply, Some("adopted"), &["found on the agent server"]);
+    let lost_request =
+        |name| Case::first_start(name, Fault::LoseRequest, Some("started_late"), &["late, sent"]);
     check_all(vec![
         with(lost_reply("the fence is lost"), (2, posts_fence, Fault::LoseRequest)),
         with(lost_request("the fence is lost as well"), (2, posts_fence, Fault::LoseRequest)),
@@ -276,7 +303,7 @@ async fn a_doubt_is_cleared_although_the_line_is_bad() {
 
 #[tokio::test]
 async fn a_backend_that_cannot_be_reached_is_named_in_the_reason() {
-    // Bound and dropped: nobody listens there.
+    // Bound and dropped: nothing listens there.
     let refused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let plain = AgentServerOnPort::start();
     let self_signed = SelfSigned::start();
@@ -286,14 +313,15 @@ async fn a_backend_that_cannot_be_reached_is_named_in_the_reason() {
         (format!("https://{}", plain.address()), "InvalidContentType"),
         (self_signed.url(), "certificate"),
     ];
-    join_all(cases.iter().map(async |(url, says)| {
+    join_all(cases.iter().map(async |(url, cause)| {
         let cron = Cron::new("case", &Span::once()).with("start_deadline = \"3s\"");
         let mut daemon = Daemon::start(&configuration(url, cron));
         let runs = daemon.wait_until_finished_within(PATIENCE, 1).await;
         daemon.assert_alive();
         assert_eq!(runs[0].status, "error", "{url}: {runs:?}");
-        for words in ["start_deadline", "backend unreachable", says] {
-            assert!(runs[0].reason.contains(words), "{url}: no {words:?} in {runs:?}");
+        assert_eq!(runs[0].reason_code, "start_deadline", "{url}: {runs:?}");
+        for text in ["backend unreachable", cause] {
+            assert!(runs[0].reason.contains(text), "{url}: no {text:?} in {runs:?}");
         }
     }))
     .await;
@@ -309,7 +337,7 @@ async fn an_answer_of_a_hundred_megabytes_does_not_fill_the_memory() {
     proxy.inject(1, posts_fence, huge.clone());
     proxy.inject(1, lists_runs, huge.clone());
     proxy.inject(1, joins, huge.clone());
-    proxy.inject(1, looks_at_run, huge);
+    proxy.inject(1, queries_run, huge);
     let configuration = Configuration::new(&proxy.url()).cron(Cron::new("case", &Span::once()));
     let mut daemon = Daemon::start(&configuration);
     let runs = daemon.wait_until_finished_within(PATIENCE, 1).await;
@@ -322,7 +350,7 @@ async fn an_answer_of_a_hundred_megabytes_does_not_fill_the_memory() {
     assert!(peak < 96 << 10, "{peak} KiB");
 }
 
-/// The most that a process ever had resident.
+/// Returns the peak resident memory of a process.
 fn peak_memory_kib(process_id: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process_id}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -330,12 +358,12 @@ fn peak_memory_kib(process_id: u32) -> u64 {
 }
 
 #[tokio::test]
-async fn a_page_that_speaks_of_something_longer_is_no_end_of_a_run() {
+async fn an_error_page_that_says_longer_than_does_not_end_a_run() {
     let server = AgentServerOnPort::start();
     let proxy = Proxy::start(server.address());
     let page = "<html>the upstream took longer than 30 s</html>";
     proxy.inject(ALWAYS, joins, json_answer(404, "{}"));
-    proxy.inject(3, looks_at_thread, json_answer(200, page));
+    proxy.inject(3, queries_thread, json_answer(200, page));
     let daemon = Daemon::start(&configuration(&proxy.url(), Cron::new("case", &Span::once())));
     let runs = daemon.wait_until_finished_within(PATIENCE, 1).await;
     assert_eq!((runs[0].status.as_str(), runs[0].reason.as_str()), ("success", ""), "{runs:?}");
@@ -348,11 +376,11 @@ async fn a_page_that_speaks_of_something_longer_is_no_end_of_a_run() {
 }
 
 #[tokio::test]
-async fn values_that_are_too_large_to_read_are_said_to_be_and_a_question_is_still_seen() {
+async fn values_that_are_too_large_to_read_are_recorded_as_such_and_an_interrupt_is_still_seen() {
     let server = AgentServerOnPort::start();
     let proxy = Proxy::start(server.address());
     proxy.inject(ALWAYS, joins, json_answer(404, "{}"));
-    proxy.inject(ALWAYS, looks_at_thread, Fault::huge(17 << 20));
+    proxy.inject(ALWAYS, queries_thread, Fault::huge(17 << 20));
     let crons = [Cron::new("plain", &Span::once()), Cron::new("asks", &Span::once()).assistant("asker")];
     let daemon = Daemon::start(&Configuration::new(&proxy.url()).crons(crons));
     let mut runs = daemon.wait_until_finished_within(PATIENCE, 2).await;
@@ -372,7 +400,7 @@ async fn a_run_that_never_ends_is_cancelled_at_its_timeout() {
     let daemon = Daemon::start(&Configuration::new(&server.url()).crons(crons));
     let runs = daemon.wait_until_finished(3).await;
     for run in &runs {
-        assert_eq!(run.status, "timeout", "{run:?}");
+        assert_eq!((run.status.as_str(), run.reason_code.as_str()), ("timeout", "timeout"), "{run:?}");
         assert!(run.reason.contains("ran longer than 1s and was cancelled"), "{run:?}");
     }
     assert_eq!(starts_by_run(&server.ledger()).len(), 3);
@@ -390,22 +418,23 @@ async fn a_run_that_the_server_has_lost_ends_as_error_and_is_not_started_again()
         .map(|mode| Cron::new(mode, &Span::once()).says("sleep 1000").with(&format!("mode = \"{mode}\"")));
     let thread = Cron::new("thread", &Span::once()).says("sleep 1000").on_thread(Uuid::new_v4());
     let daemon = Daemon::start(&configuration(&server.url(), thread).crons(crons));
-    let is_going = |run: &RunRecord| run.phase == "running";
+    let is_running = |run: &RunRecord| run.phase == "running";
     daemon
-        .wait_for_history("four runs going", |runs| runs.iter().filter(|run| is_going(run)).count() == 4)
+        .wait_for_history("four running", |runs| runs.iter().filter(|run| is_running(run)).count() == 4)
         .await;
     server.stop();
     server.start_again_empty();
     let runs = daemon.wait_until_finished_within(PATIENCE, 4).await;
     for run in &runs {
         assert_eq!(run.status, "error", "{run:?}");
-        assert!(run.reason.starts_with("lost"), "{run:?}");
+        assert_eq!(run.reason_code, "lost", "{run:?}");
+        assert!(run.reason.contains("no longer knows it"), "{run:?}");
     }
     assert_eq!(server.ledger().len(), 0);
 }
 
 #[tokio::test]
-async fn an_error_of_the_graph_is_told_although_nobody_heard_it() {
+async fn an_error_of_the_graph_is_recorded_although_no_join_reported_it() {
     let server = AgentServerOnPort::start();
     let proxy = Proxy::start(server.address());
     proxy.inject(ALWAYS, joins, json_answer(503, "{}"));

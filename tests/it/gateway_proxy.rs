@@ -210,11 +210,14 @@ async fn a_port_that_is_taken_does_not_stop_the_scheduler() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let listen = format!("listen = \"{}\"", taken.local_addr().unwrap());
     let daemon = Daemon::start(&Configuration::new(&backend.url()).http(&listen));
-    daemon.wait_for_stderr("cannot listen: clients will find nobody there").await;
+    daemon.wait_for_stderr("port not bound; clients cannot reach the daemon").await;
     let status = daemon.run_command(&["status"]);
     assert!(status.status.success(), "{status:?}");
     let shown = String::from_utf8_lossy(&status.stdout).into_owned();
-    assert!(shown.contains("not listening") && shown.contains("clients find nobody at"), "{shown}");
+    assert!(
+        shown.contains("not listening") && shown.contains("clients cannot reach the daemon at"),
+        "{shown}"
+    );
 }
 
 /// Clients that leave, that are slow, that send too much or nonsense: each gets its response, and nothing of them remains.

@@ -24,6 +24,8 @@ mod planted;
 mod policies;
 mod policy_urls;
 mod real_server;
+#[cfg(debug_assertions)]
+mod reasons;
 mod reload;
 mod restart;
 mod sdk;

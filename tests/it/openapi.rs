@@ -43,7 +43,7 @@ async fn the_daemon_keeps_to_its_openapi_document() {
         let deliveries = daemon.json(&["webhook", "list", "--status", "delivered"]);
         (!deliveries.is_empty()).then_some(())
     };
-    daemon.wait_for_stderr("clients find the agent server's API here").await;
+    daemon.wait_for_stderr("listening for clients of the agent server's API").await;
     daemon.wait_within(Duration::from_secs(60), "a delivery", delivered).await;
     let settings = daemon.folder().join("schemathesis.toml");
     std::fs::write(&settings, SETTINGS).unwrap();
@@ -66,7 +66,8 @@ async fn the_daemon_keeps_to_its_openapi_document() {
 
 /// Returns the address that the log says the daemon listens on.
 fn address(log: &str) -> &str {
-    let line = log.lines().find(|line| line.contains("clients find the agent server's API here")).unwrap();
+    let line =
+        log.lines().find(|line| line.contains("listening for clients of the agent server's API")).unwrap();
     let (_, rest) = line.split_once("address=").unwrap();
     rest.split_whitespace().next().unwrap()
 }

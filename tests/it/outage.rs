@@ -1,4 +1,5 @@
-//! The agent server is away for a while: what was due meanwhile runs late and says why, or says why it does not run.
+//! The agent server is away for a while: what was due meanwhile runs late with a reason, or does not run,
+//! with a reason.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use super::support::receiver::Receiver;
 use super::support::soak;
 use super::support::span::{Span, now};
 
-/// Beyond the outage itself: the backend is asked again at most 5 s after it came back.
+/// Beyond the outage itself: the backend is probed at most 5 s after it came back.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test]
@@ -40,11 +41,11 @@ async fn occurrences_of_an_outage_run_late_with_a_reason_and_none_is_lost() {
     server.start_again();
     let up_from = now();
 
-    let last_is_settled = |runs: &[RunRecord]| {
+    let last_is_finished = |runs: &[RunRecord]| {
         runs.iter().all(RunRecord::is_finished)
             && runs.iter().filter(|run| run.last_scheduled_for == span.last()).count() == 3
     };
-    let runs = daemon.wait_for_history_within(PATIENCE + outage, "all to be settled", last_is_settled).await;
+    let runs = daemon.wait_for_history_within(PATIENCE + outage, "all to be settled", last_is_finished).await;
     daemon.assert_alive();
     for cron in ["patient", "hasty", "ordinary"] {
         assert_none_lost(&daemon, &runs, cron, &span);
@@ -63,6 +64,7 @@ async fn occurrences_of_an_outage_run_late_with_a_reason_and_none_is_lost() {
     for run in hit {
         assert_eq!(run.status, "success", "{run:?}");
         assert!(run.started_at.unwrap() >= up_from, "{run:?}");
+        assert_eq!(run.reason_code, "started_late", "{run:?}");
         assert!(run.reason.contains("late") && run.reason.contains("backend unreachable"), "{run:?}");
     }
     assert!(of("patient").iter().all(|run| run.status == "success"), "{:#?}", of("patient"));
@@ -71,16 +73,16 @@ async fn occurrences_of_an_outage_run_late_with_a_reason_and_none_is_lost() {
     assert!(given_up.len() >= 2, "{:#?}", of("hasty"));
     for run in given_up {
         assert_eq!(run.status, "error", "{run:?}");
-        assert!(run.reason.starts_with("start_deadline"), "{run:?}");
-        assert!(run.reason.contains("backend unreachable"), "it does not say what was in the way: {run:?}");
+        assert_eq!(run.reason_code, "start_deadline", "{run:?}");
+        assert!(run.reason.contains("backend unreachable"), "the reason does not name the cause: {run:?}");
         assert!(run.started_at.is_none(), "{run:?}");
     }
     for run in of("ordinary") {
-        assert!(run.status == "success" || !run.reason.is_empty(), "no reason: {run:?}");
+        assert!(run.status == "success" || !run.reason_code.is_empty(), "no reason: {run:?}");
     }
 }
 
-/// It forgets nothing that had ended, since it writes that down; the test is about what was due meanwhile.
+/// The server loses nothing that had ended, since it stores that; the test is about what was due meanwhile.
 #[tokio::test]
 async fn a_real_server_that_was_stopped_gets_what_it_missed() {
     let outage = soak::length(Duration::ZERO, Duration::from_secs(20));
@@ -106,7 +108,7 @@ async fn a_real_server_that_was_stopped_gets_what_it_missed() {
         })
         .await;
     assert_none_lost(&daemon, &runs, "patient", &span);
-    let late = runs.iter().filter(|run| run.reason.contains("late")).count();
+    let late = runs.iter().filter(|run| run.reason_code == "started_late").count();
     assert!(late >= 3, "{runs:#?}");
     assert!(runs.iter().all(|run| run.status == "success"), "{runs:#?}");
     let away = up_from.duration_since(down_from);

@@ -185,7 +185,7 @@ async fn no_planted_secret_is_shown() {
     let panics =
         [&environment[..], &[("PANIC_AT", "attempt_answered:1"), ("RUST_BACKTRACE", "full")]].concat();
     daemon.start_with_arguments(&["run"], &panics);
-    daemon.wait_for_stderr("a bug: an attempt panicked").await;
+    daemon.wait_for_stderr("attempt task panicked").await;
     daemon.terminate();
     assert!(daemon.wait_for_exit().await.success());
     daemon.start_with_arguments(&["run", "--log-format", "json"], &environment);

@@ -1,5 +1,5 @@
-//! What people ask of a running daemon, by the real commands: pauses, skips, runs out of turn, the end of runs; and
-//! what crons do by themselves when runs overlap or fail.
+//! What people request of a running daemon with the real commands: pauses, skips, extra runs and
+//! cancellations; and what crons do by themselves when runs overlap or fail.
 
 use jiff::SignedDuration;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use super::support::daemon::Daemon;
 use super::support::receiver::Receiver;
 use super::support::span::{Span, now};
 
-/// A year of rest between two occurrences.
+/// Makes a cron that fires once a year.
 fn rarely(name: &str) -> Cron {
     Cron::bare(name).with("schedule = \"0 0 1 1 *\"")
 }
@@ -44,7 +44,9 @@ async fn a_pause_is_one_record_and_resume_ends_it() {
     wait_for(&daemon, "a first success", |run| text(run, "status") == "success").await;
     let paused = daemon.json(&["pause", "often", "--note", "moving house"]);
     assert_eq!(paused[0]["now"]["paused"]["note"], "moving house");
-    let is_paused = |run: &Value| text(run, "reason") == "paused: moving house";
+    let is_paused = |run: &Value| {
+        text(run, "reason_code") == "paused" && text(run, "reason") == "the cron was paused: moving house"
+    };
     wait_for(&daemon, "three skipped", |run| is_paused(run) && run["occurrences"].as_u64() >= Some(3)).await;
     let cron = &daemon.json(&["list"])[0];
     assert_eq!((text(&cron["paused"], "cause"), text(&cron["paused"], "note")), ("request", "moving house"));
@@ -68,11 +70,11 @@ async fn skip_next_leaves_out_exactly_one() {
     let runs = daemon.wait_until_finished(4).await;
     let statuses: Vec<_> = runs.iter().map(|run| run.status.as_str()).collect();
     assert_eq!(statuses, ["skipped", "success", "success", "success"]);
-    assert_eq!(runs[0].reason, "skip-next: skipped on request");
+    assert_eq!((runs[0].reason_code.as_str(), runs[0].reason.as_str()), ("skip_next", "skipped on request"));
 }
 
 #[tokio::test]
-async fn what_is_to_be_skipped_is_not_told_as_what_comes_next() {
+async fn a_skipped_occurrence_is_not_listed_as_the_next_one() {
     let server = AgentServerOnPort::start();
     let daemon = Daemon::start(&Configuration::new(&server.url()).cron(rarely("yearly")));
     listening(&daemon).await;
@@ -83,13 +85,13 @@ async fn what_is_to_be_skipped_is_not_told_as_what_comes_next() {
     assert_eq!(
         list().matches("-01-01").count(),
         1,
-        "only the one after it is told with its time: {}",
+        "only the one after it is listed with its time: {}",
         list()
     );
 }
 
 #[tokio::test]
-async fn a_triggered_run_waits_for_the_one_that_is_going() {
+async fn a_triggered_run_waits_for_the_one_in_progress() {
     let server = AgentServerOnPort::start();
     let daemon = Daemon::start(&Configuration::new(&server.url()).cron(rarely("yearly").says("sleep 2")));
     listening(&daemon).await;
@@ -113,19 +115,23 @@ async fn the_failure_that_is_one_too_many_pauses_the_cron_and_its_webhook_says_s
     let cron =
         every_second("fails").says("boom").with("pause_after_failures = 2").webhook(&receiver.url("/hook"));
     let daemon = Daemon::start(&Configuration::new(&server.url()).cron(cron));
-    let told = receiver.wait_for(2).await;
-    let metadata = |index: usize| told[index].json()["metadata"].clone();
+    let received = receiver.wait_for(2).await;
+    let metadata = |index: usize| received[index].json()["metadata"].clone();
     assert_eq!(metadata(0)["agentcron_cron_paused"], Value::Null);
     assert_eq!(metadata(1)["agentcron_cron_paused"], true);
     let reason = "2 runs in a row failed (pause_after_failures = 2)";
     assert_eq!(metadata(1)["agentcron_pause_reason"], reason);
-    wait_for(&daemon, "a skipped one", |run| text(run, "reason") == format!("paused: {reason}")).await;
+    wait_for(&daemon, "a skipped one", |run| {
+        text(run, "reason_code") == "paused"
+            && text(run, "reason") == format!("the cron was paused: {reason}")
+    })
+    .await;
     let paused = &daemon.json(&["list"])[0]["paused"].clone();
     assert_eq!(text(paused, "cause"), "failures");
     daemon.json(&["resume", "fails"]);
-    // It begins to count anew.
-    let told = receiver.wait_for(4).await;
-    let bodies: Vec<_> = told.iter().map(|request| request.json()["metadata"].clone()).collect();
+    // Failures are counted from 0 again.
+    let received = receiver.wait_for(4).await;
+    let bodies: Vec<_> = received.iter().map(|request| request.json()["metadata"].clone()).collect();
     let pauses: Vec<_> = bodies.iter().map(|metadata| metadata["agentcron_cron_paused"] == true).collect();
     assert_eq!(pauses[..4], [false, true, false, true]);
 }
@@ -166,7 +172,7 @@ async fn a_run_is_cancelled_wherever_it_is() {
     wait_for(&daemon, "it to run", |run| text(run, "status") == "running").await;
     let waiting = text(&daemon.json(&["trigger", "yearly"])[0], "run_id").to_owned();
     daemon.json(&["cancel", &waiting]);
-    wait_for(&daemon, "the end of what waits", |run| {
+    wait_for(&daemon, "the end of the waiting run", |run| {
         text(run, "run_id") == waiting && text(run, "status") == "cancelled"
     })
     .await;
@@ -174,23 +180,26 @@ async fn a_run_is_cancelled_wherever_it_is() {
     daemon.json(&["cancel", &backend_run]);
     let runs = daemon.wait_until_finished(2).await;
     assert!(runs.iter().all(|run| run.status == "cancelled"), "{runs:#?}");
-    assert_eq!(runs[0].reason, "cancelled on request");
+    assert_eq!(
+        (runs[0].reason_code.as_str(), runs[0].reason.as_str()),
+        ("cancel_request", "cancelled on request")
+    );
     assert_eq!(server.ledger().len(), 1);
     assert_eq!(receiver.wait_for(2).await.len(), 2);
     let over = daemon.run_command(&["cancel", &backend_run]);
-    let words = String::from_utf8_lossy(&over.stderr);
-    assert!(over.status.code() == Some(1) && words.contains("it is over already (cancelled)"), "{words}");
+    let message = String::from_utf8_lossy(&over.stderr);
+    assert!(over.status.code() == Some(1) && message.contains("it is over already (cancelled)"), "{message}");
 }
 
 #[tokio::test]
-async fn overlap_cancel_ends_the_run_that_is_going_for_the_next() {
+async fn overlap_cancel_ends_the_run_in_progress_for_the_next() {
     let server = AgentServerOnPort::start();
     let cron = Cron::new("impatient", &Span::soon(5, 2)).says("sleep 8").with("overlap = \"cancel\"");
     let daemon = Daemon::start(&Configuration::new(&server.url()).cron(cron));
     let runs = daemon.wait_until_finished(2).await;
     let ends: Vec<_> = runs.iter().map(|run| (run.status.as_str(), run.reason.as_str())).collect();
     let reason = "cancelled for the next occurrence (overlap = \"cancel\")";
-    assert_eq!(ends[0], ("cancelled", reason));
+    assert_eq!((runs[0].reason_code.as_str(), ends[0]), ("cancel_overlap", ("cancelled", reason)));
     assert_eq!(ends[1].0, "success", "{runs:#?}");
     assert!(runs[1].started_at.unwrap() >= runs[0].ended_at.unwrap());
 }
@@ -200,13 +209,13 @@ async fn without_a_daemon_and_for_an_unknown_cron_the_commands_say_what_to_do() 
     let server = AgentServerOnPort::start();
     let mut daemon = Daemon::prepare(&Configuration::new(&server.url()).cron(rarely("yearly")));
     let alone = daemon.run_command(&["trigger", "yearly"]);
-    let words = String::from_utf8_lossy(&alone.stderr).into_owned();
-    assert!(alone.status.code() == Some(1) && words.contains("is it running?"), "{words}");
+    let message = String::from_utf8_lossy(&alone.stderr).into_owned();
+    assert!(alone.status.code() == Some(1) && message.contains("is it running?"), "{message}");
     daemon.start_again();
     listening(&daemon).await;
     let unknown = daemon.run_command(&["pause", "yaerly"]);
-    let words = String::from_utf8_lossy(&unknown.stderr).into_owned();
-    assert!(unknown.status.code() == Some(2) && words.contains("did you mean `yearly`?"), "{words}");
+    let message = String::from_utf8_lossy(&unknown.stderr).into_owned();
+    assert!(unknown.status.code() == Some(2) && message.contains("did you mean `yearly`?"), "{message}");
     daemon.terminate();
     assert!(daemon.wait_for_exit().await.success());
     assert!(!daemon.folder().join("agentcron.sock").exists());

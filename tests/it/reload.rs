@@ -75,7 +75,7 @@ async fn saved_files_are_reloaded_and_broken_ones_are_not() {
     let detail = notice(&daemon).unwrap()["detail"].as_str().unwrap().to_owned();
     assert!(detail.contains("some.toml:2:1") && detail.contains("schedul"), "{detail}");
     assert_eq!(crons(&daemon), ["first", "main", "more", "second"], "the last good crons stay in force");
-    assert_eq!(daemon.stderr().matches("configuration not taken up").count(), 1);
+    assert_eq!(daemon.stderr().matches("configuration not reloaded").count(), 1);
 
     fs::remove_file(&file).unwrap();
     wait_for_crons(&daemon, &["main", "more"]).await;
@@ -111,7 +111,7 @@ async fn changed_settings_need_a_restart_and_an_empty_configuration_is_refused()
     let other = configuration.clone().backend("request_timeout = \"7s\"").top("shutdown_grace = \"3s\"");
     daemon.write_config(&other.cron(yearly("main")).cron(yearly("new")));
     wait_for_crons(&daemon, &["main", "new"]).await;
-    daemon.wait_for_stderr("needs a restart: backend.request_timeout, shutdown_grace").await;
+    daemon.wait_for_stderr("settings=\"backend.request_timeout, shutdown_grace\"").await;
     daemon.write_config(&configuration);
     daemon.wait_for_stderr("no cron is left in it").await;
     assert_eq!(crons(&daemon), ["main", "new"]);
@@ -210,7 +210,7 @@ async fn an_edit_near_an_occurrence_neither_repeats_nor_drops_it() {
         tokio::time::sleep(Duration::from_millis(437)).await;
     }
     daemon
-        .wait_until("the last edit", || daemon.stderr().matches("configuration taken up").count() >= 3)
+        .wait_until("the last edit", || daemon.stderr().matches("configuration reloaded").count() >= 3)
         .await;
     let runs = daemon.history();
     let instants: Vec<i64> = runs.iter().map(|run| run.scheduled_for.as_second()).collect();

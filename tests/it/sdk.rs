@@ -108,7 +108,7 @@ fn configuration(server: &RealServer) -> Configuration {
 /// Returns the address that the daemon logs when it listens. The daemon picks the port itself, because a port that a test
 /// has found free may be in use a moment later.
 async fn address_of(daemon: &Daemon) -> SocketAddr {
-    const LOGGED: &str = "clients find the agent server's API here address=";
+    const LOGGED: &str = "listening for clients of the agent server's API address=";
     daemon.wait_for_stderr(LOGGED).await;
     let stderr = daemon.stderr();
     let (_, address) = stderr.split_once(LOGGED).unwrap();

@@ -1,4 +1,4 @@
-//! The ladder, and what may be asked of it.
+//! The retry schedule, and how a receiver may change it.
 
 use expect_test::expect;
 use proptest::prelude::*;
@@ -16,7 +16,7 @@ fn id() -> DeliveryId {
 }
 
 #[test]
-fn the_ladder_climbs_for_three_days_and_ends() {
+fn the_retry_schedule_lasts_three_days_and_ends() {
     let mut now = Timestamp::UNIX_EPOCH;
     let mut lines = Vec::new();
     for attempt in 1.. {
@@ -58,7 +58,7 @@ fn a_final_answer_ends_it_and_a_good_one_delivers_it() {
 }
 
 #[test]
-fn what_somebody_has_to_mend_is_tried_from_the_rung_of_five_minutes() {
+fn a_failure_that_somebody_has_to_fix_is_retried_after_five_minutes_at_the_earliest() {
     let detail = "the receiver answered 404".to_owned();
     let slow = AttemptResult::Refused { code: Some(404), detail, retry_after: None, pace: Pace::Slow };
     let waits: Vec<_> = (1..=5)
@@ -71,7 +71,7 @@ fn what_somebody_has_to_mend_is_tried_from_the_rung_of_five_minutes() {
 }
 
 proptest! {
-    /// A receiver may delay us, up to a day; it can neither hurry nor break us.
+    /// A receiver may delay an attempt by up to a day; it can neither hasten nor prevent it.
     #[test]
     fn retry_after_only_delays(seconds in any::<u64>(), attempt in 1_u32..11, now in 0_i64..4_000_000_000) {
         let now = Timestamp::from_second(now).unwrap();

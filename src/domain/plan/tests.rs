@@ -66,7 +66,7 @@ fn check_in_state(cron: &Cron, state: &CronState, cursor: &str, active: Active, 
     expected.assert_eq(&lines.join("\n"));
 }
 
-/// A plan for a cron that nothing stands in the way of.
+/// Plans for a cron without a pause or active runs.
 fn plan_free(cron: &Cron, cursor: Timestamp, now: Timestamp) -> Plan {
     plan(cron, &CronState::default(), cursor, Active::default(), now)
 }
@@ -369,7 +369,8 @@ fn a_year_of_a_cron_that_fires_every_second_is_taken_up_in_bounded_passes() {
 }
 
 proptest! {
-    /// Whatever the clock reads, in whatever order, no instant is decided about twice, and none in between is left out.
+    /// For any readings of the clock, in any order, no instant is decided about twice and none in between is
+    /// left out.
     #[test]
     fn every_instant_is_decided_about_once(readings in prop::collection::vec(0_i64..200_000, 1..40), all in any::<bool>()) {
         let mut cron = cron("*/7 * * * *");

@@ -52,51 +52,51 @@ fn every_state_meets_every_change() {
                 Ok(after) => after.phase().to_string(),
                 Err(illegal) => format!("- {illegal}"),
             };
-            table.push_str(&format!("{:8} {name:8} {after}\n", state.phase()));
+            table.push_str(&format!("{:11} {name:9} {after}\n", state.phase()));
         }
     }
     expect![[r#"
-        pending  send     sending
-        pending  not sent - a run that is pending cannot be not sent
-        pending  unconfirm - a run that is pending cannot come into doubt
-        pending  rule out - a run that is pending cannot be ruled out
-        pending  accept   - a run that is pending cannot be accepted
-        pending  cancel   - a run that is pending cannot be cancelled on the backend
-        pending  end      ended
-        sending  send     - a run that is sending cannot be sent
-        sending  not sent pending 3
-        sending  unconfirm unconfirmed
-        sending  rule out - a run that is sending cannot be ruled out
-        sending  accept   running
-        sending  cancel   - a run that is sending cannot be cancelled on the backend
-        sending  end      ended
-        unconfirmed send     - a run that is unconfirmed cannot be sent
-        unconfirmed not sent - a run that is unconfirmed cannot be not sent
+        pending     send      sending
+        pending     not sent  - invalid transition: NotSent while pending
+        pending     unconfirm - invalid transition: Unconfirm while pending
+        pending     rule out  - invalid transition: RuleOut while pending
+        pending     accept    - invalid transition: Accept while pending
+        pending     cancel    - invalid transition: Cancel while pending
+        pending     end       ended
+        sending     send      - invalid transition: Send while sending
+        sending     not sent  pending 3
+        sending     unconfirm unconfirmed
+        sending     rule out  - invalid transition: RuleOut while sending
+        sending     accept    running
+        sending     cancel    - invalid transition: Cancel while sending
+        sending     end       ended
+        unconfirmed send      - invalid transition: Send while unconfirmed
+        unconfirmed not sent  - invalid transition: NotSent while unconfirmed
         unconfirmed unconfirm unconfirmed
-        unconfirmed rule out pending 4
-        unconfirmed accept   running
-        unconfirmed cancel   - a run that is unconfirmed cannot be cancelled on the backend
-        unconfirmed end      ended
-        running  send     - a run that is running cannot be sent
-        running  not sent - a run that is running cannot be not sent
-        running  unconfirm - a run that is running cannot come into doubt
-        running  rule out - a run that is running cannot be ruled out
-        running  accept   - a run that is running cannot be accepted
-        running  cancel   running
-        running  end      ended
-        ended    send     - a run that is ended cannot be sent
-        ended    not sent - a run that is ended cannot be not sent
-        ended    unconfirm - a run that is ended cannot come into doubt
-        ended    rule out - a run that is ended cannot be ruled out
-        ended    accept   - a run that is ended cannot be accepted
-        ended    cancel   - a run that is ended cannot be cancelled
-        ended    end      - a run that is ended cannot end
+        unconfirmed rule out  pending 4
+        unconfirmed accept    running
+        unconfirmed cancel    - invalid transition: Cancel while unconfirmed
+        unconfirmed end       ended
+        running     send      - invalid transition: Send while running
+        running     not sent  - invalid transition: NotSent while running
+        running     unconfirm - invalid transition: Unconfirm while running
+        running     rule out  - invalid transition: RuleOut while running
+        running     accept    - invalid transition: Accept while running
+        running     cancel    running
+        running     end       ended
+        ended       send      - invalid transition: Send while ended
+        ended       not sent  - invalid transition: NotSent while ended
+        ended       unconfirm - invalid transition: Unconfirm while ended
+        ended       rule out  - invalid transition: RuleOut while ended
+        ended       accept    - invalid transition: Accept while ended
+        ended       cancel    - invalid transition: Cancel while ended
+        ended       end       - invalid transition: End while ended
     "#]]
     .assert_eq(&table);
 }
 
 #[test]
-fn the_first_cause_of_a_cancellation_stands() {
+fn the_first_cause_of_a_cancellation_is_kept() {
     let state = RunState::Running(backend_run());
     let state = state.apply(RunChange::Cancel(CancelCause::Timeout)).unwrap();
     let RunState::Running(backend_run) = state.apply(RunChange::Cancel(CancelCause::Request)).unwrap() else {

@@ -1,8 +1,9 @@
-//! Fairness between receivers: each origin has a few places and a breaker, so that one that hangs or is down takes
-//! nothing from the others.
+//! Fairness between receivers: each origin has a few permits and a circuit breaker, so that one origin that
+//! hangs or is down takes nothing from the others.
 //!
-//! It is kept in memory. A restart forgets it, which costs a dead origin at most a handful of attempts until its
-//! breaker is open again; when each delivery is due stands in the store, and that is what must not be forgotten.
+//! All of it is kept in memory. A restart forgets it, which costs a dead origin at most a handful of attempts
+//! until its breaker is open again. When each delivery is due is kept in the store, and that is what must not
+//! be forgotten.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,52 +16,53 @@ use crate::domain::bounds::{ATTEMPTS_PER_ORIGIN, ORIGINS_REMEMBERED};
 use crate::domain::delivery::{AttemptResult, OriginHealth};
 use crate::webhook::Origin;
 
-/// So many failures in a row open the breaker.
+/// How many failures in a row open the breaker.
 const FAILURES_MAX: u32 = 5;
-/// The first probe comes after this, and each further one after twice the wait before, up to the other.
+/// The waits before a probe: each is twice the one before, up to the longest.
 const PROBE_WAIT_FIRST: Duration = Duration::from_secs(30);
 const PROBE_WAIT_MOST: Duration = Duration::from_secs(15 * 60);
 
-/// How all origins stand. Cheap to clone.
+/// The state of all origins. It is cheap to clone.
 #[derive(Clone, Default)]
 pub struct OriginLimiter(Arc<Mutex<HashMap<Origin, OriginState>>>);
 
-/// How one origin stands. An origin that is well and has nothing in flight needs no entry.
+/// The state of one origin. An origin that is well and has nothing in flight needs no entry.
 #[derive(Default)]
 struct OriginState {
     in_flight: usize,
     failures_in_a_row: u32,
-    /// How often in a row the breaker has opened: 0 if it is closed.
+    /// How many times in a row the breaker has opened; 0 while it is closed.
     openings: u32,
-    /// The breaker's next probe.
+    /// When an open breaker lets the next probe through.
     probe_at: Option<Timestamp>,
-    /// What the receiver has asked for by `Retry-After`.
+    /// The wait that the receiver asked for with `Retry-After`.
     retry_not_before: Option<Timestamp>,
 }
 
-/// The right to one attempt at an origin; given back when it is dropped.
+/// The permission to make one attempt at an origin; it is returned when it is dropped.
 pub(super) struct Permit {
     origins: OriginLimiter,
     origin: Origin,
 }
 
-/// That an attempt has opened the breaker of its origin.
+/// An attempt has opened the breaker of its origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BreakerOpened {
     pub(super) until: Timestamp,
 }
 
 impl OriginLimiter {
-    /// How many are left alone but for a probe now and then.
+    /// Returns how many origins have an open circuit breaker.
     pub fn open_breakers(&self) -> usize {
         self.lock().values().filter(|state| state.openings > 0).count()
     }
 
-    /// A place at this origin, unless it has none left or is not to be troubled now.
+    /// Returns a permit for this origin, unless it is at its limit, its breaker is open, or it asked us to
+    /// wait.
     pub(super) fn admit(&self, origin: Origin, now: Timestamp) -> Option<Permit> {
         let mut states = self.lock();
         if states.len() >= ORIGINS_REMEMBERED && !states.contains_key(&origin) {
-            states.retain(|_, state| state.in_flight > 0 || state.is_closed(now));
+            states.retain(|_, state| state.in_flight > 0 || state.is_waiting(now));
         }
         let state = states.entry(origin.clone()).or_default();
         if !state.admits(now) {
@@ -71,14 +73,14 @@ impl OriginLimiter {
         Some(Permit { origins: self.clone(), origin })
     }
 
-    /// Attempts that are being made, at all of them.
+    /// Returns how many attempts are in flight at all origins together.
     pub(super) fn in_flight(&self) -> usize {
         self.lock().values().map(|state| state.in_flight).sum()
     }
 
-    /// When the next origin that is left alone now may be troubled again.
+    /// Returns when the next origin that admits no attempt now will admit one.
     pub(super) fn next_opening(&self, now: Timestamp) -> Option<Timestamp> {
-        self.lock().values().filter_map(OriginState::closed_until).filter(|until| *until > now).min()
+        self.lock().values().filter_map(OriginState::waits_until).filter(|until| *until > now).min()
     }
 
     #[cfg(test)]
@@ -87,13 +89,13 @@ impl OriginLimiter {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Origin, OriginState>> {
-        // Nothing that is done under the lock can leave it half done.
+        // No panic under the lock can leave the map in an invalid state.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Permit {
-    /// Takes account of what came of the attempt.
+    /// Records the result of the attempt, and returns whether it opened the breaker.
     pub(super) fn judge(&self, result: &AttemptResult, now: Timestamp) -> Option<BreakerOpened> {
         let mut states = self.origins.lock();
         states.get_mut(&self.origin)?.judge(result, now)
@@ -116,16 +118,16 @@ impl OriginState {
         if self.retry_not_before.is_some_and(|until| until <= now) {
             self.retry_not_before = None;
         }
-        // An open breaker lets one probe through at its time.
-        let places = if self.openings > 0 { 1 } else { ATTEMPTS_PER_ORIGIN };
-        self.in_flight < places && !self.is_closed(now)
+        // An open breaker lets one probe through when it is due.
+        let permits = if self.openings > 0 { 1 } else { ATTEMPTS_PER_ORIGIN };
+        self.in_flight < permits && !self.is_waiting(now)
     }
 
-    fn is_closed(&self, now: Timestamp) -> bool {
-        self.closed_until().is_some_and(|until| until > now)
+    fn is_waiting(&self, now: Timestamp) -> bool {
+        self.waits_until().is_some_and(|until| until > now)
     }
 
-    fn closed_until(&self) -> Option<Timestamp> {
+    fn waits_until(&self) -> Option<Timestamp> {
         self.probe_at.max(self.retry_not_before)
     }
 
@@ -141,7 +143,7 @@ impl OriginState {
             }
             OriginHealth::Ill => {
                 self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
-                // What was in flight when the breaker opened says nothing new.
+                // Attempts that were in flight when the breaker opened show nothing new.
                 let is_open = self.probe_at.is_some_and(|probe_at| probe_at > now);
                 if self.failures_in_a_row < FAILURES_MAX || is_open {
                     return None;

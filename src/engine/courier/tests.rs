@@ -1,4 +1,4 @@
-//! Origins that hang, fail and ask for patience, in simulated time.
+//! Origins that hang, fail and ask us to wait, in simulated time.
 
 mod control;
 
@@ -26,11 +26,11 @@ fn failed(retry_after: Option<u64>) -> AttemptResult {
     AttemptResult::Refused { code: Some(503), detail: "busy".to_owned(), retry_after, pace: Pace::Usual }
 }
 
-fn places(origins: &OriginLimiter, now: Timestamp) -> Vec<Permit> {
+fn permits(origins: &OriginLimiter, now: Timestamp) -> Vec<Permit> {
     std::iter::from_fn(|| origins.admit(Origin::new("https://a.example"), now)).collect()
 }
 
-/// One attempt after the other, as soon as each is allowed: when they were made.
+/// Makes one attempt after the other, as soon as each is allowed, and returns when they were made.
 fn attempts(origins: &OriginLimiter, mut now: Timestamp, count: usize) -> Vec<i64> {
     let mut made = Vec::new();
     while made.len() < count {
@@ -46,27 +46,27 @@ fn attempts(origins: &OriginLimiter, mut now: Timestamp, count: usize) -> Vec<i6
 }
 
 #[test]
-fn an_origin_has_four_places_and_another_one_its_own() {
+fn an_origin_has_four_permits_and_another_one_its_own() {
     let origins = OriginLimiter::default();
-    let taken = places(&origins, at(0));
+    let taken = permits(&origins, at(0));
     assert_eq!(taken.len(), 4);
     assert!(origins.admit(Origin::new("https://b.example"), at(0)).is_some());
     drop(taken);
-    assert_eq!(places(&origins, at(0)).len(), 4);
+    assert_eq!(permits(&origins, at(0)).len(), 4);
 }
 
 #[test]
-fn the_breaker_opens_after_five_failures_and_its_probes_grow_rare() {
+fn the_breaker_opens_after_five_failures_and_its_probes_become_rare() {
     let origins = OriginLimiter::default();
     let made = attempts(&origins, at(0), 12);
     assert_eq!(made, [0, 0, 0, 0, 0, 30, 90, 210, 450, 930, 1830, 2730]);
     // One good answer closes it.
     let now = origins.next_opening(at(2730)).unwrap();
-    let probe = places(&origins, now);
+    let probe = permits(&origins, now);
     assert_eq!(probe.len(), 1);
     assert_eq!(probe[0].judge(&AttemptResult::Accepted { code: 200 }, now), None);
     drop(probe);
-    assert_eq!(places(&origins, now).len(), 4);
+    assert_eq!(permits(&origins, now).len(), 4);
     assert_eq!(origins.next_opening(now), None);
 }
 
@@ -74,7 +74,7 @@ fn the_breaker_opens_after_five_failures_and_its_probes_grow_rare() {
 fn what_was_in_flight_when_it_opened_does_not_open_it_further() {
     let origins = OriginLimiter::default();
     attempts(&origins, at(0), 1);
-    let taken = places(&origins, at(0));
+    let taken = permits(&origins, at(0));
     let opened: Vec<_> = taken.iter().filter_map(|permit| permit.judge(&failed(None), at(20))).collect();
     assert_eq!(opened.len(), 1);
     drop(taken);
@@ -83,19 +83,19 @@ fn what_was_in_flight_when_it_opened_does_not_open_it_further() {
 }
 
 #[test]
-fn patience_holds_for_the_whole_origin_and_is_not_undone_by_another_answer() {
+fn retry_after_holds_for_the_whole_origin_and_is_not_undone_by_another_answer() {
     let origins = OriginLimiter::default();
-    let taken = places(&origins, at(0));
+    let taken = permits(&origins, at(0));
     taken[0].judge(&failed(Some(600)), at(0));
     taken[1].judge(&AttemptResult::Accepted { code: 200 }, at(1));
     drop(taken);
-    assert!(places(&origins, at(599)).is_empty());
+    assert!(permits(&origins, at(599)).is_empty());
     assert_eq!(origins.next_opening(at(1)), Some(at(600)));
-    assert_eq!(places(&origins, at(600)).len(), 4);
+    assert_eq!(permits(&origins, at(600)).len(), 4);
 }
 
 #[test]
-fn however_many_origins_fail_those_that_are_left_alone_are_remembered_and_the_rest_is_bounded() {
+fn open_breakers_are_remembered_and_the_number_of_other_origins_is_bounded() {
     let origins = OriginLimiter::default();
     attempts(&origins, at(0), 5);
     for number in 0..2 * ORIGINS_REMEMBERED {
@@ -103,11 +103,11 @@ fn however_many_origins_fail_those_that_are_left_alone_are_remembered_and_the_re
         permit.judge(&failed(None), at(1));
     }
     assert!(origins.remembered() <= ORIGINS_REMEMBERED);
-    assert!(places(&origins, at(1)).is_empty(), "its breaker is still open");
+    assert!(permits(&origins, at(1)).is_empty(), "its breaker is still open");
 }
 
 #[test]
-fn a_receiver_that_says_no_is_well() {
+fn a_receiver_that_refuses_is_well() {
     let origins = OriginLimiter::default();
     for code in [404, 302, 401, 422, 400, 403] {
         let permit = origins.admit(Origin::new("https://a.example"), at(0)).unwrap();
@@ -115,39 +115,39 @@ fn a_receiver_that_says_no_is_well() {
         let no = AttemptResult::Refused { code: Some(code), detail, retry_after: None, pace: Pace::Slow };
         assert_eq!(permit.judge(&no, at(0)), None);
     }
-    assert_eq!(places(&origins, at(0)).len(), 4);
+    assert_eq!(permits(&origins, at(0)).len(), 4);
 }
 
-/// What the receivers saw.
+/// What the receivers have received.
 #[derive(Default)]
-struct Seen {
+struct ReceiverLog {
     hanging: usize,
     most_hanging: usize,
     /// By URL, when it was accepted.
     accepted: HashMap<String, Timestamp>,
 }
 
-impl Seen {
+impl ReceiverLog {
     fn one_more_hangs(&mut self) {
         self.hanging += 1;
         self.most_hanging = self.most_hanging.max(self.hanging);
     }
 }
 
-/// When the simulated world begins.
+/// When the simulation begins.
 const START: i64 = 60;
 
-/// One delivery after the other becomes due, twice as slowly as the receiver answers at its cap.
+/// Deliveries to an origin that works; they become due at half the rate at which it can answer.
 fn works() -> impl Iterator<Item = (String, i64)> {
     (0..200).map(|number| (format!("http://works.example/{number}"), START * 1000 + number * 5))
 }
 
-/// All due before those.
+/// Deliveries to an origin that hangs, all due before the others.
 fn hangs() -> impl Iterator<Item = (String, i64)> {
     (0..200).map(|number| (format!("http://hangs.example/{number}"), 1))
 }
 
-/// A store with one run and these deliveries: URL, and when it is due in milliseconds.
+/// Makes a store with one run and these deliveries: the URL, and when it is due in milliseconds.
 fn store_with_deliveries(
     folder: &tempfile::TempDir,
     deliveries: impl Iterator<Item = (String, i64)>,
@@ -173,19 +173,19 @@ fn store_with_deliveries(
     store
 }
 
-fn receivers(seen: &Arc<Mutex<Seen>>, clock: &Clock) -> Transport {
-    let (seen, clock) = (Arc::clone(seen), clock.clone());
+fn receivers(log: &Arc<Mutex<ReceiverLog>>, clock: &Clock) -> Transport {
+    let (log, clock) = (Arc::clone(log), clock.clone());
     Transport::function(move |request: Request<Bytes>| {
-        let (seen, clock) = (Arc::clone(&seen), clock.clone());
+        let (log, clock) = (Arc::clone(&log), clock.clone());
         Box::pin(async move {
             if request.uri().host() == Some("hangs.example") {
-                seen.lock().unwrap().one_more_hangs();
+                log.lock().unwrap().one_more_hangs();
                 tokio::time::sleep(Duration::from_secs(19)).await;
-                seen.lock().unwrap().hanging -= 1;
+                log.lock().unwrap().hanging -= 1;
                 return Ok(Response::builder().status(503).body(empty()).unwrap());
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
-            seen.lock().unwrap().accepted.insert(request.uri().to_string(), clock.now());
+            log.lock().unwrap().accepted.insert(request.uri().to_string(), clock.now());
             Ok(Response::new(empty()))
         })
     })
@@ -195,7 +195,7 @@ fn empty() -> BodyStream {
     Box::pin(futures_util::stream::empty())
 }
 
-/// A courier by the settings that a file without any has.
+/// Makes a courier with the default settings.
 fn courier(folder: &tempfile::TempDir, store: &Store, clock: &Clock, receivers: Transport) -> Courier {
     let file = folder.path().join("agentcron.toml");
     std::fs::write(&file, "").unwrap();
@@ -212,13 +212,13 @@ fn courier(folder: &tempfile::TempDir, store: &Store, clock: &Clock, receivers: 
     }
 }
 
-/// Ten simulated minutes of a courier; the second answer is how often the origin that hangs was asked.
-async fn ten_minutes(deliveries: impl Iterator<Item = (String, i64)>) -> (Seen, u32) {
+/// Runs a courier for ten simulated minutes; also returns how many attempts got a 503.
+async fn ten_minutes(deliveries: impl Iterator<Item = (String, i64)>) -> (ReceiverLog, u32) {
     let folder = tempfile::tempdir().unwrap();
     let store = store_with_deliveries(&folder, deliveries);
     let clock = Clock::simulated(at(START));
-    let seen = Arc::<Mutex<Seen>>::default();
-    let courier = courier(&folder, &store, &clock, receivers(&seen, &clock));
+    let log = Arc::<Mutex<ReceiverLog>>::default();
+    let courier = courier(&folder, &store, &clock, receivers(&log, &clock));
     let stop = CancellationToken::new();
     let working = run(courier, stop.clone());
     let looking = async {
@@ -229,12 +229,12 @@ async fn ten_minutes(deliveries: impl Iterator<Item = (String, i64)>) -> (Seen, 
     let connection = rusqlite::Connection::open(folder.path().join("agentcron.db")).unwrap();
     let refused = "SELECT count(*) FROM attempts WHERE code = 503";
     let refused = connection.query_row(refused, [], |row| row.get(0)).unwrap();
-    (std::mem::take(&mut *seen.lock().unwrap()), refused)
+    (std::mem::take(&mut *log.lock().unwrap()), refused)
 }
 
-/// From being due to 2xx, in milliseconds: the longest but two of the 200.
-fn p99(seen: &Seen) -> i64 {
-    let late = |(url, due_at)| seen.accepted[&url].as_millisecond() - due_at;
+/// Returns the 99th percentile, in milliseconds, of the time from being due to the 2xx.
+fn p99(log: &ReceiverLog) -> i64 {
+    let late = |(url, due_at)| log.accepted[&url].as_millisecond() - due_at;
     let mut late: Vec<i64> = works().map(late).collect();
     late.sort_unstable();
     late[late.len() * 99 / 100 - 1]
@@ -249,6 +249,6 @@ async fn an_origin_that_hangs_delays_no_other_and_its_open_breaker_costs_no_atte
     let (before, now) = (p99(&alone), p99(&beside));
     eprintln!("p99: {before} ms alone, {now} ms beside an origin that hangs");
     assert!(before > 0 && now * 10 <= before * 11, "p99: {before} ms alone, {now} ms beside it");
-    // Twice four, of which the fifth opened it, and three probes in ten minutes.
+    // Two rounds of four, in which the fifth failure opened the breaker, and three probes in ten minutes.
     assert!((8..=12).contains(&refused), "{refused} attempts at the origin that hangs");
 }

@@ -1,5 +1,6 @@
-//! One gate before the backend: when it is down, or refuses our key, one run asks whether it is back, and the others
-//! wait in the store, untouched and in order. What is not sent cannot be in doubt.
+//! The circuit breaker before the backend. While the backend is down, or refuses our key, one run at a time
+//! probes whether it is back, and the others wait in the store, untouched and in order. A start that is not
+//! sent cannot be unconfirmed.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -8,16 +9,15 @@ use jiff::Timestamp;
 
 use crate::domain::backoff;
 
-/// Between two probes of a backend that cannot be reached.
+/// The waits between two probes of a backend that cannot be reached.
 const UNREACHABLE_FIRST: Duration = Duration::from_millis(250);
 const UNREACHABLE_MOST: Duration = Duration::from_secs(5);
-/// Between two probes of a backend that refuses our key: hammering would lock the key out.
+/// The waits between two probes of a backend that refuses our key: more frequent ones might lock the key out.
 const DENIED_FIRST: Duration = Duration::from_secs(5);
 const DENIED_MOST: Duration = Duration::from_secs(60);
-/// The most patience a backend may ask of us.
+/// The longest wait that the backend may ask for.
 const ASKED_MOST: Duration = Duration::from_secs(300);
 
-/// See the module.
 #[derive(Debug, Default)]
 pub struct BackendBreaker {
     state: Mutex<State>,
@@ -25,80 +25,85 @@ pub struct BackendBreaker {
 
 #[derive(Debug, Default)]
 struct State {
+    /// Failures in a row; starts that failed together count once.
     failures: u32,
+    /// `None` while the breaker is closed.
     probe_at: Option<Timestamp>,
     trouble: Option<String>,
-    /// The last trouble that is over, and when it was.
+    /// The last trouble that is over, and when it ended.
     past: Option<(Timestamp, String)>,
 }
 
-/// Why the gate closes.
-pub(super) enum Trouble {
-    /// It cannot be reached, or asked us to wait.
-    Unreachable {
-        /// How long it asked us to wait.
-        asked: Option<Duration>,
-    },
+/// Why the backend certainly did not take a start.
+pub(super) enum StartFailure {
+    /// It cannot be reached, or it asked us to wait this long.
+    Unreachable { asked: Option<Duration> },
     /// It refused our key.
     Denied,
 }
 
 impl BackendBreaker {
-    /// What keeps the backend from taking runs right now.
+    /// Returns why the breaker is open, or `None` while it is closed.
     pub fn trouble(&self) -> Option<String> {
         self.lock().trouble.clone()
     }
 
-    /// How many starts may be claimed now.
+    /// Returns how many starts may be claimed now, with `in_flight` starts under way and `most` allowed at
+    /// once.
     pub(super) fn starts_allowed(&self, now: Timestamp, in_flight: usize, most: usize) -> usize {
         let state = self.lock();
         match state.probe_at {
             None => most.saturating_sub(in_flight),
-            // Longer waits are not made here: the clock was set back.
+            // A probe further ahead was scheduled before the clock was set back, and is due now.
             Some(at) if at > now && backoff::between(now, at) <= ASKED_MOST => 0,
             Some(_) => 1_usize.saturating_sub(in_flight),
         }
     }
 
-    /// When a closed gate lets one probe through.
+    /// Returns when an open breaker lets one probe through; `None` while it is closed.
     pub(super) fn probe_at(&self) -> Option<Timestamp> {
         self.lock().probe_at
     }
 
-    /// What is wrong with the backend, or was at some time since then.
+    /// Returns why the breaker is open, or why it last was open at any time since `then`.
     pub(super) fn trouble_since(&self, then: Timestamp) -> Option<String> {
         let state = self.lock();
         let past = state.past.as_ref().filter(|(over_at, _)| *over_at >= then);
         state.trouble.clone().or_else(|| past.map(|(_, trouble)| trouble.clone()))
     }
 
-    /// The backend took a request: all may pass.
+    /// Records that the backend took a start, which closes the breaker.
     pub(super) fn record_success(&self, now: Timestamp) {
         let mut state = self.lock();
         if state.failures > 0 {
-            tracing::info!("the backend takes runs again");
+            tracing::info!(breaker = "backend", "circuit breaker closed");
         }
-        // Those that waited meanwhile are late because of it.
+        // The runs that waited meanwhile start late because of it.
         let past = state.trouble.take().map(|trouble| (now, trouble)).or(state.past.take());
         *state = State { past, ..State::default() };
     }
 
-    /// The backend did not take a request; answers when to ask again. Said once, not once per run.
-    pub(super) fn record_failure(&self, now: Timestamp, trouble: &Trouble, detail: &str) -> Timestamp {
+    /// Records that the backend did not take a start, and returns when the next one may be sent. The failure
+    /// is logged once, not once per run.
+    pub(super) fn record_failure(&self, now: Timestamp, failure: &StartFailure, detail: &str) -> Timestamp {
         let mut state = self.lock();
         if state.failures == 0 {
-            tracing::error!(detail, "the backend takes no runs; they wait until their start deadline");
+            tracing::error!(
+                breaker = "backend",
+                detail,
+                "circuit breaker opened; runs wait until their start deadline"
+            );
         }
-        // Starts that were in flight together fail together: that is one failure.
+        // Starts that were in flight together fail together, which counts as one failure.
         if state.probe_at.is_none_or(|at| at <= now) {
             state.failures = state.failures.saturating_add(1);
         }
-        let wait = match trouble {
-            Trouble::Unreachable { asked } => {
+        let wait = match failure {
+            StartFailure::Unreachable { asked } => {
                 let own = backoff::doubling(UNREACHABLE_FIRST, UNREACHABLE_MOST, state.failures);
                 own.max(asked.unwrap_or(Duration::ZERO).min(ASKED_MOST))
             }
-            Trouble::Denied => backoff::doubling(DENIED_FIRST, DENIED_MOST, state.failures),
+            StartFailure::Denied => backoff::doubling(DENIED_FIRST, DENIED_MOST, state.failures),
         };
         let probe_at = backoff::after(now, wait);
         state.probe_at = Some(probe_at);
@@ -108,5 +113,140 @@ impl BackendBreaker {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    const STARTS_MAX: usize = 8;
+
+    enum Event {
+        Unreachable,
+        AsksToWait(u64),
+        Denied,
+        Success,
+        Nothing,
+    }
+
+    /// Lets the events happen at these milliseconds, and shows what the breaker allows right after each.
+    fn table(events: &[(i64, Event)]) -> String {
+        let breaker = BackendBreaker::default();
+        let mut table = String::new();
+        for (millisecond, event) in events {
+            let now = Timestamp::from_millisecond(*millisecond).unwrap();
+            let failure = |failure| breaker.record_failure(now, &failure, "connection refused");
+            let name = match event {
+                Event::Unreachable => {
+                    failure(StartFailure::Unreachable { asked: None });
+                    "unreachable".to_owned()
+                }
+                Event::AsksToWait(seconds) => {
+                    let asked = Some(Duration::from_secs(*seconds));
+                    failure(StartFailure::Unreachable { asked });
+                    format!("asks for {seconds}s")
+                }
+                Event::Denied => {
+                    failure(StartFailure::Denied);
+                    "denied".to_owned()
+                }
+                Event::Success => {
+                    breaker.record_success(now);
+                    "success".to_owned()
+                }
+                Event::Nothing => "-".to_owned(),
+            };
+            let allowed = [0, 1].map(|in_flight| breaker.starts_allowed(now, in_flight, STARTS_MAX));
+            let probe = breaker
+                .probe_at()
+                .map_or("closed".to_owned(), |at| format!("open, probe at {}", at.as_millisecond()));
+            table.push_str(&format!("at {millisecond:<7} {name:16} {probe:22} starts {allowed:?}\n"));
+        }
+        table
+    }
+
+    #[test]
+    fn an_open_breaker_lets_one_probe_through_at_growing_waits_until_a_success_closes_it() {
+        let table = table(&[
+            (0, Event::Nothing),
+            (0, Event::Unreachable),
+            // It was in flight together with the first one.
+            (10, Event::Unreachable),
+            (200, Event::Nothing),
+            (260, Event::Nothing),
+            (260, Event::Unreachable),
+            (760, Event::Unreachable),
+            (1760, Event::Unreachable),
+            (3760, Event::Unreachable),
+            (7760, Event::Unreachable),
+            (12_760, Event::Unreachable),
+            (17_760, Event::Success),
+            (17_760, Event::Unreachable),
+        ]);
+        expect![[r#"
+            at 0       -                closed                 starts [8, 7]
+            at 0       unreachable      open, probe at 250     starts [0, 0]
+            at 10      unreachable      open, probe at 260     starts [0, 0]
+            at 200     -                open, probe at 260     starts [0, 0]
+            at 260     -                open, probe at 260     starts [1, 0]
+            at 260     unreachable      open, probe at 760     starts [0, 0]
+            at 760     unreachable      open, probe at 1760    starts [0, 0]
+            at 1760    unreachable      open, probe at 3760    starts [0, 0]
+            at 3760    unreachable      open, probe at 7760    starts [0, 0]
+            at 7760    unreachable      open, probe at 12760   starts [0, 0]
+            at 12760   unreachable      open, probe at 17760   starts [0, 0]
+            at 17760   success          closed                 starts [8, 7]
+            at 17760   unreachable      open, probe at 18010   starts [0, 0]
+        "#]]
+        .assert_eq(&table);
+    }
+
+    #[test]
+    fn a_refused_key_is_probed_rarely_and_a_wait_that_the_backend_asks_for_is_bounded() {
+        let table = table(&[
+            (0, Event::Denied),
+            (5_000, Event::Denied),
+            (15_000, Event::Success),
+            (15_000, Event::AsksToWait(2)),
+            (17_000, Event::AsksToWait(86_400)),
+            (317_000, Event::Nothing),
+        ]);
+        expect![[r#"
+            at 0       denied           open, probe at 5000    starts [0, 0]
+            at 5000    denied           open, probe at 15000   starts [0, 0]
+            at 15000   success          closed                 starts [8, 7]
+            at 15000   asks for 2s      open, probe at 17000   starts [0, 0]
+            at 17000   asks for 86400s  open, probe at 317000  starts [0, 0]
+            at 317000  -                open, probe at 317000  starts [1, 0]
+        "#]]
+        .assert_eq(&table);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_keep_the_breaker_open() {
+        let table =
+            table(&[(3_600_000, Event::Unreachable), (3_600_100, Event::Nothing), (0, Event::Nothing)]);
+        expect![[r#"
+            at 3600000 unreachable      open, probe at 3600250 starts [0, 0]
+            at 3600100 -                open, probe at 3600250 starts [0, 0]
+            at 0       -                open, probe at 3600250 starts [1, 0]
+        "#]]
+        .assert_eq(&table);
+    }
+
+    #[test]
+    fn past_trouble_explains_runs_that_were_due_before_it_ended() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let breaker = BackendBreaker::default();
+        assert_eq!(breaker.trouble_since(at(0)), None);
+        breaker.record_failure(at(10), &StartFailure::Denied, "backend answered 401");
+        assert_eq!(breaker.trouble_since(at(50)).as_deref(), Some("backend answered 401"));
+        breaker.record_success(at(20));
+        assert_eq!(breaker.trouble(), None);
+        assert_eq!(breaker.trouble_since(at(20)).as_deref(), Some("backend answered 401"));
+        assert_eq!(breaker.trouble_since(at(21)), None);
     }
 }

@@ -1,9 +1,9 @@
-//! Ending a run: the outcome, the body of its webhook and the fate of its thread, committed together.
+//! Ends a run: the outcome, the body of its webhook and the deletion of its thread are committed together.
 
 use serde_json::{Value, json};
 
-use super::Runner;
 use super::request::{self, identity, thread_of};
+use super::{RunTask, Runner};
 use crate::crash::crash_point;
 use crate::domain::cron::{OnRunCompleted, Target};
 use crate::domain::cron_state::pause_message;
@@ -14,118 +14,127 @@ use crate::domain::run::{BackendRun, CancelCause, Outcome, Status};
 use crate::domain::run_spec::RunSpec;
 use crate::domain::template::{self, PlaceholderSource};
 use crate::domain::values;
-use crate::store::{ClaimedRun, FailureLimit, RunEnding, StoreError};
+use crate::store::{FailureLimit, RunEnding, StoreError};
 use crate::webhook::{self, EndedRun};
 
-/// Ends a run that the backend had. `report` is the run as the backend tells it.
+/// What a webhook reports of the end of a run.
+struct EndReport<'a> {
+    /// `None` if the backend never had the run.
+    backend_run: Option<&'a BackendRun>,
+    outcome: &'a Outcome,
+    /// The run as the backend reports it.
+    report: Option<&'a Value>,
+}
+
+/// Ends a run that the backend had. `report` is the run as the backend reports it.
 pub(super) async fn ended(
-    runner: &Runner,
-    claimed: &ClaimedRun,
+    task: &RunTask<'_>,
     backend_run: &BackendRun,
     mut outcome: Outcome,
     report: Option<&Value>,
 ) -> Result<(), StoreError> {
-    let discard = match claimed.spec.request().target {
+    let runner = task.runner;
+    let discard = match task.claimed.spec.request().target {
         Target::Stateless(OnRunCompleted::Delete) => Some(backend_run.thread_id),
         Target::Stateless(OnRunCompleted::Keep) | Target::Thread(_) => None,
     };
     let mut report = report.cloned();
-    keep_secrets(runner, claimed, &mut outcome, &mut report);
-    let delivery = delivery(runner, claimed, Some(backend_run), &outcome, report.as_ref(), None);
-    let failure_limit = failure_limit(runner, claimed, Some(backend_run), &outcome, report.as_ref());
+    redact_secrets(task, &mut outcome, &mut report);
+    let end = EndReport { backend_run: Some(backend_run), outcome: &outcome, report: report.as_ref() };
+    let delivery = delivery(task, &end, None);
+    let failure_limit = failure_limit(task, &end);
     outcome.values = outcome.values.map(|whole| values::keep(whole, runner.settings.values_bytes_max));
-    let run_id = claimed.run.run_id;
+    let run_id = task.claimed.run.run_id;
     commit(runner, RunEnding { run_id, outcome, delivery, discard, event: None, failure_limit }).await
 }
 
-/// What was filled into the request must not come back from the backend: neither in an error, nor where it tells what it
-/// was asked. In what the graph says, and in metadata, only credentials are meant: a variable may be any word, and both
-/// are the user's own.
-fn keep_secrets(runner: &Runner, claimed: &ClaimedRun, outcome: &mut Outcome, report: &mut Option<Value>) {
-    let all = runner.secrets_of(claimed);
+/// Redacts what was filled into the request, so that it does not come back from the backend: neither in an
+/// error, nor where the backend reports what it was asked to do. In the graph's values and in metadata only
+/// credentials are redacted: an environment variable may hold any word, and both are the user's own.
+fn redact_secrets(task: &RunTask<'_>, outcome: &mut Outcome, report: &mut Option<Value>) {
     if let Some(error) = &mut outcome.error {
-        error.error = all.redact(&error.error);
-        error.message = all.redact(&error.message);
+        error.error = task.secrets.redact(&error.error);
+        error.message = task.secrets.redact(&error.message);
     }
     if let Some(message) = outcome.reason.as_mut().and_then(|reason| reason.message.as_mut()) {
-        *message = all.redact(message);
+        *message = task.secrets.redact(message);
     }
-    let credentials = request::secrets(runner, claimed, |meaning| match meaning {
+    let credentials = request::secrets(task.runner, task.claimed, |source| match source {
         PlaceholderSource::Credential(_) => true,
         PlaceholderSource::Environment(_) | PlaceholderSource::Firing(_) => false,
     });
     outcome.values.iter_mut().for_each(|values| credentials.redact_in(values));
     let Some(report) = report else { return };
     credentials.redact_in(report);
-    report.get_mut("kwargs").into_iter().for_each(|asked| all.redact_in(asked));
+    report.get_mut("kwargs").into_iter().for_each(|asked| task.secrets.redact_in(asked));
 }
 
-/// Ends a run that the backend never had. A run that was deliberately not started tells nobody.
+/// Ends a run that the backend never had. No webhook is sent for a run that was deliberately not started.
 pub(super) async fn never_started(
-    runner: &Runner,
-    claimed: &ClaimedRun,
+    task: &RunTask<'_>,
     status: Status,
     reason: Reason,
 ) -> Result<(), StoreError> {
-    tracing::warn!(cron = claimed.run.called(), run_id = %claimed.run.run_id, %status, reason_code = %reason.code, reason = reason.text(), "run not started");
-    let outcome = Outcome::without_backend(status, reason, runner.clock.now());
-    let delivery = match (status, &claimed.spec) {
+    let run = &task.claimed.run;
+    tracing::warn!(cron = run.called(), run_id = %run.run_id, %status, reason_code = %reason.code, reason = reason.text(), "run not started");
+    let outcome = Outcome::without_backend(status, reason, task.runner.clock.now());
+    let end = EndReport { backend_run: None, outcome: &outcome, report: None };
+    let delivery = match (status, &task.claimed.spec) {
         (Status::Skipped | Status::Missed, _) => None,
-        // The client has its answer, and the agent server itself tells nobody of what it did not take.
+        // The client has received an error, and the agent server sends no webhook for a run that it did not
+        // accept.
         (_, RunSpec::Client(_)) => None,
         (
             Status::Success | Status::Error | Status::Timeout | Status::Interrupted | Status::Cancelled,
             RunSpec::Cron(_),
-        ) => delivery(runner, claimed, None, &outcome, None, None),
+        ) => delivery(task, &end, None),
     };
-    let failure_limit = failure_limit(runner, claimed, None, &outcome, None);
-    let run_id = claimed.run.run_id;
+    let failure_limit = failure_limit(task, &end);
+    let run_id = run.run_id;
     let ending = RunEnding { run_id, outcome, delivery, discard: None, event: None, failure_limit };
-    commit(runner, ending).await
+    commit(task.runner, ending).await
 }
 
 /// Ends a run that was not accepted before its start deadline.
-pub(super) async fn expired(runner: &Runner, claimed: &ClaimedRun) -> Result<(), StoreError> {
-    let run = &claimed.run;
-    let why = why_late(runner, claimed);
+pub(super) async fn expired(task: &RunTask<'_>) -> Result<(), StoreError> {
+    let run = &task.claimed.run;
+    let why = why_late(task);
     let times = if run.send_count == 1 { "once".to_owned() } else { format!("{} times", run.send_count) };
-    let message = format!("start_deadline: not started before {}, sent {times}: {why}", run.start_before);
-    never_started(runner, claimed, Status::Error, Reason::new(ReasonCode::StartDeadline, message)).await
+    let message = format!("not started before {}, sent {times}: {why}", run.start_before);
+    never_started(task, Status::Error, Reason::new(ReasonCode::StartDeadline, message)).await
 }
 
 /// Returns why a run was not started when it was due, as far as that is known.
-pub(super) fn why_late(runner: &Runner, claimed: &ClaimedRun) -> String {
-    let said = claimed.run.reason.as_ref().and_then(|reason| reason.message.clone());
-    said.or_else(|| runner.backend_breaker.trouble_since(claimed.run.due_at))
-        .unwrap_or_else(|| "it waited for an earlier run, a free place, or the daemon".to_owned())
+pub(super) fn why_late(task: &RunTask<'_>) -> String {
+    let run = &task.claimed.run;
+    let recorded = run.reason.as_ref().and_then(|reason| reason.message.clone());
+    recorded.or_else(|| task.runner.backend_breaker.trouble_since(run.due_at)).unwrap_or_else(|| {
+        "it waited for an earlier run, for max_concurrent_runs, or for the daemon".to_owned()
+    })
 }
 
 /// Ends a run that was cancelled before it was sent.
-pub(super) async fn unwanted(
-    runner: &Runner,
-    claimed: &ClaimedRun,
-    cause: CancelCause,
-) -> Result<(), StoreError> {
+pub(super) async fn unwanted(task: &RunTask<'_>, cause: CancelCause) -> Result<(), StoreError> {
     let message = match cause {
-        CancelCause::Request => "cancelled on request, before it was started",
+        CancelCause::Request => "cancelled on request before it was started",
         CancelCause::Overlap => {
-            "cancelled for the next occurrence (overlap = \"cancel\"), before it was started"
+            "cancelled for the next occurrence (overlap = \"cancel\") before it was started"
         }
-        CancelCause::Timeout => "timeout, before it was started",
+        CancelCause::Timeout => "timed out before it was started",
     };
-    never_started(runner, claimed, cause.status(), Reason::new(cause.reason_code(), message)).await
+    never_started(task, cause.status(), Reason::new(cause.reason_code(), message)).await
 }
 
 /// Ends a run whose task panicked, so that the bug is seen and nothing waits forever.
 pub(super) async fn broken(runner: &Runner, run_id: RunId) -> Result<(), StoreError> {
-    let message = "internal: a bug in agentcron stopped following this run; please report it";
+    let message = "a bug in agentcron ended the task that followed this run; please report it";
     let reason = Reason::new(ReasonCode::Internal, message);
     let outcome = Outcome::without_backend(Status::Error, reason, runner.clock.now());
     let ending =
         RunEnding { run_id, outcome, delivery: None, discard: None, event: None, failure_limit: None };
     match commit(runner, ending).await {
         Err(problem) if problem.concerns_one_operation() => {
-            tracing::error!(%run_id, %problem, "its end could not be recorded");
+            tracing::error!(%run_id, %problem, "run end not recorded");
             Ok(())
         }
         other => other,
@@ -133,14 +142,15 @@ pub(super) async fn broken(runner: &Runner, run_id: RunId) -> Result<(), StoreEr
 }
 
 async fn commit(runner: &Runner, ending: RunEnding) -> Result<(), StoreError> {
-    let tells = ending.delivery.as_ref().is_some_and(|d| d.status == DeliveryStatus::Pending);
+    let notifies =
+        ending.delivery.as_ref().is_some_and(|delivery| delivery.status == DeliveryStatus::Pending);
     let discards = ending.discard.is_some();
     crash_point("outcome_known").await;
     runner.store.end_run(ending).await?;
     crash_point("outcome_committed").await;
-    // A place is free, and a run of the same cron may have waited for this one.
+    // One more run may be started, and a run of the same cron may have waited for this one.
     runner.wakes.runner.notify_one();
-    if tells {
+    if notifies {
         runner.wakes.courier.notify_one();
     }
     if discards {
@@ -149,59 +159,48 @@ async fn commit(runner: &Runner, ending: RunEnding) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// What happens if this failure is one too many; whether it is, is known only as it is committed.
-fn failure_limit(
-    runner: &Runner,
-    claimed: &ClaimedRun,
-    backend_run: Option<&BackendRun>,
-    outcome: &Outcome,
-    report: Option<&Value>,
-) -> Option<FailureLimit> {
-    let limit = claimed.spec.pause_after_failures()?;
-    match outcome.status {
+/// Returns what happens if this failure is one too many; whether it is, is known only when it is committed.
+fn failure_limit(task: &RunTask<'_>, end: &EndReport<'_>) -> Option<FailureLimit> {
+    let limit = task.claimed.spec.pause_after_failures()?;
+    match end.outcome.status {
         Status::Error | Status::Timeout => {}
         Status::Success | Status::Interrupted | Status::Cancelled | Status::Skipped | Status::Missed => {
             return None;
         }
     }
-    let words = pause_message(limit);
-    Some(FailureLimit {
-        limit,
-        delivery: delivery(runner, claimed, backend_run, outcome, report, Some(&words)),
-    })
+    let message = pause_message(limit);
+    Some(FailureLimit { limit, delivery: delivery(task, end, Some(&message)) })
 }
 
-/// Where to, as it is stored. No client's words are ever taken for a placeholder.
+/// Returns the URL as it is stored. What a client wrote is escaped, so that it is never taken for a
+/// placeholder.
 fn webhook_url(spec: &RunSpec) -> Option<String> {
     let url = &spec.webhook()?.0;
     Some(if spec.is_from_file() { url.clone() } else { template::escaped(url) })
 }
 
-/// `pauses` says why the cron is paused by this end, if it is.
-fn delivery(
-    runner: &Runner,
-    claimed: &ClaimedRun,
-    backend_run: Option<&BackendRun>,
-    outcome: &Outcome,
-    report: Option<&Value>,
-    pauses: Option<&str>,
-) -> Option<NewDelivery> {
+/// Returns the delivery of a run, or `None` if it has no webhook. `pauses` says why this end pauses the cron,
+/// if it does.
+fn delivery(task: &RunTask<'_>, end: &EndReport<'_>, pauses: Option<&str>) -> Option<NewDelivery> {
+    let (runner, claimed) = (task.runner, task.claimed);
     let url = &webhook_url(&claimed.spec)?;
     let run_id = claimed.run.run_id;
     let mut identity = identity(claimed);
-    if let Some(words) = pauses {
+    if let Some(message) = pauses {
         identity.insert("agentcron_cron_paused".to_owned(), json!(true));
-        identity.insert("agentcron_pause_reason".to_owned(), json!(words));
+        identity.insert("agentcron_pause_reason".to_owned(), json!(message));
     }
     let settings = runner.settings.webhooks.now();
     let body = webhook::body(
         &EndedRun {
             run: &claimed.run,
             request: claimed.spec.request(),
-            thread_id: backend_run.map_or_else(|| thread_of(claimed), |backend_run| backend_run.thread_id),
-            backend_run,
-            outcome,
-            report,
+            thread_id: end
+                .backend_run
+                .map_or_else(|| thread_of(claimed), |backend_run| backend_run.thread_id),
+            backend_run: end.backend_run,
+            outcome: end.outcome,
+            report: end.report,
             identity,
             url,
             sent_at: runner.clock.now(),

@@ -1,209 +1,255 @@
-//! Following a run to its end. `join` (or the rest of the answer of `wait` and `stream`) tells when to look; the
-//! run and its thread, asked afterwards, tell what is true.
+//! Follows a run to its end. `join`, or the rest of the answer to `wait` and `stream`, only shows when to
+//! check; the run and its thread are queried afterwards, and their reports decide.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::Value;
 use tokio::sync::Notify;
 
-use super::{Runner, end};
-use crate::backend::{CallError, Followed, ResponseStream, RunReport};
+use super::end_details::{EndDetails, EndValues, query_thread};
+use super::judge::{BackendEnd, judge};
+use super::{AcceptedRun, RunTask, Runner, Watched, end};
+use crate::backend::{CallError, JoinResult, ReportedEnd, ResponseStream, RunReport};
 use crate::domain::backoff;
 use crate::domain::bounds::{CANCEL_WAIT, JOIN_WAIT, NOT_FOUND_MAX, POLL_WAIT};
-use crate::domain::ids::ThreadId;
 use crate::domain::reason::{Reason, ReasonCode, RunEventKind};
-use crate::domain::run::{BackendRun, CancelCause, Outcome, RunChange, RunError, RunState, Status};
+use crate::domain::run::{BackendRun, CancelCause, Outcome, RunChange, RunState, Status};
 use crate::store::{ClaimedRun, RunEvent, Step, StoreError};
 
-/// Between two joins of the same run, when the connection does not last.
+/// The waits between two joins of the same run when the connection does not last.
 const REJOIN_FIRST: Duration = Duration::from_millis(200);
 const REJOIN_MOST: Duration = Duration::from_secs(5);
 
-/// What is remembered while following one run.
+/// What is remembered while a run is followed.
 struct FollowState {
     backend_run: BackendRun,
-    /// Whether we were there from its start: what `join` says later is said of the thread as it is then.
-    fresh: bool,
-    joined: Option<Followed>,
-    response_stream: Option<ResponseStream>,
-    joins: bool,
+    watched: Watched,
+    source: EndSource,
+    /// The end that was reported; it is not known yet whether the run's own record agrees.
+    reported: Option<ReportedEnd>,
     reconnects: u32,
     not_found_count: u32,
+    /// When the backend was asked to cancel the run.
     cancel_since: Option<Timestamp>,
 }
 
-/// What made us look up.
-enum Event {
-    Stop,
-    Nudge,
-    TimeIsUp,
-    Joined(Followed),
-    CheckAgain,
+/// Where we learn that the run may have ended.
+enum EndSource {
+    /// From the rest of the answer that accepted it.
+    Response(ResponseStream),
+    Join,
+    /// This server has no `join`: the run is checked from time to time.
+    Polling,
 }
 
-/// Follows a run until its end is committed, or the daemon stops.
+/// Why the wait for the end of a run is over.
+enum Wakeup {
+    Stopped,
+    /// The row of the run was changed by somebody else.
+    RowChanged,
+    /// The run has reached the cron's `timeout`.
+    TimedOut,
+    Joined(JoinResult),
+    PollDue,
+}
+
+/// What is done next while a run is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FollowStep {
+    Check,
+    Wait,
+    /// The daemon stops, or somebody else has ended the run.
+    Leave,
+}
+
+/// The result of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Checked {
+    /// The end of the run is committed.
+    Ended,
+    /// The run is in progress, as far as is known.
+    InProgress,
+}
+
+/// Follows a run until its end is committed, or until the daemon stops.
 pub(super) async fn follow(
-    runner: &Runner,
-    claimed: &ClaimedRun,
-    backend_run: BackendRun,
-    response_stream: Option<ResponseStream>,
-    fresh: bool,
+    task: &RunTask<'_>,
+    accepted: AcceptedRun,
     nudge: &Notify,
 ) -> Result<(), StoreError> {
+    let AcceptedRun { backend_run, response_stream, watched } = accepted;
     let mut state = FollowState {
         backend_run,
-        fresh,
-        joined: None,
-        response_stream,
-        joins: true,
+        watched,
+        source: response_stream.map_or(EndSource::Join, EndSource::Response),
+        reported: None,
         reconnects: 0,
         not_found_count: 0,
         cancel_since: None,
     };
-    // A run that has just been accepted is not over yet; one that we meet again may be.
-    let mut check_now = !fresh;
+    let mut step = match watched {
+        Watched::BeforeItsEnd => FollowStep::Wait,
+        Watched::PerhapsAfterItsEnd => FollowStep::Check,
+    };
     loop {
-        if check_now && check(runner, claimed, &mut state).await? {
-            return Ok(());
+        match step {
+            FollowStep::Leave => return Ok(()),
+            FollowStep::Check if check(task, &mut state).await? == Checked::Ended => return Ok(()),
+            FollowStep::Check | FollowStep::Wait => {}
         }
-        check_now = true;
         if state.backend_run.cancelling.is_some() {
-            cancel(runner, claimed, &mut state).await;
+            cancel(task, &mut state).await;
         }
-        match wait(runner, claimed, &mut state, nudge).await {
-            Event::Stop => return Ok(()),
-            Event::CheckAgain => {}
-            Event::Nudge => match runner.store.run(claimed.run.run_id).await?.state {
-                RunState::Running(backend_run) => state.backend_run = backend_run,
-                _ => return Ok(()),
-            },
-            Event::TimeIsUp => {
-                let cause = RunChange::Cancel(CancelCause::Timeout);
-                let event = RunEvent { at: runner.clock.now(), event: RunEventKind::Timeout, reason: None };
-                let step = Step { event: Some(event), ..Step::of(claimed.run.run_id, cause) };
-                if let RunState::Running(backend_run) = runner.store.step_run(step).await?.state {
-                    state.backend_run = backend_run;
-                }
-                check_now = false;
-            }
-            Event::Joined(Followed::NoJoin) => state.joins = false,
-            Event::Joined(Followed::Cut(detail)) => {
-                tracing::debug!(run_id = %claimed.run.run_id, detail, "the connection to a run was cut");
-                state.reconnects = state.reconnects.saturating_add(1);
-            }
-            Event::Joined(joined) => {
-                state.reconnects = 0;
-                state.joined = Some(joined);
-            }
-        }
+        let wakeup = wait(task, &mut state, nudge).await;
+        step = handle(task, &mut state, wakeup).await?;
     }
 }
 
-/// Waits for whatever comes first.
-async fn wait(runner: &Runner, claimed: &ClaimedRun, state: &mut FollowState, nudge: &Notify) -> Event {
-    let time_is_up = match (claimed.spec.timeout(), state.backend_run.cancelling) {
+/// Takes note of what ended the wait, and returns what is done next.
+async fn handle(
+    task: &RunTask<'_>,
+    state: &mut FollowState,
+    wakeup: Wakeup,
+) -> Result<FollowStep, StoreError> {
+    let (runner, run_id) = (task.runner, task.claimed.run.run_id);
+    match wakeup {
+        Wakeup::Stopped => return Ok(FollowStep::Leave),
+        Wakeup::PollDue => {}
+        Wakeup::RowChanged => match runner.store.run(run_id).await?.state {
+            RunState::Running(backend_run) => state.backend_run = backend_run,
+            RunState::Pending { .. }
+            | RunState::Sending { .. }
+            | RunState::Unconfirmed { .. }
+            | RunState::Ended { .. } => return Ok(FollowStep::Leave),
+        },
+        Wakeup::TimedOut => {
+            let event = RunEvent { at: runner.clock.now(), event: RunEventKind::Timeout, reason: None };
+            let change = RunChange::Cancel(CancelCause::Timeout);
+            let step = Step { event: Some(event), ..Step::of(run_id, change) };
+            if let RunState::Running(backend_run) = runner.store.step_run(step).await?.state {
+                state.backend_run = backend_run;
+            }
+            return Ok(FollowStep::Wait);
+        }
+        Wakeup::Joined(JoinResult::NoJoin) => state.source = EndSource::Polling,
+        Wakeup::Joined(JoinResult::Cut(detail)) => {
+            tracing::debug!(%run_id, detail, "connection to run lost");
+            state.reconnects = state.reconnects.saturating_add(1);
+        }
+        Wakeup::Joined(JoinResult::Ended(reported)) => {
+            state.reconnects = 0;
+            state.reported = Some(reported);
+        }
+    }
+    Ok(FollowStep::Check)
+}
+
+/// Waits until the run may have ended, is to be cancelled, or was changed.
+async fn wait(task: &RunTask<'_>, state: &mut FollowState, nudge: &Notify) -> Wakeup {
+    let times_out_at = match (task.claimed.spec.timeout(), state.backend_run.cancelling) {
         (Some(timeout), None) => Some(backoff::after(state.backend_run.started_at, timeout)),
-        _ => None,
+        (Some(_), Some(_)) | (None, _) => None,
     };
-    let joining = listen(runner, state);
+    let runner = task.runner;
+    let joining = wait_for_end(task, state);
     tokio::select! {
         biased;
-        () = runner.stop.cancelled() => Event::Stop,
-        () = nudge.notified() => Event::Nudge,
-        event = joining => event,
-        () = runner.clock.sleep_until(time_is_up) => Event::TimeIsUp,
+        () = runner.stop.cancelled() => Wakeup::Stopped,
+        () = nudge.notified() => Wakeup::RowChanged,
+        wakeup = joining => wakeup,
+        () = runner.clock.sleep_until(times_out_at) => Wakeup::TimedOut,
     }
 }
 
-/// Listens at the server if it can be done, else waits a little.
-async fn listen(runner: &Runner, state: &mut FollowState) -> Event {
+/// Waits for the end at the server if that is possible, or else until the next poll.
+async fn wait_for_end(task: &RunTask<'_>, state: &mut FollowState) -> Wakeup {
+    let runner = task.runner;
     runner.start_burst.finished().await;
-    if let Some(response_stream) = state.response_stream.take() {
-        return Event::Joined(response_stream.listen().await);
-    }
-    if !state.joins || state.joined.is_some() || state.cancel_since.is_some() {
+    let is_joinable = match std::mem::replace(&mut state.source, EndSource::Join) {
+        // If this wait is given up, the rest of the answer is lost, and the run is joined instead.
+        EndSource::Response(response_stream) => return Wakeup::Joined(response_stream.read().await),
+        EndSource::Join => true,
+        EndSource::Polling => {
+            state.source = EndSource::Polling;
+            false
+        }
+    };
+    if !is_joinable || state.reported.is_some() || state.cancel_since.is_some() {
         tokio::time::sleep(if state.cancel_since.is_some() { POLL_WAIT / 8 } else { POLL_WAIT }).await;
-        return Event::CheckAgain;
+        return Wakeup::PollDue;
     }
     if state.reconnects > 0 {
         tokio::time::sleep(backoff::doubling(REJOIN_FIRST, REJOIN_MOST, state.reconnects)).await;
     }
-    // Many short runs take turns in joining; if long ones have all places, this one is polled.
-    let Ok(_place) = tokio::time::timeout(POLL_WAIT, runner.joins.acquire()).await else {
-        return Event::CheckAgain;
+    // Many short runs take turns at joining; if long runs occupy all permits, this one is polled.
+    let Ok(_permit) = tokio::time::timeout(POLL_WAIT, runner.joins.acquire()).await else {
+        return Wakeup::PollDue;
     };
     let join = runner.backend.join(state.backend_run.thread_id, state.backend_run.backend_run_id);
     match tokio::time::timeout(JOIN_WAIT, join).await {
-        Ok(followed) => Event::Joined(followed),
-        Err(_) => Event::CheckAgain,
+        Ok(result) => Wakeup::Joined(result),
+        Err(_) => Wakeup::PollDue,
     }
 }
 
-/// Asks the server to stop the run; whether it did is seen by looking. Asked once per process.
-async fn cancel(runner: &Runner, claimed: &ClaimedRun, state: &mut FollowState) {
+/// Asks the server to cancel the run, once per process; whether it did is seen when the run is checked.
+async fn cancel(task: &RunTask<'_>, state: &mut FollowState) {
     if state.cancel_since.is_some() {
         return;
     }
-    let backend = runner.backend_of(claimed);
-    let cancelled = backend.cancel(state.backend_run.thread_id, state.backend_run.backend_run_id).await;
-    match cancelled {
-        Ok(()) | Err(CallError::NotFound(_)) => state.cancel_since = Some(runner.clock.now()),
+    let BackendRun { thread_id, backend_run_id, .. } = state.backend_run;
+    match task.backend.cancel(thread_id, backend_run_id).await {
+        Ok(()) | Err(CallError::NotFound(_)) => state.cancel_since = Some(task.runner.clock.now()),
         Err(error) => {
-            tracing::warn!(backend_run_id = %state.backend_run.backend_run_id, %error, "could not be cancelled yet");
+            tracing::warn!(run_id = %task.claimed.run.run_id, %backend_run_id, %error, "run not cancelled yet");
             tokio::time::sleep(POLL_WAIT).await;
         }
     }
 }
 
-/// Looks at the run; true if it is over, and its end is committed.
-async fn check(runner: &Runner, claimed: &ClaimedRun, state: &mut FollowState) -> Result<bool, StoreError> {
-    let backend = runner.backend_of(claimed);
-    let question = backend.run(state.backend_run.thread_id, state.backend_run.backend_run_id);
-    let report = match ask(runner, question).await {
+/// Queries the run, and commits its end if it has ended.
+async fn check(task: &RunTask<'_>, state: &mut FollowState) -> Result<Checked, StoreError> {
+    let runner = task.runner;
+    let query = task.backend.run(state.backend_run.thread_id, state.backend_run.backend_run_id);
+    let report = match in_turn(runner, query).await {
         Ok(report) => report,
-        Err(CallError::NotFound(_)) => return missing(runner, claimed, state).await,
+        Err(CallError::NotFound(_)) => return not_found(task, state).await,
         Err(error) => {
-            tracing::debug!(run_id = %claimed.run.run_id, %error, "the run could not be looked at");
+            tracing::debug!(run_id = %task.claimed.run.run_id, %error, "run not queried");
             state.reconnects = state.reconnects.saturating_add(1);
-            return Ok(false);
+            return Ok(Checked::InProgress);
         }
     };
     state.not_found_count = 0;
-    if report.is_over() {
-        return finish(runner, claimed, state, report).await;
+    if report.has_ended() {
+        return finish(task, state, report).await;
     }
     if let (Some(cause), Some(since)) = (state.backend_run.cancelling, state.cancel_since)
         && backoff::between(since, runner.clock.now()) > CANCEL_WAIT
     {
-        let outcome = Outcome {
-            status: cause.status(),
-            reason: Some(Reason::new(
-                cause.reason_code(),
-                format!("{}, and the backend did not confirm it", cancel_message(claimed, cause)),
-            )),
-            error: None,
-            values: None,
-            ended_at: runner.clock.now(),
-        };
-        return end::ended(runner, claimed, &state.backend_run, outcome, Some(&report.run))
-            .await
-            .map(|()| true);
+        let message =
+            format!("{}, but the agent server did not confirm it", cancel_message(task.claimed, cause));
+        let reason = Reason::new(cause.reason_code(), message);
+        let outcome = Outcome::without_backend(cause.status(), reason, runner.clock.now());
+        end::ended(task, &state.backend_run, outcome, Some(&report.run)).await?;
+        return Ok(Checked::Ended);
     }
-    // It is still going, whatever was heard: a replica may lag behind.
-    state.joined = None;
-    // What `join` will say is said of its own end.
-    state.fresh = true;
-    Ok(false)
+    // It is in progress, even if an end was reported: a replica may lag behind.
+    state.reported = None;
+    state.watched = Watched::BeforeItsEnd;
+    Ok(Checked::InProgress)
 }
 
-/// Asks when it is its turn: however many runs are met again at once, connections are not.
-async fn ask<T>(runner: &Runner, question: impl Future<Output = T>) -> T {
-    let _turn = runner.asks.acquire().await;
-    question.await
+/// Makes a query when it is its turn: however many runs are recovered at once, the number of connections is
+/// bounded.
+pub(super) async fn in_turn<T>(runner: &Runner, query: impl Future<Output = T>) -> T {
+    let _permit = runner.queries.acquire().await;
+    query.await
 }
 
-async fn missing(runner: &Runner, claimed: &ClaimedRun, state: &mut FollowState) -> Result<bool, StoreError> {
+/// Waits before the next check of a run that the backend does not know, or ends the run as lost.
+async fn not_found(task: &RunTask<'_>, state: &mut FollowState) -> Result<Checked, StoreError> {
+    let runner = task.runner;
     state.not_found_count += 1;
     if state.not_found_count < NOT_FOUND_MAX {
         let wait = backoff::doubling(REJOIN_FIRST, REJOIN_MOST, state.not_found_count);
@@ -212,181 +258,63 @@ async fn missing(runner: &Runner, claimed: &ClaimedRun, state: &mut FollowState)
             () = runner.stop.cancelled() => {}
             () = tokio::time::sleep(wait) => {}
         }
-        // What `join` says of a run that is not there is no outcome.
-        state.joined = None;
-        return Ok(false);
+        // What `join` reports of a run that does not exist is no outcome.
+        state.reported = None;
+        return Ok(Checked::InProgress);
     }
     let message = format!(
-        "lost: the backend accepted it and does not know it any more (asked {NOT_FOUND_MAX} times); it is not \
-         started again by itself"
+        "the agent server accepted the run and no longer knows it (queried {NOT_FOUND_MAX} times); it is not started \
+         again automatically"
     );
     let reason = Reason::new(ReasonCode::Lost, message);
     let outcome = Outcome::without_backend(Status::Error, reason, runner.clock.now());
-    end::ended(runner, claimed, &state.backend_run, outcome, None).await.map(|()| true)
+    end::ended(task, &state.backend_run, outcome, None).await?;
+    Ok(Checked::Ended)
 }
 
-/// Puts together what the server says of the run and of its thread, and what `join` said of its end.
+/// Commits the end of a run, from what the server reports of the run and its thread, and from what `join`
+/// reported.
 async fn finish(
-    runner: &Runner,
-    claimed: &ClaimedRun,
+    task: &RunTask<'_>,
     state: &mut FollowState,
     report: RunReport,
-) -> Result<bool, StoreError> {
-    let end = match state.joined.take() {
-        Some(Followed::Values { values, interrupted }) if state.fresh && report.status != "error" => {
-            RunEnd { values: EndValues::Read(values), interrupted, error: None }
+) -> Result<Checked, StoreError> {
+    let details = match state.reported.take() {
+        Some(ReportedEnd::Values { values, interrupted })
+            if state.watched == Watched::BeforeItsEnd && report.status != "error" =>
+        {
+            EndDetails { values: EndValues::Read(values), interrupted, error: None }
         }
-        joined => match thread_end(runner, claimed, state.backend_run.thread_id, joined.as_ref()).await {
-            Some(end) => end,
+        reported => match query_thread(task, state.backend_run.thread_id, reported.as_ref()).await {
+            Some(details) => details,
             None => {
-                state.joined = joined;
-                return Ok(false);
+                state.reported = reported;
+                return Ok(Checked::InProgress);
             }
         },
     };
-    let cause = state.backend_run.cancelling;
-    let cancelled = cause.map(|cause| Reason::new(cause.reason_code(), cancel_message(claimed, cause)));
+    let cancelled = state
+        .backend_run
+        .cancelling
+        .map(|cause| (cause.status(), Reason::new(cause.reason_code(), cancel_message(task.claimed, cause))));
     let (status, reason) =
-        judge(&report.status, end.interrupted, cause.map(CancelCause::status).zip(cancelled));
+        judge(BackendEnd { status: &report.status, interrupted: details.interrupted, cancelled });
     let outcome = Outcome {
         status,
-        reason: reason.or_else(|| end.values.reason()),
-        error: (status == Status::Error).then_some(end.error).flatten(),
-        values: end.values.read().filter(|values| !values.is_null()),
-        ended_at: runner.clock.now(),
+        reason: reason.or_else(|| details.values.reason()),
+        error: (status == Status::Error).then_some(details.error).flatten(),
+        values: details.values.read().filter(|values| !values.is_null()),
+        ended_at: task.runner.clock.now(),
     };
-    end::ended(runner, claimed, &state.backend_run, outcome, Some(&report.run)).await.map(|()| true)
-}
-
-/// Asks the thread of a run how the run ended; `None` if it does not say so now.
-async fn thread_end(
-    runner: &Runner,
-    claimed: &ClaimedRun,
-    thread_id: ThreadId,
-    joined: Option<&Followed>,
-) -> Option<RunEnd> {
-    let backend = runner.backend_of(claimed);
-    let joined_error = match joined {
-        Some(Followed::Error(error)) => Some(error.clone()),
-        Some(Followed::Values { .. } | Followed::TooLarge | Followed::Cut(_) | Followed::NoJoin) | None => {
-            None
-        }
-    };
-    let (thread, values) = match ask(runner, backend.thread(thread_id)).await {
-        Ok(mut thread) => {
-            let values = thread.values.take();
-            (thread, EndValues::Read(values))
-        }
-        Err(CallError::NotFound(_)) => {
-            let error = joined_error.or_else(|| Some(EndValues::Gone.error()));
-            return Some(RunEnd { values: EndValues::Gone, interrupted: false, error });
-        }
-        // The values are what is large; whether the graph waits for a human must be known all the same.
-        Err(CallError::TooLarge { bytes_max }) => {
-            let values = EndValues::TooLarge { bytes_max };
-            match ask(runner, backend.thread_without_values(thread_id)).await {
-                Ok(thread) => (thread, values),
-                Err(error @ CallError::Unreachable(_)) => {
-                    tracing::debug!(run_id = %claimed.run.run_id, %error, "thread could not be queried");
-                    return None;
-                }
-                // This server cannot leave the values out.
-                Err(CallError::NotFound(_) | CallError::Status { .. } | CallError::TooLarge { .. }) => {
-                    let error = joined_error.or_else(|| Some(values.error()));
-                    return Some(RunEnd { values, interrupted: false, error });
-                }
-            }
-        }
-        Err(error @ (CallError::Unreachable(_) | CallError::Status { .. })) => {
-            tracing::debug!(run_id = %claimed.run.run_id, %error, "thread could not be queried");
-            return None;
-        }
-    };
-    let unseen = match values {
-        EndValues::Read(_) => None,
-        EndValues::Gone | EndValues::TooLarge { .. } => Some(values.error()),
-    };
-    let error = joined_error.or(thread.error).or(unseen);
-    Some(RunEnd { values, interrupted: thread.interrupted, error })
-}
-
-/// What is known of the end of a run besides its status.
-struct RunEnd {
-    values: EndValues,
-    interrupted: bool,
-    error: Option<RunError>,
-}
-
-/// What a graph returned, or why that is not known.
-enum EndValues {
-    Read(Value),
-    Gone,
-    TooLarge { bytes_max: usize },
-}
-
-impl EndValues {
-    fn read(self) -> Option<Value> {
-        match self {
-            EndValues::Read(values) => Some(values),
-            EndValues::Gone | EndValues::TooLarge { .. } => None,
-        }
-    }
-
-    /// Returns why the values are not kept, if they are not.
-    fn reason(&self) -> Option<Reason> {
-        match self {
-            EndValues::Read(_) => None,
-            EndValues::Gone => Some(Reason::new(
-                ReasonCode::ValuesGone,
-                "values not kept: the thread was gone before they were read",
-            )),
-            EndValues::TooLarge { bytes_max } => Some(Reason::new(
-                ReasonCode::ValuesTooLarge,
-                format!("values not kept: the thread is larger than {} MiB", bytes_max / (1024 * 1024)),
-            )),
-        }
-    }
-
-    /// Returns what is recorded as the error of a failed run whose thread says nothing of it.
-    fn error(&self) -> RunError {
-        let message = match self {
-            EndValues::Read(_) => "the thread names no error",
-            EndValues::Gone => "its thread is gone",
-            EndValues::TooLarge { .. } => "its values are too large to read",
-        };
-        RunError { error: "Unseen".to_owned(), message: message.to_owned() }
-    }
-}
-
-/// Judges an end by the server's word for it. `cancelled` is how a run ends that we cancelled.
-fn judge(status: &str, interrupted: bool, cancelled: Option<(Status, Reason)>) -> (Status, Option<Reason>) {
-    let (status, reason) = match status {
-        "success" if interrupted => {
-            let message = "waiting for a human: the graph stopped at an interrupt";
-            (Status::Interrupted, Reason::new(ReasonCode::HumanInput, message))
-        }
-        "success" => return (Status::Success, None),
-        "error" => cancelled.unwrap_or((Status::Error, Reason::bare(ReasonCode::GraphError))),
-        "timeout" => {
-            (Status::Timeout, Reason::new(ReasonCode::BackendTimeout, "the backend's own time limit"))
-        }
-        "interrupted" => cancelled.unwrap_or_else(|| {
-            let message = "interrupted on the backend: cancelled there, or another run took the thread";
-            (Status::Interrupted, Reason::new(ReasonCode::BackendInterrupted, message))
-        }),
-        other => {
-            let message = format!("unknown: the backend calls it `{other}`");
-            (Status::Error, Reason::new(ReasonCode::Unknown, message))
-        }
-    };
-    (status, Some(reason))
+    end::ended(task, &state.backend_run, outcome, Some(&report.run)).await?;
+    Ok(Checked::Ended)
 }
 
 fn cancel_message(claimed: &ClaimedRun, cause: CancelCause) -> String {
     match cause {
         CancelCause::Timeout => {
             let limit = claimed.spec.timeout().unwrap_or_default();
-            format!("timeout: it ran longer than {} and was cancelled", humantime::format_duration(limit))
+            format!("it ran longer than {} and was cancelled", humantime::format_duration(limit))
         }
         CancelCause::Request => "cancelled on request".to_owned(),
         CancelCause::Overlap => "cancelled for the next occurrence (overlap = \"cancel\")".to_owned(),

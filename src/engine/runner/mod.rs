@@ -1,17 +1,21 @@
-//! From runs to outcomes: takes due runs in hand, one task each, and lets every task make the next steps of its run:
-//! start it, clear a doubt about it, follow it, end it. Each step is committed before the next.
+//! Claims due runs and drives each to completion in a task of its own: start it, reconcile an unconfirmed
+//! start, follow it, end it. Each step is committed before the next one is made.
 
 mod backend_breaker;
+mod conclusion;
 mod end;
+mod end_details;
+mod fence_support;
 mod follow;
+mod judge;
 mod reconcile;
 mod request;
 mod start;
 mod start_burst;
+mod starts_in_flight;
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -20,32 +24,33 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::Wakes;
-use crate::backend::AgentClient;
+use crate::backend::{AgentClient, ResponseStream};
 use crate::clock::Clock;
 use crate::config::Environment;
 use crate::domain::backoff;
 use crate::domain::bounds::{ASKS_IN_FLIGHT, JOINS_MAX, STARTS_IN_FLIGHT};
 use crate::domain::ids::RunId;
-use crate::domain::run::RunState;
+use crate::domain::run::{BackendRun, RunState};
 use crate::domain::secrets::Secrets;
 use crate::domain::template::PlaceholderSource;
 use crate::store::{ClaimLimits, ClaimedRun, Store, StoreError};
 use crate::webhook::LiveSettings;
 
 pub use backend_breaker::BackendBreaker;
+use fence_support::FenceSupport;
 use start_burst::StartBurst;
+use starts_in_flight::{StartInFlight, StartsInFlight};
 
-/// While starts go first, whether they still should is asked this often at least.
+/// While starts go first, whether they still should is checked at least this often.
 const BURST_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What the runner goes by.
+/// The settings of the runner.
 #[derive(Clone, Debug)]
 pub struct RunnerSettings {
-    /// Runs that the backend may have at once.
+    /// How many runs the backend may have at the same time.
     pub max_concurrent_runs: usize,
-    /// Larger values are kept as a digest.
+    /// Larger values are stored as a digest.
     pub values_bytes_max: usize,
-    /// How webhooks are made, and whether they are to be sent.
     pub webhooks: LiveSettings,
 }
 
@@ -59,42 +64,77 @@ pub struct Runner {
     wakes: Wakes,
     stop: CancellationToken,
     backend_breaker: Arc<BackendBreaker>,
-    /// Whether this server has shown that it honours a fence; false until it has.
-    fence_proved: AtomicBool,
-    /// Whether it has shown that it does not.
-    fence_refuted: AtomicBool,
+    fence_support: Mutex<FenceSupport>,
     joins: Semaphore,
-    asks: Semaphore,
+    queries: Semaphore,
     start_burst: StartBurst,
 }
 
-impl Runner {
-    /// The backend, whose words about this run quote nothing that was filled into its request.
-    fn backend_of(&self, claimed: &ClaimedRun) -> AgentClient {
-        self.backend.redacting(self.secrets_of(claimed))
-    }
+/// A claimed run, with what its task needs for all of its steps.
+struct RunTask<'a> {
+    runner: &'a Runner,
+    claimed: &'a ClaimedRun,
+    /// What was filled into the run's request. Collected once: it takes a walk through the payload and the
+    /// environment.
+    secrets: Secrets,
+    /// A client that redacts these secrets from error texts.
+    backend: AgentClient,
+}
 
-    fn secrets_of(&self, claimed: &ClaimedRun) -> Secrets {
-        request::secrets(self, claimed, |meaning| match meaning {
+impl<'a> RunTask<'a> {
+    fn new(runner: &'a Runner, claimed: &'a ClaimedRun) -> Self {
+        let secrets = request::secrets(runner, claimed, |source| match source {
             PlaceholderSource::Environment(_) | PlaceholderSource::Credential(_) => true,
             PlaceholderSource::Firing(_) => false,
-        })
+        });
+        let backend = runner.backend.redacting(secrets.clone());
+        Self { runner, claimed, secrets, backend }
     }
 }
 
-/// The tasks in hand.
+/// What a task does after it has started or reconciled its run.
+enum NextStep {
+    Follow(AcceptedRun),
+    /// The run has ended, or its next step is due later and is claimed then.
+    Leave,
+}
+
+/// A run that the backend has accepted.
+struct AcceptedRun {
+    backend_run: BackendRun,
+    /// The rest of the answer that accepted it.
+    response_stream: Option<ResponseStream>,
+    watched: Watched,
+}
+
+/// Since when we have been watching a run. What `join` reports is the state of the run's thread at that
+/// moment: only if we were there before the run ended is it certain to be the end of this run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Watched {
+    BeforeItsEnd,
+    PerhapsAfterItsEnd,
+}
+
+impl AcceptedRun {
+    /// Returns a run that was accepted some time ago and may have ended since.
+    fn met_again(backend_run: BackendRun) -> Self {
+        Self { backend_run, response_stream: None, watched: Watched::PerhapsAfterItsEnd }
+    }
+}
+
+/// The tasks of claimed runs.
 #[derive(Default)]
 struct RunningTasks {
     tasks: JoinSet<Result<(), StoreError>>,
     runs: HashMap<Id, RunId>,
     nudges: HashMap<RunId, Arc<Notify>>,
-    /// Claimed while the task that had the run before was not yet over: it is next.
+    /// Runs that were claimed again before their former task was reaped; they are next.
     waiting: HashMap<RunId, ClaimedRun>,
-    starting: Arc<()>,
+    starts: StartsInFlight,
 }
 
 impl Runner {
-    /// A runner that does nothing until [`run`].
+    /// Makes a runner, which does nothing until [`run`].
     pub fn new(
         store: Store,
         backend: AgentClient,
@@ -113,21 +153,21 @@ impl Runner {
             wakes,
             stop,
             backend_breaker: Arc::default(),
-            fence_proved: AtomicBool::new(false),
-            fence_refuted: AtomicBool::new(false),
+            fence_support: Mutex::default(),
             joins: Semaphore::new(JOINS_MAX),
-            asks: Semaphore::new(ASKS_IN_FLIGHT),
+            queries: Semaphore::new(ASKS_IN_FLIGHT),
             start_burst: StartBurst::new(),
         }
     }
 
-    /// The gate before the backend, to be looked at.
+    /// Returns the circuit breaker before the backend, for those who report its state.
     pub fn backend_breaker(&self) -> Arc<BackendBreaker> {
         Arc::clone(&self.backend_breaker)
     }
 }
 
-/// Runs until told to stop, then waits for requests in flight; runs that are going are left to the next start.
+/// Drives runs until it is stopped, then waits for the requests in flight. Runs in progress are recovered by
+/// the next start.
 pub async fn run(runner: Runner) -> Result<(), StoreError> {
     let runner = Arc::new(runner);
     let mut running = RunningTasks::default();
@@ -140,7 +180,7 @@ pub async fn run(runner: Runner) -> Result<(), StoreError> {
             () = runner.wakes.runner.notified() => {}
             () = runner.clock.sleep_until(next) => {}
         }
-        // All that is over by now frees its place before the next claim.
+        // Every task that has finished by now is reaped before the next claim.
         while let Some(done) = running.tasks.try_join_next_with_id() {
             reap(&runner, &mut running, done).await?;
         }
@@ -151,10 +191,10 @@ pub async fn run(runner: Runner) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Takes in hand what is due; answers when the next is.
+/// Claims what is due, and returns when the next pass is due.
 async fn pass(runner: &Arc<Runner>, running: &mut RunningTasks) -> Result<Option<Timestamp>, StoreError> {
     let now = runner.clock.now();
-    let in_flight = running.starts_in_flight();
+    let in_flight = running.starts.count();
     let limits = ClaimLimits {
         starts: runner.backend_breaker.starts_allowed(now, in_flight, STARTS_IN_FLIGHT),
         running_max: runner.settings.max_concurrent_runs,
@@ -170,29 +210,26 @@ async fn pass(runner: &Arc<Runner>, running: &mut RunningTasks) -> Result<Option
     } else if limits.starts > 0 {
         runner.start_burst.ends();
     }
-    // Whoever was not looked at for the sake of starts is looked at as soon as these are out.
+    // Runs that were not checked because starts went first are checked as soon as these starts are out.
     let next_check = starts_first.then(|| match runner.start_burst.is_on() {
         true => backoff::after(now, BURST_CHECK_INTERVAL),
         false => now,
     });
     for claimed in claim.cancelled.into_iter().chain(claim.expired).chain(claim.checks).chain(claim.starts) {
-        running.take(runner, claimed);
+        running.spawn(runner, claimed);
     }
     Ok([claim.next_act_at, next_probe.filter(|at| *at > now), next_check].into_iter().flatten().min())
 }
 
 impl RunningTasks {
-    fn starts_in_flight(&self) -> usize {
-        Arc::strong_count(&self.starting) - 1
-    }
-
-    fn take(&mut self, runner: &Arc<Runner>, claimed: ClaimedRun) {
+    /// Spawns a task for a claimed run, unless it has one.
+    fn spawn(&mut self, runner: &Arc<Runner>, claimed: ClaimedRun) {
         let run_id = claimed.run.run_id;
         if let Some(nudge) = self.nudges.get(&run_id) {
             match claimed.run.state {
-                // Its task follows it; it is told that its row has changed.
+                // Its task follows it, and is notified that the row has changed.
                 RunState::Running(_) => nudge.notify_one(),
-                // Its task has committed its last step, and is only still to be reaped.
+                // Its task has committed its last step, but has not been reaped yet.
                 RunState::Pending { .. }
                 | RunState::Sending { .. }
                 | RunState::Unconfirmed { .. }
@@ -202,8 +239,13 @@ impl RunningTasks {
         }
         let nudge = Arc::new(Notify::new());
         self.nudges.insert(run_id, Arc::clone(&nudge));
-        let starting =
-            matches!(claimed.run.state, RunState::Sending { .. }).then(|| Arc::clone(&self.starting));
+        let starting = match claimed.run.state {
+            RunState::Sending { .. } => Some(self.starts.begin()),
+            RunState::Pending { .. }
+            | RunState::Unconfirmed { .. }
+            | RunState::Running(_)
+            | RunState::Ended { .. } => None,
+        };
         let runner = Arc::clone(runner);
         let task = self.tasks.spawn(async move { act(&runner, claimed, &nudge, starting).await });
         self.runs.insert(task.id(), run_id);
@@ -215,39 +257,36 @@ async fn act(
     runner: &Runner,
     claimed: ClaimedRun,
     nudge: &Notify,
-    starting: Option<Arc<()>>,
+    starting: Option<StartInFlight>,
 ) -> Result<(), StoreError> {
-    let (backend_run, response_stream, fresh) = match &claimed.run.state {
+    let task = RunTask::new(runner, &claimed);
+    let next_step = match &claimed.run.state {
         RunState::Pending { .. } => {
             return match claimed.unwanted {
-                Some(cause) => end::unwanted(runner, &claimed, cause).await,
-                None => end::expired(runner, &claimed).await,
+                Some(cause) => end::unwanted(&task, cause).await,
+                None => end::expired(&task).await,
             };
         }
-        RunState::Sending { .. } => match start::start(runner, &claimed).await? {
-            None => return Ok(()),
-            Some((backend_run, response_stream)) => (backend_run, response_stream, true),
-        },
-        RunState::Unconfirmed { .. } => match reconcile::resolve(runner, &claimed).await? {
-            None => return Ok(()),
-            Some(backend_run) => (backend_run, None, false),
-        },
-        RunState::Running(backend_run) => (backend_run.clone(), None, false),
-        RunState::Ended { .. } => return Ok(()),
+        RunState::Sending { .. } => start::start(&task).await?,
+        RunState::Unconfirmed { start_number, sent_at } => {
+            reconcile::reconcile(&task, *start_number, *sent_at).await?
+        }
+        RunState::Running(backend_run) => NextStep::Follow(AcceptedRun::met_again(backend_run.clone())),
+        RunState::Ended { .. } => NextStep::Leave,
     };
+    let NextStep::Follow(accepted) = next_step else { return Ok(()) };
     if let Some(starting) = starting {
-        // The runner's own, and this one.
-        let others = Arc::strong_count(&starting).saturating_sub(2);
-        drop(starting);
-        // The next runs may be sent: many at once, since a claim for every single one would be a transaction for each.
+        let others = starting.end();
+        // The next runs may be sent: many at once, since a claim for every single one would be a transaction
+        // for each.
         if others <= STARTS_IN_FLIGHT / 2 {
             runner.wakes.runner.notify_one();
         }
     }
-    follow::follow(runner, &claimed, backend_run, response_stream, fresh, nudge).await
+    follow::follow(&task, accepted, nudge).await
 }
 
-/// Takes note that a task is over. One that failed or panicked concerns its own run only, unless the store is lost.
+/// Reaps a finished task. A failure or a panic concerns its own run only, unless the store is lost.
 async fn reap(
     runner: &Arc<Runner>,
     running: &mut RunningTasks,
@@ -261,18 +300,18 @@ async fn reap(
     if let Some(run_id) = run_id {
         running.nudges.remove(&run_id);
         if let Some(next) = running.waiting.remove(&run_id) {
-            running.take(runner, next);
+            running.spawn(runner, next);
         }
     }
     match (result, run_id) {
         (Ok(Ok(())), _) | (Err(_), None) => Ok(()),
         (Ok(Err(problem)), run_id) if problem.concerns_one_operation() => {
-            tracing::error!(?run_id, %problem, "a step of a run was refused; it is looked at again after a restart");
+            tracing::error!(?run_id, %problem, "run step refused; it is made again after a restart");
             Ok(())
         }
         (Ok(Err(lost)), _) => Err(lost),
         (Err(panic), Some(run_id)) => {
-            tracing::error!(%run_id, %panic, "a bug: the task of a run panicked");
+            tracing::error!(%run_id, %panic, "run task panicked; this is a bug");
             end::broken(runner, run_id).await
         }
     }

@@ -1,14 +1,21 @@
-//! Clearing a doubt: was attempt `n` started or not? Never by sending it again.
+//! Reconciles an unconfirmed start: did start `n` reach the agent server or not? It is never sent again to
+//! find out.
 //!
-//! On a thread of our own (`T_n`) we post a fence, after which nothing can start there, and list what is there. On
-//! the user's thread we may not: we list, wait until no copy of the request can still be on its way, and list again.
+//! On a thread that only we know (`T_n`) we post a fence, after which nothing can start there, and list the
+//! thread. On a thread of the user's we must not: we list it, wait until no copy of the request can be on its
+//! way any more, and list it again.
 
-use std::sync::atomic::Ordering;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Runner, end, start};
+use super::conclusion::{
+    ArrivalWindow, Conclusion, FencedThread, Sender, Sought, ThreadOwner, conclude_from_absence,
+    conclude_from_list, read_fenced_thread,
+};
+use super::fence_support::FenceSupport;
+use super::{AcceptedRun, NextStep, RunTask, Runner, end, start};
 use crate::backend::{CallError, FenceAnswer, ListedRun};
 use crate::crash::crash_point;
 use crate::domain::backoff;
@@ -16,250 +23,267 @@ use crate::domain::bounds::UNCONFIRMED_MAX;
 use crate::domain::cron::Target;
 use crate::domain::ids::{BackendRunId, ThreadId};
 use crate::domain::reason::{Reason, ReasonCode, RunEventKind};
-use crate::domain::run::{BackendRun, RunChange, RunState, Status};
+use crate::domain::run::{RunChange, Status};
 use crate::domain::run_spec::RunSpec;
-use crate::store::{ClaimedRun, RunEvent, Step, StoreError};
+use crate::store::{RunEvent, Step, StoreError};
 
-/// Between two tries to clear the same doubt.
-const FIRST: Duration = Duration::from_millis(500);
-const MOST: Duration = Duration::from_secs(30);
+/// The waits between two attempts to reconcile the same start.
+const WAIT_FIRST: Duration = Duration::from_millis(500);
+const WAIT_MOST: Duration = Duration::from_secs(30);
 
-/// What is known about an attempt in doubt.
-enum Finding {
-    /// It is there.
-    Started(BackendRunId),
-    /// It is not there, and never will be.
-    Never,
-    /// It is not there, but may still come: look again then.
-    NotYet(Timestamp),
-    /// The backend did not tell.
-    Unknown(String),
-    /// The backend cannot tell.
-    Unknowable(String),
-}
-
-/// Clears the doubt about a run, or puts it off; answers the run if the backend has it.
-pub(super) async fn resolve(runner: &Runner, claimed: &ClaimedRun) -> Result<Option<BackendRun>, StoreError> {
-    let RunState::Unconfirmed { start_number, sent_at } = claimed.run.state else { return Ok(None) };
-    let run_id = claimed.run.run_id;
-    let now = runner.clock.now();
-    let (thread_id, finding) = match (claimed.spec.request().target, &claimed.spec) {
-        (Target::Thread(thread_id), _) => (thread_id, by_listing(runner, claimed, thread_id, sent_at).await),
+/// Reconciles an unconfirmed start, and commits the conclusion.
+pub(super) async fn reconcile(
+    task: &RunTask<'_>,
+    start_number: u32,
+    sent_at: Timestamp,
+) -> Result<NextStep, StoreError> {
+    let claimed = task.claimed;
+    let (thread_id, conclusion) = match (claimed.spec.request().target, &claimed.spec) {
+        (Target::Thread(thread_id), _) => (thread_id, conclude_by_list(task, thread_id, sent_at).await),
         (Target::Stateless(_), RunSpec::Cron(_)) => {
-            let thread_id = run_id.thread_of_start(start_number);
-            (thread_id, by_fence(runner, claimed, thread_id, sent_at).await)
+            let thread_id = claimed.run.run_id.thread_of_start(start_number);
+            (thread_id, conclude_by_fence(task, thread_id, sent_at).await)
         }
-        (Target::Stateless(_), RunSpec::Client(_)) => by_search(runner, claimed, sent_at).await,
+        (Target::Stateless(_), RunSpec::Client(_)) => conclude_by_search(task, sent_at).await,
     };
     crash_point("reconciled").await;
-    match finding {
-        Finding::Started(backend_run_id) => {
-            let change = RunChange::Accept { thread_id, backend_run_id, at: sent_at };
-            let message = format!("found on the server after a doubt: {}", why(claimed));
-            let reason = Some(Reason::new(ReasonCode::Adopted, message));
-            let event = RunEvent { at: now, event: RunEventKind::Adopted, reason };
-            start::accept(runner, claimed, change, Some(event)).await
+    let now = task.runner.clock.now();
+    match conclusion {
+        Conclusion::Started(backend_run_id) => adopt(task, thread_id, backend_run_id, sent_at).await,
+        Conclusion::NeverStarts => match claimed.spec {
+            RunSpec::Cron(_) => rule_out(task, thread_id).await,
+            // The client sent it, and may send it again; we do not.
+            RunSpec::Client(_) => {
+                let cause = unconfirmed_because(task);
+                let message =
+                    format!("the agent server does not have it; its start had not been confirmed: {cause}");
+                give_up(task, ReasonCode::Rejected, message).await
+            }
+        },
+        Conclusion::MayStartUntil(until) => postpone(task, until, None).await,
+        Conclusion::Undecidable(detail) => {
+            let message = format!("it cannot be determined whether it started: {detail}");
+            give_up(task, ReasonCode::Unknown, message).await
         }
-        // The client has sent it, and may send it again; we do not.
-        Finding::Never if matches!(claimed.spec, RunSpec::Client(_)) => {
-            let why = why(claimed);
-            let message = format!("rejected: the agent server does not have it, after a doubt: {why}");
-            let reason = Reason::new(ReasonCode::Rejected, message);
-            end::never_started(runner, claimed, Status::Error, reason).await?;
-            Ok(None)
+        Conclusion::Unanswered(detail) if backoff::between(sent_at, now) > UNCONFIRMED_MAX => {
+            let message = format!("it could not be determined for a day whether it started: {detail}");
+            give_up(task, ReasonCode::Unknown, message).await
         }
-        Finding::Never => {
-            let fenced = matches!(claimed.spec.request().target, Target::Stateless(_)).then_some(thread_id);
-            let event =
-                RunEvent { at: now, event: RunEventKind::RuledOut, reason: claimed.run.reason.clone() };
-            let wait = backoff::doubling(FIRST, MOST, claimed.run.send_count);
-            let step = Step {
-                act_at: Some(if claimed.run.send_count > 1 { backoff::after(now, wait) } else { now }),
-                event: Some(event),
-                fenced,
-                ..Step::of(run_id, RunChange::RuleOut)
-            };
-            runner.store.step_run(step).await?;
-            runner.wakes.runner.notify_one();
-            Ok(None)
-        }
-        Finding::Unknowable(detail) => {
-            let message = format!("unknown: whether it started cannot be learnt: {detail}");
-            let reason = Reason::new(ReasonCode::Unknown, message);
-            end::never_started(runner, claimed, Status::Error, reason).await?;
-            Ok(None)
-        }
-        Finding::NotYet(at) => put_off(runner, claimed, at, None).await,
-        Finding::Unknown(detail) if backoff::between(sent_at, now) > UNCONFIRMED_MAX => {
-            let message = format!("unknown: whether it started could not be learnt for a day: {detail}");
-            let reason = Reason::new(ReasonCode::Unknown, message);
-            end::never_started(runner, claimed, Status::Error, reason).await?;
-            Ok(None)
-        }
-        Finding::Unknown(detail) => {
-            let wait = backoff::doubling(FIRST, MOST, claimed.run.not_found_count.saturating_add(1));
-            put_off(runner, claimed, backoff::after(now, wait), Some(detail)).await
+        Conclusion::Unanswered(detail) => {
+            let count = claimed.run.not_found_count.saturating_add(1);
+            let wait = backoff::doubling(WAIT_FIRST, WAIT_MOST, count);
+            postpone(task, backoff::after(now, wait), Some(detail)).await
         }
     }
 }
 
-/// Why there was a doubt.
-fn why(claimed: &ClaimedRun) -> &str {
-    let said = claimed.run.reason.as_ref().and_then(|reason| reason.message.as_deref());
-    said.unwrap_or("the daemon stopped while it was being sent")
+/// Commits that the run was found on the backend.
+async fn adopt(
+    task: &RunTask<'_>,
+    thread_id: ThreadId,
+    backend_run_id: BackendRunId,
+    sent_at: Timestamp,
+) -> Result<NextStep, StoreError> {
+    let cause = unconfirmed_because(task);
+    let message = format!("found on the agent server; its start had not been confirmed: {cause}");
+    let reason = Some(Reason::new(ReasonCode::Adopted, message));
+    let event = RunEvent { at: task.runner.clock.now(), event: RunEventKind::Adopted, reason };
+    let change = RunChange::Accept { thread_id, backend_run_id, at: sent_at };
+    let backend_run = start::accept(task, change, Some(event)).await?;
+    Ok(backend_run.map_or(NextStep::Leave, |run| NextStep::Follow(AcceptedRun::met_again(run))))
 }
 
-async fn put_off(
-    runner: &Runner,
-    claimed: &ClaimedRun,
-    until: Timestamp,
-    detail: Option<String>,
-) -> Result<Option<BackendRun>, StoreError> {
+/// Commits that this start never happens, so that the next one may be sent.
+async fn rule_out(task: &RunTask<'_>, thread_id: ThreadId) -> Result<NextStep, StoreError> {
+    let (runner, run) = (task.runner, &task.claimed.run);
     let now = runner.clock.now();
-    // The first failure is worth a line in the timeline; a day of them is not.
-    let event = detail.filter(|_| claimed.run.not_found_count == 0).map(|detail| RunEvent {
-        at: now,
-        event: RunEventKind::StillUnconfirmed,
-        reason: Some(Reason::new(ReasonCode::StartUnconfirmed, detail)),
-    });
-    let not_found_count = claimed.run.not_found_count.saturating_add(1);
+    let fenced = match task.claimed.spec.request().target {
+        Target::Stateless(_) => Some(thread_id),
+        Target::Thread(_) => None,
+    };
+    let event = RunEvent { at: now, event: RunEventKind::RuledOut, reason: run.reason.clone() };
+    let wait = backoff::doubling(WAIT_FIRST, WAIT_MOST, run.send_count);
     let step = Step {
-        act_at: Some(until),
-        not_found_count,
-        event,
-        ..Step::of(claimed.run.run_id, RunChange::Unconfirm)
+        act_at: Some(if run.send_count > 1 { backoff::after(now, wait) } else { now }),
+        event: Some(event),
+        fenced,
+        ..Step::of(run.run_id, RunChange::RuleOut)
     };
     runner.store.step_run(step).await?;
     runner.wakes.runner.notify_one();
-    Ok(None)
+    Ok(NextStep::Leave)
 }
 
-/// On a thread that only we know.
-async fn by_fence(runner: &Runner, claimed: &ClaimedRun, thread_id: ThreadId, sent_at: Timestamp) -> Finding {
-    if runner.fence_refuted.load(Ordering::Relaxed) {
-        return by_listing(runner, claimed, thread_id, sent_at).await;
+async fn give_up(task: &RunTask<'_>, code: ReasonCode, message: String) -> Result<NextStep, StoreError> {
+    end::never_started(task, Status::Error, Reason::new(code, message)).await?;
+    Ok(NextStep::Leave)
+}
+
+/// Returns why the start was unconfirmed.
+fn unconfirmed_because<'a>(task: &RunTask<'a>) -> &'a str {
+    let message = task.claimed.run.reason.as_ref().and_then(|reason| reason.message.as_deref());
+    message.unwrap_or("the daemon stopped while it was being sent")
+}
+
+/// Commits when the start is reconciled again.
+async fn postpone(
+    task: &RunTask<'_>,
+    until: Timestamp,
+    detail: Option<String>,
+) -> Result<NextStep, StoreError> {
+    let (runner, run) = (task.runner, &task.claimed.run);
+    // The first failure is worth a line in the timeline; a day of them is not.
+    let event = detail.filter(|_| run.not_found_count == 0).map(|detail| RunEvent {
+        at: runner.clock.now(),
+        event: RunEventKind::StillUnconfirmed,
+        reason: Some(Reason::new(ReasonCode::StartUnconfirmed, detail)),
+    });
+    let step = Step {
+        act_at: Some(until),
+        not_found_count: run.not_found_count.saturating_add(1),
+        event,
+        ..Step::of(run.run_id, RunChange::Unconfirm)
+    };
+    runner.store.step_run(step).await?;
+    runner.wakes.runner.notify_one();
+    Ok(NextStep::Leave)
+}
+
+/// Reconciles on a thread that only we know.
+async fn conclude_by_fence(task: &RunTask<'_>, thread_id: ThreadId, sent_at: Timestamp) -> Conclusion {
+    if task.runner.fence_support() == FenceSupport::Ignored {
+        return conclude_by_list(task, thread_id, sent_at).await;
     }
-    let assistant_id = &claimed.spec.request().assistant_id;
-    let posted = match runner.backend_of(claimed).fence(thread_id, assistant_id).await {
-        FenceAnswer::Unclear(detail) => return Finding::Unknown(detail),
-        FenceAnswer::NotSupported(_) => return by_listing(runner, claimed, thread_id, sent_at).await,
+    let assistant_id = &task.claimed.spec.request().assistant_id;
+    let posted = match task.backend.fence(thread_id, assistant_id).await {
+        FenceAnswer::Unclear(detail) => return Conclusion::Unanswered(detail),
+        FenceAnswer::NotSupported(_) => return conclude_by_list(task, thread_id, sent_at).await,
         FenceAnswer::Busy => None,
-        FenceAnswer::Stands(posted) => Some(posted),
+        FenceAnswer::Posted(fence) => Some(fence),
     };
     crash_point("fence_posted").await;
-    let listed = match runner.backend_of(claimed).runs_on(thread_id).await {
+    let listed = match task.backend.runs_on(thread_id).await {
         Ok(listed) => listed,
-        Err(error) => return Finding::Unknown(error.to_string()),
+        Err(error) => return Conclusion::Unanswered(error.to_string()),
     };
-    let is_fence = |run: &ListedRun| run.is_fence || Some(run.backend_run_id) == posted;
-    // On this thread nobody but us starts anything, so whatever is no fence is ours, even without metadata.
-    if let Some(ours) = listed.iter().rev().find(|run| !is_fence(run)) {
-        if let Some(fence) = listed.iter().find(|run| is_fence(run)) {
-            lift(runner, claimed, thread_id, fence.backend_run_id).await;
+    match read_fenced_thread(&listed, posted) {
+        FencedThread::OurRun { backend_run_id, fence } => {
+            if let Some(fence) = fence {
+                lift_fence(task, thread_id, fence).await;
+            }
+            Conclusion::Started(backend_run_id)
         }
-        return Finding::Started(ours.backend_run_id);
-    }
-    let Some(fence) = listed.iter().find(|run| is_fence(run)) else {
-        return Finding::Unknown("the thread is busy, but nothing is listed on it".to_owned());
-    };
-    match holds(runner, claimed, thread_id, fence).await {
-        Ok(true) => Finding::Never,
-        Ok(false) => {
-            lift(runner, claimed, thread_id, fence.backend_run_id).await;
-            by_listing(runner, claimed, thread_id, sent_at).await
+        FencedThread::OnlyTheFence(fence) => match find_fence_support(task, thread_id, fence).await {
+            Ok(FenceSupport::Honoured) => Conclusion::NeverStarts,
+            Ok(FenceSupport::Ignored | FenceSupport::Unknown) => {
+                lift_fence(task, thread_id, fence.backend_run_id).await;
+                conclude_by_list(task, thread_id, sent_at).await
+            }
+            Err(detail) => Conclusion::Unanswered(detail),
+        },
+        FencedThread::Nothing => {
+            Conclusion::Unanswered("the thread is busy, but nothing is listed on it".to_owned())
         }
-        Err(detail) => Finding::Unknown(detail),
     }
 }
 
-/// A fence that has served, or does not hold, goes: a thread that is kept should not wait for it for ten years.
-async fn lift(runner: &Runner, claimed: &ClaimedRun, thread_id: ThreadId, fence: BackendRunId) {
-    if let Err(error) = runner.backend_of(claimed).lift_fence(thread_id, fence).await {
-        tracing::debug!(%thread_id, %error, "a fence that has served could not be taken away");
+/// Lifts a fence that is no longer needed, or that has no effect: a thread that is kept should not have to
+/// wait for it for ten years.
+async fn lift_fence(task: &RunTask<'_>, thread_id: ThreadId, fence: BackendRunId) {
+    if let Err(error) = task.backend.lift_fence(thread_id, fence).await {
+        tracing::debug!(%thread_id, %error, "fence not lifted");
     }
 }
 
-/// Whether this server honours a fence: it must still be waiting, and a second one must be refused. Learnt once, and
-/// only from clear answers: a broken line says nothing about the server.
-async fn holds(
-    runner: &Runner,
-    claimed: &ClaimedRun,
+/// Returns whether this server honours a fence. If that is not known yet, a second fence is posted, which a
+/// server that honours the first one refuses.
+///
+/// # Errors
+/// The answer shows nothing about the server; the text says what it was.
+async fn find_fence_support(
+    task: &RunTask<'_>,
     thread_id: ThreadId,
     fence: &ListedRun,
-) -> Result<bool, String> {
-    if runner.fence_proved.load(Ordering::Relaxed) {
-        return Ok(true);
+) -> Result<FenceSupport, String> {
+    if task.runner.fence_support() == FenceSupport::Honoured {
+        return Ok(FenceSupport::Honoured);
     }
-    let waits = fence.status == "pending";
-    let assistant_id = &claimed.spec.request().assistant_id;
-    match runner.backend_of(claimed).fence(thread_id, assistant_id).await {
-        FenceAnswer::Unclear(detail) | FenceAnswer::NotSupported(detail) => Err(detail),
-        FenceAnswer::Busy if waits => {
-            runner.fence_proved.store(true, Ordering::Relaxed);
-            Ok(true)
-        }
-        FenceAnswer::Busy | FenceAnswer::Stands(_) => {
-            runner.fence_refuted.store(true, Ordering::Relaxed);
-            tracing::warn!(
-                "this agent server knows no fence (multitask_strategy \"reject\" with after_seconds): after an \
-                 unclear answer runs are sent again only once no copy can still be on its way, a weaker promise"
-            );
-            Ok(false)
-        }
+    let assistant_id = &task.claimed.spec.request().assistant_id;
+    let second = task.backend.fence(thread_id, assistant_id).await;
+    let shown = FenceSupport::shown_by(&fence.status, &second);
+    if let FenceAnswer::Unclear(detail) | FenceAnswer::NotSupported(detail) = second {
+        return Err(detail);
+    }
+    if shown == FenceSupport::Ignored {
+        tracing::warn!(
+            "fences ignored by this agent server (multitask_strategy \"reject\" with after_seconds); after an unclear \
+             answer, a run is sent again only once no copy can be on its way any more, which is a weaker promise"
+        );
+    }
+    task.runner.learn_fence_support(shown);
+    Ok(shown)
+}
+
+impl Runner {
+    fn fence_support(&self) -> FenceSupport {
+        *self.fence_support.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn learn_fence_support(&self, learned: FenceSupport) {
+        let mut known = self.fence_support.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = known.and(learned);
     }
 }
 
-/// On a thread that the server has made for a client's stateless run: it is found by our id, which is on the thread,
-/// too. Where it cannot be searched for, nothing can be found out.
-async fn by_search(runner: &Runner, claimed: &ClaimedRun, sent_at: Timestamp) -> (ThreadId, Finding) {
-    let nowhere = claimed.run.run_id.thread_of_start(1);
-    let threads = match runner.backend.threads_of(claimed.run.run_id).await {
+/// Reconciles a client's stateless run. The server made its thread, and copied our id to the metadata of the
+/// thread, by which it is searched for. Where threads cannot be searched for, nothing can be determined.
+async fn conclude_by_search(task: &RunTask<'_>, sent_at: Timestamp) -> (ThreadId, Conclusion) {
+    let nowhere = task.claimed.run.run_id.thread_of_start(1);
+    let threads = match task.backend.threads_of(task.claimed.run.run_id).await {
         Ok(threads) => threads,
-        Err(error @ CallError::Unreachable(_)) => return (nowhere, Finding::Unknown(error.to_string())),
-        Err(error @ CallError::Status { code: 500.., .. }) => {
-            return (nowhere, Finding::Unknown(error.to_string()));
+        Err(error @ (CallError::Unreachable(_) | CallError::Status { code: 500.., .. })) => {
+            return (nowhere, Conclusion::Unanswered(error.to_string()));
         }
         Err(error @ (CallError::NotFound(_) | CallError::Status { .. } | CallError::TooLarge { .. })) => {
-            return (nowhere, Finding::Unknowable(format!("threads cannot be searched for: {error}")));
+            let detail = format!("threads cannot be searched for: {error}");
+            return (nowhere, Conclusion::Undecidable(detail));
         }
     };
     for thread_id in threads {
-        match by_listing(runner, claimed, thread_id, sent_at).await {
-            Finding::Never | Finding::NotYet(_) => {}
-            found @ (Finding::Started(_) | Finding::Unknown(_) | Finding::Unknowable(_)) => {
-                return (thread_id, found);
+        match conclude_by_list(task, thread_id, sent_at).await {
+            Conclusion::NeverStarts | Conclusion::MayStartUntil(_) => {}
+            conclusion
+            @ (Conclusion::Started(_) | Conclusion::Unanswered(_) | Conclusion::Undecidable(_)) => {
+                return (thread_id, conclusion);
             }
         }
     }
-    (nowhere, not_there(runner, sent_at))
+    (nowhere, conclude_from_absence(arrival_window(task.runner, sent_at)))
 }
 
-/// Where no fence may or can stand: ours is what bears our id.
-async fn by_listing(
-    runner: &Runner,
-    claimed: &ClaimedRun,
-    thread_id: ThreadId,
-    sent_at: Timestamp,
-) -> Finding {
-    let listed = match runner.backend_of(claimed).runs_on(thread_id).await {
+/// Reconciles on a thread on which a fence must not be posted, or has no effect.
+async fn conclude_by_list(task: &RunTask<'_>, thread_id: ThreadId, sent_at: Timestamp) -> Conclusion {
+    let listed = match task.backend.runs_on(thread_id).await {
         Ok(listed) => listed,
-        Err(error) => return Finding::Unknown(error.to_string()),
+        Err(error) => return Conclusion::Unanswered(error.to_string()),
     };
-    let run_id = claimed.run.run_id;
-    let of_our_own = matches!(claimed.spec.request().target, Target::Stateless(_));
-    // A server that reports no metadata leaves us the threads that only we know.
-    let is_ours = |run: &ListedRun| run.run_id == Some(run_id) || (of_our_own && !run.has_metadata);
-    if let Some(ours) = listed.iter().rev().find(|run| !run.is_fence && is_ours(run)) {
-        return Finding::Started(ours.backend_run_id);
-    }
-    if matches!(claimed.spec, RunSpec::Client(_)) && listed.iter().any(|run| !run.has_metadata) {
-        return Finding::Unknowable("this agent server does not tell the metadata of runs".to_owned());
-    }
-    not_there(runner, sent_at)
+    let spec = &task.claimed.spec;
+    let sought = Sought {
+        run_id: task.claimed.run.run_id,
+        thread_owner: match spec.request().target {
+            Target::Stateless(_) => ThreadOwner::ThisRun,
+            Target::Thread(_) => ThreadOwner::User,
+        },
+        sender: match spec {
+            RunSpec::Cron(_) => Sender::Agentcron,
+            RunSpec::Client(_) => Sender::Client,
+        },
+        window: arrival_window(task.runner, sent_at),
+    };
+    conclude_from_list(&listed, sought)
 }
 
-/// It may still come, until no copy of the request can be on its way any more.
-fn not_there(runner: &Runner, sent_at: Timestamp) -> Finding {
-    let safe_at = backoff::after(sent_at, runner.backend.request_timeout() * 2);
-    if runner.clock.now() < safe_at { Finding::NotYet(safe_at) } else { Finding::Never }
+fn arrival_window(runner: &Runner, sent_at: Timestamp) -> ArrivalWindow {
+    let closes_at = backoff::after(sent_at, runner.backend.request_timeout() * 2);
+    ArrivalWindow { now: runner.clock.now(), closes_at }
 }

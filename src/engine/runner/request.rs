@@ -1,8 +1,8 @@
-//! What is asked of the backend for one run: the cron's request with its placeholders filled in.
+//! Builds the request that starts a run: the cron's request with its placeholders filled in.
 
 use serde_json::{Map, Value, json};
 
-use super::Runner;
+use super::{RunTask, Runner};
 use crate::backend::{RUN_KEY, StartRequest};
 use crate::domain::cron::{Request, Target};
 use crate::domain::ids::ThreadId;
@@ -10,7 +10,7 @@ use crate::domain::secrets::Secrets;
 use crate::domain::template::{self, PlaceholderSource};
 use crate::store::{ClaimedRun, PreviousRun, StoreError};
 
-/// The thread that this attempt of the run goes to.
+/// Returns the thread that this start of the run is sent to.
 pub(super) fn thread_of(claimed: &ClaimedRun) -> ThreadId {
     match claimed.spec.request().target {
         Target::Thread(thread_id) => thread_id,
@@ -18,35 +18,38 @@ pub(super) fn thread_of(claimed: &ClaimedRun) -> ThreadId {
     }
 }
 
-/// Builds the request.
-///
-/// # Errors
-/// The inner error says which placeholder could not be filled.
-pub(super) async fn build(
-    runner: &Runner,
-    claimed: &ClaimedRun,
-) -> Result<Result<StartRequest, String>, StoreError> {
+/// Why a request could not be built.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RequestError {
+    /// A placeholder cannot be filled in; the text says which one and why.
+    #[error("{0}")]
+    Placeholder(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Builds the request for the next start of a run.
+pub(super) async fn build(task: &RunTask<'_>) -> Result<StartRequest, RequestError> {
+    let (runner, claimed) = (task.runner, task.claimed);
     let request = claimed.spec.request();
     let previous = match claimed.run.cron_id().filter(|_| mentions_previous(request)) {
         None => None,
         Some(cron_id) => runner.store.previous_run(cron_id, claimed.run.scheduled_for).await?,
     };
     let fill = |name: &str| value_of(runner, claimed, previous.as_ref(), name);
-    Ok(fill_body(claimed, &fill).map(|body| StartRequest {
-        thread_id: thread_of(claimed),
-        mode: request.mode,
-        body,
-    }))
+    let body = fill_body(claimed, &fill).map_err(RequestError::Placeholder)?;
+    Ok(StartRequest { thread_id: thread_of(claimed), mode: request.mode, body })
 }
 
-/// What is filled into this request, in which `counts` says of each kind of placeholder whether it is a secret.
+/// Returns the secrets that are filled into this request; `counts` says which kinds of placeholders hold a
+/// secret.
 pub(super) fn secrets(
     runner: &Runner,
     claimed: &ClaimedRun,
     counts: fn(PlaceholderSource<'_>) -> bool,
 ) -> Secrets {
     let mut secrets = Secrets::default();
-    // No client's words are ever taken for a placeholder.
+    // What a client wrote is never taken for a placeholder.
     if claimed.spec.is_from_file() {
         let request = claimed.spec.request();
         for value in request.payload.values().chain(request.metadata.values()) {
@@ -102,7 +105,7 @@ fn fill_body(
     metadata.extend(identity(claimed));
     body.insert("metadata".to_owned(), Value::Object(metadata));
     match request.target {
-        // What makes a copy of this request harmless: see the fence.
+        // This makes a copy of the request harmless: a fence keeps it from starting.
         Target::Stateless(_) => {
             body.insert("multitask_strategy".to_owned(), json!("reject"));
         }
@@ -115,7 +118,7 @@ fn fill_body(
     Ok(body)
 }
 
-/// The metadata by which a run on the server, and a webhook about it, are known to be ours.
+/// Returns the metadata by which a run on the server, and a webhook about it, are recognised as ours.
 pub(super) fn identity(claimed: &ClaimedRun) -> Map<String, Value> {
     let run = &claimed.run;
     let mut metadata = Map::new();
@@ -142,7 +145,7 @@ fn value_of(
         "previous.status" => Ok(previous.map_or_else(none, |previous| previous.status.clone())),
         "previous.ended_at" => Ok(previous.map_or_else(none, |previous| previous.ended_at.to_string())),
         _ if !claimed.spec.is_from_file() => {
-            Err(format!("`{name}` is not filled in what was asked for through the API"))
+            Err(format!("`{name}` is not filled in requests that were made through the API"))
         }
         _ => runner
             .environment

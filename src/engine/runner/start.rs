@@ -1,147 +1,149 @@
-//! Sending a run: the intention is committed already; one POST, and what its answer means.
+//! Starts a run. The intention is committed already; what remains is one POST, and what its answer means.
 
 use std::time::Duration;
 
-use super::backend_breaker::Trouble;
-use super::{Runner, end, request};
-use crate::backend::{ResponseStream, StartAnswer};
+use super::backend_breaker::StartFailure;
+use super::request::{self, RequestError};
+use super::{AcceptedRun, NextStep, RunTask, Watched, end};
+use crate::backend::{StartAnswer, Started};
 use crate::crash::crash_point;
 use crate::domain::backoff;
 use crate::domain::cron::{MultitaskStrategy, Target};
+use crate::domain::ids::ThreadId;
 use crate::domain::reason::{Reason, ReasonCode, RunEventKind};
 use crate::domain::run::{BackendRun, RunChange, RunState, Status};
-use crate::store::{ClaimedRun, RunEvent, Step, StoreError};
+use crate::store::{RunEvent, Step, StoreError};
 
-/// A start later than this gets a reason in the history.
+/// A start that is later than this is recorded with its reason.
 const LATE: Duration = Duration::from_secs(1);
 
-/// Sends a claimed run; answers it if the backend has accepted it.
-pub(super) async fn start(
-    runner: &Runner,
-    claimed: &ClaimedRun,
-) -> Result<Option<(BackendRun, Option<ResponseStream>)>, StoreError> {
-    let request = match request::build(runner, claimed).await? {
+/// Sends a claimed run, and commits what the answer means.
+pub(super) async fn start(task: &RunTask<'_>) -> Result<NextStep, StoreError> {
+    let request = match request::build(task).await {
         Ok(request) => request,
-        Err(problem) => {
-            let reason = Reason::new(ReasonCode::Placeholder, problem);
-            return end::never_started(runner, claimed, Status::Error, reason).await.map(|()| None);
+        Err(RequestError::Placeholder(message)) => {
+            return fail(task, Status::Error, Reason::new(ReasonCode::Placeholder, message)).await;
         }
+        Err(RequestError::Store(error)) => return Err(error),
     };
     crash_point("sending_committed").await;
-    let answer = runner.backend_of(claimed).start(&request).await;
+    let answer = task.backend.start(&request).await;
     crash_point("start_answered").await;
     match answer {
-        StartAnswer::Accepted(started) => {
-            runner.backend_breaker.record_success(runner.clock.now());
-            let change = RunChange::Accept {
-                thread_id: request.thread_id,
-                backend_run_id: started.backend_run_id,
-                at: runner.clock.now(),
-            };
-            let backend_run = accept(runner, claimed, change, None).await?;
-            Ok(backend_run.map(|backend_run| (backend_run, started.response_stream)))
-        }
+        StartAnswer::Accepted(started) => accepted(task, request.thread_id, started).await,
         StartAnswer::NotSent { detail, wait } => {
-            not_sent(runner, claimed, &Trouble::Unreachable { asked: wait }, detail).await
+            not_sent(task, &StartFailure::Unreachable { asked: wait }, detail).await
         }
-        StartAnswer::Denied { detail } => not_sent(runner, claimed, &Trouble::Denied, detail).await,
+        StartAnswer::Denied { detail } => not_sent(task, &StartFailure::Denied, detail).await,
         StartAnswer::Rejected { detail } => {
-            let reason = Reason::new(ReasonCode::Rejected, format!("rejected: {detail}"));
-            end::never_started(runner, claimed, Status::Error, reason).await?;
-            Ok(None)
+            fail(task, Status::Error, Reason::new(ReasonCode::Rejected, detail)).await
         }
-        StartAnswer::Busy { detail } => busy(runner, claimed, detail).await,
-        StartAnswer::Unclear { detail } => unconfirmed(runner, claimed, detail).await,
+        StartAnswer::Busy { detail } => busy(task, detail).await,
+        StartAnswer::Unclear { detail } => unconfirmed(task, detail).await,
     }
 }
 
-/// Commits that the backend has the run.
+async fn accepted(task: &RunTask<'_>, thread_id: ThreadId, started: Started) -> Result<NextStep, StoreError> {
+    let now = task.runner.clock.now();
+    task.runner.backend_breaker.record_success(now);
+    let change = RunChange::Accept { thread_id, backend_run_id: started.backend_run_id, at: now };
+    let backend_run = accept(task, change, started_late(task)).await?;
+    Ok(backend_run.map_or(NextStep::Leave, |backend_run| {
+        NextStep::Follow(AcceptedRun {
+            backend_run,
+            response_stream: started.response_stream,
+            watched: Watched::BeforeItsEnd,
+        })
+    }))
+}
+
+/// Commits that the backend has the run. Returns `None` if the run is not running after that.
 pub(super) async fn accept(
-    runner: &Runner,
-    claimed: &ClaimedRun,
+    task: &RunTask<'_>,
     change: RunChange,
-    how: Option<RunEvent>,
+    event: Option<RunEvent>,
 ) -> Result<Option<BackendRun>, StoreError> {
-    let event = how.or_else(|| late(runner, claimed));
-    let run = runner.store.step_run(Step { event, ..Step::of(claimed.run.run_id, change) }).await?;
+    let step = Step { event, ..Step::of(task.claimed.run.run_id, change) };
+    let run = task.runner.store.step_run(step).await?;
     crash_point("accepted_committed").await;
     match run.state {
         RunState::Running(backend_run) => Ok(Some(backend_run)),
-        _ => Ok(None),
+        RunState::Pending { .. }
+        | RunState::Sending { .. }
+        | RunState::Unconfirmed { .. }
+        | RunState::Ended { .. } => Ok(None),
     }
 }
 
-/// Why it started late, if it did.
-pub(super) fn late(runner: &Runner, claimed: &ClaimedRun) -> Option<RunEvent> {
-    let now = runner.clock.now();
-    let late = backoff::between(claimed.run.due_at, now);
-    if late < LATE && claimed.run.send_count <= 1 {
+/// Returns the event that records a late start, or `None` if the run started in time.
+fn started_late(task: &RunTask<'_>) -> Option<RunEvent> {
+    let run = &task.claimed.run;
+    let now = task.runner.clock.now();
+    let late = backoff::between(run.due_at, now);
+    if late < LATE && run.send_count <= 1 {
         return None;
     }
-    let why = end::why_late(runner, claimed);
+    let why = end::why_late(task);
     let late = humantime::format_duration(Duration::from_secs(late.as_secs()));
-    let send_count = claimed.run.send_count;
-    let detail = format!("started {late} late, at try {send_count}: {why}");
-    let reason = Some(Reason::new(ReasonCode::StartedLate, detail));
+    let message = match run.send_count {
+        0 | 1 => format!("started {late} late: {why}"),
+        send_count => format!("started {late} late, sent {send_count} times: {why}"),
+    };
+    let reason = Some(Reason::new(ReasonCode::StartedLate, message));
     Some(RunEvent { at: now, event: RunEventKind::StartedLate, reason })
 }
 
+/// Ends a run that will never be started.
+async fn fail(task: &RunTask<'_>, status: Status, reason: Reason) -> Result<NextStep, StoreError> {
+    end::never_started(task, status, reason).await?;
+    Ok(NextStep::Leave)
+}
+
 async fn not_sent(
-    runner: &Runner,
-    claimed: &ClaimedRun,
-    trouble: &Trouble,
+    task: &RunTask<'_>,
+    failure: &StartFailure,
     detail: String,
-) -> Result<Option<(BackendRun, Option<ResponseStream>)>, StoreError> {
-    let now = runner.clock.now();
-    let again = runner.backend_breaker.record_failure(now, trouble, &detail);
-    let code = match trouble {
-        Trouble::Unreachable { .. } => ReasonCode::BackendUnreachable,
-        Trouble::Denied => ReasonCode::BackendDenied,
+) -> Result<NextStep, StoreError> {
+    let now = task.runner.clock.now();
+    let again = task.runner.backend_breaker.record_failure(now, failure, &detail);
+    let code = match failure {
+        StartFailure::Unreachable { .. } => ReasonCode::BackendUnreachable,
+        StartFailure::Denied => ReasonCode::BackendDenied,
     };
     let reason = Some(Reason::new(code, detail));
     let event = Some(RunEvent { at: now, event: RunEventKind::NotSent, reason });
-    let step = Step { act_at: Some(again), event, ..Step::of(claimed.run.run_id, RunChange::NotSent) };
-    runner.store.step_run(step).await?;
-    Ok(None)
+    let change = RunChange::NotSent;
+    let step = Step { act_at: Some(again), event, ..Step::of(task.claimed.run.run_id, change) };
+    task.runner.store.step_run(step).await?;
+    Ok(NextStep::Leave)
 }
 
-/// 409: on a thread of the user's own it means what the user asked for; on a thread that only we know, it means that
-/// a copy of our own request is there already.
-async fn busy(
-    runner: &Runner,
-    claimed: &ClaimedRun,
-    detail: String,
-) -> Result<Option<(BackendRun, Option<ResponseStream>)>, StoreError> {
-    let request = claimed.spec.request();
-    match request.target {
-        Target::Stateless(_) => unconfirmed(runner, claimed, detail).await,
-        Target::Thread(_) => {
-            let (status, reason) = match request.multitask_strategy {
-                Some(MultitaskStrategy::Reject) => {
-                    (Status::Skipped, Reason::new(ReasonCode::ThreadBusy, format!("thread busy: {detail}")))
-                }
-                Some(
-                    MultitaskStrategy::Enqueue | MultitaskStrategy::Interrupt | MultitaskStrategy::Rollback,
-                )
-                | None => (Status::Error, Reason::new(ReasonCode::Rejected, format!("rejected: {detail}"))),
-            };
-            end::never_started(runner, claimed, status, reason).await?;
-            Ok(None)
+/// Handles a 409. On a thread of the user's own it means what the user asked for; on a thread that only we
+/// know, it means that a copy of our own request is there already.
+async fn busy(task: &RunTask<'_>, detail: String) -> Result<NextStep, StoreError> {
+    let request = task.claimed.spec.request();
+    match (request.target, request.multitask_strategy) {
+        (Target::Stateless(_), _) => unconfirmed(task, detail).await,
+        (Target::Thread(_), Some(MultitaskStrategy::Reject)) => {
+            let message = format!("its thread was busy: {detail}");
+            fail(task, Status::Skipped, Reason::new(ReasonCode::ThreadBusy, message)).await
         }
+        (
+            Target::Thread(_),
+            Some(MultitaskStrategy::Enqueue | MultitaskStrategy::Interrupt | MultitaskStrategy::Rollback)
+            | None,
+        ) => fail(task, Status::Error, Reason::new(ReasonCode::Rejected, detail)).await,
     }
 }
 
-async fn unconfirmed(
-    runner: &Runner,
-    claimed: &ClaimedRun,
-    detail: String,
-) -> Result<Option<(BackendRun, Option<ResponseStream>)>, StoreError> {
-    let now = runner.clock.now();
-    tracing::warn!(cron = claimed.run.called(), run_id = %claimed.run.run_id, detail, "not known whether it started");
+async fn unconfirmed(task: &RunTask<'_>, detail: String) -> Result<NextStep, StoreError> {
+    let run = &task.claimed.run;
+    let now = task.runner.clock.now();
+    tracing::warn!(cron = run.called(), run_id = %run.run_id, detail, "start not confirmed");
     let reason = Some(Reason::new(ReasonCode::StartUnconfirmed, detail));
     let event = Some(RunEvent { at: now, event: RunEventKind::Unconfirmed, reason });
-    let step = Step { act_at: Some(now), event, ..Step::of(claimed.run.run_id, RunChange::Unconfirm) };
-    runner.store.step_run(step).await?;
-    runner.wakes.runner.notify_one();
-    Ok(None)
+    let step = Step { act_at: Some(now), event, ..Step::of(run.run_id, RunChange::Unconfirm) };
+    task.runner.store.step_run(step).await?;
+    task.runner.wakes.runner.notify_one();
+    Ok(NextStep::Leave)
 }

@@ -1,16 +1,18 @@
-//! A burst's starts go out first: while more runs could be sent at once than are being sent, nobody listens for the
-//! end of those that were started already, nor looks at others. Listening costs three requests for the one of a
-//! start, so whoever stood last in a large burst would start late for the sake of ends that can wait.
+//! The starts of a burst go first: while more runs could be sent at once than are being sent, nobody waits
+//! for the end of the runs that were started already, and no other run is checked. Following a run to its end
+//! takes three requests and starting one takes one, so the last runs of a large burst would start late for
+//! the sake of ends that can wait.
 //!
-//! It is bounded: after a moment, starts and ends share what there is, however long the burst goes on. And it never
-//! holds up what starts wait for: when all places on the backend are taken, only ends make new ones, so that is no rush.
+//! The priority is bounded: after a moment, starts and ends share the connections, however long the burst
+//! lasts. And it never holds up what starts wait for: once `max_concurrent_runs` is reached, only an end
+//! allows the next start, so that is not a burst.
 
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// Ends are not looked for longer than this: about what ten thousand starts take on a fast server.
+/// Ends wait no longer than this, which is about what ten thousand starts take on a fast server.
 const BURST_MAX: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
@@ -23,7 +25,7 @@ impl StartBurst {
         Self { since: watch::Sender::new(None) }
     }
 
-    /// Starts are waiting that could be sent.
+    /// Records that more starts are waiting than could be sent at once.
     pub(super) fn continues(&self) {
         self.since.send_if_modified(|since| {
             let begins = since.is_none();
@@ -32,7 +34,7 @@ impl StartBurst {
         });
     }
 
-    /// All that can be sent is being sent.
+    /// Records that everything that can be sent is being sent.
     pub(super) fn ends(&self) {
         self.since.send_if_modified(|since| since.take().is_some());
     }
@@ -46,7 +48,7 @@ impl StartBurst {
         let Some(since) = *self.since.borrow() else { return };
         let mut changes = self.since.subscribe();
         let ends = changes.wait_for(Option::is_none);
-        // However it ends: by itself, or because it has lasted long enough.
+        // Whether the burst has ended or has lasted long enough makes no difference.
         let _ = tokio::time::timeout_at(since + BURST_MAX, ends).await;
     }
 }
@@ -56,7 +58,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn without_a_burst_nobody_waits() {
+    async fn without_a_burst_nothing_waits() {
         let start_burst = StartBurst::new();
         let before = Instant::now();
         start_burst.finished().await;
@@ -65,7 +67,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn ends_are_looked_for_as_soon_as_the_starts_are_out() {
+    async fn ends_are_awaited_as_soon_as_the_starts_are_out() {
         let start_burst = StartBurst::new();
         start_burst.continues();
         let before = Instant::now();

@@ -65,7 +65,7 @@ async fn a_pause_is_one_record_however_often_it_is_planned_and_ends_with_resume(
     plan(&store, "2026-03-02T10:04:00Z").await;
     assert_eq!(
         rows(folder.path()),
-        ["09:01 pending x1", "09:02 skipped x62 paused: moving house", "10:04 pending x1"]
+        ["09:01 pending x1", "09:02 skipped x62 the cron was paused: moving house", "10:04 pending x1"]
     );
 }
 
@@ -77,7 +77,7 @@ async fn a_pause_covers_what_an_outage_hid() {
     drop(store);
     let store = open_store(folder.path(), Execution::Inline);
     plan(&store, "2026-03-02T11:00:00Z").await;
-    assert_eq!(rows(folder.path()), ["09:01 skipped x120 paused: on request"]);
+    assert_eq!(rows(folder.path()), ["09:01 skipped x120 the cron was paused on request"]);
 }
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn skip_next_skips_one() {
     assert!(after.skip_next);
     plan(&store, "2026-03-02T09:01:00Z").await;
     plan(&store, "2026-03-02T09:02:00Z").await;
-    assert_eq!(rows(folder.path()), ["09:01 skipped x1 skip-next: skipped on request", "09:02 pending x1"]);
+    assert_eq!(rows(folder.path()), ["09:01 skipped x1 skipped on request", "09:02 pending x1"]);
 }
 
 #[tokio::test]
@@ -104,7 +104,7 @@ async fn a_long_catch_up_leaves_one_record_of_what_was_missed() {
     }
     let rows = rows(folder.path());
     assert_eq!(rows.len(), 7, "{rows:?}");
-    assert!(rows[0].starts_with("09:00 missed x35994 not running"), "{rows:?}");
+    assert!(rows[0].starts_with("09:00 missed x35994 agentcron was not running"), "{rows:?}");
 }
 
 #[tokio::test]

@@ -245,7 +245,7 @@ async fn nothing_more_is_sent_to_a_url_that_is_gone_until_deliveries_to_it_are_r
     );
     assert!(
         rows[3].starts_with(
-            "gone [url_suspended] not sent, for its URL is suspended since 1970-01-01T00:00:05Z"
+            "gone [url_suspended] not sent: its URL has been suspended since 1970-01-01T00:00:05Z"
         ),
         "{}",
         rows[3]

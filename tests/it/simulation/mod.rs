@@ -1,13 +1,13 @@
-//! The real loops over the embedded agent server, a line that breaks, a clock of our own and a daemon that dies at
-//! any moment: each seed is a story of some simulated minutes. A failure prints its seed.
+//! The real loops over the embedded agent server, a network that breaks, a simulated clock and a daemon that
+//! dies at any moment: each seed is a scenario of some simulated minutes. A failure prints its seed.
 //!
-//! `SIMULATION_SEEDS=10000 cargo test simulation` tells more of them; `SIMULATION_SEED=17` only one.
+//! `SIMULATION_SEEDS=10000 cargo test simulation` runs more of them; `SIMULATION_SEED=17` runs only one.
 
-mod line;
+mod deaths;
+mod network;
 mod oracle;
 mod random;
 mod receiver_down;
-mod telling;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,22 +27,23 @@ use axum::http::HeaderMap;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use line::Line;
+use network::Network;
 use random::Random;
 
-/// Seeds that once failed; they are told at every run. 42: a broken answer to a fence was taken for a server without
+/// Seeds that once failed; they are always run. 42: a broken answer to a fence was taken for a server without
 /// fences. 358: so was a page of HTML.
 const ONCE_FAILED: &[u64] = &[42, 358];
 const SEEDS: u64 = 25;
 
-/// How often it is asked in calm weather whether all has settled, and for how long: the ladder is 76 hours.
-const LOOK_EVERY: Duration = Duration::from_secs(600);
+/// How often it is checked, once nothing breaks any more, whether everything has ended, and for how long: the
+/// retry schedule lasts 76 hours.
+const CHECK_EVERY: Duration = Duration::from_secs(600);
 const CALM_MOST: Duration = Duration::from_secs(80 * 3600);
 
 /// The bodies that arrived, by `webhook-id`.
 type Arrived = Arc<Mutex<BTreeMap<String, Vec<Bytes>>>>;
 
-/// The calendars end soon after the bad times, so that the long calm after them costs little.
+/// The calendars end soon after the faults, so that the long calm after them costs little.
 const CRONS: &str = r#"
 [defaults]
 end_time = "2026-03-02T08:15:00Z"
@@ -87,19 +88,18 @@ timeout = "20s"
 "#;
 
 #[test]
-fn every_occurrence_has_one_run_one_outcome_and_its_webhook_whatever_breaks() {
+fn every_occurrence_has_one_run_one_outcome_and_its_webhook_despite_all_faults() {
     let seeds: Vec<u64> = match (variable("SIMULATION_SEED"), variable("SIMULATION_SEEDS")) {
         (Some(seed), _) => vec![seed],
         (None, count) => ONCE_FAILED.iter().copied().chain(1..=count.unwrap_or(SEEDS)).collect(),
     };
-    let mut told = oracle::Told::default();
+    let mut tally = oracle::Tally::default();
     for seed in seeds {
-        let story = std::panic::catch_unwind(|| tell(seed));
-        match story {
+        match std::panic::catch_unwind(|| run_seed(seed)) {
             Ok(of_this_seed) => {
-                told.add(&of_this_seed);
-                if told.stories % 50 == 0 {
-                    eprintln!("{told:?}");
+                tally.add(&of_this_seed);
+                if tally.scenarios % 50 == 0 {
+                    eprintln!("{tally:?}");
                 }
             }
             Err(panic) => {
@@ -108,8 +108,8 @@ fn every_occurrence_has_one_run_one_outcome_and_its_webhook_whatever_breaks() {
             }
         }
     }
-    eprintln!("{told:?}");
-    assert!(told.occurrences > 0 && told.crashes > 0 && told.delivered > 0, "{told:?}");
+    eprintln!("{tally:?}");
+    assert!(tally.occurrences > 0 && tally.crashes > 0 && tally.delivered > 0, "{tally:?}");
 }
 
 #[expect(clippy::disallowed_methods, reason = "a switch of the test")]
@@ -117,55 +117,61 @@ fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// In memory if there is such a place: the stories commit often, and no power is cut.
+/// Makes a folder, in memory if possible: the scenarios commit often, and no power is cut.
 fn folder() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { tempfile::tempdir_in(memory).unwrap() } else { tempfile::tempdir().unwrap() }
 }
 
-/// A runtime of its own, whose time passes only where everybody waits.
+/// Makes a runtime whose time passes only while every task waits.
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
 }
 
-/// Tells one story and holds it to the promises.
-fn tell(seed: u64) -> oracle::Told {
+/// Runs one scenario and checks that every promise was kept.
+fn run_seed(seed: u64) -> oracle::Tally {
     runtime().block_on(async {
         let random = Random::of_seed(seed);
         let folder = folder();
         let start: Timestamp = "2026-03-02T08:00:03Z".parse().unwrap();
-        let line = Line::new(random.clone(), random.below(35));
-        let story = Story::new(random, folder.path(), CRONS, start, line);
-        let crashes = story.live(Duration::from_secs(600)).await;
-        oracle::judge(&story, start, crashes)
+        let network = Network::new(random.clone(), random.below(35));
+        let scenario = Scenario::new(random, folder.path(), CRONS, start, network);
+        let crashes = scenario.live(Duration::from_secs(600)).await;
+        oracle::judge(&scenario, start, crashes)
     })
 }
 
-/// What goes on when the daemon dies.
-struct Story<'a> {
+/// What goes on while the daemon is dead.
+struct Scenario<'a> {
     random: Random,
     folder: &'a Path,
     crons: &'static str,
     clock: Clock,
-    line: Line,
+    network: Network,
     server: EmbeddedServer,
     receivers: Transport,
     arrived: Arrived,
 }
 
-impl<'a> Story<'a> {
-    fn new(random: Random, folder: &'a Path, crons: &'static str, start: Timestamp, line: Line) -> Self {
+impl<'a> Scenario<'a> {
+    fn new(
+        random: Random,
+        folder: &'a Path,
+        crons: &'static str,
+        start: Timestamp,
+        network: Network,
+    ) -> Self {
         let clock = Clock::simulated(start);
         let server = {
             let clock = clock.clone();
             EmbeddedServer::new(move || clock.now())
         };
         let arrived = Arrived::default();
-        let receivers = line.to(recording(&arrived));
-        Self { random, folder, crons, clock, line, server, receivers, arrived }
+        let receivers = network.to(recording(&arrived));
+        Self { random, folder, crons, clock, network, server, receivers, arrived }
     }
 
-    /// Lives through crashes for about `length`, then in calm weather until all has settled.
+    /// Runs through crashes for about `length`, and then without faults until everything has ended.
     async fn live(&self, length: Duration) -> u64 {
         let until = tokio::time::Instant::now() + length;
         let mut crashes = 0;
@@ -180,7 +186,7 @@ impl<'a> Story<'a> {
                 result = self.daemon(CancellationToken::new()) => panic!("the daemon ended: {result:?}"),
             };
             crashes += u64::from(died);
-            // Whatever its tasks were doing is over.
+            // What its tasks were doing ends here.
             tokio::time::sleep(Duration::from_millis(1)).await;
             tokio::time::sleep(self.random.wait(Duration::from_secs(40))).await;
         }
@@ -188,19 +194,19 @@ impl<'a> Story<'a> {
         crashes
     }
 
-    /// Lives in calm weather until all has settled.
+    /// Runs without faults until everything has ended.
     async fn live_in_calm(&self) {
-        self.line.calm_down();
+        self.network.calm_down();
         simulate_crash_after(u64::MAX, CancellationToken::new());
         let stop = CancellationToken::new();
         let calm = async {
-            for look in 1.. {
+            for checks in 1.. {
                 // Long enough for the latest request to arrive.
-                tokio::time::sleep(LOOK_EVERY).await;
-                if oracle::is_settled(self.folder) {
+                tokio::time::sleep(CHECK_EVERY).await;
+                if oracle::has_ended(self.folder) {
                     break;
                 }
-                assert!(LOOK_EVERY * look < CALM_MOST, "it does not settle");
+                assert!(CHECK_EVERY * checks < CALM_MOST, "it does not end");
             }
             stop.cancel();
             std::future::pending().await
@@ -223,7 +229,7 @@ impl<'a> Story<'a> {
             config: config::load(&file, &environment).unwrap(),
             environment,
             clock: self.clock.clone(),
-            backend: self.line.to(self.server.router()),
+            backend: self.network.to(self.server.router()),
             receivers: self.receivers.clone(),
             execution: Execution::Inline,
             new_installation: agentcron::domain::ids::InstallationId::default(),
@@ -236,7 +242,7 @@ impl<'a> Story<'a> {
     }
 }
 
-/// Receivers that record what they get, even if their answer is lost.
+/// Makes receivers that record what they get, even if their answer is lost.
 fn recording(arrived: &Arrived) -> Router {
     let arrived = Arc::clone(arrived);
     Router::new().fallback(async move |headers: HeaderMap, body: Bytes| {

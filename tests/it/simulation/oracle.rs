@@ -1,5 +1,5 @@
-//! What must be true at the end of every story, from three independent books: the calendar (a step of seconds), the
-//! agent server's ledger, and what the receivers got.
+//! What must be true at the end of every scenario, judged by three independent records: the calendar (a step
+//! of seconds), the agent server's ledger, and what the receivers got.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,13 +8,13 @@ use agentcron::backend::embedded::{LedgerEntry, RunStatus};
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-use super::Story;
+use super::Scenario;
 use crate::support::final_checks::assert_nothing_left_over;
 
-/// What the stories told, to see that they told something.
+/// What happened in the scenarios, to see that something did.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Told {
-    pub(super) stories: u64,
+pub(super) struct Tally {
+    pub(super) scenarios: u64,
     pub(super) occurrences: u64,
     pub(super) started: u64,
     pub(super) adopted: u64,
@@ -24,9 +24,9 @@ pub(super) struct Told {
     pub(super) delivered_again: u64,
 }
 
-impl Told {
-    pub(super) fn add(&mut self, other: &Told) {
-        self.stories += 1;
+impl Tally {
+    pub(super) fn add(&mut self, other: &Tally) {
+        self.scenarios += 1;
         self.occurrences += other.occurrences;
         self.started += other.started;
         self.adopted += other.adopted;
@@ -37,7 +37,7 @@ impl Told {
     }
 }
 
-/// A row of the history.
+/// A row of the hiscenario.
 pub(super) struct Row {
     run_id: String,
     cron_name: String,
@@ -52,40 +52,40 @@ pub(super) struct Row {
     reason_code: Option<String>,
 }
 
-/// I7: nothing is owed any more.
-pub(super) fn is_settled(folder: &Path) -> bool {
+/// I7: nothing is left to be done.
+pub(super) fn has_ended(folder: &Path) -> bool {
     let database = Connection::open(folder.join("agentcron.db")).unwrap();
     let owed = "SELECT (SELECT count(*) FROM runs WHERE phase <> 'ended') \
                 + (SELECT count(*) FROM deliveries WHERE status IN ('pending', 'sending'))";
     count(&database, owed) == 0
 }
 
-pub(super) fn judge(story: &Story<'_>, start: Timestamp, crashes: u64) -> Told {
-    let database = Connection::open(story.folder.join("agentcron.db")).unwrap();
+pub(super) fn judge(scenario: &Scenario<'_>, start: Timestamp, crashes: u64) -> Tally {
+    let database = Connection::open(scenario.folder.join("agentcron.db")).unwrap();
     let rows = rows(&database);
     every_occurrence_is_accounted_for(&rows, start);
-    let mut told = judge_runs(story, &database, &rows);
-    told.crashes = crashes;
-    told
+    let mut tally = judge_runs(scenario, &database, &rows);
+    tally.crashes = crashes;
+    tally
 }
 
-/// What holds for any calendar.
-pub(super) fn judge_runs(story: &Story<'_>, database: &Connection, rows: &[Row]) -> Told {
-    let ledger = ledger(story);
-    let mut told = Told::default();
+/// Judges what must hold for any calendar.
+pub(super) fn judge_runs(scenario: &Scenario<'_>, database: &Connection, rows: &[Row]) -> Tally {
+    let ledger = ledger(scenario);
+    let mut tally = Tally::default();
     for row in rows {
-        told.occurrences += u64::try_from(row.occurrences).unwrap();
-        assert_eq!(row.phase, "ended", "{} {} is not over: {:?}", row.cron_name, row.run_id, row.reason);
-        told.started += the_record_is_the_servers_truth(row, ledger.get(&row.run_id));
+        tally.occurrences += u64::try_from(row.occurrences).unwrap();
+        assert_eq!(row.phase, "ended", "{} {} has not ended: {:?}", row.cron_name, row.run_id, row.reason);
+        tally.started += the_record_is_the_servers_truth(row, ledger.get(&row.run_id));
     }
     for run_id in ledger.keys() {
         assert!(rows.iter().any(|row| row.run_id == *run_id), "the server ran {run_id}, we have no record");
     }
-    deliveries(story, database, rows, &mut told);
+    deliveries(scenario, database, rows, &mut tally);
     assert_nothing_left_over(database);
-    told.adopted = count(database, "SELECT count(*) FROM run_events WHERE event = 'adopted'");
-    told.ruled_out = count(database, "SELECT count(*) FROM run_events WHERE event = 'ruled out'");
-    told
+    tally.adopted = count(database, "SELECT count(*) FROM run_events WHERE event = 'adopted'");
+    tally.ruled_out = count(database, "SELECT count(*) FROM run_events WHERE event = 'ruled_out'");
+    tally
 }
 
 /// I1: the rows of a cron, put end to end, name every instant of its calendar exactly once.
@@ -109,10 +109,10 @@ fn every_occurrence_is_accounted_for(rows: &[Row], start: Timestamp) {
     }
 }
 
-/// Runs that the server accepted, by our run id; fences are no runs.
-fn ledger(story: &Story<'_>) -> BTreeMap<String, Vec<LedgerEntry>> {
+/// Returns the runs that the server accepted, by our run id, without fences.
+fn ledger(scenario: &Scenario<'_>) -> BTreeMap<String, Vec<LedgerEntry>> {
     let mut by_run: BTreeMap<String, Vec<LedgerEntry>> = BTreeMap::new();
-    for entry in story.server.ledger() {
+    for entry in scenario.server.ledger() {
         if entry.metadata.contains_key("agentcron_fence") {
             continue;
         }
@@ -147,19 +147,19 @@ fn the_record_is_the_servers_truth(row: &Row, entries: Option<&Vec<LedgerEntry>>
 }
 
 /// I4: one delivery for each outcome of a run, delivered at least once, under one id, with the same bytes.
-fn deliveries(story: &Story<'_>, database: &Connection, rows: &[Row], told: &mut Told) {
-    let arrived = story.arrived.lock().unwrap();
+fn deliveries(scenario: &Scenario<'_>, database: &Connection, rows: &[Row], tally: &mut Tally) {
+    let arrived = scenario.arrived.lock().unwrap();
     for row in rows {
         let of_run: u64 =
             count(database, &format!("SELECT count(*) FROM deliveries WHERE run_id = '{}'", row.run_id));
-        let tells = !matches!(row.status.as_deref(), Some("missed" | "skipped"));
-        assert_eq!(of_run, u64::from(tells), "{} {}: deliveries", row.cron_name, row.run_id);
+        let notifies = !matches!(row.status.as_deref(), Some("missed" | "skipped"));
+        assert_eq!(of_run, u64::from(notifies), "{} {}: deliveries", row.cron_name, row.run_id);
         let bodies = arrived.get(&format!("msg_{}", row.run_id));
-        assert_eq!(bodies.is_some(), tells, "{} {}: arrival", row.cron_name, row.run_id);
+        assert_eq!(bodies.is_some(), notifies, "{} {}: arrival", row.cron_name, row.run_id);
         let Some(bodies) = bodies else { continue };
         assert!(bodies.iter().all(|body| body == &bodies[0]), "{}: another body", row.run_id);
-        told.delivered += 1;
-        told.delivered_again += bodies.len() as u64 - 1;
+        tally.delivered += 1;
+        tally.delivered_again += bodies.len() as u64 - 1;
     }
     let left = count(database, "SELECT count(*) FROM deliveries WHERE status <> 'delivered'");
     assert_eq!(left, 0, "deliveries that are not delivered");

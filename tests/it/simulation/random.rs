@@ -1,4 +1,5 @@
-//! A generator of chances (SplitMix64), so that a seed is a whole story and no crate's version changes it.
+//! A random number generator (SplitMix64), so that a seed is a whole scenario and no crate's version changes
+//! it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,17 +22,17 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// In `0..bound`.
+    /// Returns a number in `0..bound`.
     pub(super) fn below(&self, bound: u64) -> u64 {
         self.next() % bound.max(1)
     }
 
-    /// True this many times in a hundred.
+    /// Returns true this many times in a hundred.
     pub(super) fn percent(&self, chance: u64) -> bool {
         self.below(100) < chance
     }
 
-    /// Up to `most`.
+    /// Returns a duration of at most `most`.
     pub(super) fn wait(&self, most: Duration) -> Duration {
         let most = u64::try_from(most.as_millis()).unwrap_or(u64::MAX);
         Duration::from_millis(self.below(most + 1))

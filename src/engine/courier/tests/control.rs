@@ -1,4 +1,4 @@
-//! Webhooks that are released at a rate, held while a connection is made, and attempts that break off.
+//! Webhooks that are released at a rate or held while a connection is being made, and attempts that panic.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -10,16 +10,16 @@ use crate::domain::url_policy::UrlPolicy;
 use crate::store::Reader;
 use crate::transport::Dialer;
 
-/// What the store says of the deliveries to this host: `status attempts reason`.
+/// Returns the deliveries to this host as the store has them: `status attempts reason_code reason`.
 fn rows(folder: &tempfile::TempDir, host: &str) -> Vec<String> {
     let connection = rusqlite::Connection::open(folder.path().join("agentcron.db")).unwrap();
-    let sql = "SELECT status || ' ' || attempts || ' ' || coalesce(reason, '') FROM deliveries \
-               WHERE url LIKE '%' || ?1 || '%' ORDER BY url";
+    let sql = "SELECT status || ' ' || attempts || ' ' || coalesce(reason_code, '') || ' ' || coalesce(reason, '') \
+               FROM deliveries WHERE url LIKE '%' || ?1 || '%' ORDER BY url";
     let mut statement = connection.prepare(sql).unwrap();
     statement.query_map([host], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
 }
 
-/// Lets the courier work while `looking` goes on.
+/// Runs the courier until `looking` is done.
 async fn work(courier: Courier, looking: impl Future<Output = ()>) {
     let stop = CancellationToken::new();
     let working = run(courier, stop.clone());
@@ -31,23 +31,23 @@ async fn work(courier: Courier, looking: impl Future<Output = ()>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_held_goes_out_evenly_at_its_rate_and_then_freely() {
+async fn held_webhooks_are_released_evenly_at_their_rate_and_then_sent_freely() {
     let folder = tempfile::tempdir().unwrap();
     let store = store_with_deliveries(&folder, works().take(50).map(|(url, _)| (url, 1)));
     store.hold_webhooks(at(60), None).await.unwrap();
     let clock = Clock::simulated(at(100));
-    let seen = Arc::<Mutex<Seen>>::default();
-    let courier = courier(&folder, &store, &clock, receivers(&seen, &clock));
+    let log = Arc::<Mutex<ReceiverLog>>::default();
+    let courier = courier(&folder, &store, &clock, receivers(&log, &clock));
     let wakes = courier.wakes.clone();
     work(courier, async {
         tokio::time::sleep(Duration::from_secs(20)).await;
-        assert_eq!(seen.lock().unwrap().accepted.len(), 0, "held");
+        assert_eq!(log.lock().unwrap().accepted.len(), 0, "held");
         store.release_webhooks(clock.now(), Some(10)).await.unwrap();
         wakes.courier.notify_one();
         tokio::time::sleep(Duration::from_secs(10)).await;
     })
     .await;
-    let mut delivered: Vec<Timestamp> = seen.lock().unwrap().accepted.values().copied().collect();
+    let mut delivered: Vec<Timestamp> = log.lock().unwrap().accepted.values().copied().collect();
     delivered.sort_unstable();
     assert_eq!(delivered.len(), 50);
     for (index, first) in delivered.iter().enumerate() {
@@ -61,7 +61,7 @@ async fn what_was_held_goes_out_evenly_at_its_rate_and_then_freely() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hold_calls_back_what_is_still_being_connected() {
+async fn a_hold_withdraws_attempts_that_are_still_connecting() {
     let folder = tempfile::tempdir().unwrap();
     let store = store_with_deliveries(&folder, works().take(1));
     let clock = Clock::simulated(at(60));
@@ -91,8 +91,8 @@ async fn a_hold_calls_back_what_is_still_being_connected() {
     .await;
     assert_eq!(String::from_utf8_lossy(&got), "", "nothing was written");
     let rows = rows(&folder, "works");
-    assert!(rows[0].starts_with("pending 1 not sent: webhooks were held"), "{rows:?}");
-    // It has cost no rung.
+    assert!(rows[0].starts_with("pending 1 withdrawn not sent: webhooks were held"), "{rows:?}");
+    // It has cost no step of the retry schedule.
     store.release_webhooks(clock.now(), None).await.unwrap();
     let claim = store.claim_deliveries(clock.now(), 2, RateLimit::default(), |_| Some(())).await.unwrap();
     let steps: Vec<_> = claim.deliveries.iter().map(|(taken, ())| (taken.attempt, taken.step())).collect();
@@ -100,7 +100,7 @@ async fn a_hold_calls_back_what_is_still_being_connected() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_that_panics_is_on_record_and_its_delivery_waits_for_the_next() {
+async fn an_attempt_that_panics_is_recorded_and_its_delivery_waits_for_the_next() {
     let folder = tempfile::tempdir().unwrap();
     let store = store_with_deliveries(&folder, hangs().take(1).chain(works().take(1)));
     let clock = Clock::simulated(at(60));
@@ -112,6 +112,6 @@ async fn an_attempt_that_panics_is_on_record_and_its_delivery_waits_for_the_next
     });
     let courier = courier(&folder, &store, &clock, receivers);
     work(courier, tokio::time::sleep(Duration::from_secs(2))).await;
-    assert!(rows(&folder, "hangs")[0].starts_with("pending 1 internal: a bug in agentcron"));
-    assert_eq!(rows(&folder, "works"), ["delivered 1 "]);
+    assert!(rows(&folder, "hangs")[0].starts_with("pending 1 attempt_failed a bug in agentcron"));
+    assert_eq!(rows(&folder, "works"), ["delivered 1  "]);
 }

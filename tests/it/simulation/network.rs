@@ -1,5 +1,5 @@
-//! The line between the daemon and the world, on which anything can happen to a request or to its answer, as the
-//! seed has it. What the far side has received goes on there, whatever becomes of the daemon.
+//! The network between the daemon and the world. Anything can happen on it to a request or to its answer, as
+//! the seed decides. What the far side has received goes on there even if the daemon dies.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,9 +13,9 @@ use tower::ServiceExt;
 
 use super::random::Random;
 
-/// How bad the line is; `calm` makes it perfect.
+/// How bad the network is; `calm` makes it perfect.
 #[derive(Clone)]
-pub(super) struct Line {
+pub(super) struct Network {
     random: Random,
     faults_percent: u64,
     calm: Arc<AtomicBool>,
@@ -49,10 +49,10 @@ const FAULTS: [Fault; 10] = [
     Fault::Garbage,
 ];
 
-/// How much later a request may arrive than its sender believes it lost.
+/// How much later a request may arrive after its sender has given it up.
 const LATE_MOST: Duration = Duration::from_secs(200);
 
-impl Line {
+impl Network {
     pub(super) fn new(random: Random, faults_percent: u64) -> Self {
         Self { random, faults_percent, calm: Arc::new(AtomicBool::new(false)) }
     }
@@ -62,10 +62,10 @@ impl Line {
     }
 
     pub(super) fn to(&self, router: Router) -> Transport {
-        let line = self.clone();
+        let network = self.clone();
         Transport::function(move |request| {
-            let (line, router) = (line.clone(), router.clone());
-            Box::pin(async move { line.exchange(router, request).await })
+            let (network, router) = (network.clone(), router.clone());
+            Box::pin(async move { network.exchange(router, request).await })
         })
     }
 
@@ -83,7 +83,7 @@ impl Line {
     ) -> Result<Response<BodyStream>, TransportError> {
         let fault = self.draw();
         tokio::time::sleep(self.random.wait(Duration::from_millis(30))).await;
-        let broken = || Err(TransportError::Broken("the line broke".to_owned()));
+        let broken = || Err(TransportError::Broken("the connection broke".to_owned()));
         match fault {
             Fault::Refused => return Err(TransportError::NotSent("connection refused".to_owned())),
             Fault::LostRequest => return broken(),
@@ -91,7 +91,7 @@ impl Line {
             Fault::TooMany => return Ok(answer(StatusCode::TOO_MANY_REQUESTS, "slow down")),
             Fault::Late => {
                 let wait = self.random.wait(LATE_MOST);
-                #[expect(clippy::disallowed_methods, reason = "what is on its way survives the daemon")]
+                #[expect(clippy::disallowed_methods, reason = "a request under way survives the daemon")]
                 tokio::spawn(async move {
                     tokio::time::sleep(wait).await;
                     let _ = forward(router, request).await;
@@ -116,11 +116,16 @@ impl Line {
             Fault::Silence => std::future::pending().await,
             Fault::CutBody => {
                 let (parts, _) = response.into_parts();
-                let broke = Err(TransportError::Broken("the line broke".to_owned()));
+                let broke = Err(TransportError::Broken("the connection broke".to_owned()));
                 let cut = [Ok(Bytes::from_static(b"{\"run_")), broke];
                 Ok(Response::from_parts(parts, Box::pin(futures_util::stream::iter(cut)) as BodyStream))
             }
-            _ => Ok(response),
+            Fault::None
+            | Fault::Refused
+            | Fault::LostRequest
+            | Fault::Late
+            | Fault::ErrorBefore
+            | Fault::TooMany => Ok(response),
         }
     }
 }
