@@ -1,9 +1,9 @@
 //! Who may use the API.
 //!
-//! Over the Unix socket: everybody who may open the file. Over TCP: everybody who sends one of `http.api_keys`. If no
-//! keys are set, programs on this machine, but no web page that is open in a browser here. A page of another site can
-//! send requests to loopback (they then carry an `Origin`), and can even read the responses if it points a name of its
-//! own at loopback (DNS rebinding; the requests then carry that name as their `Host`).
+//! Over the Unix socket, everybody who may open the file. Over TCP, everybody who sends one of `http.api_keys` or, if
+//! no keys are set, every program on this machine, but no web page that is open in a browser here. A page of another
+//! site can send requests to loopback (they then carry an `Origin`), and can even read the responses if it points a
+//! name of its own at loopback (DNS rebinding; the requests then carry that name as their `Host`).
 
 use std::net::IpAddr;
 

@@ -30,13 +30,13 @@ pub(super) enum ErrorResponse {
     Failed(String),
     /// It cannot be done at the moment.
     Unavailable(String),
-    /// No key, or a wrong one.
+    /// The request has no key, or a wrong one.
     Unauthorized(String),
     Forbidden(String),
     /// The body did not arrive in time.
     TooSlow(String),
     NotImplemented(String),
-    /// The agent server did not respond, or not with what we had to know.
+    /// The agent server did not respond, or its response does not say what we have to know.
     BadGateway(String),
     /// The agent server did not respond in time.
     GatewayTimeout(String),
@@ -137,14 +137,14 @@ impl IntoResponses for ErrorResponse {
                 "403",
                 "Over TCP, with no `http.api_keys` set: the request does not come from a program on this machine",
             ),
-            ("404", "What the request names does not exist"),
+            ("404", "Something that the request names does not exist"),
             ("405", "The path does not allow this method"),
             ("408", "The request body did not arrive in time"),
-            ("409", "The present state does not allow it"),
+            ("409", "The present state does not allow the request"),
             ("413", "The request body is too large"),
             ("422", "The request is invalid"),
             ("500", "The store failed"),
-            ("503", "It cannot be done at the moment, or would take too long"),
+            ("503", "The request cannot be handled at the moment, or would take too long"),
         ];
         statuses.map(|(status, description)| (status.to_owned(), documented(description))).into()
     }

@@ -10,9 +10,9 @@ use utoipa::OpenApi;
 use super::wire::ErrorBody;
 
 const DESCRIPTION: &str = "Read and control agentcron. The agent server's own API, which agentcron serves on the same \
-     address, has its own document. Times are RFC 3339 in UTC. Every error response says why in `detail`. Listings are \
-     paged: pass the `next_cursor` of one page as `cursor` to get the next one. Entries that existed when you fetched \
-     the first page appear exactly once, even if entries are added while you page.";
+     address, has its own document. Times are RFC 3339 in UTC. Every error response gives the reason in `detail`. \
+     Listings are paged: pass the `next_cursor` of one page as `cursor` to get the next one. Entries that existed when \
+     you fetched the first page appear exactly once, even if entries are added while you page.";
 
 #[derive(OpenApi)]
 #[openapi(

@@ -27,7 +27,7 @@ use crate::domain::bounds::{CLIENT_SILENCE, HTTP_HEAD_BYTES_MAX};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer(pub(super) Option<IpAddr>);
 
-/// What is served on one listener, and to whom.
+/// What one listener serves, and who may use it.
 #[derive(Clone)]
 pub(super) struct Endpoint {
     pub(super) auth: Auth,

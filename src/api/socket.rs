@@ -1,4 +1,4 @@
-//! The Unix socket of the daemon: open to its owner only, from the first moment on, and never in the way of another
+//! The Unix socket of the daemon: open to its owner only, from the moment it exists, and never in the way of another
 //! daemon.
 
 use std::fs::{self, Permissions};
@@ -41,7 +41,7 @@ impl Socket {
 fn bind(path: &Path) -> io::Result<Socket> {
     match fs::symlink_metadata(path) {
         Ok(existing) if !existing.file_type().is_socket() => {
-            let message = "the path is taken by something that is no socket; move it away or choose another http.socket";
+            let message = "the path is taken by something that is not a socket; move it away or choose another http.socket";
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
         }
         Ok(_) | Err(_) => {}

@@ -100,8 +100,8 @@ impl hyper::body::Body for BoundedBody {
 /// A connection whose client must keep reading what it is sent. Time that we take ourselves does not count.
 ///
 /// It reports the end of the client's data one poll late: hyper would not even start to serve a request if it saw that
-/// the client closed the connection right behind it, and a client that sends a request and leaves has asked for
-/// something all the same.
+/// the client closed the connection right behind it, and a client that sends a request and leaves still wants
+/// it handled.
 pub(super) struct TimedConnection<S> {
     stream: S,
     has_ended: bool,

@@ -21,7 +21,7 @@ const TIMES_SHOWN: usize = 3;
 /// How many of the last runs are used to estimate how long a run takes.
 const RUNS_MEASURED: u32 = 20;
 
-/// Show every mistake in the configuration, or what will fire when
+/// Show every mistake in the configuration, or what will fire and when
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Nothing is started or changed. The exit code is 2 if there is any mistake.
@@ -87,8 +87,8 @@ fn print(definition: &CronDefinition, pitfalls: &[String], session: &mut Session
     Ok(())
 }
 
-/// Returns the ids of the configuration's crons by their names. They descend from the database: without one, a cron of a
-/// file has no id yet.
+/// Returns the ids of the configuration's crons by their names. The ids are derived from the id of the
+/// installation, which is in the database: without one, a cron of a file has no id yet.
 fn ids_in_store(store: &Reader) -> HashMap<String, CronId> {
     let crons = store.crons().unwrap_or_default().into_iter();
     crons.filter(|row| row.source == CronSource::File).map(|row| (row.name, row.cron_id)).collect()
@@ -99,7 +99,7 @@ fn target(definition: &CronDefinition) -> String {
     let request = &definition.cron.request;
     let assistant = &request.assistant_id;
     match (request.target, &definition.fields.thread) {
-        // The id that the name means descends from the database.
+        // The thread's id is derived in the same way, so the name is shown.
         (Target::Thread(_), Some(name)) => format!("runs {assistant} on the thread `{name}`"),
         (Target::Thread(thread_id), None) => format!("runs {assistant} on thread {thread_id}"),
         (Target::Stateless(_), _) => format!("runs {assistant} on a new thread each time"),

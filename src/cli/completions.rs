@@ -12,12 +12,12 @@ Examples:
   agentcron completions bash > /etc/bash_completion.d/agentcron
   agentcron completions fish > ~/.config/fish/completions/agentcron.fish")]
 pub(super) struct Completions {
-    /// The shell
+    /// The shell that the script is for
     #[arg(value_enum)]
     shell: Shell,
 }
 
-/// Prints the script for the whole command line, which is `command`.
+/// Prints the script for `command`, the whole command line.
 pub(super) fn completions(
     completions: &Completions,
     mut command: Command,

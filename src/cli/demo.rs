@@ -92,7 +92,7 @@ async fn run_daemon(
             () = stop.now.cancelled() => return Err(Failure::StoppedAtOnce),
         },
     }
-    // The work in progress has ended meanwhile.
+    // While it stopped, the daemon finished the work in progress.
     narrator.narrate_news(session)?;
     Ok(narrator)
 }

@@ -1,4 +1,4 @@
-//! `agentcron history`: what has happened, and with `--follow` what happens.
+//! `agentcron history`: lists runs and, with `--follow`, prints runs as they start and end.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::domain::run::{Phase, RunState, Status};
 use crate::signals;
 use crate::store::{Reader, RunFilter, RunRow, RunWatch, WatchUntil};
 
-/// Rows read at once: enough to be quick, few enough to be printed from memory.
+/// How many rows are read at once: enough to be quick, few enough to be kept in memory.
 const PAGE: u32 = 500;
 /// Runs shown in a table without `--limit`.
 const SHOWN: u64 = 50;
@@ -35,13 +35,13 @@ Examples:
 
 Columns:
   late  from the scheduled instant until the agent server accepted the run
-  took  from then to its end")]
+  took  from then until the run ended")]
 pub(super) struct History {
     /// Only runs of this cron (name or id)
     #[arg(long, value_name = "NAME")]
     cron: Option<String>,
-    /// Only these, separated by commas: success, error, timeout, interrupted, cancelled, skipped, missed; or, in progress:
-    /// pending, sending, unconfirmed, running
+    /// Only runs with one of these statuses, separated by commas: success, error, timeout, interrupted, cancelled,
+    /// skipped, missed; or, for runs in progress: pending, sending, unconfirmed, running
     #[arg(long, value_name = "STATUS", value_delimiter = ',')]
     status: Vec<String>,
     /// Only runs with one of these reason codes, separated by commas, such as overlap,start_deadline
@@ -53,10 +53,10 @@ pub(super) struct History {
     /// Only runs scheduled before this time: a time, or how long ago
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
-    /// At most the newest N [default: 50; all with --json; 10 with --follow]
+    /// Show at most the newest N [default: 50; all with --json; 10 with --follow]
     #[arg(short = 'n', long, value_name = "N")]
     limit: Option<u64>,
-    /// Then print runs as they start and end, until Ctrl-C
+    /// Afterwards print runs as they start and end, until Ctrl-C
     #[arg(short, long)]
     follow: bool,
 }
@@ -185,7 +185,7 @@ fn follow(
     Ok(())
 }
 
-/// Whether a run has started, ended or met a problem. A run that merely waits for its turn is no news.
+/// Whether a run has started, ended or met a problem. A run that only waits for its turn is not news.
 fn is_news(row: &RunRow) -> bool {
     match &row.run.state {
         RunState::Pending { .. } | RunState::Sending { .. } => row.run.reason.is_some(),

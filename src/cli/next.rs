@@ -28,16 +28,16 @@ pub(super) struct Next {
     /// Only this cron (name or id)
     #[arg(value_name = "CRON", conflicts_with = "schedule")]
     cron: Option<String>,
-    /// Any schedule, no configuration needed: minute hour day-of-month month day-of-week [second [year]]
+    /// A schedule to evaluate without a configuration: minute hour day-of-month month day-of-week [second [year]]
     #[arg(long, value_name = "EXPR")]
     schedule: Option<String>,
     /// Time zone of --schedule, by its IANA name
     #[arg(long, value_name = "TZ", requires = "schedule", default_value = "UTC")]
     timezone: String,
-    /// Show times after this instant (RFC 3339, or local date and time) instead of now
+    /// Show times after this instant: RFC 3339, or a local date and time [default: now]
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
-    /// How many times to show
+    /// Number of occurrences to show
     #[arg(short, long, value_name = "N", default_value = "5")]
     number: NonZeroUsize,
 }

@@ -18,7 +18,7 @@ Examples:
 pub(super) struct Pause {
     /// Name of the cron
     cron: String,
-    /// The reason, shown wherever the pause is
+    /// The reason; `list` shows it, and so do the occurrences that the pause skips
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
 }

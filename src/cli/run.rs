@@ -89,7 +89,7 @@ async fn serve(world: World, stop: &Stop) -> Result<(), Failure> {
     Ok(ended?)
 }
 
-/// Does nothing without a service manager; that is no error.
+/// Does nothing without a service manager; that is not an error.
 fn notify_service_manager(state: NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {
         tracing::warn!(%error, "cannot notify the service manager");

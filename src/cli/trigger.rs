@@ -1,4 +1,4 @@
-//! `agentcron trigger`: starts a run now, whatever the schedule says.
+//! `agentcron trigger`: starts a run now, independently of the schedule.
 
 use clap::Args;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! `agentcron webhook`: where webhooks are, why, and what can be done about them.
+//! `agentcron webhook`: inspects, tests and controls webhooks.
 
 mod doctor;
 mod hold;
@@ -16,7 +16,7 @@ use clap::{Args, Subcommand};
 
 use super::terminal::{Failure, Session};
 
-/// List, show, test, hold, release and replay webhooks
+/// Inspect, test and control webhooks
 #[derive(Args, Debug)]
 pub(super) struct Webhook {
     #[command(subcommand)]

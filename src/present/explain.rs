@@ -12,40 +12,40 @@ use crate::domain::words::words;
 use crate::store::{CronRecord, DaemonState, RunRow};
 
 words!(
-    /// What became, or will become, of an instant of a cron.
+    /// What happened, or will happen, to a cron at an instant.
     InstantVerdict {
-        /// The schedule does not name the instant.
+        /// The instant is not on the schedule.
         NotAnInstant = "not-an-instant",
         /// There is a run, ended or in progress.
         Fired = "fired",
-        /// It was deliberately left out.
+        /// It was skipped on purpose.
         Skipped = "skipped",
-        /// No daemon was there to start it.
+        /// No daemon was running to start it.
         Missed = "missed",
         /// The daemon did not know the cron yet.
         Unknown = "unknown",
         /// The cron had been removed.
         Removed = "removed",
-        /// `enabled = false`.
+        /// The cron has `enabled = false`.
         Disabled = "disabled",
         /// It is before `start_time`.
         BeforeStart = "before-start",
         /// It is at or after `end_time`.
         AfterEnd = "after-end",
-        /// It is in the future: excluded, paused, or to be skipped on request.
+        /// It is in the future, but it is excluded, the cron is paused, or `skip-next` was requested.
         WillBeSkipped = "will-be-skipped",
-        /// It is in the future.
+        /// It is in the future, and nothing prevents it.
         WillFire = "will-fire",
         /// It has passed, and no daemon has decided about it yet.
         NotPlannedYet = "not-planned-yet",
         /// The cron had another definition then, which did not fire it.
         OtherDefinition = "other-definition",
-        /// It should be recorded, and is not.
+        /// It should have a record, but has none.
         NoRecord = "no-record",
     }
 );
 
-/// What an explanation is made from.
+/// The facts from which an explanation is made.
 pub struct InstantFacts<'a> {
     pub record: &'a CronRecord,
     /// The cron's definition at that time, as far as it is known.
@@ -64,7 +64,7 @@ pub enum Explanation<'a> {
     Fired(&'a RunRow),
     Skipped(&'a RunRow),
     Missed(&'a RunRow),
-    /// The daemon has known the cron since then.
+    /// The daemon has known the cron since this time.
     Unknown(Timestamp),
     Removed(Timestamp),
     Disabled,
@@ -76,14 +76,14 @@ pub enum Explanation<'a> {
     WillBeSkipped,
     WillFire,
     BeingPlanned,
-    /// It waits for a daemon to start.
+    /// No daemon is running; the next one will decide about it.
     NoDaemon,
-    /// The cron has had its present definition since then.
+    /// The cron has had its present definition since this time.
     OtherDefinition(Timestamp),
     NoRecord,
 }
 
-/// Explains an instant.
+/// Returns why the cron did, did not, or will not fire at `facts.at`.
 pub fn explain<'a>(facts: &InstantFacts<'a>) -> Explanation<'a> {
     let InstantFacts { record, cron, found, at, now, .. } = *facts;
     if let Some(row) = found.filter(|row| row.run.scheduled_for == at || is_instant(cron, at)) {
@@ -175,7 +175,7 @@ impl Explanation<'_> {
         }
     }
 
-    /// Returns the run, or the range of skipped or missed occurrences, that the explanation rests on.
+    /// Returns the run, or the range of skipped or missed occurrences, that the explanation is based on.
     pub fn run(&self) -> Option<&RunRow> {
         match self {
             Explanation::Fired(row) | Explanation::Skipped(row) | Explanation::Missed(row) => Some(row),
@@ -200,7 +200,7 @@ impl Explanation<'_> {
     pub fn message(&self, zone: &TimeZone) -> String {
         let local = |at: &Timestamp| times::local_with_day(*at, zone);
         match self {
-            Explanation::NotAnInstant => "the schedule does not name this instant".to_owned(),
+            Explanation::NotAnInstant => "this instant is not on the schedule".to_owned(),
             Explanation::Fired(row) => fired_text(row),
             Explanation::Skipped(row) | Explanation::Missed(row) => left_out_text(row, zone),
             Explanation::Unknown(since) => {
@@ -209,7 +209,7 @@ impl Explanation<'_> {
             Explanation::Removed(since) => format!("the cron was removed at {}", local(since)),
             Explanation::Disabled => "the cron is disabled (enabled = false)".to_owned(),
             Explanation::BeforeStart(start) => format!("it is before start_time, {}", local(start)),
-            Explanation::AfterEnd(end) => format!("it is not before end_time, {}", local(end)),
+            Explanation::AfterEnd(end) => format!("it is at or after end_time, {}", local(end)),
             Explanation::WillBeExcluded => "it falls on an excluded day and will be skipped".to_owned(),
             Explanation::WillBePaused(pause) => format!(
                 "the cron has been paused since {} ({}); it will be skipped unless the cron is resumed first",
@@ -281,7 +281,7 @@ fn left_out_text(row: &RunRow, zone: &TimeZone) -> String {
 
 /// Returns the last instant of the calendar before `at`, as far as 30 years back.
 ///
-/// Calendars only go forward, so this starts ever earlier until it meets one.
+/// A calendar can only be read forward, so this starts earlier and earlier until it finds one.
 pub fn instant_before(cron: &Cron, at: Timestamp) -> Option<Timestamp> {
     let mut ago = SignedDuration::from_mins(2);
     let most = SignedDuration::from_hours(24 * 366 * 30);

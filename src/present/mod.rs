@@ -1,8 +1,8 @@
 //! Explains to a person what is recorded: the timeline of a run, why a cron did or did not fire, times, and sentences
 //! about runs and webhooks.
 //!
-//! Everything here returns data or text. Nothing prints and nothing knows a terminal, so a web page can use it as well
-//! as the command line. A text may quote a server or a receiver: the caller escapes it for its own medium.
+//! Everything here returns data or text. Nothing prints and nothing depends on a terminal, so a web page can use it as
+//! well as the command line. A text may quote a server or a receiver: the caller escapes it for its own medium.
 
 pub mod explain;
 pub mod occurrences;

@@ -1,4 +1,4 @@
-//! What there is to say about one run.
+//! How one run is described to a person: its tone, its reason, and its times.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -72,12 +72,12 @@ pub fn error(run: &Run) -> Option<&RunError> {
     }
 }
 
-/// Returns the time from the scheduled instant until the agent server accepted the run.
+/// Returns the time from the scheduled instant until the agent server accepted the run, or `None` if it never did.
 pub fn lateness(run: &Run) -> Option<SignedDuration> {
     backend_run(run).map(|backend_run| backend_run.started_at.duration_since(run.scheduled_for))
 }
 
-/// Returns the time from the acceptance by the agent server until the end.
+/// Returns the time from the acceptance by the agent server until the end, or `None` if the run lacks either.
 pub fn duration(run: &Run) -> Option<SignedDuration> {
     let started_at = backend_run(run)?.started_at;
     Some(ended_at(run)?.duration_since(started_at))

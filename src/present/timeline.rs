@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{runs, times, webhooks};
 use crate::domain::reason::Reason;
-use crate::domain::run::Run;
+use crate::domain::run::{Run, Trigger};
 use crate::store::{AttemptRow, DeliveryDetails, RunDetails};
 use crate::webhook::redacted;
 
@@ -31,7 +31,7 @@ pub fn timeline(details: &RunDetails) -> Vec<TimelineEntry> {
         entries.push(entry(ended_at, with_detail(&ended, Some(&runs::why(row)))));
     }
     entries.extend(details.deliveries.iter().flat_map(delivery_entries));
-    // The sort is stable.
+    // The sort is stable, which keeps that order.
     entries.sort_by_key(|entry| entry.at);
     entries
 }
@@ -39,7 +39,11 @@ pub fn timeline(details: &RunDetails) -> Vec<TimelineEntry> {
 fn planned(run: &Run) -> Vec<TimelineEntry> {
     let mut entries = vec![entry(run.scheduled_for, format!("scheduled ({})", run.trigger))];
     if run.due_at != run.scheduled_for {
-        entries.push(entry(run.due_at, "due, after jitter".to_owned()));
+        let due = match run.trigger {
+            Trigger::Backfill => "backfill requested",
+            Trigger::Schedule | Trigger::Catchup | Trigger::Manual | Trigger::Api => "due, after jitter",
+        };
+        entries.push(entry(run.due_at, due.to_owned()));
     }
     entries
 }

@@ -1,4 +1,5 @@
-//! What a state means to a person at a glance. A terminal makes a colour of it, a web page a class.
+//! What a state means to a person at a glance. A terminal shows it as a colour, a web page as
+//! a CSS class.
 
 /// How a state should strike the reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

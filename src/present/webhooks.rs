@@ -1,4 +1,4 @@
-//! What there is to say about webhooks: one delivery, its attempts, and what holds all of them back.
+//! How webhooks are described to a person: one delivery, its attempts, and what holds all of them back.
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -9,7 +9,7 @@ use crate::domain::delivery_mode::{DeliveryMode, Hold, Suspension};
 use crate::store::{AttemptRow, DeliveryRow, WebhookQueue};
 use crate::webhook::redacted;
 
-/// How many suspended URLs are named in a sentence.
+/// How many suspended URLs a notice names.
 const SUSPENDED_NAMED: usize = 3;
 
 pub fn tone(status: DeliveryStatus) -> Tone {
@@ -74,7 +74,7 @@ pub fn suppressed_text(queue: &WebhookQueue) -> Option<String> {
 
 /// Returns when the next attempt is made, or `None` if no further one is due.
 ///
-/// Circuit breakers and permits exist in the daemon's memory only: a process beside it sees just the earliest time.
+/// Circuit breakers and permits exist in the daemon's memory only: another process knows only the earliest time.
 pub fn next_attempt_text(
     delivery: &DeliveryRow,
     queue: &WebhookQueue,
@@ -84,7 +84,7 @@ pub fn next_attempt_text(
     match (queue.mode.keeps(delivery.status), delivery.due_at) {
         (Some(hold), _) => Some(held_since(hold, zone)),
         (None, Some(due_at)) if due_at <= now => Some(format!(
-            "due since {}: as soon as its receiver has a free slot and its circuit breaker is closed",
+            "due since {}; sent as soon as its receiver has a free slot and its circuit breaker is closed",
             times::local(due_at, zone)
         )),
         (None, Some(due_at)) => Some(format!(
@@ -110,7 +110,7 @@ pub fn response_with_address(code: Option<u16>, address: Option<&str>, took: Sig
     format!("{}{from} in {}", response_text(code), times::took(took))
 }
 
-/// Returns what an attempt came to.
+/// Returns the result of an attempt: its response, or that it is in progress.
 pub fn attempt_text(attempt: &AttemptRow) -> String {
     match attempt.ended_at {
         None => "in progress".to_owned(),

@@ -86,7 +86,7 @@ async fn a_test_webhook_that_is_not_delivered_says_what_would_follow() {
     for (reply, message) in [
         (Reply::status(503), "would retry after 5"),
         (Reply::status(401), "would retry after 5 min"),
-        (Reply::status(410), "would not retry, and record it as gone"),
+        (Reply::status(410), "would not retry, and would record it as gone"),
         (Reply::status(302), "would retry after 5 min"),
     ] {
         receiver.reply_next([reply]);

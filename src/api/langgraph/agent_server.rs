@@ -126,7 +126,7 @@ impl AgentServer {
     }
 
     fn uri(&self, requested: &Uri) -> Result<Uri, ErrorResponse> {
-        let invalid = || ErrorResponse::Invalid("the request target is no path".to_owned());
+        let invalid = || ErrorResponse::Invalid("the request target is not a path".to_owned());
         let path =
             requested.path_and_query().filter(|path| path.as_str().starts_with('/')).ok_or_else(invalid)?;
         let path = match self.prefix.as_str() {

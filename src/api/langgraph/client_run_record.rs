@@ -12,7 +12,7 @@ pub(super) struct ClientRunRecord<'a> {
 }
 
 impl<'a> ClientRunRecord<'a> {
-    /// The run must be on record as being sent.
+    /// The store must already have the run, in the phase `sending`.
     pub(super) fn new(api: &'a Api, run_id: RunId) -> Self {
         Self { api, run_id }
     }

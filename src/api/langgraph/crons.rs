@@ -56,7 +56,7 @@ async fn create_on_thread(
 }
 
 /// Checks everything that can be checked here before it asks the agent server, and asks the agent server before it stores
-/// anything: a client that gets an error can simply try again.
+/// anything, so that a client that gets an error can simply try again.
 async fn create_cron(
     api: &Api,
     body: Map<String, Value>,
@@ -190,7 +190,7 @@ fn id(text: &str) -> Result<CronId, ErrorResponse> {
 fn object(body: BodyResult) -> Result<Map<String, Value>, ErrorResponse> {
     let body = body.map_err(|_| {
         let limit = CRON_BODY_BYTES_MAX >> 20;
-        ErrorResponse::TooLarge(format!("the body is longer than {limit} MiB, or broke off"))
+        ErrorResponse::TooLarge(format!("the body is longer than {limit} MiB, or was cut off"))
     })?;
     match serde_json::from_slice(&body) {
         Ok(Value::Object(object)) => Ok(object),
@@ -199,7 +199,7 @@ fn object(body: BodyResult) -> Result<Map<String, Value>, ErrorResponse> {
     }
 }
 
-/// Returns random bytes, which make the ids of two crons differ that are created in the same millisecond.
+/// Returns random bytes, by which the ids of two crons differ even if they are created in the same millisecond.
 fn random() -> [u8; 10] {
     // The first six and the last seven bytes of a random UUID are random in every bit.
     let [a, b, c, d, e, .., v, w, x, y, z] = uuid::Uuid::new_v4().into_bytes();

@@ -40,7 +40,7 @@ struct RunIds {
 }
 
 impl ForwardedRun {
-    /// Records the run, sends the request, passes the response to the client, and records what became of the run.
+    /// Records the run, sends the request, passes the response to the client, and records the result.
     pub(super) async fn forward(self, spec: ClientRunSpec, outbound: Request, mut sender: ResponseSender) {
         let Ok(server) = self.gateway.agent_server().cloned() else { return };
         let api = &self.gateway.api;
@@ -95,7 +95,7 @@ async fn on_no_response(
     }
 }
 
-/// The agent server refused the request, or failed in a way that does not say what it has done.
+/// Handles an error status: the agent server refused the request, or failed without saying what it has done.
 async fn on_error_status(
     backend: &AgentClient,
     record: &ClientRunRecord<'_>,
@@ -115,7 +115,7 @@ async fn on_error_status(
     }
 }
 
-/// The agent server has the run. The client's first byte does not wait for our record of it.
+/// Handles a success status: the agent server has the run. The client's first byte does not wait for our record of it.
 async fn on_success(
     server: &AgentServer,
     record: &ClientRunRecord<'_>,

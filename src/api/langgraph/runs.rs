@@ -58,13 +58,14 @@ fn stateless(mode: Mode) -> MethodRouter<Gateway> {
     forwarded_methods().post(handler)
 }
 
-/// Forwards all methods. A mere fallback would answer in the agent server's place which methods it allows.
+/// Forwards all methods. Otherwise axum would reject the other methods itself and list the allowed ones, but only the
+/// agent server knows them.
 fn forwarded_methods() -> MethodRouter<Gateway> {
     any(proxy::forward)
 }
 
-/// Handles the request in a task of its own: a client that leaves after it has sent its request has asked for a run all
-/// the same, and a recorded run must be finished without the client.
+/// Handles the request in a task of its own: a client that leaves after it has sent its request still wants the
+/// run, and a recorded run must be finished without the client.
 async fn start(
     gateway: Gateway,
     mode: Mode,

@@ -101,7 +101,10 @@ async fn change_state(
     Ok(Json(CronStateChanged { cron_name: name, before: CronState::of(&before), now: CronState::of(&after) }))
 }
 
-/// Run the past occurrences of a cron that have no record of a run
+/// Run past occurrences of a cron
+///
+/// Occurrences that were missed or fell into a pause are run. Those that have run already, or were skipped for another
+/// reason, are left as they are.
 #[utoipa::path(
     post, path = "/v1/crons/{name}/backfill", tag = "crons",
     params(("name" = String, Path, description = "The name of the cron", example = "daily-digest")),

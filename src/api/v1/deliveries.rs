@@ -21,9 +21,9 @@ pub(super) struct DeliveriesQuery {
     /// Only deliveries with one of these statuses, separated by commas.
     #[param(style = Form, explode = false, value_type = Vec<wire::DeliveryStatusParameter>, inline, min_items = 1, required = false)]
     status: Option<String>,
-    /// Only deliveries about runs of crons of this name.
+    /// Only deliveries about runs of crons with this name.
     cron: Option<String>,
-    /// Only deliveries about the run of this id.
+    /// Only deliveries about the run with this id.
     #[param(format = Uuid)]
     run: Option<String>,
     /// Only deliveries with this text in their URL; the query of the URL is not searched.

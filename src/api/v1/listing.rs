@@ -1,6 +1,7 @@
 //! Paging of listings: each page continues where the last one ended, whatever was inserted meanwhile.
 //!
-//! A cursor says where the last item is in the order of the listing. It is encoded so that clients do not build one.
+//! A cursor says where the last item is in the order of the listing. It is encoded so that clients do not build their
+//! own.
 
 use std::fmt::Display;
 use std::str::FromStr;

@@ -19,7 +19,7 @@ use crate::store::{CancelEffect, CancelledRun, PageCursor, RunFilter};
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct RunsQuery {
-    /// Only runs of the cron of this name or id.
+    /// Only runs of the cron with this name or id.
     cron: Option<String>,
     /// Only runs with one of these statuses or in one of these phases, separated by commas.
     #[param(style = Form, explode = false, value_type = Vec<wire::RunStatusParameter>, inline, min_items = 1, required = false)]
@@ -122,7 +122,7 @@ pub(super) async fn run(
 
 /// Cancel a run
 ///
-/// A run that has not been started will not be. A run that the agent server has is cancelled there.
+/// A run that has not started will not start. A run that the agent server already has is cancelled there.
 #[utoipa::path(
     post, path = "/v1/runs/{run_id}/cancel", tag = "runs",
     params(("run_id" = String, Path, format = Uuid, description = "The id of the run")),

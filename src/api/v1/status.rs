@@ -26,7 +26,7 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Json<DaemonStatus>,
     Ok(Json(status.await?))
 }
 
-/// Returns what came of the last reload: the daemon loads changed files by itself, and otherwise leaves a notice of
+/// Returns the result of the last reload. The daemon loads changed files by itself; if it cannot, it leaves a notice of
 /// the mistakes.
 fn configuration(snapshot: &StatusSnapshot) -> Configuration {
     let notice = snapshot.notices.iter().find(|notice| notice.kind == NoticeKind::Configuration);

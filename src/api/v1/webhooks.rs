@@ -1,4 +1,4 @@
-//! Control of webhooks: hold, release, replay, and resume of suspended URLs.
+//! Controls webhooks: holds, releases and replays them, and resumes suspended URLs.
 
 use axum::Json;
 use axum::extract::State;
@@ -20,7 +20,7 @@ use crate::domain::reason::{DeliveryReasonCode, Reason};
 use crate::store::{DeliveryFilter, Purpose, ReplayChoice, ReplayOrder};
 use crate::webhook::redacted;
 
-/// What a replay takes unless the request names statuses: everything that ended without being delivered.
+/// The statuses that a replay selects unless the request names some: everything that ended without being delivered.
 const REPLAYED_BY_DEFAULT: &[DeliveryStatus] = &[
     DeliveryStatus::Failed,
     DeliveryStatus::Gone,

@@ -48,14 +48,14 @@ pub struct Delivery {
 pub struct DeliveryDetails {
     #[serde(flatten)]
     pub delivery: Delivery,
-    /// In order.
+    /// In the order in which they were made.
     pub attempts: Vec<Attempt>,
 }
 
 /// One HTTP request to a receiver.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Attempt {
-    /// Counted from 1.
+    /// Its number, counted from 1.
     pub attempt: u32,
     pub started_at: Time,
     /// Null while it is in flight.

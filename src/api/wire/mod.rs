@@ -61,7 +61,7 @@ pub struct Page<T> {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(example = json!({ "detail": "there is no cron `digets`; did you mean `digest`?" }))]
 pub struct ErrorBody {
-    /// Human-readable.
+    /// What is wrong, human-readable.
     pub detail: String,
 }
 

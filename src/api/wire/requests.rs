@@ -18,7 +18,7 @@ pub struct EmptyRequest {}
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PauseRequest {
-    /// Why; `status`, `list` and `show` report it.
+    /// The reason; `agentcron list` shows it, and skipped occurrences have it in their `reason`.
     #[schema(max_length = 500, example = "the provider is down")]
     pub note: Option<String>,
 }
@@ -100,13 +100,14 @@ pub struct BackfillInstant {
     pub scheduled_for: Time,
     #[schema(format = Uuid)]
     pub run_id: String,
-    /// `run`: it is run; `exists`: it already has a record; `excluded`: it is on an excluded day.
+    /// `run`: it is run; `exists`: it has run already, or was skipped for a reason other than a pause; `excluded`: it
+    /// is on an excluded day.
     pub fate: &'static str,
     /// The status of the existing record; null if there is none.
     pub status: Option<String>,
 }
 
-/// The run that will end.
+/// The run that is being cancelled.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Cancelled {
     #[schema(format = Uuid)]
@@ -119,7 +120,7 @@ pub struct Cancelled {
     pub detail: String,
 }
 
-// The document says these as numbers.
+// The OpenAPI document states these limits as numbers.
 const _: () = assert!(NOTE_CHARS_MAX == 500 && BACKFILL_INSTANTS_MAX == 10_000);
 
 impl BackfillRequest {

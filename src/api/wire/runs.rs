@@ -15,7 +15,7 @@ use crate::webhook::redacted;
 /// A run, or the record of occurrences that never ran.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Run {
-    /// For an occurrence of a cron, derived from the cron and the instant.
+    /// For an occurrence of a cron, it is derived from the cron and the instant.
     #[schema(format = Uuid)]
     pub run_id: String,
     /// Null if a client of the agent server started the run.
@@ -38,9 +38,9 @@ pub struct Run {
     pub reason: Option<String>,
     /// The instant of the occurrence.
     pub scheduled_for: Time,
-    /// 0 for the first run of an occurrence, 1 for its first retry.
+    /// The number of the retry; always 0 today, since agentcron does not retry runs.
     pub retry: u32,
-    /// When it is to be started: `scheduled_for` plus jitter.
+    /// When it is due to start: `scheduled_for` plus jitter or, for a backfill, the time of the request.
     pub due_at: Time,
     /// When the agent server accepted it; null if it has not.
     pub started_at: Option<Time>,
@@ -72,7 +72,7 @@ pub struct RunError {
     pub message: String,
 }
 
-/// The webhook of a run, in short.
+/// The state of the webhook of a run.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct RunWebhook {
     #[schema(format = Uuid)]
@@ -95,9 +95,9 @@ pub struct RunDetails {
     pub start_before: Time,
     /// How many times in a row the agent server did not know the run.
     pub not_found_count: u32,
-    /// What its graph returned, as far as agentcron keeps it.
+    /// What its graph returned; null if it returned nothing, or if agentcron could not keep it.
     pub values: Value,
-    /// What happened to it beyond the usual, in order of time.
+    /// What happened to it beyond the usual course, in order of time.
     pub events: Vec<RunEvent>,
     /// The webhooks about its end.
     pub deliveries: Vec<RunDelivery>,
@@ -132,7 +132,7 @@ pub struct RunDelivery {
     pub due_at: Option<Time>,
     /// When its last attempt ended, or when it was given up; null while it is queued.
     pub ended_at: Option<Time>,
-    /// In order.
+    /// In the order in which they were made.
     pub attempts: Vec<Attempt>,
 }
 

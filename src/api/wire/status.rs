@@ -15,14 +15,14 @@ use crate::store::{self, CronRow, DaemonState, Overview, Reader, StoreError, Web
 use crate::webhook::redacted;
 
 /// How far back ended runs and deliveries are counted.
-const COUNTED: SignedDuration = SignedDuration::from_hours(24);
+const COUNTED_PERIOD: SignedDuration = SignedDuration::from_hours(24);
 
 /// The state of the daemon, of the configuration and of the last 24 hours.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct StatusReport {
     pub daemon: DaemonProcess,
     pub store: StoreFile,
-    /// Whether the configuration files agree with what is in force.
+    /// Whether the configuration files match the configuration in force.
     pub configuration: Configuration,
     /// How many crons there are.
     pub crons: usize,
@@ -34,7 +34,7 @@ pub struct StatusReport {
     pub in_progress: Counts,
     /// Webhooks about runs that ended in the last 24 hours, by status.
     pub deliveries_24h: Counts,
-    /// Webhooks that are queued.
+    /// How many webhooks are queued.
     pub deliveries_waiting: u64,
     /// What the operator should know.
     pub notices: Vec<Notice>,
@@ -59,7 +59,7 @@ pub struct DaemonStatus {
 /// The process of the daemon.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct DaemonProcess {
-    /// Null if it is unknown.
+    /// Whether a daemon is running; null if that is unknown.
     pub running: Option<bool>,
     /// Its process id, if known.
     pub pid: Option<u32>,
@@ -76,9 +76,9 @@ pub struct StoreFile {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum Configuration {
-    /// The files say what is in force.
+    /// The files match the configuration in force.
     Same,
-    /// The files say something else than what the daemon last loaded.
+    /// The files differ from what the daemon last loaded.
     Different {
         /// Crons that are only in the files.
         added: usize,
@@ -105,9 +105,9 @@ pub struct NextOccurrence {
 pub struct Notice {
     #[schema(schema_with = notice_kinds)]
     pub kind: &'static str,
-    /// Since when it is so.
+    /// Since when it applies.
     pub at: Time,
-    /// Human-readable.
+    /// What happened, human-readable.
     pub detail: String,
 }
 
@@ -143,7 +143,7 @@ pub struct Hold {
 pub struct Release {
     /// The backlog is what was due by this instant.
     pub since: Time,
-    /// Attempts a second.
+    /// Attempts per second.
     pub per_second: u32,
     /// How many webhooks of the backlog are left.
     pub left: u64,
@@ -155,7 +155,7 @@ pub struct SuspendedUrl {
     /// Without the query.
     pub url: String,
     pub since: Time,
-    /// What the receiver said.
+    /// What the receiver responded.
     pub detail: String,
     /// The delivery to which the receiver said so.
     #[schema(format = Uuid)]
@@ -205,11 +205,11 @@ pub struct Readiness {
     pub ready: bool,
     /// Why it is not ready; empty if it is.
     pub reasons: Vec<&'static str>,
-    /// What is wrong, but does not keep it from being ready.
+    /// Problems that do not keep it from being ready.
     pub warnings: Vec<&'static str>,
 }
 
-/// Counts by word; words with a count of 0 are left out.
+/// Counts by status or phase; those with a count of 0 are left out.
 #[derive(Clone, Debug, ToSchema)]
 #[schema(value_type = std::collections::BTreeMap<String, u64>, example = json!({ "success": 12, "error": 1 }))]
 pub struct Counts(Vec<(String, u64)>);
@@ -241,7 +241,7 @@ pub struct StatusSnapshot {
 impl StatusSnapshot {
     /// Reads the store; the last 24 hours end at `now`.
     pub fn read(reader: &Reader, now: Timestamp) -> Result<Self, StoreError> {
-        let since = now.saturating_sub(COUNTED).unwrap_or(Timestamp::MIN);
+        let since = now.saturating_sub(COUNTED_PERIOD).unwrap_or(Timestamp::MIN);
         Ok(Self {
             overview: reader.overview(since)?,
             crons: reader.crons()?,
@@ -262,8 +262,8 @@ impl StatusSnapshot {
 
     /// Returns the next occurrence of all crons after `now`, and the cron's name; `None` if nothing is scheduled.
     pub fn next(&self, now: Timestamp) -> Option<(Timestamp, &str)> {
-        let running = self.crons.iter().filter(|row| row.state.paused.is_none());
-        running.filter_map(|row| Some((next_within(row.cron.as_ref().ok()?, now)?, row.name.as_str()))).min()
+        let unpaused = self.crons.iter().filter(|row| row.state.paused.is_none());
+        unpaused.filter_map(|row| Some((next_within(row.cron.as_ref().ok()?, now)?, row.name.as_str()))).min()
     }
 }
 

@@ -14,7 +14,7 @@ use crate::webhook::redacted;
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::api) struct HoldRequest {
-    /// Why; `status` shows it.
+    /// The reason; `agentcron status` shows it.
     #[schema(max_length = 500)]
     pub(in crate::api) note: Option<String>,
 }
@@ -23,7 +23,7 @@ pub(in crate::api) struct HoldRequest {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::api) struct ReleaseRequest {
-    /// How many attempts a second the backlog is sent at. If absent, all of it is sent at once.
+    /// The rate at which the backlog is sent, in attempts per second. If absent, all of it is sent at once.
     #[schema(minimum = 1, maximum = 1000)]
     pub(in crate::api) per_second: Option<u32>,
     /// Queued webhooks that were created longer ago than this are suppressed instead of sent.
@@ -38,7 +38,7 @@ pub(in crate::api) struct DeliveryModeResponse {
     pub(in crate::api) now: DeliveryModeState,
     /// Webhooks that are queued, whether or not they are due.
     pub(in crate::api) waiting: u64,
-    /// Attempts that were being made; they are finished.
+    /// Attempts that are in flight; they finish.
     pub(in crate::api) in_flight: u64,
     /// Webhooks that this release suppressed.
     pub(in crate::api) discarded: usize,
@@ -55,7 +55,7 @@ pub(in crate::api) enum DeliveryModeState {
     /// The backlog is sent at a limited rate.
     Released {
         since: Time,
-        /// Attempts a second.
+        /// Attempts per second.
         per_second: u32,
     },
 }
@@ -74,7 +74,7 @@ pub(in crate::api) struct ReplayRequest {
     pub(in crate::api) since: Option<String>,
     /// Only webhooks created before this instant (RFC 3339).
     pub(in crate::api) until: Option<String>,
-    /// Only webhooks about runs of the cron of this name.
+    /// Only webhooks about runs of the cron with this name.
     pub(in crate::api) cron: Option<String>,
     /// Only webhooks about this run.
     pub(in crate::api) run_id: Option<String>,
@@ -92,7 +92,7 @@ pub(in crate::api) struct ReplayRequest {
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::api) struct ReplayResponse {
     dry_run: bool,
-    /// How many webhooks.
+    /// How many webhooks were replayed, or would be.
     replayed: usize,
     /// How many of them had each status.
     by_status: serde_json::Map<String, serde_json::Value>,
@@ -116,11 +116,11 @@ pub(in crate::api) struct ResumeRequest {
 /// The URLs that get webhooks again.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::api) struct ResumeResponse {
-    /// Without their queries.
+    /// The URLs, without their queries.
     pub(in crate::api) resumed: Vec<String>,
 }
 
-// The document says these as numbers.
+// The OpenAPI document states these limits as numbers.
 const _: () = assert!(NOTE_CHARS_MAX == 500 && RELEASE_RATE_MAX == 1000);
 const _: () = assert!(REPLAY_DEFAULT == 1000 && REPLAY_MAX == 10_000);
 

@@ -1,4 +1,4 @@
-//! Pitfalls in schedules: valid, and yet seldom what was meant.
+//! Pitfalls in schedules: they are valid, but rarely what was meant.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -19,7 +19,7 @@ const INSTANTS: usize = 24;
 /// Fewer runs say nothing about how long one takes.
 const RUNS_MIN: usize = 3;
 
-/// Returns a warning for each thing that might surprise about one cron. `took` is how long its last runs took.
+/// Returns a warning for everything about a cron that might surprise its author. `took` is how long its last runs took.
 pub(super) fn of_cron(cron: &Cron, now: Timestamp, took: &[Duration]) -> Vec<String> {
     let mut pitfalls: Vec<String> = cron.calendar.cautions().iter().map(ToString::to_string).collect();
     pitfalls.extend(clock_changes(cron, now));

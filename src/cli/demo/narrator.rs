@@ -1,4 +1,5 @@
-//! Prints what happens in the store as it happens: started, ended, webhook sent; each once and in order of time.
+//! Prints what happens in the store as it happens: runs that fire and end, and their webhooks, each once and in order
+//! of time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,9 +24,9 @@ pub(super) struct Narrator {
     watch: RunWatch,
     name_width: usize,
     printed: BTreeSet<(RunId, Stage)>,
-    /// How many runs have ended with each status and have had their webhook.
+    /// How many completed runs ended with each status. A run is completed once its webhook has ended as well.
     pub(super) completed: BTreeMap<Status, usize>,
-    /// From the scheduled instant until the agent server accepted the run.
+    /// For each run, the time from its scheduled instant until the agent server accepted it.
     pub(super) lateness: Vec<SignedDuration>,
     /// The latest run that has ended.
     pub(super) last_run: Option<RunId>,
@@ -63,7 +64,7 @@ impl Narrator {
         })
     }
 
-    /// Returns how many runs and their webhooks are completed.
+    /// Returns how many runs are completed, together with their webhooks.
     pub(super) fn runs_completed(&self) -> usize {
         self.completed.values().sum()
     }

@@ -1,4 +1,4 @@
-//! What the demo consists of: a folder of its own, and an agent server and a receiver inside this process.
+//! Sets up the demo: a folder of its own, and an agent server and a receiver inside this process.
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -18,11 +18,11 @@ use crate::domain::ids::InstallationId;
 use crate::store::Execution;
 use crate::transport::Transport;
 
-/// The embedded agent server forgets older runs, since a demo may be left running overnight.
+/// How many runs the embedded agent server keeps. It forgets older ones, since a demo may be left running overnight.
 const RUNS_KEPT: usize = 1000;
 
 pub(super) struct DemoSetup {
-    /// Keeps the database afterwards, so that it can be explored.
+    /// It stays after the demo, so that its database can be explored.
     pub(super) folder: PathBuf,
     pub(super) config: Config,
     /// How many webhooks have arrived.
@@ -37,7 +37,7 @@ impl DemoSetup {
         let folder = create_folder(&temporary).map_err(|error| {
             let temporary = temporary.display();
             Failure::Failed(format!(
-                "cannot create a folder in {temporary}: {error}; set TMPDIR to a folder where you can"
+                "cannot create a folder in {temporary}: {error}; set TMPDIR to a folder that you may write to"
             ))
         })?;
         let path = folder.join("agentcron.toml");
@@ -77,7 +77,7 @@ fn empty_environment() -> Environment {
     Environment::of_map([])
 }
 
-/// Creates a folder that did not exist before, so that nobody else can have prepared it.
+/// Creates a folder that did not exist before, so that no other user can have prepared it.
 fn create_folder(temporary: &Path) -> std::io::Result<PathBuf> {
     let mut number = 1_u32;
     loop {

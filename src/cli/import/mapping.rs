@@ -218,11 +218,12 @@ fn leave_out_inexpressible(known: &mut Map<String, Value>, notes: &mut Vec<Strin
     }
 }
 
-fn any_text(value: &Value, is: &impl Fn(&str) -> bool) -> bool {
+/// Whether any string in a value, including the names of its fields, `matches`.
+fn any_text(value: &Value, matches: &impl Fn(&str) -> bool) -> bool {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
-        Value::String(text) => is(text),
-        Value::Array(items) => items.iter().any(|item| any_text(item, is)),
-        Value::Object(entries) => entries.iter().any(|(key, item)| is(key) || any_text(item, is)),
+        Value::String(text) => matches(text),
+        Value::Array(items) => items.iter().any(|item| any_text(item, matches)),
+        Value::Object(entries) => entries.iter().any(|(key, item)| matches(key) || any_text(item, matches)),
     }
 }

@@ -13,7 +13,7 @@ use crate::transport::{Transport, TransportError, read_body};
 
 /// The daemon responds at once unless its disk is full.
 const RESPONSE_WAIT: Duration = Duration::from_secs(30);
-/// More than a backfill of the most instants that are allowed.
+/// The response to a backfill of as many instants as are allowed is smaller.
 const RESPONSE_BYTES_MAX: usize = 16 << 20;
 
 /// Posts `body` to `/v1/…` and returns the daemon's response.

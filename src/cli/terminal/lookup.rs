@@ -1,4 +1,4 @@
-//! Finds the cron, run or webhook that was typed, or says what might have been meant.
+//! Finds the cron, run or webhook that was typed, or suggests what might have been meant.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::domain::cron::{Cron, CronSource};
 use crate::domain::ids::{DeliveryId, RunId};
 use crate::store::Reader;
 
-/// A shorter prefix of an id is a mistake rather than an id.
+/// Anything shorter is more likely a typing mistake than the beginning of an id.
 const PREFIX_CHARS_MIN: usize = 4;
 const ID_CHARS: usize = 36;
 /// How many matches of an ambiguous prefix are listed.
@@ -42,7 +42,7 @@ pub(in crate::cli) fn cron_named(name: &str, crons: Vec<Cron>) -> Result<Cron, F
     found.and_then(|index| crons.into_iter().nth(index)).ok_or_else(|| unknown_cron(name, &names))
 }
 
-/// Says that there is no such cron, and which one may have been meant.
+/// Returns the error for a cron that does not exist; it suggests the nearest name.
 pub(in crate::cli) fn unknown_cron(name: &str, known: &[String]) -> Failure {
     let meant = nearest(name, known.iter().map(String::as_str));
     Failure::Usage(match meant {

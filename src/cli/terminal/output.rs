@@ -13,9 +13,9 @@ use super::table::{Layout, Rows};
 use crate::config::{ConfigError, Environment};
 use crate::present::{Tone, counted};
 
-/// Nobody reads wider lines, and programs use JSON.
+/// How wide a line may be where there is no terminal: people do not read wider lines, and programs use JSON.
 const WIDTH_MAX: usize = 200;
-/// For terminals that do not report their width.
+/// The width of a terminal that does not report its own.
 const WIDTH_DEFAULT: u16 = 80;
 
 /// How a text looks on a terminal.
@@ -49,7 +49,7 @@ pub(in crate::cli) struct Output {
 }
 
 impl Output {
-    /// Looks at the terminal once.
+    /// Checks once whether the output is a terminal, how wide it is, and whether colours are wanted.
     pub(super) fn new(options: &GlobalOptions, environment: &Environment) -> Self {
         let terminal = io::stdout().is_terminal();
         // https://no-color.org: set and not empty, whatever its value.

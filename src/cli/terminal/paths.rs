@@ -1,11 +1,11 @@
 //! Finds the database and the daemon's socket in the configuration without validating the rest of it: reading the
-//! history must need neither the daemon's credentials nor a configuration without mistakes.
+//! history must work without the daemon's credentials, and despite mistakes elsewhere in the configuration.
 
 use std::path::{Path, PathBuf};
 
 use crate::config::{Environment, STORE_PATH_DEFAULT};
 
-/// Returns `store.path` of the file, or `None` if it cannot be read without the rest.
+/// Returns `store.path` of the file, or `None` if it cannot be read without loading the rest.
 pub(super) fn store_path(config: &Path, environment: &Environment) -> Option<PathBuf> {
     let table = table(config)?;
     let written = match table.get("store").map(|store| store.get("path")) {
@@ -15,7 +15,8 @@ pub(super) fn store_path(config: &Path, environment: &Environment) -> Option<Pat
     filled(config, environment, written)
 }
 
-/// Returns the path of the daemon's socket: `http.socket`, otherwise a file beside the database.
+/// Returns the path of the daemon's socket: `http.socket` or, without that key, a file beside the
+/// database.
 pub(super) fn socket_path(config: &Path, environment: &Environment) -> Option<PathBuf> {
     let table = table(config)?;
     match table.get("http").map(|http| http.get("socket")) {

@@ -9,9 +9,9 @@ use crate::present::times;
 
 /// Spaces between two columns.
 const GAP: usize = 2;
-/// The elastic column is useless if it is narrower.
+/// The elastic column is useless if it is narrower than this.
 const ELASTIC_MIN: usize = 12;
-/// No column is made narrower, even on a very narrow terminal.
+/// No column is made narrower than this, even on a very narrow terminal.
 const COLUMN_MIN: usize = 4;
 
 /// The rows of a table and how it may shrink.

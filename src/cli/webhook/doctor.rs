@@ -33,7 +33,8 @@ Examples:
 
 Exit codes:
   0  webhooks would be sent
-  1  webhooks are refused
+  1  webhooks would not be sent: the policy refuses them, or the host name has no
+     address
   2  wrong usage or configuration")]
 pub(super) struct Doctor {
     #[command(flatten)]
@@ -46,7 +47,7 @@ pub(super) struct Doctor {
     send: bool,
 }
 
-/// Everything that was found.
+/// Everything that the doctor found out.
 struct Diagnosis {
     examination: Examination,
     /// The sample, if one was sent.
@@ -109,8 +110,8 @@ impl Diagnosis {
     fn skew(&self) -> Option<SignedDuration> {
         let ping = self.ping.as_ref()?;
         let head = SignedDuration::try_from(ping.report.phases.head?).ok()?;
-        let answered_at = ping.started_at.checked_add(head).ok()?;
-        Some(ping.report.receiver_clock?.duration_since(answered_at))
+        let responded_at = ping.started_at.checked_add(head).ok()?;
+        Some(ping.report.receiver_clock?.duration_since(responded_at))
     }
 }
 

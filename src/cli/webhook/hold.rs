@@ -1,4 +1,4 @@
-//! `agentcron webhook hold`: nothing is sent until the hold is released.
+//! `agentcron webhook hold`: holds all webhooks back until `agentcron webhook release`.
 
 use clap::Args;
 use serde_json::json;
@@ -9,13 +9,13 @@ use crate::cli::terminal::{Failure, Session, ask};
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Runs continue and end as usual; their webhooks wait. Attempts that are in flight
-are finished. A hold survives restarts and changes of the configuration.
+finish. A hold survives restarts and changes of the configuration.
 
 Examples:
   agentcron webhook hold --note 'the receiver is being moved'
   agentcron status                 its first line shows the hold")]
 pub(super) struct Hold {
-    /// The reason, shown wherever the hold is
+    /// The reason; `status` and `webhook list` show it
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
 }

@@ -25,7 +25,8 @@ Examples:
   agentcron webhook list --cron daily-digest -n 200
   agentcron webhook list --url ops.example.com --json | jq .reason")]
 pub(super) struct List {
-    /// Only these, separated by commas: pending, sending, delivered, failed, gone, aborted, blocked, suppressed
+    /// Only webhooks with one of these statuses, separated by commas: pending, sending, delivered, failed, gone,
+    /// aborted, blocked, suppressed
     #[arg(long, value_name = "STATUS", value_delimiter = ',')]
     status: Vec<String>,
     /// Only webhooks of this cron
@@ -34,10 +35,10 @@ pub(super) struct List {
     /// Only webhooks of this run (its id, or its first characters)
     #[arg(long, value_name = "RUN")]
     run: Option<String>,
-    /// Only webhooks whose URL contains this, before its query
+    /// Only webhooks whose URL contains this text; the query is not searched
     #[arg(long, value_name = "TEXT")]
     url: Option<String>,
-    /// At most the newest N
+    /// Show at most the newest N
     #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
     limit: u32,
 }
@@ -92,7 +93,8 @@ fn cells(row: &WebhookRow, queue: &WebhookQueue, session: &Session) -> Vec<Strin
     ]
 }
 
-/// Returns when the next attempt is made. How long one has been due says nothing about when it is its turn.
+/// Returns when the next attempt is due. If it is due already, how long it has been so is not worth showing: that says
+/// nothing about when its turn comes.
 fn next_text(due_at: Timestamp, now: Timestamp) -> String {
     if due_at <= now { "due".to_owned() } else { times::relative(due_at, now) }
 }

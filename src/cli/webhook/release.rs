@@ -49,7 +49,7 @@ pub(super) fn release(release: &Release, session: &mut Session) -> Result<(), Fa
     let discarded = answer["discarded"].as_u64().unwrap_or(0);
     if discarded > 0 {
         let discarded = counted(discarded, "older webhook");
-        let how = "`agentcron webhook replay --status suppressed` would send them";
+        let how = "`agentcron webhook replay --status suppressed` sends them";
         session.output.line(&format!("{discarded} suppressed; {how}"))?;
     }
     Ok(())

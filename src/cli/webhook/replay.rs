@@ -27,7 +27,8 @@ pub(super) struct Replay {
     /// Webhooks by their ids, their runs' ids, or the first characters of either (at least 4)
     #[arg(value_name = "ID", conflicts_with_all = ["status", "since", "until", "cron", "run", "url"])]
     ids: Vec<String>,
-    /// Only these, separated by commas: failed, gone, aborted, blocked, suppressed, delivered, pending
+    /// Only webhooks with one of these statuses, separated by commas: failed, gone, aborted, blocked, suppressed,
+    /// delivered, pending
     #[arg(long, value_name = "STATUS", value_delimiter = ',')]
     status: Vec<String>,
     /// Only webhooks recorded at or after this time: RFC 3339, a local date or time, or how long ago
@@ -42,10 +43,10 @@ pub(super) struct Replay {
     /// Only webhooks of this run (its id, or its first characters)
     #[arg(long, value_name = "RUN")]
     run: Option<String>,
-    /// Only webhooks whose URL contains this, before its query
+    /// Only webhooks whose URL contains this text; the query is not searched
     #[arg(long, value_name = "TEXT")]
     url: Option<String>,
-    /// At most this many, oldest first; 10000 at most
+    /// Send at most this many (up to 10000), the oldest first
     #[arg(short = 'n', long, value_name = "N", default_value_t = REPLAY_DEFAULT)]
     limit: u32,
     /// Only count them and list the first ones

@@ -14,9 +14,9 @@ webhook replay --status gone` sends those, and resumes the URL as well.
 
 Examples:
   agentcron webhook resume https://ops.example.com/hooks/agent
-  agentcron webhook resume ops.example.com    every suspended URL with this")]
+  agentcron webhook resume ops.example.com    every suspended URL that contains this")]
 pub(super) struct Resume {
-    /// The URL as `status` shows it, or a part of it before its query
+    /// The URL as `status` shows it, or any part of it; the query is not searched
     url: String,
 }
 
@@ -29,6 +29,6 @@ pub(super) fn resume(resume: &Resume, session: &mut Session) -> Result<(), Failu
     for url in resumed {
         session.output.line(&format!("deliveries to {} are resumed", printable(url)))?;
     }
-    let how = "`agentcron webhook replay --status gone` sends the webhooks that have ended meanwhile";
+    let how = "`agentcron webhook replay --status gone` sends the webhooks that were not sent meanwhile";
     Ok(session.output.line(how)?)
 }

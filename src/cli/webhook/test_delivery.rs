@@ -1,4 +1,4 @@
-//! Sends one sample webhook with the code of the courier, and describes what came of it.
+//! Sends one sample webhook with the code of the courier, and reports the outcome.
 
 use std::time::Duration;
 
@@ -55,12 +55,15 @@ impl TestDelivery {
                 format!("not delivered; agentcron would retry after {}", times::took(wait))
             }
             Verdict::Ended(ending, _) => {
-                format!("not delivered; agentcron would not retry, and record it as {}", ending.status())
+                format!(
+                    "not delivered; agentcron would not retry, and would record it as {}",
+                    ending.status()
+                )
             }
         }
     }
 
-    /// Uses the names of `webhook show --json`.
+    /// Returns the outcome as JSON, with the names of `webhook show --json`.
     pub(super) fn to_json(&self) -> Value {
         let milliseconds = |took: Option<Duration>| took.map(|took| took.as_millis());
         let phases = &self.report.phases;
@@ -81,7 +84,7 @@ impl TestDelivery {
         })
     }
 
-    /// Prints a few indented lines.
+    /// Prints the response, the times and the decision on indented lines.
     pub(super) fn print(&self, session: &mut Session) -> Result<(), Failure> {
         let address = self.report.address.as_ref().map(ToString::to_string);
         let code = self.report.result.code();

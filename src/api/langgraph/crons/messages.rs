@@ -33,7 +33,8 @@ pub(super) fn thread_not_found(thread_id: ThreadId) -> ErrorResponse {
     ))
 }
 
-/// A cron that is defined in a file can be changed only there, by those who may write the file.
+/// Returns the error for a change of a cron that is defined in a file: it can be changed only there, by those who may
+/// write the file.
 pub(super) fn defined_in_file(name: &str, location: Option<&str>) -> ErrorResponse {
     let location = location.unwrap_or("a file");
     ErrorResponse::Conflict(format!(
@@ -41,7 +42,7 @@ pub(super) fn defined_in_file(name: &str, location: Option<&str>) -> ErrorRespon
     ))
 }
 
-/// The agent server did not respond to our question, so nothing was stored.
+/// Returns the error for a question that the agent server did not respond to; nothing was stored.
 pub(super) fn server_unclear(question: &str, error: &CallError) -> ErrorResponse {
     ErrorResponse::BadGateway(format!(
         "the agent server did not say {question}, so nothing was done: {error}"

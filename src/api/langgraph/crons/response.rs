@@ -17,7 +17,7 @@ pub(super) fn cron(stored: &StoredCron, now: Timestamp) -> Value {
     };
     let from_payload = |key: &str| payload.get(key).cloned().unwrap_or_default();
     let (thread_id, on_run_completed) = match cron.request.target {
-        // A change may set it; it means nothing for a cron on a thread.
+        // A request may set it, but it has no effect on a cron on a thread.
         Target::Thread(thread_id) => (Some(thread_id.to_string()), from_payload("on_run_completed")),
         Target::Stateless(OnRunCompleted::Delete) => (None, json!("delete")),
         Target::Stateless(OnRunCompleted::Keep) => (None, json!("keep")),
@@ -51,7 +51,7 @@ pub(super) fn selected(cron: Value, keys: &[&str]) -> Value {
     }
 }
 
-/// Returns what the file says. A token in a webhook URL there is not for clients of the API.
+/// Returns the fields of the file. Clients of the API must not see a token in its webhook URL.
 fn file_payload(stored: &StoredCron) -> Map<String, Value> {
     let mut payload: Map<String, Value> = serde_json::from_str(&stored.body).unwrap_or_default();
     if let Some(Value::String(webhook)) = payload.get_mut("webhook") {

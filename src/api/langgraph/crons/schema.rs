@@ -137,7 +137,7 @@ pub(super) fn check(body: &Map<String, Value>, schema: &Schema) -> Result<(), Er
     Ok(())
 }
 
-/// Returns the error for a body that is no object.
+/// Returns the error for a body that is not an object.
 pub(super) fn not_an_object(body: &Value) -> ErrorResponse {
     let path = SchemaPath { schema: String::new(), instance: String::new() };
     ErrorResponse::Invalid(path.message(body, "type", "is not of type \"object\""))

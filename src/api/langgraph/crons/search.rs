@@ -37,7 +37,7 @@ pub(super) fn count(body: &Map<String, Value>) -> Result<CronFilter, ErrorRespon
     })
 }
 
-/// Returns the keys to return of each cron; empty means all.
+/// Returns the keys that the response has for each cron; empty means all.
 pub(super) fn select(body: &Map<String, Value>) -> Vec<&'static str> {
     let named = body.get("select").and_then(Value::as_array).into_iter().flatten();
     let named: Vec<&str> = named.filter_map(Value::as_str).collect();

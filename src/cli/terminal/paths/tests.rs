@@ -1,4 +1,4 @@
-//! The database is found even if the rest of the configuration is wrong.
+//! Finding the database, even if the rest of the configuration is wrong.
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn check(text: &str, expected: Option<&str>) {
 }
 
 #[test]
-fn the_database_is_found_beside_mistakes() {
+fn the_database_is_found_despite_mistakes() {
     check("[store]\npath = \"a.db\"\n[cron.a]\nschedul = 7", Some("a.db"));
     check(
         "[backend]\napi_key = \"${{ credential.key }}\"\n[store]\npath = \"${{ env.PLACE }}/a.db\"",
@@ -22,7 +22,7 @@ fn the_database_is_found_beside_mistakes() {
 }
 
 #[test]
-fn what_cannot_be_read_alone_is_left_to_the_whole_configuration() {
+fn a_path_that_cannot_be_read_on_its_own_is_not_guessed() {
     check("[store", None);
     check("[store]\npath = 7", None);
     check("[store]\npath = \"${{ env.NOWHERE }}/a.db\"", None);

@@ -11,10 +11,10 @@ use crate::present::{Tone, counted, times, webhooks};
 use crate::transport::{Certificate, JudgedAddress};
 use crate::webhook::{DestinationVerdict, redacted};
 
-/// A certificate that expires sooner is marked.
+/// A certificate that has fewer days left than this is highlighted.
 const DAYS_LEFT_FEW: i64 = 14;
 
-/// Whether the policy lets webhooks be sent.
+/// Whether the policy allows webhooks to a URL or to an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PolicyVerdict {
     Allow,
@@ -181,18 +181,22 @@ impl Diagnosis {
         let (tone, text) = match skew.unsigned_abs() {
             off if off <= CLOCK_SKEW_WARNED => (Tone::Good, "the receiver's clock is right".to_owned()),
             off if off <= SIGNATURE_AGE_MAX => {
-                (Tone::Attention, format!("warning: the receiver's clock is {}", away(skew)))
+                (Tone::Attention, format!("warning: the receiver's clock is {}", skew_text(skew)))
             }
             _ => (
                 Tone::Bad,
-                format!("error: the receiver's clock is {}; it will reject signatures as stale", away(skew)),
+                format!(
+                    "error: the receiver's clock is {}; it will reject signatures as stale",
+                    skew_text(skew)
+                ),
             ),
         };
         Ok(session.output.line(&format!("  {}", session.output.paint(tone, &text)))?)
     }
 }
 
-fn away(skew: SignedDuration) -> String {
+/// Returns `3 min 20 s ahead`.
+fn skew_text(skew: SignedDuration) -> String {
     let direction = if skew.is_negative() { "behind" } else { "ahead" };
     format!("{} {direction}", times::took(skew.abs()))
 }

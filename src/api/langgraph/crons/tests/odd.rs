@@ -253,7 +253,7 @@ async fn a_long_body_is_refused_before_it_is_read() {
     let world = World::new();
     let long = vec![b' '; crate::domain::bounds::CRON_BODY_BYTES_MAX + 1];
     let response = world.send_raw("POST", "/runs/crons", long).await;
-    expect![[r#"413 {"detail":"the body is longer than 2 MiB, or broke off"}"#]]
+    expect![[r#"413 {"detail":"the body is longer than 2 MiB, or was cut off"}"#]]
         .assert_eq(&response.status_and_body());
 }
 
