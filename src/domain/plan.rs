@@ -57,7 +57,7 @@ pub enum SkipReason {
     /// It falls on an excluded day.
     Excluded,
     /// A person asked for it (`skip-next`).
-    Asked,
+    Requested,
 }
 
 /// Why occurrences that were found too late were not caught up.
@@ -83,7 +83,7 @@ impl SkipReason {
                 ReasonCode::QueueFull,
                 "one run was running and one was waiting already (overlap = \"queue\")",
             ),
-            SkipReason::Asked => Reason::new(ReasonCode::SkipNext, "skipped on request"),
+            SkipReason::Requested => Reason::new(ReasonCode::SkipNext, "skipped on request"),
             SkipReason::Excluded => Reason::new(ReasonCode::Excluded, "this day is excluded"),
         }
     }
@@ -141,7 +141,7 @@ pub fn plan(cron: &Cron, state: &CronState, cursor: Timestamp, active: Active, n
         let is_excluded = matches!(decision, Decision::Skip { reason: SkipReason::Excluded, .. });
         if skip_next && !is_excluded {
             skip_next = false;
-            decision = Decision::Skip { scheduled_for: at, reason: SkipReason::Asked };
+            decision = Decision::Skip { scheduled_for: at, reason: SkipReason::Requested };
         }
         if let Decision::Fire { .. } = decision {
             active.waiting += 1;

@@ -13,7 +13,7 @@ words!(
         BackendUnreachable = "backend_unreachable",
         /// Waiting: the backend refused our credentials.
         BackendDenied = "backend_denied",
-        /// Waiting: it was sent, and it is not known whether it started.
+        /// Waiting: it was sent, and its start is not confirmed.
         StartUnconfirmed = "start_unconfirmed",
         /// Running or success: it started later than it was due.
         StartedLate = "started_late",
@@ -105,7 +105,7 @@ words!(
         StartedLate = "started_late",
         /// The backend certainly did not take it.
         NotSent = "not_sent",
-        /// It was sent, and it is not known whether it started.
+        /// It was sent, and its start is not confirmed.
         Unconfirmed = "unconfirmed",
         /// A reconciliation could not determine whether it started.
         StillUnconfirmed = "still_unconfirmed",

@@ -49,7 +49,7 @@ words!(
         Pending = "pending",
         /// It is being sent right now.
         Sending = "sending",
-        /// It was sent, and it is not known whether it started.
+        /// It was sent, and its start is not confirmed.
         Unconfirmed = "unconfirmed",
         /// The backend has accepted it.
         Running = "running",

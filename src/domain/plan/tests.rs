@@ -260,7 +260,7 @@ fn skip_next_skips_exactly_one_and_no_excluded_day_uses_it_up() {
         expect![[r#"
             skip 2026-03-03T00:00:00Z Excluded
             skip 2026-03-03T12:00:00Z Excluded
-            skip 2026-03-04T00:00:00Z Asked
+            skip 2026-03-04T00:00:00Z Requested
             fire 2026-03-04T12:00:00Z +0s before 2026-03-04T13:00:00Z (schedule)
             cursor 2026-03-04T12:00:00Z
             wake 2026-03-05T00:00:00Z"#]],

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 /// How far ahead the first occurrence is: enough for a daemon to start before it on a busy machine.
-const LEAD: SignedDuration = SignedDuration::from_secs(3);
+const LEAD: SignedDuration = SignedDuration::from_secs(5);
 
 /// Occurs every `every` seconds, `count` times.
 #[derive(Clone, Debug)]

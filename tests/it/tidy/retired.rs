@@ -1,7 +1,6 @@
 //! Names and phrases that the project has given up are not used again: in code and comments, in the documents, and in
 //! what `--help` prints.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
@@ -99,25 +98,14 @@ const RETIRED: &[(&str, &str)] = &[
     ("who we are", "agentcron's own fields"),
 ];
 
-/// How many uses may be left. It only ever goes down: lower it to the number that the test prints, and at last to 0.
-const LEFT_MAX: usize = 192;
-
 #[test]
 fn nothing_retired_is_used_again() {
     let mut found = Vec::new();
     for text in texts() {
         found.extend(retired_in(&text));
     }
-    let mut by_folder = BTreeMap::<String, usize>::new();
-    for (place, _) in &found {
-        *by_folder.entry(folder_of(place)).or_default() += 1;
-    }
     let shown: Vec<String> = found.iter().map(|(place, what)| format!("{place}: {what}")).collect();
-    let shown = format!("{}\n{} uses of what is retired: {by_folder:?}", shown.join("\n"), found.len());
-    if !found.is_empty() {
-        eprintln!("{shown}");
-    }
-    assert!(found.len() <= LEFT_MAX, "\n{shown}");
+    assert!(shown.is_empty(), "\n{}\n{} uses of what is retired", shown.join("\n"), shown.len());
 }
 
 #[test]
@@ -217,15 +205,6 @@ fn retired_in(source: &Source) -> Vec<(String, String)> {
 
 fn is_type(retired: &str) -> bool {
     retired.starts_with(char::is_uppercase) && !retired.contains(' ')
-}
-
-fn folder_of(place: &str) -> String {
-    let place = place.split(':').next().unwrap();
-    if place.starts_with("agentcron") {
-        return "--help".to_owned();
-    }
-    let parts: Vec<&str> = place.split('/').collect();
-    parts[..parts.len().clamp(1, 2)].join("/")
 }
 
 /// A text in lower case as one line, without the marks of comments, with the line number of each byte.
