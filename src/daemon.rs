@@ -25,7 +25,7 @@ use crate::engine::maintenance::{self, Maintenance};
 use crate::engine::runner::{self, Runner, RunnerSettings};
 use crate::engine::scheduler::{self, NextWake, Scheduler};
 use crate::engine::{Health, Wakes};
-use crate::store::{Execution, NewDefinition, NoticeKind, Store, StoreError};
+use crate::store::{Execution, NewDefinition, NewNotice, NoticeKind, Store, StoreError};
 use crate::transport::{Relay, Transport};
 use crate::webhook::{self, LiveSettings, Sender, WebhookSettings};
 
@@ -127,7 +127,7 @@ async fn prepare(world: &World, store: &Store) -> Result<Option<TcpListener>, Da
         Some(Ok(listener)) => (Some(listener), None),
         Some(Err(problem)) => (None, Some(problem)),
     };
-    store.notice(world.clock.now(), NoticeKind::Listen, problem).await?;
+    store.notice(world.clock.now(), NoticeKind::Listen, problem.map(NewNotice::single)).await?;
     Ok(network)
 }
 

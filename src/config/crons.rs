@@ -81,7 +81,7 @@ pub(super) fn validate_crons(
 
 fn duplicate_message(name: &str, first: &str, first_location: &SourceLocation) -> String {
     if name == first {
-        format!("cron {} is defined in {first_location} already", quoted(name))
+        format!("cron {} is already defined in {first_location}", quoted(name))
     } else {
         format!("cron {} differs only by case from {} in {first_location}", quoted(name), quoted(first))
     }

@@ -1,4 +1,5 @@
-//! Parses TOML text into tables that know the place of everything in them; a syntax error shows its line and a caret.
+//! Parses TOML text into tables that know the position of everything in them; a syntax error shows its line and a
+//! caret.
 
 use toml::de::{DeTable, DeValue};
 
@@ -58,7 +59,7 @@ fn duplicate(source: &SourceFile, root: &DeTable<'_>, error: &toml::de::Error) -
     let key = written.trim_matches(|char| char == '"' || char == '\'');
     let first = last_key_before(root, key, span.start, DEPTH_MAX).map(|offset| source.position(offset).line);
     let first = first.or_else(|| same_header_before(source, source.position(span.start).line));
-    let first = first.map_or(String::new(), |line| format!(": the first is in line {line}"));
+    let first = first.map_or(String::new(), |line| format!(": the first is on line {line}"));
     source.error(span.start, format!("key {} is given twice{first}", quoted(key)), None)
 }
 

@@ -71,7 +71,7 @@ impl fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
-/// What is wrong with a value, said by code that does not know where the value is written.
+/// What is wrong with a value, reported by code that does not know where the value is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Complaint {
     pub(super) message: String,

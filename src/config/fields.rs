@@ -26,7 +26,7 @@ macro_rules! cron_fields {
             /// The names of all fields, in the order of the reference.
             pub const NAMES: &'static [&'static str] = &[$(stringify!($name)),+];
 
-            /// Returns these fields, with those of `other` where these are absent. Values are not merged into one
+            /// Returns these fields, with those of `other` where these are absent. Values are not merged with one
             /// another.
             fn or(self, other: &Self) -> Self {
                 Self { $($name: self.$name.or_else(|| other.$name.clone())),+ }
@@ -89,8 +89,8 @@ impl CronFields {
         self.or(&defaults)
     }
 
-    /// Calls `visit` with the field, the JSON pointer and the text of every text that is sent to the agent server.
-    /// Their placeholders are filled when an occurrence is fired.
+    /// Calls `visit` for every text that is sent to the agent server, with its field, its JSON pointer and the text
+    /// itself. The placeholders in these texts are filled when an occurrence is fired.
     pub(super) fn each_payload_text<'f>(&'f self, visit: &mut impl FnMut(&'static str, &str, &'f str)) {
         if let Some(input) = &self.input {
             each_text(input, &mut |pointer, text| visit("input", pointer, text));

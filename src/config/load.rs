@@ -1,4 +1,4 @@
-//! Loads a configuration: reads all files first and validates them then, so that one run shows every mistake of every
+//! Loads a configuration: reads all files first and then validates them, so that one run shows every mistake of every
 //! file.
 
 use std::collections::BTreeSet;

@@ -12,7 +12,7 @@ use super::section::Section;
 
 /// What reading a value needs besides the section.
 pub(super) struct SectionReader<'r> {
-    /// The main file's directory, at which relative paths start.
+    /// The main file's directory, against which relative paths are resolved.
     pub(super) base: &'r Path,
     pub(super) environment: &'r Environment,
     pub(super) report: &'r mut Report,
@@ -76,14 +76,14 @@ impl SectionReader<'_> {
     ) -> Result<Secret, Reported> {
         let filled = self.fill(section, key, pointer, text)?;
         if filled.trim().is_empty() || filled.contains(char::is_control) {
-            let message = "expected a text in one line, and not an empty one";
+            let message = "expected one line of text that is not empty";
             let complaint = Complaint::with_hint(message, "leave the key out to send none");
             return Err(self.report_at(section, key, pointer, complaint));
         }
         Ok(Secret::new(&filled))
     }
 
-    /// Returns a path; a relative one starts at the main file's directory.
+    /// Returns a path; a relative one is resolved against the main file's directory.
     pub(super) fn path(&mut self, section: &Section<'_>, key: &str, text: &str) -> Result<PathBuf, Reported> {
         let filled = self.text(section, key, text)?;
         if filled.contains(char::is_control) {

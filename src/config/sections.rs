@@ -15,9 +15,9 @@ use super::section::{NO_ADVICE, Section};
 use super::section_reader::{Reported, SectionReader};
 use super::settings::{BackendConfig, HttpConfig, StoreConfig};
 
-/// Where `langgraph dev` listens.
+/// The address at which `langgraph dev` listens.
 const BACKEND_URL_DEFAULT: &str = "http://127.0.0.1:2024";
-/// One port further than the agent server's own, so that clients change nothing but the number.
+/// One port above the agent server's own, so that clients change nothing but the number.
 const LISTEN_DEFAULT: &str = "127.0.0.1:2025";
 const REQUEST_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 const CONCURRENT_RUNS_DEFAULT: usize = 256;
@@ -62,7 +62,7 @@ pub(super) fn backend(root: &Section<'_>, reader: &mut SectionReader<'_>) -> Res
     let api_key = raw.api_key.as_deref().map(|text| reader.secret(&section, "api_key", "", text));
     let timeout = reader.duration(&section, "request_timeout", raw.request_timeout, REQUEST_TIMEOUT_DEFAULT);
     if timeout == Ok(Duration::ZERO) {
-        let complaint = Complaint::new("got no time at all, expected more than zero");
+        let complaint = Complaint::new("got a duration of zero, expected a longer one");
         reader.report(&section, "request_timeout", complaint);
     }
     let ca_file = reader.optional_path(&section, "ca_file", raw.ca_file.as_deref());

@@ -22,7 +22,7 @@ pub use mistakes::{FieldError, FieldErrorKind};
 pub(super) use values::check_values;
 pub use webhook::check_webhook_policy;
 
-/// Validates a cron from a file, without knowing which store it will be in. Its ids are those of no installation until
+/// Validates a cron from a file, without knowing which store it will be in. Its ids belong to no installation until
 /// [`CronDefinition::in_installation`](super::CronDefinition::in_installation) sets the ones with which it runs.
 pub fn validate_cron(name: &str, fields: &CronFields) -> Result<Cron, Vec<FieldError>> {
     let installation = InstallationId::default();

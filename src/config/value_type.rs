@@ -8,7 +8,7 @@ pub enum ValueType {
     Text,
     /// Text: `http://…` or `https://…`.
     Url,
-    /// Text: a path. A relative one starts at the directory of the main file.
+    /// Text: a path. A relative one is resolved against the main file's directory.
     Path,
     /// Text: `90s`, `5m`, `1h30m`, `7d`.
     Duration,

@@ -6,7 +6,7 @@ use crate::domain::template::{self, PlaceholderSource};
 pub(super) const ENV_PREFIX_DEFAULT: &str = "LG_WEBHOOK_";
 
 /// Headers that agentcron sets, or that belong to the protocol: those of one connection (RFC 9110 §7.6.1), and those
-/// that say how the body is to be read.
+/// that say how the body must be read.
 const RESERVED_HEADERS: &[&str] = &[
     "accept-encoding",
     "connection",
@@ -46,6 +46,6 @@ pub(super) fn header_complaint(name: &str, text: &str, env_prefix: &str) -> Opti
 
 /// Returns what is wrong with a header's value once its placeholders are filled.
 pub(super) fn value_complaint(filled: &str) -> Option<&'static str> {
-    let expected = "not the value of a header: expected visible ASCII characters in one line";
+    let expected = "not a valid header value: expected visible ASCII characters on one line";
     http::HeaderValue::from_str(filled).is_err().then_some(expected)
 }

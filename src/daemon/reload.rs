@@ -17,7 +17,7 @@ use super::watch::{Coverage, Watch};
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigErrors, Environment, Sources};
 use crate::engine::Wakes;
-use crate::store::{NewDefinition, NoticeKind, Store, StoreError, SyncReport};
+use crate::store::{NewDefinition, NewNotice, NoticeKind, Store, StoreError, SyncReport};
 use crate::webhook::{SettingsWriter, WebhookSettings};
 
 /// Editors write in several steps: files are read once they have been unchanged for this long.
@@ -119,7 +119,7 @@ async fn pass(reload: &Reload, known: &mut KnownFiles, cause: Cause) -> Result<A
     match load(reload).await {
         Ok(config) if config.crons.is_empty() && known.crons > 0 => {
             let message = "no cron is left in it; if that is intended, restart the daemon";
-            refuse(reload, message.to_owned()).await?;
+            refuse(reload, NewNotice::single(message.to_owned())).await?;
         }
         Ok(config) => {
             apply(reload, known, &config, cause).await?;
@@ -131,7 +131,10 @@ async fn pass(reload: &Reload, known: &mut KnownFiles, cause: Cause) -> Result<A
                 return Ok(Again::Yes);
             }
         }
-        Err(errors) => refuse(reload, errors.to_string()).await?,
+        Err(errors) => {
+            let mistakes = NewNotice { detail: errors.to_string(), count: errors.0.len() };
+            refuse(reload, mistakes).await?;
+        }
     }
     Ok(Again::No)
 }
@@ -168,7 +171,7 @@ async fn apply(
     let now = reload.clock.now();
     let definitions = match super::definitions(&config.crons, reload.store.installation_id()) {
         Ok(definitions) => definitions,
-        Err(error) => return refuse(reload, error.to_string()).await,
+        Err(error) => return refuse(reload, NewNotice::single(error.to_string())).await,
     };
     let mut report = SyncReport::default();
     let hash = hash_of(&definitions);
@@ -197,8 +200,9 @@ async fn apply(
     Ok(())
 }
 
-async fn refuse(reload: &Reload, mistakes: String) -> Result<(), StoreError> {
-    tracing::error!("configuration not reloaded; the last good one stays in force:\n{mistakes}");
+async fn refuse(reload: &Reload, mistakes: NewNotice) -> Result<(), StoreError> {
+    let detail = &mistakes.detail;
+    tracing::error!("configuration not reloaded; the last good one stays in force:\n{detail}");
     reload.store.notice(reload.clock.now(), NoticeKind::Configuration, Some(mistakes)).await
 }
 

@@ -27,13 +27,14 @@ pub const CURSOR_AHEAD_MAX: Duration = Duration::from_secs(3600);
 /// started.
 pub const CLOCK_EARLIEST: Timestamp = Timestamp::constant(1_767_225_600, 0);
 
-/// The wall clock may differ from the monotonic clock by this much in a second before it counts as a step.
+/// The wall clock may differ from the monotonic clock by this much between two checks, which are at
+/// most a second apart, before it counts as a step.
 pub const CLOCK_STEP_MIN: Duration = Duration::from_secs(2);
 
 /// The body of a request to our own `/v1`, whose longest part is a note.
 pub const API_BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// One read of the API, including the wait for its turn: a longer read keeps SQLite from shortening the WAL.
+/// One read of the API, including the wait for its turn: a longer read keeps SQLite from resetting the WAL.
 pub const READ_WAIT: Duration = Duration::from_secs(10);
 
 /// Items on one page of the API.
@@ -63,7 +64,7 @@ pub const SOCKET_CONNECTIONS_MAX: usize = 64;
 /// wait.
 pub const HELD_BODIES_BYTES_MAX: usize = 8 * HTTP_BODY_BYTES_MAX;
 
-/// How long the body of such a request may take in all.
+/// How long the body of a request for a run may take to arrive completely.
 pub const HELD_BODY_WAIT: Duration = Duration::from_secs(60);
 
 /// The part of a response that is read on its way to the client, to learn the ids of its run: the first event, or the
@@ -73,7 +74,7 @@ pub const TEE_BYTES_MAX: usize = 1024 * 1024;
 /// How long a client may take to send a request, to send more of its body, and to receive more of a response.
 pub const CLIENT_SILENCE: Duration = Duration::from_secs(30);
 
-/// The request that creates a cron through the API: its payload may have 1 MiB, and JSON may contain white space.
+/// The request that creates a cron through the API: its payload may be 1 MiB long, and JSON may contain white space.
 pub const CRON_BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// Crons made through the API: the scheduler holds each of them in memory, and a client in a loop must be stopped.
@@ -116,7 +117,7 @@ pub const POLL_WAIT: Duration = Duration::from_secs(2);
 /// know it yet.
 pub const NOT_FOUND_MAX: u32 = 5;
 
-/// How long we query the backend about an unconfirmed attempt before we give up and record that.
+/// How long we query the backend about an unconfirmed start before we give up and record that.
 pub const UNCONFIRMED_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// How long a cancelled run may take to end before we record its end without the backend's confirmation.
@@ -226,8 +227,8 @@ pub const RELEASE_RATE_MAX: u32 = 1_000;
 
 /// Deliveries replayed by one request unless it says otherwise.
 pub const REPLAY_DEFAULT: u32 = 1_000;
-/// The most deliveries that one request can replay: a request for more is a mistake, and the writer has other
-/// work.
+
+/// The most deliveries that one request can replay: a request for more is a mistake, and the writer has other work.
 pub const REPLAY_MAX: u32 = 10_000;
 
 /// Deliveries that the response to a replay lists one by one.

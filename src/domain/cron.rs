@@ -23,9 +23,9 @@ pub struct Cron {
     /// The schedule in its time zone.
     pub calendar: Calendar,
     pub enabled: bool,
-    /// No occurrence before this instant.
+    /// The cron has no occurrence before this instant.
     pub start_time: Option<Timestamp>,
-    /// No occurrence at or after this instant.
+    /// The cron has no occurrence at or after this instant.
     pub end_time: Option<Timestamp>,
     pub request: Request,
     /// The URL that receives a webhook when a run has ended. It still has its placeholders (`${{ … }}`).
@@ -40,7 +40,7 @@ pub struct Request {
     pub assistant_id: String,
     pub target: Target,
     pub mode: Mode,
-    /// The agent server's own fields by their own names (`input`, `config`, `context`, `durability`, …), which still
+    /// The agent server's own fields under their own names (`input`, `config`, `context`, `durability`, …), which still
     /// have their placeholders. `metadata` and `multitask_strategy` are not among them.
     pub payload: Map<String, Value>,
     /// The user's metadata; agentcron adds its own when an occurrence is fired.
@@ -81,7 +81,7 @@ pub struct Policy {
     pub start_deadline: Option<Duration>,
     /// How long a run may take before it is cancelled; `None` means that it is never cancelled.
     pub timeout: Option<Duration>,
-    /// Each occurrence is delayed by a stable amount of at most this.
+    /// Each occurrence is delayed by a stable amount of at most this much.
     pub jitter: Duration,
     /// Whole local days on which nothing fires.
     pub exclude: Vec<DayRange>,
@@ -102,7 +102,7 @@ words!(
     CronSource {
         /// In a TOML file, where it must be edited.
         File = "file",
-        /// Through the HTTP API, by a client who must not learn what the daemon's environment holds.
+        /// Through the HTTP API, by a client that must not learn what the daemon's environment holds.
         Api = "api",
     }
 );
@@ -116,7 +116,7 @@ words!(
     }
 );
 words!(
-    /// The agent server's ways to run. The outcome is the same.
+    /// How the agent server is asked to execute a run. The outcome is the same for all.
     Mode {
         /// `POST …/runs`; the run is followed afterwards.
         Background = "background",

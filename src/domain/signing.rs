@@ -49,9 +49,9 @@ pub enum KeyError {
 }
 
 impl SigningKey {
-    /// Parses `whsec_` with base64, `whsk_` with base64, or a secret without a prefix. The latter is decoded
-    /// as base64 if that is possible, as the libraries of receivers do; otherwise the bytes of the text are
-    /// the secret.
+    /// Parses `whsec_` with base64, `whsk_` with base64, or a secret without a prefix. A secret without a
+    /// prefix is decoded as base64 if that is possible, because the libraries of receivers do the same;
+    /// otherwise the bytes of the text are the secret.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         if text.starts_with("whpk_") {
             return Err(KeyError::Public);

@@ -62,7 +62,7 @@ pub enum TemplateError {
     TooMany,
 }
 
-/// The name of a placeholder has no meaning. It is shortened to 64 characters.
+/// The name of a placeholder that has no meaning, shortened to 64 characters.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown placeholder `{name}`")]
 pub struct UnknownName {

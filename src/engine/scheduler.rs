@@ -14,7 +14,7 @@ use crate::crash::crash_point;
 use crate::domain::bounds::{CRONS_PER_PASS, SLEEP_MAX};
 use crate::domain::ids::CronId;
 use crate::domain::plan::next_within;
-use crate::store::{NoticeKind, PlanResult, ScheduledCron, Store, StoreError};
+use crate::store::{NewNotice, NoticeKind, PlanResult, ScheduledCron, Store, StoreError};
 
 /// The crons in memory, ordered by when they are to be planned next.
 #[derive(Default)]
@@ -68,7 +68,7 @@ async fn clock_stepped(scheduler: &Scheduler, step: SignedDuration) -> Result<()
     let now = clock.now();
     let message = step_text(step);
     tracing::warn!(%now, step = message, "clock stepped; it was set, or the machine slept");
-    store.notice(now, NoticeKind::ClockStep, Some(message)).await?;
+    store.notice(now, NoticeKind::ClockStep, Some(NewNotice::single(message))).await?;
     if step.is_negative() {
         store.clock_set_back(now, step).await?;
         reset_future_cursors(scheduler).await?;

@@ -22,7 +22,7 @@ pub enum CancelEffect {
     /// The run is being sent. It is cancelled once it is known whether it has started.
     OnceKnown,
     /// The backend is asked to cancel the run.
-    Asked,
+    Requested,
     /// Nothing: the run has ended already.
     AlreadyEnded,
 }
@@ -43,7 +43,7 @@ impl Store {
             let effect = match &run.state {
                 RunState::Pending { .. } => CancelEffect::NotStarted,
                 RunState::Sending { .. } | RunState::Unconfirmed { .. } => CancelEffect::OnceKnown,
-                RunState::Running(_) => CancelEffect::Asked,
+                RunState::Running(_) => CancelEffect::Requested,
                 RunState::Ended { .. } => {
                     return Ok(Some(CancelledRun { run, effect: CancelEffect::AlreadyEnded }));
                 }
@@ -68,7 +68,7 @@ impl CancelEffect {
             CancelEffect::OnceKnown => {
                 "it is being sent, and is cancelled as soon as the agent server has accepted it".to_owned()
             }
-            CancelEffect::Asked => "the agent server is being asked to cancel it".to_owned(),
+            CancelEffect::Requested => "the agent server is being asked to cancel it".to_owned(),
             CancelEffect::AlreadyEnded => {
                 let status = run.state.status().map_or(Phase::Ended.as_str(), |status| status.as_str());
                 format!("it is over already ({status})")

@@ -50,7 +50,7 @@ pub use deliveries::{ClaimedDelivery, DeliveryClaim, FinishedAttempt};
 pub use delivery_mode::DeliveryModeChange;
 pub use end_run::{FailureLimit, RunEnding};
 pub use error::StoreError;
-pub use notices::NoticeKind;
+pub use notices::{NewNotice, NoticeKind};
 pub use plan_due::{PlanResult, Planned};
 pub use read::{
     AttemptRow, CronCursor, CronDetails, CronListing, CronRecord, CronRow, CronStatus, DaemonState,

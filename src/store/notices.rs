@@ -21,19 +21,41 @@ words!(
     }
 );
 
+/// What a notice says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewNotice {
+    pub detail: String,
+    /// How many mistakes or events it lists.
+    pub count: usize,
+}
+
+impl NewNotice {
+    /// Returns a notice of a single event.
+    pub fn single(detail: String) -> Self {
+        Self { detail, count: 1 }
+    }
+}
+
 impl Store {
-    /// Replaces the notice of this kind by `detail`, or deletes it if `detail` is `None`.
+    /// Replaces the notice of this kind, or deletes it if `notice` is `None`.
     pub async fn notice(
         &self,
         now: Timestamp,
         kind: NoticeKind,
-        detail: Option<String>,
+        notice: Option<NewNotice>,
     ) -> Result<(), StoreError> {
         self.write(move |tx| {
-            match &detail {
-                Some(detail) => tx
-                    .prepare_cached("INSERT OR REPLACE INTO notices (kind, at, detail) VALUES (?1, ?2, ?3)")?
-                    .execute((kind.as_str(), millis(now), detail))?,
+            match &notice {
+                Some(NewNotice { detail, count }) => tx
+                    .prepare_cached(
+                        "INSERT OR REPLACE INTO notices (kind, at, detail, count) VALUES (?1, ?2, ?3, ?4)",
+                    )?
+                    .execute((
+                        kind.as_str(),
+                        millis(now),
+                        detail,
+                        i64::try_from(*count).unwrap_or(i64::MAX),
+                    ))?,
                 None => tx.prepare_cached("DELETE FROM notices WHERE kind = ?1")?.execute([kind.as_str()])?,
             };
             Ok(())

@@ -1,4 +1,4 @@
-//! The readable contents of a certificate. Whether it can be trusted is not decided here.
+//! The readable contents of a certificate. The verifier decides whether to trust it, not this file.
 
 use std::net::IpAddr;
 

@@ -1,6 +1,6 @@
 //! Opens connections to receivers: name -> addresses -> each address judged by the policy -> TCP -> TLS. This
 //! is the only place that connects to a receiver, so nothing gets past the policy: neither a literal address
-//! nor a second, different answer of a name server.
+//! nor a second, different answer from a name server.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -20,7 +20,7 @@ use crate::domain::bounds::{CONNECT_WAIT, LOOKUP_WAIT, RECEIVER_ADDRESSES_MAX};
 use crate::domain::delivery::Phases;
 use crate::domain::url_policy::{PolicyViolation, UrlPolicy};
 
-/// Looks up names and opens TCP connections. Tests replace both steps by their own.
+/// Looks up names and opens TCP connections. Tests replace both steps with their own.
 #[derive(Clone)]
 pub struct Dialer {
     lookup: Arc<dyn Fn(String) -> BoxFuture<'static, std::io::Result<Vec<IpAddr>>> + Send + Sync>,
@@ -32,7 +32,7 @@ impl Dialer {
     pub fn of_system() -> Self {
         Self::new(
             async |name: String| {
-                // Only the function asks for a port; the lookup does not depend on it.
+                // The function requires a port, but the lookup does not depend on it.
                 let found = tokio::net::lookup_host((name, 0)).await?;
                 Ok(found.map(|address| address.ip()).collect())
             },
@@ -83,7 +83,7 @@ pub struct JudgedAddress {
     pub violation: Option<PolicyViolation>,
 }
 
-/// Where to connect to, according to a URL.
+/// The host and port that a URL says to connect to.
 pub(super) struct Destination<'u> {
     /// A name or a literal address, without brackets.
     pub(super) host: &'u str,

@@ -67,8 +67,8 @@ pub type BodyStream = Pin<Box<dyn Stream<Item = Result<Bytes, TransportError>> +
 /// Why there is no complete response.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransportError {
-    /// The request certainly did not leave: the name lookup or the connection failed. (To the agent server,
-    /// TLS too.)
+    /// The request certainly did not leave: the name lookup or the connection failed. For the agent server this
+    /// includes a failure of TLS.
     #[error("{0}")]
     NotSent(String),
     /// The request did not leave because the receiver's certificate or its TLS is not acceptable.

@@ -10,7 +10,8 @@ use tokio::time::{Instant, sleep};
 use super::connection::Connection;
 use crate::domain::bounds::ATTEMPTS_PER_ORIGIN;
 
-/// A receiver may close an idle connection at any time, but has rarely closed one that is younger than this.
+/// A receiver may close an idle connection at any time, but rarely closes one that has been idle for less
+/// than this.
 const IDLE_MAX: Duration = Duration::from_secs(4);
 
 /// Idle connections by origin. The pool is cheap to clone; when the last clone is dropped, its connections

@@ -1,4 +1,4 @@
-//! Inspects the way to a receiver without sending anything, using the same code that connects: the addresses
+//! Inspects the route to a receiver without sending anything, using the same code that connects: the addresses
 //! of its name, what the policy says about each of them, and the certificates that the receiver presents.
 
 use std::sync::{Arc, Mutex, PoisonError};

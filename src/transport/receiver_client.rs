@@ -43,8 +43,8 @@ impl ReceiverClient {
         Self { connector, pool: Pool::default() }
     }
 
-    /// Takes or opens a connection and only then completes the request, so that what `sign` adds is as old as
-    /// the write.
+    /// Takes or opens a connection and only then completes the request, so that the timestamp that `sign` adds
+    /// is the time of the write.
     pub(super) async fn send(
         &self,
         mut request: Request<Bytes>,

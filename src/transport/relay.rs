@@ -21,8 +21,8 @@ use super::dialer::{Destination, Io, NO_CERTIFICATE_NAME, Scheme, disable_delay}
 use super::{causes, tls};
 use crate::domain::bounds::{CONNECT_WAIT, HTTP_CONNECTIONS_MAX};
 
-/// Agent servers close idle connections after about five seconds (uvicorn), so a younger one has rarely been
-/// closed.
+/// Agent servers close a connection that has been idle for about five seconds (uvicorn), so one that has been
+/// idle for less than this is rarely closed.
 const IDLE_MAX: Duration = Duration::from_secs(4);
 
 /// Forwards requests to the agent server. It is cheap to clone.

@@ -26,11 +26,11 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Json<DaemonStatus>,
     Ok(Json(status.await?))
 }
 
-/// Returns what came of the last reload: the daemon loads changed files by itself, and otherwise leaves a notice that
-/// has one mistake a line.
+/// Returns what came of the last reload: the daemon loads changed files by itself, and otherwise leaves a notice of
+/// the mistakes.
 fn configuration(snapshot: &StatusSnapshot) -> Configuration {
     let notice = snapshot.notices.iter().find(|notice| notice.kind == NoticeKind::Configuration);
     notice.map_or(Configuration::Same, |notice| Configuration::Mistakes {
-        mistakes: notice.detail.lines().count(),
+        mistakes: usize::try_from(notice.count).unwrap_or(usize::MAX),
     })
 }

@@ -248,7 +248,7 @@ const CRON_KEYS: &[KeyReference] = &[
         value_type: ValueType::Duration,
         default: DefaultValue::Absent("a run may start until the next occurrence, and at most an hour late"),
         example: "\"10s\"",
-        meaning: "How late a run may start; after that the occurrence is recorded as missed.",
+        meaning: "How late a run may start; a run that the agent server has not accepted by then ends as `error`.",
         secrecy: Secrecy::Public,
     },
     KeyReference {

@@ -125,7 +125,7 @@ fn check_sizes(fields: &CronFields, mistakes: &mut Mistakes) {
         total_bytes += bytes;
         if fitted && total_bytes > PAYLOAD_BYTES_MAX {
             let message = format!(
-                "input, config, context and metadata have more than {} KiB together",
+                "the sum of input, config, context and metadata is larger than {} KiB",
                 PAYLOAD_BYTES_MAX >> 10
             );
             mistakes.add_with_hint(field, message, "send a reference to the data instead of the data");

@@ -26,7 +26,7 @@ pub(super) fn target(
     }
     let thread_id = plain_text(mistakes, "thread_id", &fields.thread_id).map(|text| {
         text.parse::<ThreadId>().map_err(|_| {
-            let hint = "for a name of your own write thread = \"…\"";
+            let hint = "for a name of your own, write thread = \"…\"";
             mistakes.add_with_hint("thread_id", format!("got {}, expected a UUID", quoted(text)), hint);
         })
     });
@@ -68,12 +68,12 @@ pub(super) fn multitask_strategy(fields: &CronFields, mistakes: &mut Mistakes) -
     Some(MultitaskStrategy::Reject)
 }
 
-/// Returns the text if it can be a name in tables and log lines: neither empty nor long, and in one line.
+/// Returns the text if it can be a name in tables and log lines: neither empty nor long, and on one line.
 fn short_name<'t>(mistakes: &mut Mistakes, field: &'static str, text: &'t str) -> Option<&'t str> {
     let is_valid =
         !text.trim().is_empty() && text.chars().count() <= NAME_CHARS_MAX && !text.contains(char::is_control);
     if !is_valid {
-        let expected = format!("expected 1 to {NAME_CHARS_MAX} characters in one line");
+        let expected = format!("expected 1 to {NAME_CHARS_MAX} characters on one line");
         mistakes.add(field, format!("got {}, {expected}", quoted(text)));
     }
     is_valid.then_some(text)

@@ -22,7 +22,7 @@ pub(super) fn optional_duration(
 ) -> Option<Duration> {
     let duration = any_duration(mistakes, field, text)?;
     if duration.is_zero() {
-        mistakes.add_with_hint(field, "got no time at all, expected more than zero", zero_hint(field));
+        mistakes.add_with_hint(field, "got a duration of zero, expected a longer one", zero_hint(field));
         return None;
     }
     Some(duration)
@@ -40,7 +40,7 @@ fn any_duration(mistakes: &mut Mistakes, field: &'static str, text: &Option<Stri
 
 fn zero_hint(field: &str) -> &'static str {
     match field {
-        "catchup_window" => "to catch up with nothing write catchup = \"none\"",
+        "catchup_window" => "write catchup = \"none\" to catch up on nothing",
         "timeout" => "leave it out to let a run take as long as it wants",
         _ => "leave it out for the default",
     }

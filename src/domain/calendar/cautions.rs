@@ -41,7 +41,7 @@ pub enum Caution {
 
 pub(super) fn cautions(expression: &Expression, recurrence: &Recurrence) -> Vec<Caution> {
     let mut cautions = Vec::new();
-    if let Some(instead) = in_quartz_order(expression) {
+    if let Some(instead) = quartz_reading(expression) {
         cautions.push(Caution::SecondsComeLast { fields: expression.fields.len(), instead });
     }
     match recurrence.days {
@@ -49,14 +49,14 @@ pub(super) fn cautions(expression: &Expression, recurrence: &Recurrence) -> Vec<
         Days::Every | Days::OfMonth(_) | Days::OfWeek(_) => {}
     }
     for (field, parsed) in Field::ORDER.into_iter().zip(&expression.fields) {
-        cautions.extend(parsed.items.iter().filter_map(|item| in_item(field, *item)));
+        cautions.extend(parsed.items.iter().filter_map(|item| item_caution(field, *item)));
     }
     cautions
 }
 
 /// Returns the expression in our order if it was most likely written in Quartz's. Nobody wants a cron that fires every
 /// second of one minute of an hour: `0 0 9 * * *` is nine o'clock in Quartz's order.
-fn in_quartz_order(expression: &Expression) -> Option<String> {
+fn quartz_reading(expression: &Expression) -> Option<String> {
     let minute = expression.fields.first()?;
     let second = expression.fields.get(5)?;
     if second.items != [Item::Every] || minute.items.contains(&Item::Every) {
@@ -66,7 +66,7 @@ fn in_quartz_order(expression: &Expression) -> Option<String> {
     from_quartz_order(&texts)
 }
 
-fn in_item(field: Field, item: Item) -> Option<Caution> {
+fn item_caution(field: Field, item: Item) -> Option<Caution> {
     match item {
         Item::From { low, step } if low == field.min() && field != Field::Year => {
             let cycle = field.max() - field.min() + 1;

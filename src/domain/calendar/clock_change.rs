@@ -12,7 +12,8 @@ use super::stepping::{Stepper, WallSecond};
 use super::{Occasion, Oddity};
 
 /// Returns the next occasion of a fixed-time schedule. First passes and ends of gaps are in the order of their local
-/// times, so the next instant is that of the next named time, unless that time is just passing for the second time.
+/// times, so the next instant is that of the next named time, unless the clock is showing that time for the second
+/// time.
 pub(super) fn next_fixed(stepper: &Stepper, zone: &TimeZone, after: Timestamp) -> Option<Occasion> {
     let mut wall = stepper.next_after(wall_second(after, zone.to_offset(after)))?;
     loop {
@@ -37,8 +38,8 @@ pub(super) fn next_fixed(stepper: &Stepper, zone: &TimeZone, after: Timestamp) -
     }
 }
 
-/// Returns the next occasion of a wildcard schedule. Goes from one clock change to the next, and looks for a named
-/// local time in between.
+/// Returns the next occasion of a wildcard schedule. It goes from one clock change to the next, and looks for a
+/// named local time in between.
 pub(super) fn next_wildcard(stepper: &Stepper, zone: &TimeZone, after: Timestamp) -> Option<Occasion> {
     let mut offset = zone.to_offset(after);
     let mut wall = stepper.next_after(wall_second(after, offset))?;

@@ -1,4 +1,4 @@
-//! What is wrong with a schedule or a time zone, in messages with which its author can correct it without a manual.
+//! What is wrong with a schedule or a time zone, in messages that let its author correct it without a manual.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ pub enum CalendarError {
     #[error(transparent)]
     Expression(#[from] ExpressionError),
     /// Neither the system's database nor the bundled one has the zone.
-    #[error("unknown timezone {name}{}", did_you_mean(.nearest))]
+    #[error("unknown time zone {name}{}", did_you_mean(.nearest))]
     UnknownTimezone {
         name: String,
         /// The most similar name that is known.

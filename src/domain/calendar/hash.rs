@@ -1,5 +1,5 @@
-//! Picks the number that `H` becomes: always the same for one cron's name, and different between names, so that a
-//! hundred daily crons do not start in the same second.
+//! Picks the number that `H` becomes: always the same for one cron's name, and spread out over different names, so that
+//! a hundred daily crons do not all start at the same moment.
 
 use super::field::Field;
 

@@ -1,7 +1,7 @@
-//! Parses the text of an expression into a tree whose values are in range, or returns a mistake with its place.
+//! Parses the text of an expression into a tree whose values are in range, or returns a mistake with its position.
 //!
-//! This file parses the whole and its fields, and `item.rs` one element of a field. What the values mean for a day is
-//! known only to `recurrence.rs`.
+//! This file parses the expression and its fields, and `item.rs` one element of a field. Only `recurrence.rs` knows
+//! what the values mean for a day.
 
 mod item;
 

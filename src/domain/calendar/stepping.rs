@@ -12,7 +12,7 @@ use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use super::field::Field;
 use super::recurrence::{Days, MonthDays, Numbers, Recurrence, WeekDays};
 
-const SECONDS_A_DAY: i64 = 86_400;
+const SECONDS_PER_DAY: i64 = 86_400;
 
 /// The beginning of 2100. The crate's years end one later than croniter's and ours.
 const END: WallSecond = 4_102_444_800;
@@ -31,20 +31,20 @@ struct Arm {
     dates: DateFilter,
 }
 
-/// Which dates of an arm's schedule are kept.
+/// The dates of an arm's schedule that are kept.
 #[derive(Clone, Debug)]
 enum DateFilter {
     All,
     /// The last day of its month.
     LastOfMonth,
-    /// The last of its weekday in its month.
+    /// A date whose weekday does not come again in its month.
     LastOfItsWeekday,
     /// The weekday (Monday to Friday) nearest to this day of the month.
     NearestWeekdayTo(u32),
 }
 
 impl Stepper {
-    /// Returns `None` if the recurrence names no time at all, for example only a 31st of February.
+    /// Returns `None` if the recurrence names no time at all, for example if its only date is the 31st of February.
     pub(super) fn new(recurrence: &Recurrence) -> Option<Stepper> {
         let arms = match &recurrence.days {
             Days::Every => vec![(Numbers::new(), Numbers::new(), DateFilter::All)],
@@ -84,8 +84,8 @@ impl Arm {
             if self.dates.contain(found.date_naive()) {
                 return Some(found.timestamp());
             }
-            let midnight = found.timestamp().div_euclid(SECONDS_A_DAY) * SECONDS_A_DAY;
-            from = midnight + SECONDS_A_DAY - 1;
+            let midnight = found.timestamp().div_euclid(SECONDS_PER_DAY) * SECONDS_PER_DAY;
+            from = midnight + SECONDS_PER_DAY - 1;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A piece of the expression that knows its place, so that a mistake can point at it.
+//! A piece of the expression together with its position, so that a message about a mistake can point at it.
 
 use std::ops::Range;
 
@@ -18,19 +18,20 @@ impl<'a> Token<'a> {
         self.start..self.start + self.text.len()
     }
 
-    /// Returns the text for a message, in which an empty token would look like a mistake of the message.
+    /// Returns the text for a message. An empty token becomes `(nothing)`, because a gap would look like a bug in the
+    /// message.
     pub(super) fn quoted(self) -> &'a str {
         if self.text.is_empty() { "(nothing)" } else { self.text }
     }
 
-    /// Returns the token as a number, or `None` if it has anything but digits. A number that is too large for `u16`
-    /// becomes its greatest value, which is too large for every field.
+    /// Returns the token as a number, or `None` if it is empty or has anything but digits. A number that is too large for
+    /// `u16` becomes its greatest value, which is too large for every field.
     pub(super) fn number(self) -> Option<u16> {
         let digits = !self.text.is_empty() && self.text.bytes().all(|byte| byte.is_ascii_digit());
         digits.then(|| self.text.parse().unwrap_or(u16::MAX))
     }
 
-    /// Splits at ASCII white space only, because croniter reads a no-break space as part of a field, too.
+    /// Splits at ASCII white space only, because croniter, too, reads a no-break space as part of a field.
     pub(super) fn split_whitespace(self) -> impl Iterator<Item = Token<'a>> {
         self.split_where(|c| c.is_ascii_whitespace() || c == '\x0b').filter(|token| !token.text.is_empty())
     }

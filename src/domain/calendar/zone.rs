@@ -21,7 +21,7 @@ pub(super) fn find(name: &str) -> Result<TimeZone, CalendarError> {
     }
 }
 
-/// Returns the most similar zone. Compares whole names and their last parts, so that `berlin` finds `Europe/Berlin`.
+/// Returns the most similar zone. It compares whole names and their last parts, so that `berlin` finds `Europe/Berlin`.
 fn nearest(name: &str) -> Option<String> {
     let wanted = name.to_lowercase().replace(' ', "_");
     // The time of the comparison grows with the square of the length, and no zone has so long a name.

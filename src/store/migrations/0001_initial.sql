@@ -206,5 +206,7 @@ CREATE INDEX thread_deletions_due ON thread_deletions (due_at);
 CREATE TABLE notices (
     kind   TEXT PRIMARY KEY CHECK (kind IN ('configuration', 'clock_step', 'listen')),
     at     INTEGER NOT NULL,
-    detail TEXT NOT NULL
+    detail TEXT NOT NULL,
+    -- How many mistakes or events it lists.
+    count  INTEGER NOT NULL
 ) STRICT;

@@ -67,18 +67,26 @@ pub struct Notice {
     pub at: Timestamp,
     /// A human-readable sentence.
     pub detail: String,
+    /// How many mistakes or events it lists.
+    pub count: u64,
 }
 
 impl Reader {
     /// Returns the last notice of each kind.
     pub fn notices(&self) -> Result<Vec<Notice>, StoreError> {
         self.at_one_moment(|tx| {
-            let mut statement = tx.prepare_cached("SELECT kind, at, detail FROM notices ORDER BY kind")?;
+            let mut statement =
+                tx.prepare_cached("SELECT kind, at, detail, count FROM notices ORDER BY kind")?;
             let mut rows = statement.query([])?;
             let mut notices = Vec::new();
             while let Some(row) = rows.next()? {
                 let detail = row.get("detail")?;
-                notices.push(Notice { kind: parsed(row, "kind")?, at: time(row, "at")?, detail });
+                notices.push(Notice {
+                    kind: parsed(row, "kind")?,
+                    at: time(row, "at")?,
+                    detail,
+                    count: number(row, "count")?,
+                });
             }
             Ok(notices)
         })

@@ -183,7 +183,7 @@ fn a_bad_schedule_is_shown_where_it_is_bad() {
     assert!(stderr(&output).contains("  0 25 * * *\n    ^^\n"), "{}", stderr(&output));
     let zone = agentcron(folder.path(), &["next", "--schedule", "0 2 * * *", "--timezone", "Berlin"]);
     demand(&zone, 2);
-    assert!(stderr(&zone).contains("--timezone: unknown timezone Berlin"), "{}", stderr(&zone));
+    assert!(stderr(&zone).contains("--timezone: unknown time zone Berlin"), "{}", stderr(&zone));
 }
 
 #[test]

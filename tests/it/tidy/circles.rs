@@ -6,21 +6,7 @@ use super::imports::{Module, references};
 use super::sources;
 
 /// Arrows that close a circle and stay for now: from, to, and why. One that closes none any more has to leave.
-const EXCEPTIONS: &[(&str, &str, &str)] = &[
-    (
-        "api::serving",
-        "api::langgraph",
-        "`plain_path` belongs to the paths of the API, not to one of its surfaces",
-    ),
-    ("config::langgraph_json", "config::webhooks", "the two read the same policy from two files"),
-    (
-        "config::placeholders",
-        "config::validate_cron",
-        "what a client wrote is judged by the rules for a file",
-    ),
-    ("store::cron_state", "store::plan_due", "`ScheduledCron` is defined beside the plan"),
-    ("store::occurrences", "store::plan_due", "`ScheduledCron` is defined beside the plan"),
-];
+const EXCEPTIONS: &[(&str, &str, &str)] = &[];
 
 /// An import from one module to its sibling, both by their full paths.
 type Arrow = (String, String);

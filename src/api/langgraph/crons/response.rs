@@ -36,8 +36,8 @@ pub(super) fn cron(stored: &StoredCron, now: Timestamp) -> Value {
         "metadata": stored.metadata(),
         "on_run_completed": on_run_completed,
         "enabled": cron.enabled,
-        "created_at": time(stored.created_at),
-        "updated_at": time(stored.updated_at),
+        "created_at": stamp(stored.created_at),
+        "updated_at": stamp(stored.updated_at),
     })
 }
 
@@ -58,6 +58,12 @@ fn file_payload(stored: &StoredCron) -> Map<String, Value> {
         *webhook = redacted(webhook);
     }
     payload
+}
+
+/// Formats when something was stored. The server's clock counts microseconds and practically never hits a whole second,
+/// so its times always have six digits after the point.
+fn stamp(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%S.%6f+00:00").to_string()
 }
 
 /// Formats a time as Python does in UTC: with six digits after the second, or none.

@@ -7,7 +7,7 @@ use crate::domain::delivery::{DeliveryStatus, NewDelivery};
 use crate::domain::ids::{DeliveryId, RunId};
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Outcome, Status};
-use crate::store::{NoticeKind, RunEnding};
+use crate::store::{NewNotice, NoticeKind, RunEnding};
 
 const SECRET: &str = "http://hooks.example/agent?token=s3cret";
 
@@ -230,13 +230,14 @@ async fn health_and_readiness_give_no_details() {
     let api = api(folder.path()).await;
     assert_eq!(get(&api, "/healthz").await, json!({ "status": "ok" }));
     assert_eq!(get(&api, "/readyz").await, json!({ "ready": true, "reasons": [], "warnings": [] }));
-    let mistake = "crons.toml:1:1: key = s3cret".to_owned();
-    api.store.notice(api.clock.now(), NoticeKind::Configuration, Some(mistake)).await.unwrap();
+    let detail = "crons.toml:1:1: key = s3cret\n  expected a table\ncrons.toml:2:1: unknown key".to_owned();
+    let mistakes = NewNotice { detail, count: 2 };
+    api.store.notice(api.clock.now(), NoticeKind::Configuration, Some(mistakes)).await.unwrap();
     let warned = get(&api, "/readyz").await;
     let warning = "the configuration files have mistakes; the last good configuration is in force";
     assert_eq!(warned, json!({ "ready": true, "reasons": [], "warnings": [warning] }));
     let status = get(&api, "/v1/status").await;
-    assert_eq!(status["configuration"], json!({ "state": "mistakes", "mistakes": 1 }));
+    assert_eq!(status["configuration"], json!({ "state": "mistakes", "mistakes": 2 }));
 }
 
 #[tokio::test(start_paused = true)]

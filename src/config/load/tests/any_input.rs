@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::config::{CronFields, validate_cron};
 
-/// Returns pieces that make a text nearly a configuration.
+/// Generates pieces of text that together look much like a configuration.
 fn piece() -> impl Strategy<Value = String> {
     let keys = CronFields::NAMES.iter().map(|name| format!("{name} = ")).collect::<Vec<_>>();
     prop_oneof![

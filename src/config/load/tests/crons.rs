@@ -71,15 +71,15 @@ jitter = "367d"
 pause_after_failures = 0
 "#,
         expect![[r#"
-            a.toml:5:11: timeout: got no time at all, expected more than zero (leave it out to let a run take as long as it wants)
+            a.toml:5:11: timeout: got a duration of zero, expected a longer one (leave it out to let a run take as long as it wants)
             a.toml:6:18: start_deadline: got `-5m`, expected a duration such as 90s, 5m, 1h30m or 7d
             a.toml:7:18: catchup_window: got `1e308s`, expected a duration such as 90s, 5m, 1h30m or 7d
             a.toml:8:10: jitter: got `367d`, expected a duration from 1ms to 366d
             a.toml:9:24: pause_after_failures: got 0, expected 1 to 4294967295 (leave it out and the cron is never paused automatically)"#]]);
     check_cron("timeout = \"5\"\nstart_deadline = \"0ms\"\ncatchup_window = \"0s\"\njitter = \"1us\"", expect![[r#"
             a.toml:4:11: timeout: got `5`, expected a duration such as 90s, 5m, 1h30m or 7d
-            a.toml:5:18: start_deadline: got no time at all, expected more than zero (leave it out for the default)
-            a.toml:6:18: catchup_window: got no time at all, expected more than zero (to catch up with nothing write catchup = "none")
+            a.toml:5:18: start_deadline: got a duration of zero, expected a longer one (leave it out for the default)
+            a.toml:6:18: catchup_window: got a duration of zero, expected a longer one (write catchup = "none" to catch up on nothing)
             a.toml:7:10: jitter: got `1us`, expected a duration from 1ms to 366d"#]]);
     check_cron("pause_after_failures = 5000000000", expect!["a.toml:4:24: pause_after_failures: got 5000000000, expected 1 to 4294967295 (leave it out and the cron is never paused automatically)"]);
     check_cron("timeout = \"90s\"\ncatchup_window = \"7d\"\njitter = \"0s\"\nstart_deadline = \"1h30m\"", expect!["ok: x"]);
@@ -88,11 +88,11 @@ pause_after_failures = 0
 #[test]
 fn a_thread_has_one_name_and_no_other_policy() {
     check_cron("thread_id = \"inbox\"", expect![[
-            r#"a.toml:4:13: thread_id: got `inbox`, expected a UUID (for a name of your own write thread = "…")"#
+            r#"a.toml:4:13: thread_id: got `inbox`, expected a UUID (for a name of your own, write thread = "…")"#
         ]],
     );
     check_cron("thread = \"inbox\"\nthread_id = \"3f0c9a52-6f0e-4c5b-9f53-0a8a5a0d7f11\"", expect!["a.toml:4:10: thread: given together with thread_id, expected one of them (`thread` is a name of your own, `thread_id` a UUID; keep one)"]);
-    check_cron("thread = \"\"", expect!["a.toml:4:10: thread: got ``, expected 1 to 256 characters in one line"]);
+    check_cron("thread = \"\"", expect!["a.toml:4:10: thread: got ``, expected 1 to 256 characters on one line"]);
     check_cron("multitask_strategy = \"rollback\"", expect!["a.toml:4:22: multitask_strategy: got `rollback`, expected `reject` for a stateless cron (each of its runs has a thread of its own, so none is ever busy; see `overlap`, or name a thread)"]);
     check_cron("thread = \"inbox\"\nmultitask_strategy = \"rollback\"", expect!["ok: x"]);
     check_cron("multitask_strategy = \"reject\"\non_run_completed = \"keep\"", expect!["ok: x"]);
@@ -159,7 +159,7 @@ fn metadata_must_not_have_our_keys() {
 
 #[test]
 fn a_payload_has_bounds() {
-    check_cron(&format!("input = \"{}\"", "a".repeat(1 << 20)), expect!["a.toml:4:9: input: input, config, context and metadata have more than 1024 KiB together (send a reference to the data instead of the data)"]);
+    check_cron(&format!("input = \"{}\"", "a".repeat(1 << 20)), expect!["a.toml:4:9: input: the sum of input, config, context and metadata is larger than 1024 KiB (send a reference to the data instead of the data)"]);
     check_cron(&format!("input = {}1{}", "[".repeat(70), "]".repeat(70)), expect!["a.toml:4:73: input: nested deeper than 64 levels"]);
     check_cron(&format!("input = {}1{}", "[".repeat(10_000), "]".repeat(10_000)), expect![[r#"
         a.toml:4:89: not TOML: cannot recurse further; max recursion depth met

@@ -158,9 +158,9 @@ max_url_length = 100000
 "#,
         expect![[r#"
             a.toml:2:18: shutdown_grace: got `400d`, expected a duration from 1ms to 366d
-            a.toml:4:19: request_timeout: got no time at all, expected more than zero
+            a.toml:4:19: request_timeout: got a duration of zero, expected a longer one
             a.toml:5:23: max_concurrent_runs: got 0, expected 1 to 10000
-            a.toml:6:11: api_key: expected a text in one line, and not an empty one (leave the key out to send none)
+            a.toml:6:11: api_key: expected one line of text that is not empty (leave the key out to send none)
             a.toml:7:11: ca_file: got an empty text
             a.toml:9:8: path: expected a path without control characters
             a.toml:10:20: values_bytes_max: got 99999999999, expected 0 to 16777216

@@ -64,7 +64,7 @@ input = { messages = [
             crons.d/b.toml:1:7: [cron.TYPO] has no assistant_id (the id of an assistant, or the name of a graph)
             crons.d/b.toml:1:7: cron `TYPO` differs only by case from `typo` in a.toml:12:7 (rename one of them)
             crons.d/b.toml:3:7: [cron.thread] has no assistant_id (the id of an assistant, or the name of a graph)
-            crons.d/b.toml:3:7: cron `thread` is defined in a.toml:24:7 already (rename one of them)
+            crons.d/b.toml:3:7: cron `thread` is already defined in a.toml:24:7 (rename one of them)
             crons.d/b.toml:5:2: unknown key `defaults` at the top level (write [defaults] in the main file; it applies to included files too)"#]]);
 }
 
@@ -114,8 +114,8 @@ fn a_syntax_error_shows_its_line_but_no_secret() {
           |                        ^"#]]);
     check("[cron.x]\nassistant_id = \"a\"\n[cron.x]\nassistant_id = \"b\"\n", expect![[r#"
         a.toml:3:7: [cron.x] has no schedule (five fields, such as "0 9 * * mon-fri")
-        a.toml:3:7: key `x` is given twice: the first is in line 1
-        a.toml:4:1: key `assistant_id` is given twice: the first is in line 2"#]]);
+        a.toml:3:7: key `x` is given twice: the first is on line 1
+        a.toml:4:1: key `assistant_id` is given twice: the first is on line 2"#]]);
 }
 
 #[test]
@@ -141,5 +141,5 @@ fn many_crons_are_read_and_deep_tables_do_not_overflow() {
     let deep = format!("{}1{}", format!("{{ {dotted} = ").repeat(70), " }".repeat(70));
     check(&format!("[cron.x]\ninput = {deep}\nschedule = \"0 9 * * *\"\nassistant_id = \"a\"\n[cron.x]\n"), expect![[r#"
         a.toml:2:137: input: nested deeper than 64 levels
-        a.toml:5:7: key `x` is given twice: the first is in line 1"#]]);
+        a.toml:5:7: key `x` is given twice: the first is on line 1"#]]);
 }

@@ -23,7 +23,7 @@ X-Number = 5
 "#,
         expect![[r#"
             a.toml:3:29: allowed_fields: the body has no key `statu` (did you mean `status`?)
-            a.toml:4:20: signing_secrets: expected a text in one line, and not an empty one (leave the key out to send none)
+            a.toml:4:20: signing_secrets: expected one line of text that is not empty (leave the key out to send none)
             a.toml:4:24: signing_secrets: env.UNSET is not set
             a.toml:4:44: signing_secrets: the text after the prefix is not base64 (such as `openssl rand -base64 32` with whsec_ before it)
             a.toml:4:61: signing_secrets: got a secret of 7 bytes, expected at least 24 (such as `openssl rand -base64 32` with whsec_ before it)
@@ -34,7 +34,7 @@ X-Number = 5
             a.toml:11:13: X-Foreign: `HOOK_TOKEN` does not begin with LG_WEBHOOK_ (see webhooks.env_prefix)
             a.toml:12:11: X-Unset: env.LG_WEBHOOK_UNSET is not set
             a.toml:13:12: X-Firing: `run.id` has no value here (it can be used in input, config, context and metadata)
-            a.toml:14:11: X-Lines: not the value of a header: expected visible ASCII characters in one line
+            a.toml:14:11: X-Lines: not a valid header value: expected visible ASCII characters on one line
             a.toml:15:12: X-Number: got an integer, expected text"#]]);
     let config =
         loaded("[webhooks]\nenv_prefix = \"HOOK_\"\n[webhooks.headers]\nX-A = \"${{ env.HOOK_TOKEN }}\"");

@@ -91,7 +91,7 @@ async fn an_invalid_cron_is_refused_with_the_servers_message() {
         ),
         (
             json!({"assistant_id": ""}),
-            expect![[r#"422 {"detail":"assistant_id: got ``, expected 1 to 256 characters in one line"}"#]],
+            expect![[r#"422 {"detail":"assistant_id: got ``, expected 1 to 256 characters on one line"}"#]],
         ),
         (
             json!({"assistant_id": 5}),
