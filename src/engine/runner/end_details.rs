@@ -4,7 +4,6 @@
 use serde_json::Value;
 
 use super::RunTask;
-use super::follow::in_turn;
 use crate::backend::{CallError, ReportedEnd};
 use crate::domain::ids::ThreadId;
 use crate::domain::reason::{Reason, ReasonCode};
@@ -38,7 +37,7 @@ pub(super) async fn query_thread(
         let error = reported_error.clone().or_else(|| Some(values.error()));
         Some(EndDetails { values, interrupted: false, error })
     };
-    let (thread, values) = match in_turn(task.runner, task.backend.thread(thread_id)).await {
+    let (thread, values) = match task.runner.in_turn(task.backend.thread(thread_id)).await {
         Ok(mut thread) => {
             let values = thread.values.take();
             (thread, EndValues::Read(values))
@@ -47,7 +46,7 @@ pub(super) async fn query_thread(
         // The values are the large part; whether the graph waits for a human must be known all the same.
         Err(CallError::TooLarge { bytes_max }) => {
             let values = EndValues::TooLarge { bytes_max };
-            match in_turn(task.runner, task.backend.thread_without_values(thread_id)).await {
+            match task.runner.in_turn(task.backend.thread_without_values(thread_id)).await {
                 Ok(thread) => (thread, values),
                 Err(error @ CallError::Unreachable(_)) => return not_queried(task, &error),
                 // This server cannot leave the values out.

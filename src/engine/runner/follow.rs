@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use super::end_details::{EndDetails, EndValues, query_thread};
 use super::judge::{BackendEnd, judge};
-use super::{AcceptedRun, RunTask, Runner, Watched, end};
+use super::{AcceptedRun, RunTask, Watched, end};
 use crate::backend::{CallError, JoinResult, ReportedEnd, ResponseStream, RunReport};
 use crate::domain::backoff;
 use crate::domain::bounds::{CANCEL_WAIT, JOIN_WAIT, NOT_FOUND_MAX, POLL_WAIT};
@@ -211,7 +211,7 @@ async fn cancel(task: &RunTask<'_>, state: &mut FollowState) {
 async fn check(task: &RunTask<'_>, state: &mut FollowState) -> Result<Checked, StoreError> {
     let runner = task.runner;
     let query = task.backend.run(state.backend_run.thread_id, state.backend_run.backend_run_id);
-    let report = match in_turn(runner, query).await {
+    let report = match runner.in_turn(query).await {
         Ok(report) => report,
         Err(CallError::NotFound(_)) => return not_found(task, state).await,
         Err(error) => {
@@ -238,13 +238,6 @@ async fn check(task: &RunTask<'_>, state: &mut FollowState) -> Result<Checked, S
     state.reported = None;
     state.watched = Watched::BeforeItsEnd;
     Ok(Checked::InProgress)
-}
-
-/// Makes a query when it is its turn: however many runs are recovered at once, the number of connections is
-/// bounded.
-pub(super) async fn in_turn<T>(runner: &Runner, query: impl Future<Output = T>) -> T {
-    let _permit = runner.queries.acquire().await;
-    query.await
 }
 
 /// Waits before the next check of a run that the backend does not know, or ends the run as lost.
