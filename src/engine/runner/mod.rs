@@ -173,6 +173,13 @@ impl Runner {
     pub fn backend_breaker(&self) -> Arc<BackendBreaker> {
         Arc::clone(&self.backend_breaker)
     }
+
+    /// Makes a query when it is its turn: however many runs are recovered at once, the number of connections is
+    /// bounded.
+    async fn in_turn<T>(&self, query: impl Future<Output = T>) -> T {
+        let _permit = self.queries.acquire().await;
+        query.await
+    }
 }
 
 /// Drives runs until it is stopped, then waits for the requests in flight. Runs in progress are recovered by
