@@ -81,15 +81,6 @@ struct RunTask<'a> {
     backend: AgentClient,
 }
 
-impl Runner {
-    /// Makes a query when it is its turn: however many runs are recovered at once, the number of connections is
-    /// bounded.
-    async fn in_turn<T>(&self, query: impl Future<Output = T>) -> T {
-        let _permit = self.queries.acquire().await;
-        query.await
-    }
-}
-
 impl<'a> RunTask<'a> {
     fn new(runner: &'a Runner, claimed: &'a ClaimedRun) -> Self {
         let secrets = request::secrets(runner, claimed, |source| match source {
