@@ -167,11 +167,16 @@ async fn a_start_with_an_unclear_answer_ends_in_one_run_and_a_reason() {
     let late = Some("started_late");
     let sent_twice = |name, fault, contains| Case::first_start(name, fault, late, contains);
     check_all(vec![
-        Case::first_start("a lost reply", Fault::LoseReply, adopted, &["found on the agent server"]),
+        Case::first_start("a lost reply", Fault::LoseReply, adopted, &["its start had not been confirmed"]),
         sent_twice("a lost request", Fault::LoseRequest, &["late, sent 2 times"]),
         sent_twice("a late request", Fault::ForwardLater(Duration::from_secs(1)), &["late, sent 2 times"]),
         Case::first_start("silence", Fault::Hang, adopted, &["found on the agent server", "after 1s"]),
-        Case::first_start("an answer cut in its head", Fault::CutReplyAfter(40), adopted, &["found on the"]),
+        Case::first_start(
+            "an answer cut in its head",
+            Fault::CutReplyAfter(40),
+            adopted,
+            &["found on the agent server"],
+        ),
         Case::first_start("an answer cut in its body", Fault::CutReplyAfter(600), None, &[]),
         sent_twice("500", json_answer(500, r#"{"detail": "oh"}"#), &["sent 2 times", "500: oh"]),
         sent_twice("HTML with 502", Fault::html(502), &["sent 2 times", "502", "Bad Gateway"]),

@@ -40,7 +40,7 @@ impl<'a> ClientRunRecord<'a> {
     /// Records that the agent server does not have the run. The client has its own error, so no webhook is sent.
     pub(super) async fn rejected(&self, why: String) {
         tracing::info!(run_id = %self.run_id, why, "client run rejected");
-        let reason = Reason::new(ReasonCode::Rejected, format!("rejected: {why}"));
+        let reason = Reason::new(ReasonCode::Rejected, why);
         let outcome = Outcome::without_backend(Status::Error, reason, self.api.clock.now());
         let run_id = self.run_id;
         let ending =
