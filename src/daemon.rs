@@ -41,7 +41,7 @@ pub struct World {
     /// Connects to the receivers of webhooks; the configured policy for URLs is applied on top.
     pub receivers: Transport,
     pub execution: Execution,
-    /// The id of a store that is made now; an existing store keeps its own.
+    /// The id that the store gets if it is created now; an existing store keeps its own.
     pub new_installation: InstallationId,
     /// The socket on which the command line reaches the daemon; `None` for no socket.
     pub socket: Option<PathBuf>,
@@ -49,8 +49,8 @@ pub struct World {
     pub listen: Option<SocketAddr>,
     /// Forwards the requests of clients to the agent server; `None` if they are not forwarded.
     pub relay: Option<Relay>,
-    /// Notified when the files must be read again. They are then also watched; without it they are read at
-    /// the start only.
+    /// Notified when the files must be read again; the daemon also watches them. With `None` it reads them at
+    /// its start only.
     pub reload: Option<Arc<Notify>>,
 }
 
@@ -108,7 +108,8 @@ async fn prepare(world: &World, store: &Store) -> Result<Option<TcpListener>, Da
     let definitions = definitions(&world.config.crons, store.installation_id())?;
     let report = store.sync_file_crons(world.clock.now(), definitions).await?;
     store.notice(world.clock.now(), NoticeKind::Configuration, None).await?;
-    // Before a client can ask for a run: that run would be taken for one that a former process was sending.
+    // This must happen before a client can ask for a run: that run would be taken for one that a former
+    // process was sending.
     let recovered = store.recover_runs(world.clock.now()).await?;
     if recovered > 0 {
         tracing::info!(count = recovered, "recovered runs");

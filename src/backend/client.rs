@@ -24,7 +24,7 @@ pub struct AgentClient {
     secrets: Secrets,
 }
 
-/// Why a call has no usable answer.
+/// Why a call got no usable answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// The server does not know what we ask about.
@@ -34,7 +34,7 @@ pub enum CallError {
     /// empty.
     #[error("backend answered {code}{detail}")]
     Status { code: u16, detail: String },
-    /// Its answer is longer than what we read.
+    /// Its answer is longer than the most that we read.
     #[error("backend answered with more than {bytes_max} bytes")]
     TooLarge { bytes_max: usize },
     /// There was no answer, or none that can be understood.
@@ -111,14 +111,14 @@ impl AgentClient {
             let body = read_body(body, ANSWER_BYTES_MAX, self.request_timeout).await?;
             Ok(Answer { status: parts.status, headers: parts.headers, body, secrets: self.secrets() })
         };
-        // Once for the head and once for the body, however slowly that arrives.
+        // One timeout for the head and one for the body, even if its bytes keep arriving slowly.
         match tokio::time::timeout(self.request_timeout * 2, whole).await {
             Ok(result) => result,
             Err(_) => Err(TransportError::Broken("the answer did not end in time".to_owned())),
         }
     }
 
-    /// Sends a request without a body and returns the JSON that it is answered with.
+    /// Sends a request without a body and returns the JSON of the answer.
     pub(super) async fn ask_json(&self, method: Method, path: &str) -> Result<Value, CallError> {
         let answer = self.ask(method, path, None).await?;
         match answer.status {

@@ -1,5 +1,5 @@
 //! Waits for the end of a run: at the server's `join`, or by reading the rest of the answer to `wait` and
-//! `stream`. All of it is only a hint; the run itself is queried afterwards.
+//! `stream`. None of these decides that the run has ended; the run itself is queried afterwards.
 
 use std::time::Duration;
 
@@ -25,7 +25,8 @@ pub struct ResponseStream {
 #[derive(Clone, Debug, PartialEq)]
 pub enum JoinResult {
     Ended(ReportedEnd),
-    /// The connection ended before the run did, or fell silent.
+    /// No end was reported: the connection ended before the run did, fell silent, or brought something else.
+    /// The text says what happened.
     Cut(String),
     /// This server has no `join`.
     NoJoin,
@@ -38,7 +39,7 @@ pub enum ReportedEnd {
     Values { values: Value, interrupted: bool },
     /// The graph failed.
     Error(RunError),
-    /// What the graph returned is too large to keep.
+    /// What the graph returned is too large to be read.
     TooLarge,
 }
 

@@ -21,9 +21,9 @@ const PAGE: usize = 100;
 /// A run, as the server reports it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunReport {
-    /// The status by the server's own name.
+    /// The status, as the server names it.
     pub status: String,
-    /// The whole report, which becomes the body of the webhook.
+    /// The whole report, on which the body of the webhook is based.
     pub run: Value,
 }
 
@@ -42,7 +42,7 @@ pub struct ThreadReport {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedRun {
     pub backend_run_id: BackendRunId,
-    /// The status by the server's own name.
+    /// The status, as the server names it.
     pub status: String,
     pub is_fence: bool,
     /// Our run id in its metadata; also `None` if this server does not report metadata.

@@ -51,8 +51,8 @@ pub enum StartAnswer {
 }
 
 impl AgentClient {
-    /// Sends the one POST of a start and returns what its answer means. It never sends twice: what follows an
-    /// unclear answer is for the runner to decide.
+    /// Sends the one POST of a start and returns what its answer means. It never sends twice: the runner
+    /// decides what follows an unclear answer.
     pub async fn start(&self, request: &StartRequest) -> StartAnswer {
         let suffix = match request.mode {
             Mode::Background => "",

@@ -1,4 +1,4 @@
-//! What is concluded from an answer to a start, as a table, and what is read of the end of a run.
+//! What the client concludes from an answer to a start, and what it reads of the end of a run, as tables.
 
 use std::time::Duration;
 
@@ -98,9 +98,9 @@ async fn what_is_concluded_from_an_answer_to_a_start() {
             Mode::Background,
             FixedServer::text(200, "").header("content-location", &location),
         ),
-        ("no word of a run", Mode::Background, FixedServer::text(200, "{}")),
+        ("no run_id", Mode::Background, FixedServer::text(200, "{}")),
         ("a login page", Mode::Background, FixedServer::text(200, "<html>\n  please log in</html>")),
-        ("a run_id that is none", Mode::Background, FixedServer::text(200, r#"{"run_id":"7"}"#)),
+        ("a run_id that is no UUID", Mode::Background, FixedServer::text(200, r#"{"run_id":"7"}"#)),
         ("cut in the middle", Mode::Background, FixedServer::text(200, "{\"run_").then(broke())),
         (
             "cut after the head",
@@ -134,9 +134,9 @@ async fn what_is_concluded_from_an_answer_to_a_start() {
     expect![[r#"
         accepted: accepted 01a2081f-740d-7775-bcd5-db522831835e
         no run_id, but a location: accepted 01a2081f-740d-7775-bcd5-db522831835e
-        no word of a run: unclear: backend answered 200 without a run_id: {}
+        no run_id: unclear: backend answered 200 without a run_id: {}
         a login page: unclear: backend answered 200 without a run_id: <html> please log in</html>
-        a run_id that is none: unclear: backend answered 200 without a run_id: {"run_id":"7"}
+        a run_id that is no UUID: unclear: backend answered 200 without a run_id: {"run_id":"7"}
         cut in the middle: unclear: backend answered 200, and then failed: connection reset
         cut after the head: accepted 01a2081f-740d-7775-bcd5-db522831835e
         wait: accepted 01a2081f-740d-7775-bcd5-db522831835e, with a stream

@@ -1,6 +1,6 @@
 //! Reloads the configuration while the daemon runs: the files are read again when they have changed, or on
-//! request. All of it is applied or none: with any mistake the last good configuration stays in force, and
-//! the mistakes are reported.
+//! request. Everything that can be reloaded is applied, or nothing: if there is any mistake, the last good
+//! configuration stays in force and the mistakes are reported.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::MetadataExt;
@@ -53,7 +53,7 @@ enum Cause {
 /// What is known about the files.
 struct KnownFiles {
     sources: Sources,
-    /// Of their contents when they were last read; 0 if they must be read in any case.
+    /// A hash of their contents when they were last read; 0 if they must be read in any case.
     fingerprint: u64,
     /// How many crons they defined when they were last applied.
     crons: usize,
@@ -118,15 +118,15 @@ async fn pass(reload: &Reload, known: &mut KnownFiles, cause: Cause) -> Result<A
     known.fingerprint = fingerprint;
     match load(reload).await {
         Ok(config) if config.crons.is_empty() && known.crons > 0 => {
-            let message = "no cron is left in it; if that is intended, restart the daemon";
+            let message = "no cron is left in the configuration; if that is intended, restart the daemon";
             refuse(reload, NewNotice::single(message.to_owned())).await?;
         }
         Ok(config) => {
             apply(reload, known, &config, cause).await?;
             known.crons = config.crons.len();
             if known.sources != config.sources {
-                // These are other files than those whose fingerprint is known: they may have changed
-                // meanwhile.
+                // The configuration now consists of other files. They have no fingerprint yet, and may have
+                // changed since they were read.
                 *known = KnownFiles { sources: config.sources, fingerprint: 0, ..*known };
                 return Ok(Again::Yes);
             }

@@ -1,4 +1,4 @@
-//! Finds the settings that need a restart: all but the crons and what concerns webhooks.
+//! Finds the settings that need a restart: all but the crons and most settings of webhooks.
 
 use crate::config::{BackendConfig, Config, HttpConfig, StoreConfig};
 

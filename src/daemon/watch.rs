@@ -1,6 +1,6 @@
 //! Notices changes of configuration files by watching the folders they are in: editors replace files, and
-//! Kubernetes changes a symbolic link beside them. A notification only causes the files to be read; what is
-//! missed is read at SIGHUP.
+//! Kubernetes changes a symbolic link beside them. A notification only causes the files to be read; a
+//! change that was missed is found at the next SIGHUP.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,9 +12,10 @@ use tokio::sync::Notify;
 
 use crate::config::Sources;
 
-/// Whether all folders are watched.
+/// Whether all folders are watched that can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coverage {
+    /// Every folder is watched, or the system offers no watcher at all: trying again would change nothing.
     Complete,
     /// At least one folder cannot be watched now.
     Partial,
@@ -80,7 +81,7 @@ fn folders(sources: &Sources) -> BTreeSet<PathBuf> {
 }
 
 /// Returns whether an event may change the configuration: a name that comes or goes, or a write to a TOML
-/// file. The database may be in the same folder, and its writes are none.
+/// file. The database may be in the same folder, and its writes change no configuration.
 fn is_of_interest(event: &Event) -> bool {
     let is_toml = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "toml");
     match event.kind {

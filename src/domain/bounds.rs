@@ -217,7 +217,7 @@ pub const CRONS_PER_PASS: usize = 256;
 
 /// Queries about runs in flight at once. Together with the starts, the joins and the webhooks they stay below the 1 024
 /// files that a process may have open by default.
-pub const ASKS_IN_FLIGHT: usize = 128;
+pub const QUERIES_IN_FLIGHT: usize = 128;
 
 /// Runs claimed at once for a query: a restart may find thousands, and starts wait behind them.
 pub const CHECKS_PER_CLAIM: usize = 1_024;

@@ -1,5 +1,5 @@
-//! The state of a cron beside its definition: whether it is paused, whether its next occurrence is skipped,
-//! and how often it has failed in a row. Requests and outcomes change it, and the plan depends on it.
+//! The state of a cron, apart from its definition: whether it is paused, whether its next occurrence is
+//! skipped, and how often it has failed in a row. Requests and outcomes change it, and the plan depends on it.
 
 use jiff::Timestamp;
 
@@ -17,7 +17,7 @@ words!(
     }
 );
 
-/// The state of a cron beside its definition.
+/// The state of a cron, apart from its definition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CronState {
     /// While the cron is paused, its occurrences are skipped.

@@ -58,7 +58,7 @@ pub enum AttemptResult {
         retry_after: Option<Duration>,
         pace: Pace,
     },
-    /// It was withdrawn before anything was written: as if it had not been made.
+    /// It was withdrawn before anything was written; the retry schedule does not count it.
     Withdrawn,
     /// The attempt failed, and no other may follow.
     Final {
@@ -72,13 +72,14 @@ pub enum AttemptResult {
 /// How soon another attempt may help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// The receiver is away or busy: by the retry schedule.
+    /// The receiver is down or busy: the retry schedule applies.
     Usual,
-    /// Somebody has to fix something first: by the retry schedule, but never sooner than [`SLOW_WAIT`].
+    /// Somebody has to fix something first: the retry schedule applies, but no wait is shorter than
+    /// [`SLOW_WAIT`].
     Slow,
 }
 
-/// How a delivery ends that is not delivered; each variant is the [`DeliveryStatus`] of that name.
+/// How a delivery ends without having been delivered; each variant is the [`DeliveryStatus`] of that name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     Failed,
@@ -116,7 +117,7 @@ pub enum OriginHealth {
     Well,
     /// It does not answer, or has said that it is overloaded.
     Ill,
-    /// The attempt never got there.
+    /// Nothing was sent to it.
     Unknown,
 }
 
@@ -161,7 +162,7 @@ pub struct AttemptReport {
     pub address: Option<String>,
     /// Empty if there was no answer.
     pub phases: Phases,
-    /// The beginning of the answer's text; `None` if the attempt was accepted.
+    /// The beginning of the answer's text; `None` if the attempt was accepted or not answered.
     pub answer: Option<String>,
     /// The time on the receiver's clock when it answered (the `Date` header).
     pub receiver_clock: Option<Timestamp>,

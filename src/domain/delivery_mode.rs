@@ -1,5 +1,5 @@
-//! How webhooks are sent as a whole: when they are due, not at all while a person holds them, or released at
-//! a rate.
+//! How all webhooks are sent: each when it is due, none while a person holds them, or at a limited rate after
+//! a release.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ pub struct Release {
 /// A URL whose receiver has said that it is gone: nothing is sent there until deliveries to it are resumed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Suspension {
-    /// Placeholders are not filled in.
+    /// The URL with its placeholders not filled in.
     pub url: String,
     pub since: Timestamp,
     /// What the receiver answered.
@@ -112,7 +112,8 @@ impl RateLimit {
         self.next_at.filter(|next_at| super::backoff::between(now, *next_at) <= AHEAD_MAX)
     }
 
-    /// Returns the earliest instant at which the next attempt may begin; `None` if it may begin now.
+    /// Returns the earliest instant at which the next attempt may begin, which may have passed; `None` if none
+    /// has begun yet.
     pub fn next_at(&self) -> Option<Timestamp> {
         self.next_at
     }

@@ -1,6 +1,7 @@
-//! Identities. The ids that agentcron makes are UUIDv5 (RFC 9562 §5.5) of what they identify, so that the
-//! same occurrence has the same `run_id` and the same threads before and after a crash. All of them descend
-//! from the store's [`InstallationId`]: two installations with equal files never share an id.
+//! Identities. Most ids that agentcron makes are UUIDv5 (RFC 9562 §5.5) of what they identify, so that the
+//! same occurrence has the same `run_id` and the same threads before and after a crash. Those of crons from
+//! files derive from the store's [`InstallationId`]: two installations with equal files never share an id. A
+//! cron that is created through the API, and a run that a client starts, get a new id instead.
 
 use std::fmt;
 use std::str::FromStr;
@@ -38,7 +39,7 @@ macro_rules! uuid_id {
 }
 
 uuid_id!(
-    /// One store, for as long as it lives; drawn at random when the store is made. The default, the nil UUID,
+    /// One store, for as long as it exists; drawn at random when the store is created. The default, the nil UUID,
     /// means no store: definitions that are only checked or shown have ids derived from it, and these are
     /// never stored.
     InstallationId
@@ -48,7 +49,7 @@ uuid_id!(
     CronId
 );
 uuid_id!(
-    /// Our record of one occurrence being executed; the server's own id is [`BackendRunId`].
+    /// A run as agentcron records it; the agent server's own id of it is [`BackendRunId`].
     RunId
 );
 uuid_id!(
@@ -56,7 +57,7 @@ uuid_id!(
     ThreadId
 );
 uuid_id!(
-    /// The run as the agent server knows it.
+    /// A run as the agent server knows it.
     BackendRunId
 );
 uuid_id!(
@@ -81,7 +82,7 @@ impl AssistantId {
 }
 
 impl CronId {
-    /// Returns the id of a cron that is made through the API: time-ordered (UUIDv7, RFC 9562 §5.7), like the
+    /// Returns the id of a cron that is created through the API: time-ordered (UUIDv7, RFC 9562 §5.7), like the
     /// agent server's own ids.
     pub fn of_time(now: Timestamp, random: [u8; 10]) -> Self {
         let millis = u64::try_from(now.as_millisecond()).unwrap_or(0);
@@ -116,7 +117,7 @@ impl RunId {
 }
 
 impl ThreadId {
-    /// Returns the thread that crons of this installation mean by a name (`thread = "inbox"`).
+    /// Returns the thread that a name means in the crons of this installation (`thread = "inbox"`).
     pub fn of_name(installation: InstallationId, name: &str) -> Self {
         Self(Uuid::new_v5(&installation.0, format!("thread\0{name}").as_bytes()))
     }

@@ -17,24 +17,24 @@ use super::run::Trigger;
 pub struct Plan {
     /// Sorted by instant.
     pub decisions: Vec<Decision>,
-    /// The last instant that is accounted for; the next plan starts there.
+    /// Every occurrence up to and including this instant is decided; the next plan begins after it.
     pub cursor: Timestamp,
-    /// When to plan again; `None` if the calendar has ended.
+    /// When to plan again; `None` if no occurrence follows.
     pub next_wake: Option<Timestamp>,
-    /// Whether an occurrence was skipped because of `skip-next`, which is used up by that.
-    pub skipped_as_asked: bool,
+    /// Whether an occurrence was skipped because of `skip-next`, which skips only one.
+    pub used_skip_next: bool,
 }
 
 /// What is done about one occurrence, or about a range of them.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Decision {
-    /// A run is to be started.
+    /// A run is created, which becomes due at `due_at`.
     Fire {
         /// The instant named by the calendar.
         scheduled_for: Timestamp,
         /// `scheduled_for` plus jitter.
         due_at: Timestamp,
-        /// The start deadline: a run that the backend has not accepted by then ends as `error`.
+        /// The start deadline: a run that still waits to be sent then ends as `error`.
         start_before: Timestamp,
         /// `Schedule` or `Catchup`.
         trigger: Trigger,
@@ -152,14 +152,14 @@ pub fn plan(cron: &Cron, state: &CronState, cursor: Timestamp, active: Active, n
         decisions,
         cursor: due.instants.last().copied().unwrap_or(cursor),
         next_wake: due.next,
-        skipped_as_asked: state.skip_next && !skip_next,
+        used_skip_next: state.skip_next && !skip_next,
     }
 }
 
 /// The occurrences to decide about.
 struct Due {
     instants: Vec<Timestamp>,
-    /// The first occurrence that is not decided about now.
+    /// The first occurrence after those.
     next: Option<Timestamp>,
 }
 

@@ -1,8 +1,8 @@
 //! Why a run or a delivery is in the state it is in: a closed set of codes for programs, each with a
-//! human-readable sentence beside it. Nothing in agentcron decides by the sentence.
+//! human-readable sentence. No decision in agentcron depends on the sentence.
 //!
-//! Each doc names the state in which the code appears: the status of a run or delivery that has ended, or
-//! that it waits.
+//! Each doc begins with the state in which the code appears: the status of a run or delivery that has ended,
+//! or `Waiting` or `Running`.
 
 use super::words::words;
 
@@ -39,7 +39,7 @@ words!(
         CatchupLatest = "catchup_latest",
         /// Missed: found later than `catchup_window` allows.
         CatchupWindow = "catchup_window",
-        /// Error: not accepted before its start deadline.
+        /// Error: it still waited to be sent at its start deadline.
         StartDeadline = "start_deadline",
         /// Error: the backend will never start this request.
         Rejected = "rejected",

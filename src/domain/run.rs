@@ -28,7 +28,7 @@ words!(
     Status {
         /// The graph ran to its end.
         Success = "success",
-        /// It failed, or could not be started in time.
+        /// The graph failed, the run could not be started, or its end is unknown.
         Error = "error",
         /// It ran longer than it is allowed to.
         Timeout = "timeout",
@@ -69,7 +69,7 @@ words!(
     }
 );
 
-/// Our record of one occurrence being executed.
+/// Our record of a run: of one execution of an occurrence, or of what a client asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
     /// For a run of a cron, derived from `(cron_id, scheduled_for, retry)`.
@@ -77,18 +77,18 @@ pub struct Run {
     /// `None` if a client of the agent server's API asked for the run.
     pub cron: Option<CronVersion>,
     pub trigger: Trigger,
-    /// The instant named by the calendar.
+    /// The instant named by the calendar; for a manual run and a client's, when it was requested.
     pub scheduled_for: Timestamp,
     /// Which run of its occurrence it is; the first is [`FIRST_RUN`](super::ids::FIRST_RUN).
     pub retry: u32,
-    /// `scheduled_for` plus jitter.
+    /// `scheduled_for` plus jitter; for a backfilled run, when it was requested.
     pub due_at: Timestamp,
-    /// The start deadline: a run that the backend has not accepted by then ends as `error`.
+    /// The start deadline: a run that still waits to be sent then ends as `error`.
     pub start_before: Timestamp,
     /// How often it was sent.
     pub send_count: u32,
-    /// How many times in a row it was not found on the backend.
-    pub not_found_count: u32,
+    /// How many reconciliations in a row could not tell whether its latest start reached the backend.
+    pub reconcile_count: u32,
     /// Why it is late or unconfirmed; the latest reason seen.
     pub reason: Option<Reason>,
     pub state: RunState,
@@ -111,13 +111,13 @@ impl Run {
         self.cron.as_ref().map(|cron| cron.name.as_str())
     }
 
-    /// Returns what logs and tables call it: the name of its cron, or `(api)`.
+    /// Returns the name under which logs and tables show the run: the name of its cron, or `(api)`.
     pub fn called(&self) -> &str {
         called(self.cron_name())
     }
 }
 
-/// Returns what logs and tables call a run whose cron has this name.
+/// Returns the name under which logs and tables show a run of the cron with this name, or of no cron.
 pub fn called(cron_name: Option<&str>) -> &str {
     cron_name.unwrap_or("(api)")
 }
@@ -206,12 +206,12 @@ pub enum RunChange {
         backend_run_id: BackendRunId,
         at: Timestamp,
     },
-    /// It is to be cancelled on the backend.
+    /// We have decided to cancel it on the backend.
     Cancel(CancelCause),
     End(Outcome),
 }
 
-/// A change that makes no sense in that state: a bug, or somebody else has changed the row.
+/// A change that makes no sense in that state: there is a bug, or another task has changed the row.
 #[derive(Debug, thiserror::Error)]
 #[error("invalid transition: {change} while {from}")]
 pub struct IllegalTransition {

@@ -1,4 +1,4 @@
-//! What a run is asked to do, as far as starting it, following it and notifying its webhook need to know. A
+//! What a run is asked to do: the parts that are needed to start it, to follow it and to send its webhook. A
 //! run is made for a cron, or for a client that asked the agent server for it through us.
 
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::cron::{Cron, CronSource, Mode, OnRunCompleted, Request, Target, Template};
 use super::ids::ThreadId;
 
-/// For whom a run is made, and what it is asked to do.
+/// Who a run is made for, and what it is asked to do.
 #[derive(Clone, Debug)]
 pub enum RunSpec {
     /// For a cron, by this version of its definition: we start it.
@@ -72,8 +72,8 @@ impl RunSpec {
         }
     }
 
-    /// Returns whether it is defined in a file. What comes through the API must not learn what the daemon's
-    /// environment holds, so its placeholders are never filled.
+    /// Returns whether it is defined in a file. Only then are environment variables and credentials filled in:
+    /// a client of the API must not learn them.
     pub fn is_from_file(&self) -> bool {
         match self {
             RunSpec::Cron(cron) => cron.source == CronSource::File,
@@ -81,7 +81,7 @@ impl RunSpec {
         }
     }
 
-    /// Returns how long the run may take; `None` means as long as it likes.
+    /// Returns how long the run may take; `None` means that there is no limit.
     pub fn timeout(&self) -> Option<Duration> {
         match self {
             RunSpec::Cron(cron) => cron.policy.timeout,

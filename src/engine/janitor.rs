@@ -1,5 +1,5 @@
 //! Deletes threads on the agent server that are no longer needed: those of stateless runs whose outcome is
-//! recorded, and fenced ones. A deletion is repeated until the thread is gone.
+//! recorded, unless they are kept, and fenced ones. A deletion is repeated until the thread is gone.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Housekeeping of the store, on the calendar of a library. Nothing here is urgent, and nothing of a user's
-//! depends on it: measured, that library lost a third of 10 000 simultaneous firings, so it must not fire the
+//! Housekeeping of the store, scheduled by a library. Nothing here is urgent, and nothing of the user's depends
+//! on it. In a measurement that library lost a third of 10 000 simultaneous firings, so it must not fire the
 //! user's crons.
 
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub struct Maintenance {
 /// Does the housekeeping until it is stopped.
 pub async fn run(maintenance: Maintenance, stop: CancellationToken) -> Result<(), StoreError> {
     let due = Arc::new(Notify::new());
-    // Without its calendar the store still works; it only grows a little.
+    // Without housekeeping the store still works; it only grows a little.
     let calendar = match calendar(Arc::clone(&due)).await {
         Ok(calendar) => Some(calendar),
         Err(error) => {

@@ -16,7 +16,7 @@ use crate::domain::ids::CronId;
 use crate::domain::plan::next_within;
 use crate::store::{NewNotice, NoticeKind, PlanResult, ScheduledCron, Store, StoreError};
 
-/// The crons in memory, ordered by when they are to be planned next.
+/// The crons in memory, ordered by when they must be planned next.
 #[derive(Default)]
 struct Upcoming {
     crons: HashMap<CronId, ScheduledCron>,

@@ -17,7 +17,7 @@ use crate::domain::run::{CancelCause, Status, Trigger};
 pub(super) struct RunTimes {
     pub(super) scheduled_for: Timestamp,
     pub(super) due_at: Timestamp,
-    /// If the backend has not accepted the run by this instant, the run ends as an error.
+    /// If the run still waits to be sent at this instant, it ends as an error.
     pub(super) start_before: Timestamp,
 }
 

@@ -97,7 +97,7 @@ fn commit_plan(
     tx.prepare_cached(
         "UPDATE crons SET cursor = max(cursor, ?2), skip_next = iif(?3, 0, skip_next) WHERE cron_id = ?1",
     )?
-    .execute((cron.cron_id.to_string(), millis(plan.cursor), plan.skipped_as_asked))?;
+    .execute((cron.cron_id.to_string(), millis(plan.cursor), plan.used_skip_next))?;
     Ok(Planned { cursor: plan.cursor, next_wake: plan.next_wake, fired })
 }
 

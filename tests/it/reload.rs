@@ -119,7 +119,7 @@ async fn changed_settings_need_a_restart_and_an_empty_configuration_is_refused()
     let settings = "settings=\"backend.request_timeout, shutdown_grace\"";
     daemon.wait_for_stderr(&format!("settings not reloaded; they need a restart {settings}")).await;
     daemon.write_config(&configuration);
-    daemon.wait_for_stderr("no cron is left in it").await;
+    daemon.wait_for_stderr("no cron is left in the configuration").await;
     assert_eq!(crons(&daemon), ["main", "new"]);
     assert!(notice(&daemon).is_some());
 }

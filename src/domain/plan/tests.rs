@@ -267,7 +267,7 @@ fn skip_next_skips_exactly_one_and_no_excluded_day_uses_it_up() {
     );
     let now = at("2026-03-02T13:00:00Z");
     let before = plan(&cron, &state, at("2026-03-02T12:00:00Z"), Active::default(), now);
-    assert!(!before.skipped_as_asked);
+    assert!(!before.used_skip_next);
 }
 
 #[test]

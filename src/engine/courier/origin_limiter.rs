@@ -35,7 +35,7 @@ struct OriginState {
     openings: u32,
     /// When an open breaker lets the next probe through.
     probe_at: Option<Timestamp>,
-    /// The wait that the receiver asked for with `Retry-After`.
+    /// The end of the wait that the receiver asked for with `Retry-After`.
     retry_not_before: Option<Timestamp>,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Permit {
     origin: Origin,
 }
 
-/// An attempt has opened the breaker of its origin.
+/// Reports that an attempt has opened the breaker of its origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BreakerOpened {
     pub(super) until: Timestamp,

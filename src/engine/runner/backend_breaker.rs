@@ -1,4 +1,4 @@
-//! The circuit breaker before the backend. While the backend is down, or refuses our key, one run at a time
+//! The circuit breaker of the backend. While the backend is down, or refuses our key, one run at a time
 //! probes whether it is back, and the others wait in the store, untouched and in order. A start that is not
 //! sent cannot be unconfirmed.
 

@@ -1,12 +1,12 @@
 //! What a reconciliation concludes about an unconfirmed start from the runs that are listed on its thread.
-//! Pure.
+//! These functions are pure.
 
 use jiff::Timestamp;
 
 use crate::backend::ListedRun;
 use crate::domain::ids::{BackendRunId, RunId};
 
-/// What became of an unconfirmed start.
+/// What happened to an unconfirmed start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Conclusion {
     /// The backend has the run.
@@ -60,7 +60,7 @@ pub(super) enum ThreadOwner {
 
 /// Who sends the request that starts the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sender {
+pub(super) enum StartedBy {
     Agentcron,
     /// A client of the agent server's API, which may have sent other requests.
     Client,
@@ -71,7 +71,7 @@ pub(super) enum Sender {
 pub(super) struct Sought {
     pub(super) run_id: RunId,
     pub(super) thread_owner: ThreadOwner,
-    pub(super) sender: Sender,
+    pub(super) started_by: StartedBy,
     pub(super) window: ArrivalWindow,
 }
 
@@ -94,7 +94,7 @@ pub(super) fn conclude_from_list(listed: &[ListedRun], sought: Sought) -> Conclu
     if let Some(ours) = listed.iter().rev().find(|run| is_ours(run)) {
         return Conclusion::Started(ours.backend_run_id);
     }
-    if sought.sender == Sender::Client && listed.iter().any(|run| !run.has_metadata) {
+    if sought.started_by == StartedBy::Client && listed.iter().any(|run| !run.has_metadata) {
         return Conclusion::Undecidable("this agent server does not report the metadata of runs".to_owned());
     }
     conclude_from_absence(sought.window)

@@ -109,7 +109,7 @@ pub(super) async fn never_started(
     commit(task.runner, ending).await
 }
 
-/// Ends a run that was not accepted before its start deadline.
+/// Ends a run that still waited to be sent at its start deadline.
 pub(super) async fn expired(task: &RunTask<'_>) -> Result<(), StoreError> {
     let run = &task.claimed.run;
     let why = why_late(task);

@@ -1,5 +1,5 @@
-//! How a run ended, beside its status: what its graph returned, whether that waits for a human, and what went
-//! wrong.
+//! How a run ended, apart from its status: what its graph returned, whether the graph waits for a human, and
+//! what went wrong.
 
 use serde_json::Value;
 

@@ -4,7 +4,7 @@
 
 use crate::backend::FenceAnswer;
 
-/// The status of a run that waits for its turn, by the server's own name.
+/// The status of a run that waits for its turn, as the server names it.
 const WAITS: &str = "pending";
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

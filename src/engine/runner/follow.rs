@@ -1,5 +1,6 @@
-//! Follows a run to its end. `join`, or the rest of the answer to `wait` and `stream`, only shows when to
-//! check; the run and its thread are queried afterwards, and their reports decide.
+//! Follows a run to its end. `join`, or the rest of the answer to `wait` and `stream`, shows when to check. The
+//! run is queried afterwards, and its own report decides whether and how it ended. What the graph returned may
+//! come from `join` only if we were watching before the run ended; otherwise the thread is queried.
 
 use std::time::Duration;
 
@@ -45,7 +46,7 @@ enum EndSource {
 /// Why the wait for the end of a run is over.
 enum Wakeup {
     Stopped,
-    /// The row of the run was changed by somebody else.
+    /// Somebody else has changed the row of the run.
     RowChanged,
     /// The run has reached the cron's `timeout`.
     TimedOut,
@@ -144,7 +145,7 @@ async fn handle(
     Ok(FollowStep::Check)
 }
 
-/// Waits until the run may have ended, is to be cancelled, or was changed.
+/// Waits until the run may have ended, has reached its timeout, or was changed.
 async fn wait(task: &RunTask<'_>, state: &mut FollowState, nudge: &Notify) -> Wakeup {
     let times_out_at = match (task.claimed.spec.timeout(), state.backend_run.cancelling) {
         (Some(timeout), None) => Some(backoff::after(state.backend_run.started_at, timeout)),

@@ -1,12 +1,12 @@
-//! Judges how a run ended by what the agent server reports of it. Pure, so that its table can be read as the
-//! rule.
+//! Judges how a run ended by what the agent server reports of it. The function is pure, so that the table in
+//! its test can be read as the rule.
 
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::Status;
 
 /// The end of a run, as far as it decides the status.
 pub(super) struct BackendEnd<'a> {
-    /// The status by the server's own name.
+    /// The status, as the server names it.
     pub(super) status: &'a str,
     /// Whether the thread shows that the graph stopped at an interrupt.
     pub(super) interrupted: bool,

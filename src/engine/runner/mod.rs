@@ -28,7 +28,7 @@ use crate::backend::{AgentClient, ResponseStream};
 use crate::clock::Clock;
 use crate::config::Environment;
 use crate::domain::backoff;
-use crate::domain::bounds::{ASKS_IN_FLIGHT, JOINS_MAX, STARTS_IN_FLIGHT};
+use crate::domain::bounds::{JOINS_MAX, QUERIES_IN_FLIGHT, STARTS_IN_FLIGHT};
 use crate::domain::ids::RunId;
 use crate::domain::run::{BackendRun, RunState};
 use crate::domain::secrets::Secrets;
@@ -74,8 +74,8 @@ pub struct Runner {
 struct RunTask<'a> {
     runner: &'a Runner,
     claimed: &'a ClaimedRun,
-    /// What was filled into the run's request. Collected once: it takes a walk through the payload and the
-    /// environment.
+    /// The secrets that were filled into the run's request. They are collected once, because that means walking
+    /// through the whole payload.
     secrets: Secrets,
     /// A client that redacts these secrets from error texts.
     backend: AgentClient,
@@ -107,8 +107,8 @@ struct AcceptedRun {
     watched: Watched,
 }
 
-/// Since when we have been watching a run. What `join` reports is the state of the run's thread at that
-/// moment: only if we were there before the run ended is it certain to be the end of this run.
+/// Since when we have been watching a run. `join` reports the state of the run's thread at that moment: this
+/// is certainly the end of this run only if we were watching before the run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Watched {
     BeforeItsEnd,
@@ -117,7 +117,7 @@ enum Watched {
 
 impl AcceptedRun {
     /// Returns a run that was accepted some time ago and may have ended since.
-    fn met_again(backend_run: BackendRun) -> Self {
+    fn accepted_earlier(backend_run: BackendRun) -> Self {
         Self { backend_run, response_stream: None, watched: Watched::PerhapsAfterItsEnd }
     }
 }
@@ -155,18 +155,18 @@ impl Runner {
             backend_breaker: Arc::default(),
             fence_support: Mutex::default(),
             joins: Semaphore::new(JOINS_MAX),
-            queries: Semaphore::new(ASKS_IN_FLIGHT),
+            queries: Semaphore::new(QUERIES_IN_FLIGHT),
             start_burst: StartBurst::new(),
         }
     }
 
-    /// Returns the circuit breaker before the backend, for those who report its state.
+    /// Returns the circuit breaker of the backend, so that its state can be reported.
     pub fn backend_breaker(&self) -> Arc<BackendBreaker> {
         Arc::clone(&self.backend_breaker)
     }
 
-    /// Makes a query when it is its turn: however many runs are recovered at once, the number of connections is
-    /// bounded.
+    /// Makes a query when it is its turn, so that the number of connections stays bounded even if thousands of
+    /// runs are recovered at once.
     async fn in_turn<T>(&self, query: impl Future<Output = T>) -> T {
         let _permit = self.queries.acquire().await;
         query.await
@@ -278,7 +278,9 @@ async fn act(
         RunState::Unconfirmed { start_number, sent_at } => {
             reconcile::reconcile(&task, *start_number, *sent_at).await?
         }
-        RunState::Running(backend_run) => NextStep::Follow(AcceptedRun::met_again(backend_run.clone())),
+        RunState::Running(backend_run) => {
+            NextStep::Follow(AcceptedRun::accepted_earlier(backend_run.clone()))
+        }
         RunState::Ended { .. } => NextStep::Leave,
     };
     let NextStep::Follow(accepted) = next_step else { return Ok(()) };

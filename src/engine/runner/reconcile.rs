@@ -2,7 +2,7 @@
 //! find out.
 //!
 //! On a thread that only we know (`T_n`) we post a fence, after which nothing can start there, and list the
-//! thread. On a thread of the user's we must not: we list it, wait until no copy of the request can be on its
+//! thread. On a user's thread we must not post one: we list it, wait until no copy of the request can be on its
 //! way any more, and list it again.
 
 use std::sync::PoisonError;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::conclusion::{
-    ArrivalWindow, Conclusion, FencedThread, Sender, Sought, ThreadOwner, conclude_from_absence,
+    ArrivalWindow, Conclusion, FencedThread, Sought, StartedBy, ThreadOwner, conclude_from_absence,
     conclude_from_list, read_fenced_thread,
 };
 use super::fence_support::FenceSupport;
@@ -27,7 +27,7 @@ use crate::domain::run::{RunChange, Status};
 use crate::domain::run_spec::RunSpec;
 use crate::store::{RunEvent, Step, StoreError};
 
-/// The waits between two attempts to reconcile the same start.
+/// The waits between two attempts to reconcile the same start, and before the next start.
 const WAIT_FIRST: Duration = Duration::from_millis(500);
 const WAIT_MOST: Duration = Duration::from_secs(30);
 
@@ -70,7 +70,7 @@ pub(super) async fn reconcile(
             give_up(task, ReasonCode::Unknown, message).await
         }
         Conclusion::Unanswered(detail) => {
-            let count = claimed.run.not_found_count.saturating_add(1);
+            let count = claimed.run.reconcile_count.saturating_add(1);
             let wait = backoff::doubling(WAIT_FIRST, WAIT_MOST, count);
             postpone(task, backoff::after(now, wait), Some(detail)).await
         }
@@ -90,7 +90,7 @@ async fn adopt(
     let event = RunEvent { at: task.runner.clock.now(), event: RunEventKind::Adopted, reason };
     let change = RunChange::Accept { thread_id, backend_run_id, at: sent_at };
     let backend_run = start::accept(task, change, Some(event)).await?;
-    Ok(backend_run.map_or(NextStep::Leave, |run| NextStep::Follow(AcceptedRun::met_again(run))))
+    Ok(backend_run.map_or(NextStep::Leave, |run| NextStep::Follow(AcceptedRun::accepted_earlier(run))))
 }
 
 /// Commits that this start never happens, so that the next one may be sent.
@@ -133,14 +133,14 @@ async fn postpone(
 ) -> Result<NextStep, StoreError> {
     let (runner, run) = (task.runner, &task.claimed.run);
     // The first failure is worth a line in the timeline; a day of them is not.
-    let event = detail.filter(|_| run.not_found_count == 0).map(|detail| RunEvent {
+    let event = detail.filter(|_| run.reconcile_count == 0).map(|detail| RunEvent {
         at: runner.clock.now(),
         event: RunEventKind::StillUnconfirmed,
         reason: Some(Reason::new(ReasonCode::StartUnconfirmed, detail)),
     });
     let step = Step {
         act_at: Some(until),
-        not_found_count: run.not_found_count.saturating_add(1),
+        reconcile_count: run.reconcile_count.saturating_add(1),
         event,
         ..Step::of(run.run_id, RunChange::Unconfirm)
     };
@@ -187,8 +187,8 @@ async fn conclude_by_fence(task: &RunTask<'_>, thread_id: ThreadId, sent_at: Tim
     }
 }
 
-/// Lifts a fence that is no longer needed, or that has no effect: a thread that is kept should not have to
-/// wait for it for ten years.
+/// Lifts a fence that is no longer needed, or that has no effect: without this, a thread that is kept would be
+/// busy with it for ten years.
 async fn lift_fence(task: &RunTask<'_>, thread_id: ThreadId, fence: BackendRunId) {
     if let Err(error) = task.backend.lift_fence(thread_id, fence).await {
         tracing::debug!(%thread_id, %error, "fence not lifted");
@@ -274,9 +274,9 @@ async fn conclude_by_list(task: &RunTask<'_>, thread_id: ThreadId, sent_at: Time
             Target::Stateless(_) => ThreadOwner::ThisRun,
             Target::Thread(_) => ThreadOwner::User,
         },
-        sender: match spec {
-            RunSpec::Cron(_) => Sender::Agentcron,
-            RunSpec::Client(_) => Sender::Client,
+        started_by: match spec {
+            RunSpec::Cron(_) => StartedBy::Agentcron,
+            RunSpec::Client(_) => StartedBy::Client,
         },
         window: arrival_window(task.runner, sent_at),
     };

@@ -49,7 +49,7 @@ pub(super) fn secrets(
     counts: fn(PlaceholderSource<'_>) -> bool,
 ) -> Secrets {
     let mut secrets = Secrets::default();
-    // What a client wrote is never taken for a placeholder.
+    // Secrets are never filled into what came through the API.
     if claimed.spec.is_from_file() {
         let request = claimed.spec.request();
         for value in request.payload.values().chain(request.metadata.values()) {
@@ -105,7 +105,7 @@ fn fill_body(
     metadata.extend(identity(claimed));
     body.insert("metadata".to_owned(), Value::Object(metadata));
     match request.target {
-        // This makes a copy of the request harmless: a fence keeps it from starting.
+        // With `reject`, a late copy of the request is harmless: a fence on the thread keeps it from starting.
         Target::Stateless(_) => {
             body.insert("multitask_strategy".to_owned(), json!("reject"));
         }

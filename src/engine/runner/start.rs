@@ -1,4 +1,5 @@
-//! Starts a run. The intention is committed already; what remains is one POST, and what its answer means.
+//! Starts a run. The intention is committed already; what remains is to send one POST, and to commit what its
+//! answer means.
 
 use std::time::Duration;
 
@@ -75,7 +76,7 @@ pub(super) async fn accept(
     }
 }
 
-/// Returns the event that records a late start, or `None` if the run started in time.
+/// Returns the event that records a late start, or `None` if the run started in time and was sent once.
 fn started_late(task: &RunTask<'_>) -> Option<RunEvent> {
     let run = &task.claimed.run;
     let now = task.runner.clock.now();

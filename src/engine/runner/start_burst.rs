@@ -1,10 +1,10 @@
-//! The starts of a burst go first: while more runs could be sent at once than are being sent, nobody waits
-//! for the end of the runs that were started already, and no other run is checked. Following a run to its end
+//! The starts of a burst go first: while more runs could be sent at once than are being sent, no task waits
+//! for the end of a run that was started already, and no other run is checked. Following a run to its end
 //! takes three requests and starting one takes one, so the last runs of a large burst would start late for
 //! the sake of ends that can wait.
 //!
-//! The priority is bounded: after a moment, starts and ends share the connections, however long the burst
-//! lasts. And it never holds up what starts wait for: once `max_concurrent_runs` is reached, only an end
+//! The priority is bounded: after a moment, starts and ends share the connections, even if the burst goes on.
+//! And it never holds up what starts wait for: once `max_concurrent_runs` is reached, only an end
 //! allows the next start, so that is not a burst.
 
 use std::time::Duration;

@@ -1,22 +1,22 @@
--- Times are milliseconds since 1970 UTC. Ids are UUIDs in their usual text form, so that they can be read and
--- joined in an SQL shell.
+-- Times are milliseconds since 1970-01-01T00:00:00Z. Ids are UUIDs in their usual text form, so that they can
+-- be read and joined in an SQL shell.
 
--- The random id that this store got when it was created; one row. The ids of crons from files, of runs and of
--- threads derive from it, so that two installations with the same files never share an id.
+-- The random id that this store got when it was created; one row. The ids of crons from files derive from it,
+-- and so do the ids of their runs and threads, so that two installations with the same files never share an id.
 CREATE TABLE installation (
     one             INTEGER PRIMARY KEY CHECK (one = 1),
     installation_id TEXT NOT NULL
 ) STRICT;
 
--- One row for each version of a cron's definition. A run keeps the version that it was planned by.
--- Placeholders such as ${{ env.X }} are stored as written, so no secret is stored here.
+-- One row for each version of a cron's definition. A run keeps the version that it was planned with.
+-- Placeholders such as ${{ env.X }} are stored as written, so no secret of the daemon's environment is stored here.
 CREATE TABLE definitions (
     definition_id TEXT PRIMARY KEY,
     cron_id       TEXT NOT NULL,
     body          TEXT NOT NULL CHECK (json_valid(body)),
     created_at    INTEGER NOT NULL,
-    -- Every row that refers to a definition names its cron as well. So housekeeping can find those rows by an
-    -- index on the cron before it deletes a definition.
+    -- The foreign keys refer to this pair: every row that refers to a definition also names its cron, so that
+    -- housekeeping can find those rows by an index on the cron before it deletes a definition.
     UNIQUE (cron_id, definition_id)
 ) STRICT;
 
@@ -24,20 +24,23 @@ CREATE TABLE crons (
     cron_id       TEXT PRIMARY KEY,
     name          TEXT NOT NULL,
     source        TEXT NOT NULL CHECK (source IN ('file', 'api')),
-    -- `file:line:column` of the definition, or NULL for a cron that was made through the API.
+    -- `file:line:column` of the definition, or NULL for a cron that was created through the API.
     location      TEXT,
-    -- The client's request, to be returned to clients, or NULL for a cron from a file.
+    -- The request that created the cron through the API, as clients get it back, or NULL for a cron from a
+    -- file.
     request       TEXT CHECK (request IS NULL OR json_valid(request)),
     definition_id TEXT NOT NULL,
-    -- The last instant that is accounted for.
+    -- Every occurrence up to and including this instant has been decided.
     cursor        INTEGER NOT NULL,
-    -- While a cron is paused, its occurrences are recorded as skipped.
+    -- When the cron was paused, or NULL if it is not paused. Occurrences after that instant are recorded as
+    -- skipped.
     paused_at     INTEGER,
     pause_cause   TEXT CHECK (pause_cause IN ('request', 'failures')),
     pause_note    TEXT,
-    -- 1 if the next occurrence is to be skipped.
+    -- 1 if the next occurrence will be skipped on request.
     skip_next     INTEGER NOT NULL DEFAULT 0 CHECK (skip_next IN (0, 1)),
-    -- How many runs in a row ended as error or timeout.
+    -- How many runs in a row have ended as error or timeout. Runs that were cancelled, skipped or missed are
+    -- passed over.
     failures      INTEGER NOT NULL DEFAULT 0,
     created_at    INTEGER NOT NULL,
     updated_at    INTEGER NOT NULL,
@@ -50,7 +53,7 @@ CREATE INDEX crons_by_name ON crons (name);
 
 CREATE TABLE runs (
     run_id         TEXT PRIMARY KEY,
-    -- All three are NULL for a run that a client started (`client_runs`).
+    -- These three are NULL for a run that a client started (`client_runs`).
     cron_id        TEXT REFERENCES crons (cron_id),
     cron_name      TEXT,
     definition_id  TEXT,
@@ -58,14 +61,20 @@ CREATE TABLE runs (
     scheduled_for  INTEGER NOT NULL,
     -- 0 for the first run of its occurrence.
     retry          INTEGER NOT NULL DEFAULT 0,
+    -- `scheduled_for` plus jitter; for a backfilled run, when it was requested.
     due_at         INTEGER NOT NULL,
+    -- The start deadline: if the run still waits to be sent then, it ends as error.
     start_before   INTEGER NOT NULL,
-    -- 1 if it must not run while another run of the same cron is in progress.
+    -- 1 if the run must not be sent while another run of the same cron is in progress.
     exclusive      INTEGER NOT NULL CHECK (exclusive IN (0, 1)),
     phase          TEXT NOT NULL CHECK (phase IN ('pending', 'sending', 'unconfirmed', 'running', 'ended')),
+    -- The number of the latest start, counted from 1. A start is sent again under the same number if it
+    -- certainly did not reach the agent server.
     start_number   INTEGER NOT NULL,
+    -- How often the run was sent.
     send_count     INTEGER NOT NULL DEFAULT 0,
-    not_found_count INTEGER NOT NULL DEFAULT 0,
+    -- How many reconciliations in a row could not yet tell whether the latest start reached the agent server.
+    reconcile_count INTEGER NOT NULL DEFAULT 0,
     -- When the runner acts on the run next; NULL while the run is claimed, and after it has ended.
     act_at         INTEGER,
     sent_at        INTEGER,
@@ -80,7 +89,8 @@ CREATE TABLE runs (
     error          TEXT CHECK (error IS NULL OR json_valid(error)),
     outcome_values TEXT CHECK (outcome_values IS NULL OR json_valid(outcome_values)),
     ended_at       INTEGER,
-    -- A record of missed or paused occurrences covers a range: how many there are, and the last of them.
+    -- One record can cover a range of missed or paused occurrences, of which `scheduled_for` is the first: how
+    -- many occurrences it counts, and the last of them, which is NULL for a run.
     occurrences    INTEGER NOT NULL DEFAULT 1,
     last_scheduled_for INTEGER,
     CHECK ((phase = 'ended') = (status IS NOT NULL AND ended_at IS NOT NULL)),
@@ -95,8 +105,8 @@ CREATE INDEX runs_to_cancel ON runs (act_at) WHERE phase = 'pending' AND cancell
 CREATE INDEX runs_to_start ON runs (start_before) WHERE phase = 'pending';
 CREATE INDEX runs_by_time ON runs (scheduled_for);
 
--- Runs that clients start at the agent server through us. Only what we need is stored, and not the run's
--- input.
+-- Runs that clients start at the agent server through agentcron. Only what agentcron needs is stored: the input
+-- of the run is not.
 CREATE TABLE client_runs (
     run_id           TEXT PRIMARY KEY REFERENCES runs (run_id) ON DELETE CASCADE,
     assistant_id     TEXT NOT NULL,
@@ -106,7 +116,7 @@ CREATE TABLE client_runs (
     webhook          TEXT NOT NULL
 ) STRICT;
 
--- What happened to a run between being due and its end, apart from the normal course.
+-- What happened to a run, beyond the usual, between the instant when it was due and its end.
 CREATE TABLE run_events (
     run_id TEXT NOT NULL REFERENCES runs (run_id) ON DELETE CASCADE,
     at     INTEGER NOT NULL,
@@ -121,23 +131,26 @@ CREATE TABLE deliveries (
     url         TEXT NOT NULL,
     status      TEXT NOT NULL CHECK (status IN ('pending', 'sending', 'delivered', 'failed', 'gone', 'aborted',
                                                 'blocked', 'suppressed')),
+    -- How many attempts have begun. The latest one has this number.
     attempts    INTEGER NOT NULL DEFAULT 0,
-    -- How many attempts do not count on the retry schedule: those before the last replay, and those that were
+    -- How many of them do not count on the retry schedule: those before the latest replay, and those that were
     -- withdrawn before anything was sent.
-    uncounted INTEGER NOT NULL DEFAULT 0,
+    uncounted   INTEGER NOT NULL DEFAULT 0,
     -- When the next attempt is due; NULL while the delivery is claimed, and after it has ended.
     due_at      INTEGER,
     reason_code TEXT,
     reason      TEXT,
     created_at  INTEGER NOT NULL,
     ended_at    INTEGER,
-    -- The URL up to the end of the host. Deliveries with the same text here go to the same origin, so if one
-    -- of them gets no permit, the others need not be considered.
+    -- The URL up to and including the first slash after its host, with placeholders as written. Deliveries with
+    -- the same text here go to the same origin. So if one of them gets no permit, the others need not be
+    -- considered.
     receiver    TEXT NOT NULL GENERATED ALWAYS AS (
         CASE instr(url, '://') WHEN 0 THEN url ELSE
         substr(url, 1, instr(url, '://') + 2 + instr(substr(url, instr(url, '://') + 3) || '/', '/')) END
     ) STORED,
-    -- The exact bytes of every attempt. This column is the last, so that the others can be read without it.
+    -- The exact bytes that every attempt sends. This column is the last, so that SQLite can read the others
+    -- without it.
     body        BLOB NOT NULL,
     UNIQUE (run_id, url)
 ) STRICT;
@@ -152,48 +165,55 @@ CREATE TABLE attempts (
     attempt     INTEGER NOT NULL,
     started_at  INTEGER NOT NULL,
     ended_at    INTEGER,
-    -- The HTTP status, if the receiver responded.
+    -- The HTTP status, or NULL if the receiver did not answer.
     code        INTEGER,
+    -- What happened; NULL if the receiver accepted the webhook, and while the attempt is in flight.
     detail      TEXT,
-    -- The address that it was sent to, and the beginning of a response that did not accept it.
+    -- The address and port that the receiver answered from.
     address     TEXT,
+    -- The beginning of an answer that did not accept the webhook.
     answer      TEXT,
-    -- The durations of its phases in milliseconds. The first three are NULL if it used an open connection.
+    -- How long the phases took, in milliseconds; NULL if the receiver did not answer. The first three are also
+    -- NULL if the attempt used a connection that was open already, the first for a literal address, and the
+    -- third for plain HTTP.
     lookup_ms   INTEGER,
     connect_ms  INTEGER,
     tls_ms      INTEGER,
-    -- From the start of the attempt until the head of the response.
+    -- From the beginning of the attempt until the head of the answer had arrived.
     head_ms     INTEGER,
     PRIMARY KEY (delivery_id, attempt)
 ) STRICT, WITHOUT ROWID;
 
--- The mode of all webhooks; one row.
+-- How all webhooks are sent; one row.
 CREATE TABLE delivery_mode (
     one         INTEGER PRIMARY KEY CHECK (one = 1),
-    -- When the configuration disabled them.
+    -- When the daemon first found them disabled in the configuration; NULL while they are enabled.
     disabled_at INTEGER,
-    -- When they were held on request, and why.
+    -- When they were held on request, and why; NULL while they are not held.
     held_at     INTEGER,
     note        TEXT,
-    -- When they were released at a rate, which lasts until nothing waits any more that was due by then.
+    -- When they were released at a rate. The rate applies until none of the deliveries that were due by then
+    -- is left.
     released_at INTEGER,
+    -- The rate: how many attempts may begin in a second.
     per_second  INTEGER,
     CHECK (held_at IS NULL OR released_at IS NULL),
     CHECK ((released_at IS NULL) = (per_second IS NULL))
 ) STRICT;
 INSERT INTO delivery_mode (one) VALUES (1);
 
--- URLs, with placeholders as written, whose receiver has said that they are gone. Nothing is sent to them
--- until deliveries are resumed.
+-- URLs, with placeholders as written, whose receiver has said that they are gone. Nothing is sent to such a URL
+-- until deliveries to it are resumed.
 CREATE TABLE suspended_urls (
     url         TEXT PRIMARY KEY,
     since       INTEGER NOT NULL,
-    -- What the receiver said, and in response to which delivery.
+    -- What the receiver answered, and to which delivery.
     detail      TEXT NOT NULL,
     delivery_id TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Threads to be deleted on the agent server: those of stateless runs that have ended, and fenced ones.
+-- Threads to delete on the agent server: those of stateless runs that have ended and do not keep their thread,
+-- and those on which a fence has shown that a start never happens.
 CREATE TABLE thread_deletions (
     thread_id TEXT PRIMARY KEY,
     run_id    TEXT NOT NULL,

@@ -1,4 +1,4 @@
-//! Conclusions as tables: what is listed on the thread -> what became of the start.
+//! Conclusions as tables: what is listed on the thread -> what happened to the start.
 
 use expect_test::expect;
 use uuid::Uuid;
@@ -84,10 +84,10 @@ fn what_a_list_without_a_fence_shows() {
     let mut table = String::new();
     for (name, listed) in lists {
         for thread_owner in [ThreadOwner::ThisRun, ThreadOwner::User] {
-            for sender in [Sender::Agentcron, Sender::Client] {
+            for started_by in [StartedBy::Agentcron, StartedBy::Client] {
                 let at = |second| {
                     let window = window(second);
-                    let sought = Sought { run_id: OUR_RUN, thread_owner, sender, window };
+                    let sought = Sought { run_id: OUR_RUN, thread_owner, started_by, window };
                     match conclude_from_list(listed, sought) {
                         Conclusion::Started(id) => format!("started {}", number(id)),
                         Conclusion::NeverStarts => "never starts".to_owned(),
@@ -96,9 +96,9 @@ fn what_a_list_without_a_fence_shows() {
                         Conclusion::Undecidable(_) => "undecidable".to_owned(),
                     }
                 };
-                let (thread_owner, sender) = (format!("{thread_owner:?}"), format!("{sender:?}"));
+                let (thread_owner, started_by) = (format!("{thread_owner:?}"), format!("{started_by:?}"));
                 table.push_str(&format!(
-                    "{name:24} {thread_owner:7} {sender:9} -> {}, then {}\n",
+                    "{name:24} {thread_owner:7} {started_by:9} -> {}, then {}\n",
                     at(19),
                     at(20)
                 ));
