@@ -88,7 +88,7 @@ pub struct Run {
     /// How often it was sent.
     pub send_count: u32,
     /// How many reconciliations in a row could not tell whether its latest start reached the backend.
-    pub reconcile_count: u32,
+    pub not_found_count: u32,
     /// Why it is late or unconfirmed; the latest reason seen.
     pub reason: Option<Reason>,
     pub state: RunState,

@@ -14,7 +14,7 @@ use crate::domain::run::{BackendRun, CronVersion, Outcome, Phase, Run, RunError,
 
 /// The columns that [`run_from_row`] reads by name.
 pub(super) const RUN_COLUMNS: &str = "run_id, cron_id, cron_name, definition_id, trigger, scheduled_for, retry, \
-     due_at, start_before, phase, start_number, send_count, reconcile_count, sent_at, thread_id, \
+     due_at, start_before, phase, start_number, send_count, not_found_count, sent_at, thread_id, \
      backend_run_id, started_at, cancelling, status, reason_code, reason, error, outcome_values, ended_at";
 
 /// Converts an instant into milliseconds since 1970, as stored.
@@ -91,7 +91,7 @@ pub(super) fn run_from_row(row: &Row<'_>) -> Result<Run, StoreError> {
         due_at: time(row, "due_at")?,
         start_before: time(row, "start_before")?,
         send_count: row.get("send_count")?,
-        reconcile_count: row.get("reconcile_count")?,
+        not_found_count: row.get("not_found_count")?,
         reason: reason_from_row(row)?,
         state: state_from_row(row)?,
     })
@@ -178,7 +178,7 @@ pub(super) fn save_run(tx: &Transaction<'_>, run: &Run, act_at: Option<Timestamp
     let changed = tx
         .prepare_cached(
             "UPDATE runs SET phase = :phase, start_number = coalesce(:start_number, start_number), \
-             send_count = :send_count, reconcile_count = :reconcile_count, act_at = :act_at, \
+             send_count = :send_count, not_found_count = :not_found_count, act_at = :act_at, \
              sent_at = coalesce(:sent_at, sent_at), thread_id = :thread_id, \
              backend_run_id = :backend_run_id, started_at = :started_at, \
              cancelling = coalesce(:cancelling, cancelling), status = :status, reason_code = :reason_code, \
@@ -190,7 +190,7 @@ pub(super) fn save_run(tx: &Transaction<'_>, run: &Run, act_at: Option<Timestamp
             ":phase": run.state.phase().as_str(),
             ":start_number": columns.start_number,
             ":send_count": run.send_count,
-            ":reconcile_count": run.reconcile_count,
+            ":not_found_count": run.not_found_count,
             ":act_at": act_at.map(millis),
             ":sent_at": columns.sent_at.map(millis),
             ":thread_id": columns.backend_run.map(|backend_run| backend_run.thread_id.to_string()),

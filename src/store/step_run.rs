@@ -21,7 +21,7 @@ pub struct Step {
     /// When the runner acts on the run next, or `None` while it stays claimed.
     pub act_at: Option<Timestamp>,
     /// How many reconciliations in a row could not tell whether the latest start reached the backend.
-    pub reconcile_count: u32,
+    pub not_found_count: u32,
     /// A line for the run's timeline. Its reason becomes the run's.
     pub event: Option<RunEvent>,
     /// A fenced thread, which is deleted later.
@@ -46,7 +46,7 @@ pub struct PreviousRun {
 impl Step {
     /// Returns a step that only changes the state.
     pub fn of(run_id: RunId, change: RunChange) -> Self {
-        Self { run_id, change: Some(change), act_at: None, reconcile_count: 0, event: None, fenced: None }
+        Self { run_id, change: Some(change), act_at: None, not_found_count: 0, event: None, fenced: None }
     }
 }
 
@@ -70,7 +70,7 @@ impl Store {
                     backend_run.cancelling = backend_run.cancelling.or(cancelling(tx, step.run_id)?);
                 }
             }
-            run.reconcile_count = step.reconcile_count;
+            run.not_found_count = step.not_found_count;
             if let Some(event) = &step.event {
                 insert_event(tx, step.run_id, event)?;
                 if let Some(reason) = &event.reason {

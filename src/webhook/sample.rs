@@ -70,7 +70,7 @@ impl SampleWebhook<'_> {
             due_at: began_at,
             start_before: self.at,
             send_count: 1,
-            reconcile_count: 0,
+            not_found_count: 0,
             reason: None,
             state: RunState::Ended { backend_run: Some(backend_run.clone()), outcome: outcome.clone() },
         };

@@ -94,7 +94,7 @@ pub struct RunDetails {
     /// The start deadline: if the run still waits to be sent then, it ends as `error`.
     pub start_before: Time,
     /// How many reconciliations in a row could not yet tell whether its latest start reached the agent server.
-    pub reconcile_count: u32,
+    pub not_found_count: u32,
     /// What its graph returned; null if it returned nothing, or if agentcron could not keep it.
     pub values: Value,
     /// What happened to it beyond the usual course, in order of time.
@@ -200,7 +200,7 @@ impl RunDetails {
             run: Run::of(&details.row),
             definition_id: run.cron.as_ref().map(|cron| cron.definition_id.to_string()),
             start_before: Time(run.start_before),
-            reconcile_count: run.reconcile_count,
+            not_found_count: run.not_found_count,
             values: details.values.clone().unwrap_or(Value::Null),
             events: details.events.iter().map(event).collect(),
             deliveries: details.deliveries.iter().map(RunDelivery::of).collect(),

@@ -70,7 +70,7 @@ pub(super) async fn reconcile(
             give_up(task, ReasonCode::Unknown, message).await
         }
         Conclusion::Unanswered(detail) => {
-            let count = claimed.run.reconcile_count.saturating_add(1);
+            let count = claimed.run.not_found_count.saturating_add(1);
             let wait = backoff::doubling(WAIT_FIRST, WAIT_MOST, count);
             postpone(task, backoff::after(now, wait), Some(detail)).await
         }
@@ -133,14 +133,14 @@ async fn postpone(
 ) -> Result<NextStep, StoreError> {
     let (runner, run) = (task.runner, &task.claimed.run);
     // The first failure is worth a line in the timeline; a day of them is not.
-    let event = detail.filter(|_| run.reconcile_count == 0).map(|detail| RunEvent {
+    let event = detail.filter(|_| run.not_found_count == 0).map(|detail| RunEvent {
         at: runner.clock.now(),
         event: RunEventKind::StillUnconfirmed,
         reason: Some(Reason::new(ReasonCode::StartUnconfirmed, detail)),
     });
     let step = Step {
         act_at: Some(until),
-        reconcile_count: run.reconcile_count.saturating_add(1),
+        not_found_count: run.not_found_count.saturating_add(1),
         event,
         ..Step::of(run.run_id, RunChange::Unconfirm)
     };

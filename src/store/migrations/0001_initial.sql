@@ -74,7 +74,7 @@ CREATE TABLE runs (
     -- How often the run was sent.
     send_count     INTEGER NOT NULL DEFAULT 0,
     -- How many reconciliations in a row could not yet tell whether the latest start reached the agent server.
-    reconcile_count INTEGER NOT NULL DEFAULT 0,
+    not_found_count INTEGER NOT NULL DEFAULT 0,
     -- When the runner acts on the run next; NULL while the run is claimed, and after it has ended.
     act_at         INTEGER,
     sent_at        INTEGER,
