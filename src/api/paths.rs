@@ -141,21 +141,40 @@ mod tests {
     /// However a route's letters are escaped, once or several times: it is that route, or it is refused.
     #[test]
     fn no_spelling_of_a_route_is_another_path() {
-        let routes = ["/runs", "/runs/wait", "/runs/batch", "/runs/crons", "/threads/t/runs", "/threads/t/runs/crons"];
+        let routes =
+            ["/runs", "/runs/wait", "/runs/batch", "/runs/crons", "/threads/t/runs", "/threads/t/runs/crons"];
         let spellings: [fn(u8) -> String; 7] = [
             |byte| char::from(byte).to_string(),
             |byte| format!("%{byte:02x}"),
             |byte| format!("%{byte:02X}"),
             |byte| format!("%25{byte:02x}"),
-            |byte| format!("%%{:02x}{:02x}", b"0123456789abcdef"[usize::from(byte >> 4)], b"0123456789abcdef"[usize::from(byte & 15)]),
-            |byte| format!("%{:02x}%{:02x}%{:02x}", b'%', b"0123456789abcdef"[usize::from(byte >> 4)], b"0123456789abcdef"[usize::from(byte & 15)]),
+            |byte| {
+                format!(
+                    "%%{:02x}{:02x}",
+                    b"0123456789abcdef"[usize::from(byte >> 4)],
+                    b"0123456789abcdef"[usize::from(byte & 15)]
+                )
+            },
+            |byte| {
+                format!(
+                    "%{:02x}%{:02x}%{:02x}",
+                    b'%',
+                    b"0123456789abcdef"[usize::from(byte >> 4)],
+                    b"0123456789abcdef"[usize::from(byte & 15)]
+                )
+            },
             |byte| format!("{}%0a", char::from(byte)),
         ];
         let (mut cases, mut refused) = (0, 0);
         for route in routes {
             for place in 1..route.len() {
                 for spelling in spellings {
-                    let written = format!("{}{}{}", &route[..place], spelling(route.as_bytes()[place]), &route[place + 1..]);
+                    let written = format!(
+                        "{}{}{}",
+                        &route[..place],
+                        spelling(route.as_bytes()[place]),
+                        &route[place + 1..]
+                    );
                     let Ok(uri) = Uri::try_from(&written) else { continue };
                     cases += 1;
                     match plain_path(&uri) {

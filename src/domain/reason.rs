@@ -65,7 +65,7 @@ words!(
         CancelRequest = "cancel_request",
         /// Cancelled: the next occurrence was due (`overlap = "cancel"`).
         CancelOverlap = "cancel_overlap",
-        /// Success: its values were too large to be read.
+        /// Success: its values were too large to be read or kept.
         ValuesTooLarge = "values_too_large",
         /// Success: its thread was gone before its values were read.
         ValuesGone = "values_gone",

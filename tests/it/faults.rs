@@ -14,6 +14,7 @@ use super::support::daemon::Daemon;
 use super::support::final_checks::{assert_started_once, starts_by_run};
 use super::support::history::RunRecord;
 use super::support::proxy::{Fault, ProxiedRequest, Proxy};
+use super::support::receiver::Receiver;
 use super::support::span::Span;
 use super::support::tls::SelfSigned;
 
@@ -167,11 +168,16 @@ async fn a_start_with_an_unclear_answer_ends_in_one_run_and_a_reason() {
     let late = Some("started_late");
     let sent_twice = |name, fault, contains| Case::first_start(name, fault, late, contains);
     check_all(vec![
-        Case::first_start("a lost reply", Fault::LoseReply, adopted, &["found on the agent server"]),
+        Case::first_start("a lost reply", Fault::LoseReply, adopted, &["its start had not been confirmed"]),
         sent_twice("a lost request", Fault::LoseRequest, &["late, sent 2 times"]),
         sent_twice("a late request", Fault::ForwardLater(Duration::from_secs(1)), &["late, sent 2 times"]),
         Case::first_start("silence", Fault::Hang, adopted, &["found on the agent server", "after 1s"]),
-        Case::first_start("an answer cut in its head", Fault::CutReplyAfter(40), adopted, &["found on the"]),
+        Case::first_start(
+            "an answer cut in its head",
+            Fault::CutReplyAfter(40),
+            adopted,
+            &["found on the agent server"],
+        ),
         Case::first_start("an answer cut in its body", Fault::CutReplyAfter(600), None, &[]),
         sent_twice("500", json_answer(500, r#"{"detail": "oh"}"#), &["sent 2 times", "500: oh"]),
         sent_twice("HTML with 502", Fault::html(502), &["sent 2 times", "502", "Bad Gateway"]),
@@ -388,6 +394,22 @@ async fn values_that_are_too_large_to_read_are_recorded_as_such_and_an_interrupt
     let ends = [&runs[0], &runs[1]].map(|run| (run.status.as_str(), run.reason_code.as_str()));
     assert_eq!(ends, [("interrupted", "human_input"), ("success", "values_too_large")], "{runs:?}");
     assert!(runs[1].reason.contains("values not kept"), "{runs:?}");
+}
+
+#[tokio::test]
+async fn values_that_are_too_large_to_keep_are_said_to_be_and_their_webhook_has_them_whole() {
+    let (server, receiver) = (AgentServerOnPort::start(), Receiver::start());
+    let cron = Cron::new("case", &Span::once()).webhook(&receiver.url("/hook"));
+    let configuration = configuration(&server.url(), cron).to_string();
+    let configuration = configuration.replace("[store]\n", "[store]\nvalues_bytes_max = 10\n");
+    let daemon = Daemon::start(&configuration);
+    let runs = daemon.wait_until_finished_within(PATIENCE, 1).await;
+    assert_eq!((runs[0].status.as_str(), runs[0].reason_code.as_str()), ("success", "values_too_large"));
+    assert!(runs[0].reason.ends_with("more than store.values_bytes_max = 10"), "{runs:?}");
+    let shown = &daemon.json(&["show", &runs[0].run_id])[0];
+    assert_eq!(shown["values"]["truncated"], true, "{shown}");
+    receiver.wait_until("the webhook", |received| !received.is_empty()).await;
+    assert!(receiver.received()[0].json()["values"]["messages"].is_array());
 }
 
 #[tokio::test]

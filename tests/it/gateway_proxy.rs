@@ -198,7 +198,9 @@ async fn without_an_agent_server_forwarded_requests_fail_and_our_own_api_works()
     assert_eq!(client.get("/v1/status").await.status, 200);
     let runs = daemon.wait_until_finished(1).await;
     assert!(
-        runs[0].status == "error" && runs[0].reason.starts_with("rejected: the agent server"),
+        runs[0].status == "error"
+            && runs[0].reason_code == "rejected"
+            && runs[0].reason.starts_with("the agent server"),
         "{runs:#?}"
     );
     assert_eq!(runs[0].webhook, None);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::support::agent_server::AgentServerOnPort;
 use super::support::configuration::{Configuration, Cron};
@@ -70,10 +70,15 @@ async fn saved_files_are_reloaded_and_broken_ones_are_not() {
     fs::write(file.with_file_name("more.toml"), yearly("more").to_string()).unwrap();
     wait_for_crons(&daemon, &["first", "main", "more", "second"]).await;
 
-    replace(&file, "[cron.first]\nschedul = \"* * * * *\"\n");
+    replace(&file, "[cron.first]\nschedul = \"* * * * *\"\ntimeout = \"soon\"\n");
     daemon.wait_until("the mistake to be reported", || notice(&daemon).is_some()).await;
     let detail = notice(&daemon).unwrap()["detail"].as_str().unwrap().to_owned();
     assert!(detail.contains("some.toml:2:1") && detail.contains("schedul"), "{detail}");
+    let database = rusqlite::Connection::open(daemon.database()).unwrap();
+    let count = "SELECT count FROM notices WHERE kind = 'configuration'";
+    let count: i64 = database.query_row(count, [], |row| row.get(0)).unwrap();
+    let in_files = &daemon.json(&["status"])[0]["configuration"]["mistakes"];
+    assert_eq!((in_files, count >= 2), (&json!(count), true), "{detail}");
     assert_eq!(crons(&daemon), ["first", "main", "more", "second"], "the last good crons stay in force");
     assert_eq!(daemon.stderr().matches("configuration not reloaded").count(), 1);
 
@@ -111,7 +116,8 @@ async fn changed_settings_need_a_restart_and_an_empty_configuration_is_refused()
     let other = configuration.clone().backend("request_timeout = \"7s\"").top("shutdown_grace = \"3s\"");
     daemon.write_config(&other.cron(yearly("main")).cron(yearly("new")));
     wait_for_crons(&daemon, &["main", "new"]).await;
-    daemon.wait_for_stderr("settings=\"backend.request_timeout, shutdown_grace\"").await;
+    let settings = "settings=\"backend.request_timeout, shutdown_grace\"";
+    daemon.wait_for_stderr(&format!("settings not reloaded; they need a restart {settings}")).await;
     daemon.write_config(&configuration);
     daemon.wait_for_stderr("no cron is left in it").await;
     assert_eq!(crons(&daemon), ["main", "new"]);

@@ -148,7 +148,7 @@ async fn webhooks_are_disabled_and_enabled_by_the_file_and_a_replay_sends_the_sa
     receiver.reply_always(Reply::status(200));
     daemon.write_config(&with("", "webhooks.headers = { x-new = \"now\" }"));
     daemon.wait_for_stderr("webhooks enabled; suppressed ones stay unsent").await;
-    assert!(!daemon.stderr().contains("need a restart"), "{}", daemon.stderr());
+    assert!(!daemon.stderr().contains("settings not reloaded"), "{}", daemon.stderr());
     assert!(output(&daemon, &["status"]).contains("2 webhooks, not sent; `agentcron webhook replay"));
     assert_eq!(webhooks(&daemon, "suppressed").len(), 2, "suppressed webhooks are not sent by themselves");
     daemon.json(&["webhook", "replay", &run]);

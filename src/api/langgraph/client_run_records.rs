@@ -44,7 +44,7 @@ impl<'a> ClientRunRecords<'a> {
     pub(super) async fn all_rejected(&self, why: &str) {
         for run_id in self.run_ids {
             tracing::info!(%run_id, why, "client run rejected");
-            let reason = Reason::new(ReasonCode::Rejected, format!("rejected: {why}"));
+            let reason = Reason::new(ReasonCode::Rejected, why);
             let outcome = Outcome::without_backend(Status::Error, reason, self.api.clock.now());
             let ending = RunEnding {
                 run_id: *run_id,

@@ -32,7 +32,9 @@ pub(super) fn router() -> Router<Gateway> {
 }
 
 fn checked(protocol: Protocol) -> MethodRouter<Gateway> {
-    let handler = async move |State(gateway): State<Gateway>, request: Request| -> Result<Response, ErrorResponse> {
+    let handler = async move |State(gateway): State<Gateway>,
+                              request: Request|
+                -> Result<Response, ErrorResponse> {
         let (parts, body) = request.into_parts();
         let (body, _held) = read_body(&gateway, body).await?;
         if protocol.may_name_webhook(&body) {
@@ -88,7 +90,11 @@ mod tests {
     #[test]
     fn a_message_names_a_webhook_only_in_its_protocols_own_way() {
         for (protocol, body, expected) in [
-            (Protocol::ThreadCommand, r#"{"method":"run.start","params":{"webhook":"https://a.example"}}"#, true),
+            (
+                Protocol::ThreadCommand,
+                r#"{"method":"run.start","params":{"webhook":"https://a.example"}}"#,
+                true,
+            ),
             (Protocol::ThreadCommand, r#"{"method":"run.start","params":{"\u0077ebhook":"x"}}"#, true),
             (Protocol::ThreadCommand, r#"[{"params":{}},{"params":{"webhook":"x"}}]"#, true),
             (Protocol::ThreadCommand, r#"{"params":{"webhook":"x"}} trailing"#, true),

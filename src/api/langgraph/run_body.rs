@@ -88,7 +88,8 @@ impl RunBody {
             .collect::<Result<Vec<_>, BodyMistake>>()?;
         let webhooks = items.iter().filter(|item| matches!(item, BatchItem::WithWebhook(..))).count();
         if webhooks > BATCH_WEBHOOKS_MAX {
-            let problem = format!("got {webhooks} runs with a webhook, expected {BATCH_WEBHOOKS_MAX} at most");
+            let problem =
+                format!("got {webhooks} runs with a webhook, expected {BATCH_WEBHOOKS_MAX} at most");
             return Err(mistake("body", problem));
         }
         Ok((webhooks > 0).then_some(items))
@@ -227,7 +228,10 @@ fn quoted(text: &str) -> String {
 /// Whether any parser could find the key in this body: by its letters, by an escape of one of them, or in an encoding of
 /// Unicode that is not ours.
 pub(super) fn may_name_webhook(body: &[u8]) -> bool {
-    contains(body, b"webhook") || contains(body, b"\\u") || body.contains(&0) || std::str::from_utf8(body).is_err()
+    contains(body, b"webhook")
+        || contains(body, b"\\u")
+        || body.contains(&0)
+        || std::str::from_utf8(body).is_err()
 }
 
 fn mistake(key: &'static str, problem: impl fmt::Display) -> BodyMistake {
@@ -297,7 +301,8 @@ mod tests {
 
     #[test]
     fn a_body_that_may_have_a_webhook_and_is_not_understood_is_refused() {
-        let utf16: Vec<u8> = r#"{"webhook":"https://a.example"}"#.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let utf16: Vec<u8> =
+            r#"{"webhook":"https://a.example"}"#.encode_utf16().flat_map(u16::to_le_bytes).collect();
         let mut bom = vec![0xef, 0xbb, 0xbf];
         bom.extend_from_slice(br#"{"assistant_id":"agent","webhook":"https://a.example"}"#);
         for body in [
@@ -332,7 +337,8 @@ mod tests {
     #[test]
     fn what_only_runs_without_a_thread_know_is_not_asked_of_the_others() {
         for word in ["null", "\"x\"", "7"] {
-            let body = format!(r#"{{"assistant_id":"a","webhook":"https://a.example","on_completion":{word}}}"#);
+            let body =
+                format!(r#"{{"assistant_id":"a","webhook":"https://a.example","on_completion":{word}}}"#);
             assert!(RunBody::parse(body.as_bytes(), ThreadOrigin::Path).unwrap().is_some(), "{word}");
         }
         check(
@@ -351,7 +357,14 @@ mod tests {
         let items = RunBody::parse_batch(body, || ids.next().unwrap()).unwrap().unwrap();
         expect![[r#"[{"assistant_id":"a","metadata":{"agentcron_run_id":"00000000-0000-0000-0000-000000000001"},"on_completion":"keep"},{"assistant_id":"b","input":{"webhook": 1}},{"assistant_id":"c","metadata":{"agentcron_run_id":"00000000-0000-0000-0000-000000000002"},"on_completion":"keep"}]"#]]
         .assert_eq(std::str::from_utf8(&rewritten_batch(&items)).unwrap());
-        assert!(RunBody::parse_batch(br#"[{"assistant_id":"a","webhook":null}]"#, RunId::default).unwrap().is_none());
-        assert!(RunBody::parse_batch(br#"{"assistant_id":"a","webhook":"https://a.example"}"#, RunId::default).is_err());
+        assert!(
+            RunBody::parse_batch(br#"[{"assistant_id":"a","webhook":null}]"#, RunId::default)
+                .unwrap()
+                .is_none()
+        );
+        assert!(
+            RunBody::parse_batch(br#"{"assistant_id":"a","webhook":"https://a.example"}"#, RunId::default)
+                .is_err()
+        );
     }
 }

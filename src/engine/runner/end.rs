@@ -13,7 +13,7 @@ use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{BackendRun, CancelCause, Outcome, Status};
 use crate::domain::run_spec::RunSpec;
 use crate::domain::template::{self, PlaceholderSource};
-use crate::domain::values;
+use crate::domain::values::{self, KeptValues};
 use crate::store::{FailureLimit, RunEnding, StoreError};
 use crate::webhook::{self, EndedRun};
 
@@ -43,9 +43,23 @@ pub(super) async fn ended(
     let end = EndReport { backend_run: Some(backend_run), outcome: &outcome, report: report.as_ref() };
     let delivery = delivery(task, &end, None);
     let failure_limit = failure_limit(task, &end);
-    outcome.values = outcome.values.map(|whole| values::keep(whole, runner.settings.values_bytes_max));
+    drop_large_values(&mut outcome, runner.settings.values_bytes_max);
     let run_id = task.claimed.run.run_id;
     commit(runner, RunEnding { run_id, outcome, delivery, discard, event: None, failure_limit }).await
+}
+
+/// Replaces values that are too large to keep by a digest, and says so unless the run has another reason already.
+fn drop_large_values(outcome: &mut Outcome, bytes_max: usize) {
+    outcome.values = match outcome.values.take().map(|values| values::keep(values, bytes_max)) {
+        None => None,
+        Some(KeptValues::Whole(values)) => Some(values),
+        Some(KeptValues::Digest { bytes, digest }) => {
+            let message =
+                format!("values not kept: {bytes} bytes, more than store.values_bytes_max = {bytes_max}");
+            outcome.reason.get_or_insert_with(|| Reason::new(ReasonCode::ValuesTooLarge, message));
+            Some(digest)
+        }
+    };
 }
 
 /// Redacts what was filled into the request, so that it does not come back from the backend: neither in an
