@@ -135,6 +135,7 @@ impl IntoResponses for ErrorResponse {
             RefOr::T(response.build())
         };
         let statuses = [
+            ("400", "The path is not written plainly, or the request asks for nothing"),
             ("401", "Over TCP, with `http.api_keys` set: the API key is missing or wrong"),
             (
                 "403",

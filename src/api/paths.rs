@@ -12,6 +12,8 @@ pub(super) enum PathError {
     EscapedTwice,
     #[error("path: it contains an escaped control character")]
     ControlCharacter,
+    #[error("path: it contains an empty segment, `.` or `..`; write it without them")]
+    NotNormal,
 }
 
 /// Returns the same URI with its path written plainly, or `None` if it is plain already.
@@ -21,6 +23,7 @@ pub(super) enum PathError {
 pub(super) fn plain_path(uri: &Uri) -> Result<Option<Uri>, PathError> {
     let path = uri.path();
     check_escapes(path)?;
+    check_segments(&with_plain_slashes(unescaped(path)))?;
     let is_singular = path.starts_with("/thread/");
     if !is_singular && !path.contains('%') {
         return Ok(None);
@@ -48,6 +51,18 @@ fn check_escapes(path: &str) -> Result<(), PathError> {
     }
     let is_stable = !decoded.windows(3).any(|three| escaped(three).is_some());
     if is_stable { Ok(()) } else { Err(PathError::EscapedTwice) }
+}
+
+/// Refuses what a proxy between us and the agent server may remove (RFC 3986 §6.2.2.3).
+fn check_segments(path: &str) -> Result<(), PathError> {
+    let mut segments = path.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        let is_last = segments.peek().is_none();
+        if segment == "." || segment == ".." || (segment.is_empty() && !is_last) {
+            return Err(PathError::NotNormal);
+        }
+    }
+    Ok(())
 }
 
 /// Decodes every escape once (RFC 3986 §2.1), or returns `None` if one is invalid.
@@ -122,6 +137,14 @@ mod tests {
             ("/threading", Ok(None)),
             ("/thread", Ok(None)),
             ("/runs?x=%zz%", Ok(None)),
+            ("/mcp/", Ok(None)),
+            ("/", Ok(None)),
+            ("//runs", Err(PathError::NotNormal)),
+            ("/runs//wait", Err(PathError::NotNormal)),
+            ("/x/../runs", Err(PathError::NotNormal)),
+            ("/./runs", Err(PathError::NotNormal)),
+            ("/x/%2e%2E/runs", Err(PathError::NotNormal)),
+            ("/runs%2F%2Fcrons", Err(PathError::NotNormal)),
             ("/store/items/a%2Fb%", Err(PathError::InvalidEscape)),
             ("/runs/%+1%zz%7", Err(PathError::InvalidEscape)),
             ("/%%37%32uns", Err(PathError::InvalidEscape)),
@@ -141,8 +164,16 @@ mod tests {
     /// However a route's letters are escaped, once or several times: it is that route, or it is refused.
     #[test]
     fn no_spelling_of_a_route_is_another_path() {
-        let routes =
-            ["/runs", "/runs/wait", "/runs/batch", "/runs/crons", "/threads/t/runs", "/threads/t/runs/crons"];
+        let routes = [
+            "/runs",
+            "/runs/wait",
+            "/runs/batch",
+            "/runs/crons",
+            "/runs/stream",
+            "/threads/t/runs",
+            "/threads/t/runs/crons",
+            "/threads/t/runs/wait",
+        ];
         let spellings: [fn(u8) -> String; 7] = [
             |byte| char::from(byte).to_string(),
             |byte| format!("%{byte:02x}"),

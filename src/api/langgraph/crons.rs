@@ -40,11 +40,6 @@ pub(in crate::api) fn router() -> Router<Api> {
         .layer(DefaultBodyLimit::max(CRON_BODY_BYTES_MAX))
 }
 
-/// Returns what the agent server says of a thread id that it cannot read.
-pub(super) fn invalid_thread_id() -> ErrorResponse {
-    messages::invalid_id("thread")
-}
-
 type BodyResult = Result<Bytes, BytesRejection>;
 
 async fn create(State(api): State<Api>, body: BodyResult) -> Result<Json<Value>, ErrorResponse> {

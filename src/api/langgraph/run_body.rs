@@ -62,8 +62,12 @@ impl RunBody {
         if !may_name_webhook(body) {
             return Ok(None);
         }
-        let entries = serde_json::from_slice(body).map_err(|error| mistake("body", error))?;
-        Self::of(entries, thread)
+        match serde_json::from_slice(body) {
+            Ok(entries) => Self::of(entries, thread),
+            // JSON, but nothing that has keys.
+            Err(_) if matches!(serde_json::from_slice(body), Ok(Value::String(_))) => Ok(None),
+            Err(error) => Err(mistake("body", error)),
+        }
     }
 
     /// Returns the runs of a batch, or `None` if none of them has a webhook.
@@ -100,9 +104,13 @@ impl RunBody {
             return Err(mistake("webhook", "it is given twice, expected one URL"));
         }
         let webhook = match entries.value("webhook") {
-            None | Some(Value::Null) => return Ok(None),
-            Some(Value::String(webhook)) if !webhook.is_empty() => webhook,
-            Some(other) => return Err(mistake("webhook", format!("got {other:.64}, expected a URL"))),
+            // None of these is a URL to anybody; the agent server says what is wrong with them.
+            None | Some(Value::Null | Value::Bool(_) | Value::Number(_)) => return Ok(None),
+            Some(Value::String(webhook)) if webhook.is_empty() => return Ok(None),
+            Some(Value::String(webhook)) => webhook,
+            Some(Value::Array(_) | Value::Object(_)) => {
+                return Err(mistake("webhook", "expected a URL as text"));
+            }
         };
         let metadata = match entries.raw("metadata").map(RawValue::get) {
             None | Some("null") => Entries::default(),
@@ -292,6 +300,9 @@ mod tests {
             r#"{"assistant_id":"agent","input":{"webhook":"https://a.example"}}"#,
             r#"{"assistant_id":"agent","input":{"\u0077ebhook":"https://a.example"}}"#,
             r#"{"assistant_id":"agent","webhook":null}"#,
+            r#"{"assistant_id":"agent","webhook":""}"#,
+            r#"{"assistant_id":"agent","webhook":5}"#,
+            r#""webhook""#,
             r#"{"assistant_id":"agent","Webhook":"https://a.example"}"#,
         ] {
             check(body, ThreadOrigin::Path, expect!["no webhook"]);
@@ -308,8 +319,6 @@ mod tests {
         for body in [
             b"nonsense with a webhook".as_slice(),
             b"[\"webhook\"]",
-            br#"{"assistant_id":"agent","webhook":""}"#,
-            br#"{"assistant_id":"agent","webhook":5}"#,
             br#"{"assistant_id":"agent","webhook":["https://a.example"]}"#,
             br#"{"assistant_id":"agent","webhook":{"url":"https://a.example"}}"#,
             br#"{"assistant_id":"agent","webhook":"https://a.example","webhook":null}"#,

@@ -18,7 +18,6 @@ use axum::routing::{MethodRouter, any};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use uuid::Uuid;
 
-use super::crons::invalid_thread_id;
 use super::forwarded_runs::{ForwardedRuns, RequestKind, ResponseSender};
 use super::gateway::Gateway;
 use super::held_body::read_body;
@@ -126,6 +125,12 @@ struct RunsToForward {
     outbound: Request,
 }
 
+/// The runs of a body that have a webhook, and the body without their webhooks.
+struct ParsedRuns {
+    runs: Vec<(RunId, ClientRunSpec)>,
+    body: Bytes,
+}
+
 async fn read(
     gateway: &Gateway,
     kind: RequestKind,
@@ -135,7 +140,7 @@ async fn read(
     let (mut parts, body) = request.into_parts();
     check_encoding(&parts.headers)?;
     let (body, held) = read_body(gateway, body).await?;
-    let Some((runs, body)) = runs_with_webhook(gateway, kind, thread, &body)? else {
+    let Some(ParsedRuns { runs, body }) = parse(gateway, kind, thread, &body)? else {
         let request = Request::from_parts(parts, Body::from(body));
         return Ok(IncomingRuns::WithoutWebhook(Box::new(request), held));
     };
@@ -149,20 +154,24 @@ async fn read(
     Ok(IncomingRuns::WithWebhooks(Box::new(RunsToForward { forwarded, runs, outbound })))
 }
 
-/// Returns the runs that have a webhook, and the body without their webhooks; `None` if there are none.
-fn runs_with_webhook(
+/// Returns `None` if no run has a webhook.
+fn parse(
     gateway: &Gateway,
     kind: RequestKind,
     thread: PathThread,
     body: &[u8],
-) -> Result<Option<(Vec<(RunId, ClientRunSpec)>, Bytes)>, ErrorResponse> {
+) -> Result<Option<ParsedRuns>, ErrorResponse> {
     let new_run_id = || RunId(Uuid::new_v4());
     let (origin, thread_id) = match thread {
         PathThread::None => (ThreadOrigin::Server, None),
         PathThread::Id(thread_id) => (ThreadOrigin::Path, Some(thread_id)),
         PathThread::Unreadable => {
             let has_webhook = RunBody::parse(body, ThreadOrigin::Path)?.is_some();
-            return if has_webhook { Err(invalid_thread_id()) } else { Ok(None) };
+            return if has_webhook {
+                Err(ErrorResponse::Invalid("Invalid thread ID".to_owned()))
+            } else {
+                Ok(None)
+            };
         }
     };
     match kind {
@@ -170,7 +179,7 @@ fn runs_with_webhook(
             let Some(run) = RunBody::parse(body, origin)? else { return Ok(None) };
             let run_id = new_run_id();
             let body = run.rewritten(run_id, origin);
-            Ok(Some((vec![(run_id, spec(gateway, &run, thread_id)?)], body)))
+            Ok(Some(ParsedRuns { runs: vec![(run_id, spec(gateway, &run, thread_id)?)], body }))
         }
         RequestKind::Batch => {
             let Some(items) = RunBody::parse_batch(body, new_run_id)? else { return Ok(None) };
@@ -180,7 +189,7 @@ fn runs_with_webhook(
             });
             let runs = with_webhook.map(|(run_id, run)| Ok((run_id, spec(gateway, run, None)?)));
             let runs = runs.collect::<Result<_, ErrorResponse>>()?;
-            Ok(Some((runs, rewritten_batch(&items))))
+            Ok(Some(ParsedRuns { runs, body: rewritten_batch(&items) }))
         }
     }
 }
