@@ -36,6 +36,7 @@ pub(super) enum ErrorResponse {
     /// The body did not arrive in time.
     TooSlow(String),
     NotImplemented(String),
+    UnsupportedMediaType(String),
     /// The agent server did not respond, or its response does not say what we have to know.
     BadGateway(String),
     /// The agent server did not respond in time.
@@ -57,6 +58,7 @@ impl ErrorResponse {
             ErrorResponse::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             ErrorResponse::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             ErrorResponse::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
+            ErrorResponse::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ErrorResponse::BadGateway(_) => StatusCode::BAD_GATEWAY,
             ErrorResponse::GatewayTimeout(_) => StatusCode::GATEWAY_TIMEOUT,
         }
@@ -76,6 +78,7 @@ impl ErrorResponse {
             | ErrorResponse::Unavailable(detail)
             | ErrorResponse::TooSlow(detail)
             | ErrorResponse::NotImplemented(detail)
+            | ErrorResponse::UnsupportedMediaType(detail)
             | ErrorResponse::BadGateway(detail)
             | ErrorResponse::GatewayTimeout(detail) => detail,
             ErrorResponse::NotAllowed => "Method Not Allowed",
@@ -132,6 +135,7 @@ impl IntoResponses for ErrorResponse {
             RefOr::T(response.build())
         };
         let statuses = [
+            ("400", "The path is not written plainly, or the request asks for nothing"),
             ("401", "Over TCP, with `http.api_keys` set: the API key is missing or wrong"),
             (
                 "403",

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::auth::Auth;
+use super::error_response::ErrorResponse;
 use super::paths::plain_path;
 use super::timeouts::TimedConnection;
 use crate::domain::bounds::{CLIENT_SILENCE, HTTP_HEAD_BYTES_MAX};
@@ -96,8 +97,10 @@ async fn respond(
         Ok(caller) => caller,
         Err(error) => return Ok(error.into_response()),
     };
-    if let Some(plain) = plain_path(&parts.uri) {
-        parts.uri = plain;
+    match plain_path(&parts.uri) {
+        Ok(Some(plain)) => parts.uri = plain,
+        Ok(None) => {}
+        Err(error) => return Ok(ErrorResponse::BadRequest(error.to_string()).into_response()),
     }
     parts.extensions.insert(caller);
     parts.extensions.insert(peer);

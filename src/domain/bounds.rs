@@ -90,6 +90,9 @@ pub const IMPORTED_CRONS_MAX: usize = 10_000;
 /// its own, which takes three open files.
 pub const READS_AT_ONCE: usize = 4;
 
+/// The runs with a webhook in one batch: they are recorded in one transaction, which must not keep the writer for long.
+pub const BATCH_WEBHOOKS_MAX: usize = 1_000;
+
 /// The assistant of a run that a client asks for: an id, or a name as long as configurations may have.
 pub const ASSISTANT_CHARS_MAX: usize = 256;
 

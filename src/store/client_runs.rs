@@ -11,16 +11,24 @@ use crate::domain::run::{Phase, Trigger};
 use crate::domain::run_spec::ClientRunSpec;
 
 impl Store {
-    /// Commits the intention to forward a client's request. The run counts as claimed until its next step. If
-    /// the daemon stops before that, the next start makes it unconfirmed.
-    pub async fn insert_client_run(
+    /// Commits the intention to forward a client's request for these runs. They count as claimed until their next
+    /// step. If the daemon stops before that, the next start makes them unconfirmed.
+    pub async fn insert_client_runs(
         &self,
         now: Timestamp,
-        run_id: RunId,
-        spec: ClientRunSpec,
+        runs: Vec<(RunId, ClientRunSpec)>,
     ) -> Result<(), StoreError> {
-        self.write(move |tx| {
-            tx.prepare_cached(
+        self.write(move |tx| runs.iter().try_for_each(|(run_id, spec)| insert(tx, now, *run_id, spec))).await
+    }
+}
+
+fn insert(
+    tx: &Transaction<'_>,
+    now: Timestamp,
+    run_id: RunId,
+    spec: &ClientRunSpec,
+) -> Result<(), StoreError> {
+    tx.prepare_cached(
                 "INSERT INTO runs (run_id, trigger, scheduled_for, due_at, start_before, exclusive, phase, \
                  start_number, send_count, sent_at) VALUES (:run_id, :trigger, :now, :now, :now, 0, :phase, 1, 1, :now)",
             )?
@@ -30,10 +38,7 @@ impl Store {
                 ":phase": Phase::Sending.as_str(),
                 ":now": millis(now),
             })?;
-            insert_client_run_spec(tx, run_id, &spec)
-        })
-        .await
-    }
+    insert_client_run_spec(tx, run_id, spec)
 }
 
 fn insert_client_run_spec(

@@ -235,7 +235,8 @@ async fn bad_clients_leave_no_connections_and_no_memory_behind() {
         let cut = (0..250).map(|index| cut_connection(address, index));
         futures_util::future::join_all(cut).await;
         for (path, body, expected) in [
-            ("/runs", "{\"webhook\": nonsense".to_owned(), 418),
+            ("/runs", "{\"webhook\": nonsense".to_owned(), 422),
+            ("/runs", "{\"assistant_id\": nonsense".to_owned(), 418),
             ("/threads/x/runs/wait", "[".repeat(100_000), 418),
             ("/store/items", "x".repeat((16 << 20) + 1), 413),
             ("/runs", "y".repeat((16 << 20) + 1), 413),

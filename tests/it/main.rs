@@ -8,6 +8,7 @@
 
 mod api_crons;
 mod bad_receivers;
+mod bypasses;
 mod calendar_croniter;
 mod calendar_oracle;
 mod cli;

@@ -2,10 +2,12 @@
 //! other requests are forwarded.
 
 mod agent_server;
-mod client_run_record;
+mod client_run_records;
 mod crons;
-mod forwarded_run;
+mod forwarded_runs;
+mod free_form;
 mod gateway;
+mod held_body;
 mod hop_by_hop;
 mod proxy;
 mod run_body;
@@ -33,6 +35,7 @@ pub(super) fn crons() -> Router<Api> {
 /// Returns a router for all paths that nothing else handles.
 pub(super) fn router(gateway: Gateway) -> Router {
     runs::router()
+        .merge(free_form::router())
         .route("/agent-server/openapi.json", get(forward_without_prefix))
         .route("/agent-server/metrics", get(forward_without_prefix))
         .fallback(proxy::forward)

@@ -2,27 +2,29 @@
 //! streams to the client and gives us the id of the run on the agent server. From there on the runner follows the run to
 //! its end, whether or not the client stays, and the webhook is delivered like any other.
 //!
+//! A request is forwarded as it is only if it is understood to have no webhook. Whatever may have one, and is not
+//! understood for certain, is refused: the agent server must never deliver a webhook in our place.
+//!
 //! The agent server decides by `on_disconnect` whether the run continues without the client: when the client goes, our
 //! connection goes as well. Only the head of the response is awaited in any case.
 
 use axum::Router;
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::{Body, Bytes};
 use axum::extract::{Path, Request, State};
-use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use axum::routing::{MethodRouter, any};
-use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use uuid::Uuid;
 
-use super::forwarded_run::{ForwardedRun, ResponseSender};
+use super::forwarded_runs::{ForwardedRuns, RequestKind, ResponseSender};
 use super::gateway::Gateway;
-use super::run_body::{RunBody, ThreadOrigin};
+use super::held_body::read_body;
+use super::run_body::{BatchItem, BodyMistake, RunBody, ThreadOrigin, rewritten_batch};
 use super::{proxy, webhook_urls};
 use crate::api::error_response::ErrorResponse;
-use crate::api::timeouts::{body_error, bound_body};
-use crate::domain::bounds::{ASSISTANT_CHARS_MAX, HELD_BODY_WAIT, HTTP_BODY_BYTES_MAX};
+use crate::domain::bounds::ASSISTANT_CHARS_MAX;
 use crate::domain::cron::{Mode, Template};
 use crate::domain::ids::{RunId, ThreadId};
 use crate::domain::run_spec::ClientRunSpec;
@@ -34,60 +36,66 @@ pub(super) fn router() -> Router<Gateway> {
         .route("/threads/{thread_id}/runs", on_thread(Mode::Background))
         .route("/threads/{thread_id}/runs/stream", on_thread(Mode::Stream))
         .route("/threads/{thread_id}/runs/wait", on_thread(Mode::Wait))
-        .route("/runs", stateless(Mode::Background))
-        .route("/runs/stream", stateless(Mode::Stream))
-        .route("/runs/wait", stateless(Mode::Wait))
+        .route("/runs", without_thread(RequestKind::Run(Mode::Background)))
+        .route("/runs/stream", without_thread(RequestKind::Run(Mode::Stream)))
+        .route("/runs/wait", without_thread(RequestKind::Run(Mode::Wait)))
+        .route("/runs/batch", without_thread(RequestKind::Batch))
+}
+
+/// The thread that the path of a request names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PathThread {
+    None,
+    Id(ThreadId),
+    /// Its id is written as we do not read ids; the agent server may.
+    Unreadable,
 }
 
 fn on_thread(mode: Mode) -> MethodRouter<Gateway> {
     let handler =
         async move |State(gateway): State<Gateway>, Path(thread_id): Path<String>, request: Request| {
-            match thread_id.parse() {
-                Ok(thread_id) => start(gateway, mode, Some(thread_id), request).await,
-                // The agent server reports this mistake itself.
-                Err(_) => proxy::forward(State(gateway), request).await,
-            }
+            let thread = thread_id.parse().map_or(PathThread::Unreadable, PathThread::Id);
+            start(gateway, RequestKind::Run(mode), thread, request).await
         };
     forwarded_methods().post(handler)
 }
 
-fn stateless(mode: Mode) -> MethodRouter<Gateway> {
+fn without_thread(kind: RequestKind) -> MethodRouter<Gateway> {
     let handler = async move |State(gateway): State<Gateway>, request: Request| {
-        start(gateway, mode, None, request).await
+        start(gateway, kind, PathThread::None, request).await
     };
     forwarded_methods().post(handler)
 }
 
-/// Forwards all methods. Otherwise axum would reject the other methods itself and list the allowed ones, but only the
-/// agent server knows them.
+/// Forwards all methods. A mere fallback would answer in the agent server's place which methods it allows.
 fn forwarded_methods() -> MethodRouter<Gateway> {
     any(proxy::forward)
 }
 
-/// Handles the request in a task of its own: a client that leaves after it has sent its request still wants the
-/// run, and a recorded run must be finished without the client.
+/// Handles the request in a task of its own: a client that leaves after it has sent its request has asked for a run all
+/// the same, and a recorded run must be finished without the client.
 async fn start(
     gateway: Gateway,
-    mode: Mode,
-    thread_id: Option<ThreadId>,
+    kind: RequestKind,
+    thread: PathThread,
     request: Request,
 ) -> Result<Response, ErrorResponse> {
     let (sender, response) = oneshot::channel();
     let forwarded_runs = gateway.forwarded_runs.clone();
-    forwarded_runs.spawn(handle(gateway, mode, thread_id, request, sender));
+    forwarded_runs.spawn(handle(gateway, kind, thread, request, sender));
     response.await.unwrap_or_else(|_| Err(ErrorResponse::Failed("this request was abandoned".to_owned())))
 }
 
 async fn handle(
     gateway: Gateway,
-    mode: Mode,
-    thread_id: Option<ThreadId>,
+    kind: RequestKind,
+    thread: PathThread,
     request: Request,
     mut sender: ResponseSender,
 ) {
-    let (forwarded_run, spec, outbound) = match read(&gateway, mode, thread_id, request).await {
-        Ok(IncomingRun::WithWebhook(incoming)) => *incoming,
-        Ok(IncomingRun::WithoutWebhook(request, held)) => {
+    let incoming = match read(&gateway, kind, thread, request).await {
+        Ok(IncomingRuns::WithWebhooks(incoming)) => *incoming,
+        Ok(IncomingRuns::WithoutWebhook(request, held)) => {
             tokio::select! {
                 response = proxy::forward(State(gateway), *request) => drop(sender.send(response)),
                 // Without a webhook the run is no business of ours.
@@ -100,66 +108,124 @@ async fn handle(
             return drop(sender.send(Err(error)));
         }
     };
-    forwarded_run.forward(spec, outbound, sender).await;
+    incoming.forwarded.forward(incoming.runs, incoming.outbound, sender).await;
 }
 
-/// A request for a run.
-enum IncomingRun {
-    /// The run to record, and the request to forward.
-    WithWebhook(Box<(ForwardedRun, ClientRunSpec, Request)>),
-    /// The request to forward, and its share of the memory for bodies if its body was read.
-    WithoutWebhook(Box<Request>, Option<OwnedSemaphorePermit>),
+/// A request for runs.
+enum IncomingRuns {
+    WithWebhooks(Box<RunsToForward>),
+    /// The request to forward as it is, and its share of the memory for bodies.
+    WithoutWebhook(Box<Request>, OwnedSemaphorePermit),
+}
+
+/// The runs to record, and the request to forward.
+struct RunsToForward {
+    forwarded: ForwardedRuns,
+    runs: Vec<(RunId, ClientRunSpec)>,
+    outbound: Request,
+}
+
+/// The runs of a body that have a webhook, and the body without their webhooks.
+struct ParsedRuns {
+    runs: Vec<(RunId, ClientRunSpec)>,
+    body: Bytes,
 }
 
 async fn read(
     gateway: &Gateway,
-    mode: Mode,
-    thread_id: Option<ThreadId>,
+    kind: RequestKind,
+    thread: PathThread,
     request: Request,
-) -> Result<IncomingRun, ErrorResponse> {
+) -> Result<IncomingRuns, ErrorResponse> {
     let (mut parts, body) = request.into_parts();
-    if parts.headers.contains_key(CONTENT_ENCODING) {
-        return Ok(IncomingRun::WithoutWebhook(Box::new(Request::from_parts(parts, body)), None));
-    }
+    check_encoding(&parts.headers)?;
     let (body, held) = read_body(gateway, body).await?;
-    let Some(run_body) = RunBody::parse(&body) else {
+    let Some(ParsedRuns { runs, body }) = parse(gateway, kind, thread, &body)? else {
         let request = Request::from_parts(parts, Body::from(body));
-        return Ok(IncomingRun::WithoutWebhook(Box::new(request), Some(held)));
+        return Ok(IncomingRuns::WithoutWebhook(Box::new(request), held));
     };
-    if run_body.assistant_id.chars().count() > ASSISTANT_CHARS_MAX {
+    parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    let outbound = gateway.agent_server()?.outbound(parts, Body::from(body))?;
+    let thread_id = match thread {
+        PathThread::Id(thread_id) => Some(thread_id),
+        PathThread::None | PathThread::Unreadable => None,
+    };
+    let forwarded = ForwardedRuns { gateway: gateway.clone(), kind, thread_id, held };
+    Ok(IncomingRuns::WithWebhooks(Box::new(RunsToForward { forwarded, runs, outbound })))
+}
+
+/// Returns `None` if no run has a webhook.
+fn parse(
+    gateway: &Gateway,
+    kind: RequestKind,
+    thread: PathThread,
+    body: &[u8],
+) -> Result<Option<ParsedRuns>, ErrorResponse> {
+    let new_run_id = || RunId(Uuid::new_v4());
+    let (origin, thread_id) = match thread {
+        PathThread::None => (ThreadOrigin::Server, None),
+        PathThread::Id(thread_id) => (ThreadOrigin::Path, Some(thread_id)),
+        PathThread::Unreadable => {
+            let has_webhook = RunBody::parse(body, ThreadOrigin::Path)?.is_some();
+            return if has_webhook {
+                Err(ErrorResponse::Invalid("Invalid thread ID".to_owned()))
+            } else {
+                Ok(None)
+            };
+        }
+    };
+    match kind {
+        RequestKind::Run(_) => {
+            let Some(run) = RunBody::parse(body, origin)? else { return Ok(None) };
+            let run_id = new_run_id();
+            let body = run.rewritten(run_id, origin);
+            Ok(Some(ParsedRuns { runs: vec![(run_id, spec(gateway, &run, thread_id)?)], body }))
+        }
+        RequestKind::Batch => {
+            let Some(items) = RunBody::parse_batch(body, new_run_id)? else { return Ok(None) };
+            let with_webhook = items.iter().filter_map(|item| match item {
+                BatchItem::WithWebhook(run_id, run) => Some((*run_id, run)),
+                BatchItem::AsWritten(_) => None,
+            });
+            let runs = with_webhook.map(|(run_id, run)| Ok((run_id, spec(gateway, run, None)?)));
+            let runs = runs.collect::<Result<_, ErrorResponse>>()?;
+            Ok(Some(ParsedRuns { runs, body: rewritten_batch(&items) }))
+        }
+    }
+}
+
+/// Returns what we record of a run, if its webhook is allowed.
+fn spec(
+    gateway: &Gateway,
+    run: &RunBody,
+    thread_id: Option<ThreadId>,
+) -> Result<ClientRunSpec, ErrorResponse> {
+    webhook_urls::check(&gateway.api.webhooks.now().webhooks.url, &run.webhook)?;
+    if run.assistant_id.chars().count() > ASSISTANT_CHARS_MAX {
         return Err(ErrorResponse::Invalid(format!(
             "assistant_id: longer than {ASSISTANT_CHARS_MAX} characters"
         )));
     }
-    webhook_urls::check(&gateway.api.webhooks.now().webhooks.url, &run_body.webhook)?;
-    let run_id = RunId(Uuid::new_v4());
-    let thread = if thread_id.is_some() { ThreadOrigin::Path } else { ThreadOrigin::Server };
-    let body = run_body.rewritten(run_id, thread);
-    parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-    let outbound = gateway.agent_server()?.outbound(parts, Body::from(body))?;
     // A placeholder in a client's URL would be filled with values that belong to the operator.
-    let webhook = Template(template::escaped(&run_body.webhook));
-    let spec = ClientRunSpec::new(run_body.assistant_id, thread_id, run_body.on_completion, webhook);
-    let forwarded_run = ForwardedRun { gateway: gateway.clone(), mode, run_id, thread_id, held };
-    Ok(IncomingRun::WithWebhook(Box::new((forwarded_run, spec, outbound))))
+    let webhook = Template(template::escaped(&run.webhook));
+    Ok(ClientRunSpec::new(run.assistant_id.clone(), thread_id, run.on_completion, webhook))
 }
 
-/// Returns the whole body, and its share of the memory that all bodies have together.
-async fn read_body(gateway: &Gateway, body: Body) -> Result<(Bytes, OwnedSemaphorePermit), ErrorResponse> {
-    let expected = HttpBody::size_hint(&body).upper().and_then(|bytes| usize::try_from(bytes).ok());
-    let body = bound_body(body).await?;
-    let share = u32::try_from(expected.unwrap_or(HTTP_BODY_BYTES_MAX)).unwrap_or(u32::MAX);
-    let held = std::sync::Arc::clone(&gateway.held_bodies).acquire_many_owned(share).await;
-    let mut held = held.map_err(|closed| ErrorResponse::Failed(closed.to_string()))?;
-    // Other requests wait for this share, so even a body that never stalls must not take forever.
-    let whole = tokio::time::timeout(HELD_BODY_WAIT, body.collect()).await;
-    let whole = whole.map_err(|_| ErrorResponse::TooSlow("the body takes too long".to_owned()))?;
-    let whole = whole.map_err(|error| match body_error(&error) {
-        Some(error) => error.into(),
-        None => ErrorResponse::Invalid(format!("the body did not arrive: {error}")),
-    })?;
-    let whole = whole.to_bytes();
-    // The part of the share that was not needed must not be held for as long as the agent server takes.
-    drop(held.split(held.num_permits().saturating_sub(whole.len())));
-    Ok((whole, held))
+/// Refuses a body that is encoded: we would have to decode it as the agent server does, and the agent server does not.
+fn check_encoding(headers: &HeaderMap) -> Result<(), ErrorResponse> {
+    let is_plain = |value: &HeaderValue| {
+        let value = value.as_bytes().trim_ascii();
+        value.is_empty() || value.eq_ignore_ascii_case(b"identity")
+    };
+    if headers.get_all(CONTENT_ENCODING).iter().all(is_plain) {
+        return Ok(());
+    }
+    let message = "content-encoding: send the body of a request for a run as plain JSON";
+    Err(ErrorResponse::UnsupportedMediaType(message.to_owned()))
+}
+
+impl From<BodyMistake> for ErrorResponse {
+    fn from(mistake: BodyMistake) -> Self {
+        ErrorResponse::Invalid(mistake.to_string())
+    }
 }

@@ -1,4 +1,6 @@
-//! A run with a webhook whose request is on its way to the agent server.
+//! Runs with a webhook whose request is on its way to the agent server: one run, or a batch.
+
+use std::time::Duration;
 
 use axum::extract::Request;
 use axum::http::StatusCode;
@@ -7,26 +9,32 @@ use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::agent_server::AgentServer;
-use super::client_run_record::ClientRunRecord;
+use super::client_run_records::ClientRunRecords;
 use super::gateway::Gateway;
 use super::proxy;
 use super::tee::{CopyUntil, data_of, first_event, tee};
 use crate::api::error_response::ErrorResponse;
-use crate::backend::{AgentClient, located_run, located_thread};
+use crate::backend::{AgentClient, RUN_KEY, located_run, located_thread};
 use crate::crash::crash_point;
 use crate::domain::cron::Mode;
 use crate::domain::ids::{BackendRunId, RunId, ThreadId};
 use crate::domain::run_spec::ClientRunSpec;
 use crate::transport::RelayError;
 
-pub(super) struct ForwardedRun {
+pub(super) struct ForwardedRuns {
     pub(super) gateway: Gateway,
-    pub(super) mode: Mode,
-    pub(super) run_id: RunId,
-    /// `None` if the agent server creates the thread.
+    pub(super) kind: RequestKind,
+    /// `None` if the agent server creates the threads.
     pub(super) thread_id: Option<ThreadId>,
     /// Its share of the memory for request bodies.
     pub(super) held: OwnedSemaphorePermit,
+}
+
+/// What a request asks for, and so what its response looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RequestKind {
+    Run(Mode),
+    Batch,
 }
 
 /// Sends the response to the client's connection, which may be gone.
@@ -39,50 +47,62 @@ struct RunIds {
     thread: Option<ThreadId>,
 }
 
-impl ForwardedRun {
-    /// Records the run, sends the request, passes the response to the client, and records the result.
-    pub(super) async fn forward(self, spec: ClientRunSpec, outbound: Request, mut sender: ResponseSender) {
+impl ForwardedRuns {
+    /// Records the runs, sends the request, passes the response to the client, and records the result.
+    pub(super) async fn forward(
+        self,
+        runs: Vec<(RunId, ClientRunSpec)>,
+        outbound: Request,
+        mut sender: ResponseSender,
+    ) {
         let Ok(server) = self.gateway.agent_server().cloned() else { return };
         let api = &self.gateway.api;
-        if let Err(error) = api.store.insert_client_run(api.clock.now(), self.run_id, spec).await {
+        let run_ids: Vec<RunId> = runs.iter().map(|(run_id, _)| *run_id).collect();
+        if let Err(error) = api.store.insert_client_runs(api.clock.now(), runs).await {
             let _ = sender.send(Err(error.into()));
             return;
         }
-        let record = ClientRunRecord::new(api, self.run_id);
+        let records = ClientRunRecords::new(api, &run_ids);
         crash_point("client_run_committed").await;
         let head = tokio::select! {
             head = server.send(outbound) => head,
-            () = self.head_timeout(&mut sender) => {
+            () = head_timeout(self.kind, self.gateway.request_timeout, &mut sender) => {
                 let message = format!("the agent server did not respond within {:?}", self.gateway.request_timeout);
                 let _ = sender.send(Err(ErrorResponse::GatewayTimeout(message.clone())));
-                return record.unconfirmed(message).await;
+                return records.all_unconfirmed(&message).await;
             }
         };
         crash_point("client_run_answered").await;
-        let (mode, thread_id) = (self.mode, self.thread_id);
+        let (kind, thread_id) = (self.kind, self.thread_id);
         drop(self.held);
         match head {
-            Err(error) => on_no_response(&server, &record, &error, sender).await,
-            Ok(response) if response.status().is_success() => {
-                on_success(&server, &record, mode, thread_id, response, sender).await;
-            }
-            Ok(response) => on_error_status(&api.backend, &record, response, sender).await,
+            Err(error) => on_no_response(&server, &records, &error, sender).await,
+            Ok(response) if response.status().is_success() => match (kind, run_ids.as_slice()) {
+                (RequestKind::Run(mode), [run_id]) => {
+                    on_run(&server, &records, *run_id, mode, thread_id, response, sender).await;
+                }
+                (RequestKind::Run(_) | RequestKind::Batch, _) => {
+                    on_batch(&records, &run_ids, response, sender).await;
+                }
+            },
+            Ok(response) => on_error_status(&api.backend, &records, response, sender).await,
         }
     }
+}
 
-    /// Returns once the agent server has taken too long for the head of its response. Some servers respond to `wait` only
-    /// when the run has ended, so there the timeout starts when the client leaves.
-    async fn head_timeout(&self, sender: &mut ResponseSender) {
-        if self.mode == Mode::Wait {
-            sender.closed().await;
-        }
-        tokio::time::sleep(self.gateway.request_timeout).await;
+/// Returns once the agent server has taken too long for the head of its response. Some servers respond to `wait` only when
+/// the run has ended, so there the timeout starts when the client leaves.
+async fn head_timeout(kind: RequestKind, timeout: Duration, sender: &mut ResponseSender) {
+    match kind {
+        RequestKind::Run(Mode::Wait) => sender.closed().await,
+        RequestKind::Run(Mode::Background | Mode::Stream) | RequestKind::Batch => {}
     }
+    tokio::time::sleep(timeout).await;
 }
 
 async fn on_no_response(
     server: &AgentServer,
-    record: &ClientRunRecord<'_>,
+    records: &ClientRunRecords<'_>,
     error: &RelayError,
     sender: ResponseSender,
 ) {
@@ -90,15 +110,15 @@ async fn on_no_response(
     let message = response.detail().to_owned();
     let _ = sender.send(Err(response));
     match error {
-        RelayError::NotSent(_) => record.rejected(message).await,
-        RelayError::Broken(_) => record.unconfirmed(message).await,
+        RelayError::NotSent(_) => records.all_rejected(&message).await,
+        RelayError::Broken(_) => records.all_unconfirmed(&message).await,
     }
 }
 
 /// Handles an error status: the agent server refused the request, or failed without saying what it has done.
 async fn on_error_status(
     backend: &AgentClient,
-    record: &ClientRunRecord<'_>,
+    records: &ClientRunRecords<'_>,
     response: Response,
     sender: ResponseSender,
 ) {
@@ -110,15 +130,16 @@ async fn on_error_status(
     let message = format!("backend answered {}{error_text}", status.as_u16());
     // A proxy that gave up waiting (408) may have forwarded the request.
     match status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT {
-        true => record.rejected(message).await,
-        false => record.unconfirmed(message).await,
+        true => records.all_rejected(&message).await,
+        false => records.all_unconfirmed(&message).await,
     }
 }
 
 /// Handles a success status: the agent server has the run. The client's first byte does not wait for our record of it.
-async fn on_success(
+async fn on_run(
     server: &AgentServer,
-    record: &ClientRunRecord<'_>,
+    records: &ClientRunRecords<'_>,
+    run_id: RunId,
     mode: Mode,
     thread_id: Option<ThreadId>,
     response: Response,
@@ -146,13 +167,43 @@ async fn on_success(
         let _ = sender.send(proxy::client_response(Response::from_parts(parts, body)));
     }
     if ids.run.is_some() && ids.thread.is_none() {
-        ids.thread = server.thread_of(record.run_id()).await;
+        ids.thread = server.thread_of(run_id).await;
     }
+    record(records, run_id, ids).await;
+}
+
+/// Handles the success of a batch: its response lists the runs, and each bears our id in its metadata.
+async fn on_batch(
+    records: &ClientRunRecords<'_>,
+    run_ids: &[RunId],
+    response: Response,
+    sender: ResponseSender,
+) {
+    let (parts, body) = response.into_parts();
+    let (body, copy) = tee(body, CopyUntil::End);
+    let _ = sender.send(proxy::client_response(Response::from_parts(parts, body)));
+    let listed = listed_runs(&copy.await.unwrap_or_default());
+    for run_id in run_ids {
+        let ids = listed.iter().find(|(listed, _)| listed == run_id).map(|(_, ids)| *ids);
+        record(records, *run_id, ids.unwrap_or_default()).await;
+    }
+}
+
+async fn record(records: &ClientRunRecords<'_>, run_id: RunId, ids: RunIds) {
     match (ids.run, ids.thread) {
-        (Some(run), Some(thread)) => record.accepted(thread, run).await,
-        (Some(_), None) => record.unconfirmed("the response does not name its thread".to_owned()).await,
-        (None, _) => record.unconfirmed("the response does not name its run".to_owned()).await,
+        (Some(run), Some(thread)) => records.accepted(run_id, thread, run).await,
+        (Some(_), None) => {
+            records.unconfirmed(run_id, "the response does not name its thread".to_owned()).await;
+        }
+        (None, _) => records.unconfirmed(run_id, "the response does not name its run".to_owned()).await,
     }
+}
+
+/// Returns the runs in the response to a batch, by our own ids. One that is too long to be read as a whole lists none.
+fn listed_runs(body: &[u8]) -> Vec<(RunId, RunIds)> {
+    let runs: Vec<Value> = serde_json::from_slice(body).unwrap_or_default();
+    let ours = |run: &Value| Some((run["metadata"][RUN_KEY].as_str()?.parse().ok()?, RunIds::of(run)));
+    runs.iter().filter_map(ours).collect()
 }
 
 impl RunIds {
@@ -163,10 +214,13 @@ impl RunIds {
             Mode::Stream => first_event(body).and_then(|event| serde_json::from_slice(&data_of(event)).ok()),
             Mode::Wait => None,
         };
-        let id = |key: &str| json.as_ref()?.get(key)?.as_str().map(str::to_owned);
+        json.as_ref().map(Self::of).unwrap_or_default()
+    }
+
+    fn of(run: &Value) -> Self {
         Self {
-            run: id("run_id").and_then(|id| id.parse().ok()),
-            thread: id("thread_id").and_then(|id| id.parse().ok()),
+            run: run["run_id"].as_str().and_then(|id| id.parse().ok()),
+            thread: run["thread_id"].as_str().and_then(|id| id.parse().ok()),
         }
     }
 
