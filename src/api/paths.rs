@@ -22,8 +22,12 @@ pub(super) enum PathError {
 /// escaped becomes that letter (RFC 3986 §6.2.2.2).
 pub(super) fn plain_path(uri: &Uri) -> Result<Option<Uri>, PathError> {
     let path = uri.path();
-    check_escapes(path)?;
-    check_segments(&with_plain_slashes(unescaped(path)))?;
+    let plain = with_plain_slashes(unescaped(path));
+    check_segments(&plain)?;
+    // Our own API takes any text as the name of a cron, and nothing below its paths is forwarded to a run.
+    if !plain.starts_with("/v1/") {
+        check_escapes(path)?;
+    }
     let is_singular = path.starts_with("/thread/");
     if !is_singular && !path.contains('%') {
         return Ok(None);
@@ -138,6 +142,10 @@ mod tests {
             ("/thread", Ok(None)),
             ("/runs?x=%zz%", Ok(None)),
             ("/mcp/", Ok(None)),
+            ("/v1/crons/%0A", Ok(Some("/v1/crons/%0A"))),
+            ("/v1/crons/100%2541", Ok(Some("/v1/crons/100%2541"))),
+            ("/v1/../runs%0A", Err(PathError::NotNormal)),
+            ("/v1/%2e%2e/runs", Err(PathError::NotNormal)),
             ("/", Ok(None)),
             ("//runs", Err(PathError::NotNormal)),
             ("/runs//wait", Err(PathError::NotNormal)),
