@@ -54,10 +54,22 @@ enum PathThread {
 fn on_thread(mode: Mode) -> MethodRouter<Gateway> {
     let handler =
         async move |State(gateway): State<Gateway>, Path(thread_id): Path<String>, request: Request| {
-            let thread = thread_id.parse().map_or(PathThread::Unreadable, PathThread::Id);
+            let thread = match thread_id.parse() {
+                Ok(thread_id) => PathThread::Id(thread_id),
+                Err(_) if may_be_uuid(&thread_id) => PathThread::Unreadable,
+                // No server reads this as an id, and each has its own message for it.
+                Err(_) => return proxy::forward(State(gateway), request).await,
+            };
             start(gateway, RequestKind::Run(mode), thread, request).await
         };
     forwarded_methods().post(handler)
+}
+
+/// Whether Python's `uuid.UUID` may read this text: it removes prefixes, braces and hyphens wherever they are, and demands 32
+/// characters of what is left.
+fn may_be_uuid(text: &str) -> bool {
+    let text = text.replace("urn:", "").replace("uuid:", "");
+    text.trim_matches(['{', '}']).chars().filter(|character| *character != '-').count() == 32
 }
 
 fn without_thread(kind: RequestKind) -> MethodRouter<Gateway> {
