@@ -14,10 +14,10 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{self, AgentServer, Api, Gateway, Listeners, Socket};
+use crate::api::{self, AccessRules, AgentServer, Api, Gateway, Listeners, Socket};
 use crate::backend::AgentClient;
 use crate::clock::Clock;
-use crate::config::{Config, CronDefinition, Environment};
+use crate::config::{self, Config, CronDefinition, Environment};
 use crate::domain::ids::InstallationId;
 use crate::engine::courier::{self, Courier, OriginLimiter};
 use crate::engine::janitor::{self, Janitor};
@@ -27,7 +27,7 @@ use crate::engine::scheduler::{self, NextWake, Scheduler};
 use crate::engine::{Health, Wakes};
 use crate::store::{Execution, NewDefinition, NewNotice, NoticeKind, Store, StoreError};
 use crate::transport::{Relay, Transport};
-use crate::webhook::{self, LiveSettings, Sender, WebhookSettings};
+use crate::webhook::{LiveSettings, Sender, WebhookSettings};
 
 use reload::Reload;
 
@@ -154,7 +154,8 @@ fn definitions(
 /// Makes all loops and spawns them.
 fn spawn(world: World, store: Store, network: Option<TcpListener>, stop: &CancellationToken) -> Loops {
     let wakes = Wakes::default();
-    let (settings_writer, webhooks) = webhook::live_settings(WebhookSettings::of_config(&world.config));
+    let (webhooks_writer, webhooks) = config::live(WebhookSettings::of_config(&world.config));
+    let (access_writer, access) = config::live(AccessRules::of_config(&world.config.http));
     let client = agent_client(&world);
     let engine = Engine::new(&world, &store, &client, &wakes, &webhooks, stop);
     let api = Api {
@@ -164,13 +165,10 @@ fn spawn(world: World, store: Store, network: Option<TcpListener>, stop: &Cancel
         health: engine.health(),
         backend: client,
         webhooks,
+        access,
     };
     let World { config, environment, clock, socket, relay, reload, .. } = world;
-    let listeners = Listeners {
-        socket: socket.and_then(|path| bind_socket(&path)),
-        network,
-        api_keys: config.http.api_keys.clone(),
-    };
+    let listeners = Listeners { socket: socket.and_then(|path| bind_socket(&path)), network };
     let mut loops = Loops::new();
     if listeners.socket.is_some() || listeners.network.is_some() {
         let gateway = gateway(api, relay, &config);
@@ -178,8 +176,8 @@ fn spawn(world: World, store: Store, network: Option<TcpListener>, stop: &Cancel
         loops.spawn(async move { ("http server", api::serve(listeners, gateway, stop).await) });
     }
     if let Some(requested) = reload {
-        let webhooks = settings_writer;
-        let reload = Reload { config, environment, clock, store, wakes, webhooks, requested };
+        let (webhooks, access) = (webhooks_writer, access_writer);
+        let reload = Reload { config, environment, clock, store, wakes, webhooks, access, requested };
         let stop = stop.clone();
         loops.spawn(async move { ("reloader", reload::run(reload, stop).await) });
     }

@@ -3,7 +3,7 @@
 //! It serves `/v1` (our own API, which the commands use as well), metrics, health, and the agent server's own API in
 //! front of that server.
 
-mod auth;
+mod admission;
 mod error_response;
 mod extract;
 mod health;
@@ -15,6 +15,7 @@ mod serving;
 mod socket;
 mod timeouts;
 mod v1;
+mod viewer;
 pub mod wire;
 
 use std::net::SocketAddr;
@@ -28,16 +29,17 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::backend::AgentClient;
 use crate::clock::Clock;
-use crate::config::Secret;
+use crate::config::Live;
 use crate::domain::bounds::{API_BODY_BYTES_MAX, HTTP_CONNECTIONS_MAX, SOCKET_CONNECTIONS_MAX};
 use crate::engine::{Health, Wakes};
 use crate::store::{Store, StoreError};
 use crate::webhook::LiveSettings;
 
+pub use admission::AccessRules;
 pub use langgraph::{AgentServer, Gateway};
 pub use socket::{Socket, SocketError};
 
-use auth::Auth;
+use admission::Admission;
 use error_response::ErrorResponse;
 use serving::Endpoint;
 
@@ -54,14 +56,14 @@ pub struct Api {
     pub backend: AgentClient,
     /// The webhook settings in force: whether webhooks are sent at all, and which URLs a client may name.
     pub webhooks: LiveSettings,
+    /// Who may call.
+    pub access: Live<AccessRules>,
 }
 
 /// The sockets that requests come in on; one that could not be opened is `None`.
 pub struct Listeners {
     pub socket: Option<Socket>,
     pub network: Option<TcpListener>,
-    /// Over TCP one of these keys is required. If there are none, programs on this machine need no key.
-    pub api_keys: Vec<Secret>,
 }
 
 /// Serves requests until `stop` is cancelled, then finishes those in flight.
@@ -70,19 +72,21 @@ pub async fn serve(
     gateway: Gateway,
     stop: CancellationToken,
 ) -> Result<(), StoreError> {
-    let Listeners { socket, network, api_keys } = listeners;
+    let Listeners { socket, network } = listeners;
+    let rules = &gateway.api.access;
     let router = router(gateway.api.clone()).fallback_service(langgraph::router(gateway.clone()));
     let on_socket = async {
         let Some(socket) = socket else { return };
-        let auth = Auth::unix_socket(&api_keys);
-        let endpoint = Endpoint { auth, router: router.clone(), connections_max: SOCKET_CONNECTIONS_MAX };
+        let admission = Admission::unix_socket(rules.clone());
+        let endpoint =
+            Endpoint { admission, router: router.clone(), connections_max: SOCKET_CONNECTIONS_MAX };
         serving::serve(socket.listener, endpoint, |_, _| None, stop.clone()).await;
         socket.file.remove();
     };
     let on_network = async {
         let Some(listener) = network else { return };
-        let auth = Auth::tcp(&api_keys);
-        let endpoint = Endpoint { auth, router: router.clone(), connections_max: HTTP_CONNECTIONS_MAX };
+        let admission = Admission::tcp(rules.clone());
+        let endpoint = Endpoint { admission, router: router.clone(), connections_max: HTTP_CONNECTIONS_MAX };
         let on_accept = |stream: &TcpStream, address: &SocketAddr| {
             // A failure here means delayed segments, which is no reason to refuse the connection.
             let _ = stream.set_nodelay(true);
@@ -103,6 +107,7 @@ fn router(api: Api) -> Router {
         .merge(health::router());
     let (ours, document) = documented.split_for_parts();
     ours.merge(openapi::router(document))
+        .route("/v1/", any(async || ErrorResponse::NotFound("there is no such path".to_owned())))
         .route("/v1/{*rest}", any(async || ErrorResponse::NotFound("there is no such path".to_owned())))
         .method_not_allowed_fallback(async || ErrorResponse::NotAllowed)
         .layer(DefaultBodyLimit::max(API_BODY_BYTES_MAX))

@@ -8,6 +8,7 @@ use std::pin::pin;
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::serve::Listener;
 use hyper::body::Incoming;
@@ -17,11 +18,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
+use tracing::{Instrument, Span};
 
-use super::auth::Auth;
+use super::admission::{Admission, Verdict, intent_of};
 use super::error_response::ErrorResponse;
 use super::paths::plain_path;
 use super::timeouts::TimedConnection;
+use crate::domain::access::{Caller, Intent};
 use crate::domain::bounds::{CLIENT_SILENCE, HTTP_HEAD_BYTES_MAX};
 
 /// The address that a request came from; `None` over the Unix socket.
@@ -31,7 +34,7 @@ pub(super) struct Peer(pub(super) Option<IpAddr>);
 /// What one listener serves, and who may use it.
 #[derive(Clone)]
 pub(super) struct Endpoint {
-    pub(super) auth: Auth,
+    pub(super) admission: Admission,
     pub(super) router: Router,
     pub(super) connections_max: usize,
 }
@@ -93,17 +96,34 @@ async fn respond(
     request: Request<Incoming>,
 ) -> Result<Response, Infallible> {
     let (mut parts, body) = request.into_parts();
-    let caller = match endpoint.auth.authenticate(&parts.uri, &mut parts.headers) {
-        Ok(caller) => caller,
-        Err(error) => return Ok(error.into_response()),
-    };
     match plain_path(&parts.uri) {
         Ok(Some(plain)) => parts.uri = plain,
         Ok(None) => {}
         Err(error) => return Ok(ErrorResponse::BadRequest(error.to_string()).into_response()),
     }
+    let (verdict, cors) = endpoint.admission.judge(&mut parts);
+    let caller = match verdict {
+        Ok(Verdict::Admitted(caller)) => caller,
+        Ok(Verdict::Answered(response)) => return Ok(response),
+        Err(error) => {
+            let mut response = error.into_response();
+            cors.apply(&mut response);
+            return Ok(response);
+        }
+    };
+    let acting = acting_span(&caller, &parts);
     parts.extensions.insert(caller);
     parts.extensions.insert(peer);
     let request = Request::from_parts(parts, Body::new(body));
-    endpoint.router.clone().oneshot(request).await
+    let Ok(mut response) = endpoint.router.clone().oneshot(request).instrument(acting).await;
+    cors.apply(&mut response);
+    Ok(response)
+}
+
+/// Returns the span by which the log says who changed something.
+fn acting_span(caller: &Caller, parts: &Parts) -> Span {
+    match intent_of(&parts.method) {
+        Intent::See => Span::none(),
+        Intent::Act => tracing::info_span!("request", by = caller.name()),
+    }
 }

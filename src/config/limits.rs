@@ -38,3 +38,7 @@ pub(super) const ERRORS_MAX: usize = 1000;
 pub(super) const SYNTAX_ERRORS_MAX: usize = 10;
 /// 16 random characters cannot be guessed over a network.
 pub(super) const API_KEY_CHARS_MIN: usize = 16;
+/// Keys for callers: each request is compared with all of them.
+pub(super) const API_KEYS_MAX: usize = 1000;
+/// Web pages that may use the API: each request of a browser is compared with all of them.
+pub(super) const ORIGINS_MAX: usize = 100;

@@ -11,6 +11,7 @@ use super::document::TomlDocument;
 use super::environment::Environment;
 use super::errors::{Complaint, ConfigErrors, Report};
 use super::fields::OneOrMany;
+use super::http;
 use super::include;
 use super::langgraph_json;
 use super::limits::FILES_MAX;
@@ -82,7 +83,7 @@ fn read_all(path: &Path, environment: &Environment, report: &mut Report) -> Opti
     let server = langgraph_json::read(&root, top.langgraph_json, &mut sources, &mut reader);
     let backend = sections::backend(&root, &mut reader);
     let store = sections::store(&root, &mut reader);
-    let http = sections::http(&root, &server, &mut reader);
+    let http = http::http(&root, &server, &mut reader);
     let webhooks = webhooks::webhooks(&root, server.webhooks, &mut reader);
     let shutdown_grace = sections::shutdown_grace(&root, top.shutdown_grace, &mut reader);
     if let (Ok(http), Ok(webhooks)) = (&http, &webhooks)

@@ -10,10 +10,12 @@ mod duration;
 mod environment;
 mod errors;
 mod fields;
+mod http;
 mod include;
 mod json;
 mod langgraph_json;
 mod limits;
+mod live;
 mod load;
 mod nearest;
 mod placeholders;
@@ -35,13 +37,15 @@ mod webhooks;
 pub use environment::{Environment, LookupError};
 pub use errors::{ConfigError, ConfigErrors, Position};
 pub use fields::{CronFields, OneOrMany};
+pub use live::{Live, LiveWriter, live};
 pub use load::load;
 pub use nearest::nearest;
 pub use reference::{DefaultValue, KeyNames, KeyReference, Secrecy, SectionReference, reference};
 pub use secret::Secret;
 pub use sections::STORE_PATH_DEFAULT;
 pub use settings::{
-    BackendConfig, Config, CronDefinition, HttpConfig, SourceLocation, Sources, StoreConfig, WebhooksConfig,
+    ApiKey, BackendConfig, Config, CronDefinition, HttpConfig, SourceLocation, Sources, StoreConfig,
+    WebhooksConfig,
 };
 pub use starter::STARTER_FILES;
 pub use validate_cron::{

@@ -12,13 +12,13 @@ pub(super) use crons::CRON;
 use crons::DEFAULTS;
 pub(super) use crons::{DURABILITIES, STREAM_MODES};
 use sections::WEBHOOKS_HEADERS;
-pub(super) use sections::{BACKEND, HTTP, INCLUDED_FILE, STORE, TOP_LEVEL, WEBHOOKS, WEBHOOKS_URL};
+pub(super) use sections::{BACKEND, HTTP, HTTP_KEY, INCLUDED_FILE, STORE, TOP_LEVEL, WEBHOOKS, WEBHOOKS_URL};
 
 /// One table of a configuration file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SectionReference {
     /// As in the table's header, without the brackets; empty for the top level of the file. `cron.NAME` is the table of
-    /// the cron `NAME`.
+    /// the cron `NAME`, and `http.keys.NAME` that of the key `NAME`.
     pub name: &'static str,
     /// What the section is about, in one line.
     pub meaning: &'static str,
@@ -92,7 +92,18 @@ impl SectionReference {
 
 /// Returns every section in the order in which a file has them, each with all its keys in order.
 pub fn reference() -> &'static [&'static SectionReference] {
-    &[&TOP_LEVEL, &BACKEND, &STORE, &HTTP, &WEBHOOKS, &WEBHOOKS_URL, &WEBHOOKS_HEADERS, &DEFAULTS, &CRON]
+    &[
+        &TOP_LEVEL,
+        &BACKEND,
+        &STORE,
+        &HTTP,
+        &HTTP_KEY,
+        &WEBHOOKS,
+        &WEBHOOKS_URL,
+        &WEBHOOKS_HEADERS,
+        &DEFAULTS,
+        &CRON,
+    ]
 }
 
 /// Returns whether values of keys with that name can be shown. An unknown key may hold anything, so its value cannot.

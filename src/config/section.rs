@@ -96,6 +96,12 @@ impl<'d> Section<'d> {
         self.document.source.error(self.locate(key, pointer), format!("{}: {message}", escaped(key)), hint)
     }
 
+    /// Returns the mistake that a key is missing, at the header.
+    pub(super) fn missing(&self, key: &str) -> ConfigError {
+        let message = format!("[{}] has no {key}", escaped(self.name));
+        self.document.source.error(self.offset, message, None)
+    }
+
     /// Reads the keys of the section into a struct that has the same keys. Tables within it are read by others.
     pub(super) fn read<T: DeserializeOwned + Default>(
         &self,

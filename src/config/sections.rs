@@ -1,24 +1,18 @@
-//! Reads `[backend]`, `[store]`, `[http]` and `shutdown_grace` into settings.
+//! Reads `[backend]`, `[store]` and `shutdown_grace` into settings.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::Deserialize;
 use url::Url;
 
-use super::errors::{Complaint, quoted};
-use super::langgraph_json::ServerSettings;
-use super::limits::API_KEY_CHARS_MIN;
+use super::errors::Complaint;
 use super::reference;
-use super::secret::Secret;
 use super::section::{NO_ADVICE, Section};
 use super::section_reader::{Reported, SectionReader};
-use super::settings::{BackendConfig, HttpConfig, StoreConfig};
+use super::settings::{BackendConfig, StoreConfig};
 
 /// The address at which `langgraph dev` listens.
 const BACKEND_URL_DEFAULT: &str = "http://127.0.0.1:2024";
-/// One port above the agent server's own, so that clients change nothing but the number.
-const LISTEN_DEFAULT: &str = "127.0.0.1:2025";
 const REQUEST_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 const CONCURRENT_RUNS_DEFAULT: usize = 256;
 /// Where the database is unless `store.path` says otherwise.
@@ -41,15 +35,6 @@ pub(super) struct RawBackend {
 pub(super) struct RawStore {
     path: Option<String>,
     values_bytes_max: Option<usize>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawHttp {
-    listen: Option<String>,
-    api_keys: Option<Vec<String>>,
-    socket: Option<String>,
-    disable_webhooks: Option<bool>,
 }
 
 /// Reads `[backend]`.
@@ -81,114 +66,6 @@ pub(super) fn store(root: &Section<'_>, reader: &mut SectionReader<'_>) -> Resul
     let raw: RawStore = section.read(&reference::STORE, NO_ADVICE, reader.report);
     let path = reader.path(&section, "path", raw.path.as_deref().unwrap_or(STORE_PATH_DEFAULT))?;
     Ok(StoreConfig { path, values_bytes_max: raw.values_bytes_max.unwrap_or(VALUES_BYTES_DEFAULT) })
-}
-
-/// Reads `[http]`, together with the settings of the agent server's own file.
-pub(super) fn http(
-    root: &Section<'_>,
-    server: &ServerSettings,
-    reader: &mut SectionReader<'_>,
-) -> Result<HttpConfig, Reported> {
-    let section = root.child("http", "http", reader.report);
-    let raw: RawHttp = section.read(&reference::HTTP, NO_ADVICE, reader.report);
-    let api_keys = api_keys(&section, &raw.api_keys.unwrap_or_default(), reader);
-    let listen = listen(&section, raw.listen.as_deref(), reader);
-    match listen {
-        Ok(ListenSetting::On(address)) if !address.ip().is_loopback() && !section.has("api_keys") => {
-            let message =
-                format!("{address} can be reached from other machines, and anybody there could use it");
-            let hint = "set http.api_keys = [\"${{ credential.NAME }}\"], or listen on 127.0.0.1";
-            reader.report(&section, "listen", Complaint::with_hint(message, hint));
-        }
-        Ok(ListenSetting::Off) if section.has("api_keys") => {
-            let complaint = Complaint::new("has no effect while listen is off: the Unix socket needs no key");
-            reader.report.warning(section.error("api_keys", "", complaint));
-        }
-        Ok(ListenSetting::On(_) | ListenSetting::Off) | Err(Reported) => {}
-    }
-    let socket = reader.optional_path(&section, "socket", raw.socket.as_deref());
-    let is_disabled_by_environment = is_disabled_by_environment(&section, reader);
-    Ok(HttpConfig {
-        listen: listen?.address(),
-        api_keys: api_keys?,
-        socket: socket?,
-        disable_webhooks: raw.disable_webhooks.unwrap_or(false)
-            || server.disable_webhooks
-            || is_disabled_by_environment,
-    })
-}
-
-/// The value of `listen`.
-#[derive(Clone, Copy)]
-enum ListenSetting {
-    Off,
-    On(SocketAddr),
-}
-
-impl ListenSetting {
-    fn address(self) -> Option<SocketAddr> {
-        match self {
-            Self::Off => None,
-            Self::On(address) => Some(address),
-        }
-    }
-}
-
-fn listen(
-    section: &Section<'_>,
-    text: Option<&str>,
-    reader: &mut SectionReader<'_>,
-) -> Result<ListenSetting, Reported> {
-    let text = text.unwrap_or(LISTEN_DEFAULT);
-    let filled = reader.text(section, "listen", text)?;
-    if filled == "off" {
-        return Ok(ListenSetting::Off);
-    }
-    let expected = "expected an address with a port such as 127.0.0.1:2025 or [::1]:2025, or off";
-    filled.parse().map(ListenSetting::On).map_err(|_| {
-        reader.report(section, "listen", Complaint::new(format!("got {}, {expected}", quoted(text))))
-    })
-}
-
-/// Reads the keys of clients, which must be hard to guess because the port may be open to a network.
-fn api_keys(
-    section: &Section<'_>,
-    written: &[String],
-    reader: &mut SectionReader<'_>,
-) -> Result<Vec<Secret>, Reported> {
-    if section.has("api_keys") && written.is_empty() {
-        let hint = "leave it out if no key is needed, on loopback";
-        let complaint = Complaint::with_hint("an empty list would let nobody in", hint);
-        return Err(reader.report(section, "api_keys", complaint));
-    }
-    let mut keys = Vec::new();
-    for (index, text) in written.iter().enumerate() {
-        let pointer = format!("/{index}");
-        let key = reader.secret(section, "api_keys", &pointer, text)?;
-        let is_sendable = key.expose().bytes().all(|byte| byte.is_ascii_graphic());
-        if key.expose().len() < API_KEY_CHARS_MIN || !is_sendable {
-            let message = format!("expected at least {API_KEY_CHARS_MIN} visible ASCII characters");
-            let complaint = Complaint::with_hint(message, "such as `openssl rand -hex 32`");
-            reader.report_at(section, "api_keys", &pointer, complaint);
-        }
-        keys.push(key);
-    }
-    Ok(keys)
-}
-
-/// Returns whether the environment switches webhooks off, for the moment when editing a file is too slow or impossible.
-fn is_disabled_by_environment(section: &Section<'_>, reader: &mut SectionReader<'_>) -> bool {
-    const VARIABLE: &str = "env.AGENTCRON_DISABLE_WEBHOOKS";
-    let Ok(value) = reader.environment.lookup(VARIABLE) else { return false };
-    match value.expose() {
-        "true" | "1" => true,
-        "false" | "0" => false,
-        _ => {
-            let file = &section.document.source.file;
-            reader.report.file_error(file, "$AGENTCRON_DISABLE_WEBHOOKS: expected true or false");
-            true
-        }
-    }
 }
 
 /// Reads `shutdown_grace`; zero means that a stop does not wait.

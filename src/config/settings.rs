@@ -12,8 +12,10 @@ use url::Url;
 use super::errors::ConfigError;
 use super::fields::CronFields;
 use super::secret::Secret;
+use crate::domain::access::{Access, ClientCrons};
 use crate::domain::cron::{Cron, Target, Template};
 use crate::domain::ids::{CronId, InstallationId, ThreadId};
+use crate::domain::origin::OriginPattern;
 use crate::domain::signing::SigningKey;
 use crate::domain::url_policy::UrlPolicy;
 
@@ -80,12 +82,25 @@ pub struct StoreConfig {
 pub struct HttpConfig {
     /// Where clients find the agent server's API with agentcron's crons in front; `None` if it is not served by TCP.
     pub listen: Option<SocketAddr>,
-    /// A client must send one of these over TCP. If there are none, no key is needed, and `listen` is on loopback.
-    pub api_keys: Vec<Secret>,
+    /// A caller must send one of these over TCP. If there are none, no key is needed, and `listen` is on loopback.
+    pub keys: Vec<ApiKey>,
+    /// The web pages that may use the API.
+    pub allow_origins: Vec<OriginPattern>,
+    /// Whether clients may have crons on an agent server that demands credentials.
+    pub client_crons: ClientCrons,
     /// The Unix socket over which the command line talks to the daemon; `None` means beside the database.
     pub socket: Option<PathBuf>,
     /// Whether deliveries are recorded as suppressed and not sent.
     pub disable_webhooks: bool,
+}
+
+/// A key for callers over TCP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiKey {
+    /// By which an operator knows its holder: `NAME` of `[http.keys.NAME]`, or the place in `api_keys`.
+    pub name: String,
+    pub secret: Secret,
+    pub access: Access,
 }
 
 /// The settings of webhooks for runs that have ended.

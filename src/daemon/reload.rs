@@ -14,11 +14,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::restart::settings_that_differ;
 use super::watch::{Coverage, Watch};
+use crate::api::AccessRules;
 use crate::clock::Clock;
-use crate::config::{self, Config, ConfigErrors, Environment, Sources};
+use crate::config::{self, Config, ConfigErrors, Environment, LiveWriter, Sources};
 use crate::engine::Wakes;
 use crate::store::{NewDefinition, NewNotice, NoticeKind, Store, StoreError, SyncReport};
-use crate::webhook::{SettingsWriter, WebhookSettings};
+use crate::webhook::WebhookSettings;
 
 /// Editors write in several steps: files are read once they have been unchanged for this long.
 const STABLE_FOR: Duration = Duration::from_millis(200);
@@ -38,7 +39,9 @@ pub(super) struct Reload {
     pub(super) store: Store,
     pub(super) wakes: Wakes,
     /// Publishes the settings of webhooks.
-    pub(super) webhooks: SettingsWriter,
+    pub(super) webhooks: LiveWriter<WebhookSettings>,
+    /// Publishes who may call.
+    pub(super) access: LiveWriter<AccessRules>,
     /// Notified when a reload is requested.
     pub(super) requested: Arc<Notify>,
 }
@@ -192,6 +195,13 @@ async fn apply(
     }
     if reload.webhooks.put(WebhookSettings::of_config(config)) {
         tracing::info!("webhook settings reloaded");
+    }
+    let rules = reload.access.now().reloaded(&config.http);
+    if config.http.keys.is_empty() && rules.has_keys() {
+        tracing::warn!("the last key of [http] stays in force; a port without keys needs a restart");
+    }
+    if reload.access.put(rules) {
+        tracing::info!("keys and origins reloaded");
     }
     let differ = settings_that_differ(&reload.config, config);
     if !differ.is_empty() {

@@ -1,4 +1,5 @@
-//! Finds the settings that need a restart: all but the crons and most settings of webhooks.
+//! Finds the settings that need a restart: all but the crons, the keys of callers, and most
+//! settings of webhooks.
 
 use crate::config::{BackendConfig, Config, HttpConfig, StoreConfig};
 
@@ -35,12 +36,9 @@ fn of_store(running: &StoreConfig, written: &StoreConfig) -> Vec<&'static str> {
 }
 
 fn of_http(running: &HttpConfig, written: &HttpConfig) -> Vec<&'static str> {
-    let HttpConfig { listen, api_keys, socket, disable_webhooks: _ } = running;
-    names([
-        ("http.listen", *listen != written.listen),
-        ("http.api_keys", *api_keys != written.api_keys),
-        ("http.socket", *socket != written.socket),
-    ])
+    let HttpConfig { listen, keys: _, allow_origins: _, client_crons: _, socket, disable_webhooks: _ } =
+        running;
+    names([("http.listen", *listen != written.listen), ("http.socket", *socket != written.socket)])
 }
 
 fn names<const N: usize>(settings: [(&'static str, bool); N]) -> Vec<&'static str> {

@@ -1,5 +1,6 @@
 //! Floor 0: the types and rules of the domain. Pure: no IO, no clock, no randomness, no async, no SQL, no wire format.
 
+pub mod access;
 pub mod backoff;
 pub mod bounds;
 pub mod calendar;
@@ -9,6 +10,7 @@ pub mod cron_state;
 pub mod delivery;
 pub mod delivery_mode;
 pub mod ids;
+pub mod origin;
 pub mod plan;
 pub mod reason;
 pub mod run;

@@ -1,12 +1,7 @@
-//! The settings with which webhooks are made and sent. A reload of the configuration replaces them as a
-//! whole, so code that uses them reads them at the moment of use and keeps no part of them.
-
-use std::sync::Arc;
-
-use tokio::sync::watch;
+//! The settings with which webhooks are made and sent.
 
 use super::BodyLimits;
-use crate::config::{Config, WebhooksConfig};
+use crate::config::{Config, Live, WebhooksConfig};
 
 /// What a configuration says about webhooks.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,44 +25,5 @@ impl WebhookSettings {
     }
 }
 
-/// Reads the settings in use. It is cheap to clone, and all clones see the same settings.
-#[derive(Clone, Debug)]
-pub struct LiveSettings(watch::Receiver<Arc<WebhookSettings>>);
-
-/// Replaces the settings; held by the code that reloads the configuration.
-#[derive(Debug)]
-pub struct SettingsWriter(watch::Sender<Arc<WebhookSettings>>);
-
-/// Returns a writer that can replace these settings, and a reader of the settings in use.
-pub fn live_settings(settings: WebhookSettings) -> (SettingsWriter, LiveSettings) {
-    let (sender, receiver) = watch::channel(Arc::new(settings));
-    (SettingsWriter(sender), LiveSettings(receiver))
-}
-
-impl LiveSettings {
-    /// Returns the settings in use at this moment.
-    pub fn now(&self) -> Arc<WebhookSettings> {
-        Arc::clone(&self.0.borrow())
-    }
-
-    /// Waits until the settings differ from those at the last call, or forever once the writer is gone.
-    pub async fn changed(&mut self) {
-        if self.0.changed().await.is_err() {
-            std::future::pending().await
-        }
-    }
-}
-
-impl SettingsWriter {
-    /// Replaces the settings and returns whether they differ from the previous ones. If not, no reader is
-    /// notified.
-    pub fn put(&self, settings: WebhookSettings) -> bool {
-        self.0.send_if_modified(|current| {
-            let differs = **current != settings;
-            if differs {
-                *current = Arc::new(settings);
-            }
-            differs
-        })
-    }
-}
+/// The settings in use.
+pub type LiveSettings = Live<WebhookSettings>;

@@ -12,7 +12,7 @@ use crate::domain::ids::RunId;
 
 pub use body::{BodyLimits, EndedRun, body};
 pub use examine::{DestinationVerdict, Examination, examine};
-pub use live_settings::{LiveSettings, SettingsWriter, WebhookSettings, live_settings};
+pub use live_settings::{LiveSettings, WebhookSettings};
 pub use request::OutboundWebhook;
 pub use sample::SampleWebhook;
 pub use send::{CancelToken, Origin, Sender};

@@ -10,12 +10,13 @@ use axum::response::Response;
 use hyper::body::Body as _;
 
 use super::hop_by_hop;
-use crate::api::auth::{Caller, X_API_KEY};
+use crate::api::admission::X_API_KEY;
 use crate::api::error_response::ErrorResponse;
 use crate::api::serving::Peer;
 use crate::api::timeouts::body_error;
 use crate::backend::AgentClient;
 use crate::config::Secret;
+use crate::domain::access::Caller;
 use crate::domain::ids::{RunId, ThreadId};
 use crate::transport::{Relay, RelayError};
 
@@ -34,7 +35,7 @@ pub struct AgentServer {
     authority: Authority,
     /// Goes before every path; without a slash at its end.
     prefix: String,
-    /// `backend.api_key`, which is added to requests of authenticated callers only.
+    /// `backend.api_key`, which is lent to callers who may use it and show no credentials of their own.
     key: Option<HeaderValue>,
 }
 
@@ -85,7 +86,7 @@ impl AgentServer {
         if has_own_via(&parts.headers) {
             return Err(ErrorResponse::BadGateway("backend.url leads back to agentcron".to_owned()));
         }
-        let caller = parts.extensions.get::<Caller>().copied();
+        let is_lent = parts.extensions.get::<Caller>().is_some_and(Caller::may_use_backend_credentials);
         let peer = parts.extensions.get::<Peer>().and_then(|peer| peer.0);
         let headers = &mut parts.headers;
         hop_by_hop::remove(headers);
@@ -105,7 +106,7 @@ impl AgentServer {
         append(headers, VIA, OWN_VIA);
         // A caller that has a key of its own for the agent server uses that.
         let has_own_key = headers.contains_key(X_API_KEY) || headers.contains_key(AUTHORIZATION);
-        if let (false, Some(Caller::Authenticated), Some(key)) = (has_own_key, caller, &self.key) {
+        if let (false, true, Some(key)) = (has_own_key, is_lent, &self.key) {
             headers.insert(X_API_KEY, key.clone());
         }
         parts.uri = self.uri(&parts.uri)?;

@@ -10,6 +10,7 @@ use super::parse::{unknown_cron, word};
 use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
 use crate::api::extract::{PathParameter, StrictQuery};
+use crate::api::viewer::Viewer;
 use crate::api::wire::{self, Page};
 use crate::store::{CronCursor, CronListing};
 
@@ -39,6 +40,7 @@ pub(super) struct CronsQuery {
     responses((status = 200, description = "A page of crons", body = Page<wire::Cron>), ErrorResponse)
 )]
 pub(super) async fn crons(
+    viewer: Viewer,
     State(api): State<Api>,
     StrictQuery(query): StrictQuery<CronsQuery>,
 ) -> Result<Json<Page<wire::Cron>>, ErrorResponse> {
@@ -54,7 +56,7 @@ pub(super) async fn crons(
         let rows = rows.into_iter().map(|row| (CronCursor::after(&row), row)).collect();
         Ok(page(rows, request.limit, |row| wire::Cron::of(row, now)))
     });
-    Ok(Json(page.await?))
+    Ok(viewer.show(page.await?))
 }
 
 /// Get a cron: its state, its definition and its next occurrences
@@ -64,6 +66,7 @@ pub(super) async fn crons(
     responses((status = 200, description = "The cron", body = wire::CronDetails), ErrorResponse)
 )]
 pub(super) async fn cron(
+    viewer: Viewer,
     State(api): State<Api>,
     PathParameter(name): PathParameter,
 ) -> Result<Json<wire::CronDetails>, ErrorResponse> {
@@ -72,7 +75,7 @@ pub(super) async fn cron(
         Ok(reader.cron_details(&name_or_id)?.map(|details| wire::CronDetails::of(&details, now)))
     });
     match details.await? {
-        Some(details) => Ok(Json(details)),
+        Some(details) => Ok(viewer.show(details)),
         None => Err(unknown_cron(&api, &name).await),
     }
 }

@@ -10,6 +10,7 @@ use super::parse::{id, query_instant, word_list};
 use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
 use crate::api::extract::{PathParameter, StrictQuery};
+use crate::api::viewer::Viewer;
 use crate::api::wire::{self, Page};
 use crate::domain::ids::DeliveryId;
 use crate::store::{DeliveryFilter, PageCursor};
@@ -48,6 +49,7 @@ pub(super) struct DeliveriesQuery {
     responses((status = 200, description = "A page of deliveries", body = Page<wire::Delivery>), ErrorResponse)
 )]
 pub(super) async fn deliveries(
+    viewer: Viewer,
     State(api): State<Api>,
     StrictQuery(query): StrictQuery<DeliveriesQuery>,
 ) -> Result<Json<Page<wire::Delivery>>, ErrorResponse> {
@@ -65,7 +67,7 @@ pub(super) async fn deliveries(
         let mode = reader.webhook_queue()?.mode;
         Ok(page(rows, request.limit, |row| wire::Delivery::of(row, &mode)))
     });
-    Ok(Json(page.await?))
+    Ok(viewer.show(page.await?))
 }
 
 /// Get a delivery with all its attempts
@@ -77,6 +79,7 @@ pub(super) async fn deliveries(
     responses((status = 200, description = "The delivery", body = wire::DeliveryDetails), ErrorResponse)
 )]
 pub(super) async fn delivery(
+    viewer: Viewer,
     State(api): State<Api>,
     PathParameter(delivery_id): PathParameter,
 ) -> Result<Json<wire::DeliveryDetails>, ErrorResponse> {
@@ -86,5 +89,5 @@ pub(super) async fn delivery(
         Ok(reader.webhook_details(delivery_id)?.map(|details| wire::DeliveryDetails::of(&details, &mode)))
     });
     let not_found = || ErrorResponse::NotFound(format!("there is no delivery {delivery_id}"));
-    details.await?.map(Json).ok_or_else(not_found)
+    details.await?.map(|details| viewer.show(details)).ok_or_else(not_found)
 }

@@ -10,6 +10,7 @@ use super::parse::{id, query_instant, unknown_cron, word_list};
 use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
 use crate::api::extract::{JsonBody, PathParameter, StrictQuery};
+use crate::api::viewer::Viewer;
 use crate::api::wire::{self, EmptyRequest, Page};
 use crate::domain::ids::{CronId, RunId};
 use crate::domain::run::{Phase, Status};
@@ -50,6 +51,7 @@ pub(super) struct RunsQuery {
     responses((status = 200, description = "A page of runs", body = Page<wire::Run>), ErrorResponse)
 )]
 pub(super) async fn runs(
+    viewer: Viewer,
     State(api): State<Api>,
     StrictQuery(query): StrictQuery<RunsQuery>,
 ) -> Result<Json<Page<wire::Run>>, ErrorResponse> {
@@ -78,7 +80,7 @@ pub(super) async fn runs(
         Ok(Some(page(rows, request.limit, wire::Run::of)))
     });
     match page.await? {
-        Some(page) => Ok(Json(page)),
+        Some(page) => Ok(viewer.show(page)),
         None => Err(unknown_cron(&api, query.cron.as_deref().unwrap_or_default()).await),
     }
 }
@@ -110,6 +112,7 @@ fn statuses_and_phases(text: Option<&str>) -> Result<(Vec<Status>, Vec<Phase>), 
     responses((status = 200, description = "The run", body = wire::RunDetails), ErrorResponse)
 )]
 pub(super) async fn run(
+    viewer: Viewer,
     State(api): State<Api>,
     PathParameter(run_id): PathParameter,
 ) -> Result<Json<wire::RunDetails>, ErrorResponse> {
@@ -117,7 +120,7 @@ pub(super) async fn run(
     let details = api
         .store
         .read(move |reader| Ok(reader.run_details(run_id)?.map(|details| wire::RunDetails::of(&details))));
-    details.await?.map(Json).ok_or_else(|| not_found(run_id))
+    details.await?.map(|details| viewer.show(details)).ok_or_else(|| not_found(run_id))
 }
 
 /// Cancel a run

@@ -15,14 +15,15 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::Api;
-use crate::api::Socket;
+use crate::api::{AccessRules, Socket};
 use crate::backend::AgentClient;
 use crate::clock::Clock;
 use crate::config::{self, CronFields, Environment};
+use crate::domain::access::Caller;
 use crate::engine::{Health, Wakes};
 use crate::store::{Execution, NewDefinition, Store};
 use crate::transport::Transport;
-use crate::webhook::{self, WebhookSettings};
+use crate::webhook::WebhookSettings;
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -61,15 +62,17 @@ pub(in crate::api) fn api_over(folder: &Path, store: Store, clock: Clock) -> Api
     let file = folder.join("agentcron.toml");
     std::fs::write(&file, "").unwrap();
     let config = config::load(&file, &Environment::of_map([])).unwrap();
-    let (_, webhooks) = webhook::live_settings(WebhookSettings::of_config(&config));
-    Api { store, clock, wakes, health, backend, webhooks }
+    let (_, webhooks) = config::live(WebhookSettings::of_config(&config));
+    let (_, access) = config::live(AccessRules::of_config(&config.http));
+    Api { store, clock, wakes, health, backend, webhooks, access }
 }
 
 async fn post(api: &Api, path: &str, body: &str) -> (StatusCode, Value) {
     send(api, Request::post(path).body(Body::from(body.to_owned())).unwrap()).await
 }
 
-async fn send(api: &Api, request: Request<Body>) -> (StatusCode, Value) {
+async fn send(api: &Api, mut request: Request<Body>) -> (StatusCode, Value) {
+    request.extensions_mut().insert(Caller::Socket);
     let response = crate::api::router(api.clone()).oneshot(request).await.unwrap();
     let status = response.status();
     let bytes = response.into_body().collect().await.unwrap().to_bytes();

@@ -6,6 +6,7 @@ mod deliveries;
 mod requests;
 mod runs;
 mod status;
+mod values;
 mod webhooks;
 
 use jiff::Timestamp;
@@ -33,6 +34,7 @@ pub use status::{
     Configuration, Counts, DaemonProcess, DaemonStatus, Hold, Liveness, NextOccurrence, Notice, Readiness,
     Release, StatusReport, StatusSnapshot, StoreFile, SuspendedUrl, Webhooks,
 };
+pub use values::HideValues;
 pub(super) use webhooks::{
     DeliveryModeResponse, DeliveryModeState, HoldRequest, ReleaseRequest, ReplayRequest, ReplayResponse,
     ResumeRequest, ResumeResponse,

@@ -5,6 +5,7 @@ use crate::config::limits::{
     CONCURRENT_RUNS_MAX, VALUES_BYTES_MAX, WEBHOOK_BODY_BYTES_MAX, WEBHOOK_BODY_BYTES_MIN, WEBHOOK_CHARS_MAX,
 };
 use crate::config::value_type::ValueType;
+use crate::domain::access::{Access, ClientCrons};
 
 pub(in crate::config) const TOP_LEVEL: SectionReference = SectionReference {
     name: "",
@@ -124,7 +125,7 @@ pub(in crate::config) const HTTP: SectionReference = SectionReference {
     meaning: "agentcron's own HTTP server, and the switch for all webhooks.",
     key_names: KeyNames::Fixed,
     keys: HTTP_KEYS,
-    tables: &[],
+    tables: &["keys"],
 };
 
 const HTTP_KEYS: &[KeyReference] = &[
@@ -141,8 +142,26 @@ const HTTP_KEYS: &[KeyReference] = &[
         value_type: ValueType::TextList,
         default: DefaultValue::Absent("no key is needed, and `listen` must be on loopback"),
         example: "[\"${{ credential.agentcron_api_key }}\"]",
-        meaning: "Keys for clients that connect to `listen`: each must send one of them, of 16 characters or more.",
+        meaning: "Keys of 16 characters or more, one of which every caller at `listen` must send; their holders may do everything, as with `access = \"act\"` in `[http.keys.NAME]`.",
         secrecy: Secrecy::MayHoldSecret,
+    },
+    KeyReference {
+        name: "allow_origins",
+        value_type: ValueType::TextList,
+        default: DefaultValue::Absent(
+            "without keys, only pages on this machine may use the agent server's API",
+        ),
+        example: "[\"https://app.example.com\", \"https://*.example.app\"]",
+        meaning: "The origins of the web pages that may call from a browser; `*` stands for one label of the host's name.",
+        secrecy: Secrecy::Public,
+    },
+    KeyReference {
+        name: "client_crons",
+        value_type: ValueType::Word(ClientCrons::WORDS),
+        default: DefaultValue::Toml("\"open\""),
+        example: "\"service\"",
+        meaning: "Whether clients may have crons on an agent server that demands credentials: with `open` they may not, and with `service` their crons run under the credentials of `[backend]`, while the agent server decides who may see and change each.",
+        secrecy: Secrecy::Public,
     },
     KeyReference {
         name: "socket",
@@ -158,6 +177,33 @@ const HTTP_KEYS: &[KeyReference] = &[
         default: DefaultValue::Toml("false"),
         example: "true",
         meaning: "Records webhooks as suppressed and does not send them; AGENTCRON_DISABLE_WEBHOOKS=true in the environment does the same.",
+        secrecy: Secrecy::Public,
+    },
+];
+
+pub(in crate::config) const HTTP_KEY: SectionReference = SectionReference {
+    name: "http.keys.NAME",
+    meaning: "A key for callers at `listen`; `NAME` is what the log calls its holder. Keys are reloaded with the files.",
+    key_names: KeyNames::Fixed,
+    keys: HTTP_KEY_KEYS,
+    tables: &[],
+};
+
+const HTTP_KEY_KEYS: &[KeyReference] = &[
+    KeyReference {
+        name: "key",
+        value_type: ValueType::Text,
+        default: DefaultValue::Required,
+        example: "\"${{ credential.agentcron_api_key }}\"",
+        meaning: "The key: 16 visible ASCII characters or more, sent as `x-api-key` or as `Authorization: Bearer`.",
+        secrecy: Secrecy::MayHoldSecret,
+    },
+    KeyReference {
+        name: "access",
+        value_type: ValueType::Word(Access::WORDS),
+        default: DefaultValue::Required,
+        example: "\"read\"",
+        meaning: "What its holder may do: `read` sees `/v1` and metrics, `act` may do everything, and `client` may use the agent server's API with credentials of its own.",
         secrecy: Secrecy::Public,
     },
 ];

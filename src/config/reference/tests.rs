@@ -10,9 +10,10 @@ use super::*;
 use crate::config::document::TomlDocument;
 use crate::config::errors::Report;
 use crate::config::fields::CronFields;
+use crate::config::http::{RawHttp, RawKey};
 use crate::config::load::RawTopLevel;
 use crate::config::section::{NO_ADVICE, Section};
-use crate::config::sections::{RawBackend, RawHttp, RawStore};
+use crate::config::sections::{RawBackend, RawStore};
 use crate::config::source_file::SourceFile;
 use crate::config::webhook_url_policy::RawUrlPolicy;
 use crate::config::webhooks::RawWebhooks;
@@ -26,6 +27,7 @@ macro_rules! for_each_struct {
             $check::<RawBackend>(&BACKEND),
             $check::<RawStore>(&STORE),
             $check::<RawHttp>(&HTTP),
+            $check::<RawKey>(&HTTP_KEY),
             $check::<RawWebhooks>(&WEBHOOKS),
             $check::<RawUrlPolicy>(&WEBHOOKS_URL),
             $check::<CronFields>(&DEFAULTS),
@@ -94,6 +96,7 @@ fn inner_name(outer: &SectionReference, inner: &SectionReference) -> Option<&'st
     let name = match (outer.name, inner.name) {
         (_, "") => return None,
         ("", "cron.NAME") => "cron",
+        ("http", "http.keys.NAME") => "keys",
         ("", name) => name,
         (outer, name) => name.strip_prefix(outer)?.strip_prefix('.')?,
     };
@@ -123,7 +126,8 @@ fn the_defaults_of_the_reference_are_those_of_the_code() {
                     assert_eq!(settings(&with), settings(&without), "[{}] {}", section.name, key.name);
                 }
                 DefaultValue::Required => {
-                    let text = format!("[cron.x]\n{}", other_keys("cron.NAME", key.name));
+                    let name = if section.name == "defaults" { "cron.NAME" } else { section.name };
+                    let text = format!("[{name}]\n{}", other_keys(name, key.name));
                     let error = load_text(&text).unwrap_err().to_string();
                     assert!(error.contains(&format!("has no {}", key.name)), "{error}");
                 }
@@ -156,7 +160,7 @@ fn loaded(section: &SectionReference, key: &KeyReference, value: Option<&str>) -
     let text = match section.name {
         "" => format!("{line}[cron.NAME]\n{cron}"),
         "cron.NAME" => format!("[cron.NAME]\n{line}{others}"),
-        name => format!("[{name}]\n{line}[cron.NAME]\n{cron}"),
+        name => format!("[{name}]\n{line}{others}[cron.NAME]\n{cron}"),
     };
     let text = match (key.default, value) {
         (DefaultValue::Required, None) => format!("{text}{} = {}\n", key.name, key.example),
@@ -169,6 +173,7 @@ fn loaded(section: &SectionReference, key: &KeyReference, value: Option<&str>) -
 fn other_keys(section: &str, key: &str) -> String {
     let required = match section {
         "cron.NAME" => ["schedule = \"0 0 * * *\"\n", "assistant_id = \"agent\"\n"].as_slice(),
+        "http.keys.NAME" => ["key = \"another-key-of-16-characters\"\n", "access = \"act\"\n"].as_slice(),
         _ => &[],
     };
     let thread = match key {

@@ -15,7 +15,7 @@ use crate::domain::bounds::ORIGINS_REMEMBERED;
 use crate::domain::delivery::{AttemptResult, Pace};
 use crate::store::Execution;
 use crate::transport::{BodyStream, Transport};
-use crate::webhook::{self, Origin, WebhookSettings};
+use crate::webhook::{Origin, WebhookSettings};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -207,7 +207,7 @@ fn courier(folder: &tempfile::TempDir, store: &Store, clock: &Clock, receivers: 
         sender: Sender::new(receivers, environment, clock.clone(), webhooks),
         clock: clock.clone(),
         wakes: Wakes::default(),
-        webhooks: webhook::live_settings(settings).1,
+        webhooks: config::live(settings).1,
         origins: OriginLimiter::default(),
     }
 }

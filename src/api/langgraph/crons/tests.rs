@@ -17,14 +17,14 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
-use crate::api::Api;
+use crate::api::{AccessRules, Api};
 use crate::backend::AgentClient;
 use crate::clock::Clock;
-use crate::config::{self, Environment};
+use crate::config::{self, Config, Environment};
 use crate::engine::Wakes;
 use crate::store::{Execution, Store};
 use crate::transport::Transport;
-use crate::webhook::{self, LiveSettings, WebhookSettings};
+use crate::webhook::WebhookSettings;
 
 /// The id of the assistant that the server creates for the graph `agent`.
 const AGENT: &str = "fe096781-5601-53d2-b2f6-0d3403f7e9ca";
@@ -93,15 +93,14 @@ impl TestResponse {
     }
 }
 
-/// The webhook settings of a configuration.
-fn webhooks(folder: &Path, text: &str) -> LiveSettings {
+fn configuration(folder: &Path, text: &str) -> Config {
     let file = folder.join("agentcron.toml");
     std::fs::write(&file, text).unwrap();
-    let config = config::load(&file, &Environment::of_map([])).unwrap();
-    webhook::live_settings(WebhookSettings::of_config(&config)).1
+    config::load(&file, &Environment::of_map([])).unwrap()
 }
 
 fn api(folder: &Path, backend: Transport) -> Api {
+    let config = configuration(folder, "[webhooks.url]\ndisable_loopback = false\n");
     Api {
         health: crate::engine::Health::default(),
         store: Store::open(
@@ -113,7 +112,8 @@ fn api(folder: &Path, backend: Transport) -> Api {
         clock: Clock::simulated(at("2026-11-23T11:17:17.562Z")),
         wakes: Wakes::default(),
         backend: AgentClient::new(backend, "http://backend".parse().unwrap(), None, Duration::from_secs(5)),
-        webhooks: webhooks(folder, "[webhooks.url]\ndisable_loopback = false\n"),
+        webhooks: config::live(WebhookSettings::of_config(&config)).1,
+        access: config::live(AccessRules::of_config(&config.http)).1,
     }
 }
 

@@ -38,7 +38,9 @@ fn what_is_absent_has_its_default() {
                 listen: Some(
                     127.0.0.1:2025,
                 ),
-                api_keys: [],
+                keys: [],
+                allow_origins: [],
+                client_crons: Open,
                 socket: None,
                 disable_webhooks: false,
             },
@@ -87,6 +89,43 @@ fn relative_paths_start_at_the_main_file() {
 }
 
 #[test]
+fn keys_have_names_and_rights() {
+    let config = loaded(
+        "[http]\napi_keys = [\"first-key-of-all-of-them\"]\n[http.keys.phone]\nkey = \"key-of-the-phone-app\"\naccess = \"client\"\n",
+    );
+    let keys = config.http.keys.iter().map(|key| format!("{} {}", key.name, key.access));
+    assert_eq!(keys.collect::<Vec<_>>(), ["api_keys[0] act", "phone client"]);
+    check("[http.keys]", expect!["a.toml:1:1: keys: no key in it would let nobody in (write [http.keys.NAME])"]);
+    check("[http.keys.a]\n[http]\nkeys.b = 1", expect![[r#"
+        a.toml:1:12: [http.keys.a] has no access
+        a.toml:1:12: [http.keys.a] has no key
+        a.toml:3:10: b: got an integer, expected a table (write [http.keys.b])"#]]);
+    check("[http.keys.a]\naccess = \"act\"", expect!["a.toml:1:12: [http.keys.a] has no key"]);
+    check("[http.keys.a]\nkey = \"key-of-the-phone-app\"\naccess = \"write\"", expect!["a.toml:3:10: access: `write` is not one of read, act, client"]);
+    check("[http.keys.a]\nkey = \"short\"\naccess = \"act\"\nname = \"x\"", expect![[r#"
+        a.toml:2:7: key: expected at least 16 visible ASCII characters (such as `openssl rand -hex 32`)
+        a.toml:4:1: unknown key `name` in [http.keys.a] (known: key, access)"#]]);
+    check("[http.keys.\"a b\"]\nkey = \"key-of-the-phone-app\"\naccess = \"act\"", expect!["a.toml:1:12: : not a name for a key (letters, digits, and -_. between them, at most 100 characters)"]);
+    check(
+        "[http.keys.a]\nkey = \"key-of-the-phone-app\"\naccess = \"act\"\n[http.keys.b]\nkey = \"key-of-the-phone-app\"\naccess = \"read\"",
+        expect!["a.toml:5:7: key: the same key as `a`: nobody could tell who acted"],
+    );
+}
+
+#[test]
+fn origins_are_exact_or_one_label_below_a_domain() {
+    let config = loaded("[http]\nallow_origins = [\"https://app.example.com\", \"https://*.example.app\"]");
+    assert_eq!(config.http.allow_origins.len(), 2);
+    check("[http]\nallow_origins = [\"*\"]", expect!["a.toml:2:18: allow_origins: got `*` (every site could use the API: name the origins, such as https://app.example.com)"]);
+    check("[http]\nallow_origins = [\"https://a.example\", \"https://a.example/\"]", expect!["a.toml:2:39: allow_origins: got `https://a.example/` (an origin has no path, query or user: end it after the host and port)"]);
+    check("[http]\nallow_origins = [\"a.example\"]", expect!["a.toml:2:18: allow_origins: got `a.example` (expected an origin such as https://app.example.com or https://*.example.app)"]);
+    check("[http]\nclient_crons = \"service\"", expect![[r#"
+        warning: a.toml:2:16: client_crons: without keys, no client may act under backend's credentials (set http.api_keys, or [http.keys.NAME])
+        warning: a.toml: no cron is defined: only crons that clients make through the API will fire
+        ok: "#]]);
+}
+
+#[test]
 fn a_port_that_other_machines_reach_needs_keys() {
     let keys = "api_keys = [\"${{ credential.webhook_secret }}\"]";
     assert_eq!(loaded("[http]\nlisten = \"off\"").http.listen, None);
@@ -94,7 +133,7 @@ fn a_port_that_other_machines_reach_needs_keys() {
         let (shown, _) = load_files(&[("a.toml", format!("[http]\nlisten = \"{open}\"").as_bytes())]);
         assert!(shown.starts_with("a.toml:2:10: listen: "), "{open}: {shown}");
         let config = loaded(&format!("[http]\nlisten = \"{open}\"\n{keys}"));
-        assert_eq!(config.http.api_keys.len(), 1);
+        assert_eq!(config.http.keys.len(), 1);
     }
     check("[http]\nlisten = \"0.0.0.0:2025\"", expect![[r#"a.toml:2:10: listen: 0.0.0.0:2025 can be reached from other machines, and anybody there could use it (set http.api_keys = ["${{ credential.NAME }}"], or listen on 127.0.0.1)"#]]);
     check("[http]\napi_keys = []", expect!["a.toml:2:12: api_keys: an empty list would let nobody in (leave it out if no key is needed, on loopback)"]);

@@ -152,7 +152,8 @@ async fn an_invalid_cron_is_refused_with_the_servers_message() {
 #[tokio::test(start_paused = true)]
 async fn what_only_we_refuse_is_refused_with_a_reason() {
     let mut world = World::new();
-    world.api.webhooks = webhooks(world.folder.path(), "");
+    let config = configuration(world.folder.path(), "");
+    world.api.webhooks = config::live(WebhookSettings::of_config(&config)).1;
     let cases = [
         (
             json!({"end_time": "tomorrow"}),

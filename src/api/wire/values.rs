@@ -1,0 +1,75 @@
+//! What is hidden from those who may see states and no values.
+
+use serde_json::Value;
+
+use super::{Cron, CronDetails, Delivery, DeliveryDetails, Page, Run, RunDetails};
+
+/// The keys of a definition that graphs read.
+const PAYLOAD: [&str; 4] = ["input", "config", "context", "metadata"];
+/// In the place of a text that is hidden.
+const HIDDEN: &str = "(shown to holders of a key only)";
+
+/// Can be shown to those who may see states and no values.
+pub trait HideValues {
+    /// Removes what graphs were given, asked and returned, and what receivers answered.
+    fn hide_values(&mut self);
+}
+
+impl<T: HideValues> HideValues for Page<T> {
+    fn hide_values(&mut self) {
+        self.items.iter_mut().for_each(T::hide_values);
+    }
+}
+
+impl HideValues for Run {
+    fn hide_values(&mut self) {
+        if let Some(error) = &mut self.error {
+            HIDDEN.clone_into(&mut error.message);
+        }
+        // The reason of a skip or a miss is ours; others may quote what came from outside.
+        let is_ours = matches!(self.status, "skipped" | "missed");
+        if self.reason.is_some() && !is_ours {
+            self.reason = Some(HIDDEN.to_owned());
+        }
+    }
+}
+
+impl HideValues for RunDetails {
+    fn hide_values(&mut self) {
+        self.run.hide_values();
+        self.values = Value::Null;
+        for event in self.events.iter_mut().filter(|event| event.detail.is_some()) {
+            event.detail = Some(HIDDEN.to_owned());
+        }
+        for delivery in &mut self.deliveries {
+            delivery.attempts.iter_mut().for_each(|attempt| attempt.answer = None);
+        }
+    }
+}
+
+impl HideValues for Cron {
+    fn hide_values(&mut self) {
+        if let Some(last) = &mut self.last {
+            last.hide_values();
+        }
+    }
+}
+
+impl HideValues for CronDetails {
+    fn hide_values(&mut self) {
+        self.cron.hide_values();
+        if let Some(definition) = self.definition.as_object_mut() {
+            definition.retain(|key, _| !PAYLOAD.contains(&key.as_str()));
+        }
+    }
+}
+
+impl HideValues for Delivery {
+    fn hide_values(&mut self) {}
+}
+
+impl HideValues for DeliveryDetails {
+    fn hide_values(&mut self) {
+        self.attempts.iter_mut().for_each(|attempt| attempt.answer = None);
+    }
+}
