@@ -136,10 +136,10 @@ impl IntoResponses for ErrorResponse {
         };
         let statuses = [
             ("400", "The path is not written plainly, or the request asks for nothing"),
-            ("401", "Over TCP, with `http.api_keys` set: the API key is missing or wrong"),
+            ("401", "Over TCP, with keys set: the API key is missing or wrong"),
             (
                 "403",
-                "Over TCP, with no `http.api_keys` set: the request does not come from a program on this machine",
+                "The caller may not do this: its key has other rights, it has no key, or it is a page of another site",
             ),
             ("404", "Something that the request names does not exist"),
             ("405", "The path does not allow this method"),

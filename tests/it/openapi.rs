@@ -30,6 +30,9 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "409", "422"]
 /// How long schemathesis runs. It generates the same requests each time; how far it gets depends on the machine.
 const SECONDS: &str = "45";
 
+/// Over TCP, `/v1` acts for a key only.
+const KEY: &str = "api_keys = [\"key-of-the-test-itself\"]";
+
 #[tokio::test]
 async fn the_daemon_keeps_to_its_openapi_document() {
     let schemathesis = installed::from_pypi("schemathesis", "schemathesis==4.32.5");
@@ -37,8 +40,9 @@ async fn the_daemon_keeps_to_its_openapi_document() {
     let receiver = Receiver::start();
     // The examples in the document name this cron, so that its runs are found by the ids in other responses.
     let digest = Cron::new("daily-digest", &Span::once()).webhook(&receiver.url("/hook?token=t0k3n"));
-    let mut daemon =
-        Daemon::start(&Configuration::new(&server.url()).http("listen = \"127.0.0.1:0\"").cron(digest));
+    let mut daemon = Daemon::start(
+        &Configuration::new(&server.url()).http("listen = \"127.0.0.1:0\"").http(KEY).cron(digest),
+    );
     let delivered = || {
         let deliveries = daemon.json(&["webhook", "list", "--status", "delivered"]);
         (!deliveries.is_empty()).then_some(())
@@ -53,6 +57,7 @@ async fn the_daemon_keeps_to_its_openapi_document() {
         .arg(&settings)
         .args(["run", &document, "--seed", "1", "--generation-deterministic", "--max-examples", "20"])
         .args(["--max-time", SECONDS, "--warnings", "off", "--no-color"])
+        .args(["--header", "x-api-key: key-of-the-test-itself"])
         .current_dir(daemon.folder())
         .env_remove("http_proxy")
         .output()

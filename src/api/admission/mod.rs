@@ -87,7 +87,7 @@ impl Admission {
         }
         let caller = self.caller(parts, rules)?;
         let (intent, subject) = (intent_of(&parts.method), subject_of(parts.uri.path()));
-        let is_allowed_page = rules.allows_origin(page) || page.is_of(&hosts);
+        let is_allowed_page = rules.allows(page.origin()) || page.is_of(&hosts);
         if caller == Caller::Local && !is_allowed_page && !matches!(cors, Cors::Allowed(_)) {
             page.check_on_this_machine(&parts.headers)?;
         }

@@ -118,7 +118,7 @@ impl Cors {
     pub(super) fn of(page: &Page, rules: &AccessRules, listener: ListenerKind) -> Self {
         let is_open = rules.keys.is_empty() && listener == ListenerKind::Tcp;
         let has_list = !rules.allow_origins.is_empty();
-        let is_allowed = rules.allows_origin(page) || (is_open && !has_list && page.is_loopback());
+        let is_allowed = rules.allows(page.origin()) || (is_open && !has_list && page.is_loopback());
         match &page.origin {
             Some(origin) if is_allowed => Cors::Allowed(origin.clone()),
             _ if has_list => Cors::Denied,

@@ -1,7 +1,6 @@
 //! What the configuration says about who may call.
 
 use super::keys::KeyDigests;
-use super::pages::Page;
 use crate::config::HttpConfig;
 use crate::domain::access::ClientCrons;
 use crate::domain::origin::OriginPattern;
@@ -40,8 +39,8 @@ impl AccessRules {
         !self.keys.is_empty()
     }
 
-    /// Returns whether the page is of an origin that is named in the configuration.
-    pub(super) fn allows_origin(&self, page: &Page) -> bool {
-        page.origin().is_some_and(|origin| self.allow_origins.iter().any(|pattern| pattern.matches(origin)))
+    /// Returns whether this origin is named in the configuration.
+    pub(super) fn allows(&self, origin: Option<&str>) -> bool {
+        origin.is_some_and(|origin| self.allow_origins.iter().any(|pattern| pattern.matches(origin)))
     }
 }

@@ -35,7 +35,7 @@ pub struct AgentServer {
     authority: Authority,
     /// Goes before every path; without a slash at its end.
     prefix: String,
-    /// `backend.api_key`, which is lent to callers who may use it and show no credentials of their own.
+    /// `backend.api_key`, which is added for callers who may use it and show no credentials of their own.
     key: Option<HeaderValue>,
 }
 
@@ -86,7 +86,7 @@ impl AgentServer {
         if has_own_via(&parts.headers) {
             return Err(ErrorResponse::BadGateway("backend.url leads back to agentcron".to_owned()));
         }
-        let is_lent = parts.extensions.get::<Caller>().is_some_and(Caller::may_use_backend_credentials);
+        let may_use_ours = parts.extensions.get::<Caller>().is_some_and(Caller::may_use_backend_credentials);
         let peer = parts.extensions.get::<Peer>().and_then(|peer| peer.0);
         let headers = &mut parts.headers;
         hop_by_hop::remove(headers);
@@ -106,7 +106,7 @@ impl AgentServer {
         append(headers, VIA, OWN_VIA);
         // A caller that has a key of its own for the agent server uses that.
         let has_own_key = headers.contains_key(X_API_KEY) || headers.contains_key(AUTHORIZATION);
-        if let (false, true, Some(key)) = (has_own_key, is_lent, &self.key) {
+        if let (false, true, Some(key)) = (has_own_key, may_use_ours, &self.key) {
             headers.insert(X_API_KEY, key.clone());
         }
         parts.uri = self.uri(&parts.uri)?;

@@ -24,8 +24,12 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("store", "values_bytes_max", "-1"),
     ("http", "listen", r#""0.0.0.0:2025""#),
     ("http", "api_keys", r#"["short"]"#),
+    ("http", "allow_origins", r#"["https://app.example.com/"]"#),
+    ("http", "client_crons", r#""yes""#),
     ("http", "socket", r#""""#),
     ("http", "disable_webhooks", r#""yes""#),
+    ("http.keys.NAME", "key", r#""short""#),
+    ("http.keys.NAME", "access", r#""write""#),
     ("webhooks", "signing_secrets", r#"["whsec_c2hvcnQ="]"#),
     ("webhooks", "env_prefix", "5"),
     ("webhooks", "allowed_fields", r#"["runid"]"#),
@@ -132,9 +136,11 @@ fn configuration(section: &str, key: &str, line: &str) -> String {
         needed.map(|(name, value)| format!("{name} = {value}\n")).collect()
     };
     let cron = [("schedule", "\"@daily\""), ("assistant_id", "\"agent\"")];
+    let of_key = [("key", "\"another-key-of-16-characters\""), ("access", "\"act\"")];
     match section {
         "" => format!("{line}\n[cron.a]\n{}", others(&cron)),
         "cron.NAME" => format!("[cron.a]\n{line}\n{}", others(&cron)),
+        "http.keys.NAME" => format!("[{section}]\n{line}\n{}[cron.a]\n{}", others(&of_key), others(&cron)),
         _ => format!("[{section}]\n{line}\n[cron.a]\n{}", others(&cron)),
     }
 }
