@@ -11,8 +11,8 @@ use super::value_type::ValueType;
 pub(super) use crons::CRON;
 use crons::DEFAULTS;
 pub(super) use crons::{DURABILITIES, STREAM_MODES};
-use sections::WEBHOOKS_HEADERS;
 pub(super) use sections::{BACKEND, HTTP, INCLUDED_FILE, STORE, TOP_LEVEL, WEBHOOKS, WEBHOOKS_URL};
+use sections::{BACKEND_HEADERS, WEBHOOKS_HEADERS};
 
 /// One table of a configuration file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +92,18 @@ impl SectionReference {
 
 /// Returns every section in the order in which a file has them, each with all its keys in order.
 pub fn reference() -> &'static [&'static SectionReference] {
-    &[&TOP_LEVEL, &BACKEND, &STORE, &HTTP, &WEBHOOKS, &WEBHOOKS_URL, &WEBHOOKS_HEADERS, &DEFAULTS, &CRON]
+    &[
+        &TOP_LEVEL,
+        &BACKEND,
+        &BACKEND_HEADERS,
+        &STORE,
+        &HTTP,
+        &WEBHOOKS,
+        &WEBHOOKS_URL,
+        &WEBHOOKS_HEADERS,
+        &DEFAULTS,
+        &CRON,
+    ]
 }
 
 /// Returns whether values of keys with that name can be shown. An unknown key may hold anything, so its value cannot.

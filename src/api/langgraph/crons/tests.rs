@@ -20,7 +20,7 @@ use tower::ServiceExt;
 use crate::api::Api;
 use crate::backend::AgentClient;
 use crate::clock::Clock;
-use crate::config::{self, Environment};
+use crate::config::{self, Credentials, Environment};
 use crate::engine::Wakes;
 use crate::store::{Execution, Store};
 use crate::transport::Transport;
@@ -112,7 +112,12 @@ fn api(folder: &Path, backend: Transport) -> Api {
         .unwrap(),
         clock: Clock::simulated(at("2026-11-23T11:17:17.562Z")),
         wakes: Wakes::default(),
-        backend: AgentClient::new(backend, "http://backend".parse().unwrap(), None, Duration::from_secs(5)),
+        backend: AgentClient::new(
+            backend,
+            "http://backend".parse().unwrap(),
+            Credentials::default(),
+            Duration::from_secs(5),
+        ),
         webhooks: webhooks(folder, "[webhooks.url]\ndisable_loopback = false\n"),
     }
 }
