@@ -21,6 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const ALWAYS: usize = usize::MAX;
 const REFUSED: &str = "the agent server refuses us (401): who are you?";
 
+/// The value of a header of ours.
+const NOTE: &str = "note-of-the-service";
+
 fn refusal() -> Fault {
     json_answer(401, r#"{"detail": "who are you?"}"#)
 }
@@ -143,7 +146,9 @@ async fn on_a_server_with_users_runs_are_followed_with_a_header_of_ours() {
     let receiver = Receiver::start();
     let address = free_address();
     let without = Configuration::new(&server.url()).http(&format!("listen = \"{address}\""));
-    let without = without.cron(Cron::bare("ours").with("schedule = \"0 0 1 1 *\"\nstart_deadline = \"1h\""));
+    let cron = Cron::bare("ours").with("schedule = \"0 0 1 1 *\"\nstart_deadline = \"1h\"");
+    let cron = cron.with("on_run_completed = \"keep\"").webhook(&receiver.url("/ours"));
+    let without = without.cron(cron);
     let mut daemon = Daemon::start(&without);
     let alice = Client::new(address).with("authorization", "Bearer token-of-alice").ready().await;
     let thread = alice.post("/threads", &json!({})).await.json()["thread_id"].as_str().unwrap().to_owned();
@@ -169,18 +174,28 @@ async fn on_a_server_with_users_runs_are_followed_with_a_header_of_ours() {
     assert_eq!(refused(&daemon), json!({ "runs": 1, "threads": 0 }));
     assert!(receiver.received().is_empty());
 
-    daemon.write_config(&without.backend("headers.authorization = \"Bearer ${{ env.SERVICE_TOKEN }}\""));
+    let with = without.backend("headers.authorization = \"Bearer ${{ env.SERVICE_TOKEN }}\"");
+    daemon.write_config(&with.backend("headers.x-service = \"${{ env.SERVICE_NOTE }}\""));
     daemon.kill9();
-    daemon.start_with(&[("SERVICE_TOKEN", "token-of-service")]);
+    daemon.start_with(&[("SERVICE_TOKEN", "token-of-service"), ("SERVICE_NOTE", NOTE)]);
     let runs = daemon.wait_until_finished_within(PATIENCE, 2).await;
     assert!(
         runs.iter().all(|run| run.status == "success" && run.reason_code != "backend_denied"),
         "{runs:#?}"
     );
-    let body = receiver.wait_for(1).await[0].json();
+    let received = receiver.wait_for(2).await;
+    let body = received.iter().find(|request| request.path == "/hook").unwrap().json();
     assert_eq!(body["values"]["messages"][1]["content"], "echo: hello", "{body}");
     assert_eq!(refused(&daemon), json!({ "runs": 0, "threads": 0 }));
-    assert!(!body.to_string().contains("token-of-service"), "{body}");
+    // The server shows headers that begin with `x-` to its graphs, and reports them with the run.
+    let ours = runs.iter().find(|run| run.cron_name == "ours").unwrap();
+    let service = Client::new(server.address()).with("authorization", "Bearer token-of-service");
+    let report = service.get(&format!("/threads/{}/runs/{}", ours.thread_id, ours.backend_run_id)).await;
+    assert!(report.text().contains(NOTE), "{}", report.text());
+    for shown in received.iter().map(|request| request.json().to_string()).chain([daemon.stderr()]) {
+        assert!(!shown.contains(NOTE) && !shown.contains("token-of-service"), "{shown}");
+    }
+    assert!(!command(&daemon, &["show", "--json", &ours.run_id]).contains(NOTE));
     // Our credentials are not for a program that shows none.
     let stranger = Client::new(address).get(&format!("/threads/{thread}")).await;
     assert_eq!(stranger.status, 401);
