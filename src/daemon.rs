@@ -24,7 +24,7 @@ use crate::engine::janitor::{self, Janitor};
 use crate::engine::maintenance::{self, Maintenance};
 use crate::engine::runner::{self, Runner, RunnerSettings};
 use crate::engine::scheduler::{self, NextWake, Scheduler};
-use crate::engine::{Health, Wakes};
+use crate::engine::{Health, Refusals, Wakes};
 use crate::store::{Execution, NewDefinition, NewNotice, NoticeKind, Store, StoreError};
 use crate::transport::{Relay, Transport};
 use crate::webhook::{LiveSettings, Sender, WebhookSettings};
@@ -236,7 +236,13 @@ impl Engine {
             },
             runner,
             courier,
-            janitor: Janitor { store: store(), backend: client.clone(), clock: clock(), wakes: wakes() },
+            janitor: Janitor {
+                store: store(),
+                backend: client.clone(),
+                clock: clock(),
+                wakes: wakes(),
+                refusals: Refusals::default(),
+            },
             maintenance: Maintenance { store: store(), clock: clock() },
         }
     }
@@ -265,12 +271,8 @@ impl Engine {
 
 fn agent_client(world: &World) -> AgentClient {
     let backend = &world.config.backend;
-    AgentClient::new(
-        world.backend.clone(),
-        backend.url.clone(),
-        backend.api_key.clone(),
-        backend.request_timeout,
-    )
+    let credentials = backend.credentials();
+    AgentClient::new(world.backend.clone(), backend.url.clone(), credentials, backend.request_timeout)
 }
 
 fn gateway(api: Api, relay: Option<Relay>, config: &Config) -> Gateway {
@@ -317,12 +319,9 @@ fn bind_network(address: SocketAddr) -> Result<TcpListener, String> {
 }
 
 fn agent_server(relay: Relay, client: AgentClient, config: &Config) -> Option<AgentServer> {
-    let backend = &config.backend;
-    let server = AgentServer::new(relay, client, &backend.url, backend.api_key.as_ref());
+    let server = AgentServer::new(relay, client, &config.backend.url);
     if server.is_none() {
-        tracing::error!(
-            "forwarding not possible; backend.url or backend.api_key cannot be used for requests of clients"
-        );
+        tracing::error!("forwarding not possible; backend.url cannot be used for requests of clients");
     }
     server
 }

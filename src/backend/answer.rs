@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
+use super::client::{CallError, Refusal};
 use crate::domain::bounds::DETAIL_CHARS_MAX;
 use crate::domain::ids::{BackendRunId, ThreadId};
 use crate::domain::secrets::Secrets;
-use crate::transport::TransportError;
 
 /// An answer that has been read to its end.
 pub(super) struct Answer {
@@ -25,6 +25,21 @@ impl Answer {
     /// Returns the server's own message after a colon and a space, or an empty text if there is none.
     pub(super) fn message(&self) -> String {
         message(&self.body, &self.secrets)
+    }
+
+    /// Returns the refusal that this answer is, if the server refuses us.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        let is_refusal = matches!(self.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+        is_refusal.then(|| Refusal { code: self.status.as_u16(), detail: self.message() })
+    }
+
+    /// Returns what an answer that is not a success means for a call.
+    pub(super) fn failure(&self) -> CallError {
+        match (self.refusal(), self.status) {
+            (Some(refusal), _) => CallError::Refused(refusal),
+            (None, StatusCode::NOT_FOUND) => CallError::NotFound(self.message()),
+            (None, status) => CallError::Status { code: status.as_u16(), detail: self.message() },
+        }
     }
 }
 
@@ -42,15 +57,6 @@ pub(super) fn message(body: &[u8], secrets: &Secrets) -> String {
     let one_line: String =
         text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(DETAIL_CHARS_MAX).collect();
     if one_line.is_empty() { String::new() } else { format!(": {one_line}") }
-}
-
-/// Returns a header value that no log shows.
-pub(super) fn sensitive(text: &str) -> Result<HeaderValue, TransportError> {
-    let mut value = HeaderValue::from_str(text).map_err(|_| {
-        TransportError::NotSent("backend.api_key has characters that a header cannot hold".to_owned())
-    })?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 /// Returns the seconds of `Retry-After` (RFC 9110 §10.2.3); `None` for a date or anything else.

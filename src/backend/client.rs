@@ -1,14 +1,14 @@
-//! Sends requests to the agent server: its address, its key, and bounds on bytes and time.
+//! Sends requests to the agent server: its address, our credentials, and bounds on bytes and time.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response};
 use serde_json::Value;
 use url::Url;
 
 use super::answer::{self, Answer};
-use crate::config::Secret;
+use crate::config::Credentials;
 use crate::domain::bounds::ANSWER_BYTES_MAX;
 use crate::domain::secrets::Secrets;
 use crate::transport::{BodyStream, Transport, TransportError, read_body};
@@ -18,19 +18,31 @@ use crate::transport::{BodyStream, Transport, TransportError, read_body};
 pub struct AgentClient {
     transport: Transport,
     base: Url,
-    api_key: Option<Secret>,
+    credentials: Credentials,
     request_timeout: Duration,
     /// The secrets that answers may quote; they are redacted from error texts.
     secrets: Secrets,
 }
 
+/// The server does not let us do this: it refuses our credentials, or they are not enough.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the agent server refuses us ({code}){detail}")]
+pub struct Refusal {
+    /// 401 or 403.
+    pub code: u16,
+    /// The server's own message after a colon, or empty.
+    pub detail: String,
+}
+
 /// Why a call got no usable answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
+    #[error(transparent)]
+    Refused(Refusal),
     /// The server does not know what we ask about.
     #[error("backend answered 404{0}")]
     NotFound(String),
-    /// It answered with another HTTP status than 2xx or 404. `detail` is its own message after a colon, or
+    /// It answered with another HTTP status than 2xx, 401, 403 or 404. `detail` is its own message after a colon, or
     /// empty.
     #[error("backend answered {code}{detail}")]
     Status { code: u16, detail: String },
@@ -55,10 +67,9 @@ impl From<TransportError> for CallError {
 }
 
 impl AgentClient {
-    pub fn new(transport: Transport, base: Url, api_key: Option<Secret>, request_timeout: Duration) -> Self {
-        let mut secrets = Secrets::default();
-        api_key.iter().for_each(|key| secrets.add(key.expose()));
-        Self { transport, base, api_key, request_timeout, secrets }
+    pub fn new(transport: Transport, base: Url, credentials: Credentials, request_timeout: Duration) -> Self {
+        let secrets = credentials.secrets().clone();
+        Self { transport, base, credentials, request_timeout, secrets }
     }
 
     /// Returns a client that also redacts these secrets, which were filled into a run's request, from error
@@ -72,8 +83,14 @@ impl AgentClient {
         answer::message(body, &self.secrets)
     }
 
-    pub(super) fn secrets(&self) -> Secrets {
-        self.secrets.clone()
+    /// Returns the secrets that an answer to this client may quote.
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// Returns the headers that let agentcron in.
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
     }
 
     /// Returns how long one request may take.
@@ -109,7 +126,7 @@ impl AgentClient {
             let response = self.open(method, path, body).await?;
             let (parts, body) = response.into_parts();
             let body = read_body(body, ANSWER_BYTES_MAX, self.request_timeout).await?;
-            Ok(Answer { status: parts.status, headers: parts.headers, body, secrets: self.secrets() })
+            Ok(Answer { status: parts.status, headers: parts.headers, body, secrets: self.secrets.clone() })
         };
         // One timeout for the head and one for the body, even if its bytes keep arriving slowly.
         match tokio::time::timeout(self.request_timeout * 2, whole).await {
@@ -128,8 +145,7 @@ impl AgentClient {
                     answer.message()
                 ))
             }),
-            StatusCode::NOT_FOUND => Err(CallError::NotFound(answer.message())),
-            status => Err(CallError::Status { code: status.as_u16(), detail: answer.message() }),
+            _ => Err(answer.failure()),
         }
     }
 
@@ -141,8 +157,8 @@ impl AgentClient {
     ) -> Result<Request<Bytes>, TransportError> {
         let base = self.base.as_str().trim_end_matches('/');
         let mut builder = Request::builder().method(method).uri(format!("{base}{path}"));
-        if let Some(key) = &self.api_key {
-            builder = builder.header("x-api-key", answer::sensitive(key.expose())?);
+        if let Some(headers) = builder.headers_mut() {
+            headers.clone_from(self.credentials.headers());
         }
         let bytes = match body {
             None => Bytes::new(),

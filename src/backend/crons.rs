@@ -19,7 +19,7 @@ impl AgentClient {
             });
             let answer = self.ask(Method::POST, "/runs/crons/search", Some(&body)).await?;
             if !answer.status.is_success() {
-                return Err(CallError::Status { code: answer.status.as_u16(), detail: answer.message() });
+                return Err(answer.failure());
             }
             let Ok(Value::Array(page)) = serde_json::from_slice(&answer.body) else {
                 return Err(CallError::Unreachable("its list of crons is not a list".to_owned()));

@@ -80,8 +80,7 @@ impl AgentClient {
         let answer = self.ask(Method::POST, &path, None).await?;
         match answer.status {
             status if status.is_success() => Ok(()),
-            StatusCode::NOT_FOUND => Err(CallError::NotFound(answer.message())),
-            status => Err(CallError::Status { code: status.as_u16(), detail: answer.message() }),
+            _ => Err(answer.failure()),
         }
     }
 }

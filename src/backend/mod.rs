@@ -12,7 +12,7 @@ mod start;
 mod tests;
 
 pub use answer::{located_run, located_thread};
-pub use client::{AgentClient, CallError};
+pub use client::{AgentClient, CallError, Refusal};
 pub use follow::{JoinResult, ReportedEnd, ResponseStream};
 pub use query::{Deleted, FenceAnswer, ListedRun, RUN_KEY, RunReport, ThreadReport};
 pub use start::{StartAnswer, StartRequest, Started};

@@ -5,7 +5,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::answer::Answer;
-use super::client::{AgentClient, CallError};
+use super::client::{AgentClient, CallError, Refusal};
 use super::follow::run_error;
 use crate::domain::bounds::{FENCE_SECONDS, LISTED_RUNS_MAX};
 use crate::domain::ids::{AssistantId, BackendRunId, RunId, ThreadId};
@@ -61,6 +61,8 @@ pub enum FenceAnswer {
     Busy,
     /// This server does not accept fences.
     NotSupported(String),
+    /// The server refuses us.
+    Refused(Refusal),
     /// Nothing may be concluded.
     Unclear(String),
 }
@@ -70,6 +72,8 @@ pub enum FenceAnswer {
 pub enum Deleted {
     /// It is gone, and may have been gone before.
     Gone,
+    /// It may still be there: the server refuses us.
+    Refused(Refusal),
     /// It may still be there; the text says why.
     NotYet(String),
 }
@@ -123,7 +127,7 @@ impl AgentClient {
         let body = json!({ "ids": [thread_id.to_string()], "limit": 1, "select": select });
         let answer = self.ask(Method::POST, "/threads/search", Some(&body)).await?;
         if !answer.status.is_success() {
-            return Err(CallError::Status { code: answer.status.as_u16(), detail: answer.message() });
+            return Err(answer.failure());
         }
         let threads: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let id = thread_id.to_string();
@@ -153,7 +157,7 @@ impl AgentClient {
                 Ok(found[0]["assistant_id"].as_str().and_then(|id| id.parse().ok()))
             }
             StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY => Ok(None),
-            status => Err(CallError::Status { code: status.as_u16(), detail: answer.message() }),
+            _ => Err(answer.failure()),
         }
     }
 
@@ -165,8 +169,7 @@ impl AgentClient {
         let answer = self.ask(Method::POST, "/threads/search", Some(&body)).await?;
         let threads = match answer.status {
             status if status.is_success() => serde_json::from_slice::<Value>(&answer.body),
-            StatusCode::NOT_FOUND => return Err(CallError::NotFound(answer.message())),
-            status => return Err(CallError::Status { code: status.as_u16(), detail: answer.message() }),
+            _ => return Err(answer.failure()),
         };
         let Ok(Value::Array(threads)) = threads else {
             return Err(CallError::Unreachable("its list of threads is not a list".to_owned()));
@@ -233,15 +236,21 @@ impl AgentClient {
 
     async fn delete(&self, path: &str) -> Result<Deleted, CallError> {
         let answer = self.ask(Method::DELETE, path, None).await?;
-        Ok(match answer.status {
-            status if status.is_success() => Deleted::Gone,
-            StatusCode::NOT_FOUND | StatusCode::GONE => Deleted::Gone,
-            status => Deleted::NotYet(format!("backend answered {}{}", status.as_u16(), answer.message())),
+        Ok(match (answer.refusal(), answer.status) {
+            (Some(refusal), _) => Deleted::Refused(refusal),
+            (None, status) if status.is_success() => Deleted::Gone,
+            (None, StatusCode::NOT_FOUND | StatusCode::GONE) => Deleted::Gone,
+            (None, status) => {
+                Deleted::NotYet(format!("backend answered {}{}", status.as_u16(), answer.message()))
+            }
         })
     }
 }
 
 fn judge_fence(answer: &Answer) -> FenceAnswer {
+    if let Some(refusal) = answer.refusal() {
+        return FenceAnswer::Refused(refusal);
+    }
     let detail = || format!("backend answered {}{}", answer.status.as_u16(), answer.message());
     match answer.status {
         status if status.is_success() => {

@@ -91,7 +91,7 @@ impl AgentClient {
         let (parts, body) = response.into_parts();
         match read_body(body, ANSWER_BYTES_MAX, self.request_timeout()).await {
             Ok(body) => {
-                let (status, headers, secrets) = (parts.status, parts.headers, self.secrets());
+                let (status, headers, secrets) = (parts.status, parts.headers, self.secrets().clone());
                 judge(&Answer { status, headers, body, secrets }, located)
             }
             // The head has shown already that the run was accepted.

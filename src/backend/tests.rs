@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use expect_test::expect;
-use http::{Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode};
 use proptest::prelude::*;
 use serde_json::{Map, json};
 
 use super::*;
+use crate::config::Credentials;
 use crate::domain::cron::Mode;
 use crate::domain::ids::ThreadId;
 use crate::transport::{BodyStream, Transport, TransportError};
@@ -55,7 +56,12 @@ impl FixedServer {
 }
 
 fn client(transport: Transport) -> AgentClient {
-    AgentClient::new(transport, "http://backend.example/base/".parse().unwrap(), None, Duration::from_secs(5))
+    AgentClient::new(
+        transport,
+        "http://backend.example/base/".parse().unwrap(),
+        Credentials::default(),
+        Duration::from_secs(5),
+    )
 }
 
 fn thread() -> ThreadId {
@@ -244,7 +250,6 @@ async fn lists_are_read_page_by_page_and_tolerate_what_is_absent() {
 
 #[tokio::test]
 async fn the_key_goes_out_and_is_never_shown() {
-    let key = crate::config::Secret::new("planted-key");
     let transport = Transport::function(|request| {
         Box::pin(async move {
             let status = match request.headers().get("x-api-key") {
@@ -257,7 +262,12 @@ async fn the_key_goes_out_and_is_never_shown() {
         })
     });
     let base = "http://backend.example".parse().unwrap();
-    let client = AgentClient::new(transport, base, Some(key), Duration::from_secs(5));
+    let client = AgentClient::new(
+        transport,
+        base,
+        Credentials::of_api_key(HeaderValue::from_static("planted-key")),
+        Duration::from_secs(5),
+    );
     assert!(client.thread(thread()).await.is_ok());
     assert!(!format!("{client:?}").contains("planted-key"));
 }

@@ -18,7 +18,7 @@ use url::Url;
 
 use super::terminal::{Failure, Session};
 use crate::backend::AgentClient;
-use crate::config::{self, Secret};
+use crate::config::{self, Credentials, Secret};
 use crate::present::counted;
 use crate::transport::Transport;
 use mapping::{ImportContext, ImportedCron};
@@ -122,7 +122,13 @@ fn fetch_crons(import: &Import) -> Result<Vec<Value>, Failure> {
         (None, None) => None,
     };
     let transport = Transport::network(None).map_err(|error| failed(&error))?;
-    let client = AgentClient::new(transport, import.from.clone(), key, RESPONSE_WAIT);
+    let credentials = match key.map(|key| http::HeaderValue::from_str(key.expose())).transpose() {
+        Ok(key) => key.map(Credentials::of_api_key).unwrap_or_default(),
+        Err(_) => {
+            return Err(Failure::Usage("the API key has characters that a header cannot hold".to_owned()));
+        }
+    };
+    let client = AgentClient::new(transport, import.from.clone(), credentials, RESPONSE_WAIT);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(client.crons()).map_err(|error| failed(&error))
 }

@@ -8,12 +8,12 @@ use serde::Deserialize;
 
 use super::environment::Environment;
 use super::errors::{Complaint, ConfigError, Position, Report};
+use super::headers::{ENV_PREFIX_DEFAULT, server_webhook_complaint, value};
 use super::placeholders::check_filled_text;
 use super::section::Section;
 use super::section_reader::SectionReader;
 use super::settings::Sources;
 use super::source_file::SourceFile;
-use super::webhook_headers::{ENV_PREFIX_DEFAULT, header_complaint, value_complaint};
 use super::webhook_url_policy::RawUrlPolicy;
 use crate::domain::cron::Template;
 
@@ -134,11 +134,11 @@ fn validate(
     let prefix = webhooks.env_prefix.as_deref().unwrap_or(ENV_PREFIX_DEFAULT);
     let mut headers = BTreeMap::new();
     for (name, text) in webhooks.headers.unwrap_or_default() {
-        let complaints = check_filled_text(&text, environment).into_iter().map(|complaint| complaint.message);
+        let complaints = check_filled_text(&text, environment).into_iter();
+        let complaints = complaints.chain(server_webhook_complaint(&name, &text, prefix));
         let filled = environment.fill(&text).ok();
-        let value = filled.and_then(|filled| value_complaint(filled.expose())).map(str::to_owned);
-        let messages: Vec<String> =
-            complaints.chain(value).chain(header_complaint(&name, &text, prefix)).collect();
+        let complaints = complaints.chain(filled.and_then(|filled| value(filled.expose()).err()));
+        let messages: Vec<String> = complaints.map(|complaint| complaint.message).collect();
         if messages.is_empty() {
             headers.insert(name.to_ascii_lowercase(), Template(text));
             continue;

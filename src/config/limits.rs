@@ -36,6 +36,10 @@ pub(super) const CREDENTIAL_BYTES_MAX: u64 = 1 << 20;
 pub(super) const ERRORS_MAX: usize = 1000;
 /// Syntax errors reported per file: the later ones mostly follow from the first.
 pub(super) const SYNTAX_ERRORS_MAX: usize = 10;
+/// The headers of one table in a configuration: credentials, and a few more.
+pub(super) const HEADERS_MAX: usize = 16;
+/// A header's value: agent servers and proxies refuse a request whose head is much longer.
+pub(super) const HEADER_BYTES_MAX: usize = 8 << 10;
 /// 16 random characters cannot be guessed over a network.
 pub(super) const API_KEY_CHARS_MIN: usize = 16;
 /// Keys for callers: each request is compared with all of them.

@@ -4,12 +4,14 @@
 //! `reference` lists every key. Only `environment` reads environment variables and credentials; nothing here is
 //! global.
 
+mod credentials;
 mod crons;
 mod document;
 mod duration;
 mod environment;
 mod errors;
 mod fields;
+mod headers;
 mod http;
 mod include;
 mod json;
@@ -30,10 +32,10 @@ mod starter;
 mod type_check;
 mod validate_cron;
 mod value_type;
-mod webhook_headers;
 mod webhook_url_policy;
 mod webhooks;
 
+pub use credentials::Credentials;
 pub use environment::{Environment, LookupError};
 pub use errors::{ConfigError, ConfigErrors, Position};
 pub use fields::{CronFields, OneOrMany};

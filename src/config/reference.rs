@@ -11,8 +11,8 @@ use super::value_type::ValueType;
 pub(super) use crons::CRON;
 use crons::DEFAULTS;
 pub(super) use crons::{DURABILITIES, STREAM_MODES};
-use sections::WEBHOOKS_HEADERS;
 pub(super) use sections::{BACKEND, HTTP, HTTP_KEY, INCLUDED_FILE, STORE, TOP_LEVEL, WEBHOOKS, WEBHOOKS_URL};
+use sections::{BACKEND_HEADERS, WEBHOOKS_HEADERS};
 
 /// One table of a configuration file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +95,7 @@ pub fn reference() -> &'static [&'static SectionReference] {
     &[
         &TOP_LEVEL,
         &BACKEND,
+        &BACKEND_HEADERS,
         &STORE,
         &HTTP,
         &HTTP_KEY,

@@ -5,11 +5,14 @@ use std::time::Duration;
 use serde::Deserialize;
 use url::Url;
 
+use super::credentials::{Credentials, X_API_KEY};
 use super::errors::Complaint;
+use super::headers;
 use super::reference;
 use super::section::{NO_ADVICE, Section};
 use super::section_reader::{Reported, SectionReader};
 use super::settings::{BackendConfig, StoreConfig};
+use crate::domain::template;
 
 /// The address at which `langgraph dev` listens.
 const BACKEND_URL_DEFAULT: &str = "http://127.0.0.1:2024";
@@ -44,7 +47,8 @@ pub(super) fn backend(root: &Section<'_>, reader: &mut SectionReader<'_>) -> Res
     let url = reader.text(&section, "url", raw.url.as_deref().unwrap_or(BACKEND_URL_DEFAULT));
     let url =
         url.and_then(|url| backend_url(&url).map_err(|complaint| reader.report(&section, "url", complaint)));
-    let api_key = raw.api_key.as_deref().map(|text| reader.secret(&section, "api_key", "", text));
+    let api_key = raw.api_key.as_deref().map(|text| api_key(&section, text, reader)).transpose();
+    let headers = backend_headers(&section, reader);
     let timeout = reader.duration(&section, "request_timeout", raw.request_timeout, REQUEST_TIMEOUT_DEFAULT);
     if timeout == Ok(Duration::ZERO) {
         let complaint = Complaint::new("got a duration of zero, expected a longer one");
@@ -54,10 +58,42 @@ pub(super) fn backend(root: &Section<'_>, reader: &mut SectionReader<'_>) -> Res
     Ok(BackendConfig {
         max_concurrent_runs: raw.max_concurrent_runs.unwrap_or(CONCURRENT_RUNS_DEFAULT),
         url: url?,
-        api_key: api_key.transpose()?,
+        api_key: api_key?.unwrap_or_default(),
+        headers,
         request_timeout: timeout?,
         ca_file: ca_file?,
     })
+}
+
+fn api_key(
+    section: &Section<'_>,
+    text: &str,
+    reader: &mut SectionReader<'_>,
+) -> Result<Credentials, Reported> {
+    let key = reader.secret(section, "api_key", "", text)?;
+    let value = headers::value(key.expose());
+    value.map(Credentials::of_api_key).map_err(|complaint| reader.report(section, "api_key", complaint))
+}
+
+/// Reads the headers under which agentcron acts. All of their values are secrets.
+fn backend_headers(backend: &Section<'_>, reader: &mut SectionReader<'_>) -> Credentials {
+    let section = backend.child("headers", "backend.headers", reader.report);
+    let written = headers::read(&section, reader, |name, text| {
+        if name == X_API_KEY && backend.has("api_key") {
+            let hint = "write only one of the two";
+            return Some(Complaint::with_hint("backend.api_key is sent in this header", hint));
+        }
+        headers::backend_complaint(name, text)
+    });
+    let mut credentials = Credentials::default();
+    for header in written {
+        credentials.add(header.name, header.value);
+        for placeholder in template::placeholders(header.text).unwrap_or_default() {
+            let value = reader.environment.lookup(placeholder.name);
+            value.into_iter().for_each(|value| credentials.add_secret(value.expose()));
+        }
+    }
+    credentials
 }
 
 /// Reads `[store]`.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::credentials::Credentials;
 use super::errors::ConfigError;
 use super::fields::CronFields;
 use super::secret::Secret;
@@ -59,14 +60,22 @@ impl Config {
 pub struct BackendConfig {
     /// With http or https and a host, without user, query and fragment.
     pub url: Url,
-    /// Sent as `x-api-key`.
-    pub api_key: Option<Secret>,
+    /// Sent as `x-api-key`; empty without a key.
+    pub api_key: Credentials,
+    pub headers: Credentials,
     /// How long one request may take, unless it waits for a run.
     pub request_timeout: Duration,
     /// The most runs in progress at the same time, those of all crons together.
     pub max_concurrent_runs: usize,
     /// A PEM file with further certificate authorities to trust.
     pub ca_file: Option<PathBuf>,
+}
+
+impl BackendConfig {
+    /// Returns everything that lets agentcron in at the agent server.
+    pub fn credentials(&self) -> Credentials {
+        self.api_key.clone().and(self.headers.clone())
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::errors::{Complaint, quoted};
+use super::headers::{self, ENV_PREFIX_DEFAULT, webhook_complaint};
 use super::langgraph_json::ServerWebhooks;
 use super::nearest::did_you_mean;
 use super::reference;
 use super::section::{NO_ADVICE, Section};
 use super::section_reader::{Reported, SectionReader};
 use super::settings::WebhooksConfig;
-use super::type_check::kind_of;
-use super::webhook_headers::{ENV_PREFIX_DEFAULT, header_complaint, value_complaint};
 use super::webhook_url_policy::{RawUrlPolicy, allowed_by_both, stricter};
 use crate::domain::cron::Template;
 use crate::domain::signing::SigningKey;
@@ -114,27 +113,8 @@ fn own_headers(
     reader: &mut SectionReader<'_>,
 ) -> BTreeMap<String, Template> {
     let section = section.child("headers", "webhooks.headers", reader.report);
-    let mut headers = BTreeMap::new();
-    for (key, value) in section.entries() {
-        let name: &str = key.get_ref();
-        let Some(text) = value.get_ref().as_str() else {
-            let message = format!("got {}, expected text", kind_of(value.get_ref()));
-            reader.report(&section, name, Complaint::new(message));
-            continue;
-        };
-        let filled = reader.fill(&section, name, "", text);
-        let complaint = header_complaint(name, text, env_prefix)
-            .or_else(|| value_complaint(filled.as_deref().ok()?).map(str::to_owned));
-        match complaint {
-            Some(message) => {
-                reader.report(&section, name, Complaint::new(message));
-            }
-            None => {
-                headers.insert(name.to_ascii_lowercase(), Template(text.to_owned()));
-            }
-        }
-    }
-    headers
+    let written = headers::read(&section, reader, |name, text| webhook_complaint(name, text, env_prefix));
+    written.into_iter().map(|header| (header.name.to_string(), Template(header.text.to_owned()))).collect()
 }
 
 fn check_allowed_fields(section: &Section<'_>, fields: &[String], reader: &mut SectionReader<'_>) {

@@ -17,10 +17,11 @@ pub(super) fn settings_that_differ(running: &Config, written: &Config) -> Vec<&'
 }
 
 fn of_backend(running: &BackendConfig, written: &BackendConfig) -> Vec<&'static str> {
-    let BackendConfig { url, api_key, request_timeout, max_concurrent_runs, ca_file } = running;
+    let BackendConfig { url, api_key, headers, request_timeout, max_concurrent_runs, ca_file } = running;
     names([
         ("backend.url", *url != written.url),
         ("backend.api_key", *api_key != written.api_key),
+        ("backend.headers", *headers != written.headers),
         ("backend.request_timeout", *request_timeout != written.request_timeout),
         ("backend.max_concurrent_runs", *max_concurrent_runs != written.max_concurrent_runs),
         ("backend.ca_file", *ca_file != written.ca_file),

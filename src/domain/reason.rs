@@ -11,7 +11,7 @@ words!(
     ReasonCode {
         /// Waiting: the backend could not be reached, or asked us to wait.
         BackendUnreachable = "backend_unreachable",
-        /// Waiting: the backend refused our credentials.
+        /// Waiting or running: the backend refuses our credentials.
         BackendDenied = "backend_denied",
         /// Waiting: it was sent, and its start is not confirmed.
         StartUnconfirmed = "start_unconfirmed",
@@ -115,6 +115,8 @@ words!(
         RuledOut = "ruled_out",
         /// It ran longer than its cron's `timeout`.
         Timeout = "timeout",
+        /// It was refused to us to follow it, or to delete its thread.
+        BackendDenied = "backend_denied",
     }
 );
 
@@ -129,6 +131,7 @@ impl RunEventKind {
             RunEventKind::Adopted => "found on the agent server",
             RunEventKind::RuledOut => "shown not to have started",
             RunEventKind::Timeout => "timeout",
+            RunEventKind::BackendDenied => "no access",
         }
     }
 }
@@ -139,6 +142,13 @@ pub struct Reason<Code = ReasonCode> {
     pub code: Code,
     /// The human-readable sentence; `None` where the code says it all.
     pub message: Option<String>,
+}
+
+impl Reason {
+    /// Whether the backend refuses us.
+    pub fn is_refusal(&self) -> bool {
+        self.code == ReasonCode::BackendDenied
+    }
 }
 
 impl<Code> Reason<Code> {

@@ -7,6 +7,8 @@ use serde_json::Value;
 
 /// Shorter texts occur by chance in every answer, and are no secrets.
 const SECRET_BYTES_MIN: usize = 4;
+/// Names of tenants and stages are shorter than this, and keys are longer.
+const LONG_SECRET_BYTES_MIN: usize = 12;
 
 /// The secrets of a request, in the forms that an echo may have. Debug output hides them.
 #[derive(Clone, Default)]
@@ -37,6 +39,11 @@ impl Secrets {
     pub fn and(mut self, others: Self) -> Self {
         self.0.extend(others.0);
         self
+    }
+
+    /// Returns those that are too long to be a word by chance, for texts that must not be changed in vain.
+    pub fn long(&self) -> Self {
+        Self(self.0.iter().filter(|secret| secret.len() >= LONG_SECRET_BYTES_MIN).cloned().collect())
     }
 
     /// Returns the text with each secret replaced by `***`.

@@ -7,12 +7,13 @@ use futures_util::StreamExt;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::Wakes;
-use crate::backend::{AgentClient, Deleted};
+use super::{Refusals, Wakes};
+use crate::backend::{AgentClient, Deleted, Refusal};
 use crate::clock::Clock;
 use crate::crash::crash_point;
 use crate::domain::backoff;
 use crate::domain::bounds::DELETIONS_IN_FLIGHT;
+use crate::domain::ids::ThreadId;
 use crate::store::{DueDeletion, Store, StoreError};
 
 /// How many threads are deleted at once.
@@ -27,6 +28,7 @@ pub struct Janitor {
     pub backend: AgentClient,
     pub clock: Clock,
     pub wakes: Wakes,
+    pub refusals: Refusals<ThreadId>,
 }
 
 /// Deletes threads until it is stopped.
@@ -70,18 +72,35 @@ async fn pass(janitor: &Janitor) -> Result<Option<Timestamp>, StoreError> {
 async fn record(janitor: &Janitor, results: Vec<(DueDeletion, Deleted)>) -> Result<(), StoreError> {
     let mut gone = Vec::new();
     for (deletion, deleted) in results {
-        let detail = match deleted {
+        let (detail, refused) = match deleted {
             Deleted::Gone => {
+                janitor.refusals.lift(&deletion.thread_id);
                 gone.push(deletion.thread_id);
                 continue;
             }
-            Deleted::NotYet(detail) => detail,
+            Deleted::Refused(refusal) => {
+                record_refusal(janitor, &deletion, &refusal).await?;
+                (refusal.to_string(), true)
+            }
+            Deleted::NotYet(detail) => (detail, false),
         };
         let wait = backoff::doubling(WAIT_FIRST, WAIT_MOST, deletion.failures.saturating_add(1));
         let wait = backoff::with_jitter(wait, deletion.thread_id.0, deletion.failures);
         tracing::debug!(thread_id = %deletion.thread_id, detail, "thread not deleted yet");
         let again = backoff::after(janitor.clock.now(), wait);
-        janitor.store.postpone_deletion(deletion.thread_id, again).await?;
+        janitor.store.postpone_deletion(deletion.thread_id, again, refused).await?;
     }
     if gone.is_empty() { Ok(()) } else { janitor.store.threads_deleted(gone).await }
+}
+
+async fn record_refusal(
+    janitor: &Janitor,
+    deletion: &DueDeletion,
+    refusal: &Refusal,
+) -> Result<(), StoreError> {
+    if !janitor.refusals.record(deletion.thread_id, "threads cannot be deleted", refusal) {
+        return Ok(());
+    }
+    let message = format!("its thread cannot be deleted: {refusal}");
+    janitor.store.record_refusal(deletion.run_id, janitor.clock.now(), message).await.map(drop)
 }

@@ -5,12 +5,15 @@
 pub mod courier;
 pub mod janitor;
 pub mod maintenance;
+mod refusals;
 pub mod runner;
 pub mod scheduler;
 
 use std::sync::Arc;
 
 use tokio::sync::Notify;
+
+pub use refusals::Refusals;
 
 /// The health of the loops, for the API. It is kept in memory only, and the loops do not depend on it.
 #[derive(Clone, Default)]

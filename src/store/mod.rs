@@ -22,6 +22,7 @@ mod open;
 mod plan_due;
 mod read;
 mod readers;
+mod refusals;
 mod replay;
 mod rows;
 mod scheduled_crons;
@@ -55,7 +56,7 @@ pub use plan_due::{PlanResult, Planned};
 pub use read::{
     AttemptRow, CronCursor, CronDetails, CronListing, CronRecord, CronRow, CronStatus, DaemonState,
     DeliveryDetails, DeliveryFilter, DeliveryRow, EventRow, Measures, Notice, Overview, PageCursor, Reader,
-    RunDetails, RunFilter, RunRow, RunWatch, WatchUntil, WebhookDetails, WebhookQueue, WebhookRow,
+    Refused, RunDetails, RunFilter, RunRow, RunWatch, WatchUntil, WebhookDetails, WebhookQueue, WebhookRow,
     daemon_state,
 };
 pub use replay::{Replay, ReplayChoice, ReplayOrder};

@@ -66,12 +66,18 @@ impl Store {
     }
 
     /// Records that deleting this thread has failed, and schedules the next try for `due_at`.
-    pub async fn postpone_deletion(&self, thread_id: ThreadId, due_at: Timestamp) -> Result<(), StoreError> {
+    /// `refused` says whether the agent server refuses us.
+    pub async fn postpone_deletion(
+        &self,
+        thread_id: ThreadId,
+        due_at: Timestamp,
+        refused: bool,
+    ) -> Result<(), StoreError> {
         self.write(move |tx| {
             tx.prepare_cached(
-                "UPDATE thread_deletions SET failures = failures + 1, due_at = ?2 WHERE thread_id = ?1",
+                "UPDATE thread_deletions SET failures = failures + 1, due_at = ?2, refused = ?3 WHERE thread_id = ?1",
             )?
-            .execute((thread_id.to_string(), millis(due_at)))?;
+            .execute((thread_id.to_string(), millis(due_at), refused))?;
             Ok(())
         })
         .await

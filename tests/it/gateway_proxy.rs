@@ -184,6 +184,44 @@ async fn our_key_is_required_and_not_forwarded_and_the_backends_key_is_added_for
 }
 
 #[tokio::test]
+async fn the_headers_for_the_backend_are_added_only_to_requests_without_credentials_of_their_own() {
+    let backend = Backend::start();
+    let keys = format!("api_keys = [\"{KEY}\"]");
+    let ours =
+        "api_key = \"our-key\"\nheaders = { authorization = \"Bearer ours\", x-session = \"our-session\" }";
+    let (_daemon, address) = gateway(&backend, &keys, ours).await;
+    let names = ["authorization", "x-api-key", "x-session"];
+    // What the client sends besides our key, and what the backend gets under these names.
+    let cases: [(&[(&str, &str)], [&str; 3]); 6] = [
+        (&[], ["Bearer ours", "our-key", "our-session"]),
+        (&[("x-other", "1")], ["Bearer ours", "our-key", "our-session"]),
+        (&[("authorization", "Bearer theirs")], ["Bearer theirs", "", ""]),
+        (&[("x-api-key", "their-key")], ["", "their-key", ""]),
+        (&[("X-Session", "theirs")], ["", "", "theirs"]),
+        // A header that belongs to the connection is not forwarded, and is not replaced either.
+        (&[("x-session", "theirs"), ("connection", "x-session")], ["", "", ""]),
+    ];
+    for (index, (sent, expected)) in cases.into_iter().enumerate() {
+        let as_bearer = !sent.iter().any(|(name, _)| *name == "authorization");
+        let client = match as_bearer {
+            true => Client::new(address).with("authorization", &format!("Bearer {KEY}")),
+            false => Client::new(address).with("x-api-key", KEY),
+        };
+        let client = sent.iter().fold(client, |client, (name, value)| client.with(name, value));
+        client.get("/info").await;
+        let headers = backend.last(index + 1).await.1;
+        let got = names.map(|name| headers.get(name).map_or("", |value| value.to_str().unwrap()));
+        assert_eq!(got, expected, "{sent:?}");
+    }
+
+    // Without keys of our own no caller is authenticated, so nothing is added.
+    let (_daemon, address) = gateway(&backend, "", ours).await;
+    Client::new(address).get("/info").await;
+    let headers = backend.last(7).await.1;
+    assert!(names.iter().all(|name| !headers.contains_key(*name)), "{headers:?}");
+}
+
+#[tokio::test]
 async fn without_an_agent_server_forwarded_requests_fail_and_our_own_api_works() {
     let mut backend = Backend::start();
     let (daemon, address) = gateway(&backend, "", "").await;

@@ -29,6 +29,7 @@ mod real_server;
 mod reasons;
 mod reload;
 mod restart;
+mod rights;
 mod sdk;
 mod signing;
 mod signing_attempts;

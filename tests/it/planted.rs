@@ -29,8 +29,9 @@ const VARIABLES: [(&str, &str); 5] = [
 ];
 /// A variable in metadata is no secret: it is what the operator wants the server and the receivers to know.
 const LABEL: (&str, &str) = ("STAGE", "stage-\"label\"");
-const CREDENTIALS: [(&str, &str); 5] = [
+const CREDENTIALS: [(&str, &str); 6] = [
     ("backend_key", "plant3d-api-k3y"),
+    ("backend_token", "plant3d-backend-t0ken"),
     ("signing_new", "whsec_cGxhbnQzZC1zMWduaW5nLWtleS0wMDAy"),
     ("input", "plant3d-credential-of-inpu7"),
     ("metadata", "plant3d-credential-of-met4data"),
@@ -102,6 +103,8 @@ fn configuration(backend: &str, receiver: &str) -> Configuration {
         .top("webhooks.headers.x-credential = \"${{ credential.header }}\"")
         .top(&format!("webhooks.headers.x-literal = \"{LITERAL_HEADER}\""))
         .backend("api_key = \"${{ credential.backend_key }}\"")
+        .backend("headers.authorization = \"Bearer ${{ credential.backend_token }}\"")
+        .backend(&format!("headers.x-literal = \"{LITERAL_HEADER}\""))
         .backend("request_timeout = \"1s\"")
         .crons([
             cron("delivered").webhook(&url("delivered")),

@@ -1,6 +1,7 @@
 //! The main path on a real LangGraph server: what the server has, what the history says and what receivers get agree.
 
 use agentcron::backend::AgentClient;
+use agentcron::config::Credentials;
 use agentcron::domain::ids::ThreadId;
 use agentcron::transport::Transport;
 use serde_json::{Value, json};
@@ -229,7 +230,7 @@ async fn a_thread_can_be_asked_for_without_its_values() {
         let client = AgentClient::new(
             Transport::network(None).unwrap(),
             server.url().parse().unwrap(),
-            None,
+            Credentials::default(),
             Duration::from_secs(10),
         );
         let whole = client.thread(ThreadId(thread_id)).await.unwrap();

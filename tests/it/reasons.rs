@@ -300,6 +300,7 @@ fn waiting_runs() -> Vec<Case> {
     vec![
         Case::new("backend_unreachable", patient).fault(ALWAYS, starts_our_run, Fault::busy("86400")),
         Case::new("backend_denied", patient).fault(ALWAYS, starts_our_run, json_answer(401, "{}")),
+        Case::new("backend_denied", patient).fault(ALWAYS, queries_run, json_answer(403, "{}")),
         Case::new("start_unconfirmed", patient).fault(ALWAYS, starts_our_run, Fault::LoseRequest).fault(
             ALWAYS,
             posts_fence,

@@ -15,7 +15,6 @@ use crate::api::error_response::ErrorResponse;
 use crate::api::serving::Peer;
 use crate::api::timeouts::body_error;
 use crate::backend::AgentClient;
-use crate::config::Secret;
 use crate::domain::access::Caller;
 use crate::domain::ids::{RunId, ThreadId};
 use crate::transport::{Relay, RelayError};
@@ -29,29 +28,25 @@ const OWN_VIA: &str = "1.1 agentcron";
 #[derive(Clone, Debug)]
 pub struct AgentServer {
     relay: Relay,
-    /// For our own requests.
+    /// For our own requests. Its credentials are lent to requests of authenticated callers.
     client: AgentClient,
     scheme: Scheme,
     authority: Authority,
     /// Goes before every path; without a slash at its end.
     prefix: String,
-    /// `backend.api_key`, which is added for callers who may use it and show no credentials of their own.
-    key: Option<HeaderValue>,
 }
 
 impl AgentServer {
     /// Returns `None` if no request can be sent to `url`.
-    pub fn new(relay: Relay, client: AgentClient, url: &url::Url, key: Option<&Secret>) -> Option<Self> {
+    pub fn new(relay: Relay, client: AgentClient, url: &url::Url) -> Option<Self> {
         let parts = url.as_str().parse::<Uri>().ok()?.into_parts();
         let prefix = parts.path_and_query.map(|path| path.path().trim_end_matches('/').to_owned());
-        let key = key.map(|key| HeaderValue::from_str(key.expose())).transpose().ok()?;
         Some(Self {
             relay,
             client,
             scheme: parts.scheme?,
             authority: parts.authority?,
             prefix: prefix.unwrap_or_default(),
-            key: key.map(sensitive),
         })
     }
 
@@ -81,7 +76,7 @@ impl AgentServer {
         }
     }
 
-    /// Prepares a client's request for the agent server: its address, its headers, its key.
+    /// Prepares a client's request for the agent server: its address, its headers, its credentials.
     pub(super) fn outbound(&self, mut parts: Parts, body: Body) -> Result<Request, ErrorResponse> {
         if has_own_via(&parts.headers) {
             return Err(ErrorResponse::BadGateway("backend.url leads back to agentcron".to_owned()));
@@ -89,6 +84,8 @@ impl AgentServer {
         let may_use_ours = parts.extensions.get::<Caller>().is_some_and(Caller::may_use_backend_credentials);
         let peer = parts.extensions.get::<Peer>().and_then(|peer| peer.0);
         let headers = &mut parts.headers;
+        // Before any header is removed: a request that came with credentials of its own never goes out with ours.
+        let has_own_credentials = self.has_credentials(headers);
         hop_by_hop::remove(headers);
         // By now we have sent `100 Continue` ourselves.
         headers.remove(EXPECT);
@@ -104,13 +101,17 @@ impl AgentServer {
             headers.entry(X_FORWARDED_HOST).or_insert(host);
         }
         append(headers, VIA, OWN_VIA);
-        // A caller that has a key of its own for the agent server uses that.
-        let has_own_key = headers.contains_key(X_API_KEY) || headers.contains_key(AUTHORIZATION);
-        if let (false, true, Some(key)) = (has_own_key, may_use_ours, &self.key) {
-            headers.insert(X_API_KEY, key.clone());
+        if may_use_ours && !has_own_credentials {
+            headers.extend(self.client.credentials().headers().clone());
         }
         parts.uri = self.uri(&parts.uri)?;
         Ok(Request::from_parts(parts, body))
+    }
+
+    /// Whether a request has a header that may let it in at the agent server.
+    fn has_credentials(&self, headers: &HeaderMap) -> bool {
+        let names = [X_API_KEY, AUTHORIZATION];
+        names.iter().chain(self.client.credentials().headers().keys()).any(|name| headers.contains_key(name))
     }
 
     /// Returns the error response for a request that got no response.
@@ -153,10 +154,4 @@ fn append(headers: &mut HeaderMap, name: HeaderName, item: &str) {
     if let Ok(value) = HeaderValue::try_from(list) {
         headers.insert(name, value);
     }
-}
-
-/// Marks a value so that its debug output does not show it.
-fn sensitive(mut value: HeaderValue) -> HeaderValue {
-    value.set_sensitive(true);
-    value
 }

@@ -18,7 +18,7 @@ use super::Api;
 use crate::api::{AccessRules, Socket};
 use crate::backend::AgentClient;
 use crate::clock::Clock;
-use crate::config::{self, CronFields, Environment};
+use crate::config::{self, Credentials, CronFields, Environment};
 use crate::domain::access::Caller;
 use crate::engine::{Health, Wakes};
 use crate::store::{Execution, NewDefinition, Store};
@@ -56,8 +56,12 @@ async fn api(folder: &Path) -> Api {
 /// An API over this store, without loops and without an agent server.
 pub(in crate::api) fn api_over(folder: &Path, store: Store, clock: Clock) -> Api {
     let no_server = Transport::router(axum::Router::new());
-    let backend =
-        AgentClient::new(no_server, "http://backend".parse().unwrap(), None, Duration::from_secs(5));
+    let backend = AgentClient::new(
+        no_server,
+        "http://backend".parse().unwrap(),
+        Credentials::default(),
+        Duration::from_secs(5),
+    );
     let (wakes, health) = (Wakes::default(), Health::default());
     let file = folder.join("agentcron.toml");
     std::fs::write(&file, "").unwrap();

@@ -32,7 +32,7 @@ pub use requests::{
 pub use runs::{Run, RunDelivery, RunDetails, RunError, RunEvent, RunWebhook};
 pub use status::{
     Configuration, Counts, DaemonProcess, DaemonStatus, Hold, Liveness, NextOccurrence, Notice, Readiness,
-    Release, StatusReport, StatusSnapshot, StoreFile, SuspendedUrl, Webhooks,
+    Refused, Release, StatusReport, StatusSnapshot, StoreFile, SuspendedUrl, Webhooks,
 };
 pub use values::HideValues;
 pub(super) use webhooks::{

@@ -36,6 +36,8 @@ pub struct StatusReport {
     pub deliveries_24h: Counts,
     /// How many webhooks are queued.
     pub deliveries_waiting: u64,
+    /// What the agent server refuses us now, with 401 or 403.
+    pub refused: Refused,
     /// What the operator should know.
     pub notices: Vec<Notice>,
     /// What keeps webhooks from their receivers.
@@ -54,6 +56,15 @@ pub struct DaemonStatus {
     pub now: Time,
     /// What keeps the store from committing at the moment, such as a full disk; null if nothing does.
     pub trouble: Option<String>,
+}
+
+/// What the agent server refuses us, because `backend.api_key` and `backend.headers` do not let us see everything.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub struct Refused {
+    /// How many runs cannot be followed.
+    pub runs: u64,
+    /// How many threads cannot be deleted.
+    pub threads: u64,
 }
 
 /// The process of the daemon.
@@ -297,6 +308,7 @@ impl StatusReport {
             in_progress: Counts::of(&overview.in_progress),
             deliveries_24h: Counts::of(&overview.deliveries),
             deliveries_waiting: overview.deliveries_waiting,
+            refused: Refused { runs: overview.refused.runs, threads: overview.refused.threads },
             notices: snapshot.notices.iter().map(notice).collect(),
             webhooks: Webhooks::of(&snapshot.queue),
         }

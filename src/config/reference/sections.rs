@@ -47,7 +47,7 @@ pub(in crate::config) const BACKEND: SectionReference = SectionReference {
     meaning: "The agent server that runs the agents.",
     key_names: KeyNames::Fixed,
     keys: BACKEND_KEYS,
-    tables: &[],
+    tables: &["headers"],
 };
 
 const BACKEND_KEYS: &[KeyReference] = &[
@@ -92,6 +92,23 @@ const BACKEND_KEYS: &[KeyReference] = &[
         secrecy: Secrecy::Public,
     },
 ];
+
+pub(in crate::config) const BACKEND_HEADERS: SectionReference = SectionReference {
+    name: "backend.headers",
+    meaning: "Headers that let agentcron in at an agent server that reads another header than `x-api-key`.",
+    key_names: KeyNames::Chosen,
+    keys: BACKEND_HEADERS_KEYS,
+    tables: &[],
+};
+
+const BACKEND_HEADERS_KEYS: &[KeyReference] = &[KeyReference {
+    name: "NAME",
+    value_type: ValueType::Text,
+    default: DefaultValue::Absent("no header is added"),
+    example: "\"Bearer ${{ credential.langgraph_token }}\"",
+    meaning: "The value of the header `NAME`, such as `authorization`; each value counts as a secret.",
+    secrecy: Secrecy::MayHoldSecret,
+}];
 
 pub(in crate::config) const STORE: SectionReference = SectionReference {
     name: "store",

@@ -192,6 +192,7 @@ fn load_text(text: &str) -> Result<Config, crate::config::ConfigErrors> {
     std::fs::write(&path, text).unwrap();
     let environment = Environment::of_map([
         ("credential.langgraph_api_key", "key"),
+        ("credential.langgraph_token", "token"),
         ("credential.agentcron_api_key", "0123456789abcdef"),
         ("credential.webhook_secret", "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"),
         ("env.CUSTOMER", "customer"),

@@ -13,8 +13,8 @@ use crate::domain::backoff;
 const UNREACHABLE_FIRST: Duration = Duration::from_millis(250);
 const UNREACHABLE_MOST: Duration = Duration::from_secs(5);
 /// The waits between two probes of a backend that refuses our key: more frequent ones might lock the key out.
-const DENIED_FIRST: Duration = Duration::from_secs(5);
-const DENIED_MOST: Duration = Duration::from_secs(60);
+pub(super) const DENIED_FIRST: Duration = Duration::from_secs(5);
+pub(super) const DENIED_MOST: Duration = Duration::from_secs(60);
 /// The longest wait that the backend may ask for.
 const ASKED_MOST: Duration = Duration::from_secs(300);
 

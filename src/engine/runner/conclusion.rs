@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use crate::backend::ListedRun;
+use crate::backend::{ListedRun, Refusal};
 use crate::domain::ids::{BackendRunId, RunId};
 
 /// What happened to an unconfirmed start.
@@ -17,6 +17,8 @@ pub(super) enum Conclusion {
     MayStartUntil(Timestamp),
     /// The backend did not give a clear answer this time.
     Unanswered(String),
+    /// The backend refuses us.
+    Refused(Refusal),
     /// The backend cannot answer the question at all.
     Undecidable(String),
 }

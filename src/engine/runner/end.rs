@@ -64,19 +64,21 @@ fn drop_large_values(outcome: &mut Outcome, bytes_max: usize) {
 
 /// Redacts what was filled into the request, so that it does not come back from the backend: neither in an
 /// error, nor where the backend reports what it was asked to do. In the graph's values and in metadata only
-/// credentials are redacted: an environment variable may hold any word, and both are the user's own.
+/// credentials are redacted, ours among them, since servers show headers to graphs: an environment variable may
+/// hold any word, and both are the user's own.
 fn redact_secrets(task: &RunTask<'_>, outcome: &mut Outcome, report: &mut Option<Value>) {
     if let Some(error) = &mut outcome.error {
-        error.error = task.secrets.redact(&error.error);
-        error.message = task.secrets.redact(&error.message);
+        error.error = task.backend.secrets().redact(&error.error);
+        error.message = task.backend.secrets().redact(&error.message);
     }
     if let Some(message) = outcome.reason.as_mut().and_then(|reason| reason.message.as_mut()) {
-        *message = task.secrets.redact(message);
+        *message = task.backend.secrets().redact(message);
     }
     let credentials = request::secrets(task.runner, task.claimed, |source| match source {
         PlaceholderSource::Credential(_) => true,
         PlaceholderSource::Environment(_) | PlaceholderSource::Firing(_) => false,
     });
+    let credentials = credentials.and(task.backend.credentials().secrets().long());
     outcome.values.iter_mut().for_each(|values| credentials.redact_in(values));
     let Some(report) = report else { return };
     credentials.redact_in(report);

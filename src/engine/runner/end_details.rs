@@ -23,19 +23,22 @@ pub(super) enum EndValues {
     TooLarge { bytes_max: usize },
 }
 
-/// Queries the thread of a run that has ended. Returns `None` if the thread cannot be read now.
+/// Queries the thread of a run that has ended.
+///
+/// # Errors
+/// The thread cannot be read now.
 pub(super) async fn query_thread(
     task: &RunTask<'_>,
     thread_id: ThreadId,
     reported: Option<&ReportedEnd>,
-) -> Option<EndDetails> {
+) -> Result<EndDetails, CallError> {
     let reported_error = match reported {
         Some(ReportedEnd::Error(error)) => Some(error.clone()),
         Some(ReportedEnd::Values { .. } | ReportedEnd::TooLarge) | None => None,
     };
     let unseen = |values: EndValues| {
         let error = reported_error.clone().or_else(|| Some(values.error()));
-        Some(EndDetails { values, interrupted: false, error })
+        Ok(EndDetails { values, interrupted: false, error })
     };
     let (thread, values) = match task.runner.in_turn(task.backend.thread(thread_id)).await {
         Ok(mut thread) => {
@@ -48,15 +51,15 @@ pub(super) async fn query_thread(
             let values = EndValues::TooLarge { bytes_max };
             match task.runner.in_turn(task.backend.thread_without_values(thread_id)).await {
                 Ok(thread) => (thread, values),
-                Err(error @ CallError::Unreachable(_)) => return not_queried(task, &error),
+                Err(error @ (CallError::Unreachable(_) | CallError::Refused(_))) => return Err(error),
                 // This server cannot leave the values out.
                 Err(CallError::NotFound(_) | CallError::Status { .. } | CallError::TooLarge { .. }) => {
                     return unseen(values);
                 }
             }
         }
-        Err(error @ (CallError::Unreachable(_) | CallError::Status { .. })) => {
-            return not_queried(task, &error);
+        Err(error @ (CallError::Unreachable(_) | CallError::Refused(_) | CallError::Status { .. })) => {
+            return Err(error);
         }
     };
     let unseen_error = match values {
@@ -64,12 +67,7 @@ pub(super) async fn query_thread(
         EndValues::ThreadGone | EndValues::TooLarge { .. } => Some(values.error()),
     };
     let error = reported_error.or(thread.error).or(unseen_error);
-    Some(EndDetails { values, interrupted: thread.interrupted, error })
-}
-
-fn not_queried(task: &RunTask<'_>, error: &CallError) -> Option<EndDetails> {
-    tracing::debug!(run_id = %task.claimed.run.run_id, %error, "thread not queried");
-    None
+    Ok(EndDetails { values, interrupted: thread.interrupted, error })
 }
 
 impl EndValues {

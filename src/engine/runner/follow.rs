@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
+use super::access::Access;
 use super::end_details::{EndDetails, EndValues, query_thread};
 use super::judge::{BackendEnd, judge};
 use super::{AcceptedRun, RunTask, Watched, end};
@@ -30,6 +31,9 @@ struct FollowState {
     reported: Option<ReportedEnd>,
     reconnects: u32,
     not_found_count: u32,
+    access: Access,
+    /// Whether the backend has refused to cancel the run.
+    cancel_refused: bool,
     /// When the backend was asked to cancel the run.
     cancel_since: Option<Timestamp>,
 }
@@ -86,23 +90,35 @@ pub(super) async fn follow(
         reported: None,
         reconnects: 0,
         not_found_count: 0,
+        access: Access::of(task),
+        cancel_refused: false,
         cancel_since: None,
     };
-    let mut step = match watched {
+    let result = follow_to_end(task, &mut state, nudge).await;
+    task.runner.refusals.forget(&task.claimed.run.run_id);
+    result
+}
+
+async fn follow_to_end(
+    task: &RunTask<'_>,
+    state: &mut FollowState,
+    nudge: &Notify,
+) -> Result<(), StoreError> {
+    let mut step = match state.watched {
         Watched::BeforeItsEnd => FollowStep::Wait,
         Watched::PerhapsAfterItsEnd => FollowStep::Check,
     };
     loop {
         match step {
             FollowStep::Leave => return Ok(()),
-            FollowStep::Check if check(task, &mut state).await? == Checked::Ended => return Ok(()),
+            FollowStep::Check if check(task, state).await? == Checked::Ended => return Ok(()),
             FollowStep::Check | FollowStep::Wait => {}
         }
         if state.backend_run.cancelling.is_some() {
-            cancel(task, &mut state).await;
+            cancel(task, state).await?;
         }
-        let wakeup = wait(task, &mut state, nudge).await;
-        step = handle(task, &mut state, wakeup).await?;
+        let wakeup = wait(task, state, nudge).await;
+        step = handle(task, state, wakeup).await?;
     }
 }
 
@@ -175,6 +191,10 @@ async fn wait_for_end(task: &RunTask<'_>, state: &mut FollowState) -> Wakeup {
             false
         }
     };
+    if let Some(wait) = state.access.wait() {
+        tokio::time::sleep(wait).await;
+        return Wakeup::PollDue;
+    }
     if !is_joinable || state.reported.is_some() || state.cancel_since.is_some() {
         tokio::time::sleep(if state.cancel_since.is_some() { POLL_WAIT / 8 } else { POLL_WAIT }).await;
         return Wakeup::PollDue;
@@ -194,18 +214,26 @@ async fn wait_for_end(task: &RunTask<'_>, state: &mut FollowState) -> Wakeup {
 }
 
 /// Asks the server to cancel the run, once per process; whether it did is seen when the run is checked.
-async fn cancel(task: &RunTask<'_>, state: &mut FollowState) {
+async fn cancel(task: &RunTask<'_>, state: &mut FollowState) -> Result<(), StoreError> {
     if state.cancel_since.is_some() {
-        return;
+        return Ok(());
     }
     let BackendRun { thread_id, backend_run_id, .. } = state.backend_run;
     match task.backend.cancel(thread_id, backend_run_id).await {
-        Ok(()) | Err(CallError::NotFound(_)) => state.cancel_since = Some(task.runner.clock.now()),
+        Ok(()) | Err(CallError::NotFound(_)) => {
+            state.cancel_refused = false;
+            state.cancel_since = Some(task.runner.clock.now());
+        }
+        Err(CallError::Refused(refusal)) => {
+            state.cancel_refused = true;
+            state.access.refused(task, "cannot be cancelled", &refusal).await?;
+        }
         Err(error) => {
             tracing::warn!(run_id = %task.claimed.run.run_id, %backend_run_id, %error, "run not cancelled yet");
             tokio::time::sleep(POLL_WAIT).await;
         }
     }
+    Ok(())
 }
 
 /// Queries the run, and commits its end if it has ended.
@@ -215,15 +243,14 @@ async fn check(task: &RunTask<'_>, state: &mut FollowState) -> Result<Checked, S
     let report = match runner.in_turn(query).await {
         Ok(report) => report,
         Err(CallError::NotFound(_)) => return not_found(task, state).await,
-        Err(error) => {
-            tracing::debug!(run_id = %task.claimed.run.run_id, %error, "run not queried");
-            state.reconnects = state.reconnects.saturating_add(1);
-            return Ok(Checked::InProgress);
-        }
+        Err(error) => return not_queried(task, state, error).await,
     };
     state.not_found_count = 0;
     if report.has_ended() {
         return finish(task, state, report).await;
+    }
+    if !state.cancel_refused {
+        state.access.granted(task).await?;
     }
     if let (Some(cause), Some(since)) = (state.backend_run.cancelling, state.cancel_since)
         && backoff::between(since, runner.clock.now()) > CANCEL_WAIT
@@ -241,9 +268,26 @@ async fn check(task: &RunTask<'_>, state: &mut FollowState) -> Result<Checked, S
     Ok(Checked::InProgress)
 }
 
+/// Takes note that the backend has not answered a query about the run or its thread.
+async fn not_queried(
+    task: &RunTask<'_>,
+    state: &mut FollowState,
+    error: CallError,
+) -> Result<Checked, StoreError> {
+    match error {
+        CallError::Refused(refusal) => state.access.refused(task, "cannot be followed", &refusal).await?,
+        error => {
+            tracing::debug!(run_id = %task.claimed.run.run_id, %error, "run not queried");
+            state.reconnects = state.reconnects.saturating_add(1);
+        }
+    }
+    Ok(Checked::InProgress)
+}
+
 /// Waits before the next check of a run that the backend does not know, or ends the run as lost.
 async fn not_found(task: &RunTask<'_>, state: &mut FollowState) -> Result<Checked, StoreError> {
     let runner = task.runner;
+    state.access.granted(task).await?;
     state.not_found_count += 1;
     if state.not_found_count < NOT_FOUND_MAX {
         let wait = backoff::doubling(REJOIN_FIRST, REJOIN_MOST, state.not_found_count);
@@ -280,13 +324,14 @@ async fn finish(
             EndDetails { values: EndValues::Read(values), interrupted, error: None }
         }
         reported => match query_thread(task, state.backend_run.thread_id, reported.as_ref()).await {
-            Some(details) => details,
-            None => {
+            Ok(details) => details,
+            Err(error) => {
                 state.reported = reported;
-                return Ok(Checked::InProgress);
+                return not_queried(task, state, error).await;
             }
         },
     };
+    state.access.granted(task).await?;
     let cancelled = state
         .backend_run
         .cancelling

@@ -1,6 +1,7 @@
 //! Claims due runs and drives each to completion in a task of its own: start it, reconcile an unconfirmed
 //! start, follow it, end it. Each step is committed before the next one is made.
 
+mod access;
 mod backend_breaker;
 mod conclusion;
 mod end;
@@ -23,7 +24,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::Wakes;
+use super::{Refusals, Wakes};
 use crate::backend::{AgentClient, ResponseStream};
 use crate::clock::Clock;
 use crate::config::Environment;
@@ -64,6 +65,7 @@ pub struct Runner {
     wakes: Wakes,
     stop: CancellationToken,
     backend_breaker: Arc<BackendBreaker>,
+    refusals: Refusals<RunId>,
     fence_support: Mutex<FenceSupport>,
     joins: Semaphore,
     queries: Semaphore,
@@ -153,6 +155,7 @@ impl Runner {
             wakes,
             stop,
             backend_breaker: Arc::default(),
+            refusals: Refusals::default(),
             fence_support: Mutex::default(),
             joins: Semaphore::new(JOINS_MAX),
             queries: Semaphore::new(QUERIES_IN_FLIGHT),

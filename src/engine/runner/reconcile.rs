@@ -15,7 +15,7 @@ use super::conclusion::{
     conclude_from_list, read_fenced_thread,
 };
 use super::fence_support::FenceSupport;
-use super::{AcceptedRun, NextStep, RunTask, Runner, end, start};
+use super::{AcceptedRun, NextStep, RunTask, Runner, access, end, start};
 use crate::backend::{CallError, FenceAnswer, ListedRun};
 use crate::crash::crash_point;
 use crate::domain::backoff;
@@ -47,7 +47,13 @@ pub(super) async fn reconcile(
         (Target::Stateless(_), RunSpec::Client(_)) => conclude_by_search(task, sent_at).await,
     };
     crash_point("reconciled").await;
-    let now = task.runner.clock.now();
+    match conclusion {
+        Conclusion::Unanswered(_) | Conclusion::Refused(_) => {}
+        Conclusion::Started(_)
+        | Conclusion::NeverStarts
+        | Conclusion::MayStartUntil(_)
+        | Conclusion::Undecidable(_) => task.runner.refusals.lift(&claimed.run.run_id),
+    }
     match conclusion {
         Conclusion::Started(backend_run_id) => adopt(task, thread_id, backend_run_id, sent_at).await,
         Conclusion::NeverStarts => match claimed.spec {
@@ -60,21 +66,45 @@ pub(super) async fn reconcile(
                 give_up(task, ReasonCode::Rejected, message).await
             }
         },
-        Conclusion::MayStartUntil(until) => postpone(task, until, None).await,
+        Conclusion::MayStartUntil(until) => {
+            let message =
+                "the agent server does not have it so far, and a copy of the request may still arrive";
+            let reason = Reason::new(ReasonCode::StartUnconfirmed, message);
+            postpone(task, until, Some(reason).filter(|_| is_refusal_noted(task))).await
+        }
         Conclusion::Undecidable(detail) => {
             let message = format!("it cannot be determined whether it started: {detail}");
             give_up(task, ReasonCode::Unknown, message).await
         }
-        Conclusion::Unanswered(detail) if backoff::between(sent_at, now) > UNCONFIRMED_MAX => {
-            let message = format!("it could not be determined for a day whether it started: {detail}");
-            give_up(task, ReasonCode::Unknown, message).await
-        }
         Conclusion::Unanswered(detail) => {
-            let count = claimed.run.not_found_count.saturating_add(1);
-            let wait = backoff::doubling(WAIT_FIRST, WAIT_MOST, count);
-            postpone(task, backoff::after(now, wait), Some(detail)).await
+            try_again(task, sent_at, Reason::new(ReasonCode::StartUnconfirmed, detail)).await
+        }
+        Conclusion::Refused(refusal) => {
+            task.runner.refusals.record(claimed.run.run_id, access::EFFECT, &refusal);
+            let message = format!("its start cannot be confirmed: {refusal}");
+            try_again(task, sent_at, Reason::new(ReasonCode::BackendDenied, message)).await
         }
     }
+}
+
+/// Commits when a start is reconciled again that the backend did not answer about, or gives it up.
+async fn try_again(task: &RunTask<'_>, sent_at: Timestamp, reason: Reason) -> Result<NextStep, StoreError> {
+    let (run, now) = (&task.claimed.run, task.runner.clock.now());
+    if backoff::between(sent_at, now) > UNCONFIRMED_MAX {
+        task.runner.refusals.forget(&run.run_id);
+        let detail = reason.text();
+        let message = format!("it could not be determined for a day whether it started: {detail}");
+        return give_up(task, ReasonCode::Unknown, message).await;
+    }
+    let wait = backoff::doubling(WAIT_FIRST, WAIT_MOST, run.not_found_count.saturating_add(1));
+    // The first failure is worth a line in the timeline, and so is a refusal that begins or ends; a day of them is not.
+    let is_news = run.not_found_count == 0 || reason.is_refusal() != is_refusal_noted(task);
+    postpone(task, backoff::after(now, wait), Some(reason).filter(|_| is_news)).await
+}
+
+/// Whether the run's reason says that the backend refuses us.
+fn is_refusal_noted(task: &RunTask<'_>) -> bool {
+    task.claimed.run.reason.as_ref().is_some_and(Reason::is_refusal)
 }
 
 /// Commits that the run was found on the backend.
@@ -125,18 +155,17 @@ fn unconfirmed_because<'a>(task: &RunTask<'a>) -> &'a str {
     message.unwrap_or("the daemon stopped while it was being sent")
 }
 
-/// Commits when the start is reconciled again.
+/// Commits when the start is reconciled again; `reason` is what is new about it.
 async fn postpone(
     task: &RunTask<'_>,
     until: Timestamp,
-    detail: Option<String>,
+    reason: Option<Reason>,
 ) -> Result<NextStep, StoreError> {
     let (runner, run) = (task.runner, &task.claimed.run);
-    // The first failure is worth a line in the timeline; a day of them is not.
-    let event = detail.filter(|_| run.not_found_count == 0).map(|detail| RunEvent {
+    let event = reason.map(|reason| RunEvent {
         at: runner.clock.now(),
         event: RunEventKind::StillUnconfirmed,
-        reason: Some(Reason::new(ReasonCode::StartUnconfirmed, detail)),
+        reason: Some(reason),
     });
     let step = Step {
         act_at: Some(until),
@@ -157,6 +186,7 @@ async fn conclude_by_fence(task: &RunTask<'_>, thread_id: ThreadId, sent_at: Tim
     let assistant_id = &task.claimed.spec.request().assistant_id;
     let posted = match task.backend.fence(thread_id, assistant_id).await {
         FenceAnswer::Unclear(detail) => return Conclusion::Unanswered(detail),
+        FenceAnswer::Refused(refusal) => return Conclusion::Refused(refusal),
         FenceAnswer::NotSupported(_) => return conclude_by_list(task, thread_id, sent_at).await,
         FenceAnswer::Busy => None,
         FenceAnswer::Posted(fence) => Some(fence),
@@ -164,7 +194,7 @@ async fn conclude_by_fence(task: &RunTask<'_>, thread_id: ThreadId, sent_at: Tim
     crash_point("fence_posted").await;
     let listed = match task.backend.runs_on(thread_id).await {
         Ok(listed) => listed,
-        Err(error) => return Conclusion::Unanswered(error.to_string()),
+        Err(error) => return unanswered(error),
     };
     match read_fenced_thread(&listed, posted) {
         FencedThread::OurRun { backend_run_id, fence } => {
@@ -179,7 +209,7 @@ async fn conclude_by_fence(task: &RunTask<'_>, thread_id: ThreadId, sent_at: Tim
                 lift_fence(task, thread_id, fence.backend_run_id).await;
                 conclude_by_list(task, thread_id, sent_at).await
             }
-            Err(detail) => Conclusion::Unanswered(detail),
+            Err(conclusion) => conclusion,
         },
         FencedThread::Nothing => {
             Conclusion::Unanswered("the thread is busy, but nothing is listed on it".to_owned())
@@ -199,20 +229,24 @@ async fn lift_fence(task: &RunTask<'_>, thread_id: ThreadId, fence: BackendRunId
 /// server that honours the first one refuses.
 ///
 /// # Errors
-/// The answer shows nothing about the server; the text says what it was.
+/// The answer shows nothing about the server, and this is what is concluded.
 async fn find_fence_support(
     task: &RunTask<'_>,
     thread_id: ThreadId,
     fence: &ListedRun,
-) -> Result<FenceSupport, String> {
+) -> Result<FenceSupport, Conclusion> {
     if task.runner.fence_support() == FenceSupport::Honoured {
         return Ok(FenceSupport::Honoured);
     }
     let assistant_id = &task.claimed.spec.request().assistant_id;
     let second = task.backend.fence(thread_id, assistant_id).await;
     let shown = FenceSupport::shown_by(&fence.status, &second);
-    if let FenceAnswer::Unclear(detail) | FenceAnswer::NotSupported(detail) = second {
-        return Err(detail);
+    match second {
+        FenceAnswer::Unclear(detail) | FenceAnswer::NotSupported(detail) => {
+            return Err(Conclusion::Unanswered(detail));
+        }
+        FenceAnswer::Refused(refusal) => return Err(Conclusion::Refused(refusal)),
+        FenceAnswer::Busy | FenceAnswer::Posted(_) => {}
     }
     if shown == FenceSupport::Ignored {
         tracing::warn!(
@@ -241,8 +275,12 @@ async fn conclude_by_search(task: &RunTask<'_>, sent_at: Timestamp) -> (ThreadId
     let nowhere = task.claimed.run.run_id.thread_of_start(1);
     let threads = match task.backend.threads_of(task.claimed.run.run_id).await {
         Ok(threads) => threads,
-        Err(error @ (CallError::Unreachable(_) | CallError::Status { code: 500.., .. })) => {
-            return (nowhere, Conclusion::Unanswered(error.to_string()));
+        Err(
+            error @ (CallError::Unreachable(_)
+            | CallError::Refused(_)
+            | CallError::Status { code: 500.., .. }),
+        ) => {
+            return (nowhere, unanswered(error));
         }
         Err(error @ (CallError::NotFound(_) | CallError::Status { .. } | CallError::TooLarge { .. })) => {
             let detail = format!("threads cannot be searched for: {error}");
@@ -252,8 +290,10 @@ async fn conclude_by_search(task: &RunTask<'_>, sent_at: Timestamp) -> (ThreadId
     for thread_id in threads {
         match conclude_by_list(task, thread_id, sent_at).await {
             Conclusion::NeverStarts | Conclusion::MayStartUntil(_) => {}
-            conclusion
-            @ (Conclusion::Started(_) | Conclusion::Unanswered(_) | Conclusion::Undecidable(_)) => {
+            conclusion @ (Conclusion::Started(_)
+            | Conclusion::Unanswered(_)
+            | Conclusion::Refused(_)
+            | Conclusion::Undecidable(_)) => {
                 return (thread_id, conclusion);
             }
         }
@@ -265,7 +305,7 @@ async fn conclude_by_search(task: &RunTask<'_>, sent_at: Timestamp) -> (ThreadId
 async fn conclude_by_list(task: &RunTask<'_>, thread_id: ThreadId, sent_at: Timestamp) -> Conclusion {
     let listed = match task.backend.runs_on(thread_id).await {
         Ok(listed) => listed,
-        Err(error) => return Conclusion::Unanswered(error.to_string()),
+        Err(error) => return unanswered(error),
     };
     let spec = &task.claimed.spec;
     let sought = Sought {
@@ -281,6 +321,16 @@ async fn conclude_by_list(task: &RunTask<'_>, thread_id: ThreadId, sent_at: Time
         window: arrival_window(task.runner, sent_at),
     };
     conclude_from_list(&listed, sought)
+}
+
+fn unanswered(error: CallError) -> Conclusion {
+    match error {
+        CallError::Refused(refusal) => Conclusion::Refused(refusal),
+        CallError::NotFound(_)
+        | CallError::Status { .. }
+        | CallError::TooLarge { .. }
+        | CallError::Unreachable(_) => Conclusion::Unanswered(error.to_string()),
+    }
 }
 
 fn arrival_window(runner: &Runner, sent_at: Timestamp) -> ArrivalWindow {

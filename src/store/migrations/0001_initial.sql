@@ -218,7 +218,9 @@ CREATE TABLE thread_deletions (
     thread_id TEXT PRIMARY KEY,
     run_id    TEXT NOT NULL,
     due_at    INTEGER NOT NULL,
-    failures  INTEGER NOT NULL DEFAULT 0
+    failures  INTEGER NOT NULL DEFAULT 0,
+    -- 1 if the agent server refused us the last time.
+    refused   INTEGER NOT NULL DEFAULT 0 CHECK (refused IN (0, 1))
 ) STRICT;
 CREATE INDEX thread_deletions_due ON thread_deletions (due_at);
 

@@ -9,6 +9,7 @@ use rusqlite::{Params, Transaction};
 
 use super::{Reader, number};
 use crate::domain::delivery::DeliveryStatus;
+use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Phase, Status};
 use crate::store::lock::lock_path;
 use crate::store::rows::{millis, parsed, time};
@@ -37,6 +38,16 @@ pub struct Overview {
     pub deliveries: Vec<(DeliveryStatus, u64)>,
     /// Deliveries that wait for an attempt, of any age.
     pub deliveries_waiting: u64,
+    pub refused: Refused,
+}
+
+/// What the agent server refuses us now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// Runs that cannot be followed.
+    pub runs: u64,
+    /// Threads that cannot be deleted.
+    pub threads: u64,
 }
 
 /// Tests the daemon's lock of the database at `path`.
@@ -114,16 +125,32 @@ impl Reader {
                      WHERE scheduled_for >= ?1 GROUP BY deliveries.status",
                     [millis(since)],
                 )?,
-                deliveries_waiting: waiting(tx)?,
+                deliveries_waiting: count(
+                    tx,
+                    "SELECT count(*) AS number FROM deliveries WHERE due_at IS NOT NULL",
+                    [],
+                )?,
+                refused: Refused {
+                    runs: count(
+                        tx,
+                        "SELECT count(*) AS number FROM runs WHERE phase <> 'ended' \
+                         AND phase IN ('unconfirmed', 'running') AND reason_code = ?1",
+                        [ReasonCode::BackendDenied.as_str()],
+                    )?,
+                    threads: count(
+                        tx,
+                        "SELECT count(*) AS number FROM thread_deletions WHERE refused = 1",
+                        [],
+                    )?,
+                },
             })
         })
     }
 }
 
-fn waiting(tx: &Transaction<'_>) -> Result<u64, StoreError> {
-    let mut statement =
-        tx.prepare_cached("SELECT count(*) AS number FROM deliveries WHERE due_at IS NOT NULL")?;
-    let mut rows = statement.query([])?;
+fn count(tx: &Transaction<'_>, sql: &str, values: impl Params) -> Result<u64, StoreError> {
+    let mut statement = tx.prepare_cached(sql)?;
+    let mut rows = statement.query(values)?;
     rows.next()?.map_or(Ok(0), |row| number(row, "number"))
 }
 

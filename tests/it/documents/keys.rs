@@ -20,6 +20,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("backend", "request_timeout", r#""0s""#),
     ("backend", "max_concurrent_runs", "0"),
     ("backend", "ca_file", r#""""#),
+    ("backend.headers", "forwarded", r#""for=10.0.0.1""#),
     ("store", "path", r#""""#),
     ("store", "values_bytes_max", "-1"),
     ("http", "listen", r#""0.0.0.0:2025""#),

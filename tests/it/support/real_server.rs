@@ -38,10 +38,20 @@ impl RealServer {
 
     /// Starts a server for one test alone, with the assistants of the fixture.
     pub(crate) fn start() -> Self {
+        Self::start_with(&["app/agent.py", "app/langgraph.json"])
+    }
+
+    /// Starts a server with users, of whom each sees what is theirs, and `service` everything. The user `NAME` sends
+    /// `Authorization: Bearer token-of-NAME`.
+    pub(crate) fn start_with_users() -> Self {
+        Self::start_with(&["app/agent.py", "auth/auth.py", "auth/langgraph.json"])
+    }
+
+    fn start_with(files: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("langgraph-").tempdir().unwrap();
-        let application = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/langgraph/app");
-        for name in ["agent.py", "langgraph.json"] {
-            std::fs::copy(application.join(name), folder.path().join(name)).unwrap();
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/langgraph");
+        for file in files.iter().map(|file| fixtures.join(file)) {
+            std::fs::copy(&file, folder.path().join(file.file_name().unwrap())).unwrap();
         }
         let mut server = Self { folder, address: free_address(), watched: None };
         server.start_again();

@@ -20,7 +20,7 @@ use tower::ServiceExt;
 use crate::api::{AccessRules, Api};
 use crate::backend::AgentClient;
 use crate::clock::Clock;
-use crate::config::{self, Config, Environment};
+use crate::config::{self, Config, Credentials, Environment};
 use crate::engine::Wakes;
 use crate::store::{Execution, Store};
 use crate::transport::Transport;
@@ -111,7 +111,12 @@ fn api(folder: &Path, backend: Transport) -> Api {
         .unwrap(),
         clock: Clock::simulated(at("2026-11-23T11:17:17.562Z")),
         wakes: Wakes::default(),
-        backend: AgentClient::new(backend, "http://backend".parse().unwrap(), None, Duration::from_secs(5)),
+        backend: AgentClient::new(
+            backend,
+            "http://backend".parse().unwrap(),
+            Credentials::default(),
+            Duration::from_secs(5),
+        ),
         webhooks: config::live(WebhookSettings::of_config(&config)).1,
         access: config::live(AccessRules::of_config(&config.http)).1,
     }

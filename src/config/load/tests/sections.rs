@@ -25,7 +25,14 @@ fn what_is_absent_has_its_default() {
                     query: None,
                     fragment: None,
                 },
-                api_key: None,
+                api_key: Credentials {
+                    headers: {},
+                    secrets: ***,
+                },
+                headers: Credentials {
+                    headers: {},
+                    secrets: ***,
+                },
                 request_timeout: 30s,
                 max_concurrent_runs: 256,
                 ca_file: None,
@@ -74,8 +81,69 @@ fn secrets_are_resolved_and_hidden() {
         "[backend]\napi_key = \"${{ credential.langgraph_api_key }}\"\nurl = \"https://x.org/base\"\n\
          [webhooks]\nsigning_secrets = [\"${{ credential.webhook_secret }}\"]\n",
     );
-    assert_eq!(config.backend.api_key.unwrap().expose(), "hunter2");
+    assert_eq!(config.backend.credentials().headers()["x-api-key"], "hunter2");
     assert_eq!(config.webhooks.signing_secrets.len(), 1);
+}
+
+#[test]
+fn headers_for_the_agent_server_are_judged_and_never_shown() {
+    let lines = |count: usize| (0..count).map(|n| format!("x-{n} = \"a\"\n")).collect::<String>();
+    check(&format!("[backend.headers]\n{}", lines(17)), expect!["a.toml:11:7: x-9: got more than 16 headers"]);
+    check(&format!("[backend.headers]\nauthorization = \"{}\"", "hunter2 ".repeat(1025)), expect!["a.toml:2:17: authorization: got more than 8192 bytes"]);
+    check(
+        r#"
+[backend]
+api_key = "${{ credential.langgraph_api_key }}"
+[backend.headers]
+Authorization = "Bearer ${{ env.HOOK_TOKEN }}"
+authorization = "hunter2"
+X-Api-Key = "hunter2"
+"bad name" = "hunter2"
+Host = "hunter2"
+Content-Length = "5"
+Connection = "close"
+Transfer-Encoding = "chunked"
+Via = "hunter2"
+Forwarded = "for=hunter2"
+X-Forwarded-For = "hunter2"
+User-Agent = "hunter2"
+X-Empty = ""
+X-Unset = "${{ env.UNSET }}"
+X-Firing = "${{ run.id }}"
+X-Lines = "hunter2\r\nhunter2"
+X-Umlaut = "hünter2"
+X-Number = 5
+"#,
+        expect![[r#"
+            a.toml:6:17: authorization: got this header twice; upper and lower case are the same
+            a.toml:7:13: X-Api-Key: backend.api_key is sent in this header (write only one of the two)
+            a.toml:8:14: bad name: not the name of a header
+            a.toml:9:8: Host: is set by agentcron itself (leave it out)
+            a.toml:10:18: Content-Length: is set by agentcron itself (leave it out)
+            a.toml:11:14: Connection: is set by agentcron itself (leave it out)
+            a.toml:12:21: Transfer-Encoding: is set by agentcron itself (leave it out)
+            a.toml:13:7: Via: is set by agentcron or its clients (expected a header that lets agentcron in, such as authorization)
+            a.toml:14:13: Forwarded: is set by agentcron or its clients (expected a header that lets agentcron in, such as authorization)
+            a.toml:15:19: X-Forwarded-For: is set by agentcron or its clients (expected a header that lets agentcron in, such as authorization)
+            a.toml:16:14: User-Agent: is set by agentcron or its clients (expected a header that lets agentcron in, such as authorization)
+            a.toml:17:11: X-Empty: got an empty text (leave the header out to send none)
+            a.toml:18:11: X-Unset: env.UNSET is not set
+            a.toml:19:12: X-Firing: `run.id` has no value here (it can be used in input, config, context and metadata)
+            a.toml:20:11: X-Lines: not a valid header value: expected visible ASCII characters on one line
+            a.toml:21:12: X-Umlaut: not a valid header value: expected visible ASCII characters on one line
+            a.toml:22:12: X-Number: got an integer, expected text"#]],
+    );
+    check("[backend]\nheaders = \"Bearer hunter2\"", expect!["a.toml:2:11: headers: got text, expected a table (write [backend.headers])"]);
+    check("[backend]\napi_key = \"hünter2\"", expect!["a.toml:2:11: api_key: not a valid header value: expected visible ASCII characters on one line"]);
+    let config = loaded(
+        "[backend]\nheaders = { Authorization = \"Basic ${{ env.HOOK_TOKEN }}-${{ env.ASSISTANT }}\", x-team = \"ops\" }",
+    );
+    let credentials = config.backend.credentials();
+    assert_eq!(credentials.headers()["authorization"], "Basic hunter2-agent-eu");
+    assert_eq!(credentials.headers()["x-team"], "ops");
+    let echo = "Basic hunter2-agent-eu, hunter2-agent-eu, hunter2, agent-eu";
+    assert_eq!(credentials.secrets().redact(echo), "***, ***, ***, ***");
+    assert_eq!(loaded("[backend.headers]\nx-api-key = \"hunter2\"").backend.headers.headers().len(), 1);
 }
 
 #[test]

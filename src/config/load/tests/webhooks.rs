@@ -28,9 +28,9 @@ X-Number = 5
             a.toml:4:44: signing_secrets: the text after the prefix is not base64 (such as `openssl rand -base64 32` with whsec_ before it)
             a.toml:4:61: signing_secrets: got a secret of 7 bytes, expected at least 24 (such as `openssl rand -base64 32` with whsec_ before it)
             a.toml:7:14: bad name: not the name of a header
-            a.toml:8:20: Proxy-Connection: is set by agentcron itself
-            a.toml:9:19: Webhook-Attempt: is set by agentcron itself
-            a.toml:10:16: Content-Type: is set by agentcron itself
+            a.toml:8:20: Proxy-Connection: is set by agentcron itself (leave it out)
+            a.toml:9:19: Webhook-Attempt: is set by agentcron itself (leave it out)
+            a.toml:10:16: Content-Type: is set by agentcron itself (leave it out)
             a.toml:11:13: X-Foreign: `HOOK_TOKEN` does not begin with LG_WEBHOOK_ (see webhooks.env_prefix)
             a.toml:12:11: X-Unset: env.LG_WEBHOOK_UNSET is not set
             a.toml:13:12: X-Firing: `run.id` has no value here (it can be used in input, config, context and metadata)

@@ -1,0 +1,65 @@
+//! What the agent server refuses us about a run: it is noted on the run while it lasts.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, named_params};
+
+use super::rows::{millis, reason_from_row};
+use super::{Store, StoreError};
+use crate::domain::ids::RunId;
+use crate::domain::reason::{Reason, ReasonCode, RunEventKind};
+
+impl Store {
+    /// Adds a refusal to the timeline of a run, unless it is there already, and makes it the reason of a run that is
+    /// running. Returns the reason that it replaces.
+    pub async fn record_refusal(
+        &self,
+        run_id: RunId,
+        at: Timestamp,
+        message: String,
+    ) -> Result<Option<Reason>, StoreError> {
+        self.write(move |tx| {
+            tx.prepare_cached(
+                "INSERT INTO run_events (run_id, at, event, detail) \
+                 SELECT run_id, :at, :event, :detail FROM runs WHERE run_id = :run_id AND NOT EXISTS \
+                 (SELECT 1 FROM run_events WHERE run_id = :run_id AND event = :event AND detail = :detail)",
+            )?
+            .execute(named_params! {
+                ":run_id": run_id.to_string(),
+                ":at": millis(at),
+                ":event": RunEventKind::BackendDenied.as_str(),
+                ":detail": message,
+            })?;
+            let replaced = tx
+                .prepare_cached(
+                    "SELECT reason_code, reason FROM runs WHERE run_id = ?1 AND phase = 'running'",
+                )?
+                .query_row([run_id.to_string()], |row| Ok(reason_from_row(row)))
+                .optional()?;
+            let Some(replaced) = replaced.transpose()? else { return Ok(None) };
+            set_reason(tx, run_id, Some(&Reason::new(ReasonCode::BackendDenied, message.clone())))?;
+            Ok(replaced)
+        })
+        .await
+    }
+
+    /// Gives a running run back the reason that a refusal has replaced.
+    pub async fn lift_refusal(&self, run_id: RunId, earlier: Option<Reason>) -> Result<(), StoreError> {
+        self.write(move |tx| set_reason(tx, run_id, earlier.as_ref())).await
+    }
+}
+
+fn set_reason(
+    tx: &rusqlite::Transaction<'_>,
+    run_id: RunId,
+    reason: Option<&Reason>,
+) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "UPDATE runs SET reason_code = :code, reason = :reason WHERE run_id = :run_id AND phase = 'running'",
+    )?
+    .execute(named_params! {
+        ":run_id": run_id.to_string(),
+        ":code": reason.map(|reason| reason.code.as_str()),
+        ":reason": reason.and_then(|reason| reason.message.as_deref()),
+    })?;
+    Ok(())
+}
