@@ -41,6 +41,8 @@ pub(super) enum ErrorResponse {
     BadGateway(String),
     /// The agent server did not respond in time.
     GatewayTimeout(String),
+    /// The agent server refused, with this status and message.
+    OfAgentServer(StatusCode, String),
 }
 
 impl ErrorResponse {
@@ -61,6 +63,7 @@ impl ErrorResponse {
             ErrorResponse::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ErrorResponse::BadGateway(_) => StatusCode::BAD_GATEWAY,
             ErrorResponse::GatewayTimeout(_) => StatusCode::GATEWAY_TIMEOUT,
+            ErrorResponse::OfAgentServer(status, _) => *status,
         }
     }
 
@@ -80,7 +83,8 @@ impl ErrorResponse {
             | ErrorResponse::NotImplemented(detail)
             | ErrorResponse::UnsupportedMediaType(detail)
             | ErrorResponse::BadGateway(detail)
-            | ErrorResponse::GatewayTimeout(detail) => detail,
+            | ErrorResponse::GatewayTimeout(detail)
+            | ErrorResponse::OfAgentServer(_, detail) => detail,
             ErrorResponse::NotAllowed => "Method Not Allowed",
         }
     }

@@ -88,6 +88,16 @@ impl AgentClient {
         &self.secrets
     }
 
+    /// Returns whether requests are sent with credentials.
+    pub fn has_credentials(&self) -> bool {
+        !self.credentials.headers().is_empty()
+    }
+
+    /// Returns a client that acts under other credentials.
+    pub(super) fn with_credentials(&self, credentials: Credentials) -> Self {
+        Self { credentials, ..self.clone() }
+    }
+
     /// Returns the headers that let agentcron in.
     pub fn credentials(&self) -> &Credentials {
         &self.credentials

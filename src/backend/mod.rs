@@ -10,9 +10,11 @@ mod query;
 mod start;
 #[cfg(test)]
 mod tests;
+mod twins;
 
 pub use answer::{located_run, located_thread};
 pub use client::{AgentClient, CallError, Refusal};
 pub use follow::{JoinResult, ReportedEnd, ResponseStream};
 pub use query::{Deleted, FenceAnswer, ListedRun, RUN_KEY, RunReport, ThreadReport};
 pub use start::{StartAnswer, StartRequest, Started};
+pub use twins::{Twin, TwinError, Twins};

@@ -21,6 +21,11 @@ impl Credentials {
         credentials
     }
 
+    /// Returns the credentials of a client, which stand somewhere in its headers.
+    pub fn of_client(headers: HeaderMap) -> Self {
+        Self { headers, secrets: Secrets::default() }
+    }
+
     /// Returns these credentials together with others.
     pub fn and(mut self, others: Self) -> Self {
         self.headers.extend(others.headers);

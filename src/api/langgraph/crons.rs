@@ -2,6 +2,7 @@
 //! and started by our scheduler. Shapes, statuses and messages are those of the server (`langgraph-api` 0.16.7).
 
 mod messages;
+mod permission;
 mod request;
 mod response;
 mod schema;
@@ -16,14 +17,17 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Map, Value, json};
+use tracing::Instrument;
 
+use super::webhook_urls;
 use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
 use crate::backend::CallError;
 use crate::domain::bounds::CRON_BODY_BYTES_MAX;
 use crate::domain::cron::{CronSource, Target};
 use crate::domain::ids::{AssistantId, CronId, ThreadId};
-use crate::store::{ApiCronChange, ApiCronRemoval, NewApiCron, StoredCron};
+use crate::store::{ApiCronChange, ApiCronRemoval, CronFilter, NewApiCron, StoredCron};
+use permission::Permission;
 use request::NewCronRequest;
 
 const TOTAL: HeaderName = HeaderName::from_static("x-pagination-total");
@@ -42,36 +46,56 @@ pub(in crate::api) fn router() -> Router<Api> {
 
 type BodyResult = Result<Bytes, BytesRejection>;
 
-async fn create(State(api): State<Api>, body: BodyResult) -> Result<Json<Value>, ErrorResponse> {
-    create_cron(&api, object(body)?, None).await
+async fn create(
+    State(api): State<Api>,
+    permission: Permission,
+    body: BodyResult,
+) -> Result<Json<Value>, ErrorResponse> {
+    let body = object(body)?;
+    to_the_end(async move { create_cron(&api, &permission, body, None).await }).await
 }
 
 async fn create_on_thread(
     State(api): State<Api>,
+    permission: Permission,
     Path(thread_id): Path<String>,
     body: BodyResult,
 ) -> Result<Json<Value>, ErrorResponse> {
     let thread_id = thread_id.parse().map_err(|_| messages::invalid_id("thread"))?;
-    create_cron(&api, object(body)?, Some(thread_id)).await
+    let body = object(body)?;
+    to_the_end(async move { create_cron(&api, &permission, body, Some(thread_id)).await }).await
 }
 
 /// Checks everything that can be checked here before it asks the agent server, and asks the agent server before it stores
 /// anything, so that a client that gets an error can simply try again.
 async fn create_cron(
     api: &Api,
-    body: Map<String, Value>,
+    permission: &Permission,
+    mut body: Map<String, Value>,
     thread_id: Option<ThreadId>,
 ) -> Result<Json<Value>, ErrorResponse> {
     schema::check(&body, if thread_id.is_some() { &schema::THREAD_CRON } else { &schema::CRON })?;
-    let cron_id = CronId::of_time(api.clock.now(), random());
-    let NewCronRequest { name, mut request, metadata } = request::new_cron(cron_id, body);
+    let mut cron_id = CronId::of_time(api.clock.now(), random());
     let policy = api.webhooks.now().webhooks.url.clone();
+    let NewCronRequest { request, metadata, .. } = request::new_cron(cron_id, body.clone());
     request::definition(cron_id, &request, &metadata, thread_id, &policy)?;
-    let assistant_id = assistant(api, &request).await?;
+    let assistant_id = match permission {
+        Permission::All => {
+            let assistant_id = assistant(api, &request).await?;
+            if let Some(thread_id) = thread_id {
+                check_thread(api, thread_id).await?;
+            }
+            assistant_id
+        }
+        Permission::AsTheAgentServerSays(twins) => {
+            let twin = twins.create(thread_id, &body).await?;
+            cron_id = twin.cron_id;
+            set_metadata(&mut body, twin.metadata);
+            twin.assistant_id
+        }
+    };
+    let NewCronRequest { name, mut request, metadata } = request::new_cron(cron_id, body);
     request.insert("assistant_id".to_owned(), json!(assistant_id.to_string()));
-    if let Some(thread_id) = thread_id {
-        check_thread(api, thread_id).await?;
-    }
     let body = request::definition(cron_id, &request, &metadata, thread_id, &policy)?;
     let stored =
         api.store.create_api_cron(api.clock.now(), NewApiCron { cron_id, name, body, request }).await?;
@@ -79,23 +103,57 @@ async fn create_cron(
     Ok(Json(response::cron(&stored, api.clock.now())))
 }
 
-async fn read(State(api): State<Api>, Path(cron_id): Path<String>) -> Result<Json<Value>, ErrorResponse> {
+/// Takes over the metadata as the agent server has it. If neither the client nor the agent server names any, there is none.
+fn set_metadata(request: &mut Map<String, Value>, metadata: Map<String, Value>) {
+    if !metadata.is_empty() || request.contains_key("metadata") {
+        request.insert("metadata".to_owned(), Value::Object(metadata));
+    }
+}
+
+async fn read(
+    State(api): State<Api>,
+    permission: Permission,
+    Path(cron_id): Path<String>,
+) -> Result<Json<Value>, ErrorResponse> {
     let found = api.store.api_cron(id(&cron_id)?).await?;
-    found.map(|stored| Json(response::cron(&stored, api.clock.now()))).ok_or_else(messages::not_found)
+    let stored = found.ok_or_else(messages::not_found)?;
+    permission.see(stored.cron.cron_id).await?;
+    Ok(Json(response::cron(&stored, api.clock.now())))
 }
 
 async fn change(
     State(api): State<Api>,
+    permission: Permission,
     Path(cron_id): Path<String>,
     body: BodyResult,
 ) -> Result<Json<Value>, ErrorResponse> {
-    let cron_id = id(&cron_id)?;
-    let patch = object(body)?;
+    let (cron_id, patch) = (id(&cron_id)?, object(body)?);
+    to_the_end(async move { change_cron(&api, &permission, cron_id, patch).await }).await
+}
+
+async fn change_cron(
+    api: &Api,
+    permission: &Permission,
+    cron_id: CronId,
+    mut patch: Map<String, Value>,
+) -> Result<Json<Value>, ErrorResponse> {
     if patch.is_empty() {
         return Err(ErrorResponse::BadRequest("Request body cannot be empty".to_owned()));
     }
     schema::check(&patch, &schema::PATCH)?;
     let policy = api.webhooks.now().webhooks.url.clone();
+    if let Permission::AsTheAgentServerSays(twins) = permission {
+        if let Some(Value::String(webhook)) = patch.get("webhook") {
+            webhook_urls::check(&policy, webhook)?;
+        }
+        if !exists(api, cron_id).await? {
+            return Err(cron_not_found(cron_id));
+        }
+        let twin = twins.change(cron_id, &patch).await?;
+        if patch.contains_key("metadata") {
+            set_metadata(&mut patch, twin.metadata);
+        }
+    }
     let change = move |stored: &StoredCron| match (stored.cron.source, &stored.location) {
         (CronSource::File, location) => {
             Err(messages::defined_in_file(&stored.cron.name, location.as_deref()))
@@ -105,16 +163,30 @@ async fn change(
     let stored = match api.store.change_api_cron(api.clock.now(), cron_id, change).await? {
         ApiCronChange::Changed(stored) => stored,
         ApiCronChange::Refused(refusal) => return Err(refusal),
-        ApiCronChange::NotFound => {
-            return Err(ErrorResponse::NotFound(format!("Cron '{cron_id}' not found")));
-        }
+        ApiCronChange::NotFound => return Err(cron_not_found(cron_id)),
     };
-    on_change(&api, &stored, "cron changed through the API");
+    on_change(api, &stored, "cron changed through the API");
     Ok(Json(response::cron(&stored, api.clock.now())))
 }
 
-async fn remove(State(api): State<Api>, Path(cron_id): Path<String>) -> Result<StatusCode, ErrorResponse> {
+async fn remove(
+    State(api): State<Api>,
+    permission: Permission,
+    Path(cron_id): Path<String>,
+) -> Result<StatusCode, ErrorResponse> {
     let cron_id = id(&cron_id)?;
+    to_the_end(async move { remove_cron(&api, &permission, cron_id).await }).await
+}
+
+async fn remove_cron(
+    api: &Api,
+    permission: &Permission,
+    cron_id: CronId,
+) -> Result<StatusCode, ErrorResponse> {
+    if !exists(api, cron_id).await? {
+        return Err(messages::not_found());
+    }
+    permission.delete(cron_id).await?;
     match api.store.remove_api_cron(api.clock.now(), cron_id).await? {
         ApiCronRemoval::NotFound => Err(messages::not_found()),
         ApiCronRemoval::FromFile { location } => {
@@ -129,10 +201,15 @@ async fn remove(State(api): State<Api>, Path(cron_id): Path<String>) -> Result<S
     }
 }
 
-async fn search(State(api): State<Api>, body: BodyResult) -> Result<(HeaderMap, Json<Value>), ErrorResponse> {
+async fn search(
+    State(api): State<Api>,
+    permission: Permission,
+    body: BodyResult,
+) -> Result<(HeaderMap, Json<Value>), ErrorResponse> {
     let body = object(body)?;
     schema::check(&body, &schema::SEARCH)?;
-    let query = search::search(&body)?;
+    let mut query = search::search(&body)?;
+    query.filter.ids = permission.visible().await?;
     let now = api.clock.now();
     let (offset, select) = (query.offset, search::select(&body));
     let page = api.store.search_crons(now, query).await?;
@@ -147,10 +224,32 @@ async fn search(State(api): State<Api>, body: BodyResult) -> Result<(HeaderMap, 
     Ok((headers, Json(crons.collect())))
 }
 
-async fn count(State(api): State<Api>, body: BodyResult) -> Result<Json<Value>, ErrorResponse> {
+async fn count(
+    State(api): State<Api>,
+    permission: Permission,
+    body: BodyResult,
+) -> Result<Json<Value>, ErrorResponse> {
     let body = object(body)?;
     schema::check(&body, &schema::COUNT)?;
-    Ok(Json(json!(api.store.count_crons(search::count(&body)?).await?)))
+    let filter = CronFilter { ids: permission.visible().await?, ..search::count(&body)? };
+    Ok(Json(json!(api.store.count_crons(filter).await?)))
+}
+
+/// Does it all, whether or not the client stays: a cron and its twin on the agent server belong together.
+async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, ErrorResponse>> + Send + 'static,
+) -> Result<T, ErrorResponse> {
+    let work = tokio::spawn(work.in_current_span()).await;
+    work.unwrap_or_else(|_| Err(ErrorResponse::Failed("this request was abandoned".to_owned())))
+}
+
+/// Whether there is such a cron of ours. Otherwise it may be one of the agent server's own, which is no business of ours.
+async fn exists(api: &Api, cron_id: CronId) -> Result<bool, ErrorResponse> {
+    Ok(api.store.api_cron(cron_id).await?.is_some())
+}
+
+fn cron_not_found(cron_id: CronId) -> ErrorResponse {
+    ErrorResponse::NotFound(format!("Cron '{cron_id}' not found"))
 }
 
 /// Wakes the loops that work with crons. The runner is one of them: what was due by the old definition may have to be

@@ -1,6 +1,8 @@
 //! Searching crons: filtered and ordered by the content of their definitions. Only the crons of one page are
 //! read whole.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use rusqlite::Transaction;
 use serde_json::{Map, Value, json};
@@ -23,6 +25,8 @@ pub struct CronFilter {
     pub enabled: Option<bool>,
     /// A part that the metadata must contain.
     pub metadata: Map<String, Value>,
+    /// Only these crons.
+    pub ids: Option<HashSet<CronId>>,
 }
 
 /// A search for a page of crons.
@@ -142,7 +146,8 @@ fn each(
             Err(error) => return Err(error),
         };
         let location: Option<String> = row.get("location")?;
-        let matches = filter.assistant_id.is_none_or(|id| id == assistant(&cron))
+        let matches = filter.ids.as_ref().is_none_or(|ids| ids.contains(&cron.cron_id))
+            && filter.assistant_id.is_none_or(|id| id == assistant(&cron))
             && filter.thread_id.is_none_or(|id| thread(&cron) == Some(id))
             && filter.enabled.is_none_or(|enabled| enabled == cron.enabled)
             && (filter.metadata.is_empty()
