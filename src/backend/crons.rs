@@ -3,7 +3,8 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::client::{AgentClient, CallError};
+use super::client::AgentClient;
+use super::errors::CallError;
 use crate::domain::bounds::IMPORTED_CRONS_MAX;
 
 /// Crons requested at once: a page of large payloads still fits into one answer.

@@ -5,6 +5,7 @@ mod answer;
 mod client;
 mod crons;
 pub mod embedded;
+mod errors;
 mod follow;
 mod query;
 mod start;
@@ -12,7 +13,8 @@ mod start;
 mod tests;
 
 pub use answer::{located_run, located_thread};
-pub use client::{AgentClient, CallError, Refusal};
+pub use client::AgentClient;
+pub use errors::{CallError, Denial};
 pub use follow::{JoinResult, ReportedEnd, ResponseStream};
 pub use query::{Deleted, FenceAnswer, ListedRun, RUN_KEY, RunReport, ThreadReport};
 pub use start::{StartAnswer, StartRequest, Started};
