@@ -24,7 +24,7 @@ use crate::engine::janitor::{self, Janitor};
 use crate::engine::maintenance::{self, Maintenance};
 use crate::engine::runner::{self, Runner, RunnerSettings};
 use crate::engine::scheduler::{self, NextWake, Scheduler};
-use crate::engine::{Health, Refusals, Wakes};
+use crate::engine::{Denials, Health, Wakes};
 use crate::store::{Execution, NewDefinition, NewNotice, NoticeKind, Store, StoreError};
 use crate::transport::{Relay, Transport};
 use crate::webhook::{LiveSettings, Sender, WebhookSettings};
@@ -241,7 +241,7 @@ impl Engine {
                 backend: client.clone(),
                 clock: clock(),
                 wakes: wakes(),
-                refusals: Refusals::default(),
+                denials: Denials::default(),
             },
             maintenance: Maintenance { store: store(), clock: clock() },
         }

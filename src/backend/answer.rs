@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
-use super::client::{CallError, Refusal};
+use super::errors::{CallError, Denial};
 use crate::domain::bounds::DETAIL_CHARS_MAX;
 use crate::domain::ids::{BackendRunId, ThreadId};
 use crate::domain::secrets::Secrets;
@@ -27,16 +27,16 @@ impl Answer {
         message(&self.body, &self.secrets)
     }
 
-    /// Returns the refusal that this answer is, if the server refuses us.
-    pub(super) fn refusal(&self) -> Option<Refusal> {
-        let is_refusal = matches!(self.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-        is_refusal.then(|| Refusal { code: self.status.as_u16(), detail: self.message() })
+    /// Returns the denial that this answer is, if the server refuses us.
+    pub(super) fn denial(&self) -> Option<Denial> {
+        let is_denial = matches!(self.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+        is_denial.then(|| Denial { code: self.status.as_u16(), detail: self.message() })
     }
 
     /// Returns what an answer that is not a success means for a call.
     pub(super) fn failure(&self) -> CallError {
-        match (self.refusal(), self.status) {
-            (Some(refusal), _) => CallError::Refused(refusal),
+        match (self.denial(), self.status) {
+            (Some(denial), _) => CallError::Denied(denial),
             (None, StatusCode::NOT_FOUND) => CallError::NotFound(self.message()),
             (None, status) => CallError::Status { code: status.as_u16(), detail: self.message() },
         }

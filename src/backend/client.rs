@@ -8,6 +8,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::answer::{self, Answer};
+use super::errors::CallError;
 use crate::config::Credentials;
 use crate::domain::bounds::ANSWER_BYTES_MAX;
 use crate::domain::secrets::Secrets;
@@ -22,48 +23,6 @@ pub struct AgentClient {
     request_timeout: Duration,
     /// The secrets that answers may quote; they are redacted from error texts.
     secrets: Secrets,
-}
-
-/// The server does not let us do this: it refuses our credentials, or they are not enough.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the agent server refuses us ({code}){detail}")]
-pub struct Refusal {
-    /// 401 or 403.
-    pub code: u16,
-    /// The server's own message after a colon, or empty.
-    pub detail: String,
-}
-
-/// Why a call got no usable answer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CallError {
-    #[error(transparent)]
-    Refused(Refusal),
-    /// The server does not know what we ask about.
-    #[error("backend answered 404{0}")]
-    NotFound(String),
-    /// It answered with another HTTP status than 2xx, 401, 403 or 404. `detail` is its own message after a colon, or
-    /// empty.
-    #[error("backend answered {code}{detail}")]
-    Status { code: u16, detail: String },
-    /// Its answer is longer than the most that we read.
-    #[error("backend answered with more than {bytes_max} bytes")]
-    TooLarge { bytes_max: usize },
-    /// There was no answer, or none that can be understood.
-    #[error("backend unreachable: {0}")]
-    Unreachable(String),
-}
-
-impl From<TransportError> for CallError {
-    fn from(error: TransportError) -> Self {
-        match error {
-            TransportError::TooLarge(bytes_max) => CallError::TooLarge { bytes_max },
-            TransportError::NotSent(_)
-            | TransportError::Tls(_)
-            | TransportError::Denied(_)
-            | TransportError::Broken(_) => CallError::Unreachable(error.to_string()),
-        }
-    }
 }
 
 impl AgentClient {

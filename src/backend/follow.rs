@@ -8,7 +8,8 @@ use futures_util::StreamExt;
 use http::{Method, StatusCode};
 use serde_json::Value;
 
-use super::client::{AgentClient, CallError};
+use super::client::AgentClient;
+use super::errors::CallError;
 use crate::domain::bounds::{ANSWER_BYTES_MAX, EVENT_LINE_BYTES_MAX, JOIN_SILENCE};
 use crate::domain::cron::Mode;
 use crate::domain::ids::{BackendRunId, ThreadId};

@@ -5,6 +5,7 @@ mod answer;
 mod client;
 mod crons;
 pub mod embedded;
+mod errors;
 mod follow;
 mod query;
 mod start;
@@ -13,7 +14,8 @@ mod tests;
 mod twins;
 
 pub use answer::{located_run, located_thread};
-pub use client::{AgentClient, CallError, Refusal};
+pub use client::AgentClient;
+pub use errors::{CallError, Denial};
 pub use follow::{JoinResult, ReportedEnd, ResponseStream};
 pub use query::{Deleted, FenceAnswer, ListedRun, RUN_KEY, RunReport, ThreadReport};
 pub use start::{StartAnswer, StartRequest, Started};

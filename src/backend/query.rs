@@ -5,7 +5,8 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::answer::Answer;
-use super::client::{AgentClient, CallError, Refusal};
+use super::client::AgentClient;
+use super::errors::{CallError, Denial};
 use super::follow::run_error;
 use crate::domain::bounds::{FENCE_SECONDS, LISTED_RUNS_MAX};
 use crate::domain::ids::{AssistantId, BackendRunId, RunId, ThreadId};
@@ -62,7 +63,7 @@ pub enum FenceAnswer {
     /// This server does not accept fences.
     NotSupported(String),
     /// The server refuses us.
-    Refused(Refusal),
+    Denied(Denial),
     /// Nothing may be concluded.
     Unclear(String),
 }
@@ -73,7 +74,7 @@ pub enum Deleted {
     /// It is gone, and may have been gone before.
     Gone,
     /// It may still be there: the server refuses us.
-    Refused(Refusal),
+    Denied(Denial),
     /// It may still be there; the text says why.
     NotYet(String),
 }
@@ -236,8 +237,8 @@ impl AgentClient {
 
     async fn delete(&self, path: &str) -> Result<Deleted, CallError> {
         let answer = self.ask(Method::DELETE, path, None).await?;
-        Ok(match (answer.refusal(), answer.status) {
-            (Some(refusal), _) => Deleted::Refused(refusal),
+        Ok(match (answer.denial(), answer.status) {
+            (Some(denial), _) => Deleted::Denied(denial),
             (None, status) if status.is_success() => Deleted::Gone,
             (None, StatusCode::NOT_FOUND | StatusCode::GONE) => Deleted::Gone,
             (None, status) => {
@@ -248,8 +249,8 @@ impl AgentClient {
 }
 
 fn judge_fence(answer: &Answer) -> FenceAnswer {
-    if let Some(refusal) = answer.refusal() {
-        return FenceAnswer::Refused(refusal);
+    if let Some(denial) = answer.denial() {
+        return FenceAnswer::Denied(denial);
     }
     let detail = || format!("backend answered {}{}", answer.status.as_u16(), answer.message());
     match answer.status {

@@ -11,7 +11,7 @@ use crate::config;
 use crate::domain::cron::CronSource;
 use crate::domain::ids::DefinitionId;
 use crate::present::{Tone, counted, times, webhooks};
-use crate::store::{CronRow, DaemonState, Notice, NoticeKind, Reader, Refused, daemon_state};
+use crate::store::{CronRow, DaemonState, Denied, Notice, NoticeKind, Reader, daemon_state};
 
 /// Show the state of the daemon and of the last 24 hours
 #[derive(Args, Debug)]
@@ -58,7 +58,7 @@ pub(super) fn status(_: &Status, session: &mut Session) -> Result<(), Failure> {
     ];
     fields.extend(webhooks::suppressed_text(queue).map(|text| ("suppressed", text)));
     session.output.fields(&fields)?;
-    if let Some(text) = refused_text(overview.refused) {
+    if let Some(text) = denied_text(overview.denied) {
         let label = session.output.paint(Tone::Bad, "no access");
         session.output.line(&format!("{label}: {text}"))?;
     }
@@ -186,10 +186,10 @@ fn crons_text(crons: &[CronRow]) -> String {
 }
 
 /// Returns what the agent server refuses us, and what to do about it; `None` if it refuses nothing.
-fn refused_text(refused: Refused) -> Option<String> {
-    let runs = (refused.runs > 0).then(|| format!("{} cannot be followed", counted(refused.runs, "run")));
+fn denied_text(denied: Denied) -> Option<String> {
+    let runs = (denied.runs > 0).then(|| format!("{} cannot be followed", counted(denied.runs, "run")));
     let threads =
-        (refused.threads > 0).then(|| format!("{} cannot be deleted", counted(refused.threads, "thread")));
+        (denied.threads > 0).then(|| format!("{} cannot be deleted", counted(denied.threads, "thread")));
     let what: Vec<String> = [runs, threads].into_iter().flatten().collect();
     let advice = "the agent server refuses us; set backend.api_key or backend.headers to credentials that see everything";
     (!what.is_empty()).then(|| format!("{}: {advice}", what.join(", ")))

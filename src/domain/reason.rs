@@ -146,7 +146,7 @@ pub struct Reason<Code = ReasonCode> {
 
 impl Reason {
     /// Whether the backend refuses us.
-    pub fn is_refusal(&self) -> bool {
+    pub fn is_denial(&self) -> bool {
         self.code == ReasonCode::BackendDenied
     }
 }

@@ -7,8 +7,8 @@ use futures_util::StreamExt;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::{Refusals, Wakes};
-use crate::backend::{AgentClient, Deleted, Refusal};
+use super::{Denials, Wakes};
+use crate::backend::{AgentClient, Deleted, Denial};
 use crate::clock::Clock;
 use crate::crash::crash_point;
 use crate::domain::backoff;
@@ -28,7 +28,7 @@ pub struct Janitor {
     pub backend: AgentClient,
     pub clock: Clock,
     pub wakes: Wakes,
-    pub refusals: Refusals<ThreadId>,
+    pub denials: Denials<ThreadId>,
 }
 
 /// Deletes threads until it is stopped.
@@ -72,15 +72,15 @@ async fn pass(janitor: &Janitor) -> Result<Option<Timestamp>, StoreError> {
 async fn record(janitor: &Janitor, results: Vec<(DueDeletion, Deleted)>) -> Result<(), StoreError> {
     let mut gone = Vec::new();
     for (deletion, deleted) in results {
-        let (detail, refused) = match deleted {
+        let (detail, denied) = match deleted {
             Deleted::Gone => {
-                janitor.refusals.lift(&deletion.thread_id);
+                janitor.denials.lift(&deletion.thread_id);
                 gone.push(deletion.thread_id);
                 continue;
             }
-            Deleted::Refused(refusal) => {
-                record_refusal(janitor, &deletion, &refusal).await?;
-                (refusal.to_string(), true)
+            Deleted::Denied(denial) => {
+                record_denial(janitor, &deletion, &denial).await?;
+                (denial.to_string(), true)
             }
             Deleted::NotYet(detail) => (detail, false),
         };
@@ -88,19 +88,15 @@ async fn record(janitor: &Janitor, results: Vec<(DueDeletion, Deleted)>) -> Resu
         let wait = backoff::with_jitter(wait, deletion.thread_id.0, deletion.failures);
         tracing::debug!(thread_id = %deletion.thread_id, detail, "thread not deleted yet");
         let again = backoff::after(janitor.clock.now(), wait);
-        janitor.store.postpone_deletion(deletion.thread_id, again, refused).await?;
+        janitor.store.postpone_deletion(deletion.thread_id, again, denied).await?;
     }
     if gone.is_empty() { Ok(()) } else { janitor.store.threads_deleted(gone).await }
 }
 
-async fn record_refusal(
-    janitor: &Janitor,
-    deletion: &DueDeletion,
-    refusal: &Refusal,
-) -> Result<(), StoreError> {
-    if !janitor.refusals.record(deletion.thread_id, "threads cannot be deleted", refusal) {
+async fn record_denial(janitor: &Janitor, deletion: &DueDeletion, denial: &Denial) -> Result<(), StoreError> {
+    if !janitor.denials.record(deletion.thread_id, "threads cannot be deleted", denial) {
         return Ok(());
     }
-    let message = format!("its thread cannot be deleted: {refusal}");
-    janitor.store.record_refusal(deletion.run_id, janitor.clock.now(), message).await.map(drop)
+    let message = format!("its thread cannot be deleted: {denial}");
+    janitor.store.record_denial(deletion.run_id, janitor.clock.now(), message).await.map(drop)
 }

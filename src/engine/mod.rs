@@ -3,9 +3,9 @@
 //! pass of each.
 
 pub mod courier;
+mod denials;
 pub mod janitor;
 pub mod maintenance;
-mod refusals;
 pub mod runner;
 pub mod scheduler;
 
@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-pub use refusals::Refusals;
+pub use denials::Denials;
 
 /// The health of the loops, for the API. It is kept in memory only, and the loops do not depend on it.
 #[derive(Clone, Default)]

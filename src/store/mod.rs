@@ -12,6 +12,7 @@ mod cron_state;
 mod definitions;
 mod deliveries;
 mod delivery_mode;
+mod denials;
 mod end_run;
 mod error;
 mod housekeeping;
@@ -22,7 +23,6 @@ mod open;
 mod plan_due;
 mod read;
 mod readers;
-mod refusals;
 mod replay;
 mod rows;
 mod scheduled_crons;
@@ -55,8 +55,8 @@ pub use notices::{NewNotice, NoticeKind};
 pub use plan_due::{PlanResult, Planned};
 pub use read::{
     AttemptRow, CronCursor, CronDetails, CronListing, CronRecord, CronRow, CronStatus, DaemonState,
-    DeliveryDetails, DeliveryFilter, DeliveryRow, EventRow, Measures, Notice, Overview, PageCursor, Reader,
-    Refused, RunDetails, RunFilter, RunRow, RunWatch, WatchUntil, WebhookDetails, WebhookQueue, WebhookRow,
+    DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow, Measures, Notice, Overview, PageCursor,
+    Reader, RunDetails, RunFilter, RunRow, RunWatch, WatchUntil, WebhookDetails, WebhookQueue, WebhookRow,
     daemon_state,
 };
 pub use replay::{Replay, ReplayChoice, ReplayOrder};

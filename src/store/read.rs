@@ -34,7 +34,7 @@ pub use delivery_mode::WebhookQueue;
 pub use details::{AttemptRow, DeliveryDetails, EventRow, RunDetails};
 pub use history::{PageCursor, RunFilter};
 pub use measures::Measures;
-pub use overview::{DaemonState, Notice, Overview, Refused, daemon_state};
+pub use overview::{DaemonState, Denied, Notice, Overview, daemon_state};
 pub use records::CronRecord;
 pub use webhooks::{DeliveryFilter, WebhookDetails, WebhookRow};
 pub(super) use webhooks::{WEBHOOK_ROWS, conditions, webhook_row};

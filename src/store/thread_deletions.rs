@@ -66,18 +66,18 @@ impl Store {
     }
 
     /// Records that deleting this thread has failed, and schedules the next try for `due_at`.
-    /// `refused` says whether the agent server refuses us.
+    /// `denied` says whether the agent server refuses us.
     pub async fn postpone_deletion(
         &self,
         thread_id: ThreadId,
         due_at: Timestamp,
-        refused: bool,
+        denied: bool,
     ) -> Result<(), StoreError> {
         self.write(move |tx| {
             tx.prepare_cached(
-                "UPDATE thread_deletions SET failures = failures + 1, due_at = ?2, refused = ?3 WHERE thread_id = ?1",
+                "UPDATE thread_deletions SET failures = failures + 1, due_at = ?2, denied = ?3 WHERE thread_id = ?1",
             )?
-            .execute((thread_id.to_string(), millis(due_at), refused))?;
+            .execute((thread_id.to_string(), millis(due_at), denied))?;
             Ok(())
         })
         .await

@@ -19,12 +19,12 @@ use super::support::span::Span;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 const ALWAYS: usize = usize::MAX;
-const REFUSED: &str = "the agent server refuses us (401): who are you?";
+const DENIED: &str = "the agent server refuses us (401): who are you?";
 
 /// The value of a header of ours.
 const NOTE: &str = "note-of-the-service";
 
-fn refusal() -> Fault {
+fn denial() -> Fault {
     json_answer(401, r#"{"detail": "who are you?"}"#)
 }
 
@@ -36,17 +36,17 @@ fn command(daemon: &Daemon, arguments: &[&str]) -> String {
 
 async fn wait_until_denied(daemon: &Daemon, count: usize) -> Vec<RunRecord> {
     let denied = |runs: &[RunRecord]| runs.iter().filter(|run| run.reason_code == "backend_denied").count();
-    daemon.wait_for_history_within(PATIENCE, "refusals", |runs| denied(runs) == count).await
+    daemon.wait_for_history_within(PATIENCE, "denials", |runs| denied(runs) == count).await
 }
 
-fn refused(daemon: &Daemon) -> Value {
-    daemon.json(&["status"])[0]["refused"].clone()
+fn denied_now(daemon: &Daemon) -> Value {
+    daemon.json(&["status"])[0]["denied"].clone()
 }
 
-/// Checks that the log has one line for the refusals, however often they were tried, and one for their end.
+/// Checks that the log has one line for the denials, however often they were tried, and one for their end.
 fn assert_logged_once(daemon: &Daemon) {
     let log = daemon.stderr();
-    assert_eq!(log.matches("access refused").count(), 1, "{log}");
+    assert_eq!(log.matches("access denied").count(), 1, "{log}");
     assert_eq!(log.matches("access granted again").count(), 1, "{log}");
 }
 
@@ -56,10 +56,10 @@ async fn a_run_that_cannot_be_followed_says_so_until_it_can_be() {
         |request| joins(request) || queries_run(request),
         |request| joins(request) || queries_thread(request),
     ];
-    for is_refused in faults {
+    for is_denied in faults {
         let (server, receiver) = (AgentServerOnPort::start(), Receiver::start());
         let proxy = Proxy::start(server.address());
-        proxy.inject(ALWAYS, is_refused, refusal());
+        proxy.inject(ALWAYS, is_denied, denial());
         let span = Span::once();
         let crons = ["one", "two"].map(|name| Cron::new(name, &span).webhook(&receiver.url("/hook")));
         let daemon = Daemon::start(&Configuration::new(&proxy.url()).crons(crons));
@@ -67,12 +67,12 @@ async fn a_run_that_cannot_be_followed_says_so_until_it_can_be() {
         for run in &runs {
             assert_eq!(
                 (run.phase.as_str(), &run.reason),
-                ("running", &format!("cannot be followed: {REFUSED}"))
+                ("running", &format!("cannot be followed: {DENIED}"))
             );
             assert!(command(&daemon, &["show", &run.run_id]).contains("no access: cannot be followed"));
         }
         assert!(command(&daemon, &["history"]).contains("cannot be followed"));
-        assert_eq!(refused(&daemon), json!({ "runs": 2, "threads": 0 }));
+        assert_eq!(denied_now(&daemon), json!({ "runs": 2, "threads": 0 }));
         let status = command(&daemon, &["status"]);
         assert!(status.contains("no access: 2 runs cannot be followed"), "{status}");
         assert!(status.contains("backend.api_key or backend.headers"), "{status}");
@@ -86,7 +86,7 @@ async fn a_run_that_cannot_be_followed_says_so_until_it_can_be() {
         let ended: Vec<_> = runs.iter().map(|run| (run.status.as_str(), run.reason.as_str())).collect();
         assert_eq!(ended, [("success", ""), ("success", "")]);
         assert_eq!(receiver.wait_for(2).await.len(), 2);
-        assert_eq!(refused(&daemon), json!({ "runs": 0, "threads": 0 }));
+        assert_eq!(denied_now(&daemon), json!({ "runs": 0, "threads": 0 }));
         assert!(!command(&daemon, &["status"]).contains("no access"));
         assert_logged_once(&daemon);
     }
@@ -97,20 +97,20 @@ async fn what_was_said_of_a_run_before_is_said_again_afterwards() {
     let server = AgentServerOnPort::start();
     let proxy = Proxy::start(server.address());
     proxy.inject(1, starts_our_run, Fault::LoseReply);
-    proxy.inject(ALWAYS, posts_fence, refusal());
+    proxy.inject(ALWAYS, posts_fence, denial());
     let cron = Cron::new("lost", &Span::once()).says("sleep 2");
     let daemon =
         Daemon::start(&Configuration::new(&proxy.url()).backend("request_timeout = \"2s\"").cron(cron));
     let run = wait_until_denied(&daemon, 1).await.remove(0);
     assert_eq!(
         (run.phase.as_str(), run.reason),
-        ("unconfirmed", format!("its start cannot be confirmed: {REFUSED}"))
+        ("unconfirmed", format!("its start cannot be confirmed: {DENIED}"))
     );
-    assert_eq!(refused(&daemon), json!({ "runs": 1, "threads": 0 }));
+    assert_eq!(denied_now(&daemon), json!({ "runs": 1, "threads": 0 }));
     let is_followed = |runs: &[RunRecord]| runs[0].reason.starts_with("cannot be followed");
     proxy.heal();
-    proxy.inject(ALWAYS, |request| joins(request) || queries_run(request), refusal());
-    daemon.wait_for_history_within(PATIENCE, "the refusal to follow", is_followed).await;
+    proxy.inject(ALWAYS, |request| joins(request) || queries_run(request), denial());
+    daemon.wait_for_history_within(PATIENCE, "the denial to follow", is_followed).await;
     proxy.heal();
     let run = daemon.wait_until_finished_within(PATIENCE, 1).await.remove(0);
     assert_eq!((run.status.as_str(), run.reason_code.as_str()), ("success", "adopted"), "{run:?}");
@@ -127,7 +127,7 @@ async fn a_thread_that_cannot_be_deleted_is_told_and_deleted_later() {
     );
     let daemon = Daemon::start(&Configuration::new(&proxy.url()).cron(Cron::new("deletes", &Span::once())));
     let run = daemon.wait_until_finished_within(PATIENCE, 1).await.remove(0);
-    daemon.wait_until("the refusal", || refused(&daemon) == json!({ "runs": 0, "threads": 1 })).await;
+    daemon.wait_until("the denial", || denied_now(&daemon) == json!({ "runs": 0, "threads": 1 })).await;
     let shown = command(&daemon, &["show", &run.run_id]);
     let told = "no access: its thread cannot be deleted: the agent server refuses us (403): not yours";
     assert!(shown.contains(told), "{shown}");
@@ -135,7 +135,7 @@ async fn a_thread_that_cannot_be_deleted_is_told_and_deleted_later() {
     assert_eq!((run.status.as_str(), run.reason.as_str()), ("success", ""));
     proxy.heal();
     daemon.wait_within(PATIENCE, "the deletion", || (daemon.deletions_due() == 0).then_some(())).await;
-    assert_eq!(refused(&daemon), json!({ "runs": 0, "threads": 0 }));
+    assert_eq!(denied_now(&daemon), json!({ "runs": 0, "threads": 0 }));
     daemon.wait_for_stderr("access granted again").await;
     assert_logged_once(&daemon);
 }
@@ -160,8 +160,8 @@ async fn on_a_server_with_users_runs_are_followed_with_a_header_of_ours() {
     let accepted = alice.post(&format!("/threads/{thread}/runs"), &run).await;
     assert_eq!(accepted.status, 200, "{}", accepted.text());
     let run = wait_until_denied(&daemon, 1).await.remove(0);
-    assert_eq!((run.phase.as_str(), run.reason), ("running", format!("cannot be followed: {REFUSED}")));
-    assert_eq!(refused(&daemon), json!({ "runs": 1, "threads": 0 }));
+    assert_eq!((run.phase.as_str(), run.reason), ("running", format!("cannot be followed: {DENIED}")));
+    assert_eq!(denied_now(&daemon), json!({ "runs": 1, "threads": 0 }));
 
     // A cron of ours waits, and says why.
     daemon.json(&["trigger", "ours"]);
@@ -171,7 +171,7 @@ async fn on_a_server_with_users_runs_are_followed_with_a_header_of_ours() {
         (ours.phase.as_str(), ours.reason.as_str()),
         ("pending", "backend answered 401: who are you?")
     );
-    assert_eq!(refused(&daemon), json!({ "runs": 1, "threads": 0 }));
+    assert_eq!(denied_now(&daemon), json!({ "runs": 1, "threads": 0 }));
     assert!(receiver.received().is_empty());
 
     let with = without.backend("headers.authorization = \"Bearer ${{ env.SERVICE_TOKEN }}\"");
@@ -186,8 +186,8 @@ async fn on_a_server_with_users_runs_are_followed_with_a_header_of_ours() {
     let received = receiver.wait_for(2).await;
     let body = received.iter().find(|request| request.path == "/hook").unwrap().json();
     assert_eq!(body["values"]["messages"][1]["content"], "echo: hello", "{body}");
-    assert_eq!(refused(&daemon), json!({ "runs": 0, "threads": 0 }));
-    // The server shows headers that begin with `x-` to its graphs, and reports them with the run.
+    assert_eq!(denied_now(&daemon), json!({ "runs": 0, "threads": 0 }));
+    // The server shows this header to its graphs, and reports it with the run.
     let ours = runs.iter().find(|run| run.cron_name == "ours").unwrap();
     let service = Client::new(server.address()).with("authorization", "Bearer token-of-service");
     let report = service.get(&format!("/threads/{}/runs/{}", ours.thread_id, ours.backend_run_id)).await;

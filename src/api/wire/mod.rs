@@ -31,8 +31,8 @@ pub use requests::{
 };
 pub use runs::{Run, RunDelivery, RunDetails, RunError, RunEvent, RunWebhook};
 pub use status::{
-    Configuration, Counts, DaemonProcess, DaemonStatus, Hold, Liveness, NextOccurrence, Notice, Readiness,
-    Refused, Release, StatusReport, StatusSnapshot, StoreFile, SuspendedUrl, Webhooks,
+    Configuration, Counts, DaemonProcess, DaemonStatus, Denied, Hold, Liveness, NextOccurrence, Notice,
+    Readiness, Release, StatusReport, StatusSnapshot, StoreFile, SuspendedUrl, Webhooks,
 };
 pub use values::HideValues;
 pub(super) use webhooks::{

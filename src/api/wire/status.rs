@@ -37,7 +37,7 @@ pub struct StatusReport {
     /// How many webhooks are queued.
     pub deliveries_waiting: u64,
     /// What the agent server refuses us now, with 401 or 403.
-    pub refused: Refused,
+    pub denied: Denied,
     /// What the operator should know.
     pub notices: Vec<Notice>,
     /// What keeps webhooks from their receivers.
@@ -60,7 +60,7 @@ pub struct DaemonStatus {
 
 /// What the agent server refuses us, because `backend.api_key` and `backend.headers` do not let us see everything.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-pub struct Refused {
+pub struct Denied {
     /// How many runs cannot be followed.
     pub runs: u64,
     /// How many threads cannot be deleted.
@@ -308,7 +308,7 @@ impl StatusReport {
             in_progress: Counts::of(&overview.in_progress),
             deliveries_24h: Counts::of(&overview.deliveries),
             deliveries_waiting: overview.deliveries_waiting,
-            refused: Refused { runs: overview.refused.runs, threads: overview.refused.threads },
+            denied: Denied { runs: overview.denied.runs, threads: overview.denied.threads },
             notices: snapshot.notices.iter().map(notice).collect(),
             webhooks: Webhooks::of(&snapshot.queue),
         }

@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use super::RunTask;
 use super::backend_breaker::{DENIED_FIRST, DENIED_MOST};
-use crate::backend::Refusal;
+use crate::backend::Denial;
 use crate::domain::backoff;
 use crate::domain::reason::Reason;
 use crate::domain::run::RunState;
 use crate::store::StoreError;
 
-/// How the log describes what the refusals lead to.
+/// How the log describes what the denials lead to.
 pub(super) const EFFECT: &str = "runs cannot be followed";
 
 pub(super) struct Access {
     /// How often in a row the server has refused us.
-    refusals: u32,
+    denials: u32,
     /// Whether the run's reason says that we are refused.
     is_noted: bool,
     /// The reason that the note replaced; unknown after a restart.
@@ -26,23 +26,23 @@ impl Access {
     pub(super) fn of(task: &RunTask<'_>) -> Self {
         let run = &task.claimed.run;
         let is_running = matches!(run.state, RunState::Running(_));
-        let is_noted = is_running && run.reason.as_ref().is_some_and(Reason::is_refusal);
-        Self { refusals: 0, is_noted, earlier: None }
+        let is_noted = is_running && run.reason.as_ref().is_some_and(Reason::is_denial);
+        Self { denials: 0, is_noted, earlier: None }
     }
 
-    /// Notes a refusal on the run. `impossible` says what cannot be done, such as `cannot be followed`.
-    pub(super) async fn refused(
+    /// Notes a denial on the run. `impossible` says what cannot be done, such as `cannot be followed`.
+    pub(super) async fn denied(
         &mut self,
         task: &RunTask<'_>,
         impossible: &str,
-        refusal: &Refusal,
+        denial: &Denial,
     ) -> Result<(), StoreError> {
         let (runner, run_id) = (task.runner, task.claimed.run.run_id);
-        self.refusals = self.refusals.saturating_add(1);
-        if runner.refusals.record(run_id, EFFECT, refusal) {
-            let message = format!("{impossible}: {refusal}");
-            let replaced = runner.store.record_refusal(run_id, runner.clock.now(), message).await?;
-            self.earlier = replaced.filter(|reason| !reason.is_refusal()).or(self.earlier.take());
+        self.denials = self.denials.saturating_add(1);
+        if runner.denials.record(run_id, EFFECT, denial) {
+            let message = format!("{impossible}: {denial}");
+            let replaced = runner.store.record_denial(run_id, runner.clock.now(), message).await?;
+            self.earlier = replaced.filter(|reason| !reason.is_denial()).or(self.earlier.take());
             self.is_noted = true;
         }
         Ok(())
@@ -51,16 +51,16 @@ impl Access {
     /// Takes the note back, once the server lets us follow the run.
     pub(super) async fn granted(&mut self, task: &RunTask<'_>) -> Result<(), StoreError> {
         let run_id = task.claimed.run.run_id;
-        self.refusals = 0;
-        task.runner.refusals.lift(&run_id);
+        self.denials = 0;
+        task.runner.denials.lift(&run_id);
         match std::mem::take(&mut self.is_noted) {
-            true => task.runner.store.lift_refusal(run_id, self.earlier.take()).await,
+            true => task.runner.store.lift_denial(run_id, self.earlier.take()).await,
             false => Ok(()),
         }
     }
 
     /// Returns how long to wait before the server is asked again, or `None` if it has not refused us.
     pub(super) fn wait(&self) -> Option<Duration> {
-        (self.refusals > 0).then(|| backoff::doubling(DENIED_FIRST, DENIED_MOST, self.refusals))
+        (self.denials > 0).then(|| backoff::doubling(DENIED_FIRST, DENIED_MOST, self.denials))
     }
 }

@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use crate::backend::{ListedRun, Refusal};
+use crate::backend::{Denial, ListedRun};
 use crate::domain::ids::{BackendRunId, RunId};
 
 /// What happened to an unconfirmed start.
@@ -18,7 +18,7 @@ pub(super) enum Conclusion {
     /// The backend did not give a clear answer this time.
     Unanswered(String),
     /// The backend refuses us.
-    Refused(Refusal),
+    Denied(Denial),
     /// The backend cannot answer the question at all.
     Undecidable(String),
 }

@@ -51,14 +51,14 @@ pub(super) async fn query_thread(
             let values = EndValues::TooLarge { bytes_max };
             match task.runner.in_turn(task.backend.thread_without_values(thread_id)).await {
                 Ok(thread) => (thread, values),
-                Err(error @ (CallError::Unreachable(_) | CallError::Refused(_))) => return Err(error),
+                Err(error @ (CallError::Unreachable(_) | CallError::Denied(_))) => return Err(error),
                 // This server cannot leave the values out.
                 Err(CallError::NotFound(_) | CallError::Status { .. } | CallError::TooLarge { .. }) => {
                     return unseen(values);
                 }
             }
         }
-        Err(error @ (CallError::Unreachable(_) | CallError::Refused(_) | CallError::Status { .. })) => {
+        Err(error @ (CallError::Unreachable(_) | CallError::Denied(_) | CallError::Status { .. })) => {
             return Err(error);
         }
     };

@@ -25,7 +25,7 @@ impl FenceSupport {
         match second {
             FenceAnswer::Busy if first_status == WAITS => Self::Honoured,
             FenceAnswer::Busy | FenceAnswer::Posted(_) => Self::Ignored,
-            FenceAnswer::Unclear(_) | FenceAnswer::Refused(_) | FenceAnswer::NotSupported(_) => Self::Unknown,
+            FenceAnswer::Unclear(_) | FenceAnswer::Denied(_) | FenceAnswer::NotSupported(_) => Self::Unknown,
         }
     }
 

@@ -33,7 +33,7 @@ struct FollowState {
     not_found_count: u32,
     access: Access,
     /// Whether the backend has refused to cancel the run.
-    cancel_refused: bool,
+    cancel_denied: bool,
     /// When the backend was asked to cancel the run.
     cancel_since: Option<Timestamp>,
 }
@@ -91,11 +91,11 @@ pub(super) async fn follow(
         reconnects: 0,
         not_found_count: 0,
         access: Access::of(task),
-        cancel_refused: false,
+        cancel_denied: false,
         cancel_since: None,
     };
     let result = follow_to_end(task, &mut state, nudge).await;
-    task.runner.refusals.forget(&task.claimed.run.run_id);
+    task.runner.denials.forget(&task.claimed.run.run_id);
     result
 }
 
@@ -221,12 +221,14 @@ async fn cancel(task: &RunTask<'_>, state: &mut FollowState) -> Result<(), Store
     let BackendRun { thread_id, backend_run_id, .. } = state.backend_run;
     match task.backend.cancel(thread_id, backend_run_id).await {
         Ok(()) | Err(CallError::NotFound(_)) => {
-            state.cancel_refused = false;
             state.cancel_since = Some(task.runner.clock.now());
+            if std::mem::take(&mut state.cancel_denied) {
+                state.access.granted(task).await?;
+            }
         }
-        Err(CallError::Refused(refusal)) => {
-            state.cancel_refused = true;
-            state.access.refused(task, "cannot be cancelled", &refusal).await?;
+        Err(CallError::Denied(denial)) => {
+            state.cancel_denied = true;
+            state.access.denied(task, "cannot be cancelled", &denial).await?;
         }
         Err(error) => {
             tracing::warn!(run_id = %task.claimed.run.run_id, %backend_run_id, %error, "run not cancelled yet");
@@ -249,7 +251,7 @@ async fn check(task: &RunTask<'_>, state: &mut FollowState) -> Result<Checked, S
     if report.has_ended() {
         return finish(task, state, report).await;
     }
-    if !state.cancel_refused {
+    if !state.cancel_denied {
         state.access.granted(task).await?;
     }
     if let (Some(cause), Some(since)) = (state.backend_run.cancelling, state.cancel_since)
@@ -275,7 +277,7 @@ async fn not_queried(
     error: CallError,
 ) -> Result<Checked, StoreError> {
     match error {
-        CallError::Refused(refusal) => state.access.refused(task, "cannot be followed", &refusal).await?,
+        CallError::Denied(denial) => state.access.denied(task, "cannot be followed", &denial).await?,
         error => {
             tracing::debug!(run_id = %task.claimed.run.run_id, %error, "run not queried");
             state.reconnects = state.reconnects.saturating_add(1);

@@ -24,7 +24,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{Refusals, Wakes};
+use super::{Denials, Wakes};
 use crate::backend::{AgentClient, ResponseStream};
 use crate::clock::Clock;
 use crate::config::Environment;
@@ -65,7 +65,7 @@ pub struct Runner {
     wakes: Wakes,
     stop: CancellationToken,
     backend_breaker: Arc<BackendBreaker>,
-    refusals: Refusals<RunId>,
+    denials: Denials<RunId>,
     fence_support: Mutex<FenceSupport>,
     joins: Semaphore,
     queries: Semaphore,
@@ -155,7 +155,7 @@ impl Runner {
             wakes,
             stop,
             backend_breaker: Arc::default(),
-            refusals: Refusals::default(),
+            denials: Denials::default(),
             fence_support: Mutex::default(),
             joins: Semaphore::new(JOINS_MAX),
             queries: Semaphore::new(QUERIES_IN_FLIGHT),

@@ -48,11 +48,11 @@ pub(super) async fn reconcile(
     };
     crash_point("reconciled").await;
     match conclusion {
-        Conclusion::Unanswered(_) | Conclusion::Refused(_) => {}
+        Conclusion::Unanswered(_) | Conclusion::Denied(_) => {}
         Conclusion::Started(_)
         | Conclusion::NeverStarts
         | Conclusion::MayStartUntil(_)
-        | Conclusion::Undecidable(_) => task.runner.refusals.lift(&claimed.run.run_id),
+        | Conclusion::Undecidable(_) => task.runner.denials.lift(&claimed.run.run_id),
     }
     match conclusion {
         Conclusion::Started(backend_run_id) => adopt(task, thread_id, backend_run_id, sent_at).await,
@@ -70,7 +70,7 @@ pub(super) async fn reconcile(
             let message =
                 "the agent server does not have it so far, and a copy of the request may still arrive";
             let reason = Reason::new(ReasonCode::StartUnconfirmed, message);
-            postpone(task, until, Some(reason).filter(|_| is_refusal_noted(task))).await
+            postpone(task, until, Some(reason).filter(|_| is_denial_noted(task))).await
         }
         Conclusion::Undecidable(detail) => {
             let message = format!("it cannot be determined whether it started: {detail}");
@@ -79,9 +79,9 @@ pub(super) async fn reconcile(
         Conclusion::Unanswered(detail) => {
             try_again(task, sent_at, Reason::new(ReasonCode::StartUnconfirmed, detail)).await
         }
-        Conclusion::Refused(refusal) => {
-            task.runner.refusals.record(claimed.run.run_id, access::EFFECT, &refusal);
-            let message = format!("its start cannot be confirmed: {refusal}");
+        Conclusion::Denied(denial) => {
+            task.runner.denials.record(claimed.run.run_id, access::EFFECT, &denial);
+            let message = format!("its start cannot be confirmed: {denial}");
             try_again(task, sent_at, Reason::new(ReasonCode::BackendDenied, message)).await
         }
     }
@@ -91,20 +91,20 @@ pub(super) async fn reconcile(
 async fn try_again(task: &RunTask<'_>, sent_at: Timestamp, reason: Reason) -> Result<NextStep, StoreError> {
     let (run, now) = (&task.claimed.run, task.runner.clock.now());
     if backoff::between(sent_at, now) > UNCONFIRMED_MAX {
-        task.runner.refusals.forget(&run.run_id);
+        task.runner.denials.forget(&run.run_id);
         let detail = reason.text();
         let message = format!("it could not be determined for a day whether it started: {detail}");
         return give_up(task, ReasonCode::Unknown, message).await;
     }
     let wait = backoff::doubling(WAIT_FIRST, WAIT_MOST, run.not_found_count.saturating_add(1));
-    // The first failure is worth a line in the timeline, and so is a refusal that begins or ends; a day of them is not.
-    let is_news = run.not_found_count == 0 || reason.is_refusal() != is_refusal_noted(task);
+    // The first failure is worth a line in the timeline, and so is a denial that begins or ends; a day of them is not.
+    let is_news = run.not_found_count == 0 || reason.is_denial() != is_denial_noted(task);
     postpone(task, backoff::after(now, wait), Some(reason).filter(|_| is_news)).await
 }
 
 /// Whether the run's reason says that the backend refuses us.
-fn is_refusal_noted(task: &RunTask<'_>) -> bool {
-    task.claimed.run.reason.as_ref().is_some_and(Reason::is_refusal)
+fn is_denial_noted(task: &RunTask<'_>) -> bool {
+    task.claimed.run.reason.as_ref().is_some_and(Reason::is_denial)
 }
 
 /// Commits that the run was found on the backend.
@@ -186,7 +186,7 @@ async fn conclude_by_fence(task: &RunTask<'_>, thread_id: ThreadId, sent_at: Tim
     let assistant_id = &task.claimed.spec.request().assistant_id;
     let posted = match task.backend.fence(thread_id, assistant_id).await {
         FenceAnswer::Unclear(detail) => return Conclusion::Unanswered(detail),
-        FenceAnswer::Refused(refusal) => return Conclusion::Refused(refusal),
+        FenceAnswer::Denied(denial) => return Conclusion::Denied(denial),
         FenceAnswer::NotSupported(_) => return conclude_by_list(task, thread_id, sent_at).await,
         FenceAnswer::Busy => None,
         FenceAnswer::Posted(fence) => Some(fence),
@@ -245,7 +245,7 @@ async fn find_fence_support(
         FenceAnswer::Unclear(detail) | FenceAnswer::NotSupported(detail) => {
             return Err(Conclusion::Unanswered(detail));
         }
-        FenceAnswer::Refused(refusal) => return Err(Conclusion::Refused(refusal)),
+        FenceAnswer::Denied(denial) => return Err(Conclusion::Denied(denial)),
         FenceAnswer::Busy | FenceAnswer::Posted(_) => {}
     }
     if shown == FenceSupport::Ignored {
@@ -276,9 +276,8 @@ async fn conclude_by_search(task: &RunTask<'_>, sent_at: Timestamp) -> (ThreadId
     let threads = match task.backend.threads_of(task.claimed.run.run_id).await {
         Ok(threads) => threads,
         Err(
-            error @ (CallError::Unreachable(_)
-            | CallError::Refused(_)
-            | CallError::Status { code: 500.., .. }),
+            error
+            @ (CallError::Unreachable(_) | CallError::Denied(_) | CallError::Status { code: 500.., .. }),
         ) => {
             return (nowhere, unanswered(error));
         }
@@ -292,7 +291,7 @@ async fn conclude_by_search(task: &RunTask<'_>, sent_at: Timestamp) -> (ThreadId
             Conclusion::NeverStarts | Conclusion::MayStartUntil(_) => {}
             conclusion @ (Conclusion::Started(_)
             | Conclusion::Unanswered(_)
-            | Conclusion::Refused(_)
+            | Conclusion::Denied(_)
             | Conclusion::Undecidable(_)) => {
                 return (thread_id, conclusion);
             }
@@ -325,7 +324,7 @@ async fn conclude_by_list(task: &RunTask<'_>, thread_id: ThreadId, sent_at: Time
 
 fn unanswered(error: CallError) -> Conclusion {
     match error {
-        CallError::Refused(refusal) => Conclusion::Refused(refusal),
+        CallError::Denied(denial) => Conclusion::Denied(denial),
         CallError::NotFound(_)
         | CallError::Status { .. }
         | CallError::TooLarge { .. }

@@ -220,7 +220,7 @@ CREATE TABLE thread_deletions (
     due_at    INTEGER NOT NULL,
     failures  INTEGER NOT NULL DEFAULT 0,
     -- 1 if the agent server refused us the last time.
-    refused   INTEGER NOT NULL DEFAULT 0 CHECK (refused IN (0, 1))
+    denied    INTEGER NOT NULL DEFAULT 0 CHECK (denied IN (0, 1))
 ) STRICT;
 CREATE INDEX thread_deletions_due ON thread_deletions (due_at);
 

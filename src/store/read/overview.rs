@@ -38,12 +38,12 @@ pub struct Overview {
     pub deliveries: Vec<(DeliveryStatus, u64)>,
     /// Deliveries that wait for an attempt, of any age.
     pub deliveries_waiting: u64,
-    pub refused: Refused,
+    pub denied: Denied,
 }
 
 /// What the agent server refuses us now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Refused {
+pub struct Denied {
     /// Runs that cannot be followed.
     pub runs: u64,
     /// Threads that cannot be deleted.
@@ -130,7 +130,7 @@ impl Reader {
                     "SELECT count(*) AS number FROM deliveries WHERE due_at IS NOT NULL",
                     [],
                 )?,
-                refused: Refused {
+                denied: Denied {
                     runs: count(
                         tx,
                         "SELECT count(*) AS number FROM runs WHERE phase <> 'ended' \
@@ -139,7 +139,7 @@ impl Reader {
                     )?,
                     threads: count(
                         tx,
-                        "SELECT count(*) AS number FROM thread_deletions WHERE refused = 1",
+                        "SELECT count(*) AS number FROM thread_deletions WHERE denied = 1",
                         [],
                     )?,
                 },

@@ -93,7 +93,7 @@ fn what_a_list_without_a_fence_shows() {
                         Conclusion::NeverStarts => "never starts".to_owned(),
                         Conclusion::MayStartUntil(until) => format!("may start until {}", until.as_second()),
                         Conclusion::Unanswered(_) => "unanswered".to_owned(),
-                        Conclusion::Refused(_) => "refused".to_owned(),
+                        Conclusion::Denied(_) => "denied".to_owned(),
                         Conclusion::Undecidable(_) => "undecidable".to_owned(),
                     }
                 };

@@ -9,9 +9,9 @@ use crate::domain::ids::RunId;
 use crate::domain::reason::{Reason, ReasonCode, RunEventKind};
 
 impl Store {
-    /// Adds a refusal to the timeline of a run, unless it is there already, and makes it the reason of a run that is
+    /// Adds a denial to the timeline of a run, unless it is there already, and makes it the reason of a run that is
     /// running. Returns the reason that it replaces.
-    pub async fn record_refusal(
+    pub async fn record_denial(
         &self,
         run_id: RunId,
         at: Timestamp,
@@ -42,8 +42,8 @@ impl Store {
         .await
     }
 
-    /// Gives a running run back the reason that a refusal has replaced.
-    pub async fn lift_refusal(&self, run_id: RunId, earlier: Option<Reason>) -> Result<(), StoreError> {
+    /// Gives a running run back the reason that a denial has replaced.
+    pub async fn lift_denial(&self, run_id: RunId, earlier: Option<Reason>) -> Result<(), StoreError> {
         self.write(move |tx| set_reason(tx, run_id, earlier.as_ref())).await
     }
 }
