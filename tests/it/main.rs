@@ -38,6 +38,7 @@ mod simulation;
 #[expect(dead_code, reason = "support offers more than the tests of today use")]
 mod support;
 mod tidy;
+mod users;
 mod verifying;
 mod weaker_servers;
 mod webhook_control;

@@ -22,7 +22,7 @@ use tracing::Instrument;
 use super::webhook_urls;
 use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
-use crate::backend::CallError;
+use crate::backend::{CallError, Twin};
 use crate::domain::bounds::CRON_BODY_BYTES_MAX;
 use crate::domain::cron::{CronSource, Target};
 use crate::domain::ids::{AssistantId, CronId, ThreadId};
@@ -75,39 +75,31 @@ async fn create_cron(
     thread_id: Option<ThreadId>,
 ) -> Result<Json<Value>, ErrorResponse> {
     schema::check(&body, if thread_id.is_some() { &schema::THREAD_CRON } else { &schema::CRON })?;
-    let mut cron_id = CronId::of_time(api.clock.now(), random());
     let policy = api.webhooks.now().webhooks.url.clone();
-    let NewCronRequest { request, metadata, .. } = request::new_cron(cron_id, body.clone());
-    request::definition(cron_id, &request, &metadata, thread_id, &policy)?;
-    let assistant_id = match permission {
+    let new_id = CronId::of_time(api.clock.now(), random());
+    let NewCronRequest { request, metadata, .. } = request::new_cron(new_id, body.clone());
+    request::definition(new_id, &request, &metadata, thread_id, &policy)?;
+    let twin = match permission {
         Permission::All => {
             let assistant_id = assistant(api, &request).await?;
             if let Some(thread_id) = thread_id {
                 check_thread(api, thread_id).await?;
             }
-            assistant_id
+            Twin { cron_id: new_id, assistant_id, metadata }
         }
-        Permission::AsTheAgentServerSays(twins) => {
-            let twin = twins.create(thread_id, &body).await?;
-            cron_id = twin.cron_id;
-            set_metadata(&mut body, twin.metadata);
-            twin.assistant_id
-        }
+        Permission::AsTheAgentServerSays(twins) => twins.create(thread_id, &body).await?,
     };
-    let NewCronRequest { name, mut request, metadata } = request::new_cron(cron_id, body);
+    let Twin { cron_id, assistant_id, metadata } = twin;
+    if body.contains_key("metadata") {
+        body.insert("metadata".to_owned(), Value::Object(metadata.clone()));
+    }
+    let NewCronRequest { name, mut request, .. } = request::new_cron(cron_id, body);
     request.insert("assistant_id".to_owned(), json!(assistant_id.to_string()));
     let body = request::definition(cron_id, &request, &metadata, thread_id, &policy)?;
     let stored =
         api.store.create_api_cron(api.clock.now(), NewApiCron { cron_id, name, body, request }).await?;
     on_change(api, &stored, "cron created through the API");
     Ok(Json(response::cron(&stored, api.clock.now())))
-}
-
-/// Takes over the metadata as the agent server has it. If neither the client nor the agent server names any, there is none.
-fn set_metadata(request: &mut Map<String, Value>, metadata: Map<String, Value>) {
-    if !metadata.is_empty() || request.contains_key("metadata") {
-        request.insert("metadata".to_owned(), Value::Object(metadata));
-    }
 }
 
 async fn read(
@@ -151,7 +143,7 @@ async fn change_cron(
         }
         let twin = twins.change(cron_id, &patch).await?;
         if patch.contains_key("metadata") {
-            set_metadata(&mut patch, twin.metadata);
+            patch.insert("metadata".to_owned(), Value::Object(twin.metadata));
         }
     }
     let change = move |stored: &StoredCron| match (stored.cron.source, &stored.location) {
