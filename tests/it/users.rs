@@ -100,6 +100,7 @@ fn strip(value: &mut Value) {
                 object.remove(key);
             }
             object.values_mut().for_each(strip);
+            object.sort_keys();
         }
         _ => {}
     }
