@@ -96,12 +96,15 @@ async fn respond(
     request: Request<Incoming>,
 ) -> Result<Response, Infallible> {
     let (mut parts, body) = request.into_parts();
-    match plain_path(&parts.uri) {
-        Ok(Some(plain)) => parts.uri = plain,
-        Ok(None) => {}
-        Err(error) => return Ok(ErrorResponse::BadRequest(error.to_string()).into_response()),
+    let path = plain_path(&parts.uri);
+    if let Ok(Some(plain)) = &path {
+        parts.uri = plain.clone();
     }
     let (verdict, cors) = endpoint.admission.judge(&mut parts);
+    let verdict = match (path, verdict) {
+        (Err(error), Ok(Verdict::Admitted(_))) => Err(ErrorResponse::BadRequest(error.to_string())),
+        (_, verdict) => verdict,
+    };
     let caller = match verdict {
         Ok(Verdict::Admitted(caller)) => caller,
         Ok(Verdict::Answered(response)) => return Ok(response),

@@ -8,6 +8,7 @@
 
 mod api_crons;
 mod bad_receivers;
+mod browsers;
 mod bypasses;
 mod calendar_croniter;
 mod calendar_oracle;
@@ -41,6 +42,7 @@ mod tidy;
 mod users;
 mod verifying;
 mod weaker_servers;
+mod web_pages;
 mod webhook_control;
 mod webhook_tools;
 mod webhooks;

@@ -60,9 +60,9 @@ impl Admission {
         Self { listener: ListenerKind::Tcp, rules }
     }
 
-    /// Judges a request, whose path is written plainly, and removes our own keys from its headers, so that they reach
-    /// neither the handlers nor the agent server. Also returns what browsers must be told with the response, whatever it
-    /// is.
+    /// Judges a request and removes our own keys from its headers, so that they reach neither the handlers nor the agent
+    /// server. A request that is admitted has the rights that are checked here only if its path is written plainly. Also
+    /// returns what browsers must be told with the response, whatever it is.
     pub(super) fn judge(&self, parts: &mut Parts) -> (Result<Verdict, ErrorResponse>, Cors) {
         let rules = self.rules.now();
         let page = match Page::of(&parts.headers) {
@@ -89,7 +89,7 @@ impl Admission {
         let (intent, subject) = (intent_of(&parts.method), subject_of(parts.uri.path()));
         let is_allowed_page = rules.allows(page.origin()) || page.is_of(&hosts);
         if caller == Caller::Local && !is_allowed_page && !matches!(cors, Cors::Allowed(_)) {
-            page.check_on_this_machine(&parts.headers)?;
+            page.check_on_this_machine(parts)?;
         }
         let is_acting = subject == Subject::Own || self.listener == ListenerKind::UnixSocket;
         if intent == Intent::Act && is_acting && !is_allowed_page {

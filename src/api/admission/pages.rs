@@ -51,7 +51,7 @@ pub(in crate::api) enum Cors {
     Allowed(HeaderValue),
     /// No page may read it.
     Denied,
-    /// No origins are configured: what the agent server says stays.
+    /// No origins are configured for TCP: what the agent server says stays.
     AsTheyAre,
 }
 
@@ -90,10 +90,11 @@ impl Page {
     }
 
     /// Refuses other sites where no key is needed. A link to us may be followed: its response is shown to the user only.
-    pub(super) fn check_on_this_machine(&self, headers: &HeaderMap) -> Result<(), ErrorResponse> {
-        let is_navigation = headers.get(SEC_FETCH_MODE).is_some_and(|mode| mode == "navigate");
-        let is_cross_site = headers.get(SEC_FETCH_SITE).is_some_and(|site| site == "cross-site");
-        if self.origin.is_some() || (is_cross_site && !is_navigation) {
+    pub(super) fn check_on_this_machine(&self, parts: &Parts) -> Result<(), ErrorResponse> {
+        let is_navigation = parts.headers.get(SEC_FETCH_MODE).is_some_and(|mode| mode == "navigate");
+        let is_link = is_navigation && parts.method == Method::GET;
+        let is_cross_site = parts.headers.get(SEC_FETCH_SITE).is_some_and(|site| site == "cross-site");
+        if self.origin.is_some() || (is_cross_site && !is_link) {
             let message = "this request comes from a page of another site: without http.api_keys only programs on this \
                            machine and the pages in http.allow_origins may use the API";
             return Err(ErrorResponse::Forbidden(message.to_owned()));
@@ -121,7 +122,8 @@ impl Cors {
         let is_allowed = rules.allows(page.origin()) || (is_open && !has_list && page.is_loopback());
         match &page.origin {
             Some(origin) if is_allowed => Cors::Allowed(origin.clone()),
-            _ if has_list => Cors::Denied,
+            // What comes through the socket has the rights of the operator, so the agent server's `*` must not open it.
+            _ if has_list || listener == ListenerKind::UnixSocket => Cors::Denied,
             _ => Cors::AsTheyAre,
         }
     }

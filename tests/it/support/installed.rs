@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use super::versions::{Requirements, Versions};
+use super::versions::{Requirements, Versions, WEB_PAGE};
 
 const PYPI: &str = "this test needs python3 (3.11 or newer) with its venv module (on Debian: apt install \
                     python3-venv) and access to PyPI, once";
@@ -26,6 +26,20 @@ pub(crate) fn python_sdk() -> PathBuf {
 pub(crate) fn js_sdk() -> Option<PathBuf> {
     let versions = Versions::asked_for();
     has_node().then(|| packages_of_npm(&versions.folder("langgraph-sdk-js"), &[&versions.js_sdk(published)]))
+}
+
+/// Returns this page with everything that it imports, as one script, or `None` on a machine without node.
+pub(crate) fn web_page(source: &Path) -> Option<String> {
+    let versions = Versions::asked_for();
+    let sdk = versions.js_sdk(published);
+    let packages: Vec<&str> = [sdk.as_str()].into_iter().chain(WEB_PAGE).collect();
+    let folder = from_npm(&versions.folder("web-page"), &packages)?;
+    // Packages are resolved from the folder of the page.
+    let page = folder.join(source.file_name().unwrap());
+    std::fs::copy(source, &page).unwrap();
+    let mut esbuild = Command::new(folder.join("node_modules/.bin/esbuild"));
+    let bundled = run(esbuild.args(["--bundle", "--jsx=automatic", "--log-level=error"]).arg(page), NPM);
+    Some(String::from_utf8(bundled.stdout).unwrap())
 }
 
 /// Returns a virtual environment with this package of PyPI.

@@ -4,6 +4,7 @@
 //! a condition, with a limit after which the test fails and says what it waited for.
 
 pub(crate) mod agent_server;
+pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod configuration;
 pub(crate) mod daemon;

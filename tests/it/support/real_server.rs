@@ -18,10 +18,10 @@ use super::installed;
 /// A start takes about 8 s on an idle machine with two cores, and several tests share the cores.
 const READY_WITHIN: Duration = Duration::from_secs(120);
 
-/// Runs the server in the background, and kills the whole process group, itself included, as soon as the server ends or
-/// standard input closes. The test holds the other end of that pipe, so the server cannot outlive the test, even if the
+/// Runs a program in the background, and kills the whole process group, itself included, as soon as the program ends or
+/// standard input closes. The test holds the other end of that pipe, so the program cannot outlive the test, even if the
 /// test is killed.
-const WATCH: &str = r#"( "$@" </dev/null; kill -KILL 0 ) & read -r line; kill -KILL 0"#;
+pub(super) const WATCH: &str = r#"( "$@" </dev/null; kill -KILL 0 ) & read -r line; kill -KILL 0"#;
 
 pub(crate) struct RealServer {
     folder: TempDir,

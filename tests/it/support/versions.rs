@@ -22,6 +22,10 @@ const PYTHON_SDK: (&str, &str) = ("langgraph-sdk", "0.4.14");
 /// The package as npm names it.
 const JS_SDK: (&str, &str) = ("@langchain/langgraph-sdk", "2.0.0");
 
+/// What a page that uses its React hook needs beside it, and what makes one script of it.
+pub(super) const WEB_PAGE: [&str; 4] =
+    ["@langchain/core@1.4.0", "react@19.3.1", "react-dom@19.3.1", "esbuild@0.28.2"];
+
 /// What those packages bring along. It is pinned as well, so that a release of somebody else's fails no test.
 const DEPENDENCIES: &str = "
 annotated-types==0.8.0
