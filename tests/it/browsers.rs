@@ -113,7 +113,7 @@ async fn a_hostile_page_reads_nothing_and_changes_nothing() {
     let pages = Pages::start(&[("attack", script)]);
     let evil = pages.origin("evil.test");
     let list = format!("allow_origins = [\"{}\"]", pages.origin("app.example.test"));
-    for http in [list.clone(), format!("{list}\n{KEYS}"), String::new(), KEYS.to_owned()] {
+    for http in [String::new(), list.clone(), format!("{list}\n{KEYS}"), KEYS.to_owned()] {
         let gateway = Gateway::start(&http).await;
         let socket = gateway.daemon.folder().join("agentcron.sock");
         let before = state(&gateway.daemon);
@@ -123,6 +123,7 @@ async fn a_hostile_page_reads_nothing_and_changes_nothing() {
         let attacks = [
             (evil.clone(), format!("http://{}", gateway.address)),
             (evil.clone(), format!("http://localhost:{}", gateway.address.port())),
+            (evil.clone(), format!("http://0.0.0.0:{}", gateway.address.port())),
             (evil.clone(), format!("http://127.0.0.1:{unix}")),
             (pages.origin("localhost"), format!("http://127.0.0.1:{unix}")),
             (pages.origin("localhost"), format!("http://localhost:{unix}")),

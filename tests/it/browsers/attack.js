@@ -71,6 +71,30 @@ function pushed(path) {
   });
 }
 
+function connected(path) {
+  return new Promise((resolve) => {
+    const socket = new WebSocket(api.replace("http", "ws") + path);
+    socket.onopen = () => resolve("opened");
+    socket.onerror = () => resolve(null);
+  });
+}
+
+// A frame without an origin of its own, whose requests say `Origin: null`.
+function sandboxed(path, init) {
+  return new Promise((resolve) => {
+    const frame = document.body.appendChild(document.createElement("iframe"));
+    frame.sandbox = "allow-scripts";
+    window.addEventListener("message", ({ source, data }) => source === frame.contentWindow && resolve(data));
+    const asked = `${JSON.stringify(api + path)}, ${JSON.stringify(init)}`;
+    const script = `const say = (seen) => parent.postMessage(seen, "*");
+      fetch(${asked}).then((response) => response.text()).then(say, () => say(null))`;
+    frame.srcdoc = `<script>${script}</` + `script>`;
+  });
+}
+
+// Our own server sends the request on, with its method and body.
+const redirected = async (path, init) => seen(await fetch(`/to?${api}${path}`, init));
+
 async function main() {
   const ways = [];
   for (const path of READABLE) {
@@ -80,6 +104,9 @@ async function main() {
     ways.push(attempt(`frame of ${path}`, () => framed(path)));
     ways.push(attempt(`script ${path}`, () => embedded("script", "src", path)));
     ways.push(attempt(`events of ${path}`, () => pushed(path)));
+    ways.push(attempt(`socket at ${path}`, () => connected(path)));
+    ways.push(attempt(`GET ${path} without an origin`, () => sandboxed(path, {})));
+    ways.push(attempt(`GET ${path} redirected`, () => redirected(path, {})));
   }
   for (const path of ACTING) {
     const json = { "content-type": "application/json" };
@@ -92,6 +119,8 @@ async function main() {
     ways.push(attempt(`POST ${path} unseen`, async () => seen(await post({ mode: "no-cors" }))));
     const silent = { mode: "no-cors", referrerPolicy: "no-referrer" };
     ways.push(attempt(`POST ${path} without a referrer`, async () => seen(await post(silent))));
+    ways.push(attempt(`POST ${path} without an origin`, () => sandboxed(path, { method: "POST", body })));
+    ways.push(attempt(`POST ${path} redirected`, () => redirected(path, { method: "POST", body, mode: "no-cors" })));
     ways.push(attempt(`PUT ${path}`, async () => seen(await post({ method: "PUT" }))));
     ways.push(attempt(`beacon to ${path}`, async () => void navigator.sendBeacon(api + path, body)));
     for (const type of ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]) {

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::RawQuery;
 use axum::http::header::{CONNECTION, CONTENT_TYPE};
-use axum::routing::{get, post};
+use axum::response::Redirect;
+use axum::routing::{any, get, post};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -26,14 +27,15 @@ pub(crate) struct Pages {
 }
 
 impl Pages {
-    /// Serves each of these scripts, `NAME` and text, as the page `/page/NAME`.
+    /// Serves each of these scripts, `NAME` and text, as the page `/page/NAME`; `/to?URL` redirects to that URL.
     pub(crate) fn start(scripts: &[(&str, String)]) -> Self {
         let reports = Arc::new(GrowingList::new());
         let record = Arc::clone(&reports);
         let report = async move |RawQuery(query): RawQuery, body: String| {
             record.push((query.unwrap_or_default(), serde_json::from_str(&body).unwrap()));
         };
-        let mut router = Router::new().route("/report", post(report));
+        let redirect = async |RawQuery(query): RawQuery| Redirect::temporary(&query.unwrap_or_default());
+        let mut router = Router::new().route("/report", post(report)).route("/to", any(redirect));
         for (name, script) in scripts {
             let html =
                 format!("<!doctype html><title>{name}</title><body><script>{}</script>", escaped(script));
