@@ -15,6 +15,8 @@ use crate::domain::delivery_mode::RateLimit;
 use crate::domain::ids::{BackendRunId, DeliveryId, RunId, ThreadId};
 use crate::domain::run::{Outcome, RunChange, RunState, Status};
 
+mod denials;
+
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }

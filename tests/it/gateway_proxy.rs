@@ -192,7 +192,8 @@ async fn the_headers_for_the_backend_are_added_only_to_requests_without_credenti
     let (_daemon, address) = gateway(&backend, &keys, ours).await;
     let names = ["authorization", "x-api-key", "x-session"];
     // What the client sends besides our key, and what the backend gets under these names.
-    let cases: [(&[(&str, &str)], [&str; 3]); 6] = [
+    type Sent<'a> = &'a [(&'a str, &'a str)];
+    let cases: [(Sent, [&str; 3]); 6] = [
         (&[], ["Bearer ours", "our-key", "our-session"]),
         (&[("x-other", "1")], ["Bearer ours", "our-key", "our-session"]),
         (&[("authorization", "Bearer theirs")], ["Bearer theirs", "", ""]),
