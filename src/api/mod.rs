@@ -10,7 +10,9 @@ mod health;
 mod langgraph;
 mod metrics;
 mod openapi;
+mod parsing;
 mod paths;
+mod places;
 mod serving;
 mod socket;
 mod timeouts;
@@ -29,7 +31,9 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::backend::AgentClient;
 use crate::clock::Clock;
 use crate::config::Secret;
-use crate::domain::bounds::{API_BODY_BYTES_MAX, HTTP_CONNECTIONS_MAX, SOCKET_CONNECTIONS_MAX};
+use crate::domain::bounds::{
+    API_BODY_BYTES_MAX, HTTP_CONNECTIONS_MAX, HTTP_STRANGERS_MAX, SOCKET_CONNECTIONS_MAX,
+};
 use crate::engine::{Health, Wakes};
 use crate::store::{Store, StoreError};
 use crate::webhook::LiveSettings;
@@ -39,6 +43,7 @@ pub use socket::{Socket, SocketError};
 
 use auth::Auth;
 use error_response::ErrorResponse;
+use places::PlaceLimits;
 use serving::Endpoint;
 
 /// What the handlers read and act on.
@@ -75,14 +80,16 @@ pub async fn serve(
     let on_socket = async {
         let Some(socket) = socket else { return };
         let auth = Auth::unix_socket(&api_keys);
-        let endpoint = Endpoint { auth, router: router.clone(), connections_max: SOCKET_CONNECTIONS_MAX };
+        let limits = PlaceLimits { strangers: SOCKET_CONNECTIONS_MAX, known: SOCKET_CONNECTIONS_MAX };
+        let endpoint = Endpoint { auth, router: router.clone(), limits };
         serving::serve(socket.listener, endpoint, |_, _| None, stop.clone()).await;
         socket.file.remove();
     };
     let on_network = async {
         let Some(listener) = network else { return };
         let auth = Auth::tcp(&api_keys);
-        let endpoint = Endpoint { auth, router: router.clone(), connections_max: HTTP_CONNECTIONS_MAX };
+        let limits = PlaceLimits { strangers: HTTP_STRANGERS_MAX, known: HTTP_CONNECTIONS_MAX };
+        let endpoint = Endpoint { auth, router: router.clone(), limits };
         let on_accept = |stream: &TcpStream, address: &SocketAddr| {
             // A failure here means delayed segments, which is no reason to refuse the connection.
             let _ = stream.set_nodelay(true);

@@ -19,6 +19,8 @@ use serde_json::{Map, Value, json};
 
 use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
+use crate::api::parsing::parse_beside;
+use crate::api::timeouts::body_error;
 use crate::backend::CallError;
 use crate::domain::bounds::CRON_BODY_BYTES_MAX;
 use crate::domain::cron::{CronSource, Target};
@@ -43,7 +45,7 @@ pub(in crate::api) fn router() -> Router<Api> {
 type BodyResult = Result<Bytes, BytesRejection>;
 
 async fn create(State(api): State<Api>, body: BodyResult) -> Result<Json<Value>, ErrorResponse> {
-    create_cron(&api, object(body)?, None).await
+    create_cron(&api, object(body).await?, None).await
 }
 
 async fn create_on_thread(
@@ -52,7 +54,7 @@ async fn create_on_thread(
     body: BodyResult,
 ) -> Result<Json<Value>, ErrorResponse> {
     let thread_id = thread_id.parse().map_err(|_| messages::invalid_id("thread"))?;
-    create_cron(&api, object(body)?, Some(thread_id)).await
+    create_cron(&api, object(body).await?, Some(thread_id)).await
 }
 
 /// Checks everything that can be checked here before it asks the agent server, and asks the agent server before it stores
@@ -90,7 +92,7 @@ async fn change(
     body: BodyResult,
 ) -> Result<Json<Value>, ErrorResponse> {
     let cron_id = id(&cron_id)?;
-    let patch = object(body)?;
+    let patch = object(body).await?;
     if patch.is_empty() {
         return Err(ErrorResponse::BadRequest("Request body cannot be empty".to_owned()));
     }
@@ -130,7 +132,7 @@ async fn remove(State(api): State<Api>, Path(cron_id): Path<String>) -> Result<S
 }
 
 async fn search(State(api): State<Api>, body: BodyResult) -> Result<(HeaderMap, Json<Value>), ErrorResponse> {
-    let body = object(body)?;
+    let body = object(body).await?;
     schema::check(&body, &schema::SEARCH)?;
     let query = search::search(&body)?;
     let now = api.clock.now();
@@ -148,7 +150,7 @@ async fn search(State(api): State<Api>, body: BodyResult) -> Result<(HeaderMap, 
 }
 
 async fn count(State(api): State<Api>, body: BodyResult) -> Result<Json<Value>, ErrorResponse> {
-    let body = object(body)?;
+    let body = object(body).await?;
     schema::check(&body, &schema::COUNT)?;
     Ok(Json(json!(api.store.count_crons(search::count(&body)?).await?)))
 }
@@ -187,12 +189,15 @@ fn id(text: &str) -> Result<CronId, ErrorResponse> {
 }
 
 /// Parses the body as an object; the JSON parser limits its depth.
-fn object(body: BodyResult) -> Result<Map<String, Value>, ErrorResponse> {
-    let body = body.map_err(|_| {
-        let limit = CRON_BODY_BYTES_MAX >> 20;
-        ErrorResponse::TooLarge(format!("the body is longer than {limit} MiB, or was cut off"))
+async fn object(body: BodyResult) -> Result<Map<String, Value>, ErrorResponse> {
+    let body = body.map_err(|rejection| match body_error(&rejection) {
+        Some(error) => error.into(),
+        None => {
+            let limit = CRON_BODY_BYTES_MAX >> 20;
+            ErrorResponse::TooLarge(format!("the body is longer than {limit} MiB, or was cut off"))
+        }
     })?;
-    match serde_json::from_slice(&body) {
+    match parse_beside(body.len(), move || serde_json::from_slice(&body)).await? {
         Ok(Value::Object(object)) => Ok(object),
         Ok(other) => Err(schema::not_an_object(&other)),
         Err(_) => Err(ErrorResponse::Invalid("Invalid JSON in request body".to_owned())),
