@@ -106,7 +106,7 @@ impl Place {
         let progress = self.handle.places.lock().table.known.get(&self.handle.id).map(|known| known.progress);
         match progress {
             Some(Progress::Acting | Progress::Answered) => true,
-            Some(Progress::Receiving | Progress::Waiting { .. }) | None => false,
+            Some(Progress::Receiving | Progress::Waiting) | None => false,
         }
     }
 }
@@ -118,8 +118,8 @@ impl Drop for Place {
 }
 
 impl PlaceHandle {
-    /// Gives the connection one of the places of those with an accepted request. If there is none left, the connection that
-    /// has waited longest for its next request is dropped.
+    /// Gives the connection one of the places of those with an accepted request. If there is none left, the connection is
+    /// dropped that has waited longest for its next request, or for more of one.
     pub(super) fn accept(&self) -> Result<RequestInProgress, Full> {
         let mut shared = self.places.lock();
         let dropped = shared.table.accept(self.id)?;
@@ -129,16 +129,12 @@ impl PlaceHandle {
 
     /// The request is whole: it is acted upon even if the daemon stops.
     pub(super) fn act(&self) {
-        self.places.lock().table.set(self.id, Progress::Acting);
+        self.places.lock().table.advance(self.id, Progress::Acting);
     }
 
     /// All that was to be written to the client is written.
     pub(super) fn flushed(&self) {
-        let mut shared = self.places.lock();
-        let is_answered = |known: &Known| known.progress == Progress::Answered;
-        if shared.table.known.get(&self.id).is_some_and(is_answered) {
-            shared.table.wait(self.id);
-        }
+        self.places.lock().table.advance(self.id, Progress::Waiting);
     }
 }
 
@@ -153,15 +149,15 @@ impl RequestInProgress {
 
 impl Drop for RequestInProgress {
     fn drop(&mut self) {
-        self.0.places.lock().table.set(self.0.id, Progress::Answered);
+        self.0.places.lock().table.advance(self.0.id, Progress::Answered);
     }
 }
 
 /// How far the client of a connection is with its request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Progress {
-    /// The next request has not been accepted. A smaller `turn` has waited longer.
-    Waiting { turn: u64 },
+    /// The next request has not been accepted.
+    Waiting,
     /// The body of the request is still arriving.
     Receiving,
     /// The request is whole, or its response has begun.
@@ -194,6 +190,8 @@ struct Table {
 
 struct Known {
     progress: Progress,
+    /// Grows with the time since which it is so.
+    since: u64,
     evicted: CancellationToken,
 }
 
@@ -222,38 +220,42 @@ impl Table {
 
     /// Marks the beginning of an accepted request, and returns the connection that must make room for it.
     fn accept(&mut self, id: u64) -> Result<Option<CancellationToken>, Full> {
+        let since = self.next();
         if let Some(known) = self.known.get_mut(&id) {
-            known.progress = Progress::Receiving;
+            (known.progress, known.since) = (Progress::Receiving, since);
             return Ok(None);
         }
         if !self.stranger_of.contains_key(&id) {
             return Err(Full);
         }
         let dropped = match self.known.len() >= self.limits.known {
-            true => {
-                let waiting = self.known.iter().filter_map(|(id, known)| match known.progress {
-                    Progress::Waiting { turn } => Some((turn, *id)),
-                    Progress::Receiving | Progress::Acting | Progress::Answered => None,
-                });
-                let (_, longest) = waiting.min().ok_or(Full)?;
-                self.leave(longest)
-            }
+            true => self.least_busy().ok_or(Full).map(|id| self.leave(id))?,
             false => None,
         };
         if let Some(evicted) = self.leave(id) {
-            self.known.insert(id, Known { progress: Progress::Receiving, evicted });
+            self.known.insert(id, Known { progress: Progress::Receiving, since, evicted });
         }
         Ok(dropped)
     }
 
-    fn wait(&mut self, id: u64) {
-        let turn = self.next();
-        self.set(id, Progress::Waiting { turn });
+    /// Returns the connection that has waited longest for its next request, or else for more of its request.
+    fn least_busy(&self) -> Option<u64> {
+        let idle = self.known.iter().filter(|(_, known)| known.progress <= Progress::Receiving);
+        idle.min_by_key(|(_, known)| (known.progress, known.since)).map(|(id, _)| *id)
     }
 
-    fn set(&mut self, id: u64, progress: Progress) {
-        if let Some(known) = self.known.get_mut(&id) {
-            known.progress = progress;
+    /// Takes the connection to the step that follows its present one; what comes late from a former request is ignored.
+    fn advance(&mut self, id: u64, to: Progress) {
+        let since = self.next();
+        let Some(known) = self.known.get_mut(&id) else { return };
+        let follows = match to {
+            Progress::Receiving => false,
+            Progress::Acting => known.progress == Progress::Receiving,
+            Progress::Answered => known.progress != Progress::Waiting,
+            Progress::Waiting => known.progress == Progress::Answered,
+        };
+        if follows {
+            (known.progress, known.since) = (to, since);
         }
     }
 
@@ -323,15 +325,26 @@ mod tests {
         let places = places(9, 2);
         let [busy, idle, late, later] = [(); 4].map(|()| places.enter(None));
         let in_progress = busy.handle().accept().unwrap();
+        busy.handle().act();
         drop(idle.handle().accept().unwrap());
         // Its response may not be written yet.
         assert_eq!(late.handle().accept().err(), Some(Full));
         idle.handle().flushed();
         let also_busy = late.handle().accept().unwrap();
         assert_eq!(which_are_left(&[&busy, &idle, &late]), [true, false, true]);
+        late.handle().act();
         assert_eq!(later.handle().accept().err(), Some(Full));
-        assert!(later.is_stranger());
+        assert!(later.is_stranger() && !busy.evicted.is_cancelled());
         drop((in_progress, also_busy));
+    }
+
+    #[test]
+    fn a_body_that_does_not_arrive_makes_room_as_well() {
+        let places = places(9, 2);
+        let [first, second, third] = [(); 3].map(|()| places.enter(None));
+        let in_progress = [&first, &second, &third].map(|place| place.handle().accept().unwrap());
+        assert_eq!(which_are_left(&[&first, &second, &third]), [false, true, true]);
+        drop(in_progress);
     }
 
     #[test]

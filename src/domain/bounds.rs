@@ -108,6 +108,10 @@ pub const CLIENT_SILENCE: Duration = Duration::from_secs(30);
 /// The request that creates a cron through the API: its payload may be 1 MiB long, and JSON may contain white space.
 pub const CRON_BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
 
+/// The values of that request, those within others included: a parsed value takes up to a hundred bytes, however short it
+/// is written.
+pub const CRON_VALUES_MAX: usize = 100_000;
+
 /// Crons made through the API: the scheduler holds each of them in memory, and a client in a loop must be stopped.
 pub const API_CRONS_MAX: u64 = 20_000;
 

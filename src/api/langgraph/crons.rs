@@ -17,12 +17,13 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 
+use super::raw_json::count_values;
 use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
 use crate::api::parsing::parse_beside;
 use crate::api::timeouts::body_error;
 use crate::backend::CallError;
-use crate::domain::bounds::CRON_BODY_BYTES_MAX;
+use crate::domain::bounds::{CRON_BODY_BYTES_MAX, CRON_VALUES_MAX};
 use crate::domain::cron::{CronSource, Target};
 use crate::domain::ids::{AssistantId, CronId, ThreadId};
 use crate::store::{ApiCronChange, ApiCronRemoval, NewApiCron, StoredCron};
@@ -197,7 +198,12 @@ async fn object(body: BodyResult) -> Result<Map<String, Value>, ErrorResponse> {
             ErrorResponse::TooLarge(format!("the body is longer than {limit} MiB, or was cut off"))
         }
     })?;
-    match parse_beside(body.len(), move || serde_json::from_slice(&body)).await? {
+    let bytes = body.len();
+    let parse = move || match count_values(&body) > CRON_VALUES_MAX {
+        true => Err(ErrorResponse::TooLarge(format!("the body has more than {CRON_VALUES_MAX} values"))),
+        false => Ok(serde_json::from_slice(&body)),
+    };
+    match parse_beside(bytes, parse).await?? {
         Ok(Value::Object(object)) => Ok(object),
         Ok(other) => Err(schema::not_an_object(&other)),
         Err(_) => Err(ErrorResponse::Invalid("Invalid JSON in request body".to_owned())),

@@ -21,6 +21,22 @@ pub(super) fn each_item<'j>(json: &'j [u8], visit: impl FnMut(&'j RawValue)) -> 
     deserializer.end()
 }
 
+/// Returns how many values there are in a JSON text, those within others included. An empty list or
+/// object counts as if it had one.
+pub(super) fn count_values(json: &[u8]) -> usize {
+    let (mut count, mut in_text, mut is_escaped) = (1, false, false);
+    for byte in json {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = in_text,
+            b'"' => in_text = !in_text,
+            b',' | b'[' | b'{' if !in_text => count += 1,
+            _ => {}
+        }
+    }
+    count
+}
+
 /// What a value is, by its first character; only texts are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -81,3 +97,17 @@ impl<'de, F: FnMut(&'de RawValue)> Visitor<'de> for Items<F> {
 #[derive(serde::Deserialize)]
 #[serde(transparent)]
 struct Key<'j>(#[serde(borrow)] Cow<'j, str>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_counted_and_what_is_in_a_text_is_not() {
+        for (json, expected) in
+            [("5", 1), (r#"{"a":[1,2],"b":{}}"#, 6), (r#"["a,[{\",,\\",2]"#, 3), (r#""\\\",""#, 1)]
+        {
+            assert_eq!(count_values(json.as_bytes()), expected, "{json}");
+        }
+    }
+}

@@ -255,6 +255,10 @@ async fn a_long_body_is_refused_before_it_is_read() {
     let response = world.send_raw("POST", "/runs/crons", long).await;
     expect![[r#"413 {"detail":"the body is longer than 2 MiB, or was cut off"}"#]]
         .assert_eq(&response.status_and_body());
+    let many = format!(r#"{{"input":{{"x":[{}1]}}}}"#, "1,".repeat(100_000));
+    let response = world.send_raw("POST", "/runs/crons", many).await;
+    expect![[r#"413 {"detail":"the body has more than 100000 values"}"#]]
+        .assert_eq(&response.status_and_body());
 }
 
 #[tokio::test(start_paused = true)]
