@@ -7,6 +7,7 @@ mod auth;
 mod error_response;
 mod extract;
 mod health;
+mod kept;
 mod langgraph;
 mod metrics;
 mod openapi;

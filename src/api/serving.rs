@@ -20,9 +20,10 @@ use tower::ServiceExt;
 
 use super::auth::Auth;
 use super::error_response::ErrorResponse;
+use super::kept::body_that_keeps;
 use super::paths::plain_path;
 use super::places::{Place, PlaceHandle, PlaceLimits, Places, RequestInProgress};
-use super::timeouts::{TimedConnection, bound_body, response_in_progress};
+use super::timeouts::{TimedConnection, bound_body};
 use crate::domain::bounds::{CLIENT_SILENCE, HTTP_HEAD_BYTES_MAX, STRANGER_WAIT};
 
 /// The address that a request came from; `None` over the Unix socket.
@@ -123,7 +124,7 @@ async fn respond(
     let response =
         route(&endpoint.router, request, &in_progress).await.unwrap_or_else(IntoResponse::into_response);
     place.act();
-    Ok(response_in_progress(response, in_progress))
+    Ok(response.map(|body| body_that_keeps(body, in_progress)))
 }
 
 /// Returns the router's response to an accepted request.

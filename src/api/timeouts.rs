@@ -6,13 +6,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::response::Response;
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-use super::places::{PlaceHandle, RequestInProgress};
+use super::places::PlaceHandle;
 use crate::domain::bounds::{BODY_BYTES_PER_SECOND_MIN, CLIENT_SILENCE, HTTP_BODY_BYTES_MAX};
 
 /// How long we keep reading a body that is too large.
@@ -136,16 +135,6 @@ impl hyper::body::Body for BoundedBody {
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
-}
-
-/// Returns the response, whose body keeps `in_progress` until it has been handed over for writing.
-pub(super) fn response_in_progress(response: Response, in_progress: RequestInProgress) -> Response {
-    response.map(|body| {
-        Body::new(body.map_frame(move |frame| {
-            let _until_the_body_is_dropped = &in_progress;
-            frame
-        }))
-    })
 }
 
 /// A connection whose client must keep reading what it is sent. Time that we take ourselves does not count.

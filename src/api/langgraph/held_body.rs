@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use bytes::BytesMut;
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::gateway::Gateway;
 use crate::api::error_response::ErrorResponse;
+use crate::api::kept::body_that_keeps;
 use crate::api::timeouts::body_error;
 use crate::domain::bounds::{HELD_BODY_TURN_WAIT, HELD_BODY_UNCOUNTED_BYTES, HELD_BODY_WAIT};
 
@@ -23,11 +24,7 @@ pub(super) struct HeldBody {
 impl HeldBody {
     /// Returns a body to forward in place of this one. It has the share until it has been sent.
     pub(super) fn forwarded_as(self, bytes: Bytes) -> Body {
-        let share = self.share;
-        Body::new(Full::new(bytes).map_frame(move |frame| {
-            let _until_the_body_is_dropped = &share;
-            frame
-        }))
+        body_that_keeps(Body::from(bytes), self.share)
     }
 
     pub(super) fn into_body(self) -> Body {
@@ -75,6 +72,7 @@ async fn take(memory: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePer
 mod tests {
     use std::time::Duration;
 
+    use axum::body::HttpBody;
     use futures_util::future::{join, join_all};
     use futures_util::{StreamExt, stream};
 
@@ -128,6 +126,7 @@ mod tests {
         let memory = Arc::new(Semaphore::new(MEMORY));
         let mut forwarded = read(&memory, body(3, false)).await.unwrap().into_body();
         assert_eq!(memory.available_permits(), MEMORY - 2 * PIECE);
+        assert_eq!(HttpBody::size_hint(&forwarded).exact(), Some(3 * PIECE as u64));
         assert_eq!(forwarded.frame().await.unwrap().unwrap().into_data().unwrap().len(), 3 * PIECE);
         drop(forwarded);
         assert_eq!(memory.available_permits(), MEMORY);

@@ -249,7 +249,7 @@ async fn without_a_response_of_the_agent_server_no_cron_is_created() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_long_body_is_refused_before_it_is_read() {
+async fn a_body_that_is_too_long_is_refused_before_it_is_parsed() {
     let world = World::new();
     let long = vec![b' '; crate::domain::bounds::CRON_BODY_BYTES_MAX + 1];
     let response = world.send_raw("POST", "/runs/crons", long).await;
