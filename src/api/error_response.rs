@@ -110,7 +110,7 @@ impl From<BodyError> for ErrorResponse {
     fn from(error: BodyError) -> Self {
         match error {
             BodyError::TooLarge => ErrorResponse::TooLarge(error.to_string()),
-            BodyError::Stalled => ErrorResponse::TooSlow(error.to_string()),
+            BodyError::Stalled | BodyError::TooSlow => ErrorResponse::TooSlow(error.to_string()),
         }
     }
 }

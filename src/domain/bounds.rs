@@ -52,20 +52,51 @@ pub const HTTP_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The request line and the headers of a request, and the part of its body that is read at once.
 pub const HTTP_HEAD_BYTES_MAX: usize = 64 * 1024;
 
-/// TCP connections at once: each may take another one to the agent server, and a service may have 16 384 files open.
-/// Further connections wait in the accept queue.
+/// TCP connections with an accepted request at once: each may take another one to the agent server, and a service may have
+/// 16 384 files open. The one that has waited longest for its next request makes room for another; if all are busy, further
+/// requests are refused.
 pub const HTTP_CONNECTIONS_MAX: usize = 2_048;
 
-/// Connections to the Unix socket at once. They are for commands and are counted apart, so that a command can connect
-/// however many clients there are over TCP.
+/// TCP connections at once of which no request has been accepted: each may fill the buffer of a head. They are always
+/// accepted, and the oldest is dropped for a new one, so there must be enough that a client whose request is on its way is
+/// not the oldest.
+pub const HTTP_STRANGERS_MAX: usize = 512;
+
+/// Connections that the system keeps for us until we accept them: during a flood, a client that finds the queue full would
+/// try again only after a second.
+pub const ACCEPT_QUEUE: u32 = 1_024;
+
+/// How long a new connection may take until its first request is accepted: its head fits into a few packets.
+pub const STRANGER_WAIT: Duration = Duration::from_secs(10);
+
+/// Connections to the Unix socket at once, with and without a request. They are for commands and are counted apart, so that
+/// a command can connect however many clients there are over TCP.
 pub const SOCKET_CONNECTIONS_MAX: usize = 64;
 
-/// Bodies of requests for runs that are held in memory at once, to see whether they name a webhook. Further requests
-/// wait.
+/// Bodies of requests for runs that are held in memory at once, to see whether they name a webhook. They are counted as
+/// they arrive.
 pub const HELD_BODIES_BYTES_MAX: usize = 8 * HTTP_BODY_BYTES_MAX;
+
+/// The beginning of a held body that is not counted: ordinary requests are shorter, and never wait for large ones. The
+/// number of connections bounds how many there are.
+pub const HELD_BODY_UNCOUNTED_BYTES: usize = 64 * 1024;
+
+/// How long a held body waits until there is room for its next piece. Many half bodies may wait for one another, and the
+/// first that gives up lets the others go on.
+pub const HELD_BODY_TURN_WAIT: Duration = Duration::from_secs(5);
 
 /// How long the body of a request for a run may take to arrive completely.
 pub const HELD_BODY_WAIT: Duration = Duration::from_secs(60);
+
+/// The slowest average at which a body may arrive, after the first [`CLIENT_SILENCE`]: a client that sends byte after byte
+/// must not hold its connection for hours. A poor mobile network has several times this.
+pub const BODY_BYTES_PER_SECOND_MIN: u64 = 4 * 1024;
+
+/// JSON up to this size is parsed at once; it takes a fraction of a millisecond. Longer JSON is parsed beside the loops.
+pub const PARSED_AT_ONCE_BYTES_MAX: usize = 64 * 1024;
+
+/// Long JSON texts that are parsed at the same time: the loops need the processors as well.
+pub const PARSES_AT_ONCE: usize = 2;
 
 /// The part of a response that is read on its way to the client, to learn the ids of its run: the first event, or the
 /// run itself with its input.
@@ -76,6 +107,10 @@ pub const CLIENT_SILENCE: Duration = Duration::from_secs(30);
 
 /// The request that creates a cron through the API: its payload may be 1 MiB long, and JSON may contain white space.
 pub const CRON_BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// The values of that request, those within others included: a parsed value takes up to a hundred bytes, however short it
+/// is written.
+pub const CRON_VALUES_MAX: usize = 100_000;
 
 /// Crons made through the API: the scheduler holds each of them in memory, and a client in a loop must be stopped.
 pub const API_CRONS_MAX: u64 = 20_000;
@@ -165,6 +200,9 @@ pub const RECEIVER_ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// The part of an unsuccessful response that is kept: enough to read an error message.
 pub const RECEIVER_ANSWER_KEPT_BYTES_MAX: usize = 4 * 1024;
+
+/// Interim answers (1xx) that are read before the final one: a receiver may announce that it works, not fill the line.
+pub const INTERIM_ANSWERS_MAX: usize = 100;
 
 /// A receiver may ask us to retry later, but not later than this.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);

@@ -16,6 +16,7 @@ mod clock_steps;
 mod documents;
 mod explain;
 mod faults;
+mod floods;
 mod gateway;
 mod gateway_proxy;
 mod killing;

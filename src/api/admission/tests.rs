@@ -65,7 +65,7 @@ fn judge(admission: &Admission, request: &str, headers: &[(&str, &str)]) -> Judg
     let mut parts = builder.body(()).unwrap().into_parts().0;
     let (verdict, cors) = admission.judge(&mut parts);
     let theirs = [("access-control-allow-origin", "*"), ("access-control-expose-headers", "x-their-own")];
-    let (verdict, mut response) = match verdict {
+    let (verdict, response) = match verdict {
         Ok(Verdict::Admitted(caller)) => (format!("200 {}", caller.name()), theirs.into_response()),
         Ok(Verdict::Answered(response)) => {
             let headers = response.headers().clone();
@@ -73,8 +73,8 @@ fn judge(admission: &Admission, request: &str, headers: &[(&str, &str)]) -> Judg
         }
         Err(error) => (error.status().as_u16().to_string(), error.into_response()),
     };
-    cors.apply(&mut response);
-    Judged { verdict, headers: parts.headers, response: response.headers().clone() }
+    let response = cors.response(response).headers().clone();
+    Judged { verdict, headers: parts.headers, response }
 }
 
 #[track_caller]

@@ -19,11 +19,14 @@ use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 use tracing::Instrument;
 
+use super::raw_json::count_values;
 use super::webhook_urls;
 use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
+use crate::api::parsing::parse_beside;
+use crate::api::timeouts::body_error;
 use crate::backend::{CallError, Twin};
-use crate::domain::bounds::CRON_BODY_BYTES_MAX;
+use crate::domain::bounds::{CRON_BODY_BYTES_MAX, CRON_VALUES_MAX};
 use crate::domain::cron::{CronSource, Target};
 use crate::domain::ids::{AssistantId, CronId, ThreadId};
 use crate::store::{ApiCronChange, ApiCronRemoval, CronFilter, NewApiCron, StoredCron};
@@ -51,7 +54,7 @@ async fn create(
     permission: Permission,
     body: BodyResult,
 ) -> Result<Json<Value>, ErrorResponse> {
-    let body = object(body)?;
+    let body = object(body).await?;
     to_the_end(async move { create_cron(&api, &permission, body, None).await }).await
 }
 
@@ -62,7 +65,7 @@ async fn create_on_thread(
     body: BodyResult,
 ) -> Result<Json<Value>, ErrorResponse> {
     let thread_id = thread_id.parse().map_err(|_| messages::invalid_id("thread"))?;
-    let body = object(body)?;
+    let body = object(body).await?;
     to_the_end(async move { create_cron(&api, &permission, body, Some(thread_id)).await }).await
 }
 
@@ -119,7 +122,7 @@ async fn change(
     Path(cron_id): Path<String>,
     body: BodyResult,
 ) -> Result<Json<Value>, ErrorResponse> {
-    let (cron_id, patch) = (id(&cron_id)?, object(body)?);
+    let (cron_id, patch) = (id(&cron_id)?, object(body).await?);
     to_the_end(async move { change_cron(&api, &permission, cron_id, patch).await }).await
 }
 
@@ -198,7 +201,7 @@ async fn search(
     permission: Permission,
     body: BodyResult,
 ) -> Result<(HeaderMap, Json<Value>), ErrorResponse> {
-    let body = object(body)?;
+    let body = object(body).await?;
     schema::check(&body, &schema::SEARCH)?;
     let mut query = search::search(&body)?;
     query.filter.ids = permission.visible().await?;
@@ -221,7 +224,7 @@ async fn count(
     permission: Permission,
     body: BodyResult,
 ) -> Result<Json<Value>, ErrorResponse> {
-    let body = object(body)?;
+    let body = object(body).await?;
     schema::check(&body, &schema::COUNT)?;
     let filter = CronFilter { ids: permission.visible().await?, ..search::count(&body)? };
     Ok(Json(json!(api.store.count_crons(filter).await?)))
@@ -278,12 +281,20 @@ fn id(text: &str) -> Result<CronId, ErrorResponse> {
 }
 
 /// Parses the body as an object; the JSON parser limits its depth.
-fn object(body: BodyResult) -> Result<Map<String, Value>, ErrorResponse> {
-    let body = body.map_err(|_| {
-        let limit = CRON_BODY_BYTES_MAX >> 20;
-        ErrorResponse::TooLarge(format!("the body is longer than {limit} MiB, or was cut off"))
+async fn object(body: BodyResult) -> Result<Map<String, Value>, ErrorResponse> {
+    let body = body.map_err(|rejection| match body_error(&rejection) {
+        Some(error) => error.into(),
+        None => {
+            let limit = CRON_BODY_BYTES_MAX >> 20;
+            ErrorResponse::TooLarge(format!("the body is longer than {limit} MiB, or was cut off"))
+        }
     })?;
-    match serde_json::from_slice(&body) {
+    let bytes = body.len();
+    let parse = move || match count_values(&body) > CRON_VALUES_MAX {
+        true => Err(ErrorResponse::TooLarge(format!("the body has more than {CRON_VALUES_MAX} values"))),
+        false => Ok(serde_json::from_slice(&body)),
+    };
+    match parse_beside(bytes, parse).await?? {
         Ok(Value::Object(object)) => Ok(object),
         Ok(other) => Err(schema::not_an_object(&other)),
         Err(_) => Err(ErrorResponse::Invalid("Invalid JSON in request body".to_owned())),
