@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::api::{self, AccessRules, AgentServer, Api, Gateway, Listeners, Socket};
 use crate::backend::AgentClient;
@@ -167,6 +168,7 @@ fn spawn(world: World, store: Store, network: Option<TcpListener>, stop: &Cancel
         backend: client,
         webhooks,
         access,
+        to_finish: TaskTracker::new(),
     };
     let World { config, environment, clock, socket, relay, reload, .. } = world;
     let listeners = Listeners { socket: socket.and_then(|path| bind_socket(&path)), network };

@@ -12,7 +12,7 @@ use agentcron::engine::Wakes;
 use agentcron::engine::courier::{self, Courier, OriginLimiter};
 use agentcron::store::{Execution, Store};
 use agentcron::transport::{Dialer, Transport};
-use agentcron::webhook::{Sender, WebhookSettings, live_settings};
+use agentcron::webhook::{Sender, WebhookSettings};
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
@@ -159,7 +159,7 @@ impl Outbox {
         let clock = Clock::system();
         // The settings do not change during the measurement.
         let settings = WebhookSettings { disabled: false, webhooks: config.webhooks.clone() };
-        let (_, webhooks) = live_settings(settings);
+        let (_, webhooks) = config::live(settings);
         Ok(Courier {
             store: Store::open(
                 &database(self.folder.path()),

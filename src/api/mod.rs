@@ -28,6 +28,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::any;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::backend::AgentClient;
@@ -64,6 +65,8 @@ pub struct Api {
     pub webhooks: LiveSettings,
     /// Who may call.
     pub access: Live<AccessRules>,
+    /// What must be finished, whether or not the client stays.
+    pub to_finish: TaskTracker,
 }
 
 /// The sockets that requests come in on; one that could not be opened is `None`.

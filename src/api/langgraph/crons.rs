@@ -17,6 +17,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Map, Value, json};
+use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use super::raw_json::count_values;
@@ -55,7 +56,7 @@ async fn create(
     body: BodyResult,
 ) -> Result<Json<Value>, ErrorResponse> {
     let body = object(body).await?;
-    to_the_end(async move { create_cron(&api, &permission, body, None).await }).await
+    to_the_end(&api.to_finish.clone(), async move { create_cron(&api, &permission, body, None).await }).await
 }
 
 async fn create_on_thread(
@@ -66,7 +67,11 @@ async fn create_on_thread(
 ) -> Result<Json<Value>, ErrorResponse> {
     let thread_id = thread_id.parse().map_err(|_| messages::invalid_id("thread"))?;
     let body = object(body).await?;
-    to_the_end(async move { create_cron(&api, &permission, body, Some(thread_id)).await }).await
+    to_the_end(
+        &api.to_finish.clone(),
+        async move { create_cron(&api, &permission, body, Some(thread_id)).await },
+    )
+    .await
 }
 
 /// Checks everything that can be checked here before it asks the agent server, and asks the agent server before it stores
@@ -123,7 +128,8 @@ async fn change(
     body: BodyResult,
 ) -> Result<Json<Value>, ErrorResponse> {
     let (cron_id, patch) = (id(&cron_id)?, object(body).await?);
-    to_the_end(async move { change_cron(&api, &permission, cron_id, patch).await }).await
+    to_the_end(&api.to_finish.clone(), async move { change_cron(&api, &permission, cron_id, patch).await })
+        .await
 }
 
 async fn change_cron(
@@ -170,7 +176,7 @@ async fn remove(
     Path(cron_id): Path<String>,
 ) -> Result<StatusCode, ErrorResponse> {
     let cron_id = id(&cron_id)?;
-    to_the_end(async move { remove_cron(&api, &permission, cron_id).await }).await
+    to_the_end(&api.to_finish.clone(), async move { remove_cron(&api, &permission, cron_id).await }).await
 }
 
 async fn remove_cron(
@@ -232,9 +238,10 @@ async fn count(
 
 /// Does it all, whether or not the client stays: a cron and its twin on the agent server belong together.
 async fn to_the_end<T: Send + 'static>(
+    to_finish: &TaskTracker,
     work: impl Future<Output = Result<T, ErrorResponse>> + Send + 'static,
 ) -> Result<T, ErrorResponse> {
-    let work = tokio::spawn(work.in_current_span()).await;
+    let work = to_finish.spawn(work.in_current_span()).await;
     work.unwrap_or_else(|_| Err(ErrorResponse::Failed("this request was abandoned".to_owned())))
 }
 

@@ -94,8 +94,8 @@ async fn start(
     request: Request,
 ) -> Result<Response, ErrorResponse> {
     let (sender, response) = oneshot::channel();
-    let forwarded_runs = gateway.forwarded_runs.clone();
-    forwarded_runs.spawn(handle(gateway, kind, thread, request, sender));
+    let to_finish = gateway.api.to_finish.clone();
+    to_finish.spawn(handle(gateway, kind, thread, request, sender));
     response.await.unwrap_or_else(|_| Err(ErrorResponse::Failed("this request was abandoned".to_owned())))
 }
 
