@@ -88,9 +88,9 @@ impl Outbox {
         let connection = Connection::open(database(folder.path()))?;
         connection.execute_batch("PRAGMA foreign_keys = OFF; BEGIN")?;
         let mut run = connection.prepare(
-            "INSERT INTO runs (run_id, cron_id, cron_name, definition_id, trigger, scheduled_for, due_at, start_before, \
+            "INSERT INTO runs (run_id, cron_id, cron_name, cron_source, definition_id, trigger, scheduled_for, due_at, start_before, \
              exclusive, phase, start_number, status, ended_at) \
-             VALUES (?1, 'c', 'c', 'd', 'schedule', ?2, 0, 0, 0, 'ended', 1, 'success', 0)",
+             VALUES (?1, 'c', 'c', 'file', 'd', 'schedule', ?2, 0, 0, 0, 'ended', 1, 'success', 0)",
         )?;
         let mut delivery = connection.prepare(
             "INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at) \

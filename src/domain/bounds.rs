@@ -20,6 +20,19 @@ pub const BACKFILL_DEADLINE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Instants in one backfill, whatever the request allows: a request for more is a mistake.
 pub const BACKFILL_INSTANTS_MAX: usize = 10_000;
 
+/// Triggered runs of one cron that wait to start: somebody who triggers a cron by hand stays far below this, and a
+/// program that does not will not stop by itself.
+pub const TRIGGERED_WAITING_MAX: usize = 100;
+
+/// Backfilled runs of one cron that wait to start: one backfill may have as many.
+pub const BACKFILLED_WAITING_MAX: usize = BACKFILL_INSTANTS_MAX;
+
+/// Runs of all crons that clients made that may wait to start when a client asks for more: one for each such cron.
+pub const API_RUNS_WAITING_MAX: usize = 20_000;
+
+/// How long a client should wait when too many runs wait to start: about as long as a short run takes.
+pub const TOO_MANY_WAITING_RETRY_AFTER: Duration = Duration::from_secs(10);
+
 /// A cursor that is further in the future than this was set by a wrong clock, and must not keep a cron silent.
 pub const CURSOR_AHEAD_MAX: Duration = Duration::from_secs(3600);
 
@@ -121,6 +134,9 @@ pub const SEARCH_LIMIT_MAX: usize = 1_000;
 /// Crons imported from a server at once: one file should not hold more.
 pub const IMPORTED_CRONS_MAX: usize = 10_000;
 
+/// Crons from files with a metric series each: as many as Prometheus stores without a thought, in a text of about 100 KB.
+pub const METRIC_CRONS_MAX: usize = 1_000;
+
 /// Reads of the API at once: a small machine can serve this many beside the daemon's own work. Each has a connection of
 /// its own, which takes three open files.
 pub const READS_AT_ONCE: usize = 4;
@@ -137,6 +153,10 @@ pub const NOTE_CHARS_MAX: usize = 500;
 /// Starts claimed in one transaction and in flight at once: enough to keep a fast server busy, and few enough that the
 /// first of a large burst is sent while the rest is still being claimed.
 pub const STARTS_IN_FLIGHT: usize = 128;
+
+/// One of so many places on the agent server is kept for crons from files: enough that they start in time while clients
+/// hold all the others, and few enough that clients hardly miss them.
+pub const PLACES_PER_KEPT_ONE: usize = 8;
 
 /// Connections that are held open by `join`. Further runs are polled, so that file descriptors cannot run out.
 pub const JOINS_MAX: usize = 512;

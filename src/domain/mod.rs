@@ -18,6 +18,7 @@ pub mod run_spec;
 pub mod secrets;
 pub mod signing;
 pub mod template;
+pub mod turns;
 pub mod url_policy;
 pub mod values;
 pub mod words;

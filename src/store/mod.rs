@@ -33,6 +33,7 @@ mod sync_crons;
 pub(crate) mod tests;
 mod thread_deletions;
 mod trigger;
+mod waiting_limits;
 mod writer;
 
 use std::path::Path;

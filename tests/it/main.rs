@@ -15,6 +15,7 @@ mod cli;
 mod clock_steps;
 mod documents;
 mod explain;
+mod fairness;
 mod faults;
 mod floods;
 mod gateway;

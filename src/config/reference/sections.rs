@@ -80,7 +80,7 @@ const BACKEND_KEYS: &[KeyReference] = &[
         value_type: ValueType::Integer { min: 1, max: CONCURRENT_RUNS_MAX },
         default: DefaultValue::Toml("256"),
         example: "100",
-        meaning: "How many runs of all crons together may be in progress at the same time.",
+        meaning: "How many runs of all crons together may be in progress at the same time. An eighth of the places, at least one, is kept for crons from files.",
         secrecy: Secrecy::Public,
     },
     KeyReference {
