@@ -11,6 +11,8 @@ use super::support::daemon::Daemon;
 use super::support::free_port::free_address;
 use super::support::loopback_server::{LoopbackServer, serve_router};
 
+const KEY: &str = "key-of-the-greedy-client";
+
 /// The daemon of the test, and a client of it. It has places for two runs.
 struct Crowded {
     _server: LoopbackServer,
@@ -29,10 +31,10 @@ async fn crowded() -> Crowded {
     let often = Cron::bare("often").with("schedule = \"* * * * * *\"").runs_every_occurrence();
     let configuration = Configuration::new(&format!("http://{}", server.address()))
         .backend("max_concurrent_runs = 2")
-        .http(&format!("listen = \"{address}\""))
+        .http(&format!("listen = \"{address}\"\napi_keys = [\"{KEY}\"]"))
         .cron(often);
     let daemon = Daemon::start(&configuration);
-    let client = Client::new(address).ready().await;
+    let client = Client::new(address).with("x-api-key", KEY).ready().await;
     Crowded { _server: server, daemon, client }
 }
 

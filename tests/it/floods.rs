@@ -49,8 +49,9 @@ async fn send(address: SocketAddr, sent: &str) -> Option<TcpStream> {
     Some(stream)
 }
 
-fn silent(path: &str) -> String {
-    format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n")
+/// The head of a request whose body does not come; `key` is the header of a key, or empty.
+fn silent(path: &str, key: &str) -> String {
+    format!("POST {path} HTTP/1.1\r\nHost: localhost\r\n{key}Content-Length: 1000\r\n\r\n")
 }
 
 async fn opened(address: SocketAddr, heads: Vec<String>) -> Vec<TcpStream> {
@@ -68,8 +69,8 @@ async fn drip(mut streams: Vec<TcpStream>) {
     }
 }
 
-fn dripping(path: &str) -> String {
-    format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+fn dripping(path: &str, key: &str) -> String {
+    format!("POST {path} HTTP/1.1\r\nHost: localhost\r\n{key}Transfer-Encoding: chunked\r\n\r\n")
 }
 
 /// Asks again and again over new connections, and returns how long the slowest answer took.
@@ -106,10 +107,12 @@ async fn connections_without_a_key_keep_out_nobody_with_one() {
             streams.extend(opened(address, vec![String::new(); 100]).await);
         }
         streams.extend(opened(address, vec!["GET /healthz HTTP/1.1\r\nHost: loc".to_owned(); 200]).await);
-        streams
-            .extend(opened(address, (0..60).map(|index| silent(PATHS[index % PATHS.len()])).collect()).await);
-        let drips =
-            drip(opened(address, (0..12).map(|index| dripping(PATHS[index % PATHS.len()])).collect()).await);
+        streams.extend(
+            opened(address, (0..60).map(|index| silent(PATHS[index % PATHS.len()], "")).collect()).await,
+        );
+        let drips = drip(
+            opened(address, (0..12).map(|index| dripping(PATHS[index % PATHS.len()], "")).collect()).await,
+        );
         let asked = async {
             let slowest = slowest(40, ask, 200).await;
             daemon.wait_for_history("all occurrences", |runs| runs.len() == 8).await;
@@ -136,12 +139,18 @@ async fn connections_without_a_key_keep_out_nobody_with_one() {
 #[tokio::test]
 async fn bodies_that_do_not_arrive_delay_no_other_and_are_answered() {
     let address = free_address();
+    let (keys, key) = (format!("api_keys = [\"{KEY}\"]"), format!("x-api-key: {KEY}\r\n"));
     let (mut daemon, _backend) =
-        daemon(address, "", vec![Cron::bare("quiet").with("schedule = \"0 0 1 1 *\"")]).await;
-    let (started, mut silent) = (Instant::now(), opened(address, PATHS.map(silent).to_vec()).await);
-    let drips = drip(opened(address, vec![dripping("/runs"); 9]).await);
+        daemon(address, &keys, vec![Cron::bare("quiet").with("schedule = \"0 0 1 1 *\"")]).await;
+    let (started, mut silent) =
+        (Instant::now(), opened(address, PATHS.map(|path| silent(path, &key)).to_vec()).await);
+    let drips = drip(opened(address, vec![dripping("/runs", &key); 9]).await);
     let ask = async || {
-        Client::new(address).post("/runs", &serde_json::json!({"assistant_id": "agent"})).await.status
+        Client::new(address)
+            .with("x-api-key", KEY)
+            .post("/runs", &serde_json::json!({"assistant_id": "agent"}))
+            .await
+            .status
     };
     let answers = async {
         let slowest = slowest(10, ask, 422).await;
@@ -157,7 +166,7 @@ async fn bodies_that_do_not_arrive_delay_no_other_and_are_answered() {
     };
     eprintln!("slowest {slowest:?}, answered after {:?}", started.elapsed());
     assert_eq!(answers, vec![Some("HTTP/1.1 408".to_owned()); PATHS.len()]);
-    let mut half = opened(address, PATHS.map(self::silent).to_vec()).await;
+    let mut half = opened(address, PATHS.map(|path| self::silent(path, &key)).to_vec()).await;
     half.extend(opened(address, vec!["GET /healthz HTTP/1.1\r\nHost: loc".to_owned(); 5]).await);
     ask().await;
     eprintln!("stopped {:?}", stops_promptly(&mut daemon).await);
