@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::Value;
 
+use super::call_error::CallError;
 use crate::domain::bounds::DETAIL_CHARS_MAX;
 use crate::domain::ids::{BackendRunId, ThreadId};
 use crate::domain::secrets::Secrets;
@@ -26,6 +27,26 @@ impl Answer {
     pub(super) fn message(&self) -> String {
         message(&self.body, &self.secrets)
     }
+
+    /// Returns what this answer, which is no success, says about the call.
+    pub(super) fn failure(&self) -> CallError {
+        match self.status {
+            StatusCode::NOT_FOUND if names_what_is_missing(&self.body) => CallError::NotFound(self.message()),
+            StatusCode::NOT_FOUND => CallError::PlainNotFound(self.message()),
+            status => CallError::Status { code: status.as_u16(), detail: self.message() },
+        }
+    }
+}
+
+/// Returns whether the body of a 404 names what is missing, as in `Thread with ID … not found`. One that does
+/// not may come from a server without this route, or from a proxy that does not find its server.
+fn names_what_is_missing(body: &[u8]) -> bool {
+    const THINGS: [&str; 7] = ["thread", "threads", "run", "runs", "assistant", "assistants", "graph"];
+    let text = String::from_utf8_lossy(body).to_ascii_lowercase();
+    // A page in HTML may quote the path, which has the same words in it.
+    let is_page = text.trim_start().starts_with('<');
+    let mut words = text.split(|c: char| !c.is_alphanumeric() && c != '/');
+    !is_page && words.any(|word| THINGS.contains(&word))
 }
 
 /// Returns the `detail` of a JSON body, or else the beginning of the text, after a colon and a space; an

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response};
 use serde_json::Value;
 use url::Url;
 
 use super::answer::{self, Answer};
+use super::call_error::CallError;
 use crate::config::Secret;
 use crate::domain::bounds::ANSWER_BYTES_MAX;
 use crate::domain::secrets::Secrets;
@@ -22,36 +23,6 @@ pub struct AgentClient {
     request_timeout: Duration,
     /// The secrets that answers may quote; they are redacted from error texts.
     secrets: Secrets,
-}
-
-/// Why a call got no usable answer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CallError {
-    /// The server does not know what we ask about.
-    #[error("backend answered 404{0}")]
-    NotFound(String),
-    /// It answered with another HTTP status than 2xx or 404. `detail` is its own message after a colon, or
-    /// empty.
-    #[error("backend answered {code}{detail}")]
-    Status { code: u16, detail: String },
-    /// Its answer is longer than the most that we read.
-    #[error("backend answered with more than {bytes_max} bytes")]
-    TooLarge { bytes_max: usize },
-    /// There was no answer, or none that can be understood.
-    #[error("backend unreachable: {0}")]
-    Unreachable(String),
-}
-
-impl From<TransportError> for CallError {
-    fn from(error: TransportError) -> Self {
-        match error {
-            TransportError::TooLarge(bytes_max) => CallError::TooLarge { bytes_max },
-            TransportError::NotSent(_)
-            | TransportError::Tls(_)
-            | TransportError::Denied(_)
-            | TransportError::Broken(_) => CallError::Unreachable(error.to_string()),
-        }
-    }
 }
 
 impl AgentClient {
@@ -128,8 +99,7 @@ impl AgentClient {
                     answer.message()
                 ))
             }),
-            StatusCode::NOT_FOUND => Err(CallError::NotFound(answer.message())),
-            status => Err(CallError::Status { code: status.as_u16(), detail: answer.message() }),
+            _ => Err(answer.failure()),
         }
     }
 

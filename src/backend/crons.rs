@@ -3,7 +3,8 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::client::{AgentClient, CallError};
+use super::call_error::CallError;
+use super::client::AgentClient;
 use crate::domain::bounds::IMPORTED_CRONS_MAX;
 
 /// Crons requested at once: a page of large payloads still fits into one answer.
@@ -19,7 +20,7 @@ impl AgentClient {
             });
             let answer = self.ask(Method::POST, "/runs/crons/search", Some(&body)).await?;
             if !answer.status.is_success() {
-                return Err(CallError::Status { code: answer.status.as_u16(), detail: answer.message() });
+                return Err(answer.failure());
             }
             let Ok(Value::Array(page)) = serde_json::from_slice(&answer.body) else {
                 return Err(CallError::Unreachable("its list of crons is not a list".to_owned()));

@@ -2,17 +2,21 @@
 //! may be concluded from them, since a wrong conclusion starts a run twice or loses it.
 
 mod answer;
+mod breakpoints;
+mod call_error;
 mod client;
 mod crons;
 pub mod embedded;
 mod follow;
 mod query;
+mod run_error;
 mod start;
 #[cfg(test)]
 mod tests;
 
 pub use answer::{located_run, located_thread};
-pub use client::{AgentClient, CallError};
+pub use call_error::CallError;
+pub use client::AgentClient;
 pub use follow::{JoinResult, ReportedEnd, ResponseStream};
-pub use query::{Deleted, FenceAnswer, ListedRun, RUN_KEY, RunReport, ThreadReport};
+pub use query::{CRON_KEY, Deleted, FenceAnswer, ListedRun, RUN_KEY, RunReport, ThreadReport};
 pub use start::{StartAnswer, StartRequest, Started};

@@ -244,7 +244,12 @@ async fn conclude_by_search(task: &RunTask<'_>, sent_at: Timestamp) -> (ThreadId
         Err(error @ (CallError::Unreachable(_) | CallError::Status { code: 500.., .. })) => {
             return (nowhere, Conclusion::Unanswered(error.to_string()));
         }
-        Err(error @ (CallError::NotFound(_) | CallError::Status { .. } | CallError::TooLarge { .. })) => {
+        Err(
+            error @ (CallError::NotFound(_)
+            | CallError::PlainNotFound(_)
+            | CallError::Status { .. }
+            | CallError::TooLarge { .. }),
+        ) => {
             let detail = format!("threads cannot be searched for: {error}");
             return (nowhere, Conclusion::Undecidable(detail));
         }

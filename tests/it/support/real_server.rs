@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
@@ -38,10 +39,23 @@ impl RealServer {
 
     /// Starts a server for one test alone, with the assistants of the fixture.
     pub(crate) fn start() -> Self {
+        Self::start_without(&[])
+    }
+
+    /// Starts a server that has some routes disabled, such as `assistants` or `threads`.
+    pub(crate) fn start_without(routes: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("langgraph-").tempdir().unwrap();
         let application = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/langgraph/app");
         for name in ["agent.py", "langgraph.json"] {
             std::fs::copy(application.join(name), folder.path().join(name)).unwrap();
+        }
+        if !routes.is_empty() {
+            let path = folder.path().join("langgraph.json");
+            let mut settings: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+            for route in routes {
+                settings["http"][format!("disable_{route}")] = true.into();
+            }
+            std::fs::write(path, settings.to_string()).unwrap();
         }
         let mut server = Self { folder, address: free_address(), watched: None };
         server.start_again();

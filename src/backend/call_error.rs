@@ -1,0 +1,37 @@
+//! Why a call got no usable answer, by what may be concluded from it.
+
+use crate::transport::TransportError;
+
+/// Why a call got no usable answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The server does not have the thing that we ask about, and names it.
+    #[error("backend answered 404{0}")]
+    NotFound(String),
+    /// A 404 that names nothing: the server does not have the thing, or it does not have the route
+    /// (`http.disable_…`), or a proxy answered. Nothing is concluded from it alone.
+    #[error("backend answered 404{0}")]
+    PlainNotFound(String),
+    /// It answered with another HTTP status than 2xx or 404. `detail` is its own message after a colon, or
+    /// empty.
+    #[error("backend answered {code}{detail}")]
+    Status { code: u16, detail: String },
+    /// Its answer is longer than the most that we read.
+    #[error("backend answered with more than {bytes_max} bytes")]
+    TooLarge { bytes_max: usize },
+    /// There was no answer, or none that can be understood.
+    #[error("backend unreachable: {0}")]
+    Unreachable(String),
+}
+
+impl From<TransportError> for CallError {
+    fn from(error: TransportError) -> Self {
+        match error {
+            TransportError::TooLarge(bytes_max) => CallError::TooLarge { bytes_max },
+            TransportError::NotSent(_)
+            | TransportError::Tls(_)
+            | TransportError::Denied(_)
+            | TransportError::Broken(_) => CallError::Unreachable(error.to_string()),
+        }
+    }
+}
