@@ -190,6 +190,18 @@ pub const EVENT_LINE_BYTES_MAX: usize = 1024 * 1024;
 /// The part of an error response that is kept: enough to see what happened, and too little to fill the store.
 pub const DETAIL_CHARS_MAX: usize = 2_000;
 
+/// The message of a graph's error that is kept: a traceback fits in, and a webhook with it is still small.
+pub const RUN_ERROR_CHARS_MAX: usize = 16_000;
+
+/// Assistants whose graphs are remembered as having breakpoints or not; beyond this, all are forgotten.
+pub const ASSISTANTS_REMEMBERED: usize = 10_000;
+
+/// How long that is remembered: a deployment may change the graph, and asking after every run would slow a burst down.
+pub const BREAKPOINTS_REMEMBERED: Duration = Duration::from_secs(60);
+
+/// A thread that is younger than its run by more than this was made anew, by a server that had lost it; clocks differ.
+pub const THREAD_YOUNGER_MAX: Duration = Duration::from_secs(5);
+
 /// Runs listed on a thread to find ours, which is among the newest.
 pub const LISTED_RUNS_MAX: usize = 1_000;
 

@@ -77,6 +77,7 @@ fn ending(run_id: RunId) -> RunEnding {
         reason: None,
         error: None,
         values: None,
+        interrupts: None,
         ended_at: at("2026-03-02T09:01:05Z"),
     };
     let url = "https://ops.example.com/hook".to_owned();

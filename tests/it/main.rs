@@ -14,6 +14,7 @@ mod calendar_oracle;
 mod cli;
 mod clock_steps;
 mod documents;
+mod endings;
 mod explain;
 mod fairness;
 mod faults;

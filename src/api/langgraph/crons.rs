@@ -279,6 +279,8 @@ async fn check_thread(api: &Api, thread_id: ThreadId) -> Result<(), ErrorRespons
     match api.backend.thread(thread_id).await {
         Ok(_) => Ok(()),
         Err(CallError::NotFound(_)) => Err(messages::thread_not_found(thread_id)),
+        // The server does not serve threads (`http.disable_threads`). Whether there is one, the start shows.
+        Err(CallError::PlainNotFound(_)) => Ok(()),
         Err(error) => Err(messages::server_unclear("whether there is such a thread", &error)),
     }
 }

@@ -38,6 +38,7 @@ impl HideValues for RunDetails {
     fn hide_values(&mut self) {
         self.run.hide_values();
         self.values = Value::Null;
+        self.interrupts = Value::Null;
         for event in self.events.iter_mut().filter(|event| event.detail.is_some()) {
             event.detail = Some(HIDDEN.to_owned());
         }

@@ -70,8 +70,14 @@ async fn end(store: &Store, run_id: RunId) {
         at: now(),
     };
     store.step_run(Step::of(run_id, accept)).await.unwrap();
-    let outcome =
-        Outcome { status: Status::Success, reason: None, error: None, values: None, ended_at: now() };
+    let outcome = Outcome {
+        status: Status::Success,
+        reason: None,
+        error: None,
+        values: None,
+        interrupts: None,
+        ended_at: now(),
+    };
     let ending =
         RunEnding { run_id, outcome, delivery: None, discard: None, event: None, failure_limit: None };
     store.end_run(ending).await.unwrap();

@@ -101,7 +101,9 @@ CREATE TABLE runs (
     reason_code    TEXT,
     reason         TEXT,
     error          TEXT CHECK (error IS NULL OR json_valid(error)),
+    -- What the graph returned, and the questions at which it stopped.
     outcome_values TEXT CHECK (outcome_values IS NULL OR json_valid(outcome_values)),
+    outcome_interrupts TEXT CHECK (outcome_interrupts IS NULL OR json_valid(outcome_interrupts)),
     ended_at       INTEGER,
     -- One record can cover a range of missed or paused occurrences, of which `scheduled_for` is the first: how
     -- many occurrences it counts, and the last of them, which is NULL for a run.
