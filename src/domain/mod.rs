@@ -10,6 +10,7 @@ pub mod delivery;
 pub mod delivery_mode;
 pub mod ids;
 pub mod plan;
+pub mod printable;
 pub mod reason;
 pub mod run;
 pub mod run_spec;

@@ -18,6 +18,7 @@ mod explain;
 mod faults;
 mod gateway;
 mod gateway_proxy;
+mod hostile_text;
 mod killing;
 mod openapi;
 mod outage;
