@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::restart::settings_that_differ;
 use super::watch::{Coverage, Watch};
 use crate::clock::Clock;
-use crate::config::{self, Config, ConfigErrors, Environment, Sources};
+use crate::config::{self, Config, ConfigErrors, Environment, FILE_BYTES_MAX, Sources, read_regular};
 use crate::engine::Wakes;
 use crate::store::{NewDefinition, NewNotice, NoticeKind, Store, StoreError, SyncReport};
 use crate::webhook::{SettingsWriter, WebhookSettings};
@@ -243,7 +243,7 @@ fn fingerprint_of(sources: &Sources) -> u64 {
     paths.dedup();
     let mut hasher = DefaultHasher::new();
     for path in paths {
-        let content = std::fs::read(&path).map_err(|error| error.kind().to_string());
+        let content = read_regular(&path, FILE_BYTES_MAX).map_err(|error| error.to_string());
         (path, content).hash(&mut hasher);
     }
     hasher.finish().max(1)

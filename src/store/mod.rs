@@ -14,6 +14,7 @@ mod deliveries;
 mod delivery_mode;
 mod end_run;
 mod error;
+mod exposure;
 mod housekeeping;
 mod lock;
 mod notices;
@@ -50,6 +51,7 @@ pub use deliveries::{ClaimedDelivery, DeliveryClaim, FinishedAttempt};
 pub use delivery_mode::DeliveryModeChange;
 pub use end_run::{FailureLimit, RunEnding};
 pub use error::StoreError;
+pub use exposure::exposure;
 pub use notices::{NewNotice, NoticeKind};
 pub use plan_due::{PlanResult, Planned};
 pub use read::{
