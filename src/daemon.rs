@@ -27,7 +27,7 @@ use crate::engine::maintenance::{self, Maintenance};
 use crate::engine::runner::{self, Runner, RunnerSettings};
 use crate::engine::scheduler::{self, NextWake, Scheduler};
 use crate::engine::{Denials, Health, Wakes};
-use crate::store::{Execution, NewDefinition, NewNotice, NoticeKind, Store, StoreError};
+use crate::store::{self, Execution, NewDefinition, NewNotice, NoticeKind, Store, StoreError};
 use crate::transport::{Relay, Transport};
 use crate::webhook::{LiveSettings, Sender, WebhookSettings};
 
@@ -125,6 +125,9 @@ async fn prepare(world: &World, store: &Store) -> Result<Option<TcpListener>, Da
         backend = %world.config.backend.url,
         "daemon ready"
     );
+    if let Some(warning) = store::exposure(store.path()) {
+        tracing::warn!("{warning}");
+    }
     let (network, problem) = match world.listen.map(bind_network) {
         None => (None, None),
         Some(Ok(listener)) => (Some(listener), None),

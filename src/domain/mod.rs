@@ -12,6 +12,7 @@ pub mod delivery_mode;
 pub mod ids;
 pub mod origin;
 pub mod plan;
+pub mod printable;
 pub mod reason;
 pub mod run;
 pub mod run_spec;

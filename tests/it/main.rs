@@ -21,6 +21,7 @@ mod faults;
 mod floods;
 mod gateway;
 mod gateway_proxy;
+mod hostile_text;
 mod killing;
 mod openapi;
 mod outage;

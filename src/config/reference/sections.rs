@@ -239,7 +239,7 @@ const WEBHOOKS_KEYS: &[KeyReference] = &[
         value_type: ValueType::TextList,
         default: DefaultValue::Absent("webhooks are not signed"),
         example: "[\"${{ credential.webhook_secret }}\"]",
-        meaning: "Standard Webhooks keys (`whsec_…` or `whsk_…`); every key signs, so that receivers can change from one to the next.",
+        meaning: "Standard Webhooks keys (`whsec_…` with base64 of 24 to 64 bytes, or `whsk_…`); every key signs, so that receivers can change from one to the next.",
         secrecy: Secrecy::MayHoldSecret,
     },
     KeyReference {

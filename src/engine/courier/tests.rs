@@ -1,5 +1,6 @@
 //! Origins that hang, fail and ask us to wait, in simulated time.
 
+mod answers;
 mod control;
 
 use std::sync::{Arc, Mutex};

@@ -335,5 +335,5 @@ fn includes_are_found_beside_the_main_file() {
               |        ^"#]]);
     check_files(
         &[("a.toml", b"include = [\"d\"]"), ("d/x.toml", cron)],
-        expect!["d: Is a directory (os error 21)"]);
+        expect!["d: it is a directory, expected a regular file"]);
 }
