@@ -19,6 +19,7 @@ use super::support::real_server::RealServer;
 use super::support::receiver::Receiver;
 use super::support::span::Span;
 
+const KEY: &str = "key-of-those-who-see-values";
 const MODES: [&str; 3] = ["background", "wait", "stream"];
 /// The tests share the real server, its ten workers and the machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -29,9 +30,9 @@ fn said(text: &str) -> Value {
 
 async fn daemon_at(server: &RealServer, crons: Vec<Cron>) -> (Daemon, Client) {
     let address: SocketAddr = free_address();
-    let configuration = Configuration::new(&server.url()).http(&format!("listen = \"{address}\""));
-    let daemon = Daemon::start(&configuration.crons(crons));
-    (daemon, Client::new(address).ready().await)
+    let http = format!("listen = \"{address}\"\napi_keys = [\"{KEY}\"]");
+    let daemon = Daemon::start(&Configuration::new(&server.url()).http(&http).crons(crons));
+    (daemon, Client::new(address).with("x-api-key", KEY).ready().await)
 }
 
 /// Returns the body of the one webhook that arrived at each path.

@@ -174,6 +174,7 @@ async fn on_a_server_with_users_runs_are_followed_with_a_header_of_ours() {
     daemon.write_config(&without);
     daemon.kill9();
     daemon.start_again();
+    Client::new(address).ready().await;
 
     // A cron of ours waits, and says why.
     daemon.json(&["trigger", "ours"]);
