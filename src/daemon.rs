@@ -9,15 +9,17 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::api::{self, AccessRules, AgentServer, Api, Gateway, Listeners, Socket};
 use crate::backend::AgentClient;
 use crate::clock::Clock;
 use crate::config::{self, Config, CronDefinition, Environment};
+use crate::domain::bounds::ACCEPT_QUEUE;
 use crate::domain::ids::InstallationId;
 use crate::engine::courier::{self, Courier, OriginLimiter};
 use crate::engine::janitor::{self, Janitor};
@@ -25,7 +27,7 @@ use crate::engine::maintenance::{self, Maintenance};
 use crate::engine::runner::{self, Runner, RunnerSettings};
 use crate::engine::scheduler::{self, NextWake, Scheduler};
 use crate::engine::{Denials, Health, Wakes};
-use crate::store::{Execution, NewDefinition, NewNotice, NoticeKind, Store, StoreError};
+use crate::store::{self, Execution, NewDefinition, NewNotice, NoticeKind, Store, StoreError};
 use crate::transport::{Relay, Transport};
 use crate::webhook::{LiveSettings, Sender, WebhookSettings};
 
@@ -123,6 +125,9 @@ async fn prepare(world: &World, store: &Store) -> Result<Option<TcpListener>, Da
         backend = %world.config.backend.url,
         "daemon ready"
     );
+    if let Some(warning) = store::exposure(store.path()) {
+        tracing::warn!("{warning}");
+    }
     let (network, problem) = match world.listen.map(bind_network) {
         None => (None, None),
         Some(Ok(listener)) => (Some(listener), None),
@@ -166,6 +171,7 @@ fn spawn(world: World, store: Store, network: Option<TcpListener>, stop: &Cancel
         backend: client,
         webhooks,
         access,
+        to_finish: TaskTracker::new(),
     };
     let World { config, environment, clock, socket, relay, reload, .. } = world;
     let listeners = Listeners { socket: socket.and_then(|path| bind_socket(&path)), network };
@@ -301,10 +307,7 @@ fn bind_socket(path: &Path) -> Option<Socket> {
 /// Binds the port for clients. A daemon that clients cannot reach still fires as well; `status` shows the
 /// problem.
 fn bind_network(address: SocketAddr) -> Result<TcpListener, String> {
-    let listener = std::net::TcpListener::bind(address).and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        TcpListener::from_std(listener)
-    });
+    let listener = listen(address);
     match listener {
         Ok(listener) => {
             let address = listener.local_addr().unwrap_or(address);
@@ -316,6 +319,17 @@ fn bind_network(address: SocketAddr) -> Result<TcpListener, String> {
             Err(format!("clients cannot reach the daemon at {address} (http.listen): {error}"))
         }
     }
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // Connections of a former process must not keep the port from us.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(ACCEPT_QUEUE)
 }
 
 fn agent_server(relay: Relay, client: AgentClient, config: &Config) -> Option<AgentServer> {

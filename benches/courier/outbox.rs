@@ -12,7 +12,7 @@ use agentcron::engine::Wakes;
 use agentcron::engine::courier::{self, Courier, OriginLimiter};
 use agentcron::store::{Execution, Store};
 use agentcron::transport::{Dialer, Transport};
-use agentcron::webhook::{Sender, WebhookSettings, live_settings};
+use agentcron::webhook::{Sender, WebhookSettings};
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
@@ -88,9 +88,9 @@ impl Outbox {
         let connection = Connection::open(database(folder.path()))?;
         connection.execute_batch("PRAGMA foreign_keys = OFF; BEGIN")?;
         let mut run = connection.prepare(
-            "INSERT INTO runs (run_id, cron_id, cron_name, definition_id, trigger, scheduled_for, due_at, start_before, \
+            "INSERT INTO runs (run_id, cron_id, cron_name, cron_source, definition_id, trigger, scheduled_for, due_at, start_before, \
              exclusive, phase, start_number, status, ended_at) \
-             VALUES (?1, 'c', 'c', 'd', 'schedule', ?2, 0, 0, 0, 'ended', 1, 'success', 0)",
+             VALUES (?1, 'c', 'c', 'file', 'd', 'schedule', ?2, 0, 0, 0, 'ended', 1, 'success', 0)",
         )?;
         let mut delivery = connection.prepare(
             "INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at) \
@@ -159,7 +159,7 @@ impl Outbox {
         let clock = Clock::system();
         // The settings do not change during the measurement.
         let settings = WebhookSettings { disabled: false, webhooks: config.webhooks.clone() };
-        let (_, webhooks) = live_settings(settings);
+        let (_, webhooks) = config::live(settings);
         Ok(Courier {
             store: Store::open(
                 &database(self.folder.path()),

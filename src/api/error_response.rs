@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response as DocumentedResponse, ResponseBuilder};
@@ -11,6 +11,7 @@ use utoipa::{IntoResponses, ToSchema};
 
 use super::timeouts::BodyError;
 use super::wire::ErrorBody;
+use crate::domain::bounds::TOO_MANY_WAITING_RETRY_AFTER;
 use crate::store::StoreError;
 
 /// Why a request failed.
@@ -26,6 +27,8 @@ pub(super) enum ErrorResponse {
     /// It cannot be done in the present state.
     Conflict(String),
     TooLarge(String),
+    /// Too much waits already.
+    TooManyRequests(String),
     /// The store failed.
     Failed(String),
     /// It cannot be done at the moment.
@@ -57,6 +60,7 @@ impl ErrorResponse {
             ErrorResponse::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             ErrorResponse::Forbidden(_) => StatusCode::FORBIDDEN,
             ErrorResponse::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorResponse::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
             ErrorResponse::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             ErrorResponse::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             ErrorResponse::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
@@ -78,6 +82,7 @@ impl ErrorResponse {
             | ErrorResponse::Unauthorized(detail)
             | ErrorResponse::Forbidden(detail)
             | ErrorResponse::TooLarge(detail)
+            | ErrorResponse::TooManyRequests(detail)
             | ErrorResponse::Unavailable(detail)
             | ErrorResponse::TooSlow(detail)
             | ErrorResponse::NotImplemented(detail)
@@ -97,6 +102,7 @@ impl From<StoreError> for ErrorResponse {
             | StoreError::Conflict(_)
             | StoreError::BadRow(_)
             | StoreError::IllegalTransition(_) => ErrorResponse::Conflict(error.to_string()),
+            StoreError::TooManyWaiting { .. } => ErrorResponse::TooManyRequests(error.to_string()),
             StoreError::TookTooLong => ErrorResponse::Unavailable(error.to_string()),
             StoreError::Lost(_)
             | StoreError::Taken { .. }
@@ -110,7 +116,7 @@ impl From<BodyError> for ErrorResponse {
     fn from(error: BodyError) -> Self {
         match error {
             BodyError::TooLarge => ErrorResponse::TooLarge(error.to_string()),
-            BodyError::Stalled => ErrorResponse::TooSlow(error.to_string()),
+            BodyError::Stalled | BodyError::TooSlow => ErrorResponse::TooSlow(error.to_string()),
         }
     }
 }
@@ -123,6 +129,10 @@ impl IntoResponse for ErrorResponse {
         if status == StatusCode::UNAUTHORIZED {
             // RFC 9110 §11.6.1.
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            let seconds = TOO_MANY_WAITING_RETRY_AFTER.as_secs();
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
@@ -151,6 +161,7 @@ impl IntoResponses for ErrorResponse {
             ("409", "The present state does not allow the request"),
             ("413", "The request body is too large"),
             ("422", "The request is invalid"),
+            ("429", "Too many runs wait to start; `retry-after` says when to ask again"),
             ("500", "The store failed"),
             ("503", "The request cannot be handled at the moment, or would take too long"),
         ];

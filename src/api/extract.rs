@@ -10,6 +10,7 @@ use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use super::error_response::ErrorResponse;
+use super::timeouts::body_error;
 use crate::domain::bounds::API_BODY_BYTES_MAX;
 
 /// The one name or id in the path.
@@ -54,11 +55,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ErrorResponse> {
         let body: Result<Bytes, BytesRejection> = Bytes::from_request(request, state).await;
-        let body = body.map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => {
+        let body = body.map_err(|rejection| match (body_error(&rejection), rejection.status()) {
+            (Some(error), _) => error.into(),
+            (None, StatusCode::PAYLOAD_TOO_LARGE) => {
                 ErrorResponse::TooLarge(format!("body: larger than {API_BODY_BYTES_MAX} bytes"))
             }
-            _ => ErrorResponse::Invalid(format!("body: {rejection}")),
+            (None, _) => ErrorResponse::Invalid(format!("body: {rejection}")),
         })?;
         match body.trim_ascii() {
             b"" | b"null" => parse(b"{}"),

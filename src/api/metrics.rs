@@ -162,11 +162,22 @@ fn store_gauges(text: &mut Exposition, measures: &Measures, now: Timestamp) {
         .plain(as_float(measures.threads));
     let mut failures = text.gauge(
         "agentcron_cron_failures_in_a_row",
-        "How many runs in a row ended as error or timeout, by cron.",
+        "How many runs in a row ended as error or timeout, by cron from a file.",
     );
     for (name, count) in &measures.failures {
         failures.with(&[("cron", name)], as_float(*count));
     }
+    text.gauge(
+        "agentcron_crons_without_series",
+        "Crons from files that have no series by cron, because there are too many; those with the fewest failures.",
+    )
+    .plain(as_float(measures.failures_left_out));
+    // Clients choose how many crons they make and how they are called, so these have no series each.
+    text.gauge(
+        "agentcron_api_cron_failures_in_a_row",
+        "The most failures in a row of any cron made through the API.",
+    )
+    .plain(as_float(measures.failures_of_clients));
 }
 
 fn loop_gauges(text: &mut Exposition, api: &Api) {

@@ -7,10 +7,13 @@ mod admission;
 mod error_response;
 mod extract;
 mod health;
+mod kept;
 mod langgraph;
 mod metrics;
 mod openapi;
+mod parsing;
 mod paths;
+mod places;
 mod serving;
 mod socket;
 mod timeouts;
@@ -25,12 +28,15 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::any;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::backend::AgentClient;
 use crate::clock::Clock;
 use crate::config::Live;
-use crate::domain::bounds::{API_BODY_BYTES_MAX, HTTP_CONNECTIONS_MAX, SOCKET_CONNECTIONS_MAX};
+use crate::domain::bounds::{
+    API_BODY_BYTES_MAX, HTTP_CONNECTIONS_MAX, HTTP_STRANGERS_MAX, SOCKET_CONNECTIONS_MAX,
+};
 use crate::engine::{Health, Wakes};
 use crate::store::{Store, StoreError};
 use crate::webhook::LiveSettings;
@@ -41,6 +47,7 @@ pub use socket::{Socket, SocketError};
 
 use admission::Admission;
 use error_response::ErrorResponse;
+use places::PlaceLimits;
 use serving::Endpoint;
 
 /// What the handlers read and act on.
@@ -58,6 +65,8 @@ pub struct Api {
     pub webhooks: LiveSettings,
     /// Who may call.
     pub access: Live<AccessRules>,
+    /// What must be finished, whether or not the client stays.
+    pub to_finish: TaskTracker,
 }
 
 /// The sockets that requests come in on; one that could not be opened is `None`.
@@ -78,15 +87,16 @@ pub async fn serve(
     let on_socket = async {
         let Some(socket) = socket else { return };
         let admission = Admission::unix_socket(rules.clone());
-        let endpoint =
-            Endpoint { admission, router: router.clone(), connections_max: SOCKET_CONNECTIONS_MAX };
+        let limits = PlaceLimits { strangers: SOCKET_CONNECTIONS_MAX, known: SOCKET_CONNECTIONS_MAX };
+        let endpoint = Endpoint { admission, router: router.clone(), limits };
         serving::serve(socket.listener, endpoint, |_, _| None, stop.clone()).await;
         socket.file.remove();
     };
     let on_network = async {
         let Some(listener) = network else { return };
         let admission = Admission::tcp(rules.clone());
-        let endpoint = Endpoint { admission, router: router.clone(), connections_max: HTTP_CONNECTIONS_MAX };
+        let limits = PlaceLimits { strangers: HTTP_STRANGERS_MAX, known: HTTP_CONNECTIONS_MAX };
+        let endpoint = Endpoint { admission, router: router.clone(), limits };
         let on_accept = |stream: &TcpStream, address: &SocketAddr| {
             // A failure here means delayed segments, which is no reason to refuse the connection.
             let _ = stream.set_nodelay(true);

@@ -1,5 +1,5 @@
-//! Connections: accepted up to a limit, timed out when the client stalls, served over HTTP/1, and drained when the
-//! daemon stops.
+//! Connections: always accepted, dropped for others if their client shows nothing, timed out when it stalls, served over
+//! HTTP/1, and drained when the daemon stops.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use axum::http::request::Parts;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::serve::Listener;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -22,10 +22,12 @@ use tracing::{Instrument, Span};
 
 use super::admission::{Admission, Verdict, intent_of};
 use super::error_response::ErrorResponse;
+use super::kept::body_that_keeps;
 use super::paths::plain_path;
-use super::timeouts::TimedConnection;
+use super::places::{Place, PlaceHandle, PlaceLimits, Places, RequestInProgress};
+use super::timeouts::{TimedConnection, bound_body};
 use crate::domain::access::{Caller, Intent};
-use crate::domain::bounds::{CLIENT_SILENCE, HTTP_HEAD_BYTES_MAX};
+use crate::domain::bounds::{CLIENT_SILENCE, HTTP_HEAD_BYTES_MAX, STRANGER_WAIT};
 
 /// The address that a request came from; `None` over the Unix socket.
 #[derive(Clone, Copy, Debug)]
@@ -36,28 +38,30 @@ pub(super) struct Peer(pub(super) Option<IpAddr>);
 pub(super) struct Endpoint {
     pub(super) admission: Admission,
     pub(super) router: Router,
-    pub(super) connections_max: usize,
+    pub(super) limits: PlaceLimits,
 }
 
-/// Serves connections until `stop` is cancelled, then finishes the requests in flight; the caller limits how long that
-/// may take. Beyond `connections_max`, further connections wait in the accept queue.
+/// Serves connections until `stop` is cancelled, then finishes the requests that have arrived as a whole; the caller limits
+/// how long that may take.
 pub(super) async fn serve<L: Listener>(
     mut listener: L,
     endpoint: Endpoint,
     on_accept: impl Fn(&L::Io, &L::Addr) -> Option<IpAddr>,
     stop: CancellationToken,
 ) {
+    let places = Places::new(endpoint.limits);
     let mut connections = JoinSet::new();
     loop {
-        let has_capacity = connections.len() < endpoint.connections_max;
+        // One more than there are places: a connection that lost its place may take a moment to end.
+        let has_capacity = connections.len() <= endpoint.limits.total();
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
             Some(_) = connections.join_next() => {}
             (stream, address) = listener.accept(), if has_capacity => {
                 let peer = Peer(on_accept(&stream, &address));
-                let connection = TimedConnection::new(stream);
-                connections.spawn(serve_connection(connection, endpoint.clone(), peer, stop.clone()));
+                let place = places.enter(peer.0);
+                connections.spawn(serve_connection(stream, endpoint.clone(), peer, place, stop.clone()));
             }
         }
     }
@@ -65,23 +69,27 @@ pub(super) async fn serve<L: Listener>(
     while connections.join_next().await.is_some() {}
 }
 
-async fn serve_connection<S>(
-    connection: TimedConnection<S>,
-    endpoint: Endpoint,
-    peer: Peer,
-    stop: CancellationToken,
-) where
+async fn serve_connection<S>(stream: S, endpoint: Endpoint, peer: Peer, place: Place, stop: CancellationToken)
+where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(|request: Request<Incoming>| respond(&endpoint, peer, request));
+    let handle = place.handle();
+    let service = service_fn(|request: Request<Incoming>| respond(&endpoint, peer, &handle, request));
     let mut builder = http1::Builder::new();
     // The timeout runs from the end of one response to the last byte of the next request's head.
     builder.timer(TokioTimer::new()).header_read_timeout(CLIENT_SILENCE).max_buf_size(HTTP_HEAD_BYTES_MAX);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(connection), service));
+    let io = TokioIo::new(TimedConnection::new(stream, place.handle()));
+    let mut connection = pin!(builder.serve_connection(io, service));
     let served = tokio::select! {
+        biased;
         served = connection.as_mut() => served,
+        () = place.evicted() => return,
+        () = no_request_in_time(&place) => return,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
+            if !place.has_whole_request() {
+                return;
+            }
             connection.await
         }
     };
@@ -90,9 +98,18 @@ async fn serve_connection<S>(
     }
 }
 
+/// Returns once it has taken too long until a first request was accepted.
+async fn no_request_in_time(place: &Place) {
+    tokio::time::sleep(STRANGER_WAIT).await;
+    if !place.is_stranger() {
+        std::future::pending().await
+    }
+}
+
 async fn respond(
     endpoint: &Endpoint,
     peer: Peer,
+    place: &PlaceHandle,
     request: Request<Incoming>,
 ) -> Result<Response, Infallible> {
     let (mut parts, body) = request.into_parts();
@@ -101,26 +118,25 @@ async fn respond(
         parts.uri = plain.clone();
     }
     let (verdict, cors) = endpoint.admission.judge(&mut parts);
-    let verdict = match (path, verdict) {
-        (Err(error), Ok(Verdict::Admitted(_))) => Err(ErrorResponse::BadRequest(error.to_string())),
-        (_, verdict) => verdict,
-    };
-    let caller = match verdict {
-        Ok(Verdict::Admitted(caller)) => caller,
-        Ok(Verdict::Answered(response)) => return Ok(response),
-        Err(error) => {
-            let mut response = error.into_response();
-            cors.apply(&mut response);
-            return Ok(response);
+    let caller = match (verdict, path) {
+        (Ok(Verdict::Answered(response)), _) => return Ok(response),
+        (Ok(Verdict::Admitted(caller)), Ok(_)) => caller,
+        (Ok(Verdict::Admitted(_)), Err(error)) => {
+            return Ok(cors.response(ErrorResponse::BadRequest(error.to_string())));
         }
+        (Err(error), _) => return Ok(cors.response(error)),
+    };
+    let Ok(in_progress) = place.accept() else {
+        let message = "too many requests are in progress; try again later".to_owned();
+        return Ok(cors.response(ErrorResponse::Unavailable(message)));
     };
     let acting = acting_span(&caller, &parts);
     parts.extensions.insert(caller);
     parts.extensions.insert(peer);
     let request = Request::from_parts(parts, Body::new(body));
-    let Ok(mut response) = endpoint.router.clone().oneshot(request).instrument(acting).await;
-    cors.apply(&mut response);
-    Ok(response)
+    let response = route(&endpoint.router, request, &in_progress).instrument(acting).await;
+    place.act();
+    Ok(cors.response(response).map(|body| body_that_keeps(body, in_progress)))
 }
 
 /// Returns the span by which the log says who changed something.
@@ -128,5 +144,19 @@ fn acting_span(caller: &Caller, parts: &Parts) -> Span {
     match intent_of(&parts.method) {
         Intent::See => Span::none(),
         Intent::Act => tracing::info_span!("request", by = caller.name()),
+    }
+}
+
+/// Returns the router's response to an accepted request.
+async fn route(
+    router: &Router,
+    request: Request<Body>,
+    in_progress: &RequestInProgress,
+) -> Result<Response, ErrorResponse> {
+    let (parts, body) = request.into_parts();
+    let body = bound_body(body, in_progress.place().clone()).await?;
+    match router.clone().oneshot(Request::from_parts(parts, body)).await {
+        Ok(response) => Ok(response),
+        Err(never) => match never {},
     }
 }

@@ -1,5 +1,5 @@
-//! Limits on what a client may cost: how long it may stall while sending a request or reading a response, and how much
-//! it may send. A client that exceeds them loses its connection, so that nobody can use up all connections.
+//! Limits on what a client may cost: how long it may stall while sending a request or reading a response, how slowly it may
+//! send, and how much. A client that exceeds them loses its connection.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -9,9 +9,10 @@ use axum::body::{Body, Bytes};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
-use crate::domain::bounds::{CLIENT_SILENCE, HTTP_BODY_BYTES_MAX};
+use super::places::PlaceHandle;
+use crate::domain::bounds::{BODY_BYTES_PER_SECOND_MIN, CLIENT_SILENCE, HTTP_BODY_BYTES_MAX};
 
 /// How long we keep reading a body that is too large.
 const LINGER: Duration = Duration::from_secs(2);
@@ -24,11 +25,16 @@ pub(super) enum BodyError {
     /// Nothing more arrived for too long.
     #[error("nothing more of the body arrived for {}", humantime::format_duration(CLIENT_SILENCE))]
     Stalled,
+    /// The pieces arrive in time, but are too small.
+    #[error("the body arrives too slowly: expected at least {BODY_BYTES_PER_SECOND_MIN} bytes per second")]
+    TooSlow,
 }
 
-/// Returns the body as it arrives, limited in bytes and in the time between two pieces.
-pub(super) async fn bound_body(body: Body) -> Result<Body, BodyError> {
+/// Returns the body as it arrives, limited in bytes, in the time between two pieces, and in the time for all of them. `place`
+/// learns when it is complete.
+pub(super) async fn bound_body(body: Body, place: PlaceHandle) -> Result<Body, BodyError> {
     if body.is_end_stream() {
+        place.act();
         return Ok(body);
     }
     let most = u64::try_from(HTTP_BODY_BYTES_MAX).unwrap_or(u64::MAX);
@@ -37,7 +43,8 @@ pub(super) async fn bound_body(body: Body) -> Result<Body, BodyError> {
         let _ = tokio::time::timeout(LINGER, discard(body)).await;
         return Err(BodyError::TooLarge);
     }
-    Ok(Body::new(BoundedBody { body, bytes_left: most, silence: None }))
+    let (bytes, waited) = (0, Duration::ZERO);
+    Ok(Body::new(BoundedBody { body, place, bytes, bytes_max: most, waited, waiting: None }))
 }
 
 /// Reads the body for a while and discards it.
@@ -59,9 +66,33 @@ pub(super) fn body_error(error: &(dyn std::error::Error + 'static)) -> Option<Bo
 
 struct BoundedBody {
     body: Body,
-    bytes_left: u64,
-    /// Set while somebody waits for more: while nobody reads the body, the client is not to blame.
-    silence: Option<Pin<Box<Sleep>>>,
+    place: PlaceHandle,
+    /// What has arrived.
+    bytes: u64,
+    bytes_max: u64,
+    /// How long somebody has waited for what has arrived: while nobody reads the body, the client is not to blame.
+    waited: Duration,
+    /// Set while somebody waits for more.
+    waiting: Option<Waiting>,
+}
+
+struct Waiting {
+    since: Instant,
+    timer: Pin<Box<Sleep>>,
+    /// What the client has done wrong when the timer ends.
+    error: BodyError,
+}
+
+impl BoundedBody {
+    fn wait(&self) -> Waiting {
+        let earned = Duration::from_secs(self.bytes / BODY_BYTES_PER_SECOND_MIN);
+        let left = (CLIENT_SILENCE + earned).saturating_sub(self.waited);
+        let (limit, error) = match left < CLIENT_SILENCE && self.bytes > 0 {
+            true => (left, BodyError::TooSlow),
+            false => (CLIENT_SILENCE, BodyError::Stalled),
+        };
+        Waiting { since: Instant::now(), timer: Box::pin(tokio::time::sleep(limit)), error }
+    }
 }
 
 impl hyper::body::Body for BoundedBody {
@@ -73,17 +104,26 @@ impl hyper::body::Body for BoundedBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
-            let silence = self.silence.get_or_insert_with(|| Box::pin(tokio::time::sleep(CLIENT_SILENCE)));
-            ready!(silence.as_mut().poll(context));
-            return Poll::Ready(Some(Err(axum::Error::new(BodyError::Stalled))));
-        };
-        self.silence = None;
-        if let Some(data) = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()) {
-            let Some(left) = self.bytes_left.checked_sub(u64::try_from(data.len()).unwrap_or(u64::MAX))
-            else {
-                return Poll::Ready(Some(Err(axum::Error::new(BodyError::TooLarge))));
+            let mut waiting = self.waiting.take().unwrap_or_else(|| self.wait());
+            let is_over = waiting.timer.as_mut().poll(context).is_ready();
+            let error = waiting.error;
+            self.waiting = Some(waiting);
+            return match is_over {
+                true => Poll::Ready(Some(Err(axum::Error::new(error)))),
+                false => Poll::Pending,
             };
-            self.bytes_left = left;
+        };
+        if let Some(waiting) = self.waiting.take() {
+            self.waited += waiting.since.elapsed();
+        }
+        if let Some(data) = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()) {
+            self.bytes += u64::try_from(data.len()).unwrap_or(u64::MAX);
+            if self.bytes > self.bytes_max {
+                return Poll::Ready(Some(Err(axum::Error::new(BodyError::TooLarge))));
+            }
+        }
+        if frame.is_none() || self.body.is_end_stream() {
+            self.place.act();
         }
         Poll::Ready(frame)
     }
@@ -104,6 +144,7 @@ impl hyper::body::Body for BoundedBody {
 /// it handled.
 pub(super) struct TimedConnection<S> {
     stream: S,
+    place: PlaceHandle,
     has_ended: bool,
     /// Set while the client reads nothing.
     stalled: Option<Pin<Box<Sleep>>>,
@@ -111,8 +152,8 @@ pub(super) struct TimedConnection<S> {
 }
 
 impl<S> TimedConnection<S> {
-    pub(super) fn new(stream: S) -> Self {
-        Self { stream, has_ended: false, stalled: None, timeout: CLIENT_SILENCE }
+    pub(super) fn new(stream: S, place: PlaceHandle) -> Self {
+        Self { stream, place, has_ended: false, stalled: None, timeout: CLIENT_SILENCE }
     }
 
     /// Returns the result of an attempt to write, or an error if the client has stalled for too long.
@@ -175,6 +216,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimedConnection<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        if flushed.is_ready() {
+            self.place.flushed();
+        }
         self.within_timeout(context, flushed)
     }
 
@@ -190,25 +234,54 @@ mod tests {
     use futures_util::{StreamExt, stream};
 
     use super::*;
+    use crate::api::places::{PlaceLimits, Places};
 
-    /// A body whose pieces arrive this many seconds after they are polled for.
-    async fn body(seconds: &'static [u64]) -> Body {
-        let pieces = stream::iter(seconds).then(async |seconds| {
-            tokio::time::sleep(Duration::from_secs(*seconds)).await;
-            Ok::<_, std::io::Error>(Bytes::from_static(b"a piece"))
+    /// A body whose pieces of this size arrive this many seconds after they are polled for.
+    async fn body(bytes: usize, seconds: Vec<u64>) -> Body {
+        let pieces = stream::iter(seconds).then(move |seconds| async move {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; bytes]))
         });
-        bound_body(Body::from_stream(pieces)).await.unwrap()
+        let place = Places::new(PlaceLimits { strangers: 1, known: 1 }).enter(None);
+        bound_body(Body::from_stream(pieces), place.handle()).await.unwrap()
+    }
+
+    /// Reads a body, resting before every piece, and returns how many pieces arrived and the error after them.
+    async fn read(mut body: Body, rest: Duration) -> (usize, Option<BodyError>) {
+        let mut pieces = 0;
+        loop {
+            tokio::time::sleep(rest).await;
+            match body.frame().await {
+                None => return (pieces, None),
+                Some(Ok(_)) => pieces += 1,
+                Some(Err(error)) => return (pieces, body_error(&error)),
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_counts_as_stalled_only_while_somebody_reads() {
-        let mut body = body(&[29, 29, 31]).await;
+    async fn a_client_counts_as_stalled_or_slow_only_while_somebody_reads() {
+        let a_megabyte = 1 << 20;
+        let steady = || body(a_megabyte, vec![29, 29, 31]);
+        assert_eq!(read(steady().await, Duration::ZERO).await, (2, Some(BodyError::Stalled)));
         // The reader is slow as well, which is not the client's fault.
-        for _ in 0..2 {
-            tokio::time::sleep(CLIENT_SILENCE * 2).await;
-            assert!(body.frame().await.unwrap().is_ok());
-        }
-        let error = body.frame().await.unwrap().unwrap_err();
-        assert_eq!(body_error(&error), Some(BodyError::Stalled));
+        assert_eq!(read(steady().await, CLIENT_SILENCE * 2).await, (2, Some(BodyError::Stalled)));
+        assert_eq!(read(body(a_megabyte, vec![29; 8]).await, CLIENT_SILENCE * 2).await, (8, None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_sends_little_at_a_time_is_cut_off() {
+        let started = Instant::now();
+        let (pieces, error) = read(body(3, vec![1; 3600]).await, Duration::ZERO).await;
+        assert_eq!(error, Some(BodyError::TooSlow));
+        assert!((28..=30).contains(&pieces) && started.elapsed() <= CLIENT_SILENCE, "{pieces}");
+        // Half of what is demanded earns half of the time.
+        let (pieces, error) = read(
+            body(usize::try_from(BODY_BYTES_PER_SECOND_MIN).unwrap(), vec![2; 3600]).await,
+            Duration::ZERO,
+        )
+        .await;
+        assert_eq!(error, Some(BodyError::TooSlow));
+        assert!((28..=30).contains(&pieces), "{pieces}");
     }
 }

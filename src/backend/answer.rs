@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
-use super::errors::{CallError, Denial};
+use super::call_error::{CallError, Denial};
 use crate::domain::bounds::DETAIL_CHARS_MAX;
 use crate::domain::ids::{BackendRunId, ThreadId};
 use crate::domain::secrets::Secrets;
@@ -33,14 +33,28 @@ impl Answer {
         is_denial.then(|| Denial { code: self.status.as_u16(), detail: self.message() })
     }
 
-    /// Returns what an answer that is not a success means for a call.
+    /// Returns what this answer, which is no success, says about the call.
     pub(super) fn failure(&self) -> CallError {
-        match (self.denial(), self.status) {
-            (Some(denial), _) => CallError::Denied(denial),
-            (None, StatusCode::NOT_FOUND) => CallError::NotFound(self.message()),
-            (None, status) => CallError::Status { code: status.as_u16(), detail: self.message() },
+        if let Some(denial) = self.denial() {
+            return CallError::Denied(denial);
+        }
+        match self.status {
+            StatusCode::NOT_FOUND if names_what_is_missing(&self.body) => CallError::NotFound(self.message()),
+            StatusCode::NOT_FOUND => CallError::PlainNotFound(self.message()),
+            status => CallError::Status { code: status.as_u16(), detail: self.message() },
         }
     }
+}
+
+/// Returns whether the body of a 404 names what is missing, as in `Thread with ID … not found`. One that does
+/// not may come from a server without this route, or from a proxy that does not find its server.
+fn names_what_is_missing(body: &[u8]) -> bool {
+    const THINGS: [&str; 7] = ["thread", "threads", "run", "runs", "assistant", "assistants", "graph"];
+    let text = String::from_utf8_lossy(body).to_ascii_lowercase();
+    // A page in HTML may quote the path, which has the same words in it.
+    let is_page = text.trim_start().starts_with('<');
+    let mut words = text.split(|c: char| !c.is_alphanumeric() && c != '/');
+    !is_page && words.any(|word| THINGS.contains(&word))
 }
 
 /// Returns the `detail` of a JSON body, or else the beginning of the text, after a colon and a space; an

@@ -8,7 +8,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::answer::{self, Answer};
-use super::errors::CallError;
+use super::call_error::CallError;
 use crate::config::Credentials;
 use crate::domain::bounds::ANSWER_BYTES_MAX;
 use crate::domain::secrets::Secrets;

@@ -3,8 +3,8 @@
 use http::Method;
 use serde_json::{Value, json};
 
+use super::call_error::CallError;
 use super::client::AgentClient;
-use super::errors::CallError;
 use super::twins::is_twin;
 use crate::domain::bounds::IMPORTED_CRONS_MAX;
 

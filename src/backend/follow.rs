@@ -8,8 +8,9 @@ use futures_util::StreamExt;
 use http::{Method, StatusCode};
 use serde_json::Value;
 
+use super::call_error::CallError;
 use super::client::AgentClient;
-use super::errors::CallError;
+use super::run_error::run_error;
 use crate::domain::bounds::{ANSWER_BYTES_MAX, EVENT_LINE_BYTES_MAX, JOIN_SILENCE};
 use crate::domain::cron::Mode;
 use crate::domain::ids::{BackendRunId, ThreadId};
@@ -36,8 +37,8 @@ pub enum JoinResult {
 /// The end of a run, as `join`, `wait` or `stream` reported it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ReportedEnd {
-    /// The graph returned these values, or stopped at an interrupt and waits for a human.
-    Values { values: Value, interrupted: bool },
+    /// The graph returned these values. If it stopped at an interrupt, `interrupts` are its questions.
+    Values { values: Value, interrupts: Option<Value> },
     /// The graph failed.
     Error(RunError),
     /// What the graph returned is too large to be read.
@@ -103,24 +104,28 @@ fn reported_end(value: Value) -> ReportedEnd {
     }
     match value {
         Value::Object(mut values) => {
-            let interrupted = values.remove("__interrupt__").is_some();
-            ReportedEnd::Values { values: Value::Object(values), interrupted }
+            let interrupts = values.remove("__interrupt__").map(|given| questions([given]));
+            ReportedEnd::Values { values: Value::Object(values), interrupts }
         }
-        values => ReportedEnd::Values { values, interrupted: false },
+        values => ReportedEnd::Values { values, interrupts: None },
     }
 }
 
-/// Returns the error in `{"error", "message"}`, as far as these fields are present.
-pub(super) fn run_error(error: &Value) -> RunError {
-    let text = |key: &str| error[key].as_str().map(str::to_owned);
-    match error {
-        Value::Object(_) => RunError {
-            error: text("error").unwrap_or_else(|| "Error".to_owned()),
-            message: text("message").unwrap_or_default(),
-        },
-        Value::String(message) => RunError { error: "Error".to_owned(), message: message.clone() },
-        other => RunError { error: "Error".to_owned(), message: other.to_string() },
+/// Returns the questions of a graph as a list of `{"id", "value"}`, the form of the state of a thread. They are
+/// given in lists: the `__interrupt__` of `join` is one, and a thread has one for each task.
+pub(super) fn questions(given: impl IntoIterator<Item = Value>) -> Value {
+    let mut list = Vec::new();
+    for questions in given {
+        match questions {
+            Value::Array(questions) => list.extend(questions),
+            question => list.push(question),
+        }
     }
+    for question in list.iter_mut().filter_map(Value::as_object_mut) {
+        // `join` has keys that the thread does not have; they are null unless the graph uses them.
+        question.retain(|key, value| key == "value" || !value.is_null());
+    }
+    Value::Array(list)
 }
 
 /// Reads server-sent events (WHATWG HTML §9.2) for the last `values` and an `error`, until the stream ends.

@@ -2,12 +2,14 @@
 //! threads.
 
 use http::{Method, StatusCode};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::answer::Answer;
+use super::call_error::{CallError, Denial};
 use super::client::AgentClient;
-use super::errors::{CallError, Denial};
-use super::follow::run_error;
+use super::follow::questions;
+use super::run_error::run_error;
 use crate::domain::bounds::{FENCE_SECONDS, LISTED_RUNS_MAX};
 use crate::domain::ids::{AssistantId, BackendRunId, RunId, ThreadId};
 use crate::domain::run::RunError;
@@ -16,6 +18,8 @@ use crate::domain::run::RunError;
 const FENCE_KEY: &str = "agentcron_fence";
 /// The metadata key that holds our run id.
 pub const RUN_KEY: &str = "agentcron_run_id";
+/// The key that holds the id of the run's cron, in its metadata and its configuration.
+pub const CRON_KEY: &str = "agentcron_cron_id";
 /// Runs listed in one request.
 const PAGE: usize = 100;
 
@@ -33,10 +37,13 @@ pub struct RunReport {
 pub struct ThreadReport {
     /// Whether its last run stopped at an interrupt.
     pub interrupted: bool,
+    /// The questions at which it stopped; `None` if there are none.
+    pub interrupts: Option<Value>,
     /// The state of the graph.
     pub values: Value,
     /// The error of its last run.
     pub error: Option<RunError>,
+    pub created_at: Option<Timestamp>,
 }
 
 /// A run in the list of a thread's runs.
@@ -84,16 +91,33 @@ impl RunReport {
     pub fn has_ended(&self) -> bool {
         !matches!(self.status.as_str(), "pending" | "running")
     }
+
+    /// Returns whether the run was asked to stop before or after nodes.
+    pub fn has_breakpoints(&self) -> bool {
+        let asked = |key: &str| match &self.run["kwargs"][key] {
+            Value::Array(nodes) => !nodes.is_empty(),
+            other => !other.is_null(),
+        };
+        asked("interrupt_before") || asked("interrupt_after")
+    }
+
+    /// Returns who stopped the run, in the words of a server that reports it (0.17 and later).
+    pub fn cancel_reason(&self) -> Option<&str> {
+        self.run["cancel_reason"].as_str().filter(|reason| !reason.is_empty())
+    }
 }
 
 impl ThreadReport {
     fn of(thread: &Value) -> Self {
+        let by_task = thread["interrupts"].as_object().filter(|by_task| !by_task.is_empty());
+        let interrupts = by_task.map(|by_task| questions(by_task.values().cloned()));
         Self {
             // The status alone is not enough: once another run is requested on the thread, it is `busy`.
-            interrupted: thread["status"] == "interrupted"
-                || thread["interrupts"].as_object().is_some_and(|interrupts| !interrupts.is_empty()),
+            interrupted: thread["status"] == "interrupted" || interrupts.is_some(),
+            interrupts,
             values: thread["values"].clone(),
             error: thread.get("error").filter(|error| !error.is_null()).map(run_error),
+            created_at: thread["created_at"].as_str().and_then(|at| at.parse().ok()),
         }
     }
 }
@@ -140,16 +164,19 @@ impl AgentClient {
     }
 
     /// Returns the id of an assistant that is named by its id or by its graph; `None` if there is no such
-    /// assistant.
+    /// assistant. On a server without routes for assistants (`http.disable_assistants`) that is not known, and
+    /// the id is the one that the server would derive.
     pub async fn assistant(&self, name: &str) -> Result<Option<AssistantId>, CallError> {
         let derived = AssistantId::of_word(name);
-        match self.ask_json(Method::GET, &format!("/assistants/{derived}")).await {
+        let is_an_id = name.parse::<AssistantId>().is_ok();
+        let may_lack_route = match self.ask_json(Method::GET, &format!("/assistants/{derived}")).await {
             Ok(_) => return Ok(Some(derived)),
-            Err(CallError::NotFound(_)) if name.parse::<AssistantId>().is_ok() => return Ok(None),
+            Err(CallError::NotFound(_)) if is_an_id => return Ok(None),
             // Not every server derives the ids of assistants as LangGraph's own does.
-            Err(CallError::NotFound(_)) => {}
+            Err(CallError::NotFound(_)) => false,
+            Err(CallError::PlainNotFound(_)) => true,
             Err(error) => return Err(error),
-        }
+        };
         let body = json!({ "graph_id": name, "limit": 1, "sort_by": "created_at", "sort_order": "asc" });
         let answer = self.ask(Method::POST, "/assistants/search", Some(&body)).await?;
         match answer.status {
@@ -157,8 +184,13 @@ impl AgentClient {
                 let found: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
                 Ok(found[0]["assistant_id"].as_str().and_then(|id| id.parse().ok()))
             }
-            StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY => Ok(None),
-            _ => Err(answer.failure()),
+            StatusCode::UNPROCESSABLE_ENTITY => Ok(None),
+            _ => match answer.failure() {
+                // A search names the graph that is missing, so this route is missing as well.
+                CallError::PlainNotFound(_) if may_lack_route => Ok(Some(derived)),
+                CallError::NotFound(_) | CallError::PlainNotFound(_) => Ok(None),
+                failure => Err(failure),
+            },
         }
     }
 
@@ -224,7 +256,7 @@ impl AgentClient {
     /// the thread `busy` for good.
     pub async fn lift_fence(&self, thread_id: ThreadId, fence: BackendRunId) -> Result<Deleted, CallError> {
         match self.cancel(thread_id, fence).await {
-            Ok(()) | Err(CallError::NotFound(_)) => {}
+            Ok(()) | Err(CallError::NotFound(_) | CallError::PlainNotFound(_)) => {}
             Err(error) => return Err(error),
         }
         self.delete(&format!("/threads/{thread_id}/runs/{fence}")).await
@@ -237,13 +269,13 @@ impl AgentClient {
 
     async fn delete(&self, path: &str) -> Result<Deleted, CallError> {
         let answer = self.ask(Method::DELETE, path, None).await?;
-        Ok(match (answer.denial(), answer.status) {
-            (Some(denial), _) => Deleted::Denied(denial),
-            (None, status) if status.is_success() => Deleted::Gone,
-            (None, StatusCode::NOT_FOUND | StatusCode::GONE) => Deleted::Gone,
-            (None, status) => {
-                Deleted::NotYet(format!("backend answered {}{}", status.as_u16(), answer.message()))
-            }
+        Ok(match answer.status {
+            status if status.is_success() || status == StatusCode::GONE => Deleted::Gone,
+            _ => match answer.failure() {
+                CallError::NotFound(_) => Deleted::Gone,
+                CallError::Denied(denial) => Deleted::Denied(denial),
+                failure => Deleted::NotYet(failure.to_string()),
+            },
         })
     }
 }

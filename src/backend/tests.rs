@@ -217,12 +217,12 @@ async fn what_is_read_of_the_end() {
         table.push_str(&format!("{name}: {}\n", read_end(mode, server).await));
     }
     expect![[r#"
-        values, kept alive: Ended(Values { values: Object {"n": Number(1)}, interrupted: false })
-        interrupted: Ended(Values { values: Object {"messages": Array []}, interrupted: true })
+        values, kept alive: Ended(Values { values: Object {"n": Number(1)}, interrupts: None })
+        interrupted: Ended(Values { values: Object {"messages": Array []}, interrupts: Some(Array [Object {"value": Number(1)}]) })
         error: Ended(Error(RunError { error: "ValueError", message: "boom" }))
         cut: Cut("connection reset")
         no JSON: Cut("its answer is not JSON (expected value at line 1 column 1)")
-        stream: Ended(Values { values: Object {"n": Number(1)}, interrupted: false })
+        stream: Ended(Values { values: Object {"n": Number(1)}, interrupts: None })
         stream of an error, in pieces: Ended(Error(RunError { error: "ValueError", message: "boom" }))
         stream, cut: Cut("connection reset")
         stream of nothing: Cut("the stream ended without values")
@@ -244,8 +244,87 @@ async fn lists_are_read_page_by_page_and_tolerate_what_is_absent() {
     let listed: Vec<_> =
         runs.iter().map(|run| (run.is_fence, run.run_id.is_some(), run.has_metadata)).collect();
     assert_eq!(listed, [(false, true, true), (true, true, true), (false, false, false)]);
-    assert_eq!(FixedServer::text(404, "").client().runs_on(thread()).await, Ok(Vec::new()));
+    let no_thread = FixedServer::text(404, r#"{"detail":"Thread with ID 7 not found"}"#);
+    assert_eq!(no_thread.client().runs_on(thread()).await, Ok(Vec::new()));
     assert!(FixedServer::text(500, "").client().runs_on(thread()).await.is_err());
+}
+
+#[tokio::test]
+async fn a_404_counts_as_an_answer_only_if_it_names_what_is_missing() {
+    let answers = [
+        // The real server, about a thread, a run to cancel, a run to delete, a start; and the JavaScript server.
+        r#"{"detail":"Thread with ID 33333333-3333-4333-8333-333333333333 not found"}"#,
+        r#"{"detail":"No runs found to cancel."}"#,
+        r#"{"detail":"Run not found"}"#,
+        r#"{"detail":"Thread or assistant not found."}"#,
+        "Thread not found",
+        // The real server, about a run, an assistant, and any path that it does not have.
+        r#"{"detail":"Not Found"}"#,
+        "",
+        "404 page not found",
+        "default backend - 404",
+        "<html><h1>404 Not Found</h1> thread run</html>",
+        r#"{"error":"Not Found","path":"/threads/7/runs/8"}"#,
+        "Cannot GET /threads/7",
+    ];
+    let mut table = String::new();
+    for answer in answers {
+        let result = FixedServer::text(404, answer).client().runs_on(thread()).await;
+        table.push_str(&format!("{answer}: {result:?}\n"));
+    }
+    expect![[r#"
+        {"detail":"Thread with ID 33333333-3333-4333-8333-333333333333 not found"}: Ok([])
+        {"detail":"No runs found to cancel."}: Ok([])
+        {"detail":"Run not found"}: Ok([])
+        {"detail":"Thread or assistant not found."}: Ok([])
+        Thread not found: Ok([])
+        {"detail":"Not Found"}: Err(PlainNotFound(": Not Found"))
+        : Err(PlainNotFound(""))
+        404 page not found: Err(PlainNotFound(": 404 page not found"))
+        default backend - 404: Err(PlainNotFound(": default backend - 404"))
+        <html><h1>404 Not Found</h1> thread run</html>: Err(PlainNotFound(": <html><h1>404 Not Found</h1> thread run</html>"))
+        {"error":"Not Found","path":"/threads/7/runs/8"}: Err(PlainNotFound(": {\"error\":\"Not Found\",\"path\":\"/threads/7/runs/8\"}"))
+        Cannot GET /threads/7: Err(PlainNotFound(": Cannot GET /threads/7"))
+    "#]].assert_eq(&table);
+}
+
+#[tokio::test]
+async fn an_assistant_is_unknown_only_to_a_server_that_has_assistants() {
+    let plain = r#"{"detail":"Not Found"}"#;
+    let servers = [
+        (
+            "no such assistant",
+            (404, plain),
+            (404, r#"{"detail":"Graph 'nope' not found. Expected one of: []"}"#),
+        ),
+        ("an empty search", (404, plain), (200, "[]")),
+        ("no routes for assistants", (404, plain), (404, plain)),
+        ("no search", (404, r#"{"detail":"Assistant not found"}"#), (404, plain)),
+    ];
+    let mut table = String::new();
+    for (name, show, search) in servers {
+        for asked in ["agent", RUN] {
+            let client = client(Transport::function(move |request| {
+                let is_search = request.uri().path().ends_with("/search");
+                let (status, text) = if is_search { search } else { show };
+                let body = futures_util::stream::iter([Ok(Bytes::from_static(text.as_bytes()))]);
+                let response = Response::builder().status(status).body(Box::pin(body) as BodyStream).unwrap();
+                Box::pin(async move { Ok(response) })
+            }));
+            let found = client.assistant(asked).await.unwrap().map(|id| id.to_string());
+            table.push_str(&format!("{name}, {asked}: {found:?}\n"));
+        }
+    }
+    expect![[r#"
+        no such assistant, agent: None
+        no such assistant, 01a2081f-740d-7775-bcd5-db522831835e: None
+        an empty search, agent: None
+        an empty search, 01a2081f-740d-7775-bcd5-db522831835e: None
+        no routes for assistants, agent: Some("fe096781-5601-53d2-b2f6-0d3403f7e9ca")
+        no routes for assistants, 01a2081f-740d-7775-bcd5-db522831835e: Some("01a2081f-740d-7775-bcd5-db522831835e")
+        no search, agent: None
+        no search, 01a2081f-740d-7775-bcd5-db522831835e: None
+    "#]].assert_eq(&table);
 }
 
 #[tokio::test]

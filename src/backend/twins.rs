@@ -8,8 +8,8 @@ use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::answer::Answer;
+use super::call_error::CallError;
 use super::client::AgentClient;
-use super::errors::CallError;
 use crate::config::Credentials;
 use crate::domain::bounds::{API_CRONS_MAX, SEARCH_LIMIT_MAX};
 use crate::domain::ids::{AssistantId, CronId, ThreadId};

@@ -14,7 +14,7 @@ use crate::domain::cron::{Cron, CronSource, Target};
 use crate::domain::ids::CronId;
 use crate::present::occurrences::of_cron;
 use crate::present::{Tone, counted, times};
-use crate::store::Reader;
+use crate::store::{Reader, exposure};
 
 /// How many of the next times are shown.
 const TIMES_SHOWN: usize = 3;
@@ -37,6 +37,9 @@ pub(super) struct Check {
 pub(super) fn check(check: &Check, session: &mut Session) -> Result<(), Failure> {
     let path = check.file.clone().unwrap_or_else(|| session.config_path.clone());
     let config = session.load_config(&path)?;
+    if let Some(warning) = exposure(&config.store.path) {
+        session.output.warn(&warning)?;
+    }
     // Nothing here needs a daemon: the database is used only if it exists and can be read.
     let history = Reader::open(&config.store.path).ok();
     let ids = history.as_ref().map(ids_in_store).unwrap_or_default();

@@ -152,10 +152,7 @@ fn print(upcoming: &[Upcoming<'_>], session: &mut Session) -> Result<(), Failure
 /// Names the option that is wrong, and marks the place in a wrong expression.
 fn unreadable(error: &CalendarError) -> Failure {
     Failure::Usage(match error {
-        CalendarError::Expression(fault) => {
-            let caret = fault.caret().replace('\n', "\n  ");
-            format!("--schedule: {fault}\n  {caret}")
-        }
+        CalendarError::Expression(fault) => format!("--schedule: {fault}\n{}", fault.caret()),
         CalendarError::UnknownTimezone { .. } => format!("--timezone: {error}"),
         CalendarError::NeverMatches => format!("--schedule: {error}"),
     })

@@ -1,6 +1,7 @@
 //! `agentcron show`: everything about one run.
 
 use clap::Args;
+use serde_json::Value;
 
 use super::terminal::{Failure, Session, TextStyle, find_run, painted_status, printable};
 use crate::api::wire;
@@ -8,7 +9,7 @@ use crate::present::timeline::{TimelineEntry, timeline};
 use crate::present::{Tone, counted, runs, times};
 use crate::store::RunDetails;
 
-/// Show everything about one run: timeline, webhooks, values, error
+/// Show everything about one run: timeline, webhooks, error, questions, values
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Works while the daemon is down.
@@ -32,7 +33,8 @@ pub(super) fn show(show: &Show, session: &mut Session) -> Result<(), Failure> {
     }
     print_fields(&details, session)?;
     print_timeline(&details, session)?;
-    print_values(&details, session)
+    print_json("questions", details.interrupts.as_ref(), session)?;
+    print_json("values", details.values.as_ref(), session)
 }
 
 fn print_fields(details: &RunDetails, session: &mut Session) -> Result<(), Failure> {
@@ -82,10 +84,10 @@ fn print_timeline(details: &RunDetails, session: &mut Session) -> Result<(), Fai
     Ok(())
 }
 
-fn print_values(details: &RunDetails, session: &mut Session) -> Result<(), Failure> {
-    let Some(values) = &details.values else { return Ok(()) };
-    session.output.heading("values")?;
-    let text = serde_json::to_string_pretty(values).unwrap_or_else(|_| values.to_string());
+fn print_json(heading: &str, value: Option<&Value>, session: &mut Session) -> Result<(), Failure> {
+    let Some(value) = value else { return Ok(()) };
+    session.output.heading(heading)?;
+    let text = serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string());
     for line in text.lines() {
         session.output.line(&format!("  {}", printable(line)))?;
     }

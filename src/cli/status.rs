@@ -11,7 +11,7 @@ use crate::config;
 use crate::domain::cron::CronSource;
 use crate::domain::ids::DefinitionId;
 use crate::present::{Tone, counted, times, webhooks};
-use crate::store::{CronRow, DaemonState, Denied, Notice, NoticeKind, Reader, daemon_state};
+use crate::store::{CronRow, DaemonState, Denied, Notice, NoticeKind, Reader, daemon_state, exposure};
 
 /// Show the state of the daemon and of the last 24 hours
 #[derive(Args, Debug)]
@@ -32,6 +32,9 @@ pub(super) fn status(_: &Status, session: &mut Session) -> Result<(), Failure> {
     } else {
         StatusSnapshot::empty()
     };
+    if let Some(warning) = exposure(&store) {
+        session.output.warn(&warning)?;
+    }
     let files = compare_files(session, &snapshot.crons);
     if session.output.is_json() {
         return Ok(session.output.json(&StatusReport::of(&store, &daemon, files, &snapshot, now))?);

@@ -3,10 +3,13 @@
 
 use toml::de::{DeTable, DeValue};
 
-use super::errors::{ConfigError, Report, quoted};
+use super::errors::{ConfigError, Report, holds_secret, quoted};
 use super::limits::{DEPTH_MAX, SYNTAX_ERRORS_MAX};
-use super::reference::is_public;
+use super::reference::{is_name, is_public};
 use super::source_file::SourceFile;
+
+/// Longer lines are cut: what is wrong is rarely that far to the right.
+const LINE_CHARS_SHOWN: usize = 200;
 
 /// A file's tables, which borrow from its text.
 pub(super) struct TomlDocument<'s> {
@@ -19,14 +22,16 @@ impl<'s> TomlDocument<'s> {
     /// Parses a file. After a syntax error the rest cannot be trusted, so no document is returned; a key that is given
     /// twice is reported, but the document is returned.
     pub(super) fn parse(source: &'s SourceFile, report: &mut Report) -> Option<Self> {
-        let (root, errors) = DeTable::parse_recoverable(&source.text);
+        let (root, mut errors) = DeTable::parse_recoverable(&source.text);
         let root = root.into_inner();
-        for error in errors.iter().take(SYNTAX_ERRORS_MAX) {
-            report.error(if is_duplicate_key(error) {
-                duplicate(source, &root, error)
-            } else {
-                syntax(source, error)
-            });
+        errors.sort_by_key(|error| error.span().map(|span| span.start));
+        for (index, error) in errors.iter().take(SYNTAX_ERRORS_MAX).enumerate() {
+            let mistake = match is_duplicate_key(error) {
+                true => duplicate(source, &root, error),
+                false => syntax(source, error),
+            };
+            let hint = if index == 0 { wrong_file(source) } else { None };
+            report.error(ConfigError { hint: mistake.hint.or(hint), ..mistake });
         }
         errors.iter().all(is_duplicate_key).then_some(Self { source, root })
     }
@@ -87,25 +92,50 @@ fn last_key_before(table: &DeTable<'_>, key: &str, offset: usize, depth_left: us
     last
 }
 
-/// Returns a line as it can be shown: the letters and digits of what could be a secret are masked.
+/// Returns a line as it can be shown: the letters and digits of what could be a secret are masked. That is every word
+/// that is no name of ours, since the whole file may be another than was meant.
 fn masked(source: &SourceFile, number: usize) -> String {
     let line = source.line(number);
     let (key, value) = line.split_once('=').map_or((line, None), |(key, value)| (key, Some(value)));
     let is_harmless = value.is_some_and(|value| is_public(key.trim()) && !value.contains('='));
-    let shown_bytes = match line.find(['=', '"', '\'']) {
-        _ if is_harmless => line.len(),
-        Some(_) if value.is_none() && !key.trim_start().starts_with('[') => 0,
-        Some(at) => at,
-        None if may_continue(source, number) => 0,
-        None => line.len(),
-    };
-    let (shown, hidden) = line.split_at(shown_bytes);
-    let hidden = hidden.chars().map(|char| if char.is_alphanumeric() { '*' } else { char });
-    shown.chars().chain(hidden).take(200).collect()
+    let shown_bytes = if is_harmless { line.len() } else { header_bytes(line) };
+    let (shown, rest) = line.split_at(shown_bytes);
+    let words = rest.split_inclusive(|char: char| !is_of_word(char)).map(|part| {
+        let word = part.trim_end_matches(|char| !is_of_word(char));
+        if is_name(word) { part.to_owned() } else { part.replace(char::is_alphanumeric, "*") }
+    });
+    std::iter::once(shown.to_owned())
+        .chain(words)
+        .collect::<String>()
+        .chars()
+        .take(LINE_CHARS_SHOWN)
+        .collect()
 }
 
-/// Returns whether a line may be the rest of a value that began further up.
-fn may_continue(source: &SourceFile, number: usize) -> bool {
-    let after_equals = number > 1 && source.line(number - 1).trim_end().ends_with('=');
-    after_equals || source.text.contains("\"\"\"") || source.text.contains("'''")
+fn is_of_word(char: char) -> bool {
+    char.is_alphanumeric() || char == '_' || char == '-'
+}
+
+/// Returns how much of a line is the header of a table that may be there, up to a name in quotes.
+fn header_bytes(line: &str) -> usize {
+    let header = line.trim_start();
+    let rest = header.trim_start_matches('[').trim_start_matches(|char| is_of_word(char) || char == '.');
+    match is_header(line) && !holds_secret(line) {
+        true => line.len() - rest.len(),
+        false => 0,
+    }
+}
+
+/// Returns whether the line begins as the header of a table that may be there.
+fn is_header(line: &str) -> bool {
+    let name = line.trim_start().strip_prefix('[').map(|rest| rest.trim_start_matches('['));
+    name.is_some_and(|name| is_name(name.split(|char| !is_of_word(char)).next().unwrap_or_default()))
+}
+
+/// Returns the hint for a file in which nothing is as in a configuration.
+fn wrong_file(source: &SourceFile) -> Option<String> {
+    let is_ours =
+        |line: &str| is_header(line) || line.split_once('=').is_some_and(|(key, _)| is_name(key.trim()));
+    let hint = "is this the right file? no line in it is a table or a key of agentcron";
+    (!source.text.lines().any(is_ours)).then(|| hint.to_owned())
 }

@@ -3,12 +3,13 @@
 //! Every lookup reads the value again, so a rotated credential takes effect without a restart.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::limits::CREDENTIAL_BYTES_MAX;
+use super::regular_file::{Links, open_regular};
 use super::secret::Secret;
 use crate::domain::template::{self, FillError};
 
@@ -117,7 +118,7 @@ fn read_credential(name: &str, path: &Path) -> Result<String, LookupError> {
         std::io::ErrorKind::NotFound => LookupError::Unset(name.to_owned()),
         _ => LookupError::Unreadable { name: name.to_owned(), error: error.to_string() },
     };
-    let file = File::open(path).map_err(unreadable)?;
+    let file = open_regular(path, OpenOptions::new().read(true), Links::Followed).map_err(unreadable)?;
     if is_world_readable(&file.metadata().map_err(unreadable)?) {
         return Err(LookupError::WorldReadable(name.to_owned()));
     }

@@ -8,6 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::limits::ERRORS_MAX;
+use crate::domain::printable::{blanked, on_one_line};
+use crate::domain::signing::SECRET_PREFIXES;
 
 /// A place in a file. Line and column both count from 1; the column counts characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,16 +39,16 @@ pub struct ConfigErrors(pub Vec<ConfigError>);
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file.display())?;
+        write!(f, "{}", on_one_line(&self.file.display().to_string()))?;
         if let Some(Position { line, column }) = self.position {
             write!(f, ":{line}:{column}")?;
         }
-        write!(f, ": {}", self.message)?;
+        write!(f, ": {}", on_one_line(&self.message))?;
         if let Some(hint) = &self.hint {
-            write!(f, " ({hint})")?;
+            write!(f, " ({})", on_one_line(hint))?;
         }
         let excerpt = self.excerpt.iter().flat_map(|excerpt| excerpt.lines());
-        excerpt.into_iter().try_for_each(|line| write!(f, "\n  | {line}"))
+        excerpt.into_iter().try_for_each(|line| write!(f, "\n  | {}", blanked(line)))
     }
 }
 
@@ -63,8 +65,9 @@ impl fmt::Display for ConfigErrors {
             write!(f, "{}{error}", if index == 0 { "" } else { "\n" })?;
         }
         match self.0.len().checked_sub(ERRORS_MAX) {
-            None | Some(0) => Ok(()),
-            Some(more) => write!(f, "\n… and {more} more mistakes"),
+            None => Ok(()),
+            Some(0) => write!(f, "\n… and there may be more mistakes"),
+            Some(more) => write!(f, "\n… and at least {more} more mistakes"),
         }
     }
 }
@@ -100,6 +103,11 @@ impl Report {
         self.errors.push(error);
     }
 
+    /// Returns whether there are more errors than will be shown, so that a further one is worth no work.
+    pub(super) fn is_full(&self) -> bool {
+        self.errors.len() >= ERRORS_MAX
+    }
+
     /// Adds an error about a file as a whole.
     pub(super) fn file_error(&mut self, file: &Arc<Path>, message: impl Into<String>) {
         self.errors.push(about_file(file, message));
@@ -132,24 +140,36 @@ fn about_file(file: &Arc<Path>, message: impl Into<String>) -> ConfigError {
     ConfigError { file: file.clone(), position: None, message: message.into(), hint: None, excerpt: None }
 }
 
-/// Returns the text in backticks, short enough for a message and without control characters.
+/// Returns the name of an unknown key, in backticks. What is longer than any name of a key may be a secret, so
+/// only its beginning is shown.
+pub(super) fn quoted_key(name: &str) -> String {
+    const KEY_CHARS_MAX: usize = 24;
+    const BEGINNING_CHARS: usize = 4;
+    match name.chars().count() {
+        ..=KEY_CHARS_MAX => quoted(name),
+        _ => quoted(&format!("{}…", name.chars().take(BEGINNING_CHARS).collect::<String>())),
+    }
+}
+
+/// Returns the text in backticks, short enough for a message and with everything unprintable escaped. A signing key in
+/// it is masked.
 pub(super) fn quoted(text: &str) -> String {
     format!("`{}`", escaped(text))
+}
+
+/// Returns whether there is a signing key in the text, however its beginning is spelt.
+pub(super) fn holds_secret(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    SECRET_PREFIXES.iter().any(|prefix| text.contains(prefix))
 }
 
 /// Returns the text like [`quoted`], but without the backticks.
 pub(super) fn escaped(text: &str) -> String {
     const SHOWN_CHARS_MAX: usize = 64;
-    let mut shown = String::new();
-    for char in text.chars().take(SHOWN_CHARS_MAX) {
-        if char.is_control() {
-            shown.extend(char.escape_default());
-        } else {
-            shown.push(char);
-        }
+    if holds_secret(text) {
+        return "***".to_owned();
     }
-    if text.chars().nth(SHOWN_CHARS_MAX).is_some() {
-        shown.push('…');
-    }
-    shown
+    let shown: String = text.chars().take(SHOWN_CHARS_MAX).collect();
+    let more = if text.chars().nth(SHOWN_CHARS_MAX).is_some() { "…" } else { "" };
+    on_one_line(&shown) + more
 }

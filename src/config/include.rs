@@ -32,9 +32,8 @@ pub(super) fn expand(base: &Path, pattern: &str) -> Result<Vec<PathBuf>, String>
             .file_name()
             .to_str()
             .is_some_and(|found| matches(name.as_bytes(), found.as_bytes()) && !found.starts_with('.'));
-        let path = directory.join(entry.file_name());
-        if is_match && !path.is_dir() {
-            found.push(path);
+        if is_match {
+            found.push(directory.join(entry.file_name()));
         }
     }
     found.sort();

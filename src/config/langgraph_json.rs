@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::environment::Environment;
-use super::errors::{Complaint, ConfigError, Position, Report};
+use super::errors::{Complaint, ConfigError, Position, Report, escaped, quoted_key};
 use super::headers::{ENV_PREFIX_DEFAULT, server_webhook_complaint, value};
 use super::placeholders::check_filled_text;
 use super::section::Section;
@@ -107,7 +107,11 @@ fn message_without_value(error: &serde_json::Error) -> String {
     let message = message_without_place(error);
     match message.rsplit_once(", expected ") {
         // It quotes the unknown key and lists the known ones.
-        Some(_) if message.starts_with("unknown field") => message,
+        Some(_) if message.starts_with("unknown field") => {
+            let (what, expected) = message.split_once("`, expected ").unwrap_or_default();
+            let name = what.trim_start_matches("unknown field `");
+            format!("unknown key {}, expected {expected}", quoted_key(name))
+        }
         Some((_, expected)) => format!("wrong type: expected {expected}"),
         // A field that is missing or given twice: no value is quoted.
         None => message,
@@ -144,7 +148,7 @@ fn validate(
             continue;
         }
         for message in messages {
-            report.file_error(&source.file, format!("webhooks.headers.{name}: {message}"));
+            report.file_error(&source.file, format!("webhooks.headers.{}: {message}", escaped(&name)));
         }
     }
     let webhooks = ServerWebhooks {

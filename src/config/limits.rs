@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// A file is read whole; 100 000 crons fit into a fifth of this.
-pub(super) const FILE_BYTES_MAX: u64 = 16 << 20;
+pub const FILE_BYTES_MAX: u64 = 16 << 20;
 /// The most files that `include` may add: a pattern for the wrong directory is stopped here.
 pub(super) const FILES_MAX: usize = 10_000;
 /// The nesting of values. Definitions are stored as JSON text, whose reader gives up at 128.
@@ -32,8 +32,8 @@ pub(super) const WEBHOOK_BODY_BYTES_MAX: u64 = 16 << 20;
 pub(super) const WEBHOOK_BODY_BYTES_MIN: u64 = 1024;
 /// systemd's own limit for one credential.
 pub(super) const CREDENTIAL_BYTES_MAX: u64 = 1 << 20;
-/// The most mistakes that are printed: a file with more of them most likely has one cause.
-pub(super) const ERRORS_MAX: usize = 1000;
+/// The most mistakes that are printed, and after which no more are looked for: more of them most likely have one cause.
+pub(super) const ERRORS_MAX: usize = 100;
 /// Syntax errors reported per file: the later ones mostly follow from the first.
 pub(super) const SYNTAX_ERRORS_MAX: usize = 10;
 /// The headers of one table in a configuration: credentials, and a few more.

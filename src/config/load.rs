@@ -95,6 +95,15 @@ fn read_all(path: &Path, environment: &Environment, report: &mut Report) -> Opti
                        chooses: set webhooks.url.allowed_domains, or listen = \"off\"";
         report.file_warning(&main.source.file, message);
     }
+    if let (Ok(http), Ok(webhooks)) = (&http, &webhooks)
+        && http.listen.is_some_and(|address| !address.ip().is_loopback())
+        && !webhooks.url.disable_private_ips
+        && webhooks.url.allowed_domains.is_none()
+    {
+        let message = "clients of http.listen may name webhooks in private networks, and can see which addresses \
+                       answer: set webhooks.url.disable_private_ips = true, or allowed_domains";
+        report.file_warning(&main.source.file, message);
+    }
     let policy = webhooks.as_ref().ok().map(|webhooks| &webhooks.url);
     let crons = validate_crons(&main, &included, policy, environment, report);
     Some(Config {

@@ -8,9 +8,12 @@ pub fn nearest<'k>(got: &str, known: impl IntoIterator<Item = &'k str>) -> Optio
     }
     let got = got.to_ascii_lowercase();
     // A third of the word may be wrong: `timezon`, `time_zone` and `shedule` are near, `foo` is near nothing.
-    let allowed = (got.chars().count() / 3).max(1);
+    let chars = got.chars().count();
+    let allowed = (chars / 3).max(1);
     known
         .into_iter()
+        // Each character too many or too few counts.
+        .filter(|word| word.chars().count().abs_diff(chars) <= allowed)
         .map(|word| (strsim::osa_distance(&got, word), word))
         .filter(|(distance, _)| *distance <= allowed)
         .min()

@@ -107,6 +107,11 @@ pub fn reference() -> &'static [&'static SectionReference] {
     ]
 }
 
+/// Returns whether a key or a table has that name.
+pub(super) fn is_name(word: &str) -> bool {
+    reference().iter().any(|section| section.names().any(|name| name == word))
+}
+
 /// Returns whether values of keys with that name can be shown. An unknown key may hold anything, so its value cannot.
 pub(super) fn is_public(key_name: &str) -> bool {
     let mut keys = reference().iter().filter_map(|section| section.key(key_name)).peekable();

@@ -7,7 +7,7 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use super::document::TomlDocument;
-use super::errors::{Complaint, ConfigError, Report, escaped, quoted};
+use super::errors::{Complaint, ConfigError, Report, escaped, quoted_key};
 use super::json::to_json;
 use super::nearest::did_you_mean;
 use super::reference::{KeyReference, SectionReference};
@@ -116,8 +116,10 @@ impl<'d> Section<'d> {
                 continue;
             }
             let Some(known) = reference.key(name) else {
-                let hint = advice(name).map(str::to_owned);
-                let hint = hint.unwrap_or_else(|| did_you_mean(name, reference.names()));
+                let hint = (!report.is_full()).then(|| match advice(name) {
+                    Some(advice) => advice.to_owned(),
+                    None => did_you_mean(name, reference.names()),
+                });
                 report.error(self.unknown_key(key, hint));
                 continue;
             };
@@ -134,13 +136,13 @@ impl<'d> Section<'d> {
         })
     }
 
-    fn unknown_key(&self, key: &Spanned<DeString<'_>>, hint: String) -> ConfigError {
+    fn unknown_key(&self, key: &Spanned<DeString<'_>>, hint: Option<String>) -> ConfigError {
         let place = match self.name {
             "" => "at the top level".to_owned(),
             name => format!("in [{}]", escaped(name)),
         };
-        let message = format!("unknown key {} {place}", quoted(key.get_ref()));
-        self.document.source.error(key.span().start, message, Some(hint))
+        let message = format!("unknown key {} {place}", quoted_key(key.get_ref()));
+        self.document.source.error(key.span().start, message, hint)
     }
 
     /// Returns a key's value as JSON, or reports what is wrong with it.

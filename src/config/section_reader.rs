@@ -80,6 +80,10 @@ impl SectionReader<'_> {
             let complaint = Complaint::with_hint(message, "leave the key out to send none");
             return Err(self.report_at(section, key, pointer, complaint));
         }
+        if filled.trim() != filled {
+            let complaint = Complaint::new("begins or ends with a blank, which no secret does");
+            return Err(self.report_at(section, key, pointer, complaint));
+        }
         Ok(Secret::new(&filled))
     }
 

@@ -1,12 +1,11 @@
 //! One file of the configuration: reads it up to a limit, and turns byte offsets into lines and columns.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::errors::{ConfigError, Position};
 use super::limits::FILE_BYTES_MAX;
+use super::regular_file::read_regular;
 
 /// The distance between known character counts, by which a column is found without reading a long line from its start.
 const CHECKPOINT_BYTES: usize = 4096;
@@ -26,7 +25,7 @@ pub(super) struct SourceFile {
 impl SourceFile {
     /// Reads a file. The error says what is wrong with the file as a whole.
     pub(super) fn read(path: &Path) -> Result<Self, String> {
-        let bytes = read_bounded(path)?;
+        let bytes = read_regular(path, FILE_BYTES_MAX).map_err(|error| error.to_string())?;
         let text = std::str::from_utf8(&bytes).map_err(|error| {
             format!("byte {} is not UTF-8: the file must be UTF-8 text", error.valid_up_to())
         })?;
@@ -105,16 +104,6 @@ impl SourceFile {
 /// Returns the number of bytes that begin a character.
 fn count_chars(bytes: &[u8]) -> usize {
     bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
-}
-
-fn read_bounded(path: &Path) -> Result<Vec<u8>, String> {
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    let mut bytes = Vec::new();
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(format!("larger than {} MiB, which is the limit for one file", FILE_BYTES_MAX >> 20));
-    }
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -120,8 +120,8 @@ fn own_headers(
 fn check_allowed_fields(section: &Section<'_>, fields: &[String], reader: &mut SectionReader<'_>) {
     for (index, field) in fields.iter().enumerate() {
         if !BODY_KEYS.contains(&field.as_str()) {
-            let hint = did_you_mean(field, BODY_KEYS.iter().copied());
-            let complaint = Complaint::with_hint(format!("the body has no key {}", quoted(field)), hint);
+            let hint = (!reader.report.is_full()).then(|| did_you_mean(field, BODY_KEYS.iter().copied()));
+            let complaint = Complaint { message: format!("the body has no key {}", quoted(field)), hint };
             reader.report_at(section, "allowed_fields", &format!("/{index}"), complaint);
         }
     }

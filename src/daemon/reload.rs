@@ -16,7 +16,9 @@ use super::restart::settings_that_differ;
 use super::watch::{Coverage, Watch};
 use crate::api::AccessRules;
 use crate::clock::Clock;
-use crate::config::{self, Config, ConfigErrors, Environment, LiveWriter, Sources};
+use crate::config::{
+    self, Config, ConfigErrors, Environment, FILE_BYTES_MAX, LiveWriter, Sources, read_regular,
+};
 use crate::engine::Wakes;
 use crate::store::{NewDefinition, NewNotice, NoticeKind, Store, StoreError, SyncReport};
 use crate::webhook::WebhookSettings;
@@ -253,7 +255,7 @@ fn fingerprint_of(sources: &Sources) -> u64 {
     paths.dedup();
     let mut hasher = DefaultHasher::new();
     for path in paths {
-        let content = std::fs::read(&path).map_err(|error| error.kind().to_string());
+        let content = read_regular(&path, FILE_BYTES_MAX).map_err(|error| error.to_string());
         (path, content).hash(&mut hasher);
     }
     hasher.finish().max(1)

@@ -20,6 +20,19 @@ pub const BACKFILL_DEADLINE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Instants in one backfill, whatever the request allows: a request for more is a mistake.
 pub const BACKFILL_INSTANTS_MAX: usize = 10_000;
 
+/// Triggered runs of one cron that wait to start: somebody who triggers a cron by hand stays far below this, and a
+/// program that does not will not stop by itself.
+pub const TRIGGERED_WAITING_MAX: usize = 100;
+
+/// Backfilled runs of one cron that wait to start: one backfill may have as many.
+pub const BACKFILLED_WAITING_MAX: usize = BACKFILL_INSTANTS_MAX;
+
+/// Runs of all crons that clients made that may wait to start when a client asks for more: one for each such cron.
+pub const API_RUNS_WAITING_MAX: usize = 20_000;
+
+/// How long a client should wait when too many runs wait to start: about as long as a short run takes.
+pub const TOO_MANY_WAITING_RETRY_AFTER: Duration = Duration::from_secs(10);
+
 /// A cursor that is further in the future than this was set by a wrong clock, and must not keep a cron silent.
 pub const CURSOR_AHEAD_MAX: Duration = Duration::from_secs(3600);
 
@@ -52,20 +65,51 @@ pub const HTTP_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The request line and the headers of a request, and the part of its body that is read at once.
 pub const HTTP_HEAD_BYTES_MAX: usize = 64 * 1024;
 
-/// TCP connections at once: each may take another one to the agent server, and a service may have 16 384 files open.
-/// Further connections wait in the accept queue.
+/// TCP connections with an accepted request at once: each may take another one to the agent server, and a service may have
+/// 16 384 files open. The one that has waited longest for its next request makes room for another; if all are busy, further
+/// requests are refused.
 pub const HTTP_CONNECTIONS_MAX: usize = 2_048;
 
-/// Connections to the Unix socket at once. They are for commands and are counted apart, so that a command can connect
-/// however many clients there are over TCP.
+/// TCP connections at once of which no request has been accepted: each may fill the buffer of a head. They are always
+/// accepted, and the oldest is dropped for a new one, so there must be enough that a client whose request is on its way is
+/// not the oldest.
+pub const HTTP_STRANGERS_MAX: usize = 512;
+
+/// Connections that the system keeps for us until we accept them: during a flood, a client that finds the queue full would
+/// try again only after a second.
+pub const ACCEPT_QUEUE: u32 = 1_024;
+
+/// How long a new connection may take until its first request is accepted: its head fits into a few packets.
+pub const STRANGER_WAIT: Duration = Duration::from_secs(10);
+
+/// Connections to the Unix socket at once, with and without a request. They are for commands and are counted apart, so that
+/// a command can connect however many clients there are over TCP.
 pub const SOCKET_CONNECTIONS_MAX: usize = 64;
 
-/// Bodies of requests for runs that are held in memory at once, to see whether they name a webhook. Further requests
-/// wait.
+/// Bodies of requests for runs that are held in memory at once, to see whether they name a webhook. They are counted as
+/// they arrive.
 pub const HELD_BODIES_BYTES_MAX: usize = 8 * HTTP_BODY_BYTES_MAX;
+
+/// The beginning of a held body that is not counted: ordinary requests are shorter, and never wait for large ones. The
+/// number of connections bounds how many there are.
+pub const HELD_BODY_UNCOUNTED_BYTES: usize = 64 * 1024;
+
+/// How long a held body waits until there is room for its next piece. Many half bodies may wait for one another, and the
+/// first that gives up lets the others go on.
+pub const HELD_BODY_TURN_WAIT: Duration = Duration::from_secs(5);
 
 /// How long the body of a request for a run may take to arrive completely.
 pub const HELD_BODY_WAIT: Duration = Duration::from_secs(60);
+
+/// The slowest average at which a body may arrive, after the first [`CLIENT_SILENCE`]: a client that sends byte after byte
+/// must not hold its connection for hours. A poor mobile network has several times this.
+pub const BODY_BYTES_PER_SECOND_MIN: u64 = 4 * 1024;
+
+/// JSON up to this size is parsed at once; it takes a fraction of a millisecond. Longer JSON is parsed beside the loops.
+pub const PARSED_AT_ONCE_BYTES_MAX: usize = 64 * 1024;
+
+/// Long JSON texts that are parsed at the same time: the loops need the processors as well.
+pub const PARSES_AT_ONCE: usize = 2;
 
 /// The part of a response that is read on its way to the client, to learn the ids of its run: the first event, or the
 /// run itself with its input.
@@ -77,6 +121,10 @@ pub const CLIENT_SILENCE: Duration = Duration::from_secs(30);
 /// The request that creates a cron through the API: its payload may be 1 MiB long, and JSON may contain white space.
 pub const CRON_BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
 
+/// The values of that request, those within others included: a parsed value takes up to a hundred bytes, however short it
+/// is written.
+pub const CRON_VALUES_MAX: usize = 100_000;
+
 /// Crons made through the API: the scheduler holds each of them in memory, and a client in a loop must be stopped.
 pub const API_CRONS_MAX: u64 = 20_000;
 
@@ -85,6 +133,9 @@ pub const SEARCH_LIMIT_MAX: usize = 1_000;
 
 /// Crons imported from a server at once: one file should not hold more.
 pub const IMPORTED_CRONS_MAX: usize = 10_000;
+
+/// Crons from files with a metric series each: as many as Prometheus stores without a thought, in a text of about 100 KB.
+pub const METRIC_CRONS_MAX: usize = 1_000;
 
 /// Reads of the API at once: a small machine can serve this many beside the daemon's own work. Each has a connection of
 /// its own, which takes three open files.
@@ -102,6 +153,10 @@ pub const NOTE_CHARS_MAX: usize = 500;
 /// Starts claimed in one transaction and in flight at once: enough to keep a fast server busy, and few enough that the
 /// first of a large burst is sent while the rest is still being claimed.
 pub const STARTS_IN_FLIGHT: usize = 128;
+
+/// One of so many places on the agent server is kept for crons from files: enough that they start in time while clients
+/// hold all the others, and few enough that clients hardly miss them.
+pub const PLACES_PER_KEPT_ONE: usize = 8;
 
 /// Connections that are held open by `join`. Further runs are polled, so that file descriptors cannot run out.
 pub const JOINS_MAX: usize = 512;
@@ -135,6 +190,18 @@ pub const EVENT_LINE_BYTES_MAX: usize = 1024 * 1024;
 /// The part of an error response that is kept: enough to see what happened, and too little to fill the store.
 pub const DETAIL_CHARS_MAX: usize = 2_000;
 
+/// The message of a graph's error that is kept: a traceback fits in, and a webhook with it is still small.
+pub const RUN_ERROR_CHARS_MAX: usize = 16_000;
+
+/// Assistants whose graphs are remembered as having breakpoints or not; beyond this, all are forgotten.
+pub const ASSISTANTS_REMEMBERED: usize = 10_000;
+
+/// How long that is remembered: a deployment may change the graph, and asking after every run would slow a burst down.
+pub const BREAKPOINTS_REMEMBERED: Duration = Duration::from_secs(60);
+
+/// A thread that is younger than its run by more than this was made anew, by a server that had lost it; clocks differ.
+pub const THREAD_YOUNGER_MAX: Duration = Duration::from_secs(5);
+
 /// Runs listed on a thread to find ours, which is among the newest.
 pub const LISTED_RUNS_MAX: usize = 1_000;
 
@@ -165,6 +232,9 @@ pub const RECEIVER_ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// The part of an unsuccessful response that is kept: enough to read an error message.
 pub const RECEIVER_ANSWER_KEPT_BYTES_MAX: usize = 4 * 1024;
+
+/// Interim answers (1xx) that are read before the final one: a receiver may announce that it works, not fill the line.
+pub const INTERIM_ANSWERS_MAX: usize = 100;
 
 /// A receiver may ask us to retry later, but not later than this.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);

@@ -57,17 +57,19 @@ words!(
         Timeout = "timeout",
         /// Timeout: it ran longer than the backend allows.
         BackendTimeout = "backend_timeout",
-        /// Interrupted: the graph stopped at an interrupt and waits for a human.
+        /// Interrupted: the graph stopped at an interrupt or a breakpoint and waits for a human.
         HumanInput = "human_input",
         /// Interrupted: it was cancelled on the backend, or another run took its thread.
         BackendInterrupted = "backend_interrupted",
+        /// Cancelled: it was rolled back on the agent server, which removed it.
+        RolledBack = "rolled_back",
         /// Cancelled: on request.
         CancelRequest = "cancel_request",
         /// Cancelled: the next occurrence was due (`overlap = "cancel"`).
         CancelOverlap = "cancel_overlap",
         /// Success: its values were too large to be read or kept.
         ValuesTooLarge = "values_too_large",
-        /// Success: its thread was gone before its values were read.
+        /// Success: its thread was gone or not served before its values were read.
         ValuesGone = "values_gone",
     }
 );

@@ -124,6 +124,10 @@ pub fn called(cron_name: Option<&str>) -> &str {
 
 /// Where a run is in its life. `start_number` is the `n` of its thread `T_n`, counted from 1.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "few runs are held at once, and a box would only spread the fields"
+)]
 pub enum RunState {
     /// It waits to be sent; `start_number` is the next start.
     Pending { start_number: u32 },
@@ -168,6 +172,9 @@ pub struct Outcome {
     pub error: Option<RunError>,
     /// What the graph returned; `None` if it returned nothing, or the values could not be read.
     pub values: Option<Value>,
+    /// The questions at which the graph stopped, as a list of `{"id", "value"}`. They are values of the graph, and
+    /// are treated as such.
+    pub interrupts: Option<Value>,
     /// When we learned that it had ended.
     pub ended_at: Timestamp,
 }
@@ -175,7 +182,7 @@ pub struct Outcome {
 impl Outcome {
     /// Returns the outcome of a run that no backend has.
     pub fn without_backend(status: Status, reason: Reason, ended_at: Timestamp) -> Self {
-        Self { status, reason: Some(reason), error: None, values: None, ended_at }
+        Self { status, reason: Some(reason), error: None, values: None, interrupts: None, ended_at }
     }
 }
 

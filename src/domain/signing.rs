@@ -14,8 +14,16 @@ use ring::{hmac, signature::Ed25519KeyPair};
 
 pub use verify::{SignatureVerdict, SignedWebhook, VerifyingKey, verify};
 
+/// How the secrets begin that sign: one that is shared, and the private half of a pair.
+pub const SECRET_PREFIXES: [&str; 2] = [SHARED_PREFIX, PRIVATE_PREFIX];
+
+const SHARED_PREFIX: &str = "whsec_";
+const PRIVATE_PREFIX: &str = "whsk_";
+const PUBLIC_PREFIX: &str = "whpk_";
 /// 192 bits, the minimum of the specification.
 const SECRET_BYTES_MIN: usize = 24;
+/// 512 bits, the maximum of the specification.
+const SECRET_BYTES_MAX: usize = 64;
 /// An ed25519 seed; the public key may follow it.
 const SEED_BYTES: usize = 32;
 
@@ -32,11 +40,14 @@ enum SigningMaterial {
 /// Why a text is not a key. None of these errors quotes the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    #[error("the text after the prefix is not base64")]
+    /// Taken as it is, it would be another key than the receivers have.
+    #[error("expected whsec_ or whsk_ in lower case, and base64 after it")]
+    Prefix,
+    #[error("the text after the prefix is not base64: expected letters, digits, + and /, padded with =")]
     NotBase64,
-    /// A shorter secret could be guessed.
-    #[error("got a secret of {0} bytes, expected at least {SECRET_BYTES_MIN}")]
-    Short(usize),
+    /// A shorter secret could be guessed, and libraries of receivers refuse a longer one.
+    #[error("got a secret of {0} bytes, expected {SECRET_BYTES_MIN} to {SECRET_BYTES_MAX}")]
+    SecretLength(usize),
     #[error("got a key of {0} bytes, expected 32 (the seed) or 64 (the seed and its public key)")]
     Length(usize),
     #[error("the public half does not belong to the private half")]
@@ -49,19 +60,18 @@ pub enum KeyError {
 }
 
 impl SigningKey {
-    /// Parses `whsec_` with base64, `whsk_` with base64, or a secret without a prefix. A secret without a
-    /// prefix is decoded as base64 if that is possible, because the libraries of receivers do the same;
-    /// otherwise the bytes of the text are the secret.
+    /// Parses `whsec_` with base64, a shared secret, or `whsk_` with base64, a private key. Nothing else is a key: a
+    /// text that was mistyped would otherwise sign as well, and every receiver would refuse the signature.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
-        if text.starts_with("whpk_") {
-            return Err(KeyError::Public);
-        }
-        if let Some(key) = text.strip_prefix("whsk_") {
-            return private(&STANDARD.decode(key).map_err(|_| KeyError::NotBase64)?);
-        }
-        match text.strip_prefix("whsec_") {
-            Some(secret) => shared(&STANDARD.decode(secret).map_err(|_| KeyError::NotBase64)?),
-            None => shared(&STANDARD.decode(text).unwrap_or_else(|_| text.as_bytes().to_vec())),
+        let decoded = |key: &str| STANDARD.decode(key).map_err(|_| KeyError::NotBase64);
+        if let Some(key) = text.strip_prefix(SHARED_PREFIX) {
+            shared(&decoded(key)?)
+        } else if let Some(key) = text.strip_prefix(PRIVATE_PREFIX) {
+            private(&decoded(key)?)
+        } else if text.starts_with(PUBLIC_PREFIX) {
+            Err(KeyError::Public)
+        } else {
+            Err(KeyError::Prefix)
         }
     }
 
@@ -103,8 +113,8 @@ fn signed_bytes(webhook_id: &str, second: &str, body: &[u8]) -> Vec<u8> {
 }
 
 fn shared(secret: &[u8]) -> Result<SigningKey, KeyError> {
-    if secret.len() < SECRET_BYTES_MIN {
-        return Err(KeyError::Short(secret.len()));
+    if !(SECRET_BYTES_MIN..=SECRET_BYTES_MAX).contains(&secret.len()) {
+        return Err(KeyError::SecretLength(secret.len()));
     }
     Ok(SigningKey(SigningMaterial::Shared(hmac::Key::new(hmac::HMAC_SHA256, secret))))
 }

@@ -87,6 +87,12 @@ const OTHER_PROTOCOLS: &[u16] = &[
     2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
 ];
 
+/// Returns whether an address belongs to the internet: neither to this machine, nor to a private network or another
+/// special purpose.
+pub fn is_public(address: IpAddr) -> bool {
+    address::class_of(address) == AddressClass::Public
+}
+
 impl UrlPolicy {
     /// Returns the strictest policy, which refuses every URL.
     pub fn nothing() -> Self {

@@ -4,6 +4,7 @@
 mod origin_limiter;
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
@@ -19,6 +20,7 @@ use crate::domain::delivery::{AttemptReport, AttemptResult, Ending, Pace, Verdic
 use crate::domain::delivery_mode::{DeliveryMode, RateLimit};
 use crate::domain::ids::RunId;
 use crate::domain::run::called;
+use crate::domain::url_policy;
 use crate::store::{ClaimedDelivery, FinishedAttempt, Store, StoreError};
 use crate::webhook::{CancelToken, LiveSettings, OutboundWebhook, Sender, redacted, webhook_id};
 pub use origin_limiter::OriginLimiter;
@@ -178,7 +180,11 @@ async fn attempt(
     // A bug concerns this attempt only: its delivery must not stay claimed until somebody restarts the
     // daemon.
     let sending = AssertUnwindSafe(courier.sender.send_unless_cancelled(send, cancel));
-    let report = sending.catch_unwind().await.unwrap_or_else(|_| AttemptReport::unanswered(broken()));
+    let mut report = sending.catch_unwind().await.unwrap_or_else(|_| AttemptReport::unanswered(broken()));
+    // Clients can read what is kept. What only this machine can reach must not become readable by naming it.
+    if delivery.is_of_client && !report.address.as_deref().is_some_and(is_public) {
+        report.answer = None;
+    }
     crash_point("attempt_answered").await;
     let at = courier.clock.now();
     let verdict = judge(delivery_id, step, &report.result, at);
@@ -196,6 +202,11 @@ async fn attempt(
     courier.store.finish_attempt(FinishedAttempt { delivery_id, attempt, at, report, verdict }).await?;
     crash_point("attempt_recorded").await;
     Ok(())
+}
+
+/// Returns whether an address with its port belongs to the internet.
+fn is_public(address: &str) -> bool {
+    address.parse().is_ok_and(|address: SocketAddr| url_policy::is_public(address.ip()))
 }
 
 fn log_failure(

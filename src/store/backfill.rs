@@ -8,7 +8,7 @@ use super::definitions::Definitions;
 use super::occurrences::{RunTimes, insert_pending};
 use super::rows::millis;
 use super::scheduled_crons::{ScheduledCron, scheduled};
-use super::{Purpose, Store, StoreError};
+use super::{Purpose, Store, StoreError, waiting_limits};
 use crate::domain::backoff;
 use crate::domain::bounds::{BACKFILL_DEADLINE, BACKFILL_INSTANTS_MAX};
 use crate::domain::cron::Cron;
@@ -53,7 +53,8 @@ impl Store {
     /// becomes of every instant. Returns `None` if there is no such cron.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] if the range has more instants than the order or the store allows.
+    /// [`StoreError::Conflict`] if the range has more instants than the order or the store allows, and
+    /// [`StoreError::TooManyWaiting`] if it would leave too many runs waiting.
     pub async fn backfill(
         &self,
         now: Timestamp,
@@ -96,6 +97,8 @@ fn planned(
     let Some(entry) = cron_entries::named(tx, &order.name)? else { return Ok(None) };
     let scheduled = scheduled(tx, cache, &entry)?;
     let lines = backfill_lines(tx, &scheduled.cron, order)?;
+    let more = lines.iter().filter(|line| line.fate == BackfillFate::Run).count();
+    waiting_limits::check_backfill(tx, &scheduled.cron, more)?;
     Ok(Some((scheduled, lines)))
 }
 
@@ -194,9 +197,9 @@ fn range_covering(
 ) -> Result<Option<RangeRecord>, StoreError> {
     let range = tx
         .prepare_cached(
-            "SELECT run_id, scheduled_for, coalesce(last_scheduled_for, scheduled_for) AS last, occurrences \
-             FROM runs WHERE cron_id = ?1 AND scheduled_for <= ?2 AND last >= ?2 AND phase = 'ended' \
-             AND status IN ('missed', 'skipped') AND send_count = 0 ORDER BY scheduled_for DESC LIMIT 1",
+            "SELECT run_id, scheduled_for, last_scheduled_for, occurrences FROM runs INDEXED BY runs_never_started \
+             WHERE cron_id = ?1 AND scheduled_for <= ?2 AND last_scheduled_for IS NOT NULL \
+             ORDER BY scheduled_for DESC LIMIT 1",
         )?
         .query_row((cron_id.to_string(), millis(at)), |row| {
             Ok(RangeRecord {
@@ -207,7 +210,7 @@ fn range_covering(
             })
         })
         .optional()?;
-    Ok(range)
+    Ok(range.filter(|range| range.last >= millis(at)))
 }
 
 /// Returns the first instant after `at`, and not after `last`, that has no row.

@@ -2,15 +2,17 @@
 //! `act_at`. After a restart nothing is claimed, so [`Store::recover_runs`] makes everything due again.
 
 use jiff::Timestamp;
-use rusqlite::{Row, ToSql, Transaction, named_params};
+use rusqlite::{CachedStatement, Row, Rows, ToSql, Transaction, named_params};
 
 use super::client_runs::client_run_spec;
 use super::definitions::Definitions;
-use super::rows::{RUN_COLUMNS, millis, parsed_option, run_from_row, save_run, timestamp};
+use super::rows::{RUN_COLUMNS, millis, parsed, parsed_option, run_from_row, save_run, timestamp};
 use super::{Store, StoreError};
 use crate::domain::bounds::CHECKS_PER_CLAIM;
+use crate::domain::cron::CronSource;
 use crate::domain::run::{CancelCause, Run, RunChange, RunState};
 use crate::domain::run_spec::RunSpec;
+use crate::domain::turns::{Places, kept_for_files};
 
 /// The most runs to end that one claim takes; the next claim takes the others.
 const ENDS_PER_CLAIM: usize = 256;
@@ -102,7 +104,8 @@ impl Store {
             let checks = claim_checks(tx, &cache, now, checks)?;
             let starts = claim_due_starts(tx, &cache, now, limits)?;
             let next_act_at = next_act_at(tx, now)?;
-            let (starts, more_to_start) = (starts.claimed, starts.has_more);
+            let more_to_start = starts.has_more;
+            let starts = starts.claimed.into_iter().map(|waiting| waiting.claimed).collect();
             Ok(Claim { starts, checks, expired, cancelled, more_to_start, next_act_at })
         })
         .await
@@ -154,14 +157,15 @@ fn claim_unchanged(
 /// The runs that were claimed for sending.
 #[derive(Default)]
 struct ClaimedStarts {
-    claimed: Vec<ClaimedRun>,
+    claimed: Vec<Waiting>,
     /// Whether only `limits.starts` kept more runs from being claimed.
     has_more: bool,
 }
 
-/// Claims runs to send, in the order in which they are due. Runs that are due together are claimed in the
-/// order in which they were planned, which the index provides: sorting a large burst by anything else at
-/// every claim would take longer than sending it.
+/// Claims runs to send. The places on the backend decide which source is next ([`Places::next`]). Of the
+/// waiting runs of one source, those with the lowest turn are next, and among them those that have been due for
+/// the longest. An index provides this order: sorting a large burst at every claim would take longer than sending
+/// it.
 ///
 /// An exclusive run waits while another run of its cron is in progress, and while an older one waits. So a
 /// cron with a long queue delays no other cron.
@@ -174,25 +178,88 @@ fn claim_due_starts(
     if limits.starts == 0 {
         return Ok(ClaimedStarts::default());
     }
-    let condition = "act_at <= :now AND phase = 'pending' AND start_before > :now \
-         AND cancelling IS NULL \
-         AND (exclusive = 0 OR NOT EXISTS (SELECT 1 FROM runs AS other WHERE other.cron_id = runs.cron_id \
-         AND (other.phase IN ('sending', 'unconfirmed', 'running') OR (other.phase = 'pending' \
-         AND other.act_at <= :now AND (other.act_at, other.rowid) < (runs.act_at, runs.rowid))) \
-         AND other.phase <> 'ended')) ORDER BY act_at, rowid LIMIT :limit";
-    let places = limits.running_max.saturating_sub(count_running(tx)?);
-    let limit = limits.starts.min(places);
-    // One more than may be claimed, to see whether there are more.
-    let values = named_params! { ":now": millis(now), ":limit": count(limit.saturating_add(1)) };
-    let mut claimed = select(tx, cache, condition, values)?;
-    let has_more = claimed.len() > limit && limit < places;
-    claimed.truncate(limit);
-    for claimed in &mut claimed {
+    let mut places = places(tx, limits.running_max)?;
+    let mut statements = (by_turn(tx, CronSource::File)?, by_turn(tx, CronSource::Api)?);
+    let values = named_params! { ":now": millis(now) };
+    let mut files = Queue { rows: statements.0.query(values)?, head: None };
+    let mut clients = Queue { rows: statements.1.query(values)?, head: None };
+    let mut starts = ClaimedStarts::default();
+    loop {
+        let of_files = places.has_room(CronSource::File) && files.has_head(tx, cache)?;
+        let of_clients = places.has_room(CronSource::Api) && clients.has_head(tx, cache)?;
+        let Some(source) = places.next(of_files, of_clients) else { break };
+        if starts.claimed.len() == limits.starts {
+            starts.has_more = true;
+            break;
+        }
+        let queue = match source {
+            CronSource::File => &mut files,
+            CronSource::Api => &mut clients,
+        };
+        starts.claimed.extend(queue.head.take());
+        places.take(source);
+    }
+    for Waiting { claimed, .. } in &mut starts.claimed {
         claimed.run.state = claimed.run.state.clone().apply(RunChange::Send { at: now })?;
         claimed.run.send_count = claimed.run.send_count.saturating_add(1);
         save_run(tx, &claimed.run, None)?;
     }
-    Ok(ClaimedStarts { claimed, has_more })
+    for source in CronSource::ALL {
+        save_turn(tx, *source, &starts.claimed)?;
+    }
+    Ok(starts)
+}
+
+/// A run that waits to be sent.
+struct Waiting {
+    claimed: ClaimedRun,
+    source: CronSource,
+    turn: i64,
+}
+
+/// The waiting runs of one source. Only those that may be claimed are read.
+struct Queue<'s> {
+    rows: Rows<'s>,
+    head: Option<Waiting>,
+}
+
+impl Queue<'_> {
+    /// Reads the next run unless one is read already, and returns whether there is one.
+    fn has_head(&mut self, tx: &Transaction<'_>, cache: &Definitions) -> Result<bool, StoreError> {
+        if self.head.is_none()
+            && let Some(row) = self.rows.next()?
+        {
+            let claimed = claimed_from_row(tx, cache, row)?;
+            self.head =
+                Some(Waiting { claimed, source: parsed(row, "cron_source")?, turn: row.get("turn")? });
+        }
+        Ok(self.head.is_some())
+    }
+}
+
+/// Selects the runs of one source that may be sent. The index is named because a plan that sorts them would go
+/// unnoticed until a large burst.
+fn by_turn<'t>(tx: &'t Transaction<'_>, source: CronSource) -> Result<CachedStatement<'t>, StoreError> {
+    let sql = format!(
+        "SELECT {RUN_COLUMNS}, cron_source, turn FROM runs INDEXED BY runs_by_turn \
+         WHERE cron_source = '{source}' AND act_at <= :now AND phase = 'pending' AND start_before > :now \
+         AND cancelling IS NULL \
+         AND (exclusive = 0 OR NOT EXISTS (SELECT 1 FROM runs AS other WHERE other.cron_id = runs.cron_id \
+         AND (other.phase IN ('sending', 'unconfirmed', 'running') OR (other.phase = 'pending' \
+         AND other.act_at <= :now AND (other.act_at, other.rowid) < (runs.act_at, runs.rowid))) \
+         AND other.phase <> 'ended')) ORDER BY turn, act_at, rowid"
+    );
+    Ok(tx.prepare_cached(&sql)?)
+}
+
+/// Records the highest turn of which a run of this source was sent.
+fn save_turn(tx: &Transaction<'_>, source: CronSource, sent: &[Waiting]) -> Result<(), StoreError> {
+    let of_source = sent.iter().filter(|waiting| waiting.source == source);
+    if let Some(turn) = of_source.map(|waiting| waiting.turn).max() {
+        tx.prepare_cached("UPDATE turns SET turn = max(turn, ?2) WHERE source = ?1")?
+            .execute((source.as_str(), turn))?;
+    }
+    Ok(())
 }
 
 fn select(
@@ -235,15 +302,26 @@ fn count(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-/// Returns how many runs of crons the backend has or may have. Runs of clients do not count: the clients
-/// start them themselves, and they use up no cron's place.
-fn count_running(tx: &Transaction<'_>) -> Result<usize, StoreError> {
-    let running: i64 = tx
-        .prepare_cached(
-            "SELECT count(*) FROM runs WHERE phase IN ('sending', 'unconfirmed', 'running') AND cron_id IS NOT NULL",
-        )?
+/// Returns who holds the places on the backend. Runs of clients hold none: the clients start them themselves, and
+/// they use up no cron's place.
+fn places(tx: &Transaction<'_>, max: usize) -> Result<Places, StoreError> {
+    let held = |source: CronSource| -> Result<usize, StoreError> {
+        let held: i64 = tx
+            .prepare_cached(
+                "SELECT count(*) FROM runs WHERE phase IN ('sending', 'unconfirmed', 'running') AND cron_source = ?1",
+            )?
+            .query_row([source.as_str()], |row| row.get(0))?;
+        Ok(usize::try_from(held).unwrap_or(usize::MAX))
+    };
+    let has_files: bool = tx
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM crons WHERE source = 'file' AND removed_at IS NULL)")?
         .query_row([], |row| row.get(0))?;
-    Ok(usize::try_from(running).unwrap_or(usize::MAX))
+    Ok(Places {
+        max,
+        kept_for_files: if has_files { kept_for_files(max) } else { 0 },
+        of_files: held(CronSource::File)?,
+        of_clients: held(CronSource::Api)?,
+    })
 }
 
 /// Returns the next instant after `now` at which a run becomes due or expires. A run that is due already but
@@ -258,3 +336,6 @@ fn next_act_at(tx: &Transaction<'_>, now: Timestamp) -> Result<Option<Timestamp>
     let next = [due, deadline].into_iter().flatten().min();
     next.map(|at| timestamp(at, "act_at")).transpose()
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,6 +37,8 @@ pub struct ClaimedDelivery {
     pub attempt: u32,
     /// How many earlier attempts do not count on the retry schedule.
     pub uncounted: u32,
+    /// Whether a client chose the URL, and not the author of a file.
+    pub is_of_client: bool,
 }
 
 impl ClaimedDelivery {
@@ -215,7 +217,9 @@ fn take(tx: &Transaction<'_>, row: i64, now: Timestamp) -> Result<Option<Claimed
     let mut statement = tx.prepare_cached(
         "UPDATE deliveries SET status = 'sending', due_at = NULL, attempts = attempts + 1 \
          WHERE rowid = ?1 AND status = 'pending' RETURNING delivery_id, run_id, url, body, attempts, \
-         uncounted, (SELECT cron_name FROM runs WHERE runs.run_id = deliveries.run_id) AS cron_name",
+         uncounted, (SELECT cron_name FROM runs WHERE runs.run_id = deliveries.run_id) AS cron_name, \
+         NOT EXISTS (SELECT 1 FROM runs JOIN crons USING (cron_id) WHERE runs.run_id = deliveries.run_id \
+         AND crons.source = 'file') AS is_of_client",
     )?;
     let mut rows = statement.query([row])?;
     let Some(row) = rows.next()? else { return Ok(None) };
@@ -227,6 +231,7 @@ fn take(tx: &Transaction<'_>, row: i64, now: Timestamp) -> Result<Option<Claimed
         body: row.get("body")?,
         attempt: row.get("attempts")?,
         uncounted: row.get("uncounted")?,
+        is_of_client: row.get("is_of_client")?,
     };
     // The update is complete only once the statement returns no further row.
     while rows.next()?.is_some() {}

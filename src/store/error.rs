@@ -34,6 +34,16 @@ pub enum StoreError {
     /// caller must ask for something else, or ask later.
     #[error("{0}")]
     Conflict(String),
+    /// Too many runs wait to start for more to be added. Nothing was changed; the caller must ask later.
+    #[error(
+        "{what} wait to start, and at most {max} may; nothing was done; try again once some of them have started, \
+         or cancel some"
+    )]
+    TooManyWaiting {
+        /// How many runs of what wait.
+        what: String,
+        max: usize,
+    },
     /// A row or a stored definition cannot be read back. Other rows are not affected, so a caller that reads
     /// many of them can leave this one out.
     #[error("{0}")]
@@ -57,6 +67,7 @@ impl StoreError {
         match self {
             StoreError::NotFound(_)
             | StoreError::Conflict(_)
+            | StoreError::TooManyWaiting { .. }
             | StoreError::BadRow(_)
             | StoreError::IllegalTransition(_) => true,
             StoreError::Taken { .. }
@@ -87,6 +98,7 @@ impl StoreError {
             StoreError::Lost(_) | StoreError::Taken { .. } | StoreError::Unusable { .. } => true,
             StoreError::NotFound(_)
             | StoreError::Conflict(_)
+            | StoreError::TooManyWaiting { .. }
             | StoreError::BadRow(_)
             | StoreError::IllegalTransition(_)
             | StoreError::TookTooLong => false,

@@ -2,16 +2,19 @@
 //! because closing any descriptor of the database would drop SQLite's own locks (POSIX, fcntl(2)).
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::{self, ErrorKind, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::StoreError;
+use crate::config::{Links, open_regular};
 
 /// Testing the lock, as `status` does, takes microseconds. So a few tries are enough to outlast it.
 const LOCK_TRIES: u32 = 4;
 const LOCK_WAIT: Duration = Duration::from_millis(50);
+/// The text of a lock file: a process id and a newline.
+const PID_BYTES_MAX: u64 = 32;
 
 /// The lock, held as long as the daemon lives. The kernel releases it even after `kill -9`.
 pub(super) struct DaemonLock {
@@ -33,13 +36,9 @@ impl DaemonLock {
                 .create(directory)
                 .map_err(|error| unusable("cannot make its directory", error))?;
         }
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(lock_path(path))
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let mut file = open_regular(&lock_path(path), &mut options, Links::Refused)
             .map_err(|error| unusable("cannot open its lock file", error))?;
         match lock_patiently(&file) {
             Ok(()) => {}
@@ -48,8 +47,8 @@ impl DaemonLock {
             }
             Err(TryLockError::Error(error)) => return Err(unusable("cannot lock its lock file", error)),
         }
-        let written = file
-            .set_len(0)
+        let written = demand_ours(&file)
+            .and_then(|()| file.set_len(0))
             .and_then(|()| file.rewind())
             .and_then(|()| writeln!(file, "{}", std::process::id()));
         written.map_err(|error| unusable("cannot write its lock file", error))?;
@@ -69,19 +68,38 @@ fn lock_patiently(file: &File) -> Result<(), TryLockError> {
     file.try_lock()
 }
 
+/// Fails if the file holds anything but a process id, or has another name as well: what somebody else wrote must not be
+/// overwritten because it is in our place.
+fn demand_ours(file: &File) -> io::Result<()> {
+    let mut text = Vec::new();
+    file.take(PID_BYTES_MAX + 1).read_to_end(&mut text)?;
+    let is_pid =
+        text.len() as u64 <= PID_BYTES_MAX && text.iter().all(|byte| byte.is_ascii_digit() || *byte == b'\n');
+    if is_pid && file.metadata()?.nlink() <= 1 {
+        return Ok(());
+    }
+    Err(io::Error::new(ErrorKind::InvalidData, "it was not written by agentcron; move it away"))
+}
+
 /// Returns the process id in the lock file, or `unknown`. It is only a hint for the operator; the lock itself
 /// is what proves that a daemon is running.
 fn pid_in(file: &File) -> String {
     let mut pid = String::new();
-    match file.take(32).read_to_string(&mut pid) {
+    match file.take(PID_BYTES_MAX).read_to_string(&mut pid) {
         Ok(_) if !pid.trim().is_empty() => pid.trim().to_owned(),
         _ => "unknown".to_owned(),
     }
 }
 
-/// Returns the path of the lock file, such as `agentcron.db.lock`.
-pub(super) fn lock_path(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
+/// Opens the lock file of the database at `path`, as it is.
+pub(super) fn open_lock(path: &Path) -> io::Result<File> {
+    open_regular(&lock_path(path), OpenOptions::new().read(true), Links::Refused)
+}
+
+/// Returns the path of the lock file, such as `agentcron.db.lock`. It is beside the database itself, so that a link to
+/// the database leads to the same lock.
+fn lock_path(path: &Path) -> PathBuf {
+    let mut name = path.canonicalize().unwrap_or_else(|_| path.to_path_buf()).into_os_string();
     name.push(".lock");
     PathBuf::from(name)
 }

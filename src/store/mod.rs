@@ -15,6 +15,7 @@ mod delivery_mode;
 mod denials;
 mod end_run;
 mod error;
+mod exposure;
 mod housekeeping;
 mod lock;
 mod notices;
@@ -33,6 +34,7 @@ mod sync_crons;
 pub(crate) mod tests;
 mod thread_deletions;
 mod trigger;
+mod waiting_limits;
 mod writer;
 
 use std::path::Path;
@@ -51,6 +53,7 @@ pub use deliveries::{ClaimedDelivery, DeliveryClaim, FinishedAttempt};
 pub use delivery_mode::DeliveryModeChange;
 pub use end_run::{FailureLimit, RunEnding};
 pub use error::StoreError;
+pub use exposure::exposure;
 pub use notices::{NewNotice, NoticeKind};
 pub use plan_due::{PlanResult, Planned};
 pub use read::{

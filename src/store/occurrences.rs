@@ -11,6 +11,7 @@ use crate::domain::cron::Overlap;
 use crate::domain::ids::{CronId, FIRST_RUN, RunId};
 use crate::domain::reason::Reason;
 use crate::domain::run::{CancelCause, Status, Trigger};
+use crate::domain::turns;
 
 /// The times of a new run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,25 +39,42 @@ pub(super) fn insert_pending(
     trigger: Trigger,
 ) -> Result<Insertion, StoreError> {
     let cron = &scheduled.cron;
+    let turn = next_turn(tx, cron.cron_id)?;
     let inserted = tx
         .prepare_cached(
-            "INSERT INTO runs (run_id, cron_id, cron_name, definition_id, trigger, scheduled_for, due_at, \
-             start_before, exclusive, phase, start_number, act_at) \
-             VALUES (:run_id, :cron_id, :cron_name, :definition_id, :trigger, :scheduled_for, :due_at, \
-             :start_before, :exclusive, 'pending', 1, :due_at) ON CONFLICT DO NOTHING",
+            "INSERT INTO runs (run_id, cron_id, cron_name, cron_source, definition_id, trigger, scheduled_for, \
+             due_at, start_before, exclusive, turn, phase, start_number, act_at) \
+             VALUES (:run_id, :cron_id, :cron_name, :cron_source, :definition_id, :trigger, :scheduled_for, \
+             :due_at, :start_before, :exclusive, :turn, 'pending', 1, :due_at) ON CONFLICT DO NOTHING",
         )?
         .execute(named_params! {
             ":run_id": RunId::of_occurrence(cron.cron_id, times.scheduled_for, FIRST_RUN).to_string(),
             ":cron_id": cron.cron_id.to_string(),
             ":cron_name": cron.name,
+            ":cron_source": cron.source.as_str(),
             ":definition_id": scheduled.definition_id.to_string(),
             ":trigger": trigger.as_str(),
             ":scheduled_for": millis(times.scheduled_for),
             ":due_at": millis(times.due_at),
             ":start_before": millis(times.start_before),
             ":exclusive": i64::from(cron.policy.overlap != Overlap::Allow),
+            ":turn": turn,
         })?;
-    Ok(if inserted == 1 { Insertion::Inserted } else { Insertion::Existed })
+    if inserted == 0 {
+        return Ok(Insertion::Existed);
+    }
+    tx.prepare_cached("UPDATE crons SET turn = ?2 WHERE cron_id = ?1")?
+        .execute((cron.cron_id.to_string(), turn))?;
+    Ok(Insertion::Inserted)
+}
+
+fn next_turn(tx: &Transaction<'_>, cron_id: CronId) -> Result<i64, StoreError> {
+    let turn = tx
+        .prepare_cached(
+            "SELECT crons.turn, turns.turn FROM crons JOIN turns USING (source) WHERE cron_id = ?1",
+        )?
+        .query_row([cron_id.to_string()], |row| Ok(turns::next_turn(row.get(0)?, row.get(1)?)))?;
+    Ok(turn)
 }
 
 /// Consecutive occurrences that never run for the same reason. They share one record.
@@ -154,16 +172,17 @@ impl SkippedRange {
     fn insert(&self, tx: &Tx<'_>, scheduled: &ScheduledCron, now: Timestamp) -> Result<(), StoreError> {
         let cron = &scheduled.cron;
         let inserted = tx.prepare_cached(
-            "INSERT INTO runs (run_id, cron_id, cron_name, definition_id, trigger, scheduled_for, due_at, \
-             start_before, exclusive, phase, start_number, status, reason_code, reason, ended_at, occurrences, \
-             last_scheduled_for) \
-             VALUES (:run_id, :cron_id, :cron_name, :definition_id, 'schedule', :first, :first, :first, 0, \
-             'ended', 1, :status, :reason_code, :reason, :now, :count, :last) ON CONFLICT DO NOTHING",
+            "INSERT INTO runs (run_id, cron_id, cron_name, cron_source, definition_id, trigger, scheduled_for, \
+             due_at, start_before, exclusive, phase, start_number, status, reason_code, reason, ended_at, \
+             occurrences, last_scheduled_for) \
+             VALUES (:run_id, :cron_id, :cron_name, :cron_source, :definition_id, 'schedule', :first, :first, \
+             :first, 0, 'ended', 1, :status, :reason_code, :reason, :now, :count, :last) ON CONFLICT DO NOTHING",
         )?
         .execute(named_params! {
             ":run_id": RunId::of_occurrence(cron.cron_id, self.first, FIRST_RUN).to_string(),
             ":cron_id": cron.cron_id.to_string(),
             ":cron_name": cron.name,
+            ":cron_source": cron.source.as_str(),
             ":definition_id": scheduled.definition_id.to_string(),
             ":first": millis(self.first),
             ":last": millis(self.last),

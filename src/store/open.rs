@@ -1,6 +1,7 @@
 //! Opens the file: its settings, its checks, and its migrations, which only go forward.
 
 use std::fs::OpenOptions;
+use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::StoreError;
 use super::rows::parsed;
+use crate::config::{Links, demand_regular, open_regular};
 use crate::domain::ids::InstallationId;
 
 /// SQLite's `application_id`, which distinguishes our files from those of other programs.
@@ -38,9 +40,10 @@ pub(super) fn open_to_write(path: &Path, new_installation: InstallationId) -> Re
 /// Opens a connection that only reads, whether a daemon is writing or none is running.
 pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     let not_there = |problem: &str| StoreError::Unusable { path: path.into(), problem: problem.into() };
-    if !path.exists() {
-        return Err(not_there("there is no database yet; `agentcron run` makes it"));
-    }
+    demand_files(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => not_there("there is no database yet; `agentcron run` makes it"),
+        _ => not_there(&error.to_string()),
+    })?;
     let connection = match connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY) {
         Ok(connection) => connection,
         // This user may read the file but not write its directory, and no daemon is running: SQLite cannot
@@ -53,19 +56,38 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// Fails if the database, or what is beside it where SQLite has its own files, is not a regular file: SQLite would wait
+/// for a pipe.
+fn demand_files(path: &Path) -> std::io::Result<()> {
+    demand_regular(std::fs::metadata(path)?.file_type())?;
+    let database = path.canonicalize()?;
+    for ending in ["-wal", "-shm", "-journal"] {
+        let mut beside = database.clone().into_os_string();
+        beside.push(ending);
+        if let Ok(found) = std::fs::symlink_metadata(&beside) {
+            demand_regular(found.file_type()).map_err(|error| {
+                std::io::Error::new(error.kind(), format!("{}: {error}", Path::new(&beside).display()))
+            })?;
+        }
+    }
+    Ok(())
+}
+
 fn make_file(path: &Path) -> Result<u64, StoreError> {
     let problem = |what: &str, error: std::io::Error| StoreError::Unusable {
         path: path.to_path_buf(),
         problem: format!("{what}: {error}; check store.path and who owns it"),
     };
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .and_then(|file| file.metadata())
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(0o600);
+    let file = match open_regular(path, &mut options, Links::Followed) {
+        // Made only where nothing is: a link to nothing would decide where the file appears.
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            open_regular(path, options.create_new(true), Links::Refused)
+        }
+        found => found,
+    };
+    file.and_then(|file| demand_files(path).and_then(|()| file.metadata()))
         .map(|metadata| metadata.len())
         .map_err(|error| problem("cannot be opened for writing", error))
 }

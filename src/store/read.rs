@@ -138,7 +138,8 @@ impl DeliveryRow {
 /// Returns the columns that [`run_row`] reads, without the graph's values: these may be large, and no listing
 /// shows them.
 fn row_columns() -> String {
-    let columns = RUN_COLUMNS.replace("outcome_values", "NULL AS outcome_values");
+    let columns = RUN_COLUMNS
+        .replace("outcome_values, outcome_interrupts", "NULL AS outcome_values, NULL AS outcome_interrupts");
     format!("rowid AS seq, {columns}, occurrences, last_scheduled_for")
 }
 

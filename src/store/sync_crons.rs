@@ -197,6 +197,7 @@ pub(super) fn remove(tx: &Tx<'_>, cron_id: CronId, now: Timestamp, reason: Reaso
             reason: Some(reason.clone()),
             error: None,
             values: None,
+            interrupts: None,
             ended_at: now,
         }))?;
         save_run(tx, &run, None)?;

@@ -7,7 +7,7 @@ use super::cron_entries;
 use super::occurrences::{Insertion, RunTimes, insert_pending};
 use super::rows::{millis, run};
 use super::scheduled_crons::{ScheduledCron, scheduled};
-use super::{Store, StoreError};
+use super::{Store, StoreError, waiting_limits};
 use crate::domain::backoff;
 use crate::domain::bounds::START_DEADLINE_MAX;
 use crate::domain::cron::{Cron, Overlap};
@@ -24,11 +24,15 @@ pub struct TriggeredRun {
 
 impl Store {
     /// Adds a run, due now, of the cron with this name or id. Returns `None` if there is no such cron.
+    ///
+    /// # Errors
+    /// [`StoreError::TooManyWaiting`] if too many triggered runs wait to start already.
     pub async fn trigger(&self, now: Timestamp, name: String) -> Result<Option<TriggeredRun>, StoreError> {
         let cache = self.definitions.clone();
         self.write(move |tx| {
             let Some(entry) = cron_entries::named(tx, &name)? else { return Ok(None) };
             let scheduled = scheduled(tx, &cache, &entry)?;
+            waiting_limits::check_trigger(tx, &scheduled.cron)?;
             let waits_for = run_in_progress(tx, &scheduled.cron)?;
             let run = insert_now(tx, &scheduled, now)?;
             Ok(Some(TriggeredRun { run, waits_for }))

@@ -4,7 +4,9 @@
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::task::{Context, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -15,7 +17,7 @@ use hyper_util::rt::TokioIo;
 
 use super::dialer::{ConnectionInfo, Io, ReceiverStream};
 use super::{TransportError, causes};
-use crate::domain::bounds::RECEIVER_ANSWER_BYTES_MAX;
+use crate::domain::bounds::{INTERIM_ANSWERS_MAX, RECEIVER_ANSWER_BYTES_MAX};
 use crate::domain::delivery::Phases;
 
 /// Reads and writes the connection when it is polled; `None` once the connection has ended.
@@ -65,12 +67,26 @@ impl Connection {
         let info = self.info.clone();
         // The next request finds the connection open and spends no time on opening it.
         self.info.opening = Phases::default();
-        let mut sending = pin!(self.sender.try_send_request(request.map(Full::new)));
+        let mut request = request.map(Full::new);
+        let interim = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&interim);
+        hyper::ext::on_informational(&mut request, move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
+        let mut sending = pin!(self.sender.try_send_request(request));
         let response = poll_fn(|context| {
             drive(&mut self.driver, context);
-            sending.as_mut().poll(context)
+            match sending.as_mut().poll(context) {
+                Poll::Ready(result) => Poll::Ready(Some(result)),
+                Poll::Pending if interim.load(Ordering::Relaxed) > INTERIM_ANSWERS_MAX => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            }
         });
-        match response.await {
+        let Some(response) = response.await else {
+            let message = format!("more than {INTERIM_ANSWERS_MAX} interim answers (1xx) and no final one");
+            return Err(ExchangeError::Broken(message));
+        };
+        match response {
             Ok(mut response) => {
                 response.extensions_mut().insert(info);
                 Ok(response)

@@ -77,6 +77,30 @@ async fn only_a_receiver_with_a_good_certificate_gets_the_request() {
     }
 }
 
+#[tokio::test]
+async fn a_receiver_that_sends_nothing_but_interim_answers_is_given_up() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let flood = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut bytes = 0;
+        while let Ok(written) = stream.write(&b"HTTP/1.1 103 Early Hints\r\nx: y\r\n\r\n".repeat(1_000)).await
+        {
+            bytes += written;
+        }
+        bytes
+    };
+    let policy = UrlPolicy { require_https: false, disable_loopback: false, ..policy() };
+    let transport = Transport::to_receivers(None, Dialer::of_system(), policy).unwrap();
+    let request = Request::post(format!("http://{address}/")).body(Bytes::new()).unwrap();
+    let post = async { transport.send(request).await.err() };
+    let (bytes, error) =
+        tokio::time::timeout(Duration::from_secs(10), async { tokio::join!(flood, post) }).await.unwrap();
+    let message = "more than 100 interim answers (1xx) and no final one".to_owned();
+    assert_eq!(error, Some(TransportError::Broken(message)));
+    assert!(bytes < 64 << 20, "{bytes} bytes were read");
+}
+
 /// A receiver that answers a limited number of requests on each connection, then closes it.
 struct LimitedReceiver {
     connections: Arc<AtomicUsize>,

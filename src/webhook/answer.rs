@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use crate::domain::bounds::{DETAIL_CHARS_MAX, RECEIVER_ANSWER_KEPT_BYTES_MAX, RETRY_AFTER_MAX};
 use crate::domain::delivery::{AttemptResult, Ending, Pace};
+use crate::domain::printable::{blanked, is_unprintable};
 use crate::domain::secrets::Secrets;
 
 /// The header in which a receiver says what should happen to a message that it does not accept.
@@ -77,10 +78,9 @@ fn second(text: &str) -> Option<i64> {
 /// like to echo what they got.
 pub(super) fn excerpt(body: &[u8], secrets: &Secrets) -> Option<String> {
     let text = secrets.redact(&String::from_utf8_lossy(body));
-    // A control character could be a command to the terminal that shows it.
-    let printable = |char: char| if char.is_control() && char != '\n' { ' ' } else { char };
     let mut excerpt = String::new();
-    for char in text.trim().chars().map(printable) {
+    for char in text.trim().chars().map(|char| if is_unprintable(char) && char != '\n' { ' ' } else { char })
+    {
         if excerpt.len() + char.len_utf8() > RECEIVER_ANSWER_KEPT_BYTES_MAX {
             break;
         }
@@ -91,7 +91,7 @@ pub(super) fn excerpt(body: &[u8], secrets: &Secrets) -> Option<String> {
 
 /// Makes foreign text, such as an error about a certificate, fit for a log line.
 pub(super) fn single_line(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() { ' ' } else { char }).take(DETAIL_CHARS_MAX).collect()
+    blanked(text).chars().take(DETAIL_CHARS_MAX).collect()
 }
 
 #[cfg(test)]

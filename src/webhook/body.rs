@@ -6,13 +6,14 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::cron::Request;
 use crate::domain::ids::ThreadId;
-use crate::domain::reason::Reason;
+use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{BackendRun, Outcome, Run, Status};
 
 /// Bounds of a webhook's body.
 #[derive(Clone, Debug)]
 pub struct BodyLimits {
-    /// A larger body is sent without `values` and `kwargs`, and marked as truncated.
+    /// A larger body is sent without `values` and `kwargs`, if need be without `interrupts` too, and marked as
+    /// truncated.
     pub bytes_max: usize,
     /// If set, only these top-level fields are sent.
     pub allowed_fields: Option<Vec<String>>,
@@ -40,23 +41,29 @@ pub struct EndedRun<'a> {
 pub fn body(ended: &EndedRun<'_>, limits: &BodyLimits) -> Vec<u8> {
     let mut body = server_fields(ended);
     own_fields(ended, &mut body);
+    within(limits, body)
+}
+
+fn within(limits: &BodyLimits, mut body: Map<String, Value>) -> Vec<u8> {
     if let Some(allowed) = &limits.allowed_fields {
         body.retain(|key, _| allowed.contains(key));
     }
-    let whole = Value::Object(body).to_string();
-    if whole.len() <= limits.bytes_max {
-        return whole.into_bytes();
-    }
-    let mut body = server_fields(ended);
-    own_fields(ended, &mut body);
-    body.insert("values".to_owned(), Value::Null);
+    let mut body = Value::Object(body);
+    let mut text = body.to_string();
     // `kwargs` holds the input, which may be the large part.
-    body.insert("kwargs".to_owned(), json!({}));
-    if let Some(allowed) = &limits.allowed_fields {
-        body.retain(|key, _| allowed.contains(key));
+    for large in [["values", "kwargs"].as_slice(), &["interrupts"]] {
+        if text.len() <= limits.bytes_max {
+            break;
+        }
+        for key in large {
+            if let Some(value) = body.get_mut(key) {
+                *value = if *key == "kwargs" { json!({}) } else { Value::Null };
+            }
+        }
+        body["truncated"] = json!(true);
+        text = body.to_string();
     }
-    body.insert("truncated".to_owned(), json!(true));
-    Value::Object(body).to_string().into_bytes()
+    text.into_bytes()
 }
 
 /// Returns the fields that the backend reports about the run. Those that it did not report are filled with
@@ -102,11 +109,14 @@ fn own_fields(ended: &EndedRun<'_>, body: &mut Map<String, Value>) {
         }
     }
     let started_at = ended.backend_run.map(|backend_run| stamp(backend_run.started_at));
-    body.insert("status".to_owned(), json!(server_status(outcome.status)));
+    body.insert("status".to_owned(), json!(server_status(outcome)));
     body.insert("run_started_at".to_owned(), json!(started_at));
     body.insert("run_ended_at".to_owned(), json!(stamp(outcome.ended_at)));
     body.insert("webhook_sent_at".to_owned(), json!(stamp(ended.sent_at)));
     body.insert("values".to_owned(), outcome.values.clone().unwrap_or_else(|| json!({})));
+    if let Some(interrupts) = &outcome.interrupts {
+        body.insert("interrupts".to_owned(), interrupts.clone());
+    }
     let error = match (&outcome.error, outcome.status) {
         (Some(error), _) => Some(json!({ "error": error.error, "message": error.message })),
         (None, Status::Error | Status::Timeout) => {
@@ -121,12 +131,14 @@ fn own_fields(ended: &EndedRun<'_>, body: &mut Map<String, Value>) {
 }
 
 /// Returns the agent server's name of a status, or our own if it has none. It calls a cancelled run
-/// `interrupted`.
-fn server_status(status: Status) -> &'static str {
-    match status {
+/// `interrupted`, or `rollback` if it has removed it.
+fn server_status(outcome: &Outcome) -> &'static str {
+    let is_rolled_back = outcome.reason.as_ref().is_some_and(|reason| reason.code == ReasonCode::RolledBack);
+    match outcome.status {
+        Status::Cancelled if is_rolled_back => "rollback",
         Status::Cancelled | Status::Interrupted => Status::Interrupted.as_str(),
         Status::Success | Status::Error | Status::Timeout | Status::Skipped | Status::Missed => {
-            status.as_str()
+            outcome.status.as_str()
         }
     }
 }
@@ -134,4 +146,32 @@ fn server_status(status: Status) -> &'static str {
 /// Formats an instant as the agent server does: `2026-11-23T11:16:49.631098+00:00`.
 fn stamp(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S.%6f+00:00").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    #[test]
+    fn what_is_too_large_is_left_out_and_the_questions_last() {
+        let body =
+            json!({ "status": "s", "values": "v".repeat(50), "kwargs": { "k": 1 }, "interrupts": ["q"] });
+        let Value::Object(body) = body else { panic!("no object") };
+        let mut table = String::new();
+        for (bytes_max, allowed) in
+            [(200, None), (100, None), (70, None), (10, Some(["status", "interrupts"]))]
+        {
+            let allowed_fields = allowed.map(|fields| fields.map(str::to_owned).to_vec());
+            let bytes = within(&BodyLimits { bytes_max, allowed_fields }, body.clone());
+            table.push_str(&format!("{bytes_max}: {}\n", String::from_utf8_lossy(&bytes)));
+        }
+        expect![[r#"
+            200: {"status":"s","values":"vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv","kwargs":{"k":1},"interrupts":["q"]}
+            100: {"status":"s","values":null,"kwargs":{},"interrupts":["q"],"truncated":true}
+            70: {"status":"s","values":null,"kwargs":{},"interrupts":null,"truncated":true}
+            10: {"status":"s","interrupts":null,"truncated":true}
+        "#]].assert_eq(&table);
+    }
 }

@@ -55,6 +55,7 @@ impl SampleWebhook<'_> {
             reason: None,
             error: None,
             values: Some(values),
+            interrupts: None,
             ended_at: self.at,
         };
         let run = Run {
@@ -100,6 +101,7 @@ impl SampleWebhook<'_> {
 fn identity(run: &Run, cron_id: CronId, cron_name: &str) -> Map<String, Value> {
     let fields = [
         ("cron_id", json!(cron_id.to_string())),
+        ("agentcron_cron_id", json!(cron_id.to_string())),
         ("cron_name", json!(cron_name)),
         ("scheduled_for", json!(run.scheduled_for.to_string())),
         ("agentcron_run_id", json!(run.run_id.to_string())),

@@ -1,16 +1,16 @@
 //! One daemon delivers to receivers that misbehave in every way that `webhook listen --fail` knows, all at once: its memory
 //! stays flat, no permit is lost, and a row says what happened.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
 use super::support::agent_server::AgentServerOnPort;
 use super::support::configuration::{Configuration, Cron};
-use super::support::daemon::{Daemon, POLL_EVERY};
+use super::support::daemon::Daemon;
 use super::support::history::RunRecord;
 use super::support::listener::Listener;
+use super::support::memory::Memory;
 use super::support::span::Span;
 
 /// As many as one origin has permits, so that a single lost permit is noticed.
@@ -55,7 +55,7 @@ async fn bad_receivers_use_up_neither_memory_nor_permits_and_their_rows_differ()
     daemon.wait_until("the socket", || daemon.folder().join("agentcron.sock").exists()).await;
 
     let memory = Memory::of(&daemon);
-    let most = memory.most_during(deliver_everything(&daemon, &listeners, &good)).await;
+    let (most, ()) = memory.most_during(deliver_everything(&daemon, &listeners, &good)).await;
     let grown = most.saturating_sub(memory.before);
     eprintln!("the daemon grew by {} KiB to {} KiB", grown >> 10, most >> 10);
     assert!(grown < GROWTH_BYTES_MAX, "from {} to {most} bytes", memory.before);
@@ -111,41 +111,4 @@ fn check_attempts(daemon: &Daemon, (how, code, message, ending): &(&str, Option<
         let kept = first["answer"].as_str().unwrap_or_default();
         assert!(kept.len() <= 4 << 10, "{how}: {} bytes of a response are kept", kept.len());
     }
-}
-
-/// The memory of the daemon's process.
-struct Memory {
-    status: PathBuf,
-    before: u64,
-}
-
-impl Memory {
-    fn of(daemon: &Daemon) -> Self {
-        let status = PathBuf::from(format!("/proc/{}/status", daemon.process_id().unwrap()));
-        let before = resident(&status);
-        Self { status, before }
-    }
-
-    /// Returns the most that the process had during `work`.
-    async fn most_during(&self, work: impl Future<Output = ()>) -> u64 {
-        let mut most = self.before;
-        let watching = async {
-            loop {
-                most = most.max(resident(&self.status));
-                tokio::time::sleep(POLL_EVERY).await;
-            }
-        };
-        tokio::select! {
-            never = watching => never,
-            () = work => {}
-        }
-        most
-    }
-}
-
-/// Returns the resident memory in bytes, from a line such as `VmRSS:     12345 kB`.
-fn resident(status: &PathBuf) -> u64 {
-    let status = std::fs::read_to_string(status).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
 }

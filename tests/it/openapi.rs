@@ -15,7 +15,11 @@ use super::support::span::Span;
 const SETTINGS: &str = r#"
 [[operations]]
 include-name = "POST /v1/crons/{name}/backfill"
-checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "409", "422"]
+checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "409", "422", "429"]
+
+[[operations]]
+include-name = "POST /v1/crons/{name}/trigger"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "429"]
 
 [[operations]]
 include-name = "POST /v1/webhooks/replay"

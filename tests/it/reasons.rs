@@ -225,6 +225,7 @@ fn report(status: &str) -> Fault {
 fn one_run_each() -> Vec<Case> {
     let plain = |cron: Cron| cron;
     let no_join = || json_answer(404, "{}");
+    let no_run = || json_answer(404, r#"{"detail": "Run not found"}"#);
     vec![
         Case::new("adopted", plain).fault(1, starts_our_run, Fault::LoseReply),
         Case::new("started_late", plain).fault(1, starts_our_run, Fault::LoseRequest),
@@ -238,7 +239,13 @@ fn one_run_each() -> Vec<Case> {
             json_answer(401, "{}"),
         ),
         Case::new("rejected", plain).fault(ALWAYS, starts_our_run, json_answer(404, "{}")),
-        Case::new("lost", plain).fault(ALWAYS, queries_run, json_answer(404, "{}")),
+        Case::new("lost", plain).fault(ALWAYS, queries_run, no_run()).fault(
+            ALWAYS,
+            queries_thread,
+            json_answer(404, r#"{"detail": "Thread not found"}"#),
+        ),
+        // `join` reports the end of the run, and its thread is there.
+        Case::new("rolled_back", plain).fault(ALWAYS, queries_run, no_run()),
         Case::new("unknown", plain).fault(ALWAYS, queries_run, report("paused")),
         Case { environment: &[("PANIC_AT", "start_answered")], ..Case::new("internal", plain) },
         Case::new("graph_error", |cron| cron.says("boom")),

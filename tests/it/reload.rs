@@ -91,6 +91,39 @@ async fn saved_files_are_reloaded_and_broken_ones_are_not() {
     assert_eq!(daemon.stderr(), before, "saving without a change logs nothing");
 }
 
+/// What is no file must be reported like any mistake; it must neither be waited for nor end reloading.
+#[tokio::test]
+async fn a_pipe_among_the_files_is_a_mistake_and_stops_nothing() {
+    let server = AgentServerOnPort::start();
+    let (mut daemon, file) = with_folder(&server);
+    daemon.start_again();
+    daemon.wait_for_stderr("ready").await;
+    wait_for_crons(&daemon, &["first", "main"]).await;
+    let pipe = file.with_file_name("x.toml");
+    let make_pipe = || assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    make_pipe();
+    daemon.wait_until("the pipe to be reported", || notice(&daemon).is_some()).await;
+    let detail = notice(&daemon).unwrap()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("x.toml: it is a pipe, expected a regular file"), "{detail}");
+    let check = daemon.run_command(&["check"]);
+    let shown = String::from_utf8_lossy(&check.stderr).into_owned();
+    assert!(check.status.code() == Some(2) && shown.contains("x.toml: it is a pipe"), "{shown}");
+    // Changes of the other files are still noticed, and their mistakes are reported with it.
+    fs::write(&file, "[cron.first]\nschedul = 1\n").unwrap();
+    let has_both = |notice: Value| notice["detail"].as_str().is_some_and(|text| text.contains("schedul"));
+    daemon.wait_until("the other mistake", || notice(&daemon).is_some_and(has_both)).await;
+    fs::write(&file, format!("{}{}", yearly("first"), yearly("second"))).unwrap();
+    fs::remove_file(&pipe).unwrap();
+    wait_for_crons(&daemon, &["first", "main", "second"]).await;
+    assert_eq!(notice(&daemon), None);
+    make_pipe();
+    daemon.wait_until("the pipe to be reported again", || notice(&daemon).is_some()).await;
+    daemon.terminate();
+    // Nothing is in flight, so no part of the grace of 20 s is needed.
+    let ended = daemon.exit_within(Duration::from_secs(10)).await;
+    assert!(ended.is_some_and(|status| status.success()), "{ended:?}");
+}
+
 #[tokio::test]
 async fn after_a_hundred_signals_the_last_content_is_in_force() {
     let server = AgentServerOnPort::start();

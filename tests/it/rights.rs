@@ -163,6 +163,19 @@ async fn on_a_server_with_users_runs_are_followed_with_a_header_of_ours() {
     assert_eq!((run.phase.as_str(), run.reason), ("running", format!("cannot be followed: {DENIED}")));
     assert_eq!(denied_now(&daemon), json!({ "runs": 1, "threads": 0 }));
 
+    // Credentials of somebody else are no better: the server hides from them what is Alice's.
+    let with = without.clone().backend("headers.authorization = \"Bearer ${{ env.SERVICE_TOKEN }}\"");
+    daemon.write_config(&with);
+    daemon.kill9();
+    daemon.start_with(&[("SERVICE_TOKEN", "token-of-bob")]);
+    let is_hidden = |runs: &[RunRecord]| runs[0].reason.contains("the agent server refuses us (404)");
+    daemon.wait_for_history_within(PATIENCE, "the hidden run", is_hidden).await;
+    assert_eq!(denied_now(&daemon), json!({ "runs": 1, "threads": 0 }));
+    daemon.write_config(&without);
+    daemon.kill9();
+    daemon.start_again();
+    Client::new(address).ready().await;
+
     // A cron of ours waits, and says why.
     daemon.json(&["trigger", "ours"]);
     let runs = wait_until_denied(&daemon, 2).await;

@@ -112,6 +112,23 @@ fn the_domain_does_no_io_and_is_not_async() {
     }
 }
 
+/// Anything may be in the place of a file: a pipe that nobody writes to, a device that never ends, a link.
+#[test]
+fn files_are_opened_in_one_place() {
+    let openers = ["src/config/regular_file.rs", "src/cli/import.rs"];
+    for source in sources("src") {
+        let place = source.path.to_string_lossy().into_owned();
+        let code = source.text.split("#[cfg(test)]").next().unwrap_or_default();
+        for opening in ["File::open(", "fs::read(", "fs::read_to_string("] {
+            let is_allowed = openers.contains(&place.as_str()) || place.contains("/tests");
+            assert!(
+                is_allowed || !code.contains(opening),
+                "{place}: use config::open_regular, not {opening}"
+            );
+        }
+    }
+}
+
 #[test]
 fn every_dependency_has_a_line_in_the_architecture_page() {
     let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();

@@ -128,10 +128,11 @@ impl Cors {
         }
     }
 
-    /// Adds to a response what the browser must know, in place of what the agent server said.
-    pub(in crate::api) fn apply(self, response: &mut Response) {
+    /// Returns a response with what the browser must know, in place of what the agent server said.
+    pub(in crate::api) fn response(self, response: impl IntoResponse) -> Response {
+        let mut response = response.into_response();
         let origin = match self {
-            Cors::AsTheyAre => return,
+            Cors::AsTheyAre => return response,
             Cors::Denied => None,
             Cors::Allowed(origin) => Some(origin),
         };
@@ -145,6 +146,7 @@ impl Cors {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
             headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
         }
+        response
     }
 }
 

@@ -42,6 +42,9 @@ fn socket(http: &HttpConfig) -> Admission {
     Admission::unix_socket(config::live(AccessRules::of_config(http)).1)
 }
 
+/// Headers as they are sent.
+type Headers<'h> = &'h [(&'h str, &'h str)];
+
 /// A request as it was judged.
 struct Judged {
     /// `200 NAME` of the caller, `204` for a preflight, or the status of the error.
@@ -53,7 +56,7 @@ struct Judged {
 }
 
 /// Judges `METHOD path`; the request has a `Host` of this machine unless the headers have one.
-fn judge(admission: &Admission, request: &str, headers: &[(&str, &str)]) -> Judged {
+fn judge(admission: &Admission, request: &str, headers: Headers<'_>) -> Judged {
     let (method, path) = request.split_once(' ').unwrap();
     let mut builder = Request::builder().method(method).uri(path);
     if !headers.iter().any(|(name, _)| *name == "host") {
@@ -65,7 +68,7 @@ fn judge(admission: &Admission, request: &str, headers: &[(&str, &str)]) -> Judg
     let mut parts = builder.body(()).unwrap().into_parts().0;
     let (verdict, cors) = admission.judge(&mut parts);
     let theirs = [("access-control-allow-origin", "*"), ("access-control-expose-headers", "x-their-own")];
-    let (verdict, mut response) = match verdict {
+    let (verdict, response) = match verdict {
         Ok(Verdict::Admitted(caller)) => (format!("200 {}", caller.name()), theirs.into_response()),
         Ok(Verdict::Answered(response)) => {
             let headers = response.headers().clone();
@@ -73,19 +76,19 @@ fn judge(admission: &Admission, request: &str, headers: &[(&str, &str)]) -> Judg
         }
         Err(error) => (error.status().as_u16().to_string(), error.into_response()),
     };
-    cors.apply(&mut response);
-    Judged { verdict, headers: parts.headers, response: response.headers().clone() }
+    let response = cors.response(response).headers().clone();
+    Judged { verdict, headers: parts.headers, response }
 }
 
 #[track_caller]
-fn check(admission: &Admission, request: &str, headers: &[(&str, &str)], expected: &str) {
+fn check(admission: &Admission, request: &str, headers: Headers<'_>, expected: &str) {
     assert_eq!(judge(admission, request, headers).verdict, expected, "{request} {headers:?}");
 }
 
 #[test]
 fn with_keys_set_one_of_them_is_required_and_is_removed() {
     let admission = tcp(&http(&all_keys(), &[]));
-    let cases: [(&[(&str, &str)], &str, &[&str]); 9] = [
+    let cases: [(Headers<'_>, &str, &[&str]); 9] = [
         (&[("x-api-key", ACT)], "200 the-act-key", &[]),
         (&[("authorization", "bearer read-key-of-16-characters")], "200 the-read-key", &[]),
         (
@@ -198,7 +201,7 @@ fn without_keys_pages_of_other_sites_do_not_come_in() {
     let open = tcp(&http(&[], &[]));
     let listed = tcp(&http(&[], &[PAGE]));
     // By columns: without a list of origins, with one.
-    let table: [(&[(&str, &str)], [&str; 2]); 13] = [
+    let table: [(Headers<'_>, [&str; 2]); 13] = [
         (&[], ["200", "200"]),
         (&[("origin", "http://localhost:3000")], ["200", "403"]),
         (&[("origin", "http://a.localhost")], ["200", "403"]),
@@ -231,7 +234,7 @@ fn a_page_acts_only_if_it_is_ours_or_its_origin_is_allowed() {
     let settings = http(&all_keys(), &[PAGE]);
     let (keyed, unix) = (tcp(&settings), socket(&settings));
     let own = "http://localhost:2025";
-    let table: [(&[(&str, &str)], &str); 13] = [
+    let table: [(Headers<'_>, &str); 13] = [
         (&[], "200"),
         (&[("sec-fetch-site", "same-origin"), ("origin", own)], "200"),
         (&[("sec-fetch-site", "none")], "200"),

@@ -17,13 +17,17 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Map, Value, json};
+use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+use super::raw_json::count_values;
 use super::webhook_urls;
 use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
+use crate::api::parsing::parse_beside;
+use crate::api::timeouts::body_error;
 use crate::backend::{CallError, Twin};
-use crate::domain::bounds::CRON_BODY_BYTES_MAX;
+use crate::domain::bounds::{CRON_BODY_BYTES_MAX, CRON_VALUES_MAX};
 use crate::domain::cron::{CronSource, Target};
 use crate::domain::ids::{AssistantId, CronId, ThreadId};
 use crate::store::{ApiCronChange, ApiCronRemoval, CronFilter, NewApiCron, StoredCron};
@@ -51,8 +55,8 @@ async fn create(
     permission: Permission,
     body: BodyResult,
 ) -> Result<Json<Value>, ErrorResponse> {
-    let body = object(body)?;
-    to_the_end(async move { create_cron(&api, &permission, body, None).await }).await
+    let body = object(body).await?;
+    to_the_end(&api.to_finish.clone(), async move { create_cron(&api, &permission, body, None).await }).await
 }
 
 async fn create_on_thread(
@@ -62,8 +66,12 @@ async fn create_on_thread(
     body: BodyResult,
 ) -> Result<Json<Value>, ErrorResponse> {
     let thread_id = thread_id.parse().map_err(|_| messages::invalid_id("thread"))?;
-    let body = object(body)?;
-    to_the_end(async move { create_cron(&api, &permission, body, Some(thread_id)).await }).await
+    let body = object(body).await?;
+    to_the_end(
+        &api.to_finish.clone(),
+        async move { create_cron(&api, &permission, body, Some(thread_id)).await },
+    )
+    .await
 }
 
 /// Checks everything that can be checked here before it asks the agent server, and asks the agent server before it stores
@@ -119,8 +127,9 @@ async fn change(
     Path(cron_id): Path<String>,
     body: BodyResult,
 ) -> Result<Json<Value>, ErrorResponse> {
-    let (cron_id, patch) = (id(&cron_id)?, object(body)?);
-    to_the_end(async move { change_cron(&api, &permission, cron_id, patch).await }).await
+    let (cron_id, patch) = (id(&cron_id)?, object(body).await?);
+    to_the_end(&api.to_finish.clone(), async move { change_cron(&api, &permission, cron_id, patch).await })
+        .await
 }
 
 async fn change_cron(
@@ -167,7 +176,7 @@ async fn remove(
     Path(cron_id): Path<String>,
 ) -> Result<StatusCode, ErrorResponse> {
     let cron_id = id(&cron_id)?;
-    to_the_end(async move { remove_cron(&api, &permission, cron_id).await }).await
+    to_the_end(&api.to_finish.clone(), async move { remove_cron(&api, &permission, cron_id).await }).await
 }
 
 async fn remove_cron(
@@ -198,7 +207,7 @@ async fn search(
     permission: Permission,
     body: BodyResult,
 ) -> Result<(HeaderMap, Json<Value>), ErrorResponse> {
-    let body = object(body)?;
+    let body = object(body).await?;
     schema::check(&body, &schema::SEARCH)?;
     let mut query = search::search(&body)?;
     query.filter.ids = permission.visible().await?;
@@ -221,7 +230,7 @@ async fn count(
     permission: Permission,
     body: BodyResult,
 ) -> Result<Json<Value>, ErrorResponse> {
-    let body = object(body)?;
+    let body = object(body).await?;
     schema::check(&body, &schema::COUNT)?;
     let filter = CronFilter { ids: permission.visible().await?, ..search::count(&body)? };
     Ok(Json(json!(api.store.count_crons(filter).await?)))
@@ -229,9 +238,10 @@ async fn count(
 
 /// Does it all, whether or not the client stays: a cron and its twin on the agent server belong together.
 async fn to_the_end<T: Send + 'static>(
+    to_finish: &TaskTracker,
     work: impl Future<Output = Result<T, ErrorResponse>> + Send + 'static,
 ) -> Result<T, ErrorResponse> {
-    let work = tokio::spawn(work.in_current_span()).await;
+    let work = to_finish.spawn(work.in_current_span()).await;
     work.unwrap_or_else(|_| Err(ErrorResponse::Failed("this request was abandoned".to_owned())))
 }
 
@@ -269,6 +279,8 @@ async fn check_thread(api: &Api, thread_id: ThreadId) -> Result<(), ErrorRespons
     match api.backend.thread(thread_id).await {
         Ok(_) => Ok(()),
         Err(CallError::NotFound(_)) => Err(messages::thread_not_found(thread_id)),
+        // The server does not serve threads (`http.disable_threads`). Whether there is one, the start shows.
+        Err(CallError::PlainNotFound(_)) => Ok(()),
         Err(error) => Err(messages::server_unclear("whether there is such a thread", &error)),
     }
 }
@@ -278,12 +290,20 @@ fn id(text: &str) -> Result<CronId, ErrorResponse> {
 }
 
 /// Parses the body as an object; the JSON parser limits its depth.
-fn object(body: BodyResult) -> Result<Map<String, Value>, ErrorResponse> {
-    let body = body.map_err(|_| {
-        let limit = CRON_BODY_BYTES_MAX >> 20;
-        ErrorResponse::TooLarge(format!("the body is longer than {limit} MiB, or was cut off"))
+async fn object(body: BodyResult) -> Result<Map<String, Value>, ErrorResponse> {
+    let body = body.map_err(|rejection| match body_error(&rejection) {
+        Some(error) => error.into(),
+        None => {
+            let limit = CRON_BODY_BYTES_MAX >> 20;
+            ErrorResponse::TooLarge(format!("the body is longer than {limit} MiB, or was cut off"))
+        }
     })?;
-    match serde_json::from_slice(&body) {
+    let bytes = body.len();
+    let parse = move || match count_values(&body) > CRON_VALUES_MAX {
+        true => Err(ErrorResponse::TooLarge(format!("the body has more than {CRON_VALUES_MAX} values"))),
+        false => Ok(serde_json::from_slice(&body)),
+    };
+    match parse_beside(bytes, parse).await?? {
         Ok(Value::Object(object)) => Ok(object),
         Ok(other) => Err(schema::not_an_object(&other)),
         Err(_) => Err(ErrorResponse::Invalid("Invalid JSON in request body".to_owned())),

@@ -6,7 +6,7 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::Value;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 use super::agent_server::AgentServer;
 use super::client_run_records::ClientRunRecords;
@@ -26,8 +26,6 @@ pub(super) struct ForwardedRuns {
     pub(super) kind: RequestKind,
     /// `None` if the agent server creates the threads.
     pub(super) thread_id: Option<ThreadId>,
-    /// Its share of the memory for request bodies.
-    pub(super) held: OwnedSemaphorePermit,
 }
 
 /// What a request asks for, and so what its response looks like.
@@ -74,7 +72,6 @@ impl ForwardedRuns {
         };
         crash_point("client_run_answered").await;
         let (kind, thread_id) = (self.kind, self.thread_id);
-        drop(self.held);
         match head {
             Err(error) => on_no_response(&server, &records, &error, sender).await,
             Ok(response) if response.status().is_success() => match (kind, run_ids.as_slice()) {

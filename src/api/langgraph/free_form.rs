@@ -2,17 +2,18 @@
 //! unless they name a webhook in the way that their protocol has for it: the agent server would deliver it in our place.
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::{MethodRouter, any};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::gateway::Gateway;
 use super::held_body::read_body;
 use super::proxy;
+use super::raw_json::{Kind, each_entry, each_item};
 use super::run_body::may_name_webhook;
 use crate::api::error_response::ErrorResponse;
+use crate::api::parsing::parse_beside;
 
 /// A protocol, and how a message in it names a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,13 +37,14 @@ fn checked(protocol: Protocol) -> MethodRouter<Gateway> {
                               request: Request|
                 -> Result<Response, ErrorResponse> {
         let (parts, body) = request.into_parts();
-        let (body, _held) = read_body(&gateway, body).await?;
-        if protocol.may_name_webhook(&body) {
+        let held = read_body(&gateway, body).await?;
+        let body = held.bytes.clone();
+        if parse_beside(body.len(), move || protocol.may_name_webhook(&body)).await? {
             let message = "webhook: send it with a run (`POST /threads/{thread_id}/runs`); in a message of this \
                            protocol it is not supported";
             return Err(ErrorResponse::Invalid(message.to_owned()));
         }
-        proxy::forward(State(gateway), Request::from_parts(parts, Body::from(body))).await
+        proxy::forward(State(gateway), Request::from_parts(parts, held.into_body())).await
     };
     any(proxy::forward).post(handler)
 }
@@ -50,36 +52,74 @@ fn checked(protocol: Protocol) -> MethodRouter<Gateway> {
 impl Protocol {
     /// Whether this body names a webhook, as far as any parser may read it.
     fn may_name_webhook(self, body: &[u8]) -> bool {
-        match serde_json::from_slice::<Value>(body) {
-            Ok(Value::Array(messages)) => messages.iter().any(|message| self.names_webhook(message)),
-            Ok(message) => self.names_webhook(&message),
-            Err(_) => match self {
-                Protocol::ThreadCommand => may_name_webhook(body),
-                Protocol::AgentToAgent => {
-                    may_name_webhook(body) || body.to_ascii_lowercase().windows(4).any(|word| word == b"push")
-                }
-            },
+        let mut names_it = false;
+        let mut look_into = |message: &RawValue| {
+            // An unreadable key may be the one.
+            names_it |= self.names_webhook(message).unwrap_or(true);
+        };
+        let understood = match serde_json::from_slice::<&RawValue>(body) {
+            Ok(messages) if messages.get().starts_with('[') => each_item(body, look_into),
+            other => other.map(&mut look_into),
+        };
+        match (understood, self) {
+            (Ok(()), _) => names_it,
+            (Err(_), Protocol::ThreadCommand) => may_name_webhook(body),
+            (Err(_), Protocol::AgentToAgent) => {
+                may_name_webhook(body) || body.to_ascii_lowercase().windows(4).any(|word| word == b"push")
+            }
         }
     }
 
-    fn names_webhook(self, message: &Value) -> bool {
-        let is_set = |value: &Value| !value.is_null();
-        let params = &message["params"];
-        match self {
-            Protocol::ThreadCommand => is_set(&params["webhook"]),
-            Protocol::AgentToAgent => {
-                let method = message["method"].as_str().unwrap_or_default().to_ascii_lowercase();
-                let is_push = method.contains("pushnotification");
-                let sets = is_push && !["get", "list", "delete"].iter().any(|word| method.contains(word));
-                let keys = [
-                    "pushNotificationConfig",
-                    "push_notification_config",
-                    "taskPushNotificationConfig",
-                    "task_push_notification_config",
-                ];
-                sets || keys.iter().any(|key| is_set(&params["configuration"][*key]))
-            }
+    fn names_webhook(self, message: &RawValue) -> serde_json::Result<bool> {
+        if !message.get().starts_with('{') {
+            return Ok(false);
         }
+        let mut names_it = false;
+        each_entry(message.get().as_bytes(), |key, value| {
+            names_it |= match (self, key) {
+                (Protocol::ThreadCommand, "params") => any_set(value, |key| key == "webhook"),
+                (Protocol::AgentToAgent, "method") => sets_push_notifications(value),
+                (Protocol::AgentToAgent, "params") => {
+                    any_entry(value, |key, value| key == "configuration" && any_set(value, is_push_key))
+                }
+                (Protocol::ThreadCommand | Protocol::AgentToAgent, _) => false,
+            };
+        })?;
+        Ok(names_it)
+    }
+}
+
+fn sets_push_notifications(method: &RawValue) -> bool {
+    let method = match Kind::of(method) {
+        Kind::Text(method) => method.to_ascii_lowercase(),
+        Kind::UnreadableText => return true,
+        Kind::Null | Kind::NumberOrBoolean | Kind::Collection => return false,
+    };
+    method.contains("pushnotification") && !["get", "list", "delete"].iter().any(|word| method.contains(word))
+}
+
+fn is_push_key(key: &str) -> bool {
+    [
+        "pushNotificationConfig",
+        "push_notification_config",
+        "taskPushNotificationConfig",
+        "task_push_notification_config",
+    ]
+    .contains(&key)
+}
+
+/// Whether a key that `is_meant` has a value, in an object.
+fn any_set(value: &RawValue, is_meant: impl Fn(&str) -> bool) -> bool {
+    any_entry(value, |key, value| is_meant(key) && Kind::of(value) != Kind::Null)
+}
+
+/// Whether `holds` for an entry; what is no object has none.
+fn any_entry(value: &RawValue, holds: impl Fn(&str, &RawValue) -> bool) -> bool {
+    let mut found = false;
+    match value.get().starts_with('{') {
+        // An unreadable key may be the one.
+        true => each_entry(value.get().as_bytes(), |key, value| found |= holds(key, value)).is_err() || found,
+        false => false,
     }
 }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use tokio_util::task::TaskTracker;
 
 use super::agent_server::AgentServer;
 use crate::api::Api;
@@ -18,8 +17,6 @@ pub struct Gateway {
     pub agent_server: Option<AgentServer>,
     /// How long the agent server may take for the head of a response that does not wait for a run.
     pub request_timeout: Duration,
-    /// Requests for runs that must be finished, whether or not the client stays.
-    pub(super) forwarded_runs: TaskTracker,
     /// How many bytes of request bodies may be in memory at once.
     pub(super) held_bodies: Arc<Semaphore>,
 }
@@ -30,15 +27,14 @@ impl Gateway {
             api,
             agent_server,
             request_timeout,
-            forwarded_runs: TaskTracker::new(),
             held_bodies: Arc::new(Semaphore::new(HELD_BODIES_BYTES_MAX)),
         }
     }
 
-    /// Waits until all forwarded runs are finished. No new ones may arrive meanwhile.
+    /// Waits until everything is finished that must be. No new requests may arrive meanwhile.
     pub(in crate::api) async fn drain(&self) {
-        self.forwarded_runs.close();
-        self.forwarded_runs.wait().await;
+        self.api.to_finish.close();
+        self.api.to_finish.wait().await;
     }
 
     pub(super) fn agent_server(&self) -> Result<&AgentServer, ErrorResponse> {

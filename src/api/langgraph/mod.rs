@@ -10,6 +10,7 @@ mod gateway;
 mod held_body;
 mod hop_by_hop;
 mod proxy;
+mod raw_json;
 mod run_body;
 mod runs;
 mod tee;

@@ -11,7 +11,6 @@ use axum::response::{IntoResponse, Response};
 use super::gateway::Gateway;
 use super::hop_by_hop;
 use crate::api::error_response::ErrorResponse;
-use crate::api::timeouts::bound_body;
 
 /// Forwards a request as it is.
 pub(super) async fn forward(
@@ -23,7 +22,6 @@ pub(super) async fn forward(
     if let Some(response) = own_response(&mut parts)? {
         return Ok(response);
     }
-    let body = bound_body(body).await?;
     let outbound = server.outbound(parts, body)?;
     let response = server.send(outbound).await.map_err(|error| server.error_response(&error))?;
     client_response(response)

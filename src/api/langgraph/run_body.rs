@@ -4,24 +4,22 @@
 use std::fmt;
 
 use axum::body::Bytes;
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::raw_json::{Kind, each_entry, each_item};
 use crate::backend::RUN_KEY;
 use crate::domain::bounds::BATCH_WEBHOOKS_MAX;
 use crate::domain::cron::OnRunCompleted;
 use crate::domain::ids::RunId;
 
 /// The body of a request for a run with a webhook.
-pub(super) struct RunBody {
+pub(super) struct RunBody<'b> {
     pub(super) assistant_id: String,
     pub(super) webhook: String,
     /// What the client wants done with a thread that the server creates for the run.
     pub(super) on_completion: OnRunCompleted,
-    entries: Entries,
-    metadata: Entries,
+    written: &'b [u8],
+    metadata: Option<&'b RawValue>,
 }
 
 /// Where the thread of a run comes from.
@@ -33,10 +31,6 @@ pub(super) enum ThreadOrigin {
     Server,
 }
 
-/// A JSON object whose values are kept as written.
-#[derive(Default)]
-struct Entries(Vec<(String, Box<RawValue>)>);
-
 /// A mistake in a body that names a webhook, or that another parser than ours might read as naming one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: {problem}")]
@@ -45,187 +39,222 @@ pub(super) struct BodyMistake {
     problem: String,
 }
 
-/// One run of a batch.
-pub(super) enum BatchItem {
-    /// It has no webhook and stays as it was written.
-    AsWritten(Box<RawValue>),
-    WithWebhook(RunId, RunBody),
+/// The runs of a batch that have a webhook, each with its place in the batch.
+pub(super) struct Batch<'b> {
+    pub(super) runs: Vec<(usize, RunId, RunBody<'b>)>,
+    written: &'b [u8],
 }
 
-impl RunBody {
+impl<'b> RunBody<'b> {
     /// Returns `None` if the body is understood to have no webhook; every other mistake in it is the agent server's to report.
     ///
     /// # Errors
     /// A body is refused if it may have a webhook and cannot be understood for certain: a request must not reach the agent
     /// server with a webhook in it.
-    pub(super) fn parse(body: &[u8], thread: ThreadOrigin) -> Result<Option<Self>, BodyMistake> {
+    pub(super) fn parse(body: &'b [u8], thread: ThreadOrigin) -> Result<Option<Self>, BodyMistake> {
         if !may_name_webhook(body) {
             return Ok(None);
         }
-        match serde_json::from_slice(body) {
-            Ok(entries) => Self::of(entries, thread),
+        let mut fields = Fields::default();
+        match each_entry(body, |key, value| fields.keep(key, value)) {
+            Ok(()) => Self::of(body, &fields, thread),
             // JSON, but nothing that has keys.
-            Err(_) if matches!(serde_json::from_slice(body), Ok(Value::String(_))) => Ok(None),
+            Err(_) if serde_json::from_slice::<String>(body).is_ok() => Ok(None),
             Err(error) => Err(mistake("body", error)),
         }
     }
 
-    /// Returns the runs of a batch, or `None` if none of them has a webhook.
-    ///
-    /// # Errors
-    /// As [`RunBody::parse`].
-    pub(super) fn parse_batch(
-        body: &[u8],
-        mut new_run_id: impl FnMut() -> RunId,
-    ) -> Result<Option<Vec<BatchItem>>, BodyMistake> {
-        if !may_name_webhook(body) {
-            return Ok(None);
-        }
-        let items: Vec<Box<RawValue>> =
-            serde_json::from_slice(body).map_err(|error| mistake("body", error))?;
-        let items = items
-            .into_iter()
-            .map(|item| match Self::parse(item.get().as_bytes(), ThreadOrigin::Server)? {
-                Some(body) => Ok(BatchItem::WithWebhook(new_run_id(), body)),
-                None => Ok(BatchItem::AsWritten(item)),
-            })
-            .collect::<Result<Vec<_>, BodyMistake>>()?;
-        let webhooks = items.iter().filter(|item| matches!(item, BatchItem::WithWebhook(..))).count();
-        if webhooks > BATCH_WEBHOOKS_MAX {
-            let problem =
-                format!("got {webhooks} runs with a webhook, expected {BATCH_WEBHOOKS_MAX} at most");
-            return Err(mistake("body", problem));
-        }
-        Ok((webhooks > 0).then_some(items))
-    }
-
-    fn of(entries: Entries, thread: ThreadOrigin) -> Result<Option<Self>, BodyMistake> {
-        if entries.0.iter().filter(|(key, _)| key == "webhook").count() > 1 {
+    fn of(written: &'b [u8], fields: &Fields<'b>, thread: ThreadOrigin) -> Result<Option<Self>, BodyMistake> {
+        if fields.webhooks > 1 {
             return Err(mistake("webhook", "it is given twice, expected one URL"));
         }
-        let webhook = match entries.value("webhook") {
+        let webhook = match fields.webhook.map(Kind::of) {
             // None of these is a URL to anybody; the agent server says what is wrong with them.
-            None | Some(Value::Null | Value::Bool(_) | Value::Number(_)) => return Ok(None),
-            Some(Value::String(webhook)) if webhook.is_empty() => return Ok(None),
-            Some(Value::String(webhook)) => webhook,
-            Some(Value::Array(_) | Value::Object(_)) => {
+            None | Some(Kind::Null | Kind::NumberOrBoolean) => return Ok(None),
+            Some(Kind::Text(webhook)) if webhook.is_empty() => return Ok(None),
+            Some(Kind::Text(webhook)) => webhook,
+            Some(Kind::UnreadableText | Kind::Collection) => {
                 return Err(mistake("webhook", "expected a URL as text"));
             }
         };
-        let metadata = match entries.raw("metadata").map(RawValue::get) {
-            None | Some("null") => Entries::default(),
-            Some(text) => serde_json::from_str(text).map_err(|error| mistake("metadata", error))?,
-        };
-        let on_completion = match (thread, entries.value("on_completion")) {
+        let metadata = fields.metadata.filter(|metadata| Kind::of(metadata) != Kind::Null);
+        if let Some(metadata) = metadata {
+            each_entry(metadata.get().as_bytes(), |_, _| {}).map_err(|error| mistake("metadata", error))?;
+        }
+        let on_completion = match (thread, fields.on_completion.map(Kind::of)) {
             (ThreadOrigin::Path, _) => OnRunCompleted::Keep,
-            (ThreadOrigin::Server, None | Some(Value::Null)) => OnRunCompleted::Delete,
-            (ThreadOrigin::Server, Some(Value::String(word))) => {
+            (ThreadOrigin::Server, None | Some(Kind::Null)) => OnRunCompleted::Delete,
+            (ThreadOrigin::Server, Some(Kind::Text(word))) => {
                 word.parse().map_err(|error| mistake("on_completion", error))?
             }
             (ThreadOrigin::Server, Some(_)) => return Err(mistake("on_completion", "expected text")),
         };
-        let Some(Value::String(assistant_id)) = entries.value("assistant_id") else {
+        let Some(Kind::Text(assistant_id)) = fields.assistant_id.map(Kind::of) else {
             return Err(mistake("assistant_id", "expected the name or the id of an assistant"));
         };
-        Ok(Some(Self { assistant_id, webhook, on_completion, entries, metadata }))
+        Ok(Some(Self { assistant_id, webhook, on_completion, written, metadata }))
     }
 
     /// Returns the body to forward: without the webhook, and with our id in its metadata, by which the run is found again.
     /// A thread that the server creates is kept until the outcome is recorded.
-    pub(super) fn rewritten(&self, run_id: RunId, thread: ThreadOrigin) -> Bytes {
-        let mut metadata = ObjectWriter::new();
-        for (key, value) in self.metadata.0.iter().filter(|(key, _)| key != RUN_KEY) {
-            metadata.push(key, value.get());
-        }
-        metadata.push(RUN_KEY, &quoted(&run_id.to_string()));
-        let mut body = ObjectWriter::new();
+    pub(super) fn rewritten(&self, run_id: RunId, thread: ThreadOrigin) -> Result<Bytes, BodyMistake> {
+        let mut body = String::with_capacity(self.written.len() + ADDED_BYTES);
+        self.rewrite(run_id, thread, &mut body)?;
+        Ok(Bytes::from(body))
+    }
+
+    fn rewrite(&self, run_id: RunId, thread: ThreadOrigin, to: &mut String) -> Result<(), BodyMistake> {
         let ours = |key: &str| match key {
             "webhook" | "metadata" => true,
             "on_completion" => thread == ThreadOrigin::Server,
             _ => false,
         };
-        for (key, value) in self.entries.0.iter().filter(|(key, _)| !ours(key)) {
-            body.push(key, value.get());
+        let mut body = ObjectWriter::begin(to);
+        each_entry(self.written, |key, value| {
+            if !ours(key) {
+                body.push(key, value.get());
+            }
+        })
+        .map_err(|error| mistake("body", error))?;
+        let mut metadata = ObjectWriter::begin(body.key("metadata"));
+        if let Some(written) = self.metadata {
+            each_entry(written.get().as_bytes(), |key, value| {
+                if key != RUN_KEY {
+                    metadata.push(key, value.get());
+                }
+            })
+            .map_err(|error| mistake("metadata", error))?;
         }
-        body.push("metadata", &metadata.into_string());
+        metadata.push(RUN_KEY, &quoted(&run_id.to_string()));
+        metadata.end();
         if thread == ThreadOrigin::Server {
             body.push("on_completion", &quoted(OnRunCompleted::Keep.as_str()));
         }
-        Bytes::from(body.into_string())
+        body.end();
+        Ok(())
     }
 }
 
-/// Returns the body of a batch to forward, each run with a webhook [rewritten](RunBody::rewritten).
-pub(super) fn rewritten_batch(items: &[BatchItem]) -> Bytes {
-    let mut body = Vec::from(b"[");
-    for (index, item) in items.iter().enumerate() {
-        if index > 0 {
-            body.push(b',');
+impl<'b> Batch<'b> {
+    /// Returns the runs of a batch, or `None` if none of them has a webhook.
+    ///
+    /// # Errors
+    /// As [`RunBody::parse`].
+    pub(super) fn parse(
+        body: &'b [u8],
+        mut new_run_id: impl FnMut() -> RunId,
+    ) -> Result<Option<Self>, BodyMistake> {
+        if !may_name_webhook(body) {
+            return Ok(None);
         }
-        match item {
-            BatchItem::WithWebhook(run_id, run) => {
-                body.extend_from_slice(&run.rewritten(*run_id, ThreadOrigin::Server));
-            }
-            BatchItem::AsWritten(written) => body.extend_from_slice(written.get().as_bytes()),
-        }
-    }
-    body.push(b']');
-    Bytes::from(body)
-}
-
-impl Entries {
-    /// Of repeated keys the last one counts, as for every parser.
-    fn raw(&self, key: &str) -> Option<&RawValue> {
-        self.0.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.as_ref())
-    }
-
-    fn value(&self, key: &str) -> Option<Value> {
-        serde_json::from_str(self.raw(key)?.get()).ok()
-    }
-}
-
-impl<'de> Deserialize<'de> for Entries {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct EntriesVisitor;
-        impl<'de> Visitor<'de> for EntriesVisitor {
-            type Value = Entries;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
+        let (mut runs, mut first_mistake, mut webhooks, mut index) = (Vec::new(), None, 0, 0);
+        each_item(body, |item| {
+            if first_mistake.is_none() {
+                match RunBody::parse(item.get().as_bytes(), ThreadOrigin::Server) {
+                    Ok(None) => {}
+                    Ok(Some(run)) => {
+                        webhooks += 1;
+                        if webhooks <= BATCH_WEBHOOKS_MAX {
+                            runs.push((index, new_run_id(), run));
+                        }
+                    }
+                    Err(mistake) => first_mistake = Some(mistake),
                 }
-                Ok(Entries(entries))
             }
+            index += 1;
+        })
+        .map_err(|error| mistake("body", error))?;
+        if let Some(mistake) = first_mistake {
+            return Err(mistake);
         }
-        deserializer.deserialize_map(EntriesVisitor)
+        if webhooks > BATCH_WEBHOOKS_MAX {
+            let problem =
+                format!("got {webhooks} runs with a webhook, expected {BATCH_WEBHOOKS_MAX} at most");
+            return Err(mistake("body", problem));
+        }
+        Ok((webhooks > 0).then_some(Self { runs, written: body }))
+    }
+
+    /// Returns the body to forward, each run with a webhook [rewritten](RunBody::rewritten).
+    pub(super) fn rewritten(&self) -> Result<Bytes, BodyMistake> {
+        let mut body = String::with_capacity(self.written.len() + ADDED_BYTES * self.runs.len());
+        body.push('[');
+        let (mut runs, mut index, mut rewritten) = (self.runs.iter().peekable(), 0, Ok(()));
+        each_item(self.written, |item| {
+            if index > 0 {
+                body.push(',');
+            }
+            match runs.next_if(|(place, ..)| *place == index) {
+                Some((_, run_id, run)) => {
+                    let result = run.rewrite(*run_id, ThreadOrigin::Server, &mut body);
+                    rewritten = std::mem::replace(&mut rewritten, Ok(())).and(result);
+                }
+                None => body.push_str(item.get()),
+            }
+            index += 1;
+        })
+        .map_err(|error| mistake("body", error))?;
+        body.push(']');
+        rewritten.map(|()| Bytes::from(body))
     }
 }
 
-/// Writes a JSON object.
-struct ObjectWriter(String);
+/// The fields of a run's body that concern us. Of repeated keys the last one counts, as for every parser.
+#[derive(Default)]
+struct Fields<'b> {
+    webhook: Option<&'b RawValue>,
+    webhooks: usize,
+    metadata: Option<&'b RawValue>,
+    on_completion: Option<&'b RawValue>,
+    assistant_id: Option<&'b RawValue>,
+}
 
-impl ObjectWriter {
-    fn new() -> Self {
-        Self("{".to_owned())
+impl<'b> Fields<'b> {
+    fn keep(&mut self, key: &str, value: &'b RawValue) {
+        match key {
+            "webhook" => {
+                self.webhook = Some(value);
+                self.webhooks += 1;
+            }
+            "metadata" => self.metadata = Some(value),
+            "on_completion" => self.on_completion = Some(value),
+            "assistant_id" => self.assistant_id = Some(value),
+            _ => {}
+        }
+    }
+}
+
+/// About what a run's body grows by when it is rewritten.
+const ADDED_BYTES: usize = 128;
+
+/// Writes a JSON object at the end of a text.
+struct ObjectWriter<'t> {
+    text: &'t mut String,
+    is_empty: bool,
+}
+
+impl<'t> ObjectWriter<'t> {
+    fn begin(text: &'t mut String) -> Self {
+        text.push('{');
+        Self { text, is_empty: true }
+    }
+
+    /// Writes a key and returns where its value goes.
+    fn key(&mut self, key: &str) -> &mut String {
+        if !std::mem::replace(&mut self.is_empty, false) {
+            self.text.push(',');
+        }
+        self.text.push_str(&quoted(key));
+        self.text.push(':');
+        self.text
     }
 
     fn push(&mut self, key: &str, value: &str) {
-        if self.0.len() > 1 {
-            self.0.push(',');
-        }
-        self.0.push_str(&quoted(key));
-        self.0.push(':');
-        self.0.push_str(value);
+        self.key(key).push_str(value);
     }
 
-    fn into_string(mut self) -> String {
-        self.0.push('}');
-        self.0
+    fn end(self) {
+        self.text.push('}');
     }
 }
 
@@ -260,7 +289,7 @@ mod tests {
         let id: RunId = "0e5a6cf1-9d1c-5d0b-8a51-52b8b1b7a1f0".parse().unwrap();
         let shown = match RunBody::parse(body.as_bytes(), thread) {
             Ok(Some(run_body)) => {
-                let forwarded = String::from_utf8(run_body.rewritten(id, thread).to_vec()).unwrap();
+                let forwarded = String::from_utf8(run_body.rewritten(id, thread).unwrap().to_vec()).unwrap();
                 format!(
                     "{} -> {} ({})\n{forwarded}",
                     run_body.assistant_id, run_body.webhook, run_body.on_completion
@@ -321,6 +350,7 @@ mod tests {
             b"[\"webhook\"]",
             br#"{"assistant_id":"agent","webhook":["https://a.example"]}"#,
             br#"{"assistant_id":"agent","webhook":{"url":"https://a.example"}}"#,
+            br#"{"assistant_id":"agent","webhook":"https://a.example/\ud800"}"#,
             br#"{"assistant_id":"agent","webhook":"https://a.example","webhook":null}"#,
             br#"{"assistant_id":"agent","webhook":null,"\u0077ebhook":"https://a.example"}"#,
             br#"{"assistant_id":5,"webhook":"https://a.example"}"#,
@@ -339,7 +369,7 @@ mod tests {
             let shown = String::from_utf8_lossy(body);
             assert!(RunBody::parse(body, ThreadOrigin::Server).is_err(), "{shown}");
             let batch = [b"[{\"assistant_id\":\"agent\"},".as_slice(), body, b"]"].concat();
-            assert!(RunBody::parse_batch(&batch, RunId::default).is_err(), "{shown}");
+            assert!(Batch::parse(&batch, RunId::default).is_err(), "{shown}");
         }
     }
 
@@ -363,17 +393,12 @@ mod tests {
     fn each_run_of_a_batch_loses_its_own_webhook() {
         let body = br#"[{"assistant_id":"a","webhook":"https://a.example"}, {"assistant_id":"b","input":{"webhook": 1}},{"assistant_id":"c","webhook":"https://c.example","on_completion":"keep"}]"#;
         let mut ids = (1..).map(|number: u128| RunId(uuid::Uuid::from_u128(number)));
-        let items = RunBody::parse_batch(body, || ids.next().unwrap()).unwrap().unwrap();
+        let batch = Batch::parse(body, || ids.next().unwrap()).unwrap().unwrap();
         expect![[r#"[{"assistant_id":"a","metadata":{"agentcron_run_id":"00000000-0000-0000-0000-000000000001"},"on_completion":"keep"},{"assistant_id":"b","input":{"webhook": 1}},{"assistant_id":"c","metadata":{"agentcron_run_id":"00000000-0000-0000-0000-000000000002"},"on_completion":"keep"}]"#]]
-        .assert_eq(std::str::from_utf8(&rewritten_batch(&items)).unwrap());
+        .assert_eq(std::str::from_utf8(&batch.rewritten().unwrap()).unwrap());
+        assert!(Batch::parse(br#"[{"assistant_id":"a","webhook":null}]"#, RunId::default).unwrap().is_none());
         assert!(
-            RunBody::parse_batch(br#"[{"assistant_id":"a","webhook":null}]"#, RunId::default)
-                .unwrap()
-                .is_none()
-        );
-        assert!(
-            RunBody::parse_batch(br#"{"assistant_id":"a","webhook":"https://a.example"}"#, RunId::default)
-                .is_err()
+            Batch::parse(br#"{"assistant_id":"a","webhook":"https://a.example"}"#, RunId::default).is_err()
         );
     }
 }

@@ -9,21 +9,22 @@
 //! connection goes as well. Only the head of the response is awaited in any case.
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::{Path, Request, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use axum::routing::{MethodRouter, any};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::forwarded_runs::{ForwardedRuns, RequestKind, ResponseSender};
 use super::gateway::Gateway;
 use super::held_body::read_body;
-use super::run_body::{BatchItem, BodyMistake, RunBody, ThreadOrigin, rewritten_batch};
+use super::run_body::{Batch, BodyMistake, RunBody, ThreadOrigin};
 use super::{proxy, webhook_urls};
 use crate::api::error_response::ErrorResponse;
+use crate::api::parsing::parse_beside;
 use crate::domain::bounds::ASSISTANT_CHARS_MAX;
 use crate::domain::cron::{Mode, Template};
 use crate::domain::ids::{RunId, ThreadId};
@@ -93,8 +94,8 @@ async fn start(
     request: Request,
 ) -> Result<Response, ErrorResponse> {
     let (sender, response) = oneshot::channel();
-    let forwarded_runs = gateway.forwarded_runs.clone();
-    forwarded_runs.spawn(handle(gateway, kind, thread, request, sender));
+    let to_finish = gateway.api.to_finish.clone();
+    to_finish.spawn(handle(gateway, kind, thread, request, sender));
     response.await.unwrap_or_else(|_| Err(ErrorResponse::Failed("this request was abandoned".to_owned())))
 }
 
@@ -107,13 +108,12 @@ async fn handle(
 ) {
     let incoming = match read(&gateway, kind, thread, request).await {
         Ok(IncomingRuns::WithWebhooks(incoming)) => *incoming,
-        Ok(IncomingRuns::WithoutWebhook(request, held)) => {
-            tokio::select! {
+        Ok(IncomingRuns::WithoutWebhook(request)) => {
+            return tokio::select! {
                 response = proxy::forward(State(gateway), *request) => drop(sender.send(response)),
                 // Without a webhook the run is no business of ours.
                 () = sender.closed() => {}
-            }
-            return drop(held);
+            };
         }
         Err(error) => {
             tracing::debug!(detail = error.detail(), "run request refused");
@@ -126,8 +126,8 @@ async fn handle(
 /// A request for runs.
 enum IncomingRuns {
     WithWebhooks(Box<RunsToForward>),
-    /// The request to forward as it is, and its share of the memory for bodies.
-    WithoutWebhook(Box<Request>, OwnedSemaphorePermit),
+    /// The request to forward as it is.
+    WithoutWebhook(Box<Request>),
 }
 
 /// The runs to record, and the request to forward.
@@ -151,18 +151,20 @@ async fn read(
 ) -> Result<IncomingRuns, ErrorResponse> {
     let (mut parts, body) = request.into_parts();
     check_encoding(&parts.headers)?;
-    let (body, held) = read_body(gateway, body).await?;
-    let Some(ParsedRuns { runs, body }) = parse(gateway, kind, thread, &body)? else {
-        let request = Request::from_parts(parts, Body::from(body));
-        return Ok(IncomingRuns::WithoutWebhook(Box::new(request), held));
+    let held = read_body(gateway, body).await?;
+    let (to_parse, gateway_of_parser) = (held.bytes.clone(), gateway.clone());
+    let parse = move || parse(&gateway_of_parser, kind, thread, &to_parse);
+    let Some(ParsedRuns { runs, body }) = parse_beside(held.bytes.len(), parse).await?? else {
+        let request = Request::from_parts(parts, held.into_body());
+        return Ok(IncomingRuns::WithoutWebhook(Box::new(request)));
     };
     parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-    let outbound = gateway.agent_server()?.outbound(parts, Body::from(body))?;
+    let outbound = gateway.agent_server()?.outbound(parts, held.forwarded_as(body))?;
     let thread_id = match thread {
         PathThread::Id(thread_id) => Some(thread_id),
         PathThread::None | PathThread::Unreadable => None,
     };
-    let forwarded = ForwardedRuns { gateway: gateway.clone(), kind, thread_id, held };
+    let forwarded = ForwardedRuns { gateway: gateway.clone(), kind, thread_id };
     Ok(IncomingRuns::WithWebhooks(Box::new(RunsToForward { forwarded, runs, outbound })))
 }
 
@@ -190,18 +192,14 @@ fn parse(
         RequestKind::Run(_) => {
             let Some(run) = RunBody::parse(body, origin)? else { return Ok(None) };
             let run_id = new_run_id();
-            let body = run.rewritten(run_id, origin);
+            let body = run.rewritten(run_id, origin)?;
             Ok(Some(ParsedRuns { runs: vec![(run_id, spec(gateway, &run, thread_id)?)], body }))
         }
         RequestKind::Batch => {
-            let Some(items) = RunBody::parse_batch(body, new_run_id)? else { return Ok(None) };
-            let with_webhook = items.iter().filter_map(|item| match item {
-                BatchItem::WithWebhook(run_id, run) => Some((*run_id, run)),
-                BatchItem::AsWritten(_) => None,
-            });
-            let runs = with_webhook.map(|(run_id, run)| Ok((run_id, spec(gateway, run, None)?)));
+            let Some(batch) = Batch::parse(body, new_run_id)? else { return Ok(None) };
+            let runs = batch.runs.iter().map(|(_, run_id, run)| Ok((*run_id, spec(gateway, run, None)?)));
             let runs = runs.collect::<Result<_, ErrorResponse>>()?;
-            Ok(Some(ParsedRuns { runs, body: rewritten_batch(&items) }))
+            Ok(Some(ParsedRuns { runs, body: batch.rewritten()? }))
         }
     }
 }
@@ -209,7 +207,7 @@ fn parse(
 /// Returns what we record of a run, if its webhook is allowed.
 fn spec(
     gateway: &Gateway,
-    run: &RunBody,
+    run: &RunBody<'_>,
     thread_id: Option<ThreadId>,
 ) -> Result<ClientRunSpec, ErrorResponse> {
     webhook_urls::check(&gateway.api.webhooks.now().webhooks.url, &run.webhook)?;

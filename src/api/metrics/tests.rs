@@ -12,10 +12,11 @@ use tower::ServiceExt;
 use super::*;
 use crate::api::v1::tests::api_over;
 use crate::clock::Clock;
-use crate::domain::ids::{BackendRunId, ThreadId};
+use crate::domain::bounds::METRIC_CRONS_MAX;
+use crate::domain::ids::{BackendRunId, CronId, ThreadId};
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Outcome, RunChange};
-use crate::store::{Execution, RunEnding, Step, Store};
+use crate::store::{Execution, NewApiCron, NewDefinition, RunEnding, Step, Store};
 
 /// Checks the whole text strictly and returns every sample by its name and labels.
 fn parsed(text: &str) -> BTreeMap<String, f64> {
@@ -71,15 +72,25 @@ fn api(folder: &Path) -> Api {
     api_over(folder, store, clock)
 }
 
-async fn add_cron(api: &Api, name: &str) {
-    let body = r#"{"schedule":"0 * * * *","assistant_id":"agent"}"#.to_owned();
-    let fields: crate::config::CronFields = serde_json::from_str(&body).unwrap();
+const HOURLY: &str = r#"{"schedule":"0 * * * *","assistant_id":"agent"}"#;
+
+fn definition(name: &str) -> NewDefinition {
+    let fields: crate::config::CronFields = serde_json::from_str(HOURLY).unwrap();
     let cron = Arc::new(crate::config::validate_cron(name, &fields).unwrap());
-    let definition = crate::store::NewDefinition { cron, body, location: "crons.toml:1:1".to_owned() };
-    api.store.sync_file_crons(api.clock.now(), vec![definition]).await.unwrap();
+    NewDefinition { cron, body: HOURLY.to_owned(), location: "crons.toml:1:1".to_owned() }
 }
 
-/// Records a run that starts after 2 s and ends after 3 s more.
+async fn add_cron(api: &Api, name: &str) {
+    api.store.sync_file_crons(api.clock.now(), vec![definition(name)]).await.unwrap();
+}
+
+async fn add_api_cron(api: &Api, name: &str) {
+    let cron_id = CronId(uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()));
+    let (name, body, request) = (Some(name.to_owned()), HOURLY.to_owned(), serde_json::Map::new());
+    api.store.create_api_cron(api.clock.now(), NewApiCron { cron_id, name, body, request }).await.unwrap();
+}
+
+/// Records a run of `digest` that starts after 2 s and ends after 3 s more.
 async fn run(api: &Api, status: Status) {
     let run_id = api.store.trigger(api.clock.now(), "digest".to_owned()).await.unwrap().unwrap().run.run_id;
     let later = |seconds| backoff::after(api.clock.now(), Duration::from_secs(seconds));
@@ -92,7 +103,7 @@ async fn run(api: &Api, status: Status) {
         api.store.step_run(Step::of(run_id, change)).await.unwrap();
     }
     let reason = (status == Status::Error).then(|| Reason::new(ReasonCode::GraphError, "boom".to_owned()));
-    let outcome = Outcome { status, reason, error: None, values: None, ended_at: later(5) };
+    let outcome = Outcome { status, reason, error: None, values: None, interrupts: None, ended_at: later(5) };
     let ending =
         RunEnding { run_id, outcome, delivery: None, discard: None, event: None, failure_limit: None };
     api.store.end_run(ending).await.unwrap();
@@ -157,6 +168,36 @@ async fn occurrences_that_never_ran_are_counted_one_by_one() {
     assert_eq!((missed, caught_up), (5.0, 1.0), "04:00 to 08:00, and 09:00");
     let by_reason = "agentcron_run_reasons_total{status=\"missed\",reason_code=\"catchup_latest\"}";
     assert_eq!(counted[by_reason], 5.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn crons_of_clients_have_one_series_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = api(folder.path());
+    add_cron(&api, "from-a-file").await;
+    for name in ["digest", "chosen-by-a-client", "another"] {
+        add_api_cron(&api, name).await;
+    }
+    run(&api, Status::Error).await;
+    let samples = scrape(&crate::api::router(api.clone())).await;
+    let by_cron: Vec<_> = samples.keys().filter(|series| series.contains("cron=")).collect();
+    assert_eq!(by_cron, ["agentcron_cron_failures_in_a_row{cron=\"from-a-file\"}"]);
+    assert_eq!(samples["agentcron_api_cron_failures_in_a_row"], 1.0);
+    assert_eq!(samples["agentcron_crons{state=\"active\"}"], 4.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_too_many_crons_from_files_those_that_fail_have_a_series() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = api(folder.path());
+    let names = (0..METRIC_CRONS_MAX + 1).map(|number| format!("cron-{number:04}"));
+    let definitions = names.chain(["digest".to_owned()]).map(|name| definition(&name));
+    api.store.sync_file_crons(api.clock.now(), definitions.collect()).await.unwrap();
+    run(&api, Status::Error).await;
+    let samples = scrape(&crate::api::router(api.clone())).await;
+    assert_eq!(samples.keys().filter(|series| series.contains("cron=")).count(), METRIC_CRONS_MAX);
+    assert_eq!(samples["agentcron_cron_failures_in_a_row{cron=\"digest\"}"], 1.0);
+    assert_eq!(samples["agentcron_crons_without_series"], 2.0);
 }
 
 #[test]

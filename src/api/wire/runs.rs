@@ -97,6 +97,9 @@ pub struct RunDetails {
     pub not_found_count: u32,
     /// What its graph returned; null if it returned nothing, or if agentcron could not keep it.
     pub values: Value,
+    /// The questions at which its graph stopped and waits for a human, each with its `id` and `value`; null if there
+    /// are none.
+    pub interrupts: Value,
     /// What happened to it beyond the usual course, in order of time.
     pub events: Vec<RunEvent>,
     /// The webhooks about its end.
@@ -202,6 +205,7 @@ impl RunDetails {
             start_before: Time(run.start_before),
             not_found_count: run.not_found_count,
             values: details.values.clone().unwrap_or(Value::Null),
+            interrupts: details.interrupts.clone().unwrap_or(Value::Null),
             events: details.events.iter().map(event).collect(),
             deliveries: details.deliveries.iter().map(RunDelivery::of).collect(),
         }

@@ -26,9 +26,9 @@ impl HideValues for Run {
         if let Some(error) = &mut self.error {
             HIDDEN.clone_into(&mut error.message);
         }
-        // The reason of a skip or a miss is ours; others may quote what came from outside.
-        let is_ours = matches!(self.status, "skipped" | "missed");
-        if self.reason.is_some() && !is_ours {
+        // While a run waits, and if it fails, its reason may quote what came from outside.
+        let may_quote = self.status == "error" || self.phase != "ended";
+        if self.reason.is_some() && may_quote {
             self.reason = Some(HIDDEN.to_owned());
         }
     }
@@ -38,6 +38,7 @@ impl HideValues for RunDetails {
     fn hide_values(&mut self) {
         self.run.hide_values();
         self.values = Value::Null;
+        self.interrupts = Value::Null;
         for event in self.events.iter_mut().filter(|event| event.detail.is_some()) {
             event.detail = Some(HIDDEN.to_owned());
         }

@@ -94,6 +94,7 @@ impl EmbeddedServer {
             .route("/threads/search", post(threads::search))
             .route("/threads/{thread_id}", get(threads::show).delete(threads::delete))
             .route("/threads/{thread_id}/state", get(threads::show_state))
+            .route("/threads/{thread_id}/history", post(threads::show_history))
             .route("/threads/{thread_id}/runs", post(runs::create).get(runs::list))
             .route("/threads/{thread_id}/runs/wait", post(follow::create_and_wait))
             .route("/threads/{thread_id}/runs/stream", post(follow::create_and_stream))

@@ -72,6 +72,19 @@ pub(super) async fn show_state(
     Ok(Json(wire::state(server.state().1.thread(thread_id)?)))
 }
 
+/// Returns the newest state if a run with the given metadata made it. The embedded server keeps no older ones.
+pub(super) async fn show_history(
+    State(server): State<EmbeddedServer>,
+    Path(thread_id): Path<String>,
+    body: Bytes,
+) -> Result<Json<Value>, RequestError> {
+    let thread_id = parse_id(&thread_id, "thread")?;
+    let wanted = take_object(&mut object(&body)?, "metadata")?;
+    let state = wire::state(server.state().1.thread(thread_id)?);
+    let is_wanted = wanted.iter().all(|(key, value)| state["metadata"][key] == *value);
+    Ok(Json(if is_wanted { Value::Array(vec![state]) } else { Value::Array(Vec::new()) }))
+}
+
 pub(super) async fn delete(
     State(server): State<EmbeddedServer>,
     Path(thread_id): Path<String>,

@@ -1,8 +1,9 @@
 //! The text of the file: TOML with comments. Nothing that the server sent can leave its line.
 
 use super::mapping::ImportedCron;
-use super::toml_value::toml_value;
+use super::toml_value::{toml_value, written};
 use super::webhook::Variables;
+use crate::domain::printable::blanked;
 
 /// Returns the whole file.
 pub(super) fn file(from: &str, imported: &[ImportedCron], variables: &Variables) -> String {
@@ -22,10 +23,10 @@ pub(super) fn file(from: &str, imported: &[ImportedCron], variables: &Variables)
 }
 
 fn one(cron: &ImportedCron) -> String {
-    let mut text = format!("\n# {}\n", comment(&format!("on the server: {}", cron.cron_id)));
-    cron.notes.iter().for_each(|note| text.push_str(&format!("# {}\n", comment(note))));
+    let mut text = format!("\n# {}\n", blanked(&format!("on the server: {}", cron.cron_id)));
+    cron.notes.iter().for_each(|note| text.push_str(&format!("# {}\n", blanked(note))));
     let Some(fields) = &cron.fields else {
-        text.push_str(&comment(&format!("# [cron.{}]", cron.name)));
+        text.push_str(&blanked(&format!("# [cron.{}]", cron.name)));
         text.push('\n');
         return text;
     };
@@ -33,15 +34,10 @@ fn one(cron: &ImportedCron) -> String {
     let fields = serde_json::to_value(fields).unwrap_or_default();
     for (name, value) in fields.as_object().into_iter().flatten() {
         if let Some(value) = toml_value(value) {
-            text.push_str(&format!("{name} = {value}\n"));
+            text.push_str(&format!("{name} = {}\n", written(&value)));
         }
     }
     text
-}
-
-/// Returns the text on one line, without control characters.
-fn comment(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
 }
 
 /// Returns a name as a key. A bare key cannot contain dots.

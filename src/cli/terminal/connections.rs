@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Failure;
-use crate::config::{BackendConfig, WebhooksConfig};
+use crate::config::{BackendConfig, FILE_BYTES_MAX, WebhooksConfig, read_regular};
 use crate::transport::{Dialer, Relay, Transport};
 
 /// How a certificate begins in a PEM file.
@@ -44,7 +44,7 @@ fn extra_roots(key: &str, path: Option<&Path>) -> Result<Option<Vec<u8>>, Failur
     let Some(path) = path else { return Ok(None) };
     let shown = path.display();
     let unreadable = |error| Failure::Usage(format!("{key}: cannot read {shown}: {error}"));
-    let pem = std::fs::read(path).map_err(unreadable)?;
+    let pem = read_regular(path, FILE_BYTES_MAX).map_err(unreadable)?;
     // Any other file reads as a bundle of no certificates, and the daemon would start without its root.
     if !pem.windows(PEM_BEGIN.len()).any(|window| window == PEM_BEGIN) {
         return Err(Failure::Usage(format!("{key}: {shown} contains no PEM certificate")));

@@ -11,6 +11,7 @@ use super::Failure;
 use super::global_options::{ColorChoice, GlobalOptions};
 use super::table::{Layout, Rows};
 use crate::config::{ConfigError, Environment};
+use crate::domain::printable::{in_json, on_lines, on_one_line};
 use crate::present::{Tone, counted};
 
 /// How wide a line may be where there is no terminal: people do not read wider lines, and programs use JSON.
@@ -34,7 +35,7 @@ impl From<Tone> for TextStyle {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Coloring {
+pub(super) enum Coloring {
     On,
     Off,
 }
@@ -79,25 +80,27 @@ impl Output {
         paint(self.stdout_coloring, style.into(), text)
     }
 
+    /// Prints a line. If the text has more than one, the others stand below its beginning, behind a margin.
     pub(in crate::cli) fn line(&mut self, text: &str) -> io::Result<()> {
-        writeln!(self.out, "{text}")
+        let indent = text.len() - text.trim_start_matches(' ').len();
+        writeln!(self.out, "{}", with_margin(text, indent, self.stdout_coloring))
     }
 
-    /// Prints a text without a newline after it.
+    /// Prints lines of our own, and no newline after them.
     pub(in crate::cli) fn text(&mut self, text: &str) -> io::Result<()> {
         write!(self.out, "{text}")
     }
 
     /// Prints one object on one line.
     pub(in crate::cli) fn json(&mut self, object: &impl Serialize) -> io::Result<()> {
-        serde_json::to_writer(&mut self.out, object)?;
-        writeln!(self.out)
+        writeln!(self.out, "{}", in_json(&serde_json::to_string(object)?))
     }
 
     /// Prints an empty line and a heading.
     pub(in crate::cli) fn heading(&mut self, text: &str) -> io::Result<()> {
         let heading = self.paint(TextStyle::Bold, text);
-        writeln!(self.out, "\n{heading}")
+        writeln!(self.out)?;
+        self.line(&heading)
     }
 
     /// Prints labels and values in two columns.
@@ -105,6 +108,7 @@ impl Output {
         let width = fields.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
         for (label, value) in fields {
             let label = self.paint(TextStyle::Dim, &format!("{label:<width$}"));
+            let value = with_margin(value, width + 2, self.stdout_coloring);
             writeln!(self.out, "{label}  {value}")?;
         }
         Ok(())
@@ -120,7 +124,7 @@ impl Output {
         let width = if self.terminal { usize::from(self.width) } else { WIDTH_MAX };
         let coloring = self.stdout_coloring;
         for line in rows.arrange(width, above, |header| paint(coloring, TextStyle::Bold, header)) {
-            writeln!(self.out, "{line}")?;
+            self.line(&line)?;
         }
         Ok(())
     }
@@ -134,7 +138,7 @@ impl Output {
         // What was printed before must come before it on the terminal too.
         self.out.flush()?;
         let label = paint(self.stderr_coloring, Tone::Attention.into(), "warning:");
-        writeln!(io::stderr(), "{label} {text}")
+        writeln!(io::stderr(), "{label} {}", with_margin(text, 0, self.stderr_coloring))
     }
 
     /// Prints the warnings of a configuration.
@@ -152,6 +156,7 @@ impl Output {
         let _ = match failure {
             // Each mistake begins with its place, so that editors and people find it.
             Failure::Config(errors) => {
+                // They are one line each, apart from their excerpts.
                 let mistakes = counted(errors.0.len() as u64, "mistake");
                 writeln!(io::stderr(), "{errors}\n{error} {mistakes} in the configuration")
             }
@@ -160,22 +165,51 @@ impl Output {
             | Failure::Daemon(_)
             | Failure::Failed(_)
             | Failure::Output(_)
-            | Failure::StoppedAtOnce => writeln!(io::stderr(), "{error} {failure}"),
+            | Failure::StoppedAtOnce => {
+                let failure = with_margin(&failure.to_string(), 0, self.stderr_coloring);
+                writeln!(io::stderr(), "{error} {failure}")
+            }
         };
     }
 }
 
-/// Escapes the control characters in a text that others wrote, so that it has no power over the terminal. Newlines stay.
+/// Returns a text that others wrote as it can be shown. Its lines are kept: whatever prints them gives them a margin.
 pub(in crate::cli) fn printable(text: &str) -> String {
+    on_lines(text)
+}
+
+/// Returns the text with a margin before each line but the first, so that no text from outside can pass for a line of
+/// ours. Everything unprintable is escaped, except for our own colours.
+pub(super) fn with_margin(text: &str, indent: usize, coloring: Coloring) -> String {
     let mut shown = String::with_capacity(text.len());
-    for char in text.chars() {
-        if char.is_control() && char != '\n' {
-            shown.extend(char.escape_default());
-        } else {
-            shown.push(char);
+    for (number, line) in text.lines().enumerate() {
+        if number > 0 {
+            shown.push_str(&format!("\n{:indent$}  | ", ""));
         }
+        let mut rest = line;
+        while coloring == Coloring::On
+            && let Some((before, color, after)) = color_in(rest)
+        {
+            shown.push_str(&on_one_line(before));
+            shown.push_str(color);
+            rest = after;
+        }
+        shown.push_str(&on_one_line(rest));
     }
     shown
+}
+
+/// Splits a text at its first colour code, such as `ESC[31m`.
+fn color_in(text: &str) -> Option<(&str, &str, &str)> {
+    for (at, _) in text.match_indices("\u{1b}[") {
+        let code = &text[at + 2..];
+        let digits = code.len() - code.trim_start_matches(|char: char| char.is_ascii_digit()).len();
+        if code[digits..].starts_with('m') {
+            let end = at + 2 + digits + 1;
+            return Some((&text[..at], &text[at..end], &text[end..]));
+        }
+    }
+    None
 }
 
 fn paint(coloring: Coloring, style: TextStyle, text: &str) -> String {
@@ -191,5 +225,21 @@ fn paint(coloring: Coloring, style: TextStyle, text: &str) -> String {
     match coloring {
         Coloring::On if !text.is_empty() => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
         Coloring::On | Coloring::Off => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn further_lines_get_a_margin_and_only_our_colours_stay() {
+        let on = |text| with_margin(text, 2, Coloring::On);
+        let off = |text| with_margin(text, 2, Coloring::Off);
+        assert_eq!(off("a\nFORGED\r\nc\rd"), "a\n    | FORGED\n    | c\\rd");
+        assert_eq!(on("\u{1b}[31ma\u{1b}[0m\u{1b}[2Jb"), "\u{1b}[31ma\u{1b}[0m\\u{1b}[2Jb");
+        assert_eq!(on("\u{1b}[2\u{1b}[31mb\u{1b}["), "\\u{1b}[2\u{1b}[31mb\\u{1b}[");
+        assert_eq!(off("\u{1b}[31ma\u{202e}"), "\\u{1b}[31ma\\u{202e}");
+        assert_eq!((off(""), on("")), (String::new(), String::new()));
     }
 }

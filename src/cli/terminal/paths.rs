@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::{Environment, STORE_PATH_DEFAULT};
+use crate::config::{Environment, FILE_BYTES_MAX, STORE_PATH_DEFAULT, read_regular};
 
 /// Returns `store.path` of the file, or `None` if it cannot be read without loading the rest.
 pub(super) fn store_path(config: &Path, environment: &Environment) -> Option<PathBuf> {
@@ -26,7 +26,7 @@ pub(super) fn socket_path(config: &Path, environment: &Environment) -> Option<Pa
 }
 
 fn table(config: &Path) -> Option<toml::Table> {
-    std::fs::read_to_string(config).ok()?.parse().ok()
+    String::from_utf8(read_regular(config, FILE_BYTES_MAX).ok()?).ok()?.parse().ok()
 }
 
 fn filled(config: &Path, environment: &Environment, written: &str) -> Option<PathBuf> {

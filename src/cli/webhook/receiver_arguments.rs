@@ -1,13 +1,12 @@
 //! The receiver that `webhook test` and `webhook doctor` are about, and the settings that apply to it.
 
-use std::fs::File;
 use std::path::PathBuf;
 
 use clap::Args;
 use uuid::Uuid;
 
 use crate::cli::terminal::{Failure, Session, cron_named, crons_of};
-use crate::config::{WebhooksConfig, webhooks_by_default};
+use crate::config::{FILE_BYTES_MAX, WebhooksConfig, read_regular, webhooks_by_default};
 use crate::domain::cron::CronSource;
 use crate::domain::template;
 use crate::webhook::{BodyLimits, OutboundWebhook, SampleWebhook};
@@ -46,7 +45,7 @@ pub(super) fn choose_receiver(
     session: &mut Session,
 ) -> Result<ChosenReceiver, Failure> {
     let path = session.config_path.clone();
-    if let (Some(url), Err(error)) = (&arguments.url, File::open(&path)) {
+    if let (Some(url), Err(error)) = (&arguments.url, read_regular(&path, FILE_BYTES_MAX)) {
         session.output.warn(&format!(
             "no configuration at {} ({error}): using the defaults, without secrets and headers",
             path.display()

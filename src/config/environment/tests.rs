@@ -44,6 +44,10 @@ fn a_credential_is_read_without_its_last_newline_and_must_be_private() {
     check(b"\xff", 0o400, expect!["credential.key is not UTF-8 text"]);
     check(b"hunter2", 0o604, expect!["credential.key is readable by everybody on this machine (chmod o-r)"]);
     check(&[b'x'; (1 << 20) + 1], 0o600, expect!["credential.key is longer than 1048576 bytes"]);
+    let pipe = directory.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let error = read_credential("credential.key", &pipe).unwrap_err().to_string();
+    assert_eq!(error, "credential.key cannot be read: it is a pipe, expected a regular file");
     assert_eq!(
         read_credential("credential.other", &directory.path().join("other")),
         Err(LookupError::Unset("credential.other".to_owned()))

@@ -80,7 +80,7 @@ const BACKEND_KEYS: &[KeyReference] = &[
         value_type: ValueType::Integer { min: 1, max: CONCURRENT_RUNS_MAX },
         default: DefaultValue::Toml("256"),
         example: "100",
-        meaning: "How many runs of all crons together may be in progress at the same time.",
+        meaning: "How many runs of all crons together may be in progress at the same time. An eighth of the places, at least one, is kept for crons from files.",
         secrecy: Secrecy::Public,
     },
     KeyReference {
@@ -239,7 +239,7 @@ const WEBHOOKS_KEYS: &[KeyReference] = &[
         value_type: ValueType::TextList,
         default: DefaultValue::Absent("webhooks are not signed"),
         example: "[\"${{ credential.webhook_secret }}\"]",
-        meaning: "Standard Webhooks keys (`whsec_…` or `whsk_…`); every key signs, so that receivers can change from one to the next.",
+        meaning: "Standard Webhooks keys (`whsec_…` with base64 of 24 to 64 bytes, or `whsk_…`); every key signs, so that receivers can change from one to the next.",
         secrecy: Secrecy::MayHoldSecret,
     },
     KeyReference {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::config::errors::{Complaint, quoted};
+use crate::config::limits::ERRORS_MAX;
 use crate::config::nearest::nearest;
 use crate::domain::template;
 use crate::domain::words::UnknownWord;
@@ -54,6 +55,11 @@ pub(super) struct Mistakes(Vec<FieldError>);
 impl Mistakes {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Returns whether there are more than will be shown, so that a further one is worth no work.
+    pub(super) fn is_full(&self) -> bool {
+        self.0.len() >= ERRORS_MAX
     }
 
     pub(super) fn into_errors(self) -> Vec<FieldError> {

@@ -73,7 +73,7 @@ fn check_word(
     known: &[&'static str],
     mistakes: &mut Mistakes,
 ) {
-    if !known.contains(&text) {
+    if !known.contains(&text) && !mistakes.is_full() {
         mistakes.add_complaint(field, pointer, unknown_word(text, known));
     }
 }

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::domain::printable::blanked;
+
 /// Why an expression and a time zone do not make a calendar.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CalendarError {
@@ -55,8 +57,7 @@ impl ExpressionError {
 
     /// Returns two lines: the expression, and carets under the part at fault.
     pub fn caret(&self) -> String {
-        let printable = |c: char| if c.is_control() { ' ' } else { c };
-        let shown: String = self.expression.chars().map(printable).collect();
+        let shown = blanked(&self.expression);
         let (mut before, mut under) = (0, 0);
         for (at, _) in self.expression.char_indices() {
             if at < self.error.span.start {

@@ -29,12 +29,17 @@ fn nearest(name: &str) -> Option<String> {
         return None;
     }
     let bundled = TimeZoneDatabase::bundled();
+    let compare = |known: &str| {
+        let (shorter, longer) = (known.len().min(wanted.len()), known.len().max(wanted.len()));
+        // Each character too many or too few counts, so most names need not be compared.
+        let is_near = shorter as f64 >= SIMILARITY_MIN * longer as f64;
+        if is_near { strsim::normalized_damerau_levenshtein(known, &wanted) } else { 0.0 }
+    };
     let similarity = |known: &str| {
         let known = known.to_lowercase();
         let city = known.rsplit('/').next().unwrap_or(&known);
-        let by_name = strsim::normalized_damerau_levenshtein(&known, &wanted);
         // A whole name that is just as similar is preferred.
-        by_name.max(strsim::normalized_damerau_levenshtein(city, &wanted) - 0.005)
+        compare(&known).max(compare(city) - 0.005)
     };
     let scored = bundled.available().map(|known| (similarity(known.as_str()), known.as_str().to_owned()));
     let best = scored.max_by(|(a, _), (b, _)| a.total_cmp(b))?;

@@ -10,6 +10,7 @@ fn outcome() -> Outcome {
         reason: None,
         error: None,
         values: None,
+        interrupts: None,
         ended_at: Timestamp::UNIX_EPOCH,
     }
 }

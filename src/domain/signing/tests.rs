@@ -24,14 +24,50 @@ fn signatures_are_those_that_other_implementations_make() {
 }
 
 #[test]
-fn a_secret_needs_no_prefix_and_a_private_key_needs_no_public_half() {
-    for vector in vectors() {
-        let text = vector["secret"].as_str().unwrap();
-        let same = match text.strip_prefix("whsk_") {
-            Some(key) => format!("whsk_{}", STANDARD.encode(&STANDARD.decode(key).unwrap()[..SEED_BYTES])),
-            None => text.trim_start_matches("whsec_").to_owned(),
-        };
-        assert_eq!(sign(&[&same], &vector), vector["signature"].as_str().unwrap());
+fn a_private_key_needs_no_public_half() {
+    let vector = vectors().into_iter().find(|vector| vector["scheme"] == "v1a").unwrap();
+    let key = STANDARD.decode(vector["secret"].as_str().unwrap().trim_start_matches("whsk_")).unwrap();
+    let seed = format!("whsk_{}", STANDARD.encode(&key[..SEED_BYTES]));
+    assert_eq!(sign(&[&seed], &vector), vector["signature"].as_str().unwrap());
+}
+
+#[test]
+fn a_text_that_is_almost_a_key_is_no_key() {
+    const SECRET: &str = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let of_bytes = |prefix: &str, count| format!("{prefix}{}", STANDARD.encode(vec![7; count]));
+    let prefix = KeyError::Prefix;
+    let not_base64 = KeyError::NotBase64;
+    for (text, expected) in [
+        (format!("whsec_{SECRET}"), None),
+        (of_bytes("whsec_", 24), None),
+        (of_bytes("whsec_", 64), None),
+        (of_bytes("whsec_", 23), Some(KeyError::SecretLength(23))),
+        (of_bytes("whsec_", 65), Some(KeyError::SecretLength(65))),
+        (of_bytes("whsec_", 512), Some(KeyError::SecretLength(512))),
+        (format!("WHSEC_{SECRET}"), Some(prefix)),
+        (format!("Whsec_{SECRET}"), Some(prefix)),
+        (format!("whsec-{SECRET}"), Some(prefix)),
+        (format!("whsec{SECRET}"), Some(prefix)),
+        (format!(" whsec_{SECRET}"), Some(prefix)),
+        (format!("\u{feff}whsec_{SECRET}"), Some(prefix)),
+        (format!("\"whsec_{SECRET}\""), Some(prefix)),
+        (SECRET.to_owned(), Some(prefix)),
+        ("a secret that is raw text - no base64".to_owned(), Some(prefix)),
+        (String::new(), Some(prefix)),
+        (format!("whsec_{SECRET} "), Some(not_base64)),
+        (format!("whsec_ {SECRET}"), Some(not_base64)),
+        (format!("whsec_whsec_{SECRET}"), Some(not_base64)),
+        (format!("whsec_{}", &SECRET[1..]), Some(not_base64)),
+        (format!("whsec_{SECRET}="), Some(not_base64)),
+        (format!("whsec_{}", "_-".repeat(20)), Some(not_base64)),
+        (of_bytes("whsk_", 32), None),
+        (of_bytes("whsk_", 31), Some(KeyError::Length(31))),
+        (of_bytes("whsk_", 33), Some(KeyError::Length(33))),
+        (of_bytes("whsk_", 64), Some(KeyError::Mismatch)),
+        (of_bytes("WHSK_", 32), Some(prefix)),
+        (of_bytes("whpk_", 32), Some(KeyError::Public)),
+    ] {
+        assert_eq!(SigningKey::parse(&text).err(), expected, "{text:?}");
     }
 }
 
@@ -52,23 +88,25 @@ fn an_invalid_key_is_reported_without_quoting_it() {
         "whsec_",
         "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS",
         "whsec_hunter2-hunter2-hunter2-hunter2-",
-        "hunter2 hunter2 hunter2",
+        "hunter2 hunter2 hunter2 hunter2 hunter2",
         "whsk_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
         "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=",
         &other_half,
     ];
     let errors: Vec<_> = texts.map(|text| SigningKey::parse(text).unwrap_err().to_string()).to_vec();
     expect![[r#"
-        got a secret of 0 bytes, expected at least 24
-        the text after the prefix is not base64
-        the text after the prefix is not base64
-        got a secret of 23 bytes, expected at least 24
+        got a secret of 0 bytes, expected 24 to 64
+        the text after the prefix is not base64: expected letters, digits, + and /, padded with =
+        the text after the prefix is not base64: expected letters, digits, + and /, padded with =
+        expected whsec_ or whsk_ in lower case, and base64 after it
         got a key of 24 bytes, expected 32 (the seed) or 64 (the seed and its public key)
         got a public key, which can verify but not sign
         the public half does not belong to the private half"#]]
     .assert_eq(&errors.join("\n"));
-    let raw = "a secret that is raw text - no base64";
-    assert_eq!(format!("{:?}", SigningKey::parse(raw).unwrap()), "***");
+    assert_eq!(
+        format!("{:?}", SigningKey::parse(&format!("whsk_{}", STANDARD.encode([7; 32]))).unwrap()),
+        "***"
+    );
 }
 
 /// Returns the webhook of a vector with this timestamp and these signatures.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use ring::hmac;
 use ring::signature::{ED25519, KeyPair, UnparsedPublicKey};
 
-use super::{KeyError, SigningKey, SigningMaterial, signed_bytes};
+use super::{KeyError, PUBLIC_PREFIX, SigningKey, SigningMaterial, signed_bytes};
 use crate::domain::bounds::SIGNATURE_AGE_MAX;
 use crate::domain::words::words;
 
@@ -58,7 +58,7 @@ impl VerifyingKey {
     /// Parses everything that [`SigningKey::parse`] accepts, and `whpk_` with base64, the public half of an
     /// ed25519 key.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
-        let Some(key) = text.strip_prefix("whpk_") else {
+        let Some(key) = text.strip_prefix(PUBLIC_PREFIX) else {
             return SigningKey::parse(text).map(|key| Self::of(&key));
         };
         let key = STANDARD.decode(key).map_err(|_| KeyError::NotBase64)?;

@@ -1,5 +1,6 @@
 //! Origins that hang, fail and ask us to wait, in simulated time.
 
+mod answers;
 mod control;
 
 use std::sync::{Arc, Mutex};
@@ -158,9 +159,9 @@ fn store_with_deliveries(
     let run_id = uuid::Uuid::nil();
     connection
         .execute_batch(&format!(
-            "PRAGMA foreign_keys = OFF; INSERT INTO runs (run_id, cron_id, cron_name, definition_id, trigger, \
+            "PRAGMA foreign_keys = OFF; INSERT INTO runs (run_id, cron_id, cron_name, cron_source, definition_id, trigger, \
              scheduled_for, due_at, start_before, exclusive, phase, start_number, status, ended_at) \
-             VALUES ('{run_id}', 'c', 'c', 'd', 'schedule', 0, 0, 0, 0, 'ended', 1, 'success', 0); BEGIN;"
+             VALUES ('{run_id}', 'c', 'c', 'file', 'd', 'schedule', 0, 0, 0, 0, 'ended', 1, 'success', 0); BEGIN;"
         ))
         .unwrap();
     for (url, due_at) in deliveries {

@@ -48,18 +48,21 @@ pub(super) async fn ended(
     commit(runner, RunEnding { run_id, outcome, delivery, discard, event: None, failure_limit }).await
 }
 
-/// Replaces values that are too large to keep by a digest, and says so unless the run has another reason already.
+/// Replaces values and questions that are too large to keep by a digest, and says so unless the run has another
+/// reason already.
 fn drop_large_values(outcome: &mut Outcome, bytes_max: usize) {
-    outcome.values = match outcome.values.take().map(|values| values::keep(values, bytes_max)) {
-        None => None,
-        Some(KeptValues::Whole(values)) => Some(values),
-        Some(KeptValues::Digest { bytes, digest }) => {
-            let message =
-                format!("values not kept: {bytes} bytes, more than store.values_bytes_max = {bytes_max}");
-            outcome.reason.get_or_insert_with(|| Reason::new(ReasonCode::ValuesTooLarge, message));
-            Some(digest)
-        }
-    };
+    for values in [&mut outcome.values, &mut outcome.interrupts] {
+        *values = match values.take().map(|values| values::keep(values, bytes_max)) {
+            None => None,
+            Some(KeptValues::Whole(values)) => Some(values),
+            Some(KeptValues::Digest { bytes, digest }) => {
+                let message =
+                    format!("values not kept: {bytes} bytes, more than store.values_bytes_max = {bytes_max}");
+                outcome.reason.get_or_insert_with(|| Reason::new(ReasonCode::ValuesTooLarge, message));
+                Some(digest)
+            }
+        };
+    }
 }
 
 /// Redacts what was filled into the request, so that it does not come back from the backend: neither in an
@@ -79,7 +82,8 @@ fn redact_secrets(task: &RunTask<'_>, outcome: &mut Outcome, report: &mut Option
         PlaceholderSource::Environment(_) | PlaceholderSource::Firing(_) => false,
     });
     let credentials = credentials.and(task.backend.credentials().secrets().long());
-    outcome.values.iter_mut().for_each(|values| credentials.redact_in(values));
+    let values = outcome.values.iter_mut().chain(&mut outcome.interrupts);
+    values.for_each(|values| credentials.redact_in(values));
     let Some(report) = report else { return };
     credentials.redact_in(report);
     report.get_mut("kwargs").into_iter().for_each(|asked| task.secrets.redact_in(asked));

@@ -7,15 +7,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
+use super::absence::{Absence, absence};
 use super::access::Access;
-use super::end_details::{EndDetails, EndValues, query_thread};
-use super::judge::{BackendEnd, judge};
-use super::{AcceptedRun, RunTask, Watched, end};
-use crate::backend::{CallError, JoinResult, ReportedEnd, ResponseStream, RunReport};
+use super::breakpoints::stopped_at_breakpoint;
+use super::end_details::end_details;
+use super::judge::{BackendEnd, Pause, judge};
+use super::{AcceptedRun, RunTask, Runner, Watched, end};
+use crate::backend::{CallError, Denial, JoinResult, ReportedEnd, ResponseStream, RunReport};
 use crate::domain::backoff;
-use crate::domain::bounds::{CANCEL_WAIT, JOIN_WAIT, NOT_FOUND_MAX, POLL_WAIT};
+use crate::domain::bounds::{CANCEL_WAIT, JOIN_WAIT, NOT_FOUND_MAX, POLL_WAIT, UNCONFIRMED_MAX};
 use crate::domain::reason::{Reason, ReasonCode, RunEventKind};
-use crate::domain::run::{BackendRun, CancelCause, Outcome, RunChange, RunState, Status};
+use crate::domain::run::{BackendRun, CancelCause, Outcome, RunChange, RunError, RunState, Status};
 use crate::store::{ClaimedRun, RunEvent, Step, StoreError};
 
 /// The waits between two joins of the same run when the connection does not last.
@@ -31,9 +33,15 @@ struct FollowState {
     reported: Option<ReportedEnd>,
     reconnects: u32,
     not_found_count: u32,
+    /// Whether the server has ever shown the run to us.
+    was_shown: bool,
     access: Access,
     /// Whether the backend has refused to cancel the run.
     cancel_denied: bool,
+    /// How often the run was not found, and the server's answer did not show that it is not there.
+    not_shown_count: u32,
+    /// Whether the server reported the end of a run that it did not have afterwards.
+    ended_on_server: bool,
     /// When the backend was asked to cancel the run.
     cancel_since: Option<Timestamp>,
 }
@@ -90,8 +98,11 @@ pub(super) async fn follow(
         reported: None,
         reconnects: 0,
         not_found_count: 0,
+        was_shown: false,
         access: Access::of(task),
         cancel_denied: false,
+        not_shown_count: 0,
+        ended_on_server: false,
         cancel_since: None,
     };
     let result = follow_to_end(task, &mut state, nudge).await;
@@ -220,7 +231,8 @@ async fn cancel(task: &RunTask<'_>, state: &mut FollowState) -> Result<(), Store
     }
     let BackendRun { thread_id, backend_run_id, .. } = state.backend_run;
     match task.backend.cancel(thread_id, backend_run_id).await {
-        Ok(()) | Err(CallError::NotFound(_)) => {
+        // A server without this route does not confirm it, which is seen as well.
+        Ok(()) | Err(CallError::NotFound(_) | CallError::PlainNotFound(_)) => {
             state.cancel_since = Some(task.runner.clock.now());
             if std::mem::take(&mut state.cancel_denied) {
                 state.access.granted(task).await?;
@@ -244,10 +256,13 @@ async fn check(task: &RunTask<'_>, state: &mut FollowState) -> Result<Checked, S
     let query = task.backend.run(state.backend_run.thread_id, state.backend_run.backend_run_id);
     let report = match runner.in_turn(query).await {
         Ok(report) => report,
-        Err(CallError::NotFound(_)) => return not_found(task, state).await,
+        Err(error @ (CallError::NotFound(_) | CallError::PlainNotFound(_))) => {
+            return not_found(task, state, &error).await;
+        }
         Err(error) => return not_queried(task, state, error).await,
     };
-    state.not_found_count = 0;
+    (state.not_found_count, state.not_shown_count, state.ended_on_server) = (0, 0, false);
+    state.was_shown = true;
     if report.has_ended() {
         return finish(task, state, report).await;
     }
@@ -286,29 +301,85 @@ async fn not_queried(
     Ok(Checked::InProgress)
 }
 
-/// Waits before the next check of a run that the backend does not know, or ends the run as lost.
-async fn not_found(task: &RunTask<'_>, state: &mut FollowState) -> Result<Checked, StoreError> {
+/// Waits before the next check of a run that the backend does not know, or ends the run as rolled back or lost.
+async fn not_found(
+    task: &RunTask<'_>,
+    state: &mut FollowState,
+    error: &CallError,
+) -> Result<Checked, StoreError> {
     let runner = task.runner;
-    state.access.granted(task).await?;
-    state.not_found_count += 1;
-    if state.not_found_count < NOT_FOUND_MAX {
-        let wait = backoff::doubling(REJOIN_FIRST, REJOIN_MOST, state.not_found_count);
-        tokio::select! {
-            biased;
-            () = runner.stop.cancelled() => {}
-            () = tokio::time::sleep(wait) => {}
+    // A server that was away since then may have lost the run.
+    state.ended_on_server |=
+        state.reconnects == 0 && matches!(state.reported, Some(ReportedEnd::Values { .. }));
+    let absence = match absence(task, &state.backend_run, error).await {
+        Ok(absence) => absence,
+        Err(denial) => return not_queried(task, state, CallError::Denied(denial)).await,
+    };
+    // What `join` reports of a run that does not exist is no outcome.
+    state.reported = None;
+    let is_unseen = absence == Absence::ThreadGone && !state.was_shown;
+    if is_unseen && may_be_hidden(task, state.backend_run.started_at).await {
+        let detail =
+            ": it does not show us this run; a server with users shows each run to its user only".to_owned();
+        return not_queried(task, state, CallError::Denied(Denial { code: 404, detail })).await;
+    }
+    if let Absence::NotShown(detail) = &absence {
+        if state.not_shown_count == 0 {
+            tracing::warn!(run_id = %task.claimed.run.run_id, detail, "run not found, but it may be there");
         }
-        // What `join` reports of a run that does not exist is no outcome.
-        state.reported = None;
+        state.not_shown_count = state.not_shown_count.saturating_add(1);
+        wait_before_next_check(runner, state.not_shown_count).await;
         return Ok(Checked::InProgress);
     }
+    state.not_found_count += 1;
+    let is_certain = state.ended_on_server && matches!(absence, Absence::RolledBack(_));
+    if state.not_found_count < NOT_FOUND_MAX && !is_certain {
+        wait_before_next_check(runner, state.not_found_count).await;
+        return Ok(Checked::InProgress);
+    }
+    let backend_run = &state.backend_run;
+    let thread = match absence {
+        Absence::RolledBack(words) => return rolled_back(task, backend_run, Some(words)).await,
+        Absence::RunGone if state.ended_on_server => return rolled_back(task, backend_run, None).await,
+        Absence::RunGone => "its thread is there, so it may have been rolled back or deleted",
+        Absence::ThreadGone | Absence::NotShown(_) => "its thread is gone too",
+    };
     let message = format!(
-        "the agent server accepted the run and no longer knows it (queried {NOT_FOUND_MAX} times); it is not started \
-         again automatically"
+        "the agent server accepted the run and no longer knows it (queried {NOT_FOUND_MAX} times); {thread}; it is \
+         not started again automatically"
     );
     let reason = Reason::new(ReasonCode::Lost, message);
     let outcome = Outcome::without_backend(Status::Error, reason, runner.clock.now());
-    end::ended(task, &state.backend_run, outcome, None).await?;
+    end::ended(task, backend_run, outcome, None).await?;
+    Ok(Checked::Ended)
+}
+
+/// Whether a run that a client has started, and that the server has not shown to us yet, may be hidden from us: the server
+/// knows users. After a while it must be gone.
+async fn may_be_hidden(task: &RunTask<'_>, started_at: Timestamp) -> bool {
+    let is_recent = backoff::between(started_at, task.runner.clock.now()) < UNCONFIRMED_MAX;
+    let is_of_client = task.claimed.run.cron.is_none();
+    is_of_client && is_recent && task.backend.demands_credentials().await.is_ok_and(|demands| demands)
+}
+
+async fn wait_before_next_check(runner: &Runner, count: u32) {
+    tokio::select! {
+        biased;
+        () = runner.stop.cancelled() => {}
+        () = tokio::time::sleep(backoff::doubling(REJOIN_FIRST, REJOIN_MOST, count)) => {}
+    }
+}
+
+/// Ends a run that the server has removed; `words` are its own about it, if it has any.
+async fn rolled_back(
+    task: &RunTask<'_>,
+    backend_run: &BackendRun,
+    words: Option<RunError>,
+) -> Result<Checked, StoreError> {
+    let message = "rolled back on the agent server, which has removed it: on request, or for another run";
+    let reason = Reason::new(ReasonCode::RolledBack, message);
+    let outcome = Outcome::without_backend(Status::Cancelled, reason, task.runner.clock.now());
+    end::ended(task, backend_run, Outcome { error: words, ..outcome }, None).await?;
     Ok(Checked::Ended)
 }
 
@@ -319,32 +390,41 @@ async fn finish(
     state: &mut FollowState,
     report: RunReport,
 ) -> Result<Checked, StoreError> {
-    let details = match state.reported.take() {
-        Some(ReportedEnd::Values { values, interrupted })
-            if state.watched == Watched::BeforeItsEnd && report.status != "error" =>
-        {
-            EndDetails { values: EndValues::Read(values), interrupted, error: None }
-        }
-        reported => match query_thread(task, state.backend_run.thread_id, reported.as_ref()).await {
-            Ok(details) => details,
-            Err(error) => {
-                state.reported = reported;
-                return not_queried(task, state, error).await;
-            }
-        },
+    let backend_run = &state.backend_run;
+    let may_have_stopped = match &state.reported {
+        Some(ReportedEnd::Values { interrupts: Some(_), .. }) => false,
+        Some(_) | None => report.status == "success",
+    };
+    let at_breakpoint = match may_have_stopped {
+        true => stopped_at_breakpoint(task, backend_run, &report).await,
+        false => Ok(false),
+    };
+    let at_breakpoint = match at_breakpoint {
+        Ok(at_breakpoint) => at_breakpoint,
+        Err(error) => return not_queried(task, state, error).await,
+    };
+    let details = match end_details(task, backend_run, state.watched, &report, &mut state.reported).await {
+        Ok(details) => details,
+        Err(error) => return not_queried(task, state, error).await,
     };
     state.access.granted(task).await?;
+    let pause = match &details.interrupts {
+        Some(_) => Some(Pause::Question),
+        None => (at_breakpoint || details.interrupted).then_some(Pause::Breakpoint),
+    };
     let cancelled = state
         .backend_run
         .cancelling
         .map(|cause| (cause.status(), Reason::new(cause.reason_code(), cancel_message(task.claimed, cause))));
-    let (status, reason) =
-        judge(BackendEnd { status: &report.status, interrupted: details.interrupted, cancelled });
+    let error = details.error.filter(|_| matches!(report.status.as_str(), "error" | "interrupted"));
+    let is_explained = error.is_some();
+    let (status, reason) = judge(BackendEnd { status: &report.status, pause, is_explained, cancelled });
     let outcome = Outcome {
         status,
         reason: reason.or_else(|| details.values.reason()),
-        error: (status == Status::Error).then_some(details.error).flatten(),
+        error: error.filter(|_| matches!(status, Status::Error | Status::Interrupted)),
         values: details.values.read().filter(|values| !values.is_null()),
+        interrupts: details.interrupts.filter(|_| status == Status::Interrupted),
         ended_at: task.runner.clock.now(),
     };
     end::ended(task, &state.backend_run, outcome, Some(&report.run)).await?;

@@ -1,8 +1,10 @@
 //! Claims due runs and drives each to completion in a task of its own: start it, reconcile an unconfirmed
 //! start, follow it, end it. Each step is committed before the next one is made.
 
+mod absence;
 mod access;
 mod backend_breaker;
+mod breakpoints;
 mod conclusion;
 mod end;
 mod end_details;
@@ -38,6 +40,7 @@ use crate::store::{ClaimLimits, ClaimedRun, Store, StoreError};
 use crate::webhook::LiveSettings;
 
 pub use backend_breaker::BackendBreaker;
+use breakpoints::Breakpoints;
 use fence_support::FenceSupport;
 use start_burst::StartBurst;
 use starts_in_flight::{StartInFlight, StartsInFlight};
@@ -67,6 +70,7 @@ pub struct Runner {
     backend_breaker: Arc<BackendBreaker>,
     denials: Denials<RunId>,
     fence_support: Mutex<FenceSupport>,
+    breakpoints: Breakpoints,
     joins: Semaphore,
     queries: Semaphore,
     start_burst: StartBurst,
@@ -157,6 +161,7 @@ impl Runner {
             backend_breaker: Arc::default(),
             denials: Denials::default(),
             fence_support: Mutex::default(),
+            breakpoints: Breakpoints::default(),
             joins: Semaphore::new(JOINS_MAX),
             queries: Semaphore::new(QUERIES_IN_FLIGHT),
             start_burst: StartBurst::new(),

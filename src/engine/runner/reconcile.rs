@@ -281,7 +281,12 @@ async fn conclude_by_search(task: &RunTask<'_>, sent_at: Timestamp) -> (ThreadId
         ) => {
             return (nowhere, unanswered(error));
         }
-        Err(error @ (CallError::NotFound(_) | CallError::Status { .. } | CallError::TooLarge { .. })) => {
+        Err(
+            error @ (CallError::NotFound(_)
+            | CallError::PlainNotFound(_)
+            | CallError::Status { .. }
+            | CallError::TooLarge { .. }),
+        ) => {
             let detail = format!("threads cannot be searched for: {error}");
             return (nowhere, Conclusion::Undecidable(detail));
         }
@@ -326,6 +331,7 @@ fn unanswered(error: CallError) -> Conclusion {
     match error {
         CallError::Denied(denial) => Conclusion::Denied(denial),
         CallError::NotFound(_)
+        | CallError::PlainNotFound(_)
         | CallError::Status { .. }
         | CallError::TooLarge { .. }
         | CallError::Unreachable(_) => Conclusion::Unanswered(error.to_string()),

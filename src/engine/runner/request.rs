@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{RunTask, Runner};
-use crate::backend::{RUN_KEY, StartRequest};
+use crate::backend::{CRON_KEY, RUN_KEY, StartRequest};
 use crate::domain::cron::{Request, Target};
 use crate::domain::ids::ThreadId;
 use crate::domain::secrets::Secrets;
@@ -104,6 +104,7 @@ fn fill_body(
     }
     metadata.extend(identity(claimed));
     body.insert("metadata".to_owned(), Value::Object(metadata));
+    name_cron(claimed, &mut body);
     match request.target {
         // With `reject`, a late copy of the request is harmless: a fence on the thread keeps it from starting.
         Target::Stateless(_) => {
@@ -118,12 +119,34 @@ fn fill_body(
     Ok(body)
 }
 
+/// Adds the cron's id to what the graph reads as `config["configurable"]`. The server refuses a request that has
+/// both that and a context; such a graph finds the id in the metadata.
+fn name_cron(claimed: &ClaimedRun, body: &mut Map<String, Value>) {
+    let Some(cron_id) = claimed.run.cron_id() else { return };
+    if body.get("context").and_then(Value::as_object).is_some_and(|context| !context.is_empty()) {
+        return;
+    }
+    let mut object = body;
+    for key in ["config", "configurable"] {
+        let entry = object.entry(key).or_insert(Value::Null);
+        if entry.is_null() {
+            *entry = json!({});
+        }
+        let Value::Object(inner) = entry else { return };
+        object = inner;
+    }
+    object.insert(CRON_KEY.to_owned(), json!(cron_id.to_string()));
+}
+
 /// Returns the metadata by which a run on the server, and a webhook about it, are recognised as ours.
 pub(super) fn identity(claimed: &ClaimedRun) -> Map<String, Value> {
     let run = &claimed.run;
     let mut metadata = Map::new();
     if let Some(cron) = &run.cron {
-        metadata.insert("cron_id".to_owned(), json!(cron.cron_id.to_string()));
+        // Servers from 0.17 on keep the former key for their own crons.
+        for key in ["cron_id", CRON_KEY] {
+            metadata.insert(key.to_owned(), json!(cron.cron_id.to_string()));
+        }
         metadata.insert("cron_name".to_owned(), json!(cron.name));
         metadata.insert("scheduled_for".to_owned(), json!(run.scheduled_for.to_string()));
     }

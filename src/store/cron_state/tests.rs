@@ -123,6 +123,7 @@ async fn the_failure_that_reaches_the_limit_pauses_the_cron_and_resume_forgets_i
             reason: None,
             error: None,
             values: None,
+            interrupts: None,
             ended_at: at("2026-03-02T09:03:10Z"),
         };
         let failure_limit = Some(FailureLimit { limit: 2, delivery: None });

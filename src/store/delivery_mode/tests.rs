@@ -54,9 +54,9 @@ impl Fixture {
         let millis = second * 1000;
         self.database()
             .execute_batch(&format!(
-                "PRAGMA foreign_keys = OFF; INSERT INTO runs (run_id, cron_id, cron_name, definition_id, trigger, \
+                "PRAGMA foreign_keys = OFF; INSERT INTO runs (run_id, cron_id, cron_name, cron_source, definition_id, trigger, \
                  scheduled_for, due_at, start_before, exclusive, phase, start_number, status, ended_at) \
-                 VALUES ('{run_id}', 'c', 'digest', 'd', 'schedule', {number}, 0, 0, 0, 'ended', 1, 'success', 0); \
+                 VALUES ('{run_id}', 'c', 'digest', 'file', 'd', 'schedule', {number}, 0, 0, 0, 'ended', 1, 'success', 0); \
                  INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at) \
                  VALUES ('{delivery_id}', '{run_id}', '{url}', CAST('{{\"n\":{number}}}' AS BLOB), 'pending', \
                  {millis}, {millis});"

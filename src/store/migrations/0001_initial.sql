@@ -39,6 +39,8 @@ CREATE TABLE crons (
     pause_note    TEXT,
     -- 1 if the next occurrence will be skipped on request.
     skip_next     INTEGER NOT NULL DEFAULT 0 CHECK (skip_next IN (0, 1)),
+    -- The turn of the latest run of this cron (`turns`).
+    turn          INTEGER NOT NULL DEFAULT 0,
     -- How many runs in a row have ended as error or timeout. Runs that were cancelled, skipped or missed are
     -- passed over.
     failures      INTEGER NOT NULL DEFAULT 0,
@@ -50,12 +52,22 @@ CREATE TABLE crons (
     FOREIGN KEY (cron_id, definition_id) REFERENCES definitions (cron_id, definition_id)
 ) STRICT;
 CREATE INDEX crons_by_name ON crons (name);
+CREATE INDEX crons_of_files ON crons (cron_id) WHERE source = 'file' AND removed_at IS NULL;
+
+-- Waiting runs are sent by turns, so that a cron with many waiting runs delays no other cron of its source by
+-- more than one run at a time. This is the highest turn of which a run was sent.
+CREATE TABLE turns (
+    source TEXT PRIMARY KEY CHECK (source IN ('file', 'api')),
+    turn   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO turns (source, turn) VALUES ('file', 0), ('api', 0);
 
 CREATE TABLE runs (
     run_id         TEXT PRIMARY KEY,
-    -- These three are NULL for a run that a client started (`client_runs`).
+    -- These four are NULL for a run that a client started (`client_runs`).
     cron_id        TEXT REFERENCES crons (cron_id),
     cron_name      TEXT,
+    cron_source    TEXT CHECK (cron_source IN ('file', 'api')),
     definition_id  TEXT,
     trigger        TEXT NOT NULL,
     scheduled_for  INTEGER NOT NULL,
@@ -67,6 +79,8 @@ CREATE TABLE runs (
     start_before   INTEGER NOT NULL,
     -- 1 if the run must not be sent while another run of the same cron is in progress.
     exclusive      INTEGER NOT NULL CHECK (exclusive IN (0, 1)),
+    -- Of the waiting runs of one source, those with the lowest turn are sent first (`turns`).
+    turn           INTEGER NOT NULL DEFAULT 0,
     phase          TEXT NOT NULL CHECK (phase IN ('pending', 'sending', 'unconfirmed', 'running', 'ended')),
     -- The number of the latest start, counted from 1. A start is sent again under the same number if it
     -- certainly did not reach the agent server.
@@ -87,23 +101,28 @@ CREATE TABLE runs (
     reason_code    TEXT,
     reason         TEXT,
     error          TEXT CHECK (error IS NULL OR json_valid(error)),
+    -- What the graph returned, and the questions at which it stopped.
     outcome_values TEXT CHECK (outcome_values IS NULL OR json_valid(outcome_values)),
+    outcome_interrupts TEXT CHECK (outcome_interrupts IS NULL OR json_valid(outcome_interrupts)),
     ended_at       INTEGER,
     -- One record can cover a range of missed or paused occurrences, of which `scheduled_for` is the first: how
     -- many occurrences it counts, and the last of them, which is NULL for a run.
     occurrences    INTEGER NOT NULL DEFAULT 1,
     last_scheduled_for INTEGER,
     CHECK ((phase = 'ended') = (status IS NOT NULL AND ended_at IS NOT NULL)),
-    CHECK ((cron_id IS NULL) = (cron_name IS NULL) AND (cron_id IS NULL) = (definition_id IS NULL)),
+    CHECK ((cron_id IS NULL) = (cron_name IS NULL) AND (cron_id IS NULL) = (definition_id IS NULL)
+           AND (cron_id IS NULL) = (cron_source IS NULL)),
     UNIQUE (cron_id, scheduled_for, retry),
     FOREIGN KEY (cron_id, definition_id) REFERENCES definitions (cron_id, definition_id)
 ) STRICT;
 CREATE INDEX runs_to_act_on ON runs (act_at) WHERE act_at IS NOT NULL;
 CREATE INDEX runs_in_progress ON runs (cron_id, phase) WHERE phase <> 'ended';
-CREATE INDEX runs_on_backend ON runs (cron_id) WHERE phase IN ('sending', 'unconfirmed', 'running');
+CREATE INDEX runs_on_backend ON runs (cron_source) WHERE phase IN ('sending', 'unconfirmed', 'running');
+CREATE INDEX runs_by_turn ON runs (cron_source, turn, act_at) WHERE phase = 'pending';
 CREATE INDEX runs_to_cancel ON runs (act_at) WHERE phase = 'pending' AND cancelling IS NOT NULL;
 CREATE INDEX runs_to_start ON runs (start_before) WHERE phase = 'pending';
 CREATE INDEX runs_by_time ON runs (scheduled_for);
+CREATE INDEX runs_never_started ON runs (cron_id, scheduled_for) WHERE last_scheduled_for IS NOT NULL;
 
 -- Runs that clients start at the agent server through agentcron. Only what agentcron needs is stored: the input
 -- of the run is not.

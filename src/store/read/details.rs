@@ -19,6 +19,8 @@ pub struct RunDetails {
     pub row: RunRow,
     /// What its graph returned, or `None` if that is not kept.
     pub values: Option<Value>,
+    /// The questions at which its graph stopped, or `None` if there are none.
+    pub interrupts: Option<Value>,
     /// The timeline, in order.
     pub events: Vec<EventRow>,
     pub deliveries: Vec<DeliveryDetails>,
@@ -81,7 +83,10 @@ impl Reader {
     /// Returns everything about one run, or `None` if there is none.
     pub fn run_details(&self, run_id: RunId) -> Result<Option<RunDetails>, StoreError> {
         self.at_one_moment(|tx| {
-            let sql = format!("SELECT {}, outcome_values AS kept FROM runs WHERE run_id = ?1", row_columns());
+            let sql = format!(
+                "SELECT {}, outcome_values AS kept, outcome_interrupts AS asked FROM runs WHERE run_id = ?1",
+                row_columns()
+            );
             let mut statement = tx.prepare_cached(&sql)?;
             let mut rows = statement.query([run_id.to_string()])?;
             let Some(row) = rows.next()? else { return Ok(None) };
@@ -92,6 +97,7 @@ impl Reader {
             Ok(Some(RunDetails {
                 row: run_row(tx, row)?,
                 values: json_option(row, "kept")?,
+                interrupts: json_option(row, "asked")?,
                 events: events(tx, run_id)?,
                 deliveries: details.collect::<Result<_, StoreError>>()?,
             }))

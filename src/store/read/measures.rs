@@ -6,6 +6,7 @@ use rusqlite::Transaction;
 
 use super::crons::STATE;
 use super::{Reader, number};
+use crate::domain::bounds::METRIC_CRONS_MAX;
 use crate::domain::run::Phase;
 use crate::store::rows::{parsed, time_option};
 use crate::store::{CronStatus, StoreError};
@@ -22,8 +23,12 @@ pub struct Measures {
     pub oldest_delivery: Option<Timestamp>,
     /// Threads that are still to be deleted on the agent server.
     pub threads: u64,
-    /// The failures in a row of each cron, by name.
+    /// The failures in a row of crons from files, by name: of those with the most, if there are too many.
     pub failures: Vec<(String, u64)>,
+    /// How many crons from files `failures` leaves out.
+    pub failures_left_out: u64,
+    /// The most failures in a row of any cron that a client made.
+    pub failures_of_clients: u64,
 }
 
 impl Reader {
@@ -59,10 +64,20 @@ impl Reader {
                 measures.threads = number(row, "number")?;
                 Ok(())
             })?;
-            // Clients may have made several crons of one name.
-            let failures = "SELECT name, max(failures) AS number FROM crons WHERE removed_at IS NULL GROUP BY name";
-            each(tx, failures, |row| {
-                measures.failures.push((row.get("name")?, number(row, "number")?));
+            let of_files = "SELECT name, failures AS number FROM crons WHERE source = 'file' AND removed_at IS NULL \
+                            ORDER BY failures DESC, name";
+            each(tx, of_files, |row| {
+                if measures.failures.len() < METRIC_CRONS_MAX {
+                    measures.failures.push((row.get("name")?, number(row, "number")?));
+                } else {
+                    measures.failures_left_out += 1;
+                }
+                Ok(())
+            })?;
+            let of_clients = "SELECT coalesce(max(failures), 0) AS number FROM crons \
+                              WHERE source = 'api' AND removed_at IS NULL";
+            each(tx, of_clients, |row| {
+                measures.failures_of_clients = number(row, "number")?;
                 Ok(())
             })?;
             Ok(measures)

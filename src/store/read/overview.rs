@@ -1,6 +1,6 @@
 //! The state of the whole: whether a daemon is running, and what it has been doing.
 
-use std::fs::{File, TryLockError};
+use std::fs::TryLockError;
 use std::io::Read;
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use super::{Reader, number};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Phase, Status};
-use crate::store::lock::lock_path;
+use crate::store::lock::open_lock;
 use crate::store::rows::{millis, parsed, time};
 use crate::store::{NoticeKind, StoreError};
 
@@ -55,7 +55,7 @@ pub struct Denied {
 /// If no daemon holds the lock, the test does for a moment. It holds the lock shared, so that two tests at
 /// the same time do not take each other for a daemon.
 pub fn daemon_state(path: &Path) -> DaemonState {
-    let mut file = match File::open(lock_path(path)) {
+    let mut file = match open_lock(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return DaemonState::Stopped,
         Err(error) => return DaemonState::Unknown(error.to_string()),

@@ -40,9 +40,9 @@ impl Fixture {
         self.writer
             .execute_batch(&format!(
                 "INSERT OR IGNORE INTO definitions VALUES ('{definition_id}', '{cron}', '{{}}', 0);
-                 INSERT INTO runs (run_id, cron_id, cron_name, definition_id, trigger, scheduled_for, due_at,
+                 INSERT INTO runs (run_id, cron_id, cron_name, cron_source, definition_id, trigger, scheduled_for, due_at,
                      start_before, exclusive, phase, start_number, act_at)
-                 VALUES ('{run_id}', '{cron}', 'digest', '{definition_id}', 'schedule', {scheduled_for},
+                 VALUES ('{run_id}', '{cron}', 'digest', 'file', '{definition_id}', 'schedule', {scheduled_for},
                      {scheduled_for}, {scheduled_for}, 1, 'pending', 1, 0);",
                 cron = self.cron_id,
             ))

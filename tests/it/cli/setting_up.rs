@@ -180,7 +180,7 @@ fn a_bad_schedule_is_shown_where_it_is_bad() {
     let folder = tempfile::tempdir().unwrap();
     let output = agentcron(folder.path(), &["next", "--schedule", "0 25 * * *"]);
     demand(&output, 2);
-    assert!(stderr(&output).contains("  0 25 * * *\n    ^^\n"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("  | 0 25 * * *\n  |   ^^\n"), "{}", stderr(&output));
     let zone = agentcron(folder.path(), &["next", "--schedule", "0 2 * * *", "--timezone", "Berlin"]);
     demand(&zone, 2);
     assert!(stderr(&zone).contains("--timezone: unknown time zone Berlin"), "{}", stderr(&zone));

@@ -47,5 +47,9 @@ fn load(text: &str) -> Result<(), String> {
 /// Returns an environment that has a value for every placeholder of a text.
 pub(super) fn environment_for(text: &str) -> Environment {
     let names = text.split("${{").skip(1).filter_map(|rest| Some(rest.split_once("}}")?.0.trim()));
-    Environment::of_map(names.map(|name| (name, VALUE)))
+    // Two keys must not be the same.
+    let key = |name: &str| format!("{name}-of-an-example");
+    let value = |name: &str| if name.ends_with("_key") { key(name) } else { VALUE.to_owned() };
+    let values: Vec<(&str, String)> = names.map(|name| (name, value(name))).collect();
+    Environment::of_map(values.iter().map(|(name, value)| (*name, value.as_str())))
 }

@@ -48,10 +48,12 @@ const DOCUMENTED: &[Documented] = &[
         covers: |found| found.ends("/kwargs/temporary") && *found.direct() == true && *found.ours() == false,
     },
     Documented {
-        why: "a run has the metadata by which we find it after a lost connection, and its states inherit them",
+        why: "a run has metadata by which we find it after a lost connection and its graph finds its cron; its states inherit them",
         covers: |found| {
-            let added = ["agentcron_run_id", "cron_name", "scheduled_for", "cron_id"];
-            found.direct().is_null() && added.iter().any(|key| found.ends(&format!("/metadata/{key}")))
+            let added = ["agentcron_run_id", "cron_name", "scheduled_for", "cron_id", "agentcron_cron_id"];
+            let is_added = added.iter().any(|key| found.ends(&format!("/metadata/{key}")));
+            let configured = ["/configurable/agentcron_cron_id", "/kwargs/context/agentcron_cron_id"];
+            found.direct().is_null() && (is_added || configured.iter().any(|place| found.ends(place)))
         },
     },
     Documented {
@@ -84,16 +86,12 @@ const DOCUMENTED: &[Documented] = &[
         },
     },
     Documented {
-        why: "the server's API does not give the error text of a cancelled run, so our webhook has none",
-        covers: |found| {
-            found.what == "webhook /cancelled" && found.ends("/body/error") && found.ours().is_null()
-        },
-    },
-    Documented {
-        why: "a graph that waits for a human is `interrupted` in our webhook and `success` in the server's",
+        why: "a graph that waits for a human is `interrupted` in our webhook, with its questions, not `success`",
         covers: |found| {
             let statuses = (found.direct().as_str(), found.ours().as_str());
-            found.is_webhook() && found.ends("/status") && statuses == (Some("success"), Some("interrupted"))
+            let is_status = found.ends("/status") && statuses == (Some("success"), Some("interrupted"));
+            let is_question = found.ends("/body/interrupts") && found.direct().is_null();
+            found.is_webhook() && (is_status || is_question)
         },
     },
 ];

@@ -110,6 +110,12 @@ impl Daemon {
         self.query(soon, |row| row.get::<_, String>(0)).len()
     }
 
+    /// Returns how many threads the agent server was asked to delete, and did not.
+    pub(crate) fn deletions_failed(&self) -> usize {
+        let failed = "SELECT thread_id FROM thread_deletions WHERE failures > 0";
+        self.query(failed, |row| row.get::<_, String>(0)).len()
+    }
+
     /// Waits until there are `count` records and all of them are finished.
     pub(crate) async fn wait_until_finished(&self, count: usize) -> Vec<RunRecord> {
         self.wait_until_finished_within(PATIENCE, count).await

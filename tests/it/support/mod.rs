@@ -15,6 +15,7 @@ pub(crate) mod history;
 pub(crate) mod installed;
 pub(crate) mod listener;
 pub(crate) mod loopback_server;
+pub(crate) mod memory;
 pub(crate) mod proxy;
 pub(crate) mod real_server;
 pub(crate) mod receiver;

@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
@@ -38,20 +39,33 @@ impl RealServer {
 
     /// Starts a server for one test alone, with the assistants of the fixture.
     pub(crate) fn start() -> Self {
-        Self::start_with(&["app/agent.py", "app/langgraph.json"])
+        Self::start_without(&[])
+    }
+
+    /// Starts a server that has some routes disabled, such as `assistants` or `threads`.
+    pub(crate) fn start_without(routes: &[&str]) -> Self {
+        Self::start_with(&["app/agent.py", "app/langgraph.json"], routes)
     }
 
     /// Starts a server with users, of whom each sees what is theirs, and `service` everything. The user `NAME` sends
     /// `Authorization: Bearer token-of-NAME`.
     pub(crate) fn start_with_users() -> Self {
-        Self::start_with(&["app/agent.py", "auth/auth.py", "auth/langgraph.json"])
+        Self::start_with(&["app/agent.py", "auth/auth.py", "auth/langgraph.json"], &[])
     }
 
-    fn start_with(files: &[&str]) -> Self {
+    fn start_with(files: &[&str], disabled: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("langgraph-").tempdir().unwrap();
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/langgraph");
         for file in files.iter().map(|file| fixtures.join(file)) {
             std::fs::copy(&file, folder.path().join(file.file_name().unwrap())).unwrap();
+        }
+        if !disabled.is_empty() {
+            let path = folder.path().join("langgraph.json");
+            let mut settings: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+            for route in disabled {
+                settings["http"][format!("disable_{route}")] = true.into();
+            }
+            std::fs::write(path, settings.to_string()).unwrap();
         }
         let mut server = Self { folder, address: free_address(), watched: None };
         server.start_again();

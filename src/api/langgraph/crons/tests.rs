@@ -119,21 +119,22 @@ fn api(folder: &Path, backend: Transport) -> Api {
         ),
         webhooks: config::live(WebhookSettings::of_config(&config)).1,
         access: config::live(AccessRules::of_config(&config.http)).1,
+        to_finish: Default::default(),
     }
 }
 
 /// An agent server with one assistant, that of its graph, and one thread.
 fn agent_server() -> Transport {
-    let one = |existing: &'static str| {
+    let one = |existing: &'static str, missing: &'static str| {
         get(async move |axum::extract::Path(id): axum::extract::Path<String>| match id == existing {
             true => (StatusCode::OK, axum::Json(json!({ "assistant_id": existing, "status": "idle" }))),
-            false => (StatusCode::NOT_FOUND, axum::Json(json!({ "detail": "Not Found" }))),
+            false => (StatusCode::NOT_FOUND, axum::Json(json!({ "detail": missing }))),
         })
     };
     let search = post(async || (StatusCode::NOT_FOUND, axum::Json(json!({ "detail": "Graph not found." }))));
     let router = Router::new()
-        .route("/assistants/{id}", one(AGENT))
+        .route("/assistants/{id}", one(AGENT, "Not Found"))
         .route("/assistants/search", search)
-        .route("/threads/{id}", one(THREAD));
+        .route("/threads/{id}", one(THREAD, "Thread not found"));
     Transport::router(router)
 }

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cli::terminal::{Failure, Session, TextStyle, json_time, printable};
+use crate::domain::printable::blanked;
 use crate::domain::run::Status;
 use crate::domain::signing::SignatureVerdict;
 use crate::present::{Tone, runs, times};
@@ -209,7 +210,8 @@ fn word(text: &str) -> String {
 }
 
 fn shortened(text: &str, chars_max: usize) -> String {
-    let mut chars = text.chars().map(|char| if char.is_control() { ' ' } else { char });
+    let blanked = blanked(text);
+    let mut chars = blanked.chars();
     let mut kept: String = chars.by_ref().take(chars_max).collect();
     if chars.next().is_some() && chars_max > ID_CHARS_SHOWN {
         kept.push('…');

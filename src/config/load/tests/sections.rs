@@ -173,7 +173,7 @@ fn keys_have_names_and_rights() {
     check("[http.keys.a]\nkey = \"short\"\naccess = \"act\"\nname = \"x\"", expect![[r#"
         a.toml:2:7: key: expected at least 16 visible ASCII characters (such as `openssl rand -hex 32`)
         a.toml:4:1: unknown key `name` in [http.keys.a] (known: key, access)"#]]);
-    check("[http.keys.\"a b\"]\nkey = \"key-of-the-phone-app\"\naccess = \"act\"", expect!["a.toml:1:12: : not a name for a key (letters, digits, and -_. between them, at most 100 characters)"]);
+    check("[http.keys.\"a b\"]\nkey = \"key-of-the-phone-app\"\naccess = \"act\"", expect!["a.toml:1:12: [http.keys.a b]: `a b` is not a name for a key (letters, digits, and -_. between them, at most 100 characters)"]);
     check(
         "[http.keys.a]\nkey = \"key-of-the-phone-app\"\naccess = \"act\"\n[http.keys.b]\nkey = \"key-of-the-phone-app\"\naccess = \"read\"",
         expect!["a.toml:5:7: key: the same key as `a`: nobody could tell who acted"],
@@ -335,5 +335,5 @@ fn includes_are_found_beside_the_main_file() {
               |        ^"#]]);
     check_files(
         &[("a.toml", b"include = [\"d\"]"), ("d/x.toml", cron)],
-        expect!["d: Is a directory (os error 21)"]);
+        expect!["d: it is a directory, expected a regular file"]);
 }

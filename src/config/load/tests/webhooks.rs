@@ -25,8 +25,8 @@ X-Number = 5
             a.toml:3:29: allowed_fields: the body has no key `statu` (did you mean `status`?)
             a.toml:4:20: signing_secrets: expected one line of text that is not empty (leave the key out to send none)
             a.toml:4:24: signing_secrets: env.UNSET is not set
-            a.toml:4:44: signing_secrets: the text after the prefix is not base64 (such as `openssl rand -base64 32` with whsec_ before it)
-            a.toml:4:61: signing_secrets: got a secret of 7 bytes, expected at least 24 (such as `openssl rand -base64 32` with whsec_ before it)
+            a.toml:4:44: signing_secrets: the text after the prefix is not base64: expected letters, digits, + and /, padded with = (such as `openssl rand -base64 32` with whsec_ before it)
+            a.toml:4:61: signing_secrets: expected whsec_ or whsk_ in lower case, and base64 after it (such as `openssl rand -base64 32` with whsec_ before it)
             a.toml:7:14: bad name: not the name of a header
             a.toml:8:20: Proxy-Connection: is set by agentcron itself (leave it out)
             a.toml:9:19: Webhook-Attempt: is set by agentcron itself (leave it out)
@@ -171,7 +171,7 @@ fn mistakes_in_the_servers_file_are_reported_with_its_name() {
     policy(
         "",
         "{\"webhooks\": {\n  \"url\": {\"requires_https\": true}}}",
-        expect!["langgraph.json:2:26: unknown field `requires_https`, expected one of `require_https`, `allowed_domains`, `allowed_ports`, `max_url_length`, `disable_loopback`, `disable_private_ips`"]);
+        expect!["langgraph.json:2:26: unknown key `requires_https`, expected one of `require_https`, `allowed_domains`, `allowed_ports`, `max_url_length`, `disable_loopback`, `disable_private_ips`"]);
     policy("", "{\"webhooks\": ", expect!["langgraph.json:1:13: not JSON: EOF while parsing a value"]);
     policy(
         "",
@@ -203,5 +203,37 @@ fn headers_that_clients_could_have_sent_to_themselves_get_a_warning() {
         let config = loaded(&format!("{headers}{more}"));
         let has_warning = config.warnings.iter().any(|warning| warning.message.contains("allowed_domains"));
         assert_eq!(has_warning, warned, "{more}");
+    }
+}
+
+#[test]
+fn clients_elsewhere_that_may_name_private_receivers_get_a_warning() {
+    let cron = "[cron.x]\nschedule = \"0 9 * * *\"\nassistant_id = \"a\"\n";
+    for (listen, url, is_warned) in [
+        ("127.0.0.1:2025", "", false),
+        ("[::1]:2025", "", false),
+        ("off", "", false),
+        ("0.0.0.0:2025", "", true),
+        ("10.0.0.1:2025", "", true),
+        ("[::]:2025", "", true),
+        ("0.0.0.0:2025", "disable_private_ips = true", false),
+        ("0.0.0.0:2025", "allowed_domains = [\"example.com\"]", false),
+    ] {
+        let http = format!("[http]\nlisten = \"{listen}\"\napi_keys = [\"hunter2-hunter2-hunter2\"]\n");
+        let config = loaded(&format!("{http}[webhooks.url]\n{url}\n{cron}"));
+        let is_said = config.warnings.iter().any(|warning| warning.to_string().contains("private networks"));
+        assert_eq!(is_said, is_warned, "{listen} {url}");
+    }
+}
+
+#[test]
+fn a_secret_with_blanks_around_it_is_a_mistake_wherever_it_is() {
+    for blank in [" ", "\u{a0}", "\u{3000}"] {
+        for key in ["backend.api_key = \"X\"", "http.api_keys = [\"X\"]", "webhooks.signing_secrets = [\"X\"]"] {
+            for value in [format!("{blank}hunter2-hunter2-hunter2"), format!("hunter2-hunter2-hunter2{blank}")] {
+                let shown = load_files(&[("a.toml", key.replace('X', &value).as_bytes())]).0;
+                assert!(shown.contains("begins or ends with a blank, which no secret does"), "{key}: {shown}");
+            }
+        }
     }
 }

@@ -250,11 +250,15 @@ async fn without_a_response_of_the_agent_server_no_cron_is_created() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_long_body_is_refused_before_it_is_read() {
+async fn a_body_that_is_too_long_is_refused_before_it_is_parsed() {
     let world = World::new();
     let long = vec![b' '; crate::domain::bounds::CRON_BODY_BYTES_MAX + 1];
     let response = world.send_raw("POST", "/runs/crons", long).await;
     expect![[r#"413 {"detail":"the body is longer than 2 MiB, or was cut off"}"#]]
+        .assert_eq(&response.status_and_body());
+    let many = format!(r#"{{"input":{{"x":[{}1]}}}}"#, "1,".repeat(100_000));
+    let response = world.send_raw("POST", "/runs/crons", many).await;
+    expect![[r#"413 {"detail":"the body has more than 100000 values"}"#]]
         .assert_eq(&response.status_and_body());
 }
 

@@ -1,4 +1,4 @@
-//! Why a call to the agent server got no usable answer.
+//! Why a call got no usable answer, by what may be concluded from it.
 
 use crate::transport::TransportError;
 
@@ -6,7 +6,7 @@ use crate::transport::TransportError;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the agent server refuses us ({code}){detail}")]
 pub struct Denial {
-    /// 401 or 403.
+    /// 401 or 403; 404 from a server that hides what is not ours to see.
     pub code: u16,
     /// The server's own message after a colon, or empty.
     pub detail: String,
@@ -17,9 +17,13 @@ pub struct Denial {
 pub enum CallError {
     #[error(transparent)]
     Denied(Denial),
-    /// The server does not know what we ask about.
+    /// The server does not have the thing that we ask about, and names it.
     #[error("backend answered 404{0}")]
     NotFound(String),
+    /// A 404 that names nothing: the server does not have the thing, or it does not have the route
+    /// (`http.disable_…`), or a proxy answered. Nothing is concluded from it alone.
+    #[error("backend answered 404{0}")]
+    PlainNotFound(String),
     /// It answered with another HTTP status than 2xx, 401, 403 or 404. `detail` is its own message after a colon, or
     /// empty.
     #[error("backend answered {code}{detail}")]
