@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::task::JoinSet;
 
 use super::support::browser::Pages;
 use super::support::client::Client;
@@ -75,10 +76,11 @@ fn state(daemon: &Daemon) -> (Vec<Value>, usize, Value) {
 /// has the forward's own origin, as after DNS rebinding.
 fn forward(daemon: Target, pages: SocketAddr) -> LoopbackServer {
     LoopbackServer::start(0, async move |listener: TcpListener| {
+        let mut connections = JoinSet::new();
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
             let daemon = daemon.clone();
-            tokio::task::spawn(async move {
+            connections.spawn(async move {
                 let mut first = [0; 10];
                 while stream.peek(&mut first).await.is_ok_and(|count| (1..10).contains(&count)) {}
                 match (&first == b"GET /page/", daemon) {
