@@ -50,11 +50,12 @@ async fn an_answer_from_inside_is_kept_only_if_the_url_came_from_a_file() {
                 .unwrap();
         }
         let definition = if source == "client" { "NULL" } else { "'d'" };
+        let cron_source = if source == "client" { "NULL".to_owned() } else { format!("'{source}'") };
         connection
             .execute_batch(&format!(
-                "INSERT INTO runs (run_id, cron_id, cron_name, definition_id, trigger, scheduled_for, due_at, \
+                "INSERT INTO runs (run_id, cron_id, cron_name, cron_source, definition_id, trigger, scheduled_for, due_at, \
                  start_before, exclusive, phase, start_number, status, ended_at) VALUES ('{run_id}', {cron}, {cron}, \
-                 {definition}, 'api', 0, 0, 0, 0, 'ended', 1, 'success', 0)"
+                 {cron_source}, {definition}, 'api', 0, 0, 0, 0, 'ended', 1, 'success', 0)"
             ))
             .unwrap();
         for (address, _) in addresses {
