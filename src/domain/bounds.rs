@@ -217,6 +217,9 @@ pub const DELETIONS_IN_FLIGHT: usize = 8;
 /// Webhook attempts in flight at once.
 pub const ATTEMPTS_IN_FLIGHT: usize = 64;
 
+/// Of these, attempts for clients: their URLs, which may all hang, leave the others to the webhooks of files.
+pub const CLIENT_ATTEMPTS_IN_FLIGHT: usize = ATTEMPTS_IN_FLIGHT / 4 * 3;
+
 /// Webhook attempts in flight to one origin at once: a receiver that hangs holds this many permits and no more.
 pub const ATTEMPTS_PER_ORIGIN: usize = 4;
 

@@ -21,7 +21,6 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use super::raw_json::count_values;
-use super::webhook_urls;
 use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
 use crate::api::parsing::parse_beside;
@@ -144,11 +143,10 @@ async fn change_cron(
     schema::check(&patch, &schema::PATCH)?;
     let policy = api.webhooks.now().webhooks.url.clone();
     if let Permission::AsTheAgentServerSays(twins) = permission {
-        if let Some(Value::String(webhook)) = patch.get("webhook") {
-            webhook_urls::check(&policy, webhook)?;
-        }
-        if !exists(api, cron_id).await? {
-            return Err(cron_not_found(cron_id));
+        let Some(stored) = api.store.api_cron(cron_id).await? else { return Err(cron_not_found(cron_id)) };
+        // A change that we refuse must not reach the twin.
+        if twins.see(cron_id).await.is_ok() {
+            request::changed_cron(&stored, &patch, &policy)?;
         }
         let twin = twins.change(cron_id, &patch).await?;
         if patch.contains_key("metadata") {
