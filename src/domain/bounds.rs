@@ -86,7 +86,7 @@ pub const STRANGER_WAIT: Duration = Duration::from_secs(10);
 /// a command can connect however many clients there are over TCP.
 pub const SOCKET_CONNECTIONS_MAX: usize = 64;
 
-/// Bodies of requests for runs that are held in memory at once, to see whether they name a webhook. They are counted as
+/// Bodies of requests for runs and crons that are held in memory at once: they are read as a whole. They are counted as
 /// they arrive.
 pub const HELD_BODIES_BYTES_MAX: usize = 8 * HTTP_BODY_BYTES_MAX;
 

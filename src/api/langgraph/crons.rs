@@ -10,9 +10,8 @@ mod search;
 #[cfg(test)]
 mod tests;
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::body::Body;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -20,12 +19,12 @@ use serde_json::{Map, Value, json};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+use super::held_body::read_body;
 use super::raw_json::count_values;
 use super::webhook_urls;
 use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
 use crate::api::parsing::parse_beside;
-use crate::api::timeouts::body_error;
 use crate::backend::{CallError, Twin};
 use crate::domain::bounds::{CRON_BODY_BYTES_MAX, CRON_VALUES_MAX};
 use crate::domain::cron::{CronSource, Target};
@@ -45,17 +44,14 @@ pub(in crate::api) fn router() -> Router<Api> {
         .route("/runs/crons/count", post(count))
         .route("/runs/crons/{cron_id}", get(read).patch(change).delete(remove))
         .method_not_allowed_fallback(async || ErrorResponse::NotAllowed)
-        .layer(DefaultBodyLimit::max(CRON_BODY_BYTES_MAX))
 }
-
-type BodyResult = Result<Bytes, BytesRejection>;
 
 async fn create(
     State(api): State<Api>,
     permission: Permission,
-    body: BodyResult,
+    body: Body,
 ) -> Result<Json<Value>, ErrorResponse> {
-    let body = object(body).await?;
+    let body = object(&api, body).await?;
     to_the_end(&api.to_finish.clone(), async move { create_cron(&api, &permission, body, None).await }).await
 }
 
@@ -63,10 +59,10 @@ async fn create_on_thread(
     State(api): State<Api>,
     permission: Permission,
     Path(thread_id): Path<String>,
-    body: BodyResult,
+    body: Body,
 ) -> Result<Json<Value>, ErrorResponse> {
     let thread_id = thread_id.parse().map_err(|_| messages::invalid_id("thread"))?;
-    let body = object(body).await?;
+    let body = object(&api, body).await?;
     to_the_end(
         &api.to_finish.clone(),
         async move { create_cron(&api, &permission, body, Some(thread_id)).await },
@@ -125,9 +121,9 @@ async fn change(
     State(api): State<Api>,
     permission: Permission,
     Path(cron_id): Path<String>,
-    body: BodyResult,
+    body: Body,
 ) -> Result<Json<Value>, ErrorResponse> {
-    let (cron_id, patch) = (id(&cron_id)?, object(body).await?);
+    let (cron_id, patch) = (id(&cron_id)?, object(&api, body).await?);
     to_the_end(&api.to_finish.clone(), async move { change_cron(&api, &permission, cron_id, patch).await })
         .await
 }
@@ -205,9 +201,9 @@ async fn remove_cron(
 async fn search(
     State(api): State<Api>,
     permission: Permission,
-    body: BodyResult,
+    body: Body,
 ) -> Result<(HeaderMap, Json<Value>), ErrorResponse> {
-    let body = object(body).await?;
+    let body = object(&api, body).await?;
     schema::check(&body, &schema::SEARCH)?;
     let mut query = search::search(&body)?;
     query.filter.ids = permission.visible().await?;
@@ -228,9 +224,9 @@ async fn search(
 async fn count(
     State(api): State<Api>,
     permission: Permission,
-    body: BodyResult,
+    body: Body,
 ) -> Result<Json<Value>, ErrorResponse> {
-    let body = object(body).await?;
+    let body = object(&api, body).await?;
     schema::check(&body, &schema::COUNT)?;
     let filter = CronFilter { ids: permission.visible().await?, ..search::count(&body)? };
     Ok(Json(json!(api.store.count_crons(filter).await?)))
@@ -290,18 +286,12 @@ fn id(text: &str) -> Result<CronId, ErrorResponse> {
 }
 
 /// Parses the body as an object; the JSON parser limits its depth.
-async fn object(body: BodyResult) -> Result<Map<String, Value>, ErrorResponse> {
-    let body = body.map_err(|rejection| match body_error(&rejection) {
-        Some(error) => error.into(),
-        None => {
-            let limit = CRON_BODY_BYTES_MAX >> 20;
-            ErrorResponse::TooLarge(format!("the body is longer than {limit} MiB, or was cut off"))
-        }
-    })?;
-    let bytes = body.len();
-    let parse = move || match count_values(&body) > CRON_VALUES_MAX {
+async fn object(api: &Api, body: Body) -> Result<Map<String, Value>, ErrorResponse> {
+    let held = read_body(&api.held_bodies, body, CRON_BODY_BYTES_MAX).await?;
+    let bytes = held.bytes.len();
+    let parse = move || match count_values(&held.bytes) > CRON_VALUES_MAX {
         true => Err(ErrorResponse::TooLarge(format!("the body has more than {CRON_VALUES_MAX} values"))),
-        false => Ok(serde_json::from_slice(&body)),
+        false => Ok(serde_json::from_slice(&held.bytes)),
     };
     match parse_beside(bytes, parse).await?? {
         Ok(Value::Object(object)) => Ok(object),

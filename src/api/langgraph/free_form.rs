@@ -14,6 +14,7 @@ use super::raw_json::{Kind, each_entry, each_item};
 use super::run_body::may_name_webhook;
 use crate::api::error_response::ErrorResponse;
 use crate::api::parsing::parse_beside;
+use crate::domain::bounds::HTTP_BODY_BYTES_MAX;
 
 /// A protocol, and how a message in it names a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +38,7 @@ fn checked(protocol: Protocol) -> MethodRouter<Gateway> {
                               request: Request|
                 -> Result<Response, ErrorResponse> {
         let (parts, body) = request.into_parts();
-        let held = read_body(&gateway, body).await?;
+        let held = read_body(&gateway.api.held_bodies, body, HTTP_BODY_BYTES_MAX).await?;
         let body = held.bytes.clone();
         if parse_beside(body.len(), move || protocol.may_name_webhook(&body)).await? {
             let message = "webhook: send it with a run (`POST /threads/{thread_id}/runs`); in a message of this \

@@ -27,6 +27,7 @@ use super::error_response::ErrorResponse;
 
 pub use agent_server::AgentServer;
 pub use gateway::Gateway;
+pub use held_body::HeldBodies;
 
 /// Returns the routes of crons, which are always handled here and never by the agent server.
 pub(super) fn crons() -> Router<Api> {

@@ -68,7 +68,17 @@ pub(in crate::api) fn api_over(folder: &Path, store: Store, clock: Clock) -> Api
     let config = config::load(&file, &Environment::of_map([])).unwrap();
     let (_, webhooks) = config::live(WebhookSettings::of_config(&config));
     let (_, access) = config::live(AccessRules::of_config(&config.http));
-    Api { store, clock, wakes, health, backend, webhooks, access, to_finish: Default::default() }
+    Api {
+        store,
+        clock,
+        wakes,
+        health,
+        backend,
+        webhooks,
+        access,
+        to_finish: Default::default(),
+        held_bodies: Default::default(),
+    }
 }
 
 async fn post(api: &Api, path: &str, body: &str) -> (StatusCode, Value) {
