@@ -25,6 +25,7 @@ use super::webhook_urls;
 use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
 use crate::api::parsing::parse_beside;
+use crate::api::viewer::Viewer;
 use crate::backend::{CallError, Twin};
 use crate::domain::bounds::{CRON_BODY_BYTES_MAX, CRON_VALUES_MAX};
 use crate::domain::cron::{CronSource, Target};
@@ -103,34 +104,40 @@ async fn create_cron(
     let stored =
         api.store.create_api_cron(api.clock.now(), NewApiCron { cron_id, name, body, request }).await?;
     on_change(api, &stored, "cron created through the API");
-    Ok(Json(response::cron(&stored, api.clock.now())))
+    Ok(Json(response::cron(&stored, api.clock.now(), Viewer::OfEverything)))
 }
 
 async fn read(
     State(api): State<Api>,
     permission: Permission,
+    viewer: Viewer,
     Path(cron_id): Path<String>,
 ) -> Result<Json<Value>, ErrorResponse> {
     let found = api.store.api_cron(id(&cron_id)?).await?;
     let stored = found.ok_or_else(messages::not_found)?;
     permission.see(stored.cron.cron_id).await?;
-    Ok(Json(response::cron(&stored, api.clock.now())))
+    Ok(Json(response::cron(&stored, api.clock.now(), viewer)))
 }
 
 async fn change(
     State(api): State<Api>,
     permission: Permission,
+    viewer: Viewer,
     Path(cron_id): Path<String>,
     body: Body,
 ) -> Result<Json<Value>, ErrorResponse> {
     let (cron_id, patch) = (id(&cron_id)?, object(&api, body).await?);
-    to_the_end(&api.to_finish.clone(), async move { change_cron(&api, &permission, cron_id, patch).await })
-        .await
+    to_the_end(
+        &api.to_finish.clone(),
+        async move { change_cron(&api, &permission, viewer, cron_id, patch).await },
+    )
+    .await
 }
 
 async fn change_cron(
     api: &Api,
     permission: &Permission,
+    viewer: Viewer,
     cron_id: CronId,
     mut patch: Map<String, Value>,
 ) -> Result<Json<Value>, ErrorResponse> {
@@ -153,7 +160,7 @@ async fn change_cron(
     }
     let change = move |stored: &StoredCron| match (stored.cron.source, &stored.location) {
         (CronSource::File, location) => {
-            Err(messages::defined_in_file(&stored.cron.name, location.as_deref()))
+            Err(messages::defined_in_file(&stored.cron.name, location.as_deref(), viewer))
         }
         (CronSource::Api, _) => request::changed_cron(stored, &patch, &policy),
     };
@@ -163,21 +170,24 @@ async fn change_cron(
         ApiCronChange::NotFound => return Err(cron_not_found(cron_id)),
     };
     on_change(api, &stored, "cron changed through the API");
-    Ok(Json(response::cron(&stored, api.clock.now())))
+    Ok(Json(response::cron(&stored, api.clock.now(), Viewer::OfEverything)))
 }
 
 async fn remove(
     State(api): State<Api>,
     permission: Permission,
+    viewer: Viewer,
     Path(cron_id): Path<String>,
 ) -> Result<StatusCode, ErrorResponse> {
     let cron_id = id(&cron_id)?;
-    to_the_end(&api.to_finish.clone(), async move { remove_cron(&api, &permission, cron_id).await }).await
+    to_the_end(&api.to_finish.clone(), async move { remove_cron(&api, &permission, viewer, cron_id).await })
+        .await
 }
 
 async fn remove_cron(
     api: &Api,
     permission: &Permission,
+    viewer: Viewer,
     cron_id: CronId,
 ) -> Result<StatusCode, ErrorResponse> {
     if !exists(api, cron_id).await? {
@@ -187,7 +197,7 @@ async fn remove_cron(
     match api.store.remove_api_cron(api.clock.now(), cron_id).await? {
         ApiCronRemoval::NotFound => Err(messages::not_found()),
         ApiCronRemoval::FromFile { location } => {
-            Err(messages::defined_in_file(&cron_id.to_string(), Some(&location)))
+            Err(messages::defined_in_file(&cron_id.to_string(), Some(&location), viewer))
         }
         ApiCronRemoval::Removed => {
             api.wakes.scheduler.notify_one();
@@ -201,12 +211,14 @@ async fn remove_cron(
 async fn search(
     State(api): State<Api>,
     permission: Permission,
+    viewer: Viewer,
     body: Body,
 ) -> Result<(HeaderMap, Json<Value>), ErrorResponse> {
     let body = object(&api, body).await?;
     schema::check(&body, &schema::SEARCH)?;
     let mut query = search::search(&body)?;
     query.filter.ids = permission.visible().await?;
+    query.filter.searches_file_values = viewer == Viewer::OfEverything;
     let now = api.clock.now();
     let (offset, select) = (query.offset, search::select(&body));
     let page = api.store.search_crons(now, query).await?;
@@ -217,18 +229,24 @@ async fn search(
     if page.has_more {
         headers.insert(NEXT, HeaderValue::from(end));
     }
-    let crons = page.crons.iter().map(|stored| response::selected(response::cron(stored, now), &select));
+    let crons =
+        page.crons.iter().map(|stored| response::selected(response::cron(stored, now, viewer), &select));
     Ok((headers, Json(crons.collect())))
 }
 
 async fn count(
     State(api): State<Api>,
     permission: Permission,
+    viewer: Viewer,
     body: Body,
 ) -> Result<Json<Value>, ErrorResponse> {
     let body = object(&api, body).await?;
     schema::check(&body, &schema::COUNT)?;
-    let filter = CronFilter { ids: permission.visible().await?, ..search::count(&body)? };
+    let filter = CronFilter {
+        ids: permission.visible().await?,
+        searches_file_values: viewer == Viewer::OfEverything,
+        ..search::count(&body)?
+    };
     Ok(Json(json!(api.store.count_crons(filter).await?)))
 }
 
