@@ -101,6 +101,19 @@ pub const HELD_BODY_TURN_WAIT: Duration = Duration::from_secs(5);
 /// How long the body of a request for a run may take to arrive completely.
 pub const HELD_BODY_WAIT: Duration = Duration::from_secs(60);
 
+/// Bodies that are forwarded to the agent server before they are complete: each keeps a worker there waiting, and a server
+/// that waits for thousands of clients serves nobody.
+pub const STREAMED_BODIES: usize = 64;
+
+/// What must have arrived of such a body: ordinary requests are shorter, and are forwarded when they are complete.
+pub const STREAMED_BODY_BEGINNING_BYTES: usize = 64 * 1024;
+
+/// How long a shorter body is waited for before what there is of it is forwarded: it may be a stream of its own.
+pub const STREAMED_BODY_BEGINNING_WAIT: Duration = Duration::from_secs(1);
+
+/// How long such a body waits for one of these places.
+pub const STREAMED_BODY_TURN_WAIT: Duration = Duration::from_secs(5);
+
 /// The slowest average at which a body may arrive, after the first [`CLIENT_SILENCE`]: a client that sends byte after byte
 /// must not hold its connection for hours. A poor mobile network has several times this.
 pub const BODY_BYTES_PER_SECOND_MIN: u64 = 4 * 1024;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::agent_server::AgentServer;
+use super::streamed_body::StreamedBodies;
 use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
 
@@ -13,11 +14,12 @@ pub struct Gateway {
     pub agent_server: Option<AgentServer>,
     /// How long the agent server may take for the head of a response that does not wait for a run.
     pub request_timeout: Duration,
+    pub(super) streamed_bodies: StreamedBodies,
 }
 
 impl Gateway {
     pub fn new(api: Api, agent_server: Option<AgentServer>, request_timeout: Duration) -> Self {
-        Self { api, agent_server, request_timeout }
+        Self { api, agent_server, request_timeout, streamed_bodies: StreamedBodies::default() }
     }
 
     /// Waits until everything is finished that must be. No new requests may arrive meanwhile.

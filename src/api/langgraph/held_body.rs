@@ -65,10 +65,7 @@ async fn read(memory: &Arc<Semaphore>, mut body: Body, bytes_max: usize) -> Resu
     let mut whole = BytesMut::new();
     let mut share = take(memory, 0).await?;
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| match body_error(&error) {
-            Some(error) => error.into(),
-            None => ErrorResponse::Invalid(format!("the body did not arrive: {error}")),
-        })?;
+        let frame = frame.map_err(|error| broken_body(&error))?;
         let Ok(piece) = frame.into_data() else { continue };
         let bytes = whole.len() + piece.len();
         check_length(u64::try_from(bytes).unwrap_or(u64::MAX))?;
@@ -80,6 +77,14 @@ async fn read(memory: &Arc<Semaphore>, mut body: Body, bytes_max: usize) -> Resu
         whole.extend_from_slice(&piece);
     }
     Ok(HeldBody { bytes: whole.freeze(), share })
+}
+
+/// Returns the error response for a body that did not arrive as a whole.
+pub(super) fn broken_body(error: &axum::Error) -> ErrorResponse {
+    match body_error(error) {
+        Some(error) => error.into(),
+        None => ErrorResponse::Invalid(format!("the body did not arrive: {error}")),
+    }
 }
 
 async fn take(memory: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePermit, ErrorResponse> {
