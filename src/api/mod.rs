@@ -119,6 +119,7 @@ fn router(api: Api) -> Router {
         .merge(health::router());
     let (ours, document) = documented.split_for_parts();
     ours.merge(openapi::router(document))
+        .route("/v1", any(async || ErrorResponse::NotFound("there is no such path".to_owned())))
         .route("/v1/", any(async || ErrorResponse::NotFound("there is no such path".to_owned())))
         .route("/v1/{*rest}", any(async || ErrorResponse::NotFound("there is no such path".to_owned())))
         .method_not_allowed_fallback(async || ErrorResponse::NotAllowed)

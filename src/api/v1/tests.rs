@@ -109,6 +109,8 @@ async fn an_invalid_request_is_refused_with_a_reason() {
             expect![[r#"404 {"detail":"there is no cron `digets`; did you mean `digest`?"}"#]],
         ),
         ("/v1/nothing", "", expect![[r#"404 {"detail":"there is no such path"}"#]]),
+        ("/v1", "", expect![[r#"404 {"detail":"there is no such path"}"#]]),
+        ("/v1/", "", expect![[r#"404 {"detail":"there is no such path"}"#]]),
         (
             "/v1/crons/digest/pause",
             r#"{"reason": "x"}"#,
