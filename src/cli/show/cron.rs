@@ -70,7 +70,7 @@ fn policies(cron: &Cron) -> Vec<(&'static str, String)> {
         ("timeout", or(policy.timeout, "none")),
         ("jitter", text(policy.jitter)),
     ];
-    if let Some(strategy) = cron.request.multitask_strategy {
+    if let (Target::Thread(_), Some(strategy)) = (cron.request.target, cron.request.multitask_strategy) {
         fields.push(("busy thread", strategy.to_string()));
     }
     if let Some(limit) = policy.pause_after_failures {
