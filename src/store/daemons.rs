@@ -33,3 +33,27 @@ pub(super) fn read(connection: &Connection) -> Result<HashSet<DaemonId>, StoreEr
     }
     Ok(daemons)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::InstallationId;
+    use crate::store::Execution;
+
+    #[tokio::test]
+    async fn a_store_remembers_the_daemons_that_it_has_had_but_not_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        let mut daemons = Vec::new();
+        for _ in 0..DAEMONS_REMEMBERED + 2 {
+            let store = Store::open(&path, Execution::Inline, InstallationId::default()).unwrap();
+            assert!(daemons.last().is_none_or(|last| store.has_had_daemon(*last)));
+            assert!(store.has_had_daemon(store.run_owner().daemon_id));
+            store.record_daemon().await.unwrap();
+            daemons.push(store.run_owner().daemon_id);
+        }
+        let store = Store::open(&path, Execution::Inline, InstallationId::default()).unwrap();
+        let known: Vec<bool> = daemons.iter().map(|daemon| store.has_had_daemon(*daemon)).collect();
+        assert_eq!(known, [vec![false; 2], vec![true; 100]].concat());
+    }
+}
