@@ -107,9 +107,11 @@ pub async fn serve(world: World, ready: impl FnOnce(), stop: CancellationToken) 
 
 /// Brings the store up to date with the configuration, and listens on the port if there is one.
 async fn prepare(world: &World, store: &Store) -> Result<Option<TcpListener>, DaemonError> {
+    store.record_daemon().await?;
     let definitions = definitions(&world.config.crons, store.installation_id())?;
     let report = store.sync_file_crons(world.clock.now(), definitions).await?;
     store.notice(world.clock.now(), NoticeKind::Configuration, None).await?;
+    store.notice(world.clock.now(), NoticeKind::StoreCopy, None).await?;
     // This must happen before a client can ask for a run: that run would be taken for one that a former
     // process was sending.
     let recovered = store.recover_runs(world.clock.now()).await?;

@@ -21,6 +21,8 @@ const BACKEND_DOWN: &str = "the agent server is not accepting runs; they wait un
 const OLD_CONFIGURATION: &str =
     "the configuration files have mistakes; the last good configuration is in force";
 
+const STORE_COPY: &str = "another daemon runs with a copy of this store, and both fire every cron: stop one, or give one an empty store";
+
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz))
 }
@@ -58,8 +60,12 @@ async fn readyz(State(api): State<Api>) -> (StatusCode, Json<Readiness>) {
         warnings.push(BACKEND_DOWN);
     }
     let notices = api.store.read(|reader| reader.notices()).await.unwrap_or_default();
-    if notices.iter().any(|notice| notice.kind == NoticeKind::Configuration) {
-        warnings.push(OLD_CONFIGURATION);
+    for (kind, warning) in
+        [(NoticeKind::StoreCopy, STORE_COPY), (NoticeKind::Configuration, OLD_CONFIGURATION)]
+    {
+        if notices.iter().any(|notice| notice.kind == kind) {
+            warnings.push(warning);
+        }
     }
     let ready = reasons.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

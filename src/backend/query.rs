@@ -9,17 +9,12 @@ use super::answer::Answer;
 use super::call_error::{CallError, Denial};
 use super::client::AgentClient;
 use super::follow::questions;
+use super::mark::{DAEMON_KEY, FENCE_KEY, INSTALLATION_KEY, RUN_KEY, RunMark};
 use super::run_error::run_error;
 use crate::domain::bounds::{FENCE_SECONDS, LISTED_RUNS_MAX};
-use crate::domain::ids::{AssistantId, BackendRunId, RunId, ThreadId};
+use crate::domain::ids::{AssistantId, BackendRunId, InstallationId, RunId, RunOwner, ThreadId};
 use crate::domain::run::RunError;
 
-/// The metadata key of a fence: a run that has it is never one of ours.
-const FENCE_KEY: &str = "agentcron_fence";
-/// The metadata key that holds our run id.
-pub const RUN_KEY: &str = "agentcron_run_id";
-/// The key that holds the id of the run's cron, in its metadata and its configuration.
-pub const CRON_KEY: &str = "agentcron_cron_id";
 /// Runs listed in one request.
 const PAGE: usize = 100;
 
@@ -53,10 +48,11 @@ pub struct ListedRun {
     /// The status, as the server names it.
     pub status: String,
     pub is_fence: bool,
-    /// Our run id in its metadata; also `None` if this server does not report metadata.
-    pub run_id: Option<RunId>,
-    /// Whether the server reports the metadata of this run.
+    /// What it bears in its metadata.
+    pub mark: RunMark,
+    /// Whether the server reports the metadata of this run. A server that keeps it adds some of its own.
     pub has_metadata: bool,
+    pub created_at: Option<Timestamp>,
 }
 
 /// What may be concluded from the answer to a fence.
@@ -196,9 +192,13 @@ impl AgentClient {
 
     /// Returns the threads that the server made for a stateless run of ours. The server copies a run's
     /// metadata to the thread; where it does not, none is found.
-    pub async fn threads_of(&self, run_id: RunId) -> Result<Vec<ThreadId>, CallError> {
-        let body =
-            json!({ "metadata": { RUN_KEY: run_id.to_string() }, "limit": 10, "select": ["thread_id"] });
+    pub async fn threads_of(
+        &self,
+        run_id: RunId,
+        installation_id: InstallationId,
+    ) -> Result<Vec<ThreadId>, CallError> {
+        let ours = json!({ RUN_KEY: run_id.to_string(), INSTALLATION_KEY: installation_id.to_string() });
+        let body = json!({ "metadata": ours, "limit": 10, "select": ["thread_id"] });
         let answer = self.ask(Method::POST, "/threads/search", Some(&body)).await?;
         let threads = match answer.status {
             status if status.is_success() => serde_json::from_slice::<Value>(&answer.body),
@@ -216,7 +216,8 @@ impl AgentClient {
         let mut listed = Vec::new();
         while listed.len() < LISTED_RUNS_MAX {
             let path = format!(
-                "/threads/{thread_id}/runs?limit={PAGE}&offset={}&select=run_id&select=status&select=metadata",
+                "/threads/{thread_id}/runs?limit={PAGE}&offset={}&select=run_id&select=status&select=metadata\
+                 &select=created_at",
                 listed.len()
             );
             let page = match self.ask_json(Method::GET, &path).await {
@@ -235,14 +236,18 @@ impl AgentClient {
     }
 
     /// Posts the fence: a run that waits for ten years and would stop before its first step.
-    pub async fn fence(&self, thread_id: ThreadId, assistant_id: &str) -> FenceAnswer {
+    pub async fn fence(&self, thread_id: ThreadId, assistant_id: &str, owner: RunOwner) -> FenceAnswer {
         let body = json!({
             "assistant_id": assistant_id,
             "if_not_exists": "create",
             "multitask_strategy": "reject",
             "after_seconds": FENCE_SECONDS,
             "interrupt_before": "*",
-            "metadata": { FENCE_KEY: true },
+            "metadata": {
+                FENCE_KEY: true,
+                INSTALLATION_KEY: owner.installation_id.to_string(),
+                DAEMON_KEY: owner.daemon_id.to_string(),
+            },
             // Once more, for servers that report the input of a run, but not its metadata.
             "input": { FENCE_KEY: true },
         });
@@ -307,7 +312,8 @@ fn listed_run(run: &Value) -> Option<ListedRun> {
         backend_run_id: run["run_id"].as_str()?.parse().ok()?,
         status: run["status"].as_str().unwrap_or_default().to_owned(),
         is_fence: [metadata, &run["input"]].iter().any(|object| object.get(FENCE_KEY).is_some()),
-        run_id: metadata[RUN_KEY].as_str().and_then(|id| id.parse().ok()),
-        has_metadata: metadata.is_object(),
+        mark: RunMark::of(metadata),
+        has_metadata: metadata.as_object().is_some_and(|metadata| !metadata.is_empty()),
+        created_at: run["created_at"].as_str().and_then(|at| at.parse().ok()),
     })
 }

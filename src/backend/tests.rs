@@ -242,7 +242,7 @@ async fn lists_are_read_page_by_page_and_tolerate_what_is_absent() {
     ]);
     let runs = FixedServer::text(200, listed.to_string()).client().runs_on(thread()).await.unwrap();
     let listed: Vec<_> =
-        runs.iter().map(|run| (run.is_fence, run.run_id.is_some(), run.has_metadata)).collect();
+        runs.iter().map(|run| (run.is_fence, run.mark.run_id.is_some(), run.has_metadata)).collect();
     assert_eq!(listed, [(false, true, true), (true, true, true), (false, false, false)]);
     let no_thread = FixedServer::text(404, r#"{"detail":"Thread with ID 7 not found"}"#);
     assert_eq!(no_thread.client().runs_on(thread()).await, Ok(Vec::new()));

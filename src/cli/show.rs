@@ -1,30 +1,45 @@
-//! `agentcron show`: everything about one run.
+//! `agentcron show`: everything about one run, or one cron in short.
+
+mod cron;
 
 use clap::Args;
 use serde_json::Value;
 
-use super::terminal::{Failure, Session, TextStyle, find_run, painted_status, printable};
+use super::terminal::{
+    Failure, Session, TextStyle, find_run, may_be_id, painted_status, printable, unknown_cron,
+};
 use crate::api::wire;
 use crate::present::timeline::{TimelineEntry, timeline};
 use crate::present::{Tone, counted, runs, times};
 use crate::store::RunDetails;
 
-/// Show everything about one run: timeline, webhooks, error, questions, values
+/// Show everything about one run, or one cron: its thread, policies, next times
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Works while the daemon is down.
 
 Examples:
-  agentcron show 5f1c2ab9                       the id as `history` shows it
+  agentcron show 5f1c2ab9                       a run: the id as `history` shows it
+  agentcron show daily-digest                   a cron, with the id of its thread
   agentcron show --json 5f1c2ab9 | jq .values")]
 pub(super) struct Show {
-    /// The run's id, or its first characters (at least 4)
-    run: String,
+    /// A run's id, or its first characters (at least 4); or a cron's name or id
+    run_or_cron: String,
 }
 
 pub(super) fn show(show: &Show, session: &mut Session) -> Result<(), Failure> {
     let reader = session.open_store()?;
-    let run_id = find_run(&show.run, &reader)?;
+    if let Some(details) = reader.cron_details(&show.run_or_cron)? {
+        return match session.output.is_json() {
+            true => cron::show_json(&details, session),
+            false => cron::show(&details, session),
+        };
+    }
+    if !may_be_id(&show.run_or_cron) {
+        let names: Vec<String> = reader.crons()?.into_iter().map(|row| row.name).collect();
+        return Err(unknown_cron(&show.run_or_cron, &names));
+    }
+    let run_id = find_run(&show.run_or_cron, &reader)?;
     let details = reader.run_details(run_id)?;
     let details = details.ok_or_else(|| Failure::Failed(format!("run {run_id} has just been deleted")))?;
     if session.output.is_json() {

@@ -39,6 +39,8 @@ pub(super) fn status(_: &Status, session: &mut Session) -> Result<(), Failure> {
     if session.output.is_json() {
         return Ok(session.output.json(&StatusReport::of(&store, &daemon, files, &snapshot, now))?);
     }
+    let is_worst = |notice: &&Notice| notice.kind == NoticeKind::StoreCopy;
+    print_notices(snapshot.notices.iter().filter(is_worst), session)?;
     if let Some(notice) = webhooks::queue_notice(&snapshot.queue, &session.zone) {
         let notice = session.output.paint(Tone::Attention, &printable(&notice));
         session.output.line(&notice)?;
@@ -65,14 +67,18 @@ pub(super) fn status(_: &Status, session: &mut Session) -> Result<(), Failure> {
         let label = session.output.paint(Tone::Bad, "no access");
         session.output.line(&format!("{label}: {text}"))?;
     }
-    print_notices(notices, session)
+    print_notices(notices.iter().filter(|notice| !is_worst(notice)), session)
 }
 
 /// Prints what the daemon itself has noticed.
-fn print_notices(notices: &[Notice], session: &mut Session) -> Result<(), Failure> {
+fn print_notices<'n>(
+    notices: impl Iterator<Item = &'n Notice>,
+    session: &mut Session,
+) -> Result<(), Failure> {
     let now = session.now();
     for notice in notices {
         let (label, tone, text) = match notice.kind {
+            NoticeKind::StoreCopy => ("copy of this store", Tone::Bad, notice.detail.as_str()),
             NoticeKind::Configuration => (
                 "not reloaded",
                 Tone::Bad,

@@ -215,6 +215,10 @@ pub const BREAKPOINTS_REMEMBERED: Duration = Duration::from_secs(60);
 /// A thread that is younger than its run by more than this was made anew, by a server that had lost it; clocks differ.
 pub const THREAD_YOUNGER_MAX: Duration = Duration::from_secs(5);
 
+/// Daemons that a store remembers to have had. A request of one of them is on its way for a minute at most, and a
+/// service manager starts hardly one in a second.
+pub const DAEMONS_REMEMBERED: u32 = 100;
+
 /// Runs listed on a thread to find ours, which is among the newest.
 pub const LISTED_RUNS_MAX: usize = 1_000;
 

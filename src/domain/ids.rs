@@ -45,6 +45,10 @@ uuid_id!(
     InstallationId
 );
 uuid_id!(
+    /// One life of a daemon, from its start to its end; drawn at random, and committed before anything is sent.
+    DaemonId
+);
+uuid_id!(
     /// A cron. For crons from files it is derived from the name, so a renamed cron is a new cron.
     CronId
 );
@@ -73,6 +77,13 @@ uuid_id!(
     /// An assistant on the agent server.
     AssistantId
 );
+
+/// Who starts a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RunOwner {
+    pub installation_id: InstallationId,
+    pub daemon_id: DaemonId,
+}
 
 impl AssistantId {
     /// Returns the assistant with this id, or the one that the server makes for a graph of this name.

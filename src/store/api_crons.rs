@@ -103,7 +103,7 @@ impl Store {
     /// [`StoreError::Conflict`] if there are too many already, [`StoreError::BadRow`] if the definition
     /// cannot be read back.
     pub async fn create_api_cron(&self, now: Timestamp, new: NewApiCron) -> Result<StoredCron, StoreError> {
-        let installation = self.installation_id;
+        let installation = self.installation_id();
         let (stored, definition_id) = self.write(move |tx| create(tx, installation, &new, now)).await?;
         self.definitions.keep(definition_id, Arc::clone(&stored.cron));
         Ok(stored)

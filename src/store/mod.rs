@@ -9,6 +9,7 @@ mod client_runs;
 mod counts;
 mod cron_entries;
 mod cron_state;
+mod daemons;
 mod definitions;
 mod deliveries;
 mod delivery_mode;
@@ -37,8 +38,11 @@ mod trigger;
 mod waiting_limits;
 mod writer;
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
+
+use uuid::Uuid;
 
 pub use api_crons::{
     ApiCronChange, ApiCronRemoval, ChangedCron, CronFilter, CronOrder, CronPage, CronSearch, Direction,
@@ -75,7 +79,7 @@ use lock::DaemonLock;
 use readers::Readers;
 use writer::Writer;
 
-use crate::domain::ids::InstallationId;
+use crate::domain::ids::{DaemonId, InstallationId, RunOwner};
 
 /// The daemon's store, the only writer of its file. Cheap to clone.
 #[derive(Clone)]
@@ -85,7 +89,9 @@ pub struct Store {
     readers: Arc<Readers>,
     writer: Arc<Writer>,
     definitions: Definitions,
-    installation_id: InstallationId,
+    owner: RunOwner,
+    /// The daemon that has the store, and its predecessors.
+    daemons: Arc<HashSet<DaemonId>>,
     _lock: Arc<DaemonLock>,
 }
 
@@ -123,10 +129,13 @@ impl Store {
         let lock = DaemonLock::take(path)?;
         let connection = open::open_to_write(path, new_installation)?;
         let installation_id = open::installation_id(&connection)?;
+        let owner = RunOwner { installation_id, daemon_id: DaemonId(Uuid::new_v4()) };
+        let mut daemons = daemons::read(&connection)?;
+        daemons.insert(owner.daemon_id);
         let writer = Arc::new(Writer::new(connection, execution));
         let (readers, definitions) =
             (Arc::new(Readers::new(path, execution)?), Definitions::new(installation_id));
-        Ok(Self { readers, writer, definitions, installation_id, _lock: Arc::new(lock) })
+        Ok(Self { readers, writer, definitions, owner, daemons: Arc::new(daemons), _lock: Arc::new(lock) })
     }
 
     /// Runs `work` in a transaction and returns its result after the commit. Several callers share one
@@ -144,7 +153,17 @@ impl Store {
 
     /// Returns the id of this store, from which the ids of its crons, runs and threads derive.
     pub fn installation_id(&self) -> InstallationId {
-        self.installation_id
+        self.owner.installation_id
+    }
+
+    /// Returns who sends runs: this store, and the daemon that has it now.
+    pub fn run_owner(&self) -> RunOwner {
+        self.owner
+    }
+
+    /// Whether the daemon that has the store, or one that had it before, has this id.
+    pub fn has_had_daemon(&self, daemon_id: DaemonId) -> bool {
+        self.daemons.contains(&daemon_id)
     }
 
     /// Returns the counts of what this process has committed.

@@ -12,6 +12,8 @@ use crate::domain::words::words;
 words!(
     /// The subject of a notice.
     NoticeKind {
+        /// Another daemon runs with a copy of this store.
+        StoreCopy = "store_copy",
         /// The files have mistakes, and the last good definitions stay in force.
         Configuration = "configuration",
         /// The wall clock was set.

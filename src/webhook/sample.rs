@@ -104,6 +104,7 @@ fn identity(run: &Run, cron_id: CronId, cron_name: &str) -> Map<String, Value> {
         ("agentcron_cron_id", json!(cron_id.to_string())),
         ("cron_name", json!(cron_name)),
         ("scheduled_for", json!(run.scheduled_for.to_string())),
+        ("agentcron_installation_id", json!(InstallationId::default().to_string())),
         ("agentcron_run_id", json!(run.run_id.to_string())),
         ("agentcron_test", json!(true)),
     ];

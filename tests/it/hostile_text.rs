@@ -45,6 +45,7 @@ fn poison(daemon: &Daemon) {
         ),
         ("INSERT OR REPLACE INTO notices (kind, at, detail, count) VALUES ('clock_step', 1, ?1, 1)", HOSTILE),
         ("INSERT OR REPLACE INTO notices (kind, at, detail, count) VALUES ('listen', 1, ?1, 1)", HOSTILE),
+        ("INSERT OR REPLACE INTO notices (kind, at, detail, count) VALUES ('store_copy', 1, ?1, 1)", HOSTILE),
     ] {
         if let Err(error) = database.execute(statement, [text]) {
             panic!("{statement}: {error}");

@@ -23,6 +23,7 @@ mod floods;
 mod gateway;
 mod gateway_proxy;
 mod hostile_text;
+mod installations;
 mod killing;
 mod openapi;
 mod outage;

@@ -166,6 +166,21 @@ async fn after_an_unclear_answer_a_weaker_server_is_given_time_and_not_asked_twi
     assert_once(&daemon, &server, 4);
 }
 
+#[tokio::test]
+async fn on_a_thread_that_others_know_a_run_without_metadata_is_not_taken_for_ours() {
+    let server = WeakServer::default();
+    let serving = server.serve();
+    let proxy = Proxy::start(serving.address());
+    proxy.inject(1, starts_our_run, Fault::LoseReply);
+    let cron = Cron::new("thread", &Span::once()).with("thread = \"talk\"").runs_every_occurrence();
+    let daemon = Daemon::start(&configuration(&proxy.url(), cron));
+    let runs = daemon.wait_until_finished_within(PATIENCE, 1).await;
+    assert_eq!(runs[0].status, "success", "{runs:#?}");
+    assert_eq!(server.started(), [runs[0].run_id.clone(), runs[0].run_id.clone()]);
+    let timeline = format!("{:?}", daemon.events());
+    assert!(timeline.contains("so none was taken for this one"), "{timeline}");
+}
+
 fn assert_once(daemon: &Daemon, server: &WeakServer, count: usize) {
     let runs = daemon.history();
     assert!(runs.iter().all(|run| run.status == "success"), "{runs:#?}\n{:#?}", daemon.events());

@@ -16,7 +16,7 @@ use crate::api::serving::Peer;
 use crate::api::timeouts::body_error;
 use crate::backend::AgentClient;
 use crate::domain::access::Caller;
-use crate::domain::ids::{RunId, ThreadId};
+use crate::domain::ids::{InstallationId, RunId, ThreadId};
 use crate::transport::{Relay, RelayError};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -69,8 +69,8 @@ impl AgentServer {
     }
 
     /// Returns the thread that the agent server created for a run of ours, if it can be found.
-    pub(super) async fn thread_of(&self, run_id: RunId) -> Option<ThreadId> {
-        match self.client.threads_of(run_id).await.as_deref() {
+    pub(super) async fn thread_of(&self, run_id: RunId, installation_id: InstallationId) -> Option<ThreadId> {
+        match self.client.threads_of(run_id, installation_id).await.as_deref() {
             Ok([thread_id]) => Some(*thread_id),
             Ok(_) | Err(_) => None,
         }

@@ -1,7 +1,7 @@
 //! Our records of the runs that one request of a client asked for, updated by the agent server's response.
 
 use crate::api::Api;
-use crate::domain::ids::{BackendRunId, RunId, ThreadId};
+use crate::domain::ids::{BackendRunId, InstallationId, RunId, ThreadId};
 use crate::domain::reason::{Reason, ReasonCode, RunEventKind};
 use crate::domain::run::{Outcome, RunChange, Status};
 use crate::store::{RunEnding, RunEvent, Step, StoreError};
@@ -15,6 +15,10 @@ impl<'a> ClientRunRecords<'a> {
     /// The store must already have the runs, in the phase `sending`.
     pub(super) fn new(api: &'a Api, run_ids: &'a [RunId]) -> Self {
         Self { api, run_ids }
+    }
+
+    pub(super) fn installation_id(&self) -> InstallationId {
+        self.api.store.installation_id()
     }
 
     /// Records that the agent server has this run; the runner then follows it.

@@ -14,7 +14,7 @@ use super::gateway::Gateway;
 use super::proxy;
 use super::tee::{CopyUntil, data_of, first_event, tee};
 use crate::api::error_response::ErrorResponse;
-use crate::backend::{AgentClient, RUN_KEY, located_run, located_thread};
+use crate::backend::{AgentClient, RunMark, located_run, located_thread};
 use crate::crash::crash_point;
 use crate::domain::cron::Mode;
 use crate::domain::ids::{BackendRunId, RunId, ThreadId};
@@ -164,12 +164,12 @@ async fn on_run(
         let _ = sender.send(proxy::client_response(Response::from_parts(parts, body)));
     }
     if ids.run.is_some() && ids.thread.is_none() {
-        ids.thread = server.thread_of(run_id).await;
+        ids.thread = server.thread_of(run_id, records.installation_id()).await;
     }
     record(records, run_id, ids).await;
 }
 
-/// Handles the success of a batch: its response lists the runs, and each bears our id in its metadata.
+/// Handles the success of a batch: its response lists the runs, and each bears our ids in its metadata.
 async fn on_batch(
     records: &ClientRunRecords<'_>,
     run_ids: &[RunId],
@@ -181,7 +181,8 @@ async fn on_batch(
     let _ = sender.send(proxy::client_response(Response::from_parts(parts, body)));
     let listed = listed_runs(&copy.await.unwrap_or_default());
     for run_id in run_ids {
-        let ids = listed.iter().find(|(listed, _)| listed == run_id).map(|(_, ids)| *ids);
+        let is_it = |mark: &RunMark| mark.is(*run_id, records.installation_id());
+        let ids = listed.iter().find(|(mark, _)| is_it(mark)).map(|(_, ids)| *ids);
         record(records, *run_id, ids.unwrap_or_default()).await;
     }
 }
@@ -196,11 +197,10 @@ async fn record(records: &ClientRunRecords<'_>, run_id: RunId, ids: RunIds) {
     }
 }
 
-/// Returns the runs in the response to a batch, by our own ids. One that is too long to be read as a whole lists none.
-fn listed_runs(body: &[u8]) -> Vec<(RunId, RunIds)> {
+/// Returns the runs in the response to a batch, by what they bear. One that is too long to be read as a whole lists none.
+fn listed_runs(body: &[u8]) -> Vec<(RunMark, RunIds)> {
     let runs: Vec<Value> = serde_json::from_slice(body).unwrap_or_default();
-    let ours = |run: &Value| Some((run["metadata"][RUN_KEY].as_str()?.parse().ok()?, RunIds::of(run)));
-    runs.iter().filter_map(ours).collect()
+    runs.iter().map(|run| (RunMark::of(&run["metadata"]), RunIds::of(run))).collect()
 }
 
 impl RunIds {

@@ -7,10 +7,10 @@ use axum::body::Bytes;
 use serde_json::value::RawValue;
 
 use super::raw_json::{Kind, each_entry, each_item};
-use crate::backend::RUN_KEY;
+use crate::backend::run_mark;
 use crate::domain::bounds::BATCH_WEBHOOKS_MAX;
 use crate::domain::cron::OnRunCompleted;
-use crate::domain::ids::RunId;
+use crate::domain::ids::{RunId, RunOwner};
 
 /// The body of a request for a run with a webhook.
 pub(super) struct RunBody<'b> {
@@ -95,15 +95,27 @@ impl<'b> RunBody<'b> {
         Ok(Some(Self { assistant_id, webhook, on_completion, written, metadata }))
     }
 
-    /// Returns the body to forward: without the webhook, and with our id in its metadata, by which the run is found again.
+    /// Returns the body to forward: without the webhook, and with our ids in its metadata, by which the run is found again.
     /// A thread that the server creates is kept until the outcome is recorded.
-    pub(super) fn rewritten(&self, run_id: RunId, thread: ThreadOrigin) -> Result<Bytes, BodyMistake> {
+    pub(super) fn rewritten(
+        &self,
+        run_id: RunId,
+        owner: RunOwner,
+        thread: ThreadOrigin,
+    ) -> Result<Bytes, BodyMistake> {
         let mut body = String::with_capacity(self.written.len() + ADDED_BYTES);
-        self.rewrite(run_id, thread, &mut body)?;
+        self.rewrite(run_id, owner, thread, &mut body)?;
         Ok(Bytes::from(body))
     }
 
-    fn rewrite(&self, run_id: RunId, thread: ThreadOrigin, to: &mut String) -> Result<(), BodyMistake> {
+    fn rewrite(
+        &self,
+        run_id: RunId,
+        owner: RunOwner,
+        thread: ThreadOrigin,
+        to: &mut String,
+    ) -> Result<(), BodyMistake> {
+        let mark = run_mark(run_id, owner);
         let ours = |key: &str| match key {
             "webhook" | "metadata" => true,
             "on_completion" => thread == ThreadOrigin::Server,
@@ -119,13 +131,13 @@ impl<'b> RunBody<'b> {
         let mut metadata = ObjectWriter::begin(body.key("metadata"));
         if let Some(written) = self.metadata {
             each_entry(written.get().as_bytes(), |key, value| {
-                if key != RUN_KEY {
+                if mark.iter().all(|(ours, _)| *ours != key) {
                     metadata.push(key, value.get());
                 }
             })
             .map_err(|error| mistake("metadata", error))?;
         }
-        metadata.push(RUN_KEY, &quoted(&run_id.to_string()));
+        mark.iter().for_each(|(key, id)| metadata.push(key, &quoted(id)));
         metadata.end();
         if thread == ThreadOrigin::Server {
             body.push("on_completion", &quoted(OnRunCompleted::Keep.as_str()));
@@ -176,7 +188,7 @@ impl<'b> Batch<'b> {
     }
 
     /// Returns the body to forward, each run with a webhook [rewritten](RunBody::rewritten).
-    pub(super) fn rewritten(&self) -> Result<Bytes, BodyMistake> {
+    pub(super) fn rewritten(&self, owner: RunOwner) -> Result<Bytes, BodyMistake> {
         let mut body = String::with_capacity(self.written.len() + ADDED_BYTES * self.runs.len());
         body.push('[');
         let (mut runs, mut index, mut rewritten) = (self.runs.iter().peekable(), 0, Ok(()));
@@ -186,7 +198,7 @@ impl<'b> Batch<'b> {
             }
             match runs.next_if(|(place, ..)| *place == index) {
                 Some((_, run_id, run)) => {
-                    let result = run.rewrite(*run_id, ThreadOrigin::Server, &mut body);
+                    let result = run.rewrite(*run_id, owner, ThreadOrigin::Server, &mut body);
                     rewritten = std::mem::replace(&mut rewritten, Ok(())).and(result);
                 }
                 None => body.push_str(item.get()),
@@ -225,7 +237,7 @@ impl<'b> Fields<'b> {
 }
 
 /// About what a run's body grows by when it is rewritten.
-const ADDED_BYTES: usize = 128;
+const ADDED_BYTES: usize = 256;
 
 /// Writes a JSON object at the end of a text.
 struct ObjectWriter<'t> {
@@ -289,7 +301,9 @@ mod tests {
         let id: RunId = "0e5a6cf1-9d1c-5d0b-8a51-52b8b1b7a1f0".parse().unwrap();
         let shown = match RunBody::parse(body.as_bytes(), thread) {
             Ok(Some(run_body)) => {
-                let forwarded = String::from_utf8(run_body.rewritten(id, thread).unwrap().to_vec()).unwrap();
+                let forwarded =
+                    String::from_utf8(run_body.rewritten(id, RunOwner::default(), thread).unwrap().to_vec())
+                        .unwrap();
                 format!(
                     "{} -> {} ({})\n{forwarded}",
                     run_body.assistant_id, run_body.webhook, run_body.on_completion
@@ -308,14 +322,14 @@ mod tests {
             ThreadOrigin::Path,
             expect![[r#"
                 agent -> https://a.example/x (keep)
-                {"assistant_id":"agent","input":{"n":1e400,"big":123456789012345678901234567890, "s":"\u00e9"},"on_completion":"keep","metadata":{"agentcron_run_id":"0e5a6cf1-9d1c-5d0b-8a51-52b8b1b7a1f0"}}"#]],
+                {"assistant_id":"agent","input":{"n":1e400,"big":123456789012345678901234567890, "s":"\u00e9"},"on_completion":"keep","metadata":{"agentcron_run_id":"0e5a6cf1-9d1c-5d0b-8a51-52b8b1b7a1f0","agentcron_installation_id":"00000000-0000-0000-0000-000000000000","agentcron_daemon_id":"00000000-0000-0000-0000-000000000000"}}"#]],
         );
         check(
             r#"{"assistant_id":"a","metadata":{"b":[1, 2],"agentcron_run_id":"mine"},"\u0077ebhook":"https://${{ env.HOME }}.example"}"#,
             ThreadOrigin::Server,
             expect![[r#"
                 a -> https://${{ env.HOME }}.example (delete)
-                {"assistant_id":"a","metadata":{"b":[1, 2],"agentcron_run_id":"0e5a6cf1-9d1c-5d0b-8a51-52b8b1b7a1f0"},"on_completion":"keep"}"#]],
+                {"assistant_id":"a","metadata":{"b":[1, 2],"agentcron_run_id":"0e5a6cf1-9d1c-5d0b-8a51-52b8b1b7a1f0","agentcron_installation_id":"00000000-0000-0000-0000-000000000000","agentcron_daemon_id":"00000000-0000-0000-0000-000000000000"},"on_completion":"keep"}"#]],
         );
     }
 
@@ -385,7 +399,7 @@ mod tests {
             ThreadOrigin::Server,
             expect![[r#"
                 a -> https://a.example (delete)
-                {"assistant_id":"a","metadata":{"agentcron_run_id":"0e5a6cf1-9d1c-5d0b-8a51-52b8b1b7a1f0"},"on_completion":"keep"}"#]],
+                {"assistant_id":"a","metadata":{"agentcron_run_id":"0e5a6cf1-9d1c-5d0b-8a51-52b8b1b7a1f0","agentcron_installation_id":"00000000-0000-0000-0000-000000000000","agentcron_daemon_id":"00000000-0000-0000-0000-000000000000"},"on_completion":"keep"}"#]],
         );
     }
 
@@ -394,8 +408,8 @@ mod tests {
         let body = br#"[{"assistant_id":"a","webhook":"https://a.example"}, {"assistant_id":"b","input":{"webhook": 1}},{"assistant_id":"c","webhook":"https://c.example","on_completion":"keep"}]"#;
         let mut ids = (1..).map(|number: u128| RunId(uuid::Uuid::from_u128(number)));
         let batch = Batch::parse(body, || ids.next().unwrap()).unwrap().unwrap();
-        expect![[r#"[{"assistant_id":"a","metadata":{"agentcron_run_id":"00000000-0000-0000-0000-000000000001"},"on_completion":"keep"},{"assistant_id":"b","input":{"webhook": 1}},{"assistant_id":"c","metadata":{"agentcron_run_id":"00000000-0000-0000-0000-000000000002"},"on_completion":"keep"}]"#]]
-        .assert_eq(std::str::from_utf8(&batch.rewritten().unwrap()).unwrap());
+        expect![[r#"[{"assistant_id":"a","metadata":{"agentcron_run_id":"00000000-0000-0000-0000-000000000001","agentcron_installation_id":"00000000-0000-0000-0000-000000000000","agentcron_daemon_id":"00000000-0000-0000-0000-000000000000"},"on_completion":"keep"},{"assistant_id":"b","input":{"webhook": 1}},{"assistant_id":"c","metadata":{"agentcron_run_id":"00000000-0000-0000-0000-000000000002","agentcron_installation_id":"00000000-0000-0000-0000-000000000000","agentcron_daemon_id":"00000000-0000-0000-0000-000000000000"},"on_completion":"keep"}]"#]]
+        .assert_eq(std::str::from_utf8(&batch.rewritten(RunOwner::default()).unwrap()).unwrap());
         assert!(Batch::parse(br#"[{"assistant_id":"a","webhook":null}]"#, RunId::default).unwrap().is_none());
         assert!(
             Batch::parse(br#"{"assistant_id":"a","webhook":"https://a.example"}"#, RunId::default).is_err()

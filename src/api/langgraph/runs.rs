@@ -188,18 +188,19 @@ fn parse(
             };
         }
     };
+    let owner = gateway.api.store.run_owner();
     match kind {
         RequestKind::Run(_) => {
             let Some(run) = RunBody::parse(body, origin)? else { return Ok(None) };
             let run_id = new_run_id();
-            let body = run.rewritten(run_id, origin)?;
+            let body = run.rewritten(run_id, owner, origin)?;
             Ok(Some(ParsedRuns { runs: vec![(run_id, spec(gateway, &run, thread_id)?)], body }))
         }
         RequestKind::Batch => {
             let Some(batch) = Batch::parse(body, new_run_id)? else { return Ok(None) };
             let runs = batch.runs.iter().map(|(_, run_id, run)| Ok((*run_id, spec(gateway, run, None)?)));
             let runs = runs.collect::<Result<_, ErrorResponse>>()?;
-            Ok(Some(ParsedRuns { runs, body: batch.rewritten()? }))
+            Ok(Some(ParsedRuns { runs, body: batch.rewritten(owner)? }))
         }
     }
 }

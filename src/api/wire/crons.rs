@@ -76,6 +76,10 @@ pub struct CronDetails {
     /// without the query of the webhook's URL.
     #[schema(value_type = Object)]
     pub definition: Value,
+    /// The thread of all its runs, which a `thread` in the definition only names; null if each run gets a new one, or if
+    /// `problem` is set.
+    #[schema(format = Uuid)]
+    pub thread_id: Option<String>,
     /// When agentcron first loaded or created the cron.
     pub created_at: Time,
     /// When its definition last changed.
@@ -134,10 +138,18 @@ impl CronDetails {
             cron: Cron::of(&details.row, now),
             definition_id: details.row.definition_id.to_string(),
             definition,
+            thread_id: details.row.cron.as_ref().ok().and_then(thread_id),
             created_at: Time(details.created_at),
             updated_at: Time(details.updated_at),
             upcoming: details.row.cron.as_ref().map_or(Vec::new(), |cron| upcoming(cron, now)),
         }
+    }
+}
+
+fn thread_id(cron: &cron::Cron) -> Option<String> {
+    match cron.request.target {
+        cron::Target::Thread(thread_id) => Some(thread_id.to_string()),
+        cron::Target::Stateless(_) => None,
     }
 }
 

@@ -54,7 +54,7 @@ pub(in crate::cli) fn unknown_cron(name: &str, known: &[String]) -> Failure {
 
 /// Returns the run with this id or this unique prefix of one.
 pub(in crate::cli) fn find_run(text: &str, reader: &Reader) -> Result<RunId, Failure> {
-    if !is_prefix(text) {
+    if !may_be_id(text) {
         return Err(Failure::Usage(format!(
             "got `{text}`, expected a run id or at least its first {PREFIX_CHARS_MIN} characters; \
              `agentcron history` shows them"
@@ -70,7 +70,7 @@ pub(in crate::cli) fn find_run(text: &str, reader: &Reader) -> Result<RunId, Fai
 /// Returns the webhook with this id, the id of its run, or a unique prefix of either; `msg_` may precede it.
 pub(in crate::cli) fn find_webhook(text: &str, reader: &Reader) -> Result<DeliveryId, Failure> {
     let id = text.strip_prefix("msg_").unwrap_or(text);
-    if !is_prefix(id) {
+    if !may_be_id(id) {
         return Err(Failure::Usage(format!(
             "got `{text}`, expected a webhook's id or at least its first {PREFIX_CHARS_MIN} characters; \
              `agentcron webhook list` shows them"
@@ -85,7 +85,8 @@ pub(in crate::cli) fn find_webhook(text: &str, reader: &Reader) -> Result<Delive
     }
 }
 
-fn is_prefix(id: &str) -> bool {
+/// Whether a text has the form of the id of a run or a webhook, or of the beginning of one.
+pub(in crate::cli) fn may_be_id(id: &str) -> bool {
     let is_hexadecimal = id.chars().all(|char| char.is_ascii_hexdigit() || char == '-');
     (PREFIX_CHARS_MIN..=ID_CHARS).contains(&id.len()) && is_hexadecimal
 }

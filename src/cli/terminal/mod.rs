@@ -21,7 +21,7 @@ pub(super) use failure::{Failure, USAGE};
 pub(super) use global_options::GlobalOptions;
 pub(super) use json_time::json_time;
 pub(super) use logging::{LogFormat, start_log};
-pub(super) use lookup::{cron_named, crons_of, find_run, find_webhook, unknown_cron};
+pub(super) use lookup::{cron_named, crons_of, find_run, find_webhook, may_be_id, unknown_cron};
 pub(super) use output::{Output, TextStyle, printable};
 pub(super) use run_table::{painted_status, run_table};
 pub(super) use session::Session;

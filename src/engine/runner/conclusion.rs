@@ -4,7 +4,10 @@
 use jiff::Timestamp;
 
 use crate::backend::{Denial, ListedRun};
-use crate::domain::ids::{BackendRunId, RunId};
+use crate::domain::ids::{BackendRunId, DaemonId, InstallationId, RunId};
+
+/// Why a run is not recognised.
+pub(super) const NO_METADATA: &str = "this agent server does not report the metadata of runs";
 
 /// What happened to an unconfirmed start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +16,9 @@ pub(super) enum Conclusion {
     Started(BackendRunId),
     /// The backend does not have the run, and never will.
     NeverStarts,
+    /// No copy of the request can be on its way any more, and no run that is there shows whose it is. None is taken
+    /// for ours: it may be another's.
+    NotRecognised,
     /// The backend does not have the run, but a copy of the request may arrive until this instant.
     MayStartUntil(Timestamp),
     /// The backend did not give a clear answer this time.
@@ -35,13 +41,59 @@ pub(super) enum FencedThread<'a> {
     Nothing,
 }
 
+/// Who knows the thread of an unconfirmed start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ThreadOwner {
+    /// Only this run: its id is derived from the run's, or the server made the thread for it.
+    ThisRun,
+    /// The user, whose other runs may be on it, and those of other installations.
+    User,
+}
+
+/// The run whose start is unconfirmed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SoughtRun {
+    pub(super) run_id: RunId,
+    pub(super) installation_id: InstallationId,
+}
+
+impl SoughtRun {
+    /// Whether a listed run is certainly this one. Metadata is a proof; where the server reports none, only a thread
+    /// that nobody else knows is.
+    fn is(self, listed: &ListedRun, thread_owner: ThreadOwner) -> bool {
+        match (listed.has_metadata, thread_owner) {
+            (true, _) => listed.mark.is(self.run_id, self.installation_id),
+            (false, ThreadOwner::ThisRun) => true,
+            (false, ThreadOwner::User) => false,
+        }
+    }
+
+    /// Whether a listed run is this one, and was sent by another daemon that runs at the same time with a copy of
+    /// this store. A run from before this daemon's start shows nothing: this store may be a restored backup, which
+    /// does not know the later lives of its daemon.
+    pub(super) fn was_sent_by_copy(
+        self,
+        listed: &ListedRun,
+        started_at: Timestamp,
+        is_known: impl Fn(DaemonId) -> bool,
+    ) -> bool {
+        listed.mark.is(self.run_id, self.installation_id)
+            && listed.created_at.is_some_and(|created_at| created_at > started_at)
+            && listed.mark.daemon_id.is_some_and(|daemon_id| !is_known(daemon_id))
+    }
+}
+
 /// Reads the list of runs on a fenced thread. `posted` is the fence that was posted just now, if it was
 /// accepted; a server that reports no metadata does not mark it as a fence.
-pub(super) fn read_fenced_thread(listed: &[ListedRun], posted: Option<BackendRunId>) -> FencedThread<'_> {
+pub(super) fn read_fenced_thread(
+    listed: &[ListedRun],
+    sought: SoughtRun,
+    posted: Option<BackendRunId>,
+) -> FencedThread<'_> {
     let is_fence = |run: &&ListedRun| run.is_fence || Some(run.backend_run_id) == posted;
+    let is_ours = |run: &&ListedRun| !is_fence(run) && sought.is(run, ThreadOwner::ThisRun);
     let fence = listed.iter().find(is_fence);
-    // Only we start runs on this thread, so every run that is not a fence is ours, even without metadata.
-    match (listed.iter().rev().find(|run| !is_fence(run)), fence) {
+    match (listed.iter().rev().find(is_ours), fence) {
         (Some(ours), fence) => FencedThread::OurRun {
             backend_run_id: ours.backend_run_id,
             fence: fence.map(|fence| fence.backend_run_id),
@@ -49,15 +101,6 @@ pub(super) fn read_fenced_thread(listed: &[ListedRun], posted: Option<BackendRun
         (None, Some(fence)) => FencedThread::OnlyTheFence(fence),
         (None, None) => FencedThread::Nothing,
     }
-}
-
-/// Who knows the thread of an unconfirmed start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ThreadOwner {
-    /// Only this run: its id is derived from the run's, or the server made the thread for it.
-    ThisRun,
-    /// The user, whose other runs may be on it.
-    User,
 }
 
 /// Who sends the request that starts the run.
@@ -68,10 +111,10 @@ pub(super) enum StartedBy {
     Client,
 }
 
-/// The run that is looked for in a list.
+/// What is looked for in a list.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sought {
-    pub(super) run_id: RunId,
+    pub(super) run: SoughtRun,
     pub(super) thread_owner: ThreadOwner,
     pub(super) started_by: StartedBy,
     pub(super) window: ArrivalWindow,
@@ -85,21 +128,18 @@ pub(super) struct ArrivalWindow {
     pub(super) closes_at: Timestamp,
 }
 
-/// Concludes from the list of runs on a thread without a fence, where our run is recognised by our id in its
-/// metadata.
+/// Concludes from the list of runs on a thread without a fence.
 pub(super) fn conclude_from_list(listed: &[ListedRun], sought: Sought) -> Conclusion {
-    let is_ours = |run: &ListedRun| {
-        // On a thread of its own, a run without metadata can only be this one.
-        let is_alone = sought.thread_owner == ThreadOwner::ThisRun && !run.has_metadata;
-        !run.is_fence && (run.run_id == Some(sought.run_id) || is_alone)
-    };
-    if let Some(ours) = listed.iter().rev().find(|run| is_ours(run)) {
+    let is_ours = |run: &&ListedRun| !run.is_fence && sought.run.is(run, sought.thread_owner);
+    if let Some(ours) = listed.iter().rev().find(is_ours) {
         return Conclusion::Started(ours.backend_run_id);
     }
-    if sought.started_by == StartedBy::Client && listed.iter().any(|run| !run.has_metadata) {
-        return Conclusion::Undecidable("this agent server does not report the metadata of runs".to_owned());
+    let is_blind = listed.iter().any(|run| !run.has_metadata && !run.is_fence);
+    match (conclude_from_absence(sought.window), sought.started_by) {
+        (_, StartedBy::Client) if is_blind => Conclusion::Undecidable(NO_METADATA.to_owned()),
+        (Conclusion::NeverStarts, StartedBy::Agentcron) if is_blind => Conclusion::NotRecognised,
+        (conclusion, _) => conclusion,
     }
-    conclude_from_absence(sought.window)
 }
 
 /// Concludes from the absence of the run: a copy of the request may still be on its way, until the window has

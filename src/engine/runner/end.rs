@@ -205,7 +205,7 @@ fn delivery(task: &RunTask<'_>, end: &EndReport<'_>, pauses: Option<&str>) -> Op
     let (runner, claimed) = (task.runner, task.claimed);
     let url = &webhook_url(&claimed.spec)?;
     let run_id = claimed.run.run_id;
-    let mut identity = identity(claimed);
+    let mut identity = identity(claimed, runner.store.installation_id());
     if let Some(message) = pauses {
         identity.insert("agentcron_cron_paused".to_owned(), json!(true));
         identity.insert("agentcron_pause_reason".to_owned(), json!(message));

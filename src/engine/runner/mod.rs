@@ -16,6 +16,7 @@ mod request;
 mod start;
 mod start_burst;
 mod starts_in_flight;
+mod store_copy;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -44,6 +45,7 @@ use breakpoints::Breakpoints;
 use fence_support::FenceSupport;
 use start_burst::StartBurst;
 use starts_in_flight::{StartInFlight, StartsInFlight};
+use store_copy::StoreCopy;
 
 /// While starts go first, whether they still should is checked at least this often.
 const BURST_CHECK_INTERVAL: Duration = Duration::from_millis(100);
@@ -74,6 +76,8 @@ pub struct Runner {
     joins: Semaphore,
     queries: Semaphore,
     start_burst: StartBurst,
+    started_at: Timestamp,
+    store_copy: StoreCopy,
 }
 
 /// A claimed run, with what its task needs for all of its steps.
@@ -151,6 +155,8 @@ impl Runner {
         stop: CancellationToken,
     ) -> Self {
         Self {
+            started_at: clock.now(),
+            store_copy: StoreCopy::default(),
             store,
             backend,
             clock,

@@ -11,8 +11,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::conclusion::{
-    ArrivalWindow, Conclusion, FencedThread, Sought, StartedBy, ThreadOwner, conclude_from_absence,
-    conclude_from_list, read_fenced_thread,
+    ArrivalWindow, Conclusion, FencedThread, NO_METADATA, Sought, SoughtRun, StartedBy, ThreadOwner,
+    conclude_from_absence, conclude_from_list, read_fenced_thread,
 };
 use super::fence_support::FenceSupport;
 use super::{AcceptedRun, NextStep, RunTask, Runner, access, end, start};
@@ -47,17 +47,19 @@ pub(super) async fn reconcile(
         (Target::Stateless(_), RunSpec::Client(_)) => conclude_by_search(task, sent_at).await,
     };
     crash_point("reconciled").await;
+    task.runner.store_copy.record(&task.runner.store, task.runner.clock.now()).await?;
     match conclusion {
         Conclusion::Unanswered(_) | Conclusion::Denied(_) => {}
         Conclusion::Started(_)
         | Conclusion::NeverStarts
+        | Conclusion::NotRecognised
         | Conclusion::MayStartUntil(_)
         | Conclusion::Undecidable(_) => task.runner.denials.lift(&claimed.run.run_id),
     }
     match conclusion {
         Conclusion::Started(backend_run_id) => adopt(task, thread_id, backend_run_id, sent_at).await,
         Conclusion::NeverStarts => match claimed.spec {
-            RunSpec::Cron(_) => rule_out(task, thread_id).await,
+            RunSpec::Cron(_) => rule_out(task, thread_id, claimed.run.reason.clone()).await,
             // The client sent it, and may send it again; we do not.
             RunSpec::Client(_) => {
                 let cause = unconfirmed_because(task);
@@ -66,6 +68,12 @@ pub(super) async fn reconcile(
                 give_up(task, ReasonCode::Rejected, message).await
             }
         },
+        Conclusion::NotRecognised => {
+            let message = format!(
+                "{NO_METADATA}: the runs on its thread may be another's, so none was taken for this one; sent again"
+            );
+            rule_out(task, thread_id, Some(Reason::new(ReasonCode::StartUnconfirmed, message))).await
+        }
         Conclusion::MayStartUntil(until) => {
             let message =
                 "the agent server does not have it so far, and a copy of the request may still arrive";
@@ -124,14 +132,18 @@ async fn adopt(
 }
 
 /// Commits that this start never happens, so that the next one may be sent.
-async fn rule_out(task: &RunTask<'_>, thread_id: ThreadId) -> Result<NextStep, StoreError> {
+async fn rule_out(
+    task: &RunTask<'_>,
+    thread_id: ThreadId,
+    reason: Option<Reason>,
+) -> Result<NextStep, StoreError> {
     let (runner, run) = (task.runner, &task.claimed.run);
     let now = runner.clock.now();
     let fenced = match task.claimed.spec.request().target {
         Target::Stateless(_) => Some(thread_id),
         Target::Thread(_) => None,
     };
-    let event = RunEvent { at: now, event: RunEventKind::RuledOut, reason: run.reason.clone() };
+    let event = RunEvent { at: now, event: RunEventKind::RuledOut, reason };
     let wait = backoff::doubling(WAIT_FIRST, WAIT_MOST, run.send_count);
     let step = Step {
         act_at: Some(if run.send_count > 1 { backoff::after(now, wait) } else { now }),
@@ -184,7 +196,7 @@ async fn conclude_by_fence(task: &RunTask<'_>, thread_id: ThreadId, sent_at: Tim
         return conclude_by_list(task, thread_id, sent_at).await;
     }
     let assistant_id = &task.claimed.spec.request().assistant_id;
-    let posted = match task.backend.fence(thread_id, assistant_id).await {
+    let posted = match task.backend.fence(thread_id, assistant_id, task.runner.store.run_owner()).await {
         FenceAnswer::Unclear(detail) => return Conclusion::Unanswered(detail),
         FenceAnswer::Denied(denial) => return Conclusion::Denied(denial),
         FenceAnswer::NotSupported(_) => return conclude_by_list(task, thread_id, sent_at).await,
@@ -192,11 +204,11 @@ async fn conclude_by_fence(task: &RunTask<'_>, thread_id: ThreadId, sent_at: Tim
         FenceAnswer::Posted(fence) => Some(fence),
     };
     crash_point("fence_posted").await;
-    let listed = match task.backend.runs_on(thread_id).await {
+    let listed = match list(task, thread_id).await {
         Ok(listed) => listed,
-        Err(error) => return unanswered(error),
+        Err(conclusion) => return conclusion,
     };
-    match read_fenced_thread(&listed, posted) {
+    match read_fenced_thread(&listed, sought(task), posted) {
         FencedThread::OurRun { backend_run_id, fence } => {
             if let Some(fence) = fence {
                 lift_fence(task, thread_id, fence).await;
@@ -212,7 +224,7 @@ async fn conclude_by_fence(task: &RunTask<'_>, thread_id: ThreadId, sent_at: Tim
             Err(conclusion) => conclusion,
         },
         FencedThread::Nothing => {
-            Conclusion::Unanswered("the thread is busy, but nothing is listed on it".to_owned())
+            Conclusion::Unanswered("the thread is busy, but no run of ours is listed on it".to_owned())
         }
     }
 }
@@ -239,7 +251,7 @@ async fn find_fence_support(
         return Ok(FenceSupport::Honoured);
     }
     let assistant_id = &task.claimed.spec.request().assistant_id;
-    let second = task.backend.fence(thread_id, assistant_id).await;
+    let second = task.backend.fence(thread_id, assistant_id, task.runner.store.run_owner()).await;
     let shown = FenceSupport::shown_by(&fence.status, &second);
     match second {
         FenceAnswer::Unclear(detail) | FenceAnswer::NotSupported(detail) => {
@@ -272,8 +284,9 @@ impl Runner {
 /// Reconciles a client's stateless run. The server made its thread, and copied our id to the metadata of the
 /// thread, by which it is searched for. Where threads cannot be searched for, nothing can be determined.
 async fn conclude_by_search(task: &RunTask<'_>, sent_at: Timestamp) -> (ThreadId, Conclusion) {
-    let nowhere = task.claimed.run.run_id.thread_of_start(1);
-    let threads = match task.backend.threads_of(task.claimed.run.run_id).await {
+    let SoughtRun { run_id, installation_id } = sought(task);
+    let nowhere = run_id.thread_of_start(1);
+    let threads = match task.backend.threads_of(run_id, installation_id).await {
         Ok(threads) => threads,
         Err(
             error
@@ -295,6 +308,7 @@ async fn conclude_by_search(task: &RunTask<'_>, sent_at: Timestamp) -> (ThreadId
         match conclude_by_list(task, thread_id, sent_at).await {
             Conclusion::NeverStarts | Conclusion::MayStartUntil(_) => {}
             conclusion @ (Conclusion::Started(_)
+            | Conclusion::NotRecognised
             | Conclusion::Unanswered(_)
             | Conclusion::Denied(_)
             | Conclusion::Undecidable(_)) => {
@@ -307,13 +321,13 @@ async fn conclude_by_search(task: &RunTask<'_>, sent_at: Timestamp) -> (ThreadId
 
 /// Reconciles on a thread on which a fence must not be posted, or has no effect.
 async fn conclude_by_list(task: &RunTask<'_>, thread_id: ThreadId, sent_at: Timestamp) -> Conclusion {
-    let listed = match task.backend.runs_on(thread_id).await {
+    let listed = match list(task, thread_id).await {
         Ok(listed) => listed,
-        Err(error) => return unanswered(error),
+        Err(conclusion) => return conclusion,
     };
     let spec = &task.claimed.spec;
     let sought = Sought {
-        run_id: task.claimed.run.run_id,
+        run: sought(task),
         thread_owner: match spec.request().target {
             Target::Stateless(_) => ThreadOwner::ThisRun,
             Target::Thread(_) => ThreadOwner::User,
@@ -325,6 +339,25 @@ async fn conclude_by_list(task: &RunTask<'_>, thread_id: ThreadId, sent_at: Time
         window: arrival_window(task.runner, sent_at),
     };
     conclude_from_list(&listed, sought)
+}
+
+fn sought(task: &RunTask<'_>) -> SoughtRun {
+    let installation_id = task.runner.store.run_owner().installation_id;
+    SoughtRun { run_id: task.claimed.run.run_id, installation_id }
+}
+
+/// Returns the runs on a thread, and takes note of one that shows a copy of this store.
+///
+/// # Errors
+/// What is concluded if the backend does not list them.
+async fn list(task: &RunTask<'_>, thread_id: ThreadId) -> Result<Vec<ListedRun>, Conclusion> {
+    let listed = task.backend.runs_on(thread_id).await.map_err(unanswered)?;
+    let runner = task.runner;
+    let is_known = |daemon_id| runner.store.has_had_daemon(daemon_id);
+    if listed.iter().any(|run| sought(task).was_sent_by_copy(run, runner.started_at, is_known)) {
+        runner.store_copy.seen(task.claimed);
+    }
+    Ok(listed)
 }
 
 fn unanswered(error: CallError) -> Conclusion {

@@ -3,9 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::{RunTask, Runner};
-use crate::backend::{CRON_KEY, RUN_KEY, StartRequest};
+use crate::backend::{CRON_KEY, INSTALLATION_KEY, RUN_KEY, StartRequest, run_mark};
 use crate::domain::cron::{Request, Target};
-use crate::domain::ids::ThreadId;
+use crate::domain::ids::{InstallationId, RunOwner, ThreadId};
 use crate::domain::secrets::Secrets;
 use crate::domain::template::{self, PlaceholderSource};
 use crate::store::{ClaimedRun, PreviousRun, StoreError};
@@ -37,7 +37,7 @@ pub(super) async fn build(task: &RunTask<'_>) -> Result<StartRequest, RequestErr
         Some(cron_id) => runner.store.previous_run(cron_id, claimed.run.scheduled_for).await?,
     };
     let fill = |name: &str| value_of(runner, claimed, previous.as_ref(), name);
-    let body = fill_body(claimed, &fill).map_err(RequestError::Placeholder)?;
+    let body = fill_body(claimed, runner.store.run_owner(), &fill).map_err(RequestError::Placeholder)?;
     Ok(StartRequest { thread_id: thread_of(claimed), mode: request.mode, body })
 }
 
@@ -88,6 +88,7 @@ fn may_mention_previous(value: &Value) -> bool {
 
 fn fill_body(
     claimed: &ClaimedRun,
+    owner: RunOwner,
     fill: &impl Fn(&str) -> Result<String, String>,
 ) -> Result<Map<String, Value>, String> {
     let request = claimed.spec.request();
@@ -102,7 +103,8 @@ fn fill_body(
         let filled = template::fill_value(value, fill).map_err(|error| format!("metadata.{key}: {error}"))?;
         metadata.insert(key.clone(), filled);
     }
-    metadata.extend(identity(claimed));
+    metadata.extend(identity(claimed, owner.installation_id));
+    metadata.extend(run_mark(claimed.run.run_id, owner).map(|(key, id)| (key.to_owned(), json!(id))));
     body.insert("metadata".to_owned(), Value::Object(metadata));
     name_cron(claimed, &mut body);
     match request.target {
@@ -138,8 +140,8 @@ fn name_cron(claimed: &ClaimedRun, body: &mut Map<String, Value>) {
     object.insert(CRON_KEY.to_owned(), json!(cron_id.to_string()));
 }
 
-/// Returns the metadata by which a run on the server, and a webhook about it, are recognised as ours.
-pub(super) fn identity(claimed: &ClaimedRun) -> Map<String, Value> {
+/// Returns the metadata that says whose run it is, on the server and in a webhook about it.
+pub(super) fn identity(claimed: &ClaimedRun, installation_id: InstallationId) -> Map<String, Value> {
     let run = &claimed.run;
     let mut metadata = Map::new();
     if let Some(cron) = &run.cron {
@@ -150,6 +152,7 @@ pub(super) fn identity(claimed: &ClaimedRun) -> Map<String, Value> {
         metadata.insert("cron_name".to_owned(), json!(cron.name));
         metadata.insert("scheduled_for".to_owned(), json!(run.scheduled_for.to_string()));
     }
+    metadata.insert(INSTALLATION_KEY.to_owned(), json!(installation_id.to_string()));
     metadata.insert(RUN_KEY.to_owned(), json!(run.run_id.to_string()));
     metadata
 }

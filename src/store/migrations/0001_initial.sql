@@ -8,6 +8,13 @@ CREATE TABLE installation (
     installation_id TEXT NOT NULL
 ) STRICT;
 
+-- The daemons that have had this store, one after the other, the last ones only. Runs on the agent server bear the id
+-- of the daemon that sent them: one that is not here was sent with a copy of this store.
+CREATE TABLE daemons (
+    number    INTEGER PRIMARY KEY,
+    daemon_id TEXT NOT NULL
+) STRICT;
+
 -- One row for each version of a cron's definition. A run keeps the version that it was planned with.
 -- Placeholders such as ${{ env.X }} are stored as written, so no secret of the daemon's environment is stored here.
 CREATE TABLE definitions (
@@ -248,7 +255,7 @@ CREATE INDEX thread_deletions_due ON thread_deletions (due_at);
 
 -- Notices of the daemon about itself: the last of each kind.
 CREATE TABLE notices (
-    kind   TEXT PRIMARY KEY CHECK (kind IN ('configuration', 'clock_step', 'listen')),
+    kind   TEXT PRIMARY KEY CHECK (kind IN ('store_copy', 'configuration', 'clock_step', 'listen')),
     at     INTEGER NOT NULL,
     detail TEXT NOT NULL,
     -- How many mistakes or events it lists.

@@ -78,6 +78,7 @@ async fn what_happened_can_be_read_while_the_daemon_is_down() {
     let daemon = after_a_moment().await;
     history_filters(&daemon);
     show_prints_the_whole_timeline(&daemon);
+    show_prints_a_cron(&daemon);
     list_and_status_summarise(&daemon);
     a_closed_pipe_is_no_failure(&daemon);
     no_output_contains_the_token(&daemon);
@@ -143,6 +144,27 @@ fn show_prints_the_whole_timeline(daemon: &Daemon) {
     let unknown = daemon.run_command(&["show", "00000000-0000"]);
     demand(&unknown, 1);
     assert!(stderr(&unknown).contains("there is no run"), "{}", stderr(&unknown));
+}
+
+fn show_prints_a_cron(daemon: &Daemon) {
+    let shown = stdout(&daemon.run_command(&["show", "say-hello"]));
+    for line in [
+        "agentcron.toml:9:",
+        "* * * * * *",
+        "a new one for each run, deleted after it",
+        "hook?…",
+        "skip",
+        "latest, within",
+        "success",
+    ] {
+        assert!(shown.contains(line), "no {line:?} in:\n{shown}");
+    }
+    assert!(!shown.contains("sesame"), "{shown}");
+    let details = &daemon.json(&["show", "say-hello"])[0];
+    assert_eq!((&details["cron_name"], &details["thread_id"]), (&"say-hello".into(), &Value::Null));
+    let unknown = daemon.run_command(&["show", "say-helo"]);
+    demand(&unknown, 2);
+    assert!(stderr(&unknown).contains("did you mean `say-hello`"), "{}", stderr(&unknown));
 }
 
 fn list_and_status_summarise(daemon: &Daemon) {

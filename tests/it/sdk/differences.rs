@@ -50,7 +50,15 @@ const DOCUMENTED: &[Documented] = &[
     Documented {
         why: "a run has metadata by which we find it after a lost connection and its graph finds its cron; its states inherit them",
         covers: |found| {
-            let added = ["agentcron_run_id", "cron_name", "scheduled_for", "cron_id", "agentcron_cron_id"];
+            let added = [
+                "agentcron_run_id",
+                "agentcron_installation_id",
+                "agentcron_daemon_id",
+                "cron_name",
+                "scheduled_for",
+                "cron_id",
+                "agentcron_cron_id",
+            ];
             let is_added = added.iter().any(|key| found.ends(&format!("/metadata/{key}")));
             let configured = ["/configurable/agentcron_cron_id", "/kwargs/context/agentcron_cron_id"];
             found.direct().is_null() && (is_added || configured.iter().any(|place| found.ends(place)))

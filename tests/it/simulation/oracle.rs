@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use agentcron::backend::embedded::{LedgerEntry, RunStatus};
+use agentcron::domain::ids::InstallationId;
 use jiff::Timestamp;
 use rusqlite::Connection;
 
@@ -83,6 +84,11 @@ pub(super) fn judge_runs(scenario: &Scenario<'_>, database: &Connection, rows: &
     }
     deliveries(scenario, database, rows, &mut tally);
     assert_nothing_left_over(database);
+    assert_eq!(
+        count(database, "SELECT count(*) FROM notices WHERE kind = 'store_copy'"),
+        0,
+        "there is no copy"
+    );
     tally.adopted = count(database, "SELECT count(*) FROM run_events WHERE event = 'adopted'");
     tally.ruled_out = count(database, "SELECT count(*) FROM run_events WHERE event = 'ruled_out'");
     tally
@@ -117,6 +123,7 @@ fn ledger(scenario: &Scenario<'_>) -> BTreeMap<String, Vec<LedgerEntry>> {
             continue;
         }
         let run_id = entry.metadata["agentcron_run_id"].as_str().unwrap().to_owned();
+        assert_eq!(entry.metadata["agentcron_installation_id"], InstallationId::default().to_string());
         by_run.entry(run_id).or_default().push(entry);
     }
     by_run

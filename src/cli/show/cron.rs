@@ -1,0 +1,126 @@
+//! `agentcron show CRON`: one cron in short, with what holds for it where its definition says nothing.
+
+use std::time::Duration;
+
+use crate::api::wire;
+use crate::cli::terminal::{Failure, Session, painted_status, printable};
+use crate::domain::cron::{Cron, DayRange, OnRunCompleted, Target};
+use crate::present::{Tone, occurrences, runs, times};
+use crate::store::{CronDetails, CronRow};
+use crate::webhook::redacted;
+
+/// How many of its next times are shown.
+const NEXT_SHOWN: usize = 3;
+
+pub(super) fn show(details: &CronDetails, session: &mut Session) -> Result<(), Failure> {
+    let row = &details.row;
+    let mut fields = vec![("cron", printable(&row.name))];
+    let defined = row.location.clone().unwrap_or_else(|| "by a client, through the API".to_owned());
+    fields.push(("defined", printable(&defined)));
+    match &row.cron {
+        Ok(cron) => {
+            fields.extend(definition(cron, details));
+            fields.extend(policies(cron));
+            fields.push(("next", next(cron, row, session)));
+        }
+        Err(problem) => fields.push(("problem", session.output.paint(Tone::Bad, &printable(problem)))),
+    }
+    fields.push(("last", last(row, session)));
+    Ok(session.output.fields(&fields)?)
+}
+
+/// Prints the same as `/v1/crons/NAME`.
+pub(super) fn show_json(details: &CronDetails, session: &mut Session) -> Result<(), Failure> {
+    let now = session.now();
+    Ok(session.output.json(&wire::CronDetails::of(details, now))?)
+}
+
+fn definition(cron: &Cron, details: &CronDetails) -> Vec<(&'static str, String)> {
+    let calendar = &cron.calendar;
+    let request = &cron.request;
+    let thread = match request.target {
+        Target::Thread(thread_id) => match details.definition["thread"].as_str() {
+            Some(name) => {
+                format!("{thread_id}  (`{}`; to keep it elsewhere, set thread_id)", printable(name))
+            }
+            None => thread_id.to_string(),
+        },
+        Target::Stateless(OnRunCompleted::Delete) => "a new one for each run, deleted after it".to_owned(),
+        Target::Stateless(OnRunCompleted::Keep) => "a new one for each run, kept".to_owned(),
+    };
+    let webhook = cron.webhook.as_ref().map_or("none".to_owned(), |url| printable(&redacted(&url.0)));
+    vec![
+        ("schedule", format!("{}  ({})", calendar.expression(), calendar.describe())),
+        ("timezone", calendar.timezone().to_owned()),
+        ("assistant", printable(&request.assistant_id)),
+        ("thread", thread),
+        ("mode", request.mode.to_string()),
+        ("webhook", webhook),
+    ]
+}
+
+/// Returns the policies that hold, defaults included.
+fn policies(cron: &Cron) -> Vec<(&'static str, String)> {
+    let policy = &cron.policy;
+    let or = |duration: Option<Duration>, none: &str| duration.map_or(none.to_owned(), text);
+    let mut fields = vec![
+        ("overlap", policy.overlap.to_string()),
+        ("catchup", format!("{}, within {}", policy.catchup, text(policy.catchup_window))),
+        ("start deadline", or(policy.start_deadline, "until the next occurrence, 1h at most")),
+        ("timeout", or(policy.timeout, "none")),
+        ("jitter", text(policy.jitter)),
+    ];
+    if let (Target::Thread(_), Some(strategy)) = (cron.request.target, cron.request.multitask_strategy) {
+        fields.push(("busy thread", strategy.to_string()));
+    }
+    if let Some(limit) = policy.pause_after_failures {
+        fields.push(("pauses after", format!("{limit} failures in a row")));
+    }
+    if !policy.exclude.is_empty() {
+        let day = |range: &DayRange| match range.first == range.last {
+            true => range.first.to_string(),
+            false => format!("{}..{}", range.first, range.last),
+        };
+        fields.push(("exclude", policy.exclude.iter().map(day).collect::<Vec<_>>().join(", ")));
+    }
+    let limits = [("not before", cron.start_time), ("ends before", cron.end_time)];
+    fields.extend(limits.into_iter().filter_map(|(label, at)| Some((label, at?.to_string()))));
+    fields
+}
+
+fn text(duration: Duration) -> String {
+    humantime::format_duration(duration).to_string()
+}
+
+/// Returns its next times, or why it does not fire.
+fn next(cron: &Cron, row: &CronRow, session: &Session) -> String {
+    let attention = |text: &str| session.output.paint(Tone::Attention, &printable(text));
+    if !cron.enabled {
+        return attention("disabled");
+    }
+    if let Some(pause) = &row.state.paused {
+        return attention(pause.reason().text());
+    }
+    let now = session.now();
+    let upcoming = occurrences::of_cron(cron, now).take(NEXT_SHOWN);
+    let mut upcoming: Vec<String> = upcoming
+        .map(|next| {
+            format!("{} ({})", times::local_with_day(next.at, &session.zone), times::relative(next.at, now))
+        })
+        .collect();
+    match upcoming.first_mut() {
+        None => return attention("never again"),
+        Some(first) if row.state.skip_next => first.push_str(", skipped on request"),
+        Some(_) => {}
+    }
+    upcoming.join("; ")
+}
+
+fn last(row: &CronRow, session: &Session) -> String {
+    let Some(last) = &row.last else { return "never".to_owned() };
+    let at = times::local_with_day(last.run.scheduled_for, &session.zone);
+    let status = painted_status(last, &session.output);
+    let why = printable(&runs::why(last));
+    let why = if why.is_empty() { why } else { format!(", {why}") };
+    format!("{at}, {status}{why}  (`agentcron show {}`)", last.run.run_id)
+}
