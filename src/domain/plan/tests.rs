@@ -79,6 +79,9 @@ fn line(decision: &Decision) -> String {
         }
         Decision::Skip { scheduled_for, reason } => format!("skip {scheduled_for} {reason:?}"),
         Decision::Pause { first, last, count } => format!("pause {count}: {first}..{last}"),
+        Decision::Drop { first, last, count, reason } => {
+            format!("drop {count}: {first}..{last} ({})", reason.code)
+        }
         Decision::Miss { first, last, count, reason } => format!("miss {count}: {first}..{last} {reason:?}"),
     }
 }
@@ -390,7 +393,9 @@ proptest! {
                         seen.push((*scheduled_for, 1));
                     }
                     Decision::Skip { scheduled_for, .. } => seen.push((*scheduled_for, 1)),
-                    Decision::Pause { first, count, .. } | Decision::Miss { first, count, .. } => seen.push((*first, *count)),
+                    Decision::Pause { first, count, .. }
+                    | Decision::Drop { first, count, .. }
+                    | Decision::Miss { first, count, .. } => seen.push((*first, *count)),
                 }
             }
         }

@@ -1,0 +1,1 @@
+//! What becomes of a waiting run when its cron is edited.
