@@ -23,7 +23,10 @@ pub struct Unsent {
 /// Returns the reason that is recorded for an occurrence that the present definition of its cron does not name.
 pub fn drop_reason(cron: &Cron) -> Reason {
     if !cron.enabled {
-        return Reason::new(ReasonCode::Disabled, "the cron was disabled before it was started (enabled = false)");
+        return Reason::new(
+            ReasonCode::Disabled,
+            "the cron was disabled before it was started (enabled = false)",
+        );
     }
     let message = "the cron was edited before it was started, and has no occurrence at this time after that";
     Reason::new(ReasonCode::Edited, message)
@@ -38,12 +41,7 @@ pub fn unsent_while_paused(run: &Run, state: &CronState) -> Option<Unsent> {
 
 /// Returns why a waiting run must not be sent by the present definition of its cron. `former` is the one that it
 /// was planned with, if that is known. What a person asked for is sent in any case.
-pub fn unsent_after_edit(
-    run: &Run,
-    cron: &Cron,
-    former: Option<&Cron>,
-    now: Timestamp,
-) -> Option<Unsent> {
+pub fn unsent_after_edit(run: &Run, cron: &Cron, former: Option<&Cron>, now: Timestamp) -> Option<Unsent> {
     if !is_of_calendar(run.trigger) {
         return None;
     }

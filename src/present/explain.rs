@@ -104,7 +104,9 @@ pub fn explain<'a>(facts: &InstantFacts<'a>) -> Explanation<'a> {
         Some(InactiveSpan { cause, since, until: Some(until) }) => {
             return Explanation::WasInactive(*cause, *since, *until);
         }
-        Some(InactiveSpan { cause: InactiveCause::Disabled, until: None, .. }) => return Explanation::Disabled,
+        Some(InactiveSpan { cause: InactiveCause::Disabled, until: None, .. }) => {
+            return Explanation::Disabled;
+        }
         Some(InactiveSpan { cause: InactiveCause::Removed, until: None, .. }) | None => {}
     }
     if at <= record.cursor && at <= record.updated_at && record.updated_at > record.created_at {

@@ -47,9 +47,8 @@ pub(super) fn cause_of(cron: &Cron) -> Option<InactiveCause> {
 
 /// Returns the times in which a cron had no occurrences, the earliest first.
 pub(super) fn of_cron(tx: &Transaction<'_>, cron_id: CronId) -> Result<Vec<InactiveSpan>, StoreError> {
-    let mut statement = tx.prepare_cached(
-        "SELECT cause, since, until FROM inactive_spans WHERE cron_id = ?1 ORDER BY since",
-    )?;
+    let mut statement = tx
+        .prepare_cached("SELECT cause, since, until FROM inactive_spans WHERE cron_id = ?1 ORDER BY since")?;
     let mut rows = statement.query([cron_id.to_string()])?;
     let mut spans = Vec::new();
     while let Some(row) = rows.next()? {

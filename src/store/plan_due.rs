@@ -108,7 +108,9 @@ fn commit_plan(
     // What only the former definition names is recorded with it, so that `explain` can tell which instants those are.
     let version_of = |decision: &Decision| match decision {
         Decision::Drop { .. } => former.unwrap_or(scheduled),
-        Decision::Fire { .. } | Decision::Skip { .. } | Decision::Pause { .. } | Decision::Miss { .. } => scheduled,
+        Decision::Fire { .. } | Decision::Skip { .. } | Decision::Pause { .. } | Decision::Miss { .. } => {
+            scheduled
+        }
     };
     let mut fired = 0;
     for decision in &plan.decisions {

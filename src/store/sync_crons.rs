@@ -173,7 +173,12 @@ fn remove_others(
 }
 
 /// Marks a cron as removed. Its history stays, and its waiting runs are skipped for this reason.
-pub(super) fn remove(tx: &Tx<'_>, cron_id: CronId, now: Timestamp, reason: &Reason) -> Result<(), StoreError> {
+pub(super) fn remove(
+    tx: &Tx<'_>,
+    cron_id: CronId,
+    now: Timestamp,
+    reason: &Reason,
+) -> Result<(), StoreError> {
     tx.prepare_cached("UPDATE crons SET removed_at = :now, updated_at = :now WHERE cron_id = :cron_id")?
         .execute(named_params! { ":cron_id": cron_id.to_string(), ":now": millis(now) })?;
     inactive_spans::record(tx, cron_id, Some(InactiveCause::Removed), now)?;

@@ -65,7 +65,11 @@ async fn a_pause_is_one_record_however_often_it_is_planned_and_ends_with_resume(
     plan(&store, "2026-03-02T10:04:00Z").await;
     assert_eq!(
         rows(folder.path()),
-        ["09:01 pending x1", "09:02 skipped x62 the cron was paused: moving house", "10:04 pending x1"]
+        [
+            "09:01 skipped x1 the cron was paused: moving house",
+            "09:02 skipped x62 the cron was paused: moving house",
+            "10:04 pending x1"
+        ]
     );
 }
 
