@@ -359,4 +359,4 @@ fn fire(cron: &Cron, at: Timestamp, next: Option<Timestamp>, now: Timestamp) -> 
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -194,3 +194,6 @@ fn waiting_runs(tx: &Transaction<'_>, cron_id: CronId) -> Result<Vec<Run>, Store
     }
     Ok(waiting)
 }
+
+#[cfg(test)]
+mod tests;

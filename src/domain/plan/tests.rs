@@ -18,7 +18,7 @@ fn at(text: &str) -> Timestamp {
 }
 
 /// A cron with the default policies.
-fn cron(schedule: &str) -> Cron {
+pub(in crate::domain) fn cron(schedule: &str) -> Cron {
     Cron {
         cron_id: CronId::of_name(InstallationId::default(), "digest"),
         name: "digest".to_owned(),
@@ -369,6 +369,43 @@ fn a_year_of_a_cron_that_fires_every_second_is_taken_up_in_bounded_passes() {
     let plan = plan_free(&cron, at("2025-03-02T09:00:00Z"), at("2026-03-02T09:00:00Z"));
     assert_eq!(plan.decisions.len(), 1);
     assert_eq!(plan.next_wake, Some(at("2025-03-02T11:46:41Z")));
+}
+
+#[test]
+fn an_edit_is_planned_by_the_new_definition_from_the_first_occurrence_that_the_old_one_left_undecided() {
+    // The old definition, the new one, and what is decided about the time from 08:30 to 11:20.
+    let nothing = "";
+    let cases = [
+        ("0 * * * *", "0 * * * *", "miss 2: 09:00..10:00 LaterOne, fire 11:00"),
+        // 08:45 lies before everything that was open.
+        (
+            "0 * * * *",
+            "45 * * * *",
+            "drop 1: 09:00..09:00, miss 1: 09:45..09:45 LaterOne, drop 1: 10:00..10:00, fire 10:45, drop 1: 11:00..11:00",
+        ),
+        ("0 * * * *", "0 8 1 1 *", "drop 3: 09:00..11:00"),
+        ("0 8 1 1 *", "0 * * * *", nothing),
+        ("0 10 * * *", "0 * * * *", "miss 1: 10:00..10:00 LaterOne, fire 11:00"),
+    ];
+    let (cursor, now) = (at("2026-03-02T08:30:00Z"), at("2026-03-02T11:20:00Z"));
+    let reason = Reason::bare(ReasonCode::Edited);
+    for (old, new, expected) in cases {
+        let (old, new) = (cron(old), cron(new));
+        let (former, state) = (Former { cron: &old, reason: &reason }, CronState::default());
+        let decisions = match undecided_after(&old, cursor, now) {
+            Some(after) => plan_edited(&new, former, &state, after, Active::default(), now).decisions,
+            None => Vec::new(),
+        };
+        let short = |decision: &Decision| {
+            let line = line(decision).replace("2026-03-02T", "").replace(":00Z", "").replace(" (edited)", "");
+            line.split(" +").next().unwrap().to_owned()
+        };
+        assert_eq!(
+            decisions.iter().map(short).collect::<Vec<_>>().join(", "),
+            expected,
+            "{old:?} -> {new:?}"
+        );
+    }
 }
 
 proptest! {
