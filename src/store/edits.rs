@@ -1,6 +1,8 @@
 //! What an edit, a removal or a pause of a cron does to what the cron has not sent, within the transaction of the
 //! change: nothing is ever sent by a definition that the cron had before.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use rusqlite::{Transaction, named_params};
 
@@ -47,13 +49,13 @@ pub(super) fn account_until(
     let cursor = entry.cursor;
     match new {
         NewVersion::Edited(cron, definition_id) => {
-            let scheduled = ScheduledCron { cron: cron.clone().into(), definition_id, cursor };
+            let scheduled = ScheduledCron { cron: Arc::clone(cron), definition_id, cursor };
             plan_edited_until(tx, &scheduled, &former, &drop_reason(cron), now)?;
         }
         NewVersion::Removed(reason) => {
             let none = Cron { enabled: false, ..Cron::clone(&former.cron) };
             let definition_id = former.definition_id;
-            let scheduled = ScheduledCron { cron: none.into(), definition_id, cursor };
+            let scheduled = ScheduledCron { cron: Arc::new(none), definition_id, cursor };
             plan_edited_until(tx, &scheduled, &former, reason, now)?;
         }
     }
@@ -63,7 +65,7 @@ pub(super) fn account_until(
 /// What a cron becomes.
 #[derive(Clone, Copy)]
 pub(super) enum NewVersion<'a> {
-    Edited(&'a Cron, DefinitionId),
+    Edited(&'a Arc<Cron>, DefinitionId),
     /// Removed, for this reason.
     Removed(&'a Reason),
 }

@@ -187,7 +187,8 @@ fn table(name: &str, edit: &str, prompt: &str) -> String {
     let replaced: BTreeSet<String> = edit.lines().map(key).collect();
     let webhook = edit == "no webhook";
     for line in HOURLY.lines().chain([format!("input = {{ prompt = \"{prompt}\" }}").as_str()]) {
-        if !replaced.contains(&key(line)) && !(webhook && line.starts_with("webhook")) {
+        let is_left_out = replaced.contains(&key(line)) || (webhook && line.starts_with("webhook"));
+        if !is_left_out {
             lines.push(line.to_owned());
         }
     }
