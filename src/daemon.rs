@@ -109,15 +109,15 @@ pub async fn serve(world: World, ready: impl FnOnce(), stop: CancellationToken) 
 async fn prepare(world: &World, store: &Store) -> Result<Option<TcpListener>, DaemonError> {
     store.record_daemon().await?;
     let definitions = definitions(&world.config.crons, store.installation_id())?;
-    let report = store.sync_file_crons(world.clock.now(), definitions).await?;
-    store.notice(world.clock.now(), NoticeKind::Configuration, None).await?;
     store.notice(world.clock.now(), NoticeKind::StoreCopy, None).await?;
     // This must happen before a client can ask for a run: that run would be taken for one that a former
-    // process was sending.
+    // process was sending. And before the crons are brought up to date, which decides about runs that wait.
     let recovered = store.recover_runs(world.clock.now()).await?;
     if recovered > 0 {
         tracing::info!(count = recovered, "recovered runs");
     }
+    let report = store.sync_file_crons(world.clock.now(), definitions).await?;
+    store.notice(world.clock.now(), NoticeKind::Configuration, None).await?;
     tracing::info!(
         crons = world.config.crons.len(),
         added = report.added,

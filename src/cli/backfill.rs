@@ -10,8 +10,8 @@ use crate::present::{counted, times};
 /// Start runs for past instants of a cron's schedule
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Instants that were missed or fell into a pause are run. Those that have run
-already, or were skipped for another reason, are left as they are.
+Instants that were missed, or skipped by a pause or an edit, are run. Those that
+have run already, or were skipped for another reason, are left as they are.
 
 The runs have the trigger `backfill` and the past instant as `scheduled_for`.
 They run one after the other, unless the cron has overlap = \"allow\".

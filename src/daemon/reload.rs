@@ -185,7 +185,7 @@ async fn apply(
         report = reload.store.sync_file_crons(now, definitions).await?;
         known.definitions = hash;
         reload.wakes.scheduler.notify_one();
-        // The runs of old definitions may have to be started or ended now.
+        // What was due until now may have to be started, and what waits may have another deadline.
         reload.wakes.runner.notify_one();
     }
     reload.store.notice(now, NoticeKind::Configuration, None).await?;

@@ -335,3 +335,7 @@ pub const DEFINITIONS_PER_COMMIT: usize = 100;
 
 /// Suspended URLs that are listed one by one.
 pub const SUSPENDED_LISTED: u32 = 20;
+
+/// Times without occurrences that are remembered of each cron, to explain why it did not fire: a client that disables
+/// and enables its cron in a loop must not fill the disk.
+pub const INACTIVE_SPANS_PER_CRON: u32 = 100;

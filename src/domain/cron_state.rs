@@ -17,6 +17,32 @@ words!(
     }
 );
 
+words!(
+    /// Why a cron has no occurrences.
+    InactiveCause {
+        /// It has `enabled = false`.
+        Disabled = "disabled",
+        /// It was removed.
+        Removed = "removed",
+    }
+);
+
+/// A time in which a cron had no occurrences.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InactiveSpan {
+    pub cause: InactiveCause,
+    pub since: Timestamp,
+    /// `None` while it lasts.
+    pub until: Option<Timestamp>,
+}
+
+impl InactiveSpan {
+    /// Returns whether an instant falls into it.
+    pub fn contains(&self, at: Timestamp) -> bool {
+        at > self.since && self.until.is_none_or(|until| at <= until)
+    }
+}
+
 /// The state of a cron, apart from its definition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CronState {

@@ -9,6 +9,7 @@ pub mod cron;
 pub mod cron_state;
 pub mod delivery;
 pub mod delivery_mode;
+pub mod edit;
 pub mod ids;
 pub mod origin;
 pub mod plan;

@@ -43,6 +43,8 @@ pub enum Decision {
     Skip { scheduled_for: Timestamp, reason: SkipReason },
     /// The cron was paused: one record for the whole range of `count` occurrences, `last` included.
     Pause { first: Timestamp, last: Timestamp, count: u64 },
+    /// Only the former definition of the cron names them: one record for the whole range, `last` included.
+    Drop { first: Timestamp, last: Timestamp, count: u64, reason: Reason },
     /// The occurrences were found too late: one record for the whole range, `last` included.
     Miss { first: Timestamp, last: Timestamp, count: u64, reason: MissReason },
 }
@@ -121,18 +123,66 @@ pub struct Active {
     pub waiting: u32,
 }
 
+/// A definition that was replaced.
+#[derive(Clone, Copy, Debug)]
+pub struct Former<'a> {
+    pub cron: &'a Cron,
+    /// Recorded for the occurrences that only this definition names.
+    pub reason: &'a Reason,
+}
+
 /// Decides about every occurrence in `(cursor, now]`.
 pub fn plan(cron: &Cron, state: &CronState, cursor: Timestamp, active: Active, now: Timestamp) -> Plan {
-    let due = Due::collect(cron, cursor, now);
+    plan_due(cron, None, state, cursor, active, now)
+}
+
+/// Decides about every occurrence in `(cursor, now]` of a cron whose former definition left them undecided.
+/// The present definition counts: what only the former one names is dropped.
+pub fn plan_edited(
+    cron: &Cron,
+    former: Former<'_>,
+    state: &CronState,
+    cursor: Timestamp,
+    active: Active,
+    now: Timestamp,
+) -> Plan {
+    plan_due(cron, Some(former), state, cursor, active, now)
+}
+
+/// Returns where [`plan_edited`] begins: right before the first occurrence that the former definition left
+/// undecided, or `None` if it left none. An edit brings no occurrence before that one, since the former
+/// definition may have been in force then.
+pub fn undecided_after(former: &Cron, cursor: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    next_within(former, cursor).filter(|first| *first <= now).map(just_before)
+}
+
+fn plan_due(
+    cron: &Cron,
+    former: Option<Former<'_>>,
+    state: &CronState,
+    cursor: Timestamp,
+    active: Active,
+    now: Timestamp,
+) -> Plan {
+    let due = Due::collect(cron, former.map(|former| former.cron), cursor, now);
     let mut decisions = Vec::new();
     let mut active = active;
     let mut skip_next = state.skip_next;
     for (index, &at) in due.instants.iter().enumerate() {
-        let next = due.after(index);
         if state.is_paused_at(at) {
             pause(&mut decisions, at);
             continue;
         }
+        if let Some(former) = former
+            && !names(cron, at)
+        {
+            drop_one(&mut decisions, at, former.reason);
+            continue;
+        }
+        let next = match former {
+            None => due.after(index),
+            Some(_) => next_within(cron, at),
+        };
         if let Some(reason) = late(cron, at, next, now) {
             miss(&mut decisions, at, reason);
             continue;
@@ -164,15 +214,20 @@ struct Due {
 }
 
 impl Due {
-    fn collect(cron: &Cron, cursor: Timestamp, now: Timestamp) -> Self {
+    /// Collects the occurrences of the cron, and those of its former definition if there is one.
+    fn collect(cron: &Cron, former: Option<&Cron>, cursor: Timestamp, now: Timestamp) -> Self {
+        let next_within = |after| {
+            let of_former = former.and_then(|former| next_within(former, after));
+            next_within(cron, after).into_iter().chain(of_former).min()
+        };
         let mut instants = Vec::new();
-        let mut next = next_within(cron, cursor);
+        let mut next = next_within(cursor);
         while let Some(at) = next {
             if at > now || instants.len() == OCCURRENCES_PER_PASS {
                 break;
             }
             instants.push(at);
-            next = next_within(cron, at);
+            next = next_within(at);
         }
         Self { instants, next }
     }
@@ -191,9 +246,7 @@ pub fn next_within(cron: &Cron, after: Timestamp) -> Option<Timestamp> {
     }
     let from = match cron.start_time {
         // An occurrence exactly at the start counts, and a calendar returns instants strictly after.
-        Some(start) if start > after => {
-            start.checked_sub(jiff::SignedDuration::from_millis(1)).unwrap_or(start)
-        }
+        Some(start) if start > after => just_before(start),
         _ => after,
     };
     let at = cron.calendar.next_after(from)?.at;
@@ -203,8 +256,22 @@ pub fn next_within(cron: &Cron, after: Timestamp) -> Option<Timestamp> {
     }
 }
 
+/// Returns whether the cron has an occurrence at exactly this instant.
+pub(super) fn names(cron: &Cron, at: Timestamp) -> bool {
+    next_within(cron, just_before(at)) == Some(at)
+}
+
+fn just_before(at: Timestamp) -> Timestamp {
+    at.checked_sub(jiff::SignedDuration::from_millis(1)).unwrap_or(at)
+}
+
 /// Returns why an occurrence is too late to be fired, or `None` if it is not.
-fn late(cron: &Cron, at: Timestamp, next: Option<Timestamp>, now: Timestamp) -> Option<MissReason> {
+pub(super) fn late(
+    cron: &Cron,
+    at: Timestamp,
+    next: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<MissReason> {
     let age = backoff::between(at, now);
     if age <= ON_TIME_WITHIN {
         return None;
@@ -236,6 +303,15 @@ fn pause(decisions: &mut Vec<Decision>, at: Timestamp) {
         return;
     }
     decisions.push(Decision::Pause { first: at, last: at, count: 1 });
+}
+
+fn drop_one(decisions: &mut Vec<Decision>, at: Timestamp, reason: &Reason) {
+    if let Some(Decision::Drop { last, count, .. }) = decisions.last_mut() {
+        *last = at;
+        *count += 1;
+        return;
+    }
+    decisions.push(Decision::Drop { first: at, last: at, count: 1, reason: reason.clone() });
 }
 
 fn decide(cron: &Cron, at: Timestamp, next: Option<Timestamp>, active: Active, now: Timestamp) -> Decision {
@@ -283,4 +359,4 @@ fn fire(cron: &Cron, at: Timestamp, next: Option<Timestamp>, now: Timestamp) -> 
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

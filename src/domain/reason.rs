@@ -31,8 +31,12 @@ words!(
         SkipNext = "skip_next",
         /// Skipped: the cron was paused.
         Paused = "paused",
-        /// Skipped: the cron was removed while the run waited.
+        /// Skipped: the cron was removed before the run was sent.
         Removed = "removed",
+        /// Skipped: the cron was disabled before the run was sent (`enabled = false`).
+        Disabled = "disabled",
+        /// Skipped: the cron was edited before the run was sent, and does not name its instant after that.
+        Edited = "edited",
         /// Missed: found too late, and `catchup = "none"`.
         CatchupNone = "catchup_none",
         /// Missed: found too late, and a later occurrence was caught up (`catchup = "latest"`).

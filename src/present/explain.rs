@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Tone, runs, times};
 use crate::domain::cron::Cron;
-use crate::domain::cron_state::Pause;
+use crate::domain::cron_state::{InactiveCause, InactiveSpan, Pause};
 use crate::domain::plan::is_excluded;
 use crate::domain::run::{RunState, Status};
 use crate::domain::words::words;
@@ -24,9 +24,9 @@ words!(
         Missed = "missed",
         /// The daemon did not know the cron yet.
         Unknown = "unknown",
-        /// The cron had been removed.
+        /// The cron had been removed, for good or for a time.
         Removed = "removed",
-        /// The cron has `enabled = false`.
+        /// The cron has `enabled = false`, or had it then.
         Disabled = "disabled",
         /// It is before `start_time`.
         BeforeStart = "before-start",
@@ -68,6 +68,8 @@ pub enum Explanation<'a> {
     Unknown(Timestamp),
     Removed(Timestamp),
     Disabled,
+    /// The cron had no occurrences from then until then.
+    WasInactive(InactiveCause, Timestamp, Timestamp),
     BeforeStart(Timestamp),
     AfterEnd(Timestamp),
     WillBeExcluded,
@@ -97,6 +99,15 @@ pub fn explain<'a>(facts: &InstantFacts<'a>) -> Explanation<'a> {
     }
     if let Some(removed_at) = record.removed_at.filter(|removed_at| at > *removed_at) {
         return Explanation::Removed(removed_at);
+    }
+    match record.inactive.iter().rev().find(|span| span.contains(at)) {
+        Some(InactiveSpan { cause, since, until: Some(until) }) => {
+            return Explanation::WasInactive(*cause, *since, *until);
+        }
+        Some(InactiveSpan { cause: InactiveCause::Disabled, until: None, .. }) => {
+            return Explanation::Disabled;
+        }
+        Some(InactiveSpan { cause: InactiveCause::Removed, until: None, .. }) | None => {}
     }
     if at <= record.cursor && at <= record.updated_at && record.updated_at > record.created_at {
         return Explanation::OtherDefinition(record.updated_at);
@@ -161,8 +172,12 @@ impl Explanation<'_> {
             Explanation::Skipped(_) => InstantVerdict::Skipped,
             Explanation::Missed(_) => InstantVerdict::Missed,
             Explanation::Unknown(_) => InstantVerdict::Unknown,
-            Explanation::Removed(_) => InstantVerdict::Removed,
-            Explanation::Disabled => InstantVerdict::Disabled,
+            Explanation::Removed(_) | Explanation::WasInactive(InactiveCause::Removed, ..) => {
+                InstantVerdict::Removed
+            }
+            Explanation::Disabled | Explanation::WasInactive(InactiveCause::Disabled, ..) => {
+                InstantVerdict::Disabled
+            }
             Explanation::BeforeStart(_) => InstantVerdict::BeforeStart,
             Explanation::AfterEnd(_) => InstantVerdict::AfterEnd,
             Explanation::WillBeExcluded | Explanation::WillBePaused(_) | Explanation::WillBeSkipped => {
@@ -183,6 +198,7 @@ impl Explanation<'_> {
             | Explanation::Unknown(_)
             | Explanation::Removed(_)
             | Explanation::Disabled
+            | Explanation::WasInactive(..)
             | Explanation::BeforeStart(_)
             | Explanation::AfterEnd(_)
             | Explanation::WillBeExcluded
@@ -208,6 +224,12 @@ impl Explanation<'_> {
             }
             Explanation::Removed(since) => format!("the cron was removed at {}", local(since)),
             Explanation::Disabled => "the cron is disabled (enabled = false)".to_owned(),
+            Explanation::WasInactive(InactiveCause::Disabled, since, until) => {
+                format!("the cron was disabled from {} to {}", local(since), local(until))
+            }
+            Explanation::WasInactive(InactiveCause::Removed, since, until) => {
+                format!("the cron was not in any file from {} to {}", local(since), local(until))
+            }
             Explanation::BeforeStart(start) => format!("it is before start_time, {}", local(start)),
             Explanation::AfterEnd(end) => format!("it is at or after end_time, {}", local(end)),
             Explanation::WillBeExcluded => "it falls on an excluded day and will be skipped".to_owned(),

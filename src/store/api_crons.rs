@@ -14,10 +14,11 @@ use serde_json::{Map, Value};
 use super::counts::Tx;
 use super::cron_entries;
 use super::definitions::{self, Definitions};
+use super::edits::{NewVersion, Unaccounted, account_until, revise_waiting};
 use super::open::installation_id;
 use super::rows::{json_option, millis, parsed, time};
-use super::sync_crons::{Unaccounted, account_until, remove};
-use super::{Store, StoreError};
+use super::sync_crons::remove;
+use super::{Store, StoreError, inactive_spans};
 use crate::config::CronIdentity;
 use crate::domain::bounds::API_CRONS_MAX;
 use crate::domain::cron::{Cron, CronSource};
@@ -109,8 +110,8 @@ impl Store {
         Ok(stored)
     }
 
-    /// Replaces the content of the cron of this id by what `change` makes of it. What was due until now is
-    /// accounted for by the old definition, and the new one begins now.
+    /// Replaces the content of the cron of this id by what `change` makes of it. As for a cron from a file, the new
+    /// content decides about everything that was not sent.
     ///
     /// # Errors
     /// [`StoreError::BadRow`] if the old or the new definition cannot be read back.
@@ -160,9 +161,10 @@ impl Store {
                 if let Some(location) = location {
                     return Ok((ApiCronRemoval::FromFile { location }, None));
                 }
-                let unaccounted = account_until(tx, &cache, &entry, now)?;
                 let message = format!("removed: {} was deleted through the API", entry.name);
-                remove(tx, cron_id, now, Reason::new(ReasonCode::Removed, message))?;
+                let reason = Reason::new(ReasonCode::Removed, message);
+                let unaccounted = account_until(tx, &cache, &entry, NewVersion::Removed(&reason), now)?;
+                remove(tx, cron_id, now, &reason)?;
                 Ok((ApiCronRemoval::Removed, Some((entry.definition_id, unaccounted))))
             })
             .await?;
@@ -204,6 +206,7 @@ fn create(
         ":definition_id": definition_id.to_string(),
         ":now": millis(now),
     })?;
+    inactive_spans::record(tx, new.cron_id, inactive_spans::cause_of(&cron), now)?;
     let (body, request) = (new.body.clone(), new.request.clone());
     let stored = StoredCron { cron, body, location: None, request, created_at: now, updated_at: now };
     Ok((stored, definition_id))
@@ -232,7 +235,7 @@ fn replace(
     let entry = entry.ok_or_else(|| StoreError::NotFound(format!("there is no cron {cron_id}")))?;
     let (cursor, unaccounted) = match new_id == old_id {
         true => (entry.cursor, None),
-        false => (now, account_until(tx, cache, &entry, now)?),
+        false => (now, account_until(tx, cache, &entry, NewVersion::Edited(&cron, new_id), now)?),
     };
     tx.prepare_cached(
         "UPDATE crons SET request = :request, definition_id = :definition_id, cursor = :cursor, \
@@ -245,6 +248,8 @@ fn replace(
         ":cursor": millis(cursor),
         ":now": millis(now),
     })?;
+    inactive_spans::record(tx, cron_id, inactive_spans::cause_of(&cron), now)?;
+    revise_waiting(tx, cache, cron_id, now)?;
     let ChangedCron { body, request } = changed;
     let stored = StoredCron { cron, body, request, updated_at: now, ..stored };
     Ok((stored, Replaced { old_id, new_id, unaccounted }))

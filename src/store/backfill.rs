@@ -139,19 +139,20 @@ fn backfill_lines(
 }
 
 /// Returns the status or phase of the instant's own record. A record that says that nothing ran, because no
-/// daemon was running or the cron was paused, is no obstacle and does not count.
+/// daemon was running or the cron was paused, edited or removed, is no obstacle and does not count.
 fn record_at(tx: &Transaction<'_>, cron_id: CronId, at: Timestamp) -> Result<Option<String>, StoreError> {
     let word = tx
         .prepare_cached(
             "SELECT coalesce(status, phase) FROM runs WHERE cron_id = ?1 AND scheduled_for = ?2 \
-             AND NOT (phase = 'ended' AND (status = 'missed' OR (status = 'skipped' AND reason_code = 'paused')))",
+             AND NOT (last_scheduled_for IS NOT NULL AND (status = 'missed' OR (status = 'skipped' \
+             AND reason_code IN ('paused', 'disabled', 'edited', 'removed'))))",
         )?
         .query_row((cron_id.to_string(), millis(at)), |row| row.get(0))
         .optional()?;
     Ok(word)
 }
 
-/// A record of missed or paused occurrences. Times are milliseconds, as stored.
+/// A record of occurrences that were missed, or skipped by a pause or an edit. Times are milliseconds, as stored.
 struct RangeRecord {
     run_id: String,
     first: i64,

@@ -41,7 +41,7 @@ pub(super) struct Tx<'t> {
 #[derive(Debug, Default)]
 pub struct CommitCounts {
     ended: [[Count; Trigger::ALL.len()]; Status::ALL.len()],
-    reasons: [[Count; ReasonCode::ALL.len()]; Status::ALL.len()],
+    reasons: [CountsByReason; Status::ALL.len()],
     never_ran: [Count; Status::ALL.len()],
     deliveries: [Count; DeliveryStatus::ALL.len()],
     attempts: [Count; ResponseClass::ALL.len()],
@@ -70,6 +70,16 @@ crate::domain::words::words!(
 
 #[derive(Debug, Default)]
 struct Count(AtomicU64);
+
+#[derive(Debug)]
+struct CountsByReason([Count; ReasonCode::ALL.len()]);
+
+/// By hand, because the standard library derives it for at most 32 elements.
+impl Default for CountsByReason {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Count::default()))
+    }
+}
 
 /// A distribution of durations.
 #[derive(Debug, Default)]
@@ -154,7 +164,7 @@ impl CommitCounts {
             Counted::Started { late } => self.start_delay.observe(late),
             Counted::Ended { status, code, trigger, took } => {
                 if let Some(code) = code {
-                    self.reasons[status as usize][code as usize].add(1);
+                    self.reasons[status as usize].0[code as usize].add(1);
                 }
                 self.ended[status as usize][trigger as usize].add(1);
                 if let Some(took) = took {
@@ -162,7 +172,7 @@ impl CommitCounts {
                 }
             }
             Counted::NeverRan { status, code, occurrences } => {
-                self.reasons[status as usize][code as usize].add(occurrences);
+                self.reasons[status as usize].0[code as usize].add(occurrences);
                 self.never_ran[status as usize].add(occurrences);
             }
             Counted::Attempted { code } => self.attempts[ResponseClass::of(code) as usize].add(1),
@@ -190,7 +200,7 @@ impl CommitCounts {
 
     /// Returns how many runs and occurrences ended with this status for this reason.
     pub fn reasons(&self, status: Status, code: ReasonCode) -> u64 {
-        self.reasons[status as usize][code as usize].get()
+        self.reasons[status as usize].0[code as usize].get()
     }
 
     /// Returns how many deliveries ended with this status.

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::cron_entries::{self, save_state};
+use super::edits::revise_waiting;
 use super::plan_due::plan_until;
 use super::scheduled_crons::scheduled;
 use super::{Store, StoreError};
@@ -11,7 +12,7 @@ use crate::domain::cron_state::{CronState, Pause, PauseCause};
 /// A change that a person can ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CronStateChange {
-    /// Skips its occurrences from now on, for the reason in the note.
+    /// Skips its waiting runs and its occurrences from now on, for the reason in the note.
     Pause(Option<String>),
     /// Fires its occurrences again from now on, and forgets its failures.
     Resume,
@@ -24,6 +25,8 @@ pub enum CronStateChange {
 pub struct ChangedCronState {
     pub before: CronState,
     pub after: CronState,
+    /// How many waiting runs the change has skipped.
+    pub skipped: usize,
 }
 
 impl Store {
@@ -56,7 +59,8 @@ impl Store {
                 CronStateChange::SkipNext => after.skip_next = true,
             }
             save_state(tx, entry.cron_id, &after)?;
-            Ok(Some(ChangedCronState { before, after }))
+            let skipped = revise_waiting(tx, &cache, entry.cron_id, now)?;
+            Ok(Some(ChangedCronState { before, after, skipped }))
         })
         .await
     }

@@ -6,6 +6,7 @@ use rusqlite::named_params;
 
 use super::counts::{Counted, Tx};
 use super::cron_entries::count_failure;
+use super::edits::revise_waiting;
 use super::rows::{millis, run, save_run};
 use super::step_run::{RunEvent, insert_deletion, insert_event};
 use super::{Store, StoreError, delivery_mode, suspended};
@@ -44,6 +45,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::IllegalTransition`] if the run has ended already.
     pub async fn end_run(&self, ending: RunEnding) -> Result<(), StoreError> {
+        let cache = self.definitions.clone();
         let paused = self
             .write(move |tx| {
                 let mut run = run(tx, ending.run_id)?;
@@ -56,6 +58,9 @@ impl Store {
                 }
                 let failure_limit = ending.failure_limit.as_ref();
                 let paused = count_failure(tx, &run, failure_limit.map(|failure| failure.limit), ended_at)?;
+                if let (Some(_), Some(cron_id)) = (&paused, run.cron_id()) {
+                    revise_waiting(tx, &cache, cron_id, ended_at)?;
+                }
                 let delivery = match (failure_limit, &paused) {
                     (Some(failure_limit), Some(_)) => &failure_limit.delivery,
                     (_, None) | (None, Some(_)) => &ending.delivery,

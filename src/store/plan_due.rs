@@ -11,7 +11,7 @@ use super::scheduled_crons::ScheduledCron;
 use super::{Store, StoreError};
 use crate::domain::cron::{Cron, Overlap};
 use crate::domain::cron_state::{CronState, Pause};
-use crate::domain::plan::{Active, Decision, plan};
+use crate::domain::plan::{Active, Decision, Former, Plan, plan, plan_edited, undecided_after};
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Phase, Status, Trigger};
 
@@ -54,7 +54,10 @@ fn plan_one(tx: &Tx<'_>, scheduled: &ScheduledCron, now: Timestamp) -> Result<Pl
     let entry = entry.filter(|entry| !entry.removed && entry.definition_id == scheduled.definition_id);
     match entry {
         // The store has the truth: the caller's cursor may be older.
-        Some(entry) => commit_plan(tx, scheduled, entry.cursor, &entry.state, now).map(PlanResult::Planned),
+        Some(entry) => {
+            let plan = |active| plan(&scheduled.cron, &entry.state, entry.cursor, active, now);
+            commit_plan(tx, scheduled, None, &entry.state, now, plan).map(PlanResult::Planned)
+        }
         None => Ok(PlanResult::Stale),
     }
 }
@@ -63,24 +66,52 @@ fn plan_one(tx: &Tx<'_>, scheduled: &ScheduledCron, now: Timestamp) -> Result<Pl
 pub(super) fn plan_until(tx: &Tx<'_>, scheduled: &ScheduledCron, now: Timestamp) -> Result<(), StoreError> {
     loop {
         let Some(entry) = cron_entries::by_id(tx, scheduled.cron.cron_id)? else { return Ok(()) };
-        let planned = commit_plan(tx, scheduled, entry.cursor, &entry.state, now)?;
+        let plan = |active| plan(&scheduled.cron, &entry.state, entry.cursor, active, now);
+        let planned = commit_plan(tx, scheduled, None, &entry.state, now, plan)?;
         if planned.next_wake.is_none_or(|at| at > now) {
             return Ok(());
         }
     }
 }
 
+/// Plans by the new definition what the former one left undecided until `now`, in as many plans as it takes.
+/// `reason` is recorded for what only the former one names.
+pub(super) fn plan_edited_until(
+    tx: &Tx<'_>,
+    scheduled: &ScheduledCron,
+    former: &ScheduledCron,
+    reason: &Reason,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut after = undecided_after(&former.cron, former.cursor, now);
+    while let Some(cursor) = after {
+        let Some(entry) = cron_entries::by_id(tx, scheduled.cron.cron_id)? else { return Ok(()) };
+        let dropped = Former { cron: &former.cron, reason };
+        let plan = |active| plan_edited(&scheduled.cron, dropped, &entry.state, cursor, active, now);
+        let planned = commit_plan(tx, scheduled, Some(former), &entry.state, now, plan)?;
+        after = planned.next_wake.filter(|at| *at <= now).map(|_| planned.cursor);
+    }
+    Ok(())
+}
+
 /// Writes the decisions of one plan and its cursor, and clears `skip_next` if the plan used it up.
 fn commit_plan(
     tx: &Tx<'_>,
     scheduled: &ScheduledCron,
-    cursor: Timestamp,
+    former: Option<&ScheduledCron>,
     state: &CronState,
     now: Timestamp,
+    plan: impl FnOnce(Active) -> Plan,
 ) -> Result<Planned, StoreError> {
     let cron = &scheduled.cron;
-    let active = active(tx, cron)?;
-    let plan = plan(cron, state, cursor, active, now);
+    let plan = plan(active(tx, cron)?);
+    // What only the former definition names is recorded with it, so that `explain` can tell which instants those are.
+    let version_of = |decision: &Decision| match decision {
+        Decision::Drop { .. } => former.unwrap_or(scheduled),
+        Decision::Fire { .. } | Decision::Skip { .. } | Decision::Pause { .. } | Decision::Miss { .. } => {
+            scheduled
+        }
+    };
     let mut fired = 0;
     for decision in &plan.decisions {
         match new_row(cron, state, decision, now) {
@@ -88,7 +119,7 @@ fn commit_plan(
                 Insertion::Inserted => fired += 1,
                 Insertion::Existed => {}
             },
-            NewRow::Record(range, rule) => range.record(tx, scheduled, rule, now)?,
+            NewRow::Record(range, rule) => range.record(tx, version_of(decision), rule, now)?,
         }
     }
     if fired > 0 && cron.policy.overlap == Overlap::Cancel {
@@ -125,6 +156,11 @@ fn new_row(cron: &Cron, state: &CronState, decision: &Decision, now: Timestamp) 
             let (first, last, count) = (*first, *last, *count);
             let range = SkippedRange { status: Status::Skipped, first, last, count, reason };
             NewRow::Record(range, MergeRule::SamePause { since })
+        }
+        Decision::Drop { first, last, count, reason } => {
+            let (first, last, count, reason) = (*first, *last, *count, reason.clone());
+            let range = SkippedRange { status: Status::Skipped, first, last, count, reason };
+            NewRow::Record(range, MergeRule::Never)
         }
         Decision::Miss { first, last, count, reason } => {
             let (first, last, count, reason) = (*first, *last, *count, reason.reason(cron));

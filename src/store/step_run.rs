@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, Transaction, named_params};
 
 use super::counts::Counted;
 use super::rows::{millis, parsed_option, run, save_run, timestamp};
-use super::{Store, StoreError};
+use super::{Store, StoreError, cron_entries, edits};
 use crate::domain::backoff;
 use crate::domain::bounds::FENCE_KEPT;
 use crate::domain::ids::{CronId, RunId, ThreadId};
@@ -56,6 +56,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::IllegalTransition`] if the run's state does not allow the change.
     pub async fn step_run(&self, step: Step) -> Result<Run, StoreError> {
+        let cache = self.definitions.clone();
         self.write(move |tx| {
             let mut run = run(tx, step.run_id)?;
             if let Some(change) = step.change.clone() {
@@ -82,6 +83,14 @@ impl Store {
                 insert_deletion(tx, step.run_id, thread_id, backoff::after(event_at, FENCE_KEPT))?;
             }
             save_run(tx, &run, step.act_at)?;
+            // Its cron may have been edited, paused or removed while it was being sent.
+            if let (RunState::Pending { .. }, Some(cron_id)) = (&run.state, run.cron_id())
+                && let Some(entry) = cron_entries::by_id(tx, cron_id)?
+                && cancelling(tx, step.run_id)?.is_none()
+            {
+                let now = step.event.as_ref().map_or(run.due_at, |event| event.at);
+                edits::revise(tx, &cache, &entry, &mut run, now)?;
+            }
             Ok(run)
         })
         .await

@@ -7,16 +7,15 @@ use jiff::Timestamp;
 use rusqlite::{Transaction, named_params};
 
 use super::counts::Tx;
-use super::cron_entries::{self, CronEntry};
+use super::cron_entries;
 use super::definitions::{self, Definitions};
-use super::plan_due::plan_until;
-use super::rows::{millis, parsed, run, save_run};
-use super::scheduled_crons::scheduled;
-use super::{Store, StoreError};
+use super::edits::{NewVersion, Unaccounted, account_until, revise_waiting, skip_waiting};
+use super::rows::{millis, parsed};
+use super::{Store, StoreError, inactive_spans};
 use crate::domain::cron::Cron;
-use crate::domain::ids::{CronId, DefinitionId, RunId};
+use crate::domain::cron_state::InactiveCause;
+use crate::domain::ids::{CronId, DefinitionId};
 use crate::domain::reason::{Reason, ReasonCode};
-use crate::domain::run::{Outcome, RunChange, Status};
 
 /// A definition from a file.
 #[derive(Clone, Debug)]
@@ -48,18 +47,12 @@ struct Synced {
     unaccounted: Vec<Unaccounted>,
 }
 
-/// A cron whose old definition cannot be read back, so that nothing is recorded for what was due by it.
-pub(super) struct Unaccounted {
-    cron_name: String,
-    problem: StoreError,
-}
-
 impl Store {
     /// Makes `definitions` the definitions of the crons from files, and returns how many crons that changed.
     ///
-    /// A new cron begins now: earlier instants are not caught up. For a changed cron, what was due until now
-    /// is accounted for by the old definition, and the new definition begins now. A removed cron keeps its
-    /// history: its runs in progress are followed to their end, and its pending runs are skipped.
+    /// A new cron begins now: earlier instants are not caught up. For a changed cron, the new definition also
+    /// decides about what the old one left undecided until now, and about the runs that wait to be sent. A removed
+    /// cron keeps its history: its runs in progress are followed to their end, and its waiting runs are skipped.
     pub async fn sync_file_crons(
         &self,
         now: Timestamp,
@@ -94,6 +87,15 @@ impl Store {
     }
 }
 
+/// What a definition from a file is to its cron.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    None,
+    /// Its cron was unknown or removed.
+    New,
+    Edited,
+}
+
 fn sync_one(
     tx: &Tx<'_>,
     cache: &Definitions,
@@ -103,6 +105,7 @@ fn sync_one(
     synced: &mut Synced,
 ) -> Result<(), StoreError> {
     let cron = &definition.cron;
+    let mut change = Change::New;
     let cursor = match cron_entries::by_id(tx, cron.cron_id)? {
         None => {
             synced.report.added += 1;
@@ -112,12 +115,17 @@ fn sync_one(
             synced.report.added += 1;
             entry.cursor.max(now)
         }
-        Some(entry) if entry.definition_id == definition_id => entry.cursor,
+        Some(entry) if entry.definition_id == definition_id => {
+            change = Change::None;
+            entry.cursor
+        }
         Some(entry) => {
             synced.report.changed += 1;
-            // Nothing is dropped and nothing fires twice: the old definition accounts for every instant until
-            // now, the new one for those after it, even if the clock was set back and the old one was ahead.
-            synced.unaccounted.extend(account_until(tx, cache, &entry, now)?);
+            change = Change::Edited;
+            // Nothing is dropped and nothing fires twice: every instant until now is accounted for, even if the
+            // clock was set back and the old definition was ahead.
+            let new = NewVersion::Edited(cron, definition_id);
+            synced.unaccounted.extend(account_until(tx, cache, &entry, new, now)?);
             now
         }
     };
@@ -136,6 +144,12 @@ fn sync_one(
         ":cursor": millis(cursor),
         ":now": millis(now),
     })?;
+    if change != Change::None {
+        inactive_spans::record(tx, cron.cron_id, inactive_spans::cause_of(cron), now)?;
+    }
+    if change == Change::Edited {
+        revise_waiting(tx, cache, cron.cron_id, now)?;
+    }
     Ok(())
 }
 
@@ -149,72 +163,26 @@ fn remove_others(
 ) -> Result<(), StoreError> {
     for cron_id in file_crons(tx)?.into_iter().filter(|cron_id| !kept.contains(cron_id)) {
         let Some(entry) = cron_entries::by_id(tx, cron_id)? else { continue };
-        synced.unaccounted.extend(account_until(tx, cache, &entry, now)?);
         let message = format!("removed: {} is in no configuration file any more", entry.name);
-        remove(tx, cron_id, now, Reason::new(ReasonCode::Removed, message))?;
+        let reason = Reason::new(ReasonCode::Removed, message);
+        synced.unaccounted.extend(account_until(tx, cache, &entry, NewVersion::Removed(&reason), now)?);
+        remove(tx, cron_id, now, &reason)?;
         synced.report.removed += 1;
     }
     Ok(())
 }
 
-/// Plans by the definition that is being replaced, up to now. Returns the problem if that definition cannot
-/// be read back: a former version of this program wrote it, its meaning is unknown, and it must not stop the
-/// new one.
-pub(super) fn account_until(
+/// Marks a cron as removed. Its history stays, and its waiting runs are skipped for this reason.
+pub(super) fn remove(
     tx: &Tx<'_>,
-    cache: &Definitions,
-    entry: &CronEntry,
+    cron_id: CronId,
     now: Timestamp,
-) -> Result<Option<Unaccounted>, StoreError> {
-    match scheduled(tx, cache, entry) {
-        Ok(scheduled) => {
-            plan_until(tx, &scheduled, now)?;
-            Ok(None)
-        }
-        Err(problem @ (StoreError::BadRow(_) | StoreError::NotFound(_))) => {
-            Ok(Some(Unaccounted { cron_name: entry.name.clone(), problem }))
-        }
-        Err(error) => Err(error),
-    }
-}
-
-impl Unaccounted {
-    /// Logs it. Call this only after the commit.
-    pub(super) fn log(&self) {
-        let Self { cron_name, problem } = self;
-        tracing::warn!(cron = cron_name, %problem, "what was due by the old definition is not recorded");
-    }
-}
-
-/// Marks a cron as removed. Its history stays, and its pending runs are skipped for this reason.
-pub(super) fn remove(tx: &Tx<'_>, cron_id: CronId, now: Timestamp, reason: Reason) -> Result<(), StoreError> {
+    reason: &Reason,
+) -> Result<(), StoreError> {
     tx.prepare_cached("UPDATE crons SET removed_at = :now, updated_at = :now WHERE cron_id = :cron_id")?
         .execute(named_params! { ":cron_id": cron_id.to_string(), ":now": millis(now) })?;
-    for run_id in pending_runs(tx, cron_id)? {
-        let mut run = run(tx, run_id)?;
-        run.state = run.state.apply(RunChange::End(Outcome {
-            status: Status::Skipped,
-            reason: Some(reason.clone()),
-            error: None,
-            values: None,
-            interrupts: None,
-            ended_at: now,
-        }))?;
-        save_run(tx, &run, None)?;
-        tx.count_end(&run);
-    }
-    Ok(())
-}
-
-fn pending_runs(tx: &Transaction<'_>, cron_id: CronId) -> Result<Vec<RunId>, StoreError> {
-    let mut statement =
-        tx.prepare_cached("SELECT run_id FROM runs WHERE cron_id = ?1 AND phase = 'pending'")?;
-    let mut rows = statement.query([cron_id.to_string()])?;
-    let mut pending = Vec::new();
-    while let Some(row) = rows.next()? {
-        pending.push(parsed(row, "run_id")?);
-    }
-    Ok(pending)
+    inactive_spans::record(tx, cron_id, Some(InactiveCause::Removed), now)?;
+    skip_waiting(tx, cron_id, reason, now)
 }
 
 fn file_crons(tx: &Transaction<'_>) -> Result<Vec<CronId>, StoreError> {

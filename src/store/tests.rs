@@ -555,7 +555,7 @@ async fn an_attempt_is_counted_before_it_is_made_and_one_that_was_cut_off_is_mad
 }
 
 #[tokio::test]
-async fn a_changed_cron_is_planned_by_its_old_definition_until_then_and_a_removed_one_keeps_its_history() {
+async fn what_a_cron_owes_is_planned_by_its_new_definition_or_skipped_if_it_is_removed() {
     let folder = tempfile::tempdir().unwrap();
     let store = with_due_runs(&folder, vec![definition("a", ""), definition("b", "")]).await;
     let changed = definition("a", r#","timeout":"5m""#);
@@ -563,9 +563,12 @@ async fn a_changed_cron_is_planned_by_its_old_definition_until_then_and_a_remove
     let report = store.sync_file_crons(now, vec![changed]).await.unwrap();
     assert_eq!(report, SyncReport { added: 0, changed: 1, removed: 1 });
     let runs = |sql: &str| count(&file(&folder), &format!("SELECT count(*) FROM runs WHERE {sql}"));
-    // 09:02 of the changed one was owed by the old definition.
-    assert_eq!(runs("cron_name = 'a'"), 2);
-    // So was 09:02 of the removed one, and neither of its two runs is started any more.
+    // 09:02 of the changed one was owed, and all that waits has the new definition.
+    assert_eq!(
+        runs("cron_name = 'a' AND definition_id = (SELECT definition_id FROM crons WHERE name = 'a')"),
+        2
+    );
+    // 09:02 of the removed one was owed too, and neither of its two runs is started any more.
     assert_eq!(runs("cron_name = 'b' AND status = 'skipped' AND reason LIKE 'removed%'"), 2);
     let scheduled = store.scheduled_crons().await.unwrap();
     assert_eq!(scheduled.len(), 1);
@@ -584,6 +587,8 @@ async fn the_queries_of_every_second_use_indexes() {
         "SELECT min(start_before) FROM runs WHERE phase = 'pending' AND start_before > 1",
         "SELECT count(*) FROM runs WHERE phase IN ('sending', 'unconfirmed', 'running')",
         "SELECT run_id FROM runs WHERE cron_id = 'c' AND phase <> 'ended'",
+        "SELECT run_id FROM runs WHERE cron_id = 'c' AND phase = 'pending' AND phase <> 'ended' AND act_at IS NOT NULL \
+         AND cancelling IS NULL",
         "SELECT delivery_id FROM deliveries WHERE due_at <= 1 ORDER BY due_at",
         "SELECT thread_id FROM thread_deletions WHERE due_at <= 1 ORDER BY due_at",
     ] {

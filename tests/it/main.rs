@@ -15,6 +15,7 @@ mod calendar_oracle;
 mod cli;
 mod clock_steps;
 mod documents;
+mod edits;
 mod endings;
 mod explain;
 mod fairness;

@@ -365,9 +365,12 @@ async fn crons_and_requests() -> Reported {
         every_second("skipped_once"),
         on_request("cancelled").says("sleep 60"),
     ];
-    let queues = every_second("queues").says("sleep 60").with("overlap = \"queue\"\nstart_deadline = \"1h\"");
+    let queues =
+        |name: &str| Cron::bare(name).says("sleep 60").with("overlap = \"queue\"\nstart_deadline = \"1h\"");
+    let each_second = |name: &str| queues(name).with("schedule = \"* * * * * *\"");
     let configuration = Configuration::new(&server.url()).crons(crons);
-    let daemon = Daemon::start(&configuration.clone().cron(queues));
+    let waiting = ["removed", "disabled", "edited"];
+    let daemon = Daemon::start(&configuration.clone().crons(waiting.map(each_second)));
     wait_for_socket(&daemon).await;
     daemon.json(&["pause", "paused"]);
     daemon.json(&["skip-next", "skipped_once"]);
@@ -378,8 +381,18 @@ async fn crons_and_requests() -> Reported {
     {
         wait_for_code(&daemon, code).await;
     }
-    daemon.write_config(&configuration);
-    wait_for_code(&daemon, "removed").await;
+    let all_wait = |runs: &[super::support::history::RunRecord]| {
+        let waits = |name: &str| runs.iter().any(|run| run.cron_name == name && run.phase == "pending");
+        waiting.iter().all(|name| waits(name))
+    };
+    daemon.wait_for_history("runs that wait", all_wait).await;
+    daemon.write_config(&configuration.crons([
+        each_second("disabled").with("enabled = false"),
+        queues("edited").with("schedule = \"0 0 1 1 *\""),
+    ]));
+    for code in waiting {
+        wait_for_code(&daemon, code).await;
+    }
     let mut reported = Reported::default();
     reported.add_runs(&daemon);
     reported

@@ -266,8 +266,7 @@ fn cron_not_found(cron_id: CronId) -> ErrorResponse {
     ErrorResponse::NotFound(format!("Cron '{cron_id}' not found"))
 }
 
-/// Wakes the loops that work with crons. The runner is one of them: what was due by the old definition may have to be
-/// started.
+/// Wakes the loops that work with crons. The runner is one of them: what was due until now may have to be started.
 fn on_change(api: &Api, stored: &StoredCron, event: &str) {
     api.wakes.scheduler.notify_one();
     api.wakes.runner.notify_one();

@@ -37,6 +37,8 @@ pub(super) async fn trigger(
 }
 
 /// Pause a cron: skip its occurrences until it is resumed
+///
+/// Its runs that wait to be sent are skipped too, except those that somebody asked for.
 #[utoipa::path(
     post, path = "/v1/crons/{name}/pause", tag = "crons",
     params(("name" = String, Path, description = "The name of the cron", example = "daily-digest")),
@@ -92,19 +94,20 @@ async fn change_state(
         CronStateChange::SkipNext => "cron set to skip its next occurrence on request",
     };
     let changed = api.store.change_cron_state(api.clock.now(), name.clone(), change).await?;
-    let Some(ChangedCronState { before, after }) = changed else {
+    let Some(ChangedCronState { before, after, skipped }) = changed else {
         return Err(unknown_cron(api, &name).await);
     };
     // The change also planned what was due until now, and that may have to be started.
     api.wakes.runner.notify_one();
-    tracing::info!(cron = name, "{event}");
-    Ok(Json(CronStateChanged { cron_name: name, before: CronState::of(&before), now: CronState::of(&after) }))
+    tracing::info!(cron = name, skipped, "{event}");
+    let (before, now) = (CronState::of(&before), CronState::of(&after));
+    Ok(Json(CronStateChanged { cron_name: name, before, now, skipped }))
 }
 
 /// Run past occurrences of a cron
 ///
-/// Occurrences that were missed or fell into a pause are run. Those that have run already, or were skipped for another
-/// reason, are left as they are.
+/// Occurrences that were missed, or skipped by a pause or an edit, are run. Those that have run already, or were skipped
+/// for another reason, are left as they are.
 #[utoipa::path(
     post, path = "/v1/crons/{name}/backfill", tag = "crons",
     params(("name" = String, Path, description = "The name of the cron", example = "daily-digest")),

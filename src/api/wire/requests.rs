@@ -67,6 +67,8 @@ pub struct CronStateChanged {
     pub cron_name: String,
     pub before: CronState,
     pub now: CronState,
+    /// How many runs that waited to be sent a pause has skipped.
+    pub skipped: usize,
 }
 
 /// The state of a cron that is not part of its definition.
@@ -100,8 +102,8 @@ pub struct BackfillInstant {
     pub scheduled_for: Time,
     #[schema(format = Uuid)]
     pub run_id: String,
-    /// `run`: it is run; `exists`: it has run already, or was skipped for a reason other than a pause; `excluded`: it
-    /// is on an excluded day.
+    /// `run`: it is run; `exists`: it has run already, or was skipped for a reason other than a pause or an edit;
+    /// `excluded`: it is on an excluded day.
     pub fate: &'static str,
     /// The status of the existing record; null if there is none.
     pub status: Option<String>,

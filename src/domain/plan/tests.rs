@@ -18,7 +18,7 @@ fn at(text: &str) -> Timestamp {
 }
 
 /// A cron with the default policies.
-fn cron(schedule: &str) -> Cron {
+pub(in crate::domain) fn cron(schedule: &str) -> Cron {
     Cron {
         cron_id: CronId::of_name(InstallationId::default(), "digest"),
         name: "digest".to_owned(),
@@ -79,6 +79,9 @@ fn line(decision: &Decision) -> String {
         }
         Decision::Skip { scheduled_for, reason } => format!("skip {scheduled_for} {reason:?}"),
         Decision::Pause { first, last, count } => format!("pause {count}: {first}..{last}"),
+        Decision::Drop { first, last, count, reason } => {
+            format!("drop {count}: {first}..{last} ({})", reason.code)
+        }
         Decision::Miss { first, last, count, reason } => format!("miss {count}: {first}..{last} {reason:?}"),
     }
 }
@@ -368,6 +371,43 @@ fn a_year_of_a_cron_that_fires_every_second_is_taken_up_in_bounded_passes() {
     assert_eq!(plan.next_wake, Some(at("2025-03-02T11:46:41Z")));
 }
 
+#[test]
+fn an_edit_is_planned_by_the_new_definition_from_the_first_occurrence_that_the_old_one_left_undecided() {
+    // The old definition, the new one, and what is decided about the time from 08:30 to 11:20.
+    let nothing = "";
+    let cases = [
+        ("0 * * * *", "0 * * * *", "miss 2: 09:00..10:00 LaterOne, fire 11:00"),
+        // 08:45 lies before everything that was open.
+        (
+            "0 * * * *",
+            "45 * * * *",
+            "drop 1: 09:00..09:00, miss 1: 09:45..09:45 LaterOne, drop 1: 10:00..10:00, fire 10:45, drop 1: 11:00..11:00",
+        ),
+        ("0 * * * *", "0 8 1 1 *", "drop 3: 09:00..11:00"),
+        ("0 8 1 1 *", "0 * * * *", nothing),
+        ("0 10 * * *", "0 * * * *", "miss 1: 10:00..10:00 LaterOne, fire 11:00"),
+    ];
+    let (cursor, now) = (at("2026-03-02T08:30:00Z"), at("2026-03-02T11:20:00Z"));
+    let reason = Reason::bare(ReasonCode::Edited);
+    for (old, new, expected) in cases {
+        let (old, new) = (cron(old), cron(new));
+        let (former, state) = (Former { cron: &old, reason: &reason }, CronState::default());
+        let decisions = match undecided_after(&old, cursor, now) {
+            Some(after) => plan_edited(&new, former, &state, after, Active::default(), now).decisions,
+            None => Vec::new(),
+        };
+        let short = |decision: &Decision| {
+            let line = line(decision).replace("2026-03-02T", "").replace(":00Z", "").replace(" (edited)", "");
+            line.split(" +").next().unwrap().to_owned()
+        };
+        assert_eq!(
+            decisions.iter().map(short).collect::<Vec<_>>().join(", "),
+            expected,
+            "{old:?} -> {new:?}"
+        );
+    }
+}
+
 proptest! {
     /// For any readings of the clock, in any order, no instant is decided about twice and none in between is
     /// left out.
@@ -390,7 +430,9 @@ proptest! {
                         seen.push((*scheduled_for, 1));
                     }
                     Decision::Skip { scheduled_for, .. } => seen.push((*scheduled_for, 1)),
-                    Decision::Pause { first, count, .. } | Decision::Miss { first, count, .. } => seen.push((*first, *count)),
+                    Decision::Pause { first, count, .. }
+                    | Decision::Drop { first, count, .. }
+                    | Decision::Miss { first, count, .. } => seen.push((*first, *count)),
                 }
             }
         }

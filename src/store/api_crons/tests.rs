@@ -42,22 +42,22 @@ async fn change(store: &Store, now: &str, cron_id: CronId, body: String) {
 }
 
 #[tokio::test]
-async fn a_changed_cron_is_planned_by_its_old_definition_until_then_and_by_the_new_one_from_then_on() {
+async fn a_changed_cron_is_planned_by_its_new_definition_and_what_only_the_old_one_named_is_skipped() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder);
     let cron_id = make(&store, "2026-03-02T09:10:00Z", "0 * * * *").await;
     // 10:00 was due, and was not planned yet.
     change(&store, "2026-03-02T10:00:03Z", cron_id, body("30 * * * *")).await;
-    assert_eq!(rows(&folder, RUNS), ["10:00 pending"]);
+    assert_eq!(rows(&folder, RUNS), ["10:00 skipped"]);
     let crons = store.scheduled_crons().await.unwrap();
     assert_eq!(crons[0].cursor, at("2026-03-02T10:00:03Z"));
     store.plan_due(at("2026-03-02T10:30:00Z"), crons).await.unwrap();
-    assert_eq!(rows(&folder, RUNS), ["10:00 pending", "10:30 pending"]);
+    assert_eq!(rows(&folder, RUNS), ["10:00 skipped", "10:30 pending"]);
     // The same definition once more changes nothing that is due.
     change(&store, "2026-03-02T11:30:01Z", cron_id, body("30 * * * *")).await;
     let crons = store.scheduled_crons().await.unwrap();
     store.plan_due(at("2026-03-02T11:30:01Z"), crons).await.unwrap();
-    assert_eq!(rows(&folder, RUNS), ["10:00 pending", "10:30 pending", "11:30 pending"]);
+    assert_eq!(rows(&folder, RUNS), ["10:00 skipped", "10:30 pending", "11:30 pending"]);
 }
 
 #[tokio::test]

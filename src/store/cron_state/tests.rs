@@ -59,13 +59,17 @@ async fn a_pause_is_one_record_however_often_it_is_planned_and_ends_with_resume(
         plan(&store, now).await;
     }
     // 10:01 to 10:03 were not planned before the pause ended, and belong to it all the same.
-    let ChangedCronState { before, after } =
+    let ChangedCronState { before, after, .. } =
         change(&store, "2026-03-02T10:03:30Z", CronStateChange::Resume).await;
     assert!(before.paused.is_some() && after.paused.is_none());
     plan(&store, "2026-03-02T10:04:00Z").await;
     assert_eq!(
         rows(folder.path()),
-        ["09:01 pending x1", "09:02 skipped x62 the cron was paused: moving house", "10:04 pending x1"]
+        [
+            "09:01 skipped x1 the cron was paused: moving house",
+            "09:02 skipped x62 the cron was paused: moving house",
+            "10:04 pending x1"
+        ]
     );
 }
 
@@ -131,7 +135,7 @@ async fn the_failure_that_reaches_the_limit_pauses_the_cron_and_resume_forgets_i
         let ending = RunEnding { run_id, outcome, delivery: None, discard: None, event: None, failure_limit };
         store.end_run(ending).await.unwrap();
     }
-    let ChangedCronState { before: paused, after: resumed } =
+    let ChangedCronState { before: paused, after: resumed, .. } =
         change(&store, "2026-03-02T09:03:20Z", CronStateChange::Resume).await;
     let pause = paused.paused.unwrap();
     assert_eq!((pause.cause, pause.since), (PauseCause::Failures, at("2026-03-02T09:03:10Z")));

@@ -61,6 +61,16 @@ CREATE TABLE crons (
 CREATE INDEX crons_by_name ON crons (name);
 CREATE INDEX crons_of_files ON crons (cron_id) WHERE source = 'file' AND removed_at IS NULL;
 
+-- When a cron had no occurrences: it was disabled, or removed until it came back.
+CREATE TABLE inactive_spans (
+    cron_id TEXT NOT NULL REFERENCES crons (cron_id) ON DELETE CASCADE,
+    cause   TEXT NOT NULL CHECK (cause IN ('disabled', 'removed')),
+    since   INTEGER NOT NULL,
+    -- NULL while it lasts.
+    until   INTEGER,
+    PRIMARY KEY (cron_id, since)
+) STRICT, WITHOUT ROWID;
+
 -- Waiting runs are sent by turns, so that a cron with many waiting runs delays no other cron of its source by
 -- more than one run at a time. This is the highest turn of which a run was sent.
 CREATE TABLE turns (

@@ -1,17 +1,17 @@
 //! What is recorded about one instant of one cron, to explain why it did or did not fire.
 
 use jiff::Timestamp;
-use rusqlite::Row;
+use rusqlite::{Row, Transaction};
 
 use super::{Reader, RunRow, row_columns, run_row};
 use crate::config::CronIdentity;
 use crate::domain::cron::Cron;
-use crate::domain::cron_state::CronState;
+use crate::domain::cron_state::{CronState, InactiveSpan};
 use crate::domain::ids::{CronId, DefinitionId, InstallationId};
 use crate::store::cron_entries::state_from_row;
 use crate::store::open::installation_id;
 use crate::store::rows::{millis, parsed, time, time_option};
-use crate::store::{StoreError, definitions};
+use crate::store::{StoreError, definitions, inactive_spans};
 
 /// A cron with everything that may explain why it did or did not fire.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub struct CronRecord {
     /// When it got this definition.
     pub updated_at: Timestamp,
     pub removed_at: Option<Timestamp>,
+    /// When it had no occurrences, the earliest first.
+    pub inactive: Vec<InactiveSpan>,
 }
 
 impl Reader {
@@ -40,11 +42,11 @@ impl Reader {
             )?;
             let mut rows = statement.query([name])?;
             let installation = installation_id(tx)?;
-            rows.next()?.map(|row| record_from_row(row, installation)).transpose()
+            rows.next()?.map(|row| record_from_row(tx, row, installation)).transpose()
         })
     }
 
-    /// Returns the record of exactly this instant, or of a range of missed or paused instants that contains
+    /// Returns the record of exactly this instant, or of a range of missed or skipped instants that contains
     /// it.
     pub fn record_at(&self, cron_id: CronId, at: Timestamp) -> Result<Option<RunRow>, StoreError> {
         let sql = format!(
@@ -82,7 +84,11 @@ impl Reader {
     }
 }
 
-fn record_from_row(row: &Row<'_>, installation: InstallationId) -> Result<CronRecord, StoreError> {
+fn record_from_row(
+    tx: &Transaction<'_>,
+    row: &Row<'_>,
+    installation: InstallationId,
+) -> Result<CronRecord, StoreError> {
     let name: String = row.get("name")?;
     let body: String = row.get("body")?;
     let cron_id = parsed(row, "cron_id")?;
@@ -95,6 +101,7 @@ fn record_from_row(row: &Row<'_>, installation: InstallationId) -> Result<CronRe
         created_at: time(row, "created_at")?,
         updated_at: time(row, "updated_at")?,
         removed_at: time_option(row, "removed_at")?,
+        inactive: inactive_spans::of_cron(tx, cron_id)?,
         name,
     })
 }

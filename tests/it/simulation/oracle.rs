@@ -51,6 +51,9 @@ pub(super) struct Row {
     started_at: Option<i64>,
     ended_at: Option<i64>,
     reason_code: Option<String>,
+    sent_at: Option<i64>,
+    /// Of the definition.
+    version: Option<i64>,
 }
 
 /// I7: nothing is left to be done.
@@ -77,7 +80,9 @@ pub(super) fn judge_runs(scenario: &Scenario<'_>, database: &Connection, rows: &
     for row in rows {
         tally.occurrences += u64::try_from(row.occurrences).unwrap();
         assert_eq!(row.phase, "ended", "{} {} has not ended: {:?}", row.cron_name, row.run_id, row.reason);
-        tally.started += the_record_is_the_servers_truth(row, ledger.get(&row.run_id));
+        let entries = ledger.get(&row.run_id);
+        tally.started += the_record_is_the_servers_truth(row, entries);
+        entries.into_iter().flatten().for_each(|entry| it_was_sent_as_the_file_had_it(scenario, row, entry));
     }
     for run_id in ledger.keys() {
         assert!(rows.iter().any(|row| row.run_id == *run_id), "the server ran {run_id}, we have no record");
@@ -153,6 +158,16 @@ fn the_record_is_the_servers_truth(row: &Row, entries: Option<&Vec<LedgerEntry>>
     1
 }
 
+/// I8: what was sent is what the file had when it was sent, and the record shows that definition.
+fn it_was_sent_as_the_file_had_it(scenario: &Scenario<'_>, row: &Row, entry: &LedgerEntry) {
+    let Some(sent) = entry.input["version"].as_i64() else { return };
+    let what = format!("{} {}", row.cron_name, row.run_id);
+    assert_eq!(row.version, Some(sent), "{what}: the record shows another definition");
+    let versions = scenario.versions.lock().unwrap();
+    let at = versions.iter().filter(|since| since.as_millisecond() <= row.sent_at.unwrap()).count();
+    assert_eq!(sent + 1, i64::try_from(at).unwrap(), "{what}: no file had this definition");
+}
+
 /// I4: one delivery for each outcome of a run, delivered at least once, under one id, with the same bytes.
 fn deliveries(scenario: &Scenario<'_>, database: &Connection, rows: &[Row], tally: &mut Tally) {
     let arrived = scenario.arrived.lock().unwrap();
@@ -178,7 +193,9 @@ fn count(database: &Connection, sql: &str) -> u64 {
 
 pub(super) fn rows(database: &Connection) -> Vec<Row> {
     let sql = "SELECT run_id, cron_name, scheduled_for, coalesce(last_scheduled_for, scheduled_for), occurrences, \
-               phase, status, reason, started_at, ended_at, reason_code FROM runs ORDER BY scheduled_for";
+               phase, status, reason, started_at, ended_at, reason_code, sent_at, \
+               json_extract(body, '$.input.version') FROM runs JOIN definitions USING (definition_id) \
+               ORDER BY scheduled_for";
     let mut statement = database.prepare(sql).unwrap();
     let rows = statement.query_map([], |row| {
         Ok(Row {
@@ -193,6 +210,8 @@ pub(super) fn rows(database: &Connection) -> Vec<Row> {
             started_at: row.get(8)?,
             ended_at: row.get(9)?,
             reason_code: row.get(10)?,
+            sent_at: row.get(11)?,
+            version: row.get(12)?,
         })
     });
     rows.unwrap().map(Result::unwrap).collect()

@@ -1,0 +1,84 @@
+//! What an edit or a pause of a cron makes of what it has not sent: whatever is sent is sent by the definition
+//! that the cron has then. It is pure.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::backoff;
+use super::bounds::START_DEADLINE_MAX;
+use super::cron::Cron;
+use super::cron_state::CronState;
+use super::plan::{SkipReason, is_excluded, late, names, next_within};
+use super::reason::{Reason, ReasonCode};
+use super::run::{Run, Status, Trigger};
+
+/// Why a waiting run ends instead of being sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsent {
+    pub status: Status,
+    pub reason: Reason,
+}
+
+/// Returns the reason that is recorded for an occurrence that the present definition of its cron does not name.
+pub fn drop_reason(cron: &Cron) -> Reason {
+    if !cron.enabled {
+        return Reason::new(
+            ReasonCode::Disabled,
+            "the cron was disabled before it was started (enabled = false)",
+        );
+    }
+    let message = "the cron was edited before it was started, and has no occurrence at this time after that";
+    Reason::new(ReasonCode::Edited, message)
+}
+
+/// Returns why a run must not be sent that waits while its cron is paused; `None` if the cron is not paused, or
+/// if a person asked for the run: a paused cron can be triggered.
+pub fn unsent_while_paused(run: &Run, state: &CronState) -> Option<Unsent> {
+    let pause = state.paused.as_ref().filter(|_| is_of_calendar(run.trigger))?;
+    Some(Unsent { status: Status::Skipped, reason: pause.reason() })
+}
+
+/// Returns why a waiting run must not be sent by the present definition of its cron. `former` is the one that it
+/// was planned with, if that is known. What a person asked for is sent in any case.
+pub fn unsent_after_edit(run: &Run, cron: &Cron, former: Option<&Cron>, now: Timestamp) -> Option<Unsent> {
+    if !is_of_calendar(run.trigger) {
+        return None;
+    }
+    let at = run.scheduled_for;
+    if !names(cron, at) {
+        return Some(Unsent { status: Status::Skipped, reason: drop_reason(cron) });
+    }
+    if is_excluded(cron, at) {
+        return Some(Unsent { status: Status::Skipped, reason: SkipReason::Excluded.reason(cron) });
+    }
+    // It was found in time by the rules of then, so only other rules can make it too late.
+    let catchup = |cron: &Cron| (cron.policy.catchup, cron.policy.catchup_window);
+    former.filter(|former| catchup(former) != catchup(cron))?;
+    let reason = late(cron, at, next_within(cron, at), now)?.reason(cron);
+    Some(Unsent { status: Status::Missed, reason })
+}
+
+/// Returns the start deadline of a waiting run by the present definition of its cron.
+pub fn start_before_after_edit(run: &Run, cron: &Cron, former: Option<&Cron>) -> Timestamp {
+    let deadline = |cron: &Cron| cron.policy.start_deadline;
+    let is_changed = |former: &&Cron| deadline(former) != deadline(cron) && run.trigger != Trigger::Backfill;
+    let Some(former) = former.filter(is_changed) else { return run.start_before };
+    let length = |cron: &Cron| -> Duration {
+        let until_next = |next| backoff::between(run.scheduled_for, next).min(START_DEADLINE_MAX);
+        let next = next_within(cron, run.scheduled_for).filter(|_| is_of_calendar(run.trigger));
+        deadline(cron).unwrap_or_else(|| next.map_or(START_DEADLINE_MAX, until_next))
+    };
+    let counted_from = run.start_before.checked_sub(length(former)).unwrap_or(run.start_before);
+    backoff::after(counted_from, length(cron))
+}
+
+fn is_of_calendar(trigger: Trigger) -> bool {
+    match trigger {
+        Trigger::Schedule | Trigger::Catchup => true,
+        Trigger::Manual | Trigger::Backfill | Trigger::Api => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+//! What an edit, a removal or a pause of a cron does to what the cron has not sent, within the transaction of the
+//! change: nothing is ever sent by a definition that the cron had before.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rusqlite::{Transaction, named_params};
+
+use super::StoreError;
+use super::counts::Tx;
+use super::cron_entries::{self, CronEntry};
+use super::definitions::Definitions;
+use super::plan_due::plan_edited_until;
+use super::rows::{RUN_COLUMNS, millis, run_from_row, save_run};
+use super::scheduled_crons::{ScheduledCron, scheduled};
+use crate::domain::cron::{Cron, Overlap};
+use crate::domain::edit::{
+    Unsent, drop_reason, start_before_after_edit, unsent_after_edit, unsent_while_paused,
+};
+use crate::domain::ids::{CronId, DefinitionId};
+use crate::domain::reason::{Reason, ReasonCode};
+use crate::domain::run::{Outcome, Run, RunChange, RunState, Status};
+
+/// A cron whose old definition cannot be read back, so that nothing is recorded for what was due by it.
+pub(super) struct Unaccounted {
+    cron_name: String,
+    problem: StoreError,
+}
+
+/// Accounts for what the definition of `entry` left undecided until now: by the new definition, if there is one. Call
+/// it before the cron gets that definition.
+///
+/// Returns the problem if the old definition cannot be read back: a former version of this program wrote it, its
+/// meaning is unknown, and it must not stop the new one.
+pub(super) fn account_until(
+    tx: &Tx<'_>,
+    cache: &Definitions,
+    entry: &CronEntry,
+    new: NewVersion<'_>,
+    now: Timestamp,
+) -> Result<Option<Unaccounted>, StoreError> {
+    let former = match scheduled(tx, cache, entry) {
+        Ok(former) => former,
+        Err(problem @ (StoreError::BadRow(_) | StoreError::NotFound(_))) => {
+            return Ok(Some(Unaccounted { cron_name: entry.name.clone(), problem }));
+        }
+        Err(error) => return Err(error),
+    };
+    let cursor = entry.cursor;
+    match new {
+        NewVersion::Edited(cron, definition_id) => {
+            let scheduled = ScheduledCron { cron: Arc::clone(cron), definition_id, cursor };
+            plan_edited_until(tx, &scheduled, &former, &drop_reason(cron), now)?;
+        }
+        NewVersion::Removed(reason) => {
+            let none = Cron { enabled: false, ..Cron::clone(&former.cron) };
+            let definition_id = former.definition_id;
+            let scheduled = ScheduledCron { cron: Arc::new(none), definition_id, cursor };
+            plan_edited_until(tx, &scheduled, &former, reason, now)?;
+        }
+    }
+    Ok(None)
+}
+
+/// What a cron becomes.
+#[derive(Clone, Copy)]
+pub(super) enum NewVersion<'a> {
+    Edited(&'a Arc<Cron>, DefinitionId),
+    /// Removed, for this reason.
+    Removed(&'a Reason),
+}
+
+impl Unaccounted {
+    /// Logs it. Call this only after the commit.
+    pub(super) fn log(&self) {
+        let Self { cron_name, problem } = self;
+        tracing::warn!(cron = cron_name, %problem, "what was due by the old definition is not recorded");
+    }
+}
+
+/// Applies the present definition and state of a cron to its waiting runs, and returns how many of them end now.
+pub(super) fn revise_waiting(
+    tx: &Tx<'_>,
+    cache: &Definitions,
+    cron_id: CronId,
+    now: Timestamp,
+) -> Result<usize, StoreError> {
+    let Some(entry) = cron_entries::by_id(tx, cron_id)? else { return Ok(0) };
+    let mut ended = 0;
+    for mut run in waiting_runs(tx, cron_id)? {
+        ended += usize::from(revise(tx, cache, &entry, &mut run, now)? == Revised::Ended);
+    }
+    Ok(ended)
+}
+
+/// What became of a waiting run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Revised {
+    Waits,
+    Ended,
+}
+
+/// Applies the present definition and state of its cron to one waiting run.
+pub(super) fn revise(
+    tx: &Tx<'_>,
+    cache: &Definitions,
+    entry: &CronEntry,
+    run: &mut Run,
+    now: Timestamp,
+) -> Result<Revised, StoreError> {
+    let unsent = if entry.removed {
+        let message = format!("{} was removed before the run was sent", entry.name);
+        Some(Unsent { status: Status::Skipped, reason: Reason::new(ReasonCode::Removed, message) })
+    } else {
+        match unsent_while_paused(run, &entry.state) {
+            Some(unsent) => Some(unsent),
+            None => redefine(tx, cache, entry, run, now)?,
+        }
+    };
+    let Some(unsent) = unsent else { return Ok(Revised::Waits) };
+    end(tx, run, unsent, now)?;
+    Ok(Revised::Ended)
+}
+
+/// Makes a waiting run one of the present definition, or returns why it must not be sent by that one.
+fn redefine(
+    tx: &Tx<'_>,
+    cache: &Definitions,
+    entry: &CronEntry,
+    run: &mut Run,
+    now: Timestamp,
+) -> Result<Option<Unsent>, StoreError> {
+    let Some(version) = &mut run.cron else { return Ok(None) };
+    if version.definition_id == entry.definition_id {
+        return Ok(None);
+    }
+    let cron = cache.get(tx, entry.definition_id, &entry.name)?;
+    // An old definition that cannot be read back says nothing about what has changed.
+    let former = cache.get(tx, version.definition_id, &entry.name).ok();
+    version.definition_id = entry.definition_id;
+    if let Some(unsent) = unsent_after_edit(run, &cron, former.as_deref(), now) {
+        return Ok(Some(unsent));
+    }
+    run.start_before = start_before_after_edit(run, &cron, former.as_deref());
+    tx.prepare_cached(
+        "UPDATE runs SET definition_id = :definition_id, exclusive = :exclusive, start_before = :start_before \
+         WHERE run_id = :run_id",
+    )?
+    .execute(named_params! {
+        ":run_id": run.run_id.to_string(),
+        ":definition_id": entry.definition_id.to_string(),
+        ":exclusive": i64::from(cron.policy.overlap != Overlap::Allow),
+        ":start_before": millis(run.start_before),
+    })?;
+    Ok(None)
+}
+
+/// Ends the waiting runs of a cron for this reason.
+pub(super) fn skip_waiting(
+    tx: &Tx<'_>,
+    cron_id: CronId,
+    reason: &Reason,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    for mut run in waiting_runs(tx, cron_id)? {
+        end(tx, &mut run, Unsent { status: Status::Skipped, reason: reason.clone() }, now)?;
+    }
+    Ok(())
+}
+
+/// Ends a waiting run. A backfill may take its place, if nothing of it can be on the agent server: its first start
+/// was not ruled out by a fence, which stays on its thread.
+fn end(tx: &Tx<'_>, run: &mut Run, unsent: Unsent, now: Timestamp) -> Result<(), StoreError> {
+    let is_first_start = matches!(run.state, RunState::Pending { start_number: 1 });
+    let outcome = Outcome::without_backend(unsent.status, unsent.reason, now);
+    run.state = run.state.clone().apply(RunChange::End(outcome))?;
+    save_run(tx, run, None)?;
+    tx.count_end(run);
+    if is_first_start {
+        tx.prepare_cached("UPDATE runs SET last_scheduled_for = scheduled_for WHERE run_id = ?1")?
+            .execute([run.run_id.to_string()])?;
+    }
+    Ok(())
+}
+
+/// Returns the runs of a cron that wait to be sent, except those that the runner is about to end.
+fn waiting_runs(tx: &Transaction<'_>, cron_id: CronId) -> Result<Vec<Run>, StoreError> {
+    let mut statement = tx.prepare_cached(&format!(
+        "SELECT {RUN_COLUMNS} FROM runs WHERE cron_id = ?1 AND phase = 'pending' AND phase <> 'ended' \
+         AND act_at IS NOT NULL AND cancelling IS NULL"
+    ))?;
+    let mut rows = statement.query([cron_id.to_string()])?;
+    let mut waiting = Vec::new();
+    while let Some(row) = rows.next()? {
+        waiting.push(run_from_row(row)?);
+    }
+    Ok(waiting)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,68 @@
+//! A run that was being sent while its cron changed.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::config::{self, CronFields};
+use crate::domain::reason::RunEventKind;
+use crate::store::tests::open_store;
+use crate::store::{ClaimLimits, CronStateChange, Execution, NewDefinition, RunEvent, Step};
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn definition(name: &str, more: &str) -> NewDefinition {
+    let body = format!(r#"{{"schedule":"0 * * * *","assistant_id":"agent"{more}}}"#);
+    let fields: CronFields = serde_json::from_str(&body).unwrap();
+    let cron = Arc::new(config::validate_cron(name, &fields).unwrap());
+    NewDefinition { cron, body, location: "crons.toml:1:1".to_owned() }
+}
+
+#[tokio::test]
+async fn a_run_that_did_not_get_through_while_its_cron_changed_is_not_sent_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open_store(folder.path(), Execution::Inline);
+    let names = ["disabled", "edited", "paused", "removed", "same"];
+    let crons = names.map(|name| definition(name, "")).to_vec();
+    store.sync_file_crons(at("2026-03-02T08:30:00Z"), crons).await.unwrap();
+    let now = at("2026-03-02T09:00:00Z");
+    store.plan_due(now, store.scheduled_crons().await.unwrap()).await.unwrap();
+    let limits = ClaimLimits { starts: 10, running_max: 10 };
+    let sending = store.claim_runs(now, limits).await.unwrap().starts;
+    assert_eq!(sending.len(), names.len());
+    let edited = definition("edited", r#","webhook":"https://example.com/new""#);
+    let crons = vec![
+        definition("disabled", r#","enabled":false"#),
+        edited,
+        definition("paused", ""),
+        definition("same", ""),
+    ];
+    store.sync_file_crons(now, crons).await.unwrap();
+    store.change_cron_state(now, "paused".to_owned(), CronStateChange::Pause(None)).await.unwrap();
+    let mut ends = Vec::new();
+    for claimed in &sending {
+        let run_id = claimed.run.run_id;
+        let event = Some(RunEvent { at: now, event: RunEventKind::NotSent, reason: None });
+        let step = Step { act_at: Some(now), event, ..Step::of(run_id, RunChange::NotSent) };
+        let run = store.step_run(step).await.unwrap();
+        let reason = store.run(run_id).await.unwrap().reason.map(|reason| reason.code.to_string());
+        ends.push(format!("{} {} {}", run.called(), run.state.phase(), reason.unwrap_or_default()));
+    }
+    ends.sort();
+    let expected = [
+        "disabled ended disabled",
+        "edited pending ",
+        "paused ended paused",
+        "removed ended removed",
+        "same pending ",
+    ];
+    assert_eq!(ends, expected);
+    let again = store.claim_runs(now, limits).await.unwrap().starts;
+    let webhooks: Vec<_> =
+        again.iter().map(|claimed| claimed.spec.webhook().map(|url| url.0.clone())).collect();
+    assert!(
+        webhooks.contains(&Some("https://example.com/new".to_owned())) && webhooks.len() == 2,
+        "{webhooks:?}"
+    );
+}
