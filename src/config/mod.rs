@@ -42,7 +42,7 @@ pub use errors::{ConfigError, ConfigErrors, Position};
 pub use fields::{CronFields, OneOrMany};
 pub use limits::FILE_BYTES_MAX;
 pub use live::{Live, LiveWriter, live};
-pub use load::load;
+pub use load::{load, load_from};
 pub use nearest::nearest;
 pub use reference::{DefaultValue, KeyNames, KeyReference, Secrecy, SectionReference, reference};
 pub use regular_file::{Links, demand_regular, open_regular, read_regular};

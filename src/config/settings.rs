@@ -1,6 +1,7 @@
 //! The settings that a configuration comes to: every value parsed, checked, and with its default if it was absent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use url::Url;
 use super::credentials::Credentials;
 use super::errors::ConfigError;
 use super::fields::CronFields;
+use super::include;
 use super::secret::Secret;
 use crate::domain::access::{Access, ClientCrons};
 use crate::domain::cron::{Cron, Target, Template};
@@ -43,8 +45,24 @@ pub struct Config {
 pub struct Sources {
     /// The main file, the included ones, and the agent server's own, as they were given.
     pub files: Vec<PathBuf>,
-    /// The folders of the patterns in `include`, where new files may appear.
-    pub folders: Vec<PathBuf>,
+    /// The patterns of `include`, which may match other files by now.
+    pub patterns: Vec<PathBuf>,
+}
+
+impl Sources {
+    /// Returns the files as they are now, new ones included. The error is about a folder that cannot be listed.
+    pub fn files_now(&self) -> Result<BTreeSet<PathBuf>, String> {
+        let mut files: BTreeSet<PathBuf> = self.files.iter().cloned().collect();
+        for pattern in &self.patterns {
+            files.extend(include::matching(pattern)?);
+        }
+        Ok(files)
+    }
+
+    /// Returns whether one of the patterns matches a file of this name.
+    pub fn may_include(&self, name: &OsStr) -> bool {
+        self.patterns.iter().any(|pattern| include::is_match(pattern, name))
+    }
 }
 
 impl Config {

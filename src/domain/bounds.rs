@@ -315,3 +315,10 @@ pub const DEFINITIONS_PER_COMMIT: usize = 100;
 
 /// Suspended URLs that are listed one by one.
 pub const SUSPENDED_LISTED: u32 = 20;
+
+/// How often the configuration files are looked at, without being opened: a change that nothing notifies us of takes
+/// effect within half a minute, the time to read the files included.
+pub const FILES_LOOKED_AT_EVERY: Duration = Duration::from_secs(20);
+
+/// Symbolic links followed on the way to one file: the kernel follows no more (`path_resolution(7)`).
+pub const SYMLINKS_FOLLOWED: usize = 40;
