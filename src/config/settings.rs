@@ -11,10 +11,12 @@ use std::time::Duration;
 use url::Url;
 
 use super::credentials::Credentials;
+use super::environment::Environment;
 use super::errors::ConfigError;
 use super::fields::CronFields;
 use super::include;
 use super::secret::Secret;
+use super::unit_places::default_socket;
 use crate::domain::access::{Access, ClientCrons};
 use crate::domain::cron::{Cron, Target, Template};
 use crate::domain::ids::{CronId, InstallationId, ThreadId};
@@ -40,6 +42,13 @@ pub struct Config {
     pub sources: Sources,
 }
 
+impl Config {
+    /// Returns the Unix socket on which a daemon with this configuration and environment listens.
+    pub fn socket_path(&self, environment: &Environment) -> PathBuf {
+        self.http.socket.clone().unwrap_or_else(|| default_socket(environment, &self.store.path))
+    }
+}
+
 /// The files that a configuration comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources {
@@ -62,14 +71,6 @@ impl Sources {
     /// Returns whether one of the patterns matches a file of this name.
     pub fn may_include(&self, name: &OsStr) -> bool {
         self.patterns.iter().any(|pattern| include::is_match(pattern, name))
-    }
-}
-
-impl Config {
-    /// Returns the Unix socket on which the daemon listens for the command line: `http.socket`, or else a file beside
-    /// the database.
-    pub fn socket_path(&self) -> PathBuf {
-        self.http.socket.clone().unwrap_or_else(|| self.store.path.with_extension("sock"))
     }
 }
 
@@ -115,7 +116,7 @@ pub struct HttpConfig {
     pub allow_origins: Vec<OriginPattern>,
     /// Whether clients may have crons on an agent server that demands credentials.
     pub client_crons: ClientCrons,
-    /// The Unix socket over which the command line talks to the daemon; `None` means beside the database.
+    /// The Unix socket over which the command line talks to the daemon; `None` if the file does not name one.
     pub socket: Option<PathBuf>,
     /// Whether deliveries are recorded as suppressed and not sent.
     pub disable_webhooks: bool,
