@@ -160,7 +160,7 @@ async fn changed_settings_need_a_restart_and_an_empty_configuration_needs_a_sign
     hang_up(&daemon);
     wait_for_crons(&daemon, &[]).await;
     daemon.wait_until("no notice", || notice(&daemon).is_none()).await;
-    assert!(!check().contains("warning"), "{}", check());
+    assert!(!check().contains("has not reloaded"), "{}", check());
 }
 
 #[tokio::test]

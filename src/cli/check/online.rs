@@ -34,11 +34,12 @@ pub(super) fn check(path: &Path, session: &mut Session) -> Result<(), Failure> {
     for definition in &config.crons {
         let request = &definition.cron.request;
         needs.entry(Need::Assistant(&request.assistant_id)).or_default().push(definition);
-        if let Target::Thread(thread_id) = request.target
-            && definition.fields.thread.is_none()
-        {
-            needs.entry(Need::Thread(thread_id)).or_default().push(definition);
-        }
+        let thread_id = match request.target {
+            Target::Thread(thread_id) if definition.fields.thread.is_none() => thread_id,
+            // Which thread it will be is not known yet; whether we may ask for one can be seen with any.
+            Target::Thread(_) | Target::Stateless(_) => ThreadId::default(),
+        };
+        needs.entry(Need::Thread(thread_id)).or_default().push(definition);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut problems = 0;
@@ -67,7 +68,9 @@ pub(super) fn check(path: &Path, session: &mut Session) -> Result<(), Failure> {
     }
     if !session.output.is_json() {
         let fine = session.output.paint(Tone::Good, "no problems");
-        session.output.line(&format!("{fine} at the agent server: it has every assistant, and lets us use threads"))?;
+        session
+            .output
+            .line(&format!("{fine} at the agent server: it has every assistant, and lets us use threads"))?;
     }
     Ok(())
 }
@@ -84,8 +87,11 @@ async fn ask(client: &AgentClient, need: &Need<'_>) -> Result<Option<String>, Ca
             Err(error) => Err(error),
         },
         // A thread that does not exist yet is made by the first run on it.
-        Need::Thread(thread_id) => match client.thread_without_values(*thread_id).await {
-            Ok(_) | Err(CallError::NotFound(_) | CallError::PlainNotFound(_)) => Ok(()),
+        Need::Thread(thread_id) => match client.thread(*thread_id).await {
+            Ok(_)
+            | Err(CallError::NotFound(_) | CallError::PlainNotFound(_) | CallError::TooLarge { .. }) => {
+                Ok(())
+            }
             Err(error) => Err(error),
         },
     };
@@ -95,7 +101,9 @@ async fn ask(client: &AgentClient, need: &Need<'_>) -> Result<Option<String>, Ca
             Ok(Some(format!("assistant `{name}`: {denial}; see backend.api_key and backend.headers")))
         }
         (Err(CallError::Denied(denial)), Need::Thread(thread_id)) => {
-            Ok(Some(format!("thread {thread_id}: {denial}; see backend.api_key and backend.headers")))
+            let which =
+                if *thread_id == ThreadId::default() { String::new() } else { format!(" {thread_id}") };
+            Ok(Some(format!("thread{which}: {denial}; see backend.api_key and backend.headers")))
         }
         (Err(error), _) => Err(error),
     }
