@@ -1,8 +1,10 @@
 //! The only place that constructs, spawns, supervises and drains the loops. The world is passed in as an
 //! argument, so the same daemon runs under systemd, in the demo and in simulation.
 
+mod files;
 mod reload;
 mod restart;
+#[cfg_attr(not(target_os = "linux"), path = "daemon/watch_nothing.rs")]
 mod watch;
 
 use std::net::SocketAddr;

@@ -1,5 +1,6 @@
 //! `agentcron check`: every mistake at once, or what the configuration means.
 
+mod online;
 mod pitfalls;
 
 use std::collections::HashMap;
@@ -8,13 +9,13 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::terminal::{Failure, Session, TextStyle};
+use super::terminal::{Failure, Session, TextStyle, printable};
 use crate::config::{Config, CronDefinition};
 use crate::domain::cron::{Cron, CronSource, Target};
 use crate::domain::ids::CronId;
 use crate::present::occurrences::of_cron;
 use crate::present::{Tone, counted, times};
-use crate::store::{Reader, exposure};
+use crate::store::{DaemonState, NoticeKind, Reader, daemon_state, exposure};
 
 /// How many of the next times are shown.
 const TIMES_SHOWN: usize = 3;
@@ -24,19 +25,24 @@ const RUNS_MEASURED: u32 = 20;
 /// Show every mistake in the configuration, or what will fire and when
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Nothing is started or changed. The exit code is 2 if there is any mistake.
+Nothing is started or changed. The exit code is 2 if there is any mistake. A
+secret that only the daemon can read is a warning.
 
 Examples:
   agentcron check
-  agentcron check ./agentcron.toml")]
+  agentcron check ./agentcron.toml
+  agentcron check --online")]
 pub(super) struct Check {
     /// The configuration to check, instead of --config
     file: Option<PathBuf>,
+    /// Also ask the agent server whether it has the assistants, and whether we may use its threads
+    #[arg(long)]
+    online: bool,
 }
 
 pub(super) fn check(check: &Check, session: &mut Session) -> Result<(), Failure> {
     let path = check.file.clone().unwrap_or_else(|| session.config_path.clone());
-    let config = session.load_config(&path)?;
+    let config = session.view_config(&path)?;
     if let Some(warning) = exposure(&config.store.path) {
         session.output.warn(&warning)?;
     }
@@ -59,6 +65,23 @@ pub(super) fn check(check: &Check, session: &mut Session) -> Result<(), Failure>
     }
     if !session.output.is_json() {
         print_summary(&config, session)?;
+    }
+    warn_about_daemon(&config, history.as_ref(), session)?;
+    if check.online { online::check(&path, session) } else { Ok(()) }
+}
+
+/// Warns if the daemon runs something else, because it has refused these files.
+fn warn_about_daemon(config: &Config, store: Option<&Reader>, session: &mut Session) -> Result<(), Failure> {
+    let is_running = matches!(daemon_state(&config.store.path), DaemonState::Running { .. });
+    let Some(store) = store.filter(|_| is_running) else { return Ok(()) };
+    let notices = store.notices()?;
+    if let Some(refused) = notices.iter().find(|notice| notice.kind == NoticeKind::Configuration) {
+        let crons = store.crons()?.iter().filter(|row| row.source == CronSource::File).count();
+        let crons = counted(crons as u64, "cron");
+        session.output.warn(&format!(
+            "the running daemon has not reloaded the files, and goes on with {crons} of before: {}",
+            printable(&refused.detail)
+        ))?;
     }
     Ok(())
 }
@@ -139,8 +162,12 @@ fn print_summary(config: &Config, session: &mut Session) -> Result<(), Failure> 
         count => counted(count as u64, "cron"),
     };
     let verdict = session.output.paint(Tone::Good, "no mistakes");
-    let summary =
-        format!("{verdict}: {crons}, backend {}, store {}", config.backend.url, config.store.path.display());
+    let summary = format!(
+        "{verdict} in {}: {crons}, backend {}, store {}",
+        config.path.display(),
+        config.backend.url,
+        config.store.path.display()
+    );
     session.output.line(&summary)?;
     Ok(())
 }

@@ -146,7 +146,7 @@ fn read_key(path: &Path) -> Result<Secret, Failure> {
 
 /// Returns what the configuration defines already. Mistakes in it are left to `check`.
 fn import_context(session: &Session, out: &Path) -> ImportContext {
-    let Ok(config) = config::load(&session.config_path, &session.environment) else {
+    let Ok(config) = config::load(&session.config_path, &session.environment.for_looking()) else {
         return ImportContext::default();
     };
     let same = |file: &Path| match (file.canonicalize(), out.canonicalize()) {

@@ -15,6 +15,11 @@ const FILES: [(&str, &str); 2] = [
     ("crons.d/hello.toml", include_str!("../../examples/starter/crons.d/hello.toml")),
 ];
 
+/// What the starter says about the database, and what it says in a folder of the system's configuration: there, the
+/// default is the folder that the unit may write to.
+const STORE_BESIDE: &str = "path = \"agentcron.db\"                   # relative to this file";
+const STORE_OF_SYSTEM: &str = "# path = \"/var/lib/agentcron/agentcron.db\"";
+
 /// Write a commented configuration to start from
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -22,7 +27,7 @@ Existing files are never overwritten.
 
 Examples:
   agentcron init                     in this directory
-  agentcron init /etc/agentcron      where `agentcron run` looks for it")]
+  agentcron init /etc/agentcron      for the systemd unit")]
 pub(super) struct Init {
     /// The directory to write to; created if it does not exist
     #[arg(default_value = ".")]
@@ -30,7 +35,13 @@ pub(super) struct Init {
 }
 
 pub(super) fn init(init: &Init, session: &mut Session) -> Result<(), Failure> {
-    let paths: Vec<(PathBuf, &str)> = FILES.iter().map(|(name, text)| (init.dir.join(name), *text)).collect();
+    let is_of_system = std::path::absolute(&init.dir)?.starts_with("/etc");
+    let text = |text: &str| match is_of_system {
+        true => text.replace(STORE_BESIDE, STORE_OF_SYSTEM),
+        false => text.to_owned(),
+    };
+    let paths: Vec<(PathBuf, String)> =
+        FILES.iter().map(|(name, content)| (init.dir.join(name), text(content))).collect();
     // All files or none, as far as that can be known beforehand.
     if let Some((path, _)) = paths.iter().find(|(path, _)| path.exists()) {
         return Err(Failure::Failed(format!(
@@ -58,7 +69,7 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
     OpenOptions::new().write(true).create_new(true).open(path)?.write_all(text.as_bytes())
 }
 
-fn print_next_steps(paths: &[(PathBuf, &str)], session: &mut Session) -> Result<(), Failure> {
+fn print_next_steps(paths: &[(PathBuf, String)], session: &mut Session) -> Result<(), Failure> {
     for (path, _) in paths {
         session.output.line(&format!("wrote {}", path.display()))?;
     }
@@ -72,4 +83,14 @@ fn print_next_steps(paths: &[(PathBuf, &str)], session: &mut Session) -> Result<
   4. agentcron history --follow --config {config}\n"
     ))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_starter_has_the_line_that_is_replaced() {
+        assert!(FILES[0].1.contains(STORE_BESIDE));
+    }
 }

@@ -33,7 +33,7 @@ pub(super) fn list(_: &List, session: &mut Session) -> Result<(), Failure> {
         return print(&crons, session);
     }
     let path = session.config_path.clone();
-    let config = session.load_config(&path)?;
+    let config = session.view_config(&path)?;
     session.output.warn("the daemon has not run yet: these are the crons of the configuration")?;
     let crons: Vec<CronRow> = config.crons.into_iter().map(never_run).collect();
     print(&crons, session)

@@ -89,7 +89,7 @@ fn print_schedule(
 
 fn configured(session: &mut Session) -> Result<Vec<Cron>, Failure> {
     let path = session.config_path.clone();
-    let config = session.load_config(&path)?;
+    let config = session.view_config(&path)?;
     crons_of(config.crons, &config.store.path)
 }
 

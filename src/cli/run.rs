@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::terminal::{
     Failure, LogFormat, Session, backend_relay, backend_transport, receiver_transport, start_log,
 };
+use crate::config::Environment;
 use crate::daemon::{self, World};
 use crate::domain::ids::InstallationId;
 use crate::signals::{self, Stop};
@@ -42,12 +43,14 @@ pub(super) struct Run {
 
 pub(super) fn run(run: &Run, session: &mut Session) -> Result<(), Failure> {
     start_log(&run.log, run.log_format, &session.environment)?;
+    // What a service was given is its own; a daemon that is started by hand uses none of it.
+    session.environment = Environment::of_process();
     let path = session.config_path.clone();
     let config = session.load_config(&path)?;
     let reload =
         signals::hangups().map_err(|error| Failure::Failed(format!("cannot listen for SIGHUP: {error}")))?;
     let world = World {
-        socket: Some(config.socket_path()),
+        socket: Some(config.socket_path(&session.environment)),
         listen: config.http.listen,
         relay: Some(backend_relay(&config.backend)?),
         reload: Some(reload),

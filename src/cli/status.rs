@@ -104,7 +104,7 @@ fn compare_files(session: &Session, crons: &[CronRow]) -> Configuration {
     if !session.config_path.exists() {
         return Configuration::Missing;
     }
-    let config = match config::load(&session.config_path, &session.environment) {
+    let config = match config::load(&session.config_path, &session.environment.for_looking()) {
         Ok(config) => config,
         Err(errors) => return Configuration::Mistakes { mistakes: errors.0.len() },
     };

@@ -128,7 +128,7 @@ impl<'d> CronTable<'d> {
         let mistakes = validated.into_iter().filter_map(Result::err).flatten();
         for mistake in mistakes.chain(check_values(&self.fields, environment)) {
             if self.section.has(mistake.field) {
-                report.error(self.locate(&mistake, None));
+                add(&mistake, self.locate(&mistake, None), environment, report);
             }
         }
     }
@@ -154,7 +154,7 @@ impl<'d> CronTable<'d> {
             let is_unread = mistake.kind == FieldErrorKind::Missing
                 && (self.section.has(mistake.field) || defaults.section.has(mistake.field));
             if !is_unread {
-                report.error(self.locate(mistake, Some(defaults)));
+                add(mistake, self.locate(mistake, Some(defaults)), environment, report);
             }
         }
         validated.ok().map(|cron| (cron, fields))
@@ -173,7 +173,7 @@ impl<'d> CronTable<'d> {
                 let source = self.section.document.source;
                 return source.error(self.section.offset, message, mistake.hint.clone());
             }
-            FieldErrorKind::Invalid => {}
+            FieldErrorKind::Invalid | FieldErrorKind::NoValue => {}
         }
         // The calendar's messages may quote the schedule and the zone together.
         const CALENDAR: [&str; 2] = ["schedule", "timezone"];
@@ -187,6 +187,13 @@ impl<'d> CronTable<'d> {
         let complaint = Complaint { message: mistake.message.clone(), hint: mistake.hint.clone() };
         let excerpt = mistake.excerpt.clone();
         ConfigError { excerpt, ..table.section.error(field, &mistake.pointer, complaint) }
+    }
+}
+
+fn add(mistake: &FieldError, error: ConfigError, environment: &Environment, report: &mut Report) {
+    match mistake.kind {
+        FieldErrorKind::NoValue => report.without_value(error, environment),
+        FieldErrorKind::Missing | FieldErrorKind::Invalid => report.error(error),
     }
 }
 

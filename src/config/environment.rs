@@ -8,18 +8,39 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use sha2::{Digest, Sha256};
+
 use super::limits::CREDENTIAL_BYTES_MAX;
 use super::regular_file::{Links, open_regular};
 use super::secret::Secret;
 use crate::domain::template::{self, FillError};
 
+/// Where systemd keeps the credentials of our unit while it runs; root may read them.
+const CREDENTIALS_OF_UNIT: &str = "/run/credentials/agentcron.service";
+
 /// The source of the values of `env.NAME` and `credential.NAME`. Cheap to clone.
 #[derive(Clone)]
-pub struct Environment(Values);
+pub struct Environment {
+    values: Values,
+    missing: MissingValues,
+}
+
+/// What a value counts as that this process does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MissingValues {
+    AMistake,
+    /// A secret that the daemon may have.
+    SomebodyElses,
+}
 
 #[derive(Clone)]
 enum Values {
-    OfProcess,
+    OfProcess {
+        /// The folder of the credentials of a process without any.
+        credentials: Option<&'static str>,
+    },
     Fixed(Arc<BTreeMap<String, String>>),
 }
 
@@ -62,25 +83,40 @@ pub enum LookupError {
 impl Environment {
     /// Returns the environment of this process.
     pub fn of_process() -> Self {
-        Self(Values::OfProcess)
+        Self::of(Values::OfProcess { credentials: None })
+    }
+
+    /// Returns the environment of this process, with the credentials of our unit if it has none of its own.
+    pub fn of_operator() -> Self {
+        Self::of(Values::OfProcess { credentials: Some(CREDENTIALS_OF_UNIT) })
+    }
+
+    /// Returns this environment for somebody who only looks: a secret without a value may be the daemon's, so that is a
+    /// warning, and something else stands in for it. Nothing that is made with it may be sent.
+    pub fn for_looking(&self) -> Self {
+        Self { missing: MissingValues::SomebodyElses, ..self.clone() }
+    }
+
+    fn of(values: Values) -> Self {
+        Self { values, missing: MissingValues::AMistake }
     }
 
     /// Returns an environment with fixed values by full name (`env.HOOK_TOKEN`, `credential.api_key`), for tests and
     /// the demo.
     pub fn of_map<'a>(values: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let values = values.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Self(Values::Fixed(Arc::new(values.collect())))
+        Self::of(Values::Fixed(Arc::new(values.collect())))
     }
 
     /// Returns the value of `env.NAME` or `credential.NAME`, which is never empty.
     pub fn lookup(&self, name: &str) -> Result<Secret, LookupError> {
-        let text = match (name.split_once('.'), &self.0) {
+        let text = match (name.split_once('.'), &self.values) {
             (Some(("env", variable)), values) if is_variable_name(variable) => match values {
-                Values::OfProcess => variable_of_process(name, variable)?,
+                Values::OfProcess { .. } => variable_of_process(name, variable)?,
                 Values::Fixed(values) => of_map(name, values)?,
             },
             (Some(("credential", credential)), values) if is_credential_name(credential) => match values {
-                Values::OfProcess => credential_of_process(name, credential)?,
+                Values::OfProcess { credentials } => credential_of_process(name, credential, *credentials)?,
                 Values::Fixed(values) => of_map(name, values)?,
             },
             _ => return Err(LookupError::InvalidName(name.chars().take(64).collect())),
@@ -92,6 +128,21 @@ impl Environment {
     pub fn fill(&self, text: &str) -> Result<Secret, FillError<LookupError>> {
         let lookup = |name: &str| self.lookup(name).map(|secret| secret.expose().to_owned());
         template::fill(text, &lookup).map(|filled| Secret::new(&filled))
+    }
+
+    /// Returns whether a secret without a value is a mistake.
+    pub(super) fn must_have_secrets(&self) -> bool {
+        self.missing == MissingValues::AMistake
+    }
+
+    /// Returns the text filled with what stands in for its placeholders: it has the form of a signing key, which is
+    /// valid as a key or a header too, and differs from name to name.
+    pub(super) fn stand_in(text: &str) -> String {
+        let stand_in = |name: &str| {
+            let digest = Sha256::digest(name);
+            Ok::<_, std::convert::Infallible>(format!("whsec_{}", BASE64_STANDARD.encode(digest)))
+        };
+        template::fill(text, &stand_in).unwrap_or_default()
     }
 }
 
@@ -107,8 +158,14 @@ fn variable_of_process(name: &str, variable: &str) -> Result<String, LookupError
     })
 }
 
-fn credential_of_process(name: &str, credential: &str) -> Result<String, LookupError> {
+fn credential_of_process(
+    name: &str,
+    credential: &str,
+    otherwise: Option<&'static str>,
+) -> Result<String, LookupError> {
     let directory = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let otherwise = || otherwise.map(PathBuf::from).filter(|folder| folder.exists());
+    let directory = directory.or_else(otherwise);
     let directory = directory.ok_or_else(|| LookupError::NoCredentials(name.to_owned()))?;
     read_credential(name, &directory.join(credential))
 }

@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::environment::Environment;
 use super::limits::ERRORS_MAX;
 use crate::domain::printable::{blanked, on_one_line};
 use crate::domain::signing::SECRET_PREFIXES;
@@ -108,6 +109,11 @@ impl Report {
         self.errors.len() >= ERRORS_MAX
     }
 
+    /// Adds what is said about a secret without a value: a warning if somebody else may have it.
+    pub(super) fn without_value(&mut self, error: ConfigError, environment: &Environment) {
+        if environment.must_have_secrets() { self.error(error) } else { self.warning(error) }
+    }
+
     /// Adds an error about a file as a whole.
     pub(super) fn file_error(&mut self, file: &Arc<Path>, message: impl Into<String>) {
         self.errors.push(about_file(file, message));
@@ -126,10 +132,11 @@ impl Report {
     /// Returns the warnings, or every mistake in the order of the files. A mistake in `[defaults]` is found again in
     /// every cron, but is reported once.
     pub(super) fn finish(mut self) -> Result<Vec<ConfigError>, ConfigErrors> {
+        let location = |error: &ConfigError| (error.file.clone(), error.position, error.message.clone());
         if self.errors.is_empty() {
+            self.warnings.dedup();
             return Ok(self.warnings);
         }
-        let location = |error: &ConfigError| (error.file.clone(), error.position, error.message.clone());
         self.errors.sort_by_cached_key(location);
         self.errors.dedup();
         Err(ConfigErrors(self.errors))

@@ -62,7 +62,7 @@ pub(super) fn read<'d>(
             reader.report(section, written, Complaint::new(message));
             continue;
         };
-        let filled = reader.fill(section, written, "", text);
+        let filled = reader.fill_secret(section, written, "", text);
         let judged = name(written).and_then(|name| {
             if headers.iter().any(|header| header.name == name) {
                 return Err(Complaint::new("got this header twice; upper and lower case are the same"));

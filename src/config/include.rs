@@ -1,5 +1,6 @@
 //! Finds the files that a pattern of `include = ["crons.d/*.toml"]` matches.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// Returns the files that a pattern matches, sorted. A pattern with `*` may match none; a plain path is returned as
@@ -16,28 +17,36 @@ pub(super) fn expand(base: &Path, pattern: &str) -> Result<Vec<PathBuf>, String>
     if directory.to_string_lossy().contains('*') && !base.to_string_lossy().contains('*') {
         return Err(format!("`{pattern}`: `*` is only allowed in the last part of the path"));
     }
-    if !name.contains('*') {
-        return Ok(vec![path]);
-    }
-    let entries = match std::fs::read_dir(directory) {
+    if name.contains('*') { matching(&path) } else { Ok(vec![path]) }
+}
+
+/// Returns the files that the last part of a path matches, sorted.
+pub(super) fn matching(pattern: &Path) -> Result<Vec<PathBuf>, String> {
+    let folder = pattern.parent().unwrap_or(Path::new(""));
+    let problem = |error: std::io::Error| format!("{}: {error}", folder.display());
+    let entries = match std::fs::read_dir(if folder == "" { Path::new(".") } else { folder }) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(format!("{}: {error}", directory.display())),
+        Err(error) => return Err(problem(error)),
     };
     let mut found = Vec::new();
     for entry in entries {
-        let entry = entry.map_err(|error| format!("{}: {error}", directory.display()))?;
-        // `..data` of a Kubernetes ConfigMap and the swap files of editors are hidden files, which nobody means.
-        let is_match = entry
-            .file_name()
-            .to_str()
-            .is_some_and(|found| matches(name.as_bytes(), found.as_bytes()) && !found.starts_with('.'));
-        if is_match {
-            found.push(directory.join(entry.file_name()));
+        let name = entry.map_err(problem)?.file_name();
+        if is_match(pattern, &name) {
+            found.push(folder.join(name));
         }
     }
     found.sort();
     Ok(found)
+}
+
+/// Returns whether the last part of a path matches a name.
+///
+/// `..data` of a Kubernetes ConfigMap and the swap files of editors are hidden files, which nobody means.
+pub(super) fn is_match(pattern: &Path, name: &OsStr) -> bool {
+    let pattern = pattern.file_name().unwrap_or_default().as_encoded_bytes();
+    let name = name.as_encoded_bytes();
+    !name.starts_with(b".") && std::str::from_utf8(name).is_ok() && matches(pattern, name)
 }
 
 /// Returns whether the pattern, in which `*` matches any text, matches the whole name. Backtracks to the last `*`

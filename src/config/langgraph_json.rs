@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::environment::Environment;
 use super::errors::{Complaint, ConfigError, Position, Report, escaped, quoted_key};
 use super::headers::{ENV_PREFIX_DEFAULT, server_webhook_complaint, value};
-use super::placeholders::check_filled_text;
+use super::placeholders::{AllowedNames, check_text, missing, no_value};
 use super::section::Section;
 use super::section_reader::SectionReader;
 use super::settings::Sources;
@@ -138,7 +138,14 @@ fn validate(
     let prefix = webhooks.env_prefix.as_deref().unwrap_or(ENV_PREFIX_DEFAULT);
     let mut headers = BTreeMap::new();
     for (name, text) in webhooks.headers.unwrap_or_default() {
-        let complaints = check_filled_text(&text, environment).into_iter();
+        let complaints = check_text(&text, AllowedNames::Environment).into_iter();
+        for error in missing(&text, environment) {
+            let Complaint { message, hint } = no_value(&error, environment);
+            let message = format!("webhooks.headers.{}: {message}", escaped(&name));
+            let file = source.file.clone();
+            let error = ConfigError { file, position: None, message, hint, excerpt: None };
+            report.without_value(error, environment);
+        }
         let complaints = complaints.chain(server_webhook_complaint(&name, &text, prefix));
         let filled = environment.fill(&text).ok();
         let complaints = complaints.chain(filled.and_then(|filled| value(filled.expose()).err()));

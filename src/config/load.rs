@@ -42,37 +42,53 @@ const STACK_BYTES: usize = 64 << 20;
 
 /// Returns the settings of the main file and all that it includes, or every mistake in them.
 pub fn load(path: &Path, environment: &Environment) -> Result<Config, ConfigErrors> {
+    load_from(path, environment).1
+}
+
+/// Returns also which files were read: after a mistake, a change of any of them may mend it.
+pub fn load_from(path: &Path, environment: &Environment) -> (Sources, Result<Config, ConfigErrors>) {
+    let main_only = || Sources { files: vec![path.to_owned()], patterns: Vec::new() };
     std::thread::scope(|scope| {
         let reader = std::thread::Builder::new().name("config".to_owned()).stack_size(STACK_BYTES);
-        match reader.spawn_scoped(scope, || load_here(path, environment)) {
+        match reader.spawn_scoped(scope, || load_here(path, main_only(), environment)) {
             Ok(loading) => loading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
             Err(error) => {
-                Err(ConfigErrors::of_file(path, format!("cannot start a thread to read it: {error}")))
+                let message = format!("cannot start a thread to read it: {error}");
+                (main_only(), Err(ConfigErrors::of_file(path, message)))
             }
         }
     })
 }
 
-fn load_here(path: &Path, environment: &Environment) -> Result<Config, ConfigErrors> {
+fn load_here(
+    path: &Path,
+    mut sources: Sources,
+    environment: &Environment,
+) -> (Sources, Result<Config, ConfigErrors>) {
     let mut report = Report::default();
-    let validated = read_all(path, environment, &mut report);
-    let warnings = report.finish()?;
-    match validated {
-        Some(config) => Ok(Config { warnings, ..config }),
+    let validated = read_all(path, &mut sources, environment, &mut report);
+    let config = match (report.finish(), validated) {
+        (Err(mistakes), _) => Err(mistakes),
+        (Ok(warnings), Some(config)) => Ok(Config { warnings, sources: sources.clone(), ..config }),
         // Unreachable: code that returns no settings has reported a mistake.
-        None => Err(ConfigErrors::of_file(path, "not a configuration".to_owned())),
-    }
+        (Ok(_), None) => Err(ConfigErrors::of_file(path, "not a configuration".to_owned())),
+    };
+    (sources, config)
 }
 
-fn read_all(path: &Path, environment: &Environment, report: &mut Report) -> Option<Config> {
+fn read_all(
+    path: &Path,
+    sources: &mut Sources,
+    environment: &Environment,
+    report: &mut Report,
+) -> Option<Config> {
     let main = read(path, report)?;
     let main = TomlDocument::parse(&main, report)?;
     let root = Section::root(&main);
     let top: RawTopLevel = root.read(&reference::TOP_LEVEL, top_level_advice, report);
     let base = path.parent().unwrap_or(Path::new(""));
 
-    let mut sources = Sources { files: vec![path.to_owned()], folders: Vec::new() };
-    let included = read_included(&root, top.include.as_ref(), &mut sources, environment, report);
+    let included = read_included(&root, top.include.as_ref(), sources, environment, report);
     let included: Vec<TomlDocument<'_>> =
         included.iter().filter_map(|source| TomlDocument::parse(source, report)).collect();
     for document in &included {
@@ -80,7 +96,7 @@ fn read_all(path: &Path, environment: &Environment, report: &mut Report) -> Opti
     }
 
     let mut reader = SectionReader { base, environment, report };
-    let server = langgraph_json::read(&root, top.langgraph_json, &mut sources, &mut reader);
+    let server = langgraph_json::read(&root, top.langgraph_json, sources, &mut reader);
     let backend = sections::backend(&root, &mut reader);
     let store = sections::store(&root, &mut reader);
     let http = http::http(&root, &server, &mut reader);
@@ -115,7 +131,7 @@ fn read_all(path: &Path, environment: &Environment, report: &mut Report) -> Opti
         shutdown_grace: shutdown_grace.ok()?,
         crons,
         warnings: Vec::new(),
-        sources,
+        sources: Sources::default(),
     })
 }
 
@@ -137,7 +153,7 @@ fn read_included(
         let pointer = format!("/{index}");
         let mut reader = SectionReader { base, environment, report };
         let Ok(pattern) = reader.fill(root, "include", &pointer, pattern) else { continue };
-        sources.folders.extend(base.join(&pattern).parent().map(Path::to_owned));
+        sources.patterns.push(base.join(&pattern));
         match include::expand(base, &pattern) {
             Ok(found) => paths.extend(found),
             Err(message) => report.error(root.error("include", &pointer, Complaint::new(message))),

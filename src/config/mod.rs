@@ -31,6 +31,7 @@ mod settings;
 mod source_file;
 mod starter;
 mod type_check;
+mod unit_places;
 mod validate_cron;
 mod value_type;
 mod webhook_url_policy;
@@ -42,17 +43,17 @@ pub use errors::{ConfigError, ConfigErrors, Position};
 pub use fields::{CronFields, OneOrMany};
 pub use limits::FILE_BYTES_MAX;
 pub use live::{Live, LiveWriter, live};
-pub use load::load;
+pub use load::{load, load_from};
 pub use nearest::nearest;
 pub use reference::{DefaultValue, KeyNames, KeyReference, Secrecy, SectionReference, reference};
 pub use regular_file::{Links, demand_regular, open_regular, read_regular};
 pub use secret::Secret;
-pub use sections::STORE_PATH_DEFAULT;
 pub use settings::{
     ApiKey, BackendConfig, Config, CronDefinition, HttpConfig, SourceLocation, Sources, StoreConfig,
     WebhooksConfig,
 };
 pub use starter::STARTER_FILES;
+pub use unit_places::{default_store, socket_from_outside};
 pub use validate_cron::{
     CronIdentity, FieldError, FieldErrorKind, check_webhook_policy, is_cron_name, validate_cron,
     validate_cron_as,

@@ -61,6 +61,14 @@ pub(super) fn missing(text: &str, environment: &Environment) -> Vec<LookupError>
     of_environment.filter_map(|placeholder| environment.lookup(placeholder.name).err()).collect()
 }
 
+/// Returns the complaint about a secret without a value.
+pub(super) fn no_value(error: &LookupError, environment: &Environment) -> Complaint {
+    match environment.must_have_secrets() {
+        true => Complaint::new(error.to_string()),
+        false => Complaint::with_hint(error.to_string(), "not checked here; the daemon may have it"),
+    }
+}
+
 fn hint(name: &str) -> String {
     if let Some(name) = nearest(name, FiringName::WORDS.iter().copied()) {
         return format!("did you mean `{name}`?");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::duration::parse_duration;
 use super::environment::Environment;
 use super::errors::{Complaint, Report};
-use super::placeholders::check_filled_text;
+use super::placeholders::{AllowedNames, check_filled_text, check_text, missing, no_value};
 use super::secret::Secret;
 use super::section::Section;
 
@@ -57,6 +57,29 @@ impl SectionReader<'_> {
         Ok(filled.expose().to_owned())
     }
 
+    /// Returns a text that may be a secret with its placeholders filled. If only the daemon has a value, something else
+    /// stands in for it.
+    pub(super) fn fill_secret(
+        &mut self,
+        section: &Section<'_>,
+        key: &str,
+        pointer: &str,
+        text: &str,
+    ) -> Result<String, Reported> {
+        let missing = missing(text, self.environment);
+        if self.environment.must_have_secrets()
+            || missing.is_empty()
+            || !check_text(text, AllowedNames::Environment).is_empty()
+        {
+            return self.fill(section, key, pointer, text);
+        }
+        for error in missing {
+            let warning = section.error(key, pointer, no_value(&error, self.environment));
+            self.report.warning(warning);
+        }
+        Ok(Environment::stand_in(text))
+    }
+
     /// Returns a text with its placeholders filled, which must not be empty.
     pub(super) fn text(&mut self, section: &Section<'_>, key: &str, text: &str) -> Result<String, Reported> {
         let filled = self.fill(section, key, "", text)?;
@@ -74,7 +97,7 @@ impl SectionReader<'_> {
         pointer: &str,
         text: &str,
     ) -> Result<Secret, Reported> {
-        let filled = self.fill(section, key, pointer, text)?;
+        let filled = self.fill_secret(section, key, pointer, text)?;
         if filled.trim().is_empty() || filled.contains(char::is_control) {
             let message = "expected one line of text that is not empty";
             let complaint = Complaint::with_hint(message, "leave the key out to send none");

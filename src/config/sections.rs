@@ -12,14 +12,13 @@ use super::reference;
 use super::section::{NO_ADVICE, Section};
 use super::section_reader::{Reported, SectionReader};
 use super::settings::{BackendConfig, StoreConfig};
+use super::unit_places::default_store;
 use crate::domain::template;
 
 /// The address at which `langgraph dev` listens.
 const BACKEND_URL_DEFAULT: &str = "http://127.0.0.1:2024";
 const REQUEST_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 const CONCURRENT_RUNS_DEFAULT: usize = 256;
-/// Where the database is unless `store.path` says otherwise.
-pub const STORE_PATH_DEFAULT: &str = "/var/lib/agentcron/agentcron.db";
 const VALUES_BYTES_DEFAULT: usize = 64 << 10;
 const SHUTDOWN_GRACE_DEFAULT: Duration = Duration::from_secs(20);
 
@@ -100,7 +99,8 @@ fn backend_headers(backend: &Section<'_>, reader: &mut SectionReader<'_>) -> Cre
 pub(super) fn store(root: &Section<'_>, reader: &mut SectionReader<'_>) -> Result<StoreConfig, Reported> {
     let section = root.child("store", "store", reader.report);
     let raw: RawStore = section.read(&reference::STORE, NO_ADVICE, reader.report);
-    let path = reader.path(&section, "path", raw.path.as_deref().unwrap_or(STORE_PATH_DEFAULT))?;
+    let path = reader.optional_path(&section, "path", raw.path.as_deref())?;
+    let path = path.unwrap_or_else(|| default_store(reader.environment));
     Ok(StoreConfig { path, values_bytes_max: raw.values_bytes_max.unwrap_or(VALUES_BYTES_DEFAULT) })
 }
 

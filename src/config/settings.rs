@@ -1,6 +1,7 @@
 //! The settings that a configuration comes to: every value parsed, checked, and with its default if it was absent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,9 +11,12 @@ use std::time::Duration;
 use url::Url;
 
 use super::credentials::Credentials;
+use super::environment::Environment;
 use super::errors::ConfigError;
 use super::fields::CronFields;
+use super::include;
 use super::secret::Secret;
+use super::unit_places::default_socket;
 use crate::domain::access::{Access, ClientCrons};
 use crate::domain::cron::{Cron, Target, Template};
 use crate::domain::ids::{CronId, InstallationId, ThreadId};
@@ -38,20 +42,35 @@ pub struct Config {
     pub sources: Sources,
 }
 
+impl Config {
+    /// Returns the Unix socket on which a daemon with this configuration and environment listens.
+    pub fn socket_path(&self, environment: &Environment) -> PathBuf {
+        self.http.socket.clone().unwrap_or_else(|| default_socket(environment, &self.store.path))
+    }
+}
+
 /// The files that a configuration comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources {
     /// The main file, the included ones, and the agent server's own, as they were given.
     pub files: Vec<PathBuf>,
-    /// The folders of the patterns in `include`, where new files may appear.
-    pub folders: Vec<PathBuf>,
+    /// The patterns of `include`, which may match other files by now.
+    pub patterns: Vec<PathBuf>,
 }
 
-impl Config {
-    /// Returns the Unix socket on which the daemon listens for the command line: `http.socket`, or else a file beside
-    /// the database.
-    pub fn socket_path(&self) -> PathBuf {
-        self.http.socket.clone().unwrap_or_else(|| self.store.path.with_extension("sock"))
+impl Sources {
+    /// Returns the files as they are now, new ones included. The error is about a folder that cannot be listed.
+    pub fn files_now(&self) -> Result<BTreeSet<PathBuf>, String> {
+        let mut files: BTreeSet<PathBuf> = self.files.iter().cloned().collect();
+        for pattern in &self.patterns {
+            files.extend(include::matching(pattern)?);
+        }
+        Ok(files)
+    }
+
+    /// Returns whether one of the patterns matches a file of this name.
+    pub fn may_include(&self, name: &OsStr) -> bool {
+        self.patterns.iter().any(|pattern| include::is_match(pattern, name))
     }
 }
 
@@ -97,7 +116,7 @@ pub struct HttpConfig {
     pub allow_origins: Vec<OriginPattern>,
     /// Whether clients may have crons on an agent server that knows users.
     pub client_crons: ClientCrons,
-    /// The Unix socket over which the command line talks to the daemon; `None` means beside the database.
+    /// The Unix socket over which the command line talks to the daemon; `None` if the file does not name one.
     pub socket: Option<PathBuf>,
     /// Whether deliveries are recorded as suppressed and not sent.
     pub disable_webhooks: bool,

@@ -3,8 +3,6 @@
 //! configuration stays in force and the mistakes are reported.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,13 +10,13 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::files::FilesOnDisk;
 use super::restart::settings_that_differ;
-use super::watch::{Coverage, Watch};
+use super::watch::Watch;
 use crate::api::AccessRules;
 use crate::clock::Clock;
-use crate::config::{
-    self, Config, ConfigErrors, Environment, FILE_BYTES_MAX, LiveWriter, Sources, read_regular,
-};
+use crate::config::{self, Config, ConfigErrors, Environment, LiveWriter, Sources};
+use crate::domain::bounds::FILES_LOOKED_AT_EVERY;
 use crate::engine::Wakes;
 use crate::store::{NewDefinition, NewNotice, NoticeKind, Store, StoreError, SyncReport};
 use crate::webhook::WebhookSettings;
@@ -29,8 +27,6 @@ const STABLE_FOR: Duration = Duration::from_millis(200);
 const STABLE_CHECKS_MAX: usize = 25;
 /// A daemon takes much less than this from reading the files at its start to watching them.
 const STARTING_SECONDS: i64 = 60;
-/// How often watching a folder is attempted again while it cannot be watched.
-const WATCH_AGAIN: Duration = Duration::from_secs(5);
 
 /// What reloading needs.
 pub(super) struct Reload {
@@ -48,109 +44,111 @@ pub(super) struct Reload {
     pub(super) requested: Arc<Notify>,
 }
 
-/// Why the files are checked.
+/// Why the files are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cause {
+    /// Somebody wishes them to be read as they are.
     Requested,
+    /// Something has happened to one of them.
     Touched,
+    /// They have not been looked at for a while.
+    Interval,
+    /// The last reading was of other files than those that were looked at before it.
+    Again,
 }
 
 /// What is known about the files.
 struct KnownFiles {
-    sources: Sources,
-    /// A hash of their contents when they were last read; 0 if they must be read in any case.
-    fingerprint: u64,
+    sources: Arc<Sources>,
+    /// Of the look before they were last read; `None` if they must be read in any case.
+    fingerprint: Option<u64>,
     /// How many crons they defined when they were last applied.
     crons: usize,
     /// A hash of these crons.
     definitions: u64,
+    /// What was wrong with them when they were last read.
+    mistakes: Option<String>,
 }
 
 /// Reloads until it is stopped.
 pub(super) async fn run(mut reload: Reload, stop: CancellationToken) -> Result<(), StoreError> {
-    let touched = Arc::new(Notify::new());
-    let mut watch = Watch::begin(Arc::clone(&touched));
-    let sources = reload.config.sources.clone();
-    let mut coverage = watch.follow(&sources);
+    let mut watch = Watch::begin();
+    let sources = Arc::new(std::mem::take(&mut reload.config.sources));
     let definitions = super::definitions(&reload.config.crons, reload.store.installation_id())
         .map_or(0, |all| hash_of(&all));
+    let found = look(&sources).await;
     // A change between the first reading and now is found because the files are read once more. Files that
     // have been unchanged for a while are not read twice: parsing thousands of crons leaves memory behind.
-    let fingerprint = match changed_lately(&sources, reload.clock.now()) {
-        true => 0,
-        false => fingerprint_of(&sources),
-    };
-    let mut known = KnownFiles { sources, fingerprint, crons: reload.config.crons.len(), definitions };
+    let fingerprint = is_old(&found, reload.clock.now()).then_some(found.fingerprint);
+    watch.follow(&sources, found);
+    let crons = reload.config.crons.len();
+    let mut known = KnownFiles { sources, fingerprint, crons, definitions, mistakes: None };
     // The store has the crons: thousands of them need not be kept twice for as long as the daemon runs.
     reload.config.crons = Vec::new();
-    if known.fingerprint == 0 {
-        touched.notify_one();
-    }
     loop {
         let cause = tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
             () = reload.requested.notified() => Cause::Requested,
-            () = touched.notified() => Cause::Touched,
-            () = tokio::time::sleep(WATCH_AGAIN), if coverage == Coverage::Partial => Cause::Touched,
+            () = std::future::ready(()), if known.fingerprint.is_none() => Cause::Again,
+            () = watch.touched() => Cause::Touched,
+            () = tokio::time::sleep(FILES_LOOKED_AT_EVERY) => Cause::Interval,
         };
-        tokio::select! {
+        let found = tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
-            done = pass(&reload, &mut known, cause) => {
-                if done? == Again::Yes {
-                    touched.notify_one();
-                }
-            }
-        }
-        coverage = watch.follow(&known.sources);
+            found = pass(&reload, &mut known, cause) => found?,
+        };
+        watch.follow(&known.sources, found);
     }
-}
-
-/// Whether the files must be read once more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Again {
-    Yes,
-    No,
 }
 
 /// Reads the files once they are stable, if they have changed or if a reload was requested.
-async fn pass(reload: &Reload, known: &mut KnownFiles, cause: Cause) -> Result<Again, StoreError> {
-    let fingerprint = stable_fingerprint(&known.sources).await;
-    if cause == Cause::Touched && fingerprint == known.fingerprint {
-        return Ok(Again::No);
+async fn pass(reload: &Reload, known: &mut KnownFiles, cause: Cause) -> Result<FilesOnDisk, StoreError> {
+    let found = look(&known.sources).await;
+    if cause != Cause::Requested && known.fingerprint == Some(found.fingerprint) {
+        return Ok(found);
     }
-    known.fingerprint = fingerprint;
-    match load(reload).await {
-        Ok(config) if config.crons.is_empty() && known.crons > 0 => {
-            let message = "no cron is left in the configuration; if that is intended, restart the daemon";
-            refuse(reload, NewNotice::single(message.to_owned())).await?;
+    let found = stable(found, &known.sources).await;
+    known.fingerprint = Some(found.fingerprint);
+    let (sources, loaded) = load(reload).await;
+    match loaded {
+        Ok(config) if config.crons.is_empty() && known.crons > 0 && cause != Cause::Requested => {
+            let message =
+                "no cron is left in the configuration; if that is intended, send SIGHUP (systemctl reload)";
+            refuse(reload, known, NewNotice::single(message.to_owned()), cause).await?;
         }
         Ok(config) => {
+            known.mistakes = None;
             apply(reload, known, &config, cause).await?;
             known.crons = config.crons.len();
-            if known.sources != config.sources {
-                // The configuration now consists of other files. They have no fingerprint yet, and may have
-                // changed since they were read.
-                *known = KnownFiles { sources: config.sources, fingerprint: 0, ..*known };
-                return Ok(Again::Yes);
-            }
         }
         Err(errors) => {
             let mistakes = NewNotice { detail: errors.to_string(), count: errors.0.len() };
-            refuse(reload, mistakes).await?;
+            refuse(reload, known, mistakes, cause).await?;
         }
     }
-    Ok(Again::No)
+    if *known.sources == sources {
+        return Ok(found);
+    }
+    // The configuration now consists of other files, which may have changed since they were read.
+    known.sources = Arc::new(sources);
+    known.fingerprint = None;
+    Ok(look(&known.sources).await)
 }
 
-/// Waits until the files are no longer being written, and returns their fingerprint.
-async fn stable_fingerprint(sources: &Sources) -> u64 {
-    let mut before = fingerprint_of(sources);
+/// Looks at the files on another thread: a network file system may take its time.
+async fn look(sources: &Arc<Sources>) -> FilesOnDisk {
+    let sources = Arc::clone(sources);
+    elsewhere(move || FilesOnDisk::look(&sources)).await
+}
+
+/// Waits until the files are no longer being written, and returns how they are then.
+async fn stable(mut before: FilesOnDisk, sources: &Arc<Sources>) -> FilesOnDisk {
     for _ in 0..STABLE_CHECKS_MAX {
         tokio::time::sleep(STABLE_FOR).await;
-        let now = fingerprint_of(sources);
-        if now == before {
+        let now = look(sources).await;
+        if now.fingerprint == before.fingerprint {
             break;
         }
         before = now;
@@ -159,10 +157,14 @@ async fn stable_fingerprint(sources: &Sources) -> u64 {
 }
 
 /// Reads the files on another thread, because that takes a moment and must not delay the runs.
-async fn load(reload: &Reload) -> Result<Config, ConfigErrors> {
+async fn load(reload: &Reload) -> (Sources, Result<Config, ConfigErrors>) {
     let (path, environment) = (reload.config.path.clone(), reload.environment.clone());
-    match tokio::task::spawn_blocking(move || config::load(&path, &environment)).await {
-        Ok(loaded) => loaded,
+    elsewhere(move || config::load_from(&path, &environment)).await
+}
+
+async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
 }
@@ -176,7 +178,7 @@ async fn apply(
     let now = reload.clock.now();
     let definitions = match super::definitions(&config.crons, reload.store.installation_id()) {
         Ok(definitions) => definitions,
-        Err(error) => return refuse(reload, NewNotice::single(error.to_string())).await,
+        Err(error) => return refuse(reload, known, NewNotice::single(error.to_string()), cause).await,
     };
     let mut report = SyncReport::default();
     let hash = hash_of(&definitions);
@@ -212,9 +214,17 @@ async fn apply(
     Ok(())
 }
 
-async fn refuse(reload: &Reload, mistakes: NewNotice) -> Result<(), StoreError> {
+async fn refuse(
+    reload: &Reload,
+    known: &mut KnownFiles,
+    mistakes: NewNotice,
+    cause: Cause,
+) -> Result<(), StoreError> {
     let detail = &mistakes.detail;
-    tracing::error!("configuration not reloaded; the last good one stays in force:\n{detail}");
+    if cause != Cause::Again || known.mistakes.as_ref() != Some(detail) {
+        tracing::error!("configuration not reloaded; the last good one stays in force:\n{detail}");
+    }
+    known.mistakes = Some(detail.clone());
     reload.store.notice(reload.clock.now(), NoticeKind::Configuration, Some(mistakes)).await
 }
 
@@ -227,36 +237,7 @@ fn hash_of(definitions: &[NewDefinition]) -> u64 {
     hasher.finish()
 }
 
-/// Returns whether a file, a link to it or its folder may have changed since the daemon's start, by the
-/// change time of the inode (ctime), which a rename sets as well. What cannot be read counts as changed.
-fn changed_lately(sources: &Sources, now: Timestamp) -> bool {
-    let since = now.as_second() - STARTING_SECONDS;
-    let is_old = |path: &Path| {
-        let metadata = [std::fs::metadata(path), std::fs::symlink_metadata(path)];
-        metadata.into_iter().all(|file| file.is_ok_and(|file| file.ctime() < since))
-    };
-    // The parent of a bare file name is the current folder.
-    let folder_of = |file: &PathBuf| match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        _ => PathBuf::from("."),
-    };
-    let files_are_old = sources.files.iter().all(|file| is_old(file) && is_old(&folder_of(file)));
-    !(files_are_old && sources.folders.iter().all(|folder| is_old(folder)))
-}
-
-/// Returns a hash of the contents of the files; never 0.
-fn fingerprint_of(sources: &Sources) -> u64 {
-    let mut paths: Vec<PathBuf> = sources.files.clone();
-    for folder in &sources.folders {
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-        paths.extend(entries.filter(|path| path.extension().is_some_and(|name| name == "toml")));
-    }
-    paths.sort();
-    paths.dedup();
-    let mut hasher = DefaultHasher::new();
-    for path in paths {
-        let content = read_regular(&path, FILE_BYTES_MAX).map_err(|error| error.to_string());
-        (path, content).hash(&mut hasher);
-    }
-    hasher.finish().max(1)
+/// Returns whether nothing has changed since the daemon's start. What cannot be looked at counts as changed.
+fn is_old(found: &FilesOnDisk, now: Timestamp) -> bool {
+    found.newest_change.is_some_and(|newest| newest < now.as_second() - STARTING_SECONDS)
 }

@@ -1,98 +1,96 @@
-//! Notices changes of configuration files by watching the folders they are in: editors replace files, and
-//! Kubernetes changes a symbolic link beside them. A notification only causes the files to be read; a
-//! change that was missed is found at the next SIGHUP.
+//! Notices changes of configuration files by watching the folders that they and the links to them are in: editors
+//! replace files, and deployments change links. A notification only causes the files to be looked at. What the kernel
+//! does not notify of, such as a write on the other side of a bind mount, is found by the look at every interval.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::collections::HashSet;
+use std::ffi::OsString;
 use std::sync::Arc;
+use std::time::Duration;
 
-use notify::event::ModifyKind;
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::sync::Notify;
+use futures_util::{FutureExt, StreamExt};
+use inotify::{EventMask, EventStream, Inotify, WatchDescriptor, WatchMask};
 
+use super::files::{FilesOnDisk, existing};
 use crate::config::Sources;
+use crate::domain::bounds::FILES_LOOKED_AT_EVERY;
 
-/// Whether all folders are watched that can be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Coverage {
-    /// Every folder is watched, or the system offers no watcher at all: trying again would change nothing.
-    Complete,
-    /// At least one folder cannot be watched now.
-    Partial,
-}
+/// Of a write we are notified when the file is closed. The database may be in one of the folders, and each of its
+/// commits writes to files that stay open: none of them wakes us.
+const CHANGES: WatchMask = WatchMask::CREATE
+    .union(WatchMask::CLOSE_WRITE)
+    .union(WatchMask::ATTRIB)
+    .union(WatchMask::MOVE)
+    .union(WatchMask::DELETE)
+    .union(WatchMask::DELETE_SELF)
+    .union(WatchMask::MOVE_SELF)
+    .union(WatchMask::ONLYDIR);
+/// What is touched within this time is looked at once.
+const TOUCHES_WITHIN: Duration = Duration::from_millis(200);
+/// Room for some hundred events.
+const BUFFER_BYTES: usize = 16 << 10;
 
 /// The folders that are watched.
 pub(super) struct Watch {
-    watcher: Option<RecommendedWatcher>,
-    watched: BTreeSet<PathBuf>,
+    /// `None` if the system does not let us watch anything.
+    events: Option<EventStream<Vec<u8>>>,
+    watched: HashSet<WatchDescriptor>,
+    names: HashSet<OsString>,
+    sources: Arc<Sources>,
 }
 
 impl Watch {
-    /// Makes a watch of no folder yet, which notifies `touched` of every change.
-    pub(super) fn begin(touched: Arc<Notify>) -> Self {
-        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            // An error may mean that events were lost.
-            if event.as_ref().map_or(true, is_of_interest) {
-                touched.notify_one();
-            }
+    /// Makes a watch of no folder yet.
+    pub(super) fn begin() -> Self {
+        let events = Inotify::init().and_then(|inotify| inotify.into_event_stream(vec![0; BUFFER_BYTES]));
+        let events = events.map_err(|error| {
+            let every = FILES_LOOKED_AT_EVERY;
+            tracing::warn!(%error, ?every, "configuration files not watched; they are looked at instead");
         });
-        let watcher = match watcher {
-            Ok(watcher) => Some(watcher),
-            Err(error) => {
-                tracing::warn!(%error, "configuration files not watched; send SIGHUP after a change");
-                None
-            }
-        };
-        Self { watcher, watched: BTreeSet::new() }
+        Self { events: events.ok(), watched: HashSet::new(), names: HashSet::new(), sources: Arc::default() }
     }
 
-    /// Watches the folders of these files as they are now, and those that symbolic links lead to.
-    pub(super) fn follow(&mut self, sources: &Sources) -> Coverage {
-        let Some(watcher) = &mut self.watcher else { return Coverage::Complete };
-        let folders = folders(sources);
-        for gone in self.watched.difference(&folders) {
+    /// Watches the folders of these files, and no others. A folder that cannot be watched now is tried again by the
+    /// next call.
+    pub(super) fn follow(&mut self, sources: &Arc<Sources>, found: FilesOnDisk) {
+        let Some(events) = &self.events else { return };
+        let mut watches = events.watches();
+        // A folder may have been replaced by another of the same name. One that is watched already keeps its watch.
+        let watched = found.folders.iter().filter_map(|folder| {
+            let watch = watches.add(existing(folder), CHANGES);
+            watch
+                .inspect_err(|error| {
+                    tracing::debug!(folder = %folder.display(), %error, "folder not watched now");
+                })
+                .ok()
+        });
+        let watched: HashSet<WatchDescriptor> = watched.collect();
+        for gone in self.watched.difference(&watched) {
             // The folder may not even exist any more.
-            let _ = watcher.unwatch(gone);
+            let _ = watches.remove(gone.clone());
         }
-        // Those that are watched already are watched again: a folder may have been replaced by another of the
-        // same name.
-        let can_be_watched = |folder: &PathBuf| match watcher.watch(folder, RecursiveMode::NonRecursive) {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::debug!(folder = %folder.display(), %error, "folder not watched now");
-                false
-            }
-        };
-        let wanted = folders.len();
-        self.watched = folders.into_iter().filter(can_be_watched).collect();
-        if self.watched.len() == wanted { Coverage::Complete } else { Coverage::Partial }
+        self.watched = watched;
+        self.names = found.names;
+        self.sources = Arc::clone(sources);
     }
-}
 
-/// Returns the folders as they are named, and the folders in which the files really are.
-fn folders(sources: &Sources) -> BTreeSet<PathBuf> {
-    let of_file = |file: &PathBuf| file.parent().map(Path::to_owned);
-    let real = |path: &PathBuf| path.canonicalize().ok();
-    let named = sources.files.iter().filter_map(of_file).chain(sources.folders.iter().cloned());
-    let of_real_files = sources.files.iter().filter_map(real).filter_map(|file| of_file(&file));
-    let of_real_folders = sources.folders.iter().filter_map(real);
-    let all = named.chain(of_real_files).chain(of_real_folders);
-    all.map(|folder| if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder }).collect()
-}
-
-/// Returns whether an event may change the configuration: a name that comes or goes, or a write to a TOML
-/// file. The database may be in the same folder, and its writes change no configuration.
-fn is_of_interest(event: &Event) -> bool {
-    let is_toml = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "toml");
-    match event.kind {
-        EventKind::Access(_) | EventKind::Modify(ModifyKind::Metadata(_)) => false,
-        EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Any | ModifyKind::Other) => {
-            event.paths.iter().any(is_toml)
+    /// Waits until something happens to one of the names, and a moment longer.
+    pub(super) async fn touched(&mut self) {
+        let Some(events) = &mut self.events else { return std::future::pending().await };
+        while let Some(event) = events.next().await {
+            // An error may mean that events were lost. Without a name, an event is about the folder itself.
+            let is_ours = event.map_or(true, |event| {
+                !event.mask.contains(EventMask::IGNORED)
+                    && event
+                        .name
+                        .is_none_or(|name| self.names.contains(&name) || self.sources.may_include(&name))
+            });
+            if is_ours {
+                // Whoever has touched one of them is likely to touch it once more, and each look answers all of it.
+                tokio::time::sleep(TOUCHES_WITHIN).await;
+                while let Some(Some(_)) = events.next().now_or_never() {}
+                return;
+            }
         }
-        EventKind::Any
-        | EventKind::Create(_)
-        | EventKind::Modify(ModifyKind::Name(_))
-        | EventKind::Remove(_)
-        | EventKind::Other => true,
+        std::future::pending().await
     }
 }

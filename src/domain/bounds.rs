@@ -339,3 +339,10 @@ pub const SUSPENDED_LISTED: u32 = 20;
 /// Times without occurrences that are remembered of each cron, to explain why it did not fire: a client that disables
 /// and enables its cron in a loop must not fill the disk.
 pub const INACTIVE_SPANS_PER_CRON: u32 = 100;
+
+/// How often the configuration files are looked at, without being opened: a change that nothing notifies us of takes
+/// effect within half a minute, the time to read the files included.
+pub const FILES_LOOKED_AT_EVERY: Duration = Duration::from_secs(20);
+
+/// Symbolic links followed on the way to one file: the kernel follows no more (`path_resolution(7)`).
+pub const SYMLINKS_FOLLOWED: usize = 40;

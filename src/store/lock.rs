@@ -27,7 +27,7 @@ impl DaemonLock {
     pub(super) fn take(path: &Path) -> Result<Self, StoreError> {
         let unusable = |what: &str, error: std::io::Error| StoreError::Unusable {
             path: path.to_path_buf(),
-            problem: format!("{what}: {error}"),
+            problem: format!("{what}: {error}{}", hint(&error)),
         };
         if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
             std::fs::DirBuilder::new()
@@ -53,6 +53,17 @@ impl DaemonLock {
             .and_then(|()| writeln!(file, "{}", std::process::id()));
         written.map_err(|error| unusable("cannot write its lock file", error))?;
         Ok(Self { _file: file })
+    }
+}
+
+/// Returns what to do about a place that cannot be written to.
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => {
+            "; choose a store.path that the daemon may write to, or leave it out: under systemd the database is then in \
+             StateDirectory="
+        }
+        _ => "",
     }
 }
 

@@ -20,6 +20,7 @@ mod endings;
 mod explain;
 mod fairness;
 mod faults;
+mod file_layouts;
 mod floods;
 mod gateway;
 mod gateway_proxy;

@@ -140,7 +140,7 @@ async fn after_a_hundred_signals_the_last_content_is_in_force() {
 }
 
 #[tokio::test]
-async fn changed_settings_need_a_restart_and_an_empty_configuration_is_refused() {
+async fn changed_settings_need_a_restart_and_an_empty_configuration_needs_a_signal() {
     let server = AgentServerOnPort::start();
     let configuration = Configuration::new(&server.url());
     let daemon = Daemon::start(&configuration.clone().cron(yearly("main")));
@@ -152,9 +152,15 @@ async fn changed_settings_need_a_restart_and_an_empty_configuration_is_refused()
     let settings = "settings=\"backend.request_timeout, shutdown_grace\"";
     daemon.wait_for_stderr(&format!("settings not reloaded; they need a restart {settings}")).await;
     daemon.write_config(&configuration);
-    daemon.wait_for_stderr("no cron is left in the configuration").await;
+    daemon.wait_for_stderr("no cron is left in the configuration; if that is intended, send SIGHUP").await;
     assert_eq!(crons(&daemon), ["main", "new"]);
     assert!(notice(&daemon).is_some());
+    let check = || String::from_utf8_lossy(&daemon.run_command(&["check"]).stderr).into_owned();
+    assert!(check().contains("the running daemon has not reloaded"), "{}", check());
+    hang_up(&daemon);
+    wait_for_crons(&daemon, &[]).await;
+    daemon.wait_until("no notice", || notice(&daemon).is_none()).await;
+    assert!(!check().contains("has not reloaded"), "{}", check());
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ const HEADING: &str = "Global options";
 /// Options that every verb takes, before or after it.
 #[derive(Args, Clone, Debug)]
 pub(in crate::cli) struct GlobalOptions {
-    /// The configuration file [default: /etc/agentcron/agentcron.toml]
+    /// The configuration file [default: ./agentcron.toml if it exists, else /etc/agentcron/agentcron.toml]
     #[arg(long, global = true, help_heading = HEADING, value_name = "FILE", env = "AGENTCRON_CONFIG", hide_env_values = true)]
     pub(super) config: Option<PathBuf>,
     /// Print JSON: one object per line, times in RFC 3339

@@ -3,25 +3,23 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::{Environment, FILE_BYTES_MAX, STORE_PATH_DEFAULT, read_regular};
+use crate::config::{Environment, FILE_BYTES_MAX, default_store, read_regular, socket_from_outside};
 
 /// Returns `store.path` of the file, or `None` if it cannot be read without loading the rest.
 pub(super) fn store_path(config: &Path, environment: &Environment) -> Option<PathBuf> {
     let table = table(config)?;
-    let written = match table.get("store").map(|store| store.get("path")) {
-        Some(Some(path)) => path.as_str()?,
-        Some(None) | None => STORE_PATH_DEFAULT,
-    };
-    filled(config, environment, written)
+    match table.get("store").map(|store| store.get("path")) {
+        Some(Some(path)) => filled(config, environment, path.as_str()?),
+        Some(None) | None => Some(default_store(environment)),
+    }
 }
 
-/// Returns the path of the daemon's socket: `http.socket` or, without that key, a file beside the
-/// database.
+/// Returns the path of the daemon's socket: `http.socket` or, without that key, where a daemon listens by default.
 pub(super) fn socket_path(config: &Path, environment: &Environment) -> Option<PathBuf> {
     let table = table(config)?;
     match table.get("http").map(|http| http.get("socket")) {
         Some(Some(path)) => filled(config, environment, path.as_str()?),
-        Some(None) | None => Some(store_path(config, environment)?.with_extension("sock")),
+        Some(None) | None => Some(socket_from_outside(environment, &store_path(config, environment)?)),
     }
 }
 

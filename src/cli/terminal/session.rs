@@ -10,7 +10,8 @@ use crate::clock::Clock;
 use crate::config::{self, Config, Environment};
 use crate::store::Reader;
 
-const CONFIG_DEFAULT: &str = "/etc/agentcron/agentcron.toml";
+/// Where the configuration is if nobody names it: the first of them that exists, or else the last.
+const CONFIG_DEFAULTS: [&str; 2] = ["./agentcron.toml", "/etc/agentcron/agentcron.toml"];
 
 /// One call of the command line.
 pub(in crate::cli) struct Session {
@@ -27,13 +28,13 @@ pub(in crate::cli) struct Session {
 impl Session {
     /// Reads the environment of the process once.
     pub(in crate::cli) fn new(options: &GlobalOptions) -> Self {
-        let environment = Environment::of_process();
+        let environment = Environment::of_operator();
         Self {
             output: Output::new(options, &environment),
             environment,
             clock: Clock::system(),
             zone: TimeZone::system(),
-            config_path: options.config.clone().unwrap_or_else(|| PathBuf::from(CONFIG_DEFAULT)),
+            config_path: options.config.clone().unwrap_or_else(default_config),
         }
     }
 
@@ -43,14 +44,23 @@ impl Session {
 
     /// Returns the validated configuration, or every mistake in it. Prints its warnings.
     pub(in crate::cli) fn load_config(&mut self, path: &Path) -> Result<Config, Failure> {
+        self.load_with(path, &self.environment.clone())
+    }
+
+    /// Returns the configuration to look at: only the daemon may have its secrets, and none of them is valid here.
+    pub(in crate::cli) fn view_config(&mut self, path: &Path) -> Result<Config, Failure> {
+        self.load_with(path, &self.environment.for_looking())
+    }
+
+    fn load_with(&mut self, path: &Path, environment: &Environment) -> Result<Config, Failure> {
         if !path.exists() {
             return Err(Failure::Usage(format!(
-                "there is no configuration at {}; name it with --config FILE or $AGENTCRON_CONFIG, or write one \
-                 with `agentcron init`",
+                "there is no configuration at {}; name it with --config FILE or $AGENTCRON_CONFIG, go to the folder \
+                 of an agentcron.toml, or write one with `agentcron init`",
                 path.display()
             )));
         }
-        let config = config::load(path, &self.environment)?;
+        let config = config::load(path, environment)?;
         self.output.warn_about(&config.warnings)?;
         Ok(config)
     }
@@ -61,7 +71,7 @@ impl Session {
         let path = self.config_path.clone();
         match paths::store_path(&path, &self.environment) {
             Some(store) => Ok(store),
-            None => Ok(self.load_config(&path)?.store.path),
+            None => Ok(self.view_config(&path)?.store.path),
         }
     }
 
@@ -70,7 +80,7 @@ impl Session {
         let path = self.config_path.clone();
         match paths::socket_path(&path, &self.environment) {
             Some(socket) => Ok(socket),
-            None => Ok(self.load_config(&path)?.socket_path()),
+            None => Ok(self.view_config(&path)?.socket_path(&self.environment)),
         }
     }
 
@@ -78,4 +88,9 @@ impl Session {
     pub(in crate::cli) fn open_store(&mut self) -> Result<Reader, Failure> {
         Ok(Reader::open(&self.store_path()?)?)
     }
+}
+
+fn default_config() -> PathBuf {
+    let [here, of_machine] = CONFIG_DEFAULTS.map(PathBuf::from);
+    if here.exists() { here } else { of_machine }
 }

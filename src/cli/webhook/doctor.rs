@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
-use super::receiver_arguments::{ChosenReceiver, ReceiverArguments, choose_receiver};
+use super::receiver_arguments::{ChosenReceiver, ReceiverArguments, ReceiverUse, choose_receiver};
 use super::test_delivery::{self, TestDelivery};
 use crate::cli::terminal::{Failure, Session, receiver_roots};
 use crate::transport::{Dialer, Probe};
@@ -56,7 +56,8 @@ struct Diagnosis {
 }
 
 pub(super) fn doctor(doctor: &Doctor, session: &mut Session) -> Result<(), Failure> {
-    let receiver = choose_receiver(&doctor.receiver, session)?;
+    let use_of_it = if doctor.send { ReceiverUse::Sent } else { ReceiverUse::LookedAt };
+    let receiver = choose_receiver(&doctor.receiver, use_of_it, session)?;
     let url = session.environment.fill(&receiver.url);
     let url = url.map_err(|error| Failure::Usage(format!("the URL: {error}")))?;
     let failed = |error: std::io::Error| Failure::Failed(format!("cannot start: {error}"));

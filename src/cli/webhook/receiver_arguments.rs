@@ -27,6 +27,14 @@ pub(super) struct ReceiverArguments {
     cron: Option<String>,
 }
 
+/// What happens with a receiver that is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ReceiverUse {
+    /// Something is sent to it, with its secrets.
+    Sent,
+    LookedAt,
+}
+
 /// A receiver, and everything that a webhook to it is made from.
 pub(super) struct ChosenReceiver {
     /// Its placeholders are not filled in yet.
@@ -42,6 +50,7 @@ pub(super) struct ChosenReceiver {
 /// defaults and warns about it.
 pub(super) fn choose_receiver(
     arguments: &ReceiverArguments,
+    use_of_it: ReceiverUse,
     session: &mut Session,
 ) -> Result<ChosenReceiver, Failure> {
     let path = session.config_path.clone();
@@ -58,7 +67,10 @@ pub(super) fn choose_receiver(
             assistant_id: ASSISTANT_ID.to_owned(),
         });
     }
-    let config = session.load_config(&path)?;
+    let config = match use_of_it {
+        ReceiverUse::Sent => session.load_config(&path)?,
+        ReceiverUse::LookedAt => session.view_config(&path)?,
+    };
     if config.http.disable_webhooks {
         session.output.warn("webhooks are disabled (http.disable_webhooks): the daemon sends none")?;
     }

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::receiver_arguments::{ReceiverArguments, choose_receiver};
+use super::receiver_arguments::{ReceiverArguments, ReceiverUse, choose_receiver};
 use super::test_delivery::{self, TestDelivery};
 use crate::cli::terminal::{Failure, Session, TextStyle, printable};
 use crate::transport::Dialer;
@@ -26,7 +26,7 @@ pub(super) struct Test {
 }
 
 pub(super) fn test(test: &Test, session: &mut Session) -> Result<(), Failure> {
-    let receiver = choose_receiver(&test.receiver, session)?;
+    let receiver = choose_receiver(&test.receiver, ReceiverUse::Sent, session)?;
     let failed = |error: std::io::Error| Failure::Failed(format!("cannot start: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let delivery = runtime.block_on(test_delivery::send(&receiver, Dialer::of_system(), session));

@@ -122,7 +122,9 @@ const STORE_KEYS: &[KeyReference] = &[
     KeyReference {
         name: "path",
         value_type: ValueType::Path,
-        default: DefaultValue::Toml("\"/var/lib/agentcron/agentcron.db\""),
+        default: DefaultValue::Absent(
+            "under systemd `$STATE_DIRECTORY/agentcron.db`, else `/var/lib/agentcron/agentcron.db`",
+        ),
         example: "\"agentcron.db\"",
         meaning: "The SQLite file.",
         secrecy: Secrecy::Public,
@@ -183,7 +185,9 @@ const HTTP_KEYS: &[KeyReference] = &[
     KeyReference {
         name: "socket",
         value_type: ValueType::Path,
-        default: DefaultValue::Absent("the socket is beside the database, with the extension `sock`"),
+        default: DefaultValue::Absent(
+            "beside the database, with the extension `sock`; under systemd `$RUNTIME_DIRECTORY/agentcron.sock` if the database is at its default",
+        ),
         example: "\"/run/agentcron/agentcron.sock\"",
         meaning: "The Unix socket over which the command line talks to the daemon.",
         secrecy: Secrecy::Public,

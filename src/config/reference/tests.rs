@@ -200,7 +200,7 @@ fn load_text(text: &str) -> Result<Config, crate::config::ConfigErrors> {
         ("env.LG_WEBHOOK_TOKEN", "token"),
     ]);
     let mut config = load(&path, &environment)?;
-    for path in config.sources.files.iter_mut().chain(&mut config.sources.folders) {
+    for path in config.sources.files.iter_mut().chain(&mut config.sources.patterns) {
         *path = path.strip_prefix(directory.path()).unwrap().to_owned();
     }
     Ok(config)

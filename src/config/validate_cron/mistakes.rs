@@ -31,6 +31,8 @@ pub enum FieldErrorKind {
     Missing,
     /// The field has a value that is not accepted.
     Invalid,
+    /// A placeholder in it has no value in this process.
+    NoValue,
 }
 
 impl FieldError {

@@ -1,11 +1,11 @@
 //! Whether the placeholders of a cron have values in the environment of this process.
 
-use super::mistakes::FieldError;
+use super::mistakes::{FieldError, FieldErrorKind};
 use super::webhook::check_url;
 use crate::config::environment::Environment;
 use crate::config::errors::Complaint;
 use crate::config::fields::CronFields;
-use crate::config::placeholders::missing;
+use crate::config::placeholders::{missing, no_value};
 use crate::domain::template;
 
 /// Returns an error for every `env.…` and `credential.…` of a cron that has no value, and for a webhook that is not a
@@ -14,7 +14,11 @@ pub(in crate::config) fn check_values(fields: &CronFields, environment: &Environ
     let mut mistakes = Vec::new();
     let mut check = |field: &'static str, pointer: &str, text: &str| {
         for error in missing(text, environment) {
-            mistakes.push(FieldError::invalid(field, pointer, Complaint::new(error.to_string())));
+            let kind = FieldErrorKind::NoValue;
+            mistakes.push(FieldError {
+                kind,
+                ..FieldError::invalid(field, pointer, no_value(&error, environment))
+            });
         }
     };
     fields.each_payload_text(&mut check);

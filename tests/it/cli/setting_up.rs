@@ -1,10 +1,16 @@
 //! Before anything fires: help, init, check, next, the demo, and what stops a daemon from starting.
 
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::{Json, Router};
 use expect_test::{Expect, expect};
+use serde_json::json;
 
-use super::{QUIET, agentcron, demand, quiet, stderr, stdout};
+use super::{QUIET, agentcron, command, demand, quiet, stderr, stdout};
+use crate::support::configuration::{Configuration, Cron};
 use crate::support::daemon::Daemon;
 use crate::support::growing_list::PATIENCE;
+use crate::support::loopback_server::{LoopbackServer, serve_router};
 
 const VERBS: [&str; 11] =
     ["import", "run", "check", "next", "list", "status", "history", "show", "init", "demo", "completions"];
@@ -44,7 +50,7 @@ fn what_init_writes_passes_check_and_is_never_overwritten() {
     assert!(stdout(&first).contains("agentcron check --config mine/agentcron.toml"), "{}", stdout(&first));
     let check = agentcron(folder.path(), &["check", "mine/agentcron.toml"]);
     demand(&check, 0);
-    assert!(stdout(&check).contains("no mistakes: 1 cron"), "{}", stdout(&check));
+    assert!(stdout(&check).contains("no mistakes in mine/agentcron.toml: 1 cron"), "{}", stdout(&check));
     assert_eq!(stderr(&check), "");
     let again = agentcron(folder.path(), &["init", "mine"]);
     demand(&again, 1);
@@ -69,7 +75,7 @@ fn check_shows_what_will_fire_and_when() {
           At 23:30 on day 31 of the month in December in 2090 to 2099; runs agent on the thread `years`
           disabled: it does not fire (enabled = false)
 
-        no mistakes: 2 crons, backend http://127.0.0.1:9/, store FOLDER/agentcron.db"#]];
+        no mistakes in FOLDER/agentcron.toml: 2 crons, backend http://127.0.0.1:9/, store FOLDER/agentcron.db"#]];
     expected.assert_eq(&without_now(&stdout(&output), &daemon));
     let crons = daemon.json(&["check"]);
     assert_eq!(crons[0]["cron_name"], "new-year");
@@ -282,4 +288,137 @@ fn a_broken_database_is_the_stores_exit_code() {
         demand(&output, 3);
         assert!(stderr(&output).contains("agentcron.db"), "{}", stderr(&output));
     }
+}
+
+#[test]
+fn the_configuration_of_the_current_folder_is_used_unless_another_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    demand(&agentcron(folder.path(), &["init"]), 0);
+    let found = agentcron(folder.path(), &["check"]);
+    demand(&found, 0);
+    assert!(stdout(&found).contains("no mistakes in ./agentcron.toml: 1 cron"), "{}", stdout(&found));
+    let status = stdout(&agentcron(folder.path(), &["status"]));
+    assert!(status.contains("./agentcron.toml") && status.contains("./agentcron.db"), "{status}");
+    std::fs::write(folder.path().join("other.toml"), QUIET).unwrap();
+    let mut named = command(folder.path(), &["check"]);
+    let named = named.env("AGENTCRON_CONFIG", "other.toml").output().unwrap();
+    assert!(stdout(&named).contains("no mistakes in other.toml: 2 crons"), "{}", stdout(&named));
+}
+
+/// A configuration with a secret of each kind.
+const SECRETS: &str = r#"
+webhooks.signing_secrets = ["${{ credential.webhook_secret }}"]
+
+[backend]
+url = "http://127.0.0.1:9"
+api_key = "${{ credential.langgraph_api_key }}"
+
+[store]
+path = "agentcron.db"
+
+[http]
+listen = "off"
+
+[cron.new-year]
+schedule = "0 0 1 1 * 0 2090-2099"
+assistant_id = "agent"
+input = { token = "${{ env.TOKEN_OF_THE_DAEMON }}" }
+"#;
+
+#[tokio::test]
+async fn secrets_that_only_the_daemon_has_are_warnings_for_commands() {
+    let mut daemon = Daemon::prepare(SECRETS);
+    let credentials = daemon.folder().join("credentials");
+    std::fs::create_dir(&credentials).unwrap();
+    for (name, text) in
+        [("langgraph_api_key", "hunter2"), ("webhook_secret", "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3")]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::write(credentials.join(name), text).unwrap();
+        std::fs::set_permissions(credentials.join(name), std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let directory = credentials.to_str().unwrap();
+    daemon.start_with(&[("CREDENTIALS_DIRECTORY", directory), ("TOKEN_OF_THE_DAEMON", "hunter2")]);
+    daemon.wait_for_stderr("ready").await;
+    // A shell has none of it.
+    let config = daemon.config_path();
+    let in_shell = |arguments: &[&str]| {
+        let arguments = [arguments, &["--config", config.to_str().unwrap()]].concat();
+        agentcron(daemon.folder(), &arguments)
+    };
+    let check = in_shell(&["check"]);
+    demand(&check, 0);
+    for name in ["credential.langgraph_api_key", "credential.webhook_secret", "env.TOKEN_OF_THE_DAEMON"] {
+        assert!(stderr(&check).contains(name), "{}", stderr(&check));
+    }
+    assert_eq!(stderr(&check).matches("the daemon may have it").count(), 3, "{}", stderr(&check));
+    let status = in_shell(&["status"]);
+    demand(&status, 0);
+    assert!(stdout(&status).contains("(in use)"), "{}", stdout(&status));
+    demand(&in_shell(&["next"]), 0);
+    demand(&in_shell(&["webhook", "doctor", "https://192.0.2.1/", "--json"]), 0);
+    // What would be sent needs them, and so does a daemon.
+    demand(&in_shell(&["check", "--online"]), 2);
+    demand(&in_shell(&["webhook", "test", "http://127.0.0.1:9/"]), 2);
+    demand(&in_shell(&["run"]), 2);
+}
+
+/// An agent server that lets in whoever has the key `good`, and that has one assistant.
+fn strict_agent_server() -> LoopbackServer {
+    let detail = |status: StatusCode, detail: &str| (status, Json(json!({ "detail": detail })));
+    let answer = move |request: Request| async move {
+        if request.headers().get("x-api-key").is_none_or(|key| key != "good") {
+            return detail(StatusCode::FORBIDDEN, "Invalid key");
+        }
+        match request.uri().path() {
+            "/assistants/search" => (StatusCode::OK, Json(json!([]))),
+            "/assistants/fe096781-5601-53d2-b2f6-0d3403f7e9ca" => (StatusCode::OK, Json(json!({}))),
+            path if path.starts_with("/assistants/") => detail(StatusCode::NOT_FOUND, "Assistant not found"),
+            _ => detail(StatusCode::NOT_FOUND, "Thread not found"),
+        }
+    };
+    let router = Router::new().fallback(answer);
+    LoopbackServer::start(0, |listener| serve_router(listener, router))
+}
+
+#[test]
+fn check_asks_the_agent_server_if_it_is_told_to() {
+    let server = strict_agent_server();
+    let with_key = |key: &str| {
+        let configuration = Configuration::new(&format!("http://{}", server.address()));
+        configuration.backend(&format!("api_key = \"{key}\""))
+    };
+    let yearly = |name: &str, assistant: &'static str| {
+        Cron::bare(name).assistant(assistant).with("schedule = \"0 0 1 1 *\"")
+    };
+    let fine = with_key("good").cron(yearly("fine", "agent"));
+    let daemon = Daemon::prepare(&fine);
+    let check = daemon.run_command(&["check", "--online"]);
+    demand(&check, 0);
+    assert!(stdout(&check).contains("no problems at the agent server"), "{}", stdout(&check));
+
+    daemon.write_config(&fine.clone().cron(yearly("bad", "agnet")).cron(yearly("worse", "agnet")));
+    demand(&daemon.run_command(&["check"]), 0);
+    let check = daemon.run_command(&["check", "--online"]);
+    demand(&check, 2);
+    for name in ["bad", "worse"] {
+        let line = format!(":7: {name}: the agent server has no assistant `agnet`");
+        assert!(stdout(&check).contains(&line), "{line}: {}", stdout(&check));
+    }
+    assert!(!stdout(&check).contains("fine: "), "{}", stdout(&check));
+
+    daemon.write_config(&with_key("bad").cron(yearly("fine", "agent")));
+    let check = daemon.run_command(&["check", "--online"]);
+    demand(&check, 2);
+    for what in ["assistant `agent`", "thread"] {
+        let line =
+            format!("fine: {what}: the agent server refuses us (403): Invalid key; see backend.api_key");
+        assert!(stdout(&check).contains(&line), "{line}: {}", stdout(&check));
+    }
+
+    daemon.write_config(&Configuration::new("http://127.0.0.1:9").cron(yearly("fine", "agent")));
+    let check = daemon.run_command(&["check", "--online"]);
+    demand(&check, 1);
+    let message = "the agent server at http://127.0.0.1:9/ could not be asked";
+    assert!(stderr(&check).contains(message), "{}", stderr(&check));
 }

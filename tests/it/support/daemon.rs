@@ -66,6 +66,16 @@ impl Daemon {
         self.start_with_arguments(&["run"], environment);
     }
 
+    /// Starts under another command, to which the daemon's own command line is added.
+    pub(crate) fn start_under(&mut self, wrapper: &[&str]) {
+        let Some((program, arguments)) = wrapper.split_first() else { return self.start_again() };
+        let own = self.command(&["run"]);
+        let mut command = Command::new(program);
+        command.args(arguments).arg(own.get_program()).args(own.get_args()).current_dir(self.folder.path());
+        let stderr = File::options().create(true).append(true).open(self.stderr_path()).unwrap();
+        self.child = Some(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn().unwrap());
+    }
+
     /// Starts with these arguments, the command included, and with variables added to the environment.
     pub(crate) fn start_with_arguments(&mut self, arguments: &[&str], environment: &[(&str, &str)]) {
         assert!(self.child.is_none(), "the daemon runs already");

@@ -18,7 +18,7 @@ fn the_database_is_found_despite_mistakes() {
         "[backend]\napi_key = \"${{ credential.key }}\"\n[store]\npath = \"${{ env.PLACE }}/a.db\"",
         Some("/var/somewhere/a.db"),
     );
-    check("[backend]\nurl = \"x\"", Some(STORE_PATH_DEFAULT));
+    check("[backend]\nurl = \"x\"", Some("/var/lib/agentcron/agentcron.db"));
 }
 
 #[test]

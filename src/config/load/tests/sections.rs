@@ -1,6 +1,7 @@
 //! The tables of the main file: what is accepted, and what the messages say.
 
 use super::*;
+use crate::config::ConfigError;
 
 #[test]
 fn what_is_absent_has_its_default() {
@@ -336,4 +337,39 @@ fn includes_are_found_beside_the_main_file() {
     check_files(
         &[("a.toml", b"include = [\"d\"]"), ("d/x.toml", cron)],
         expect!["d: it is a directory, expected a regular file"]);
+}
+
+/// Whoever only looks at the configuration need not have its secrets, but the daemon needs them.
+#[test]
+fn secrets_of_the_daemon_are_warnings_for_whoever_looks() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.toml");
+    let text = r#"
+        backend.api_key = "${{ credential.a }}"
+        backend.headers = { authorization = "Bearer ${{ credential.b }}" }
+        http.api_keys = ["${{ credential.c }}", "${{ env.D }}"]
+        webhooks.signing_secrets = ["${{ credential.e }}"]
+        webhooks.headers = { x-key = "${{ env.LG_WEBHOOK_F }}" }
+        [cron.a]
+        schedule = "0 0 * * *"
+        assistant_id = "agent"
+        webhook = "https://ops.example.com/?token=${{ env.G }}"
+        input = { key = "${{ credential.h }}" }"#;
+    std::fs::write(&path, text).unwrap();
+    let nobody = Environment::of_map([]);
+    let mistakes = load(&path, &nobody).unwrap_err();
+    let config = load(&path, &nobody.for_looking()).unwrap();
+    let of_daemon = |warning: &&ConfigError| warning.to_string().contains("the daemon may have it");
+    let warnings: Vec<_> = config.warnings.iter().filter(of_daemon).cloned().collect();
+    let places = |all: &[ConfigError]| all.iter().map(|error| error.position).collect::<BTreeSet<_>>();
+    // Of several keys without a value, the daemon names the first.
+    assert_eq!((mistakes.0.len(), warnings.len()), (7, 8));
+    assert!(places(&mistakes.0).is_subset(&places(&warnings)));
+    let shown = warnings.iter().find(|warning| warning.message.contains("api_key:")).unwrap().to_string();
+    assert!(shown.ends_with("a.toml:2:27: api_key: credential.a is not set (not checked here; the daemon may have it)"), "{shown}");
+    assert_eq!((config.crons.len(), config.http.keys.len()), (1, 2));
+    for mistake in ["backend.url = \"${{ env.X }}\"", "backend.api_key = \"${{ nothing.x }}\"", "backend.api_key = 5"] {
+        std::fs::write(&path, mistake).unwrap();
+        assert!(load(&path, &nobody.for_looking()).is_err(), "{mistake}");
+    }
 }
