@@ -2,7 +2,7 @@
 
 use expect_test::{Expect, expect};
 
-use super::{QUIET, agentcron, demand, quiet, stderr, stdout};
+use super::{QUIET, agentcron, command, demand, quiet, stderr, stdout};
 use crate::support::daemon::Daemon;
 use crate::support::growing_list::PATIENCE;
 
@@ -49,6 +49,15 @@ fn what_init_writes_passes_check_and_is_never_overwritten() {
     let again = agentcron(folder.path(), &["init", "mine"]);
     demand(&again, 1);
     assert!(stderr(&again).contains("exists already; nothing was written"), "{}", stderr(&again));
+}
+
+#[test]
+fn a_variable_that_is_set_but_empty_counts_as_not_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = command(folder.path(), &["run"]);
+    let output = command.env("AGENTCRON_CONFIG", "").env("AGENTCRON_LOG", "").output().unwrap();
+    demand(&output, 2);
+    assert!(stderr(&output).contains("at /etc/agentcron/agentcron.toml; name it"), "{}", stderr(&output));
 }
 
 #[test]
