@@ -25,14 +25,21 @@ mod webhook;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::builder::Resettable;
+use clap::{Arg, Command, CommandFactory, FromArgMatches};
+
+use crate::config::{Environment, LookupError};
 
 use arguments::{Arguments, Verb};
 use terminal::{Failure, Session, USAGE};
 
 /// Parses the arguments, runs the verb and returns the exit code.
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let environment = Environment::of_process();
+    let parsed = without_empty_variables(Arguments::command(), &environment)
+        .try_get_matches()
+        .and_then(|matches| Arguments::from_arg_matches(&matches));
+    let arguments = match parsed {
         Ok(arguments) => arguments,
         Err(error) => {
             // If the pipe is closed already, nobody reads the help.
@@ -49,6 +56,18 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.exit_code())
         }
     }
+}
+
+/// Returns the command with variables that are set, but empty, counting as not set.
+fn without_empty_variables(command: Command, environment: &Environment) -> Command {
+    let is_empty = |arg: &Arg| {
+        let name = arg.get_env().and_then(|name| name.to_str());
+        let value = name.map(|name| environment.lookup(&format!("env.{name}")));
+        matches!(value, Some(Err(LookupError::Empty(_))))
+    };
+    command
+        .mut_args(|arg| if is_empty(&arg) { arg.env(Resettable::Reset) } else { arg })
+        .mut_subcommands(|subcommand| without_empty_variables(subcommand, environment))
 }
 
 fn dispatch(verb: Verb, session: &mut Session) -> Result<(), Failure> {

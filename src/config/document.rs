@@ -5,7 +5,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::errors::{ConfigError, Report, holds_secret, quoted};
 use super::limits::{DEPTH_MAX, SYNTAX_ERRORS_MAX};
-use super::reference::{is_name, is_public};
+use super::reference::is_name;
 use super::source_file::SourceFile;
 
 /// Longer lines are cut: what is wrong is rarely that far to the right.
@@ -93,13 +93,11 @@ fn last_key_before(table: &DeTable<'_>, key: &str, offset: usize, depth_left: us
 }
 
 /// Returns a line as it can be shown: the letters and digits of what could be a secret are masked. That is every word
-/// that is no name of ours, since the whole file may be another than was meant.
+/// that is no name of ours, since the whole file may be another than was meant, and what is behind the key of a line that is not
+/// TOML need not be its value.
 fn masked(source: &SourceFile, number: usize) -> String {
     let line = source.line(number);
-    let (key, value) = line.split_once('=').map_or((line, None), |(key, value)| (key, Some(value)));
-    let is_harmless = value.is_some_and(|value| is_public(key.trim()) && !value.contains('='));
-    let shown_bytes = if is_harmless { line.len() } else { header_bytes(line) };
-    let (shown, rest) = line.split_at(shown_bytes);
+    let (shown, rest) = line.split_at(header_bytes(line));
     let words = rest.split_inclusive(|char: char| !is_of_word(char)).map(|part| {
         let word = part.trim_end_matches(|char| !is_of_word(char));
         if is_name(word) { part.to_owned() } else { part.replace(char::is_alphanumeric, "*") }

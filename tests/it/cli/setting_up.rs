@@ -58,6 +58,15 @@ fn what_init_writes_passes_check_and_is_never_overwritten() {
 }
 
 #[test]
+fn a_variable_that_is_set_but_empty_counts_as_not_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = command(folder.path(), &["run"]);
+    let output = command.env("AGENTCRON_CONFIG", "").env("AGENTCRON_LOG", "").output().unwrap();
+    demand(&output, 2);
+    assert!(stderr(&output).contains("at /etc/agentcron/agentcron.toml; name it"), "{}", stderr(&output));
+}
+
+#[test]
 fn check_shows_what_will_fire_and_when() {
     let daemon = quiet();
     let output = daemon.run_command(&["check"]);

@@ -106,7 +106,7 @@ fn a_syntax_error_shows_its_line_but_no_secret() {
           |                     ^"#]]);
     check("[cron.x]\nschedule = \"0 9 * * *\nassistant_id = \"agent\"", expect![[r#"
         a.toml:2:22: not TOML: invalid basic string, expected `"`
-          | schedule = "0 9 * * *
+          | schedule = "* * * * *
           |                      ^"#]]);
     check("[cron.x]\nschedule = \"0 9 * * *\" webhook = \"https://x?token=hunter2\"", expect![[r#"
         a.toml:2:24: not TOML: unexpected key or value, expected newline, `#`
