@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::api::{self, AccessRules, AgentServer, Api, Gateway, Listeners, Socket};
+use crate::api::{self, AccessRules, AgentServer, Api, Gateway, HeldBodies, Listeners, Socket};
 use crate::backend::AgentClient;
 use crate::clock::Clock;
 use crate::config::{self, Config, CronDefinition, Environment};
@@ -174,6 +174,7 @@ fn spawn(world: World, store: Store, network: Option<TcpListener>, stop: &Cancel
         webhooks,
         access,
         to_finish: TaskTracker::new(),
+        held_bodies: HeldBodies::default(),
     };
     let World { config, environment, clock, socket, relay, reload, .. } = world;
     let listeners = Listeners { socket: socket.and_then(|path| bind_socket(&path)), network };

@@ -42,7 +42,7 @@ use crate::store::{Store, StoreError};
 use crate::webhook::LiveSettings;
 
 pub use admission::AccessRules;
-pub use langgraph::{AgentServer, Gateway};
+pub use langgraph::{AgentServer, Gateway, HeldBodies};
 pub use socket::{Socket, SocketError};
 
 use admission::Admission;
@@ -67,6 +67,8 @@ pub struct Api {
     pub access: Live<AccessRules>,
     /// What must be finished, whether or not the client stays.
     pub to_finish: TaskTracker,
+    /// The bodies of requests in memory.
+    pub held_bodies: HeldBodies,
 }
 
 /// The sockets that requests come in on; one that could not be opened is `None`.
@@ -117,6 +119,7 @@ fn router(api: Api) -> Router {
         .merge(health::router());
     let (ours, document) = documented.split_for_parts();
     ours.merge(openapi::router(document))
+        .route("/v1", any(async || ErrorResponse::NotFound("there is no such path".to_owned())))
         .route("/v1/", any(async || ErrorResponse::NotFound("there is no such path".to_owned())))
         .route("/v1/{*rest}", any(async || ErrorResponse::NotFound("there is no such path".to_owned())))
         .method_not_allowed_fallback(async || ErrorResponse::NotAllowed)

@@ -92,14 +92,17 @@ fn escaped(three: &[u8]) -> Option<u8> {
     u8::try_from(digit(*high)? * 16 + digit(*low)?).ok()
 }
 
+/// The first segments below which we have routes whose segments are words and ids.
+const WORDS_AND_IDS: [&str; 5] = ["a2a", "agent-server", "runs", "thread", "threads"];
+
 /// Replaces escaped slashes where they can only be slashes.
 ///
-/// The agent server unescapes slashes before it routes. Below the paths of runs and threads, whose segments are words
-/// and ids, an escaped slash can be nothing else; elsewhere it may be part of a name.
+/// The agent server unescapes slashes before it routes. Between words and ids an escaped slash can be nothing else; elsewhere
+/// it may be part of a name.
 fn with_plain_slashes(path: String) -> String {
     let slashed = path.replace("%2F", "/").replace("%2f", "/");
-    let is_ours = ["/runs/", "/threads/", "/thread/"].iter().any(|ours| slashed.starts_with(ours));
-    if is_ours { slashed } else { path }
+    let first = slashed.split('/').nth(1).unwrap_or_default();
+    if WORDS_AND_IDS.contains(&first) { slashed } else { path }
 }
 
 /// Undoes the escapes of characters that need none.
@@ -138,6 +141,9 @@ mod tests {
             ("/store/items/100%25", Ok(Some("/store/items/100%25"))),
             ("/runs%2Fcrons", Ok(Some("/runs/crons"))),
             ("/%74hread%2fa%2Fruns", Ok(Some("/threads/a/runs"))),
+            ("/a2a%2Fagent", Ok(Some("/a2a/agent"))),
+            ("/%61gent-server%2fmetrics", Ok(Some("/agent-server/metrics"))),
+            ("/a2a-x%2Fagent", Ok(Some("/a2a-x%2Fagent"))),
             ("/threading", Ok(None)),
             ("/thread", Ok(None)),
             ("/runs?x=%zz%", Ok(None)),
@@ -173,6 +179,8 @@ mod tests {
     #[test]
     fn no_spelling_of_a_route_is_another_path() {
         let routes = [
+            "/a2a/agent",
+            "/agent-server/metrics",
             "/runs",
             "/runs/wait",
             "/runs/batch",

@@ -11,6 +11,7 @@ use super::wire::HideValues;
 use crate::domain::access::Caller;
 
 /// Makes responses for one caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Viewer {
     OfEverything,
     /// The values are hidden.

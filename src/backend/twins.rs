@@ -42,13 +42,39 @@ pub enum TwinError {
 impl AgentClient {
     /// Returns whether the server demands credentials: a request without any is refused.
     pub async fn demands_credentials(&self) -> Result<bool, CallError> {
-        let anonymous = self.with_credentials(Credentials::default());
-        let path = format!("/threads/{}", ThreadId(uuid::Uuid::nil()));
-        let answer = anonymous.ask(Method::GET, &path, None).await?;
+        let nobody = ThreadId(uuid::Uuid::nil()).to_string();
+        let answer = self.as_stranger(&nobody).await?;
+        Ok(matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN))
+    }
+
+    /// Returns whether the server knows users: it demands credentials, or it admits guests and hides from them what we
+    /// see. Without credentials of ours we are a guest as well, and have nothing to hide.
+    pub async fn knows_users(&self) -> Result<bool, CallError> {
+        if self.demands_credentials().await? {
+            return Ok(true);
+        }
+        if !self.has_credentials() {
+            return Ok(false);
+        }
+        // The oldest thread is the least likely to be deleted between two questions.
+        let oldest =
+            json!({ "limit": 1, "select": ["thread_id"], "sort_by": "created_at", "sort_order": "asc" });
+        let answer = self.ask(Method::POST, "/threads/search", Some(&oldest)).await?;
+        let threads: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let Some(thread_id) = threads[0]["thread_id"].as_str() else { return Ok(false) };
+        if self.as_stranger(thread_id).await?.status.is_success() {
+            return Ok(false);
+        }
+        Ok(self.ask(Method::GET, &format!("/threads/{thread_id}"), None).await?.status.is_success())
+    }
+
+    /// Asks for a thread without credentials.
+    async fn as_stranger(&self, thread_id: &str) -> Result<Answer, CallError> {
+        let stranger = self.with_credentials(Credentials::default());
+        let answer = stranger.ask(Method::GET, &format!("/threads/{thread_id}"), None).await?;
         match answer.status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Ok(true),
             status if status.is_server_error() => Err(answer.failure()),
-            _ => Ok(false),
+            _ => Ok(answer),
         }
     }
 

@@ -95,7 +95,7 @@ pub struct HttpConfig {
     pub keys: Vec<ApiKey>,
     /// The web pages that may use the API.
     pub allow_origins: Vec<OriginPattern>,
-    /// Whether clients may have crons on an agent server that demands credentials.
+    /// Whether clients may have crons on an agent server that knows users.
     pub client_crons: ClientCrons,
     /// The Unix socket over which the command line talks to the daemon; `None` means beside the database.
     pub socket: Option<PathBuf>,

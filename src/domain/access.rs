@@ -16,7 +16,7 @@ words!(
 words!(
     /// Under which conditions clients may have crons on an agent server that knows users.
     ClientCrons {
-        /// They may not: their crons are accepted only by an agent server that is open to everybody.
+        /// They may not: their crons are accepted only on an agent server without users.
         Open = "open",
         /// They may, and each run of their crons is a run of the user whose credentials `backend` has. Who may see and
         /// change a cron is decided by the agent server.

@@ -86,7 +86,7 @@ pub const STRANGER_WAIT: Duration = Duration::from_secs(10);
 /// a command can connect however many clients there are over TCP.
 pub const SOCKET_CONNECTIONS_MAX: usize = 64;
 
-/// Bodies of requests for runs that are held in memory at once, to see whether they name a webhook. They are counted as
+/// Bodies of requests for runs and crons that are held in memory at once: they are read as a whole. They are counted as
 /// they arrive.
 pub const HELD_BODIES_BYTES_MAX: usize = 8 * HTTP_BODY_BYTES_MAX;
 
@@ -100,6 +100,19 @@ pub const HELD_BODY_TURN_WAIT: Duration = Duration::from_secs(5);
 
 /// How long the body of a request for a run may take to arrive completely.
 pub const HELD_BODY_WAIT: Duration = Duration::from_secs(60);
+
+/// Bodies that are forwarded to the agent server before they are complete: each keeps a worker there waiting, and a server
+/// that waits for thousands of clients serves nobody.
+pub const STREAMED_BODIES: usize = 64;
+
+/// What must have arrived of such a body: ordinary requests are shorter, and are forwarded when they are complete.
+pub const STREAMED_BODY_BEGINNING_BYTES: usize = 64 * 1024;
+
+/// How long a shorter body is waited for before what there is of it is forwarded: it may be a stream of its own.
+pub const STREAMED_BODY_BEGINNING_WAIT: Duration = Duration::from_secs(1);
+
+/// How long such a body waits for one of these places.
+pub const STREAMED_BODY_TURN_WAIT: Duration = Duration::from_secs(5);
 
 /// The slowest average at which a body may arrive, after the first [`CLIENT_SILENCE`]: a client that sends byte after byte
 /// must not hold its connection for hours. A poor mobile network has several times this.
@@ -220,6 +233,9 @@ pub const DELETIONS_IN_FLIGHT: usize = 8;
 
 /// Webhook attempts in flight at once.
 pub const ATTEMPTS_IN_FLIGHT: usize = 64;
+
+/// Of these, attempts for clients: their URLs, which may all hang, leave the others to the webhooks of files.
+pub const CLIENT_ATTEMPTS_IN_FLIGHT: usize = ATTEMPTS_IN_FLIGHT / 4 * 3;
 
 /// Webhook attempts in flight to one origin at once: a receiver that hangs holds this many permits and no more.
 pub const ATTEMPTS_PER_ORIGIN: usize = 4;

@@ -16,6 +16,7 @@ use super::Wakes;
 use crate::clock::Clock;
 use crate::crash::crash_point;
 use crate::domain::bounds::ATTEMPTS_IN_FLIGHT;
+use crate::domain::cron::CronSource;
 use crate::domain::delivery::{AttemptReport, AttemptResult, Ending, Pace, Verdict, judge};
 use crate::domain::delivery_mode::{DeliveryMode, RateLimit};
 use crate::domain::ids::RunId;
@@ -24,7 +25,7 @@ use crate::domain::url_policy;
 use crate::store::{ClaimedDelivery, FinishedAttempt, Store, StoreError};
 use crate::webhook::{CancelToken, LiveSettings, OutboundWebhook, Sender, redacted, webhook_id};
 pub use origin_limiter::OriginLimiter;
-use origin_limiter::Permit;
+use origin_limiter::{Lane, Permit};
 
 /// What the courier needs.
 #[derive(Clone)]
@@ -156,13 +157,13 @@ fn admission(
     courier: &Courier,
     origins: &OriginLimiter,
     now: Timestamp,
-) -> impl FnMut(&str) -> Option<Permit> + Send + use<> {
+) -> impl FnMut(&str, CronSource) -> Option<Permit> + Send + use<> {
     let (sender, origins, mut known) = (courier.sender.clone(), origins.clone(), HashMap::new());
-    move |url| {
+    move |url, source| {
         if !known.contains_key(url) {
             known.insert(url.to_owned(), sender.origin(url));
         }
-        origins.admit(known.get(url)?.clone(), now)
+        origins.admit(Lane { origin: known.get(url)?.clone(), source }, now)
     }
 }
 
@@ -182,7 +183,7 @@ async fn attempt(
     let sending = AssertUnwindSafe(courier.sender.send_unless_cancelled(send, cancel));
     let mut report = sending.catch_unwind().await.unwrap_or_else(|_| AttemptReport::unanswered(broken()));
     // Clients can read what is kept. What only this machine can reach must not become readable by naming it.
-    if delivery.is_of_client && !report.address.as_deref().is_some_and(is_public) {
+    if delivery.source == CronSource::Api && !report.address.as_deref().is_some_and(is_public) {
         report.answer = None;
     }
     crash_point("attempt_answered").await;

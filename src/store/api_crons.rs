@@ -89,6 +89,11 @@ impl StoredCron {
     pub fn metadata(&self) -> Map<String, Value> {
         search::metadata(&self.cron, self.location.as_deref())
     }
+
+    /// Returns the metadata without the values that a file has.
+    pub fn public_metadata(&self) -> Map<String, Value> {
+        search::public_metadata(&self.cron)
+    }
 }
 
 impl Store {

@@ -11,6 +11,7 @@ use super::counts::{Counted, Tx};
 use super::delivery_mode::{self, CurrentMode};
 use super::rows::{millis, parsed, timestamp};
 use super::{Store, StoreError, suspended};
+use crate::domain::cron::CronSource;
 use crate::domain::delivery::{AttemptReport, AttemptResult, DeliveryStatus, Ending, Verdict};
 use crate::domain::delivery_mode::{DeliveryMode, RateLimit, Suspension};
 use crate::domain::ids::{DeliveryId, RunId};
@@ -37,8 +38,8 @@ pub struct ClaimedDelivery {
     pub attempt: u32,
     /// How many earlier attempts do not count on the retry schedule.
     pub uncounted: u32,
-    /// Whether a client chose the URL, and not the author of a file.
-    pub is_of_client: bool,
+    /// Whose URL it is: that of the author of a file, or of a client.
+    pub source: CronSource,
 }
 
 impl ClaimedDelivery {
@@ -100,7 +101,7 @@ impl Store {
         now: Timestamp,
         limit: usize,
         rate_limit: RateLimit,
-        mut admit: impl FnMut(&str) -> Option<Permit> + Send + 'static,
+        mut admit: impl FnMut(&str, CronSource) -> Option<Permit> + Send + 'static,
     ) -> Result<DeliveryClaim<Permit>, StoreError> {
         let (claim, release_ended) = self
             .write(move |tx| {
@@ -144,6 +145,7 @@ struct QueueHead {
     row: i64,
     receiver: String,
     url: String,
+    source: CronSource,
 }
 
 /// Returns the rows of the deliveries that are admitted, the oldest first. Of each receiver it considers as
@@ -153,7 +155,7 @@ fn due<Permit>(
     tx: &Transaction<'_>,
     now: Timestamp,
     limit: usize,
-    admit: &mut impl FnMut(&str) -> Option<Permit>,
+    admit: &mut impl FnMut(&str, CronSource) -> Option<Permit>,
 ) -> Result<Vec<(i64, Permit)>, StoreError> {
     let mut admitted = Vec::new();
     if limit == 0 {
@@ -163,7 +165,7 @@ fn due<Permit>(
     while admitted.len() < limit
         && let Some(Reverse(head)) = heads.pop()
     {
-        let Some(permit) = admit(&head.url) else { continue };
+        let Some(permit) = admit(&head.url, head.source) else { continue };
         heads.extend(next_behind(tx, &head, now)?.map(Reverse));
         admitted.push((head.row, permit));
     }
@@ -173,7 +175,7 @@ fn due<Permit>(
 /// Returns one delivery of each receiver, with one step in the index for each.
 fn queue_heads(tx: &Transaction<'_>, now: Timestamp) -> Result<BinaryHeap<Reverse<QueueHead>>, StoreError> {
     let mut first = tx.prepare_cached(
-        "SELECT receiver, due_at, rowid, url FROM deliveries WHERE receiver > ?1 AND due_at IS NOT NULL \
+        "SELECT receiver, due_at, rowid, url, of_client FROM deliveries WHERE receiver > ?1 AND due_at IS NOT NULL \
          ORDER BY receiver, due_at, rowid LIMIT 1",
     )?;
     let (mut heads, mut receiver) = (BinaryHeap::new(), String::new());
@@ -192,7 +194,7 @@ fn next_behind(
     now: Timestamp,
 ) -> Result<Option<QueueHead>, StoreError> {
     let mut next = tx.prepare_cached(
-        "SELECT receiver, due_at, rowid, url FROM deliveries WHERE receiver = ?1 AND due_at IS NOT NULL \
+        "SELECT receiver, due_at, rowid, url, of_client FROM deliveries WHERE receiver = ?1 AND due_at IS NOT NULL \
          AND (due_at, rowid) > (?2, ?3) AND due_at <= ?4 ORDER BY due_at, rowid LIMIT 1",
     )?;
     Ok(next
@@ -201,7 +203,12 @@ fn next_behind(
 }
 
 fn queue_head_from_row(row: &Row<'_>) -> rusqlite::Result<QueueHead> {
-    Ok(QueueHead { receiver: row.get(0)?, due_at: row.get(1)?, row: row.get(2)?, url: row.get(3)? })
+    let (receiver, url, source) = (row.get(0)?, row.get(3)?, source_of(row.get(4)?));
+    Ok(QueueHead { receiver, due_at: row.get(1)?, row: row.get(2)?, url, source })
+}
+
+fn source_of(of_client: bool) -> CronSource {
+    if of_client { CronSource::Api } else { CronSource::File }
 }
 
 fn next_due_at(tx: &Transaction<'_>, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
@@ -217,9 +224,7 @@ fn take(tx: &Transaction<'_>, row: i64, now: Timestamp) -> Result<Option<Claimed
     let mut statement = tx.prepare_cached(
         "UPDATE deliveries SET status = 'sending', due_at = NULL, attempts = attempts + 1 \
          WHERE rowid = ?1 AND status = 'pending' RETURNING delivery_id, run_id, url, body, attempts, \
-         uncounted, (SELECT cron_name FROM runs WHERE runs.run_id = deliveries.run_id) AS cron_name, \
-         NOT EXISTS (SELECT 1 FROM runs JOIN crons USING (cron_id) WHERE runs.run_id = deliveries.run_id \
-         AND crons.source = 'file') AS is_of_client",
+         uncounted, of_client, (SELECT cron_name FROM runs WHERE runs.run_id = deliveries.run_id) AS cron_name",
     )?;
     let mut rows = statement.query([row])?;
     let Some(row) = rows.next()? else { return Ok(None) };
@@ -231,7 +236,7 @@ fn take(tx: &Transaction<'_>, row: i64, now: Timestamp) -> Result<Option<Claimed
         body: row.get("body")?,
         attempt: row.get("attempts")?,
         uncounted: row.get("uncounted")?,
-        is_of_client: row.get("is_of_client")?,
+        source: source_of(row.get("of_client")?),
     };
     // The update is complete only once the statement returns no further row.
     while rows.next()?.is_some() {}

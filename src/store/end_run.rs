@@ -81,8 +81,9 @@ fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery, now: Timestamp) -> Resul
     let suppressed = delivery.status == DeliveryStatus::Suppressed;
     let inserted = tx.prepare_cached(
         "INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at, ended_at, \
-         reason_code, reason) \
-         VALUES (:delivery_id, :run_id, :url, :body, :status, :due_at, :now, :ended_at, :reason_code, :reason) \
+         reason_code, reason, of_client) \
+         VALUES (:delivery_id, :run_id, :url, :body, :status, :due_at, :now, :ended_at, :reason_code, :reason, \
+         (SELECT cron_source IS NOT 'file' FROM runs WHERE run_id = :run_id)) \
          ON CONFLICT DO NOTHING",
     )?
     .execute(named_params! {

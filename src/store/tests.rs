@@ -516,7 +516,7 @@ async fn an_attempt_is_counted_before_it_is_made_and_one_that_was_cut_off_is_mad
     store.end_run(ending(run_id)).await.unwrap();
     let now = at("2026-03-02T09:01:06Z");
     let first = store
-        .claim_deliveries(now, 10, RateLimit::default(), |_| Some(()))
+        .claim_deliveries(now, 10, RateLimit::default(), |_, _| Some(()))
         .await
         .unwrap()
         .deliveries
@@ -525,7 +525,7 @@ async fn an_attempt_is_counted_before_it_is_made_and_one_that_was_cut_off_is_mad
     assert_eq!(first.attempt, 1);
     assert!(
         store
-            .claim_deliveries(now, 10, RateLimit::default(), |_| Some(()))
+            .claim_deliveries(now, 10, RateLimit::default(), |_, _| Some(()))
             .await
             .unwrap()
             .deliveries
@@ -533,7 +533,7 @@ async fn an_attempt_is_counted_before_it_is_made_and_one_that_was_cut_off_is_mad
     );
     store.recover_deliveries(now).await.unwrap();
     let second = store
-        .claim_deliveries(now, 10, RateLimit::default(), |_| Some(()))
+        .claim_deliveries(now, 10, RateLimit::default(), |_, _| Some(()))
         .await
         .unwrap()
         .deliveries

@@ -75,6 +75,21 @@ async fn no_spelling_of_a_path_leads_a_webhook_past_us() {
     assert!(requests >= 500, "{requests}");
 }
 
+#[tokio::test]
+async fn no_prefix_leads_a_webhook_past_us_and_an_app_may_have_such_paths() {
+    let (_daemon, backend, client) = in_front_of_a_recorder().await;
+    for path in ["/api/runs", "/api/threads/t/runs/wait", "/api/runs/crons"] {
+        let refused = client.post(path, &run()).await;
+        assert_eq!(refused.status, 422, "{}", refused.text());
+        assert!(refused.detail().contains("backend.url"), "{}", refused.text());
+    }
+    assert_eq!(backend.received().len(), 0);
+    client.post("/api/runs", &json!({ "assistant_id": "agent" })).await;
+    client.send("PUT", "/lab/runs", "sample=1&note=a".to_owned()).await;
+    let forwarded: Vec<String> = backend.received().into_iter().map(|request| request.path).collect();
+    assert_eq!(forwarded, ["/api/runs", "/lab/runs"]);
+}
+
 /// Returns spellings of a path that some server may read as this path.
 fn spellings(route: &str) -> Vec<String> {
     let mut paths = vec![

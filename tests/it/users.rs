@@ -213,6 +213,26 @@ async fn unless_the_operator_says_so_nobody_has_crons_on_a_server_with_users() {
 }
 
 #[tokio::test]
+async fn a_server_that_admits_guests_knows_users_all_the_same() {
+    let server = RealServer::start_with_users_and_guests();
+    let alice = person(Client::new(server.address()), "alice");
+    let thread = id_of(&alice, "/threads", &json!({}), "thread_id").await;
+    for (http, on_her_thread, search) in [("", 403, 403), ("client_crons = \"service\"", 404, 200)] {
+        let never = Cron::bare("of-a-file").with("schedule = \"0 0 1 1 *\"");
+        let (daemon, through) = in_front_of(&server, http, never).await;
+        for name in ["bob", "stranger"] {
+            let client = person(through.clone(), name);
+            let cron = client.post(&format!("/threads/{thread}/runs/crons"), &new_cron()).await;
+            assert_eq!(cron.status, on_her_thread, "{name} {http}: {}", cron.text());
+            let seen = client.post("/runs/crons/search", &json!({})).await;
+            assert_eq!(seen.status, search, "{name} {http}: {}", seen.text());
+            assert!(!seen.text().contains("of-a-file"), "{}", seen.text());
+        }
+        assert_eq!(daemon.json(&["list"]).len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn without_keys_nothing_over_tcp_is_done_under_our_credentials_and_no_values_are_shown() {
     let (server, receiver) = (AgentServerOnPort::start(), Receiver::start());
     let address = free_address();

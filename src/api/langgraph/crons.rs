@@ -10,9 +10,8 @@ mod search;
 #[cfg(test)]
 mod tests;
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::body::Body;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -20,12 +19,12 @@ use serde_json::{Map, Value, json};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+use super::held_body::read_body;
 use super::raw_json::count_values;
-use super::webhook_urls;
 use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
 use crate::api::parsing::parse_beside;
-use crate::api::timeouts::body_error;
+use crate::api::viewer::Viewer;
 use crate::backend::{CallError, Twin};
 use crate::domain::bounds::{CRON_BODY_BYTES_MAX, CRON_VALUES_MAX};
 use crate::domain::cron::{CronSource, Target};
@@ -45,17 +44,14 @@ pub(in crate::api) fn router() -> Router<Api> {
         .route("/runs/crons/count", post(count))
         .route("/runs/crons/{cron_id}", get(read).patch(change).delete(remove))
         .method_not_allowed_fallback(async || ErrorResponse::NotAllowed)
-        .layer(DefaultBodyLimit::max(CRON_BODY_BYTES_MAX))
 }
-
-type BodyResult = Result<Bytes, BytesRejection>;
 
 async fn create(
     State(api): State<Api>,
     permission: Permission,
-    body: BodyResult,
+    body: Body,
 ) -> Result<Json<Value>, ErrorResponse> {
-    let body = object(body).await?;
+    let body = object(&api, body).await?;
     to_the_end(&api.to_finish.clone(), async move { create_cron(&api, &permission, body, None).await }).await
 }
 
@@ -63,10 +59,10 @@ async fn create_on_thread(
     State(api): State<Api>,
     permission: Permission,
     Path(thread_id): Path<String>,
-    body: BodyResult,
+    body: Body,
 ) -> Result<Json<Value>, ErrorResponse> {
     let thread_id = thread_id.parse().map_err(|_| messages::invalid_id("thread"))?;
-    let body = object(body).await?;
+    let body = object(&api, body).await?;
     to_the_end(
         &api.to_finish.clone(),
         async move { create_cron(&api, &permission, body, Some(thread_id)).await },
@@ -107,34 +103,40 @@ async fn create_cron(
     let stored =
         api.store.create_api_cron(api.clock.now(), NewApiCron { cron_id, name, body, request }).await?;
     on_change(api, &stored, "cron created through the API");
-    Ok(Json(response::cron(&stored, api.clock.now())))
+    Ok(Json(response::cron(&stored, api.clock.now(), Viewer::OfEverything)))
 }
 
 async fn read(
     State(api): State<Api>,
     permission: Permission,
+    viewer: Viewer,
     Path(cron_id): Path<String>,
 ) -> Result<Json<Value>, ErrorResponse> {
     let found = api.store.api_cron(id(&cron_id)?).await?;
     let stored = found.ok_or_else(messages::not_found)?;
     permission.see(stored.cron.cron_id).await?;
-    Ok(Json(response::cron(&stored, api.clock.now())))
+    Ok(Json(response::cron(&stored, api.clock.now(), viewer)))
 }
 
 async fn change(
     State(api): State<Api>,
     permission: Permission,
+    viewer: Viewer,
     Path(cron_id): Path<String>,
-    body: BodyResult,
+    body: Body,
 ) -> Result<Json<Value>, ErrorResponse> {
-    let (cron_id, patch) = (id(&cron_id)?, object(body).await?);
-    to_the_end(&api.to_finish.clone(), async move { change_cron(&api, &permission, cron_id, patch).await })
-        .await
+    let (cron_id, patch) = (id(&cron_id)?, object(&api, body).await?);
+    to_the_end(
+        &api.to_finish.clone(),
+        async move { change_cron(&api, &permission, viewer, cron_id, patch).await },
+    )
+    .await
 }
 
 async fn change_cron(
     api: &Api,
     permission: &Permission,
+    viewer: Viewer,
     cron_id: CronId,
     mut patch: Map<String, Value>,
 ) -> Result<Json<Value>, ErrorResponse> {
@@ -144,11 +146,10 @@ async fn change_cron(
     schema::check(&patch, &schema::PATCH)?;
     let policy = api.webhooks.now().webhooks.url.clone();
     if let Permission::AsTheAgentServerSays(twins) = permission {
-        if let Some(Value::String(webhook)) = patch.get("webhook") {
-            webhook_urls::check(&policy, webhook)?;
-        }
-        if !exists(api, cron_id).await? {
-            return Err(cron_not_found(cron_id));
+        let Some(stored) = api.store.api_cron(cron_id).await? else { return Err(cron_not_found(cron_id)) };
+        // A change that we refuse must not reach the twin.
+        if twins.see(cron_id).await.is_ok() {
+            request::changed_cron(&stored, &patch, &policy)?;
         }
         let twin = twins.change(cron_id, &patch).await?;
         if patch.contains_key("metadata") {
@@ -157,7 +158,7 @@ async fn change_cron(
     }
     let change = move |stored: &StoredCron| match (stored.cron.source, &stored.location) {
         (CronSource::File, location) => {
-            Err(messages::defined_in_file(&stored.cron.name, location.as_deref()))
+            Err(messages::defined_in_file(&stored.cron.name, location.as_deref(), viewer))
         }
         (CronSource::Api, _) => request::changed_cron(stored, &patch, &policy),
     };
@@ -167,21 +168,24 @@ async fn change_cron(
         ApiCronChange::NotFound => return Err(cron_not_found(cron_id)),
     };
     on_change(api, &stored, "cron changed through the API");
-    Ok(Json(response::cron(&stored, api.clock.now())))
+    Ok(Json(response::cron(&stored, api.clock.now(), Viewer::OfEverything)))
 }
 
 async fn remove(
     State(api): State<Api>,
     permission: Permission,
+    viewer: Viewer,
     Path(cron_id): Path<String>,
 ) -> Result<StatusCode, ErrorResponse> {
     let cron_id = id(&cron_id)?;
-    to_the_end(&api.to_finish.clone(), async move { remove_cron(&api, &permission, cron_id).await }).await
+    to_the_end(&api.to_finish.clone(), async move { remove_cron(&api, &permission, viewer, cron_id).await })
+        .await
 }
 
 async fn remove_cron(
     api: &Api,
     permission: &Permission,
+    viewer: Viewer,
     cron_id: CronId,
 ) -> Result<StatusCode, ErrorResponse> {
     if !exists(api, cron_id).await? {
@@ -191,7 +195,7 @@ async fn remove_cron(
     match api.store.remove_api_cron(api.clock.now(), cron_id).await? {
         ApiCronRemoval::NotFound => Err(messages::not_found()),
         ApiCronRemoval::FromFile { location } => {
-            Err(messages::defined_in_file(&cron_id.to_string(), Some(&location)))
+            Err(messages::defined_in_file(&cron_id.to_string(), Some(&location), viewer))
         }
         ApiCronRemoval::Removed => {
             api.wakes.scheduler.notify_one();
@@ -205,12 +209,14 @@ async fn remove_cron(
 async fn search(
     State(api): State<Api>,
     permission: Permission,
-    body: BodyResult,
+    viewer: Viewer,
+    body: Body,
 ) -> Result<(HeaderMap, Json<Value>), ErrorResponse> {
-    let body = object(body).await?;
+    let body = object(&api, body).await?;
     schema::check(&body, &schema::SEARCH)?;
     let mut query = search::search(&body)?;
     query.filter.ids = permission.visible().await?;
+    query.filter.searches_file_values = viewer == Viewer::OfEverything;
     let now = api.clock.now();
     let (offset, select) = (query.offset, search::select(&body));
     let page = api.store.search_crons(now, query).await?;
@@ -221,18 +227,24 @@ async fn search(
     if page.has_more {
         headers.insert(NEXT, HeaderValue::from(end));
     }
-    let crons = page.crons.iter().map(|stored| response::selected(response::cron(stored, now), &select));
+    let crons =
+        page.crons.iter().map(|stored| response::selected(response::cron(stored, now, viewer), &select));
     Ok((headers, Json(crons.collect())))
 }
 
 async fn count(
     State(api): State<Api>,
     permission: Permission,
-    body: BodyResult,
+    viewer: Viewer,
+    body: Body,
 ) -> Result<Json<Value>, ErrorResponse> {
-    let body = object(body).await?;
+    let body = object(&api, body).await?;
     schema::check(&body, &schema::COUNT)?;
-    let filter = CronFilter { ids: permission.visible().await?, ..search::count(&body)? };
+    let filter = CronFilter {
+        ids: permission.visible().await?,
+        searches_file_values: viewer == Viewer::OfEverything,
+        ..search::count(&body)?
+    };
     Ok(Json(json!(api.store.count_crons(filter).await?)))
 }
 
@@ -290,18 +302,12 @@ fn id(text: &str) -> Result<CronId, ErrorResponse> {
 }
 
 /// Parses the body as an object; the JSON parser limits its depth.
-async fn object(body: BodyResult) -> Result<Map<String, Value>, ErrorResponse> {
-    let body = body.map_err(|rejection| match body_error(&rejection) {
-        Some(error) => error.into(),
-        None => {
-            let limit = CRON_BODY_BYTES_MAX >> 20;
-            ErrorResponse::TooLarge(format!("the body is longer than {limit} MiB, or was cut off"))
-        }
-    })?;
-    let bytes = body.len();
-    let parse = move || match count_values(&body) > CRON_VALUES_MAX {
+async fn object(api: &Api, body: Body) -> Result<Map<String, Value>, ErrorResponse> {
+    let held = read_body(&api.held_bodies, body, CRON_BODY_BYTES_MAX).await?;
+    let bytes = held.bytes.len();
+    let parse = move || match count_values(&held.bytes) > CRON_VALUES_MAX {
         true => Err(ErrorResponse::TooLarge(format!("the body has more than {CRON_VALUES_MAX} values"))),
-        false => Ok(serde_json::from_slice(&body)),
+        false => Ok(serde_json::from_slice(&held.bytes)),
     };
     match parse_beside(bytes, parse).await?? {
         Ok(Value::Object(object)) => Ok(object),

@@ -14,10 +14,11 @@ use super::raw_json::{Kind, each_entry, each_item};
 use super::run_body::may_name_webhook;
 use crate::api::error_response::ErrorResponse;
 use crate::api::parsing::parse_beside;
+use crate::domain::bounds::HTTP_BODY_BYTES_MAX;
 
 /// A protocol, and how a message in it names a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Protocol {
+pub(super) enum Protocol {
     /// Commands on a thread: `params` are those of a run.
     ThreadCommand,
     /// Agent2Agent, JSON-RPC: push notifications, which are set by a method of their own or with a message.
@@ -33,25 +34,33 @@ pub(super) fn router() -> Router<Gateway> {
 }
 
 fn checked(protocol: Protocol) -> MethodRouter<Gateway> {
-    let handler = async move |State(gateway): State<Gateway>,
-                              request: Request|
-                -> Result<Response, ErrorResponse> {
-        let (parts, body) = request.into_parts();
-        let held = read_body(&gateway, body).await?;
-        let body = held.bytes.clone();
-        if parse_beside(body.len(), move || protocol.may_name_webhook(&body)).await? {
-            let message = "webhook: send it with a run (`POST /threads/{thread_id}/runs`); in a message of this \
-                           protocol it is not supported";
-            return Err(ErrorResponse::Invalid(message.to_owned()));
-        }
-        proxy::forward(State(gateway), Request::from_parts(parts, held.into_body())).await
+    let handler = async move |State(gateway): State<Gateway>, request: Request| {
+        let advice = "send it with a run (`POST /threads/{thread_id}/runs`); in a message of this protocol it is not \
+                      supported";
+        forward_without_webhook(gateway, request, move |body| protocol.may_name_webhook(body), advice).await
     };
     any(proxy::forward).post(handler)
 }
 
+/// Forwards a request as it is, or refuses it with this advice if its body may name a webhook.
+pub(super) async fn forward_without_webhook(
+    gateway: Gateway,
+    request: Request,
+    may_name_webhook: impl FnOnce(&[u8]) -> bool + Send + 'static,
+    advice: &str,
+) -> Result<Response, ErrorResponse> {
+    let (parts, body) = request.into_parts();
+    let held = read_body(&gateway.api.held_bodies, body, HTTP_BODY_BYTES_MAX).await?;
+    let body = held.bytes.clone();
+    if parse_beside(body.len(), move || may_name_webhook(&body)).await? {
+        return Err(ErrorResponse::Invalid(format!("webhook: {advice}")));
+    }
+    proxy::forward(State(gateway), Request::from_parts(parts, held.into_body())).await
+}
+
 impl Protocol {
     /// Whether this body names a webhook, as far as any parser may read it.
-    fn may_name_webhook(self, body: &[u8]) -> bool {
+    pub(super) fn may_name_webhook(self, body: &[u8]) -> bool {
         let mut names_it = false;
         let mut look_into = |message: &RawValue| {
             // An unreadable key may be the one.

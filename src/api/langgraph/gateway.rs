@@ -1,14 +1,11 @@
 //! What handling a request in front of the agent server needs.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-
 use super::agent_server::AgentServer;
+use super::streamed_body::StreamedBodies;
 use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
-use crate::domain::bounds::HELD_BODIES_BYTES_MAX;
 
 #[derive(Clone)]
 pub struct Gateway {
@@ -17,18 +14,12 @@ pub struct Gateway {
     pub agent_server: Option<AgentServer>,
     /// How long the agent server may take for the head of a response that does not wait for a run.
     pub request_timeout: Duration,
-    /// How many bytes of request bodies may be in memory at once.
-    pub(super) held_bodies: Arc<Semaphore>,
+    pub(super) streamed_bodies: StreamedBodies,
 }
 
 impl Gateway {
     pub fn new(api: Api, agent_server: Option<AgentServer>, request_timeout: Duration) -> Self {
-        Self {
-            api,
-            agent_server,
-            request_timeout,
-            held_bodies: Arc::new(Semaphore::new(HELD_BODIES_BYTES_MAX)),
-        }
+        Self { api, agent_server, request_timeout, streamed_bodies: StreamedBodies::default() }
     }
 
     /// Waits until everything is finished that must be. No new requests may arrive meanwhile.

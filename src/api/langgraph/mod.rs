@@ -2,6 +2,7 @@
 //! other requests are forwarded.
 
 mod agent_server;
+mod below_prefix;
 mod client_run_records;
 mod crons;
 mod forwarded_runs;
@@ -13,6 +14,7 @@ mod proxy;
 mod raw_json;
 mod run_body;
 mod runs;
+mod streamed_body;
 mod tee;
 mod webhook_urls;
 
@@ -27,6 +29,7 @@ use super::error_response::ErrorResponse;
 
 pub use agent_server::AgentServer;
 pub use gateway::Gateway;
+pub use held_body::HeldBodies;
 
 /// Returns the routes of crons, which are always handled here and never by the agent server.
 pub(super) fn crons() -> Router<Api> {
@@ -39,7 +42,7 @@ pub(super) fn router(gateway: Gateway) -> Router {
         .merge(free_form::router())
         .route("/agent-server/openapi.json", get(forward_without_prefix))
         .route("/agent-server/metrics", get(forward_without_prefix))
-        .fallback(proxy::forward)
+        .fallback(below_prefix::forward)
         .with_state(gateway)
 }
 

@@ -1,5 +1,5 @@
-//! Requests that we do not handle ourselves are forwarded to the agent server, and its responses are passed back. Bodies
-//! are streamed in both directions, each side no faster than the other reads.
+//! Requests that we do not handle ourselves are forwarded to the agent server, and its responses are passed back. Responses and
+//! long bodies are streamed, each side no faster than the other reads.
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -22,6 +22,7 @@ pub(super) async fn forward(
     if let Some(response) = own_response(&mut parts)? {
         return Ok(response);
     }
+    let body = gateway.streamed_bodies.admit(body).await?;
     let outbound = server.outbound(parts, body)?;
     let response = server.send(outbound).await.map_err(|error| server.error_response(&error))?;
     client_response(response)

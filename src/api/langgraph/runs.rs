@@ -25,7 +25,7 @@ use super::run_body::{Batch, BodyMistake, RunBody, ThreadOrigin};
 use super::{proxy, webhook_urls};
 use crate::api::error_response::ErrorResponse;
 use crate::api::parsing::parse_beside;
-use crate::domain::bounds::ASSISTANT_CHARS_MAX;
+use crate::domain::bounds::{ASSISTANT_CHARS_MAX, HTTP_BODY_BYTES_MAX};
 use crate::domain::cron::{Mode, Template};
 use crate::domain::ids::{RunId, ThreadId};
 use crate::domain::run_spec::ClientRunSpec;
@@ -151,7 +151,7 @@ async fn read(
 ) -> Result<IncomingRuns, ErrorResponse> {
     let (mut parts, body) = request.into_parts();
     check_encoding(&parts.headers)?;
-    let held = read_body(gateway, body).await?;
+    let held = read_body(&gateway.api.held_bodies, body, HTTP_BODY_BYTES_MAX).await?;
     let (to_parse, gateway_of_parser) = (held.bytes.clone(), gateway.clone());
     let parse = move || parse(&gateway_of_parser, kind, thread, &to_parse);
     let Some(ParsedRuns { runs, body }) = parse_beside(held.bytes.len(), parse).await?? else {

@@ -68,7 +68,17 @@ pub(in crate::api) fn api_over(folder: &Path, store: Store, clock: Clock) -> Api
     let config = config::load(&file, &Environment::of_map([])).unwrap();
     let (_, webhooks) = config::live(WebhookSettings::of_config(&config));
     let (_, access) = config::live(AccessRules::of_config(&config.http));
-    Api { store, clock, wakes, health, backend, webhooks, access, to_finish: Default::default() }
+    Api {
+        store,
+        clock,
+        wakes,
+        health,
+        backend,
+        webhooks,
+        access,
+        to_finish: Default::default(),
+        held_bodies: Default::default(),
+    }
 }
 
 async fn post(api: &Api, path: &str, body: &str) -> (StatusCode, Value) {
@@ -99,6 +109,8 @@ async fn an_invalid_request_is_refused_with_a_reason() {
             expect![[r#"404 {"detail":"there is no cron `digets`; did you mean `digest`?"}"#]],
         ),
         ("/v1/nothing", "", expect![[r#"404 {"detail":"there is no such path"}"#]]),
+        ("/v1", "", expect![[r#"404 {"detail":"there is no such path"}"#]]),
+        ("/v1/", "", expect![[r#"404 {"detail":"there is no such path"}"#]]),
         (
             "/v1/crons/digest/pause",
             r#"{"reason": "x"}"#,

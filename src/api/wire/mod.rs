@@ -35,6 +35,7 @@ pub use status::{
     Readiness, Release, StatusReport, StatusSnapshot, StoreFile, SuspendedUrl, Webhooks,
 };
 pub use values::HideValues;
+pub(super) use values::hide_values_of_definition;
 pub(super) use webhooks::{
     DeliveryModeResponse, DeliveryModeState, HoldRequest, ReleaseRequest, ReplayRequest, ReplayResponse,
     ResumeRequest, ResumeResponse,

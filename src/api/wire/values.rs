@@ -1,6 +1,6 @@
 //! What is hidden from those who may see states and no values.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Cron, CronDetails, Delivery, DeliveryDetails, Page, Run, RunDetails};
 
@@ -8,6 +8,11 @@ use super::{Cron, CronDetails, Delivery, DeliveryDetails, Page, Run, RunDetails}
 const PAYLOAD: [&str; 4] = ["input", "config", "context", "metadata"];
 /// In the place of a text that is hidden.
 const HIDDEN: &str = "(shown to holders of a key only)";
+
+/// Removes what graphs are given from the definition of a cron.
+pub(in crate::api) fn hide_values_of_definition(definition: &mut Map<String, Value>) {
+    definition.retain(|key, _| !PAYLOAD.contains(&key.as_str()));
+}
 
 /// Can be shown to those who may see states and no values.
 pub trait HideValues {
@@ -60,7 +65,7 @@ impl HideValues for CronDetails {
     fn hide_values(&mut self) {
         self.cron.hide_values();
         if let Some(definition) = self.definition.as_object_mut() {
-            definition.retain(|key, _| !PAYLOAD.contains(&key.as_str()));
+            hide_values_of_definition(definition);
         }
     }
 }

@@ -177,7 +177,7 @@ const HTTP_KEYS: &[KeyReference] = &[
         value_type: ValueType::Word(ClientCrons::WORDS),
         default: DefaultValue::Toml("\"open\""),
         example: "\"service\"",
-        meaning: "Whether clients may have crons on an agent server that demands credentials: with `open` they may not, and with `service` their crons run under the credentials of `[backend]`, while the agent server decides who may see and change each.",
+        meaning: "Whether clients may have crons on an agent server that knows users: with `open` they may not, and with `service` their crons run under the credentials of `[backend]`, while the agent server decides who may see and change each.",
         secrecy: Secrecy::Public,
     },
     KeyReference {

@@ -1,5 +1,6 @@
 //! Fairness between receivers: each origin has a few permits and a circuit breaker, so that one origin that
-//! hangs or is down takes nothing from the others.
+//! hangs or is down takes nothing from the others. The URLs of clients have permits and breakers apart from those of
+//! files, also at the same origin: what a client's receiver answers decides nothing about the webhooks of files.
 //!
 //! All of it is kept in memory. A restart forgets it, which costs a dead origin at most a handful of attempts
 //! until its breaker is open again. When each delivery is due is kept in the store, and that is what must not
@@ -12,7 +13,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::domain::backoff;
-use crate::domain::bounds::{ATTEMPTS_PER_ORIGIN, ORIGINS_REMEMBERED};
+use crate::domain::bounds::{ATTEMPTS_PER_ORIGIN, CLIENT_ATTEMPTS_IN_FLIGHT, ORIGINS_REMEMBERED};
+use crate::domain::cron::CronSource;
 use crate::domain::delivery::{AttemptResult, OriginHealth};
 use crate::webhook::Origin;
 
@@ -24,9 +26,16 @@ const PROBE_WAIT_MOST: Duration = Duration::from_secs(15 * 60);
 
 /// The state of all origins. It is cheap to clone.
 #[derive(Clone, Default)]
-pub struct OriginLimiter(Arc<Mutex<HashMap<Origin, OriginState>>>);
+pub struct OriginLimiter(Arc<Mutex<HashMap<Lane, OriginState>>>);
 
-/// The state of one origin. An origin that is well and has nothing in flight needs no entry.
+/// An origin, as it is reached by the URLs of files or by those of clients.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Lane {
+    pub(super) origin: Origin,
+    pub(super) source: CronSource,
+}
+
+/// The state of one lane. An origin that is well and has nothing in flight needs no entry.
 #[derive(Default)]
 struct OriginState {
     in_flight: usize,
@@ -42,7 +51,7 @@ struct OriginState {
 /// The permission to make one attempt at an origin; it is returned when it is dropped.
 pub(super) struct Permit {
     origins: OriginLimiter,
-    origin: Origin,
+    lane: Lane,
 }
 
 /// Reports that an attempt has opened the breaker of its origin.
@@ -57,20 +66,25 @@ impl OriginLimiter {
         self.lock().values().filter(|state| state.openings > 0).count()
     }
 
-    /// Returns a permit for this origin, unless it is at its limit, its breaker is open, or it asked us to
-    /// wait.
-    pub(super) fn admit(&self, origin: Origin, now: Timestamp) -> Option<Permit> {
+    /// Returns a permit for this lane, unless it is at its limit, its breaker is open, or it asked us to wait.
+    pub(super) fn admit(&self, lane: Lane, now: Timestamp) -> Option<Permit> {
         let mut states = self.lock();
-        if states.len() >= ORIGINS_REMEMBERED && !states.contains_key(&origin) {
+        if states.len() >= ORIGINS_REMEMBERED && !states.contains_key(&lane) {
             states.retain(|_, state| state.in_flight > 0 || state.is_waiting(now));
         }
-        let state = states.entry(origin.clone()).or_default();
+        if lane.source == CronSource::Api {
+            let of_clients = states.iter().filter(|(lane, _)| lane.source == CronSource::Api);
+            if of_clients.map(|(_, state)| state.in_flight).sum::<usize>() >= CLIENT_ATTEMPTS_IN_FLIGHT {
+                return None;
+            }
+        }
+        let state = states.entry(lane.clone()).or_default();
         if !state.admits(now) {
             return None;
         }
         state.in_flight += 1;
         drop(states);
-        Some(Permit { origins: self.clone(), origin })
+        Some(Permit { origins: self.clone(), lane })
     }
 
     /// Returns how many attempts are in flight at all origins together.
@@ -88,7 +102,7 @@ impl OriginLimiter {
         self.lock().len()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Origin, OriginState>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Lane, OriginState>> {
         // No panic under the lock can leave the map in an invalid state.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -98,17 +112,17 @@ impl Permit {
     /// Records the result of the attempt, and returns whether it opened the breaker.
     pub(super) fn judge(&self, result: &AttemptResult, now: Timestamp) -> Option<BreakerOpened> {
         let mut states = self.origins.lock();
-        states.get_mut(&self.origin)?.judge(result, now)
+        states.get_mut(&self.lane)?.judge(result, now)
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut states = self.origins.lock();
-        let Some(state) = states.get_mut(&self.origin) else { return };
+        let Some(state) = states.get_mut(&self.lane) else { return };
         state.in_flight = state.in_flight.saturating_sub(1);
         if state.in_flight == 0 && state.failures_in_a_row == 0 && state.retry_not_before.is_none() {
-            states.remove(&self.origin);
+            states.remove(&self.lane);
         }
     }
 }

@@ -9,10 +9,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 
-use super::origin_limiter::{OriginLimiter, Permit};
+use super::origin_limiter::{Lane, OriginLimiter, Permit};
 use super::*;
 use crate::config::{self, Environment};
-use crate::domain::bounds::ORIGINS_REMEMBERED;
+use crate::domain::bounds::{ATTEMPTS_PER_ORIGIN, CLIENT_ATTEMPTS_IN_FLIGHT, ORIGINS_REMEMBERED};
+use crate::domain::cron::CronSource;
 use crate::domain::delivery::{AttemptResult, Pace};
 use crate::store::Execution;
 use crate::transport::{BodyStream, Transport};
@@ -27,15 +28,23 @@ fn failed(retry_after: Option<u64>) -> AttemptResult {
     AttemptResult::Refused { code: Some(503), detail: "busy".to_owned(), retry_after, pace: Pace::Usual }
 }
 
+fn of_file(origin: &str) -> Lane {
+    Lane { origin: Origin::new(origin), source: CronSource::File }
+}
+
+fn of_client(origin: &str) -> Lane {
+    Lane { origin: Origin::new(origin), source: CronSource::Api }
+}
+
 fn permits(origins: &OriginLimiter, now: Timestamp) -> Vec<Permit> {
-    std::iter::from_fn(|| origins.admit(Origin::new("https://a.example"), now)).collect()
+    std::iter::from_fn(|| origins.admit(of_file("https://a.example"), now)).collect()
 }
 
 /// Makes one attempt after the other, as soon as each is allowed, and returns when they were made.
 fn attempts(origins: &OriginLimiter, mut now: Timestamp, count: usize) -> Vec<i64> {
     let mut made = Vec::new();
     while made.len() < count {
-        match origins.admit(Origin::new("https://a.example"), now) {
+        match origins.admit(of_file("https://a.example"), now) {
             Some(permit) => {
                 made.push(now.as_second());
                 permit.judge(&failed(None), now);
@@ -47,11 +56,26 @@ fn attempts(origins: &OriginLimiter, mut now: Timestamp, count: usize) -> Vec<i6
 }
 
 #[test]
+fn what_a_client_causes_at_an_origin_is_no_matter_of_files() {
+    let origins = OriginLimiter::default();
+    let retry_in_a_day = failed(Some(86_400));
+    origins.admit(of_client("https://a.example"), at(0)).unwrap().judge(&retry_in_a_day, at(0));
+    assert!(origins.admit(of_client("https://a.example"), at(1)).is_none());
+    assert_eq!(permits(&origins, at(1)).len(), ATTEMPTS_PER_ORIGIN);
+    // However many origins clients name, some attempts are left for files.
+    let many = (0..ATTEMPTS_IN_FLIGHT)
+        .filter_map(|number| origins.admit(of_client(&format!("https://{number}.example")), at(1)));
+    let many: Vec<Permit> = many.collect();
+    assert_eq!(many.len(), CLIENT_ATTEMPTS_IN_FLIGHT);
+    assert!(many.len() < ATTEMPTS_IN_FLIGHT && origins.admit(of_file("https://c.example"), at(1)).is_some());
+}
+
+#[test]
 fn an_origin_has_four_permits_and_another_one_its_own() {
     let origins = OriginLimiter::default();
     let taken = permits(&origins, at(0));
     assert_eq!(taken.len(), 4);
-    assert!(origins.admit(Origin::new("https://b.example"), at(0)).is_some());
+    assert!(origins.admit(of_file("https://b.example"), at(0)).is_some());
     drop(taken);
     assert_eq!(permits(&origins, at(0)).len(), 4);
 }
@@ -100,7 +124,7 @@ fn open_breakers_are_remembered_and_the_number_of_other_origins_is_bounded() {
     let origins = OriginLimiter::default();
     attempts(&origins, at(0), 5);
     for number in 0..2 * ORIGINS_REMEMBERED {
-        let permit = origins.admit(Origin::new(&format!("https://{number}.example")), at(1)).unwrap();
+        let permit = origins.admit(of_file(&format!("https://{number}.example")), at(1)).unwrap();
         permit.judge(&failed(None), at(1));
     }
     assert!(origins.remembered() <= ORIGINS_REMEMBERED);
@@ -111,7 +135,7 @@ fn open_breakers_are_remembered_and_the_number_of_other_origins_is_bounded() {
 fn a_receiver_that_refuses_is_well() {
     let origins = OriginLimiter::default();
     for code in [404, 302, 401, 422, 400, 403] {
-        let permit = origins.admit(Origin::new("https://a.example"), at(0)).unwrap();
+        let permit = origins.admit(of_file("https://a.example"), at(0)).unwrap();
         let detail = String::new();
         let no = AttemptResult::Refused { code: Some(code), detail, retry_after: None, pace: Pace::Slow };
         assert_eq!(permit.judge(&no, at(0)), None);

@@ -359,7 +359,7 @@ async fn not_found(
 async fn may_be_hidden(task: &RunTask<'_>, started_at: Timestamp) -> bool {
     let is_recent = backoff::between(started_at, task.runner.clock.now()) < UNCONFIRMED_MAX;
     let is_of_client = task.claimed.run.cron.is_none();
-    is_of_client && is_recent && task.backend.demands_credentials().await.is_ok_and(|demands| demands)
+    is_of_client && is_recent && task.backend.knows_users().await.is_ok_and(|knows| knows)
 }
 
 async fn wait_before_next_check(runner: &Runner, count: u32) {

@@ -25,6 +25,8 @@ pub struct CronFilter {
     pub enabled: Option<bool>,
     /// A part that the metadata must contain.
     pub metadata: Map<String, Value>,
+    /// Whether this part may be of the values that a file has; otherwise it would tell them to somebody who guesses.
+    pub searches_file_values: bool,
     /// Only these crons.
     pub ids: Option<HashSet<CronId>>,
 }
@@ -133,6 +135,10 @@ fn each(
     mut visit: impl FnMut(Candidate, &Cron),
 ) -> Result<(), StoreError> {
     let part = Value::Object(filter.metadata.clone());
+    let searched = |cron: &Cron, location: Option<&str>| match filter.searches_file_values {
+        true => metadata(cron, location),
+        false => public_metadata(cron),
+    };
     let mut statement = tx.prepare_cached(
         "SELECT rowid AS seq, cron_id, name, location, definition_id, created_at, updated_at \
          FROM crons WHERE removed_at IS NULL",
@@ -151,7 +157,7 @@ fn each(
             && filter.thread_id.is_none_or(|id| thread(&cron) == Some(id))
             && filter.enabled.is_none_or(|enabled| enabled == cron.enabled)
             && (filter.metadata.is_empty()
-                || contains(&Value::Object(metadata(&cron, location.as_deref())), &part));
+                || contains(&Value::Object(searched(&cron, location.as_deref())), &part));
         if matches {
             let candidate = Candidate {
                 cron_id: cron.cron_id,
@@ -194,13 +200,20 @@ fn thread(cron: &Cron) -> Option<ThreadId> {
 /// Returns the user's metadata. That of a cron from a file also says so, and where it is defined.
 pub(super) fn metadata(cron: &Cron, location: Option<&str>) -> Map<String, Value> {
     let mut metadata = cron.request.metadata.clone();
-    match cron.source {
-        CronSource::Api => {}
-        CronSource::File => {
-            metadata.insert("source".to_owned(), json!(cron.source.as_str()));
-            metadata.insert("name".to_owned(), json!(cron.name));
-            metadata.insert("location".to_owned(), json!(location));
-        }
+    metadata.extend(public_metadata(cron));
+    if cron.source == CronSource::File {
+        metadata.insert("location".to_owned(), json!(location));
     }
     metadata
+}
+
+/// Returns the metadata without the values that a file has.
+pub(super) fn public_metadata(cron: &Cron) -> Map<String, Value> {
+    match cron.source {
+        CronSource::Api => cron.request.metadata.clone(),
+        CronSource::File => Map::from_iter([
+            ("source".to_owned(), json!(cron.source.as_str())),
+            ("name".to_owned(), json!(cron.name)),
+        ]),
+    }
 }

@@ -66,7 +66,7 @@ impl Fixture {
     }
 
     async fn claim(&self, now: i64, rate_limit: RateLimit) -> (Vec<ClaimedDelivery>, DeliveryMode) {
-        let claim = self.store.claim_deliveries(at(now), 64, rate_limit, |_| Some(())).await.unwrap();
+        let claim = self.store.claim_deliveries(at(now), 64, rate_limit, |_, _| Some(())).await.unwrap();
         (claim.deliveries.into_iter().map(|(delivery, ())| delivery).collect(), claim.mode)
     }
 
@@ -334,7 +334,7 @@ async fn the_oldest_is_claimed_first_and_a_receiver_without_a_permit_is_asked_ab
     fixture.add(303, B, 90);
     let asked = Arc::<Mutex<Vec<String>>>::default();
     let noted = Arc::clone(&asked);
-    let admit = move |url: &str| {
+    let admit = move |url: &str, _| {
         noted.lock().unwrap().push(url.to_owned());
         (!url.contains("down")).then_some(())
     };

@@ -168,10 +168,13 @@ CREATE TABLE deliveries (
     reason      TEXT,
     created_at  INTEGER NOT NULL,
     ended_at    INTEGER,
-    -- The URL up to and including the first slash after its host, with placeholders as written. Deliveries with
-    -- the same text here go to the same origin. So if one of them gets no permit, the others need not be
-    -- considered.
+    -- Whether a client chose the URL, and not the author of a file.
+    of_client   INTEGER NOT NULL DEFAULT 0 CHECK (of_client IN (0, 1)),
+    -- The URL up to and including the first slash after its host, with placeholders as written, apart for clients
+    -- and for files. Deliveries with the same text here wait for the same permits. So if one of them gets none, the
+    -- others need not be considered.
     receiver    TEXT NOT NULL GENERATED ALWAYS AS (
+        iif(of_client, 'client ', '') ||
         CASE instr(url, '://') WHEN 0 THEN url ELSE
         substr(url, 1, instr(url, '://') + 2 + instr(substr(url, instr(url, '://') + 3) || '/', '/')) END
     ) STORED,

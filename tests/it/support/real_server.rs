@@ -53,7 +53,22 @@ impl RealServer {
         Self::start_with(&["app/agent.py", "auth/auth.py", "auth/langgraph.json"], &[])
     }
 
+    /// Starts such a server that also admits strangers, as the user `guest`.
+    pub(crate) fn start_with_users_and_guests() -> Self {
+        let server = Self::prepare(&["app/agent.py", "auth/auth.py", "auth/langgraph.json"], &[]);
+        let auth = server.folder.path().join("auth.py");
+        let refuses = "raise Auth.exceptions.HTTPException(status_code=401, detail=\"who are you?\")";
+        let text = std::fs::read_to_string(&auth).unwrap();
+        assert!(text.contains(refuses), "{text}");
+        std::fs::write(&auth, text.replace(refuses, "user = \"guest\"")).unwrap();
+        server.started()
+    }
+
     fn start_with(files: &[&str], disabled: &[&str]) -> Self {
+        Self::prepare(files, disabled).started()
+    }
+
+    fn prepare(files: &[&str], disabled: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("langgraph-").tempdir().unwrap();
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/langgraph");
         for file in files.iter().map(|file| fixtures.join(file)) {
@@ -67,9 +82,12 @@ impl RealServer {
             }
             std::fs::write(path, settings.to_string()).unwrap();
         }
-        let mut server = Self { folder, address: free_address(), watched: None };
-        server.start_again();
-        server
+        Self { folder, address: free_address(), watched: None }
+    }
+
+    fn started(mut self) -> Self {
+        self.start_again();
+        self
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

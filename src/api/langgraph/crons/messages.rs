@@ -2,6 +2,7 @@
 //! more.
 
 use crate::api::error_response::ErrorResponse;
+use crate::api::viewer::Viewer;
 use crate::backend::CallError;
 use crate::domain::calendar::CalendarError;
 use crate::domain::ids::ThreadId;
@@ -35,8 +36,8 @@ pub(super) fn thread_not_found(thread_id: ThreadId) -> ErrorResponse {
 
 /// Returns the error for a change of a cron that is defined in a file: it can be changed only there, by those who may
 /// write the file.
-pub(super) fn defined_in_file(name: &str, location: Option<&str>) -> ErrorResponse {
-    let location = location.unwrap_or("a file");
+pub(super) fn defined_in_file(name: &str, location: Option<&str>, viewer: Viewer) -> ErrorResponse {
+    let location = location.filter(|_| viewer == Viewer::OfEverything).unwrap_or("a file");
     ErrorResponse::Conflict(format!(
         "cron {name} is defined in {location}: change it there; agentcron reloads the file by itself"
     ))

@@ -1,4 +1,4 @@
-//! Who may have which cron. An agent server that is open to everybody has no users whose crons could be mixed up. On any
+//! Who may have which cron. An agent server without users has nobody whose crons could be mixed up. On any
 //! other, a client's crons run under our credentials, so the operator must have allowed them (`http.client_crons`), and
 //! the agent server itself decides about each, asked with the client's own credentials.
 
@@ -38,21 +38,19 @@ impl FromRequestParts<Api> for Permission {
                            http.api_keys or [http.keys.NAME] and send a key, or use the Unix socket";
             return Err(ErrorResponse::Forbidden(message.to_owned()));
         }
-        let demands = api.backend.demands_credentials().await;
-        let demands =
-            demands.map_err(|error| messages::server_unclear("whether it demands credentials", &error))?;
-        match (demands, api.access.now().client_crons) {
-            (false, _) => Ok(Permission::All),
-            (true, ClientCrons::Service) => {
-                let twins = api.backend.twins_of(own_headers(&parts.headers));
-                Ok(Permission::AsTheAgentServerSays(Box::new(twins)))
-            }
-            (true, ClientCrons::Open) => {
-                let message = "the agent server demands credentials, and crons of clients would run under those of \
+        if api.access.now().client_crons == ClientCrons::Service {
+            let twins = api.backend.twins_of(own_headers(&parts.headers));
+            return Ok(Permission::AsTheAgentServerSays(Box::new(twins)));
+        }
+        match api.backend.knows_users().await {
+            Ok(false) => Ok(Permission::All),
+            Ok(true) => {
+                let message = "the agent server knows users, and crons of clients would run under the credentials of \
                                agentcron instead of the client's: if that is meant, the operator can set \
                                http.client_crons = \"service\"";
                 Err(ErrorResponse::Forbidden(message.to_owned()))
             }
+            Err(error) => Err(messages::server_unclear("whether it knows users", &error)),
         }
     }
 }

@@ -3,17 +3,23 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use crate::api::viewer::Viewer;
+use crate::api::wire::hide_values_of_definition;
 use crate::domain::cron::{CronSource, OnRunCompleted, Target};
 use crate::domain::ids::AssistantId;
 use crate::store::StoredCron;
 use crate::webhook::redacted;
 
-/// Returns all keys of a cron.
-pub(super) fn cron(stored: &StoredCron, now: Timestamp) -> Value {
+/// Returns all keys of a cron. The values that a file has are the operator's, and not shown to every client.
+pub(super) fn cron(stored: &StoredCron, now: Timestamp, viewer: Viewer) -> Value {
     let cron = &stored.cron;
     let payload = match cron.source {
         CronSource::Api => stored.request.clone(),
-        CronSource::File => file_payload(stored),
+        CronSource::File => file_payload(stored, viewer),
+    };
+    let metadata = match viewer {
+        Viewer::OfEverything => stored.metadata(),
+        Viewer::OfStates => stored.public_metadata(),
     };
     let from_payload = |key: &str| payload.get(key).cloned().unwrap_or_default();
     let (thread_id, on_run_completed) = match cron.request.target {
@@ -33,7 +39,7 @@ pub(super) fn cron(stored: &StoredCron, now: Timestamp) -> Value {
         "timezone": from_payload("timezone"),
         "payload": payload,
         "next_run_date": next,
-        "metadata": stored.metadata(),
+        "metadata": metadata,
         "on_run_completed": on_run_completed,
         "enabled": cron.enabled,
         "created_at": stamp(stored.created_at),
@@ -52,10 +58,13 @@ pub(super) fn selected(cron: Value, keys: &[&str]) -> Value {
 }
 
 /// Returns the fields of the file. Clients of the API must not see a token in its webhook URL.
-fn file_payload(stored: &StoredCron) -> Map<String, Value> {
+fn file_payload(stored: &StoredCron, viewer: Viewer) -> Map<String, Value> {
     let mut payload: Map<String, Value> = serde_json::from_str(&stored.body).unwrap_or_default();
     if let Some(Value::String(webhook)) = payload.get_mut("webhook") {
         *webhook = redacted(webhook);
+    }
+    if viewer == Viewer::OfStates {
+        hide_values_of_definition(&mut payload);
     }
     payload
 }

@@ -34,6 +34,7 @@ pub(super) fn count(body: &Map<String, Value>) -> Result<CronFilter, ErrorRespon
         thread_id: thread_id.transpose()?,
         enabled: None,
         metadata: body.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default(),
+        searches_file_values: false,
         ids: None,
     })
 }

@@ -21,6 +21,7 @@ use crate::api::{AccessRules, Api};
 use crate::backend::AgentClient;
 use crate::clock::Clock;
 use crate::config::{self, Config, Credentials, Environment};
+use crate::domain::access::Caller;
 use crate::engine::Wakes;
 use crate::store::{Execution, Store};
 use crate::transport::Transport;
@@ -61,8 +62,12 @@ impl World {
     }
 
     async fn send_raw(&self, method: &str, path: &str, body: impl Into<Body>) -> TestResponse {
+        self.send_as(Caller::Local, method, path, body).await
+    }
+
+    async fn send_as(&self, caller: Caller, method: &str, path: &str, body: impl Into<Body>) -> TestResponse {
         let request = Request::builder().method(Method::try_from(method).unwrap()).uri(path);
-        let request = request.body(body.into()).unwrap();
+        let request = request.extension(caller).body(body.into()).unwrap();
         let response = crate::api::router(self.api.clone()).oneshot(request).await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
@@ -120,6 +125,7 @@ fn api(folder: &Path, backend: Transport) -> Api {
         webhooks: config::live(WebhookSettings::of_config(&config)).1,
         access: config::live(AccessRules::of_config(&config.http)).1,
         to_finish: Default::default(),
+        held_bodies: Default::default(),
     }
 }
 

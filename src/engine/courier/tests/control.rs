@@ -94,7 +94,7 @@ async fn a_hold_withdraws_attempts_that_are_still_connecting() {
     assert!(rows[0].starts_with("pending 1 withdrawn not sent: webhooks were held"), "{rows:?}");
     // It has cost no step of the retry schedule.
     store.release_webhooks(clock.now(), None).await.unwrap();
-    let claim = store.claim_deliveries(clock.now(), 2, RateLimit::default(), |_| Some(())).await.unwrap();
+    let claim = store.claim_deliveries(clock.now(), 2, RateLimit::default(), |_, _| Some(())).await.unwrap();
     let steps: Vec<_> = claim.deliveries.iter().map(|(taken, ())| (taken.attempt, taken.step())).collect();
     assert_eq!(steps, [(2, 1)]);
 }
