@@ -43,6 +43,7 @@ pub(super) struct Check {
 pub(super) fn check(check: &Check, session: &mut Session) -> Result<(), Failure> {
     let path = check.file.clone().unwrap_or_else(|| session.config_path.clone());
     let config = session.view_config(&path)?;
+    session.output.warn_about(&config.warnings)?;
     if let Some(warning) = exposure(&config.store.path) {
         session.output.warn(&warning)?;
     }

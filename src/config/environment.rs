@@ -92,7 +92,7 @@ impl Environment {
     }
 
     /// Returns this environment for somebody who only looks: a secret without a value may be the daemon's, so that is a
-    /// warning, and something else stands in for it. Nothing that is made with it may be sent.
+    /// warning, and something else is used instead. Nothing that is made with it may be sent.
     pub fn for_looking(&self) -> Self {
         Self { missing: MissingValues::SomebodyElses, ..self.clone() }
     }
@@ -135,14 +135,14 @@ impl Environment {
         self.missing == MissingValues::AMistake
     }
 
-    /// Returns the text filled with what stands in for its placeholders: it has the form of a signing key, which is
+    /// Returns the text filled with what is used instead of its secrets: it has the form of a signing key, which is
     /// valid as a key or a header too, and differs from name to name.
-    pub(super) fn stand_in(text: &str) -> String {
-        let stand_in = |name: &str| {
+    pub(super) fn substitute(text: &str) -> String {
+        let substitute = |name: &str| {
             let digest = Sha256::digest(name);
             Ok::<_, std::convert::Infallible>(format!("whsec_{}", BASE64_STANDARD.encode(digest)))
         };
-        template::fill(text, &stand_in).unwrap_or_default()
+        template::fill(text, &substitute).unwrap_or_default()
     }
 }
 

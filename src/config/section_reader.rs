@@ -58,7 +58,7 @@ impl SectionReader<'_> {
     }
 
     /// Returns a text that may be a secret with its placeholders filled. If only the daemon has a value, something else
-    /// stands in for it.
+    /// is used instead.
     pub(super) fn fill_secret(
         &mut self,
         section: &Section<'_>,
@@ -77,7 +77,7 @@ impl SectionReader<'_> {
             let warning = section.error(key, pointer, no_value(&error, self.environment));
             self.report.warning(warning);
         }
-        Ok(Environment::stand_in(text))
+        Ok(Environment::substitute(text))
     }
 
     /// Returns a text with its placeholders filled, which must not be empty.

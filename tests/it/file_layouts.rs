@@ -179,7 +179,7 @@ fn impossible(layout: &Layout) -> Option<String> {
 
 async fn take_up(layout: &Layout, server: &AgentServerOnPort) -> Result<(), String> {
     if let Some(reason) = impossible(layout) {
-        println!("not shown here: {}: {reason}", layout.name);
+        eprintln!("not shown here: {}: {reason}", layout.name);
         return Ok(());
     }
     let configuration = Configuration::new(&server.url()).top(&format!("include = [\"{}\"]", layout.include));

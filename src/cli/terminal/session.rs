@@ -44,25 +44,14 @@ impl Session {
 
     /// Returns the validated configuration, or every mistake in it. Prints its warnings.
     pub(in crate::cli) fn load_config(&mut self, path: &Path) -> Result<Config, Failure> {
-        self.load_with(path, &self.environment.clone())
+        let config = load(path, &self.environment)?;
+        self.output.warn_about(&config.warnings)?;
+        Ok(config)
     }
 
     /// Returns the configuration to look at: only the daemon may have its secrets, and none of them is valid here.
-    pub(in crate::cli) fn view_config(&mut self, path: &Path) -> Result<Config, Failure> {
-        self.load_with(path, &self.environment.for_looking())
-    }
-
-    fn load_with(&mut self, path: &Path, environment: &Environment) -> Result<Config, Failure> {
-        if !path.exists() {
-            return Err(Failure::Usage(format!(
-                "there is no configuration at {}; name it with --config FILE or $AGENTCRON_CONFIG, go to the folder \
-                 of an agentcron.toml, or write one with `agentcron init`",
-                path.display()
-            )));
-        }
-        let config = config::load(path, environment)?;
-        self.output.warn_about(&config.warnings)?;
-        Ok(config)
+    pub(in crate::cli) fn view_config(&self, path: &Path) -> Result<Config, Failure> {
+        load(path, &self.environment.for_looking())
     }
 
     /// Returns the path of the database. Other mistakes in the configuration, and credentials that only the daemon may
@@ -88,6 +77,17 @@ impl Session {
     pub(in crate::cli) fn open_store(&mut self) -> Result<Reader, Failure> {
         Ok(Reader::open(&self.store_path()?)?)
     }
+}
+
+fn load(path: &Path, environment: &Environment) -> Result<Config, Failure> {
+    if !path.exists() {
+        return Err(Failure::Usage(format!(
+            "there is no configuration at {}; name it with --config FILE or $AGENTCRON_CONFIG, go to the folder of an \
+             agentcron.toml, or write one with `agentcron init`",
+            path.display()
+        )));
+    }
+    Ok(config::load(path, environment)?)
 }
 
 fn default_config() -> PathBuf {
