@@ -284,16 +284,16 @@ async fn the_servers_crons_are_imported_into_a_file_that_passes_check_and_starts
     }
     let configuration = Configuration::new(&server.url()).top("include = [\"crons.d/*.toml\"]");
     let mut daemon = Daemon::prepare(&configuration);
+    let shown = daemon.run_command(&["import", "--from", &server.url(), "--out", "-"]);
     let imported = daemon.json(&["import", "--from", &server.url()]);
     assert_eq!((&imported[0]["crons"], &imported[0]["left_out"]), (&json!(101), &json!(0)), "{imported:?}");
     assert_eq!(imported[0]["variables"], json!(["WEBHOOK_TOKEN"]));
     let file = std::fs::read_to_string(daemon.folder().join("crons.d/imported.toml")).unwrap();
+    assert_eq!(String::from_utf8(shown.stdout).unwrap(), file);
     assert!(!file.contains("SECRET") && file.contains("#   WEBHOOK_TOKEN\n"), "{file}");
     let again = daemon.run_command(&["import", "--from", &server.url()]);
     assert_eq!(again.status.code(), Some(1), "nothing is overwritten");
     assert!(daemon.run_command(&["import", "--from", &server.url(), "--force"]).status.success());
-    let shown = daemon.run_command(&["import", "--from", &server.url(), "--out", "-"]);
-    assert_eq!(String::from_utf8(shown.stdout).unwrap(), file);
 
     daemon.start_with(&[("WEBHOOK_TOKEN", "SECRET")]);
     let check = daemon.run_command(&["check"]);
