@@ -14,6 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use super::held_body::broken_body;
 use crate::api::error_response::ErrorResponse;
+use crate::api::kept::body_that_keeps;
 use crate::domain::bounds::{
     STREAMED_BODIES, STREAMED_BODY_BEGINNING_BYTES, STREAMED_BODY_BEGINNING_WAIT, STREAMED_BODY_TURN_WAIT,
 };
@@ -31,12 +32,8 @@ impl Default for StreamedBodies {
 impl StreamedBodies {
     /// Returns the body as soon as it may be forwarded, with what has arrived of it at its beginning.
     pub(super) async fn admit(&self, body: Body) -> Result<Body, ErrorResponse> {
-        let mut streamed = StreamedBody {
-            beginning: VecDeque::new(),
-            is_over: body.is_end_stream(),
-            rest: body,
-            place: None,
-        };
+        let mut streamed =
+            StreamedBody { beginning: VecDeque::new(), is_over: body.is_end_stream(), rest: body };
         let after_a_while = async {
             sleep(STREAMED_BODY_BEGINNING_WAIT).await;
             self.place().await
@@ -45,11 +42,11 @@ impl StreamedBodies {
             read = streamed.read_beginning() => { read?; None }
             place = after_a_while => Some(place?),
         };
-        streamed.place = match (place, streamed.is_over) {
+        let place = match (place, streamed.is_over) {
             (None, false) => Some(self.place().await?),
             (place, _) => place,
         };
-        Ok(Body::new(streamed))
+        Ok(body_that_keeps(Body::new(streamed), place))
     }
 
     async fn place(&self) -> Result<OwnedSemaphorePermit, ErrorResponse> {
@@ -66,8 +63,6 @@ struct StreamedBody {
     beginning: VecDeque<Frame<Bytes>>,
     rest: Body,
     is_over: bool,
-    /// Kept until the body has been sent.
-    place: Option<OwnedSemaphorePermit>,
 }
 
 impl StreamedBody {
