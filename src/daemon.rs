@@ -107,6 +107,7 @@ pub async fn serve(world: World, ready: impl FnOnce(), stop: CancellationToken) 
 
 /// Brings the store up to date with the configuration, and listens on the port if there is one.
 async fn prepare(world: &World, store: &Store) -> Result<Option<TcpListener>, DaemonError> {
+    scheduler::find_step_while_down(store, &world.clock).await?;
     let definitions = definitions(&world.config.crons, store.installation_id())?;
     let report = store.sync_file_crons(world.clock.now(), definitions).await?;
     store.notice(world.clock.now(), NoticeKind::Configuration, None).await?;

@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::config::{
     self, Config, ConfigErrors, Environment, FILE_BYTES_MAX, LiveWriter, Sources, read_regular,
 };
+use crate::domain::calendar::Calendar;
 use crate::engine::Wakes;
 use crate::store::{NewDefinition, NewNotice, NoticeKind, Store, StoreError, SyncReport};
 use crate::webhook::WebhookSettings;
@@ -121,6 +122,10 @@ async fn pass(reload: &Reload, known: &mut KnownFiles, cause: Cause) -> Result<A
         return Ok(Again::No);
     }
     known.fingerprint = fingerprint;
+    Calendar::reread_zones();
+    if reload.store.zones_changed() {
+        reload.wakes.scheduler.notify_one();
+    }
     match load(reload).await {
         Ok(config) if config.crons.is_empty() && known.crons > 0 => {
             let message = "no cron is left in the configuration; if that is intended, restart the daemon";

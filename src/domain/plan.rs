@@ -1,13 +1,15 @@
 //! The core of agentcron: decides what happens to a cron's occurrences. It is pure: the same arguments give
 //! the same plan.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::backoff;
 use super::bounds::{OCCURRENCES_PER_PASS, ON_TIME_WITHIN, START_DEADLINE_MAX};
 use super::cron::{Catchup, Cron, Overlap};
 use super::cron_state::CronState;
-use super::ids::{FIRST_RUN, RunId};
+use super::ids::{CronId, FIRST_RUN, RunId};
 use super::reason::{Reason, ReasonCode};
 use super::run::Trigger;
 
@@ -121,9 +123,38 @@ pub struct Active {
     pub waiting: u32,
 }
 
-/// Decides about every occurrence in `(cursor, now]`.
-pub fn plan(cron: &Cron, state: &CronState, cursor: Timestamp, active: Active, now: Timestamp) -> Plan {
-    let due = Due::collect(cron, cursor, now);
+/// Instants after the cursors of crons that have a record already, because the clock was set back. Nothing is decided
+/// about them again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decided(BTreeSet<(CronId, Timestamp)>);
+
+impl FromIterator<(CronId, Timestamp)> for Decided {
+    fn from_iter<I: IntoIterator<Item = (CronId, Timestamp)>>(instants: I) -> Self {
+        Self(instants.into_iter().collect())
+    }
+}
+
+impl Decided {
+    /// Returns the first occurrence of the cron strictly after `after` that is still to be decided about.
+    pub fn next_within(&self, cron: &Cron, after: Timestamp) -> Option<Timestamp> {
+        let mut next = next_within(cron, after);
+        while let Some(at) = next.filter(|at| self.0.contains(&(cron.cron_id, *at))) {
+            next = next_within(cron, at);
+        }
+        next
+    }
+}
+
+/// Decides about every occurrence in `(cursor, now]` that is not decided yet.
+pub fn plan(
+    cron: &Cron,
+    state: &CronState,
+    cursor: Timestamp,
+    decided: &Decided,
+    active: Active,
+    now: Timestamp,
+) -> Plan {
+    let due = Due::collect(cron, cursor, decided, now);
     let mut decisions = Vec::new();
     let mut active = active;
     let mut skip_next = state.skip_next;
@@ -164,15 +195,15 @@ struct Due {
 }
 
 impl Due {
-    fn collect(cron: &Cron, cursor: Timestamp, now: Timestamp) -> Self {
+    fn collect(cron: &Cron, cursor: Timestamp, decided: &Decided, now: Timestamp) -> Self {
         let mut instants = Vec::new();
-        let mut next = next_within(cron, cursor);
+        let mut next = decided.next_within(cron, cursor);
         while let Some(at) = next {
             if at > now || instants.len() == OCCURRENCES_PER_PASS {
                 break;
             }
             instants.push(at);
-            next = next_within(cron, at);
+            next = decided.next_within(cron, at);
         }
         Self { instants, next }
     }

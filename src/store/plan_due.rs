@@ -8,6 +8,7 @@ use super::cron_entries;
 use super::occurrences::{Insertion, MergeRule, RunTimes, SkippedRange, cancel_running, insert_pending};
 use super::rows::{millis, parsed};
 use super::scheduled_crons::ScheduledCron;
+use super::set_back::decided;
 use super::{Store, StoreError};
 use crate::domain::cron::{Cron, Overlap};
 use crate::domain::cron_state::{CronState, Pause};
@@ -79,8 +80,9 @@ fn commit_plan(
     now: Timestamp,
 ) -> Result<Planned, StoreError> {
     let cron = &scheduled.cron;
-    let active = active(tx, cron)?;
-    let plan = plan(cron, state, cursor, active, now);
+    let active = active(tx, cron, now)?;
+    let decided = decided(tx, Some(cron.cron_id), cursor)?;
+    let plan = plan(cron, state, cursor, &decided, active, now);
     let mut fired = 0;
     for decision in &plan.decisions {
         match new_row(cron, state, decision, now) {
@@ -139,15 +141,18 @@ fn shortly_before(now: Timestamp) -> Timestamp {
     now.saturating_sub(jiff::SignedDuration::from_mins(1)).unwrap_or(now)
 }
 
-/// Returns the runs of a cron that have not ended, as far as its overlap policy depends on them.
-fn active(tx: &Transaction<'_>, cron: &Cron) -> Result<Active, StoreError> {
+/// Returns the runs of a cron that have not ended, as far as its overlap policy depends on them. One whose time is still
+/// to come, because the clock was set back, is in nobody's way.
+fn active(tx: &Transaction<'_>, cron: &Cron, now: Timestamp) -> Result<Active, StoreError> {
     let mut active = Active::default();
     if cron.policy.overlap == Overlap::Allow {
         return Ok(active);
     }
-    let mut statement =
-        tx.prepare_cached("SELECT run_id, phase FROM runs WHERE cron_id = ?1 AND phase <> 'ended'")?;
-    let mut rows = statement.query([cron.cron_id.to_string()])?;
+    let mut statement = tx.prepare_cached(
+        "SELECT run_id, phase FROM runs WHERE cron_id = ?1 AND phase <> 'ended' \
+         AND (phase <> 'pending' OR scheduled_for <= ?2)",
+    )?;
+    let mut rows = statement.query((cron.cron_id.to_string(), millis(now)))?;
     while let Some(row) = rows.next()? {
         match parsed::<Phase>(row, "phase")? {
             Phase::Pending => active.waiting += 1,
