@@ -1,5 +1,5 @@
-//! What changes in the store when the wall clock was set back: what waits does not wait longer for it, and what is to
-//! come by the new clock is decided again unless a run stands for it.
+//! What changes in the store when the wall clock was set back: what waits does not wait longer for it, and what lies
+//! ahead by the new clock is decided again unless a run stands for it.
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Row, Transaction, named_params};

@@ -30,11 +30,11 @@ fn replace_zone(path: &Path, hours: i8) {
         block.extend([0_u32, 0, 0, 0, 1, 4].iter().flat_map(|count| count.to_be_bytes()));
         block.extend((i32::from(hours) * 3600).to_be_bytes());
         block.extend([0, 0]);
-        block.extend(b"XXX\0");
+        block.extend(b"LCL\0");
         block
     };
     let mut file = [block(b'2'), block(b'2')].concat();
-    file.extend(format!("\nXXX{}\n", -hours).bytes());
+    file.extend(format!("\nLCL{}\n", -hours).bytes());
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let new = path.with_extension("new");
     std::fs::write(&new, file).unwrap();
