@@ -157,7 +157,21 @@ impl<'d> CronTable<'d> {
                 add(mistake, self.locate(mistake, Some(defaults)), environment, report);
             }
         }
-        validated.ok().map(|cron| (cron, fields))
+        let cron = validated.ok()?;
+        self.warn(&cron, &fields, report);
+        Some((cron, fields))
+    }
+
+    /// Warns of retries that cannot happen: the cron's `timeout` counts the occurrence and not each of its runs.
+    fn warn(&self, cron: &Cron, fields: &CronFields, report: &mut Report) {
+        let on = fields.retry.as_ref().and_then(|retry| retry.on.as_ref());
+        let names_timeout = on.is_some_and(|on| on.as_slice().iter().any(|word| word == "timeout"));
+        let has_each = cron.policy.retry.as_ref().is_some_and(|retry| retry.timeout_each.is_some());
+        if names_timeout && cron.policy.timeout.is_some() && !has_each && self.section.has("retry") {
+            let message = "on has \"timeout\", but `timeout` limits the runs of an occurrence together, so none is left";
+            let complaint = Complaint::with_hint(message, "set retry.timeout_each to limit each of them");
+            report.warning(self.section.error("retry", "/on", complaint));
+        }
     }
 
     /// Returns the mistake at the place of the field: in this table, in `[defaults]`, or at the header if it is in
@@ -214,7 +228,6 @@ fn complaints_of_plain(text: &str, environment: &Environment) -> Vec<Complaint> 
 
 fn advice(key: &str) -> Option<&'static str> {
     match key {
-        "retry" => Some("retry is not supported yet: a failed run is recorded and the next occurrence fires"),
         "name" | "cron_name" => Some("the name is the word after [cron."),
         "cron_id" => Some("the id is derived from the name"),
         "on_completion" => Some("did you mean `on_run_completed`?"),

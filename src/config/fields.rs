@@ -68,6 +68,25 @@ cron_fields! {
     jitter: String,
     exclude: Vec<String>,
     pause_after_failures: u32,
+    retry: RetryFields,
+}
+
+/// How failed runs are retried, as written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetryFields {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backoff: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub factor: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on: Option<OneOrMany>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_each: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook_each: Option<bool>,
 }
 
 impl CronFields {
@@ -200,7 +219,7 @@ mod tests {
         let written =
             json!({"schedule": "@daily", "input": [1], "interrupt_before": "*", "stream_mode": ["values"]});
         assert_eq!(serde_json::to_value(fields(written.clone())).unwrap(), written);
-        assert_eq!(CronFields::NAMES.len(), 32);
+        assert_eq!(CronFields::NAMES.len(), 33);
     }
 
     #[test]

@@ -57,7 +57,9 @@ words!(
         Internal = "internal",
         /// Error: the graph failed; `error` says how.
         GraphError = "graph_error",
-        /// Timeout: it ran longer than the cron's `timeout`.
+        /// Error: the graph failed because a service that it uses was overloaded or has limits; `error` says how.
+        Overloaded = "overloaded",
+        /// Timeout: it ran longer than the cron's `timeout`, or its `retry.timeout_each`.
         Timeout = "timeout",
         /// Timeout: it ran longer than the backend allows.
         BackendTimeout = "backend_timeout",
@@ -123,6 +125,10 @@ words!(
         Timeout = "timeout",
         /// It was refused to us to follow it, or to delete its thread.
         BackendDenied = "backend_denied",
+        /// It failed, and its occurrence gets a further run.
+        Retried = "retried",
+        /// It failed, and its occurrence gets no further run although its cron has `retry`.
+        NotRetried = "not_retried",
     }
 );
 
@@ -138,6 +144,8 @@ impl RunEventKind {
             RunEventKind::RuledOut => "shown not to have started",
             RunEventKind::Timeout => "timeout",
             RunEventKind::BackendDenied => "no access",
+            RunEventKind::Retried => "to be retried",
+            RunEventKind::NotRetried => "not retried",
         }
     }
 }

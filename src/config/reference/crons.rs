@@ -2,7 +2,8 @@
 
 use super::{DefaultValue, KeyNames, KeyReference, Secrecy, SectionReference};
 use crate::config::value_type::ValueType;
-use crate::domain::cron::{Catchup, Mode, MultitaskStrategy, OnRunCompleted, Overlap};
+use crate::domain::bounds::{RETRIES_MAX, RETRY_FACTOR_MAX};
+use crate::domain::cron::{Catchup, Mode, MultitaskStrategy, OnRunCompleted, Overlap, RetryOn};
 
 /// The agent server's words for when it writes checkpoints.
 pub(in crate::config) const DURABILITIES: &[&str] = &["sync", "async", "exit"];
@@ -25,6 +26,16 @@ pub(in crate::config) const CRON: SectionReference = SectionReference {
     keys: CRON_KEYS,
     tables: &[],
 };
+
+/// The keys of `retry`. A mistake in their values that the types do not show is found in `validate_cron/retry.rs`.
+const RETRY_KEYS: &[(&str, ValueType)] = &[
+    ("max", ValueType::Integer { min: 0, max: RETRIES_MAX as u64 }),
+    ("backoff", ValueType::Duration),
+    ("factor", ValueType::Number { min: 1, max: RETRY_FACTOR_MAX }),
+    ("on", ValueType::WordOrList(RetryOn::WORDS)),
+    ("timeout_each", ValueType::Duration),
+    ("webhook_each", ValueType::Boolean),
+];
 
 const CRON_KEYS: &[KeyReference] = &[
     KeyReference {
@@ -280,7 +291,15 @@ const CRON_KEYS: &[KeyReference] = &[
         value_type: ValueType::Integer { min: 1, max: u32::MAX as u64 },
         default: DefaultValue::Absent("the cron is never paused automatically"),
         example: "3",
-        meaning: "Pauses the cron after this many failed runs in a row.",
+        meaning: "Pauses the cron after this many failed runs in a row; an occurrence that is retried counts once.",
+        secrecy: Secrecy::Public,
+    },
+    KeyReference {
+        name: "retry",
+        value_type: ValueType::Keys(RETRY_KEYS),
+        default: DefaultValue::Absent("a failed run is not retried"),
+        example: "{ max = 2, backoff = \"1m\", factor = 2, on = [\"error\", \"timeout\"] }",
+        meaning: "Gives an occurrence that failed further runs; [Retries](#retries) describes its keys.",
         secrecy: Secrecy::Public,
     },
 ];
