@@ -100,7 +100,9 @@ impl RetryPolicy {
         match status {
             Status::Error => self.on.contains(&RetryOn::Error),
             Status::Timeout => self.on.contains(&RetryOn::Timeout),
-            Status::Success | Status::Interrupted | Status::Cancelled | Status::Skipped | Status::Missed => false,
+            Status::Success | Status::Interrupted | Status::Cancelled | Status::Skipped | Status::Missed => {
+                false
+            }
         }
     }
 

@@ -4,8 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
+use super::backoff;
 use super::cron::{Cron, CronSource, Mode, OnRunCompleted, Request, Target, Template};
 use super::ids::ThreadId;
+use super::run::Run;
 
 /// Who a run is made for, and what it is asked to do.
 #[derive(Clone, Debug)]
@@ -81,12 +85,14 @@ impl RunSpec {
         }
     }
 
-    /// Returns how long the run may take; `None` means that there is no limit.
-    pub fn timeout(&self) -> Option<Duration> {
-        match self {
-            RunSpec::Cron(cron) => cron.policy.timeout,
-            RunSpec::Client(_) => None,
-        }
+    /// Returns how long a run that started at `started_at` may take, and when it will have taken that long; `None` means
+    /// that there is no limit. The cron's `timeout` counts from the first run of the occurrence.
+    pub fn time_limit(&self, run: &Run, started_at: Timestamp) -> Option<(Timestamp, Duration)> {
+        let RunSpec::Cron(cron) = self else { return None };
+        let timeout_each = cron.policy.retry.as_ref().and_then(|retry| retry.timeout_each);
+        let limit = |from, limit: Option<Duration>| limit.map(|limit| (backoff::after(from, limit), limit));
+        let of_occurrence = limit(run.first_started_at.unwrap_or(started_at), cron.policy.timeout);
+        of_occurrence.into_iter().chain(limit(started_at, timeout_each)).min()
     }
 
     /// Returns how many failures in a row pause the cron; `None` means that none do.

@@ -168,7 +168,8 @@ struct ClaimedStarts {
 /// it.
 ///
 /// An exclusive run waits while another run of its cron is in progress, and while an older one waits. So a
-/// cron with a long queue delays no other cron.
+/// cron with a long queue delays no other cron. It also waits for a retry that is not due yet, whose occurrence is in
+/// progress; a retry waits for older retries only.
 fn claim_due_starts(
     tx: &Transaction<'_>,
     cache: &Definitions,
@@ -246,7 +247,8 @@ fn by_turn<'t>(tx: &'t Transaction<'_>, source: CronSource) -> Result<CachedStat
          AND cancelling IS NULL \
          AND (exclusive = 0 OR NOT EXISTS (SELECT 1 FROM runs AS other WHERE other.cron_id = runs.cron_id \
          AND (other.phase IN ('sending', 'unconfirmed', 'running') OR (other.phase = 'pending' \
-         AND other.act_at <= :now AND (other.act_at, other.rowid) < (runs.act_at, runs.rowid))) \
+         AND iif((other.retry > 0) = (runs.retry > 0), other.act_at <= :now \
+         AND (other.act_at, other.rowid) < (runs.act_at, runs.rowid), other.retry > 0))) \
          AND other.phase <> 'ended')) ORDER BY turn, act_at, rowid"
     );
     Ok(tx.prepare_cached(&sql)?)

@@ -24,10 +24,12 @@ mod lock;
 mod notices;
 mod occurrences;
 mod open;
+mod owed_webhooks;
 mod plan_due;
 mod read;
 mod readers;
 mod replay;
+mod retry;
 mod rows;
 mod scheduled_crons;
 mod step_run;
@@ -69,6 +71,7 @@ pub use read::{
     daemon_state,
 };
 pub use replay::{Replay, ReplayChoice, ReplayOrder};
+pub use retry::RetryRequest;
 pub use scheduled_crons::ScheduledCron;
 pub use step_run::{PreviousRun, RunEvent, Step};
 pub use sync_crons::{NewDefinition, SyncReport};

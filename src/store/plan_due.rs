@@ -11,6 +11,7 @@ use super::scheduled_crons::ScheduledCron;
 use super::{Store, StoreError};
 use crate::domain::cron::{Cron, Overlap};
 use crate::domain::cron_state::{CronState, Pause};
+use crate::domain::ids::FIRST_RUN;
 use crate::domain::plan::{Active, Decision, Former, Plan, plan, plan_edited, undecided_after};
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Phase, Status, Trigger};
@@ -175,19 +176,20 @@ fn shortly_before(now: Timestamp) -> Timestamp {
     now.saturating_sub(jiff::SignedDuration::from_mins(1)).unwrap_or(now)
 }
 
-/// Returns the runs of a cron that have not ended, as far as its overlap policy depends on them.
+/// Returns the runs of a cron that have not ended, as far as its overlap policy depends on them. Between two runs of an
+/// occurrence, the occurrence is in progress.
 fn active(tx: &Transaction<'_>, cron: &Cron) -> Result<Active, StoreError> {
     let mut active = Active::default();
     if cron.policy.overlap == Overlap::Allow {
         return Ok(active);
     }
     let mut statement =
-        tx.prepare_cached("SELECT run_id, phase FROM runs WHERE cron_id = ?1 AND phase <> 'ended'")?;
+        tx.prepare_cached("SELECT run_id, phase, retry FROM runs WHERE cron_id = ?1 AND phase <> 'ended'")?;
     let mut rows = statement.query([cron.cron_id.to_string()])?;
     while let Some(row) = rows.next()? {
         match parsed::<Phase>(row, "phase")? {
-            Phase::Pending => active.waiting += 1,
-            Phase::Sending | Phase::Unconfirmed | Phase::Running => {
+            Phase::Pending if row.get::<_, u32>("retry")? == FIRST_RUN => active.waiting += 1,
+            Phase::Pending | Phase::Sending | Phase::Unconfirmed | Phase::Running => {
                 active.running = Some(parsed(row, "run_id")?);
             }
             Phase::Ended => {}

@@ -62,13 +62,15 @@ fn insert_now(tx: &Transaction<'_>, scheduled: &ScheduledCron, now: Timestamp) -
     }
 }
 
-fn run_in_progress(tx: &Transaction<'_>, cron: &Cron) -> Result<Option<RunId>, StoreError> {
+/// Returns the run of the cron that has to end before another one can start, if there is one.
+pub(super) fn run_in_progress(tx: &Transaction<'_>, cron: &Cron) -> Result<Option<RunId>, StoreError> {
     if cron.policy.overlap == Overlap::Allow {
         return Ok(None);
     }
     let running: Option<String> = tx
         .prepare_cached(
-            "SELECT run_id FROM runs WHERE cron_id = ?1 AND phase IN ('sending', 'unconfirmed', 'running')",
+            "SELECT run_id FROM runs WHERE cron_id = ?1 AND (phase IN ('sending', 'unconfirmed', 'running') \
+             OR (phase = 'pending' AND retry > 0)) AND phase <> 'ended'",
         )?
         .query_row([cron.cron_id.to_string()], |row| row.get(0))
         .optional()?;

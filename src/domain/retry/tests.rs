@@ -82,8 +82,15 @@ fn each_status_and_each_reason_is_retried_or_not() {
     };
     let codes: Vec<&str> = ReasonCode::ALL.iter().filter(is_retried).map(|code| code.as_str()).collect();
     let expected = [
-        "started_late", "adopted", "lost", "graph_error", "overloaded", "timeout", "backend_timeout",
-        "values_too_large", "values_gone",
+        "started_late",
+        "adopted",
+        "lost",
+        "graph_error",
+        "overloaded",
+        "timeout",
+        "backend_timeout",
+        "values_too_large",
+        "values_gone",
     ];
     assert_eq!(codes, expected);
     let never_accepted = Run { state: RunState::Pending { start_number: 1 }, ..run(0) };
@@ -109,7 +116,9 @@ fn an_overload_is_waited_out() {
     };
     let mut soon = policy(2);
     soon.retry.as_mut().unwrap().backoff = Duration::from_secs(1);
-    for (message, seconds) in [("try again in 20ms", 60), ("try again in 6m0s", 360), ("insufficient_quota", 3600)] {
+    for (message, seconds) in
+        [("try again in 20ms", 60), ("try again in 6m0s", 360), ("insufficient_quota", 3600)]
+    {
         let wait = wait(&after_run(&soon, &run(0), &overloaded(message))).as_secs();
         assert!((seconds..=seconds * 12 / 10).contains(&wait), "{message}: {wait} s");
     }

@@ -162,11 +162,9 @@ pub(super) async fn broken(runner: &Runner, run_id: RunId) -> Result<(), StoreEr
 }
 
 async fn commit(runner: &Runner, ending: RunEnding) -> Result<(), StoreError> {
-    let notifies =
-        ending.delivery.as_ref().is_some_and(|delivery| delivery.status == DeliveryStatus::Pending);
     let discards = ending.discard.is_some();
     crash_point("outcome_known").await;
-    runner.store.end_run(ending).await?;
+    let notifies = runner.store.end_run(ending).await?;
     crash_point("outcome_committed").await;
     // One more run may be started, and a run of the same cron may have waited for this one.
     runner.wakes.runner.notify_one();

@@ -16,6 +16,7 @@ use super::{AcceptedRun, RunTask, Runner, Watched, end};
 use crate::backend::{CallError, Denial, JoinResult, ReportedEnd, ResponseStream, RunReport};
 use crate::domain::backoff;
 use crate::domain::bounds::{CANCEL_WAIT, JOIN_WAIT, NOT_FOUND_MAX, POLL_WAIT, UNCONFIRMED_MAX};
+use crate::domain::overload::wait_after_overload;
 use crate::domain::reason::{Reason, ReasonCode, RunEventKind};
 use crate::domain::run::{BackendRun, CancelCause, Outcome, RunChange, RunError, RunState, Status};
 use crate::store::{ClaimedRun, RunEvent, Step, StoreError};
@@ -174,9 +175,9 @@ async fn handle(
 
 /// Waits until the run may have ended, has reached its timeout, or was changed.
 async fn wait(task: &RunTask<'_>, state: &mut FollowState, nudge: &Notify) -> Wakeup {
-    let times_out_at = match (task.claimed.spec.timeout(), state.backend_run.cancelling) {
-        (Some(timeout), None) => Some(backoff::after(state.backend_run.started_at, timeout)),
-        (Some(_), Some(_)) | (None, _) => None,
+    let times_out_at = match state.backend_run.cancelling {
+        None => time_limit(task.claimed, &state.backend_run).map(|(at, _)| at),
+        Some(_) => None,
     };
     let runner = task.runner;
     let joining = wait_for_end(task, state);
@@ -272,8 +273,10 @@ async fn check(task: &RunTask<'_>, state: &mut FollowState) -> Result<Checked, S
     if let (Some(cause), Some(since)) = (state.backend_run.cancelling, state.cancel_since)
         && backoff::between(since, runner.clock.now()) > CANCEL_WAIT
     {
-        let message =
-            format!("{}, but the agent server did not confirm it", cancel_message(task.claimed, cause));
+        let message = format!(
+            "{}, but the agent server did not confirm it",
+            cancel_message(task.claimed, &state.backend_run, cause)
+        );
         let reason = Reason::new(cause.reason_code(), message);
         let outcome = Outcome::without_backend(cause.status(), reason, runner.clock.now());
         end::ended(task, &state.backend_run, outcome, Some(&report.run)).await?;
@@ -412,13 +415,22 @@ async fn finish(
         Some(_) => Some(Pause::Question),
         None => (at_breakpoint || details.interrupted).then_some(Pause::Breakpoint),
     };
-    let cancelled = state
-        .backend_run
-        .cancelling
-        .map(|cause| (cause.status(), Reason::new(cause.reason_code(), cancel_message(task.claimed, cause))));
+    let cancelled = state.backend_run.cancelling.map(|cause| {
+        (
+            cause.status(),
+            Reason::new(cause.reason_code(), cancel_message(task.claimed, &state.backend_run, cause)),
+        )
+    });
     let error = details.error.filter(|_| matches!(report.status.as_str(), "error" | "interrupted"));
     let is_explained = error.is_some();
     let (status, reason) = judge(BackendEnd { status: &report.status, pause, is_explained, cancelled });
+    let is_overload = error.as_ref().is_some_and(|error| wait_after_overload(error).is_some());
+    let reason = match reason {
+        Some(reason) if reason.code == ReasonCode::GraphError && is_overload => {
+            Some(Reason::bare(ReasonCode::Overloaded))
+        }
+        other => other,
+    };
     let outcome = Outcome {
         status,
         reason: reason.or_else(|| details.values.reason()),
@@ -431,10 +443,14 @@ async fn finish(
     Ok(Checked::Ended)
 }
 
-fn cancel_message(claimed: &ClaimedRun, cause: CancelCause) -> String {
+fn time_limit(claimed: &ClaimedRun, backend_run: &BackendRun) -> Option<(Timestamp, Duration)> {
+    claimed.spec.time_limit(&claimed.run, backend_run.started_at)
+}
+
+fn cancel_message(claimed: &ClaimedRun, backend_run: &BackendRun, cause: CancelCause) -> String {
     match cause {
         CancelCause::Timeout => {
-            let limit = claimed.spec.timeout().unwrap_or_default();
+            let limit = time_limit(claimed, backend_run).map(|(_, limit)| limit).unwrap_or_default();
             format!("it ran longer than {} and was cancelled", humantime::format_duration(limit))
         }
         CancelCause::Request => "cancelled on request".to_owned(),

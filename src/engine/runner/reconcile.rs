@@ -153,6 +153,8 @@ async fn rule_out(
     };
     runner.store.step_run(step).await?;
     runner.wakes.runner.notify_one();
+    // If it was a retry that its cron does not want any more, a webhook is due.
+    runner.wakes.courier.notify_one();
     Ok(NextStep::Leave)
 }
 
