@@ -110,6 +110,7 @@ pub async fn serve(world: World, ready: impl FnOnce(), stop: CancellationToken) 
 /// Brings the store up to date with the configuration, and listens on the port if there is one.
 async fn prepare(world: &World, store: &Store) -> Result<Option<TcpListener>, DaemonError> {
     store.record_daemon().await?;
+    scheduler::find_step_while_down(store, &world.clock).await?;
     let definitions = definitions(&world.config.crons, store.installation_id())?;
     store.notice(world.clock.now(), NoticeKind::StoreCopy, None).await?;
     // This must happen before a client can ask for a run: that run would be taken for one that a former

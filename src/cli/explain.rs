@@ -7,9 +7,10 @@ use serde_json::json;
 
 use super::terminal::{Failure, Session, json_time, parse_occurrence, printable, unknown_cron};
 use crate::api::wire;
+use crate::domain::run::Status;
 use crate::present::explain::{self, Explanation, InstantFacts};
 use crate::present::{runs, times};
-use crate::store::{Reader, daemon_state};
+use crate::store::{Reader, RunRow, daemon_state};
 
 /// Explain why a cron did, did not, or will not fire at an instant
 #[derive(Args, Debug)]
@@ -40,7 +41,9 @@ pub(super) fn explain(explain: &Explain, session: &mut Session) -> Result<(), Fa
     let at =
         parse_occurrence(&explain.at, &zone).map_err(|message| Failure::Usage(format!("--at: {message}")))?;
     let records = reader.records_at(record.cron_id, at)?;
-    let found = records.last();
+    // What became of an occurrence is what became of the last of its runs that took place.
+    let took_place = |row: &&RunRow| !matches!(row.status(), Some(Status::Skipped | Status::Missed));
+    let found = records.iter().rev().find(took_place).or(records.last());
     // What an older definition planned is explained by that definition.
     let then = match found.and_then(|row| row.run.cron.as_ref()) {
         Some(version) => reader.definition(version.definition_id, &record.name)?,

@@ -171,6 +171,7 @@ fn type_hint(value_type: ValueType) -> Option<&'static str> {
         ValueType::Duration => Some("a duration is written \"90s\", \"5m\", \"1h30m\" or \"7d\""),
         ValueType::DayList => Some("days are written [\"2026-12-25\", \"2026-12-24..2027-01-02\"]"),
         ValueType::TextList | ValueType::IntegerList { .. } => Some("write a list: […]"),
+        ValueType::Keys(_) => Some("write a table: { … }"),
         ValueType::Text
         | ValueType::Url
         | ValueType::Path
@@ -182,7 +183,6 @@ fn type_hint(value_type: ValueType) -> Option<&'static str> {
         | ValueType::WordOrList(_)
         | ValueType::Number { .. }
         | ValueType::Table
-        | ValueType::Keys(_)
         | ValueType::Any => None,
     }
 }

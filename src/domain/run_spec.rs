@@ -85,14 +85,15 @@ impl RunSpec {
         }
     }
 
-    /// Returns how long a run that started at `started_at` may take, and when it will have taken that long; `None` means
-    /// that there is no limit. The cron's `timeout` counts from the first run of the occurrence.
+    /// Returns how long a run that started at `started_at` may take, and since when that counts; `None` means that there is
+    /// no limit. The cron's `timeout` counts from the start of the first run of the occurrence.
     pub fn time_limit(&self, run: &Run, started_at: Timestamp) -> Option<(Timestamp, Duration)> {
         let RunSpec::Cron(cron) = self else { return None };
         let timeout_each = cron.policy.retry.as_ref().and_then(|retry| retry.timeout_each);
-        let limit = |from, limit: Option<Duration>| limit.map(|limit| (backoff::after(from, limit), limit));
-        let of_occurrence = limit(run.first_started_at.unwrap_or(started_at), cron.policy.timeout);
-        of_occurrence.into_iter().chain(limit(started_at, timeout_each)).min()
+        let limits =
+            [(run.first_started_at.unwrap_or(started_at), cron.policy.timeout), (started_at, timeout_each)];
+        let limits = limits.into_iter().filter_map(|(from, limit)| Some((from, limit?)));
+        limits.min_by_key(|(from, limit)| backoff::after(*from, *limit))
     }
 
     /// Returns how many failures in a row pause the cron; `None` means that none do.

@@ -32,6 +32,7 @@ mod replay;
 mod retry;
 mod rows;
 mod scheduled_crons;
+mod set_back;
 mod step_run;
 mod suspended;
 mod sync_crons;

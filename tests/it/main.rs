@@ -53,3 +53,4 @@ mod web_pages;
 mod webhook_control;
 mod webhook_tools;
 mod webhooks;
+mod zones;
