@@ -167,11 +167,11 @@ pub(super) async fn retry(
     JsonBody(wire::RetryRequest { input }): JsonBody<wire::RetryRequest>,
 ) -> Result<Json<wire::Triggered>, ErrorResponse> {
     let run_id: RunId = id("run", &run_id)?;
-    if input.as_ref().is_some_and(|input| input.to_string().contains("${{")) {
+    if input.to_string().contains("${{") {
         let why = "placeholders are filled in the cron's own input only";
         return Err(ErrorResponse::Invalid(format!("input: got `${{{{`, expected plain values: {why}")));
     }
-    let request = RetryRequest { run_id, input };
+    let request = RetryRequest { run_id, input: Some(input).filter(|input| !input.is_null()) };
     let Some(TriggeredRun { run, waits_for }) = api.store.retry_run(api.clock.now(), request).await? else {
         return Err(not_found(run_id));
     };

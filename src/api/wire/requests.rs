@@ -46,8 +46,8 @@ pub struct BackfillRequest {
 #[serde(deny_unknown_fields)]
 pub struct RetryRequest {
     /// What the graph is given instead of the cron's own input; null or absent for that one. Placeholders are refused.
-    #[schema(value_type = Object)]
-    pub input: Option<Value>,
+    #[serde(default)]
+    pub input: Value,
 }
 
 /// The new run.
