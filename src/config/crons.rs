@@ -11,7 +11,7 @@ use super::reference;
 use super::section::Section;
 use super::settings::{CronDefinition, SourceLocation};
 use super::validate_cron::{FieldError, FieldErrorKind, check_values, check_webhook_policy, validate_cron};
-use crate::domain::cron::Cron;
+use crate::domain::cron::{Cron, RetryOn};
 use crate::domain::template;
 use crate::domain::url_policy::UrlPolicy;
 
@@ -164,10 +164,15 @@ impl<'d> CronTable<'d> {
 
     /// Warns of retries that cannot happen: the cron's `timeout` counts the occurrence and not each of its runs.
     fn warn(&self, cron: &Cron, fields: &CronFields, report: &mut Report) {
-        let on = fields.retry.as_ref().and_then(|retry| retry.on.as_ref());
-        let names_timeout = on.is_some_and(|on| on.as_slice().iter().any(|word| word == "timeout"));
-        let has_each = cron.policy.retry.as_ref().is_some_and(|retry| retry.timeout_each.is_some());
-        if names_timeout && cron.policy.timeout.is_some() && !has_each && self.section.has("retry") {
+        let names_ends = fields.retry.as_ref().is_some_and(|written| written.contains_key("on"));
+        let Some(retry) = cron.policy.retry.as_ref().filter(|_| names_ends && self.section.has("retry"))
+        else {
+            return;
+        };
+        if retry.on.contains(&RetryOn::Timeout)
+            && retry.timeout_each.is_none()
+            && cron.policy.timeout.is_some()
+        {
             let message = "on has \"timeout\", but `timeout` limits the runs of an occurrence together, so none is left";
             let complaint = Complaint::with_hint(message, "set retry.timeout_each to limit each of them");
             report.warning(self.section.error("retry", "/on", complaint));

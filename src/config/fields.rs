@@ -68,25 +68,7 @@ cron_fields! {
     jitter: String,
     exclude: Vec<String>,
     pause_after_failures: u32,
-    retry: RetryFields,
-}
-
-/// How failed runs are retried, as written.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RetryFields {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub backoff: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub factor: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub on: Option<OneOrMany>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub timeout_each: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub webhook_each: Option<bool>,
+    retry: Map<String, Value>,
 }
 
 impl CronFields {

@@ -1,42 +1,16 @@
 //! Compares a TOML value with the type that its key has. A complaint never quotes text, which could be a secret.
 
-use toml::de::{DeInteger, DeTable, DeValue};
+use toml::de::{DeInteger, DeValue};
 
-use super::errors::{Complaint, quoted_key};
-use super::nearest::did_you_mean;
+use super::errors::Complaint;
 use super::reference::{DefaultValue, KeyReference};
 use super::value_type::ValueType;
 
 /// Returns what is wrong with the type of a key's value, or `None` if it fits.
 pub(super) fn type_complaint(key: &KeyReference, value: &DeValue<'_>) -> Option<Complaint> {
-    let absent = match key.default {
-        DefaultValue::Absent(meaning) => Some(meaning),
-        DefaultValue::Required | DefaultValue::Toml(_) => None,
-    };
-    complaint(key.value_type, absent, value)
-}
-
-/// Returns the first mistake in a table that has these keys only.
-fn keys_complaint(keys: &[(&'static str, ValueType)], table: &DeTable<'_>) -> Option<Complaint> {
-    table.iter().find_map(|(name, value)| {
-        let name: &str = name.get_ref();
-        let Some((name, value_type)) = keys.iter().find(|(known, _)| *known == name) else {
-            let hint = did_you_mean(name, keys.iter().map(|(known, _)| *known));
-            return Some(Complaint::with_hint(format!("unknown key {}", quoted_key(name)), hint));
-        };
-        let Complaint { message, hint } = complaint(*value_type, None, value.get_ref())?;
-        Some(Complaint { message: format!("{name}: {message}"), hint })
-    })
-}
-
-/// `absent` is what happens without a value, if that can be advised.
-fn complaint(value_type: ValueType, absent: Option<&str>, value: &DeValue<'_>) -> Option<Complaint> {
-    if let (ValueType::Keys(keys), DeValue::Table(table)) = (value_type, value) {
-        return keys_complaint(keys, table);
-    }
-    let mismatch = mismatch(value_type, value)?;
-    let hint = match (&mismatch, value_type, absent) {
-        (Mismatch::OutOfRange { .. }, ValueType::Integer { .. }, Some(meaning)) => {
+    let mismatch = mismatch(key.value_type, value)?;
+    let hint = match (&mismatch, key.value_type, key.default) {
+        (Mismatch::OutOfRange { .. }, ValueType::Integer { .. }, DefaultValue::Absent(meaning)) => {
             Some(format!("leave it out and {meaning}"))
         }
         (Mismatch::OutOfRange { .. }, _, _) => None,
@@ -114,9 +88,8 @@ fn mismatch(value_type: ValueType, value: &DeValue<'_>) -> Option<Mismatch> {
         ValueType::IntegerList { min, max } => {
             list(value, "a list", |item| number(item, CheckedPart::ListItem, min, max))
         }
-        ValueType::Number { min, max } => decimal(value, min, max),
-        ValueType::Table | ValueType::Keys(_) if matches!(value, DeValue::Table(_)) => None,
-        ValueType::Table | ValueType::Keys(_) => wrong_type(value, whole, "a table"),
+        ValueType::Table if matches!(value, DeValue::Table(_)) => None,
+        ValueType::Table => wrong_type(value, whole, "a table"),
         ValueType::Any => None,
     }
 }
@@ -135,19 +108,6 @@ fn number(value: &DeValue<'_>, part: CheckedPart, min: u64, max: u64) -> Option<
     };
     let is_within = u64::try_from(number).is_ok_and(|number| (min..=max).contains(&number));
     (!is_within).then_some(Mismatch::OutOfRange { got: number, part, min, max })
-}
-
-fn decimal(value: &DeValue<'_>, min: u32, max: u32) -> Option<Mismatch> {
-    let number = match value {
-        DeValue::Float(float) => float.as_str().parse().ok(),
-        DeValue::Integer(written) => written.as_str().parse().ok(),
-        _ => None,
-    };
-    let is_within = number.is_some_and(|number: f64| (f64::from(min)..=f64::from(max)).contains(&number));
-    if is_within {
-        return None;
-    }
-    wrong_type(value, CheckedPart::WholeValue, &format!("a number from {min} to {max}"))
 }
 
 fn list(
@@ -171,7 +131,6 @@ fn type_hint(value_type: ValueType) -> Option<&'static str> {
         ValueType::Duration => Some("a duration is written \"90s\", \"5m\", \"1h30m\" or \"7d\""),
         ValueType::DayList => Some("days are written [\"2026-12-25\", \"2026-12-24..2027-01-02\"]"),
         ValueType::TextList | ValueType::IntegerList { .. } => Some("write a list: […]"),
-        ValueType::Keys(_) => Some("write a table: { … }"),
         ValueType::Text
         | ValueType::Url
         | ValueType::Path
@@ -181,7 +140,6 @@ fn type_hint(value_type: ValueType) -> Option<&'static str> {
         | ValueType::Integer { .. }
         | ValueType::TextOrList
         | ValueType::WordOrList(_)
-        | ValueType::Number { .. }
         | ValueType::Table
         | ValueType::Any => None,
     }

@@ -22,11 +22,6 @@ pub enum ValueType {
         min: u64,
         max: u64,
     },
-    /// A number, decimal or whole, both bounds included.
-    Number {
-        min: u32,
-        max: u32,
-    },
     TextList,
     /// One text, or a list of texts.
     TextOrList,
@@ -41,8 +36,6 @@ pub enum ValueType {
     DayList,
     /// A table with any keys and values.
     Table,
-    /// A table with some of these keys, which have values of these types, and no others.
-    Keys(&'static [(&'static str, ValueType)]),
     /// Any value.
     Any,
 }
@@ -59,17 +52,12 @@ impl fmt::Display for ValueType {
             Self::Word(words) => f.write_str(&quoted_words(words)),
             Self::Boolean => f.write_str("true or false"),
             Self::Integer { min, max } => write!(f, "integer from {min} to {max}"),
-            Self::Number { min, max } => write!(f, "number from {min} to {max}"),
             Self::TextList => f.write_str("list of texts"),
             Self::TextOrList => f.write_str("text or list of texts"),
             Self::WordOrList(words) => write!(f, "one or a list of {}", quoted_words(words)),
             Self::IntegerList { min, max } => write!(f, "list of integers from {min} to {max}"),
             Self::DayList => f.write_str("list of days or ranges of days"),
             Self::Table => f.write_str("table"),
-            Self::Keys(keys) => {
-                let names: Vec<String> = keys.iter().map(|(name, _)| format!("`{name}`")).collect();
-                write!(f, "table of {}", names.join(", "))
-            }
             Self::Any => f.write_str("any value"),
         }
     }

@@ -2,8 +2,7 @@
 
 use super::{DefaultValue, KeyNames, KeyReference, Secrecy, SectionReference};
 use crate::config::value_type::ValueType;
-use crate::domain::bounds::{RETRIES_MAX, RETRY_FACTOR_MAX};
-use crate::domain::cron::{Catchup, Mode, MultitaskStrategy, OnRunCompleted, Overlap, RetryOn};
+use crate::domain::cron::{Catchup, Mode, MultitaskStrategy, OnRunCompleted, Overlap};
 
 /// The agent server's words for when it writes checkpoints.
 pub(in crate::config) const DURABILITIES: &[&str] = &["sync", "async", "exit"];
@@ -26,16 +25,6 @@ pub(in crate::config) const CRON: SectionReference = SectionReference {
     keys: CRON_KEYS,
     tables: &[],
 };
-
-/// The keys of `retry`. A mistake in their values that the types do not show is found in `validate_cron/retry.rs`.
-const RETRY_KEYS: &[(&str, ValueType)] = &[
-    ("max", ValueType::Integer { min: 0, max: RETRIES_MAX as u64 }),
-    ("backoff", ValueType::Duration),
-    ("factor", ValueType::Number { min: 1, max: RETRY_FACTOR_MAX }),
-    ("on", ValueType::WordOrList(RetryOn::WORDS)),
-    ("timeout_each", ValueType::Duration),
-    ("webhook_each", ValueType::Boolean),
-];
 
 const CRON_KEYS: &[KeyReference] = &[
     KeyReference {
@@ -296,7 +285,7 @@ const CRON_KEYS: &[KeyReference] = &[
     },
     KeyReference {
         name: "retry",
-        value_type: ValueType::Keys(RETRY_KEYS),
+        value_type: ValueType::Table,
         default: DefaultValue::Absent("a failed run is not retried"),
         example: "{ max = 2, backoff = \"1m\", factor = 2, on = [\"error\", \"timeout\"] }",
         meaning: "Gives an occurrence that failed further runs; [Retries](#retries) describes its keys.",

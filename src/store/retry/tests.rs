@@ -8,10 +8,12 @@ use serde_json::json;
 
 use super::*;
 use crate::config::{self, CronFields};
+use crate::domain::cron::{OnRunCompleted, Template};
 use crate::domain::delivery::{DeliveryStatus, NewDelivery};
 use crate::domain::ids::{BackendRunId, DeliveryId, ThreadId};
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Outcome, RunChange, Status};
+use crate::domain::run_spec::ClientRunSpec;
 use crate::store::tests::open_store;
 use crate::store::{ClaimLimits, ClaimedRun, CronStateChange, Execution, NewDefinition, RunEnding, Step};
 
@@ -235,4 +237,11 @@ async fn a_run_is_retried_on_request_with_an_input_that_no_edit_changes() {
     store.sync_file_crons(at("09:02:30"), vec![]).await.unwrap();
     let refused = store.retry_run(at("09:02:40"), request(None)).await.unwrap_err().to_string();
     assert!(refused.contains("its cron digest was removed"), "{refused}");
+    let of_client = RunId(uuid::Uuid::from_u128(7));
+    let hook = Template("https://example.com/hook".to_owned());
+    let spec = ClientRunSpec::new("agent".to_owned(), None, OnRunCompleted::Keep, hook);
+    store.insert_client_runs(at("09:03:00"), vec![(of_client, spec)]).await.unwrap();
+    let of_client = RetryRequest { run_id: of_client, input: None };
+    let refused = store.retry_run(at("09:03:01"), of_client).await.unwrap_err().to_string();
+    assert!(refused.contains("only the client can start it again"), "{refused}");
 }

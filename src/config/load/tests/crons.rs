@@ -255,21 +255,21 @@ fn a_definition_keeps_its_placeholders_and_its_place() {
 fn each_mistake_in_retry_is_reported_at_its_place() {
     check_cron("retry = { max = 2, backoff = \"30s\", factor = 1.5, on = \"error\", timeout_each = \"1m\", webhook_each = true }", expect!["ok: x"]);
     check_cron("retry.max = 0", expect!["ok: x"]);
-    check_cron("retry = { backoff = \"2h\", on = [\"cancelled\", \"eror\"] }", expect![[r#"
-        a.toml:4:9: retry: has no max, expected one from 1 to 10, such as { max = 2 }
-        a.toml:4:21: retry: backoff: longer than 1h, which is the longest wait before a retry
-        a.toml:4:32: retry: on: got `cancelled`, expected one of error, timeout
-        a.toml:4:32: retry: on: got `eror`, expected one of error, timeout (did you mean `error`?)"#]]);
+    check_cron("retry = { backoff = \"2h\" }", expect![[r#"a.toml:4:9: retry: missing field `max` (write { max = 2, backoff = "1m" })"#]]);
+    check_cron("retry = { max = 1, backoff = \"2h\", on = [\"cancelled\", \"eror\"] }", expect![[r#"
+        a.toml:4:30: retry: backoff: expected more than 0 and at most 1h
+        a.toml:4:41: retry: on: got `cancelled`, expected one of error, timeout
+        a.toml:4:41: retry: on: got `eror`, expected one of error, timeout (did you mean `error`?)"#]]);
     check_cron("retry = { max = 1, backoff = \"0s\", on = [], timeout_each = \"soon\" }", expect![[r#"
-        a.toml:4:30: retry: backoff: got a duration of zero, expected a longer one
+        a.toml:4:30: retry: backoff: expected more than 0 and at most 1h
         a.toml:4:41: retry: on: got an empty list, expected "error" or "timeout"
         a.toml:4:60: retry: timeout_each: got `soon`, expected a duration such as 90s, 5m, 1h30m or 7d"#]]);
-    check_cron("[cron.x.retry]\nmax = 11", expect!["a.toml:4:1: retry: max: got 11, expected 0 to 10"]);
-    check_cron("retry = { max = 2, factor = 0.5 }", expect!["a.toml:4:9: retry: factor: got a decimal number, expected a number from 1 to 10"]);
-    check_cron("retry = { max = 2, back_off = \"1m\" }", expect!["a.toml:4:9: retry: unknown key `back_off` (did you mean `backoff`?)"]);
+    check_cron("[cron.x.retry]\nmax = 11", expect!["a.toml:5:7: retry: max: got 11, expected 0 to 10"]);
+    check_cron("retry = { max = 2, factor = 0.5 }", expect!["a.toml:4:29: retry: factor: got 0.5, expected 1 to 10"]);
+    check_cron("retry = { max = 2, back_off = \"1m\" }", expect![[r#"a.toml:4:9: retry: unknown field `back_off`, expected one of `max`, `backoff`, `factor`, `on`, `timeout_each`, `webhook_each` (write { max = 2, backoff = "1m" })"#]]);
     check_cron("timeout = \"1h\"\nretry = { max = 1, on = [\"error\", \"timeout\"] }", expect![[r#"
         warning: a.toml:5:25: retry: on has "timeout", but `timeout` limits the runs of an occurrence together, so none is left (set retry.timeout_each to limit each of them)
         ok: x"#]]);
     check_cron("timeout = \"1h\"\nretry = { max = 1, on = \"timeout\", timeout_each = \"10m\" }", expect!["ok: x"]);
-    check("[defaults]\nretry = { max = 99 }\n", expect!["a.toml:2:9: retry: max: got 99, expected 0 to 10"]);
+    check("[defaults]\nretry = { max = 99 }\n", expect!["a.toml:2:17: retry: max: got 99, expected 0 to 10"]);
 }
