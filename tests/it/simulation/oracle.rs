@@ -225,7 +225,8 @@ impl Row {
     /// Whether its own end tells something about its occurrence.
     fn took_place(&self) -> bool {
         let never_ran = matches!(self.status.as_deref(), Some("missed" | "skipped"));
-        !never_ran && !(self.retry > 0 && self.reason_code.as_deref() == Some("start_deadline"))
+        let expired = self.retry > 0 && self.reason_code.as_deref() == Some("start_deadline");
+        !never_ran && !expired
     }
 }
 
