@@ -9,9 +9,11 @@ use rusqlite::{Params, Transaction};
 
 use super::{Reader, number};
 use crate::domain::delivery::DeliveryStatus;
+use crate::domain::outage::Outage;
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Phase, Status};
 use crate::store::lock::open_lock;
+use crate::store::outages::lasting_since;
 use crate::store::rows::{millis, parsed, time};
 use crate::store::{NoticeKind, StoreError};
 
@@ -34,7 +36,7 @@ pub struct Overview {
     pub ended: Vec<(Status, u64)>,
     /// Runs that have not ended, of any age.
     pub in_progress: Vec<(Phase, u64)>,
-    /// Deliveries of runs in that range.
+    /// Deliveries that were made in that range.
     pub deliveries: Vec<(DeliveryStatus, u64)>,
     /// Deliveries that wait for an attempt, of any age.
     pub deliveries_waiting: u64,
@@ -103,14 +105,19 @@ impl Reader {
         })
     }
 
-    /// Counts what was scheduled for `since` or later.
+    /// Returns the outages that had not ended before `since`, the latest first.
+    pub fn outages(&self, since: Timestamp) -> Result<Vec<Outage>, StoreError> {
+        self.at_one_moment(|tx| lasting_since(tx, since))
+    }
+
+    /// Counts what happened at `since` or later.
     pub fn overview(&self, since: Timestamp) -> Result<Overview, StoreError> {
         self.at_one_moment(|tx| {
             Ok(Overview {
                 ended: counts(
                     tx,
                     "SELECT status AS word, sum(occurrences) AS number FROM runs \
-                     WHERE scheduled_for >= ?1 AND phase = 'ended' GROUP BY status",
+                     WHERE ended_at >= ?1 AND phase = 'ended' GROUP BY status",
                     [millis(since)],
                 )?,
                 in_progress: counts(
@@ -120,9 +127,7 @@ impl Reader {
                 )?,
                 deliveries: counts(
                     tx,
-                    "SELECT deliveries.status AS word, count(*) AS number FROM runs \
-                     JOIN deliveries ON deliveries.run_id = runs.run_id \
-                     WHERE scheduled_for >= ?1 GROUP BY deliveries.status",
+                    "SELECT status AS word, count(*) AS number FROM deliveries WHERE created_at >= ?1 GROUP BY status",
                     [millis(since)],
                 )?,
                 deliveries_waiting: count(
