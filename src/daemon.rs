@@ -4,6 +4,7 @@
 mod files;
 mod reload;
 mod restart;
+mod status_line;
 #[cfg_attr(not(target_os = "linux"), path = "daemon/watch_nothing.rs")]
 mod watch;
 
@@ -34,6 +35,7 @@ use crate::transport::{Relay, Transport};
 use crate::webhook::{LiveSettings, Sender, WebhookSettings};
 
 use reload::Reload;
+use status_line::StatusLine;
 
 /// The surroundings of a daemon.
 pub struct World {
@@ -56,6 +58,8 @@ pub struct World {
     /// Notified when the files must be read again; the daemon also watches them. With `None` it reads them at
     /// its start only.
     pub reload: Option<Arc<Notify>>,
+    /// Shows a line about the state of the daemon to whoever manages it; `None` if nobody does.
+    pub show_status: Option<fn(&str)>,
 }
 
 /// Why a daemon ended that was not asked to stop.
@@ -179,9 +183,14 @@ fn spawn(world: World, store: Store, network: Option<TcpListener>, stop: &Cancel
         to_finish: TaskTracker::new(),
         held_bodies: HeldBodies::default(),
     };
-    let World { config, environment, clock, socket, relay, reload, .. } = world;
-    let listeners = Listeners { socket: socket.and_then(|path| bind_socket(&path)), network };
+    let World { config, environment, clock, socket, relay, reload, show_status, .. } = world;
     let mut loops = Loops::new();
+    if let Some(show) = show_status {
+        let line = StatusLine { store: store.clone(), clock: clock.clone(), health: engine.health(), show };
+        let stop = stop.clone();
+        loops.spawn(async move { ("status line", status_line::run(line, stop).await) });
+    }
+    let listeners = Listeners { socket: socket.and_then(|path| bind_socket(&path)), network };
     if listeners.socket.is_some() || listeners.network.is_some() {
         let gateway = gateway(api, relay, &config);
         let stop = stop.clone();

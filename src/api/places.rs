@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Connections are dropped by the hundred during a flood; one line says so.
-const WARNED_EVERY: Duration = Duration::from_secs(60);
+const WARNED_EVERY: Duration = Duration::from_secs(3_600);
 
 /// How many connections one listener has at once.
 #[derive(Clone, Copy)]

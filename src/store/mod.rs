@@ -16,6 +16,7 @@ mod delivery_mode;
 mod denials;
 mod edits;
 mod end_run;
+mod ended;
 mod error;
 mod exposure;
 mod housekeeping;
@@ -55,6 +56,7 @@ pub use backfill::{BackfillFate, BackfillLine, BackfillOrder};
 pub use cancel::{CancelEffect, CancelledRun};
 pub use claim_runs::{Claim, ClaimLimits, ClaimedRun};
 pub use counts::{CommitCounts, Histogram, HistogramSnapshot, ResponseClass};
+pub use cron_entries::CronsAtAGlance;
 pub use cron_state::{ChangedCronState, CronStateChange};
 pub use deliveries::{ClaimedDelivery, DeliveryClaim, FinishedAttempt};
 pub use delivery_mode::DeliveryModeChange;
@@ -172,6 +174,11 @@ impl Store {
     /// Returns the counts of what this process has committed.
     pub fn counts(&self) -> &CommitCounts {
         self.writer.counts()
+    }
+
+    /// Returns after the next commit, or at once if there was one since the last call.
+    pub async fn next_commit(&self) {
+        self.writer.committed().notified().await;
     }
 
     /// Returns how many changes wait for the writer.

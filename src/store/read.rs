@@ -144,7 +144,7 @@ fn row_columns() -> String {
 }
 
 /// Reads a count. SQLite has only signed numbers.
-fn number(row: &Row<'_>, column: &str) -> Result<u64, StoreError> {
+pub(super) fn number(row: &Row<'_>, column: &str) -> Result<u64, StoreError> {
     Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
 }
 

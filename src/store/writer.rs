@@ -7,10 +7,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::counts::{CommitCounts, Tx};
+use super::counts::{CommitCounts, Counted, Tx};
 use super::{Execution, StoreError};
 use crate::domain::bounds::{WRITES_PER_COMMIT, WRITES_QUEUED};
 
@@ -33,6 +33,8 @@ struct WriterHealth {
     /// What keeps us from committing right now.
     trouble: Mutex<Option<String>>,
     counts: CommitCounts,
+    /// Notified after each commit.
+    committed: Notify,
 }
 
 /// The closures that are not in the batch yet. Once the queue is closed, the writer no longer waits for the
@@ -127,6 +129,10 @@ impl Writer {
         &self.health.counts
     }
 
+    pub(super) fn committed(&self) -> &Notify {
+        &self.health.committed
+    }
+
     pub(super) fn queued(&self) -> usize {
         match &self.execute {
             Execute::Thread { queue: Some(queue), .. } => queue.max_capacity() - queue.capacity(),
@@ -197,7 +203,7 @@ enum Committed {
 }
 
 /// Commits the batch, waiting as long as the disk is full or the file is locked, and sends every caller its
-/// result.
+/// result. What has ended is logged after that, so that nobody waits for the log.
 fn commit_until_done(
     connection: &mut Connection,
     mut batch: Vec<Box<dyn QueuedWrite>>,
@@ -206,7 +212,7 @@ fn commit_until_done(
 ) -> Committed {
     let outcome = loop {
         match commit(connection, &mut batch, &health.counts, queue) {
-            Ok(()) => break Ok(()),
+            Ok(counted) => break Ok(counted),
             Err(error) if (error.is_disk_full() || error.is_busy()) && !queue.is_closed() => {
                 report(&health.trouble, Some(&error));
                 std::thread::sleep(RETRY_WAIT);
@@ -224,7 +230,15 @@ fn commit_until_done(
         work.reply();
     }
     match outcome {
-        Ok(()) => Committed::Yes,
+        Ok(counted) => {
+            for counted in counted {
+                if let Counted::Ended(ended) = counted {
+                    ended.log();
+                }
+            }
+            health.committed.notify_one();
+            Committed::Yes
+        }
         Err(_) => Committed::StoreLost,
     }
 }
@@ -239,7 +253,7 @@ fn commit(
     batch: &mut Vec<Box<dyn QueuedWrite>>,
     counts: &CommitCounts,
     queue: &mut Queue<'_>,
-) -> Result<(), StoreError> {
+) -> Result<Vec<Counted>, StoreError> {
     let tx = Tx::of(connection.transaction_with_behavior(TransactionBehavior::Immediate)?);
     run_each(&tx, batch)?;
     let known = batch.len();
@@ -248,9 +262,9 @@ fn commit(
     // A COMMIT that fails may have taken effect all the same. Only after a full disk or a lock is it known
     // not to have.
     let began = Instant::now();
-    tx.commit(counts)?;
+    let counted = tx.commit(counts)?;
     counts.commits.observe(began.elapsed());
-    Ok(())
+    Ok(counted)
 }
 
 /// Runs each closure in a savepoint of its own.
