@@ -29,7 +29,7 @@ fn an_event_is_one_line_and_has_nothing_unprintable() {
 #[test]
 fn further_lines_of_a_message_have_a_margin() {
     let event = event(
-        "{\"level\":\"ERROR\",\"message\":\"not reloaded:\\na.toml:1:1: \u{1b}[2J\",\"target\":\"agentcron\"}",
+        "{\"level\":\"ERROR\",\"message\":\"not reloaded:\\na.toml:1:1: \\u001b[2J\",\"target\":\"agentcron\"}",
     );
     assert_eq!(event.line(Coloring::Off), "  ERROR agentcron: not reloaded:\n  | a.toml:1:1: \\u{1b}[2J");
 }
