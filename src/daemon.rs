@@ -35,7 +35,6 @@ use crate::transport::{Relay, Transport};
 use crate::webhook::{LiveSettings, Sender, WebhookSettings};
 
 use reload::Reload;
-use status_line::StatusLine;
 
 /// The surroundings of a daemon.
 pub struct World {
@@ -186,9 +185,8 @@ fn spawn(world: World, store: Store, network: Option<TcpListener>, stop: &Cancel
     let World { config, environment, clock, socket, relay, reload, show_status, .. } = world;
     let mut loops = Loops::new();
     if let Some(show) = show_status {
-        let line = StatusLine { store: store.clone(), clock: clock.clone(), health: engine.health(), show };
-        let stop = stop.clone();
-        loops.spawn(async move { ("status line", status_line::run(line, stop).await) });
+        let (store, clock, health, stop) = (store.clone(), clock.clone(), engine.health(), stop.clone());
+        loops.spawn(async move { ("status line", status_line::run(store, clock, health, show, stop).await) });
     }
     let listeners = Listeners { socket: socket.and_then(|path| bind_socket(&path)), network };
     if listeners.socket.is_some() || listeners.network.is_some() {

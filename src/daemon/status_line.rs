@@ -1,32 +1,40 @@
 //! Tells the service manager in one line what the daemon does and what is wrong, whenever that changes.
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::domain::bounds::STATUS_LINE_EVERY;
+use crate::domain::printable::blanked;
 use crate::engine::Health;
-use crate::present::status_line;
-use crate::store::{Store, StoreError};
+use crate::present::counted;
+use crate::store::{CronsAtAGlance, Store, StoreError};
 
-pub(super) struct StatusLine {
-    pub(super) store: Store,
-    pub(super) clock: Clock,
-    pub(super) health: Health,
-    pub(super) show: fn(&str),
-}
+/// Characters of a name that are shown.
+const NAME_CHARS: usize = 40;
 
 /// Shows the line until it is stopped. Everything in it changes with a commit.
-pub(super) async fn run(line: StatusLine, stop: CancellationToken) -> Result<(), StoreError> {
+pub(super) async fn run(
+    store: Store,
+    clock: Clock,
+    health: Health,
+    show: fn(&str),
+    stop: CancellationToken,
+) -> Result<(), StoreError> {
     let mut shown = String::new();
     let updates = async {
         loop {
-            let text = line.text().await?;
+            let next = health.next_wake.next_cron();
+            let next = next.as_ref().map(|(at, cron)| (*at, cron.name.as_str()));
+            let is_away = health.backend_breaker.trouble().is_some();
+            let glance = store.crons_at_a_glance().await?;
+            let text = status_line(&glance, next, is_away, clock.now(), &TimeZone::system());
             if text != shown {
-                (line.show)(&text);
+                show(&text);
                 shown = text;
             }
-            line.store.next_commit().await;
+            store.next_commit().await;
             tokio::time::sleep(STATUS_LINE_EVERY).await;
         }
     };
@@ -37,12 +45,73 @@ pub(super) async fn run(line: StatusLine, stop: CancellationToken) -> Result<(),
     }
 }
 
-impl StatusLine {
-    async fn text(&self) -> Result<String, StoreError> {
-        let glance = self.store.crons_at_a_glance().await?;
-        let next = self.health.next_wake.next_cron();
-        let next = next.as_ref().map(|(at, cron)| (*at, cron.name.as_str()));
-        let away = self.health.backend_breaker.trouble().is_some();
-        Ok(status_line(&glance, next, away, self.clock.now(), &TimeZone::system()))
+/// Returns `5 crons, next inbox 11:40, failing: health-check`. `next` is the next instant with the name of its cron.
+fn status_line(
+    glance: &CronsAtAGlance,
+    next: Option<(Timestamp, &str)>,
+    is_away: bool,
+    now: Timestamp,
+    zone: &TimeZone,
+) -> String {
+    let mut line = counted(glance.crons, "cron");
+    if let Some((at, name)) = next {
+        line += &format!(", next {} {}", shortened(name), short_time(at, now, zone));
+    }
+    if is_away {
+        line += ", agent server away";
+    }
+    if glance.mistakes > 0 {
+        line += &format!(", configuration not in force: {}", counted(glance.mistakes, "mistake"));
+    }
+    if glance.failing > 0 {
+        let names: Vec<String> = glance.worst.iter().map(|name| shortened(name)).collect();
+        line += &format!(", failing: {}", names.join(", "));
+    }
+    let more = glance.failing.saturating_sub(glance.worst.len() as u64);
+    if more > 0 { format!("{line} and {more} more") } else { line }
+}
+
+fn shortened(name: &str) -> String {
+    blanked(&name.chars().take(NAME_CHARS).collect::<String>())
+}
+
+/// Returns the time of day, with the date unless that is today's.
+fn short_time(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
+    let (at, today) = (at.to_zoned_datetime(zone.clone()), now.to_zoned_datetime(zone.clone()).date());
+    let format = match (at.date() == today, at.second()) {
+        (true, 0) => "%H:%M",
+        (true, _) => "%H:%M:%S",
+        (false, _) => "%a %Y-%m-%d %H:%M",
+    };
+    at.strftime(format).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_says_what_comes_and_what_is_wrong() {
+        let now: Timestamp = "2026-11-26T09:00:00Z".parse().unwrap();
+        let berlin = TimeZone::get("Europe/Berlin").unwrap();
+        let line = |glance: &CronsAtAGlance, next: Option<(&str, &str)>, away| {
+            let next = next.map(|(at, name)| (at.parse().unwrap(), name));
+            status_line(glance, next, away, now, &berlin)
+        };
+        let well = CronsAtAGlance { crons: 5, failing: 0, worst: Vec::new(), mistakes: 0 };
+        assert_eq!(line(&well, Some(("2026-11-26T10:40:00Z", "inbox")), false), "5 crons, next inbox 11:40");
+        assert_eq!(
+            line(&well, Some(("2026-11-26T23:00:00Z", "inbox")), false),
+            "5 crons, next inbox Fri 2026-11-27 00:00"
+        );
+        let worst = ["health-check", "b", "c"].map(str::to_owned).to_vec();
+        let ill = CronsAtAGlance { crons: 1, failing: 5, worst, mistakes: 2 };
+        assert_eq!(
+            line(&ill, Some(("2026-11-26T10:40:05Z", "inbox\n")), true),
+            "1 cron, next inbox  11:40:05, agent server away, configuration not in force: 2 mistakes, failing: \
+             health-check, b, c and 2 more"
+        );
+        let long = CronsAtAGlance { crons: 1, failing: 500, worst: vec!["é".repeat(500); 3], mistakes: 1 };
+        assert!(line(&long, Some(("2026-11-27T10:40:05Z", &"n".repeat(500))), true).chars().count() < 350);
     }
 }

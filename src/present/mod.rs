@@ -7,13 +7,11 @@
 pub mod explain;
 pub mod occurrences;
 pub mod runs;
-mod status_line;
 pub mod timeline;
 pub mod times;
 mod tone;
 pub mod webhooks;
 
-pub use status_line::status_line;
 pub use tone::Tone;
 
 /// Returns the count with its noun, in the singular or the plural: `1 webhook`, `12 webhooks`.

@@ -1,7 +1,7 @@
 //! The daemon's log on stderr: as text, as JSON, or as entries of the journal.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use clap::ValueEnum;
 use jiff::Timestamp;
@@ -21,13 +21,8 @@ pub(in crate::cli) enum LogFormat {
     Json,
 }
 
-/// The folder of the loops, which the log does not show: `agentcron::runner`.
-const LOOPS: &str = "engine";
-const NAMES_OF_LOOPS: [&str; 5] = ["courier", "janitor", "maintenance", "runner", "scheduler"];
-/// The target of the ends of runs.
-const RUNS: &str = "agentcron::runs";
-/// The field of an event that may repeat. Together with the message, it tells one failure from another.
-const HOURLY: &str = "hourly";
+/// The modules below the folder of the loops, which the log does not show.
+const LOOPS: [&str; 5] = ["courier", "janitor", "maintenance", "runner", "scheduler"];
 
 /// Starts the log. `level` is a level or a list of `tracing` directives.
 pub(in crate::cli) fn start_log(
@@ -42,12 +37,10 @@ pub(in crate::cli) fn start_log(
     })?;
     let color = io::stderr().is_terminal() && session.environment.lookup("env.NO_COLOR").is_err();
     let coloring = if color { Coloring::On } else { Coloring::Off };
-    let journal = match format {
-        LogFormat::Text => Journal::of_stderr(&session.environment).map(Arc::new),
-        LogFormat::Json => None,
-    };
+    let is_text = format == LogFormat::Text;
+    let journal = is_text.then(|| Journal::of_stderr(&session.environment)).flatten().map(Arc::new);
     session.output.journal = journal.clone();
-    let log = Log { format, coloring, journal, state: Arc::default() };
+    let log = Log { format, coloring, journal, runs: Arc::default(), repeats: Arc::default() };
     let writer = log.clone();
     // Events arrive as JSON, from which each format is made here.
     let events = tracing_subscriber::fmt().json().flatten_event(true).with_span_list(false);
@@ -61,58 +54,42 @@ pub(in crate::cli) struct Log {
     format: LogFormat,
     coloring: Coloring,
     journal: Option<Arc<Journal>>,
-    state: Arc<Mutex<LogState>>,
-}
-
-struct LogState {
-    runs: LoggedRuns,
-    repeats: Repeats,
-}
-
-impl Default for LogState {
-    fn default() -> Self {
-        Self { runs: LoggedRuns::Failed, repeats: Repeats::default() }
-    }
-}
-
-impl LogState {
-    fn admits(&mut self, event: &Event) -> bool {
-        let is_wanted = match self.runs {
-            _ if event.target != RUNS => true,
-            LoggedRuns::All => true,
-            LoggedRuns::Failed => event.level == "WARN",
-            LoggedRuns::None => false,
-        };
-        let is_new = |failure: &String| self.repeats.admits(failure, event.at);
-        is_wanted && event.repeats.as_ref().is_none_or(is_new)
-    }
+    runs: Arc<OnceLock<LoggedRuns>>,
+    repeats: Arc<Mutex<Repeats>>,
 }
 
 impl Log {
-    /// Sets which ends of runs are logged.
+    /// Sets which ends of runs are logged from now on.
     pub(in crate::cli) fn set_runs(&self, runs: LoggedRuns) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).runs = runs;
+        let _ = self.runs.set(runs);
     }
 
-    fn write_event(&self, event: Event) -> io::Result<()> {
-        if !self.state.lock().unwrap_or_else(PoisonError::into_inner).admits(&event) {
-            return Ok(());
-        }
-        if let Some(journal) = &self.journal {
-            return journal.write(event.priority(), &on_lines(&event.text()), &event.journal_fields());
-        }
-        let line = match self.format {
-            LogFormat::Json => event.json(),
-            LogFormat::Text => event.line(self.coloring),
+    fn admits(&self, event: &Event) -> bool {
+        let is_wanted = match self.runs.get() {
+            _ if event.text("target") != "agentcron::runs" => true,
+            Some(LoggedRuns::All) => true,
+            Some(LoggedRuns::Failed) | None => event.priority() == Priority::Warning,
+            Some(LoggedRuns::None) => false,
         };
-        io::stderr().write_all(format!("{line}\n").as_bytes())
+        let is_new = |(failure, at): (String, Timestamp)| {
+            self.repeats.lock().unwrap_or_else(PoisonError::into_inner).admits(&failure, at)
+        };
+        is_wanted && event.repeats().is_none_or(is_new)
     }
 }
 
 impl Write for Log {
-    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        self.write_event(Event::parse(event)?)?;
-        Ok(event.len())
+    fn write(&mut self, written: &[u8]) -> io::Result<usize> {
+        let event = Event::parse(written)?;
+        match (&self.journal, self.format) {
+            _ if !self.admits(&event) => {}
+            (Some(journal), _) => {
+                journal.write(event.priority(), &on_lines(&event.message()), &event.journal_fields())?
+            }
+            (None, LogFormat::Json) => io::stderr().write_all(event.json().as_bytes())?,
+            (None, LogFormat::Text) => io::stderr().write_all(event.line(self.coloring).as_bytes())?,
+        }
+        Ok(written.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -120,46 +97,29 @@ impl Write for Log {
     }
 }
 
-struct Event {
-    timestamp: String,
-    at: Timestamp,
-    level: String,
-    target: String,
-    message: String,
-    /// What tells it from other failures, if it may repeat.
-    repeats: Option<String>,
-    /// Its own fields, then those of the request in which it happened.
-    fields: Vec<(String, String)>,
-    json: Map<String, Value>,
-}
+/// An event as `tracing` writes it. The field `hourly` is not shown: it marks a failure that may repeat, and tells it,
+/// together with the message, from others.
+struct Event(Map<String, Value>);
 
 impl Event {
     fn parse(event: &[u8]) -> io::Result<Self> {
-        let mut json: Map<String, Value> = serde_json::from_slice(event)?;
-        let hourly = json.shift_remove(HOURLY);
-        let text = |name: &str| json.get(name).map(plain_text).unwrap_or_default();
-        let (timestamp, level, message) = (text("timestamp"), text("level"), text("message"));
-        let target = short_target(&text("target"));
-        let of_span = json.get("span").and_then(Value::as_object).into_iter().flatten();
-        let of_span = of_span.filter(|(name, _)| *name != "name");
-        let is_own = |name: &str| !["timestamp", "level", "message", "target", "span"].contains(&name);
-        let own = json.iter().filter(|(name, _)| is_own(name));
-        let fields = own.chain(of_span).map(|(name, value)| (name.clone(), plain_text(value))).collect();
-        json.insert("target".to_owned(), target.clone().into());
-        Ok(Self {
-            at: timestamp.parse().unwrap_or(Timestamp::UNIX_EPOCH),
-            repeats: hourly.map(|which| format!("{message}\n{}", plain_text(&which))),
-            timestamp,
-            level,
-            target,
-            message,
-            fields,
-            json,
-        })
+        let mut event = Self(serde_json::from_slice(event)?);
+        let target = short_target(event.text("target"));
+        event.0.insert("target".to_owned(), target.into());
+        Ok(event)
+    }
+
+    fn text(&self, name: &str) -> &str {
+        self.0.get(name).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    fn repeats(&self) -> Option<(String, Timestamp)> {
+        let failure = format!("{}\n{}", self.text("message"), self.0.get("hourly")?);
+        Some((failure, self.text("timestamp").parse().ok()?))
     }
 
     fn priority(&self) -> Priority {
-        match self.level.as_str() {
+        match self.text("level") {
             "ERROR" => Priority::Error,
             "WARN" => Priority::Warning,
             "INFO" => Priority::Info,
@@ -167,10 +127,21 @@ impl Event {
         }
     }
 
+    /// Returns its fields, then those of the request in which it happened.
+    fn fields(&self) -> impl Iterator<Item = (&str, String)> {
+        const FRAME: [&str; 6] = ["timestamp", "level", "message", "target", "span", "hourly"];
+        let own = self.0.iter().filter(|(name, _)| !FRAME.contains(&name.as_str()));
+        let of_span = self.0.get("span").and_then(Value::as_object).into_iter().flatten();
+        let fields = own.chain(of_span.filter(|(name, _)| *name != "name"));
+        fields.map(|(name, value)| {
+            (name.as_str(), value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+        })
+    }
+
     /// Returns the message and the fields.
-    fn text(&self) -> String {
-        let fields = self.fields.iter().map(|(name, value)| format!(" {name}={}", quoted_if_needed(value)));
-        self.message.clone() + &fields.collect::<String>()
+    fn message(&self) -> String {
+        let fields = self.fields().map(|(name, value)| format!(" {name}={}", quoted_if_needed(&value)));
+        self.text("message").to_owned() + &fields.collect::<String>()
     }
 
     fn line(&self, coloring: Coloring) -> String {
@@ -180,24 +151,22 @@ impl Event {
             Priority::Info => Tone::Good,
             Priority::Debug => Tone::Active,
         };
-        let dim = |text: &str| paint(coloring, TextStyle::Dim, text);
-        let level = paint(coloring, tone.into(), &format!("{:>5}", self.level));
-        let begin = format!("{} {level} {}", dim(&self.timestamp), dim(&format!("{}:", self.target)));
-        with_margin(&format!("{begin} {}", self.text()), 0, coloring)
+        let level = paint(coloring, tone.into(), &format!("{:>5}", self.text("level")));
+        let time = paint(coloring, TextStyle::Dim, self.text("timestamp"));
+        let line = format!("{time} {level} {}: {}", self.text("target"), self.message());
+        with_margin(&line, 0, coloring) + "\n"
     }
 
     fn json(&self) -> String {
-        in_json(&Value::from(self.json.clone()).to_string())
+        let mut shown = self.0.clone();
+        shown.shift_remove("hourly");
+        in_json(&Value::from(shown).to_string()) + "\n"
     }
 
     fn journal_fields(&self) -> Vec<(String, String)> {
-        let fields = self.fields.iter().map(|(name, value)| (field_name(name), on_lines(value)));
-        fields.chain([(field_name("target"), self.target.clone())]).collect()
+        let fields = self.fields().chain([("target", self.text("target").to_owned())]);
+        fields.map(|(name, value)| (field_name(name), on_lines(&value))).collect()
     }
-}
-
-fn plain_text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// Returns a value on one line, in quotes unless it is one word.
@@ -209,7 +178,7 @@ fn quoted_if_needed(value: &str) -> String {
 /// Returns the part of the program that an event comes from, such as `agentcron::runner`.
 fn short_target(target: &str) -> String {
     let mut parts = target.split("::");
-    match (parts.next(), parts.find(|part| *part != LOOPS)) {
+    match (parts.next(), parts.find(|part| *part != "engine")) {
         (Some("agentcron"), Some(part)) => format!("agentcron::{part}"),
         _ => target.to_owned(),
     }
@@ -217,8 +186,8 @@ fn short_target(target: &str) -> String {
 
 /// Returns directives in which the parts are named as the log shows them, with the names that `tracing` knows.
 fn long_targets(directives: &str) -> String {
-    NAMES_OF_LOOPS.iter().fold(directives.to_owned(), |directives, name| {
-        directives.replace(&format!("agentcron::{name}"), &format!("agentcron::{LOOPS}::{name}"))
+    LOOPS.iter().fold(directives.to_owned(), |directives, name| {
+        directives.replace(&format!("agentcron::{name}"), &format!("agentcron::engine::{name}"))
     })
 }
 

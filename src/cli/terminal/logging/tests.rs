@@ -6,6 +6,16 @@ const FORGED: &str = "{\"timestamp\":\"2026-11-26T07:00:00.5Z\",\"level\":\"WARN
     \"error\":\"a\\nFORGED\\r\u{9b}\u{202e}\",\"took\":7,\"target\":\"agentcron::engine::runner::follow\",\
     \"span\":{\"by\":\"anna\",\"name\":\"request\"}}\n";
 
+fn log() -> Log {
+    Log {
+        format: LogFormat::Text,
+        coloring: Coloring::Off,
+        journal: None,
+        runs: Arc::default(),
+        repeats: Arc::default(),
+    }
+}
+
 fn event(json: &str) -> Event {
     Event::parse(json.as_bytes()).unwrap()
 }
@@ -16,9 +26,9 @@ fn an_event_is_one_line_and_has_nothing_unprintable() {
     let text = format!("run failed cron=daily {error} took=7 by=anna");
     assert_eq!(
         event(FORGED).line(Coloring::Off),
-        format!("2026-11-26T07:00:00.5Z  WARN agentcron::runner: {text}")
+        format!("2026-11-26T07:00:00.5Z  WARN agentcron::runner: {text}\n")
     );
-    assert_eq!(event(FORGED).text(), text);
+    assert_eq!(event(FORGED).message(), text);
     let json = event(FORGED).json();
     assert!(
         json.contains("a\\nFORGED\\r\\u009b\\u202e") && json.contains("\"target\":\"agentcron::runner\""),
@@ -31,7 +41,7 @@ fn further_lines_of_a_message_have_a_margin() {
     let event = event(
         "{\"level\":\"ERROR\",\"message\":\"not reloaded:\\na.toml:1:1: \\u001b[2J\",\"target\":\"agentcron\"}",
     );
-    assert_eq!(event.line(Coloring::Off), "  ERROR agentcron: not reloaded:\n  | a.toml:1:1: \\u{1b}[2J");
+    assert_eq!(event.line(Coloring::Off), " ERROR agentcron: not reloaded:\n  | a.toml:1:1: \\u{1b}[2J\n");
 }
 
 #[test]
@@ -58,14 +68,11 @@ fn ends_of_runs_are_logged_as_configured_and_repeated_failures_once_an_hour() {
     for (logged, warnings, others) in
         [(LoggedRuns::Failed, true, false), (LoggedRuns::All, true, true), (LoggedRuns::None, false, false)]
     {
-        let mut state = LogState { runs: logged, ..LogState::default() };
-        assert_eq!(
-            (state.admits(&runs("WARN")), state.admits(&runs("INFO"))),
-            (warnings, others),
-            "{logged}"
-        );
+        let log = log();
+        log.set_runs(logged);
+        assert_eq!((log.admits(&runs("WARN")), log.admits(&runs("INFO"))), (warnings, others), "{logged}");
     }
-    let mut state = LogState::default();
+    let log = log();
     let failure = |minute: u32, url: &str| {
         event(&format!(
             "{{\"timestamp\":\"2026-11-26T07:{minute:02}:00Z\",\"level\":\"WARN\",\"message\":\"webhook delivery failed\",\
@@ -73,7 +80,7 @@ fn ends_of_runs_are_logged_as_configured_and_repeated_failures_once_an_hour() {
         ))
     };
     let admitted =
-        [(0, "a"), (1, "a"), (1, "b"), (59, "a")].map(|(minute, url)| state.admits(&failure(minute, url)));
+        [(0, "a"), (1, "a"), (1, "b"), (59, "a")].map(|(minute, url)| log.admits(&failure(minute, url)));
     assert_eq!(admitted, [true, false, true, false]);
     assert!(!failure(0, "a").json().contains("hourly"));
 }
