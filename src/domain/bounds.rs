@@ -365,4 +365,4 @@ pub const JOURNAL_TEXT_BYTES_MAX: usize = 48 << 10;
 pub const STATUS_LINE_EVERY: Duration = Duration::from_secs(1);
 
 /// Failing crons that the line for the service manager names.
-pub const STATUS_LINE_CRONS: usize = 3;
+pub const STATUS_LINE_CRONS: u64 = 3;

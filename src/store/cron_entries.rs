@@ -3,10 +3,8 @@
 use jiff::Timestamp;
 use rusqlite::{Row, Transaction, named_params};
 
-use super::read::number;
 use super::rows::{millis, parsed, parsed_option, time, time_option};
 use super::{Store, StoreError};
-use crate::domain::bounds::STATUS_LINE_CRONS;
 use crate::domain::cron_state::{CronState, Pause};
 use crate::domain::ids::{CronId, DefinitionId};
 use crate::domain::run::Run;
@@ -29,18 +27,6 @@ pub(super) struct PausedByFailures {
     pub(super) failures: u32,
 }
 
-/// How the crons are that are not removed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CronsAtAGlance {
-    pub crons: u64,
-    /// How many of them failed the last time.
-    pub failing: u64,
-    /// The names of some of these, the most failures in a row first.
-    pub worst: Vec<String>,
-    /// The mistakes that keep the configuration files from being in force.
-    pub mistakes: u64,
-}
-
 const COLUMNS: &str = "cron_id, name, definition_id, cursor, removed_at, paused_at, pause_cause, pause_note, \
      skip_next, failures";
 
@@ -49,33 +35,6 @@ impl Store {
     pub async fn cron_names(&self) -> Result<Vec<String>, StoreError> {
         self.read_at_one_moment(names).await
     }
-
-    /// Returns what the service manager is told about the crons.
-    pub async fn crons_at_a_glance(&self) -> Result<CronsAtAGlance, StoreError> {
-        self.read_for_loop(at_a_glance).await
-    }
-}
-
-fn at_a_glance(tx: &Transaction<'_>) -> Result<CronsAtAGlance, StoreError> {
-    let counts = "SELECT count(*) AS crons, coalesce(sum(failures > 0), 0) AS failing, \
-         (SELECT coalesce(sum(count), 0) FROM notices WHERE kind = 'configuration') AS mistakes \
-         FROM crons WHERE removed_at IS NULL";
-    let worst = format!(
-        "SELECT name FROM crons WHERE removed_at IS NULL AND failures > 0 ORDER BY failures DESC, name \
-         LIMIT {STATUS_LINE_CRONS}"
-    );
-    let mut counts = tx.prepare_cached(counts)?;
-    let mut rows = counts.query([])?;
-    let row = rows.next()?.ok_or_else(|| StoreError::BadRow("there are no counts".to_owned()))?;
-    Ok(CronsAtAGlance {
-        crons: number(row, "crons")?,
-        failing: number(row, "failing")?,
-        worst: tx
-            .prepare_cached(&worst)?
-            .query_map([], |row| row.get(0))?
-            .collect::<rusqlite::Result<_>>()?,
-        mistakes: number(row, "mistakes")?,
-    })
 }
 
 /// Returns the cron of this id, removed or not.

@@ -56,7 +56,6 @@ pub use backfill::{BackfillFate, BackfillLine, BackfillOrder};
 pub use cancel::{CancelEffect, CancelledRun};
 pub use claim_runs::{Claim, ClaimLimits, ClaimedRun};
 pub use counts::{CommitCounts, Histogram, HistogramSnapshot, ResponseClass};
-pub use cron_entries::CronsAtAGlance;
 pub use cron_state::{ChangedCronState, CronStateChange};
 pub use deliveries::{ClaimedDelivery, DeliveryClaim, FinishedAttempt};
 pub use delivery_mode::DeliveryModeChange;
@@ -66,10 +65,10 @@ pub use exposure::exposure;
 pub use notices::{NewNotice, NoticeKind};
 pub use plan_due::{PlanResult, Planned};
 pub use read::{
-    AttemptRow, CronCursor, CronDetails, CronListing, CronRecord, CronRow, CronStatus, DaemonState,
-    DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow, Measures, Notice, Overview, PageCursor,
-    Reader, RunDetails, RunFilter, RunRow, RunWatch, WatchUntil, WebhookDetails, WebhookQueue, WebhookRow,
-    daemon_state,
+    AttemptRow, CronCursor, CronDetails, CronListing, CronRecord, CronRow, CronStatus, CronsAtAGlance,
+    DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow, Measures, Notice, Overview,
+    PageCursor, Reader, RunDetails, RunFilter, RunRow, RunWatch, WatchUntil, WebhookDetails, WebhookQueue,
+    WebhookRow, daemon_state,
 };
 pub use replay::{Replay, ReplayChoice, ReplayOrder};
 pub use scheduled_crons::ScheduledCron;

@@ -33,7 +33,7 @@ pub use crons::{CronCursor, CronDetails, CronListing, CronRow, CronStatus};
 pub use delivery_mode::WebhookQueue;
 pub use details::{AttemptRow, DeliveryDetails, EventRow, RunDetails};
 pub use history::{PageCursor, RunFilter};
-pub use measures::Measures;
+pub use measures::{CronsAtAGlance, Measures};
 pub use overview::{DaemonState, Denied, Notice, Overview, daemon_state};
 pub use records::CronRecord;
 pub use webhooks::{DeliveryFilter, WebhookDetails, WebhookRow};
@@ -144,7 +144,7 @@ fn row_columns() -> String {
 }
 
 /// Reads a count. SQLite has only signed numbers.
-pub(super) fn number(row: &Row<'_>, column: &str) -> Result<u64, StoreError> {
+fn number(row: &Row<'_>, column: &str) -> Result<u64, StoreError> {
     Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
 }
 
