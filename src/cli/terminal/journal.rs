@@ -41,17 +41,15 @@ impl Journal {
         Some(Self { socket: UnixDatagram::unbound().ok()?, path: SOCKET.into() })
     }
 
-    /// Writes one entry. If the socket does not take it, the text is written to stderr, where a prefix gives each line
-    /// its priority (`sd-daemon(3)`).
+    /// Writes one entry, as lines of stderr if the socket does not take it.
     pub(super) fn write(
         &self,
         priority: Priority,
         text: &str,
         fields: &[(String, String)],
     ) -> io::Result<()> {
-        let priority = priority as u8;
         let mut entry = Vec::new();
-        append(&mut entry, "PRIORITY", &priority.to_string());
+        append(&mut entry, "PRIORITY", &(priority as u8).to_string());
         append(&mut entry, "SYSLOG_IDENTIFIER", env!("CARGO_PKG_NAME"));
         append(&mut entry, "MESSAGE", text);
         for (name, value) in fields {
@@ -60,6 +58,13 @@ impl Journal {
         if self.socket.send_to(&entry, &self.path).is_ok() {
             return Ok(());
         }
+        self.write_lines(priority, text)
+    }
+
+    /// Writes the text to stderr, where a prefix gives each line its priority (`sd-daemon(3)`). The journal knows whose
+    /// stderr that is, even if the process has ended before it looks.
+    pub(super) fn write_lines(&self, priority: Priority, text: &str) -> io::Result<()> {
+        let priority = priority as u8;
         let prefixed: String = text.lines().map(|line| format!("<{priority}>{line}\n")).collect();
         io::stderr().write_all(prefixed.as_bytes())
     }

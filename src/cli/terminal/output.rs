@@ -143,7 +143,7 @@ impl Output {
         // What was printed before must come before it on the terminal too.
         self.out.flush()?;
         if let Some(journal) = &self.journal {
-            return journal.write(Priority::Warning, &on_lines(text), &[]);
+            return journal.write_lines(Priority::Warning, &on_lines(text));
         }
         let label = paint(self.stderr_coloring, Tone::Attention.into(), "warning:");
         writeln!(io::stderr(), "{label} {}", with_margin(text, 0, self.stderr_coloring))
@@ -161,7 +161,7 @@ impl Output {
             return;
         }
         if let Some(journal) = &self.journal {
-            let _ = journal.write(Priority::Error, &on_lines(&failure.to_string()), &[]);
+            let _ = journal.write_lines(Priority::Error, &on_lines(&failure.to_string()));
             return;
         }
         let error = paint(self.stderr_coloring, Tone::Bad.into(), "error:");
