@@ -25,7 +25,9 @@ struct Upcoming {
 
 /// The instant at which the scheduler acts next, and for which cron.
 #[derive(Clone, Debug, Default)]
-pub struct NextWake(Arc<Mutex<Option<(Timestamp, Arc<Cron>)>>>);
+pub struct NextWake(Arc<Mutex<NextCron>>);
+
+type NextCron = Option<(Timestamp, Arc<Cron>)>;
 
 /// What the scheduler needs.
 pub struct Scheduler {
@@ -176,7 +178,7 @@ impl NextWake {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set(&self, next: Option<(Timestamp, Arc<Cron>)>) {
+    fn set(&self, next: NextCron) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = next;
     }
 }
@@ -220,7 +222,7 @@ impl Upcoming {
         due
     }
 
-    fn next_cron(&self) -> Option<(Timestamp, Arc<Cron>)> {
+    fn next_cron(&self) -> NextCron {
         let (at, cron_id) = self.by_wake.first()?;
         Some((*at, Arc::clone(&self.crons.get(cron_id)?.cron)))
     }
