@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::domain::bounds::{STATUS_LINE_CRONS, STATUS_LINE_EVERY};
+use crate::domain::outage::Outage;
 use crate::engine::Health;
 use crate::present::counted;
 use crate::store::{CronsAtAGlance, Store, StoreError};
@@ -23,9 +24,9 @@ pub(super) async fn run(
         loop {
             let next = health.next_wake.next_cron();
             let next = next.as_ref().map(|(at, cron)| (*at, cron.name.as_str()));
-            let is_away = health.backend_breaker.trouble().is_some();
+            let away: Vec<String> = health.outages.lasting().iter().map(Outage::called).collect();
             let glance = store.crons_at_a_glance().await?;
-            let text = status_line(&glance, next, is_away, clock.now(), &TimeZone::system());
+            let text = status_line(&glance, next, &away, clock.now(), &TimeZone::system());
             if text != shown {
                 show(&text);
                 shown = text;
@@ -45,7 +46,7 @@ pub(super) async fn run(
 fn status_line(
     glance: &CronsAtAGlance,
     next: Option<(Timestamp, &str)>,
-    is_away: bool,
+    away: &[String],
     now: Timestamp,
     zone: &TimeZone,
 ) -> String {
@@ -53,8 +54,9 @@ fn status_line(
     if let Some((at, name)) = next {
         line += &format!(", next {} {}", name, short_time(at, now, zone));
     }
-    if is_away {
-        line += ", agent server away";
+    if let Some(first) = away.first() {
+        let more = if away.len() > 1 { format!(" and {} more", away.len() - 1) } else { String::new() };
+        line += &format!(", unreachable: {first}{more}");
     }
     if glance.mistakes > 0 {
         line += &format!(", configuration not in force: {}", counted(glance.mistakes, "mistake"));
@@ -85,21 +87,25 @@ mod tests {
     fn the_line_says_what_comes_and_what_is_wrong() {
         let now: Timestamp = "2026-11-26T09:00:00Z".parse().unwrap();
         let berlin = TimeZone::get("Europe/Berlin").unwrap();
-        let line = |glance: &CronsAtAGlance, next: Option<(&str, &str)>, away| {
+        let line = |glance: &CronsAtAGlance, next: Option<(&str, &str)>, away: &[String]| {
             let next = next.map(|(at, name)| (at.parse().unwrap(), name));
             status_line(glance, next, away, now, &berlin)
         };
         let well = CronsAtAGlance { crons: 5, failing: 0, worst: String::new(), mistakes: 0 };
-        assert_eq!(line(&well, Some(("2026-11-26T10:40:00Z", "inbox")), false), "5 crons, next inbox 11:40");
+        assert_eq!(line(&well, Some(("2026-11-26T10:40:00Z", "inbox")), &[]), "5 crons, next inbox 11:40");
         assert_eq!(
-            line(&well, Some(("2026-11-26T23:00:00Z", "inbox")), false),
+            line(&well, Some(("2026-11-26T23:00:00Z", "inbox")), &[]),
             "5 crons, next inbox Fri 2026-11-27 00:00"
         );
         let worst = "health-check, b, c".to_owned();
         let ill = CronsAtAGlance { crons: 1, failing: 5, worst, mistakes: 2 };
         assert_eq!(
-            line(&ill, Some(("2026-11-26T10:40:05Z", "inbox")), true),
-            "1 cron, next inbox 11:40:05, agent server away, configuration not in force: 2 mistakes, failing: \
+            line(
+                &ill,
+                Some(("2026-11-26T10:40:05Z", "inbox")),
+                &["backend".to_owned(), "receiver https://a.example".to_owned()]
+            ),
+            "1 cron, next inbox 11:40:05, unreachable: backend and 1 more, configuration not in force: 2 mistakes, failing: \
              health-check, b, c and 2 more"
         );
     }

@@ -32,7 +32,7 @@ pub(crate) fn open_store(folder: &Path, execution: Execution) -> Store {
 }
 
 fn try_open(path: &Path, execution: Execution) -> Result<Store, StoreError> {
-    Store::open(path, execution, InstallationId::default())
+    Store::open(path, execution, InstallationId::default(), crate::clock::Clock::system())
 }
 
 fn open(folder: &TempDir) -> Store {
@@ -145,7 +145,7 @@ async fn a_full_disk_is_waited_out_and_nothing_is_lost() {
     };
     let (filled, trouble) = tokio::join!(fill, watch);
     filled.unwrap();
-    assert!(trouble.unwrap().contains("full"));
+    assert!(trouble.unwrap().1.contains("full"));
     assert_eq!(store.trouble(), None);
     assert_eq!(count(&file(&folder), "SELECT count(*) FROM definitions"), 1);
 }
