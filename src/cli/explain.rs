@@ -8,7 +8,7 @@ use serde_json::json;
 use super::terminal::{Failure, Session, json_time, parse_occurrence, printable, unknown_cron};
 use crate::api::wire;
 use crate::present::explain::{self, Explanation, InstantFacts};
-use crate::present::times;
+use crate::present::{Tone, times};
 use crate::store::{Reader, daemon_state};
 
 /// Explain why a cron did, did not, or will not fire at an instant
@@ -17,15 +17,18 @@ use crate::store::{Reader, daemon_state};
 Works while the daemon is down.
 
 Examples:
+  agentcron explain daily-digest                      its last instant
+  agentcron explain daily-digest --at 'yesterday 9am'
   agentcron explain daily-digest --at '2026-03-29 02:30'
   agentcron explain daily-digest --at 2026-03-29T00:30Z --json | jq -r .verdict")]
 pub(super) struct Explain {
     /// Name of the cron
     cron: String,
-    /// The instant: RFC 3339, or a local date and time in the cron's time zone. A local time that a clock change skips
-    /// means the end of the gap, where skipped occurrences fire
+    /// The instant: RFC 3339, or a local time in the cron's time zone, such as 09:00 or 'yesterday 9am' [default: the last
+    /// instant of its schedule]. A local time that a clock change skips means the end of the gap, where skipped
+    /// occurrences fire
     #[arg(long, value_name = "TIME")]
-    at: String,
+    at: Option<String>,
 }
 
 pub(super) fn explain(explain: &Explain, session: &mut Session) -> Result<(), Failure> {
@@ -36,9 +39,14 @@ pub(super) fn explain(explain: &Explain, session: &mut Session) -> Result<(), Fa
         return Err(unknown_cron(&explain.cron, &known));
     };
     let cron = record.cron.clone().map_err(Failure::Failed)?;
-    let zone = cron.calendar.zone().clone();
-    let at =
-        parse_occurrence(&explain.at, &zone).map_err(|message| Failure::Usage(format!("--at: {message}")))?;
+    let (zone, now) = (cron.calendar.zone().clone(), session.now());
+    let at = match &explain.at {
+        Some(text) => parse_occurrence(text, &zone, now)
+            .map_err(|message| Failure::Usage(format!("--at: {message}")))?,
+        None => explain::instant_before(&cron, now).ok_or_else(|| {
+            Failure::Failed(format!("{} has not had any instant yet; give one with --at", record.name))
+        })?,
+    };
     let found = reader.record_at(record.cron_id, at)?;
     // What an older definition planned is explained by that definition.
     let then = match found.as_ref().and_then(|row| row.run.cron.as_ref()) {
@@ -52,7 +60,7 @@ pub(super) fn explain(explain: &Explain, session: &mut Session) -> Result<(), Fa
         cron: &then,
         found: found.as_ref(),
         at,
-        now: session.now(),
+        now,
         daemon: &daemon,
     });
     let (before, after) = (explain::instant_before(&cron, at), explain::instant_after(&cron, at));
@@ -62,7 +70,7 @@ pub(super) fn explain(explain: &Explain, session: &mut Session) -> Result<(), Fa
             "at": json_time(Some(at)),
             "local": times::rfc3339(at, &zone),
             "verdict": explanation.verdict().as_str(),
-            "detail": explanation.message(&zone),
+            "detail": explanation.message(&session.zone),
             "before": json_time(before),
             "after": json_time(after),
             "run": explanation.run().map(wire::Run::of),
@@ -70,9 +78,15 @@ pub(super) fn explain(explain: &Explain, session: &mut Session) -> Result<(), Fa
         return Ok(());
     }
     print_explanation(&record.name, at, &explanation, &zone, session)?;
-    let local = |at: Option<Timestamp>| at.map_or("none".to_owned(), |at| times::local_with_day(at, &zone));
-    session.output.line(&format!("  instant before: {}", local(before)))?;
-    session.output.line(&format!("  instant after:  {}", local(after)))?;
+    let own = session.zone.clone();
+    let local = |at: Timestamp| times::local_to_both(at, &own, &zone);
+    let or_none = |at: Option<Timestamp>| at.map_or("none".to_owned(), local);
+    session.output.line(&format!("  instant before: {}", or_none(before)))?;
+    session.output.line(&format!("  instant after:  {}", or_none(after)))?;
+    if let Some(removed_at) = record.removed_at {
+        let text = format!("{} was removed at {}", printable(&record.name), times::local_with_day(removed_at, &own));
+        session.output.line(&format!("  {}", session.output.paint(Tone::Attention, &text)))?;
+    }
     Ok(())
 }
 
@@ -85,6 +99,7 @@ fn print_explanation(
 ) -> Result<(), Failure> {
     let verdict = explanation.verdict();
     let word = session.output.paint(verdict.tone(), verdict.as_str());
-    session.output.line(&format!("{} at {}: {word}", printable(name), times::local_with_day(at, zone)))?;
-    Ok(session.output.line(&format!("  {}", printable(&explanation.message(zone))))?)
+    let time = times::local_to_both(at, &session.zone, zone);
+    session.output.line(&format!("{} at {time}: {word}", printable(name)))?;
+    Ok(session.output.line(&format!("  {}", printable(&explanation.message(&session.zone))))?)
 }

@@ -1,9 +1,13 @@
 //! `agentcron list`: the crons with their next time and last outcome.
 
+use std::path::Path;
+
 use clap::Args;
 use jiff::Timestamp;
 
-use super::terminal::{Failure, Output, Rows, Session, painted_status, printable};
+use super::terminal::{
+    Failure, Output, Rows, Session, Shape, Shrink, TableOptions, painted_status, printable, unknown_cron,
+};
 use crate::api::wire;
 use crate::config::CronDefinition;
 use crate::domain::cron::{Cron, CronSource};
@@ -22,23 +26,55 @@ configuration are listed.
 
 Examples:
   agentcron list
+  agentcron list daily-digest inbox
+  agentcron list --columns cron,next,due
   agentcron list --json | jq -r '.cron_name + \" \" + .next_at'")]
-pub(super) struct List {}
+pub(super) struct List {
+    /// Only these crons (names or ids)
+    #[arg(value_name = "CRON")]
+    crons: Vec<String>,
+    #[command(flatten)]
+    table: TableOptions,
+}
 
-const COLUMNS: [&str; 8] = ["cron", "schedule", "timezone", "next", "", "last", "outcome", "reason"];
+const SHAPE: Shape = Shape {
+    columns: &[
+        ("cron", 16),
+        ("schedule", 15),
+        ("timezone", 13),
+        ("next", 19),
+        ("due", 12),
+        ("last", 9),
+        ("outcome", 12),
+        ("reason", 24),
+    ],
+    shrink: &[Shrink::Below("reason"), Shrink::Below("timezone"), Shrink::Below("schedule")],
+};
 
-pub(super) fn list(_: &List, session: &mut Session) -> Result<(), Failure> {
+pub(super) fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
     let store = session.store_path()?;
-    if store.exists() {
+    let (mut crons, decided) = if is_missing(&store) {
+        let path = session.config_path.clone();
+        let config = session.view_config(&path)?;
+        session.output.warn("the daemon has not run yet: these are the crons of the configuration")?;
+        (config.crons.into_iter().map(never_run).collect(), Decided::default())
+    } else {
         let reader = Reader::open(&store)?;
-        let (crons, decided) = (reader.crons()?, reader.decided(session.now())?);
-        return print(&crons, &decided, session);
+        session.warn_if_stopped(&store)?;
+        (reader.crons()?, reader.decided(session.now())?)
+    };
+    let is_named = |row: &CronRow, name: &String| row.name == *name || row.cron_id.to_string() == *name;
+    if let Some(unknown) = list.crons.iter().find(|name| !crons.iter().any(|row| is_named(row, name))) {
+        let names: Vec<String> = crons.into_iter().map(|row| row.name).collect();
+        return Err(unknown_cron(unknown, &names));
     }
-    let path = session.config_path.clone();
-    let config = session.view_config(&path)?;
-    session.output.warn("the daemon has not run yet: these are the crons of the configuration")?;
-    let crons: Vec<CronRow> = config.crons.into_iter().map(never_run).collect();
-    print(&crons, &Decided::default(), session)
+    crons.retain(|row| list.crons.is_empty() || list.crons.iter().any(|name| is_named(row, name)));
+    print(&crons, &decided, &list.table, session)
+}
+
+/// Returns whether there is no such file. One that this user may not see is not missing.
+fn is_missing(store: &Path) -> bool {
+    matches!(store.try_exists(), Ok(false))
 }
 
 /// Returns the row of a cron that no daemon has loaded yet.
@@ -58,7 +94,12 @@ fn never_run(definition: CronDefinition) -> CronRow {
     }
 }
 
-fn print(crons: &[CronRow], decided: &Decided, session: &mut Session) -> Result<(), Failure> {
+fn print(
+    crons: &[CronRow],
+    decided: &Decided,
+    options: &TableOptions,
+    session: &mut Session,
+) -> Result<(), Failure> {
     let now = session.now();
     if session.output.is_json() {
         for cron in crons {
@@ -70,8 +111,7 @@ fn print(crons: &[CronRow], decided: &Decided, session: &mut Session) -> Result<
         session.output.line("no crons; write a [cron.NAME] table, then `agentcron check`")?;
         return Ok(());
     }
-    let mut rows =
-        Rows::new(&COLUMNS, "reason", &["last", "next", "timezone"]).in_zone("next", &session.zone);
+    let mut rows = Rows::new(&SHAPE).with_options(options)?.in_zone("next", &session.zone);
     for cron in crons {
         rows.push(cells(cron, decided, now, session));
     }

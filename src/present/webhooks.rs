@@ -6,9 +6,13 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Tone, counted, times};
 use crate::domain::delivery::{DeliveryStatus, Phases};
 use crate::domain::delivery_mode::{DeliveryMode, Hold, Suspension};
+use crate::domain::reason::Reason;
 use crate::store::{AttemptRow, DeliveryRow, WebhookQueue};
 use crate::webhook::redacted;
 
+/// Only the daemon knows which of the two it is.
+const WAITS_FOR_RECEIVER: &str =
+    "waits for a free slot at its receiver, or for the next probe if the circuit breaker is open";
 /// How many suspended URLs a notice names.
 const SUSPENDED_NAMED: usize = 3;
 
@@ -72,6 +76,23 @@ pub fn suppressed_text(queue: &WebhookQueue) -> Option<String> {
     (queue.suppressed > 0).then(|| format!("{}, not sent; {how}", counted(queue.suppressed, "webhook")))
 }
 
+/// Returns why a delivery has ended as it did, or what its last attempt came to and what it waits for.
+pub fn why(delivery: &DeliveryRow, queue: &WebhookQueue, zone: &TimeZone, now: Timestamp) -> String {
+    let recorded = delivery.reason.as_ref().map(Reason::text).unwrap_or_default();
+    let waits = match (delivery.status, &queue.mode, delivery.due_at) {
+        (DeliveryStatus::Pending, DeliveryMode::Held(hold), _) => held_since(hold, zone),
+        (DeliveryStatus::Pending, _, Some(due_at)) if due_at > now => {
+            format!("next attempt at {}", times::local(due_at, zone))
+        }
+        (DeliveryStatus::Pending, DeliveryMode::Released(release), Some(_)) => {
+            format!("waits for its turn: released at {} per second", release.per_second)
+        }
+        (DeliveryStatus::Pending, DeliveryMode::Free, Some(_)) => WAITS_FOR_RECEIVER.to_owned(),
+        (_, _, _) => return recorded.to_owned(),
+    };
+    if recorded.is_empty() { waits } else { format!("{recorded}; {waits}") }
+}
+
 /// Returns when the next attempt is made, or `None` if no further one is due.
 ///
 /// Circuit breakers and permits exist in the daemon's memory only: another process knows only the earliest time.
@@ -84,7 +105,7 @@ pub fn next_attempt_text(
     match (queue.mode.keeps(delivery.status), delivery.due_at) {
         (Some(hold), _) => Some(held_since(hold, zone)),
         (None, Some(due_at)) if due_at <= now => Some(format!(
-            "due since {}; sent as soon as its receiver has a free slot and its circuit breaker is closed",
+            "due since {}; {WAITS_FOR_RECEIVER}",
             times::local(due_at, zone)
         )),
         (None, Some(due_at)) => Some(format!(

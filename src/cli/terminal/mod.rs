@@ -25,5 +25,5 @@ pub(super) use lookup::{cron_named, crons_of, find_run, find_webhook, may_be_id,
 pub(super) use output::{Output, TextStyle, printable};
 pub(super) use run_table::{painted_status, run_table};
 pub(super) use session::Session;
-pub(super) use table::{Layout, Rows};
-pub(super) use time_arguments::{parse_instant, parse_occurrence, parse_past};
+pub(super) use table::{Layout, Rows, Shape, Shrink, TableOptions};
+pub(super) use time_arguments::{parse_instant, parse_occurrence};

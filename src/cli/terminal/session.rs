@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::time_arguments::parse_past;
 use super::{Failure, GlobalOptions, Output, paths};
 use crate::clock::Clock;
 use crate::config::{self, Config, Environment};
-use crate::store::Reader;
+use crate::store::{DaemonState, Reader, daemon_state};
 
 /// Where the configuration is if nobody names it: the first of them that exists, or else the last.
 const CONFIG_DEFAULTS: [&str; 2] = ["./agentcron.toml", "/etc/agentcron/agentcron.toml"];
@@ -42,6 +43,12 @@ impl Session {
         self.clock.now()
     }
 
+    /// Parses the time that was typed for an option: an instant, or how long ago it was.
+    pub(in crate::cli) fn past(&self, option: &str, text: &str) -> Result<Timestamp, Failure> {
+        parse_past(text, &self.zone, self.now())
+            .map_err(|message| Failure::Usage(format!("{option}: {message}")))
+    }
+
     /// Returns the validated configuration, or every mistake in it. Prints its warnings.
     pub(in crate::cli) fn load_config(&mut self, path: &Path) -> Result<Config, Failure> {
         let config = load(path, &self.environment)?;
@@ -70,6 +77,16 @@ impl Session {
         match paths::socket_path(&path, &self.environment) {
             Some(socket) => Ok(socket),
             None => Ok(self.view_config(&path)?.socket_path(&self.environment)),
+        }
+    }
+
+    /// Warns if no daemon runs on this database: what is scheduled does not fire then.
+    pub(in crate::cli) fn warn_if_stopped(&mut self, store: &Path) -> Result<(), Failure> {
+        match daemon_state(store) {
+            DaemonState::Stopped => {
+                Ok(self.output.warn("the daemon is not running: nothing fires until it is started")?)
+            }
+            DaemonState::Running { .. } | DaemonState::Unknown(_) => Ok(()),
         }
     }
 
