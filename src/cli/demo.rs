@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::terminal::{Failure, LogFormat, Session, TextStyle, start_log};
+use super::terminal::{Failure, LogFormat, Session, TextStyle, program, start_log};
 use crate::daemon::{self, World};
 use crate::domain::cron::Target;
 use crate::present::{counted, times};
@@ -144,7 +144,8 @@ fn print_summary(setup: &DemoSetup, narrator: &Narrator, session: &mut Session) 
     let received = counted(setup.received.load(Ordering::Relaxed) as u64, "webhook");
     let title = session.output.paint(TextStyle::Bold, &format!("{runs} completed"));
     let output = &mut session.output;
-    output.line(&format!("\n{title}: {outcomes}; the receiver got {received}"))?;
+    output.line("")?;
+    output.line(&format!("{title}: {outcomes}; the receiver got {received}"))?;
     let mut lateness = narrator.lateness.clone();
     lateness.sort();
     if let (Some(median), Some(most)) = (lateness.get(lateness.len() / 2), lateness.last()) {
@@ -158,14 +159,15 @@ fn print_summary(setup: &DemoSetup, narrator: &Narrator, session: &mut Session) 
     output.text(&format!(
         "
 Explore its database, which stays in {folder} until you delete it:
-  agentcron history --config {config}
-  agentcron show {run_id} --config {config}
+  {program} history --config {config}
+  {program} show {run_id} --config {config}
 Then start with your own agent server:
-  agentcron init my-crons
-  agentcron check --config my-crons/agentcron.toml
-  agentcron run --config my-crons/agentcron.toml
+  {program} init my-crons
+  {program} check --config my-crons/agentcron.toml
+  {program} run --config my-crons/agentcron.toml
 ",
         folder = setup.folder.display(),
+        program = program(),
     ))?;
     Ok(())
 }

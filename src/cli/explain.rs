@@ -84,7 +84,8 @@ pub(super) fn explain(explain: &Explain, session: &mut Session) -> Result<(), Fa
     session.output.line(&format!("  instant before: {}", or_none(before)))?;
     session.output.line(&format!("  instant after:  {}", or_none(after)))?;
     if let Some(removed_at) = record.removed_at {
-        let text = format!("{} was removed at {}", printable(&record.name), times::local_with_day(removed_at, &own));
+        let text =
+            format!("{} was removed at {}", printable(&record.name), times::local_with_day(removed_at, &own));
         session.output.line(&format!("  {}", session.output.paint(Tone::Attention, &text)))?;
     }
     Ok(())

@@ -83,7 +83,8 @@ struct Listing<'a> {
 
 pub(super) fn history(history: &History, session: &mut Session) -> Result<(), Failure> {
     let reader = session.open_store()?;
-    let mut listing = Listing { filter: filter(history, &reader, session)?, table: &history.table, layout: None };
+    let mut listing =
+        Listing { filter: filter(history, &reader, session)?, table: &history.table, layout: None };
     let limit = match (history.limit, history.follow, session.output.is_json()) {
         (Some(limit), ..) => Some(limit),
         (None, true, _) => Some(SHOWN_BEFORE_FOLLOWING),
@@ -115,7 +116,9 @@ fn filter(history: &History, reader: &Reader, session: &Session) -> Result<RunFi
             // The status of a webhook, and the word that most people have for it.
             (Err(_), Err(_)) if word == "failed" => {
                 let meant = "a run that failed is `error`; --failed also shows timeout and missed";
-                return Err(Failure::Usage(format!("--status: `{word}` is the status of a webhook; {meant}")));
+                return Err(Failure::Usage(format!(
+                    "--status: `{word}` is the status of a webhook; {meant}"
+                )));
             }
             (Err(unknown), Err(_)) => {
                 return Err(Failure::Usage(format!(
@@ -135,7 +138,8 @@ fn words<Word>(option: &str, words: &[String]) -> Result<Vec<Word>, Failure>
 where
     Word: FromStr<Err = UnknownWord>,
 {
-    let parse = |word: &String| word.parse().map_err(|unknown| Failure::Usage(format!("{option}: {unknown}")));
+    let parse =
+        |word: &String| word.parse().map_err(|unknown| Failure::Usage(format!("{option}: {unknown}")));
     words.iter().map(parse).collect()
 }
 

@@ -157,9 +157,7 @@ fn print(upcoming: &[Upcoming<'_>], number: usize, session: &mut Session) -> Res
         return Ok(());
     }
     if upcoming.is_empty() {
-        session
-            .output
-            .line(&format!("nothing scheduled before {}, where calendars end", LAST_YEAR + 1))?;
+        session.output.line(&format!("nothing scheduled before {}, where calendars end", LAST_YEAR + 1))?;
         return Ok(());
     }
     let now = session.now();

@@ -59,7 +59,8 @@ pub fn validate_cron_as(identity: CronIdentity<'_>, fields: &CronFields) -> Resu
 fn validate(identity: CronIdentity<'_>, fields: &CronFields, mistakes: &mut Mistakes) -> Option<Cron> {
     let CronIdentity { installation, cron_id, name, source } = identity;
     check_name(name, mistakes);
-    let calendar = schedule::calendar(name, fields, mistakes);
+    check_former_name(source, fields, mistakes);
+    let calendar = schedule::calendar(fields.first_name(name), fields, mistakes);
     let (start_time, end_time) = times::window(fields, mistakes);
     let assistant_id = target::assistant_id(fields, mistakes);
     let target = target::target(installation, fields, mistakes);
@@ -88,13 +89,30 @@ fn validate(identity: CronIdentity<'_>, fields: &CronFields, mistakes: &mut Mist
 /// Returns whether a cron can have this name.
 pub fn is_cron_name(name: &str) -> bool {
     let is_allowed = |char: char| char.is_ascii_alphanumeric() || "-_.".contains(char);
-    !name.is_empty() && name.len() <= CRON_NAME_CHARS_MAX && name.chars().all(is_allowed)
+    !name.is_empty() && name.len() <= CRON_NAME_CHARS_MAX && name.chars().all(is_allowed) && !is_folder(name)
+}
+
+fn is_folder(name: &str) -> bool {
+    [".", ".."].contains(&name)
 }
 
 fn check_name(name: &str, mistakes: &mut Mistakes) {
-    if !is_cron_name(name) {
-        let expected = format!("expected 1 to {CRON_NAME_CHARS_MAX} letters, digits, `-`, `_` or `.`");
+    if is_folder(name) {
+        mistakes.add("name", format!("got {}, which means a folder in paths and URLs", quoted(name)));
+    } else if !is_cron_name(name) {
+        let expected = format!("expected 1 to {CRON_NAME_CHARS_MAX} ASCII letters, digits, `-`, `_` or `.`");
         mistakes.add("name", format!("got {}, {expected}", quoted(name)));
+    }
+}
+
+fn check_former_name(source: CronSource, fields: &CronFields, mistakes: &mut Mistakes) {
+    match (&fields.was, source) {
+        (None, _) => {}
+        (Some(_), CronSource::Api) => mistakes.add("was", "only a cron of a file can have been renamed"),
+        (Some(was), CronSource::File) if !is_cron_name(was) => {
+            mistakes.add("was", format!("got {}, expected the name that the cron had first", quoted(was)));
+        }
+        (Some(_), CronSource::File) => {}
     }
 }
 

@@ -104,10 +104,9 @@ pub fn next_attempt_text(
 ) -> Option<String> {
     match (queue.mode.keeps(delivery.status), delivery.due_at) {
         (Some(hold), _) => Some(held_since(hold, zone)),
-        (None, Some(due_at)) if due_at <= now => Some(format!(
-            "due since {}; {WAITS_FOR_RECEIVER}",
-            times::local(due_at, zone)
-        )),
+        (None, Some(due_at)) if due_at <= now => {
+            Some(format!("due since {}; {WAITS_FOR_RECEIVER}", times::local(due_at, zone)))
+        }
         (None, Some(due_at)) => Some(format!(
             "not before {}  ({})",
             times::local_with_day(due_at, zone),

@@ -2,8 +2,11 @@
 
 use std::io;
 
-use crate::config::ConfigErrors;
+use serde_json::{Value, json};
+
+use crate::config::{ConfigError, ConfigErrors};
 use crate::daemon::DaemonError;
+use crate::present::counted;
 use crate::store::StoreError;
 
 /// The exit code for wrong usage and for a wrong configuration.
@@ -54,7 +57,47 @@ impl Failure {
         }
     }
 
+    /// Returns the word for this kind of failure in JSON.
+    fn code(&self) -> &'static str {
+        match self {
+            Failure::Config(_) => "configuration",
+            Failure::Usage(_) => "usage",
+            Failure::Store(_) | Failure::Daemon(DaemonError::Store(_)) => "store",
+            Failure::Daemon(DaemonError::LoopEnded(_) | DaemonError::Definition { .. })
+            | Failure::Failed(_)
+            | Failure::Output(_) => "failed",
+            Failure::StoppedAtOnce => "stopped",
+        }
+    }
+
+    /// Returns the failure as one object.
+    pub(super) fn to_json(&self) -> Value {
+        let Failure::Config(errors) = self else { return message_json(self.code(), &self.to_string()) };
+        let mistakes: Vec<Value> = errors.0.iter().map(mistake_json).collect();
+        let message = format!("{} in the configuration", counted(mistakes.len() as u64, "mistake"));
+        let mut object = message_json(self.code(), &message);
+        object["mistakes"] = Value::Array(mistakes);
+        object
+    }
+
     pub(in crate::cli) fn is_closed_pipe(&self) -> bool {
         matches!(self, Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
+}
+
+/// Returns an error or a warning as one object. Our messages say what was got, and after a semicolon what to do.
+pub(in crate::cli) fn message_json(code: &str, text: &str) -> Value {
+    let (message, hint) = text.split_once("; ").map_or((text, None), |(message, hint)| (message, Some(hint)));
+    json!({ "code": code, "message": message, "hint": hint })
+}
+
+pub(super) fn mistake_json(mistake: &ConfigError) -> Value {
+    let position = mistake.position;
+    json!({
+        "file": mistake.file.display().to_string(),
+        "line": position.map(|position| position.line),
+        "column": position.map(|position| position.column),
+        "message": mistake.message,
+        "hint": mistake.hint,
+    })
 }

@@ -6,8 +6,10 @@ use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 
 use comfy_table::Table;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::Failure;
+use super::failure::message_json;
 use super::global_options::{ColorChoice, GlobalOptions};
 use super::table::{Layout, Room, Rows};
 use crate::config::{ConfigError, Environment};
@@ -64,7 +66,8 @@ impl Output {
             ColorChoice::Never => Coloring::Off,
         };
         let columns = environment.lookup("env.COLUMNS").ok();
-        let columns = columns.and_then(|columns| columns.expose().parse().ok()).filter(|columns| *columns > 0);
+        let columns =
+            columns.and_then(|columns| columns.expose().parse().ok()).filter(|columns| *columns > 0);
         let of_terminal = || Table::new().width().filter(|width| *width > 0).unwrap_or(WIDTH_DEFAULT);
         let width: Option<u16> = if terminal { Some(of_terminal()) } else { columns };
         let room = width.map_or(ROOM_UNKNOWN, |width| Room { width: width.into(), lines: CELL_LINES });
@@ -142,6 +145,9 @@ impl Output {
     pub(in crate::cli) fn warn(&mut self, text: &str) -> io::Result<()> {
         // What was printed before must come before it on the terminal too.
         self.out.flush()?;
+        if self.json {
+            return print_to_stderr(&message_json("warning", text));
+        }
         let label = paint(self.stderr_coloring, Tone::Attention.into(), "warning:");
         writeln!(io::stderr(), "{label} {}", with_margin(text, 0, self.stderr_coloring))
     }
@@ -159,6 +165,7 @@ impl Output {
         }
         let error = paint(self.stderr_coloring, Tone::Bad.into(), "error:");
         let _ = match failure {
+            _ if self.json => print_to_stderr(&failure.to_json()),
             // Each mistake begins with its place, so that editors and people find it.
             Failure::Config(errors) => {
                 // They are one line each, apart from their excerpts.
@@ -176,6 +183,11 @@ impl Output {
             }
         };
     }
+}
+
+/// Prints one object on one line of stderr.
+pub(in crate::cli) fn print_to_stderr(object: &Value) -> io::Result<()> {
+    writeln!(io::stderr(), "{}", in_json(&object.to_string()))
 }
 
 /// Returns a text that others wrote as it can be shown. Its lines are kept: whatever prints them gives them a margin.

@@ -97,7 +97,7 @@ impl Session {
 }
 
 fn load(path: &Path, environment: &Environment) -> Result<Config, Failure> {
-    if !path.exists() {
+    if matches!(path.try_exists(), Ok(false)) {
         return Err(Failure::Usage(format!(
             "there is no configuration at {}; name it with --config FILE or $AGENTCRON_CONFIG, go to the folder of an \
              agentcron.toml, or write one with `agentcron init`",

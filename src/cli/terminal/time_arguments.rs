@@ -15,7 +15,11 @@ const WEEKDAYS: [(&str, Weekday); 7] = [
 ];
 
 /// Parses an instant: RFC 3339, `now`, or a local day, time, or both, such as `yesterday`, `7am` or `mon 07:00`.
-pub(in crate::cli) fn parse_instant(text: &str, zone: &TimeZone, now: Timestamp) -> Result<Timestamp, String> {
+pub(in crate::cli) fn parse_instant(
+    text: &str,
+    zone: &TimeZone,
+    now: Timestamp,
+) -> Result<Timestamp, String> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return Ok(at);
     }

@@ -4,9 +4,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::cli::terminal::{
-    Failure, Rows, Session, Shape, Shrink, ask, find_run, find_webhook, printable,
-};
+use crate::cli::terminal::{Failure, Rows, Session, Shape, Shrink, ask, find_run, find_webhook, printable};
 use crate::domain::bounds::REPLAY_DEFAULT;
 use crate::domain::run::called;
 use crate::present::{counted, times};

@@ -70,7 +70,7 @@ fn print_attempts(
     session: &mut Session,
 ) -> Result<(), Failure> {
     if details.attempts.is_empty() {
-        return Ok(session.output.line("\nno attempts yet")?);
+        return Ok(session.output.heading("no attempts yet")?);
     }
     session.output.heading("attempts")?;
     for (index, attempt) in details.attempts.iter().enumerate() {

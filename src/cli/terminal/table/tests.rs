@@ -37,24 +37,68 @@ fn check(width: usize, expected: Expect) {
 
 #[test]
 fn a_wide_table_shows_everything() {
-    check(100, expect![[""]]);
+    check(
+        100,
+        expect![[r#"
+        CRON          LATE   STATUS   REASON
+        digest        4 ms   success
+        inbox-triage  1.2 s  error    backend answered 500 and a page of HTML"#]],
+    );
 }
 
 #[test]
 fn a_long_cell_is_wrapped_in_its_column() {
-    check(62, expect![[""]]);
-    check_rows(rows(), Room { width: 62, lines: 1 }, expect![[""]]);
+    check(
+        62,
+        expect![[r#"
+        CRON          LATE   STATUS   REASON
+        digest        4 ms   success
+        inbox-triage  1.2 s  error    backend answered 500 and a page
+                                      of HTML"#]],
+    );
+    check_rows(
+        rows(),
+        Room { width: 62, lines: 1 },
+        expect![[r#"
+        CRON          LATE   STATUS   REASON
+        digest        4 ms   success
+        inbox-triage  1.2 s  error    backend answered 500 and a page…"#]],
+    );
 }
 
 #[test]
 fn a_narrow_table_leaves_columns_out_and_puts_others_below() {
-    check(54, expect![[""]]);
-    check(40, expect![[""]]);
+    check(
+        54,
+        expect![[r#"
+        CRON          STATUS   REASON
+        digest        success
+        inbox-triage  error    backend answered 500 and a page
+                               of HTML"#]],
+    );
+    check(
+        40,
+        expect![[r#"
+        CRON          STATUS
+        digest        success
+        inbox-triage  error
+            backend answered 500 and a page of
+            HTML"#]],
+    );
 }
 
 #[test]
 fn on_a_very_narrow_terminal_every_column_shrinks() {
-    check(18, expect![[""]]);
+    check(
+        18,
+        expect![[r#"
+        CRON       STATUS
+        digest     success
+        inbox-tri  error
+        age
+            backend
+            answered 500…"#]],
+    );
 }
 
 #[test]
@@ -75,7 +119,14 @@ fn the_options_choose_the_columns_or_show_all_of_them() {
         let columns = columns.iter().map(|name| (*name).to_owned()).collect();
         rows().with_options(&TableOptions { columns, wide })
     };
-    check_rows(with(&["Status", "cron"], false).unwrap(), room(40), expect![[""]]);
+    check_rows(
+        with(&["Status", "cron"], false).unwrap(),
+        room(40),
+        expect![[r#"
+        STATUS   CRON
+        success  digest
+        error    inbox-triage"#]],
+    );
     let lines = with(&[], true).unwrap().arrange(room(20), &mut None, str::to_owned);
     assert_eq!(lines[2], "inbox-triage  1.2 s  error    backend answered 500 and a page of HTML");
     let unknown = with(&["nam"], false).err().map(|failure| failure.to_string());

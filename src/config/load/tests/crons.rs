@@ -183,18 +183,20 @@ fn keys_that_are_not_known_get_the_nearest_or_advice() {
 
 #[test]
 fn names_are_short_and_plain() {
-    check("[cron.\"a b\"]\nschedule = \"0 9 * * *\"\nassistant_id = \"a\"", expect!["a.toml:1:7: name: got `a b`, expected 1 to 100 letters, digits, `-`, `_` or `.`"]);
+    check("[cron.\"a b\"]\nschedule = \"0 9 * * *\"\nassistant_id = \"a\"", expect!["a.toml:1:7: name: got `a b`, expected 1 to 100 ASCII letters, digits, `-`, `_` or `.`, and more than dots"]);
     check("[cron.\"😀\"]\n[cron.\"\"]\n[cron.\"a\\nb\"]", expect![[r#"
-            a.toml:1:7: [cron.😀] has no assistant_id (the id of an assistant, or the name of a graph)
-            a.toml:1:7: [cron.😀] has no schedule (five fields, such as "0 9 * * mon-fri")
-            a.toml:1:7: name: got `😀`, expected 1 to 100 letters, digits, `-`, `_` or `.`
-            a.toml:2:7: [cron.] has no assistant_id (the id of an assistant, or the name of a graph)
-            a.toml:2:7: [cron.] has no schedule (five fields, such as "0 9 * * mon-fri")
-            a.toml:2:7: name: got ``, expected 1 to 100 letters, digits, `-`, `_` or `.`
-            a.toml:3:7: [cron.a\nb] has no assistant_id (the id of an assistant, or the name of a graph)
-            a.toml:3:7: [cron.a\nb] has no schedule (five fields, such as "0 9 * * mon-fri")
-            a.toml:3:7: name: got `a\nb`, expected 1 to 100 letters, digits, `-`, `_` or `.`"#]]);
-    check(&format!("[cron.{}]\nschedule = \"0 9 * * *\"\nassistant_id = \"a\"", "a".repeat(101)), expect!["a.toml:1:7: name: got `aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…`, expected 1 to 100 letters, digits, `-`, `_` or `.`"]);
+        a.toml:1:7: [cron.😀] has no assistant_id (the id of an assistant, or the name of a graph)
+        a.toml:1:7: [cron.😀] has no schedule (five fields, such as "0 9 * * mon-fri")
+        a.toml:1:7: name: got `😀`, expected 1 to 100 ASCII letters, digits, `-`, `_` or `.`, and more than dots
+        a.toml:2:7: [cron.] has no assistant_id (the id of an assistant, or the name of a graph)
+        a.toml:2:7: [cron.] has no schedule (five fields, such as "0 9 * * mon-fri")
+        a.toml:2:7: name: got ``, expected 1 to 100 ASCII letters, digits, `-`, `_` or `.`, and more than dots
+        a.toml:3:7: [cron.a\nb] has no assistant_id (the id of an assistant, or the name of a graph)
+        a.toml:3:7: [cron.a\nb] has no schedule (five fields, such as "0 9 * * mon-fri")
+        a.toml:3:7: name: got `a\nb`, expected 1 to 100 ASCII letters, digits, `-`, `_` or `.`, and more than dots"#]]);
+    check("[cron.\"..\"]\nschedule = \"0 9 * * *\"\nassistant_id = \"a\"", expect![""]);
+    check("[cron.team.daily]\nschedule = \"0 9 * * *\"\nassistant_id = \"a\"", expect![""]);
+    check(&format!("[cron.{}]\nschedule = \"0 9 * * *\"\nassistant_id = \"a\"", "a".repeat(101)), expect!["a.toml:1:7: name: got `aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…`, expected 1 to 100 ASCII letters, digits, `-`, `_` or `.`, and more than dots"]);
     check("[[cron]]\nname = \"a\"", expect!["a.toml:1:1: cron: got a list, expected a table (write [cron.NAME])"]);
     check("cron.a = 5", expect!["a.toml:1:10: a: got an integer, expected a table (write [cron.a])"]);
 }
@@ -249,4 +251,15 @@ fn a_definition_keeps_its_placeholders_and_its_place() {
         }
     "#]]
     .assert_debug_eq(definition);
+}
+
+#[test]
+fn a_former_name_is_claimed_once_and_only_after_its_cron_is_gone() {
+    let cron = |name: &str, was: &str| {
+        format!("[cron.{name}]\nwas = \"{was}\"\nschedule = \"@daily\"\nassistant_id = \"a\"\n")
+    };
+    check(&(cron("b", "a") + &cron("c", "a")), expect![""]);
+    check(&(cron("b", "a") + "[cron.A]\nschedule = \"@daily\"\nassistant_id = \"a\"\n"), expect![""]);
+    check(&cron("b", "b"), expect![""]);
+    check(&cron("b", "a"), expect![""]);
 }

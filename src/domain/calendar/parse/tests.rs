@@ -75,6 +75,18 @@ fn a_number_out_of_range() {
 }
 
 #[test]
+fn a_random_value_is_replaced_by_one_that_stays() {
+    check("0~30 9 * * *", expect![[""]]);
+    check("R R(0-5) * * *", expect![[""]]);
+}
+
+#[test]
+fn a_space_that_is_none_is_named() {
+    check("0 9 *\u{a0}* *", expect![[""]]);
+    check("0 9 *\u{a0}* * *", expect![[""]]);
+}
+
+#[test]
 fn not_a_number() {
     check(
         "0 nine * * *",
