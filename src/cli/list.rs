@@ -15,7 +15,7 @@ use crate::domain::cron_state::CronState;
 use crate::domain::ids::DefinitionId;
 use crate::domain::plan::Decided;
 use crate::present::occurrences::of_cron;
-use crate::present::{Tone, runs, times};
+use crate::present::{Tone, runs, times, with_short_ids};
 use crate::store::{CronRow, Reader};
 
 /// List the crons with their schedule, next time and last outcome
@@ -133,7 +133,7 @@ fn cells(row: &CronRow, decided: &Decided, now: Timestamp, session: &Session) ->
         Some(last) => (
             times::relative(last.run.scheduled_for, now),
             painted_status(last, output),
-            printable(&runs::why(last)),
+            printable(&with_short_ids(&runs::why(last))),
         ),
         None => ("never".to_owned(), String::new(), String::new()),
     };

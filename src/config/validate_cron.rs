@@ -26,7 +26,7 @@ pub use webhook::check_webhook_policy;
 /// [`CronDefinition::in_installation`](super::CronDefinition::in_installation) sets the ones with which it runs.
 pub fn validate_cron(name: &str, fields: &CronFields) -> Result<Cron, Vec<FieldError>> {
     let installation = InstallationId::default();
-    let cron_id = CronId::of_name(installation, name);
+    let cron_id = CronId::of_name(installation, fields.first_name(name));
     validate_cron_as(CronIdentity { installation, cron_id, name, source: CronSource::File }, fields)
 }
 

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Tone, with_short_ids};
+use super::Tone;
 use crate::domain::run::{BackendRun, Phase, Run, RunError, RunState, Status};
 use crate::store::RunRow;
 
@@ -23,7 +23,7 @@ pub fn status_tone(status: Status) -> Tone {
     }
 }
 
-/// Returns the reason and the graph's own error in one text, empty if there is neither. Our own ids in it are short.
+/// Returns the reason and the graph's own error in one text, empty if there is neither.
 pub fn why(row: &RunRow) -> String {
     let error = error(&row.run).map(|error| {
         if error.error.is_empty() {
@@ -33,9 +33,9 @@ pub fn why(row: &RunRow) -> String {
         }
     });
     let reason = row.run.reason.as_ref().and_then(|reason| reason.message.as_deref());
-    match (reason.map(with_short_ids), error) {
+    match (reason, error) {
         (Some(reason), Some(error)) => format!("{error} ({reason})"),
-        (Some(reason), None) => reason,
+        (Some(reason), None) => reason.to_owned(),
         (None, Some(error)) => error,
         (None, None) => String::new(),
     }

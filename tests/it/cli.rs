@@ -2,6 +2,7 @@
 
 mod following;
 mod past;
+mod renaming;
 mod setting_up;
 
 use std::path::Path;
@@ -31,6 +32,35 @@ fn stderr(output: &Output) -> String {
 
 fn demand(output: &Output, exit_code: i32) {
     assert_eq!(output.status.code(), Some(exit_code), "{}\n{}", stdout(output), stderr(output));
+}
+
+/// Returns what is offered at the end of a command line.
+fn completed(daemon: &Daemon, words: &[&str]) -> String {
+    let mut command = command(daemon.folder(), &[&["complete", "--"], words].concat());
+    let output = command.env("AGENTCRON_CONFIG", daemon.config_path()).output().unwrap();
+    demand(&output, 0);
+    stdout(&output)
+}
+
+/// Returns a table at this width, with each number as `0`, each id as `ID` and one space between two cells.
+fn table(daemon: &Daemon, width: &str, arguments: &[&str]) -> String {
+    let mut command = command(daemon.folder(), arguments);
+    let output = command.arg("--config").arg(daemon.config_path()).env("COLUMNS", width).output().unwrap();
+    demand(&output, 0);
+    let word = |word: &str| match word {
+        id if id.len() == 8 && id.chars().all(|char| char.is_ascii_hexdigit()) => "ID".to_owned(),
+        _ => {
+            let zeros = word.replace(|char: char| char.is_ascii_digit(), "0");
+            if word.contains('-') { zeros } else { zeros.replace("000", "0").replace("00", "0") }
+        }
+    };
+    let line = |line: &str| {
+        assert!(line.chars().count() <= width.parse().unwrap(), "wider than {width}: {line}");
+        let indent = line.len() - line.trim_start().len();
+        let words: Vec<String> = line.split_whitespace().map(word).collect();
+        format!("{:indent$}{}", "", words.join(" "))
+    };
+    stdout(&output).lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// A configuration whose crons never fire while a test runs.

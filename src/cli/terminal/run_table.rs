@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 
 use super::{Failure, Output, Rows, Session, Shape, Shrink, TableOptions, TextStyle, printable};
 use crate::domain::delivery::DeliveryStatus;
-use crate::present::{ID_CHARS_SHOWN, Tone, runs, times};
+use crate::present::{ID_CHARS_SHOWN, Tone, runs, times, with_short_ids};
 use crate::store::{DeliveryRow, RunRow};
 
 const SHAPE: Shape = Shape {
@@ -51,7 +51,7 @@ fn cells(row: &RunRow, session: &Session) -> Vec<String> {
         runs::duration(run).map(times::took).unwrap_or_default(),
         row.webhook.as_ref().map(|webhook| webhook_text(webhook, output)).unwrap_or_default(),
         id,
-        printable(&runs::why(row)),
+        printable(&with_short_ids(&runs::why(row))),
     ]
 }
 
