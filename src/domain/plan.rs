@@ -352,13 +352,17 @@ pub fn is_excluded(cron: &Cron, at: Timestamp) -> bool {
     cron.policy.exclude.iter().any(|range| range.first <= day && day <= range.last)
 }
 
+/// Returns when the first run of an occurrence is due: the cron's jitter after its instant.
+pub(super) fn due_at(cron: &Cron, at: Timestamp) -> Timestamp {
+    if cron.policy.jitter.is_zero() {
+        return at;
+    }
+    let run_id = RunId::of_occurrence(cron.cron_id, at, FIRST_RUN);
+    backoff::after(at, cron.policy.jitter.mul_f64(backoff::share(run_id.0, 0)))
+}
+
 fn fire(cron: &Cron, at: Timestamp, next: Option<Timestamp>, now: Timestamp) -> Decision {
-    let due_at = if cron.policy.jitter.is_zero() {
-        at
-    } else {
-        let run_id = RunId::of_occurrence(cron.cron_id, at, FIRST_RUN);
-        backoff::after(at, cron.policy.jitter.mul_f64(backoff::share(run_id.0, 0)))
-    };
+    let due_at = due_at(cron, at);
     let on_time = backoff::between(at, now) <= ON_TIME_WITHIN;
     let deadline = cron.policy.start_deadline.unwrap_or_else(|| {
         next.map_or(START_DEADLINE_MAX, |next| backoff::between(at, next).min(START_DEADLINE_MAX))
