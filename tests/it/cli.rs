@@ -47,11 +47,16 @@ fn table(daemon: &Daemon, width: &str, arguments: &[&str]) -> String {
     let mut command = command(daemon.folder(), arguments);
     let output = command.arg("--config").arg(daemon.config_path()).env("COLUMNS", width).output().unwrap();
     demand(&output, 0);
+    let is_id = |word: &str| word.len() == 8 && word.chars().all(|char| char.is_ascii_hexdigit());
     let word = |word: &str| match word {
-        id if id.len() == 8 && id.chars().all(|char| char.is_ascii_hexdigit()) => "ID".to_owned(),
+        "ms" => "s".to_owned(),
+        id if is_id(id) => "ID".to_owned(),
+        number if number.parse::<f64>().is_ok() => "0".to_owned(),
         _ => {
-            let zeros = word.replace(|char: char| char.is_ascii_digit(), "0");
-            if word.contains('-') { zeros } else { zeros.replace("000", "0").replace("00", "0") }
+            let mut zeros: Vec<char> =
+                word.chars().map(|char| if char.is_ascii_digit() { '0' } else { char }).collect();
+            zeros.dedup_by(|next, before| *next == '0' && *before == '0');
+            zeros.into_iter().collect()
         }
     };
     let line = |line: &str| {

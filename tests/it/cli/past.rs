@@ -206,32 +206,32 @@ fn tables_keep_what_one_came_for(daemon: &Daemon) {
         "80",
         &failed,
         expect![[r#"
-        SCHEDULED (UTC) CRON STATUS WEBHOOK RUN
-        0000-00-00 0:0:0 fail error ID
-            ValueError: boom"#]],
+            SCHEDULED (UTC) CRON STATUS WEBHOOK RUN
+            0-0-0 0:0:0 fail error ID
+                ValueError: boom"#]],
     );
     check(
         "120",
         &failed,
         expect![[r#"
-        SCHEDULED (UTC) CRON STATUS TOOK WEBHOOK RUN REASON
-        0000-00-00 0:0:0 fail error 0 ms ID ValueError: boom"#]],
+            SCHEDULED (UTC) CRON STATUS TOOK WEBHOOK RUN REASON
+            0-0-0 0:0:0 fail error 0 s ID ValueError: boom"#]],
     );
-    let webhooks = ["webhook", "list", "--status", "delivered", "--since", "today", "-n", "1"];
+    let webhooks = ["webhook", "list", "--status", "delivered", "--since", "yesterday", "-n", "1"];
     check(
         "80",
         &webhooks,
         expect![[r#"
-        WEBHOOK RECORDED (UTC) CRON STATUS ATTEMPTS NEXT
-        ID 0000-00-00 0:0:0 say-hello delivered 0
-            http://0.0.0.0:00/hook?…"#]],
+            WEBHOOK RECORDED (UTC) CRON STATUS ATTEMPTS NEXT
+            ID 0-0-0 0:0:0 say-hello delivered 0
+                http://0.0.0.0:0/hook?…"#]],
     );
     check(
         "120",
         &webhooks,
         expect![[r#"
-        WEBHOOK RECORDED (UTC) CRON STATUS ATTEMPTS NEXT TO
-        ID 0000-00-00 0:0:0 say-hello delivered 0 http://0.0.0.0:00/hook?…"#]],
+            WEBHOOK RECORDED (UTC) CRON STATUS ATTEMPTS NEXT TO
+            ID 0-0-0 0:0:0 say-hello delivered 0 http://0.0.0.0:0/hook?…"#]],
     );
     check(
         "80",

@@ -374,25 +374,25 @@ fn a_narrow_list_keeps_the_next_time_and_puts_the_schedule_below() {
     check(
         "80",
         expect![[r#"
-        CRON NEXT (UTC) DUE LAST OUTCOME
-        new-year 0000-00-00 0:0:0 in 0 years never
-            0 0 0 0 * 0 0000-0000 Europe/Berlin
-        old-year disabled never
-            0 0 0 dec * 0 0000-0000 UTC"#]],
+            CRON NEXT (UTC) DUE LAST OUTCOME
+            new-year 0-0-0 0:0:0 in 0 years never
+                0 0 0 0 * 0 0-0 Europe/Berlin
+            old-year disabled never
+                0 0 0 dec * 0 0-0 UTC"#]],
     );
     check(
         "120",
         expect![[r#"
-        CRON SCHEDULE TIMEZONE NEXT (UTC) DUE LAST OUTCOME
-        new-year 0 0 0 0 * 0 0000-0000 Europe/Berlin 0000-00-00 0:0:0 in 0 years never
-        old-year 0 0 0 dec * 0 0000-0000 UTC disabled never"#]],
+            CRON SCHEDULE TIMEZONE NEXT (UTC) DUE LAST OUTCOME
+            new-year 0 0 0 0 * 0 0-0 Europe/Berlin 0-0-0 0:0:0 in 0 years never
+            old-year 0 0 0 dec * 0 0-0 UTC disabled never"#]],
     );
     check(
         "140",
         expect![[r#"
-        CRON SCHEDULE TIMEZONE NEXT (UTC) DUE LAST OUTCOME REASON
-        new-year 0 0 0 0 * 0 0000-0000 Europe/Berlin 0000-00-00 0:0:0 in 0 years never
-        old-year 0 0 0 dec * 0 0000-0000 UTC disabled never"#]],
+            CRON SCHEDULE TIMEZONE NEXT (UTC) DUE LAST OUTCOME REASON
+            new-year 0 0 0 0 * 0 0-0 Europe/Berlin 0-0-0 0:0:0 in 0 years never
+            old-year 0 0 0 dec * 0 0-0 UTC disabled never"#]],
     );
 }
 
