@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::terminal::{Failure, Rows, Session, Shape, ask};
 use crate::present::{counted, times};
 
-const SHAPE: Shape = Shape { columns: &[("scheduled", 19), ("run", 36), ("what", 20)], shrink: &[] };
+const SHAPE: Shape = Shape { columns: &["scheduled", "run", "what"], usual: &[19, 36, 20], shrink: &[] };
 
 /// Start runs for past instants of a cron's schedule
 #[derive(Args, Debug)]

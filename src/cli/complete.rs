@@ -24,13 +24,12 @@ pub(super) struct Complete {
     words: Vec<String>,
 }
 
-/// What is being typed.
+/// What may be typed.
 enum Wanted {
-    Crons,
-    CronsAndRuns,
-    Runs(RunFilter),
-    Webhooks,
-    Words(Vec<&'static [&'static str]>),
+    Cron,
+    Run,
+    Webhook,
+    Word(&'static [&'static str]),
 }
 
 /// Prints one value a line; nothing if there is none, or if the database cannot be read.
@@ -40,72 +39,51 @@ pub(super) fn complete(complete: &Complete, session: &mut Session) -> Result<(),
     if let Some(config) = config {
         session.config_path = PathBuf::from(config);
     }
-    let values = wanted(&words).map(|wanted| values(&wanted, session));
-    for value in values.and_then(Result::ok).unwrap_or_default() {
-        // A shell may expand it.
-        if is_cron_name(&value) {
-            session.output.line(&value)?;
+    for wanted in wanted(&words) {
+        for value in values(&wanted, session).unwrap_or_default() {
+            // A shell may expand it.
+            if is_cron_name(&value) {
+                session.output.line(&value)?;
+            }
         }
     }
     Ok(())
 }
 
-fn wanted(words: &[&str]) -> Option<Wanted> {
-    let [before @ .., _] = words else { return None };
+fn wanted(words: &[&str]) -> Vec<Wanted> {
+    let [before @ .., _] = words else { return Vec::new() };
     let mut verbs = before.iter().filter(|word| !word.starts_with('-'));
-    let (verb, noun) = (*verbs.next()?, verbs.next().copied());
-    match (*before.last()?, verb) {
-        ("--cron", _) => return Some(Wanted::Crons),
-        ("--run", _) => return Some(Wanted::Runs(RunFilter::default())),
-        ("--trigger", _) => return Some(Wanted::Words(vec![Trigger::WORDS])),
-        ("--reason", _) => return Some(Wanted::Words(vec![ReasonCode::WORDS])),
-        ("--status", "webhook") => return Some(Wanted::Words(vec![DeliveryStatus::WORDS])),
-        ("--status", _) => return Some(Wanted::Words(vec![Status::WORDS, Phase::WORDS])),
+    let (verb, noun) = (verbs.next().copied().unwrap_or_default(), verbs.next().copied());
+    match (before.last().copied().unwrap_or_default(), verb, noun) {
+        ("--cron", ..) => vec![Wanted::Cron],
+        ("--run", ..) => vec![Wanted::Run],
+        ("--trigger", ..) => vec![Wanted::Word(Trigger::WORDS)],
+        ("--reason", ..) => vec![Wanted::Word(ReasonCode::WORDS)],
+        ("--status", "webhook", _) => vec![Wanted::Word(DeliveryStatus::WORDS)],
+        ("--status", ..) => vec![Wanted::Word(Status::WORDS), Wanted::Word(Phase::WORDS)],
         // It may take a value of any kind.
-        (option, _) if option.starts_with('-') => return None,
-        (_, _) => {}
-    }
-    match (verb, noun) {
-        (
-            "next" | "list" | "history" | "explain" | "trigger" | "pause" | "resume" | "skip-next"
-            | "backfill",
-            _,
-        ) => Some(Wanted::Crons),
-        ("show", _) => Some(Wanted::CronsAndRuns),
-        ("cancel", _) => {
-            let phases = vec![Phase::Pending, Phase::Sending, Phase::Unconfirmed, Phase::Running];
-            Some(Wanted::Runs(RunFilter { phases, ..RunFilter::default() }))
-        }
-        ("webhook", Some("show" | "replay")) => Some(Wanted::Webhooks),
-        (_, _) => None,
+        (option, ..) if option.starts_with('-') => Vec::new(),
+        (_, "next" | "list" | "history" | "explain" | "trigger", _)
+        | (_, "pause" | "resume" | "skip-next" | "backfill", _) => vec![Wanted::Cron],
+        (_, "show", _) => vec![Wanted::Cron, Wanted::Run],
+        (_, "cancel", _) => vec![Wanted::Run],
+        (_, "webhook", Some("show" | "replay")) => vec![Wanted::Webhook],
+        (..) => Vec::new(),
     }
 }
 
 fn values(wanted: &Wanted, session: &mut Session) -> Result<Vec<String>, Failure> {
-    if let Wanted::Words(sets) = wanted {
-        return Ok(sets.iter().flat_map(|set| set.iter()).map(|word| (*word).to_owned()).collect());
-    }
-    let reader = session.open_store()?;
-    let crons =
-        || -> Result<Vec<String>, Failure> { Ok(reader.crons()?.into_iter().map(|row| row.name).collect()) };
-    let runs = |filter: &RunFilter| -> Result<Vec<String>, Failure> {
-        let rows = reader.runs_before(filter, None, LATEST)?;
-        Ok(rows.into_iter().map(|(_, row)| short(&row.run.run_id)).collect())
-    };
+    let short = |id: String| id[..ID_CHARS_SHOWN].to_owned();
     Ok(match wanted {
-        Wanted::Crons => crons()?,
-        Wanted::CronsAndRuns => [crons()?, runs(&RunFilter::default())?].concat(),
-        Wanted::Runs(filter) => runs(filter)?,
-        Wanted::Webhooks => {
-            let rows = reader.webhooks(&DeliveryFilter::default(), LATEST)?;
-            rows.iter().map(|row| short(&row.delivery.delivery_id)).collect()
+        Wanted::Word(words) => words.iter().map(|word| (*word).to_owned()).collect(),
+        Wanted::Cron => session.open_store()?.crons()?.into_iter().map(|row| row.name).collect(),
+        Wanted::Run => {
+            let runs = session.open_store()?.runs_before(&RunFilter::default(), None, LATEST)?;
+            runs.iter().map(|(_, row)| short(row.run.run_id.to_string())).collect()
         }
-        Wanted::Words(_) => Vec::new(),
+        Wanted::Webhook => {
+            let webhooks = session.open_store()?.webhooks(&DeliveryFilter::default(), LATEST)?;
+            webhooks.iter().map(|row| short(row.delivery.delivery_id.to_string())).collect()
+        }
     })
-}
-
-fn short(id: &impl std::fmt::Display) -> String {
-    let mut id = id.to_string();
-    id.truncate(ID_CHARS_SHOWN);
-    id
 }

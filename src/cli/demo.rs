@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::terminal::{Failure, LogFormat, Session, TextStyle, program, start_log};
+use super::terminal::{Failure, LogFormat, Session, TextStyle, start_log};
 use crate::daemon::{self, World};
 use crate::domain::cron::Target;
 use crate::present::{counted, times};
@@ -152,6 +152,8 @@ fn print_summary(setup: &DemoSetup, narrator: &Narrator, session: &mut Session) 
         let (median, most) = (times::took(*median), times::took(*most));
         output.line(&format!("started {median} after the scheduled instant (median), {most} at most"))?;
     }
+    // As it was typed, so that the commands can be copied.
+    let program = std::env::args().next().unwrap_or_else(|| "agentcron".to_owned());
     let config = setup.folder.join("agentcron.toml");
     let config = config.display();
     let mut run_id = narrator.last_run.map(|run_id| run_id.to_string()).unwrap_or_else(|| "RUN".to_owned());
@@ -167,7 +169,6 @@ Then start with your own agent server:
   {program} run --config my-crons/agentcron.toml
 ",
         folder = setup.folder.display(),
-        program = program(),
     ))?;
     Ok(())
 }

@@ -2,12 +2,11 @@
 
 use clap::Args;
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde_json::json;
 
-use super::terminal::{Failure, Session, json_time, parse_occurrence, printable, unknown_cron};
+use super::terminal::{Failure, Session, parse_occurrence, printable, unknown_cron};
 use crate::api::wire;
-use crate::present::explain::{self, Explanation, InstantFacts};
+use crate::present::explain::{self, InstantFacts};
 use crate::present::{Tone, times};
 use crate::store::{Reader, daemon_state};
 
@@ -67,40 +66,28 @@ pub(super) fn explain(explain: &Explain, session: &mut Session) -> Result<(), Fa
     if session.output.is_json() {
         session.output.json(&json!({
             "cron_name": record.name,
-            "at": json_time(Some(at)),
+            "at": at.to_string(),
             "local": times::rfc3339(at, &zone),
             "verdict": explanation.verdict().as_str(),
             "detail": explanation.message(&session.zone),
-            "before": json_time(before),
-            "after": json_time(after),
+            "before": before.map(|at| at.to_string()),
+            "after": after.map(|at| at.to_string()),
             "run": explanation.run().map(wire::Run::of),
         }))?;
         return Ok(());
     }
-    print_explanation(&record.name, at, &explanation, &zone, session)?;
     let own = session.zone.clone();
     let local = |at: Timestamp| times::local_to_both(at, &own, &zone);
     let or_none = |at: Option<Timestamp>| at.map_or("none".to_owned(), local);
-    session.output.line(&format!("  instant before: {}", or_none(before)))?;
-    session.output.line(&format!("  instant after:  {}", or_none(after)))?;
+    let output = &mut session.output;
+    let verdict = output.paint(explanation.verdict().tone(), explanation.verdict().as_str());
+    output.line(&format!("{} at {}: {verdict}", printable(&record.name), local(at)))?;
+    output.line(&format!("  {}", printable(&explanation.message(&own))))?;
+    output.line(&format!("  instant before: {}", or_none(before)))?;
+    output.line(&format!("  instant after:  {}", or_none(after)))?;
     if let Some(removed_at) = record.removed_at {
-        let text =
-            format!("{} was removed at {}", printable(&record.name), times::local_with_day(removed_at, &own));
-        session.output.line(&format!("  {}", session.output.paint(Tone::Attention, &text)))?;
+        let text = format!("the cron was removed at {}", times::local_with_day(removed_at, &own));
+        output.line(&format!("  {}", output.paint(Tone::Attention, &text)))?;
     }
     Ok(())
-}
-
-fn print_explanation(
-    name: &str,
-    at: Timestamp,
-    explanation: &Explanation<'_>,
-    zone: &TimeZone,
-    session: &mut Session,
-) -> Result<(), Failure> {
-    let verdict = explanation.verdict();
-    let word = session.output.paint(verdict.tone(), verdict.as_str());
-    let time = times::local_to_both(at, &session.zone, zone);
-    session.output.line(&format!("{} at {time}: {word}", printable(name)))?;
-    Ok(session.output.line(&format!("  {}", printable(&explanation.message(&session.zone))))?)
 }

@@ -1,6 +1,5 @@
 //! `agentcron history`: lists runs and, with `--follow`, prints runs as they start and end.
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
@@ -9,8 +8,8 @@ use uuid::Uuid;
 use super::terminal::{Failure, Layout, Session, TableOptions, run_table, unknown_cron};
 use crate::api::wire;
 use crate::domain::ids::CronId;
-use crate::domain::run::{Phase, RunState, Status};
-use crate::domain::words::UnknownWord;
+use crate::domain::reason::ReasonCode;
+use crate::domain::run::{Phase, RunState, Status, Trigger};
 use crate::signals;
 use crate::store::{Reader, RunFilter, RunRow, RunWatch, WatchUntil};
 
@@ -54,10 +53,10 @@ pub(super) struct History {
     status: Vec<String>,
     /// Only runs with one of these reason codes, separated by commas, such as overlap,start_deadline
     #[arg(long, value_name = "CODE", value_delimiter = ',')]
-    reason: Vec<String>,
+    reason: Vec<ReasonCode>,
     /// Only runs with one of these triggers, separated by commas: schedule, catchup, backfill, manual, api
     #[arg(long, value_name = "TRIGGER", value_delimiter = ',')]
-    trigger: Vec<String>,
+    trigger: Vec<Trigger>,
     /// Only runs scheduled at or after this time: such as yesterday, 07:00, 'mon 7am', or how long ago, such as 2h
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
@@ -127,20 +126,11 @@ fn filter(history: &History, reader: &Reader, session: &Session) -> Result<RunFi
             }
         }
     }
-    filter.triggers = words("--trigger", &history.trigger)?;
-    filter.reasons = words("--reason", &history.reason)?;
+    filter.triggers.clone_from(&history.trigger);
+    filter.reasons.clone_from(&history.reason);
     filter.since = history.since.as_deref().map(|text| session.past("--since", text)).transpose()?;
     filter.until = history.until.as_deref().map(|text| session.past("--until", text)).transpose()?;
     Ok(filter)
-}
-
-fn words<Word>(option: &str, words: &[String]) -> Result<Vec<Word>, Failure>
-where
-    Word: FromStr<Err = UnknownWord>,
-{
-    let parse =
-        |word: &String| word.parse().map_err(|unknown| Failure::Usage(format!("{option}: {unknown}")));
-    words.iter().map(parse).collect()
 }
 
 fn crons(name: &str, reader: &Reader) -> Result<Vec<CronId>, Failure> {

@@ -1,7 +1,5 @@
 //! `agentcron list`: the crons with their next time and last outcome.
 
-use std::path::Path;
-
 use clap::Args;
 use jiff::Timestamp;
 
@@ -38,22 +36,15 @@ pub(super) struct List {
 }
 
 const SHAPE: Shape = Shape {
-    columns: &[
-        ("cron", 16),
-        ("schedule", 15),
-        ("timezone", 13),
-        ("next", 19),
-        ("due", 12),
-        ("last", 9),
-        ("outcome", 12),
-        ("reason", 24),
-    ],
+    columns: &["cron", "schedule", "timezone", "next", "due", "last", "outcome", "reason"],
+    usual: &[16, 15, 13, 19, 12, 9, 12, 24],
     shrink: &[Shrink::Below("reason"), Shrink::Below("timezone"), Shrink::Below("schedule")],
 };
 
 pub(super) fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
     let store = session.store_path()?;
-    let (mut crons, decided) = if is_missing(&store) {
+    // A file that this user may not see is not missing.
+    let (mut crons, decided) = if matches!(store.try_exists(), Ok(false)) {
         let path = session.config_path.clone();
         let config = session.view_config(&path)?;
         session.output.warn("the daemon has not run yet: these are the crons of the configuration")?;
@@ -70,11 +61,6 @@ pub(super) fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
     }
     crons.retain(|row| list.crons.is_empty() || list.crons.iter().any(|name| is_named(row, name)));
     print(&crons, &decided, &list.table, session)
-}
-
-/// Returns whether there is no such file. One that this user may not see is not missing.
-fn is_missing(store: &Path) -> bool {
-    matches!(store.try_exists(), Ok(false))
 }
 
 /// Returns the row of a cron that no daemon has loaded yet.

@@ -66,7 +66,7 @@ pub fn main() -> ExitCode {
 /// Returns what clap says about wrong arguments as one object: its message and, if there is one, its tip.
 fn usage_json(text: &str) -> Value {
     let message = text.lines().next().unwrap_or_default();
-    let mut object = message_json("usage", message.strip_prefix("error: ").unwrap_or(message));
+    let mut object = message_json(USAGE, message.strip_prefix("error: ").unwrap_or(message));
     object["hint"] = text.lines().find_map(|line| line.trim().strip_prefix("tip: ")).into();
     object
 }

@@ -48,11 +48,12 @@ pub(super) struct Next {
 }
 
 const OF_CRONS: Shape = Shape {
-    columns: &[("cron", 16), ("time", 43), ("due", 10), ("note", 40)],
+    columns: &["cron", "time", "due", "note"],
+    usual: &[16, 43, 10, 40],
     shrink: &[Shrink::Below("note")],
 };
 const OF_SCHEDULE: Shape =
-    Shape { columns: &[("time", 43), ("due", 10), ("note", 40)], shrink: &[Shrink::Below("note")] };
+    Shape { columns: &["time", "due", "note"], usual: &[43, 10, 40], shrink: &[Shrink::Below("note")] };
 
 /// One row of the listing.
 struct Upcoming<'a> {

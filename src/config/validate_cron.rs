@@ -58,8 +58,7 @@ pub fn validate_cron_as(identity: CronIdentity<'_>, fields: &CronFields) -> Resu
 
 fn validate(identity: CronIdentity<'_>, fields: &CronFields, mistakes: &mut Mistakes) -> Option<Cron> {
     let CronIdentity { installation, cron_id, name, source } = identity;
-    check_name(name, mistakes);
-    check_former_name(source, fields, mistakes);
+    check_names(name, fields, mistakes);
     let calendar = schedule::calendar(fields.first_name(name), fields, mistakes);
     let (start_time, end_time) = times::window(fields, mistakes);
     let assistant_id = target::assistant_id(fields, mistakes);
@@ -89,30 +88,17 @@ fn validate(identity: CronIdentity<'_>, fields: &CronFields, mistakes: &mut Mist
 /// Returns whether a cron can have this name.
 pub fn is_cron_name(name: &str) -> bool {
     let is_allowed = |char: char| char.is_ascii_alphanumeric() || "-_.".contains(char);
-    !name.is_empty() && name.len() <= CRON_NAME_CHARS_MAX && name.chars().all(is_allowed) && !is_folder(name)
+    // In a path these two mean a folder.
+    let is_folder = [".", ".."].contains(&name);
+    !name.is_empty() && name.len() <= CRON_NAME_CHARS_MAX && name.chars().all(is_allowed) && !is_folder
 }
 
-fn is_folder(name: &str) -> bool {
-    [".", ".."].contains(&name)
-}
-
-fn check_name(name: &str, mistakes: &mut Mistakes) {
-    if is_folder(name) {
-        mistakes.add("name", format!("got {}, which means a folder in paths and URLs", quoted(name)));
-    } else if !is_cron_name(name) {
-        let expected = format!("expected 1 to {CRON_NAME_CHARS_MAX} ASCII letters, digits, `-`, `_` or `.`");
-        mistakes.add("name", format!("got {}, {expected}", quoted(name)));
-    }
-}
-
-fn check_former_name(source: CronSource, fields: &CronFields, mistakes: &mut Mistakes) {
-    match (&fields.was, source) {
-        (None, _) => {}
-        (Some(_), CronSource::Api) => mistakes.add("was", "only a cron of a file can have been renamed"),
-        (Some(was), CronSource::File) if !is_cron_name(was) => {
-            mistakes.add("was", format!("got {}, expected the name that the cron had first", quoted(was)));
+fn check_names(name: &str, fields: &CronFields, mistakes: &mut Mistakes) {
+    let expected = format!("expected 1 to {CRON_NAME_CHARS_MAX} ASCII letters, digits, `-`, `_` or `.`");
+    for (field, name) in [("name", Some(name)), ("was", fields.was.as_deref())] {
+        if let Some(name) = name.filter(|name| !is_cron_name(name)) {
+            mistakes.add(field, format!("got {}, {expected}, but not `.` or `..`", quoted(name)));
         }
-        (Some(_), CronSource::File) => {}
     }
 }
 

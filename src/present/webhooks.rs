@@ -10,9 +10,6 @@ use crate::domain::reason::Reason;
 use crate::store::{AttemptRow, DeliveryRow, WebhookQueue};
 use crate::webhook::redacted;
 
-/// Only the daemon knows which of the two it is.
-const WAITS_FOR_RECEIVER: &str =
-    "waits for a free slot at its receiver, or for the next probe if the circuit breaker is open";
 /// How many suspended URLs a notice names.
 const SUSPENDED_NAMED: usize = 3;
 
@@ -82,38 +79,19 @@ pub fn why(delivery: &DeliveryRow, queue: &WebhookQueue, zone: &TimeZone, now: T
     let waits = match (delivery.status, &queue.mode, delivery.due_at) {
         (DeliveryStatus::Pending, DeliveryMode::Held(hold), _) => held_since(hold, zone),
         (DeliveryStatus::Pending, _, Some(due_at)) if due_at > now => {
-            format!("next attempt at {}", times::local(due_at, zone))
+            format!("next attempt {}, at {}", times::relative(due_at, now), times::local(due_at, zone))
         }
         (DeliveryStatus::Pending, DeliveryMode::Released(release), Some(_)) => {
             format!("waits for its turn: released at {} per second", release.per_second)
         }
-        (DeliveryStatus::Pending, DeliveryMode::Free, Some(_)) => WAITS_FOR_RECEIVER.to_owned(),
+        // Circuit breakers and permits exist in the daemon's memory only: another process knows no more.
+        (DeliveryStatus::Pending, DeliveryMode::Free, Some(_)) => {
+            "waits for a free slot at its receiver, or for the next probe if the circuit breaker is open"
+                .to_owned()
+        }
         (_, _, _) => return recorded.to_owned(),
     };
     if recorded.is_empty() { waits } else { format!("{recorded}; {waits}") }
-}
-
-/// Returns when the next attempt is made, or `None` if no further one is due.
-///
-/// Circuit breakers and permits exist in the daemon's memory only: another process knows only the earliest time.
-pub fn next_attempt_text(
-    delivery: &DeliveryRow,
-    queue: &WebhookQueue,
-    zone: &TimeZone,
-    now: Timestamp,
-) -> Option<String> {
-    match (queue.mode.keeps(delivery.status), delivery.due_at) {
-        (Some(hold), _) => Some(held_since(hold, zone)),
-        (None, Some(due_at)) if due_at <= now => {
-            Some(format!("due since {}; {WAITS_FOR_RECEIVER}", times::local(due_at, zone)))
-        }
-        (None, Some(due_at)) => Some(format!(
-            "not before {}  ({})",
-            times::local_with_day(due_at, zone),
-            times::relative(due_at, now)
-        )),
-        (None, None) => None,
-    }
 }
 
 /// Returns `HTTP 503`, or `no response`.

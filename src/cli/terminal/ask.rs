@@ -22,11 +22,6 @@ const DENIED: &str = "Permission denied";
 /// Posts `body` to `/v1/…` and returns the daemon's response.
 pub(in crate::cli) fn ask(session: &mut Session, path: &[&str], body: &Value) -> Result<Value, Failure> {
     let socket = session.socket_path()?;
-    match socket.try_exists() {
-        Ok(true) => {}
-        Ok(false) => return Err(no_daemon(&socket, "there is no such socket")),
-        Err(error) => return Err(no_daemon(&socket, &error.to_string())),
-    }
     let request = request(path, body).map_err(|error| Failure::Failed(error.to_string()))?;
     let transport = Transport::unix_socket(&socket).map_err(|error| Failure::Failed(error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -57,25 +57,12 @@ impl Failure {
         }
     }
 
-    /// Returns the word for this kind of failure in JSON.
-    fn code(&self) -> &'static str {
-        match self {
-            Failure::Config(_) => "configuration",
-            Failure::Usage(_) => "usage",
-            Failure::Store(_) | Failure::Daemon(DaemonError::Store(_)) => "store",
-            Failure::Daemon(DaemonError::LoopEnded(_) | DaemonError::Definition { .. })
-            | Failure::Failed(_)
-            | Failure::Output(_) => "failed",
-            Failure::StoppedAtOnce => "stopped",
-        }
-    }
-
     /// Returns the failure as one object.
     pub(super) fn to_json(&self) -> Value {
-        let Failure::Config(errors) = self else { return message_json(self.code(), &self.to_string()) };
+        let Failure::Config(errors) = self else { return message_json(self.exit_code(), &self.to_string()) };
         let mistakes: Vec<Value> = errors.0.iter().map(mistake_json).collect();
         let message = format!("{} in the configuration", counted(mistakes.len() as u64, "mistake"));
-        let mut object = message_json(self.code(), &message);
+        let mut object = message_json(self.exit_code(), &message);
         object["mistakes"] = Value::Array(mistakes);
         object
     }
@@ -85,8 +72,8 @@ impl Failure {
     }
 }
 
-/// Returns an error or a warning as one object. Our messages say what was got, and after a semicolon what to do.
-pub(in crate::cli) fn message_json(code: &str, text: &str) -> Value {
+/// Returns an error or, with code 0, a warning as one object. Our messages say what was got, and after a semicolon what to do.
+pub(in crate::cli) fn message_json(code: u8, text: &str) -> Value {
     let (message, hint) = text.split_once("; ").map_or((text, None), |(message, hint)| (message, Some(hint)));
     json!({ "code": code, "message": message, "hint": hint })
 }

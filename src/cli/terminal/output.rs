@@ -146,7 +146,7 @@ impl Output {
         // What was printed before must come before it on the terminal too.
         self.out.flush()?;
         if self.json {
-            return print_to_stderr(&message_json("warning", text));
+            return print_to_stderr(&message_json(0, text));
         }
         let label = paint(self.stderr_coloring, Tone::Attention.into(), "warning:");
         writeln!(io::stderr(), "{label} {}", with_margin(text, 0, self.stderr_coloring))

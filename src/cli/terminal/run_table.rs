@@ -8,17 +8,8 @@ use crate::present::{ID_CHARS_SHOWN, Tone, runs, times, with_short_ids};
 use crate::store::{DeliveryRow, RunRow};
 
 const SHAPE: Shape = Shape {
-    columns: &[
-        ("scheduled", 19),
-        ("ago", 9),
-        ("cron", 16),
-        ("status", 11),
-        ("late", 7),
-        ("took", 10),
-        ("webhook", 12),
-        ("run", 8),
-        ("reason", 30),
-    ],
+    columns: &["scheduled", "ago", "cron", "status", "late", "took", "webhook", "run", "reason"],
+    usual: &[19, 9, 16, 11, 7, 10, 12, 8, 30],
     shrink: &[Shrink::Omit("ago"), Shrink::Omit("late"), Shrink::Below("reason"), Shrink::Omit("took")],
 };
 

@@ -18,8 +18,9 @@ const INDENT: usize = 4;
 
 /// The columns of a table, and what becomes of them where a line is short.
 pub(in crate::cli) struct Shape {
-    /// Their names and the widths that are usual for their cells.
-    pub(in crate::cli) columns: &'static [(&'static str, usize)],
+    pub(in crate::cli) columns: &'static [&'static str],
+    /// The widths that are usual for their cells.
+    pub(in crate::cli) usual: &'static [usize],
     /// What is given up, one after the other, until a line of cells of usual width fits.
     pub(in crate::cli) shrink: &'static [Shrink],
 }
@@ -78,9 +79,8 @@ impl Rows {
     /// Applies the options, or says that there is no such column.
     pub(in crate::cli) fn with_options(mut self, options: &TableOptions) -> Result<Self, Failure> {
         let position = |name: &String| {
-            let known = |(column, _): &(&str, usize)| column.eq_ignore_ascii_case(name);
-            self.shape.columns.iter().position(known).ok_or_else(|| {
-                let known: Vec<&str> = self.shape.columns.iter().map(|(name, _)| *name).collect();
+            let known = self.shape.columns;
+            known.iter().position(|column| column.eq_ignore_ascii_case(name)).ok_or_else(|| {
                 Failure::Usage(format!("--columns: `{name}` is not one of {}", known.join(", ")))
             })
         };
@@ -109,7 +109,7 @@ impl Rows {
         paint: impl Fn(&str) -> String,
     ) -> Vec<String> {
         let room = if self.wide { Room { width: usize::from(u16::MAX), lines: 1 } } else { room };
-        let titles: Vec<String> = self.shape.columns.iter().map(|(name, _)| self.title(name)).collect();
+        let titles: Vec<String> = self.shape.columns.iter().map(|name| self.title(name)).collect();
         let layout = self.layout(room.width, &titles, above.as_ref());
         let widths: Vec<usize> = layout.beside.iter().map(|(_, width)| *width).collect();
         let beside = |cells: &[String]| {
@@ -155,8 +155,7 @@ impl Rows {
         let contents = table.column_max_content_widths();
         let wanted = |(column, before): (usize, usize)| (column, before.max(usize::from(contents[column])));
         let mut beside: Vec<(usize, usize)> = beside.into_iter().map(wanted).collect();
-        let usual: Vec<usize> = self.shape.columns.iter().map(|(_, usual)| *usual).collect();
-        squeeze(&mut beside, width, |column| usual[column]);
+        squeeze(&mut beside, width, |column| self.shape.usual[column]);
         // The last resort on a very narrow terminal.
         squeeze(&mut beside, width, |_| COLUMN_MIN);
         Layout { beside, below }
@@ -168,12 +167,12 @@ impl Rows {
         let (mut beside, mut below): (Vec<usize>, Vec<usize>) = ((0..columns.len()).collect(), Vec::new());
         let steps = if self.chosen.is_some() { &[] } else { self.shape.shrink };
         for step in steps {
-            let usual = beside.iter().map(|column| (*column, columns[*column].1));
+            let usual = beside.iter().map(|column| (*column, self.shape.usual[*column]));
             if line_width(usual) <= width {
                 break;
             }
             let (Shrink::Omit(name) | Shrink::Below(name)) = step;
-            let position = beside.iter().position(|column| columns[*column].0 == *name);
+            let position = beside.iter().position(|column| columns[*column] == *name);
             let column = position.map(|position| beside.remove(position));
             if matches!(step, Shrink::Below(_)) {
                 below.extend(column);

@@ -1,18 +1,14 @@
 //! Times as people type them.
 
-use jiff::civil::{Date, DateTime, Time, Weekday};
+use jiff::civil::{Date, DateTime, Time};
+use jiff::fmt::strtime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, Timestamp};
 
-const WEEKDAYS: [(&str, Weekday); 7] = [
-    ("monday", Weekday::Monday),
-    ("tuesday", Weekday::Tuesday),
-    ("wednesday", Weekday::Wednesday),
-    ("thursday", Weekday::Thursday),
-    ("friday", Weekday::Friday),
-    ("saturday", Weekday::Saturday),
-    ("sunday", Weekday::Sunday),
-];
+/// `monday`, `mon`.
+const WEEKDAYS: [&str; 2] = ["%A", "%a"];
+/// `07:00:30`, `7:00`, `7am`, `7:30pm`.
+const TIMES: [&str; 4] = ["%H:%M:%S", "%H:%M", "%I%p", "%I:%M%p"];
 
 /// Parses an instant: RFC 3339, `now`, or a local day, time, or both, such as `yesterday`, `7am` or `mon 07:00`.
 pub(in crate::cli) fn parse_instant(
@@ -85,40 +81,21 @@ fn civil_time(text: &str, zone: &TimeZone, now: Timestamp) -> Result<DateTime, S
 
 /// Parses a day. A weekday is the last one of that name, today included.
 fn day(word: &str, today: Date) -> Option<Date> {
+    let weekday = || WEEKDAYS.iter().find_map(|format| strtime::parse(format, word).ok()?.weekday());
     match word {
-        "today" => return Some(today),
-        "yesterday" => return today.yesterday().ok(),
-        "tomorrow" => return today.tomorrow().ok(),
-        _ => {}
-    }
-    let weekday = WEEKDAYS.iter().find(|(name, _)| *name == word || &name[..3] == word);
-    match weekday {
-        Some((_, weekday)) if today.weekday() == *weekday => Some(today),
-        Some((_, weekday)) => today.nth_weekday(-1, *weekday).ok(),
-        None => word.parse().ok(),
+        "today" => Some(today),
+        "yesterday" => today.yesterday().ok(),
+        "tomorrow" => today.tomorrow().ok(),
+        _ => match weekday() {
+            Some(weekday) => today.tomorrow().ok()?.nth_weekday(-1, weekday).ok(),
+            None => word.parse().ok(),
+        },
     }
 }
 
-/// Parses `07:00`, `7:00:30`, `7am` or `7:30pm`.
 fn time(text: &str) -> Option<Time> {
-    let (digits, noon) = match (text.strip_suffix("am"), text.strip_suffix("pm")) {
-        (Some(digits), _) => (digits, Some(0)),
-        (None, Some(digits)) => (digits, Some(12)),
-        (None, None) => (text, None),
-    };
-    let parts: Option<Vec<i8>> = digits.trim().split(':').map(|part| part.parse().ok()).collect();
-    let (hour, minute, second) = match (parts?.as_slice(), noon) {
-        ([hour], Some(_)) => (*hour, 0, 0),
-        ([hour, minute], _) => (*hour, *minute, 0),
-        ([hour, minute, second], _) => (*hour, *minute, *second),
-        (_, _) => return None,
-    };
-    let hour = match noon {
-        Some(noon) if (1..=12).contains(&hour) => hour % 12 + noon,
-        Some(_) => return None,
-        None => hour,
-    };
-    Time::new(hour, minute, second, 0).ok()
+    let text = text.replace(' ', "");
+    TIMES.iter().find_map(|format| Time::strptime(format, &text).ok())
 }
 
 #[cfg(test)]

@@ -12,16 +12,8 @@ use crate::store::{DeliveryFilter, WebhookQueue, WebhookRow};
 use crate::webhook::redacted;
 
 const SHAPE: Shape = Shape {
-    columns: &[
-        ("webhook", 8),
-        ("recorded", 19),
-        ("cron", 16),
-        ("status", 10),
-        ("attempts", 8),
-        ("next", 9),
-        ("to", 32),
-        ("why", 32),
-    ],
+    columns: &["webhook", "recorded", "cron", "status", "attempts", "next", "to", "why"],
+    usual: &[8, 19, 16, 10, 8, 9, 32, 32],
     shrink: &[Shrink::Below("why"), Shrink::Below("to")],
 };
 
@@ -38,7 +30,7 @@ pub(super) struct List {
     /// Only webhooks with one of these statuses, separated by commas: pending, sending, delivered, failed, gone,
     /// aborted, blocked, suppressed
     #[arg(long, value_name = "STATUS", value_delimiter = ',')]
-    status: Vec<String>,
+    status: Vec<DeliveryStatus>,
     /// Only webhooks of this cron
     #[arg(long, value_name = "NAME")]
     cron: Option<String>,
@@ -63,10 +55,8 @@ pub(super) struct List {
 
 pub(super) fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
     let reader = session.open_store()?;
-    let statuses = list.status.iter().map(|word| word.parse::<DeliveryStatus>());
-    let statuses: Result<_, _> = statuses.collect();
     let filter = DeliveryFilter {
-        statuses: statuses.map_err(|unknown| Failure::Usage(format!("--status: {unknown}")))?,
+        statuses: list.status.clone(),
         cron: list.cron.clone(),
         run_id: list.run.as_deref().map(|run| find_run(run, &reader)).transpose()?,
         url: list.url.clone(),

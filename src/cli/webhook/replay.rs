@@ -10,7 +10,8 @@ use crate::domain::run::called;
 use crate::present::{counted, times};
 
 const SHAPE: Shape = Shape {
-    columns: &[("webhook", 8), ("recorded", 19), ("cron", 16), ("was", 10), ("to", 32), ("reason", 32)],
+    columns: &["webhook", "recorded", "cron", "was", "to", "reason"],
+    usual: &[8, 19, 16, 10, 32, 32],
     shrink: &[Shrink::Below("reason"), Shrink::Below("to")],
 };
 

@@ -60,17 +60,14 @@ fn a_failure_is_one_object_on_stderr_if_json_is_asked_for() {
         (failure["code"].clone(), failure["message"].clone(), failure["hint"].clone(), failure)
     };
     let (code, message, hint, mistakes) = failure(&["check"]);
-    assert_eq!(
-        (code, message, hint),
-        (json!("configuration"), json!("1 mistake in the configuration"), json!(null))
-    );
+    assert_eq!((code, message, hint), (json!(2), json!("1 mistake in the configuration"), json!(null)));
     assert_eq!(mistakes["mistakes"][0]["line"], 2);
     assert!(mistakes["mistakes"][0]["message"].as_str().unwrap().contains("hour 25 is out of range"));
     let (code, message, hint, _) = failure(&["histry"]);
-    assert_eq!((code, message), (json!("usage"), json!("unrecognized subcommand 'histry'")));
+    assert_eq!((code, message), (json!(2), json!("unrecognized subcommand 'histry'")));
     assert!(hint.as_str().unwrap().contains("history"), "{hint}");
     let (code, message, hint, _) = failure(&["list", "--config", "nowhere.toml"]);
-    assert_eq!((code, message), (json!("usage"), json!("there is no configuration at nowhere.toml")));
+    assert_eq!((code, message), (json!(2), json!("there is no configuration at nowhere.toml")));
     assert!(hint.as_str().unwrap().contains("agentcron init"), "{hint}");
 }
 

@@ -5,7 +5,8 @@ use expect_test::{Expect, expect};
 use super::*;
 
 const SHAPE: Shape = Shape {
-    columns: &[("cron", 12), ("late", 6), ("status", 8), ("reason", 30)],
+    columns: &["cron", "late", "status", "reason"],
+    usual: &[12, 6, 8, 30],
     shrink: &[Shrink::Omit("late"), Shrink::Below("reason")],
 };
 
@@ -144,7 +145,7 @@ fn later_rows_are_aligned_with_the_first() {
 
 #[test]
 fn colours_take_no_room() {
-    const PAINTED: Shape = Shape { columns: &[("status", 8), ("reason", 30)], shrink: &[] };
+    const PAINTED: Shape = Shape { columns: &["status", "reason"], usual: &[8, 30], shrink: &[] };
     let mut painted = Rows::new(&PAINTED);
     painted.push(vec!["\u{1b}[32msuccess\u{1b}[0m".to_owned(), "fine".to_owned()]);
     let lines = painted.arrange(room(40), &mut None, str::to_owned);
@@ -153,7 +154,7 @@ fn colours_take_no_room() {
 
 #[test]
 fn a_header_names_the_zone_of_its_times() {
-    const NEXT: Shape = Shape { columns: &[("next", 19), ("cron", 16)], shrink: &[] };
+    const NEXT: Shape = Shape { columns: &["next", "cron"], usual: &[19, 16], shrink: &[] };
     let mut rows = Rows::new(&NEXT).in_zone("next", &TimeZone::UTC);
     rows.push(vec!["2026-03-29 09:00:00".to_owned(), "digest".to_owned()]);
     let lines = rows.arrange(room(100), &mut None, str::to_owned);

@@ -183,23 +183,23 @@ fn keys_that_are_not_known_get_the_nearest_or_advice() {
 
 #[test]
 fn names_are_short_and_plain() {
-    check("[cron.\"a b\"]\nschedule = \"0 9 * * *\"\nassistant_id = \"a\"", expect!["a.toml:1:7: name: got `a b`, expected 1 to 100 ASCII letters, digits, `-`, `_` or `.`"]);
+    check("[cron.\"a b\"]\nschedule = \"0 9 * * *\"\nassistant_id = \"a\"", expect!["a.toml:1:7: name: got `a b`, expected 1 to 100 ASCII letters, digits, `-`, `_` or `.`, but not `.` or `..`"]);
     check("[cron.\"😀\"]\n[cron.\"\"]\n[cron.\"a\\nb\"]", expect![[r#"
         a.toml:1:7: [cron.😀] has no assistant_id (the id of an assistant, or the name of a graph)
         a.toml:1:7: [cron.😀] has no schedule (five fields, such as "0 9 * * mon-fri")
-        a.toml:1:7: name: got `😀`, expected 1 to 100 ASCII letters, digits, `-`, `_` or `.`
+        a.toml:1:7: name: got `😀`, expected 1 to 100 ASCII letters, digits, `-`, `_` or `.`, but not `.` or `..`
         a.toml:2:7: [cron.] has no assistant_id (the id of an assistant, or the name of a graph)
         a.toml:2:7: [cron.] has no schedule (five fields, such as "0 9 * * mon-fri")
-        a.toml:2:7: name: got ``, expected 1 to 100 ASCII letters, digits, `-`, `_` or `.`
+        a.toml:2:7: name: got ``, expected 1 to 100 ASCII letters, digits, `-`, `_` or `.`, but not `.` or `..`
         a.toml:3:7: [cron.a\nb] has no assistant_id (the id of an assistant, or the name of a graph)
         a.toml:3:7: [cron.a\nb] has no schedule (five fields, such as "0 9 * * mon-fri")
-        a.toml:3:7: name: got `a\nb`, expected 1 to 100 ASCII letters, digits, `-`, `_` or `.`"#]]);
-    check("[cron.\"..\"]\nschedule = \"0 9 * * *\"\nassistant_id = \"a\"", expect!["a.toml:1:7: name: got `..`, which means a folder in paths and URLs"]);
+        a.toml:3:7: name: got `a\nb`, expected 1 to 100 ASCII letters, digits, `-`, `_` or `.`, but not `.` or `..`"#]]);
+    check("[cron.\"..\"]\nschedule = \"0 9 * * *\"\nassistant_id = \"a\"", expect!["a.toml:1:7: name: got `..`, expected 1 to 100 ASCII letters, digits, `-`, `_` or `.`, but not `.` or `..`"]);
     check("[cron.team.daily]\nschedule = \"0 9 * * *\"\nassistant_id = \"a\"", expect![[r#"
         a.toml:1:7: [cron.team] has no assistant_id (the id of an assistant, or the name of a graph)
         a.toml:1:7: [cron.team] has no schedule (five fields, such as "0 9 * * mon-fri")
         a.toml:1:12: unknown key `daily` in [cron.team] (a name with a dot needs quotes: [cron."team.daily"])"#]]);
-    check(&format!("[cron.{}]\nschedule = \"0 9 * * *\"\nassistant_id = \"a\"", "a".repeat(101)), expect!["a.toml:1:7: name: got `aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…`, expected 1 to 100 ASCII letters, digits, `-`, `_` or `.`"]);
+    check(&format!("[cron.{}]\nschedule = \"0 9 * * *\"\nassistant_id = \"a\"", "a".repeat(101)), expect!["a.toml:1:7: name: got `aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…`, expected 1 to 100 ASCII letters, digits, `-`, `_` or `.`, but not `.` or `..`"]);
     check("[[cron]]\nname = \"a\"", expect!["a.toml:1:1: cron: got a list, expected a table (write [cron.NAME])"]);
     check("cron.a = 5", expect!["a.toml:1:10: a: got an integer, expected a table (write [cron.a])"]);
 }
