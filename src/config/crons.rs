@@ -206,7 +206,10 @@ impl<'d> CronTable<'d> {
             *filled == field || (CALENDAR.contains(filled) && CALENDAR.contains(&field))
         };
         if table.filled.iter().any(is_quoted) {
-            let complaint = Complaint::new("not valid once its placeholders are filled");
+            let hint = "`agentcron next --schedule VALUE --timezone ZONE` says what is wrong with them";
+            let hint = CALENDAR.contains(&field).then(|| hint.to_owned());
+            let message = "not valid once its placeholders are filled".to_owned();
+            let complaint = Complaint { message, hint };
             return table.section.error(field, "", complaint);
         }
         let complaint = Complaint { message: mistake.message.clone(), hint: mistake.hint.clone() };

@@ -145,7 +145,7 @@ fn placeholders_are_checked_at_their_place() {
             a.toml:4:28: input: unknown placeholder `run.schedule_for` (did you mean `run.scheduled_for`?)
             a.toml:5:17: context: unknown placeholder `nothing` (known: env.NAME, credential.NAME, cron.name, run.scheduled_for, run.id, previous.status, previous.ended_at)"#]]);
     check_cron("config = { a = \"${{ credential.unset }}\" }\nmetadata = { a = \"${{ run.id }}\" }", expect!["a.toml:4:16: config: credential.unset is not set"]);
-    check_cron("timezone = \"${{ env.BAD_ZONE }}\"", expect!["a.toml:4:12: timezone: not valid once its placeholders are filled"]);
+    check_cron("timezone = \"${{ env.BAD_ZONE }}\"", expect!["a.toml:4:12: timezone: not valid once its placeholders are filled (`agentcron next --schedule VALUE --timezone ZONE` says what is wrong with them)"]);
     check_cron("thread = \"${{ credential.webhook_secret }}\"", expect!["a.toml:4:10: thread: a credential would be shown and stored here (a credential can be used in webhook, input, config, context and metadata)"]);
     check_cron("thread = \"${{ env.ASSISTANT }}\"", expect!["ok: x"]);
 }
