@@ -115,7 +115,7 @@ fn counters(text: &mut Exposition, api: &Api) {
     );
     text.histogram(
         "agentcron_run_duration_seconds",
-        "Time from when the agent server accepted a run until agentcron learnt that it had ended.",
+        "How long runs took, by the agent server's account or, if it gives none, until agentcron learnt of their end.",
         &counts.run_time.snapshot(),
     );
     let mut deliveries =

@@ -351,6 +351,19 @@ async fn the_key_goes_out_and_is_never_shown() {
     assert!(!format!("{client:?}").contains("planted-key"));
 }
 
+#[test]
+fn a_run_took_as_long_as_the_server_says_if_it_does() {
+    let took = |created_at: &str, updated_at: &str| {
+        let run = json!({ "created_at": created_at, "updated_at": updated_at });
+        RunReport { status: "success".to_owned(), run }.took()
+    };
+    let (at, later) = ("2026-03-02T09:00:00.500000+00:00", "2026-03-02T09:00:03.000000+00:00");
+    assert_eq!(took(at, later), Some(Duration::from_millis(2500)));
+    for (created_at, updated_at) in [(at, at), (later, at), (at, "soon"), ("", later)] {
+        assert_eq!(took(created_at, updated_at), None, "{created_at} {updated_at}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 

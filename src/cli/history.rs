@@ -36,7 +36,7 @@ Examples:
 
 Columns:
   late  from the scheduled instant until the agent server accepted the run
-  took  from then until the run ended")]
+  took  how long the run took, by the agent server's account if it gives one")]
 pub(super) struct History {
     /// Only runs of this cron (name or id)
     #[arg(value_name = "CRON", conflicts_with = "cron")]

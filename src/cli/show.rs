@@ -71,6 +71,9 @@ fn print_fields(details: &RunDetails, session: &mut Session) -> Result<(), Failu
     if let Some(reason) = run.reason.as_ref().and_then(|reason| reason.message.as_ref()) {
         fields.push(("reason", printable(reason)));
     }
+    if let Some(waits_for) = row.waits_for {
+        fields.push(("waits for", format!("run {waits_for}")));
+    }
     if let Some(error) = runs::error(run) {
         let error = printable(&format!("{}: {}", error.error, error.message));
         fields.push(("error", session.output.paint(Tone::Bad, &error)));

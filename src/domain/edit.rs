@@ -1,15 +1,12 @@
 //! What an edit or a pause of a cron makes of what it has not sent: whatever is sent is sent by the definition
 //! that the cron has then. It is pure.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 
 use super::backoff;
-use super::bounds::START_DEADLINE_MAX;
 use super::cron::Cron;
 use super::cron_state::CronState;
-use super::plan::{SkipReason, due_at, is_excluded, late, names, next_within};
+use super::plan::{SkipReason, due_at, is_excluded, late, names, next_within, start_deadline};
 use super::reason::{Reason, ReasonCode};
 use super::run::{Run, Status, Trigger};
 
@@ -81,13 +78,10 @@ pub fn start_before_after_edit(run: &Run, cron: &Cron, former: Option<&Cron>) ->
 
 fn deadline_after_edit(run: &Run, cron: &Cron, former: Option<&Cron>) -> Timestamp {
     let deadline = |cron: &Cron| cron.policy.start_deadline;
-    let is_changed = |former: &&Cron| deadline(former) != deadline(cron) && run.trigger != Trigger::Backfill;
-    let Some(former) = former.filter(is_changed) else { return run.start_before };
-    let length = |cron: &Cron| -> Duration {
-        let until_next = |next| backoff::between(run.scheduled_for, next).min(START_DEADLINE_MAX);
-        let next = next_within(cron, run.scheduled_for).filter(|_| is_of_calendar(run.trigger));
-        deadline(cron).unwrap_or_else(|| next.map_or(START_DEADLINE_MAX, until_next))
+    let Some(former) = former.filter(|former| deadline(former) != deadline(cron)) else {
+        return run.start_before;
     };
+    let length = |cron: &Cron| start_deadline(cron, run.trigger, run.scheduled_for);
     let counted_from = run.start_before.checked_sub(length(former)).unwrap_or(run.start_before);
     backoff::after(counted_from, length(cron))
 }

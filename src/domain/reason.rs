@@ -59,6 +59,8 @@ words!(
         GraphError = "graph_error",
         /// Timeout: it ran longer than the cron's `timeout`.
         Timeout = "timeout",
+        /// Success or error or interrupted: it ended by itself after the cron's `timeout`, before it could be cancelled.
+        AfterTimeout = "after_timeout",
         /// Timeout: it ran longer than the backend allows.
         BackendTimeout = "backend_timeout",
         /// Interrupted: the graph stopped at an interrupt or a breakpoint and waits for a human.

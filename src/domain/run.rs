@@ -175,14 +175,17 @@ pub struct Outcome {
     /// The questions at which the graph stopped, as a list of `{"id", "value"}`. They are values of the graph, and
     /// are treated as such.
     pub interrupts: Option<Value>,
-    /// When we learned that it had ended.
+    /// When it ended: after as long as the agent server says that it took or, if it does not say that, `learnt_at`.
     pub ended_at: Timestamp,
+    /// When we learnt of it.
+    pub learnt_at: Timestamp,
 }
 
 impl Outcome {
     /// Returns the outcome of a run that no backend has.
-    pub fn without_backend(status: Status, reason: Reason, ended_at: Timestamp) -> Self {
-        Self { status, reason: Some(reason), error: None, values: None, interrupts: None, ended_at }
+    pub fn without_backend(status: Status, reason: Reason, learnt_at: Timestamp) -> Self {
+        let (reason, ended_at) = (Some(reason), learnt_at);
+        Self { status, reason, error: None, values: None, interrupts: None, ended_at, learnt_at }
     }
 }
 
@@ -196,6 +199,7 @@ pub struct RunError {
 
 /// What can happen to a run.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "as for the states")]
 pub enum RunChange {
     /// It is about to be sent.
     Send {

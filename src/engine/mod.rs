@@ -26,7 +26,7 @@ pub struct Health {
 /// Wakes one loop each: there may be something to do. A wake may be lost or doubled without harm.
 #[derive(Clone, Debug, Default)]
 pub struct Wakes {
-    /// Crons have changed.
+    /// Crons have changed, or recovered runs were looked at.
     pub scheduler: Arc<Notify>,
     /// Runs were planned or changed, or have ended.
     pub runner: Arc<Notify>,

@@ -11,10 +11,10 @@ use super::scheduled_crons::{ScheduledCron, scheduled};
 use super::set_back::NOTHING_RAN;
 use super::{Purpose, Store, StoreError, waiting_limits};
 use crate::domain::backoff;
-use crate::domain::bounds::{BACKFILL_DEADLINE, BACKFILL_INSTANTS_MAX};
+use crate::domain::bounds::BACKFILL_INSTANTS_MAX;
 use crate::domain::cron::Cron;
 use crate::domain::ids::{CronId, FIRST_RUN, RunId};
-use crate::domain::plan::{is_excluded, next_within};
+use crate::domain::plan::{is_excluded, next_within, start_deadline};
 use crate::domain::run::Trigger;
 
 /// An order to run the past instants in a range.
@@ -22,8 +22,10 @@ use crate::domain::run::Trigger;
 pub struct BackfillOrder {
     /// The cron's name or id.
     pub name: String,
-    /// The start of the range (inclusive).
-    pub from: Timestamp,
+    /// The start of the range (inclusive); `None` for the beginning of the cron.
+    pub from: Option<Timestamp>,
+    /// Whether the range may start before the beginning of the cron: before the daemon first knew it.
+    pub before_beginning: bool,
     /// The end of the range (exclusive).
     pub to: Timestamp,
     /// If more instants than this would run, nothing is done at all.
@@ -37,6 +39,14 @@ pub struct BackfillLine {
     pub scheduled_for: Timestamp,
     pub run_id: RunId,
     pub fate: BackfillFate,
+}
+
+/// What a backfill does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backfill {
+    /// The start of the range. It is the beginning of the cron if the order named an earlier one, or none.
+    pub from: Timestamp,
+    pub lines: Vec<BackfillLine>,
 }
 
 /// What a backfill does about an instant.
@@ -60,13 +70,15 @@ impl Store {
         &self,
         now: Timestamp,
         order: BackfillOrder,
-    ) -> Result<Option<Vec<BackfillLine>>, StoreError> {
+    ) -> Result<Option<Backfill>, StoreError> {
         let cache = self.definitions.clone();
         match order.purpose {
             // It changes nothing, so it need not wait for the writer.
             Purpose::DryRun => {
-                self.read_at_one_moment(move |tx| Ok(planned(tx, &cache, &order)?.map(|(_, lines)| lines)))
-                    .await
+                self.read_at_one_moment(move |tx| {
+                    Ok(planned(tx, &cache, &order)?.map(|(_, backfill)| backfill))
+                })
+                .await
             }
             Purpose::Act => self.write(move |tx| act(tx, &cache, &order, now)).await,
         }
@@ -78,41 +90,46 @@ fn act(
     cache: &Definitions,
     order: &BackfillOrder,
     now: Timestamp,
-) -> Result<Option<Vec<BackfillLine>>, StoreError> {
-    let Some((scheduled, lines)) = planned(tx, cache, order)? else { return Ok(None) };
-    let start_before = backoff::after(now, BACKFILL_DEADLINE);
-    for line in lines.iter().filter(|line| line.fate == BackfillFate::Run) {
+) -> Result<Option<Backfill>, StoreError> {
+    let Some((scheduled, backfill)) = planned(tx, cache, order)? else { return Ok(None) };
+    let start_before = backoff::after(now, start_deadline(&scheduled.cron, Trigger::Backfill, now));
+    for line in backfill.lines.iter().filter(|line| line.fate == BackfillFate::Run) {
         let scheduled_for = line.scheduled_for;
         leave_range(tx, &scheduled.cron, scheduled_for)?;
         let times = RunTimes { scheduled_for, due_at: now, start_before };
         insert_pending(tx, &scheduled, times, Trigger::Backfill)?;
     }
-    Ok(Some(lines))
+    Ok(Some(backfill))
 }
 
 fn planned(
     tx: &Transaction<'_>,
     cache: &Definitions,
     order: &BackfillOrder,
-) -> Result<Option<(ScheduledCron, Vec<BackfillLine>)>, StoreError> {
+) -> Result<Option<(ScheduledCron, Backfill)>, StoreError> {
     let Some(entry) = cron_entries::named(tx, &order.name)? else { return Ok(None) };
     let scheduled = scheduled(tx, cache, &entry)?;
-    let lines = backfill_lines(tx, &scheduled.cron, order)?;
+    let from = match order.from {
+        Some(from) if order.before_beginning => from,
+        from => from.map_or(entry.created_at, |from| from.max(entry.created_at)),
+    };
+    let lines = backfill_lines(tx, &scheduled.cron, from, order)?;
     let more = lines.iter().filter(|line| line.fate == BackfillFate::Run).count();
     waiting_limits::check_backfill(tx, &scheduled.cron, more)?;
-    Ok(Some((scheduled, lines)))
+    Ok(Some((scheduled, Backfill { from, lines })))
 }
 
 fn backfill_lines(
     tx: &Transaction<'_>,
     cron: &Cron,
+    from: Timestamp,
     order: &BackfillOrder,
 ) -> Result<Vec<BackfillLine>, StoreError> {
     // Somebody who names a cron and its past instants wants them even if the cron is disabled.
     let calendar = Cron { enabled: true, ..cron.clone() };
     let mut lines = Vec::new();
     let mut new = 0_usize;
-    let just_before = order.from.checked_sub(SignedDuration::from_millis(1)).unwrap_or(order.from);
+    let just_before = from.checked_sub(SignedDuration::from_millis(1)).unwrap_or(from);
     let mut next = next_within(&calendar, just_before);
     while let Some(at) = next.filter(|at| *at < order.to) {
         let fate = match record_at(tx, cron.cron_id, at)? {
@@ -131,7 +148,7 @@ fn backfill_lines(
             return Err(StoreError::Conflict(format!(
                 "more than {limit} instants lie between {} and {}; nothing was done; take a shorter range or a \
                  higher --limit (at most {BACKFILL_INSTANTS_MAX})",
-                order.from, order.to
+                from, order.to
             )));
         }
         next = next_within(&calendar, at);

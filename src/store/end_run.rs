@@ -4,16 +4,18 @@
 use jiff::Timestamp;
 use rusqlite::named_params;
 
+use super::claim_runs::looked_at;
 use super::counts::{Counted, Tx};
 use super::cron_entries::count_failure;
 use super::edits::revise_waiting;
 use super::rows::{millis, run, save_run};
 use super::step_run::{RunEvent, insert_deletion, insert_event};
+use super::waits_for::count_deadline_from;
 use super::{Store, StoreError, delivery_mode, suspended};
 use crate::domain::delivery::{DeliveryStatus, NewDelivery};
 use crate::domain::ids::{RunId, ThreadId};
 use crate::domain::reason::DeliveryReasonCode;
-use crate::domain::run::{Outcome, RunChange};
+use crate::domain::run::{Outcome, RunChange, RunState};
 
 /// Everything that becomes true when a run ends.
 #[derive(Clone, Debug)]
@@ -40,16 +42,17 @@ pub struct FailureLimit {
 }
 
 impl Store {
-    /// Commits the end of a run.
+    /// Commits the end of a run. Returns whether the plan of its cron may have waited for that.
     ///
     /// # Errors
     /// [`StoreError::IllegalTransition`] if the run has ended already.
-    pub async fn end_run(&self, ending: RunEnding) -> Result<(), StoreError> {
+    pub async fn end_run(&self, ending: RunEnding) -> Result<bool, StoreError> {
         let cache = self.definitions.clone();
-        let paused = self
+        let (paused, was_waited_for) = self
             .write(move |tx| {
                 let mut run = run(tx, ending.run_id)?;
-                let ended_at = ending.outcome.ended_at;
+                let now = ending.outcome.learnt_at;
+                let was_sent = !matches!(run.state, RunState::Pending { start_number: 1 });
                 run.state = run.state.apply(RunChange::End(ending.outcome.clone()))?;
                 save_run(tx, &run, None)?;
                 tx.count_end(&run);
@@ -57,28 +60,31 @@ impl Store {
                     insert_event(tx, ending.run_id, event)?;
                 }
                 let failure_limit = ending.failure_limit.as_ref();
-                let paused = count_failure(tx, &run, failure_limit.map(|failure| failure.limit), ended_at)?;
+                let paused = count_failure(tx, &run, failure_limit.map(|failure| failure.limit), now)?;
+                if let Some(cron_id) = run.cron_id().filter(|_| was_sent) {
+                    count_deadline_from(tx, &cache, cron_id, now)?;
+                }
                 if let (Some(_), Some(cron_id)) = (&paused, run.cron_id()) {
-                    revise_waiting(tx, &cache, cron_id, ended_at)?;
+                    revise_waiting(tx, &cache, cron_id, now)?;
                 }
                 let delivery = match (failure_limit, &paused) {
                     (Some(failure_limit), Some(_)) => &failure_limit.delivery,
                     (_, None) | (None, Some(_)) => &ending.delivery,
                 };
                 if let Some(delivery) = delivery {
-                    insert_delivery(tx, delivery, ended_at)?;
+                    insert_delivery(tx, delivery, now)?;
                 }
                 if let Some(thread_id) = ending.discard {
-                    insert_deletion(tx, ending.run_id, thread_id, ended_at)?;
+                    insert_deletion(tx, ending.run_id, thread_id, now)?;
                 }
-                Ok(paused)
+                Ok((paused, looked_at(tx, ending.run_id)?))
             })
             .await?;
         if let Some(paused) = paused {
             let failures = paused.failures;
             tracing::warn!(cron = paused.cron_name, failures, "cron paused after too many failures in a row");
         }
-        Ok(())
+        Ok(was_waited_for)
     }
 }
 

@@ -39,6 +39,7 @@ pub(crate) mod tests;
 mod thread_deletions;
 mod trigger;
 mod waiting_limits;
+mod waits_for;
 mod writer;
 
 use std::collections::HashSet;
@@ -51,7 +52,7 @@ pub use api_crons::{
     ApiCronChange, ApiCronRemoval, ChangedCron, CronFilter, CronOrder, CronPage, CronSearch, Direction,
     NewApiCron, StoredCron,
 };
-pub use backfill::{BackfillFate, BackfillLine, BackfillOrder};
+pub use backfill::{Backfill, BackfillFate, BackfillLine, BackfillOrder};
 pub use cancel::{CancelEffect, CancelledRun};
 pub use claim_runs::{Claim, ClaimLimits, ClaimedRun};
 pub use counts::{CommitCounts, Histogram, HistogramSnapshot, ResponseClass};

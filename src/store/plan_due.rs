@@ -6,7 +6,7 @@ use rusqlite::Transaction;
 use super::counts::Tx;
 use super::cron_entries::{self, CronEntry};
 use super::occurrences::{Insertion, MergeRule, RunTimes, SkippedRange, cancel_running, insert_pending};
-use super::rows::{millis, parsed};
+use super::rows::{millis, parsed, time_option};
 use super::scheduled_crons::ScheduledCron;
 use super::set_back::decided;
 use super::{Store, StoreError};
@@ -182,7 +182,7 @@ fn active(tx: &Transaction<'_>, cron: &Cron, now: Timestamp) -> Result<Active, S
         return Ok(active);
     }
     let mut statement = tx.prepare_cached(
-        "SELECT run_id, phase FROM runs WHERE cron_id = ?1 AND phase <> 'ended' \
+        "SELECT run_id, phase, recovered_at FROM runs WHERE cron_id = ?1 AND phase <> 'ended' \
          AND (phase <> 'pending' OR scheduled_for <= ?2)",
     )?;
     let mut rows = statement.query((cron.cron_id.to_string(), millis(now)))?;
@@ -191,6 +191,7 @@ fn active(tx: &Transaction<'_>, cron: &Cron, now: Timestamp) -> Result<Active, S
             Phase::Pending => active.waiting += 1,
             Phase::Sending | Phase::Unconfirmed | Phase::Running => {
                 active.running = Some(parsed(row, "run_id")?);
+                active.recovered_at = active.recovered_at.max(time_option(row, "recovered_at")?);
             }
             Phase::Ended => {}
         }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, named_params};
 
+use super::claim_runs::looked_at;
 use super::counts::Counted;
 use super::rows::{millis, parsed_option, run, save_run, timestamp};
 use super::{Store, StoreError, cron_entries, edits};
@@ -70,6 +71,9 @@ impl Store {
                     // It may have been cancelled before it was known to run.
                     backend_run.cancelling = backend_run.cancelling.or(cancelling(tx, step.run_id)?);
                 }
+            }
+            if matches!(run.state, RunState::Pending { .. }) {
+                looked_at(tx, step.run_id)?;
             }
             run.not_found_count = step.not_found_count;
             if let Some(event) = &step.event {

@@ -80,6 +80,7 @@ fn ending(run_id: RunId) -> RunEnding {
         values: None,
         interrupts: None,
         ended_at: at("2026-03-02T09:01:05Z"),
+        learnt_at: at("2026-03-02T09:01:05Z"),
     };
     let url = "https://ops.example.com/hook".to_owned();
     let delivery = NewDelivery {
@@ -202,20 +203,27 @@ async fn a_dry_backfill_returns_what_a_real_one_does() {
     let store = with_due_runs(&folder, vec![definition("a", "")]).await;
     let order = |purpose| BackfillOrder {
         name: "a".to_owned(),
-        from: at("2026-03-02T08:58:00Z"),
+        from: Some(at("2026-03-02T08:58:00Z")),
+        before_beginning: true,
         to: at("2026-03-02T09:02:00Z"),
         limit: 3,
         purpose,
     };
     let now = at("2026-03-02T09:02:30Z");
     let dry = store.backfill(now, order(Purpose::DryRun)).await.unwrap().unwrap();
-    let fates: Vec<_> = dry.iter().map(|line| line.fate.clone()).collect();
+    let fates: Vec<_> = dry.lines.iter().map(|line| line.fate.clone()).collect();
     let exists = BackfillFate::Exists("pending".to_owned());
     assert_eq!(fates, [BackfillFate::Run, BackfillFate::Run, BackfillFate::Run, exists]);
     assert_eq!(count(&file(&folder), "SELECT count(*) FROM runs"), 1, "a dry run changes nothing");
+    for from in [None, Some(at("2026-03-02T08:58:00Z"))] {
+        let clipped = BackfillOrder { from, before_beginning: false, ..order(Purpose::DryRun) };
+        let clipped = store.backfill(now, clipped).await.unwrap().unwrap();
+        assert_eq!((clipped.from, clipped.lines.len()), (at("2026-03-02T09:00:00Z"), 2));
+    }
     assert_eq!(store.backfill(now, order(Purpose::Act)).await.unwrap(), Some(dry));
     assert_eq!(count(&file(&folder), "SELECT count(*) FROM runs"), 4);
-    let too_many = BackfillOrder { limit: 0, from: at("2026-03-02T08:50:00Z"), ..order(Purpose::DryRun) };
+    let too_many =
+        BackfillOrder { limit: 0, from: Some(at("2026-03-02T08:50:00Z")), ..order(Purpose::DryRun) };
     let refused = store.backfill(now, too_many).await;
     assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
 }
@@ -230,8 +238,8 @@ async fn a_triggered_run_waits_for_the_run_in_progress_of_an_exclusive_cron() {
     let store = with_due_runs(&folder, vec![exclusive]).await;
     let now = at("2026-03-02T09:01:00Z");
     let first = store.trigger(now, "exclusive".to_owned()).await.unwrap().unwrap();
-    assert_eq!(first.waits_for, None, "the due run is not claimed yet");
     let claimed = claim(&store, "2026-03-02T09:01:00Z").await;
+    assert_eq!(first.waits_for, Some(claimed[0].run.run_id), "it was due, and not claimed yet");
     let second = store.trigger(now, "exclusive".to_owned()).await.unwrap().unwrap();
     assert_eq!(second.waits_for, Some(claimed[0].run.run_id));
     assert_ne!(first.run.run_id, second.run.run_id);

@@ -57,6 +57,7 @@ impl SampleWebhook<'_> {
             values: Some(values),
             interrupts: None,
             ended_at: self.at,
+            learnt_at: self.at,
         };
         let run = Run {
             run_id,

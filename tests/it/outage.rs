@@ -82,6 +82,25 @@ async fn occurrences_of_an_outage_run_late_with_a_reason_and_none_is_lost() {
     }
 }
 
+#[tokio::test]
+async fn an_outage_pauses_no_cron() {
+    let mut server = AgentServerOnPort::start();
+    let cron = Cron::bare("often").with("schedule = \"* * * * * *\"\npause_after_failures = 2");
+    let mut daemon = Daemon::prepare(&Configuration::new(&server.url()).cron(cron));
+    server.stop();
+    daemon.start_again();
+    let missed = |run: &&RunRecord| run.reason_code == "start_deadline";
+    daemon
+        .wait_for_history_within(PATIENCE, "three that could not start", |runs| {
+            runs.iter().filter(missed).count() >= 3
+        })
+        .await;
+    server.start_again();
+    let is_done = |run: &RunRecord| run.status == "success";
+    daemon.wait_for_history_within(PATIENCE, "one that ran", |runs| runs.iter().any(is_done)).await;
+    assert_eq!(daemon.json(&["list"])[0]["paused"], serde_json::Value::Null);
+}
+
 /// The server loses nothing that had ended, since it stores that; the test is about what was due meanwhile.
 #[tokio::test]
 async fn a_real_server_that_was_stopped_gets_what_it_missed() {

@@ -32,7 +32,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::faults::{
-    Injection, joins, json_answer, posts_fence, queries_run, queries_thread, starts_our_run,
+    Injection, cancels, joins, json_answer, posts_fence, queries_run, queries_thread, starts_our_run,
 };
 use super::support::agent_server::AgentServerOnPort;
 use super::support::configuration::{Configuration, Cron};
@@ -250,6 +250,11 @@ fn one_run_each() -> Vec<Case> {
         Case { environment: &[("PANIC_AT", "start_answered")], ..Case::new("internal", plain) },
         Case::new("graph_error", |cron| cron.says("boom")),
         Case::new("timeout", |cron| cron.says("sleep 1000").with("timeout = \"1s\"")),
+        Case::new("after_timeout", |cron| cron.says("sleep 3").with("timeout = \"1s\"")).fault(
+            ALWAYS,
+            cancels,
+            json_answer(500, "{}"),
+        ),
         Case::new("backend_timeout", plain).fault(ALWAYS, queries_run, report("timeout")),
         Case::new("human_input", |cron| cron.assistant("asker")),
         Case::new("backend_interrupted", plain).fault(ALWAYS, queries_run, report("interrupted")),

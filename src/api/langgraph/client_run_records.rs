@@ -58,7 +58,7 @@ impl<'a> ClientRunRecords<'a> {
                 event: None,
                 failure_limit: None,
             };
-            log_failure(*run_id, self.api.store.end_run(ending).await);
+            log_failure(*run_id, self.api.store.end_run(ending).await.map(drop));
         }
     }
 

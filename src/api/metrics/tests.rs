@@ -103,7 +103,15 @@ async fn run(api: &Api, status: Status) {
         api.store.step_run(Step::of(run_id, change)).await.unwrap();
     }
     let reason = (status == Status::Error).then(|| Reason::new(ReasonCode::GraphError, "boom".to_owned()));
-    let outcome = Outcome { status, reason, error: None, values: None, interrupts: None, ended_at: later(5) };
+    let outcome = Outcome {
+        status,
+        reason,
+        error: None,
+        values: None,
+        interrupts: None,
+        ended_at: later(5),
+        learnt_at: later(5),
+    };
     let ending =
         RunEnding { run_id, outcome, delivery: None, discard: None, event: None, failure_limit: None };
     api.store.end_run(ending).await.unwrap();

@@ -42,9 +42,13 @@ pub struct Run {
     pub retry: u32,
     /// When it is due to start: `scheduled_for` plus jitter or, for a backfill, the time of the request.
     pub due_at: Time,
+    /// The run of the same cron that must end before it may start; null if it waits for none.
+    #[schema(format = Uuid)]
+    pub waits_for: Option<String>,
     /// When the agent server accepted it; null if it has not.
     pub started_at: Option<Time>,
-    /// When agentcron learnt that it had ended; null while it is in progress.
+    /// When it ended, by the agent server's account of how long it took; otherwise when agentcron learnt of it. Null while
+    /// it is in progress.
     pub ended_at: Option<Time>,
     /// The thread on the agent server.
     #[schema(format = Uuid)]
@@ -162,6 +166,7 @@ impl Run {
             scheduled_for: Time(run.scheduled_for),
             retry: run.retry,
             due_at: Time(run.due_at),
+            waits_for: row.waits_for.map(|run_id| run_id.to_string()),
             started_at: backend_run.map(|backend_run| Time(backend_run.started_at)),
             ended_at: outcome.map(|outcome| Time(outcome.ended_at)),
             thread_id: text(|backend_run| backend_run.thread_id.to_string()),

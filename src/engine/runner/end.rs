@@ -6,7 +6,7 @@ use super::request::{self, identity, thread_of};
 use super::{RunTask, Runner};
 use crate::crash::crash_point;
 use crate::domain::cron::{OnRunCompleted, Target};
-use crate::domain::cron_state::pause_message;
+use crate::domain::cron_state::{CronHealth, pause_message};
 use crate::domain::delivery::{DeliveryStatus, NewDelivery};
 use crate::domain::ids::{DeliveryId, RunId};
 use crate::domain::reason::{Reason, ReasonCode};
@@ -166,7 +166,9 @@ async fn commit(runner: &Runner, ending: RunEnding) -> Result<(), StoreError> {
         ending.delivery.as_ref().is_some_and(|delivery| delivery.status == DeliveryStatus::Pending);
     let discards = ending.discard.is_some();
     crash_point("outcome_known").await;
-    runner.store.end_run(ending).await?;
+    if runner.store.end_run(ending).await? {
+        runner.wakes.scheduler.notify_one();
+    }
     crash_point("outcome_committed").await;
     // One more run may be started, and a run of the same cron may have waited for this one.
     runner.wakes.runner.notify_one();
@@ -182,11 +184,9 @@ async fn commit(runner: &Runner, ending: RunEnding) -> Result<(), StoreError> {
 /// Returns what happens if this failure is one too many; whether it is, is known only when it is committed.
 fn failure_limit(task: &RunTask<'_>, end: &EndReport<'_>) -> Option<FailureLimit> {
     let limit = task.claimed.spec.pause_after_failures()?;
-    match end.outcome.status {
-        Status::Error | Status::Timeout => {}
-        Status::Success | Status::Interrupted | Status::Cancelled | Status::Skipped | Status::Missed => {
-            return None;
-        }
+    match CronHealth::shown_by(end.outcome) {
+        CronHealth::Fails => {}
+        CronHealth::Works | CronHealth::Unknown => return None,
     }
     let message = pause_message(limit);
     Some(FailureLimit { limit, delivery: delivery(task, end, Some(&message)) })

@@ -284,6 +284,10 @@ async fn check(task: &RunTask<'_>, state: &mut FollowState) -> Result<Checked, S
     }
     // It is in progress, even if an end was reported: a replica may lag behind.
     state.reported = None;
+    if state.watched == Watched::PerhapsAfterItsEnd && runner.store.looked_at(task.claimed.run.run_id).await?
+    {
+        runner.wakes.scheduler.notify_one();
+    }
     state.watched = Watched::BeforeItsEnd;
     Ok(Checked::InProgress)
 }
@@ -415,20 +419,30 @@ async fn finish(
         Some(_) => Some(Pause::Question),
         None => (at_breakpoint || details.interrupted).then_some(Pause::Breakpoint),
     };
-    let cancelled = state
-        .backend_run
-        .cancelling
+    let cancelling = backend_run.cancelling;
+    // A graph that failed before we could ask for the cancellation failed by itself.
+    let cancelled = cancelling
+        .filter(|_| report.status != "error" || state.cancelled_by.is_some())
         .map(|cause| (cause.status(), Reason::new(cause.reason_code(), cancel_message(task.claimed, cause))));
+    let took = report.took();
+    let overran = task.claimed.spec.timeout().filter(|timeout| match took {
+        Some(took) => took > *timeout,
+        None => cancelling == Some(CancelCause::Timeout),
+    });
     let error = details.error.filter(|_| matches!(report.status.as_str(), "error" | "interrupted"));
     let is_explained = error.is_some();
-    let (status, reason) = judge(BackendEnd { status: &report.status, pause, is_explained, cancelled });
+    let (status, reason) =
+        judge(BackendEnd { status: &report.status, pause, is_explained, cancelled, overran });
+    let learnt_at = task.runner.clock.now();
+    let ended_at = took.map_or(learnt_at, |took| backoff::after(backend_run.started_at, took).min(learnt_at));
     let outcome = Outcome {
         status,
         reason: reason.or_else(|| details.values.reason()),
         error: error.filter(|_| matches!(status, Status::Error | Status::Interrupted)),
         values: details.values.read().filter(|values| !values.is_null()),
         interrupts: details.interrupts.filter(|_| status == Status::Interrupted),
-        ended_at: task.runner.clock.now(),
+        ended_at,
+        learnt_at,
     };
     end::ended(task, &state.backend_run, outcome, Some(&report.run)).await?;
     Ok(Checked::Ended)

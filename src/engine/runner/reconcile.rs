@@ -153,6 +153,8 @@ async fn rule_out(
     };
     runner.store.step_run(step).await?;
     runner.wakes.runner.notify_one();
+    // The plan of its cron may have waited for this.
+    runner.wakes.scheduler.notify_one();
     Ok(NextStep::Leave)
 }
 

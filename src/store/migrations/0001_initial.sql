@@ -48,8 +48,8 @@ CREATE TABLE crons (
     skip_next     INTEGER NOT NULL DEFAULT 0 CHECK (skip_next IN (0, 1)),
     -- The turn of the latest run of this cron (`turns`).
     turn          INTEGER NOT NULL DEFAULT 0,
-    -- How many runs in a row have ended as error or timeout. Runs that were cancelled, skipped or missed are
-    -- passed over.
+    -- How many runs in a row have ended as error or timeout. Runs whose end says nothing about the cron, such as those
+    -- that an outage kept from starting, are passed over.
     failures      INTEGER NOT NULL DEFAULT 0,
     created_at    INTEGER NOT NULL,
     updated_at    INTEGER NOT NULL,
@@ -108,6 +108,8 @@ CREATE TABLE runs (
     not_found_count INTEGER NOT NULL DEFAULT 0,
     -- When the runner acts on the run next; NULL while the run is claimed, and after it has ended.
     act_at         INTEGER,
+    -- When the daemon recovered it from a former one, while it may be on the agent server and has not been looked at since.
+    recovered_at   INTEGER,
     sent_at        INTEGER,
     thread_id      TEXT,
     backend_run_id TEXT,
@@ -121,7 +123,9 @@ CREATE TABLE runs (
     -- What the graph returned, and the questions at which it stopped.
     outcome_values TEXT CHECK (outcome_values IS NULL OR json_valid(outcome_values)),
     outcome_interrupts TEXT CHECK (outcome_interrupts IS NULL OR json_valid(outcome_interrupts)),
+    -- When it ended, by the agent server's account of how long it took, and when we learnt of it: NULL for what never ran.
     ended_at       INTEGER,
+    learnt_at      INTEGER,
     -- One record can cover a range of missed or paused occurrences, of which `scheduled_for` is the first: how
     -- many occurrences it counts, and the last of them, which is NULL for a run.
     occurrences    INTEGER NOT NULL DEFAULT 1,

@@ -9,6 +9,7 @@ mod oracle;
 mod random;
 mod receiver_down;
 mod set_back;
+mod stops;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;

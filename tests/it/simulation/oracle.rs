@@ -109,6 +109,7 @@ pub(super) fn judge_runs(scenario: &Scenario<'_>, database: &Connection, rows: &
         tally.started += the_record_is_the_servers_truth(scenario, row, entries);
         entries.into_iter().flatten().for_each(|entry| it_was_sent_as_the_file_had_it(scenario, row, entry));
     }
+    runs_of_one_cron_never_overlap(database, &ledger, rows);
     for run_id in ledger.keys() {
         assert!(rows.iter().any(|row| row.run_id == *run_id), "the server ran {run_id}, we have no record");
     }
@@ -185,6 +186,65 @@ fn the_record_is_the_servers_truth(
     };
     assert_eq!(status, expected, "{what}");
     1
+}
+
+/// I9: an exclusive run starts only after the one before it has ended on the server.
+fn runs_of_one_cron_never_overlap(
+    database: &Connection,
+    ledger: &BTreeMap<String, Vec<LedgerEntry>>,
+    rows: &[Row],
+) {
+    let exclusive: Vec<String> = {
+        let sql = "SELECT DISTINCT run_id FROM runs WHERE exclusive = 1";
+        let mut statement = database.prepare(sql).unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    let mut latest: BTreeMap<&str, &LedgerEntry> = BTreeMap::new();
+    let mut ran: Vec<_> = rows
+        .iter()
+        .filter(|row| exclusive.contains(&row.run_id))
+        .flat_map(|row| ledger.get(&row.run_id).into_iter().flatten().map(move |entry| (row, entry)))
+        .collect();
+    ran.sort_by_key(|(_, entry)| entry.created_at);
+    for (row, entry) in ran {
+        if let Some(before) = latest.insert(&row.cron_name, entry) {
+            let what = format!("{} {}", row.cron_name, row.run_id);
+            assert!(entry.created_at >= before.updated_at, "{what} overlaps: {before:?} {entry:?}");
+        }
+    }
+}
+
+/// I10: an outage says nothing about a graph that works.
+pub(super) fn nothing_was_paused(database: &Connection) {
+    let paused = "SELECT (SELECT count(*) FROM crons WHERE paused_at IS NOT NULL) \
+                  + (SELECT count(*) FROM runs WHERE reason_code = 'paused')";
+    assert_eq!(count(database, paused), 0, "a cron paused itself");
+}
+
+/// I11: where nothing breaks, a run that may start does, if a daemon lives shortly before its start deadline.
+pub(super) fn nothing_waited_in_vain(database: &Connection, lives: &[(Timestamp, Timestamp)]) {
+    let sql =
+        "SELECT cron_name || ' ' || run_id, start_before FROM runs WHERE reason_code = 'start_deadline'";
+    let mut statement = database.prepare(sql).unwrap();
+    let late = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))).unwrap();
+    for (what, start_before) in late.map(Result::unwrap) {
+        let missed = |(from, to): &(Timestamp, Timestamp)| {
+            from.as_millisecond() + 5_000 < start_before && to.as_millisecond() > start_before
+        };
+        assert!(!lives.iter().any(missed), "{what}: not started before {start_before}");
+    }
+}
+
+/// I12: where nothing breaks, an occurrence is skipped only for a run that was going on the server.
+pub(super) fn every_overlap_was_one(scenario: &Scenario<'_>, rows: &[Row]) {
+    let ledger = ledger(scenario);
+    for row in rows.iter().filter(|row| row.reason_code.as_deref() == Some("overlap")) {
+        let what = format!("{} at {:?}: {:?}", row.cron_name, row.ended_at, row.reason);
+        let named = row.reason.as_deref().and_then(|reason| reason.split(' ').nth(1)).unwrap();
+        let entry = ledger.get(named).unwrap_or_else(|| panic!("{what}: it never ran"));
+        // Its end is learnt at once.
+        assert!(entry[0].updated_at.as_millisecond() + 1_000 >= row.ended_at.unwrap(), "{what}: {entry:?}");
+    }
 }
 
 /// I8: what was sent is what the file had when it was sent, and the record shows that definition.

@@ -48,7 +48,15 @@ async fn api_with_runs(folder: &Path) -> Api {
         };
         let ended_at = api.clock.now();
         let reason = Some(Reason::new(code, "why"));
-        let outcome = Outcome { status, reason, error: None, values: None, interrupts: None, ended_at };
+        let outcome = Outcome {
+            status,
+            reason,
+            error: None,
+            values: None,
+            interrupts: None,
+            ended_at,
+            learnt_at: ended_at,
+        };
         let delivery = Some(delivery);
         let ending = RunEnding { run_id, outcome, delivery, discard: None, event: None, failure_limit: None };
         api.store.end_run(ending).await.unwrap();
