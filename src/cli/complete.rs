@@ -66,7 +66,7 @@ fn wanted(words: &[&str]) -> Vec<Wanted> {
         (_, "next" | "list" | "history" | "explain" | "trigger", _)
         | (_, "pause" | "resume" | "skip-next" | "backfill", _) => vec![Wanted::Cron],
         (_, "show", _) => vec![Wanted::Cron, Wanted::Run],
-        (_, "cancel", _) => vec![Wanted::Run],
+        (_, "cancel" | "retry", _) => vec![Wanted::Run],
         (_, "webhook", Some("show" | "replay")) => vec![Wanted::Webhook],
         (..) => Vec::new(),
     }

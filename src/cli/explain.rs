@@ -6,9 +6,10 @@ use serde_json::json;
 
 use super::terminal::{Failure, Session, parse_occurrence, printable, unknown_cron};
 use crate::api::wire;
+use crate::domain::run::Status;
 use crate::present::explain::{self, InstantFacts};
-use crate::present::{Tone, times};
-use crate::store::{Reader, daemon_state};
+use crate::present::{Tone, runs, times};
+use crate::store::{Reader, RunRow, daemon_state};
 
 /// Explain why a cron did, did not, or will not fire at an instant
 #[derive(Args, Debug)]
@@ -46,22 +47,19 @@ pub(super) fn explain(explain: &Explain, session: &mut Session) -> Result<(), Fa
             Failure::Failed(format!("{} has not had any instant yet; give one with --at", record.name))
         })?,
     };
-    let found = reader.record_at(record.cron_id, at)?;
+    let records = reader.records_at(record.cron_id, at)?;
+    // What became of an occurrence is what became of the last of its runs that took place.
+    let took_place = |row: &&RunRow| !matches!(row.status(), Some(Status::Skipped | Status::Missed));
+    let found = records.iter().rev().find(took_place).or(records.last());
     // What an older definition planned is explained by that definition.
-    let then = match found.as_ref().and_then(|row| row.run.cron.as_ref()) {
+    let then = match found.and_then(|row| row.run.cron.as_ref()) {
         Some(version) => reader.definition(version.definition_id, &record.name)?,
         None => None,
     };
     let then = then.unwrap_or_else(|| cron.clone());
     let daemon = daemon_state(&store);
-    let explanation = explain::explain(&InstantFacts {
-        record: &record,
-        cron: &then,
-        found: found.as_ref(),
-        at,
-        now,
-        daemon: &daemon,
-    });
+    let explanation =
+        explain::explain(&InstantFacts { record: &record, cron: &then, found, at, now, daemon: &daemon });
     let (before, after) = (explain::instant_before(&cron, at), explain::instant_after(&cron, at));
     if session.output.is_json() {
         session.output.json(&json!({
@@ -73,6 +71,7 @@ pub(super) fn explain(explain: &Explain, session: &mut Session) -> Result<(), Fa
             "before": before.map(|at| at.to_string()),
             "after": after.map(|at| at.to_string()),
             "run": explanation.run().map(wire::Run::of),
+            "runs": explanation.run().map_or(Vec::new(), |_| records.iter().map(wire::Run::of).collect()),
         }))?;
         return Ok(());
     }
@@ -83,6 +82,11 @@ pub(super) fn explain(explain: &Explain, session: &mut Session) -> Result<(), Fa
     let verdict = output.paint(explanation.verdict().tone(), explanation.verdict().as_str());
     output.line(&format!("{} at {}: {verdict}", printable(&record.name), local(at)))?;
     output.line(&format!("  {}", printable(&explanation.message(&own))))?;
+    if explanation.run().is_some() && records.len() > 1 {
+        for row in &records {
+            output.line(&format!("  {}", printable(&runs::in_short(row))))?;
+        }
+    }
     output.line(&format!("  instant before: {}", or_none(before)))?;
     output.line(&format!("  instant after:  {}", or_none(after)))?;
     if let Some(removed_at) = record.removed_at {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::terminal::{Failure, Layout, Session, TableOptions, run_table, unknown_cron};
 use crate::api::wire;
-use crate::domain::ids::CronId;
+use crate::domain::ids::{CronId, FIRST_RUN};
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Phase, RunState, Status, Trigger};
 use crate::signals;
@@ -162,10 +162,27 @@ fn print_past(
         cursor = Some(*last);
         let count = page.len() as u64;
         (shown, left) = (shown + count, left.saturating_sub(count));
-        let rows: Vec<RunRow> = page.into_iter().map(|(_, row)| row).collect();
+        let rows = by_occurrence(page.into_iter().map(|(_, row)| row).collect());
         print(&rows, listing, session)?;
     }
     Ok(shown)
+}
+
+/// Puts the runs of each occurrence next to one another.
+fn by_occurrence(rows: Vec<RunRow>) -> Vec<RunRow> {
+    let mut sorted: Vec<RunRow> = Vec::with_capacity(rows.len());
+    for row in rows {
+        let is_of_same = |other: &RunRow| {
+            row.run.retry > FIRST_RUN
+                && (other.run.cron_id(), other.run.scheduled_for)
+                    == (row.run.cron_id(), row.run.scheduled_for)
+        };
+        match sorted.iter().rposition(is_of_same) {
+            Some(last) => sorted.insert(last + 1, row),
+            None => sorted.push(row),
+        }
+    }
+    sorted
 }
 
 fn print(rows: &[RunRow], listing: &mut Listing<'_>, session: &mut Session) -> Result<(), Failure> {

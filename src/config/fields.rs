@@ -68,6 +68,7 @@ cron_fields! {
     jitter: String,
     exclude: Vec<String>,
     pause_after_failures: u32,
+    retry: Map<String, Value>,
     was: String,
 }
 
@@ -206,7 +207,7 @@ mod tests {
         let written =
             json!({"schedule": "@daily", "input": [1], "interrupt_before": "*", "stream_mode": ["values"]});
         assert_eq!(serde_json::to_value(fields(written.clone())).unwrap(), written);
-        assert_eq!(CronFields::NAMES.len(), 33);
+        assert_eq!(CronFields::NAMES.len(), 34);
     }
 
     #[test]

@@ -194,6 +194,8 @@ async fn apply(
         reload.wakes.scheduler.notify_one();
         // What was due until now may have to be started, and what waits may have another deadline.
         reload.wakes.runner.notify_one();
+        // The webhook of an occurrence whose retry is dropped is due.
+        reload.wakes.courier.notify_one();
     }
     reload.store.notice(now, NoticeKind::Configuration, None).await?;
     let changes = report.added + report.changed + report.removed;

@@ -18,6 +18,18 @@ pub const RECOVERED_WAIT: Duration = Duration::from_secs(3);
 /// The default `start_deadline` is the time until the next occurrence, but at most this.
 pub const START_DEADLINE_MAX: Duration = Duration::from_secs(3600);
 
+/// Further runs of one occurrence: what has failed so often needs a person.
+pub const RETRIES_MAX: u32 = 10;
+
+/// How much longer each wait before a retry may be than the one before.
+pub const RETRY_FACTOR_MAX: u32 = 10;
+
+/// The longest wait before a retry, whatever the policy or the error says: what comes later is another occurrence.
+pub const RETRY_WAIT_MAX: Duration = Duration::from_secs(3600);
+
+/// The least wait before a retry after an overload: providers count most limits by the minute.
+pub const OVERLOAD_WAIT_MIN: Duration = Duration::from_secs(60);
+
 /// Backfilled runs of one cron start one after the other, which may take days; after this long nobody waits for them.
 pub const BACKFILL_DEADLINE: Duration = Duration::from_secs(7 * 24 * 3600);
 

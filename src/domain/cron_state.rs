@@ -105,6 +105,7 @@ impl CronHealth {
             (Status::Error | Status::Timeout, None) => Self::Fails,
             (Status::Error | Status::Timeout, Some(code)) => match code {
                 Code::GraphError
+                | Code::Overloaded
                 | Code::Rejected
                 | Code::Timeout
                 | Code::AfterTimeout
@@ -213,6 +214,7 @@ mod tests {
             unknown             error Unknown interrupted Works
             internal            error Unknown interrupted Works
             graph_error         error Fails   interrupted Works
+            overloaded          error Fails   interrupted Works
             timeout             error Fails   interrupted Works
             after_timeout       error Fails   interrupted Works
             backend_timeout     error Fails   interrupted Works

@@ -81,7 +81,10 @@ pub struct Run {
     pub scheduled_for: Timestamp,
     /// Which run of its occurrence it is; the first is [`FIRST_RUN`](super::ids::FIRST_RUN).
     pub retry: u32,
-    /// `scheduled_for` plus jitter; for a backfilled run, when it was requested.
+    /// When the first run of its occurrence started, if this one retries it by itself; the cron's `timeout` counts from
+    /// then.
+    pub first_started_at: Option<Timestamp>,
+    /// `scheduled_for` plus jitter; for a backfilled run, when it was requested; for a retry, after its wait.
     pub due_at: Timestamp,
     /// The start deadline: a run that still waits to be sent then ends as `error`.
     pub start_before: Timestamp,

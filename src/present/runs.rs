@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::Tone;
+use crate::domain::ids::FIRST_RUN;
 use crate::domain::run::{BackendRun, Outcome, Phase, Run, RunError, RunState, Status};
 use crate::store::RunRow;
 
@@ -24,6 +25,19 @@ pub fn status_tone(status: Status) -> Tone {
         Status::Error | Status::Timeout => Tone::Bad,
         Status::Interrupted | Status::Cancelled | Status::Skipped | Status::Missed => Tone::Attention,
     }
+}
+
+/// Returns which run of its occurrence it is, as in `retry 1`; empty for the first one.
+pub fn number(run: &Run) -> String {
+    if run.retry == FIRST_RUN { String::new() } else { format!("retry {}", run.retry) }
+}
+
+/// Returns a run of an occurrence with several in one line.
+pub fn in_short(row: &RunRow) -> String {
+    let number = if row.run.retry == FIRST_RUN { "first run".to_owned() } else { number(&row.run) };
+    let why = why(row);
+    let why = if why.is_empty() { why } else { format!(": {why}") };
+    format!("{number}, run {}: {}{why}", row.run.run_id, row.status_word())
 }
 
 /// Returns the reason and the graph's own error in one text, or what the run waits for, empty if there is none of these.

@@ -14,7 +14,7 @@ use crate::domain::run::{BackendRun, CronVersion, Outcome, Phase, Run, RunError,
 
 /// The columns that [`run_from_row`] reads by name.
 pub(super) const RUN_COLUMNS: &str = "run_id, cron_id, cron_name, definition_id, trigger, scheduled_for, retry, \
-     due_at, start_before, phase, start_number, send_count, not_found_count, sent_at, thread_id, \
+     first_started_at, due_at, start_before, phase, start_number, send_count, not_found_count, sent_at, thread_id, \
      backend_run_id, started_at, cancelling, status, reason_code, reason, error, outcome_values, outcome_interrupts, ended_at, \
      learnt_at";
 
@@ -89,6 +89,7 @@ pub(super) fn run_from_row(row: &Row<'_>) -> Result<Run, StoreError> {
         trigger: parsed(row, "trigger")?,
         scheduled_for: time(row, "scheduled_for")?,
         retry: row.get("retry")?,
+        first_started_at: time_option(row, "first_started_at")?,
         due_at: time(row, "due_at")?,
         start_before: time(row, "start_before")?,
         send_count: row.get("send_count")?,

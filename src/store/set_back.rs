@@ -16,19 +16,20 @@ use crate::domain::plan::Decided;
 /// so is every start deadline: a clock that goes back and then forward again must not cut one short.
 const SHIFTED: [&str; 3] = [
     "UPDATE runs SET act_at = max(act_at + :step, :now) WHERE act_at > :now \
-     AND (phase IN ('unconfirmed', 'running') OR send_count > 0 OR trigger NOT IN ('schedule', 'catchup'))",
+     AND (phase IN ('unconfirmed', 'running') OR send_count > 0 OR retry > 0 OR trigger NOT IN ('schedule', 'catchup'))",
     "UPDATE deliveries SET due_at = max(due_at + :step, :now) WHERE due_at > :now",
     "UPDATE thread_deletions SET due_at = max(due_at + :step, :now) WHERE due_at > :now",
 ];
 
 /// What has happened did not happen in the future.
-const CLAMPED: [&str; 6] = [
+const CLAMPED: [&str; 7] = [
     "UPDATE crons SET cursor = :now WHERE cursor > :now",
     "UPDATE crons SET paused_at = :now WHERE paused_at > :now",
     "UPDATE inactive_spans SET until = :now WHERE until > :now",
     "UPDATE OR REPLACE inactive_spans SET since = :now WHERE since > :now",
     "UPDATE runs SET sent_at = min(sent_at, :now), started_at = min(started_at, :now) \
      WHERE phase IN ('sending', 'unconfirmed', 'running') AND (sent_at > :now OR started_at > :now)",
+    "UPDATE runs SET first_started_at = :now WHERE phase <> 'ended' AND first_started_at > :now",
     "UPDATE delivery_mode SET released_at = :now WHERE released_at > :now",
 ];
 

@@ -117,7 +117,7 @@ impl Store {
                 .prepare_cached(
                     "SELECT status, ended_at FROM runs WHERE cron_id = ?1 AND scheduled_for < ?2 \
                      AND phase = 'ended' AND status NOT IN ('skipped', 'missed') \
-                     ORDER BY scheduled_for DESC LIMIT 1",
+                     ORDER BY scheduled_for DESC, retry DESC LIMIT 1",
                 )?
                 .query_row((cron_id.to_string(), millis(scheduled_for)), |row| {
                     Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))

@@ -11,24 +11,27 @@ use crate::domain::backoff;
 use crate::domain::ids::{CronId, RunId};
 use crate::domain::plan::start_deadline;
 
-/// The runs of the same cron as the pending run of `runs` that are in progress, and its pending ones that have been due for
-/// longer. That they have not ended is said as well, in the words of the index that finds them.
+/// The runs of the same cron as the pending run of `runs` that are in progress, its retries that wait if the run is none, and
+/// the pending ones of its kind that have been due for longer. That they have not ended is said as well, in the words of the
+/// index that finds them.
 const IN_PROGRESS: &str = "SELECT other.run_id FROM runs AS other WHERE other.cron_id = runs.cron_id \
      AND other.phase IN ('sending', 'unconfirmed', 'running') AND other.phase <> 'ended'";
+const RETRIED: &str = "SELECT other.run_id FROM runs AS other WHERE other.cron_id = runs.cron_id \
+     AND other.phase = 'pending' AND other.retry > 0 AND runs.retry = 0";
 const DUE_BEFORE: &str = "SELECT other.run_id FROM runs AS other WHERE other.cron_id = runs.cron_id \
-     AND other.phase = 'pending' AND other.phase <> 'ended' \
+     AND other.phase = 'pending' AND other.phase <> 'ended' AND (other.retry > 0) = (runs.retry > 0) \
      AND (other.due_at, other.rowid) < (runs.due_at, runs.rowid)";
 
 /// Returns a condition on a pending run: it waits for no other run.
 pub(super) fn may_start() -> String {
-    format!("(exclusive = 0 OR NOT (EXISTS ({IN_PROGRESS}) OR EXISTS ({DUE_BEFORE})))")
+    format!("(exclusive = 0 OR NOT (EXISTS ({IN_PROGRESS}) OR EXISTS ({RETRIED}) OR EXISTS ({DUE_BEFORE})))")
 }
 
 /// Returns a column with the id of the run that a pending one waits for, or NULL.
 pub(super) fn column() -> String {
     format!(
-        "iif(phase = 'pending' AND exclusive = 1, coalesce(({IN_PROGRESS} LIMIT 1), ({DUE_BEFORE} LIMIT 1)), NULL) \
-         AS waits_for"
+        "iif(phase = 'pending' AND exclusive = 1, coalesce(({IN_PROGRESS} LIMIT 1), ({RETRIED} LIMIT 1), \
+         ({DUE_BEFORE} LIMIT 1)), NULL) AS waits_for"
     )
 }
 

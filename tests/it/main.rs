@@ -37,6 +37,7 @@ mod real_server;
 mod reasons;
 mod reload;
 mod restart;
+mod retries;
 mod rights;
 mod sdk;
 mod signing;

@@ -187,11 +187,17 @@ struct Case {
     faults: Vec<Injection>,
     cron: fn(Cron) -> Cron,
     environment: &'static [(&'static str, &'static str)],
+    /// How many runs its one occurrence has.
+    runs: usize,
 }
 
 impl Case {
     fn new(code: &'static str, cron: fn(Cron) -> Cron) -> Self {
-        Self { code, faults: Vec::new(), cron, environment: &[] }
+        Self { code, faults: Vec::new(), cron, environment: &[], runs: 1 }
+    }
+
+    fn runs(self, runs: usize) -> Self {
+        Self { runs, ..self }
     }
 
     fn fault(mut self, times: usize, which: fn(&ProxiedRequest) -> bool, fault: Fault) -> Self {
@@ -249,6 +255,11 @@ fn one_run_each() -> Vec<Case> {
         Case::new("unknown", plain).fault(ALWAYS, queries_run, report("paused")),
         Case { environment: &[("PANIC_AT", "start_answered")], ..Case::new("internal", plain) },
         Case::new("graph_error", |cron| cron.says("boom")),
+        Case::new("overloaded", |cron| cron.says("boom RateLimitError: Error code: 429")),
+        Case::new("graph_error", |cron| {
+            cron.says("boom").with("retry = { max = 1, backoff = \"1s\" }\nstart_deadline = \"1m\"")
+        })
+        .runs(2),
         Case::new("timeout", |cron| cron.says("sleep 1000").with("timeout = \"1s\"")),
         Case::new("after_timeout", |cron| cron.says("sleep 3").with("timeout = \"1s\"")).fault(
             ALWAYS,
@@ -274,7 +285,8 @@ fn one_run_each() -> Vec<Case> {
 async fn one_run(case: Case) -> Reported {
     let server = AgentServerOnPort::start();
     let (daemon, _proxy) = case.start(&server).await;
-    daemon.wait_until_finished_within(PATIENCE, 1).await;
+    let runs = case.runs;
+    daemon.wait_until_finished_within(PATIENCE, runs).await;
     let mut reported = Reported::default();
     reported.add_runs(&daemon);
     reported.add_events(&daemon);

@@ -97,8 +97,10 @@ async fn change_state(
     let Some(ChangedCronState { before, after, skipped }) = changed else {
         return Err(unknown_cron(api, &name).await);
     };
-    // The change also planned what was due until now, and that may have to be started.
+    // The change also planned what was due until now, and that may have to be started. The webhook of an occurrence whose
+    // retry is dropped is due.
     api.wakes.runner.notify_one();
+    api.wakes.courier.notify_one();
     tracing::info!(cron = name, skipped, "{event}");
     let (before, now) = (CronState::of(&before), CronState::of(&after));
     Ok(Json(CronStateChanged { cron_name: name, before, now, skipped }))

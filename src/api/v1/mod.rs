@@ -30,6 +30,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(runs::runs))
         .routes(routes!(runs::run))
         .routes(routes!(runs::cancel))
+        .routes(routes!(runs::retry))
         .routes(routes!(deliveries::deliveries))
         .routes(routes!(deliveries::delivery))
         .routes(routes!(webhooks::hold))

@@ -27,7 +27,7 @@ pub use crons::{Cron, CronDetails, Occurrence, Pause};
 pub use deliveries::{Attempt, Delivery, DeliveryDetails};
 pub use requests::{
     BackfillInstant, BackfillRequest, Backfilled, Cancelled, CronState, CronStateChanged, EmptyRequest,
-    PauseRequest, Triggered,
+    PauseRequest, RetryRequest, Triggered,
 };
 pub use runs::{Run, RunDelivery, RunDetails, RunError, RunEvent, RunWebhook};
 pub use status::{

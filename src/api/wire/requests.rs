@@ -1,6 +1,7 @@
 //! The requests that control crons and runs, and their responses.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{Pause, Time, phases, triggers};
@@ -43,6 +44,15 @@ pub struct BackfillRequest {
     pub limit: Option<usize>,
 }
 
+/// A request to run an occurrence again.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RetryRequest {
+    /// What the graph is given instead of the cron's own input; null or absent for that one. Placeholders are refused.
+    #[serde(default)]
+    pub input: Value,
+}
+
 /// The new run.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Triggered {
@@ -54,8 +64,10 @@ pub struct Triggered {
     /// Always `manual`.
     #[schema(schema_with = triggers)]
     pub trigger: &'static str,
-    /// The instant of the request.
+    /// The instant of the request; for a retry, that of the occurrence.
     pub scheduled_for: Time,
+    /// Which run of its occurrence it is: 0 for the first one, 1 for the first retry.
+    pub retry: u32,
     /// Its phase.
     #[schema(schema_with = phases)]
     pub status: &'static str,
@@ -144,6 +156,7 @@ impl Triggered {
             cron_name: run.cron_name().map(str::to_owned),
             trigger: run.trigger.as_str(),
             scheduled_for: Time(run.scheduled_for),
+            retry: run.retry,
             status: run.state.phase().as_str(),
             waits_for,
         }

@@ -45,6 +45,7 @@ pub(in crate::domain) fn cron(schedule: &str) -> Cron {
             jitter: Duration::ZERO,
             exclude: Vec::new(),
             pause_after_failures: None,
+            retry: None,
         },
     }
 }

@@ -14,7 +14,7 @@ use crate::domain::run::{BackendRun, CancelCause, Outcome, Status};
 use crate::domain::run_spec::RunSpec;
 use crate::domain::template::{self, PlaceholderSource};
 use crate::domain::values::{self, KeptValues};
-use crate::store::{FailureLimit, RunEnding, StoreError};
+use crate::store::{AfterEnd, FailureLimit, RunEnding, StoreError};
 use crate::webhook::{self, EndedRun};
 
 /// What a webhook reports of the end of a run.
@@ -162,11 +162,10 @@ pub(super) async fn broken(runner: &Runner, run_id: RunId) -> Result<(), StoreEr
 }
 
 async fn commit(runner: &Runner, ending: RunEnding) -> Result<(), StoreError> {
-    let notifies =
-        ending.delivery.as_ref().is_some_and(|delivery| delivery.status == DeliveryStatus::Pending);
     let discards = ending.discard.is_some();
     crash_point("outcome_known").await;
-    if runner.store.end_run(ending).await? {
+    let AfterEnd { may_notify: notifies, may_plan } = runner.store.end_run(ending).await?;
+    if may_plan {
         runner.wakes.scheduler.notify_one();
     }
     crash_point("outcome_committed").await;

@@ -17,6 +17,7 @@ use crate::backend::{CallError, Denial, JoinResult, ReportedEnd, ResponseStream,
 use crate::clock::Deadline;
 use crate::domain::backoff;
 use crate::domain::bounds::{CANCEL_WAIT, JOIN_WAIT, NOT_FOUND_MAX, POLL_WAIT, UNCONFIRMED_MAX};
+use crate::domain::overload::wait_after_overload;
 use crate::domain::reason::{Reason, ReasonCode, RunEventKind};
 use crate::domain::run::{BackendRun, CancelCause, Outcome, RunChange, RunError, RunState, Status};
 use crate::store::{ClaimedRun, RunEvent, Step, StoreError};
@@ -43,7 +44,7 @@ struct FollowState {
     not_shown_count: u32,
     /// Whether the server reported the end of a run that it did not have afterwards.
     ended_on_server: bool,
-    /// When the run reaches the cron's `timeout`.
+    /// When the run reaches the cron's `timeout`, or its own.
     times_out: Option<Deadline>,
     /// Set once the backend was asked to cancel the run: how long it may take.
     cancelled_by: Option<Deadline>,
@@ -94,8 +95,8 @@ pub(super) async fn follow(
     nudge: &Notify,
 ) -> Result<(), StoreError> {
     let AcceptedRun { backend_run, response_stream, watched } = accepted;
-    let timeout = task.claimed.spec.timeout();
-    let times_out = timeout.map(|timeout| task.runner.clock.deadline(backend_run.started_at, timeout));
+    let time_limit = time_limit(task.claimed, &backend_run);
+    let times_out = time_limit.map(|(from, limit)| task.runner.clock.deadline(from, limit));
     let mut state = FollowState {
         backend_run,
         watched,
@@ -275,8 +276,10 @@ async fn check(task: &RunTask<'_>, state: &mut FollowState) -> Result<Checked, S
     if let (Some(cause), Some(deadline)) = (state.backend_run.cancelling, state.cancelled_by)
         && runner.clock.is_past(deadline)
     {
-        let message =
-            format!("{}, but the agent server did not confirm it", cancel_message(task.claimed, cause));
+        let message = format!(
+            "{}, but the agent server did not confirm it",
+            cancel_message(task.claimed, &state.backend_run, cause)
+        );
         let reason = Reason::new(cause.reason_code(), message);
         let outcome = Outcome::without_backend(cause.status(), reason, runner.clock.now());
         end::ended(task, &state.backend_run, outcome, Some(&report.run)).await?;
@@ -421,20 +424,32 @@ async fn finish(
     };
     let cancelling = backend_run.cancelling;
     // A graph that failed before we could ask for the cancellation failed by itself.
-    let cancelled = cancelling
-        .filter(|_| report.status != "error" || state.cancelled_by.is_some())
-        .map(|cause| (cause.status(), Reason::new(cause.reason_code(), cancel_message(task.claimed, cause))));
+    let cancelled =
+        cancelling.filter(|_| report.status != "error" || state.cancelled_by.is_some()).map(|cause| {
+            (
+                cause.status(),
+                Reason::new(cause.reason_code(), cancel_message(task.claimed, backend_run, cause)),
+            )
+        });
     let took = report.took();
-    let overran = task.claimed.spec.timeout().filter(|timeout| match took {
-        Some(took) => took > *timeout,
+    let learnt_at = task.runner.clock.now();
+    let ended_at = took.map_or(learnt_at, |took| backoff::after(backend_run.started_at, took).min(learnt_at));
+    let overran = time_limit(task.claimed, backend_run).filter(|(from, limit)| match took {
+        Some(_) => ended_at > backoff::after(*from, *limit),
         None => cancelling == Some(CancelCause::Timeout),
     });
+    let overran = overran.map(|(_, limit)| limit);
     let error = details.error.filter(|_| matches!(report.status.as_str(), "error" | "interrupted"));
     let is_explained = error.is_some();
     let (status, reason) =
         judge(BackendEnd { status: &report.status, pause, is_explained, cancelled, overran });
-    let learnt_at = task.runner.clock.now();
-    let ended_at = took.map_or(learnt_at, |took| backoff::after(backend_run.started_at, took).min(learnt_at));
+    let is_overload = error.as_ref().is_some_and(|error| wait_after_overload(error).is_some());
+    let reason = match reason {
+        Some(reason) if reason.code == ReasonCode::GraphError && is_overload => {
+            Some(Reason::bare(ReasonCode::Overloaded))
+        }
+        other => other,
+    };
     let outcome = Outcome {
         status,
         reason: reason.or_else(|| details.values.reason()),
@@ -448,10 +463,15 @@ async fn finish(
     Ok(Checked::Ended)
 }
 
-fn cancel_message(claimed: &ClaimedRun, cause: CancelCause) -> String {
+/// Returns how long the run may take, and since when that counts.
+fn time_limit(claimed: &ClaimedRun, backend_run: &BackendRun) -> Option<(Timestamp, Duration)> {
+    claimed.spec.time_limit(&claimed.run, backend_run.started_at)
+}
+
+fn cancel_message(claimed: &ClaimedRun, backend_run: &BackendRun, cause: CancelCause) -> String {
     match cause {
         CancelCause::Timeout => {
-            let limit = claimed.spec.timeout().unwrap_or_default();
+            let limit = time_limit(claimed, backend_run).map(|(_, limit)| limit).unwrap_or_default();
             format!("it ran longer than {} and was cancelled", humantime::format_duration(limit))
         }
         CancelCause::Request => "cancelled on request".to_owned(),

@@ -230,6 +230,8 @@ async fn a_claim_neither_sorts_nor_scans() {
         CORRELATED SCALAR SUBQUERY 1
         SEARCH other USING INDEX runs_in_progress (cron_id=? AND phase=?)
         CORRELATED SCALAR SUBQUERY 2
+        SEARCH other USING INDEX runs_retried (cron_id=?)
+        CORRELATED SCALAR SUBQUERY 3
         SEARCH other USING INDEX runs_in_progress (cron_id=? AND phase=?)"#]]
     .assert_eq(&plan.join("\n"));
 }

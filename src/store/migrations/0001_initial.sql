@@ -90,6 +90,10 @@ CREATE TABLE runs (
     scheduled_for  INTEGER NOT NULL,
     -- 0 for the first run of its occurrence.
     retry          INTEGER NOT NULL DEFAULT 0,
+    -- When the first run of its occurrence started, for a run that retries one by itself.
+    first_started_at INTEGER,
+    -- 1 if its definition is none of its cron's: a person gave it an input of its own, which no edit changes.
+    own_definition INTEGER NOT NULL DEFAULT 0 CHECK (own_definition IN (0, 1)),
     -- `scheduled_for` plus jitter; for a backfilled run, when it was requested.
     due_at         INTEGER NOT NULL,
     -- The start deadline: if the run still waits to be sent then, it ends as error.
@@ -137,6 +141,7 @@ CREATE TABLE runs (
     FOREIGN KEY (cron_id, definition_id) REFERENCES definitions (cron_id, definition_id)
 ) STRICT;
 CREATE INDEX runs_to_act_on ON runs (act_at) WHERE act_at IS NOT NULL;
+CREATE INDEX runs_retried ON runs (cron_id) WHERE phase = 'pending' AND retry > 0;
 CREATE INDEX runs_in_progress ON runs (cron_id, phase) WHERE phase <> 'ended';
 CREATE INDEX runs_on_backend ON runs (cron_source) WHERE phase IN ('sending', 'unconfirmed', 'running');
 CREATE INDEX runs_by_turn ON runs (cron_source, turn, act_at) WHERE phase = 'pending';
@@ -202,6 +207,14 @@ CREATE INDEX deliveries_by_receiver ON deliveries (receiver, due_at) WHERE due_a
 CREATE INDEX deliveries_by_time ON deliveries (created_at);
 CREATE INDEX deliveries_sending ON deliveries (status) WHERE status = 'sending';
 CREATE INDEX deliveries_suppressed ON deliveries (created_at) WHERE status = 'suppressed';
+
+-- The webhook of a run that failed and whose occurrence gets a further run. It becomes a delivery if that run never
+-- takes place, and is deleted when that run has ended.
+CREATE TABLE owed_webhooks (
+    run_id TEXT PRIMARY KEY REFERENCES runs (run_id) ON DELETE CASCADE,
+    url    TEXT NOT NULL,
+    body   BLOB NOT NULL
+) STRICT;
 
 CREATE TABLE attempts (
     delivery_id TEXT NOT NULL REFERENCES deliveries (delivery_id) ON DELETE CASCADE,

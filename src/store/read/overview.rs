@@ -30,7 +30,8 @@ pub enum DaemonState {
 /// Counts of a range of time, without zeroes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overview {
-    /// The occurrences that ended, by status. A record of many missed occurrences counts as many.
+    /// The occurrences that ended, by status. A record of many missed occurrences counts as many, and one that is to be
+    /// retried has not ended.
     pub ended: Vec<(Status, u64)>,
     /// Runs that have not ended, of any age.
     pub in_progress: Vec<(Phase, u64)>,
@@ -109,8 +110,13 @@ impl Reader {
             Ok(Overview {
                 ended: counts(
                     tx,
+                    // An occurrence counts by the last of its runs that took place.
                     "SELECT status AS word, sum(occurrences) AS number FROM runs \
-                     WHERE scheduled_for >= ?1 AND phase = 'ended' GROUP BY status",
+                     WHERE scheduled_for >= ?1 AND phase = 'ended' \
+                     AND NOT (retry > 0 AND status IN ('skipped', 'missed')) \
+                     AND NOT EXISTS (SELECT 1 FROM runs AS later WHERE later.cron_id = runs.cron_id \
+                     AND later.scheduled_for = runs.scheduled_for AND later.retry > runs.retry \
+                     AND coalesce(later.status, '') NOT IN ('skipped', 'missed')) GROUP BY status",
                     [millis(since)],
                 )?,
                 in_progress: counts(

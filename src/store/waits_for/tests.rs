@@ -59,7 +59,7 @@ async fn end(store: &Store, run_id: RunId, now: &str) -> bool {
     let outcome = Outcome::without_backend(Status::Error, reason, at(now));
     let ending =
         RunEnding { run_id, outcome, delivery: None, discard: None, event: None, failure_limit: None };
-    store.end_run(ending).await.unwrap()
+    store.end_run(ending).await.unwrap().may_plan
 }
 
 #[tokio::test]

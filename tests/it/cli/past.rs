@@ -53,7 +53,7 @@ input = {{ messages = [{{ role = "user", content = "boom" }}] }}
     )
 }
 
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 21] = [
     "run_id",
     "cron_id",
     "cron_name",
@@ -65,6 +65,7 @@ const KEYS: [&str; 20] = [
     "scheduled_for",
     "retry",
     "due_at",
+    "waits_for",
     "started_at",
     "ended_at",
     "thread_id",

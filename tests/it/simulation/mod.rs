@@ -77,6 +77,7 @@ mode = "stream"
 input = { messages = [{ role = "user", content = "boom" }], version = VERSION }
 webhook = "http://receiver.example/streams"
 overlap = "skip"
+retry = { max = 2, backoff = "5s", factor = 1 }
 catchup = "all"
 start_deadline = "1h"
 
