@@ -10,7 +10,13 @@ use crate::store::{DeliveryRow, RunRow};
 const SHAPE: Shape = Shape {
     columns: &["scheduled", "ago", "cron", "status", "late", "took", "webhook", "run", "reason"],
     usual: &[19, 9, 16, 11, 7, 10, 12, 8, 30],
-    shrink: &[Shrink::Omit("ago"), Shrink::Omit("late"), Shrink::Below("reason"), Shrink::Omit("took")],
+    shrink: &[
+        Shrink::Omit("ago"),
+        Shrink::Omit("late"),
+        Shrink::Below("reason"),
+        Shrink::Omit("took"),
+        Shrink::Below("webhook"),
+    ],
 };
 
 /// Returns a table with one row for each run.

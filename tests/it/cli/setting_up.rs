@@ -131,7 +131,7 @@ fn without_now(text: &str, daemon: &Daemon) -> String {
 fn every_mistake_is_reported_at_once() {
     let daemon = Daemon::prepare(
         "[backend]\nurl = \"ftp://nowhere\"\n[cron.a]\nschedule = \"61 * * * *\"\nassistant_id = \"agent\"\n\
-         [cron.b]\nschedul = \"* * * * *\"\nassistant_id = \"agent\"\n",
+         [cron.b]\nschedul = \"* * * * *\"\nassistant_id = \"agent\"\n[store]\npath = \"agentcron.db\"\n",
     );
     for verb in ["check", "run", "next", "list"] {
         let output = daemon.run_command(&[verb]);
