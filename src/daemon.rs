@@ -21,15 +21,17 @@ use crate::api::{self, AccessRules, AgentServer, Api, Gateway, HeldBodies, Liste
 use crate::backend::AgentClient;
 use crate::clock::Clock;
 use crate::config::{self, Config, CronDefinition, Environment};
-use crate::domain::bounds::ACCEPT_QUEUE;
+use crate::domain::bounds::{ACCEPT_QUEUE, STOP_RECORDED_WITHIN};
 use crate::domain::ids::InstallationId;
+use crate::engine::backend_watch::{self, BackendWatch};
 use crate::engine::courier::{self, Courier, OriginLimiter};
 use crate::engine::janitor::{self, Janitor};
 use crate::engine::maintenance::{self, Maintenance};
+use crate::engine::outages::{self, Outages};
 use crate::engine::runner::{self, Runner, RunnerSettings};
 use crate::engine::scheduler::{self, NextWake, Scheduler};
 use crate::engine::{Denials, Health, Wakes};
-use crate::store::{self, Execution, NewDefinition, NewNotice, NoticeKind, Store, StoreError};
+use crate::store::{self, Execution, FormerDaemon, NewDefinition, NewNotice, NoticeKind, Store, StoreError};
 use crate::transport::{Relay, Transport};
 use crate::webhook::{LiveSettings, Sender, WebhookSettings};
 
@@ -83,15 +85,18 @@ type Loops = JoinSet<(&'static str, Result<(), StoreError>)>;
 /// See [`DaemonError`]. The service manager starts the daemon again, which then reads the truth from the
 /// store.
 pub async fn serve(world: World, ready: impl FnOnce(), stop: CancellationToken) -> Result<(), DaemonError> {
-    let store = Store::open(&world.config.store.path, world.execution, world.new_installation)?;
+    let store = {
+        let (path, clock) = (&world.config.store.path, world.clock.clone());
+        Store::open(path, world.execution, world.new_installation, clock)?
+    };
     let network = tokio::select! {
         biased;
         // A full disk may make this wait; nothing is in flight yet that would have to be finished.
         () = stop.cancelled() => return Ok(()),
         network = prepare(&world, &store) => network?,
     };
-    let grace = world.config.shutdown_grace;
-    let mut loops = spawn(world, store, network, &stop);
+    let (grace, clock) = (world.config.shutdown_grace, world.clock.clone());
+    let mut loops = spawn(world, store.clone(), network, &stop);
     ready();
     let ended = tokio::select! {
         biased;
@@ -104,13 +109,21 @@ pub async fn serve(world: World, ready: impl FnOnce(), stop: CancellationToken) 
         drain(&mut loops, grace).await?;
         return result;
     }
-    drain(&mut loops, grace).await
+    drain(&mut loops, grace).await?;
+    // A disk that is full now must not keep the daemon from ending.
+    match tokio::time::timeout(STOP_RECORDED_WITHIN, store.record_stop(clock.now())).await {
+        Ok(recorded) => Ok(recorded?),
+        Err(_) => Ok(()),
+    }
 }
 
 /// Brings the store up to date with the configuration, and listens on the port if there is one.
 async fn prepare(world: &World, store: &Store) -> Result<Option<TcpListener>, DaemonError> {
-    store.record_daemon().await?;
-    scheduler::find_step_while_down(store, &world.clock).await?;
+    let former = store.record_daemon(world.clock.now()).await?;
+    scheduler::find_step_while_down(store, &world.clock, former).await?;
+    if let Some(FormerDaemon { seen_at, was_stopped: false }) = former {
+        tracing::warn!(%seen_at, "the former daemon was not stopped: it was killed or crashed, or the machine lost power");
+    }
     let definitions = definitions(&world.config.crons, store.installation_id())?;
     store.notice(world.clock.now(), NoticeKind::StoreCopy, None).await?;
     // This must happen before a client can ask for a run: that run would be taken for one that a former
@@ -204,6 +217,9 @@ struct Engine {
     courier: Courier,
     janitor: Janitor,
     maintenance: Maintenance,
+    backend_watch: BackendWatch,
+    outages: Outages,
+    store: Store,
 }
 
 impl Engine {
@@ -216,6 +232,7 @@ impl Engine {
         stop: &CancellationToken,
     ) -> Self {
         let (store, clock, wakes) = (|| store.clone(), || world.clock.clone(), || wakes.clone());
+        let outages = Outages::default();
         let runner = Runner::new(
             store(),
             client.clone(),
@@ -238,6 +255,14 @@ impl Engine {
             wakes: wakes(),
             webhooks: webhooks.clone(),
             origins: OriginLimiter::default(),
+            outages: outages.clone(),
+        };
+        let backend_watch = BackendWatch {
+            backend: client.clone(),
+            clock: clock(),
+            wakes: wakes(),
+            breaker: runner.backend_breaker(),
+            outages: outages.clone(),
         };
         Self {
             scheduler: Scheduler {
@@ -256,6 +281,9 @@ impl Engine {
                 denials: Denials::default(),
             },
             maintenance: Maintenance { store: store(), clock: clock() },
+            backend_watch,
+            outages,
+            store: store(),
         }
     }
 
@@ -264,11 +292,18 @@ impl Engine {
             backend_breaker: self.runner.backend_breaker(),
             next_wake: self.scheduler.next_wake.clone(),
             origins: self.courier.origins.clone(),
+            outages: self.outages.clone(),
         }
     }
 
     fn spawn(self, loops: &mut Loops, stop: &CancellationToken) {
-        let Self { scheduler, runner, courier, janitor, maintenance } = self;
+        let Self { scheduler, runner, courier, janitor, maintenance, backend_watch, outages, store } = self;
+        let clock = scheduler.clock.clone();
+        let (watch_stop, outages_stop) = (stop.clone(), stop.clone());
+        loops.spawn(async move {
+            ("watch of the agent server", backend_watch::run(backend_watch, watch_stop).await)
+        });
+        loops.spawn(async move { ("outages", outages::run(outages, store, clock, outages_stop).await) });
         let scheduler_stop = stop.clone();
         loops.spawn(async move { ("scheduler", scheduler::run(scheduler, scheduler_stop).await) });
         loops.spawn(async move { ("runner", runner::run(runner).await) });

@@ -240,6 +240,30 @@ pub const THREAD_YOUNGER_MAX: Duration = Duration::from_secs(5);
 /// service manager starts hardly one in a second.
 pub const DAEMONS_REMEMBERED: u32 = 100;
 
+/// Outages that a store remembers. A year of one every hour is more than anybody reads.
+pub const OUTAGES_REMEMBERED: u32 = 10_000;
+
+/// Outages of receivers that are known at the same time. Clients choose receivers, so there may be any number.
+pub const RECEIVERS_AWAY_MAX: usize = 100;
+
+/// While something depends on the agent server, it has been heard of within this time, or it is asked.
+pub const BACKEND_ASKED_EVERY: Duration = Duration::from_millis(1500);
+
+/// How long it may take to answer such a question. If it does not answer twice, it is away; so this is noticed within 5 s.
+pub const BACKEND_ANSWERS_WITHIN: Duration = Duration::from_millis(1500);
+
+/// The longest wait between two questions to an agent server that is away.
+pub const BACKEND_AWAY_ASKED_EVERY: Duration = Duration::from_secs(5);
+
+/// A receiver that failed is away if it has not been well again within this time, or if it fails again.
+pub const RECEIVER_AWAY_AFTER: Duration = Duration::from_secs(3);
+
+/// A daemon that ends in good order says so in the store, unless that takes longer than this.
+pub const STOP_RECORDED_WITHIN: Duration = Duration::from_secs(2);
+
+/// The daemon gives a sign of life this often, even if it has nothing else to commit.
+pub const SIGN_OF_LIFE_EVERY: Duration = Duration::from_secs(30);
+
 /// Runs listed on a thread to find ours, which is among the newest.
 pub const LISTED_RUNS_MAX: usize = 1_000;
 

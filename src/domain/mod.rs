@@ -12,6 +12,7 @@ pub mod delivery_mode;
 pub mod edit;
 pub mod ids;
 pub mod origin;
+pub mod outage;
 pub mod overload;
 pub mod plan;
 pub mod printable;

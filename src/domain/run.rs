@@ -294,7 +294,9 @@ impl RunState {
                 Ok(S::Ended { backend_run: None, outcome })
             }
             (S::Running(backend_run), C::End(outcome)) => {
-                Ok(S::Ended { backend_run: Some(backend_run), outcome })
+                // The clock may have been set back since it started, a moment ago.
+                let started_at = backend_run.started_at.min(outcome.ended_at);
+                Ok(S::Ended { backend_run: Some(BackendRun { started_at, ..backend_run }), outcome })
             }
 
             (

@@ -13,17 +13,18 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Wakes;
+use super::outages::Outages;
 use crate::clock::Clock;
 use crate::crash::crash_point;
 use crate::domain::bounds::ATTEMPTS_IN_FLIGHT;
 use crate::domain::cron::CronSource;
-use crate::domain::delivery::{AttemptReport, AttemptResult, Ending, Pace, Verdict, judge};
+use crate::domain::delivery::{AttemptReport, AttemptResult, Ending, OriginHealth, Pace, Verdict, judge};
 use crate::domain::delivery_mode::{DeliveryMode, RateLimit};
 use crate::domain::ids::RunId;
 use crate::domain::run::called;
 use crate::domain::url_policy;
 use crate::store::{ClaimedDelivery, FinishedAttempt, Store, StoreError};
-use crate::webhook::{CancelToken, LiveSettings, OutboundWebhook, Sender, redacted, webhook_id};
+use crate::webhook::{CancelToken, LiveSettings, OutboundWebhook, Sender, receiver, redacted, webhook_id};
 pub use origin_limiter::OriginLimiter;
 use origin_limiter::{Lane, Permit};
 
@@ -37,6 +38,7 @@ pub struct Courier {
     /// The settings in force; the sender is replaced when they change.
     pub webhooks: LiveSettings,
     pub origins: OriginLimiter,
+    pub outages: Outages,
 }
 
 /// What limits the attempts.
@@ -191,6 +193,14 @@ async fn attempt(
     let verdict = judge(delivery_id, step, &report.result, at);
     let opened = permit.judge(&report.result, at);
     drop(permit);
+    let receiver = receiver(&delivery.url);
+    match report.result.origin_health() {
+        OriginHealth::Ill => {
+            courier.outages.receiver_failed(&receiver, at, report.result.detail().unwrap_or_default());
+        }
+        OriginHealth::Well => courier.outages.receiver_well(&receiver, at),
+        OriginHealth::Unknown => {}
+    }
     // The next attempt can be claimed in the commit that records this one.
     courier.wakes.courier.notify_one();
     if let Some(detail) = report.result.detail() {

@@ -13,7 +13,7 @@ use crate::clock::{Clock, StepWatch};
 use crate::crash::crash_point;
 use crate::domain::bounds::{CLOCK_EARLIEST, CLOCK_STEP_MIN, CRONS_PER_PASS, SLEEP_MAX, ZONES_CHECKED_EVERY};
 use crate::domain::ids::CronId;
-use crate::store::{NewNotice, NoticeKind, PlanResult, ScheduledCron, Store, StoreError};
+use crate::store::{FormerDaemon, NewNotice, NoticeKind, PlanResult, ScheduledCron, Store, StoreError};
 
 /// The crons in memory, ordered by when they must be planned next.
 #[derive(Default)]
@@ -85,13 +85,19 @@ async fn clock_stepped(scheduler: &Scheduler, step: SignedDuration) -> Result<()
 
 /// Handles a step back that happened while no daemon was running: a former one has stored a later time than `clock` shows.
 /// This must happen before anything is planned.
-pub async fn find_step_while_down(store: &Store, clock: &Clock) -> Result<(), StoreError> {
+pub async fn find_step_while_down(
+    store: &Store,
+    clock: &Clock,
+    former: Option<FormerDaemon>,
+) -> Result<(), StoreError> {
     let now = clock.now();
     if now < CLOCK_EARLIEST {
         // The clock has not been set yet, and will go forward.
         return Ok(());
     }
-    let Some(latest) = store.last_sign_of_life().await?.filter(|latest| *latest > now) else { return Ok(()) };
+    let Some(latest) = former.map(|former| former.seen_at).filter(|latest| *latest > now) else {
+        return Ok(());
+    };
     let step = now.duration_since(latest);
     store.clock_set_back(now, step).await?;
     if step.unsigned_abs() >= CLOCK_STEP_MIN {

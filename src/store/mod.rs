@@ -24,6 +24,7 @@ mod lock;
 mod notices;
 mod occurrences;
 mod open;
+mod outages;
 mod owed_webhooks;
 mod plan_due;
 mod read;
@@ -48,6 +49,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use uuid::Uuid;
 
 pub use api_crons::{
@@ -59,6 +61,7 @@ pub use cancel::{CancelEffect, CancelledRun};
 pub use claim_runs::{Claim, ClaimLimits, ClaimedRun};
 pub use counts::{CommitCounts, Histogram, HistogramSnapshot, ResponseClass};
 pub use cron_state::{ChangedCronState, CronStateChange};
+pub use daemons::FormerDaemon;
 pub use deliveries::{ClaimedDelivery, DeliveryClaim, FinishedAttempt};
 pub use delivery_mode::DeliveryModeChange;
 pub use end_run::{AfterEnd, FailureLimit, RunEnding};
@@ -86,6 +89,7 @@ use lock::DaemonLock;
 use readers::Readers;
 use writer::Writer;
 
+use crate::clock::Clock;
 use crate::domain::ids::{DaemonId, InstallationId, RunOwner};
 
 /// The daemon's store, the only writer of its file. Cheap to clone.
@@ -132,6 +136,7 @@ impl Store {
         path: &Path,
         execution: Execution,
         new_installation: InstallationId,
+        clock: Clock,
     ) -> Result<Self, StoreError> {
         let lock = DaemonLock::take(path)?;
         let connection = open::open_to_write(path, new_installation)?;
@@ -139,7 +144,7 @@ impl Store {
         let owner = RunOwner { installation_id, daemon_id: DaemonId(Uuid::new_v4()) };
         let mut daemons = daemons::read(&connection)?;
         daemons.insert(owner.daemon_id);
-        let writer = Arc::new(Writer::new(connection, execution));
+        let writer = Arc::new(Writer::new(connection, execution, clock));
         let (readers, definitions) =
             (Arc::new(Readers::new(path, execution)?), Definitions::new(installation_id));
         Ok(Self { readers, writer, definitions, owner, daemons: Arc::new(daemons), _lock: Arc::new(lock) })
@@ -198,8 +203,23 @@ impl Store {
         self.write(|_| Ok(())).await
     }
 
-    /// Returns what keeps the store from committing right now, such as a full disk.
-    pub fn trouble(&self) -> Option<String> {
+    /// Returns what keeps the store from committing right now, such as a full disk, and since when.
+    pub fn trouble(&self) -> Option<(Timestamp, String)> {
         self.writer.trouble()
+    }
+
+    /// Returns the trouble that is over since this was asked last: since when and until when, and what it was.
+    pub fn take_past_trouble(&self) -> Vec<(Timestamp, Timestamp, String)> {
+        self.writer.take_past_trouble()
+    }
+
+    /// Waits until trouble begins or ends.
+    pub async fn trouble_changed(&self) {
+        self.writer.trouble_changed().await;
+    }
+
+    /// Returns when the store committed last.
+    pub fn last_commit(&self) -> Timestamp {
+        self.writer.last_commit()
     }
 }

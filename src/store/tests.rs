@@ -32,7 +32,7 @@ pub(crate) fn open_store(folder: &Path, execution: Execution) -> Store {
 }
 
 fn try_open(path: &Path, execution: Execution) -> Result<Store, StoreError> {
-    Store::open(path, execution, InstallationId::default())
+    Store::open(path, execution, InstallationId::default(), crate::clock::Clock::system())
 }
 
 fn open(folder: &TempDir) -> Store {
@@ -145,7 +145,7 @@ async fn a_full_disk_is_waited_out_and_nothing_is_lost() {
     };
     let (filled, trouble) = tokio::join!(fill, watch);
     filled.unwrap();
-    assert!(trouble.unwrap().contains("full"));
+    assert!(trouble.unwrap().1.contains("full"));
     assert_eq!(store.trouble(), None);
     assert_eq!(count(&file(&folder), "SELECT count(*) FROM definitions"), 1);
 }
@@ -226,6 +226,33 @@ async fn a_dry_backfill_returns_what_a_real_one_does() {
         BackfillOrder { limit: 0, from: Some(at("2026-03-02T08:50:00Z")), ..order(Purpose::DryRun) };
     let refused = store.backfill(now, too_many).await;
     assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_backfill_leaves_a_record_only_what_the_schedule_of_then_has_put_into_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    let every = |minutes: u32| {
+        let mut definition = definition("a", "");
+        definition.body = definition.body.replace("* * * * *", &format!("*/{minutes} * * * *"));
+        let fields: CronFields = serde_json::from_str(&definition.body).unwrap();
+        vec![NewDefinition { cron: Arc::new(config::validate_cron("a", &fields).unwrap()), ..definition }]
+    };
+    store.sync_file_crons(at("2026-03-02T09:00:00Z"), every(10)).await.unwrap();
+    let pause = CronStateChange::Pause(None);
+    store.change_cron_state(at("2026-03-02T09:00:00Z"), "a".to_owned(), pause).await.unwrap();
+    // 9:10, 9:20, 9:30, 9:40, 9:50 and 10:00 are one record.
+    let now = at("2026-03-02T10:00:00Z");
+    store.plan_due(now, store.scheduled_crons().await.unwrap()).await.unwrap();
+    store.sync_file_crons(now, every(15)).await.unwrap();
+    let (from, to) = (Some(at("2026-03-02T09:15:00Z")), at("2026-03-02T09:46:00Z"));
+    let (name, purpose) = ("a".to_owned(), Purpose::Act);
+    let order = BackfillOrder { name, from, before_beginning: false, to, limit: 10, purpose };
+    let backfill = store.backfill(now, order).await.unwrap().unwrap();
+    // 9:15, 9:30 and 9:45, of which only 9:30 was in the record.
+    assert!(backfill.lines.iter().all(|line| line.fate == BackfillFate::Run) && backfill.lines.len() == 3);
+    let counted = "SELECT occurrences FROM runs WHERE last_scheduled_for IS NOT NULL";
+    assert_eq!(count(&file(&folder), counted), 5);
 }
 
 #[tokio::test]

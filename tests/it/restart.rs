@@ -258,6 +258,7 @@ fn make_store(path: &Path) {
         path,
         agentcron::store::Execution::WriterThread,
         agentcron::domain::ids::InstallationId::default(),
+        agentcron::clock::Clock::system(),
     )
     .unwrap();
     drop(store);

@@ -66,6 +66,7 @@ fn api(folder: &Path) -> Api {
         &folder.join("agentcron.db"),
         Execution::Inline,
         crate::domain::ids::InstallationId::default(),
+        crate::clock::Clock::system(),
     )
     .unwrap();
     let clock = Clock::simulated(at("2026-03-02T09:30:00.250Z"));

@@ -88,6 +88,7 @@ fn each_status_and_each_reason_is_retried_or_not() {
         "graph_error",
         "overloaded",
         "timeout",
+        "after_timeout",
         "backend_timeout",
         "values_too_large",
         "values_gone",

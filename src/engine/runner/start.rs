@@ -32,8 +32,9 @@ pub(super) async fn start(task: &RunTask<'_>) -> Result<NextStep, StoreError> {
     crash_point("start_answered").await;
     match answer {
         StartAnswer::Accepted(started) => accepted(task, request.thread_id, started).await,
-        StartAnswer::NotSent { detail, wait } => {
-            not_sent(task, &StartFailure::Unreachable { asked: wait }, detail).await
+        StartAnswer::NotSent { detail } => not_sent(task, &StartFailure::Unreachable, detail).await,
+        StartAnswer::PutOff { detail, wait } => {
+            not_sent(task, &StartFailure::PutOff { asked: wait }, detail).await
         }
         StartAnswer::Denied { detail } => not_sent(task, &StartFailure::Denied, detail).await,
         StartAnswer::Rejected { detail } => {
@@ -108,7 +109,7 @@ async fn not_sent(
     let now = task.runner.clock.now();
     let again = task.runner.backend_breaker.record_failure(now, failure, &detail);
     let code = match failure {
-        StartFailure::Unreachable { .. } => ReasonCode::BackendUnreachable,
+        StartFailure::Unreachable | StartFailure::PutOff { .. } => ReasonCode::BackendUnreachable,
         StartFailure::Denied => ReasonCode::BackendDenied,
     };
     let reason = Some(Reason::new(code, detail));

@@ -11,9 +11,27 @@ CREATE TABLE installation (
 -- The daemons that have had this store, one after the other, the last ones only. Runs on the agent server bear the id
 -- of the daemon that sent them: one that is not here was sent with a copy of this store.
 CREATE TABLE daemons (
-    number    INTEGER PRIMARY KEY,
-    daemon_id TEXT NOT NULL
+    number     INTEGER PRIMARY KEY,
+    daemon_id  TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    -- Its last sign of life, which every commit renews.
+    seen_at    INTEGER NOT NULL,
+    -- When it ended in good order; NULL while it runs, and if it was killed.
+    stopped_at INTEGER
 ) STRICT;
+
+-- The times in which something that the daemon depends on was away, or the daemon itself; the last ones only.
+CREATE TABLE outages (
+    what    TEXT NOT NULL CHECK (what IN ('backend', 'receiver', 'disk', 'daemon')),
+    -- Which receiver it was: scheme and host of its URL; empty for everything else.
+    subject TEXT NOT NULL,
+    since   INTEGER NOT NULL,
+    -- NULL while it lasts.
+    until   INTEGER,
+    why     TEXT NOT NULL,
+    PRIMARY KEY (what, subject, since)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX outages_by_time ON outages (since);
 
 -- One row for each version of a cron's definition. A run keeps the version that it was planned with.
 -- Placeholders such as ${{ env.X }} are stored as written, so no secret of the daemon's environment is stored here.
@@ -148,6 +166,7 @@ CREATE INDEX runs_by_turn ON runs (cron_source, turn, act_at) WHERE phase = 'pen
 CREATE INDEX runs_to_cancel ON runs (act_at) WHERE phase = 'pending' AND cancelling IS NOT NULL;
 CREATE INDEX runs_to_start ON runs (start_before) WHERE phase = 'pending';
 CREATE INDEX runs_by_time ON runs (scheduled_for);
+CREATE INDEX runs_by_end ON runs (ended_at) WHERE phase = 'ended';
 CREATE INDEX runs_never_started ON runs (cron_id, scheduled_for) WHERE last_scheduled_for IS NOT NULL;
 
 -- Runs that clients start at the agent server through agentcron. Only what agentcron needs is stored: the input

@@ -169,11 +169,12 @@ async fn the_status_has_the_keys_of_the_command_and_a_few_more() {
         "deliveries_24h",
         "deliveries_waiting",
         "denied",
+        "outages",
         "notices",
         "webhooks",
     ];
-    assert_eq!(names[..12], of_command);
-    assert_eq!(names[12..], ["version", "now", "trouble"]);
+    assert_eq!(names[..13], of_command);
+    assert_eq!(names[13..], ["version", "now", "trouble"]);
     assert_eq!(status["ended_24h"], json!({ "error": 1, "cancelled": 1 }));
     assert_eq!(status["in_progress"], json!({ "pending": 2 }));
     assert_eq!(status["configuration"], json!({ "state": "same" }));
