@@ -1,18 +1,26 @@
 //! `agentcron run`: the daemon in the foreground, from its configuration to its end.
 
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
 use clap::Args;
 use sd_notify::NotifyState;
 use uuid::Uuid;
 
 use super::terminal::{
-    Failure, LogFormat, Session, backend_relay, backend_transport, receiver_transport, start_log,
+    Failure, LogFormat, Session, backend_relay, backend_transport, demand_file, in_force, receiver_transport,
+    start_log,
 };
-use crate::config::Environment;
+use crate::config::{self, Config, ConfigErrors, Environment, Loss};
 use crate::daemon::{self, World};
 use crate::domain::ids::InstallationId;
 use crate::signals::{self, Stop};
 use crate::store::Execution;
-use crate::transport::Dialer;
+use crate::transport::{Dialer, Transport};
+
+/// Why no run is sent while there is no telling where the agent server is.
+const UNKNOWN_BACKEND: &str =
+    "[backend] has a mistake, and no earlier version of it is known: mend it, then restart agentcron";
 
 /// Run the daemon in the foreground until SIGTERM or SIGINT
 #[derive(Args, Debug)]
@@ -45,16 +53,20 @@ pub(super) fn run(run: &Run, session: &mut Session) -> Result<(), Failure> {
     start_log(&run.log, run.log_format, &session.environment)?;
     // What a service was given is its own; a daemon that is started by hand uses none of it.
     session.environment = Environment::of_process();
-    let path = session.config_path.clone();
-    let config = session.load_config(&path)?;
+    let config = config_in_force(session)?;
     let reload =
         signals::hangups().map_err(|error| Failure::Failed(format!("cannot listen for SIGHUP: {error}")))?;
+    let knows_backend = !config.unknown.contains(&Loss::Backend);
     let world = World {
         socket: Some(config.socket_path(&session.environment)),
         listen: config.http.listen,
-        relay: Some(backend_relay(&config.backend)?),
+        relay: if knows_backend { Some(backend_relay(&config.backend)?) } else { None },
         reload: Some(reload),
-        backend: backend_transport(&config.backend)?,
+        backend: if knows_backend {
+            backend_transport(&config.backend)?
+        } else {
+            Transport::refusing(UNKNOWN_BACKEND)
+        },
         receivers: receiver_transport(&config.webhooks, Dialer::of_system())?,
         config,
         environment: session.environment.clone(),
@@ -72,6 +84,25 @@ pub(super) fn run(run: &Run, session: &mut Session) -> Result<(), Failure> {
     // A thread that is still blocked somewhere must not keep the process alive.
     runtime.shutdown_background();
     ended
+}
+
+/// Returns what is in force of the configuration. What is not understood is as the database has it from before.
+///
+/// Without a database there is nothing to go on with: at a terminal, a person can mend the mistakes first.
+fn config_in_force(session: &mut Session) -> Result<Config, Failure> {
+    let (path, environment) = (session.config_path.clone(), session.environment.clone());
+    let is_terminal = std::io::stdout().is_terminal() || std::io::stderr().is_terminal();
+    if is_terminal {
+        demand_file(&path)?;
+    }
+    let loaded = config::load_partly(&path, &environment).with_certificates();
+    session.output.warn_about(&loaded.warnings)?;
+    let may_begin = |store: &PathBuf| loaded.mistakes.is_empty() || !is_terminal || store.exists();
+    let Some(store) = loaded.store_path(&environment).filter(may_begin) else {
+        demand_file(&path)?;
+        return Err(Failure::Config(ConfigErrors(loaded.mistakes)));
+    };
+    in_force(loaded, store, &environment)
 }
 
 async fn serve(world: World, stop: &Stop) -> Result<(), Failure> {

@@ -27,7 +27,7 @@ pub(super) struct ServerSettings {
     pub(super) webhooks: ServerWebhooks,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct ServerWebhooks {
     pub(super) env_prefix: Option<String>,
     pub(super) headers: BTreeMap<String, Template>,
@@ -94,7 +94,7 @@ fn json_error(path: &Path, error: &serde_json::Error) -> ConfigError {
         | serde_json::error::Category::Io => format!("not JSON: {}", message_without_place(error)),
     };
     let position = Some(Position { line: error.line().max(1), column: error.column().max(1) });
-    ConfigError { file: path.into(), position, message, hint: None, excerpt: None }
+    ConfigError { file: path.into(), position, message, hint: None, excerpt: None, losses: Vec::new() }
 }
 
 /// Returns the message of a mistake in the file's content without the value that serde quotes in it, which may be a
@@ -143,7 +143,8 @@ fn validate(
             let Complaint { message, hint } = no_value(&error, environment);
             let message = format!("webhooks.headers.{}: {message}", escaped(&name));
             let file = source.file.clone();
-            let error = ConfigError { file, position: None, message, hint, excerpt: None };
+            let losses = Vec::new();
+            let error = ConfigError { file, position: None, message, hint, excerpt: None, losses };
             report.without_value(error, environment);
         }
         let complaints = complaints.chain(server_webhook_complaint(&name, &text, prefix));

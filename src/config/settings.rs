@@ -15,6 +15,8 @@ use super::environment::Environment;
 use super::errors::ConfigError;
 use super::fields::CronFields;
 use super::include;
+use super::last_good::SavedSection;
+use super::loss::{KeptCrons, Loss};
 use super::secret::Secret;
 use super::unit_places::default_socket;
 use crate::domain::access::{Access, ClientCrons};
@@ -40,6 +42,14 @@ pub struct Config {
     /// What is valid, but seldom meant.
     pub warnings: Vec<ConfigError>,
     pub sources: Sources,
+    /// What is wrong with the files. What it takes away is as it last was.
+    pub mistakes: Vec<ConfigError>,
+    /// The crons besides `crons` that go on as they were.
+    pub kept: KeptCrons,
+    /// The sections of which neither the files nor anything earlier is known.
+    pub unknown: Vec<Loss>,
+    /// The sections that the files have without a mistake.
+    pub saved: Vec<SavedSection>,
 }
 
 impl Config {

@@ -86,6 +86,7 @@ impl SourceFile {
             message: message.into(),
             hint,
             excerpt: None,
+            losses: Vec::new(),
         }
     }
 

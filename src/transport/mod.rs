@@ -164,6 +164,11 @@ impl Transport {
         Self { channel: Channel::InProcess(Arc::new(handler)) }
     }
 
+    /// Returns a transport that sends nothing, for this reason.
+    pub fn refusing(reason: &'static str) -> Self {
+        Self::function(move |_| Box::pin(async move { Err(TransportError::NotSent(reason.to_owned())) }))
+    }
+
     /// Sends one request and waits for the head of the response. It never retries, and the caller bounds the
     /// time.
     pub async fn send(&self, request: Request<Bytes>) -> Result<Response<BodyStream>, TransportError> {

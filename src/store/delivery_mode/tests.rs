@@ -110,7 +110,8 @@ async fn nothing_is_claimed_during_a_hold_and_the_hold_outlasts_a_restart() {
     fixture.add(1, A, 1);
     fixture.store.hold_webhooks(at(5), Some("it moves".to_owned())).await.unwrap();
     let again = fixture.store.hold_webhooks(at(9), Some("still".to_owned())).await.unwrap();
-    let hold = DeliveryMode::Held(Hold { since: at(5), note: Some("still".to_owned()) });
+    let hold =
+        DeliveryMode::Held(Hold { cause: HoldCause::Request, since: at(5), note: Some("still".to_owned()) });
     assert_eq!((again.after, again.waiting, again.in_flight), (hold.clone(), 1, 0));
     // The store is opened again, as a new process does.
     let Fixture { folder, store } = fixture;

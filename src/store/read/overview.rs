@@ -103,6 +103,15 @@ impl Reader {
         })
     }
 
+    /// Returns the sections of the last good configuration that are known, with their text.
+    pub fn last_good_sections(&self) -> Result<Vec<(String, String)>, StoreError> {
+        self.at_one_moment(|tx| {
+            let mut statement = tx.prepare_cached("SELECT section, body FROM last_good_sections")?;
+            let sections = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(sections.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
     /// Counts what was scheduled for `since` or later.
     pub fn overview(&self, since: Timestamp) -> Result<Overview, StoreError> {
         self.at_one_moment(|tx| {

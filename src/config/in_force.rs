@@ -1,0 +1,137 @@
+//! What is in force when files have mistakes: what is understood, and for the rest what was last good. Nothing is opened
+//! or granted beyond that.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use super::certificates::read_certificates;
+use super::environment::Environment;
+use super::errors::{ConfigError, listed};
+use super::last_good::LastGood;
+use super::load::Loaded;
+use super::loss::{KeptCron, KeptCrons, Loss};
+use super::places::named;
+use super::settings::{Config, HttpConfig};
+use super::unit_places::default_store;
+use super::webhooks::webhooks_by_default;
+
+impl Loaded {
+    /// Returns where the database is. If `[store]` is not understood, that is the path that it names all the same, or a
+    /// database that exists already.
+    pub fn store_path(&self, environment: &Environment) -> Option<PathBuf> {
+        if let Some(store) = &self.settings.store {
+            return Some(store.path.clone());
+        }
+        let named = named(&self.path, "store", "path", environment);
+        let trusted = named.filter(|path| self.partial.store.is_some() || path.exists());
+        trusted.or_else(|| Some(default_store(environment)).filter(|path| path.exists()))
+    }
+
+    /// Returns the same without a section whose `ca_file` holds no certificates. Only a daemon has to read them.
+    pub fn with_certificates(mut self) -> Self {
+        let ca_files = [
+            (
+                Loss::Backend,
+                "backend",
+                self.settings.backend.as_ref().and_then(|backend| backend.ca_file.clone()),
+            ),
+            (
+                Loss::Webhooks,
+                "webhooks",
+                self.settings.webhooks.as_ref().and_then(|webhooks| webhooks.ca_file.clone()),
+            ),
+        ];
+        for (loss, section, ca_file) in ca_files {
+            let Some(Err(problem)) = ca_file.map(|path| read_certificates(&path)) else { continue };
+            let mistake = ConfigError::of_file(&self.path, &format!("{section}.ca_file: {problem}"));
+            self.mistakes.push(ConfigError { losses: vec![loss.clone()], ..mistake });
+            self.settings = self.settings.without(|lost| *lost == loss);
+            self.saved.retain(|(saved, _)| *saved != section);
+        }
+        self
+    }
+
+    /// Returns the configuration that is in force. It is `None` only if nothing at all is known of a section.
+    pub fn in_force(self, last: LastGood) -> Option<Config> {
+        let LastGood { known, otherwise } = last;
+        let Self { path, sources, mistakes, warnings, settings, partial, saved, crons, socket } = self;
+        let unknown = &mut Vec::new();
+        let losses = || mistakes.iter().flat_map(|mistake| &mistake.losses);
+        let kept = KeptCrons::new(losses(), &sources.files);
+        let unknown_http =
+            otherwise.http.map(|http| HttpConfig { socket: socket.or(http.socket.clone()), ..http });
+        Some(Config {
+            path,
+            backend: either(settings.backend, known.backend, otherwise.backend, Loss::Backend, unknown)?,
+            store: either(settings.store, known.store, otherwise.store, Loss::Store, unknown)?,
+            http: either(settings.http, known.http, unknown_http, Loss::Http, unknown)?,
+            webhooks: {
+                let otherwise =
+                    partial.webhooks.or(otherwise.webhooks).or_else(|| Some(webhooks_by_default()));
+                either(settings.webhooks, known.webhooks, otherwise, Loss::Webhooks, unknown)?
+            },
+            shutdown_grace: {
+                let otherwise = otherwise.shutdown_grace;
+                either(
+                    settings.shutdown_grace,
+                    known.shutdown_grace,
+                    otherwise,
+                    Loss::ShutdownGrace,
+                    unknown,
+                )?
+            },
+            crons,
+            warnings,
+            sources,
+            kept,
+            unknown: std::mem::take(unknown),
+            saved,
+            mistakes,
+        })
+    }
+}
+
+/// Returns what was read, or else the last good version, or else what stands for it, which makes it unknown.
+fn either<T>(
+    read: Option<T>,
+    known: Option<T>,
+    otherwise: Option<T>,
+    loss: Loss,
+    unknown: &mut Vec<Loss>,
+) -> Option<T> {
+    read.or(known).or_else(|| {
+        unknown.push(loss);
+        otherwise
+    })
+}
+
+impl Config {
+    /// Returns whether a mistake may concern the switch of all webhooks, or where they may be sent.
+    pub fn holds_webhooks(&self) -> bool {
+        let mut losses = self.mistakes.iter().flat_map(|mistake| &mistake.losses);
+        losses.any(|loss| matches!(loss, Loss::Http | Loss::Webhooks))
+    }
+
+    /// Returns every mistake with what becomes of it, given the crons that go on as they were.
+    pub fn describe_mistakes(&self, kept: &[KeptCron]) -> String {
+        listed(&self.mistakes, |mistake| {
+            let consequences = mistake.losses.iter().map(|loss| self.consequence(loss, kept));
+            mistake.to_string() + &consequences.map(|text| format!("\n  = {text}")).collect::<String>()
+        })
+    }
+
+    /// Returns what becomes of everything that the mistakes take away.
+    pub fn consequences(&self, kept: &[KeptCron]) -> Vec<String> {
+        let losses: BTreeSet<&Loss> = self.mistakes.iter().flat_map(|mistake| &mistake.losses).collect();
+        let mut consequences: Vec<String> =
+            losses.into_iter().map(|loss| self.consequence(loss, kept)).collect();
+        if !self.crons.is_empty() {
+            consequences.push(format!("the other {} fire as the files have them", self.crons.len()));
+        }
+        consequences
+    }
+
+    fn consequence(&self, loss: &Loss, kept: &[KeptCron]) -> String {
+        loss.consequence(!self.unknown.contains(loss), kept)
+    }
+}
