@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use crate::api::{self, AccessRules, AgentServer, Api, Gateway, HeldBodies, Listeners, Socket};
 use crate::backend::AgentClient;
 use crate::clock::Clock;
-use crate::config::{self, Config, CronDefinition, Environment, KeptCron};
+use crate::config::{self, Config, CronDefinition, Environment, KeptCron, Loss};
 use crate::domain::bounds::ACCEPT_QUEUE;
 use crate::domain::ids::InstallationId;
 use crate::engine::courier::{self, Courier, OriginLimiter};
@@ -139,7 +139,7 @@ async fn prepare(world: &World, store: &Store) -> Result<Prepared, DaemonError> 
         changed = report.changed,
         removed = report.removed,
         store = %config.store.path.display(),
-        backend = %config.backend.url,
+        backend = if config.unknown.contains(&Loss::Backend) { "unknown" } else { config.backend.url.as_str() },
         "daemon ready"
     );
     if let Some(warning) = store::exposure(store.path()) {

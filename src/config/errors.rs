@@ -112,13 +112,16 @@ impl Report {
         if error.losses.is_empty() {
             error.losses.clone_from(&self.about);
         }
+        if self.is_full() {
+            (error.hint, error.excerpt) = (None, None);
+        }
         self.errors.push(error);
     }
 
     /// Adds a mistake that takes away something more than what is being read.
     pub(super) fn error_about(&mut self, more: Option<Loss>, mut error: ConfigError) {
         error.losses = self.about.iter().cloned().chain(more).collect();
-        self.errors.push(error);
+        self.error(error);
     }
 
     /// Says what the mistakes that follow take away.
@@ -132,6 +135,10 @@ impl Report {
         losses
             .filter_map(|loss| if let Loss::Cron(name) = loss { Some(name.as_str()) } else { None })
             .collect()
+    }
+
+    pub(super) fn has_mistakes(&self) -> bool {
+        !self.errors.is_empty()
     }
 
     /// Returns whether one of the mistakes takes this away.

@@ -10,7 +10,6 @@ use super::errors::{ConfigError, listed};
 use super::last_good::LastGood;
 use super::load::Loaded;
 use super::loss::{KeptCron, KeptCrons, Loss};
-use super::places::named;
 use super::settings::{Config, HttpConfig};
 use super::unit_places::default_store;
 use super::webhooks::webhooks_by_default;
@@ -22,7 +21,7 @@ impl Loaded {
         if let Some(store) = &self.settings.store {
             return Some(store.path.clone());
         }
-        let named = named(&self.path, "store", "path", environment);
+        let named = self.named_store.clone();
         let trusted = named.filter(|path| self.partial.store.is_some() || path.exists());
         trusted.or_else(|| Some(default_store(environment)).filter(|path| path.exists()))
     }
@@ -54,12 +53,13 @@ impl Loaded {
     /// Returns the configuration that is in force. It is `None` only if nothing at all is known of a section.
     pub fn in_force(self, last: LastGood) -> Option<Config> {
         let LastGood { known, otherwise } = last;
-        let Self { path, sources, mistakes, warnings, settings, partial, saved, crons, socket } = self;
+        let Self { path, sources, mistakes, warnings, settings, partial, saved, crons, named_socket, .. } =
+            self;
         let unknown = &mut Vec::new();
         let losses = || mistakes.iter().flat_map(|mistake| &mistake.losses);
         let kept = KeptCrons::new(losses(), &sources.files);
         let unknown_http =
-            otherwise.http.map(|http| HttpConfig { socket: socket.or(http.socket.clone()), ..http });
+            otherwise.http.map(|http| HttpConfig { socket: named_socket.or(http.socket.clone()), ..http });
         Some(Config {
             path,
             backend: either(settings.backend, known.backend, otherwise.backend, Loss::Backend, unknown)?,

@@ -58,8 +58,9 @@ pub struct Loaded {
     pub(super) partial: Settings,
     pub(super) saved: Vec<SavedSection>,
     pub(super) crons: Vec<CronDefinition>,
-    /// The socket that the main file names, even if the rest of it is not understood.
-    pub(super) socket: Option<PathBuf>,
+    /// The database and the socket that a main file with mistakes names.
+    pub(super) named_store: Option<PathBuf>,
+    pub(super) named_socket: Option<PathBuf>,
 }
 
 /// Returns the settings of the main file and all that it includes, or every mistake in them.
@@ -80,7 +81,10 @@ pub fn load_partly(path: &Path, environment: &Environment) -> Loaded {
     let report = std::thread::scope(|scope| {
         let read = || {
             let mut report = Report::default();
-            let _ = read_all(&mut loaded, environment, &mut report);
+            if read_all(&mut loaded, environment, &mut report).is_none() || report.has_mistakes() {
+                loaded.named_store = named(path, "store", "path", environment);
+                loaded.named_socket = named(path, "http", "socket", environment);
+            }
             report
         };
         let reader = std::thread::Builder::new().name("config".to_owned()).stack_size(STACK_BYTES);
@@ -95,7 +99,6 @@ pub fn load_partly(path: &Path, environment: &Environment) -> Loaded {
         }
     });
     (loaded.mistakes, loaded.warnings) = report.finish();
-    loaded.socket = named(path, "http", "socket", environment);
     loaded
 }
 
@@ -127,7 +130,9 @@ fn read_all(loaded: &mut Loaded, environment: &Environment, report: &mut Report)
     let server = langgraph_json::read(&root, top.langgraph_json.clone(), sources, &mut reader);
     let read = Settings::read(&root, top, &server, &mut reader);
     warn_about_clients(&main, &read, report);
-    let policy = read.webhooks.as_ref().map(|webhooks| &webhooks.url);
+    // The default policy must not judge in place of one that is not understood.
+    let webhooks = read.webhooks.as_ref().filter(|_| !report.has_lost(&Loss::Webhooks));
+    let policy = webhooks.map(|webhooks| &webhooks.url);
     let crons = validate_crons(&main, &included, policy, environment, report);
     loaded.saved = saved(&root, &server, &read, report);
     loaded.settings = read.clone().without(|loss| report.has_lost(loss));

@@ -27,6 +27,7 @@ mod gateway_proxy;
 mod hostile_text;
 mod installations;
 mod killing;
+mod mistakes;
 mod openapi;
 mod outage;
 mod planted;

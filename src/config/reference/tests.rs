@@ -219,7 +219,7 @@ fn messages<T: DeserializeOwned + Default>(section: &SectionReference, line: &st
     let mut report = Report::default();
     let document = TomlDocument::parse(&source, &mut report).unwrap();
     Section::root(&document).read::<T>(section, NO_ADVICE, &mut report);
-    report.finish().err().map(|errors| errors.to_string()).unwrap_or_default()
+    crate::config::ConfigErrors(report.finish().0).to_string()
 }
 
 fn json(toml: &str) -> Value {
