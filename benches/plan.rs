@@ -10,7 +10,7 @@ use std::time::Instant;
 use agentcron::config::{self, CronFields};
 use agentcron::domain::cron::Cron;
 use agentcron::domain::cron_state::CronState;
-use agentcron::domain::plan::{Active, Decision, plan};
+use agentcron::domain::plan::{Active, Decided, Decision, plan};
 use jiff::Timestamp;
 
 /// The number of crons with each schedule; `{n}` spreads them over an hour.
@@ -60,7 +60,7 @@ fn plan_through(cron: &Cron, start: Timestamp, end: Timestamp) -> u64 {
     let state = CronState::default();
     let (mut cursor, mut now, mut occurrences) = (start, start, 0);
     while now < end {
-        let plan = plan(cron, &state, cursor, Active::default(), now);
+        let plan = plan(cron, None, &state, cursor, &Decided::default(), Active::default(), now);
         for decision in &plan.decisions {
             let Decision::Fire { scheduled_for, .. } = decision else {
                 panic!("{}: {decision:?}", cron.name)

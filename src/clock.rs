@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -78,6 +79,46 @@ impl Clock {
                 return;
             }
             tokio::time::sleep(left.min(SLEEP_MAX)).await;
+        }
+    }
+}
+
+/// The end of a wait that began at an instant. A clock that is set back does not put it off: by a clock that cannot be
+/// set, it comes after the length of the wait at the latest.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline {
+    wall: Timestamp,
+    monotonic: tokio::time::Instant,
+}
+
+impl Clock {
+    /// Returns the end of a wait of this length that began at `from`.
+    pub fn deadline(&self, from: Timestamp, length: Duration) -> Deadline {
+        let wall = backoff::after(from, length);
+        let left = backoff::between(self.now(), wall).min(length);
+        let now = tokio::time::Instant::now();
+        // A wait that no clock can show is as good as endless.
+        Deadline {
+            wall,
+            monotonic: now.checked_add(left).unwrap_or(now + Duration::from_secs(u32::MAX.into())),
+        }
+    }
+
+    /// Returns whether the deadline has passed.
+    pub fn is_past(&self, deadline: Deadline) -> bool {
+        self.now() >= deadline.wall || tokio::time::Instant::now() >= deadline.monotonic
+    }
+
+    /// Sleeps until the deadline has passed, or forever if that is `None`.
+    pub async fn sleep_until_past(&self, deadline: Option<Deadline>) {
+        tokio::select! {
+            () = self.sleep_until(deadline.map(|deadline| deadline.wall)) => {}
+            () = async {
+                match deadline {
+                    Some(deadline) => tokio::time::sleep_until(deadline.monotonic).await,
+                    None => std::future::pending().await,
+                }
+            } => {}
         }
     }
 }

@@ -120,6 +120,7 @@ struct Prepared {
 async fn prepare(world: &World, store: &Store) -> Result<Prepared, DaemonError> {
     let config = &world.config;
     store.record_daemon().await?;
+    scheduler::find_step_while_down(store, &world.clock).await?;
     let definitions = definitions(&config.crons, store.installation_id())?;
     store.notice(world.clock.now(), NoticeKind::StoreCopy, None).await?;
     store.hold_for_mistakes(config.holds_webhooks().then(|| world.clock.now())).await?;

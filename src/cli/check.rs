@@ -13,6 +13,7 @@ use super::terminal::{Failure, Session, TextStyle, demand_file, in_force, printa
 use crate::config::{self, Config, ConfigErrors, CronDefinition, KeptCron};
 use crate::domain::cron::{Cron, CronSource, Target};
 use crate::domain::ids::CronId;
+use crate::domain::plan::Decided;
 use crate::present::occurrences::of_cron;
 use crate::present::{Tone, counted, times};
 use crate::store::{DaemonState, NoticeKind, Reader, daemon_state, exposure};
@@ -123,7 +124,7 @@ fn print(definition: &CronDefinition, pitfalls: &[String], session: &mut Session
         let warning = output.paint(Tone::Attention, "warning:");
         output.line(&format!("  {warning} {pitfall}"))?;
     }
-    for upcoming in of_cron(cron, now).take(TIMES_SHOWN) {
+    for upcoming in of_cron(cron, &Decided::default(), now).take(TIMES_SHOWN) {
         let time = times::local_with_day(upcoming.at, calendar.zone());
         let note = upcoming.note.map(|note| format!("  {note}")).unwrap_or_default();
         output.line(&format!("    {time}  {}{note}", times::relative(upcoming.at, now)))?;
@@ -158,8 +159,10 @@ fn print_json(
     session: &mut Session,
 ) -> Result<(), Failure> {
     let cron = &definition.cron;
-    let next: Vec<String> =
-        of_cron(cron, session.now()).take(TIMES_SHOWN).map(|upcoming| upcoming.at.to_string()).collect();
+    let next: Vec<String> = of_cron(cron, &Decided::default(), session.now())
+        .take(TIMES_SHOWN)
+        .map(|upcoming| upcoming.at.to_string())
+        .collect();
     session.output.json(&json!({
         "cron_id": cron_id.map(|id| id.to_string()),
         "cron_name": cron.name,

@@ -9,6 +9,7 @@ use crate::config::CronDefinition;
 use crate::domain::cron::{Cron, CronSource};
 use crate::domain::cron_state::CronState;
 use crate::domain::ids::DefinitionId;
+use crate::domain::plan::Decided;
 use crate::present::occurrences::of_cron;
 use crate::present::{Tone, runs, times};
 use crate::store::{CronRow, Reader};
@@ -29,14 +30,15 @@ const COLUMNS: [&str; 8] = ["cron", "schedule", "timezone", "next", "", "last", 
 pub(super) fn list(_: &List, session: &mut Session) -> Result<(), Failure> {
     let store = session.store_path()?;
     if store.exists() {
-        let crons = Reader::open(&store)?.crons()?;
-        return print(&crons, session);
+        let reader = Reader::open(&store)?;
+        let (crons, decided) = (reader.crons()?, reader.decided(session.now())?);
+        return print(&crons, &decided, session);
     }
     let path = session.config_path.clone();
     let config = session.view_config(&path)?;
     session.output.warn("the daemon has not run yet: these are the crons of the configuration")?;
     let crons: Vec<CronRow> = config.crons.into_iter().map(never_run).collect();
-    print(&crons, session)
+    print(&crons, &Decided::default(), session)
 }
 
 /// Returns the row of a cron that no daemon has loaded yet.
@@ -56,11 +58,11 @@ fn never_run(definition: CronDefinition) -> CronRow {
     }
 }
 
-fn print(crons: &[CronRow], session: &mut Session) -> Result<(), Failure> {
+fn print(crons: &[CronRow], decided: &Decided, session: &mut Session) -> Result<(), Failure> {
     let now = session.now();
     if session.output.is_json() {
         for cron in crons {
-            session.output.json(&wire::Cron::of(cron, now))?;
+            session.output.json(&wire::Cron::of(cron, decided, now))?;
         }
         return Ok(());
     }
@@ -71,19 +73,19 @@ fn print(crons: &[CronRow], session: &mut Session) -> Result<(), Failure> {
     let mut rows =
         Rows::new(&COLUMNS, "reason", &["last", "next", "timezone"]).in_zone("next", &session.zone);
     for cron in crons {
-        rows.push(cells(cron, now, session));
+        rows.push(cells(cron, decided, now, session));
     }
     session.output.table(rows)?;
     Ok(())
 }
 
-fn cells(row: &CronRow, now: Timestamp, session: &Session) -> Vec<String> {
+fn cells(row: &CronRow, decided: &Decided, now: Timestamp, session: &Session) -> Vec<String> {
     let output = &session.output;
     let (schedule, timezone, (next, away)) = match &row.cron {
         Ok(cron) => (
             cron.calendar.expression().to_owned(),
             cron.calendar.timezone().to_owned(),
-            next_text(cron, &row.state, now, session),
+            next_text(cron, &row.state, decided, session),
         ),
         Err(problem) => (output.paint(Tone::Bad, &printable(problem)), String::new(), Default::default()),
     };
@@ -100,7 +102,8 @@ fn cells(row: &CronRow, now: Timestamp, session: &Session) -> Vec<String> {
 }
 
 /// Returns the next time, and how far away it is or why there is none.
-fn next_text(cron: &Cron, state: &CronState, now: Timestamp, session: &Session) -> (String, String) {
+fn next_text(cron: &Cron, state: &CronState, decided: &Decided, session: &Session) -> (String, String) {
+    let now = session.now();
     let attention = |text: &str| session.output.paint(Tone::Attention, &printable(text));
     if !cron.enabled {
         return (String::new(), attention("disabled"));
@@ -108,7 +111,7 @@ fn next_text(cron: &Cron, state: &CronState, now: Timestamp, session: &Session) 
     if let Some(pause) = &state.paused {
         return (String::new(), attention(pause.reason().text()));
     }
-    let mut occurrences = of_cron(cron, now);
+    let mut occurrences = of_cron(cron, decided, now);
     let skipped = if state.skip_next { occurrences.next() } else { None };
     match occurrences.next() {
         Some(next) => {

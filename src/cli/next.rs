@@ -10,10 +10,12 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 
 use super::terminal::{Failure, Rows, Session, TextStyle, cron_named, crons_of, parse_instant, printable};
-use crate::domain::calendar::{Calendar, CalendarError};
+use crate::domain::calendar::{Calendar, CalendarError, LAST_YEAR};
 use crate::domain::cron::Cron;
+use crate::domain::plan::Decided;
 use crate::present::occurrences::{UpcomingOccurrence, of_calendar, of_cron};
 use crate::present::times;
+use crate::store::Reader;
 
 /// Show the next times of one cron, of all crons, or of any schedule
 #[derive(Args, Debug)]
@@ -34,7 +36,8 @@ pub(super) struct Next {
     /// Time zone of --schedule, by its IANA name
     #[arg(long, value_name = "TZ", requires = "schedule", default_value = "UTC")]
     timezone: String,
-    /// Show times after this instant: RFC 3339, or a local date and time [default: now]
+    /// Show times after this instant: RFC 3339, or a local date and time in the zone asked about: that of --timezone, of
+    /// CRON, or your own if all crons are shown [default: now]
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
     /// Number of occurrences to show
@@ -51,22 +54,28 @@ struct Upcoming<'a> {
 }
 
 pub(super) fn next(next: &Next, session: &mut Session) -> Result<(), Failure> {
-    let from = match &next.from {
-        Some(text) => parse_instant(text, &session.zone)
-            .map_err(|message| Failure::Usage(format!("--from: {message}")))?,
-        None => session.now(),
+    let now = session.now();
+    let from = |zone: &TimeZone| match &next.from {
+        Some(text) => {
+            parse_instant(text, zone).map_err(|message| Failure::Usage(format!("--from: {message}")))
+        }
+        None => Ok(now),
     };
     let number = next.number.get();
     if let Some(expression) = &next.schedule {
         let calendar = Calendar::parse(expression, &next.timezone, "").map_err(|error| unreadable(&error))?;
-        return print_schedule(&calendar, from, number, session);
+        return print_schedule(&calendar, from(calendar.zone())?, number, session);
     }
-    let crons = configured(session)?;
-    let crons = match &next.cron {
-        None => crons,
-        Some(name) => vec![cron_named(name, crons)?],
+    let (crons, decided) = configured(session)?;
+    let (crons, from) = match &next.cron {
+        None => (crons, from(&session.zone)?),
+        Some(name) => {
+            let cron = cron_named(name, crons)?;
+            let from = from(cron.calendar.zone())?;
+            (vec![cron], from)
+        }
     };
-    print(&soonest(&crons, from, number), session)
+    print(&soonest(&crons, &decided, from, number), number, session)
 }
 
 fn print_schedule(
@@ -84,18 +93,23 @@ fn print_schedule(
         let sentence = session.output.paint(TextStyle::Bold, &sentence);
         session.output.line(&sentence)?;
     }
-    print(&upcoming, session)
+    print(&upcoming, number, session)
 }
 
-fn configured(session: &mut Session) -> Result<Vec<Cron>, Failure> {
+/// Returns the crons, and which instants are decided although they are still to come.
+fn configured(session: &mut Session) -> Result<(Vec<Cron>, Decided), Failure> {
     let path = session.config_path.clone();
     let config = session.view_config(&path)?;
-    crons_of(config.crons, &config.store.path)
+    let decided = match Reader::open(&config.store.path) {
+        Ok(store) => store.decided(session.now())?,
+        Err(_) => Decided::default(),
+    };
+    Ok((crons_of(config.crons, &config.store.path)?, decided))
 }
 
 /// Returns the first `number` occurrences of all crons together, in order of time.
-fn soonest(crons: &[Cron], from: Timestamp, number: usize) -> Vec<Upcoming<'_>> {
-    let mut streams: Vec<_> = crons.iter().map(|cron| (cron, of_cron(cron, from))).collect();
+fn soonest<'a>(crons: &'a [Cron], decided: &Decided, from: Timestamp, number: usize) -> Vec<Upcoming<'a>> {
+    let mut streams: Vec<_> = crons.iter().map(|cron| (cron, of_cron(cron, decided, from))).collect();
     let mut heap = BinaryHeap::new();
     for (index, (_, stream)) in streams.iter_mut().enumerate() {
         heap.extend(stream.next().map(|occurrence| Reverse((occurrence.at, index, occurrence.note))));
@@ -115,7 +129,7 @@ fn soonest(crons: &[Cron], from: Timestamp, number: usize) -> Vec<Upcoming<'_>> 
     upcoming
 }
 
-fn print(upcoming: &[Upcoming<'_>], session: &mut Session) -> Result<(), Failure> {
+fn print(upcoming: &[Upcoming<'_>], number: usize, session: &mut Session) -> Result<(), Failure> {
     if session.output.is_json() {
         for Upcoming { cron_name, zone, occurrence: UpcomingOccurrence { at, note } } in upcoming {
             let mut object = json!({
@@ -131,7 +145,9 @@ fn print(upcoming: &[Upcoming<'_>], session: &mut Session) -> Result<(), Failure
         return Ok(());
     }
     if upcoming.is_empty() {
-        session.output.line("nothing scheduled")?;
+        session
+            .output
+            .line(&format!("nothing scheduled until the end of {LAST_YEAR}, where calendars end"))?;
         return Ok(());
     }
     let now = session.now();
@@ -146,6 +162,9 @@ fn print(upcoming: &[Upcoming<'_>], session: &mut Session) -> Result<(), Failure
         rows.push(cells);
     }
     session.output.table(rows)?;
+    if upcoming.len() < number {
+        session.output.line(&format!("nothing more until the end of {LAST_YEAR}, where calendars end"))?;
+    }
     Ok(())
 }
 

@@ -30,9 +30,10 @@ pub(super) struct Show {
 pub(super) fn show(show: &Show, session: &mut Session) -> Result<(), Failure> {
     let reader = session.open_store()?;
     if let Some(details) = reader.cron_details(&show.run_or_cron)? {
+        let decided = reader.decided(session.now())?;
         return match session.output.is_json() {
-            true => cron::show_json(&details, session),
-            false => cron::show(&details, session),
+            true => cron::show_json(&details, &decided, session),
+            false => cron::show(&details, &decided, session),
         };
     }
     if !may_be_id(&show.run_or_cron) {

@@ -49,7 +49,7 @@ pub(super) fn status(_: &Status, session: &mut Session) -> Result<(), Failure> {
         let at = format!("{} ({})", times::local_with_day(at, &session.zone), times::relative(at, now));
         format!("{}, {at}", printable(name))
     });
-    let StatusSnapshot { overview, crons, notices, queue } = &snapshot;
+    let StatusSnapshot { overview, crons, notices, queue, .. } = &snapshot;
     let mut fields = vec![
         ("daemon", daemon_text(&daemon, session)),
         ("store", store_text(&store, session)),

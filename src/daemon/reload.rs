@@ -17,6 +17,7 @@ use crate::api::AccessRules;
 use crate::clock::Clock;
 use crate::config::{self, Config, Environment, KeptCron, KeptCrons, LastGood, LiveWriter, Loaded, Sources};
 use crate::domain::bounds::FILES_LOOKED_AT_EVERY;
+use crate::domain::calendar::Calendar;
 use crate::engine::Wakes;
 use crate::store::{NewDefinition, NewNotice, Store, StoreError, SyncReport};
 use crate::webhook::WebhookSettings;
@@ -121,6 +122,10 @@ async fn pass(reload: &Reload, known: &mut KnownFiles, cause: Cause) -> Result<F
     let may_be_mended = known.mistakes.is_some() && cause == Cause::Interval;
     if cause != Cause::Requested && known.fingerprint == Some(found.fingerprint) && !may_be_mended {
         return Ok(found);
+    }
+    Calendar::reread_zones();
+    if reload.store.zones_changed() {
+        reload.wakes.scheduler.notify_one();
     }
     let found = stable(found, &known.sources).await;
     known.fingerprint = Some(found.fingerprint);

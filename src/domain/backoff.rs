@@ -36,6 +36,25 @@ pub fn after(at: Timestamp, wait: Duration) -> Timestamp {
     at.saturating_add(wait).unwrap_or(Timestamp::MAX)
 }
 
+/// A wait that ends at an instant, and that a clock which is set back does not make longer than it was meant to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wait {
+    pub until: Timestamp,
+    length: Duration,
+}
+
+impl Wait {
+    pub fn begin(now: Timestamp, length: Duration) -> Self {
+        Self { until: after(now, length), length }
+    }
+
+    /// Returns whether the wait is over. An end that is further ahead than the whole wait dates from before a step back.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        let left = between(now, self.until);
+        left.is_zero() || left > self.length
+    }
+}
+
 /// Returns the time from `from` to `to`, or zero if `to` is earlier.
 pub fn between(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or(Duration::ZERO)

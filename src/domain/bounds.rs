@@ -33,8 +33,13 @@ pub const API_RUNS_WAITING_MAX: usize = 20_000;
 /// How long a client should wait when too many runs wait to start: about as long as a short run takes.
 pub const TOO_MANY_WAITING_RETRY_AFTER: Duration = Duration::from_secs(10);
 
-/// A cursor that is further in the future than this was set by a wrong clock, and must not keep a cron silent.
-pub const CURSOR_AHEAD_MAX: Duration = Duration::from_secs(3600);
+/// Occurrences that are counted in a record that a step of the clock cuts: the writer must not be held for long. A record
+/// with more is a pause of ten days of a cron that fires every second, and stays as it is.
+pub const RANGE_WALK_MAX: usize = 1_000_000;
+
+/// How often calendars are compared with the zone database, which looks at the files in use every five minutes: it costs
+/// next to nothing.
+pub const ZONES_CHECKED_EVERY: Duration = Duration::from_secs(60);
 
 /// This program did not exist before 2026, so a clock that shows an earlier time has not been set since the machine was
 /// started.

@@ -9,7 +9,7 @@ use super::backoff;
 use super::bounds::START_DEADLINE_MAX;
 use super::cron::Cron;
 use super::cron_state::CronState;
-use super::plan::{SkipReason, is_excluded, late, names, next_within};
+use super::plan::{SkipReason, due_at, is_excluded, late, names, next_within};
 use super::reason::{Reason, ReasonCode};
 use super::run::{Run, Status, Trigger};
 
@@ -59,8 +59,27 @@ pub fn unsent_after_edit(run: &Run, cron: &Cron, former: Option<&Cron>, now: Tim
     Some(Unsent { status: Status::Missed, reason })
 }
 
+/// Returns when a waiting run is due by the present definition of its cron: what the calendar has made wait and was
+/// never sent may have another jitter.
+pub fn due_after_edit(run: &Run, cron: &Cron) -> Timestamp {
+    match is_of_calendar(run.trigger) && run.send_count == 0 {
+        true => due_at(cron, run.scheduled_for),
+        false => run.due_at,
+    }
+}
+
 /// Returns the start deadline of a waiting run by the present definition of its cron.
 pub fn start_before_after_edit(run: &Run, cron: &Cron, former: Option<&Cron>) -> Timestamp {
+    let start_before = deadline_after_edit(run, cron, former);
+    // That of a catch-up counts from when it was found.
+    if run.trigger != Trigger::Schedule {
+        return start_before;
+    }
+    let moved_by = due_after_edit(run, cron).duration_since(run.due_at);
+    start_before.saturating_add(moved_by).unwrap_or(start_before)
+}
+
+fn deadline_after_edit(run: &Run, cron: &Cron, former: Option<&Cron>) -> Timestamp {
     let deadline = |cron: &Cron| cron.policy.start_deadline;
     let is_changed = |former: &&Cron| deadline(former) != deadline(cron) && run.trigger != Trigger::Backfill;
     let Some(former) = former.filter(is_changed) else { return run.start_before };

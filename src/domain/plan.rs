@@ -1,13 +1,15 @@
 //! The core of agentcron: decides what happens to a cron's occurrences. It is pure: the same arguments give
 //! the same plan.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::backoff;
 use super::bounds::{OCCURRENCES_PER_PASS, ON_TIME_WITHIN, START_DEADLINE_MAX};
 use super::cron::{Catchup, Cron, Overlap};
 use super::cron_state::CronState;
-use super::ids::{FIRST_RUN, RunId};
+use super::ids::{CronId, FIRST_RUN, RunId};
 use super::reason::{Reason, ReasonCode};
 use super::run::Trigger;
 
@@ -123,6 +125,28 @@ pub struct Active {
     pub waiting: u32,
 }
 
+/// Instants after the cursors of crons that have a record already, because the clock was set back. Nothing is decided
+/// about them again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decided(BTreeSet<(CronId, Timestamp)>);
+
+impl FromIterator<(CronId, Timestamp)> for Decided {
+    fn from_iter<I: IntoIterator<Item = (CronId, Timestamp)>>(instants: I) -> Self {
+        Self(instants.into_iter().collect())
+    }
+}
+
+impl Decided {
+    /// Returns the first occurrence of the cron strictly after `after` that is still to be decided about.
+    pub fn next_within(&self, cron: &Cron, after: Timestamp) -> Option<Timestamp> {
+        let mut next = next_within(cron, after);
+        while let Some(at) = next.filter(|at| self.0.contains(&(cron.cron_id, *at))) {
+            next = next_within(cron, at);
+        }
+        next
+    }
+}
+
 /// A definition that was replaced.
 #[derive(Clone, Copy, Debug)]
 pub struct Former<'a> {
@@ -131,40 +155,18 @@ pub struct Former<'a> {
     pub reason: &'a Reason,
 }
 
-/// Decides about every occurrence in `(cursor, now]`.
-pub fn plan(cron: &Cron, state: &CronState, cursor: Timestamp, active: Active, now: Timestamp) -> Plan {
-    plan_due(cron, None, state, cursor, active, now)
-}
-
-/// Decides about every occurrence in `(cursor, now]` of a cron whose former definition left them undecided.
-/// The present definition counts: what only the former one names is dropped.
-pub fn plan_edited(
-    cron: &Cron,
-    former: Former<'_>,
-    state: &CronState,
-    cursor: Timestamp,
-    active: Active,
-    now: Timestamp,
-) -> Plan {
-    plan_due(cron, Some(former), state, cursor, active, now)
-}
-
-/// Returns where [`plan_edited`] begins: right before the first occurrence that the former definition left
-/// undecided, or `None` if it left none. An edit brings no occurrence before that one, since the former
-/// definition may have been in force then.
-pub fn undecided_after(former: &Cron, cursor: Timestamp, now: Timestamp) -> Option<Timestamp> {
-    next_within(former, cursor).filter(|first| *first <= now).map(just_before)
-}
-
-fn plan_due(
+/// Decides about every occurrence in `(cursor, now]` that is not decided yet. After an edit, the former definition
+/// says what it left undecided, and the present one decides: what only the former one names is dropped.
+pub fn plan(
     cron: &Cron,
     former: Option<Former<'_>>,
     state: &CronState,
     cursor: Timestamp,
+    decided: &Decided,
     active: Active,
     now: Timestamp,
 ) -> Plan {
-    let due = Due::collect(cron, former.map(|former| former.cron), cursor, now);
+    let due = Due::collect(cron, former.map(|former| former.cron), cursor, decided, now);
     let mut decisions = Vec::new();
     let mut active = active;
     let mut skip_next = state.skip_next;
@@ -181,7 +183,7 @@ fn plan_due(
         }
         let next = match former {
             None => due.after(index),
-            Some(_) => next_within(cron, at),
+            Some(_) => decided.next_within(cron, at),
         };
         if let Some(reason) = late(cron, at, next, now) {
             miss(&mut decisions, at, reason);
@@ -206,6 +208,13 @@ fn plan_due(
     }
 }
 
+/// Returns where planning begins after an edit: right before the first occurrence that the former definition left
+/// undecided, or `None` if it left none. An edit brings no occurrence before that one, since the former
+/// definition may have been in force then.
+pub fn undecided_after(former: &Cron, cursor: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    next_within(former, cursor).filter(|first| *first <= now).map(just_before)
+}
+
 /// The occurrences to decide about.
 struct Due {
     instants: Vec<Timestamp>,
@@ -215,10 +224,16 @@ struct Due {
 
 impl Due {
     /// Collects the occurrences of the cron, and those of its former definition if there is one.
-    fn collect(cron: &Cron, former: Option<&Cron>, cursor: Timestamp, now: Timestamp) -> Self {
+    fn collect(
+        cron: &Cron,
+        former: Option<&Cron>,
+        cursor: Timestamp,
+        decided: &Decided,
+        now: Timestamp,
+    ) -> Self {
         let next_within = |after| {
-            let of_former = former.and_then(|former| next_within(former, after));
-            next_within(cron, after).into_iter().chain(of_former).min()
+            let of_former = former.and_then(|former| decided.next_within(former, after));
+            decided.next_within(cron, after).into_iter().chain(of_former).min()
         };
         let mut instants = Vec::new();
         let mut next = next_within(cursor);
@@ -337,13 +352,17 @@ pub fn is_excluded(cron: &Cron, at: Timestamp) -> bool {
     cron.policy.exclude.iter().any(|range| range.first <= day && day <= range.last)
 }
 
+/// Returns when the first run of an occurrence is due: the cron's jitter after its instant.
+pub(super) fn due_at(cron: &Cron, at: Timestamp) -> Timestamp {
+    if cron.policy.jitter.is_zero() {
+        return at;
+    }
+    let run_id = RunId::of_occurrence(cron.cron_id, at, FIRST_RUN);
+    backoff::after(at, cron.policy.jitter.mul_f64(backoff::share(run_id.0, 0)))
+}
+
 fn fire(cron: &Cron, at: Timestamp, next: Option<Timestamp>, now: Timestamp) -> Decision {
-    let due_at = if cron.policy.jitter.is_zero() {
-        at
-    } else {
-        let run_id = RunId::of_occurrence(cron.cron_id, at, FIRST_RUN);
-        backoff::after(at, cron.policy.jitter.mul_f64(backoff::share(run_id.0, 0)))
-    };
+    let due_at = due_at(cron, at);
     let on_time = backoff::between(at, now) <= ON_TIME_WITHIN;
     let deadline = cron.policy.start_deadline.unwrap_or_else(|| {
         next.map_or(START_DEADLINE_MAX, |next| backoff::between(at, next).min(START_DEADLINE_MAX))

@@ -11,9 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::Wakes;
 use crate::clock::{Clock, StepWatch};
 use crate::crash::crash_point;
-use crate::domain::bounds::{CRONS_PER_PASS, SLEEP_MAX};
+use crate::domain::bounds::{CLOCK_EARLIEST, CLOCK_STEP_MIN, CRONS_PER_PASS, SLEEP_MAX, ZONES_CHECKED_EVERY};
 use crate::domain::ids::CronId;
-use crate::domain::plan::next_within;
 use crate::store::{NewNotice, NoticeKind, PlanResult, ScheduledCron, Store, StoreError};
 
 /// The crons in memory, ordered by when they must be planned next.
@@ -40,22 +39,28 @@ pub struct Scheduler {
 pub async fn run(scheduler: Scheduler, stop: CancellationToken) -> Result<(), StoreError> {
     let Scheduler { store, clock, wakes, next_wake } = &scheduler;
     let mut steps = StepWatch::begin(clock);
-    reset_future_cursors(&scheduler).await?;
-    let mut upcoming = Upcoming::load(store).await?;
+    let mut zones_due = clock.deadline(clock.now(), ZONES_CHECKED_EVERY);
+    let mut upcoming = Upcoming::load(store, clock).await?;
     loop {
         let next = pass(&scheduler, &mut upcoming).await?;
         next_wake.set(next);
         tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
-            () = wakes.scheduler.notified() => upcoming = Upcoming::load(store).await?,
+            () = wakes.scheduler.notified() => upcoming = Upcoming::load(store, clock).await?,
             () = clock.sleep_until(next) => {}
             // By a clock that cannot be set: a step must be noticed even if nothing is due for a month.
             () = tokio::time::sleep(SLEEP_MAX) => {}
         }
         if let Some(step) = steps.check(clock) {
             clock_stepped(&scheduler, step).await?;
-            upcoming = Upcoming::load(store).await?;
+            upcoming = Upcoming::load(store, clock).await?;
+        }
+        if clock.is_past(zones_due) {
+            zones_due = clock.deadline(clock.now(), ZONES_CHECKED_EVERY);
+            if store.zones_changed() {
+                upcoming = Upcoming::load(store, clock).await?;
+            }
         }
     }
 }
@@ -71,7 +76,6 @@ async fn clock_stepped(scheduler: &Scheduler, step: SignedDuration) -> Result<()
     store.notice(now, NoticeKind::ClockStep, Some(NewNotice::single(message))).await?;
     if step.is_negative() {
         store.clock_set_back(now, step).await?;
-        reset_future_cursors(scheduler).await?;
     }
     for wake in [&wakes.runner, &wakes.courier, &wakes.janitor] {
         wake.notify_one();
@@ -79,10 +83,21 @@ async fn clock_stepped(scheduler: &Scheduler, step: SignedDuration) -> Result<()
     Ok(())
 }
 
-async fn reset_future_cursors(scheduler: &Scheduler) -> Result<(), StoreError> {
-    let now = scheduler.clock.now();
-    for cron in scheduler.store.reset_future_cursors(now).await? {
-        tracing::warn!(cron, %now, "cursor reset; it was far in the future, from a clock that was wrong");
+/// Handles a step back that happened while no daemon was running: a former one has stored a later time than `clock` shows.
+/// This must happen before anything is planned.
+pub async fn find_step_while_down(store: &Store, clock: &Clock) -> Result<(), StoreError> {
+    let now = clock.now();
+    if now < CLOCK_EARLIEST {
+        // The clock has not been set yet, and will go forward.
+        return Ok(());
+    }
+    let Some(latest) = store.last_sign_of_life().await?.filter(|latest| *latest > now) else { return Ok(()) };
+    let step = now.duration_since(latest);
+    store.clock_set_back(now, step).await?;
+    if step.unsigned_abs() >= CLOCK_STEP_MIN {
+        let message = format!("{} or more, while no daemon was running", step_text(step));
+        tracing::warn!(%now, step = message, "clock stepped; it was set");
+        store.notice(now, NoticeKind::ClockStep, Some(NewNotice::single(message))).await?;
     }
     Ok(())
 }
@@ -127,7 +142,7 @@ async fn pass(scheduler: &Scheduler, upcoming: &mut Upcoming) -> Result<Option<T
     }
     if is_stale {
         // Crons were changed meanwhile, and the wake for it may be on its way or lost.
-        *upcoming = Upcoming::load(store).await?;
+        *upcoming = Upcoming::load(store, clock).await?;
     }
     Ok(upcoming.next_wake())
 }
@@ -161,10 +176,18 @@ impl NextWake {
 }
 
 impl Upcoming {
-    async fn load(store: &Store) -> Result<Self, StoreError> {
+    async fn load(store: &Store, clock: &Clock) -> Result<Self, StoreError> {
+        let mut crons = store.scheduled_crons().await?;
+        let now = clock.now();
+        if crons.iter().any(|scheduled| scheduled.cursor > now) {
+            // A request that began before the clock was set back has planned by the old clock.
+            store.clock_set_back(now, SignedDuration::ZERO).await?;
+            crons = store.scheduled_crons().await?;
+        }
+        let decided = store.decided(now).await?;
         let mut upcoming = Self::default();
-        for scheduled in store.scheduled_crons().await? {
-            let next_wake = next_within(&scheduled.cron, scheduled.cursor);
+        for scheduled in crons {
+            let next_wake = decided.next_within(&scheduled.cron, scheduled.cursor);
             upcoming.insert(scheduled, next_wake);
         }
         Ok(upcoming)

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::calendar::{Calendar, Occasion, Oddity};
 use crate::domain::cron::Cron;
-use crate::domain::plan::{is_excluded, next_within};
+use crate::domain::plan::{Decided, is_excluded};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpcomingOccurrence {
@@ -23,11 +23,12 @@ pub fn of_calendar(calendar: &Calendar, from: Timestamp) -> impl Iterator<Item =
     })
 }
 
-/// Returns the occurrences of a cron after `from`: those between its start and its end, with a note on excluded days.
-pub fn of_cron(cron: &Cron, from: Timestamp) -> impl Iterator<Item = UpcomingOccurrence> {
+/// Returns the occurrences of a cron after `from` that are still to be decided about: those between its start and its end,
+/// with a note on excluded days.
+pub fn of_cron(cron: &Cron, decided: &Decided, from: Timestamp) -> impl Iterator<Item = UpcomingOccurrence> {
     let mut after = from;
     std::iter::from_fn(move || {
-        let at = next_within(cron, after)?;
+        let at = decided.next_within(cron, after)?;
         after = at;
         let just_before = at.checked_sub(SignedDuration::from_millis(1)).unwrap_or(at);
         let oddity = cron.calendar.next_after(just_before).and_then(|Occasion { oddity, .. }| oddity);

@@ -8,6 +8,7 @@ use super::definitions::Definitions;
 use super::occurrences::{RunTimes, insert_pending};
 use super::rows::millis;
 use super::scheduled_crons::{ScheduledCron, scheduled};
+use super::set_back::NOTHING_RAN;
 use super::{Purpose, Store, StoreError, waiting_limits};
 use crate::domain::backoff;
 use crate::domain::bounds::{BACKFILL_DEADLINE, BACKFILL_INSTANTS_MAX};
@@ -142,11 +143,9 @@ fn backfill_lines(
 /// daemon was running or the cron was paused, edited or removed, is no obstacle and does not count.
 fn record_at(tx: &Transaction<'_>, cron_id: CronId, at: Timestamp) -> Result<Option<String>, StoreError> {
     let word = tx
-        .prepare_cached(
-            "SELECT coalesce(status, phase) FROM runs WHERE cron_id = ?1 AND scheduled_for = ?2 \
-             AND NOT (last_scheduled_for IS NOT NULL AND (status = 'missed' OR (status = 'skipped' \
-             AND reason_code IN ('paused', 'disabled', 'edited', 'removed'))))",
-        )?
+        .prepare_cached(&format!(
+            "SELECT coalesce(status, phase) FROM runs WHERE cron_id = ?1 AND scheduled_for = ?2 AND NOT {NOTHING_RAN}"
+        ))?
         .query_row((cron_id.to_string(), millis(at)), |row| row.get(0))
         .optional()?;
     Ok(word)

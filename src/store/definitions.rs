@@ -15,7 +15,8 @@ use crate::domain::ids::{CronId, DefinitionId, InstallationId};
 
 /// The cache of parsed definitions. Cheap to clone.
 ///
-/// A definition's id is derived from its content, so an entry can be missing but never out of date. That is
+/// A definition's id is derived from its content, so an entry can be missing, and it is out of date only if the zone
+/// database was replaced, which [`Definitions::forget_outdated`] takes care of. That is
 /// why a closure may fill the cache with [`Definitions::get`] although its transaction can be undone and run
 /// again.
 #[derive(Clone)]
@@ -48,6 +49,14 @@ impl Definitions {
     /// the file.
     pub(super) fn forget_others(&self, is_current: impl Fn(&DefinitionId) -> bool) {
         self.cached().retain(|id, _| is_current(id));
+    }
+
+    /// Drops the definitions that were parsed by other zone files than those in place, and returns whether there are any.
+    pub(super) fn forget_outdated(&self) -> bool {
+        let mut cached = self.cached();
+        let before = cached.len();
+        cached.retain(|_, cron| cron.calendar.is_current());
+        cached.len() < before
     }
 
     /// Returns this version of the definition of the cron `name`, from the cache or from the file.

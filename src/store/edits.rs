@@ -15,7 +15,7 @@ use super::rows::{RUN_COLUMNS, millis, run_from_row, save_run};
 use super::scheduled_crons::{ScheduledCron, scheduled};
 use crate::domain::cron::{Cron, Overlap};
 use crate::domain::edit::{
-    Unsent, drop_reason, start_before_after_edit, unsent_after_edit, unsent_while_paused,
+    Unsent, drop_reason, due_after_edit, start_before_after_edit, unsent_after_edit, unsent_while_paused,
 };
 use crate::domain::ids::{CronId, DefinitionId};
 use crate::domain::reason::{Reason, ReasonCode};
@@ -142,15 +142,17 @@ fn redefine(
         return Ok(Some(unsent));
     }
     run.start_before = start_before_after_edit(run, &cron, former.as_deref());
+    run.due_at = due_after_edit(run, &cron);
     tx.prepare_cached(
-        "UPDATE runs SET definition_id = :definition_id, exclusive = :exclusive, start_before = :start_before \
-         WHERE run_id = :run_id",
+        "UPDATE runs SET definition_id = :definition_id, exclusive = :exclusive, start_before = :start_before, \
+         act_at = iif(act_at = due_at, :due_at, act_at), due_at = :due_at WHERE run_id = :run_id",
     )?
     .execute(named_params! {
         ":run_id": run.run_id.to_string(),
         ":definition_id": entry.definition_id.to_string(),
         ":exclusive": i64::from(cron.policy.overlap != Overlap::Allow),
         ":start_before": millis(run.start_before),
+        ":due_at": millis(run.due_at),
     })?;
     Ok(None)
 }

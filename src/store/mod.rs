@@ -31,6 +31,7 @@ mod readers;
 mod replay;
 mod rows;
 mod scheduled_crons;
+mod set_back;
 mod step_run;
 mod suspended;
 mod sync_crons;

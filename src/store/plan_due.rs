@@ -4,14 +4,15 @@ use jiff::Timestamp;
 use rusqlite::Transaction;
 
 use super::counts::Tx;
-use super::cron_entries;
+use super::cron_entries::{self, CronEntry};
 use super::occurrences::{Insertion, MergeRule, RunTimes, SkippedRange, cancel_running, insert_pending};
 use super::rows::{millis, parsed};
 use super::scheduled_crons::ScheduledCron;
+use super::set_back::decided;
 use super::{Store, StoreError};
 use crate::domain::cron::{Cron, Overlap};
 use crate::domain::cron_state::{CronState, Pause};
-use crate::domain::plan::{Active, Decision, Former, Plan, plan, plan_edited, undecided_after};
+use crate::domain::plan::{Active, Decision, Former, plan, undecided_after};
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Phase, Status, Trigger};
 
@@ -54,10 +55,7 @@ fn plan_one(tx: &Tx<'_>, scheduled: &ScheduledCron, now: Timestamp) -> Result<Pl
     let entry = entry.filter(|entry| !entry.removed && entry.definition_id == scheduled.definition_id);
     match entry {
         // The store has the truth: the caller's cursor may be older.
-        Some(entry) => {
-            let plan = |active| plan(&scheduled.cron, &entry.state, entry.cursor, active, now);
-            commit_plan(tx, scheduled, None, &entry.state, now, plan).map(PlanResult::Planned)
-        }
+        Some(entry) => commit_plan(tx, scheduled, None, &entry, now).map(PlanResult::Planned),
         None => Ok(PlanResult::Stale),
     }
 }
@@ -66,8 +64,7 @@ fn plan_one(tx: &Tx<'_>, scheduled: &ScheduledCron, now: Timestamp) -> Result<Pl
 pub(super) fn plan_until(tx: &Tx<'_>, scheduled: &ScheduledCron, now: Timestamp) -> Result<(), StoreError> {
     loop {
         let Some(entry) = cron_entries::by_id(tx, scheduled.cron.cron_id)? else { return Ok(()) };
-        let plan = |active| plan(&scheduled.cron, &entry.state, entry.cursor, active, now);
-        let planned = commit_plan(tx, scheduled, None, &entry.state, now, plan)?;
+        let planned = commit_plan(tx, scheduled, None, &entry, now)?;
         if planned.next_wake.is_none_or(|at| at > now) {
             return Ok(());
         }
@@ -86,28 +83,30 @@ pub(super) fn plan_edited_until(
     let mut after = undecided_after(&former.cron, former.cursor, now);
     while let Some(cursor) = after {
         let Some(entry) = cron_entries::by_id(tx, scheduled.cron.cron_id)? else { return Ok(()) };
-        let dropped = Former { cron: &former.cron, reason };
-        let plan = |active| plan_edited(&scheduled.cron, dropped, &entry.state, cursor, active, now);
-        let planned = commit_plan(tx, scheduled, Some(former), &entry.state, now, plan)?;
+        let entry = CronEntry { cursor, ..entry };
+        let planned = commit_plan(tx, scheduled, Some((former, reason)), &entry, now)?;
         after = planned.next_wake.filter(|at| *at <= now).map(|_| planned.cursor);
     }
     Ok(())
 }
 
-/// Writes the decisions of one plan and its cursor, and clears `skip_next` if the plan used it up.
+/// Plans once, writes the decisions and the cursor, and clears `skip_next` if the plan used it up. After an edit
+/// there is a former version, and a reason for what only that one names.
 fn commit_plan(
     tx: &Tx<'_>,
     scheduled: &ScheduledCron,
-    former: Option<&ScheduledCron>,
-    state: &CronState,
+    former: Option<(&ScheduledCron, &Reason)>,
+    entry: &CronEntry,
     now: Timestamp,
-    plan: impl FnOnce(Active) -> Plan,
 ) -> Result<Planned, StoreError> {
     let cron = &scheduled.cron;
-    let plan = plan(active(tx, cron)?);
+    let (state, cursor) = (&entry.state, entry.cursor);
+    let dropped = former.map(|(former, reason)| Former { cron: &former.cron, reason });
+    let decided = decided(tx, Some(cron.cron_id), cursor)?;
+    let plan = plan(cron, dropped, state, cursor, &decided, active(tx, cron, now)?, now);
     // What only the former definition names is recorded with it, so that `explain` can tell which instants those are.
     let version_of = |decision: &Decision| match decision {
-        Decision::Drop { .. } => former.unwrap_or(scheduled),
+        Decision::Drop { .. } => former.map_or(scheduled, |(former, _)| former),
         Decision::Fire { .. } | Decision::Skip { .. } | Decision::Pause { .. } | Decision::Miss { .. } => {
             scheduled
         }
@@ -175,15 +174,18 @@ fn shortly_before(now: Timestamp) -> Timestamp {
     now.saturating_sub(jiff::SignedDuration::from_mins(1)).unwrap_or(now)
 }
 
-/// Returns the runs of a cron that have not ended, as far as its overlap policy depends on them.
-fn active(tx: &Transaction<'_>, cron: &Cron) -> Result<Active, StoreError> {
+/// Returns the runs of a cron that have not ended, as far as its overlap policy depends on them. One whose time is still
+/// to come, because the clock was set back, is in nobody's way.
+fn active(tx: &Transaction<'_>, cron: &Cron, now: Timestamp) -> Result<Active, StoreError> {
     let mut active = Active::default();
     if cron.policy.overlap == Overlap::Allow {
         return Ok(active);
     }
-    let mut statement =
-        tx.prepare_cached("SELECT run_id, phase FROM runs WHERE cron_id = ?1 AND phase <> 'ended'")?;
-    let mut rows = statement.query([cron.cron_id.to_string()])?;
+    let mut statement = tx.prepare_cached(
+        "SELECT run_id, phase FROM runs WHERE cron_id = ?1 AND phase <> 'ended' \
+         AND (phase <> 'pending' OR scheduled_for <= ?2)",
+    )?;
+    let mut rows = statement.query((cron.cron_id.to_string(), millis(now)))?;
     while let Some(row) = rows.next()? {
         match parsed::<Phase>(row, "phase")? {
             Phase::Pending => active.waiting += 1,

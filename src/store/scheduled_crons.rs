@@ -23,6 +23,18 @@ pub struct ScheduledCron {
 }
 
 impl Store {
+    /// Returns whether the zone database was replaced since calendars were parsed: crons that are held must then be read
+    /// again. A change is seen after five minutes, or at once after [`Calendar::reread_zones`].
+    ///
+    /// [`Calendar::reread_zones`]: crate::domain::calendar::Calendar::reread_zones
+    pub fn zones_changed(&self) -> bool {
+        let is_changed = self.definitions.forget_outdated();
+        if is_changed {
+            tracing::info!("zone database changed; calendars are computed anew");
+        }
+        is_changed
+    }
+
     /// Returns every cron to schedule, ordered by name. A cron whose definition cannot be read back is logged
     /// and left out, so that the others still fire.
     ///

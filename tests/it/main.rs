@@ -54,3 +54,4 @@ mod web_pages;
 mod webhook_control;
 mod webhook_tools;
 mod webhooks;
+mod zones;

@@ -54,7 +54,8 @@ pub(super) async fn crons(
     let page = api.store.read(move |reader| {
         let rows = reader.crons_after(&filter, request.cursor.as_ref(), request.rows())?;
         let rows = rows.into_iter().map(|row| (CronCursor::after(&row), row)).collect();
-        Ok(page(rows, request.limit, |row| wire::Cron::of(row, now)))
+        let decided = reader.decided(now)?;
+        Ok(page(rows, request.limit, |row| wire::Cron::of(row, &decided, now)))
     });
     Ok(viewer.show(page.await?))
 }
@@ -72,7 +73,8 @@ pub(super) async fn cron(
 ) -> Result<Json<wire::CronDetails>, ErrorResponse> {
     let (now, name_or_id) = (api.clock.now(), name.clone());
     let details = api.store.read(move |reader| {
-        Ok(reader.cron_details(&name_or_id)?.map(|details| wire::CronDetails::of(&details, now)))
+        let decided = reader.decided(now)?;
+        Ok(reader.cron_details(&name_or_id)?.map(|details| wire::CronDetails::of(&details, &decided, now)))
     });
     match details.await? {
         Some(details) => Ok(viewer.show(details)),

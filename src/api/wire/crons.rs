@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::{Run, Time, cron_sources, pause_causes};
 use crate::domain::cron;
 use crate::domain::cron_state;
-use crate::domain::plan::{is_excluded, next_within};
+use crate::domain::plan::{Decided, is_excluded};
 use crate::store::{self, CronRow};
 use crate::webhook::redacted;
 
@@ -97,8 +97,8 @@ pub struct Occurrence {
 }
 
 impl Cron {
-    /// `next_at` is the next occurrence after `now`.
-    pub fn of(row: &CronRow, now: Timestamp) -> Self {
+    /// `next_at` is the next occurrence after `now` that is not in `decided`.
+    pub fn of(row: &CronRow, decided: &Decided, now: Timestamp) -> Self {
         let cron = row.cron.as_ref().ok();
         let text = |take: fn(&cron::Cron) -> String| cron.map(take);
         Self {
@@ -114,7 +114,7 @@ impl Cron {
             paused: row.state.paused.as_ref().map(Pause::of),
             skip_next: row.state.skip_next,
             failures_in_a_row: row.state.failures,
-            next_at: cron.and_then(|cron| next_within(cron, now)).map(Time),
+            next_at: cron.and_then(|cron| decided.next_within(cron, now)).map(Time),
             running: row.running,
             last: row.last.as_ref().map(Run::of),
             problem: row.cron.as_ref().err().cloned(),
@@ -129,19 +129,19 @@ impl Pause {
 }
 
 impl CronDetails {
-    pub fn of(details: &store::CronDetails, now: Timestamp) -> Self {
+    pub fn of(details: &store::CronDetails, decided: &Decided, now: Timestamp) -> Self {
         let mut definition = details.definition.clone();
         if let Some(Value::String(url)) = definition.get_mut("webhook") {
             *url = redacted(url);
         }
         Self {
-            cron: Cron::of(&details.row, now),
+            cron: Cron::of(&details.row, decided, now),
             definition_id: details.row.definition_id.to_string(),
             definition,
             thread_id: details.row.cron.as_ref().ok().and_then(thread_id),
             created_at: Time(details.created_at),
             updated_at: Time(details.updated_at),
-            upcoming: details.row.cron.as_ref().map_or(Vec::new(), |cron| upcoming(cron, now)),
+            upcoming: details.row.cron.as_ref().map_or(Vec::new(), |cron| upcoming(cron, decided, now)),
         }
     }
 }
@@ -153,8 +153,9 @@ fn thread_id(cron: &cron::Cron) -> Option<String> {
     }
 }
 
-fn upcoming(cron: &cron::Cron, now: Timestamp) -> Vec<Occurrence> {
-    let instants = std::iter::successors(next_within(cron, now), |at| next_within(cron, *at));
+fn upcoming(cron: &cron::Cron, decided: &Decided, now: Timestamp) -> Vec<Occurrence> {
+    let next = |after| decided.next_within(cron, after);
+    let instants = std::iter::successors(next(now), |at| next(*at));
     instants
         .take(UPCOMING_MAX)
         .map(|at| Occurrence { at: Time(at), excluded: is_excluded(cron, at) })

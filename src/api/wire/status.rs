@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::{Time, notice_kinds};
 use crate::domain::delivery_mode::{DeliveryMode, Suspension};
-use crate::domain::plan::next_within;
+use crate::domain::plan::Decided;
 use crate::store::{self, CronRow, DaemonState, Overview, Reader, StoreError, WebhookQueue};
 use crate::webhook::redacted;
 
@@ -245,6 +245,7 @@ impl Counts {
 pub struct StatusSnapshot {
     pub overview: Overview,
     pub crons: Vec<CronRow>,
+    pub decided: Decided,
     pub notices: Vec<store::Notice>,
     pub queue: WebhookQueue,
 }
@@ -256,6 +257,7 @@ impl StatusSnapshot {
         Ok(Self {
             overview: reader.overview(since)?,
             crons: reader.crons()?,
+            decided: reader.decided(now)?,
             notices: reader.notices()?,
             queue: reader.webhook_queue()?,
         })
@@ -266,6 +268,7 @@ impl StatusSnapshot {
         Self {
             overview: Overview::default(),
             crons: Vec::new(),
+            decided: Decided::default(),
             notices: Vec::new(),
             queue: WebhookQueue::default(),
         }
@@ -274,7 +277,11 @@ impl StatusSnapshot {
     /// Returns the next occurrence of all crons after `now`, and the cron's name; `None` if nothing is scheduled.
     pub fn next(&self, now: Timestamp) -> Option<(Timestamp, &str)> {
         let unpaused = self.crons.iter().filter(|row| row.state.paused.is_none());
-        unpaused.filter_map(|row| Some((next_within(row.cron.as_ref().ok()?, now)?, row.name.as_str()))).min()
+        unpaused
+            .filter_map(|row| {
+                Some((self.decided.next_within(row.cron.as_ref().ok()?, now)?, row.name.as_str()))
+            })
+            .min()
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::api::wire;
 use crate::cli::terminal::{Failure, Session, painted_status, printable};
 use crate::domain::cron::{Cron, DayRange, OnRunCompleted, Target};
+use crate::domain::plan::Decided;
 use crate::present::{Tone, occurrences, runs, times};
 use crate::store::{CronDetails, CronRow};
 use crate::webhook::redacted;
@@ -12,7 +13,7 @@ use crate::webhook::redacted;
 /// How many of its next times are shown.
 const NEXT_SHOWN: usize = 3;
 
-pub(super) fn show(details: &CronDetails, session: &mut Session) -> Result<(), Failure> {
+pub(super) fn show(details: &CronDetails, decided: &Decided, session: &mut Session) -> Result<(), Failure> {
     let row = &details.row;
     let mut fields = vec![("cron", printable(&row.name))];
     let defined = row.location.clone().unwrap_or_else(|| "by a client, through the API".to_owned());
@@ -21,7 +22,7 @@ pub(super) fn show(details: &CronDetails, session: &mut Session) -> Result<(), F
         Ok(cron) => {
             fields.extend(definition(cron, details));
             fields.extend(policies(cron));
-            fields.push(("next", next(cron, row, session)));
+            fields.push(("next", next(cron, row, decided, session)));
         }
         Err(problem) => fields.push(("problem", session.output.paint(Tone::Bad, &printable(problem)))),
     }
@@ -30,9 +31,13 @@ pub(super) fn show(details: &CronDetails, session: &mut Session) -> Result<(), F
 }
 
 /// Prints the same as `/v1/crons/NAME`.
-pub(super) fn show_json(details: &CronDetails, session: &mut Session) -> Result<(), Failure> {
+pub(super) fn show_json(
+    details: &CronDetails,
+    decided: &Decided,
+    session: &mut Session,
+) -> Result<(), Failure> {
     let now = session.now();
-    Ok(session.output.json(&wire::CronDetails::of(details, now))?)
+    Ok(session.output.json(&wire::CronDetails::of(details, decided, now))?)
 }
 
 fn definition(cron: &Cron, details: &CronDetails) -> Vec<(&'static str, String)> {
@@ -93,7 +98,7 @@ fn text(duration: Duration) -> String {
 }
 
 /// Returns its next times, or why it does not fire.
-fn next(cron: &Cron, row: &CronRow, session: &Session) -> String {
+fn next(cron: &Cron, row: &CronRow, decided: &Decided, session: &Session) -> String {
     let attention = |text: &str| session.output.paint(Tone::Attention, &printable(text));
     if !cron.enabled {
         return attention("disabled");
@@ -102,7 +107,7 @@ fn next(cron: &Cron, row: &CronRow, session: &Session) -> String {
         return attention(pause.reason().text());
     }
     let now = session.now();
-    let upcoming = occurrences::of_cron(cron, now).take(NEXT_SHOWN);
+    let upcoming = occurrences::of_cron(cron, decided, now).take(NEXT_SHOWN);
     let mut upcoming: Vec<String> = upcoming
         .map(|next| {
             format!("{} ({})", times::local_with_day(next.at, &session.zone), times::relative(next.at, now))

@@ -37,11 +37,10 @@ pub(super) fn calendar(name: &str, fields: &CronFields, mistakes: &mut Mistakes)
 /// Turns an error of the calendar into a mistake of the field that it is about.
 fn add(error: &CalendarError, schedule: &str, mistakes: &mut Mistakes) {
     match error {
-        CalendarError::UnknownTimezone { name, nearest } => {
+        CalendarError::UnknownTimezone { name, hint } => {
             let message =
                 format!("unknown time zone {}, expected an IANA name such as Europe/Berlin", quoted(name));
-            let hint = nearest.as_ref().map(|nearest| format!("did you mean `{nearest}`?"));
-            mistakes.add_complaint("timezone", "", Complaint { message, hint });
+            mistakes.add_complaint("timezone", "", Complaint { message, hint: hint.clone() });
         }
         CalendarError::Expression(error) => {
             mistakes.add_excerpt("schedule", error.to_string(), error.caret());

@@ -1,10 +1,10 @@
-//! Warnings about expressions that are valid, but seldom meant.
+//! Warnings about expressions and zones that are valid, but seldom meant.
 
 use super::field::Field;
 use super::parse::{Expression, Item, from_quartz_order};
 use super::recurrence::{Days, Recurrence};
 
-/// A warning about an expression. Its text says how the expression is read.
+/// A warning about an expression or its zone. Its text says how it is read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Caution {
     /// There are six or seven fields, and the sixth is `*`: most likely Quartz's order was meant.
@@ -37,6 +37,12 @@ pub enum Caution {
         "{field} range {value}-{value} is read as the whole cycle, as croniter does; write {value} for that alone"
     )]
     WholeCycle { field: &'static str, value: u16 },
+    /// The zone is one of `Etc/GMT+12` to `Etc/GMT-14`.
+    #[error("{zone} is {offset}: the sign is reversed, and there is no summer time")]
+    ReversedSign { zone: String, offset: String },
+    /// The zone is named like the winter time of places that have a summer time.
+    #[error("{zone} has no summer time; if the clock changes of a place are meant, write {instead}")]
+    NoSummerTime { zone: String, instead: &'static str },
 }
 
 pub(super) fn cautions(expression: &Expression, recurrence: &Recurrence) -> Vec<Caution> {

@@ -10,22 +10,15 @@ pub enum CalendarError {
     #[error(transparent)]
     Expression(#[from] ExpressionError),
     /// Neither the system's database nor the bundled one has the zone.
-    #[error("unknown time zone {name}{}", did_you_mean(.nearest))]
+    #[error("unknown time zone {name}; {}", .hint.as_deref().unwrap_or("expected an IANA name such as Europe/Berlin"))]
     UnknownTimezone {
         name: String,
-        /// The most similar name that is known.
-        nearest: Option<String>,
+        /// What was probably meant, if that is known.
+        hint: Option<String>,
     },
     /// The expression is valid, but no instant from 1970 to 2099 satisfies it.
     #[error("schedule never matches: no date from 1970 to 2099 satisfies it")]
     NeverMatches,
-}
-
-fn did_you_mean(nearest: &Option<String>) -> String {
-    match nearest {
-        Some(name) => format!("; did you mean {name}?"),
-        None => "; expected an IANA name such as Europe/Berlin".to_owned(),
-    }
 }
 
 /// A mistake in the text of an expression, and its place.

@@ -37,6 +37,9 @@ use stepping::Stepper;
 /// because local times differ from UTC.
 const EARLIEST_SECOND: i64 = -2 * 86_400;
 
+/// The last year that calendars name, as croniter's.
+pub const LAST_YEAR: i16 = 2099;
+
 /// A schedule in a time zone: an ascending sequence of instants from 1970 to 2099. Cheap to clone.
 #[derive(Clone)]
 pub struct Calendar {
@@ -82,14 +85,11 @@ impl Calendar {
         let zone = zone::find(timezone)?;
         let recurrence = recurrence::resolve(&parsed, seed);
         let stepper = Stepper::new(&recurrence).ok_or(CalendarError::NeverMatches)?;
-        let inner = Inner {
-            cautions: cautions::cautions(&parsed, &recurrence),
-            expression: expression.to_owned(),
-            timezone: zone.iana_name().unwrap_or(timezone).to_owned(),
-            zone,
-            recurrence,
-            stepper,
-        };
+        let timezone = zone.iana_name().unwrap_or(timezone).to_owned();
+        let mut cautions = cautions::cautions(&parsed, &recurrence);
+        cautions.extend(zone::caution(&timezone));
+        let inner =
+            Inner { cautions, expression: expression.to_owned(), timezone, zone, recurrence, stepper };
         let calendar = Calendar { inner: Arc::new(inner) };
         // A wildcard schedule whose every time falls into a gap has local times, but no instant.
         match calendar.next_after(Timestamp::MIN) {
@@ -121,6 +121,16 @@ impl Calendar {
 
     pub fn zone(&self) -> &TimeZone {
         &self.inner.zone
+    }
+
+    /// Returns whether the zone database has the same rules of the zone as when the calendar was parsed.
+    pub fn is_current(&self) -> bool {
+        zone::find(&self.inner.timezone).is_ok_and(|zone| zone == self.inner.zone)
+    }
+
+    /// Makes [`Calendar::is_current`] and [`Calendar::parse`] read the zone files anew.
+    pub fn reread_zones() {
+        zone::reread();
     }
 
     /// Returns warnings about what is valid in the expression, but seldom meant.

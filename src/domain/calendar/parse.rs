@@ -48,6 +48,9 @@ pub(super) fn parse(expression: &str) -> Result<Expression, ParseError> {
     let lowercase = expression.to_ascii_lowercase();
     let tokens: Vec<Token<'_>> = Token::whole(&lowercase).split_whitespace().collect();
     match tokens.as_slice() {
+        [zone, ..] if zone.text.starts_with("cron_tz=") || zone.text.starts_with("tz=") => {
+            Err(zone_in_expression(expression, *zone))
+        }
         [alias, rest @ ..] if alias.text.starts_with('@') => aliased(*alias, rest),
         [_, _, _, _, _] => fields(&tokens),
         [_, _, _, _, _, _] | [_, _, _, _, _, _, _] => {
@@ -55,6 +58,13 @@ pub(super) fn parse(expression: &str) -> Result<Expression, ParseError> {
         }
         _ => Err(wrong_count(&tokens, expression.len())),
     }
+}
+
+fn zone_in_expression(expression: &str, token: Token<'_>) -> ParseError {
+    let written = expression.get(token.span()).unwrap_or_default();
+    let zone = written.split_once('=').map_or("", |(_, zone)| zone);
+    let hint = format!("write it in `timezone`: \"{zone}\"");
+    ParseError::new(token.span(), "the time zone is no part of a schedule").with_hint(hint)
 }
 
 fn fields(tokens: &[Token<'_>]) -> Result<Expression, ParseError> {

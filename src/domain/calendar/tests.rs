@@ -701,10 +701,10 @@ fn a_zone_is_found_in_any_case_and_an_unknown_one_is_refused() {
     let refused = |zone: &str| Calendar::parse("@daily", zone, "").unwrap_err().to_string();
     assert_eq!(Calendar::parse("@daily", "europe/berlin", "").unwrap().timezone(), "Europe/Berlin");
     assert_eq!(Calendar::parse("@daily", "US/Eastern", "").unwrap().timezone(), "US/Eastern");
-    assert_eq!(refused("Europe/Berln"), "unknown time zone Europe/Berln; did you mean Europe/Berlin?");
-    assert_eq!(refused("new york"), "unknown time zone new york; did you mean America/New_York?");
+    assert_eq!(refused("Europe/Berln"), "unknown time zone Europe/Berln; did you mean `Europe/Berlin`?");
+    assert_eq!(refused("new york"), "unknown time zone new york; did you mean `America/New_York`?");
     let advice = "; expected an IANA name such as Europe/Berlin";
-    for zone in ["", "Etc/Unknown", "../../etc/passwd", "Middle/Earth", "UTC+1", "EST5EDT4,M3"] {
+    for zone in ["", "Etc/Unknown", "../../etc/passwd", "Middle/Earth", "EST5EDT4,M3"] {
         assert_eq!(refused(zone), format!("unknown time zone {zone}{advice}"));
     }
 }

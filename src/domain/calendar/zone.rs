@@ -4,9 +4,15 @@
 //! `US/Eastern` in a package of its own) come from the copy that is built in. An unknown name is an error, and never
 //! means UTC.
 
+mod hint;
+#[cfg(test)]
+mod tests;
+
 use jiff::tz::{TimeZone, TimeZoneDatabase, db};
 
 use super::error::CalendarError;
+
+pub(super) use hint::caution;
 
 /// Below this similarity (from 0 to 1) a suggestion would only confuse.
 const SIMILARITY_MIN: f64 = 0.8;
@@ -16,9 +22,16 @@ pub(super) fn find(name: &str) -> Result<TimeZone, CalendarError> {
     match found {
         Ok(zone) if !zone.is_unknown() => Ok(zone),
         Ok(_) | Err(_) => {
-            Err(CalendarError::UnknownTimezone { name: name.to_owned(), nearest: nearest(name) })
+            let did_you_mean = || Some(format!("did you mean `{}`?", nearest(name)?));
+            let hint = hint::of(name).or_else(did_you_mean);
+            Err(CalendarError::UnknownTimezone { name: name.to_owned(), hint })
         }
     }
+}
+
+/// Makes every zone be read again when it is next asked for. Otherwise its file is looked at every five minutes.
+pub(super) fn reread() {
+    db().reset();
 }
 
 /// Returns the most similar zone. It compares whole names and their last parts, so that `berlin` finds `Europe/Berlin`.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::*;
 use crate::domain::cron::Catchup;
@@ -93,4 +93,22 @@ fn another_start_deadline_counts_from_where_the_former_one_did() {
         let start_before = start_before_after_edit(&run(trigger), &cron, Some(&former));
         assert_eq!(start_before, at(expected), "{trigger} {deadline:?}");
     }
+}
+
+#[test]
+fn another_jitter_moves_what_was_never_sent_and_its_deadline() {
+    let former = cron("0 * * * *");
+    let mut cron = cron("0 * * * *");
+    cron.policy.jitter = Duration::from_secs(600);
+    let due = due_after_edit(&run(Trigger::Schedule), &cron);
+    assert!(due > at("2026-03-02T09:00:00Z") && due < at("2026-03-02T09:10:00Z"), "{due}");
+    let later = |trigger| start_before_after_edit(&run(trigger), &cron, Some(&former));
+    assert_eq!(later(Trigger::Schedule).duration_since(due), SignedDuration::from_hours(1));
+    assert_eq!(later(Trigger::Catchup), at("2026-03-02T10:00:00Z"));
+    let back = Run { due_at: due, start_before: later(Trigger::Schedule), ..run(Trigger::Schedule) };
+    assert_eq!(due_after_edit(&back, &former), at("2026-03-02T09:00:00Z"));
+    assert_eq!(start_before_after_edit(&back, &former, Some(&cron)), at("2026-03-02T10:00:00Z"));
+    let sent = Run { send_count: 1, ..run(Trigger::Schedule) };
+    assert_eq!(due_after_edit(&sent, &cron), at("2026-03-02T09:00:00Z"));
+    assert_eq!(due_after_edit(&run(Trigger::Manual), &cron), at("2026-03-02T09:00:00Z"));
 }

@@ -59,7 +59,7 @@ fn check(cron: &Cron, cursor: &str, active: Active, now: &str, expected: Expect)
 
 #[expect(clippy::needless_pass_by_value, reason = "expect! makes a value")]
 fn check_in_state(cron: &Cron, state: &CronState, cursor: &str, active: Active, now: &str, expected: Expect) {
-    let plan = plan(cron, state, at(cursor), active, at(now));
+    let plan = plan(cron, None, state, at(cursor), &Decided::default(), active, at(now));
     let mut lines: Vec<String> = plan.decisions.iter().map(line).collect();
     lines.push(format!("cursor {}", plan.cursor));
     lines.push(plan.next_wake.map_or("the end".to_owned(), |at| format!("wake {at}")));
@@ -68,7 +68,7 @@ fn check_in_state(cron: &Cron, state: &CronState, cursor: &str, active: Active, 
 
 /// Plans for a cron without a pause or active runs.
 fn plan_free(cron: &Cron, cursor: Timestamp, now: Timestamp) -> Plan {
-    plan(cron, &CronState::default(), cursor, Active::default(), now)
+    plan(cron, None, &CronState::default(), cursor, &Decided::default(), Active::default(), now)
 }
 
 fn line(decision: &Decision) -> String {
@@ -269,7 +269,8 @@ fn skip_next_skips_exactly_one_and_no_excluded_day_uses_it_up() {
             wake 2026-03-05T00:00:00Z"#]],
     );
     let now = at("2026-03-02T13:00:00Z");
-    let before = plan(&cron, &state, at("2026-03-02T12:00:00Z"), Active::default(), now);
+    let before =
+        plan(&cron, None, &state, at("2026-03-02T12:00:00Z"), &Decided::default(), Active::default(), now);
     assert!(!before.used_skip_next);
 }
 
@@ -364,6 +365,21 @@ fn a_clock_set_back_fires_nothing_again() {
 }
 
 #[test]
+fn an_instant_that_is_decided_is_passed_over_and_uses_up_no_skip() {
+    let cron = cron("* * * * *");
+    let recorded = ["2026-03-02T09:01:00Z", "2026-03-02T09:02:00Z", "2026-03-02T09:04:00Z"];
+    let decided = recorded.iter().map(|text| (cron.cron_id, at(text))).collect();
+    let state = CronState { skip_next: true, ..CronState::default() };
+    let plan =
+        |now| plan(&cron, None, &state, at("2026-03-02T09:00:30Z"), &decided, Active::default(), at(now));
+    let before = plan("2026-03-02T09:02:30Z");
+    assert_eq!((before.decisions.len(), before.next_wake), (0, Some(at("2026-03-02T09:03:00Z"))));
+    let then = plan("2026-03-02T09:03:00Z");
+    let skip = Decision::Skip { scheduled_for: at("2026-03-02T09:03:00Z"), reason: SkipReason::Requested };
+    assert_eq!((then.decisions, then.next_wake), (vec![skip], Some(at("2026-03-02T09:05:00Z"))));
+}
+
+#[test]
 fn a_year_of_a_cron_that_fires_every_second_is_taken_up_in_bounded_passes() {
     let cron = cron("* * * * * *");
     let plan = plan_free(&cron, at("2025-03-02T09:00:00Z"), at("2026-03-02T09:00:00Z"));
@@ -393,7 +409,9 @@ fn an_edit_is_planned_by_the_new_definition_from_the_first_occurrence_that_the_o
         let (old, new) = (cron(old), cron(new));
         let (former, state) = (Former { cron: &old, reason: &reason }, CronState::default());
         let decisions = match undecided_after(&old, cursor, now) {
-            Some(after) => plan_edited(&new, former, &state, after, Active::default(), now).decisions,
+            Some(after) => {
+                plan(&new, Some(former), &state, after, &Decided::default(), Active::default(), now).decisions
+            }
             None => Vec::new(),
         };
         let short = |decision: &Decision| {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::backoff;
+use crate::domain::backoff::{self, Wait};
 use crate::domain::bounds::{ATTEMPTS_PER_ORIGIN, CLIENT_ATTEMPTS_IN_FLIGHT, ORIGINS_REMEMBERED};
 use crate::domain::cron::CronSource;
 use crate::domain::delivery::{AttemptResult, OriginHealth};
@@ -43,9 +43,9 @@ struct OriginState {
     /// How many times in a row the breaker has opened; 0 while it is closed.
     openings: u32,
     /// When an open breaker lets the next probe through.
-    probe_at: Option<Timestamp>,
+    probe: Option<Wait>,
     /// The end of the wait that the receiver asked for with `Retry-After`.
-    retry_not_before: Option<Timestamp>,
+    asked_to_wait: Option<Wait>,
 }
 
 /// The permission to make one attempt at an origin; it is returned when it is dropped.
@@ -94,7 +94,7 @@ impl OriginLimiter {
 
     /// Returns when the next origin that admits no attempt now will admit one.
     pub(super) fn next_opening(&self, now: Timestamp) -> Option<Timestamp> {
-        self.lock().values().filter_map(OriginState::waits_until).filter(|until| *until > now).min()
+        self.lock().values().filter_map(|state| state.waits_until(now)).min()
     }
 
     #[cfg(test)]
@@ -121,7 +121,7 @@ impl Drop for Permit {
         let mut states = self.origins.lock();
         let Some(state) = states.get_mut(&self.lane) else { return };
         state.in_flight = state.in_flight.saturating_sub(1);
-        if state.in_flight == 0 && state.failures_in_a_row == 0 && state.retry_not_before.is_none() {
+        if state.in_flight == 0 && state.failures_in_a_row == 0 && state.asked_to_wait.is_none() {
             states.remove(&self.lane);
         }
     }
@@ -129,8 +129,8 @@ impl Drop for Permit {
 
 impl OriginState {
     fn admits(&mut self, now: Timestamp) -> bool {
-        if self.retry_not_before.is_some_and(|until| until <= now) {
-            self.retry_not_before = None;
+        if self.asked_to_wait.is_some_and(|wait| wait.is_over(now)) {
+            self.asked_to_wait = None;
         }
         // An open breaker lets one probe through when it is due.
         let permits = if self.openings > 0 { 1 } else { ATTEMPTS_PER_ORIGIN };
@@ -138,35 +138,36 @@ impl OriginState {
     }
 
     fn is_waiting(&self, now: Timestamp) -> bool {
-        self.waits_until().is_some_and(|until| until > now)
+        self.waits_until(now).is_some()
     }
 
-    fn waits_until(&self) -> Option<Timestamp> {
-        self.probe_at.max(self.retry_not_before)
+    fn waits_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let waits = [self.probe, self.asked_to_wait].into_iter().flatten();
+        waits.filter(|wait| !wait.is_over(now)).map(|wait| wait.until).max()
     }
 
     fn judge(&mut self, result: &AttemptResult, now: Timestamp) -> Option<BreakerOpened> {
         if let AttemptResult::Refused { retry_after: Some(asked), .. } = result {
-            self.retry_not_before = self.retry_not_before.max(Some(backoff::after(now, *asked)));
+            self.asked_to_wait = self.asked_to_wait.max(Some(Wait::begin(now, *asked)));
         }
         match result.origin_health() {
             OriginHealth::Unknown => None,
             OriginHealth::Well => {
-                (self.failures_in_a_row, self.openings, self.probe_at) = (0, 0, None);
+                (self.failures_in_a_row, self.openings, self.probe) = (0, 0, None);
                 None
             }
             OriginHealth::Ill => {
                 self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
                 // Attempts that were in flight when the breaker opened show nothing new.
-                let is_open = self.probe_at.is_some_and(|probe_at| probe_at > now);
+                let is_open = self.probe.is_some_and(|wait| !wait.is_over(now));
                 if self.failures_in_a_row < FAILURES_MAX || is_open {
                     return None;
                 }
                 self.openings = self.openings.saturating_add(1);
                 let wait = backoff::doubling(PROBE_WAIT_FIRST, PROBE_WAIT_MOST, self.openings);
-                let until = backoff::after(now, wait);
-                self.probe_at = Some(until);
-                Some(BreakerOpened { until })
+                let wait = Wait::begin(now, wait);
+                self.probe = Some(wait);
+                Some(BreakerOpened { until: wait.until })
             }
         }
     }

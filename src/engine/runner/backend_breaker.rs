@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::backoff;
+use crate::domain::backoff::{self, Wait};
 
 /// The waits between two probes of a backend that cannot be reached.
 const UNREACHABLE_FIRST: Duration = Duration::from_millis(250);
@@ -28,7 +28,7 @@ struct State {
     /// Failures in a row; starts that failed together count once.
     failures: u32,
     /// `None` while the breaker is closed.
-    probe_at: Option<Timestamp>,
+    probe: Option<Wait>,
     trouble: Option<String>,
     /// The last trouble that is over, and when it ended.
     past: Option<(Timestamp, String)>,
@@ -52,17 +52,16 @@ impl BackendBreaker {
     /// once.
     pub(super) fn starts_allowed(&self, now: Timestamp, in_flight: usize, most: usize) -> usize {
         let state = self.lock();
-        match state.probe_at {
+        match state.probe {
             None => most.saturating_sub(in_flight),
-            // A probe further ahead was scheduled before the clock was set back, and is due now.
-            Some(at) if at > now && backoff::between(now, at) <= ASKED_MOST => 0,
-            Some(_) => 1_usize.saturating_sub(in_flight),
+            Some(wait) if wait.is_over(now) => 1_usize.saturating_sub(in_flight),
+            Some(_) => 0,
         }
     }
 
     /// Returns when an open breaker lets one probe through; `None` while it is closed.
     pub(super) fn probe_at(&self) -> Option<Timestamp> {
-        self.lock().probe_at
+        self.lock().probe.map(|wait| wait.until)
     }
 
     /// Returns why the breaker is open, or why it last was open at any time since `then`.
@@ -95,7 +94,7 @@ impl BackendBreaker {
             );
         }
         // Starts that were in flight together fail together, which counts as one failure.
-        if state.probe_at.is_none_or(|at| at <= now) {
+        if state.probe.is_none_or(|wait| wait.is_over(now)) {
             state.failures = state.failures.saturating_add(1);
         }
         let wait = match failure {
@@ -105,10 +104,10 @@ impl BackendBreaker {
             }
             StartFailure::Denied => backoff::doubling(DENIED_FIRST, DENIED_MOST, state.failures),
         };
-        let probe_at = backoff::after(now, wait);
-        state.probe_at = Some(probe_at);
+        let probe = Wait::begin(now, wait);
+        state.probe = Some(probe);
         state.trouble = Some(detail.to_owned());
-        probe_at
+        probe.until
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {

@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 
 use super::RunTask;
 use crate::backend::{CallError, RunReport};
-use crate::domain::backoff;
+use crate::domain::backoff::Wait;
 use crate::domain::bounds::{ASSISTANTS_REMEMBERED, BREAKPOINTS_REMEMBERED};
 use crate::domain::run::BackendRun;
 
@@ -18,7 +18,7 @@ use crate::domain::run::BackendRun;
 pub(super) struct Breakpoints(Mutex<HashMap<String, Remembered>>);
 
 struct Remembered {
-    until: Timestamp,
+    kept: Wait,
     /// Empty until the first run that asks has its answer.
     has_breakpoints: Arc<OnceCell<bool>>,
 }
@@ -63,15 +63,17 @@ async fn graph_has_breakpoints(task: &RunTask<'_>, report: &RunReport) -> bool {
 impl Breakpoints {
     fn of(&self, assistant_id: &str, now: Timestamp) -> Arc<OnceCell<bool>> {
         let mut assistants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(remembered) = assistants.get(assistant_id).filter(|remembered| now < remembered.until) {
+        if let Some(remembered) =
+            assistants.get(assistant_id).filter(|remembered| !remembered.kept.is_over(now))
+        {
             return Arc::clone(&remembered.has_breakpoints);
         }
         if assistants.len() >= ASSISTANTS_REMEMBERED {
             assistants.clear();
         }
         let has_breakpoints = Arc::default();
-        let until = backoff::after(now, BREAKPOINTS_REMEMBERED);
-        let remembered = Remembered { until, has_breakpoints: Arc::clone(&has_breakpoints) };
+        let kept = Wait::begin(now, BREAKPOINTS_REMEMBERED);
+        let remembered = Remembered { kept, has_breakpoints: Arc::clone(&has_breakpoints) };
         assistants.insert(assistant_id.to_owned(), remembered);
         has_breakpoints
     }

@@ -14,6 +14,7 @@ use super::end_details::end_details;
 use super::judge::{BackendEnd, Pause, judge};
 use super::{AcceptedRun, RunTask, Runner, Watched, end};
 use crate::backend::{CallError, Denial, JoinResult, ReportedEnd, ResponseStream, RunReport};
+use crate::clock::Deadline;
 use crate::domain::backoff;
 use crate::domain::bounds::{CANCEL_WAIT, JOIN_WAIT, NOT_FOUND_MAX, POLL_WAIT, UNCONFIRMED_MAX};
 use crate::domain::reason::{Reason, ReasonCode, RunEventKind};
@@ -42,8 +43,10 @@ struct FollowState {
     not_shown_count: u32,
     /// Whether the server reported the end of a run that it did not have afterwards.
     ended_on_server: bool,
-    /// When the backend was asked to cancel the run.
-    cancel_since: Option<Timestamp>,
+    /// When the run reaches the cron's `timeout`.
+    times_out: Option<Deadline>,
+    /// Set once the backend was asked to cancel the run: how long it may take.
+    cancelled_by: Option<Deadline>,
 }
 
 /// Where we learn that the run may have ended.
@@ -91,6 +94,8 @@ pub(super) async fn follow(
     nudge: &Notify,
 ) -> Result<(), StoreError> {
     let AcceptedRun { backend_run, response_stream, watched } = accepted;
+    let timeout = task.claimed.spec.timeout();
+    let times_out = timeout.map(|timeout| task.runner.clock.deadline(backend_run.started_at, timeout));
     let mut state = FollowState {
         backend_run,
         watched,
@@ -103,7 +108,8 @@ pub(super) async fn follow(
         cancel_denied: false,
         not_shown_count: 0,
         ended_on_server: false,
-        cancel_since: None,
+        times_out,
+        cancelled_by: None,
     };
     let result = follow_to_end(task, &mut state, nudge).await;
     task.runner.denials.forget(&task.claimed.run.run_id);
@@ -174,10 +180,7 @@ async fn handle(
 
 /// Waits until the run may have ended, has reached its timeout, or was changed.
 async fn wait(task: &RunTask<'_>, state: &mut FollowState, nudge: &Notify) -> Wakeup {
-    let times_out_at = match (task.claimed.spec.timeout(), state.backend_run.cancelling) {
-        (Some(timeout), None) => Some(backoff::after(state.backend_run.started_at, timeout)),
-        (Some(_), Some(_)) | (None, _) => None,
-    };
+    let times_out = state.times_out.filter(|_| state.backend_run.cancelling.is_none());
     let runner = task.runner;
     let joining = wait_for_end(task, state);
     tokio::select! {
@@ -185,7 +188,7 @@ async fn wait(task: &RunTask<'_>, state: &mut FollowState, nudge: &Notify) -> Wa
         () = runner.stop.cancelled() => Wakeup::Stopped,
         () = nudge.notified() => Wakeup::RowChanged,
         wakeup = joining => wakeup,
-        () = runner.clock.sleep_until(times_out_at) => Wakeup::TimedOut,
+        () = runner.clock.sleep_until_past(times_out) => Wakeup::TimedOut,
     }
 }
 
@@ -206,8 +209,8 @@ async fn wait_for_end(task: &RunTask<'_>, state: &mut FollowState) -> Wakeup {
         tokio::time::sleep(wait).await;
         return Wakeup::PollDue;
     }
-    if !is_joinable || state.reported.is_some() || state.cancel_since.is_some() {
-        tokio::time::sleep(if state.cancel_since.is_some() { POLL_WAIT / 8 } else { POLL_WAIT }).await;
+    if !is_joinable || state.reported.is_some() || state.cancelled_by.is_some() {
+        tokio::time::sleep(if state.cancelled_by.is_some() { POLL_WAIT / 8 } else { POLL_WAIT }).await;
         return Wakeup::PollDue;
     }
     if state.reconnects > 0 {
@@ -226,14 +229,14 @@ async fn wait_for_end(task: &RunTask<'_>, state: &mut FollowState) -> Wakeup {
 
 /// Asks the server to cancel the run, once per process; whether it did is seen when the run is checked.
 async fn cancel(task: &RunTask<'_>, state: &mut FollowState) -> Result<(), StoreError> {
-    if state.cancel_since.is_some() {
+    if state.cancelled_by.is_some() {
         return Ok(());
     }
     let BackendRun { thread_id, backend_run_id, .. } = state.backend_run;
     match task.backend.cancel(thread_id, backend_run_id).await {
         // A server without this route does not confirm it, which is seen as well.
         Ok(()) | Err(CallError::NotFound(_) | CallError::PlainNotFound(_)) => {
-            state.cancel_since = Some(task.runner.clock.now());
+            state.cancelled_by = Some(task.runner.clock.deadline(task.runner.clock.now(), CANCEL_WAIT));
             if std::mem::take(&mut state.cancel_denied) {
                 state.access.granted(task).await?;
             }
@@ -269,8 +272,8 @@ async fn check(task: &RunTask<'_>, state: &mut FollowState) -> Result<Checked, S
     if !state.cancel_denied {
         state.access.granted(task).await?;
     }
-    if let (Some(cause), Some(since)) = (state.backend_run.cancelling, state.cancel_since)
-        && backoff::between(since, runner.clock.now()) > CANCEL_WAIT
+    if let (Some(cause), Some(deadline)) = (state.backend_run.cancelling, state.cancelled_by)
+        && runner.clock.is_past(deadline)
     {
         let message =
             format!("{}, but the agent server did not confirm it", cancel_message(task.claimed, cause));

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 
 use super::super::tests::open_store;
@@ -156,17 +156,47 @@ async fn a_plan_by_a_replaced_definition_is_not_made() {
 }
 
 #[tokio::test]
-async fn a_cursor_in_the_far_future_is_reset_and_nothing_fires_twice() {
+async fn after_a_step_back_runs_stay_and_what_never_ran_is_decided_again() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path()).await;
-    for now in ["2026-03-02T09:01:00Z", "2026-03-02T12:00:00Z"] {
+    for now in ["2026-03-02T09:01:00Z", "2026-03-02T09:05:00Z"] {
         plan(&store, now).await;
     }
-    assert!(store.reset_future_cursors(at("2026-03-02T11:30:00Z")).await.unwrap().is_empty());
-    assert!(store.reset_future_cursors(at("1970-01-01T00:01:00Z")).await.unwrap().is_empty());
-    let reset = store.reset_future_cursors(at("2026-03-02T09:00:30Z")).await.unwrap();
-    assert_eq!(reset, ["digest"]);
-    let before = rows(folder.path());
-    plan(&store, "2026-03-02T09:01:00Z").await;
+    // What waits would end with the pause.
+    Connection::open(folder.path().join("agentcron.db"))
+        .unwrap()
+        .execute(
+            "UPDATE runs SET phase = 'sending', act_at = NULL, sent_at = due_at WHERE phase = 'pending'",
+            [],
+        )
+        .unwrap();
+    change(&store, "2026-03-02T09:05:30Z", CronStateChange::Pause(None)).await;
+    plan(&store, "2026-03-02T09:09:00Z").await;
+    let missed =
+        "x3 agentcron was not running at that time; a later occurrence was caught up (catchup = \"latest\")";
+    let paused = "the cron was paused on request";
+    let before = [
+        "09:01 sending x1",
+        &format!("09:02 missed {missed}"),
+        "09:05 sending x1",
+        &format!("09:06 skipped x4 {paused}"),
+    ];
     assert_eq!(rows(folder.path()), before);
+    // Nothing is undone for a clock that was not set yet.
+    store.clock_set_back(at("1970-01-01T00:01:00Z"), SignedDuration::ZERO).await.unwrap();
+    assert_eq!(rows(folder.path()), before);
+    store.clock_set_back(at("2026-03-02T09:07:30Z"), SignedDuration::ZERO).await.unwrap();
+    assert_eq!(rows(folder.path())[3], format!("09:06 skipped x2 {paused}"));
+    store.clock_set_back(at("2026-03-02T09:03:30Z"), SignedDuration::ZERO).await.unwrap();
+    let missed = missed.replace("x3", "x2");
+    assert_eq!(
+        rows(folder.path()),
+        ["09:01 sending x1", &format!("09:02 missed {missed}"), "09:05 sending x1"]
+    );
+    // It is still paused, from now on, and 9:05 keeps its run.
+    plan(&store, "2026-03-02T09:06:00Z").await;
+    assert_eq!(rows(folder.path())[2..], [&format!("09:04 skipped x2 {paused}"), "09:05 sending x1"]);
+    change(&store, "2026-03-02T09:06:30Z", CronStateChange::Resume).await;
+    plan(&store, "2026-03-02T09:07:00Z").await;
+    assert_eq!(rows(folder.path())[4], "09:07 pending x1");
 }

@@ -66,3 +66,19 @@ async fn a_run_that_did_not_get_through_while_its_cron_changed_is_not_sent_as_it
         "{webhooks:?}"
     );
 }
+
+#[tokio::test]
+async fn a_run_that_waits_for_its_jitter_is_due_by_the_present_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open_store(folder.path(), Execution::Inline);
+    let jitter = |jitter: &str| vec![definition("digest", &format!(r#","jitter":"{jitter}""#))];
+    store.sync_file_crons(at("2026-03-02T08:30:00Z"), jitter("30m")).await.unwrap();
+    let now = at("2026-03-02T09:00:00Z");
+    store.plan_due(now, store.scheduled_crons().await.unwrap()).await.unwrap();
+    let limits = ClaimLimits { starts: 10, running_max: 10 };
+    assert_eq!(store.claim_runs(now, limits).await.unwrap().starts.len(), 0);
+    store.sync_file_crons(now, jitter("0s")).await.unwrap();
+    let starts = store.claim_runs(now, limits).await.unwrap().starts;
+    assert_eq!(starts.len(), 1);
+    assert_eq!((starts[0].run.due_at, starts[0].run.start_before), (now, at("2026-03-02T10:00:00Z")));
+}

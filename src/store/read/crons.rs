@@ -13,10 +13,12 @@ use crate::config::CronIdentity;
 use crate::domain::cron::{Cron, CronSource};
 use crate::domain::cron_state::CronState;
 use crate::domain::ids::{CronId, DefinitionId};
+use crate::domain::plan::Decided;
 use crate::domain::words::words;
 use crate::store::cron_entries::state_from_row;
 use crate::store::open::installation_id;
 use crate::store::rows::{parsed, time};
+use crate::store::set_back::decided;
 use crate::store::{StoreError, definitions};
 
 words!(
@@ -126,6 +128,11 @@ impl Reader {
             }
             Ok(crons)
         })
+    }
+
+    /// Returns the instants after `now` that have a record which stays: nothing will be decided about them again.
+    pub fn decided(&self, now: Timestamp) -> Result<Decided, StoreError> {
+        self.at_one_moment(|tx| decided(tx, None, now))
     }
 
     /// Returns the cron of this name or id with its definition, or `None` if there is none.

@@ -156,6 +156,26 @@ fn next_needs_neither_configuration_nor_daemon_for_a_schedule() {
 }
 
 #[test]
+fn next_reads_a_local_time_in_the_zone_asked_about() {
+    let from = ["--from", "2026-10-05 08:00", "-n", "1"];
+    let sydney = ["--schedule", "0 9 * * *", "--timezone", "Australia/Sydney"];
+    check_next(
+        &[&sydney[..], &from].concat(),
+        expect![[r#"
+            {"at":"2026-10-04T22:00:00Z","local":"2026-10-05T09:00:00+11:00","note":null}
+        "#]],
+    );
+    let daemon = quiet();
+    let from = ["--from", "2090-01-01 00:00", "-n", "1"];
+    // Midnight in Berlin is an hour before midnight in the tests' own zone, which is UTC.
+    let of_cron =
+        daemon.json(&[&["next", "new-year"][..], &["--from", "2089-12-31 23:59", "-n", "1"]].concat());
+    assert_eq!(of_cron[0]["local"], "2090-01-01T00:00:00+01:00");
+    let of_all = daemon.json(&[&["next"][..], &from].concat());
+    assert_eq!(of_all[0]["local"], "2091-01-01T00:00:00+01:00");
+}
+
+#[test]
 fn next_notes_what_a_clock_change_does() {
     check_next(
         &[
@@ -184,7 +204,7 @@ fn next_of_the_configuration_is_in_the_order_of_time() {
     assert_eq!(all[0]["local"], "2090-01-01T00:00:00+01:00");
     let none = daemon.run_command(&["next", "old-year"]);
     demand(&none, 0);
-    assert_eq!(stdout(&none), "nothing scheduled\n");
+    assert_eq!(stdout(&none), "nothing scheduled until the end of 2099, where calendars end\n");
     let unknown = daemon.run_command(&["next", "newyear"]);
     demand(&unknown, 2);
     assert!(stderr(&unknown).contains("did you mean `new-year`?"), "{}", stderr(&unknown));

@@ -8,7 +8,9 @@ mod network;
 mod oracle;
 mod random;
 mod receiver_down;
+mod set_back;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -157,6 +159,10 @@ struct Scenario<'a> {
     edits: Option<Random>,
     /// The versions of the crons' definitions, each with the instant from which the file had it.
     versions: Mutex<Vec<Timestamp>>,
+    /// Since when a daemon lives.
+    lives_since: Cell<Option<tokio::time::Instant>>,
+    /// Whether the clock is never set back.
+    clock_is_steady: bool,
 }
 
 impl<'a> Scenario<'a> {
@@ -174,8 +180,21 @@ impl<'a> Scenario<'a> {
         };
         let arrived = Arrived::default();
         let receivers = network.to(recording(&arrived));
-        let (edits, versions) = (None, Mutex::new(vec![start]));
-        Self { random, folder, crons, clock, network, server, receivers, arrived, edits, versions }
+        let (edits, versions) = (None, Mutex::new(vec![Timestamp::MIN]));
+        Self {
+            random,
+            folder,
+            crons,
+            clock,
+            network,
+            server,
+            receivers,
+            arrived,
+            edits,
+            versions,
+            lives_since: Cell::default(),
+            clock_is_steady: true,
+        }
     }
 
     /// Runs through crashes for about `length`, and then without faults until everything has ended.
@@ -186,12 +205,14 @@ impl<'a> Scenario<'a> {
             let crashed = CancellationToken::new();
             simulate_crash_after(1 + self.random.below(120), crashed.clone());
             let life = self.random.wait(Duration::from_secs(240));
+            self.lives_since.set(Some(tokio::time::Instant::now()));
             let died = tokio::select! {
                 biased;
                 () = crashed.cancelled() => true,
                 () = tokio::time::sleep(life) => self.random.percent(70),
                 result = self.daemon(CancellationToken::new()) => panic!("the daemon ended: {result:?}"),
             };
+            self.lives_since.set(None);
             crashes += u64::from(died);
             // What its tasks were doing ends here.
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -207,6 +228,7 @@ impl<'a> Scenario<'a> {
     /// Runs without faults until everything has ended.
     async fn live_in_calm(&self) {
         self.network.calm_down();
+        self.lives_since.set(Some(tokio::time::Instant::now()));
         simulate_crash_after(u64::MAX, CancellationToken::new());
         let stop = CancellationToken::new();
         let calm = async {

@@ -106,10 +106,15 @@ impl Daemon {
 
     /// Sends SIGTERM, as a service manager does. The daemon is still running when this returns; see `wait_for_exit`.
     pub(crate) fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
         let process_id = self.process_id().expect("the daemon runs");
+        let command = format!("kill -{name} {process_id}");
         // Every shell has a `kill`; not every machine has a program of that name.
-        let status = Command::new("sh").args(["-c", &format!("kill -TERM {process_id}")]).status().unwrap();
-        assert!(status.success(), "kill -TERM {process_id}: {status}");
+        let status = Command::new("sh").args(["-c", &command]).status().unwrap();
+        assert!(status.success(), "{command}: {status}");
     }
 
     /// Waits until the process ends, by itself or after `terminate`.

@@ -1,0 +1,167 @@
+//! What changes in the store when the wall clock was set back: what waits does not wait longer for it, and what lies
+//! ahead by the new clock is decided again unless a run stands for it.
+
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::{Row, Transaction, named_params};
+
+use super::definitions::Definitions;
+use super::rows::{millis, parsed, time, timestamp};
+use super::{Store, StoreError};
+use crate::domain::bounds::{CLOCK_EARLIEST, RANGE_WALK_MAX};
+use crate::domain::cron::Cron;
+use crate::domain::ids::{CronId, DefinitionId, RunId};
+use crate::domain::plan::Decided;
+
+/// A wait lasts exactly as long as it would have. A run that waits for its time in the calendar is bound to the clock, and
+/// so is every start deadline: a clock that goes back and then forward again must not cut one short.
+const SHIFTED: [&str; 3] = [
+    "UPDATE runs SET act_at = max(act_at + :step, :now) WHERE act_at > :now \
+     AND (phase IN ('unconfirmed', 'running') OR send_count > 0 OR trigger NOT IN ('schedule', 'catchup'))",
+    "UPDATE deliveries SET due_at = max(due_at + :step, :now) WHERE due_at > :now",
+    "UPDATE thread_deletions SET due_at = max(due_at + :step, :now) WHERE due_at > :now",
+];
+
+/// What has happened did not happen in the future.
+const CLAMPED: [&str; 6] = [
+    "UPDATE crons SET cursor = :now WHERE cursor > :now",
+    "UPDATE crons SET paused_at = :now WHERE paused_at > :now",
+    "UPDATE inactive_spans SET until = :now WHERE until > :now",
+    "UPDATE OR REPLACE inactive_spans SET since = :now WHERE since > :now",
+    "UPDATE runs SET sent_at = min(sent_at, :now), started_at = min(started_at, :now) \
+     WHERE phase IN ('sending', 'unconfirmed', 'running') AND (sent_at > :now OR started_at > :now)",
+    "UPDATE delivery_mode SET released_at = :now WHERE released_at > :now",
+];
+
+/// A record of occurrences that were missed, or skipped by a pause, an edit or a removal. One that lies ahead says nothing.
+pub(super) const NOTHING_RAN: &str = "(last_scheduled_for IS NOT NULL AND (status = 'missed' \
+     OR (status = 'skipped' AND reason_code IN ('paused', 'disabled', 'edited', 'removed'))))";
+
+/// The latest instant that was stored as the present. Only tables and indexes that stay small are read.
+const LAST_SIGN_OF_LIFE: &str = "SELECT max(at) FROM (SELECT max(cursor) AS at FROM crons \
+     UNION ALL SELECT max(updated_at) FROM crons UNION ALL SELECT max(paused_at) FROM crons \
+     UNION ALL SELECT max(max(since, coalesce(until, 0))) FROM inactive_spans UNION ALL SELECT max(at) FROM notices UNION ALL SELECT max(created_at) FROM deliveries \
+     UNION ALL SELECT max(coalesce(attempts.ended_at, attempts.started_at)) FROM deliveries \
+     JOIN attempts USING (delivery_id) WHERE due_at IS NOT NULL \
+     UNION ALL SELECT max(max(coalesce(sent_at, 0), coalesce(started_at, 0))) FROM runs \
+     WHERE phase IN ('sending', 'unconfirmed', 'running'))";
+
+impl Store {
+    /// Returns the latest instant that a daemon has stored as the present, or `None` if there is none.
+    pub async fn last_sign_of_life(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.read_for_loop(|tx| {
+            let latest: Option<i64> = tx.query_row(LAST_SIGN_OF_LIFE, [], |row| row.get(0))?;
+            latest.map(|at| timestamp(at, "at")).transpose()
+        })
+        .await
+    }
+
+    /// Returns the instants after `now` that have a record which stays.
+    pub async fn decided(&self, now: Timestamp) -> Result<Decided, StoreError> {
+        self.read_for_loop(move |tx| decided(tx, None, now)).await
+    }
+
+    /// Adapts the store to a clock that shows `now` and was set back by the negative `step`; zero if only cursors are
+    /// known to be ahead. Occurrences after `now` are decided about again, except those with a run, or that were
+    /// skipped for another reason than a pause.
+    ///
+    /// Nothing is decided again while the clock itself is implausible.
+    pub async fn clock_set_back(&self, now: Timestamp, step: SignedDuration) -> Result<(), StoreError> {
+        let step = i64::try_from(step.as_millis()).unwrap_or(0);
+        let cache = self.definitions.clone();
+        self.write(move |tx| {
+            for shift in SHIFTED {
+                tx.prepare_cached(shift)?.execute(named_params! { ":now": millis(now), ":step": step })?;
+            }
+            if now < CLOCK_EARLIEST {
+                return Ok(());
+            }
+            for clamp in CLAMPED {
+                tx.prepare_cached(clamp)?.execute(named_params! { ":now": millis(now) })?;
+            }
+            tx.execute(
+                &format!("DELETE FROM runs WHERE scheduled_for > ?1 AND {NOTHING_RAN}"),
+                [millis(now)],
+            )?;
+            for range in ranges_around(tx, now)? {
+                range.end_at(tx, &cache, now)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// Returns the instants of this cron, or of every cron, after `after` that have a record which stays.
+pub(super) fn decided(
+    tx: &Transaction<'_>,
+    cron_id: Option<CronId>,
+    after: Timestamp,
+) -> Result<Decided, StoreError> {
+    let of_cron = if cron_id.is_some() { "cron_id = ?2" } else { "cron_id IS NOT NULL AND ?2 IS NULL" };
+    let mut statement = tx.prepare_cached(&format!(
+        "SELECT cron_id, scheduled_for FROM runs WHERE scheduled_for > ?1 AND {of_cron} AND NOT {NOTHING_RAN}"
+    ))?;
+    let mut rows = statement.query((millis(after), cron_id.map(|cron_id| cron_id.to_string())))?;
+    let mut decided = Vec::new();
+    while let Some(row) = rows.next()? {
+        decided.push((parsed(row, "cron_id")?, time(row, "scheduled_for")?));
+    }
+    Ok(decided.into_iter().collect())
+}
+
+/// A record of a range of occurrences of which some lie after an instant.
+struct Range {
+    run_id: RunId,
+    cron_id: CronId,
+    cron_name: String,
+    definition_id: DefinitionId,
+    first: Timestamp,
+}
+
+fn ranges_around(tx: &Transaction<'_>, now: Timestamp) -> Result<Vec<Range>, StoreError> {
+    let mut statement = tx.prepare(&format!(
+        "SELECT run_id, cron_id, cron_name, definition_id, scheduled_for FROM runs \
+         WHERE scheduled_for <= ?1 AND last_scheduled_for > ?1 AND {NOTHING_RAN}"
+    ))?;
+    let mut rows = statement.query([millis(now)])?;
+    let mut ranges = Vec::new();
+    while let Some(row) = rows.next()? {
+        ranges.push(Range::from_row(row)?);
+    }
+    Ok(ranges)
+}
+
+impl Range {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            run_id: parsed(row, "run_id")?,
+            cron_id: parsed(row, "cron_id")?,
+            cron_name: row.get("cron_name")?,
+            definition_id: parsed(row, "definition_id")?,
+            first: time(row, "scheduled_for")?,
+        })
+    }
+
+    /// Takes the occurrences after `now` out of the record. A calendar that cannot be read, or not in a reasonable
+    /// time, leaves it as it is.
+    fn end_at(&self, tx: &Transaction<'_>, cache: &Definitions, now: Timestamp) -> Result<(), StoreError> {
+        let cron = match cache.get(tx, self.definition_id, &self.cron_name) {
+            Ok(cron) => Cron { enabled: true, ..(*cron).clone() },
+            Err(StoreError::BadRow(_) | StoreError::NotFound(_)) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let own = decided(tx, Some(self.cron_id), self.first)?;
+        let (mut count, mut last, mut walked) = (1_i64, self.first, 0);
+        while let Some(at) = own.next_within(&cron, last).filter(|at| *at <= now) {
+            (count, last, walked) = (count + 1, at, walked + 1);
+            if walked > RANGE_WALK_MAX {
+                return Ok(());
+            }
+        }
+        tx.prepare_cached(
+            "UPDATE runs SET occurrences = min(occurrences, ?2), last_scheduled_for = ?3 WHERE run_id = ?1",
+        )?
+        .execute((self.run_id.to_string(), count, millis(last)))?;
+        Ok(())
+    }
+}
