@@ -132,8 +132,10 @@ async fn prepare(world: &World, store: &Store) -> Result<Prepared, DaemonError> 
     }
     let report = store.sync_understood_crons(world.clock.now(), definitions, config.kept.clone()).await?;
     store.save_sections(config.saved.clone()).await?;
-    let notice = mistakes::describe(config, config, &report.kept);
-    mistakes::report(store, world.clock.now(), mistakes::PARTLY, notice).await?;
+    match mistakes::describe(config, config, &report.kept) {
+        None => store.notice(world.clock.now(), NoticeKind::Configuration, None).await?,
+        notice => mistakes::report(store, world.clock.now(), mistakes::PARTLY, notice).await?,
+    }
     tracing::info!(
         crons = config.crons.len() + report.kept.len(),
         added = report.added,

@@ -11,12 +11,12 @@ use super::terminal::{
     Failure, LogFormat, Session, backend_relay, backend_transport, demand_file, in_force, receiver_transport,
     start_log,
 };
-use crate::config::{self, Config, ConfigErrors, Environment, Loss};
+use crate::config::{self, Config, ConfigErrors, Environment, Loss, WebhooksConfig};
 use crate::daemon::{self, World};
 use crate::domain::ids::InstallationId;
 use crate::signals::{self, Stop};
 use crate::store::Execution;
-use crate::transport::{Dialer, Transport};
+use crate::transport::{Dialer, Relay, Transport};
 
 /// Why no run is sent while there is no telling where the agent server is.
 const UNKNOWN_BACKEND: &str =
@@ -30,13 +30,17 @@ At the first signal the daemon finishes the work in progress within
 configuration files, which are also reloaded whenever they are saved. Under
 systemd use Type=notify.
 
+A mistake in the configuration stops only what it must: what is not understood
+goes on as the database has it from before, and `agentcron status` says so.
+Without a database the daemon refuses any mistake at a terminal.
+
 Examples:
   agentcron run --config ./agentcron.toml
   AGENTCRON_LOG=agentcron=debug agentcron run
 
 Exit codes:
   0    stopped as requested
-  2    wrong configuration
+  2    wrong usage, or a configuration with nothing to go on with
   3    store error
   4    another daemon has the database
   130  stopped at once by a second signal")]
@@ -56,18 +60,14 @@ pub(super) fn run(run: &Run, session: &mut Session) -> Result<(), Failure> {
     let config = config_in_force(session)?;
     let reload =
         signals::hangups().map_err(|error| Failure::Failed(format!("cannot listen for SIGHUP: {error}")))?;
-    let knows_backend = !config.unknown.contains(&Loss::Backend);
+    let (backend, relay) = ways_to_backend(&config);
     let world = World {
         socket: Some(config.socket_path(&session.environment)),
         listen: config.http.listen,
-        relay: if knows_backend { Some(backend_relay(&config.backend)?) } else { None },
+        relay,
         reload: Some(reload),
-        backend: if knows_backend {
-            backend_transport(&config.backend)?
-        } else {
-            Transport::refusing(UNKNOWN_BACKEND)
-        },
-        receivers: receiver_transport(&config.webhooks, Dialer::of_system())?,
+        backend,
+        receivers: way_to_receivers(&config.webhooks)?,
         config,
         environment: session.environment.clone(),
         clock: session.clock.clone(),
@@ -103,6 +103,29 @@ fn config_in_force(session: &mut Session) -> Result<Config, Failure> {
         return Err(Failure::Config(ConfigErrors(loaded.mistakes)));
     };
     in_force(loaded, store, &environment)
+}
+
+/// Returns how the agent server is reached. If it cannot be, the rest of the daemon runs, and each run has the reason.
+fn ways_to_backend(config: &Config) -> (Transport, Option<Relay>) {
+    let none = |reason: String| (Transport::refusing(reason), None);
+    if config.unknown.contains(&Loss::Backend) {
+        return none(UNKNOWN_BACKEND.to_owned());
+    }
+    let transport = backend_transport(&config.backend);
+    let both = transport.and_then(|transport| Ok((transport, Some(backend_relay(&config.backend)?))));
+    both.unwrap_or_else(|failure| {
+        tracing::error!(%failure, "agent server not reachable");
+        none(failure.to_string())
+    })
+}
+
+/// Returns how receivers are reached. Without the certificates in `ca_file`, fewer receivers are trusted.
+fn way_to_receivers(webhooks: &WebhooksConfig) -> Result<Transport, Failure> {
+    receiver_transport(webhooks, Dialer::of_system()).or_else(|failure| {
+        tracing::error!(%failure, "certificates for receivers not used");
+        let without = WebhooksConfig { ca_file: None, ..webhooks.clone() };
+        receiver_transport(&without, Dialer::of_system())
+    })
 }
 
 async fn serve(world: World, stop: &Stop) -> Result<(), Failure> {

@@ -6,13 +6,14 @@ use std::path::PathBuf;
 
 use super::certificates::read_certificates;
 use super::environment::Environment;
-use super::errors::{ConfigError, listed};
+use super::errors::{ConfigError, listed, quoted};
 use super::last_good::LastGood;
 use super::load::Loaded;
 use super::loss::{KeptCron, KeptCrons, Loss};
 use super::settings::{Config, HttpConfig};
 use super::unit_places::default_store;
 use super::webhooks::webhooks_by_default;
+use crate::domain::printable::on_one_line;
 
 impl Loaded {
     /// Returns where the database is. If `[store]` is not understood, that is the path that it names all the same, or a
@@ -131,7 +132,36 @@ impl Config {
         consequences
     }
 
+    /// Returns what a daemon does without what is lost, as a sentence without its full stop.
     fn consequence(&self, loss: &Loss, kept: &[KeptCron]) -> String {
-        loss.consequence(!self.unknown.contains(loss), kept)
+        let is_known = !self.unknown.contains(loss);
+        let or = |known: &str, unknown: &str| if is_known { known.to_owned() } else { unknown.to_owned() };
+        let going_on = kept.iter().filter(|cron| loss.concerns(cron)).count();
+        match loss {
+            Loss::Http => or(
+                "webhooks are held; port, keys and origins stay as they were",
+                "webhooks are held; no port is open",
+            ),
+            Loss::Webhooks => "webhooks are held".to_owned(),
+            Loss::Backend => or("[backend] stays as it was", "no run is sent"),
+            Loss::Store => "the store stays where it is".to_owned(),
+            Loss::ShutdownGrace => or("shutdown_grace stays as it was", "shutdown_grace has its default"),
+            Loss::Cron(name) if going_on > 0 => format!("cron {} goes on as it was", quoted(name)),
+            Loss::Cron(name) => format!("cron {} does not fire", quoted(name)),
+            Loss::WebhookOf(Some(name)) => {
+                format!("cron {} fires; its webhook waits for the value", quoted(name))
+            }
+            Loss::WebhookOf(None) => "crons fire; their webhook waits for the value".to_owned(),
+            Loss::Crons if going_on == 0 => "no cron of the files fires".to_owned(),
+            Loss::File(file) if going_on == 0 => {
+                let file = on_one_line(&file.display().to_string());
+                format!("only those crons of {file} fire that are understood")
+            }
+            Loss::Crons | Loss::Includes | Loss::File(_) => match going_on {
+                0 => "crons of other files do not fire".to_owned(),
+                1 => "1 cron goes on as it was".to_owned(),
+                count => format!("{count} crons go on as they were"),
+            },
+        }
     }
 }

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::environment::Environment;
 use super::errors::{Complaint, ConfigError, Position, Report, escaped, quoted_key};
 use super::headers::{ENV_PREFIX_DEFAULT, server_webhook_complaint, value};
+use super::nearest::nearest;
 use super::placeholders::{AllowedNames, check_text, missing, no_value};
 use super::section::Section;
 use super::section_reader::SectionReader;
@@ -78,12 +80,31 @@ pub(super) fn read(
         }
     };
     match serde_json::from_str(&source.text) {
-        Ok(written) => validate(&source, written, reader.environment, reader.report),
+        Ok(written) => {
+            for key in misspelt_switches(&source.text) {
+                let message = format!("{} may be meant to be http.disable_webhooks", quoted_key(&key));
+                reader.report.file_error(&source.file, message);
+            }
+            validate(&source, written, reader.environment, reader.report)
+        }
         Err(error) => {
             reader.report.error(json_error(&path, &error));
             ServerSettings::default()
         }
     }
+}
+
+/// Returns the keys that are nearly the switch of all webhooks, or are that switch in the wrong place. Other unknown keys
+/// are the server's business.
+fn misspelt_switches(text: &str) -> Vec<String> {
+    const SWITCH: &str = "disable_webhooks";
+    let whole: Value = serde_json::from_str(text).unwrap_or_default();
+    let places = [(&whole, false), (&whole["http"], true), (&whole["webhooks"], false)];
+    let keys = places.into_iter().flat_map(|(place, is_right)| {
+        let keys = place.as_object().into_iter().flat_map(Map::keys);
+        keys.filter(move |key| nearest(key, [SWITCH]).is_some() && !(is_right && *key == SWITCH))
+    });
+    keys.cloned().collect()
 }
 
 fn json_error(path: &Path, error: &serde_json::Error) -> ConfigError {

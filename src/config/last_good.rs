@@ -11,13 +11,13 @@ use super::environment::Environment;
 use super::errors::Report;
 use super::http;
 use super::langgraph_json::ServerSettings;
-use super::load::{RawTopLevel, top_level};
 use super::loss::Loss;
 use super::section::Section;
 use super::section_reader::SectionReader;
 use super::sections;
-use super::settings::{BackendConfig, Config, HttpConfig, StoreConfig, WebhooksConfig};
+use super::settings::{BackendConfig, Config, HttpConfig, SavedSection, StoreConfig, WebhooksConfig};
 use super::source_file::SourceFile;
+use super::top_level::{RawTopLevel, top_level};
 use super::webhooks;
 use crate::domain::template;
 
@@ -30,9 +30,6 @@ const SECTIONS: [(&str, &str); 5] = [
     ("http", "[http]\nlisten = \"off\"\n"),
     ("webhooks", ""),
 ];
-
-/// A section as it is saved: its name, and its text in TOML; `None` if that would hold a secret.
-pub type SavedSection = (&'static str, Option<String>);
 
 /// The sections of the main file that are understood.
 #[derive(Clone, Debug, Default)]

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Deserialize;
-use toml::de::DeValue;
 
 use super::crons::validate_crons;
 use super::document::TomlDocument;
@@ -15,24 +14,16 @@ use super::errors::{Complaint, ConfigError, ConfigErrors, Report};
 use super::fields::OneOrMany;
 use super::include;
 use super::langgraph_json;
-use super::last_good::{LastGood, SavedSection, Settings, saved};
+use super::last_good::{LastGood, Settings, saved};
 use super::limits::FILES_MAX;
 use super::loss::Loss;
-use super::nearest::nearest;
 use super::places::named;
 use super::reference;
 use super::section::Section;
 use super::section_reader::SectionReader;
-use super::settings::{Config, CronDefinition, Sources};
+use super::settings::{Config, CronDefinition, SavedSection, Sources};
 use super::source_file::SourceFile;
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawTopLevel {
-    pub(super) include: Option<OneOrMany>,
-    pub(super) langgraph_json: Option<String>,
-    pub(super) shutdown_grace: Option<String>,
-}
+use super::top_level::top_level;
 
 /// Included files hold crons and nothing else.
 #[derive(Default, Deserialize)]
@@ -160,36 +151,6 @@ fn warn_about_clients(main: &TomlDocument<'_>, settings: &Settings, report: &mut
     }
 }
 
-/// Reads the keys at the top of the main file.
-pub(super) fn top_level(root: &Section<'_>, report: &mut Report) -> RawTopLevel {
-    let before = |name: &str, value: &DeValue<'_>, report: &mut Report| {
-        let known = Loss::of_key(name).filter(|_| reference::TOP_LEVEL.key(name).is_some());
-        report.about(known.map_or_else(|| losses_of_unknown(root, name, value), |loss| vec![loss]));
-    };
-    root.read_each(&reference::TOP_LEVEL, top_level_advice, report, before)
-}
-
-/// Returns what may be meant by a key at the top of the main file that does not belong there. A table may be any of those
-/// that are absent, and had perhaps a cron in it; anything else may be a key of any table.
-fn losses_of_unknown(root: &Section<'_>, name: &str, value: &DeValue<'_>) -> Vec<Loss> {
-    use reference::{BACKEND, CRON, HTTP, STORE, WEBHOOKS};
-    let tables = [
-        ("http", &HTTP),
-        ("webhooks", &WEBHOOKS),
-        ("backend", &BACKEND),
-        ("store", &STORE),
-        ("defaults", &CRON),
-    ];
-    let is_table = value.as_table().is_some();
-    let may_be = tables.iter().filter(|(table, reference)| match is_table {
-        true if *table == "defaults" => nearest(name, [*table]).is_some(),
-        true => !root.has(table),
-        false => nearest(name, reference.names()).is_some(),
-    });
-    let file = is_table.then(|| Loss::File(Arc::clone(&root.document.source.file)));
-    may_be.filter_map(|(table, _)| Loss::of_key(table)).chain(file).collect()
-}
-
 fn read(path: &Path, report: &mut Report) -> Option<SourceFile> {
     SourceFile::read(path).map_err(|message| report.file_error(&path.into(), message)).ok()
 }
@@ -228,15 +189,6 @@ fn read_included(
         read(path, report)
     };
     paths.iter().filter_map(&mut read_one).collect()
-}
-
-fn top_level_advice(key: &str) -> Option<&'static str> {
-    match key {
-        "crons" => Some("write [cron.NAME]"),
-        "url" | "api_key" => Some("it belongs under [backend]"),
-        "schedule" | "assistant_id" | "timezone" => Some("it belongs under [cron.NAME] or [defaults]"),
-        _ => None,
-    }
 }
 
 fn included_file_advice(key: &str) -> Option<&'static str> {

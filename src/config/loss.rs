@@ -3,8 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::errors::quoted;
-
 /// A part of the configuration that a mistake makes unknown.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Loss {
@@ -48,7 +46,7 @@ impl Loss {
     /// Returns what is lost with the main file as a whole.
     pub(super) fn of_main_file() -> Vec<Self> {
         let sections = [Self::Http, Self::Webhooks, Self::Backend, Self::Store, Self::ShutdownGrace];
-        sections.into_iter().chain([Self::Crons, Self::Includes]).collect()
+        sections.into_iter().chain([Self::Crons]).collect()
     }
 }
 
@@ -106,45 +104,13 @@ impl KeptCrons {
 
 impl Loss {
     /// Returns whether the cron may be among what is lost.
-    fn concerns(&self, cron: &KeptCron) -> bool {
+    pub(super) fn concerns(&self, cron: &KeptCron) -> bool {
         match self {
             Self::Crons | Self::Includes => true,
             Self::File(file) => cron.was_in(file),
             Self::Cron(name) => *name == cron.name,
             Self::Http | Self::Webhooks | Self::Backend | Self::Store => false,
             Self::ShutdownGrace | Self::WebhookOf(_) => false,
-        }
-    }
-
-    /// Returns what a daemon does without it, as a sentence without its full stop. `is_known` says whether there is a
-    /// last good version of a section; `kept` are the crons that go on.
-    pub(super) fn consequence(&self, is_known: bool, kept: &[KeptCron]) -> String {
-        let or = |known: &str, unknown: &str| if is_known { known.to_owned() } else { unknown.to_owned() };
-        let going_on = kept.iter().filter(|cron| self.concerns(cron)).count();
-        match self {
-            Self::Http => or(
-                "webhooks are held; port, keys and origins stay as they were",
-                "webhooks are held; no port is open",
-            ),
-            Self::Webhooks => "webhooks are held".to_owned(),
-            Self::Backend => or("[backend] stays as it was", "no run is sent"),
-            Self::Store => "the store stays where it is".to_owned(),
-            Self::ShutdownGrace => or("shutdown_grace stays as it was", "shutdown_grace has its default"),
-            Self::Cron(name) if going_on > 0 => format!("cron {} goes on as it was", quoted(name)),
-            Self::Cron(name) => format!("cron {} does not fire", quoted(name)),
-            Self::WebhookOf(Some(name)) => {
-                format!("cron {} fires; its webhook waits for the value", quoted(name))
-            }
-            Self::WebhookOf(None) => "crons fire; their webhook waits for the value".to_owned(),
-            Self::Crons if going_on == 0 => "no cron of the files fires".to_owned(),
-            Self::File(file) if going_on == 0 => {
-                format!("only those crons of {} fire that are understood", file.display())
-            }
-            Self::Crons | Self::Includes | Self::File(_) => match going_on {
-                0 => "crons of other files do not fire".to_owned(),
-                1 => "1 cron goes on as it was".to_owned(),
-                count => format!("{count} crons go on as they were"),
-            },
         }
     }
 }

@@ -35,6 +35,7 @@ mod sections;
 mod settings;
 mod source_file;
 mod starter;
+mod top_level;
 mod type_check;
 mod unit_places;
 mod validate_cron;
@@ -47,7 +48,7 @@ pub use credentials::Credentials;
 pub use environment::{Environment, LookupError};
 pub use errors::{ConfigError, ConfigErrors, Position};
 pub use fields::{CronFields, OneOrMany};
-pub use last_good::{LastGood, SavedSection};
+pub use last_good::LastGood;
 pub use limits::FILE_BYTES_MAX;
 pub use live::{Live, LiveWriter, live};
 pub use load::{Loaded, load, load_partly};
@@ -58,8 +59,8 @@ pub use reference::{DefaultValue, KeyNames, KeyReference, Secrecy, SectionRefere
 pub use regular_file::{Links, demand_regular, open_regular, read_regular};
 pub use secret::Secret;
 pub use settings::{
-    ApiKey, BackendConfig, Config, CronDefinition, HttpConfig, SourceLocation, Sources, StoreConfig,
-    WebhooksConfig,
+    ApiKey, BackendConfig, Config, CronDefinition, HttpConfig, SavedSection, SourceLocation, Sources,
+    StoreConfig, WebhooksConfig,
 };
 pub use starter::STARTER_FILES;
 pub use unit_places::default_store;

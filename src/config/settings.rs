@@ -15,7 +15,6 @@ use super::environment::Environment;
 use super::errors::ConfigError;
 use super::fields::CronFields;
 use super::include;
-use super::last_good::SavedSection;
 use super::loss::{KeptCrons, Loss};
 use super::secret::Secret;
 use super::unit_places::default_socket;
@@ -25,6 +24,9 @@ use crate::domain::ids::{CronId, InstallationId, ThreadId};
 use crate::domain::origin::OriginPattern;
 use crate::domain::signing::SigningKey;
 use crate::domain::url_policy::UrlPolicy;
+
+/// A section as it is saved: its name, and its text in TOML; `None` if that would hold a secret.
+pub type SavedSection = (&'static str, Option<String>);
 
 /// The settings of all files together. `Debug` shows no secret.
 #[derive(Clone, Debug)]

@@ -171,7 +171,7 @@ async fn stable(mut before: FilesOnDisk, sources: &Arc<Sources>) -> FilesOnDisk 
 /// Reads the files on another thread, because that takes a moment and must not delay the runs.
 async fn load(reload: &Reload) -> Loaded {
     let (path, environment) = (reload.config.path.clone(), reload.environment.clone());
-    elsewhere(move || config::load_partly(&path, &environment)).await
+    elsewhere(move || config::load_partly(&path, &environment).with_certificates()).await
 }
 
 async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {

@@ -165,8 +165,11 @@ impl Transport {
     }
 
     /// Returns a transport that sends nothing, for this reason.
-    pub fn refusing(reason: &'static str) -> Self {
-        Self::function(move |_| Box::pin(async move { Err(TransportError::NotSent(reason.to_owned())) }))
+    pub fn refusing(reason: String) -> Self {
+        Self::function(move |_| {
+            let error = TransportError::NotSent(reason.clone());
+            Box::pin(async move { Err(error) })
+        })
     }
 
     /// Sends one request and waits for the head of the response. It never retries, and the caller bounds the
