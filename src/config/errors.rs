@@ -172,7 +172,7 @@ impl Report {
     }
 
     /// Returns every mistake in the order of the files, and the warnings. A mistake in `[defaults]` is found again in
-    /// every cron, but is reported once.
+    /// every cron, but is reported once, as one that takes away all of them.
     pub(super) fn finish(mut self) -> (Vec<ConfigError>, Vec<ConfigError>) {
         let location = |error: &ConfigError| (error.file.clone(), error.position, error.message.clone());
         self.errors.sort_by_cached_key(location);
@@ -186,6 +186,9 @@ impl Report {
         for error in &mut self.errors {
             error.losses.sort();
             error.losses.dedup();
+            if error.losses.contains(&Loss::Crons) {
+                error.losses.retain(|loss| !matches!(loss, Loss::Cron(_)));
+            }
         }
         self.warnings.dedup();
         (self.errors, self.warnings)
