@@ -22,9 +22,9 @@ impl Loaded {
         if let Some(store) = &self.settings.store {
             return Some(store.path.clone());
         }
-        let named = self.named_store.clone();
-        let trusted = named.filter(|path| self.partial.store.is_some() || path.exists());
-        trusted.or_else(|| Some(default_store(environment)).filter(|path| path.exists()))
+        let is_whole = self.named_store.is_some() && self.partial.store.is_some();
+        let path = self.named_store.clone().unwrap_or_else(|| default_store(environment));
+        (is_whole || path.exists()).then_some(path)
     }
 
     /// Returns the same without a section whose `ca_file` holds no certificates. Only a daemon has to read them.
