@@ -5,6 +5,7 @@ mod files;
 mod mistakes;
 mod reload;
 mod restart;
+mod status_line;
 #[cfg_attr(not(target_os = "linux"), path = "daemon/watch_nothing.rs")]
 mod watch;
 
@@ -22,15 +23,17 @@ use crate::api::{self, AccessRules, AgentServer, Api, Gateway, HeldBodies, Liste
 use crate::backend::AgentClient;
 use crate::clock::Clock;
 use crate::config::{self, Config, CronDefinition, Environment, KeptCron, Loss};
-use crate::domain::bounds::ACCEPT_QUEUE;
+use crate::domain::bounds::{ACCEPT_QUEUE, STOP_RECORDED_WITHIN};
 use crate::domain::ids::InstallationId;
+use crate::engine::backend_watch::{self, BackendWatch};
 use crate::engine::courier::{self, Courier, OriginLimiter};
 use crate::engine::janitor::{self, Janitor};
 use crate::engine::maintenance::{self, Maintenance};
+use crate::engine::outages::{self, Outages};
 use crate::engine::runner::{self, Runner, RunnerSettings};
 use crate::engine::scheduler::{self, NextWake, Scheduler};
 use crate::engine::{Denials, Health, Wakes};
-use crate::store::{self, Execution, NewDefinition, NewNotice, NoticeKind, Store, StoreError};
+use crate::store::{self, Execution, FormerDaemon, NewDefinition, NewNotice, NoticeKind, Store, StoreError};
 use crate::transport::{Relay, Transport};
 use crate::webhook::{LiveSettings, Sender, WebhookSettings};
 
@@ -57,6 +60,8 @@ pub struct World {
     /// Notified when the files must be read again; the daemon also watches them. With `None` it reads them at
     /// its start only.
     pub reload: Option<Arc<Notify>>,
+    /// Shows a line about the state of the daemon to whoever manages it; `None` if nobody does.
+    pub show_status: Option<fn(&str)>,
 }
 
 /// Why a daemon ended that was not asked to stop.
@@ -84,15 +89,18 @@ type Loops = JoinSet<(&'static str, Result<(), StoreError>)>;
 /// See [`DaemonError`]. The service manager starts the daemon again, which then reads the truth from the
 /// store.
 pub async fn serve(world: World, ready: impl FnOnce(), stop: CancellationToken) -> Result<(), DaemonError> {
-    let store = Store::open(&world.config.store.path, world.execution, world.new_installation)?;
+    let store = {
+        let (path, clock) = (&world.config.store.path, world.clock.clone());
+        Store::open(path, world.execution, world.new_installation, clock)?
+    };
     let prepared = tokio::select! {
         biased;
         // A full disk may make this wait; nothing is in flight yet that would have to be finished.
         () = stop.cancelled() => return Ok(()),
         prepared = prepare(&world, &store) => prepared?,
     };
-    let grace = world.config.shutdown_grace;
-    let mut loops = spawn(world, store, prepared, &stop);
+    let (grace, clock) = (world.config.shutdown_grace, world.clock.clone());
+    let mut loops = spawn(world, store.clone(), prepared, &stop);
     ready();
     let ended = tokio::select! {
         biased;
@@ -105,7 +113,12 @@ pub async fn serve(world: World, ready: impl FnOnce(), stop: CancellationToken) 
         drain(&mut loops, grace).await?;
         return result;
     }
-    drain(&mut loops, grace).await
+    drain(&mut loops, grace).await?;
+    // A disk that is full now must not keep the daemon from ending.
+    match tokio::time::timeout(STOP_RECORDED_WITHIN, store.record_stop(clock.now())).await {
+        Ok(recorded) => Ok(recorded?),
+        Err(_) => Ok(()),
+    }
 }
 
 /// What is ready before the loops begin.
@@ -119,8 +132,11 @@ struct Prepared {
 /// Brings the store up to date with the configuration, and listens on the port if there is one.
 async fn prepare(world: &World, store: &Store) -> Result<Prepared, DaemonError> {
     let config = &world.config;
-    store.record_daemon().await?;
-    scheduler::find_step_while_down(store, &world.clock).await?;
+    let former = store.record_daemon(world.clock.now()).await?;
+    scheduler::find_step_while_down(store, &world.clock, former).await?;
+    if let Some(FormerDaemon { seen_at, was_stopped: false }) = former {
+        tracing::warn!(%seen_at, "the former daemon was not stopped: it was killed or crashed, or the machine lost power");
+    }
     let definitions = definitions(&config.crons, store.installation_id())?;
     store.notice(world.clock.now(), NoticeKind::StoreCopy, None).await?;
     store.hold_for_mistakes(config.holds_webhooks().then(|| world.clock.now())).await?;
@@ -132,10 +148,8 @@ async fn prepare(world: &World, store: &Store) -> Result<Prepared, DaemonError> 
     }
     let report = store.sync_understood_crons(world.clock.now(), definitions, config.kept.clone()).await?;
     store.save_sections(config.saved.clone()).await?;
-    match mistakes::describe(config, config, &report.kept) {
-        None => store.notice(world.clock.now(), NoticeKind::Configuration, None).await?,
-        notice => mistakes::report(store, world.clock.now(), mistakes::PARTLY, notice).await?,
-    }
+    let notice = mistakes::describe(config, config, &report.kept);
+    mistakes::report(store, world.clock.now(), mistakes::PARTLY, notice).await?;
     tracing::info!(
         crons = config.crons.len() + report.kept.len(),
         added = report.added,
@@ -195,9 +209,13 @@ fn spawn(world: World, store: Store, prepared: Prepared, stop: &CancellationToke
         to_finish: TaskTracker::new(),
         held_bodies: HeldBodies::default(),
     };
-    let World { config, environment, clock, socket, relay, reload, .. } = world;
-    let listeners = Listeners { socket: socket.and_then(|path| bind_socket(&path)), network };
+    let World { config, environment, clock, socket, relay, reload, show_status, .. } = world;
     let mut loops = Loops::new();
+    if let Some(show) = show_status {
+        let (store, clock, health, stop) = (store.clone(), clock.clone(), engine.health(), stop.clone());
+        loops.spawn(async move { ("status line", status_line::run(store, clock, health, show, stop).await) });
+    }
+    let listeners = Listeners { socket: socket.and_then(|path| bind_socket(&path)), network };
     if listeners.socket.is_some() || listeners.network.is_some() {
         let gateway = gateway(api, relay, &config);
         let stop = stop.clone();
@@ -220,6 +238,9 @@ struct Engine {
     courier: Courier,
     janitor: Janitor,
     maintenance: Maintenance,
+    backend_watch: BackendWatch,
+    outages: Outages,
+    store: Store,
 }
 
 impl Engine {
@@ -232,6 +253,7 @@ impl Engine {
         stop: &CancellationToken,
     ) -> Self {
         let (store, clock, wakes) = (|| store.clone(), || world.clock.clone(), || wakes.clone());
+        let outages = Outages::default();
         let runner = Runner::new(
             store(),
             client.clone(),
@@ -254,6 +276,14 @@ impl Engine {
             wakes: wakes(),
             webhooks: webhooks.clone(),
             origins: OriginLimiter::default(),
+            outages: outages.clone(),
+        };
+        let backend_watch = BackendWatch {
+            backend: client.clone(),
+            clock: clock(),
+            wakes: wakes(),
+            breaker: runner.backend_breaker(),
+            outages: outages.clone(),
         };
         Self {
             scheduler: Scheduler {
@@ -272,6 +302,9 @@ impl Engine {
                 denials: Denials::default(),
             },
             maintenance: Maintenance { store: store(), clock: clock() },
+            backend_watch,
+            outages,
+            store: store(),
         }
     }
 
@@ -280,11 +313,18 @@ impl Engine {
             backend_breaker: self.runner.backend_breaker(),
             next_wake: self.scheduler.next_wake.clone(),
             origins: self.courier.origins.clone(),
+            outages: self.outages.clone(),
         }
     }
 
     fn spawn(self, loops: &mut Loops, stop: &CancellationToken) {
-        let Self { scheduler, runner, courier, janitor, maintenance } = self;
+        let Self { scheduler, runner, courier, janitor, maintenance, backend_watch, outages, store } = self;
+        let clock = scheduler.clock.clone();
+        let (watch_stop, outages_stop) = (stop.clone(), stop.clone());
+        loops.spawn(async move {
+            ("watch of the agent server", backend_watch::run(backend_watch, watch_stop).await)
+        });
+        loops.spawn(async move { ("outages", outages::run(outages, store, clock, outages_stop).await) });
         let scheduler_stop = stop.clone();
         loops.spawn(async move { ("scheduler", scheduler::run(scheduler, scheduler_stop).await) });
         loops.spawn(async move { ("runner", runner::run(runner).await) });

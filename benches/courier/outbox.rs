@@ -84,6 +84,7 @@ impl Outbox {
             &database(folder.path()),
             Execution::WriterThread,
             agentcron::domain::ids::InstallationId::default(),
+            agentcron::clock::Clock::system(),
         )?);
         let connection = Connection::open(database(folder.path()))?;
         connection.execute_batch("PRAGMA foreign_keys = OFF; BEGIN")?;
@@ -165,11 +166,13 @@ impl Outbox {
                 &database(self.folder.path()),
                 Execution::WriterThread,
                 agentcron::domain::ids::InstallationId::default(),
+                agentcron::clock::Clock::system(),
             )?,
             sender: Sender::new(transport, environment, clock.clone(), config.webhooks),
             clock,
             wakes: Wakes::default(),
             webhooks,
+            outages: agentcron::engine::outages::Outages::default(),
             origins: OriginLimiter::default(),
         })
     }

@@ -120,7 +120,7 @@ fn counters(text: &mut Exposition, api: &Api) {
     );
     text.histogram(
         "agentcron_run_duration_seconds",
-        "Time from when the agent server accepted a run until agentcron learnt that it had ended.",
+        "How long runs took, by the agent server's account or, if it gives none, until agentcron learnt of their end.",
         &counts.run_time.snapshot(),
     );
     let mut deliveries =
@@ -187,7 +187,7 @@ fn store_gauges(text: &mut Exposition, measures: &Measures, now: Timestamp) {
 
 fn loop_gauges(text: &mut Exposition, api: &Api) {
     let takes_runs = api.health.backend_breaker.trouble().is_none();
-    text.gauge("agentcron_backend_up", "1 if the agent server accepted the last run that it was sent.")
+    text.gauge("agentcron_backend_up", "1 if the agent server is there and takes runs, as far as is known.")
         .plain(f64::from(u8::from(takes_runs)));
     text.gauge("agentcron_receivers_circuit_open", "Receivers whose circuit breaker is open.")
         .plain(as_float(u64::try_from(api.health.origins.open_breakers()).unwrap_or(u64::MAX)));

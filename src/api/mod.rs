@@ -26,6 +26,7 @@ use std::net::SocketAddr;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::any;
+use jiff::Timestamp;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -37,6 +38,7 @@ use crate::config::Live;
 use crate::domain::bounds::{
     API_BODY_BYTES_MAX, HTTP_CONNECTIONS_MAX, HTTP_STRANGERS_MAX, SOCKET_CONNECTIONS_MAX,
 };
+use crate::domain::outage::{self, Away, Outage};
 use crate::engine::{Health, Wakes};
 use crate::store::{Store, StoreError};
 use crate::webhook::LiveSettings;
@@ -69,6 +71,28 @@ pub struct Api {
     pub to_finish: TaskTracker,
     /// The bodies of requests in memory.
     pub held_bodies: HeldBodies,
+}
+
+impl Api {
+    /// Returns the outages that last, also if they cannot be stored.
+    fn lasting_outages(&self) -> Vec<Outage> {
+        let disk = self.store.trouble().map(|(since, why)| Outage {
+            what: Away::Disk,
+            subject: String::new(),
+            since,
+            until: None,
+            why,
+        });
+        self.health.outages.lasting().into_iter().chain(disk).collect()
+    }
+
+    /// Returns the outages that had not ended before `since`, the latest first.
+    async fn outages_since(&self, since: Timestamp) -> Result<Vec<Outage>, StoreError> {
+        let lasting = self.lasting_outages();
+        let mut outages = self.store.read(move |reader| reader.outages(since)).await?;
+        outage::merge(&mut outages, lasting);
+        Ok(outages)
+    }
 }
 
 /// The sockets that requests come in on; one that could not be opened is `None`.

@@ -3,16 +3,22 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
+use humantime::format_duration;
 use serde_json::Value;
+use tokio::time::Instant;
 use url::Url;
 
 use super::answer::{self, Answer};
 use super::call_error::CallError;
+use super::contact::Contact;
 use crate::config::Credentials;
 use crate::domain::bounds::ANSWER_BYTES_MAX;
 use crate::domain::secrets::Secrets;
 use crate::transport::{BodyStream, Transport, TransportError, read_body};
+
+/// Where agent servers say that they are well. One without this path is well too if it says so.
+const HEALTH_PATH: &str = "/ok";
 
 /// A client of one agent server. It is cheap to clone.
 #[derive(Clone, Debug)]
@@ -23,12 +29,14 @@ pub struct AgentClient {
     request_timeout: Duration,
     /// The secrets that answers may quote; they are redacted from error texts.
     secrets: Secrets,
+    contact: Contact,
 }
 
 impl AgentClient {
     pub fn new(transport: Transport, base: Url, credentials: Credentials, request_timeout: Duration) -> Self {
         let secrets = credentials.secrets().clone();
-        Self { transport, base, credentials, request_timeout, secrets }
+        let contact = Contact::default();
+        Self { transport, base, credentials, request_timeout, secrets, contact }
     }
 
     /// Returns a client that also redacts these secrets, which were filled into a run's request, from error
@@ -74,14 +82,39 @@ impl AgentClient {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Response<BodyStream>, TransportError> {
+        self.open_within(self.request_timeout, method, path, body).await
+    }
+
+    async fn open_within(
+        &self,
+        within: Duration,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Response<BodyStream>, TransportError> {
         let request = self.request(method, path, body)?;
-        match tokio::time::timeout(self.request_timeout, self.transport.send(request)).await {
-            Ok(result) => result,
-            Err(_) => Err(TransportError::Broken(format!(
-                "timed out after {}",
-                humantime::format_duration(self.request_timeout)
-            ))),
+        let began = Instant::now();
+        let timed_out = || TransportError::Broken(format!("timed out after {}", format_duration(within)));
+        let answer = tokio::time::timeout(within, self.transport.send(request)).await;
+        let answer = answer.unwrap_or_else(|_| Err(timed_out()));
+        match &answer {
+            Ok(response) if is_away(response.status()) => {
+                self.contact.unanswered(began, format!("backend answered {}", response.status().as_u16()));
+            }
+            Ok(_) => self.contact.heard(),
+            Err(error) => self.contact.unanswered(began, error.to_string()),
         }
+        answer
+    }
+
+    /// Asks the server whether it is there, which its contact then shows.
+    pub async fn ask_whether_it_is_there(&self, within: Duration) {
+        let _ = self.open_within(within, Method::GET, HEALTH_PATH, None).await;
+    }
+
+    /// Returns what is known about whether the server answers.
+    pub fn contact(&self) -> &Contact {
+        &self.contact
     }
 
     /// Sends a request and returns its answer with the whole body.
@@ -138,4 +171,9 @@ impl AgentClient {
         };
         builder.body(bytes).map_err(|error| TransportError::NotSent(error.to_string()))
     }
+}
+
+/// Whether this is the answer of a proxy that cannot reach the server, or of a server that is not ready.
+fn is_away(status: StatusCode) -> bool {
+    matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
 }

@@ -1,6 +1,8 @@
 //! Queries what the server has (a run, a thread, the runs on a thread), posts and lifts fences, and deletes
 //! threads.
 
+use std::time::Duration;
+
 use http::{Method, StatusCode};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -86,6 +88,14 @@ impl RunReport {
     /// Returns whether the run has ended.
     pub fn has_ended(&self) -> bool {
         !matches!(self.status.as_str(), "pending" | "running")
+    }
+
+    /// Returns how long the run took by the server's clock, until its status changed for the last time; `None` if the
+    /// server does not report that.
+    pub fn took(&self) -> Option<Duration> {
+        let at = |key: &str| self.run[key].as_str()?.parse::<Timestamp>().ok();
+        let took = at("updated_at")?.duration_since(at("created_at")?);
+        took.try_into().ok().filter(|took: &Duration| !took.is_zero())
     }
 
     /// Returns whether the run was asked to stop before or after nodes.

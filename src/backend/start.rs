@@ -35,11 +35,10 @@ pub enum StartAnswer {
     /// The backend has the run.
     Accepted(Started),
     /// The backend certainly did not start the run; the same request may be sent again.
-    NotSent {
-        detail: String,
-        /// How long the backend asked us to wait.
-        wait: Option<Duration>,
-    },
+    NotSent { detail: String },
+    /// The backend did not start the run, and the same request may be sent again: it asked us to wait, if it said so
+    /// this long.
+    PutOff { detail: String, wait: Option<Duration> },
     /// The backend refused our key: nothing will start until somebody fixes it.
     Denied { detail: String },
     /// The backend will never start this run.
@@ -69,7 +68,7 @@ impl AgentClient {
         match self.open(Method::POST, &path, Some(&Value::Object(body))).await {
             Ok(response) => self.judge_response(request.mode, response).await,
             Err(TransportError::NotSent(detail)) => {
-                StartAnswer::NotSent { detail: format!("backend unreachable: {detail}"), wait: None }
+                StartAnswer::NotSent { detail: format!("backend unreachable: {detail}") }
             }
             Err(error) => StartAnswer::Unclear { detail: format!("backend gave no answer: {error}") },
         }
@@ -120,7 +119,7 @@ fn judge(answer: &Answer, located: Option<BackendRunId>) -> StartAnswer {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => StartAnswer::Denied { detail },
         StatusCode::CONFLICT => StartAnswer::Busy { detail },
         StatusCode::TOO_MANY_REQUESTS | StatusCode::TOO_EARLY => {
-            StartAnswer::NotSent { detail, wait: retry_after(&answer.headers) }
+            StartAnswer::PutOff { detail, wait: retry_after(&answer.headers) }
         }
         status if status.is_redirection() => {
             let to =

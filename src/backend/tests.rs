@@ -81,7 +81,8 @@ fn described(answer: &StartAnswer) -> String {
                 if started.response_stream.is_some() { ", with a stream" } else { "" }
             )
         }
-        StartAnswer::NotSent { detail, wait } => format!("not sent ({wait:?}): {detail}"),
+        StartAnswer::NotSent { detail } => format!("not sent: {detail}"),
+        StartAnswer::PutOff { detail, wait } => format!("put off ({wait:?}): {detail}"),
         StartAnswer::Denied { detail } => format!("denied: {detail}"),
         StartAnswer::Rejected { detail } => format!("rejected: {detail}"),
         StartAnswer::Busy { detail } => format!("busy: {detail}"),
@@ -154,8 +155,8 @@ async fn what_is_concluded_from_an_answer_to_a_start() {
         408: unclear: backend answered 408
         409: busy: backend answered 409: Thread is already running a task.
         422: rejected: backend answered 422: [{"msg":"field required"}]
-        429: not sent (Some(7s)): backend answered 429
-        429 hostile: not sent (None): backend answered 429
+        429: put off (Some(7s)): backend answered 429
+        429 hostile: put off (None): backend answered 429
         500: unclear: backend answered 500: Internal Server Error
         503: unclear: backend answered 503
         307: rejected: backend answered 307, a redirect to https://elsewhere.example/; set backend.url to its real address
@@ -174,7 +175,7 @@ async fn a_request_that_did_not_leave_and_one_that_fell_silent_are_not_the_same(
         described(&silent.start(&request(Mode::Background)).await),
     ];
     expect![[r#"
-        not sent (None): backend unreachable: connection refused
+        not sent: backend unreachable: connection refused
         unclear: backend gave no answer: timed out after 5s"#]]
     .assert_eq(&answers.join("\n"));
 }
@@ -349,6 +350,19 @@ async fn the_key_goes_out_and_is_never_shown() {
     );
     assert!(client.thread(thread()).await.is_ok());
     assert!(!format!("{client:?}").contains("planted-key"));
+}
+
+#[test]
+fn a_run_took_as_long_as_the_server_says_if_it_does() {
+    let took = |created_at: &str, updated_at: &str| {
+        let run = json!({ "created_at": created_at, "updated_at": updated_at });
+        RunReport { status: "success".to_owned(), run }.took()
+    };
+    let (at, later) = ("2026-03-02T09:00:00.500000+00:00", "2026-03-02T09:00:03.000000+00:00");
+    assert_eq!(took(at, later), Some(Duration::from_millis(2500)));
+    for (created_at, updated_at) in [(at, at), (later, at), (at, "soon"), ("", later)] {
+        assert_eq!(took(created_at, updated_at), None, "{created_at} {updated_at}");
+    }
 }
 
 proptest! {

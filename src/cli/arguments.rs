@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use super::terminal::GlobalOptions;
 use super::{
     backfill, cancel, check, completions, demo, explain, history, import, init, list, next, pause, resume,
-    run, show, skip_next, status, trigger, webhook,
+    retry, run, show, skip_next, status, trigger, webhook,
 };
 
 const AFTER_HELP: &str = "\
@@ -51,6 +51,7 @@ pub(super) enum Verb {
     SkipNext(skip_next::SkipNext),
     Backfill(backfill::Backfill),
     Cancel(cancel::Cancel),
+    Retry(retry::Retry),
     Webhook(webhook::Webhook),
     Import(import::Import),
     Init(init::Init),

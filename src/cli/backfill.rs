@@ -14,7 +14,9 @@ Instants that were missed, or skipped by a pause or an edit, are run. Those that
 have run already, or were skipped for another reason, are left as they are.
 
 The runs have the trigger `backfill` and the past instant as `scheduled_for`.
-They run one after the other, unless the cron has overlap = \"allow\".
+They run one after the other, unless the cron has overlap = \"allow\". Instants
+before the daemon first knew the cron are left out, unless you add
+--before-beginning.
 
 Examples:
   agentcron backfill daily-digest --from 2026-03-01 --to 2026-03-08 --dry-run
@@ -22,9 +24,13 @@ Examples:
 pub(super) struct Backfill {
     /// Name of the cron
     cron: String,
-    /// Start of the range (inclusive): RFC 3339, a local date or time, or how long ago, such as 7d
+    /// Start of the range (inclusive): RFC 3339, a local date or time, or how long ago, such as 7d [default: when the
+    /// daemon first knew the cron]
     #[arg(long, value_name = "TIME")]
-    from: String,
+    from: Option<String>,
+    /// Let --from be before the daemon first knew the cron
+    #[arg(long, requires = "from")]
+    before_beginning: bool,
     /// End of the range (exclusive) [default: now]
     #[arg(long, value_name = "TIME")]
     to: Option<String>,
@@ -41,10 +47,11 @@ pub(super) fn backfill(backfill: &Backfill, session: &mut Session) -> Result<(),
     let instant = |option: &str, text: &str| {
         parse_past(text, &session.zone, now).map_err(|message| Failure::Usage(format!("{option}: {message}")))
     };
-    let from = instant("--from", &backfill.from)?;
+    let from = backfill.from.as_deref().map(|text| instant("--from", text)).transpose()?;
     let to = backfill.to.as_deref().map_or(Ok(now), |text| instant("--to", text))?;
     let body = json!({
-        "from": from.to_string(),
+        "from": from.map(|from| from.to_string()),
+        "before_beginning": backfill.before_beginning,
         "to": to.to_string(),
         "dry_run": backfill.dry_run,
         "limit": backfill.limit,
@@ -55,6 +62,15 @@ pub(super) fn backfill(backfill: &Backfill, session: &mut Session) -> Result<(),
     }
     let will_run = if backfill.dry_run { "would run" } else { "will run" };
     print_instants(&answer, will_run, session)?;
+    if let (Some(asked), Ok(begins)) =
+        (from, answer["from"].as_str().unwrap_or_default().parse::<Timestamp>())
+        && asked < begins
+    {
+        let (cron, begins) = (&backfill.cron, times::local(begins, &session.zone));
+        session.output.line(&format!(
+            "instants before {begins} are left out: the daemon did not know {cron} yet; --before-beginning runs them too"
+        ))?;
+    }
     let runs = counted(answer["runs"].as_u64().unwrap_or(0), "run");
     let outcome = if backfill.dry_run { "would be started; nothing was done" } else { "will be started" };
     Ok(session.output.line(&format!("{runs} {outcome}"))?)

@@ -7,9 +7,10 @@ use serde_json::json;
 
 use super::terminal::{Failure, Session, json_time, parse_occurrence, printable, unknown_cron};
 use crate::api::wire;
+use crate::domain::run::Status;
 use crate::present::explain::{self, Explanation, InstantFacts};
-use crate::present::times;
-use crate::store::{Reader, daemon_state};
+use crate::present::{runs, times};
+use crate::store::{Reader, RunRow, daemon_state};
 
 /// Explain why a cron did, did not, or will not fire at an instant
 #[derive(Args, Debug)]
@@ -39,9 +40,12 @@ pub(super) fn explain(explain: &Explain, session: &mut Session) -> Result<(), Fa
     let zone = cron.calendar.zone().clone();
     let at =
         parse_occurrence(&explain.at, &zone).map_err(|message| Failure::Usage(format!("--at: {message}")))?;
-    let found = reader.record_at(record.cron_id, at)?;
+    let records = reader.records_at(record.cron_id, at)?;
+    // What became of an occurrence is what became of the last of its runs that took place.
+    let took_place = |row: &&RunRow| !matches!(row.status(), Some(Status::Skipped | Status::Missed));
+    let found = records.iter().rev().find(took_place).or(records.last());
     // What an older definition planned is explained by that definition.
-    let then = match found.as_ref().and_then(|row| row.run.cron.as_ref()) {
+    let then = match found.and_then(|row| row.run.cron.as_ref()) {
         Some(version) => reader.definition(version.definition_id, &record.name)?,
         None => None,
     };
@@ -50,7 +54,7 @@ pub(super) fn explain(explain: &Explain, session: &mut Session) -> Result<(), Fa
     let explanation = explain::explain(&InstantFacts {
         record: &record,
         cron: &then,
-        found: found.as_ref(),
+        found,
         at,
         now: session.now(),
         daemon: &daemon,
@@ -66,10 +70,16 @@ pub(super) fn explain(explain: &Explain, session: &mut Session) -> Result<(), Fa
             "before": json_time(before),
             "after": json_time(after),
             "run": explanation.run().map(wire::Run::of),
+            "runs": explanation.run().map_or(Vec::new(), |_| records.iter().map(wire::Run::of).collect()),
         }))?;
         return Ok(());
     }
     print_explanation(&record.name, at, &explanation, &zone, session)?;
+    if explanation.run().is_some() && records.len() > 1 {
+        for row in &records {
+            session.output.line(&format!("  {}", printable(&runs::in_short(row))))?;
+        }
+    }
     let local = |at: Option<Timestamp>| at.map_or("none".to_owned(), |at| times::local_with_day(at, &zone));
     session.output.line(&format!("  instant before: {}", local(before)))?;
     session.output.line(&format!("  instant after:  {}", local(after)))?;

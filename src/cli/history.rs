@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::terminal::{Failure, Layout, Session, parse_past, run_table, unknown_cron};
 use crate::api::wire;
-use crate::domain::ids::CronId;
+use crate::domain::ids::{CronId, FIRST_RUN};
 use crate::domain::run::{Phase, RunState, Status};
 use crate::signals;
 use crate::store::{Reader, RunFilter, RunRow, RunWatch, WatchUntil};
@@ -35,7 +35,7 @@ Examples:
 
 Columns:
   late  from the scheduled instant until the agent server accepted the run
-  took  from then until the run ended")]
+  took  how long the run took, by the agent server's account if it gives one")]
 pub(super) struct History {
     /// Only runs of this cron (name or id)
     #[arg(long, value_name = "NAME")]
@@ -140,10 +140,27 @@ fn print_past(
         cursor = Some(*last);
         let count = page.len() as u64;
         (shown, left) = (shown + count, left.saturating_sub(count));
-        let rows: Vec<RunRow> = page.into_iter().map(|(_, row)| row).collect();
+        let rows = by_occurrence(page.into_iter().map(|(_, row)| row).collect());
         print(&rows, layout, session)?;
     }
     Ok(shown)
+}
+
+/// Puts the runs of each occurrence next to one another.
+fn by_occurrence(rows: Vec<RunRow>) -> Vec<RunRow> {
+    let mut sorted: Vec<RunRow> = Vec::with_capacity(rows.len());
+    for row in rows {
+        let is_of_same = |other: &RunRow| {
+            row.run.retry > FIRST_RUN
+                && (other.run.cron_id(), other.run.scheduled_for)
+                    == (row.run.cron_id(), row.run.scheduled_for)
+        };
+        match sorted.iter().rposition(is_of_same) {
+            Some(last) => sorted.insert(last + 1, row),
+            None => sorted.push(row),
+        }
+    }
+    sorted
 }
 
 fn print(rows: &[RunRow], layout: &mut Option<Layout>, session: &mut Session) -> Result<(), Failure> {

@@ -15,6 +15,7 @@ mod list;
 mod next;
 mod pause;
 mod resume;
+mod retry;
 mod run;
 mod show;
 mod skip_next;
@@ -86,6 +87,7 @@ fn dispatch(verb: Verb, session: &mut Session) -> Result<(), Failure> {
         Verb::SkipNext(skip_next) => skip_next::skip_next(&skip_next, session),
         Verb::Backfill(backfill) => backfill::backfill(&backfill, session),
         Verb::Cancel(cancel) => cancel::cancel(&cancel, session),
+        Verb::Retry(retry) => retry::retry(&retry, session),
         Verb::Webhook(webhook) => webhook::webhook(&webhook, session),
         Verb::Import(import) => import::import(&import, session),
         Verb::Init(init) => init::init(&init, session),

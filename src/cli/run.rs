@@ -54,10 +54,11 @@ pub(super) struct Run {
 }
 
 pub(super) fn run(run: &Run, session: &mut Session) -> Result<(), Failure> {
-    start_log(&run.log, run.log_format, &session.environment)?;
+    let log = start_log(&run.log, run.log_format, session)?;
     // What a service was given is its own; a daemon that is started by hand uses none of it.
     session.environment = Environment::of_process();
     let config = config_in_force(session)?;
+    log.set_runs(config.logged_runs);
     let reload =
         signals::hangups().map_err(|error| Failure::Failed(format!("cannot listen for SIGHUP: {error}")))?;
     let (backend, relay) = ways_to_backend(&config);
@@ -66,6 +67,7 @@ pub(super) fn run(run: &Run, session: &mut Session) -> Result<(), Failure> {
         listen: config.http.listen,
         relay,
         reload: Some(reload),
+        show_status: session.environment.lookup("env.NOTIFY_SOCKET").is_ok().then_some(show_status),
         backend,
         receivers: way_to_receivers(&config.webhooks)?,
         config,
@@ -144,6 +146,11 @@ async fn serve(world: World, stop: &Stop) -> Result<(), Failure> {
         tracing::info!("stopped");
     }
     Ok(ended?)
+}
+
+/// An old line that stays is not worth one in the log.
+fn show_status(line: &str) {
+    let _ = sd_notify::notify(&[NotifyState::Status(line)]);
 }
 
 /// Does nothing without a service manager; that is not an error.

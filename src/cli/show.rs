@@ -66,10 +66,14 @@ fn print_fields(details: &RunDetails, session: &mut Session) -> Result<(), Failu
         ("cron", printable(run.called())),
         ("trigger", run.trigger.to_string()),
         ("scheduled for", scheduled),
+        ("retry", runs::number(run)),
         ("status", painted_status(row, &session.output)),
     ];
     if let Some(reason) = run.reason.as_ref().and_then(|reason| reason.message.as_ref()) {
         fields.push(("reason", printable(reason)));
+    }
+    if let Some(waits_for) = row.waits_for {
+        fields.push(("waits for", format!("run {waits_for}")));
     }
     if let Some(error) = runs::error(run) {
         let error = printable(&format!("{}: {}", error.error, error.message));
@@ -84,6 +88,11 @@ fn print_fields(details: &RunDetails, session: &mut Session) -> Result<(), Failu
         fields.push(("backend run", backend_run.backend_run_id.to_string()));
     }
     fields.push(("sent", runs::sent_text(run)));
+    fields.retain(|(_, value)| !value.is_empty());
+    if details.runs_of_occurrence.len() > 1 {
+        let others = details.runs_of_occurrence.iter().filter(|other| other.run.run_id != run.run_id);
+        fields.extend(others.map(|other| ("other run", printable(&runs::in_short(other)))));
+    }
     Ok(session.output.fields(&fields)?)
 }
 

@@ -12,7 +12,7 @@ use super::reference;
 use super::section::Section;
 use super::settings::{CronDefinition, SourceLocation};
 use super::validate_cron::{FieldError, FieldErrorKind, check_values, check_webhook_policy, validate_cron};
-use crate::domain::cron::Cron;
+use crate::domain::cron::{Cron, RetryOn};
 use crate::domain::template;
 use crate::domain::url_policy::UrlPolicy;
 
@@ -155,7 +155,26 @@ impl<'d> CronTable<'d> {
                 add(mistake, Some(name), self.locate(mistake, Some(defaults)), environment, report);
             }
         }
-        validated.ok().map(|cron| (cron, fields))
+        let cron = validated.ok()?;
+        self.warn(&cron, &fields, report);
+        Some((cron, fields))
+    }
+
+    /// Warns of retries that cannot happen: the cron's `timeout` counts the occurrence and not each of its runs.
+    fn warn(&self, cron: &Cron, fields: &CronFields, report: &mut Report) {
+        let names_ends = fields.retry.as_ref().is_some_and(|written| written.contains_key("on"));
+        let Some(retry) = cron.policy.retry.as_ref().filter(|_| names_ends && self.section.has("retry"))
+        else {
+            return;
+        };
+        if retry.on.contains(&RetryOn::Timeout)
+            && retry.timeout_each.is_none()
+            && cron.policy.timeout.is_some()
+        {
+            let message = "on has \"timeout\", but `timeout` limits the runs of an occurrence together, so none is left";
+            let complaint = Complaint::with_hint(message, "set retry.timeout_each to limit each of them");
+            report.warning(self.section.error("retry", "/on", complaint));
+        }
     }
 
     /// Returns the mistake at the place of the field: in this table, in `[defaults]`, or at the header if it is in
@@ -222,7 +241,6 @@ fn complaints_of_plain(text: &str, environment: &Environment) -> Vec<Complaint> 
 
 fn advice(key: &str) -> Option<&'static str> {
     match key {
-        "retry" => Some("retry is not supported yet: a failed run is recorded and the next occurrence fires"),
         "name" | "cron_name" => Some("the name is the word after [cron."),
         "cron_id" => Some("the id is derived from the name"),
         "on_completion" => Some("did you mean `on_run_completed`?"),

@@ -68,6 +68,7 @@ cron_fields! {
     jitter: String,
     exclude: Vec<String>,
     pause_after_failures: u32,
+    retry: Map<String, Value>,
 }
 
 impl CronFields {
@@ -200,7 +201,7 @@ mod tests {
         let written =
             json!({"schedule": "@daily", "input": [1], "interrupt_before": "*", "stream_mode": ["values"]});
         assert_eq!(serde_json::to_value(fields(written.clone())).unwrap(), written);
-        assert_eq!(CronFields::NAMES.len(), 32);
+        assert_eq!(CronFields::NAMES.len(), 33);
     }
 
     #[test]

@@ -71,6 +71,13 @@ impl Loaded {
                     partial.webhooks.or(otherwise.webhooks).or_else(|| Some(webhooks_by_default()));
                 either(settings.webhooks, known.webhooks, otherwise, Loss::Webhooks, unknown)?
             },
+            logged_runs: either(
+                settings.logged_runs,
+                known.logged_runs,
+                otherwise.logged_runs,
+                Loss::Log,
+                unknown,
+            )?,
             shutdown_grace: {
                 let otherwise = otherwise.shutdown_grace;
                 either(
@@ -145,6 +152,7 @@ impl Config {
             Loss::Webhooks => "webhooks are held".to_owned(),
             Loss::Backend => or("[backend] stays as it was", "no run is sent"),
             Loss::Store => "the store stays where it is".to_owned(),
+            Loss::Log => or("[log] stays as it was", "[log] has its defaults"),
             Loss::ShutdownGrace => or("shutdown_grace stays as it was", "shutdown_grace has its default"),
             Loss::Cron(name) if going_on > 0 => format!("cron {} goes on as it was", quoted(name)),
             Loss::Cron(name) => format!("cron {} does not fire", quoted(name)),

@@ -19,14 +19,16 @@ use super::settings::{BackendConfig, Config, HttpConfig, SavedSection, StoreConf
 use super::source_file::SourceFile;
 use super::top_level::{RawTopLevel, top_level};
 use super::webhooks;
+use crate::domain::log::LoggedRuns;
 use crate::domain::template;
 
 /// Every section that is saved, in the order of a file, and what stands for one of which no good version is known: no
 /// port, and otherwise the defaults.
-const SECTIONS: [(&str, &str); 5] = [
+const SECTIONS: [(&str, &str); 6] = [
     ("shutdown_grace", ""),
     ("backend", ""),
     ("store", ""),
+    ("log", ""),
     ("http", "[http]\nlisten = \"off\"\n"),
     ("webhooks", ""),
 ];
@@ -38,6 +40,7 @@ pub(super) struct Settings {
     pub(super) store: Option<StoreConfig>,
     pub(super) http: Option<HttpConfig>,
     pub(super) webhooks: Option<WebhooksConfig>,
+    pub(super) logged_runs: Option<LoggedRuns>,
     pub(super) shutdown_grace: Option<Duration>,
 }
 
@@ -54,13 +57,15 @@ impl Settings {
         let backend = sections::backend(root, reader).ok();
         about(reader, Loss::Store);
         let store = sections::store(root, reader).ok();
+        about(reader, Loss::Log);
+        let logged_runs = sections::logged_runs(root, reader).ok();
         about(reader, Loss::Http);
         let http = http::http(root, server, reader).ok();
         about(reader, Loss::Webhooks);
         let webhooks = webhooks::webhooks(root, server.webhooks.clone(), reader).ok();
         about(reader, Loss::ShutdownGrace);
         let shutdown_grace = sections::shutdown_grace(root, top.shutdown_grace, reader).ok();
-        Self { backend, store, http, webhooks, shutdown_grace }
+        Self { backend, store, http, webhooks, logged_runs, shutdown_grace }
     }
 
     /// Returns the sections that are not lost.
@@ -70,6 +75,7 @@ impl Settings {
             store: self.store.filter(|_| !is_lost(&Loss::Store)),
             http: self.http.filter(|_| !is_lost(&Loss::Http)),
             webhooks: self.webhooks.filter(|_| !is_lost(&Loss::Webhooks)),
+            logged_runs: self.logged_runs.filter(|_| !is_lost(&Loss::Log)),
             shutdown_grace: self.shutdown_grace.filter(|_| !is_lost(&Loss::ShutdownGrace)),
         }
     }
@@ -119,6 +125,7 @@ impl LastGood {
             store: Some(config.store.clone()),
             http: Some(config.http.clone()),
             webhooks: Some(config.webhooks.clone()),
+            logged_runs: Some(config.logged_runs),
             shutdown_grace: Some(config.shutdown_grace),
         };
         Self { known: all.clone().without(|loss| config.unknown.contains(loss)), otherwise: all }

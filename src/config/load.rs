@@ -194,9 +194,8 @@ fn read_included(
 fn included_file_advice(key: &str) -> Option<&'static str> {
     match key {
         "defaults" => Some("write [defaults] in the main file; it applies to included files too"),
-        "backend" | "store" | "http" | "webhooks" | "include" | "langgraph_json" | "shutdown_grace" => {
-            Some("it belongs in the main file; included files hold [cron.NAME] tables")
-        }
+        "backend" | "store" | "log" | "http" | "webhooks" | "include" | "langgraph_json"
+        | "shutdown_grace" => Some("it belongs in the main file; included files hold [cron.NAME] tables"),
         _ => Some("included files hold [cron.NAME] tables"),
     }
 }

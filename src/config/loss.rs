@@ -14,6 +14,8 @@ pub enum Loss {
     Backend,
     /// `[store]`.
     Store,
+    /// `[log]`.
+    Log,
     /// `shutdown_grace`.
     ShutdownGrace,
     /// Every cron of every file.
@@ -36,6 +38,7 @@ impl Loss {
             "webhooks" | "langgraph_json" => Self::Webhooks,
             "backend" => Self::Backend,
             "store" => Self::Store,
+            "log" => Self::Log,
             "shutdown_grace" => Self::ShutdownGrace,
             "defaults" => Self::Crons,
             "include" => Self::Includes,
@@ -45,7 +48,8 @@ impl Loss {
 
     /// Returns what is lost with the main file as a whole.
     pub(super) fn of_main_file() -> Vec<Self> {
-        let sections = [Self::Http, Self::Webhooks, Self::Backend, Self::Store, Self::ShutdownGrace];
+        let sections =
+            [Self::Http, Self::Webhooks, Self::Backend, Self::Store, Self::Log, Self::ShutdownGrace];
         sections.into_iter().chain([Self::Crons]).collect()
     }
 }
@@ -83,8 +87,8 @@ impl KeptCrons {
     pub(super) fn new<'l>(losses: impl Iterator<Item = &'l Loss>, files: &[PathBuf]) -> Self {
         let of_crons = losses.filter(|loss| match loss {
             Loss::Crons | Loss::Includes | Loss::File(_) | Loss::Cron(_) => true,
-            Loss::Http | Loss::Webhooks | Loss::Backend | Loss::Store | Loss::ShutdownGrace => false,
-            Loss::WebhookOf(_) => false,
+            Loss::Http | Loss::Webhooks | Loss::Backend | Loss::Store => false,
+            Loss::Log | Loss::ShutdownGrace | Loss::WebhookOf(_) => false,
         });
         Self { losses: of_crons.cloned().collect(), files: files.to_vec() }
     }
@@ -110,7 +114,7 @@ impl Loss {
             Self::File(file) => cron.was_in(file),
             Self::Cron(name) => *name == cron.name,
             Self::Http | Self::Webhooks | Self::Backend | Self::Store => false,
-            Self::ShutdownGrace | Self::WebhookOf(_) => false,
+            Self::Log | Self::ShutdownGrace | Self::WebhookOf(_) => false,
         }
     }
 }

@@ -32,12 +32,13 @@ pub(super) fn top_level(root: &Section<'_>, report: &mut Report) -> RawTopLevel 
 /// Returns what may be meant by a key at the top of the main file that does not belong there. A table may be any of those
 /// that are absent, and had perhaps a cron in it; anything else may be a key of any table.
 fn losses_of_unknown(root: &Section<'_>, name: &str, value: &DeValue<'_>) -> Vec<Loss> {
-    use reference::{BACKEND, CRON, HTTP, STORE, WEBHOOKS};
+    use reference::{BACKEND, CRON, HTTP, LOG, STORE, WEBHOOKS};
     let tables = [
         ("http", &HTTP),
         ("webhooks", &WEBHOOKS),
         ("backend", &BACKEND),
         ("store", &STORE),
+        ("log", &LOG),
         ("defaults", &CRON),
     ];
     let is_table = value.as_table().is_some();

@@ -4,6 +4,7 @@
 mod api_placeholders;
 mod mistakes;
 mod payload;
+mod retry;
 mod schedule;
 mod target;
 mod times;
@@ -121,5 +122,6 @@ fn policy(source: CronSource, fields: &CronFields, mistakes: &mut Mistakes) -> P
         jitter: times::jitter(fields, mistakes),
         exclude: times::exclude(fields, mistakes),
         pause_after_failures: fields.pause_after_failures,
+        retry: retry::retry(fields, mistakes),
     }
 }

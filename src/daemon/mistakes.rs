@@ -1,11 +1,8 @@
-//! Makes mistakes of the configuration known: in the store, from which the commands, the API and the metrics have them, in
-//! the log, and to the service manager.
+//! Makes mistakes of the configuration known: in the store, from which everything else has them, and in the log.
 
 use jiff::Timestamp;
-use sd_notify::NotifyState;
 
 use crate::config::{Config, KeptCron, Loss};
-use crate::present::counted;
 use crate::store::{NewNotice, NoticeKind, Store, StoreError};
 
 /// What is said of files with mistakes.
@@ -30,16 +27,8 @@ pub(super) async fn report(
     message: &str,
     notice: Option<NewNotice>,
 ) -> Result<(), StoreError> {
-    let status = match &notice {
-        Some(NewNotice { detail, count }) => {
-            tracing::error!("{message}:\n{detail}");
-            format!("{} in the configuration", counted(*count as u64, "mistake"))
-        }
-        None => "the configuration is in force".to_owned(),
-    };
-    // Without a service manager this does nothing.
-    if let Err(error) = sd_notify::notify(&[NotifyState::Status(&status)]) {
-        tracing::debug!(%error, "service manager not told of the configuration");
+    if let Some(NewNotice { detail, .. }) = &notice {
+        tracing::error!("{message}:\n{detail}");
     }
     store.notice(now, NoticeKind::Configuration, notice).await
 }

@@ -75,8 +75,6 @@ struct KnownFiles {
     definitions: u64,
     /// What was wrong with the files when they were last read.
     mistakes: Option<NewNotice>,
-    /// The settings that need a restart.
-    differ: Vec<&'static str>,
 }
 
 /// Reloads until it is stopped.
@@ -95,8 +93,8 @@ pub(super) async fn run(mut reload: Reload, stop: CancellationToken) -> Result<(
     let mistakes = mistakes::describe(&reload.config, &reload.config, &kept);
     // The store has the crons: thousands of them need not be kept twice for as long as the daemon runs.
     reload.config.crons = Vec::new();
-    let (in_force, differ) = (reload.config.clone(), Vec::new());
-    let mut known = KnownFiles { sources, fingerprint, in_force, crons, kept, definitions, mistakes, differ };
+    let in_force = reload.config.clone();
+    let mut known = KnownFiles { sources, fingerprint, in_force, crons, kept, definitions, mistakes };
     loop {
         let cause = tokio::select! {
             biased;
@@ -207,40 +205,48 @@ async fn apply(
         reload.wakes.scheduler.notify_one();
         // What was due until now may have to be started, and what waits may have another deadline.
         reload.wakes.runner.notify_one();
+        // The webhook of an occurrence whose retry is dropped is due.
+        reload.wakes.courier.notify_one();
     }
     if config.saved != known.in_force.saved {
         reload.store.save_sections(config.saved.clone()).await?;
     }
     let notice = mistakes::describe(&config, &reload.config, &known.kept);
+    let is_repaired = notice.is_none() && known.mistakes.is_some();
     if notice != known.mistakes || (notice.is_some() && cause == Cause::Requested) {
         known.mistakes.clone_from(&notice);
         mistakes::report(&reload.store, now, mistakes::PARTLY, notice).await?;
     }
     let changes = report.added + report.changed + report.removed;
-    if changes > 0 || cause == Cause::Requested {
+    if changes > 0 || is_repaired || cause == Cause::Requested {
         let (added, changed, removed) = (report.added, report.changed, report.removed);
-        tracing::info!(crons = config.crons.len(), added, changed, removed, "configuration reloaded");
-        config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        let event =
+            if is_repaired { "configuration repaired and reloaded" } else { "configuration reloaded" };
+        tracing::info!(crons = config.crons.len(), added, changed, removed, "{event}");
+        config.warnings.iter().for_each(|warning| tracing::warn!(hourly = "", "{warning}"));
     }
     if reload.webhooks.put(WebhookSettings::of_config(&config)) {
         tracing::info!("webhook settings reloaded");
     }
     let rules = reload.access.now().reloaded(&config.http);
-    if config.http.keys.is_empty() && rules.has_keys() && cause != Cause::Interval {
-        tracing::warn!("the last key of [http] stays in force; a port without keys needs a restart");
+    if config.http.keys.is_empty() && rules.has_keys() {
+        tracing::warn!(
+            hourly = "",
+            "the last key of [http] stays in force; a port without keys needs a restart"
+        );
     }
     if reload.access.put(rules) {
         tracing::info!("keys and origins reloaded");
     }
     let differ = settings_that_differ(&reload.config, &config);
-    if !differ.is_empty() && (differ != known.differ || cause == Cause::Requested) {
-        tracing::warn!(settings = differ.join(", "), "settings not reloaded; they need a restart");
+    if !differ.is_empty() {
+        let settings = differ.join(", ");
+        tracing::warn!(settings, hourly = settings, "settings not reloaded; they need a restart");
     }
     if !config.holds_webhooks() && known.in_force.holds_webhooks() {
         reload.store.hold_for_mistakes(None).await?;
         reload.wakes.courier.notify_one();
     }
-    known.differ = differ;
     known.crons = config.crons.len() + known.kept.len();
     config.crons = Vec::new();
     known.in_force = config;

@@ -10,6 +10,7 @@ pub(super) fn settings_that_differ(running: &Config, written: &Config) -> Vec<&'
         path: _,
         backend,
         store,
+        logged_runs,
         http,
         webhooks,
         shutdown_grace,
@@ -23,6 +24,7 @@ pub(super) fn settings_that_differ(running: &Config, written: &Config) -> Vec<&'
     } = running;
     let mut differ = of_backend(backend, &written.backend);
     differ.extend(of_store(store, &written.store));
+    differ.extend((*logged_runs != written.logged_runs).then_some("log.runs"));
     differ.extend(of_http(http, &written.http));
     differ.extend((webhooks.ca_file != written.webhooks.ca_file).then_some("webhooks.ca_file"));
     differ.extend((*shutdown_grace != written.shutdown_grace).then_some("shutdown_grace"));

@@ -11,8 +11,24 @@ pub const OCCURRENCES_PER_PASS: usize = 10_000;
 /// An occurrence found at most this late is on time: a busy machine or a restart of the daemon is not a misfire.
 pub const ON_TIME_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long a cron waits for a run that was recovered to be looked at before it is planned all the same, because the agent
+/// server may be away. It is shorter than [`ON_TIME_WITHIN`], so no occurrence comes too late by it.
+pub const RECOVERED_WAIT: Duration = Duration::from_secs(3);
+
 /// The default `start_deadline` is the time until the next occurrence, but at most this.
 pub const START_DEADLINE_MAX: Duration = Duration::from_secs(3600);
+
+/// Further runs of one occurrence: what has failed so often needs a person.
+pub const RETRIES_MAX: u32 = 10;
+
+/// How much longer each wait before a retry may be than the one before.
+pub const RETRY_FACTOR_MAX: u32 = 10;
+
+/// The longest wait before a retry, whatever the policy or the error says: what comes later is another occurrence.
+pub const RETRY_WAIT_MAX: Duration = Duration::from_secs(3600);
+
+/// The least wait before a retry after an overload: providers count most limits by the minute.
+pub const OVERLOAD_WAIT_MIN: Duration = Duration::from_secs(60);
 
 /// Backfilled runs of one cron start one after the other, which may take days; after this long nobody waits for them.
 pub const BACKFILL_DEADLINE: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -224,6 +240,30 @@ pub const THREAD_YOUNGER_MAX: Duration = Duration::from_secs(5);
 /// service manager starts hardly one in a second.
 pub const DAEMONS_REMEMBERED: u32 = 100;
 
+/// Outages that a store remembers. A year of one every hour is more than anybody reads.
+pub const OUTAGES_REMEMBERED: u32 = 10_000;
+
+/// Outages of receivers that are known at the same time. Clients choose receivers, so there may be any number.
+pub const RECEIVERS_AWAY_MAX: usize = 100;
+
+/// While something depends on the agent server, it has been heard of within this time, or it is asked.
+pub const BACKEND_ASKED_EVERY: Duration = Duration::from_millis(1500);
+
+/// How long it may take to answer such a question. If it does not answer twice, it is away; so this is noticed within 5 s.
+pub const BACKEND_ANSWERS_WITHIN: Duration = Duration::from_millis(1500);
+
+/// The longest wait between two questions to an agent server that is away.
+pub const BACKEND_AWAY_ASKED_EVERY: Duration = Duration::from_secs(5);
+
+/// A receiver that failed is away if it has not been well again within this time, or if it fails again.
+pub const RECEIVER_AWAY_AFTER: Duration = Duration::from_secs(3);
+
+/// A daemon that ends in good order says so in the store, unless that takes longer than this.
+pub const STOP_RECORDED_WITHIN: Duration = Duration::from_secs(2);
+
+/// The daemon gives a sign of life this often, even if it has nothing else to commit.
+pub const SIGN_OF_LIFE_EVERY: Duration = Duration::from_secs(30);
+
 /// Runs listed on a thread to find ours, which is among the newest.
 pub const LISTED_RUNS_MAX: usize = 1_000;
 
@@ -355,3 +395,18 @@ pub const FILES_LOOKED_AT_EVERY: Duration = Duration::from_secs(20);
 
 /// Symbolic links followed on the way to one file: the kernel follows no more (`path_resolution(7)`).
 pub const SYMLINKS_FOLLOWED: usize = 40;
+
+/// Characters of an error that the line of an ended run shows: `show` has all of it.
+pub const LOGGED_ERROR_CHARS: usize = 200;
+
+/// Failures whose last line is remembered, so that they are logged once an hour: a client can name any number of receivers.
+pub const REPEATS_REMEMBERED: usize = 1_024;
+
+/// Bytes of a text in an entry of the journal, whose fields must fit together into one datagram of some 200 KiB.
+pub const JOURNAL_TEXT_BYTES_MAX: usize = 48 << 10;
+
+/// How often the service manager is told what we do: a person reads it.
+pub const STATUS_LINE_EVERY: Duration = Duration::from_secs(1);
+
+/// Failing crons that the line for the service manager names.
+pub const STATUS_LINE_CRONS: u64 = 3;

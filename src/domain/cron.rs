@@ -87,6 +87,25 @@ pub struct Policy {
     pub exclude: Vec<DayRange>,
     /// The cron pauses itself after this many failed runs in a row; `None` means never.
     pub pause_after_failures: Option<u32>,
+    /// Whether and how a failed run is retried; `None` means that it is not.
+    pub retry: Option<RetryPolicy>,
+}
+
+/// How the failed runs of a cron are retried.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RetryPolicy {
+    /// How many further runs an occurrence gets at most; not zero.
+    pub max: u32,
+    /// The wait before the first of them.
+    pub backoff: Duration,
+    /// Each wait is so many times as long as the one before.
+    pub factor: f64,
+    /// The ends that are retried.
+    pub on: Vec<RetryOn>,
+    /// How long each run may take; `None` means that only the cron's `timeout` counts.
+    pub timeout_each: Option<Duration>,
+    /// Whether each run sends a webhook, and not only the last.
+    pub webhook_each: bool,
 }
 
 /// A range of whole days, first and last included.
@@ -161,5 +180,14 @@ words!(
         Latest = "latest",
         /// All within the catch-up window are fired.
         All = "all",
+    }
+);
+words!(
+    /// The status of a run that can be retried.
+    RetryOn {
+        /// The graph failed, or the agent server has lost the run.
+        Error = "error",
+        /// It ran longer than it is allowed to.
+        Timeout = "timeout",
     }
 );

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::reason::{Reason, ReasonCode};
-use super::run::Status;
+use super::run::{Outcome, Status};
 use super::words::words;
 
 words!(
@@ -50,7 +50,7 @@ pub struct CronState {
     pub paused: Option<Pause>,
     /// Whether the next occurrence is skipped.
     pub skip_next: bool,
-    /// The number of runs in a row that ended as `error` or `timeout`.
+    /// The number of runs in a row whose end says that the cron does not work.
     pub failures: u32,
 }
 
@@ -71,16 +71,76 @@ impl CronState {
     }
 
     /// Records that a run of the cron has ended, and returns the pause if this end begins one.
-    pub fn run_ended(&mut self, status: Status, limit: Option<u32>, at: Timestamp) -> Option<&Pause> {
-        match status {
-            Status::Error | Status::Timeout => self.failures = self.failures.saturating_add(1),
-            Status::Success | Status::Interrupted => self.failures = 0,
-            // These say nothing about whether the graph works.
-            Status::Cancelled | Status::Skipped | Status::Missed => return None,
+    pub fn run_ended(&mut self, says: CronHealth, limit: Option<u32>, at: Timestamp) -> Option<&Pause> {
+        match says {
+            CronHealth::Fails => self.failures = self.failures.saturating_add(1),
+            CronHealth::Works => self.failures = 0,
+            CronHealth::Unknown => return None,
         }
         let limit = limit.filter(|limit| self.failures >= *limit && self.paused.is_none())?;
         let note = Some(pause_message(limit));
         Some(self.paused.insert(Pause { since: at, cause: PauseCause::Failures, note }))
+    }
+}
+
+/// What the end of a run says about its cron: its graph, its request, its assistant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CronHealth {
+    Works,
+    Fails,
+    /// Nothing: somebody stopped the run, or an outage, the daemon or its environment did.
+    Unknown,
+}
+
+impl CronHealth {
+    /// Returns what this end of a run says.
+    pub fn shown_by(outcome: &Outcome) -> Self {
+        use ReasonCode as Code;
+        let code = outcome.reason.as_ref().map(|reason| reason.code);
+        match (outcome.status, code) {
+            (Status::Success, _) => Self::Works,
+            (Status::Interrupted, Some(Code::BackendInterrupted)) => Self::Unknown,
+            (Status::Interrupted, _) => Self::Works,
+            (Status::Cancelled | Status::Skipped | Status::Missed, _) => Self::Unknown,
+            (Status::Error | Status::Timeout, None) => Self::Fails,
+            (Status::Error | Status::Timeout, Some(code)) => match code {
+                Code::GraphError
+                | Code::Overloaded
+                | Code::Rejected
+                | Code::Timeout
+                | Code::AfterTimeout
+                | Code::BackendTimeout
+                | Code::ValuesTooLarge
+                | Code::ValuesGone => Self::Fails,
+                Code::StartDeadline
+                | Code::Placeholder
+                | Code::Lost
+                | Code::Unknown
+                | Code::Internal
+                | Code::BackendUnreachable
+                | Code::BackendDenied
+                | Code::StartUnconfirmed
+                | Code::StartedLate
+                | Code::Adopted
+                | Code::Overlap
+                | Code::QueueFull
+                | Code::ThreadBusy
+                | Code::Excluded
+                | Code::SkipNext
+                | Code::Paused
+                | Code::Removed
+                | Code::Disabled
+                | Code::Edited
+                | Code::CatchupNone
+                | Code::CatchupLatest
+                | Code::CatchupWindow
+                | Code::HumanInput
+                | Code::BackendInterrupted
+                | Code::RolledBack
+                | Code::CancelRequest
+                | Code::CancelOverlap => Self::Unknown,
+            },
+        }
     }
 }
 
@@ -103,6 +163,8 @@ pub fn pause_message(limit: u32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use expect_test::expect;
+
     use super::*;
 
     fn at() -> Timestamp {
@@ -110,18 +172,80 @@ mod tests {
     }
 
     #[test]
+    fn what_the_end_of_a_run_says_about_its_cron() {
+        let said = |status, code: ReasonCode| {
+            let reason = Reason::bare(code);
+            CronHealth::shown_by(&Outcome::without_backend(status, reason, at()))
+        };
+        let mut table = String::new();
+        for code in ReasonCode::ALL {
+            let by = |status| format!("{:?}", said(status, *code));
+            let (error, interrupted) = (by(Status::Error), by(Status::Interrupted));
+            assert_eq!(by(Status::Timeout), error);
+            table.push_str(&format!("{:19} error {error:7} interrupted {interrupted}\n", code.as_str()));
+        }
+        for status in [Status::Success, Status::Cancelled, Status::Skipped, Status::Missed] {
+            let says: Vec<_> = ReasonCode::ALL.iter().map(|code| said(status, *code)).collect();
+            assert!(says.iter().all(|one| *one == says[0]));
+            table.push_str(&format!("{status} {:?}\n", says[0]));
+        }
+        expect![[r#"
+            backend_unreachable error Unknown interrupted Works
+            backend_denied      error Unknown interrupted Works
+            start_unconfirmed   error Unknown interrupted Works
+            started_late        error Unknown interrupted Works
+            adopted             error Unknown interrupted Works
+            overlap             error Unknown interrupted Works
+            queue_full          error Unknown interrupted Works
+            thread_busy         error Unknown interrupted Works
+            excluded            error Unknown interrupted Works
+            skip_next           error Unknown interrupted Works
+            paused              error Unknown interrupted Works
+            removed             error Unknown interrupted Works
+            disabled            error Unknown interrupted Works
+            edited              error Unknown interrupted Works
+            catchup_none        error Unknown interrupted Works
+            catchup_latest      error Unknown interrupted Works
+            catchup_window      error Unknown interrupted Works
+            start_deadline      error Unknown interrupted Works
+            rejected            error Fails   interrupted Works
+            placeholder         error Unknown interrupted Works
+            lost                error Unknown interrupted Works
+            unknown             error Unknown interrupted Works
+            internal            error Unknown interrupted Works
+            graph_error         error Fails   interrupted Works
+            overloaded          error Fails   interrupted Works
+            timeout             error Fails   interrupted Works
+            after_timeout       error Fails   interrupted Works
+            backend_timeout     error Fails   interrupted Works
+            human_input         error Unknown interrupted Works
+            backend_interrupted error Unknown interrupted Unknown
+            rolled_back         error Unknown interrupted Works
+            cancel_request      error Unknown interrupted Works
+            cancel_overlap      error Unknown interrupted Works
+            values_too_large    error Fails   interrupted Works
+            values_gone         error Fails   interrupted Works
+            success Works
+            cancelled Unknown
+            skipped Unknown
+            missed Unknown
+        "#]]
+        .assert_eq(&table);
+    }
+
+    #[test]
     fn the_nth_failure_in_a_row_pauses_once() {
         let mut state = CronState::default();
         let ends = [
-            (Status::Error, false),
-            (Status::Success, false),
-            (Status::Timeout, false),
-            (Status::Cancelled, false),
-            (Status::Error, true),
-            (Status::Error, false),
+            (CronHealth::Fails, false),
+            (CronHealth::Works, false),
+            (CronHealth::Fails, false),
+            (CronHealth::Unknown, false),
+            (CronHealth::Fails, true),
+            (CronHealth::Fails, false),
         ];
-        for (index, (status, pauses)) in ends.into_iter().enumerate() {
-            assert_eq!(state.run_ended(status, Some(2), at()).is_some(), pauses, "{index}: {status}");
+        for (index, (says, pauses)) in ends.into_iter().enumerate() {
+            assert_eq!(state.run_ended(says, Some(2), at()).is_some(), pauses, "{index}: {says:?}");
         }
         assert_eq!(state.failures, 3);
         let pause = state.paused.unwrap();
@@ -132,6 +256,6 @@ mod tests {
     #[test]
     fn without_a_limit_nothing_pauses() {
         let mut state = CronState::default();
-        assert!((0..100).all(|_| state.run_ended(Status::Error, None, at()).is_none()));
+        assert!((0..100).all(|_| state.run_ended(CronHealth::Fails, None, at()).is_none()));
     }
 }

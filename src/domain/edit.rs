@@ -1,15 +1,14 @@
 //! What an edit or a pause of a cron makes of what it has not sent: whatever is sent is sent by the definition
 //! that the cron has then. It is pure.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 
 use super::backoff;
 use super::bounds::START_DEADLINE_MAX;
 use super::cron::Cron;
 use super::cron_state::CronState;
-use super::plan::{SkipReason, due_at, is_excluded, late, names, next_within};
+use super::ids::FIRST_RUN;
+use super::plan::{SkipReason, due_at, is_excluded, late, names, next_within, start_deadline};
 use super::reason::{Reason, ReasonCode};
 use super::run::{Run, Status, Trigger};
 
@@ -46,15 +45,20 @@ pub fn unsent_after_edit(run: &Run, cron: &Cron, former: Option<&Cron>, now: Tim
         return None;
     }
     let at = run.scheduled_for;
+    let is_retry = run.retry > FIRST_RUN;
+    if is_retry && cron.policy.retry.as_ref().is_none_or(|retry| run.retry > retry.max) {
+        let message = "the cron was edited before it was started, and retries less often after that";
+        return Some(Unsent { status: Status::Skipped, reason: Reason::new(ReasonCode::Edited, message) });
+    }
     if !names(cron, at) {
         return Some(Unsent { status: Status::Skipped, reason: drop_reason(cron) });
     }
     if is_excluded(cron, at) {
         return Some(Unsent { status: Status::Skipped, reason: SkipReason::Excluded.reason(cron) });
     }
-    // It was found in time by the rules of then, so only other rules can make it too late.
+    // It was found in time by the rules of then, so only other rules can make it too late. A retry was not found late.
     let catchup = |cron: &Cron| (cron.policy.catchup, cron.policy.catchup_window);
-    former.filter(|former| catchup(former) != catchup(cron))?;
+    former.filter(|former| catchup(former) != catchup(cron) && !is_retry)?;
     let reason = late(cron, at, next_within(cron, at), now)?.reason(cron);
     Some(Unsent { status: Status::Missed, reason })
 }
@@ -62,7 +66,7 @@ pub fn unsent_after_edit(run: &Run, cron: &Cron, former: Option<&Cron>, now: Tim
 /// Returns when a waiting run is due by the present definition of its cron: what the calendar has made wait and was
 /// never sent may have another jitter.
 pub fn due_after_edit(run: &Run, cron: &Cron) -> Timestamp {
-    match is_of_calendar(run.trigger) && run.send_count == 0 {
+    match is_of_calendar(run.trigger) && run.send_count == 0 && run.retry == FIRST_RUN {
         true => due_at(cron, run.scheduled_for),
         false => run.due_at,
     }
@@ -81,13 +85,17 @@ pub fn start_before_after_edit(run: &Run, cron: &Cron, former: Option<&Cron>) ->
 
 fn deadline_after_edit(run: &Run, cron: &Cron, former: Option<&Cron>) -> Timestamp {
     let deadline = |cron: &Cron| cron.policy.start_deadline;
-    let is_changed = |former: &&Cron| deadline(former) != deadline(cron) && run.trigger != Trigger::Backfill;
-    let Some(former) = former.filter(is_changed) else { return run.start_before };
-    let length = |cron: &Cron| -> Duration {
-        let until_next = |next| backoff::between(run.scheduled_for, next).min(START_DEADLINE_MAX);
-        let next = next_within(cron, run.scheduled_for).filter(|_| is_of_calendar(run.trigger));
-        deadline(cron).unwrap_or_else(|| next.map_or(START_DEADLINE_MAX, until_next))
+    let Some(former) = former.filter(|former| deadline(former) != deadline(cron)) else {
+        return run.start_before;
     };
+    if run.retry > FIRST_RUN {
+        let from = if run.trigger == Trigger::Schedule { run.scheduled_for } else { run.due_at };
+        return match deadline(cron) {
+            Some(deadline) => backoff::after(from, deadline),
+            None => backoff::after(run.due_at, START_DEADLINE_MAX),
+        };
+    }
+    let length = |cron: &Cron| start_deadline(cron, run.trigger, run.scheduled_for);
     let counted_from = run.start_before.checked_sub(length(former)).unwrap_or(run.start_before);
     backoff::after(counted_from, length(cron))
 }

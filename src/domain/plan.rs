@@ -2,11 +2,14 @@
 //! the same plan.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::backoff;
-use super::bounds::{OCCURRENCES_PER_PASS, ON_TIME_WITHIN, START_DEADLINE_MAX};
+use super::bounds::{
+    BACKFILL_DEADLINE, OCCURRENCES_PER_PASS, ON_TIME_WITHIN, RECOVERED_WAIT, START_DEADLINE_MAX,
+};
 use super::cron::{Catchup, Cron, Overlap};
 use super::cron_state::CronState;
 use super::ids::{CronId, FIRST_RUN, RunId};
@@ -123,6 +126,16 @@ pub struct Active {
     pub running: Option<RunId>,
     /// The number of runs that wait to be sent.
     pub waiting: u32,
+    /// When a run was recovered that was not looked at since: it may have ended long ago.
+    pub recovered_at: Option<Timestamp>,
+}
+
+impl Active {
+    /// Returns until when nothing is decided, so that a run that was recovered is looked at first.
+    fn wait_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let recovered_at = self.recovered_at.filter(|at| *at <= now)?;
+        Some(backoff::after(recovered_at, RECOVERED_WAIT)).filter(|until| *until > now)
+    }
 }
 
 /// Instants after the cursors of crons that have a record already, because the clock was set back. Nothing is decided
@@ -155,8 +168,9 @@ pub struct Former<'a> {
     pub reason: &'a Reason,
 }
 
-/// Decides about every occurrence in `(cursor, now]` that is not decided yet. After an edit, the former definition
-/// says what it left undecided, and the present one decides: what only the former one names is dropped.
+/// Decides about every occurrence in `(cursor, now]` that is not decided yet, or about none as long as a run that was
+/// recovered is to be looked at first. After an edit, the former definition says what it left undecided, and the present one
+/// decides: what only the former one names is dropped.
 pub fn plan(
     cron: &Cron,
     former: Option<Former<'_>>,
@@ -166,9 +180,17 @@ pub fn plan(
     active: Active,
     now: Timestamp,
 ) -> Plan {
+    let mut active = active;
+    match (former, active.wait_until(now)) {
+        (None, Some(until)) => {
+            return Plan { decisions: Vec::new(), cursor, next_wake: Some(until), used_skip_next: false };
+        }
+        // An edit cannot wait for a run to be looked at. What may have to wait for that run is fired, and waits.
+        (Some(_), Some(_)) => active.running = None,
+        (_, None) => {}
+    }
     let due = Due::collect(cron, former.map(|former| former.cron), cursor, decided, now);
     let mut decisions = Vec::new();
-    let mut active = active;
     let mut skip_next = state.skip_next;
     for (index, &at) in due.instants.iter().enumerate() {
         if state.is_paused_at(at) {
@@ -189,7 +211,7 @@ pub fn plan(
             miss(&mut decisions, at, reason);
             continue;
         }
-        let mut decision = decide(cron, at, next, active, now);
+        let mut decision = decide(cron, at, active, now);
         let is_excluded = matches!(decision, Decision::Skip { reason: SkipReason::Excluded, .. });
         if skip_next && !is_excluded {
             skip_next = false;
@@ -329,7 +351,7 @@ fn drop_one(decisions: &mut Vec<Decision>, at: Timestamp, reason: &Reason) {
     decisions.push(Decision::Drop { first: at, last: at, count: 1, reason: reason.clone() });
 }
 
-fn decide(cron: &Cron, at: Timestamp, next: Option<Timestamp>, active: Active, now: Timestamp) -> Decision {
+fn decide(cron: &Cron, at: Timestamp, active: Active, now: Timestamp) -> Decision {
     let skip = |reason| Decision::Skip { scheduled_for: at, reason };
     if is_excluded(cron, at) {
         return skip(SkipReason::Excluded);
@@ -337,9 +359,7 @@ fn decide(cron: &Cron, at: Timestamp, next: Option<Timestamp>, active: Active, n
     match (cron.policy.overlap, active.running) {
         (Overlap::Skip, Some(running)) => skip(SkipReason::Overlap(running)),
         (Overlap::Queue, Some(_)) if active.waiting > 0 => skip(SkipReason::QueueFull),
-        (Overlap::Skip, None) | (Overlap::Allow | Overlap::Queue | Overlap::Cancel, _) => {
-            fire(cron, at, next, now)
-        }
+        (Overlap::Skip, None) | (Overlap::Allow | Overlap::Queue | Overlap::Cancel, _) => fire(cron, at, now),
     }
 }
 
@@ -352,6 +372,17 @@ pub fn is_excluded(cron: &Cron, at: Timestamp) -> bool {
     cron.policy.exclude.iter().any(|range| range.first <= day && day <= range.last)
 }
 
+/// Returns how long a run of this trigger and instant may wait to be started, from when nothing of its cron keeps it waiting.
+pub fn start_deadline(cron: &Cron, trigger: Trigger, at: Timestamp) -> Duration {
+    let next = match trigger {
+        Trigger::Schedule | Trigger::Catchup => next_within(cron, at),
+        Trigger::Manual | Trigger::Api => None,
+        Trigger::Backfill => return BACKFILL_DEADLINE,
+    };
+    let until_next = |next| backoff::between(at, next).min(START_DEADLINE_MAX);
+    cron.policy.start_deadline.unwrap_or_else(|| next.map_or(START_DEADLINE_MAX, until_next))
+}
+
 /// Returns when the first run of an occurrence is due: the cron's jitter after its instant.
 pub(super) fn due_at(cron: &Cron, at: Timestamp) -> Timestamp {
     if cron.policy.jitter.is_zero() {
@@ -361,19 +392,17 @@ pub(super) fn due_at(cron: &Cron, at: Timestamp) -> Timestamp {
     backoff::after(at, cron.policy.jitter.mul_f64(backoff::share(run_id.0, 0)))
 }
 
-fn fire(cron: &Cron, at: Timestamp, next: Option<Timestamp>, now: Timestamp) -> Decision {
+fn fire(cron: &Cron, at: Timestamp, now: Timestamp) -> Decision {
     let due_at = due_at(cron, at);
     let on_time = backoff::between(at, now) <= ON_TIME_WITHIN;
-    let deadline = cron.policy.start_deadline.unwrap_or_else(|| {
-        next.map_or(START_DEADLINE_MAX, |next| backoff::between(at, next).min(START_DEADLINE_MAX))
-    });
+    let trigger = if on_time { Trigger::Schedule } else { Trigger::Catchup };
     // The deadline of a catch-up counts from now: counted from its instant it would have passed already.
     let from = if on_time { due_at } else { due_at.max(now) };
     Decision::Fire {
         scheduled_for: at,
         due_at,
-        start_before: backoff::after(from, deadline),
-        trigger: if on_time { Trigger::Schedule } else { Trigger::Catchup },
+        start_before: backoff::after(from, start_deadline(cron, trigger, at)),
+        trigger,
     }
 }
 

@@ -57,8 +57,12 @@ words!(
         Internal = "internal",
         /// Error: the graph failed; `error` says how.
         GraphError = "graph_error",
-        /// Timeout: it ran longer than the cron's `timeout`.
+        /// Error: the graph failed because a service that it uses was overloaded or has limits; `error` says how.
+        Overloaded = "overloaded",
+        /// Timeout: it ran longer than the cron's `timeout`, or its `retry.timeout_each`.
         Timeout = "timeout",
+        /// Success or error or interrupted: it ended by itself after the cron's `timeout`, before it could be cancelled.
+        AfterTimeout = "after_timeout",
         /// Timeout: it ran longer than the backend allows.
         BackendTimeout = "backend_timeout",
         /// Interrupted: the graph stopped at an interrupt or a breakpoint and waits for a human.
@@ -125,6 +129,10 @@ words!(
         Timeout = "timeout",
         /// It was refused to us to follow it, or to delete its thread.
         BackendDenied = "backend_denied",
+        /// It failed, and its occurrence gets a further run.
+        Retried = "retried",
+        /// It failed, and its occurrence gets no further run although its cron has `retry`.
+        NotRetried = "not_retried",
     }
 );
 
@@ -140,6 +148,8 @@ impl RunEventKind {
             RunEventKind::RuledOut => "shown not to have started",
             RunEventKind::Timeout => "timeout",
             RunEventKind::BackendDenied => "no access",
+            RunEventKind::Retried => "to be retried",
+            RunEventKind::NotRetried => "not retried",
         }
     }
 }

@@ -81,7 +81,10 @@ pub struct Run {
     pub scheduled_for: Timestamp,
     /// Which run of its occurrence it is; the first is [`FIRST_RUN`](super::ids::FIRST_RUN).
     pub retry: u32,
-    /// `scheduled_for` plus jitter; for a backfilled run, when it was requested.
+    /// When the first run of its occurrence started, if this one retries it by itself; the cron's `timeout` counts from
+    /// then.
+    pub first_started_at: Option<Timestamp>,
+    /// `scheduled_for` plus jitter; for a backfilled run, when it was requested; for a retry, after its wait.
     pub due_at: Timestamp,
     /// The start deadline: a run that still waits to be sent then ends as `error`.
     pub start_before: Timestamp,
@@ -175,14 +178,17 @@ pub struct Outcome {
     /// The questions at which the graph stopped, as a list of `{"id", "value"}`. They are values of the graph, and
     /// are treated as such.
     pub interrupts: Option<Value>,
-    /// When we learned that it had ended.
+    /// When it ended: after as long as the agent server says that it took or, if it does not say that, `learnt_at`.
     pub ended_at: Timestamp,
+    /// When we learnt of it.
+    pub learnt_at: Timestamp,
 }
 
 impl Outcome {
     /// Returns the outcome of a run that no backend has.
-    pub fn without_backend(status: Status, reason: Reason, ended_at: Timestamp) -> Self {
-        Self { status, reason: Some(reason), error: None, values: None, interrupts: None, ended_at }
+    pub fn without_backend(status: Status, reason: Reason, learnt_at: Timestamp) -> Self {
+        let (reason, ended_at) = (Some(reason), learnt_at);
+        Self { status, reason, error: None, values: None, interrupts: None, ended_at, learnt_at }
     }
 }
 
@@ -196,6 +202,7 @@ pub struct RunError {
 
 /// What can happen to a run.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "as for the states")]
 pub enum RunChange {
     /// It is about to be sent.
     Send {
@@ -287,7 +294,9 @@ impl RunState {
                 Ok(S::Ended { backend_run: None, outcome })
             }
             (S::Running(backend_run), C::End(outcome)) => {
-                Ok(S::Ended { backend_run: Some(backend_run), outcome })
+                // The clock may have been set back since it started, a moment ago.
+                let started_at = backend_run.started_at.min(outcome.ended_at);
+                Ok(S::Ended { backend_run: Some(BackendRun { started_at, ..backend_run }), outcome })
             }
 
             (

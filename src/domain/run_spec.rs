@@ -4,8 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
+use super::backoff;
 use super::cron::{Cron, CronSource, Mode, OnRunCompleted, Request, Target, Template};
 use super::ids::ThreadId;
+use super::run::Run;
 
 /// Who a run is made for, and what it is asked to do.
 #[derive(Clone, Debug)]
@@ -81,12 +85,15 @@ impl RunSpec {
         }
     }
 
-    /// Returns how long the run may take; `None` means that there is no limit.
-    pub fn timeout(&self) -> Option<Duration> {
-        match self {
-            RunSpec::Cron(cron) => cron.policy.timeout,
-            RunSpec::Client(_) => None,
-        }
+    /// Returns how long a run that started at `started_at` may take, and since when that counts; `None` means that there is
+    /// no limit. The cron's `timeout` counts from the start of the first run of the occurrence.
+    pub fn time_limit(&self, run: &Run, started_at: Timestamp) -> Option<(Timestamp, Duration)> {
+        let RunSpec::Cron(cron) = self else { return None };
+        let timeout_each = cron.policy.retry.as_ref().and_then(|retry| retry.timeout_each);
+        let limits =
+            [(run.first_started_at.unwrap_or(started_at), cron.policy.timeout), (started_at, timeout_each)];
+        let limits = limits.into_iter().filter_map(|(from, limit)| Some((from, limit?)));
+        limits.min_by_key(|(from, limit)| backoff::after(*from, *limit))
     }
 
     /// Returns how many failures in a row pause the cron; `None` means that none do.

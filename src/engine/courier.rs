@@ -13,17 +13,18 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Wakes;
+use super::outages::Outages;
 use crate::clock::Clock;
 use crate::crash::crash_point;
 use crate::domain::bounds::ATTEMPTS_IN_FLIGHT;
 use crate::domain::cron::CronSource;
-use crate::domain::delivery::{AttemptReport, AttemptResult, Ending, Pace, Verdict, judge};
+use crate::domain::delivery::{AttemptReport, AttemptResult, Ending, OriginHealth, Pace, Verdict, judge};
 use crate::domain::delivery_mode::{DeliveryMode, RateLimit};
 use crate::domain::ids::RunId;
 use crate::domain::run::called;
 use crate::domain::url_policy;
 use crate::store::{ClaimedDelivery, FinishedAttempt, Store, StoreError};
-use crate::webhook::{CancelToken, LiveSettings, OutboundWebhook, Sender, redacted, webhook_id};
+use crate::webhook::{CancelToken, LiveSettings, OutboundWebhook, Sender, receiver, redacted, webhook_id};
 pub use origin_limiter::OriginLimiter;
 use origin_limiter::{Lane, Permit};
 
@@ -37,6 +38,7 @@ pub struct Courier {
     /// The settings in force; the sender is replaced when they change.
     pub webhooks: LiveSettings,
     pub origins: OriginLimiter,
+    pub outages: Outages,
 }
 
 /// What limits the attempts.
@@ -191,16 +193,25 @@ async fn attempt(
     let verdict = judge(delivery_id, step, &report.result, at);
     let opened = permit.judge(&report.result, at);
     drop(permit);
+    let receiver = receiver(&delivery.url);
+    match report.result.origin_health() {
+        OriginHealth::Ill => {
+            courier.outages.receiver_failed(&receiver, at, report.result.detail().unwrap_or_default());
+        }
+        OriginHealth::Well => courier.outages.receiver_well(&receiver, at),
+        OriginHealth::Unknown => {}
+    }
     // The next attempt can be claimed in the commit that records this one.
     courier.wakes.courier.notify_one();
     // A value that is missing is looked up again and again, and the delivery has the reason.
     let is_made = !matches!(report.result, AttemptResult::NoValue { .. });
     if let Some(detail) = report.result.detail().filter(|_| is_made) {
-        log_failure(&delivery.url, delivery.cron_name.as_deref(), run_id, attempt, detail, &verdict);
+        let code = report.result.code();
+        log_failure(&delivery.url, delivery.cron_name.as_deref(), run_id, attempt, code, detail, &verdict);
     }
     if let Some(opened) = opened {
         let url = redacted(&delivery.url);
-        tracing::warn!(breaker = "receiver", url, probe_at = %opened.until, "circuit breaker opened");
+        tracing::debug!(breaker = "receiver", url, probe_at = %opened.until, "circuit breaker opened");
     }
     courier.store.finish_attempt(FinishedAttempt { delivery_id, attempt, at, report, verdict }).await?;
     crash_point("attempt_recorded").await;
@@ -217,20 +228,23 @@ fn log_failure(
     cron_name: Option<&str>,
     run_id: RunId,
     attempt: u32,
+    code: Option<u16>,
     detail: &str,
     verdict: &Verdict,
 ) {
     let (url, cron) = (redacted(url), called(cron_name));
+    // One receiver that fails in one way fails for all webhooks.
+    let hourly = format!("{url} {code:?}");
     match verdict {
         Verdict::Again(next_attempt) => {
-            tracing::warn!(cron, %run_id, url, attempt, detail, %next_attempt, "webhook delivery failed");
+            tracing::warn!(cron, %run_id, url, attempt, detail, %next_attempt, hourly, "webhook delivery failed");
         }
         Verdict::Ended(Ending::Gone, _) => {
             let hint = "its URL is suspended; `agentcron webhook resume` ends that";
-            tracing::warn!(cron, %run_id, url, attempt, detail, hint, "webhook delivery failed for good");
+            tracing::warn!(cron, %run_id, url, attempt, detail, hint, hourly, "webhook delivery failed for good");
         }
         Verdict::Ended(Ending::Failed | Ending::Aborted | Ending::Blocked, _) | Verdict::Delivered => {
-            tracing::warn!(cron, %run_id, url, attempt, detail, "webhook delivery failed for good");
+            tracing::warn!(cron, %run_id, url, attempt, detail, hourly, "webhook delivery failed for good");
         }
     }
 }

@@ -2,10 +2,12 @@
 //! They meet only in the store, and nudge each other with wakes that carry no data. Recovery is the first
 //! pass of each.
 
+pub mod backend_watch;
 pub mod courier;
 mod denials;
 pub mod janitor;
 pub mod maintenance;
+pub mod outages;
 pub mod runner;
 pub mod scheduler;
 
@@ -21,12 +23,13 @@ pub struct Health {
     pub backend_breaker: Arc<runner::BackendBreaker>,
     pub next_wake: scheduler::NextWake,
     pub origins: courier::OriginLimiter,
+    pub outages: outages::Outages,
 }
 
 /// Wakes one loop each: there may be something to do. A wake may be lost or doubled without harm.
 #[derive(Clone, Debug, Default)]
 pub struct Wakes {
-    /// Crons have changed.
+    /// Crons have changed, or recovered runs were looked at.
     pub scheduler: Arc<Notify>,
     /// Runs were planned or changed, or have ended.
     pub runner: Arc<Notify>,

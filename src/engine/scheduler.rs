@@ -12,8 +12,9 @@ use super::Wakes;
 use crate::clock::{Clock, StepWatch};
 use crate::crash::crash_point;
 use crate::domain::bounds::{CLOCK_EARLIEST, CLOCK_STEP_MIN, CRONS_PER_PASS, SLEEP_MAX, ZONES_CHECKED_EVERY};
+use crate::domain::cron::Cron;
 use crate::domain::ids::CronId;
-use crate::store::{NewNotice, NoticeKind, PlanResult, ScheduledCron, Store, StoreError};
+use crate::store::{FormerDaemon, NewNotice, NoticeKind, PlanResult, ScheduledCron, Store, StoreError};
 
 /// The crons in memory, ordered by when they must be planned next.
 #[derive(Default)]
@@ -22,9 +23,11 @@ struct Upcoming {
     by_wake: BTreeSet<(Timestamp, CronId)>,
 }
 
-/// The instant at which the scheduler acts next, for the API.
+/// The instant at which the scheduler acts next, and for which cron.
 #[derive(Clone, Debug, Default)]
-pub struct NextWake(Arc<Mutex<Option<Timestamp>>>);
+pub struct NextWake(Arc<Mutex<NextCron>>);
+
+type NextCron = Option<(Timestamp, Arc<Cron>)>;
 
 /// What the scheduler needs.
 pub struct Scheduler {
@@ -43,7 +46,7 @@ pub async fn run(scheduler: Scheduler, stop: CancellationToken) -> Result<(), St
     let mut upcoming = Upcoming::load(store, clock).await?;
     loop {
         let next = pass(&scheduler, &mut upcoming).await?;
-        next_wake.set(next);
+        next_wake.set(upcoming.next_cron());
         tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
@@ -85,13 +88,19 @@ async fn clock_stepped(scheduler: &Scheduler, step: SignedDuration) -> Result<()
 
 /// Handles a step back that happened while no daemon was running: a former one has stored a later time than `clock` shows.
 /// This must happen before anything is planned.
-pub async fn find_step_while_down(store: &Store, clock: &Clock) -> Result<(), StoreError> {
+pub async fn find_step_while_down(
+    store: &Store,
+    clock: &Clock,
+    former: Option<FormerDaemon>,
+) -> Result<(), StoreError> {
     let now = clock.now();
     if now < CLOCK_EARLIEST {
         // The clock has not been set yet, and will go forward.
         return Ok(());
     }
-    let Some(latest) = store.last_sign_of_life().await?.filter(|latest| *latest > now) else { return Ok(()) };
+    let Some(latest) = former.map(|former| former.seen_at).filter(|latest| *latest > now) else {
+        return Ok(());
+    };
     let step = now.duration_since(latest);
     store.clock_set_back(now, step).await?;
     if step.unsigned_abs() >= CLOCK_STEP_MIN {
@@ -167,10 +176,15 @@ async fn queued_first<T>(transaction: impl Future<Output = T>, wake: impl FnOnce
 impl NextWake {
     /// Returns the next instant that any calendar names.
     pub fn next(&self) -> Option<Timestamp> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.next_cron().map(|(at, _)| at)
     }
 
-    fn set(&self, next: Option<Timestamp>) {
+    /// Returns that instant and its cron.
+    pub fn next_cron(&self) -> Option<(Timestamp, Arc<Cron>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, next: NextCron) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = next;
     }
 }
@@ -212,6 +226,11 @@ impl Upcoming {
             due.extend(self.crons.remove(&cron_id));
         }
         due
+    }
+
+    fn next_cron(&self) -> NextCron {
+        let (at, cron_id) = self.by_wake.first()?;
+        Some((*at, Arc::clone(&self.crons.get(cron_id)?.cron)))
     }
 
     fn next_wake(&self) -> Option<Timestamp> {

@@ -3,8 +3,12 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::Tone;
-use crate::domain::run::{BackendRun, Phase, Run, RunError, RunState, Status};
+use crate::domain::ids::FIRST_RUN;
+use crate::domain::run::{BackendRun, Outcome, Phase, Run, RunError, RunState, Status};
 use crate::store::RunRow;
+
+/// Usually the end of a run is learnt within a second.
+const LEARNT_LATE: SignedDuration = SignedDuration::from_secs(3);
 
 /// Returns the tone of a run: of its outcome, or of its phase while it is in progress.
 pub fn tone(row: &RunRow) -> Tone {
@@ -23,7 +27,20 @@ pub fn status_tone(status: Status) -> Tone {
     }
 }
 
-/// Returns the reason and the graph's own error in one text, empty if there is neither.
+/// Returns which run of its occurrence it is, as in `retry 1`; empty for the first one.
+pub fn number(run: &Run) -> String {
+    if run.retry == FIRST_RUN { String::new() } else { format!("retry {}", run.retry) }
+}
+
+/// Returns a run of an occurrence with several in one line.
+pub fn in_short(row: &RunRow) -> String {
+    let number = if row.run.retry == FIRST_RUN { "first run".to_owned() } else { number(&row.run) };
+    let why = why(row);
+    let why = if why.is_empty() { why } else { format!(": {why}") };
+    format!("{number}, run {}: {}{why}", row.run.run_id, row.status_word())
+}
+
+/// Returns the reason and the graph's own error in one text, or what the run waits for, empty if there is none of these.
 pub fn why(row: &RunRow) -> String {
     let error = error(&row.run).map(|error| {
         if error.error.is_empty() {
@@ -37,7 +54,7 @@ pub fn why(row: &RunRow) -> String {
         (Some(reason), Some(error)) => format!("{error} ({reason})"),
         (Some(reason), None) => reason.to_owned(),
         (None, Some(error)) => error,
-        (None, None) => String::new(),
+        (None, None) => row.waits_for.map(|run_id| format!("waits for run {run_id}")).unwrap_or_default(),
     }
 }
 
@@ -52,19 +69,24 @@ pub fn backend_run(run: &Run) -> Option<&BackendRun> {
 
 /// Returns when the run ended, or `None` while it is in progress.
 pub fn ended_at(run: &Run) -> Option<Timestamp> {
-    match &run.state {
-        RunState::Ended { outcome, .. } => Some(outcome.ended_at),
-        RunState::Pending { .. }
-        | RunState::Sending { .. }
-        | RunState::Unconfirmed { .. }
-        | RunState::Running(_) => None,
-    }
+    outcome(run).map(|outcome| outcome.ended_at)
+}
+
+/// Returns when agentcron learnt of the end of the run, if that was noticeably later.
+pub fn learnt_late_at(run: &Run) -> Option<Timestamp> {
+    let Outcome { ended_at, learnt_at, .. } = outcome(run)?;
+    (learnt_at.duration_since(*ended_at) > LEARNT_LATE).then_some(*learnt_at)
 }
 
 /// Returns the error that the graph or the agent server reported.
 pub fn error(run: &Run) -> Option<&RunError> {
+    outcome(run)?.error.as_ref()
+}
+
+/// Returns how the run ended, or `None` while it is in progress.
+fn outcome(run: &Run) -> Option<&Outcome> {
     match &run.state {
-        RunState::Ended { outcome, .. } => outcome.error.as_ref(),
+        RunState::Ended { outcome, .. } => Some(outcome),
         RunState::Pending { .. }
         | RunState::Sending { .. }
         | RunState::Unconfirmed { .. }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::{runs, times, webhooks};
+use crate::domain::ids::FIRST_RUN;
 use crate::domain::reason::Reason;
 use crate::domain::run::{Run, Trigger};
 use crate::store::{AttemptRow, DeliveryDetails, RunDetails};
@@ -29,6 +30,9 @@ pub fn timeline(details: &RunDetails) -> Vec<TimelineEntry> {
     if let Some(ended_at) = runs::ended_at(run) {
         let ended = format!("ended: {}", row.status_word());
         entries.push(entry(ended_at, with_detail(&ended, Some(&runs::why(row)))));
+        if let Some(learnt_at) = runs::learnt_late_at(run) {
+            entries.push(entry(learnt_at, "agentcron learnt that it had ended".to_owned()));
+        }
     }
     entries.extend(details.deliveries.iter().flat_map(delivery_entries));
     // The sort is stable, which keeps that order.
@@ -40,6 +44,8 @@ fn planned(run: &Run) -> Vec<TimelineEntry> {
     let mut entries = vec![entry(run.scheduled_for, format!("scheduled ({})", run.trigger))];
     if run.due_at != run.scheduled_for {
         let due = match run.trigger {
+            Trigger::Manual if run.retry > FIRST_RUN && run.first_started_at.is_none() => "retry requested",
+            _ if run.retry > FIRST_RUN => "retry due",
             Trigger::Backfill => "backfill requested",
             Trigger::Schedule | Trigger::Catchup | Trigger::Manual | Trigger::Api => "due, after jitter",
         };

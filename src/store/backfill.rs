@@ -1,5 +1,7 @@
 //! Runs of past instants that the calendar names and that did not run.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{OptionalExtension, Transaction};
 
@@ -11,10 +13,10 @@ use super::scheduled_crons::{ScheduledCron, scheduled};
 use super::set_back::NOTHING_RAN;
 use super::{Purpose, Store, StoreError, waiting_limits};
 use crate::domain::backoff;
-use crate::domain::bounds::{BACKFILL_DEADLINE, BACKFILL_INSTANTS_MAX};
+use crate::domain::bounds::BACKFILL_INSTANTS_MAX;
 use crate::domain::cron::Cron;
 use crate::domain::ids::{CronId, FIRST_RUN, RunId};
-use crate::domain::plan::{is_excluded, next_within};
+use crate::domain::plan::{is_excluded, next_within, start_deadline};
 use crate::domain::run::Trigger;
 
 /// An order to run the past instants in a range.
@@ -22,8 +24,10 @@ use crate::domain::run::Trigger;
 pub struct BackfillOrder {
     /// The cron's name or id.
     pub name: String,
-    /// The start of the range (inclusive).
-    pub from: Timestamp,
+    /// The start of the range (inclusive); `None` for the beginning of the cron.
+    pub from: Option<Timestamp>,
+    /// Whether the range may start before the beginning of the cron: before the daemon first knew it.
+    pub before_beginning: bool,
     /// The end of the range (exclusive).
     pub to: Timestamp,
     /// If more instants than this would run, nothing is done at all.
@@ -37,6 +41,14 @@ pub struct BackfillLine {
     pub scheduled_for: Timestamp,
     pub run_id: RunId,
     pub fate: BackfillFate,
+}
+
+/// What a backfill does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backfill {
+    /// The start of the range. It is the beginning of the cron if the order named an earlier one, or none.
+    pub from: Timestamp,
+    pub lines: Vec<BackfillLine>,
 }
 
 /// What a backfill does about an instant.
@@ -60,13 +72,15 @@ impl Store {
         &self,
         now: Timestamp,
         order: BackfillOrder,
-    ) -> Result<Option<Vec<BackfillLine>>, StoreError> {
+    ) -> Result<Option<Backfill>, StoreError> {
         let cache = self.definitions.clone();
         match order.purpose {
             // It changes nothing, so it need not wait for the writer.
             Purpose::DryRun => {
-                self.read_at_one_moment(move |tx| Ok(planned(tx, &cache, &order)?.map(|(_, lines)| lines)))
-                    .await
+                self.read_at_one_moment(move |tx| {
+                    Ok(planned(tx, &cache, &order)?.map(|(_, backfill)| backfill))
+                })
+                .await
             }
             Purpose::Act => self.write(move |tx| act(tx, &cache, &order, now)).await,
         }
@@ -78,41 +92,46 @@ fn act(
     cache: &Definitions,
     order: &BackfillOrder,
     now: Timestamp,
-) -> Result<Option<Vec<BackfillLine>>, StoreError> {
-    let Some((scheduled, lines)) = planned(tx, cache, order)? else { return Ok(None) };
-    let start_before = backoff::after(now, BACKFILL_DEADLINE);
-    for line in lines.iter().filter(|line| line.fate == BackfillFate::Run) {
+) -> Result<Option<Backfill>, StoreError> {
+    let Some((scheduled, backfill)) = planned(tx, cache, order)? else { return Ok(None) };
+    let start_before = backoff::after(now, start_deadline(&scheduled.cron, Trigger::Backfill, now));
+    for line in backfill.lines.iter().filter(|line| line.fate == BackfillFate::Run) {
         let scheduled_for = line.scheduled_for;
-        leave_range(tx, &scheduled.cron, scheduled_for)?;
+        leave_range(tx, cache, &scheduled.cron, scheduled_for)?;
         let times = RunTimes { scheduled_for, due_at: now, start_before };
         insert_pending(tx, &scheduled, times, Trigger::Backfill)?;
     }
-    Ok(Some(lines))
+    Ok(Some(backfill))
 }
 
 fn planned(
     tx: &Transaction<'_>,
     cache: &Definitions,
     order: &BackfillOrder,
-) -> Result<Option<(ScheduledCron, Vec<BackfillLine>)>, StoreError> {
+) -> Result<Option<(ScheduledCron, Backfill)>, StoreError> {
     let Some(entry) = cron_entries::named(tx, &order.name)? else { return Ok(None) };
     let scheduled = scheduled(tx, cache, &entry)?;
-    let lines = backfill_lines(tx, &scheduled.cron, order)?;
+    let from = match order.from {
+        Some(from) if order.before_beginning => from,
+        from => from.map_or(entry.created_at, |from| from.max(entry.created_at)),
+    };
+    let lines = backfill_lines(tx, &scheduled.cron, from, order)?;
     let more = lines.iter().filter(|line| line.fate == BackfillFate::Run).count();
     waiting_limits::check_backfill(tx, &scheduled.cron, more)?;
-    Ok(Some((scheduled, lines)))
+    Ok(Some((scheduled, Backfill { from, lines })))
 }
 
 fn backfill_lines(
     tx: &Transaction<'_>,
     cron: &Cron,
+    from: Timestamp,
     order: &BackfillOrder,
 ) -> Result<Vec<BackfillLine>, StoreError> {
     // Somebody who names a cron and its past instants wants them even if the cron is disabled.
     let calendar = Cron { enabled: true, ..cron.clone() };
     let mut lines = Vec::new();
     let mut new = 0_usize;
-    let just_before = order.from.checked_sub(SignedDuration::from_millis(1)).unwrap_or(order.from);
+    let just_before = from.checked_sub(SignedDuration::from_millis(1)).unwrap_or(from);
     let mut next = next_within(&calendar, just_before);
     while let Some(at) = next.filter(|at| *at < order.to) {
         let fate = match record_at(tx, cron.cron_id, at)? {
@@ -131,7 +150,7 @@ fn backfill_lines(
             return Err(StoreError::Conflict(format!(
                 "more than {limit} instants lie between {} and {}; nothing was done; take a shorter range or a \
                  higher --limit (at most {BACKFILL_INSTANTS_MAX})",
-                order.from, order.to
+                from, order.to
             )));
         }
         next = next_within(&calendar, at);
@@ -154,6 +173,8 @@ fn record_at(tx: &Transaction<'_>, cron_id: CronId, at: Timestamp) -> Result<Opt
 /// A record of occurrences that were missed, or skipped by a pause or an edit. Times are milliseconds, as stored.
 struct RangeRecord {
     run_id: String,
+    /// The definition that names the instants that it counts.
+    definition_id: String,
     first: i64,
     last: i64,
     occurrences: i64,
@@ -161,8 +182,23 @@ struct RangeRecord {
 
 /// Takes an instant out of the record of missed or paused occurrences that covers it, so that it can have a
 /// record of its own.
-fn leave_range(tx: &Transaction<'_>, cron: &Cron, at: Timestamp) -> Result<(), StoreError> {
+fn leave_range(
+    tx: &Transaction<'_>,
+    cache: &Definitions,
+    cron: &Cron,
+    at: Timestamp,
+) -> Result<(), StoreError> {
     let Some(range) = range_covering(tx, cron.cron_id, at)? else { return Ok(()) };
+    let definition_id = range.definition_id.parse().unwrap_or_default();
+    let counts = match cache.get(tx, definition_id, &cron.name) {
+        Ok(cron) => cron,
+        // A definition that a former version of this program wrote counts as the present one.
+        Err(StoreError::BadRow(_) | StoreError::NotFound(_)) => Arc::new(cron.clone()),
+        Err(error) => return Err(error),
+    };
+    if !counts.calendar.names(at) {
+        return Ok(());
+    }
     if range.occurrences > 1 && range.first < millis(at) {
         tx.prepare_cached("UPDATE runs SET occurrences = occurrences - 1 WHERE run_id = ?1")?
             .execute([range.run_id])?;
@@ -171,7 +207,7 @@ fn leave_range(tx: &Transaction<'_>, cron: &Cron, at: Timestamp) -> Result<(), S
     // A record is identified by its first instant. The next instant without a record of its own takes that
     // place.
     let next = match range.occurrences > 1 {
-        true => next_without_row(tx, cron, at, range.last)?,
+        true => next_without_row(tx, &counts, at, range.last)?,
         false => None,
     };
     let Some(next) = next else {
@@ -197,16 +233,17 @@ fn range_covering(
 ) -> Result<Option<RangeRecord>, StoreError> {
     let range = tx
         .prepare_cached(
-            "SELECT run_id, scheduled_for, last_scheduled_for, occurrences FROM runs INDEXED BY runs_never_started \
+            "SELECT run_id, definition_id, scheduled_for, last_scheduled_for, occurrences FROM runs INDEXED BY runs_never_started \
              WHERE cron_id = ?1 AND scheduled_for <= ?2 AND last_scheduled_for IS NOT NULL \
              ORDER BY scheduled_for DESC LIMIT 1",
         )?
         .query_row((cron_id.to_string(), millis(at)), |row| {
             Ok(RangeRecord {
                 run_id: row.get(0)?,
-                first: row.get(1)?,
-                last: row.get(2)?,
-                occurrences: row.get(3)?,
+                definition_id: row.get(1)?,
+                first: row.get(2)?,
+                last: row.get(3)?,
+                occurrences: row.get(4)?,
             })
         })
         .optional()?;

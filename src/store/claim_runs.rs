@@ -7,9 +7,10 @@ use rusqlite::{CachedStatement, Row, Rows, ToSql, Transaction, named_params};
 use super::client_runs::client_run_spec;
 use super::definitions::Definitions;
 use super::rows::{RUN_COLUMNS, millis, parsed, parsed_option, run_from_row, save_run, timestamp};
-use super::{Store, StoreError};
+use super::{Store, StoreError, waits_for};
 use crate::domain::bounds::CHECKS_PER_CLAIM;
 use crate::domain::cron::CronSource;
+use crate::domain::ids::RunId;
 use crate::domain::run::{CancelCause, Run, RunChange, RunState};
 use crate::domain::run_spec::RunSpec;
 use crate::domain::turns::{Places, kept_for_files};
@@ -80,9 +81,20 @@ impl Store {
             let recovered = tx
                 .prepare_cached("UPDATE runs SET act_at = ?1 WHERE phase <> 'ended' AND act_at IS NULL")?
                 .execute([millis(now)])?;
+            // Those that were about to be looked at are as old.
+            tx.prepare_cached(
+                "UPDATE runs SET recovered_at = ?1 WHERE phase IN ('unconfirmed', 'running') AND act_at <= ?1",
+            )?
+            .execute([millis(now)])?;
             Ok(recovered)
         })
         .await
+    }
+
+    /// Records that a run was looked at on the backend and goes on. Returns whether the plan of its cron may have waited for
+    /// that.
+    pub async fn looked_at(&self, run_id: RunId) -> Result<bool, StoreError> {
+        self.write(move |tx| looked_at(tx, run_id)).await
     }
 
     /// Claims what is due, within `limits`.
@@ -112,6 +124,16 @@ impl Store {
     }
 }
 
+/// Does what [`Store::looked_at`] does.
+pub(super) fn looked_at(tx: &Transaction<'_>, run_id: RunId) -> Result<bool, StoreError> {
+    let changed = tx
+        .prepare_cached(
+            "UPDATE runs SET recovered_at = NULL WHERE run_id = ?1 AND recovered_at IS NOT NULL AND exclusive = 1",
+        )?
+        .execute([run_id.to_string()])?;
+    Ok(changed == 1)
+}
+
 fn claim_cancelled(tx: &Transaction<'_>, cache: &Definitions) -> Result<Vec<ClaimedRun>, StoreError> {
     let condition = "phase = 'pending' AND cancelling IS NOT NULL AND act_at IS NOT NULL LIMIT :limit";
     claim_unchanged(tx, cache, condition, named_params! { ":limit": count(ENDS_PER_CLAIM) })
@@ -122,9 +144,12 @@ fn claim_expired(
     cache: &Definitions,
     now: Timestamp,
 ) -> Result<Vec<ClaimedRun>, StoreError> {
-    let condition = "phase = 'pending' AND start_before <= :now AND act_at IS NOT NULL LIMIT :limit";
+    let condition = format!(
+        "phase = 'pending' AND start_before <= :now AND act_at IS NOT NULL AND {} LIMIT :limit",
+        waits_for::may_start()
+    );
     let values = named_params! { ":now": millis(now), ":limit": count(ENDS_PER_CLAIM) };
-    claim_unchanged(tx, cache, condition, values)
+    claim_unchanged(tx, cache, &condition, values)
 }
 
 fn claim_checks(
@@ -167,8 +192,7 @@ struct ClaimedStarts {
 /// the longest. An index provides this order: sorting a large burst at every claim would take longer than sending
 /// it.
 ///
-/// An exclusive run waits while another run of its cron is in progress, and while an older one waits. So a
-/// cron with a long queue delays no other cron.
+/// An exclusive run waits for those before it ([`waits_for`]). So a cron with a long queue delays no other cron.
 fn claim_due_starts(
     tx: &Transaction<'_>,
     cache: &Definitions,
@@ -243,11 +267,8 @@ fn by_turn<'t>(tx: &'t Transaction<'_>, source: CronSource) -> Result<CachedStat
     let sql = format!(
         "SELECT {RUN_COLUMNS}, cron_source, turn FROM runs INDEXED BY runs_by_turn \
          WHERE cron_source = '{source}' AND act_at <= :now AND phase = 'pending' AND start_before > :now \
-         AND cancelling IS NULL \
-         AND (exclusive = 0 OR NOT EXISTS (SELECT 1 FROM runs AS other WHERE other.cron_id = runs.cron_id \
-         AND (other.phase IN ('sending', 'unconfirmed', 'running') OR (other.phase = 'pending' \
-         AND other.act_at <= :now AND (other.act_at, other.rowid) < (runs.act_at, runs.rowid))) \
-         AND other.phase <> 'ended')) ORDER BY turn, act_at, rowid"
+         AND cancelling IS NULL AND {} ORDER BY turn, act_at, rowid",
+        waits_for::may_start()
     );
     Ok(tx.prepare_cached(&sql)?)
 }

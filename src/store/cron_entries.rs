@@ -5,9 +5,9 @@ use rusqlite::{Row, Transaction, named_params};
 
 use super::rows::{millis, parsed, parsed_option, time, time_option};
 use super::{Store, StoreError};
-use crate::domain::cron_state::{CronState, Pause};
+use crate::domain::cron_state::{CronHealth, CronState, Pause};
 use crate::domain::ids::{CronId, DefinitionId};
-use crate::domain::run::Run;
+use crate::domain::run::{Run, RunState};
 
 /// A cron's row without its definition.
 #[derive(Clone, Debug)]
@@ -16,6 +16,7 @@ pub(super) struct CronEntry {
     pub(super) name: String,
     pub(super) definition_id: DefinitionId,
     pub(super) cursor: Timestamp,
+    pub(super) created_at: Timestamp,
     pub(super) removed: bool,
     pub(super) state: CronState,
 }
@@ -27,7 +28,7 @@ pub(super) struct PausedByFailures {
     pub(super) failures: u32,
 }
 
-const COLUMNS: &str = "cron_id, name, definition_id, cursor, removed_at, paused_at, pause_cause, pause_note, \
+const COLUMNS: &str = "cron_id, name, definition_id, cursor, created_at, removed_at, paused_at, pause_cause, pause_note, \
      skip_next, failures";
 
 impl Store {
@@ -62,6 +63,7 @@ fn from_row(row: &Row<'_>) -> Result<CronEntry, StoreError> {
         name: row.get("name")?,
         definition_id: parsed(row, "definition_id")?,
         cursor: time(row, "cursor")?,
+        created_at: time(row, "created_at")?,
         removed: row.get::<_, Option<i64>>("removed_at")?.is_some(),
         state: state_from_row(row)?,
     })
@@ -103,11 +105,11 @@ pub(super) fn count_failure(
     limit: Option<u32>,
     now: Timestamp,
 ) -> Result<Option<PausedByFailures>, StoreError> {
-    let Some(status) = run.state.status() else { return Ok(None) };
+    let RunState::Ended { outcome, .. } = &run.state else { return Ok(None) };
     let Some(cron_id) = run.cron_id() else { return Ok(None) };
     let Some(entry) = by_id(tx, cron_id)?.filter(|entry| !entry.removed) else { return Ok(None) };
     let mut state = entry.state.clone();
-    let pauses = state.run_ended(status, limit, now).is_some();
+    let pauses = state.run_ended(CronHealth::shown_by(outcome), limit, now).is_some();
     if state != entry.state {
         save_state(tx, cron_id, &state)?;
     }

@@ -12,7 +12,8 @@ use crate::domain::cron_state::{CronState, Pause, PauseCause};
 /// A change that a person can ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CronStateChange {
-    /// Skips its waiting runs and its occurrences from now on, for the reason in the note.
+    /// Skips its waiting runs and its occurrences from now on, for the reason in the note. Without one, a pause in
+    /// force keeps its own.
     Pause(Option<String>),
     /// Fires its occurrences again from now on, and forgets its failures.
     Resume,
@@ -49,9 +50,9 @@ impl Store {
             };
             match &change {
                 CronStateChange::Pause(note) => {
-                    let since = after.paused.as_ref().map_or(now, |pause| pause.since);
-                    let cause = PauseCause::Request;
-                    after.paused = Some(Pause { since, cause, note: note.clone() });
+                    let (since, former) = after.paused.map_or((now, None), |pause| (pause.since, pause.note));
+                    let (cause, note) = (PauseCause::Request, note.clone().or(former));
+                    after.paused = Some(Pause { since, cause, note });
                 }
                 CronStateChange::Resume => {
                     after = CronState { skip_next: after.skip_next, ..CronState::default() }

@@ -2,25 +2,82 @@
 
 use std::collections::HashSet;
 
-use rusqlite::Connection;
+use jiff::Timestamp;
+use rusqlite::{Connection, Transaction};
 
-use super::rows::parsed;
-use super::{Store, StoreError};
+use super::rows::{millis, parsed, time, time_option};
+use super::{Store, StoreError, outages};
 use crate::domain::bounds::DAEMONS_REMEMBERED;
 use crate::domain::ids::DaemonId;
+use crate::domain::outage::{Away, Outage};
+
+const KILLED: &str = "it ended without being stopped: it was killed or crashed, or the machine lost power";
+const STOPPED: &str = "it was stopped";
+
+/// How the daemon that had the store before ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FormerDaemon {
+    /// Its last sign of life.
+    pub seen_at: Timestamp,
+    /// Whether it was stopped in good order.
+    pub was_stopped: bool,
+}
 
 impl Store {
-    /// Commits that this daemon has the store now. Until then it must send nothing.
-    pub async fn record_daemon(&self) -> Result<(), StoreError> {
+    /// Commits that this daemon has the store now, and the time since its predecessor as an outage. Until then it
+    /// must send nothing. Returns how the predecessor ended, or `None` if there was none.
+    pub async fn record_daemon(&self, now: Timestamp) -> Result<Option<FormerDaemon>, StoreError> {
         let daemon_id = self.run_owner().daemon_id;
         self.write(move |tx| {
-            tx.execute("INSERT INTO daemons (daemon_id) VALUES (?1)", [daemon_id.to_string()])?;
+            let former = former(tx)?;
+            if let Some(FormerDaemon { seen_at, was_stopped }) = former {
+                outages::end_all(tx, seen_at)?;
+                let why = if was_stopped { STOPPED } else { KILLED }.to_owned();
+                let (what, subject) = (Away::Daemon, String::new());
+                if seen_at < now {
+                    outages::save(tx, &Outage { what, subject, since: seen_at, until: Some(now), why })?;
+                }
+            }
+            tx.execute(
+                "INSERT INTO daemons (daemon_id, started_at, seen_at) VALUES (?1, ?2, ?2)",
+                (daemon_id.to_string(), millis(now)),
+            )?;
             let forget = "DELETE FROM daemons WHERE number <= (SELECT max(number) FROM daemons) - ?1";
             tx.execute(forget, [DAEMONS_REMEMBERED])?;
+            Ok(former)
+        })
+        .await
+    }
+
+    /// Commits that this daemon ends in good order.
+    pub async fn record_stop(&self, now: Timestamp) -> Result<(), StoreError> {
+        let daemon_id = self.run_owner().daemon_id;
+        self.write(move |tx| {
+            tx.execute(
+                "UPDATE daemons SET seen_at = ?2, stopped_at = ?2 WHERE daemon_id = ?1",
+                (daemon_id.to_string(), millis(now)),
+            )?;
             Ok(())
         })
         .await
     }
+}
+
+fn former(tx: &Transaction<'_>) -> Result<Option<FormerDaemon>, StoreError> {
+    let mut statement = tx.prepare("SELECT seen_at, stopped_at FROM daemons ORDER BY number DESC LIMIT 1")?;
+    let mut rows = statement.query([])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let was_stopped = time_option(row, "stopped_at")?.is_some();
+    Ok(Some(FormerDaemon { seen_at: time(row, "seen_at")?, was_stopped }))
+}
+
+/// Renews the last sign of life of the daemon that has the store, which is the latest one.
+pub(super) fn renew(tx: &Transaction<'_>, now: Timestamp) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "UPDATE daemons SET seen_at = max(seen_at, ?1) WHERE number = (SELECT max(number) FROM daemons)",
+    )?
+    .execute([millis(now)])?;
+    Ok(())
 }
 
 /// Returns the daemons that have had the store, as far as they are remembered.
@@ -46,13 +103,21 @@ mod tests {
         let path = folder.path().join("store.db");
         let mut daemons = Vec::new();
         for _ in 0..DAEMONS_REMEMBERED + 2 {
-            let store = Store::open(&path, Execution::Inline, InstallationId::default()).unwrap();
+            let store = Store::open(
+                &path,
+                Execution::Inline,
+                InstallationId::default(),
+                crate::clock::Clock::system(),
+            )
+            .unwrap();
             assert!(daemons.last().is_none_or(|last| store.has_had_daemon(*last)));
             assert!(store.has_had_daemon(store.run_owner().daemon_id));
-            store.record_daemon().await.unwrap();
+            store.record_daemon(Timestamp::UNIX_EPOCH).await.unwrap();
             daemons.push(store.run_owner().daemon_id);
         }
-        let store = Store::open(&path, Execution::Inline, InstallationId::default()).unwrap();
+        let store =
+            Store::open(&path, Execution::Inline, InstallationId::default(), crate::clock::Clock::system())
+                .unwrap();
         let known: Vec<bool> = daemons.iter().map(|daemon| store.has_had_daemon(*daemon)).collect();
         assert_eq!(known, [vec![false; 2], vec![true; 100]].concat());
     }

@@ -12,7 +12,7 @@ use super::delivery_mode::{self, CurrentMode};
 use super::rows::{millis, parsed, timestamp};
 use super::{Store, StoreError, suspended};
 use crate::domain::cron::CronSource;
-use crate::domain::delivery::{AttemptReport, AttemptResult, DeliveryStatus, Ending, Verdict};
+use crate::domain::delivery::{AttemptReport, AttemptResult, DeliveryStatus, Ending, NewDelivery, Verdict};
 use crate::domain::delivery_mode::{DeliveryMode, RateLimit, Suspension};
 use crate::domain::ids::{DeliveryId, RunId};
 use crate::domain::reason::{DeliveryReasonCode, Reason};
@@ -356,4 +356,33 @@ fn save_attempt(tx: &Tx<'_>, finished: &FinishedAttempt) -> Result<(), StoreErro
         ":head": milliseconds(phases.head),
     })?;
     Ok(())
+}
+
+/// Inserts the delivery of a run that has ended.
+pub(super) fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery, now: Timestamp) -> Result<(), StoreError> {
+    let suppressed = delivery.status == DeliveryStatus::Suppressed;
+    let inserted = tx.prepare_cached(
+        "INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at, ended_at, \
+         reason_code, reason, of_client) \
+         VALUES (:delivery_id, :run_id, :url, :body, :status, :due_at, :now, :ended_at, :reason_code, :reason, \
+         (SELECT cron_source IS NOT 'file' FROM runs WHERE run_id = :run_id)) \
+         ON CONFLICT DO NOTHING",
+    )?
+    .execute(named_params! {
+        ":delivery_id": delivery.delivery_id.to_string(),
+        ":run_id": delivery.run_id.to_string(),
+        ":url": delivery.url,
+        ":body": delivery.body,
+        ":status": delivery.status.as_str(),
+        ":due_at": (!suppressed).then(|| millis(now)),
+        ":now": millis(now),
+        ":ended_at": suppressed.then(|| millis(now)),
+        ":reason_code": suppressed.then_some(DeliveryReasonCode::Disabled.as_str()),
+        ":reason": suppressed.then_some(delivery_mode::DISABLED),
+    })?;
+    if suppressed {
+        tx.count(Counted::NeverSent { status: delivery.status, deliveries: inserted });
+        return Ok(());
+    }
+    suspended::end_waiting_to(tx, &delivery.url, now)
 }

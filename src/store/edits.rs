@@ -6,18 +6,19 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::{Transaction, named_params};
 
-use super::StoreError;
 use super::counts::Tx;
 use super::cron_entries::{self, CronEntry};
 use super::definitions::Definitions;
 use super::plan_due::plan_edited_until;
+use super::retry::has_own_definition;
 use super::rows::{RUN_COLUMNS, millis, run_from_row, save_run};
 use super::scheduled_crons::{ScheduledCron, scheduled};
+use super::{StoreError, owed_webhooks};
 use crate::domain::cron::{Cron, Overlap};
 use crate::domain::edit::{
     Unsent, drop_reason, due_after_edit, start_before_after_edit, unsent_after_edit, unsent_while_paused,
 };
-use crate::domain::ids::{CronId, DefinitionId};
+use crate::domain::ids::{CronId, DefinitionId, FIRST_RUN};
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Outcome, Run, RunChange, RunState, Status};
 
@@ -131,7 +132,7 @@ fn redefine(
     now: Timestamp,
 ) -> Result<Option<Unsent>, StoreError> {
     let Some(version) = &mut run.cron else { return Ok(None) };
-    if version.definition_id == entry.definition_id {
+    if version.definition_id == entry.definition_id || has_own_definition(tx, run.run_id)? {
         return Ok(None);
     }
     let cron = cache.get(tx, entry.definition_id, &entry.name)?;
@@ -171,13 +172,14 @@ pub(super) fn skip_waiting(
 }
 
 /// Ends a waiting run. A backfill may take its place, if nothing of it can be on the agent server: its first start
-/// was not ruled out by a fence, which stays on its thread.
+/// was not ruled out by a fence, which stays on its thread, and no run of its occurrence went before it.
 fn end(tx: &Tx<'_>, run: &mut Run, unsent: Unsent, now: Timestamp) -> Result<(), StoreError> {
-    let is_first_start = matches!(run.state, RunState::Pending { start_number: 1 });
+    let is_first_start = matches!(run.state, RunState::Pending { start_number: 1 }) && run.retry == FIRST_RUN;
     let outcome = Outcome::without_backend(unsent.status, unsent.reason, now);
     run.state = run.state.clone().apply(RunChange::End(outcome))?;
     save_run(tx, run, None)?;
     tx.count_end(run);
+    owed_webhooks::settle(tx, run, now)?;
     if is_first_start {
         tx.prepare_cached("UPDATE runs SET last_scheduled_for = scheduled_for WHERE run_id = ?1")?
             .execute([run.run_id.to_string()])?;

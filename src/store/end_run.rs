@@ -1,19 +1,24 @@
 //! The end of a run: its outcome, its delivery and the deletion of its thread are one transaction, so that
 //! none of them exists without the others.
 
-use jiff::Timestamp;
-use rusqlite::named_params;
-
-use super::counts::{Counted, Tx};
+use super::claim_runs::looked_at;
+use super::counts::Tx;
 use super::cron_entries::count_failure;
+use super::definitions::Definitions;
+use super::deliveries::insert_delivery;
 use super::edits::revise_waiting;
-use super::rows::{millis, run, save_run};
+use super::owed_webhooks::{self, Owed};
+use super::retry::insert_next;
+use super::rows::{run, save_run};
 use super::step_run::{RunEvent, insert_deletion, insert_event};
-use super::{Store, StoreError, delivery_mode, suspended};
-use crate::domain::delivery::{DeliveryStatus, NewDelivery};
-use crate::domain::ids::{RunId, ThreadId};
-use crate::domain::reason::DeliveryReasonCode;
-use crate::domain::run::{Outcome, RunChange};
+use super::waits_for::count_deadline_from;
+use super::{Store, StoreError};
+use crate::domain::cron::RetryPolicy;
+use crate::domain::delivery::NewDelivery;
+use crate::domain::ids::{FIRST_RUN, RunId, ThreadId};
+use crate::domain::reason::{Reason, ReasonCode, RunEventKind};
+use crate::domain::retry::{AfterRun, after_run};
+use crate::domain::run::{Outcome, Run, RunChange, RunState, Status};
 
 /// Everything that becomes true when a run ends.
 #[derive(Clone, Debug)]
@@ -39,73 +44,106 @@ pub struct FailureLimit {
     pub delivery: Option<NewDelivery>,
 }
 
+/// What may be to do once the end of a run is committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AfterEnd {
+    /// A webhook may be due.
+    pub may_notify: bool,
+    /// The plan of its cron may have waited for that.
+    pub may_plan: bool,
+}
+
 impl Store {
-    /// Commits the end of a run.
+    /// Commits the end of a run, and what follows: a further run of its occurrence, or the webhook of the occurrence. A
+    /// run that is retried is no failure of its cron yet, and has no webhook unless each run has one.
     ///
     /// # Errors
     /// [`StoreError::IllegalTransition`] if the run has ended already.
-    pub async fn end_run(&self, ending: RunEnding) -> Result<(), StoreError> {
+    pub async fn end_run(&self, ending: RunEnding) -> Result<AfterEnd, StoreError> {
         let cache = self.definitions.clone();
-        let paused = self
+        let (paused, after) = self
             .write(move |tx| {
                 let mut run = run(tx, ending.run_id)?;
-                let ended_at = ending.outcome.ended_at;
+                let now = ending.outcome.learnt_at;
+                let was_sent = !matches!(run.state, RunState::Pending { start_number: 1 });
                 run.state = run.state.apply(RunChange::End(ending.outcome.clone()))?;
                 save_run(tx, &run, None)?;
                 tx.count_end(&run);
                 if let Some(event) = &ending.event {
                     insert_event(tx, ending.run_id, event)?;
                 }
+                if let Some(thread_id) = ending.discard {
+                    insert_deletion(tx, ending.run_id, thread_id, now)?;
+                }
+                let may_notify = ending.delivery.is_some() || run.retry > FIRST_RUN;
+                let owed = owed_webhooks::settle(tx, &run, now)?;
+                if let Some(retry) = insert_retry(tx, &cache, &run, &ending.outcome)? {
+                    match &ending.delivery {
+                        Some(delivery) if retry.webhook_each => insert_delivery(tx, delivery, now)?,
+                        Some(delivery) => owed_webhooks::owe(tx, delivery)?,
+                        None => {}
+                    }
+                    // The cron may have been edited, paused or removed since it was sent.
+                    if let Some(cron_id) = run.cron_id() {
+                        revise_waiting(tx, &cache, cron_id, now)?;
+                    }
+                    return Ok((None, AfterEnd { may_notify, may_plan: looked_at(tx, ending.run_id)? }));
+                }
                 let failure_limit = ending.failure_limit.as_ref();
-                let paused = count_failure(tx, &run, failure_limit.map(|failure| failure.limit), ended_at)?;
+                let paused = count_failure(tx, &run, failure_limit.map(|failure| failure.limit), now)?;
+                if let Some(cron_id) = run.cron_id().filter(|_| was_sent) {
+                    count_deadline_from(tx, &cache, cron_id, now)?;
+                }
                 if let (Some(_), Some(cron_id)) = (&paused, run.cron_id()) {
-                    revise_waiting(tx, &cache, cron_id, ended_at)?;
+                    revise_waiting(tx, &cache, cron_id, now)?;
                 }
                 let delivery = match (failure_limit, &paused) {
                     (Some(failure_limit), Some(_)) => &failure_limit.delivery,
                     (_, None) | (None, Some(_)) => &ending.delivery,
                 };
-                if let Some(delivery) = delivery {
-                    insert_delivery(tx, delivery, ended_at)?;
+                if let Some(delivery) = delivery.as_ref().filter(|_| owed == Owed::Nothing) {
+                    insert_delivery(tx, delivery, now)?;
                 }
-                if let Some(thread_id) = ending.discard {
-                    insert_deletion(tx, ending.run_id, thread_id, ended_at)?;
-                }
-                Ok(paused)
+                Ok((paused, AfterEnd { may_notify, may_plan: looked_at(tx, ending.run_id)? }))
             })
             .await?;
         if let Some(paused) = paused {
             let failures = paused.failures;
             tracing::warn!(cron = paused.cron_name, failures, "cron paused after too many failures in a row");
         }
-        Ok(())
+        Ok(after)
     }
 }
 
-fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery, now: Timestamp) -> Result<(), StoreError> {
-    let suppressed = delivery.status == DeliveryStatus::Suppressed;
-    let inserted = tx.prepare_cached(
-        "INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at, ended_at, \
-         reason_code, reason, of_client) \
-         VALUES (:delivery_id, :run_id, :url, :body, :status, :due_at, :now, :ended_at, :reason_code, :reason, \
-         (SELECT cron_source IS NOT 'file' FROM runs WHERE run_id = :run_id)) \
-         ON CONFLICT DO NOTHING",
-    )?
-    .execute(named_params! {
-        ":delivery_id": delivery.delivery_id.to_string(),
-        ":run_id": delivery.run_id.to_string(),
-        ":url": delivery.url,
-        ":body": delivery.body,
-        ":status": delivery.status.as_str(),
-        ":due_at": (!suppressed).then(|| millis(now)),
-        ":now": millis(now),
-        ":ended_at": suppressed.then(|| millis(now)),
-        ":reason_code": suppressed.then_some(DeliveryReasonCode::Disabled.as_str()),
-        ":reason": suppressed.then_some(delivery_mode::DISABLED),
-    })?;
-    if suppressed {
-        tx.count(Counted::NeverSent { status: delivery.status, deliveries: inserted });
-        return Ok(());
+/// Inserts the further run that the occurrence of an ended run gets, and returns the policy by which it gets one, or
+/// `None` if it gets none. The run's timeline says why, or why not, if its cron retries anything.
+fn insert_retry(
+    tx: &Tx<'_>,
+    cache: &Definitions,
+    run: &Run,
+    outcome: &Outcome,
+) -> Result<Option<RetryPolicy>, StoreError> {
+    let (Some(version), Status::Error | Status::Timeout) = (&run.cron, outcome.status) else {
+        return Ok(None);
+    };
+    let cron = cache.get(tx, version.definition_id, &version.name)?;
+    let Some(retry) = &cron.policy.retry else { return Ok(None) };
+    let after = after_run(&cron.policy, run, outcome);
+    let (event, message) = match &after {
+        AfterRun::Retry(next) => (
+            RunEventKind::Retried,
+            format!("retry {} of {} is due at {}", next.retry, retry.max, next.due_at),
+        ),
+        AfterRun::Final(why) => (RunEventKind::NotRetried, why.to_string()),
+    };
+    let code = outcome.reason.as_ref().map_or(ReasonCode::GraphError, |reason| reason.code);
+    let event = RunEvent { at: outcome.ended_at, event, reason: Some(Reason::new(code, message)) };
+    insert_event(tx, run.run_id, &event)?;
+    match after {
+        AfterRun::Retry(next) => {
+            insert_next(tx, cache, run, next)?;
+            Ok(Some(retry.clone()))
+        }
+        AfterRun::Final(_) => Ok(None),
     }
-    suspended::end_waiting_to(tx, &delivery.url, now)
 }

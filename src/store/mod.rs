@@ -16,6 +16,7 @@ mod delivery_mode;
 mod denials;
 mod edits;
 mod end_run;
+mod ended;
 mod error;
 mod exposure;
 mod housekeeping;
@@ -25,10 +26,13 @@ mod lock;
 mod notices;
 mod occurrences;
 mod open;
+mod outages;
+mod owed_webhooks;
 mod plan_due;
 mod read;
 mod readers;
 mod replay;
+mod retry;
 mod rows;
 mod scheduled_crons;
 mod set_back;
@@ -40,37 +44,41 @@ pub(crate) mod tests;
 mod thread_deletions;
 mod trigger;
 mod waiting_limits;
+mod waits_for;
 mod writer;
 
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use uuid::Uuid;
 
 pub use api_crons::{
     ApiCronChange, ApiCronRemoval, ChangedCron, CronFilter, CronOrder, CronPage, CronSearch, Direction,
     NewApiCron, StoredCron,
 };
-pub use backfill::{BackfillFate, BackfillLine, BackfillOrder};
+pub use backfill::{Backfill, BackfillFate, BackfillLine, BackfillOrder};
 pub use cancel::{CancelEffect, CancelledRun};
 pub use claim_runs::{Claim, ClaimLimits, ClaimedRun};
 pub use counts::{CommitCounts, Histogram, HistogramSnapshot, ResponseClass};
 pub use cron_state::{ChangedCronState, CronStateChange};
+pub use daemons::FormerDaemon;
 pub use deliveries::{ClaimedDelivery, DeliveryClaim, FinishedAttempt};
 pub use delivery_mode::DeliveryModeChange;
-pub use end_run::{FailureLimit, RunEnding};
+pub use end_run::{AfterEnd, FailureLimit, RunEnding};
 pub use error::StoreError;
 pub use exposure::exposure;
 pub use notices::{NewNotice, NoticeKind};
 pub use plan_due::{PlanResult, Planned};
 pub use read::{
-    AttemptRow, CronCursor, CronDetails, CronListing, CronRecord, CronRow, CronStatus, DaemonState,
-    DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow, Measures, Notice, Overview, PageCursor,
-    Reader, RunDetails, RunFilter, RunRow, RunWatch, WatchUntil, WebhookDetails, WebhookQueue, WebhookRow,
-    daemon_state,
+    AttemptRow, CronCursor, CronDetails, CronListing, CronRecord, CronRow, CronStatus, CronsAtAGlance,
+    DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow, Measures, Notice, Overview,
+    PageCursor, Reader, RunDetails, RunFilter, RunRow, RunWatch, WatchUntil, WebhookDetails, WebhookQueue,
+    WebhookRow, daemon_state,
 };
 pub use replay::{Replay, ReplayChoice, ReplayOrder};
+pub use retry::RetryRequest;
 pub use scheduled_crons::ScheduledCron;
 pub use step_run::{PreviousRun, RunEvent, Step};
 pub use sync_crons::{NewDefinition, SyncReport};
@@ -83,6 +91,7 @@ use lock::DaemonLock;
 use readers::Readers;
 use writer::Writer;
 
+use crate::clock::Clock;
 use crate::domain::ids::{DaemonId, InstallationId, RunOwner};
 
 /// The daemon's store, the only writer of its file. Cheap to clone.
@@ -129,6 +138,7 @@ impl Store {
         path: &Path,
         execution: Execution,
         new_installation: InstallationId,
+        clock: Clock,
     ) -> Result<Self, StoreError> {
         let lock = DaemonLock::take(path)?;
         let connection = open::open_to_write(path, new_installation)?;
@@ -136,7 +146,7 @@ impl Store {
         let owner = RunOwner { installation_id, daemon_id: DaemonId(Uuid::new_v4()) };
         let mut daemons = daemons::read(&connection)?;
         daemons.insert(owner.daemon_id);
-        let writer = Arc::new(Writer::new(connection, execution));
+        let writer = Arc::new(Writer::new(connection, execution, clock));
         let (readers, definitions) =
             (Arc::new(Readers::new(path, execution)?), Definitions::new(installation_id));
         Ok(Self { readers, writer, definitions, owner, daemons: Arc::new(daemons), _lock: Arc::new(lock) })
@@ -175,6 +185,11 @@ impl Store {
         self.writer.counts()
     }
 
+    /// Returns after the next commit, or at once if there was one since the last call.
+    pub async fn next_commit(&self) {
+        self.writer.committed().notified().await;
+    }
+
     /// Returns how many changes wait for the writer.
     pub fn queued(&self) -> usize {
         self.writer.queued()
@@ -195,8 +210,23 @@ impl Store {
         self.write(|_| Ok(())).await
     }
 
-    /// Returns what keeps the store from committing right now, such as a full disk.
-    pub fn trouble(&self) -> Option<String> {
+    /// Returns what keeps the store from committing right now, such as a full disk, and since when.
+    pub fn trouble(&self) -> Option<(Timestamp, String)> {
         self.writer.trouble()
+    }
+
+    /// Returns the trouble that is over since this was asked last: since when and until when, and what it was.
+    pub fn take_past_trouble(&self) -> Vec<(Timestamp, Timestamp, String)> {
+        self.writer.take_past_trouble()
+    }
+
+    /// Waits until trouble begins or ends.
+    pub async fn trouble_changed(&self) {
+        self.writer.trouble_changed().await;
+    }
+
+    /// Returns when the store committed last.
+    pub fn last_commit(&self) -> Timestamp {
+        self.writer.last_commit()
     }
 }

@@ -5,6 +5,7 @@ use rusqlite::{OptionalExtension, Transaction, named_params};
 
 use super::StoreError;
 use super::counts::{Counted, Tx};
+use super::ended::{Ended, first_words};
 use super::rows::millis;
 use super::scheduled_crons::ScheduledCron;
 use crate::domain::cron::Overlap;
@@ -22,6 +23,20 @@ pub(super) struct RunTimes {
     pub(super) start_before: Timestamp,
 }
 
+/// Which run of its occurrence a new run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RunNumber {
+    pub(super) retry: u32,
+    /// When the first run of the occurrence started, if this one retries it by itself.
+    pub(super) first_started_at: Option<Timestamp>,
+    /// Whether its definition is none of its cron's.
+    pub(super) own_definition: bool,
+}
+
+impl RunNumber {
+    const FIRST: Self = Self { retry: FIRST_RUN, first_started_at: None, own_definition: false };
+}
+
 /// The result of inserting a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Insertion {
@@ -30,31 +45,46 @@ pub(super) enum Insertion {
     Existed,
 }
 
-/// Inserts a pending run, unless its occurrence has a row already: the unique key prevents a second firing
-/// even if the clock was set.
+/// Inserts the pending first run of an occurrence, unless the occurrence has a row already: the unique key prevents a
+/// second firing even if the clock was set.
 pub(super) fn insert_pending(
     tx: &Transaction<'_>,
     scheduled: &ScheduledCron,
     times: RunTimes,
     trigger: Trigger,
 ) -> Result<Insertion, StoreError> {
+    insert_numbered(tx, scheduled, times, trigger, RunNumber::FIRST)
+}
+
+/// Inserts a pending run, unless its occurrence has a run with this number already.
+pub(super) fn insert_numbered(
+    tx: &Transaction<'_>,
+    scheduled: &ScheduledCron,
+    times: RunTimes,
+    trigger: Trigger,
+    number: RunNumber,
+) -> Result<Insertion, StoreError> {
     let cron = &scheduled.cron;
     let turn = next_turn(tx, cron.cron_id)?;
     let inserted = tx
         .prepare_cached(
             "INSERT INTO runs (run_id, cron_id, cron_name, cron_source, definition_id, trigger, scheduled_for, \
-             due_at, start_before, exclusive, turn, phase, start_number, act_at) \
+             retry, first_started_at, own_definition, due_at, start_before, exclusive, turn, phase, start_number, \
+             act_at) \
              VALUES (:run_id, :cron_id, :cron_name, :cron_source, :definition_id, :trigger, :scheduled_for, \
-             :due_at, :start_before, :exclusive, :turn, 'pending', 1, :due_at) ON CONFLICT DO NOTHING",
+             :retry, :first_started_at, :own_definition, :due_at, :start_before, :exclusive, :turn, 'pending', 1, :due_at) ON CONFLICT DO NOTHING",
         )?
         .execute(named_params! {
-            ":run_id": RunId::of_occurrence(cron.cron_id, times.scheduled_for, FIRST_RUN).to_string(),
+            ":run_id": RunId::of_occurrence(cron.cron_id, times.scheduled_for, number.retry).to_string(),
             ":cron_id": cron.cron_id.to_string(),
             ":cron_name": cron.name,
             ":cron_source": cron.source.as_str(),
             ":definition_id": scheduled.definition_id.to_string(),
             ":trigger": trigger.as_str(),
             ":scheduled_for": millis(times.scheduled_for),
+            ":retry": number.retry,
+            ":first_started_at": number.first_started_at.map(millis),
+            ":own_definition": number.own_definition,
             ":due_at": millis(times.due_at),
             ":start_before": millis(times.start_before),
             ":exclusive": i64::from(cron.policy.overlap != Overlap::Allow),
@@ -115,7 +145,7 @@ impl SkippedRange {
             None => self.insert(tx, scheduled, now),
             // The clock was set back: these occurrences are accounted for already.
             Some(before) if before.last >= millis(self.first) => Ok(()),
-            Some(before) => self.extend(tx, &before, now),
+            Some(before) => self.extend(tx, scheduled, before, now),
         }
     }
 
@@ -133,7 +163,7 @@ impl SkippedRange {
                 "SELECT run_id, coalesce(last_scheduled_for, scheduled_for), \
                  phase = 'ended' AND send_count = 0 AND status = ?3 AND reason_code = ?4 \
                  AND scheduled_for > ?5 AND ended_at >= ?6 \
-                 FROM runs WHERE cron_id = ?1 AND scheduled_for < ?2 ORDER BY scheduled_for DESC LIMIT 1",
+                 FROM runs WHERE cron_id = ?1 AND scheduled_for < ?2 AND retry = 0 ORDER BY scheduled_for DESC LIMIT 1",
             )?
             .query_row(
                 (
@@ -153,7 +183,13 @@ impl SkippedRange {
         Ok(before.flatten())
     }
 
-    fn extend(&self, tx: &Tx<'_>, before: &RecordBefore, now: Timestamp) -> Result<(), StoreError> {
+    fn extend(
+        &self,
+        tx: &Tx<'_>,
+        scheduled: &ScheduledCron,
+        before: RecordBefore,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         tx.prepare_cached(
             "UPDATE runs SET occurrences = occurrences + ?2, last_scheduled_for = ?3, ended_at = ?4, reason = ?5 \
              WHERE run_id = ?1",
@@ -165,12 +201,13 @@ impl SkippedRange {
             millis(now),
             &self.reason.message,
         ))?;
-        self.count(tx);
+        tx.count(Counted::Ended(Ended { extends_record: true, ..self.ended(scheduled, before.run_id) }));
         Ok(())
     }
 
     fn insert(&self, tx: &Tx<'_>, scheduled: &ScheduledCron, now: Timestamp) -> Result<(), StoreError> {
         let cron = &scheduled.cron;
+        let run_id = RunId::of_occurrence(cron.cron_id, self.first, FIRST_RUN).to_string();
         let inserted = tx.prepare_cached(
             "INSERT INTO runs (run_id, cron_id, cron_name, cron_source, definition_id, trigger, scheduled_for, \
              due_at, start_before, exclusive, phase, start_number, status, reason_code, reason, ended_at, \
@@ -179,7 +216,7 @@ impl SkippedRange {
              :first, 0, 'ended', 1, :status, :reason_code, :reason, :now, :count, :last) ON CONFLICT DO NOTHING",
         )?
         .execute(named_params! {
-            ":run_id": RunId::of_occurrence(cron.cron_id, self.first, FIRST_RUN).to_string(),
+            ":run_id": run_id,
             ":cron_id": cron.cron_id.to_string(),
             ":cron_name": cron.name,
             ":cron_source": cron.source.as_str(),
@@ -193,14 +230,24 @@ impl SkippedRange {
             ":count": count(self.count),
         })?;
         if inserted == 1 {
-            self.count(tx);
+            tx.count(Counted::Ended(self.ended(scheduled, run_id)));
         }
         Ok(())
     }
 
-    fn count(&self, tx: &Tx<'_>) {
-        let (status, code) = (self.status, self.reason.code);
-        tx.count(Counted::NeverRan { status, code, occurrences: self.count });
+    fn ended(&self, scheduled: &ScheduledCron, run_id: String) -> Ended {
+        Ended {
+            called: scheduled.cron.name.clone(),
+            run_id,
+            status: self.status,
+            code: Some(self.reason.code),
+            trigger: Trigger::Schedule,
+            took: None,
+            occurrences: self.count,
+            scheduled_for: self.first,
+            error: self.reason.message.as_deref().map(first_words),
+            extends_record: false,
+        }
     }
 }
 
@@ -215,8 +262,8 @@ fn count(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// Cancels the runs of a cron that are in progress (`overlap = "cancel"`). The runner acts on a running one
-/// at once.
+/// Cancels the runs of a cron that are in progress, and the retries that wait, whose occurrences are
+/// (`overlap = "cancel"`). The runner acts on a running one at once.
 pub(super) fn cancel_running(
     tx: &Transaction<'_>,
     cron_id: CronId,
@@ -224,7 +271,8 @@ pub(super) fn cancel_running(
 ) -> Result<(), StoreError> {
     tx.prepare_cached(
         "UPDATE runs SET cancelling = coalesce(cancelling, :cause), act_at = iif(phase = 'running', :now, act_at) \
-         WHERE cron_id = :cron_id AND phase IN ('sending', 'unconfirmed', 'running')",
+         WHERE cron_id = :cron_id AND (phase IN ('sending', 'unconfirmed', 'running') \
+         OR (phase = 'pending' AND retry > 0)) AND phase <> 'ended'",
     )?
     .execute(named_params! {
         ":cron_id": cron_id.to_string(),

@@ -6,12 +6,13 @@ use rusqlite::Transaction;
 use super::counts::Tx;
 use super::cron_entries::{self, CronEntry};
 use super::occurrences::{Insertion, MergeRule, RunTimes, SkippedRange, cancel_running, insert_pending};
-use super::rows::{millis, parsed};
+use super::rows::{millis, parsed, time_option};
 use super::scheduled_crons::ScheduledCron;
 use super::set_back::decided;
 use super::{Store, StoreError};
 use crate::domain::cron::{Cron, Overlap};
 use crate::domain::cron_state::{CronState, Pause};
+use crate::domain::ids::FIRST_RUN;
 use crate::domain::plan::{Active, Decision, Former, plan, undecided_after};
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Phase, Status, Trigger};
@@ -175,22 +176,24 @@ fn shortly_before(now: Timestamp) -> Timestamp {
 }
 
 /// Returns the runs of a cron that have not ended, as far as its overlap policy depends on them. One whose time is still
-/// to come, because the clock was set back, is in nobody's way.
+/// to come, because the clock was set back, is in nobody's way. Between two runs of an occurrence, the occurrence is in
+/// progress.
 fn active(tx: &Transaction<'_>, cron: &Cron, now: Timestamp) -> Result<Active, StoreError> {
     let mut active = Active::default();
     if cron.policy.overlap == Overlap::Allow {
         return Ok(active);
     }
     let mut statement = tx.prepare_cached(
-        "SELECT run_id, phase FROM runs WHERE cron_id = ?1 AND phase <> 'ended' \
+        "SELECT run_id, phase, retry, recovered_at FROM runs WHERE cron_id = ?1 AND phase <> 'ended' \
          AND (phase <> 'pending' OR scheduled_for <= ?2)",
     )?;
     let mut rows = statement.query((cron.cron_id.to_string(), millis(now)))?;
     while let Some(row) = rows.next()? {
         match parsed::<Phase>(row, "phase")? {
-            Phase::Pending => active.waiting += 1,
-            Phase::Sending | Phase::Unconfirmed | Phase::Running => {
+            Phase::Pending if row.get::<_, u32>("retry")? == FIRST_RUN => active.waiting += 1,
+            Phase::Pending | Phase::Sending | Phase::Unconfirmed | Phase::Running => {
                 active.running = Some(parsed(row, "run_id")?);
+                active.recovered_at = active.recovered_at.max(time_option(row, "recovered_at")?);
             }
             Phase::Ended => {}
         }

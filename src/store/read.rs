@@ -21,8 +21,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, Transaction};
 
-use super::rows::{RUN_COLUMNS, parsed, reason_from_row, run_from_row, time, time_option};
-use super::{StoreError, open};
+use super::rows::{RUN_COLUMNS, parsed, parsed_option, reason_from_row, run_from_row, time, time_option};
+use super::{StoreError, open, waits_for};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::{DeliveryId, RunId};
 use crate::domain::reason::{DeliveryReasonCode, Reason};
@@ -33,7 +33,7 @@ pub use crons::{CronCursor, CronDetails, CronListing, CronRow, CronStatus};
 pub use delivery_mode::WebhookQueue;
 pub use details::{AttemptRow, DeliveryDetails, EventRow, RunDetails};
 pub use history::{PageCursor, RunFilter};
-pub use measures::Measures;
+pub use measures::{CronsAtAGlance, Measures};
 pub use overview::{DaemonState, Denied, Notice, Overview, daemon_state};
 pub use records::CronRecord;
 pub use webhooks::{DeliveryFilter, WebhookDetails, WebhookRow};
@@ -55,6 +55,8 @@ pub struct RunRow {
     pub occurrences: u64,
     /// The last of them, if there are several.
     pub last_scheduled_for: Option<Timestamp>,
+    /// The run of the same cron that must end before it may start.
+    pub waits_for: Option<RunId>,
     /// The webhook that reports its end.
     pub webhook: Option<DeliveryRow>,
 }
@@ -140,7 +142,7 @@ impl DeliveryRow {
 fn row_columns() -> String {
     let columns = RUN_COLUMNS
         .replace("outcome_values, outcome_interrupts", "NULL AS outcome_values, NULL AS outcome_interrupts");
-    format!("rowid AS seq, {columns}, occurrences, last_scheduled_for")
+    format!("rowid AS seq, {columns}, occurrences, last_scheduled_for, {}", waits_for::column())
 }
 
 /// Reads a count. SQLite has only signed numbers.
@@ -155,6 +157,7 @@ fn run_row(tx: &Transaction<'_>, row: &Row<'_>) -> Result<RunRow, StoreError> {
         run,
         occurrences: number(row, "occurrences")?,
         last_scheduled_for: time_option(row, "last_scheduled_for")?,
+        waits_for: parsed_option(row, "waits_for")?,
         webhook,
     })
 }

@@ -14,8 +14,9 @@ use crate::domain::run::{BackendRun, CronVersion, Outcome, Phase, Run, RunError,
 
 /// The columns that [`run_from_row`] reads by name.
 pub(super) const RUN_COLUMNS: &str = "run_id, cron_id, cron_name, definition_id, trigger, scheduled_for, retry, \
-     due_at, start_before, phase, start_number, send_count, not_found_count, sent_at, thread_id, \
-     backend_run_id, started_at, cancelling, status, reason_code, reason, error, outcome_values, outcome_interrupts, ended_at";
+     first_started_at, due_at, start_before, phase, start_number, send_count, not_found_count, sent_at, thread_id, \
+     backend_run_id, started_at, cancelling, status, reason_code, reason, error, outcome_values, outcome_interrupts, ended_at, \
+     learnt_at";
 
 /// Converts an instant into milliseconds since 1970, as stored.
 pub(super) fn millis(at: Timestamp) -> i64 {
@@ -88,6 +89,7 @@ pub(super) fn run_from_row(row: &Row<'_>) -> Result<Run, StoreError> {
         trigger: parsed(row, "trigger")?,
         scheduled_for: time(row, "scheduled_for")?,
         retry: row.get("retry")?,
+        first_started_at: time_option(row, "first_started_at")?,
         due_at: time(row, "due_at")?,
         start_before: time(row, "start_before")?,
         send_count: row.get("send_count")?,
@@ -142,13 +144,15 @@ fn outcome_from_row(row: &Row<'_>) -> Result<Outcome, StoreError> {
         error: error["error"].as_str().unwrap_or_default().to_owned(),
         message: error["message"].as_str().unwrap_or_default().to_owned(),
     });
+    let ended_at = needed(time_option(row, "ended_at")?, "ended_at")?;
     Ok(Outcome {
         status: needed(parsed_option(row, "status")?, "status")?,
         reason: reason_from_row(row)?,
         error,
         values: json_option(row, "outcome_values")?,
         interrupts: json_option(row, "outcome_interrupts")?,
-        ended_at: needed(time_option(row, "ended_at")?, "ended_at")?,
+        ended_at,
+        learnt_at: time_option(row, "learnt_at")?.unwrap_or(ended_at),
     })
 }
 
@@ -184,7 +188,7 @@ pub(super) fn save_run(tx: &Transaction<'_>, run: &Run, act_at: Option<Timestamp
              backend_run_id = :backend_run_id, started_at = :started_at, \
              cancelling = coalesce(:cancelling, cancelling), status = :status, reason_code = :reason_code, \
              reason = :reason, error = :error, outcome_values = :outcome_values, \
-             outcome_interrupts = :outcome_interrupts, ended_at = :ended_at \
+             outcome_interrupts = :outcome_interrupts, ended_at = :ended_at, learnt_at = :learnt_at \
              WHERE run_id = :run_id",
         )?
         .execute(named_params! {
@@ -206,6 +210,7 @@ pub(super) fn save_run(tx: &Transaction<'_>, run: &Run, act_at: Option<Timestamp
             ":outcome_values": outcome.and_then(|outcome| outcome.values.as_ref()).map(Value::to_string),
             ":outcome_interrupts": outcome.and_then(|outcome| outcome.interrupts.as_ref()).map(Value::to_string),
             ":ended_at": outcome.map(|outcome| millis(outcome.ended_at)),
+            ":learnt_at": outcome.map(|outcome| millis(outcome.learnt_at)),
         })?;
     if changed == 1 { Ok(()) } else { Err(no_run(run.run_id)) }
 }

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Row, Transaction, named_params};
 
 use super::definitions::Definitions;
-use super::rows::{millis, parsed, time, timestamp};
+use super::rows::{millis, parsed, time};
 use super::{Store, StoreError};
 use crate::domain::bounds::{CLOCK_EARLIEST, RANGE_WALK_MAX};
 use crate::domain::cron::Cron;
@@ -16,19 +16,23 @@ use crate::domain::plan::Decided;
 /// so is every start deadline: a clock that goes back and then forward again must not cut one short.
 const SHIFTED: [&str; 3] = [
     "UPDATE runs SET act_at = max(act_at + :step, :now) WHERE act_at > :now \
-     AND (phase IN ('unconfirmed', 'running') OR send_count > 0 OR trigger NOT IN ('schedule', 'catchup'))",
+     AND (phase IN ('unconfirmed', 'running') OR send_count > 0 OR retry > 0 OR trigger NOT IN ('schedule', 'catchup'))",
     "UPDATE deliveries SET due_at = max(due_at + :step, :now) WHERE due_at > :now",
     "UPDATE thread_deletions SET due_at = max(due_at + :step, :now) WHERE due_at > :now",
 ];
 
 /// What has happened did not happen in the future.
-const CLAMPED: [&str; 6] = [
+const CLAMPED: [&str; 10] = [
     "UPDATE crons SET cursor = :now WHERE cursor > :now",
     "UPDATE crons SET paused_at = :now WHERE paused_at > :now",
     "UPDATE inactive_spans SET until = :now WHERE until > :now",
     "UPDATE OR REPLACE inactive_spans SET since = :now WHERE since > :now",
+    "UPDATE daemons SET seen_at = :now WHERE seen_at > :now",
+    "DELETE FROM outages WHERE since > :now",
+    "UPDATE outages SET until = :now WHERE until > :now",
     "UPDATE runs SET sent_at = min(sent_at, :now), started_at = min(started_at, :now) \
      WHERE phase IN ('sending', 'unconfirmed', 'running') AND (sent_at > :now OR started_at > :now)",
+    "UPDATE runs SET first_started_at = :now WHERE phase <> 'ended' AND first_started_at > :now",
     "UPDATE delivery_mode SET released_at = :now WHERE released_at > :now",
 ];
 
@@ -36,25 +40,7 @@ const CLAMPED: [&str; 6] = [
 pub(super) const NOTHING_RAN: &str = "(last_scheduled_for IS NOT NULL AND (status = 'missed' \
      OR (status = 'skipped' AND reason_code IN ('paused', 'disabled', 'edited', 'removed'))))";
 
-/// The latest instant that was stored as the present. Only tables and indexes that stay small are read.
-const LAST_SIGN_OF_LIFE: &str = "SELECT max(at) FROM (SELECT max(cursor) AS at FROM crons \
-     UNION ALL SELECT max(updated_at) FROM crons UNION ALL SELECT max(paused_at) FROM crons \
-     UNION ALL SELECT max(max(since, coalesce(until, 0))) FROM inactive_spans UNION ALL SELECT max(at) FROM notices UNION ALL SELECT max(created_at) FROM deliveries \
-     UNION ALL SELECT max(coalesce(attempts.ended_at, attempts.started_at)) FROM deliveries \
-     JOIN attempts USING (delivery_id) WHERE due_at IS NOT NULL \
-     UNION ALL SELECT max(max(coalesce(sent_at, 0), coalesce(started_at, 0))) FROM runs \
-     WHERE phase IN ('sending', 'unconfirmed', 'running'))";
-
 impl Store {
-    /// Returns the latest instant that a daemon has stored as the present, or `None` if there is none.
-    pub async fn last_sign_of_life(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.read_for_loop(|tx| {
-            let latest: Option<i64> = tx.query_row(LAST_SIGN_OF_LIFE, [], |row| row.get(0))?;
-            latest.map(|at| timestamp(at, "at")).transpose()
-        })
-        .await
-    }
-
     /// Returns the instants after `now` that have a record which stays.
     pub async fn decided(&self, now: Timestamp) -> Result<Decided, StoreError> {
         self.read_for_loop(move |tx| decided(tx, None, now)).await

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, named_params};
 
+use super::claim_runs::looked_at;
 use super::counts::Counted;
 use super::rows::{millis, parsed_option, run, save_run, timestamp};
 use super::{Store, StoreError, cron_entries, edits};
@@ -71,6 +72,9 @@ impl Store {
                     backend_run.cancelling = backend_run.cancelling.or(cancelling(tx, step.run_id)?);
                 }
             }
+            if matches!(run.state, RunState::Pending { .. }) {
+                looked_at(tx, step.run_id)?;
+            }
             run.not_found_count = step.not_found_count;
             if let Some(event) = &step.event {
                 insert_event(tx, step.run_id, event)?;
@@ -113,7 +117,7 @@ impl Store {
                 .prepare_cached(
                     "SELECT status, ended_at FROM runs WHERE cron_id = ?1 AND scheduled_for < ?2 \
                      AND phase = 'ended' AND status NOT IN ('skipped', 'missed') \
-                     ORDER BY scheduled_for DESC LIMIT 1",
+                     ORDER BY scheduled_for DESC, retry DESC LIMIT 1",
                 )?
                 .query_row((cron_id.to_string(), millis(scheduled_for)), |row| {
                     Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))

@@ -32,7 +32,7 @@ pub(crate) fn open_store(folder: &Path, execution: Execution) -> Store {
 }
 
 fn try_open(path: &Path, execution: Execution) -> Result<Store, StoreError> {
-    Store::open(path, execution, InstallationId::default())
+    Store::open(path, execution, InstallationId::default(), crate::clock::Clock::system())
 }
 
 fn open(folder: &TempDir) -> Store {
@@ -80,6 +80,7 @@ fn ending(run_id: RunId) -> RunEnding {
         values: None,
         interrupts: None,
         ended_at: at("2026-03-02T09:01:05Z"),
+        learnt_at: at("2026-03-02T09:01:05Z"),
     };
     let url = "https://ops.example.com/hook".to_owned();
     let delivery = NewDelivery {
@@ -144,7 +145,7 @@ async fn a_full_disk_is_waited_out_and_nothing_is_lost() {
     };
     let (filled, trouble) = tokio::join!(fill, watch);
     filled.unwrap();
-    assert!(trouble.unwrap().contains("full"));
+    assert!(trouble.unwrap().1.contains("full"));
     assert_eq!(store.trouble(), None);
     assert_eq!(count(&file(&folder), "SELECT count(*) FROM definitions"), 1);
 }
@@ -202,22 +203,56 @@ async fn a_dry_backfill_returns_what_a_real_one_does() {
     let store = with_due_runs(&folder, vec![definition("a", "")]).await;
     let order = |purpose| BackfillOrder {
         name: "a".to_owned(),
-        from: at("2026-03-02T08:58:00Z"),
+        from: Some(at("2026-03-02T08:58:00Z")),
+        before_beginning: true,
         to: at("2026-03-02T09:02:00Z"),
         limit: 3,
         purpose,
     };
     let now = at("2026-03-02T09:02:30Z");
     let dry = store.backfill(now, order(Purpose::DryRun)).await.unwrap().unwrap();
-    let fates: Vec<_> = dry.iter().map(|line| line.fate.clone()).collect();
+    let fates: Vec<_> = dry.lines.iter().map(|line| line.fate.clone()).collect();
     let exists = BackfillFate::Exists("pending".to_owned());
     assert_eq!(fates, [BackfillFate::Run, BackfillFate::Run, BackfillFate::Run, exists]);
     assert_eq!(count(&file(&folder), "SELECT count(*) FROM runs"), 1, "a dry run changes nothing");
+    for from in [None, Some(at("2026-03-02T08:58:00Z"))] {
+        let clipped = BackfillOrder { from, before_beginning: false, ..order(Purpose::DryRun) };
+        let clipped = store.backfill(now, clipped).await.unwrap().unwrap();
+        assert_eq!((clipped.from, clipped.lines.len()), (at("2026-03-02T09:00:00Z"), 2));
+    }
     assert_eq!(store.backfill(now, order(Purpose::Act)).await.unwrap(), Some(dry));
     assert_eq!(count(&file(&folder), "SELECT count(*) FROM runs"), 4);
-    let too_many = BackfillOrder { limit: 0, from: at("2026-03-02T08:50:00Z"), ..order(Purpose::DryRun) };
+    let too_many =
+        BackfillOrder { limit: 0, from: Some(at("2026-03-02T08:50:00Z")), ..order(Purpose::DryRun) };
     let refused = store.backfill(now, too_many).await;
     assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_backfill_leaves_a_record_only_what_the_schedule_of_then_has_put_into_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    let every = |minutes: u32| {
+        let mut definition = definition("a", "");
+        definition.body = definition.body.replace("* * * * *", &format!("*/{minutes} * * * *"));
+        let fields: CronFields = serde_json::from_str(&definition.body).unwrap();
+        vec![NewDefinition { cron: Arc::new(config::validate_cron("a", &fields).unwrap()), ..definition }]
+    };
+    store.sync_file_crons(at("2026-03-02T09:00:00Z"), every(10)).await.unwrap();
+    let pause = CronStateChange::Pause(None);
+    store.change_cron_state(at("2026-03-02T09:00:00Z"), "a".to_owned(), pause).await.unwrap();
+    // 9:10, 9:20, 9:30, 9:40, 9:50 and 10:00 are one record.
+    let now = at("2026-03-02T10:00:00Z");
+    store.plan_due(now, store.scheduled_crons().await.unwrap()).await.unwrap();
+    store.sync_file_crons(now, every(15)).await.unwrap();
+    let (from, to) = (Some(at("2026-03-02T09:15:00Z")), at("2026-03-02T09:46:00Z"));
+    let (name, purpose) = ("a".to_owned(), Purpose::Act);
+    let order = BackfillOrder { name, from, before_beginning: false, to, limit: 10, purpose };
+    let backfill = store.backfill(now, order).await.unwrap().unwrap();
+    // 9:15, 9:30 and 9:45, of which only 9:30 was in the record.
+    assert!(backfill.lines.iter().all(|line| line.fate == BackfillFate::Run) && backfill.lines.len() == 3);
+    let counted = "SELECT occurrences FROM runs WHERE last_scheduled_for IS NOT NULL";
+    assert_eq!(count(&file(&folder), counted), 5);
 }
 
 #[tokio::test]
@@ -230,8 +265,8 @@ async fn a_triggered_run_waits_for_the_run_in_progress_of_an_exclusive_cron() {
     let store = with_due_runs(&folder, vec![exclusive]).await;
     let now = at("2026-03-02T09:01:00Z");
     let first = store.trigger(now, "exclusive".to_owned()).await.unwrap().unwrap();
-    assert_eq!(first.waits_for, None, "the due run is not claimed yet");
     let claimed = claim(&store, "2026-03-02T09:01:00Z").await;
+    assert_eq!(first.waits_for, Some(claimed[0].run.run_id), "it was due, and not claimed yet");
     let second = store.trigger(now, "exclusive".to_owned()).await.unwrap().unwrap();
     assert_eq!(second.waits_for, Some(claimed[0].run.run_id));
     assert_ne!(first.run.run_id, second.run.run_id);

@@ -1,17 +1,17 @@
 //! Triggers a cron: adds a run that is due now, because somebody asked for it.
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{OptionalExtension, Transaction};
+use rusqlite::Transaction;
 
 use super::cron_entries;
 use super::occurrences::{Insertion, RunTimes, insert_pending};
 use super::rows::{millis, run};
 use super::scheduled_crons::{ScheduledCron, scheduled};
+use super::waits_for::waits_for;
 use super::{Store, StoreError, waiting_limits};
 use crate::domain::backoff;
-use crate::domain::bounds::START_DEADLINE_MAX;
-use crate::domain::cron::{Cron, Overlap};
 use crate::domain::ids::{FIRST_RUN, RunId};
+use crate::domain::plan::start_deadline;
 use crate::domain::run::{Run, Trigger};
 
 /// A run that was added on request.
@@ -33,8 +33,8 @@ impl Store {
             let Some(entry) = cron_entries::named(tx, &name)? else { return Ok(None) };
             let scheduled = scheduled(tx, &cache, &entry)?;
             waiting_limits::check_trigger(tx, &scheduled.cron)?;
-            let waits_for = run_in_progress(tx, &scheduled.cron)?;
             let run = insert_now(tx, &scheduled, now)?;
+            let waits_for = waits_for(tx, run.run_id)?;
             Ok(Some(TriggeredRun { run, waits_for }))
         })
         .await
@@ -44,12 +44,11 @@ impl Store {
 /// Inserts a run at the first free millisecond from `now` on. Calendars name whole seconds, so an instant
 /// between two of them can never be that of an occurrence.
 fn insert_now(tx: &Transaction<'_>, scheduled: &ScheduledCron, now: Timestamp) -> Result<Run, StoreError> {
-    let deadline = scheduled.cron.policy.start_deadline.unwrap_or(START_DEADLINE_MAX);
     let mut at = now;
     loop {
         let is_whole_second = millis(at) % 1000 == 0;
         if !is_whole_second {
-            let start_before = backoff::after(at, deadline);
+            let start_before = backoff::after(at, start_deadline(&scheduled.cron, Trigger::Manual, at));
             let times = RunTimes { scheduled_for: at, due_at: at, start_before };
             match insert_pending(tx, scheduled, times, Trigger::Manual)? {
                 Insertion::Inserted => {
@@ -60,17 +59,4 @@ fn insert_now(tx: &Transaction<'_>, scheduled: &ScheduledCron, now: Timestamp) -
         }
         at = at.saturating_add(SignedDuration::from_millis(1)).unwrap_or(at);
     }
-}
-
-fn run_in_progress(tx: &Transaction<'_>, cron: &Cron) -> Result<Option<RunId>, StoreError> {
-    if cron.policy.overlap == Overlap::Allow {
-        return Ok(None);
-    }
-    let running: Option<String> = tx
-        .prepare_cached(
-            "SELECT run_id FROM runs WHERE cron_id = ?1 AND phase IN ('sending', 'unconfirmed', 'running')",
-        )?
-        .query_row([cron.cron_id.to_string()], |row| row.get(0))
-        .optional()?;
-    Ok(running.and_then(|text| text.parse().ok()))
 }

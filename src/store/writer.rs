@@ -6,12 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rusqlite::{Connection, TransactionBehavior};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::counts::{CommitCounts, Tx};
-use super::{Execution, StoreError};
+use super::counts::{CommitCounts, Counted, Tx};
+use super::{Execution, StoreError, daemons};
+use crate::clock::Clock;
 use crate::domain::bounds::{WRITES_PER_COMMIT, WRITES_QUEUED};
 
 /// The wait before a commit is tried again while the disk is full or the file is locked.
@@ -28,11 +30,19 @@ enum Execute {
 }
 
 /// What others can read about the writer.
-#[derive(Default)]
 struct WriterHealth {
-    /// What keeps us from committing right now.
-    trouble: Mutex<Option<String>>,
+    clock: Clock,
+    /// What keeps us from committing right now, and since when.
+    trouble: Mutex<Option<(Timestamp, String)>>,
+    /// Trouble that is over and that nobody has taken note of: since when and until when, and what it was.
+    past_trouble: Mutex<Vec<(Timestamp, Timestamp, String)>>,
+    /// Wakes whoever waits for trouble to begin or end.
+    trouble_changed: Notify,
+    /// When the latest commit began.
+    last_commit: Mutex<Timestamp>,
     counts: CommitCounts,
+    /// Notified after each commit.
+    committed: Notify,
 }
 
 /// The closures that are not in the batch yet. Once the queue is closed, the writer no longer waits for the
@@ -102,8 +112,16 @@ impl<T: Send, F: FnMut(&Tx<'_>) -> Result<T, StoreError> + Send> QueuedWrite for
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection, execution: Execution) -> Self {
-        let health = Arc::new(WriterHealth::default());
+    pub(super) fn new(connection: Connection, execution: Execution, clock: Clock) -> Self {
+        let health = Arc::new(WriterHealth {
+            last_commit: Mutex::new(clock.now()),
+            clock,
+            trouble: Mutex::default(),
+            past_trouble: Mutex::default(),
+            trouble_changed: Notify::new(),
+            counts: CommitCounts::default(),
+            committed: Notify::new(),
+        });
         let execute = match execution {
             Execution::Inline => Execute::Inline(Mutex::new(connection)),
             Execution::WriterThread => {
@@ -119,12 +137,28 @@ impl Writer {
         Self { execute, health }
     }
 
-    pub(super) fn trouble(&self) -> Option<String> {
+    pub(super) fn trouble(&self) -> Option<(Timestamp, String)> {
         self.health.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn take_past_trouble(&self) -> Vec<(Timestamp, Timestamp, String)> {
+        std::mem::take(&mut self.health.past_trouble.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) async fn trouble_changed(&self) {
+        self.health.trouble_changed.notified().await;
+    }
+
+    pub(super) fn last_commit(&self) -> Timestamp {
+        *self.health.last_commit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn counts(&self) -> &CommitCounts {
         &self.health.counts
+    }
+
+    pub(super) fn committed(&self) -> &Notify {
+        &self.health.committed
     }
 
     pub(super) fn queued(&self) -> usize {
@@ -197,7 +231,7 @@ enum Committed {
 }
 
 /// Commits the batch, waiting as long as the disk is full or the file is locked, and sends every caller its
-/// result.
+/// result. What has ended is logged after that, so that nobody waits for the log.
 fn commit_until_done(
     connection: &mut Connection,
     mut batch: Vec<Box<dyn QueuedWrite>>,
@@ -205,16 +239,16 @@ fn commit_until_done(
     queue: &mut Queue<'_>,
 ) -> Committed {
     let outcome = loop {
-        match commit(connection, &mut batch, &health.counts, queue) {
-            Ok(()) => break Ok(()),
+        match commit(connection, &mut batch, health, queue) {
+            Ok(counted) => break Ok(counted),
             Err(error) if (error.is_disk_full() || error.is_busy()) && !queue.is_closed() => {
-                report(&health.trouble, Some(&error));
+                report(health, Some(&error));
                 std::thread::sleep(RETRY_WAIT);
             }
             Err(error) => break Err(error),
         }
     };
-    report(&health.trouble, outcome.as_ref().err());
+    report(health, outcome.as_ref().err());
     if let Err(error) = &outcome {
         for work in &mut batch {
             work.fail(StoreError::Lost(error.to_string()));
@@ -224,7 +258,15 @@ fn commit_until_done(
         work.reply();
     }
     match outcome {
-        Ok(()) => Committed::Yes,
+        Ok(counted) => {
+            for counted in counted {
+                if let Counted::Ended(ended) = counted {
+                    ended.log();
+                }
+            }
+            health.committed.notify_one();
+            Committed::Yes
+        }
         Err(_) => Committed::StoreLost,
     }
 }
@@ -237,20 +279,23 @@ fn commit_until_done(
 fn commit(
     connection: &mut Connection,
     batch: &mut Vec<Box<dyn QueuedWrite>>,
-    counts: &CommitCounts,
+    health: &WriterHealth,
     queue: &mut Queue<'_>,
-) -> Result<(), StoreError> {
+) -> Result<Vec<Counted>, StoreError> {
     let tx = Tx::of(connection.transaction_with_behavior(TransactionBehavior::Immediate)?);
     run_each(&tx, batch)?;
     let known = batch.len();
     queue.join_waiting(batch);
     run_each(&tx, &mut batch[known..])?;
+    let now = health.clock.now();
+    daemons::renew(&tx, now)?;
     // A COMMIT that fails may have taken effect all the same. Only after a full disk or a lock is it known
     // not to have.
     let began = Instant::now();
-    tx.commit(counts)?;
-    counts.commits.observe(began.elapsed());
-    Ok(())
+    let counted = tx.commit(&health.counts)?;
+    health.counts.commits.observe(began.elapsed());
+    *health.last_commit.lock().unwrap_or_else(PoisonError::into_inner) = now;
+    Ok(counted)
 }
 
 /// Runs each closure in a savepoint of its own.
@@ -275,16 +320,21 @@ fn run_each(tx: &Tx<'_>, batch: &mut [Box<dyn QueuedWrite>]) -> Result<(), Store
 }
 
 /// Logs once when trouble begins, and once when it has passed.
-fn report(trouble: &Mutex<Option<String>>, error: Option<&StoreError>) {
-    let mut known = trouble.lock().unwrap_or_else(PoisonError::into_inner);
+fn report(health: &WriterHealth, error: Option<&StoreError>) {
+    let mut known = health.trouble.lock().unwrap_or_else(PoisonError::into_inner);
     match (known.is_some(), error) {
         (false, Some(error)) => {
             tracing::error!(%error, "the store cannot commit; nothing new is fired until it can");
-            *known = Some(error.to_string());
+            *known = Some((health.clock.now(), error.to_string()));
+            health.trouble_changed.notify_one();
         }
         (true, None) => {
             tracing::info!("the store can commit again");
-            *known = None;
+            if let Some((since, what)) = known.take() {
+                let mut past = health.past_trouble.lock().unwrap_or_else(PoisonError::into_inner);
+                past.push((since, health.clock.now(), what));
+            }
+            health.trouble_changed.notify_one();
         }
         (true, Some(_)) | (false, None) => {}
     }

@@ -37,9 +37,16 @@ pub fn redacted(url: &str) -> String {
     }
 }
 
+/// Returns the receiver of a URL in a form that may be shown: scheme and host.
+pub fn receiver(url: &str) -> String {
+    let shown = redacted(url);
+    let (scheme, rest) = shown.split_once("//").unwrap_or(("", &shown));
+    format!("{scheme}//{}", rest.split(['/', '\\', '?']).next().unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::redacted;
+    use super::{receiver, redacted};
 
     #[test]
     fn no_token_of_a_url_is_shown() {
@@ -51,6 +58,17 @@ mod tests {
             ("user:word@ops.example/x", "//…@ops.example/x"),
         ] {
             assert_eq!(redacted(url), shown);
+        }
+    }
+
+    #[test]
+    fn a_receiver_is_the_host_of_a_url() {
+        for (url, shown) in [
+            ("https://ops.example:8443/hook?a=b", "https://ops.example:8443"),
+            ("https://user:word@ops.example", "https://…@ops.example"),
+            ("${{ env.HOOK }}/x", "//${{ env.HOOK }}"),
+        ] {
+            assert_eq!(receiver(url), shown);
         }
     }
 }

@@ -57,6 +57,7 @@ impl SampleWebhook<'_> {
             values: Some(values),
             interrupts: None,
             ended_at: self.at,
+            learnt_at: self.at,
         };
         let run = Run {
             run_id,
@@ -67,6 +68,7 @@ impl SampleWebhook<'_> {
             }),
             trigger: Trigger::Manual,
             retry: FIRST_RUN,
+            first_started_at: None,
             scheduled_for: self.at,
             due_at: began_at,
             start_before: self.at,
@@ -104,6 +106,7 @@ fn identity(run: &Run, cron_id: CronId, cron_name: &str) -> Map<String, Value> {
         ("agentcron_cron_id", json!(cron_id.to_string())),
         ("cron_name", json!(cron_name)),
         ("scheduled_for", json!(run.scheduled_for.to_string())),
+        ("agentcron_retry", json!(run.retry)),
         ("agentcron_installation_id", json!(InstallationId::default().to_string())),
         ("agentcron_run_id", json!(run.run_id.to_string())),
         ("agentcron_test", json!(true)),

@@ -98,6 +98,10 @@ pub(super) fn queries_thread(request: &ProxiedRequest) -> bool {
     request.method == "GET" && !request.path.contains("/runs")
 }
 
+pub(super) fn cancels(request: &ProxiedRequest) -> bool {
+    request.path.contains("/cancel")
+}
+
 fn lists_runs(request: &ProxiedRequest) -> bool {
     request.method == "GET" && request.path.contains("/runs?")
 }

@@ -4,12 +4,14 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use serde_json::Value;
 
 use super::support::agent_server::AgentServerOnPort;
 use super::support::configuration::{Configuration, Cron};
 use super::support::daemon::Daemon;
 use super::support::final_checks::{assert_all_notified, assert_none_lost, assert_started_once};
 use super::support::history::RunRecord;
+use super::support::proxy::{Fault, Proxy};
 use super::support::real_server::RealServer;
 use super::support::receiver::Receiver;
 use super::support::soak;
@@ -82,6 +84,25 @@ async fn occurrences_of_an_outage_run_late_with_a_reason_and_none_is_lost() {
     }
 }
 
+#[tokio::test]
+async fn an_outage_pauses_no_cron() {
+    let mut server = AgentServerOnPort::start();
+    let cron = Cron::bare("often").with("schedule = \"* * * * * *\"\npause_after_failures = 2");
+    let mut daemon = Daemon::prepare(&Configuration::new(&server.url()).cron(cron));
+    server.stop();
+    daemon.start_again();
+    let missed = |run: &&RunRecord| run.reason_code == "start_deadline";
+    daemon
+        .wait_for_history_within(PATIENCE, "three that could not start", |runs| {
+            runs.iter().filter(missed).count() >= 3
+        })
+        .await;
+    server.start_again();
+    let is_done = |run: &RunRecord| run.status == "success";
+    daemon.wait_for_history_within(PATIENCE, "one that ran", |runs| runs.iter().any(is_done)).await;
+    assert_eq!(daemon.json(&["list"])[0]["paused"], serde_json::Value::Null);
+}
+
 /// The server loses nothing that had ended, since it stores that; the test is about what was due meanwhile.
 #[tokio::test]
 async fn a_real_server_that_was_stopped_gets_what_it_missed() {
@@ -113,4 +134,53 @@ async fn a_real_server_that_was_stopped_gets_what_it_missed() {
     assert!(runs.iter().all(|run| run.status == "success"), "{runs:#?}");
     let away = up_from.duration_since(down_from);
     eprintln!("the real server was away for {away:#}: {} runs, {late} of them late, none lost", runs.len());
+}
+
+/// Every kind of outage is noticed while a run depends on the server, and so is its end.
+#[tokio::test]
+async fn an_outage_is_a_fact_from_its_first_seconds_to_its_end() {
+    let kinds: [(&str, Option<Fault>); 5] = [
+        ("refused", None),
+        ("hangs", Some(Fault::Hang)),
+        ("502", Some(Fault::html(502))),
+        ("503", Some(Fault::reply(503, &[], "busy"))),
+        ("reset", Some(Fault::LoseRequest)),
+    ];
+    for (kind, fault) in kinds {
+        let server = AgentServerOnPort::start();
+        let mut proxy = Proxy::start(server.address());
+        let cron = Cron::bare("slow").says("sleep 60").with("schedule = \"* * * * * *\"");
+        let daemon = Daemon::start(&Configuration::new(&proxy.url()).cron(cron));
+        let is_running = |runs: &[RunRecord]| runs.iter().any(|run| run.phase == "running");
+        daemon.wait_for_history("a run that depends on the server", is_running).await;
+        let began = now();
+        match &fault {
+            None => proxy.go_down(),
+            Some(fault) => proxy.inject(usize::MAX, |_| true, fault.clone()),
+        }
+        let outage = || {
+            let status = daemon.json(&["status"]).remove(0);
+            status["outages"].as_array()?.iter().find(|outage| outage["what"] == "backend").cloned()
+        };
+        let found = daemon.wait_within(PATIENCE, kind, outage).await;
+        let noticed = now().duration_since(began);
+        eprintln!("{kind}: noticed after {noticed:#}: {}", found["why"]);
+        assert_eq!(found["until"], Value::Null, "{kind}: {found}");
+        // On a busy machine everything takes longer; quiet, it is less than 5 s.
+        assert!(noticed < SignedDuration::from_secs(15), "{kind}: noticed after {noticed:#}");
+        let since: jiff::Timestamp = found["since"].as_str().unwrap().parse().unwrap();
+        assert!(since >= began - SignedDuration::from_secs(2) && since < now(), "{kind}: {found}");
+        match &fault {
+            None => proxy.come_up(),
+            Some(_) => proxy.heal(),
+        }
+        let is_over = || outage().filter(|outage| !outage["until"].is_null());
+        daemon.wait_within(PATIENCE, kind, is_over).await;
+        let log = daemon.stderr();
+        let count = |text: &str| log.lines().filter(|line| line.contains(text)).count();
+        assert_eq!(count("backend unreachable: "), 1, "{kind}: {log}");
+        assert_eq!(count("backend reachable again after "), 1, "{kind}: {log}");
+        let loud = |line: &&str| line.contains(" WARN ") || line.contains("ERROR");
+        assert_eq!(log.lines().filter(loud).count(), 1, "{kind}: {log}");
+    }
 }

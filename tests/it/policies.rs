@@ -109,6 +109,26 @@ async fn a_triggered_run_waits_for_the_one_in_progress() {
 }
 
 #[tokio::test]
+async fn a_queued_run_starts_however_long_the_one_before_it_takes() {
+    let server = AgentServerOnPort::start();
+    let cron = Cron::new("behind", &Span::soon(2, 3)).says("sleep 7").with("overlap = \"queue\"");
+    let daemon = Daemon::start(&Configuration::new(&server.url()).cron(cron));
+    listening(&daemon).await;
+    let waits = |run: &Value| text(run, "phase") == "pending" && run["waits_for"].is_string();
+    let waiting = wait_for(&daemon, "one that waits", waits).await;
+    let said = |arguments: &[&str]| String::from_utf8(daemon.run_command(arguments).stdout).unwrap();
+    let for_run = format!("run {}", text(&waiting, "waits_for"));
+    let shown = said(&["show", text(&waiting, "run_id")]);
+    assert!(shown.contains("waits for") && shown.contains(&for_run), "{shown}");
+    let explained = said(&["explain", "behind", "--at", text(&waiting, "scheduled_for")]);
+    assert!(explained.contains("waits for") && explained.contains(&for_run), "{explained}");
+    let runs = daemon.wait_until_finished(3).await;
+    let ends: Vec<_> = runs.iter().map(|run| (run.status.as_str(), run.reason_code.as_str())).collect();
+    assert_eq!((ends[0].0, ends[1].0, ends[2]), ("success", "success", ("skipped", "queue_full")));
+    assert!(runs[1].started_at >= runs[0].ended_at, "{runs:#?}");
+}
+
+#[tokio::test]
 async fn the_failure_that_is_one_too_many_pauses_the_cron_and_its_webhook_says_so() {
     let server = AgentServerOnPort::start();
     let receiver = Receiver::start();
@@ -145,7 +165,11 @@ async fn a_backfill_runs_past_instants_once() {
     let to = now();
     let from = to - SignedDuration::from_hours(3);
     let (from, to) = (from.to_string(), to.to_string());
-    let order = ["backfill", "hourly", "--from", &from, "--to", &to];
+    let clipped = ["backfill", "hourly", "--from", &from, "--to", &to];
+    assert_eq!(daemon.json(&clipped)[0]["runs"], 0, "the cron did not exist then");
+    let told = String::from_utf8(daemon.run_command(&clipped).stdout).unwrap();
+    assert!(told.contains("did not know hourly yet"), "{told}");
+    let order = [&clipped[..], &["--before-beginning"]].concat();
     let dry = daemon.json(&[&order[..], &["--dry-run"]].concat());
     assert_eq!((dry[0]["runs"].as_u64(), history(&daemon).len()), (Some(3), 0));
     let refused = daemon.run_command(&[&order[..], &["--limit", "2"]].concat());

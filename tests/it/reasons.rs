@@ -32,7 +32,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::faults::{
-    Injection, joins, json_answer, posts_fence, queries_run, queries_thread, starts_our_run,
+    Injection, cancels, joins, json_answer, posts_fence, queries_run, queries_thread, starts_our_run,
 };
 use super::support::agent_server::AgentServerOnPort;
 use super::support::configuration::{Configuration, Cron};
@@ -195,11 +195,17 @@ struct Case {
     faults: Vec<Injection>,
     cron: fn(Cron) -> Cron,
     environment: &'static [(&'static str, &'static str)],
+    /// How many runs its one occurrence has.
+    runs: usize,
 }
 
 impl Case {
     fn new(code: &'static str, cron: fn(Cron) -> Cron) -> Self {
-        Self { code, faults: Vec::new(), cron, environment: &[] }
+        Self { code, faults: Vec::new(), cron, environment: &[], runs: 1 }
+    }
+
+    fn runs(self, runs: usize) -> Self {
+        Self { runs, ..self }
     }
 
     fn fault(mut self, times: usize, which: fn(&ProxiedRequest) -> bool, fault: Fault) -> Self {
@@ -257,7 +263,17 @@ fn one_run_each() -> Vec<Case> {
         Case::new("unknown", plain).fault(ALWAYS, queries_run, report("paused")),
         Case { environment: &[("PANIC_AT", "start_answered")], ..Case::new("internal", plain) },
         Case::new("graph_error", |cron| cron.says("boom")),
+        Case::new("overloaded", |cron| cron.says("boom RateLimitError: Error code: 429")),
+        Case::new("graph_error", |cron| {
+            cron.says("boom").with("retry = { max = 1, backoff = \"1s\" }\nstart_deadline = \"1m\"")
+        })
+        .runs(2),
         Case::new("timeout", |cron| cron.says("sleep 1000").with("timeout = \"1s\"")),
+        Case::new("after_timeout", |cron| cron.says("sleep 3").with("timeout = \"1s\"")).fault(
+            ALWAYS,
+            cancels,
+            json_answer(500, "{}"),
+        ),
         Case::new("backend_timeout", plain).fault(ALWAYS, queries_run, report("timeout")),
         Case::new("human_input", |cron| cron.assistant("asker")),
         Case::new("backend_interrupted", plain).fault(ALWAYS, queries_run, report("interrupted")),
@@ -277,7 +293,8 @@ fn one_run_each() -> Vec<Case> {
 async fn one_run(case: Case) -> Reported {
     let server = AgentServerOnPort::start();
     let (daemon, _proxy) = case.start(&server).await;
-    daemon.wait_until_finished_within(PATIENCE, 1).await;
+    let runs = case.runs;
+    daemon.wait_until_finished_within(PATIENCE, runs).await;
     let mut reported = Reported::default();
     reported.add_runs(&daemon);
     reported.add_events(&daemon);
@@ -529,6 +546,7 @@ fn a_receiver_that_never_recovers() -> Reported {
             listen: None,
             relay: None,
             reload: None,
+            show_status: None,
         };
         let stop = CancellationToken::new();
         let four_days_later = async {

@@ -4,7 +4,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use rusqlite::Connection;
+use serde_json::json;
 
 use super::support::agent_server::AgentServerOnPort;
 use super::support::configuration::{Configuration, Cron};
@@ -13,7 +15,7 @@ use super::support::final_checks::{assert_all_notified, assert_started_once, sta
 use super::support::history::RunRecord;
 use super::support::proxy::{Fault, ProxiedRequest, Proxy};
 use super::support::receiver::Receiver;
-use super::support::span::Span;
+use super::support::span::{Span, now};
 
 /// Nothing listens there, and no cron fires.
 const NO_BACKEND: &str = "http://127.0.0.1:9";
@@ -91,6 +93,46 @@ async fn an_end_that_came_while_no_daemon_ran_is_reported_in_full_by_the_next() 
         request.json()["values"]["messages"].as_array().map_or(0, Vec::len)
     };
     assert_eq!([values("echo"), values("boom"), values("asker")], [2, 1, 1], "messages in the webhooks");
+}
+
+#[tokio::test]
+async fn what_ended_while_no_daemon_ran_keeps_nothing_from_being_caught_up_and_took_what_the_server_says() {
+    let server = AgentServerOnPort::start();
+    let receiver = Receiver::start();
+    let crons = [
+        Cron::new("often", &Span::soon(10, 20)).says("sleep 5"),
+        Cron::new("slow", &Span::soon(10, 1))
+            .says("sleep 15")
+            .with("timeout = \"10s\"")
+            .webhook(&receiver.url("/slow")),
+    ];
+    let mut daemon = Daemon::start(&Configuration::new(&server.url()).crons(crons));
+    daemon.wait_for_history("two running runs", |runs| count(runs, "running") == 2).await;
+    daemon.kill9();
+    let from = now();
+    let long_enough = from + SignedDuration::from_secs(22);
+    daemon
+        .wait_within(Duration::from_secs(60), "two occurrences", || (now() > long_enough).then_some(()))
+        .await;
+    daemon.start_again();
+    let caught_up = |run: &RunRecord| run.cron_name == "often" && run.scheduled_for > from && run.was_fired();
+    let runs = daemon.wait_for_history("one that is caught up", |runs| runs.iter().any(caught_up)).await;
+    assert!(runs.iter().all(|run| run.reason_code != "overlap"), "{runs:#?}");
+    for (name, seconds, reason_code) in [("often", 5, ""), ("slow", 15, "after_timeout")] {
+        let run = runs.iter().find(|run| run.cron_name == name).unwrap();
+        assert_eq!((run.status.as_str(), run.reason_code.as_str()), ("success", reason_code), "{run:?}");
+        let took = run.ended_at.unwrap().duration_since(run.started_at.unwrap());
+        let expected = SignedDuration::from_secs(seconds)..SignedDuration::from_secs(seconds + 6);
+        assert!(expected.contains(&took), "{name} took {took:#}");
+        let shown = String::from_utf8(daemon.run_command(&["show", &run.run_id]).stdout).unwrap();
+        assert!(shown.contains("agentcron learnt that it had ended"), "{shown}");
+    }
+    let body = receiver.wait_for(1).await[0].json();
+    assert_eq!(
+        (&body["status"], &body["metadata"]["agentcron_reason_code"]),
+        (&json!("success"), &json!("after_timeout"))
+    );
+    assert!(body["run_ended_at"].as_str() < body["webhook_sent_at"].as_str(), "{body}");
 }
 
 #[tokio::test]
@@ -216,6 +258,7 @@ fn make_store(path: &Path) {
         path,
         agentcron::store::Execution::WriterThread,
         agentcron::domain::ids::InstallationId::default(),
+        agentcron::clock::Clock::system(),
     )
     .unwrap();
     drop(store);

@@ -200,6 +200,7 @@ async fn remove_cron(
         ApiCronRemoval::Removed => {
             api.wakes.scheduler.notify_one();
             api.wakes.runner.notify_one();
+            api.wakes.courier.notify_one();
             tracing::info!(%cron_id, "cron deleted through the API");
             Ok(StatusCode::NO_CONTENT)
         }
@@ -266,10 +267,12 @@ fn cron_not_found(cron_id: CronId) -> ErrorResponse {
     ErrorResponse::NotFound(format!("Cron '{cron_id}' not found"))
 }
 
-/// Wakes the loops that work with crons. The runner is one of them: what was due until now may have to be started.
+/// Wakes the loops that work with crons. The runner is one of them: what was due until now may have to be started. So is
+/// the courier: the webhook of an occurrence whose retry is dropped is due.
 fn on_change(api: &Api, stored: &StoredCron, event: &str) {
     api.wakes.scheduler.notify_one();
     api.wakes.runner.notify_one();
+    api.wakes.courier.notify_one();
     let on_thread = matches!(stored.cron.request.target, Target::Thread(_));
     tracing::info!(cron = stored.cron.name, cron_id = %stored.cron.cron_id, on_thread, "{event}");
 }

@@ -66,6 +66,7 @@ fn api(folder: &Path) -> Api {
         &folder.join("agentcron.db"),
         Execution::Inline,
         crate::domain::ids::InstallationId::default(),
+        crate::clock::Clock::system(),
     )
     .unwrap();
     let clock = Clock::simulated(at("2026-03-02T09:30:00.250Z"));
@@ -103,7 +104,15 @@ async fn run(api: &Api, status: Status) {
         api.store.step_run(Step::of(run_id, change)).await.unwrap();
     }
     let reason = (status == Status::Error).then(|| Reason::new(ReasonCode::GraphError, "boom".to_owned()));
-    let outcome = Outcome { status, reason, error: None, values: None, interrupts: None, ended_at: later(5) };
+    let outcome = Outcome {
+        status,
+        reason,
+        error: None,
+        values: None,
+        interrupts: None,
+        ended_at: later(5),
+        learnt_at: later(5),
+    };
     let ending =
         RunEnding { run_id, outcome, delivery: None, discard: None, event: None, failure_limit: None };
     api.store.end_run(ending).await.unwrap();

@@ -97,8 +97,10 @@ async fn change_state(
     let Some(ChangedCronState { before, after, skipped }) = changed else {
         return Err(unknown_cron(api, &name).await);
     };
-    // The change also planned what was due until now, and that may have to be started.
+    // The change also planned what was due until now, and that may have to be started. The webhook of an occurrence whose
+    // retry is dropped is due.
     api.wakes.runner.notify_one();
+    api.wakes.courier.notify_one();
     tracing::info!(cron = name, skipped, "{event}");
     let (before, now) = (CronState::of(&before), CronState::of(&after));
     Ok(Json(CronStateChanged { cron_name: name, before, now, skipped }))
@@ -107,7 +109,8 @@ async fn change_state(
 /// Run past occurrences of a cron
 ///
 /// Occurrences that were missed, or skipped by a pause or an edit, are run. Those that have run already, or were skipped
-/// for another reason, are left as they are.
+/// for another reason, are left as they are. What lies before the beginning of the cron, when the daemon first knew it, is
+/// run only with `before_beginning`.
 #[utoipa::path(
     post, path = "/v1/crons/{name}/backfill", tag = "crons",
     params(("name" = String, Path, description = "The name of the cron", example = "daily-digest")),
@@ -120,8 +123,9 @@ pub(super) async fn backfill(
     JsonBody(request): JsonBody<BackfillRequest>,
 ) -> Result<Json<Backfilled>, ErrorResponse> {
     let now = api.clock.now();
-    let (from, to) = (instant("from", &request.from)?, instant("to", &request.to)?);
-    if from >= to {
+    let from = request.from.as_deref().map(|from| instant("from", from)).transpose()?;
+    let to = instant("to", &request.to)?;
+    if let Some(from) = from.filter(|from| *from >= to) {
         return Err(ErrorResponse::Invalid(format!("from {from} is not before to {to}")));
     }
     if to > now {
@@ -131,16 +135,17 @@ pub(super) async fn backfill(
     }
     let purpose = request.purpose();
     let limit = request.limit.unwrap_or(BACKFILL_LIMIT_DEFAULT);
-    let order = BackfillOrder { name: name.clone(), from, to, limit, purpose };
-    let Some(lines) = api.store.backfill(now, order).await? else {
+    let before_beginning = request.before_beginning;
+    let order = BackfillOrder { name: name.clone(), from, before_beginning, to, limit, purpose };
+    let Some(backfill) = api.store.backfill(now, order).await? else {
         return Err(unknown_cron(&api, &name).await);
     };
-    let backfilled = Backfilled::of(name, purpose, &lines);
+    let backfilled = Backfilled::of(name, purpose, &backfill);
     match purpose {
         Purpose::Act => {
             api.wakes.runner.notify_one();
             let Backfilled { cron_name, runs, .. } = &backfilled;
-            tracing::info!(cron = cron_name, runs, %from, %to, "cron backfilled on request");
+            tracing::info!(cron = cron_name, runs, from = %backfill.from, %to, "cron backfilled on request");
         }
         Purpose::DryRun => {}
     }

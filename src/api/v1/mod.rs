@@ -4,6 +4,7 @@ mod cron_actions;
 mod crons;
 mod deliveries;
 mod listing;
+mod outages;
 mod parse;
 mod runs;
 mod status;
@@ -20,6 +21,7 @@ use super::Api;
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(status::status))
+        .routes(routes!(outages::outages))
         .routes(routes!(crons::crons))
         .routes(routes!(crons::cron))
         .routes(routes!(cron_actions::trigger))
@@ -30,6 +32,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(runs::runs))
         .routes(routes!(runs::run))
         .routes(routes!(runs::cancel))
+        .routes(routes!(runs::retry))
         .routes(routes!(deliveries::deliveries))
         .routes(routes!(deliveries::delivery))
         .routes(routes!(webhooks::hold))

@@ -14,7 +14,7 @@ use crate::api::viewer::Viewer;
 use crate::api::wire::{self, EmptyRequest, Page};
 use crate::domain::ids::{CronId, RunId};
 use crate::domain::run::{Phase, Status};
-use crate::store::{CancelEffect, CancelledRun, PageCursor, RunFilter};
+use crate::store::{CancelEffect, CancelledRun, PageCursor, RetryRequest, RunFilter, TriggeredRun};
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -149,6 +149,35 @@ pub(super) async fn cancel(
     api.wakes.runner.notify_one();
     tracing::info!(cron = run.called(), %run_id, detail = cancelled.detail, "run cancelled on request");
     Ok(Json(cancelled))
+}
+
+/// Run the occurrence of an ended run again
+///
+/// The new run starts now, by the present definition of the cron, even if the cron is paused or disabled. Its webhook
+/// is sent when it ends.
+#[utoipa::path(
+    post, path = "/v1/runs/{run_id}/retry", tag = "runs",
+    params(("run_id" = String, Path, format = Uuid, description = "The id of the run")),
+    request_body = Option<wire::RetryRequest>,
+    responses((status = 200, description = "The new run", body = wire::Triggered), ErrorResponse)
+)]
+pub(super) async fn retry(
+    State(api): State<Api>,
+    PathParameter(run_id): PathParameter,
+    JsonBody(wire::RetryRequest { input }): JsonBody<wire::RetryRequest>,
+) -> Result<Json<wire::Triggered>, ErrorResponse> {
+    let run_id: RunId = id("run", &run_id)?;
+    if input.to_string().contains("${{") {
+        let why = "placeholders are filled in the cron's own input only";
+        return Err(ErrorResponse::Invalid(format!("input: got `${{{{`, expected plain values: {why}")));
+    }
+    let request = RetryRequest { run_id, input: Some(input).filter(|input| !input.is_null()) };
+    let Some(TriggeredRun { run, waits_for }) = api.store.retry_run(api.clock.now(), request).await? else {
+        return Err(not_found(run_id));
+    };
+    api.wakes.runner.notify_one();
+    tracing::info!(cron = run.called(), %run_id, retried_as = %run.run_id, "run retried on request");
+    Ok(Json(wire::Triggered::of(&run, waits_for.map(|run_id| run_id.to_string()))))
 }
 
 fn not_found(run_id: RunId) -> ErrorResponse {

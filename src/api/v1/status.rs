@@ -6,6 +6,7 @@ use axum::extract::State;
 use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
 use crate::api::wire::{Configuration, DaemonStatus, StatusReport, StatusSnapshot, Time};
+use crate::domain::outage;
 use crate::store::{DaemonState, NoticeKind};
 
 /// Get the state of the daemon, of its configuration, and of the last 24 hours
@@ -16,9 +17,11 @@ use crate::store::{DaemonState, NoticeKind};
 pub(super) async fn status(State(api): State<Api>) -> Result<Json<DaemonStatus>, ErrorResponse> {
     let now = api.clock.now();
     let path = api.store.path().to_owned();
-    let trouble = api.store.trouble();
+    let trouble = api.store.trouble().map(|(_, trouble)| trouble);
+    let lasting = api.lasting_outages();
     let status = api.store.read(move |reader| {
-        let snapshot = StatusSnapshot::read(reader, now)?;
+        let mut snapshot = StatusSnapshot::read(reader, now)?;
+        outage::merge(&mut snapshot.outages, lasting);
         let daemon = DaemonState::Running { pid: Some(std::process::id()) };
         let report = StatusReport::of(&path, &daemon, configuration(&snapshot), &snapshot, now);
         Ok(DaemonStatus { report, version: env!("CARGO_PKG_VERSION"), now: Time(now), trouble })

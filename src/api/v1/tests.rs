@@ -39,6 +39,7 @@ async fn api(folder: &Path) -> Api {
         &folder.join("agentcron.db"),
         Execution::Inline,
         crate::domain::ids::InstallationId::default(),
+        crate::clock::Clock::system(),
     )
     .unwrap();
     let hourly = r#"{"schedule":"0 * * * *","assistant_id":"agent","catchup":"none"}"#;

@@ -40,7 +40,7 @@ pub struct Cron {
     pub paused: Option<Pause>,
     /// Whether its next occurrence will be skipped, once.
     pub skip_next: bool,
-    /// How many of its runs in a row ended as `error` or `timeout`.
+    /// How many of its runs in a row failed because of the cron itself; an outage does not count.
     pub failures_in_a_row: u32,
     /// The next occurrence; null if it is disabled or its schedule has ended.
     pub next_at: Option<Time>,

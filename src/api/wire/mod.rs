@@ -19,6 +19,7 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::domain::cron::CronSource;
 use crate::domain::cron_state::PauseCause;
 use crate::domain::delivery::DeliveryStatus;
+use crate::domain::outage::Away;
 use crate::domain::reason::{DeliveryReasonCode, ReasonCode, RunEventKind};
 use crate::domain::run::{Phase, Status, Trigger};
 use crate::store::{CronStatus, NoticeKind};
@@ -27,12 +28,12 @@ pub use crons::{Cron, CronDetails, Occurrence, Pause};
 pub use deliveries::{Attempt, Delivery, DeliveryDetails};
 pub use requests::{
     BackfillInstant, BackfillRequest, Backfilled, Cancelled, CronState, CronStateChanged, EmptyRequest,
-    PauseRequest, Triggered,
+    PauseRequest, RetryRequest, Triggered,
 };
 pub use runs::{Run, RunDelivery, RunDetails, RunError, RunEvent, RunWebhook};
 pub use status::{
     Configuration, Counts, DaemonProcess, DaemonStatus, Denied, Hold, Liveness, NextOccurrence, Notice,
-    Readiness, Release, StatusReport, StatusSnapshot, StoreFile, SuspendedUrl, Webhooks,
+    Outage, Readiness, Release, StatusReport, StatusSnapshot, StoreFile, SuspendedUrl, Webhooks,
 };
 pub use values::HideValues;
 pub(super) use values::hide_values_of_definition;
@@ -143,6 +144,10 @@ fn pause_causes() -> Object {
 
 fn cron_sources() -> Object {
     one_of(CronSource::ALL.iter().map(|word| word.as_str()))
+}
+
+fn aways() -> Object {
+    one_of(Away::ALL.iter().map(|word| word.as_str()))
 }
 
 fn notice_kinds() -> Object {

@@ -1,13 +1,14 @@
 //! The requests that control crons and runs, and their responses.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{Pause, Time, phases, triggers};
 use crate::domain::bounds::{BACKFILL_INSTANTS_MAX, NOTE_CHARS_MAX};
 use crate::domain::cron_state;
 use crate::domain::run::{self, Trigger};
-use crate::store::{BackfillFate, BackfillLine, CancelEffect, Purpose};
+use crate::store::{Backfill, BackfillFate, BackfillLine, CancelEffect, Purpose};
 
 /// A request without options.
 #[derive(Deserialize, ToSchema)]
@@ -27,17 +28,29 @@ pub struct PauseRequest {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BackfillRequest {
-    /// Start of the range (inclusive).
+    /// Start of the range (inclusive); the beginning of the cron if absent or earlier than that.
     #[schema(format = DateTime, example = "2026-03-01T00:00:00Z")]
-    pub from: String,
+    pub from: Option<String>,
     /// End of the range (exclusive); not in the future.
     #[schema(format = DateTime, example = "2026-03-02T00:00:00Z")]
     pub to: String,
+    /// Let the range start before the beginning of the cron: before the daemon first knew it.
+    #[serde(default)]
+    pub before_beginning: bool,
     /// Only report what would be done.
     #[serde(default)]
     pub dry_run: bool,
     /// The most occurrences to run; 100 if absent, at most 10000. If the range has more, nothing is run.
     pub limit: Option<usize>,
+}
+
+/// A request to run an occurrence again.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RetryRequest {
+    /// What the graph is given instead of the cron's own input; null or absent for that one. Placeholders are refused.
+    #[serde(default)]
+    pub input: Value,
 }
 
 /// The new run.
@@ -51,8 +64,10 @@ pub struct Triggered {
     /// Always `manual`.
     #[schema(schema_with = triggers)]
     pub trigger: &'static str,
-    /// The instant of the request.
+    /// The instant of the request; for a retry, that of the occurrence.
     pub scheduled_for: Time,
+    /// Which run of its occurrence it is: 0 for the first one, 1 for the first retry.
+    pub retry: u32,
     /// Its phase.
     #[schema(schema_with = phases)]
     pub status: &'static str,
@@ -78,7 +93,7 @@ pub struct CronState {
     pub paused: Option<Pause>,
     /// Whether its next occurrence will be skipped, once.
     pub skip_next: bool,
-    /// How many of its runs in a row ended as `error` or `timeout`.
+    /// How many of its runs in a row failed because of the cron itself; an outage does not count.
     pub failures_in_a_row: u32,
 }
 
@@ -90,6 +105,8 @@ pub struct Backfilled {
     #[schema(schema_with = triggers)]
     pub trigger: &'static str,
     pub dry_run: bool,
+    /// Start of the range that was looked at.
+    pub from: Time,
     /// How many occurrences are run.
     pub runs: usize,
     /// Every occurrence in the range.
@@ -139,6 +156,7 @@ impl Triggered {
             cron_name: run.cron_name().map(str::to_owned),
             trigger: run.trigger.as_str(),
             scheduled_for: Time(run.scheduled_for),
+            retry: run.retry,
             status: run.state.phase().as_str(),
             waits_for,
         }
@@ -156,11 +174,13 @@ impl CronState {
 }
 
 impl Backfilled {
-    pub fn of(cron_name: String, purpose: Purpose, lines: &[BackfillLine]) -> Self {
+    pub fn of(cron_name: String, purpose: Purpose, backfill: &Backfill) -> Self {
+        let Backfill { from, lines } = backfill;
         Self {
             cron_name,
             trigger: Trigger::Backfill.as_str(),
             dry_run: purpose == Purpose::DryRun,
+            from: Time(*from),
             runs: lines.iter().filter(|line| line.fate == BackfillFate::Run).count(),
             instants: lines.iter().map(BackfillInstant::of).collect(),
         }

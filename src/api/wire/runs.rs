@@ -38,13 +38,18 @@ pub struct Run {
     pub reason: Option<String>,
     /// The instant of the occurrence.
     pub scheduled_for: Time,
-    /// The number of the retry; always 0 today, since agentcron does not retry runs.
+    /// Which run of its occurrence it is: 0 for the first one, 1 for the first retry.
     pub retry: u32,
-    /// When it is due to start: `scheduled_for` plus jitter or, for a backfill, the time of the request.
+    /// When it is due to start: `scheduled_for` plus jitter; for a backfill, the time of the request; for a retry, after
+    /// its wait.
     pub due_at: Time,
+    /// The run of the same cron that must end before it may start; null if it waits for none.
+    #[schema(format = Uuid)]
+    pub waits_for: Option<String>,
     /// When the agent server accepted it; null if it has not.
     pub started_at: Option<Time>,
-    /// When agentcron learnt that it had ended; null while it is in progress.
+    /// When it ended, by the agent server's account of how long it took; otherwise when agentcron learnt of it. Null while
+    /// it is in progress.
     pub ended_at: Option<Time>,
     /// The thread on the agent server.
     #[schema(format = Uuid)]
@@ -100,10 +105,23 @@ pub struct RunDetails {
     /// The questions at which its graph stopped and waits for a human, each with its `id` and `value`; null if there
     /// are none.
     pub interrupts: Value,
+    /// All runs of its occurrence, this one included, the first one first; empty for a client's run.
+    pub runs: Vec<RunOfOccurrence>,
     /// What happened to it beyond the usual course, in order of time.
     pub events: Vec<RunEvent>,
     /// The webhooks about its end.
     pub deliveries: Vec<RunDelivery>,
+}
+
+/// One of the runs of an occurrence.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct RunOfOccurrence {
+    #[schema(format = Uuid)]
+    pub run_id: String,
+    pub retry: u32,
+    /// How it ended; while it is in progress, its phase.
+    #[schema(schema_with = run_statuses)]
+    pub status: &'static str,
 }
 
 /// An entry in the timeline of a run.
@@ -162,6 +180,7 @@ impl Run {
             scheduled_for: Time(run.scheduled_for),
             retry: run.retry,
             due_at: Time(run.due_at),
+            waits_for: row.waits_for.map(|run_id| run_id.to_string()),
             started_at: backend_run.map(|backend_run| Time(backend_run.started_at)),
             ended_at: outcome.map(|outcome| Time(outcome.ended_at)),
             thread_id: text(|backend_run| backend_run.thread_id.to_string()),
@@ -206,9 +225,16 @@ impl RunDetails {
             not_found_count: run.not_found_count,
             values: details.values.clone().unwrap_or(Value::Null),
             interrupts: details.interrupts.clone().unwrap_or(Value::Null),
+            runs: details.runs_of_occurrence.iter().map(RunOfOccurrence::of).collect(),
             events: details.events.iter().map(event).collect(),
             deliveries: details.deliveries.iter().map(RunDelivery::of).collect(),
         }
+    }
+}
+
+impl RunOfOccurrence {
+    fn of(row: &RunRow) -> Self {
+        Self { run_id: row.run.run_id.to_string(), retry: row.run.retry, status: row.status_word() }
     }
 }
 

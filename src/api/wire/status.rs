@@ -8,8 +8,9 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
-use super::{Time, notice_kinds};
+use super::{Time, aways, notice_kinds};
 use crate::domain::delivery_mode::{DeliveryMode, Suspension};
+use crate::domain::outage::{self, Away};
 use crate::domain::plan::Decided;
 use crate::store::{self, CronRow, DaemonState, Overview, Reader, StoreError, WebhookQueue};
 use crate::webhook::redacted;
@@ -38,6 +39,8 @@ pub struct StatusReport {
     pub deliveries_waiting: u64,
     /// What the agent server refuses us now, with 401 or 403.
     pub denied: Denied,
+    /// The outages that had not ended 24 hours ago, latest first.
+    pub outages: Vec<Outage>,
     /// What the operator should know.
     pub notices: Vec<Notice>,
     /// What keeps webhooks from their receivers.
@@ -109,6 +112,32 @@ pub enum Configuration {
 pub struct NextOccurrence {
     pub at: Time,
     pub cron_name: String,
+}
+
+/// A time in which something that the daemon depends on was away, or the daemon itself.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Outage {
+    #[schema(schema_with = aways)]
+    pub what: &'static str,
+    /// Which receiver it was: scheme and host of its URL; null for everything else.
+    pub receiver: Option<String>,
+    pub since: Time,
+    /// Null while it lasts.
+    pub until: Option<Time>,
+    /// Human-readable.
+    pub why: String,
+}
+
+impl Outage {
+    pub fn of(outage: &outage::Outage) -> Self {
+        Self {
+            what: outage.what.as_str(),
+            receiver: (outage.what == Away::Receiver).then(|| outage.subject.clone()),
+            since: Time(outage.since),
+            until: outage.until.map(Time),
+            why: outage.why.clone(),
+        }
+    }
 }
 
 /// Something that the operator should know.
@@ -246,6 +275,7 @@ pub struct StatusSnapshot {
     pub overview: Overview,
     pub crons: Vec<CronRow>,
     pub decided: Decided,
+    pub outages: Vec<outage::Outage>,
     pub notices: Vec<store::Notice>,
     pub queue: WebhookQueue,
 }
@@ -258,6 +288,7 @@ impl StatusSnapshot {
             overview: reader.overview(since)?,
             crons: reader.crons()?,
             decided: reader.decided(now)?,
+            outages: reader.outages(since)?,
             notices: reader.notices()?,
             queue: reader.webhook_queue()?,
         })
@@ -269,6 +300,7 @@ impl StatusSnapshot {
             overview: Overview::default(),
             crons: Vec::new(),
             decided: Decided::default(),
+            outages: Vec::new(),
             notices: Vec::new(),
             queue: WebhookQueue::default(),
         }
@@ -316,6 +348,7 @@ impl StatusReport {
             deliveries_24h: Counts::of(&overview.deliveries),
             deliveries_waiting: overview.deliveries_waiting,
             denied: Denied { runs: overview.denied.runs, threads: overview.denied.threads },
+            outages: snapshot.outages.iter().map(Outage::of).collect(),
             notices: snapshot.notices.iter().map(notice).collect(),
             webhooks: Webhooks::of(&snapshot.queue),
         }

@@ -1,5 +1,5 @@
 //! The two graphs of the embedded server as pure functions: `agent` echoes its input ("sleep N" waits, "boom"
-//! fails) and `asker` stops to ask a human. Each graph has one node, so a run takes the input, waits, and
+//! fails, and "boom KIND: MESSAGE" fails with that error) and `asker` stops to ask a human. Each graph has one node, so a run takes the input, waits, and
 //! answers.
 
 use std::time::Duration;
@@ -16,13 +16,13 @@ const SLEEP_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct GraphError {
     /// The name of the exception's class.
-    pub(super) class: &'static str,
+    pub(super) class: String,
     pub(super) message: String,
 }
 
 impl GraphError {
-    pub(super) fn new(class: &'static str, message: impl Into<String>) -> Self {
-        Self { class, message: message.into() }
+    pub(super) fn new(class: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { class: class.into(), message: message.into() }
     }
 
     pub(super) fn to_json(&self) -> Value {
@@ -147,6 +147,8 @@ fn echo(values: Option<&Value>) -> GraphAction {
     };
     let result = if said == "boom" {
         Err(GraphError::new("ValueError", "boom"))
+    } else if let Some((kind, message)) = said.strip_prefix("boom ").and_then(|text| text.split_once(": ")) {
+        Err(GraphError::new(kind, message))
     } else {
         Ok(assistant_message("echo: ", &Value::from(said)))
     };

@@ -67,6 +67,8 @@ pub struct LedgerEntry {
     pub created_at: Timestamp,
     /// The last status of the run.
     pub status: RunStatus,
+    /// When it got that status.
+    pub updated_at: Timestamp,
     /// The input as it was sent; null if it was absent.
     pub input: Value,
 }
@@ -115,7 +117,7 @@ impl EmbeddedServer {
     /// Returns every accepted run in order, even if its thread was deleted since.
     pub fn ledger(&self) -> Vec<LedgerEntry> {
         let (_, state) = self.state();
-        let entries = state.ledger.iter().map(|(accepted, status)| LedgerEntry {
+        let entries = state.ledger.iter().map(|(accepted, status, updated_at)| LedgerEntry {
             run_id: accepted.run_id,
             thread_id: accepted.thread_id,
             assistant_id: accepted.request.assistant.id(),
@@ -125,6 +127,7 @@ impl EmbeddedServer {
             after_seconds: accepted.request.after_seconds.as_f64().unwrap_or_default(),
             created_at: accepted.created_at,
             status: *status,
+            updated_at: *updated_at,
             input: accepted.request.input.clone(),
         });
         entries.collect()

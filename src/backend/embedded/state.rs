@@ -34,7 +34,7 @@ pub(super) struct ServerState {
     pub(super) threads: HashMap<Uuid, ThreadRecord>,
     pub(super) runs: HashMap<Uuid, RunRecord>,
     pub(super) timers: BinaryHeap<Reverse<Timer>>,
-    pub(super) ledger: VecDeque<(Arc<AcceptedRun>, RunStatus)>,
+    pub(super) ledger: VecDeque<(Arc<AcceptedRun>, RunStatus, Timestamp)>,
     runs_max: usize,
     next_sequence: u64,
     namespace: Uuid,
@@ -121,7 +121,7 @@ impl ServerState {
             thread.updated_at = now.wall;
         }
         self.timers.push(Reverse(Timer { at: due, sequence, thread_id }));
-        self.ledger.push_back((Arc::clone(&accepted), RunStatus::Pending));
+        self.ledger.push_back((Arc::clone(&accepted), RunStatus::Pending, now.wall));
         self.forget_oldest();
         Ok(accepted)
     }
@@ -193,10 +193,10 @@ impl ServerState {
         let Some(run) = self.runs.get_mut(&run_id) else { return };
         run.status = status;
         run.updated_at = at;
-        let first = self.ledger.front().map_or(0, |(accepted, _)| accepted.sequence);
+        let first = self.ledger.front().map_or(0, |(accepted, ..)| accepted.sequence);
         let index = run.accepted.sequence.checked_sub(first).and_then(|index| usize::try_from(index).ok());
-        if let Some((_, recorded)) = index.and_then(|index| self.ledger.get_mut(index)) {
-            *recorded = status;
+        if let Some((_, recorded, since)) = index.and_then(|index| self.ledger.get_mut(index)) {
+            (*recorded, *since) = (status, at);
         }
     }
 
@@ -223,7 +223,7 @@ impl ServerState {
     /// run.
     fn forget_oldest(&mut self) {
         while self.ledger.len() > self.runs_max {
-            let Some((oldest, status)) = self.ledger.pop_front() else { return };
+            let Some((oldest, status, _)) = self.ledger.pop_front() else { return };
             if !status.has_ended() {
                 continue;
             }

@@ -6,7 +6,7 @@ use crate::api::wire;
 use crate::cli::terminal::{Failure, Session, painted_status, printable};
 use crate::domain::cron::{Cron, DayRange, OnRunCompleted, Target};
 use crate::domain::plan::Decided;
-use crate::present::{Tone, occurrences, runs, times};
+use crate::present::{Tone, counted, occurrences, runs, times};
 use crate::store::{CronDetails, CronRow};
 use crate::webhook::redacted;
 
@@ -80,6 +80,11 @@ fn policies(cron: &Cron) -> Vec<(&'static str, String)> {
     }
     if let Some(limit) = policy.pause_after_failures {
         fields.push(("pauses after", format!("{limit} failures in a row")));
+    }
+    if let Some(retry) = &policy.retry {
+        let on: Vec<&str> = retry.on.iter().map(|end| end.as_str()).collect();
+        let (wait, times) = (text(retry.backoff), counted(u64::from(retry.max), "time"));
+        fields.push(("retries", format!("{times} at most, after {wait} first, on {}", on.join(" and "))));
     }
     if !policy.exclude.is_empty() {
         let day = |range: &DayRange| match range.first == range.last {

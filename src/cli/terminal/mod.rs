@@ -5,6 +5,7 @@ mod ask;
 mod connections;
 mod failure;
 mod global_options;
+mod journal;
 mod json_time;
 mod logging;
 mod lookup;

@@ -3,12 +3,14 @@
 //! Every write reports its error. `println!` would panic when a pipe is closed.
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::sync::Arc;
 
 use comfy_table::Table;
 use serde::Serialize;
 
 use super::Failure;
 use super::global_options::{ColorChoice, GlobalOptions};
+use super::journal::{Journal, Priority};
 use super::table::{Layout, Rows};
 use crate::config::{ConfigError, Environment};
 use crate::domain::printable::{in_json, on_lines, on_one_line};
@@ -47,6 +49,8 @@ pub(in crate::cli) struct Output {
     stderr_coloring: Coloring,
     width: u16,
     terminal: bool,
+    /// Where warnings and errors go instead of stderr, once the log does.
+    pub(super) journal: Option<Arc<Journal>>,
 }
 
 impl Output {
@@ -68,6 +72,7 @@ impl Output {
             stderr_coloring: chosen(default(io::stderr().is_terminal())),
             width: Table::new().width().filter(|width| *width > 0).unwrap_or(WIDTH_DEFAULT),
             terminal,
+            journal: None,
         }
     }
 
@@ -137,6 +142,9 @@ impl Output {
     pub(in crate::cli) fn warn(&mut self, text: &str) -> io::Result<()> {
         // What was printed before must come before it on the terminal too.
         self.out.flush()?;
+        if let Some(journal) = &self.journal {
+            return journal.write_lines(Priority::Warning, &on_lines(text));
+        }
         let label = paint(self.stderr_coloring, Tone::Attention.into(), "warning:");
         writeln!(io::stderr(), "{label} {}", with_margin(text, 0, self.stderr_coloring))
     }
@@ -150,6 +158,10 @@ impl Output {
     pub(in crate::cli) fn report(&mut self, failure: &Failure) {
         let _ = self.out.flush();
         if failure.is_closed_pipe() {
+            return;
+        }
+        if let Some(journal) = &self.journal {
+            let _ = journal.write_lines(Priority::Error, &on_lines(&failure.to_string()));
             return;
         }
         let error = paint(self.stderr_coloring, Tone::Bad.into(), "error:");
@@ -219,7 +231,7 @@ fn color_in(text: &str) -> Option<(&str, &str, &str)> {
     None
 }
 
-fn paint(coloring: Coloring, style: TextStyle, text: &str) -> String {
+pub(super) fn paint(coloring: Coloring, style: TextStyle, text: &str) -> String {
     let code = match style {
         TextStyle::Plain => return text.to_owned(),
         TextStyle::Bold => "1",

@@ -32,6 +32,8 @@ fn cells(row: &RunRow, session: &Session) -> Vec<String> {
     let run = &row.run;
     let mut id = run.run_id.to_string();
     id.truncate(ID_CHARS_SHOWN);
+    let (number, why) = (runs::number(run), runs::why(row));
+    let reason = [number, why].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
     vec![
         times::local(run.scheduled_for, &session.zone),
         times::relative(run.scheduled_for, session.now()),
@@ -41,7 +43,7 @@ fn cells(row: &RunRow, session: &Session) -> Vec<String> {
         runs::duration(run).map(times::took).unwrap_or_default(),
         row.webhook.as_ref().map(|webhook| webhook_text(webhook, output)).unwrap_or_default(),
         id,
-        printable(&runs::why(row)),
+        printable(&reason),
     ]
 }
 

@@ -280,7 +280,15 @@ const CRON_KEYS: &[KeyReference] = &[
         value_type: ValueType::Integer { min: 1, max: u32::MAX as u64 },
         default: DefaultValue::Absent("the cron is never paused automatically"),
         example: "3",
-        meaning: "Pauses the cron after this many failed runs in a row.",
+        meaning: "Pauses the cron after this many failed runs in a row; an occurrence that is retried counts once.",
+        secrecy: Secrecy::Public,
+    },
+    KeyReference {
+        name: "retry",
+        value_type: ValueType::Table,
+        default: DefaultValue::Absent("a failed run is not retried"),
+        example: "{ max = 2, backoff = \"1m\", factor = 2, on = [\"error\", \"timeout\"] }",
+        meaning: "Gives an occurrence that failed further runs; [Retries](#retries) describes its keys.",
         secrecy: Secrecy::Public,
     },
 ];

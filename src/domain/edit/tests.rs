@@ -24,6 +24,7 @@ fn run(trigger: Trigger) -> Run {
         trigger,
         scheduled_for: nine,
         retry: 0,
+        first_started_at: None,
         due_at: nine,
         start_before: at("2026-03-02T10:00:00Z"),
         send_count: 0,

@@ -45,12 +45,13 @@ pub(in crate::domain) fn cron(schedule: &str) -> Cron {
             jitter: Duration::ZERO,
             exclude: Vec::new(),
             pause_after_failures: None,
+            retry: None,
         },
     }
 }
 
 fn running() -> Active {
-    Active { running: Some(RunId(uuid::Uuid::nil())), waiting: 0 }
+    Active { running: Some(RunId(uuid::Uuid::nil())), ..Active::default() }
 }
 
 fn check(cron: &Cron, cursor: &str, active: Active, now: &str, expected: Expect) {
@@ -124,6 +125,40 @@ fn what_is_due_is_fired_with_the_next_occurrence_as_its_deadline_but_an_hour_at_
         cursor 2026-03-02T09:00:00Z
         wake 2026-03-03T09:00:00Z"#]],
     );
+}
+
+#[test]
+fn nothing_is_judged_by_a_recovered_run_before_it_was_looked_at_or_too_long_ago_to_wait() {
+    let cron = cron("* * * * *");
+    let reason = Reason::bare(ReasonCode::Edited);
+    let mut table = String::new();
+    for (recovered_at, now) in [
+        ("09:00:00", "09:00:02"),
+        ("09:00:00", "09:00:03"),
+        ("09:30:00", "09:00:02"),
+        ("08:59:00", "09:00:00"),
+    ] {
+        let instant = |time: &str| at(&format!("2026-03-02T{time}Z"));
+        let active = Active { recovered_at: Some(instant(recovered_at)), ..running() };
+        for former in [None, Some(Former { cron: &cron, reason: &reason })] {
+            let (state, cursor) = (CronState::default(), instant("08:59:00"));
+            let plan = plan(&cron, former, &state, cursor, &Decided::default(), active, instant(now));
+            let decisions: Vec<_> = plan.decisions.iter().map(line).collect();
+            let how = if former.is_some() { "edited " } else { "" };
+            let wake = plan.next_wake.unwrap();
+            table.push_str(&format!("{how}recovered {recovered_at}, at {now}: {decisions:?}, wake {wake}\n"));
+        }
+    }
+    expect![[r#"
+        recovered 09:00:00, at 09:00:02: [], wake 2026-03-02T09:00:03Z
+        edited recovered 09:00:00, at 09:00:02: ["fire 2026-03-02T09:00:00Z +0s before 2026-03-02T09:01:00Z (schedule)"], wake 2026-03-02T09:01:00Z
+        recovered 09:00:00, at 09:00:03: ["skip 2026-03-02T09:00:00Z Overlap(RunId(00000000-0000-0000-0000-000000000000))"], wake 2026-03-02T09:01:00Z
+        edited recovered 09:00:00, at 09:00:03: ["skip 2026-03-02T09:00:00Z Overlap(RunId(00000000-0000-0000-0000-000000000000))"], wake 2026-03-02T09:01:00Z
+        recovered 09:30:00, at 09:00:02: ["skip 2026-03-02T09:00:00Z Overlap(RunId(00000000-0000-0000-0000-000000000000))"], wake 2026-03-02T09:01:00Z
+        edited recovered 09:30:00, at 09:00:02: ["skip 2026-03-02T09:00:00Z Overlap(RunId(00000000-0000-0000-0000-000000000000))"], wake 2026-03-02T09:01:00Z
+        recovered 08:59:00, at 09:00:00: ["skip 2026-03-02T09:00:00Z Overlap(RunId(00000000-0000-0000-0000-000000000000))"], wake 2026-03-02T09:01:00Z
+        edited recovered 08:59:00, at 09:00:00: ["skip 2026-03-02T09:00:00Z Overlap(RunId(00000000-0000-0000-0000-000000000000))"], wake 2026-03-02T09:01:00Z
+    "#]].assert_eq(&table);
 }
 
 #[test]

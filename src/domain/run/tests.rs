@@ -12,6 +12,7 @@ fn outcome() -> Outcome {
         values: None,
         interrupts: None,
         ended_at: Timestamp::UNIX_EPOCH,
+        learnt_at: Timestamp::UNIX_EPOCH,
     }
 }
 

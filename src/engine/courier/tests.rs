@@ -178,7 +178,13 @@ fn store_with_deliveries(
     deliveries: impl Iterator<Item = (String, i64)>,
 ) -> Store {
     let path = folder.path().join("agentcron.db");
-    let store = Store::open(&path, Execution::Inline, crate::domain::ids::InstallationId::default()).unwrap();
+    let store = Store::open(
+        &path,
+        Execution::Inline,
+        crate::domain::ids::InstallationId::default(),
+        crate::clock::Clock::system(),
+    )
+    .unwrap();
     let connection = rusqlite::Connection::open(&path).unwrap();
     let run_id = uuid::Uuid::nil();
     connection
@@ -233,6 +239,7 @@ fn courier(folder: &tempfile::TempDir, store: &Store, clock: &Clock, receivers: 
         clock: clock.clone(),
         wakes: Wakes::default(),
         webhooks: config::live(settings).1,
+        outages: crate::engine::outages::Outages::default(),
         origins: OriginLimiter::default(),
     }
 }

@@ -27,25 +27,60 @@ pub struct BackendBreaker {
 struct State {
     /// Failures in a row; starts that failed together count once.
     failures: u32,
-    /// `None` while the breaker is closed.
+    /// Why the last start failed; `None` while the breaker is closed.
+    failure: Option<StartFailure>,
+    /// When the next start may be sent.
     probe: Option<Wait>,
-    trouble: Option<String>,
+    /// When the breaker opened, and why it is open.
+    trouble: Option<(Timestamp, String)>,
+    /// Why the agent server is known to be away, so that nothing is sent.
+    away: Option<String>,
     /// The last trouble that is over, and when it ended.
     past: Option<(Timestamp, String)>,
 }
 
 /// Why the backend certainly did not take a start.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum StartFailure {
-    /// It cannot be reached, or it asked us to wait this long.
-    Unreachable { asked: Option<Duration> },
+    Unreachable,
+    /// It asked us to wait, if it said so this long.
+    PutOff {
+        asked: Option<Duration>,
+    },
     /// It refused our key.
     Denied,
 }
 
 impl BackendBreaker {
-    /// Returns why the breaker is open, or `None` while it is closed.
+    /// Returns why no run is sent, or `None` while runs are.
     pub fn trouble(&self) -> Option<String> {
-        self.lock().trouble.clone()
+        let state = self.lock();
+        state.away.clone().or_else(|| state.trouble.as_ref().map(|(_, trouble)| trouble.clone()))
+    }
+
+    /// Returns since when the backend refuses our key, and its words, if it does.
+    pub fn denied(&self) -> Option<(Timestamp, String)> {
+        let state = self.lock();
+        state.trouble.clone().filter(|_| state.failure == Some(StartFailure::Denied))
+    }
+
+    /// Records that the agent server is away: nothing is sent until it is back.
+    pub fn away(&self, why: &str) {
+        self.lock().away = Some(why.to_owned());
+    }
+
+    /// Records that the agent server is there, and returns whether that is news.
+    pub fn back(&self, now: Timestamp) -> bool {
+        let mut state = self.lock();
+        let was_away = state.away.take();
+        let was_unreachable = state.failure == Some(StartFailure::Unreachable);
+        if let Some(why) = &was_away {
+            state.past = Some((now, why.clone()));
+        }
+        if was_unreachable {
+            state.close(now);
+        }
+        was_away.is_some() || was_unreachable
     }
 
     /// Returns how many starts may be claimed now, with `in_flight` starts under way and `most` allowed at
@@ -53,6 +88,7 @@ impl BackendBreaker {
     pub(super) fn starts_allowed(&self, now: Timestamp, in_flight: usize, most: usize) -> usize {
         let state = self.lock();
         match state.probe {
+            _ if state.away.is_some() => 0,
             None => most.saturating_sub(in_flight),
             Some(wait) if wait.is_over(now) => 1_usize.saturating_sub(in_flight),
             Some(_) => 0,
@@ -64,54 +100,51 @@ impl BackendBreaker {
         self.lock().probe.map(|wait| wait.until)
     }
 
-    /// Returns why the breaker is open, or why it last was open at any time since `then`.
+    /// Returns why no run is sent, or why none was at any time since `then`.
     pub(super) fn trouble_since(&self, then: Timestamp) -> Option<String> {
-        let state = self.lock();
-        let past = state.past.as_ref().filter(|(over_at, _)| *over_at >= then);
-        state.trouble.clone().or_else(|| past.map(|(_, trouble)| trouble.clone()))
+        let past = self.lock().past.clone().filter(|(over_at, _)| *over_at >= then);
+        self.trouble().or_else(|| past.map(|(_, trouble)| trouble))
     }
 
     /// Records that the backend took a start, which closes the breaker.
     pub(super) fn record_success(&self, now: Timestamp) {
-        let mut state = self.lock();
-        if state.failures > 0 {
-            tracing::info!(breaker = "backend", "circuit breaker closed");
-        }
-        // The runs that waited meanwhile start late because of it.
-        let past = state.trouble.take().map(|trouble| (now, trouble)).or(state.past.take());
-        *state = State { past, ..State::default() };
+        self.lock().close(now);
     }
 
-    /// Records that the backend did not take a start, and returns when the next one may be sent. The failure
-    /// is logged once, not once per run.
+    /// Records that the backend did not take a start, and returns when the next one may be sent.
     pub(super) fn record_failure(&self, now: Timestamp, failure: &StartFailure, detail: &str) -> Timestamp {
         let mut state = self.lock();
-        if state.failures == 0 {
-            tracing::error!(
-                breaker = "backend",
-                detail,
-                "circuit breaker opened; runs wait until their start deadline"
-            );
+        if state.failures == 0 && matches!(failure, StartFailure::PutOff { .. }) {
+            tracing::warn!(detail, "the agent server asks us to wait; runs wait until their start deadline");
         }
         // Starts that were in flight together fail together, which counts as one failure.
         if state.probe.is_none_or(|wait| wait.is_over(now)) {
             state.failures = state.failures.saturating_add(1);
         }
+        let own = backoff::doubling(UNREACHABLE_FIRST, UNREACHABLE_MOST, state.failures);
         let wait = match failure {
-            StartFailure::Unreachable { asked } => {
-                let own = backoff::doubling(UNREACHABLE_FIRST, UNREACHABLE_MOST, state.failures);
-                own.max(asked.unwrap_or(Duration::ZERO).min(ASKED_MOST))
-            }
+            StartFailure::Unreachable => own,
+            StartFailure::PutOff { asked } => own.max(asked.unwrap_or(Duration::ZERO).min(ASKED_MOST)),
             StartFailure::Denied => backoff::doubling(DENIED_FIRST, DENIED_MOST, state.failures),
         };
         let probe = Wait::begin(now, wait);
         state.probe = Some(probe);
-        state.trouble = Some(detail.to_owned());
+        state.failure = Some(failure.clone());
+        let since = state.trouble.as_ref().map_or(now, |(since, _)| *since);
+        state.trouble = Some((since, detail.to_owned()));
         probe.until
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn close(&mut self, now: Timestamp) {
+        // The runs that waited meanwhile start late because of it.
+        let past = self.trouble.take().map(|(_, trouble)| (now, trouble)).or(self.past.take());
+        *self = State { past, away: self.away.take(), ..State::default() };
     }
 }
 
@@ -140,12 +173,12 @@ mod tests {
             let failure = |failure| breaker.record_failure(now, &failure, "connection refused");
             let name = match event {
                 Event::Unreachable => {
-                    failure(StartFailure::Unreachable { asked: None });
+                    failure(StartFailure::Unreachable);
                     "unreachable".to_owned()
                 }
                 Event::AsksToWait(seconds) => {
                     let asked = Some(Duration::from_secs(*seconds));
-                    failure(StartFailure::Unreachable { asked });
+                    failure(StartFailure::PutOff { asked });
                     format!("asks for {seconds}s")
                 }
                 Event::Denied => {

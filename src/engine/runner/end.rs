@@ -6,7 +6,7 @@ use super::request::{self, identity, thread_of};
 use super::{RunTask, Runner};
 use crate::crash::crash_point;
 use crate::domain::cron::{OnRunCompleted, Target};
-use crate::domain::cron_state::pause_message;
+use crate::domain::cron_state::{CronHealth, pause_message};
 use crate::domain::delivery::{DeliveryStatus, NewDelivery};
 use crate::domain::ids::{DeliveryId, RunId};
 use crate::domain::reason::{Reason, ReasonCode};
@@ -14,7 +14,7 @@ use crate::domain::run::{BackendRun, CancelCause, Outcome, Status};
 use crate::domain::run_spec::RunSpec;
 use crate::domain::template::{self, PlaceholderSource};
 use crate::domain::values::{self, KeptValues};
-use crate::store::{FailureLimit, RunEnding, StoreError};
+use crate::store::{AfterEnd, FailureLimit, RunEnding, StoreError};
 use crate::webhook::{self, EndedRun};
 
 /// What a webhook reports of the end of a run.
@@ -96,7 +96,6 @@ pub(super) async fn never_started(
     reason: Reason,
 ) -> Result<(), StoreError> {
     let run = &task.claimed.run;
-    tracing::warn!(cron = run.called(), run_id = %run.run_id, %status, reason_code = %reason.code, reason = reason.text(), "run not started");
     let outcome = Outcome::without_backend(status, reason, task.runner.clock.now());
     let end = EndReport { backend_run: None, outcome: &outcome, report: None };
     let delivery = match (status, &task.claimed.spec) {
@@ -162,11 +161,12 @@ pub(super) async fn broken(runner: &Runner, run_id: RunId) -> Result<(), StoreEr
 }
 
 async fn commit(runner: &Runner, ending: RunEnding) -> Result<(), StoreError> {
-    let notifies =
-        ending.delivery.as_ref().is_some_and(|delivery| delivery.status == DeliveryStatus::Pending);
     let discards = ending.discard.is_some();
     crash_point("outcome_known").await;
-    runner.store.end_run(ending).await?;
+    let AfterEnd { may_notify: notifies, may_plan } = runner.store.end_run(ending).await?;
+    if may_plan {
+        runner.wakes.scheduler.notify_one();
+    }
     crash_point("outcome_committed").await;
     // One more run may be started, and a run of the same cron may have waited for this one.
     runner.wakes.runner.notify_one();
@@ -182,11 +182,9 @@ async fn commit(runner: &Runner, ending: RunEnding) -> Result<(), StoreError> {
 /// Returns what happens if this failure is one too many; whether it is, is known only when it is committed.
 fn failure_limit(task: &RunTask<'_>, end: &EndReport<'_>) -> Option<FailureLimit> {
     let limit = task.claimed.spec.pause_after_failures()?;
-    match end.outcome.status {
-        Status::Error | Status::Timeout => {}
-        Status::Success | Status::Interrupted | Status::Cancelled | Status::Skipped | Status::Missed => {
-            return None;
-        }
+    match CronHealth::shown_by(end.outcome) {
+        CronHealth::Fails => {}
+        CronHealth::Works | CronHealth::Unknown => return None,
     }
     let message = pause_message(limit);
     Some(FailureLimit { limit, delivery: delivery(task, end, Some(&message)) })

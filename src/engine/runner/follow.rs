@@ -17,6 +17,7 @@ use crate::backend::{CallError, Denial, JoinResult, ReportedEnd, ResponseStream,
 use crate::clock::Deadline;
 use crate::domain::backoff;
 use crate::domain::bounds::{CANCEL_WAIT, JOIN_WAIT, NOT_FOUND_MAX, POLL_WAIT, UNCONFIRMED_MAX};
+use crate::domain::overload::wait_after_overload;
 use crate::domain::reason::{Reason, ReasonCode, RunEventKind};
 use crate::domain::run::{BackendRun, CancelCause, Outcome, RunChange, RunError, RunState, Status};
 use crate::store::{ClaimedRun, RunEvent, Step, StoreError};
@@ -43,7 +44,7 @@ struct FollowState {
     not_shown_count: u32,
     /// Whether the server reported the end of a run that it did not have afterwards.
     ended_on_server: bool,
-    /// When the run reaches the cron's `timeout`.
+    /// When the run reaches the cron's `timeout`, or its own.
     times_out: Option<Deadline>,
     /// Set once the backend was asked to cancel the run: how long it may take.
     cancelled_by: Option<Deadline>,
@@ -94,8 +95,8 @@ pub(super) async fn follow(
     nudge: &Notify,
 ) -> Result<(), StoreError> {
     let AcceptedRun { backend_run, response_stream, watched } = accepted;
-    let timeout = task.claimed.spec.timeout();
-    let times_out = timeout.map(|timeout| task.runner.clock.deadline(backend_run.started_at, timeout));
+    let time_limit = time_limit(task.claimed, &backend_run);
+    let times_out = time_limit.map(|(from, limit)| task.runner.clock.deadline(from, limit));
     let mut state = FollowState {
         backend_run,
         watched,
@@ -246,7 +247,8 @@ async fn cancel(task: &RunTask<'_>, state: &mut FollowState) -> Result<(), Store
             state.access.denied(task, "cannot be cancelled", &denial).await?;
         }
         Err(error) => {
-            tracing::warn!(run_id = %task.claimed.run.run_id, %backend_run_id, %error, "run not cancelled yet");
+            let run = &task.claimed.run;
+            tracing::warn!(cron = run.called(), run_id = %run.run_id, %error, hourly = "", "run not cancelled yet");
             tokio::time::sleep(POLL_WAIT).await;
         }
     }
@@ -275,8 +277,10 @@ async fn check(task: &RunTask<'_>, state: &mut FollowState) -> Result<Checked, S
     if let (Some(cause), Some(deadline)) = (state.backend_run.cancelling, state.cancelled_by)
         && runner.clock.is_past(deadline)
     {
-        let message =
-            format!("{}, but the agent server did not confirm it", cancel_message(task.claimed, cause));
+        let message = format!(
+            "{}, but the agent server did not confirm it",
+            cancel_message(task.claimed, &state.backend_run, cause)
+        );
         let reason = Reason::new(cause.reason_code(), message);
         let outcome = Outcome::without_backend(cause.status(), reason, runner.clock.now());
         end::ended(task, &state.backend_run, outcome, Some(&report.run)).await?;
@@ -284,6 +288,10 @@ async fn check(task: &RunTask<'_>, state: &mut FollowState) -> Result<Checked, S
     }
     // It is in progress, even if an end was reported: a replica may lag behind.
     state.reported = None;
+    if state.watched == Watched::PerhapsAfterItsEnd && runner.store.looked_at(task.claimed.run.run_id).await?
+    {
+        runner.wakes.scheduler.notify_one();
+    }
     state.watched = Watched::BeforeItsEnd;
     Ok(Checked::InProgress)
 }
@@ -328,7 +336,8 @@ async fn not_found(
     }
     if let Absence::NotShown(detail) = &absence {
         if state.not_shown_count == 0 {
-            tracing::warn!(run_id = %task.claimed.run.run_id, detail, "run not found, but it may be there");
+            let run = &task.claimed.run;
+            tracing::warn!(cron = run.called(), run_id = %run.run_id, detail, hourly = "", "run not found, but it may be there");
         }
         state.not_shown_count = state.not_shown_count.saturating_add(1);
         wait_before_next_check(runner, state.not_shown_count).await;
@@ -415,29 +424,56 @@ async fn finish(
         Some(_) => Some(Pause::Question),
         None => (at_breakpoint || details.interrupted).then_some(Pause::Breakpoint),
     };
-    let cancelled = state
-        .backend_run
-        .cancelling
-        .map(|cause| (cause.status(), Reason::new(cause.reason_code(), cancel_message(task.claimed, cause))));
+    let cancelling = backend_run.cancelling;
+    // A graph that failed before we could ask for the cancellation failed by itself.
+    let cancelled =
+        cancelling.filter(|_| report.status != "error" || state.cancelled_by.is_some()).map(|cause| {
+            (
+                cause.status(),
+                Reason::new(cause.reason_code(), cancel_message(task.claimed, backend_run, cause)),
+            )
+        });
+    let took = report.took();
+    let learnt_at = task.runner.clock.now();
+    let ended_at = took.map_or(learnt_at, |took| backoff::after(backend_run.started_at, took).min(learnt_at));
+    let overran = time_limit(task.claimed, backend_run).filter(|(from, limit)| match took {
+        Some(_) => ended_at > backoff::after(*from, *limit),
+        None => cancelling == Some(CancelCause::Timeout),
+    });
+    let overran = overran.map(|(_, limit)| limit);
     let error = details.error.filter(|_| matches!(report.status.as_str(), "error" | "interrupted"));
     let is_explained = error.is_some();
-    let (status, reason) = judge(BackendEnd { status: &report.status, pause, is_explained, cancelled });
+    let (status, reason) =
+        judge(BackendEnd { status: &report.status, pause, is_explained, cancelled, overran });
+    let is_overload = error.as_ref().is_some_and(|error| wait_after_overload(error).is_some());
+    let reason = match reason {
+        Some(reason) if reason.code == ReasonCode::GraphError && is_overload => {
+            Some(Reason::bare(ReasonCode::Overloaded))
+        }
+        other => other,
+    };
     let outcome = Outcome {
         status,
         reason: reason.or_else(|| details.values.reason()),
         error: error.filter(|_| matches!(status, Status::Error | Status::Interrupted)),
         values: details.values.read().filter(|values| !values.is_null()),
         interrupts: details.interrupts.filter(|_| status == Status::Interrupted),
-        ended_at: task.runner.clock.now(),
+        ended_at,
+        learnt_at,
     };
     end::ended(task, &state.backend_run, outcome, Some(&report.run)).await?;
     Ok(Checked::Ended)
 }
 
-fn cancel_message(claimed: &ClaimedRun, cause: CancelCause) -> String {
+/// Returns how long the run may take, and since when that counts.
+fn time_limit(claimed: &ClaimedRun, backend_run: &BackendRun) -> Option<(Timestamp, Duration)> {
+    claimed.spec.time_limit(&claimed.run, backend_run.started_at)
+}
+
+fn cancel_message(claimed: &ClaimedRun, backend_run: &BackendRun, cause: CancelCause) -> String {
     match cause {
         CancelCause::Timeout => {
-            let limit = claimed.spec.timeout().unwrap_or_default();
+            let limit = time_limit(claimed, backend_run).map(|(_, limit)| limit).unwrap_or_default();
             format!("it ran longer than {} and was cancelled", humantime::format_duration(limit))
         }
         CancelCause::Request => "cancelled on request".to_owned(),

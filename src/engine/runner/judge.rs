@@ -1,6 +1,8 @@
 //! Judges how a run ended by what the agent server reports of it. The function is pure, so that the table in
 //! its test can be read as the rule.
 
+use std::time::Duration;
+
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::Status;
 
@@ -14,6 +16,8 @@ pub(super) struct BackendEnd<'a> {
     pub(super) is_explained: bool,
     /// How the run ends if the server stopped it because we cancelled it; `None` if we did not.
     pub(super) cancelled: Option<(Status, Reason)>,
+    /// The cron's `timeout`, if the run went on for longer.
+    pub(super) overran: Option<Duration>,
 }
 
 /// Where a graph stopped.
@@ -25,8 +29,33 @@ pub(super) enum Pause {
     Breakpoint,
 }
 
-/// Returns the status that is recorded, and why; no reason is needed for a success.
+/// Returns the status that is recorded, and why; no reason is needed for a success in time.
 pub(super) fn judge(end: BackendEnd<'_>) -> (Status, Option<Reason>) {
+    let overran = end.overran;
+    let (status, reason) = judge_status(end);
+    match overran {
+        Some(timeout) if is_own_end(reason.as_ref()) => {
+            let timeout = humantime::format_duration(timeout);
+            let late = format!("it ended after its timeout of {timeout}, before it could be cancelled");
+            let message = match reason.and_then(|reason| reason.message) {
+                Some(message) => format!("{message}; {late}"),
+                None => late,
+            };
+            (status, Some(Reason::new(ReasonCode::AfterTimeout, message)))
+        }
+        Some(_) | None => (status, reason),
+    }
+}
+
+/// Whether a run that ended for this reason ended by itself, as far as we are concerned.
+fn is_own_end(reason: Option<&Reason>) -> bool {
+    reason.is_none_or(|reason| {
+        [ReasonCode::GraphError, ReasonCode::HumanInput, ReasonCode::BackendInterrupted]
+            .contains(&reason.code)
+    })
+}
+
+fn judge_status(end: BackendEnd<'_>) -> (Status, Option<Reason>) {
     let (status, reason) = match end.status {
         "success" => {
             let message = match end.pause {
@@ -73,8 +102,9 @@ mod tests {
             for pause in [None, Some(Pause::Question), Some(Pause::Breakpoint)] {
                 for cause in cancellations {
                     let cancelled = cause.map(|cause| (cause.status(), Reason::bare(cause.reason_code())));
+                    let overran = (cause == Some(CancelCause::Timeout)).then_some(Duration::from_secs(15));
                     let (judged, reason) =
-                        judge(BackendEnd { status, pause, is_explained: false, cancelled });
+                        judge(BackendEnd { status, pause, is_explained: false, cancelled, overran });
                     let thread = pause.map_or("-".to_owned(), |pause| format!("{pause:?}"));
                     let cause = cause.map_or("-", CancelCause::as_str);
                     let code = reason.map_or("-", |reason| reason.code.as_str());
@@ -84,13 +114,13 @@ mod tests {
         }
         expect![[r#"
             success     -          cancel -       -> success -
-            success     -          cancel timeout -> success -
+            success     -          cancel timeout -> success after_timeout
             success     -          cancel request -> success -
             success     Question   cancel -       -> interrupted human_input
-            success     Question   cancel timeout -> interrupted human_input
+            success     Question   cancel timeout -> interrupted after_timeout
             success     Question   cancel request -> interrupted human_input
             success     Breakpoint cancel -       -> interrupted human_input
-            success     Breakpoint cancel timeout -> interrupted human_input
+            success     Breakpoint cancel timeout -> interrupted after_timeout
             success     Breakpoint cancel request -> interrupted human_input
             error       -          cancel -       -> error graph_error
             error       -          cancel timeout -> timeout timeout

@@ -280,6 +280,7 @@ async fn act(
     nudge: &Notify,
     starting: Option<StartInFlight>,
 ) -> Result<(), StoreError> {
+    let _depends = runner.backend.contact().depend();
     let task = RunTask::new(runner, &claimed);
     let next_step = match &claimed.run.state {
         RunState::Pending { .. } => {

@@ -153,6 +153,10 @@ async fn rule_out(
     };
     runner.store.step_run(step).await?;
     runner.wakes.runner.notify_one();
+    // The plan of its cron may have waited for this.
+    runner.wakes.scheduler.notify_one();
+    // If it was a retry that its cron does not want any more, a webhook is due.
+    runner.wakes.courier.notify_one();
     Ok(NextStep::Leave)
 }
 

@@ -151,6 +151,7 @@ pub(super) fn identity(claimed: &ClaimedRun, installation_id: InstallationId) ->
         }
         metadata.insert("cron_name".to_owned(), json!(cron.name));
         metadata.insert("scheduled_for".to_owned(), json!(run.scheduled_for.to_string()));
+        metadata.insert("agentcron_retry".to_owned(), json!(run.retry));
     }
     metadata.insert(INSTALLATION_KEY.to_owned(), json!(installation_id.to_string()));
     metadata.insert(RUN_KEY.to_owned(), json!(run.run_id.to_string()));

@@ -32,8 +32,9 @@ pub(super) async fn start(task: &RunTask<'_>) -> Result<NextStep, StoreError> {
     crash_point("start_answered").await;
     match answer {
         StartAnswer::Accepted(started) => accepted(task, request.thread_id, started).await,
-        StartAnswer::NotSent { detail, wait } => {
-            not_sent(task, &StartFailure::Unreachable { asked: wait }, detail).await
+        StartAnswer::NotSent { detail } => not_sent(task, &StartFailure::Unreachable, detail).await,
+        StartAnswer::PutOff { detail, wait } => {
+            not_sent(task, &StartFailure::PutOff { asked: wait }, detail).await
         }
         StartAnswer::Denied { detail } => not_sent(task, &StartFailure::Denied, detail).await,
         StartAnswer::Rejected { detail } => {
@@ -108,7 +109,7 @@ async fn not_sent(
     let now = task.runner.clock.now();
     let again = task.runner.backend_breaker.record_failure(now, failure, &detail);
     let code = match failure {
-        StartFailure::Unreachable { .. } => ReasonCode::BackendUnreachable,
+        StartFailure::Unreachable | StartFailure::PutOff { .. } => ReasonCode::BackendUnreachable,
         StartFailure::Denied => ReasonCode::BackendDenied,
     };
     let reason = Some(Reason::new(code, detail));
@@ -116,6 +117,8 @@ async fn not_sent(
     let change = RunChange::NotSent;
     let step = Step { act_at: Some(again), event, ..Step::of(task.claimed.run.run_id, change) };
     task.runner.store.step_run(step).await?;
+    // If it was a retry that its cron does not want any more, a webhook is due.
+    task.runner.wakes.courier.notify_one();
     Ok(NextStep::Leave)
 }
 
@@ -140,7 +143,7 @@ async fn busy(task: &RunTask<'_>, detail: String) -> Result<NextStep, StoreError
 async fn unconfirmed(task: &RunTask<'_>, detail: String) -> Result<NextStep, StoreError> {
     let run = &task.claimed.run;
     let now = task.runner.clock.now();
-    tracing::warn!(cron = run.called(), run_id = %run.run_id, detail, "start not confirmed");
+    tracing::warn!(cron = run.called(), run_id = %run.run_id, detail, hourly = "", "start not confirmed");
     let reason = Some(Reason::new(ReasonCode::StartUnconfirmed, detail));
     let event = Some(RunEvent { at: now, event: RunEventKind::Unconfirmed, reason });
     let step = Step { act_at: Some(now), event, ..Step::of(run.run_id, RunChange::Unconfirm) };

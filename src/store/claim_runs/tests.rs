@@ -77,6 +77,7 @@ async fn end(store: &Store, run_id: RunId) {
         values: None,
         interrupts: None,
         ended_at: now(),
+        learnt_at: now(),
     };
     let ending =
         RunEnding { run_id, outcome, delivery: None, discard: None, event: None, failure_limit: None };
@@ -206,8 +207,9 @@ async fn wait_in_store(store: &Store, name: &'static str, count: usize) {
 
 async fn backfill(store: &Store, name: &str, from: &str, to: &str) -> Result<usize, StoreError> {
     let (name, limit, purpose) = (name.to_owned(), 10_000, Purpose::Act);
-    let order = BackfillOrder { name, from: at(from), to: at(to), limit, purpose };
-    Ok(store.backfill(now(), order).await?.unwrap().len())
+    let order =
+        BackfillOrder { name, from: Some(at(from)), before_beginning: true, to: at(to), limit, purpose };
+    Ok(store.backfill(now(), order).await?.unwrap().lines.len())
 }
 
 #[tokio::test]
@@ -226,6 +228,10 @@ async fn a_claim_neither_sorts_nor_scans() {
     expect_test::expect![[r#"
         SEARCH runs USING INDEX runs_by_turn (cron_source=?)
         CORRELATED SCALAR SUBQUERY 1
-        SEARCH other USING INDEX runs_in_progress (cron_id=?)"#]]
+        SEARCH other USING INDEX runs_in_progress (cron_id=? AND phase=?)
+        CORRELATED SCALAR SUBQUERY 2
+        SEARCH other USING INDEX runs_retried (cron_id=?)
+        CORRELATED SCALAR SUBQUERY 3
+        SEARCH other USING INDEX runs_in_progress (cron_id=? AND phase=?)"#]]
     .assert_eq(&plan.join("\n"));
 }

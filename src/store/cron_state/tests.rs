@@ -129,6 +129,7 @@ async fn the_failure_that_reaches_the_limit_pauses_the_cron_and_resume_forgets_i
             values: None,
             interrupts: None,
             ended_at: at("2026-03-02T09:03:10Z"),
+            learnt_at: at("2026-03-02T09:03:10Z"),
         };
         let failure_limit = Some(FailureLimit { limit: 2, delivery: None });
         let run_id = claimed.run.run_id;
@@ -140,6 +141,25 @@ async fn the_failure_that_reaches_the_limit_pauses_the_cron_and_resume_forgets_i
     let pause = paused.paused.unwrap();
     assert_eq!((pause.cause, pause.since), (PauseCause::Failures, at("2026-03-02T09:03:10Z")));
     assert_eq!((paused.failures, resumed.failures), (2, 0));
+}
+
+#[tokio::test]
+async fn a_pause_without_a_note_keeps_the_note_of_the_pause_in_force() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path()).await;
+    let mut notes = Vec::new();
+    for change_to in [
+        CronStateChange::Pause(Some("moving".to_owned())),
+        CronStateChange::Pause(None),
+        CronStateChange::Pause(Some("broken".to_owned())),
+        CronStateChange::Resume,
+        CronStateChange::Pause(None),
+    ] {
+        let pause = change(&store, "2026-03-02T09:00:30Z", change_to).await.after.paused;
+        notes.push(pause.map(|pause| pause.note.unwrap_or_default()));
+    }
+    let expected = [Some("moving"), Some("moving"), Some("broken"), None, Some("")];
+    assert_eq!(notes, expected.map(|note| note.map(str::to_owned)));
 }
 
 #[tokio::test]

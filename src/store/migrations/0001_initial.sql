@@ -11,9 +11,27 @@ CREATE TABLE installation (
 -- The daemons that have had this store, one after the other, the last ones only. Runs on the agent server bear the id
 -- of the daemon that sent them: one that is not here was sent with a copy of this store.
 CREATE TABLE daemons (
-    number    INTEGER PRIMARY KEY,
-    daemon_id TEXT NOT NULL
+    number     INTEGER PRIMARY KEY,
+    daemon_id  TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    -- Its last sign of life, which every commit renews.
+    seen_at    INTEGER NOT NULL,
+    -- When it ended in good order; NULL while it runs, and if it was killed.
+    stopped_at INTEGER
 ) STRICT;
+
+-- The times in which something that the daemon depends on was away, or the daemon itself; the last ones only.
+CREATE TABLE outages (
+    what    TEXT NOT NULL CHECK (what IN ('backend', 'receiver', 'disk', 'daemon')),
+    -- Which receiver it was: scheme and host of its URL; empty for everything else.
+    subject TEXT NOT NULL,
+    since   INTEGER NOT NULL,
+    -- NULL while it lasts.
+    until   INTEGER,
+    why     TEXT NOT NULL,
+    PRIMARY KEY (what, subject, since)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX outages_by_time ON outages (since);
 
 -- One row for each version of a cron's definition. A run keeps the version that it was planned with.
 -- Placeholders such as ${{ env.X }} are stored as written, so no secret of the daemon's environment is stored here.
@@ -48,8 +66,8 @@ CREATE TABLE crons (
     skip_next     INTEGER NOT NULL DEFAULT 0 CHECK (skip_next IN (0, 1)),
     -- The turn of the latest run of this cron (`turns`).
     turn          INTEGER NOT NULL DEFAULT 0,
-    -- How many runs in a row have ended as error or timeout. Runs that were cancelled, skipped or missed are
-    -- passed over.
+    -- How many runs in a row have ended as error or timeout. Runs whose end says nothing about the cron, such as those
+    -- that an outage kept from starting, are passed over.
     failures      INTEGER NOT NULL DEFAULT 0,
     created_at    INTEGER NOT NULL,
     updated_at    INTEGER NOT NULL,
@@ -90,6 +108,10 @@ CREATE TABLE runs (
     scheduled_for  INTEGER NOT NULL,
     -- 0 for the first run of its occurrence.
     retry          INTEGER NOT NULL DEFAULT 0,
+    -- When the first run of its occurrence started, for a run that retries one by itself.
+    first_started_at INTEGER,
+    -- 1 if its definition is none of its cron's: a person gave it an input of its own, which no edit changes.
+    own_definition INTEGER NOT NULL DEFAULT 0 CHECK (own_definition IN (0, 1)),
     -- `scheduled_for` plus jitter; for a backfilled run, when it was requested.
     due_at         INTEGER NOT NULL,
     -- The start deadline: if the run still waits to be sent then, it ends as error.
@@ -108,6 +130,8 @@ CREATE TABLE runs (
     not_found_count INTEGER NOT NULL DEFAULT 0,
     -- When the runner acts on the run next; NULL while the run is claimed, and after it has ended.
     act_at         INTEGER,
+    -- When the daemon recovered it from a former one, while it may be on the agent server and has not been looked at since.
+    recovered_at   INTEGER,
     sent_at        INTEGER,
     thread_id      TEXT,
     backend_run_id TEXT,
@@ -121,7 +145,9 @@ CREATE TABLE runs (
     -- What the graph returned, and the questions at which it stopped.
     outcome_values TEXT CHECK (outcome_values IS NULL OR json_valid(outcome_values)),
     outcome_interrupts TEXT CHECK (outcome_interrupts IS NULL OR json_valid(outcome_interrupts)),
+    -- When it ended, by the agent server's account of how long it took, and when we learnt of it: NULL for what never ran.
     ended_at       INTEGER,
+    learnt_at      INTEGER,
     -- One record can cover a range of missed or paused occurrences, of which `scheduled_for` is the first: how
     -- many occurrences it counts, and the last of them, which is NULL for a run.
     occurrences    INTEGER NOT NULL DEFAULT 1,
@@ -133,12 +159,14 @@ CREATE TABLE runs (
     FOREIGN KEY (cron_id, definition_id) REFERENCES definitions (cron_id, definition_id)
 ) STRICT;
 CREATE INDEX runs_to_act_on ON runs (act_at) WHERE act_at IS NOT NULL;
+CREATE INDEX runs_retried ON runs (cron_id) WHERE phase = 'pending' AND retry > 0;
 CREATE INDEX runs_in_progress ON runs (cron_id, phase) WHERE phase <> 'ended';
 CREATE INDEX runs_on_backend ON runs (cron_source) WHERE phase IN ('sending', 'unconfirmed', 'running');
 CREATE INDEX runs_by_turn ON runs (cron_source, turn, act_at) WHERE phase = 'pending';
 CREATE INDEX runs_to_cancel ON runs (act_at) WHERE phase = 'pending' AND cancelling IS NOT NULL;
 CREATE INDEX runs_to_start ON runs (start_before) WHERE phase = 'pending';
 CREATE INDEX runs_by_time ON runs (scheduled_for);
+CREATE INDEX runs_by_end ON runs (ended_at) WHERE phase = 'ended';
 CREATE INDEX runs_never_started ON runs (cron_id, scheduled_for) WHERE last_scheduled_for IS NOT NULL;
 
 -- Runs that clients start at the agent server through agentcron. Only what agentcron needs is stored: the input
@@ -198,6 +226,14 @@ CREATE INDEX deliveries_by_receiver ON deliveries (receiver, due_at) WHERE due_a
 CREATE INDEX deliveries_by_time ON deliveries (created_at);
 CREATE INDEX deliveries_sending ON deliveries (status) WHERE status = 'sending';
 CREATE INDEX deliveries_suppressed ON deliveries (created_at) WHERE status = 'suppressed';
+
+-- The webhook of a run that failed and whose occurrence gets a further run. It becomes a delivery if that run never
+-- takes place, and is deleted when that run has ended.
+CREATE TABLE owed_webhooks (
+    run_id TEXT PRIMARY KEY REFERENCES runs (run_id) ON DELETE CASCADE,
+    url    TEXT NOT NULL,
+    body   BLOB NOT NULL
+) STRICT;
 
 CREATE TABLE attempts (
     delivery_id TEXT NOT NULL REFERENCES deliveries (delivery_id) ON DELETE CASCADE,

@@ -175,7 +175,7 @@ fn cron_row(tx: &Transaction<'_>, row: &Row<'_>) -> Result<CronRow, StoreError> 
 
 fn last_ended(tx: &Transaction<'_>, cron_id: CronId) -> Result<Option<RunRow>, StoreError> {
     let sql = format!(
-        "SELECT {} FROM runs WHERE cron_id = ?1 AND phase = 'ended' ORDER BY scheduled_for DESC LIMIT 1",
+        "SELECT {} FROM runs WHERE cron_id = ?1 AND phase = 'ended' ORDER BY scheduled_for DESC, retry DESC LIMIT 1",
         row_columns()
     );
     let mut statement = tx.prepare_cached(&sql)?;

@@ -11,7 +11,7 @@ use crate::domain::delivery::Phases;
 use crate::domain::ids::{DeliveryId, RunId};
 use crate::domain::reason::RunEventKind;
 use crate::store::StoreError;
-use crate::store::rows::{json_option, parsed, time, time_option};
+use crate::store::rows::{json_option, millis, parsed, time, time_option};
 
 /// A run with its timeline.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +21,8 @@ pub struct RunDetails {
     pub values: Option<Value>,
     /// The questions at which its graph stopped, or `None` if there are none.
     pub interrupts: Option<Value>,
+    /// All runs of its occurrence, this one included, the first one first; empty for a client's run.
+    pub runs_of_occurrence: Vec<RunRow>,
     /// The timeline, in order.
     pub events: Vec<EventRow>,
     pub deliveries: Vec<DeliveryDetails>,
@@ -94,8 +96,10 @@ impl Reader {
                 let attempts = attempts(tx, delivery.delivery_id)?;
                 Ok(DeliveryDetails { delivery, attempts })
             });
+            let row_of_run = run_row(tx, row)?;
             Ok(Some(RunDetails {
-                row: run_row(tx, row)?,
+                runs_of_occurrence: runs_of_occurrence(tx, &row_of_run)?,
+                row: row_of_run,
                 values: json_option(row, "kept")?,
                 interrupts: json_option(row, "asked")?,
                 events: events(tx, run_id)?,
@@ -103,6 +107,21 @@ impl Reader {
             }))
         })
     }
+}
+
+fn runs_of_occurrence(tx: &Transaction<'_>, of: &RunRow) -> Result<Vec<RunRow>, StoreError> {
+    let Some(cron_id) = of.run.cron_id() else { return Ok(Vec::new()) };
+    let sql = format!(
+        "SELECT {} FROM runs WHERE cron_id = ?1 AND scheduled_for = ?2 ORDER BY retry",
+        row_columns()
+    );
+    let mut statement = tx.prepare_cached(&sql)?;
+    let mut rows = statement.query((cron_id.to_string(), millis(of.run.scheduled_for)))?;
+    let mut runs = Vec::new();
+    while let Some(row) = rows.next()? {
+        runs.push(run_row(tx, row)?);
+    }
+    Ok(runs)
 }
 
 fn events(tx: &Transaction<'_>, run_id: RunId) -> Result<Vec<EventRow>, StoreError> {

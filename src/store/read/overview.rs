@@ -9,9 +9,11 @@ use rusqlite::{Params, Transaction};
 
 use super::{Reader, number};
 use crate::domain::delivery::DeliveryStatus;
+use crate::domain::outage::Outage;
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Phase, Status};
 use crate::store::lock::open_lock;
+use crate::store::outages::lasting_since;
 use crate::store::rows::{millis, parsed, time};
 use crate::store::{NoticeKind, StoreError};
 
@@ -30,11 +32,12 @@ pub enum DaemonState {
 /// Counts of a range of time, without zeroes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overview {
-    /// The occurrences that ended, by status. A record of many missed occurrences counts as many.
+    /// The occurrences that ended, by status. A record of many missed occurrences counts as many, and one that is to be
+    /// retried has not ended.
     pub ended: Vec<(Status, u64)>,
     /// Runs that have not ended, of any age.
     pub in_progress: Vec<(Phase, u64)>,
-    /// Deliveries of runs in that range.
+    /// Deliveries that were made in that range.
     pub deliveries: Vec<(DeliveryStatus, u64)>,
     /// Deliveries that wait for an attempt, of any age.
     pub deliveries_waiting: u64,
@@ -112,14 +115,24 @@ impl Reader {
         })
     }
 
-    /// Counts what was scheduled for `since` or later.
+    /// Returns the outages that had not ended before `since`, the latest first.
+    pub fn outages(&self, since: Timestamp) -> Result<Vec<Outage>, StoreError> {
+        self.at_one_moment(|tx| lasting_since(tx, since))
+    }
+
+    /// Counts what happened at `since` or later.
     pub fn overview(&self, since: Timestamp) -> Result<Overview, StoreError> {
         self.at_one_moment(|tx| {
             Ok(Overview {
                 ended: counts(
                     tx,
+                    // An occurrence counts by the last of its runs that took place.
                     "SELECT status AS word, sum(occurrences) AS number FROM runs \
-                     WHERE scheduled_for >= ?1 AND phase = 'ended' GROUP BY status",
+                     WHERE ended_at >= ?1 AND phase = 'ended' \
+                     AND NOT (retry > 0 AND status IN ('skipped', 'missed')) \
+                     AND NOT EXISTS (SELECT 1 FROM runs AS later WHERE later.cron_id = runs.cron_id \
+                     AND later.scheduled_for = runs.scheduled_for AND later.retry > runs.retry \
+                     AND coalesce(later.status, '') NOT IN ('skipped', 'missed')) GROUP BY status",
                     [millis(since)],
                 )?,
                 in_progress: counts(
@@ -129,9 +142,7 @@ impl Reader {
                 )?,
                 deliveries: counts(
                     tx,
-                    "SELECT deliveries.status AS word, count(*) AS number FROM runs \
-                     JOIN deliveries ON deliveries.run_id = runs.run_id \
-                     WHERE scheduled_for >= ?1 GROUP BY deliveries.status",
+                    "SELECT status AS word, count(*) AS number FROM deliveries WHERE created_at >= ?1 GROUP BY status",
                     [millis(since)],
                 )?,
                 deliveries_waiting: count(

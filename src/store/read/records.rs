@@ -46,18 +46,23 @@ impl Reader {
         })
     }
 
-    /// Returns the record of exactly this instant, or of a range of missed or skipped instants that contains
-    /// it.
-    pub fn record_at(&self, cron_id: CronId, at: Timestamp) -> Result<Option<RunRow>, StoreError> {
+    /// Returns the runs of exactly this instant, the first one first, or the record of a range of missed or skipped
+    /// instants that contains it.
+    pub fn records_at(&self, cron_id: CronId, at: Timestamp) -> Result<Vec<RunRow>, StoreError> {
         let sql = format!(
-            "SELECT {} FROM runs WHERE cron_id = ?1 AND scheduled_for <= ?2 \
-             AND coalesce(last_scheduled_for, scheduled_for) >= ?2 ORDER BY scheduled_for DESC LIMIT 1",
+            "SELECT {} FROM runs WHERE cron_id = ?1 AND scheduled_for = (SELECT scheduled_for FROM runs \
+             WHERE cron_id = ?1 AND scheduled_for <= ?2 AND coalesce(last_scheduled_for, scheduled_for) >= ?2 \
+             ORDER BY scheduled_for DESC LIMIT 1) ORDER BY retry",
             row_columns()
         );
         self.at_one_moment(|tx| {
             let mut statement = tx.prepare_cached(&sql)?;
             let mut rows = statement.query((cron_id.to_string(), millis(at)))?;
-            rows.next()?.map(|row| run_row(tx, row)).transpose()
+            let mut records = Vec::new();
+            while let Some(row) = rows.next()? {
+                records.push(run_row(tx, row)?);
+            }
+            Ok(records)
         })
     }
 

@@ -67,15 +67,14 @@ impl Fixture {
     }
 
     fn end_run(&self, run_id: RunId, status: Status) {
-        let sql =
-            "UPDATE runs SET phase = 'ended', status = ?2, ended_at = 1, act_at = NULL WHERE run_id = ?1";
+        let sql = "UPDATE runs SET phase = 'ended', status = ?2, ended_at = scheduled_for, act_at = NULL WHERE run_id = ?1";
         self.writer.execute(sql, (run_id.to_string(), status.as_str())).unwrap();
     }
 
     fn add_delivery(&self, run_id: RunId, status: DeliveryStatus) {
         let delivery_id = DeliveryId::of_run(run_id, "http://a/");
         let sql = "INSERT OR REPLACE INTO deliveries (delivery_id, run_id, url, body, status, created_at) \
-                   VALUES (?1, ?2, 'http://a/', x'', ?3, 1)";
+                   VALUES (?1, ?2, 'http://a/', x'', ?3, (SELECT scheduled_for FROM runs WHERE run_id = ?2))";
         self.writer.execute(sql, (delivery_id.to_string(), run_id.to_string(), status.as_str())).unwrap();
     }
 

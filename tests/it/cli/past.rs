@@ -50,7 +50,7 @@ input = {{ messages = [{{ role = "user", content = "boom" }}] }}
     )
 }
 
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 21] = [
     "run_id",
     "cron_id",
     "cron_name",
@@ -62,6 +62,7 @@ const KEYS: [&str; 20] = [
     "scheduled_for",
     "retry",
     "due_at",
+    "waits_for",
     "started_at",
     "ended_at",
     "thread_id",

@@ -23,6 +23,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("backend.headers", "forwarded", r#""for=10.0.0.1""#),
     ("store", "path", r#""""#),
     ("store", "values_bytes_max", "-1"),
+    ("log", "runs", r#""errors""#),
     ("http", "listen", r#""0.0.0.0:2025""#),
     ("http", "api_keys", r#"["short"]"#),
     ("http", "allow_origins", r#"["https://app.example.com/"]"#),
@@ -75,6 +76,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("cron.NAME", "jitter", r#""5 parsecs""#),
     ("cron.NAME", "exclude", r#"["2026-12-32"]"#),
     ("cron.NAME", "pause_after_failures", "0"),
+    ("cron.NAME", "retry", "{ max = 2, tries = 3 }"),
 ];
 
 /// Returns all sections except `[defaults]`, whose keys are described under `[cron.NAME]`.

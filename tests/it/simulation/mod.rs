@@ -9,6 +9,7 @@ mod oracle;
 mod random;
 mod receiver_down;
 mod set_back;
+mod stops;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -76,6 +77,7 @@ mode = "stream"
 input = { messages = [{ role = "user", content = "boom" }], version = VERSION }
 webhook = "http://receiver.example/streams"
 overlap = "skip"
+retry = { max = 2, backoff = "5s", factor = 1 }
 catchup = "all"
 start_deadline = "1h"
 
@@ -280,6 +282,7 @@ impl<'a> Scenario<'a> {
             listen: None,
             relay: None,
             reload: None,
+            show_status: None,
         };
         daemon::serve(world, || {}, stop).await
     }

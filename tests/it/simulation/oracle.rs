@@ -47,6 +47,8 @@ pub(super) struct Row {
     run_id: String,
     cron_name: String,
     scheduled_for: i64,
+    /// Which run of its occurrence it is.
+    retry: i64,
     last_scheduled_for: i64,
     occurrences: i64,
     phase: String,
@@ -107,8 +109,10 @@ pub(super) fn judge_runs(scenario: &Scenario<'_>, database: &Connection, rows: &
         assert_eq!(row.phase, "ended", "{} {} has not ended: {:?}", row.cron_name, row.run_id, row.reason);
         let entries = ledger.get(&row.run_id);
         tally.started += the_record_is_the_servers_truth(scenario, row, entries);
+        a_retry_follows_a_failure(scenario, row, rows);
         entries.into_iter().flatten().for_each(|entry| it_was_sent_as_the_file_had_it(scenario, row, entry));
     }
+    runs_of_one_cron_never_overlap(database, &ledger, rows);
     for run_id in ledger.keys() {
         assert!(rows.iter().any(|row| row.run_id == *run_id), "the server ran {run_id}, we have no record");
     }
@@ -127,7 +131,7 @@ pub(super) fn judge_runs(scenario: &Scenario<'_>, database: &Connection, rows: &
 /// I1: the rows of a cron, put end to end, name every instant of its calendar exactly once.
 fn every_occurrence_is_accounted_for(rows: &[Row], start: Timestamp) {
     for (name, seconds) in CALENDARS {
-        let of_cron: Vec<&Row> = rows.iter().filter(|row| row.cron_name == name).collect();
+        let of_cron: Vec<&Row> = rows.iter().filter(|row| row.cron_name == name && row.retry == 0).collect();
         let last = of_cron.iter().map(|row| row.last_scheduled_for).max().unwrap();
         let mut expected: Vec<i64> = (start.as_second() + 1..=last / 1000)
             .filter(|second| seconds.contains(&second.rem_euclid(60)))
@@ -187,6 +191,65 @@ fn the_record_is_the_servers_truth(
     1
 }
 
+/// I9: an exclusive run starts only after the one before it has ended on the server.
+fn runs_of_one_cron_never_overlap(
+    database: &Connection,
+    ledger: &BTreeMap<String, Vec<LedgerEntry>>,
+    rows: &[Row],
+) {
+    let exclusive: Vec<String> = {
+        let sql = "SELECT DISTINCT run_id FROM runs WHERE exclusive = 1";
+        let mut statement = database.prepare(sql).unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    let mut latest: BTreeMap<&str, &LedgerEntry> = BTreeMap::new();
+    let mut ran: Vec<_> = rows
+        .iter()
+        .filter(|row| exclusive.contains(&row.run_id))
+        .flat_map(|row| ledger.get(&row.run_id).into_iter().flatten().map(move |entry| (row, entry)))
+        .collect();
+    ran.sort_by_key(|(_, entry)| entry.created_at);
+    for (row, entry) in ran {
+        if let Some(before) = latest.insert(&row.cron_name, entry) {
+            let what = format!("{} {}", row.cron_name, row.run_id);
+            assert!(entry.created_at >= before.updated_at, "{what} overlaps: {before:?} {entry:?}");
+        }
+    }
+}
+
+/// I10: an outage says nothing about a graph that works.
+pub(super) fn nothing_was_paused(database: &Connection) {
+    let paused = "SELECT (SELECT count(*) FROM crons WHERE paused_at IS NOT NULL) \
+                  + (SELECT count(*) FROM runs WHERE reason_code = 'paused')";
+    assert_eq!(count(database, paused), 0, "a cron paused itself");
+}
+
+/// I11: where nothing breaks, a run that may start does, if a daemon lives shortly before its start deadline.
+pub(super) fn nothing_waited_in_vain(database: &Connection, lives: &[(Timestamp, Timestamp)]) {
+    let sql =
+        "SELECT cron_name || ' ' || run_id, start_before FROM runs WHERE reason_code = 'start_deadline'";
+    let mut statement = database.prepare(sql).unwrap();
+    let late = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))).unwrap();
+    for (what, start_before) in late.map(Result::unwrap) {
+        let missed = |(from, to): &(Timestamp, Timestamp)| {
+            from.as_millisecond() + 5_000 < start_before && to.as_millisecond() > start_before
+        };
+        assert!(!lives.iter().any(missed), "{what}: not started before {start_before}");
+    }
+}
+
+/// I12: where nothing breaks, an occurrence is skipped only for a run that was going on the server.
+pub(super) fn every_overlap_was_one(scenario: &Scenario<'_>, rows: &[Row]) {
+    let ledger = ledger(scenario);
+    for row in rows.iter().filter(|row| row.reason_code.as_deref() == Some("overlap")) {
+        let what = format!("{} at {:?}: {:?}", row.cron_name, row.ended_at, row.reason);
+        let named = row.reason.as_deref().and_then(|reason| reason.split(' ').nth(1)).unwrap();
+        let entry = ledger.get(named).unwrap_or_else(|| panic!("{what}: it never ran"));
+        // Its end is learnt at once.
+        assert!(entry[0].updated_at.as_millisecond() + 1_000 >= row.ended_at.unwrap(), "{what}: {entry:?}");
+    }
+}
+
 /// I8: what was sent is what the file had when it was sent, and the record shows that definition.
 fn it_was_sent_as_the_file_had_it(scenario: &Scenario<'_>, row: &Row, entry: &LedgerEntry) {
     let Some(sent) = entry.input["version"].as_i64() else { return };
@@ -197,13 +260,45 @@ fn it_was_sent_as_the_file_had_it(scenario: &Scenario<'_>, row: &Row, entry: &Le
     assert_eq!(sent + 1, i64::try_from(at).unwrap(), "{what}: no file had this definition");
 }
 
-/// I4: one delivery for each outcome of a run, delivered at least once, under one id, with the same bytes.
+/// I9: a retry starts once the run before it has failed.
+fn a_retry_follows_a_failure(scenario: &Scenario<'_>, row: &Row, rows: &[Row]) {
+    if row.retry == 0 {
+        return;
+    }
+    let what = format!("{} {} retry {}", row.cron_name, row.run_id, row.retry);
+    let before = rows.iter().find(|other| row.is_of_same_occurrence(other) && other.retry + 1 == row.retry);
+    let before = before.unwrap_or_else(|| panic!("{what}: there is no run before it"));
+    assert!(
+        matches!(before.status.as_deref(), Some("error" | "timeout")),
+        "{what}: it was {:?}",
+        before.status
+    );
+    let is_early = scenario.clock_is_steady && row.started_at.is_some_and(|at| Some(at) < before.ended_at);
+    assert!(!is_early, "{what}: started before the run before it had ended");
+}
+
+impl Row {
+    fn is_of_same_occurrence(&self, other: &Row) -> bool {
+        (&self.cron_name, self.scheduled_for) == (&other.cron_name, other.scheduled_for)
+    }
+
+    /// Whether its own end tells something about its occurrence.
+    fn took_place(&self) -> bool {
+        let never_ran = matches!(self.status.as_deref(), Some("missed" | "skipped"));
+        let expired = self.retry > 0 && self.reason_code.as_deref() == Some("start_deadline");
+        !never_ran && !expired
+    }
+}
+
+/// I4: one delivery for each outcome of an occurrence, delivered at least once, under one id, with the same bytes.
 fn deliveries(scenario: &Scenario<'_>, database: &Connection, rows: &[Row], tally: &mut Tally) {
     let arrived = scenario.arrived.lock().unwrap();
     for row in rows {
         let of_run: u64 =
             count(database, &format!("SELECT count(*) FROM deliveries WHERE run_id = '{}'", row.run_id));
-        let notifies = !matches!(row.status.as_deref(), Some("missed" | "skipped"));
+        let later = |other: &Row| row.is_of_same_occurrence(other) && other.retry > row.retry;
+        let is_followed = rows.iter().any(|other| later(other) && other.took_place());
+        let notifies = row.took_place() && !is_followed;
         assert_eq!(of_run, u64::from(notifies), "{} {}: deliveries", row.cron_name, row.run_id);
         let bodies = arrived.get(&format!("msg_{}", row.run_id));
         assert_eq!(bodies.is_some(), notifies, "{} {}: arrival", row.cron_name, row.run_id);
@@ -221,7 +316,7 @@ fn count(database: &Connection, sql: &str) -> u64 {
 }
 
 pub(super) fn rows(database: &Connection) -> Vec<Row> {
-    let sql = "SELECT run_id, cron_name, scheduled_for, coalesce(last_scheduled_for, scheduled_for), occurrences, \
+    let sql = "SELECT run_id, cron_name, scheduled_for, retry, coalesce(last_scheduled_for, scheduled_for), occurrences, \
                phase, status, reason, started_at, ended_at, reason_code, sent_at, \
                json_extract(body, '$.input.version') FROM runs JOIN definitions USING (definition_id) \
                ORDER BY scheduled_for";
@@ -231,16 +326,17 @@ pub(super) fn rows(database: &Connection) -> Vec<Row> {
             run_id: row.get(0)?,
             cron_name: row.get(1)?,
             scheduled_for: row.get(2)?,
-            last_scheduled_for: row.get(3)?,
-            occurrences: row.get(4)?,
-            phase: row.get(5)?,
-            status: row.get(6)?,
-            reason: row.get(7)?,
-            started_at: row.get(8)?,
-            ended_at: row.get(9)?,
-            reason_code: row.get(10)?,
-            sent_at: row.get(11)?,
-            version: row.get(12)?,
+            retry: row.get(3)?,
+            last_scheduled_for: row.get(4)?,
+            occurrences: row.get(5)?,
+            phase: row.get(6)?,
+            status: row.get(7)?,
+            reason: row.get(8)?,
+            started_at: row.get(9)?,
+            ended_at: row.get(10)?,
+            reason_code: row.get(11)?,
+            sent_at: row.get(12)?,
+            version: row.get(13)?,
         })
     });
     rows.unwrap().map(Result::unwrap).collect()

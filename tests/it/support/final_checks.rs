@@ -98,6 +98,7 @@ pub(crate) fn assert_nothing_left_over(database: &Connection) {
             "deliveries that are claimed or due",
             "SELECT count(*) FROM deliveries WHERE due_at IS NOT NULL OR ended_at IS NULL",
         ),
+        ("webhooks that are owed", "SELECT count(*) FROM owed_webhooks"),
         ("runs to act on", "SELECT count(*) FROM runs WHERE act_at IS NOT NULL"),
         ("rows that reference a missing row", "SELECT count(*) FROM pragma_foreign_key_check"),
     ] {

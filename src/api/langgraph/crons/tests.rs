@@ -112,6 +112,7 @@ fn api(folder: &Path, backend: Transport) -> Api {
             &folder.join("agentcron.db"),
             Execution::Inline,
             crate::domain::ids::InstallationId::default(),
+            crate::clock::Clock::system(),
         )
         .unwrap(),
         clock: Clock::simulated(at("2026-11-23T11:17:17.562Z")),

@@ -48,7 +48,15 @@ async fn api_with_runs(folder: &Path) -> Api {
         };
         let ended_at = api.clock.now();
         let reason = Some(Reason::new(code, "why"));
-        let outcome = Outcome { status, reason, error: None, values: None, interrupts: None, ended_at };
+        let outcome = Outcome {
+            status,
+            reason,
+            error: None,
+            values: None,
+            interrupts: None,
+            ended_at,
+            learnt_at: ended_at,
+        };
         let delivery = Some(delivery);
         let ending = RunEnding { run_id, outcome, delivery, discard: None, event: None, failure_limit: None };
         api.store.end_run(ending).await.unwrap();
@@ -161,11 +169,12 @@ async fn the_status_has_the_keys_of_the_command_and_a_few_more() {
         "deliveries_24h",
         "deliveries_waiting",
         "denied",
+        "outages",
         "notices",
         "webhooks",
     ];
-    assert_eq!(names[..12], of_command);
-    assert_eq!(names[12..], ["version", "now", "trouble"]);
+    assert_eq!(names[..13], of_command);
+    assert_eq!(names[13..], ["version", "now", "trouble"]);
     assert_eq!(status["ended_24h"], json!({ "error": 1, "cancelled": 1 }));
     assert_eq!(status["in_progress"], json!({ "pending": 2 }));
     assert_eq!(status["configuration"], json!({ "state": "same" }));

@@ -177,7 +177,7 @@ fn keys_that_are_not_known_get_the_nearest_or_advice() {
         a.toml:5:1: unknown key `TimeZone` in [cron.x] (did you mean `timezone`?)
         a.toml:6:1: unknown key `tz` in [cron.x] (did you mean `timezone`?)
         a.toml:7:1: unknown key `on_completion` in [cron.x] (did you mean `on_run_completed`?)
-        a.toml:8:1: unknown key `xyz` in [cron.x] (known: schedule, timezone, assistant_id, thread_id, thread, input, config, context, metadata, webhook, start_time, end_time, enabled, interrupt_before, interrupt_after, multitask_strategy, on_run_completed, durability, stream_mode, stream_subgraphs, stream_resumable, checkpoint_during, feedback_keys, mode, overlap, catchup, catchup_window, start_deadline, timeout, jitter, exclude, pause_after_failures)
+        a.toml:8:1: unknown key `xyz` in [cron.x] (known: schedule, timezone, assistant_id, thread_id, thread, input, config, context, metadata, webhook, start_time, end_time, enabled, interrupt_before, interrupt_after, multitask_strategy, on_run_completed, durability, stream_mode, stream_subgraphs, stream_resumable, checkpoint_during, feedback_keys, mode, overlap, catchup, catchup_window, start_deadline, timeout, jitter, exclude, pause_after_failures, retry)
         a.toml:9:1: unknown key `name` in [cron.x] (the name is the word after [cron.)"#]]);
 }
 
@@ -249,4 +249,27 @@ fn a_definition_keeps_its_placeholders_and_its_place() {
         }
     "#]]
     .assert_debug_eq(definition);
+}
+
+#[test]
+fn each_mistake_in_retry_is_reported_at_its_place() {
+    check_cron("retry = { max = 2, backoff = \"30s\", factor = 1.5, on = \"error\", timeout_each = \"1m\", webhook_each = true }", expect!["ok: x"]);
+    check_cron("retry.max = 0", expect!["ok: x"]);
+    check_cron("retry = { backoff = \"2h\" }", expect![[r#"a.toml:4:9: retry: missing field `max` (write { max = 2, backoff = "1m" })"#]]);
+    check_cron("retry = { max = 1, backoff = \"2h\", on = [\"cancelled\", \"eror\"] }", expect![[r#"
+        a.toml:4:30: retry: backoff: expected more than 0 and at most 1h
+        a.toml:4:41: retry: on: got `cancelled`, expected one of error, timeout
+        a.toml:4:41: retry: on: got `eror`, expected one of error, timeout (did you mean `error`?)"#]]);
+    check_cron("retry = { max = 1, backoff = \"0s\", on = [], timeout_each = \"soon\" }", expect![[r#"
+        a.toml:4:30: retry: backoff: expected more than 0 and at most 1h
+        a.toml:4:41: retry: on: got an empty list, expected "error" or "timeout"
+        a.toml:4:60: retry: timeout_each: got `soon`, expected a duration such as 90s, 5m, 1h30m or 7d"#]]);
+    check_cron("[cron.x.retry]\nmax = 11", expect!["a.toml:5:7: retry: max: got 11, expected 0 to 10"]);
+    check_cron("retry = { max = 2, factor = 0.5 }", expect!["a.toml:4:29: retry: factor: got 0.5, expected 1 to 10"]);
+    check_cron("retry = { max = 2, back_off = \"1m\" }", expect![[r#"a.toml:4:9: retry: unknown field `back_off`, expected one of `max`, `backoff`, `factor`, `on`, `timeout_each`, `webhook_each` (write { max = 2, backoff = "1m" })"#]]);
+    check_cron("timeout = \"1h\"\nretry = { max = 1, on = [\"error\", \"timeout\"] }", expect![[r#"
+        warning: a.toml:5:25: retry: on has "timeout", but `timeout` limits the runs of an occurrence together, so none is left (set retry.timeout_each to limit each of them)
+        ok: x"#]]);
+    check_cron("timeout = \"1h\"\nretry = { max = 1, on = \"timeout\", timeout_each = \"10m\" }", expect!["ok: x"]);
+    check("[defaults]\nretry = { max = 99 }\n", expect!["a.toml:2:17: retry: max: got 99, expected 0 to 10"]);
 }

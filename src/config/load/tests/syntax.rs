@@ -52,7 +52,7 @@ input = { messages = [
             a.toml:9:2: unknown key `stor` at the top level (did you mean `store`?)
             a.toml:15:1: unknown key `timezon` in [cron.typo] (did you mean `timezone`?)
             a.toml:16:11: timeout: got an integer, expected text (a duration is written "90s", "5m", "1h30m" or "7d")
-            a.toml:17:1: unknown key `retry` in [cron.typo] (retry is not supported yet: a failed run is recorded and the next occurrence fires)
+            a.toml:17:9: retry: got an integer, expected a table
             a.toml:20:12: schedule: got 1 field, expected 5 fields (minute hour day-of-month month day-of-week), 6 (and second) or 7 (and year)
               | often
               |      ^

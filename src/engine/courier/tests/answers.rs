@@ -34,7 +34,9 @@ async fn an_answer_from_inside_is_kept_only_if_the_url_came_from_a_file() {
     ];
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("agentcron.db");
-    let store = Store::open(&path, Execution::Inline, InstallationId::default()).unwrap();
+    let store =
+        Store::open(&path, Execution::Inline, InstallationId::default(), crate::clock::Clock::system())
+            .unwrap();
     let connection = rusqlite::Connection::open(&path).unwrap();
     connection.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
     for (source, cron, request) in

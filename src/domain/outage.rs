@@ -1,0 +1,55 @@
+//! Outages: times in which something that the daemon depends on was away, or the daemon itself.
+
+use jiff::Timestamp;
+
+use super::words::words;
+
+words!(
+    /// What was away.
+    Away {
+        /// The agent server: it could not be reached, did not answer, or refused our credentials.
+        Backend = "backend",
+        /// A receiver of webhooks: it could not be reached, did not answer, or answered that it is in trouble.
+        Receiver = "receiver",
+        /// The disk: the store could not commit, because it was full or another program had locked the file.
+        Disk = "disk",
+        /// The daemon: it was stopped, had been killed, or the machine was off or asleep.
+        Daemon = "daemon",
+    }
+);
+
+/// One outage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outage {
+    pub what: Away,
+    /// Which receiver it was: scheme and host of its URL, with placeholders as written; empty for everything else.
+    pub subject: String,
+    pub since: Timestamp,
+    /// `None` while it lasts.
+    pub until: Option<Timestamp>,
+    /// A human-readable sentence.
+    pub why: String,
+}
+
+/// Puts outages that are known to last into those that are stored, which may be older.
+pub fn merge(stored: &mut Vec<Outage>, lasting: Vec<Outage>) {
+    stored.retain(|outage| {
+        !lasting.iter().any(|now| now.is_of(outage.what, &outage.subject) && now.since == outage.since)
+    });
+    stored.extend(lasting);
+    stored.sort_by(|a, b| b.since.cmp(&a.since).then_with(|| a.subject.cmp(&b.subject)));
+}
+
+impl Outage {
+    pub fn is_of(&self, what: Away, subject: &str) -> bool {
+        self.what == what && self.subject == subject
+    }
+
+    /// Returns how texts name what was away.
+    pub fn called(&self) -> String {
+        match self.what {
+            Away::Receiver => format!("receiver {}", self.subject),
+            Away::Backend | Away::Disk | Away::Daemon => self.what.to_string(),
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Keeps the outages: one line in the log when one begins and one when it ends, and a row in the store. What notices
+//! them reports here; the row is committed by a loop of its own, so that nobody waits for it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::domain::backoff;
+use crate::domain::bounds::{RECEIVER_AWAY_AFTER, RECEIVERS_AWAY_MAX, SIGN_OF_LIFE_EVERY};
+use crate::domain::outage::{Away, Outage};
+use crate::store::{Store, StoreError};
+
+/// The outages that last. It is cheap to clone.
+#[derive(Clone, Default)]
+pub struct Outages(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    lasting: Vec<Outage>,
+    /// Receivers that have failed once and were not well since: when, and why.
+    suspects: HashMap<String, (Timestamp, String)>,
+    unsaved: Vec<Outage>,
+}
+
+impl Outages {
+    /// Returns the outages that last, the daemon's and the disk's apart.
+    pub fn lasting(&self) -> Vec<Outage> {
+        self.lock().lasting.clone()
+    }
+
+    /// Records that the agent server is away.
+    pub fn backend_away(&self, since: Timestamp, why: &str) {
+        self.lock().begin(Away::Backend, "", since, why);
+        self.0.changed.notify_one();
+    }
+
+    /// Records that the agent server is back, if it was away.
+    pub fn backend_back(&self, now: Timestamp) {
+        self.lock().end(Away::Backend, "", now);
+        self.0.changed.notify_one();
+    }
+
+    /// Records that an attempt at this receiver failed in a way that is the receiver's fault. It is away if it fails
+    /// again, or is not well soon.
+    pub(super) fn receiver_failed(&self, receiver: &str, now: Timestamp, why: &str) {
+        let mut state = self.lock();
+        if state.lasting.iter().any(|outage| outage.is_of(Away::Receiver, receiver)) {
+            return;
+        }
+        match state.suspects.remove(receiver) {
+            Some((since, _)) => state.begin(Away::Receiver, receiver, since, why),
+            None if state.receivers() < RECEIVERS_AWAY_MAX => {
+                state.suspects.insert(receiver.to_owned(), (now, why.to_owned()));
+            }
+            None => {}
+        }
+        drop(state);
+        self.0.changed.notify_one();
+    }
+
+    /// Records that this receiver is well.
+    pub(super) fn receiver_well(&self, receiver: &str, now: Timestamp) {
+        let mut state = self.lock();
+        if state.suspects.remove(receiver).is_none() && state.lasting.is_empty() {
+            return;
+        }
+        state.end(Away::Receiver, receiver, now);
+        drop(state);
+        self.0.changed.notify_one();
+    }
+
+    /// Lets suspects be away that were not well soon, and returns when the next one will be.
+    fn confirm(&self, now: Timestamp) -> Option<Timestamp> {
+        let mut state = self.lock();
+        let is_due = |since: Timestamp| backoff::after(since, RECEIVER_AWAY_AFTER);
+        let due: Vec<_> = state.suspects.extract_if(|_, (since, _)| is_due(*since) <= now).collect();
+        for (receiver, (since, why)) in due {
+            state.begin(Away::Receiver, &receiver, since, &why);
+        }
+        state.suspects.values().map(|(since, _)| is_due(*since)).min()
+    }
+
+    fn take_unsaved(&self) -> Vec<Outage> {
+        std::mem::take(&mut self.lock().unsaved)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn receivers(&self) -> usize {
+        let away = self.lasting.iter().filter(|outage| outage.what == Away::Receiver);
+        self.suspects.len() + away.count()
+    }
+
+    fn begin(&mut self, what: Away, subject: &str, since: Timestamp, why: &str) {
+        if self.lasting.iter().any(|outage| outage.is_of(what, subject)) {
+            return;
+        }
+        let outage = Outage { what, subject: subject.to_owned(), since, until: None, why: why.to_owned() };
+        tracing::error!(%since, "{} unreachable: {why}", outage.called());
+        self.unsaved.push(outage.clone());
+        self.lasting.push(outage);
+    }
+
+    fn end(&mut self, what: Away, subject: &str, now: Timestamp) {
+        let Some(index) = self.lasting.iter().position(|outage| outage.is_of(what, subject)) else { return };
+        let outage = self.lasting.swap_remove(index);
+        let lasted = Duration::from_secs(backoff::between(outage.since, now).as_secs());
+        let lasted = humantime::format_duration(lasted);
+        tracing::info!("{} reachable again after {lasted}", outage.called());
+        self.unsaved.push(Outage { until: Some(now.max(outage.since)), ..outage });
+    }
+}
+
+/// Commits what is reported until it is stopped, and gives signs of life while nothing else is committed.
+pub async fn run(
+    outages: Outages,
+    store: Store,
+    clock: Clock,
+    stop: CancellationToken,
+) -> Result<(), StoreError> {
+    loop {
+        let mut unsaved = outages.take_unsaved();
+        unsaved.extend(store.take_past_trouble().into_iter().map(|(since, until, why)| Outage {
+            what: Away::Disk,
+            subject: String::new(),
+            since,
+            until: Some(until),
+            why,
+        }));
+        if !unsaved.is_empty() {
+            store.save_outages(unsaved).await?;
+        }
+        let now = clock.now();
+        if backoff::between(store.last_commit(), now) >= SIGN_OF_LIFE_EVERY {
+            store.commit_nothing().await?;
+        }
+        let next = outages.confirm(now);
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            () = outages.0.changed.notified() => {}
+            () = store.trouble_changed() => {}
+            () = clock.sleep_until(next) => {}
+            () = tokio::time::sleep(SIGN_OF_LIFE_EVERY) => {}
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The webhook of a run that failed and whose occurrence gets a further run: owed until that run has ended, so that the
+//! occurrence tells of its end once, whatever becomes of its last run.
+
+use jiff::Timestamp;
+use rusqlite::named_params;
+
+use super::StoreError;
+use super::counts::Tx;
+use super::deliveries::insert_delivery;
+use crate::domain::delivery::{DeliveryStatus, NewDelivery};
+use crate::domain::ids::{DeliveryId, FIRST_RUN, RunId};
+use crate::domain::retry::owes_former_webhook;
+use crate::domain::run::Run;
+
+/// Keeps the webhook of a run that failed until it is known whether the next run of its occurrence takes place.
+pub(super) fn owe(tx: &Tx<'_>, webhook: &NewDelivery) -> Result<(), StoreError> {
+    tx.prepare_cached("INSERT INTO owed_webhooks (run_id, url, body) VALUES (:run_id, :url, :body)")?
+        .execute(named_params! {
+            ":run_id": webhook.run_id.to_string(),
+            ":url": webhook.url,
+            ":body": webhook.body,
+        })?;
+    Ok(())
+}
+
+/// What became of the webhook that the run before an ended run had left owed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owed {
+    /// It is due now, in the place of the ended run's own.
+    Due,
+    /// There was none, or the ended run's own takes its place.
+    Nothing,
+}
+
+/// Makes the webhook of the run before this ended one due if this one did not take place, and deletes it otherwise.
+pub(super) fn settle(tx: &Tx<'_>, ended: &Run, now: Timestamp) -> Result<Owed, StoreError> {
+    let Some(cron_id) = ended.cron_id().filter(|_| ended.retry > FIRST_RUN) else { return Ok(Owed::Nothing) };
+    let run_id = RunId::of_occurrence(cron_id, ended.scheduled_for, ended.retry - 1);
+    let mut statement =
+        tx.prepare_cached("DELETE FROM owed_webhooks WHERE run_id = ?1 RETURNING url, body")?;
+    let mut rows = statement.query([run_id.to_string()])?;
+    let owed: Option<(String, Vec<u8>)> = match rows.next()? {
+        Some(row) => Some((row.get("url")?, row.get("body")?)),
+        None => None,
+    };
+    // The deletion is complete only once the statement returns no further row.
+    while rows.next()?.is_some() {}
+    let Some((url, body)) = owed.filter(|_| owes_former_webhook(&ended.state)) else {
+        return Ok(Owed::Nothing);
+    };
+    let delivery_id = DeliveryId::of_run(run_id, &url);
+    // If webhooks are disabled, the courier suppresses it.
+    let status = DeliveryStatus::Pending;
+    insert_delivery(tx, &NewDelivery { delivery_id, run_id, url, body, status }, now)?;
+    Ok(Owed::Due)
+}

@@ -1,0 +1,72 @@
+//! What an exclusive run waits for: the runs of its cron that are in progress, and those that have been due for longer. It
+//! waits as long as that takes, and its start deadline counts from when it may start.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Transaction};
+
+use super::StoreError;
+use super::definitions::Definitions;
+use super::rows::{RUN_COLUMNS, millis, parsed_option, run_from_row};
+use crate::domain::backoff;
+use crate::domain::ids::{CronId, RunId};
+use crate::domain::plan::start_deadline;
+
+/// The runs of the same cron as the pending run of `runs` that are in progress, its retries that wait if the run is none, and
+/// the pending ones of its kind that have been due for longer. That they have not ended is said as well, in the words of the
+/// index that finds them.
+const IN_PROGRESS: &str = "SELECT other.run_id FROM runs AS other WHERE other.cron_id = runs.cron_id \
+     AND other.phase IN ('sending', 'unconfirmed', 'running') AND other.phase <> 'ended'";
+const RETRIED: &str = "SELECT other.run_id FROM runs AS other WHERE other.cron_id = runs.cron_id \
+     AND other.phase = 'pending' AND other.retry > 0 AND runs.retry = 0";
+const DUE_BEFORE: &str = "SELECT other.run_id FROM runs AS other WHERE other.cron_id = runs.cron_id \
+     AND other.phase = 'pending' AND other.phase <> 'ended' AND (other.retry > 0) = (runs.retry > 0) \
+     AND (other.due_at, other.rowid) < (runs.due_at, runs.rowid)";
+
+/// Returns a condition on a pending run: it waits for no other run.
+pub(super) fn may_start() -> String {
+    format!("(exclusive = 0 OR NOT (EXISTS ({IN_PROGRESS}) OR EXISTS ({RETRIED}) OR EXISTS ({DUE_BEFORE})))")
+}
+
+/// Returns a column with the id of the run that a pending one waits for, or NULL.
+pub(super) fn column() -> String {
+    format!(
+        "iif(phase = 'pending' AND exclusive = 1, coalesce(({IN_PROGRESS} LIMIT 1), ({RETRIED} LIMIT 1), \
+         ({DUE_BEFORE} LIMIT 1)), NULL) AS waits_for"
+    )
+}
+
+/// Returns the run that this one waits for.
+pub(super) fn waits_for(tx: &Transaction<'_>, run_id: RunId) -> Result<Option<RunId>, StoreError> {
+    let mut statement = tx.prepare_cached(&format!("SELECT {} FROM runs WHERE run_id = ?1", column()))?;
+    let mut rows = statement.query([run_id.to_string()])?;
+    rows.next()?.map_or(Ok(None), |row| parsed_option(row, "waits_for"))
+}
+
+/// Gives the run that has waited for the longest its whole start deadline from now on, because the run before it has ended.
+/// Do not call it for the end of a run that was never sent: in an outage, that would keep a queue alive for ever.
+pub(super) fn count_deadline_from(
+    tx: &Transaction<'_>,
+    cache: &Definitions,
+    cron_id: CronId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let head = tx
+        .prepare_cached(&format!(
+            "SELECT {RUN_COLUMNS} FROM runs WHERE cron_id = ?1 AND phase = 'pending' AND phase <> 'ended' \
+             AND exclusive = 1 ORDER BY due_at, rowid LIMIT 1"
+        ))?
+        .query_row([cron_id.to_string()], |row| Ok(run_from_row(row)))
+        .optional()?
+        .transpose()?;
+    let Some(head) = head else { return Ok(()) };
+    let Some(version) = &head.cron else { return Ok(()) };
+    // A definition that a former version of this program wrote says nothing about the deadline.
+    let Ok(cron) = cache.get(tx, version.definition_id, &version.name) else { return Ok(()) };
+    let deadline = start_deadline(&cron, head.trigger, head.scheduled_for);
+    tx.prepare_cached("UPDATE runs SET start_before = max(start_before, ?2) WHERE run_id = ?1")?
+        .execute((head.run_id.to_string(), millis(backoff::after(now, deadline))))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
