@@ -2,6 +2,7 @@
 //! argument, so the same daemon runs under systemd, in the demo and in simulation.
 
 mod files;
+mod mistakes;
 mod reload;
 mod restart;
 mod status_line;
@@ -21,7 +22,7 @@ use tokio_util::task::TaskTracker;
 use crate::api::{self, AccessRules, AgentServer, Api, Gateway, HeldBodies, Listeners, Socket};
 use crate::backend::AgentClient;
 use crate::clock::Clock;
-use crate::config::{self, Config, CronDefinition, Environment};
+use crate::config::{self, Config, CronDefinition, Environment, KeptCron, Loss};
 use crate::domain::bounds::{ACCEPT_QUEUE, STOP_RECORDED_WITHIN};
 use crate::domain::ids::InstallationId;
 use crate::engine::backend_watch::{self, BackendWatch};
@@ -92,14 +93,14 @@ pub async fn serve(world: World, ready: impl FnOnce(), stop: CancellationToken) 
         let (path, clock) = (&world.config.store.path, world.clock.clone());
         Store::open(path, world.execution, world.new_installation, clock)?
     };
-    let network = tokio::select! {
+    let prepared = tokio::select! {
         biased;
         // A full disk may make this wait; nothing is in flight yet that would have to be finished.
         () = stop.cancelled() => return Ok(()),
-        network = prepare(&world, &store) => network?,
+        prepared = prepare(&world, &store) => prepared?,
     };
     let (grace, clock) = (world.config.shutdown_grace, world.clock.clone());
-    let mut loops = spawn(world, store.clone(), network, &stop);
+    let mut loops = spawn(world, store.clone(), prepared, &stop);
     ready();
     let ended = tokio::select! {
         biased;
@@ -120,30 +121,42 @@ pub async fn serve(world: World, ready: impl FnOnce(), stop: CancellationToken) 
     }
 }
 
+/// What is ready before the loops begin.
+struct Prepared {
+    /// The port, if there is one.
+    network: Option<TcpListener>,
+    /// The crons that go on although the files do not define them.
+    kept: Vec<KeptCron>,
+}
+
 /// Brings the store up to date with the configuration, and listens on the port if there is one.
-async fn prepare(world: &World, store: &Store) -> Result<Option<TcpListener>, DaemonError> {
+async fn prepare(world: &World, store: &Store) -> Result<Prepared, DaemonError> {
+    let config = &world.config;
     let former = store.record_daemon(world.clock.now()).await?;
     scheduler::find_step_while_down(store, &world.clock, former).await?;
     if let Some(FormerDaemon { seen_at, was_stopped: false }) = former {
         tracing::warn!(%seen_at, "the former daemon was not stopped: it was killed or crashed, or the machine lost power");
     }
-    let definitions = definitions(&world.config.crons, store.installation_id())?;
+    let definitions = definitions(&config.crons, store.installation_id())?;
     store.notice(world.clock.now(), NoticeKind::StoreCopy, None).await?;
+    store.hold_for_mistakes(config.holds_webhooks().then(|| world.clock.now())).await?;
     // This must happen before a client can ask for a run: that run would be taken for one that a former
     // process was sending. And before the crons are brought up to date, which decides about runs that wait.
     let recovered = store.recover_runs(world.clock.now()).await?;
     if recovered > 0 {
         tracing::info!(count = recovered, "recovered runs");
     }
-    let report = store.sync_file_crons(world.clock.now(), definitions).await?;
-    store.notice(world.clock.now(), NoticeKind::Configuration, None).await?;
+    let report = store.sync_understood_crons(world.clock.now(), definitions, config.kept.clone()).await?;
+    store.save_sections(config.saved.clone()).await?;
+    let notice = mistakes::describe(config, config, &report.kept);
+    mistakes::report(store, world.clock.now(), mistakes::PARTLY, notice).await?;
     tracing::info!(
-        crons = world.config.crons.len(),
+        crons = config.crons.len() + report.kept.len(),
         added = report.added,
         changed = report.changed,
         removed = report.removed,
-        store = %world.config.store.path.display(),
-        backend = %world.config.backend.url,
+        store = %config.store.path.display(),
+        backend = if config.unknown.contains(&Loss::Backend) { "unknown" } else { config.backend.url.as_str() },
         "daemon ready"
     );
     if let Some(warning) = store::exposure(store.path()) {
@@ -155,7 +168,7 @@ async fn prepare(world: &World, store: &Store) -> Result<Option<TcpListener>, Da
         Some(Err(problem)) => (None, Some(problem)),
     };
     store.notice(world.clock.now(), NoticeKind::Listen, problem.map(NewNotice::single)).await?;
-    Ok(network)
+    Ok(Prepared { network, kept: report.kept })
 }
 
 /// Returns the definitions as the store keeps them.
@@ -178,7 +191,8 @@ fn definitions(
 }
 
 /// Makes all loops and spawns them.
-fn spawn(world: World, store: Store, network: Option<TcpListener>, stop: &CancellationToken) -> Loops {
+fn spawn(world: World, store: Store, prepared: Prepared, stop: &CancellationToken) -> Loops {
+    let Prepared { network, kept } = prepared;
     let wakes = Wakes::default();
     let (webhooks_writer, webhooks) = config::live(WebhookSettings::of_config(&world.config));
     let (access_writer, access) = config::live(AccessRules::of_config(&world.config.http));
@@ -209,7 +223,7 @@ fn spawn(world: World, store: Store, network: Option<TcpListener>, stop: &Cancel
     }
     if let Some(requested) = reload {
         let (webhooks, access) = (webhooks_writer, access_writer);
-        let reload = Reload { config, environment, clock, store, wakes, webhooks, access, requested };
+        let reload = Reload { config, kept, environment, clock, store, wakes, webhooks, access, requested };
         let stop = stop.clone();
         loops.spawn(async move { ("reloader", reload::run(reload, stop).await) });
     }

@@ -18,8 +18,8 @@ use crate::store::NoticeKind;
 const CANNOT_COMMIT: &str = "the store cannot commit (`agentcron status` says why)";
 const STORE_TOO_SLOW: &str = "the store did not respond in time";
 const BACKEND_DOWN: &str = "the agent server is not accepting runs; they wait until their start deadline";
-const OLD_CONFIGURATION: &str =
-    "the configuration files have mistakes; the last good configuration is in force";
+const MISTAKES: &str =
+    "the configuration has mistakes; what is understood is in force, and the rest is as it last was";
 
 const STORE_COPY: &str = "another daemon runs with a copy of this store, and both fire every cron: stop one, or give one an empty store";
 
@@ -60,9 +60,7 @@ async fn readyz(State(api): State<Api>) -> (StatusCode, Json<Readiness>) {
         warnings.push(BACKEND_DOWN);
     }
     let notices = api.store.read(|reader| reader.notices()).await.unwrap_or_default();
-    for (kind, warning) in
-        [(NoticeKind::StoreCopy, STORE_COPY), (NoticeKind::Configuration, OLD_CONFIGURATION)]
-    {
+    for (kind, warning) in [(NoticeKind::StoreCopy, STORE_COPY), (NoticeKind::Configuration, MISTAKES)] {
         if notices.iter().any(|notice| notice.kind == kind) {
             warnings.push(warning);
         }

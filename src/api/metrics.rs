@@ -21,7 +21,7 @@ use crate::domain::backoff;
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Phase, Status, Trigger};
-use crate::store::{CronStatus, Measures, ResponseClass};
+use crate::store::{CronStatus, Measures, NoticeKind, ResponseClass};
 
 use exposition::Exposition;
 
@@ -74,6 +74,11 @@ async fn render(api: &Api, process_started_at: Timestamp, now: Timestamp) -> Str
         .plain(f64::from(u8::from(measures.is_ok())));
     if let Ok(measures) = measures {
         store_gauges(&mut text, &measures, now);
+    }
+    if let Ok(notices) = api.store.read(|reader| reader.notices()).await {
+        let notice = notices.iter().find(|notice| notice.kind == NoticeKind::Configuration);
+        text.gauge("agentcron_configuration_mistakes", "Mistakes in the configuration files.")
+            .plain(as_float(notice.map_or(0, |notice| notice.count)));
     }
     loop_gauges(&mut text, api);
     store_state(&mut text, api);

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::terminal::{Failure, Session, TextStyle, printable};
-use crate::config::{Config, CronDefinition};
+use super::terminal::{Failure, Session, TextStyle, demand_file, in_force, printable};
+use crate::config::{self, Config, ConfigErrors, CronDefinition, KeptCron};
 use crate::domain::cron::{Cron, CronSource, Target};
 use crate::domain::ids::CronId;
 use crate::domain::plan::Decided;
@@ -26,8 +26,9 @@ const RUNS_MEASURED: u32 = 20;
 /// Show every mistake in the configuration, or what will fire and when
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Nothing is started or changed. The exit code is 2 if there is any mistake. A
-secret that only the daemon can read is a warning.
+Nothing is started or changed. The exit code is 2 if there is any mistake; the
+last lines say what a daemon does with these files. A secret that only the
+daemon can read is a warning.
 
 Examples:
   agentcron check
@@ -43,7 +44,18 @@ pub(super) struct Check {
 
 pub(super) fn check(check: &Check, session: &mut Session) -> Result<(), Failure> {
     let path = check.file.clone().unwrap_or_else(|| session.config_path.clone());
-    let config = session.view_config(&path)?;
+    demand_file(&path)?;
+    let environment = session.environment.for_looking();
+    let loaded = config::load_partly(&path, &environment);
+    let (mistakes, store) = (ConfigErrors(loaded.mistakes.clone()), loaded.store_path(&environment));
+    let config = match store {
+        Some(store) => in_force(loaded, store, &environment)?,
+        None => return Err(Failure::Mistakes(mistakes, vec!["it does not start".to_owned()])),
+    };
+    if !mistakes.0.is_empty() {
+        let consequences = config.consequences(&kept_crons(&config));
+        return Err(Failure::Mistakes(mistakes, consequences));
+    }
     session.output.warn_about(&config.warnings)?;
     if let Some(warning) = exposure(&config.store.path) {
         session.output.warn(&warning)?;
@@ -72,18 +84,24 @@ pub(super) fn check(check: &Check, session: &mut Session) -> Result<(), Failure>
     if check.online { online::check(&path, session) } else { Ok(()) }
 }
 
-/// Warns if the daemon runs something else, because it has refused these files.
+/// Returns the crons of the database that go on although the files do not define them.
+fn kept_crons(config: &Config) -> Vec<KeptCron> {
+    let crons = Reader::open(&config.store.path).and_then(|store| store.crons()).unwrap_or_default();
+    let of_files = crons.into_iter().filter(|row| row.source == CronSource::File);
+    let is_defined = |name: &str| config.crons.iter().any(|definition| definition.cron.name == name);
+    let others = of_files.filter(|row| !is_defined(&row.name));
+    let others = others.map(|row| KeptCron { name: row.name, location: row.location.unwrap_or_default() });
+    others.filter(|cron| config.kept.keep(cron)).collect()
+}
+
+/// Warns if the daemon runs something else, because it does not understand all of these files, or has not reloaded them.
 fn warn_about_daemon(config: &Config, store: Option<&Reader>, session: &mut Session) -> Result<(), Failure> {
     let is_running = matches!(daemon_state(&config.store.path), DaemonState::Running { .. });
     let Some(store) = store.filter(|_| is_running) else { return Ok(()) };
     let notices = store.notices()?;
     if let Some(refused) = notices.iter().find(|notice| notice.kind == NoticeKind::Configuration) {
-        let crons = store.crons()?.iter().filter(|row| row.source == CronSource::File).count();
-        let crons = counted(crons as u64, "cron");
-        session.output.warn(&format!(
-            "the running daemon has not reloaded the files, and goes on with {crons} of before: {}",
-            printable(&refused.detail)
-        ))?;
+        let detail = printable(&refused.detail);
+        session.output.warn(&format!("the running daemon has not reloaded all of the files: {detail}"))?;
     }
     Ok(())
 }

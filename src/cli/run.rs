@@ -1,18 +1,26 @@
 //! `agentcron run`: the daemon in the foreground, from its configuration to its end.
 
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
 use clap::Args;
 use sd_notify::NotifyState;
 use uuid::Uuid;
 
 use super::terminal::{
-    Failure, LogFormat, Session, backend_relay, backend_transport, receiver_transport, start_log,
+    Failure, LogFormat, Session, backend_relay, backend_transport, demand_file, in_force, receiver_transport,
+    start_log,
 };
-use crate::config::Environment;
+use crate::config::{self, Config, ConfigErrors, Environment, Loss, WebhooksConfig};
 use crate::daemon::{self, World};
 use crate::domain::ids::InstallationId;
 use crate::signals::{self, Stop};
 use crate::store::Execution;
-use crate::transport::Dialer;
+use crate::transport::{Dialer, Relay, Transport};
+
+/// Why no run is sent while there is no telling where the agent server is.
+const UNKNOWN_BACKEND: &str =
+    "[backend] has a mistake, and no earlier version of it is known: mend it, then restart agentcron";
 
 /// Run the daemon in the foreground until SIGTERM or SIGINT
 #[derive(Args, Debug)]
@@ -22,13 +30,17 @@ At the first signal the daemon finishes the work in progress within
 configuration files, which are also reloaded whenever they are saved. Under
 systemd use Type=notify.
 
+A mistake in the configuration stops only what it must: what is not understood
+goes on as the database has it from before, and `agentcron status` says so.
+Without a database the daemon refuses any mistake at a terminal.
+
 Examples:
   agentcron run --config ./agentcron.toml
   AGENTCRON_LOG=agentcron=debug agentcron run
 
 Exit codes:
   0    stopped as requested
-  2    wrong configuration
+  2    wrong usage, or a configuration with nothing to go on with
   3    store error
   4    another daemon has the database
   130  stopped at once by a second signal")]
@@ -45,19 +57,19 @@ pub(super) fn run(run: &Run, session: &mut Session) -> Result<(), Failure> {
     let log = start_log(&run.log, run.log_format, session)?;
     // What a service was given is its own; a daemon that is started by hand uses none of it.
     session.environment = Environment::of_process();
-    let path = session.config_path.clone();
-    let config = session.load_config(&path)?;
+    let config = config_in_force(session)?;
     log.set_runs(config.logged_runs);
     let reload =
         signals::hangups().map_err(|error| Failure::Failed(format!("cannot listen for SIGHUP: {error}")))?;
+    let (backend, relay) = ways_to_backend(&config);
     let world = World {
         socket: Some(config.socket_path(&session.environment)),
         listen: config.http.listen,
-        relay: Some(backend_relay(&config.backend)?),
+        relay,
         reload: Some(reload),
         show_status: session.environment.lookup("env.NOTIFY_SOCKET").is_ok().then_some(show_status),
-        backend: backend_transport(&config.backend)?,
-        receivers: receiver_transport(&config.webhooks, Dialer::of_system())?,
+        backend,
+        receivers: way_to_receivers(&config.webhooks)?,
         config,
         environment: session.environment.clone(),
         clock: session.clock.clone(),
@@ -74,6 +86,48 @@ pub(super) fn run(run: &Run, session: &mut Session) -> Result<(), Failure> {
     // A thread that is still blocked somewhere must not keep the process alive.
     runtime.shutdown_background();
     ended
+}
+
+/// Returns what is in force of the configuration. What is not understood is as the database has it from before.
+///
+/// Without a database there is nothing to go on with: at a terminal, a person can mend the mistakes first.
+fn config_in_force(session: &mut Session) -> Result<Config, Failure> {
+    let (path, environment) = (session.config_path.clone(), session.environment.clone());
+    let is_terminal = std::io::stdout().is_terminal() || std::io::stderr().is_terminal();
+    if is_terminal {
+        demand_file(&path)?;
+    }
+    let loaded = config::load_partly(&path, &environment).with_certificates();
+    session.output.warn_about(&loaded.warnings)?;
+    let may_begin = |store: &PathBuf| loaded.mistakes.is_empty() || !is_terminal || store.exists();
+    let Some(store) = loaded.store_path(&environment).filter(may_begin) else {
+        demand_file(&path)?;
+        return Err(Failure::Config(ConfigErrors(loaded.mistakes)));
+    };
+    in_force(loaded, store, &environment)
+}
+
+/// Returns how the agent server is reached. If it cannot be, the rest of the daemon runs, and each run has the reason.
+fn ways_to_backend(config: &Config) -> (Transport, Option<Relay>) {
+    let none = |reason: String| (Transport::refusing(reason), None);
+    if config.unknown.contains(&Loss::Backend) {
+        return none(UNKNOWN_BACKEND.to_owned());
+    }
+    let transport = backend_transport(&config.backend);
+    let both = transport.and_then(|transport| Ok((transport, Some(backend_relay(&config.backend)?))));
+    both.unwrap_or_else(|failure| {
+        tracing::error!(%failure, "agent server not reachable");
+        none(failure.to_string())
+    })
+}
+
+/// Returns how receivers are reached. Without the certificates in `ca_file`, fewer receivers are trusted.
+fn way_to_receivers(webhooks: &WebhooksConfig) -> Result<Transport, Failure> {
+    receiver_transport(webhooks, Dialer::of_system()).or_else(|failure| {
+        tracing::error!(%failure, "certificates for receivers not used");
+        let without = WebhooksConfig { ca_file: None, ..webhooks.clone() };
+        receiver_transport(&without, Dialer::of_system())
+    })
 }
 
 async fn serve(world: World, stop: &Stop) -> Result<(), Failure> {

@@ -79,11 +79,9 @@ fn print_notices<'n>(
     for notice in notices {
         let (label, tone, text) = match notice.kind {
             NoticeKind::StoreCopy => ("copy of this store", Tone::Bad, notice.detail.as_str()),
-            NoticeKind::Configuration => (
-                "not reloaded",
-                Tone::Bad,
-                "the last good configuration stays in use; the files have mistakes:",
-            ),
+            NoticeKind::Configuration => {
+                ("configuration", Tone::Bad, "not all of it is in force as the files have it:")
+            }
             NoticeKind::ClockStep => ("clock step", Tone::Attention, notice.detail.as_str()),
             NoticeKind::Listen => ("not listening", Tone::Bad, notice.detail.as_str()),
         };
@@ -162,7 +160,7 @@ fn files_text(files: &Configuration, notices: &[Notice], session: &Session) -> S
     match files {
         // The daemon has variables and credentials of its own: what is valid here may be wrong there.
         Configuration::Same | Configuration::Different { .. } if refused => {
-            format!("{path} ({}, see below)", attention("not reloaded by the daemon"))
+            format!("{path} ({}, see below)", attention("not all of it is in force"))
         }
         Configuration::Same => format!("{path} (in use)"),
         Configuration::Different { added, changed, removed } => {

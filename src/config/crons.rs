@@ -6,6 +6,7 @@ use super::document::TomlDocument;
 use super::environment::Environment;
 use super::errors::{Complaint, ConfigError, Position, Report, escaped, quoted};
 use super::fields::CronFields;
+use super::loss::Loss;
 use super::placeholders::check_filled_text;
 use super::reference;
 use super::section::Section;
@@ -23,7 +24,7 @@ struct CronTable<'d> {
     filled: Vec<&'static str>,
 }
 
-/// Returns every valid cron, sorted by name.
+/// Returns every valid cron, sorted by name, even if a mistake was found in it.
 pub(super) fn validate_crons(
     main: &TomlDocument<'_>,
     included: &[TomlDocument<'_>],
@@ -31,6 +32,7 @@ pub(super) fn validate_crons(
     environment: &Environment,
     report: &mut Report,
 ) -> Vec<CronDefinition> {
+    report.about([Loss::Crons]);
     let defaults = Section::root(main).child("defaults", "defaults", report);
     let defaults = CronTable::read(defaults, environment, report);
     defaults.check_alone(environment, report);
@@ -39,13 +41,11 @@ pub(super) fn validate_crons(
     // By the name in lower case: two names that differ only by case are too easily confused.
     let mut first_by_name: BTreeMap<String, (String, SourceLocation)> = BTreeMap::new();
     for document in std::iter::once(main).chain(included) {
+        report.about([Loss::File(document.source.file.clone())]);
         let crons = Section::root(document).child("cron", "cron.NAME", report);
         for (key, _) in crons.entries() {
-            // Judging a cron costs much more than reading it, and nobody will see what is wrong with this one.
-            if report.is_full() {
-                break;
-            }
             let name: &str = key.get_ref();
+            report.about([Loss::Cron(name.to_owned())]);
             let position = document.source.position(key.span().start);
             let location = SourceLocation {
                 file: document.source.file.clone(),
@@ -54,11 +54,9 @@ pub(super) fn validate_crons(
             };
             if let Some((first, first_location)) = first_by_name.get(&name.to_lowercase()) {
                 let message = duplicate_message(name, first, first_location);
-                report.error(document.source.error(
-                    key.span().start,
-                    message,
-                    Some("rename one of them".to_owned()),
-                ));
+                let hint = Some("rename one of them".to_owned());
+                let error = document.source.error(key.span().start, message, hint);
+                report.error_about(Some(Loss::Cron(first.clone())), error);
             } else {
                 first_by_name.insert(name.to_lowercase(), (name.to_owned(), location.clone()));
             }
@@ -90,20 +88,25 @@ fn check_former_names(
     present: &BTreeMap<String, (String, SourceLocation)>,
     report: &mut Report,
 ) {
-    let mut claimed: BTreeMap<&str, &SourceLocation> = BTreeMap::new();
-    for CronDefinition { fields, location, .. } in definitions {
+    let mut claimed: BTreeMap<&str, (&str, &SourceLocation)> = BTreeMap::new();
+    for CronDefinition { cron, fields, location } in definitions {
         let Some(was) = &fields.was else { continue };
-        let taken = match (present.get(&was.to_lowercase()), claimed.insert(was, location)) {
-            (Some((_, present)), _) => format!("is still defined in {present}"),
-            (None, Some(other)) => format!("is also claimed in {other}"),
-            (None, None) => continue,
-        };
+        let lost = |name: &str| Loss::Cron(name.to_owned());
+        let (taken, losses) =
+            match (present.get(&was.to_lowercase()), claimed.insert(was, (&cron.name, location))) {
+                (Some((_, present)), _) => (format!("is still defined in {present}"), vec![lost(&cron.name)]),
+                (None, Some((name, other))) => {
+                    (format!("is also claimed in {other}"), [name, &cron.name, was].map(lost).to_vec())
+                }
+                (None, None) => continue,
+            };
         report.error(ConfigError {
             file: location.file.clone(),
             position: Some(Position { line: location.line, column: location.column }),
             message: format!("was: cron {} {taken}", quoted(was)),
             hint: Some("only one cron can go on with its history".to_owned()),
             excerpt: None,
+            losses,
         });
     }
 }
@@ -153,7 +156,7 @@ impl<'d> CronTable<'d> {
         let mistakes = validated.into_iter().filter_map(Result::err).flatten();
         for mistake in mistakes.chain(check_values(&self.fields, environment)) {
             if self.section.has(mistake.field) {
-                add(&mistake, self.locate(&mistake, None), environment, report);
+                add(&mistake, None, self.locate(&mistake, None), environment, report);
             }
         }
     }
@@ -179,7 +182,7 @@ impl<'d> CronTable<'d> {
             let is_unread = mistake.kind == FieldErrorKind::Missing
                 && (self.section.has(mistake.field) || defaults.section.has(mistake.field));
             if !is_unread {
-                add(mistake, self.locate(mistake, Some(defaults)), environment, report);
+                add(mistake, Some(name), self.locate(mistake, Some(defaults)), environment, report);
             }
         }
         let cron = validated.ok()?;
@@ -237,7 +240,17 @@ impl<'d> CronTable<'d> {
     }
 }
 
-fn add(mistake: &FieldError, error: ConfigError, environment: &Environment, report: &mut Report) {
+/// Adds a mistake of the cron of that name, or of `[defaults]`. For want of a value only its webhook has to wait.
+fn add(
+    mistake: &FieldError,
+    cron: Option<&str>,
+    mut error: ConfigError,
+    environment: &Environment,
+    report: &mut Report,
+) {
+    if (mistake.kind, mistake.field) == (FieldErrorKind::NoValue, "webhook") {
+        error.losses = vec![Loss::WebhookOf(cron.map(str::to_owned))];
+    }
     match mistake.kind {
         FieldErrorKind::NoValue => report.without_value(error, environment),
         FieldErrorKind::Missing | FieldErrorKind::Invalid => report.error(error),

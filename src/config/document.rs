@@ -1,10 +1,12 @@
 //! Parses TOML text into tables that know the position of everything in them; a syntax error shows its line and a
 //! caret.
 
-use toml::de::{DeTable, DeValue};
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
 
 use super::errors::{ConfigError, Report, holds_secret, quoted};
 use super::limits::{DEPTH_MAX, SYNTAX_ERRORS_MAX};
+use super::loss::Loss;
 use super::reference::is_name;
 use super::source_file::SourceFile;
 
@@ -62,10 +64,26 @@ fn duplicate(source: &SourceFile, root: &DeTable<'_>, error: &toml::de::Error) -
     let span = error.span().unwrap_or_default();
     let written = source.text.get(span.clone()).unwrap_or_default();
     let key = written.trim_matches(|char| char == '"' || char == '\'');
-    let first = last_key_before(root, key, span.start, DEPTH_MAX).map(|offset| source.position(offset).line);
+    let first = last_key_before(root, &|name| name == key, span.start, DEPTH_MAX)
+        .map(|offset| source.position(offset).line);
     let first = first.or_else(|| same_header_before(source, source.position(span.start).line));
     let first = first.map_or(String::new(), |line| format!(": the first is on line {line}"));
-    source.error(span.start, format!("key {} is given twice{first}", quoted(key)), None)
+    let error = source.error(span.start, format!("key {} is given twice{first}", quoted(key)), None);
+    ConfigError { losses: owner(root, span.start).into_iter().collect(), ..error }
+}
+
+/// Returns what is lost with the cron or section in which a key is: that one has the nearest key before it.
+fn owner(root: &DeTable<'_>, offset: usize) -> Option<Loss> {
+    let last = |(_, key, value): &(_, &Spanned<_>, &Spanned<DeValue<'_>>)| {
+        let own = Some(key.span().start).filter(|start| *start <= offset);
+        own.max(last_key_within(value.get_ref(), &|_| true, offset + 1, DEPTH_MAX))
+    };
+    let crons = root.get("cron").and_then(|crons| crons.get_ref().as_table());
+    let crons = crons.into_iter().flat_map(DeTable::iter);
+    let crons = crons.map(|(key, value)| (Some(Loss::Cron(key.get_ref().to_string())), key, value));
+    let others = root.iter().filter(|(key, _)| key.get_ref() != "cron");
+    let others = others.map(|(key, value)| (Loss::of_key(key.get_ref()), key, value));
+    crons.chain(others).max_by_key(last)?.0
 }
 
 /// Returns the line of the first of two equal table headers. The parsed table knows the place of the second only.
@@ -74,22 +92,35 @@ fn same_header_before(source: &SourceFile, line: usize) -> Option<usize> {
     (1..line).find(|earlier| header.starts_with('[') && source.line(*earlier).trim() == header)
 }
 
-/// Returns the byte of the nearest key of that name before an offset: the first of two in the same table.
-fn last_key_before(table: &DeTable<'_>, key: &str, offset: usize, depth_left: usize) -> Option<usize> {
+/// Returns the byte of the last key before an offset for which `is_meant` is true: the first of two in the same table.
+fn last_key_before(
+    table: &DeTable<'_>,
+    is_meant: &dyn Fn(&str) -> bool,
+    offset: usize,
+    depth_left: usize,
+) -> Option<usize> {
     let depth_left = depth_left.checked_sub(1)?;
-    let mut last =
-        table.get_key_value(key).map(|(found, _)| found.span().start).filter(|start| *start < offset);
-    for value in table.values() {
-        let tables: &mut dyn Iterator<Item = &DeTable<'_>> = match value.get_ref() {
-            DeValue::Table(table) => &mut std::iter::once(table),
-            DeValue::Array(items) => &mut items.iter().filter_map(|item| item.get_ref().as_table()),
-            _ => continue,
-        };
-        for table in tables {
-            last = last.max(last_key_before(table, key, offset, depth_left));
+    let last = |(key, value): (&Spanned<DeString<'_>>, &Spanned<DeValue<'_>>)| {
+        let own = Some(key.span().start).filter(|start| *start < offset && is_meant(key.get_ref()));
+        own.max(last_key_within(value.get_ref(), is_meant, offset, depth_left))
+    };
+    table.iter().filter_map(last).max()
+}
+
+fn last_key_within(
+    value: &DeValue<'_>,
+    is_meant: &dyn Fn(&str) -> bool,
+    offset: usize,
+    depth_left: usize,
+) -> Option<usize> {
+    let last = |table| last_key_before(table, is_meant, offset, depth_left);
+    match value {
+        DeValue::Table(table) => last(table),
+        DeValue::Array(items) => {
+            items.iter().filter_map(|item| item.get_ref().as_table()).filter_map(last).max()
         }
+        _ => None,
     }
-    last
 }
 
 /// Returns a line as it can be shown: the letters and digits of what could be a secret are masked. That is every word

@@ -3,12 +3,14 @@
 //! No message quotes a value that could be a secret. Keys, words, schedules and durations are quoted; URLs, headers and
 //! filled-in placeholders are not.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::environment::Environment;
 use super::limits::ERRORS_MAX;
+use super::loss::Loss;
 use crate::domain::printable::{blanked, on_one_line};
 use crate::domain::signing::SECRET_PREFIXES;
 
@@ -32,6 +34,8 @@ pub struct ConfigError {
     pub hint: Option<String>,
     /// The text at fault and a caret under it, in two lines; secrets are masked.
     pub excerpt: Option<String>,
+    /// What it makes unknown.
+    pub losses: Vec<Loss>,
 }
 
 /// Every mistake of every file, sorted by place.
@@ -53,24 +57,25 @@ impl fmt::Display for ConfigError {
     }
 }
 
-impl ConfigErrors {
-    /// Returns a single mistake about a file as a whole.
-    pub(super) fn of_file(file: &Path, message: String) -> Self {
-        Self(vec![about_file(&file.into(), message)])
+impl ConfigError {
+    /// Returns a mistake about a file as a whole.
+    pub(super) fn of_file(file: &Path, message: &str) -> Self {
+        about_file(&file.into(), message)
     }
 }
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, error) in self.0.iter().take(ERRORS_MAX).enumerate() {
-            write!(f, "{}{error}", if index == 0 { "" } else { "\n" })?;
-        }
-        match self.0.len().checked_sub(ERRORS_MAX) {
-            None => Ok(()),
-            Some(0) => write!(f, "\n… and there may be more mistakes"),
-            Some(more) => write!(f, "\n… and at least {more} more mistakes"),
-        }
+        f.write_str(&listed(&self.0, ConfigError::to_string))
     }
+}
+
+/// Returns the first mistakes, each as `text` has it, and how many more there are.
+pub(super) fn listed(mistakes: &[ConfigError], text: impl Fn(&ConfigError) -> String) -> String {
+    let mut lines: Vec<String> = mistakes.iter().take(ERRORS_MAX).map(text).collect();
+    let more = mistakes.len().checked_sub(ERRORS_MAX).filter(|more| *more > 0);
+    lines.extend(more.map(|more| format!("… and {more} more mistakes")));
+    lines.join("\n")
 }
 
 impl std::error::Error for ConfigErrors {}
@@ -97,11 +102,48 @@ impl Complaint {
 pub(super) struct Report {
     errors: Vec<ConfigError>,
     warnings: Vec<ConfigError>,
+    /// What the part that is being read is about.
+    about: Vec<Loss>,
 }
 
 impl Report {
-    pub(super) fn error(&mut self, error: ConfigError) {
+    /// Adds a mistake. If it does not say what it takes away, that is what is being read.
+    pub(super) fn error(&mut self, mut error: ConfigError) {
+        if error.losses.is_empty() {
+            error.losses.clone_from(&self.about);
+        }
+        if self.is_full() {
+            (error.hint, error.excerpt) = (None, None);
+        }
         self.errors.push(error);
+    }
+
+    /// Adds a mistake that takes away something more than what is being read.
+    pub(super) fn error_about(&mut self, more: Option<Loss>, mut error: ConfigError) {
+        error.losses = self.about.iter().cloned().chain(more).collect();
+        self.error(error);
+    }
+
+    /// Says what the mistakes that follow take away.
+    pub(super) fn about(&mut self, losses: impl Into<Vec<Loss>>) {
+        self.about = losses.into();
+    }
+
+    /// Returns the names of the crons that the mistakes take away.
+    pub(super) fn lost_crons(&self) -> BTreeSet<&str> {
+        let losses = self.errors.iter().flat_map(|error| &error.losses);
+        losses
+            .filter_map(|loss| if let Loss::Cron(name) = loss { Some(name.as_str()) } else { None })
+            .collect()
+    }
+
+    pub(super) fn has_mistakes(&self) -> bool {
+        !self.errors.is_empty()
+    }
+
+    /// Returns whether one of the mistakes takes this away.
+    pub(super) fn has_lost(&self, loss: &Loss) -> bool {
+        self.errors.iter().any(|error| error.losses.contains(loss))
     }
 
     /// Returns whether there are more errors than will be shown, so that a further one is worth no work.
@@ -116,7 +158,7 @@ impl Report {
 
     /// Adds an error about a file as a whole.
     pub(super) fn file_error(&mut self, file: &Arc<Path>, message: impl Into<String>) {
-        self.errors.push(about_file(file, message));
+        self.error(about_file(file, message));
     }
 
     /// Adds a warning: something that is valid, but seldom meant.
@@ -129,22 +171,33 @@ impl Report {
         self.warnings.push(about_file(file, message));
     }
 
-    /// Returns the warnings, or every mistake in the order of the files. A mistake in `[defaults]` is found again in
-    /// every cron, but is reported once.
-    pub(super) fn finish(mut self) -> Result<Vec<ConfigError>, ConfigErrors> {
+    /// Returns every mistake in the order of the files, and the warnings. A mistake in `[defaults]` is found again in
+    /// every cron, but is reported once, as one that takes away all of them.
+    pub(super) fn finish(mut self) -> (Vec<ConfigError>, Vec<ConfigError>) {
         let location = |error: &ConfigError| (error.file.clone(), error.position, error.message.clone());
-        if self.errors.is_empty() {
-            self.warnings.dedup();
-            return Ok(self.warnings);
-        }
         self.errors.sort_by_cached_key(location);
-        self.errors.dedup();
-        Err(ConfigErrors(self.errors))
+        self.errors.dedup_by(|again, first| {
+            let is_same = location(again) == location(first);
+            if is_same {
+                first.losses.append(&mut again.losses);
+            }
+            is_same
+        });
+        for error in &mut self.errors {
+            error.losses.sort();
+            error.losses.dedup();
+            if error.losses.contains(&Loss::Crons) {
+                error.losses.retain(|loss| !matches!(loss, Loss::Cron(_)));
+            }
+        }
+        self.warnings.dedup();
+        (self.errors, self.warnings)
     }
 }
 
 fn about_file(file: &Arc<Path>, message: impl Into<String>) -> ConfigError {
-    ConfigError { file: file.clone(), position: None, message: message.into(), hint: None, excerpt: None }
+    let (message, losses) = (message.into(), Vec::new());
+    ConfigError { file: file.clone(), position: None, message, hint: None, excerpt: None, losses }
 }
 
 /// Returns the name of an unknown key, in backticks. What is longer than any name of a key may be a secret, so

@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 
 use serde::Deserialize;
 
-use super::errors::{Complaint, escaped, quoted};
+use super::errors::{Complaint, ConfigError, escaped, quoted};
 use super::langgraph_json::ServerSettings;
 use super::limits::{API_KEY_CHARS_MIN, API_KEYS_MAX, ORIGINS_MAX};
+use super::loss::Loss;
 use super::reference;
 use super::secret::Secret;
 use super::section::{NO_ADVICE, Section};
@@ -258,8 +259,9 @@ fn is_disabled_by_environment(section: &Section<'_>, reader: &mut SectionReader<
         "true" | "1" => true,
         "false" | "0" => false,
         _ => {
-            let file = &section.document.source.file;
-            reader.report.file_error(file, "$AGENTCRON_DISABLE_WEBHOOKS: expected true or false");
+            let message = "$AGENTCRON_DISABLE_WEBHOOKS: expected true or false".to_owned();
+            let error = ConfigError { position: None, ..section.document.source.error(0, message, None) };
+            reader.report.error(ConfigError { losses: vec![Loss::Webhooks], ..error });
             true
         }
     }

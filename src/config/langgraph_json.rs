@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::environment::Environment;
 use super::errors::{Complaint, ConfigError, Position, Report, escaped, quoted_key};
 use super::headers::{ENV_PREFIX_DEFAULT, server_webhook_complaint, value};
+use super::nearest::nearest;
 use super::placeholders::{AllowedNames, check_text, missing, no_value};
 use super::section::Section;
 use super::section_reader::SectionReader;
@@ -27,7 +29,7 @@ pub(super) struct ServerSettings {
     pub(super) webhooks: ServerWebhooks,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct ServerWebhooks {
     pub(super) env_prefix: Option<String>,
     pub(super) headers: BTreeMap<String, Template>,
@@ -78,12 +80,31 @@ pub(super) fn read(
         }
     };
     match serde_json::from_str(&source.text) {
-        Ok(written) => validate(&source, written, reader.environment, reader.report),
+        Ok(written) => {
+            for key in misspelt_switches(&source.text) {
+                let message = format!("{} may be meant to be http.disable_webhooks", quoted_key(&key));
+                reader.report.file_error(&source.file, message);
+            }
+            validate(&source, written, reader.environment, reader.report)
+        }
         Err(error) => {
             reader.report.error(json_error(&path, &error));
             ServerSettings::default()
         }
     }
+}
+
+/// Returns the keys that are nearly the switch of all webhooks, or are that switch in the wrong place. Other unknown keys
+/// are the server's business.
+fn misspelt_switches(text: &str) -> Vec<String> {
+    const SWITCH: &str = "disable_webhooks";
+    let whole: Value = serde_json::from_str(text).unwrap_or_default();
+    let places = [(&whole, false), (&whole["http"], true), (&whole["webhooks"], false)];
+    let keys = places.into_iter().flat_map(|(place, is_right)| {
+        let keys = place.as_object().into_iter().flat_map(Map::keys);
+        keys.filter(move |key| nearest(key, [SWITCH]).is_some() && !(is_right && *key == SWITCH))
+    });
+    keys.cloned().collect()
 }
 
 fn json_error(path: &Path, error: &serde_json::Error) -> ConfigError {
@@ -94,7 +115,7 @@ fn json_error(path: &Path, error: &serde_json::Error) -> ConfigError {
         | serde_json::error::Category::Io => format!("not JSON: {}", message_without_place(error)),
     };
     let position = Some(Position { line: error.line().max(1), column: error.column().max(1) });
-    ConfigError { file: path.into(), position, message, hint: None, excerpt: None }
+    ConfigError { file: path.into(), position, message, hint: None, excerpt: None, losses: Vec::new() }
 }
 
 /// Returns the message of a mistake in the file's content without the value that serde quotes in it, which may be a
@@ -143,7 +164,8 @@ fn validate(
             let Complaint { message, hint } = no_value(&error, environment);
             let message = format!("webhooks.headers.{}: {message}", escaped(&name));
             let file = source.file.clone();
-            let error = ConfigError { file, position: None, message, hint, excerpt: None };
+            let losses = Vec::new();
+            let error = ConfigError { file, position: None, message, hint, excerpt: None, losses };
             report.without_value(error, environment);
         }
         let complaints = complaints.chain(server_webhook_complaint(&name, &text, prefix));

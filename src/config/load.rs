@@ -3,33 +3,27 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Deserialize;
 
 use super::crons::validate_crons;
 use super::document::TomlDocument;
 use super::environment::Environment;
-use super::errors::{Complaint, ConfigErrors, Report};
+use super::errors::{Complaint, ConfigError, ConfigErrors, Report};
 use super::fields::OneOrMany;
-use super::http;
 use super::include;
 use super::langgraph_json;
+use super::last_good::{LastGood, Settings, saved};
 use super::limits::FILES_MAX;
+use super::loss::Loss;
+use super::places::named;
 use super::reference;
 use super::section::Section;
 use super::section_reader::SectionReader;
-use super::sections;
-use super::settings::{Config, Sources};
+use super::settings::{Config, CronDefinition, SavedSection, Sources};
 use super::source_file::SourceFile;
-use super::webhooks;
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawTopLevel {
-    include: Option<OneOrMany>,
-    langgraph_json: Option<String>,
-    shutdown_grace: Option<String>,
-}
+use super::top_level::top_level;
 
 /// Included files hold crons and nothing else.
 #[derive(Default, Deserialize)]
@@ -40,101 +34,121 @@ struct RawIncluded {}
 /// recursively; 64 MiB is ten times what the deepest one needs. Only the part that is used takes memory.
 const STACK_BYTES: usize = 64 << 20;
 
+/// What the files say, as far as it is understood, and what is wrong with the rest.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// The main file, as it was given.
+    pub path: PathBuf,
+    /// The files that were read: after a mistake, a change of any of them may mend it.
+    pub sources: Sources,
+    /// Every mistake of every file, sorted by place.
+    pub mistakes: Vec<ConfigError>,
+    pub warnings: Vec<ConfigError>,
+    pub(super) settings: Settings,
+    /// The sections with mistakes, as far as they could be read.
+    pub(super) partial: Settings,
+    pub(super) saved: Vec<SavedSection>,
+    pub(super) crons: Vec<CronDefinition>,
+    /// The database and the socket that a main file with mistakes names.
+    pub(super) named_store: Option<PathBuf>,
+    pub(super) named_socket: Option<PathBuf>,
+}
+
 /// Returns the settings of the main file and all that it includes, or every mistake in them.
 pub fn load(path: &Path, environment: &Environment) -> Result<Config, ConfigErrors> {
-    load_from(path, environment).1
+    let loaded = load_partly(path, environment);
+    if !loaded.mistakes.is_empty() {
+        return Err(ConfigErrors(loaded.mistakes));
+    }
+    // Unreachable: code that returns no settings has reported a mistake.
+    let error = || ConfigErrors(vec![ConfigError::of_file(path, "not a configuration")]);
+    loaded.in_force(LastGood::default()).ok_or_else(error)
 }
 
-/// Returns also which files were read: after a mistake, a change of any of them may mend it.
-pub fn load_from(path: &Path, environment: &Environment) -> (Sources, Result<Config, ConfigErrors>) {
-    let main_only = || Sources { files: vec![path.to_owned()], patterns: Vec::new() };
-    std::thread::scope(|scope| {
+/// Returns what is understood of the main file and all that it includes.
+pub fn load_partly(path: &Path, environment: &Environment) -> Loaded {
+    let sources = Sources { files: vec![path.to_owned()], patterns: Vec::new() };
+    let mut loaded = Loaded { path: path.to_owned(), sources, ..Loaded::default() };
+    let report = std::thread::scope(|scope| {
+        let read = || {
+            let mut report = Report::default();
+            if read_all(&mut loaded, environment, &mut report).is_none() || report.has_mistakes() {
+                loaded.named_store = named(path, "store", "path", environment);
+                loaded.named_socket = named(path, "http", "socket", environment);
+            }
+            report
+        };
         let reader = std::thread::Builder::new().name("config".to_owned()).stack_size(STACK_BYTES);
-        match reader.spawn_scoped(scope, || load_here(path, main_only(), environment)) {
-            Ok(loading) => loading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+        match reader.spawn_scoped(scope, read) {
+            Ok(reading) => reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
             Err(error) => {
-                let message = format!("cannot start a thread to read it: {error}");
-                (main_only(), Err(ConfigErrors::of_file(path, message)))
+                let mut report = Report::default();
+                report.about(Loss::of_main_file());
+                report.file_error(&path.into(), format!("cannot start a thread to read it: {error}"));
+                report
             }
         }
-    })
+    });
+    (loaded.mistakes, loaded.warnings) = report.finish();
+    loaded
 }
 
-fn load_here(
-    path: &Path,
-    mut sources: Sources,
-    environment: &Environment,
-) -> (Sources, Result<Config, ConfigErrors>) {
-    let mut report = Report::default();
-    let validated = read_all(path, &mut sources, environment, &mut report);
-    let config = match (report.finish(), validated) {
-        (Err(mistakes), _) => Err(mistakes),
-        (Ok(warnings), Some(config)) => Ok(Config { warnings, sources: sources.clone(), ..config }),
-        // Unreachable: code that returns no settings has reported a mistake.
-        (Ok(_), None) => Err(ConfigErrors::of_file(path, "not a configuration".to_owned())),
-    };
-    (sources, config)
-}
-
-fn read_all(
-    path: &Path,
-    sources: &mut Sources,
-    environment: &Environment,
-    report: &mut Report,
-) -> Option<Config> {
-    let main = read(path, report)?;
+/// Returns `None` if the main file is not understood at all.
+fn read_all(loaded: &mut Loaded, environment: &Environment, report: &mut Report) -> Option<()> {
+    report.about(Loss::of_main_file());
+    let main = read(&loaded.path, report)?;
     let main = TomlDocument::parse(&main, report)?;
     let root = Section::root(&main);
-    let top: RawTopLevel = root.read(&reference::TOP_LEVEL, top_level_advice, report);
-    let base = path.parent().unwrap_or(Path::new(""));
+    let top = top_level(&root, report);
+    let base = loaded.path.parent().unwrap_or(Path::new(""));
+    let sources = &mut loaded.sources;
 
     let included = read_included(&root, top.include.as_ref(), sources, environment, report);
-    let included: Vec<TomlDocument<'_>> =
-        included.iter().filter_map(|source| TomlDocument::parse(source, report)).collect();
+    let mut documents = Vec::new();
+    for source in &included {
+        report.about([Loss::File(Arc::clone(&source.file))]);
+        let Some(document) = TomlDocument::parse(source, report) else { continue };
+        documents.push(document);
+    }
+    let included = documents;
     for document in &included {
+        report.about([Loss::File(Arc::clone(&document.source.file))]);
         Section::root(document).read::<RawIncluded>(&reference::INCLUDED_FILE, included_file_advice, report);
     }
 
+    report.about([Loss::Webhooks]);
     let mut reader = SectionReader { base, environment, report };
-    let server = langgraph_json::read(&root, top.langgraph_json, sources, &mut reader);
-    let backend = sections::backend(&root, &mut reader);
-    let store = sections::store(&root, &mut reader);
-    let logged_runs = sections::logged_runs(&root, &mut reader);
-    let http = http::http(&root, &server, &mut reader);
-    let webhooks = webhooks::webhooks(&root, server.webhooks, &mut reader);
-    let shutdown_grace = sections::shutdown_grace(&root, top.shutdown_grace, &mut reader);
-    if let (Ok(http), Ok(webhooks)) = (&http, &webhooks)
-        && http.listen.is_some()
-        && !webhooks.headers.is_empty()
-        && webhooks.url.allowed_domains.is_none()
-    {
+    let server = langgraph_json::read(&root, top.langgraph_json.clone(), sources, &mut reader);
+    let read = Settings::read(&root, top, &server, &mut reader);
+    warn_about_clients(&main, &read, report);
+    // The default policy must not judge in place of one that is not understood.
+    let webhooks = read.webhooks.as_ref().filter(|_| !report.has_lost(&Loss::Webhooks));
+    let policy = webhooks.map(|webhooks| &webhooks.url);
+    let crons = validate_crons(&main, &included, policy, environment, report);
+    loaded.saved = saved(&root, &server, &read, report);
+    loaded.settings = read.clone().without(|loss| report.has_lost(loss));
+    loaded.partial = read;
+    if !report.has_lost(&Loss::Crons) {
+        loaded.crons = crons;
+        let lost = report.lost_crons();
+        loaded.crons.retain(|definition| !lost.contains(definition.cron.name.as_str()));
+    }
+    Some(())
+}
+
+fn warn_about_clients(main: &TomlDocument<'_>, settings: &Settings, report: &mut Report) {
+    let (Some(http), Some(webhooks)) = (&settings.http, &settings.webhooks) else { return };
+    let Some(address) = http.listen.filter(|_| webhooks.url.allowed_domains.is_none()) else { return };
+    if !webhooks.headers.is_empty() {
         let message = "webhooks.headers are sent with every webhook, even to a URL that a client of http.listen \
                        chooses: set webhooks.url.allowed_domains, or listen = \"off\"";
         report.file_warning(&main.source.file, message);
     }
-    if let (Ok(http), Ok(webhooks)) = (&http, &webhooks)
-        && http.listen.is_some_and(|address| !address.ip().is_loopback())
-        && !webhooks.url.disable_private_ips
-        && webhooks.url.allowed_domains.is_none()
-    {
+    if !address.ip().is_loopback() && !webhooks.url.disable_private_ips {
         let message = "clients of http.listen may name webhooks in private networks, and can see which addresses \
                        answer: set webhooks.url.disable_private_ips = true, or allowed_domains";
         report.file_warning(&main.source.file, message);
     }
-    let policy = webhooks.as_ref().ok().map(|webhooks| &webhooks.url);
-    let crons = validate_crons(&main, &included, policy, environment, report);
-    Some(Config {
-        path: path.to_owned(),
-        backend: backend.ok()?,
-        store: store.ok()?,
-        logged_runs: logged_runs.ok()?,
-        http: http.ok()?,
-        webhooks: webhooks.ok()?,
-        shutdown_grace: shutdown_grace.ok()?,
-        crons,
-        warnings: Vec::new(),
-        sources: Sources::default(),
-    })
 }
 
 fn read(path: &Path, report: &mut Report) -> Option<SourceFile> {
@@ -151,6 +165,7 @@ fn read_included(
     let mut paths: BTreeSet<PathBuf> = BTreeSet::new();
     let main = sources.files.first().cloned().unwrap_or_default();
     let base = main.parent().unwrap_or(Path::new(""));
+    report.about([Loss::Includes]);
     for (index, pattern) in patterns.map(OneOrMany::as_slice).unwrap_or_default().iter().enumerate() {
         let pointer = format!("/{index}");
         let mut reader = SectionReader { base, environment, report };
@@ -169,16 +184,11 @@ fn read_included(
         return Vec::new();
     }
     sources.files.extend(paths.iter().cloned());
-    paths.iter().filter_map(|path| read(path, report)).collect()
-}
-
-fn top_level_advice(key: &str) -> Option<&'static str> {
-    match key {
-        "crons" => Some("write [cron.NAME]"),
-        "url" | "api_key" => Some("it belongs under [backend]"),
-        "schedule" | "assistant_id" | "timezone" => Some("it belongs under [cron.NAME] or [defaults]"),
-        _ => None,
-    }
+    let mut read_one = |path: &PathBuf| {
+        report.about([Loss::File(path.as_path().into())]);
+        read(path, report)
+    };
+    paths.iter().filter_map(&mut read_one).collect()
 }
 
 fn included_file_advice(key: &str) -> Option<&'static str> {

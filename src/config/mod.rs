@@ -4,6 +4,7 @@
 //! `reference` lists every key. Only `environment` reads environment variables and credentials; nothing here is
 //! global.
 
+mod certificates;
 mod credentials;
 mod crons;
 mod document;
@@ -13,14 +14,18 @@ mod errors;
 mod fields;
 mod headers;
 mod http;
+mod in_force;
 mod include;
 mod json;
 mod langgraph_json;
+mod last_good;
 mod limits;
 mod live;
 mod load;
+mod loss;
 mod nearest;
 mod placeholders;
+mod places;
 mod reference;
 mod regular_file;
 mod secret;
@@ -30,6 +35,7 @@ mod sections;
 mod settings;
 mod source_file;
 mod starter;
+mod top_level;
 mod type_check;
 mod unit_places;
 mod validate_cron;
@@ -37,23 +43,27 @@ mod value_type;
 mod webhook_url_policy;
 mod webhooks;
 
+pub use certificates::read_certificates;
 pub use credentials::Credentials;
 pub use environment::{Environment, LookupError};
 pub use errors::{ConfigError, ConfigErrors, Position};
 pub use fields::{CronFields, OneOrMany};
+pub use last_good::LastGood;
 pub use limits::FILE_BYTES_MAX;
 pub use live::{Live, LiveWriter, live};
-pub use load::{load, load_from};
+pub use load::{Loaded, load, load_partly};
+pub use loss::{KeptCron, KeptCrons, Loss};
 pub use nearest::nearest;
+pub use places::{socket_in_file, store_in_file};
 pub use reference::{DefaultValue, KeyNames, KeyReference, Secrecy, SectionReference, reference};
 pub use regular_file::{Links, demand_regular, open_regular, read_regular};
 pub use secret::Secret;
 pub use settings::{
-    ApiKey, BackendConfig, Config, CronDefinition, HttpConfig, SourceLocation, Sources, StoreConfig,
-    WebhooksConfig,
+    ApiKey, BackendConfig, Config, CronDefinition, HttpConfig, SavedSection, SourceLocation, Sources,
+    StoreConfig, WebhooksConfig,
 };
 pub use starter::STARTER_FILES;
-pub use unit_places::{default_store, socket_from_outside};
+pub use unit_places::default_store;
 pub use validate_cron::{
     CronIdentity, FieldError, FieldErrorKind, check_webhook_policy, is_cron_name, validate_cron,
     validate_cron_as,

@@ -9,7 +9,8 @@ use toml::de::{DeString, DeTable, DeValue};
 use super::document::TomlDocument;
 use super::errors::{Complaint, ConfigError, Report, escaped, quoted_key};
 use super::json::to_json;
-use super::nearest::did_you_mean;
+use super::loss::Loss;
+use super::nearest::{did_you_mean, nearest};
 use super::reference::{KeyReference, SectionReference};
 use super::type_check::{kind_of, type_complaint};
 
@@ -102,6 +103,14 @@ impl<'d> Section<'d> {
         self.document.source.error(self.offset, message, None)
     }
 
+    /// Returns the table as JSON, which is empty if the table is absent or has what JSON cannot represent.
+    pub(super) fn json(&self) -> Map<String, Value> {
+        let entry = |(key, value): (&Spanned<DeString<'_>>, _)| {
+            (key.get_ref().to_string(), to_json(value, &mut Vec::new()))
+        };
+        self.entries().map(entry).collect()
+    }
+
     /// Reads the keys of the section into a struct that has the same keys. Tables within it are read by others.
     pub(super) fn read<T: DeserializeOwned + Default>(
         &self,
@@ -109,12 +118,24 @@ impl<'d> Section<'d> {
         advice: Advice,
         report: &mut Report,
     ) -> T {
+        self.read_each(reference, advice, report, |_, _, _| {})
+    }
+
+    /// Does the same, and calls `before` for each key that is not the name of a known table.
+    pub(super) fn read_each<T: DeserializeOwned + Default>(
+        &self,
+        reference: &SectionReference,
+        advice: Advice,
+        report: &mut Report,
+        before: impl Fn(&str, &DeValue<'_>, &mut Report),
+    ) -> T {
         let mut entries = Map::new();
         for (key, value) in self.entries() {
             let name: &str = key.get_ref();
             if reference.tables.contains(&name) {
                 continue;
             }
+            before(name, value.get_ref(), report);
             let Some(known) = reference.key(name) else {
                 let hint =
                     (!report.is_full()).then(|| match (advice(name), self.name.strip_prefix("cron.")) {
@@ -124,7 +145,9 @@ impl<'d> Section<'d> {
                         }
                         (None, _) => did_you_mean(name, reference.names()),
                     });
-                report.error(self.unknown_key(key, hint));
+                // It may be the switch of all webhooks, misspelt or in the wrong table.
+                let is_switch = nearest(name, ["disable_webhooks"]).is_some();
+                report.error_about(is_switch.then_some(Loss::Webhooks), self.unknown_key(key, hint));
                 continue;
             };
             if let Some(json) = self.checked_json(known, value, report) {

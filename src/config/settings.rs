@@ -15,6 +15,7 @@ use super::environment::Environment;
 use super::errors::ConfigError;
 use super::fields::CronFields;
 use super::include;
+use super::loss::{KeptCrons, Loss};
 use super::secret::Secret;
 use super::unit_places::default_socket;
 use crate::domain::access::{Access, ClientCrons};
@@ -24,6 +25,9 @@ use crate::domain::log::LoggedRuns;
 use crate::domain::origin::OriginPattern;
 use crate::domain::signing::SigningKey;
 use crate::domain::url_policy::UrlPolicy;
+
+/// A section as it is saved: its name, and its text in TOML; `None` if that would hold a secret.
+pub type SavedSection = (&'static str, Option<String>);
 
 /// The settings of all files together. `Debug` shows no secret.
 #[derive(Clone, Debug)]
@@ -43,6 +47,14 @@ pub struct Config {
     /// What is valid, but seldom meant.
     pub warnings: Vec<ConfigError>,
     pub sources: Sources,
+    /// What is wrong with the files. What it takes away is as it last was.
+    pub mistakes: Vec<ConfigError>,
+    /// The crons besides `crons` that go on as they were.
+    pub kept: KeptCrons,
+    /// The sections of which neither the files nor anything earlier is known.
+    pub unknown: Vec<Loss>,
+    /// The sections that the files have without a mistake.
+    pub saved: Vec<SavedSection>,
 }
 
 impl Config {

@@ -92,6 +92,7 @@ impl SourceFile {
             message: message.into(),
             hint,
             excerpt: None,
+            losses: Vec::new(),
         }
     }
 

@@ -38,6 +38,10 @@ const BODY_KEYS: &[&str] = &[
     "error",
 ];
 
+/// The keys that hold nothing of what a graph or a client wrote.
+const FIELDS_IF_UNCLEAR: [&str; 7] =
+    ["run_id", "thread_id", "assistant_id", "status", "run_started_at", "run_ended_at", "webhook_sent_at"];
+
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawWebhooks {
@@ -66,6 +70,15 @@ pub(super) fn webhooks(
     let mut headers = server.headers;
     headers.extend(own_headers(&section, &env_prefix, reader));
     check_allowed_fields(&section, raw.allowed_fields.as_deref().unwrap_or_default(), reader);
+    // An unknown key may be meant to leave fields out, and what a body has cannot be taken back.
+    let is_unclear =
+        section.entries().any(|(key, _)| !reference::WEBHOOKS.names().any(|name| name == key.get_ref()));
+    let allowed_fields = match raw.allowed_fields {
+        None if is_unclear || section.has("allowed_fields") => {
+            Some(FIELDS_IF_UNCLEAR.map(str::to_owned).to_vec())
+        }
+        allowed_fields => allowed_fields,
+    };
     let url = url_policy(&section, server.url, reader);
     let ca_file = reader.optional_path(&section, "ca_file", raw.ca_file.as_deref())?;
     let same = |a: &String, b: &String| (a == b).then(|| a.clone());
@@ -74,7 +87,7 @@ pub(super) fn webhooks(
         url,
         headers,
         env_prefix,
-        allowed_fields: allowed_by_both(raw.allowed_fields, server.allowed_fields, same),
+        allowed_fields: allowed_by_both(allowed_fields, server.allowed_fields, same),
         body_bytes_max: raw.body_bytes_max.unwrap_or(BODY_BYTES_DEFAULT),
         ca_file,
     })

@@ -1,6 +1,5 @@
 //! Reloads the configuration while the daemon runs: the files are read again when they have changed, or on
-//! request. Everything that can be reloaded is applied, or nothing: if there is any mistake, the last good
-//! configuration stays in force and the mistakes are reported.
+//! request. What is understood is applied; the rest stays as it was, and the mistakes are reported.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -11,15 +10,16 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::files::FilesOnDisk;
+use super::mistakes;
 use super::restart::settings_that_differ;
 use super::watch::Watch;
 use crate::api::AccessRules;
 use crate::clock::Clock;
-use crate::config::{self, Config, ConfigErrors, Environment, LiveWriter, Sources};
+use crate::config::{self, Config, Environment, KeptCron, KeptCrons, LastGood, LiveWriter, Loaded, Sources};
 use crate::domain::bounds::FILES_LOOKED_AT_EVERY;
 use crate::domain::calendar::Calendar;
 use crate::engine::Wakes;
-use crate::store::{NewDefinition, NewNotice, NoticeKind, Store, StoreError, SyncReport};
+use crate::store::{NewDefinition, NewNotice, Store, StoreError, SyncReport};
 use crate::webhook::WebhookSettings;
 
 /// Editors write in several steps: files are read once they have been unchanged for this long.
@@ -33,6 +33,8 @@ const STARTING_SECONDS: i64 = 60;
 pub(super) struct Reload {
     /// The configuration with which the daemon was started.
     pub(super) config: Config,
+    /// The crons that go on since then although the files do not define them.
+    pub(super) kept: Vec<KeptCron>,
     pub(super) environment: Environment,
     pub(super) clock: Clock,
     pub(super) store: Store,
@@ -63,12 +65,16 @@ struct KnownFiles {
     sources: Arc<Sources>,
     /// Of the look before they were last read; `None` if they must be read in any case.
     fingerprint: Option<u64>,
-    /// How many crons they defined when they were last applied.
+    /// What is in force of them, without the crons.
+    in_force: Config,
+    /// How many crons fire.
     crons: usize,
-    /// A hash of these crons.
+    /// Those of them that the files do not define.
+    kept: Vec<KeptCron>,
+    /// A hash of the crons, and of what is not understood of them.
     definitions: u64,
-    /// What was wrong with them when they were last read.
-    mistakes: Option<String>,
+    /// What was wrong with the files when they were last read.
+    mistakes: Option<NewNotice>,
 }
 
 /// Reloads until it is stopped.
@@ -76,16 +82,19 @@ pub(super) async fn run(mut reload: Reload, stop: CancellationToken) -> Result<(
     let mut watch = Watch::begin();
     let sources = Arc::new(std::mem::take(&mut reload.config.sources));
     let definitions = super::definitions(&reload.config.crons, reload.store.installation_id())
-        .map_or(0, |all| hash_of(&all));
+        .map_or(0, |all| hash_of(&all, &reload.config.kept));
     let found = look(&sources).await;
     // A change between the first reading and now is found because the files are read once more. Files that
     // have been unchanged for a while are not read twice: parsing thousands of crons leaves memory behind.
     let fingerprint = is_old(&found, reload.clock.now()).then_some(found.fingerprint);
     watch.follow(&sources, found);
-    let crons = reload.config.crons.len();
-    let mut known = KnownFiles { sources, fingerprint, crons, definitions, mistakes: None };
+    let kept = std::mem::take(&mut reload.kept);
+    let crons = reload.config.crons.len() + kept.len();
+    let mistakes = mistakes::describe(&reload.config, &reload.config, &kept);
     // The store has the crons: thousands of them need not be kept twice for as long as the daemon runs.
     reload.config.crons = Vec::new();
+    let in_force = reload.config.clone();
+    let mut known = KnownFiles { sources, fingerprint, in_force, crons, kept, definitions, mistakes };
     loop {
         let cause = tokio::select! {
             biased;
@@ -107,7 +116,9 @@ pub(super) async fn run(mut reload: Reload, stop: CancellationToken) -> Result<(
 /// Reads the files once they are stable, if they have changed or if a reload was requested.
 async fn pass(reload: &Reload, known: &mut KnownFiles, cause: Cause) -> Result<FilesOnDisk, StoreError> {
     let found = look(&known.sources).await;
-    if cause != Cause::Requested && known.fingerprint == Some(found.fingerprint) {
+    // What a mistake is about may change without the files: a credential appears, or a file system is mounted.
+    let may_be_mended = known.mistakes.is_some() && cause == Cause::Interval;
+    if cause != Cause::Requested && known.fingerprint == Some(found.fingerprint) && !may_be_mended {
         return Ok(found);
     }
     Calendar::reread_zones();
@@ -116,21 +127,16 @@ async fn pass(reload: &Reload, known: &mut KnownFiles, cause: Cause) -> Result<F
     }
     let found = stable(found, &known.sources).await;
     known.fingerprint = Some(found.fingerprint);
-    let (sources, loaded) = load(reload).await;
-    match loaded {
-        Ok(config) if config.crons.is_empty() && known.crons > 0 && cause != Cause::Requested => {
-            let message =
-                "no cron is left in the configuration; if that is intended, send SIGHUP (systemctl reload)";
-            refuse(reload, known, NewNotice::single(message.to_owned()), cause).await?;
-        }
-        Ok(config) => {
-            apply(reload, known, &config, cause).await?;
-            known.crons = config.crons.len();
-        }
-        Err(errors) => {
-            let mistakes = NewNotice { detail: errors.to_string(), count: errors.0.len() };
-            refuse(reload, known, mistakes, cause).await?;
-        }
+    let loaded = load(reload).await;
+    let sources = loaded.sources.clone();
+    let Some(config) = loaded.in_force(LastGood::of_config(&known.in_force)) else { return Ok(found) };
+    let is_emptied = config.crons.is_empty() && config.kept.is_empty() && known.crons > 0;
+    if is_emptied && cause != Cause::Requested {
+        let message =
+            "no cron is left in the configuration; if that is intended, send SIGHUP (systemctl reload)";
+        refuse(reload, known, NewNotice::single(message.to_owned()), cause).await?;
+    } else {
+        apply(reload, known, config, cause).await?;
     }
     if *known.sources == sources {
         return Ok(found);
@@ -161,9 +167,9 @@ async fn stable(mut before: FilesOnDisk, sources: &Arc<Sources>) -> FilesOnDisk 
 }
 
 /// Reads the files on another thread, because that takes a moment and must not delay the runs.
-async fn load(reload: &Reload) -> (Sources, Result<Config, ConfigErrors>) {
+async fn load(reload: &Reload) -> Loaded {
     let (path, environment) = (reload.config.path.clone(), reload.environment.clone());
-    elsewhere(move || config::load_from(&path, &environment)).await
+    elsewhere(move || config::load_partly(&path, &environment).with_certificates()).await
 }
 
 async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
@@ -176,7 +182,7 @@ async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static)
 async fn apply(
     reload: &Reload,
     known: &mut KnownFiles,
-    config: &Config,
+    mut config: Config,
     cause: Cause,
 ) -> Result<(), StoreError> {
     let now = reload.clock.now();
@@ -184,21 +190,34 @@ async fn apply(
         Ok(definitions) => definitions,
         Err(error) => return refuse(reload, known, NewNotice::single(error.to_string()), cause).await,
     };
+    // Before anything is sent under settings of which not all is known, and after the mended ones are in use.
+    if config.holds_webhooks() {
+        reload.store.hold_for_mistakes(Some(now)).await?;
+        reload.wakes.courier.notify_one();
+    }
     let mut report = SyncReport::default();
-    let hash = hash_of(&definitions);
+    let hash = hash_of(&definitions, &config.kept);
     // Ten thousand unchanged crons are not worth a transaction.
     if hash != known.definitions {
-        report = reload.store.sync_file_crons(now, definitions).await?;
+        report = reload.store.sync_understood_crons(now, definitions, config.kept.clone()).await?;
         known.definitions = hash;
+        known.kept.clone_from(&report.kept);
         reload.wakes.scheduler.notify_one();
         // What was due until now may have to be started, and what waits may have another deadline.
         reload.wakes.runner.notify_one();
         // The webhook of an occurrence whose retry is dropped is due.
         reload.wakes.courier.notify_one();
     }
-    reload.store.notice(now, NoticeKind::Configuration, None).await?;
+    if config.saved != known.in_force.saved {
+        reload.store.save_sections(config.saved.clone()).await?;
+    }
+    let notice = mistakes::describe(&config, &reload.config, &known.kept);
+    let is_repaired = notice.is_none() && known.mistakes.is_some();
+    if notice != known.mistakes || (notice.is_some() && cause == Cause::Requested) {
+        known.mistakes.clone_from(&notice);
+        mistakes::report(&reload.store, now, mistakes::PARTLY, notice).await?;
+    }
     let changes = report.added + report.changed + report.removed;
-    let is_repaired = known.mistakes.take().is_some();
     if changes > 0 || is_repaired || cause == Cause::Requested {
         let (added, changed, removed) = (report.added, report.changed, report.removed);
         let event =
@@ -206,7 +225,7 @@ async fn apply(
         tracing::info!(crons = config.crons.len(), added, changed, removed, "{event}");
         config.warnings.iter().for_each(|warning| tracing::warn!(hourly = "", "{warning}"));
     }
-    if reload.webhooks.put(WebhookSettings::of_config(config)) {
+    if reload.webhooks.put(WebhookSettings::of_config(&config)) {
         tracing::info!("webhook settings reloaded");
     }
     let rules = reload.access.now().reloaded(&config.http);
@@ -219,31 +238,40 @@ async fn apply(
     if reload.access.put(rules) {
         tracing::info!("keys and origins reloaded");
     }
-    let differ = settings_that_differ(&reload.config, config);
+    let differ = settings_that_differ(&reload.config, &config);
     if !differ.is_empty() {
         let settings = differ.join(", ");
         tracing::warn!(settings, hourly = settings, "settings not reloaded; they need a restart");
     }
+    if !config.holds_webhooks() && known.in_force.holds_webhooks() {
+        reload.store.hold_for_mistakes(None).await?;
+        reload.wakes.courier.notify_one();
+    }
+    known.crons = config.crons.len() + known.kept.len();
+    config.crons = Vec::new();
+    known.in_force = config;
     Ok(())
 }
 
 async fn refuse(
     reload: &Reload,
     known: &mut KnownFiles,
-    mistakes: NewNotice,
+    notice: NewNotice,
     cause: Cause,
 ) -> Result<(), StoreError> {
-    let detail = &mistakes.detail;
-    if cause == Cause::Requested || known.mistakes.as_ref() != Some(detail) {
-        tracing::error!("configuration not reloaded; the last good one stays in force:\n{detail}");
+    let notice = Some(notice);
+    if known.mistakes == notice && cause != Cause::Requested {
+        return Ok(());
     }
-    known.mistakes = Some(detail.clone());
-    reload.store.notice(reload.clock.now(), NoticeKind::Configuration, Some(mistakes)).await
+    known.mistakes.clone_from(&notice);
+    let message = "configuration not reloaded; the last good one stays in force";
+    mistakes::report(&reload.store, reload.clock.now(), message, notice).await
 }
 
-/// Returns a hash of the crons and their places in the files.
-fn hash_of(definitions: &[NewDefinition]) -> u64 {
+/// Returns a hash of the crons and their places in the files, and of what is not understood of them.
+fn hash_of(definitions: &[NewDefinition], kept: &KeptCrons) -> u64 {
     let mut hasher = DefaultHasher::new();
+    kept.hash(&mut hasher);
     for NewDefinition { cron, body, location } in definitions {
         (&cron.name, body, location).hash(&mut hasher);
     }

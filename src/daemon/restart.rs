@@ -17,6 +17,10 @@ pub(super) fn settings_that_differ(running: &Config, written: &Config) -> Vec<&'
         crons: _,
         warnings: _,
         sources: _,
+        mistakes: _,
+        kept: _,
+        unknown: _,
+        saved: _,
     } = running;
     let mut differ = of_backend(backend, &written.backend);
     differ.extend(of_store(store, &written.store));

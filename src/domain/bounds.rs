@@ -385,6 +385,10 @@ pub const SUSPENDED_LISTED: u32 = 20;
 /// and enables its cron in a loop must not fill the disk.
 pub const INACTIVE_SPANS_PER_CRON: u32 = 100;
 
+/// How often a delivery looks whether the placeholders of its URL have values: a credential that appears is used within
+/// half a minute, and ten thousand such deliveries cost some hundred small commits a second.
+pub const VALUE_LOOKED_UP_EVERY: Duration = Duration::from_secs(30);
+
 /// How often the configuration files are looked at, without being opened: a change that nothing notifies us of takes
 /// effect within half a minute, the time to read the files included.
 pub const FILES_LOOKED_AT_EVERY: Duration = Duration::from_secs(20);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::bounds::RETRY_AFTER_MAX;
+use super::bounds::{RETRY_AFTER_MAX, VALUE_LOOKED_UP_EVERY};
 use super::ids::{DeliveryId, RunId};
 use super::reason::DeliveryReasonCode;
 use super::words::words;
@@ -60,6 +60,8 @@ pub enum AttemptResult {
     },
     /// It was withdrawn before anything was written; the retry schedule does not count it.
     Withdrawn,
+    /// It could not be made, because a placeholder of the URL has no value now. It leaves no trace but this reason.
+    NoValue { detail: String },
     /// The attempt failed, and no other may follow.
     Final {
         ending: Ending,
@@ -125,7 +127,9 @@ impl AttemptResult {
     /// Returns what this result shows about the origin.
     pub fn origin_health(&self) -> OriginHealth {
         match self {
-            Self::Withdrawn | Self::Final { ending: Ending::Blocked, .. } => OriginHealth::Unknown,
+            Self::Withdrawn | Self::NoValue { .. } | Self::Final { ending: Ending::Blocked, .. } => {
+                OriginHealth::Unknown
+            }
             Self::Accepted { .. } | Self::Final { .. } => OriginHealth::Well,
             Self::Refused { code: Some(_), pace: Pace::Slow, .. } => OriginHealth::Well,
             Self::Refused { .. } => OriginHealth::Ill,
@@ -136,7 +140,7 @@ impl AttemptResult {
     pub fn code(&self) -> Option<u16> {
         match self {
             Self::Accepted { code } => Some(*code),
-            Self::Withdrawn => None,
+            Self::Withdrawn | Self::NoValue { .. } => None,
             Self::Refused { code, .. } | Self::Final { code, .. } => *code,
         }
     }
@@ -146,7 +150,9 @@ impl AttemptResult {
         match self {
             Self::Accepted { .. } => None,
             Self::Withdrawn => Some(WITHDRAWN),
-            Self::Refused { detail, .. } | Self::Final { detail, .. } => Some(detail),
+            Self::NoValue { detail } | Self::Refused { detail, .. } | Self::Final { detail, .. } => {
+                Some(detail)
+            }
         }
     }
 }
@@ -220,6 +226,7 @@ pub fn judge(delivery_id: DeliveryId, step: u32, result: &AttemptResult, now: Ti
     match result {
         AttemptResult::Accepted { .. } => Verdict::Delivered,
         AttemptResult::Withdrawn => Verdict::Again(now),
+        AttemptResult::NoValue { .. } => Verdict::Again(super::backoff::after(now, VALUE_LOOKED_UP_EVERY)),
         AttemptResult::Final { ending, detail, .. } => Verdict::Ended(*ending, detail.clone()),
         AttemptResult::Refused { detail, retry_after, pace, .. } => {
             let index = usize::try_from(step.saturating_sub(1)).unwrap_or(usize::MAX);

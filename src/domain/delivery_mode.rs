@@ -1,4 +1,4 @@
-//! How all webhooks are sent: each when it is due, none while a person holds them, or at a limited rate after
+//! How all webhooks are sent: each when it is due, none while they are held, or at a limited rate after
 //! a release.
 
 use std::time::Duration;
@@ -23,9 +23,19 @@ pub enum DeliveryMode {
 /// A hold in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hold {
+    pub cause: HoldCause,
     pub since: Timestamp,
     /// A human-readable explanation.
     pub note: Option<String>,
+}
+
+/// Who ends a hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HoldCause {
+    /// A person holds them, and releases them.
+    Request,
+    /// A mistake in the configuration may concern the switch of all webhooks, or where they may be sent.
+    Mistakes,
 }
 
 /// A release at a rate.

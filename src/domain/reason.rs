@@ -89,6 +89,8 @@ words!(
         AttemptFailed = "attempt_failed",
         /// Waiting: an attempt was withdrawn before anything was written.
         Withdrawn = "withdrawn",
+        /// Waiting: a placeholder of its URL has no value.
+        NoValue = "no_value",
         /// Waiting: it is replayed on request.
         Replayed = "replayed",
         /// Failed: the last attempt of the retry schedule failed.

@@ -203,7 +203,9 @@ async fn attempt(
     }
     // The next attempt can be claimed in the commit that records this one.
     courier.wakes.courier.notify_one();
-    if let Some(detail) = report.result.detail() {
+    // A value that is missing is looked up again and again, and the delivery has the reason.
+    let is_made = !matches!(report.result, AttemptResult::NoValue { .. });
+    if let Some(detail) = report.result.detail().filter(|_| is_made) {
         let code = report.result.code();
         log_failure(&delivery.url, delivery.cron_name.as_deref(), run_id, attempt, code, detail, &verdict);
     }

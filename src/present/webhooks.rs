@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Tone, counted, times};
 use crate::domain::delivery::{DeliveryStatus, Phases};
-use crate::domain::delivery_mode::{DeliveryMode, Hold, Suspension};
+use crate::domain::delivery_mode::{DeliveryMode, Hold, HoldCause, Suspension};
 use crate::domain::reason::Reason;
 use crate::store::{AttemptRow, DeliveryRow, WebhookQueue};
 use crate::webhook::redacted;
@@ -33,9 +33,11 @@ pub fn queue_notice(queue: &WebhookQueue, zone: &TimeZone) -> Option<String> {
         DeliveryMode::Free => {}
         DeliveryMode::Held(hold) => {
             let (held, waiting) = (held_since(hold, zone), queue.backlog);
-            parts.push(format!(
-                "webhooks have been {held} ({waiting} waiting; `agentcron webhook release` sends them)"
-            ));
+            let how = match hold.cause {
+                HoldCause::Request => "`agentcron webhook release` sends them",
+                HoldCause::Mistakes => "they are sent once it is mended",
+            };
+            parts.push(format!("webhooks have been {held} ({waiting} waiting; {how})"));
         }
         DeliveryMode::Released(release) => {
             let (since, rate, left) = (times::local(release.since, zone), release.per_second, queue.backlog);

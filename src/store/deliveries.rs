@@ -260,6 +260,7 @@ impl DeliveryOutcome {
             Verdict::Again(at) => {
                 let code = match result {
                     AttemptResult::Withdrawn => DeliveryReasonCode::Withdrawn,
+                    AttemptResult::NoValue { .. } => DeliveryReasonCode::NoValue,
                     AttemptResult::Accepted { .. }
                     | AttemptResult::Refused { .. }
                     | AttemptResult::Final { .. } => DeliveryReasonCode::AttemptFailed,
@@ -285,11 +286,13 @@ fn finish(tx: &Tx<'_>, finished: &FinishedAttempt) -> Result<(), StoreError> {
     let DeliveryOutcome { status, due_at, reason } = DeliveryOutcome::of(&finished.verdict, result);
     let (code, message) = reason.map_or((None, None), |reason| (Some(reason.code.as_str()), reason.message));
     let ended_at = due_at.is_none().then(|| millis(finished.at));
+    let not_made = matches!(result, AttemptResult::NoValue { .. });
     // Only the latest attempt may decide. The result of an attempt that a former process made is ignored.
     let decided: Option<(String, i64)> = tx
         .prepare_cached(
             "UPDATE deliveries SET status = :status, due_at = :due_at, reason_code = :reason_code, \
-             reason = :reason, ended_at = :ended_at, uncounted = uncounted + :uncounted \
+             reason = :reason, ended_at = :ended_at, uncounted = uncounted + :uncounted, \
+             attempts = attempts - :not_made \
              WHERE delivery_id = :delivery_id AND attempts = :attempt AND status = 'sending' \
              RETURNING url, created_at",
         )?
@@ -303,11 +306,17 @@ fn finish(tx: &Tx<'_>, finished: &FinishedAttempt) -> Result<(), StoreError> {
                 ":reason": message,
                 ":ended_at": ended_at,
                 ":uncounted": matches!(result, AttemptResult::Withdrawn),
+                ":not_made": not_made,
             },
             |row| Ok((row.get(0)?, row.get(1)?)),
         )
         .optional()?;
-    tx.count(Counted::Attempted { code: result.code() });
+    if not_made {
+        tx.prepare_cached("DELETE FROM attempts WHERE delivery_id = ?1 AND attempt = ?2")?
+            .execute((finished.delivery_id.to_string(), finished.attempt))?;
+    } else {
+        tx.count(Counted::Attempted { code: result.code() });
+    }
     if let (Some((_, created_at)), Some(ended_at)) = (&decided, ended_at) {
         let took = Duration::from_millis(u64::try_from(ended_at - created_at).unwrap_or(0));
         tx.count(Counted::Delivered { status, took });

@@ -9,7 +9,7 @@ use super::rows::{millis, time_option};
 use super::{Store, StoreError};
 use crate::domain::bounds::SUPPRESSED_PER_COMMIT;
 use crate::domain::delivery::DeliveryStatus;
-use crate::domain::delivery_mode::{DeliveryMode, Hold, Release};
+use crate::domain::delivery_mode::{DeliveryMode, Hold, HoldCause, Release};
 use crate::domain::reason::{DeliveryReasonCode, Reason};
 
 /// Why deliveries are suppressed while webhooks are disabled.
@@ -43,11 +43,25 @@ impl Store {
     ) -> Result<DeliveryModeChange, StoreError> {
         self.write(move |tx| {
             let before = mode(tx)?;
+            let cause = HoldCause::Request;
             let since = match &before {
-                DeliveryMode::Held(hold) => hold.since,
-                DeliveryMode::Free | DeliveryMode::Released(_) => now,
+                DeliveryMode::Held(hold) if hold.cause == cause => hold.since,
+                DeliveryMode::Held(_) | DeliveryMode::Free | DeliveryMode::Released(_) => now,
             };
-            change(tx, before, DeliveryMode::Held(Hold { since, note: note.clone() }))
+            change(tx, before, &DeliveryMode::Held(Hold { cause, since, note: note.clone() }))
+        })
+        .await
+    }
+
+    /// Holds all deliveries because of mistakes in the configuration that were found now, or ends such a hold if there are
+    /// none. It does not touch a hold on request.
+    pub async fn hold_for_mistakes(&self, found_at: Option<Timestamp>) -> Result<(), StoreError> {
+        self.write(move |tx| {
+            tx.prepare_cached(
+                "UPDATE delivery_mode SET mistakes_at = iif(?1 IS NULL, NULL, coalesce(mistakes_at, ?1)) WHERE one = 1",
+            )?
+            .execute([found_at.map(millis)])?;
+            Ok(())
         })
         .await
     }
@@ -64,7 +78,7 @@ impl Store {
                 Some(release) if backlog_is_left(tx, release, now)? => Some(release),
                 Some(_) | None => None,
             };
-            change(tx, mode(tx)?, release.map_or(DeliveryMode::Free, DeliveryMode::Released))
+            change(tx, mode(tx)?, &release.map_or(DeliveryMode::Free, DeliveryMode::Released))
         })
         .await
     }
@@ -136,12 +150,17 @@ pub(super) fn end_release(tx: &Transaction<'_>, now: Timestamp) -> Result<Curren
 
 /// Returns the mode.
 pub(super) fn mode(tx: &Transaction<'_>) -> Result<DeliveryMode, StoreError> {
-    let mut statement =
-        tx.prepare_cached("SELECT held_at, note, released_at, per_second FROM delivery_mode WHERE one = 1")?;
+    let mut statement = tx.prepare_cached(
+        "SELECT held_at, note, mistakes_at, released_at, per_second FROM delivery_mode WHERE one = 1",
+    )?;
     let mut rows = statement.query([])?;
     let Some(row) = rows.next()? else { return Ok(DeliveryMode::Free) };
     if let Some(since) = time_option(row, "held_at")? {
-        return Ok(DeliveryMode::Held(Hold { since, note: row.get("note")? }));
+        return Ok(DeliveryMode::Held(Hold { cause: HoldCause::Request, since, note: row.get("note")? }));
+    }
+    if let Some(since) = time_option(row, "mistakes_at")? {
+        let note = Some("a mistake in the configuration may concern them".to_owned());
+        return Ok(DeliveryMode::Held(Hold { cause: HoldCause::Mistakes, since, note }));
     }
     match time_option(row, "released_at")? {
         Some(since) => Ok(DeliveryMode::Released(Release { since, per_second: row.get("per_second")? })),
@@ -185,9 +204,10 @@ fn backlog_is_left(tx: &Transaction<'_>, release: Release, now: Timestamp) -> Re
 fn change(
     tx: &Transaction<'_>,
     before: DeliveryMode,
-    after: DeliveryMode,
+    after: &DeliveryMode,
 ) -> Result<DeliveryModeChange, StoreError> {
-    save(tx, &after)?;
+    save(tx, after)?;
+    let after = mode(tx)?;
     let in_flight = count(tx, "SELECT count(*) FROM deliveries WHERE status = 'sending'")?;
     Ok(DeliveryModeChange { before, after, waiting: waiting(tx)?, in_flight })
 }

@@ -21,6 +21,7 @@ mod error;
 mod exposure;
 mod housekeeping;
 mod inactive_spans;
+mod last_good;
 mod lock;
 mod notices;
 mod occurrences;

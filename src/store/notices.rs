@@ -11,7 +11,7 @@ words!(
     NoticeKind {
         /// Another daemon runs with a copy of this store.
         StoreCopy = "store_copy",
-        /// The files have mistakes, and the last good definitions stay in force.
+        /// The files have mistakes; what they take away stays as it was.
         Configuration = "configuration",
         /// The wall clock was set.
         ClockStep = "clock_step",

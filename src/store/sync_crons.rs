@@ -12,6 +12,7 @@ use super::definitions::{self, Definitions};
 use super::edits::{NewVersion, Unaccounted, account_until, revise_waiting, skip_waiting};
 use super::rows::{millis, parsed};
 use super::{Store, StoreError, inactive_spans};
+use crate::config::{KeptCron, KeptCrons};
 use crate::domain::cron::Cron;
 use crate::domain::cron_state::InactiveCause;
 use crate::domain::ids::{CronId, DefinitionId};
@@ -28,7 +29,7 @@ pub struct NewDefinition {
 }
 
 /// How many crons the files changed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SyncReport {
     /// Crons that were unknown, or had been removed.
     pub added: usize,
@@ -36,6 +37,8 @@ pub struct SyncReport {
     pub changed: usize,
     /// Crons that no file has any more.
     pub removed: usize,
+    /// Crons that no file defines, and that go on as they were.
+    pub kept: Vec<KeptCron>,
 }
 
 /// What a transaction found out, for its caller to act on once it is committed.
@@ -58,6 +61,16 @@ impl Store {
         now: Timestamp,
         definitions: Vec<NewDefinition>,
     ) -> Result<SyncReport, StoreError> {
+        self.sync_understood_crons(now, definitions, KeptCrons::default()).await
+    }
+
+    /// Does the same, but leaves those crons as they are that `kept` keeps.
+    pub async fn sync_understood_crons(
+        &self,
+        now: Timestamp,
+        definitions: Vec<NewDefinition>,
+        kept: KeptCrons,
+    ) -> Result<SyncReport, StoreError> {
         let cache = self.definitions.clone();
         let crons: Vec<Arc<Cron>> =
             definitions.iter().map(|definition| Arc::clone(&definition.cron)).collect();
@@ -70,9 +83,15 @@ impl Store {
                     synced.current.insert(id);
                     sync_one(tx, &cache, definition, id, now, &mut synced)?;
                 }
-                let kept: HashSet<CronId> =
+                let defined: HashSet<CronId> =
                     definitions.iter().map(|definition| definition.cron.cron_id).collect();
-                remove_others(tx, &cache, &kept, now, &mut synced)?;
+                let others = file_crons(tx)?.into_iter().filter(|(cron_id, _)| !defined.contains(cron_id));
+                for (cron_id, cron) in others {
+                    match kept.keep(&cron) {
+                        true => synced.report.kept.push(cron),
+                        false => remove_undefined(tx, &cache, cron_id, now, &mut synced)?,
+                    }
+                }
                 synced.current.extend(definitions_of_clients(tx)?);
                 Ok((ids, synced))
             })
@@ -153,22 +172,20 @@ fn sync_one(
     Ok(())
 }
 
-/// Removes the crons from files that are not in `kept`.
-fn remove_others(
+/// Removes a cron that no file defines.
+fn remove_undefined(
     tx: &Tx<'_>,
     cache: &Definitions,
-    kept: &HashSet<CronId>,
+    cron_id: CronId,
     now: Timestamp,
     synced: &mut Synced,
 ) -> Result<(), StoreError> {
-    for cron_id in file_crons(tx)?.into_iter().filter(|cron_id| !kept.contains(cron_id)) {
-        let Some(entry) = cron_entries::by_id(tx, cron_id)? else { continue };
-        let message = format!("removed: {} is in no configuration file any more", entry.name);
-        let reason = Reason::new(ReasonCode::Removed, message);
-        synced.unaccounted.extend(account_until(tx, cache, &entry, NewVersion::Removed(&reason), now)?);
-        remove(tx, cron_id, now, &reason)?;
-        synced.report.removed += 1;
-    }
+    let Some(entry) = cron_entries::by_id(tx, cron_id)? else { return Ok(()) };
+    let message = format!("removed: {} is in no configuration file any more", entry.name);
+    let reason = Reason::new(ReasonCode::Removed, message);
+    synced.unaccounted.extend(account_until(tx, cache, &entry, NewVersion::Removed(&reason), now)?);
+    remove(tx, cron_id, now, &reason)?;
+    synced.report.removed += 1;
     Ok(())
 }
 
@@ -185,13 +202,16 @@ pub(super) fn remove(
     skip_waiting(tx, cron_id, reason, now)
 }
 
-fn file_crons(tx: &Transaction<'_>) -> Result<Vec<CronId>, StoreError> {
-    let mut statement =
-        tx.prepare_cached("SELECT cron_id FROM crons WHERE source = 'file' AND removed_at IS NULL")?;
+fn file_crons(tx: &Transaction<'_>) -> Result<Vec<(CronId, KeptCron)>, StoreError> {
+    let mut statement = tx.prepare_cached(
+        "SELECT cron_id, name, coalesce(location, '') AS location FROM crons \
+         WHERE source = 'file' AND removed_at IS NULL ORDER BY name",
+    )?;
     let mut rows = statement.query([])?;
     let mut crons = Vec::new();
     while let Some(row) = rows.next()? {
-        crons.push(parsed(row, "cron_id")?);
+        let cron = KeptCron { name: row.get("name")?, location: row.get("location")? };
+        crons.push((parsed(row, "cron_id")?, cron));
     }
     Ok(crons)
 }

@@ -400,7 +400,7 @@ async fn what_a_cron_owes_is_planned_by_its_new_definition_or_skipped_if_it_is_r
     let changed = definition("a", r#","timeout":"5m""#);
     let now = at("2026-03-02T09:02:30Z");
     let report = store.sync_file_crons(now, vec![changed]).await.unwrap();
-    assert_eq!(report, SyncReport { added: 0, changed: 1, removed: 1 });
+    assert_eq!(report, SyncReport { added: 0, changed: 1, removed: 1, kept: Vec::new() });
     let runs = |sql: &str| count(&file(&folder), &format!("SELECT count(*) FROM runs WHERE {sql}"));
     // 09:02 of the changed one was owed, and all that waits has the new definition.
     assert_eq!(

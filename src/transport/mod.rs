@@ -164,6 +164,14 @@ impl Transport {
         Self { channel: Channel::InProcess(Arc::new(handler)) }
     }
 
+    /// Returns a transport that sends nothing, for this reason.
+    pub fn refusing(reason: String) -> Self {
+        Self::function(move |_| {
+            let error = TransportError::NotSent(reason.clone());
+            Box::pin(async move { Err(error) })
+        })
+    }
+
     /// Sends one request and waits for the head of the response. It never retries, and the caller bounds the
     /// time.
     pub async fn send(&self, request: Request<Bytes>) -> Result<Response<BodyStream>, TransportError> {

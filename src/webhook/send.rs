@@ -100,7 +100,7 @@ impl Sender {
     fn prepare(&self, webhook: OutboundWebhook) -> Result<PreparedRequest, AttemptResult> {
         let retryable = |detail| refused(detail, Pace::Usual);
         let url = self.environment.fill(&webhook.url);
-        let url = url.map_err(|error| retryable(format!("URL: {error}")))?;
+        let url = url.map_err(|error| AttemptResult::NoValue { detail: format!("URL: {error}") })?;
         let url = self.settings.url.judge_url(url.expose()).map_err(|violation| AttemptResult::Final {
             ending: Ending::Blocked,
             code: None,

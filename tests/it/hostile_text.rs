@@ -131,7 +131,7 @@ async fn the_name_of_a_file_cannot_forge_a_line_of_the_log() {
         daemon.wait_for_stderr("ready").await;
         let name = HOSTILE.replace(['/', '\0'], "");
         std::fs::write(folder.join(format!("{name}.toml")), format!("[\"{}\"]\n", "a\\nFORGED")).unwrap();
-        daemon.wait_for_stderr("configuration not reloaded").await;
+        daemon.wait_for_stderr("configuration has mistakes").await;
         daemon.wait_until("its mistake", || daemon.stderr().contains("unknown key")).await;
         let log = daemon.stderr();
         assert!(log.contains("FORGED") && !log.contains(is_unprintable), "{log:?}");

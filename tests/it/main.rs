@@ -28,6 +28,7 @@ mod hostile_text;
 mod installations;
 mod killing;
 mod log;
+mod mistakes;
 mod openapi;
 mod outage;
 mod planted;

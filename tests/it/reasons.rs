@@ -3,9 +3,9 @@
 //!
 //! Real daemons, on the embedded agent server behind a proxy that breaks requests, produce each of them; the
 //! commands report them. The docs of the codes name the state in which each appears, and that is checked as
-//! well. Two codes need more than that: `retries_exhausted` is produced in simulated time, because the retry
-//! schedule lasts three days, and `withdrawn` by a test beside the code, because the moment between a
-//! connection and the first byte is too short here.
+//! well. Three codes need more than that: `retries_exhausted` is produced in simulated time, because the retry
+//! schedule lasts three days, `withdrawn` by a test beside the code, because the moment between a
+//! connection and the first byte is too short here, and `no_value` by a test of mistakes in the configuration.
 
 use std::collections::BTreeSet;
 use std::fs::Permissions;
@@ -44,13 +44,21 @@ use super::support::span::{Span, now};
 const PATIENCE: Duration = Duration::from_secs(90);
 const ALWAYS: usize = usize::MAX;
 
-/// The codes that a test beside the code produces: the state, the code, the test, and the file it is in.
-const PRODUCED_BESIDE_THE_CODE: [(&str, &str, &str, &str); 1] = [(
-    "waiting",
-    "withdrawn",
-    "a_hold_withdraws_attempts_that_are_still_connecting",
-    include_str!("../../src/engine/courier/tests/control.rs"),
-)];
+/// The codes that another test produces: the state, the code, the test, and the file it is in.
+const PRODUCED_BESIDE_THE_CODE: [(&str, &str, &str, &str); 2] = [
+    (
+        "waiting",
+        "withdrawn",
+        "a_hold_withdraws_attempts_that_are_still_connecting",
+        include_str!("../../src/engine/courier/tests/control.rs"),
+    ),
+    (
+        "waiting",
+        "no_value",
+        "a_webhook_whose_url_has_no_value_waits_for_it_and_its_cron_fires",
+        include_str!("mistakes.rs"),
+    ),
+];
 
 /// What the commands have reported.
 #[derive(Debug, Default)]

@@ -101,7 +101,7 @@ pub enum Configuration {
         /// Crons that are no longer in the files.
         removed: usize,
     },
-    /// The files cannot be loaded; the last good configuration stays in force.
+    /// The files have mistakes; what they take away stays as it was.
     Mistakes { mistakes: usize },
     /// There are no configuration files.
     Missing,

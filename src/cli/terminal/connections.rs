@@ -3,11 +3,8 @@
 use std::path::Path;
 
 use super::Failure;
-use crate::config::{BackendConfig, FILE_BYTES_MAX, WebhooksConfig, read_regular};
+use crate::config::{BackendConfig, WebhooksConfig, read_certificates};
 use crate::transport::{Dialer, Relay, Transport};
-
-/// How a certificate begins in a PEM file.
-const PEM_BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
 /// Prepares the daemon's own requests to the agent server.
 pub(in crate::cli) fn backend_transport(backend: &BackendConfig) -> Result<Transport, Failure> {
@@ -41,15 +38,8 @@ pub(in crate::cli) fn receiver_roots(webhooks: &WebhooksConfig) -> Result<Option
 }
 
 fn extra_roots(key: &str, path: Option<&Path>) -> Result<Option<Vec<u8>>, Failure> {
-    let Some(path) = path else { return Ok(None) };
-    let shown = path.display();
-    let unreadable = |error| Failure::Usage(format!("{key}: cannot read {shown}: {error}"));
-    let pem = read_regular(path, FILE_BYTES_MAX).map_err(unreadable)?;
-    // Any other file reads as a bundle of no certificates, and the daemon would start without its root.
-    if !pem.windows(PEM_BEGIN.len()).any(|window| window == PEM_BEGIN) {
-        return Err(Failure::Usage(format!("{key}: {shown} contains no PEM certificate")));
-    }
-    Ok(Some(pem))
+    let read = path.map(read_certificates).transpose();
+    read.map_err(|problem| Failure::Usage(format!("{key}: {problem}")))
 }
 
 fn unprepared(key: &str, path: Option<&Path>, error: &dyn std::error::Error) -> Failure {

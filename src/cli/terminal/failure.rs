@@ -23,6 +23,9 @@ pub(in crate::cli) enum Failure {
     /// Every mistake in the configuration.
     #[error(transparent)]
     Config(#[from] ConfigErrors),
+    /// Every mistake, and what a daemon does with these files.
+    #[error("{0}")]
+    Mistakes(ConfigErrors, Vec<String>),
     /// What was typed makes no sense.
     #[error("{0}")]
     Usage(String),
@@ -44,7 +47,7 @@ impl Failure {
     /// Returns the exit code of the process.
     pub(in crate::cli) fn exit_code(&self) -> u8 {
         match self {
-            Failure::Config(_) | Failure::Usage(_) => USAGE,
+            Failure::Config(_) | Failure::Mistakes(..) | Failure::Usage(_) => USAGE,
             Failure::Store(StoreError::Taken { .. })
             | Failure::Daemon(DaemonError::Store(StoreError::Taken { .. })) => ANOTHER_DAEMON,
             Failure::Store(_) | Failure::Daemon(DaemonError::Store(_)) => STORE,

@@ -184,6 +184,13 @@ impl Output {
                 let mistakes = counted(errors.0.len() as u64, "mistake");
                 writeln!(io::stderr(), "{errors}\n{error} {mistakes} in the configuration")
             }
+            Failure::Mistakes(errors, consequences) => {
+                let mistakes = counted(errors.0.len() as u64, "mistake");
+                let consequences = consequences.join("\n  ");
+                let what =
+                    format!("{mistakes} in the configuration; what a daemon does with it:\n  {consequences}");
+                writeln!(io::stderr(), "{errors}\n{error} {what}")
+            }
             Failure::Usage(_)
             | Failure::Store(_)
             | Failure::Daemon(_)

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::time_arguments::parse_past;
-use super::{Failure, GlobalOptions, Output, paths};
+use super::{Failure, GlobalOptions, Output};
 use crate::clock::Clock;
-use crate::config::{self, Config, Environment};
+use crate::config::{self, Config, ConfigErrors, Environment, LastGood, Loaded};
 use crate::store::{DaemonState, Reader, daemon_state};
 
 /// Where the configuration is if nobody names it: the first of them that exists, or else the last.
@@ -65,8 +65,12 @@ impl Session {
     /// read, must not prevent anybody from reading the database.
     pub(in crate::cli) fn store_path(&mut self) -> Result<PathBuf, Failure> {
         let path = self.config_path.clone();
-        match paths::store_path(&path, &self.environment) {
+        match config::store_in_file(&path, &self.environment) {
             Some(store) => Ok(store),
+            // A daemon goes on with the default one if that exists.
+            None if path.symlink_metadata().is_ok() && config::default_store(&self.environment).exists() => {
+                Ok(config::default_store(&self.environment))
+            }
             None => Ok(self.view_config(&path)?.store.path),
         }
     }
@@ -74,7 +78,7 @@ impl Session {
     /// Returns the path of the daemon's socket, found in the same way.
     pub(in crate::cli) fn socket_path(&mut self) -> Result<PathBuf, Failure> {
         let path = self.config_path.clone();
-        match paths::socket_path(&path, &self.environment) {
+        match config::socket_in_file(&path, &self.environment) {
             Some(socket) => Ok(socket),
             None => Ok(self.view_config(&path)?.socket_path(&self.environment)),
         }
@@ -97,14 +101,35 @@ impl Session {
 }
 
 fn load(path: &Path, environment: &Environment) -> Result<Config, Failure> {
-    if matches!(path.try_exists(), Ok(false)) {
+    demand_file(path)?;
+    Ok(config::load(path, environment)?)
+}
+
+/// Returns what is in force with this database of what was loaded.
+pub(in crate::cli) fn in_force(
+    loaded: Loaded,
+    store: PathBuf,
+    environment: &Environment,
+) -> Result<Config, Failure> {
+    // What is wrong with the database is found when it is opened to be written.
+    let saved = Reader::open(&store).and_then(|reader| reader.last_good_sections()).unwrap_or_default();
+    let last = LastGood::of_saved(&saved, loaded.path.parent().unwrap_or(Path::new("")), environment);
+    let mistakes = ConfigErrors(loaded.mistakes.clone());
+    let mut config = loaded.in_force(last).ok_or(Failure::Config(mistakes))?;
+    config.store.path = store;
+    Ok(config)
+}
+
+/// Fails with advice if nothing is there.
+pub(in crate::cli) fn demand_file(path: &Path) -> Result<(), Failure> {
+    if path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
         return Err(Failure::Usage(format!(
             "there is no configuration at {}; name it with --config FILE or $AGENTCRON_CONFIG, go to the folder of an \
              agentcron.toml, or write one with `agentcron init`",
             path.display()
         )));
     }
-    Ok(config::load(path, environment)?)
+    Ok(())
 }
 
 fn default_config() -> PathBuf {

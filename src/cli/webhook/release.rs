@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use crate::cli::terminal::{Failure, Session, ask};
+use crate::cli::terminal::{Failure, Session, ask, printable};
 use crate::domain::bounds::RELEASE_RATE_MAX;
 use crate::present::counted;
 
@@ -46,6 +46,12 @@ pub(super) fn release(release: &Release, session: &mut Session) -> Result<(), Fa
         None => String::new(),
     };
     session.output.line(&format!("webhooks {released}: {} waiting{rate}", answer["waiting"]))?;
+    if answer["now"]["state"] == "held" {
+        session.output.warn(&format!(
+            "webhooks stay held: {}",
+            printable(answer["now"]["note"].as_str().unwrap_or_default())
+        ))?;
+    }
     let discarded = answer["discarded"].as_u64().unwrap_or(0);
     if discarded > 0 {
         let discarded = counted(discarded, "older webhook");

@@ -11,6 +11,8 @@ mod any_input;
 #[rustfmt::skip]
 mod crons;
 #[rustfmt::skip]
+mod losses;
+#[rustfmt::skip]
 mod odd_files;
 #[rustfmt::skip]
 mod sections;

@@ -11,10 +11,10 @@ use crate::config::document::TomlDocument;
 use crate::config::errors::Report;
 use crate::config::fields::CronFields;
 use crate::config::http::{RawHttp, RawKey};
-use crate::config::load::RawTopLevel;
 use crate::config::section::{NO_ADVICE, Section};
 use crate::config::sections::{RawBackend, RawLog, RawStore};
 use crate::config::source_file::SourceFile;
+use crate::config::top_level::RawTopLevel;
 use crate::config::webhook_url_policy::RawUrlPolicy;
 use crate::config::webhooks::RawWebhooks;
 use crate::config::{Config, Environment, load};
@@ -222,7 +222,7 @@ fn messages<T: DeserializeOwned + Default>(section: &SectionReference, line: &st
     let mut report = Report::default();
     let document = TomlDocument::parse(&source, &mut report).unwrap();
     Section::root(&document).read::<T>(section, NO_ADVICE, &mut report);
-    report.finish().err().map(|errors| errors.to_string()).unwrap_or_default()
+    crate::config::ConfigErrors(report.finish().0).to_string()
 }
 
 fn json(toml: &str) -> Value {

@@ -24,7 +24,7 @@ fn check(queue: WebhookQueue, expected: Expect) {
 #[test]
 fn a_notice_says_what_holds_webhooks_back() {
     check(WebhookQueue::default(), expect![""]);
-    let hold = Hold { since: at(), note: Some("the receiver moves".to_owned()) };
+    let hold = Hold { cause: HoldCause::Request, since: at(), note: Some("the receiver moves".to_owned()) };
     check(
         WebhookQueue { mode: DeliveryMode::Held(hold), backlog: 6, ..WebhookQueue::default() },
         expect![

@@ -110,7 +110,8 @@ async fn nothing_is_claimed_during_a_hold_and_the_hold_outlasts_a_restart() {
     fixture.add(1, A, 1);
     fixture.store.hold_webhooks(at(5), Some("it moves".to_owned())).await.unwrap();
     let again = fixture.store.hold_webhooks(at(9), Some("still".to_owned())).await.unwrap();
-    let hold = DeliveryMode::Held(Hold { since: at(5), note: Some("still".to_owned()) });
+    let hold =
+        DeliveryMode::Held(Hold { cause: HoldCause::Request, since: at(5), note: Some("still".to_owned()) });
     assert_eq!((again.after, again.waiting, again.in_flight), (hold.clone(), 1, 0));
     // The store is opened again, as a new process does.
     let Fixture { folder, store } = fixture;
@@ -124,6 +125,30 @@ async fn nothing_is_claimed_during_a_hold_and_the_hold_outlasts_a_restart() {
     let released = fixture.store.release_webhooks(at(20), None).await.unwrap();
     assert_eq!(released.after, DeliveryMode::Free);
     assert_eq!(fixture.claim(20, RateLimit::default()).await.0.len(), 1);
+}
+
+#[tokio::test]
+async fn a_hold_for_mistakes_ends_with_them_and_touches_no_hold_on_request() {
+    let fixture = Fixture::new();
+    fixture.add(1, A, 1);
+    let store = &fixture.store;
+    store.hold_for_mistakes(Some(at(5))).await.unwrap();
+    store.hold_for_mistakes(Some(at(6))).await.unwrap();
+    let held = |mode: &DeliveryMode| match mode {
+        DeliveryMode::Held(hold) => Some((hold.cause, hold.since)),
+        DeliveryMode::Free | DeliveryMode::Released(_) => None,
+    };
+    let (mistakes, request) = (Some((HoldCause::Mistakes, at(5))), Some((HoldCause::Request, at(7))));
+    assert_eq!(held(&fixture.claim(6, RateLimit::default()).await.1), mistakes);
+    let change = store.hold_webhooks(at(7), None).await.unwrap();
+    assert_eq!((held(&change.before), held(&change.after)), (mistakes, request));
+    let change = store.release_webhooks(at(8), None).await.unwrap();
+    assert_eq!(held(&change.after), mistakes, "a person cannot release what the files hold");
+    store.hold_webhooks(at(7), None).await.unwrap();
+    store.hold_for_mistakes(None).await.unwrap();
+    assert_eq!(held(&fixture.claim(9, RateLimit::default()).await.1), request);
+    store.release_webhooks(at(10), None).await.unwrap();
+    assert_eq!(fixture.claim(10, RateLimit::default()).await.0.len(), 1);
 }
 
 #[tokio::test]

@@ -259,6 +259,12 @@ CREATE TABLE attempts (
     PRIMARY KEY (delivery_id, attempt)
 ) STRICT, WITHOUT ROWID;
 
+-- The sections of the main file as they were when they were last understood, as written: no secret is in them.
+CREATE TABLE last_good_sections (
+    section TEXT PRIMARY KEY,
+    body    TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- How all webhooks are sent; one row.
 CREATE TABLE delivery_mode (
     one         INTEGER PRIMARY KEY CHECK (one = 1),
@@ -267,6 +273,8 @@ CREATE TABLE delivery_mode (
     -- When they were held on request, and why; NULL while they are not held.
     held_at     INTEGER,
     note        TEXT,
+    -- Since when a mistake in the configuration may concern them, which holds them as well; NULL if none may.
+    mistakes_at INTEGER,
     -- When they were released at a rate. The rate applies until none of the deliveries that were due by then
     -- is left.
     released_at INTEGER,

@@ -106,6 +106,15 @@ impl Reader {
         })
     }
 
+    /// Returns the sections of the last good configuration that are known, with their text.
+    pub fn last_good_sections(&self) -> Result<Vec<(String, String)>, StoreError> {
+        self.at_one_moment(|tx| {
+            let mut statement = tx.prepare_cached("SELECT section, body FROM last_good_sections")?;
+            let sections = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(sections.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
     /// Returns the outages that had not ended before `since`, the latest first.
     pub fn outages(&self, since: Timestamp) -> Result<Vec<Outage>, StoreError> {
         self.at_one_moment(|tx| lasting_since(tx, since))

@@ -40,7 +40,7 @@ fn only_2xx_is_success_and_some_failures_need_a_human() {
         AttemptResult::Accepted { .. } => format!("{code} accepted"),
         AttemptResult::Refused { pace, .. } => format!("{code} {pace:?}"),
         AttemptResult::Final { ending, .. } => format!("{code} {ending:?}"),
-        AttemptResult::Withdrawn => unreachable!("the receiver answered"),
+        AttemptResult::Withdrawn | AttemptResult::NoValue { .. } => unreachable!("the receiver answered"),
     });
     expect!["100 Slow, 200 accepted, 204 accepted, 299 accepted, 301 Slow, 304 Slow, 400 Slow, 401 Slow, 404 Slow, 408 Usual, 410 Gone, 422 Slow, 425 Usual, 429 Usual, 500 Usual, 503 Usual, 599 Usual, 600 Slow, 999 Slow"]
         .assert_eq(&results.join(", "));
@@ -162,7 +162,7 @@ proptest! {
         head.headers.extend(value(&wish).map(|value| (name, value)));
         match judge(&head, Timestamp::from_second(now).unwrap()) {
             AttemptResult::Accepted { .. } => prop_assert!((200..300).contains(&code)),
-            AttemptResult::Final { .. } | AttemptResult::Withdrawn => {}
+            AttemptResult::Final { .. } | AttemptResult::Withdrawn | AttemptResult::NoValue { .. } => {}
             AttemptResult::Refused { retry_after, .. } => prop_assert!(retry_after <= Some(RETRY_AFTER_MAX)),
         }
     }

@@ -244,7 +244,8 @@ async fn health_and_readiness_give_no_details() {
     let mistakes = NewNotice { detail, count: 2 };
     api.store.notice(api.clock.now(), NoticeKind::Configuration, Some(mistakes)).await.unwrap();
     let warned = get(&api, "/readyz").await;
-    let warning = "the configuration files have mistakes; the last good configuration is in force";
+    let warning =
+        "the configuration has mistakes; what is understood is in force, and the rest is as it last was";
     assert_eq!(warned, json!({ "ready": true, "reasons": [], "warnings": [warning] }));
     let status = get(&api, "/v1/status").await;
     assert_eq!(status["configuration"], json!({ "state": "mistakes", "mistakes": 2 }));

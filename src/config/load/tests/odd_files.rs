@@ -145,17 +145,17 @@ fn names_of_files_and_keys_cannot_forge_a_line() {
 }
 
 #[test]
-fn a_file_of_mistakes_is_given_up_on() {
+fn of_a_file_of_mistakes_the_first_are_explained() {
     let many = |line: &dyn Fn(usize) -> String| (0..300).map(line).collect::<String>();
     let cron = |index| format!("[cron.c{index}]\nschedule = \"0 9 * * *\"\nassistant_id = \"a\"\n");
     for (text, counted_max) in [
         (many(&|index| format!("shutdown_grac{index} = 1\n")), 300),
         (many(&|index| format!("[backen{index}]\n")), 300),
-        (many(&|index| format!("{}timezone = \"Europe/Berlim\"\n", cron(index))), ERRORS_MAX),
-        (many(&|index| format!("{}overlap = \"alow\"\n", cron(index))), ERRORS_MAX),
-        (many(&|index| format!("{}webhook = \"ftp://x\"\n", cron(index))), ERRORS_MAX),
+        (many(&|index| format!("{}timezone = \"Europe/Berlim\"\n", cron(index))), 300),
+        (many(&|index| format!("{}overlap = \"alow\"\n", cron(index))), 300),
+        (many(&|index| format!("{}webhook = \"ftp://x\"\n", cron(index))), 300),
         (format!("[webhooks]\nallowed_fields = [{}]", many(&|index| format!("\"statu{index}\","))), 300),
-        (format!("{}stream_mode = [{}]", cron(0), many(&|index| format!("\"value{index}\","))), ERRORS_MAX),
+        (format!("{}stream_mode = [{}]", cron(0), many(&|index| format!("\"value{index}\","))), 300),
     ] {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.toml");

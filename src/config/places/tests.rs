@@ -8,7 +8,7 @@ fn check(text: &str, expected: Option<&str>) {
     std::fs::write(&config, text).unwrap();
     let environment = Environment::of_map([("env.PLACE", "/var/somewhere")]);
     let expected = expected.map(|path| folder.path().join(path));
-    assert_eq!(store_path(&config, &environment), expected, "{text}");
+    assert_eq!(store_in_file(&config, &environment), expected, "{text}");
 }
 
 #[test]
@@ -19,11 +19,14 @@ fn the_database_is_found_despite_mistakes() {
         Some("/var/somewhere/a.db"),
     );
     check("[backend]\nurl = \"x\"", Some("/var/lib/agentcron/agentcron.db"));
+    check("[cron.a]\ninput = \"\"\"\n[store] # here\npath = \"a.db\"\n[http]\n", Some("a.db"));
+    check("[store]\npath = \"a.db\"\n[http\n", Some("a.db"));
 }
 
 #[test]
 fn a_path_that_cannot_be_read_on_its_own_is_not_guessed() {
     check("[store", None);
+    check("[http\n", None);
     check("[store]\npath = 7", None);
     check("[store]\npath = \"${{ env.NOWHERE }}/a.db\"", None);
 }

@@ -1,0 +1,175 @@
+//! What is in force when files have mistakes: what is understood, and for the rest what was last good. Nothing is opened
+//! or granted beyond that.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use super::certificates::read_certificates;
+use super::environment::Environment;
+use super::errors::{ConfigError, listed, quoted};
+use super::last_good::LastGood;
+use super::load::Loaded;
+use super::loss::{KeptCron, KeptCrons, Loss};
+use super::settings::{Config, HttpConfig};
+use super::unit_places::default_store;
+use super::webhooks::webhooks_by_default;
+use crate::domain::printable::on_one_line;
+
+impl Loaded {
+    /// Returns where the database is. If `[store]` is not understood, that is the path that it names all the same, or a
+    /// database that exists already.
+    pub fn store_path(&self, environment: &Environment) -> Option<PathBuf> {
+        if let Some(store) = &self.settings.store {
+            return Some(store.path.clone());
+        }
+        let is_whole = self.named_store.is_some() && self.partial.store.is_some();
+        let path = self.named_store.clone().unwrap_or_else(|| default_store(environment));
+        (is_whole || path.exists()).then_some(path)
+    }
+
+    /// Returns the same without a section whose `ca_file` holds no certificates. Only a daemon has to read them.
+    pub fn with_certificates(mut self) -> Self {
+        let ca_files = [
+            (
+                Loss::Backend,
+                "backend",
+                self.settings.backend.as_ref().and_then(|backend| backend.ca_file.clone()),
+            ),
+            (
+                Loss::Webhooks,
+                "webhooks",
+                self.settings.webhooks.as_ref().and_then(|webhooks| webhooks.ca_file.clone()),
+            ),
+        ];
+        for (loss, section, ca_file) in ca_files {
+            let Some(Err(problem)) = ca_file.map(|path| read_certificates(&path)) else { continue };
+            let mistake = ConfigError::of_file(&self.path, &format!("{section}.ca_file: {problem}"));
+            self.mistakes.push(ConfigError { losses: vec![loss.clone()], ..mistake });
+            self.settings = self.settings.without(|lost| *lost == loss);
+            self.saved.retain(|(saved, _)| *saved != section);
+        }
+        self
+    }
+
+    /// Returns the configuration that is in force. It is `None` only if nothing at all is known of a section.
+    pub fn in_force(self, last: LastGood) -> Option<Config> {
+        let LastGood { known, otherwise } = last;
+        let Self { path, sources, mistakes, warnings, settings, partial, saved, crons, named_socket, .. } =
+            self;
+        let unknown = &mut Vec::new();
+        let losses = || mistakes.iter().flat_map(|mistake| &mistake.losses);
+        let kept = KeptCrons::new(losses(), &sources.files);
+        let unknown_http =
+            otherwise.http.map(|http| HttpConfig { socket: named_socket.or(http.socket.clone()), ..http });
+        Some(Config {
+            path,
+            backend: either(settings.backend, known.backend, otherwise.backend, Loss::Backend, unknown)?,
+            store: either(settings.store, known.store, otherwise.store, Loss::Store, unknown)?,
+            http: either(settings.http, known.http, unknown_http, Loss::Http, unknown)?,
+            webhooks: {
+                let otherwise =
+                    partial.webhooks.or(otherwise.webhooks).or_else(|| Some(webhooks_by_default()));
+                either(settings.webhooks, known.webhooks, otherwise, Loss::Webhooks, unknown)?
+            },
+            logged_runs: either(
+                settings.logged_runs,
+                known.logged_runs,
+                otherwise.logged_runs,
+                Loss::Log,
+                unknown,
+            )?,
+            shutdown_grace: {
+                let otherwise = otherwise.shutdown_grace;
+                either(
+                    settings.shutdown_grace,
+                    known.shutdown_grace,
+                    otherwise,
+                    Loss::ShutdownGrace,
+                    unknown,
+                )?
+            },
+            crons,
+            warnings,
+            sources,
+            kept,
+            unknown: std::mem::take(unknown),
+            saved,
+            mistakes,
+        })
+    }
+}
+
+/// Returns what was read, or else the last good version, or else what stands for it, which makes it unknown.
+fn either<T>(
+    read: Option<T>,
+    known: Option<T>,
+    otherwise: Option<T>,
+    loss: Loss,
+    unknown: &mut Vec<Loss>,
+) -> Option<T> {
+    read.or(known).or_else(|| {
+        unknown.push(loss);
+        otherwise
+    })
+}
+
+impl Config {
+    /// Returns whether a mistake may concern the switch of all webhooks, or where they may be sent.
+    pub fn holds_webhooks(&self) -> bool {
+        let mut losses = self.mistakes.iter().flat_map(|mistake| &mistake.losses);
+        losses.any(|loss| matches!(loss, Loss::Http | Loss::Webhooks))
+    }
+
+    /// Returns every mistake with what becomes of it, given the crons that go on as they were.
+    pub fn describe_mistakes(&self, kept: &[KeptCron]) -> String {
+        listed(&self.mistakes, |mistake| {
+            let consequences = mistake.losses.iter().map(|loss| self.consequence(loss, kept));
+            mistake.to_string() + &consequences.map(|text| format!("\n  = {text}")).collect::<String>()
+        })
+    }
+
+    /// Returns what becomes of everything that the mistakes take away.
+    pub fn consequences(&self, kept: &[KeptCron]) -> Vec<String> {
+        let losses: BTreeSet<&Loss> = self.mistakes.iter().flat_map(|mistake| &mistake.losses).collect();
+        let mut consequences: Vec<String> =
+            losses.into_iter().map(|loss| self.consequence(loss, kept)).collect();
+        if !self.crons.is_empty() {
+            consequences.push(format!("the other {} fire as the files have them", self.crons.len()));
+        }
+        consequences
+    }
+
+    /// Returns what a daemon does without what is lost, as a sentence without its full stop.
+    fn consequence(&self, loss: &Loss, kept: &[KeptCron]) -> String {
+        let is_known = !self.unknown.contains(loss);
+        let or = |known: &str, unknown: &str| if is_known { known.to_owned() } else { unknown.to_owned() };
+        let going_on = kept.iter().filter(|cron| loss.concerns(cron)).count();
+        match loss {
+            Loss::Http => or(
+                "webhooks are held; port, keys and origins stay as they were",
+                "webhooks are held; no port is open",
+            ),
+            Loss::Webhooks => "webhooks are held".to_owned(),
+            Loss::Backend => or("[backend] stays as it was", "no run is sent"),
+            Loss::Store => "the store stays where it is".to_owned(),
+            Loss::Log => or("[log] stays as it was", "[log] has its defaults"),
+            Loss::ShutdownGrace => or("shutdown_grace stays as it was", "shutdown_grace has its default"),
+            Loss::Cron(name) if going_on > 0 => format!("cron {} goes on as it was", quoted(name)),
+            Loss::Cron(name) => format!("cron {} does not fire", quoted(name)),
+            Loss::WebhookOf(Some(name)) => {
+                format!("cron {} fires; its webhook waits for the value", quoted(name))
+            }
+            Loss::WebhookOf(None) => "crons fire; their webhook waits for the value".to_owned(),
+            Loss::Crons if going_on == 0 => "no cron of the files fires".to_owned(),
+            Loss::File(file) if going_on == 0 => {
+                let file = on_one_line(&file.display().to_string());
+                format!("only those crons of {file} fire that are understood")
+            }
+            Loss::Crons | Loss::Includes | Loss::File(_) => match going_on {
+                0 => "crons of other files do not fire".to_owned(),
+                1 => "1 cron goes on as it was".to_owned(),
+                count => format!("{count} crons go on as they were"),
+            },
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The sections of the last good configuration, kept in the store as they were written: what a start with mistakes goes on
+//! with. They are read by the code that reads the files.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::document::TomlDocument;
+use super::environment::Environment;
+use super::errors::Report;
+use super::http;
+use super::langgraph_json::ServerSettings;
+use super::loss::Loss;
+use super::section::Section;
+use super::section_reader::SectionReader;
+use super::sections;
+use super::settings::{BackendConfig, Config, HttpConfig, SavedSection, StoreConfig, WebhooksConfig};
+use super::source_file::SourceFile;
+use super::top_level::{RawTopLevel, top_level};
+use super::webhooks;
+use crate::domain::log::LoggedRuns;
+use crate::domain::template;
+
+/// Every section that is saved, in the order of a file, and what stands for one of which no good version is known: no
+/// port, and otherwise the defaults.
+const SECTIONS: [(&str, &str); 6] = [
+    ("shutdown_grace", ""),
+    ("backend", ""),
+    ("store", ""),
+    ("log", ""),
+    ("http", "[http]\nlisten = \"off\"\n"),
+    ("webhooks", ""),
+];
+
+/// The sections of the main file that are understood.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Settings {
+    pub(super) backend: Option<BackendConfig>,
+    pub(super) store: Option<StoreConfig>,
+    pub(super) http: Option<HttpConfig>,
+    pub(super) webhooks: Option<WebhooksConfig>,
+    pub(super) logged_runs: Option<LoggedRuns>,
+    pub(super) shutdown_grace: Option<Duration>,
+}
+
+impl Settings {
+    /// Reads every section, those with mistakes included as far as they can be read.
+    pub(super) fn read(
+        root: &Section<'_>,
+        top: RawTopLevel,
+        server: &ServerSettings,
+        reader: &mut SectionReader<'_>,
+    ) -> Self {
+        let about = |reader: &mut SectionReader<'_>, loss| reader.report.about([loss]);
+        about(reader, Loss::Backend);
+        let backend = sections::backend(root, reader).ok();
+        about(reader, Loss::Store);
+        let store = sections::store(root, reader).ok();
+        about(reader, Loss::Log);
+        let logged_runs = sections::logged_runs(root, reader).ok();
+        about(reader, Loss::Http);
+        let http = http::http(root, server, reader).ok();
+        about(reader, Loss::Webhooks);
+        let webhooks = webhooks::webhooks(root, server.webhooks.clone(), reader).ok();
+        about(reader, Loss::ShutdownGrace);
+        let shutdown_grace = sections::shutdown_grace(root, top.shutdown_grace, reader).ok();
+        Self { backend, store, http, webhooks, logged_runs, shutdown_grace }
+    }
+
+    /// Returns the sections that are not lost.
+    pub(super) fn without(self, is_lost: impl Fn(&Loss) -> bool) -> Self {
+        Self {
+            backend: self.backend.filter(|_| !is_lost(&Loss::Backend)),
+            store: self.store.filter(|_| !is_lost(&Loss::Store)),
+            http: self.http.filter(|_| !is_lost(&Loss::Http)),
+            webhooks: self.webhooks.filter(|_| !is_lost(&Loss::Webhooks)),
+            logged_runs: self.logged_runs.filter(|_| !is_lost(&Loss::Log)),
+            shutdown_grace: self.shutdown_grace.filter(|_| !is_lost(&Loss::ShutdownGrace)),
+        }
+    }
+
+    fn of_text(text: &str, base: &Path, environment: &Environment) -> Self {
+        let source = SourceFile::of_text(Path::new("the last good configuration"), text);
+        let mut report = Report::default();
+        let Some(document) = TomlDocument::parse(&source, &mut report) else { return Self::default() };
+        let root = Section::root(&document);
+        let top = top_level(&root, &mut report);
+        let mut reader = SectionReader { base, environment, report: &mut report };
+        let settings = Self::read(&root, top, &ServerSettings::default(), &mut reader);
+        settings.without(|loss| report.has_lost(loss))
+    }
+}
+
+/// What the sections were when they were last understood.
+#[derive(Clone, Debug, Default)]
+pub struct LastGood {
+    pub(super) known: Settings,
+    /// What stands for the others.
+    pub(super) otherwise: Settings,
+}
+
+impl LastGood {
+    /// Reads saved sections. `base` is the folder of the main file. One whose secrets have no value is not known.
+    pub fn of_saved(saved: &[(String, String)], base: &Path, environment: &Environment) -> Self {
+        let text_of =
+            |name: &str| saved.iter().find(|(saved, _)| saved == name).map(|(_, text)| text.as_str());
+        let text = SECTIONS.map(|(name, otherwise)| text_of(name).unwrap_or(otherwise)).concat();
+        let is_missing = |loss: &Loss| {
+            SECTIONS
+                .iter()
+                .any(|(name, _)| Loss::of_key(name).as_ref() == Some(loss) && text_of(name).is_none())
+        };
+        let otherwise = SECTIONS.map(|(_, otherwise)| otherwise).concat();
+        Self {
+            known: Settings::of_text(&text, base, environment).without(is_missing),
+            otherwise: Settings::of_text(&otherwise, base, environment),
+        }
+    }
+
+    /// Returns what is in force now.
+    pub fn of_config(config: &Config) -> Self {
+        let all = Settings {
+            backend: Some(config.backend.clone()),
+            store: Some(config.store.clone()),
+            http: Some(config.http.clone()),
+            webhooks: Some(config.webhooks.clone()),
+            logged_runs: Some(config.logged_runs),
+            shutdown_grace: Some(config.shutdown_grace),
+        };
+        Self { known: all.clone().without(|loss| config.unknown.contains(loss)), otherwise: all }
+    }
+}
+
+/// Returns the sections that are not lost as they are saved. What the agent server's file says is merged into them.
+pub(super) fn saved(
+    root: &Section<'_>,
+    server: &ServerSettings,
+    settings: &Settings,
+    report: &Report,
+) -> Vec<SavedSection> {
+    let mut whole = root.json();
+    let mut merge = |section: &str, key: &str, value: Value| {
+        let section = whole.entry(section).or_insert_with(|| json!({}));
+        section
+            .as_object_mut()
+            .into_iter()
+            .for_each(|section| drop(section.insert(key.to_owned(), value.clone())));
+    };
+    if server.disable_webhooks {
+        merge("http", "disable_webhooks", json!(true));
+    }
+    if let Some(fields) = settings.webhooks.as_ref().and_then(|webhooks| webhooks.allowed_fields.as_ref()) {
+        merge("webhooks", "allowed_fields", json!(fields));
+    }
+    // Nothing is sent under the last good version of `[webhooks]`.
+    if let Some(webhooks) = whole.get_mut("webhooks").and_then(Value::as_object_mut) {
+        webhooks.remove("signing_secrets");
+        webhooks.remove("headers");
+    }
+    let understood =
+        SECTIONS.iter().filter(|(name, _)| Loss::of_key(name).is_none_or(|loss| !report.has_lost(&loss)));
+    let text = |name: &str| match whole.get(name) {
+        None => Some(String::new()),
+        Some(value) if holds_secret(name, value) => None,
+        Some(value) => toml::to_string(&json!({ name: value })).ok(),
+    };
+    understood.map(|(name, _)| (*name, text(name))).collect()
+}
+
+/// Returns whether a place for a secret has anything but a placeholder, which may follow a scheme as in `Bearer …`.
+fn holds_secret(name: &str, section: &Value) -> bool {
+    let list = |key| section.get(key).and_then(Value::as_array).into_iter().flatten();
+    let table = |key| section.get(key).and_then(Value::as_object).into_iter().flat_map(Map::values);
+    let is_secret = |value: &Value| {
+        let text = value.as_str().unwrap_or_default();
+        let scheme =
+            text.split_once(' ').filter(|(word, _)| word.chars().all(|char| char.is_ascii_alphabetic()));
+        let text = scheme.map_or(text, |(_, rest)| rest);
+        let found = template::placeholders(text).unwrap_or_default();
+        found.first().is_none_or(|placeholder| placeholder.range != (0..text.len()))
+    };
+    match name {
+        "backend" => section.get("api_key").into_iter().chain(table("headers")).any(is_secret),
+        "http" => list("api_keys").chain(table("keys").filter_map(|key| key.get("key"))).any(is_secret),
+        _ => false,
+    }
+}

@@ -1,0 +1,120 @@
+//! What a mistake takes away: as little as possible, so that one bad line stops one cron.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A part of the configuration that a mistake makes unknown.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Loss {
+    /// `[http]`. It has the switch of all webhooks, so they are held as well.
+    Http,
+    /// `[webhooks]`, or any other place that may forbid to send a webhook.
+    Webhooks,
+    /// `[backend]`.
+    Backend,
+    /// `[store]`.
+    Store,
+    /// `[log]`.
+    Log,
+    /// `shutdown_grace`.
+    ShutdownGrace,
+    /// Every cron of every file.
+    Crons,
+    /// Which files there are besides those that were read.
+    Includes,
+    /// What this file says, except for the crons that were understood.
+    File(Arc<Path>),
+    /// The cron of this name.
+    Cron(String),
+    /// The URL of this cron's webhook, or of that in `[defaults]`, for want of a value.
+    WebhookOf(Option<String>),
+}
+
+impl Loss {
+    /// Returns what is lost with a table or key at the top of the main file; `None` for one that it does not have.
+    pub(super) fn of_key(name: &str) -> Option<Self> {
+        Some(match name {
+            "http" => Self::Http,
+            "webhooks" | "langgraph_json" => Self::Webhooks,
+            "backend" => Self::Backend,
+            "store" => Self::Store,
+            "log" => Self::Log,
+            "shutdown_grace" => Self::ShutdownGrace,
+            "defaults" => Self::Crons,
+            "include" => Self::Includes,
+            _ => return None,
+        })
+    }
+
+    /// Returns what is lost with the main file as a whole.
+    pub(super) fn of_main_file() -> Vec<Self> {
+        let sections =
+            [Self::Http, Self::Webhooks, Self::Backend, Self::Store, Self::Log, Self::ShutdownGrace];
+        sections.into_iter().chain([Self::Crons]).collect()
+    }
+}
+
+/// A cron of the store that no file was understood to define.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptCron {
+    pub name: String,
+    /// `file:line:column`, where it was defined.
+    pub location: String,
+}
+
+impl KeptCron {
+    /// Returns whether it was defined in this file, by whatever relative path.
+    fn was_in(&self, file: &Path) -> bool {
+        let location = self.location.rsplitn(3, ':').last().unwrap_or_default();
+        let (was, is) = (without_dot(Path::new(location)), without_dot(file));
+        was.ends_with(is) || is.ends_with(was)
+    }
+}
+
+fn without_dot(path: &Path) -> &Path {
+    path.strip_prefix(".").unwrap_or(path)
+}
+
+/// Decides which crons go on as they were although no file was understood to define them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct KeptCrons {
+    losses: Vec<Loss>,
+    /// The files that were read.
+    files: Vec<PathBuf>,
+}
+
+impl KeptCrons {
+    pub(super) fn new<'l>(losses: impl Iterator<Item = &'l Loss>, files: &[PathBuf]) -> Self {
+        let of_crons = losses.filter(|loss| match loss {
+            Loss::Crons | Loss::Includes | Loss::File(_) | Loss::Cron(_) => true,
+            Loss::Http | Loss::Webhooks | Loss::Backend | Loss::Store => false,
+            Loss::Log | Loss::ShutdownGrace | Loss::WebhookOf(_) => false,
+        });
+        Self { losses: of_crons.cloned().collect(), files: files.to_vec() }
+    }
+
+    /// Returns whether nothing is known to be missing, so that a cron that no file defines has been removed.
+    pub fn is_empty(&self) -> bool {
+        self.losses.is_empty()
+    }
+
+    pub fn keep(&self, cron: &KeptCron) -> bool {
+        self.losses.iter().any(|loss| match loss {
+            Loss::Includes => !self.files.iter().any(|file| cron.was_in(file)),
+            loss => loss.concerns(cron),
+        })
+    }
+}
+
+impl Loss {
+    /// Returns whether the cron may be among what is lost.
+    pub(super) fn concerns(&self, cron: &KeptCron) -> bool {
+        match self {
+            Self::Crons | Self::Includes => true,
+            Self::File(file) => cron.was_in(file),
+            Self::Cron(name) => *name == cron.name,
+            Self::Http | Self::Webhooks | Self::Backend | Self::Store => false,
+            Self::Log | Self::ShutdownGrace | Self::WebhookOf(_) => false,
+        }
+    }
+}

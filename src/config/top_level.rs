@@ -1,0 +1,61 @@
+//! Reads the keys at the top of the main file, and says what is lost with one that does not belong there.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use toml::de::DeValue;
+
+use super::errors::Report;
+use super::fields::OneOrMany;
+use super::loss::Loss;
+use super::nearest::nearest;
+use super::reference;
+use super::section::Section;
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTopLevel {
+    pub(super) include: Option<OneOrMany>,
+    pub(super) langgraph_json: Option<String>,
+    pub(super) shutdown_grace: Option<String>,
+}
+
+/// Reads the keys at the top of the main file.
+pub(super) fn top_level(root: &Section<'_>, report: &mut Report) -> RawTopLevel {
+    let before = |name: &str, value: &DeValue<'_>, report: &mut Report| {
+        let known = Loss::of_key(name).filter(|_| reference::TOP_LEVEL.key(name).is_some());
+        report.about(known.map_or_else(|| losses_of_unknown(root, name, value), |loss| vec![loss]));
+    };
+    root.read_each(&reference::TOP_LEVEL, top_level_advice, report, before)
+}
+
+/// Returns what may be meant by a key at the top of the main file that does not belong there. A table may be any of those
+/// that are absent, and had perhaps a cron in it; anything else may be a key of any table.
+fn losses_of_unknown(root: &Section<'_>, name: &str, value: &DeValue<'_>) -> Vec<Loss> {
+    use reference::{BACKEND, CRON, HTTP, LOG, STORE, WEBHOOKS};
+    let tables = [
+        ("http", &HTTP),
+        ("webhooks", &WEBHOOKS),
+        ("backend", &BACKEND),
+        ("store", &STORE),
+        ("log", &LOG),
+        ("defaults", &CRON),
+    ];
+    let is_table = value.as_table().is_some();
+    let may_be = tables.iter().filter(|(table, reference)| match is_table {
+        true if *table == "defaults" => nearest(name, [*table]).is_some(),
+        true => !root.has(table),
+        false => nearest(name, reference.names()).is_some(),
+    });
+    let file = is_table.then(|| Loss::File(Arc::clone(&root.document.source.file)));
+    may_be.filter_map(|(table, _)| Loss::of_key(table)).chain(file).collect()
+}
+
+fn top_level_advice(key: &str) -> Option<&'static str> {
+    match key {
+        "crons" => Some("write [cron.NAME]"),
+        "url" | "api_key" => Some("it belongs under [backend]"),
+        "schedule" | "assistant_id" | "timezone" => Some("it belongs under [cron.NAME] or [defaults]"),
+        _ => None,
+    }
+}
