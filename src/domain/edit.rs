@@ -89,6 +89,7 @@ fn deadline_after_edit(run: &Run, cron: &Cron, former: Option<&Cron>) -> Timesta
         return run.start_before;
     };
     if run.retry > FIRST_RUN {
+        // One that the cron has set counts from the occurrence.
         let from = if run.trigger == Trigger::Schedule { run.scheduled_for } else { run.due_at };
         return match deadline(cron) {
             Some(deadline) => backoff::after(from, deadline),

@@ -79,7 +79,7 @@ pub fn after_run(policy: &Policy, run: &Run, outcome: &Outcome) -> AfterRun {
         return AfterRun::Final(WhyFinal::UsedUp);
     }
     let first_started_at = run.first_started_at.unwrap_or(started_at);
-    let due_at = backoff::after(outcome.ended_at, retry.wait(run, outcome));
+    let due_at = backoff::after(outcome.ended_at, retry.wait(run, outcome)).max(outcome.learnt_at);
     if policy.timeout.is_some_and(|timeout| due_at >= backoff::after(first_started_at, timeout)) {
         return AfterRun::Final(WhyFinal::Timeout);
     }

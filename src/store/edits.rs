@@ -13,6 +13,7 @@ use super::plan_due::plan_edited_until;
 use super::retry::has_own_definition;
 use super::rows::{RUN_COLUMNS, millis, run_from_row, save_run};
 use super::scheduled_crons::{ScheduledCron, scheduled};
+use super::waits_for::count_deadline_from;
 use super::{StoreError, owed_webhooks};
 use crate::domain::cron::{Cron, Overlap};
 use crate::domain::edit::{
@@ -120,6 +121,10 @@ pub(super) fn revise(
     };
     let Some(unsent) = unsent else { return Ok(Revised::Waits) };
     end(tx, run, unsent, now)?;
+    if run.retry > FIRST_RUN {
+        // Others have waited for the end of its occurrence.
+        count_deadline_from(tx, cache, entry.cron_id, now)?;
+    }
     Ok(Revised::Ended)
 }
 

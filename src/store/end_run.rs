@@ -91,7 +91,8 @@ impl Store {
                 }
                 let failure_limit = ending.failure_limit.as_ref();
                 let paused = count_failure(tx, &run, failure_limit.map(|failure| failure.limit), now)?;
-                if let Some(cron_id) = run.cron_id().filter(|_| was_sent) {
+                // A retry that was never sent ends an occurrence that others have waited for.
+                if let Some(cron_id) = run.cron_id().filter(|_| was_sent || run.retry > FIRST_RUN) {
                     count_deadline_from(tx, &cache, cron_id, now)?;
                 }
                 if let (Some(_), Some(cron_id)) = (&paused, run.cron_id()) {
@@ -137,7 +138,7 @@ fn insert_retry(
         AfterRun::Final(why) => (RunEventKind::NotRetried, why.to_string()),
     };
     let code = outcome.reason.as_ref().map_or(ReasonCode::GraphError, |reason| reason.code);
-    let event = RunEvent { at: outcome.ended_at, event, reason: Some(Reason::new(code, message)) };
+    let event = RunEvent { at: outcome.learnt_at, event, reason: Some(Reason::new(code, message)) };
     insert_event(tx, run.run_id, &event)?;
     match after {
         AfterRun::Retry(next) => {

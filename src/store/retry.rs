@@ -14,8 +14,8 @@ use super::scheduled_crons::{ScheduledCron, scheduled};
 use super::waits_for::waits_for;
 use super::{Store, StoreError, TriggeredRun, waiting_limits};
 use crate::domain::backoff;
-use crate::domain::bounds::START_DEADLINE_MAX;
 use crate::domain::ids::{DefinitionId, RunId};
+use crate::domain::plan::start_deadline;
 use crate::domain::retry::NextRun;
 use crate::domain::run::{Run, Trigger};
 
@@ -86,7 +86,7 @@ fn add_on_request(
         scheduled.cron = cache.get(tx, scheduled.definition_id, &entry.name)?;
     }
     waiting_limits::check_trigger(tx, &scheduled.cron)?;
-    let deadline = scheduled.cron.policy.start_deadline.unwrap_or(START_DEADLINE_MAX);
+    let deadline = start_deadline(&scheduled.cron, Trigger::Manual, now);
     let times = RunTimes {
         scheduled_for: former.scheduled_for,
         due_at: now,

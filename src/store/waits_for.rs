@@ -1,5 +1,6 @@
 //! What an exclusive run waits for: the runs of its cron that are in progress, and those that have been due for longer. It
-//! waits as long as that takes, and its start deadline counts from when it may start.
+//! waits as long as that takes, and its start deadline counts from when it may start. An occurrence that is to be retried is
+//! in progress, so its retry goes first, whenever it is due.
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction};
@@ -43,6 +44,7 @@ pub(super) fn waits_for(tx: &Transaction<'_>, run_id: RunId) -> Result<Option<Ru
 }
 
 /// Gives the run that has waited for the longest its whole start deadline from now on, because the run before it has ended.
+/// The deadline of an occurrence that is retried does not change.
 /// Do not call it for the end of a run that was never sent: in an outage, that would keep a queue alive for ever.
 pub(super) fn count_deadline_from(
     tx: &Transaction<'_>,
@@ -53,7 +55,7 @@ pub(super) fn count_deadline_from(
     let head = tx
         .prepare_cached(&format!(
             "SELECT {RUN_COLUMNS} FROM runs WHERE cron_id = ?1 AND phase = 'pending' AND phase <> 'ended' \
-             AND exclusive = 1 ORDER BY due_at, rowid LIMIT 1"
+             AND exclusive = 1 AND first_started_at IS NULL ORDER BY retry > 0 DESC, due_at, rowid LIMIT 1"
         ))?
         .query_row([cron_id.to_string()], |row| Ok(run_from_row(row)))
         .optional()?

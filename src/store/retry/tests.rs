@@ -154,6 +154,21 @@ async fn between_two_runs_the_occurrence_is_in_progress() {
 }
 
 #[tokio::test]
+async fn what_waits_for_an_occurrence_waits_for_its_last_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, first) = running(folder.path(), r#","overlap":"queue""#).await;
+    fail(&store, &first, "09:01:50").await;
+    store.plan_due(at("09:02:00"), store.scheduled_crons().await.unwrap()).await.unwrap();
+    let retry = start(&store, "09:02:40").await;
+    assert_eq!(retry.run.retry, 1);
+    let claim = store.claim_runs(at("09:04:00"), LIMITS).await.unwrap();
+    assert_eq!((claim.expired.len(), claim.starts.len()), (0, 0));
+    end(&store, &retry, Status::Success, ReasonCode::Adopted, "09:05:00").await;
+    let next = start(&store, "09:05:30").await.run;
+    assert_eq!((next.scheduled_for, next.start_before), (at("09:02:00"), at("09:06:00")));
+}
+
+#[tokio::test]
 async fn a_waiting_retry_is_cancelled_by_the_next_occurrence_if_that_is_wanted() {
     let folder = tempfile::tempdir().unwrap();
     let (store, first) = running(folder.path(), r#","overlap":"cancel""#).await;

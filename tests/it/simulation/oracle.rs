@@ -260,7 +260,7 @@ fn it_was_sent_as_the_file_had_it(scenario: &Scenario<'_>, row: &Row, entry: &Le
     assert_eq!(sent + 1, i64::try_from(at).unwrap(), "{what}: no file had this definition");
 }
 
-/// I9: a retry starts once the run before it has failed.
+/// I13: a retry starts once the run before it has failed.
 fn a_retry_follows_a_failure(scenario: &Scenario<'_>, row: &Row, rows: &[Row]) {
     if row.retry == 0 {
         return;
