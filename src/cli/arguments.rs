@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use super::terminal::GlobalOptions;
 use super::{
-    backfill, cancel, check, completions, demo, explain, history, import, init, list, next, pause, resume,
-    retry, run, show, skip_next, status, trigger, webhook,
+    backfill, cancel, check, complete, completions, demo, explain, history, import, init, list, next, pause,
+    resume, retry, run, show, skip_next, status, trigger, webhook,
 };
 
 const AFTER_HELP: &str = "\
@@ -57,4 +57,6 @@ pub(super) enum Verb {
     Init(init::Init),
     Demo(demo::Demo),
     Completions(completions::Completions),
+    #[command(hide = true)]
+    Complete(complete::Complete),
 }

@@ -4,8 +4,10 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::terminal::{Failure, Rows, Session, ask, parse_past};
+use super::terminal::{Failure, Rows, Session, Shape, ask};
 use crate::present::{counted, times};
+
+const SHAPE: Shape = Shape { columns: &["scheduled", "run", "what"], usual: &[19, 36, 20], shrink: &[] };
 
 /// Start runs for past instants of a cron's schedule
 #[derive(Args, Debug)]
@@ -43,12 +45,8 @@ pub(super) struct Backfill {
 }
 
 pub(super) fn backfill(backfill: &Backfill, session: &mut Session) -> Result<(), Failure> {
-    let now = session.now();
-    let instant = |option: &str, text: &str| {
-        parse_past(text, &session.zone, now).map_err(|message| Failure::Usage(format!("{option}: {message}")))
-    };
-    let from = backfill.from.as_deref().map(|text| instant("--from", text)).transpose()?;
-    let to = backfill.to.as_deref().map_or(Ok(now), |text| instant("--to", text))?;
+    let from = backfill.from.as_deref().map(|text| session.past("--from", text)).transpose()?;
+    let to = backfill.to.as_deref().map_or(Ok(session.now()), |text| session.past("--to", text))?;
     let body = json!({
         "from": from.map(|from| from.to_string()),
         "before_beginning": backfill.before_beginning,
@@ -77,7 +75,7 @@ pub(super) fn backfill(backfill: &Backfill, session: &mut Session) -> Result<(),
 }
 
 fn print_instants(answer: &Value, will_run: &str, session: &mut Session) -> Result<(), Failure> {
-    let mut rows = Rows::new(&["scheduled", "run", "what"], "what", &[]).in_zone("scheduled", &session.zone);
+    let mut rows = Rows::new(&SHAPE).in_zone("scheduled", &session.zone);
     for instant in answer["instants"].as_array().into_iter().flatten() {
         let text = |key: &str| instant[key].as_str().unwrap_or_default();
         let at = text("scheduled_for").parse::<Timestamp>();

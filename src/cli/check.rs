@@ -90,7 +90,7 @@ fn warn_about_daemon(config: &Config, store: Option<&Reader>, session: &mut Sess
 
 fn print(definition: &CronDefinition, pitfalls: &[String], session: &mut Session) -> Result<(), Failure> {
     let cron = &definition.cron;
-    let now = session.now();
+    let (now, zone) = (session.now(), session.zone.clone());
     let name = session.output.paint(TextStyle::Bold, &cron.name);
     let location = session.output.paint(TextStyle::Dim, &definition.location.to_string());
     let output = &mut session.output;
@@ -107,7 +107,7 @@ fn print(definition: &CronDefinition, pitfalls: &[String], session: &mut Session
         output.line(&format!("  {warning} {pitfall}"))?;
     }
     for upcoming in of_cron(cron, &Decided::default(), now).take(TIMES_SHOWN) {
-        let time = times::local_with_day(upcoming.at, calendar.zone());
+        let time = times::local_to_both(upcoming.at, &zone, calendar.zone());
         let note = upcoming.note.map(|note| format!("  {note}")).unwrap_or_default();
         output.line(&format!("    {time}  {}{note}", times::relative(upcoming.at, now)))?;
     }

@@ -144,13 +144,16 @@ fn print_summary(setup: &DemoSetup, narrator: &Narrator, session: &mut Session) 
     let received = counted(setup.received.load(Ordering::Relaxed) as u64, "webhook");
     let title = session.output.paint(TextStyle::Bold, &format!("{runs} completed"));
     let output = &mut session.output;
-    output.line(&format!("\n{title}: {outcomes}; the receiver got {received}"))?;
+    output.line("")?;
+    output.line(&format!("{title}: {outcomes}; the receiver got {received}"))?;
     let mut lateness = narrator.lateness.clone();
     lateness.sort();
     if let (Some(median), Some(most)) = (lateness.get(lateness.len() / 2), lateness.last()) {
         let (median, most) = (times::took(*median), times::took(*most));
         output.line(&format!("started {median} after the scheduled instant (median), {most} at most"))?;
     }
+    // As it was typed, so that the commands can be copied.
+    let program = std::env::args().next().unwrap_or_else(|| "agentcron".to_owned());
     let config = setup.folder.join("agentcron.toml");
     let config = config.display();
     let mut run_id = narrator.last_run.map(|run_id| run_id.to_string()).unwrap_or_else(|| "RUN".to_owned());
@@ -158,12 +161,12 @@ fn print_summary(setup: &DemoSetup, narrator: &Narrator, session: &mut Session) 
     output.text(&format!(
         "
 Explore its database, which stays in {folder} until you delete it:
-  agentcron history --config {config}
-  agentcron show {run_id} --config {config}
+  {program} history --config {config}
+  {program} show {run_id} --config {config}
 Then start with your own agent server:
-  agentcron init my-crons
-  agentcron check --config my-crons/agentcron.toml
-  agentcron run --config my-crons/agentcron.toml
+  {program} init my-crons
+  {program} check --config my-crons/agentcron.toml
+  {program} run --config my-crons/agentcron.toml
 ",
         folder = setup.folder.display(),
     ))?;

@@ -5,10 +5,11 @@ use std::time::Duration;
 use clap::Args;
 use uuid::Uuid;
 
-use super::terminal::{Failure, Layout, Session, parse_past, run_table, unknown_cron};
+use super::terminal::{Failure, Layout, Session, TableOptions, run_table, unknown_cron};
 use crate::api::wire;
 use crate::domain::ids::{CronId, FIRST_RUN};
-use crate::domain::run::{Phase, RunState, Status};
+use crate::domain::reason::ReasonCode;
+use crate::domain::run::{Phase, RunState, Status, Trigger};
 use crate::signals;
 use crate::store::{Reader, RunFilter, RunRow, RunWatch, WatchUntil};
 
@@ -27,8 +28,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 Works while the daemon is down.
 
 Examples:
-  agentcron history --since 2h
-  agentcron history --cron daily-digest --status error,timeout,missed
+  agentcron history daily-digest --since yesterday
+  agentcron history --failed --since '23:00' --until '07:00'
   agentcron history --reason start_deadline,lost --since 1d
   agentcron history --follow
   agentcron history --json --since 7d | jq 'select(.status == \"error\")'
@@ -38,16 +39,25 @@ Columns:
   took  how long the run took, by the agent server's account if it gives one")]
 pub(super) struct History {
     /// Only runs of this cron (name or id)
+    #[arg(value_name = "CRON", conflicts_with = "cron")]
+    of_cron: Option<String>,
+    /// The same as CRON
     #[arg(long, value_name = "NAME")]
     cron: Option<String>,
+    /// Only runs that went wrong: error, timeout or missed
+    #[arg(long, conflicts_with = "status")]
+    failed: bool,
     /// Only runs with one of these statuses, separated by commas: success, error, timeout, interrupted, cancelled,
     /// skipped, missed; or, for runs in progress: pending, sending, unconfirmed, running
     #[arg(long, value_name = "STATUS", value_delimiter = ',')]
     status: Vec<String>,
     /// Only runs with one of these reason codes, separated by commas, such as overlap,start_deadline
     #[arg(long, value_name = "CODE", value_delimiter = ',')]
-    reason: Vec<String>,
-    /// Only runs scheduled at or after this time: a time, or how long ago, such as 2h
+    reason: Vec<ReasonCode>,
+    /// Only runs with one of these triggers, separated by commas: schedule, catchup, backfill, manual, api
+    #[arg(long, value_name = "TRIGGER", value_delimiter = ',')]
+    trigger: Vec<Trigger>,
+    /// Only runs scheduled at or after this time: such as yesterday, 07:00, 'mon 7am', or how long ago, such as 2h
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
     /// Only runs scheduled before this time: a time, or how long ago
@@ -59,11 +69,21 @@ pub(super) struct History {
     /// Afterwards print runs as they start and end, until Ctrl-C
     #[arg(short, long)]
     follow: bool,
+    #[command(flatten)]
+    table: TableOptions,
+}
+
+/// What is shown, and how.
+struct Listing<'a> {
+    filter: RunFilter,
+    table: &'a TableOptions,
+    layout: Option<Layout>,
 }
 
 pub(super) fn history(history: &History, session: &mut Session) -> Result<(), Failure> {
     let reader = session.open_store()?;
-    let filter = filter(history, &reader, session)?;
+    let mut listing =
+        Listing { filter: filter(history, &reader, session)?, table: &history.table, layout: None };
     let limit = match (history.limit, history.follow, session.output.is_json()) {
         (Some(limit), ..) => Some(limit),
         (None, true, _) => Some(SHOWN_BEFORE_FOLLOWING),
@@ -72,10 +92,9 @@ pub(super) fn history(history: &History, session: &mut Session) -> Result<(), Fa
     };
     // The watch begins before the listing: a run that changes in between is shown twice rather than never.
     let watch = history.follow.then(|| reader.watch(WatchUntil::RunEnded)).transpose()?;
-    let mut layout = None;
-    let shown = print_past(&reader, &filter, limit, &mut layout, session)?;
+    let shown = print_past(&reader, &mut listing, limit, session)?;
     match watch {
-        Some(watch) => follow(&reader, watch, &filter, layout, session),
+        Some(watch) => follow(&reader, watch, listing, session),
         None if shown == 0 && !session.output.is_json() => Ok(session.output.line("no runs")?),
         None => Ok(()),
     }
@@ -83,13 +102,23 @@ pub(super) fn history(history: &History, session: &mut Session) -> Result<(), Fa
 
 fn filter(history: &History, reader: &Reader, session: &Session) -> Result<RunFilter, Failure> {
     let mut filter = RunFilter::default();
-    if let Some(name) = &history.cron {
+    if let Some(name) = history.of_cron.as_ref().or(history.cron.as_ref()) {
         filter.crons = Some(crons(name, reader)?);
+    }
+    if history.failed {
+        filter.statuses = vec![Status::Error, Status::Timeout, Status::Missed];
     }
     for word in &history.status {
         match (word.parse::<Status>(), word.parse::<Phase>()) {
             (Ok(status), _) => filter.statuses.push(status),
             (Err(_), Ok(phase)) => filter.phases.push(phase),
+            // The status of a webhook, and the word that most people have for it.
+            (Err(_), Err(_)) if word == "failed" => {
+                let meant = "a run that failed is `error`; --failed also shows timeout and missed";
+                return Err(Failure::Usage(format!(
+                    "--status: `{word}` is the status of a webhook; {meant}"
+                )));
+            }
             (Err(unknown), Err(_)) => {
                 return Err(Failure::Usage(format!(
                     "--status: {unknown}, pending, sending, unconfirmed, running"
@@ -97,17 +126,10 @@ fn filter(history: &History, reader: &Reader, session: &Session) -> Result<RunFi
             }
         }
     }
-    for word in &history.reason {
-        let code = word.parse().map_err(|unknown| Failure::Usage(format!("--reason: {unknown}")))?;
-        filter.reasons.push(code);
-    }
-    let instant = |option: &str, text: &Option<String>| {
-        let parse = |text: &String| parse_past(text, &session.zone, session.now());
-        let parsed = text.as_ref().map(parse).transpose();
-        parsed.map_err(|message| Failure::Usage(format!("{option}: {message}")))
-    };
-    filter.since = instant("--since", &history.since)?;
-    filter.until = instant("--until", &history.until)?;
+    filter.triggers.clone_from(&history.trigger);
+    filter.reasons.clone_from(&history.reason);
+    filter.since = history.since.as_deref().map(|text| session.past("--since", text)).transpose()?;
+    filter.until = history.until.as_deref().map(|text| session.past("--until", text)).transpose()?;
     Ok(filter)
 }
 
@@ -126,22 +148,22 @@ fn crons(name: &str, reader: &Reader) -> Result<Vec<CronId>, Failure> {
 /// Prints the last `limit` runs, page by page, and returns how many there were.
 fn print_past(
     reader: &Reader,
-    filter: &RunFilter,
+    listing: &mut Listing<'_>,
     limit: Option<u64>,
-    layout: &mut Option<Layout>,
     session: &mut Session,
 ) -> Result<u64, Failure> {
     let mut left = limit.unwrap_or(u64::MAX);
-    let mut cursor = limit.map_or(Ok(None), |limit| reader.cursor_before_last(filter, limit))?;
+    let filter = listing.filter.clone();
+    let mut cursor = limit.map_or(Ok(None), |limit| reader.cursor_before_last(&filter, limit))?;
     let mut shown = 0;
     while left > 0 {
-        let page = reader.runs_after(filter, cursor, PAGE.min(u32::try_from(left).unwrap_or(PAGE)))?;
+        let page = reader.runs_after(&filter, cursor, PAGE.min(u32::try_from(left).unwrap_or(PAGE)))?;
         let Some((last, _)) = page.last() else { break };
         cursor = Some(*last);
         let count = page.len() as u64;
         (shown, left) = (shown + count, left.saturating_sub(count));
         let rows = by_occurrence(page.into_iter().map(|(_, row)| row).collect());
-        print(&rows, layout, session)?;
+        print(&rows, listing, session)?;
     }
     Ok(shown)
 }
@@ -163,14 +185,14 @@ fn by_occurrence(rows: Vec<RunRow>) -> Vec<RunRow> {
     sorted
 }
 
-fn print(rows: &[RunRow], layout: &mut Option<Layout>, session: &mut Session) -> Result<(), Failure> {
+fn print(rows: &[RunRow], listing: &mut Listing<'_>, session: &mut Session) -> Result<(), Failure> {
     if session.output.is_json() {
         for row in rows {
             session.output.json(&wire::Run::of(row))?;
         }
     } else {
-        let table = run_table(rows, session);
-        session.output.table_below(layout, table)?;
+        let table = run_table(rows, listing.table, session)?;
+        session.output.table_below(&mut listing.layout, table)?;
     }
     session.output.flush()?;
     Ok(())
@@ -179,8 +201,7 @@ fn print(rows: &[RunRow], layout: &mut Option<Layout>, session: &mut Session) ->
 fn follow(
     reader: &Reader,
     mut watch: RunWatch,
-    filter: &RunFilter,
-    mut layout: Option<Layout>,
+    mut listing: Listing<'_>,
     session: &mut Session,
 ) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::Failed(format!("cannot follow: {error}"));
@@ -188,9 +209,10 @@ fn follow(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
     while !stop.graceful.is_cancelled() {
         let changed = reader.changes(&mut watch)?;
-        let news: Vec<RunRow> = changed.into_iter().filter(|row| is_news(row) && filter.takes(row)).collect();
+        let is_shown = |row: &RunRow| is_news(row) && listing.filter.takes(row);
+        let news: Vec<RunRow> = changed.into_iter().filter(is_shown).collect();
         if !news.is_empty() {
-            print(&news, &mut layout, session)?;
+            print(&news, &mut listing, session)?;
         }
         runtime.block_on(async {
             tokio::select! {

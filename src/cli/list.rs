@@ -3,7 +3,9 @@
 use clap::Args;
 use jiff::Timestamp;
 
-use super::terminal::{Failure, Output, Rows, Session, painted_status, printable};
+use super::terminal::{
+    Failure, Output, Rows, Session, Shape, Shrink, TableOptions, painted_status, printable, unknown_cron,
+};
 use crate::api::wire;
 use crate::config::CronDefinition;
 use crate::domain::cron::{Cron, CronSource};
@@ -11,7 +13,7 @@ use crate::domain::cron_state::CronState;
 use crate::domain::ids::DefinitionId;
 use crate::domain::plan::Decided;
 use crate::present::occurrences::of_cron;
-use crate::present::{Tone, runs, times};
+use crate::present::{Tone, runs, times, with_short_ids};
 use crate::store::{CronRow, Reader};
 
 /// List the crons with their schedule, next time and last outcome
@@ -22,23 +24,43 @@ configuration are listed.
 
 Examples:
   agentcron list
+  agentcron list daily-digest inbox
+  agentcron list --columns cron,next,due
   agentcron list --json | jq -r '.cron_name + \" \" + .next_at'")]
-pub(super) struct List {}
+pub(super) struct List {
+    /// Only these crons (names or ids)
+    #[arg(value_name = "CRON")]
+    crons: Vec<String>,
+    #[command(flatten)]
+    table: TableOptions,
+}
 
-const COLUMNS: [&str; 8] = ["cron", "schedule", "timezone", "next", "", "last", "outcome", "reason"];
+const SHAPE: Shape = Shape {
+    columns: &["cron", "schedule", "timezone", "next", "due", "last", "outcome", "reason"],
+    usual: &[16, 15, 13, 19, 12, 9, 12, 24],
+    shrink: &[Shrink::Below("reason"), Shrink::Below("timezone"), Shrink::Below("schedule")],
+};
 
-pub(super) fn list(_: &List, session: &mut Session) -> Result<(), Failure> {
+pub(super) fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
     let store = session.store_path()?;
-    if store.exists() {
+    // A file that this user may not see is not missing.
+    let (mut crons, decided) = if matches!(store.try_exists(), Ok(false)) {
+        let path = session.config_path.clone();
+        let config = session.view_config(&path)?;
+        session.output.warn("the daemon has not run yet: these are the crons of the configuration")?;
+        (config.crons.into_iter().map(never_run).collect(), Decided::default())
+    } else {
         let reader = Reader::open(&store)?;
-        let (crons, decided) = (reader.crons()?, reader.decided(session.now())?);
-        return print(&crons, &decided, session);
+        session.warn_if_stopped(&store)?;
+        (reader.crons()?, reader.decided(session.now())?)
+    };
+    let is_named = |row: &CronRow, name: &String| row.name == *name || row.cron_id.to_string() == *name;
+    if let Some(unknown) = list.crons.iter().find(|name| !crons.iter().any(|row| is_named(row, name))) {
+        let names: Vec<String> = crons.into_iter().map(|row| row.name).collect();
+        return Err(unknown_cron(unknown, &names));
     }
-    let path = session.config_path.clone();
-    let config = session.view_config(&path)?;
-    session.output.warn("the daemon has not run yet: these are the crons of the configuration")?;
-    let crons: Vec<CronRow> = config.crons.into_iter().map(never_run).collect();
-    print(&crons, &Decided::default(), session)
+    crons.retain(|row| list.crons.is_empty() || list.crons.iter().any(|name| is_named(row, name)));
+    print(&crons, &decided, &list.table, session)
 }
 
 /// Returns the row of a cron that no daemon has loaded yet.
@@ -58,7 +80,12 @@ fn never_run(definition: CronDefinition) -> CronRow {
     }
 }
 
-fn print(crons: &[CronRow], decided: &Decided, session: &mut Session) -> Result<(), Failure> {
+fn print(
+    crons: &[CronRow],
+    decided: &Decided,
+    options: &TableOptions,
+    session: &mut Session,
+) -> Result<(), Failure> {
     let now = session.now();
     if session.output.is_json() {
         for cron in crons {
@@ -70,8 +97,7 @@ fn print(crons: &[CronRow], decided: &Decided, session: &mut Session) -> Result<
         session.output.line("no crons; write a [cron.NAME] table, then `agentcron check`")?;
         return Ok(());
     }
-    let mut rows =
-        Rows::new(&COLUMNS, "reason", &["last", "next", "timezone"]).in_zone("next", &session.zone);
+    let mut rows = Rows::new(&SHAPE).with_options(options)?.in_zone("next", &session.zone);
     for cron in crons {
         rows.push(cells(cron, decided, now, session));
     }
@@ -93,7 +119,7 @@ fn cells(row: &CronRow, decided: &Decided, now: Timestamp, session: &Session) ->
         Some(last) => (
             times::relative(last.run.scheduled_for, now),
             painted_status(last, output),
-            printable(&runs::why(last)),
+            printable(&with_short_ids(&runs::why(last))),
         ),
         None => ("never".to_owned(), String::new(), String::new()),
     };

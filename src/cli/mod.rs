@@ -5,6 +5,7 @@ mod arguments;
 mod backfill;
 mod cancel;
 mod check;
+mod complete;
 mod completions;
 mod demo;
 mod explain;
@@ -28,11 +29,12 @@ use std::process::ExitCode;
 
 use clap::builder::Resettable;
 use clap::{Arg, Command, CommandFactory, FromArgMatches};
+use serde_json::Value;
 
 use crate::config::{Environment, LookupError};
 
 use arguments::{Arguments, Verb};
-use terminal::{Failure, Session, USAGE};
+use terminal::{Failure, Session, USAGE, message_json, print_to_stderr};
 
 /// Parses the arguments, runs the verb and returns the exit code.
 pub fn main() -> ExitCode {
@@ -44,7 +46,10 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => {
             // If the pipe is closed already, nobody reads the help.
-            let _ = error.print();
+            let _ = match error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
+                true => print_to_stderr(&usage_json(&error.to_string())),
+                false => error.print(),
+            };
             return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
         }
     };
@@ -57,6 +62,14 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.exit_code())
         }
     }
+}
+
+/// Returns what clap says about wrong arguments as one object: its message and, if there is one, its tip.
+fn usage_json(text: &str) -> Value {
+    let message = text.lines().next().unwrap_or_default();
+    let mut object = message_json(USAGE, message.strip_prefix("error: ").unwrap_or(message));
+    object["hint"] = text.lines().find_map(|line| line.trim().strip_prefix("tip: ")).into();
+    object
 }
 
 /// Returns the command with variables that are set, but empty, counting as not set.
@@ -92,6 +105,7 @@ fn dispatch(verb: Verb, session: &mut Session) -> Result<(), Failure> {
         Verb::Import(import) => import::import(&import, session),
         Verb::Init(init) => init::init(&init, session),
         Verb::Demo(demo) => demo::demo(&demo, session),
+        Verb::Complete(complete) => complete::complete(&complete, session),
         Verb::Completions(completions) => {
             completions::completions(&completions, Arguments::command(), session)
         }

@@ -9,7 +9,9 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::json;
 
-use super::terminal::{Failure, Rows, Session, TextStyle, cron_named, crons_of, parse_instant, printable};
+use super::terminal::{
+    Failure, Rows, Session, Shape, Shrink, TextStyle, cron_named, crons_of, parse_instant, printable,
+};
 use crate::domain::calendar::{Calendar, CalendarError, LAST_YEAR};
 use crate::domain::cron::Cron;
 use crate::domain::plan::Decided;
@@ -36,14 +38,22 @@ pub(super) struct Next {
     /// Time zone of --schedule, by its IANA name
     #[arg(long, value_name = "TZ", requires = "schedule", default_value = "UTC")]
     timezone: String,
-    /// Show times after this instant: RFC 3339, or a local date and time in the zone asked about: that of --timezone, of
-    /// CRON, or your own if all crons are shown [default: now]
+    /// Show times after this instant, such as 2026-03-28, tomorrow or 'mon 9am': a local time in the zone asked about,
+    /// that of --timezone, of CRON, or your own if all crons are shown [default: now]
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
     /// Number of occurrences to show
     #[arg(short, long, value_name = "N", default_value = "5")]
     number: NonZeroUsize,
 }
+
+const OF_CRONS: Shape = Shape {
+    columns: &["cron", "time", "due", "note"],
+    usual: &[16, 43, 10, 40],
+    shrink: &[Shrink::Below("note")],
+};
+const OF_SCHEDULE: Shape =
+    Shape { columns: &["time", "due", "note"], usual: &[43, 10, 40], shrink: &[Shrink::Below("note")] };
 
 /// One row of the listing.
 struct Upcoming<'a> {
@@ -57,7 +67,7 @@ pub(super) fn next(next: &Next, session: &mut Session) -> Result<(), Failure> {
     let now = session.now();
     let from = |zone: &TimeZone| match &next.from {
         Some(text) => {
-            parse_instant(text, zone).map_err(|message| Failure::Usage(format!("--from: {message}")))
+            parse_instant(text, zone, now).map_err(|message| Failure::Usage(format!("--from: {message}")))
         }
         None => Ok(now),
     };
@@ -101,7 +111,10 @@ fn configured(session: &mut Session) -> Result<(Vec<Cron>, Decided), Failure> {
     let path = session.config_path.clone();
     let config = session.view_config(&path)?;
     let decided = match Reader::open(&config.store.path) {
-        Ok(store) => store.decided(session.now())?,
+        Ok(store) => {
+            session.warn_if_stopped(&config.store.path)?;
+            store.decided(session.now())?
+        }
         Err(_) => Decided::default(),
     };
     Ok((crons_of(config.crons, &config.store.path)?, decided))
@@ -145,25 +158,22 @@ fn print(upcoming: &[Upcoming<'_>], number: usize, session: &mut Session) -> Res
         return Ok(());
     }
     if upcoming.is_empty() {
-        session
-            .output
-            .line(&format!("nothing scheduled until the end of {LAST_YEAR}, where calendars end"))?;
+        session.output.line(&format!("nothing scheduled before {}, where calendars end", LAST_YEAR + 1))?;
         return Ok(());
     }
     let now = session.now();
     let of_crons = upcoming.iter().any(|upcoming| upcoming.cron_name.is_some());
-    let header: &[&str] = if of_crons { &["cron", "time", "", "note"] } else { &["time", "", "note"] };
-    let mut rows = Rows::new(header, "note", &[]);
+    let mut rows = Rows::new(if of_crons { &OF_CRONS } else { &OF_SCHEDULE });
     for Upcoming { cron_name, zone, occurrence: UpcomingOccurrence { at, note } } in upcoming {
         let mut cells: Vec<String> = cron_name.iter().map(|name| printable(name)).collect();
-        cells.push(times::local_with_day(*at, zone));
+        cells.push(times::local_to_both(*at, &session.zone, zone));
         cells.push(times::relative(*at, now));
         cells.push(note.clone().unwrap_or_default());
         rows.push(cells);
     }
     session.output.table(rows)?;
     if upcoming.len() < number {
-        session.output.line(&format!("nothing more until the end of {LAST_YEAR}, where calendars end"))?;
+        session.output.line(&format!("nothing more before {}, where calendars end", LAST_YEAR + 1))?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::document::TomlDocument;
 use super::environment::Environment;
-use super::errors::{Complaint, ConfigError, Report, escaped, quoted};
+use super::errors::{Complaint, ConfigError, Position, Report, escaped, quoted};
 use super::fields::CronFields;
 use super::placeholders::check_filled_text;
 use super::reference;
@@ -79,8 +79,33 @@ pub(super) fn validate_crons(
             "no cron is defined: only crons that clients make through the API will fire",
         );
     }
+    check_former_names(&definitions, &first_by_name, report);
     definitions.sort_by(|a, b| a.cron.name.cmp(&b.cron.name));
     definitions
+}
+
+/// Reports former names that two crons claim, and those of crons that are still there.
+fn check_former_names(
+    definitions: &[CronDefinition],
+    present: &BTreeMap<String, (String, SourceLocation)>,
+    report: &mut Report,
+) {
+    let mut claimed: BTreeMap<&str, &SourceLocation> = BTreeMap::new();
+    for CronDefinition { fields, location, .. } in definitions {
+        let Some(was) = &fields.was else { continue };
+        let taken = match (present.get(&was.to_lowercase()), claimed.insert(was, location)) {
+            (Some((_, present)), _) => format!("is still defined in {present}"),
+            (None, Some(other)) => format!("is also claimed in {other}"),
+            (None, None) => continue,
+        };
+        report.error(ConfigError {
+            file: location.file.clone(),
+            position: Some(Position { line: location.line, column: location.column }),
+            message: format!("was: cron {} {taken}", quoted(was)),
+            hint: Some("only one cron can go on with its history".to_owned()),
+            excerpt: None,
+        });
+    }
 }
 
 fn duplicate_message(name: &str, first: &str, first_location: &SourceLocation) -> String {
@@ -200,7 +225,10 @@ impl<'d> CronTable<'d> {
             *filled == field || (CALENDAR.contains(filled) && CALENDAR.contains(&field))
         };
         if table.filled.iter().any(is_quoted) {
-            let complaint = Complaint::new("not valid once its placeholders are filled");
+            let hint = "`agentcron next --schedule VALUE --timezone ZONE` says what is wrong with them";
+            let hint = CALENDAR.contains(&field).then(|| hint.to_owned());
+            let message = "not valid once its placeholders are filled".to_owned();
+            let complaint = Complaint { message, hint };
             return table.section.error(field, "", complaint);
         }
         let complaint = Complaint { message: mistake.message.clone(), hint: mistake.hint.clone() };

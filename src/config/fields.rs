@@ -69,9 +69,15 @@ cron_fields! {
     exclude: Vec<String>,
     pause_after_failures: u32,
     retry: Map<String, Value>,
+    was: String,
 }
 
 impl CronFields {
+    /// Returns the name from which the cron's identity follows: its own, or the one that it had first.
+    pub fn first_name<'n>(&'n self, name: &'n str) -> &'n str {
+        self.was.as_deref().unwrap_or(name)
+    }
+
     /// Returns the fields with those of `[defaults]` where they are absent. A default that makes no sense for this kind
     /// of cron is left out: `on_run_completed` of a thread cron, `multitask_strategy` of a stateless one, and a second
     /// thread.
@@ -201,7 +207,7 @@ mod tests {
         let written =
             json!({"schedule": "@daily", "input": [1], "interrupt_before": "*", "stream_mode": ["values"]});
         assert_eq!(serde_json::to_value(fields(written.clone())).unwrap(), written);
-        assert_eq!(CronFields::NAMES.len(), 33);
+        assert_eq!(CronFields::NAMES.len(), 34);
     }
 
     #[test]

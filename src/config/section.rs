@@ -116,10 +116,14 @@ impl<'d> Section<'d> {
                 continue;
             }
             let Some(known) = reference.key(name) else {
-                let hint = (!report.is_full()).then(|| match advice(name) {
-                    Some(advice) => advice.to_owned(),
-                    None => did_you_mean(name, reference.names()),
-                });
+                let hint =
+                    (!report.is_full()).then(|| match (advice(name), self.name.strip_prefix("cron.")) {
+                        (Some(advice), _) => advice.to_owned(),
+                        (None, Some(cron)) if value.get_ref().as_table().is_some() => {
+                            format!("a name with a dot needs quotes: [cron.\"{cron}.{name}\"]")
+                        }
+                        (None, _) => did_you_mean(name, reference.names()),
+                    });
                 report.error(self.unknown_key(key, hint));
                 continue;
             };

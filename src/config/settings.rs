@@ -168,7 +168,7 @@ impl CronDefinition {
     /// Returns the cron with the ids that it has in this installation.
     pub fn in_installation(&self, installation: InstallationId) -> Cron {
         let mut cron = self.cron.clone();
-        cron.cron_id = CronId::of_name(installation, &cron.name);
+        cron.cron_id = CronId::of_name(installation, self.fields.first_name(&cron.name));
         if let Some(thread) = &self.fields.thread {
             cron.request.target = Target::Thread(ThreadId::of_name(installation, thread));
         }

@@ -26,8 +26,14 @@ impl SourceFile {
     /// Reads a file. The error says what is wrong with the file as a whole.
     pub(super) fn read(path: &Path) -> Result<Self, String> {
         let bytes = read_regular(path, FILE_BYTES_MAX).map_err(|error| error.to_string())?;
+        if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+            return Err("the file is UTF-16, and must be UTF-8 text: iconv -f utf-16 -t utf-8".to_owned());
+        }
         let text = std::str::from_utf8(&bytes).map_err(|error| {
-            format!("byte {} is not UTF-8: the file must be UTF-8 text", error.valid_up_to())
+            let at = error.valid_up_to();
+            format!(
+                "byte {at} is not UTF-8: the file must be UTF-8 text (from Latin-1: iconv -f latin1 -t utf-8)"
+            )
         })?;
         if let Some(at) = text.find('\0') {
             return Err(format!("byte {at} is NUL: the file must be UTF-8 text"));

@@ -27,7 +27,7 @@ pub use webhook::check_webhook_policy;
 /// [`CronDefinition::in_installation`](super::CronDefinition::in_installation) sets the ones with which it runs.
 pub fn validate_cron(name: &str, fields: &CronFields) -> Result<Cron, Vec<FieldError>> {
     let installation = InstallationId::default();
-    let cron_id = CronId::of_name(installation, name);
+    let cron_id = CronId::of_name(installation, fields.first_name(name));
     validate_cron_as(CronIdentity { installation, cron_id, name, source: CronSource::File }, fields)
 }
 
@@ -59,8 +59,8 @@ pub fn validate_cron_as(identity: CronIdentity<'_>, fields: &CronFields) -> Resu
 
 fn validate(identity: CronIdentity<'_>, fields: &CronFields, mistakes: &mut Mistakes) -> Option<Cron> {
     let CronIdentity { installation, cron_id, name, source } = identity;
-    check_name(name, mistakes);
-    let calendar = schedule::calendar(name, fields, mistakes);
+    check_names(name, fields, mistakes);
+    let calendar = schedule::calendar(fields.first_name(name), fields, mistakes);
     let (start_time, end_time) = times::window(fields, mistakes);
     let assistant_id = target::assistant_id(fields, mistakes);
     let target = target::target(installation, fields, mistakes);
@@ -89,13 +89,17 @@ fn validate(identity: CronIdentity<'_>, fields: &CronFields, mistakes: &mut Mist
 /// Returns whether a cron can have this name.
 pub fn is_cron_name(name: &str) -> bool {
     let is_allowed = |char: char| char.is_ascii_alphanumeric() || "-_.".contains(char);
-    !name.is_empty() && name.len() <= CRON_NAME_CHARS_MAX && name.chars().all(is_allowed)
+    // In a path these two mean a folder.
+    let is_folder = [".", ".."].contains(&name);
+    !name.is_empty() && name.len() <= CRON_NAME_CHARS_MAX && name.chars().all(is_allowed) && !is_folder
 }
 
-fn check_name(name: &str, mistakes: &mut Mistakes) {
-    if !is_cron_name(name) {
-        let expected = format!("expected 1 to {CRON_NAME_CHARS_MAX} letters, digits, `-`, `_` or `.`");
-        mistakes.add("name", format!("got {}, {expected}", quoted(name)));
+fn check_names(name: &str, fields: &CronFields, mistakes: &mut Mistakes) {
+    let expected = format!("expected 1 to {CRON_NAME_CHARS_MAX} ASCII letters, digits, `-`, `_` or `.`");
+    for (field, name) in [("name", Some(name)), ("was", fields.was.as_deref())] {
+        if let Some(name) = name.filter(|name| !is_cron_name(name)) {
+            mistakes.add(field, format!("got {}, {expected}, but not `.` or `..`", quoted(name)));
+        }
     }
 }
 

@@ -22,6 +22,13 @@ pub fn local_with_day(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned_datetime(zone.clone()).strftime("%a %Y-%m-%d %H:%M:%S %Z").to_string()
 }
 
+/// Returns `Sun 2026-03-29 07:00:00 UTC (Sun 09:00:00 CEST)`: the time of the reader and, if clocks differ there, of the cron.
+pub fn local_to_both(at: Timestamp, reader: &TimeZone, cron: &TimeZone) -> String {
+    let local = local_with_day(at, reader);
+    let there = |zone: &TimeZone| at.to_zoned_datetime(zone.clone()).strftime("%a %H:%M:%S %Z").to_string();
+    if there(reader) == there(cron) { local } else { format!("{local} ({})", there(cron)) }
+}
+
 /// Returns `2026-03-29 09:00:00.004`, for timelines.
 pub fn local_to_the_millisecond(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M:%S.%3f").to_string()

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Tone, counted, times};
 use crate::domain::delivery::{DeliveryStatus, Phases};
 use crate::domain::delivery_mode::{DeliveryMode, Hold, Suspension};
+use crate::domain::reason::Reason;
 use crate::store::{AttemptRow, DeliveryRow, WebhookQueue};
 use crate::webhook::redacted;
 
@@ -72,28 +73,25 @@ pub fn suppressed_text(queue: &WebhookQueue) -> Option<String> {
     (queue.suppressed > 0).then(|| format!("{}, not sent; {how}", counted(queue.suppressed, "webhook")))
 }
 
-/// Returns when the next attempt is made, or `None` if no further one is due.
-///
-/// Circuit breakers and permits exist in the daemon's memory only: another process knows only the earliest time.
-pub fn next_attempt_text(
-    delivery: &DeliveryRow,
-    queue: &WebhookQueue,
-    zone: &TimeZone,
-    now: Timestamp,
-) -> Option<String> {
-    match (queue.mode.keeps(delivery.status), delivery.due_at) {
-        (Some(hold), _) => Some(held_since(hold, zone)),
-        (None, Some(due_at)) if due_at <= now => Some(format!(
-            "due since {}; sent as soon as its receiver has a free slot and its circuit breaker is closed",
-            times::local(due_at, zone)
-        )),
-        (None, Some(due_at)) => Some(format!(
-            "not before {}  ({})",
-            times::local_with_day(due_at, zone),
-            times::relative(due_at, now)
-        )),
-        (None, None) => None,
-    }
+/// Returns why a delivery has ended as it did, or what its last attempt came to and what it waits for.
+pub fn why(delivery: &DeliveryRow, queue: &WebhookQueue, zone: &TimeZone, now: Timestamp) -> String {
+    let recorded = delivery.reason.as_ref().map(Reason::text).unwrap_or_default();
+    let waits = match (delivery.status, &queue.mode, delivery.due_at) {
+        (DeliveryStatus::Pending, DeliveryMode::Held(hold), _) => held_since(hold, zone),
+        (DeliveryStatus::Pending, _, Some(due_at)) if due_at > now => {
+            format!("next attempt {}, at {}", times::relative(due_at, now), times::local(due_at, zone))
+        }
+        (DeliveryStatus::Pending, DeliveryMode::Released(release), Some(_)) => {
+            format!("waits for its turn: released at {} per second", release.per_second)
+        }
+        // Circuit breakers and permits exist in the daemon's memory only: another process knows no more.
+        (DeliveryStatus::Pending, DeliveryMode::Free, Some(_)) => {
+            "waits for a free slot at its receiver, or for the next probe if the circuit breaker is open"
+                .to_owned()
+        }
+        (_, _, _) => return recorded.to_owned(),
+    };
+    if recorded.is_empty() { waits } else { format!("{recorded}; {waits}") }
 }
 
 /// Returns `HTTP 503`, or `no response`.

@@ -1,5 +1,7 @@
 //! Runs of past instants that the calendar names and that did not run.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{OptionalExtension, Transaction};
 
@@ -95,7 +97,7 @@ fn act(
     let start_before = backoff::after(now, start_deadline(&scheduled.cron, Trigger::Backfill, now));
     for line in backfill.lines.iter().filter(|line| line.fate == BackfillFate::Run) {
         let scheduled_for = line.scheduled_for;
-        leave_range(tx, &scheduled.cron, scheduled_for)?;
+        leave_range(tx, cache, &scheduled.cron, scheduled_for)?;
         let times = RunTimes { scheduled_for, due_at: now, start_before };
         insert_pending(tx, &scheduled, times, Trigger::Backfill)?;
     }
@@ -171,6 +173,8 @@ fn record_at(tx: &Transaction<'_>, cron_id: CronId, at: Timestamp) -> Result<Opt
 /// A record of occurrences that were missed, or skipped by a pause or an edit. Times are milliseconds, as stored.
 struct RangeRecord {
     run_id: String,
+    /// The definition that names the instants that it counts.
+    definition_id: String,
     first: i64,
     last: i64,
     occurrences: i64,
@@ -178,8 +182,23 @@ struct RangeRecord {
 
 /// Takes an instant out of the record of missed or paused occurrences that covers it, so that it can have a
 /// record of its own.
-fn leave_range(tx: &Transaction<'_>, cron: &Cron, at: Timestamp) -> Result<(), StoreError> {
+fn leave_range(
+    tx: &Transaction<'_>,
+    cache: &Definitions,
+    cron: &Cron,
+    at: Timestamp,
+) -> Result<(), StoreError> {
     let Some(range) = range_covering(tx, cron.cron_id, at)? else { return Ok(()) };
+    let definition_id = range.definition_id.parse().unwrap_or_default();
+    let counts = match cache.get(tx, definition_id, &cron.name) {
+        Ok(cron) => cron,
+        // A definition that a former version of this program wrote counts as the present one.
+        Err(StoreError::BadRow(_) | StoreError::NotFound(_)) => Arc::new(cron.clone()),
+        Err(error) => return Err(error),
+    };
+    if !counts.calendar.names(at) {
+        return Ok(());
+    }
     if range.occurrences > 1 && range.first < millis(at) {
         tx.prepare_cached("UPDATE runs SET occurrences = occurrences - 1 WHERE run_id = ?1")?
             .execute([range.run_id])?;
@@ -188,7 +207,7 @@ fn leave_range(tx: &Transaction<'_>, cron: &Cron, at: Timestamp) -> Result<(), S
     // A record is identified by its first instant. The next instant without a record of its own takes that
     // place.
     let next = match range.occurrences > 1 {
-        true => next_without_row(tx, cron, at, range.last)?,
+        true => next_without_row(tx, &counts, at, range.last)?,
         false => None,
     };
     let Some(next) = next else {
@@ -214,16 +233,17 @@ fn range_covering(
 ) -> Result<Option<RangeRecord>, StoreError> {
     let range = tx
         .prepare_cached(
-            "SELECT run_id, scheduled_for, last_scheduled_for, occurrences FROM runs INDEXED BY runs_never_started \
+            "SELECT run_id, definition_id, scheduled_for, last_scheduled_for, occurrences FROM runs INDEXED BY runs_never_started \
              WHERE cron_id = ?1 AND scheduled_for <= ?2 AND last_scheduled_for IS NOT NULL \
              ORDER BY scheduled_for DESC LIMIT 1",
         )?
         .query_row((cron_id.to_string(), millis(at)), |row| {
             Ok(RangeRecord {
                 run_id: row.get(0)?,
-                first: row.get(1)?,
-                last: row.get(2)?,
-                occurrences: row.get(3)?,
+                definition_id: row.get(1)?,
+                first: row.get(2)?,
+                last: row.get(3)?,
+                occurrences: row.get(4)?,
             })
         })
         .optional()?;

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::StoreError;
 use super::rows::parsed;
@@ -19,6 +19,8 @@ const APPLICATION_ID: i32 = i32::from_be_bytes(*b"agcr");
 /// The migrations, in order; they are only ever added. A file's `user_version` is the number of migrations
 /// that it has.
 const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_initial.sql")];
+
+const NOT_READABLE: &str = "permission denied; run this as root, or as the user that the daemon runs as";
 
 /// Larger files are not checked page by page at every start, because that would take too long.
 const QUICK_CHECK_BYTES_MAX: u64 = 1 << 30;
@@ -42,13 +44,18 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     let not_there = |problem: &str| StoreError::Unusable { path: path.into(), problem: problem.into() };
     demand_files(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => not_there("there is no database yet; `agentcron run` makes it"),
+        ErrorKind::PermissionDenied => not_there(NOT_READABLE),
         _ => not_there(&error.to_string()),
     })?;
     let connection = match connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY) {
         Ok(connection) => connection,
         // This user may read the file but not write its directory, and no daemon is running: SQLite cannot
         // create the shared-memory file, and must be told that nobody writes.
-        Err(_) => connect_immutable(path).map_err(|e| unusable(path, e))?,
+        Err(_) => connect_immutable(path).map_err(|error| match error.sqlite_error_code() {
+            // It is there, as has just been seen. SQLite does not say why it cannot open it.
+            Some(ErrorCode::CannotOpen) => not_there(NOT_READABLE),
+            _ => unusable(path, error),
+        })?,
     };
     if version_of(path, &connection)? == 0 {
         return Err(not_there("the database is empty; `agentcron run` fills it"));

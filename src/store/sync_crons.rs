@@ -132,7 +132,7 @@ fn sync_one(
     tx.prepare_cached(
         "INSERT INTO crons (cron_id, name, source, location, definition_id, cursor, created_at, updated_at) \
          VALUES (:cron_id, :name, 'file', :location, :definition_id, :cursor, :now, :now) \
-         ON CONFLICT (cron_id) DO UPDATE SET location = :location, cursor = :cursor, removed_at = NULL, \
+         ON CONFLICT (cron_id) DO UPDATE SET name = :name, location = :location, cursor = :cursor, removed_at = NULL, \
          updated_at = iif(definition_id = :definition_id AND removed_at IS NULL, updated_at, :now), \
          definition_id = :definition_id",
     )?

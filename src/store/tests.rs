@@ -229,6 +229,33 @@ async fn a_dry_backfill_returns_what_a_real_one_does() {
 }
 
 #[tokio::test]
+async fn a_backfill_leaves_a_record_only_what_the_schedule_of_then_has_put_into_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    let every = |minutes: u32| {
+        let mut definition = definition("a", "");
+        definition.body = definition.body.replace("* * * * *", &format!("*/{minutes} * * * *"));
+        let fields: CronFields = serde_json::from_str(&definition.body).unwrap();
+        vec![NewDefinition { cron: Arc::new(config::validate_cron("a", &fields).unwrap()), ..definition }]
+    };
+    store.sync_file_crons(at("2026-03-02T09:00:00Z"), every(10)).await.unwrap();
+    let pause = CronStateChange::Pause(None);
+    store.change_cron_state(at("2026-03-02T09:00:00Z"), "a".to_owned(), pause).await.unwrap();
+    // 9:10, 9:20, 9:30, 9:40, 9:50 and 10:00 are one record.
+    let now = at("2026-03-02T10:00:00Z");
+    store.plan_due(now, store.scheduled_crons().await.unwrap()).await.unwrap();
+    store.sync_file_crons(now, every(15)).await.unwrap();
+    let (from, to) = (Some(at("2026-03-02T09:15:00Z")), at("2026-03-02T09:46:00Z"));
+    let (name, purpose) = ("a".to_owned(), Purpose::Act);
+    let order = BackfillOrder { name, from, before_beginning: false, to, limit: 10, purpose };
+    let backfill = store.backfill(now, order).await.unwrap().unwrap();
+    // 9:15, 9:30 and 9:45, of which only 9:30 was in the record.
+    assert!(backfill.lines.iter().all(|line| line.fate == BackfillFate::Run) && backfill.lines.len() == 3);
+    let counted = "SELECT occurrences FROM runs WHERE last_scheduled_for IS NOT NULL";
+    assert_eq!(count(&file(&folder), counted), 5);
+}
+
+#[tokio::test]
 async fn a_triggered_run_waits_for_the_run_in_progress_of_an_exclusive_cron() {
     let folder = tempfile::tempdir().unwrap();
     let body = r#"{"schedule":"* * * * *","assistant_id":"agent","overlap":"queue"}"#;

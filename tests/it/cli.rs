@@ -2,6 +2,7 @@
 
 mod following;
 mod past;
+mod renaming;
 mod setting_up;
 
 use std::path::Path;
@@ -31,6 +32,40 @@ fn stderr(output: &Output) -> String {
 
 fn demand(output: &Output, exit_code: i32) {
     assert_eq!(output.status.code(), Some(exit_code), "{}\n{}", stdout(output), stderr(output));
+}
+
+/// Returns what is offered at the end of a command line.
+fn completed(daemon: &Daemon, words: &[&str]) -> String {
+    let mut command = command(daemon.folder(), &[&["complete", "--"], words].concat());
+    let output = command.env("AGENTCRON_CONFIG", daemon.config_path()).output().unwrap();
+    demand(&output, 0);
+    stdout(&output)
+}
+
+/// Returns a table at this width, with each number as `0`, each id as `ID` and one space between two cells.
+fn table(daemon: &Daemon, width: &str, arguments: &[&str]) -> String {
+    let mut command = command(daemon.folder(), arguments);
+    let output = command.arg("--config").arg(daemon.config_path()).env("COLUMNS", width).output().unwrap();
+    demand(&output, 0);
+    let is_id = |word: &str| word.len() == 8 && word.chars().all(|char| char.is_ascii_hexdigit());
+    let word = |word: &str| match word {
+        "ms" => "s".to_owned(),
+        id if is_id(id) => "ID".to_owned(),
+        number if number.parse::<f64>().is_ok() => "0".to_owned(),
+        _ => {
+            let mut zeros: Vec<char> =
+                word.chars().map(|char| if char.is_ascii_digit() { '0' } else { char }).collect();
+            zeros.dedup_by(|next, before| *next == '0' && *before == '0');
+            zeros.into_iter().collect()
+        }
+    };
+    let line = |line: &str| {
+        assert!(line.chars().count() <= width.parse().unwrap(), "wider than {width}: {line}");
+        let indent = line.len() - line.trim_start().len();
+        let words: Vec<String> = line.split_whitespace().map(word).collect();
+        format!("{:indent$}{}", "", words.join(" "))
+    };
+    stdout(&output).lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// A configuration whose crons never fire while a test runs.

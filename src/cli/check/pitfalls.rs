@@ -22,6 +22,11 @@ const RUNS_MIN: usize = 3;
 /// Returns a warning for everything about a cron that might surprise its author. `took` is how long its last runs took.
 pub(super) fn of_cron(cron: &Cron, now: Timestamp, took: &[Duration]) -> Vec<String> {
     let mut pitfalls: Vec<String> = cron.calendar.cautions().iter().map(ToString::to_string).collect();
+    if cron.enabled && next_within(cron, now).is_none() {
+        pitfalls.push(
+            "never fires: no instant of its schedule is still to come within its start and end".to_owned(),
+        );
+    }
     pitfalls.extend(clock_changes(cron, now));
     pitfalls.extend(too_slow(cron, now, took));
     pitfalls

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::api::wire;
-use crate::cli::terminal::{Failure, Session, TextStyle, json_time, printable};
+use crate::cli::terminal::{Failure, Session, TextStyle, printable};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::RunId;
 use crate::domain::reason::Reason;
@@ -148,7 +148,7 @@ impl Narrator {
                 Stage::Ended => "ended",
                 Stage::Webhook => "webhook",
             };
-            let (at, run) = (json_time(Some(narration.at)), wire::Run::of(&narration.row));
+            let (at, run) = (narration.at.to_string(), wire::Run::of(&narration.row));
             session.output.json(&json!({ "at": at, "event": event, "run": run }))?;
             return Ok(());
         }

@@ -115,7 +115,8 @@ fn next(cron: &Cron, row: &CronRow, decided: &Decided, session: &Session) -> Str
     let upcoming = occurrences::of_cron(cron, decided, now).take(NEXT_SHOWN);
     let mut upcoming: Vec<String> = upcoming
         .map(|next| {
-            format!("{} ({})", times::local_with_day(next.at, &session.zone), times::relative(next.at, now))
+            let time = times::local_to_both(next.at, &session.zone, cron.calendar.zone());
+            format!("{time}, {}", times::relative(next.at, now))
         })
         .collect();
     match upcoming.first_mut() {

@@ -16,12 +16,12 @@ const RESPONSE_WAIT: Duration = Duration::from_secs(30);
 /// The response to a backfill of as many instants as are allowed is smaller.
 const RESPONSE_BYTES_MAX: usize = 16 << 20;
 
+/// How the system's own text for `EACCES` begins; by the time it is here, its kind is lost.
+const DENIED: &str = "Permission denied";
+
 /// Posts `body` to `/v1/…` and returns the daemon's response.
 pub(in crate::cli) fn ask(session: &mut Session, path: &[&str], body: &Value) -> Result<Value, Failure> {
     let socket = session.socket_path()?;
-    if !socket.exists() {
-        return Err(no_daemon(&socket, "there is no such socket"));
-    }
     let request = request(path, body).map_err(|error| Failure::Failed(error.to_string()))?;
     let transport = Transport::unix_socket(&socket).map_err(|error| Failure::Failed(error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -42,7 +42,13 @@ pub(in crate::cli) fn ask(session: &mut Session, path: &[&str], body: &Value) ->
 }
 
 fn no_daemon(socket: &Path, detail: &str) -> Failure {
-    Failure::Failed(format!("no daemon responds at {} ({detail}); is it running?", socket.display()))
+    let socket = socket.display();
+    Failure::Failed(match detail.contains(DENIED) {
+        true => {
+            format!("{socket}: permission denied; run this as root, or as the user that the daemon runs as")
+        }
+        false => format!("no daemon responds at {socket} ({detail}); is it running?"),
+    })
 }
 
 fn refused(status: StatusCode, response: &Value) -> Failure {

@@ -2,8 +2,11 @@
 
 use std::io;
 
-use crate::config::ConfigErrors;
+use serde_json::{Value, json};
+
+use crate::config::{ConfigError, ConfigErrors};
 use crate::daemon::DaemonError;
+use crate::present::counted;
 use crate::store::StoreError;
 
 /// The exit code for wrong usage and for a wrong configuration.
@@ -54,7 +57,34 @@ impl Failure {
         }
     }
 
+    /// Returns the failure as one object.
+    pub(super) fn to_json(&self) -> Value {
+        let Failure::Config(errors) = self else { return message_json(self.exit_code(), &self.to_string()) };
+        let mistakes: Vec<Value> = errors.0.iter().map(mistake_json).collect();
+        let message = format!("{} in the configuration", counted(mistakes.len() as u64, "mistake"));
+        let mut object = message_json(self.exit_code(), &message);
+        object["mistakes"] = Value::Array(mistakes);
+        object
+    }
+
     pub(in crate::cli) fn is_closed_pipe(&self) -> bool {
         matches!(self, Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
+}
+
+/// Returns an error or, with code 0, a warning as one object. Our messages say what was got, and after a semicolon what to do.
+pub(in crate::cli) fn message_json(code: u8, text: &str) -> Value {
+    let (message, hint) = text.split_once("; ").map_or((text, None), |(message, hint)| (message, Some(hint)));
+    json!({ "code": code, "message": message, "hint": hint })
+}
+
+pub(super) fn mistake_json(mistake: &ConfigError) -> Value {
+    let position = mistake.position;
+    json!({
+        "file": mistake.file.display().to_string(),
+        "line": position.map(|position| position.line),
+        "column": position.map(|position| position.column),
+        "message": mistake.message,
+        "hint": mistake.hint,
+    })
 }

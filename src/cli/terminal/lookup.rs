@@ -1,5 +1,6 @@
 //! Finds the cron, run or webhook that was typed, or suggests what might have been meant.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use super::Failure;
@@ -54,34 +55,37 @@ pub(in crate::cli) fn unknown_cron(name: &str, known: &[String]) -> Failure {
 
 /// Returns the run with this id or this unique prefix of one.
 pub(in crate::cli) fn find_run(text: &str, reader: &Reader) -> Result<RunId, Failure> {
-    if !may_be_id(text) {
-        return Err(Failure::Usage(format!(
-            "got `{text}`, expected a run id or at least its first {PREFIX_CHARS_MIN} characters; \
-             `agentcron history` shows them"
-        )));
-    }
-    match reader.runs_with_prefix(text, MATCHES_LISTED)?.as_slice() {
-        [] => Err(Failure::Failed(format!("there is no run `{text}`; `agentcron history` lists the runs"))),
-        [run_id] => Ok(*run_id),
-        several => Err(ambiguous(text, "runs", several)),
-    }
+    let found = may_be_id(text).then(|| reader.runs_with_prefix(text, MATCHES_LISTED)).transpose()?;
+    the_only_one(text, found, "run", "history")
 }
 
 /// Returns the webhook with this id, the id of its run, or a unique prefix of either; `msg_` may precede it.
 pub(in crate::cli) fn find_webhook(text: &str, reader: &Reader) -> Result<DeliveryId, Failure> {
     let id = text.strip_prefix("msg_").unwrap_or(text);
-    if !may_be_id(id) {
-        return Err(Failure::Usage(format!(
-            "got `{text}`, expected a webhook's id or at least its first {PREFIX_CHARS_MIN} characters; \
-             `agentcron webhook list` shows them"
-        )));
-    }
-    match reader.webhooks_with_prefix(id, MATCHES_LISTED)?.as_slice() {
-        [] => Err(Failure::Failed(format!(
-            "there is no webhook `{text}`; `agentcron webhook list` lists the webhooks"
+    let found = may_be_id(id).then(|| reader.webhooks_with_prefix(id, MATCHES_LISTED)).transpose()?;
+    the_only_one(text, found, "webhook", "webhook list")
+}
+
+/// Returns the only one that was `found`; `None` is for a text that is no id. `list` is the command that shows them.
+fn the_only_one<Id: Copy + Display>(
+    text: &str,
+    found: Option<Vec<Id>>,
+    what: &str,
+    list: &str,
+) -> Result<Id, Failure> {
+    match found.as_deref() {
+        None => Err(Failure::Usage(format!(
+            "got `{text}`, expected a {what}'s id or at least its first {PREFIX_CHARS_MIN} characters; \
+             `agentcron {list}` shows them"
         ))),
-        [delivery_id] => Ok(*delivery_id),
-        several => Err(ambiguous(text, "webhooks", several)),
+        Some([]) => {
+            Err(Failure::Failed(format!("there is no {what} `{text}`; `agentcron {list}` lists all")))
+        }
+        Some([id]) => Ok(*id),
+        Some(several) => {
+            let matches = several.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            Err(Failure::Usage(format!("`{text}` matches several {what}s: {matches}; type more characters")))
+        }
     }
 }
 
@@ -89,10 +93,4 @@ pub(in crate::cli) fn find_webhook(text: &str, reader: &Reader) -> Result<Delive
 pub(in crate::cli) fn may_be_id(id: &str) -> bool {
     let is_hexadecimal = id.chars().all(|char| char.is_ascii_hexdigit() || char == '-');
     (PREFIX_CHARS_MIN..=ID_CHARS).contains(&id.len()) && is_hexadecimal
-}
-
-fn ambiguous<Id: std::fmt::Display>(text: &str, what: &str, matches: &[Id]) -> Failure {
-    let matches: Vec<String> = matches.iter().map(ToString::to_string).collect();
-    let matches = matches.join(", ");
-    Failure::Usage(format!("`{text}` matches several {what}: {matches}; type more characters"))
 }

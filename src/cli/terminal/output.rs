@@ -7,19 +7,24 @@ use std::sync::Arc;
 
 use comfy_table::Table;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::Failure;
+use super::failure::message_json;
 use super::global_options::{ColorChoice, GlobalOptions};
 use super::journal::{Journal, Priority};
-use super::table::{Layout, Rows};
+use super::table::{Layout, Room, Rows};
 use crate::config::{ConfigError, Environment};
 use crate::domain::printable::{in_json, on_lines, on_one_line};
 use crate::present::{Tone, counted};
 
-/// How wide a line may be where there is no terminal: people do not read wider lines, and programs use JSON.
-const WIDTH_MAX: usize = 200;
+/// Where there is neither a terminal nor $COLUMNS, each row is one line, and no wider than this: people do not read wider
+/// lines, and programs use JSON.
+const ROOM_UNKNOWN: Room = Room { width: 200, lines: 1 };
 /// The width of a terminal that does not report its own.
 const WIDTH_DEFAULT: u16 = 80;
+/// How many lines a cell may take where people read.
+const CELL_LINES: u16 = 2;
 
 /// How a text looks on a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +52,7 @@ pub(in crate::cli) struct Output {
     json: bool,
     stdout_coloring: Coloring,
     stderr_coloring: Coloring,
-    width: u16,
-    terminal: bool,
+    room: Room,
     /// Where warnings and errors go instead of stderr, once the log does.
     pub(super) journal: Option<Arc<Journal>>,
 }
@@ -65,13 +69,18 @@ impl Output {
             ColorChoice::Always => Coloring::On,
             ColorChoice::Never => Coloring::Off,
         };
+        let columns = environment.lookup("env.COLUMNS").ok();
+        let columns =
+            columns.and_then(|columns| columns.expose().parse().ok()).filter(|columns| *columns > 0);
+        let of_terminal = || Table::new().width().filter(|width| *width > 0).unwrap_or(WIDTH_DEFAULT);
+        let width: Option<u16> = if terminal { Some(of_terminal()) } else { columns };
+        let room = width.map_or(ROOM_UNKNOWN, |width| Room { width: width.into(), lines: CELL_LINES });
         Self {
             out: BufWriter::new(io::stdout()),
             json: options.json,
             stdout_coloring: if options.json { Coloring::Off } else { chosen(default(terminal)) },
             stderr_coloring: chosen(default(io::stderr().is_terminal())),
-            width: Table::new().width().filter(|width| *width > 0).unwrap_or(WIDTH_DEFAULT),
-            terminal,
+            room,
             journal: None,
         }
     }
@@ -126,9 +135,8 @@ impl Output {
 
     /// Prints a table that continues another one: the first has the header, and the columns stay where they are.
     pub(in crate::cli) fn table_below(&mut self, above: &mut Option<Layout>, rows: Rows) -> io::Result<()> {
-        let width = if self.terminal { usize::from(self.width) } else { WIDTH_MAX };
         let coloring = self.stdout_coloring;
-        for line in rows.arrange(width, above, |header| paint(coloring, TextStyle::Bold, header)) {
+        for line in rows.arrange(self.room, above, |header| paint(coloring, TextStyle::Bold, header)) {
             self.line(&line)?;
         }
         Ok(())
@@ -144,6 +152,9 @@ impl Output {
         self.out.flush()?;
         if let Some(journal) = &self.journal {
             return journal.write_lines(Priority::Warning, &on_lines(text));
+        }
+        if self.json {
+            return print_to_stderr(&message_json(0, text));
         }
         let label = paint(self.stderr_coloring, Tone::Attention.into(), "warning:");
         writeln!(io::stderr(), "{label} {}", with_margin(text, 0, self.stderr_coloring))
@@ -166,6 +177,7 @@ impl Output {
         }
         let error = paint(self.stderr_coloring, Tone::Bad.into(), "error:");
         let _ = match failure {
+            _ if self.json => print_to_stderr(&failure.to_json()),
             // Each mistake begins with its place, so that editors and people find it.
             Failure::Config(errors) => {
                 // They are one line each, apart from their excerpts.
@@ -183,6 +195,11 @@ impl Output {
             }
         };
     }
+}
+
+/// Prints one object on one line of stderr.
+pub(in crate::cli) fn print_to_stderr(object: &Value) -> io::Result<()> {
+    writeln!(io::stderr(), "{}", in_json(&object.to_string()))
 }
 
 /// Returns a text that others wrote as it can be shown. Its lines are kept: whatever prints them gives them a margin.

@@ -2,31 +2,38 @@
 
 use jiff::tz::TimeZone;
 
-use super::{Output, Rows, Session, TextStyle, printable};
+use super::{Failure, Output, Rows, Session, Shape, Shrink, TableOptions, TextStyle, printable};
 use crate::domain::delivery::DeliveryStatus;
-use crate::present::{Tone, runs, times};
+use crate::present::{ID_CHARS_SHOWN, Tone, runs, times, with_short_ids};
 use crate::store::{DeliveryRow, RunRow};
 
-const COLUMNS: [&str; 9] = ["scheduled", "ago", "cron", "status", "late", "took", "webhook", "run", "reason"];
-/// The column that is cut when a line is too long.
-const ELASTIC: &str = "reason";
-/// The columns that a narrow terminal leaves out, in this order.
-const DISPENSABLE: &[&str] = &["ago", "took", "late", "webhook"];
-
-/// The first characters of a run id that distinguish runs in practice; `show` accepts them.
-const ID_CHARS_SHOWN: usize = 8;
+const SHAPE: Shape = Shape {
+    columns: &["scheduled", "ago", "cron", "status", "late", "took", "webhook", "run", "reason"],
+    usual: &[19, 9, 16, 11, 7, 10, 12, 8, 30],
+    shrink: &[
+        Shrink::Omit("ago"),
+        Shrink::Omit("late"),
+        Shrink::Below("reason"),
+        Shrink::Omit("took"),
+        Shrink::Below("webhook"),
+    ],
+};
 
 /// Returns a table with one row for each run.
-pub(in crate::cli) fn run_table(rows: &[RunRow], session: &Session) -> Rows {
+pub(in crate::cli) fn run_table(
+    rows: &[RunRow],
+    options: &TableOptions,
+    session: &Session,
+) -> Result<Rows, Failure> {
     let zone: &TimeZone = &session.zone;
-    let mut table = Rows::new(&COLUMNS, ELASTIC, DISPENSABLE).in_zone("scheduled", zone);
+    let mut table = Rows::new(&SHAPE).with_options(options)?.in_zone("scheduled", zone);
     for row in rows {
         table.push(cells(row, session));
     }
-    table
+    Ok(table)
 }
 
-/// Returns the cells in the order of [`COLUMNS`].
+/// Returns the cells in the order of [`SHAPE`].
 fn cells(row: &RunRow, session: &Session) -> Vec<String> {
     let output = &session.output;
     let run = &row.run;
@@ -43,7 +50,7 @@ fn cells(row: &RunRow, session: &Session) -> Vec<String> {
         runs::duration(run).map(times::took).unwrap_or_default(),
         row.webhook.as_ref().map(|webhook| webhook_text(webhook, output)).unwrap_or_default(),
         id,
-        printable(&reason),
+        printable(&with_short_ids(&reason)),
     ]
 }
 

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::time_arguments::parse_past;
 use super::{Failure, GlobalOptions, Output, paths};
 use crate::clock::Clock;
 use crate::config::{self, Config, Environment};
-use crate::store::Reader;
+use crate::store::{DaemonState, Reader, daemon_state};
 
 /// Where the configuration is if nobody names it: the first of them that exists, or else the last.
 const CONFIG_DEFAULTS: [&str; 2] = ["./agentcron.toml", "/etc/agentcron/agentcron.toml"];
@@ -42,6 +43,12 @@ impl Session {
         self.clock.now()
     }
 
+    /// Parses the time that was typed for an option: an instant, or how long ago it was.
+    pub(in crate::cli) fn past(&self, option: &str, text: &str) -> Result<Timestamp, Failure> {
+        parse_past(text, &self.zone, self.now())
+            .map_err(|message| Failure::Usage(format!("{option}: {message}")))
+    }
+
     /// Returns the validated configuration, or every mistake in it. Prints its warnings.
     pub(in crate::cli) fn load_config(&mut self, path: &Path) -> Result<Config, Failure> {
         let config = load(path, &self.environment)?;
@@ -73,6 +80,16 @@ impl Session {
         }
     }
 
+    /// Warns if no daemon runs on this database: what is scheduled does not fire then.
+    pub(in crate::cli) fn warn_if_stopped(&mut self, store: &Path) -> Result<(), Failure> {
+        match daemon_state(store) {
+            DaemonState::Stopped => {
+                Ok(self.output.warn("the daemon is not running: nothing fires until it is started")?)
+            }
+            DaemonState::Running { .. } | DaemonState::Unknown(_) => Ok(()),
+        }
+    }
+
     /// Opens the database for reading.
     pub(in crate::cli) fn open_store(&mut self) -> Result<Reader, Failure> {
         Ok(Reader::open(&self.store_path()?)?)
@@ -80,7 +97,7 @@ impl Session {
 }
 
 fn load(path: &Path, environment: &Environment) -> Result<Config, Failure> {
-    if !path.exists() {
+    if matches!(path.try_exists(), Ok(false)) {
         return Err(Failure::Usage(format!(
             "there is no configuration at {}; name it with --config FILE or $AGENTCRON_CONFIG, go to the folder of an \
              agentcron.toml, or write one with `agentcron init`",

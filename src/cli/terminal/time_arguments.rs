@@ -1,24 +1,43 @@
 //! Times as people type them.
 
+use jiff::civil::{Date, DateTime, Time};
+use jiff::fmt::strtime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
-use jiff::{SignedDuration, Timestamp, civil};
+use jiff::{SignedDuration, Timestamp};
 
-/// Parses an instant: RFC 3339, or a local date with or without a time.
-pub(in crate::cli) fn parse_instant(text: &str, zone: &TimeZone) -> Result<Timestamp, String> {
+/// `monday`, `mon`.
+const WEEKDAYS: [&str; 2] = ["%A", "%a"];
+/// `07:00:30`, `7:00`, `7am`, `7:30pm`.
+const TIMES: [&str; 4] = ["%H:%M:%S", "%H:%M", "%I%p", "%I:%M%p"];
+
+/// Parses an instant: RFC 3339, `now`, or a local day, time, or both, such as `yesterday`, `7am` or `mon 07:00`.
+pub(in crate::cli) fn parse_instant(
+    text: &str,
+    zone: &TimeZone,
+    now: Timestamp,
+) -> Result<Timestamp, String> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return Ok(at);
     }
-    zone.to_timestamp(civil_time(text)?).map_err(|error| format!("got `{text}`: {error}"))
+    if text == "now" {
+        return Ok(now);
+    }
+    zone.to_timestamp(civil_time(text, zone, now)?).map_err(|error| format!("got `{text}`: {error}"))
 }
 
 /// Parses an instant that a calendar names. A local time that a clock change skips means the first instant after the
 /// gap, as it does in the calendar.
-pub(in crate::cli) fn parse_occurrence(text: &str, zone: &TimeZone) -> Result<Timestamp, String> {
-    let at = parse_instant(text, zone)?;
+pub(in crate::cli) fn parse_occurrence(
+    text: &str,
+    zone: &TimeZone,
+    now: Timestamp,
+) -> Result<Timestamp, String> {
+    let at = parse_instant(text, zone, now)?;
+    let Ok(civil) = civil_time(text, zone, now) else { return Ok(at) };
     if text.parse::<Timestamp>().is_ok() {
         return Ok(at);
     }
-    match zone.to_ambiguous_timestamp(civil_time(text)?).offset() {
+    match zone.to_ambiguous_timestamp(civil).offset() {
         AmbiguousOffset::Unambiguous { .. } | AmbiguousOffset::Fold { .. } => return Ok(at),
         AmbiguousOffset::Gap { .. } => {}
     }
@@ -27,22 +46,56 @@ pub(in crate::cli) fn parse_occurrence(text: &str, zone: &TimeZone) -> Result<Ti
     Ok(change.filter(|change| *change <= at).unwrap_or(at))
 }
 
-/// Parses a local date and time. A date alone means its midnight.
-fn civil_time(text: &str) -> Result<civil::DateTime, String> {
-    text.parse().map_err(|_| {
-        format!(
-            "got `{text}`, expected a time such as 2026-03-29T02:30:00Z, \"2026-03-29 02:30\" or 2026-03-29"
-        )
-    })
-}
-
 /// Parses an instant, or how long ago it was: `2h`, `7d`.
 pub(in crate::cli) fn parse_past(text: &str, zone: &TimeZone, now: Timestamp) -> Result<Timestamp, String> {
     if let Ok(ago) = humantime::parse_duration(text) {
         let ago = SignedDuration::try_from(ago).unwrap_or(SignedDuration::MAX);
         return Ok(now.saturating_sub(ago).unwrap_or(Timestamp::MIN));
     }
-    parse_instant(text, zone).map_err(|message| format!("{message}, or how long ago, such as 2h"))
+    parse_instant(text, zone, now).map_err(|message| format!("{message}, or how long ago, such as 2h"))
+}
+
+/// Parses a local day and time. A day alone means its midnight, and a time alone the last one that has passed.
+fn civil_time(text: &str, zone: &TimeZone, now: Timestamp) -> Result<DateTime, String> {
+    if let Ok(at) = text.parse() {
+        return Ok(at);
+    }
+    let now = zone.to_datetime(now);
+    let words = text.to_ascii_lowercase();
+    let (first, rest) = words.trim().split_once(' ').unwrap_or((words.trim(), ""));
+    let found = match (day(first, now.date()), rest.trim()) {
+        (Some(day), "") => Some(day.to_datetime(Time::midnight())),
+        (Some(day), rest) => time(rest).map(|time| day.to_datetime(time)),
+        (None, _) => time(words.trim()).and_then(|time| {
+            let today = now.date().to_datetime(time);
+            if today <= now { Some(today) } else { Some(now.date().yesterday().ok()?.to_datetime(time)) }
+        }),
+    };
+    found.ok_or_else(|| {
+        format!(
+            "got `{text}`, expected a time such as 2026-03-29T02:30:00Z, \"2026-03-29 02:30\", 2026-03-29, today, \
+             yesterday, monday, 07:00, 7am or \"mon 7am\""
+        )
+    })
+}
+
+/// Parses a day. A weekday is the last one of that name, today included.
+fn day(word: &str, today: Date) -> Option<Date> {
+    let weekday = || WEEKDAYS.iter().find_map(|format| strtime::parse(format, word).ok()?.weekday());
+    match word {
+        "today" => Some(today),
+        "yesterday" => today.yesterday().ok(),
+        "tomorrow" => today.tomorrow().ok(),
+        _ => match weekday() {
+            Some(weekday) => today.tomorrow().ok()?.nth_weekday(-1, weekday).ok(),
+            None => word.parse().ok(),
+        },
+    }
+}
+
+fn time(text: &str) -> Option<Time> {
+    let text = text.replace(' ', "");
+    TIMES.iter().find_map(|format| Time::strptime(format, &text).ok())
 }
 
 #[cfg(test)]

@@ -4,16 +4,18 @@ use clap::Args;
 use jiff::Timestamp;
 
 use crate::api::wire;
-use crate::cli::terminal::{Failure, Rows, Session, find_run, printable};
+use crate::cli::terminal::{Failure, Rows, Session, Shape, Shrink, TableOptions, find_run, printable};
 use crate::domain::delivery::DeliveryStatus;
-use crate::domain::reason::Reason;
 use crate::domain::run::called;
 use crate::present::{Tone, times, webhooks};
 use crate::store::{DeliveryFilter, WebhookQueue, WebhookRow};
 use crate::webhook::redacted;
 
-const COLUMNS: [&str; 8] = ["webhook", "recorded", "cron", "status", "attempts", "next", "to", "reason"];
-const DISPENSABLE: &[&str] = &["recorded", "attempts", "to", "webhook"];
+const SHAPE: Shape = Shape {
+    columns: &["webhook", "recorded", "cron", "status", "attempts", "next", "to", "why"],
+    usual: &[8, 19, 16, 10, 8, 9, 32, 32],
+    shrink: &[Shrink::Below("why"), Shrink::Below("to")],
+};
 
 /// List webhooks: status, attempts and next attempt, newest last
 #[derive(Args, Debug)]
@@ -21,14 +23,14 @@ const DISPENSABLE: &[&str] = &["recorded", "attempts", "to", "webhook"];
 Works while the daemon is down.
 
 Examples:
-  agentcron webhook list --status pending,failed
+  agentcron webhook list --status pending,failed --since yesterday
   agentcron webhook list --cron daily-digest -n 200
   agentcron webhook list --url ops.example.com --json | jq .reason")]
 pub(super) struct List {
     /// Only webhooks with one of these statuses, separated by commas: pending, sending, delivered, failed, gone,
     /// aborted, blocked, suppressed
     #[arg(long, value_name = "STATUS", value_delimiter = ',')]
-    status: Vec<String>,
+    status: Vec<DeliveryStatus>,
     /// Only webhooks of this cron
     #[arg(long, value_name = "NAME")]
     cron: Option<String>,
@@ -38,21 +40,28 @@ pub(super) struct List {
     /// Only webhooks whose URL contains this text; the query is not searched
     #[arg(long, value_name = "TEXT")]
     url: Option<String>,
+    /// Only webhooks of runs that ended at or after this time: such as yesterday or 07:00, or how long ago, such as 2h
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Only webhooks of runs that ended before this time
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
     /// Show at most the newest N
     #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
     limit: u32,
+    #[command(flatten)]
+    table: TableOptions,
 }
 
 pub(super) fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
     let reader = session.open_store()?;
-    let statuses = list.status.iter().map(|word| word.parse::<DeliveryStatus>());
-    let statuses: Result<_, _> = statuses.collect();
     let filter = DeliveryFilter {
-        statuses: statuses.map_err(|unknown| Failure::Usage(format!("--status: {unknown}")))?,
+        statuses: list.status.clone(),
         cron: list.cron.clone(),
         run_id: list.run.as_deref().map(|run| find_run(run, &reader)).transpose()?,
         url: list.url.clone(),
-        ..DeliveryFilter::default()
+        since: list.since.as_deref().map(|text| session.past("--since", text)).transpose()?,
+        until: list.until.as_deref().map(|text| session.past("--until", text)).transpose()?,
     };
     let rows = reader.webhooks(&filter, list.limit)?;
     let queue = reader.webhook_queue()?;
@@ -67,7 +76,7 @@ pub(super) fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
     if rows.is_empty() {
         return Ok(session.output.line("no webhooks")?);
     }
-    let mut table = Rows::new(&COLUMNS, "reason", DISPENSABLE).in_zone("recorded", &session.zone);
+    let mut table = Rows::new(&SHAPE).with_options(&list.table)?.in_zone("recorded", &session.zone);
     for row in &rows {
         table.push(cells(row, &queue, session));
     }
@@ -89,7 +98,7 @@ fn cells(row: &WebhookRow, queue: &WebhookQueue, session: &Session) -> Vec<Strin
         delivery.attempts.to_string(),
         next.unwrap_or_default(),
         printable(&redacted(&delivery.url)),
-        printable(delivery.reason.as_ref().map(Reason::text).unwrap_or_default()),
+        printable(&webhooks::why(delivery, queue, &session.zone, session.now())),
     ]
 }
 

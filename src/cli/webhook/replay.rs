@@ -4,10 +4,16 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::cli::terminal::{Failure, Rows, Session, ask, find_run, find_webhook, parse_past, printable};
+use crate::cli::terminal::{Failure, Rows, Session, Shape, Shrink, ask, find_run, find_webhook, printable};
 use crate::domain::bounds::REPLAY_DEFAULT;
 use crate::domain::run::called;
 use crate::present::{counted, times};
+
+const SHAPE: Shape = Shape {
+    columns: &["webhook", "recorded", "cron", "was", "to", "reason"],
+    usual: &[8, 19, 16, 10, 32, 32],
+    shrink: &[Shrink::Below("reason"), Shrink::Below("to")],
+};
 
 /// Send webhooks again
 #[derive(Args, Debug)]
@@ -65,10 +71,8 @@ pub(super) fn replay(replay: &Replay, session: &mut Session) -> Result<(), Failu
 }
 
 fn body(replay: &Replay, session: &mut Session) -> Result<Value, Failure> {
-    let now = session.now();
     let instant = |option: &str, text: &Option<String>| -> Result<Option<String>, Failure> {
-        let at = text.as_deref().map(|text| parse_past(text, &session.zone, now));
-        let at = at.transpose().map_err(|message| Failure::Usage(format!("{option}: {message}")))?;
+        let at = text.as_deref().map(|text| session.past(option, text)).transpose()?;
         Ok(at.map(|at| at.to_string()))
     };
     let (since, until) = (instant("--since", &replay.since)?, instant("--until", &replay.until)?);
@@ -95,9 +99,7 @@ fn body(replay: &Replay, session: &mut Session) -> Result<Value, Failure> {
 
 fn print_rows(answer: &Value, session: &mut Session) -> Result<(), Failure> {
     let webhooks = answer["webhooks"].as_array().into_iter().flatten();
-    let mut rows =
-        Rows::new(&["webhook", "recorded", "cron", "was", "to", "reason"], "reason", &["recorded", "to"])
-            .in_zone("recorded", &session.zone);
+    let mut rows = Rows::new(&SHAPE).in_zone("recorded", &session.zone);
     for webhook in webhooks {
         let text = |key: &str| webhook[key].as_str().unwrap_or_default();
         let at = text("created_at").parse::<Timestamp>();

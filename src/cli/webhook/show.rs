@@ -4,7 +4,6 @@ use clap::Args;
 
 use crate::api::wire;
 use crate::cli::terminal::{Failure, Session, TextStyle, find_webhook, printable};
-use crate::domain::reason::Reason;
 use crate::domain::run::called;
 use crate::present::{times, webhooks};
 use crate::store::{WebhookDetails, WebhookQueue};
@@ -55,11 +54,9 @@ fn print_fields(
         ("recorded", format!("{recorded}  ({})", times::relative(delivery.created_at, now))),
         ("status", status),
     ];
-    if let Some(reason) = delivery.reason.as_ref().map(Reason::text) {
-        fields.push(("reason", printable(reason)));
-    }
-    if let Some(next) = webhooks::next_attempt_text(delivery, queue, &session.zone, now) {
-        fields.push(("next attempt", printable(&next)));
+    let why = webhooks::why(delivery, queue, &session.zone, now);
+    if !why.is_empty() {
+        fields.push(("why", printable(&why)));
     }
     Ok(session.output.fields(&fields)?)
 }
@@ -70,7 +67,7 @@ fn print_attempts(
     session: &mut Session,
 ) -> Result<(), Failure> {
     if details.attempts.is_empty() {
-        return Ok(session.output.line("\nno attempts yet")?);
+        return Ok(session.output.heading("no attempts yet")?);
     }
     session.output.heading("attempts")?;
     for (index, attempt) in details.attempts.iter().enumerate() {

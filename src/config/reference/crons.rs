@@ -20,7 +20,7 @@ pub(in crate::config) const DEFAULTS: SectionReference = SectionReference {
 
 pub(in crate::config) const CRON: SectionReference = SectionReference {
     name: "cron.NAME",
-    meaning: "One cron. Its name is the word after `cron.`: up to 100 letters, digits, `-`, `_` and `.`.",
+    meaning: "One cron. Its name is the word after `cron.`: up to 100 ASCII letters, digits, `-`, `_` and `.`.",
     key_names: KeyNames::Fixed,
     keys: CRON_KEYS,
     tables: &[],
@@ -289,6 +289,14 @@ const CRON_KEYS: &[KeyReference] = &[
         default: DefaultValue::Absent("a failed run is not retried"),
         example: "{ max = 2, backoff = \"1m\", factor = 2, on = [\"error\", \"timeout\"] }",
         meaning: "Gives an occurrence that failed further runs; [Retries](#retries) describes its keys.",
+        secrecy: Secrecy::Public,
+    },
+    KeyReference {
+        name: "was",
+        value_type: ValueType::Text,
+        default: DefaultValue::Absent("the cron has had no other name"),
+        example: "\"morning-digest\"",
+        meaning: "The first name of a cron that was renamed: its history, pause, `H` and jitter go on. Keep it as long as the cron.",
         secrecy: Secrecy::Public,
     },
 ];

@@ -32,6 +32,9 @@ pub enum Caution {
         /// The interval from the last match of a cycle to the first of the next.
         last: u16,
     },
+    /// The step is longer than its cycle.
+    #[error("{field} */{step} is longer than its cycle, and fires once in each; write {value} for that")]
+    LongStep { field: &'static str, step: u16, value: u16 },
     /// The range is from a value to itself.
     #[error(
         "{field} range {value}-{value} is read as the whole cycle, as croniter does; write {value} for that alone"
@@ -79,6 +82,9 @@ fn item_caution(field: Field, item: Item) -> Option<Caution> {
             let last = cycle % step;
             // Nobody expects a step of days to go on across the end of a month.
             let is_of_days = matches!(field, Field::DayOfMonth | Field::DayOfWeek);
+            if step > cycle && !is_of_days {
+                return Some(Caution::LongStep { field: field.name(), step, value: low });
+            }
             (last != 0 && !is_of_days).then(|| Caution::UnevenStep { field: field.name(), step, last })
         }
         // For days of the week, zero to zero is how `0-7` is parsed, and that says what it means.

@@ -25,7 +25,7 @@ mod tests;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, civil};
+use jiff::{SignedDuration, Timestamp, civil};
 
 pub use cautions::Caution;
 pub use error::{CalendarError, ExpressionError};
@@ -107,6 +107,12 @@ impl Calendar {
             TimeKind::Fixed => clock_change::next_fixed(stepper, zone, after),
             TimeKind::Wildcard => clock_change::next_wildcard(stepper, zone, after),
         }
+    }
+
+    /// Returns whether the schedule names exactly this instant.
+    pub fn names(&self, at: Timestamp) -> bool {
+        let just_before = at.checked_sub(SignedDuration::from_millis(1)).unwrap_or(at);
+        self.next_after(just_before).is_some_and(|occasion| occasion.at == at)
     }
 
     /// Returns the expression as it was given.

@@ -40,6 +40,15 @@ pub(super) struct ParsedField {
 }
 
 pub(super) fn parse(expression: &str) -> Result<Expression, ParseError> {
+    let is_odd = |char: &char| char.is_whitespace() && !char.is_ascii();
+    parse_fields(expression).map_err(|error| match expression.chars().find(is_odd) {
+        // It looks like a space, and separates nothing.
+        Some(odd) => error.with_hint(format!("write a plain space instead of U+{:04X}", u32::from(odd))),
+        None => error,
+    })
+}
+
+fn parse_fields(expression: &str) -> Result<Expression, ParseError> {
     if expression.len() > EXPRESSION_BYTES_MAX {
         let message =
             format!("expression is {} bytes long, expected at most {EXPRESSION_BYTES_MAX}", expression.len());

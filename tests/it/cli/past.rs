@@ -2,12 +2,15 @@
 
 use std::process::Stdio;
 
+use expect_test::{Expect, expect};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::{demand, stderr, stdout};
+use super::{completed, demand, stderr, stdout, table};
 use crate::support::agent_server::AgentServerOnPort;
 use crate::support::daemon::Daemon;
 use crate::support::receiver::Receiver;
+use crate::support::span::now;
 
 /// Returns a daemon that ran until `say-hello` had two webhooks delivered and `fail` had failed, and was then stopped.
 async fn after_a_moment() -> Daemon {
@@ -81,6 +84,9 @@ async fn what_happened_can_be_read_while_the_daemon_is_down() {
     show_prints_the_whole_timeline(&daemon);
     show_prints_a_cron(&daemon);
     list_and_status_summarise(&daemon);
+    tables_keep_what_one_came_for(&daemon);
+    the_last_instant_is_explained(&daemon);
+    names_and_ids_are_completed(&daemon);
     a_closed_pipe_is_no_failure(&daemon);
     no_output_contains_the_token(&daemon);
 }
@@ -102,6 +108,10 @@ fn history_filters(daemon: &Daemon) {
     let by_reason = daemon.json(&["history", "--reason", "graph_error,lost"]);
     assert!(by_reason.iter().all(|run| run["cron_name"] == "fail") && by_reason.len() >= failed.len());
     assert_eq!(daemon.json(&["history", "--reason", "lost"]).len(), 0);
+    assert_eq!(daemon.json(&["history", "fail", "--failed"]), failed);
+    assert_eq!(daemon.json(&["history", "--trigger", "schedule,catchup"]).len(), all.len());
+    assert_eq!(daemon.json(&["history", "--trigger", "manual"]).len(), 0);
+    assert_eq!(daemon.json(&["history", "--since", "yesterday", "--until", "now"]).len(), all.len());
     assert_eq!(daemon.json(&["history", "--limit", "2"]), all[all.len() - 2..]);
     assert_eq!(daemon.json(&["history", "--limit", "0"]).len(), 0);
     assert_eq!(daemon.json(&["history", "--since", "1h", "--until", "0s"]).len(), all.len());
@@ -115,6 +125,9 @@ fn history_filters(daemon: &Daemon) {
     for (arguments, message) in [
         (["--cron", "say-helo"], "did you mean `say-hello`?"),
         (["--status", "good"], "`good` is not one of success"),
+        (["--status", "failed"], "a run that failed is `error`"),
+        (["--trigger", "cron"], "`cron` is not one of schedule"),
+        (["--columns", "name"], "`name` is not one of scheduled, ago, cron"),
         (["--reason", "bad luck"], "`bad luck` is not one of backend_unreachable"),
         (["--since", "soon"], "got `soon`, expected a time"),
     ] {
@@ -179,8 +192,77 @@ fn list_and_status_summarise(daemon: &Daemon) {
     assert!(status["ended_24h"]["success"].as_u64() >= Some(2), "{status}");
     assert!(status["deliveries_24h"]["delivered"].as_u64() >= Some(2), "{status}");
     demand(&daemon.run_command(&["status"]), 0);
+    assert_eq!(daemon.json(&["list", "say-hello"]), crons[1..]);
+    demand(&daemon.run_command(&["list", "say-helo"]), 2);
     let list = daemon.run_command(&["list"]);
     assert!(stdout(&list).contains("ValueError: boom"), "{}", stdout(&list));
+}
+
+fn tables_keep_what_one_came_for(daemon: &Daemon) {
+    let check = |width, arguments: &[&str], expected: Expect| {
+        expected.assert_eq(&table(daemon, width, arguments));
+    };
+    let failed = ["history", "fail", "--status", "error", "-n", "1"];
+    check(
+        "80",
+        &failed,
+        expect![[r#"
+            SCHEDULED (UTC) CRON STATUS WEBHOOK RUN
+            0-0-0 0:0:0 fail error ID
+                ValueError: boom"#]],
+    );
+    check(
+        "120",
+        &failed,
+        expect![[r#"
+            SCHEDULED (UTC) CRON STATUS TOOK WEBHOOK RUN REASON
+            0-0-0 0:0:0 fail error 0 s ID ValueError: boom"#]],
+    );
+    let webhooks = ["webhook", "list", "--status", "delivered", "--since", "yesterday", "-n", "1"];
+    check(
+        "80",
+        &webhooks,
+        expect![[r#"
+            WEBHOOK RECORDED (UTC) CRON STATUS ATTEMPTS NEXT
+            ID 0-0-0 0:0:0 say-hello delivered 0
+                http://0.0.0.0:0/hook?…"#]],
+    );
+    check(
+        "120",
+        &webhooks,
+        expect![[r#"
+            WEBHOOK RECORDED (UTC) CRON STATUS ATTEMPTS NEXT TO
+            ID 0-0-0 0:0:0 say-hello delivered 0 http://0.0.0.0:0/hook?…"#]],
+    );
+    check(
+        "80",
+        &["history", "fail", "--status", "error", "-n", "1", "--columns", "cron,run"],
+        expect![[r#"
+        CRON RUN
+        fail ID"#]],
+    );
+}
+
+fn the_last_instant_is_explained(daemon: &Daemon) {
+    let explained = &daemon.json(&["explain", "fail"])[0];
+    let at: Timestamp = explained["at"].as_str().unwrap().parse().unwrap();
+    assert!(now().duration_since(at).abs() < SignedDuration::from_mins(1), "{explained}");
+    let in_japan = super::command(daemon.folder(), &["explain", "fail"])
+        .arg("--config")
+        .arg(daemon.config_path())
+        .env("TZ", "Asia/Tokyo")
+        .output()
+        .unwrap();
+    let text = stdout(&in_japan);
+    assert!(text.lines().next().unwrap().contains(" JST (") && text.contains(" UTC)"), "{text}");
+}
+
+fn names_and_ids_are_completed(daemon: &Daemon) {
+    let offered = |words: &[&str]| completed(daemon, words);
+    assert_eq!(offered(&["explain", ""]), "fail\nsay-hello\n");
+    assert_eq!(offered(&["webhook", "list", "--cron", "s"]), "fail\nsay-hello\n");
+    let run_id = daemon.json(&["history"]).last().unwrap()["run_id"].as_str().unwrap()[..8].to_owned();
+    assert!(offered(&["show", ""]).lines().any(|line| line == run_id), "{run_id}");
 }
 
 fn a_closed_pipe_is_no_failure(daemon: &Daemon) {
@@ -192,7 +274,9 @@ fn a_closed_pipe_is_no_failure(daemon: &Daemon) {
         drop(child.stdout.take());
         let output = child.wait_with_output().unwrap();
         demand(&output, 0);
-        assert_eq!(stderr(&output), "", "{arguments:?}");
+        let warning = "warning: the daemon is not running: nothing fires until it is started\n";
+        let expected = if arguments == ["list"] { warning } else { "" };
+        assert_eq!(stderr(&output), expected, "{arguments:?}");
     }
 }
 

@@ -6,7 +6,7 @@ use axum::{Json, Router};
 use expect_test::{Expect, expect};
 use serde_json::json;
 
-use super::{QUIET, agentcron, command, demand, quiet, stderr, stdout};
+use super::{QUIET, agentcron, command, completed, demand, quiet, stderr, stdout, table};
 use crate::support::configuration::{Configuration, Cron};
 use crate::support::daemon::Daemon;
 use crate::support::growing_list::PATIENCE;
@@ -40,6 +40,35 @@ fn completions_know_the_verbs() {
         demand(&script, 0);
         assert!(stdout(&script).contains("history"), "{shell}");
     }
+    let daemon = quiet();
+    let offered = |words: &[&str]| completed(&daemon, words);
+    assert_eq!(offered(&["history", "--status", ""]).lines().next(), Some("success"));
+    assert_eq!(offered(&["webhook", "list", "--status", "p"]).lines().next(), Some("pending"));
+    assert_eq!(offered(&["history", "--since", ""]), "");
+    assert_eq!(offered(&["explain", ""]), "", "there is no database yet");
+}
+
+#[test]
+fn a_failure_is_one_object_on_stderr_if_json_is_asked_for() {
+    let daemon = Daemon::prepare("[cron.a]\nschedule = \"0 25 * * *\"\nassistant_id = \"agent\"\n");
+    let failure = |arguments: &[&str]| {
+        let output = agentcron(daemon.folder(), &[&["--json"], arguments].concat());
+        demand(&output, 2);
+        assert_eq!(stdout(&output), "");
+        let lines = stderr(&output);
+        let failure: serde_json::Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+        (failure["code"].clone(), failure["message"].clone(), failure["hint"].clone(), failure)
+    };
+    let (code, message, hint, mistakes) = failure(&["check"]);
+    assert_eq!((code, message, hint), (json!(2), json!("1 mistake in the configuration"), json!(null)));
+    assert_eq!(mistakes["mistakes"][0]["line"], 2);
+    assert!(mistakes["mistakes"][0]["message"].as_str().unwrap().contains("hour 25 is out of range"));
+    let (code, message, hint, _) = failure(&["histry"]);
+    assert_eq!((code, message), (json!(2), json!("unrecognized subcommand 'histry'")));
+    assert!(hint.as_str().unwrap().contains("history"), "{hint}");
+    let (code, message, hint, _) = failure(&["list", "--config", "nowhere.toml"]);
+    assert_eq!((code, message), (json!(2), json!("there is no configuration at nowhere.toml")));
+    assert!(hint.as_str().unwrap().contains("agentcron init"), "{hint}");
 }
 
 #[test]
@@ -75,9 +104,9 @@ fn check_shows_what_will_fire_and_when() {
         new-year  FOLDER/agentcron.toml:8:7
           0 0 1 1 * 0 2090-2099  Europe/Berlin
           At 00:00 on day 1 of the month in January in 2090 to 2099; runs agent on a new thread each time
-            Sun 2090-01-01 00:00:00 CET
-            Mon 2091-01-01 00:00:00 CET
-            Tue 2092-01-01 00:00:00 CET
+            Sat 2089-12-31 23:00:00 UTC (Sun 00:00:00 CET)
+            Sun 2090-12-31 23:00:00 UTC (Mon 00:00:00 CET)
+            Mon 2091-12-31 23:00:00 UTC (Tue 00:00:00 CET)
 
         old-year  FOLDER/agentcron.toml:13:7
           30 23 31 dec * 0 2090-2099  UTC
@@ -102,7 +131,7 @@ fn without_now(text: &str, daemon: &Daemon) -> String {
 fn every_mistake_is_reported_at_once() {
     let daemon = Daemon::prepare(
         "[backend]\nurl = \"ftp://nowhere\"\n[cron.a]\nschedule = \"61 * * * *\"\nassistant_id = \"agent\"\n\
-         [cron.b]\nschedul = \"* * * * *\"\nassistant_id = \"agent\"\n",
+         [cron.b]\nschedul = \"* * * * *\"\nassistant_id = \"agent\"\n[store]\npath = \"agentcron.db\"\n",
     );
     for verb in ["check", "run", "next", "list"] {
         let output = daemon.run_command(&[verb]);
@@ -204,7 +233,7 @@ fn next_of_the_configuration_is_in_the_order_of_time() {
     assert_eq!(all[0]["local"], "2090-01-01T00:00:00+01:00");
     let none = daemon.run_command(&["next", "old-year"]);
     demand(&none, 0);
-    assert_eq!(stdout(&none), "nothing scheduled until the end of 2099, where calendars end\n");
+    assert_eq!(stdout(&none), "nothing scheduled before 2100, where calendars end\n");
     let unknown = daemon.run_command(&["next", "newyear"]);
     demand(&unknown, 2);
     assert!(stderr(&unknown).contains("did you mean `new-year`?"), "{}", stderr(&unknown));
@@ -232,8 +261,10 @@ fn the_demo_fires_delivers_and_summarises() {
         assert!(text.contains(word), "no {word:?} in:\n{text}");
     }
     // The commands that it recommends work.
-    let history = text.lines().find(|line| line.trim_start().starts_with("agentcron history")).unwrap();
-    let arguments: Vec<&str> = history.split_whitespace().skip(1).collect();
+    let program = env!("CARGO_BIN_EXE_agentcron");
+    let history = text.lines().find_map(|line| line.trim_start().strip_prefix(program)).unwrap();
+    let arguments: Vec<&str> = history.split_whitespace().collect();
+    assert_eq!(arguments[0], "history");
     let history = agentcron(folder.path(), &arguments);
     demand(&history, 0);
     assert!(stdout(&history).matches("delivered").count() >= 3, "{}", stdout(&history));
@@ -332,6 +363,34 @@ fn the_configuration_of_the_current_folder_is_used_unless_another_is_named() {
     let mut named = command(folder.path(), &["check"]);
     let named = named.env("AGENTCRON_CONFIG", "other.toml").output().unwrap();
     assert!(stdout(&named).contains("no mistakes in other.toml: 2 crons"), "{}", stdout(&named));
+}
+
+#[test]
+fn a_narrow_list_keeps_the_next_time_and_puts_the_schedule_below() {
+    let check = |width, expected: Expect| expected.assert_eq(&table(&quiet(), width, &["list"]));
+    check(
+        "80",
+        expect![[r#"
+            CRON NEXT (UTC) DUE LAST OUTCOME
+            new-year 0-0-0 0:0:0 in 0 years never
+                0 0 0 0 * 0 0-0 Europe/Berlin
+            old-year disabled never
+                0 0 0 dec * 0 0-0 UTC"#]],
+    );
+    check(
+        "120",
+        expect![[r#"
+            CRON SCHEDULE TIMEZONE NEXT (UTC) DUE LAST OUTCOME
+            new-year 0 0 0 0 * 0 0-0 Europe/Berlin 0-0-0 0:0:0 in 0 years never
+            old-year 0 0 0 dec * 0 0-0 UTC disabled never"#]],
+    );
+    check(
+        "140",
+        expect![[r#"
+            CRON SCHEDULE TIMEZONE NEXT (UTC) DUE LAST OUTCOME REASON
+            new-year 0 0 0 0 * 0 0-0 Europe/Berlin 0-0-0 0:0:0 in 0 years never
+            old-year 0 0 0 dec * 0 0-0 UTC disabled never"#]],
+    );
 }
 
 /// A configuration with a secret of each kind.

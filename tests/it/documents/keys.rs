@@ -77,6 +77,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("cron.NAME", "exclude", r#"["2026-12-32"]"#),
     ("cron.NAME", "pause_after_failures", "0"),
     ("cron.NAME", "retry", "{ max = 2, tries = 3 }"),
+    ("cron.NAME", "was", r#""the old one""#),
 ];
 
 /// Returns all sections except `[defaults]`, whose keys are described under `[cron.NAME]`.

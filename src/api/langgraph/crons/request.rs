@@ -19,7 +19,7 @@ use crate::store::{ChangedCron, StoredCron};
 /// Keys that the server removes from a cron's metadata.
 const REMOVED_FROM_METADATA: [&str; 4] = ["assistant_id", "cron_id", "run_id", "thread_id"];
 /// Keys that would change which cron it is; they are ignored.
-const IDENTITY_KEYS: [&str; 2] = ["thread", "thread_id"];
+const IDENTITY_KEYS: [&str; 3] = ["thread", "thread_id", "was"];
 
 /// A request for a new cron.
 pub(super) struct NewCronRequest {

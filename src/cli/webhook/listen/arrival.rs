@@ -4,7 +4,7 @@ use axum::body::Bytes;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::cli::terminal::{Failure, Session, TextStyle, json_time, printable};
+use crate::cli::terminal::{Failure, Session, TextStyle, printable};
 use crate::domain::printable::blanked;
 use crate::domain::run::Status;
 use crate::domain::signing::SignatureVerdict;
@@ -79,7 +79,7 @@ impl Arrival {
         let after_end = fields.ended_at.map(|ended_at| self.at.duration_since(ended_at).as_millis());
         let values = body.as_ref().and_then(|body| body.get("values")).map(summary);
         let mut object = json!({
-            "at": json_time(Some(self.at)),
+            "at": self.at.to_string(),
             "method": self.method,
             "path": redacted(&self.path),
             "webhook_id": (!self.webhook_id.is_empty()).then_some(&self.webhook_id),
@@ -88,7 +88,7 @@ impl Arrival {
             "cron_name": fields.cron_name,
             "status": fields.status,
             "run_id": fields.run_id,
-            "ended_at": json_time(fields.ended_at),
+            "ended_at": fields.ended_at.map(|at| at.to_string()),
             "after_end_ms": after_end,
             "error": fields.error,
             "test": fields.is_test,

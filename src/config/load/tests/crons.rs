@@ -145,7 +145,7 @@ fn placeholders_are_checked_at_their_place() {
             a.toml:4:28: input: unknown placeholder `run.schedule_for` (did you mean `run.scheduled_for`?)
             a.toml:5:17: context: unknown placeholder `nothing` (known: env.NAME, credential.NAME, cron.name, run.scheduled_for, run.id, previous.status, previous.ended_at)"#]]);
     check_cron("config = { a = \"${{ credential.unset }}\" }\nmetadata = { a = \"${{ run.id }}\" }", expect!["a.toml:4:16: config: credential.unset is not set"]);
-    check_cron("timezone = \"${{ env.BAD_ZONE }}\"", expect!["a.toml:4:12: timezone: not valid once its placeholders are filled"]);
+    check_cron("timezone = \"${{ env.BAD_ZONE }}\"", expect!["a.toml:4:12: timezone: not valid once its placeholders are filled (`agentcron next --schedule VALUE --timezone ZONE` says what is wrong with them)"]);
     check_cron("thread = \"${{ credential.webhook_secret }}\"", expect!["a.toml:4:10: thread: a credential would be shown and stored here (a credential can be used in webhook, input, config, context and metadata)"]);
     check_cron("thread = \"${{ env.ASSISTANT }}\"", expect!["ok: x"]);
 }
@@ -177,24 +177,29 @@ fn keys_that_are_not_known_get_the_nearest_or_advice() {
         a.toml:5:1: unknown key `TimeZone` in [cron.x] (did you mean `timezone`?)
         a.toml:6:1: unknown key `tz` in [cron.x] (did you mean `timezone`?)
         a.toml:7:1: unknown key `on_completion` in [cron.x] (did you mean `on_run_completed`?)
-        a.toml:8:1: unknown key `xyz` in [cron.x] (known: schedule, timezone, assistant_id, thread_id, thread, input, config, context, metadata, webhook, start_time, end_time, enabled, interrupt_before, interrupt_after, multitask_strategy, on_run_completed, durability, stream_mode, stream_subgraphs, stream_resumable, checkpoint_during, feedback_keys, mode, overlap, catchup, catchup_window, start_deadline, timeout, jitter, exclude, pause_after_failures, retry)
+        a.toml:8:1: unknown key `xyz` in [cron.x] (known: schedule, timezone, assistant_id, thread_id, thread, input, config, context, metadata, webhook, start_time, end_time, enabled, interrupt_before, interrupt_after, multitask_strategy, on_run_completed, durability, stream_mode, stream_subgraphs, stream_resumable, checkpoint_during, feedback_keys, mode, overlap, catchup, catchup_window, start_deadline, timeout, jitter, exclude, pause_after_failures, retry, was)
         a.toml:9:1: unknown key `name` in [cron.x] (the name is the word after [cron.)"#]]);
 }
 
 #[test]
 fn names_are_short_and_plain() {
-    check("[cron.\"a b\"]\nschedule = \"0 9 * * *\"\nassistant_id = \"a\"", expect!["a.toml:1:7: name: got `a b`, expected 1 to 100 letters, digits, `-`, `_` or `.`"]);
+    check("[cron.\"a b\"]\nschedule = \"0 9 * * *\"\nassistant_id = \"a\"", expect!["a.toml:1:7: name: got `a b`, expected 1 to 100 ASCII letters, digits, `-`, `_` or `.`, but not `.` or `..`"]);
     check("[cron.\"😀\"]\n[cron.\"\"]\n[cron.\"a\\nb\"]", expect![[r#"
-            a.toml:1:7: [cron.😀] has no assistant_id (the id of an assistant, or the name of a graph)
-            a.toml:1:7: [cron.😀] has no schedule (five fields, such as "0 9 * * mon-fri")
-            a.toml:1:7: name: got `😀`, expected 1 to 100 letters, digits, `-`, `_` or `.`
-            a.toml:2:7: [cron.] has no assistant_id (the id of an assistant, or the name of a graph)
-            a.toml:2:7: [cron.] has no schedule (five fields, such as "0 9 * * mon-fri")
-            a.toml:2:7: name: got ``, expected 1 to 100 letters, digits, `-`, `_` or `.`
-            a.toml:3:7: [cron.a\nb] has no assistant_id (the id of an assistant, or the name of a graph)
-            a.toml:3:7: [cron.a\nb] has no schedule (five fields, such as "0 9 * * mon-fri")
-            a.toml:3:7: name: got `a\nb`, expected 1 to 100 letters, digits, `-`, `_` or `.`"#]]);
-    check(&format!("[cron.{}]\nschedule = \"0 9 * * *\"\nassistant_id = \"a\"", "a".repeat(101)), expect!["a.toml:1:7: name: got `aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…`, expected 1 to 100 letters, digits, `-`, `_` or `.`"]);
+        a.toml:1:7: [cron.😀] has no assistant_id (the id of an assistant, or the name of a graph)
+        a.toml:1:7: [cron.😀] has no schedule (five fields, such as "0 9 * * mon-fri")
+        a.toml:1:7: name: got `😀`, expected 1 to 100 ASCII letters, digits, `-`, `_` or `.`, but not `.` or `..`
+        a.toml:2:7: [cron.] has no assistant_id (the id of an assistant, or the name of a graph)
+        a.toml:2:7: [cron.] has no schedule (five fields, such as "0 9 * * mon-fri")
+        a.toml:2:7: name: got ``, expected 1 to 100 ASCII letters, digits, `-`, `_` or `.`, but not `.` or `..`
+        a.toml:3:7: [cron.a\nb] has no assistant_id (the id of an assistant, or the name of a graph)
+        a.toml:3:7: [cron.a\nb] has no schedule (five fields, such as "0 9 * * mon-fri")
+        a.toml:3:7: name: got `a\nb`, expected 1 to 100 ASCII letters, digits, `-`, `_` or `.`, but not `.` or `..`"#]]);
+    check("[cron.\"..\"]\nschedule = \"0 9 * * *\"\nassistant_id = \"a\"", expect!["a.toml:1:7: name: got `..`, expected 1 to 100 ASCII letters, digits, `-`, `_` or `.`, but not `.` or `..`"]);
+    check("[cron.team.daily]\nschedule = \"0 9 * * *\"\nassistant_id = \"a\"", expect![[r#"
+        a.toml:1:7: [cron.team] has no assistant_id (the id of an assistant, or the name of a graph)
+        a.toml:1:7: [cron.team] has no schedule (five fields, such as "0 9 * * mon-fri")
+        a.toml:1:12: unknown key `daily` in [cron.team] (a name with a dot needs quotes: [cron."team.daily"])"#]]);
+    check(&format!("[cron.{}]\nschedule = \"0 9 * * *\"\nassistant_id = \"a\"", "a".repeat(101)), expect!["a.toml:1:7: name: got `aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…`, expected 1 to 100 ASCII letters, digits, `-`, `_` or `.`, but not `.` or `..`"]);
     check("[[cron]]\nname = \"a\"", expect!["a.toml:1:1: cron: got a list, expected a table (write [cron.NAME])"]);
     check("cron.a = 5", expect!["a.toml:1:10: a: got an integer, expected a table (write [cron.a])"]);
 }
@@ -249,6 +254,17 @@ fn a_definition_keeps_its_placeholders_and_its_place() {
         }
     "#]]
     .assert_debug_eq(definition);
+}
+
+#[test]
+fn a_former_name_is_claimed_once_and_only_after_its_cron_is_gone() {
+    let cron = |name: &str, was: &str| {
+        format!("[cron.{name}]\nwas = \"{was}\"\nschedule = \"@daily\"\nassistant_id = \"a\"\n")
+    };
+    check(&(cron("b", "a") + &cron("c", "a")), expect!["a.toml:5:7: was: cron `a` is also claimed in a.toml:1:7 (only one cron can go on with its history)"]);
+    check(&(cron("b", "a") + "[cron.A]\nschedule = \"@daily\"\nassistant_id = \"a\"\n"), expect!["a.toml:1:7: was: cron `a` is still defined in a.toml:5:7 (only one cron can go on with its history)"]);
+    check(&cron("b", "b"), expect!["a.toml:1:7: was: cron `b` is still defined in a.toml:1:7 (only one cron can go on with its history)"]);
+    check(&cron("b", "a"), expect!["ok: b"]);
 }
 
 #[test]

@@ -75,7 +75,8 @@ fn a_file_that_cannot_be_read_is_one_line() {
     assert_eq!(shown, format!("{}: it is a directory, expected a regular file", directory.path().display()));
     check_files(
         &[("a.toml", b"a = \"\xff\"")],
-        expect!["a.toml: byte 5 is not UTF-8: the file must be UTF-8 text"]);
+        expect!["a.toml: byte 5 is not UTF-8: the file must be UTF-8 text (from Latin-1: iconv -f latin1 -t utf-8)"]);
+    check_files(&[("a.toml", b"\xff\xfea\0")], expect!["a.toml: the file is UTF-16, and must be UTF-8 text: iconv -f utf-16 -t utf-8"]);
     check_files(&[("a.toml", b"a = \"\0\"")], expect!["a.toml: byte 5 is NUL: the file must be UTF-8 text"]);
     let missing = load(Path::new("no/such.toml"), &environment()).unwrap_err().to_string();
     expect!["no/such.toml: No such file or directory (os error 2)"].assert_eq(&missing);

@@ -70,8 +70,8 @@ fn an_uneven_step_gets_a_warning() {
     check(
         "*/90 * * * *",
         expect![[r#"
-        minute */90 starts anew with every cycle, so its last interval is 60 instead of 90
-    "#]],
+            minute */90 is longer than its cycle, and fires once in each; write 0 for that
+        "#]],
     );
     check("0 0 */2 * *", expect![]);
 }

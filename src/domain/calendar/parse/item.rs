@@ -37,6 +37,14 @@ pub(super) fn parse(field: Field, part: Token<'_>) -> Result<Item, ParseError> {
     if part.text.starts_with('h') {
         return hash(field, part);
     }
+    // cronie writes a random value `~`, croniter `R`.
+    let is_random = part.text == "r" || ["r(", "r/"].iter().any(|start| part.text.starts_with(start));
+    if is_random || part.text.contains('~') {
+        let error = ParseError::new(part.span(), format!("{} {} is random", field.name(), part.text));
+        return Err(
+            error.with_hint("write H or H(a-b): a value that follows from the cron's name, and stays")
+        );
+    }
     match field {
         Field::DayOfMonth => {
             if let Some(special) = special_day_of_month(part)? {

@@ -75,6 +75,46 @@ fn a_number_out_of_range() {
 }
 
 #[test]
+fn a_random_value_is_replaced_by_one_that_stays() {
+    check(
+        "0~30 9 * * *",
+        expect![[r#"
+        0~30 9 * * *
+        ^^^^
+        minute 0~30 is random; write H or H(a-b): a value that follows from the cron's name, and stays
+    "#]],
+    );
+    check(
+        "R R(0-5) * * *",
+        expect![[r#"
+        R R(0-5) * * *
+        ^
+        minute r is random; write H or H(a-b): a value that follows from the cron's name, and stays
+    "#]],
+    );
+}
+
+#[test]
+fn a_space_that_is_none_is_named() {
+    check(
+        "0 9 *\u{a0}* *",
+        expect![[r#"
+        0 9 * * *
+                 ^
+        got 4 fields, expected 5 fields (minute hour day-of-month month day-of-week), 6 (and second) or 7 (and year); write a plain space instead of U+00A0
+    "#]],
+    );
+    check(
+        "0 9 *\u{a0}* * *",
+        expect![[r#"
+        0 9 * * * *
+            ^^^
+        day-of-month * * is not a number, expected 1-31; write a plain space instead of U+00A0
+    "#]],
+    );
+}
+
+#[test]
 fn not_a_number() {
     check(
         "0 nine * * *",
