@@ -22,6 +22,7 @@ pub(super) async fn run(
     let mut shown = String::new();
     let updates = async {
         loop {
+            tokio::time::sleep(STATUS_LINE_EVERY).await;
             let next = health.next_wake.next_cron();
             let next = next.as_ref().map(|(at, cron)| (*at, cron.name.as_str()));
             let away: Vec<String> = health.outages.lasting().iter().map(Outage::called).collect();
@@ -32,7 +33,6 @@ pub(super) async fn run(
                 shown = text;
             }
             store.next_commit().await;
-            tokio::time::sleep(STATUS_LINE_EVERY).await;
         }
     };
     tokio::select! {

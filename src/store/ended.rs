@@ -50,6 +50,8 @@ impl Ended {
 
     /// Writes its line: a warning if somebody may have to act. Call this only after the commit.
     pub(super) fn log(&self) {
+        // The outage that keeps runs from being started has a line of its own.
+        let never_started = self.code == Some(ReasonCode::StartDeadline);
         macro_rules! line {
             ($level:ident, $event:literal) => {
                 tracing::$level!(
@@ -62,6 +64,7 @@ impl Ended {
                     scheduled_for = self.took.is_none().then(|| tracing::field::display(self.scheduled_for)),
                     occurrences = (self.occurrences > 1).then_some(self.occurrences),
                     error = self.error,
+                    hourly = never_started.then_some(&self.called),
                     $event
                 )
             };

@@ -67,7 +67,7 @@ impl Log {
     fn admits(&self, event: &Event) -> bool {
         let is_wanted = match self.runs.get() {
             _ if event.text("target") != "agentcron::runs" => true,
-            Some(LoggedRuns::All) => true,
+            Some(LoggedRuns::All) => return true,
             Some(LoggedRuns::Failed) | None => event.priority() == Priority::Warning,
             Some(LoggedRuns::None) => false,
         };

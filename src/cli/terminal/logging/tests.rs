@@ -83,6 +83,9 @@ fn ends_of_runs_are_logged_as_configured_and_repeated_failures_once_an_hour() {
         [(0, "a"), (1, "a"), (1, "b"), (59, "a")].map(|(minute, url)| log.admits(&failure(minute, url)));
     assert_eq!(admitted, [true, false, true, false]);
     assert!(!failure(0, "a").json().contains("hourly"));
+    let unstarted = || event("{\"level\":\"WARN\",\"target\":\"agentcron::runs\",\"hourly\":\"daily\"}");
+    log.set_runs(LoggedRuns::All);
+    assert!(log.admits(&unstarted()) && log.admits(&unstarted()), "all are all");
 }
 
 #[test]
