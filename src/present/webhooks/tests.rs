@@ -82,8 +82,16 @@ fn a_webhook_says_why_it_is_where_it_is() {
     };
     let free = WebhookQueue::default();
     check(&delivery(DeliveryStatus::Delivered, None, None), &free, expect![""]);
-    check(&delivery(DeliveryStatus::Failed, None, Some(&failed)), &free, expect!["the receiver responded with 500"]);
-    check(&delivery(DeliveryStatus::Pending, due(5), Some(&failed)), &free, expect!["the receiver responded with 500; next attempt in 5 min, at 2026-03-02 09:05:00"]);
+    check(
+        &delivery(DeliveryStatus::Failed, None, Some(&failed)),
+        &free,
+        expect!["the receiver responded with 500"],
+    );
+    check(
+        &delivery(DeliveryStatus::Pending, due(5), Some(&failed)),
+        &free,
+        expect!["the receiver responded with 500; next attempt in 5 min, at 2026-03-02 09:05:00"],
+    );
     let waiting = delivery(DeliveryStatus::Pending, due(0), None);
     check(&waiting, &free, expect!["waits for a free slot at its receiver"]);
     let away = |subject: &str| Outage {
@@ -94,11 +102,23 @@ fn a_webhook_says_why_it_is_where_it_is() {
         why: "no answer within 10s".to_owned(),
     };
     let receivers_away = vec![away("https://other.example"), away("https://ops.example")];
-    check(&waiting, &WebhookQueue { receivers_away, ..WebhookQueue::default() }, expect!["waits for its receiver, which has failed since 2026-03-02 09:00:00 (no answer within 10s)"]);
+    check(
+        &waiting,
+        &WebhookQueue { receivers_away, ..WebhookQueue::default() },
+        expect!["waits for its receiver, which has failed since 2026-03-02 09:00:00 (no answer within 10s)"],
+    );
     let mode = DeliveryMode::Released(Release { since: at(), per_second: 5 });
-    check(&waiting, &WebhookQueue { mode, ..WebhookQueue::default() }, expect!["waits for its turn: released at 5 per second"]);
+    check(
+        &waiting,
+        &WebhookQueue { mode, ..WebhookQueue::default() },
+        expect!["waits for its turn: released at 5 per second"],
+    );
     let mode = DeliveryMode::Held(Hold { since: at(), note: None });
-    check(&waiting, &WebhookQueue { mode, ..WebhookQueue::default() }, expect!["held since 2026-03-02 09:00:00"]);
+    check(
+        &waiting,
+        &WebhookQueue { mode, ..WebhookQueue::default() },
+        expect!["held since 2026-03-02 09:00:00"],
+    );
 }
 
 #[test]
