@@ -4,6 +4,7 @@
 mod files;
 mod reload;
 mod restart;
+mod status_line;
 #[cfg_attr(not(target_os = "linux"), path = "daemon/watch_nothing.rs")]
 mod watch;
 
@@ -58,6 +59,8 @@ pub struct World {
     /// Notified when the files must be read again; the daemon also watches them. With `None` it reads them at
     /// its start only.
     pub reload: Option<Arc<Notify>>,
+    /// Shows a line about the state of the daemon to whoever manages it; `None` if nobody does.
+    pub show_status: Option<fn(&str)>,
 }
 
 /// Why a daemon ended that was not asked to stop.
@@ -192,9 +195,13 @@ fn spawn(world: World, store: Store, network: Option<TcpListener>, stop: &Cancel
         to_finish: TaskTracker::new(),
         held_bodies: HeldBodies::default(),
     };
-    let World { config, environment, clock, socket, relay, reload, .. } = world;
-    let listeners = Listeners { socket: socket.and_then(|path| bind_socket(&path)), network };
+    let World { config, environment, clock, socket, relay, reload, show_status, .. } = world;
     let mut loops = Loops::new();
+    if let Some(show) = show_status {
+        let (store, clock, health, stop) = (store.clone(), clock.clone(), engine.health(), stop.clone());
+        loops.spawn(async move { ("status line", status_line::run(store, clock, health, show, stop).await) });
+    }
+    let listeners = Listeners { socket: socket.and_then(|path| bind_socket(&path)), network };
     if listeners.socket.is_some() || listeners.network.is_some() {
         let gateway = gateway(api, relay, &config);
         let stop = stop.clone();

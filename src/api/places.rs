@@ -4,13 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-
-/// Connections are dropped by the hundred during a flood; one line says so.
-const WARNED_EVERY: Duration = Duration::from_secs(60);
 
 /// How many connections one listener has at once.
 #[derive(Clone, Copy)]
@@ -28,13 +23,7 @@ impl PlaceLimits {
 
 /// The places of one listener.
 #[derive(Clone)]
-pub(super) struct Places(Arc<Mutex<Shared>>);
-
-struct Shared {
-    table: Table,
-    dropped: u64,
-    warned_at: Option<Instant>,
-}
+pub(super) struct Places(Arc<Mutex<Table>>);
 
 /// The place of one connection, which it gives up when this is dropped.
 pub(super) struct Place {
@@ -55,35 +44,28 @@ pub(super) struct Full;
 
 impl Places {
     pub(super) fn new(limits: PlaceLimits) -> Self {
-        Self(Arc::new(Mutex::new(Shared { table: Table::new(limits), dropped: 0, warned_at: None })))
+        Self(Arc::new(Mutex::new(Table::new(limits))))
     }
 
     /// Returns a place for a new connection. A stranger is dropped if there is none left.
     pub(super) fn enter(&self, address: Option<IpAddr>) -> Place {
         let evicted = CancellationToken::new();
-        let mut shared = self.lock();
-        let (id, dropped) = shared.table.enter(Origin::of(address), evicted.clone());
-        shared.count(dropped);
+        let (id, dropped) = self.lock().enter(Origin::of(address), evicted.clone());
+        end(dropped);
         Place { handle: PlaceHandle { places: self.clone(), id }, evicted }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Shared> {
+    fn lock(&self) -> MutexGuard<'_, Table> {
         // A panic under the lock cannot leave the table half changed, so a poisoned lock is usable.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Shared {
-    /// Ends a connection that has to make room, and warns about it from time to time.
-    fn count(&mut self, dropped: Option<CancellationToken>) {
-        let Some(dropped) = dropped else { return };
+/// Ends a connection that has to make room.
+fn end(dropped: Option<CancellationToken>) {
+    if let Some(dropped) = dropped {
         dropped.cancel();
-        self.dropped += 1;
-        if self.warned_at.is_none_or(|warned_at| warned_at.elapsed() >= WARNED_EVERY) {
-            self.warned_at = Some(Instant::now());
-            let count = std::mem::take(&mut self.dropped);
-            tracing::warn!(count, "connections without a request dropped to make room for others");
-        }
+        tracing::warn!(hourly = "", "connections without a request dropped to make room for others");
     }
 }
 
@@ -98,12 +80,12 @@ impl Place {
     }
 
     pub(super) fn is_stranger(&self) -> bool {
-        !self.handle.places.lock().table.known.contains_key(&self.handle.id)
+        !self.handle.places.lock().known.contains_key(&self.handle.id)
     }
 
     /// Whether there is a request that has arrived as a whole, or whose response has begun, and that is not yet answered.
     pub(super) fn has_whole_request(&self) -> bool {
-        let progress = self.handle.places.lock().table.known.get(&self.handle.id).map(|known| known.progress);
+        let progress = self.handle.places.lock().known.get(&self.handle.id).map(|known| known.progress);
         match progress {
             Some(Progress::Acting | Progress::Answered) => true,
             Some(Progress::Receiving | Progress::Waiting) | None => false,
@@ -113,7 +95,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.handle.places.lock().table.leave(self.handle.id);
+        self.handle.places.lock().leave(self.handle.id);
     }
 }
 
@@ -121,20 +103,19 @@ impl PlaceHandle {
     /// Gives the connection one of the places of those with an accepted request. If there is none left, the connection is
     /// dropped that has waited longest for its next request, or for more of one.
     pub(super) fn accept(&self) -> Result<RequestInProgress, Full> {
-        let mut shared = self.places.lock();
-        let dropped = shared.table.accept(self.id)?;
-        shared.count(dropped);
+        let dropped = self.places.lock().accept(self.id)?;
+        end(dropped);
         Ok(RequestInProgress(self.clone()))
     }
 
     /// The request is whole: it is acted upon even if the daemon stops.
     pub(super) fn act(&self) {
-        self.places.lock().table.advance(self.id, Progress::Acting);
+        self.places.lock().advance(self.id, Progress::Acting);
     }
 
     /// All that was to be written to the client is written.
     pub(super) fn flushed(&self) {
-        self.places.lock().table.advance(self.id, Progress::Waiting);
+        self.places.lock().advance(self.id, Progress::Waiting);
     }
 }
 
@@ -149,7 +130,7 @@ impl RequestInProgress {
 
 impl Drop for RequestInProgress {
     fn drop(&mut self) {
-        self.0.places.lock().table.advance(self.0.id, Progress::Answered);
+        self.0.places.lock().advance(self.0.id, Progress::Answered);
     }
 }
 

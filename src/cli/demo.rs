@@ -41,7 +41,7 @@ pub(super) struct Demo {
 
 pub(super) fn demo(demo: &Demo, session: &mut Session) -> Result<(), Failure> {
     if let Ok(level) = session.environment.lookup("env.AGENTCRON_LOG") {
-        start_log(level.expose(), LogFormat::Text, &session.environment)?;
+        start_log(level.expose(), LogFormat::Text, session)?;
     }
     let failed = |error: std::io::Error| Failure::Failed(format!("cannot start: {error}"));
     let setup = DemoSetup::create(&session.environment)?;

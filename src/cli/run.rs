@@ -42,11 +42,12 @@ pub(super) struct Run {
 }
 
 pub(super) fn run(run: &Run, session: &mut Session) -> Result<(), Failure> {
-    start_log(&run.log, run.log_format, &session.environment)?;
+    let log = start_log(&run.log, run.log_format, session)?;
     // What a service was given is its own; a daemon that is started by hand uses none of it.
     session.environment = Environment::of_process();
     let path = session.config_path.clone();
     let config = session.load_config(&path)?;
+    log.set_runs(config.logged_runs);
     let reload =
         signals::hangups().map_err(|error| Failure::Failed(format!("cannot listen for SIGHUP: {error}")))?;
     let world = World {
@@ -54,6 +55,7 @@ pub(super) fn run(run: &Run, session: &mut Session) -> Result<(), Failure> {
         listen: config.http.listen,
         relay: Some(backend_relay(&config.backend)?),
         reload: Some(reload),
+        show_status: session.environment.lookup("env.NOTIFY_SOCKET").is_ok().then_some(show_status),
         backend: backend_transport(&config.backend)?,
         receivers: receiver_transport(&config.webhooks, Dialer::of_system())?,
         config,
@@ -90,6 +92,11 @@ async fn serve(world: World, stop: &Stop) -> Result<(), Failure> {
         tracing::info!("stopped");
     }
     Ok(ended?)
+}
+
+/// An old line that stays is not worth one in the log.
+fn show_status(line: &str) {
+    let _ = sd_notify::notify(&[NotifyState::Status(line)]);
 }
 
 /// Does nothing without a service manager; that is not an error.

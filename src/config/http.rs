@@ -66,7 +66,7 @@ pub(super) fn http(
         Ok(ListenSetting::On(_)) | Err(Reported) => {}
     }
     let allow_origins = allow_origins(&section, &raw.allow_origins.unwrap_or_default(), reader);
-    let client_crons = word(&section, "client_crons", raw.client_crons.as_deref(), reader)?;
+    let client_crons = reader.word(&section, "client_crons", raw.client_crons.as_deref())?;
     if client_crons == Some(ClientCrons::Service) && !has_keys && section.has("client_crons") {
         let hint = "set http.api_keys, or [http.keys.NAME]";
         let complaint =
@@ -200,7 +200,7 @@ fn named_key(section: &Section<'_>, name: &str, reader: &mut SectionReader<'_>) 
     };
     let (key, access) = (required("key", raw.key), required("access", raw.access));
     let secret = key_secret(section, "key", "", &key?, reader)?;
-    let access = word(section, "access", Some(&access?), reader)?.ok_or(Reported)?;
+    let access = reader.word(section, "access", Some(&access?))?.ok_or(Reported)?;
     Ok(ApiKey { name: name.to_owned(), secret, access })
 }
 
@@ -224,20 +224,6 @@ fn key_secret(
 
 fn same_key(other: &str) -> Complaint {
     Complaint::new(format!("the same key as {}: nobody could tell who acted", quoted(other)))
-}
-
-/// Parses a word. The type check has found it in the set already.
-fn word<Word: std::str::FromStr>(
-    section: &Section<'_>,
-    key: &str,
-    text: Option<&str>,
-    reader: &mut SectionReader<'_>,
-) -> Result<Option<Word>, Reported>
-where
-    Word::Err: std::fmt::Display,
-{
-    let parsed = text.map(str::parse).transpose();
-    parsed.map_err(|error: Word::Err| reader.report(section, key, Complaint::new(error.to_string())))
 }
 
 fn allow_origins(

@@ -99,6 +99,7 @@ fn read_all(
     let server = langgraph_json::read(&root, top.langgraph_json, sources, &mut reader);
     let backend = sections::backend(&root, &mut reader);
     let store = sections::store(&root, &mut reader);
+    let logged_runs = sections::logged_runs(&root, &mut reader);
     let http = http::http(&root, &server, &mut reader);
     let webhooks = webhooks::webhooks(&root, server.webhooks, &mut reader);
     let shutdown_grace = sections::shutdown_grace(&root, top.shutdown_grace, &mut reader);
@@ -126,6 +127,7 @@ fn read_all(
         path: path.to_owned(),
         backend: backend.ok()?,
         store: store.ok()?,
+        logged_runs: logged_runs.ok()?,
         http: http.ok()?,
         webhooks: webhooks.ok()?,
         shutdown_grace: shutdown_grace.ok()?,
@@ -182,9 +184,8 @@ fn top_level_advice(key: &str) -> Option<&'static str> {
 fn included_file_advice(key: &str) -> Option<&'static str> {
     match key {
         "defaults" => Some("write [defaults] in the main file; it applies to included files too"),
-        "backend" | "store" | "http" | "webhooks" | "include" | "langgraph_json" | "shutdown_grace" => {
-            Some("it belongs in the main file; included files hold [cron.NAME] tables")
-        }
+        "backend" | "store" | "log" | "http" | "webhooks" | "include" | "langgraph_json"
+        | "shutdown_grace" => Some("it belongs in the main file; included files hold [cron.NAME] tables"),
         _ => Some("included files hold [cron.NAME] tables"),
     }
 }

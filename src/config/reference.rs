@@ -11,7 +11,9 @@ use super::value_type::ValueType;
 pub(super) use crons::CRON;
 use crons::DEFAULTS;
 pub(super) use crons::{DURABILITIES, STREAM_MODES};
-pub(super) use sections::{BACKEND, HTTP, HTTP_KEY, INCLUDED_FILE, STORE, TOP_LEVEL, WEBHOOKS, WEBHOOKS_URL};
+pub(super) use sections::{
+    BACKEND, HTTP, HTTP_KEY, INCLUDED_FILE, LOG, STORE, TOP_LEVEL, WEBHOOKS, WEBHOOKS_URL,
+};
 use sections::{BACKEND_HEADERS, WEBHOOKS_HEADERS};
 
 /// One table of a configuration file.
@@ -97,6 +99,7 @@ pub fn reference() -> &'static [&'static SectionReference] {
         &BACKEND,
         &BACKEND_HEADERS,
         &STORE,
+        &LOG,
         &HTTP,
         &HTTP_KEY,
         &WEBHOOKS,

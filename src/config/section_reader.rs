@@ -40,6 +40,20 @@ impl SectionReader<'_> {
         Reported
     }
 
+    /// Parses a word. The type check has found it in the set already.
+    pub(super) fn word<Word: std::str::FromStr>(
+        &mut self,
+        section: &Section<'_>,
+        key: &str,
+        text: Option<&str>,
+    ) -> Result<Option<Word>, Reported>
+    where
+        Word::Err: std::fmt::Display,
+    {
+        let parsed = text.map(str::parse).transpose();
+        parsed.map_err(|error: Word::Err| self.report(section, key, Complaint::new(error.to_string())))
+    }
+
     /// Returns a text with its placeholders filled.
     pub(super) fn fill(
         &mut self,

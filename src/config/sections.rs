@@ -1,4 +1,4 @@
-//! Reads `[backend]`, `[store]` and `shutdown_grace` into settings.
+//! Reads `[backend]`, `[store]`, `[log]` and `shutdown_grace` into settings.
 
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use super::section::{NO_ADVICE, Section};
 use super::section_reader::{Reported, SectionReader};
 use super::settings::{BackendConfig, StoreConfig};
 use super::unit_places::default_store;
+use crate::domain::log::LoggedRuns;
 use crate::domain::template;
 
 /// The address at which `langgraph dev` listens.
@@ -37,6 +38,12 @@ pub(super) struct RawBackend {
 pub(super) struct RawStore {
     path: Option<String>,
     values_bytes_max: Option<usize>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLog {
+    runs: Option<String>,
 }
 
 /// Reads `[backend]`.
@@ -102,6 +109,16 @@ pub(super) fn store(root: &Section<'_>, reader: &mut SectionReader<'_>) -> Resul
     let path = reader.optional_path(&section, "path", raw.path.as_deref())?;
     let path = path.unwrap_or_else(|| default_store(reader.environment));
     Ok(StoreConfig { path, values_bytes_max: raw.values_bytes_max.unwrap_or(VALUES_BYTES_DEFAULT) })
+}
+
+/// Reads `[log]`.
+pub(super) fn logged_runs(
+    root: &Section<'_>,
+    reader: &mut SectionReader<'_>,
+) -> Result<LoggedRuns, Reported> {
+    let section = root.child("log", "log", reader.report);
+    let raw: RawLog = section.read(&reference::LOG, NO_ADVICE, reader.report);
+    Ok(reader.word(&section, "runs", raw.runs.as_deref())?.unwrap_or(LoggedRuns::Failed))
 }
 
 /// Reads `shutdown_grace`; zero means that a stop does not wait.

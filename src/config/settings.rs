@@ -20,6 +20,7 @@ use super::unit_places::default_socket;
 use crate::domain::access::{Access, ClientCrons};
 use crate::domain::cron::{Cron, Target, Template};
 use crate::domain::ids::{CronId, InstallationId, ThreadId};
+use crate::domain::log::LoggedRuns;
 use crate::domain::origin::OriginPattern;
 use crate::domain::signing::SigningKey;
 use crate::domain::url_policy::UrlPolicy;
@@ -31,6 +32,8 @@ pub struct Config {
     pub path: PathBuf,
     pub backend: BackendConfig,
     pub store: StoreConfig,
+    /// Which ends of runs are logged.
+    pub logged_runs: LoggedRuns,
     pub http: HttpConfig,
     pub webhooks: WebhooksConfig,
     /// How long a stop waits for work that has begun.

@@ -124,7 +124,6 @@ async fn pass(reload: &Reload, known: &mut KnownFiles, cause: Cause) -> Result<F
             refuse(reload, known, NewNotice::single(message.to_owned()), cause).await?;
         }
         Ok(config) => {
-            known.mistakes = None;
             apply(reload, known, &config, cause).await?;
             known.crons = config.crons.len();
         }
@@ -199,24 +198,31 @@ async fn apply(
     }
     reload.store.notice(now, NoticeKind::Configuration, None).await?;
     let changes = report.added + report.changed + report.removed;
-    if changes > 0 || cause == Cause::Requested {
+    let is_repaired = known.mistakes.take().is_some();
+    if changes > 0 || is_repaired || cause == Cause::Requested {
         let (added, changed, removed) = (report.added, report.changed, report.removed);
-        tracing::info!(crons = config.crons.len(), added, changed, removed, "configuration reloaded");
-        config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        let event =
+            if is_repaired { "configuration repaired and reloaded" } else { "configuration reloaded" };
+        tracing::info!(crons = config.crons.len(), added, changed, removed, "{event}");
+        config.warnings.iter().for_each(|warning| tracing::warn!(hourly = "", "{warning}"));
     }
     if reload.webhooks.put(WebhookSettings::of_config(config)) {
         tracing::info!("webhook settings reloaded");
     }
     let rules = reload.access.now().reloaded(&config.http);
     if config.http.keys.is_empty() && rules.has_keys() {
-        tracing::warn!("the last key of [http] stays in force; a port without keys needs a restart");
+        tracing::warn!(
+            hourly = "",
+            "the last key of [http] stays in force; a port without keys needs a restart"
+        );
     }
     if reload.access.put(rules) {
         tracing::info!("keys and origins reloaded");
     }
     let differ = settings_that_differ(&reload.config, config);
     if !differ.is_empty() {
-        tracing::warn!(settings = differ.join(", "), "settings not reloaded; they need a restart");
+        let settings = differ.join(", ");
+        tracing::warn!(settings, hourly = settings, "settings not reloaded; they need a restart");
     }
     Ok(())
 }
@@ -228,7 +234,7 @@ async fn refuse(
     cause: Cause,
 ) -> Result<(), StoreError> {
     let detail = &mistakes.detail;
-    if cause != Cause::Again || known.mistakes.as_ref() != Some(detail) {
+    if cause == Cause::Requested || known.mistakes.as_ref() != Some(detail) {
         tracing::error!("configuration not reloaded; the last good one stays in force:\n{detail}");
     }
     known.mistakes = Some(detail.clone());

@@ -6,10 +6,21 @@ use crate::config::{BackendConfig, Config, HttpConfig, StoreConfig};
 /// Returns the names of the settings in which two configurations differ and that need a restart.
 pub(super) fn settings_that_differ(running: &Config, written: &Config) -> Vec<&'static str> {
     // Destructured, so that a new setting does not compile until it is considered here.
-    let Config { path: _, backend, store, http, webhooks, shutdown_grace, crons: _, warnings: _, sources: _ } =
-        running;
+    let Config {
+        path: _,
+        backend,
+        store,
+        logged_runs,
+        http,
+        webhooks,
+        shutdown_grace,
+        crons: _,
+        warnings: _,
+        sources: _,
+    } = running;
     let mut differ = of_backend(backend, &written.backend);
     differ.extend(of_store(store, &written.store));
+    differ.extend((*logged_runs != written.logged_runs).then_some("log.runs"));
     differ.extend(of_http(http, &written.http));
     differ.extend((webhooks.ca_file != written.webhooks.ca_file).then_some("webhooks.ca_file"));
     differ.extend((*shutdown_grace != written.shutdown_grace).then_some("shutdown_grace"));

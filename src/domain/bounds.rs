@@ -391,3 +391,18 @@ pub const FILES_LOOKED_AT_EVERY: Duration = Duration::from_secs(20);
 
 /// Symbolic links followed on the way to one file: the kernel follows no more (`path_resolution(7)`).
 pub const SYMLINKS_FOLLOWED: usize = 40;
+
+/// Characters of an error that the line of an ended run shows: `show` has all of it.
+pub const LOGGED_ERROR_CHARS: usize = 200;
+
+/// Failures whose last line is remembered, so that they are logged once an hour: a client can name any number of receivers.
+pub const REPEATS_REMEMBERED: usize = 1_024;
+
+/// Bytes of a text in an entry of the journal, whose fields must fit together into one datagram of some 200 KiB.
+pub const JOURNAL_TEXT_BYTES_MAX: usize = 48 << 10;
+
+/// How often the service manager is told what we do: a person reads it.
+pub const STATUS_LINE_EVERY: Duration = Duration::from_secs(1);
+
+/// Failing crons that the line for the service manager names.
+pub const STATUS_LINE_CRONS: u64 = 3;

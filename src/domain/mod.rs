@@ -11,6 +11,7 @@ pub mod delivery;
 pub mod delivery_mode;
 pub mod edit;
 pub mod ids;
+pub mod log;
 pub mod origin;
 pub mod outage;
 pub mod overload;

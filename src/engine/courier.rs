@@ -204,11 +204,12 @@ async fn attempt(
     // The next attempt can be claimed in the commit that records this one.
     courier.wakes.courier.notify_one();
     if let Some(detail) = report.result.detail() {
-        log_failure(&delivery.url, delivery.cron_name.as_deref(), run_id, attempt, detail, &verdict);
+        let code = report.result.code();
+        log_failure(&delivery.url, delivery.cron_name.as_deref(), run_id, attempt, code, detail, &verdict);
     }
     if let Some(opened) = opened {
         let url = redacted(&delivery.url);
-        tracing::warn!(breaker = "receiver", url, probe_at = %opened.until, "circuit breaker opened");
+        tracing::debug!(breaker = "receiver", url, probe_at = %opened.until, "circuit breaker opened");
     }
     courier.store.finish_attempt(FinishedAttempt { delivery_id, attempt, at, report, verdict }).await?;
     crash_point("attempt_recorded").await;
@@ -225,20 +226,23 @@ fn log_failure(
     cron_name: Option<&str>,
     run_id: RunId,
     attempt: u32,
+    code: Option<u16>,
     detail: &str,
     verdict: &Verdict,
 ) {
     let (url, cron) = (redacted(url), called(cron_name));
+    // One receiver that fails in one way fails for all webhooks.
+    let hourly = format!("{url} {code:?}");
     match verdict {
         Verdict::Again(next_attempt) => {
-            tracing::warn!(cron, %run_id, url, attempt, detail, %next_attempt, "webhook delivery failed");
+            tracing::warn!(cron, %run_id, url, attempt, detail, %next_attempt, hourly, "webhook delivery failed");
         }
         Verdict::Ended(Ending::Gone, _) => {
             let hint = "its URL is suspended; `agentcron webhook resume` ends that";
-            tracing::warn!(cron, %run_id, url, attempt, detail, hint, "webhook delivery failed for good");
+            tracing::warn!(cron, %run_id, url, attempt, detail, hint, hourly, "webhook delivery failed for good");
         }
         Verdict::Ended(Ending::Failed | Ending::Aborted | Ending::Blocked, _) | Verdict::Delivered => {
-            tracing::warn!(cron, %run_id, url, attempt, detail, "webhook delivery failed for good");
+            tracing::warn!(cron, %run_id, url, attempt, detail, hourly, "webhook delivery failed for good");
         }
     }
 }

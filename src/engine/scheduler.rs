@@ -12,6 +12,7 @@ use super::Wakes;
 use crate::clock::{Clock, StepWatch};
 use crate::crash::crash_point;
 use crate::domain::bounds::{CLOCK_EARLIEST, CLOCK_STEP_MIN, CRONS_PER_PASS, SLEEP_MAX, ZONES_CHECKED_EVERY};
+use crate::domain::cron::Cron;
 use crate::domain::ids::CronId;
 use crate::store::{FormerDaemon, NewNotice, NoticeKind, PlanResult, ScheduledCron, Store, StoreError};
 
@@ -22,9 +23,11 @@ struct Upcoming {
     by_wake: BTreeSet<(Timestamp, CronId)>,
 }
 
-/// The instant at which the scheduler acts next, for the API.
+/// The instant at which the scheduler acts next, and for which cron.
 #[derive(Clone, Debug, Default)]
-pub struct NextWake(Arc<Mutex<Option<Timestamp>>>);
+pub struct NextWake(Arc<Mutex<NextCron>>);
+
+type NextCron = Option<(Timestamp, Arc<Cron>)>;
 
 /// What the scheduler needs.
 pub struct Scheduler {
@@ -43,7 +46,7 @@ pub async fn run(scheduler: Scheduler, stop: CancellationToken) -> Result<(), St
     let mut upcoming = Upcoming::load(store, clock).await?;
     loop {
         let next = pass(&scheduler, &mut upcoming).await?;
-        next_wake.set(next);
+        next_wake.set(upcoming.next_cron());
         tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
@@ -173,10 +176,15 @@ async fn queued_first<T>(transaction: impl Future<Output = T>, wake: impl FnOnce
 impl NextWake {
     /// Returns the next instant that any calendar names.
     pub fn next(&self) -> Option<Timestamp> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.next_cron().map(|(at, _)| at)
     }
 
-    fn set(&self, next: Option<Timestamp>) {
+    /// Returns that instant and its cron.
+    pub fn next_cron(&self) -> Option<(Timestamp, Arc<Cron>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, next: NextCron) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = next;
     }
 }
@@ -218,6 +226,11 @@ impl Upcoming {
             due.extend(self.crons.remove(&cron_id));
         }
         due
+    }
+
+    fn next_cron(&self) -> NextCron {
+        let (at, cron_id) = self.by_wake.first()?;
+        Some((*at, Arc::clone(&self.crons.get(cron_id)?.cron)))
     }
 
     fn next_wake(&self) -> Option<Timestamp> {

@@ -10,19 +10,18 @@ use std::time::Duration;
 use rusqlite::Transaction;
 
 use super::StoreError;
+use super::ended::Ended;
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::reason::ReasonCode;
-use crate::domain::run::{Run, RunState, Status, Trigger};
+use crate::domain::run::{Run, Status, Trigger};
 
 /// An event to count.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) enum Counted {
     /// The backend accepted a run, `late` after it was due.
     Started { late: Duration },
-    /// A run ended. `took` is its time on the backend, if it got there.
-    Ended { status: Status, code: Option<ReasonCode>, trigger: Trigger, took: Option<Duration> },
-    /// Occurrences were skipped or missed.
-    NeverRan { status: Status, code: ReasonCode, occurrences: u64 },
+    /// A run ended, or occurrences were skipped or missed.
+    Ended(Ended),
     /// A receiver answered with this HTTP status, or did not answer.
     Attempted { code: Option<u16> },
     /// A delivery ended with its last attempt, `took` after its run ended.
@@ -114,22 +113,11 @@ impl Tx<'_> {
         self.counted.borrow_mut().push(counted);
     }
 
-    /// Counts the end of a run once the transaction is committed, if the run has ended.
+    /// Counts and logs the end of a run once the transaction is committed, if the run has ended.
     pub(super) fn count_end(&self, run: &Run) {
-        let RunState::Ended { backend_run, outcome } = &run.state else { return };
-        let (status, trigger) = (outcome.status, run.trigger);
-        let code = outcome.reason.as_ref().map(|reason| reason.code);
-        self.count(match status {
-            Status::Skipped | Status::Missed => {
-                Counted::NeverRan { status, code: code.unwrap_or(ReasonCode::Unknown), occurrences: 1 }
-            }
-            Status::Success | Status::Error | Status::Timeout | Status::Interrupted | Status::Cancelled => {
-                let since = |backend_run: &crate::domain::run::BackendRun| {
-                    crate::domain::backoff::between(backend_run.started_at, outcome.ended_at)
-                };
-                Counted::Ended { status, code, trigger, took: backend_run.as_ref().map(since) }
-            }
-        });
+        if let Some(ended) = Ended::of(run) {
+            self.count(Counted::Ended(ended));
+        }
     }
 
     /// Returns a mark for [`Tx::forget_since`].
@@ -142,11 +130,12 @@ impl Tx<'_> {
         self.counted.borrow_mut().truncate(mark);
     }
 
-    /// Commits the transaction and counts its events.
-    pub(super) fn commit(self, counts: &CommitCounts) -> Result<(), StoreError> {
+    /// Commits the transaction, counts its events and returns them.
+    pub(super) fn commit(self, counts: &CommitCounts) -> Result<Vec<Counted>, StoreError> {
         self.transaction.commit()?;
-        self.counted.into_inner().into_iter().for_each(|counted| counts.add(counted));
-        Ok(())
+        let counted = self.counted.into_inner();
+        counted.iter().for_each(|counted| counts.add(counted));
+        Ok(counted)
     }
 }
 
@@ -159,30 +148,33 @@ impl<'t> Deref for Tx<'t> {
 }
 
 impl CommitCounts {
-    fn add(&self, counted: Counted) {
+    fn add(&self, counted: &Counted) {
         match counted {
-            Counted::Started { late } => self.start_delay.observe(late),
-            Counted::Ended { status, code, trigger, took } => {
+            Counted::Started { late } => self.start_delay.observe(*late),
+            Counted::Ended(Ended { status, code, trigger, took, occurrences, .. }) => {
                 if let Some(code) = code {
-                    self.reasons[status as usize].0[code as usize].add(1);
+                    self.reasons[*status as usize].0[*code as usize].add(*occurrences);
                 }
-                self.ended[status as usize][trigger as usize].add(1);
+                match status {
+                    Status::Skipped | Status::Missed => self.never_ran[*status as usize].add(*occurrences),
+                    Status::Success
+                    | Status::Error
+                    | Status::Timeout
+                    | Status::Interrupted
+                    | Status::Cancelled => self.ended[*status as usize][*trigger as usize].add(1),
+                }
                 if let Some(took) = took {
-                    self.run_time.observe(took);
+                    self.run_time.observe(*took);
                 }
             }
-            Counted::NeverRan { status, code, occurrences } => {
-                self.reasons[status as usize].0[code as usize].add(occurrences);
-                self.never_ran[status as usize].add(occurrences);
-            }
-            Counted::Attempted { code } => self.attempts[ResponseClass::of(code) as usize].add(1),
+            Counted::Attempted { code } => self.attempts[ResponseClass::of(*code) as usize].add(1),
             Counted::NeverSent { status, deliveries } => {
-                self.deliveries[status as usize].add(u64::try_from(deliveries).unwrap_or(u64::MAX));
+                self.deliveries[*status as usize].add(u64::try_from(*deliveries).unwrap_or(u64::MAX));
             }
             Counted::Delivered { status, took } => {
-                self.deliveries[status as usize].add(1);
-                if status == DeliveryStatus::Delivered {
-                    self.delivery_delay.observe(took);
+                self.deliveries[*status as usize].add(1);
+                if *status == DeliveryStatus::Delivered {
+                    self.delivery_delay.observe(*took);
                 }
             }
         }
@@ -268,8 +260,18 @@ mod tests {
         let store = open_store(folder.path(), Execution::WriterThread);
         let work = |undone: bool| {
             store.write(move |tx| {
-                let (status, code) = (Status::Missed, ReasonCode::CatchupNone);
-                tx.count(Counted::NeverRan { status, code, occurrences: 7 });
+                tx.count(Counted::Ended(Ended {
+                    called: "daily".to_owned(),
+                    run_id: String::new(),
+                    status: Status::Missed,
+                    code: Some(ReasonCode::CatchupNone),
+                    trigger: Trigger::Schedule,
+                    took: None,
+                    occurrences: 7,
+                    scheduled_for: jiff::Timestamp::UNIX_EPOCH,
+                    error: None,
+                    extends_record: false,
+                }));
                 if undone { Err(StoreError::Conflict("no".to_owned())) } else { Ok(()) }
             })
         };

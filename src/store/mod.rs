@@ -16,6 +16,7 @@ mod delivery_mode;
 mod denials;
 mod edits;
 mod end_run;
+mod ended;
 mod error;
 mod exposure;
 mod housekeeping;
@@ -70,10 +71,10 @@ pub use exposure::exposure;
 pub use notices::{NewNotice, NoticeKind};
 pub use plan_due::{PlanResult, Planned};
 pub use read::{
-    AttemptRow, CronCursor, CronDetails, CronListing, CronRecord, CronRow, CronStatus, DaemonState,
-    DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow, Measures, Notice, Overview, PageCursor,
-    Reader, RunDetails, RunFilter, RunRow, RunWatch, WatchUntil, WebhookDetails, WebhookQueue, WebhookRow,
-    daemon_state,
+    AttemptRow, CronCursor, CronDetails, CronListing, CronRecord, CronRow, CronStatus, CronsAtAGlance,
+    DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow, Measures, Notice, Overview,
+    PageCursor, Reader, RunDetails, RunFilter, RunRow, RunWatch, WatchUntil, WebhookDetails, WebhookQueue,
+    WebhookRow, daemon_state,
 };
 pub use replay::{Replay, ReplayChoice, ReplayOrder};
 pub use retry::RetryRequest;
@@ -181,6 +182,11 @@ impl Store {
     /// Returns the counts of what this process has committed.
     pub fn counts(&self) -> &CommitCounts {
         self.writer.counts()
+    }
+
+    /// Returns after the next commit, or at once if there was one since the last call.
+    pub async fn next_commit(&self) {
+        self.writer.committed().notified().await;
     }
 
     /// Returns how many changes wait for the writer.

@@ -5,6 +5,7 @@ use rusqlite::{OptionalExtension, Transaction, named_params};
 
 use super::StoreError;
 use super::counts::{Counted, Tx};
+use super::ended::{Ended, first_words};
 use super::rows::millis;
 use super::scheduled_crons::ScheduledCron;
 use crate::domain::cron::Overlap;
@@ -144,7 +145,7 @@ impl SkippedRange {
             None => self.insert(tx, scheduled, now),
             // The clock was set back: these occurrences are accounted for already.
             Some(before) if before.last >= millis(self.first) => Ok(()),
-            Some(before) => self.extend(tx, &before, now),
+            Some(before) => self.extend(tx, scheduled, before, now),
         }
     }
 
@@ -182,7 +183,13 @@ impl SkippedRange {
         Ok(before.flatten())
     }
 
-    fn extend(&self, tx: &Tx<'_>, before: &RecordBefore, now: Timestamp) -> Result<(), StoreError> {
+    fn extend(
+        &self,
+        tx: &Tx<'_>,
+        scheduled: &ScheduledCron,
+        before: RecordBefore,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         tx.prepare_cached(
             "UPDATE runs SET occurrences = occurrences + ?2, last_scheduled_for = ?3, ended_at = ?4, reason = ?5 \
              WHERE run_id = ?1",
@@ -194,12 +201,13 @@ impl SkippedRange {
             millis(now),
             &self.reason.message,
         ))?;
-        self.count(tx);
+        tx.count(Counted::Ended(Ended { extends_record: true, ..self.ended(scheduled, before.run_id) }));
         Ok(())
     }
 
     fn insert(&self, tx: &Tx<'_>, scheduled: &ScheduledCron, now: Timestamp) -> Result<(), StoreError> {
         let cron = &scheduled.cron;
+        let run_id = RunId::of_occurrence(cron.cron_id, self.first, FIRST_RUN).to_string();
         let inserted = tx.prepare_cached(
             "INSERT INTO runs (run_id, cron_id, cron_name, cron_source, definition_id, trigger, scheduled_for, \
              due_at, start_before, exclusive, phase, start_number, status, reason_code, reason, ended_at, \
@@ -208,7 +216,7 @@ impl SkippedRange {
              :first, 0, 'ended', 1, :status, :reason_code, :reason, :now, :count, :last) ON CONFLICT DO NOTHING",
         )?
         .execute(named_params! {
-            ":run_id": RunId::of_occurrence(cron.cron_id, self.first, FIRST_RUN).to_string(),
+            ":run_id": run_id,
             ":cron_id": cron.cron_id.to_string(),
             ":cron_name": cron.name,
             ":cron_source": cron.source.as_str(),
@@ -222,14 +230,24 @@ impl SkippedRange {
             ":count": count(self.count),
         })?;
         if inserted == 1 {
-            self.count(tx);
+            tx.count(Counted::Ended(self.ended(scheduled, run_id)));
         }
         Ok(())
     }
 
-    fn count(&self, tx: &Tx<'_>) {
-        let (status, code) = (self.status, self.reason.code);
-        tx.count(Counted::NeverRan { status, code, occurrences: self.count });
+    fn ended(&self, scheduled: &ScheduledCron, run_id: String) -> Ended {
+        Ended {
+            called: scheduled.cron.name.clone(),
+            run_id,
+            status: self.status,
+            code: Some(self.reason.code),
+            trigger: Trigger::Schedule,
+            took: None,
+            occurrences: self.count,
+            scheduled_for: self.first,
+            error: self.reason.message.as_deref().map(first_words),
+            extends_record: false,
+        }
     }
 }
 

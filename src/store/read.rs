@@ -33,7 +33,7 @@ pub use crons::{CronCursor, CronDetails, CronListing, CronRow, CronStatus};
 pub use delivery_mode::WebhookQueue;
 pub use details::{AttemptRow, DeliveryDetails, EventRow, RunDetails};
 pub use history::{PageCursor, RunFilter};
-pub use measures::Measures;
+pub use measures::{CronsAtAGlance, Measures};
 pub use overview::{DaemonState, Denied, Notice, Overview, daemon_state};
 pub use records::CronRecord;
 pub use webhooks::{DeliveryFilter, WebhookDetails, WebhookRow};

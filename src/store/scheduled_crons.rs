@@ -67,7 +67,7 @@ impl Store {
             })
             .await?;
         for (cron, problem) in unreadable {
-            tracing::error!(cron, %problem, "cron cannot be read and is not scheduled");
+            tracing::error!(cron, %problem, hourly = cron, "cron cannot be read and is not scheduled");
         }
         Ok(crons)
     }

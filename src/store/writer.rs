@@ -11,7 +11,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::counts::{CommitCounts, Tx};
+use super::counts::{CommitCounts, Counted, Tx};
 use super::{Execution, StoreError, daemons};
 use crate::clock::Clock;
 use crate::domain::bounds::{WRITES_PER_COMMIT, WRITES_QUEUED};
@@ -41,6 +41,8 @@ struct WriterHealth {
     /// When the latest commit began.
     last_commit: Mutex<Timestamp>,
     counts: CommitCounts,
+    /// Notified after each commit.
+    committed: Notify,
 }
 
 /// The closures that are not in the batch yet. Once the queue is closed, the writer no longer waits for the
@@ -118,6 +120,7 @@ impl Writer {
             past_trouble: Mutex::default(),
             trouble_changed: Notify::new(),
             counts: CommitCounts::default(),
+            committed: Notify::new(),
         });
         let execute = match execution {
             Execution::Inline => Execute::Inline(Mutex::new(connection)),
@@ -152,6 +155,10 @@ impl Writer {
 
     pub(super) fn counts(&self) -> &CommitCounts {
         &self.health.counts
+    }
+
+    pub(super) fn committed(&self) -> &Notify {
+        &self.health.committed
     }
 
     pub(super) fn queued(&self) -> usize {
@@ -224,7 +231,7 @@ enum Committed {
 }
 
 /// Commits the batch, waiting as long as the disk is full or the file is locked, and sends every caller its
-/// result.
+/// result. What has ended is logged after that, so that nobody waits for the log.
 fn commit_until_done(
     connection: &mut Connection,
     mut batch: Vec<Box<dyn QueuedWrite>>,
@@ -233,7 +240,7 @@ fn commit_until_done(
 ) -> Committed {
     let outcome = loop {
         match commit(connection, &mut batch, health, queue) {
-            Ok(()) => break Ok(()),
+            Ok(counted) => break Ok(counted),
             Err(error) if (error.is_disk_full() || error.is_busy()) && !queue.is_closed() => {
                 report(health, Some(&error));
                 std::thread::sleep(RETRY_WAIT);
@@ -251,7 +258,15 @@ fn commit_until_done(
         work.reply();
     }
     match outcome {
-        Ok(()) => Committed::Yes,
+        Ok(counted) => {
+            for counted in counted {
+                if let Counted::Ended(ended) = counted {
+                    ended.log();
+                }
+            }
+            health.committed.notify_one();
+            Committed::Yes
+        }
         Err(_) => Committed::StoreLost,
     }
 }
@@ -266,7 +281,7 @@ fn commit(
     batch: &mut Vec<Box<dyn QueuedWrite>>,
     health: &WriterHealth,
     queue: &mut Queue<'_>,
-) -> Result<(), StoreError> {
+) -> Result<Vec<Counted>, StoreError> {
     let tx = Tx::of(connection.transaction_with_behavior(TransactionBehavior::Immediate)?);
     run_each(&tx, batch)?;
     let known = batch.len();
@@ -277,10 +292,10 @@ fn commit(
     // A COMMIT that fails may have taken effect all the same. Only after a full disk or a lock is it known
     // not to have.
     let began = Instant::now();
-    tx.commit(&health.counts)?;
+    let counted = tx.commit(&health.counts)?;
     health.counts.commits.observe(began.elapsed());
     *health.last_commit.lock().unwrap_or_else(PoisonError::into_inner) = now;
-    Ok(())
+    Ok(counted)
 }
 
 /// Runs each closure in a savepoint of its own.

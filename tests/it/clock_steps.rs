@@ -124,6 +124,7 @@ impl Scenario {
             listen: None,
             relay: None,
             reload: None,
+            show_status: None,
         };
         daemon::serve(world, || {}, stop).await
     }

@@ -264,6 +264,7 @@ async fn live(folder: &tempfile::TempDir, clock: &Clock, crons: &str, backend: T
         listen: None,
         relay: None,
         reload: None,
+        show_status: None,
     };
     let stop = CancellationToken::new();
     let later = async {

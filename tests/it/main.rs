@@ -27,6 +27,7 @@ mod gateway_proxy;
 mod hostile_text;
 mod installations;
 mod killing;
+mod log;
 mod openapi;
 mod outage;
 mod planted;

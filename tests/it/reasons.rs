@@ -538,6 +538,7 @@ fn a_receiver_that_never_recovers() -> Reported {
             listen: None,
             relay: None,
             reload: None,
+            show_status: None,
         };
         let stop = CancellationToken::new();
         let four_days_later = async {

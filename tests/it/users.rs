@@ -296,7 +296,7 @@ async fn keys_change_with_a_reload_and_the_log_knows_who_acted() {
     let (anna_client, screen_client) = (of("the-key-of-anna-at-work"), of("the-key-of-the-screen"));
     anna_client.clone().ready().await;
     assert_eq!(anna_client.send("POST", "/v1/crons/digest/pause", "").await.status, 200);
-    daemon.wait_for_stderr("by=\"anna\"").await;
+    daemon.wait_for_stderr("by=anna").await;
     assert_eq!(screen_client.get("/v1/status").await.status, 401);
 
     daemon.write_config(&with_keys(&format!("{anna}\n{screen}")));

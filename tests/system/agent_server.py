@@ -1,6 +1,6 @@
 """A minimal agent server for tests/system/checks, over HTTP and HTTPS, and a name server that resolves its name.
 
-A run ends `seconds` (a field of its input) after it was created. The file named by the first argument gets every request
+A run ends `seconds` (a field of its input) after it was created, and fails if its input says so in `fails`. The file named by the first argument gets every request
 as a line of JSON, with its x-api-key, so that the checks can see that the credential arrived. Listens on loopback only.
 """
 
@@ -53,7 +53,7 @@ class Handler(BaseHTTPRequestHandler):
                 return 200, shown(runs[thread, run]), {}
             case ("GET", ["threads", thread, "runs", run, "join"]) if (thread, run) in runs:
                 time.sleep(max(0, runs[thread, run]["until"] - time.monotonic()))
-                return 200, {"answer": 42}, {}
+                return 200, runs[thread, run]["result"], {}
             case ("POST", ["threads", thread, "runs", run, "cancel"]) if (thread, run) in runs:
                 runs[thread, run]["until"] = 0
                 return 202, {}, {}
@@ -64,12 +64,14 @@ class Handler(BaseHTTPRequestHandler):
     def start(self, thread, body):
         run_id = str(uuid.uuid4())
         with lock:
-            going = any(owner == thread and shown(run)["status"] != "success" for (owner, _), run in runs.items())
+            going = any(owner == thread and shown(run)["status"] == "running" for (owner, _), run in runs.items())
             if going and body.get("multitask_strategy") == "reject":
                 return 409, {"detail": "busy"}, {}
             seconds = body.get("after_seconds", 0) + (body.get("input") or {}).get("seconds", 0)
             run = {"run_id": run_id, "thread_id": thread, "metadata": body.get("metadata") or {}}
-            runs[thread, run_id] = {"until": time.monotonic() + seconds, "run": run}
+            fails = (body.get("input") or {}).get("fails")
+            result = {"__error__": {"error": "ValueError", "message": fails}} if fails else {"answer": 42}
+            runs[thread, run_id] = {"until": time.monotonic() + seconds, "run": run, "result": result}
         location = f"/threads/{thread}/runs/{run_id}"
         return 200, shown(runs[thread, run_id]), {"content-location": location}
 
@@ -78,7 +80,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def shown(run):
-    return run["run"] | {"status": "success" if time.monotonic() >= run["until"] else "running"}
+    ended = "error" if "__error__" in run["result"] else "success"
+    return run["run"] | {"status": ended if time.monotonic() >= run["until"] else "running"}
 
 
 def serve_names():

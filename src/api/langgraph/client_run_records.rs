@@ -31,7 +31,7 @@ impl<'a> ClientRunRecords<'a> {
     /// Records that the start of this run is not confirmed; the runner then finds out whether the agent server has it.
     pub(super) async fn unconfirmed(&self, run_id: RunId, why: String) {
         let now = self.api.clock.now();
-        tracing::warn!(%run_id, why, "client run unconfirmed");
+        tracing::warn!(%run_id, why, hourly = "", "client run unconfirmed");
         let reason = Some(Reason::new(ReasonCode::StartUnconfirmed, why));
         let event = Some(RunEvent { at: now, event: RunEventKind::Unconfirmed, reason });
         self.step(Step { act_at: Some(now), event, ..Step::of(run_id, RunChange::Unconfirm) }).await;
@@ -47,7 +47,6 @@ impl<'a> ClientRunRecords<'a> {
     /// Records that the agent server has none of the runs. The client has its own error, so no webhook is sent.
     pub(super) async fn all_rejected(&self, why: &str) {
         for run_id in self.run_ids {
-            tracing::info!(%run_id, why, "client run rejected");
             let reason = Reason::new(ReasonCode::Rejected, why);
             let outcome = Outcome::without_backend(Status::Error, reason, self.api.clock.now());
             let ending = RunEnding {

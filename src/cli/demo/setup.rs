@@ -68,6 +68,7 @@ impl DemoSetup {
             listen: None,
             relay: None,
             reload: None,
+            show_status: None,
         }
     }
 }

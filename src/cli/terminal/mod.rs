@@ -5,6 +5,7 @@ mod ask;
 mod connections;
 mod failure;
 mod global_options;
+mod journal;
 mod logging;
 mod lookup;
 mod output;

@@ -3,6 +3,7 @@
 //! Every write reports its error. `println!` would panic when a pipe is closed.
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::sync::Arc;
 
 use comfy_table::Table;
 use serde::Serialize;
@@ -11,6 +12,7 @@ use serde_json::Value;
 use super::Failure;
 use super::failure::message_json;
 use super::global_options::{ColorChoice, GlobalOptions};
+use super::journal::{Journal, Priority};
 use super::table::{Layout, Room, Rows};
 use crate::config::{ConfigError, Environment};
 use crate::domain::printable::{in_json, on_lines, on_one_line};
@@ -51,6 +53,8 @@ pub(in crate::cli) struct Output {
     stdout_coloring: Coloring,
     stderr_coloring: Coloring,
     room: Room,
+    /// Where warnings and errors go instead of stderr, once the log does.
+    pub(super) journal: Option<Arc<Journal>>,
 }
 
 impl Output {
@@ -77,6 +81,7 @@ impl Output {
             stdout_coloring: if options.json { Coloring::Off } else { chosen(default(terminal)) },
             stderr_coloring: chosen(default(io::stderr().is_terminal())),
             room,
+            journal: None,
         }
     }
 
@@ -145,6 +150,9 @@ impl Output {
     pub(in crate::cli) fn warn(&mut self, text: &str) -> io::Result<()> {
         // What was printed before must come before it on the terminal too.
         self.out.flush()?;
+        if let Some(journal) = &self.journal {
+            return journal.write_lines(Priority::Warning, &on_lines(text));
+        }
         if self.json {
             return print_to_stderr(&message_json(0, text));
         }
@@ -161,6 +169,10 @@ impl Output {
     pub(in crate::cli) fn report(&mut self, failure: &Failure) {
         let _ = self.out.flush();
         if failure.is_closed_pipe() {
+            return;
+        }
+        if let Some(journal) = &self.journal {
+            let _ = journal.write_lines(Priority::Error, &on_lines(&failure.to_string()));
             return;
         }
         let error = paint(self.stderr_coloring, Tone::Bad.into(), "error:");
@@ -229,7 +241,7 @@ fn color_in(text: &str) -> Option<(&str, &str, &str)> {
     None
 }
 
-fn paint(coloring: Coloring, style: TextStyle, text: &str) -> String {
+pub(super) fn paint(coloring: Coloring, style: TextStyle, text: &str) -> String {
     let code = match style {
         TextStyle::Plain => return text.to_owned(),
         TextStyle::Bold => "1",

@@ -6,13 +6,14 @@ use crate::config::limits::{
 };
 use crate::config::value_type::ValueType;
 use crate::domain::access::{Access, ClientCrons};
+use crate::domain::log::LoggedRuns;
 
 pub(in crate::config) const TOP_LEVEL: SectionReference = SectionReference {
     name: "",
     meaning: "Keys at the top of the main file, before its first table.",
     key_names: KeyNames::Fixed,
     keys: TOP_LEVEL_KEYS,
-    tables: &["backend", "store", "http", "webhooks", "defaults", "cron"],
+    tables: &["backend", "store", "log", "http", "webhooks", "defaults", "cron"],
 };
 
 const TOP_LEVEL_KEYS: &[KeyReference] = &[
@@ -138,6 +139,23 @@ const STORE_KEYS: &[KeyReference] = &[
         secrecy: Secrecy::Public,
     },
 ];
+
+pub(in crate::config) const LOG: SectionReference = SectionReference {
+    name: "log",
+    meaning: "The daemon's log.",
+    key_names: KeyNames::Fixed,
+    keys: LOG_KEYS,
+    tables: &[],
+};
+
+const LOG_KEYS: &[KeyReference] = &[KeyReference {
+    name: "runs",
+    value_type: ValueType::Word(LoggedRuns::WORDS),
+    default: DefaultValue::Toml("\"failed\""),
+    example: "\"all\"",
+    meaning: "Which ends of runs the log tells, one line each: `failed` are errors, timeouts, interrupts and missed occurrences.",
+    secrecy: Secrecy::Public,
+}];
 
 pub(in crate::config) const HTTP: SectionReference = SectionReference {
     name: "http",

@@ -13,7 +13,7 @@ use crate::config::fields::CronFields;
 use crate::config::http::{RawHttp, RawKey};
 use crate::config::load::RawTopLevel;
 use crate::config::section::{NO_ADVICE, Section};
-use crate::config::sections::{RawBackend, RawStore};
+use crate::config::sections::{RawBackend, RawLog, RawStore};
 use crate::config::source_file::SourceFile;
 use crate::config::webhook_url_policy::RawUrlPolicy;
 use crate::config::webhooks::RawWebhooks;
@@ -26,6 +26,7 @@ macro_rules! for_each_struct {
             $check::<RawTopLevel>(&TOP_LEVEL),
             $check::<RawBackend>(&BACKEND),
             $check::<RawStore>(&STORE),
+            $check::<RawLog>(&LOG),
             $check::<RawHttp>(&HTTP),
             $check::<RawKey>(&HTTP_KEY),
             $check::<RawWebhooks>(&WEBHOOKS),
@@ -208,9 +209,11 @@ fn load_text(text: &str) -> Result<Config, crate::config::ConfigErrors> {
 
 /// Shows every setting, but not where it is written.
 fn settings(config: &Config) -> String {
-    let Config { backend, store, http, webhooks, shutdown_grace, crons, sources, .. } = config;
+    let Config { backend, store, logged_runs, http, webhooks, shutdown_grace, crons, sources, .. } = config;
     let crons: Vec<_> = crons.iter().map(|definition| &definition.cron).collect();
-    format!("{backend:?}\n{store:?}\n{http:?}\n{webhooks:?}\n{shutdown_grace:?}\n{crons:?}\n{sources:?}")
+    format!(
+        "{backend:?}\n{store:?}\n{logged_runs:?}\n{http:?}\n{webhooks:?}\n{shutdown_grace:?}\n{crons:?}\n{sources:?}"
+    )
 }
 
 /// Reads one line as a section, and returns the messages.

@@ -96,7 +96,6 @@ pub(super) async fn never_started(
     reason: Reason,
 ) -> Result<(), StoreError> {
     let run = &task.claimed.run;
-    tracing::warn!(cron = run.called(), run_id = %run.run_id, %status, reason_code = %reason.code, reason = reason.text(), "run not started");
     let outcome = Outcome::without_backend(status, reason, task.runner.clock.now());
     let end = EndReport { backend_run: None, outcome: &outcome, report: None };
     let delivery = match (status, &task.claimed.spec) {

@@ -247,7 +247,8 @@ async fn cancel(task: &RunTask<'_>, state: &mut FollowState) -> Result<(), Store
             state.access.denied(task, "cannot be cancelled", &denial).await?;
         }
         Err(error) => {
-            tracing::warn!(run_id = %task.claimed.run.run_id, %backend_run_id, %error, "run not cancelled yet");
+            let run = &task.claimed.run;
+            tracing::warn!(cron = run.called(), run_id = %run.run_id, %error, hourly = "", "run not cancelled yet");
             tokio::time::sleep(POLL_WAIT).await;
         }
     }
@@ -335,7 +336,8 @@ async fn not_found(
     }
     if let Absence::NotShown(detail) = &absence {
         if state.not_shown_count == 0 {
-            tracing::warn!(run_id = %task.claimed.run.run_id, detail, "run not found, but it may be there");
+            let run = &task.claimed.run;
+            tracing::warn!(cron = run.called(), run_id = %run.run_id, detail, hourly = "", "run not found, but it may be there");
         }
         state.not_shown_count = state.not_shown_count.saturating_add(1);
         wait_before_next_check(runner, state.not_shown_count).await;

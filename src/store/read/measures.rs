@@ -6,10 +6,10 @@ use rusqlite::Transaction;
 
 use super::crons::STATE;
 use super::{Reader, number};
-use crate::domain::bounds::METRIC_CRONS_MAX;
+use crate::domain::bounds::{METRIC_CRONS_MAX, STATUS_LINE_CRONS};
 use crate::domain::run::Phase;
 use crate::store::rows::{parsed, time_option};
-use crate::store::{CronStatus, StoreError};
+use crate::store::{CronStatus, Store, StoreError};
 
 /// Counts of one moment, without zeroes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +29,24 @@ pub struct Measures {
     pub failures_left_out: u64,
     /// The most failures in a row of any cron that a client made.
     pub failures_of_clients: u64,
+}
+
+/// How the crons are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CronsAtAGlance {
+    pub crons: u64,
+    /// How many of them failed the last time.
+    pub failing: u64,
+    /// The names of at most [`STATUS_LINE_CRONS`] of these, the most failures in a row first.
+    pub worst: String,
+    /// The mistakes that keep the configuration files from being in force.
+    pub mistakes: u64,
+}
+
+impl Store {
+    pub async fn crons_at_a_glance(&self) -> Result<CronsAtAGlance, StoreError> {
+        self.read_for_loop(at_a_glance).await
+    }
 }
 
 impl Reader {
@@ -83,6 +101,24 @@ impl Reader {
             Ok(measures)
         })
     }
+}
+
+fn at_a_glance(tx: &Transaction<'_>) -> Result<CronsAtAGlance, StoreError> {
+    let sql = format!(
+        "WITH present AS (SELECT name, failures FROM crons WHERE removed_at IS NULL), \
+         worst AS (SELECT name FROM present WHERE failures > 0 ORDER BY failures DESC, name LIMIT {STATUS_LINE_CRONS}) \
+         SELECT count(*) AS crons, count(nullif(failures, 0)) AS failing, \
+         (SELECT coalesce(group_concat(name, ', '), '') FROM worst) AS worst, \
+         (SELECT coalesce(sum(count), 0) FROM notices WHERE kind = 'configuration') AS mistakes FROM present"
+    );
+    let read = |row: &rusqlite::Row<'_>| {
+        let (crons, failing, mistakes) =
+            (number(row, "crons"), number(row, "failing"), number(row, "mistakes"));
+        Ok(CronsAtAGlance { crons: crons?, failing: failing?, worst: row.get("worst")?, mistakes: mistakes? })
+    };
+    let mut statement = tx.prepare_cached(&sql)?;
+    let mut rows = statement.query([])?;
+    rows.next()?.map_or_else(|| Err(StoreError::BadRow("no counts".to_owned())), read)
 }
 
 fn each(

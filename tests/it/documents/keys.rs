@@ -23,6 +23,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("backend.headers", "forwarded", r#""for=10.0.0.1""#),
     ("store", "path", r#""""#),
     ("store", "values_bytes_max", "-1"),
+    ("log", "runs", r#""errors""#),
     ("http", "listen", r#""0.0.0.0:2025""#),
     ("http", "api_keys", r#"["short"]"#),
     ("http", "allow_origins", r#"["https://app.example.com/"]"#),

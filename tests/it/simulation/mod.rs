@@ -282,6 +282,7 @@ impl<'a> Scenario<'a> {
             listen: None,
             relay: None,
             reload: None,
+            show_status: None,
         };
         daemon::serve(world, || {}, stop).await
     }

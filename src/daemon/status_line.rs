@@ -1,0 +1,112 @@
+//! Tells the service manager in one line what the daemon does and what is wrong, whenever that changes.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::domain::bounds::{STATUS_LINE_CRONS, STATUS_LINE_EVERY};
+use crate::domain::outage::Outage;
+use crate::engine::Health;
+use crate::present::counted;
+use crate::store::{CronsAtAGlance, Store, StoreError};
+
+/// Shows the line until it is stopped. Everything in it changes with a commit.
+pub(super) async fn run(
+    store: Store,
+    clock: Clock,
+    health: Health,
+    show: fn(&str),
+    stop: CancellationToken,
+) -> Result<(), StoreError> {
+    let mut shown = String::new();
+    let updates = async {
+        loop {
+            let next = health.next_wake.next_cron();
+            let next = next.as_ref().map(|(at, cron)| (*at, cron.name.as_str()));
+            let away: Vec<String> = health.outages.lasting().iter().map(Outage::called).collect();
+            let glance = store.crons_at_a_glance().await?;
+            let text = status_line(&glance, next, &away, clock.now(), &TimeZone::system());
+            if text != shown {
+                show(&text);
+                shown = text;
+            }
+            store.next_commit().await;
+            tokio::time::sleep(STATUS_LINE_EVERY).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => Ok(()),
+        failed = updates => failed,
+    }
+}
+
+/// Returns `5 crons, next inbox 11:40, failing: health-check`. `next` is the next instant with the name of its cron.
+fn status_line(
+    glance: &CronsAtAGlance,
+    next: Option<(Timestamp, &str)>,
+    away: &[String],
+    now: Timestamp,
+    zone: &TimeZone,
+) -> String {
+    let mut line = counted(glance.crons, "cron");
+    if let Some((at, name)) = next {
+        line += &format!(", next {} {}", name, short_time(at, now, zone));
+    }
+    if let Some(first) = away.first() {
+        let more = if away.len() > 1 { format!(" and {} more", away.len() - 1) } else { String::new() };
+        line += &format!(", unreachable: {first}{more}");
+    }
+    if glance.mistakes > 0 {
+        line += &format!(", configuration not in force: {}", counted(glance.mistakes, "mistake"));
+    }
+    if glance.failing > 0 {
+        line += &format!(", failing: {}", glance.worst);
+    }
+    let more = glance.failing.saturating_sub(STATUS_LINE_CRONS);
+    if more > 0 { format!("{line} and {more} more") } else { line }
+}
+
+/// Returns the time of day, with the date unless that is today's.
+fn short_time(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
+    let (at, today) = (at.to_zoned_datetime(zone.clone()), now.to_zoned_datetime(zone.clone()).date());
+    let format = match (at.date() == today, at.second()) {
+        (true, 0) => "%H:%M",
+        (true, _) => "%H:%M:%S",
+        (false, _) => "%a %Y-%m-%d %H:%M",
+    };
+    at.strftime(format).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_says_what_comes_and_what_is_wrong() {
+        let now: Timestamp = "2026-11-26T09:00:00Z".parse().unwrap();
+        let berlin = TimeZone::get("Europe/Berlin").unwrap();
+        let line = |glance: &CronsAtAGlance, next: Option<(&str, &str)>, away: &[String]| {
+            let next = next.map(|(at, name)| (at.parse().unwrap(), name));
+            status_line(glance, next, away, now, &berlin)
+        };
+        let well = CronsAtAGlance { crons: 5, failing: 0, worst: String::new(), mistakes: 0 };
+        assert_eq!(line(&well, Some(("2026-11-26T10:40:00Z", "inbox")), &[]), "5 crons, next inbox 11:40");
+        assert_eq!(
+            line(&well, Some(("2026-11-26T23:00:00Z", "inbox")), &[]),
+            "5 crons, next inbox Fri 2026-11-27 00:00"
+        );
+        let worst = "health-check, b, c".to_owned();
+        let ill = CronsAtAGlance { crons: 1, failing: 5, worst, mistakes: 2 };
+        assert_eq!(
+            line(
+                &ill,
+                Some(("2026-11-26T10:40:05Z", "inbox")),
+                &["backend".to_owned(), "receiver https://a.example".to_owned()]
+            ),
+            "1 cron, next inbox 11:40:05, unreachable: backend and 1 more, configuration not in force: 2 mistakes, failing: \
+             health-check, b, c and 2 more"
+        );
+    }
+}
