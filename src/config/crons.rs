@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::document::TomlDocument;
 use super::environment::Environment;
-use super::errors::{Complaint, ConfigError, Position, Report, escaped, quoted};
+use super::errors::{Complaint, ConfigError, Report, escaped, quoted};
 use super::fields::CronFields;
 use super::loss::Loss;
 use super::placeholders::check_filled_text;
@@ -66,6 +66,15 @@ pub(super) fn validate_crons(
                 continue;
             }
             let table = CronTable::read(section, environment, report);
+            // A former name is as unique as a name: only one cron can go on with its history.
+            let claim = |was: &String| (was.to_lowercase(), (was.clone(), location.clone()));
+            if let Some((was, claimed)) = table.fields.was.as_ref().map(claim)
+                && let Some((first, first_location)) = first_by_name.insert(was, claimed)
+            {
+                let was = table.fields.was.as_deref().unwrap_or_default();
+                let complaint = Complaint::new(duplicate_message(was, &first, &first_location));
+                report.error(table.section.error("was", "", complaint));
+            }
             if let Some((cron, fields)) = table.validate(name, &defaults, policy, environment, report) {
                 definitions.push(CronDefinition { cron, fields, location });
             }
@@ -77,43 +86,13 @@ pub(super) fn validate_crons(
             "no cron is defined: only crons that clients make through the API will fire",
         );
     }
-    check_former_names(&definitions, &first_by_name, report);
     definitions.sort_by(|a, b| a.cron.name.cmp(&b.cron.name));
     definitions
 }
 
-/// Reports former names that two crons claim, and those of crons that are still there.
-fn check_former_names(
-    definitions: &[CronDefinition],
-    present: &BTreeMap<String, (String, SourceLocation)>,
-    report: &mut Report,
-) {
-    let mut claimed: BTreeMap<&str, (&str, &SourceLocation)> = BTreeMap::new();
-    for CronDefinition { cron, fields, location } in definitions {
-        let Some(was) = &fields.was else { continue };
-        let lost = |name: &str| Loss::Cron(name.to_owned());
-        let (taken, losses) =
-            match (present.get(&was.to_lowercase()), claimed.insert(was, (&cron.name, location))) {
-                (Some((_, present)), _) => (format!("is still defined in {present}"), vec![lost(&cron.name)]),
-                (None, Some((name, other))) => {
-                    (format!("is also claimed in {other}"), [name, &cron.name, was].map(lost).to_vec())
-                }
-                (None, None) => continue,
-            };
-        report.error(ConfigError {
-            file: location.file.clone(),
-            position: Some(Position { line: location.line, column: location.column }),
-            message: format!("was: cron {} {taken}", quoted(was)),
-            hint: Some("only one cron can go on with its history".to_owned()),
-            excerpt: None,
-            losses,
-        });
-    }
-}
-
 fn duplicate_message(name: &str, first: &str, first_location: &SourceLocation) -> String {
     if name == first {
-        format!("cron {} is already defined in {first_location}", quoted(name))
+        format!("the name {} is already taken in {first_location}", quoted(name))
     } else {
         format!("cron {} differs only by case from {} in {first_location}", quoted(name), quoted(first))
     }

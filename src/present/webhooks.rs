@@ -6,9 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Tone, counted, times};
 use crate::domain::delivery::{DeliveryStatus, Phases};
 use crate::domain::delivery_mode::{DeliveryMode, Hold, HoldCause, Suspension};
+use crate::domain::outage::{Away, Outage};
 use crate::domain::reason::Reason;
 use crate::store::{AttemptRow, DeliveryRow, WebhookQueue};
-use crate::webhook::redacted;
+use crate::webhook::{receiver, redacted};
 
 /// How many suspended URLs a notice names.
 const SUSPENDED_NAMED: usize = 3;
@@ -86,10 +87,15 @@ pub fn why(delivery: &DeliveryRow, queue: &WebhookQueue, zone: &TimeZone, now: T
         (DeliveryStatus::Pending, DeliveryMode::Released(release), Some(_)) => {
             format!("waits for its turn: released at {} per second", release.per_second)
         }
-        // Circuit breakers and permits exist in the daemon's memory only: another process knows no more.
         (DeliveryStatus::Pending, DeliveryMode::Free, Some(_)) => {
-            "waits for a free slot at its receiver, or for the next probe if the circuit breaker is open"
-                .to_owned()
+            let receiver = receiver(&delivery.url);
+            match queue.receivers_away.iter().find(|outage| outage.is_of(Away::Receiver, &receiver)) {
+                Some(Outage { since, why, .. }) => {
+                    let since = times::local(*since, zone);
+                    format!("waits for its receiver, which has failed since {since} ({why})")
+                }
+                None => "waits for a free slot at its receiver".to_owned(),
+            }
         }
         (_, _, _) => return recorded.to_owned(),
     };

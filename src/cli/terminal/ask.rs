@@ -16,9 +16,6 @@ const RESPONSE_WAIT: Duration = Duration::from_secs(30);
 /// The response to a backfill of as many instants as are allowed is smaller.
 const RESPONSE_BYTES_MAX: usize = 16 << 20;
 
-/// How the system's own text for `EACCES` begins; by the time it is here, its kind is lost.
-const DENIED: &str = "Permission denied";
-
 /// Posts `body` to `/v1/…` and returns the daemon's response.
 pub(in crate::cli) fn ask(session: &mut Session, path: &[&str], body: &Value) -> Result<Value, Failure> {
     let socket = session.socket_path()?;
@@ -43,7 +40,8 @@ pub(in crate::cli) fn ask(session: &mut Session, path: &[&str], body: &Value) ->
 
 fn no_daemon(socket: &Path, detail: &str) -> Failure {
     let socket = socket.display();
-    Failure::Failed(match detail.contains(DENIED) {
+    // The kind of the system's error is lost by now.
+    Failure::Failed(match detail.contains("Permission denied") {
         true => {
             format!("{socket}: permission denied; run this as root, or as the user that the daemon runs as")
         }

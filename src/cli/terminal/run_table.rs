@@ -2,7 +2,8 @@
 
 use jiff::tz::TimeZone;
 
-use super::{Failure, Output, Rows, Session, Shape, Shrink, TableOptions, TextStyle, printable};
+use super::Shrink::{Below, Omit};
+use super::{Failure, Output, Rows, Session, Shape, TableOptions, TextStyle, printable};
 use crate::domain::delivery::DeliveryStatus;
 use crate::present::{ID_CHARS_SHOWN, Tone, runs, times, with_short_ids};
 use crate::store::{DeliveryRow, RunRow};
@@ -10,13 +11,7 @@ use crate::store::{DeliveryRow, RunRow};
 const SHAPE: Shape = Shape {
     columns: &["scheduled", "ago", "cron", "status", "late", "took", "webhook", "run", "reason"],
     usual: &[19, 9, 16, 11, 7, 10, 12, 8, 30],
-    shrink: &[
-        Shrink::Omit("ago"),
-        Shrink::Omit("late"),
-        Shrink::Below("reason"),
-        Shrink::Omit("took"),
-        Shrink::Below("webhook"),
-    ],
+    shrink: &[Omit("ago"), Omit("late"), Below("reason"), Omit("took"), Below("webhook")],
 };
 
 /// Returns a table with one row for each run.

@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use super::Reader;
 use crate::domain::bounds::SUSPENDED_LISTED;
 use crate::domain::delivery_mode::{DeliveryMode, Suspension};
-use crate::store::{StoreError, delivery_mode, suspended};
+use crate::domain::outage::{Away, Outage};
+use crate::store::{StoreError, delivery_mode, outages, suspended};
 
 /// What keeps deliveries from their receivers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct WebhookQueue {
     pub suspended: Vec<Suspension>,
     /// How many URLs are suspended in all.
     pub suspended_count: u64,
+    /// The outages of receivers that last.
+    pub receivers_away: Vec<Outage>,
 }
 
 impl Reader {
@@ -33,6 +36,8 @@ impl Reader {
                 DeliveryMode::Held(_) => delivery_mode::waiting(tx)?,
                 DeliveryMode::Released(release) => delivery_mode::backlog(tx, *release)?,
             };
+            let mut lasting = outages::lasting_since(tx, Timestamp::MAX)?;
+            lasting.retain(|outage| outage.what == Away::Receiver);
             Ok(WebhookQueue {
                 disabled_since: delivery_mode::disabled_since(tx)?,
                 mode,
@@ -40,6 +45,7 @@ impl Reader {
                 suppressed: delivery_mode::suppressed(tx)?,
                 suspended: suspended::listed(tx, SUSPENDED_LISTED)?,
                 suspended_count: suspended::count(tx)?,
+                receivers_away: lasting,
             })
         })
     }

@@ -261,9 +261,9 @@ fn a_former_name_is_claimed_once_and_only_after_its_cron_is_gone() {
     let cron = |name: &str, was: &str| {
         format!("[cron.{name}]\nwas = \"{was}\"\nschedule = \"@daily\"\nassistant_id = \"a\"\n")
     };
-    check(&(cron("b", "a") + &cron("c", "a")), expect!["a.toml:5:7: was: cron `a` is also claimed in a.toml:1:7 (only one cron can go on with its history)"]);
-    check(&(cron("b", "a") + "[cron.A]\nschedule = \"@daily\"\nassistant_id = \"a\"\n"), expect!["a.toml:1:7: was: cron `a` is still defined in a.toml:5:7 (only one cron can go on with its history)"]);
-    check(&cron("b", "b"), expect!["a.toml:1:7: was: cron `b` is still defined in a.toml:1:7 (only one cron can go on with its history)"]);
+    check(&(cron("b", "a") + &cron("c", "a")), expect!["a.toml:6:7: was: the name `a` is already taken in a.toml:1:7"]);
+    check(&(cron("b", "a") + "[cron.A]\nschedule = \"@daily\"\nassistant_id = \"a\"\n"), expect!["a.toml:2:7: was: cron `a` differs only by case from `A` in a.toml:5:7"]);
+    check(&cron("b", "b"), expect!["a.toml:2:7: was: the name `b` is already taken in a.toml:1:7"]);
     check(&cron("b", "a"), expect!["ok: b"]);
 }
 

@@ -64,7 +64,7 @@ input = { messages = [
             crons.d/b.toml:1:7: [cron.TYPO] has no assistant_id (the id of an assistant, or the name of a graph)
             crons.d/b.toml:1:7: cron `TYPO` differs only by case from `typo` in a.toml:12:7 (rename one of them)
             crons.d/b.toml:3:7: [cron.thread] has no assistant_id (the id of an assistant, or the name of a graph)
-            crons.d/b.toml:3:7: cron `thread` is already defined in a.toml:24:7 (rename one of them)
+            crons.d/b.toml:3:7: the name `thread` is already taken in a.toml:24:7 (rename one of them)
             crons.d/b.toml:5:2: unknown key `defaults` at the top level (write [defaults] in the main file; it applies to included files too)"#]]);
 }
 
