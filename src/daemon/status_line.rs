@@ -59,7 +59,7 @@ fn status_line(
         line += &format!(", unreachable: {first}{more}");
     }
     if glance.mistakes > 0 {
-        line += &format!(", configuration not in force: {}", counted(glance.mistakes, "mistake"));
+        line += &format!(", {} in the configuration", counted(glance.mistakes, "mistake"));
     }
     if glance.failing > 0 {
         line += &format!(", failing: {}", glance.worst);
@@ -105,7 +105,7 @@ mod tests {
                 Some(("2026-11-26T10:40:05Z", "inbox")),
                 &["backend".to_owned(), "receiver https://a.example".to_owned()]
             ),
-            "1 cron, next inbox 11:40:05, unreachable: backend and 1 more, configuration not in force: 2 mistakes, failing: \
+            "1 cron, next inbox 11:40:05, unreachable: backend and 1 more, 2 mistakes in the configuration, failing: \
              health-check, b, c and 2 more"
         );
     }

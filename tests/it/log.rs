@@ -125,10 +125,10 @@ async fn what_goes_on_failing_is_logged_once_and_what_is_repaired_says_so() {
     daemon.wait_for_stderr("ready").await;
     let wrong = format!("{configuration}\n[log]\nruns = \"errors\"\nwhich = 1");
     daemon.write_config(&wrong);
-    daemon.wait_for_stderr("configuration not reloaded").await;
+    daemon.wait_for_stderr("configuration has mistakes").await;
     daemon.write_config(&configuration);
     daemon.wait_for_stderr("configuration repaired and reloaded crons=1 added=0 changed=0 removed=0").await;
-    assert_eq!(lines(&daemon, "configuration not reloaded").len(), 1);
+    assert_eq!(lines(&daemon, "configuration has mistakes").len(), 1);
     let log = daemon.stderr();
     assert!(
         log.contains("  | ")
@@ -155,8 +155,11 @@ async fn where_the_journal_reads_stderr_lines_have_their_priority() {
     daemon.wait_for_stderr("\n<4>run failed cron=fails ").await;
     assert!(daemon.stderr().starts_with("<6>daemon ready crons=1 "), "{}", daemon.stderr());
     daemon.kill9();
-    daemon.write_config("[backend]\nurl = 7\nport = 8");
-    daemon.start_with(&[("JOURNAL_STREAM", &format!("{}:{}", stderr.dev(), stderr.ino()))]);
+    // It says nothing of where the database is, and none is at the default place.
+    daemon.write_config("[backend]\nurl = 7\n[stroe]\n");
+    let nowhere = daemon.folder().join("nowhere");
+    let journal = format!("{}:{}", stderr.dev(), stderr.ino());
+    daemon.start_with(&[("JOURNAL_STREAM", &journal), ("STATE_DIRECTORY", nowhere.to_str().unwrap())]);
     assert_eq!(daemon.wait_for_exit().await.code(), Some(2));
     assert_eq!(daemon.stderr().matches("\n<3>").count(), 2, "{}", daemon.stderr());
 }

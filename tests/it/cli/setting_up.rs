@@ -291,11 +291,14 @@ async fn the_service_manager_is_notified_of_start_and_stop() {
     let socket = daemon.folder().join("notify.sock");
     let notified = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
     notified.set_read_timeout(Some(PATIENCE)).unwrap();
-    let next_message = || {
+    let receive = || {
         let mut message = [0; 256];
         let length = notified.recv(&mut message).unwrap();
         String::from_utf8(message[..length].to_vec()).unwrap()
     };
+    // The status line may come at any time.
+    let next_message =
+        || std::iter::repeat_with(receive).find(|message| !message.starts_with("STATUS=")).unwrap();
     daemon.start_with(&[("NOTIFY_SOCKET", socket.to_str().unwrap())]);
     assert_eq!(next_message(), "READY=1\n");
     daemon.terminate();
