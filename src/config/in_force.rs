@@ -134,7 +134,7 @@ impl Config {
         let mut consequences: Vec<String> =
             losses.into_iter().map(|loss| self.consequence(loss, kept)).collect();
         if !self.crons.is_empty() {
-            consequences.push(format!("the other {} fire as the files have them", self.crons.len()));
+            consequences.push(format!("crons that fire as the files have them: {}", self.crons.len()));
         }
         consequences
     }
