@@ -1,7 +1,5 @@
 //! Runs as rows of a table.
 
-use jiff::tz::TimeZone;
-
 use super::Shrink::{Below, Omit};
 use super::{Failure, Output, Rows, Session, Shape, TableOptions, TextStyle, printable};
 use crate::domain::delivery::DeliveryStatus;
@@ -20,8 +18,7 @@ pub(in crate::cli) fn run_table(
     options: &TableOptions,
     session: &Session,
 ) -> Result<Rows, Failure> {
-    let zone: &TimeZone = &session.zone;
-    let mut table = Rows::new(&SHAPE).with_options(options)?.in_zone("scheduled", zone);
+    let mut table = Rows::new(&SHAPE).with_options(options)?.in_zone("scheduled", &session.zone);
     for row in rows {
         table.push(cells(row, session));
     }
