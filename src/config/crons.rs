@@ -65,16 +65,18 @@ pub(super) fn validate_crons(
             if !section.is_present() {
                 continue;
             }
-            let table = CronTable::read(section, environment, report);
-            // A former name is as unique as a name: only one cron can go on with its history.
-            let claim = |was: &String| (was.to_lowercase(), (was.clone(), location.clone()));
-            if let Some((was, claimed)) = table.fields.was.as_ref().map(claim)
-                && let Some((first, first_location)) = first_by_name.insert(was, claimed)
-            {
-                let was = table.fields.was.as_deref().unwrap_or_default();
-                let complaint = Complaint::new(duplicate_message(was, &first, &first_location));
-                report.error(table.section.error("was", "", complaint));
+            let was = section.entries().find(|(key, _)| key.get_ref() == "was");
+            if let Some(was) = was.and_then(|(_, was)| was.get_ref().as_str()) {
+                // With a mistake in the new one, the cron goes on under its old name.
+                report.about([name, was].map(|name| Loss::Cron(name.to_owned())));
+                // A former name is as unique as a name: only one cron can go on with its history.
+                let claim = (name.to_owned(), location.clone());
+                if let Some((first, first_location)) = first_by_name.insert(was.to_lowercase(), claim) {
+                    let complaint = Complaint::new(duplicate_message(was, &first, &first_location));
+                    report.error_about(Some(Loss::Cron(first)), section.error("was", "", complaint));
+                }
             }
+            let table = CronTable::read(section, environment, report);
             if let Some((cron, fields)) = table.validate(name, &defaults, policy, environment, report) {
                 definitions.push(CronDefinition { cron, fields, location });
             }
@@ -91,10 +93,10 @@ pub(super) fn validate_crons(
 }
 
 fn duplicate_message(name: &str, first: &str, first_location: &SourceLocation) -> String {
-    if name == first {
-        format!("the name {} is already taken in {first_location}", quoted(name))
-    } else {
+    if name != first && name.to_lowercase() == first.to_lowercase() {
         format!("cron {} differs only by case from {} in {first_location}", quoted(name), quoted(first))
+    } else {
+        format!("the name {} is already taken in {first_location}", quoted(name))
     }
 }
 

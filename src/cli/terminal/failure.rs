@@ -62,11 +62,16 @@ impl Failure {
 
     /// Returns the failure as one object.
     pub(super) fn to_json(&self) -> Value {
-        let Failure::Config(errors) = self else { return message_json(self.exit_code(), &self.to_string()) };
+        let (errors, consequences) = match self {
+            Failure::Config(errors) => (errors, &Vec::new()),
+            Failure::Mistakes(errors, consequences) => (errors, consequences),
+            _ => return message_json(self.exit_code(), &self.to_string()),
+        };
         let mistakes: Vec<Value> = errors.0.iter().map(mistake_json).collect();
         let message = format!("{} in the configuration", counted(mistakes.len() as u64, "mistake"));
         let mut object = message_json(self.exit_code(), &message);
         object["mistakes"] = Value::Array(mistakes);
+        object["consequences"] = json!(consequences);
         object
     }
 

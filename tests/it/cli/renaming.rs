@@ -18,6 +18,11 @@ async fn a_renamed_cron_keeps_its_history_and_its_pause() {
     let ran = daemon.json(&["history", "old", "--status", "success"]);
 
     let renamed = named("new").with("was = \"old\"");
+    let mistaken = renamed.clone().with("schedul = \"@daily\"");
+    daemon.write_config(&Configuration::new(&server.url()).cron(mistaken));
+    daemon.signal("HUP");
+    daemon.wait_for_stderr("`schedul`").await;
+    assert_eq!(daemon.json(&["list"])[0]["cron_name"], "old", "it goes on as it was");
     daemon.write_config(&Configuration::new(&server.url()).cron(renamed));
     daemon.signal("HUP");
     daemon.wait_until("the new name", || daemon.json(&["list"])[0]["cron_name"] == "new").await;
