@@ -10,6 +10,7 @@ use crate::api::wire::{Configuration, StatusReport, StatusSnapshot};
 use crate::config;
 use crate::domain::cron::CronSource;
 use crate::domain::ids::DefinitionId;
+use crate::domain::outage::Outage;
 use crate::present::{Tone, counted, times, webhooks};
 use crate::store::{CronRow, DaemonState, Denied, Notice, NoticeKind, Reader, daemon_state, exposure};
 
@@ -45,6 +46,9 @@ pub(super) fn status(_: &Status, session: &mut Session) -> Result<(), Failure> {
         let notice = session.output.paint(Tone::Attention, &printable(&notice));
         session.output.line(&notice)?;
     }
+    if matches!(daemon, DaemonState::Running { .. }) {
+        print_outages(&snapshot.outages, session)?;
+    }
     let next = snapshot.next(now).map_or("nothing scheduled".to_owned(), |(at, name)| {
         let at = format!("{} ({})", times::local_with_day(at, &session.zone), times::relative(at, now));
         format!("{}, {at}", printable(name))
@@ -68,6 +72,18 @@ pub(super) fn status(_: &Status, session: &mut Session) -> Result<(), Failure> {
         session.output.line(&format!("{label}: {text}"))?;
     }
     print_notices(notices.iter().filter(|notice| !is_worst(notice)), session)
+}
+
+/// Prints the outages that last.
+fn print_outages(outages: &[Outage], session: &mut Session) -> Result<(), Failure> {
+    let now = session.now();
+    for outage in outages.iter().filter(|outage| outage.until.is_none()) {
+        let label = session.output.paint(Tone::Bad, &printable(&format!("{} unreachable", outage.called())));
+        let since = times::local_with_day(outage.since, &session.zone);
+        let ago = times::relative(outage.since, now);
+        session.output.line(&format!("{label} since {since} ({ago}): {}", printable(&outage.why)))?;
+    }
+    Ok(())
 }
 
 /// Prints what the daemon itself has noticed.

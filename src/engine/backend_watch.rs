@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Wakes;
@@ -34,6 +35,7 @@ pub async fn run(watch: BackendWatch, stop: CancellationToken) -> Result<(), Sto
     let contact = watch.backend.contact();
     // How often a server that was silent already was asked and did not answer.
     let mut unanswered = 0;
+    let mut asked_at = Instant::now();
     loop {
         let silence = contact.silence();
         if silence.is_none() {
@@ -41,7 +43,10 @@ pub async fn run(watch: BackendWatch, stop: CancellationToken) -> Result<(), Sto
         }
         watch.note(silence.as_ref().filter(|_| unanswered > 0));
         let wait = match &silence {
-            Some(_) => Some(backoff::doubling(FIRST_WAIT, BACKEND_AWAY_ASKED_EVERY, unanswered + 1)),
+            Some(silence) => {
+                let wait = backoff::doubling(FIRST_WAIT, BACKEND_AWAY_ASKED_EVERY, unanswered + 1);
+                Some(wait.saturating_sub(asked_at.max(silence.since).elapsed()))
+            }
             None => contact.quiet_since().map(|since| BACKEND_ASKED_EVERY.saturating_sub(since.elapsed())),
         };
         tokio::select! {
@@ -60,6 +65,7 @@ pub async fn run(watch: BackendWatch, stop: CancellationToken) -> Result<(), Sto
             () = watch.backend.ask_whether_it_is_there(BACKEND_ANSWERS_WITHIN) => {}
         }
         unanswered += u32::from(silence.is_some());
+        asked_at = Instant::now();
     }
 }
 
