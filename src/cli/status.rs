@@ -28,10 +28,10 @@ pub(super) fn status(_: &Status, session: &mut Session) -> Result<(), Failure> {
     let store = session.store_path()?;
     let daemon = daemon_state(&store);
     let now = session.now();
-    let snapshot = if store.exists() {
-        StatusSnapshot::read(&Reader::open(&store)?, now)?
-    } else {
-        StatusSnapshot::empty()
+    // A file that this user may not see is not missing.
+    let snapshot = match store.try_exists() {
+        Ok(false) => StatusSnapshot::empty(),
+        _ => StatusSnapshot::read(&Reader::open(&store)?, now)?,
     };
     if let Some(warning) = exposure(&store) {
         session.output.warn(&warning)?;
