@@ -52,6 +52,7 @@ const DOCUMENTED: &[Documented] = &[
         covers: |found| {
             let added = [
                 "agentcron_run_id",
+                "agentcron_retry",
                 "agentcron_installation_id",
                 "agentcron_daemon_id",
                 "cron_name",
