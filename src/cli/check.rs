@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::terminal::{Failure, Session, TextStyle, demand_file, in_force, printable};
-use crate::config::{self, Config, ConfigErrors, CronDefinition, KeptCron};
+use crate::config::{self, Config, ConfigErrors, CronDefinition, KeptCron, Loss};
 use crate::domain::cron::{Cron, CronSource, Target};
 use crate::domain::ids::CronId;
 use crate::domain::plan::Decided;
@@ -180,14 +180,18 @@ fn print_json(
 
 fn print_summary(config: &Config, session: &mut Session) -> Result<(), Failure> {
     let crons = match config.crons.len() {
-        0 => "no crons yet (write a [cron.NAME] table)".to_owned(),
+        0 if config.kept.is_empty() => "no crons yet (write a [cron.NAME] table)".to_owned(),
         count => counted(count as u64, "cron"),
+    };
+    let others = if config.kept.is_empty() { "" } else { ", others not checked here" };
+    let backend = match config.unknown.contains(&Loss::Backend) {
+        true => "not checked here".to_owned(),
+        false => config.backend.url.to_string(),
     };
     let verdict = session.output.paint(Tone::Good, "no mistakes");
     let summary = format!(
-        "{verdict} in {}: {crons}, backend {}, store {}",
+        "{verdict} in {}: {crons}{others}, backend {backend}, store {}",
         config.path.display(),
-        config.backend.url,
         config.store.path.display()
     );
     session.output.line(&summary)?;

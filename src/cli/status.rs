@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::terminal::{Failure, Session, printable};
 use crate::api::wire::{Configuration, StatusReport, StatusSnapshot};
-use crate::config;
+use crate::config::{self, KeptCron};
 use crate::domain::cron::CronSource;
 use crate::domain::ids::DefinitionId;
 use crate::domain::outage::Outage;
@@ -134,7 +134,12 @@ fn compare_files(session: &Session, crons: &[CronRow]) -> Configuration {
             }
         }
     }
-    let removed = stored.len();
+    // What only the daemon has values for is not known here.
+    let is_removed = |row: &&&CronRow| {
+        let (name, location) = (row.name.clone(), row.location.clone().unwrap_or_default());
+        !config.kept.keep(&KeptCron { name, location })
+    };
+    let removed = stored.values().filter(is_removed).count();
     match (added, changed, removed) {
         (0, 0, 0) => Configuration::Same,
         _ => Configuration::Different { added, changed, removed },

@@ -7,7 +7,7 @@ use super::environment::Environment;
 use super::errors::{Complaint, ConfigError, Report, escaped, quoted};
 use super::fields::CronFields;
 use super::loss::Loss;
-use super::placeholders::check_filled_text;
+use super::placeholders::{check_filled_text, is_of_daemon};
 use super::reference;
 use super::section::Section;
 use super::settings::{CronDefinition, SourceLocation};
@@ -107,10 +107,12 @@ impl<'d> CronTable<'d> {
         for (name, text) in fields.plain_texts_mut() {
             if let Some(written) = text.as_ref().filter(|text| template::is_template(text)) {
                 let complaints = complaints_of_plain(written, environment);
+                let is_of_daemon = is_of_daemon(written, environment)
+                    && complaints.len() == check_filled_text(written, environment).len();
                 *text = environment.fill(written).ok().map(|filled| filled.expose().to_owned());
                 filled.push(name);
                 for complaint in complaints {
-                    report.error(section.error(name, "", complaint));
+                    report.unfilled(section.error(name, "", complaint), is_of_daemon);
                 }
             }
         }

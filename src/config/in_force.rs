@@ -57,7 +57,7 @@ impl Loaded {
         let Self { path, sources, mistakes, warnings, settings, partial, saved, crons, named_socket, .. } =
             self;
         let unknown = &mut Vec::new();
-        let losses = || mistakes.iter().flat_map(|mistake| &mistake.losses);
+        let losses = || mistakes.iter().chain(&warnings).flat_map(|mistake| &mistake.losses);
         let kept = KeptCrons::new(losses(), &sources.files);
         let unknown_http =
             otherwise.http.map(|http| HttpConfig { socket: named_socket.or(http.socket.clone()), ..http });

@@ -62,7 +62,9 @@ pub fn load(path: &Path, environment: &Environment) -> Result<Config, ConfigErro
     }
     // Unreachable: code that returns no settings has reported a mistake.
     let error = || ConfigErrors(vec![ConfigError::of_file(path, "not a configuration")]);
-    loaded.in_force(LastGood::default()).ok_or_else(error)
+    // What only the daemon may have a value for is as it is by default.
+    let base = path.parent().unwrap_or(Path::new(""));
+    loaded.in_force(LastGood::of_saved(&[], base, environment)).ok_or_else(error)
 }
 
 /// Returns what is understood of the main file and all that it includes.

@@ -45,8 +45,15 @@ pub(super) fn check_text(text: &str, allowed: AllowedNames) -> Vec<Complaint> {
 pub(super) fn check_filled_text(text: &str, environment: &Environment) -> Vec<Complaint> {
     let mut complaints = check_text(text, AllowedNames::Environment);
     let missing = missing(text, environment);
-    complaints.extend(missing.into_iter().map(|error| Complaint::new(error.to_string())));
+    complaints.extend(missing.iter().map(|error| no_value(error, environment)));
     complaints
+}
+
+/// Returns whether nothing is wrong with a text but that it has no value here, and the daemon may have one.
+pub(super) fn is_of_daemon(text: &str, environment: &Environment) -> bool {
+    !environment.must_have_secrets()
+        && check_text(text, AllowedNames::Environment).is_empty()
+        && !missing(text, environment).is_empty()
 }
 
 /// Returns an error for each `env.…` and `credential.…` of a text that has no value.
@@ -61,7 +68,7 @@ pub(super) fn missing(text: &str, environment: &Environment) -> Vec<LookupError>
     of_environment.filter_map(|placeholder| environment.lookup(placeholder.name).err()).collect()
 }
 
-/// Returns the complaint about a secret without a value.
+/// Returns the complaint about a name without a value.
 pub(super) fn no_value(error: &LookupError, environment: &Environment) -> Complaint {
     match environment.must_have_secrets() {
         true => Complaint::new(error.to_string()),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::duration::parse_duration;
 use super::environment::Environment;
 use super::errors::{Complaint, Report};
-use super::placeholders::{AllowedNames, check_filled_text, check_text, missing, no_value};
+use super::placeholders::{check_filled_text, is_of_daemon, missing, no_value};
 use super::secret::Secret;
 use super::section::Section;
 
@@ -64,8 +64,9 @@ impl SectionReader<'_> {
     ) -> Result<String, Reported> {
         let complaints = check_filled_text(text, self.environment);
         let is_good = complaints.is_empty();
+        let is_of_daemon = is_of_daemon(text, self.environment);
         for complaint in complaints {
-            self.report_at(section, key, pointer, complaint);
+            self.report.unfilled(section.error(key, pointer, complaint), is_of_daemon);
         }
         let filled = self.environment.fill(text).ok().filter(|_| is_good).ok_or(Reported)?;
         Ok(filled.expose().to_owned())
@@ -80,14 +81,10 @@ impl SectionReader<'_> {
         pointer: &str,
         text: &str,
     ) -> Result<String, Reported> {
-        let missing = missing(text, self.environment);
-        if self.environment.must_have_secrets()
-            || missing.is_empty()
-            || !check_text(text, AllowedNames::Environment).is_empty()
-        {
+        if !is_of_daemon(text, self.environment) {
             return self.fill(section, key, pointer, text);
         }
-        for error in missing {
+        for error in missing(text, self.environment) {
             let warning = section.error(key, pointer, no_value(&error, self.environment));
             self.report.warning(warning);
         }

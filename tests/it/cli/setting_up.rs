@@ -456,6 +456,28 @@ async fn secrets_that_only_the_daemon_has_are_warnings_for_commands() {
     demand(&in_shell(&["run"]), 4);
 }
 
+/// Other values than secrets may be the daemon's alone as well: what needs them is not judged.
+#[test]
+fn what_only_the_daemon_has_a_value_for_is_not_checked_and_the_rest_is() {
+    let config = "backend.url = \"${{ env.URL_OF_THE_DAEMON }}\"\n\
+                  [cron.a]\nschedule = \"${{ env.TIME_OF_THE_DAEMON }}\"\nassistant_id = \"agent\"\n\
+                  [cron.b]\nschedule = \"0 9 * * *\"\nassistant_id = \"agent\"\n";
+    let daemon = Daemon::prepare(config);
+    let check = agentcron(daemon.folder(), &["check"]);
+    demand(&check, 0);
+    assert_eq!(stderr(&check).matches("the daemon may have it").count(), 2, "{}", stderr(&check));
+    assert!(
+        stdout(&check).contains("1 cron, others not checked here, backend not checked here"),
+        "{}",
+        stdout(&check)
+    );
+    // A mistake is one all the same, and so is a value that is missing where it is used.
+    daemon.write_config(&config.replace("0 9", "0 25"));
+    demand(&agentcron(daemon.folder(), &["check"]), 2);
+    daemon.write_config(&config.replace("\"agent\"", "\"${{ credential.x }}\""));
+    demand(&agentcron(daemon.folder(), &["check"]), 2);
+}
+
 /// An agent server that lets in whoever has the key `good`, and that has one assistant.
 fn strict_agent_server() -> LoopbackServer {
     let detail = |status: StatusCode, detail: &str| (status, Json(json!({ "detail": detail })));
