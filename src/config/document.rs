@@ -33,7 +33,13 @@ impl<'s> TomlDocument<'s> {
                 false => syntax(source, error),
             };
             let hint = if index == 0 { wrong_file(source) } else { None };
-            report.error(ConfigError { hint: mistake.hint.or(hint), ..mistake });
+            // What is not read may have the switch of all webhooks in it.
+            let is_switch = !is_duplicate_key(error) && source.text.contains("disable_webhook");
+            let mistake = ConfigError { hint: mistake.hint.or(hint), ..mistake };
+            match is_switch {
+                true => report.error_about(Some(Loss::Webhooks), mistake),
+                false => report.error(mistake),
+            }
         }
         errors.iter().all(is_duplicate_key).then_some(Self { source, root })
     }

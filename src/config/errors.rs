@@ -102,8 +102,8 @@ impl Complaint {
 pub(super) struct Report {
     errors: Vec<ConfigError>,
     warnings: Vec<ConfigError>,
-    /// Values that only the daemon may have; what needs them cannot be judged here.
-    of_daemon: Vec<ConfigError>,
+    /// Warnings that take something away, such as a value that only the daemon may have.
+    lost: Vec<ConfigError>,
     /// What the part that is being read is about.
     about: Vec<Loss>,
 }
@@ -121,12 +121,14 @@ impl Report {
     }
 
     /// Adds a text that could not be filled: a mistake, unless only the daemon may have its value.
-    pub(super) fn unfilled(&mut self, mut error: ConfigError, is_of_daemon: bool) {
-        if !is_of_daemon {
-            return self.error(error);
-        }
-        error.losses.clone_from(&self.about);
-        self.of_daemon.push(error);
+    pub(super) fn unfilled(&mut self, error: ConfigError, is_of_daemon: bool) {
+        if is_of_daemon { self.lost(error) } else { self.error(error) }
+    }
+
+    /// Adds a warning that takes away what is being read.
+    pub(super) fn lost(&mut self, mut warning: ConfigError) {
+        warning.losses.clone_from(&self.about);
+        self.lost.push(warning);
     }
 
     /// Adds a mistake that takes away something more than what is being read.
@@ -142,19 +144,19 @@ impl Report {
 
     /// Returns the names of the crons that the mistakes take away.
     pub(super) fn lost_crons(&self) -> BTreeSet<&str> {
-        let losses = self.errors.iter().chain(&self.of_daemon).flat_map(|error| &error.losses);
+        let losses = self.errors.iter().chain(&self.lost).flat_map(|error| &error.losses);
         losses
             .filter_map(|loss| if let Loss::Cron(name) = loss { Some(name.as_str()) } else { None })
             .collect()
     }
 
     pub(super) fn has_mistakes(&self) -> bool {
-        !(self.errors.is_empty() && self.of_daemon.is_empty())
+        !(self.errors.is_empty() && self.lost.is_empty())
     }
 
     /// Returns whether one of the mistakes takes this away.
     pub(super) fn has_lost(&self, loss: &Loss) -> bool {
-        self.errors.iter().chain(&self.of_daemon).any(|error| error.losses.contains(loss))
+        self.errors.iter().chain(&self.lost).any(|error| error.losses.contains(loss))
     }
 
     /// Returns whether there are more errors than will be shown, so that a further one is worth no work.
@@ -201,7 +203,7 @@ impl Report {
                 error.losses.retain(|loss| !matches!(loss, Loss::Cron(_)));
             }
         }
-        self.warnings.append(&mut self.of_daemon);
+        self.warnings.append(&mut self.lost);
         self.warnings.dedup();
         (self.errors, self.warnings)
     }

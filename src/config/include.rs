@@ -20,6 +20,12 @@ pub(super) fn expand(base: &Path, pattern: &str) -> Result<Vec<PathBuf>, String>
     if name.contains('*') { matching(&path) } else { Ok(vec![path]) }
 }
 
+/// Returns whether the folder in which a pattern looks for files is not there.
+pub(super) fn has_no_folder(pattern: &Path) -> bool {
+    let folder = pattern.parent().unwrap_or(Path::new(""));
+    folder != "" && matches!(folder.try_exists(), Ok(false))
+}
+
 /// Returns the files that the last part of a path matches, sorted.
 pub(super) fn matching(pattern: &Path) -> Result<Vec<PathBuf>, String> {
     let folder = pattern.parent().unwrap_or(Path::new(""));

@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::environment::Environment;
 use super::errors::{Complaint, ConfigError, Position, Report, escaped, quoted_key};
 use super::headers::{ENV_PREFIX_DEFAULT, server_webhook_complaint, value};
-use super::nearest::nearest;
 use super::placeholders::{AllowedNames, check_text, missing, no_value};
-use super::section::Section;
+use super::section::{Section, is_switch};
 use super::section_reader::SectionReader;
 use super::settings::Sources;
 use super::source_file::SourceFile;
@@ -97,14 +96,25 @@ pub(super) fn read(
 /// Returns the keys that are nearly the switch of all webhooks, or are that switch in the wrong place. Other unknown keys
 /// are the server's business.
 fn misspelt_switches(text: &str) -> Vec<String> {
-    const SWITCH: &str = "disable_webhooks";
-    let whole: Value = serde_json::from_str(text).unwrap_or_default();
-    let places = [(&whole, false), (&whole["http"], true), (&whole["webhooks"], false)];
-    let keys = places.into_iter().flat_map(|(place, is_right)| {
-        let keys = place.as_object().into_iter().flat_map(Map::keys);
-        keys.filter(move |key| nearest(key, [SWITCH]).is_some() && !(is_right && *key == SWITCH))
-    });
-    keys.cloned().collect()
+    let mut whole: Value = serde_json::from_str(text).unwrap_or_default();
+    if let Some(http) = whole.get_mut("http").and_then(Value::as_object_mut) {
+        http.remove("disable_webhooks");
+    }
+    let mut found = Vec::new();
+    collect_switches(&whole, &mut found);
+    found
+}
+
+/// Recursion is bounded: `serde_json` refuses what is nested deeper than 128 times.
+fn collect_switches(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(entries) => {
+            found.extend(entries.keys().filter(|key| is_switch(key)).cloned());
+            entries.values().for_each(|value| collect_switches(value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect_switches(item, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 fn json_error(path: &Path, error: &serde_json::Error) -> ConfigError {

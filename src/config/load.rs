@@ -174,6 +174,11 @@ fn read_included(
         let Ok(pattern) = reader.fill(root, "include", &pointer, pattern) else { continue };
         sources.patterns.push(base.join(&pattern));
         match include::expand(base, &pattern) {
+            Ok(found) if found.is_empty() && include::has_no_folder(&base.join(&pattern)) => {
+                let message =
+                    "there is no such folder; the crons that it had go on, until it is there without them";
+                report.lost(root.error("include", &pointer, Complaint::new(message)));
+            }
             Ok(found) => paths.extend(found),
             Err(message) => report.error(root.error("include", &pointer, Complaint::new(message))),
         }

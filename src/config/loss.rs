@@ -99,8 +99,11 @@ impl KeptCrons {
     }
 
     pub fn keep(&self, cron: &KeptCron) -> bool {
+        // It may have been moved to a file that is not understood.
+        let is_homeless = || !self.files.iter().any(|file| cron.was_in(file));
         self.losses.iter().any(|loss| match loss {
-            Loss::Includes => !self.files.iter().any(|file| cron.was_in(file)),
+            Loss::Includes => is_homeless(),
+            Loss::File(_) => loss.concerns(cron) || is_homeless(),
             loss => loss.concerns(cron),
         })
     }

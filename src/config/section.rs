@@ -9,6 +9,7 @@ use toml::de::{DeString, DeTable, DeValue};
 use super::document::TomlDocument;
 use super::errors::{Complaint, ConfigError, Report, escaped, quoted_key};
 use super::json::to_json;
+use super::limits::DEPTH_MAX;
 use super::loss::Loss;
 use super::nearest::{did_you_mean, nearest};
 use super::reference::{KeyReference, SectionReference};
@@ -146,7 +147,7 @@ impl<'d> Section<'d> {
                         (None, _) => did_you_mean(name, reference.names()),
                     });
                 // It may be the switch of all webhooks, misspelt or in the wrong table.
-                let is_switch = nearest(name, ["disable_webhooks"]).is_some();
+                let is_switch = is_switch(name) || has_switch(value.get_ref(), DEPTH_MAX);
                 report.error_about(is_switch.then_some(Loss::Webhooks), self.unknown_key(key, hint));
                 continue;
             };
@@ -196,5 +197,25 @@ impl<'d> Section<'d> {
                 None
             }
         }
+    }
+}
+
+/// The switch of all webhooks, under `[http]` of the main file.
+const SWITCH: &str = "disable_webhooks";
+
+/// Returns whether a key is the switch of all webhooks, or nearly.
+pub(super) fn is_switch(name: &str) -> bool {
+    nearest(name, [SWITCH]).is_some()
+}
+
+/// Returns whether the switch of all webhooks, or nearly that, is somewhere in a value that is not understood.
+fn has_switch(value: &DeValue<'_>, depth_left: usize) -> bool {
+    let Some(depth_left) = depth_left.checked_sub(1) else { return true };
+    match value {
+        DeValue::Table(table) => table
+            .iter()
+            .any(|(name, value)| is_switch(name.get_ref()) || has_switch(value.get_ref(), depth_left)),
+        DeValue::Array(items) => items.iter().any(|item| has_switch(item.get_ref(), depth_left)),
+        _ => false,
     }
 }

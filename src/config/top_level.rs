@@ -30,7 +30,8 @@ pub(super) fn top_level(root: &Section<'_>, report: &mut Report) -> RawTopLevel 
 }
 
 /// Returns what may be meant by a key at the top of the main file that does not belong there. A table may be any of those
-/// that are absent, and had perhaps a cron in it; anything else may be a key of any table.
+/// that are absent, the one that it is called nearly like, or a part of one; and it had perhaps a cron in it. Any may have
+/// had the switch of all webhooks. Anything else may be a key of any table, or one of those that belong here.
 fn losses_of_unknown(root: &Section<'_>, name: &str, value: &DeValue<'_>) -> Vec<Loss> {
     use reference::{BACKEND, CRON, HTTP, LOG, STORE, WEBHOOKS};
     let tables = [
@@ -42,13 +43,22 @@ fn losses_of_unknown(root: &Section<'_>, name: &str, value: &DeValue<'_>) -> Vec
         ("defaults", &CRON),
     ];
     let is_table = value.as_table().is_some();
-    let may_be = tables.iter().filter(|(table, reference)| match is_table {
-        true if *table == "defaults" => nearest(name, [*table]).is_some(),
-        true => !root.has(table),
-        false => nearest(name, reference.names()).is_some(),
+    let is_near = |table: &str| nearest(name, [table]).is_some();
+    let may_be = tables.iter().filter(|(table, reference)| match (is_table, *table) {
+        (true, "http" | "webhooks") => true,
+        (true, "defaults" | "log") => is_near(table),
+        (true, table) => !root.has(table) || is_near(table),
+        (false, _) => nearest(name, reference.names()).is_some(),
     });
-    let file = is_table.then(|| Loss::File(Arc::clone(&root.document.source.file)));
-    may_be.filter_map(|(table, _)| Loss::of_key(table)).chain(file).collect()
+    let mut losses: Vec<Loss> = may_be.filter_map(|(table, _)| Loss::of_key(table)).collect();
+    if is_table {
+        losses.push(Loss::File(Arc::clone(&root.document.source.file)));
+    } else {
+        let here = ["include", "langgraph_json", "shutdown_grace"].into_iter().filter(|key| is_near(key));
+        losses.extend(here.filter_map(Loss::of_key));
+        losses.extend(name.contains("webhook").then_some(Loss::Webhooks));
+    }
+    losses
 }
 
 fn top_level_advice(key: &str) -> Option<&'static str> {

@@ -155,12 +155,13 @@ fn what_is_unknown_at_the_top_may_be_whatever_is_absent() {
     check_main("", "[htpp]\nlisten = \"off\"\n[backend]\n[store]\n[webhooks]", expect![[r#"
         a.toml:4:2: unknown key `htpp` at the top level (did you mean `http`?)
           = webhooks are held; no port is open
-          = [log] has its defaults
+          = webhooks are held
           = only those crons of a.toml fire that are understood
         fires: a"#]]);
     check_main("", "[default]\ntimezone = \"Asia/Tokyo\"\n[backend]\n[store]\n[webhooks]\n[http]", expect![[r#"
         a.toml:4:2: unknown key `default` at the top level (did you mean `defaults`?)
-          = [log] has its defaults
+          = webhooks are held; no port is open
+          = webhooks are held
           = 1 cron goes on as it was
           = only those crons of a.toml fire that are understood
         fires: "#]]);
