@@ -141,7 +141,10 @@ impl<'d> Section<'d> {
                 let hint =
                     (!report.is_full()).then(|| match (advice(name), self.name.strip_prefix("cron.")) {
                         (Some(advice), _) => advice.to_owned(),
-                        (None, Some(cron)) if value.get_ref().as_table().is_some() => {
+                        (None, Some(cron))
+                            if value.get_ref().as_table().is_some()
+                                && nearest(name, reference.names()).is_none() =>
+                        {
                             format!("a name with a dot needs quotes: [cron.\"{cron}.{name}\"]")
                         }
                         (None, _) => did_you_mean(name, reference.names()),

@@ -10,6 +10,7 @@ use super::cron_state::CronState;
 use super::ids::FIRST_RUN;
 use super::plan::{SkipReason, due_at, is_excluded, late, names, next_within, start_deadline};
 use super::reason::{Reason, ReasonCode};
+use super::retry::before_timeout;
 use super::run::{Run, Status, Trigger};
 
 /// Why a waiting run ends instead of being sent.
@@ -32,23 +33,23 @@ pub fn drop_reason(cron: &Cron) -> Reason {
 }
 
 /// Returns why a run must not be sent that waits while its cron is paused; `None` if the cron is not paused, or
-/// if a person asked for the run: a paused cron can be triggered.
+/// if a person asked for the run: a paused cron can be triggered. Nobody asked for its retries.
 pub fn unsent_while_paused(run: &Run, state: &CronState) -> Option<Unsent> {
-    let pause = state.paused.as_ref().filter(|_| is_of_calendar(run.trigger))?;
+    let pause = state.paused.as_ref().filter(|_| is_of_calendar(run.trigger) || is_automatic_retry(run))?;
     Some(Unsent { status: Status::Skipped, reason: pause.reason() })
 }
 
 /// Returns why a waiting run must not be sent by the present definition of its cron. `former` is the one that it
-/// was planned with, if that is known. What a person asked for is sent in any case.
+/// was planned with, if that is known. What a person asked for is sent in any case, but not its retries.
 pub fn unsent_after_edit(run: &Run, cron: &Cron, former: Option<&Cron>, now: Timestamp) -> Option<Unsent> {
-    if !is_of_calendar(run.trigger) {
-        return None;
-    }
     let at = run.scheduled_for;
-    let is_retry = run.retry > FIRST_RUN;
+    let is_retry = is_automatic_retry(run);
     if is_retry && cron.policy.retry.as_ref().is_none_or(|retry| run.retry > retry.max) {
         let message = "the cron was edited before it was started, and retries less often after that";
         return Some(Unsent { status: Status::Skipped, reason: Reason::new(ReasonCode::Edited, message) });
+    }
+    if !is_of_calendar(run.trigger) {
+        return None;
     }
     if !names(cron, at) {
         return Some(Unsent { status: Status::Skipped, reason: drop_reason(cron) });
@@ -91,14 +92,20 @@ fn deadline_after_edit(run: &Run, cron: &Cron, former: Option<&Cron>) -> Timesta
     if run.retry > FIRST_RUN {
         // One that the cron has set counts from the occurrence.
         let from = if run.trigger == Trigger::Schedule { run.scheduled_for } else { run.due_at };
-        return match deadline(cron) {
+        let start_before = match deadline(cron) {
             Some(deadline) => backoff::after(from, deadline),
             None => backoff::after(run.due_at, START_DEADLINE_MAX),
         };
+        return before_timeout(&cron.policy, run.first_started_at, start_before);
     }
     let length = |cron: &Cron| start_deadline(cron, run.trigger, run.scheduled_for);
     let counted_from = run.start_before.checked_sub(length(former)).unwrap_or(run.start_before);
     backoff::after(counted_from, length(cron))
+}
+
+/// Whether it follows from the failure of a run and `retry`: such a run knows when the first one started.
+fn is_automatic_retry(run: &Run) -> bool {
+    run.retry > FIRST_RUN && run.first_started_at.is_some()
 }
 
 fn is_of_calendar(trigger: Trigger) -> bool {

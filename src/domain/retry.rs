@@ -92,7 +92,18 @@ pub fn after_run(policy: &Policy, run: &Run, outcome: &Outcome) -> AfterRun {
     if due_at >= start_before {
         return AfterRun::Final(WhyFinal::StartDeadline);
     }
+    let start_before = before_timeout(policy, Some(first_started_at), start_before);
     AfterRun::Retry(NextRun { retry: run.retry + 1, due_at, start_before, first_started_at })
+}
+
+/// Returns the start deadline of a further run, which must not start once the `timeout` of its occurrence is over.
+pub fn before_timeout(
+    policy: &Policy,
+    first_started_at: Option<Timestamp>,
+    start_before: Timestamp,
+) -> Timestamp {
+    let timeout = first_started_at.zip(policy.timeout).map(|(from, timeout)| backoff::after(from, timeout));
+    timeout.map_or(start_before, |timeout| start_before.min(timeout))
 }
 
 impl RetryPolicy {

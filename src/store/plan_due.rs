@@ -177,7 +177,7 @@ fn shortly_before(now: Timestamp) -> Timestamp {
 
 /// Returns the runs of a cron that have not ended, as far as its overlap policy depends on them. One whose time is still
 /// to come, because the clock was set back, is in nobody's way. Between two runs of an occurrence, the occurrence is in
-/// progress.
+/// progress, unless the next one comes too late.
 fn active(tx: &Transaction<'_>, cron: &Cron, now: Timestamp) -> Result<Active, StoreError> {
     let mut active = Active::default();
     if cron.policy.overlap == Overlap::Allow {
@@ -185,7 +185,8 @@ fn active(tx: &Transaction<'_>, cron: &Cron, now: Timestamp) -> Result<Active, S
     }
     let mut statement = tx.prepare_cached(
         "SELECT run_id, phase, retry, recovered_at FROM runs WHERE cron_id = ?1 AND phase <> 'ended' \
-         AND (phase <> 'pending' OR scheduled_for <= ?2)",
+         AND (phase <> 'pending' OR scheduled_for <= ?2) \
+         AND NOT (phase = 'pending' AND retry > 0 AND start_before <= ?2)",
     )?;
     let mut rows = statement.query((cron.cron_id.to_string(), millis(now)))?;
     while let Some(row) = rows.next()? {

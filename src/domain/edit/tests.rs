@@ -113,3 +113,15 @@ fn another_jitter_moves_what_was_never_sent_and_its_deadline() {
     assert_eq!(due_after_edit(&sent, &cron), at("2026-03-02T09:00:00Z"));
     assert_eq!(due_after_edit(&run(Trigger::Manual), &cron), at("2026-03-02T09:00:00Z"));
 }
+
+#[test]
+fn nobody_has_asked_for_the_retries_of_a_run_that_a_person_asked_for() {
+    let pause = Pause { since: at("2026-03-02T09:10:00Z"), cause: PauseCause::Request, note: None };
+    let paused = CronState { paused: Some(pause), ..CronState::default() };
+    let (cron, now) = (cron("0 * * * *"), at("2026-03-02T09:30:00Z"));
+    for (first_started_at, ends) in [(Some(at("2026-03-02T09:00:00Z")), true), (None, false)] {
+        let retry = Run { retry: 1, first_started_at, ..run(Trigger::Manual) };
+        assert_eq!(unsent_while_paused(&retry, &paused).is_some(), ends);
+        assert_eq!(unsent_after_edit(&retry, &cron, None, now).is_some(), ends, "it has no `retry` any more");
+    }
+}

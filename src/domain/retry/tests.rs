@@ -171,3 +171,14 @@ fn a_retry_that_never_ran_leaves_the_webhook_to_the_run_before_it() {
         assert_eq!(ended(status, code, had), expected, "{status} {code} {had}");
     }
 }
+
+#[test]
+fn a_further_run_does_not_start_once_the_timeout_of_its_occurrence_is_over() {
+    let timeout = Some(Duration::from_secs(20 * 60));
+    let policy = Policy { timeout, ..policy(2) };
+    let AfterRun::Retry(next) = after_run(&policy, &run(0), &failed(Status::Error, ReasonCode::GraphError))
+    else {
+        panic!("it is retried")
+    };
+    assert_eq!(next.start_before, at("2026-03-02T09:20:00Z"));
+}

@@ -357,8 +357,7 @@ async fn not_found(
         Absence::ThreadGone | Absence::NotShown(_) => "its thread is gone too",
     };
     let message = format!(
-        "the agent server accepted the run and no longer knows it (queried {NOT_FOUND_MAX} times); {thread}; it is \
-         not started again automatically"
+        "the agent server accepted the run and no longer knows it (queried {NOT_FOUND_MAX} times); {thread}"
     );
     let reason = Reason::new(ReasonCode::Lost, message);
     let outcome = Outcome::without_backend(Status::Error, reason, runner.clock.now());
@@ -473,8 +472,9 @@ fn time_limit(claimed: &ClaimedRun, backend_run: &BackendRun) -> Option<(Timesta
 fn cancel_message(claimed: &ClaimedRun, backend_run: &BackendRun, cause: CancelCause) -> String {
     match cause {
         CancelCause::Timeout => {
-            let limit = time_limit(claimed, backend_run).map(|(_, limit)| limit).unwrap_or_default();
-            format!("it ran longer than {} and was cancelled", humantime::format_duration(limit))
+            let Some((from, limit)) = time_limit(claimed, backend_run) else { return String::new() };
+            let what = if from < backend_run.started_at { "with the runs before it, it" } else { "it" };
+            format!("{what} ran longer than {} and was cancelled", humantime::format_duration(limit))
         }
         CancelCause::Request => "cancelled on request".to_owned(),
         CancelCause::Overlap => "cancelled for the next occurrence (overlap = \"cancel\")".to_owned(),

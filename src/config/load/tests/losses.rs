@@ -166,3 +166,70 @@ fn what_is_unknown_at_the_top_may_be_whatever_is_absent() {
           = only those crons of a.toml fire that are understood
         fires: "#]]);
 }
+
+#[test]
+fn the_switch_is_safe_in_every_wrong_place_and_nothing_is_removed_for_a_misspelt_key() {
+    let parts = "[http.keys.anna]\nkey = \"${{ env.TOKEN }}\"\naccess = \"read\"";
+    check_main("", &format!("[htpp]\ndisable_webhooks = true\n{parts}"), expect![[r#"
+        a.toml:4:2: unknown key `htpp` at the top level (did you mean `http`?)
+          = webhooks are held; no port is open
+          = webhooks are held
+          = no run is sent
+          = the store stays where it is
+          = only those crons of a.toml fire that are understood
+        a.toml:7:7: key: env.TOKEN is not set
+          = webhooks are held; no port is open
+        fires: a"#]]);
+    check_main("", "[http]\n[webhooks]\n[webhook.url]\nallowed_domains = [\"a.example\"]", expect![[r#"
+        a.toml:6:2: unknown key `webhook` at the top level (did you mean `webhooks`?)
+          = webhooks are held; no port is open
+          = webhooks are held
+          = no run is sent
+          = the store stays where it is
+          = only those crons of a.toml fire that are understood
+        fires: a"#]]);
+    check_main("", "[http]\n[webhooks]\n[backend]\n[backnd.headers]\nauthorization = \"x\"", expect![[r#"
+        a.toml:7:2: unknown key `backnd` at the top level (did you mean `backend`?)
+          = webhooks are held; no port is open
+          = webhooks are held
+          = no run is sent
+          = the store stays where it is
+          = only those crons of a.toml fire that are understood
+        fires: a"#]]);
+    check_main("inclde = [\"*.toml\"]\nlangraph_json = \"l.json\"\n", "", expect![[r#"
+        a.toml:1:1: unknown key `inclde` at the top level (did you mean `include`?)
+          = 1 cron goes on as it was
+        a.toml:2:1: unknown key `langraph_json` at the top level (did you mean `langgraph_json`?)
+          = webhooks are held
+        fires: a"#]]);
+    let main = format!("include = [\"b.toml\"]\n{CRON}");
+    let in_included = |text| [("a.toml", main.as_str()), ("b.toml", text)];
+    check(&in_included("[htpp]\ndisable_webhok = true"), expect![[r#"
+        b.toml:1:2: unknown key `htpp` at the top level (included files hold [cron.NAME] tables)
+          = webhooks are held
+          = 1 cron goes on as it was
+        fires: a"#]]);
+    check(&in_included("[http]\ndisable_webhooks = tru"), expect![[r#"
+        b.toml:2:20: not TOML: invalid boolean, expected `true`
+          | disable_webhooks = ***
+          |                    ^
+          = webhooks are held
+          = 1 cron goes on as it was
+        fires: a"#]]);
+    let misplaced = r#"{"Http": {"disable_webhooks": true}, "http": {"cors": {"disable_webhooks": true}}}"#;
+    check(&[("a.toml", "langgraph_json = \"l.json\""), ("l.json", misplaced)], expect![[r#"
+        l.json: `disable_webhooks` may be meant to be http.disable_webhooks
+          = webhooks are held
+        fires: "#]]);
+    // The cron `kept` may have been moved from a file that is gone to one that is not understood.
+    let moved = format!("include = [\"c.toml\"]\n{CRON}");
+    check(&[("a.toml", moved.as_str()), ("c.toml", "[cron.kept")], expect![[r#"
+        c.toml:1:11: not TOML: unclosed table, expected `]`
+          | [cron.kept
+          |           ^
+          = only those crons of c.toml fire that are understood
+        fires: a"#]]);
+    check_main("include = [\"gone/*.toml\"]\n", "", expect![[r#"
+
+        fires: a"#]]);
+}
