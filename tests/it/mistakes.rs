@@ -183,7 +183,7 @@ const CASES: &[Case] = &[
         says: "webhooks are held",
         first: Some(ALL),
         webhooks: Webhooks::Held,
-        port: Port::Open,
+        port: Port::Closed,
     },
     Case {
         name: "an address that is none",
