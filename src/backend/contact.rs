@@ -53,10 +53,7 @@ impl Contact {
     /// Returns since when somebody depends on the server and nothing was heard of it; `None` if nobody does.
     pub fn quiet_since(&self) -> Option<Instant> {
         let state = self.lock();
-        state
-            .needed_since
-            .filter(|_| state.dependents > 0)
-            .max(state.heard_at.filter(|_| state.dependents > 0))
+        (state.dependents > 0).then(|| state.needed_since.max(state.heard_at)).flatten()
     }
 
     /// Returns since when the server has not answered, if it did not answer the latest call.

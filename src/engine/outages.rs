@@ -41,43 +41,43 @@ impl Outages {
 
     /// Records that the agent server is away.
     pub fn backend_away(&self, since: Timestamp, why: &str) {
-        self.lock().begin(Away::Backend, "", since, why);
-        self.0.changed.notify_one();
+        self.change(|state| state.begin(Away::Backend, "", since, why));
     }
 
     /// Records that the agent server is back, if it was away.
     pub fn backend_back(&self, now: Timestamp) {
-        self.lock().end(Away::Backend, "", now);
-        self.0.changed.notify_one();
+        self.change(|state| state.end(Away::Backend, "", now));
     }
 
     /// Records that an attempt at this receiver failed in a way that is the receiver's fault. It is away if it fails
     /// again, or is not well soon.
     pub(super) fn receiver_failed(&self, receiver: &str, now: Timestamp, why: &str) {
-        let mut state = self.lock();
-        if state.lasting.iter().any(|outage| outage.is_of(Away::Receiver, receiver)) {
-            return;
-        }
-        match state.suspects.remove(receiver) {
+        self.change(|state| match state.suspects.remove(receiver) {
+            _ if state.lasts(Away::Receiver, receiver) => {}
             Some((since, _)) => state.begin(Away::Receiver, receiver, since, why),
             None if state.receivers() < RECEIVERS_AWAY_MAX => {
                 state.suspects.insert(receiver.to_owned(), (now, why.to_owned()));
             }
             None => {}
-        }
-        drop(state);
-        self.0.changed.notify_one();
+        });
     }
 
     /// Records that this receiver is well.
     pub(super) fn receiver_well(&self, receiver: &str, now: Timestamp) {
+        self.change(|state| {
+            state.suspects.remove(receiver);
+            state.end(Away::Receiver, receiver, now);
+        });
+    }
+
+    /// Makes a change, and wakes the loop if there is something to commit or to wait for.
+    fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.lock();
-        if state.suspects.remove(receiver).is_none() && state.lasting.is_empty() {
-            return;
+        let suspects = state.suspects.len();
+        change(&mut state);
+        if !state.unsaved.is_empty() || state.suspects.len() > suspects {
+            self.0.changed.notify_one();
         }
-        state.end(Away::Receiver, receiver, now);
-        drop(state);
-        self.0.changed.notify_one();
     }
 
     /// Lets suspects be away that were not well soon, and returns when the next one will be.
@@ -106,8 +106,12 @@ impl State {
         self.suspects.len() + away.count()
     }
 
+    fn lasts(&self, what: Away, subject: &str) -> bool {
+        self.lasting.iter().any(|outage| outage.is_of(what, subject))
+    }
+
     fn begin(&mut self, what: Away, subject: &str, since: Timestamp, why: &str) {
-        if self.lasting.iter().any(|outage| outage.is_of(what, subject)) {
+        if self.lasts(what, subject) {
             return;
         }
         let outage = Outage { what, subject: subject.to_owned(), since, until: None, why: why.to_owned() };
