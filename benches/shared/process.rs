@@ -6,9 +6,44 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+/// User and system time are each counted in whole ticks of 10 ms.
+const TICK: Duration = Duration::from_millis(10);
+
+/// The time that a process has spent on cores, as two places count it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CpuTime {
+    /// In nanoseconds, without the threads that have ended.
+    on_core: Duration,
+    /// In ticks, with the threads that have ended.
+    ticks: Duration,
+}
+
 pub(super) struct ChildProcess {
     name: &'static str,
     child: Child,
+}
+
+impl CpuTime {
+    pub(super) fn of(pid: u32) -> Result<Self> {
+        let mut nanos = 0;
+        for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+            // A thread may end while this reads about it.
+            let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
+            nanos += text.split(' ').next().unwrap_or_default().parse::<u64>()?;
+        }
+        let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        // The name in parentheses may contain anything; the first field after it is number 3.
+        let (_, rest) = text.rsplit_once(')').context("no name in parentheses")?;
+        let field = |number: usize| rest.split_whitespace().nth(number - 3).unwrap_or("0").parse::<u32>();
+        Ok(Self { on_core: Duration::from_nanos(nanos), ticks: TICK * (field(14)? + field(15)?) })
+    }
+
+    /// Returns the time since `before`: the exact number, unless threads that have ended are missing in it.
+    pub(super) fn since(self, before: Self) -> Duration {
+        let on_core = self.on_core.saturating_sub(before.on_core);
+        let ticks = self.ticks.saturating_sub(before.ticks);
+        if ticks > on_core + 2 * TICK { ticks } else { on_core }
+    }
 }
 
 impl ChildProcess {
@@ -29,23 +64,8 @@ impl ChildProcess {
         }
     }
 
-    /// Returns the time that its threads have spent on a core, as the scheduler counts it in nanoseconds.
-    pub(super) fn on_core(&self) -> Result<Duration> {
-        let mut nanos = 0;
-        for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            let text = fs::read_to_string(task?.path().join("schedstat"))?;
-            nanos += text.split(' ').next().unwrap_or_default().parse::<u64>()?;
-        }
-        Ok(Duration::from_nanos(nanos))
-    }
-
-    /// Returns the user and system time of `/proc/PID/stat`, which has a resolution of 10 ms.
-    pub(super) fn ticks(&self) -> Result<Duration> {
-        let text = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The name in parentheses may contain anything; the first field after it is number 3.
-        let (_, rest) = text.rsplit_once(')').context("no name in parentheses")?;
-        let field = |number: usize| rest.split_whitespace().nth(number - 3).unwrap_or("0").parse::<u64>();
-        Ok(Duration::from_millis(10 * (field(14)? + field(15)?)))
+    pub(super) fn cpu_time(&self) -> Result<CpuTime> {
+        CpuTime::of(self.child.id())
     }
 
     /// Returns the number in a line of `/proc/PID/status`, such as `VmRSS`.

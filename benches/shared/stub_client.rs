@@ -1,4 +1,4 @@
-//! The benchmark's side of the stub agent server: starts it as a child process, and queries what has arrived there.
+//! The benchmark's side of the stub: starts it as a child process, and asks what has arrived there.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -13,6 +13,23 @@ use super::process::ChildProcess;
 
 /// The stub responds at once, unless the machine is overloaded.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How many of each have arrived since [`Stub::forget`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) starts: usize,
+    pub(super) webhooks: usize,
+    pub(super) requests: usize,
+}
+
+/// The instants of arrival by cron, in order.
+pub(super) type ByCron = HashMap<String, Vec<Timestamp>>;
+
+#[derive(Debug, Default)]
+pub(super) struct Arrivals {
+    pub(super) starts: ByCron,
+    pub(super) webhooks: ByCron,
+}
 
 pub(super) struct Stub {
     port: u16,
@@ -39,17 +56,21 @@ impl Stub {
         self.ask("DELETE", "/arrivals").map(|_| ())
     }
 
-    pub(super) fn count(&self) -> Result<usize> {
-        Ok(self.ask("GET", "/count")?.parse()?)
+    pub(super) fn counts(&self) -> Result<Counts> {
+        let text = self.ask("GET", "/arrivals/counts")?;
+        let numbers: Vec<usize> = text.split(' ').map(str::parse).collect::<Result<_, _>>()?;
+        let [starts, webhooks, requests] = numbers[..] else { anyhow::bail!("the stub counts `{text}`") };
+        Ok(Counts { starts, webhooks, requests })
     }
 
-    /// Returns, for each cron, the instants at which requests for its runs arrived.
-    pub(super) fn arrivals(&self) -> Result<HashMap<String, Vec<Timestamp>>> {
-        let mut arrivals: HashMap<String, Vec<Timestamp>> = HashMap::new();
+    /// Returns the instants at which starts and webhooks arrived.
+    pub(super) fn arrivals(&self) -> Result<Arrivals> {
+        let mut arrivals = Arrivals::default();
         for line in self.ask("GET", "/arrivals")?.lines() {
-            let (name, at) = line.split_once(' ').context("a line without a name and an instant")?;
-            let at = Timestamp::from_nanosecond(at.parse()?)?;
-            arrivals.entry(name.to_owned()).or_default().push(at);
+            let words: Vec<&str> = line.split(' ').collect();
+            let [kind, cron, at] = words[..] else { anyhow::bail!("the stub noted `{line}`") };
+            let of_kind = if kind == "start" { &mut arrivals.starts } else { &mut arrivals.webhooks };
+            of_kind.entry(cron.to_owned()).or_default().push(Timestamp::from_nanosecond(at.parse()?)?);
         }
         Ok(arrivals)
     }

@@ -1,5 +1,6 @@
-//! An agent server that does nothing, fast: it notes when the request for a run arrives, accepts the run, and reports it
-//! as ended at the first query. It uses bare sockets and one thread, so that it leaves the cores to the contestants.
+//! An agent server and receiver that does nothing, fast: it notes when the request for a run arrives, accepts the run,
+//! reports it as ended at the first query, and notes when its webhook arrives. It uses bare sockets and one thread, so
+//! that it leaves the cores to what is measured.
 
 use std::cell::RefCell;
 use std::io::Write;
@@ -18,11 +19,14 @@ const REQUEST_BYTES_MAX: usize = 64 << 10;
 /// How many connections of a burst can wait to be accepted, if the system allows it.
 const BACKLOG: u32 = 16_384;
 
-/// The requests that have arrived, one `name nanoseconds` per line.
+/// The starts and webhooks that have arrived, one `kind name nanoseconds` per line, and counts.
 #[derive(Default)]
 struct Arrivals {
     lines: String,
-    count: u64,
+    starts: u64,
+    webhooks: u64,
+    /// All requests but those of the benchmark.
+    requests: u64,
 }
 
 type Shared = Rc<RefCell<Arrivals>>;
@@ -77,9 +81,11 @@ fn respond(request: &[u8], shared: &Shared, answer: &mut Vec<u8>) -> Result<()> 
     let (method, path) = line.split_once(' ').context("the request has no request line")?;
     let path = path.split(' ').next().unwrap_or_default();
     let mut words = path.split('/').skip(1);
+    let is_control = path.starts_with("/arrivals");
+    shared.borrow_mut().requests += u64::from(!is_control);
     match (method, words.next(), words.next(), words.next(), words.next(), words.next()) {
         ("POST", Some("threads"), Some(thread), Some("runs"), None, _) => {
-            let run = arrived(request, shared);
+            let run = started(request, shared);
             let body = run_json(&run, thread, "pending");
             write_answer(
                 answer,
@@ -95,8 +101,17 @@ fn respond(request: &[u8], shared: &Shared, answer: &mut Vec<u8>) -> Result<()> 
             write_answer(answer, "200 OK", "", &run_json(run, thread, "success"))
         }
         ("DELETE", Some("threads"), Some(_), None, ..) => write_answer(answer, "204 No Content", "", ""),
-        ("GET", Some("arrivals"), ..) => write_answer(answer, "200 OK", "", &shared.borrow().lines),
-        ("GET", Some("count"), ..) => write_answer(answer, "200 OK", "", &shared.borrow().count.to_string()),
+        ("POST", Some("hooks"), Some(cron), None, ..) => {
+            let mut arrivals = shared.borrow_mut();
+            arrivals.webhooks += 1;
+            arrivals.note("webhook", cron);
+            write_answer(answer, "204 No Content", "", "")
+        }
+        ("GET", Some("arrivals"), None, ..) => write_answer(answer, "200 OK", "", &shared.borrow().lines),
+        ("GET", Some("arrivals"), Some("counts"), ..) => {
+            let Arrivals { starts, webhooks, requests, .. } = &*shared.borrow();
+            write_answer(answer, "200 OK", "", &format!("{starts} {webhooks} {requests}"))
+        }
         ("DELETE", Some("arrivals"), ..) => {
             *shared.borrow_mut() = Arrivals::default();
             write_answer(answer, "204 No Content", "", "")
@@ -105,16 +120,20 @@ fn respond(request: &[u8], shared: &Shared, answer: &mut Vec<u8>) -> Result<()> 
     }
 }
 
+impl Arrivals {
+    fn note(&mut self, kind: &str, cron: &str) {
+        use std::fmt::Write;
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.lines, "{kind} {cron} {}", machine::now().as_nanosecond());
+    }
+}
+
 /// Notes the arrival of a request for a run, and returns the id of the new run.
-fn arrived(request: &[u8], shared: &Shared) -> String {
-    use std::fmt::Write;
-    let at = machine::now().as_nanosecond();
+fn started(request: &[u8], shared: &Shared) -> String {
     let mut arrivals = shared.borrow_mut();
-    arrivals.count += 1;
-    let count = arrivals.count;
-    // Writing to a String cannot fail.
-    let _ = writeln!(arrivals.lines, "{} {at}", cron_name(request).unwrap_or("?"));
-    format!("00000000-0000-4000-8000-{count:012x}")
+    arrivals.starts += 1;
+    arrivals.note("start", cron_name(request).unwrap_or("?"));
+    format!("00000000-0000-4000-8000-{:012x}", arrivals.starts)
 }
 
 fn cron_name(request: &[u8]) -> Option<&str> {

@@ -1,0 +1,138 @@
+//! The life of one daemon: two starts, idleness, a cron that fires every second, and reloads beside it.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use jiff::Timestamp;
+use rusqlite::{Connection, OpenFlags};
+
+use super::crons::{self, CRONS_PER_FILE, TICKING};
+use super::daemon;
+use super::home::Home;
+use super::machine::now;
+use super::process::ChildProcess;
+use super::spread::Spread;
+use super::stub_client::Stub;
+
+/// How long the daemon needs after it is ready to finish the rest of its startup.
+const STARTUP: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(60);
+const POLL_EVERY: Duration = Duration::from_millis(2);
+/// A file is changed this long before the cron is due again, so that the reload is going on then.
+const BEFORE_A_TICK: Duration = Duration::from_millis(50);
+/// The time between two reloads.
+const REST: Duration = Duration::from_secs(2);
+
+pub(super) struct Measured {
+    /// The first start makes the database.
+    pub(super) first_start: Duration,
+    pub(super) next_start: Duration,
+    pub(super) memory: u64,
+    pub(super) peak: u64,
+    /// The share of a core that the idle daemon uses.
+    pub(super) idle: f64,
+    /// How often a second something wakes one of its threads.
+    pub(super) wakes: f64,
+    /// The CPU time of one firing, in seconds, beyond what the idle daemon uses.
+    pub(super) firing: f64,
+    pub(super) late: Spread,
+    /// From the change of a file until its cron has the new definition in the store.
+    pub(super) reload: Spread,
+    pub(super) reload_cpu: Duration,
+    /// How late the cron was that fired meanwhile.
+    pub(super) late_then: Spread,
+}
+
+pub(super) fn measure(stub: &Stub, count: usize, seconds: u32, reloads: usize) -> Result<Measured> {
+    let home = crons::home(&stub.url(), count)?;
+    let (first, first_start) = daemon::start(&home)?;
+    drop(first);
+    let (mut daemon, next_start) = daemon::start(&home)?;
+    sleep(STARTUP);
+    let (memory, peak) = (1024 * daemon.status("VmRSS")?, 1024 * daemon.status("VmHWM")?);
+    let (cpu, sleeps) = (daemon.cpu_time()?, daemon.sleeps()?);
+    sleep(Duration::from_secs(seconds.into()));
+    let idle = daemon.cpu_time()?.since(cpu).as_secs_f64() / f64::from(seconds);
+    let wakes = daemon.sleeps()?.saturating_sub(sleeps) as f64 / f64::from(seconds);
+    home.ensure_alive(&mut daemon)?;
+
+    crons::start_ticking(&home)?;
+    let deadline = now().checked_add(PATIENCE)?;
+    while stub.counts()?.starts < 3 {
+        anyhow::ensure!(now() < deadline, "the cron that fires every second does not fire");
+        sleep(Duration::from_millis(100));
+    }
+    stub.forget()?;
+    let cpu = daemon.cpu_time()?;
+    sleep(Duration::from_secs(seconds.into()));
+    let used = daemon.cpu_time()?.since(cpu).as_secs_f64();
+    let ticks = ticks(stub)?;
+    let firing = (used - idle * f64::from(seconds)) / ticks.len().max(1) as f64;
+
+    stub.forget()?;
+    let (reload, reload_cpu) = reload(&home, &daemon, count, reloads, idle + firing)?;
+    home.ensure_alive(&mut daemon)?;
+    Ok(Measured {
+        first_start,
+        next_start,
+        memory,
+        peak,
+        idle,
+        wakes,
+        firing,
+        late: Spread::of(ticks),
+        reload,
+        reload_cpu,
+        late_then: Spread::of(self::ticks(stub)?),
+    })
+}
+
+/// Returns how late the cron was each time, from the full second to the arrival of its request.
+fn ticks(stub: &Stub) -> Result<Vec<Duration>> {
+    let starts = stub.arrivals()?.starts;
+    let instants = starts.get(TICKING).context("the cron that fires every second did not fire")?;
+    Ok(instants.iter().map(|at| Duration::from_nanos(at.subsec_nanosecond().unsigned_abs().into())).collect())
+}
+
+/// Changes one file after another, and returns how long each change took, and the CPU time of one of them beyond
+/// `usual`, which is the daemon's share of a core without them.
+fn reload(
+    home: &Home,
+    daemon: &ChildProcess,
+    count: usize,
+    reloads: usize,
+    usual: f64,
+) -> Result<(Spread, Duration)> {
+    let connection = Connection::open_with_flags(home.database(), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let mut statement = connection.prepare("SELECT definition_id FROM crons WHERE name = ?1")?;
+    let (mut times, mut spent) = (Vec::new(), Vec::new());
+    for number in 0..reloads.max(1) {
+        let file = number % count.div_ceil(CRONS_PER_FILE);
+        let name = crons::first_of(file);
+        let mut definition = || statement.query_row([&name], |row| row.get::<_, String>(0));
+        let before = definition()?;
+        sleep_until_shortly_before_a_second();
+        let (cpu, begun) = (daemon.cpu_time()?, now());
+        crons::change(home, file, count, &format!("changed {number}"))?;
+        while definition()? == before {
+            let took = now().duration_since(begun).unsigned_abs();
+            anyhow::ensure!(took < PATIENCE, "the change of {name} has no effect");
+            sleep(POLL_EVERY);
+        }
+        times.push(now().duration_since(begun).unsigned_abs());
+        // What follows the commit is part of the cost.
+        sleep(REST);
+        let elapsed = now().duration_since(begun).as_secs_f64();
+        let used = daemon.cpu_time()?.since(cpu).as_secs_f64();
+        spent.push(Duration::from_secs_f64((used - usual * elapsed).max(0.0)));
+    }
+    Ok((Spread::of(times), Spread::of(spent).p50))
+}
+
+fn sleep_until_shortly_before_a_second() {
+    let at: Timestamp = now();
+    let into = Duration::from_nanos(at.subsec_nanosecond().unsigned_abs().into());
+    let second = Duration::from_secs(1);
+    sleep((second + second - BEFORE_A_TICK).saturating_sub(into));
+}
