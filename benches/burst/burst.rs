@@ -69,7 +69,7 @@ pub(super) fn measure(stub: &Stub, contestant: Contestant, count: usize) -> Resu
     if let Some(home) = &running.home {
         wait_until_recorded(home)?;
     }
-    let cpu = running.process.cpu_time()?.since(cpu_before);
+    let cpu = running.process.cpu_time()?.since(&cpu_before);
     let requests = stub.counts()?.requests - requests_before;
     sleep(AFTERMATH);
     let arrivals = stub.arrivals()?;

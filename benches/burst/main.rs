@@ -9,6 +9,9 @@
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it has measured")]
 
+#[path = "../shared/arrivals.rs"]
+mod arrivals;
+mod axum_stub;
 mod burst;
 mod contestant;
 #[path = "../shared/home.rs"]
@@ -47,9 +50,35 @@ struct Arguments {
     /// The contestants, by words of their names in the table, separated by commas; all by default.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// The servers to measure against, separated by commas: one table each.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Server::Axum])]
+    stubs: Vec<Server>,
     /// `cargo bench` passes this; it has no effect.
     #[arg(long, hide = true)]
     bench: bool,
+}
+
+/// What is agent server and receiver at once.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Server {
+    Axum,
+    Bare,
+}
+
+impl Server {
+    fn part(self) -> &'static str {
+        match self {
+            Self::Axum => "axum-stub",
+            Self::Bare => "stub",
+        }
+    }
+
+    fn describe(self) -> &'static str {
+        match self {
+            Self::Axum => "axum on all cores; the bars are for this one",
+            Self::Bare => "bare sockets on one thread, which leave the cores to the contestants",
+        }
+    }
 }
 
 #[derive(Subcommand)]
@@ -57,6 +86,9 @@ enum Part {
     /// The agent server and receiver, as a child of the benchmark.
     #[command(hide = true)]
     Stub,
+    /// The same on axum.
+    #[command(hide = true)]
+    AxumStub,
     /// The client that keeps nothing, as a child of the benchmark.
     #[command(hide = true)]
     Raw(contestant::Burst),
@@ -69,11 +101,16 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     match arguments.part {
         Some(Part::Stub) => stub::serve(),
+        Some(Part::AxumStub) => axum_stub::serve(),
         Some(Part::Raw(burst)) => raw::run(burst),
         Some(Part::Naive(burst)) => naive::run(&burst),
         None => {
             machine::print()?;
-            table::print(&arguments.crons, arguments.repeat, &arguments.only)?;
+            table::explain(arguments.repeat);
+            for stub in &arguments.stubs {
+                println!("\nagent server and receiver: {}", stub.describe());
+                table::print(stub.part(), &arguments.crons, arguments.repeat, &arguments.only)?;
+            }
             machine::print_size()
         }
     }

@@ -14,12 +14,15 @@ use super::stub_client::Stub;
 const BARS: &str = "bars: share of the raw client at least 60 % with 10000 crons, CPU a life at most 1.7 times its own; \
                     start p99 at most 100 ms with 1000, 10 ms with 100, 3 ms with 1";
 
-pub(super) fn print(crons: &[usize], repeat: usize, only: &[String]) -> Result<()> {
+pub(super) fn explain(repeat: usize) {
     println!(
         "All crons are due in the same second. start: from then to the arrival of the POST at the agent server; a life: \
-         from then to its webhook."
+         from then to its webhook. Medians of {repeat} rounds; lost and doubled: the maximum."
     );
-    println!("Medians of {repeat} rounds; lost and doubled: the maximum. {BARS}");
+    println!("{BARS}");
+}
+
+pub(super) fn print(stub: &str, crons: &[usize], repeat: usize, only: &[String]) -> Result<()> {
     println!(
         "{:>6}  {:<38} {:>10} {:>10} {:>10} {:>12} {:>7} {:>6} {:>10} {:>6} {:>9} {:>5} {:>7}",
         "crons",
@@ -36,7 +39,7 @@ pub(super) fn print(crons: &[usize], repeat: usize, only: &[String]) -> Result<(
         "lost",
         "doubled"
     );
-    let stub = Stub::start()?;
+    let stub = Stub::start(stub)?;
     let is_wanted = |one: &Contestant| only.is_empty() || only.iter().any(|word| one.name().contains(word));
     let contestants: Vec<Contestant> = Contestant::ALL.into_iter().filter(is_wanted).collect();
     for &count in crons {

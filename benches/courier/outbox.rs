@@ -115,7 +115,7 @@ impl Outbox {
         let start = std::time::Instant::now();
         let began = now();
         let working = runtime.spawn(courier::run(courier, stop.clone()));
-        let watched = self.watch(&store, start, began, cpu);
+        let watched = self.watch(&store, start, began, &cpu);
         stop.cancel();
         // Abandon the attempts that hang: their deliveries are not measured.
         runtime.shutdown_background();
@@ -128,7 +128,7 @@ impl Outbox {
         store: &Store,
         start: std::time::Instant,
         began: Timestamp,
-        cpu: CpuTime,
+        cpu: &CpuTime,
     ) -> Result<Delivered> {
         // Read the counters in memory: querying the file would take a third of a core from what is being measured.
         while store.counts().deliveries(DeliveryStatus::Delivered) < u64::try_from(self.count)? {

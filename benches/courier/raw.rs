@@ -40,5 +40,5 @@ pub(super) fn send(urls: &[String]) -> Result<Rate> {
         anyhow::Ok(())
     })?;
     let took = start.elapsed();
-    Ok(Rate::of(count, took, CpuTime::of(std::process::id())?.since(cpu)))
+    Ok(Rate::of(count, took, CpuTime::of(std::process::id())?.since(&cpu)))
 }

@@ -7,6 +7,8 @@
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it has measured")]
 
+#[path = "../shared/arrivals.rs"]
+mod arrivals;
 mod crons;
 mod daemon;
 #[path = "../shared/home.rs"]
@@ -89,7 +91,7 @@ fn main() -> Result<()> {
         "late then",
         "max"
     );
-    let stub = Stub::start()?;
+    let stub = Stub::start("stub")?;
     for &crons in &arguments.crons {
         print_row(crons, &measure::measure(&stub, crons, arguments.seconds, arguments.reloads)?);
     }

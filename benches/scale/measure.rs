@@ -3,7 +3,7 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 
@@ -53,25 +53,27 @@ pub(super) fn measure(stub: &Stub, count: usize, seconds: u32, reloads: usize) -
     let (memory, peak) = (1024 * daemon.status("VmRSS")?, 1024 * daemon.status("VmHWM")?);
     let (cpu, sleeps) = (daemon.cpu_time()?, daemon.sleeps()?);
     sleep(Duration::from_secs(seconds.into()));
-    let idle = daemon.cpu_time()?.since(cpu).as_secs_f64() / f64::from(seconds);
+    let idle = daemon.cpu_time()?.since(&cpu).as_secs_f64() / f64::from(seconds);
     let wakes = daemon.sleeps()?.saturating_sub(sleeps) as f64 / f64::from(seconds);
     home.ensure_alive(&mut daemon)?;
 
     crons::start_ticking(&home)?;
+    let store = Connection::open_with_flags(home.database(), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let deadline = now().checked_add(PATIENCE)?;
-    while stub.counts()?.starts < 3 {
+    while lateness(&store, Timestamp::MIN)?.len() < 3 {
         anyhow::ensure!(now() < deadline, "the cron that fires every second does not fire");
         sleep(Duration::from_millis(100));
     }
-    stub.forget()?;
-    let cpu = daemon.cpu_time()?;
+    let (cpu, begun) = (daemon.cpu_time()?, now());
     sleep(Duration::from_secs(seconds.into()));
-    let used = daemon.cpu_time()?.since(cpu).as_secs_f64();
-    let ticks = ticks(stub)?;
-    let firing = (used - idle * f64::from(seconds)) / ticks.len().max(1) as f64;
+    let used = daemon.cpu_time()?.since(&cpu).as_secs_f64();
+    let late = lateness(&store, begun)?;
+    let firing = (used - idle * f64::from(seconds)) / late.len().max(1) as f64;
+    // A daemon that falls behind fires less often than every second.
+    let usual = used / f64::from(seconds);
 
-    stub.forget()?;
-    let (reload, reload_cpu) = reload(&home, &daemon, count, reloads, idle + firing)?;
+    let begun = now();
+    let (reload, reload_cpu) = reload(&home, &daemon, &store, count, reloads, usual)?;
     home.ensure_alive(&mut daemon)?;
     Ok(Measured {
         first_start,
@@ -81,18 +83,21 @@ pub(super) fn measure(stub: &Stub, count: usize, seconds: u32, reloads: usize) -
         idle,
         wakes,
         firing,
-        late: Spread::of(ticks),
+        late: Spread::of(late),
         reload,
         reload_cpu,
-        late_then: Spread::of(self::ticks(stub)?),
+        late_then: Spread::of(lateness(&store, begun)?),
     })
 }
 
-/// Returns how late the cron was each time, from the full second to the arrival of its request.
-fn ticks(stub: &Stub) -> Result<Vec<Duration>> {
-    let starts = stub.arrivals()?.starts;
-    let instants = starts.get(TICKING).context("the cron that fires every second did not fire")?;
-    Ok(instants.iter().map(|at| Duration::from_nanos(at.subsec_nanosecond().unsigned_abs().into())).collect())
+/// Returns how late the agent server had accepted each run of the cron that fires every second, of those accepted since.
+fn lateness(store: &Connection, since: Timestamp) -> Result<Vec<Duration>> {
+    let mut statement = store.prepare_cached(
+        "SELECT started_at - scheduled_for FROM runs WHERE cron_name = ?1 AND started_at >= ?2",
+    )?;
+    let late = statement
+        .query_map((TICKING, since.as_millisecond()), |row| Ok(Duration::from_millis(row.get(0)?)))?;
+    Ok(late.collect::<Result<_, _>>()?)
 }
 
 /// Changes one file after another, and returns how long each change took, and the CPU time of one of them beyond
@@ -100,12 +105,12 @@ fn ticks(stub: &Stub) -> Result<Vec<Duration>> {
 fn reload(
     home: &Home,
     daemon: &ChildProcess,
+    store: &Connection,
     count: usize,
     reloads: usize,
     usual: f64,
 ) -> Result<(Spread, Duration)> {
-    let connection = Connection::open_with_flags(home.database(), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let mut statement = connection.prepare("SELECT definition_id FROM crons WHERE name = ?1")?;
+    let mut statement = store.prepare("SELECT definition_id FROM crons WHERE name = ?1")?;
     let (mut times, mut spent) = (Vec::new(), Vec::new());
     for number in 0..reloads.max(1) {
         let file = number % count.div_ceil(CRONS_PER_FILE);
@@ -124,7 +129,7 @@ fn reload(
         // What follows the commit is part of the cost.
         sleep(REST);
         let elapsed = now().duration_since(begun).as_secs_f64();
-        let used = daemon.cpu_time()?.since(cpu).as_secs_f64();
+        let used = daemon.cpu_time()?.since(&cpu).as_secs_f64();
         spent.push(Duration::from_secs_f64((used - usual * elapsed).max(0.0)));
     }
     Ok((Spread::of(times), Spread::of(spent).p50))

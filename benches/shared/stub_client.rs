@@ -37,9 +37,10 @@ pub(super) struct Stub {
 }
 
 impl Stub {
-    pub(super) fn start() -> Result<Self> {
+    /// Starts the stub that this part of the benchmark is.
+    pub(super) fn start(part: &str) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg("stub").stdout(Stdio::piped());
+        command.arg(part).stdout(Stdio::piped());
         let mut process = ChildProcess::spawn("stub agent server", &mut command)?;
         let stdout = process.stdout().context("the stub agent server has no stdout")?;
         let mut line = String::new();
@@ -78,7 +79,7 @@ impl Stub {
     fn ask(&self, method: &str, path: &str) -> Result<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        write!(stream, "{method} {path} HTTP/1.1\r\n\r\n")?;
+        write!(stream, "{method} {path} HTTP/1.1\r\nhost: stub\r\nconnection: close\r\n\r\n")?;
         let mut reader = BufReader::new(stream);
         let mut length = 0;
         loop {
@@ -87,7 +88,7 @@ impl Stub {
             if line.trim().is_empty() {
                 break;
             }
-            if let Some(value) = line.strip_prefix("content-length:") {
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
                 length = value.trim().parse()?;
             }
         }
