@@ -2,7 +2,7 @@
 //! reads the first page of everything that people ask for, through the library, in CPU time.
 //!
 //! `cargo bench --bench history` makes a tenth of the full size; `-- --runs 10000000 --deliveries 1000000` makes all of it,
-//! which takes a quarter of an hour and some 15 GB. With `--database` the file is kept, and is read again the next time.
+//! which takes up to half an hour and 6 GB. With `--database` the file is kept, and is read again the next time.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it has measured")]
 

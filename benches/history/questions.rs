@@ -22,10 +22,12 @@ const LAST_RUNS: u32 = 30;
 /// A cron in the middle of the list, whose runs send webhooks.
 const CRON: &str = "cron-05000";
 
+type Ask = dyn Fn(&Reader) -> Result<usize, StoreError>;
+
 pub(super) struct Question {
     pub(super) name: String,
     /// Asks it, and returns the number of rows in the answer.
-    pub(super) ask: Box<dyn Fn(&Reader) -> Result<usize, StoreError>>,
+    pub(super) ask: Box<Ask>,
 }
 
 pub(super) fn all(database: &Path) -> Result<Vec<Question>> {

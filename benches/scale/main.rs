@@ -26,6 +26,7 @@ mod spread;
 #[path = "../shared/stub.rs"]
 mod stub;
 #[path = "../shared/stub_client.rs"]
+#[expect(dead_code, reason = "another benchmark uses the rest")]
 mod stub_client;
 
 use std::time::Duration;

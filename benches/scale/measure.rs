@@ -95,8 +95,9 @@ fn lateness(store: &Connection, since: Timestamp) -> Result<Vec<Duration>> {
     let mut statement = store.prepare_cached(
         "SELECT started_at - scheduled_for FROM runs WHERE cron_name = ?1 AND started_at >= ?2",
     )?;
-    let late = statement
-        .query_map((TICKING, since.as_millisecond()), |row| Ok(Duration::from_millis(row.get(0)?)))?;
+    let late = statement.query_map((TICKING, since.as_millisecond()), |row| {
+        Ok(Duration::from_millis(row.get::<_, u32>(0)?.into()))
+    })?;
     Ok(late.collect::<Result<_, _>>()?)
 }
 
