@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::domain::backoff;
 use crate::domain::bounds::LOGGED_ERROR_CHARS;
+use crate::domain::ids::FIRST_RUN;
 use crate::domain::printable::blanked;
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Outcome, Run, RunState, Status, Trigger};
@@ -18,6 +19,8 @@ pub(super) struct Ended {
     pub(super) status: Status,
     pub(super) code: Option<ReasonCode>,
     pub(super) trigger: Trigger,
+    /// Which retry of its occurrence it was; 0 for its first run.
+    pub(super) retry: u32,
     /// Its time on the backend, if it got there.
     pub(super) took: Option<Duration>,
     pub(super) occurrences: u64,
@@ -40,6 +43,7 @@ impl Ended {
             status: outcome.status,
             code: outcome.reason.as_ref().map(|reason| reason.code),
             trigger: run.trigger,
+            retry: run.retry,
             took,
             occurrences: 1,
             scheduled_for: run.scheduled_for,
@@ -58,6 +62,7 @@ impl Ended {
                     target: "agentcron::runs",
                     cron = self.called,
                     run_id = self.run_id,
+                    retry = (self.retry != FIRST_RUN).then_some(self.retry),
                     status = %self.status,
                     reason = self.code.map(ReasonCode::as_str),
                     took = self.took.map(|took| tracing::field::debug(Duration::from_millis(took.as_millis() as u64))),

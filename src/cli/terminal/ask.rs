@@ -41,7 +41,7 @@ pub(in crate::cli) fn ask(session: &mut Session, path: &[&str], body: &Value) ->
 fn no_daemon(socket: &Path, detail: &str) -> Failure {
     let socket = socket.display();
     // The kind of the system's error is lost by now.
-    Failure::Failed(match detail.contains("Permission denied") {
+    Failure::Failed(match detail.contains("permission denied") {
         true => {
             format!("{socket}: permission denied; run this as root, or as the user that the daemon runs as")
         }
