@@ -11,6 +11,7 @@ mod details;
 mod history;
 mod measures;
 mod overview;
+mod recent;
 mod records;
 mod webhooks;
 
@@ -35,6 +36,7 @@ pub use details::{AttemptRow, DeliveryDetails, EventRow, RunDetails};
 pub use history::{PageCursor, RunFilter};
 pub use measures::{CronsAtAGlance, Measures};
 pub use overview::{DaemonState, Denied, Notice, Overview, daemon_state};
+pub use recent::{Recent, Version};
 pub use records::CronRecord;
 pub use webhooks::{DeliveryFilter, WebhookDetails, WebhookRow};
 pub(super) use webhooks::{WEBHOOK_ROWS, conditions, webhook_row};

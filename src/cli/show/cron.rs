@@ -7,7 +7,7 @@ use crate::cli::terminal::{Failure, Session, painted_status, printable};
 use crate::domain::cron::{Cron, DayRange, OnRunCompleted, Target};
 use crate::domain::plan::Decided;
 use crate::present::{Tone, counted, occurrences, runs, times};
-use crate::store::{CronDetails, CronRow};
+use crate::store::{CronDetails, CronRow, Recent, RunRow, Version};
 use crate::webhook::redacted;
 
 /// How many of its next times are shown.
@@ -27,6 +27,9 @@ pub(super) fn show(details: &CronDetails, decided: &Decided, session: &mut Sessi
         Err(problem) => fields.push(("problem", session.output.paint(Tone::Bad, &printable(problem)))),
     }
     fields.push(("last", last(row, session)));
+    fields.extend(recent(&row.recent));
+    fields.extend(details.failures.iter().map(|failure| ("went wrong", in_short(failure, session))));
+    fields.extend(details.versions.iter().filter_map(|version| change(version, session)));
     Ok(session.output.fields(&fields)?)
 }
 
@@ -128,10 +131,30 @@ fn next(cron: &Cron, row: &CronRow, decided: &Decided, session: &Session) -> Str
 }
 
 fn last(row: &CronRow, session: &Session) -> String {
-    let Some(last) = &row.last else { return "never".to_owned() };
-    let at = times::local_with_day(last.run.scheduled_for, &session.zone);
-    let status = painted_status(last, &session.output);
-    let why = printable(&runs::why(last));
+    row.last.as_ref().map_or_else(|| "never".to_owned(), |last| in_short(last, session))
+}
+
+fn in_short(row: &RunRow, session: &Session) -> String {
+    let at = times::local_with_day(row.run.scheduled_for, &session.zone);
+    let status = painted_status(row, &session.output);
+    let why = printable(&runs::why(row));
     let why = if why.is_empty() { why } else { format!(", {why}") };
-    format!("{at}, {status}{why}  (`agentcron show {}`)", last.run.run_id)
+    format!("{at}, {status}{why}  (`agentcron show {}`)", row.run.run_id)
+}
+
+/// Returns how the latest runs went and how long they took.
+fn recent(recent: &Recent) -> Option<(&'static str, String)> {
+    let (p50, p95) = (recent.took(50), recent.took(95));
+    let took = p50.zip(p95).map(|(p50, p95)| {
+        format!("; half took at most {}, 95 % at most {}", times::took(p50), times::took(p95))
+    });
+    let text = format!("{} of {} succeeded{}", recent.succeeded, recent.runs, took.unwrap_or_default());
+    (recent.runs > 0).then_some(("latest runs", text))
+}
+
+/// Returns when a version of the definition came, and in which keys it differs; `None` for the first one.
+fn change(version: &Version, session: &Session) -> Option<(&'static str, String)> {
+    let at = times::local_with_day(version.since, &session.zone);
+    let keys = printable(&version.changed.join(", "));
+    (!version.changed.is_empty()).then(|| ("changed", format!("{at}: {keys}")))
 }

@@ -8,6 +8,7 @@ use rusqlite::types::Value;
 use rusqlite::{Row, Transaction, params_from_iter};
 
 use super::history::InvalidCursor;
+use super::recent::{Recent, Version, failures, recent, versions};
 use super::{Reader, RunRow, number, row_columns, run_row};
 use crate::config::CronIdentity;
 use crate::domain::cron::{Cron, CronSource};
@@ -46,6 +47,7 @@ pub struct CronRow {
     pub state: CronState,
     /// The latest occurrence that has ended.
     pub last: Option<RunRow>,
+    pub recent: Recent,
     /// How many of its runs the backend has, or may have.
     pub running: u64,
 }
@@ -59,6 +61,10 @@ pub struct CronDetails {
     pub created_at: Timestamp,
     /// When it got this definition.
     pub updated_at: Timestamp,
+    /// The latest failures, the newest first.
+    pub failures: Vec<RunRow>,
+    /// The latest versions of the definition, the present one first.
+    pub versions: Vec<Version>,
 }
 
 /// Which crons to list. A field that is `None` does not restrict the listing.
@@ -143,8 +149,11 @@ impl Reader {
             let mut rows = statement.query([name_or_id])?;
             let Some(row) = rows.next()? else { return Ok(None) };
             let body: String = row.get("body")?;
+            let row_of_cron = cron_row(tx, row)?;
             Ok(Some(CronDetails {
-                row: cron_row(tx, row)?,
+                failures: failures(tx, row_of_cron.cron_id)?,
+                versions: versions(tx, row_of_cron.cron_id)?,
+                row: row_of_cron,
                 definition: serde_json::from_str(&body)
                     .map_err(|error| StoreError::BadRow(format!("a stored definition: {error}")))?,
                 created_at: time(row, "created_at")?,
@@ -169,6 +178,7 @@ fn cron_row(tx: &Transaction<'_>, row: &Row<'_>) -> Result<CronRow, StoreError> 
         name,
         state: state_from_row(row)?,
         last: last_ended(tx, cron_id)?,
+        recent: recent(tx, cron_id)?,
         running: running(tx, cron_id)?,
     })
 }
