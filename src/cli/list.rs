@@ -30,8 +30,8 @@ Examples:
   agentcron list --json | jq -r '.cron_name + \" \" + .next_at'
 
 Columns:
-  ok   how many of its last 50 runs succeeded
-  p50  the time within which half of these ended, and p95 that for 95 % of them")]
+  ok   how many of its last 50 runs worked; outages do not count
+  p50  within this time half of them ended, and 95 % within that of p95")]
 pub(super) struct List {
     /// Only these crons (names or ids)
     #[arg(value_name = "CRON")]
@@ -140,7 +140,7 @@ fn cells(row: &CronRow, decided: &Decided, now: Timestamp, session: &Session) ->
     };
     let outcome = if row.running > 0 { running_text(row.running, &outcome, output) } else { outcome };
     let recent = &row.recent;
-    let ok = if recent.runs > 0 { format!("{}/{}", recent.succeeded, recent.runs) } else { String::new() };
+    let ok = if recent.runs > 0 { format!("{}/{}", recent.ok, recent.runs) } else { String::new() };
     let took = |percent| recent.took(percent).map(times::took).unwrap_or_default();
     let (p50, p95) = (took(50), took(95));
     vec![printable(&row.name), schedule, timezone, next, away, last, outcome, ok, p50, p95, reason]

@@ -10,7 +10,7 @@ use super::terminal::{
 };
 use crate::api::wire;
 use crate::present::timeline::{TimelineEntry, timeline};
-use crate::present::{Tone, counted, runs, times};
+use crate::present::{Tone, counted, outages, runs, times};
 use crate::store::RunDetails;
 
 /// Show everything about one run, or one cron: what holds for it, its last runs and failures, when it was changed
@@ -29,7 +29,7 @@ pub(super) struct Show {
 
 pub(super) fn show(show: &Show, session: &mut Session) -> Result<(), Failure> {
     let reader = session.open_store()?;
-    if let Some(details) = reader.cron_details(&show.run_or_cron)? {
+    if let Some(details) = reader.cron_details(&show.run_or_cron, session.now())? {
         let decided = reader.decided(session.now())?;
         return match session.output.is_json() {
             true => cron::show_json(&details, &decided, session),
@@ -71,6 +71,10 @@ fn print_fields(details: &RunDetails, session: &mut Session) -> Result<(), Failu
     ];
     if let Some(reason) = run.reason.as_ref().and_then(|reason| reason.message.as_ref()) {
         fields.push(("reason", printable(reason)));
+    }
+    if let Some(outage) = &row.outage {
+        let lasted = outages::lasted(outage, &session.zone);
+        fields.push(("outage", printable(&format!("{}, {lasted}", outages::began(outage)))));
     }
     if let Some(waits_for) = row.waits_for {
         fields.push(("waits for", format!("run {waits_for}")));

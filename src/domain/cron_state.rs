@@ -95,9 +95,13 @@ pub enum CronHealth {
 impl CronHealth {
     /// Returns what this end of a run says.
     pub fn shown_by(outcome: &Outcome) -> Self {
+        Self::of_end(outcome.status, outcome.reason.as_ref().map(|reason| reason.code))
+    }
+
+    /// Returns what an end with this status and for this reason says.
+    pub fn of_end(status: Status, code: Option<ReasonCode>) -> Self {
         use ReasonCode as Code;
-        let code = outcome.reason.as_ref().map(|reason| reason.code);
-        match (outcome.status, code) {
+        match (status, code) {
             (Status::Success, _) => Self::Works,
             (Status::Interrupted, Some(Code::BackendInterrupted)) => Self::Unknown,
             (Status::Interrupted, _) => Self::Works,
@@ -131,6 +135,9 @@ impl CronHealth {
                 | Code::Removed
                 | Code::Disabled
                 | Code::Edited
+                | Code::BackendAway
+                | Code::DaemonDown
+                | Code::DiskFull
                 | Code::CatchupNone
                 | Code::CatchupLatest
                 | Code::CatchupWindow
@@ -204,6 +211,9 @@ mod tests {
             removed             error Unknown interrupted Works
             disabled            error Unknown interrupted Works
             edited              error Unknown interrupted Works
+            backend_away        error Unknown interrupted Works
+            daemon_down         error Unknown interrupted Works
+            disk_full           error Unknown interrupted Works
             catchup_none        error Unknown interrupted Works
             catchup_latest      error Unknown interrupted Works
             catchup_window      error Unknown interrupted Works

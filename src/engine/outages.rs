@@ -115,7 +115,7 @@ impl State {
             return;
         }
         let outage = Outage { what, subject: subject.to_owned(), since, until: None, why: why.to_owned() };
-        tracing::error!(%since, "{} unreachable: {why}", outage.called());
+        tracing::error!(%since, "{} away: {why}", outage.called());
         self.unsaved.push(outage.clone());
         self.lasting.push(outage);
     }
@@ -125,7 +125,7 @@ impl State {
         let outage = self.lasting.swap_remove(index);
         let lasted = Duration::from_secs(backoff::between(outage.since, now).as_secs());
         let lasted = humantime::format_duration(lasted);
-        tracing::info!("{} reachable again after {lasted}", outage.called());
+        tracing::info!("{} back after {lasted}", outage.called());
         self.unsaved.push(Outage { until: Some(now.max(outage.since)), ..outage });
     }
 }
@@ -138,14 +138,7 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<(), StoreError> {
     loop {
-        let mut unsaved = outages.take_unsaved();
-        unsaved.extend(store.take_past_trouble().into_iter().map(|(since, until, why)| Outage {
-            what: Away::Disk,
-            subject: String::new(),
-            since,
-            until: Some(until),
-            why,
-        }));
+        let unsaved = outages.take_unsaved();
         if !unsaved.is_empty() {
             store.save_outages(unsaved).await?;
         }
@@ -158,7 +151,6 @@ pub async fn run(
             biased;
             () = stop.cancelled() => return Ok(()),
             () = outages.0.changed.notified() => {}
-            () = store.trouble_changed() => {}
             () = clock.sleep_until(next) => {}
             () = tokio::time::sleep(SIGN_OF_LIFE_EVERY) => {}
         }

@@ -73,9 +73,9 @@ pub use notices::{NewNotice, NoticeKind};
 pub use plan_due::{PlanResult, Planned};
 pub use read::{
     AttemptRow, CronCursor, CronDetails, CronListing, CronRecord, CronRow, CronStatus, CronsAtAGlance,
-    DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow, Measures, Notice, Overview,
-    PageCursor, Reader, Recent, RunDetails, RunFilter, RunRow, RunWatch, Version, WatchUntil, WebhookDetails,
-    WebhookQueue, WebhookRow, daemon_state,
+    DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow, Failures, Measures, Notice,
+    Overview, PageCursor, Reader, Recent, RunDetails, RunFilter, RunRow, RunWatch, Version, WatchUntil,
+    WebhookDetails, WebhookQueue, WebhookRow, daemon_state,
 };
 pub use replay::{Replay, ReplayChoice, ReplayOrder};
 pub use retry::RetryRequest;
@@ -213,16 +213,6 @@ impl Store {
     /// Returns what keeps the store from committing right now, such as a full disk, and since when.
     pub fn trouble(&self) -> Option<(Timestamp, String)> {
         self.writer.trouble()
-    }
-
-    /// Returns the trouble that is over since this was asked last: since when and until when, and what it was.
-    pub fn take_past_trouble(&self) -> Vec<(Timestamp, Timestamp, String)> {
-        self.writer.take_past_trouble()
-    }
-
-    /// Waits until trouble begins or ends.
-    pub async fn trouble_changed(&self) {
-        self.writer.trouble_changed().await;
     }
 
     /// Returns when the store committed last.

@@ -53,16 +53,27 @@ pub struct Cron {
     pub problem: Option<String>,
 }
 
-/// How the latest runs of a cron went, at most 50. Occurrences that never ran are none.
+/// What the latest 50 ends of a cron's runs say about it. An end that an outage or a person caused is none of these.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Recent {
     /// How many these are.
     pub runs: u64,
-    pub succeeded: u64,
+    /// How many of them worked.
+    pub ok: u64,
     /// The time on the agent server within which half of them ended; null if it had none of them.
     pub p50_ms: Option<i64>,
     /// The time within which 95 % of them ended.
     pub p95_ms: Option<i64>,
+}
+
+/// Failures of a cron that are alike: in status, reason code and kind of error.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Failures {
+    /// How many occurrences they concern.
+    pub count: u64,
+    /// The first of these.
+    pub since: Time,
+    pub last: Run,
 }
 
 /// A version of a cron's definition.
@@ -110,8 +121,8 @@ pub struct CronDetails {
     pub updated_at: Time,
     /// Its latest versions, the present one first.
     pub versions: Vec<Version>,
-    /// Its latest runs that went wrong: `error`, `timeout` or `missed`, at most 3.
-    pub failures: Vec<Run>,
+    /// What went wrong in the last seven days (`error`, `timeout`, `missed`): like with like, the latest first, at most 5.
+    pub failures: Vec<Failures>,
     /// Its next occurrences, at most 10; empty if it is disabled.
     pub upcoming: Vec<Occurrence>,
 }
@@ -154,7 +165,14 @@ impl Cron {
 impl Recent {
     fn of(recent: &store::Recent) -> Self {
         let took = |percent| recent.took(percent).and_then(|took| i64::try_from(took.as_millis()).ok());
-        Self { runs: recent.runs, succeeded: recent.succeeded, p50_ms: took(50), p95_ms: took(95) }
+        Self { runs: recent.runs, ok: recent.ok, p50_ms: took(50), p95_ms: took(95) }
+    }
+}
+
+impl Failures {
+    fn of(failures: &store::Failures) -> Self {
+        let store::Failures { count, since, last } = failures;
+        Self { count: *count, since: Time(*since), last: Run::of(last) }
     }
 }
 
@@ -188,7 +206,7 @@ impl CronDetails {
             created_at: Time(details.created_at),
             updated_at: Time(details.updated_at),
             versions: details.versions.iter().map(Version::of).collect(),
-            failures: details.failures.iter().map(Run::of).collect(),
+            failures: details.failures.iter().map(Failures::of).collect(),
             upcoming: details.row.cron.as_ref().map_or(Vec::new(), |cron| upcoming(cron, decided, now)),
         }
     }

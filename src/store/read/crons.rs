@@ -8,9 +8,10 @@ use rusqlite::types::Value;
 use rusqlite::{Row, Transaction, params_from_iter};
 
 use super::history::InvalidCursor;
-use super::recent::{Recent, Version, failures, recent, versions};
+use super::recent::{Failures, Recent, Version, failures, recent, versions};
 use super::{Reader, RunRow, number, row_columns, run_row};
 use crate::config::CronIdentity;
+use crate::domain::bounds::RECENT_FAILURES_WITHIN;
 use crate::domain::cron::{Cron, CronSource};
 use crate::domain::cron_state::CronState;
 use crate::domain::ids::{CronId, DefinitionId};
@@ -61,8 +62,8 @@ pub struct CronDetails {
     pub created_at: Timestamp,
     /// When it got this definition.
     pub updated_at: Timestamp,
-    /// The latest failures, the newest first.
-    pub failures: Vec<RunRow>,
+    /// What went wrong in the last days, like with like, the latest first.
+    pub failures: Vec<Failures>,
     /// The latest versions of the definition, the present one first.
     pub versions: Vec<Version>,
 }
@@ -142,7 +143,8 @@ impl Reader {
     }
 
     /// Returns the cron of this name or id with its definition, or `None` if there is none.
-    pub fn cron_details(&self, name_or_id: &str) -> Result<Option<CronDetails>, StoreError> {
+    pub fn cron_details(&self, name_or_id: &str, now: Timestamp) -> Result<Option<CronDetails>, StoreError> {
+        let since = now.saturating_sub(RECENT_FAILURES_WITHIN).unwrap_or(now);
         let sql = format!("{SELECT} AND (name = ?1 OR crons.cron_id = ?1) ORDER BY name = ?1 DESC LIMIT 1");
         self.at_one_moment(|tx| {
             let mut statement = tx.prepare_cached(&sql)?;
@@ -151,7 +153,7 @@ impl Reader {
             let body: String = row.get("body")?;
             let row_of_cron = cron_row(tx, row)?;
             Ok(Some(CronDetails {
-                failures: failures(tx, row_of_cron.cron_id)?,
+                failures: failures(tx, row_of_cron.cron_id, since)?,
                 versions: versions(tx, row_of_cron.cron_id)?,
                 row: row_of_cron,
                 definition: serde_json::from_str(&body)

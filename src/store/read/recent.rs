@@ -4,18 +4,20 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::Transaction;
 use serde_json::{Map, Value};
 
-use super::{RunRow, row_columns, run_row};
+use super::{RunRow, number, row_columns, run_row};
 use crate::domain::bounds::{RECENT_FAILURES, RECENT_RUNS, RECENT_VERSIONS};
+use crate::domain::cron_state::CronHealth;
 use crate::domain::ids::{CronId, DefinitionId};
-use crate::domain::run::Status;
 use crate::store::StoreError;
-use crate::store::rows::{parsed, time, time_option};
+use crate::store::rows::{millis, parsed, parsed_option, time, time_option};
 
-/// The latest runs of a cron that have ended, at most [`RECENT_RUNS`]; occurrences that never ran are none.
+/// What the latest ends of a cron's runs say about it, at most [`RECENT_RUNS`]. An end that an outage or a person caused says
+/// nothing, and is none of these.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recent {
     pub runs: u64,
-    pub succeeded: u64,
+    /// How many of them worked.
+    pub ok: u64,
     /// How long those took that the agent server had, the shortest first.
     took: Vec<SignedDuration>,
 }
@@ -26,6 +28,16 @@ impl Recent {
         let rank = (self.took.len() * percent).div_ceil(100);
         self.took.get(rank.saturating_sub(1)).copied()
     }
+}
+
+/// Failures of a cron that are alike.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failures {
+    /// How many occurrences they concern.
+    pub count: u64,
+    /// The first of these.
+    pub since: Timestamp,
+    pub last: RunRow,
 }
 
 /// A version of a cron's definition.
@@ -40,15 +52,20 @@ pub struct Version {
 
 pub(super) fn recent(tx: &Transaction<'_>, cron_id: CronId) -> Result<Recent, StoreError> {
     let mut statement = tx.prepare_cached(
-        "SELECT status, started_at, ended_at FROM runs \
+        "SELECT status, reason_code, started_at, ended_at FROM runs \
          WHERE cron_id = ?1 AND phase = 'ended' AND status NOT IN ('skipped', 'missed') \
          ORDER BY scheduled_for DESC, retry DESC LIMIT ?2",
     )?;
     let mut rows = statement.query((cron_id.to_string(), RECENT_RUNS))?;
     let mut recent = Recent::default();
     while let Some(row) = rows.next()? {
+        let works = match CronHealth::of_end(parsed(row, "status")?, parsed_option(row, "reason_code")?) {
+            CronHealth::Works => true,
+            CronHealth::Fails => false,
+            CronHealth::Unknown => continue,
+        };
         recent.runs += 1;
-        recent.succeeded += u64::from(parsed::<Status>(row, "status")? == Status::Success);
+        recent.ok += u64::from(works);
         if let Some(started_at) = time_option(row, "started_at")? {
             recent.took.push(time(row, "ended_at")?.duration_since(started_at));
         }
@@ -57,17 +74,24 @@ pub(super) fn recent(tx: &Transaction<'_>, cron_id: CronId) -> Result<Recent, St
     Ok(recent)
 }
 
-/// Returns the latest failures, the newest first.
-pub(super) fn failures(tx: &Transaction<'_>, cron_id: CronId) -> Result<Vec<RunRow>, StoreError> {
+/// Returns what went wrong since this time, like with like, the latest first.
+pub(super) fn failures(
+    tx: &Transaction<'_>,
+    cron_id: CronId,
+    since: Timestamp,
+) -> Result<Vec<Failures>, StoreError> {
+    // SQLite takes the other columns from the row that has the maximum.
     let mut statement = tx.prepare_cached(&format!(
-        "SELECT {} FROM runs WHERE cron_id = ?1 AND status IN ('error', 'timeout', 'missed') \
-         ORDER BY scheduled_for DESC, retry DESC LIMIT ?2",
+        "SELECT {}, sum(occurrences) AS count, min(scheduled_for) AS since, max(scheduled_for) AS latest FROM runs \
+         WHERE cron_id = ?1 AND scheduled_for >= ?2 AND status IN ('error', 'timeout', 'missed') \
+         GROUP BY status, reason_code, error ->> 'error' ORDER BY latest DESC LIMIT ?3",
         row_columns()
     ))?;
-    let mut rows = statement.query((cron_id.to_string(), RECENT_FAILURES))?;
+    let mut rows = statement.query((cron_id.to_string(), millis(since), RECENT_FAILURES))?;
     let mut failures = Vec::new();
     while let Some(row) = rows.next()? {
-        failures.push(run_row(tx, row)?);
+        let (count, since) = (number(row, "count")?, time(row, "since")?);
+        failures.push(Failures { count, since, last: run_row(tx, row)? });
     }
     Ok(failures)
 }
