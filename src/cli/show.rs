@@ -13,14 +13,14 @@ use crate::present::timeline::{TimelineEntry, timeline};
 use crate::present::{Tone, counted, outages, runs, times};
 use crate::store::RunDetails;
 
-/// Show everything about one run, or one cron: what holds for it, its last runs and failures, when it was changed
+/// Show everything about one run, or one cron: its policies, what failed, how long it takes, what was changed
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Works while the daemon is down.
 
 Examples:
   agentcron show 5f1c2ab9                       a run: the id as `history` shows it
-  agentcron show daily-digest                   a cron: how its last runs went, how long they took, what changed
+  agentcron show daily-digest                   a cron: what failed, how long it takes
   agentcron show --json 5f1c2ab9 | jq .values")]
 pub(super) struct Show {
     /// A run's id, or its first characters (at least 4); or a cron's name or id

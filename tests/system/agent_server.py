@@ -2,7 +2,8 @@
 
 A run ends `seconds` (a field of its input) after it was created, fails if its input says so in `fails`, and stops at the
 question in `asks`. `/hook` takes webhooks, unless the file /run/receiver-is-ill is there. The file named by the first argument gets every request
-as a line of JSON, with its x-api-key, so that the checks can see that the credential arrived. Listens on loopback only.
+as a line of JSON, with its x-api-key, so that the checks can see that the credential arrived. Listens on loopback only: on 2024, 2443 and as the
+name server, or on the port of the third argument alone.
 """
 
 import json
@@ -115,6 +116,9 @@ def listen(port, tls):
     threading.Thread(target=server.serve_forever).start()
 
 
-threading.Thread(target=serve_names).start()
-listen(2024, tls=False)
-listen(2443, tls=True)
+if sys.argv[3:]:
+    listen(int(sys.argv[3]), tls=False)
+else:
+    threading.Thread(target=serve_names).start()
+    listen(2024, tls=False)
+    listen(2443, tls=True)

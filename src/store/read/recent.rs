@@ -83,7 +83,8 @@ pub(super) fn failures(
     // SQLite takes the other columns from the row that has the maximum.
     let mut statement = tx.prepare_cached(&format!(
         "SELECT {}, sum(occurrences) AS count, min(scheduled_for) AS since, max(scheduled_for) AS latest FROM runs \
-         WHERE cron_id = ?1 AND scheduled_for >= ?2 AND status IN ('error', 'timeout', 'missed') \
+         WHERE cron_id = ?1 AND scheduled_for >= ?2 \
+         AND (status IN ('error', 'timeout', 'missed') OR reason_code = 'backend_away') \
          GROUP BY status, reason_code, error ->> 'error' ORDER BY latest DESC LIMIT ?3",
         row_columns()
     ))?;
