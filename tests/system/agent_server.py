@@ -1,9 +1,9 @@
 """A minimal agent server for tests/system/checks, over HTTP and HTTPS, and a name server that resolves its name.
 
 A run ends `seconds` (a field of its input) after it was created, fails if its input says so in `fails`, and stops at the
-question in `asks`. `/hook` takes webhooks, unless the file /run/receiver-is-ill is there. The file named by the first argument gets every request
-as a line of JSON, with its x-api-key, so that the checks can see that the credential arrived. Listens on loopback only: on 2024, 2443 and as the
-name server, or on the port of the third argument alone.
+question in `asks`. `/hook` takes webhooks, unless the file /run/receiver-is-ill is there. The file named by the first argument
+gets every request as a line of JSON, with its x-api-key, so that the checks can see that the credential arrived. Listens on
+loopback only: on 2024, 2443 and as the name server, or on the port of the third argument alone.
 """
 
 import json

@@ -218,7 +218,6 @@ impl Daemon {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a switch of the test run, not a configuration")]
 fn keeps_folders() -> bool {
     std::env::var_os("AGENTCRON_KEEP").is_some()
 }
