@@ -16,7 +16,7 @@ CREATE TABLE daemons (
     started_at INTEGER NOT NULL,
     -- Its last sign of life, which every commit renews.
     seen_at    INTEGER NOT NULL,
-    -- When it ended in good order; NULL while it runs, and if it was killed.
+    -- When it began to end in good order; NULL until then, and if it was killed.
     stopped_at INTEGER
 ) STRICT;
 
