@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::backoff;
 use crate::domain::bounds::LOGGED_ERROR_CHARS;
 use crate::domain::ids::FIRST_RUN;
 use crate::domain::outage::Away;
@@ -37,7 +36,7 @@ impl Ended {
     /// Returns the end of a run, if it has ended.
     pub(super) fn of(run: &Run) -> Option<Self> {
         let RunState::Ended { backend_run, outcome } = &run.state else { return None };
-        let took = backend_run.as_ref().map(|on| backoff::between(on.started_at, outcome.ended_at));
+        let took = backend_run.as_ref().and_then(|on| outcome.took(on.started_at));
         Some(Self {
             called: run.called().to_owned(),
             run_id: run.run_id.to_string(),
