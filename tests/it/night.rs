@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::support::configuration::{Configuration, Cron};
 use super::support::daemon::Daemon;
+use super::support::history::RunRecord;
 use super::support::real_server::RealServer;
 use super::support::receiver::{Receiver, Reply};
 use super::support::soak;
@@ -127,7 +128,7 @@ impl Night {
         self.ends("success", "report", stopped.1).await;
 
         let end = now();
-        let is_over = |runs: &[super::support::history::RunRecord]| {
+        let is_over = |runs: &[RunRecord]| {
             runs.iter().filter(|run| run.scheduled_for < end).all(|run| run.is_finished())
         };
         self.daemon.wait_for_history_within(PATIENCE, "the end of the night", is_over).await;
@@ -136,9 +137,8 @@ impl Night {
 
     /// Waits for the end of a run that was due after `since`.
     async fn ends(&self, status: &str, cron: &str, since: Timestamp) {
-        let is_it = |run: &super::support::history::RunRecord| {
-            run.cron_name == cron && run.status == status && run.scheduled_for > since
-        };
+        let is_it =
+            |run: &RunRecord| run.cron_name == cron && run.status == status && run.scheduled_for > since;
         let what = format!("a run of {cron} that ends as {status}");
         self.daemon.wait_for_history_within(PATIENCE, &what, |runs| runs.iter().any(is_it)).await;
     }
