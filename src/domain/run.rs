@@ -194,7 +194,7 @@ impl Outcome {
         Self { status, reason, error: None, values: None, interrupts: None, ended_at, learnt_at }
     }
 
-    /// Returns how long a run took that started then, or `None` if nobody knows how it ended.
+    /// Returns how long a run took that started then, or `None` if it is not known how it ended.
     pub fn took(&self, started_at: Timestamp) -> Option<Duration> {
         let code = self.reason.as_ref().map(|reason| reason.code);
         let is_known = !matches!(code, Some(ReasonCode::Lost | ReasonCode::Unknown));

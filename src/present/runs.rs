@@ -99,7 +99,7 @@ pub fn lateness(run: &Run) -> Option<SignedDuration> {
     backend_run(run).map(|backend_run| backend_run.started_at.duration_since(run.scheduled_for))
 }
 
-/// Returns the time from the acceptance by the agent server until the end, or `None` if it lacks either, or nobody knows it.
+/// Returns the time from the acceptance by the agent server until the end, or `None` if it lacks either or the end is not known.
 pub fn duration(run: &Run) -> Option<SignedDuration> {
     outcome(run)?.took(backend_run(run)?.started_at)?.try_into().ok()
 }

@@ -37,7 +37,11 @@ pub(super) fn tls_in_short(error: &rustls::Error) -> String {
         Expired, ExpiredContext, NotValidYet, NotValidYetContext, Other, UnknownIssuer,
     };
     use rustls::OtherError;
-    let rustls::Error::InvalidCertificate(problem) = error else { return error.to_string() };
+    let problem = match error {
+        rustls::Error::InvalidCertificate(problem) => problem,
+        rustls::Error::InvalidMessage(_) => return "the other side does not speak TLS".to_owned(),
+        other => return other.to_string(),
+    };
     match problem {
         Expired | ExpiredContext { .. } => "certificate expired".to_owned(),
         NotValidYet | NotValidYetContext { .. } => "certificate not valid yet".to_owned(),
@@ -62,8 +66,8 @@ fn uncapitalized(text: &str) -> String {
 mod tests {
     use std::time::Duration;
 
-    use rustls::CertificateError;
     use rustls::pki_types::UnixTime;
+    use rustls::{CertificateError, InvalidMessage};
 
     use super::*;
 
@@ -81,7 +85,10 @@ mod tests {
             ),
             (tls(expired), "TLS: certificate expired"),
             (tls(CertificateError::UnknownIssuer), "TLS: certificate of an unknown issuer"),
-            (io::Error::other(rustls::Error::HandshakeNotComplete), "TLS: handshake not complete"),
+            (
+                io::Error::other(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)),
+                "TLS: the other side does not speak TLS",
+            ),
         ];
         for (error, expected) in cases {
             assert_eq!(in_short(&error), expected);
