@@ -4,6 +4,7 @@
 //! Everything here returns data or text. Nothing prints and nothing depends on a terminal, so a web page can use it as
 //! well as the command line. A text may quote a server or a receiver: the caller escapes it for its own medium.
 
+pub mod attention;
 pub mod explain;
 pub mod occurrences;
 pub mod runs;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Transaction};
 
 use super::rows::{millis, parsed, time, time_option};
-use super::{Store, StoreError, outages};
+use super::{Reader, Store, StoreError, outages};
 use crate::domain::bounds::DAEMONS_REMEMBERED;
 use crate::domain::ids::DaemonId;
 use crate::domain::outage::{Away, Outage};
@@ -14,13 +14,29 @@ use crate::domain::outage::{Away, Outage};
 const KILLED: &str = "it ended without being stopped: it was killed or crashed, or the machine lost power";
 const STOPPED: &str = "it was stopped";
 
-/// How the daemon that had the store before ended.
+/// The daemon that had the store last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FormerDaemon {
+    pub started_at: Timestamp,
     /// Its last sign of life.
     pub seen_at: Timestamp,
     /// Whether it was stopped in good order.
     pub was_stopped: bool,
+}
+
+impl FormerDaemon {
+    /// Returns the time since it ended as an outage.
+    pub fn outage(self, until: Option<Timestamp>) -> Outage {
+        let why = if self.was_stopped { STOPPED } else { KILLED }.to_owned();
+        Outage { what: Away::Daemon, subject: String::new(), since: self.seen_at, until, why }
+    }
+}
+
+impl Reader {
+    /// Returns the daemon that has the store, or had it last; `None` if none ever had.
+    pub fn last_daemon(&self) -> Result<Option<FormerDaemon>, StoreError> {
+        self.at_one_moment(former)
+    }
 }
 
 impl Store {
@@ -30,12 +46,10 @@ impl Store {
         let daemon_id = self.run_owner().daemon_id;
         self.write(move |tx| {
             let former = former(tx)?;
-            if let Some(FormerDaemon { seen_at, was_stopped }) = former {
-                outages::end_all(tx, seen_at)?;
-                let why = if was_stopped { STOPPED } else { KILLED }.to_owned();
-                let (what, subject) = (Away::Daemon, String::new());
-                if seen_at < now {
-                    outages::save(tx, &Outage { what, subject, since: seen_at, until: Some(now), why })?;
+            if let Some(former) = former {
+                outages::end_all(tx, former.seen_at)?;
+                if former.seen_at < now {
+                    outages::save(tx, &former.outage(Some(now)))?;
                 }
             }
             tx.execute(
@@ -64,11 +78,16 @@ impl Store {
 }
 
 fn former(tx: &Transaction<'_>) -> Result<Option<FormerDaemon>, StoreError> {
-    let mut statement = tx.prepare("SELECT seen_at, stopped_at FROM daemons ORDER BY number DESC LIMIT 1")?;
+    let mut statement =
+        tx.prepare("SELECT started_at, seen_at, stopped_at FROM daemons ORDER BY number DESC LIMIT 1")?;
     let mut rows = statement.query([])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     let was_stopped = time_option(row, "stopped_at")?.is_some();
-    Ok(Some(FormerDaemon { seen_at: time(row, "seen_at")?, was_stopped }))
+    Ok(Some(FormerDaemon {
+        started_at: time(row, "started_at")?,
+        seen_at: time(row, "seen_at")?,
+        was_stopped,
+    }))
 }
 
 /// Renews the last sign of life of the daemon that has the store, which is the latest one.
