@@ -3,9 +3,7 @@
 use clap::Args;
 use jiff::Timestamp;
 
-use super::terminal::{
-    Failure, NoResponse, Rows, Session, Shape, Shrink, TableOptions, get, printable,
-};
+use super::terminal::{Failure, NoResponse, Rows, Session, Shape, Shrink, TableOptions, get, printable};
 use crate::api::wire::{self, Page};
 use crate::domain::bounds::STATUS_WITHIN;
 use crate::present::{Tone, attention, times};
@@ -56,7 +54,8 @@ fn found(since: Timestamp, session: &mut Session) -> Result<Vec<wire::Outage>, F
     let store = session.store_path()?;
     let socket = session.socket_path().map_err(|_| NoResponse::NotAllowed);
     let since_text = since.to_string();
-    let page = socket.and_then(|socket| get(&socket, &["outages"], Some(("since", &since_text)), STATUS_WITHIN));
+    let page =
+        socket.and_then(|socket| get(&socket, &["outages"], Some(("since", &since_text)), STATUS_WITHIN));
     match page {
         Ok(Page { items, .. }) => Ok(items),
         Err(_) => {

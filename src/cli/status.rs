@@ -7,7 +7,7 @@ use clap::Args;
 use super::terminal::{Failure, Session, print_attention, printable};
 use crate::api::wire::{Configuration, Notice, StatusReport, Time, Verdict};
 use crate::domain::outage::Outage;
-use crate::present::attention::{Attention, past_outage};
+use crate::present::attention::{Attention, Concern, past_outage};
 use crate::present::{Tone, counted, times, webhooks};
 use crate::store::{NoticeKind, exposure};
 
@@ -46,17 +46,22 @@ pub(super) fn status(_: &Status, session: &mut Session) -> Result<(), Failure> {
 
 fn print(report: &StatusReport, session: &mut Session) -> Result<(), Failure> {
     let found: Vec<Attention> = report.attention.iter().map(|one| one.attention()).collect();
-    print_attention(&found, session)?;
+    let is_of_files = |one: &Attention| one.what == Concern::Configuration;
+    let (first, rest) = found.split_at(found.iter().rposition(is_of_files).map_or(0, |last| last + 1));
+    print_attention(first, session)?;
     print_mistakes(report, session)?;
-    if found.is_empty() {
-        let well = session.output.paint(Tone::Good, "all is well");
-        session.output.line(&well)?;
-    }
+    print_attention(rest, session)?;
+    let well = if found.is_empty() { session.output.paint(Tone::Good, "all is well") } else { String::new() };
+    session.output.line(&well)?;
     let now = session.now();
-    let next = report.next.as_ref().map_or("nothing scheduled".to_owned(), |next| {
-        let (at, name) = (next.at.0, printable(&next.cron_name));
-        format!("{name}, {} ({})", times::local_with_day(at, &session.zone), times::relative(at, now))
-    });
+    let next = match &report.next {
+        _ if report.verdict() == Verdict::DaemonDown => "nothing until the daemon is started".to_owned(),
+        Some(next) => {
+            let (at, name) = (next.at.0, printable(&next.cron_name));
+            format!("{name}, {} ({})", times::local_with_day(at, &session.zone), times::relative(at, now))
+        }
+        None => "nothing scheduled".to_owned(),
+    };
     let mut fields = vec![
         ("daemon", daemon_text(report, session)),
         ("store", store_text(report, session)),

@@ -13,7 +13,8 @@ use crate::domain::delivery_mode::{DeliveryMode, HoldCause};
 use crate::domain::outage::{Away, Outage};
 use crate::domain::words::words;
 use crate::store::{
-    CronRow, DaemonState, Denied, FormerDaemon, Notice, NoticeKind, STATUS_PERIOD, StatusSnapshot, WebhookQueue,
+    CronRow, DaemonState, Denied, FormerDaemon, Notice, NoticeKind, STATUS_PERIOD, StatusSnapshot,
+    WebhookQueue,
 };
 use crate::webhook::{receiver, redacted};
 
@@ -108,7 +109,9 @@ impl Attention {
             Concern::Receiver => named("receiver"),
             Concern::UrlSuspended => named("URL"),
             Concern::Listen => named("not listening"),
-            Concern::WebhooksHeld | Concern::WebhooksDisabled | Concern::WebhooksReleased => named("webhooks"),
+            Concern::WebhooksHeld | Concern::WebhooksDisabled | Concern::WebhooksReleased => {
+                named("webhooks")
+            }
             Concern::ClockStep => named("clock step"),
         }
     }
@@ -172,8 +175,9 @@ pub fn daemon_silent(why: &str) -> Attention {
 
 /// Returns what is to be said of files that differ from what is in force.
 pub fn files_differ(added: usize, changed: usize, removed: usize, daemon: Option<bool>) -> Attention {
-    let text =
-        format!("the files differ from what is in force: {added} added, {changed} changed, {removed} removed");
+    let text = format!(
+        "the files differ from what is in force: {added} added, {changed} changed, {removed} removed"
+    );
     let todo = match daemon {
         Some(false) => "they are read when the daemon starts",
         Some(true) | None => "the daemon reads them within half a minute, or says why not",
@@ -199,7 +203,8 @@ pub fn of_queue(queue: &WebhookQueue) -> Vec<Attention> {
         DeliveryMode::Free => None,
         DeliveryMode::Held(hold) => {
             let note = hold.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
-            let held = Attention::new(Concern::WebhooksHeld, format!("held{note}; {} waiting", queue.backlog));
+            let held =
+                Attention::new(Concern::WebhooksHeld, format!("held{note}; {} waiting", queue.backlog));
             let held = held.since(hold.since);
             Some(match hold.cause {
                 HoldCause::Request => held.todo("`agentcron webhook release` sends them").on_purpose(),
@@ -236,7 +241,8 @@ fn daemon(snapshot: &StatusSnapshot, now: Timestamp) -> Option<Attention> {
                 !last.was_stopped && backoff::between(last.seen_at, now) < 2 * SIGN_OF_LIFE_EVERY
             };
             let text = format!("no sign of life, and its lock cannot be read: {problem}");
-            let unknown = Attention::new(Concern::Daemon, text).todo("look at it as root, or as its own user");
+            let unknown =
+                Attention::new(Concern::Daemon, text).todo("look at it as root, or as its own user");
             match last {
                 Some(last) if is_alive(last) => None,
                 Some(last) => Some(unknown.since(last.seen_at)),
@@ -264,9 +270,11 @@ fn away(
             .todo("make room on the disk; nothing is started until then"),
         Away::Backend => Attention::new(Concern::Backend, format!("away: {why}"))
             .todo("start it, or correct [backend]; runs wait until their start deadline"),
-        Away::Receiver => Attention::new(Concern::Receiver, why + &queued_for(&outage.subject, snapshot, probes, now))
-            .of(&outage.subject)
-            .todo("repair it; `agentcron webhook list --status pending` shows what waits"),
+        Away::Receiver => {
+            Attention::new(Concern::Receiver, why + &queued_for(&outage.subject, snapshot, probes, now))
+                .of(&outage.subject)
+                .todo("repair it; `agentcron webhook list --status pending` shows what waits")
+        }
     };
     let is_known = outage.what == Away::Daemon || snapshot.daemon != DaemonState::Stopped;
     is_known.then(|| found.since(outage.since))
@@ -283,7 +291,9 @@ fn queued_for(
     let (count, next) = queued.fold((0, None::<Timestamp>), |(count, next), queued| {
         (count + queued.count, Some(next.map_or(queued.next_at, |next| next.min(queued.next_at))))
     });
-    let Some(next) = next.max(probes.get(subject).copied()).filter(|_| count > 0) else { return String::new() };
+    let Some(next) = next.max(probes.get(subject).copied()).filter(|_| count > 0) else {
+        return String::new();
+    };
     let next = times::relative(next.max(now), now);
     format!("; {} queued, next attempt {next}", counted(count, "webhook"))
 }
@@ -302,7 +312,8 @@ fn noticed(notice: &Notice, daemon: &DaemonState, now: Timestamp) -> Option<Atte
                 None if notice.count == 1 => text.to_owned(),
                 _ => format!("{}; what is understood is in force", counted(notice.count, "mistake")),
             };
-            Attention::new(Concern::Configuration, text).todo("mend the files; they are read again by themselves")
+            Attention::new(Concern::Configuration, text)
+                .todo("mend the files; they are read again by themselves")
         }
         NoticeKind::Listen => {
             Attention::new(Concern::Listen, text).todo("choose another http.listen, and restart the daemon")
@@ -314,8 +325,10 @@ fn noticed(notice: &Notice, daemon: &DaemonState, now: Timestamp) -> Option<Atte
 fn cron(row: &CronRow, snapshot: &StatusSnapshot) -> Option<Attention> {
     let (name, state) = (&row.name, &row.state);
     let found = match &row.cron {
-        Err(problem) => Attention::new(Concern::CronUnreadable, format!("cannot be read: {}", first_words(problem)))
-            .todo("define it again, for this version of agentcron"),
+        Err(problem) => {
+            Attention::new(Concern::CronUnreadable, format!("cannot be read: {}", first_words(problem)))
+                .todo("define it again, for this version of agentcron")
+        }
         Ok(cron) if !cron.enabled => return None,
         Ok(_) => {
             let error = snapshot.last_failures.get(&row.cron_id).map(|row| first_words(&runs::why(row)));
@@ -323,7 +336,8 @@ fn cron(row: &CronRow, snapshot: &StatusSnapshot) -> Option<Attention> {
             match (&state.paused, state.failures) {
                 (None, 0) => return None,
                 (None, failures) => {
-                    let times = if failures == 1 { String::new() } else { format!(" {failures} times in a row") };
+                    let times =
+                        if failures == 1 { String::new() } else { format!(" {failures} times in a row") };
                     let error = error.map(|error| format!(": {error}")).unwrap_or_default();
                     let found = Attention::new(Concern::CronFailing, format!("failed{times}{error}"));
                     Attention { since: state.failing_since, ..found }

@@ -372,7 +372,12 @@ impl StatusReport {
         let found = attention::attention(snapshot, probes, now);
         Self {
             attention: found.iter().map(Attention::of).collect(),
-            daemon: DaemonProcess { running, pid, started_at: last.map(|last| Time(last.started_at)), version },
+            daemon: DaemonProcess {
+                running,
+                pid,
+                started_at: last.map(|last| Time(last.started_at)),
+                version,
+            },
             now: Time(now),
             store: StoreFile::at(path),
             configuration,
@@ -421,6 +426,10 @@ impl StoreFile {
         let mut log = path.as_os_str().to_owned();
         log.push("-wal");
         let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |found| found.len());
-        Self { path: path.display().to_string(), exists: path.exists(), bytes: bytes(path) + bytes(Path::new(&log)) }
+        Self {
+            path: path.display().to_string(),
+            exists: path.exists(),
+            bytes: bytes(path) + bytes(Path::new(&log)),
+        }
     }
 }

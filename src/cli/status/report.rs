@@ -57,7 +57,9 @@ impl Question {
             Ok(report) => (report, Reader::open(&self.store).and_then(|reader| reader.crons()).ok()),
             Err(none) => self.stored(&none)?,
         };
-        if report.configuration == Configuration::Same && let Some(crons) = crons {
+        if report.configuration == Configuration::Same
+            && let Some(crons) = crons
+        {
             self.compare(&mut report, &crons);
         }
         Ok(report)

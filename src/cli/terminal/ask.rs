@@ -47,7 +47,8 @@ pub(in crate::cli) fn get<T: DeserializeOwned>(
 pub(in crate::cli) fn ask(session: &mut Session, path: &[&str], body: &Value) -> Result<Value, Failure> {
     let socket = session.socket_path()?;
     let request = request(path, body).map_err(|error| Failure::Failed(error.to_string()))?;
-    let (status, body) = exchange(&socket, request, RESPONSE_WAIT).map_err(|none| no_daemon(&socket, none))?;
+    let (status, body) =
+        exchange(&socket, request, RESPONSE_WAIT).map_err(|none| no_daemon(&socket, none))?;
     let response: Value = serde_json::from_slice(&body).unwrap_or_default();
     if status.is_success() { Ok(response) } else { Err(refused(status, &response)) }
 }

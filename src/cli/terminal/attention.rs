@@ -30,14 +30,17 @@ fn print(one: &Attention, session: &mut Session) -> io::Result<()> {
         format!(" (since {}, {})", times::short(since, now, &session.zone), times::relative(since, now))
     });
     let (called, width) = (one.called(), session.output.width());
-    let text = format!("{called}: {}{}", one.text, since.unwrap_or_default());
+    let text = format!("{called}{}: {}", since.unwrap_or_default(), one.text);
     let todo = one.todo.as_deref().unwrap_or_default();
     let mut lines = wrapped(&text, width, INDENT);
-    let room = width.saturating_sub(lines.last().map_or(0, |line| line.chars().count()));
-    if !todo.is_empty() && todo.chars().count() + 2 <= room {
-        lines.last_mut().into_iter().for_each(|last| last.push_str(&format!("; {todo}")));
-    } else {
-        lines.extend(wrapped(todo, width - INDENT.min(width), 0).into_iter().map(|line| format!("{:INDENT$}{line}", "")));
+    match lines.as_mut_slice() {
+        [line] if line.chars().count() + "; ".len() + todo.chars().count() <= width && !todo.is_empty() => {
+            line.push_str(&format!("; {todo}"));
+        }
+        _ => {
+            let below = wrapped(todo, width.saturating_sub(INDENT), 0);
+            lines.extend(below.iter().map(|line| format!("{:INDENT$}{line}", "")));
+        }
     }
     let tone = if one.needs_person { Tone::Bad } else { Tone::Attention };
     for (index, line) in lines.iter().enumerate() {

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Transaction;
 
-use super::{CronRow, DaemonState, Notice, Overview, Reader, RunRow, WebhookQueue, number, row_columns, run_row};
+use super::{
+    CronRow, DaemonState, Notice, Overview, Reader, RunRow, WebhookQueue, number, row_columns, run_row,
+};
 use crate::domain::bounds::{FAILURES_LOOKED_THROUGH, FAILURES_QUOTED};
 use crate::domain::cron_state::CronHealth;
 use crate::domain::ids::CronId;
