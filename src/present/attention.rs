@@ -391,7 +391,7 @@ pub fn past_outage(outage: &Outage, until: Timestamp, now: Timestamp, zone: &jif
     format!("{} away {since}-{until} ({}): {}", called(outage), times::took(lasted), first_words(&outage.why))
 }
 
-/// Returns how texts for people name what was away.
+/// Returns how a person would name what was away.
 pub fn called(outage: &Outage) -> String {
     match outage.what {
         Away::Backend => "agent server".to_owned(),

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Transaction};
 
 use super::rows::{millis, parsed, time, time_option};
-use super::{Reader, Store, StoreError, outages};
+use super::{Store, StoreError, outages};
 use crate::domain::bounds::DAEMONS_REMEMBERED;
 use crate::domain::ids::DaemonId;
 use crate::domain::outage::{Away, Outage};
@@ -29,13 +29,6 @@ impl FormerDaemon {
     pub fn outage(self, until: Option<Timestamp>) -> Outage {
         let why = if self.was_stopped { STOPPED } else { KILLED }.to_owned();
         Outage { what: Away::Daemon, subject: String::new(), since: self.seen_at, until, why }
-    }
-}
-
-impl Reader {
-    /// Returns the daemon that has the store, or had it last; `None` if none ever had.
-    pub fn last_daemon(&self) -> Result<Option<FormerDaemon>, StoreError> {
-        self.at_one_moment(former)
     }
 }
 
@@ -77,7 +70,8 @@ impl Store {
     }
 }
 
-fn former(tx: &Transaction<'_>) -> Result<Option<FormerDaemon>, StoreError> {
+/// Returns the daemon that has the store, or had it last.
+pub(super) fn former(tx: &Transaction<'_>) -> Result<Option<FormerDaemon>, StoreError> {
     let mut statement =
         tx.prepare("SELECT started_at, seen_at, stopped_at FROM daemons ORDER BY number DESC LIMIT 1")?;
     let mut rows = statement.query([])?;

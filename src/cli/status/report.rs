@@ -44,7 +44,10 @@ impl Question {
     /// Returns the report, or fails if it takes longer than `wait`.
     pub(in crate::cli) fn report_within(self, wait: Duration) -> Result<StatusReport, Failure> {
         let (done, report) = mpsc::channel();
-        std::thread::spawn(move || done.send(self.report()));
+        std::thread::spawn(move || {
+            // Nobody waits for a report that comes too late.
+            let _ = done.send(self.report());
+        });
         report.recv_timeout(wait).unwrap_or_else(|_| {
             Err(Failure::Failed(format!("neither the daemon nor the database responds within {wait:?}")))
         })

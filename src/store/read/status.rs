@@ -14,6 +14,7 @@ use crate::domain::ids::CronId;
 use crate::domain::outage::{self, Outage};
 use crate::domain::plan::Decided;
 use crate::domain::run::RunState;
+use crate::store::daemons::former;
 use crate::store::rows::time;
 use crate::store::{FormerDaemon, NoticeKind, StoreError};
 
@@ -53,7 +54,7 @@ impl StatusSnapshot {
         let since = now.saturating_sub(STATUS_PERIOD).unwrap_or(Timestamp::MIN);
         let crons = reader.crons()?;
         Ok(Self {
-            last_daemon: reader.last_daemon()?,
+            last_daemon: reader.at_one_moment(former)?,
             overview: reader.overview(since)?,
             last_failures: reader.at_one_moment(|tx| last_failures(tx, &crons))?,
             decided: reader.decided(now)?,
@@ -104,7 +105,7 @@ impl Reader {
     /// has stopped.
     pub fn outages_seen(&self, daemon: &DaemonState, since: Timestamp) -> Result<Vec<Outage>, StoreError> {
         let mut outages = self.outages(since)?;
-        if let (DaemonState::Stopped, Some(former)) = (daemon, self.last_daemon()?) {
+        if let (DaemonState::Stopped, Some(former)) = (daemon, self.at_one_moment(former)?) {
             outage::with_daemon_away(&mut outages, former.outage(None));
             outages.retain(|outage| outage.until.is_none_or(|until| until >= since));
         }
