@@ -7,6 +7,7 @@
 pub mod attention;
 pub mod explain;
 pub mod occurrences;
+pub mod outages;
 pub mod runs;
 pub mod timeline;
 pub mod times;

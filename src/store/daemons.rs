@@ -11,7 +11,7 @@ use crate::domain::bounds::DAEMONS_REMEMBERED;
 use crate::domain::ids::DaemonId;
 use crate::domain::outage::{Away, Outage};
 
-const KILLED: &str = "it ended without being stopped: it was killed or crashed, or the machine lost power";
+const KILLED: &str = "it was killed or crashed, or the machine lost power";
 const STOPPED: &str = "it was stopped";
 
 /// The daemon that had the store last.
