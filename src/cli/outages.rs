@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use super::terminal::{Failure, NoResponse, Rows, Session, Shape, Shrink, TableOptions, get, printable};
 use crate::api::wire::{self, Page};
 use crate::domain::bounds::STATUS_WITHIN;
-use crate::present::{Tone, attention, times};
+use crate::domain::outage::Away;
+use crate::present::{Tone, times};
 use crate::store::{Reader, daemon_state};
 
 /// List when the agent server, a receiver, the disk or the daemon was away, newest last
@@ -67,10 +68,11 @@ fn found(since: Timestamp, session: &mut Session) -> Result<Vec<wire::Outage>, F
 
 fn cells(outage: &wire::Outage, session: &Session) -> Vec<String> {
     let outage = outage.outage();
+    let called = if outage.what == Away::Backend { "agent server".to_owned() } else { outage.called() };
     let until = outage.until.map(|until| times::local(until, &session.zone));
     let lasted = outage.until.unwrap_or(session.now()).duration_since(outage.since);
     vec![
-        printable(&attention::called(&outage)),
+        printable(&called),
         times::local(outage.since, &session.zone),
         until.unwrap_or_else(|| session.output.paint(Tone::Bad, "now")),
         times::took(lasted),

@@ -5,10 +5,9 @@ mod report;
 use clap::Args;
 
 use super::terminal::{Failure, Session, print_attention, printable};
-use crate::api::wire::{Configuration, Notice, StatusReport, Time, Verdict};
-use crate::domain::outage::Outage;
-use crate::present::attention::{Attention, Concern, past_outage};
-use crate::present::{Tone, counted, times, webhooks};
+use crate::api::wire::{Attention, Configuration, Notice, Outage, StatusReport, Time, Verdict};
+use crate::present::attention::Concern;
+use crate::present::{Tone, counted, outages, times, webhooks};
 use crate::store::{NoticeKind, exposure};
 
 pub(super) use report::Question;
@@ -45,8 +44,8 @@ pub(super) fn status(_: &Status, session: &mut Session) -> Result<(), Failure> {
 }
 
 fn print(report: &StatusReport, session: &mut Session) -> Result<(), Failure> {
-    let found: Vec<Attention> = report.attention.iter().map(|one| one.attention()).collect();
-    let is_of_files = |one: &Attention| one.what == Concern::Configuration;
+    let found = &report.attention;
+    let is_of_files = |one: &Attention| one.what.0 == Concern::Configuration;
     let (first, rest) = found.split_at(found.iter().rposition(is_of_files).map_or(0, |last| last + 1));
     print_attention(first, session)?;
     print_mistakes(report, session)?;
@@ -73,9 +72,8 @@ fn print(report: &StatusReport, session: &mut Session) -> Result<(), Failure> {
         ("webhooks, 24 h", report.deliveries_24h.to_string()),
         ("webhooks queued", report.deliveries_waiting.to_string()),
     ];
-    fields.extend(webhooks::suppressed_text(report.webhooks.suppressed).map(|text| ("suppressed", text)));
-    let over: Vec<Outage> = report.outages.iter().map(|outage| outage.outage()).collect();
-    fields.extend(outages_text(&over, session));
+    fields.extend(webhooks::suppressed_text(report.suppressed).map(|text| ("suppressed", text)));
+    fields.extend(outages_text(&report.outages, session));
     Ok(session.output.fields(&fields)?)
 }
 
@@ -142,7 +140,8 @@ fn crons_text(report: &StatusReport) -> String {
 fn outages_text(outages: &[Outage], session: &Session) -> Vec<(&'static str, String)> {
     let now = session.now();
     let over = outages.iter().filter_map(|outage| {
-        outage.until.map(|until| printable(&past_outage(outage, until, now, &session.zone)))
+        let Time(until) = outage.until?;
+        Some(printable(&outages::past(&outage.outage(), until, now, &session.zone)))
     });
     let mut lines: Vec<String> = over.collect();
     if lines.len() > OUTAGES_PRINTED {

@@ -3,11 +3,11 @@
 
 use std::collections::HashMap;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use super::{counted, runs, times};
+use super::{counted, first_words, runs, times};
 use crate::domain::backoff;
-use crate::domain::bounds::{ERROR_CHARS_IN_STATUS, SIGN_OF_LIFE_EVERY};
+use crate::domain::bounds::SIGN_OF_LIFE_EVERY;
 use crate::domain::cron_state::PauseCause;
 use crate::domain::delivery_mode::{DeliveryMode, HoldCause};
 use crate::domain::outage::{Away, Outage};
@@ -91,52 +91,37 @@ impl Attention {
     fn on_purpose(self) -> Self {
         Self { needs_person: false, ..self }
     }
-
-    /// Returns how texts name what it is about.
-    pub fn called(&self) -> String {
-        let named = |kind: &str| match &self.subject {
-            Some(subject) => format!("{kind} {subject}"),
-            None => kind.to_owned(),
-        };
-        match self.what {
-            Concern::Daemon => named("daemon"),
-            Concern::Disk => named("disk"),
-            Concern::Backend => named("agent server"),
-            Concern::StoreCopy => named("copy of this store"),
-            Concern::Configuration => named("configuration"),
-            Concern::CronUnreadable | Concern::CronFailing | Concern::CronPaused => named("cron"),
-            Concern::Denied => named("no access"),
-            Concern::Receiver => named("receiver"),
-            Concern::UrlSuspended => named("URL"),
-            Concern::Listen => named("not listening"),
-            Concern::WebhooksHeld | Concern::WebhooksDisabled | Concern::WebhooksReleased => {
-                named("webhooks")
-            }
-            Concern::ClockStep => named("clock step"),
-        }
-    }
 }
 
 impl Concern {
+    /// Returns the words for it, before a name if it has one.
+    pub fn called(self) -> &'static str {
+        self.shown().0
+    }
+
     /// Returns the command that lists all that this is about; `None` if there is never more than one.
     pub fn listed_by(self) -> Option<&'static str> {
+        self.shown().1
+    }
+
+    fn shown(self) -> (&'static str, Option<&'static str>) {
         match self {
-            Concern::CronUnreadable => Some("agentcron list"),
-            Concern::CronFailing => Some("agentcron list --failing"),
-            Concern::CronPaused => Some("agentcron list --state paused"),
-            Concern::Receiver => Some("agentcron outages"),
-            Concern::UrlSuspended => Some("agentcron webhook list --status gone"),
-            Concern::Daemon
-            | Concern::Disk
-            | Concern::Backend
-            | Concern::StoreCopy
-            | Concern::Configuration
-            | Concern::Denied
-            | Concern::Listen
-            | Concern::WebhooksHeld
-            | Concern::WebhooksDisabled
-            | Concern::WebhooksReleased
-            | Concern::ClockStep => None,
+            Concern::Daemon => ("daemon", None),
+            Concern::Disk => ("disk", None),
+            Concern::Backend => ("agent server", None),
+            Concern::StoreCopy => ("copy of this store", None),
+            Concern::Configuration => ("configuration", None),
+            Concern::CronUnreadable => ("cron", Some("agentcron list")),
+            Concern::CronFailing => ("cron", Some("agentcron list --failing")),
+            Concern::CronPaused => ("cron", Some("agentcron list --state paused")),
+            Concern::Denied => ("no access", None),
+            Concern::Receiver => ("receiver", Some("agentcron outages")),
+            Concern::UrlSuspended => ("URL", Some("agentcron webhook list --status gone")),
+            Concern::Listen => ("not listening", None),
+            Concern::WebhooksHeld | Concern::WebhooksDisabled | Concern::WebhooksReleased => {
+                ("webhooks", None)
+            }
+            Concern::ClockStep => ("clock step", None),
         }
     }
 }
@@ -155,16 +140,11 @@ pub fn attention(
     found.extend(snapshot.crons.iter().filter_map(|row| cron(row, snapshot)));
     found.extend(denied(snapshot.overview.denied));
     found.extend(of_queue(&snapshot.queue));
-    sort(&mut found);
-    found
-}
-
-/// Puts the worst first: what needs a person, and of that what concerns more.
-pub fn sort(found: &mut [Attention]) {
     found.sort_by(|a, b| {
-        let key = |one: &Attention| (!one.needs_person, one.what);
-        key(a).cmp(&key(b)).then_with(|| a.since.cmp(&b.since)).then_with(|| a.subject.cmp(&b.subject))
+        let key = |one: &Attention| (!one.needs_person, one.what, one.since);
+        key(a).cmp(&key(b)).then_with(|| a.subject.cmp(&b.subject))
     });
+    found
 }
 
 /// Returns what is to be said of a daemon that has the store and does not respond at its socket.
@@ -373,30 +353,6 @@ fn denied(denied: Denied) -> Option<Attention> {
         Attention::new(Concern::Denied, text)
             .todo("set backend.api_key or backend.headers to credentials that see everything")
     })
-}
-
-/// Returns the beginning of a text that came from outside, on one line.
-pub fn first_words(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(ERROR_CHARS_IN_STATUS) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
-}
-
-/// Returns `agent server away 11:29:50-11:31:40 (1 min 50 s): connection refused` of an outage that is over.
-pub fn past_outage(outage: &Outage, until: Timestamp, now: Timestamp, zone: &jiff::tz::TimeZone) -> String {
-    let lasted: SignedDuration = until.duration_since(outage.since);
-    let (since, until) = (times::short(outage.since, now, zone), times::short(until, outage.since, zone));
-    format!("{} away {since}-{until} ({}): {}", called(outage), times::took(lasted), first_words(&outage.why))
-}
-
-/// Returns how a person would name what was away.
-pub fn called(outage: &Outage) -> String {
-    match outage.what {
-        Away::Backend => "agent server".to_owned(),
-        Away::Receiver | Away::Disk | Away::Daemon => outage.called(),
-    }
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ use uuid::Uuid;
 
 pub use tone::Tone;
 
+use crate::domain::bounds::ERROR_CHARS_IN_STATUS;
+
 /// The first characters of an id, which distinguish it in practice; commands accept them.
 pub const ID_CHARS_SHOWN: usize = 8;
 
@@ -35,6 +37,15 @@ pub fn with_short_ids(text: &str) -> String {
         if is_id { format!("{}{}", &id[..ID_CHARS_SHOWN], &word[id.len()..]) } else { word.to_owned() }
     });
     shortened.collect()
+}
+
+/// Returns the beginning of a text that came from outside, on one line.
+pub fn first_words(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(ERROR_CHARS_IN_STATUS) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
 }
 
 #[cfg(test)]

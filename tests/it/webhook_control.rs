@@ -182,8 +182,9 @@ async fn a_url_that_is_gone_is_suspended_until_one_of_its_webhooks_is_replayed()
             && !line.contains("sesame"),
         "{line}"
     );
-    let status = &daemon.json(&["status"])[0]["webhooks"];
-    assert_eq!((&status["suspended_urls"], &status["held"]), (&1.into(), &Value::Null));
+    let attention = daemon.json(&["status"])[0]["attention"].clone();
+    let kinds: Vec<_> = attention.as_array().unwrap().iter().map(|one| &one["what"]).collect();
+    assert_eq!(kinds, ["url_suspended"]);
 
     receiver.reply_always(Reply::status(200));
     let replayed = output(&daemon, &["webhook", "replay", &run]);

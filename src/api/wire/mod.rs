@@ -37,8 +37,8 @@ pub use requests::{
 };
 pub use runs::{Run, RunDelivery, RunDetails, RunError, RunEvent, RunWebhook};
 pub use status::{
-    Attention, Configuration, Counts, DaemonProcess, Denied, Hold, Liveness, NextOccurrence, Notice, Outage,
-    Readiness, Release, StatusReport, StoreFile, SuspendedUrl, Verdict, Webhooks,
+    Attention, Configuration, Counts, DaemonProcess, Denied, Liveness, NextOccurrence, Notice, Outage,
+    Readiness, StatusReport, StoreFile, Verdict,
 };
 pub use values::HideValues;
 pub(super) use values::hide_values_of_definition;

@@ -10,11 +10,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::{Time, Word, aways, concerns, notice_kinds};
-use crate::domain::delivery_mode::{DeliveryMode, Suspension};
 use crate::domain::outage::{self, Away};
 use crate::present::attention::{self, Concern};
-use crate::store::{self, CronRow, CronStatus, DaemonState, NoticeKind, StatusSnapshot, WebhookQueue};
-use crate::webhook::redacted;
+use crate::store::{self, CronRow, CronStatus, DaemonState, NoticeKind, StatusSnapshot};
 
 /// The state of the daemon, of the configuration and of the last 24 hours.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -47,8 +45,8 @@ pub struct StatusReport {
     pub outages: Vec<Outage>,
     /// What the operator should know.
     pub notices: Vec<Notice>,
-    /// What keeps webhooks from their receivers.
-    pub webhooks: Webhooks,
+    /// How many webhooks are suppressed: recorded, and not sent.
+    pub suppressed: u64,
 }
 
 /// Something that an operator should know.
@@ -174,87 +172,6 @@ pub struct Notice {
     pub detail: String,
 }
 
-/// What keeps webhooks from their receivers.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct Webhooks {
-    /// Since when the configuration has disabled webhooks; null if it does not.
-    pub disabled_since: Option<Time>,
-    /// Null if webhooks are not held.
-    pub held: Option<Hold>,
-    /// Null if no backlog is being released at a rate.
-    pub released: Option<Release>,
-    /// How many webhooks are suppressed.
-    pub suppressed: u64,
-    /// How many URLs are suspended.
-    pub suspended_urls: u64,
-    /// The URLs that were suspended last.
-    pub suspended: Vec<SuspendedUrl>,
-}
-
-/// A hold on all webhooks.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct Hold {
-    pub since: Time,
-    /// Why, human-readable.
-    pub note: Option<String>,
-    /// How many webhooks are queued.
-    pub waiting: u64,
-}
-
-/// A release of the backlog at a limited rate.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct Release {
-    /// The backlog is what was due by this instant.
-    pub since: Time,
-    /// Attempts per second.
-    pub per_second: u32,
-    /// How many webhooks of the backlog are left.
-    pub left: u64,
-}
-
-/// A URL that gets no webhooks because its receiver said that it is gone.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct SuspendedUrl {
-    /// Without the query.
-    pub url: String,
-    pub since: Time,
-    /// What the receiver responded.
-    pub detail: String,
-    /// The delivery to which the receiver said so.
-    #[schema(format = Uuid)]
-    pub delivery_id: String,
-}
-
-impl Webhooks {
-    fn of(queue: &WebhookQueue) -> Self {
-        let (held, released) = match &queue.mode {
-            DeliveryMode::Free => (None, None),
-            DeliveryMode::Held(hold) => {
-                let (since, note) = (Time(hold.since), hold.note.clone());
-                (Some(Hold { since, note, waiting: queue.backlog }), None)
-            }
-            DeliveryMode::Released(release) => {
-                let (since, per_second) = (Time(release.since), release.per_second);
-                (None, Some(Release { since, per_second, left: queue.backlog }))
-            }
-        };
-        let suspended = |suspension: &Suspension| SuspendedUrl {
-            url: redacted(&suspension.url),
-            since: Time(suspension.since),
-            detail: suspension.detail.clone(),
-            delivery_id: suspension.delivery_id.to_string(),
-        };
-        Self {
-            disabled_since: queue.disabled_since.map(Time),
-            held,
-            released,
-            suppressed: queue.suppressed,
-            suspended_urls: queue.suspended_count,
-            suspended: queue.suspended.iter().map(suspended).collect(),
-        }
-    }
-}
-
 /// The daemon is alive.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct Liveness {
@@ -331,18 +248,6 @@ impl Attention {
             needs_person: attention.needs_person,
         }
     }
-
-    /// Returns what it shows.
-    pub fn attention(&self) -> attention::Attention {
-        attention::Attention {
-            what: self.what.0,
-            subject: self.subject.clone(),
-            since: self.since.map(|Time(since)| since),
-            text: self.text.clone(),
-            todo: self.todo.clone(),
-            needs_person: self.needs_person,
-        }
-    }
 }
 
 impl StatusReport {
@@ -391,15 +296,16 @@ impl StatusReport {
             denied: Denied { runs: overview.denied.runs, threads: overview.denied.threads },
             outages: snapshot.outages.iter().map(Outage::of).collect(),
             notices: snapshot.notices.iter().map(notice).collect(),
-            webhooks: Webhooks::of(&snapshot.queue),
+            suppressed: snapshot.queue.suppressed,
         }
     }
 
-    /// Adds what is not in the store or known to the daemon.
-    pub fn add(&mut self, found: attention::Attention) {
-        let mut all: Vec<_> = self.attention.iter().map(Attention::attention).chain([found]).collect();
-        attention::sort(&mut all);
-        self.attention = all.iter().map(Attention::of).collect();
+    /// Adds what is not in the store or known to the daemon, in its place.
+    pub fn add(&mut self, found: &attention::Attention) {
+        let key = |one: &Attention| (!one.needs_person, one.what.0);
+        let found = Attention::of(found);
+        let place = self.attention.partition_point(|one| key(one) <= key(&found));
+        self.attention.insert(place, found);
     }
 
     pub fn verdict(&self) -> Verdict {

@@ -82,7 +82,7 @@ impl Question {
         let files = mistakes.map_or(Configuration::Same, |mistakes| Configuration::Mistakes { mistakes });
         let mut report = StatusReport::of(&self.store, &snapshot, files, None, &HashMap::new(), self.now);
         if let (DaemonState::Running { .. }, NoResponse::Silent(why)) = (&snapshot.daemon, none) {
-            report.add(attention::daemon_silent(why));
+            report.add(&attention::daemon_silent(why));
         }
         Ok((report, Some(snapshot.crons)))
     }
@@ -94,7 +94,7 @@ impl Question {
             Err(errors) => {
                 let mistakes = errors.0.len();
                 report.configuration = Configuration::Mistakes { mistakes };
-                return report.add(attention::files_mistaken(mistakes as u64));
+                return report.add(&attention::files_mistaken(mistakes as u64));
             }
         };
         let from_files = crons.iter().filter(|row| row.source == CronSource::File);
@@ -117,7 +117,7 @@ impl Question {
         let removed = stored.values().filter(is_removed).count();
         if (added, changed, removed) != (0, 0, 0) {
             report.configuration = Configuration::Different { added, changed, removed };
-            report.add(attention::files_differ(added, changed, removed, report.daemon.running));
+            report.add(&attention::files_differ(added, changed, removed, report.daemon.running));
         }
     }
 }

@@ -71,7 +71,8 @@ pub(super) fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
         let object = |row| wire::Delivery::of(row, &queue.mode);
         return Ok(rows.iter().try_for_each(|row| session.output.json(&object(row)))?);
     }
-    print_attention(&attention::of_queue(&queue), session)?;
+    let found: Vec<_> = attention::of_queue(&queue).iter().map(wire::Attention::of).collect();
+    print_attention(&found, session)?;
     if rows.is_empty() {
         return Ok(session.output.line("no webhooks")?);
     }

@@ -1,10 +1,12 @@
 //! Every kind of trouble, alone and all at once.
 
 use expect_test::{Expect, expect};
+use jiff::SignedDuration;
 use uuid::Uuid;
 
 use super::*;
 use crate::config::{CronFields, validate_cron};
+use crate::domain::bounds::ERROR_CHARS_IN_STATUS;
 use crate::domain::cron::CronSource;
 use crate::domain::cron_state::{CronState, Pause, pause_message};
 use crate::domain::delivery_mode::{Hold, Release, Suspension};
@@ -65,7 +67,9 @@ fn described(snapshot: &StatusSnapshot) -> String {
     let lines = attention(snapshot, &probes, now()).into_iter().map(|one| {
         let mark = if one.needs_person { '!' } else { ' ' };
         let since = one.since.map_or("-".to_owned(), |since| times::relative(since, now()));
-        format!("{mark} {} ({since}): {} > {}\n", one.called(), one.text, one.todo.unwrap_or_default())
+        let subject = one.subject.map(|subject| format!(" {subject}")).unwrap_or_default();
+        let (called, todo) = (one.what.called(), one.todo.unwrap_or_default());
+        format!("{mark} {called}{subject} ({since}): {} > {todo}\n", one.text)
     });
     lines.collect()
 }
@@ -173,8 +177,8 @@ fn a_hold_is_wanted_unless_a_mistake_holds() {
     check(
         held(HoldCause::Request),
         expect![[r#"
-          webhooks (3 min ago): held: the receiver moves; 6 waiting > `agentcron webhook release` sends them
-    "#]],
+              webhooks (3 min ago): held: the receiver moves; 6 waiting > `agentcron webhook release` sends them
+        "#]],
     );
     check(
         held(HoldCause::Mistakes),
@@ -204,8 +208,8 @@ fn what_a_daemon_noticed_that_has_ended_is_said_no_longer() {
     check(
         stopped(false),
         expect![[r#"
-        ! daemon (11 min ago): not running: it ended without being stopped: it was killed or crashed, or the machine lost power > nothing fires until it is started (`systemctl start agentcron`, or `agentcron run`)
-    "#]],
+            ! daemon (11 min ago): not running: it was killed or crashed, or the machine lost power > nothing fires until it is started (`systemctl start agentcron`, or `agentcron run`)
+        "#]],
     );
     check(
         |snapshot| *snapshot = StatusSnapshot::empty(),
@@ -250,11 +254,11 @@ fn a_long_error_is_cut_and_an_outage_names_its_day_only_if_that_is_another() {
     assert!(long.starts_with("ValueError: xxx") && long.ends_with("x…"), "{long}");
     let past = |since: i64, until: i64| {
         let outage = Outage { since: ago(since), ..outage(Away::Backend, "", "Connection\nrefused") };
-        past_outage(&outage, ago(until), now(), &jiff::tz::TimeZone::UTC)
+        crate::present::outages::past(&outage, ago(until), now(), &jiff::tz::TimeZone::UTC)
     };
-    expect!["agent server away 06:48-06:50 (2 min 0 s): Connection refused"].assert_eq(&past(12, 10));
-    expect!["agent server away Thu 2026-11-26 23:00-23:10 (10 min 0 s): Connection refused"]
+    expect!["06:48-06:50 (2 min 0 s): agent server away: Connection refused"].assert_eq(&past(12, 10));
+    expect!["Thu 2026-11-26 23:00-23:10 (10 min 0 s): agent server away: Connection refused"]
         .assert_eq(&past(8 * 60, 7 * 60 + 50));
-    expect!["agent server away Thu 2026-11-26 23:00-Fri 2026-11-27 06:00 (7 h 0 min): Connection refused"]
+    expect!["Thu 2026-11-26 23:00-Fri 2026-11-27 06:00 (7 h 0 min): agent server away: Connection refused"]
         .assert_eq(&past(8 * 60, 60));
 }
