@@ -1,8 +1,6 @@
 //! What is wrong, and what is unusual on purpose, worst first. The text, the JSON and the exit code of `status` are made
 //! from this one list.
 
-use std::collections::HashMap;
-
 use jiff::Timestamp;
 
 use super::{counted, first_words, runs, times};
@@ -126,16 +124,11 @@ impl Concern {
     }
 }
 
-/// Returns everything that is wrong or unusual, the worst first. `probes` are the instants before which the circuit
-/// breakers of receivers let nothing through, as far as they are known.
-pub fn attention(
-    snapshot: &StatusSnapshot,
-    probes: &HashMap<String, Timestamp>,
-    now: Timestamp,
-) -> Vec<Attention> {
+/// Returns everything that is wrong or unusual, the worst first.
+pub fn attention(snapshot: &StatusSnapshot, now: Timestamp) -> Vec<Attention> {
     let mut found: Vec<Attention> = daemon(snapshot, now).into_iter().collect();
     let lasting = snapshot.outages.iter().filter(|outage| outage.until.is_none());
-    found.extend(lasting.filter_map(|outage| away(outage, snapshot, probes, now)));
+    found.extend(lasting.filter_map(|outage| away(outage, snapshot, now)));
     found.extend(snapshot.notices.iter().filter_map(|notice| noticed(notice, &snapshot.daemon, now)));
     found.extend(snapshot.crons.iter().filter_map(|row| cron(row, snapshot)));
     found.extend(denied(snapshot.overview.denied));
@@ -237,12 +230,7 @@ fn not_running(why: &str) -> Attention {
         .todo("nothing fires until it is started (`systemctl start agentcron`, or `agentcron run`)")
 }
 
-fn away(
-    outage: &Outage,
-    snapshot: &StatusSnapshot,
-    probes: &HashMap<String, Timestamp>,
-    now: Timestamp,
-) -> Option<Attention> {
+fn away(outage: &Outage, snapshot: &StatusSnapshot, now: Timestamp) -> Option<Attention> {
     let why = first_words(&outage.why);
     let found = match outage.what {
         Away::Daemon => not_running(&why),
@@ -251,7 +239,7 @@ fn away(
         Away::Backend => Attention::new(Concern::Backend, format!("away: {why}"))
             .todo("start it, or correct [backend]; runs wait until their start deadline"),
         Away::Receiver => {
-            Attention::new(Concern::Receiver, why + &queued_for(&outage.subject, snapshot, probes, now))
+            Attention::new(Concern::Receiver, why + &queued_for(&outage.subject, snapshot, now))
                 .of(&outage.subject)
                 .todo("repair it; `agentcron webhook list --status pending` shows what waits")
         }
@@ -261,17 +249,12 @@ fn away(
 }
 
 /// Returns `; 20 webhooks queued, next attempt in 4 min`, or nothing if none is queued for this receiver.
-fn queued_for(
-    subject: &str,
-    snapshot: &StatusSnapshot,
-    probes: &HashMap<String, Timestamp>,
-    now: Timestamp,
-) -> String {
+fn queued_for(subject: &str, snapshot: &StatusSnapshot, now: Timestamp) -> String {
     let queued = snapshot.queued.iter().filter(|queued| receiver(&queued.url) == subject);
     let (count, next) = queued.fold((0, None::<Timestamp>), |(count, next), queued| {
         (count + queued.count, Some(next.map_or(queued.next_at, |next| next.min(queued.next_at))))
     });
-    let Some(next) = next.max(probes.get(subject).copied()).filter(|_| count > 0) else {
+    let Some(next) = next.max(snapshot.probes.get(subject).copied()).filter(|_| count > 0) else {
         return String::new();
     };
     let next = times::relative(next.max(now), now);

@@ -6,7 +6,7 @@ use axum::extract::State;
 use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
 use crate::api::viewer::Viewer;
-use crate::api::wire::{Configuration, StatusReport};
+use crate::api::wire::StatusReport;
 use crate::domain::outage;
 use crate::store::{DaemonState, StatusSnapshot};
 
@@ -22,18 +22,17 @@ pub(super) async fn status(
     viewer: Viewer,
 ) -> Result<Json<StatusReport>, ErrorResponse> {
     let now = api.clock.now();
-    let path = api.store.path().to_owned();
+    // Whoever reads it may be in another folder.
+    let path = std::path::absolute(api.store.path()).unwrap_or_else(|_| api.store.path().to_owned());
     let (lasting, probes) = (api.lasting_outages(), api.health.outages.probes());
     let status = api.store.read(move |reader| {
         let daemon = DaemonState::Running { pid: Some(std::process::id()) };
         let mut snapshot = StatusSnapshot::read(reader, daemon, now)?;
         outage::merge(&mut snapshot.outages, lasting);
         viewer.hide(&mut snapshot);
-        // The daemon loads changed files by itself; if it cannot, it leaves a notice of the mistakes.
-        let mistakes = snapshot.mistakes();
-        let files = mistakes.map_or(Configuration::Same, |mistakes| Configuration::Mistakes { mistakes });
+        snapshot.probes = probes;
         let version = Some(env!("CARGO_PKG_VERSION").to_owned());
-        Ok(StatusReport::of(&path, &snapshot, files, version, &probes, now))
+        Ok(StatusReport::of(&path, &snapshot, version, now))
     });
     Ok(Json(status.await?))
 }

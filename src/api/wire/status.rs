@@ -1,6 +1,5 @@
 //! The state of the daemon, of its configuration, and of the last 24 hours.
 
-use std::collections::HashMap;
 use std::fmt::Display;
 use std::path::Path;
 
@@ -251,16 +250,8 @@ impl Attention {
 }
 
 impl StatusReport {
-    /// Returns the report of the store at `path`. `version` is that of the daemon, if it says so itself, and `probes` are
-    /// the instants before which the circuit breakers of receivers let nothing through.
-    pub fn of(
-        path: &Path,
-        snapshot: &StatusSnapshot,
-        configuration: Configuration,
-        version: Option<String>,
-        probes: &HashMap<String, Timestamp>,
-        now: Timestamp,
-    ) -> Self {
+    /// Returns the report of the store at `path`. `version` is that of the daemon, if it says so itself.
+    pub fn of(path: &Path, snapshot: &StatusSnapshot, version: Option<String>, now: Timestamp) -> Self {
         let (running, pid) = match snapshot.daemon {
             DaemonState::Running { pid } => (Some(true), pid),
             DaemonState::Stopped => (Some(false), None),
@@ -274,7 +265,7 @@ impl StatusReport {
             at: Time(notice.at),
             detail: notice.detail.clone(),
         };
-        let found = attention::attention(snapshot, probes, now);
+        let found = attention::attention(snapshot, now);
         Self {
             attention: found.iter().map(Attention::of).collect(),
             daemon: DaemonProcess {
@@ -285,7 +276,10 @@ impl StatusReport {
             },
             now: Time(now),
             store: StoreFile::at(path),
-            configuration,
+            // The daemon loads changed files by itself; if it cannot, it leaves a notice of the mistakes.
+            configuration: snapshot
+                .mistakes()
+                .map_or(Configuration::Same, |mistakes| Configuration::Mistakes { mistakes }),
             crons: snapshot.crons.len(),
             crons_by_state: Counts::of_crons(&snapshot.crons),
             next: next.map(|(at, name)| NextOccurrence { at: Time(at), cron_name: name.to_owned() }),

@@ -1,6 +1,6 @@
 //! The report that `status` and `health` are made of: the daemon's own if it responds, and otherwise what the database says.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -75,12 +75,7 @@ impl Question {
             Ok(false) => StatusSnapshot::empty(),
             _ => StatusSnapshot::read(&Reader::open(&self.store)?, daemon_state(&self.store), self.now)?,
         };
-        let mistakes = match snapshot.daemon {
-            DaemonState::Running { .. } | DaemonState::Unknown(_) => snapshot.mistakes(),
-            DaemonState::Stopped => None,
-        };
-        let files = mistakes.map_or(Configuration::Same, |mistakes| Configuration::Mistakes { mistakes });
-        let mut report = StatusReport::of(&self.store, &snapshot, files, None, &HashMap::new(), self.now);
+        let mut report = StatusReport::of(&self.store, &snapshot, None, self.now);
         if let (DaemonState::Running { .. }, NoResponse::Silent(why)) = (&snapshot.daemon, none) {
             report.add(&attention::daemon_silent(why));
         }

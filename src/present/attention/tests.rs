@@ -25,7 +25,8 @@ fn ago(minutes: i64) -> Timestamp {
 
 fn snapshot() -> StatusSnapshot {
     let last_daemon = FormerDaemon { started_at: ago(900), seen_at: ago(1), was_stopped: false };
-    StatusSnapshot { daemon: RUNNING, last_daemon: Some(last_daemon), ..StatusSnapshot::empty() }
+    let probes = [("https://ops.example".to_owned(), now() + SignedDuration::from_mins(4))].into();
+    StatusSnapshot { daemon: RUNNING, last_daemon: Some(last_daemon), probes, ..StatusSnapshot::empty() }
 }
 
 fn row(name: &str, enabled: bool, state: CronState) -> CronRow {
@@ -63,8 +64,7 @@ fn notice(kind: NoticeKind, detail: &str, count: u64) -> Notice {
 }
 
 fn described(snapshot: &StatusSnapshot) -> String {
-    let probes = HashMap::from([("https://ops.example".to_owned(), now() + SignedDuration::from_mins(4))]);
-    let lines = attention(snapshot, &probes, now()).into_iter().map(|one| {
+    let lines = attention(snapshot, now()).into_iter().map(|one| {
         let mark = if one.needs_person { '!' } else { ' ' };
         let since = one.since.map_or("-".to_owned(), |since| times::relative(since, now()));
         let subject = one.subject.map(|subject| format!(" {subject}")).unwrap_or_default();

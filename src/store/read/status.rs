@@ -36,6 +36,8 @@ pub struct StatusSnapshot {
     pub notices: Vec<Notice>,
     pub queue: WebhookQueue,
     pub queued: Vec<QueuedWebhooks>,
+    /// Until when the circuit breakers of receivers let nothing through. Only the daemon knows.
+    pub probes: HashMap<String, Timestamp>,
 }
 
 /// The webhooks that are queued for one URL.
@@ -62,6 +64,7 @@ impl StatusSnapshot {
             notices: reader.notices()?,
             queue: reader.webhook_queue()?,
             queued: reader.at_one_moment(queued)?,
+            probes: HashMap::new(),
             crons,
             daemon,
         })
@@ -80,13 +83,16 @@ impl StatusSnapshot {
             notices: Vec::new(),
             queue: WebhookQueue::default(),
             queued: Vec::new(),
+            probes: HashMap::new(),
         }
     }
 
-    /// Returns how many mistakes the daemon has found in the configuration; `None` if it has found none.
+    /// Returns how many mistakes a running daemon has found in the configuration; `None` if it has found none.
     pub fn mistakes(&self) -> Option<usize> {
         let notice = self.notices.iter().find(|notice| notice.kind == NoticeKind::Configuration);
-        notice.map(|notice| usize::try_from(notice.count).unwrap_or(usize::MAX))
+        notice
+            .filter(|_| self.daemon != DaemonState::Stopped)
+            .map(|notice| usize::try_from(notice.count).unwrap_or(usize::MAX))
     }
 
     /// Returns the next occurrence of all crons after `now`, and the cron's name; `None` if nothing is scheduled.
