@@ -211,7 +211,7 @@ fn daemon(snapshot: &StatusSnapshot, now: Timestamp) -> Option<Attention> {
         (DaemonState::Stopped, None) => Some(not_running("it has never run with this database")),
         (DaemonState::Unknown(problem), last) => {
             let is_alive = |last: FormerDaemon| {
-                !last.was_stopped && backoff::between(last.seen_at, now) < 2 * SIGN_OF_LIFE_EVERY
+                last.stopped_at.is_none() && backoff::between(last.seen_at, now) < 2 * SIGN_OF_LIFE_EVERY
             };
             let text = format!("no sign of life, and its lock cannot be read: {problem}");
             let unknown =

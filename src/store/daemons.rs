@@ -20,15 +20,16 @@ pub struct FormerDaemon {
     pub started_at: Timestamp,
     /// Its last sign of life.
     pub seen_at: Timestamp,
-    /// Whether it was stopped in good order.
-    pub was_stopped: bool,
+    /// When it began to end in good order; `None` if it was killed.
+    pub stopped_at: Option<Timestamp>,
 }
 
 impl FormerDaemon {
     /// Returns the time since it ended as an outage.
     pub fn outage(self, until: Option<Timestamp>) -> Outage {
-        let why = if self.was_stopped { STOPPED } else { KILLED }.to_owned();
-        Outage { what: Away::Daemon, subject: String::new(), since: self.seen_at, until, why }
+        let why = if self.stopped_at.is_some() { STOPPED } else { KILLED }.to_owned();
+        let since = self.stopped_at.unwrap_or(self.seen_at);
+        Outage { what: Away::Daemon, subject: String::new(), since, until, why }
     }
 }
 
@@ -41,8 +42,9 @@ impl Store {
             let former = former(tx)?;
             if let Some(former) = former {
                 outages::end_all(tx, former.seen_at)?;
-                if former.seen_at < now {
-                    outages::save(tx, &former.outage(Some(now)))?;
+                let outage = former.outage(Some(now));
+                if outage.since < now {
+                    outages::save(tx, &outage)?;
                 }
             }
             tx.execute(
@@ -56,12 +58,12 @@ impl Store {
         .await
     }
 
-    /// Commits that this daemon ends in good order.
+    /// Commits that this daemon begins to end in good order, so that nothing is planned after `now`.
     pub async fn record_stop(&self, now: Timestamp) -> Result<(), StoreError> {
         let daemon_id = self.run_owner().daemon_id;
         self.write(move |tx| {
             tx.execute(
-                "UPDATE daemons SET seen_at = ?2, stopped_at = ?2 WHERE daemon_id = ?1",
+                "UPDATE daemons SET stopped_at = ?2 WHERE daemon_id = ?1",
                 (daemon_id.to_string(), millis(now)),
             )?;
             Ok(())
@@ -76,11 +78,10 @@ pub(super) fn former(tx: &Transaction<'_>) -> Result<Option<FormerDaemon>, Store
         tx.prepare("SELECT started_at, seen_at, stopped_at FROM daemons ORDER BY number DESC LIMIT 1")?;
     let mut rows = statement.query([])?;
     let Some(row) = rows.next()? else { return Ok(None) };
-    let was_stopped = time_option(row, "stopped_at")?.is_some();
     Ok(Some(FormerDaemon {
         started_at: time(row, "started_at")?,
         seen_at: time(row, "seen_at")?,
-        was_stopped,
+        stopped_at: time_option(row, "stopped_at")?,
     }))
 }
 

@@ -18,14 +18,14 @@ impl Store {
 }
 
 impl Store {
-    /// Returns the outages that lasted at any time between two instants, the latest first.
-    pub async fn outages_between(
+    /// Returns the outages on which runs depend that lasted at any time between two instants, the latest first.
+    pub async fn outages_of_runs(
         &self,
         since: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<Outage>, StoreError> {
         let mut outages = self.read_for_loop(move |tx| lasting_since(tx, since)).await?;
-        outages.retain(|outage| outage.since <= until);
+        outages.retain(|outage| outage.since <= until && outage.what.reason_code().is_some());
         Ok(outages)
     }
 }

@@ -74,7 +74,7 @@ async fn what_is_wrong_comes_first_and_is_gone_when_it_is_over() {
     assert_eq!(kinds(&daemon), ["backend", "cron_failing", "cron_paused", "cron_paused"]);
     assert_eq!((run(&daemon, &["health"]).0, run(&daemon, &["health", "--alive"]).0), (Some(5), Some(0)));
     proxy.come_up();
-    wait_for_line(&daemon, "outages, 24 h ", "agent server away ").await;
+    wait_for_line(&daemon, "outages, 24 h ", ": agent server away: ").await;
     daemon.write_config(&configuration);
     daemon.wait_within(PATIENCE, "all to be well", || kinds(&daemon).is_empty().then_some(())).await;
     assert_eq!(run(&daemon, &["status"]).0, Some(0));

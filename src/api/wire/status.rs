@@ -257,7 +257,7 @@ impl StatusReport {
             DaemonState::Stopped => (Some(false), None),
             DaemonState::Unknown(_) => (None, None),
         };
-        let last = snapshot.last_daemon.filter(|last| running != Some(false) && !last.was_stopped);
+        let last = snapshot.last_daemon.filter(|last| running.unwrap_or(last.stopped_at.is_none()));
         let next = snapshot.next(now);
         let overview = &snapshot.overview;
         let notice = |notice: &store::Notice| Notice {

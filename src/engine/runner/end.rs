@@ -119,14 +119,11 @@ pub(super) async fn never_started(
 pub(super) async fn expired(task: &RunTask<'_>) -> Result<(), StoreError> {
     let Runner { store, clock, backend_breaker, .. } = task.runner;
     let run = &task.claimed.run;
-    let outages = store.outages_between(run.start_before, clock.now()).await?;
+    let outages = store.outages_of_runs(run.start_before, clock.now()).await?;
     let outage = outages.iter().find(|outage| outage.contains(run.start_before));
-    let code = match outage.and_then(|outage| outage.what.reason_code()) {
-        Some(code) => code,
-        // It began so recently that it is not committed yet.
-        None if backend_breaker.is_away() => ReasonCode::BackendAway,
-        None => ReasonCode::StartDeadline,
-    };
+    // An outage that began a moment ago is not committed yet.
+    let away = backend_breaker.is_away().then_some(ReasonCode::BackendAway);
+    let code = outage.and_then(|outage| outage.what.reason_code()).or(away);
     let why = match outage {
         Some(outage) => outage.sentence(),
         None => why_late(task).await?,
@@ -137,7 +134,7 @@ pub(super) async fn expired(task: &RunTask<'_>) -> Result<(), StoreError> {
         count => format!("sent {count} times"),
     };
     let message = format!("not started before {}, {times}: {why}", run.start_before);
-    never_started(task, Status::Error, Reason::new(code, message)).await
+    never_started(task, Status::Error, Reason::new(code.unwrap_or(ReasonCode::StartDeadline), message)).await
 }
 
 /// Returns why a run was not started when it was due, as far as that is known.
@@ -148,9 +145,8 @@ pub(super) async fn why_late(task: &RunTask<'_>) -> Result<String, StoreError> {
     if let Some(why) = recorded.or_else(|| backend_breaker.trouble_since(run.due_at)) {
         return Ok(why);
     }
-    let outages = store.outages_between(run.due_at, clock.now()).await?;
-    let outage = outages.iter().find(|outage| outage.what.reason_code().is_some());
-    Ok(outage.map_or_else(
+    let outages = store.outages_of_runs(run.due_at, clock.now()).await?;
+    Ok(outages.first().map_or_else(
         || "it waited for an earlier run, for backend.max_concurrent_runs, or for the daemon".to_owned(),
         Outage::sentence,
     ))

@@ -24,7 +24,7 @@ fn ago(minutes: i64) -> Timestamp {
 }
 
 fn snapshot() -> StatusSnapshot {
-    let last_daemon = FormerDaemon { started_at: ago(900), seen_at: ago(1), was_stopped: false };
+    let last_daemon = FormerDaemon { started_at: ago(900), seen_at: ago(1), stopped_at: None };
     let probes = [("https://ops.example".to_owned(), now() + SignedDuration::from_mins(4))].into();
     StatusSnapshot { daemon: RUNNING, last_daemon: Some(last_daemon), probes, ..StatusSnapshot::empty() }
 }
@@ -190,23 +190,23 @@ fn a_hold_is_wanted_unless_a_mistake_holds() {
 
 #[test]
 fn what_a_daemon_noticed_that_has_ended_is_said_no_longer() {
-    let stopped = |was_stopped| {
+    let stopped = |stopped_at| {
         move |snapshot: &mut StatusSnapshot| {
             snapshot.daemon = DaemonState::Stopped;
-            let last = FormerDaemon { started_at: ago(900), seen_at: ago(11), was_stopped };
+            let last = FormerDaemon { started_at: ago(900), seen_at: ago(11), stopped_at };
             snapshot.last_daemon = Some(last);
             snapshot.outages = vec![outage(Away::Backend, "", "refused"), last.outage(None)];
             snapshot.notices = vec![notice(NoticeKind::Listen, "taken", 1)];
         }
     };
     check(
-        stopped(true),
+        stopped(Some(ago(11))),
         expect![[r#"
         ! daemon (11 min ago): not running: it was stopped > nothing fires until it is started (`systemctl start agentcron`, or `agentcron run`)
     "#]],
     );
     check(
-        stopped(false),
+        stopped(None),
         expect![[r#"
             ! daemon (11 min ago): not running: it was killed or crashed, or the machine lost power > nothing fires until it is started (`systemctl start agentcron`, or `agentcron run`)
         "#]],
@@ -225,7 +225,7 @@ fn a_daemon_whose_lock_cannot_be_read_is_judged_by_its_last_sign_of_life() {
         move |snapshot: &mut StatusSnapshot| {
             snapshot.daemon = DaemonState::Unknown("permission denied".to_owned());
             snapshot.last_daemon =
-                Some(FormerDaemon { started_at: ago(900), seen_at: ago(minutes), was_stopped: false });
+                Some(FormerDaemon { started_at: ago(900), seen_at: ago(minutes), stopped_at: None });
         }
     };
     check(seen(0), expect![""]);

@@ -53,7 +53,7 @@ input = {{ messages = [{{ role = "user", content = "boom" }}] }}
     )
 }
 
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 22] = [
     "run_id",
     "cron_id",
     "cron_name",
@@ -62,6 +62,7 @@ const KEYS: [&str; 21] = [
     "phase",
     "reason_code",
     "reason",
+    "outage",
     "scheduled_for",
     "retry",
     "due_at",
