@@ -65,7 +65,7 @@ fn notice(kind: NoticeKind, detail: &str, count: u64) -> Notice {
 
 fn described(snapshot: &StatusSnapshot) -> String {
     let lines = attention(snapshot, now()).into_iter().map(|one| {
-        let mark = if one.needs_person { '!' } else { ' ' };
+        let mark = if one.needs_person { '!' } else { '-' };
         let since = one.since.map_or("-".to_owned(), |since| times::relative(since, now()));
         let subject = one.subject.map(|subject| format!(" {subject}")).unwrap_or_default();
         let (called, todo) = (one.what.called(), one.todo.unwrap_or_default());
@@ -156,11 +156,11 @@ fn the_worst_comes_first_and_what_is_wanted_last() {
             ! URL (2 h ago): 2 more are suspended > 
             ! URL https://gone.example/hook?… (2 h ago): suspended: the receiver responded with 410 > correct the cron's webhook, or `agentcron webhook resume URL`
             ! not listening (5 min ago): clients cannot reach the daemon at 127.0.0.1:1 > choose another http.listen, and restart the daemon
-              cron asked (30 min ago): paused: on request > `agentcron resume asked` ends the pause
-              cron rests (30 min ago): paused: until Monday > `agentcron resume rests` ends the pause
-              webhooks (9 min ago): disabled (http.disable_webhooks): recorded, not sent > remove the setting to send those of later runs
-              webhooks (8 min ago): released at 5 per second; 40 of the backlog left > 
-              clock step (5 min ago): the clock was set forward by 2 h > 
+            - cron asked (30 min ago): paused: on request > `agentcron resume asked` ends the pause
+            - cron rests (30 min ago): paused: until Monday > `agentcron resume rests` ends the pause
+            - webhooks (9 min ago): disabled (http.disable_webhooks): recorded, not sent > remove the setting to send those of later runs
+            - webhooks (8 min ago): released at 5 per second; 40 of the backlog left > 
+            - clock step (5 min ago): the clock was set forward by 2 h > 
         "#]],
     );
 }
@@ -177,7 +177,7 @@ fn a_hold_is_wanted_unless_a_mistake_holds() {
     check(
         held(HoldCause::Request),
         expect![[r#"
-              webhooks (3 min ago): held: the receiver moves; 6 waiting > `agentcron webhook release` sends them
+            - webhooks (3 min ago): held: the receiver moves; 6 waiting > `agentcron webhook release` sends them
         "#]],
     );
     check(
