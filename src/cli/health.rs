@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::status::Question;
 use super::terminal::{Failure, Session, code_of};
-use crate::api::wire::{StatusReport, Verdict};
+use crate::api::wire::Verdict;
 use crate::present::attention::Concern;
 
 /// Docker and Kubernetes call a probe that takes longer a failed one.
@@ -32,13 +32,21 @@ pub(super) struct Health {
 }
 
 pub(super) fn health(health: &Health, session: &mut Session) -> Result<(), Failure> {
-    let mut report: StatusReport = Question::of(session)?.report_within(HEALTH_WITHIN)?;
-    if health.alive {
-        report.attention.retain(|one| one.what.0 == Concern::Daemon);
-    }
-    let verdict = report.verdict();
+    let question = Question::of(session)?;
+    let (verdict, attention) = match health.alive {
+        false => question
+            .within(HEALTH_WITHIN, Question::report)
+            .map(|report| (report.verdict(), report.attention))?,
+        true => match question.within(HEALTH_WITHIN, Question::unless_alive)? {
+            None => (Verdict::Well, Vec::new()),
+            Some(mut report) => {
+                report.attention.retain(|one| one.what.0 == Concern::Daemon);
+                (report.verdict(), report.attention)
+            }
+        },
+    };
     if session.output.is_json() {
-        session.output.json(&json!({ "code": code_of(verdict), "attention": report.attention }))?;
+        session.output.json(&json!({ "code": code_of(verdict), "attention": attention }))?;
     }
     match verdict {
         Verdict::Well => Ok(()),

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::terminal::{Failure, NoResponse, Rows, Session, Shape, Shrink, TableOptions, get, printable};
 use crate::api::wire::{self, Page};
-use crate::domain::bounds::STATUS_WITHIN;
+use crate::domain::bounds::READ_WAIT;
 use crate::domain::outage::Away;
 use crate::present::{Tone, times};
 use crate::store::{Reader, daemon_state};
@@ -54,9 +54,7 @@ pub(super) fn outages(outages: &Outages, session: &mut Session) -> Result<(), Fa
 fn found(since: Timestamp, session: &mut Session) -> Result<Vec<wire::Outage>, Failure> {
     let store = session.store_path()?;
     let socket = session.socket_path().map_err(|_| NoResponse::NotAllowed);
-    let since_text = since.to_string();
-    let page =
-        socket.and_then(|socket| get(&socket, &["outages"], Some(("since", &since_text)), STATUS_WITHIN));
+    let page = socket.and_then(|socket| get(&socket, &format!("/v1/outages?since={since}"), READ_WAIT));
     match page {
         Ok(Page { items, .. }) => Ok(items),
         Err(_) => {

@@ -387,9 +387,9 @@ pub const FAILURES_LOOKED_THROUGH: u32 = 50;
 /// Characters of an error that `status` shows in its line about a cron or a receiver.
 pub const ERROR_CHARS_IN_STATUS: usize = 120;
 
-/// A container's probe and an operator must have an answer before they lose patience. A daemon that is well responds
-/// within milliseconds.
-pub const STATUS_WITHIN: Duration = Duration::from_secs(1);
+/// A daemon that is well responds within milliseconds, and a command that could read the database must not wait for one
+/// that hangs.
+pub const RESPONSE_WITHIN: Duration = Duration::from_secs(1);
 
 /// Suspended URLs that are listed one by one.
 pub const SUSPENDED_LISTED: u32 = 20;

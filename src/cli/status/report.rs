@@ -6,11 +6,13 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::api::wire::{Configuration, StatusReport};
 use crate::cli::terminal::{Failure, NoResponse, Session, get};
 use crate::config::{self, Environment, KeptCron};
-use crate::domain::bounds::STATUS_WITHIN;
+use crate::domain::bounds::{READ_WAIT, RESPONSE_WITHIN};
 use crate::domain::cron::CronSource;
 use crate::domain::ids::DefinitionId;
 use crate::present::attention;
@@ -41,22 +43,25 @@ impl Question {
         &self.store
     }
 
-    /// Returns the report, or fails if it takes longer than `wait`.
-    pub(in crate::cli) fn report_within(self, wait: Duration) -> Result<StatusReport, Failure> {
-        let (done, report) = mpsc::channel();
+    /// Returns what `ask` returns, or fails if that takes longer than `wait`.
+    pub(in crate::cli) fn within<T: Send + 'static>(
+        self,
+        wait: Duration,
+        ask: fn(&Self) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let (done, answer) = mpsc::channel();
         std::thread::spawn(move || {
-            // Nobody waits for a report that comes too late.
-            let _ = done.send(self.report());
+            // Nobody waits for what comes too late.
+            let _ = done.send(ask(&self));
         });
-        report.recv_timeout(wait).unwrap_or_else(|_| {
+        answer.recv_timeout(wait).unwrap_or_else(|_| {
             Err(Failure::Failed(format!("neither the daemon nor the database responds within {wait:?}")))
         })
     }
 
     pub(in crate::cli) fn report(&self) -> Result<StatusReport, Failure> {
-        let socket = self.socket.as_deref().ok_or(NoResponse::NotAllowed);
-        let response = socket.and_then(|socket| get(socket, &["status"], None, STATUS_WITHIN));
-        let (mut report, crons) = match response {
+        let report = self.alive().and_then(|()| self.get("/v1/status", READ_WAIT));
+        let (mut report, crons) = match report {
             Ok(report) => (report, Reader::open(&self.store).and_then(|reader| reader.crons()).ok()),
             Err(none) => self.stored(&none)?,
         };
@@ -66,6 +71,24 @@ impl Question {
             self.compare(&mut report, &crons);
         }
         Ok(report)
+    }
+
+    /// Returns `None` if the daemon says that it is alive, which takes it no time however many crons it has, and otherwise
+    /// what the database says.
+    pub(in crate::cli) fn unless_alive(&self) -> Result<Option<StatusReport>, Failure> {
+        match self.alive() {
+            Ok(()) => Ok(None),
+            Err(none) => Ok(Some(self.stored(&none)?.0)),
+        }
+    }
+
+    /// Asks the daemon for what it has at once, also if it has thousands of crons or its disk is full.
+    fn alive(&self) -> Result<(), NoResponse> {
+        self.get::<Value>(&format!("/v1/outages?since={}", self.now), RESPONSE_WITHIN).map(drop)
+    }
+
+    fn get<T: DeserializeOwned>(&self, path: &str, wait: Duration) -> Result<T, NoResponse> {
+        get(self.socket.as_deref().ok_or(NoResponse::NotAllowed)?, path, wait)
     }
 
     /// Returns what the database says, and the crons in it.

@@ -22,23 +22,21 @@ const RESPONSE_BYTES_MAX: usize = 16 << 20;
 pub(in crate::cli) enum NoResponse {
     /// This user may not open the socket.
     NotAllowed,
+    /// It is of another version.
+    NotUnderstood,
     Silent(String),
 }
 
-/// Gets `/v1/…`, with a query, from the daemon at this socket.
+/// Gets a path, such as `/v1/status`, from the daemon at this socket.
 pub(in crate::cli) fn get<T: DeserializeOwned>(
     socket: &Path,
-    path: &[&str],
-    query: Option<(&str, &str)>,
+    path: &str,
     wait: Duration,
 ) -> Result<T, NoResponse> {
-    let silent = |error: &dyn std::fmt::Display| NoResponse::Silent(error.to_string());
-    let mut url = url_of(path).map_err(|error| silent(&error))?;
-    url.query_pairs_mut().extend_pairs(query);
-    let request = Request::get(url.as_str()).body(Bytes::new()).map_err(|error| silent(&error))?;
-    let (status, body) = exchange(socket, request, wait)?;
+    let request = Request::get(format!("http://daemon{path}")).body(Bytes::new());
+    let (status, body) = exchange(socket, request.map_err(|_| NoResponse::NotUnderstood)?, wait)?;
     match status {
-        StatusCode::OK => serde_json::from_slice(&body).map_err(|error| silent(&error)),
+        StatusCode::OK => serde_json::from_slice(&body).map_err(|_| NoResponse::NotUnderstood),
         _ => Err(NoResponse::Silent(format!("it returned HTTP {}", status.as_u16()))),
     }
 }
@@ -84,6 +82,7 @@ fn no_daemon(socket: &Path, none: NoResponse) -> Failure {
         NoResponse::NotAllowed => {
             format!("{socket}: permission denied; run this as root, or as the user that the daemon runs as")
         }
+        NoResponse::NotUnderstood => format!("{socket}: a daemon of another version responds"),
         NoResponse::Silent(detail) => format!("no daemon responds at {socket} ({detail}); is it running?"),
     })
 }
@@ -100,14 +99,10 @@ fn refused(status: StatusCode, response: &Value) -> Failure {
 }
 
 fn request(path: &[&str], body: &Value) -> anyhow::Result<Request<Bytes>> {
-    let body = Bytes::from(body.to_string());
-    Ok(Request::post(url_of(path)?.as_str()).header("content-type", "application/json").body(body)?)
-}
-
-fn url_of(path: &[&str]) -> Result<Url, url::ParseError> {
     let mut url = Url::parse("http://daemon/v1")?;
     if let Ok(mut segments) = url.path_segments_mut() {
         segments.extend(path);
     }
-    Ok(url)
+    let body = Bytes::from(body.to_string());
+    Ok(Request::post(url.as_str()).header("content-type", "application/json").body(body)?)
 }
