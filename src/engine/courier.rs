@@ -210,6 +210,7 @@ async fn attempt(
         log_failure(url, cron_name, run_id, attempt, &report.result, detail, &verdict);
     }
     if let Some(opened) = opened {
+        courier.outages.receiver_left_alone(&receiver, opened.until);
         let url = redacted(&delivery.url);
         tracing::debug!(breaker = "receiver", url, probe_at = %opened.until, "circuit breaker opened");
     }

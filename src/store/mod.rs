@@ -74,8 +74,9 @@ pub use plan_due::{PlanResult, Planned};
 pub use read::{
     AttemptRow, CronCursor, CronDetails, CronListing, CronRecord, CronRow, CronStatus, CronsAtAGlance,
     DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow, Failures, Measures, Notice,
-    Overview, PageCursor, Reader, Recent, RunDetails, RunFilter, RunRow, RunWatch, Version, WatchUntil,
-    WebhookDetails, WebhookQueue, WebhookRow, daemon_state,
+    Overview, PageCursor, QueuedWebhooks, Reader, Recent, RunDetails, RunFilter, RunRow, RunWatch,
+    STATUS_PERIOD, StatusSnapshot, Version, WatchUntil, WebhookDetails, WebhookQueue, WebhookRow,
+    daemon_state,
 };
 pub use replay::{Replay, ReplayChoice, ReplayOrder};
 pub use retry::RetryRequest;

@@ -13,6 +13,7 @@ mod measures;
 mod overview;
 mod recent;
 mod records;
+mod status;
 mod webhooks;
 
 use std::path::Path;
@@ -39,6 +40,7 @@ pub use measures::{CronsAtAGlance, Measures};
 pub use overview::{DaemonState, Denied, Notice, Overview, daemon_state};
 pub use recent::{Failures, Recent, Version};
 pub use records::CronRecord;
+pub use status::{QueuedWebhooks, STATUS_PERIOD, StatusSnapshot};
 pub use webhooks::{DeliveryFilter, WebhookDetails, WebhookRow};
 pub(super) use webhooks::{WEBHOOK_ROWS, conditions, webhook_row};
 

@@ -307,7 +307,7 @@ impl Morning<'_> {
 
     /// `outages`: each of them once, with its times and its cause, and none that was not.
     fn when_was_what_away(&self) {
-        let outages = self.daemon.json(&["status"]).remove(0)["outages"].as_array().unwrap().clone();
+        let outages = self.daemon.json(&["outages"]);
         let Books { receiver_failed, backend_away, killed, stopped, .. } = self.books;
         // The breaker of the receiver lets one webhook through every 30 s.
         let breaker = SignedDuration::from_secs(45);
