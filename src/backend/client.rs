@@ -94,7 +94,7 @@ impl AgentClient {
     ) -> Result<Response<BodyStream>, TransportError> {
         let request = self.request(method, path, body)?;
         let began = Instant::now();
-        let timed_out = || TransportError::Broken(format!("timed out after {}", format_duration(within)));
+        let timed_out = || TransportError::Broken(format!("no answer within {}", format_duration(within)));
         let answer = tokio::time::timeout(within, self.transport.send(request)).await;
         let answer = answer.unwrap_or_else(|_| Err(timed_out()));
         match &answer {

@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use super::terminal::GlobalOptions;
 use super::{
-    backfill, cancel, check, complete, completions, demo, explain, history, import, init, list, next, pause,
-    resume, retry, run, show, skip_next, status, trigger, webhook,
+    backfill, cancel, check, complete, completions, demo, explain, health, history, import, init, list, next,
+    outages, pause, resume, retry, run, show, skip_next, status, trigger, webhook,
 };
 
 const AFTER_HELP: &str = "\
@@ -17,12 +17,23 @@ Examples:
   agentcron history --follow    watch runs start and end
   agentcron next --schedule '0 9 * * mon-fri' --timezone Europe/Berlin
 
+In the morning:
+  agentcron status                          what is wrong now, and what to do
+  agentcron history --failed --since 12h    what failed, was missed, or was lost to an outage, and why
+  agentcron outages --since 12h             when the agent server, a receiver or the daemon was away
+  agentcron explain CRON --at 03:12         why it did not run then
+  agentcron show CRON                       since when it fails, how long it takes, what was changed
+  agentcron list --columns cron,ok,p50,p95  which cron is flaky or slow
+  agentcron webhook list --since 12h        whether the webhooks arrived
+
 Exit codes:
   0  done
   1  failed
   2  wrong usage or configuration
   3  store error
-  4  another daemon has the database";
+  4  another daemon has the database
+  5  something needs a person (status, health)
+  6  the daemon is not running (status, health)";
 
 /// A cron daemon for agents: fires runs on a LangGraph agent server at the right instant, records every occurrence and
 /// its outcome, and delivers one webhook per completed run.
@@ -42,6 +53,8 @@ pub(super) enum Verb {
     Next(next::Next),
     List(list::List),
     Status(status::Status),
+    Health(health::Health),
+    Outages(outages::Outages),
     History(history::History),
     Show(show::Show),
     Explain(explain::Explain),

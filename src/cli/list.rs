@@ -14,7 +14,7 @@ use crate::domain::ids::DefinitionId;
 use crate::domain::plan::Decided;
 use crate::present::occurrences::of_cron;
 use crate::present::{Tone, runs, times, with_short_ids};
-use crate::store::{CronRow, Reader};
+use crate::store::{CronRow, CronStatus, Reader, Recent};
 
 /// List the crons with their schedule, next time and last outcome
 #[derive(Args, Debug)]
@@ -25,20 +25,41 @@ configuration are listed.
 Examples:
   agentcron list
   agentcron list daily-digest inbox
+  agentcron list --state paused
   agentcron list --columns cron,next,due
-  agentcron list --json | jq -r '.cron_name + \" \" + .next_at'")]
+  agentcron list --columns cron,ok,p50,p95        which cron is flaky or slow
+  agentcron list --json | jq -r '.cron_name + \" \" + .next_at'
+
+Columns:
+  ok   how many of its last 50 runs worked; outages do not count
+  p50  within this time half of them ended, and 95 % within that of p95")]
 pub(super) struct List {
     /// Only these crons (names or ids)
     #[arg(value_name = "CRON")]
     crons: Vec<String>,
+    /// Only crons in this state: active, paused or disabled
+    #[arg(long, value_name = "STATE")]
+    state: Option<CronStatus>,
+    /// Only crons whose last run failed
+    #[arg(long)]
+    failing: bool,
     #[command(flatten)]
     table: TableOptions,
 }
 
 const SHAPE: Shape = Shape {
-    columns: &["cron", "schedule", "timezone", "next", "due", "last", "outcome", "reason"],
-    usual: &[16, 15, 13, 19, 12, 9, 12, 24],
-    shrink: &[Shrink::Below("reason"), Shrink::Below("timezone"), Shrink::Below("schedule")],
+    columns: &[
+        "cron", "schedule", "timezone", "next", "due", "last", "outcome", "ok", "p50", "p95", "reason",
+    ],
+    usual: &[16, 15, 13, 19, 12, 9, 12, 5, 6, 6, 24],
+    shrink: &[
+        Shrink::Below("reason"),
+        Shrink::Omit("p50"),
+        Shrink::Omit("p95"),
+        Shrink::Omit("ok"),
+        Shrink::Below("timezone"),
+        Shrink::Below("schedule"),
+    ],
 };
 
 pub(super) fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
@@ -60,6 +81,8 @@ pub(super) fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
         return Err(unknown_cron(unknown, &names));
     }
     crons.retain(|row| list.crons.is_empty() || list.crons.iter().any(|name| is_named(row, name)));
+    crons.retain(|row| list.state.is_none_or(|state| row.status() == Some(state)));
+    crons.retain(|row| !list.failing || row.state.failures > 0);
     print(&crons, &decided, &list.table, session)
 }
 
@@ -76,6 +99,7 @@ fn never_run(definition: CronDefinition) -> CronRow {
         cron: Ok(cron),
         state: CronState::default(),
         last: None,
+        recent: Recent::default(),
         running: 0,
     }
 }
@@ -124,7 +148,11 @@ fn cells(row: &CronRow, decided: &Decided, now: Timestamp, session: &Session) ->
         None => ("never".to_owned(), String::new(), String::new()),
     };
     let outcome = if row.running > 0 { running_text(row.running, &outcome, output) } else { outcome };
-    vec![printable(&row.name), schedule, timezone, next, away, last, outcome, reason]
+    let recent = &row.recent;
+    let ok = if recent.runs > 0 { format!("{}/{}", recent.ok, recent.runs) } else { String::new() };
+    let took = |percent| recent.took(percent).map(times::took).unwrap_or_default();
+    let (p50, p95) = (took(50), took(95));
+    vec![printable(&row.name), schedule, timezone, next, away, last, outcome, ok, p50, p95, reason]
 }
 
 /// Returns the next time, and how far away it is or why there is none.

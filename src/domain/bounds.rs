@@ -30,6 +30,16 @@ pub const RETRY_WAIT_MAX: Duration = Duration::from_secs(3600);
 /// The least wait before a retry after an overload: providers count most limits by the minute.
 pub const OVERLOAD_WAIT_MIN: Duration = Duration::from_secs(60);
 
+/// Ended runs by which a cron is judged: enough for a percentile, few enough to be read for each cron of a listing.
+pub const RECENT_RUNS: u32 = 50;
+
+/// Kinds of failures that a cron is shown with, and of how long ago; `agentcron history --failed` has all of them.
+pub const RECENT_FAILURES: u32 = 5;
+pub const RECENT_FAILURES_WITHIN: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Versions of its definition that a cron is shown with.
+pub const RECENT_VERSIONS: u32 = 5;
+
 /// Backfilled runs of one cron start one after the other, which may take days; after this long nobody waits for them.
 pub const BACKFILL_DEADLINE: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -377,6 +387,19 @@ pub const SUPPRESSED_PER_COMMIT: usize = 5_000;
 
 /// Definitions that one transaction deletes: for each of them all runs of a cron may have to be searched.
 pub const DEFINITIONS_PER_COMMIT: usize = 100;
+
+/// Failing crons of which `status` quotes the last error: more than anybody reads, and quickly read from the store.
+pub const FAILURES_QUOTED: usize = 50;
+
+/// Ended runs of a failing cron that are looked through for the last failure. What is newer was skipped or missed.
+pub const FAILURES_LOOKED_THROUGH: u32 = 50;
+
+/// Characters of an error that `status` shows in its line about a cron or a receiver.
+pub const ERROR_CHARS_IN_STATUS: usize = 120;
+
+/// A daemon that is well responds within milliseconds, and a command that could read the database must not wait for one
+/// that hangs.
+pub const RESPONSE_WITHIN: Duration = Duration::from_secs(1);
 
 /// Suspended URLs that are listed one by one.
 pub const SUSPENDED_LISTED: u32 = 20;

@@ -11,7 +11,9 @@ mod details;
 mod history;
 mod measures;
 mod overview;
+mod recent;
 mod records;
+mod status;
 mod webhooks;
 
 use std::path::Path;
@@ -36,7 +38,9 @@ pub use details::{AttemptRow, DeliveryDetails, EventRow, RunDetails};
 pub use history::{PageCursor, RunFilter};
 pub use measures::{CronsAtAGlance, Measures};
 pub use overview::{DaemonState, Denied, Notice, Overview, daemon_state};
+pub use recent::{Failures, Recent, Version};
 pub use records::CronRecord;
+pub use status::{QueuedWebhooks, STATUS_PERIOD, StatusSnapshot};
 pub use webhooks::{DeliveryFilter, WebhookDetails, WebhookRow};
 pub(super) use webhooks::{WEBHOOK_ROWS, conditions, webhook_row};
 
@@ -145,7 +149,7 @@ impl DeliveryRow {
 fn row_columns() -> String {
     let columns = RUN_COLUMNS
         .replace("outcome_values, outcome_interrupts", "NULL AS outcome_values, NULL AS outcome_interrupts");
-    format!("rowid AS seq, {columns}, occurrences, last_scheduled_for, {}", waits_for::column())
+    format!("seq, {columns}, occurrences, last_scheduled_for, {}", waits_for::column())
 }
 
 /// Reads a count. SQLite has only signed numbers.

@@ -18,7 +18,7 @@ use tokio_rustls::TlsConnector;
 use tower::Service;
 
 use super::dialer::{Destination, Io, NO_CERTIFICATE_NAME, Scheme, disable_delay};
-use super::{causes, tls};
+use super::{in_short, tls};
 use crate::domain::bounds::{CONNECT_WAIT, HTTP_CONNECTIONS_MAX};
 
 /// Agent servers close a connection that has been idle for about five seconds (uvicorn), so one that has been
@@ -61,10 +61,10 @@ impl Relay {
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
     /// The request certainly did not leave.
-    #[error("{}", causes(.0))]
+    #[error("{}", in_short(.0))]
     NotSent(#[source] Error),
     /// The connection broke after the request, or part of it, may have left.
-    #[error("{}", causes(.0))]
+    #[error("{}", in_short(.0))]
     Broken(#[source] Error),
 }
 
@@ -73,7 +73,7 @@ pub enum RelayError {
 enum RelayConnectError {
     #[error("no connection within {}", humantime::format_duration(CONNECT_WAIT))]
     TooLong,
-    #[error(transparent)]
+    #[error("{0}")]
     Io(#[from] std::io::Error),
     #[error("{NO_CERTIFICATE_NAME}")]
     Name,

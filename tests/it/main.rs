@@ -29,6 +29,7 @@ mod installations;
 mod killing;
 mod log;
 mod mistakes;
+mod night;
 mod openapi;
 mod outage;
 mod planted;
@@ -46,6 +47,7 @@ mod signing;
 mod signing_attempts;
 #[cfg(debug_assertions)]
 mod simulation;
+mod status;
 #[expect(dead_code, reason = "support offers more than the tests of today use")]
 mod support;
 mod tidy;

@@ -60,6 +60,7 @@ pub(super) async fn runs(
         crons: None,
         statuses,
         phases,
+        or_reasons: Vec::new(),
         triggers: word_list("trigger", query.trigger.as_deref())?,
         reasons: word_list("reason", query.reason.as_deref())?,
         since: query_instant("since", query.since.as_deref())?,

@@ -133,7 +133,7 @@ pub(super) async fn expired(task: &RunTask<'_>) -> Result<(), StoreError> {
         1 => "sent once".to_owned(),
         count => format!("sent {count} times"),
     };
-    let message = format!("not started before {}, {times}: {why}", run.start_before);
+    let message = format!("{why}; not started before {}, {times}", run.start_before);
     never_started(task, Status::Error, Reason::new(code.unwrap_or(ReasonCode::StartDeadline), message)).await
 }
 

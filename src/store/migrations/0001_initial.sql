@@ -46,7 +46,9 @@ CREATE TABLE definitions (
 ) STRICT;
 
 CREATE TABLE crons (
-    cron_id       TEXT PRIMARY KEY,
+    -- The order in which rows were added.
+    seq            INTEGER PRIMARY KEY,
+    cron_id       TEXT NOT NULL UNIQUE,
     name          TEXT NOT NULL,
     source        TEXT NOT NULL CHECK (source IN ('file', 'api')),
     -- `file:line:column` of the definition, or NULL for a cron that was created through the API.
@@ -69,6 +71,8 @@ CREATE TABLE crons (
     -- How many runs in a row have ended as error or timeout. Runs whose end says nothing about the cron, such as those
     -- that an outage kept from starting, are passed over.
     failures      INTEGER NOT NULL DEFAULT 0,
+    -- When the first of them ended, or NULL if there are none.
+    failing_since INTEGER,
     created_at    INTEGER NOT NULL,
     updated_at    INTEGER NOT NULL,
     removed_at    INTEGER,
@@ -98,7 +102,9 @@ CREATE TABLE turns (
 INSERT INTO turns (source, turn) VALUES ('file', 0), ('api', 0);
 
 CREATE TABLE runs (
-    run_id         TEXT PRIMARY KEY,
+    -- The order in which rows were added.
+    seq             INTEGER PRIMARY KEY,
+    run_id         TEXT NOT NULL UNIQUE,
     -- These four are NULL for a run that a client started (`client_runs`).
     cron_id        TEXT REFERENCES crons (cron_id),
     cron_name      TEXT,
@@ -142,9 +148,6 @@ CREATE TABLE runs (
     reason_code    TEXT,
     reason         TEXT,
     error          TEXT CHECK (error IS NULL OR json_valid(error)),
-    -- What the graph returned, and the questions at which it stopped.
-    outcome_values TEXT CHECK (outcome_values IS NULL OR json_valid(outcome_values)),
-    outcome_interrupts TEXT CHECK (outcome_interrupts IS NULL OR json_valid(outcome_interrupts)),
     -- When it ended, by the agent server's account of how long it took, and when we learnt of it: NULL for what never ran.
     ended_at       INTEGER,
     learnt_at      INTEGER,
@@ -152,6 +155,10 @@ CREATE TABLE runs (
     -- many occurrences it counts, and the last of them, which is NULL for a run.
     occurrences    INTEGER NOT NULL DEFAULT 1,
     last_scheduled_for INTEGER,
+    -- What the graph returned, and the questions at which it stopped. These columns are the last, so that SQLite can read
+    -- the others without them.
+    outcome_values TEXT CHECK (outcome_values IS NULL OR json_valid(outcome_values)),
+    outcome_interrupts TEXT CHECK (outcome_interrupts IS NULL OR json_valid(outcome_interrupts)),
     CHECK ((phase = 'ended') = (status IS NOT NULL AND ended_at IS NOT NULL)),
     CHECK ((cron_id IS NULL) = (cron_name IS NULL) AND (cron_id IS NULL) = (definition_id IS NULL)
            AND (cron_id IS NULL) = (cron_source IS NULL)),
@@ -167,6 +174,7 @@ CREATE INDEX runs_to_cancel ON runs (act_at) WHERE phase = 'pending' AND cancell
 CREATE INDEX runs_to_start ON runs (start_before) WHERE phase = 'pending';
 CREATE INDEX runs_by_time ON runs (scheduled_for);
 CREATE INDEX runs_by_end ON runs (ended_at) WHERE phase = 'ended';
+CREATE INDEX runs_with_own_definition ON runs (cron_id, definition_id) WHERE own_definition = 1;
 CREATE INDEX runs_never_started ON runs (cron_id, scheduled_for) WHERE last_scheduled_for IS NOT NULL;
 
 -- Runs that clients start at the agent server through agentcron. Only what agentcron needs is stored: the input
@@ -182,6 +190,7 @@ CREATE TABLE client_runs (
 
 -- What happened to a run, beyond the usual, between the instant when it was due and its end.
 CREATE TABLE run_events (
+    seq    INTEGER PRIMARY KEY,
     run_id TEXT NOT NULL REFERENCES runs (run_id) ON DELETE CASCADE,
     at     INTEGER NOT NULL,
     event  TEXT NOT NULL,
@@ -190,7 +199,9 @@ CREATE TABLE run_events (
 CREATE INDEX run_events_by_run ON run_events (run_id);
 
 CREATE TABLE deliveries (
-    delivery_id TEXT PRIMARY KEY,
+    -- The order in which rows were added.
+    seq          INTEGER PRIMARY KEY,
+    delivery_id TEXT NOT NULL UNIQUE,
     run_id      TEXT NOT NULL REFERENCES runs (run_id) ON DELETE CASCADE,
     url         TEXT NOT NULL,
     status      TEXT NOT NULL CHECK (status IN ('pending', 'sending', 'delivered', 'failed', 'gone', 'aborted',

@@ -145,7 +145,7 @@ fn runs_of_occurrence(tx: &Transaction<'_>, of: &RunRow) -> Result<Vec<RunRow>, 
 
 fn events(tx: &Transaction<'_>, run_id: RunId) -> Result<Vec<EventRow>, StoreError> {
     let mut statement =
-        tx.prepare_cached("SELECT at, event, detail FROM run_events WHERE run_id = ?1 ORDER BY at, rowid")?;
+        tx.prepare_cached("SELECT at, event, detail FROM run_events WHERE run_id = ?1 ORDER BY at, seq")?;
     let mut rows = statement.query([run_id.to_string()])?;
     let mut events = Vec::new();
     while let Some(row) = rows.next()? {

@@ -12,8 +12,21 @@ use crate::support::daemon::Daemon;
 use crate::support::growing_list::PATIENCE;
 use crate::support::loopback_server::{LoopbackServer, serve_router};
 
-const VERBS: [&str; 11] =
-    ["import", "run", "check", "next", "list", "status", "history", "show", "init", "demo", "completions"];
+const VERBS: [&str; 13] = [
+    "import",
+    "run",
+    "check",
+    "next",
+    "list",
+    "status",
+    "health",
+    "outages",
+    "history",
+    "show",
+    "init",
+    "demo",
+    "completions",
+];
 
 #[test]
 fn every_verb_explains_itself_with_examples() {
@@ -380,14 +393,14 @@ fn a_narrow_list_keeps_the_next_time_and_puts_the_schedule_below() {
     check(
         "120",
         expect![[r#"
-            CRON SCHEDULE TIMEZONE NEXT (UTC) DUE LAST OUTCOME
+            CRON SCHEDULE TIMEZONE NEXT (UTC) DUE LAST OUTCOME OK
             new-year 0 0 0 0 * 0 0-0 Europe/Berlin 0-0-0 0:0:0 in 0 years never
             old-year 0 0 0 dec * 0 0-0 UTC disabled never"#]],
     );
     check(
         "140",
         expect![[r#"
-            CRON SCHEDULE TIMEZONE NEXT (UTC) DUE LAST OUTCOME REASON
+            CRON SCHEDULE TIMEZONE NEXT (UTC) DUE LAST OUTCOME OK P0 P0
             new-year 0 0 0 0 * 0 0-0 Europe/Berlin 0-0-0 0:0:0 in 0 years never
             old-year 0 0 0 dec * 0 0-0 UTC disabled never"#]],
     );
