@@ -75,10 +75,11 @@ fn main() -> Result<()> {
          grows; with 10000 in 100 files a reload within 200 ms that delays nothing."
     );
     println!(
-        "{:>8} {:>9} {:>9} {:>8} {:>8} {:>8} {:>8} {:>9} {:>8} {:>8} {:>10} {:>8} {:>10} {:>9} {:>9}",
+        "{:>8} {:>9} {:>9} {:>9} {:>8} {:>8} {:>8} {:>8} {:>9} {:>8} {:>8} {:>10} {:>8} {:>10} {:>9} {:>9}",
         "crons",
         "ready",
         "again",
+        "quiet",
         "memory",
         "peak",
         "idle",
@@ -100,19 +101,21 @@ fn main() -> Result<()> {
 }
 
 fn print_row(crons: usize, measured: &measure::Measured) {
-    let measure::Measured { first_start, next_start, memory, peak, idle, wakes, firing, late, .. } = measured;
+    let measure::Measured { first_start, next_start, quiet, memory, peak, idle, wakes, firing, late, .. } =
+        measured;
     let measure::Measured { reload, reload_cpu, late_then, .. } = measured;
     let megabytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
     let time = |duration: Duration| format!("{:.1} ms", millis(duration));
     let Spread { p50: late_p50, max: late_max, .. } = *late;
     println!(
-        "{crons:>8} {:>9} {:>9} {:>8} {:>8} {:>8} {wakes:>8.1} {:>9} {:>8} {:>8} {:>10} {:>8} {:>10} {:>9} {:>9}",
+        "{crons:>8} {:>9} {:>9} {:>9} {:>8} {:>8} {:>8} {wakes:>8.1} {:>9} {:>8} {:>8} {:>10} {:>8} {:>10} {:>9} {:>9}",
         time(*first_start),
         time(*next_start),
+        time(*quiet),
         megabytes(*memory),
         megabytes(*peak),
         format!("{:.3} %", 100.0 * idle),
-        format!("{:.2} ms", 1e3 * firing),
+        time(*firing),
         time(late_p50),
         time(late_max),
         time(reload.p50),
