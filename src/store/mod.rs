@@ -70,7 +70,7 @@ pub use end_run::{AfterEnd, FailureLimit, RunEnding};
 pub use error::StoreError;
 pub use exposure::exposure;
 pub use notices::{NewNotice, NoticeKind};
-pub use plan_due::{PlanResult, Planned};
+pub use plan_due::{NextPlan, Planned};
 pub use read::{
     AttemptRow, CronCursor, CronDetails, CronListing, CronRecord, CronRow, CronStatus, CronsAtAGlance,
     DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow, Measures, Notice, Overview,
@@ -79,7 +79,6 @@ pub use read::{
 };
 pub use replay::{Replay, ReplayChoice, ReplayOrder};
 pub use retry::RetryRequest;
-pub use scheduled_crons::ScheduledCron;
 pub use step_run::{PreviousRun, RunEvent, Step};
 pub use sync_crons::{NewDefinition, SyncReport};
 pub use thread_deletions::{DueDeletion, DueDeletions};
