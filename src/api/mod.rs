@@ -143,10 +143,10 @@ fn router(api: Api) -> Router {
         .merge(health::router());
     let (ours, document) = documented.split_for_parts();
     ours.merge(openapi::router(document))
-        .route("/v1", any(async || ErrorResponse::NotFound("there is no such path".to_owned())))
-        .route("/v1/", any(async || ErrorResponse::NotFound("there is no such path".to_owned())))
-        .route("/v1/{*rest}", any(async || ErrorResponse::NotFound("there is no such path".to_owned())))
-        .method_not_allowed_fallback(async || ErrorResponse::NotAllowed)
+        .route("/v1", any(async || ErrorResponse::not_found("there is no such path")))
+        .route("/v1/", any(async || ErrorResponse::not_found("there is no such path")))
+        .route("/v1/{*rest}", any(async || ErrorResponse::not_found("there is no such path")))
+        .method_not_allowed_fallback(async || ErrorResponse::not_allowed("Method Not Allowed"))
         .layer(DefaultBodyLimit::max(API_BODY_BYTES_MAX))
         .merge(langgraph::crons())
         .with_state(api)

@@ -122,13 +122,13 @@ async fn respond(
         (Ok(Verdict::Answered(response)), _) => return Ok(response),
         (Ok(Verdict::Admitted(caller)), Ok(_)) => caller,
         (Ok(Verdict::Admitted(_)), Err(error)) => {
-            return Ok(cors.response(ErrorResponse::BadRequest(error.to_string())));
+            return Ok(cors.response(ErrorResponse::bad_request(error.to_string())));
         }
         (Err(error), _) => return Ok(cors.response(error)),
     };
     let Ok(in_progress) = place.accept() else {
         let message = "too many requests are in progress; try again later".to_owned();
-        return Ok(cors.response(ErrorResponse::Unavailable(message)));
+        return Ok(cors.response(ErrorResponse::unavailable(message)));
     };
     let acting = acting_span(&caller, &parts);
     parts.extensions.insert(caller);

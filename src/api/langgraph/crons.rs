@@ -43,7 +43,7 @@ pub(in crate::api) fn router() -> Router<Api> {
         .route("/runs/crons/search", post(search))
         .route("/runs/crons/count", post(count))
         .route("/runs/crons/{cron_id}", get(read).patch(change).delete(remove))
-        .method_not_allowed_fallback(async || ErrorResponse::NotAllowed)
+        .method_not_allowed_fallback(async || ErrorResponse::not_allowed("Method Not Allowed"))
 }
 
 async fn create(
@@ -141,7 +141,7 @@ async fn change_cron(
     mut patch: Map<String, Value>,
 ) -> Result<Json<Value>, ErrorResponse> {
     if patch.is_empty() {
-        return Err(ErrorResponse::BadRequest("Request body cannot be empty".to_owned()));
+        return Err(ErrorResponse::bad_request("Request body cannot be empty"));
     }
     schema::check(&patch, &schema::PATCH)?;
     let policy = api.webhooks.now().webhooks.url.clone();
@@ -255,7 +255,7 @@ async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, ErrorResponse>> + Send + 'static,
 ) -> Result<T, ErrorResponse> {
     let work = to_finish.spawn(work.in_current_span()).await;
-    work.unwrap_or_else(|_| Err(ErrorResponse::Failed("this request was abandoned".to_owned())))
+    work.unwrap_or_else(|_| Err(ErrorResponse::failed("this request was abandoned")))
 }
 
 /// Whether there is such a cron of ours. Otherwise it may be one of the agent server's own, which is no business of ours.
@@ -264,7 +264,7 @@ async fn exists(api: &Api, cron_id: CronId) -> Result<bool, ErrorResponse> {
 }
 
 fn cron_not_found(cron_id: CronId) -> ErrorResponse {
-    ErrorResponse::NotFound(format!("Cron '{cron_id}' not found"))
+    ErrorResponse::not_found(format!("Cron '{cron_id}' not found"))
 }
 
 /// Wakes the loops that work with crons. The runner is one of them: what was due until now may have to be started. So is
@@ -282,9 +282,10 @@ async fn assistant(api: &Api, request: &Map<String, Value>) -> Result<AssistantI
     let name_or_id = request.get("assistant_id").and_then(Value::as_str).unwrap_or_default();
     match api.backend.assistant(name_or_id).await {
         Ok(Some(assistant_id)) => Ok(assistant_id),
-        Ok(None) => {
-            Err(ErrorResponse::NotFound(format!("Assistant '{}' not found", messages::shortened(name_or_id))))
-        }
+        Ok(None) => Err(ErrorResponse::not_found(format!(
+            "Assistant '{}' not found",
+            messages::shortened(name_or_id)
+        ))),
         Err(error) => Err(messages::server_unclear("whether there is such an assistant", &error)),
     }
 }
@@ -308,13 +309,13 @@ async fn object(api: &Api, body: Body) -> Result<Map<String, Value>, ErrorRespon
     let held = read_body(&api.held_bodies, body, CRON_BODY_BYTES_MAX).await?;
     let bytes = held.bytes.len();
     let parse = move || match count_values(&held.bytes) > CRON_VALUES_MAX {
-        true => Err(ErrorResponse::TooLarge(format!("the body has more than {CRON_VALUES_MAX} values"))),
+        true => Err(ErrorResponse::too_large(format!("the body has more than {CRON_VALUES_MAX} values"))),
         false => Ok(serde_json::from_slice(&held.bytes)),
     };
     match parse_beside(bytes, parse).await?? {
         Ok(Value::Object(object)) => Ok(object),
         Ok(other) => Err(schema::not_an_object(&other)),
-        Err(_) => Err(ErrorResponse::Invalid("Invalid JSON in request body".to_owned())),
+        Err(_) => Err(ErrorResponse::invalid("Invalid JSON in request body")),
     }
 }
 

@@ -66,7 +66,7 @@ impl ForwardedRuns {
             head = server.send(outbound) => head,
             () = head_timeout(self.kind, self.gateway.request_timeout, &mut sender) => {
                 let message = format!("the agent server did not respond within {:?}", self.gateway.request_timeout);
-                let _ = sender.send(Err(ErrorResponse::GatewayTimeout(message.clone())));
+                let _ = sender.send(Err(ErrorResponse::gateway_timeout(message.clone())));
                 return records.all_unconfirmed(&message).await;
             }
         };
@@ -104,7 +104,7 @@ async fn on_no_response(
     sender: ResponseSender,
 ) {
     let response = server.error_response(error);
-    let message = response.detail().to_owned();
+    let message = response.detail.clone();
     let _ = sender.send(Err(response));
     match error {
         RelayError::NotSent(_) => records.all_rejected(&message).await,

@@ -96,7 +96,7 @@ async fn start(
     let (sender, response) = oneshot::channel();
     let to_finish = gateway.api.to_finish.clone();
     to_finish.spawn(handle(gateway, kind, thread, request, sender));
-    response.await.unwrap_or_else(|_| Err(ErrorResponse::Failed("this request was abandoned".to_owned())))
+    response.await.unwrap_or_else(|_| Err(ErrorResponse::failed("this request was abandoned")))
 }
 
 async fn handle(
@@ -116,7 +116,7 @@ async fn handle(
             };
         }
         Err(error) => {
-            tracing::debug!(detail = error.detail(), "run request refused");
+            tracing::debug!(detail = error.detail, "run request refused");
             return drop(sender.send(Err(error)));
         }
     };
@@ -181,11 +181,7 @@ fn parse(
         PathThread::Id(thread_id) => (ThreadOrigin::Path, Some(thread_id)),
         PathThread::Unreadable => {
             let has_webhook = RunBody::parse(body, ThreadOrigin::Path)?.is_some();
-            return if has_webhook {
-                Err(ErrorResponse::Invalid("Invalid thread ID".to_owned()))
-            } else {
-                Ok(None)
-            };
+            return if has_webhook { Err(ErrorResponse::invalid("Invalid thread ID")) } else { Ok(None) };
         }
     };
     let owner = gateway.api.store.run_owner();
@@ -213,7 +209,7 @@ fn spec(
 ) -> Result<ClientRunSpec, ErrorResponse> {
     webhook_urls::check(&gateway.api.webhooks.now().webhooks.url, &run.webhook)?;
     if run.assistant_id.chars().count() > ASSISTANT_CHARS_MAX {
-        return Err(ErrorResponse::Invalid(format!(
+        return Err(ErrorResponse::invalid(format!(
             "assistant_id: longer than {ASSISTANT_CHARS_MAX} characters"
         )));
     }
@@ -232,11 +228,11 @@ fn check_encoding(headers: &HeaderMap) -> Result<(), ErrorResponse> {
         return Ok(());
     }
     let message = "content-encoding: send the body of a request for a run as plain JSON";
-    Err(ErrorResponse::UnsupportedMediaType(message.to_owned()))
+    Err(ErrorResponse::unsupported_media_type(message))
 }
 
 impl From<BodyMistake> for ErrorResponse {
     fn from(mistake: BodyMistake) -> Self {
-        ErrorResponse::Invalid(mistake.to_string())
+        ErrorResponse::invalid(mistake.to_string())
     }
 }

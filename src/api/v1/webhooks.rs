@@ -64,7 +64,7 @@ pub(super) async fn release(
 ) -> Result<Json<DeliveryModeResponse>, ErrorResponse> {
     let ReleaseRequest { per_second, discard_older_than_seconds } = request;
     if per_second.is_some_and(|rate| rate == 0 || rate > RELEASE_RATE_MAX) {
-        return Err(ErrorResponse::Invalid(format!("per_second: expected 1 to {RELEASE_RATE_MAX}")));
+        return Err(ErrorResponse::invalid(format!("per_second: expected 1 to {RELEASE_RATE_MAX}")));
     }
     let now = api.clock.now();
     let mut discarded = 0;
@@ -103,7 +103,7 @@ pub(super) async fn replay(
 ) -> Result<Json<ReplayResponse>, ErrorResponse> {
     let purpose = request.purpose();
     if api.webhooks.now().disabled && purpose == Purpose::Act {
-        return Err(ErrorResponse::Conflict(
+        return Err(ErrorResponse::conflict(
             "webhooks are disabled (http.disable_webhooks), so a replay would be suppressed again; enable them first"
                 .to_owned(),
         ));
@@ -133,7 +133,7 @@ pub(super) async fn resume(
     JsonBody(ResumeRequest { url }): JsonBody<ResumeRequest>,
 ) -> Result<Json<ResumeResponse>, ErrorResponse> {
     if url.is_empty() {
-        return Err(ErrorResponse::Invalid(
+        return Err(ErrorResponse::invalid(
             "url: expected the URL, or a part of it before its query".to_owned(),
         ));
     }
@@ -142,7 +142,7 @@ pub(super) async fn resume(
     let suspensions = api.store.resume_urls(text).await?;
     if suspensions.is_empty() {
         let message = "no suspended URL contains this; `agentcron status` lists the suspended ones";
-        return Err(ErrorResponse::NotFound(message.to_owned()));
+        return Err(ErrorResponse::not_found(message));
     }
     let resumed: Vec<String> = suspensions.iter().map(|suspension| redacted(&suspension.url)).collect();
     tracing::info!(urls = ?resumed, "webhook urls resumed on request");
@@ -154,26 +154,26 @@ fn replay_order(request: ReplayRequest) -> Result<ReplayOrder, ErrorResponse> {
     let ReplayRequest { ids, status, since, until, cron, run_id, url, limit, dry_run: _ } = request;
     let limit = limit.unwrap_or(REPLAY_DEFAULT);
     if limit == 0 || limit > REPLAY_MAX {
-        return Err(ErrorResponse::Invalid(format!("limit: expected 1 to {REPLAY_MAX}")));
+        return Err(ErrorResponse::invalid(format!("limit: expected 1 to {REPLAY_MAX}")));
     }
     let has_filter =
         since.is_some() || until.is_some() || cron.is_some() || run_id.is_some() || url.is_some();
     if !ids.is_empty() {
         if has_filter || !status.is_empty() {
-            return Err(ErrorResponse::Invalid("ids: leave out all other fields with ids".to_owned()));
+            return Err(ErrorResponse::invalid("ids: leave out all other fields with ids"));
         }
         let ids = ids.iter().map(|text| webhook_or_id("ids", text)).collect::<Result<_, _>>()?;
         return Ok(ReplayOrder { choice: ReplayChoice::Named(ids), limit, purpose });
     }
     if !has_filter && status.is_empty() {
-        return Err(ErrorResponse::Invalid(
+        return Err(ErrorResponse::invalid(
             "say which webhooks: by ids, or by status, since, until, cron, run_id, url".to_owned(),
         ));
     }
     let statuses = status.iter().map(|text| word::<DeliveryStatus>("status", text));
     let mut statuses = statuses.collect::<Result<Vec<_>, _>>()?;
     if statuses.contains(&DeliveryStatus::Sending) {
-        return Err(ErrorResponse::Invalid(
+        return Err(ErrorResponse::invalid(
             "status: a webhook that is being sent cannot be replayed".to_owned(),
         ));
     }
@@ -195,6 +195,6 @@ fn replay_order(request: ReplayRequest) -> Result<ReplayOrder, ErrorResponse> {
 fn webhook_or_id(field: &str, text: &str) -> Result<Uuid, ErrorResponse> {
     let id = text.strip_prefix("msg_").unwrap_or(text);
     id.parse().map_err(|_| {
-        ErrorResponse::Invalid(format!("{field}: got `{text}`, expected an id (a UUID, or msg_ and a UUID)"))
+        ErrorResponse::invalid(format!("{field}: got `{text}`, expected an id (a UUID, or msg_ and a UUID)"))
     })
 }

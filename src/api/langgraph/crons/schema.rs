@@ -127,11 +127,11 @@ pub(super) const COUNT: Schema = Schema { fields: [FILTERS, &[]], required: &[] 
 pub(super) fn check(body: &Map<String, Value>, schema: &Schema) -> Result<(), ErrorResponse> {
     // The server fails with 500 here; this is what it means to say.
     if let Some(missing) = schema.required.iter().find(|name| !body.contains_key(**name)) {
-        return Err(ErrorResponse::Invalid(format!("\"{missing}\" is a required property")));
+        return Err(ErrorResponse::invalid(format!("\"{missing}\" is a required property")));
     }
     for (name, shape) in schema.fields.iter().copied().flatten() {
         if let Some(value) = body.get(*name) {
-            shape.check(&SchemaPath::of(name), value).map_err(ErrorResponse::Invalid)?;
+            shape.check(&SchemaPath::of(name), value).map_err(ErrorResponse::invalid)?;
         }
     }
     Ok(())
@@ -140,7 +140,7 @@ pub(super) fn check(body: &Map<String, Value>, schema: &Schema) -> Result<(), Er
 /// Returns the error for a body that is not an object.
 pub(super) fn not_an_object(body: &Value) -> ErrorResponse {
     let path = SchemaPath { schema: String::new(), instance: String::new() };
-    ErrorResponse::Invalid(path.message(body, "type", "is not of type \"object\""))
+    ErrorResponse::invalid(path.message(body, "type", "is not of type \"object\""))
 }
 
 /// The place of a value, in the schema and in the body.
