@@ -11,7 +11,7 @@ use super::environment::Environment;
 use super::errors::{Complaint, ConfigError, Position, Report, escaped, quoted_key};
 use super::headers::{ENV_PREFIX_DEFAULT, server_webhook_complaint, value};
 use super::placeholders::{AllowedNames, check_text, missing, no_value};
-use super::section::{Section, is_switch};
+use super::section::is_switch;
 use super::section_reader::SectionReader;
 use super::settings::Sources;
 use super::source_file::SourceFile;
@@ -60,21 +60,17 @@ struct LanggraphWebhooks {
 
 /// Reads the file if the main file names it.
 pub(super) fn read(
-    root: &Section<'_>,
-    path: Option<String>,
+    path: Option<&str>,
     sources: &mut Sources,
-    reader: &mut SectionReader<'_>,
+    root: &mut SectionReader<'_, '_>,
 ) -> ServerSettings {
-    let path = reader.optional_path(root, "langgraph_json", path.as_deref());
-    let Ok(Some(path)) = path else {
-        return ServerSettings::default();
-    };
+    let Ok(Some(path)) = root.path("langgraph_json", path) else { return ServerSettings::default() };
     sources.files.push(path.clone());
     let source = match SourceFile::read(&path) {
         Ok(source) => source,
         Err(message) => {
             let message = format!("{}: {message}", path.display());
-            reader.report(root, "langgraph_json", Complaint::new(message));
+            root.report("langgraph_json", Complaint::new(message));
             return ServerSettings::default();
         }
     };
@@ -82,12 +78,12 @@ pub(super) fn read(
         Ok(written) => {
             for key in misspelt_switches(&source.text) {
                 let message = format!("{} may be meant to be http.disable_webhooks", quoted_key(&key));
-                reader.report.file_error(&source.file, message);
+                root.report.file_error(&source.file, message);
             }
-            validate(&source, written, reader.environment, reader.report)
+            validate(&source, written, root.environment, root.report)
         }
         Err(error) => {
-            reader.report.error(json_error(&path, &error));
+            root.report.error(json_error(&path, &error));
             ServerSettings::default()
         }
     }

@@ -46,25 +46,19 @@ pub(super) struct Settings {
 
 impl Settings {
     /// Reads every section, those with mistakes included as far as they can be read.
-    pub(super) fn read(
-        root: &Section<'_>,
-        top: RawTopLevel,
-        server: &ServerSettings,
-        reader: &mut SectionReader<'_>,
-    ) -> Self {
-        let about = |reader: &mut SectionReader<'_>, loss| reader.report.about([loss]);
-        about(reader, Loss::Backend);
-        let backend = sections::backend(root, reader).ok();
-        about(reader, Loss::Store);
-        let store = sections::store(root, reader).ok();
-        about(reader, Loss::Log);
-        let logged_runs = sections::logged_runs(root, reader).ok();
-        about(reader, Loss::Http);
-        let http = http::http(root, server, reader).ok();
-        about(reader, Loss::Webhooks);
-        let webhooks = webhooks::webhooks(root, server.webhooks.clone(), reader).ok();
-        about(reader, Loss::ShutdownGrace);
-        let shutdown_grace = sections::shutdown_grace(root, top.shutdown_grace, reader).ok();
+    pub(super) fn read(top: RawTopLevel, server: &ServerSettings, root: &mut SectionReader<'_, '_>) -> Self {
+        root.report.about([Loss::Backend]);
+        let backend = sections::backend(root).ok();
+        root.report.about([Loss::Store]);
+        let store = sections::store(root).ok();
+        root.report.about([Loss::Log]);
+        let logged_runs = sections::logged_runs(root).ok();
+        root.report.about([Loss::Http]);
+        let http = http::http(server, root).ok();
+        root.report.about([Loss::Webhooks]);
+        let webhooks = webhooks::webhooks(server.webhooks.clone(), root).ok();
+        root.report.about([Loss::ShutdownGrace]);
+        let shutdown_grace = sections::shutdown_grace(top.shutdown_grace, root).ok();
         Self { backend, store, http, webhooks, logged_runs, shutdown_grace }
     }
 
@@ -84,10 +78,10 @@ impl Settings {
         let source = SourceFile::of_text(Path::new("the last good configuration"), text);
         let mut report = Report::default();
         let Some(document) = TomlDocument::parse(&source, &mut report) else { return Self::default() };
-        let root = Section::root(&document);
-        let top = top_level(&root, &mut report);
-        let mut reader = SectionReader { base, environment, report: &mut report };
-        let settings = Self::read(&root, top, &ServerSettings::default(), &mut reader);
+        let section = Section::root(&document);
+        let top = top_level(&section, &mut report);
+        let mut root = SectionReader { section, base, environment, report: &mut report };
+        let settings = Self::read(top, &ServerSettings::default(), &mut root);
         settings.without(|loss| report.has_lost(loss))
     }
 }

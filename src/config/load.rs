@@ -105,23 +105,22 @@ fn read_all(loaded: &mut Loaded, environment: &Environment, report: &mut Report)
     let base = loaded.path.parent().unwrap_or(Path::new(""));
     let sources = &mut loaded.sources;
 
-    let included = read_included(&root, top.include.as_ref(), sources, environment, report);
-    let mut documents = Vec::new();
-    for source in &included {
+    let mut reader = SectionReader { section: root, base, environment, report };
+    let files = read_included(top.include.as_ref(), sources, &mut reader);
+    let mut included = Vec::new();
+    for source in &files {
         report.about([Loss::File(Arc::clone(&source.file))]);
-        let Some(document) = TomlDocument::parse(source, report) else { continue };
-        documents.push(document);
+        included.extend(TomlDocument::parse(source, report));
     }
-    let included = documents;
     for document in &included {
         report.about([Loss::File(Arc::clone(&document.source.file))]);
         Section::root(document).read::<RawIncluded>(&reference::INCLUDED_FILE, included_file_advice, report);
     }
 
     report.about([Loss::Webhooks]);
-    let mut reader = SectionReader { base, environment, report };
-    let server = langgraph_json::read(&root, top.langgraph_json.clone(), sources, &mut reader);
-    let read = Settings::read(&root, top, &server, &mut reader);
+    let mut reader = SectionReader { section: root, base, environment, report };
+    let server = langgraph_json::read(top.langgraph_json.as_deref(), sources, &mut reader);
+    let read = Settings::read(top, &server, &mut reader);
     warn_about_clients(&main, &read, report);
     // The default policy must not judge in place of one that is not understood.
     let webhooks = read.webhooks.as_ref().filter(|_| !report.has_lost(&Loss::Webhooks));
@@ -158,44 +157,43 @@ fn read(path: &Path, report: &mut Report) -> Option<SourceFile> {
 }
 
 fn read_included(
-    root: &Section<'_>,
     patterns: Option<&OneOrMany>,
     sources: &mut Sources,
-    environment: &Environment,
-    report: &mut Report,
+    root: &mut SectionReader<'_, '_>,
 ) -> Vec<SourceFile> {
     let mut paths: BTreeSet<PathBuf> = BTreeSet::new();
     let main = sources.files.first().cloned().unwrap_or_default();
-    let base = main.parent().unwrap_or(Path::new(""));
-    report.about([Loss::Includes]);
+    let base = root.base;
+    root.report.about([Loss::Includes]);
     for (index, pattern) in patterns.map(OneOrMany::as_slice).unwrap_or_default().iter().enumerate() {
         let pointer = format!("/{index}");
-        let mut reader = SectionReader { base, environment, report };
-        let Ok(pattern) = reader.fill(root, "include", &pointer, pattern) else { continue };
+        let Ok(pattern) = root.fill("include", &pointer, pattern) else { continue };
         sources.patterns.push(base.join(&pattern));
         match include::expand(base, &pattern) {
             Ok(found) if found.is_empty() && include::has_no_folder(&base.join(&pattern)) => {
                 let message =
                     "there is no such folder; the crons that it had go on, until it is there without them";
-                report.lost(root.error("include", &pointer, Complaint::new(message)));
+                root.report.lost(root.section.error("include", &pointer, Complaint::new(message)));
             }
             Ok(found) => paths.extend(found),
-            Err(message) => report.error(root.error("include", &pointer, Complaint::new(message))),
+            Err(message) => {
+                root.report_at("include", &pointer, Complaint::new(message));
+            }
         }
     }
     // A pattern may match the main file itself.
     paths.remove(&main);
     if paths.len() > FILES_MAX {
         let message = format!("names {} files, expected at most {FILES_MAX}", paths.len());
-        report.error(root.error("include", "", Complaint::new(message)));
+        root.report("include", Complaint::new(message));
         return Vec::new();
     }
     sources.files.extend(paths.iter().cloned());
-    let mut read_one = |path: &PathBuf| {
-        report.about([Loss::File(path.as_path().into())]);
-        read(path, report)
+    let read_one = |path: &PathBuf| {
+        root.report.about([Loss::File(path.as_path().into())]);
+        read(path, root.report)
     };
-    paths.iter().filter_map(&mut read_one).collect()
+    paths.iter().filter_map(read_one).collect()
 }
 
 fn included_file_advice(key: &str) -> Option<&'static str> {
