@@ -227,7 +227,7 @@ fn is_disabled_by_environment(section: &mut SectionReader<'_, '_>) -> bool {
         "false" | "0" => false,
         _ => {
             let message = "$AGENTCRON_DISABLE_WEBHOOKS: expected true or false";
-            let error = ConfigError::of_file(&section.section.document.source.file, message);
+            let error = ConfigError::of_file(section.section.document.source.file.clone(), message);
             section.report.error(ConfigError { losses: vec![Loss::Webhooks], ..error });
             true
         }

@@ -121,7 +121,7 @@ fn json_error(path: &Path, error: &serde_json::Error) -> ConfigError {
         | serde_json::error::Category::Io => format!("not JSON: {}", message_without_place(error)),
     };
     let position = Some(Position { line: error.line().max(1), column: error.column().max(1) });
-    ConfigError { file: path.into(), position, message, hint: None, excerpt: None, losses: Vec::new() }
+    ConfigError { position, ..ConfigError::of_file(path, message) }
 }
 
 /// Returns the message of a mistake in the file's content without the value that serde quotes in it, which may be a
@@ -169,9 +169,7 @@ fn validate(
         for error in missing(&text, environment) {
             let Complaint { message, hint } = no_value(&error, environment);
             let message = format!("webhooks.headers.{}: {message}", escaped(&name));
-            let file = source.file.clone();
-            let losses = Vec::new();
-            let error = ConfigError { file, position: None, message, hint, excerpt: None, losses };
+            let error = ConfigError { hint, ..ConfigError::of_file(source.file.clone(), message) };
             report.without_value(error, environment);
         }
         let complaints = complaints.chain(server_webhook_complaint(&name, &text, prefix));

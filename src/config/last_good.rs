@@ -33,15 +33,44 @@ const SECTIONS: [(&str, &str); 6] = [
     ("webhooks", ""),
 ];
 
-/// The sections of the main file that are understood.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Settings {
-    pub(super) backend: Option<BackendConfig>,
-    pub(super) store: Option<StoreConfig>,
-    pub(super) http: Option<HttpConfig>,
-    pub(super) webhooks: Option<WebhooksConfig>,
-    pub(super) logged_runs: Option<LoggedRuns>,
-    pub(super) shutdown_grace: Option<Duration>,
+/// Lists the sections: the field of each in [`Config`], with its type, and what is lost with it.
+macro_rules! sections {
+    ($($field:ident: $type:ty = $loss:ident;)+) => {
+        /// The sections of the main file that are understood.
+        #[derive(Clone, Debug, Default)]
+        pub(super) struct Settings { $(pub(super) $field: Option<$type>),+ }
+
+        impl Settings {
+            /// Returns the sections that are not lost.
+            pub(super) fn without(self, is_lost: impl Fn(&Loss) -> bool) -> Self {
+                Self { $($field: self.$field.filter(|_| !is_lost(&Loss::$loss))),+ }
+            }
+
+            /// Returns these sections, with those of `others` where these are absent.
+            pub(super) fn or(self, others: Self) -> Self {
+                Self { $($field: self.$field.or(others.$field)),+ }
+            }
+
+            /// Returns what is lost with the absent sections.
+            pub(super) fn absent(&self) -> Vec<Loss> {
+                let absent = [$(self.$field.is_none().then_some(Loss::$loss)),+];
+                absent.into_iter().flatten().collect()
+            }
+
+            fn of_config(config: &Config) -> Self {
+                Self { $($field: Some(config.$field.clone())),+ }
+            }
+        }
+    };
+}
+
+sections! {
+    backend: BackendConfig = Backend;
+    store: StoreConfig = Store;
+    http: HttpConfig = Http;
+    webhooks: WebhooksConfig = Webhooks;
+    logged_runs: LoggedRuns = Log;
+    shutdown_grace: Duration = ShutdownGrace;
 }
 
 impl Settings {
@@ -60,18 +89,6 @@ impl Settings {
         root.report.about([Loss::ShutdownGrace]);
         let shutdown_grace = sections::shutdown_grace(top.shutdown_grace, root).ok();
         Self { backend, store, http, webhooks, logged_runs, shutdown_grace }
-    }
-
-    /// Returns the sections that are not lost.
-    pub(super) fn without(self, is_lost: impl Fn(&Loss) -> bool) -> Self {
-        Self {
-            backend: self.backend.filter(|_| !is_lost(&Loss::Backend)),
-            store: self.store.filter(|_| !is_lost(&Loss::Store)),
-            http: self.http.filter(|_| !is_lost(&Loss::Http)),
-            webhooks: self.webhooks.filter(|_| !is_lost(&Loss::Webhooks)),
-            logged_runs: self.logged_runs.filter(|_| !is_lost(&Loss::Log)),
-            shutdown_grace: self.shutdown_grace.filter(|_| !is_lost(&Loss::ShutdownGrace)),
-        }
     }
 
     fn of_text(text: &str, base: &Path, environment: &Environment) -> Self {
@@ -114,14 +131,7 @@ impl LastGood {
 
     /// Returns what is in force now.
     pub fn of_config(config: &Config) -> Self {
-        let all = Settings {
-            backend: Some(config.backend.clone()),
-            store: Some(config.store.clone()),
-            http: Some(config.http.clone()),
-            webhooks: Some(config.webhooks.clone()),
-            logged_runs: Some(config.logged_runs),
-            shutdown_grace: Some(config.shutdown_grace),
-        };
+        let all = Settings::of_config(config);
         Self { known: all.clone().without(|loss| config.unknown.contains(loss)), otherwise: all }
     }
 }
