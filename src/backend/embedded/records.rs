@@ -90,7 +90,6 @@ pub(super) struct RunRecord {
 pub(super) enum StreamEvent {
     Started,
     Values(Bytes),
-    Updates(Bytes),
     Failed(Bytes),
     /// The last event, with the body of `wait` and `join`.
     Ended(Bytes),
@@ -116,24 +115,6 @@ pub(super) struct ActiveRun {
     pub(super) run_id: Uuid,
     pub(super) ends_at: Instant,
     pub(super) result: Result<Value, GraphError>,
-    pub(super) before: Snapshot,
-}
-
-/// The thread as a run found it, for a rollback.
-pub(super) struct Snapshot {
-    /// The number of messages; `None` if the thread had no values.
-    pub(super) messages: Option<usize>,
-    pub(super) checkpoint: Option<Checkpoint>,
-    pub(super) position: GraphPosition,
-}
-
-/// The newest checkpoint of a thread.
-#[derive(Clone)]
-pub(super) struct Checkpoint {
-    /// The run that made it.
-    pub(super) run: Arc<AcceptedRun>,
-    pub(super) number: i64,
-    pub(super) at: Timestamp,
 }
 
 pub(super) struct ThreadRecord {
@@ -146,7 +127,8 @@ pub(super) struct ThreadRecord {
     pub(super) state_updated_at: Timestamp,
     pub(super) values: Option<Value>,
     pub(super) position: GraphPosition,
-    pub(super) checkpoint: Option<Checkpoint>,
+    /// The run that made the newest checkpoint, and when.
+    pub(super) checkpoint: Option<(Arc<AcceptedRun>, Timestamp)>,
     /// Set once a run has ended here: only then does the thread's JSON have `error` and `interrupts`.
     pub(super) was_used: bool,
     pub(super) error: Option<GraphError>,

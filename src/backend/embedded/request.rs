@@ -40,35 +40,21 @@ impl IntoResponse for RequestError {
 
 /// What happens to a new run when its thread is busy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MultitaskStrategy {
+pub(super) enum MultitaskStrategy {
     /// The new run waits for the earlier ones.
     Enqueue,
     /// The new run is refused with 409.
     Reject,
-    /// The runs that have not ended are interrupted.
-    Interrupt,
-    /// The runs that have not ended are deleted, with what they did to the thread.
-    Rollback,
 }
 
 impl MultitaskStrategy {
     /// Returns the name in JSON.
-    pub fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             MultitaskStrategy::Enqueue => "enqueue",
             MultitaskStrategy::Reject => "reject",
-            MultitaskStrategy::Interrupt => "interrupt",
-            MultitaskStrategy::Rollback => "rollback",
         }
     }
-}
-
-/// What happens to a run that is cancelled.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum CancelAction {
-    Interrupt,
-    /// Deletes the run and what it did to the thread.
-    Rollback,
 }
 
 /// What happens to a new run when its thread does not exist.
@@ -76,14 +62,6 @@ pub(super) enum CancelAction {
 pub(super) enum AbsentThread {
     Create,
     Refuse,
-}
-
-/// What happens to the thread of a run that has ended.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lifetime {
-    Kept,
-    /// The thread is deleted, together with the run.
-    Temporary,
 }
 
 /// The request for one run. Most `Value`s are only echoed in the run's `kwargs` and mean nothing to the
@@ -105,7 +83,6 @@ pub(super) struct NewRun {
     pub(super) after: Duration,
     pub(super) after_seconds: Value,
     pub(super) absent_thread: AbsentThread,
-    pub(super) lifetime: Lifetime,
     /// The caller's `x-request-id`; the server generates one if it is absent.
     pub(super) request_id: Option<String>,
     pub(super) received_at: Timestamp,
@@ -115,16 +92,6 @@ pub(super) struct NewRun {
 const AFTER_MAX: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
 
 impl NewRun {
-    /// Marks a run on a thread that the caller named. It is kept regardless of `on_completion`.
-    pub(super) fn on_named_thread(self) -> Self {
-        Self { lifetime: Lifetime::Kept, ..self }
-    }
-
-    /// Marks a run for which the server creates a thread.
-    pub(super) fn stateless(self) -> Self {
-        Self { absent_thread: AbsentThread::Create, ..self }
-    }
-
     pub(super) fn parse(
         body: &[u8],
         headers: &HeaderMap,
@@ -158,7 +125,6 @@ impl NewRun {
             _ => vec![json!("values")],
         };
         let mut take = |name: &str| fields.remove(name).unwrap_or(Value::Null);
-        let lifetime = if take("on_completion") == "keep" { Lifetime::Kept } else { Lifetime::Temporary };
         Ok(Self {
             assistant,
             input: take("input"),
@@ -176,7 +142,6 @@ impl NewRun {
             after,
             after_seconds,
             absent_thread,
-            lifetime,
             request_id: headers.get("x-request-id").and_then(|id| id.to_str().ok()).map(str::to_owned),
             received_at,
         })
@@ -255,16 +220,8 @@ pub(super) fn thread_or_assistant_absent() -> RequestError {
 }
 
 fn strategy(fields: &Map<String, Value>) -> Result<MultitaskStrategy, RequestError> {
-    let names = ["enqueue", "reject", "interrupt", "rollback"];
-    Ok(
-        match one_of(fields, "multitask_strategy", &names, "\"reject\", \"rollback\" or 2 other candidates")?
-        {
-            Some("reject") => MultitaskStrategy::Reject,
-            Some("interrupt") => MultitaskStrategy::Interrupt,
-            Some("rollback") => MultitaskStrategy::Rollback,
-            _ => MultitaskStrategy::Enqueue,
-        },
-    )
+    let given = one_of(fields, "multitask_strategy", &["enqueue", "reject"], "\"enqueue\" or \"reject\"")?;
+    Ok(if given == Some("reject") { MultitaskStrategy::Reject } else { MultitaskStrategy::Enqueue })
 }
 
 fn wrong_type(name: &str, given: &Value, expected: &str) -> RequestError {

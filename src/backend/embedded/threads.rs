@@ -64,14 +64,6 @@ pub(super) async fn search(
     Ok(Json(found.collect()))
 }
 
-pub(super) async fn show_state(
-    State(server): State<EmbeddedServer>,
-    Path(thread_id): Path<String>,
-) -> Result<Json<Value>, RequestError> {
-    let thread_id = parse_id(&thread_id, "thread")?;
-    Ok(Json(wire::state(server.state().1.thread(thread_id)?)))
-}
-
 /// Returns the newest state if a run with the given metadata made it. The embedded server keeps no older ones.
 pub(super) async fn show_history(
     State(server): State<EmbeddedServer>,
