@@ -7,7 +7,6 @@ mod admission;
 mod error_response;
 mod extract;
 mod health;
-mod kept;
 mod langgraph;
 mod metrics;
 mod openapi;
@@ -19,6 +18,7 @@ mod socket;
 mod timeouts;
 mod v1;
 mod viewer;
+mod watched_body;
 pub mod wire;
 
 use std::net::SocketAddr;

@@ -22,10 +22,10 @@ use tracing::{Instrument, Span};
 
 use super::admission::{Admission, Verdict, intent_of};
 use super::error_response::ErrorResponse;
-use super::kept::body_that_keeps;
 use super::paths::plain_path;
 use super::places::{Place, PlaceHandle, PlaceLimits, Places, RequestInProgress};
 use super::timeouts::{TimedConnection, bound_body};
+use super::watched_body::body_that_keeps;
 use crate::domain::access::{Caller, Intent};
 use crate::domain::bounds::{CLIENT_SILENCE, HTTP_HEAD_BYTES_MAX, STRANGER_WAIT};
 

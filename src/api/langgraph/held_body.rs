@@ -9,8 +9,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::api::error_response::ErrorResponse;
-use crate::api::kept::body_that_keeps;
 use crate::api::timeouts::body_error;
+use crate::api::watched_body::body_that_keeps;
 use crate::domain::bounds::{
     HELD_BODIES_BYTES_MAX, HELD_BODY_TURN_WAIT, HELD_BODY_UNCOUNTED_BYTES, HELD_BODY_WAIT,
 };

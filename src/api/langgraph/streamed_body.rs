@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use super::held_body::broken_body;
 use crate::api::error_response::ErrorResponse;
-use crate::api::kept::body_that_keeps;
+use crate::api::watched_body::body_that_keeps;
 use crate::domain::bounds::{
     STREAMED_BODIES, STREAMED_BODY_BEGINNING_BYTES, STREAMED_BODY_BEGINNING_WAIT, STREAMED_BODY_TURN_WAIT,
 };

@@ -10,8 +10,8 @@ use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
 use crate::api::extract::JsonBody;
 use crate::api::wire::{
-    DeliveryModeResponse, DeliveryModeState, HoldRequest, ReleaseRequest, ReplayRequest, ReplayResponse,
-    ResumeRequest, ResumeResponse,
+    DeliveryModeResponse, HoldRequest, ReleaseRequest, ReplayRequest, ReplayResponse, ResumeRequest,
+    ResumeResponse,
 };
 use crate::domain::bounds::{RELEASE_RATE_MAX, REPLAY_DEFAULT, REPLAY_MAX};
 use crate::domain::delivery::DeliveryStatus;
@@ -19,15 +19,6 @@ use crate::domain::ids::RunId;
 use crate::domain::reason::{DeliveryReasonCode, Reason};
 use crate::store::{DeliveryFilter, Purpose, ReplayChoice, ReplayOrder};
 use crate::webhook::redacted;
-
-/// The statuses that a replay selects unless the request names some: everything that ended without being delivered.
-const REPLAYED_BY_DEFAULT: &[DeliveryStatus] = &[
-    DeliveryStatus::Failed,
-    DeliveryStatus::Gone,
-    DeliveryStatus::Aborted,
-    DeliveryStatus::Blocked,
-    DeliveryStatus::Suppressed,
-];
 
 /// Hold all webhooks until they are released
 #[utoipa::path(
@@ -43,13 +34,7 @@ pub(super) async fn hold(
     let change = api.store.hold_webhooks(api.clock.now(), note.clone()).await?;
     api.wakes.courier.notify_one();
     tracing::warn!(note, waiting = change.waiting, "webhooks held on request");
-    Ok(Json(DeliveryModeResponse {
-        before: DeliveryModeState::of(&change.before),
-        now: DeliveryModeState::of(&change.after),
-        waiting: change.waiting,
-        in_flight: change.in_flight,
-        discarded: 0,
-    }))
+    Ok(Json(DeliveryModeResponse::of(&change, 0)))
 }
 
 /// Release held webhooks, at once or at a limited rate
@@ -80,13 +65,7 @@ pub(super) async fn release(
     let change = api.store.release_webhooks(now, per_second).await?;
     api.wakes.courier.notify_one();
     tracing::info!(waiting = change.waiting, discarded, per_second, "webhooks released on request");
-    Ok(Json(DeliveryModeResponse {
-        before: DeliveryModeState::of(&change.before),
-        now: DeliveryModeState::of(&change.after),
-        waiting: change.waiting,
-        in_flight: change.in_flight,
-        discarded,
-    }))
+    Ok(Json(DeliveryModeResponse::of(&change, discarded)))
 }
 
 /// Send webhooks again
@@ -104,8 +83,7 @@ pub(super) async fn replay(
     let purpose = request.purpose();
     if api.webhooks.now().disabled && purpose == Purpose::Act {
         return Err(ErrorResponse::conflict(
-            "webhooks are disabled (http.disable_webhooks), so a replay would be suppressed again; enable them first"
-                .to_owned(),
+            "webhooks are disabled (http.disable_webhooks), so a replay would be suppressed again; enable them first",
         ));
     }
     let order = replay_order(request)?;
@@ -133,9 +111,7 @@ pub(super) async fn resume(
     JsonBody(ResumeRequest { url }): JsonBody<ResumeRequest>,
 ) -> Result<Json<ResumeResponse>, ErrorResponse> {
     if url.is_empty() {
-        return Err(ErrorResponse::invalid(
-            "url: expected the URL, or a part of it before its query".to_owned(),
-        ));
+        return Err(ErrorResponse::invalid("url: expected the URL, or a part of it before its query"));
     }
     // The query is not searched, and it may hold a token.
     let text = url.split('?').next().unwrap_or_default().to_owned();
@@ -167,18 +143,18 @@ fn replay_order(request: ReplayRequest) -> Result<ReplayOrder, ErrorResponse> {
     }
     if !has_filter && status.is_empty() {
         return Err(ErrorResponse::invalid(
-            "say which webhooks: by ids, or by status, since, until, cron, run_id, url".to_owned(),
+            "say which webhooks: by ids, or by status, since, until, cron, run_id, url",
         ));
     }
     let statuses = status.iter().map(|text| word::<DeliveryStatus>("status", text));
     let mut statuses = statuses.collect::<Result<Vec<_>, _>>()?;
     if statuses.contains(&DeliveryStatus::Sending) {
-        return Err(ErrorResponse::invalid(
-            "status: a webhook that is being sent cannot be replayed".to_owned(),
-        ));
+        return Err(ErrorResponse::invalid("status: a webhook that is being sent cannot be replayed"));
     }
     if statuses.is_empty() {
-        statuses = REPLAYED_BY_DEFAULT.to_vec();
+        // Everything that ended without being delivered.
+        statuses = DeliveryStatus::ALL.to_vec();
+        statuses.retain(|status| status.is_over() && *status != DeliveryStatus::Delivered);
     }
     let filter = DeliveryFilter {
         statuses,

@@ -38,8 +38,8 @@ pub use status::{
 pub use values::HideValues;
 pub(super) use values::hide_values_of_definition;
 pub(super) use webhooks::{
-    DeliveryModeResponse, DeliveryModeState, HoldRequest, ReleaseRequest, ReplayRequest, ReplayResponse,
-    ResumeRequest, ResumeResponse,
+    DeliveryModeResponse, HoldRequest, ReleaseRequest, ReplayRequest, ReplayResponse, ResumeRequest,
+    ResumeResponse,
 };
 
 /// An instant, RFC 3339 in UTC.
