@@ -2,8 +2,6 @@
 
 use std::net::SocketAddr;
 
-use serde::Deserialize;
-
 use super::errors::{Complaint, ConfigError, escaped, quoted};
 use super::langgraph_json::ServerSettings;
 use super::limits::{API_KEY_CHARS_MIN, API_KEYS_MAX, ORIGINS_MAX};
@@ -16,38 +14,15 @@ use super::validate_cron::is_cron_name;
 use crate::domain::access::{Access, ClientCrons};
 use crate::domain::origin::OriginPattern;
 
-/// One port above the agent server's own, so that clients change nothing but the number.
-const LISTEN_DEFAULT: &str = "127.0.0.1:2025";
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawHttp {
-    listen: Option<String>,
-    api_keys: Option<Vec<String>>,
-    allow_origins: Option<Vec<String>>,
-    client_crons: Option<String>,
-    socket: Option<String>,
-    disable_webhooks: Option<bool>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawKey {
-    key: Option<String>,
-    access: Option<String>,
-}
-
 /// Reads `[http]`, together with the settings of the agent server's own file.
 pub(super) fn http(
     server: &ServerSettings,
     root: &mut SectionReader<'_, '_>,
 ) -> Result<HttpConfig, Reported> {
-    let mut section = root.child("http", "http");
-    let raw: RawHttp = section.read(&reference::HTTP);
-    let written_keys = raw.api_keys.unwrap_or_default();
-    let keys = keys(&written_keys, &mut section);
+    let mut section = root.table("http", "http", &reference::HTTP);
+    let keys = keys(&mut section);
     let has_keys = section.has("api_keys") || section.has("keys");
-    let listen = listen(raw.listen.as_deref(), &mut section);
+    let listen = listen(&mut section);
     match listen {
         Ok(Some(address)) if !address.ip().is_loopback() && !has_keys => {
             let message =
@@ -65,43 +40,43 @@ pub(super) fn http(
         }
         Ok(Some(_)) | Err(Reported) => {}
     }
-    let allow_origins = allow_origins(&raw.allow_origins.unwrap_or_default(), &mut section);
-    let client_crons = section.word("client_crons", raw.client_crons.as_deref())?;
-    if client_crons == Some(ClientCrons::Service) && !has_keys && section.has("client_crons") {
+    let allow_origins = allow_origins(&mut section);
+    let client_crons = section.word("client_crons")?;
+    if client_crons == ClientCrons::Service && !has_keys && section.has("client_crons") {
         let hint = "set http.api_keys, or [http.keys.NAME]";
         let message = "without keys, no client may act under backend's credentials";
         section.warn("client_crons", Complaint::with_hint(message, hint));
     }
-    let socket = section.path("socket", raw.socket.as_deref());
+    let socket = section.path("socket");
     let is_disabled_by_environment = is_disabled_by_environment(&mut section);
     Ok(HttpConfig {
         listen: listen?,
         keys: keys?,
         allow_origins: allow_origins?,
-        client_crons: client_crons.unwrap_or(ClientCrons::Open),
+        client_crons,
         socket: socket?,
-        disable_webhooks: raw.disable_webhooks.unwrap_or(false)
+        disable_webhooks: section.value("disable_webhooks")
             || server.disable_webhooks
             || is_disabled_by_environment,
     })
 }
 
 /// Returns the address to listen on, or `None` for `off`.
-fn listen(text: Option<&str>, section: &mut SectionReader<'_, '_>) -> Result<Option<SocketAddr>, Reported> {
-    let text = text.unwrap_or(LISTEN_DEFAULT);
-    let filled = section.text("listen", text)?;
+fn listen(section: &mut SectionReader<'_, '_>) -> Result<Option<SocketAddr>, Reported> {
+    let written: String = section.value("listen");
+    let filled = section.text("listen")?;
     if filled == "off" {
         return Ok(None);
     }
     let expected = "expected an address with a port such as 127.0.0.1:2025 or [::1]:2025, or off";
-    filled
-        .parse()
-        .map(Some)
-        .map_err(|_| section.report("listen", Complaint::new(format!("got {}, {expected}", quoted(text)))))
+    filled.parse().map(Some).map_err(|_| {
+        section.report("listen", Complaint::new(format!("got {}, {expected}", quoted(&written))))
+    })
 }
 
 /// Reads the keys of callers, those with a name and those of the short form.
-fn keys(written: &[String], section: &mut SectionReader<'_, '_>) -> Result<Vec<ApiKey>, Reported> {
+fn keys(section: &mut SectionReader<'_, '_>) -> Result<Vec<ApiKey>, Reported> {
+    let written: Vec<String> = section.value("api_keys");
     if section.has("api_keys") && written.is_empty() {
         let hint = "leave it out if no key is needed, on loopback";
         let complaint = Complaint::with_hint("an empty list would let nobody in", hint);
@@ -138,7 +113,7 @@ fn named_keys(keys: &mut Vec<ApiKey>, http: &mut SectionReader<'_, '_>) -> Resul
     for (name, _) in section.entries() {
         let name: &str = name.get_ref();
         let full_name = format!("http.keys.{name}");
-        let mut section = tables.child(name, &full_name);
+        let mut section = tables.table(name, &full_name, &reference::HTTP_KEY);
         let Ok(key) = named_key(name, &mut section) else {
             result = Err(Reported);
             continue;
@@ -162,15 +137,14 @@ fn named_key(name: &str, section: &mut SectionReader<'_, '_>) -> Result<ApiKey, 
         section.report.error(table.document.source.error(table.offset, message, Some(hint.to_owned())));
         return Err(Reported);
     }
-    let raw: RawKey = section.read(&reference::HTTP_KEY);
     for key in ["key", "access"] {
         if !table.has(key) {
             section.report.error(table.missing(key));
         }
     }
-    let (key, access) = (raw.key.ok_or(Reported)?, raw.access.ok_or(Reported)?);
+    let access = section.word("access")?;
+    let key = section.value::<Option<String>>("key").ok_or(Reported)?;
     let secret = key_secret("key", "", &key, section)?;
-    let access = section.word("access", Some(&access))?.ok_or(Reported)?;
     Ok(ApiKey { name: name.to_owned(), secret, access })
 }
 
@@ -195,10 +169,8 @@ fn same_key(other: &str) -> Complaint {
     Complaint::new(format!("the same key as {}: nobody could tell who acted", quoted(other)))
 }
 
-fn allow_origins(
-    written: &[String],
-    section: &mut SectionReader<'_, '_>,
-) -> Result<Vec<OriginPattern>, Reported> {
+fn allow_origins(section: &mut SectionReader<'_, '_>) -> Result<Vec<OriginPattern>, Reported> {
+    let written: Vec<String> = section.value("allow_origins");
     if written.len() > ORIGINS_MAX {
         let complaint = Complaint::new(format!("more than {ORIGINS_MAX} origins"));
         return Err(section.report("allow_origins", complaint));

@@ -12,7 +12,6 @@ use super::load::Loaded;
 use super::loss::{KeptCron, KeptCrons, Loss};
 use super::settings::Config;
 use super::unit_places::default_store;
-use super::webhooks::webhooks_by_default;
 use crate::domain::printable::on_one_line;
 
 impl Loaded {
@@ -49,8 +48,7 @@ impl Loaded {
         if let Some(http) = &mut otherwise.http {
             http.socket = self.named_socket.or(http.socket.take());
         }
-        let webhooks = self.partial.webhooks.or(otherwise.webhooks);
-        otherwise.webhooks = Some(webhooks.unwrap_or_else(webhooks_by_default));
+        otherwise.webhooks = self.partial.webhooks.or(otherwise.webhooks);
         let losses = self.mistakes.iter().chain(&self.warnings).flat_map(|mistake| &mistake.losses);
         let kept = KeptCrons::new(losses, &self.sources.files);
         let understood = self.settings.or(known);

@@ -59,12 +59,8 @@ struct LanggraphWebhooks {
 }
 
 /// Reads the file if the main file names it.
-pub(super) fn read(
-    path: Option<&str>,
-    sources: &mut Sources,
-    root: &mut SectionReader<'_, '_>,
-) -> ServerSettings {
-    let Ok(Some(path)) = root.path("langgraph_json", path) else { return ServerSettings::default() };
+pub(super) fn read(sources: &mut Sources, root: &mut SectionReader<'_, '_>) -> ServerSettings {
+    let Ok(Some(path)) = root.path("langgraph_json") else { return ServerSettings::default() };
     sources.files.push(path.clone());
     let source = match SourceFile::read(&path) {
         Ok(source) => source,

@@ -17,7 +17,7 @@ use super::section_reader::SectionReader;
 use super::sections;
 use super::settings::{BackendConfig, Config, HttpConfig, SavedSection, StoreConfig, WebhooksConfig};
 use super::source_file::SourceFile;
-use super::top_level::{RawTopLevel, top_level};
+use super::top_level::top_level;
 use super::webhooks;
 use crate::domain::log::LoggedRuns;
 use crate::domain::template;
@@ -75,7 +75,7 @@ sections! {
 
 impl Settings {
     /// Reads every section, those with mistakes included as far as they can be read.
-    pub(super) fn read(top: RawTopLevel, server: &ServerSettings, root: &mut SectionReader<'_, '_>) -> Self {
+    pub(super) fn read(server: &ServerSettings, root: &mut SectionReader<'_, '_>) -> Self {
         root.report.about([Loss::Backend]);
         let backend = sections::backend(root).ok();
         root.report.about([Loss::Store]);
@@ -87,7 +87,7 @@ impl Settings {
         root.report.about([Loss::Webhooks]);
         let webhooks = webhooks::webhooks(server.webhooks.clone(), root).ok();
         root.report.about([Loss::ShutdownGrace]);
-        let shutdown_grace = sections::shutdown_grace(top.shutdown_grace, root).ok();
+        let shutdown_grace = root.duration("shutdown_grace").ok();
         Self { backend, store, http, webhooks, logged_runs, shutdown_grace }
     }
 
@@ -96,15 +96,15 @@ impl Settings {
         let mut report = Report::default();
         let Some(document) = TomlDocument::parse(&source, &mut report) else { return Self::default() };
         let section = Section::root(&document);
-        let top = top_level(&section, &mut report);
-        let mut root = SectionReader { section, base, environment, report: &mut report };
-        let settings = Self::read(top, &ServerSettings::default(), &mut root);
+        let values = top_level(&section, &mut report);
+        let mut root = SectionReader { section, values, base, environment, report: &mut report };
+        let settings = Self::read(&ServerSettings::default(), &mut root);
         settings.without(|loss| report.has_lost(loss))
     }
 }
 
 /// What the sections were when they were last understood.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct LastGood {
     pub(super) known: Settings,
     /// What stands for the others.
@@ -134,6 +134,11 @@ impl LastGood {
         let all = Settings::of_config(config);
         Self { known: all.clone().without(|loss| config.unknown.contains(loss)), otherwise: all }
     }
+}
+
+/// Returns the settings that hold without any configuration: those of an empty file, which has no mistakes.
+pub fn webhooks_by_default() -> Option<WebhooksConfig> {
+    Settings::of_text("", Path::new(""), &Environment::of_map([])).webhooks
 }
 
 /// Returns the sections that are not lost as they are saved. What the agent server's file says is merged into them.

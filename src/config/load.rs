@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::crons::validate_crons;
 use super::document::TomlDocument;
@@ -24,11 +24,6 @@ use super::section_reader::SectionReader;
 use super::settings::{Config, CronDefinition, SavedSection, Sources};
 use super::source_file::SourceFile;
 use super::top_level::top_level;
-
-/// Included files hold crons and nothing else.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawIncluded {}
 
 /// Dotted keys can nest tables some thousand levels deep before the TOML parser objects, and tables are dropped
 /// recursively; 64 MiB is ten times what the deepest one needs. Only the part that is used takes memory.
@@ -100,33 +95,34 @@ fn read_all(loaded: &mut Loaded, environment: &Environment, report: &mut Report)
     report.about(Loss::of_main_file());
     let main = read(&loaded.path, report)?;
     let main = TomlDocument::parse(&main, report)?;
-    let root = Section::root(&main);
-    let top = top_level(&root, report);
+    let section = Section::root(&main);
+    let values = top_level(&section, report);
     let base = loaded.path.parent().unwrap_or(Path::new(""));
     let sources = &mut loaded.sources;
+    let mut root = SectionReader { section, values, base, environment, report };
 
-    let mut reader = SectionReader { section: root, base, environment, report };
-    let files = read_included(top.include.as_ref(), sources, &mut reader);
+    let files = read_included(sources, &mut root);
     let mut included = Vec::new();
     for source in &files {
-        report.about([Loss::File(Arc::clone(&source.file))]);
-        included.extend(TomlDocument::parse(source, report));
+        root.report.about([Loss::File(Arc::clone(&source.file))]);
+        included.extend(TomlDocument::parse(source, root.report));
     }
     for document in &included {
-        report.about([Loss::File(Arc::clone(&document.source.file))]);
-        Section::root(document).read::<RawIncluded>(&reference::INCLUDED_FILE, included_file_advice, report);
+        root.report.about([Loss::File(Arc::clone(&document.source.file))]);
+        let (reference, advice) = (&reference::INCLUDED_FILE, included_file_advice);
+        Section::root(document).read::<Map<String, Value>>(reference, advice, root.report);
     }
 
-    report.about([Loss::Webhooks]);
-    let mut reader = SectionReader { section: root, base, environment, report };
-    let server = langgraph_json::read(top.langgraph_json.as_deref(), sources, &mut reader);
-    let read = Settings::read(top, &server, &mut reader);
+    root.report.about([Loss::Webhooks]);
+    let server = langgraph_json::read(sources, &mut root);
+    let read = Settings::read(&server, &mut root);
+    let report = root.report;
     warn_about_clients(&main, &read, report);
     // The default policy must not judge in place of one that is not understood.
     let webhooks = read.webhooks.as_ref().filter(|_| !report.has_lost(&Loss::Webhooks));
     let policy = webhooks.map(|webhooks| &webhooks.url);
     let crons = validate_crons(&main, &included, policy, environment, report);
-    loaded.saved = saved(&root, &server, &read, report);
+    loaded.saved = saved(&section, &server, &read, report);
     loaded.settings = read.clone().without(|loss| report.has_lost(loss));
     loaded.partial = read;
     if !report.has_lost(&Loss::Crons) {
@@ -156,16 +152,14 @@ fn read(path: &Path, report: &mut Report) -> Option<SourceFile> {
     SourceFile::read(path).map_err(|message| report.file_error(&path.into(), message)).ok()
 }
 
-fn read_included(
-    patterns: Option<&OneOrMany>,
-    sources: &mut Sources,
-    root: &mut SectionReader<'_, '_>,
-) -> Vec<SourceFile> {
+fn read_included(sources: &mut Sources, root: &mut SectionReader<'_, '_>) -> Vec<SourceFile> {
+    let patterns: Option<OneOrMany> = root.value("include");
     let mut paths: BTreeSet<PathBuf> = BTreeSet::new();
     let main = sources.files.first().cloned().unwrap_or_default();
     let base = root.base;
     root.report.about([Loss::Includes]);
-    for (index, pattern) in patterns.map(OneOrMany::as_slice).unwrap_or_default().iter().enumerate() {
+    for (index, pattern) in patterns.as_ref().map(OneOrMany::as_slice).unwrap_or_default().iter().enumerate()
+    {
         let pointer = format!("/{index}");
         let Ok(pattern) = root.fill("include", &pointer, pattern) else { continue };
         sources.patterns.push(base.join(&pattern));

@@ -1,21 +1,26 @@
 //! Reads single values of a section: fills their placeholders, and parses secrets, paths and durations.
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use super::duration::parse_duration;
 use super::environment::Environment;
 use super::errors::{Complaint, Report};
 use super::placeholders::{check_filled_text, is_of_daemon, missing, no_value};
-use super::reference::SectionReference;
+use super::reference::{DefaultValue, SectionReference};
 use super::secret::Secret;
 use super::section::{NO_ADVICE, Section};
+use crate::domain::words::UnknownWord;
 
 /// A section, and what reading its values needs.
 pub(super) struct SectionReader<'r, 'd> {
     pub(super) section: Section<'d>,
+    /// Its values that have the type of the reference, and the defaults of those that are absent.
+    pub(super) values: Map<String, Value>,
     /// The main file's directory, against which relative paths are resolved.
     pub(super) base: &'r Path,
     pub(super) environment: &'r Environment,
@@ -33,12 +38,34 @@ impl<'d> SectionReader<'_, 'd> {
         'd: 'n,
     {
         let section = self.section.child(key, name, self.report);
-        SectionReader { section, base: self.base, environment: self.environment, report: self.report }
+        let (values, environment) = (Map::new(), self.environment);
+        SectionReader { section, values, base: self.base, environment, report: self.report }
     }
 
-    /// Reads the keys of the section into a struct that has the same keys.
-    pub(super) fn read<T: DeserializeOwned + Default>(&mut self, reference: &SectionReference) -> T {
-        self.section.read(reference, NO_ADVICE, self.report)
+    /// Returns a reader of a table within the section that has the keys of this reference.
+    pub(super) fn table<'n>(
+        &mut self,
+        key: &str,
+        name: &'n str,
+        reference: &SectionReference,
+    ) -> SectionReader<'_, 'n>
+    where
+        'd: 'n,
+    {
+        let mut table = self.child(key, name);
+        let values = table.section.read(reference, NO_ADVICE, table.report);
+        table.values = with_defaults(values, reference);
+        table
+    }
+
+    /// Returns a value as it is written, the default of the reference, or that of the type.
+    pub(super) fn value<T: DeserializeOwned + Default>(&mut self, key: &str) -> T {
+        let Some(value) = self.values.get(key) else { return T::default() };
+        // Cannot fail, because the type was checked. If it did, the value must not pass for an absent one.
+        serde_json::from_value(value.clone()).unwrap_or_else(|_| {
+            self.report(key, Complaint::new("cannot be read"));
+            T::default()
+        })
     }
 
     pub(super) fn has(&self, key: &str) -> bool {
@@ -62,16 +89,9 @@ impl<'d> SectionReader<'_, 'd> {
     }
 
     /// Parses a word. The type check has found it in the set already.
-    pub(super) fn word<Word: std::str::FromStr>(
-        &mut self,
-        key: &str,
-        text: Option<&str>,
-    ) -> Result<Option<Word>, Reported>
-    where
-        Word::Err: std::fmt::Display,
-    {
-        let parsed = text.map(str::parse).transpose();
-        parsed.map_err(|error: Word::Err| self.report(key, Complaint::new(error.to_string())))
+    pub(super) fn word<Word: FromStr<Err = UnknownWord>>(&mut self, key: &str) -> Result<Word, Reported> {
+        let text = self.value::<Option<String>>(key).ok_or(Reported)?;
+        text.parse().map_err(|error: UnknownWord| self.report(key, Complaint::new(error.to_string())))
     }
 
     /// Returns a text with its placeholders filled.
@@ -100,8 +120,9 @@ impl<'d> SectionReader<'_, 'd> {
     }
 
     /// Returns a text with its placeholders filled, which must not be empty.
-    pub(super) fn text(&mut self, key: &str, text: &str) -> Result<String, Reported> {
-        let filled = self.fill(key, "", text)?;
+    pub(super) fn text(&mut self, key: &str) -> Result<String, Reported> {
+        let written: String = self.value(key);
+        let filled = self.fill(key, "", &written)?;
         if filled.trim().is_empty() {
             return Err(self.report(key, Complaint::new("got an empty text")));
         }
@@ -124,9 +145,11 @@ impl<'d> SectionReader<'_, 'd> {
     }
 
     /// Returns a path that may be absent; a relative one is resolved against the main file's directory.
-    pub(super) fn path(&mut self, key: &str, text: Option<&str>) -> Result<Option<PathBuf>, Reported> {
-        let Some(text) = text else { return Ok(None) };
-        let filled = self.text(key, text)?;
+    pub(super) fn path(&mut self, key: &str) -> Result<Option<PathBuf>, Reported> {
+        if !self.values.contains_key(key) {
+            return Ok(None);
+        }
+        let filled = self.text(key)?;
         if filled.contains(char::is_control) {
             let complaint = Complaint::new("expected a path without control characters");
             return Err(self.report(key, complaint));
@@ -134,14 +157,9 @@ impl<'d> SectionReader<'_, 'd> {
         Ok(Some(self.base.join(filled)))
     }
 
-    pub(super) fn duration(
-        &mut self,
-        key: &str,
-        raw: Option<String>,
-        default: Duration,
-    ) -> Result<Duration, Reported> {
-        let Some(written) = raw else { return Ok(default) };
-        let filled = self.text(key, &written)?;
+    pub(super) fn duration(&mut self, key: &str) -> Result<Duration, Reported> {
+        let written: String = self.value(key);
+        let filled = self.text(key)?;
         parse_duration(&filled).map_err(|message| {
             // The message quotes the duration, and what comes from the environment must not be quoted.
             let message =
@@ -149,4 +167,18 @@ impl<'d> SectionReader<'_, 'd> {
             self.report(key, Complaint::new(message))
         })
     }
+}
+
+/// Returns the values together with the defaults of those that are absent.
+pub(super) fn with_defaults(
+    mut values: Map<String, Value>,
+    reference: &SectionReference,
+) -> Map<String, Value> {
+    for key in reference.keys {
+        if let DefaultValue::Toml(text) = key.default {
+            let default = toml::from_str::<Map<String, Value>>(&format!("{} = {text}", key.name));
+            values = default.unwrap_or_default().into_iter().chain(values).collect();
+        }
+    }
+    values
 }

@@ -1,8 +1,7 @@
-//! Reads `[backend]`, `[store]`, `[log]` and `shutdown_grace` into settings.
+//! Reads `[backend]`, `[store]` and `[log]` into settings.
 
 use std::time::Duration;
 
-use serde::Deserialize;
 use url::Url;
 
 use super::credentials::{Credentials, X_API_KEY};
@@ -15,52 +14,22 @@ use super::unit_places::default_store;
 use crate::domain::log::LoggedRuns;
 use crate::domain::template;
 
-/// The address at which `langgraph dev` listens.
-const BACKEND_URL_DEFAULT: &str = "http://127.0.0.1:2024";
-const REQUEST_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
-const CONCURRENT_RUNS_DEFAULT: usize = 256;
-const VALUES_BYTES_DEFAULT: usize = 64 << 10;
-const SHUTDOWN_GRACE_DEFAULT: Duration = Duration::from_secs(20);
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawBackend {
-    url: Option<String>,
-    api_key: Option<String>,
-    request_timeout: Option<String>,
-    max_concurrent_runs: Option<usize>,
-    ca_file: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawStore {
-    path: Option<String>,
-    values_bytes_max: Option<usize>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawLog {
-    runs: Option<String>,
-}
-
 /// Reads `[backend]`.
 pub(super) fn backend(root: &mut SectionReader<'_, '_>) -> Result<BackendConfig, Reported> {
-    let mut section = root.child("backend", "backend");
-    let raw: RawBackend = section.read(&reference::BACKEND);
-    let url = section.text("url", raw.url.as_deref().unwrap_or(BACKEND_URL_DEFAULT));
+    let mut section = root.table("backend", "backend", &reference::BACKEND);
+    let url = section.text("url");
     let url = url.and_then(|url| backend_url(&url).map_err(|complaint| section.report("url", complaint)));
-    let api_key = raw.api_key.as_deref().map(|text| api_key(text, &mut section)).transpose();
+    let api_key = section.value::<Option<String>>("api_key");
+    let api_key = api_key.map(|text| self::api_key(&text, &mut section)).transpose();
     let headers = backend_headers(&mut section);
-    let timeout = section.duration("request_timeout", raw.request_timeout, REQUEST_TIMEOUT_DEFAULT);
+    let timeout = section.duration("request_timeout");
     if timeout == Ok(Duration::ZERO) {
         let complaint = Complaint::new("got a duration of zero, expected a longer one");
         section.report("request_timeout", complaint);
     }
-    let ca_file = section.path("ca_file", raw.ca_file.as_deref());
+    let ca_file = section.path("ca_file");
     Ok(BackendConfig {
-        max_concurrent_runs: raw.max_concurrent_runs.unwrap_or(CONCURRENT_RUNS_DEFAULT),
+        max_concurrent_runs: section.value("max_concurrent_runs"),
         url: url?,
         api_key: api_key?.unwrap_or_default(),
         headers,
@@ -99,26 +68,15 @@ fn backend_headers(backend: &mut SectionReader<'_, '_>) -> Credentials {
 
 /// Reads `[store]`.
 pub(super) fn store(root: &mut SectionReader<'_, '_>) -> Result<StoreConfig, Reported> {
-    let mut section = root.child("store", "store");
-    let raw: RawStore = section.read(&reference::STORE);
-    let path = section.path("path", raw.path.as_deref())?;
+    let mut section = root.table("store", "store", &reference::STORE);
+    let path = section.path("path")?;
     let path = path.unwrap_or_else(|| default_store(section.environment));
-    Ok(StoreConfig { path, values_bytes_max: raw.values_bytes_max.unwrap_or(VALUES_BYTES_DEFAULT) })
+    Ok(StoreConfig { path, values_bytes_max: section.value("values_bytes_max") })
 }
 
 /// Reads `[log]`.
 pub(super) fn logged_runs(root: &mut SectionReader<'_, '_>) -> Result<LoggedRuns, Reported> {
-    let mut section = root.child("log", "log");
-    let raw: RawLog = section.read(&reference::LOG);
-    Ok(section.word("runs", raw.runs.as_deref())?.unwrap_or(LoggedRuns::Failed))
-}
-
-/// Reads `shutdown_grace`; zero means that a stop does not wait.
-pub(super) fn shutdown_grace(
-    raw: Option<String>,
-    root: &mut SectionReader<'_, '_>,
-) -> Result<Duration, Reported> {
-    root.duration("shutdown_grace", raw, SHUTDOWN_GRACE_DEFAULT)
+    root.table("log", "log", &reference::LOG).word("runs")
 }
 
 /// Parses the agent server's URL. No message quotes it, because it may hold a password.

@@ -2,21 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-
 use super::errors::{Complaint, quoted};
-use super::headers::{self, ENV_PREFIX_DEFAULT, webhook_complaint};
+use super::headers::{self, webhook_complaint};
 use super::langgraph_json::ServerWebhooks;
 use super::nearest::did_you_mean;
 use super::reference;
+use super::section::NO_ADVICE;
 use super::section_reader::{Reported, SectionReader};
 use super::settings::WebhooksConfig;
 use super::webhook_url_policy::{RawUrlPolicy, allowed_by_both, stricter};
 use crate::domain::cron::Template;
 use crate::domain::signing::SigningKey;
 use crate::domain::url_policy::UrlPolicy;
-
-const BODY_BYTES_DEFAULT: usize = 1 << 20;
 
 /// Every key of the webhook body that the agent server sends.
 const BODY_KEYS: &[&str] = &[
@@ -41,46 +38,37 @@ const BODY_KEYS: &[&str] = &[
 const FIELDS_IF_UNCLEAR: [&str; 7] =
     ["run_id", "thread_id", "assistant_id", "status", "run_started_at", "run_ended_at", "webhook_sent_at"];
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawWebhooks {
-    signing_secrets: Option<Vec<String>>,
-    env_prefix: Option<String>,
-    allowed_fields: Option<Vec<String>>,
-    body_bytes_max: Option<usize>,
-    ca_file: Option<String>,
-}
-
 /// Reads `[webhooks]`, together with what the agent server's file says.
 pub(super) fn webhooks(
     server: ServerWebhooks,
     root: &mut SectionReader<'_, '_>,
 ) -> Result<WebhooksConfig, Reported> {
-    let mut section = root.child("webhooks", "webhooks");
-    let raw: RawWebhooks = section.read(&reference::WEBHOOKS);
-    let written_secrets = raw.signing_secrets.unwrap_or_default();
+    let mut section = root.table("webhooks", "webhooks", &reference::WEBHOOKS);
+    let written_secrets: Vec<String> = section.value("signing_secrets");
     let secrets: Vec<_> = written_secrets
         .iter()
         .enumerate()
         .filter_map(|(index, text)| signing_key(&format!("/{index}"), text, &mut section).ok())
         .collect();
-    let env_prefix = raw.env_prefix.or(server.env_prefix).unwrap_or(ENV_PREFIX_DEFAULT.to_owned());
+    let own_prefix: String = section.value("env_prefix");
+    let env_prefix = server.env_prefix.filter(|_| !section.has("env_prefix")).unwrap_or(own_prefix);
     let mut headers = server.headers;
     headers.extend(own_headers(&env_prefix, &mut section));
-    check_allowed_fields(raw.allowed_fields.as_deref().unwrap_or_default(), &mut section);
+    let own_fields: Option<Vec<String>> = section.value("allowed_fields");
+    check_allowed_fields(own_fields.as_deref().unwrap_or_default(), &mut section);
     // An unknown key may be meant to leave fields out, and what a body has cannot be taken back.
     let is_unclear = section
         .section
         .entries()
         .any(|(key, _)| !reference::WEBHOOKS.names().any(|name| name == key.get_ref()));
-    let allowed_fields = match raw.allowed_fields {
+    let allowed_fields = match own_fields {
         None if is_unclear || section.has("allowed_fields") => {
             Some(FIELDS_IF_UNCLEAR.map(str::to_owned).to_vec())
         }
         allowed_fields => allowed_fields,
     };
     let url = url_policy(server.url, &mut section);
-    let ca_file = section.path("ca_file", raw.ca_file.as_deref())?;
+    let ca_file = section.path("ca_file")?;
     let same = |a: &String, b: &String| (a == b).then(|| a.clone());
     Ok(WebhooksConfig {
         signing_secrets: secrets,
@@ -88,22 +76,9 @@ pub(super) fn webhooks(
         headers,
         env_prefix,
         allowed_fields: allowed_by_both(allowed_fields, server.allowed_fields, same),
-        body_bytes_max: raw.body_bytes_max.unwrap_or(BODY_BYTES_DEFAULT),
+        body_bytes_max: section.value("body_bytes_max"),
         ca_file,
     })
-}
-
-/// Returns the settings that hold without any configuration: those of an empty file.
-pub fn webhooks_by_default() -> WebhooksConfig {
-    WebhooksConfig {
-        signing_secrets: Vec::new(),
-        url: stricter(RawUrlPolicy::default(), RawUrlPolicy::default()),
-        headers: BTreeMap::new(),
-        env_prefix: ENV_PREFIX_DEFAULT.to_owned(),
-        allowed_fields: None,
-        body_bytes_max: BODY_BYTES_DEFAULT,
-        ca_file: None,
-    }
 }
 
 fn signing_key(
@@ -137,7 +112,7 @@ fn check_allowed_fields(fields: &[String], section: &mut SectionReader<'_, '_>) 
 
 fn url_policy(server: Option<RawUrlPolicy>, section: &mut SectionReader<'_, '_>) -> UrlPolicy {
     let mut section = section.child("url", "webhooks.url");
-    let own: RawUrlPolicy = section.read(&reference::WEBHOOKS_URL);
+    let own: RawUrlPolicy = section.section.read(&reference::WEBHOOKS_URL, NO_ADVICE, section.report);
     let lists = [
         ("allowed_domains", own.allowed_domains.as_ref().map(Vec::len)),
         ("allowed_ports", own.allowed_ports.as_ref().map(Vec::len)),

@@ -54,14 +54,15 @@ pub(super) fn choose_receiver(
     session: &mut Session,
 ) -> Result<ChosenReceiver, Failure> {
     let path = session.config_path.clone();
-    if let (Some(url), Err(error)) = (&arguments.url, read_regular(&path, FILE_BYTES_MAX)) {
+    let read = read_regular(&path, FILE_BYTES_MAX);
+    if let (Some(url), Err(error), Some(webhooks)) = (&arguments.url, read, webhooks_by_default()) {
         session.output.warn(&format!(
             "no configuration at {} ({error}): using the defaults, without secrets and headers",
             path.display()
         ))?;
         return Ok(ChosenReceiver {
             url: url.clone(),
-            webhooks: webhooks_by_default(),
+            webhooks,
             configuration: None,
             cron_name: CRON_NAME.to_owned(),
             assistant_id: ASSISTANT_ID.to_owned(),
