@@ -9,7 +9,7 @@ use crate::cli::terminal::{Failure, Session, cron_named, crons_of};
 use crate::config::{FILE_BYTES_MAX, WebhooksConfig, read_regular, webhooks_by_default};
 use crate::domain::cron::CronSource;
 use crate::domain::template;
-use crate::webhook::{BodyLimits, OutboundWebhook, SampleWebhook};
+use crate::webhook::{OutboundWebhook, SampleWebhook};
 
 /// What a sample pretends to be about when no cron is named.
 const CRON_NAME: &str = "webhook-test";
@@ -105,10 +105,10 @@ impl ChosenReceiver {
             url: &self.url,
             at: session.now(),
         };
-        let limits = BodyLimits {
-            bytes_max: self.webhooks.body_bytes_max,
-            allowed_fields: self.webhooks.allowed_fields.clone(),
-        };
-        OutboundWebhook { webhook_id: sample.webhook_id(), url: self.url.clone(), body: sample.body(&limits) }
+        OutboundWebhook {
+            webhook_id: sample.webhook_id(),
+            url: self.url.clone(),
+            body: sample.body(&self.webhooks),
+        }
     }
 }

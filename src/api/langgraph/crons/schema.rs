@@ -6,6 +6,8 @@ use serde_json::{Map, Value};
 use super::messages::shortened;
 use crate::api::error_response::ErrorResponse;
 use crate::domain::bounds::SEARCH_LIMIT_MAX;
+use crate::domain::cron::OnRunCompleted;
+use crate::store::{CronOrder, Direction};
 
 /// What a value must be.
 #[derive(Clone, Copy, Debug)]
@@ -44,10 +46,7 @@ pub(super) struct Schema {
 const STREAM_MODES: &[&str] =
     &["values", "messages", "messages-tuple", "tasks", "checkpoints", "updates", "events", "debug", "custom"];
 const DURABILITIES: &[&str] = &["sync", "async", "exit"];
-const COMPLETIONS: &[&str] = &["delete", "keep"];
 const STRATEGIES: &[&str] = &["reject", "rollback", "interrupt", "enqueue"];
-const ORDERS: &[&str] =
-    &["cron_id", "assistant_id", "thread_id", "next_run_date", "end_time", "created_at", "updated_at"];
 /// Every key of a cron; `select` may name them.
 pub(super) const KEYS: &[&str] = &[
     "cron_id",
@@ -87,7 +86,7 @@ const COMMON: Fields = &[
 ];
 const ASSISTANT: (&str, Shape) = ("assistant_id", Shape::Assistant);
 const END: (&str, Shape) = ("end_time", Shape::Text);
-const COMPLETION: (&str, Shape) = ("on_run_completed", Shape::OneOf(COMPLETIONS));
+const COMPLETION: (&str, Shape) = ("on_run_completed", Shape::OneOf(OnRunCompleted::WORDS));
 const STRATEGY: (&str, Shape) = ("multitask_strategy", Shape::OneOf(STRATEGIES));
 
 /// A request for a cron whose runs have threads of their own.
@@ -114,8 +113,8 @@ pub(super) const SEARCH: Schema = Schema {
             ("limit", Shape::Whole { min: 1, max: Some(SEARCH_LIMIT_MAX as i64) }),
             ("offset", Shape::Whole { min: 0, max: None }),
             ("select", Shape::ListOf(KEYS)),
-            ("sort_by", Shape::OneOf(ORDERS)),
-            ("sort_order", Shape::OneOf(&["asc", "desc"])),
+            ("sort_by", Shape::OneOf(CronOrder::WORDS)),
+            ("sort_order", Shape::OneOf(Direction::WORDS)),
         ],
     ],
     required: &[],
