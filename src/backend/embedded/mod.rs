@@ -87,7 +87,6 @@ impl EmbeddedServer {
     pub fn router(&self) -> Router {
         Router::new()
             .route("/ok", get(async || Json(json!({"ok": true, "services": {}}))))
-            .route("/threads", post(threads::create))
             .route("/threads/search", post(threads::search))
             .route("/threads/{thread_id}", get(threads::show).delete(threads::delete))
             .route("/threads/{thread_id}/history", post(threads::show_history))

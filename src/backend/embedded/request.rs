@@ -99,12 +99,15 @@ impl NewRun {
     ) -> Result<Self, RequestError> {
         let mut fields = object(body)?;
         let assistant = assistant(&fields)?;
-        let strategy = strategy(&fields)?;
-        let absent_thread =
-            match one_of(&fields, "if_not_exists", &["create", "reject"], "\"create\" or \"reject\"")? {
-                Some("create") => AbsentThread::Create,
-                _ => AbsentThread::Refuse,
-            };
+        let has = |key: &str, word: &str| fields.get(key).is_some_and(|given| given == word);
+        let strategy = match has("multitask_strategy", "reject") {
+            true => MultitaskStrategy::Reject,
+            false => MultitaskStrategy::Enqueue,
+        };
+        let absent_thread = match has("if_not_exists", "create") {
+            true => AbsentThread::Create,
+            false => AbsentThread::Refuse,
+        };
         let after_seconds =
             fields.remove("after_seconds").filter(|after| !after.is_null()).unwrap_or(json!(0));
         let Some(after) = after_seconds.as_f64() else {
@@ -115,9 +118,6 @@ impl NewRun {
         let config = take_object(&mut fields, "config")?;
         let context = take_object(&mut fields, "context")?;
         let configurable = config.get("configurable").and_then(Value::as_object);
-        if !context.is_empty() && configurable.is_some_and(|given| !given.is_empty()) {
-            return Err(RequestError::new(StatusCode::BAD_REQUEST, BOTH_CONFIGURABLE_AND_CONTEXT));
-        }
         let context = configurable.cloned().unwrap_or(context);
         let stream_mode = match fields.remove("stream_mode") {
             Some(Value::Array(modes)) if !modes.is_empty() => modes,
@@ -148,33 +148,9 @@ impl NewRun {
     }
 }
 
-const BOTH_CONFIGURABLE_AND_CONTEXT: &str = "Cannot specify both configurable and context. Prefer setting context \
-     alone. Context was introduced in LangGraph 0.6.0 and is the long term planned replacement for configurable.";
-
 /// Parses a body that must be a JSON object.
 pub(super) fn object(body: &[u8]) -> Result<Map<String, Value>, RequestError> {
-    match serde_json::from_slice(body) {
-        Ok(Value::Object(fields)) => Ok(fields),
-        Ok(other) => Err(RequestError::invalid(format!(
-            "{other} is not of type \"object\"\n\nFailed validating \"type\" in schema\n\nOn instance:\n    {other}"
-        ))),
-        Err(_) => Err(RequestError::invalid("Invalid JSON in request body")),
-    }
-}
-
-/// Returns an optional field that must be one of these names. `listed` is how the real server's message lists
-/// them.
-pub(super) fn one_of<'a>(
-    fields: &'a Map<String, Value>,
-    name: &str,
-    names: &[&str],
-    listed: &str,
-) -> Result<Option<&'a str>, RequestError> {
-    match fields.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(given)) if names.contains(&given.as_str()) => Ok(Some(given)),
-        Some(given) => Err(schema_error(name, given, &format!("is not one of {listed}"), "enum")),
-    }
+    serde_json::from_slice(body).map_err(|_| RequestError::invalid("Invalid JSON in request body"))
 }
 
 /// Removes and returns an optional field that must be an object. An absent field and null count as the empty
@@ -191,16 +167,7 @@ pub(super) fn take_object(
 }
 
 fn assistant(fields: &Map<String, Value>) -> Result<Assistant, RequestError> {
-    let given = match fields.get("assistant_id") {
-        None => {
-            let instance = Value::Object(fields.clone());
-            return Err(RequestError::invalid(format!(
-                "\"assistant_id\" is a required property\n\nFailed validating \"required\" in schema\n\nOn instance:\n    {instance}"
-            )));
-        }
-        Some(Value::String(given)) => given,
-        Some(other) => return Err(wrong_type("assistant_id", other, "string")),
-    };
+    let given = fields.get("assistant_id").and_then(Value::as_str).unwrap_or_default();
     if let Some(known) = Assistant::ALL.into_iter().find(|known| known.graph_id() == given) {
         return Ok(known);
     }
@@ -219,17 +186,8 @@ pub(super) fn thread_or_assistant_absent() -> RequestError {
     RequestError::new(StatusCode::NOT_FOUND, "Thread or assistant not found.")
 }
 
-fn strategy(fields: &Map<String, Value>) -> Result<MultitaskStrategy, RequestError> {
-    let given = one_of(fields, "multitask_strategy", &["enqueue", "reject"], "\"enqueue\" or \"reject\"")?;
-    Ok(if given == Some("reject") { MultitaskStrategy::Reject } else { MultitaskStrategy::Enqueue })
-}
-
 fn wrong_type(name: &str, given: &Value, expected: &str) -> RequestError {
-    schema_error(name, given, &format!("is not of type \"{expected}\""), "type")
-}
-
-fn schema_error(name: &str, given: &Value, problem: &str, keyword: &str) -> RequestError {
     RequestError::invalid(format!(
-        "{given} {problem}\n\nFailed validating \"{keyword}\" in schema[\"properties\"][\"{name}\"]\n\nOn instance[\"{name}\"]:\n    {given}"
+        "{given} is not of type \"{expected}\"\n\nFailed validating \"type\" in schema[\"properties\"][\"{name}\"]\n\nOn instance[\"{name}\"]:\n    {given}"
     ))
 }

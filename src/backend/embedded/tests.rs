@@ -307,18 +307,10 @@ async fn invalid_requests_are_refused_with_the_same_messages() {
     refused("POST", &runs, Value::Null, 422, "Invalid JSON in request body").await;
     refused("POST", "/threads/nope/runs", json!({"assistant_id": "agent"}), 422, "Invalid thread ID").await;
     refused("POST", &runs, json!({"assistant_id": OTHER}), 404, "Thread or assistant not found.").await;
-    refused(
-        "POST",
-        "/threads",
-        json!({"thread_id": THREAD}),
-        409,
-        &format!("Thread with ID {THREAD} already exists"),
-    )
-    .await;
     refused("DELETE", &format!("{runs}/{OTHER}"), Value::Null, 404, "Run not found").await;
     refused("POST", &format!("{runs}/{OTHER}/cancel"), Value::Null, 404, "No runs found to cancel.").await;
     refused("GET", "/nothing", Value::Null, 404, "Not Found").await;
-    refused("PUT", "/threads", json!({}), 405, "Method Not Allowed").await;
+    refused("PUT", "/threads/search", json!({}), 405, "Method Not Allowed").await;
     let bogus = json!({"assistant_id": "agent", "after_seconds": "x"});
     let detail = "\"x\" is not of type \"number\"\n\nFailed validating \"type\" in schema[\"properties\"][\"after_seconds\"]\n\nOn instance[\"after_seconds\"]:\n    \"x\"";
     refused("POST", &runs, bogus, 422, detail).await;
