@@ -50,7 +50,6 @@ errors! {
     unsupported_media_type = UNSUPPORTED_MEDIA_TYPE;
     /// The request is well-formed but makes no sense.
     invalid = UNPROCESSABLE_ENTITY;
-    /// Too much waits already.
     too_many_requests = TOO_MANY_REQUESTS;
     /// The store failed.
     failed = INTERNAL_SERVER_ERROR;

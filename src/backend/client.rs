@@ -55,7 +55,6 @@ impl AgentClient {
         &self.secrets
     }
 
-    /// Returns whether requests are sent with credentials.
     pub fn has_credentials(&self) -> bool {
         !self.credentials.headers().is_empty()
     }
@@ -70,7 +69,6 @@ impl AgentClient {
         &self.credentials
     }
 
-    /// Returns how long one request may take.
     pub fn request_timeout(&self) -> Duration {
         self.request_timeout
     }

@@ -81,7 +81,6 @@ pub enum LookupError {
 }
 
 impl Environment {
-    /// Returns the environment of this process.
     pub fn of_process() -> Self {
         Self::of(Values::OfProcess { credentials: None })
     }

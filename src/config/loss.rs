@@ -10,13 +10,9 @@ pub enum Loss {
     Http,
     /// `[webhooks]`, or any other place that may forbid to send a webhook.
     Webhooks,
-    /// `[backend]`.
     Backend,
-    /// `[store]`.
     Store,
-    /// `[log]`.
     Log,
-    /// `shutdown_grace`.
     ShutdownGrace,
     /// Every cron of every file.
     Crons,

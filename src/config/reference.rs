@@ -69,7 +69,6 @@ pub struct KeyReference {
 /// What holds if a key is absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DefaultValue {
-    /// The key must not be absent.
     Required,
     /// The same as with this value, in TOML.
     Toml(&'static str),
@@ -95,7 +94,6 @@ pub enum Secrecy {
 }
 
 impl SectionReference {
-    /// Returns the key of that name.
     pub fn key(&self, name: &str) -> Option<&'static KeyReference> {
         self.keys.iter().find(|key| key.name == name)
     }

@@ -14,7 +14,6 @@ use super::unit_places::default_store;
 use crate::domain::log::LoggedRuns;
 use crate::domain::template;
 
-/// Reads `[backend]`.
 pub(super) fn backend(root: &mut SectionReader<'_, '_>) -> Result<BackendConfig, Reported> {
     let mut section = root.table("backend", "backend", &reference::BACKEND);
     let url = section.text("url");
@@ -66,7 +65,6 @@ fn backend_headers(backend: &mut SectionReader<'_, '_>) -> Credentials {
     credentials
 }
 
-/// Reads `[store]`.
 pub(super) fn store(root: &mut SectionReader<'_, '_>) -> Result<StoreConfig, Reported> {
     let mut section = root.table("store", "store", &reference::STORE);
     let path = section.path("path")?;
@@ -74,7 +72,6 @@ pub(super) fn store(root: &mut SectionReader<'_, '_>) -> Result<StoreConfig, Rep
     Ok(StoreConfig { path, values_bytes_max: section.value("values_bytes_max") })
 }
 
-/// Reads `[log]`.
 pub(super) fn logged_runs(root: &mut SectionReader<'_, '_>) -> Result<LoggedRuns, Reported> {
     root.table("log", "log", &reference::LOG).word("runs")
 }

@@ -79,7 +79,6 @@ enum RelayConnectError {
     Name,
 }
 
-/// Connects to the host of a URI.
 #[derive(Clone)]
 struct RelayConnector {
     tls: TlsConnector,

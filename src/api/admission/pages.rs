@@ -47,9 +47,7 @@ enum Site {
 /// What a browser is told with the response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::api) enum Cors {
-    /// The page may read it.
     Allowed(HeaderValue),
-    /// No page may read it.
     Denied,
     /// No origins are configured for TCP: what the agent server says stays.
     AsTheyAre,

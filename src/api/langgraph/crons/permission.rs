@@ -19,7 +19,6 @@ use crate::domain::ids::CronId;
 
 /// What the sender of a request may do with crons.
 pub(super) enum Permission {
-    /// Everything.
     All,
     /// What the agent server lets them.
     AsTheAgentServerSays(Box<Twins>),
