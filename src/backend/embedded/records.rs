@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::graph::{GraphError, GraphPosition};
 use super::request::NewRun;
+use crate::domain::words::words;
 
 /// The current time on both clocks: tokio's, which tests pause, measures durations, and the caller's gives
 /// timestamps.
@@ -30,30 +31,20 @@ impl Present {
     }
 }
 
-/// The status of a run. The names are the real server's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RunStatus {
-    Pending,
-    Running,
-    /// The run has ended, or it has stopped for a human: only the thread's status distinguishes the two.
-    Success,
-    Error,
-    /// The run was cancelled.
-    Interrupted,
-}
+words!(
+    /// The status of a run. The names are the real server's.
+    RunStatus {
+        Pending = "pending",
+        Running = "running",
+        /// The run has ended, or it has stopped for a human: only the thread's status distinguishes the two.
+        Success = "success",
+        Error = "error",
+        /// The run was cancelled.
+        Interrupted = "interrupted",
+    }
+);
 
 impl RunStatus {
-    /// Returns the name in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            RunStatus::Pending => "pending",
-            RunStatus::Running => "running",
-            RunStatus::Success => "success",
-            RunStatus::Error => "error",
-            RunStatus::Interrupted => "interrupted",
-        }
-    }
-
     pub(super) fn has_ended(self) -> bool {
         match self {
             RunStatus::Pending | RunStatus::Running => false,

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::assistant::Assistant;
+use crate::domain::cron::MultitaskStrategy;
 
 /// A response with an error status and the body `{"detail": ...}`.
 #[derive(Debug)]
@@ -38,32 +39,6 @@ impl IntoResponse for RequestError {
     }
 }
 
-/// What happens to a new run when its thread is busy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum MultitaskStrategy {
-    /// The new run waits for the earlier ones.
-    Enqueue,
-    /// The new run is refused with 409.
-    Reject,
-}
-
-impl MultitaskStrategy {
-    /// Returns the name in JSON.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            MultitaskStrategy::Enqueue => "enqueue",
-            MultitaskStrategy::Reject => "reject",
-        }
-    }
-}
-
-/// What happens to a new run when its thread does not exist.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum AbsentThread {
-    Create,
-    Refuse,
-}
-
 /// The request for one run. Most `Value`s are only echoed in the run's `kwargs` and mean nothing to the
 /// graphs.
 pub(super) struct NewRun {
@@ -82,7 +57,8 @@ pub(super) struct NewRun {
     pub(super) strategy: MultitaskStrategy,
     pub(super) after: Duration,
     pub(super) after_seconds: Value,
-    pub(super) absent_thread: AbsentThread,
+    /// Whether the thread is created if it does not exist.
+    pub(super) creates_thread: bool,
     /// The caller's `x-request-id`; the server generates one if it is absent.
     pub(super) request_id: Option<String>,
     pub(super) received_at: Timestamp,
@@ -99,15 +75,9 @@ impl NewRun {
     ) -> Result<Self, RequestError> {
         let mut fields = object(body)?;
         let assistant = assistant(&fields)?;
-        let has = |key: &str, word: &str| fields.get(key).is_some_and(|given| given == word);
-        let strategy = match has("multitask_strategy", "reject") {
-            true => MultitaskStrategy::Reject,
-            false => MultitaskStrategy::Enqueue,
-        };
-        let absent_thread = match has("if_not_exists", "create") {
-            true => AbsentThread::Create,
-            false => AbsentThread::Refuse,
-        };
+        let text = |key: &str| fields.get(key).and_then(Value::as_str);
+        let strategy = text("multitask_strategy").and_then(|word| word.parse().ok());
+        let creates_thread = text("if_not_exists") == Some("create");
         let after_seconds =
             fields.remove("after_seconds").filter(|after| !after.is_null()).unwrap_or(json!(0));
         let Some(after) = after_seconds.as_f64() else {
@@ -138,10 +108,10 @@ impl NewRun {
             stream_mode,
             feedback_keys: take("feedback_keys"),
             durability: Some(take("durability")).filter(|given| !given.is_null()).unwrap_or(json!("async")),
-            strategy,
+            strategy: strategy.unwrap_or(MultitaskStrategy::Enqueue),
             after,
             after_seconds,
-            absent_thread,
+            creates_thread,
             request_id: headers.get("x-request-id").and_then(|id| id.to_str().ok()).map(str::to_owned),
             received_at,
         })

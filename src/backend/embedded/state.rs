@@ -17,8 +17,9 @@ use uuid::Uuid;
 
 use super::assistant::Assistant;
 use super::records::{AcceptedRun, Present, RunRecord, RunStatus, StreamEvent, ThreadRecord, ThreadStatus};
-use super::request::{AbsentThread, MultitaskStrategy, NewRun, RequestError, thread_or_assistant_absent};
+use super::request::{NewRun, RequestError, thread_or_assistant_absent};
 use super::wire;
+use crate::domain::cron::MultitaskStrategy;
 
 /// An instant at which something may be due on a thread. A superfluous timer does no harm.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -134,7 +135,7 @@ impl ServerState {
     ) -> Result<Map<String, Value>, RequestError> {
         let mut metadata = Map::from_iter([("created_by".to_owned(), json!("system"))]);
         match self.threads.get(&thread_id) {
-            None if request.absent_thread == AbsentThread::Refuse => return Err(thread_or_assistant_absent()),
+            None if !request.creates_thread => return Err(thread_or_assistant_absent()),
             None => {
                 self.create_thread(thread_id, request.metadata.clone(), now.wall);
             }
