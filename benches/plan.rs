@@ -10,7 +10,7 @@ use std::time::Instant;
 use agentcron::config::{self, CronFields};
 use agentcron::domain::cron::Cron;
 use agentcron::domain::cron_state::CronState;
-use agentcron::domain::plan::{Active, Decided, Decision, plan};
+use agentcron::domain::plan::{Active, Decided, Decision, PlanFacts, plan};
 use jiff::Timestamp;
 
 /// The number of crons with each schedule; `{n}` spreads them over an hour.
@@ -57,10 +57,11 @@ fn crons() -> Vec<Cron> {
 
 /// Plans at each `next_wake` and returns the number of occurrences. Every decision must be to fire, in ascending order.
 fn plan_through(cron: &Cron, start: Timestamp, end: Timestamp) -> u64 {
-    let state = CronState::default();
+    let (state, decided) = (CronState::default(), Decided::default());
     let (mut cursor, mut now, mut occurrences) = (start, start, 0);
     while now < end {
-        let plan = plan(cron, None, &state, cursor, &Decided::default(), Active::default(), now);
+        let (decided, active) = (&decided, Active::default());
+        let plan = plan(cron, None, &PlanFacts { state: &state, cursor, decided, active, outages: &[], now });
         for decision in &plan.decisions {
             let Decision::Fire { scheduled_for, .. } = decision else {
                 panic!("{}: {decision:?}", cron.name)

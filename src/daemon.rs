@@ -113,12 +113,12 @@ pub async fn serve(world: World, ready: impl FnOnce(), stop: CancellationToken) 
         drain(&mut loops, grace).await?;
         return result;
     }
-    drain(&mut loops, grace).await?;
     // A disk that is full now must not keep the daemon from ending.
-    match tokio::time::timeout(STOP_RECORDED_WITHIN, store.record_stop(clock.now())).await {
-        Ok(recorded) => Ok(recorded?),
-        Err(_) => Ok(()),
-    }
+    let recorded = tokio::time::timeout(STOP_RECORDED_WITHIN, store.record_stop(clock.now()));
+    let (drained, recorded) = tokio::join!(drain(&mut loops, grace), recorded);
+    drained?;
+    recorded.unwrap_or(Ok(()))?;
+    Ok(())
 }
 
 /// What is ready before the loops begin.
@@ -134,7 +134,7 @@ async fn prepare(world: &World, store: &Store) -> Result<Prepared, DaemonError> 
     let config = &world.config;
     let former = store.record_daemon(world.clock.now()).await?;
     scheduler::find_step_while_down(store, &world.clock, former).await?;
-    if let Some(FormerDaemon { seen_at, was_stopped: false }) = former {
+    if let Some(FormerDaemon { seen_at, stopped_at: None }) = former {
         tracing::warn!(%seen_at, "the former daemon was not stopped: it was killed or crashed, or the machine lost power");
     }
     let definitions = definitions(&config.crons, store.installation_id())?;

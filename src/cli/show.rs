@@ -10,7 +10,7 @@ use super::terminal::{
 };
 use crate::api::wire;
 use crate::present::timeline::{TimelineEntry, timeline};
-use crate::present::{Tone, counted, runs, times};
+use crate::present::{Tone, counted, outages, runs, times};
 use crate::store::RunDetails;
 
 /// Show everything about one run, or one cron: its thread, policies, next times
@@ -71,6 +71,10 @@ fn print_fields(details: &RunDetails, session: &mut Session) -> Result<(), Failu
     ];
     if let Some(reason) = run.reason.as_ref().and_then(|reason| reason.message.as_ref()) {
         fields.push(("reason", printable(reason)));
+    }
+    if let Some(outage) = &row.outage {
+        let lasted = outages::lasted(outage, &session.zone);
+        fields.push(("outage", printable(&format!("{}, {lasted}", outages::began(outage)))));
     }
     if let Some(waits_for) = row.waits_for {
         fields.push(("waits for", format!("run {waits_for}")));

@@ -131,6 +131,9 @@ impl CronHealth {
                 | Code::Removed
                 | Code::Disabled
                 | Code::Edited
+                | Code::BackendAway
+                | Code::DaemonDown
+                | Code::DiskFull
                 | Code::CatchupNone
                 | Code::CatchupLatest
                 | Code::CatchupWindow
@@ -204,6 +207,9 @@ mod tests {
             removed             error Unknown interrupted Works
             disabled            error Unknown interrupted Works
             edited              error Unknown interrupted Works
+            backend_away        error Unknown interrupted Works
+            daemon_down         error Unknown interrupted Works
+            disk_full           error Unknown interrupted Works
             catchup_none        error Unknown interrupted Works
             catchup_latest      error Unknown interrupted Works
             catchup_window      error Unknown interrupted Works

@@ -60,7 +60,7 @@ pub fn unsent_after_edit(run: &Run, cron: &Cron, former: Option<&Cron>, now: Tim
     // It was found in time by the rules of then, so only other rules can make it too late. A retry was not found late.
     let catchup = |cron: &Cron| (cron.policy.catchup, cron.policy.catchup_window);
     former.filter(|former| catchup(former) != catchup(cron) && !is_retry)?;
-    let reason = late(cron, at, next_within(cron, at), now)?.reason(cron);
+    let reason = late(cron, at, next_within(cron, at), now)?.reason(cron, None);
     Some(Unsent { status: Status::Missed, reason })
 }
 

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::reason::ReasonCode;
 use super::words::words;
 
 words!(
@@ -17,6 +18,23 @@ words!(
         Daemon = "daemon",
     }
 );
+
+impl Away {
+    /// Returns what was away, if an outage is the reason.
+    pub fn of_reason(code: ReasonCode) -> Option<Self> {
+        Self::ALL.iter().copied().find(|what| what.reason_code() == Some(code))
+    }
+
+    /// Returns the reason of occurrences that did not run because of such an outage; `None` if none depends on it.
+    pub fn reason_code(self) -> Option<ReasonCode> {
+        match self {
+            Away::Backend => Some(ReasonCode::BackendAway),
+            Away::Disk => Some(ReasonCode::DiskFull),
+            Away::Daemon => Some(ReasonCode::DaemonDown),
+            Away::Receiver => None,
+        }
+    }
+}
 
 /// One outage.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,8 +59,24 @@ pub fn merge(stored: &mut Vec<Outage>, lasting: Vec<Outage>) {
 }
 
 impl Outage {
+    /// Whether this instant falls into it.
+    pub fn contains(&self, at: Timestamp) -> bool {
+        self.since <= at && self.until.is_none_or(|until| at <= until)
+    }
+
     pub fn is_of(&self, what: Away, subject: &str) -> bool {
         self.what == what && self.subject == subject
+    }
+
+    /// Returns what was the matter, as a sentence.
+    pub fn sentence(&self) -> String {
+        let what = match self.what {
+            Away::Backend => "the agent server was away",
+            Away::Receiver => "the receiver was away",
+            Away::Disk => "the store could not commit",
+            Away::Daemon => "agentcron was not running",
+        };
+        format!("{what} ({})", self.why)
     }
 
     /// Returns how texts name what was away.

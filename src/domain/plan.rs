@@ -13,6 +13,7 @@ use super::bounds::{
 use super::cron::{Catchup, Cron, Overlap};
 use super::cron_state::CronState;
 use super::ids::{CronId, FIRST_RUN, RunId};
+use super::outage::{Away, Outage};
 use super::reason::{Reason, ReasonCode};
 use super::run::Trigger;
 
@@ -51,7 +52,7 @@ pub enum Decision {
     /// Only the former definition of the cron names them: one record for the whole range, `last` included.
     Drop { first: Timestamp, last: Timestamp, count: u64, reason: Reason },
     /// The occurrences were found too late: one record for the whole range, `last` included.
-    Miss { first: Timestamp, last: Timestamp, count: u64, reason: MissReason },
+    Miss { first: Timestamp, last: Timestamp, count: u64, reason: MissReason, outage: Option<Outage> },
 }
 
 /// Why an occurrence was not started.
@@ -61,6 +62,8 @@ pub enum SkipReason {
     Overlap(RunId),
     /// `overlap = "queue"`, and one run is waiting already.
     QueueFull,
+    /// This run is in the way as far as anybody knows, but the agent server is away.
+    BackendAway(RunId, Outage),
     /// It falls on an excluded day.
     Excluded,
     /// A person asked for it (`skip-next`).
@@ -90,6 +93,12 @@ impl SkipReason {
                 ReasonCode::QueueFull,
                 "one run was running and one was waiting already (overlap = \"queue\")",
             ),
+            SkipReason::BackendAway(running, outage) => {
+                let run = format!("run {running} of {} could not be followed", cron.name);
+                let overlap = cron.policy.overlap;
+                let message = format!("{}; {run} (overlap = \"{overlap}\")", outage.sentence());
+                Reason::new(ReasonCode::BackendAway, message)
+            }
             SkipReason::Requested => Reason::new(ReasonCode::SkipNext, "skipped on request"),
             SkipReason::Excluded => Reason::new(ReasonCode::Excluded, "this day is excluded"),
         }
@@ -97,25 +106,22 @@ impl SkipReason {
 }
 
 impl MissReason {
-    /// Returns the reason that is recorded.
-    pub fn reason(self, cron: &Cron) -> Reason {
-        match self {
-            MissReason::NoCatchup => Reason::new(
-                ReasonCode::CatchupNone,
-                "agentcron was not running at that time (catchup = \"none\")",
-            ),
-            MissReason::LaterOne => Reason::new(
+    /// Returns the reason that is recorded, with the outage in which the occurrences fell due, if it was one.
+    pub fn reason(self, cron: &Cron, outage: Option<&Outage>) -> Reason {
+        let (code, policy) = match self {
+            MissReason::NoCatchup => (ReasonCode::CatchupNone, "catchup = \"none\"".to_owned()),
+            MissReason::LaterOne => (
                 ReasonCode::CatchupLatest,
-                "agentcron was not running at that time; a later occurrence was caught up (catchup = \"latest\")",
+                "only the latest occurrence is caught up (catchup = \"latest\")".to_owned(),
             ),
-            MissReason::OutsideWindow => Reason::new(
-                ReasonCode::CatchupWindow,
-                format!(
-                    "agentcron was not running at that time, longer ago than catchup_window = {}",
-                    humantime::format_duration(cron.policy.catchup_window)
-                ),
-            ),
-        }
+            MissReason::OutsideWindow => {
+                let window = humantime::format_duration(cron.policy.catchup_window);
+                (ReasonCode::CatchupWindow, format!("longer ago than catchup_window = {window}"))
+            }
+        };
+        let found = outage.map_or("it was found too late".to_owned(), Outage::sentence);
+        let code = outage.and_then(|outage| outage.what.reason_code()).unwrap_or(code);
+        Reason::new(code, format!("{found}; {policy}"))
     }
 }
 
@@ -168,19 +174,37 @@ pub struct Former<'a> {
     pub reason: &'a Reason,
 }
 
+/// What is known when a cron is planned.
+#[derive(Clone, Copy, Debug)]
+pub struct PlanFacts<'a> {
+    pub state: &'a CronState,
+    /// The last instant that is accounted for.
+    pub cursor: Timestamp,
+    pub decided: &'a Decided,
+    pub active: Active,
+    /// At least those that had not ended at `cursor`.
+    pub outages: &'a [Outage],
+    pub now: Timestamp,
+}
+
+impl PlanFacts<'_> {
+    /// Returns the outage that an occurrence of this instant fell into, so that it is found late.
+    fn found_late_by(&self, at: Timestamp) -> Option<&Outage> {
+        let in_the_way = |outage: &&Outage| matches!(outage.what, Away::Daemon | Away::Disk);
+        self.outages.iter().filter(in_the_way).find(|outage| outage.contains(at))
+    }
+
+    /// Returns the outage of the agent server that lasts.
+    fn backend_outage(&self) -> Option<&Outage> {
+        self.outages.iter().find(|outage| outage.what == Away::Backend && outage.contains(self.now))
+    }
+}
+
 /// Decides about every occurrence in `(cursor, now]` that is not decided yet, or about none as long as a run that was
 /// recovered is to be looked at first. After an edit, the former definition says what it left undecided, and the present one
 /// decides: what only the former one names is dropped.
-pub fn plan(
-    cron: &Cron,
-    former: Option<Former<'_>>,
-    state: &CronState,
-    cursor: Timestamp,
-    decided: &Decided,
-    active: Active,
-    now: Timestamp,
-) -> Plan {
-    let mut active = active;
+pub fn plan(cron: &Cron, former: Option<Former<'_>>, facts: &PlanFacts<'_>) -> Plan {
+    let PlanFacts { state, cursor, decided, mut active, now, .. } = *facts;
     match (former, active.wait_until(now)) {
         (None, Some(until)) => {
             return Plan { decisions: Vec::new(), cursor, next_wake: Some(until), used_skip_next: false };
@@ -208,10 +232,10 @@ pub fn plan(
             Some(_) => decided.next_within(cron, at),
         };
         if let Some(reason) = late(cron, at, next, now) {
-            miss(&mut decisions, at, reason);
+            miss(&mut decisions, at, reason, facts.found_late_by(at));
             continue;
         }
-        let mut decision = decide(cron, at, active, now);
+        let mut decision = decide(cron, at, active, facts);
         let is_excluded = matches!(decision, Decision::Skip { reason: SkipReason::Excluded, .. });
         if skip_next && !is_excluded {
             skip_next = false;
@@ -298,7 +322,8 @@ pub(super) fn names(cron: &Cron, at: Timestamp) -> bool {
     next_within(cron, just_before(at)) == Some(at)
 }
 
-fn just_before(at: Timestamp) -> Timestamp {
+/// Returns the last instant before this one.
+pub fn just_before(at: Timestamp) -> Timestamp {
     at.checked_sub(jiff::SignedDuration::from_millis(1)).unwrap_or(at)
 }
 
@@ -322,15 +347,15 @@ pub(super) fn late(
     }
 }
 
-fn miss(decisions: &mut Vec<Decision>, at: Timestamp, why: MissReason) {
-    if let Some(Decision::Miss { last, count, reason, .. }) = decisions.last_mut()
-        && *reason == why
+fn miss(decisions: &mut Vec<Decision>, at: Timestamp, why: MissReason, during: Option<&Outage>) {
+    if let Some(Decision::Miss { last, count, reason, outage, .. }) = decisions.last_mut()
+        && (*reason, outage.as_ref()) == (why, during)
     {
         *last = at;
         *count += 1;
         return;
     }
-    decisions.push(Decision::Miss { first: at, last: at, count: 1, reason: why });
+    decisions.push(Decision::Miss { first: at, last: at, count: 1, reason: why, outage: during.cloned() });
 }
 
 fn pause(decisions: &mut Vec<Decision>, at: Timestamp) {
@@ -351,16 +376,20 @@ fn drop_one(decisions: &mut Vec<Decision>, at: Timestamp, reason: &Reason) {
     decisions.push(Decision::Drop { first: at, last: at, count: 1, reason: reason.clone() });
 }
 
-fn decide(cron: &Cron, at: Timestamp, active: Active, now: Timestamp) -> Decision {
+fn decide(cron: &Cron, at: Timestamp, active: Active, facts: &PlanFacts<'_>) -> Decision {
     let skip = |reason| Decision::Skip { scheduled_for: at, reason };
     if is_excluded(cron, at) {
         return skip(SkipReason::Excluded);
     }
-    match (cron.policy.overlap, active.running) {
-        (Overlap::Skip, Some(running)) => skip(SkipReason::Overlap(running)),
-        (Overlap::Queue, Some(_)) if active.waiting > 0 => skip(SkipReason::QueueFull),
-        (Overlap::Skip, None) | (Overlap::Allow | Overlap::Queue | Overlap::Cancel, _) => fire(cron, at, now),
-    }
+    let (running, reason) = match (cron.policy.overlap, active.running) {
+        (Overlap::Skip, Some(running)) => (running, SkipReason::Overlap(running)),
+        (Overlap::Queue, Some(running)) if active.waiting > 0 => (running, SkipReason::QueueFull),
+        (Overlap::Skip, None) | (Overlap::Allow | Overlap::Queue | Overlap::Cancel, _) => {
+            return fire(cron, at, facts.now);
+        }
+    };
+    let outage = facts.backend_outage().cloned();
+    skip(outage.map_or(reason, |outage| SkipReason::BackendAway(running, outage)))
 }
 
 /// Returns whether an occurrence falls on an excluded day, in the cron's time zone.

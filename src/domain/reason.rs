@@ -37,6 +37,13 @@ words!(
         Disabled = "disabled",
         /// Skipped: the cron was edited before the run was sent, and does not name its instant after that.
         Edited = "edited",
+        /// Skipped or error: the agent server was away, when nobody could tell whether a run of the same cron was in
+        /// progress, or at its start deadline.
+        BackendAway = "backend_away",
+        /// Missed or error: the daemon was not running, when it was due or at its start deadline.
+        DaemonDown = "daemon_down",
+        /// Missed or error: the store could not commit, because the disk was full or another program had locked the file.
+        DiskFull = "disk_full",
         /// Missed: found too late, and `catchup = "none"`.
         CatchupNone = "catchup_none",
         /// Missed: found too late, and a later occurrence was caught up (`catchup = "latest"`).
@@ -81,6 +88,13 @@ words!(
         ValuesGone = "values_gone",
     }
 );
+
+impl ReasonCode {
+    /// Whether a run that ended as an error had still waited to be sent at its start deadline.
+    pub fn is_too_late(self) -> bool {
+        matches!(self, Self::StartDeadline | Self::BackendAway | Self::DaemonDown | Self::DiskFull)
+    }
+}
 
 words!(
     /// Why a delivery is waiting, or ended without having been delivered.

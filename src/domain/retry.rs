@@ -152,6 +152,9 @@ fn may_help_after(code: ReasonCode) -> bool {
         | ReasonCode::Rejected
         | ReasonCode::Placeholder
         | ReasonCode::StartDeadline
+        | ReasonCode::BackendAway
+        | ReasonCode::DaemonDown
+        | ReasonCode::DiskFull
         // Somebody wants it so.
         | ReasonCode::HumanInput
         | ReasonCode::BackendInterrupted
@@ -182,7 +185,7 @@ pub fn owes_former_webhook(state: &RunState) -> bool {
         Status::Cancelled => backend_run.is_none(),
         Status::Success | Status::Error | Status::Timeout | Status::Interrupted => {
             let code = outcome.reason.as_ref().map(|reason| reason.code);
-            matches!(code, Some(ReasonCode::StartDeadline | ReasonCode::Internal))
+            code.is_some_and(|code| code.is_too_late() || code == ReasonCode::Internal)
         }
     }
 }

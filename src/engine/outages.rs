@@ -138,14 +138,7 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<(), StoreError> {
     loop {
-        let mut unsaved = outages.take_unsaved();
-        unsaved.extend(store.take_past_trouble().into_iter().map(|(since, until, why)| Outage {
-            what: Away::Disk,
-            subject: String::new(),
-            since,
-            until: Some(until),
-            why,
-        }));
+        let unsaved = outages.take_unsaved();
         if !unsaved.is_empty() {
             store.save_outages(unsaved).await?;
         }
@@ -158,7 +151,6 @@ pub async fn run(
             biased;
             () = stop.cancelled() => return Ok(()),
             () = outages.0.changed.notified() => {}
-            () = store.trouble_changed() => {}
             () = clock.sleep_until(next) => {}
             () = tokio::time::sleep(SIGN_OF_LIFE_EVERY) => {}
         }

@@ -14,6 +14,7 @@ use crate::crash::crash_point;
 use crate::domain::bounds::{CLOCK_EARLIEST, CLOCK_STEP_MIN, CRONS_PER_PASS, SLEEP_MAX, ZONES_CHECKED_EVERY};
 use crate::domain::cron::Cron;
 use crate::domain::ids::CronId;
+use crate::domain::outage::{Away, Outage};
 use crate::store::{FormerDaemon, NewNotice, NoticeKind, PlanResult, ScheduledCron, Store, StoreError};
 
 /// The crons in memory, ordered by when they must be planned next.
@@ -79,6 +80,11 @@ async fn clock_stepped(scheduler: &Scheduler, step: SignedDuration) -> Result<()
     store.notice(now, NoticeKind::ClockStep, Some(NewNotice::single(message))).await?;
     if step.is_negative() {
         store.clock_set_back(now, step).await?;
+    } else {
+        let since = now.saturating_sub(step).unwrap_or(now);
+        let why = "the clock was set forward, or the machine was asleep".to_owned();
+        let (what, subject, until) = (Away::Daemon, String::new(), Some(now));
+        store.save_outages(vec![Outage { what, subject, since, until, why }]).await?;
     }
     for wake in [&wakes.runner, &wakes.courier, &wakes.janitor] {
         wake.notify_one();

@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Tone, runs, times};
+use super::{Tone, outages, runs, times};
 use crate::domain::cron::Cron;
 use crate::domain::cron_state::{InactiveCause, InactiveSpan, Pause};
 use crate::domain::plan::is_excluded;
@@ -287,7 +287,10 @@ fn fired_text(row: &RunRow) -> String {
 }
 
 fn left_out_text(row: &RunRow, zone: &TimeZone) -> String {
-    let why = runs::why(row);
+    let mut why = runs::why(row);
+    if let Some(outage) = &row.outage {
+        why.push_str(&format!("; that lasted {}", outages::lasted(outage, zone)));
+    }
     let local = |at: Timestamp| times::local_with_day(at, zone);
     let recorded = runs::ended_at(&row.run).map(local).unwrap_or_default();
     match row.last_scheduled_for {

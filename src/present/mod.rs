@@ -6,6 +6,7 @@
 
 pub mod explain;
 pub mod occurrences;
+pub mod outages;
 pub mod runs;
 pub mod timeline;
 pub mod times;

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{runs, times, webhooks};
+use super::{outages, runs, times, webhooks};
 use crate::domain::ids::FIRST_RUN;
 use crate::domain::reason::Reason;
 use crate::domain::run::{Run, Trigger};
@@ -23,6 +23,10 @@ pub fn timeline(details: &RunDetails) -> Vec<TimelineEntry> {
     let mut entries = planned(run);
     for event in &details.events {
         entries.push(entry(event.at, with_detail(event.event.phrase(), event.detail.as_deref())));
+    }
+    for outage in &details.outages {
+        entries.push(entry(outage.since, outages::began(outage)));
+        entries.extend(outage.until.map(|until| entry(until, outages::ended(outage))));
     }
     if let Some(backend_run) = runs::backend_run(run) {
         entries.push(entry(backend_run.started_at, "started: accepted by the agent server".to_owned()));

@@ -267,7 +267,7 @@ fn by_turn<'t>(tx: &'t Transaction<'_>, source: CronSource) -> Result<CachedStat
     let sql = format!(
         "SELECT {RUN_COLUMNS}, cron_source, turn FROM runs INDEXED BY runs_by_turn \
          WHERE cron_source = '{source}' AND act_at <= :now AND phase = 'pending' AND start_before > :now \
-         AND cancelling IS NULL AND {} ORDER BY turn, act_at, rowid",
+         AND cancelling IS NULL AND {} ORDER BY turn, act_at, seq",
         waits_for::may_start()
     );
     Ok(tx.prepare_cached(&sql)?)

@@ -11,7 +11,7 @@ use crate::domain::bounds::DAEMONS_REMEMBERED;
 use crate::domain::ids::DaemonId;
 use crate::domain::outage::{Away, Outage};
 
-const KILLED: &str = "it ended without being stopped: it was killed or crashed, or the machine lost power";
+const KILLED: &str = "it was killed or crashed, or the machine lost power";
 const STOPPED: &str = "it was stopped";
 
 /// How the daemon that had the store before ended.
@@ -19,8 +19,8 @@ const STOPPED: &str = "it was stopped";
 pub struct FormerDaemon {
     /// Its last sign of life.
     pub seen_at: Timestamp,
-    /// Whether it was stopped in good order.
-    pub was_stopped: bool,
+    /// When it began to end in good order; `None` if it was killed.
+    pub stopped_at: Option<Timestamp>,
 }
 
 impl Store {
@@ -30,12 +30,12 @@ impl Store {
         let daemon_id = self.run_owner().daemon_id;
         self.write(move |tx| {
             let former = former(tx)?;
-            if let Some(FormerDaemon { seen_at, was_stopped }) = former {
+            if let Some(FormerDaemon { seen_at, stopped_at }) = former {
                 outages::end_all(tx, seen_at)?;
-                let why = if was_stopped { STOPPED } else { KILLED }.to_owned();
-                let (what, subject) = (Away::Daemon, String::new());
-                if seen_at < now {
-                    outages::save(tx, &Outage { what, subject, since: seen_at, until: Some(now), why })?;
+                let why = if stopped_at.is_some() { STOPPED } else { KILLED }.to_owned();
+                let (what, subject, since) = (Away::Daemon, String::new(), stopped_at.unwrap_or(seen_at));
+                if since < now {
+                    outages::save(tx, &Outage { what, subject, since, until: Some(now), why })?;
                 }
             }
             tx.execute(
@@ -49,12 +49,12 @@ impl Store {
         .await
     }
 
-    /// Commits that this daemon ends in good order.
+    /// Commits that this daemon begins to end in good order, so that nothing is planned after `now`.
     pub async fn record_stop(&self, now: Timestamp) -> Result<(), StoreError> {
         let daemon_id = self.run_owner().daemon_id;
         self.write(move |tx| {
             tx.execute(
-                "UPDATE daemons SET seen_at = ?2, stopped_at = ?2 WHERE daemon_id = ?1",
+                "UPDATE daemons SET stopped_at = ?2 WHERE daemon_id = ?1",
                 (daemon_id.to_string(), millis(now)),
             )?;
             Ok(())
@@ -67,8 +67,8 @@ fn former(tx: &Transaction<'_>) -> Result<Option<FormerDaemon>, StoreError> {
     let mut statement = tx.prepare("SELECT seen_at, stopped_at FROM daemons ORDER BY number DESC LIMIT 1")?;
     let mut rows = statement.query([])?;
     let Some(row) = rows.next()? else { return Ok(None) };
-    let was_stopped = time_option(row, "stopped_at")?.is_some();
-    Ok(Some(FormerDaemon { seen_at: time(row, "seen_at")?, was_stopped }))
+    let stopped_at = time_option(row, "stopped_at")?;
+    Ok(Some(FormerDaemon { seen_at: time(row, "seen_at")?, stopped_at }))
 }
 
 /// Renews the last sign of life of the daemon that has the store, which is the latest one.

@@ -175,8 +175,8 @@ fn due<Permit>(
 /// Returns one delivery of each receiver, with one step in the index for each.
 fn queue_heads(tx: &Transaction<'_>, now: Timestamp) -> Result<BinaryHeap<Reverse<QueueHead>>, StoreError> {
     let mut first = tx.prepare_cached(
-        "SELECT receiver, due_at, rowid, url, of_client FROM deliveries WHERE receiver > ?1 AND due_at IS NOT NULL \
-         ORDER BY receiver, due_at, rowid LIMIT 1",
+        "SELECT receiver, due_at, seq, url, of_client FROM deliveries WHERE receiver > ?1 AND due_at IS NOT NULL \
+         ORDER BY receiver, due_at, seq LIMIT 1",
     )?;
     let (mut heads, mut receiver) = (BinaryHeap::new(), String::new());
     while let Some(head) = first.query_row([&receiver], queue_head_from_row).optional()? {
@@ -194,8 +194,8 @@ fn next_behind(
     now: Timestamp,
 ) -> Result<Option<QueueHead>, StoreError> {
     let mut next = tx.prepare_cached(
-        "SELECT receiver, due_at, rowid, url, of_client FROM deliveries WHERE receiver = ?1 AND due_at IS NOT NULL \
-         AND (due_at, rowid) > (?2, ?3) AND due_at <= ?4 ORDER BY due_at, rowid LIMIT 1",
+        "SELECT receiver, due_at, seq, url, of_client FROM deliveries WHERE receiver = ?1 AND due_at IS NOT NULL \
+         AND (due_at, seq) > (?2, ?3) AND due_at <= ?4 ORDER BY due_at, seq LIMIT 1",
     )?;
     Ok(next
         .query_row((&head.receiver, head.due_at, head.row, millis(now)), queue_head_from_row)
@@ -223,7 +223,7 @@ fn next_due_at(tx: &Transaction<'_>, now: Timestamp) -> Result<Option<Timestamp>
 fn take(tx: &Transaction<'_>, row: i64, now: Timestamp) -> Result<Option<ClaimedDelivery>, StoreError> {
     let mut statement = tx.prepare_cached(
         "UPDATE deliveries SET status = 'sending', due_at = NULL, attempts = attempts + 1 \
-         WHERE rowid = ?1 AND status = 'pending' RETURNING delivery_id, run_id, url, body, attempts, \
+         WHERE seq = ?1 AND status = 'pending' RETURNING delivery_id, run_id, url, body, attempts, \
          uncounted, of_client, (SELECT cron_name FROM runs WHERE runs.run_id = deliveries.run_id) AS cron_name",
     )?;
     let mut rows = statement.query([row])?;

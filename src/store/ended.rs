@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::domain::backoff;
 use crate::domain::bounds::LOGGED_ERROR_CHARS;
+use crate::domain::outage::Away;
 use crate::domain::printable::blanked;
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Outcome, Run, RunState, Status, Trigger};
@@ -51,6 +52,7 @@ impl Ended {
     /// Writes its line: a warning if somebody may have to act. Call this only after the commit.
     pub(super) fn log(&self) {
         // The outage that keeps runs from being started has a line of its own.
+        let in_outage = self.code.and_then(Away::of_reason).is_some();
         let never_started = self.code == Some(ReasonCode::StartDeadline);
         macro_rules! line {
             ($level:ident, $event:literal) => {
@@ -70,6 +72,7 @@ impl Ended {
             };
         }
         match self.status {
+            Status::Error if in_outage => line!(info, "run failed"),
             Status::Error => line!(warn, "run failed"),
             Status::Timeout => line!(warn, "run timed out"),
             Status::Interrupted => line!(warn, "run interrupted"),

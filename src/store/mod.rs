@@ -215,16 +215,6 @@ impl Store {
         self.writer.trouble()
     }
 
-    /// Returns the trouble that is over since this was asked last: since when and until when, and what it was.
-    pub fn take_past_trouble(&self) -> Vec<(Timestamp, Timestamp, String)> {
-        self.writer.take_past_trouble()
-    }
-
-    /// Waits until trouble begins or ends.
-    pub async fn trouble_changed(&self) {
-        self.writer.trouble_changed().await;
-    }
-
     /// Returns when the store committed last.
     pub fn last_commit(&self) -> Timestamp {
         self.writer.last_commit()

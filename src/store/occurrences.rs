@@ -123,8 +123,9 @@ pub(super) enum MergeRule {
     Never,
     /// If the pause that began at `since` covers both.
     SamePause { since: Timestamp },
-    /// If the passes of one catch-up, the oldest of which ran at `since` or later, recorded both.
-    SameCatchUp { since: Timestamp },
+    /// If the passes of one catch-up, the oldest of which ran at `since` or later, recorded both with the same reason, and
+    /// the outage in which the occurrences fell due, if it was one, began after `after`.
+    SameCatchUp { after: Timestamp, since: Timestamp },
 }
 
 impl SkippedRange {
@@ -136,12 +137,13 @@ impl SkippedRange {
         rule: MergeRule,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let (first_after, ended_since) = match rule {
+        let reason = self.reason.message.as_deref();
+        let bounds = match rule {
             MergeRule::Never => return self.insert(tx, scheduled, now),
-            MergeRule::SamePause { since } => (millis(since), i64::MIN),
-            MergeRule::SameCatchUp { since } => (i64::MIN, millis(since)),
+            MergeRule::SamePause { since } => (millis(since), i64::MIN, None),
+            MergeRule::SameCatchUp { after, since } => (millis(after), millis(since), reason),
         };
-        match self.record_before(tx, scheduled.cron.cron_id, first_after, ended_since)? {
+        match self.record_before(tx, scheduled.cron.cron_id, bounds)? {
             None => self.insert(tx, scheduled, now),
             // The clock was set back: these occurrences are accounted for already.
             Some(before) if before.last >= millis(self.first) => Ok(()),
@@ -150,19 +152,18 @@ impl SkippedRange {
     }
 
     /// Returns the record right before this range if it has the same status and code, begins after
-    /// `first_after` and was written at `ended_since` or later.
+    /// `first_after`, was written at `ended_since` or later, and has this reason if there is one.
     fn record_before(
         &self,
         tx: &Tx<'_>,
         cron_id: CronId,
-        first_after: i64,
-        ended_since: i64,
+        (first_after, ended_since, reason): (i64, i64, Option<&str>),
     ) -> Result<Option<RecordBefore>, StoreError> {
         let before = tx
             .prepare_cached(
                 "SELECT run_id, coalesce(last_scheduled_for, scheduled_for), \
                  phase = 'ended' AND send_count = 0 AND status = ?3 AND reason_code = ?4 \
-                 AND scheduled_for > ?5 AND ended_at >= ?6 \
+                 AND scheduled_for > ?5 AND ended_at >= ?6 AND (?7 IS NULL OR reason = ?7) \
                  FROM runs WHERE cron_id = ?1 AND scheduled_for < ?2 AND retry = 0 ORDER BY scheduled_for DESC LIMIT 1",
             )?
             .query_row(
@@ -173,6 +174,7 @@ impl SkippedRange {
                     self.reason.code.as_str(),
                     first_after,
                     ended_since,
+                    reason,
                 ),
                 |row| {
                     let matches = row.get::<_, Option<bool>>(2)?.unwrap_or(false);

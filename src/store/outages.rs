@@ -1,12 +1,14 @@
 //! Outages, as they are stored: the daemon's own is found at its next start, the others are committed while they last.
 
 use jiff::Timestamp;
-use rusqlite::{Transaction, named_params};
+use rusqlite::{Row, Transaction, named_params};
 
 use super::rows::{millis, parsed, time, time_option};
 use super::{Store, StoreError};
 use crate::domain::bounds::OUTAGES_REMEMBERED;
-use crate::domain::outage::Outage;
+use crate::domain::outage::{Away, Outage};
+use crate::domain::reason::ReasonCode;
+use crate::domain::run::{Run, RunState};
 
 impl Store {
     /// Commits outages as they are known by now; one that is stored already gets its end.
@@ -15,6 +17,20 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Returns the outages on which runs depend that lasted at any time between two instants, the latest first.
+    pub async fn outages_of_runs(
+        &self,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Outage>, StoreError> {
+        let mut outages = self.read_for_loop(move |tx| lasting_since(tx, since)).await?;
+        outages.retain(|outage| outage.since <= until && outage.what.reason_code().is_some());
+        Ok(outages)
+    }
+}
+
+/// Commits an outage. What was skipped for a run that nobody could follow, before the outage was noticed, belongs to it.
 pub(super) fn save(tx: &Transaction<'_>, outage: &Outage) -> Result<(), StoreError> {
     tx.prepare_cached(
         "INSERT INTO outages (what, subject, since, until, why) VALUES (:what, :subject, :since, :until, :why) \
@@ -31,6 +47,13 @@ pub(super) fn save(tx: &Transaction<'_>, outage: &Outage) -> Result<(), StoreErr
         "DELETE FROM outages WHERE since < (SELECT since FROM outages ORDER BY since DESC LIMIT 1 OFFSET ?1)",
     )?
     .execute([OUTAGES_REMEMBERED])?;
+    if outage.what == Away::Backend && outage.until.is_none() {
+        tx.prepare_cached(
+            "UPDATE runs SET reason_code = ?2, reason = ?3 || '; ' || reason \
+             WHERE ended_at >= ?1 AND phase = 'ended' AND status = 'skipped' AND reason_code IN ('overlap', 'queue_full')",
+        )?
+        .execute((millis(outage.since), ReasonCode::BackendAway.as_str(), outage.sentence()))?;
+    }
     Ok(())
 }
 
@@ -49,13 +72,37 @@ pub(super) fn lasting_since(tx: &Transaction<'_>, since: Timestamp) -> Result<Ve
     let mut rows = statement.query([millis(since)])?;
     let mut outages = Vec::new();
     while let Some(row) = rows.next()? {
-        outages.push(Outage {
-            what: parsed(row, "what")?,
-            subject: row.get("subject")?,
-            since: time(row, "since")?,
-            until: time_option(row, "until")?,
-            why: row.get("why")?,
-        });
+        outages.push(outage(row)?);
     }
     Ok(outages)
+}
+
+/// Returns the outage to which a run belongs, if one is the reason of its end and is remembered. `last` is the last of the
+/// occurrences of a record.
+pub(super) fn of_run(
+    tx: &Transaction<'_>,
+    run: &Run,
+    last: Option<Timestamp>,
+) -> Result<Option<Outage>, StoreError> {
+    let code = run.reason.as_ref().map(|reason| reason.code);
+    let (Some(what), RunState::Ended { outcome, .. }) = (code.and_then(Away::of_reason), &run.state) else {
+        return Ok(None);
+    };
+    let mut statement = tx.prepare_cached(
+        "SELECT what, subject, since, until, why FROM outages WHERE what = ?1 AND since <= ?2 \
+         AND coalesce(until, ?2) >= ?3 ORDER BY since LIMIT 1",
+    )?;
+    let at = last.unwrap_or(run.start_before);
+    let mut rows = statement.query((what.as_str(), millis(outcome.ended_at), millis(at)))?;
+    rows.next()?.map(outage).transpose()
+}
+
+fn outage(row: &Row<'_>) -> Result<Outage, StoreError> {
+    Ok(Outage {
+        what: parsed(row, "what")?,
+        subject: row.get("subject")?,
+        since: time(row, "since")?,
+        until: time_option(row, "until")?,
+        why: row.get("why")?,
+    })
 }

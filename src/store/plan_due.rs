@@ -9,11 +9,12 @@ use super::occurrences::{Insertion, MergeRule, RunTimes, SkippedRange, cancel_ru
 use super::rows::{millis, parsed, time_option};
 use super::scheduled_crons::ScheduledCron;
 use super::set_back::decided;
-use super::{Store, StoreError};
+use super::{Store, StoreError, outages};
 use crate::domain::cron::{Cron, Overlap};
 use crate::domain::cron_state::{CronState, Pause};
 use crate::domain::ids::FIRST_RUN;
-use crate::domain::plan::{Active, Decision, Former, plan, undecided_after};
+use crate::domain::outage::Outage;
+use crate::domain::plan::{Active, Decision, Former, PlanFacts, just_before, plan, undecided_after};
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Phase, Status, Trigger};
 
@@ -47,25 +48,36 @@ impl Store {
         now: Timestamp,
         due: Vec<ScheduledCron>,
     ) -> Result<Vec<PlanResult>, StoreError> {
-        self.write(move |tx| due.iter().map(|scheduled| plan_one(tx, scheduled, now)).collect()).await
+        let since = due.iter().map(|scheduled| scheduled.cursor).min().unwrap_or(now);
+        self.write(move |tx| {
+            let outages = outages::lasting_since(tx, since)?;
+            due.iter().map(|scheduled| plan_one(tx, scheduled, &outages, now)).collect()
+        })
+        .await
     }
 }
 
-fn plan_one(tx: &Tx<'_>, scheduled: &ScheduledCron, now: Timestamp) -> Result<PlanResult, StoreError> {
+fn plan_one(
+    tx: &Tx<'_>,
+    scheduled: &ScheduledCron,
+    outages: &[Outage],
+    now: Timestamp,
+) -> Result<PlanResult, StoreError> {
     let entry = cron_entries::by_id(tx, scheduled.cron.cron_id)?;
     let entry = entry.filter(|entry| !entry.removed && entry.definition_id == scheduled.definition_id);
     match entry {
         // The store has the truth: the caller's cursor may be older.
-        Some(entry) => commit_plan(tx, scheduled, None, &entry, now).map(PlanResult::Planned),
+        Some(entry) => commit_plan(tx, scheduled, None, &entry, outages, now).map(PlanResult::Planned),
         None => Ok(PlanResult::Stale),
     }
 }
 
 /// Plans one cron up to `now`, in as many plans as it takes.
 pub(super) fn plan_until(tx: &Tx<'_>, scheduled: &ScheduledCron, now: Timestamp) -> Result<(), StoreError> {
+    let outages = outages::lasting_since(tx, scheduled.cursor)?;
     loop {
         let Some(entry) = cron_entries::by_id(tx, scheduled.cron.cron_id)? else { return Ok(()) };
-        let planned = commit_plan(tx, scheduled, None, &entry, now)?;
+        let planned = commit_plan(tx, scheduled, None, &entry, &outages, now)?;
         if planned.next_wake.is_none_or(|at| at > now) {
             return Ok(());
         }
@@ -81,11 +93,12 @@ pub(super) fn plan_edited_until(
     reason: &Reason,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    let outages = outages::lasting_since(tx, former.cursor)?;
     let mut after = undecided_after(&former.cron, former.cursor, now);
     while let Some(cursor) = after {
         let Some(entry) = cron_entries::by_id(tx, scheduled.cron.cron_id)? else { return Ok(()) };
         let entry = CronEntry { cursor, ..entry };
-        let planned = commit_plan(tx, scheduled, Some((former, reason)), &entry, now)?;
+        let planned = commit_plan(tx, scheduled, Some((former, reason)), &entry, &outages, now)?;
         after = planned.next_wake.filter(|at| *at <= now).map(|_| planned.cursor);
     }
     Ok(())
@@ -98,13 +111,16 @@ fn commit_plan(
     scheduled: &ScheduledCron,
     former: Option<(&ScheduledCron, &Reason)>,
     entry: &CronEntry,
+    outages: &[Outage],
     now: Timestamp,
 ) -> Result<Planned, StoreError> {
     let cron = &scheduled.cron;
     let (state, cursor) = (&entry.state, entry.cursor);
     let dropped = former.map(|(former, reason)| Former { cron: &former.cron, reason });
     let decided = decided(tx, Some(cron.cron_id), cursor)?;
-    let plan = plan(cron, dropped, state, cursor, &decided, active(tx, cron, now)?, now);
+    let active = active(tx, cron, now)?;
+    let facts = PlanFacts { state, cursor, decided: &decided, active, outages, now };
+    let plan = plan(cron, dropped, &facts);
     // What only the former definition names is recorded with it, so that `explain` can tell which instants those are.
     let version_of = |decision: &Decision| match decision {
         Decision::Drop { .. } => former.map_or(scheduled, |(former, _)| former),
@@ -162,10 +178,12 @@ fn new_row(cron: &Cron, state: &CronState, decision: &Decision, now: Timestamp) 
             let range = SkippedRange { status: Status::Skipped, first, last, count, reason };
             NewRow::Record(range, MergeRule::Never)
         }
-        Decision::Miss { first, last, count, reason } => {
-            let (first, last, count, reason) = (*first, *last, *count, reason.reason(cron));
+        Decision::Miss { first, last, count, reason, outage } => {
+            let (first, last, count) = (*first, *last, *count);
+            let reason = reason.reason(cron, outage.as_ref());
             let range = SkippedRange { status: Status::Missed, first, last, count, reason };
-            NewRow::Record(range, MergeRule::SameCatchUp { since: shortly_before(now) })
+            let after = outage.as_ref().map_or(Timestamp::MIN, |outage| just_before(outage.since));
+            NewRow::Record(range, MergeRule::SameCatchUp { after, since: shortly_before(now) })
         }
     }
 }

@@ -22,9 +22,10 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Row, Transaction};
 
 use super::rows::{RUN_COLUMNS, parsed, parsed_option, reason_from_row, run_from_row, time, time_option};
-use super::{StoreError, open, waits_for};
+use super::{StoreError, open, outages, waits_for};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::{DeliveryId, RunId};
+use crate::domain::outage::Outage;
 use crate::domain::reason::{DeliveryReasonCode, Reason};
 use crate::domain::run::{Run, Status};
 
@@ -55,6 +56,8 @@ pub struct RunRow {
     pub occurrences: u64,
     /// The last of them, if there are several.
     pub last_scheduled_for: Option<Timestamp>,
+    /// The outage because of which it did not run.
+    pub outage: Option<Outage>,
     /// The run of the same cron that must end before it may start.
     pub waits_for: Option<RunId>,
     /// The webhook that reports its end.
@@ -134,7 +137,7 @@ impl DeliveryRow {
 fn row_columns() -> String {
     let columns = RUN_COLUMNS
         .replace("outcome_values, outcome_interrupts", "NULL AS outcome_values, NULL AS outcome_interrupts");
-    format!("rowid AS seq, {columns}, occurrences, last_scheduled_for, {}", waits_for::column())
+    format!("seq, {columns}, occurrences, last_scheduled_for, {}", waits_for::column())
 }
 
 /// Reads a count. SQLite has only signed numbers.
@@ -145,10 +148,13 @@ fn number(row: &Row<'_>, column: &str) -> Result<u64, StoreError> {
 fn run_row(tx: &Transaction<'_>, row: &Row<'_>) -> Result<RunRow, StoreError> {
     let run = run_from_row(row)?;
     let webhook = deliveries(tx, run.run_id)?.into_iter().next();
+    let last_scheduled_for = time_option(row, "last_scheduled_for")?;
+    let outage = outages::of_run(tx, &run, last_scheduled_for)?;
     Ok(RunRow {
         run,
+        outage,
         occurrences: number(row, "occurrences")?,
-        last_scheduled_for: time_option(row, "last_scheduled_for")?,
+        last_scheduled_for,
         waits_for: parsed_option(row, "waits_for")?,
         webhook,
     })

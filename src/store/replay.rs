@@ -116,7 +116,7 @@ fn matching(
     values.push(Value::Integer(i64::from(limit)));
     let sql = format!(
         "{WEBHOOK_ROWS} WHERE {conditions} AND deliveries.status <> 'sending' \
-         ORDER BY deliveries.created_at, deliveries.rowid LIMIT ?"
+         ORDER BY deliveries.created_at, deliveries.seq LIMIT ?"
     );
     let mut statement = tx.prepare_cached(&sql)?;
     let mut rows = statement.query(params_from_iter(&values))?;

@@ -21,7 +21,7 @@ const RETRIED: &str = "SELECT other.run_id FROM runs AS other WHERE other.cron_i
      AND other.phase = 'pending' AND other.retry > 0 AND runs.retry = 0";
 const DUE_BEFORE: &str = "SELECT other.run_id FROM runs AS other WHERE other.cron_id = runs.cron_id \
      AND other.phase = 'pending' AND other.phase <> 'ended' AND (other.retry > 0) = (runs.retry > 0) \
-     AND (other.due_at, other.rowid) < (runs.due_at, runs.rowid)";
+     AND (other.due_at, other.seq) < (runs.due_at, runs.seq)";
 
 /// Returns a condition on a pending run: it waits for no other run.
 pub(super) fn may_start() -> String {
@@ -55,7 +55,7 @@ pub(super) fn count_deadline_from(
     let head = tx
         .prepare_cached(&format!(
             "SELECT {RUN_COLUMNS} FROM runs WHERE cron_id = ?1 AND phase = 'pending' AND phase <> 'ended' \
-             AND exclusive = 1 AND first_started_at IS NULL ORDER BY retry > 0 DESC, due_at, rowid LIMIT 1"
+             AND exclusive = 1 AND first_started_at IS NULL ORDER BY retry > 0 DESC, due_at, seq LIMIT 1"
         ))?
         .query_row([cron_id.to_string()], |row| Ok(run_from_row(row)))
         .optional()?

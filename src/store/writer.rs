@@ -12,9 +12,10 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::counts::{CommitCounts, Counted, Tx};
-use super::{Execution, StoreError, daemons};
+use super::{Execution, StoreError, daemons, outages};
 use crate::clock::Clock;
 use crate::domain::bounds::{WRITES_PER_COMMIT, WRITES_QUEUED};
+use crate::domain::outage::{Away, Outage};
 
 /// The wait before a commit is tried again while the disk is full or the file is locked.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
@@ -34,15 +35,17 @@ struct WriterHealth {
     clock: Clock,
     /// What keeps us from committing right now, and since when.
     trouble: Mutex<Option<(Timestamp, String)>>,
-    /// Trouble that is over and that nobody has taken note of: since when and until when, and what it was.
-    past_trouble: Mutex<Vec<(Timestamp, Timestamp, String)>>,
-    /// Wakes whoever waits for trouble to begin or end.
-    trouble_changed: Notify,
     /// When the latest commit began.
     last_commit: Mutex<Timestamp>,
     counts: CommitCounts,
     /// Notified after each commit.
     committed: Notify,
+}
+
+impl WriterHealth {
+    fn trouble(&self) -> Option<(Timestamp, String)> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// The closures that are not in the batch yet. Once the queue is closed, the writer no longer waits for the
@@ -117,8 +120,6 @@ impl Writer {
             last_commit: Mutex::new(clock.now()),
             clock,
             trouble: Mutex::default(),
-            past_trouble: Mutex::default(),
-            trouble_changed: Notify::new(),
             counts: CommitCounts::default(),
             committed: Notify::new(),
         });
@@ -138,15 +139,7 @@ impl Writer {
     }
 
     pub(super) fn trouble(&self) -> Option<(Timestamp, String)> {
-        self.health.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub(super) fn take_past_trouble(&self) -> Vec<(Timestamp, Timestamp, String)> {
-        std::mem::take(&mut self.health.past_trouble.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(super) async fn trouble_changed(&self) {
-        self.health.trouble_changed.notified().await;
+        self.health.trouble()
     }
 
     pub(super) fn last_commit(&self) -> Timestamp {
@@ -239,16 +232,17 @@ fn commit_until_done(
     queue: &mut Queue<'_>,
 ) -> Committed {
     let outcome = loop {
+        let began = health.clock.now();
         match commit(connection, &mut batch, health, queue) {
             Ok(counted) => break Ok(counted),
             Err(error) if (error.is_disk_full() || error.is_busy()) && !queue.is_closed() => {
-                report(health, Some(&error));
+                report(health, Some((began, &error)));
                 std::thread::sleep(RETRY_WAIT);
             }
             Err(error) => break Err(error),
         }
     };
-    report(health, outcome.as_ref().err());
+    report(health, outcome.as_ref().err().map(|error| (health.clock.now(), error)));
     if let Err(error) = &outcome {
         for work in &mut batch {
             work.fail(StoreError::Lost(error.to_string()));
@@ -283,6 +277,11 @@ fn commit(
     queue: &mut Queue<'_>,
 ) -> Result<Vec<Counted>, StoreError> {
     let tx = Tx::of(connection.transaction_with_behavior(TransactionBehavior::Immediate)?);
+    if let Some((since, why)) = health.trouble() {
+        // What is planned now shall know why it is late.
+        let (what, subject, until) = (Away::Disk, String::new(), Some(health.clock.now().max(since)));
+        outages::save(&tx, &Outage { what, subject, since, until, why })?;
+    }
     run_each(&tx, batch)?;
     let known = batch.len();
     queue.join_waiting(batch);
@@ -319,22 +318,17 @@ fn run_each(tx: &Tx<'_>, batch: &mut [Box<dyn QueuedWrite>]) -> Result<(), Store
     Ok(())
 }
 
-/// Logs once when trouble begins, and once when it has passed.
-fn report(health: &WriterHealth, error: Option<&StoreError>) {
+/// Logs once when trouble begins, and once when it has passed. A failure comes with when the attempt began.
+fn report(health: &WriterHealth, failure: Option<(Timestamp, &StoreError)>) {
     let mut known = health.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-    match (known.is_some(), error) {
-        (false, Some(error)) => {
+    match (known.is_some(), failure) {
+        (false, Some((began, error))) => {
             tracing::error!(%error, "the store cannot commit; nothing new is fired until it can");
-            *known = Some((health.clock.now(), error.to_string()));
-            health.trouble_changed.notify_one();
+            *known = Some((began, error.to_string()));
         }
         (true, None) => {
             tracing::info!("the store can commit again");
-            if let Some((since, what)) = known.take() {
-                let mut past = health.past_trouble.lock().unwrap_or_else(PoisonError::into_inner);
-                past.push((since, health.clock.now(), what));
-            }
-            health.trouble_changed.notify_one();
+            *known = None;
         }
         (true, Some(_)) | (false, None) => {}
     }

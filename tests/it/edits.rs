@@ -47,7 +47,7 @@ const EDITS: [Edit; 15] = [
         after: Some(""),
         expected: &[
             "09:00 success x1 started_late",
-            "10:00 missed x1 catchup_latest",
+            "10:00 missed x1 daemon_down",
             "11:00 success x1 started_late",
         ],
         webhooks: 2,
@@ -58,7 +58,7 @@ const EDITS: [Edit; 15] = [
         after: Some("input = { prompt = \"new\" }"),
         expected: &[
             "09:00 success x1 started_late",
-            "10:00 missed x1 catchup_latest",
+            "10:00 missed x1 daemon_down",
             "11:00 success x1 started_late",
         ],
         webhooks: 2,
@@ -69,7 +69,7 @@ const EDITS: [Edit; 15] = [
         after: Some("no webhook"),
         expected: &[
             "09:00 success x1 started_late",
-            "10:00 missed x1 catchup_latest",
+            "10:00 missed x1 daemon_down",
             "11:00 success x1 started_late",
         ],
         webhooks: 0,
@@ -86,18 +86,14 @@ const EDITS: [Edit; 15] = [
         what: "excluded",
         before: "",
         after: Some("exclude = [\"2026-03-02\"]"),
-        expected: &[
-            "09:00 skipped x1 excluded",
-            "10:00 missed x1 catchup_latest",
-            "11:00 skipped x1 excluded",
-        ],
+        expected: &["09:00 skipped x1 excluded", "10:00 missed x1 daemon_down", "11:00 skipped x1 excluded"],
         webhooks: 0,
     },
     Edit {
         what: "catchup_none",
         before: "",
         after: Some("catchup = \"none\""),
-        expected: &["09:00 missed x1 catchup_none", "10:00 missed x2 catchup_none"],
+        expected: &["09:00 missed x1 catchup_none", "10:00 missed x2 daemon_down"],
         webhooks: 0,
     },
     Edit {
@@ -115,7 +111,7 @@ const EDITS: [Edit; 15] = [
         what: "catchup_window",
         before: "",
         after: Some("catchup_window = \"10m\""),
-        expected: &["09:00 missed x1 catchup_window", "10:00 missed x2 catchup_window"],
+        expected: &["09:00 missed x1 catchup_window", "10:00 missed x2 daemon_down"],
         webhooks: 0,
     },
     Edit {
@@ -165,8 +161,8 @@ const EDITS: [Edit; 15] = [
         before: "",
         after: Some("start_deadline = \"1h\""),
         expected: &[
-            "09:00 error x1 start_deadline",
-            "10:00 missed x1 catchup_latest",
+            "09:00 error x1 daemon_down",
+            "10:00 missed x1 daemon_down",
             "11:00 success x1 started_late",
         ],
         webhooks: 2,

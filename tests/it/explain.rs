@@ -85,5 +85,5 @@ async fn a_missed_instant_is_explained_with_its_range() {
     let missed = explain(&daemon, "often", last + SignedDuration::from_secs(2));
     assert_eq!(missed["verdict"], "missed", "{missed}");
     let detail = missed["detail"].as_str().unwrap();
-    assert!(detail.contains("not running at that time") && detail.contains("one of"), "{detail}");
+    assert!(detail.contains("agentcron was not running") && detail.contains("one of"), "{detail}");
 }

@@ -66,7 +66,7 @@ async fn a_night_is_one_line_for_each_run_that_somebody_may_have_to_look_at() {
     // A busy machine may miss one more.
     let missed = lines(&daemon, "run missed cron=often ");
     let is_range = |line: &String| {
-        line.contains(" reason=catchup_none scheduled_for=2") && line.contains(" occurrences=")
+        line.contains(" reason=daemon_down scheduled_for=2") && line.contains(" occurrences=")
     };
     assert_eq!(missed.iter().filter(|line| is_range(line)).count(), 1, "{missed:?}");
     assert_eq!((failed.len(), asked.len()), (1, 1));

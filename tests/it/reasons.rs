@@ -247,10 +247,15 @@ fn one_run_each() -> Vec<Case> {
             cron.with("thread = \"busy\"").with("multitask_strategy = \"reject\"")
         })
         .fault(ALWAYS, starts_our_run, json_answer(409, "{}")),
-        Case::new("start_deadline", |cron| cron.with("start_deadline = \"2s\"")).fault(
+        Case::new("backend_away", |cron| cron.with("start_deadline = \"2s\"")).fault(
             ALWAYS,
             starts_our_run,
             json_answer(401, "{}"),
+        ),
+        Case::new("start_deadline", |cron| cron.with("start_deadline = \"2s\"")).fault(
+            ALWAYS,
+            starts_our_run,
+            json_answer(429, "{}"),
         ),
         Case::new("rejected", plain).fault(ALWAYS, starts_our_run, json_answer(404, "{}")),
         Case::new("lost", plain).fault(ALWAYS, queries_run, no_run()).fault(
@@ -423,7 +428,7 @@ async fn crons_and_requests() -> Reported {
     reported
 }
 
-/// What happens to occurrences that were due while no daemon was running.
+/// What happens to occurrences that were due while no daemon was running, while it stood still, and while it could not commit.
 async fn a_daemon_that_was_stopped() -> Reported {
     let server = AgentServerOnPort::start();
     let crons = [
@@ -440,10 +445,22 @@ async fn a_daemon_that_was_stopped() -> Reported {
             ["none", "latest", "window"].iter().all(|name| have_run(name, runs))
         })
         .await;
+    let some_to_be_missed = async |daemon: &Daemon| {
+        let from = now() + SignedDuration::from_secs(9);
+        daemon.wait_until("some to be missed", || now() > from).await;
+    };
     daemon.kill9();
-    let from = now() + SignedDuration::from_secs(9);
-    daemon.wait_until("some to be missed", || now() > from).await;
+    some_to_be_missed(&daemon).await;
     daemon.start_again();
+    wait_for_code(&daemon, "daemon_down").await;
+    let lock = rusqlite::Connection::open(daemon.database()).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    some_to_be_missed(&daemon).await;
+    lock.execute_batch("ROLLBACK").unwrap();
+    wait_for_code(&daemon, "disk_full").await;
+    daemon.signal("STOP");
+    some_to_be_missed(&daemon).await;
+    daemon.signal("CONT");
     for code in ["catchup_none", "catchup_latest", "catchup_window"] {
         wait_for_code(&daemon, code).await;
     }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{
-    Attempt, Time, delivery_reason_code_or_null, delivery_statuses, phases, reason_code_or_null,
+    Attempt, Outage, Time, delivery_reason_code_or_null, delivery_statuses, phases, reason_code_or_null,
     run_event_kinds, run_statuses, triggers,
 };
 use crate::domain::run::{self, BackendRun, RunState};
@@ -36,6 +36,8 @@ pub struct Run {
     pub reason_code: Option<&'static str>,
     /// Why it has this status, human-readable.
     pub reason: Option<String>,
+    /// The outage because of which it did not run; null if it was none, or one that is too long ago to be remembered.
+    pub outage: Option<Outage>,
     /// The instant of the occurrence.
     pub scheduled_for: Time,
     /// Which run of its occurrence it is: 0 for the first one, 1 for the first retry.
@@ -109,6 +111,8 @@ pub struct RunDetails {
     pub runs: Vec<RunOfOccurrence>,
     /// What happened to it beyond the usual course, in order of time.
     pub events: Vec<RunEvent>,
+    /// The outages of the agent server, the disk and the daemon meanwhile, the latest first.
+    pub outages: Vec<Outage>,
     /// The webhooks about its end.
     pub deliveries: Vec<RunDelivery>,
 }
@@ -177,6 +181,7 @@ impl Run {
             phase: run.state.phase().as_str(),
             reason_code: run.reason.as_ref().map(|reason| reason.code.as_str()),
             reason: run.reason.as_ref().and_then(|reason| reason.message.clone()),
+            outage: row.outage.as_ref().map(Outage::of),
             scheduled_for: Time(run.scheduled_for),
             retry: run.retry,
             due_at: Time(run.due_at),
@@ -227,6 +232,7 @@ impl RunDetails {
             interrupts: details.interrupts.clone().unwrap_or(Value::Null),
             runs: details.runs_of_occurrence.iter().map(RunOfOccurrence::of).collect(),
             events: details.events.iter().map(event).collect(),
+            outages: details.outages.iter().map(Outage::of).collect(),
             deliveries: details.deliveries.iter().map(RunDelivery::of).collect(),
         }
     }

@@ -54,13 +54,19 @@ fn running() -> Active {
     Active { running: Some(RunId(uuid::Uuid::nil())), ..Active::default() }
 }
 
+/// Facts without outages, and with nothing that was decided before.
+fn facts<'a>(state: &'a CronState, cursor: Timestamp, active: Active, now: Timestamp) -> PlanFacts<'a> {
+    static NOTHING: Decided = Decided(BTreeSet::new());
+    PlanFacts { state, cursor, decided: &NOTHING, active, outages: &[], now }
+}
+
 fn check(cron: &Cron, cursor: &str, active: Active, now: &str, expected: Expect) {
     check_in_state(cron, &CronState::default(), cursor, active, now, expected);
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "expect! makes a value")]
 fn check_in_state(cron: &Cron, state: &CronState, cursor: &str, active: Active, now: &str, expected: Expect) {
-    let plan = plan(cron, None, state, at(cursor), &Decided::default(), active, at(now));
+    let plan = plan(cron, None, &facts(state, at(cursor), active, at(now)));
     let mut lines: Vec<String> = plan.decisions.iter().map(line).collect();
     lines.push(format!("cursor {}", plan.cursor));
     lines.push(plan.next_wake.map_or("the end".to_owned(), |at| format!("wake {at}")));
@@ -69,7 +75,7 @@ fn check_in_state(cron: &Cron, state: &CronState, cursor: &str, active: Active, 
 
 /// Plans for a cron without a pause or active runs.
 fn plan_free(cron: &Cron, cursor: Timestamp, now: Timestamp) -> Plan {
-    plan(cron, None, &CronState::default(), cursor, &Decided::default(), Active::default(), now)
+    plan(cron, None, &facts(&CronState::default(), cursor, Active::default(), now))
 }
 
 fn line(decision: &Decision) -> String {
@@ -83,7 +89,10 @@ fn line(decision: &Decision) -> String {
         Decision::Drop { first, last, count, reason } => {
             format!("drop {count}: {first}..{last} ({})", reason.code)
         }
-        Decision::Miss { first, last, count, reason } => format!("miss {count}: {first}..{last} {reason:?}"),
+        Decision::Miss { first, last, count, reason, outage } => {
+            let during = outage.as_ref().map_or(String::new(), |outage| format!(" ({})", outage.what));
+            format!("miss {count}: {first}..{last} {reason:?}{during}")
+        }
     }
 }
 
@@ -142,7 +151,7 @@ fn nothing_is_judged_by_a_recovered_run_before_it_was_looked_at_or_too_long_ago_
         let active = Active { recovered_at: Some(instant(recovered_at)), ..running() };
         for former in [None, Some(Former { cron: &cron, reason: &reason })] {
             let (state, cursor) = (CronState::default(), instant("08:59:00"));
-            let plan = plan(&cron, former, &state, cursor, &Decided::default(), active, instant(now));
+            let plan = plan(&cron, former, &facts(&state, cursor, active, instant(now)));
             let decisions: Vec<_> = plan.decisions.iter().map(line).collect();
             let how = if former.is_some() { "edited " } else { "" };
             let wake = plan.next_wake.unwrap();
@@ -304,8 +313,7 @@ fn skip_next_skips_exactly_one_and_no_excluded_day_uses_it_up() {
             wake 2026-03-05T00:00:00Z"#]],
     );
     let now = at("2026-03-02T13:00:00Z");
-    let before =
-        plan(&cron, None, &state, at("2026-03-02T12:00:00Z"), &Decided::default(), Active::default(), now);
+    let before = plan(&cron, None, &facts(&state, at("2026-03-02T12:00:00Z"), Active::default(), now));
     assert!(!before.used_skip_next);
 }
 
@@ -405,8 +413,10 @@ fn an_instant_that_is_decided_is_passed_over_and_uses_up_no_skip() {
     let recorded = ["2026-03-02T09:01:00Z", "2026-03-02T09:02:00Z", "2026-03-02T09:04:00Z"];
     let decided = recorded.iter().map(|text| (cron.cron_id, at(text))).collect();
     let state = CronState { skip_next: true, ..CronState::default() };
-    let plan =
-        |now| plan(&cron, None, &state, at("2026-03-02T09:00:30Z"), &decided, Active::default(), at(now));
+    let plan = |now| {
+        let facts = facts(&state, at("2026-03-02T09:00:30Z"), Active::default(), at(now));
+        plan(&cron, None, &PlanFacts { decided: &decided, ..facts })
+    };
     let before = plan("2026-03-02T09:02:30Z");
     assert_eq!((before.decisions.len(), before.next_wake), (0, Some(at("2026-03-02T09:03:00Z"))));
     let then = plan("2026-03-02T09:03:00Z");
@@ -444,9 +454,7 @@ fn an_edit_is_planned_by_the_new_definition_from_the_first_occurrence_that_the_o
         let (old, new) = (cron(old), cron(new));
         let (former, state) = (Former { cron: &old, reason: &reason }, CronState::default());
         let decisions = match undecided_after(&old, cursor, now) {
-            Some(after) => {
-                plan(&new, Some(former), &state, after, &Decided::default(), Active::default(), now).decisions
-            }
+            Some(after) => plan(&new, Some(former), &facts(&state, after, Active::default(), now)).decisions,
             None => Vec::new(),
         };
         let short = |decision: &Decision| {
@@ -499,4 +507,52 @@ proptest! {
         prop_assert_eq!(total, expected.len() as u64);
         prop_assert!(seen.is_sorted() && seen.windows(2).all(|pair| pair[0].0 < pair[1].0));
     }
+}
+
+#[test]
+fn what_did_not_run_because_of_an_outage_says_so() {
+    let outage = |what, since: &str, until: Option<&str>| Outage {
+        what,
+        subject: String::new(),
+        since: at(since),
+        until: until.map(at),
+        why: "it was stopped".to_owned(),
+    };
+    let outages = [
+        outage(Away::Backend, "2026-03-02T09:08:10Z", None),
+        outage(Away::Disk, "2026-03-02T09:03:30Z", Some("2026-03-02T09:05:00Z")),
+        outage(Away::Daemon, "2026-03-02T09:00:30Z", Some("2026-03-02T09:02:40Z")),
+    ];
+    let mut cron = cron("* * * * *");
+    let state = CronState::default();
+    let mut table = String::new();
+    for overlap in [Overlap::Skip, Overlap::Queue] {
+        cron.policy.overlap = overlap;
+        let active = Active { waiting: 1, ..running() };
+        let facts = facts(&state, at("2026-03-02T09:00:00Z"), active, at("2026-03-02T09:08:30Z"));
+        for decision in plan(&cron, None, &PlanFacts { outages: &outages, ..facts }).decisions {
+            let reason = match &decision {
+                Decision::Skip { reason, .. } => reason.reason(&cron),
+                Decision::Miss { reason, outage, .. } => reason.reason(&cron, outage.as_ref()),
+                Decision::Fire { .. } | Decision::Pause { .. } | Decision::Drop { .. } => {
+                    panic!("{decision:?}")
+                }
+            };
+            let line = line(&decision);
+            let what = line.split([' ', '(']).take(3).collect::<Vec<_>>().join(" ");
+            table.push_str(&format!("{what}: {}: {}\n", reason.code, reason.text()));
+        }
+    }
+    expect![[r#"
+        miss 2: 2026-03-02T09:01:00Z..2026-03-02T09:02:00Z: daemon_down: agentcron was not running (it was stopped); only the latest occurrence is caught up (catchup = "latest")
+        miss 1: 2026-03-02T09:03:00Z..2026-03-02T09:03:00Z: catchup_latest: it was found too late; only the latest occurrence is caught up (catchup = "latest")
+        miss 2: 2026-03-02T09:04:00Z..2026-03-02T09:05:00Z: disk_full: the store could not commit (it was stopped); only the latest occurrence is caught up (catchup = "latest")
+        miss 2: 2026-03-02T09:06:00Z..2026-03-02T09:07:00Z: catchup_latest: it was found too late; only the latest occurrence is caught up (catchup = "latest")
+        skip 2026-03-02T09:08:00Z BackendAway: backend_away: the agent server was away (it was stopped); run 00000000-0000-0000-0000-000000000000 of digest could not be followed (overlap = "skip")
+        miss 2: 2026-03-02T09:01:00Z..2026-03-02T09:02:00Z: daemon_down: agentcron was not running (it was stopped); only the latest occurrence is caught up (catchup = "latest")
+        miss 1: 2026-03-02T09:03:00Z..2026-03-02T09:03:00Z: catchup_latest: it was found too late; only the latest occurrence is caught up (catchup = "latest")
+        miss 2: 2026-03-02T09:04:00Z..2026-03-02T09:05:00Z: disk_full: the store could not commit (it was stopped); only the latest occurrence is caught up (catchup = "latest")
+        miss 2: 2026-03-02T09:06:00Z..2026-03-02T09:07:00Z: catchup_latest: it was found too late; only the latest occurrence is caught up (catchup = "latest")
+        skip 2026-03-02T09:08:00Z BackendAway: backend_away: the agent server was away (it was stopped); run 00000000-0000-0000-0000-000000000000 of digest could not be followed (overlap = "queue")
+    "#]].assert_eq(&table);
 }

@@ -58,6 +58,13 @@ impl BackendBreaker {
         state.away.clone().or_else(|| state.trouble.as_ref().map(|(_, trouble)| trouble.clone()))
     }
 
+    /// Returns whether no run is sent because the agent server cannot be reached, or refuses our key.
+    pub(super) fn is_away(&self) -> bool {
+        let state = self.lock();
+        state.away.is_some()
+            || matches!(state.failure, Some(StartFailure::Unreachable | StartFailure::Denied))
+    }
+
     /// Returns since when the backend refuses our key, and its words, if it does.
     pub fn denied(&self) -> Option<(Timestamp, String)> {
         let state = self.lock();

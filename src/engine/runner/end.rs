@@ -9,6 +9,7 @@ use crate::domain::cron::{OnRunCompleted, Target};
 use crate::domain::cron_state::{CronHealth, pause_message};
 use crate::domain::delivery::{DeliveryStatus, NewDelivery};
 use crate::domain::ids::{DeliveryId, RunId};
+use crate::domain::outage::Outage;
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{BackendRun, CancelCause, Outcome, Status};
 use crate::domain::run_spec::RunSpec;
@@ -116,20 +117,39 @@ pub(super) async fn never_started(
 
 /// Ends a run that still waited to be sent at its start deadline.
 pub(super) async fn expired(task: &RunTask<'_>) -> Result<(), StoreError> {
+    let Runner { store, clock, backend_breaker, .. } = task.runner;
     let run = &task.claimed.run;
-    let why = why_late(task);
-    let times = if run.send_count == 1 { "once".to_owned() } else { format!("{} times", run.send_count) };
-    let message = format!("not started before {}, sent {times}: {why}", run.start_before);
-    never_started(task, Status::Error, Reason::new(ReasonCode::StartDeadline, message)).await
+    let outages = store.outages_of_runs(run.start_before, clock.now()).await?;
+    let outage = outages.iter().find(|outage| outage.contains(run.start_before));
+    // An outage that began a moment ago is not committed yet.
+    let away = backend_breaker.is_away().then_some(ReasonCode::BackendAway);
+    let code = outage.and_then(|outage| outage.what.reason_code()).or(away);
+    let why = match outage {
+        Some(outage) => outage.sentence(),
+        None => why_late(task).await?,
+    };
+    let times = match run.send_count {
+        0 => "never sent".to_owned(),
+        1 => "sent once".to_owned(),
+        count => format!("sent {count} times"),
+    };
+    let message = format!("not started before {}, {times}: {why}", run.start_before);
+    never_started(task, Status::Error, Reason::new(code.unwrap_or(ReasonCode::StartDeadline), message)).await
 }
 
 /// Returns why a run was not started when it was due, as far as that is known.
-pub(super) fn why_late(task: &RunTask<'_>) -> String {
+pub(super) async fn why_late(task: &RunTask<'_>) -> Result<String, StoreError> {
+    let Runner { store, clock, backend_breaker, .. } = task.runner;
     let run = &task.claimed.run;
     let recorded = run.reason.as_ref().and_then(|reason| reason.message.clone());
-    recorded.or_else(|| task.runner.backend_breaker.trouble_since(run.due_at)).unwrap_or_else(|| {
-        "it waited for an earlier run, for max_concurrent_runs, or for the daemon".to_owned()
-    })
+    if let Some(why) = recorded.or_else(|| backend_breaker.trouble_since(run.due_at)) {
+        return Ok(why);
+    }
+    let outages = store.outages_of_runs(run.due_at, clock.now()).await?;
+    Ok(outages.first().map_or_else(
+        || "it waited for an earlier run, for backend.max_concurrent_runs, or for the daemon".to_owned(),
+        Outage::sentence,
+    ))
 }
 
 /// Ends a run that was cancelled before it was sent.

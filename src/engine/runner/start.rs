@@ -49,7 +49,7 @@ async fn accepted(task: &RunTask<'_>, thread_id: ThreadId, started: Started) -> 
     let now = task.runner.clock.now();
     task.runner.backend_breaker.record_success(now);
     let change = RunChange::Accept { thread_id, backend_run_id: started.backend_run_id, at: now };
-    let backend_run = accept(task, change, started_late(task)).await?;
+    let backend_run = accept(task, change, started_late(task).await?).await?;
     Ok(backend_run.map_or(NextStep::Leave, |backend_run| {
         NextStep::Follow(AcceptedRun {
             backend_run,
@@ -78,21 +78,21 @@ pub(super) async fn accept(
 }
 
 /// Returns the event that records a late start, or `None` if the run started in time and was sent once.
-fn started_late(task: &RunTask<'_>) -> Option<RunEvent> {
+async fn started_late(task: &RunTask<'_>) -> Result<Option<RunEvent>, StoreError> {
     let run = &task.claimed.run;
     let now = task.runner.clock.now();
     let late = backoff::between(run.due_at, now);
     if late < LATE && run.send_count <= 1 {
-        return None;
+        return Ok(None);
     }
-    let why = end::why_late(task);
+    let why = end::why_late(task).await?;
     let late = humantime::format_duration(Duration::from_secs(late.as_secs()));
     let message = match run.send_count {
         0 | 1 => format!("started {late} late: {why}"),
         send_count => format!("started {late} late, sent {send_count} times: {why}"),
     };
     let reason = Some(Reason::new(ReasonCode::StartedLate, message));
-    Some(RunEvent { at: now, event: RunEventKind::StartedLate, reason })
+    Ok(Some(RunEvent { at: now, event: RunEventKind::StartedLate, reason }))
 }
 
 /// Ends a run that will never be started.

@@ -136,7 +136,7 @@ fn each(
         false => public_metadata(cron),
     };
     let mut statement = tx.prepare_cached(
-        "SELECT rowid AS seq, cron_id, name, location, definition_id, created_at, updated_at \
+        "SELECT seq, cron_id, name, location, definition_id, created_at, updated_at \
          FROM crons WHERE removed_at IS NULL",
     )?;
     let mut rows = statement.query([])?;

@@ -108,7 +108,7 @@ async fn a_long_catch_up_leaves_one_record_of_what_was_missed() {
     }
     let rows = rows(folder.path());
     assert_eq!(rows.len(), 7, "{rows:?}");
-    assert!(rows[0].starts_with("09:00 missed x35994 agentcron was not running"), "{rows:?}");
+    assert!(rows[0].starts_with("09:00 missed x35994 it was found too late"), "{rows:?}");
 }
 
 #[tokio::test]
@@ -192,8 +192,7 @@ async fn after_a_step_back_runs_stay_and_what_never_ran_is_decided_again() {
         .unwrap();
     change(&store, "2026-03-02T09:05:30Z", CronStateChange::Pause(None)).await;
     plan(&store, "2026-03-02T09:09:00Z").await;
-    let missed =
-        "x3 agentcron was not running at that time; a later occurrence was caught up (catchup = \"latest\")";
+    let missed = "x3 it was found too late; only the latest occurrence is caught up (catchup = \"latest\")";
     let paused = "the cron was paused on request";
     let before = [
         "09:01 sending x1",

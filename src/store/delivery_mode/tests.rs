@@ -335,9 +335,9 @@ fn the_queries_of_every_pass_use_indexes() {
         "SELECT count(*) FROM deliveries WHERE status = 'suppressed'",
         "SELECT count(*) FROM deliveries WHERE status = 'sending'",
         "SELECT count(*) FROM deliveries WHERE due_at IS NOT NULL",
-        "SELECT url FROM deliveries WHERE receiver > '' AND due_at IS NOT NULL ORDER BY receiver, due_at, rowid LIMIT 1",
-        "SELECT url FROM deliveries WHERE receiver = '' AND due_at IS NOT NULL AND (due_at, rowid) > (1, 1) \
-         AND due_at <= 2 ORDER BY due_at, rowid LIMIT 1",
+        "SELECT url FROM deliveries WHERE receiver > '' AND due_at IS NOT NULL ORDER BY receiver, due_at, seq LIMIT 1",
+        "SELECT url FROM deliveries WHERE receiver = '' AND due_at IS NOT NULL AND (due_at, seq) > (1, 1) \
+         AND due_at <= 2 ORDER BY due_at, seq LIMIT 1",
     ] {
         let sql = format!("EXPLAIN QUERY PLAN {sql}");
         let mut statement = database.prepare(&sql).unwrap();

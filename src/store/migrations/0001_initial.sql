@@ -16,7 +16,7 @@ CREATE TABLE daemons (
     started_at INTEGER NOT NULL,
     -- Its last sign of life, which every commit renews.
     seen_at    INTEGER NOT NULL,
-    -- When it ended in good order; NULL while it runs, and if it was killed.
+    -- When it began to end in good order; NULL until then, and if it was killed.
     stopped_at INTEGER
 ) STRICT;
 
@@ -46,7 +46,9 @@ CREATE TABLE definitions (
 ) STRICT;
 
 CREATE TABLE crons (
-    cron_id       TEXT PRIMARY KEY,
+    -- The order in which rows were added.
+    seq            INTEGER PRIMARY KEY,
+    cron_id       TEXT NOT NULL UNIQUE,
     name          TEXT NOT NULL,
     source        TEXT NOT NULL CHECK (source IN ('file', 'api')),
     -- `file:line:column` of the definition, or NULL for a cron that was created through the API.
@@ -98,7 +100,9 @@ CREATE TABLE turns (
 INSERT INTO turns (source, turn) VALUES ('file', 0), ('api', 0);
 
 CREATE TABLE runs (
-    run_id         TEXT PRIMARY KEY,
+    -- The order in which rows were added.
+    seq             INTEGER PRIMARY KEY,
+    run_id         TEXT NOT NULL UNIQUE,
     -- These four are NULL for a run that a client started (`client_runs`).
     cron_id        TEXT REFERENCES crons (cron_id),
     cron_name      TEXT,
@@ -182,6 +186,7 @@ CREATE TABLE client_runs (
 
 -- What happened to a run, beyond the usual, between the instant when it was due and its end.
 CREATE TABLE run_events (
+    seq    INTEGER PRIMARY KEY,
     run_id TEXT NOT NULL REFERENCES runs (run_id) ON DELETE CASCADE,
     at     INTEGER NOT NULL,
     event  TEXT NOT NULL,
@@ -190,7 +195,9 @@ CREATE TABLE run_events (
 CREATE INDEX run_events_by_run ON run_events (run_id);
 
 CREATE TABLE deliveries (
-    delivery_id TEXT PRIMARY KEY,
+    -- The order in which rows were added.
+    seq          INTEGER PRIMARY KEY,
+    delivery_id TEXT NOT NULL UNIQUE,
     run_id      TEXT NOT NULL REFERENCES runs (run_id) ON DELETE CASCADE,
     url         TEXT NOT NULL,
     status      TEXT NOT NULL CHECK (status IN ('pending', 'sending', 'delivered', 'failed', 'gone', 'aborted',

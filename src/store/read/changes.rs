@@ -44,7 +44,7 @@ impl Reader {
     /// Begins to watch the runs that have not ended now, and all that are added later.
     pub fn watch(&self, until: WatchUntil) -> Result<RunWatch, StoreError> {
         self.at_one_moment(|tx| {
-            let last_row = tx.query_row("SELECT coalesce(max(rowid), 0) FROM runs", [], |row| row.get(0))?;
+            let last_row = tx.query_row("SELECT coalesce(max(seq), 0) FROM runs", [], |row| row.get(0))?;
             let sql = format!("SELECT {} FROM runs WHERE phase <> 'ended'", row_columns());
             let mut statement = tx.prepare_cached(&sql)?;
             let mut rows = statement.query([])?;
@@ -75,7 +75,7 @@ impl Reader {
                     None => drop(watch.open.remove(&run_id)),
                 }
             }
-            let sql = format!("SELECT {} FROM runs WHERE rowid > ?1 ORDER BY rowid LIMIT ?2", row_columns());
+            let sql = format!("SELECT {} FROM runs WHERE seq > ?1 ORDER BY seq LIMIT ?2", row_columns());
             let mut statement = tx.prepare_cached(&sql)?;
             let mut rows = statement.query((watch.last_row, NEW_RUNS_MAX))?;
             let mut new = 0;

@@ -9,8 +9,11 @@ use serde_json::Value;
 use super::{DeliveryRow, Reader, RunRow, deliveries, row_columns, run_row};
 use crate::domain::delivery::Phases;
 use crate::domain::ids::{DeliveryId, RunId};
+use crate::domain::outage::{Away, Outage};
 use crate::domain::reason::RunEventKind;
+use crate::domain::run::{Run, RunState};
 use crate::store::StoreError;
+use crate::store::outages::lasting_since;
 use crate::store::rows::{json_option, millis, parsed, time, time_option};
 
 /// A run with its timeline.
@@ -25,6 +28,8 @@ pub struct RunDetails {
     pub runs_of_occurrence: Vec<RunRow>,
     /// The timeline, in order.
     pub events: Vec<EventRow>,
+    /// The outages of the agent server, the disk and the daemon in the meantime, the latest first.
+    pub outages: Vec<Outage>,
     pub deliveries: Vec<DeliveryDetails>,
 }
 
@@ -99,6 +104,7 @@ impl Reader {
             let row_of_run = run_row(tx, row)?;
             Ok(Some(RunDetails {
                 runs_of_occurrence: runs_of_occurrence(tx, &row_of_run)?,
+                outages: outages_meanwhile(tx, &row_of_run.run)?,
                 row: row_of_run,
                 values: json_option(row, "kept")?,
                 interrupts: json_option(row, "asked")?,
@@ -107,6 +113,19 @@ impl Reader {
             }))
         })
     }
+}
+
+fn outages_meanwhile(tx: &Transaction<'_>, run: &Run) -> Result<Vec<Outage>, StoreError> {
+    let ended_at = match &run.state {
+        RunState::Ended { outcome, .. } => Some(outcome.learnt_at),
+        RunState::Pending { .. }
+        | RunState::Sending { .. }
+        | RunState::Unconfirmed { .. }
+        | RunState::Running(_) => None,
+    };
+    let mut outages = lasting_since(tx, run.scheduled_for)?;
+    outages.retain(|outage| outage.what != Away::Receiver && ended_at.is_none_or(|at| outage.since <= at));
+    Ok(outages)
 }
 
 fn runs_of_occurrence(tx: &Transaction<'_>, of: &RunRow) -> Result<Vec<RunRow>, StoreError> {
@@ -126,7 +145,7 @@ fn runs_of_occurrence(tx: &Transaction<'_>, of: &RunRow) -> Result<Vec<RunRow>, 
 
 fn events(tx: &Transaction<'_>, run_id: RunId) -> Result<Vec<EventRow>, StoreError> {
     let mut statement =
-        tx.prepare_cached("SELECT at, event, detail FROM run_events WHERE run_id = ?1 ORDER BY at, rowid")?;
+        tx.prepare_cached("SELECT at, event, detail FROM run_events WHERE run_id = ?1 ORDER BY at, seq")?;
     let mut rows = statement.query([run_id.to_string()])?;
     let mut events = Vec::new();
     while let Some(row) = rows.next()? {

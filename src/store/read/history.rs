@@ -68,7 +68,7 @@ impl Reader {
         let mut query = RunConditions::of(filter);
         query.values.push(Value::Integer(i64::try_from(count).unwrap_or(i64::MAX)));
         let sql = format!(
-            "SELECT scheduled_for, rowid AS seq FROM runs {} ORDER BY scheduled_for DESC, rowid DESC \
+            "SELECT scheduled_for, seq FROM runs {} ORDER BY scheduled_for DESC, seq DESC \
              LIMIT 1 OFFSET ?",
             query.conditions()
         );
@@ -93,9 +93,9 @@ impl Reader {
     ) -> Result<Vec<(PageCursor, RunRow)>, StoreError> {
         let mut query = RunConditions::of(filter);
         if let Some(PageCursor { at, row }) = cursor {
-            query.term("(scheduled_for, rowid) > (?, ?)", [at, row]);
+            query.term("(scheduled_for, seq) > (?, ?)", [at, row]);
         }
-        self.page(query, "ORDER BY scheduled_for, rowid", limit)
+        self.page(query, "ORDER BY scheduled_for, seq", limit)
     }
 
     /// Returns at most `limit` runs before `cursor`, or from the last one, the newest first, each with its
@@ -108,9 +108,9 @@ impl Reader {
     ) -> Result<Vec<(PageCursor, RunRow)>, StoreError> {
         let mut query = RunConditions::of(filter);
         if let Some(PageCursor { at, row }) = cursor {
-            query.term("(scheduled_for, rowid) < (?, ?)", [at, row]);
+            query.term("(scheduled_for, seq) < (?, ?)", [at, row]);
         }
-        self.page(query, "ORDER BY scheduled_for DESC, rowid DESC", limit)
+        self.page(query, "ORDER BY scheduled_for DESC, seq DESC", limit)
     }
 
     fn page(

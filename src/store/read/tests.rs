@@ -239,12 +239,12 @@ fn queries_of_a_long_history_use_indexes() {
         details.map(Result::unwrap).collect::<Vec<_>>().join("; ")
     };
     let by_time = plan(
-        "SELECT 1 FROM runs WHERE (scheduled_for, rowid) > (1, 1) AND (status IN ('error') OR phase IN ('sending')) \
-         ORDER BY scheduled_for, rowid LIMIT 5",
+        "SELECT 1 FROM runs WHERE (scheduled_for, seq) > (1, 1) AND (status IN ('error') OR phase IN ('sending')) \
+         ORDER BY scheduled_for, seq LIMIT 5",
     );
     assert!(by_time.contains("INDEX runs_by_time") && !by_time.contains("TEMP B-TREE"), "{by_time}");
     let of_cron = plan(
-        "SELECT 1 FROM runs WHERE cron_id IN ('a') AND scheduled_for >= 1 ORDER BY scheduled_for, rowid LIMIT 5",
+        "SELECT 1 FROM runs WHERE cron_id IN ('a') AND scheduled_for >= 1 ORDER BY scheduled_for, seq LIMIT 5",
     );
     assert!(of_cron.contains("(cron_id=? AND scheduled_for>?)"), "{of_cron}");
     let by_prefix =

@@ -48,7 +48,7 @@ pub struct WebhookDetails {
 pub(in crate::store) const WEBHOOK_ROWS: &str = "SELECT delivery_id, deliveries.run_id AS run_id, cron_name, url, \
      deliveries.status AS status, attempts, deliveries.due_at AS due_at, deliveries.reason_code AS reason_code, \
      deliveries.reason AS reason, deliveries.created_at AS created_at, deliveries.ended_at AS ended_at, \
-     deliveries.rowid AS seq FROM deliveries JOIN runs ON runs.run_id = deliveries.run_id";
+     deliveries.seq AS seq FROM deliveries JOIN runs ON runs.run_id = deliveries.run_id";
 
 impl Reader {
     /// Returns the newest `limit` webhooks that the filter selects, the oldest first.
@@ -69,12 +69,12 @@ impl Reader {
     ) -> Result<Vec<(PageCursor, WebhookRow)>, StoreError> {
         let (mut conditions, mut values) = conditions(filter);
         if let Some(PageCursor { at, row }) = cursor {
-            conditions.push_str(" AND (deliveries.created_at, deliveries.rowid) < (?, ?)");
+            conditions.push_str(" AND (deliveries.created_at, deliveries.seq) < (?, ?)");
             values.extend([Value::Integer(at), Value::Integer(row)]);
         }
         values.push(Value::Integer(i64::from(limit)));
         let sql = format!(
-            "{WEBHOOK_ROWS} WHERE {conditions} ORDER BY deliveries.created_at DESC, deliveries.rowid DESC LIMIT ?"
+            "{WEBHOOK_ROWS} WHERE {conditions} ORDER BY deliveries.created_at DESC, deliveries.seq DESC LIMIT ?"
         );
         self.at_one_moment(|tx| {
             let mut statement = tx.prepare_cached(&sql)?;

@@ -11,7 +11,7 @@ mod receiver_down;
 mod set_back;
 mod stops;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -161,6 +161,10 @@ struct Scenario<'a> {
     edits: Option<Random>,
     /// The versions of the crons' definitions, each with the instant from which the file had it.
     versions: Mutex<Vec<Timestamp>>,
+    /// Since when the daemon that lives is being stopped.
+    stopping_since: Cell<Option<Timestamp>>,
+    /// From when until when daemons lived, and were not being stopped.
+    lives: RefCell<Vec<(Timestamp, Timestamp)>>,
     /// Since when a daemon lives.
     lives_since: Cell<Option<tokio::time::Instant>>,
     /// Whether the clock is never set back.
@@ -194,6 +198,8 @@ impl<'a> Scenario<'a> {
             arrived,
             edits,
             versions,
+            stopping_since: Cell::default(),
+            lives: RefCell::default(),
             lives_since: Cell::default(),
             clock_is_steady: true,
         }
@@ -227,6 +233,12 @@ impl<'a> Scenario<'a> {
         crashes
     }
 
+    /// Asks the daemon that lives to end.
+    fn stop(&self, stop: &CancellationToken) {
+        self.stopping_since.set(Some(self.clock.now()));
+        stop.cancel();
+    }
+
     /// Runs without faults until everything has ended.
     async fn live_in_calm(&self) {
         self.network.calm_down();
@@ -242,7 +254,7 @@ impl<'a> Scenario<'a> {
                 }
                 assert!(CHECK_EVERY * checks < CALM_MOST, "it does not end");
             }
-            stop.cancel();
+            self.stop(&stop);
             std::future::pending().await
         };
         tokio::select! {
@@ -263,6 +275,7 @@ impl<'a> Scenario<'a> {
     }
 
     async fn daemon(&self, stop: CancellationToken) -> Result<(), daemon::DaemonError> {
+        let _life = Life { since: self.clock.now(), scenario: self };
         let file = self.folder.join("agentcron.toml");
         let database = self.folder.join("agentcron.db");
         let head = format!(
@@ -285,6 +298,20 @@ impl<'a> Scenario<'a> {
             show_status: None,
         };
         daemon::serve(world, || {}, stop).await
+    }
+}
+
+/// A daemon that lives. When it ends, by itself or not, this is recorded.
+struct Life<'a> {
+    since: Timestamp,
+    scenario: &'a Scenario<'a>,
+}
+
+impl Drop for Life<'_> {
+    fn drop(&mut self) {
+        let Scenario { clock, stopping_since, lives, .. } = self.scenario;
+        let until = stopping_since.take().unwrap_or_else(|| clock.now());
+        lives.borrow_mut().push((self.since, until));
     }
 }
 

@@ -19,6 +19,8 @@ pub(super) struct Network {
     random: Random,
     faults_percent: u64,
     calm: Arc<AtomicBool>,
+    /// Whether nothing gets through, in either direction.
+    down: Arc<AtomicBool>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +35,8 @@ enum Fault {
     TooMany,
     CutBody,
     Silence,
+    /// As `Silence`, and the request is lost too.
+    NoAnswer,
     Garbage,
 }
 
@@ -54,7 +58,12 @@ const LATE_MOST: Duration = Duration::from_secs(200);
 
 impl Network {
     pub(super) fn new(random: Random, faults_percent: u64) -> Self {
-        Self { random, faults_percent, calm: Arc::new(AtomicBool::new(false)) }
+        Self { random, faults_percent, calm: Arc::default(), down: Arc::default() }
+    }
+
+    /// Lets nothing through until it is called with `false`.
+    pub(super) fn go_down(&self, down: bool) {
+        self.down.store(down, Ordering::SeqCst);
     }
 
     pub(super) fn calm_down(&self) {
@@ -70,10 +79,18 @@ impl Network {
     }
 
     fn draw(&self) -> Fault {
+        const DOWN: [Fault; 4] = [Fault::Refused, Fault::LostRequest, Fault::ErrorBefore, Fault::NoAnswer];
+        if self.is_down() {
+            return DOWN[usize::try_from(self.random.below(DOWN.len() as u64)).unwrap()];
+        }
         if self.calm.load(Ordering::SeqCst) || !self.random.percent(self.faults_percent) {
             return Fault::None;
         }
         FAULTS[usize::try_from(self.random.below(FAULTS.len() as u64)).unwrap()]
+    }
+
+    fn is_down(&self) -> bool {
+        self.down.load(Ordering::SeqCst)
     }
 
     async fn exchange(
@@ -88,6 +105,7 @@ impl Network {
             Fault::Refused => return Err(TransportError::NotSent("connection refused".to_owned())),
             Fault::LostRequest => return broken(),
             Fault::ErrorBefore => return Ok(answer(StatusCode::BAD_GATEWAY, "bad gateway")),
+            Fault::NoAnswer => return std::future::pending().await,
             Fault::TooMany => return Ok(answer(StatusCode::TOO_MANY_REQUESTS, "slow down")),
             Fault::Late => {
                 let wait = self.random.wait(LATE_MOST);
@@ -110,6 +128,7 @@ impl Network {
         let response = tokio::spawn(forward(router, request)).await.unwrap();
         tokio::time::sleep(self.random.wait(Duration::from_millis(30))).await;
         match fault {
+            _ if self.is_down() => broken(),
             Fault::LostAnswer => broken(),
             Fault::ErrorAfter => Ok(answer(StatusCode::INTERNAL_SERVER_ERROR, "internal error")),
             Fault::Garbage => Ok(answer(StatusCode::OK, "<html>please log in</html>")),
@@ -125,6 +144,7 @@ impl Network {
             | Fault::LostRequest
             | Fault::Late
             | Fault::ErrorBefore
+            | Fault::NoAnswer
             | Fault::TooMany => Ok(response),
         }
     }

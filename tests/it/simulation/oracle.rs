@@ -54,6 +54,7 @@ pub(super) struct Row {
     phase: String,
     status: Option<String>,
     reason: Option<String>,
+    start_before: i64,
     started_at: Option<i64>,
     ended_at: Option<i64>,
     reason_code: Option<String>,
@@ -110,6 +111,7 @@ pub(super) fn judge_runs(scenario: &Scenario<'_>, database: &Connection, rows: &
         let entries = ledger.get(&row.run_id);
         tally.started += the_record_is_the_servers_truth(scenario, row, entries);
         a_retry_follows_a_failure(scenario, row, rows);
+        what_was_missed_was_due_while_no_daemon_lived(scenario, row);
         entries.into_iter().flatten().for_each(|entry| it_was_sent_as_the_file_had_it(scenario, row, entry));
     }
     runs_of_one_cron_never_overlap(database, &ledger, rows);
@@ -170,8 +172,7 @@ fn the_record_is_the_servers_truth(
     let what = format!("{} {} ({:?}: {:?})", row.cron_name, row.run_id, row.status, row.reason);
     let status = row.status.as_deref().unwrap();
     let Some(entries) = entries else {
-        let never_ran =
-            matches!(status, "missed" | "skipped") || row.reason_code.as_deref() == Some("start_deadline");
+        let never_ran = matches!(status, "missed" | "skipped") || row.is_too_late();
         assert!(never_ran, "{what}: the server never saw it");
         return 0;
     };
@@ -250,6 +251,79 @@ pub(super) fn every_overlap_was_one(scenario: &Scenario<'_>, rows: &[Row]) {
     }
 }
 
+/// How long it may take to notice that the agent server is away, or back.
+const NOTICED_WITHIN: i64 = 6_000;
+
+/// I14: where nothing else breaks, what did not run because the agent server was away says so, and nothing else does.
+/// Returns how often what was the reason.
+pub(super) fn backend_outages_are_told(
+    scenario: &Scenario<'_>,
+    rows: &[Row],
+    outages: &[(Timestamp, Timestamp)],
+) -> BTreeMap<String, u64> {
+    let lives = scenario.lives.borrow();
+    let millis = |at: &Timestamp| at.as_millisecond();
+    // A daemon that has just started has to find out first.
+    let is_known_at = |at: i64| {
+        outages.iter().any(|(since, until)| {
+            let life = lives.iter().find(|(from, to)| millis(from) <= at && at <= millis(to));
+            life.is_some_and(|(from, _)| {
+                millis(since).max(millis(from)) + NOTICED_WITHIN < at && at < millis(until)
+            })
+        })
+    };
+    // An outage counts from the beginning of the first call that was not answered, and the server is asked every five seconds.
+    let may_be_at = |at: i64| {
+        outages.iter().any(|(since, until)| {
+            millis(since) - NOTICED_WITHIN <= at && at <= millis(until) + NOTICED_WITHIN
+        })
+    };
+    let mut by_reason = BTreeMap::new();
+    for row in rows {
+        let what = format!("{} {} at {}: {:?}", row.cron_name, row.run_id, row.scheduled_for, row.reason);
+        let status = row.status.as_deref().unwrap();
+        let (at, reason) = match (status, row.code()) {
+            ("skipped", code @ ("overlap" | "queue_full")) => (row.ended_at.unwrap(), code.to_owned()),
+            ("skipped", "backend_away") => (row.ended_at.unwrap(), "skipped by backend_away".to_owned()),
+            ("error", "backend_away") => (row.start_before, "error by backend_away".to_owned()),
+            ("error", "start_deadline") => (row.start_before, "start_deadline".to_owned()),
+            (_, code) => {
+                *by_reason.entry(code.to_owned()).or_insert(0) += 1;
+                continue;
+            }
+        };
+        match row.code() {
+            "backend_away" => {
+                assert!(may_be_at(at), "{what}: it was not away at {at}; {outages:?} {lives:?}")
+            }
+            _ => assert!(!is_known_at(at), "{what}: it was away"),
+        }
+        *by_reason.entry(reason).or_insert(0) += 1;
+    }
+    by_reason
+}
+
+/// I15: an occurrence is missed because no daemon lived, and within one such time.
+fn what_was_missed_was_due_while_no_daemon_lived(scenario: &Scenario<'_>, row: &Row) {
+    if row.status.as_deref() != Some("missed") || !scenario.clock_is_steady {
+        return;
+    }
+    let what = format!("{} at {}: {:?}", row.cron_name, row.scheduled_for, row.reason);
+    // An edit may make too late what was found in time.
+    if scenario.edits.is_some() && row.code().starts_with("catchup_") {
+        return;
+    }
+    assert_eq!(row.code(), "daemon_down", "{what}");
+    let (first, last) = (row.scheduled_for, row.last_scheduled_for);
+    for (from, to) in
+        scenario.lives.borrow().iter().map(|(from, to)| (from.as_millisecond(), to.as_millisecond()))
+    {
+        // A daemon that dies while it starts, or before it has committed what is due, leaves no sign of life after that.
+        let was_awake = from + 1_000 < last && first + 1_000 < to;
+        assert!(!was_awake, "{what}: a daemon lived from {from} to {to}");
+    }
+}
+
 /// I8: what was sent is what the file had when it was sent, and the record shows that definition.
 fn it_was_sent_as_the_file_had_it(scenario: &Scenario<'_>, row: &Row, entry: &LedgerEntry) {
     let Some(sent) = entry.input["version"].as_i64() else { return };
@@ -285,8 +359,18 @@ impl Row {
     /// Whether its own end tells something about its occurrence.
     fn took_place(&self) -> bool {
         let never_ran = matches!(self.status.as_deref(), Some("missed" | "skipped"));
-        let expired = self.retry > 0 && self.reason_code.as_deref() == Some("start_deadline");
+        let expired = self.retry > 0 && self.is_too_late();
         !never_ran && !expired
+    }
+
+    /// Whether it still waited to be sent at its start deadline.
+    fn is_too_late(&self) -> bool {
+        let codes = ["start_deadline", "backend_away", "daemon_down", "disk_full"];
+        self.status.as_deref() == Some("error") && codes.contains(&self.code())
+    }
+
+    fn code(&self) -> &str {
+        self.reason_code.as_deref().unwrap_or_default()
     }
 }
 
@@ -318,7 +402,7 @@ fn count(database: &Connection, sql: &str) -> u64 {
 pub(super) fn rows(database: &Connection) -> Vec<Row> {
     let sql = "SELECT run_id, cron_name, scheduled_for, retry, coalesce(last_scheduled_for, scheduled_for), occurrences, \
                phase, status, reason, started_at, ended_at, reason_code, sent_at, \
-               json_extract(body, '$.input.version') FROM runs JOIN definitions USING (definition_id) \
+               json_extract(body, '$.input.version'), start_before FROM runs JOIN definitions USING (definition_id) \
                ORDER BY scheduled_for";
     let mut statement = database.prepare(sql).unwrap();
     let rows = statement.query_map([], |row| {
@@ -337,6 +421,7 @@ pub(super) fn rows(database: &Connection) -> Vec<Row> {
             reason_code: row.get(11)?,
             sent_at: row.get(12)?,
             version: row.get(13)?,
+            start_before: row.get(14)?,
         })
     });
     rows.unwrap().map(Result::unwrap).collect()

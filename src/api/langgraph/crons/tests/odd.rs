@@ -341,14 +341,14 @@ async fn a_cron_has_the_name_in_its_metadata_if_that_is_free() {
         ids.push(world.create(named(name)).await["cron_id"].as_str().unwrap().to_owned());
     }
     assert_eq!(
-        world.rows("SELECT name FROM crons ORDER BY rowid"),
+        world.rows("SELECT name FROM crons ORDER BY seq"),
         ["digest", ids[1].as_str(), ids[2].as_str(), ids[3].as_str()]
     );
     for word in ["digest", ids[0].as_str(), ids[2].as_str()] {
         assert_eq!(world.send("POST", &format!("/v1/crons/{word}/pause"), &json!({})).await.status, 200);
     }
     assert_eq!(
-        world.rows("SELECT cron_id FROM crons WHERE paused_at IS NOT NULL ORDER BY rowid"),
+        world.rows("SELECT cron_id FROM crons WHERE paused_at IS NOT NULL ORDER BY seq"),
         [ids[0].as_str(), ids[2].as_str()]
     );
 }

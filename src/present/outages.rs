@@ -1,0 +1,39 @@
+//! How an outage is described to a person.
+
+use jiff::tz::TimeZone;
+
+use super::times;
+use crate::domain::outage::{Away, Outage};
+
+/// Returns what began, without when.
+pub fn began(outage: &Outage) -> String {
+    let what = match outage.what {
+        Away::Backend => "agent server away",
+        Away::Receiver => return format!("receiver {} away: {}", outage.subject, outage.why),
+        Away::Disk => "the store cannot commit",
+        Away::Daemon => "agentcron down",
+    };
+    format!("{what}: {}", outage.why)
+}
+
+/// Returns what ended, without when.
+pub fn ended(outage: &Outage) -> String {
+    match outage.what {
+        Away::Backend => "agent server reachable again".to_owned(),
+        Away::Receiver => format!("receiver {} well again", outage.subject),
+        Away::Disk => "the store can commit again".to_owned(),
+        Away::Daemon => "agentcron running again".to_owned(),
+    }
+}
+
+/// Returns when it lasted, as in `from 11:29:50 to 11:31:40 (1 min 50 s)`.
+pub fn lasted(outage: &Outage, zone: &TimeZone) -> String {
+    let since = times::local_with_day(outage.since, zone);
+    match outage.until {
+        Some(until) => {
+            let took = times::took(until.duration_since(outage.since));
+            format!("from {since} to {} ({took})", times::time_of_day(until, zone))
+        }
+        None => format!("since {since}"),
+    }
+}
