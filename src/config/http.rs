@@ -42,7 +42,7 @@ pub(super) fn http(
     }
     let allow_origins = allow_origins(&mut section);
     let client_crons = section.word("client_crons")?;
-    if client_crons == ClientCrons::Service && !has_keys && section.has("client_crons") {
+    if client_crons == ClientCrons::Service && !has_keys {
         let hint = "set http.api_keys, or [http.keys.NAME]";
         let message = "without keys, no client may act under backend's credentials";
         section.warn("client_crons", Complaint::with_hint(message, hint));
@@ -142,9 +142,10 @@ fn named_key(name: &str, section: &mut SectionReader<'_, '_>) -> Result<ApiKey, 
             section.report.error(table.missing(key));
         }
     }
-    let access = section.word("access")?;
     let key = section.value::<Option<String>>("key").ok_or(Reported)?;
+    section.value::<Option<String>>("access").ok_or(Reported)?;
     let secret = key_secret("key", "", &key, section)?;
+    let access = section.word("access")?;
     Ok(ApiKey { name: name.to_owned(), secret, access })
 }
 

@@ -106,8 +106,8 @@ async fn handle(
     request: Request,
     mut sender: ResponseSender,
 ) {
-    let incoming = match read(&gateway, kind, thread, request).await {
-        Ok(IncomingRuns::WithWebhooks(incoming)) => *incoming,
+    let forwarded = match read(&gateway, kind, thread, request).await {
+        Ok(IncomingRuns::WithWebhooks(forwarded)) => *forwarded,
         Ok(IncomingRuns::WithoutWebhook(request)) => {
             return tokio::select! {
                 response = proxy::forward(State(gateway), *request) => drop(sender.send(response)),
@@ -120,21 +120,14 @@ async fn handle(
             return drop(sender.send(Err(error)));
         }
     };
-    incoming.forwarded.forward(incoming.runs, incoming.outbound, sender).await;
+    forwarded.forward(sender).await;
 }
 
 /// A request for runs.
 enum IncomingRuns {
-    WithWebhooks(Box<RunsToForward>),
+    WithWebhooks(Box<ForwardedRuns>),
     /// The request to forward as it is.
     WithoutWebhook(Box<Request>),
-}
-
-/// The runs to record, and the request to forward.
-struct RunsToForward {
-    forwarded: ForwardedRuns,
-    runs: Vec<(RunId, ClientRunSpec)>,
-    outbound: Request,
 }
 
 /// The runs of a body that have a webhook, and the body without their webhooks.
@@ -164,8 +157,8 @@ async fn read(
         PathThread::Id(thread_id) => Some(thread_id),
         PathThread::None | PathThread::Unreadable => None,
     };
-    let forwarded = ForwardedRuns { gateway: gateway.clone(), kind, thread_id };
-    Ok(IncomingRuns::WithWebhooks(Box::new(RunsToForward { forwarded, runs, outbound })))
+    let forwarded = ForwardedRuns { gateway: gateway.clone(), kind, thread_id, runs, outbound };
+    Ok(IncomingRuns::WithWebhooks(Box::new(forwarded)))
 }
 
 /// Returns `None` if no run has a webhook.
