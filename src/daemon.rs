@@ -134,7 +134,7 @@ async fn prepare(world: &World, store: &Store) -> Result<Prepared, DaemonError> 
     let config = &world.config;
     let former = store.record_daemon(world.clock.now()).await?;
     scheduler::find_step_while_down(store, &world.clock, former).await?;
-    if let Some(FormerDaemon { seen_at, stopped_at: None }) = former {
+    if let Some(FormerDaemon { seen_at, stopped_at: None, .. }) = former {
         tracing::warn!(%seen_at, "the former daemon was not stopped: it was killed or crashed, or the machine lost power");
     }
     let definitions = definitions(&config.crons, store.installation_id())?;

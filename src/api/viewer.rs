@@ -20,11 +20,16 @@ pub(super) enum Viewer {
 
 impl Viewer {
     pub(super) fn show<T: HideValues>(&self, mut shown: T) -> Json<T> {
+        self.hide(&mut shown);
+        Json(shown)
+    }
+
+    /// Hides what this caller may not see.
+    pub(super) fn hide(&self, shown: &mut impl HideValues) {
         match self {
             Viewer::OfEverything => {}
             Viewer::OfStates => shown.hide_values(),
         }
-        Json(shown)
     }
 }
 

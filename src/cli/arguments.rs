@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use super::terminal::GlobalOptions;
 use super::{
-    backfill, cancel, check, complete, completions, demo, explain, history, import, init, list, next, pause,
-    resume, retry, run, show, skip_next, status, trigger, webhook,
+    backfill, cancel, check, complete, completions, demo, explain, health, history, import, init, list, next,
+    outages, pause, resume, retry, run, show, skip_next, status, trigger, webhook,
 };
 
 const AFTER_HELP: &str = "\
@@ -22,7 +22,9 @@ Exit codes:
   1  failed
   2  wrong usage or configuration
   3  store error
-  4  another daemon has the database";
+  4  another daemon has the database
+  5  something needs a person (status, health)
+  6  the daemon is not running (status, health)";
 
 /// A cron daemon for agents: fires runs on a LangGraph agent server at the right instant, records every occurrence and
 /// its outcome, and delivers one webhook per completed run.
@@ -42,6 +44,8 @@ pub(super) enum Verb {
     Next(next::Next),
     List(list::List),
     Status(status::Status),
+    Health(health::Health),
+    Outages(outages::Outages),
     History(history::History),
     Show(show::Show),
     Explain(explain::Explain),

@@ -11,7 +11,7 @@ use crate::domain::delivery::DeliveryStatus;
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Phase, Status, Trigger};
 use crate::present::ID_CHARS_SHOWN;
-use crate::store::{DeliveryFilter, RunFilter};
+use crate::store::{CronStatus, DeliveryFilter, RunFilter};
 
 /// How many of the latest runs or webhooks are offered.
 const LATEST: u32 = 20;
@@ -59,6 +59,7 @@ fn wanted(words: &[&str]) -> Vec<Wanted> {
         ("--run", ..) => vec![Wanted::Run],
         ("--trigger", ..) => vec![Wanted::Word(Trigger::WORDS)],
         ("--reason", ..) => vec![Wanted::Word(ReasonCode::WORDS)],
+        ("--state", ..) => vec![Wanted::Word(CronStatus::WORDS)],
         ("--status", "webhook", _) => vec![Wanted::Word(DeliveryStatus::WORDS)],
         ("--status", ..) => vec![Wanted::Word(Status::WORDS), Wanted::Word(Phase::WORDS)],
         // It may take a value of any kind.

@@ -14,7 +14,7 @@ use crate::domain::ids::DefinitionId;
 use crate::domain::plan::Decided;
 use crate::present::occurrences::of_cron;
 use crate::present::{Tone, runs, times, with_short_ids};
-use crate::store::{CronRow, Reader};
+use crate::store::{CronRow, CronStatus, Reader};
 
 /// List the crons with their schedule, next time and last outcome
 #[derive(Args, Debug)]
@@ -25,12 +25,19 @@ configuration are listed.
 Examples:
   agentcron list
   agentcron list daily-digest inbox
+  agentcron list --state paused
   agentcron list --columns cron,next,due
   agentcron list --json | jq -r '.cron_name + \" \" + .next_at'")]
 pub(super) struct List {
     /// Only these crons (names or ids)
     #[arg(value_name = "CRON")]
     crons: Vec<String>,
+    /// Only crons in this state: active, paused or disabled
+    #[arg(long, value_name = "STATE")]
+    state: Option<CronStatus>,
+    /// Only crons whose last run failed
+    #[arg(long)]
+    failing: bool,
     #[command(flatten)]
     table: TableOptions,
 }
@@ -60,6 +67,8 @@ pub(super) fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
         return Err(unknown_cron(unknown, &names));
     }
     crons.retain(|row| list.crons.is_empty() || list.crons.iter().any(|name| is_named(row, name)));
+    crons.retain(|row| list.state.is_none_or(|state| row.status() == Some(state)));
+    crons.retain(|row| !list.failing || row.state.failures > 0);
     print(&crons, &decided, &list.table, session)
 }
 

@@ -9,11 +9,13 @@ mod complete;
 mod completions;
 mod demo;
 mod explain;
+mod health;
 mod history;
 mod import;
 mod init;
 mod list;
 mod next;
+mod outages;
 mod pause;
 mod resume;
 mod retry;
@@ -91,6 +93,8 @@ fn dispatch(verb: Verb, session: &mut Session) -> Result<(), Failure> {
         Verb::Next(next) => next::next(&next, session),
         Verb::List(list) => list::list(&list, session),
         Verb::Status(status) => status::status(&status, session),
+        Verb::Health(health) => health::health(&health, session),
+        Verb::Outages(outages) => outages::outages(&outages, session),
         Verb::History(history) => history::history(&history, session),
         Verb::Show(show) => show::show(&show, session),
         Verb::Explain(explain) => explain::explain(&explain, session),

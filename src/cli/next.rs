@@ -115,7 +115,13 @@ fn configured(session: &mut Session) -> Result<(Vec<Cron>, Decided), Failure> {
             session.warn_if_stopped(&config.store.path)?;
             store.decided(session.now())?
         }
-        Err(_) => Decided::default(),
+        Err(unreadable) => {
+            if !matches!(config.store.path.try_exists(), Ok(false)) {
+                let unknown = "pauses, and crons made through the API, are not known here";
+                session.output.warn(&format!("{unreadable}; {unknown}"))?;
+            }
+            Decided::default()
+        }
     };
     Ok((crons_of(config.crons, &config.store.path)?, decided))
 }

@@ -1,232 +1,153 @@
-//! `agentcron status`: is the daemon running, is it healthy, and does it run what the files say.
+//! `agentcron status`: what is wrong, the worst first, and then what is well.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+mod report;
 
 use clap::Args;
 
-use super::terminal::{Failure, Session, printable};
-use crate::api::wire::{Configuration, StatusReport, StatusSnapshot};
-use crate::config::{self, KeptCron};
-use crate::domain::cron::CronSource;
-use crate::domain::ids::DefinitionId;
-use crate::domain::outage::Outage;
-use crate::present::{Tone, counted, times, webhooks};
-use crate::store::{CronRow, DaemonState, Denied, Notice, NoticeKind, Reader, daemon_state, exposure};
+use super::terminal::{Failure, Session, print_attention, printable};
+use crate::api::wire::{Attention, Configuration, Notice, Outage, StatusReport, Time, Verdict};
+use crate::present::attention::Concern;
+use crate::present::{Tone, counted, outages, times, webhooks};
+use crate::store::{NoticeKind, exposure};
 
-/// Show the state of the daemon and of the last 24 hours
+pub(super) use report::Question;
+
+/// How many outages that are over are printed.
+const OUTAGES_PRINTED: usize = 5;
+
+/// Show what is wrong, the worst first, and then what is well
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Works while the daemon is down.
+Works while the daemon is down. Exits with 0 if all is well, 5 if something
+needs a person, and 6 if the daemon is not running.
 
 Examples:
   agentcron status
-  agentcron status --json | jq .daemon.running")]
+  agentcron status --json | jq -r '.attention[] | .what + \" \" + .text'
+  agentcron status > /dev/null || echo 'look at it'")]
 pub(super) struct Status {}
 
 pub(super) fn status(_: &Status, session: &mut Session) -> Result<(), Failure> {
-    let store = session.store_path()?;
-    let daemon = daemon_state(&store);
-    let now = session.now();
-    // A file that this user may not see is not missing.
-    let snapshot = match store.try_exists() {
-        Ok(false) => StatusSnapshot::empty(),
-        _ => StatusSnapshot::read(&Reader::open(&store)?, now)?,
-    };
-    if let Some(warning) = exposure(&store) {
+    let question = Question::of(session)?;
+    let report = question.report()?;
+    if let Some(warning) = exposure(question.store()) {
         session.output.warn(&warning)?;
     }
-    let files = compare_files(session, &snapshot.crons);
-    if session.output.is_json() {
-        return Ok(session.output.json(&StatusReport::of(&store, &daemon, files, &snapshot, now))?);
+    match session.output.is_json() {
+        true => session.output.json(&report)?,
+        false => print(&report, session)?,
     }
-    let is_worst = |notice: &&Notice| notice.kind == NoticeKind::StoreCopy;
-    print_notices(snapshot.notices.iter().filter(is_worst), session)?;
-    if let Some(notice) = webhooks::queue_notice(&snapshot.queue, &session.zone) {
-        let notice = session.output.paint(Tone::Attention, &printable(&notice));
-        session.output.line(&notice)?;
+    match report.verdict() {
+        Verdict::Well => Ok(()),
+        verdict => Err(Failure::Unwell(verdict)),
     }
-    if matches!(daemon, DaemonState::Running { .. }) {
-        print_outages(&snapshot.outages, session)?;
-    }
-    let next = snapshot.next(now).map_or("nothing scheduled".to_owned(), |(at, name)| {
-        let at = format!("{} ({})", times::local_with_day(at, &session.zone), times::relative(at, now));
-        format!("{}, {at}", printable(name))
-    });
-    let StatusSnapshot { overview, crons, notices, queue, .. } = &snapshot;
+}
+
+fn print(report: &StatusReport, session: &mut Session) -> Result<(), Failure> {
+    let found = &report.attention;
+    let is_of_files = |one: &Attention| one.what.0 == Concern::Configuration;
+    let (first, rest) = found.split_at(found.iter().rposition(is_of_files).map_or(0, |last| last + 1));
+    print_attention(first, session)?;
+    print_mistakes(report, session)?;
+    print_attention(rest, session)?;
+    let well = if found.is_empty() { session.output.paint(Tone::Good, "all is well") } else { String::new() };
+    session.output.line(&well)?;
+    let now = session.now();
+    let next = match &report.next {
+        _ if report.verdict() == Verdict::DaemonDown => "nothing until the daemon is started".to_owned(),
+        Some(next) => {
+            let (at, name) = (next.at.0, printable(&next.cron_name));
+            format!("{name}, {} ({})", times::local_with_day(at, &session.zone), times::relative(at, now))
+        }
+        None => "nothing scheduled".to_owned(),
+    };
     let mut fields = vec![
-        ("daemon", daemon_text(&daemon, session)),
-        ("store", store_text(&store, session)),
-        ("configuration", files_text(&files, notices, session)),
-        ("crons", crons_text(crons)),
+        ("daemon", daemon_text(report, session)),
+        ("store", store_text(report, session)),
+        ("configuration", files_text(report.configuration, session)),
+        ("crons", crons_text(report)),
         ("next", next),
-        ("runs, 24 h", counts_text(&overview.ended)),
-        ("in progress", counts_text(&overview.in_progress)),
-        ("webhooks, 24 h", counts_text(&overview.deliveries)),
-        ("webhooks queued", overview.deliveries_waiting.to_string()),
+        ("runs, 24 h", report.ended_24h.to_string()),
+        ("in progress", report.in_progress.to_string()),
+        ("webhooks, 24 h", report.deliveries_24h.to_string()),
+        ("webhooks queued", report.deliveries_waiting.to_string()),
     ];
-    fields.extend(webhooks::suppressed_text(queue).map(|text| ("suppressed", text)));
-    session.output.fields(&fields)?;
-    if let Some(text) = denied_text(overview.denied) {
-        let label = session.output.paint(Tone::Bad, "no access");
-        session.output.line(&format!("{label}: {text}"))?;
-    }
-    print_notices(notices.iter().filter(|notice| !is_worst(notice)), session)
+    fields.extend(webhooks::suppressed_text(report.suppressed).map(|text| ("suppressed", text)));
+    fields.extend(outages_text(&report.outages, session));
+    Ok(session.output.fields(&fields)?)
 }
 
-/// Prints the outages that last.
-fn print_outages(outages: &[Outage], session: &mut Session) -> Result<(), Failure> {
-    let now = session.now();
-    for outage in outages.iter().filter(|outage| outage.until.is_none()) {
-        let label = session.output.paint(Tone::Bad, &printable(&format!("{} unreachable", outage.called())));
-        let since = times::local_with_day(outage.since, &session.zone);
-        let ago = times::relative(outage.since, now);
-        session.output.line(&format!("{label} since {since} ({ago}): {}", printable(&outage.why)))?;
-    }
-    Ok(())
-}
-
-/// Prints what the daemon itself has noticed.
-fn print_notices<'n>(
-    notices: impl Iterator<Item = &'n Notice>,
-    session: &mut Session,
-) -> Result<(), Failure> {
-    let now = session.now();
-    for notice in notices {
-        let (label, tone, text) = match notice.kind {
-            NoticeKind::StoreCopy => ("copy of this store", Tone::Bad, notice.detail.as_str()),
-            NoticeKind::Configuration => {
-                ("configuration", Tone::Bad, "not all of it is in force as the files have it:")
-            }
-            NoticeKind::ClockStep => ("clock step", Tone::Attention, notice.detail.as_str()),
-            NoticeKind::Listen => ("not listening", Tone::Bad, notice.detail.as_str()),
-        };
-        let label = session.output.paint(tone, label);
-        let since = times::relative(notice.at, now);
-        session.output.line(&format!("{label} ({since}): {}", printable(text)))?;
-        if notice.kind == NoticeKind::Configuration {
-            for line in notice.detail.lines() {
-                session.output.line(&format!("  {}", printable(line)))?;
-            }
+/// Prints every mistake of the configuration that the daemon has found, with what becomes of it.
+fn print_mistakes(report: &StatusReport, session: &mut Session) -> Result<(), Failure> {
+    let is_of_files = |notice: &&Notice| notice.kind.0 == NoticeKind::Configuration;
+    if let (Configuration::Mistakes { .. }, Some(notice)) =
+        (report.configuration, report.notices.iter().find(is_of_files))
+    {
+        for line in notice.detail.lines() {
+            session.output.line(&format!("    {}", printable(line)))?;
         }
     }
     Ok(())
 }
 
-/// Compares the configuration files with the crons that the daemon has.
-fn compare_files(session: &Session, crons: &[CronRow]) -> Configuration {
-    if !session.config_path.exists() {
-        return Configuration::Missing;
-    }
-    let config = match config::load(&session.config_path, &session.environment.for_looking()) {
-        Ok(config) => config,
-        Err(errors) => return Configuration::Mistakes { mistakes: errors.0.len() },
+fn daemon_text(report: &StatusReport, session: &Session) -> String {
+    let daemon = &report.daemon;
+    let running = match daemon.running {
+        Some(true) => session.output.paint(Tone::Good, "running"),
+        Some(false) => return session.output.paint(Tone::Bad, "not running"),
+        None => "running, most likely".to_owned(),
     };
-    let from_files = crons.iter().filter(|row| row.source == CronSource::File);
-    let mut stored: BTreeMap<&str, &CronRow> = from_files.map(|row| (row.name.as_str(), row)).collect();
-    let (mut added, mut changed) = (0, 0);
-    for definition in &config.crons {
-        match stored.remove(definition.cron.name.as_str()) {
-            None => added += 1,
-            Some(row) => {
-                let body = serde_json::to_string(&definition.fields).unwrap_or_default();
-                changed += usize::from(DefinitionId::of_content(row.cron_id, &body) != row.definition_id);
-            }
-        }
-    }
-    // What only the daemon has values for is not known here.
-    let is_removed = |row: &&&CronRow| {
-        let (name, location) = (row.name.clone(), row.location.clone().unwrap_or_default());
-        !config.kept.keep(&KeptCron { name, location })
-    };
-    let removed = stored.values().filter(is_removed).count();
-    match (added, changed, removed) {
-        (0, 0, 0) => Configuration::Same,
-        _ => Configuration::Different { added, changed, removed },
-    }
+    let now = session.now();
+    let started = daemon.started_at.map(|Time(at)| {
+        format!(", started {} ({})", times::short(at, now, &session.zone), times::relative(at, now))
+    });
+    let version = daemon.version.as_ref().map(|version| format!(", version {}", printable(version)));
+    let pid = daemon.pid.map(|pid| format!(", pid {pid}"));
+    [Some(running), started, version, pid].into_iter().flatten().collect()
 }
 
-fn daemon_text(daemon: &DaemonState, session: &Session) -> String {
-    match daemon {
-        DaemonState::Running { pid } => {
-            let running = session.output.paint(Tone::Good, "running");
-            pid.map_or(running.clone(), |pid| format!("{running} (pid {pid})"))
-        }
-        DaemonState::Stopped => session.output.paint(Tone::Bad, "not running"),
-        DaemonState::Unknown(problem) => format!("unknown: its lock file cannot be read: {problem}"),
-    }
-}
-
-fn store_text(store: &Path, session: &Session) -> String {
-    match std::fs::metadata(store) {
-        Ok(metadata) => {
-            // The latest changes are in the write-ahead log beside the file.
-            let mut log = store.as_os_str().to_owned();
-            log.push("-wal");
-            let log_bytes = std::fs::metadata(log).map_or(0, |log| log.len());
-            let kibibytes = (metadata.len() + log_bytes).div_ceil(1024);
-            format!("{} ({kibibytes} KiB)", store.display())
-        }
-        Err(_) => {
+fn store_text(report: &StatusReport, session: &Session) -> String {
+    let (store, path) = (&report.store, printable(&report.store.path));
+    match store.exists {
+        true => format!("{path} ({} KiB)", store.bytes.div_ceil(1024)),
+        false => {
             let none = session.output.paint(Tone::Attention, "no database yet");
-            format!("{} ({none}; `agentcron run` creates it)", store.display())
+            format!("{path} ({none}; `agentcron run` creates it)")
         }
     }
 }
 
-fn files_text(files: &Configuration, notices: &[Notice], session: &Session) -> String {
-    let path = session.config_path.display();
-    let attention = |text: &str| session.output.paint(Tone::Attention, text);
-    let refused = notices.iter().any(|notice| notice.kind == NoticeKind::Configuration);
-    match files {
-        // The daemon has variables and credentials of its own: what is valid here may be wrong there.
-        Configuration::Same | Configuration::Different { .. } if refused => {
-            format!("{path} ({}, see below)", attention("not all of it is in force"))
-        }
-        Configuration::Same => format!("{path} (in use)"),
-        Configuration::Different { added, changed, removed } => {
-            let differs = attention("differs from what the daemon uses");
-            format!("{path} ({differs}: {added} added, {changed} changed, {removed} removed)")
-        }
+fn files_text(files: Configuration, session: &Session) -> String {
+    let state = match files {
+        Configuration::Same => "in use".to_owned(),
+        Configuration::Different { .. } => session.output.paint(Tone::Attention, "not in use as it is now"),
         Configuration::Mistakes { mistakes } => {
-            let mistakes = attention(&counted(*mistakes as u64, "mistake"));
-            format!("{path} ({mistakes}; see `agentcron check`)")
+            let mistakes = counted(mistakes as u64, "mistake");
+            session.output.paint(Tone::Bad, &format!("{mistakes}; see `agentcron check`"))
         }
-        Configuration::Missing => format!("{path} ({})", attention("there is no such file")),
+    };
+    format!("{} ({state})", session.config_path.display())
+}
+
+fn crons_text(report: &StatusReport) -> String {
+    match report.crons {
+        0 => "none".to_owned(),
+        all => format!("{all} ({})", report.crons_by_state),
     }
 }
 
-fn crons_text(crons: &[CronRow]) -> String {
-    let disabled = crons.iter().filter(|row| row.cron.as_ref().is_ok_and(|cron| !cron.enabled)).count();
-    let paused = crons.iter().filter(|row| row.state.paused.is_some()).count();
-    let unreadable = crons.iter().filter(|row| row.cron.is_err()).count();
-    let mut text = crons.len().to_string();
-    if disabled > 0 {
-        text.push_str(&format!(", {disabled} disabled"));
+/// Returns a line for each of the last outages that are over.
+fn outages_text(outages: &[Outage], session: &Session) -> Vec<(&'static str, String)> {
+    let now = session.now();
+    let over = outages.iter().filter_map(|outage| {
+        let Time(until) = outage.until?;
+        Some(printable(&outages::past(&outage.outage(), until, now, &session.zone)))
+    });
+    let mut lines: Vec<String> = over.collect();
+    if lines.len() > OUTAGES_PRINTED {
+        let more = lines.split_off(OUTAGES_PRINTED).len();
+        lines.push(format!("and {more} more: `agentcron outages --since 1d`"));
     }
-    if paused > 0 {
-        text.push_str(&format!(", {paused} paused"));
-    }
-    if unreadable > 0 {
-        text.push_str(&format!(", {unreadable} unreadable (see `agentcron list`)"));
-    }
-    text
-}
-
-/// Returns what the agent server refuses us, and what to do about it; `None` if it refuses nothing.
-fn denied_text(denied: Denied) -> Option<String> {
-    let runs = (denied.runs > 0).then(|| format!("{} cannot be followed", counted(denied.runs, "run")));
-    let threads =
-        (denied.threads > 0).then(|| format!("{} cannot be deleted", counted(denied.threads, "thread")));
-    let what: Vec<String> = [runs, threads].into_iter().flatten().collect();
-    let advice = "the agent server refuses us; set backend.api_key or backend.headers to credentials that see everything";
-    (!what.is_empty()).then(|| format!("{}: {advice}", what.join(", ")))
-}
-
-/// Returns `12 success, 1 error`.
-fn counts_text<Word: std::fmt::Display>(counts: &[(Word, u64)]) -> String {
-    if counts.is_empty() {
-        return "none".to_owned();
-    }
-    counts.iter().map(|(word, count)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
+    let label = |index| if index == 0 { "outages, 24 h" } else { "" };
+    lines.into_iter().enumerate().map(|(index, line)| (label(index), line)).collect()
 }

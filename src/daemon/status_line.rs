@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::domain::bounds::{STATUS_LINE_CRONS, STATUS_LINE_EVERY};
 use crate::domain::outage::Outage;
 use crate::engine::Health;
-use crate::present::counted;
+use crate::present::{counted, times};
 use crate::store::{CronsAtAGlance, Store, StoreError};
 
 /// Shows the line until it is stopped. Everything in it changes with a commit.
@@ -52,7 +52,7 @@ fn status_line(
 ) -> String {
     let mut line = counted(glance.crons, "cron");
     if let Some((at, name)) = next {
-        line += &format!(", next {} {}", name, short_time(at, now, zone));
+        line += &format!(", next {} {}", name, times::short(at, now, zone));
     }
     if let Some(first) = away.first() {
         let more = if away.len() > 1 { format!(" and {} more", away.len() - 1) } else { String::new() };
@@ -66,17 +66,6 @@ fn status_line(
     }
     let more = glance.failing.saturating_sub(STATUS_LINE_CRONS);
     if more > 0 { format!("{line} and {more} more") } else { line }
-}
-
-/// Returns the time of day, with the date unless that is today's.
-fn short_time(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
-    let (at, today) = (at.to_zoned_datetime(zone.clone()), now.to_zoned_datetime(zone.clone()).date());
-    let format = match (at.date() == today, at.second()) {
-        (true, 0) => "%H:%M",
-        (true, _) => "%H:%M:%S",
-        (false, _) => "%a %Y-%m-%d %H:%M",
-    };
-    at.strftime(format).to_string()
 }
 
 #[cfg(test)]

@@ -378,6 +378,19 @@ pub const SUPPRESSED_PER_COMMIT: usize = 5_000;
 /// Definitions that one transaction deletes: for each of them all runs of a cron may have to be searched.
 pub const DEFINITIONS_PER_COMMIT: usize = 100;
 
+/// Failing crons of which `status` quotes the last error: more than anybody reads, and quickly read from the store.
+pub const FAILURES_QUOTED: usize = 50;
+
+/// Ended runs of a failing cron that are looked through for the last failure. What is newer was skipped or missed.
+pub const FAILURES_LOOKED_THROUGH: u32 = 50;
+
+/// Characters of an error that `status` shows in its line about a cron or a receiver.
+pub const ERROR_CHARS_IN_STATUS: usize = 120;
+
+/// A daemon that is well responds within milliseconds, and a command that could read the database must not wait for one
+/// that hangs.
+pub const RESPONSE_WITHIN: Duration = Duration::from_secs(1);
+
 /// Suspended URLs that are listed one by one.
 pub const SUSPENDED_LISTED: u32 = 20;
 

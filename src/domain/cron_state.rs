@@ -52,6 +52,8 @@ pub struct CronState {
     pub skip_next: bool,
     /// The number of runs in a row whose end says that the cron does not work.
     pub failures: u32,
+    /// When the first of them ended.
+    pub failing_since: Option<Timestamp>,
 }
 
 /// A pause in force.
@@ -73,8 +75,11 @@ impl CronState {
     /// Records that a run of the cron has ended, and returns the pause if this end begins one.
     pub fn run_ended(&mut self, says: CronHealth, limit: Option<u32>, at: Timestamp) -> Option<&Pause> {
         match says {
-            CronHealth::Fails => self.failures = self.failures.saturating_add(1),
-            CronHealth::Works => self.failures = 0,
+            CronHealth::Fails => {
+                self.failures = self.failures.saturating_add(1);
+                self.failing_since.get_or_insert(at);
+            }
+            CronHealth::Works => (self.failures, self.failing_since) = (0, None),
             CronHealth::Unknown => return None,
         }
         let limit = limit.filter(|limit| self.failures >= *limit && self.paused.is_none())?;

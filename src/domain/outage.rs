@@ -58,6 +58,14 @@ pub fn merge(stored: &mut Vec<Outage>, lasting: Vec<Outage>) {
     stored.sort_by(|a, b| b.since.cmp(&a.since).then_with(|| a.subject.cmp(&b.subject)));
 }
 
+/// Puts the outage of a daemon that has ended into those that are stored: whatever else lasted then is known no longer.
+pub fn with_daemon_away(stored: &mut Vec<Outage>, away: Outage) {
+    for outage in stored.iter_mut().filter(|outage| outage.until.is_none()) {
+        outage.until = Some(outage.since.max(away.since));
+    }
+    merge(stored, vec![away]);
+}
+
 impl Outage {
     /// Whether this instant falls into it.
     pub fn contains(&self, at: Timestamp) -> bool {

@@ -210,6 +210,7 @@ async fn attempt(
         log_failure(&delivery.url, delivery.cron_name.as_deref(), run_id, attempt, code, detail, &verdict);
     }
     if let Some(opened) = opened {
+        courier.outages.receiver_left_alone(&receiver, opened.until);
         let url = redacted(&delivery.url);
         tracing::debug!(breaker = "receiver", url, probe_at = %opened.until, "circuit breaker opened");
     }

@@ -31,12 +31,19 @@ struct State {
     /// Receivers that have failed once and were not well since: when, and why.
     suspects: HashMap<String, (Timestamp, String)>,
     unsaved: Vec<Outage>,
+    /// Until when the circuit breakers of receivers that are away let nothing through.
+    probes: HashMap<String, Timestamp>,
 }
 
 impl Outages {
     /// Returns the outages that last, the daemon's and the disk's apart.
     pub fn lasting(&self) -> Vec<Outage> {
         self.lock().lasting.clone()
+    }
+
+    /// Returns when the circuit breakers of receivers that are away let the next attempt through.
+    pub fn probes(&self) -> HashMap<String, Timestamp> {
+        self.lock().probes.clone()
     }
 
     /// Records that the agent server is away.
@@ -60,6 +67,14 @@ impl Outages {
             }
             None => {}
         });
+    }
+
+    /// Records that the circuit breaker of this receiver lets nothing through until then.
+    pub(super) fn receiver_left_alone(&self, receiver: &str, until: Timestamp) {
+        let mut state = self.lock();
+        if state.lasts(Away::Receiver, receiver) {
+            state.probes.insert(receiver.to_owned(), until);
+        }
     }
 
     /// Records that this receiver is well.
@@ -123,6 +138,7 @@ impl State {
     fn end(&mut self, what: Away, subject: &str, now: Timestamp) {
         let Some(index) = self.lasting.iter().position(|outage| outage.is_of(what, subject)) else { return };
         let outage = self.lasting.swap_remove(index);
+        self.probes.remove(subject);
         let lasted = Duration::from_secs(backoff::between(outage.since, now).as_secs());
         let lasted = humantime::format_duration(lasted);
         tracing::info!("{} reachable again after {lasted}", outage.called());

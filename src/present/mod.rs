@@ -4,6 +4,7 @@
 //! Everything here returns data or text. Nothing prints and nothing depends on a terminal, so a web page can use it as
 //! well as the command line. A text may quote a server or a receiver: the caller escapes it for its own medium.
 
+pub mod attention;
 pub mod explain;
 pub mod occurrences;
 pub mod outages;
@@ -16,6 +17,8 @@ pub mod webhooks;
 use uuid::Uuid;
 
 pub use tone::Tone;
+
+use crate::domain::bounds::ERROR_CHARS_IN_STATUS;
 
 /// The first characters of an id, which distinguish it in practice; commands accept them.
 pub const ID_CHARS_SHOWN: usize = 8;
@@ -34,6 +37,15 @@ pub fn with_short_ids(text: &str) -> String {
         if is_id { format!("{}{}", &id[..ID_CHARS_SHOWN], &word[id.len()..]) } else { word.to_owned() }
     });
     shortened.collect()
+}
+
+/// Returns the beginning of a text that came from outside, on one line.
+pub fn first_words(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(ERROR_CHARS_IN_STATUS) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
 }
 
 #[cfg(test)]

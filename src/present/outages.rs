@@ -1,8 +1,9 @@
 //! How an outage is described to a person.
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::times;
+use super::{first_words, times};
 use crate::domain::outage::{Away, Outage};
 
 /// Returns what began, without when.
@@ -24,6 +25,13 @@ pub fn ended(outage: &Outage) -> String {
         Away::Disk => "the store can commit again".to_owned(),
         Away::Daemon => "agentcron running again".to_owned(),
     }
+}
+
+/// Returns `11:29:50-11:31:40 (1 min 50 s): agent server away: connection refused` of an outage that ended at `until`.
+pub fn past(outage: &Outage, until: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
+    let (since, ended) = (times::short(outage.since, now, zone), times::short(until, outage.since, zone));
+    let took = times::took(until.duration_since(outage.since));
+    format!("{since}-{ended} ({took}): {}", first_words(&began(outage)))
 }
 
 /// Returns when it lasted, as in `from 11:29:50 to 11:31:40 (1 min 50 s)`.

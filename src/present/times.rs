@@ -29,6 +29,17 @@ pub fn local_to_both(at: Timestamp, reader: &TimeZone, cron: &TimeZone) -> Strin
     if there(reader) == there(cron) { local } else { format!("{local} ({})", there(cron)) }
 }
 
+/// Returns the time of day, with the date unless that is today's: `09:00`, `09:00:05`, `Sun 2026-03-29 09:00`.
+pub fn short(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
+    let (at, today) = (at.to_zoned_datetime(zone.clone()), now.to_zoned_datetime(zone.clone()).date());
+    let format = match (at.date() == today, at.second()) {
+        (true, 0) => "%H:%M",
+        (true, _) => "%H:%M:%S",
+        (false, _) => "%a %Y-%m-%d %H:%M",
+    };
+    at.strftime(format).to_string()
+}
+
 /// Returns `2026-03-29 09:00:00.004`, for timelines.
 pub fn local_to_the_millisecond(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M:%S.%3f").to_string()

@@ -5,14 +5,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Tone, counted, times};
 use crate::domain::delivery::{DeliveryStatus, Phases};
-use crate::domain::delivery_mode::{DeliveryMode, Hold, HoldCause, Suspension};
+use crate::domain::delivery_mode::{DeliveryMode, Hold};
 use crate::domain::outage::{Away, Outage};
 use crate::domain::reason::Reason;
 use crate::store::{AttemptRow, DeliveryRow, WebhookQueue};
-use crate::webhook::{receiver, redacted};
-
-/// How many suspended URLs a notice names.
-const SUSPENDED_NAMED: usize = 3;
+use crate::webhook::receiver;
 
 pub fn tone(status: DeliveryStatus) -> Tone {
     match status {
@@ -23,47 +20,6 @@ pub fn tone(status: DeliveryStatus) -> Tone {
     }
 }
 
-/// Returns what holds webhooks back, in one line, or `None` if they are sent as usual.
-pub fn queue_notice(queue: &WebhookQueue, zone: &TimeZone) -> Option<String> {
-    let mut parts = Vec::new();
-    if let Some(since) = queue.disabled_since {
-        let since = times::local(since, zone);
-        parts.push(format!("webhooks have been disabled (http.disable_webhooks) since {since}"));
-    }
-    match &queue.mode {
-        DeliveryMode::Free => {}
-        DeliveryMode::Held(hold) => {
-            let (held, waiting) = (held_since(hold, zone), queue.backlog);
-            let how = match hold.cause {
-                HoldCause::Request => "`agentcron webhook release` sends them",
-                HoldCause::Mistakes => "they are sent once it is mended",
-            };
-            parts.push(format!("webhooks have been {held} ({waiting} waiting; {how})"));
-        }
-        DeliveryMode::Released(release) => {
-            let (since, rate, left) = (times::local(release.since, zone), release.per_second, queue.backlog);
-            parts.push(format!(
-                "webhooks have been released at {rate} per second since {since} ({left} of the backlog left)"
-            ));
-        }
-    }
-    if queue.suspended_count > 0 {
-        parts.push(suspended_text(queue));
-    }
-    (!parts.is_empty()).then(|| parts.join("; "))
-}
-
-fn suspended_text(queue: &WebhookQueue) -> String {
-    let url = |suspension: &Suspension| redacted(&suspension.url);
-    let mut urls: Vec<String> = queue.suspended.iter().take(SUSPENDED_NAMED).map(url).collect();
-    if queue.suspended_count > urls.len() as u64 {
-        urls.push("…".to_owned());
-    }
-    let verb = if queue.suspended_count == 1 { "is" } else { "are" };
-    let (count, urls) = (counted(queue.suspended_count, "URL"), urls.join(", "));
-    format!("{count} {verb} suspended: {urls} (`agentcron webhook resume URL` resumes deliveries)")
-}
-
 /// Returns `held since 2026-03-02 09:00:00: the receiver moves`.
 fn held_since(hold: &Hold, zone: &TimeZone) -> String {
     let note = hold.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
@@ -71,9 +27,9 @@ fn held_since(hold: &Hold, zone: &TimeZone) -> String {
 }
 
 /// Returns how many webhooks were suppressed and have not been replayed since, or `None` if there are none.
-pub fn suppressed_text(queue: &WebhookQueue) -> Option<String> {
+pub fn suppressed_text(suppressed: u64) -> Option<String> {
     let how = "`agentcron webhook replay --status suppressed` sends them";
-    (queue.suppressed > 0).then(|| format!("{}, not sent; {how}", counted(queue.suppressed, "webhook")))
+    (suppressed > 0).then(|| format!("{}, not sent; {how}", counted(suppressed, "webhook")))
 }
 
 /// Returns why a delivery has ended as it did, or what its last attempt came to and what it waits for.

@@ -29,7 +29,7 @@ pub(super) struct PausedByFailures {
 }
 
 const COLUMNS: &str = "cron_id, name, definition_id, cursor, created_at, removed_at, paused_at, pause_cause, pause_note, \
-     skip_next, failures";
+     skip_next, failures, failing_since";
 
 impl Store {
     /// Returns the names of all crons that are not removed, in order.
@@ -76,7 +76,12 @@ pub(super) fn state_from_row(row: &Row<'_>) -> Result<CronState, StoreError> {
         (Some(since), Some(cause)) => Some(Pause { since, cause, note: row.get("pause_note")? }),
         (_, _) => None,
     };
-    Ok(CronState { paused, skip_next: row.get("skip_next")?, failures: row.get("failures")? })
+    Ok(CronState {
+        paused,
+        skip_next: row.get("skip_next")?,
+        failures: row.get("failures")?,
+        failing_since: time_option(row, "failing_since")?,
+    })
 }
 
 /// Writes a cron's state.
@@ -84,7 +89,7 @@ pub(super) fn save_state(tx: &Transaction<'_>, cron_id: CronId, state: &CronStat
     let pause = state.paused.as_ref();
     tx.prepare_cached(
         "UPDATE crons SET paused_at = :paused_at, pause_cause = :pause_cause, pause_note = :pause_note, \
-         skip_next = :skip_next, failures = :failures WHERE cron_id = :cron_id",
+         skip_next = :skip_next, failures = :failures, failing_since = :failing_since WHERE cron_id = :cron_id",
     )?
     .execute(named_params! {
         ":cron_id": cron_id.to_string(),
@@ -93,6 +98,7 @@ pub(super) fn save_state(tx: &Transaction<'_>, cron_id: CronId, state: &CronStat
         ":pause_note": pause.and_then(|pause| pause.note.as_deref()),
         ":skip_next": state.skip_next,
         ":failures": state.failures,
+        ":failing_since": state.failing_since.map(millis),
     })?;
     Ok(())
 }

@@ -14,13 +14,23 @@ use crate::domain::outage::{Away, Outage};
 const KILLED: &str = "it was killed or crashed, or the machine lost power";
 const STOPPED: &str = "it was stopped";
 
-/// How the daemon that had the store before ended.
+/// The daemon that had the store last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FormerDaemon {
+    pub started_at: Timestamp,
     /// Its last sign of life.
     pub seen_at: Timestamp,
     /// When it began to end in good order; `None` if it was killed.
     pub stopped_at: Option<Timestamp>,
+}
+
+impl FormerDaemon {
+    /// Returns the time since it ended as an outage.
+    pub fn outage(self, until: Option<Timestamp>) -> Outage {
+        let why = if self.stopped_at.is_some() { STOPPED } else { KILLED }.to_owned();
+        let since = self.stopped_at.unwrap_or(self.seen_at);
+        Outage { what: Away::Daemon, subject: String::new(), since, until, why }
+    }
 }
 
 impl Store {
@@ -30,12 +40,11 @@ impl Store {
         let daemon_id = self.run_owner().daemon_id;
         self.write(move |tx| {
             let former = former(tx)?;
-            if let Some(FormerDaemon { seen_at, stopped_at }) = former {
-                outages::end_all(tx, seen_at)?;
-                let why = if stopped_at.is_some() { STOPPED } else { KILLED }.to_owned();
-                let (what, subject, since) = (Away::Daemon, String::new(), stopped_at.unwrap_or(seen_at));
-                if since < now {
-                    outages::save(tx, &Outage { what, subject, since, until: Some(now), why })?;
+            if let Some(former) = former {
+                outages::end_all(tx, former.seen_at)?;
+                let outage = former.outage(Some(now));
+                if outage.since < now {
+                    outages::save(tx, &outage)?;
                 }
             }
             tx.execute(
@@ -63,12 +72,17 @@ impl Store {
     }
 }
 
-fn former(tx: &Transaction<'_>) -> Result<Option<FormerDaemon>, StoreError> {
-    let mut statement = tx.prepare("SELECT seen_at, stopped_at FROM daemons ORDER BY number DESC LIMIT 1")?;
+/// Returns the daemon that has the store, or had it last.
+pub(super) fn former(tx: &Transaction<'_>) -> Result<Option<FormerDaemon>, StoreError> {
+    let mut statement =
+        tx.prepare("SELECT started_at, seen_at, stopped_at FROM daemons ORDER BY number DESC LIMIT 1")?;
     let mut rows = statement.query([])?;
     let Some(row) = rows.next()? else { return Ok(None) };
-    let stopped_at = time_option(row, "stopped_at")?;
-    Ok(Some(FormerDaemon { seen_at: time(row, "seen_at")?, stopped_at }))
+    Ok(Some(FormerDaemon {
+        started_at: time(row, "started_at")?,
+        seen_at: time(row, "seen_at")?,
+        stopped_at: time_option(row, "stopped_at")?,
+    }))
 }
 
 /// Renews the last sign of life of the daemon that has the store, which is the latest one.

@@ -74,8 +74,8 @@ pub use plan_due::{PlanResult, Planned};
 pub use read::{
     AttemptRow, CronCursor, CronDetails, CronListing, CronRecord, CronRow, CronStatus, CronsAtAGlance,
     DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow, Measures, Notice, Overview,
-    PageCursor, Reader, RunDetails, RunFilter, RunRow, RunWatch, WatchUntil, WebhookDetails, WebhookQueue,
-    WebhookRow, daemon_state,
+    PageCursor, QueuedWebhooks, Reader, RunDetails, RunFilter, RunRow, RunWatch, STATUS_PERIOD,
+    StatusSnapshot, WatchUntil, WebhookDetails, WebhookQueue, WebhookRow, daemon_state,
 };
 pub use replay::{Replay, ReplayChoice, ReplayOrder};
 pub use retry::RetryRequest;

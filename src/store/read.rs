@@ -12,6 +12,7 @@ mod history;
 mod measures;
 mod overview;
 mod records;
+mod status;
 mod webhooks;
 
 use std::path::Path;
@@ -37,6 +38,7 @@ pub use history::{PageCursor, RunFilter};
 pub use measures::{CronsAtAGlance, Measures};
 pub use overview::{DaemonState, Denied, Notice, Overview, daemon_state};
 pub use records::CronRecord;
+pub use status::{QueuedWebhooks, STATUS_PERIOD, StatusSnapshot};
 pub use webhooks::{DeliveryFilter, WebhookDetails, WebhookRow};
 pub(super) use webhooks::{WEBHOOK_ROWS, conditions, webhook_row};
 

@@ -252,9 +252,11 @@ fn broken(error: reqwest::Error) -> TransportError {
     TransportError::Broken(message_of(error))
 }
 
-/// Describes the error without its URL, which may hold a token.
+/// Describes the error without its URL, which may hold a token, and without what each such error begins with.
 fn message_of(error: reqwest::Error) -> String {
-    causes(&error.without_url())
+    let message = causes(&error.without_url());
+    let begins = ["error sending request: ", "client error (Connect): ", "tcp connect error: "];
+    begins.iter().fold(message.as_str(), |rest, begin| rest.strip_prefix(begin).unwrap_or(rest)).to_owned()
 }
 
 /// Joins an error and its causes in one line, leaving out a cause that the line already quotes.

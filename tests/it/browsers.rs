@@ -68,7 +68,8 @@ async fn a_chat_works_from_an_allowed_origin_and_from_no_other() {
 
 /// What must not change: crons with their pauses, runs, and whether webhooks are held.
 fn state(daemon: &Daemon) -> (Vec<Value>, usize, Value) {
-    let held = daemon.json(&["status"])[0]["webhooks"].clone();
+    let mut held = daemon.json(&["status"])[0]["attention"].clone();
+    held.as_array_mut().unwrap().retain(|one| one["what"] == "webhooks_held");
     (daemon.json(&["list"]), daemon.history().len(), held)
 }
 

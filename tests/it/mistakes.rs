@@ -305,8 +305,7 @@ async fn assert_fires(daemon: &Daemon, case: &str, names: &[&str], webhooks: Web
 fn assert_told(daemon: &Daemon, case: &Case, says: &str) {
     let status = status(daemon);
     assert!(status.contains(says), "{}: {says:?} in {status}", case.name);
-    let first = status.lines().next().unwrap_or_default();
-    let is_held = first.contains("webhooks have been held since") && first.contains("once it is mended");
+    let is_held = status.contains(": held: ") && status.contains("mend the configuration, and they are sent");
     assert_eq!(is_held, case.webhooks == Webhooks::Held, "{}: {status}", case.name);
     let notice = &daemon.json(&["status"])[0]["notices"][0];
     assert_eq!(notice["kind"], "configuration", "{}: {status}", case.name);

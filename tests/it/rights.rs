@@ -30,7 +30,7 @@ fn denial() -> Fault {
 
 fn command(daemon: &Daemon, arguments: &[&str]) -> String {
     let output = daemon.run_command(arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(matches!(output.status.code(), Some(0 | 5)), "{arguments:?}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 

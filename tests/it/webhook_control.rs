@@ -39,7 +39,8 @@ async fn wait_for_webhooks(daemon: &Daemon, status: &str, count: usize) -> Vec<V
 
 fn output(daemon: &Daemon, arguments: &[&str]) -> String {
     let output = daemon.run_command(arguments);
-    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    // What is not well may be what a test is about.
+    assert!(matches!(output.status.code(), Some(0 | 5)), "{arguments:?}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -53,7 +54,7 @@ async fn a_hold_survives_a_restart_and_its_release_keeps_to_a_rate() {
     let receiver = Receiver::start();
     let mut daemon = Daemon::start(&Configuration::new(&server.url()).cron(triggered_cron(&receiver)));
     wait_for_daemon(&daemon).await;
-    assert!(first_line(&daemon).starts_with("daemon"), "{}", first_line(&daemon));
+    assert_eq!(first_line(&daemon), "all is well");
     let held = &daemon.json(&["webhook", "hold", "--note", "the receiver moves"])[0];
     assert_eq!((&held["before"]["state"], &held["now"]["state"]), (&"free".into(), &"held".into()));
     let runs: Vec<String> = (0..6).map(|_| trigger(&daemon)).collect();
@@ -67,7 +68,10 @@ async fn a_hold_survives_a_restart_and_its_release_keeps_to_a_rate() {
     daemon.start_again();
     wait_for_daemon(&daemon).await;
     let line = first_line(&daemon);
-    assert!(line.contains("held since") && line.contains(": the receiver moves (6 wait"), "{line}");
+    assert!(
+        line.starts_with("webhooks (since") && line.contains(": held: the receiver moves; 6 wait"),
+        "{line}"
+    );
     let shown = output(&daemon, &["webhook", "show", &runs[0]]);
     assert!(shown.contains("held since") && shown.contains("the receiver moves"), "{shown}");
     assert!(output(&daemon, &["webhook", "list"]).contains("held since"));
@@ -84,11 +88,7 @@ async fn a_hold_survives_a_restart_and_its_release_keeps_to_a_rate() {
     assert_eq!(order.len(), runs.iter().filter(|run| order.contains(&format!("msg_{run}").as_str())).count());
     trigger(&daemon);
     wait_for_webhooks(&daemon, "delivered", 7).await;
-    assert!(
-        first_line(&daemon).starts_with("daemon"),
-        "the release ended by itself: {}",
-        first_line(&daemon)
-    );
+    assert_eq!(first_line(&daemon), "all is well", "the release ended by itself");
 }
 
 #[tokio::test]
@@ -138,7 +138,7 @@ async fn webhooks_are_disabled_and_enabled_by_the_file_and_a_replay_sends_the_sa
     assert!(waited["reason"].as_str().unwrap().contains("http.disable_webhooks"), "{waited}");
     trigger(&daemon);
     wait_for_webhooks(&daemon, "suppressed", 2).await;
-    assert!(first_line(&daemon).contains("webhooks have been disabled (http.disable_webhooks) since"));
+    assert!(output(&daemon, &["status"]).contains("disabled (http.disable_webhooks): recorded, not sent"));
     let refused = daemon.run_command(&["webhook", "replay", &run]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("webhooks are disabled"), "{refused:?}");
@@ -176,9 +176,15 @@ async fn a_url_that_is_gone_is_suspended_until_one_of_its_webhooks_is_replayed()
     let reason = gone[1]["reason"].as_str().unwrap();
     assert!(reason.contains("suspended since") && reason.contains("410"), "{reason}");
     let line = first_line(&daemon);
-    assert!(line.contains("1 URL is suspended: http://127.0.0.1") && !line.contains("sesame"), "{line}");
-    let status = &daemon.json(&["status"])[0]["webhooks"];
-    assert_eq!((&status["suspended_urls"], &status["held"]), (&1.into(), &Value::Null));
+    assert!(
+        line.starts_with("URL http://127.0.0.1")
+            && line.contains(": suspended: ")
+            && !line.contains("sesame"),
+        "{line}"
+    );
+    let attention = daemon.json(&["status"])[0]["attention"].clone();
+    let kinds: Vec<_> = attention.as_array().unwrap().iter().map(|one| &one["what"]).collect();
+    assert_eq!(kinds, ["url_suspended"]);
 
     receiver.reply_always(Reply::status(200));
     let replayed = output(&daemon, &["webhook", "replay", &run]);

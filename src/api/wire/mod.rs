@@ -9,8 +9,12 @@ mod status;
 mod values;
 mod webhooks;
 
+use std::fmt::Display;
+use std::str::FromStr;
+
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, SchemaType, Type};
@@ -22,6 +26,7 @@ use crate::domain::delivery::DeliveryStatus;
 use crate::domain::outage::Away;
 use crate::domain::reason::{DeliveryReasonCode, ReasonCode, RunEventKind};
 use crate::domain::run::{Phase, Status, Trigger};
+use crate::present::attention::Concern;
 use crate::store::{CronStatus, NoticeKind};
 
 pub use crons::{Cron, CronDetails, Occurrence, Pause};
@@ -32,8 +37,8 @@ pub use requests::{
 };
 pub use runs::{Run, RunDelivery, RunDetails, RunError, RunEvent, RunWebhook};
 pub use status::{
-    Configuration, Counts, DaemonProcess, DaemonStatus, Denied, Hold, Liveness, NextOccurrence, Notice,
-    Outage, Readiness, Release, StatusReport, StatusSnapshot, StoreFile, SuspendedUrl, Webhooks,
+    Attention, Configuration, Counts, DaemonProcess, Denied, Liveness, NextOccurrence, Notice, Outage,
+    Readiness, StatusReport, StoreFile, Verdict,
 };
 pub use values::HideValues;
 pub(super) use values::hide_values_of_definition;
@@ -53,8 +58,30 @@ impl Serialize for Time {
     }
 }
 
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Word::deserialize(deserializer).map(|Word(at)| Self(at))
+    }
+}
+
+/// A word of a closed set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Word<T>(pub T);
+
+impl<T: Display> Serialize for Word<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Word<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map(Self).map_err(D::Error::custom)
+    }
+}
+
 /// A page of a listing.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Page<T> {
     pub items: Vec<T>,
     /// Pass this as `cursor` to get the next page; null on the last one.
@@ -112,6 +139,7 @@ word_schemas!(
     cron_sources = CronSource;
     cron_states = CronStatus;
     aways = Away;
+    concerns = Concern;
     notice_kinds = NoticeKind;
 );
 

@@ -3,30 +3,31 @@
 use std::fmt::Display;
 use std::path::Path;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
-use super::{Time, aways, notice_kinds};
-use crate::domain::delivery_mode::{DeliveryMode, Suspension};
+use super::{Time, Word, aways, concerns, notice_kinds};
 use crate::domain::outage::{self, Away};
-use crate::domain::plan::Decided;
-use crate::store::{self, CronRow, DaemonState, Overview, Reader, StoreError, WebhookQueue};
-use crate::webhook::redacted;
-
-/// How far back ended runs and deliveries are counted.
-const COUNTED_PERIOD: SignedDuration = SignedDuration::from_hours(24);
+use crate::present::attention::{self, Concern};
+use crate::store::{self, CronRow, CronStatus, DaemonState, NoticeKind, StatusSnapshot};
 
 /// The state of the daemon, of the configuration and of the last 24 hours.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct StatusReport {
+    /// What is wrong, or unusual on purpose; the worst first.
+    pub attention: Vec<Attention>,
     pub daemon: DaemonProcess,
+    /// The clock by which this was said.
+    pub now: Time,
     pub store: StoreFile,
     /// Whether the configuration files match the configuration in force.
     pub configuration: Configuration,
     /// How many crons there are.
     pub crons: usize,
+    /// The crons by state, `unreadable` among them.
+    pub crons_by_state: Counts,
     /// The next occurrence of all crons; null if nothing is scheduled.
     pub next: Option<NextOccurrence>,
     /// Runs that ended in the last 24 hours, by status.
@@ -43,26 +44,29 @@ pub struct StatusReport {
     pub outages: Vec<Outage>,
     /// What the operator should know.
     pub notices: Vec<Notice>,
-    /// What keeps webhooks from their receivers.
-    pub webhooks: Webhooks,
+    /// How many webhooks are suppressed: recorded, and not sent.
+    pub suppressed: u64,
 }
 
-/// The state as the daemon itself reports it.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct DaemonStatus {
-    #[serde(flatten)]
-    pub report: StatusReport,
-    /// The version of the daemon.
-    #[schema(example = "0.1.0")]
-    pub version: &'static str,
-    /// The daemon's clock.
-    pub now: Time,
-    /// What keeps the store from committing at the moment, such as a full disk; null if nothing does.
-    pub trouble: Option<String>,
+/// Something that an operator should know.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Attention {
+    /// What it is about.
+    #[schema(schema_with = concerns)]
+    pub what: Word<Concern>,
+    /// Which cron, receiver or URL it is about; null if there is only one of its kind.
+    pub subject: Option<String>,
+    pub since: Option<Time>,
+    /// What is wrong, human-readable.
+    pub text: String,
+    /// What to do about it; null if nothing has to be done.
+    pub todo: Option<String>,
+    /// Whether somebody has to act: false if it is wanted, or passes by itself.
+    pub needs_person: bool,
 }
 
 /// What the agent server refuses us, because `backend.api_key` and `backend.headers` do not let us see everything.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Denied {
     /// How many runs cannot be followed.
     pub runs: u64,
@@ -71,23 +75,30 @@ pub struct Denied {
 }
 
 /// The process of the daemon.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct DaemonProcess {
     /// Whether a daemon is running; null if that is unknown.
     pub running: Option<bool>,
     /// Its process id, if known.
     pub pid: Option<u32>,
+    /// When it started; null if no daemon is running.
+    pub started_at: Option<Time>,
+    /// The version of the daemon, if it says so itself.
+    #[schema(example = "0.1.0")]
+    pub version: Option<String>,
 }
 
 /// The file of the store.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct StoreFile {
     pub path: String,
     pub exists: bool,
+    /// With the latest changes, which are in a file beside it.
+    pub bytes: u64,
 }
 
 /// How the configuration files compare with the configuration in force.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum Configuration {
     /// The files match the configuration in force.
@@ -103,22 +114,20 @@ pub enum Configuration {
     },
     /// The files have mistakes; what they take away stays as it was.
     Mistakes { mistakes: usize },
-    /// There are no configuration files.
-    Missing,
 }
 
 /// The next occurrence.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct NextOccurrence {
     pub at: Time,
     pub cron_name: String,
 }
 
 /// A time in which something that the daemon depends on was away, or the daemon itself.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Outage {
     #[schema(schema_with = aways)]
-    pub what: &'static str,
+    pub what: Word<Away>,
     /// Which receiver it was: scheme and host of its URL; null for everything else.
     pub receiver: Option<String>,
     pub since: Time,
@@ -131,105 +140,35 @@ pub struct Outage {
 impl Outage {
     pub fn of(outage: &outage::Outage) -> Self {
         Self {
-            what: outage.what.as_str(),
+            what: Word(outage.what),
             receiver: (outage.what == Away::Receiver).then(|| outage.subject.clone()),
             since: Time(outage.since),
             until: outage.until.map(Time),
             why: outage.why.clone(),
         }
     }
+
+    /// Returns the outage that it shows.
+    pub fn outage(&self) -> outage::Outage {
+        outage::Outage {
+            what: self.what.0,
+            subject: self.receiver.clone().unwrap_or_default(),
+            since: self.since.0,
+            until: self.until.map(|Time(until)| until),
+            why: self.why.clone(),
+        }
+    }
 }
 
 /// Something that the operator should know.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Notice {
     #[schema(schema_with = notice_kinds)]
-    pub kind: &'static str,
+    pub kind: Word<NoticeKind>,
     /// Since when it applies.
     pub at: Time,
     /// What happened, human-readable.
     pub detail: String,
-}
-
-/// What keeps webhooks from their receivers.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Webhooks {
-    /// Since when the configuration has disabled webhooks; null if it does not.
-    pub disabled_since: Option<Time>,
-    /// Null if webhooks are not held.
-    pub held: Option<Hold>,
-    /// Null if no backlog is being released at a rate.
-    pub released: Option<Release>,
-    /// How many webhooks are suppressed.
-    pub suppressed: u64,
-    /// How many URLs are suspended.
-    pub suspended_urls: u64,
-    /// The URLs that were suspended last.
-    pub suspended: Vec<SuspendedUrl>,
-}
-
-/// A hold on all webhooks.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Hold {
-    pub since: Time,
-    /// Why, human-readable.
-    pub note: Option<String>,
-    /// How many webhooks are queued.
-    pub waiting: u64,
-}
-
-/// A release of the backlog at a limited rate.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Release {
-    /// The backlog is what was due by this instant.
-    pub since: Time,
-    /// Attempts per second.
-    pub per_second: u32,
-    /// How many webhooks of the backlog are left.
-    pub left: u64,
-}
-
-/// A URL that gets no webhooks because its receiver said that it is gone.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct SuspendedUrl {
-    /// Without the query.
-    pub url: String,
-    pub since: Time,
-    /// What the receiver responded.
-    pub detail: String,
-    /// The delivery to which the receiver said so.
-    #[schema(format = Uuid)]
-    pub delivery_id: String,
-}
-
-impl Webhooks {
-    fn of(queue: &WebhookQueue) -> Self {
-        let (held, released) = match &queue.mode {
-            DeliveryMode::Free => (None, None),
-            DeliveryMode::Held(hold) => {
-                let (since, note) = (Time(hold.since), hold.note.clone());
-                (Some(Hold { since, note, waiting: queue.backlog }), None)
-            }
-            DeliveryMode::Released(release) => {
-                let (since, per_second) = (Time(release.since), release.per_second);
-                (None, Some(Release { since, per_second, left: queue.backlog }))
-            }
-        };
-        let suspended = |suspension: &Suspension| SuspendedUrl {
-            url: redacted(&suspension.url),
-            since: Time(suspension.since),
-            detail: suspension.detail.clone(),
-            delivery_id: suspension.delivery_id.to_string(),
-        };
-        Self {
-            disabled_since: queue.disabled_since.map(Time),
-            held,
-            released,
-            suppressed: queue.suppressed,
-            suspended_urls: queue.suspended_count,
-            suspended: queue.suspended.iter().map(suspended).collect(),
-        }
-    }
 }
 
 /// The daemon is alive.
@@ -264,84 +203,85 @@ impl Serialize for Counts {
     }
 }
 
+impl<'de> Deserialize<'de> for Counts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let counts = serde_json::Map::deserialize(deserializer)?;
+        Ok(Self(counts.into_iter().map(|(word, count)| (word, count.as_u64().unwrap_or(0))).collect()))
+    }
+}
+
+impl Display for Counts {
+    /// Writes `12 success, 1 error`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0.as_slice() {
+            [] => f.write_str("none"),
+            counts => {
+                let texts: Vec<_> = counts.iter().map(|(word, count)| format!("{count} {word}")).collect();
+                f.write_str(&texts.join(", "))
+            }
+        }
+    }
+}
+
 impl Counts {
     fn of<Word: Display>(counts: &[(Word, u64)]) -> Self {
         Self(counts.iter().map(|(word, count)| (word.to_string(), *count)).collect())
     }
-}
 
-/// What the store says at one moment, from which a [`StatusReport`] is made.
-pub struct StatusSnapshot {
-    pub overview: Overview,
-    pub crons: Vec<CronRow>,
-    pub decided: Decided,
-    pub outages: Vec<outage::Outage>,
-    pub notices: Vec<store::Notice>,
-    pub queue: WebhookQueue,
-}
-
-impl StatusSnapshot {
-    /// Reads the store; the last 24 hours end at `now`.
-    pub fn read(reader: &Reader, now: Timestamp) -> Result<Self, StoreError> {
-        let since = now.saturating_sub(COUNTED_PERIOD).unwrap_or(Timestamp::MIN);
-        Ok(Self {
-            overview: reader.overview(since)?,
-            crons: reader.crons()?,
-            decided: reader.decided(now)?,
-            outages: reader.outages(since)?,
-            notices: reader.notices()?,
-            queue: reader.webhook_queue()?,
-        })
+    fn of_crons(crons: &[CronRow]) -> Self {
+        let state = |row: &CronRow| row.status().map_or("unreadable", CronStatus::as_str);
+        let words = CronStatus::WORDS.iter().copied().chain(["unreadable"]);
+        let counts = words.map(|word| (word, crons.iter().filter(|row| state(row) == word).count() as u64));
+        Self::of(&counts.filter(|(_, count)| *count > 0).collect::<Vec<_>>())
     }
+}
 
-    /// Returns the snapshot of a store that does not exist yet.
-    pub fn empty() -> Self {
+impl Attention {
+    pub fn of(attention: &attention::Attention) -> Self {
         Self {
-            overview: Overview::default(),
-            crons: Vec::new(),
-            decided: Decided::default(),
-            outages: Vec::new(),
-            notices: Vec::new(),
-            queue: WebhookQueue::default(),
+            what: Word(attention.what),
+            subject: attention.subject.clone(),
+            since: attention.since.map(Time),
+            text: attention.text.clone(),
+            todo: attention.todo.clone(),
+            needs_person: attention.needs_person,
         }
-    }
-
-    /// Returns the next occurrence of all crons after `now`, and the cron's name; `None` if nothing is scheduled.
-    pub fn next(&self, now: Timestamp) -> Option<(Timestamp, &str)> {
-        let unpaused = self.crons.iter().filter(|row| row.state.paused.is_none());
-        unpaused
-            .filter_map(|row| {
-                Some((self.decided.next_within(row.cron.as_ref().ok()?, now)?, row.name.as_str()))
-            })
-            .min()
     }
 }
 
 impl StatusReport {
-    pub fn of(
-        path: &Path,
-        daemon: &DaemonState,
-        configuration: Configuration,
-        snapshot: &StatusSnapshot,
-        now: Timestamp,
-    ) -> Self {
-        let (running, pid) = match daemon {
-            DaemonState::Running { pid } => (Some(true), *pid),
+    /// Returns the report of the store at `path`. `version` is that of the daemon, if it says so itself.
+    pub fn of(path: &Path, snapshot: &StatusSnapshot, version: Option<String>, now: Timestamp) -> Self {
+        let (running, pid) = match snapshot.daemon {
+            DaemonState::Running { pid } => (Some(true), pid),
             DaemonState::Stopped => (Some(false), None),
             DaemonState::Unknown(_) => (None, None),
         };
+        let last = snapshot.last_daemon.filter(|last| running.unwrap_or(last.stopped_at.is_none()));
         let next = snapshot.next(now);
         let overview = &snapshot.overview;
         let notice = |notice: &store::Notice| Notice {
-            kind: notice.kind.as_str(),
+            kind: Word(notice.kind),
             at: Time(notice.at),
             detail: notice.detail.clone(),
         };
+        let found = attention::attention(snapshot, now);
         Self {
-            daemon: DaemonProcess { running, pid },
-            store: StoreFile { path: path.display().to_string(), exists: path.exists() },
-            configuration,
+            attention: found.iter().map(Attention::of).collect(),
+            daemon: DaemonProcess {
+                running,
+                pid,
+                started_at: last.map(|last| Time(last.started_at)),
+                version,
+            },
+            now: Time(now),
+            store: StoreFile::at(path),
+            // The daemon loads changed files by itself; if it cannot, it leaves a notice of the mistakes.
+            configuration: snapshot
+                .mistakes()
+                .map_or(Configuration::Same, |mistakes| Configuration::Mistakes { mistakes }),
             crons: snapshot.crons.len(),
+            crons_by_state: Counts::of_crons(&snapshot.crons),
             next: next.map(|(at, name)| NextOccurrence { at: Time(at), cron_name: name.to_owned() }),
             ended_24h: Counts::of(&overview.ended),
             in_progress: Counts::of(&overview.in_progress),
@@ -350,7 +290,46 @@ impl StatusReport {
             denied: Denied { runs: overview.denied.runs, threads: overview.denied.threads },
             outages: snapshot.outages.iter().map(Outage::of).collect(),
             notices: snapshot.notices.iter().map(notice).collect(),
-            webhooks: Webhooks::of(&snapshot.queue),
+            suppressed: snapshot.queue.suppressed,
+        }
+    }
+
+    /// Adds what is not in the store or known to the daemon, in its place.
+    pub fn add(&mut self, found: &attention::Attention) {
+        let key = |one: &Attention| (!one.needs_person, one.what.0);
+        let found = Attention::of(found);
+        let place = self.attention.partition_point(|one| key(one) <= key(&found));
+        self.attention.insert(place, found);
+    }
+
+    pub fn verdict(&self) -> Verdict {
+        match self.daemon.running {
+            Some(false) => Verdict::DaemonDown,
+            Some(true) | None if self.attention.iter().any(|one| one.needs_person) => Verdict::NeedsPerson,
+            Some(true) | None => Verdict::Well,
+        }
+    }
+}
+
+/// What a report comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Well,
+    /// Something needs a person.
+    NeedsPerson,
+    /// No daemon is running.
+    DaemonDown,
+}
+
+impl StoreFile {
+    fn at(path: &Path) -> Self {
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |found| found.len());
+        Self {
+            path: path.display().to_string(),
+            exists: path.exists(),
+            bytes: bytes(path) + bytes(Path::new(&log)),
         }
     }
 }

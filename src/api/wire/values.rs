@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{Cron, CronDetails, Delivery, DeliveryDetails, Page, Run, RunDetails};
+use crate::store::StatusSnapshot;
 
 /// The keys of a definition that graphs read.
 const PAYLOAD: [&str; 4] = ["input", "config", "context", "metadata"];
@@ -67,6 +68,12 @@ impl HideValues for CronDetails {
         if let Some(definition) = self.definition.as_object_mut() {
             hide_values_of_definition(definition);
         }
+    }
+}
+
+impl HideValues for StatusSnapshot {
+    fn hide_values(&mut self) {
+        self.last_failures.clear();
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
 
@@ -16,36 +17,73 @@ const RESPONSE_WAIT: Duration = Duration::from_secs(30);
 /// The response to a backfill of as many instants as are allowed is smaller.
 const RESPONSE_BYTES_MAX: usize = 16 << 20;
 
+/// Why nothing was got from a daemon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum NoResponse {
+    /// This user may not open the socket.
+    NotAllowed,
+    /// It is of another version.
+    NotUnderstood,
+    Silent(String),
+}
+
+/// Gets a path, such as `/v1/status`, from the daemon at this socket.
+pub(in crate::cli) fn get<T: DeserializeOwned>(
+    socket: &Path,
+    path: &str,
+    wait: Duration,
+) -> Result<T, NoResponse> {
+    let request = Request::get(format!("http://daemon{path}")).body(Bytes::new());
+    let (status, body) = exchange(socket, request.map_err(|_| NoResponse::NotUnderstood)?, wait)?;
+    match status {
+        StatusCode::OK => serde_json::from_slice(&body).map_err(|_| NoResponse::NotUnderstood),
+        _ => Err(NoResponse::Silent(format!("it returned HTTP {}", status.as_u16()))),
+    }
+}
+
 /// Posts `body` to `/v1/…` and returns the daemon's response.
 pub(in crate::cli) fn ask(session: &mut Session, path: &[&str], body: &Value) -> Result<Value, Failure> {
     let socket = session.socket_path()?;
     let request = request(path, body).map_err(|error| Failure::Failed(error.to_string()))?;
-    let transport = Transport::unix_socket(&socket).map_err(|error| Failure::Failed(error.to_string()))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let exchange = async {
-        let response = transport.send(request).await?;
-        let status = response.status();
-        let body = read_body(response.into_body(), RESPONSE_BYTES_MAX, RESPONSE_WAIT).await?;
-        Ok::<_, TransportError>((status, body))
-    };
-    let responded = runtime.block_on(async { tokio::time::timeout(RESPONSE_WAIT, exchange).await });
-    let (status, body) = match responded {
-        Err(_) => return Err(no_daemon(&socket, "it took longer than 30 s")),
-        Ok(Err(error)) => return Err(no_daemon(&socket, &error.to_string())),
-        Ok(Ok(response)) => response,
-    };
+    let (status, body) =
+        exchange(&socket, request, RESPONSE_WAIT).map_err(|none| no_daemon(&socket, none))?;
     let response: Value = serde_json::from_slice(&body).unwrap_or_default();
     if status.is_success() { Ok(response) } else { Err(refused(status, &response)) }
 }
 
-fn no_daemon(socket: &Path, detail: &str) -> Failure {
+fn exchange(
+    socket: &Path,
+    request: Request<Bytes>,
+    wait: Duration,
+) -> Result<(StatusCode, Bytes), NoResponse> {
+    // The kind of the system's error is lost by then.
+    let failed = |error: &dyn std::fmt::Display| match error.to_string() {
+        detail if detail.contains("Permission denied") => NoResponse::NotAllowed,
+        detail => NoResponse::Silent(detail),
+    };
+    let transport = Transport::unix_socket(socket).map_err(|error| failed(&error))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let exchange = async {
+        let response = transport.send(request).await?;
+        let status = response.status();
+        let body = read_body(response.into_body(), RESPONSE_BYTES_MAX, wait).await?;
+        Ok::<_, TransportError>((status, body))
+    };
+    let runtime = runtime.map_err(|error| failed(&error))?;
+    match runtime.block_on(async { tokio::time::timeout(wait, exchange).await }) {
+        Err(_) => Err(NoResponse::Silent(format!("it took longer than {} s", wait.as_secs()))),
+        Ok(result) => result.map_err(|error| failed(&error)),
+    }
+}
+
+fn no_daemon(socket: &Path, none: NoResponse) -> Failure {
     let socket = socket.display();
-    // The kind of the system's error is lost by now.
-    Failure::Failed(match detail.contains("Permission denied") {
-        true => {
+    Failure::Failed(match none {
+        NoResponse::NotAllowed => {
             format!("{socket}: permission denied; run this as root, or as the user that the daemon runs as")
         }
-        false => format!("no daemon responds at {socket} ({detail}); is it running?"),
+        NoResponse::NotUnderstood => format!("{socket}: a daemon of another version responds"),
+        NoResponse::Silent(detail) => format!("no daemon responds at {socket} ({detail}); is it running?"),
     })
 }
 

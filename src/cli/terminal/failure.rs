@@ -4,6 +4,7 @@ use std::io;
 
 use serde_json::{Value, json};
 
+use crate::api::wire::Verdict;
 use crate::config::{ConfigError, ConfigErrors};
 use crate::daemon::DaemonError;
 use crate::present::counted;
@@ -14,6 +15,9 @@ pub(in crate::cli) const USAGE: u8 = 2;
 const FAILED: u8 = 1;
 const STORE: u8 = 3;
 const ANOTHER_DAEMON: u8 = 4;
+/// The exit codes of `status` and `health`.
+const NEEDS_PERSON: u8 = 5;
+const DAEMON_DOWN: u8 = 6;
 /// What a shell reports of a process that SIGINT ended.
 const STOPPED_AT_ONCE: u8 = 130;
 
@@ -38,6 +42,9 @@ pub(in crate::cli) enum Failure {
     Failed(String),
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
+    /// The command did what it was asked to, and what it has printed is not all well.
+    #[error("not well")]
+    Unwell(Verdict),
     /// A second signal arrived while the daemon was stopping.
     #[error("stopped at once; work in progress is recovered at the next start")]
     StoppedAtOnce,
@@ -56,6 +63,7 @@ impl Failure {
             // The reader closed the pipe, having seen enough: `agentcron history | head -1` has not failed.
             Failure::Output(_) if self.is_closed_pipe() => 0,
             Failure::Output(_) => FAILED,
+            Failure::Unwell(verdict) => code_of(*verdict),
             Failure::StoppedAtOnce => STOPPED_AT_ONCE,
         }
     }
@@ -77,6 +85,15 @@ impl Failure {
 
     pub(in crate::cli) fn is_closed_pipe(&self) -> bool {
         matches!(self, Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+/// Returns the exit code that says how things are.
+pub(in crate::cli) fn code_of(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Well => 0,
+        Verdict::NeedsPerson => NEEDS_PERSON,
+        Verdict::DaemonDown => DAEMON_DOWN,
     }
 }
 

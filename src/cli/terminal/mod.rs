@@ -2,6 +2,7 @@
 //! use these; nothing here knows a verb.
 
 mod ask;
+mod attention;
 mod connections;
 mod failure;
 mod global_options;
@@ -14,9 +15,10 @@ mod session;
 mod table;
 mod time_arguments;
 
-pub(super) use ask::ask;
+pub(super) use ask::{NoResponse, ask, get};
+pub(super) use attention::print_attention;
 pub(super) use connections::{backend_relay, backend_transport, receiver_roots, receiver_transport};
-pub(super) use failure::{Failure, USAGE, message_json};
+pub(super) use failure::{Failure, USAGE, code_of, message_json};
 pub(super) use global_options::GlobalOptions;
 pub(super) use logging::{LogFormat, start_log};
 pub(super) use lookup::{cron_named, crons_of, find_run, find_webhook, may_be_id, unknown_cron};

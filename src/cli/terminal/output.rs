@@ -89,6 +89,11 @@ impl Output {
         self.json
     }
 
+    /// Returns how wide a line may be.
+    pub(super) fn width(&self) -> usize {
+        self.room.width
+    }
+
     /// Returns the text in its style, or as it is if colours are off.
     pub(in crate::cli) fn paint(&self, style: impl Into<TextStyle>, text: &str) -> String {
         paint(self.stdout_coloring, style.into(), text)
@@ -168,7 +173,8 @@ impl Output {
     /// Prints why the command failed. If even that cannot be written, the exit code remains.
     pub(in crate::cli) fn report(&mut self, failure: &Failure) {
         let _ = self.out.flush();
-        if failure.is_closed_pipe() {
+        // Of these, all has been said.
+        if failure.is_closed_pipe() || matches!(failure, Failure::Unwell(_)) {
             return;
         }
         if let Some(journal) = &self.journal {
@@ -196,6 +202,7 @@ impl Output {
             | Failure::Daemon(_)
             | Failure::Failed(_)
             | Failure::Output(_)
+            | Failure::Unwell(_)
             | Failure::StoppedAtOnce => {
                 let failure = with_margin(&failure.to_string(), 0, self.stderr_coloring);
                 writeln!(io::stderr(), "{error} {failure}")

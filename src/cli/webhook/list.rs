@@ -4,10 +4,12 @@ use clap::Args;
 use jiff::Timestamp;
 
 use crate::api::wire;
-use crate::cli::terminal::{Failure, Rows, Session, Shape, Shrink, TableOptions, find_run, printable};
+use crate::cli::terminal::{
+    Failure, Rows, Session, Shape, Shrink, TableOptions, find_run, print_attention, printable,
+};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::run::called;
-use crate::present::{Tone, times, webhooks};
+use crate::present::{attention, times, webhooks};
 use crate::store::{DeliveryFilter, WebhookQueue, WebhookRow};
 use crate::webhook::redacted;
 
@@ -69,10 +71,8 @@ pub(super) fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
         let object = |row| wire::Delivery::of(row, &queue.mode);
         return Ok(rows.iter().try_for_each(|row| session.output.json(&object(row)))?);
     }
-    if let Some(notice) = webhooks::queue_notice(&queue, &session.zone) {
-        let notice = session.output.paint(Tone::Attention, &printable(&notice));
-        session.output.line(&notice)?;
-    }
+    let found: Vec<_> = attention::of_queue(&queue).iter().map(wire::Attention::of).collect();
+    print_attention(&found, session)?;
     if rows.is_empty() {
         return Ok(session.output.line("no webhooks")?);
     }

@@ -4,63 +4,12 @@ use expect_test::{Expect, expect};
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::delivery_mode::Release;
+use crate::domain::delivery_mode::{HoldCause, Release};
 use crate::domain::ids::DeliveryId;
 use crate::domain::reason::DeliveryReasonCode;
 
 fn at() -> Timestamp {
     "2026-03-02T09:00:00Z".parse().unwrap()
-}
-
-fn suspension(url: &str) -> Suspension {
-    let (url, delivery_id) = (url.to_owned(), DeliveryId(Uuid::nil()));
-    Suspension { url, since: at(), detail: "the receiver responded with 410".to_owned(), delivery_id }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "expect! makes a value")]
-fn check(queue: WebhookQueue, expected: Expect) {
-    expected.assert_eq(&queue_notice(&queue, &TimeZone::UTC).unwrap_or_default());
-}
-
-#[test]
-fn a_notice_says_what_holds_webhooks_back() {
-    check(WebhookQueue::default(), expect![""]);
-    let hold = Hold { cause: HoldCause::Request, since: at(), note: Some("the receiver moves".to_owned()) };
-    check(
-        WebhookQueue { mode: DeliveryMode::Held(hold), backlog: 6, ..WebhookQueue::default() },
-        expect![
-            "webhooks have been held since 2026-03-02 09:00:00: the receiver moves (6 waiting; `agentcron webhook release` sends them)"
-        ],
-    );
-    let release = Release { since: at(), per_second: 5 };
-    check(
-        WebhookQueue { mode: DeliveryMode::Released(release), backlog: 1, ..WebhookQueue::default() },
-        expect![
-            "webhooks have been released at 5 per second since 2026-03-02 09:00:00 (1 of the backlog left)"
-        ],
-    );
-    check(
-        WebhookQueue {
-            disabled_since: Some(at()),
-            suspended: vec![suspension("https://ops.example/hook?token=x")],
-            suspended_count: 1,
-            ..WebhookQueue::default()
-        },
-        expect![
-            "webhooks have been disabled (http.disable_webhooks) since 2026-03-02 09:00:00; 1 URL is suspended: https://ops.example/hook?… (`agentcron webhook resume URL` resumes deliveries)"
-        ],
-    );
-}
-
-#[test]
-fn only_a_few_suspended_urls_are_named() {
-    let suspended = ["https://a/", "https://b/", "https://c/", "https://d/"].map(suspension).to_vec();
-    check(
-        WebhookQueue { suspended, suspended_count: 7, ..WebhookQueue::default() },
-        expect![
-            "7 URLs are suspended: https://a/, https://b/, https://c/, … (`agentcron webhook resume URL` resumes deliveries)"
-        ],
-    );
 }
 
 #[test]

@@ -71,6 +71,8 @@ CREATE TABLE crons (
     -- How many runs in a row have ended as error or timeout. Runs whose end says nothing about the cron, such as those
     -- that an outage kept from starting, are passed over.
     failures      INTEGER NOT NULL DEFAULT 0,
+    -- When the first of them ended, or NULL if there are none.
+    failing_since INTEGER,
     created_at    INTEGER NOT NULL,
     updated_at    INTEGER NOT NULL,
     removed_at    INTEGER,

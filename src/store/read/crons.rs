@@ -82,7 +82,7 @@ pub(super) const STATE: &str = "CASE WHEN json_extract(body, '$.enabled') = 0 TH
      WHEN paused_at IS NOT NULL THEN 'paused' ELSE 'active' END";
 
 const SELECT: &str = "SELECT crons.cron_id AS cron_id, name, source, location, crons.definition_id AS definition_id, \
-     body, paused_at, pause_cause, pause_note, skip_next, failures, crons.created_at AS created_at, updated_at \
+     body, paused_at, pause_cause, pause_note, skip_next, failures, failing_since, crons.created_at AS created_at, updated_at \
      FROM crons JOIN definitions USING (definition_id) WHERE removed_at IS NULL";
 
 impl Reader {
@@ -189,6 +189,18 @@ fn running(tx: &Transaction<'_>, cron_id: CronId) -> Result<u64, StoreError> {
     )?;
     let mut rows = statement.query([cron_id.to_string()])?;
     rows.next()?.map_or(Ok(0), |row| number(row, "running"))
+}
+
+impl CronRow {
+    /// Returns whether it fires, or `None` if its definition cannot be read.
+    pub fn status(&self) -> Option<CronStatus> {
+        Some(match &self.cron {
+            Err(_) => return None,
+            Ok(cron) if !cron.enabled => CronStatus::Disabled,
+            Ok(_) if self.state.paused.is_some() => CronStatus::Paused,
+            Ok(_) => CronStatus::Active,
+        })
+    }
 }
 
 impl CronCursor {

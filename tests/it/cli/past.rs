@@ -53,7 +53,7 @@ input = {{ messages = [{{ role = "user", content = "boom" }}] }}
     )
 }
 
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 22] = [
     "run_id",
     "cron_id",
     "cron_name",
@@ -62,6 +62,7 @@ const KEYS: [&str; 21] = [
     "phase",
     "reason_code",
     "reason",
+    "outage",
     "scheduled_for",
     "retry",
     "due_at",
@@ -181,6 +182,29 @@ fn show_prints_a_cron(daemon: &Daemon) {
     assert!(stderr(&unknown).contains("did you mean `say-hello`"), "{}", stderr(&unknown));
 }
 
+fn says_that_the_daemon_is_down(daemon: &Daemon) {
+    let status = daemon.run_command(&["status"]);
+    demand(&status, 6);
+    let first = stdout(&status).lines().next().unwrap().to_owned();
+    assert!(first.starts_with("daemon (since ") && first.contains("not running: it was stopped"), "{first}");
+    let failing = "cron fail (since ";
+    assert!(stdout(&status).contains(failing) && stdout(&status).contains("ValueError: boom"), "{status:?}");
+    for arguments in [&["health"][..], &["health", "--alive"]] {
+        let health = daemon.run_command(arguments);
+        demand(&health, 6);
+        assert_eq!(stdout(&health), "");
+    }
+    let health = &daemon.json(&["health"])[0];
+    let attention = daemon.json(&["status"])[0]["attention"].clone();
+    assert_eq!((&health["code"], &health["attention"]), (&6.into(), &attention));
+    let last = daemon.json(&["outages"]).pop().unwrap();
+    assert_eq!(
+        (&last["what"], &last["until"], &last["why"]),
+        (&"daemon".into(), &Value::Null, &"it was stopped".into())
+    );
+    assert!(stdout(&daemon.run_command(&["outages"])).contains("it was stopped"));
+}
+
 fn list_and_status_summarise(daemon: &Daemon) {
     let crons = daemon.json(&["list"]);
     assert_eq!(crons.len(), 2);
@@ -191,8 +215,11 @@ fn list_and_status_summarise(daemon: &Daemon) {
     assert_eq!(status["configuration"]["state"], "same");
     assert!(status["ended_24h"]["success"].as_u64() >= Some(2), "{status}");
     assert!(status["deliveries_24h"]["delivered"].as_u64() >= Some(2), "{status}");
-    demand(&daemon.run_command(&["status"]), 0);
-    assert_eq!(daemon.json(&["list", "say-hello"]), crons[1..]);
+    // Their next times change with every second.
+    assert_eq!(daemon.json(&["list", "say-hello"])[0]["last"], crons[1]["last"]);
+    assert_eq!(daemon.json(&["list", "--failing"])[0]["last"], crons[0]["last"]);
+    assert!(daemon.json(&["list", "--state", "paused"]).is_empty());
+    says_that_the_daemon_is_down(daemon);
     demand(&daemon.run_command(&["list", "say-helo"]), 2);
     let list = daemon.run_command(&["list"]);
     assert!(stdout(&list).contains("ValueError: boom"), "{}", stdout(&list));

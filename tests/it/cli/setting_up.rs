@@ -12,8 +12,21 @@ use crate::support::daemon::Daemon;
 use crate::support::growing_list::PATIENCE;
 use crate::support::loopback_server::{LoopbackServer, serve_router};
 
-const VERBS: [&str; 11] =
-    ["import", "run", "check", "next", "list", "status", "history", "show", "init", "demo", "completions"];
+const VERBS: [&str; 13] = [
+    "import",
+    "run",
+    "check",
+    "next",
+    "list",
+    "status",
+    "health",
+    "outages",
+    "history",
+    "show",
+    "init",
+    "demo",
+    "completions",
+];
 
 #[test]
 fn every_verb_explains_itself_with_examples() {

@@ -1,0 +1,141 @@
+//! The report that `status` and `health` are made of: the daemon's own if it responds, and otherwise what the database says.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::api::wire::{Configuration, StatusReport};
+use crate::cli::terminal::{Failure, NoResponse, Session, get};
+use crate::config::{self, Environment, KeptCron};
+use crate::domain::bounds::{READ_WAIT, RESPONSE_WITHIN};
+use crate::domain::cron::CronSource;
+use crate::domain::ids::DefinitionId;
+use crate::present::attention;
+use crate::store::{CronRow, DaemonState, Reader, StatusSnapshot, daemon_state};
+
+/// What has to be known to find out how things are.
+pub(in crate::cli) struct Question {
+    config_path: PathBuf,
+    environment: Environment,
+    store: PathBuf,
+    /// `None` if the configuration does not say.
+    socket: Option<PathBuf>,
+    now: Timestamp,
+}
+
+impl Question {
+    pub(in crate::cli) fn of(session: &mut Session) -> Result<Self, Failure> {
+        Ok(Self {
+            store: session.store_path()?,
+            socket: session.socket_path().ok(),
+            config_path: session.config_path.clone(),
+            environment: session.environment.for_looking(),
+            now: session.now(),
+        })
+    }
+
+    pub(in crate::cli) fn store(&self) -> &Path {
+        &self.store
+    }
+
+    /// Returns what `ask` returns, or fails if that takes longer than `wait`.
+    pub(in crate::cli) fn within<T: Send + 'static>(
+        self,
+        wait: Duration,
+        ask: fn(&Self) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let (done, answer) = mpsc::channel();
+        std::thread::spawn(move || {
+            // Nobody waits for what comes too late.
+            let _ = done.send(ask(&self));
+        });
+        answer.recv_timeout(wait).unwrap_or_else(|_| {
+            Err(Failure::Failed(format!("neither the daemon nor the database responds within {wait:?}")))
+        })
+    }
+
+    pub(in crate::cli) fn report(&self) -> Result<StatusReport, Failure> {
+        let report = self.alive().and_then(|()| self.get("/v1/status", READ_WAIT));
+        let (mut report, crons) = match report {
+            Ok(report) => (report, Reader::open(&self.store).and_then(|reader| reader.crons()).ok()),
+            Err(none) => self.stored(&none)?,
+        };
+        if report.configuration == Configuration::Same
+            && let Some(crons) = crons
+        {
+            self.compare(&mut report, &crons);
+        }
+        Ok(report)
+    }
+
+    /// Returns `None` if the daemon says that it is alive, which takes it no time however many crons it has, and otherwise
+    /// what the database says.
+    pub(in crate::cli) fn unless_alive(&self) -> Result<Option<StatusReport>, Failure> {
+        match self.alive() {
+            Ok(()) => Ok(None),
+            Err(none) => Ok(Some(self.stored(&none)?.0)),
+        }
+    }
+
+    /// Asks the daemon for what it has at once, also if it has thousands of crons or its disk is full.
+    fn alive(&self) -> Result<(), NoResponse> {
+        self.get::<Value>(&format!("/v1/outages?since={}", self.now), RESPONSE_WITHIN).map(drop)
+    }
+
+    fn get<T: DeserializeOwned>(&self, path: &str, wait: Duration) -> Result<T, NoResponse> {
+        get(self.socket.as_deref().ok_or(NoResponse::NotAllowed)?, path, wait)
+    }
+
+    /// Returns what the database says, and the crons in it.
+    fn stored(&self, none: &NoResponse) -> Result<(StatusReport, Option<Vec<CronRow>>), Failure> {
+        // A file that this user may not see is not missing.
+        let snapshot = match self.store.try_exists() {
+            Ok(false) => StatusSnapshot::empty(),
+            _ => StatusSnapshot::read(&Reader::open(&self.store)?, daemon_state(&self.store), self.now)?,
+        };
+        let mut report = StatusReport::of(&self.store, &snapshot, None, self.now);
+        if let (DaemonState::Running { .. }, NoResponse::Silent(why)) = (&snapshot.daemon, none) {
+            report.add(&attention::daemon_silent(why));
+        }
+        Ok((report, Some(snapshot.crons)))
+    }
+
+    /// Compares the configuration files with the crons that the daemon has.
+    fn compare(&self, report: &mut StatusReport, crons: &[CronRow]) {
+        let config = match config::load(&self.config_path, &self.environment) {
+            Ok(config) => config,
+            Err(errors) => {
+                let mistakes = errors.0.len();
+                report.configuration = Configuration::Mistakes { mistakes };
+                return report.add(&attention::files_mistaken(mistakes as u64));
+            }
+        };
+        let from_files = crons.iter().filter(|row| row.source == CronSource::File);
+        let mut stored: BTreeMap<&str, &CronRow> = from_files.map(|row| (row.name.as_str(), row)).collect();
+        let (mut added, mut changed) = (0, 0);
+        for definition in &config.crons {
+            match stored.remove(definition.cron.name.as_str()) {
+                None => added += 1,
+                Some(row) => {
+                    let body = serde_json::to_string(&definition.fields).unwrap_or_default();
+                    changed += usize::from(DefinitionId::of_content(row.cron_id, &body) != row.definition_id);
+                }
+            }
+        }
+        // What only the daemon has values for is not known here.
+        let is_removed = |row: &&&CronRow| {
+            let (name, location) = (row.name.clone(), row.location.clone().unwrap_or_default());
+            !config.kept.keep(&KeptCron { name, location })
+        };
+        let removed = stored.values().filter(is_removed).count();
+        if (added, changed, removed) != (0, 0, 0) {
+            report.configuration = Configuration::Different { added, changed, removed };
+            report.add(&attention::files_differ(added, changed, removed, report.daemon.running));
+        }
+    }
+}

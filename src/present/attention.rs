@@ -1,0 +1,342 @@
+//! What is wrong, and what is unusual on purpose, worst first. The text, the JSON and the exit code of `status` are made
+//! from this one list.
+
+use jiff::Timestamp;
+
+use super::{counted, first_words, runs, times};
+use crate::domain::backoff;
+use crate::domain::bounds::SIGN_OF_LIFE_EVERY;
+use crate::domain::cron_state::PauseCause;
+use crate::domain::delivery_mode::{DeliveryMode, HoldCause};
+use crate::domain::outage::{Away, Outage};
+use crate::domain::words::words;
+use crate::store::{
+    CronRow, DaemonState, Denied, FormerDaemon, Notice, NoticeKind, STATUS_PERIOD, StatusSnapshot,
+    WebhookQueue,
+};
+use crate::webhook::{receiver, redacted};
+
+words!(
+    /// What something is about, the worst first.
+    Concern {
+        /// The daemon does not run, or does not respond.
+        Daemon = "daemon",
+        /// The store cannot commit.
+        Disk = "disk",
+        /// The agent server is away or refuses our credentials.
+        Backend = "backend",
+        /// Another daemon runs with a copy of the store.
+        StoreCopy = "store_copy",
+        /// The files have mistakes, or differ from what is in force.
+        Configuration = "configuration",
+        /// A definition cannot be read by this version.
+        CronUnreadable = "cron_unreadable",
+        /// The last run of a cron failed.
+        CronFailing = "cron_failing",
+        /// A cron is paused.
+        CronPaused = "cron_paused",
+        /// The agent server refuses to show us runs or to delete threads.
+        Denied = "denied",
+        /// A receiver of webhooks is away.
+        Receiver = "receiver",
+        /// A URL gets no webhooks, because its receiver said that it is gone.
+        UrlSuspended = "url_suspended",
+        /// The port could not be opened.
+        Listen = "listen",
+        /// No webhook is sent until they are released.
+        WebhooksHeld = "webhooks_held",
+        /// The configuration disables webhooks.
+        WebhooksDisabled = "webhooks_disabled",
+        /// The backlog is being released at a rate.
+        WebhooksReleased = "webhooks_released",
+        /// The wall clock was set.
+        ClockStep = "clock_step",
+    }
+);
+
+/// One thing that an operator should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attention {
+    pub what: Concern,
+    /// Which cron, receiver or URL it is about; `None` if there is only one of its kind.
+    pub subject: Option<String>,
+    pub since: Option<Timestamp>,
+    /// What is wrong, on one line. It may quote what came from outside.
+    pub text: String,
+    /// What to do about it; `None` if nothing has to be done.
+    pub todo: Option<String>,
+    /// `false` if somebody wants it so, or if it passes by itself.
+    pub needs_person: bool,
+}
+
+impl Attention {
+    fn new(what: Concern, text: impl Into<String>) -> Self {
+        Self { what, subject: None, since: None, text: text.into(), todo: None, needs_person: true }
+    }
+
+    fn of(self, subject: &str) -> Self {
+        Self { subject: Some(subject.to_owned()), ..self }
+    }
+
+    fn since(self, since: Timestamp) -> Self {
+        Self { since: Some(since), ..self }
+    }
+
+    fn todo(self, todo: impl Into<String>) -> Self {
+        Self { todo: Some(todo.into()), ..self }
+    }
+
+    fn on_purpose(self) -> Self {
+        Self { needs_person: false, ..self }
+    }
+}
+
+impl Concern {
+    /// Returns the words for it, before a name if it has one.
+    pub fn called(self) -> &'static str {
+        self.shown().0
+    }
+
+    /// Returns the command that lists all that this is about; `None` if there is never more than one.
+    pub fn listed_by(self) -> Option<&'static str> {
+        self.shown().1
+    }
+
+    fn shown(self) -> (&'static str, Option<&'static str>) {
+        match self {
+            Concern::Daemon => ("daemon", None),
+            Concern::Disk => ("disk", None),
+            Concern::Backend => ("agent server", None),
+            Concern::StoreCopy => ("copy of this store", None),
+            Concern::Configuration => ("configuration", None),
+            Concern::CronUnreadable => ("cron", Some("agentcron list")),
+            Concern::CronFailing => ("cron", Some("agentcron list --failing")),
+            Concern::CronPaused => ("cron", Some("agentcron list --state paused")),
+            Concern::Denied => ("no access", None),
+            Concern::Receiver => ("receiver", Some("agentcron outages")),
+            Concern::UrlSuspended => ("URL", Some("agentcron webhook list --status gone")),
+            Concern::Listen => ("not listening", None),
+            Concern::WebhooksHeld | Concern::WebhooksDisabled | Concern::WebhooksReleased => {
+                ("webhooks", None)
+            }
+            Concern::ClockStep => ("clock step", None),
+        }
+    }
+}
+
+/// Returns everything that is wrong or unusual, the worst first.
+pub fn attention(snapshot: &StatusSnapshot, now: Timestamp) -> Vec<Attention> {
+    let mut found: Vec<Attention> = daemon(snapshot, now).into_iter().collect();
+    let lasting = snapshot.outages.iter().filter(|outage| outage.until.is_none());
+    found.extend(lasting.filter_map(|outage| away(outage, snapshot, now)));
+    found.extend(snapshot.notices.iter().filter_map(|notice| noticed(notice, &snapshot.daemon, now)));
+    found.extend(snapshot.crons.iter().filter_map(|row| cron(row, snapshot)));
+    found.extend(denied(snapshot.overview.denied));
+    found.extend(of_queue(&snapshot.queue));
+    found.sort_by(|a, b| {
+        let key = |one: &Attention| (!one.needs_person, one.what, one.since);
+        key(a).cmp(&key(b)).then_with(|| a.subject.cmp(&b.subject))
+    });
+    found
+}
+
+/// Returns what is to be said of a daemon that has the store and does not respond at its socket.
+pub fn daemon_silent(why: &str) -> Attention {
+    Attention::new(Concern::Daemon, format!("it runs, and does not respond at its socket: {why}"))
+        .todo("see its log, and restart it if it stays so")
+}
+
+/// Returns what is to be said of files that differ from what is in force.
+pub fn files_differ(added: usize, changed: usize, removed: usize, daemon: Option<bool>) -> Attention {
+    let text = format!(
+        "the files differ from what is in force: {added} added, {changed} changed, {removed} removed"
+    );
+    let todo = match daemon {
+        Some(false) => "they are read when the daemon starts",
+        Some(true) | None => "the daemon reads them within half a minute, or says why not",
+    };
+    Attention::new(Concern::Configuration, text).todo(todo).on_purpose()
+}
+
+/// Returns what is to be said of mistakes that no daemon has seen yet.
+pub fn files_mistaken(mistakes: u64) -> Attention {
+    Attention::new(Concern::Configuration, format!("{} in the files", counted(mistakes, "mistake")))
+        .todo("`agentcron check` shows them")
+}
+
+/// Returns what is to be said of all webhooks: what keeps them from their receivers.
+pub fn of_queue(queue: &WebhookQueue) -> Vec<Attention> {
+    let disabled = queue.disabled_since.map(|since| {
+        Attention::new(Concern::WebhooksDisabled, "disabled (http.disable_webhooks): recorded, not sent")
+            .since(since)
+            .todo("remove the setting to send those of later runs")
+            .on_purpose()
+    });
+    let mode = match &queue.mode {
+        DeliveryMode::Free => None,
+        DeliveryMode::Held(hold) => {
+            let note = hold.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
+            let held =
+                Attention::new(Concern::WebhooksHeld, format!("held{note}; {} waiting", queue.backlog));
+            let held = held.since(hold.since);
+            Some(match hold.cause {
+                HoldCause::Request => held.todo("`agentcron webhook release` sends them").on_purpose(),
+                HoldCause::Mistakes => held.todo("mend the configuration, and they are sent"),
+            })
+        }
+        DeliveryMode::Released(release) => {
+            let (rate, left) = (release.per_second, queue.backlog);
+            let text = format!("released at {rate} per second; {left} of the backlog left");
+            Some(Attention::new(Concern::WebhooksReleased, text).since(release.since).on_purpose())
+        }
+    };
+    let suspended = queue.suspended.iter().map(|suspension| {
+        Attention::new(Concern::UrlSuspended, format!("suspended: {}", first_words(&suspension.detail)))
+            .of(&redacted(&suspension.url))
+            .since(suspension.since)
+            .todo("correct the cron's webhook, or `agentcron webhook resume URL`")
+    });
+    let named = queue.suspended.len() as u64;
+    let more = queue.suspended.last().filter(|_| queue.suspended_count > named).map(|last| {
+        let text = format!("{} more are suspended", queue.suspended_count - named);
+        Attention::new(Concern::UrlSuspended, text).since(last.since)
+    });
+    disabled.into_iter().chain(mode).chain(suspended).chain(more).collect()
+}
+
+/// Returns what is to be said of the daemon's absence if no outage says it.
+fn daemon(snapshot: &StatusSnapshot, now: Timestamp) -> Option<Attention> {
+    match (&snapshot.daemon, snapshot.last_daemon) {
+        (DaemonState::Running { .. }, _) | (DaemonState::Stopped, Some(_)) => None,
+        (DaemonState::Stopped, None) => Some(not_running("it has never run with this database")),
+        (DaemonState::Unknown(problem), last) => {
+            let is_alive = |last: FormerDaemon| {
+                last.stopped_at.is_none() && backoff::between(last.seen_at, now) < 2 * SIGN_OF_LIFE_EVERY
+            };
+            let text = format!("no sign of life, and its lock cannot be read: {problem}");
+            let unknown =
+                Attention::new(Concern::Daemon, text).todo("look at it as root, or as its own user");
+            match last {
+                Some(last) if is_alive(last) => None,
+                Some(last) => Some(unknown.since(last.seen_at)),
+                None => Some(unknown),
+            }
+        }
+    }
+}
+
+fn not_running(why: &str) -> Attention {
+    Attention::new(Concern::Daemon, format!("not running: {why}"))
+        .todo("nothing fires until it is started (`systemctl start agentcron`, or `agentcron run`)")
+}
+
+fn away(outage: &Outage, snapshot: &StatusSnapshot, now: Timestamp) -> Option<Attention> {
+    let why = first_words(&outage.why);
+    let found = match outage.what {
+        Away::Daemon => not_running(&why),
+        Away::Disk => Attention::new(Concern::Disk, format!("the store cannot commit: {why}"))
+            .todo("make room on the disk; nothing is started until then"),
+        Away::Backend => Attention::new(Concern::Backend, format!("away: {why}"))
+            .todo("start it, or correct [backend]; runs wait until their start deadline"),
+        Away::Receiver => {
+            Attention::new(Concern::Receiver, why + &queued_for(&outage.subject, snapshot, now))
+                .of(&outage.subject)
+                .todo("repair it; `agentcron webhook list --status pending` shows what waits")
+        }
+    };
+    let is_known = outage.what == Away::Daemon || snapshot.daemon != DaemonState::Stopped;
+    is_known.then(|| found.since(outage.since))
+}
+
+/// Returns `; 20 webhooks queued, next attempt in 4 min`, or nothing if none is queued for this receiver.
+fn queued_for(subject: &str, snapshot: &StatusSnapshot, now: Timestamp) -> String {
+    let queued = snapshot.queued.iter().filter(|queued| receiver(&queued.url) == subject);
+    let (count, next) = queued.fold((0, None::<Timestamp>), |(count, next), queued| {
+        (count + queued.count, Some(next.map_or(queued.next_at, |next| next.min(queued.next_at))))
+    });
+    let Some(next) = next.max(snapshot.probes.get(subject).copied()).filter(|_| count > 0) else {
+        return String::new();
+    };
+    let next = times::relative(next.max(now), now);
+    format!("; {} queued, next attempt {next}", counted(count, "webhook"))
+}
+
+fn noticed(notice: &Notice, daemon: &DaemonState, now: Timestamp) -> Option<Attention> {
+    let text = notice.detail.as_str();
+    let is_over = *daemon == DaemonState::Stopped;
+    let found = match notice.kind {
+        NoticeKind::ClockStep if now.duration_since(notice.at) > STATUS_PERIOD => return None,
+        NoticeKind::ClockStep => Attention::new(Concern::ClockStep, text).on_purpose(),
+        NoticeKind::StoreCopy | NoticeKind::Configuration | NoticeKind::Listen if is_over => return None,
+        NoticeKind::StoreCopy => Attention::new(Concern::StoreCopy, text)
+            .todo("stop one of the two, or give one an empty database"),
+        NoticeKind::Configuration => {
+            let text = match text.lines().nth(1) {
+                None if notice.count == 1 => text.to_owned(),
+                _ => format!("{}; what is understood is in force", counted(notice.count, "mistake")),
+            };
+            Attention::new(Concern::Configuration, text)
+                .todo("mend the files; they are read again by themselves")
+        }
+        NoticeKind::Listen => {
+            Attention::new(Concern::Listen, text).todo("choose another http.listen, and restart the daemon")
+        }
+    };
+    Some(found.since(notice.at))
+}
+
+fn cron(row: &CronRow, snapshot: &StatusSnapshot) -> Option<Attention> {
+    let (name, state) = (&row.name, &row.state);
+    let found = match &row.cron {
+        Err(problem) => {
+            Attention::new(Concern::CronUnreadable, format!("cannot be read: {}", first_words(problem)))
+                .todo("define it again, for this version of agentcron")
+        }
+        Ok(cron) if !cron.enabled => return None,
+        Ok(_) => {
+            let error = snapshot.last_failures.get(&row.cron_id).map(|row| first_words(&runs::why(row)));
+            let error = error.filter(|error| !error.is_empty());
+            match (&state.paused, state.failures) {
+                (None, 0) => return None,
+                (None, failures) => {
+                    let times =
+                        if failures == 1 { String::new() } else { format!(" {failures} times in a row") };
+                    let error = error.map(|error| format!(": {error}")).unwrap_or_default();
+                    let found = Attention::new(Concern::CronFailing, format!("failed{times}{error}"));
+                    Attention { since: state.failing_since, ..found }
+                        .todo(format!("`agentcron history {name} --failed`"))
+                }
+                (Some(pause), _) => {
+                    let note = pause.note.as_deref().unwrap_or("on request");
+                    let found = |text| Attention::new(Concern::CronPaused, text).since(pause.since);
+                    match pause.cause {
+                        PauseCause::Request => found(format!("paused: {note}"))
+                            .todo(format!("`agentcron resume {name}` ends the pause"))
+                            .on_purpose(),
+                        PauseCause::Failures => {
+                            let error = error.map(|error| format!("; {error}")).unwrap_or_default();
+                            found(format!("paused after failures: {note}{error}"))
+                                .todo(format!("repair it, then `agentcron resume {name}`"))
+                        }
+                    }
+                }
+            }
+        }
+    };
+    Some(found.of(name))
+}
+
+fn denied(denied: Denied) -> Option<Attention> {
+    let runs = (denied.runs > 0).then(|| format!("{} cannot be followed", counted(denied.runs, "run")));
+    let threads =
+        (denied.threads > 0).then(|| format!("{} cannot be deleted", counted(denied.threads, "thread")));
+    let what: Vec<String> = [runs, threads].into_iter().flatten().collect();
+    let text = format!("{}: the agent server refuses us", what.join(", "));
+    (!what.is_empty()).then(|| {
+        Attention::new(Concern::Denied, text)
+            .todo("set backend.api_key or backend.headers to credentials that see everything")
+    })
+}
+
+#[cfg(test)]
+mod tests;

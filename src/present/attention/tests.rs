@@ -1,0 +1,264 @@
+//! Every kind of trouble, alone and all at once.
+
+use expect_test::{Expect, expect};
+use jiff::SignedDuration;
+use uuid::Uuid;
+
+use super::*;
+use crate::config::{CronFields, validate_cron};
+use crate::domain::bounds::ERROR_CHARS_IN_STATUS;
+use crate::domain::cron::CronSource;
+use crate::domain::cron_state::{CronState, Pause, pause_message};
+use crate::domain::delivery_mode::{Hold, Release, Suspension};
+use crate::domain::ids::{DefinitionId, DeliveryId};
+use crate::store::QueuedWebhooks;
+
+const RUNNING: DaemonState = DaemonState::Running { pid: Some(7) };
+
+fn now() -> Timestamp {
+    "2026-11-27T07:00:00Z".parse().unwrap()
+}
+
+fn ago(minutes: i64) -> Timestamp {
+    now() - SignedDuration::from_mins(minutes)
+}
+
+fn snapshot() -> StatusSnapshot {
+    let last_daemon = FormerDaemon { started_at: ago(900), seen_at: ago(1), stopped_at: None };
+    let probes = [("https://ops.example".to_owned(), now() + SignedDuration::from_mins(4))].into();
+    StatusSnapshot { daemon: RUNNING, last_daemon: Some(last_daemon), probes, ..StatusSnapshot::empty() }
+}
+
+fn row(name: &str, enabled: bool, state: CronState) -> CronRow {
+    let body = format!(r#"{{"schedule":"@daily","assistant_id":"agent","enabled":{enabled}}}"#);
+    let fields: CronFields = serde_json::from_str(&body).unwrap();
+    let cron = validate_cron(name, &fields).unwrap();
+    CronRow {
+        cron_id: cron.cron_id,
+        name: name.to_owned(),
+        source: CronSource::File,
+        location: None,
+        definition_id: DefinitionId::of_content(cron.cron_id, &body),
+        cron: Ok(cron),
+        state,
+        last: None,
+        running: 0,
+    }
+}
+
+fn failing(failures: u32, paused: Option<Pause>) -> CronState {
+    let failing_since = (failures > 0).then(|| ago(240));
+    CronState { paused, skip_next: false, failures, failing_since }
+}
+
+fn pause(cause: PauseCause, note: Option<&str>) -> Pause {
+    Pause { since: ago(30), cause, note: note.map(str::to_owned) }
+}
+
+fn outage(what: Away, subject: &str, why: &str) -> Outage {
+    Outage { what, subject: subject.to_owned(), since: ago(2), until: None, why: why.to_owned() }
+}
+
+fn notice(kind: NoticeKind, detail: &str, count: u64) -> Notice {
+    Notice { kind, at: ago(5), detail: detail.to_owned(), count }
+}
+
+fn described(snapshot: &StatusSnapshot) -> String {
+    let lines = attention(snapshot, now()).into_iter().map(|one| {
+        let mark = if one.needs_person { '!' } else { '-' };
+        let since = one.since.map_or("-".to_owned(), |since| times::relative(since, now()));
+        let subject = one.subject.map(|subject| format!(" {subject}")).unwrap_or_default();
+        let (called, todo) = (one.what.called(), one.todo.unwrap_or_default());
+        format!("{mark} {called}{subject} ({since}): {} > {todo}\n", one.text)
+    });
+    lines.collect()
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "expect! makes a value")]
+fn check(change: impl FnOnce(&mut StatusSnapshot), expected: Expect) {
+    let mut snapshot = snapshot();
+    change(&mut snapshot);
+    expected.assert_eq(&described(&snapshot));
+}
+
+#[test]
+fn where_all_is_well_nothing_is_said() {
+    check(
+        |snapshot| {
+            let over = Outage { until: Some(ago(1)), ..outage(Away::Backend, "", "refused") };
+            snapshot.outages = vec![over];
+            snapshot.crons = vec![row("works", true, failing(0, None)), row("off", false, failing(3, None))];
+            let old =
+                Notice { at: ago(24 * 60 + 1), ..notice(NoticeKind::ClockStep, "the clock was set", 1) };
+            snapshot.notices = vec![old];
+            snapshot.queued = vec![QueuedWebhooks { url: "https://a/".to_owned(), count: 2, next_at: now() }];
+        },
+        expect![""],
+    );
+}
+
+#[test]
+fn the_worst_comes_first_and_what_is_wanted_last() {
+    check(
+        |snapshot| {
+            snapshot.outages = vec![
+                outage(Away::Receiver, "https://ops.example", "the receiver responded with 500"),
+                outage(Away::Backend, "", "Connection refused"),
+                outage(Away::Disk, "", "database or disk is full"),
+            ];
+            snapshot.queued =
+                [("https://ops.example/a?token=x", 3), ("https://ops.example/b", 1), ("https://c/", 9)]
+                    .map(|(url, count)| QueuedWebhooks { url: url.to_owned(), count, next_at: ago(1) })
+                    .to_vec();
+            snapshot.notices = vec![
+                notice(NoticeKind::ClockStep, "the clock was set forward by 2 h", 1),
+                notice(NoticeKind::Configuration, "a.toml:1:1: no\n  = no run is sent\na.toml:2:1: no", 2),
+                notice(NoticeKind::Listen, "clients cannot reach the daemon at 127.0.0.1:1", 1),
+                notice(NoticeKind::StoreCopy, "another daemon runs with it", 1),
+            ];
+            let unreadable = CronRow { cron: Err("odd".to_owned()), ..row("odd", true, failing(0, None)) };
+            let by_person = pause(PauseCause::Request, Some("until Monday"));
+            let by_failures = pause(PauseCause::Failures, Some(&pause_message(3)));
+            snapshot.crons = vec![
+                row("asked", true, failing(0, Some(pause(PauseCause::Request, None)))),
+                row("once", true, failing(1, None)),
+                row("often", true, failing(9, None)),
+                unreadable,
+                row("rests", true, failing(2, Some(by_person))),
+                row("stopped", true, failing(3, Some(by_failures))),
+            ];
+            snapshot.overview.denied = Denied { runs: 2, threads: 1 };
+            snapshot.queue = WebhookQueue {
+                disabled_since: Some(ago(9)),
+                mode: DeliveryMode::Released(Release { since: ago(8), per_second: 5 }),
+                backlog: 40,
+                suspended: vec![Suspension {
+                    url: "https://gone.example/hook?token=x".to_owned(),
+                    since: ago(90),
+                    detail: "the receiver responded with 410".to_owned(),
+                    delivery_id: DeliveryId(Uuid::nil()),
+                }],
+                suspended_count: 3,
+                ..WebhookQueue::default()
+            };
+        },
+        expect![[r#"
+            ! disk (2 min ago): the store cannot commit: database or disk is full > make room on the disk; nothing is started until then
+            ! agent server (2 min ago): away: Connection refused > start it, or correct [backend]; runs wait until their start deadline
+            ! copy of this store (5 min ago): another daemon runs with it > stop one of the two, or give one an empty database
+            ! configuration (5 min ago): 2 mistakes; what is understood is in force > mend the files; they are read again by themselves
+            ! cron odd (-): cannot be read: odd > define it again, for this version of agentcron
+            ! cron often (4 h ago): failed 9 times in a row > `agentcron history often --failed`
+            ! cron once (4 h ago): failed > `agentcron history once --failed`
+            ! cron stopped (30 min ago): paused after failures: 3 runs in a row failed (pause_after_failures = 3) > repair it, then `agentcron resume stopped`
+            ! no access (-): 2 runs cannot be followed, 1 thread cannot be deleted: the agent server refuses us > set backend.api_key or backend.headers to credentials that see everything
+            ! receiver https://ops.example (2 min ago): the receiver responded with 500; 4 webhooks queued, next attempt in 4 min > repair it; `agentcron webhook list --status pending` shows what waits
+            ! URL (2 h ago): 2 more are suspended > 
+            ! URL https://gone.example/hook?… (2 h ago): suspended: the receiver responded with 410 > correct the cron's webhook, or `agentcron webhook resume URL`
+            ! not listening (5 min ago): clients cannot reach the daemon at 127.0.0.1:1 > choose another http.listen, and restart the daemon
+            - cron asked (30 min ago): paused: on request > `agentcron resume asked` ends the pause
+            - cron rests (30 min ago): paused: until Monday > `agentcron resume rests` ends the pause
+            - webhooks (9 min ago): disabled (http.disable_webhooks): recorded, not sent > remove the setting to send those of later runs
+            - webhooks (8 min ago): released at 5 per second; 40 of the backlog left > 
+            - clock step (5 min ago): the clock was set forward by 2 h > 
+        "#]],
+    );
+}
+
+#[test]
+fn a_hold_is_wanted_unless_a_mistake_holds() {
+    let held = |cause| {
+        move |snapshot: &mut StatusSnapshot| {
+            let note = Some("the receiver moves".to_owned());
+            snapshot.queue.mode = DeliveryMode::Held(Hold { cause, since: ago(3), note });
+            snapshot.queue.backlog = 6;
+        }
+    };
+    check(
+        held(HoldCause::Request),
+        expect![[r#"
+            - webhooks (3 min ago): held: the receiver moves; 6 waiting > `agentcron webhook release` sends them
+        "#]],
+    );
+    check(
+        held(HoldCause::Mistakes),
+        expect![[r#"
+        ! webhooks (3 min ago): held: the receiver moves; 6 waiting > mend the configuration, and they are sent
+    "#]],
+    );
+}
+
+#[test]
+fn what_a_daemon_noticed_that_has_ended_is_said_no_longer() {
+    let stopped = |stopped_at| {
+        move |snapshot: &mut StatusSnapshot| {
+            snapshot.daemon = DaemonState::Stopped;
+            let last = FormerDaemon { started_at: ago(900), seen_at: ago(11), stopped_at };
+            snapshot.last_daemon = Some(last);
+            snapshot.outages = vec![outage(Away::Backend, "", "refused"), last.outage(None)];
+            snapshot.notices = vec![notice(NoticeKind::Listen, "taken", 1)];
+        }
+    };
+    check(
+        stopped(Some(ago(11))),
+        expect![[r#"
+        ! daemon (11 min ago): not running: it was stopped > nothing fires until it is started (`systemctl start agentcron`, or `agentcron run`)
+    "#]],
+    );
+    check(
+        stopped(None),
+        expect![[r#"
+            ! daemon (11 min ago): not running: it was killed or crashed, or the machine lost power > nothing fires until it is started (`systemctl start agentcron`, or `agentcron run`)
+        "#]],
+    );
+    check(
+        |snapshot| *snapshot = StatusSnapshot::empty(),
+        expect![[r#"
+            ! daemon (-): not running: it has never run with this database > nothing fires until it is started (`systemctl start agentcron`, or `agentcron run`)
+        "#]],
+    );
+}
+
+#[test]
+fn a_daemon_whose_lock_cannot_be_read_is_judged_by_its_last_sign_of_life() {
+    let seen = |minutes| {
+        move |snapshot: &mut StatusSnapshot| {
+            snapshot.daemon = DaemonState::Unknown("permission denied".to_owned());
+            snapshot.last_daemon =
+                Some(FormerDaemon { started_at: ago(900), seen_at: ago(minutes), stopped_at: None });
+        }
+    };
+    check(seen(0), expect![""]);
+    check(
+        seen(2),
+        expect![[r#"
+        ! daemon (2 min ago): no sign of life, and its lock cannot be read: permission denied > look at it as root, or as its own user
+    "#]],
+    );
+}
+
+#[test]
+fn files_that_no_daemon_has_seen() {
+    let text =
+        |one: Attention| format!("{} {} > {}", one.needs_person, one.text, one.todo.unwrap_or_default());
+    expect!["false the files differ from what is in force: 1 added, 0 changed, 2 removed > the daemon reads them within half a minute, or says why not"].assert_eq(&text(files_differ(1, 0, 2, Some(true))));
+    expect!["false the files differ from what is in force: 1 added, 0 changed, 2 removed > they are read when the daemon starts"].assert_eq(&text(files_differ(1, 0, 2, Some(false))));
+    expect!["true 1 mistake in the files > `agentcron check` shows them"].assert_eq(&text(files_mistaken(1)));
+    expect!["true it runs, and does not respond at its socket: it took longer than 1 s > see its log, and restart it if it stays so"].assert_eq(&text(daemon_silent("it took longer than 1 s")));
+}
+
+#[test]
+fn a_long_error_is_cut_and_an_outage_names_its_day_only_if_that_is_another() {
+    let long = first_words(&format!("ValueError:\n  {}", "x".repeat(200)));
+    assert_eq!(long.chars().count(), ERROR_CHARS_IN_STATUS + 1);
+    assert!(long.starts_with("ValueError: xxx") && long.ends_with("x…"), "{long}");
+    let past = |since: i64, until: i64| {
+        let outage = Outage { since: ago(since), ..outage(Away::Backend, "", "Connection\nrefused") };
+        crate::present::outages::past(&outage, ago(until), now(), &jiff::tz::TimeZone::UTC)
+    };
+    expect!["06:48-06:50 (2 min 0 s): agent server away: Connection refused"].assert_eq(&past(12, 10));
+    expect!["Thu 2026-11-26 23:00-23:10 (10 min 0 s): agent server away: Connection refused"]
+        .assert_eq(&past(8 * 60, 7 * 60 + 50));
+    expect!["Thu 2026-11-26 23:00-Fri 2026-11-27 06:00 (7 h 0 min): agent server away: Connection refused"]
+        .assert_eq(&past(8 * 60, 60));
+}

@@ -1,0 +1,157 @@
+//! What the store says of the whole at one time, from which `status` is made.
+
+use std::collections::HashMap;
+
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::Transaction;
+
+use super::{
+    CronRow, DaemonState, Notice, Overview, Reader, RunRow, WebhookQueue, number, row_columns, run_row,
+};
+use crate::domain::bounds::{FAILURES_LOOKED_THROUGH, FAILURES_QUOTED};
+use crate::domain::cron_state::CronHealth;
+use crate::domain::ids::CronId;
+use crate::domain::outage::{self, Outage};
+use crate::domain::plan::Decided;
+use crate::domain::run::RunState;
+use crate::store::daemons::former;
+use crate::store::rows::time;
+use crate::store::{FormerDaemon, NoticeKind, StoreError};
+
+/// How far back ended runs, deliveries and outages are shown.
+pub const STATUS_PERIOD: SignedDuration = SignedDuration::from_hours(24);
+
+/// What the store says, and whether a daemon has it.
+pub struct StatusSnapshot {
+    pub daemon: DaemonState,
+    /// The daemon that has the store or had it last; `None` if none ever had.
+    pub last_daemon: Option<FormerDaemon>,
+    pub overview: Overview,
+    pub crons: Vec<CronRow>,
+    /// The last failure of each cron that failed the last time.
+    pub last_failures: HashMap<CronId, RunRow>,
+    pub decided: Decided,
+    /// Without those that only the daemon knows.
+    pub outages: Vec<Outage>,
+    pub notices: Vec<Notice>,
+    pub queue: WebhookQueue,
+    pub queued: Vec<QueuedWebhooks>,
+    /// Until when the circuit breakers of receivers let nothing through. Only the daemon knows.
+    pub probes: HashMap<String, Timestamp>,
+}
+
+/// The webhooks that are queued for one URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueuedWebhooks {
+    /// With its placeholders not filled. It must be redacted before it is shown.
+    pub url: String,
+    pub count: u64,
+    /// When the next attempt is due, if the receiver's circuit breaker lets it through.
+    pub next_at: Timestamp,
+}
+
+impl StatusSnapshot {
+    /// Reads the store.
+    pub fn read(reader: &Reader, daemon: DaemonState, now: Timestamp) -> Result<Self, StoreError> {
+        let since = now.saturating_sub(STATUS_PERIOD).unwrap_or(Timestamp::MIN);
+        let crons = reader.crons()?;
+        Ok(Self {
+            last_daemon: reader.at_one_moment(former)?,
+            overview: reader.overview(since)?,
+            last_failures: reader.at_one_moment(|tx| last_failures(tx, &crons))?,
+            decided: reader.decided(now)?,
+            outages: reader.outages_seen(&daemon, since)?,
+            notices: reader.notices()?,
+            queue: reader.webhook_queue()?,
+            queued: reader.at_one_moment(queued)?,
+            probes: HashMap::new(),
+            crons,
+            daemon,
+        })
+    }
+
+    /// Returns the snapshot of a store that does not exist yet.
+    pub fn empty() -> Self {
+        Self {
+            daemon: DaemonState::Stopped,
+            last_daemon: None,
+            overview: Overview::default(),
+            crons: Vec::new(),
+            last_failures: HashMap::new(),
+            decided: Decided::default(),
+            outages: Vec::new(),
+            notices: Vec::new(),
+            queue: WebhookQueue::default(),
+            queued: Vec::new(),
+            probes: HashMap::new(),
+        }
+    }
+
+    /// Returns how many mistakes a running daemon has found in the configuration; `None` if it has found none.
+    pub fn mistakes(&self) -> Option<usize> {
+        let notice = self.notices.iter().find(|notice| notice.kind == NoticeKind::Configuration);
+        notice
+            .filter(|_| self.daemon != DaemonState::Stopped)
+            .map(|notice| usize::try_from(notice.count).unwrap_or(usize::MAX))
+    }
+
+    /// Returns the next occurrence of all crons after `now`, and the cron's name; `None` if nothing is scheduled.
+    pub fn next(&self, now: Timestamp) -> Option<(Timestamp, &str)> {
+        let unpaused = self.crons.iter().filter(|row| row.state.paused.is_none());
+        unpaused
+            .filter_map(|row| {
+                Some((self.decided.next_within(row.cron.as_ref().ok()?, now)?, row.name.as_str()))
+            })
+            .min()
+    }
+}
+
+impl Reader {
+    /// Returns the outages that had not ended before `since`, the latest first; that of the daemon is one of them if it
+    /// has stopped.
+    pub fn outages_seen(&self, daemon: &DaemonState, since: Timestamp) -> Result<Vec<Outage>, StoreError> {
+        let mut outages = self.outages(since)?;
+        if let (DaemonState::Stopped, Some(former)) = (daemon, self.at_one_moment(former)?) {
+            outage::with_daemon_away(&mut outages, former.outage(None));
+            outages.retain(|outage| outage.until.is_none_or(|until| until >= since));
+        }
+        Ok(outages)
+    }
+}
+
+/// Returns the last failures of the crons that have failed the most times in a row.
+fn last_failures(tx: &Transaction<'_>, crons: &[CronRow]) -> Result<HashMap<CronId, RunRow>, StoreError> {
+    let mut failing: Vec<_> = crons.iter().filter(|row| row.state.failures > 0).collect();
+    failing.sort_by_key(|row| std::cmp::Reverse(row.state.failures));
+    let mut statement = tx.prepare_cached(&format!(
+        "SELECT {} FROM runs WHERE cron_id = ?1 AND phase = 'ended' ORDER BY scheduled_for DESC, retry DESC \
+         LIMIT {FAILURES_LOOKED_THROUGH}",
+        row_columns()
+    ))?;
+    let mut failures = HashMap::new();
+    for CronRow { cron_id, .. } in failing.into_iter().take(FAILURES_QUOTED) {
+        let mut rows = statement.query([cron_id.to_string()])?;
+        while let Some(row) = rows.next()? {
+            let row = run_row(tx, row)?;
+            let RunState::Ended { outcome, .. } = &row.run.state else { continue };
+            if CronHealth::shown_by(outcome) == CronHealth::Fails {
+                failures.insert(*cron_id, row);
+                break;
+            }
+        }
+    }
+    Ok(failures)
+}
+
+fn queued(tx: &Transaction<'_>) -> Result<Vec<QueuedWebhooks>, StoreError> {
+    let mut statement = tx.prepare_cached(
+        "SELECT url, count(*) AS number, min(due_at) AS next_at FROM deliveries WHERE due_at IS NOT NULL GROUP BY url",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut queued = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (url, count, next_at) = (row.get("url")?, number(row, "number")?, time(row, "next_at")?);
+        queued.push(QueuedWebhooks { url, count, next_at });
+    }
+    Ok(queued)
+}
