@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::terminal::{Failure, Layout, Session, TableOptions, run_table, unknown_cron};
 use crate::api::wire;
 use crate::domain::ids::{CronId, FIRST_RUN};
+use crate::domain::outage::Away;
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Phase, RunState, Status, Trigger};
 use crate::signals;
@@ -30,7 +31,7 @@ Works while the daemon is down.
 Examples:
   agentcron history daily-digest --since yesterday
   agentcron history --failed --since '23:00' --until '07:00'
-  agentcron history --reason start_deadline,lost --since 1d
+  agentcron history --reason backend_away,daemon_down --since 1d
   agentcron history --follow
   agentcron history --json --since 7d | jq 'select(.status == \"error\")'
 
@@ -44,14 +45,15 @@ pub(super) struct History {
     /// The same as CRON
     #[arg(long, value_name = "NAME")]
     cron: Option<String>,
-    /// Only runs that went wrong: error, timeout or missed
+    /// Only runs that went wrong: error, timeout, missed, or skipped because of an outage
     #[arg(long, conflicts_with = "status")]
     failed: bool,
     /// Only runs with one of these statuses, separated by commas: success, error, timeout, interrupted, cancelled,
     /// skipped, missed; or, for runs in progress: pending, sending, unconfirmed, running
     #[arg(long, value_name = "STATUS", value_delimiter = ',')]
     status: Vec<String>,
-    /// Only runs with one of these reason codes, separated by commas, such as overlap,start_deadline
+    /// Only runs with one of these reason codes, separated by commas. Outages are backend_away (the agent server),
+    /// daemon_down and disk_full
     #[arg(long, value_name = "CODE", value_delimiter = ',')]
     reason: Vec<ReasonCode>,
     /// Only runs with one of these triggers, separated by commas: schedule, catchup, backfill, manual, api
@@ -107,6 +109,7 @@ fn filter(history: &History, reader: &Reader, session: &Session) -> Result<RunFi
     }
     if history.failed {
         filter.statuses = vec![Status::Error, Status::Timeout, Status::Missed];
+        filter.or_reasons = Away::ALL.iter().copied().filter_map(Away::reason_code).collect();
     }
     for word in &history.status {
         match (word.parse::<Status>(), word.parse::<Phase>()) {

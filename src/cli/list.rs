@@ -14,7 +14,7 @@ use crate::domain::ids::DefinitionId;
 use crate::domain::plan::Decided;
 use crate::present::occurrences::of_cron;
 use crate::present::{Tone, runs, times, with_short_ids};
-use crate::store::{CronRow, CronStatus, Reader};
+use crate::store::{CronRow, CronStatus, Reader, Recent};
 
 /// List the crons with their schedule, next time and last outcome
 #[derive(Args, Debug)]
@@ -27,7 +27,12 @@ Examples:
   agentcron list daily-digest inbox
   agentcron list --state paused
   agentcron list --columns cron,next,due
-  agentcron list --json | jq -r '.cron_name + \" \" + .next_at'")]
+  agentcron list --columns cron,ok,p50,p95        which cron is flaky or slow
+  agentcron list --json | jq -r '.cron_name + \" \" + .next_at'
+
+Columns:
+  ok   how many of its last 50 runs worked; outages do not count
+  p50  within this time half of them ended, and 95 % within that of p95")]
 pub(super) struct List {
     /// Only these crons (names or ids)
     #[arg(value_name = "CRON")]
@@ -43,9 +48,18 @@ pub(super) struct List {
 }
 
 const SHAPE: Shape = Shape {
-    columns: &["cron", "schedule", "timezone", "next", "due", "last", "outcome", "reason"],
-    usual: &[16, 15, 13, 19, 12, 9, 12, 24],
-    shrink: &[Shrink::Below("reason"), Shrink::Below("timezone"), Shrink::Below("schedule")],
+    columns: &[
+        "cron", "schedule", "timezone", "next", "due", "last", "outcome", "ok", "p50", "p95", "reason",
+    ],
+    usual: &[16, 15, 13, 19, 12, 9, 12, 5, 6, 6, 24],
+    shrink: &[
+        Shrink::Below("reason"),
+        Shrink::Omit("p50"),
+        Shrink::Omit("p95"),
+        Shrink::Omit("ok"),
+        Shrink::Below("timezone"),
+        Shrink::Below("schedule"),
+    ],
 };
 
 pub(super) fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
@@ -85,6 +99,7 @@ fn never_run(definition: CronDefinition) -> CronRow {
         cron: Ok(cron),
         state: CronState::default(),
         last: None,
+        recent: Recent::default(),
         running: 0,
     }
 }
@@ -133,7 +148,11 @@ fn cells(row: &CronRow, decided: &Decided, now: Timestamp, session: &Session) ->
         None => ("never".to_owned(), String::new(), String::new()),
     };
     let outcome = if row.running > 0 { running_text(row.running, &outcome, output) } else { outcome };
-    vec![printable(&row.name), schedule, timezone, next, away, last, outcome, reason]
+    let recent = &row.recent;
+    let ok = if recent.runs > 0 { format!("{}/{}", recent.ok, recent.runs) } else { String::new() };
+    let took = |percent| recent.took(percent).map(times::took).unwrap_or_default();
+    let (p50, p95) = (took(50), took(95));
+    vec![printable(&row.name), schedule, timezone, next, away, last, outcome, ok, p50, p95, reason]
 }
 
 /// Returns the next time, and how far away it is or why there is none.

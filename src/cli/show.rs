@@ -13,14 +13,14 @@ use crate::present::timeline::{TimelineEntry, timeline};
 use crate::present::{Tone, counted, outages, runs, times};
 use crate::store::RunDetails;
 
-/// Show everything about one run, or one cron: its thread, policies, next times
+/// Show everything about one run, or one cron: its policies, what failed, how long it takes, what was changed
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Works while the daemon is down.
 
 Examples:
   agentcron show 5f1c2ab9                       a run: the id as `history` shows it
-  agentcron show daily-digest                   a cron, with the id of its thread
+  agentcron show daily-digest                   a cron: what failed, how long it takes
   agentcron show --json 5f1c2ab9 | jq .values")]
 pub(super) struct Show {
     /// A run's id, or its first characters (at least 4); or a cron's name or id
@@ -29,7 +29,7 @@ pub(super) struct Show {
 
 pub(super) fn show(show: &Show, session: &mut Session) -> Result<(), Failure> {
     let reader = session.open_store()?;
-    if let Some(details) = reader.cron_details(&show.run_or_cron)? {
+    if let Some(details) = reader.cron_details(&show.run_or_cron, session.now())? {
         let decided = reader.decided(session.now())?;
         return match session.output.is_json() {
             true => cron::show_json(&details, &decided, session),

@@ -99,10 +99,9 @@ pub fn lateness(run: &Run) -> Option<SignedDuration> {
     backend_run(run).map(|backend_run| backend_run.started_at.duration_since(run.scheduled_for))
 }
 
-/// Returns the time from the acceptance by the agent server until the end, or `None` if the run lacks either.
+/// Returns the time from the acceptance by the agent server until the end, or `None` if it lacks either or the end is not known.
 pub fn duration(run: &Run) -> Option<SignedDuration> {
-    let started_at = backend_run(run)?.started_at;
-    Some(ended_at(run)?.duration_since(started_at))
+    outcome(run)?.took(backend_run(run)?.started_at)?.try_into().ok()
 }
 
 /// Returns how often the request was sent: `never`, `once`, `3 times`.

@@ -74,7 +74,9 @@ pub(super) async fn cron(
     let (now, name_or_id) = (api.clock.now(), name.clone());
     let details = api.store.read(move |reader| {
         let decided = reader.decided(now)?;
-        Ok(reader.cron_details(&name_or_id)?.map(|details| wire::CronDetails::of(&details, &decided, now)))
+        Ok(reader
+            .cron_details(&name_or_id, now)?
+            .map(|details| wire::CronDetails::of(&details, &decided, now)))
     });
     match details.await? {
         Some(details) => Ok(viewer.show(details)),

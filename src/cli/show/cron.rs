@@ -6,8 +6,8 @@ use crate::api::wire;
 use crate::cli::terminal::{Failure, Session, painted_status, printable};
 use crate::domain::cron::{Cron, DayRange, OnRunCompleted, Target};
 use crate::domain::plan::Decided;
-use crate::present::{Tone, counted, occurrences, runs, times};
-use crate::store::{CronDetails, CronRow};
+use crate::present::{Tone, counted, occurrences, runs, times, with_short_ids};
+use crate::store::{CronDetails, CronRow, Failures, Recent, RunRow, Version};
 use crate::webhook::redacted;
 
 /// How many of its next times are shown.
@@ -27,6 +27,9 @@ pub(super) fn show(details: &CronDetails, decided: &Decided, session: &mut Sessi
         Err(problem) => fields.push(("problem", session.output.paint(Tone::Bad, &printable(problem)))),
     }
     fields.push(("last", last(row, session)));
+    fields.extend(recent(&row.recent));
+    fields.extend(details.failures.iter().map(|failures| ("failed", failed(failures, session))));
+    fields.extend(details.versions.iter().filter_map(|version| change(version, session)));
     Ok(session.output.fields(&fields)?)
 }
 
@@ -130,8 +133,45 @@ fn next(cron: &Cron, row: &CronRow, decided: &Decided, session: &Session) -> Str
 fn last(row: &CronRow, session: &Session) -> String {
     let Some(last) = &row.last else { return "never".to_owned() };
     let at = times::local_with_day(last.run.scheduled_for, &session.zone);
-    let status = painted_status(last, &session.output);
-    let why = printable(&runs::why(last));
+    format!("{at}, {}", in_short(last, &painted_status(last, &session.output)))
+}
+
+/// Returns the status, why it is so, and the command that shows more.
+fn in_short(row: &RunRow, status: &str) -> String {
+    let why = printable(&runs::why(row));
     let why = if why.is_empty() { why } else { format!(", {why}") };
-    format!("{at}, {status}{why}  (`agentcron show {}`)", last.run.run_id)
+    format!("{status}{why}  (`agentcron show {}`)", with_short_ids(&row.run.run_id.to_string()))
+}
+
+/// Returns what went wrong, how often and when.
+fn failed(failures: &Failures, session: &Session) -> String {
+    let Failures { count, since, last } = failures;
+    let status = session.output.paint(runs::tone(last), last.status_word());
+    let until = last.last_scheduled_for.unwrap_or(last.run.scheduled_for);
+    let when = match until == *since {
+        true => times::local_with_day(*since, &session.zone),
+        false => format!(
+            "{count} times, {} to {}",
+            times::local_with_day(*since, &session.zone),
+            times::local(until, &session.zone)
+        ),
+    };
+    format!("{when}: {}", in_short(last, &status))
+}
+
+/// Returns how the latest runs went and how long they took.
+fn recent(recent: &Recent) -> Option<(&'static str, String)> {
+    let (p50, p95) = (recent.took(50), recent.took(95));
+    let took = p50.zip(p95).map(|(p50, p95)| {
+        format!("; half took at most {}, 95 % at most {}", times::took(p50), times::took(p95))
+    });
+    let text = format!("{} of {} worked{}", recent.ok, recent.runs, took.unwrap_or_default());
+    (recent.runs > 0).then_some(("latest runs", text))
+}
+
+/// Returns when a version of the definition came, and in which keys it differs; `None` for the first one.
+fn change(version: &Version, session: &Session) -> Option<(&'static str, String)> {
+    let at = times::local_with_day(version.since, &session.zone);
+    let keys = printable(&version.changed.join(", "));
+    (!version.changed.is_empty()).then(|| ("changed", format!("{at}: {keys}")))
 }
