@@ -53,11 +53,8 @@ pub async fn run(scheduler: Scheduler, stop: CancellationToken) -> Result<(), St
             }
             let zones_changed = clock.is_past(zones_due) && {
                 zones_due = clock.deadline(clock.now(), ZONES_CHECKED_EVERY);
-                store.zones_changed()
+                store.replan_if_zones_changed().await?
             };
-            if zones_changed {
-                store.replan_all().await?;
-            }
             if is_due || step.is_some() || zones_changed {
                 break;
             }

@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 use rusqlite::{Row, Transaction, named_params};
 
-use super::plan_due::NextPlan;
 use super::rows::{millis, parsed, parsed_option, time, time_option};
 use super::{Store, StoreError};
 use crate::domain::cron_state::{CronHealth, CronState, Pause};
@@ -21,6 +20,9 @@ pub(super) struct CronEntry {
     pub(super) removed: bool,
     pub(super) state: CronState,
 }
+
+/// When a cron is planned next, and its name.
+pub type NextPlan = Option<(Timestamp, String)>;
 
 /// A cron that paused itself because too many of its runs failed in a row.
 #[derive(Clone, Debug, PartialEq, Eq)]

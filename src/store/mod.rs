@@ -62,6 +62,7 @@ pub use backfill::{Backfill, BackfillFate, BackfillLine, BackfillOrder};
 pub use cancel::{CancelEffect, CancelledRun};
 pub use claim_runs::{Claim, ClaimLimits, ClaimedRun};
 pub use counts::{CommitCounts, Histogram, HistogramSnapshot, ResponseClass};
+pub use cron_entries::NextPlan;
 pub use cron_state::{ChangedCronState, CronStateChange};
 pub use daemons::FormerDaemon;
 pub use deliveries::{ClaimedDelivery, DeliveryClaim, FinishedAttempt};
@@ -70,7 +71,7 @@ pub use end_run::{AfterEnd, FailureLimit, RunEnding};
 pub use error::StoreError;
 pub use exposure::exposure;
 pub use notices::{NewNotice, NoticeKind};
-pub use plan_due::{NextPlan, Planned};
+pub use plan_due::Planned;
 pub use read::{
     AttemptRow, CronCursor, CronDetails, CronListing, CronRecord, CronRow, CronStatus, CronsAtAGlance,
     DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow, Failures, Measures, Notice,

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::Transaction;
 
 use super::counts::Tx;
-use super::cron_entries::{self, CronEntry};
+use super::cron_entries::{self, CronEntry, NextPlan};
 use super::definitions::Definitions;
 use super::occurrences::{Insertion, MergeRule, RunTimes, SkippedRange, cancel_running, insert_pending};
 use super::rows::{millis, parsed, time_option};
@@ -19,9 +19,6 @@ use crate::domain::outage::Outage;
 use crate::domain::plan::{Active, Decision, Former, PlanFacts, just_before, plan, undecided_after};
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Phase, Status, Trigger};
-
-/// When a cron is planned next, and its name.
-pub type NextPlan = Option<(Timestamp, String)>;
 
 /// A pass that is committed.
 #[derive(Clone, Debug, Default)]
@@ -64,7 +61,20 @@ impl Store {
         self.read_for_loop(cron_entries::next).await
     }
 
-    /// Has every cron planned anew from where it is: zone rules may have changed.
+    /// Has every cron planned anew from where it is if the zone database was replaced since calendars were parsed, and
+    /// returns whether it was. A change is seen after five minutes, or at once after [`Calendar::reread_zones`].
+    ///
+    /// [`Calendar::reread_zones`]: crate::domain::calendar::Calendar::reread_zones
+    pub async fn replan_if_zones_changed(&self) -> Result<bool, StoreError> {
+        let is_changed = self.definitions.forget_outdated();
+        if is_changed {
+            tracing::info!("zone database changed; calendars are computed anew");
+            self.replan_all().await?;
+        }
+        Ok(is_changed)
+    }
+
+    /// Has every cron planned anew from where it is: zone rules may have changed while no daemon was running.
     pub async fn replan_all(&self) -> Result<(), StoreError> {
         self.write(|tx| {
             tx.execute("UPDATE crons SET next_at = 0 WHERE removed_at IS NULL", [])?;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::Transaction;
 
+use super::StoreError;
 use super::cron_entries::CronEntry;
 use super::definitions::Definitions;
-use super::{Store, StoreError};
 use crate::domain::cron::Cron;
 use crate::domain::ids::DefinitionId;
 
@@ -19,20 +19,6 @@ pub(super) struct ScheduledCron {
     pub(super) definition_id: DefinitionId,
     /// The last instant that is accounted for.
     pub(super) cursor: Timestamp,
-}
-
-impl Store {
-    /// Returns whether the zone database was replaced since calendars were parsed: crons must then be planned
-    /// anew. A change is seen after five minutes, or at once after [`Calendar::reread_zones`].
-    ///
-    /// [`Calendar::reread_zones`]: crate::domain::calendar::Calendar::reread_zones
-    pub fn zones_changed(&self) -> bool {
-        let is_changed = self.definitions.forget_outdated();
-        if is_changed {
-            tracing::info!("zone database changed; calendars are computed anew");
-        }
-        is_changed
-    }
 }
 
 /// Returns a cron's entry together with its definition.
