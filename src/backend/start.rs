@@ -13,7 +13,6 @@ use crate::domain::cron::Mode;
 use crate::domain::ids::{BackendRunId, ThreadId};
 use crate::transport::{BodyStream, TransportError, read_body};
 
-/// The request that starts a run.
 #[derive(Clone, Debug)]
 pub struct StartRequest {
     /// The server makes this thread if it does not exist.

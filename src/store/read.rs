@@ -132,15 +132,7 @@ impl RunRow {
 impl DeliveryRow {
     /// Returns whether no further attempt will be made.
     pub fn is_over(&self) -> bool {
-        match self.status {
-            DeliveryStatus::Pending | DeliveryStatus::Sending => false,
-            DeliveryStatus::Delivered
-            | DeliveryStatus::Failed
-            | DeliveryStatus::Gone
-            | DeliveryStatus::Aborted
-            | DeliveryStatus::Blocked
-            | DeliveryStatus::Suppressed => true,
-        }
+        self.status.is_over()
     }
 }
 

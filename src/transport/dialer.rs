@@ -89,23 +89,15 @@ pub(super) struct Destination<'u> {
     /// A name or a literal address, without brackets.
     pub(super) host: &'u str,
     pub(super) port: u16,
-    pub(super) scheme: Scheme,
-}
-
-#[derive(Clone, Copy)]
-pub(super) enum Scheme {
-    Http,
-    Https,
+    pub(super) has_tls: bool,
 }
 
 impl<'u> Destination<'u> {
     pub(super) fn of(uri: &'u Uri) -> Self {
-        let (scheme, default_port) = match uri.scheme_str() {
-            Some("https") => (Scheme::Https, 443),
-            Some(_) | None => (Scheme::Http, 80),
-        };
+        let has_tls = uri.scheme_str() == Some("https");
+        let default_port = if has_tls { 443 } else { 80 };
         let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-        Self { host, port: uri.port_u16().unwrap_or(default_port), scheme }
+        Self { host, port: uri.port_u16().unwrap_or(default_port), has_tls }
     }
 }
 
@@ -155,11 +147,9 @@ impl Connector {
         let opened = tokio::time::timeout(CONNECT_WAIT, async {
             let dialled = self.dial_any(&addresses, destination.port);
             let (stream, address) = measured(&mut opening.connect, dialled).await?;
-            let io: Box<dyn Io> = match destination.scheme {
-                Scheme::Http => Box::new(stream),
-                Scheme::Https => {
-                    measured(&mut opening.tls, self.tls_handshake(destination.host, stream)).await?
-                }
+            let io: Box<dyn Io> = match destination.has_tls {
+                true => measured(&mut opening.tls, self.tls_handshake(destination.host, stream)).await?,
+                false => Box::new(stream),
             };
             Ok(ReceiverStream { io, info: ConnectionInfo { address, opening } })
         });

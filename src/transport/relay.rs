@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tower::Service;
 
-use super::dialer::{Destination, Io, NO_CERTIFICATE_NAME, Scheme, disable_delay};
+use super::dialer::{Destination, Io, NO_CERTIFICATE_NAME, disable_delay};
 use super::{in_short, tls};
 use crate::domain::bounds::{CONNECT_WAIT, HTTP_CONNECTIONS_MAX};
 
@@ -79,7 +79,6 @@ enum RelayConnectError {
     Name,
 }
 
-/// Connects to the host of a URI.
 #[derive(Clone)]
 struct RelayConnector {
     tls: TlsConnector,
@@ -111,16 +110,14 @@ impl Service<Uri> for RelayConnector {
 
 impl RelayConnector {
     async fn open(&self, uri: &Uri) -> Result<Box<dyn Io>, RelayConnectError> {
-        let Destination { host, port, scheme } = Destination::of(uri);
+        let Destination { host, port, has_tls } = Destination::of(uri);
         let stream = TcpStream::connect((host, port)).await?;
         disable_delay(&stream);
-        match scheme {
-            Scheme::Http => Ok(Box::new(stream)),
-            Scheme::Https => {
-                let name = ServerName::try_from(host.to_owned()).map_err(|_| RelayConnectError::Name)?;
-                Ok(Box::new(self.tls.connect(name, stream).await?))
-            }
+        if !has_tls {
+            return Ok(Box::new(stream));
         }
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| RelayConnectError::Name)?;
+        Ok(Box::new(self.tls.connect(name, stream).await?))
     }
 }
 

@@ -98,7 +98,7 @@ fn statuses_and_phases(text: Option<&str>) -> Result<(Vec<Status>, Vec<Phase>), 
                 let known = known.chain(in_progress.map(|phase| phase.as_str()));
                 let known = known.collect::<Vec<_>>().join(", ");
                 let word: String = word.chars().take(64).collect();
-                return Err(ErrorResponse::Invalid(format!("status: `{word}` is not one of {known}")));
+                return Err(ErrorResponse::invalid(format!("status: `{word}` is not one of {known}")));
             }
             (Err(_), Ok(phase)) => phases.push(phase),
         }
@@ -144,7 +144,7 @@ pub(super) async fn cancel(
     };
     if effect == CancelEffect::AlreadyEnded {
         let detail = effect.message(&run);
-        return Err(ErrorResponse::Conflict(format!("run {run_id} of {}: {detail}", run.called())));
+        return Err(ErrorResponse::conflict(format!("run {run_id} of {}: {detail}", run.called())));
     }
     let cancelled = wire::Cancelled::of(&run, effect);
     api.wakes.runner.notify_one();
@@ -170,7 +170,7 @@ pub(super) async fn retry(
     let run_id: RunId = id("run", &run_id)?;
     if input.to_string().contains("${{") {
         let why = "placeholders are filled in the cron's own input only";
-        return Err(ErrorResponse::Invalid(format!("input: got `${{{{`, expected plain values: {why}")));
+        return Err(ErrorResponse::invalid(format!("input: got `${{{{`, expected plain values: {why}")));
     }
     let request = RetryRequest { run_id, input: Some(input).filter(|input| !input.is_null()) };
     let Some(TriggeredRun { run, waits_for }) = api.store.retry_run(api.clock.now(), request).await? else {
@@ -182,5 +182,5 @@ pub(super) async fn retry(
 }
 
 fn not_found(run_id: RunId) -> ErrorResponse {
-    ErrorResponse::NotFound(format!("there is no run {run_id}"))
+    ErrorResponse::not_found(format!("there is no run {run_id}"))
 }

@@ -243,7 +243,7 @@ fn delivery(task: &RunTask<'_>, end: &EndReport<'_>, pauses: Option<&str>) -> Op
             url,
             sent_at: runner.clock.now(),
         },
-        &settings.body_limits(),
+        &settings.webhooks,
     );
     let status = if settings.disabled { DeliveryStatus::Suppressed } else { DeliveryStatus::Pending };
     Some(NewDelivery { delivery_id: DeliveryId::of_run(run_id, url), run_id, url: url.clone(), body, status })
