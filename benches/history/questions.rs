@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use agentcron::api::wire::{Configuration, Run, StatusReport, StatusSnapshot};
+use agentcron::api::wire::{Run, StatusReport};
 use agentcron::domain::delivery::DeliveryStatus;
 use agentcron::domain::ids::CronId;
 use agentcron::domain::reason::ReasonCode;
 use agentcron::domain::run::{Phase, Status, Trigger};
 use agentcron::store::{
-    CronListing, DaemonState, DeliveryFilter, PageCursor, Reader, RunFilter, RunRow, StoreError,
+    CronListing, DaemonState, DeliveryFilter, PageCursor, Reader, RunFilter, RunRow, StatusSnapshot,
+    StoreError,
 };
 use anyhow::{Context, Result};
 use jiff::{SignedDuration, Timestamp};
@@ -58,7 +59,7 @@ pub(super) fn all(database: &Path) -> Result<Vec<Question>> {
     questions.push(question("/v1/crons", |reader| {
         Ok(reader.crons_after(&CronListing::default(), None, PAGE_ROWS)?.len())
     }));
-    questions.push(question("/v1/crons/NAME", |reader| Ok(reader.cron_details(CRON)?.iter().len())));
+    questions.push(question("/v1/crons/NAME", move |reader| Ok(reader.cron_details(CRON, at)?.iter().len())));
     questions.push(question("/v1/runs/ID", move |reader| Ok(reader.run_details(run_id)?.iter().len())));
     questions.push(question("/metrics", |reader| reader.measures().map(|_| 1)));
     Ok(questions)
@@ -70,8 +71,8 @@ fn status(database: &Path, at: Timestamp) -> Vec<Question> {
     let since = ago(at, 24);
     vec![
         question("status", move |reader| {
-            let snapshot = StatusSnapshot::read(reader, at)?;
-            let report = StatusReport::of(&path, &DaemonState::Stopped, Configuration::Same, &snapshot, at);
+            let snapshot = StatusSnapshot::read(reader, DaemonState::Stopped, at)?;
+            let report = StatusReport::of(&path, &snapshot, None, at);
             Ok(serde_json::to_string(&report).map_or(0, |_| 1))
         }),
         question("  its counts of 24 hours", move |reader| reader.overview(since).map(|_| 1)),
