@@ -35,7 +35,7 @@ pub(super) fn explain(explain: &Explain, session: &mut Session) -> Result<(), Fa
     let store = session.store_path()?;
     let reader = Reader::open(&store)?;
     let Some(record) = reader.cron_record(&explain.cron)? else {
-        let known: Vec<String> = reader.crons()?.into_iter().map(|cron| cron.name).collect();
+        let known: Vec<String> = reader.crons_without_runs()?.into_iter().map(|cron| cron.name).collect();
         return Err(unknown_cron(&explain.cron, &known));
     };
     let cron = record.cron.clone().map_err(Failure::Failed)?;

@@ -37,7 +37,7 @@ pub(super) fn show(show: &Show, session: &mut Session) -> Result<(), Failure> {
         };
     }
     if !may_be_id(&show.run_or_cron) {
-        let names: Vec<String> = reader.crons()?.into_iter().map(|row| row.name).collect();
+        let names: Vec<String> = reader.crons_without_runs()?.into_iter().map(|row| row.name).collect();
         return Err(unknown_cron(&show.run_or_cron, &names));
     }
     let run_id = find_run(&show.run_or_cron, &reader)?;
