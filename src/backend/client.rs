@@ -87,9 +87,11 @@ impl AgentClient {
         let answer = tokio::time::timeout(within, self.transport.send(request)).await;
         let answer = answer.unwrap_or_else(|_| Err(timed_out()));
         match &answer {
-            Ok(response) if is_away(response.status()) => {
+            Ok(response) if is_away(response.status(), path) => {
                 self.contact.unanswered(began, format!("backend answered {}", response.status().as_u16()));
             }
+            // It may be the fault of this request alone, so that it shows nothing.
+            Ok(response) if response.status().is_server_error() => {}
             Ok(_) => self.contact.heard(),
             Err(error) => self.contact.unanswered(began, error.to_string()),
         }
@@ -162,7 +164,11 @@ impl AgentClient {
     }
 }
 
-/// Whether this is the answer of a proxy that cannot reach the server, or of a server that is not ready.
-fn is_away(status: StatusCode) -> bool {
-    matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
+/// Whether this is the answer of a proxy that cannot reach the server, or of a server that is not ready or not well.
+fn is_away(status: StatusCode, path: &str) -> bool {
+    (path == HEALTH_PATH && status.is_server_error())
+        || matches!(
+            status,
+            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+        )
 }

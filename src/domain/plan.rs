@@ -62,6 +62,8 @@ pub enum SkipReason {
     Overlap(RunId),
     /// `overlap = "queue"`, and one run is waiting already.
     QueueFull,
+    /// This run is in the way as far as anybody knows, but the agent server refuses to show it to us.
+    BackendDenied(RunId),
     /// This run is in the way as far as anybody knows, but the agent server is away.
     BackendAway(RunId, Outage),
     /// It falls on an excluded day.
@@ -93,6 +95,12 @@ impl SkipReason {
                 ReasonCode::QueueFull,
                 "one run was running and one was waiting already (overlap = \"queue\")",
             ),
+            SkipReason::BackendDenied(running) => {
+                let overlap = cron.policy.overlap;
+                let message =
+                    format!("the agent server does not show us run {running} (overlap = \"{overlap}\")");
+                Reason::new(ReasonCode::BackendDenied, message)
+            }
             SkipReason::BackendAway(running, outage) => {
                 let run = format!("run {running} of {} could not be followed", cron.name);
                 let overlap = cron.policy.overlap;
@@ -125,11 +133,21 @@ impl MissReason {
     }
 }
 
+/// A run that is in progress as far as anybody knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Going {
+    pub run_id: RunId,
+    /// When its occurrence began to be run; `None` if that is not known.
+    pub since: Option<Timestamp>,
+    /// Whether the backend refuses to show it to us.
+    pub is_denied: bool,
+}
+
 /// The runs of a cron that have not ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Active {
     /// A run that the backend has, or may have.
-    pub running: Option<RunId>,
+    pub running: Option<Going>,
     /// The number of runs that wait to be sent.
     pub waiting: u32,
     /// When a run was recovered that was not looked at since: it may have ended long ago.
@@ -381,9 +399,17 @@ fn decide(cron: &Cron, at: Timestamp, active: Active, facts: &PlanFacts<'_>) -> 
     if is_excluded(cron, at) {
         return skip(SkipReason::Excluded);
     }
-    let (running, reason) = match (cron.policy.overlap, active.running) {
-        (Overlap::Skip, Some(running)) => (running, SkipReason::Overlap(running)),
-        (Overlap::Queue, Some(running)) if active.waiting > 0 => (running, SkipReason::QueueFull),
+    // What is caught up overlapped only with what was in progress at its own time. It waits for what is now.
+    let is_late = backoff::between(at, facts.now) > ON_TIME_WITHIN;
+    let overlaps = |going: &Going| !is_late || going.since.is_none_or(|since| since <= at);
+    let (running, reason) = match (cron.policy.overlap, active.running.filter(overlaps)) {
+        (Overlap::Skip | Overlap::Queue, Some(going))
+            if going.is_denied && (cron.policy.overlap == Overlap::Skip || active.waiting > 0) =>
+        {
+            (going.run_id, SkipReason::BackendDenied(going.run_id))
+        }
+        (Overlap::Skip, Some(Going { run_id, .. })) => (run_id, SkipReason::Overlap(run_id)),
+        (Overlap::Queue, Some(Going { run_id, .. })) if active.waiting > 0 => (run_id, SkipReason::QueueFull),
         (Overlap::Skip, None) | (Overlap::Allow | Overlap::Queue | Overlap::Cancel, _) => {
             return fire(cron, at, facts.now);
         }

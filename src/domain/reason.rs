@@ -11,7 +11,7 @@ words!(
     ReasonCode {
         /// Waiting: the backend could not be reached, or asked us to wait.
         BackendUnreachable = "backend_unreachable",
-        /// Waiting or running: the backend refuses our credentials.
+        /// Waiting or running or skipped: the backend refuses our credentials, so that a run cannot be started or followed.
         BackendDenied = "backend_denied",
         /// Waiting: it was sent, and its start is not confirmed.
         StartUnconfirmed = "start_unconfirmed",

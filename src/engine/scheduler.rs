@@ -3,14 +3,16 @@
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Wakes;
 use crate::clock::{Clock, StepWatch};
 use crate::crash::crash_point;
-use crate::domain::bounds::{CLOCK_EARLIEST, CLOCK_STEP_MIN, SLEEP_MAX, ZONES_CHECKED_EVERY};
+use crate::domain::bounds::{CLOCK_EARLIEST, CLOCK_STEP_MIN, ON_TIME_WITHIN, SLEEP_MAX, ZONES_CHECKED_EVERY};
 use crate::domain::outage::{Away, Outage};
 use crate::store::{FormerDaemon, NewNotice, NextPlan, NoticeKind, Store, StoreError};
 
@@ -39,6 +41,7 @@ pub async fn run(scheduler: Scheduler, stop: CancellationToken) -> Result<(), St
         next_wake.set(next.clone());
         let next_at = next.map(|(at, _)| at);
         loop {
+            let slept_from = Instant::now();
             let is_due = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
@@ -47,6 +50,9 @@ pub async fn run(scheduler: Scheduler, stop: CancellationToken) -> Result<(), St
                 // By a clock that cannot be set: a step must be noticed even if nothing is due for a month.
                 () = tokio::time::sleep(SLEEP_MAX) => false,
             };
+            if slept_from.elapsed() > ON_TIME_WITHIN {
+                stood_still(&scheduler, slept_from.elapsed()).await?;
+            }
             let step = steps.check(clock);
             if let Some(step) = step {
                 clock_stepped(&scheduler, step).await?;
@@ -74,15 +80,28 @@ async fn clock_stepped(scheduler: &Scheduler, step: SignedDuration) -> Result<()
     if step.is_negative() {
         store.clock_set_back(now, step).await?;
     } else {
-        let since = now.saturating_sub(step).unwrap_or(now);
-        let why = "the clock was set forward, or the machine was asleep".to_owned();
-        let (what, subject, until) = (Away::Daemon, String::new(), Some(now));
-        store.save_outages(vec![Outage { what, subject, since, until, why }]).await?;
+        was_down(store, now, step.unsigned_abs(), "the clock was set forward, or the machine was asleep")
+            .await?;
     }
     for wake in [&wakes.runner, &wakes.courier, &wakes.janitor] {
         wake.notify_one();
     }
     Ok(())
+}
+
+/// Handles that this process has not run for a while.
+async fn stood_still(scheduler: &Scheduler, length: Duration) -> Result<(), StoreError> {
+    let Scheduler { store, clock, .. } = scheduler;
+    let length_shown = humantime::format_duration(Duration::from_secs(length.as_secs()));
+    tracing::warn!("the daemon stood still for {length_shown}: it was frozen, or the machine was too busy");
+    was_down(store, clock.now(), length, "it stood still: it was frozen, or the machine was too busy").await
+}
+
+/// Records the time until now as an outage of the daemon.
+async fn was_down(store: &Store, now: Timestamp, length: Duration, why: &str) -> Result<(), StoreError> {
+    let since = now.saturating_sub(length).unwrap_or(now);
+    let (what, subject, until) = (Away::Daemon, String::new(), Some(now));
+    store.save_outages(vec![Outage { what, subject, since, until, why: why.to_owned() }]).await
 }
 
 /// Handles a step back that happened while no daemon was running: a former one has stored a later time than `clock` shows.

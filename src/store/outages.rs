@@ -47,6 +47,13 @@ pub(super) fn save(tx: &Transaction<'_>, outage: &Outage) -> Result<(), StoreErr
         "DELETE FROM outages WHERE since < (SELECT since FROM outages ORDER BY since DESC LIMIT 1 OFFSET ?1)",
     )?
     .execute([OUTAGES_REMEMBERED])?;
+    if let (Away::Disk | Away::Daemon, Some(until)) = (outage.what, outage.until) {
+        // What was in progress may have ended meanwhile: it is looked at before anything is skipped for it.
+        tx.prepare_cached(
+            "UPDATE runs SET recovered_at = ?1 WHERE phase IN ('unconfirmed', 'running') AND exclusive = 1",
+        )?
+        .execute([millis(until)])?;
+    }
     if outage.what == Away::Backend && outage.until.is_none() {
         tx.prepare_cached(
             "UPDATE runs SET reason_code = ?2, reason = ?3 || '; ' || reason \

@@ -7,7 +7,7 @@ use super::counts::Tx;
 use super::cron_entries::{self, CronEntry, NextPlan};
 use super::definitions::Definitions;
 use super::occurrences::{Insertion, MergeRule, RunTimes, SkippedRange, cancel_running, insert_pending};
-use super::rows::{millis, parsed, time_option};
+use super::rows::{millis, parsed, parsed_option, time_option};
 use super::scheduled_crons::{ScheduledCron, scheduled};
 use super::set_back::decided;
 use super::{Store, StoreError, outages};
@@ -16,7 +16,7 @@ use crate::domain::cron::{Cron, Overlap};
 use crate::domain::cron_state::{CronState, Pause};
 use crate::domain::ids::{CronId, FIRST_RUN};
 use crate::domain::outage::Outage;
-use crate::domain::plan::{Active, Decision, Former, PlanFacts, just_before, plan, undecided_after};
+use crate::domain::plan::{Active, Decision, Former, Going, PlanFacts, just_before, plan, undecided_after};
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Phase, Status, Trigger};
 
@@ -250,7 +250,8 @@ fn active(tx: &Transaction<'_>, cron: &Cron, now: Timestamp) -> Result<Active, S
         return Ok(active);
     }
     let mut statement = tx.prepare_cached(
-        "SELECT run_id, phase, retry, recovered_at FROM runs WHERE cron_id = ?1 AND phase <> 'ended' \
+        "SELECT run_id, phase, retry, recovered_at, reason_code, \
+         coalesce(first_started_at, started_at, sent_at) AS going_since FROM runs WHERE cron_id = ?1 AND phase <> 'ended' \
          AND (phase <> 'pending' OR scheduled_for <= ?2) \
          AND NOT (phase = 'pending' AND retry > 0 AND start_before <= ?2)",
     )?;
@@ -259,7 +260,11 @@ fn active(tx: &Transaction<'_>, cron: &Cron, now: Timestamp) -> Result<Active, S
         match parsed::<Phase>(row, "phase")? {
             Phase::Pending if row.get::<_, u32>("retry")? == FIRST_RUN => active.waiting += 1,
             Phase::Pending | Phase::Sending | Phase::Unconfirmed | Phase::Running => {
-                active.running = Some(parsed(row, "run_id")?);
+                active.running = Some(Going {
+                    run_id: parsed(row, "run_id")?,
+                    since: time_option(row, "going_since")?,
+                    is_denied: parsed_option(row, "reason_code")? == Some(ReasonCode::BackendDenied),
+                });
                 active.recovered_at = active.recovered_at.max(time_option(row, "recovered_at")?);
             }
             Phase::Ended => {}

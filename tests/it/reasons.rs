@@ -428,15 +428,17 @@ async fn crons_and_requests() -> Reported {
     reported
 }
 
-/// What happens to occurrences that were due while no daemon was running, while it stood still, and while it could not commit.
+/// What happens to occurrences that were due while no daemon was running and while it could not commit, and to those that
+/// wait when the catch-up policy of their cron is edited.
 async fn a_daemon_that_was_stopped() -> Reported {
-    let server = AgentServerOnPort::start();
+    let mut server = AgentServerOnPort::start();
     let crons = [
         every_second("none").with("catchup = \"none\""),
         every_second("latest").with("catchup = \"latest\""),
         every_second("window").with("catchup = \"all\"\ncatchup_window = \"6s\""),
     ];
-    let mut daemon = Daemon::start(&Configuration::new(&server.url()).crons(crons));
+    let configuration = Configuration::new(&server.url());
+    let mut daemon = Daemon::start(&configuration.clone().crons(crons));
     let have_run = |name: &str, runs: &[super::support::history::RunRecord]| {
         runs.iter().any(|run| run.cron_name == name && run.status == "success")
     };
@@ -458,9 +460,21 @@ async fn a_daemon_that_was_stopped() -> Reported {
     some_to_be_missed(&daemon).await;
     lock.execute_batch("ROLLBACK").unwrap();
     wait_for_code(&daemon, "disk_full").await;
-    daemon.signal("STOP");
-    some_to_be_missed(&daemon).await;
-    daemon.signal("CONT");
+    server.stop();
+    let waits = |more: &str| {
+        ["none", "latest", "all"].map(|catchup| {
+            let more = more.replace("CATCHUP", catchup);
+            every_second(&format!("waits-{catchup}"))
+                .with("overlap = \"allow\"\nstart_deadline = \"1h\"")
+                .with(&more)
+        })
+    };
+    daemon.write_config(&configuration.clone().crons(waits("catchup = \"all\"")));
+    let wait = |runs: &[super::support::history::RunRecord]| {
+        runs.iter().filter(|run| run.cron_name == "waits-all" && run.phase == "pending").count() > 9
+    };
+    daemon.wait_for_history("runs that wait", wait).await;
+    daemon.write_config(&configuration.crons(waits("catchup = \"CATCHUP\"\ncatchup_window = \"7s\"")));
     for code in ["catchup_none", "catchup_latest", "catchup_window"] {
         wait_for_code(&daemon, code).await;
     }

@@ -51,7 +51,10 @@ pub(in crate::domain) fn cron(schedule: &str) -> Cron {
 }
 
 fn running() -> Active {
-    Active { running: Some(RunId(uuid::Uuid::nil())), ..Active::default() }
+    Active {
+        running: Some(Going { run_id: RunId(uuid::Uuid::nil()), since: None, is_denied: false }),
+        ..Active::default()
+    }
 }
 
 /// Facts without outages, and with nothing that was decided before.
