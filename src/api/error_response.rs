@@ -107,6 +107,7 @@ impl From<StoreError> for ErrorResponse {
             StoreError::Lost(_)
             | StoreError::Taken { .. }
             | StoreError::Unusable { .. }
+            | StoreError::Denied { .. }
             | StoreError::Sqlite(_) => ErrorResponse::Failed(error.to_string()),
         }
     }

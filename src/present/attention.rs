@@ -294,7 +294,7 @@ fn cron(row: &CronRow, snapshot: &StatusSnapshot) -> Option<Attention> {
         }
         Ok(cron) if !cron.enabled => return None,
         Ok(_) => {
-            let error = snapshot.last_failures.get(&row.cron_id).map(|row| first_words(&runs::why(row)));
+            let error = snapshot.last_failures.get(&row.cron_id).map(|row| first_words(&runs::why_of(row)));
             let error = error.filter(|error| !error.is_empty());
             match (&state.paused, state.failures) {
                 (None, 0) => return None,

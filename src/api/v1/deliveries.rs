@@ -6,14 +6,13 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::listing::{PageRequest, page};
-use super::parse::{id, query_instant, word_list};
+use super::parse::{find, id, query_instant, word_list};
 use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
 use crate::api::extract::{PathParameter, StrictQuery};
 use crate::api::viewer::Viewer;
 use crate::api::wire::{self, Page};
-use crate::domain::ids::DeliveryId;
-use crate::store::{DeliveryFilter, PageCursor};
+use crate::store::{DeliveryFilter, PageCursor, Reader};
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -75,7 +74,7 @@ pub(super) async fn deliveries(
 /// Each attempt says how long its phases took and what the receiver responded.
 #[utoipa::path(
     get, path = "/v1/deliveries/{delivery_id}", tag = "deliveries",
-    params(("delivery_id" = String, Path, format = Uuid, description = "The id of the delivery")),
+    params(("delivery_id" = String, Path, pattern = "^[0-9A-Fa-f-]{4,36}$", description = "The id of the delivery or of its run, or its beginning")),
     responses((status = 200, description = "The delivery", body = wire::DeliveryDetails), ErrorResponse)
 )]
 pub(super) async fn delivery(
@@ -83,7 +82,7 @@ pub(super) async fn delivery(
     State(api): State<Api>,
     PathParameter(delivery_id): PathParameter,
 ) -> Result<Json<wire::DeliveryDetails>, ErrorResponse> {
-    let delivery_id: DeliveryId = id("delivery", &delivery_id)?;
+    let delivery_id = find(&api, "delivery", &delivery_id, Reader::webhooks_with_prefix).await?;
     let details = api.store.read(move |reader| {
         let mode = reader.webhook_queue()?.mode;
         Ok(reader.webhook_details(delivery_id)?.map(|details| wire::DeliveryDetails::of(&details, &mode)))

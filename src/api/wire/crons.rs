@@ -1,29 +1,31 @@
 //! Crons: as an entry of a listing, and with their definition.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Run, Time, cron_sources, pause_causes};
-use crate::domain::cron;
-use crate::domain::cron_state;
+use super::{Run, Time, Word, cron_sources, pause_causes};
+use crate::config::{self, CronFields, CronIdentity, FieldError};
+use crate::domain::cron::{self, CronSource};
+use crate::domain::cron_state::{self, PauseCause};
+use crate::domain::ids::{CronId, InstallationId};
 use crate::domain::plan::{Decided, is_excluded};
-use crate::store::{self, CronRow};
+use crate::store::{self, CronRow, CronStatus};
 use crate::webhook::redacted;
 
 /// How many upcoming occurrences a cron is shown with.
 const UPCOMING_MAX: usize = 10;
 
 /// A cron and its state.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Cron {
     #[schema(format = Uuid)]
     pub cron_id: String,
     pub cron_name: String,
     /// Whether it is defined in a file or was created through the API.
     #[schema(schema_with = cron_sources)]
-    pub source: &'static str,
+    pub source: Word<CronSource>,
     /// `file:line:column`, for a cron that is defined in a file.
     pub location: Option<String>,
     /// Whether its occurrences start runs. Null, like the other fields of its definition, if `problem` is set.
@@ -53,19 +55,19 @@ pub struct Cron {
 }
 
 /// A pause in force.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Pause {
     /// Occurrences after this instant are skipped.
     pub since: Time,
     /// What paused the cron.
     #[schema(schema_with = pause_causes)]
-    pub cause: &'static str,
+    pub cause: Word<PauseCause>,
     /// Why, human-readable.
     pub note: Option<String>,
 }
 
 /// A cron with its definition.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct CronDetails {
     #[serde(flatten)]
     pub cron: Cron,
@@ -89,7 +91,7 @@ pub struct CronDetails {
 }
 
 /// An upcoming occurrence.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Occurrence {
     pub at: Time,
     /// Whether it is on an excluded day and will be skipped.
@@ -104,7 +106,7 @@ impl Cron {
         Self {
             cron_id: row.cron_id.to_string(),
             cron_name: row.name.clone(),
-            source: row.source.as_str(),
+            source: Word(row.source),
             location: row.location.clone(),
             enabled: cron.map(|cron| cron.enabled),
             schedule: text(|cron| cron.calendar.expression().to_owned()),
@@ -120,11 +122,25 @@ impl Cron {
             problem: row.cron.as_ref().err().cloned(),
         }
     }
+
+    /// Returns `None` if its definition cannot be read.
+    pub fn status(&self) -> Option<CronStatus> {
+        self.enabled.map(|enabled| match (enabled, &self.paused) {
+            (false, _) => CronStatus::Disabled,
+            (true, Some(_)) => CronStatus::Paused,
+            (true, None) => CronStatus::Active,
+        })
+    }
 }
 
 impl Pause {
+    /// Returns the pause that it shows.
+    pub fn pause(&self) -> cron_state::Pause {
+        cron_state::Pause { since: self.since.0, cause: self.cause.0, note: self.note.clone() }
+    }
+
     pub fn of(pause: &cron_state::Pause) -> Self {
-        Self { since: Time(pause.since), cause: pause.cause.as_str(), note: pause.note.clone() }
+        Self { since: Time(pause.since), cause: Word(pause.cause), note: pause.note.clone() }
     }
 }
 
@@ -143,6 +159,25 @@ impl CronDetails {
             updated_at: Time(details.updated_at),
             upcoming: details.row.cron.as_ref().map_or(Vec::new(), |cron| upcoming(cron, decided, now)),
         }
+    }
+}
+
+impl CronDetails {
+    /// Returns the definition with its defaults, or the reason why this version of agentcron cannot read it. Its webhook and
+    /// the ids in it are not those of the cron, which only the store can tell.
+    pub fn parsed(&self) -> Result<cron::Cron, String> {
+        let mut fields = CronFields::deserialize(&self.definition).map_err(|error| error.to_string())?;
+        fields.webhook = None;
+        let identity = CronIdentity {
+            installation: InstallationId::default(),
+            cron_id: CronId::default(),
+            name: &self.cron.cron_name,
+            source: self.cron.source.0,
+        };
+        let text = |errors: Vec<FieldError>| {
+            errors.into_iter().map(|error| error.message).collect::<Vec<_>>().join("; ")
+        };
+        config::validate_cron_as(identity, &fields).map_err(text)
     }
 }
 

@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Time, delivery_reason_code_or_null, delivery_statuses};
+use super::{Time, Word, delivery_reason_code_or_null, delivery_statuses};
+use crate::domain::delivery::DeliveryStatus;
 use crate::domain::delivery_mode::DeliveryMode;
+use crate::domain::reason::DeliveryReasonCode;
 use crate::store::{AttemptRow, WebhookDetails, WebhookRow};
 use crate::webhook::{redacted, webhook_id};
 
 /// A webhook about one ended run to one URL.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Delivery {
     #[schema(format = Uuid)]
     pub delivery_id: String,
@@ -25,12 +27,12 @@ pub struct Delivery {
     /// Where it is sent; without the query.
     pub url: String,
     #[schema(schema_with = delivery_statuses)]
-    pub status: &'static str,
+    pub status: Word<DeliveryStatus>,
     /// How many attempts were made, including one in flight.
     pub attempts_made: u32,
     /// Why it has this status, for programs; null if there is nothing to explain.
     #[schema(schema_with = delivery_reason_code_or_null)]
-    pub reason_code: Option<&'static str>,
+    pub reason_code: Option<Word<DeliveryReasonCode>>,
     /// Why it has this status, human-readable.
     pub reason: Option<String>,
     /// When the run ended.
@@ -44,7 +46,7 @@ pub struct Delivery {
 }
 
 /// A delivery with its attempts.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct DeliveryDetails {
     #[serde(flatten)]
     pub delivery: Delivery,
@@ -53,7 +55,7 @@ pub struct DeliveryDetails {
 }
 
 /// One HTTP request to a receiver.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Attempt {
     /// Its number, counted from 1.
     pub attempt: u32,
@@ -90,9 +92,9 @@ impl Delivery {
             run_id: row.run_id.to_string(),
             cron_name: row.cron_name.clone(),
             url: redacted(&delivery.url),
-            status: delivery.status.as_str(),
+            status: Word(delivery.status),
             attempts_made: delivery.attempts,
-            reason_code: delivery.reason.as_ref().map(|reason| reason.code.as_str()),
+            reason_code: delivery.reason.as_ref().map(|reason| Word(reason.code)),
             reason: delivery.reason.as_ref().and_then(|reason| reason.message.clone()),
             created_at: Time(delivery.created_at),
             due_at: delivery.due_at.map(Time),

@@ -3,6 +3,7 @@
 
 mod crons;
 mod deliveries;
+mod explain;
 mod requests;
 mod runs;
 mod status;
@@ -27,15 +28,17 @@ use crate::domain::outage::Away;
 use crate::domain::reason::{DeliveryReasonCode, ReasonCode, RunEventKind};
 use crate::domain::run::{Phase, Status, Trigger};
 use crate::present::attention::Concern;
+use crate::present::explain::InstantVerdict;
 use crate::store::{CronStatus, NoticeKind};
 
 pub use crons::{Cron, CronDetails, Occurrence, Pause};
 pub use deliveries::{Attempt, Delivery, DeliveryDetails};
+pub use explain::Explanation;
 pub use requests::{
     BackfillInstant, BackfillRequest, Backfilled, Cancelled, CronState, CronStateChanged, EmptyRequest,
     PauseRequest, RetryRequest, Triggered,
 };
-pub use runs::{Run, RunDelivery, RunDetails, RunError, RunEvent, RunWebhook};
+pub use runs::{Run, RunDelivery, RunDetails, RunError, RunEvent, RunWebhook, TimelineEntry};
 pub use status::{
     Attention, Configuration, Counts, DaemonProcess, Denied, Liveness, NextOccurrence, Notice, Outage,
     Readiness, StatusReport, StoreFile, Verdict,
@@ -179,6 +182,10 @@ fn aways() -> Object {
 
 fn concerns() -> Object {
     one_of(Concern::ALL.iter().map(|word| word.as_str()))
+}
+
+fn instant_verdicts() -> Object {
+    one_of(InstantVerdict::ALL.iter().map(|word| word.as_str()))
 }
 
 fn notice_kinds() -> Object {

@@ -2,58 +2,47 @@
 
 use std::time::Duration;
 
-use crate::api::wire;
+use crate::api::wire::{self, CronDetails, Occurrence, Time};
+use crate::cli::list::why_inactive;
 use crate::cli::terminal::{Failure, Session, painted_status, printable};
 use crate::domain::cron::{Cron, DayRange, OnRunCompleted, Target};
-use crate::domain::plan::Decided;
-use crate::present::{Tone, counted, occurrences, runs, times};
-use crate::store::{CronDetails, CronRow};
-use crate::webhook::redacted;
+use crate::present::{Tone, counted, times};
 
 /// How many of its next times are shown.
 const NEXT_SHOWN: usize = 3;
 
-pub(super) fn show(details: &CronDetails, decided: &Decided, session: &mut Session) -> Result<(), Failure> {
-    let row = &details.row;
-    let mut fields = vec![("cron", printable(&row.name))];
-    let defined = row.location.clone().unwrap_or_else(|| "by a client, through the API".to_owned());
+pub(super) fn show(details: &CronDetails, session: &mut Session) -> Result<(), Failure> {
+    let shown = &details.cron;
+    let mut fields = vec![("cron", printable(&shown.cron_name))];
+    let defined = shown.location.clone().unwrap_or_else(|| "by a client, through the API".to_owned());
     fields.push(("defined", printable(&defined)));
-    match &row.cron {
+    match shown.problem.clone().map_or_else(|| details.parsed(), Err) {
         Ok(cron) => {
-            fields.extend(definition(cron, details));
-            fields.extend(policies(cron));
-            fields.push(("next", next(cron, row, decided, session)));
+            fields.extend(definition(&cron, details));
+            fields.extend(policies(&cron));
+            fields.push(("next", next(&cron, details, session)));
         }
-        Err(problem) => fields.push(("problem", session.output.paint(Tone::Bad, &printable(problem)))),
+        Err(problem) => fields.push(("problem", session.output.paint(Tone::Bad, &printable(&problem)))),
     }
-    fields.push(("last", last(row, session)));
+    fields.push(("last", last(shown, session)));
     Ok(session.output.fields(&fields)?)
-}
-
-/// Prints the same as `/v1/crons/NAME`.
-pub(super) fn show_json(
-    details: &CronDetails,
-    decided: &Decided,
-    session: &mut Session,
-) -> Result<(), Failure> {
-    let now = session.now();
-    Ok(session.output.json(&wire::CronDetails::of(details, decided, now))?)
 }
 
 fn definition(cron: &Cron, details: &CronDetails) -> Vec<(&'static str, String)> {
     let calendar = &cron.calendar;
     let request = &cron.request;
-    let thread = match request.target {
-        Target::Thread(thread_id) => match details.definition["thread"].as_str() {
-            Some(name) => {
-                format!("{thread_id}  (`{}`; to keep it elsewhere, set thread_id)", printable(name))
-            }
-            None => thread_id.to_string(),
-        },
-        Target::Stateless(OnRunCompleted::Delete) => "a new one for each run, deleted after it".to_owned(),
-        Target::Stateless(OnRunCompleted::Keep) => "a new one for each run, kept".to_owned(),
+    let thread_id = details.thread_id.clone().unwrap_or_default();
+    let thread = match (request.target, details.definition["thread"].as_str()) {
+        (Target::Thread(_), Some(name)) => {
+            format!("{thread_id}  (`{}`; to keep it elsewhere, set thread_id)", printable(name))
+        }
+        (Target::Thread(_), None) => thread_id,
+        (Target::Stateless(OnRunCompleted::Delete), _) => {
+            "a new one for each run, deleted after it".to_owned()
+        }
+        (Target::Stateless(OnRunCompleted::Keep), _) => "a new one for each run, kept".to_owned(),
     };
-    let webhook = cron.webhook.as_ref().map_or("none".to_owned(), |url| printable(&redacted(&url.0)));
+    let webhook = details.definition["webhook"].as_str().map_or("none".to_owned(), printable);
     vec![
         ("schedule", format!("{}  ({})", calendar.expression(), calendar.describe())),
         ("timezone", calendar.timezone().to_owned()),
@@ -103,35 +92,29 @@ fn text(duration: Duration) -> String {
 }
 
 /// Returns its next times, or why it does not fire.
-fn next(cron: &Cron, row: &CronRow, decided: &Decided, session: &Session) -> String {
-    let attention = |text: &str| session.output.paint(Tone::Attention, &printable(text));
-    if !cron.enabled {
-        return attention("disabled");
-    }
-    if let Some(pause) = &row.state.paused {
-        return attention(pause.reason().text());
+fn next(cron: &Cron, details: &CronDetails, session: &Session) -> String {
+    if let Some(why) = why_inactive(&details.cron, &session.output) {
+        return why;
     }
     let now = session.now();
-    let upcoming = occurrences::of_cron(cron, decided, now).take(NEXT_SHOWN);
-    let mut upcoming: Vec<String> = upcoming
-        .map(|next| {
-            let time = times::local_to_both(next.at, &session.zone, cron.calendar.zone());
-            format!("{time}, {}", times::relative(next.at, now))
-        })
-        .collect();
+    let text = |Occurrence { at: Time(at), .. }: &Occurrence| {
+        let time = times::local_to_both(*at, &session.zone, cron.calendar.zone());
+        format!("{time}, {}", times::relative(*at, now))
+    };
+    let mut upcoming: Vec<String> = details.upcoming.iter().take(NEXT_SHOWN).map(text).collect();
     match upcoming.first_mut() {
-        None => return attention("never again"),
-        Some(first) if row.state.skip_next => first.push_str(", skipped on request"),
+        None => return session.output.paint(Tone::Attention, "never again"),
+        Some(first) if details.cron.skip_next => first.push_str(", skipped on request"),
         Some(_) => {}
     }
     upcoming.join("; ")
 }
 
-fn last(row: &CronRow, session: &Session) -> String {
-    let Some(last) = &row.last else { return "never".to_owned() };
-    let at = times::local_with_day(last.run.scheduled_for, &session.zone);
+fn last(cron: &wire::Cron, session: &Session) -> String {
+    let Some(last) = &cron.last else { return "never".to_owned() };
+    let at = times::local_with_day(last.scheduled_for.0, &session.zone);
     let status = painted_status(last, &session.output);
-    let why = printable(&runs::why(last));
+    let why = printable(&last.why());
     let why = if why.is_empty() { why } else { format!(", {why}") };
-    format!("{at}, {status}{why}  (`agentcron show {}`)", last.run.run_id)
+    format!("{at}, {status}{why}  (`agentcron show {}`)", last.run_id)
 }
