@@ -92,6 +92,14 @@ impl Attention {
 }
 
 impl Concern {
+    /// Whether it keeps all webhooks, or all to one URL, from their receivers.
+    pub fn is_of_all_webhooks(self) -> bool {
+        matches!(
+            self,
+            Self::WebhooksDisabled | Self::WebhooksHeld | Self::WebhooksReleased | Self::UrlSuspended
+        )
+    }
+
     /// Returns the words for it, before a name if it has one.
     pub fn called(self) -> &'static str {
         self.shown().0

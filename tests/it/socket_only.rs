@@ -54,6 +54,11 @@ async fn the_socket_shows_what_the_database_does() {
     let runs = daemon.json(&["history"]);
     let failed = runs.iter().find(|run| run["retry"] == 1).unwrap();
     let (id, at) = (failed["run_id"].as_str().unwrap(), failed["scheduled_for"].as_str().unwrap());
+    let works = runs.iter().find(|run| run["cron_name"] == "works" && run["status"] == "success").unwrap();
+    let works = works["run_id"].as_str().unwrap();
+    for arguments in [&["webhook", "hold", "--note", "it moves"][..], &["webhook", "replay", works]] {
+        assert!(daemon.run_command(arguments).status.success());
+    }
     for arguments in [
         &["list"][..],
         &["list", "--state", "paused"],
@@ -66,6 +71,9 @@ async fn the_socket_shows_what_the_database_does() {
         &["explain", "fails"],
         &["explain", "works", "--at", at],
         &["explain", "rests", "--at", "2030-01-01"],
+        &["webhook", "list"],
+        &["webhook", "list", "--status", "pending", "--cron", "works", "--run", &works[..8], "--url", "hook"],
+        &["webhook", "show", &works[..8]],
         &["outages"],
     ] {
         for json in [&[][..], &["--json"]] {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::listing::{PageRequest, page};
-use super::parse::{find, id, query_instant, word_list};
+use super::parse::{find, query_instant, word_list};
 use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
 use crate::api::extract::{PathParameter, StrictQuery};
@@ -23,8 +23,8 @@ pub(super) struct DeliveriesQuery {
     status: Option<String>,
     /// Only deliveries about runs of crons with this name.
     cron: Option<String>,
-    /// Only deliveries about the run with this id.
-    #[param(format = Uuid)]
+    /// Only deliveries about the run with this id, or with the only one that begins so.
+    #[param(pattern = "^[0-9A-Fa-f-]{4,36}$")]
     run: Option<String>,
     /// Only deliveries with this text in their URL; the query of the URL is not searched.
     url: Option<String>,
@@ -55,16 +55,20 @@ pub(super) async fn deliveries(
     let filter = DeliveryFilter {
         statuses: word_list("status", query.status.as_deref())?,
         cron: query.cron,
-        run_id: query.run.map(|text| id("run", &text)).transpose()?,
+        run_id: match &query.run {
+            Some(text) => Some(find(&api, "run", text, Reader::runs_with_prefix).await?),
+            None => None,
+        },
         url: query.url,
         since: query_instant("since", query.since.as_deref())?,
         until: query_instant("until", query.until.as_deref())?,
     };
     let request: PageRequest<PageCursor> = PageRequest::parse(query.cursor.as_deref(), query.limit)?;
+    let now = api.clock.now();
     let page = api.store.read(move |reader| {
         let rows = reader.webhooks_before(&filter, request.cursor, request.rows())?;
-        let mode = reader.webhook_queue()?.mode;
-        Ok(page(rows, request.limit, |row| wire::Delivery::of(row, &mode)))
+        let queue = reader.webhook_queue()?;
+        Ok(page(rows, request.limit, |row| wire::Delivery::of(row, &queue, now)))
     });
     Ok(viewer.show(page.await?))
 }
@@ -83,9 +87,12 @@ pub(super) async fn delivery(
     PathParameter(delivery_id): PathParameter,
 ) -> Result<Json<wire::DeliveryDetails>, ErrorResponse> {
     let delivery_id = find(&api, "delivery", &delivery_id, Reader::webhooks_with_prefix).await?;
+    let now = api.clock.now();
     let details = api.store.read(move |reader| {
-        let mode = reader.webhook_queue()?.mode;
-        Ok(reader.webhook_details(delivery_id)?.map(|details| wire::DeliveryDetails::of(&details, &mode)))
+        let queue = reader.webhook_queue()?;
+        Ok(reader
+            .webhook_details(delivery_id)?
+            .map(|details| wire::DeliveryDetails::of(&details, &queue, now)))
     });
     let not_found = || ErrorResponse::NotFound(format!("there is no delivery {delivery_id}"));
     details.await?.map(|details| viewer.show(details)).ok_or_else(not_found)

@@ -205,7 +205,11 @@ impl Daemon {
     fn command_under(&self, wrapper: &[&str], arguments: &[&str]) -> Command {
         let own = self.command(arguments);
         let mut command = Command::new(wrapper[0]);
-        command.args(&wrapper[1..]).arg(own.get_program()).args(own.get_args()).current_dir(self.folder.path());
+        command
+            .args(&wrapper[1..])
+            .arg(own.get_program())
+            .args(own.get_args())
+            .current_dir(self.folder.path());
         let set = own.get_envs().filter_map(|(name, value)| Some((name, value?)));
         command.envs(set.map(|(name, value)| (name.to_owned(), value.to_owned())));
         command
