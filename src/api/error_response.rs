@@ -16,116 +16,78 @@ use crate::store::StoreError;
 
 /// Why a request failed.
 #[derive(Debug)]
-pub(super) enum ErrorResponse {
-    NotFound(String),
-    /// The request is well-formed but makes no sense.
-    Invalid(String),
-    /// The request asks for nothing, or for something that can never be done.
-    BadRequest(String),
-    /// The path exists, but not with this method.
-    NotAllowed,
-    /// It cannot be done in the present state.
-    Conflict(String),
-    TooLarge(String),
-    /// Too much waits already.
-    TooManyRequests(String),
-    /// The store failed.
-    Failed(String),
-    /// It cannot be done at the moment.
-    Unavailable(String),
-    /// The request has no key, or a wrong one.
-    Unauthorized(String),
-    Forbidden(String),
-    /// The body did not arrive in time.
-    TooSlow(String),
-    NotImplemented(String),
-    UnsupportedMediaType(String),
-    /// The agent server did not respond, or its response does not say what we have to know.
-    BadGateway(String),
-    /// The agent server did not respond in time.
-    GatewayTimeout(String),
-    /// The agent server refused, with this status and message.
-    OfAgentServer(StatusCode, String),
+pub(super) struct ErrorResponse {
+    pub(super) status: StatusCode,
+    /// The human-readable reason.
+    pub(super) detail: String,
 }
 
-impl ErrorResponse {
-    pub(super) fn status(&self) -> StatusCode {
-        match self {
-            ErrorResponse::NotFound(_) => StatusCode::NOT_FOUND,
-            ErrorResponse::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            ErrorResponse::BadRequest(_) => StatusCode::BAD_REQUEST,
-            ErrorResponse::NotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            ErrorResponse::Conflict(_) => StatusCode::CONFLICT,
-            ErrorResponse::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            ErrorResponse::Unauthorized(_) => StatusCode::UNAUTHORIZED,
-            ErrorResponse::Forbidden(_) => StatusCode::FORBIDDEN,
-            ErrorResponse::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            ErrorResponse::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
-            ErrorResponse::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-            ErrorResponse::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
-            ErrorResponse::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
-            ErrorResponse::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            ErrorResponse::BadGateway(_) => StatusCode::BAD_GATEWAY,
-            ErrorResponse::GatewayTimeout(_) => StatusCode::GATEWAY_TIMEOUT,
-            ErrorResponse::OfAgentServer(status, _) => *status,
+/// Declares a constructor for each status.
+macro_rules! errors {
+    ($($(#[$doc:meta])* $name:ident = $status:ident;)+) => {
+        impl ErrorResponse {
+            $($(#[$doc])* pub(super) fn $name(detail: impl Into<String>) -> Self {
+                Self { status: StatusCode::$status, detail: detail.into() }
+            })+
         }
-    }
+    };
+}
 
-    /// Returns the human-readable reason.
-    pub(super) fn detail(&self) -> &str {
-        match self {
-            ErrorResponse::NotFound(detail)
-            | ErrorResponse::Invalid(detail)
-            | ErrorResponse::BadRequest(detail)
-            | ErrorResponse::Conflict(detail)
-            | ErrorResponse::Failed(detail)
-            | ErrorResponse::Unauthorized(detail)
-            | ErrorResponse::Forbidden(detail)
-            | ErrorResponse::TooLarge(detail)
-            | ErrorResponse::TooManyRequests(detail)
-            | ErrorResponse::Unavailable(detail)
-            | ErrorResponse::TooSlow(detail)
-            | ErrorResponse::NotImplemented(detail)
-            | ErrorResponse::UnsupportedMediaType(detail)
-            | ErrorResponse::BadGateway(detail)
-            | ErrorResponse::GatewayTimeout(detail)
-            | ErrorResponse::OfAgentServer(_, detail) => detail,
-            ErrorResponse::NotAllowed => "Method Not Allowed",
-        }
-    }
+errors! {
+    /// The request asks for nothing, or for something that can never be done.
+    bad_request = BAD_REQUEST;
+    /// The request has no key, or a wrong one.
+    unauthorized = UNAUTHORIZED;
+    forbidden = FORBIDDEN;
+    not_found = NOT_FOUND;
+    /// The path exists, but not with this method.
+    not_allowed = METHOD_NOT_ALLOWED;
+    /// The body did not arrive in time.
+    too_slow = REQUEST_TIMEOUT;
+    /// It cannot be done in the present state.
+    conflict = CONFLICT;
+    too_large = PAYLOAD_TOO_LARGE;
+    unsupported_media_type = UNSUPPORTED_MEDIA_TYPE;
+    /// The request is well-formed but makes no sense.
+    invalid = UNPROCESSABLE_ENTITY;
+    too_many_requests = TOO_MANY_REQUESTS;
+    /// The store failed.
+    failed = INTERNAL_SERVER_ERROR;
+    not_implemented = NOT_IMPLEMENTED;
+    /// The agent server did not respond, or its response does not say what we have to know.
+    bad_gateway = BAD_GATEWAY;
+    /// It cannot be done at the moment.
+    unavailable = SERVICE_UNAVAILABLE;
+    /// The agent server did not respond in time.
+    gateway_timeout = GATEWAY_TIMEOUT;
 }
 
 impl From<StoreError> for ErrorResponse {
     fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::NotFound(_)
-            | StoreError::Conflict(_)
-            | StoreError::BadRow(_)
-            | StoreError::IllegalTransition(_) => ErrorResponse::Conflict(error.to_string()),
-            StoreError::TooManyWaiting { .. } => ErrorResponse::TooManyRequests(error.to_string()),
-            StoreError::TookTooLong => ErrorResponse::Unavailable(error.to_string()),
-            StoreError::Lost(_)
-            | StoreError::Taken { .. }
-            | StoreError::Unusable { .. }
-            | StoreError::Denied { .. }
-            | StoreError::Sqlite(_) => ErrorResponse::Failed(error.to_string()),
-        }
+        let of_status = match error {
+            StoreError::NotFound(_) | StoreError::Conflict(_) => Self::conflict,
+            StoreError::BadRow(_) | StoreError::IllegalTransition(_) => Self::conflict,
+            StoreError::TooManyWaiting { .. } => Self::too_many_requests,
+            StoreError::TookTooLong => Self::unavailable,
+            StoreError::Lost(_) | StoreError::Taken { .. } => Self::failed,
+            StoreError::Unusable { .. } | StoreError::Denied { .. } | StoreError::Sqlite(_) => Self::failed,
+        };
+        of_status(error.to_string())
     }
 }
 
 impl From<BodyError> for ErrorResponse {
     fn from(error: BodyError) -> Self {
         match error {
-            BodyError::TooLarge => ErrorResponse::TooLarge(error.to_string()),
-            BodyError::Stalled | BodyError::TooSlow => ErrorResponse::TooSlow(error.to_string()),
+            BodyError::TooLarge => Self::too_large(error.to_string()),
+            BodyError::Stalled | BodyError::TooSlow => Self::too_slow(error.to_string()),
         }
     }
 }
 
 impl IntoResponse for ErrorResponse {
     fn into_response(self) -> Response {
-        let status = self.status();
-        let detail = self.detail().to_owned();
+        let Self { status, detail } = self;
         let mut response = (status, Json(ErrorBody { detail })).into_response();
         if status == StatusCode::UNAUTHORIZED {
             // RFC 9110 §11.6.1.

@@ -32,7 +32,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PathParameter {
                 PathRejection::FailedToDeserializePathParams(error) => error.kind().to_string(),
                 other => other.to_string(),
             };
-            ErrorResponse::Invalid(format!("path: {problem}"))
+            ErrorResponse::invalid(format!("path: {problem}"))
         })
     }
 }
@@ -45,7 +45,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for StrictQuery<T>
         query.map(|Query(query)| Self(query)).map_err(|rejection| {
             // The rejection itself says no more than that the query could not be deserialized; its source says why.
             let problem = rejection.source().map_or_else(|| rejection.to_string(), ToString::to_string);
-            ErrorResponse::Invalid(format!("query: {problem}"))
+            ErrorResponse::invalid(format!("query: {problem}"))
         })
     }
 }
@@ -58,15 +58,15 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
         let body = body.map_err(|rejection| match (body_error(&rejection), rejection.status()) {
             (Some(error), _) => error.into(),
             (None, StatusCode::PAYLOAD_TOO_LARGE) => {
-                ErrorResponse::TooLarge(format!("body: larger than {API_BODY_BYTES_MAX} bytes"))
+                ErrorResponse::too_large(format!("body: larger than {API_BODY_BYTES_MAX} bytes"))
             }
-            (None, _) => ErrorResponse::Invalid(format!("body: {rejection}")),
+            (None, _) => ErrorResponse::invalid(format!("body: {rejection}")),
         })?;
         match body.trim_ascii() {
             b"" | b"null" => parse(b"{}"),
             // Serde would also accept an array of the fields' values.
             object if object.starts_with(b"{") => parse(object),
-            _ => Err(ErrorResponse::Invalid("body: expected a JSON object".to_owned())),
+            _ => Err(ErrorResponse::invalid("body: expected a JSON object")),
         }
     }
 }
@@ -74,5 +74,5 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
 fn parse<T: DeserializeOwned>(object: &[u8]) -> Result<JsonBody<T>, ErrorResponse> {
     serde_json::from_slice(object)
         .map(JsonBody)
-        .map_err(|error| ErrorResponse::Invalid(format!("body: {error}")))
+        .map_err(|error| ErrorResponse::invalid(format!("body: {error}")))
 }

@@ -39,7 +39,7 @@ async fn healthz(State(api): State<Api>) -> Result<Json<Liveness>, ErrorResponse
     match check_commit(&api).await {
         Ok(()) => Ok(Json(Liveness { status: "ok" })),
         Err(_) if api.store.trouble().is_some() => Ok(Json(Liveness { status: "ok" })),
-        Err(reason) => Err(ErrorResponse::Unavailable(reason.to_owned())),
+        Err(reason) => Err(ErrorResponse::unavailable(reason)),
     }
 }
 

@@ -125,7 +125,7 @@ fn counters(text: &mut Exposition, api: &Api) {
     );
     let mut deliveries =
         text.counter("agentcron_deliveries_total", "Webhook deliveries that have ended, by status.");
-    for status in DeliveryStatus::ALL.iter().filter(|status| has_ended(**status)) {
+    for status in DeliveryStatus::ALL.iter().filter(|status| status.is_over()) {
         deliveries.with(&[("status", status.as_str())], as_float(counts.deliveries(*status)));
     }
     let mut attempts = text
@@ -217,18 +217,6 @@ fn has_run(status: Status) -> bool {
     match status {
         Status::Success | Status::Error | Status::Timeout | Status::Interrupted | Status::Cancelled => true,
         Status::Skipped | Status::Missed => false,
-    }
-}
-
-fn has_ended(status: DeliveryStatus) -> bool {
-    match status {
-        DeliveryStatus::Pending | DeliveryStatus::Sending => false,
-        DeliveryStatus::Delivered
-        | DeliveryStatus::Failed
-        | DeliveryStatus::Gone
-        | DeliveryStatus::Aborted
-        | DeliveryStatus::Blocked
-        | DeliveryStatus::Suppressed => true,
     }
 }
 

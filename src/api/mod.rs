@@ -7,7 +7,6 @@ mod admission;
 mod error_response;
 mod extract;
 mod health;
-mod kept;
 mod langgraph;
 mod metrics;
 mod openapi;
@@ -19,6 +18,7 @@ mod socket;
 mod timeouts;
 mod v1;
 mod viewer;
+mod watched_body;
 pub mod wire;
 
 use std::net::SocketAddr;
@@ -143,10 +143,10 @@ fn router(api: Api) -> Router {
         .merge(health::router());
     let (ours, document) = documented.split_for_parts();
     ours.merge(openapi::router(document))
-        .route("/v1", any(async || ErrorResponse::NotFound("there is no such path".to_owned())))
-        .route("/v1/", any(async || ErrorResponse::NotFound("there is no such path".to_owned())))
-        .route("/v1/{*rest}", any(async || ErrorResponse::NotFound("there is no such path".to_owned())))
-        .method_not_allowed_fallback(async || ErrorResponse::NotAllowed)
+        .route("/v1", any(async || ErrorResponse::not_found("there is no such path")))
+        .route("/v1/", any(async || ErrorResponse::not_found("there is no such path")))
+        .route("/v1/{*rest}", any(async || ErrorResponse::not_found("there is no such path")))
+        .method_not_allowed_fallback(async || ErrorResponse::not_allowed("Method Not Allowed"))
         .layer(DefaultBodyLimit::max(API_BODY_BYTES_MAX))
         .merge(langgraph::crons())
         .with_state(api)

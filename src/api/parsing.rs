@@ -17,12 +17,12 @@ pub(super) async fn parse_beside<T: Send + 'static>(
     if bytes <= PARSED_AT_ONCE_BYTES_MAX {
         return Ok(parse());
     }
-    let turn = TURNS.acquire().await.map_err(|closed| ErrorResponse::Failed(closed.to_string()))?;
+    let turn = TURNS.acquire().await.map_err(|closed| ErrorResponse::failed(closed.to_string()))?;
     let parsed = tokio::task::spawn_blocking(move || {
         let parsed = parse();
         // Only here: a client that leaves does not stop the thread.
         drop(turn);
         parsed
     });
-    parsed.await.map_err(|panic| ErrorResponse::Failed(panic.to_string()))
+    parsed.await.map_err(|panic| ErrorResponse::failed(panic.to_string()))
 }

@@ -22,10 +22,10 @@ use tracing::{Instrument, Span};
 
 use super::admission::{Admission, Verdict, intent_of};
 use super::error_response::ErrorResponse;
-use super::kept::body_that_keeps;
 use super::paths::plain_path;
 use super::places::{Place, PlaceHandle, PlaceLimits, Places, RequestInProgress};
 use super::timeouts::{TimedConnection, bound_body};
+use super::watched_body::body_that_keeps;
 use crate::domain::access::{Caller, Intent};
 use crate::domain::bounds::{CLIENT_SILENCE, HTTP_HEAD_BYTES_MAX, STRANGER_WAIT};
 
@@ -122,13 +122,13 @@ async fn respond(
         (Ok(Verdict::Answered(response)), _) => return Ok(response),
         (Ok(Verdict::Admitted(caller)), Ok(_)) => caller,
         (Ok(Verdict::Admitted(_)), Err(error)) => {
-            return Ok(cors.response(ErrorResponse::BadRequest(error.to_string())));
+            return Ok(cors.response(ErrorResponse::bad_request(error.to_string())));
         }
         (Err(error), _) => return Ok(cors.response(error)),
     };
     let Ok(in_progress) = place.accept() else {
         let message = "too many requests are in progress; try again later".to_owned();
-        return Ok(cors.response(ErrorResponse::Unavailable(message)));
+        return Ok(cors.response(ErrorResponse::unavailable(message)));
     };
     let acting = acting_span(&caller, &parts);
     parts.extensions.insert(caller);

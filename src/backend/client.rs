@@ -55,7 +55,6 @@ impl AgentClient {
         &self.secrets
     }
 
-    /// Returns whether requests are sent with credentials.
     pub fn has_credentials(&self) -> bool {
         !self.credentials.headers().is_empty()
     }
@@ -70,7 +69,6 @@ impl AgentClient {
         &self.credentials
     }
 
-    /// Returns how long one request may take.
     pub fn request_timeout(&self) -> Duration {
         self.request_timeout
     }
@@ -82,19 +80,10 @@ impl AgentClient {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Response<BodyStream>, TransportError> {
-        self.open_within(self.request_timeout, method, path, body).await
-    }
-
-    async fn open_within(
-        &self,
-        within: Duration,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-    ) -> Result<Response<BodyStream>, TransportError> {
         let request = self.request(method, path, body)?;
+        let within = self.request_timeout;
         let began = Instant::now();
-        let timed_out = || TransportError::Broken(format!("timed out after {}", format_duration(within)));
+        let timed_out = || TransportError::Broken(format!("no answer within {}", format_duration(within)));
         let answer = tokio::time::timeout(within, self.transport.send(request)).await;
         let answer = answer.unwrap_or_else(|_| Err(timed_out()));
         match &answer {
@@ -109,7 +98,7 @@ impl AgentClient {
 
     /// Asks the server whether it is there, which its contact then shows.
     pub async fn ask_whether_it_is_there(&self, within: Duration) {
-        let _ = self.open_within(within, Method::GET, HEALTH_PATH, None).await;
+        let _ = Self { request_timeout: within, ..self.clone() }.open(Method::GET, HEALTH_PATH, None).await;
     }
 
     /// Returns what is known about whether the server answers.

@@ -30,7 +30,6 @@ pub enum JoinResult {
     /// No end was reported: the connection ended before the run did, fell silent, or brought something else.
     /// The text says what happened.
     Cut(String),
-    /// This server has no `join`.
     NoJoin,
 }
 
@@ -38,8 +37,10 @@ pub enum JoinResult {
 #[derive(Clone, Debug, PartialEq)]
 pub enum ReportedEnd {
     /// The graph returned these values. If it stopped at an interrupt, `interrupts` are its questions.
-    Values { values: Value, interrupts: Option<Value> },
-    /// The graph failed.
+    Values {
+        values: Value,
+        interrupts: Option<Value>,
+    },
     Error(RunError),
     /// What the graph returned is too large to be read.
     TooLarge,

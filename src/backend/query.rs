@@ -20,7 +20,6 @@ use crate::domain::run::RunError;
 /// Runs listed in one request.
 const PAGE: usize = 100;
 
-/// A run, as the server reports it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunReport {
     /// The status, as the server names it.
@@ -29,7 +28,6 @@ pub struct RunReport {
     pub run: Value,
 }
 
-/// A thread, as the server reports it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ThreadReport {
     /// Whether its last run stopped at an interrupt.
@@ -65,9 +63,7 @@ pub enum FenceAnswer {
     Posted(BackendRunId),
     /// A run is in progress on the thread: ours, or an earlier fence.
     Busy,
-    /// This server does not accept fences.
     NotSupported(String),
-    /// The server refuses us.
     Denied(Denial),
     /// Nothing may be concluded.
     Unclear(String),
@@ -85,7 +81,6 @@ pub enum Deleted {
 }
 
 impl RunReport {
-    /// Returns whether the run has ended.
     pub fn has_ended(&self) -> bool {
         !matches!(self.status.as_str(), "pending" | "running")
     }
@@ -129,7 +124,6 @@ impl ThreadReport {
 }
 
 impl AgentClient {
-    /// Queries a run.
     pub async fn run(
         &self,
         thread_id: ThreadId,
@@ -143,7 +137,6 @@ impl AgentClient {
         }
     }
 
-    /// Queries a thread.
     pub async fn thread(&self, thread_id: ThreadId) -> Result<ThreadReport, CallError> {
         Ok(ThreadReport::of(&self.ask_json(Method::GET, &format!("/threads/{thread_id}")).await?))
     }

@@ -13,7 +13,6 @@ use crate::domain::cron::Mode;
 use crate::domain::ids::{BackendRunId, ThreadId};
 use crate::transport::{BodyStream, TransportError, read_body};
 
-/// The request that starts a run.
 #[derive(Clone, Debug)]
 pub struct StartRequest {
     /// The server makes this thread if it does not exist.
@@ -67,10 +66,16 @@ impl AgentClient {
         }
         match self.open(Method::POST, &path, Some(&Value::Object(body))).await {
             Ok(response) => self.judge_response(request.mode, response).await,
-            Err(TransportError::NotSent(detail)) => {
-                StartAnswer::NotSent { detail: format!("backend unreachable: {detail}") }
+            Err(error) => {
+                let detail = format!("backend unreachable: {error}");
+                match error {
+                    TransportError::NotSent(_) => StartAnswer::NotSent { detail },
+                    TransportError::Tls(_)
+                    | TransportError::Denied(_)
+                    | TransportError::Broken(_)
+                    | TransportError::TooLarge(_) => StartAnswer::Unclear { detail },
+                }
             }
-            Err(error) => StartAnswer::Unclear { detail: format!("backend gave no answer: {error}") },
         }
     }
 

@@ -176,7 +176,7 @@ async fn a_request_that_did_not_leave_and_one_that_fell_silent_are_not_the_same(
     ];
     expect![[r#"
         not sent: backend unreachable: connection refused
-        unclear: backend gave no answer: timed out after 5s"#]]
+        unclear: backend unreachable: no answer within 5s"#]]
     .assert_eq(&answers.join("\n"));
 }
 

@@ -17,6 +17,15 @@ Examples:
   agentcron history --follow    watch runs start and end
   agentcron next --schedule '0 9 * * mon-fri' --timezone Europe/Berlin
 
+In the morning:
+  agentcron status                          what is wrong now, and what to do
+  agentcron history --failed --since 12h    what failed, was missed, or was lost to an outage, and why
+  agentcron outages --since 12h             when the agent server, a receiver or the daemon was away
+  agentcron explain CRON --at 03:12         why it did not run then
+  agentcron show CRON                       since when it fails, how long it takes, what was changed
+  agentcron list --columns cron,ok,p50,p95  which cron is flaky or slow
+  agentcron webhook list --since 12h        whether the webhooks arrived
+
 Exit codes:
   0  done
   1  failed

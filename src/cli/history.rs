@@ -32,7 +32,7 @@ Works while the daemon is down. --follow has to read the database.
 Examples:
   agentcron history daily-digest --since yesterday
   agentcron history --failed --since '23:00' --until '07:00'
-  agentcron history --reason start_deadline,lost --since 1d
+  agentcron history --reason backend_away,daemon_down --since 1d
   agentcron history --follow
   agentcron history --json --since 7d | jq 'select(.status == \"error\")'
 
@@ -46,14 +46,15 @@ pub(super) struct History {
     /// The same as CRON
     #[arg(long, value_name = "NAME")]
     cron: Option<String>,
-    /// Only runs that went wrong: error, timeout or missed
+    /// Only runs that went wrong: error, timeout, missed, or skipped because of an outage
     #[arg(long, conflicts_with = "status")]
     failed: bool,
     /// Only runs with one of these statuses, separated by commas: success, error, timeout, interrupted, cancelled,
     /// skipped, missed; or, for runs in progress: pending, sending, unconfirmed, running
     #[arg(long, value_name = "STATUS", value_delimiter = ',')]
     status: Vec<String>,
-    /// Only runs with one of these reason codes, separated by commas, such as overlap,start_deadline
+    /// Only runs with one of these reason codes, separated by commas. Outages are backend_away (the agent server),
+    /// daemon_down and disk_full
     #[arg(long, value_name = "CODE", value_delimiter = ',')]
     reason: Vec<ReasonCode>,
     /// Only runs with one of these triggers, separated by commas: schedule, catchup, backfill, manual, api
@@ -123,7 +124,7 @@ pub(super) fn history(history: &History, session: &mut Session) -> Result<(), Fa
 fn filter(history: &History, session: &Session) -> Result<RunFilter, Failure> {
     let mut filter = RunFilter::default();
     if history.failed {
-        filter.statuses = vec![Status::Error, Status::Timeout, Status::Missed];
+        filter.or_failed();
     }
     for word in &history.status {
         match (word.parse::<Status>(), word.parse::<Phase>()) {
@@ -151,7 +152,7 @@ fn filter(history: &History, session: &Session) -> Result<RunFilter, Failure> {
 }
 
 /// Returns the filter as parameters of the API, where the cron has its name.
-fn query(cron: Option<&String>, filter: &RunFilter) -> [(&'static str, String); 6] {
+fn query(cron: Option<&String>, filter: &RunFilter) -> [(&'static str, String); 7] {
     let statuses = filter.statuses.iter().map(|status| status.as_str());
     let statuses = statuses.chain(filter.phases.iter().map(|phase| phase.as_str()));
     let time = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
@@ -160,6 +161,7 @@ fn query(cron: Option<&String>, filter: &RunFilter) -> [(&'static str, String); 
         ("status", joined(statuses)),
         ("trigger", joined(filter.triggers.iter().map(|trigger| trigger.as_str()))),
         ("reason", joined(filter.reasons.iter().map(|reason| reason.as_str()))),
+        ("failed", if filter.or_reasons.is_empty() { String::new() } else { true.to_string() }),
         ("since", time(filter.since)),
         ("until", time(filter.until)),
     ]

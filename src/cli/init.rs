@@ -8,12 +8,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::terminal::{Failure, Session, TextStyle};
-
-/// The starter of `examples/`, so that what is written and what is shown there cannot differ.
-const FILES: [(&str, &str); 2] = [
-    ("agentcron.toml", include_str!("../../examples/starter/agentcron.toml")),
-    ("crons.d/hello.toml", include_str!("../../examples/starter/crons.d/hello.toml")),
-];
+use crate::config::STARTER_FILES;
 
 /// What the starter says about the database, and what it says in a folder of the system's configuration: there, the
 /// default is the folder that the unit may write to.
@@ -41,7 +36,7 @@ pub(super) fn init(init: &Init, session: &mut Session) -> Result<(), Failure> {
         false => text.to_owned(),
     };
     let paths: Vec<(PathBuf, String)> =
-        FILES.iter().map(|(name, content)| (init.dir.join(name), text(content))).collect();
+        STARTER_FILES.iter().map(|(name, content)| (init.dir.join(name), text(content))).collect();
     // All files or none, as far as that can be known beforehand.
     if let Some((path, _)) = paths.iter().find(|(path, _)| path.exists()) {
         return Err(Failure::Failed(format!(
@@ -91,6 +86,6 @@ mod tests {
 
     #[test]
     fn the_starter_has_the_line_that_is_replaced() {
-        assert!(FILES[0].1.contains(STORE_BESIDE));
+        assert!(STARTER_FILES[0].1.contains(STORE_BESIDE));
     }
 }

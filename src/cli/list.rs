@@ -1,6 +1,7 @@
 //! `agentcron list`: the crons with their next time and last outcome.
 
 use clap::Args;
+use jiff::SignedDuration;
 
 use super::terminal::{
     Failure, Output, Rows, Session, Shape, Shrink, Source, TableOptions, painted_status, printable,
@@ -13,7 +14,7 @@ use crate::domain::cron_state::CronState;
 use crate::domain::ids::DefinitionId;
 use crate::domain::plan::Decided;
 use crate::present::{Tone, times, with_short_ids};
-use crate::store::{CronRow, CronStatus};
+use crate::store::{CronRow, CronStatus, Recent};
 
 /// List the crons with their schedule, next time and last outcome
 #[derive(Args, Debug)]
@@ -26,7 +27,12 @@ Examples:
   agentcron list daily-digest inbox
   agentcron list --state paused
   agentcron list --columns cron,next,due
-  agentcron list --json | jq -r '.cron_name + \" \" + .next_at'")]
+  agentcron list --columns cron,ok,p50,p95        which cron is flaky or slow
+  agentcron list --json | jq -r '.cron_name + \" \" + .next_at'
+
+Columns:
+  ok   how many of its last 50 runs worked; outages do not count
+  p50  within this time half of them ended, and 95 % within that of p95")]
 pub(super) struct List {
     /// Only these crons (names or ids)
     #[arg(value_name = "CRON")]
@@ -42,9 +48,18 @@ pub(super) struct List {
 }
 
 const SHAPE: Shape = Shape {
-    columns: &["cron", "schedule", "timezone", "next", "due", "last", "outcome", "reason"],
-    usual: &[16, 15, 13, 19, 12, 9, 12, 24],
-    shrink: &[Shrink::Below("reason"), Shrink::Below("timezone"), Shrink::Below("schedule")],
+    columns: &[
+        "cron", "schedule", "timezone", "next", "due", "last", "outcome", "ok", "p50", "p95", "reason",
+    ],
+    usual: &[16, 15, 13, 19, 12, 9, 12, 5, 6, 6, 24],
+    shrink: &[
+        Shrink::Below("reason"),
+        Shrink::Omit("p50"),
+        Shrink::Omit("p95"),
+        Shrink::Omit("ok"),
+        Shrink::Below("timezone"),
+        Shrink::Below("schedule"),
+    ],
 };
 
 pub(super) fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
@@ -91,6 +106,7 @@ fn never_run(definition: CronDefinition) -> CronRow {
         cron: Ok(cron),
         state: CronState::default(),
         last: None,
+        recent: Recent::default(),
         running: 0,
     }
 }
@@ -129,7 +145,13 @@ fn cells(cron: &Cron, session: &Session) -> Vec<String> {
     let outcome = if cron.running > 0 { running_text(cron.running, &outcome, output) } else { outcome };
     let schedule = problem.or_else(|| cron.schedule.clone()).unwrap_or_default();
     let timezone = cron.timezone.clone().unwrap_or_default();
-    vec![printable(&cron.cron_name), schedule, timezone, next, away, last, outcome, reason]
+    let recent = &cron.recent;
+    let ok = if recent.runs > 0 { format!("{}/{}", recent.ok, recent.runs) } else { String::new() };
+    let took = |within: Option<i64>| {
+        within.map(|within| times::took(SignedDuration::from_millis(within))).unwrap_or_default()
+    };
+    let (p50, p95) = (took(recent.p50_ms), took(recent.p95_ms));
+    vec![printable(&cron.cron_name), schedule, timezone, next, away, last, outcome, ok, p50, p95, reason]
 }
 
 /// Returns the next time, and how far away it is or why there is none.

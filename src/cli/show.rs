@@ -15,14 +15,14 @@ use crate::domain::ids::may_begin_id;
 use crate::present::{Tone, counted, outages, times};
 use crate::store::Reader;
 
-/// Show everything about one run, or one cron: its thread, policies, next times
+/// Show everything about one run, or one cron: its policies, what failed, how long it takes, what was changed
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Works while the daemon is down.
 
 Examples:
   agentcron show 5f1c2ab9                       a run: the id as `history` shows it
-  agentcron show daily-digest                   a cron, with the id of its thread
+  agentcron show daily-digest                   a cron: what failed, how long it takes
   agentcron show --json 5f1c2ab9 | jq .values")]
 pub(super) struct Show {
     /// A run's id, or its first characters (at least 4); or a cron's name or id
@@ -64,7 +64,7 @@ fn of_daemon(name: &str, daemon: &RespondingDaemon) -> Result<Found, Failure> {
 }
 
 fn of_store(name: &str, reader: &Reader, now: Timestamp) -> Result<Found, Failure> {
-    if let Some(details) = reader.cron_details(name)? {
+    if let Some(details) = reader.cron_details(name, now)? {
         return Ok(Found::Cron(Box::new(CronDetails::of(&details, &reader.decided(now)?, now))));
     }
     if !may_begin_id(name) {

@@ -47,11 +47,7 @@ pub(super) fn validate_crons(
             let name: &str = key.get_ref();
             report.about([Loss::Cron(name.to_owned())]);
             let position = document.source.position(key.span().start);
-            let location = SourceLocation {
-                file: document.source.file.clone(),
-                line: position.line,
-                column: position.column,
-            };
+            let location = SourceLocation { file: document.source.file.clone(), position };
             if let Some((first, first_location)) = first_by_name.get(&name.to_lowercase()) {
                 let message = duplicate_message(name, first, first_location);
                 let hint = Some("rename one of them".to_owned());

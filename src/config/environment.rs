@@ -24,15 +24,8 @@ const CREDENTIALS_OF_UNIT: &str = "/run/credentials/agentcron.service";
 #[derive(Clone)]
 pub struct Environment {
     values: Values,
-    missing: MissingValues,
-}
-
-/// What a value counts as that this process does not have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum MissingValues {
-    AMistake,
-    /// A secret that the daemon may have.
-    SomebodyElses,
+    /// Whether a secret without a value is a mistake; otherwise the daemon may have it.
+    must_have_secrets: bool,
 }
 
 #[derive(Clone)]
@@ -81,7 +74,6 @@ pub enum LookupError {
 }
 
 impl Environment {
-    /// Returns the environment of this process.
     pub fn of_process() -> Self {
         Self::of(Values::OfProcess { credentials: None })
     }
@@ -94,11 +86,11 @@ impl Environment {
     /// Returns this environment for somebody who only looks: a secret without a value may be the daemon's, so that is a
     /// warning, and something else is used instead. Nothing that is made with it may be sent.
     pub fn for_looking(&self) -> Self {
-        Self { missing: MissingValues::SomebodyElses, ..self.clone() }
+        Self { must_have_secrets: false, ..self.clone() }
     }
 
     fn of(values: Values) -> Self {
-        Self { values, missing: MissingValues::AMistake }
+        Self { values, must_have_secrets: true }
     }
 
     /// Returns an environment with fixed values by full name (`env.HOOK_TOKEN`, `credential.api_key`), for tests and
@@ -110,16 +102,17 @@ impl Environment {
 
     /// Returns the value of `env.NAME` or `credential.NAME`, which is never empty.
     pub fn lookup(&self, name: &str) -> Result<Secret, LookupError> {
-        let text = match (name.split_once('.'), &self.values) {
-            (Some(("env", variable)), values) if is_variable_name(variable) => match values {
-                Values::OfProcess { .. } => variable_of_process(name, variable)?,
-                Values::Fixed(values) => of_map(name, values)?,
-            },
-            (Some(("credential", credential)), values) if is_credential_name(credential) => match values {
-                Values::OfProcess { credentials } => credential_of_process(name, credential, *credentials)?,
-                Values::Fixed(values) => of_map(name, values)?,
-            },
-            _ => return Err(LookupError::InvalidName(name.chars().take(64).collect())),
+        let (kind, own_name) = name.split_once('.').unwrap_or_default();
+        let is_name = match kind {
+            "env" => is_variable_name(own_name),
+            "credential" => is_credential_name(own_name),
+            _ => false,
+        };
+        let text = match &self.values {
+            _ if !is_name => return Err(LookupError::InvalidName(name.chars().take(64).collect())),
+            Values::Fixed(values) => values.get(name).cloned().ok_or(LookupError::Unset(name.to_owned()))?,
+            Values::OfProcess { .. } if kind == "env" => variable_of_process(name, own_name)?,
+            Values::OfProcess { credentials } => credential_of_process(name, own_name, *credentials)?,
         };
         if text.is_empty() { Err(LookupError::Empty(name.to_owned())) } else { Ok(Secret::new(&text)) }
     }
@@ -132,7 +125,7 @@ impl Environment {
 
     /// Returns whether a secret without a value is a mistake.
     pub(super) fn must_have_secrets(&self) -> bool {
-        self.missing == MissingValues::AMistake
+        self.must_have_secrets
     }
 
     /// Returns the text filled with what is used instead of its secrets: it has the form of a signing key, which is
@@ -144,10 +137,6 @@ impl Environment {
         };
         template::fill(text, &substitute).unwrap_or_default()
     }
-}
-
-fn of_map(name: &str, values: &BTreeMap<String, String>) -> Result<String, LookupError> {
-    values.get(name).cloned().ok_or_else(|| LookupError::Unset(name.to_owned()))
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the place that reads environment variables")]

@@ -59,8 +59,9 @@ impl fmt::Display for ConfigError {
 
 impl ConfigError {
     /// Returns a mistake about a file as a whole.
-    pub(super) fn of_file(file: &Path, message: &str) -> Self {
-        about_file(&file.into(), message)
+    pub(super) fn of_file(file: impl Into<Arc<Path>>, message: impl Into<String>) -> Self {
+        let (message, losses) = (message.into(), Vec::new());
+        Self { file: file.into(), position: None, message, hint: None, excerpt: None, losses }
     }
 }
 
@@ -171,7 +172,7 @@ impl Report {
 
     /// Adds an error about a file as a whole.
     pub(super) fn file_error(&mut self, file: &Arc<Path>, message: impl Into<String>) {
-        self.error(about_file(file, message));
+        self.error(ConfigError::of_file(Arc::clone(file), message));
     }
 
     /// Adds a warning: something that is valid, but seldom meant.
@@ -181,7 +182,7 @@ impl Report {
 
     /// Adds a warning about a file as a whole.
     pub(super) fn file_warning(&mut self, file: &Arc<Path>, message: impl Into<String>) {
-        self.warnings.push(about_file(file, message));
+        self.warnings.push(ConfigError::of_file(Arc::clone(file), message));
     }
 
     /// Returns every mistake in the order of the files, and the warnings. A mistake in `[defaults]` is found again in
@@ -207,11 +208,6 @@ impl Report {
         self.warnings.dedup();
         (self.errors, self.warnings)
     }
-}
-
-fn about_file(file: &Arc<Path>, message: impl Into<String>) -> ConfigError {
-    let (message, losses) = (message.into(), Vec::new());
-    ConfigError { file: file.clone(), position: None, message, hint: None, excerpt: None, losses }
 }
 
 /// Returns the name of an unknown key, in backticks. What is longer than any name of a key may be a secret, so

@@ -158,7 +158,6 @@ pub enum OneOrMany {
 }
 
 impl OneOrMany {
-    /// Returns the texts as a list.
     pub fn as_slice(&self) -> &[String] {
         match self {
             Self::One(text) => std::slice::from_ref(text),

@@ -4,7 +4,6 @@ use http::{HeaderName, HeaderValue};
 
 use super::errors::{Complaint, quoted};
 use super::limits::{HEADER_BYTES_MAX, HEADERS_MAX};
-use super::section::Section;
 use super::section_reader::SectionReader;
 use super::type_check::kind_of;
 use crate::domain::template::{self, PlaceholderSource};
@@ -50,19 +49,19 @@ pub(super) struct WrittenHeader<'d> {
 
 /// Reads a table of headers, of which `complaint` judges name and text; mistakes are reported and left out.
 pub(super) fn read<'d>(
-    section: &Section<'d>,
-    reader: &mut SectionReader<'_>,
+    section: &mut SectionReader<'_, 'd>,
     complaint: impl Fn(&HeaderName, &str) -> Option<Complaint>,
 ) -> Vec<WrittenHeader<'d>> {
     let mut headers: Vec<WrittenHeader<'d>> = Vec::new();
-    for (key, value) in section.entries() {
+    let table = section.section;
+    for (key, value) in table.entries() {
         let written: &str = key.get_ref();
         let Some(text) = value.get_ref().as_str() else {
             let message = format!("got {}, expected text", kind_of(value.get_ref()));
-            reader.report(section, written, Complaint::new(message));
+            section.report(written, Complaint::new(message));
             continue;
         };
-        let filled = reader.fill_secret(section, written, "", text);
+        let filled = section.fill_secret(written, "", text);
         let judged = name(written).and_then(|name| {
             if headers.iter().any(|header| header.name == name) {
                 return Err(Complaint::new("got this header twice; upper and lower case are the same"));
@@ -78,7 +77,7 @@ pub(super) fn read<'d>(
         match judged {
             Ok(header) => headers.extend(header),
             Err(complaint) => {
-                reader.report(section, written, complaint);
+                section.report(written, complaint);
             }
         }
     }

@@ -7,12 +7,11 @@ use std::path::PathBuf;
 use super::certificates::read_certificates;
 use super::environment::Environment;
 use super::errors::{ConfigError, listed, quoted};
-use super::last_good::LastGood;
+use super::last_good::{LastGood, Settings};
 use super::load::Loaded;
 use super::loss::{KeptCron, KeptCrons, Loss};
-use super::settings::{Config, HttpConfig};
+use super::settings::Config;
 use super::unit_places::default_store;
-use super::webhooks::webhooks_by_default;
 use crate::domain::printable::on_one_line;
 
 impl Loaded {
@@ -29,21 +28,13 @@ impl Loaded {
 
     /// Returns the same without a section whose `ca_file` holds no certificates. Only a daemon has to read them.
     pub fn with_certificates(mut self) -> Self {
-        let ca_files = [
-            (
-                Loss::Backend,
-                "backend",
-                self.settings.backend.as_ref().and_then(|backend| backend.ca_file.clone()),
-            ),
-            (
-                Loss::Webhooks,
-                "webhooks",
-                self.settings.webhooks.as_ref().and_then(|webhooks| webhooks.ca_file.clone()),
-            ),
-        ];
+        let Settings { backend, webhooks, .. } = &self.settings;
+        let of_backend = backend.as_ref().and_then(|backend| backend.ca_file.clone());
+        let of_webhooks = webhooks.as_ref().and_then(|webhooks| webhooks.ca_file.clone());
+        let ca_files = [(Loss::Backend, "backend", of_backend), (Loss::Webhooks, "webhooks", of_webhooks)];
         for (loss, section, ca_file) in ca_files {
             let Some(Err(problem)) = ca_file.map(|path| read_certificates(&path)) else { continue };
-            let mistake = ConfigError::of_file(&self.path, &format!("{section}.ca_file: {problem}"));
+            let mistake = ConfigError::of_file(self.path.as_path(), format!("{section}.ca_file: {problem}"));
             self.mistakes.push(ConfigError { losses: vec![loss.clone()], ..mistake });
             self.settings = self.settings.without(|lost| *lost == loss);
             self.saved.retain(|(saved, _)| *saved != section);
@@ -53,64 +44,33 @@ impl Loaded {
 
     /// Returns the configuration that is in force. It is `None` only if nothing at all is known of a section.
     pub fn in_force(self, last: LastGood) -> Option<Config> {
-        let LastGood { known, otherwise } = last;
-        let Self { path, sources, mistakes, warnings, settings, partial, saved, crons, named_socket, .. } =
-            self;
-        let unknown = &mut Vec::new();
-        let losses = || mistakes.iter().chain(&warnings).flat_map(|mistake| &mistake.losses);
-        let kept = KeptCrons::new(losses(), &sources.files);
-        let unknown_http =
-            otherwise.http.map(|http| HttpConfig { socket: named_socket.or(http.socket.clone()), ..http });
+        let LastGood { known, mut otherwise } = last;
+        if let Some(http) = &mut otherwise.http {
+            http.socket = self.named_socket.or(http.socket.take());
+        }
+        otherwise.webhooks = self.partial.webhooks.or(otherwise.webhooks);
+        let losses = self.mistakes.iter().chain(&self.warnings).flat_map(|mistake| &mistake.losses);
+        let kept = KeptCrons::new(losses, &self.sources.files);
+        let understood = self.settings.or(known);
+        let unknown = understood.absent();
+        let settings = understood.or(otherwise);
         Some(Config {
-            path,
-            backend: either(settings.backend, known.backend, otherwise.backend, Loss::Backend, unknown)?,
-            store: either(settings.store, known.store, otherwise.store, Loss::Store, unknown)?,
-            http: either(settings.http, known.http, unknown_http, Loss::Http, unknown)?,
-            webhooks: {
-                let otherwise =
-                    partial.webhooks.or(otherwise.webhooks).or_else(|| Some(webhooks_by_default()));
-                either(settings.webhooks, known.webhooks, otherwise, Loss::Webhooks, unknown)?
-            },
-            logged_runs: either(
-                settings.logged_runs,
-                known.logged_runs,
-                otherwise.logged_runs,
-                Loss::Log,
-                unknown,
-            )?,
-            shutdown_grace: {
-                let otherwise = otherwise.shutdown_grace;
-                either(
-                    settings.shutdown_grace,
-                    known.shutdown_grace,
-                    otherwise,
-                    Loss::ShutdownGrace,
-                    unknown,
-                )?
-            },
-            crons,
-            warnings,
-            sources,
+            path: self.path,
+            backend: settings.backend?,
+            store: settings.store?,
+            logged_runs: settings.logged_runs?,
+            http: settings.http?,
+            webhooks: settings.webhooks?,
+            shutdown_grace: settings.shutdown_grace?,
+            crons: self.crons,
+            warnings: self.warnings,
+            sources: self.sources,
+            mistakes: self.mistakes,
             kept,
-            unknown: std::mem::take(unknown),
-            saved,
-            mistakes,
+            unknown,
+            saved: self.saved,
         })
     }
-}
-
-/// Returns what was read, or else the last good version, or else what stands for it, which makes it unknown.
-fn either<T>(
-    read: Option<T>,
-    known: Option<T>,
-    otherwise: Option<T>,
-    loss: Loss,
-    unknown: &mut Vec<Loss>,
-) -> Option<T> {
-    read.or(known).or_else(|| {
-        unknown.push(loss);
-        otherwise
-    })
 }
 
 impl Config {

@@ -11,7 +11,7 @@ use super::environment::Environment;
 use super::errors::{Complaint, ConfigError, Position, Report, escaped, quoted_key};
 use super::headers::{ENV_PREFIX_DEFAULT, server_webhook_complaint, value};
 use super::placeholders::{AllowedNames, check_text, missing, no_value};
-use super::section::{Section, is_switch};
+use super::section::is_switch;
 use super::section_reader::SectionReader;
 use super::settings::Sources;
 use super::source_file::SourceFile;
@@ -59,22 +59,14 @@ struct LanggraphWebhooks {
 }
 
 /// Reads the file if the main file names it.
-pub(super) fn read(
-    root: &Section<'_>,
-    path: Option<String>,
-    sources: &mut Sources,
-    reader: &mut SectionReader<'_>,
-) -> ServerSettings {
-    let path = reader.optional_path(root, "langgraph_json", path.as_deref());
-    let Ok(Some(path)) = path else {
-        return ServerSettings::default();
-    };
+pub(super) fn read(sources: &mut Sources, root: &mut SectionReader<'_, '_>) -> ServerSettings {
+    let Ok(Some(path)) = root.path("langgraph_json") else { return ServerSettings::default() };
     sources.files.push(path.clone());
     let source = match SourceFile::read(&path) {
         Ok(source) => source,
         Err(message) => {
             let message = format!("{}: {message}", path.display());
-            reader.report(root, "langgraph_json", Complaint::new(message));
+            root.report("langgraph_json", Complaint::new(message));
             return ServerSettings::default();
         }
     };
@@ -82,12 +74,12 @@ pub(super) fn read(
         Ok(written) => {
             for key in misspelt_switches(&source.text) {
                 let message = format!("{} may be meant to be http.disable_webhooks", quoted_key(&key));
-                reader.report.file_error(&source.file, message);
+                root.report.file_error(&source.file, message);
             }
-            validate(&source, written, reader.environment, reader.report)
+            validate(&source, written, root.environment, root.report)
         }
         Err(error) => {
-            reader.report.error(json_error(&path, &error));
+            root.report.error(json_error(&path, &error));
             ServerSettings::default()
         }
     }
@@ -125,7 +117,7 @@ fn json_error(path: &Path, error: &serde_json::Error) -> ConfigError {
         | serde_json::error::Category::Io => format!("not JSON: {}", message_without_place(error)),
     };
     let position = Some(Position { line: error.line().max(1), column: error.column().max(1) });
-    ConfigError { file: path.into(), position, message, hint: None, excerpt: None, losses: Vec::new() }
+    ConfigError { position, ..ConfigError::of_file(path, message) }
 }
 
 /// Returns the message of a mistake in the file's content without the value that serde quotes in it, which may be a
@@ -173,9 +165,7 @@ fn validate(
         for error in missing(&text, environment) {
             let Complaint { message, hint } = no_value(&error, environment);
             let message = format!("webhooks.headers.{}: {message}", escaped(&name));
-            let file = source.file.clone();
-            let losses = Vec::new();
-            let error = ConfigError { file, position: None, message, hint, excerpt: None, losses };
+            let error = ConfigError { hint, ..ConfigError::of_file(source.file.clone(), message) };
             report.without_value(error, environment);
         }
         let complaints = complaints.chain(server_webhook_complaint(&name, &text, prefix));

@@ -17,7 +17,7 @@ use super::section_reader::SectionReader;
 use super::sections;
 use super::settings::{BackendConfig, Config, HttpConfig, SavedSection, StoreConfig, WebhooksConfig};
 use super::source_file::SourceFile;
-use super::top_level::{RawTopLevel, top_level};
+use super::top_level::top_level;
 use super::webhooks;
 use crate::domain::log::LoggedRuns;
 use crate::domain::template;
@@ -33,67 +33,78 @@ const SECTIONS: [(&str, &str); 6] = [
     ("webhooks", ""),
 ];
 
-/// The sections of the main file that are understood.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Settings {
-    pub(super) backend: Option<BackendConfig>,
-    pub(super) store: Option<StoreConfig>,
-    pub(super) http: Option<HttpConfig>,
-    pub(super) webhooks: Option<WebhooksConfig>,
-    pub(super) logged_runs: Option<LoggedRuns>,
-    pub(super) shutdown_grace: Option<Duration>,
+/// Lists the sections: the field of each in [`Config`], with its type, and what is lost with it.
+macro_rules! sections {
+    ($($field:ident: $type:ty = $loss:ident;)+) => {
+        /// The sections of the main file that are understood.
+        #[derive(Clone, Debug, Default)]
+        pub(super) struct Settings { $(pub(super) $field: Option<$type>),+ }
+
+        impl Settings {
+            /// Returns the sections that are not lost.
+            pub(super) fn without(self, is_lost: impl Fn(&Loss) -> bool) -> Self {
+                Self { $($field: self.$field.filter(|_| !is_lost(&Loss::$loss))),+ }
+            }
+
+            /// Returns these sections, with those of `others` where these are absent.
+            pub(super) fn or(self, others: Self) -> Self {
+                Self { $($field: self.$field.or(others.$field)),+ }
+            }
+
+            /// Returns what is lost with the absent sections.
+            pub(super) fn absent(&self) -> Vec<Loss> {
+                let absent = [$(self.$field.is_none().then_some(Loss::$loss)),+];
+                absent.into_iter().flatten().collect()
+            }
+
+            fn of_config(config: &Config) -> Self {
+                Self { $($field: Some(config.$field.clone())),+ }
+            }
+        }
+    };
+}
+
+sections! {
+    backend: BackendConfig = Backend;
+    store: StoreConfig = Store;
+    http: HttpConfig = Http;
+    webhooks: WebhooksConfig = Webhooks;
+    logged_runs: LoggedRuns = Log;
+    shutdown_grace: Duration = ShutdownGrace;
 }
 
 impl Settings {
     /// Reads every section, those with mistakes included as far as they can be read.
-    pub(super) fn read(
-        root: &Section<'_>,
-        top: RawTopLevel,
-        server: &ServerSettings,
-        reader: &mut SectionReader<'_>,
-    ) -> Self {
-        let about = |reader: &mut SectionReader<'_>, loss| reader.report.about([loss]);
-        about(reader, Loss::Backend);
-        let backend = sections::backend(root, reader).ok();
-        about(reader, Loss::Store);
-        let store = sections::store(root, reader).ok();
-        about(reader, Loss::Log);
-        let logged_runs = sections::logged_runs(root, reader).ok();
-        about(reader, Loss::Http);
-        let http = http::http(root, server, reader).ok();
-        about(reader, Loss::Webhooks);
-        let webhooks = webhooks::webhooks(root, server.webhooks.clone(), reader).ok();
-        about(reader, Loss::ShutdownGrace);
-        let shutdown_grace = sections::shutdown_grace(root, top.shutdown_grace, reader).ok();
+    pub(super) fn read(server: &ServerSettings, root: &mut SectionReader<'_, '_>) -> Self {
+        root.report.about([Loss::Backend]);
+        let backend = sections::backend(root).ok();
+        root.report.about([Loss::Store]);
+        let store = sections::store(root).ok();
+        root.report.about([Loss::Log]);
+        let logged_runs = sections::logged_runs(root).ok();
+        root.report.about([Loss::Http]);
+        let http = http::http(server, root).ok();
+        root.report.about([Loss::Webhooks]);
+        let webhooks = webhooks::webhooks(server.webhooks.clone(), root).ok();
+        root.report.about([Loss::ShutdownGrace]);
+        let shutdown_grace = root.duration("shutdown_grace").ok();
         Self { backend, store, http, webhooks, logged_runs, shutdown_grace }
-    }
-
-    /// Returns the sections that are not lost.
-    pub(super) fn without(self, is_lost: impl Fn(&Loss) -> bool) -> Self {
-        Self {
-            backend: self.backend.filter(|_| !is_lost(&Loss::Backend)),
-            store: self.store.filter(|_| !is_lost(&Loss::Store)),
-            http: self.http.filter(|_| !is_lost(&Loss::Http)),
-            webhooks: self.webhooks.filter(|_| !is_lost(&Loss::Webhooks)),
-            logged_runs: self.logged_runs.filter(|_| !is_lost(&Loss::Log)),
-            shutdown_grace: self.shutdown_grace.filter(|_| !is_lost(&Loss::ShutdownGrace)),
-        }
     }
 
     fn of_text(text: &str, base: &Path, environment: &Environment) -> Self {
         let source = SourceFile::of_text(Path::new("the last good configuration"), text);
         let mut report = Report::default();
         let Some(document) = TomlDocument::parse(&source, &mut report) else { return Self::default() };
-        let root = Section::root(&document);
-        let top = top_level(&root, &mut report);
-        let mut reader = SectionReader { base, environment, report: &mut report };
-        let settings = Self::read(&root, top, &ServerSettings::default(), &mut reader);
+        let section = Section::root(&document);
+        let values = top_level(&section, &mut report);
+        let mut root = SectionReader { section, values, base, environment, report: &mut report };
+        let settings = Self::read(&ServerSettings::default(), &mut root);
         settings.without(|loss| report.has_lost(loss))
     }
 }
 
 /// What the sections were when they were last understood.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct LastGood {
     pub(super) known: Settings,
     /// What stands for the others.
@@ -120,16 +131,14 @@ impl LastGood {
 
     /// Returns what is in force now.
     pub fn of_config(config: &Config) -> Self {
-        let all = Settings {
-            backend: Some(config.backend.clone()),
-            store: Some(config.store.clone()),
-            http: Some(config.http.clone()),
-            webhooks: Some(config.webhooks.clone()),
-            logged_runs: Some(config.logged_runs),
-            shutdown_grace: Some(config.shutdown_grace),
-        };
+        let all = Settings::of_config(config);
         Self { known: all.clone().without(|loss| config.unknown.contains(loss)), otherwise: all }
     }
+}
+
+/// Returns the settings that hold without any configuration: those of an empty file, which has no mistakes.
+pub fn webhooks_by_default() -> Option<WebhooksConfig> {
+    Settings::of_text("", Path::new(""), &Environment::of_map([])).webhooks
 }
 
 /// Returns the sections that are not lost as they are saved. What the agent server's file says is merged into them.

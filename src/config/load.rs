@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::crons::validate_crons;
 use super::document::TomlDocument;
@@ -24,11 +24,6 @@ use super::section_reader::SectionReader;
 use super::settings::{Config, CronDefinition, SavedSection, Sources};
 use super::source_file::SourceFile;
 use super::top_level::top_level;
-
-/// Included files hold crons and nothing else.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawIncluded {}
 
 /// Dotted keys can nest tables some thousand levels deep before the TOML parser objects, and tables are dropped
 /// recursively; 64 MiB is ten times what the deepest one needs. Only the part that is used takes memory.
@@ -100,34 +95,34 @@ fn read_all(loaded: &mut Loaded, environment: &Environment, report: &mut Report)
     report.about(Loss::of_main_file());
     let main = read(&loaded.path, report)?;
     let main = TomlDocument::parse(&main, report)?;
-    let root = Section::root(&main);
-    let top = top_level(&root, report);
+    let section = Section::root(&main);
+    let values = top_level(&section, report);
     let base = loaded.path.parent().unwrap_or(Path::new(""));
     let sources = &mut loaded.sources;
+    let mut root = SectionReader { section, values, base, environment, report };
 
-    let included = read_included(&root, top.include.as_ref(), sources, environment, report);
-    let mut documents = Vec::new();
-    for source in &included {
-        report.about([Loss::File(Arc::clone(&source.file))]);
-        let Some(document) = TomlDocument::parse(source, report) else { continue };
-        documents.push(document);
+    let files = read_included(sources, &mut root);
+    let mut included = Vec::new();
+    for source in &files {
+        root.report.about([Loss::File(Arc::clone(&source.file))]);
+        included.extend(TomlDocument::parse(source, root.report));
     }
-    let included = documents;
     for document in &included {
-        report.about([Loss::File(Arc::clone(&document.source.file))]);
-        Section::root(document).read::<RawIncluded>(&reference::INCLUDED_FILE, included_file_advice, report);
+        root.report.about([Loss::File(Arc::clone(&document.source.file))]);
+        let (reference, advice) = (&reference::INCLUDED_FILE, included_file_advice);
+        Section::root(document).read::<Map<String, Value>>(reference, advice, root.report);
     }
 
-    report.about([Loss::Webhooks]);
-    let mut reader = SectionReader { base, environment, report };
-    let server = langgraph_json::read(&root, top.langgraph_json.clone(), sources, &mut reader);
-    let read = Settings::read(&root, top, &server, &mut reader);
+    root.report.about([Loss::Webhooks]);
+    let server = langgraph_json::read(sources, &mut root);
+    let read = Settings::read(&server, &mut root);
+    let report = root.report;
     warn_about_clients(&main, &read, report);
     // The default policy must not judge in place of one that is not understood.
     let webhooks = read.webhooks.as_ref().filter(|_| !report.has_lost(&Loss::Webhooks));
     let policy = webhooks.map(|webhooks| &webhooks.url);
     let crons = validate_crons(&main, &included, policy, environment, report);
-    loaded.saved = saved(&root, &server, &read, report);
+    loaded.saved = saved(&section, &server, &read, report);
     loaded.settings = read.clone().without(|loss| report.has_lost(loss));
     loaded.partial = read;
     if !report.has_lost(&Loss::Crons) {
@@ -157,45 +152,42 @@ fn read(path: &Path, report: &mut Report) -> Option<SourceFile> {
     SourceFile::read(path).map_err(|message| report.file_error(&path.into(), message)).ok()
 }
 
-fn read_included(
-    root: &Section<'_>,
-    patterns: Option<&OneOrMany>,
-    sources: &mut Sources,
-    environment: &Environment,
-    report: &mut Report,
-) -> Vec<SourceFile> {
+fn read_included(sources: &mut Sources, root: &mut SectionReader<'_, '_>) -> Vec<SourceFile> {
+    let patterns: Option<OneOrMany> = root.value("include");
     let mut paths: BTreeSet<PathBuf> = BTreeSet::new();
     let main = sources.files.first().cloned().unwrap_or_default();
-    let base = main.parent().unwrap_or(Path::new(""));
-    report.about([Loss::Includes]);
-    for (index, pattern) in patterns.map(OneOrMany::as_slice).unwrap_or_default().iter().enumerate() {
+    let base = root.base;
+    root.report.about([Loss::Includes]);
+    for (index, pattern) in patterns.as_ref().map(OneOrMany::as_slice).unwrap_or_default().iter().enumerate()
+    {
         let pointer = format!("/{index}");
-        let mut reader = SectionReader { base, environment, report };
-        let Ok(pattern) = reader.fill(root, "include", &pointer, pattern) else { continue };
+        let Ok(pattern) = root.fill("include", &pointer, pattern) else { continue };
         sources.patterns.push(base.join(&pattern));
         match include::expand(base, &pattern) {
             Ok(found) if found.is_empty() && include::has_no_folder(&base.join(&pattern)) => {
                 let message =
                     "there is no such folder; the crons that it had go on, until it is there without them";
-                report.lost(root.error("include", &pointer, Complaint::new(message)));
+                root.report.lost(root.section.error("include", &pointer, Complaint::new(message)));
             }
             Ok(found) => paths.extend(found),
-            Err(message) => report.error(root.error("include", &pointer, Complaint::new(message))),
+            Err(message) => {
+                root.report_at("include", &pointer, Complaint::new(message));
+            }
         }
     }
     // A pattern may match the main file itself.
     paths.remove(&main);
     if paths.len() > FILES_MAX {
         let message = format!("names {} files, expected at most {FILES_MAX}", paths.len());
-        report.error(root.error("include", "", Complaint::new(message)));
+        root.report("include", Complaint::new(message));
         return Vec::new();
     }
     sources.files.extend(paths.iter().cloned());
-    let mut read_one = |path: &PathBuf| {
-        report.about([Loss::File(path.as_path().into())]);
-        read(path, report)
+    let read_one = |path: &PathBuf| {
+        root.report.about([Loss::File(path.as_path().into())]);
+        read(path, root.report)
     };
-    paths.iter().filter_map(&mut read_one).collect()
+    paths.iter().filter_map(read_one).collect()
 }
 
 fn included_file_advice(key: &str) -> Option<&'static str> {

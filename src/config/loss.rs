@@ -10,13 +10,9 @@ pub enum Loss {
     Http,
     /// `[webhooks]`, or any other place that may forbid to send a webhook.
     Webhooks,
-    /// `[backend]`.
     Backend,
-    /// `[store]`.
     Store,
-    /// `[log]`.
     Log,
-    /// `shutdown_grace`.
     ShutdownGrace,
     /// Every cron of every file.
     Crons,
@@ -48,9 +44,8 @@ impl Loss {
 
     /// Returns what is lost with the main file as a whole.
     pub(super) fn of_main_file() -> Vec<Self> {
-        let sections =
-            [Self::Http, Self::Webhooks, Self::Backend, Self::Store, Self::Log, Self::ShutdownGrace];
-        sections.into_iter().chain([Self::Crons]).collect()
+        let sections = [Self::Http, Self::Webhooks, Self::Backend, Self::Store];
+        sections.into_iter().chain([Self::Log, Self::ShutdownGrace, Self::Crons]).collect()
     }
 }
 
@@ -85,11 +80,8 @@ pub struct KeptCrons {
 
 impl KeptCrons {
     pub(super) fn new<'l>(losses: impl Iterator<Item = &'l Loss>, files: &[PathBuf]) -> Self {
-        let of_crons = losses.filter(|loss| match loss {
-            Loss::Crons | Loss::Includes | Loss::File(_) | Loss::Cron(_) => true,
-            Loss::Http | Loss::Webhooks | Loss::Backend | Loss::Store => false,
-            Loss::Log | Loss::ShutdownGrace | Loss::WebhookOf(_) => false,
-        });
+        let of_crons = losses
+            .filter(|loss| matches!(loss, Loss::Crons | Loss::Includes | Loss::File(_) | Loss::Cron(_)));
         Self { losses: of_crons.cloned().collect(), files: files.to_vec() }
     }
 

@@ -48,7 +48,7 @@ pub use credentials::Credentials;
 pub use environment::{Environment, LookupError};
 pub use errors::{ConfigError, ConfigErrors, Position};
 pub use fields::{CronFields, OneOrMany};
-pub use last_good::LastGood;
+pub use last_good::{LastGood, webhooks_by_default};
 pub use limits::FILE_BYTES_MAX;
 pub use live::{Live, LiveWriter, live};
 pub use load::{Loaded, load, load_partly};
@@ -69,4 +69,3 @@ pub use validate_cron::{
     validate_cron_as,
 };
 pub use value_type::ValueType;
-pub use webhooks::webhooks_by_default;

@@ -1,6 +1,20 @@
 //! Every section and key of a configuration file: the one list of them. The check for unknown keys and wrong types
 //! reads it, and so do the documentation and its tests.
 
+/// Lists keys as a table: of each its name, type, default, secrecy and example, and then its meaning.
+macro_rules! keys {
+    ($($name:ident: $value_type:expr, $default:expr, $secrecy:expr, $example:literal; $meaning:literal)+) => {
+        &[$(KeyReference {
+            name: stringify!($name),
+            value_type: $value_type,
+            default: $default,
+            example: $example,
+            meaning: $meaning,
+            secrecy: $secrecy,
+        }),+]
+    };
+}
+
 mod crons;
 mod sections;
 
@@ -55,7 +69,6 @@ pub struct KeyReference {
 /// What holds if a key is absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DefaultValue {
-    /// The key must not be absent.
     Required,
     /// The same as with this value, in TOML.
     Toml(&'static str),
@@ -81,7 +94,6 @@ pub enum Secrecy {
 }
 
 impl SectionReference {
-    /// Returns the key of that name.
     pub fn key(&self, name: &str) -> Option<&'static KeyReference> {
         self.keys.iter().find(|key| key.name == name)
     }

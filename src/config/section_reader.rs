@@ -1,17 +1,26 @@
 //! Reads single values of a section: fills their placeholders, and parses secrets, paths and durations.
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use super::duration::parse_duration;
 use super::environment::Environment;
 use super::errors::{Complaint, Report};
 use super::placeholders::{check_filled_text, is_of_daemon, missing, no_value};
+use super::reference::{DefaultValue, SectionReference};
 use super::secret::Secret;
-use super::section::Section;
+use super::section::{NO_ADVICE, Section};
+use crate::domain::words::UnknownWord;
 
-/// What reading a value needs besides the section.
-pub(super) struct SectionReader<'r> {
+/// A section, and what reading its values needs.
+pub(super) struct SectionReader<'r, 'd> {
+    pub(super) section: Section<'d>,
+    /// Its values that have the type of the reference, and the defaults of those that are absent.
+    pub(super) values: Map<String, Value>,
     /// The main file's directory, against which relative paths are resolved.
     pub(super) base: &'r Path,
     pub(super) environment: &'r Environment,
@@ -22,51 +31,76 @@ pub(super) struct SectionReader<'r> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reported;
 
-impl SectionReader<'_> {
+impl<'d> SectionReader<'_, 'd> {
+    /// Returns a reader of a table within the section.
+    pub(super) fn child<'n>(&mut self, key: &str, name: &'n str) -> SectionReader<'_, 'n>
+    where
+        'd: 'n,
+    {
+        let section = self.section.child(key, name, self.report);
+        let (values, environment) = (Map::new(), self.environment);
+        SectionReader { section, values, base: self.base, environment, report: self.report }
+    }
+
+    /// Returns a reader of a table within the section that has the keys of this reference.
+    pub(super) fn table<'n>(
+        &mut self,
+        key: &str,
+        name: &'n str,
+        reference: &SectionReference,
+    ) -> SectionReader<'_, 'n>
+    where
+        'd: 'n,
+    {
+        let mut table = self.child(key, name);
+        let values = table.section.read(reference, NO_ADVICE, table.report);
+        table.values = with_defaults(values, reference);
+        table
+    }
+
+    /// Returns a value as it is written, the default of the reference, or that of the type.
+    pub(super) fn value<T: DeserializeOwned + Default>(&mut self, key: &str) -> T {
+        let Some(value) = self.values.get(key) else { return T::default() };
+        // Cannot fail, because the type was checked. If it did, the value must not pass for an absent one.
+        serde_json::from_value(value.clone()).unwrap_or_else(|_| {
+            self.report(key, Complaint::new("cannot be read"));
+            T::default()
+        })
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.section.has(key)
+    }
+
+    /// Reports what is valid, but seldom meant.
+    pub(super) fn warn(&mut self, key: &str, complaint: Complaint) {
+        self.report.warning(self.section.error(key, "", complaint));
+    }
+
     /// Reports a mistake at a key.
-    pub(super) fn report(&mut self, section: &Section<'_>, key: &str, complaint: Complaint) -> Reported {
-        self.report_at(section, key, "", complaint)
+    pub(super) fn report(&mut self, key: &str, complaint: Complaint) -> Reported {
+        self.report_at(key, "", complaint)
     }
 
     /// Reports a mistake in the part of a key's value that a JSON pointer names.
-    pub(super) fn report_at(
-        &mut self,
-        section: &Section<'_>,
-        key: &str,
-        pointer: &str,
-        complaint: Complaint,
-    ) -> Reported {
-        self.report.error(section.error(key, pointer, complaint));
+    pub(super) fn report_at(&mut self, key: &str, pointer: &str, complaint: Complaint) -> Reported {
+        self.report.error(self.section.error(key, pointer, complaint));
         Reported
     }
 
     /// Parses a word. The type check has found it in the set already.
-    pub(super) fn word<Word: std::str::FromStr>(
-        &mut self,
-        section: &Section<'_>,
-        key: &str,
-        text: Option<&str>,
-    ) -> Result<Option<Word>, Reported>
-    where
-        Word::Err: std::fmt::Display,
-    {
-        let parsed = text.map(str::parse).transpose();
-        parsed.map_err(|error: Word::Err| self.report(section, key, Complaint::new(error.to_string())))
+    pub(super) fn word<Word: FromStr<Err = UnknownWord>>(&mut self, key: &str) -> Result<Word, Reported> {
+        let text = self.value::<Option<String>>(key).ok_or(Reported)?;
+        text.parse().map_err(|error: UnknownWord| self.report(key, Complaint::new(error.to_string())))
     }
 
     /// Returns a text with its placeholders filled.
-    pub(super) fn fill(
-        &mut self,
-        section: &Section<'_>,
-        key: &str,
-        pointer: &str,
-        text: &str,
-    ) -> Result<String, Reported> {
+    pub(super) fn fill(&mut self, key: &str, pointer: &str, text: &str) -> Result<String, Reported> {
         let complaints = check_filled_text(text, self.environment);
         let is_good = complaints.is_empty();
         let is_of_daemon = is_of_daemon(text, self.environment);
         for complaint in complaints {
-            self.report.unfilled(section.error(key, pointer, complaint), is_of_daemon);
+            self.report.unfilled(self.section.error(key, pointer, complaint), is_of_daemon);
         }
         let filled = self.environment.fill(text).ok().filter(|_| is_good).ok_or(Reported)?;
         Ok(filled.expose().to_owned())
@@ -74,87 +108,77 @@ impl SectionReader<'_> {
 
     /// Returns a text that may be a secret with its placeholders filled. If only the daemon has a value, something else
     /// is used instead.
-    pub(super) fn fill_secret(
-        &mut self,
-        section: &Section<'_>,
-        key: &str,
-        pointer: &str,
-        text: &str,
-    ) -> Result<String, Reported> {
+    pub(super) fn fill_secret(&mut self, key: &str, pointer: &str, text: &str) -> Result<String, Reported> {
         if !is_of_daemon(text, self.environment) {
-            return self.fill(section, key, pointer, text);
+            return self.fill(key, pointer, text);
         }
         for error in missing(text, self.environment) {
-            let warning = section.error(key, pointer, no_value(&error, self.environment));
+            let warning = self.section.error(key, pointer, no_value(&error, self.environment));
             self.report.warning(warning);
         }
         Ok(Environment::substitute(text))
     }
 
     /// Returns a text with its placeholders filled, which must not be empty.
-    pub(super) fn text(&mut self, section: &Section<'_>, key: &str, text: &str) -> Result<String, Reported> {
-        let filled = self.fill(section, key, "", text)?;
+    pub(super) fn text(&mut self, key: &str) -> Result<String, Reported> {
+        let written: String = self.value(key);
+        let filled = self.fill(key, "", &written)?;
         if filled.trim().is_empty() {
-            return Err(self.report(section, key, Complaint::new("got an empty text")));
+            return Err(self.report(key, Complaint::new("got an empty text")));
         }
         Ok(filled)
     }
 
     /// Returns a text that is never shown, which must not be empty.
-    pub(super) fn secret(
-        &mut self,
-        section: &Section<'_>,
-        key: &str,
-        pointer: &str,
-        text: &str,
-    ) -> Result<Secret, Reported> {
-        let filled = self.fill_secret(section, key, pointer, text)?;
+    pub(super) fn secret(&mut self, key: &str, pointer: &str, text: &str) -> Result<Secret, Reported> {
+        let filled = self.fill_secret(key, pointer, text)?;
         if filled.trim().is_empty() || filled.contains(char::is_control) {
             let message = "expected one line of text that is not empty";
             let complaint = Complaint::with_hint(message, "leave the key out to send none");
-            return Err(self.report_at(section, key, pointer, complaint));
+            return Err(self.report_at(key, pointer, complaint));
         }
         if filled.trim() != filled {
             let complaint = Complaint::new("begins or ends with a blank, which no secret does");
-            return Err(self.report_at(section, key, pointer, complaint));
+            return Err(self.report_at(key, pointer, complaint));
         }
         Ok(Secret::new(&filled))
     }
 
-    /// Returns a path; a relative one is resolved against the main file's directory.
-    pub(super) fn path(&mut self, section: &Section<'_>, key: &str, text: &str) -> Result<PathBuf, Reported> {
-        let filled = self.text(section, key, text)?;
+    /// Returns a path that may be absent; a relative one is resolved against the main file's directory.
+    pub(super) fn path(&mut self, key: &str) -> Result<Option<PathBuf>, Reported> {
+        if !self.values.contains_key(key) {
+            return Ok(None);
+        }
+        let filled = self.text(key)?;
         if filled.contains(char::is_control) {
             let complaint = Complaint::new("expected a path without control characters");
-            return Err(self.report(section, key, complaint));
+            return Err(self.report(key, complaint));
         }
-        Ok(self.base.join(filled))
+        Ok(Some(self.base.join(filled)))
     }
 
-    /// Returns the path of a key that may be absent.
-    pub(super) fn optional_path(
-        &mut self,
-        section: &Section<'_>,
-        key: &str,
-        text: Option<&str>,
-    ) -> Result<Option<PathBuf>, Reported> {
-        text.map(|text| self.path(section, key, text)).transpose()
-    }
-
-    pub(super) fn duration(
-        &mut self,
-        section: &Section<'_>,
-        key: &str,
-        raw: Option<String>,
-        default: Duration,
-    ) -> Result<Duration, Reported> {
-        let Some(written) = raw else { return Ok(default) };
-        let filled = self.text(section, key, &written)?;
+    pub(super) fn duration(&mut self, key: &str) -> Result<Duration, Reported> {
+        let written: String = self.value(key);
+        let filled = self.text(key)?;
         parse_duration(&filled).map_err(|message| {
             // The message quotes the duration, and what comes from the environment must not be quoted.
             let message =
                 if filled == written { message } else { "not a duration such as 90s or 5m".to_owned() };
-            self.report(section, key, Complaint::new(message))
+            self.report(key, Complaint::new(message))
         })
     }
+}
+
+/// Returns the values together with the defaults of those that are absent.
+pub(super) fn with_defaults(
+    mut values: Map<String, Value>,
+    reference: &SectionReference,
+) -> Map<String, Value> {
+    for key in reference.keys {
+        if let DefaultValue::Toml(text) = key.default {
+            let default = toml::from_str::<Map<String, Value>>(&format!("{} = {text}", key.name));
+            values = default.unwrap_or_default().into_iter().chain(values).collect();
+        }
+    }
+    values
 }

@@ -1,68 +1,34 @@
-//! Reads `[backend]`, `[store]`, `[log]` and `shutdown_grace` into settings.
+//! Reads `[backend]`, `[store]` and `[log]` into settings.
 
 use std::time::Duration;
 
-use serde::Deserialize;
 use url::Url;
 
 use super::credentials::{Credentials, X_API_KEY};
 use super::errors::Complaint;
 use super::headers;
 use super::reference;
-use super::section::{NO_ADVICE, Section};
 use super::section_reader::{Reported, SectionReader};
 use super::settings::{BackendConfig, StoreConfig};
 use super::unit_places::default_store;
 use crate::domain::log::LoggedRuns;
 use crate::domain::template;
 
-/// The address at which `langgraph dev` listens.
-const BACKEND_URL_DEFAULT: &str = "http://127.0.0.1:2024";
-const REQUEST_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
-const CONCURRENT_RUNS_DEFAULT: usize = 256;
-const VALUES_BYTES_DEFAULT: usize = 64 << 10;
-const SHUTDOWN_GRACE_DEFAULT: Duration = Duration::from_secs(20);
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawBackend {
-    url: Option<String>,
-    api_key: Option<String>,
-    request_timeout: Option<String>,
-    max_concurrent_runs: Option<usize>,
-    ca_file: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawStore {
-    path: Option<String>,
-    values_bytes_max: Option<usize>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawLog {
-    runs: Option<String>,
-}
-
-/// Reads `[backend]`.
-pub(super) fn backend(root: &Section<'_>, reader: &mut SectionReader<'_>) -> Result<BackendConfig, Reported> {
-    let section = root.child("backend", "backend", reader.report);
-    let raw: RawBackend = section.read(&reference::BACKEND, NO_ADVICE, reader.report);
-    let url = reader.text(&section, "url", raw.url.as_deref().unwrap_or(BACKEND_URL_DEFAULT));
-    let url =
-        url.and_then(|url| backend_url(&url).map_err(|complaint| reader.report(&section, "url", complaint)));
-    let api_key = raw.api_key.as_deref().map(|text| api_key(&section, text, reader)).transpose();
-    let headers = backend_headers(&section, reader);
-    let timeout = reader.duration(&section, "request_timeout", raw.request_timeout, REQUEST_TIMEOUT_DEFAULT);
+pub(super) fn backend(root: &mut SectionReader<'_, '_>) -> Result<BackendConfig, Reported> {
+    let mut section = root.table("backend", "backend", &reference::BACKEND);
+    let url = section.text("url");
+    let url = url.and_then(|url| backend_url(&url).map_err(|complaint| section.report("url", complaint)));
+    let api_key = section.value::<Option<String>>("api_key");
+    let api_key = api_key.map(|text| self::api_key(&text, &mut section)).transpose();
+    let headers = backend_headers(&mut section);
+    let timeout = section.duration("request_timeout");
     if timeout == Ok(Duration::ZERO) {
         let complaint = Complaint::new("got a duration of zero, expected a longer one");
-        reader.report(&section, "request_timeout", complaint);
+        section.report("request_timeout", complaint);
     }
-    let ca_file = reader.optional_path(&section, "ca_file", raw.ca_file.as_deref());
+    let ca_file = section.path("ca_file");
     Ok(BackendConfig {
-        max_concurrent_runs: raw.max_concurrent_runs.unwrap_or(CONCURRENT_RUNS_DEFAULT),
+        max_concurrent_runs: section.value("max_concurrent_runs"),
         url: url?,
         api_key: api_key?.unwrap_or_default(),
         headers,
@@ -71,21 +37,18 @@ pub(super) fn backend(root: &Section<'_>, reader: &mut SectionReader<'_>) -> Res
     })
 }
 
-fn api_key(
-    section: &Section<'_>,
-    text: &str,
-    reader: &mut SectionReader<'_>,
-) -> Result<Credentials, Reported> {
-    let key = reader.secret(section, "api_key", "", text)?;
+fn api_key(text: &str, section: &mut SectionReader<'_, '_>) -> Result<Credentials, Reported> {
+    let key = section.secret("api_key", "", text)?;
     let value = headers::value(key.expose());
-    value.map(Credentials::of_api_key).map_err(|complaint| reader.report(section, "api_key", complaint))
+    value.map(Credentials::of_api_key).map_err(|complaint| section.report("api_key", complaint))
 }
 
 /// Reads the headers under which agentcron acts. All of their values are secrets.
-fn backend_headers(backend: &Section<'_>, reader: &mut SectionReader<'_>) -> Credentials {
-    let section = backend.child("headers", "backend.headers", reader.report);
-    let written = headers::read(&section, reader, |name, text| {
-        if name == X_API_KEY && backend.has("api_key") {
+fn backend_headers(backend: &mut SectionReader<'_, '_>) -> Credentials {
+    let has_key = backend.has("api_key");
+    let mut section = backend.child("headers", "backend.headers");
+    let written = headers::read(&mut section, |name, text| {
+        if name == X_API_KEY && has_key {
             let hint = "write only one of the two";
             return Some(Complaint::with_hint("backend.api_key is sent in this header", hint));
         }
@@ -95,39 +58,22 @@ fn backend_headers(backend: &Section<'_>, reader: &mut SectionReader<'_>) -> Cre
     for header in written {
         credentials.add(header.name, header.value);
         for placeholder in template::placeholders(header.text).unwrap_or_default() {
-            let value = reader.environment.lookup(placeholder.name);
+            let value = section.environment.lookup(placeholder.name);
             value.into_iter().for_each(|value| credentials.add_secret(value.expose()));
         }
     }
     credentials
 }
 
-/// Reads `[store]`.
-pub(super) fn store(root: &Section<'_>, reader: &mut SectionReader<'_>) -> Result<StoreConfig, Reported> {
-    let section = root.child("store", "store", reader.report);
-    let raw: RawStore = section.read(&reference::STORE, NO_ADVICE, reader.report);
-    let path = reader.optional_path(&section, "path", raw.path.as_deref())?;
-    let path = path.unwrap_or_else(|| default_store(reader.environment));
-    Ok(StoreConfig { path, values_bytes_max: raw.values_bytes_max.unwrap_or(VALUES_BYTES_DEFAULT) })
+pub(super) fn store(root: &mut SectionReader<'_, '_>) -> Result<StoreConfig, Reported> {
+    let mut section = root.table("store", "store", &reference::STORE);
+    let path = section.path("path")?;
+    let path = path.unwrap_or_else(|| default_store(section.environment));
+    Ok(StoreConfig { path, values_bytes_max: section.value("values_bytes_max") })
 }
 
-/// Reads `[log]`.
-pub(super) fn logged_runs(
-    root: &Section<'_>,
-    reader: &mut SectionReader<'_>,
-) -> Result<LoggedRuns, Reported> {
-    let section = root.child("log", "log", reader.report);
-    let raw: RawLog = section.read(&reference::LOG, NO_ADVICE, reader.report);
-    Ok(reader.word(&section, "runs", raw.runs.as_deref())?.unwrap_or(LoggedRuns::Failed))
-}
-
-/// Reads `shutdown_grace`; zero means that a stop does not wait.
-pub(super) fn shutdown_grace(
-    root: &Section<'_>,
-    raw: Option<String>,
-    reader: &mut SectionReader<'_>,
-) -> Result<Duration, Reported> {
-    reader.duration(root, "shutdown_grace", raw, SHUTDOWN_GRACE_DEFAULT)
+pub(super) fn logged_runs(root: &mut SectionReader<'_, '_>) -> Result<LoggedRuns, Reported> {
+    root.table("log", "log", &reference::LOG).word("runs")
 }
 
 /// Parses the agent server's URL. No message quotes it, because it may hold a password.

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::credentials::Credentials;
 use super::environment::Environment;
-use super::errors::ConfigError;
+use super::errors::{ConfigError, Position};
 use super::fields::CronFields;
 use super::include;
 use super::loss::{KeptCrons, Loss};
@@ -199,17 +199,16 @@ impl fmt::Debug for CronDefinition {
     }
 }
 
-/// A place in a file. Line and column both count from 1; the column counts characters.
+/// A place in one of several files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceLocation {
     /// The path as it was given.
     pub file: Arc<Path>,
-    pub line: usize,
-    pub column: usize,
+    pub position: Position,
 }
 
 impl fmt::Display for SourceLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.file.display(), self.line, self.column)
+        write!(f, "{}:{}:{}", self.file.display(), self.position.line, self.position.column)
     }
 }

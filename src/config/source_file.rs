@@ -86,14 +86,8 @@ impl SourceFile {
         message: impl Into<String>,
         hint: Option<String>,
     ) -> ConfigError {
-        ConfigError {
-            file: self.file.clone(),
-            position: Some(self.position(offset)),
-            message: message.into(),
-            hint,
-            excerpt: None,
-            losses: Vec::new(),
-        }
+        let position = Some(self.position(offset));
+        ConfigError { position, hint, ..ConfigError::of_file(Arc::clone(&self.file), message) }
     }
 
     fn chars_before(&self, offset: usize) -> usize {

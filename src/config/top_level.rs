@@ -2,31 +2,24 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde_json::{Map, Value};
 use toml::de::DeValue;
 
 use super::errors::Report;
-use super::fields::OneOrMany;
 use super::loss::Loss;
 use super::nearest::nearest;
 use super::reference;
 use super::section::Section;
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawTopLevel {
-    pub(super) include: Option<OneOrMany>,
-    pub(super) langgraph_json: Option<String>,
-    pub(super) shutdown_grace: Option<String>,
-}
+use super::section_reader::with_defaults;
 
 /// Reads the keys at the top of the main file.
-pub(super) fn top_level(root: &Section<'_>, report: &mut Report) -> RawTopLevel {
+pub(super) fn top_level(root: &Section<'_>, report: &mut Report) -> Map<String, Value> {
     let before = |name: &str, value: &DeValue<'_>, report: &mut Report| {
         let known = Loss::of_key(name).filter(|_| reference::TOP_LEVEL.key(name).is_some());
         report.about(known.map_or_else(|| losses_of_unknown(root, name, value), |loss| vec![loss]));
     };
-    root.read_each(&reference::TOP_LEVEL, top_level_advice, report, before)
+    let values = root.read_each(&reference::TOP_LEVEL, top_level_advice, report, before);
+    with_defaults(values, &reference::TOP_LEVEL)
 }
 
 /// Returns what may be meant by a key at the top of the main file that does not belong there. A table may be any of those

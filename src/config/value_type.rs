@@ -36,7 +36,6 @@ pub enum ValueType {
     DayList,
     /// A table with any keys and values.
     Table,
-    /// Any value.
     Any,
 }
 

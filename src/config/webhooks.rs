@@ -2,22 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-
 use super::errors::{Complaint, quoted};
-use super::headers::{self, ENV_PREFIX_DEFAULT, webhook_complaint};
+use super::headers::{self, webhook_complaint};
 use super::langgraph_json::ServerWebhooks;
 use super::nearest::did_you_mean;
 use super::reference;
-use super::section::{NO_ADVICE, Section};
+use super::section::NO_ADVICE;
 use super::section_reader::{Reported, SectionReader};
 use super::settings::WebhooksConfig;
 use super::webhook_url_policy::{RawUrlPolicy, allowed_by_both, stricter};
 use crate::domain::cron::Template;
 use crate::domain::signing::SigningKey;
 use crate::domain::url_policy::UrlPolicy;
-
-const BODY_BYTES_DEFAULT: usize = 1 << 20;
 
 /// Every key of the webhook body that the agent server sends.
 const BODY_KEYS: &[&str] = &[
@@ -42,45 +38,37 @@ const BODY_KEYS: &[&str] = &[
 const FIELDS_IF_UNCLEAR: [&str; 7] =
     ["run_id", "thread_id", "assistant_id", "status", "run_started_at", "run_ended_at", "webhook_sent_at"];
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawWebhooks {
-    signing_secrets: Option<Vec<String>>,
-    env_prefix: Option<String>,
-    allowed_fields: Option<Vec<String>>,
-    body_bytes_max: Option<usize>,
-    ca_file: Option<String>,
-}
-
 /// Reads `[webhooks]`, together with what the agent server's file says.
 pub(super) fn webhooks(
-    root: &Section<'_>,
     server: ServerWebhooks,
-    reader: &mut SectionReader<'_>,
+    root: &mut SectionReader<'_, '_>,
 ) -> Result<WebhooksConfig, Reported> {
-    let section = root.child("webhooks", "webhooks", reader.report);
-    let raw: RawWebhooks = section.read(&reference::WEBHOOKS, NO_ADVICE, reader.report);
-    let written_secrets = raw.signing_secrets.unwrap_or_default();
+    let mut section = root.table("webhooks", "webhooks", &reference::WEBHOOKS);
+    let written_secrets: Vec<String> = section.value("signing_secrets");
     let secrets: Vec<_> = written_secrets
         .iter()
         .enumerate()
-        .filter_map(|(index, text)| signing_key(&section, &format!("/{index}"), text, reader).ok())
+        .filter_map(|(index, text)| signing_key(&format!("/{index}"), text, &mut section).ok())
         .collect();
-    let env_prefix = raw.env_prefix.or(server.env_prefix).unwrap_or(ENV_PREFIX_DEFAULT.to_owned());
+    let own_prefix: String = section.value("env_prefix");
+    let env_prefix = server.env_prefix.filter(|_| !section.has("env_prefix")).unwrap_or(own_prefix);
     let mut headers = server.headers;
-    headers.extend(own_headers(&section, &env_prefix, reader));
-    check_allowed_fields(&section, raw.allowed_fields.as_deref().unwrap_or_default(), reader);
+    headers.extend(own_headers(&env_prefix, &mut section));
+    let own_fields: Option<Vec<String>> = section.value("allowed_fields");
+    check_allowed_fields(own_fields.as_deref().unwrap_or_default(), &mut section);
     // An unknown key may be meant to leave fields out, and what a body has cannot be taken back.
-    let is_unclear =
-        section.entries().any(|(key, _)| !reference::WEBHOOKS.names().any(|name| name == key.get_ref()));
-    let allowed_fields = match raw.allowed_fields {
+    let is_unclear = section
+        .section
+        .entries()
+        .any(|(key, _)| !reference::WEBHOOKS.names().any(|name| name == key.get_ref()));
+    let allowed_fields = match own_fields {
         None if is_unclear || section.has("allowed_fields") => {
             Some(FIELDS_IF_UNCLEAR.map(str::to_owned).to_vec())
         }
         allowed_fields => allowed_fields,
     };
-    let url = url_policy(&section, server.url, reader);
-    let ca_file = reader.optional_path(&section, "ca_file", raw.ca_file.as_deref())?;
+    let url = url_policy(server.url, &mut section);
+    let ca_file = section.path("ca_file")?;
     let same = |a: &String, b: &String| (a == b).then(|| a.clone());
     Ok(WebhooksConfig {
         signing_secrets: secrets,
@@ -88,76 +76,54 @@ pub(super) fn webhooks(
         headers,
         env_prefix,
         allowed_fields: allowed_by_both(allowed_fields, server.allowed_fields, same),
-        body_bytes_max: raw.body_bytes_max.unwrap_or(BODY_BYTES_DEFAULT),
+        body_bytes_max: section.value("body_bytes_max"),
         ca_file,
     })
 }
 
-/// Returns the settings that hold without any configuration: those of an empty file.
-pub fn webhooks_by_default() -> WebhooksConfig {
-    WebhooksConfig {
-        signing_secrets: Vec::new(),
-        url: stricter(RawUrlPolicy::default(), RawUrlPolicy::default()),
-        headers: BTreeMap::new(),
-        env_prefix: ENV_PREFIX_DEFAULT.to_owned(),
-        allowed_fields: None,
-        body_bytes_max: BODY_BYTES_DEFAULT,
-        ca_file: None,
-    }
-}
-
 fn signing_key(
-    section: &Section<'_>,
     pointer: &str,
     text: &str,
-    reader: &mut SectionReader<'_>,
+    section: &mut SectionReader<'_, '_>,
 ) -> Result<SigningKey, Reported> {
-    let secret = reader.secret(section, "signing_secrets", pointer, text)?;
+    let secret = section.secret("signing_secrets", pointer, text)?;
     SigningKey::parse(secret.expose()).map_err(|error| {
         let hint = "such as `openssl rand -base64 32` with whsec_ before it";
         let complaint = Complaint::with_hint(error.to_string(), hint);
-        reader.report_at(section, "signing_secrets", pointer, complaint)
+        section.report_at("signing_secrets", pointer, complaint)
     })
 }
 
-fn own_headers(
-    section: &Section<'_>,
-    env_prefix: &str,
-    reader: &mut SectionReader<'_>,
-) -> BTreeMap<String, Template> {
-    let section = section.child("headers", "webhooks.headers", reader.report);
-    let written = headers::read(&section, reader, |name, text| webhook_complaint(name, text, env_prefix));
+fn own_headers(env_prefix: &str, section: &mut SectionReader<'_, '_>) -> BTreeMap<String, Template> {
+    let mut section = section.child("headers", "webhooks.headers");
+    let written = headers::read(&mut section, |name, text| webhook_complaint(name, text, env_prefix));
     written.into_iter().map(|header| (header.name.to_string(), Template(header.text.to_owned()))).collect()
 }
 
-fn check_allowed_fields(section: &Section<'_>, fields: &[String], reader: &mut SectionReader<'_>) {
+fn check_allowed_fields(fields: &[String], section: &mut SectionReader<'_, '_>) {
     for (index, field) in fields.iter().enumerate() {
         if !BODY_KEYS.contains(&field.as_str()) {
-            let hint = (!reader.report.is_full()).then(|| did_you_mean(field, BODY_KEYS.iter().copied()));
+            let hint = (!section.report.is_full()).then(|| did_you_mean(field, BODY_KEYS.iter().copied()));
             let complaint = Complaint { message: format!("the body has no key {}", quoted(field)), hint };
-            reader.report_at(section, "allowed_fields", &format!("/{index}"), complaint);
+            section.report_at("allowed_fields", &format!("/{index}"), complaint);
         }
     }
 }
 
-fn url_policy(
-    section: &Section<'_>,
-    server: Option<RawUrlPolicy>,
-    reader: &mut SectionReader<'_>,
-) -> UrlPolicy {
-    let section = section.child("url", "webhooks.url", reader.report);
-    let own: RawUrlPolicy = section.read(&reference::WEBHOOKS_URL, NO_ADVICE, reader.report);
+fn url_policy(server: Option<RawUrlPolicy>, section: &mut SectionReader<'_, '_>) -> UrlPolicy {
+    let mut section = section.child("url", "webhooks.url");
+    let own: RawUrlPolicy = section.section.read(&reference::WEBHOOKS_URL, NO_ADVICE, section.report);
     let lists = [
         ("allowed_domains", own.allowed_domains.as_ref().map(Vec::len)),
         ("allowed_ports", own.allowed_ports.as_ref().map(Vec::len)),
     ];
     for (key, _) in lists.into_iter().filter(|(_, length)| *length == Some(0)) {
         let hint = "leave the key out to allow all; http.disable_webhooks sends none";
-        reader.report(&section, key, Complaint::with_hint("an empty list would allow nothing", hint));
+        section.report(key, Complaint::with_hint("an empty list would allow nothing", hint));
     }
     for (index, domain) in own.allowed_domains.iter().flatten().enumerate() {
         if let Some(complaint) = domain_complaint(domain) {
-            reader.report_at(&section, "allowed_domains", &format!("/{index}"), complaint);
+            section.report_at("allowed_domains", &format!("/{index}"), complaint);
         }
     }
     stricter(own, server.unwrap_or_default())

@@ -56,7 +56,7 @@ fn status_line(
     }
     if let Some(first) = away.first() {
         let more = if away.len() > 1 { format!(" and {} more", away.len() - 1) } else { String::new() };
-        line += &format!(", unreachable: {first}{more}");
+        line += &format!(", away: {first}{more}");
     }
     if glance.mistakes > 0 {
         line += &format!(", {} in the configuration", counted(glance.mistakes, "mistake"));
@@ -94,7 +94,7 @@ mod tests {
                 Some(("2026-11-26T10:40:05Z", "inbox")),
                 &["backend".to_owned(), "receiver https://a.example".to_owned()]
             ),
-            "1 cron, next inbox 11:40:05, unreachable: backend and 1 more, 2 mistakes in the configuration, failing: \
+            "1 cron, next inbox 11:40:05, away: backend and 1 more, 2 mistakes in the configuration, failing: \
              health-check, b, c and 2 more"
         );
     }

@@ -30,6 +30,16 @@ pub const RETRY_WAIT_MAX: Duration = Duration::from_secs(3600);
 /// The least wait before a retry after an overload: providers count most limits by the minute.
 pub const OVERLOAD_WAIT_MIN: Duration = Duration::from_secs(60);
 
+/// Ended runs by which a cron is judged: enough for a percentile, few enough to be read for each cron of a listing.
+pub const RECENT_RUNS: u32 = 50;
+
+/// Kinds of failures that a cron is shown with, and of how long ago; `agentcron history --failed` has all of them.
+pub const RECENT_FAILURES: u32 = 5;
+pub const RECENT_FAILURES_WITHIN: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Versions of its definition that a cron is shown with.
+pub const RECENT_VERSIONS: u32 = 5;
+
 /// Backfilled runs of one cron start one after the other, which may take days; after this long nobody waits for them.
 pub const BACKFILL_DEADLINE: Duration = Duration::from_secs(7 * 24 * 3600);
 

@@ -100,9 +100,13 @@ pub enum CronHealth {
 impl CronHealth {
     /// Returns what this end of a run says.
     pub fn shown_by(outcome: &Outcome) -> Self {
+        Self::of_end(outcome.status, outcome.reason.as_ref().map(|reason| reason.code))
+    }
+
+    /// Returns what an end with this status and for this reason says.
+    pub fn of_end(status: Status, code: Option<ReasonCode>) -> Self {
         use ReasonCode as Code;
-        let code = outcome.reason.as_ref().map(|reason| reason.code);
-        match (outcome.status, code) {
+        match (status, code) {
             (Status::Success, _) => Self::Works,
             (Status::Interrupted, Some(Code::BackendInterrupted)) => Self::Unknown,
             (Status::Interrupted, _) => Self::Works,

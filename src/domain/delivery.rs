@@ -31,6 +31,17 @@ words!(
     }
 );
 
+impl DeliveryStatus {
+    /// Returns whether no further attempt will be made.
+    pub fn is_over(self) -> bool {
+        match self {
+            Self::Pending | Self::Sending => false,
+            Self::Delivered | Self::Failed | Self::Gone => true,
+            Self::Aborted | Self::Blocked | Self::Suppressed => true,
+        }
+    }
+}
+
 /// A delivery to be inserted: everything that is frozen when the run ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewDelivery {

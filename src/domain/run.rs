@@ -1,9 +1,12 @@
 //! The life of a run: states that carry their data, and one total transition function, used live and in
 //! recovery.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::backoff;
 use super::ids::{BackendRunId, CronId, DefinitionId, RunId, ThreadId};
 use super::reason::{Reason, ReasonCode};
 use super::words::words;
@@ -189,6 +192,12 @@ impl Outcome {
     pub fn without_backend(status: Status, reason: Reason, learnt_at: Timestamp) -> Self {
         let (reason, ended_at) = (Some(reason), learnt_at);
         Self { status, reason, error: None, values: None, interrupts: None, ended_at, learnt_at }
+    }
+
+    /// Returns how long a run took that started then, or `None` if it is not known how it ended.
+    pub fn took(&self, started_at: Timestamp) -> Option<Duration> {
+        let is_known = !self.reason.as_ref().is_some_and(|reason| reason.code.leaves_end_unknown());
+        is_known.then(|| backoff::between(started_at, self.ended_at))
     }
 }
 

@@ -206,8 +206,8 @@ async fn attempt(
     // A value that is missing is looked up again and again, and the delivery has the reason.
     let is_made = !matches!(report.result, AttemptResult::NoValue { .. });
     if let Some(detail) = report.result.detail().filter(|_| is_made) {
-        let code = report.result.code();
-        log_failure(&delivery.url, delivery.cron_name.as_deref(), run_id, attempt, code, detail, &verdict);
+        let (url, cron_name) = (&delivery.url, delivery.cron_name.as_deref());
+        log_failure(url, cron_name, run_id, attempt, &report.result, detail, &verdict);
     }
     if let Some(opened) = opened {
         courier.outages.receiver_left_alone(&receiver, opened.until);
@@ -229,14 +229,18 @@ fn log_failure(
     cron_name: Option<&str>,
     run_id: RunId,
     attempt: u32,
-    code: Option<u16>,
+    result: &AttemptResult,
     detail: &str,
     verdict: &Verdict,
 ) {
     let (url, cron) = (redacted(url), called(cron_name));
     // One receiver that fails in one way fails for all webhooks.
-    let hourly = format!("{url} {code:?}");
+    let hourly = format!("{url} {:?}", result.code());
     match verdict {
+        // The outage of the receiver is the warning.
+        Verdict::Again(next_attempt) if result.origin_health() == OriginHealth::Ill => {
+            tracing::info!(cron, %run_id, url, attempt, detail, %next_attempt, hourly, "webhook delivery failed");
+        }
         Verdict::Again(next_attempt) => {
             tracing::warn!(cron, %run_id, url, attempt, detail, %next_attempt, hourly, "webhook delivery failed");
         }

@@ -41,7 +41,6 @@ pub struct StoredCron {
     pub updated_at: Timestamp,
 }
 
-/// A cron that a client makes.
 #[derive(Clone, Debug)]
 pub struct NewApiCron {
     pub cron_id: CronId,

@@ -1,7 +1,7 @@
 //! Runs that clients start at the agent server through us. They are recorded before the request is forwarded.
 
 use jiff::Timestamp;
-use rusqlite::{Row, Transaction, named_params};
+use rusqlite::{Transaction, named_params};
 
 use super::rows::{millis, parsed, parsed_option};
 use super::{Store, StoreError};
@@ -76,10 +76,6 @@ pub(super) fn client_run_spec(tx: &Transaction<'_>, run_id: RunId) -> Result<Cli
     let mut rows = statement.query([run_id.to_string()])?;
     let row =
         rows.next()?.ok_or_else(|| StoreError::BadRow(format!("run {run_id} has no row in client_runs")))?;
-    client_run_spec_from_row(row)
-}
-
-fn client_run_spec_from_row(row: &Row<'_>) -> Result<ClientRunSpec, StoreError> {
     let (assistant_id, webhook) = (row.get("assistant_id")?, Template(row.get("webhook")?));
     let (thread_id, completed) = (parsed_option(row, "thread_id")?, parsed(row, "on_run_completed")?);
     Ok(ClientRunSpec::new(assistant_id, thread_id, completed, webhook))

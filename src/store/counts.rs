@@ -266,6 +266,7 @@ mod tests {
                     status: Status::Missed,
                     code: Some(ReasonCode::CatchupNone),
                     trigger: Trigger::Schedule,
+                    retry: 0,
                     took: None,
                     occurrences: 7,
                     scheduled_for: jiff::Timestamp::UNIX_EPOCH,

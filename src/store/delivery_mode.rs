@@ -22,7 +22,6 @@ pub struct DeliveryModeChange {
     pub after: DeliveryMode,
     /// How many deliveries wait, whenever they are due.
     pub waiting: u64,
-    /// How many attempts are in flight.
     pub in_flight: u64,
 }
 
@@ -148,7 +147,6 @@ pub(super) fn end_release(tx: &Transaction<'_>, now: Timestamp) -> Result<Curren
     }
 }
 
-/// Returns the mode.
 pub(super) fn mode(tx: &Transaction<'_>) -> Result<DeliveryMode, StoreError> {
     let mut statement = tx.prepare_cached(
         "SELECT held_at, note, mistakes_at, released_at, per_second FROM delivery_mode WHERE one = 1",

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::backoff;
 use crate::domain::bounds::LOGGED_ERROR_CHARS;
+use crate::domain::ids::FIRST_RUN;
 use crate::domain::outage::Away;
 use crate::domain::printable::blanked;
 use crate::domain::reason::ReasonCode;
@@ -19,6 +19,8 @@ pub(super) struct Ended {
     pub(super) status: Status,
     pub(super) code: Option<ReasonCode>,
     pub(super) trigger: Trigger,
+    /// Which retry of its occurrence it was; 0 for its first run.
+    pub(super) retry: u32,
     /// Its time on the backend, if it got there.
     pub(super) took: Option<Duration>,
     pub(super) occurrences: u64,
@@ -34,13 +36,14 @@ impl Ended {
     /// Returns the end of a run, if it has ended.
     pub(super) fn of(run: &Run) -> Option<Self> {
         let RunState::Ended { backend_run, outcome } = &run.state else { return None };
-        let took = backend_run.as_ref().map(|on| backoff::between(on.started_at, outcome.ended_at));
+        let took = backend_run.as_ref().and_then(|on| outcome.took(on.started_at));
         Some(Self {
             called: run.called().to_owned(),
             run_id: run.run_id.to_string(),
             status: outcome.status,
             code: outcome.reason.as_ref().map(|reason| reason.code),
             trigger: run.trigger,
+            retry: run.retry,
             took,
             occurrences: 1,
             scheduled_for: run.scheduled_for,
@@ -60,6 +63,7 @@ impl Ended {
                     target: "agentcron::runs",
                     cron = self.called,
                     run_id = self.run_id,
+                    retry = (self.retry != FIRST_RUN).then_some(self.retry),
                     status = %self.status,
                     reason = self.code.map(ReasonCode::as_str),
                     took = self.took.map(|took| tracing::field::debug(Duration::from_millis(took.as_millis() as u64))),

@@ -73,9 +73,10 @@ pub use notices::{NewNotice, NoticeKind};
 pub use plan_due::{PlanResult, Planned};
 pub use read::{
     AttemptRow, CronCursor, CronDetails, CronListing, CronRecord, CronRow, CronStatus, CronsAtAGlance,
-    DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow, Measures, Notice, Overview,
-    PageCursor, QueuedWebhooks, Reader, RunDetails, RunFilter, RunRow, RunWatch, STATUS_PERIOD,
-    StatusSnapshot, WatchUntil, WebhookDetails, WebhookQueue, WebhookRow, daemon_state,
+    DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow, Failures, Measures, Notice,
+    Overview, PageCursor, QueuedWebhooks, Reader, Recent, RunDetails, RunFilter, RunRow, RunWatch,
+    STATUS_PERIOD, StatusSnapshot, Version, WatchUntil, WebhookDetails, WebhookQueue, WebhookRow,
+    daemon_state,
 };
 pub use replay::{Replay, ReplayChoice, ReplayOrder};
 pub use retry::RetryRequest;

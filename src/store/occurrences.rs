@@ -244,6 +244,7 @@ impl SkippedRange {
             status: self.status,
             code: Some(self.reason.code),
             trigger: Trigger::Schedule,
+            retry: FIRST_RUN,
             took: None,
             occurrences: self.count,
             scheduled_for: self.first,

@@ -11,6 +11,7 @@ mod details;
 mod history;
 mod measures;
 mod overview;
+mod recent;
 mod records;
 mod status;
 mod webhooks;
@@ -37,6 +38,7 @@ pub use details::{AttemptRow, DeliveryDetails, EventRow, RunDetails};
 pub use history::{PageCursor, RunFilter};
 pub use measures::{CronsAtAGlance, Measures};
 pub use overview::{DaemonState, Denied, Notice, Overview, daemon_state};
+pub use recent::{Failures, Recent, Version};
 pub use records::CronRecord;
 pub use status::{QueuedWebhooks, STATUS_PERIOD, StatusSnapshot};
 pub use webhooks::{DeliveryFilter, WebhookDetails, WebhookRow};
@@ -130,15 +132,7 @@ impl RunRow {
 impl DeliveryRow {
     /// Returns whether no further attempt will be made.
     pub fn is_over(&self) -> bool {
-        match self.status {
-            DeliveryStatus::Pending | DeliveryStatus::Sending => false,
-            DeliveryStatus::Delivered
-            | DeliveryStatus::Failed
-            | DeliveryStatus::Gone
-            | DeliveryStatus::Aborted
-            | DeliveryStatus::Blocked
-            | DeliveryStatus::Suppressed => true,
-        }
+        self.status.is_over()
     }
 }
 

@@ -16,7 +16,7 @@ use hyper::client::conn::http1::{Builder, Connection as HttpConnection, SendRequ
 use hyper_util::rt::TokioIo;
 
 use super::dialer::{ConnectionInfo, Io, ReceiverStream};
-use super::{TransportError, causes};
+use super::{TransportError, in_short};
 use crate::domain::bounds::{INTERIM_ANSWERS_MAX, RECEIVER_ANSWER_BYTES_MAX};
 use crate::domain::delivery::Phases;
 
@@ -55,7 +55,7 @@ impl Connection {
         let (sender, connection) = builder
             .handshake(TokioIo::new(stream.io))
             .await
-            .map_err(|error| TransportError::NotSent(causes(&error)))?;
+            .map_err(|error| TransportError::NotSent(in_short(&error)))?;
         Ok(Self { sender, driver: Some(connection), info: stream.info })
     }
 
@@ -91,8 +91,10 @@ impl Connection {
                 response.extensions_mut().insert(info);
                 Ok(response)
             }
-            Err(error) if error.message().is_some() => Err(ExchangeError::NotWritten(causes(error.error()))),
-            Err(error) => Err(ExchangeError::Broken(causes(error.error()))),
+            Err(error) if error.message().is_some() => {
+                Err(ExchangeError::NotWritten(in_short(error.error())))
+            }
+            Err(error) => Err(ExchangeError::Broken(in_short(error.error()))),
         }
     }
 

@@ -15,7 +15,8 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
-use super::TransportError;
+use super::in_short::{tls_in_short, unresolved};
+use super::{TransportError, in_short};
 use crate::domain::bounds::{CONNECT_WAIT, LOOKUP_WAIT, RECEIVER_ADDRESSES_MAX};
 use crate::domain::delivery::Phases;
 use crate::domain::url_policy::{PolicyViolation, UrlPolicy};
@@ -88,23 +89,15 @@ pub(super) struct Destination<'u> {
     /// A name or a literal address, without brackets.
     pub(super) host: &'u str,
     pub(super) port: u16,
-    pub(super) scheme: Scheme,
-}
-
-#[derive(Clone, Copy)]
-pub(super) enum Scheme {
-    Http,
-    Https,
+    pub(super) has_tls: bool,
 }
 
 impl<'u> Destination<'u> {
     pub(super) fn of(uri: &'u Uri) -> Self {
-        let (scheme, default_port) = match uri.scheme_str() {
-            Some("https") => (Scheme::Https, 443),
-            Some(_) | None => (Scheme::Http, 80),
-        };
+        let has_tls = uri.scheme_str() == Some("https");
+        let default_port = if has_tls { 443 } else { 80 };
         let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-        Self { host, port: uri.port_u16().unwrap_or(default_port), scheme }
+        Self { host, port: uri.port_u16().unwrap_or(default_port), has_tls }
     }
 }
 
@@ -154,11 +147,9 @@ impl Connector {
         let opened = tokio::time::timeout(CONNECT_WAIT, async {
             let dialled = self.dial_any(&addresses, destination.port);
             let (stream, address) = measured(&mut opening.connect, dialled).await?;
-            let io: Box<dyn Io> = match destination.scheme {
-                Scheme::Http => Box::new(stream),
-                Scheme::Https => {
-                    measured(&mut opening.tls, self.tls_handshake(destination.host, stream)).await?
-                }
+            let io: Box<dyn Io> = match destination.has_tls {
+                true => measured(&mut opening.tls, self.tls_handshake(destination.host, stream)).await?,
+                false => Box::new(stream),
             };
             Ok(ReceiverStream { io, info: ConnectionInfo { address, opening } })
         });
@@ -167,13 +158,13 @@ impl Connector {
     }
 
     async fn look_up(&self, name: &str) -> Result<Vec<IpAddr>, TransportError> {
-        let failed = |problem: String| TransportError::NotSent(format!("name lookup: {problem}"));
+        let failed = |why: &str| TransportError::NotSent(unresolved(why));
         let found = tokio::time::timeout(LOOKUP_WAIT, (self.dialer.lookup)(name.to_owned())).await;
         let addresses = found
-            .map_err(|_| failed(format!("no answer {}", within(LOOKUP_WAIT))))?
-            .map_err(|error| failed(error.to_string()))?;
+            .map_err(|_| failed(&format!("no answer {}", within(LOOKUP_WAIT))))?
+            .map_err(|error| TransportError::NotSent(in_short(&error)))?;
         if addresses.is_empty() {
-            return Err(failed("the name has no address".to_owned()));
+            return Err(failed("it has no address"));
         }
         Ok(addresses)
     }
@@ -195,7 +186,7 @@ impl Connector {
                     disable_delay(&stream);
                     return Ok((stream, address));
                 }
-                Ok(Err(error)) => last_error = format!("{ip}: {error}"),
+                Ok(Err(error)) => last_error = format!("{ip}: {}", in_short(&error)),
                 Err(_) => last_error = format!("{ip}: no connection {}", within(share)),
             }
         }
@@ -208,9 +199,9 @@ impl Connector {
         let stream = self.tls.connect(name, stream).await;
         stream.map(|stream| Box::new(stream) as Box<dyn Io>).map_err(|error| {
             // A connection that breaks during the handshake says nothing about certificates.
-            match error.get_ref().is_some_and(|cause| cause.is::<rustls::Error>()) {
-                true => TransportError::Tls(error.to_string()),
-                false => TransportError::NotSent(format!("during the TLS handshake: {error}")),
+            match error.get_ref().and_then(|cause| cause.downcast_ref()) {
+                Some(problem) => TransportError::Tls(tls_in_short(problem)),
+                None => TransportError::NotSent(format!("during the TLS handshake: {}", in_short(&error))),
             }
         })
     }

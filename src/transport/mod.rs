@@ -14,13 +14,13 @@ mod connection;
 mod dialer;
 #[cfg(test)]
 pub(crate) mod fuzz;
+mod in_short;
 mod pool;
 mod probe;
 mod receiver_client;
 mod relay;
 mod tls;
 
-use std::error::Error;
 use std::fmt;
 use std::path::Path;
 use std::pin::Pin;
@@ -30,10 +30,12 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use http::{Request, Response};
+use humantime::format_duration;
 use tower::ServiceExt;
 
 use crate::domain::bounds::CONNECT_WAIT;
 use crate::domain::url_policy::{PolicyViolation, UrlPolicy};
+use in_short::in_short;
 use receiver_client::ReceiverClient;
 
 pub use certificate::Certificate;
@@ -232,7 +234,10 @@ pub async fn read_body(
     loop {
         match tokio::time::timeout(silence_max, body.next()).await {
             Err(_) => {
-                return Err(TransportError::Broken(format!("no more of the answer for {silence_max:?}")));
+                return Err(TransportError::Broken(format!(
+                    "no more of the answer within {}",
+                    format_duration(silence_max)
+                )));
             }
             Ok(None) => return Ok(whole.freeze()),
             Ok(Some(Err(error))) => return Err(error),
@@ -245,33 +250,19 @@ pub async fn read_body(
 }
 
 fn not_sent(error: reqwest::Error) -> TransportError {
-    TransportError::NotSent(message_of(error))
+    match error.is_timeout() {
+        true => TransportError::NotSent(format!("no connection within {}", format_duration(CONNECT_WAIT))),
+        false => TransportError::NotSent(message_of(error)),
+    }
 }
 
 fn broken(error: reqwest::Error) -> TransportError {
     TransportError::Broken(message_of(error))
 }
 
-/// Describes the error without its URL, which may hold a token, and without what each such error begins with.
+/// Describes the error without its URL, which may hold a token.
 fn message_of(error: reqwest::Error) -> String {
-    let message = causes(&error.without_url());
-    let begins = ["error sending request: ", "client error (Connect): ", "tcp connect error: "];
-    begins.iter().fold(message.as_str(), |rest, begin| rest.strip_prefix(begin).unwrap_or(rest)).to_owned()
-}
-
-/// Joins an error and its causes in one line, leaving out a cause that the line already quotes.
-fn causes(error: &dyn Error) -> String {
-    let mut message = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let text = cause.to_string();
-        if !message.contains(&text) {
-            message.push_str(": ");
-            message.push_str(&text);
-        }
-        source = cause.source();
-    }
-    message
+    in_short(&error.without_url())
 }
 
 #[cfg(test)]

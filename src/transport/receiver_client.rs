@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use super::connection::{Connection, ExchangeError};
 use super::dialer::{Connector, Dialer};
 use super::pool::Pool;
-use super::{BodyStream, SignOnWrite, TransportError, causes, signed, tls};
+use super::{BodyStream, SignOnWrite, TransportError, in_short, signed, tls};
 use crate::domain::url_policy::UrlPolicy;
 
 /// Sends requests under one policy. It is cheap to clone.
@@ -96,7 +96,7 @@ pub(super) fn body_over(
         {
             keep(connection);
         }
-        Poll::Ready(chunk.map(|chunk| chunk.map_err(|error| TransportError::Broken(causes(&error)))))
+        Poll::Ready(chunk.map(|chunk| chunk.map_err(|error| TransportError::Broken(in_short(&error)))))
     }))
 }
 

@@ -17,8 +17,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tower::Service;
 
-use super::dialer::{Destination, Io, NO_CERTIFICATE_NAME, Scheme, disable_delay};
-use super::{causes, tls};
+use super::dialer::{Destination, Io, NO_CERTIFICATE_NAME, disable_delay};
+use super::{in_short, tls};
 use crate::domain::bounds::{CONNECT_WAIT, HTTP_CONNECTIONS_MAX};
 
 /// Agent servers close a connection that has been idle for about five seconds (uvicorn), so one that has been
@@ -61,10 +61,10 @@ impl Relay {
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
     /// The request certainly did not leave.
-    #[error("{}", causes(.0))]
+    #[error("{}", in_short(.0))]
     NotSent(#[source] Error),
     /// The connection broke after the request, or part of it, may have left.
-    #[error("{}", causes(.0))]
+    #[error("{}", in_short(.0))]
     Broken(#[source] Error),
 }
 
@@ -73,13 +73,12 @@ pub enum RelayError {
 enum RelayConnectError {
     #[error("no connection within {}", humantime::format_duration(CONNECT_WAIT))]
     TooLong,
-    #[error(transparent)]
+    #[error("{0}")]
     Io(#[from] std::io::Error),
     #[error("{NO_CERTIFICATE_NAME}")]
     Name,
 }
 
-/// Connects to the host of a URI.
 #[derive(Clone)]
 struct RelayConnector {
     tls: TlsConnector,
@@ -111,16 +110,14 @@ impl Service<Uri> for RelayConnector {
 
 impl RelayConnector {
     async fn open(&self, uri: &Uri) -> Result<Box<dyn Io>, RelayConnectError> {
-        let Destination { host, port, scheme } = Destination::of(uri);
+        let Destination { host, port, has_tls } = Destination::of(uri);
         let stream = TcpStream::connect((host, port)).await?;
         disable_delay(&stream);
-        match scheme {
-            Scheme::Http => Ok(Box::new(stream)),
-            Scheme::Https => {
-                let name = ServerName::try_from(host.to_owned()).map_err(|_| RelayConnectError::Name)?;
-                Ok(Box::new(self.tls.connect(name, stream).await?))
-            }
+        if !has_tls {
+            return Ok(Box::new(stream));
         }
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| RelayConnectError::Name)?;
+        Ok(Box::new(self.tls.connect(name, stream).await?))
     }
 }
 

@@ -4,20 +4,11 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use crate::config::WebhooksConfig;
 use crate::domain::cron::Request;
 use crate::domain::ids::ThreadId;
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{BackendRun, Outcome, Run, Status};
-
-/// Bounds of a webhook's body.
-#[derive(Clone, Debug)]
-pub struct BodyLimits {
-    /// A larger body is sent without `values` and `kwargs`, if need be without `interrupts` too, and marked as
-    /// truncated.
-    pub bytes_max: usize,
-    /// If set, only these top-level fields are sent.
-    pub allowed_fields: Option<Vec<String>>,
-}
 
 /// An ended run, with everything that its webhook reports.
 pub struct EndedRun<'a> {
@@ -38,21 +29,22 @@ pub struct EndedRun<'a> {
 }
 
 /// Returns the body, the same bytes for every attempt to deliver it.
-pub fn body(ended: &EndedRun<'_>, limits: &BodyLimits) -> Vec<u8> {
+pub fn body(ended: &EndedRun<'_>, settings: &WebhooksConfig) -> Vec<u8> {
     let mut body = server_fields(ended);
     own_fields(ended, &mut body);
-    within(limits, body)
+    within(settings.body_bytes_max, settings.allowed_fields.as_deref(), body)
 }
 
-fn within(limits: &BodyLimits, mut body: Map<String, Value>) -> Vec<u8> {
-    if let Some(allowed) = &limits.allowed_fields {
+/// A larger body is sent without `values` and `kwargs`, if need be without `interrupts` too, and marked as truncated.
+fn within(bytes_max: usize, allowed_fields: Option<&[String]>, mut body: Map<String, Value>) -> Vec<u8> {
+    if let Some(allowed) = allowed_fields {
         body.retain(|key, _| allowed.contains(key));
     }
     let mut body = Value::Object(body);
     let mut text = body.to_string();
     // `kwargs` holds the input, which may be the large part.
     for large in [["values", "kwargs"].as_slice(), &["interrupts"]] {
-        if text.len() <= limits.bytes_max {
+        if text.len() <= bytes_max {
             break;
         }
         for key in large {
@@ -164,7 +156,7 @@ mod tests {
             [(200, None), (100, None), (70, None), (10, Some(["status", "interrupts"]))]
         {
             let allowed_fields = allowed.map(|fields| fields.map(str::to_owned).to_vec());
-            let bytes = within(&BodyLimits { bytes_max, allowed_fields }, body.clone());
+            let bytes = within(bytes_max, allowed_fields.as_deref(), body.clone());
             table.push_str(&format!("{bytes_max}: {}\n", String::from_utf8_lossy(&bytes)));
         }
         expect![[r#"

@@ -1,6 +1,5 @@
 //! The settings with which webhooks are made and sent.
 
-use super::BodyLimits;
 use crate::config::{Config, Live, WebhooksConfig};
 
 /// What a configuration says about webhooks.
@@ -15,13 +14,6 @@ pub struct WebhookSettings {
 impl WebhookSettings {
     pub fn of_config(config: &Config) -> Self {
         Self { disabled: config.http.disable_webhooks, webhooks: config.webhooks.clone() }
-    }
-
-    pub fn body_limits(&self) -> BodyLimits {
-        BodyLimits {
-            bytes_max: self.webhooks.body_bytes_max,
-            allowed_fields: self.webhooks.allowed_fields.clone(),
-        }
     }
 }
 

@@ -10,7 +10,7 @@ mod send;
 
 use crate::domain::ids::RunId;
 
-pub use body::{BodyLimits, EndedRun, body};
+pub use body::{EndedRun, body};
 pub use examine::{DestinationVerdict, Examination, examine};
 pub use live_settings::{LiveSettings, WebhookSettings};
 pub use request::OutboundWebhook;

@@ -14,7 +14,6 @@ use crate::domain::template;
 
 const USER_AGENT: &str = concat!("agentcron/", env!("CARGO_PKG_VERSION"));
 
-/// A webhook to send.
 #[derive(Clone, Debug)]
 pub struct OutboundWebhook {
     /// The id by which the receiver recognises duplicates, see [`super::webhook_id`].

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::body::{BodyLimits, EndedRun, body};
+use super::body::{EndedRun, body};
+use crate::config::WebhooksConfig;
 use crate::domain::cron::{Mode, OnRunCompleted, Request, Target};
 use crate::domain::ids::{BackendRunId, CronId, DefinitionId, FIRST_RUN, InstallationId, RunId};
 use crate::domain::run::{BackendRun, CronVersion, Outcome, Run, RunState, Status, Trigger};
@@ -35,7 +36,7 @@ impl SampleWebhook<'_> {
     }
 
     /// Returns the body, made by the same code as every real one.
-    pub fn body(&self, limits: &BodyLimits) -> Vec<u8> {
+    pub fn body(&self, settings: &WebhooksConfig) -> Vec<u8> {
         let cron_id = CronId::of_name(InstallationId::default(), self.cron_name);
         let run_id = RunId(self.id);
         let began_at = self.at.saturating_sub(TOOK).unwrap_or(self.at);
@@ -96,7 +97,7 @@ impl SampleWebhook<'_> {
             url: self.url,
             sent_at: self.at,
         };
-        body(&ended, limits)
+        body(&ended, settings)
     }
 }
 
@@ -122,11 +123,11 @@ mod tests {
 
     #[test]
     fn a_sample_looks_like_a_real_webhook_and_is_marked_as_a_test() {
-        let limits = BodyLimits { bytes_max: 1 << 20, allowed_fields: None };
+        let settings = crate::config::webhooks_by_default().unwrap();
         let (id, at) = (Uuid::from_u128(7), Timestamp::from_second(1_800_000_000).unwrap());
         let url = "https://ops.example/hook?token=sesame";
         let made = SampleWebhook { id, cron_name: "daily", assistant_id: "agent", url, at };
-        let made: Value = serde_json::from_slice(&made.body(&limits)).unwrap();
+        let made: Value = serde_json::from_slice(&made.body(&settings)).unwrap();
         let real = include_str!("../../tests/fixtures/langgraph/webhook_success.json");
         let real: Value = serde_json::from_str(real).unwrap();
         let keys = |body: &Value| body.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();

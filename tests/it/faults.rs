@@ -175,7 +175,12 @@ async fn a_start_with_an_unclear_answer_ends_in_one_run_and_a_reason() {
         Case::first_start("a lost reply", Fault::LoseReply, adopted, &["its start had not been confirmed"]),
         sent_twice("a lost request", Fault::LoseRequest, &["late, sent 2 times"]),
         sent_twice("a late request", Fault::ForwardLater(Duration::from_secs(1)), &["late, sent 2 times"]),
-        Case::first_start("silence", Fault::Hang, adopted, &["found on the agent server", "after 1s"]),
+        Case::first_start(
+            "silence",
+            Fault::Hang,
+            adopted,
+            &["found on the agent server", "no answer within 1s"],
+        ),
         Case::first_start(
             "an answer cut in its head",
             Fault::CutReplyAfter(40),
@@ -224,18 +229,15 @@ async fn a_start_that_is_refused_for_good_is_not_sent_again() {
 #[tokio::test]
 async fn a_start_that_never_succeeds_is_given_up_at_its_deadline() {
     let given_up = |name, fault, contains| Case::every_start(name, fault, "start_deadline", contains);
+    let refused = |name, fault, contains| Case::every_start(name, fault, "backend_away", contains);
     check_all(vec![
-        given_up(
-            "401",
-            json_answer(401, r#"{"detail": "bad key"}"#),
-            &["not started before", "401: bad key"],
-        ),
-        given_up("403", json_answer(403, "{}"), &["not started before", "403"]),
+        refused("401", json_answer(401, r#"{"detail": "bad key"}"#), &["not started before", "401: bad key"]),
+        refused("403", json_answer(403, "{}"), &["not started before", "403"]),
         given_up("429", Fault::busy("1"), &["not started before", "429: slow down"]),
         given_up("429 without end", Fault::busy("86400"), &["not started before", "429"]),
         given_up("500", json_answer(500, "{}"), &["not started before", "500"]),
         given_up("HTML", Fault::html(503), &["not started before", "503"]),
-        given_up("no request arrives", Fault::LoseRequest, &["not started before", "no answer"]),
+        given_up("no request arrives", Fault::LoseRequest, &["not started before", "connection closed"]),
     ])
     .await;
 }
@@ -319,9 +321,9 @@ async fn a_backend_that_cannot_be_reached_is_named_in_the_reason() {
     let self_signed = SelfSigned::start();
     let cases = [
         (format!("http://{refused}"), "refused"),
-        ("http://no-such-host.invalid:2024".to_owned(), "dns error"),
-        (format!("https://{}", plain.address()), "InvalidContentType"),
-        (self_signed.url(), "certificate"),
+        ("http://no-such-host.invalid:2024".to_owned(), "the name does not resolve: "),
+        (format!("https://{}", plain.address()), "TLS: the other side does not speak TLS"),
+        (self_signed.url(), "TLS: certificate not acceptable: "),
     ];
     join_all(cases.iter().map(async |(url, cause)| {
         let cron = Cron::new("case", &Span::once()).with("start_deadline = \"3s\"");
@@ -329,8 +331,8 @@ async fn a_backend_that_cannot_be_reached_is_named_in_the_reason() {
         let runs = daemon.wait_until_finished_within(PATIENCE, 1).await;
         daemon.assert_alive();
         assert_eq!(runs[0].status, "error", "{url}: {runs:?}");
-        assert_eq!(runs[0].reason_code, "start_deadline", "{url}: {runs:?}");
-        for text in ["backend unreachable", cause] {
+        assert_eq!(runs[0].reason_code, "backend_away", "{url}: {runs:?}");
+        for text in ["the agent server was away", cause] {
             assert!(runs[0].reason.contains(text), "{url}: no {text:?} in {runs:?}");
         }
     }))

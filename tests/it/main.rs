@@ -29,6 +29,7 @@ mod installations;
 mod killing;
 mod log;
 mod mistakes;
+mod night;
 mod openapi;
 mod outage;
 mod planted;

@@ -69,6 +69,9 @@ async fn two_failures_and_a_success_are_one_occurrence_with_one_webhook() {
 
     let history = output(&daemon, &["history"]);
     assert!(history.contains("retry 1;") && history.contains("retry 2"), "{history}");
+    let second = format!("cron=flaky run_id={} retry=1 status=error ", runs[1].run_id);
+    assert_eq!(daemon.stderr().matches(&second).count(), 1, "{}", daemon.stderr());
+    assert_eq!(daemon.stderr().matches(" retry=").count(), 1, "{}", daemon.stderr());
     let details = &daemon.json(&["show", &runs[1].run_id])[0];
     let known: Vec<_> = details["runs"].as_array().unwrap().iter().map(|run| run["run_id"].clone()).collect();
     assert_eq!(known, runs.iter().map(|run| json!(run.run_id)).collect::<Vec<_>>());

@@ -64,6 +64,7 @@ async fn the_socket_shows_what_the_database_does() {
         &["list", "--state", "paused"],
         &["history"],
         &["history", "works", "--status", "success", "--trigger", "manual", "--since", "1h"],
+        &["history", "--failed"],
         &["history", "--reason", "graph_error", "-n", "1"],
         &["show", &id[..8]],
         &["show", "works"],

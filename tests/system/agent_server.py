@@ -1,7 +1,9 @@
 """A minimal agent server for tests/system/checks, over HTTP and HTTPS, and a name server that resolves its name.
 
-A run ends `seconds` (a field of its input) after it was created, and fails if its input says so in `fails`. The file named by the first argument gets every request
-as a line of JSON, with its x-api-key, so that the checks can see that the credential arrived. Listens on loopback only.
+A run ends `seconds` (a field of its input) after it was created, fails if its input says so in `fails`, and stops at the
+question in `asks`. `/hook` takes webhooks, unless the file /run/receiver-is-ill is there. The file named by the first argument
+gets every request as a line of JSON, with its x-api-key, so that the checks can see that the credential arrived. Listens on
+loopback only: on 2024, 2443 and as the name server, or on the port of the third argument alone.
 """
 
 import json
@@ -43,6 +45,8 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self, body):
         parts = self.path.partition("?")[0].strip("/").split("/")
         match (self.command, parts):
+            case ("POST", ["hook"]):
+                return (500 if Path("/run/receiver-is-ill").exists() else 200), {}, {}
             case ("POST", ["threads", thread, "runs"]):
                 return self.start(thread, body)
             case ("GET", ["threads", thread, "runs"]):
@@ -69,8 +73,11 @@ class Handler(BaseHTTPRequestHandler):
                 return 409, {"detail": "busy"}, {}
             seconds = body.get("after_seconds", 0) + (body.get("input") or {}).get("seconds", 0)
             run = {"run_id": run_id, "thread_id": thread, "metadata": body.get("metadata") or {}}
-            fails = (body.get("input") or {}).get("fails")
-            result = {"__error__": {"error": "ValueError", "message": fails}} if fails else {"answer": 42}
+            result = {"answer": 42}
+            if fails := (body.get("input") or {}).get("fails"):
+                result = {"__error__": {"error": "ValueError", "message": fails}}
+            if asks := (body.get("input") or {}).get("asks"):
+                result = {"__interrupt__": [{"id": "1", "value": asks}]}
             runs[thread, run_id] = {"until": time.monotonic() + seconds, "run": run, "result": result}
         location = f"/threads/{thread}/runs/{run_id}"
         return 200, shown(runs[thread, run_id]), {"content-location": location}
@@ -109,6 +116,9 @@ def listen(port, tls):
     threading.Thread(target=server.serve_forever).start()
 
 
-threading.Thread(target=serve_names).start()
-listen(2024, tls=False)
-listen(2443, tls=True)
+if sys.argv[3:]:
+    listen(int(sys.argv[3]), tls=False)
+else:
+    threading.Thread(target=serve_names).start()
+    listen(2024, tls=False)
+    listen(2443, tls=True)

@@ -19,19 +19,19 @@ pub(super) struct Authority {
 
 /// Returns whom a request is addressed to, by its `Host` and by its target.
 pub(super) fn authorities(parts: &Parts) -> Result<Vec<Authority>, ErrorResponse> {
-    let bad = |message: &str| ErrorResponse::BadRequest(message.to_owned());
     let mut hosts = parts.headers.get_all(HOST).iter();
     let (first, second) = (hosts.next(), hosts.next());
     // RFC 9112 §3.2.
     if second.is_some() {
-        return Err(bad("this request has more than one Host"));
+        return Err(ErrorResponse::bad_request("this request has more than one Host"));
     }
     if first.is_none() && parts.version == Version::HTTP_11 {
-        return Err(bad("this request has no Host"));
+        return Err(ErrorResponse::bad_request("this request has no Host"));
     }
     let of_header = first.map(|host| host.to_str().unwrap_or_default());
     let of_target = parts.uri.authority().map(|authority| authority.as_str());
-    let malformed = || bad("the Host of this request is not a host with an optional port");
+    let malformed =
+        || ErrorResponse::bad_request("the Host of this request is not a host with an optional port");
     of_header.into_iter().chain(of_target).map(|text| Authority::parse(text).ok_or_else(malformed)).collect()
 }
 

@@ -97,7 +97,7 @@ impl Admission {
         }
         match caller.may(intent, subject) {
             true => Ok(Verdict::Admitted(caller)),
-            false => Err(ErrorResponse::Forbidden(refusal(&caller, intent))),
+            false => Err(ErrorResponse::forbidden(refusal(&caller, intent))),
         }
     }
 
@@ -110,7 +110,7 @@ impl Admission {
             (ListenerKind::Tcp, None) => {
                 let message = "the API key is missing or wrong: send one of the keys in [http] as x-api-key or as \
                                Authorization: Bearer";
-                Err(ErrorResponse::Unauthorized(message.to_owned()))
+                Err(ErrorResponse::unauthorized(message))
             }
         }
     }
@@ -130,7 +130,7 @@ impl Admission {
             ListenerKind::UnixSocket => "write http://agentcron/… for the Unix socket",
             ListenerKind::Tcp => "without http.api_keys only programs on this machine may use the API",
         };
-        Err(ErrorResponse::Forbidden(format!("the Host of this request is not this machine: {advice}")))
+        Err(ErrorResponse::forbidden(format!("the Host of this request is not this machine: {advice}")))
     }
 }
 

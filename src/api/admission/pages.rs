@@ -47,9 +47,7 @@ enum Site {
 /// What a browser is told with the response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::api) enum Cors {
-    /// The page may read it.
     Allowed(HeaderValue),
-    /// No page may read it.
     Denied,
     /// No origins are configured for TCP: what the agent server says stays.
     AsTheyAre,
@@ -62,7 +60,7 @@ impl Page {
             match (values.next(), values.next()) {
                 (value, None) => Ok(value.cloned()),
                 (_, Some(_)) => {
-                    Err(ErrorResponse::BadRequest(format!("this request has more than one {name}")))
+                    Err(ErrorResponse::bad_request(format!("this request has more than one {name}")))
                 }
             }
         };
@@ -97,7 +95,7 @@ impl Page {
         if self.origin.is_some() || (is_cross_site && !is_link) {
             let message = "this request comes from a page of another site: without http.api_keys only programs on this \
                            machine and the pages in http.allow_origins may use the API";
-            return Err(ErrorResponse::Forbidden(message.to_owned()));
+            return Err(ErrorResponse::forbidden(message));
         }
         Ok(())
     }
@@ -109,7 +107,7 @@ impl Page {
             (Some(Site::Other), _) | (None, Some(_)) => {
                 let message = "this request comes from a web page that may not act: name its origin in http.allow_origins \
                                if it should";
-                Err(ErrorResponse::Forbidden(message.to_owned()))
+                Err(ErrorResponse::forbidden(message))
             }
         }
     }
@@ -159,7 +157,7 @@ pub(super) fn preflight(parts: &Parts, page: &Page, cors: &Cors) -> Result<Optio
     }
     let Cors::Allowed(origin) = cors else {
         let message = "no page of this origin may call: name it in http.allow_origins";
-        return Err(ErrorResponse::Forbidden(message.to_owned()));
+        return Err(ErrorResponse::forbidden(message));
     };
     let mut response = StatusCode::NO_CONTENT.into_response();
     let headers = response.headers_mut();

@@ -74,7 +74,7 @@ fn judge(admission: &Admission, request: &str, headers: Headers<'_>) -> Judged {
             let headers = response.headers().clone();
             return Judged { verdict: "204".to_owned(), headers: parts.headers, response: headers };
         }
-        Err(error) => (error.status().as_u16().to_string(), error.into_response()),
+        Err(error) => (error.status.as_u16().to_string(), error.into_response()),
     };
     let response = cors.response(response).headers().clone();
     Judged { verdict, headers: parts.headers, response }

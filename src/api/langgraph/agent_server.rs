@@ -79,7 +79,7 @@ impl AgentServer {
     /// Prepares a client's request for the agent server: its address, its headers, its credentials.
     pub(super) fn outbound(&self, mut parts: Parts, body: Body) -> Result<Request, ErrorResponse> {
         if has_own_via(&parts.headers) {
-            return Err(ErrorResponse::BadGateway("backend.url leads back to agentcron".to_owned()));
+            return Err(ErrorResponse::bad_gateway("backend.url leads back to agentcron"));
         }
         let may_use_ours = parts.extensions.get::<Caller>().is_some_and(Caller::may_use_backend_credentials);
         let peer = parts.extensions.get::<Peer>().and_then(|peer| peer.0);
@@ -121,14 +121,14 @@ impl AgentServer {
         }
         tracing::debug!(%error, "request not forwarded");
         let address = &self.authority;
-        ErrorResponse::BadGateway(match error {
+        ErrorResponse::bad_gateway(match error {
             RelayError::NotSent(_) => format!("the agent server at {address} cannot be reached: {error}"),
             RelayError::Broken(_) => format!("the agent server at {address} did not respond: {error}"),
         })
     }
 
     fn uri(&self, requested: &Uri) -> Result<Uri, ErrorResponse> {
-        let invalid = || ErrorResponse::Invalid("the request target is not a path".to_owned());
+        let invalid = || ErrorResponse::invalid("the request target is not a path");
         let path =
             requested.path_and_query().filter(|path| path.as_str().starts_with('/')).ok_or_else(invalid)?;
         let path = match self.prefix.as_str() {

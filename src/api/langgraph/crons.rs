@@ -16,7 +16,6 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Map, Value, json};
-use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use super::held_body::read_body;
@@ -43,7 +42,7 @@ pub(in crate::api) fn router() -> Router<Api> {
         .route("/runs/crons/search", post(search))
         .route("/runs/crons/count", post(count))
         .route("/runs/crons/{cron_id}", get(read).patch(change).delete(remove))
-        .method_not_allowed_fallback(async || ErrorResponse::NotAllowed)
+        .method_not_allowed_fallback(async || ErrorResponse::not_allowed("Method Not Allowed"))
 }
 
 async fn create(
@@ -52,7 +51,7 @@ async fn create(
     body: Body,
 ) -> Result<Json<Value>, ErrorResponse> {
     let body = object(&api, body).await?;
-    to_the_end(&api.to_finish.clone(), async move { create_cron(&api, &permission, body, None).await }).await
+    to_the_end(api, |api| async move { create_cron(&api, &permission, body, None).await }).await
 }
 
 async fn create_on_thread(
@@ -63,11 +62,7 @@ async fn create_on_thread(
 ) -> Result<Json<Value>, ErrorResponse> {
     let thread_id = thread_id.parse().map_err(|_| messages::invalid_id("thread"))?;
     let body = object(&api, body).await?;
-    to_the_end(
-        &api.to_finish.clone(),
-        async move { create_cron(&api, &permission, body, Some(thread_id)).await },
-    )
-    .await
+    to_the_end(api, |api| async move { create_cron(&api, &permission, body, Some(thread_id)).await }).await
 }
 
 /// Checks everything that can be checked here before it asks the agent server, and asks the agent server before it stores
@@ -126,11 +121,7 @@ async fn change(
     body: Body,
 ) -> Result<Json<Value>, ErrorResponse> {
     let (cron_id, patch) = (id(&cron_id)?, object(&api, body).await?);
-    to_the_end(
-        &api.to_finish.clone(),
-        async move { change_cron(&api, &permission, viewer, cron_id, patch).await },
-    )
-    .await
+    to_the_end(api, |api| async move { change_cron(&api, &permission, viewer, cron_id, patch).await }).await
 }
 
 async fn change_cron(
@@ -141,7 +132,7 @@ async fn change_cron(
     mut patch: Map<String, Value>,
 ) -> Result<Json<Value>, ErrorResponse> {
     if patch.is_empty() {
-        return Err(ErrorResponse::BadRequest("Request body cannot be empty".to_owned()));
+        return Err(ErrorResponse::bad_request("Request body cannot be empty"));
     }
     schema::check(&patch, &schema::PATCH)?;
     let policy = api.webhooks.now().webhooks.url.clone();
@@ -178,8 +169,7 @@ async fn remove(
     Path(cron_id): Path<String>,
 ) -> Result<StatusCode, ErrorResponse> {
     let cron_id = id(&cron_id)?;
-    to_the_end(&api.to_finish.clone(), async move { remove_cron(&api, &permission, viewer, cron_id).await })
-        .await
+    to_the_end(api, |api| async move { remove_cron(&api, &permission, viewer, cron_id).await }).await
 }
 
 async fn remove_cron(
@@ -188,7 +178,8 @@ async fn remove_cron(
     viewer: Viewer,
     cron_id: CronId,
 ) -> Result<StatusCode, ErrorResponse> {
-    if !exists(api, cron_id).await? {
+    // Otherwise it may be one of the agent server's own, which is no business of ours.
+    if api.store.api_cron(cron_id).await?.is_none() {
         return Err(messages::not_found());
     }
     permission.delete(cron_id).await?;
@@ -198,9 +189,7 @@ async fn remove_cron(
             Err(messages::defined_in_file(&cron_id.to_string(), Some(&location), viewer))
         }
         ApiCronRemoval::Removed => {
-            api.wakes.scheduler.notify_one();
-            api.wakes.runner.notify_one();
-            api.wakes.courier.notify_one();
+            wake_loops(api);
             tracing::info!(%cron_id, "cron deleted through the API");
             Ok(StatusCode::NO_CONTENT)
         }
@@ -250,29 +239,32 @@ async fn count(
 }
 
 /// Does it all, whether or not the client stays: a cron and its twin on the agent server belong together.
-async fn to_the_end<T: Send + 'static>(
-    to_finish: &TaskTracker,
-    work: impl Future<Output = Result<T, ErrorResponse>> + Send + 'static,
-) -> Result<T, ErrorResponse> {
-    let work = to_finish.spawn(work.in_current_span()).await;
-    work.unwrap_or_else(|_| Err(ErrorResponse::Failed("this request was abandoned".to_owned())))
-}
-
-/// Whether there is such a cron of ours. Otherwise it may be one of the agent server's own, which is no business of ours.
-async fn exists(api: &Api, cron_id: CronId) -> Result<bool, ErrorResponse> {
-    Ok(api.store.api_cron(cron_id).await?.is_some())
+async fn to_the_end<T: Send + 'static, Work>(
+    api: Api,
+    work: impl FnOnce(Api) -> Work,
+) -> Result<T, ErrorResponse>
+where
+    Work: Future<Output = Result<T, ErrorResponse>> + Send + 'static,
+{
+    let to_finish = api.to_finish.clone();
+    let work = to_finish.spawn(work(api).in_current_span()).await;
+    work.unwrap_or_else(|_| Err(ErrorResponse::failed("this request was abandoned")))
 }
 
 fn cron_not_found(cron_id: CronId) -> ErrorResponse {
-    ErrorResponse::NotFound(format!("Cron '{cron_id}' not found"))
+    ErrorResponse::not_found(format!("Cron '{cron_id}' not found"))
 }
 
 /// Wakes the loops that work with crons. The runner is one of them: what was due until now may have to be started. So is
 /// the courier: the webhook of an occurrence whose retry is dropped is due.
-fn on_change(api: &Api, stored: &StoredCron, event: &str) {
+fn wake_loops(api: &Api) {
     api.wakes.scheduler.notify_one();
     api.wakes.runner.notify_one();
     api.wakes.courier.notify_one();
+}
+
+fn on_change(api: &Api, stored: &StoredCron, event: &str) {
+    wake_loops(api);
     let on_thread = matches!(stored.cron.request.target, Target::Thread(_));
     tracing::info!(cron = stored.cron.name, cron_id = %stored.cron.cron_id, on_thread, "{event}");
 }
@@ -282,9 +274,10 @@ async fn assistant(api: &Api, request: &Map<String, Value>) -> Result<AssistantI
     let name_or_id = request.get("assistant_id").and_then(Value::as_str).unwrap_or_default();
     match api.backend.assistant(name_or_id).await {
         Ok(Some(assistant_id)) => Ok(assistant_id),
-        Ok(None) => {
-            Err(ErrorResponse::NotFound(format!("Assistant '{}' not found", messages::shortened(name_or_id))))
-        }
+        Ok(None) => Err(ErrorResponse::not_found(format!(
+            "Assistant '{}' not found",
+            messages::shortened(name_or_id)
+        ))),
         Err(error) => Err(messages::server_unclear("whether there is such an assistant", &error)),
     }
 }
@@ -308,13 +301,13 @@ async fn object(api: &Api, body: Body) -> Result<Map<String, Value>, ErrorRespon
     let held = read_body(&api.held_bodies, body, CRON_BODY_BYTES_MAX).await?;
     let bytes = held.bytes.len();
     let parse = move || match count_values(&held.bytes) > CRON_VALUES_MAX {
-        true => Err(ErrorResponse::TooLarge(format!("the body has more than {CRON_VALUES_MAX} values"))),
+        true => Err(ErrorResponse::too_large(format!("the body has more than {CRON_VALUES_MAX} values"))),
         false => Ok(serde_json::from_slice(&held.bytes)),
     };
     match parse_beside(bytes, parse).await?? {
         Ok(Value::Object(object)) => Ok(object),
         Ok(other) => Err(schema::not_an_object(&other)),
-        Err(_) => Err(ErrorResponse::Invalid("Invalid JSON in request body".to_owned())),
+        Err(_) => Err(ErrorResponse::invalid("Invalid JSON in request body")),
     }
 }
 

@@ -26,6 +26,10 @@ pub(super) struct ForwardedRuns {
     pub(super) kind: RequestKind,
     /// `None` if the agent server creates the threads.
     pub(super) thread_id: Option<ThreadId>,
+    /// The runs to record.
+    pub(super) runs: Vec<(RunId, ClientRunSpec)>,
+    /// The request to forward.
+    pub(super) outbound: Request,
 }
 
 /// What a request asks for, and so what its response looks like.
@@ -47,14 +51,10 @@ struct RunIds {
 
 impl ForwardedRuns {
     /// Records the runs, sends the request, passes the response to the client, and records the result.
-    pub(super) async fn forward(
-        self,
-        runs: Vec<(RunId, ClientRunSpec)>,
-        outbound: Request,
-        mut sender: ResponseSender,
-    ) {
-        let Ok(server) = self.gateway.agent_server().cloned() else { return };
-        let api = &self.gateway.api;
+    pub(super) async fn forward(self, mut sender: ResponseSender) {
+        let Self { gateway, kind, thread_id, runs, outbound } = self;
+        let Ok(server) = gateway.agent_server().cloned() else { return };
+        let api = &gateway.api;
         let run_ids: Vec<RunId> = runs.iter().map(|(run_id, _)| *run_id).collect();
         if let Err(error) = api.store.insert_client_runs(api.clock.now(), runs).await {
             let _ = sender.send(Err(error.into()));
@@ -64,14 +64,13 @@ impl ForwardedRuns {
         crash_point("client_run_committed").await;
         let head = tokio::select! {
             head = server.send(outbound) => head,
-            () = head_timeout(self.kind, self.gateway.request_timeout, &mut sender) => {
-                let message = format!("the agent server did not respond within {:?}", self.gateway.request_timeout);
-                let _ = sender.send(Err(ErrorResponse::GatewayTimeout(message.clone())));
+            () = head_timeout(kind, gateway.request_timeout, &mut sender) => {
+                let message = format!("the agent server did not respond within {:?}", gateway.request_timeout);
+                let _ = sender.send(Err(ErrorResponse::gateway_timeout(message.clone())));
                 return records.all_unconfirmed(&message).await;
             }
         };
         crash_point("client_run_answered").await;
-        let (kind, thread_id) = (self.kind, self.thread_id);
         match head {
             Err(error) => on_no_response(&server, &records, &error, sender).await,
             Ok(response) if response.status().is_success() => match (kind, run_ids.as_slice()) {
@@ -104,7 +103,7 @@ async fn on_no_response(
     sender: ResponseSender,
 ) {
     let response = server.error_response(error);
-    let message = response.detail().to_owned();
+    let message = response.detail.clone();
     let _ = sender.send(Err(response));
     match error {
         RelayError::NotSent(_) => records.all_rejected(&message).await,

@@ -53,7 +53,7 @@ pub(super) async fn forward_without_webhook(
     let held = read_body(&gateway.api.held_bodies, body, HTTP_BODY_BYTES_MAX).await?;
     let body = held.bytes.clone();
     if parse_beside(body.len(), move || may_name_webhook(&body)).await? {
-        return Err(ErrorResponse::Invalid(format!("webhook: {advice}")));
+        return Err(ErrorResponse::invalid(format!("webhook: {advice}")));
     }
     proxy::forward(State(gateway), Request::from_parts(parts, held.into_body())).await
 }

@@ -30,6 +30,6 @@ impl Gateway {
 
     pub(super) fn agent_server(&self) -> Result<&AgentServer, ErrorResponse> {
         let message = || "there is no agent server to forward this request to".to_owned();
-        self.agent_server.as_ref().ok_or_else(|| ErrorResponse::BadGateway(message()))
+        self.agent_server.as_ref().ok_or_else(|| ErrorResponse::bad_gateway(message()))
     }
 }

@@ -9,8 +9,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::api::error_response::ErrorResponse;
-use crate::api::kept::body_that_keeps;
 use crate::api::timeouts::body_error;
+use crate::api::watched_body::body_that_keeps;
 use crate::domain::bounds::{
     HELD_BODIES_BYTES_MAX, HELD_BODY_TURN_WAIT, HELD_BODY_UNCOUNTED_BYTES, HELD_BODY_WAIT,
 };
@@ -53,13 +53,13 @@ pub(super) async fn read_body(
 ) -> Result<HeldBody, ErrorResponse> {
     // Others wait for this share, so even a body that never stalls must not take forever.
     let whole = timeout(HELD_BODY_WAIT, read(&memory.0, body, bytes_max)).await;
-    whole.unwrap_or_else(|_| Err(ErrorResponse::TooSlow("the body takes too long".to_owned())))
+    whole.unwrap_or_else(|_| Err(ErrorResponse::too_slow("the body takes too long")))
 }
 
 async fn read(memory: &Arc<Semaphore>, mut body: Body, bytes_max: usize) -> Result<HeldBody, ErrorResponse> {
     let check_length = |bytes: u64| match usize::try_from(bytes).is_ok_and(|bytes| bytes <= bytes_max) {
         true => Ok(()),
-        false => Err(ErrorResponse::TooLarge(format!("the body is longer than {} MiB", bytes_max >> 20))),
+        false => Err(ErrorResponse::too_large(format!("the body is longer than {} MiB", bytes_max >> 20))),
     };
     check_length(body.size_hint().lower())?;
     let mut whole = BytesMut::new();
@@ -83,7 +83,7 @@ async fn read(memory: &Arc<Semaphore>, mut body: Body, bytes_max: usize) -> Resu
 pub(super) fn broken_body(error: &axum::Error) -> ErrorResponse {
     match body_error(error) {
         Some(error) => error.into(),
-        None => ErrorResponse::Invalid(format!("the body did not arrive: {error}")),
+        None => ErrorResponse::invalid(format!("the body did not arrive: {error}")),
     }
 }
 
@@ -91,9 +91,9 @@ async fn take(memory: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePer
     let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
     let taken = timeout(HELD_BODY_TURN_WAIT, Arc::clone(memory).acquire_many_owned(bytes)).await;
     let taken = taken.map_err(|_| {
-        ErrorResponse::Unavailable("too many long request bodies are in memory; try again later".to_owned())
+        ErrorResponse::unavailable("too many long request bodies are in memory; try again later")
     })?;
-    taken.map_err(|closed| ErrorResponse::Failed(closed.to_string()))
+    taken.map_err(|closed| ErrorResponse::failed(closed.to_string()))
 }
 
 #[cfg(test)]
@@ -118,7 +118,7 @@ mod tests {
     }
 
     fn length_or_status(read: Result<HeldBody, ErrorResponse>) -> Result<usize, u16> {
-        read.map(|held| held.bytes.len()).map_err(|error| error.status().as_u16())
+        read.map(|held| held.bytes.len()).map_err(|error| error.status.as_u16())
     }
 
     #[tokio::test(start_paused = true)]

@@ -32,12 +32,12 @@ pub(super) async fn forward(
 fn own_response(parts: &mut Parts) -> Result<Option<Response>, ErrorResponse> {
     if hop_by_hop::asks_for("websocket", &parts.headers) {
         let message = "websockets are not forwarded; runs are streamed by server-sent events";
-        return Err(ErrorResponse::NotImplemented(message.to_owned()));
+        return Err(ErrorResponse::not_implemented(message));
     }
     match parts.method {
         // They concern the connection itself, and a response to TRACE would show the headers that others have added.
         Method::CONNECT | Method::TRACE => {
-            return Err(ErrorResponse::NotImplemented(format!("{} is not forwarded", parts.method)));
+            return Err(ErrorResponse::not_implemented(format!("{} is not forwarded", parts.method)));
         }
         // RFC 9110 §7.6.2.
         Method::OPTIONS => {
@@ -58,7 +58,7 @@ fn own_response(parts: &mut Parts) -> Result<Option<Response>, ErrorResponse> {
 pub(super) fn client_response(mut response: Response<Body>) -> Result<Response, ErrorResponse> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let message = "the agent server wants to switch to another protocol";
-        return Err(ErrorResponse::BadGateway(message.to_owned()));
+        return Err(ErrorResponse::bad_gateway(message));
     }
     hop_by_hop::remove(response.headers_mut());
     Ok(response)

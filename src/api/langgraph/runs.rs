@@ -96,7 +96,7 @@ async fn start(
     let (sender, response) = oneshot::channel();
     let to_finish = gateway.api.to_finish.clone();
     to_finish.spawn(handle(gateway, kind, thread, request, sender));
-    response.await.unwrap_or_else(|_| Err(ErrorResponse::Failed("this request was abandoned".to_owned())))
+    response.await.unwrap_or_else(|_| Err(ErrorResponse::failed("this request was abandoned")))
 }
 
 async fn handle(
@@ -106,8 +106,8 @@ async fn handle(
     request: Request,
     mut sender: ResponseSender,
 ) {
-    let incoming = match read(&gateway, kind, thread, request).await {
-        Ok(IncomingRuns::WithWebhooks(incoming)) => *incoming,
+    let forwarded = match read(&gateway, kind, thread, request).await {
+        Ok(IncomingRuns::WithWebhooks(forwarded)) => *forwarded,
         Ok(IncomingRuns::WithoutWebhook(request)) => {
             return tokio::select! {
                 response = proxy::forward(State(gateway), *request) => drop(sender.send(response)),
@@ -116,25 +116,18 @@ async fn handle(
             };
         }
         Err(error) => {
-            tracing::debug!(detail = error.detail(), "run request refused");
+            tracing::debug!(detail = error.detail, "run request refused");
             return drop(sender.send(Err(error)));
         }
     };
-    incoming.forwarded.forward(incoming.runs, incoming.outbound, sender).await;
+    forwarded.forward(sender).await;
 }
 
 /// A request for runs.
 enum IncomingRuns {
-    WithWebhooks(Box<RunsToForward>),
+    WithWebhooks(Box<ForwardedRuns>),
     /// The request to forward as it is.
     WithoutWebhook(Box<Request>),
-}
-
-/// The runs to record, and the request to forward.
-struct RunsToForward {
-    forwarded: ForwardedRuns,
-    runs: Vec<(RunId, ClientRunSpec)>,
-    outbound: Request,
 }
 
 /// The runs of a body that have a webhook, and the body without their webhooks.
@@ -164,8 +157,8 @@ async fn read(
         PathThread::Id(thread_id) => Some(thread_id),
         PathThread::None | PathThread::Unreadable => None,
     };
-    let forwarded = ForwardedRuns { gateway: gateway.clone(), kind, thread_id };
-    Ok(IncomingRuns::WithWebhooks(Box::new(RunsToForward { forwarded, runs, outbound })))
+    let forwarded = ForwardedRuns { gateway: gateway.clone(), kind, thread_id, runs, outbound };
+    Ok(IncomingRuns::WithWebhooks(Box::new(forwarded)))
 }
 
 /// Returns `None` if no run has a webhook.
@@ -181,11 +174,7 @@ fn parse(
         PathThread::Id(thread_id) => (ThreadOrigin::Path, Some(thread_id)),
         PathThread::Unreadable => {
             let has_webhook = RunBody::parse(body, ThreadOrigin::Path)?.is_some();
-            return if has_webhook {
-                Err(ErrorResponse::Invalid("Invalid thread ID".to_owned()))
-            } else {
-                Ok(None)
-            };
+            return if has_webhook { Err(ErrorResponse::invalid("Invalid thread ID")) } else { Ok(None) };
         }
     };
     let owner = gateway.api.store.run_owner();
@@ -213,7 +202,7 @@ fn spec(
 ) -> Result<ClientRunSpec, ErrorResponse> {
     webhook_urls::check(&gateway.api.webhooks.now().webhooks.url, &run.webhook)?;
     if run.assistant_id.chars().count() > ASSISTANT_CHARS_MAX {
-        return Err(ErrorResponse::Invalid(format!(
+        return Err(ErrorResponse::invalid(format!(
             "assistant_id: longer than {ASSISTANT_CHARS_MAX} characters"
         )));
     }
@@ -232,11 +221,11 @@ fn check_encoding(headers: &HeaderMap) -> Result<(), ErrorResponse> {
         return Ok(());
     }
     let message = "content-encoding: send the body of a request for a run as plain JSON";
-    Err(ErrorResponse::UnsupportedMediaType(message.to_owned()))
+    Err(ErrorResponse::unsupported_media_type(message))
 }
 
 impl From<BodyMistake> for ErrorResponse {
     fn from(mistake: BodyMistake) -> Self {
-        ErrorResponse::Invalid(mistake.to_string())
+        ErrorResponse::invalid(mistake.to_string())
     }
 }

@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use super::held_body::broken_body;
 use crate::api::error_response::ErrorResponse;
-use crate::api::kept::body_that_keeps;
+use crate::api::watched_body::body_that_keeps;
 use crate::domain::bounds::{
     STREAMED_BODIES, STREAMED_BODY_BEGINNING_BYTES, STREAMED_BODY_BEGINNING_WAIT, STREAMED_BODY_TURN_WAIT,
 };
@@ -52,9 +52,9 @@ impl StreamedBodies {
     async fn place(&self) -> Result<OwnedSemaphorePermit, ErrorResponse> {
         let place = timeout(STREAMED_BODY_TURN_WAIT, Arc::clone(&self.0).acquire_owned()).await;
         let place = place.map_err(|_| {
-            ErrorResponse::Unavailable("too many request bodies are on their way; try again later".to_owned())
+            ErrorResponse::unavailable("too many request bodies are on their way; try again later")
         })?;
-        place.map_err(|closed| ErrorResponse::Failed(closed.to_string()))
+        place.map_err(|closed| ErrorResponse::failed(closed.to_string()))
     }
 }
 
@@ -156,7 +156,7 @@ mod tests {
     async fn half_bodies_take_all_places_and_delay_no_complete_one() {
         let bodies = StreamedBodies::default();
         let half = join_all((0..STREAMED_BODIES).map(|_| bodies.admit(body(&["a"], 1, true)))).await;
-        assert_eq!(bodies.admit(body(&["a"], 1, true)).await.unwrap_err().status().as_u16(), 503);
+        assert_eq!(bodies.admit(body(&["a"], 1, true)).await.unwrap_err().status.as_u16(), 503);
         let started = Instant::now();
         let whole = bodies.admit(body(&["a", "b", "c"], 700, false)).await.unwrap();
         assert_eq!(started.elapsed().as_millis(), 2_100);

@@ -1,13 +1,11 @@
 //! Copies the beginning of a response body while it streams to the client, to learn which run it is about.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
 use axum::body::{Body, Bytes};
 use bytes::BytesMut;
-use hyper::body::{Body as _, Frame, SizeHint};
+use hyper::body::Body as _;
 use tokio::sync::oneshot;
 
+use crate::api::watched_body::watched_body;
 use crate::domain::bounds::TEE_BYTES_MAX;
 
 /// How much of a body to copy.
@@ -23,29 +21,36 @@ pub(super) enum CopyUntil {
 /// is dropped.
 pub(super) fn tee(body: Body, until: CopyUntil) -> (Body, oneshot::Receiver<Bytes>) {
     let (sender, receiver) = oneshot::channel();
-    (Body::new(Tee { body, until, copied: BytesMut::new(), sender: Some(sender) }), receiver)
+    let mut copy = Copy { until, copied: BytesMut::new(), sender: Some(sender) };
+    let body = watched_body(body, move |body, next| match next {
+        Some(Ok(frame)) => {
+            let is_complete = frame.data_ref().is_some_and(|data| copy.add(data));
+            if is_complete || body.is_end_stream() {
+                copy.send();
+            }
+        }
+        Some(Err(_)) | None => copy.send(),
+    });
+    (body, receiver)
 }
 
-struct Tee {
-    body: Body,
+struct Copy {
     until: CopyUntil,
     copied: BytesMut,
     sender: Option<oneshot::Sender<Bytes>>,
 }
 
-impl Tee {
-    fn copy(&mut self, data: &[u8]) {
+impl Copy {
+    /// Adds data and returns whether the copy is complete.
+    fn add(&mut self, data: &[u8]) -> bool {
         if self.sender.is_none() {
-            return;
+            return true;
         }
         let room = TEE_BYTES_MAX.saturating_sub(self.copied.len());
         self.copied.extend_from_slice(&data[..data.len().min(room)]);
-        let is_complete = match self.until {
+        match self.until {
             CopyUntil::End => data.len() >= room,
             CopyUntil::FirstEvent => data.len() >= room || first_event(&self.copied).is_some(),
-        };
-        if is_complete || self.body.is_end_stream() {
-            self.send();
         }
     }
 
@@ -57,39 +62,9 @@ impl Tee {
     }
 }
 
-impl Drop for Tee {
+impl Drop for Copy {
     fn drop(&mut self) {
         self.send();
-    }
-}
-
-impl hyper::body::Body for Tee {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(context);
-        match &polled {
-            Poll::Ready(Some(Ok(frame))) => {
-                if let Some(data) = frame.data_ref() {
-                    self.copy(data);
-                }
-            }
-            Poll::Ready(Some(Err(_)) | None) => self.send(),
-            Poll::Pending => {}
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

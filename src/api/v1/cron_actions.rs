@@ -126,10 +126,10 @@ pub(super) async fn backfill(
     let from = request.from.as_deref().map(|from| instant("from", from)).transpose()?;
     let to = instant("to", &request.to)?;
     if let Some(from) = from.filter(|from| *from >= to) {
-        return Err(ErrorResponse::Invalid(format!("from {from} is not before to {to}")));
+        return Err(ErrorResponse::invalid(format!("from {from} is not before to {to}")));
     }
     if to > now {
-        return Err(ErrorResponse::Invalid(format!(
+        return Err(ErrorResponse::invalid(format!(
             "to {to} is in the future; future occurrences are started by the schedule"
         )));
     }

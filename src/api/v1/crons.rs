@@ -76,7 +76,9 @@ pub(super) async fn cron(
     let (now, name_or_id) = (api.clock.now(), name.clone());
     let details = api.store.read(move |reader| {
         let decided = reader.decided(now)?;
-        Ok(reader.cron_details(&name_or_id)?.map(|details| wire::CronDetails::of(&details, &decided, now)))
+        Ok(reader
+            .cron_details(&name_or_id, now)?
+            .map(|details| wire::CronDetails::of(&details, &decided, now)))
     });
     match details.await? {
         Some(details) => Ok(viewer.show(details)),
@@ -110,7 +112,7 @@ pub(super) async fn explain(
 ) -> Result<Json<Explanation>, ErrorResponse> {
     let at = query_instant("at", query.at.as_deref())?;
     let zone = query.timezone.map_or(Ok(TimeZone::UTC), |name| zone_named(&name));
-    let zone = zone.map_err(|error| ErrorResponse::Invalid(format!("timezone: {error}")))?;
+    let zone = zone.map_err(|error| ErrorResponse::invalid(format!("timezone: {error}")))?;
     let (now, name_or_id) = (api.clock.now(), name.clone());
     let explanation = api.store.read(move |reader| {
         let daemon = DaemonState::Running { pid: None };
@@ -118,7 +120,7 @@ pub(super) async fn explain(
     });
     match explanation.await? {
         Some(Ok(explanation)) => Ok(viewer.show(explanation)),
-        Some(Err(problem)) => Err(ErrorResponse::Conflict(problem)),
+        Some(Err(problem)) => Err(ErrorResponse::conflict(problem)),
         None => Err(unknown_cron(&api, &name).await),
     }
 }

@@ -94,6 +94,6 @@ pub(super) async fn delivery(
             .webhook_details(delivery_id)?
             .map(|details| wire::DeliveryDetails::of(&details, &queue, now)))
     });
-    let not_found = || ErrorResponse::NotFound(format!("there is no delivery {delivery_id}"));
+    let not_found = || ErrorResponse::not_found(format!("there is no delivery {delivery_id}"));
     details.await?.map(|details| viewer.show(details)).ok_or_else(not_found)
 }

@@ -27,7 +27,7 @@ impl<Cursor: FromStr> PageRequest<Cursor> {
     pub(super) fn parse(cursor: Option<&str>, limit: Option<u32>) -> Result<Self, ErrorResponse> {
         let limit = limit.unwrap_or(PAGE_ITEMS_DEFAULT);
         if !(1..=PAGE_ITEMS_MAX).contains(&limit) {
-            return Err(ErrorResponse::Invalid(format!(
+            return Err(ErrorResponse::invalid(format!(
                 "limit: {limit} is not between 1 and {PAGE_ITEMS_MAX}"
             )));
         }
@@ -44,7 +44,7 @@ fn decoded<Cursor: FromStr>(cursor: &str) -> Result<Cursor, ErrorResponse> {
     let bytes = (cursor.len() <= CURSOR_CHARS_MAX).then(|| URL_SAFE_NO_PAD.decode(cursor));
     let text = bytes.and_then(Result::ok).and_then(|bytes| String::from_utf8(bytes).ok());
     text.and_then(|text| text.parse().ok()).ok_or_else(|| {
-        ErrorResponse::NotFound(
+        ErrorResponse::not_found(
             "cursor: there is no such page; pass the `next_cursor` of the previous page".to_owned(),
         )
     })

@@ -24,12 +24,12 @@ pub(super) fn word<Word: FromStr>(name: &str, text: &str) -> Result<Word, ErrorR
 where
     Word::Err: Display,
 {
-    text.parse().map_err(|error| ErrorResponse::Invalid(format!("{name}: {error}")))
+    text.parse().map_err(|error| ErrorResponse::invalid(format!("{name}: {error}")))
 }
 
 /// Parses a UUID; `kind` says of what, such as `run`.
 pub(super) fn id<Id: FromStr>(kind: &str, text: &str) -> Result<Id, ErrorResponse> {
-    text.parse().map_err(|_| ErrorResponse::Invalid(format!("got `{text}`, expected a {kind} id (a UUID)")))
+    text.parse().map_err(|_| ErrorResponse::invalid(format!("got `{text}`, expected a {kind} id (a UUID)")))
 }
 
 /// Returns the one id that is `text` or begins with it. `search` reads those that do.
@@ -41,13 +41,13 @@ pub(super) async fn find<Id: Copy + Send + 'static>(
 ) -> Result<Id, ErrorResponse> {
     if !may_begin_id(text) {
         let expected = format!("a {kind} id, or at least its first {ID_CHARS_MIN} characters");
-        return Err(ErrorResponse::Invalid(format!("got `{text}`, expected {expected}")));
+        return Err(ErrorResponse::invalid(format!("got `{text}`, expected {expected}")));
     }
     let prefix = text.to_owned();
     match api.store.read(move |reader| search(reader, &prefix, 2)).await?.as_slice() {
         [id] => Ok(*id),
-        [] => Err(ErrorResponse::NotFound(format!("there is no {kind} {text}"))),
-        _ => Err(ErrorResponse::NotFound(format!(
+        [] => Err(ErrorResponse::not_found(format!("there is no {kind} {text}"))),
+        _ => Err(ErrorResponse::not_found(format!(
             "`{text}` begins several ids of {kind}s; type more characters"
         ))),
     }
@@ -55,7 +55,7 @@ pub(super) async fn find<Id: Copy + Send + 'static>(
 
 pub(super) fn instant(name: &str, text: &str) -> Result<Timestamp, ErrorResponse> {
     text.parse().map_err(|_| {
-        ErrorResponse::Invalid(format!("{name}: got `{text}`, expected a time such as 2026-03-02T09:00:00Z"))
+        ErrorResponse::invalid(format!("{name}: got `{text}`, expected a time such as 2026-03-02T09:00:00Z"))
     })
 }
 
@@ -68,7 +68,7 @@ pub(super) fn query_instant(name: &str, text: Option<&str>) -> Result<Option<Tim
 /// Returns the note without surrounding blanks, or `None` if nothing is left of it; a note that is too long is an error.
 pub(super) fn note(note: Option<String>) -> Result<Option<String>, ErrorResponse> {
     if note.as_ref().is_some_and(|note| note.chars().count() > NOTE_CHARS_MAX) {
-        return Err(ErrorResponse::Invalid(format!("note: longer than {NOTE_CHARS_MAX} characters")));
+        return Err(ErrorResponse::invalid(format!("note: longer than {NOTE_CHARS_MAX} characters")));
     }
     Ok(note.map(|note| note.trim().to_owned()).filter(|note| !note.is_empty()))
 }
@@ -79,7 +79,7 @@ pub(super) async fn unknown_cron(api: &Api, name: &str) -> ErrorResponse {
         Ok(names) => names,
         Err(error) => return error.into(),
     };
-    ErrorResponse::NotFound(match nearest(name, names.iter().map(String::as_str)) {
+    ErrorResponse::not_found(match nearest(name, names.iter().map(String::as_str)) {
         Some(nearest) => format!("there is no cron `{name}`; did you mean `{nearest}`?"),
         None => format!("there is no cron `{name}`; `agentcron list` shows all"),
     })

@@ -25,6 +25,9 @@ pub(super) struct RunsQuery {
     /// Only runs with one of these statuses or in one of these phases, separated by commas.
     #[param(style = Form, explode = false, value_type = Vec<wire::RunStatusParameter>, inline, min_items = 1, required = false)]
     status: Option<String>,
+    /// Only runs that went wrong: `error`, `timeout`, `missed`, or skipped because of an outage. With `status`, one of the two
+    /// is enough.
+    failed: Option<bool>,
     /// Only runs with one of these reason codes, separated by commas.
     #[param(style = Form, explode = false, value_type = Vec<wire::ReasonCodeParameter>, inline, min_items = 1, required = false)]
     reason: Option<String>,
@@ -60,11 +63,15 @@ pub(super) async fn runs(
         crons: None,
         statuses,
         phases,
+        or_reasons: Vec::new(),
         triggers: word_list("trigger", query.trigger.as_deref())?,
         reasons: word_list("reason", query.reason.as_deref())?,
         since: query_instant("since", query.since.as_deref())?,
         until: query_instant("until", query.until.as_deref())?,
     };
+    if query.failed == Some(true) {
+        filter.or_failed();
+    }
     let request: PageRequest<PageCursor> = PageRequest::parse(query.cursor.as_deref(), query.limit)?;
     let cron = query.cron.clone();
     let page = api.store.read(move |reader| {
@@ -97,7 +104,7 @@ fn statuses_and_phases(text: Option<&str>) -> Result<(Vec<Status>, Vec<Phase>), 
                 let known = known.chain(in_progress.map(|phase| phase.as_str()));
                 let known = known.collect::<Vec<_>>().join(", ");
                 let word: String = word.chars().take(64).collect();
-                return Err(ErrorResponse::Invalid(format!("status: `{word}` is not one of {known}")));
+                return Err(ErrorResponse::invalid(format!("status: `{word}` is not one of {known}")));
             }
             (Err(_), Ok(phase)) => phases.push(phase),
         }
@@ -143,7 +150,7 @@ pub(super) async fn cancel(
     };
     if effect == CancelEffect::AlreadyEnded {
         let detail = effect.message(&run);
-        return Err(ErrorResponse::Conflict(format!("run {run_id} of {}: {detail}", run.called())));
+        return Err(ErrorResponse::conflict(format!("run {run_id} of {}: {detail}", run.called())));
     }
     let cancelled = wire::Cancelled::of(&run, effect);
     api.wakes.runner.notify_one();
@@ -169,7 +176,7 @@ pub(super) async fn retry(
     let run_id: RunId = id("run", &run_id)?;
     if input.to_string().contains("${{") {
         let why = "placeholders are filled in the cron's own input only";
-        return Err(ErrorResponse::Invalid(format!("input: got `${{{{`, expected plain values: {why}")));
+        return Err(ErrorResponse::invalid(format!("input: got `${{{{`, expected plain values: {why}")));
     }
     let request = RetryRequest { run_id, input: Some(input).filter(|input| !input.is_null()) };
     let Some(TriggeredRun { run, waits_for }) = api.store.retry_run(api.clock.now(), request).await? else {
@@ -181,5 +188,5 @@ pub(super) async fn retry(
 }
 
 fn not_found(run_id: RunId) -> ErrorResponse {
-    ErrorResponse::NotFound(format!("there is no run {run_id}"))
+    ErrorResponse::not_found(format!("there is no run {run_id}"))
 }

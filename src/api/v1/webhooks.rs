@@ -10,8 +10,8 @@ use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
 use crate::api::extract::JsonBody;
 use crate::api::wire::{
-    DeliveryModeResponse, DeliveryModeState, HoldRequest, ReleaseRequest, ReplayRequest, ReplayResponse,
-    ResumeRequest, ResumeResponse,
+    DeliveryModeResponse, HoldRequest, ReleaseRequest, ReplayRequest, ReplayResponse, ResumeRequest,
+    ResumeResponse,
 };
 use crate::domain::bounds::{RELEASE_RATE_MAX, REPLAY_DEFAULT, REPLAY_MAX};
 use crate::domain::delivery::DeliveryStatus;
@@ -19,15 +19,6 @@ use crate::domain::ids::RunId;
 use crate::domain::reason::{DeliveryReasonCode, Reason};
 use crate::store::{DeliveryFilter, Purpose, Reader, ReplayChoice, ReplayOrder};
 use crate::webhook::redacted;
-
-/// The statuses that a replay selects unless the request names some: everything that ended without being delivered.
-const REPLAYED_BY_DEFAULT: &[DeliveryStatus] = &[
-    DeliveryStatus::Failed,
-    DeliveryStatus::Gone,
-    DeliveryStatus::Aborted,
-    DeliveryStatus::Blocked,
-    DeliveryStatus::Suppressed,
-];
 
 /// Hold all webhooks until they are released
 #[utoipa::path(
@@ -43,13 +34,7 @@ pub(super) async fn hold(
     let change = api.store.hold_webhooks(api.clock.now(), note.clone()).await?;
     api.wakes.courier.notify_one();
     tracing::warn!(note, waiting = change.waiting, "webhooks held on request");
-    Ok(Json(DeliveryModeResponse {
-        before: DeliveryModeState::of(&change.before),
-        now: DeliveryModeState::of(&change.after),
-        waiting: change.waiting,
-        in_flight: change.in_flight,
-        discarded: 0,
-    }))
+    Ok(Json(DeliveryModeResponse::of(&change, 0)))
 }
 
 /// Release held webhooks, at once or at a limited rate
@@ -64,7 +49,7 @@ pub(super) async fn release(
 ) -> Result<Json<DeliveryModeResponse>, ErrorResponse> {
     let ReleaseRequest { per_second, discard_older_than_seconds } = request;
     if per_second.is_some_and(|rate| rate == 0 || rate > RELEASE_RATE_MAX) {
-        return Err(ErrorResponse::Invalid(format!("per_second: expected 1 to {RELEASE_RATE_MAX}")));
+        return Err(ErrorResponse::invalid(format!("per_second: expected 1 to {RELEASE_RATE_MAX}")));
     }
     let now = api.clock.now();
     let mut discarded = 0;
@@ -80,13 +65,7 @@ pub(super) async fn release(
     let change = api.store.release_webhooks(now, per_second).await?;
     api.wakes.courier.notify_one();
     tracing::info!(waiting = change.waiting, discarded, per_second, "webhooks released on request");
-    Ok(Json(DeliveryModeResponse {
-        before: DeliveryModeState::of(&change.before),
-        now: DeliveryModeState::of(&change.after),
-        waiting: change.waiting,
-        in_flight: change.in_flight,
-        discarded,
-    }))
+    Ok(Json(DeliveryModeResponse::of(&change, discarded)))
 }
 
 /// Send webhooks again
@@ -103,9 +82,8 @@ pub(super) async fn replay(
 ) -> Result<Json<ReplayResponse>, ErrorResponse> {
     let purpose = request.purpose();
     if api.webhooks.now().disabled && purpose == Purpose::Act {
-        return Err(ErrorResponse::Conflict(
-            "webhooks are disabled (http.disable_webhooks), so a replay would be suppressed again; enable them first"
-                .to_owned(),
+        return Err(ErrorResponse::conflict(
+            "webhooks are disabled (http.disable_webhooks), so a replay would be suppressed again; enable them first",
         ));
     }
     let order = replay_order(request)?;
@@ -133,16 +111,14 @@ pub(super) async fn resume(
     JsonBody(ResumeRequest { url }): JsonBody<ResumeRequest>,
 ) -> Result<Json<ResumeResponse>, ErrorResponse> {
     if url.is_empty() {
-        return Err(ErrorResponse::Invalid(
-            "url: expected the URL, or a part of it before its query".to_owned(),
-        ));
+        return Err(ErrorResponse::invalid("url: expected the URL, or a part of it before its query"));
     }
     // The query is not searched, and it may hold a token.
     let text = url.split('?').next().unwrap_or_default().to_owned();
     let suspensions = api.store.resume_urls(text).await?;
     if suspensions.is_empty() {
         let message = "no suspended URL contains this; `agentcron status` lists the suspended ones";
-        return Err(ErrorResponse::NotFound(message.to_owned()));
+        return Err(ErrorResponse::not_found(message));
     }
     let resumed: Vec<String> = suspensions.iter().map(|suspension| redacted(&suspension.url)).collect();
     tracing::info!(urls = ?resumed, "webhook urls resumed on request");
@@ -154,31 +130,31 @@ fn replay_order(request: ReplayRequest) -> Result<ReplayOrder, ErrorResponse> {
     let ReplayRequest { ids, status, since, until, cron, run_id, url, limit, dry_run: _ } = request;
     let limit = limit.unwrap_or(REPLAY_DEFAULT);
     if limit == 0 || limit > REPLAY_MAX {
-        return Err(ErrorResponse::Invalid(format!("limit: expected 1 to {REPLAY_MAX}")));
+        return Err(ErrorResponse::invalid(format!("limit: expected 1 to {REPLAY_MAX}")));
     }
     let has_filter =
         since.is_some() || until.is_some() || cron.is_some() || run_id.is_some() || url.is_some();
     if !ids.is_empty() {
         if has_filter || !status.is_empty() {
-            return Err(ErrorResponse::Invalid("ids: leave out all other fields with ids".to_owned()));
+            return Err(ErrorResponse::invalid("ids: leave out all other fields with ids"));
         }
         let ids = ids.iter().map(|text| webhook_or_id("ids", text)).collect::<Result<_, _>>()?;
         return Ok(ReplayOrder { choice: ReplayChoice::Named(ids), limit, purpose });
     }
     if !has_filter && status.is_empty() {
-        return Err(ErrorResponse::Invalid(
-            "say which webhooks: by ids, or by status, since, until, cron, run_id, url".to_owned(),
+        return Err(ErrorResponse::invalid(
+            "say which webhooks: by ids, or by status, since, until, cron, run_id, url",
         ));
     }
     let statuses = status.iter().map(|text| word::<DeliveryStatus>("status", text));
     let mut statuses = statuses.collect::<Result<Vec<_>, _>>()?;
     if statuses.contains(&DeliveryStatus::Sending) {
-        return Err(ErrorResponse::Invalid(
-            "status: a webhook that is being sent cannot be replayed".to_owned(),
-        ));
+        return Err(ErrorResponse::invalid("status: a webhook that is being sent cannot be replayed"));
     }
     if statuses.is_empty() {
-        statuses = REPLAYED_BY_DEFAULT.to_vec();
+        // Everything that ended without being delivered.
+        statuses = DeliveryStatus::ALL.to_vec();
+        statuses.retain(|status| status.is_over() && *status != DeliveryStatus::Delivered);
     }
     let filter = DeliveryFilter {
         statuses,
@@ -195,6 +171,6 @@ fn replay_order(request: ReplayRequest) -> Result<ReplayOrder, ErrorResponse> {
 fn webhook_or_id(field: &str, text: &str) -> Result<Uuid, ErrorResponse> {
     let id = text.strip_prefix("msg_").unwrap_or(text);
     id.parse().map_err(|_| {
-        ErrorResponse::Invalid(format!("{field}: got `{text}`, expected an id (a UUID, or msg_ and a UUID)"))
+        ErrorResponse::invalid(format!("{field}: got `{text}`, expected an id (a UUID, or msg_ and a UUID)"))
     })
 }

@@ -50,8 +50,43 @@ pub struct Cron {
     pub running: u64,
     /// Its latest run or occurrence that has ended.
     pub last: Option<Run>,
+    pub recent: Recent,
     /// Why this version of agentcron cannot read its definition; null if it can.
     pub problem: Option<String>,
+}
+
+/// What the latest 50 ends of a cron's runs say about it. An end that an outage or a person caused is none of these.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Recent {
+    /// How many these are.
+    pub runs: u64,
+    /// How many of them worked.
+    pub ok: u64,
+    /// The time on the agent server within which half of them ended; null if it had none of them.
+    pub p50_ms: Option<i64>,
+    /// The time within which 95 % of them ended.
+    pub p95_ms: Option<i64>,
+}
+
+/// Failures of a cron that are alike: in status, reason code and kind of error.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Failures {
+    /// How many occurrences they concern.
+    pub count: u64,
+    /// The first of these.
+    pub since: Time,
+    pub last: Run,
+}
+
+/// A version of a cron's definition.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Version {
+    #[schema(format = Uuid)]
+    pub definition_id: String,
+    /// When the cron got it; for a former one, when the cron got it first.
+    pub since: Time,
+    /// The keys in which it differs from the version before it; empty for the first one.
+    pub changed: Vec<String>,
 }
 
 /// A pause in force.
@@ -86,6 +121,10 @@ pub struct CronDetails {
     pub created_at: Time,
     /// When its definition last changed.
     pub updated_at: Time,
+    /// Its latest versions, the present one first.
+    pub versions: Vec<Version>,
+    /// What went wrong in the last seven days (`error`, `timeout`, `missed`, or skipped because of an outage): like with like, the latest first, at most 5.
+    pub failures: Vec<Failures>,
     /// Its next occurrences, at most 10; empty if it is disabled.
     pub upcoming: Vec<Occurrence>,
 }
@@ -119,6 +158,7 @@ impl Cron {
             next_at: cron.and_then(|cron| decided.next_within(cron, now)).map(Time),
             running: row.running,
             last: row.last.as_ref().map(Run::of),
+            recent: Recent::of(&row.recent),
             problem: row.cron.as_ref().err().cloned(),
         }
     }
@@ -130,6 +170,30 @@ impl Cron {
             (true, Some(_)) => CronStatus::Paused,
             (true, None) => CronStatus::Active,
         })
+    }
+}
+
+impl Recent {
+    fn of(recent: &store::Recent) -> Self {
+        let took = |percent| recent.took(percent).and_then(|took| i64::try_from(took.as_millis()).ok());
+        Self { runs: recent.runs, ok: recent.ok, p50_ms: took(50), p95_ms: took(95) }
+    }
+}
+
+impl Failures {
+    fn of(failures: &store::Failures) -> Self {
+        let store::Failures { count, since, last } = failures;
+        Self { count: *count, since: Time(*since), last: Run::of(last) }
+    }
+}
+
+impl Version {
+    fn of(version: &store::Version) -> Self {
+        Self {
+            definition_id: version.definition_id.to_string(),
+            since: Time(version.since),
+            changed: version.changed.clone(),
+        }
     }
 }
 
@@ -157,12 +221,12 @@ impl CronDetails {
             thread_id: details.row.cron.as_ref().ok().and_then(thread_id),
             created_at: Time(details.created_at),
             updated_at: Time(details.updated_at),
+            versions: details.versions.iter().map(Version::of).collect(),
+            failures: details.failures.iter().map(Failures::of).collect(),
             upcoming: details.row.cron.as_ref().map_or(Vec::new(), |cron| upcoming(cron, decided, now)),
         }
     }
-}
 
-impl CronDetails {
     /// Returns the definition with its defaults, or the reason why this version of agentcron cannot read it. Its webhook and
     /// the ids in it are not those of the cron, which only the store can tell.
     pub fn parsed(&self) -> Result<cron::Cron, String> {

@@ -31,7 +31,7 @@ use crate::present::attention::Concern;
 use crate::present::explain::InstantVerdict;
 use crate::store::{CronStatus, NoticeKind};
 
-pub use crons::{Cron, CronDetails, Occurrence, Pause};
+pub use crons::{Cron, CronDetails, Failures, Occurrence, Pause, Recent, Version};
 pub use deliveries::{Attempt, Delivery, DeliveryDetails};
 pub use explain::Explanation;
 pub use requests::{
@@ -46,8 +46,8 @@ pub use status::{
 pub use values::HideValues;
 pub(super) use values::hide_values_of_definition;
 pub(super) use webhooks::{
-    DeliveryModeResponse, DeliveryModeState, HoldRequest, ReleaseRequest, ReplayRequest, ReplayResponse,
-    ResumeRequest, ResumeResponse,
+    DeliveryModeResponse, HoldRequest, ReleaseRequest, ReplayRequest, ReplayResponse, ResumeRequest,
+    ResumeResponse,
 };
 
 /// An instant, RFC 3339 in UTC.
@@ -120,7 +120,31 @@ word_parameters!(
     ReasonCodeParameter = reason_codes();
     DeliveryStatusParameter = delivery_statuses();
     CronSourceParameter = cron_sources();
-    CronStateParameter = one_of(CronStatus::ALL.iter().map(|word| word.as_str()));
+    CronStateParameter = cron_states();
+);
+
+/// Declares the schemas of what takes the words of a closed set.
+macro_rules! word_schemas {
+    ($($name:ident = $set:ident;)+) => {$(
+        fn $name() -> Object {
+            one_of($set::WORDS.iter().copied())
+        }
+    )+};
+}
+
+word_schemas!(
+    triggers = Trigger;
+    reason_codes = ReasonCode;
+    run_event_kinds = RunEventKind;
+    phases = Phase;
+    delivery_statuses = DeliveryStatus;
+    pause_causes = PauseCause;
+    cron_sources = CronSource;
+    cron_states = CronStatus;
+    aways = Away;
+    concerns = Concern;
+    notice_kinds = NoticeKind;
+    instant_verdicts = InstantVerdict;
 );
 
 fn one_of(words: impl Iterator<Item = &'static str>) -> Object {
@@ -128,66 +152,22 @@ fn one_of(words: impl Iterator<Item = &'static str>) -> Object {
 }
 
 /// A word of a closed set, or null. A field with a schema of its own must say this itself.
-fn one_of_or_null(words: impl Iterator<Item = &'static str>) -> Object {
-    let words = words.map(Value::from).chain([Value::Null]);
+fn one_of_or_null(words: &[&str]) -> Object {
+    let words = words.iter().copied().map(Value::from).chain([Value::Null]);
     let word_or_null = SchemaType::from_iter([Type::String, Type::Null]);
     ObjectBuilder::new().schema_type(word_or_null).enum_values(Some(words)).build()
-}
-
-fn triggers() -> Object {
-    one_of(Trigger::ALL.iter().map(|word| word.as_str()))
 }
 
 /// How a run ended, or its phase while it is in progress.
 fn run_statuses() -> Object {
     let phases = Phase::ALL.iter().filter(|phase| **phase != Phase::Ended);
-    one_of(Status::ALL.iter().map(|word| word.as_str()).chain(phases.map(|word| word.as_str())))
-}
-
-fn reason_codes() -> Object {
-    one_of(ReasonCode::ALL.iter().map(|word| word.as_str()))
+    one_of(Status::WORDS.iter().copied().chain(phases.map(|word| word.as_str())))
 }
 
 fn reason_code_or_null() -> Object {
-    one_of_or_null(ReasonCode::ALL.iter().map(|word| word.as_str()))
+    one_of_or_null(ReasonCode::WORDS)
 }
 
 fn delivery_reason_code_or_null() -> Object {
-    one_of_or_null(DeliveryReasonCode::ALL.iter().map(|word| word.as_str()))
-}
-
-fn run_event_kinds() -> Object {
-    one_of(RunEventKind::ALL.iter().map(|word| word.as_str()))
-}
-
-fn phases() -> Object {
-    one_of(Phase::ALL.iter().map(|word| word.as_str()))
-}
-
-fn delivery_statuses() -> Object {
-    one_of(DeliveryStatus::ALL.iter().map(|word| word.as_str()))
-}
-
-fn pause_causes() -> Object {
-    one_of(PauseCause::ALL.iter().map(|word| word.as_str()))
-}
-
-fn cron_sources() -> Object {
-    one_of(CronSource::ALL.iter().map(|word| word.as_str()))
-}
-
-fn aways() -> Object {
-    one_of(Away::ALL.iter().map(|word| word.as_str()))
-}
-
-fn concerns() -> Object {
-    one_of(Concern::ALL.iter().map(|word| word.as_str()))
-}
-
-fn instant_verdicts() -> Object {
-    one_of(InstantVerdict::ALL.iter().map(|word| word.as_str()))
-}
-
-fn notice_kinds() -> Object {
-    one_of(NoticeKind::ALL.iter().map(|word| word.as_str()))
+    one_of_or_null(DeliveryReasonCode::WORDS)
 }

@@ -212,9 +212,11 @@ impl Run {
         Some(self.started_at?.0.duration_since(self.scheduled_for.0))
     }
 
-    /// Returns the time from the acceptance by the agent server until the end, or `None` if it lacks either.
+    /// Returns the time from the acceptance by the agent server until the end, or `None` if it lacks either or the end is not
+    /// known.
     pub fn duration(&self) -> Option<SignedDuration> {
-        Some(self.ended_at?.0.duration_since(self.started_at?.0))
+        let is_known = !self.reason_code.is_some_and(|Word(code)| code.leaves_end_unknown());
+        is_known.then_some(self.ended_at?.0.duration_since(self.started_at?.0))
     }
 
     /// Returns the reason and the graph's own error in one text, or what it waits for, empty if there is none of these.

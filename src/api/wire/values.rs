@@ -68,6 +68,7 @@ impl HideValues for Cron {
 impl HideValues for CronDetails {
     fn hide_values(&mut self) {
         self.cron.hide_values();
+        self.failures.iter_mut().for_each(|failures| failures.last.hide_values());
         if let Some(definition) = self.definition.as_object_mut() {
             hide_values_of_definition(definition);
         }

@@ -8,7 +8,7 @@ use super::{Delivery, Time};
 use crate::domain::bounds::{NOTE_CHARS_MAX, RELEASE_RATE_MAX, REPLAY_DEFAULT, REPLAY_LISTED, REPLAY_MAX};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::delivery_mode::DeliveryMode;
-use crate::store::{Purpose, Replay, WebhookQueue};
+use crate::store::{DeliveryModeChange, Purpose, Replay, WebhookQueue};
 use crate::webhook::redacted;
 
 /// A request to hold all webhooks.
@@ -158,8 +158,20 @@ impl ReplayResponse {
     }
 }
 
+impl DeliveryModeResponse {
+    pub(in crate::api) fn of(change: &DeliveryModeChange, discarded: usize) -> Self {
+        Self {
+            before: DeliveryModeState::of(&change.before),
+            now: DeliveryModeState::of(&change.after),
+            waiting: change.waiting,
+            in_flight: change.in_flight,
+            discarded,
+        }
+    }
+}
+
 impl DeliveryModeState {
-    pub(in crate::api) fn of(mode: &DeliveryMode) -> Self {
+    fn of(mode: &DeliveryMode) -> Self {
         match mode {
             DeliveryMode::Free => Self::Free,
             DeliveryMode::Held(hold) => Self::Held { since: Time(hold.since), note: hold.note.clone() },

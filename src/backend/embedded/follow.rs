@@ -28,22 +28,8 @@ pub(super) async fn create_and_wait(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, RequestError> {
-    let request = NewRun::parse(&body, &headers, (server.shared.now)())?.on_named_thread();
-    // The real server checks the id later here than it does for `create`, and reports another error.
-    let thread_id = Uuid::try_parse(&thread_id)
-        .map_err(|_| RequestError::new(StatusCode::BAD_REQUEST, "badly formed hexadecimal UUID string"))?;
-    let (run_id, follower) = Follower::open(server, thread_id, request)?;
-    Ok(follower.wait(locations(thread_id, run_id)))
-}
-
-pub(super) async fn create_stateless_and_wait(
-    State(server): State<EmbeddedServer>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, RequestError> {
-    let request = NewRun::parse(&body, &headers, (server.shared.now)())?.stateless();
-    let thread_id = server.state().1.new_id();
-    let (run_id, follower) = Follower::open(server, thread_id, request)?;
+    let request = NewRun::parse(&body, &headers, (server.shared.now)())?;
+    let (thread_id, run_id, follower) = Follower::open(server, &thread_id, request)?;
     Ok(follower.wait(locations(thread_id, run_id)))
 }
 
@@ -53,24 +39,10 @@ pub(super) async fn create_and_stream(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, RequestError> {
-    let request = NewRun::parse(&body, &headers, (server.shared.now)())?.on_named_thread();
-    let thread_id = Uuid::try_parse(&thread_id)
-        .map_err(|_| RequestError::new(StatusCode::BAD_REQUEST, "badly formed hexadecimal UUID string"))?;
-    let modes = request.stream_mode.clone();
-    let (run_id, follower) = Follower::open(server, thread_id, request)?;
-    Ok(follower.stream(run_id, &format!("/threads/{thread_id}/runs/{run_id}"), modes))
-}
-
-pub(super) async fn create_stateless_and_stream(
-    State(server): State<EmbeddedServer>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, RequestError> {
-    let request = NewRun::parse(&body, &headers, (server.shared.now)())?.stateless();
-    let thread_id = server.state().1.new_id();
-    let modes = request.stream_mode.clone();
-    let (run_id, follower) = Follower::open(server, thread_id, request)?;
-    Ok(follower.stream(run_id, &format!("/runs/{run_id}"), modes))
+    let request = NewRun::parse(&body, &headers, (server.shared.now)())?;
+    let wants_values = request.stream_mode.iter().any(|mode| mode == "values");
+    let (thread_id, run_id, follower) = Follower::open(server, &thread_id, request)?;
+    Ok(follower.stream(run_id, &format!("/threads/{thread_id}/runs/{run_id}"), wants_values))
 }
 
 pub(super) async fn join(
@@ -126,15 +98,19 @@ struct Follower {
 impl Follower {
     fn open(
         server: EmbeddedServer,
-        thread_id: Uuid,
+        thread_id: &str,
         request: NewRun,
-    ) -> Result<(Uuid, Follower), RequestError> {
+    ) -> Result<(Uuid, Uuid, Follower), RequestError> {
+        // The real server checks the id later here than it does for `create`, and reports another error.
+        let thread_id = Uuid::try_parse(thread_id).map_err(|_| {
+            RequestError::new(StatusCode::BAD_REQUEST, "badly formed hexadecimal UUID string")
+        })?;
         let (sender, events) = unbounded_channel();
         let run_id = {
             let (now, mut state) = server.state();
             state.accept(now, thread_id, request, Some(sender))?.run_id
         };
-        Ok((run_id, Follower { server, thread_id, events }))
+        Ok((thread_id, run_id, Follower { server, thread_id, events }))
     }
 
     /// Waits for the next event of the run. Nothing runs in the background, so the waiting caller itself
@@ -169,12 +145,7 @@ impl Follower {
                 match timeout(KEEP_ALIVE, follower.next()).await {
                     Err(_) => return Some((Ok::<_, Infallible>(Bytes::from_static(b"\n")), Some(follower))),
                     Ok(Some(StreamEvent::Ended(answer))) => return Some((Ok(answer), None)),
-                    Ok(Some(
-                        StreamEvent::Started
-                        | StreamEvent::Values(_)
-                        | StreamEvent::Updates(_)
-                        | StreamEvent::Failed(_),
-                    )) => {}
+                    Ok(Some(StreamEvent::Started | StreamEvent::Values(_) | StreamEvent::Failed(_))) => {}
                     Ok(None) => return None,
                 }
             }
@@ -183,9 +154,9 @@ impl Follower {
         (AppendHeaders(locations), headers, Body::from_stream(body)).into_response()
     }
 
-    fn stream(self, run_id: Uuid, location: &str, modes: Vec<Value>) -> Response {
+    fn stream(self, run_id: Uuid, location: &str, wants_values: bool) -> Response {
         let first = sse("metadata", format!("{{\"run_id\":\"{run_id}\",\"attempt\":1}}").as_bytes());
-        let start = EventStream { follower: self, first: Some(first), modes };
+        let start = EventStream { follower: self, first: Some(first), wants_values };
         let body = futures_util::stream::unfold(start, async |mut stream| {
             let chunk = stream.next_chunk().await?;
             Some((Ok::<_, Infallible>(chunk), stream))
@@ -204,7 +175,7 @@ struct EventStream {
     follower: Follower,
     /// The first event, until it is sent when the run starts.
     first: Option<Bytes>,
-    modes: Vec<Value>,
+    wants_values: bool,
 }
 
 impl EventStream {
@@ -213,10 +184,7 @@ impl EventStream {
             let chunk = match timeout(KEEP_ALIVE, self.follower.next()).await {
                 Err(_) => Some(Bytes::from_static(b": heartbeat\r\n\r\n")),
                 Ok(Some(StreamEvent::Started)) => self.first.take(),
-                Ok(Some(StreamEvent::Values(values))) => self.wants("values").then(|| sse("values", &values)),
-                Ok(Some(StreamEvent::Updates(updates))) => {
-                    self.wants("updates").then(|| sse("updates", &updates))
-                }
+                Ok(Some(StreamEvent::Values(values))) => self.wants_values.then(|| sse("values", &values)),
                 Ok(Some(StreamEvent::Failed(error))) => Some(sse("error", &error)),
                 Ok(Some(StreamEvent::Ended(_)) | None) => return None,
             };
@@ -224,10 +192,6 @@ impl EventStream {
                 return chunk;
             }
         }
-    }
-
-    fn wants(&self, mode: &str) -> bool {
-        self.modes.iter().any(|wanted| wanted == mode)
     }
 }
 

@@ -67,26 +67,10 @@ pub(super) fn begin(
     if stops_before(&request.interrupt_before, request.assistant) {
         return Ok(GraphAction::Halt { question: None });
     }
-    Ok(match (request.assistant, request.command.get("resume")) {
-        (Assistant::Agent, _) => echo(values.as_ref()),
-        (Assistant::Asker, None) => GraphAction::Halt { question: Some(json!({"question": "go on?"})) },
-        (Assistant::Asker, Some(answer)) => {
-            GraphAction::Node { takes: Duration::ZERO, result: Ok(assistant_message("answer: ", answer)) }
-        }
+    Ok(match request.assistant {
+        Assistant::Agent => echo(values.as_ref()),
+        Assistant::Asker => GraphAction::Halt { question: Some(json!({"question": "go on?"})) },
     })
-}
-
-/// Returns the number of messages in the values, or `None` if the thread never took an input.
-pub(super) fn message_count(values: Option<&Value>) -> Option<usize> {
-    values?.get("messages")?.as_array().map(Vec::len)
-}
-
-/// Removes the messages that were appended since `message_count` returned `count`.
-pub(super) fn truncate(values: &mut Option<Value>, count: Option<usize>) {
-    match (count, values.as_mut().and_then(messages)) {
-        (Some(count), Some(messages)) => messages.truncate(count),
-        (None, _) | (_, None) => *values = None,
-    }
 }
 
 /// Appends messages to the values.
@@ -150,12 +134,7 @@ fn echo(values: Option<&Value>) -> GraphAction {
     } else if let Some((kind, message)) = said.strip_prefix("boom ").and_then(|text| text.split_once(": ")) {
         Err(GraphError::new(kind, message))
     } else {
-        Ok(assistant_message("echo: ", &Value::from(said)))
+        Ok(json!({"role": "assistant", "content": format!("echo: {said}")}))
     };
     GraphAction::Node { takes, result }
-}
-
-fn assistant_message(prefix: &str, content: &Value) -> Value {
-    let text = content.as_str().map_or_else(|| content.to_string(), str::to_owned);
-    json!({"role": "assistant", "content": format!("{prefix}{text}")})
 }

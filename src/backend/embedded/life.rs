@@ -10,10 +10,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::graph::{self, GraphAction, GraphError, GraphPosition};
-use super::records::{
-    ActiveRun, Checkpoint, Interrupt, Present, RunStatus, Snapshot, StreamEvent, ThreadRecord, ThreadStatus,
-};
-use super::request::{CancelAction, Lifetime};
+use super::records::{ActiveRun, Interrupt, Present, RunStatus, StreamEvent, ThreadRecord, ThreadStatus};
 use super::state::{ServerState, Timer};
 use super::wire;
 
@@ -66,7 +63,6 @@ impl ServerState {
         run.has_started = true;
         run.notify(|| StreamEvent::Started);
         let accepted = Arc::clone(&run.accepted);
-        let messages = graph::message_count(thread.values.as_ref());
         let action = match graph::begin(&accepted.request, &mut thread.values, thread.position) {
             Ok(action) => action,
             Err(error) => return self.end(now.wall, run_id, GraphResult::Failed(error)),
@@ -75,17 +71,12 @@ impl ServerState {
         if matches!(action, GraphAction::Nothing) {
             return self.end(now.wall, run_id, GraphResult::Finished);
         }
-        let number = thread.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.number + 1);
-        let checkpoint = Checkpoint { run: Arc::clone(&accepted), number, at: now.wall };
-        let before = Snapshot {
-            messages,
-            checkpoint: thread.checkpoint.replace(checkpoint),
-            position: std::mem::replace(&mut thread.position, GraphPosition::BeforeNode),
-        };
+        thread.checkpoint = Some((Arc::clone(&accepted), now.wall));
+        thread.position = GraphPosition::BeforeNode;
         match action {
             GraphAction::Node { takes, result } => {
                 let ends_at = now.instant.checked_add(takes).unwrap_or(now.instant);
-                thread.active = Some(ActiveRun { run_id, ends_at, result, before });
+                thread.active = Some(ActiveRun { run_id, ends_at, result });
                 if ends_at > now.instant {
                     let sequence = accepted.sequence;
                     self.timers.push(Reverse(Timer { at: ends_at, sequence, thread_id }));
@@ -111,16 +102,12 @@ impl ServerState {
         let result = match active.result {
             Err(error) => GraphResult::Failed(error),
             Ok(message) => {
-                let update = json!({ "messages": [message] });
                 graph::append(&mut thread.values, &[message]);
                 thread.position = GraphPosition::AtEnd;
-                if let Some(checkpoint) = &mut thread.checkpoint {
-                    checkpoint.number += 1;
-                    checkpoint.at = now.wall;
+                if let Some((_, at)) = &mut thread.checkpoint {
+                    *at = now.wall;
                 }
                 if let Some(run) = self.runs.get(&active.run_id) {
-                    let node = run.accepted.request.assistant.node();
-                    run.notify(|| StreamEvent::Updates(wire::bytes(&json!({ node: update }))));
                     let values = wire::values_or_empty(thread.values.as_ref());
                     run.notify(|| StreamEvent::Values(wire::bytes(&values)));
                 }
@@ -163,13 +150,10 @@ impl ServerState {
         };
         thread.run_ended(at, thread_status);
         self.set_status(run_id, status, at);
-        if accepted.request.lifetime == Lifetime::Temporary {
-            self.remove_thread(accepted.thread_id);
-        }
     }
 
     /// Cancels a run, and returns whether it had not ended yet.
-    pub(super) fn cancel(&mut self, now: Present, run_id: Uuid, action: CancelAction) -> bool {
+    pub(super) fn cancel(&mut self, now: Present, run_id: Uuid) -> bool {
         let Some(run) = self.runs.get_mut(&run_id) else { return false };
         let (accepted, followers) = (Arc::clone(&run.accepted), std::mem::take(&mut run.followers));
         let Some(thread) = self.threads.get_mut(&accepted.thread_id) else { return false };
@@ -182,27 +166,14 @@ impl ServerState {
             let _ = follower
                 .send(StreamEvent::Ended(wire::bytes(&wire::values_or_empty(thread.values.as_ref()))));
         }
-        match (active, action) {
-            (None, _) => thread.set_status(now.wall, ThreadStatus::Idle),
-            (Some(active), CancelAction::Rollback) => {
-                graph::truncate(&mut thread.values, active.before.messages);
-                thread.checkpoint = active.before.checkpoint;
-                thread.position = active.before.position;
-                thread.error = Some(cancelled("UserRollback", "rollback"));
-                thread.run_ended(now.wall, ThreadStatus::Idle);
-            }
-            (Some(_), CancelAction::Interrupt) => {
-                thread.error = Some(cancelled("UserInterrupt", "interrupt"));
-                thread.run_ended(now.wall, ThreadStatus::Interrupted);
-            }
+        if active.is_some() {
+            let message = "interrupt requested via POST /threads/{thread_id}/runs/{run_id}/cancel";
+            thread.error = Some(GraphError::new("UserInterrupt", message));
+            thread.run_ended(now.wall, ThreadStatus::Interrupted);
+        } else {
+            thread.set_status(now.wall, ThreadStatus::Idle);
         }
         self.set_status(run_id, RunStatus::Interrupted, now.wall);
-        if action == CancelAction::Rollback {
-            self.remove_run(run_id);
-        }
-        if accepted.request.lifetime == Lifetime::Temporary {
-            self.remove_thread(accepted.thread_id);
-        }
         self.advance_thread(now, accepted.thread_id);
         true
     }
@@ -226,18 +197,7 @@ fn halted_events(values: Option<&Value>, interrupt: Option<&Interrupt>) -> Vec<S
     let mut values = wire::values_or_empty(values);
     let Some(interrupt) = interrupt else { return vec![StreamEvent::Ended(wire::bytes(&values))] };
     let questions = json!([{"value": interrupt.question, "id": interrupt.id, "response_schema": null}]);
-    values["__interrupt__"] = questions.clone();
+    values["__interrupt__"] = questions;
     let whole = wire::bytes(&values);
-    vec![
-        StreamEvent::Updates(wire::bytes(&json!({ "__interrupt__": questions }))),
-        StreamEvent::Values(whole.clone()),
-        StreamEvent::Ended(whole),
-    ]
-}
-
-fn cancelled(class: &'static str, action: &str) -> GraphError {
-    GraphError::new(
-        class,
-        format!("{action} requested via POST /threads/{{thread_id}}/runs/{{run_id}}/cancel"),
-    )
+    vec![StreamEvent::Values(whole.clone()), StreamEvent::Ended(whole)]
 }

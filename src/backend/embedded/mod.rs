@@ -3,7 +3,8 @@
 //! paused time.
 //!
 //! It was written from the observed behaviour of the real server (`tests/fixtures/langgraph/`), including
-//! statuses and texts. It has no sockets, threads or background tasks: see `state.rs`.
+//! statuses and texts, and has as much of it as those need. It has no sockets, threads or background tasks: see
+//! `state.rs`.
 
 mod assistant;
 mod follow;
@@ -30,7 +31,6 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 pub use records::RunStatus;
-pub use request::MultitaskStrategy;
 
 use records::Present;
 use request::RequestError;
@@ -55,12 +55,8 @@ struct Shared {
 pub struct LedgerEntry {
     pub run_id: Uuid,
     pub thread_id: Uuid,
-    pub assistant_id: Uuid,
-    /// The assistant's graph: `agent` or `asker`.
-    pub graph_id: &'static str,
     /// The run's metadata, including what it inherited from its thread.
     pub metadata: Map<String, Value>,
-    pub multitask_strategy: MultitaskStrategy,
     /// The requested delay in seconds; 0 if there was none.
     pub after_seconds: f64,
     /// When the request came, plus the delay.
@@ -91,11 +87,8 @@ impl EmbeddedServer {
     pub fn router(&self) -> Router {
         Router::new()
             .route("/ok", get(async || Json(json!({"ok": true, "services": {}}))))
-            .route("/info", get(async || Json(info())))
-            .route("/threads", post(threads::create))
             .route("/threads/search", post(threads::search))
             .route("/threads/{thread_id}", get(threads::show).delete(threads::delete))
-            .route("/threads/{thread_id}/state", get(threads::show_state))
             .route("/threads/{thread_id}/history", post(threads::show_history))
             .route("/threads/{thread_id}/runs", post(runs::create).get(runs::list))
             .route("/threads/{thread_id}/runs/wait", post(follow::create_and_wait))
@@ -103,9 +96,6 @@ impl EmbeddedServer {
             .route("/threads/{thread_id}/runs/{run_id}", get(runs::show).delete(runs::delete))
             .route("/threads/{thread_id}/runs/{run_id}/join", get(follow::join))
             .route("/threads/{thread_id}/runs/{run_id}/cancel", post(runs::cancel))
-            .route("/runs", post(runs::create_stateless))
-            .route("/runs/wait", post(follow::create_stateless_and_wait))
-            .route("/runs/stream", post(follow::create_stateless_and_stream))
             .fallback(async || RequestError::new(StatusCode::NOT_FOUND, "Not Found"))
             .method_not_allowed_fallback(async || {
                 RequestError::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
@@ -120,10 +110,7 @@ impl EmbeddedServer {
         let entries = state.ledger.iter().map(|(accepted, status, updated_at)| LedgerEntry {
             run_id: accepted.run_id,
             thread_id: accepted.thread_id,
-            assistant_id: accepted.request.assistant.id(),
-            graph_id: accepted.request.assistant.graph_id(),
             metadata: accepted.metadata.clone(),
-            multitask_strategy: accepted.request.strategy,
             after_seconds: accepted.request.after_seconds.as_f64().unwrap_or_default(),
             created_at: accepted.created_at,
             status: *status,
@@ -140,19 +127,6 @@ impl EmbeddedServer {
         state.advance(now);
         (now, state)
     }
-}
-
-fn info() -> Value {
-    json!({
-        "version": wire::API_VERSION,
-        "langgraph_py_version": wire::GRAPH_VERSION,
-        // No crons and no webhooks: agentcron provides them.
-        "flags": {
-            "assistants": true, "crons": false, "langsmith": false,
-            "langsmith_tracing_replicas": true, "langsmith_tracing_session_on_runs": true,
-        },
-        "host": {"kind": "self-hosted", "project_id": null, "host_revision_id": null, "revision_id": null, "tenant_id": null},
-    })
 }
 
 fn parse_id(text: &str, kind: &str) -> Result<Uuid, RequestError> {

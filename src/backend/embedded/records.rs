@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::graph::{GraphError, GraphPosition};
 use super::request::NewRun;
+use crate::domain::words::words;
 
 /// The current time on both clocks: tokio's, which tests pause, measures durations, and the caller's gives
 /// timestamps.
@@ -30,30 +31,20 @@ impl Present {
     }
 }
 
-/// The status of a run. The names are the real server's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RunStatus {
-    Pending,
-    Running,
-    /// The run has ended, or it has stopped for a human: only the thread's status distinguishes the two.
-    Success,
-    Error,
-    /// The run was cancelled.
-    Interrupted,
-}
+words!(
+    /// The status of a run. The names are the real server's.
+    RunStatus {
+        Pending = "pending",
+        Running = "running",
+        /// The run has ended, or it has stopped for a human: only the thread's status distinguishes the two.
+        Success = "success",
+        Error = "error",
+        /// The run was cancelled.
+        Interrupted = "interrupted",
+    }
+);
 
 impl RunStatus {
-    /// Returns the name in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            RunStatus::Pending => "pending",
-            RunStatus::Running => "running",
-            RunStatus::Success => "success",
-            RunStatus::Error => "error",
-            RunStatus::Interrupted => "interrupted",
-        }
-    }
-
     pub(super) fn has_ended(self) -> bool {
         match self {
             RunStatus::Pending | RunStatus::Running => false,
@@ -90,7 +81,6 @@ pub(super) struct RunRecord {
 pub(super) enum StreamEvent {
     Started,
     Values(Bytes),
-    Updates(Bytes),
     Failed(Bytes),
     /// The last event, with the body of `wait` and `join`.
     Ended(Bytes),
@@ -116,24 +106,6 @@ pub(super) struct ActiveRun {
     pub(super) run_id: Uuid,
     pub(super) ends_at: Instant,
     pub(super) result: Result<Value, GraphError>,
-    pub(super) before: Snapshot,
-}
-
-/// The thread as a run found it, for a rollback.
-pub(super) struct Snapshot {
-    /// The number of messages; `None` if the thread had no values.
-    pub(super) messages: Option<usize>,
-    pub(super) checkpoint: Option<Checkpoint>,
-    pub(super) position: GraphPosition,
-}
-
-/// The newest checkpoint of a thread.
-#[derive(Clone)]
-pub(super) struct Checkpoint {
-    /// The run that made it.
-    pub(super) run: Arc<AcceptedRun>,
-    pub(super) number: i64,
-    pub(super) at: Timestamp,
 }
 
 pub(super) struct ThreadRecord {
@@ -146,7 +118,8 @@ pub(super) struct ThreadRecord {
     pub(super) state_updated_at: Timestamp,
     pub(super) values: Option<Value>,
     pub(super) position: GraphPosition,
-    pub(super) checkpoint: Option<Checkpoint>,
+    /// The run that made the newest checkpoint, and when.
+    pub(super) checkpoint: Option<(Arc<AcceptedRun>, Timestamp)>,
     /// Set once a run has ended here: only then does the thread's JSON have `error` and `interrupts`.
     pub(super) was_used: bool,
     pub(super) error: Option<GraphError>,

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::assistant::Assistant;
+use crate::domain::cron::MultitaskStrategy;
 
 /// A response with an error status and the body `{"detail": ...}`.
 #[derive(Debug)]
@@ -38,54 +39,6 @@ impl IntoResponse for RequestError {
     }
 }
 
-/// What happens to a new run when its thread is busy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MultitaskStrategy {
-    /// The new run waits for the earlier ones.
-    Enqueue,
-    /// The new run is refused with 409.
-    Reject,
-    /// The runs that have not ended are interrupted.
-    Interrupt,
-    /// The runs that have not ended are deleted, with what they did to the thread.
-    Rollback,
-}
-
-impl MultitaskStrategy {
-    /// Returns the name in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            MultitaskStrategy::Enqueue => "enqueue",
-            MultitaskStrategy::Reject => "reject",
-            MultitaskStrategy::Interrupt => "interrupt",
-            MultitaskStrategy::Rollback => "rollback",
-        }
-    }
-}
-
-/// What happens to a run that is cancelled.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum CancelAction {
-    Interrupt,
-    /// Deletes the run and what it did to the thread.
-    Rollback,
-}
-
-/// What happens to a new run when its thread does not exist.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum AbsentThread {
-    Create,
-    Refuse,
-}
-
-/// What happens to the thread of a run that has ended.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lifetime {
-    Kept,
-    /// The thread is deleted, together with the run.
-    Temporary,
-}
-
 /// The request for one run. Most `Value`s are only echoed in the run's `kwargs` and mean nothing to the
 /// graphs.
 pub(super) struct NewRun {
@@ -104,8 +57,8 @@ pub(super) struct NewRun {
     pub(super) strategy: MultitaskStrategy,
     pub(super) after: Duration,
     pub(super) after_seconds: Value,
-    pub(super) absent_thread: AbsentThread,
-    pub(super) lifetime: Lifetime,
+    /// Whether the thread is created if it does not exist.
+    pub(super) creates_thread: bool,
     /// The caller's `x-request-id`; the server generates one if it is absent.
     pub(super) request_id: Option<String>,
     pub(super) received_at: Timestamp,
@@ -115,16 +68,6 @@ pub(super) struct NewRun {
 const AFTER_MAX: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
 
 impl NewRun {
-    /// Marks a run on a thread that the caller named. It is kept regardless of `on_completion`.
-    pub(super) fn on_named_thread(self) -> Self {
-        Self { lifetime: Lifetime::Kept, ..self }
-    }
-
-    /// Marks a run for which the server creates a thread.
-    pub(super) fn stateless(self) -> Self {
-        Self { absent_thread: AbsentThread::Create, ..self }
-    }
-
     pub(super) fn parse(
         body: &[u8],
         headers: &HeaderMap,
@@ -132,12 +75,9 @@ impl NewRun {
     ) -> Result<Self, RequestError> {
         let mut fields = object(body)?;
         let assistant = assistant(&fields)?;
-        let strategy = strategy(&fields)?;
-        let absent_thread =
-            match one_of(&fields, "if_not_exists", &["create", "reject"], "\"create\" or \"reject\"")? {
-                Some("create") => AbsentThread::Create,
-                _ => AbsentThread::Refuse,
-            };
+        let text = |key: &str| fields.get(key).and_then(Value::as_str);
+        let strategy = text("multitask_strategy").and_then(|word| word.parse().ok());
+        let creates_thread = text("if_not_exists") == Some("create");
         let after_seconds =
             fields.remove("after_seconds").filter(|after| !after.is_null()).unwrap_or(json!(0));
         let Some(after) = after_seconds.as_f64() else {
@@ -148,9 +88,6 @@ impl NewRun {
         let config = take_object(&mut fields, "config")?;
         let context = take_object(&mut fields, "context")?;
         let configurable = config.get("configurable").and_then(Value::as_object);
-        if !context.is_empty() && configurable.is_some_and(|given| !given.is_empty()) {
-            return Err(RequestError::new(StatusCode::BAD_REQUEST, BOTH_CONFIGURABLE_AND_CONTEXT));
-        }
         let context = configurable.cloned().unwrap_or(context);
         let stream_mode = match fields.remove("stream_mode") {
             Some(Value::Array(modes)) if !modes.is_empty() => modes,
@@ -158,7 +95,6 @@ impl NewRun {
             _ => vec![json!("values")],
         };
         let mut take = |name: &str| fields.remove(name).unwrap_or(Value::Null);
-        let lifetime = if take("on_completion") == "keep" { Lifetime::Kept } else { Lifetime::Temporary };
         Ok(Self {
             assistant,
             input: take("input"),
@@ -172,44 +108,19 @@ impl NewRun {
             stream_mode,
             feedback_keys: take("feedback_keys"),
             durability: Some(take("durability")).filter(|given| !given.is_null()).unwrap_or(json!("async")),
-            strategy,
+            strategy: strategy.unwrap_or(MultitaskStrategy::Enqueue),
             after,
             after_seconds,
-            absent_thread,
-            lifetime,
+            creates_thread,
             request_id: headers.get("x-request-id").and_then(|id| id.to_str().ok()).map(str::to_owned),
             received_at,
         })
     }
 }
 
-const BOTH_CONFIGURABLE_AND_CONTEXT: &str = "Cannot specify both configurable and context. Prefer setting context \
-     alone. Context was introduced in LangGraph 0.6.0 and is the long term planned replacement for configurable.";
-
 /// Parses a body that must be a JSON object.
 pub(super) fn object(body: &[u8]) -> Result<Map<String, Value>, RequestError> {
-    match serde_json::from_slice(body) {
-        Ok(Value::Object(fields)) => Ok(fields),
-        Ok(other) => Err(RequestError::invalid(format!(
-            "{other} is not of type \"object\"\n\nFailed validating \"type\" in schema\n\nOn instance:\n    {other}"
-        ))),
-        Err(_) => Err(RequestError::invalid("Invalid JSON in request body")),
-    }
-}
-
-/// Returns an optional field that must be one of these names. `listed` is how the real server's message lists
-/// them.
-pub(super) fn one_of<'a>(
-    fields: &'a Map<String, Value>,
-    name: &str,
-    names: &[&str],
-    listed: &str,
-) -> Result<Option<&'a str>, RequestError> {
-    match fields.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(given)) if names.contains(&given.as_str()) => Ok(Some(given)),
-        Some(given) => Err(schema_error(name, given, &format!("is not one of {listed}"), "enum")),
-    }
+    serde_json::from_slice(body).map_err(|_| RequestError::invalid("Invalid JSON in request body"))
 }
 
 /// Removes and returns an optional field that must be an object. An absent field and null count as the empty
@@ -226,16 +137,7 @@ pub(super) fn take_object(
 }
 
 fn assistant(fields: &Map<String, Value>) -> Result<Assistant, RequestError> {
-    let given = match fields.get("assistant_id") {
-        None => {
-            let instance = Value::Object(fields.clone());
-            return Err(RequestError::invalid(format!(
-                "\"assistant_id\" is a required property\n\nFailed validating \"required\" in schema\n\nOn instance:\n    {instance}"
-            )));
-        }
-        Some(Value::String(given)) => given,
-        Some(other) => return Err(wrong_type("assistant_id", other, "string")),
-    };
+    let given = fields.get("assistant_id").and_then(Value::as_str).unwrap_or_default();
     if let Some(known) = Assistant::ALL.into_iter().find(|known| known.graph_id() == given) {
         return Ok(known);
     }
@@ -254,25 +156,8 @@ pub(super) fn thread_or_assistant_absent() -> RequestError {
     RequestError::new(StatusCode::NOT_FOUND, "Thread or assistant not found.")
 }
 
-fn strategy(fields: &Map<String, Value>) -> Result<MultitaskStrategy, RequestError> {
-    let names = ["enqueue", "reject", "interrupt", "rollback"];
-    Ok(
-        match one_of(fields, "multitask_strategy", &names, "\"reject\", \"rollback\" or 2 other candidates")?
-        {
-            Some("reject") => MultitaskStrategy::Reject,
-            Some("interrupt") => MultitaskStrategy::Interrupt,
-            Some("rollback") => MultitaskStrategy::Rollback,
-            _ => MultitaskStrategy::Enqueue,
-        },
-    )
-}
-
 fn wrong_type(name: &str, given: &Value, expected: &str) -> RequestError {
-    schema_error(name, given, &format!("is not of type \"{expected}\""), "type")
-}
-
-fn schema_error(name: &str, given: &Value, problem: &str, keyword: &str) -> RequestError {
     RequestError::invalid(format!(
-        "{given} {problem}\n\nFailed validating \"{keyword}\" in schema[\"properties\"][\"{name}\"]\n\nOn instance[\"{name}\"]:\n    {given}"
+        "{given} is not of type \"{expected}\"\n\nFailed validating \"type\" in schema[\"properties\"][\"{name}\"]\n\nOn instance[\"{name}\"]:\n    {given}"
     ))
 }

@@ -9,7 +9,7 @@ use axum::response::{AppendHeaders, IntoResponse, Response};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::request::{CancelAction, NewRun, RequestError};
+use super::request::{NewRun, RequestError};
 use super::{EmbeddedServer, follow, parse_id, wire};
 
 pub(super) async fn create(
@@ -18,33 +18,13 @@ pub(super) async fn create(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, RequestError> {
-    let request = NewRun::parse(&body, &headers, (server.shared.now)())?.on_named_thread();
+    let request = NewRun::parse(&body, &headers, (server.shared.now)())?;
     let thread_id = Uuid::try_parse(&thread_id).map_err(|_| RequestError::invalid("Invalid thread ID"))?;
-    let (location, run) = accept(&server, thread_id, request)?;
-    Ok((AppendHeaders([(CONTENT_LOCATION, location)]), Json(run)).into_response())
-}
-
-pub(super) async fn create_stateless(
-    State(server): State<EmbeddedServer>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, RequestError> {
-    let request = NewRun::parse(&body, &headers, (server.shared.now)())?.stateless();
-    let thread_id = server.state().1.new_id();
-    let (_, run) = accept(&server, thread_id, request)?;
-    let location = format!("/runs/{}", run["run_id"].as_str().unwrap_or_default());
-    Ok((AppendHeaders([(CONTENT_LOCATION, location)]), Json(run)).into_response())
-}
-
-fn accept(
-    server: &EmbeddedServer,
-    thread_id: Uuid,
-    request: NewRun,
-) -> Result<(String, Value), RequestError> {
     let (now, mut state) = server.state();
-    let accepted = state.accept(now, thread_id, request, None)?;
-    let run = state.run(thread_id, accepted.run_id).map(|run| wire::run(run, &[]));
-    Ok((format!("/threads/{thread_id}/runs/{}", accepted.run_id), run.unwrap_or_default()))
+    let run_id = state.accept(now, thread_id, request, None)?.run_id;
+    let run = state.run(thread_id, run_id).map(|run| wire::run(run, &[])).unwrap_or_default();
+    let location = format!("/threads/{thread_id}/runs/{run_id}");
+    Ok((AppendHeaders([(CONTENT_LOCATION, location)]), Json(run)).into_response())
 }
 
 pub(super) async fn list(
@@ -57,7 +37,6 @@ pub(super) async fn list(
     let (_, state) = server.state();
     let mut runs: Vec<_> =
         state.thread(thread_id)?.runs.values().filter_map(|id| state.runs.get(id)).collect();
-    runs.retain(|run| wanted.status.as_deref().is_none_or(|status| status == run.status.as_str()));
     // A delayed run counts as created at the time when it is due, so it comes first.
     runs.sort_by_key(|run| std::cmp::Reverse((run.accepted.created_at, run.accepted.sequence)));
     let shown = runs.into_iter().skip(wanted.offset).take(wanted.limit);
@@ -67,33 +46,21 @@ pub(super) async fn list(
 struct ListQuery {
     limit: usize,
     offset: usize,
-    status: Option<String>,
     select: Vec<String>,
 }
 
 impl ListQuery {
     fn parse(query: &str) -> Result<Self, RequestError> {
-        let mut wanted = ListQuery { limit: 10, offset: 0, status: None, select: Vec::new() };
+        let mut wanted = ListQuery { limit: 10, offset: 0, select: Vec::new() };
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             match name.as_ref() {
                 "limit" => wanted.limit = number(&value)?,
                 "offset" => wanted.offset = number(&value)?,
-                "status" => wanted.status = Some(value.into_owned()),
                 "select" => wanted.select.push(value.into_owned()),
                 _ => {}
             }
         }
-        let unknown: Vec<_> =
-            wanted.select.iter().filter(|column| !wire::RUN_COLUMNS.contains(&column.as_str())).collect();
-        if unknown.is_empty() {
-            return Ok(wanted);
-        }
-        let quoted = |names: &mut dyn Iterator<Item = &str>| {
-            names.map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ")
-        };
-        let unknown = quoted(&mut unknown.iter().map(|name| name.as_str()));
-        let known = quoted(&mut wire::RUN_COLUMNS.into_iter());
-        Err(RequestError::invalid(format!("Invalid select columns: [{unknown}]. Expected: {{{known}}}")))
+        Ok(wanted)
     }
 }
 
@@ -140,21 +107,13 @@ pub(super) async fn cancel(
     RawQuery(query): RawQuery,
 ) -> Result<Response, RequestError> {
     let (thread_id, run_id) = (parse_id(&thread_id, "thread")?, parse_id(&run_id, "run")?);
-    let mut waits = false;
-    let mut action = CancelAction::Interrupt;
-    for (name, value) in url::form_urlencoded::parse(query.as_deref().unwrap_or_default().as_bytes()) {
-        match name.as_ref() {
-            "wait" => waits = value == "true" || value == "1",
-            "action" if value == "rollback" => action = CancelAction::Rollback,
-            "action" => action = CancelAction::Interrupt,
-            _ => {}
-        }
-    }
+    let mut asked = url::form_urlencoded::parse(query.as_deref().unwrap_or_default().as_bytes());
+    let waits = asked.any(|(name, value)| name == "wait" && (value == "true" || value == "1"));
     let (now, mut state) = server.state();
     if state.run(thread_id, run_id).is_none() {
         return Err(RequestError::new(StatusCode::NOT_FOUND, "No runs found to cancel."));
     }
-    if !state.cancel(now, run_id, action) {
+    if !state.cancel(now, run_id) {
         return Err(RequestError::new(
             StatusCode::NOT_FOUND,
             "No matching runs to cancel. Please verify the thread ID and run IDs are correct, and the runs haven't been deleted or completed.",

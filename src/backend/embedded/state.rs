@@ -17,10 +17,9 @@ use uuid::Uuid;
 
 use super::assistant::Assistant;
 use super::records::{AcceptedRun, Present, RunRecord, RunStatus, StreamEvent, ThreadRecord, ThreadStatus};
-use super::request::{
-    AbsentThread, CancelAction, MultitaskStrategy, NewRun, RequestError, thread_or_assistant_absent,
-};
+use super::request::{NewRun, RequestError, thread_or_assistant_absent};
 use super::wire;
+use crate::domain::cron::MultitaskStrategy;
 
 /// An instant at which something may be due on a thread. A superfluous timer does no harm.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -136,15 +135,17 @@ impl ServerState {
     ) -> Result<Map<String, Value>, RequestError> {
         let mut metadata = Map::from_iter([("created_by".to_owned(), json!("system"))]);
         match self.threads.get(&thread_id) {
-            None if request.absent_thread == AbsentThread::Refuse => return Err(thread_or_assistant_absent()),
+            None if !request.creates_thread => return Err(thread_or_assistant_absent()),
             None => {
                 self.create_thread(thread_id, request.metadata.clone(), now.wall);
             }
             Some(thread) => {
-                if thread.is_occupied() {
-                    self.make_room(now, thread_id, request.strategy)?;
+                if thread.is_occupied() && request.strategy == MultitaskStrategy::Reject {
+                    let detail = "Thread is already running a task. Wait for it to finish or choose a different \
+                                  multitask strategy.";
+                    return Err(RequestError::new(StatusCode::CONFLICT, detail));
                 }
-                metadata.extend(self.thread(thread_id)?.metadata.clone());
+                metadata.extend(thread.metadata.clone());
                 metadata.insert("graph_id".to_owned(), json!(request.assistant.graph_id()));
             }
         }
@@ -154,39 +155,6 @@ impl ServerState {
             bind(thread, request.assistant, &request.config);
         }
         Ok(metadata)
-    }
-
-    fn make_room(
-        &mut self,
-        now: Present,
-        thread_id: Uuid,
-        strategy: MultitaskStrategy,
-    ) -> Result<(), RequestError> {
-        match strategy {
-            MultitaskStrategy::Enqueue => Ok(()),
-            MultitaskStrategy::Reject => Err(RequestError::new(
-                StatusCode::CONFLICT,
-                "Thread is already running a task. Wait for it to finish or choose a different multitask strategy.",
-            )),
-            MultitaskStrategy::Interrupt => self.cancel_all(now, thread_id, CancelAction::Interrupt),
-            MultitaskStrategy::Rollback => self.cancel_all(now, thread_id, CancelAction::Rollback),
-        }
-    }
-
-    fn cancel_all(
-        &mut self,
-        now: Present,
-        thread_id: Uuid,
-        action: CancelAction,
-    ) -> Result<(), RequestError> {
-        let thread = self.thread(thread_id)?;
-        // The pending runs go first, because the end of the active one would start the next of them.
-        let pending = thread.pending.iter().map(|&(_, _, run_id)| run_id);
-        let all: Vec<Uuid> = pending.chain(thread.active.iter().map(|active| active.run_id)).collect();
-        for run_id in all {
-            self.cancel(now, run_id, action);
-        }
-        Ok(())
     }
 
     pub(super) fn set_status(&mut self, run_id: Uuid, status: RunStatus, at: Timestamp) {

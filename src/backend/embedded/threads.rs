@@ -6,29 +6,8 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde_json::Value;
 
-use super::request::{RequestError, object, one_of, take_object};
+use super::request::{RequestError, object, take_object};
 use super::{EmbeddedServer, parse_id, wire};
-
-pub(super) async fn create(
-    State(server): State<EmbeddedServer>,
-    body: Bytes,
-) -> Result<Json<Value>, RequestError> {
-    let mut fields = object(&body)?;
-    let policy = one_of(&fields, "if_exists", &["raise", "do_nothing"], "\"raise\" or \"do_nothing\"")?;
-    let keeps_existing = policy == Some("do_nothing");
-    let given =
-        fields.get("thread_id").and_then(Value::as_str).map(|text| parse_id(text, "thread")).transpose()?;
-    let metadata = take_object(&mut fields, "metadata")?;
-    let (now, mut state) = server.state();
-    let thread_id = given.unwrap_or_else(|| state.new_id());
-    if !keeps_existing && state.threads.contains_key(&thread_id) {
-        return Err(RequestError::new(
-            StatusCode::CONFLICT,
-            format!("Thread with ID {thread_id} already exists"),
-        ));
-    }
-    Ok(Json(wire::thread(state.create_thread(thread_id, metadata, now.wall))))
-}
 
 pub(super) async fn show(
     State(server): State<EmbeddedServer>,
@@ -62,14 +41,6 @@ pub(super) async fn search(
         thread
     });
     Ok(Json(found.collect()))
-}
-
-pub(super) async fn show_state(
-    State(server): State<EmbeddedServer>,
-    Path(thread_id): Path<String>,
-) -> Result<Json<Value>, RequestError> {
-    let thread_id = parse_id(&thread_id, "thread")?;
-    Ok(Json(wire::state(server.state().1.thread(thread_id)?)))
 }
 
 /// Returns the newest state if a run with the given metadata made it. The embedded server keeps no older ones.

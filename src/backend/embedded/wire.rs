@@ -3,11 +3,9 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
-use uuid::Uuid;
 
 use super::graph::{GraphError, GraphPosition};
-use super::records::{Checkpoint, Interrupt, RunRecord, ThreadRecord, ThreadStatus};
-use super::request::Lifetime;
+use super::records::{Interrupt, RunRecord, ThreadRecord, ThreadStatus};
 
 /// The versions that the embedded server reports: those of the real server that it was compared with.
 pub(super) const API_VERSION: &str = "0.16.7";
@@ -81,7 +79,7 @@ fn kwargs(run: &RunRecord) -> Value {
         "interrupt_after": request.interrupt_after,
         "webhook": request.webhook,
         "feedback_keys": request.feedback_keys,
-        "temporary": request.lifetime == Lifetime::Temporary,
+        "temporary": false,
         "subgraphs": false,
         "resumable": false,
         "checkpoint_during": true,
@@ -160,61 +158,18 @@ pub(super) fn interrupt(interrupt: &Interrupt) -> Value {
     json!({"id": interrupt.id, "value": interrupt.question})
 }
 
+/// Returns what is asked of a thread's newest checkpoint: which run made it, and what would come next.
 pub(super) fn state(thread: &ThreadRecord) -> Value {
-    let interrupts: Vec<Value> = thread.interrupt.iter().map(interrupt).collect();
-    let Some(newest) = &thread.checkpoint else {
-        return json!({
-            "values": {}, "next": [], "tasks": [], "metadata": null, "created_at": null, "checkpoint": null,
-            "parent_checkpoint": null, "interrupts": [], "checkpoint_id": null, "parent_checkpoint_id": null,
-        });
-    };
-    let node = newest.run.request.assistant.node();
-    let before_node = thread.position == GraphPosition::BeforeNode;
-    let (id, parent) = (checkpoint_id(newest, 0), checkpoint_id(newest, 1));
-    let error = thread.error.as_ref().filter(|_| thread.status == ThreadStatus::Error);
-    let task = json!({
-        "id": Uuid::new_v5(&newest.run.run_id, b"task").to_string(),
-        "name": node,
-        "path": ["__pregel_pull", node],
-        "error": error.map(|error| format!("{}('{}')", error.class, error.message)),
-        "interrupts": interrupts,
-        "checkpoint": null, "state": null, "result": null,
-    });
-    let checkpoint = |id: &str| json!({"checkpoint_id": id, "thread_id": thread.thread_id.to_string(), "checkpoint_ns": ""});
+    let Some((run, at)) = &thread.checkpoint else { return json!({ "next": [], "metadata": null }) };
+    let node = run.request.assistant.node();
+    let mut metadata = run.metadata.clone();
+    metadata.insert("run_id".to_owned(), json!(run.run_id.to_string()));
     json!({
         "values": values_or_empty(thread.values.as_ref()),
-        "next": if before_node { json!([node]) } else { json!([]) },
-        "tasks": if before_node { json!([task]) } else { json!([]) },
-        "metadata": checkpoint_metadata(newest),
-        "created_at": timestamp(newest.at),
-        "checkpoint": checkpoint(&id),
-        "parent_checkpoint": checkpoint(&parent),
-        "interrupts": interrupts,
-        "checkpoint_id": id,
-        "parent_checkpoint_id": parent,
+        "next": if thread.position == GraphPosition::BeforeNode { json!([node]) } else { json!([]) },
+        "metadata": metadata,
+        "created_at": timestamp(*at),
     })
-}
-
-fn checkpoint_metadata(checkpoint: &Checkpoint) -> Value {
-    let run = &checkpoint.run;
-    let mut metadata = run.metadata.clone();
-    metadata.extend(start_metadata());
-    metadata.extend(fields(json!({
-        "graph_id": run.request.assistant.graph_id(),
-        "user_id": "",
-        "thread_id": run.thread_id.to_string(),
-        "run_id": run.run_id.to_string(),
-        "source": "loop",
-        "step": checkpoint.number,
-        "parents": {},
-        "langgraph_auth_user_id": "",
-        "langgraph_request_id": run.request_id,
-    })));
-    Value::Object(metadata)
-}
-
-fn checkpoint_id(checkpoint: &Checkpoint, back: i64) -> String {
-    Uuid::new_v5(&checkpoint.run.thread_id, &(checkpoint.number - back).to_be_bytes()).to_string()
 }
 
 fn fields(object: Value) -> Map<String, Value> {

@@ -166,18 +166,11 @@ fn webhook_narration(row: RunRow) -> Option<Narration> {
     let webhook = row.webhook.clone()?;
     let at = webhook.ended_at?;
     let took = times::took(at.duration_since(webhook.created_at));
-    let (style, rest) = match webhook.status {
-        DeliveryStatus::Delivered => (TextStyle::Plain, format!("delivered in {took}")),
-        DeliveryStatus::Failed
-        | DeliveryStatus::Gone
-        | DeliveryStatus::Aborted
-        | DeliveryStatus::Blocked
-        | DeliveryStatus::Suppressed
-        | DeliveryStatus::Pending
-        | DeliveryStatus::Sending => {
-            let reason = printable(webhook.reason.as_ref().map(Reason::text).unwrap_or_default());
-            (Tone::Bad.into(), format!("{}: {reason}", webhook.status))
-        }
+    let (style, rest) = if webhook.status == DeliveryStatus::Delivered {
+        (TextStyle::Plain, format!("delivered in {took}"))
+    } else {
+        let reason = printable(webhook.reason.as_ref().map(Reason::text).unwrap_or_default());
+        (Tone::Bad.into(), format!("{}: {reason}", webhook.status))
     };
     Some(Narration { at, stage: Stage::Webhook, style, word: "webhook".to_owned(), rest, row })
 }

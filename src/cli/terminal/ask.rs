@@ -79,7 +79,7 @@ fn exchange(
 ) -> Result<(StatusCode, Bytes), NoResponse> {
     // The kind of the system's error is lost by then.
     let failed = |error: &dyn std::fmt::Display| match error.to_string() {
-        detail if detail.contains("Permission denied") => NoResponse::NotAllowed,
+        detail if detail.contains("permission denied") => NoResponse::NotAllowed,
         detail => NoResponse::Silent(detail),
     };
     let transport = Transport::unix_socket(socket).map_err(|error| failed(&error))?;

@@ -9,7 +9,7 @@ use crate::cli::terminal::{Failure, Session, cron_named, crons_of};
 use crate::config::{FILE_BYTES_MAX, WebhooksConfig, read_regular, webhooks_by_default};
 use crate::domain::cron::CronSource;
 use crate::domain::template;
-use crate::webhook::{BodyLimits, OutboundWebhook, SampleWebhook};
+use crate::webhook::{OutboundWebhook, SampleWebhook};
 
 /// What a sample pretends to be about when no cron is named.
 const CRON_NAME: &str = "webhook-test";
@@ -54,14 +54,15 @@ pub(super) fn choose_receiver(
     session: &mut Session,
 ) -> Result<ChosenReceiver, Failure> {
     let path = session.config_path.clone();
-    if let (Some(url), Err(error)) = (&arguments.url, read_regular(&path, FILE_BYTES_MAX)) {
+    let read = read_regular(&path, FILE_BYTES_MAX);
+    if let (Some(url), Err(error), Some(webhooks)) = (&arguments.url, read, webhooks_by_default()) {
         session.output.warn(&format!(
             "no configuration at {} ({error}): using the defaults, without secrets and headers",
             path.display()
         ))?;
         return Ok(ChosenReceiver {
             url: url.clone(),
-            webhooks: webhooks_by_default(),
+            webhooks,
             configuration: None,
             cron_name: CRON_NAME.to_owned(),
             assistant_id: ASSISTANT_ID.to_owned(),
@@ -104,10 +105,10 @@ impl ChosenReceiver {
             url: &self.url,
             at: session.now(),
         };
-        let limits = BodyLimits {
-            bytes_max: self.webhooks.body_bytes_max,
-            allowed_fields: self.webhooks.allowed_fields.clone(),
-        };
-        OutboundWebhook { webhook_id: sample.webhook_id(), url: self.url.clone(), body: sample.body(&limits) }
+        OutboundWebhook {
+            webhook_id: sample.webhook_id(),
+            url: self.url.clone(),
+            body: sample.body(&self.webhooks),
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! The reference of `[cron.NAME]` and `[defaults]`, which have the same keys.
 
-use super::{DefaultValue, KeyNames, KeyReference, Secrecy, SectionReference};
-use crate::config::value_type::ValueType;
+use super::DefaultValue::{Absent, Required, Toml};
+use super::Secrecy::{MayHoldSecret, Public};
+use super::{KeyNames, KeyReference, SectionReference};
+use crate::config::value_type::ValueType::*;
 use crate::domain::cron::{Catchup, Mode, MultitaskStrategy, OnRunCompleted, Overlap};
 
 /// The agent server's words for when it writes checkpoints.
@@ -26,277 +28,83 @@ pub(in crate::config) const CRON: SectionReference = SectionReference {
     tables: &[],
 };
 
-const CRON_KEYS: &[KeyReference] = &[
-    KeyReference {
-        name: "schedule",
-        value_type: ValueType::Text,
-        default: DefaultValue::Required,
-        example: "\"0 9 * * mon-fri\"",
-        meaning: "When the cron fires: minute, hour, day of month, month, day of week, and optionally second and year; or `@daily` and the like.",
-        secrecy: Secrecy::Public,
-    },
-    KeyReference {
-        name: "timezone",
-        value_type: ValueType::Text,
-        default: DefaultValue::Toml("\"UTC\""),
-        example: "\"Europe/Berlin\"",
-        meaning: "The IANA time zone of the schedule.",
-        secrecy: Secrecy::Public,
-    },
-    KeyReference {
-        name: "assistant_id",
-        value_type: ValueType::Text,
-        default: DefaultValue::Required,
-        example: "\"agent\"",
-        meaning: "The id of an assistant, or the name of a graph.",
-        secrecy: Secrecy::Public,
-    },
-    KeyReference {
-        name: "thread_id",
-        value_type: ValueType::Text,
-        default: DefaultValue::Absent("every run gets a new thread"),
-        example: "\"3f0c9a52-6f0e-4c5b-9f53-0a8a5a0d7f11\"",
-        meaning: "The UUID of the thread on which every run takes place; not together with `thread`.",
-        secrecy: Secrecy::Public,
-    },
-    KeyReference {
-        name: "thread",
-        value_type: ValueType::Text,
-        default: DefaultValue::Absent("every run gets a new thread"),
-        example: "\"inbox\"",
-        meaning: "A name of your own for the thread on which every run takes place; its UUID is derived from the name.",
-        secrecy: Secrecy::Public,
-    },
-    KeyReference {
-        name: "input",
-        value_type: ValueType::Any,
-        default: DefaultValue::Absent("no input is sent"),
-        example: "{ messages = [{ role = \"user\", content = \"It is ${{ run.scheduled_for }}.\" }] }",
-        meaning: "The input of each run.",
-        secrecy: Secrecy::MayHoldSecret,
-    },
-    KeyReference {
-        name: "config",
-        value_type: ValueType::Table,
-        default: DefaultValue::Absent("no config is sent"),
-        example: "{ recursion_limit = 50, tags = [\"nightly\"] }",
-        meaning: "The agent server's `config`: `tags`, `recursion_limit` and `configurable`.",
-        secrecy: Secrecy::MayHoldSecret,
-    },
-    KeyReference {
-        name: "context",
-        value_type: ValueType::Table,
-        default: DefaultValue::Absent("no context is sent"),
-        example: "{ customer = \"${{ env.CUSTOMER }}\" }",
-        meaning: "The static context of the graph.",
-        secrecy: Secrecy::MayHoldSecret,
-    },
-    KeyReference {
-        name: "metadata",
-        value_type: ValueType::Table,
-        default: DefaultValue::Absent("only agentcron's own metadata is sent"),
-        example: "{ team = \"ops\" }",
-        meaning: "Metadata of each run; agentcron adds its own.",
-        secrecy: Secrecy::MayHoldSecret,
-    },
-    KeyReference {
-        name: "webhook",
-        value_type: ValueType::Url,
-        default: DefaultValue::Absent("no webhook is sent"),
-        example: "\"https://ops.example.com/hooks/agent?token=${{ env.HOOK_TOKEN }}\"",
-        meaning: "The URL that receives one webhook at the end of each run.",
-        secrecy: Secrecy::MayHoldSecret,
-    },
-    KeyReference {
-        name: "start_time",
-        value_type: ValueType::Time,
-        default: DefaultValue::Absent("the cron fires from now on"),
-        example: "2027-01-01T00:00:00Z",
-        meaning: "The cron fires at this instant at the earliest.",
-        secrecy: Secrecy::Public,
-    },
-    KeyReference {
-        name: "end_time",
-        value_type: ValueType::Time,
-        default: DefaultValue::Absent("the cron fires as long as its schedule lasts"),
-        example: "\"2027-12-31T23:00:00+01:00\"",
-        meaning: "The cron fires before this instant only.",
-        secrecy: Secrecy::Public,
-    },
-    KeyReference {
-        name: "enabled",
-        value_type: ValueType::Boolean,
-        default: DefaultValue::Toml("true"),
-        example: "false",
-        meaning: "Whether the cron fires at all.",
-        secrecy: Secrecy::Public,
-    },
-    KeyReference {
-        name: "interrupt_before",
-        value_type: ValueType::TextOrList,
-        default: DefaultValue::Absent("the agent server's default applies"),
-        example: "[\"review\"]",
-        meaning: "Nodes before which the run is interrupted, or `\"*\"` for all of them.",
-        secrecy: Secrecy::Public,
-    },
-    KeyReference {
-        name: "interrupt_after",
-        value_type: ValueType::TextOrList,
-        default: DefaultValue::Absent("the agent server's default applies"),
-        example: "\"*\"",
-        meaning: "Nodes after which the run is interrupted, or `\"*\"` for all of them.",
-        secrecy: Secrecy::Public,
-    },
-    KeyReference {
-        name: "multitask_strategy",
-        value_type: ValueType::Word(MultitaskStrategy::WORDS),
-        default: DefaultValue::Absent("the agent server's default applies; a stateless cron has `reject`"),
-        example: "\"enqueue\"",
-        meaning: "What the agent server does if the thread is busy; for crons with a thread.",
-        secrecy: Secrecy::Public,
-    },
-    KeyReference {
-        name: "on_run_completed",
-        value_type: ValueType::Word(OnRunCompleted::WORDS),
-        default: DefaultValue::Toml("\"delete\""),
-        example: "\"keep\"",
-        meaning: "What happens to the thread of a run once its outcome is recorded; for crons without a thread.",
-        secrecy: Secrecy::Public,
-    },
-    KeyReference {
-        name: "durability",
-        value_type: ValueType::Word(DURABILITIES),
-        default: DefaultValue::Absent("the agent server's default applies"),
-        example: "\"async\"",
-        meaning: "When the agent server writes checkpoints.",
-        secrecy: Secrecy::Public,
-    },
-    KeyReference {
-        name: "stream_mode",
-        value_type: ValueType::WordOrList(STREAM_MODES),
-        default: DefaultValue::Absent("the agent server's default applies"),
-        example: "[\"values\", \"updates\"]",
-        meaning: "What the stream of a run carries.",
-        secrecy: Secrecy::Public,
-    },
-    KeyReference {
-        name: "stream_subgraphs",
-        value_type: ValueType::Boolean,
-        default: DefaultValue::Absent("the agent server's default applies"),
-        example: "true",
-        meaning: "Whether the stream of a run includes subgraphs.",
-        secrecy: Secrecy::Public,
-    },
-    KeyReference {
-        name: "stream_resumable",
-        value_type: ValueType::Boolean,
-        default: DefaultValue::Absent("the agent server's default applies"),
-        example: "true",
-        meaning: "Whether the stream of a run can be resumed.",
-        secrecy: Secrecy::Public,
-    },
-    KeyReference {
-        name: "checkpoint_during",
-        value_type: ValueType::Boolean,
-        default: DefaultValue::Absent("the agent server's default applies"),
-        example: "false",
-        meaning: "The agent server's older name for `durability`.",
-        secrecy: Secrecy::Public,
-    },
-    KeyReference {
-        name: "feedback_keys",
-        value_type: ValueType::TextList,
-        default: DefaultValue::Absent("no feedback keys are sent"),
-        example: "[\"helpful\"]",
-        meaning: "The feedback keys of each run.",
-        secrecy: Secrecy::Public,
-    },
-    KeyReference {
-        name: "mode",
-        value_type: ValueType::Word(Mode::WORDS),
-        default: DefaultValue::Toml("\"background\""),
-        example: "\"wait\"",
-        meaning: "Which of the agent server's ways to run is used; the outcome is the same.",
-        secrecy: Secrecy::Public,
-    },
-    KeyReference {
-        name: "overlap",
-        value_type: ValueType::Word(Overlap::WORDS),
-        default: DefaultValue::Toml("\"skip\""),
-        example: "\"queue\"",
-        meaning: "What happens to an occurrence while an earlier run of the cron is in progress: skip it, run both, queue it, or cancel the earlier run.",
-        secrecy: Secrecy::Public,
-    },
-    KeyReference {
-        name: "catchup",
-        value_type: ValueType::Word(Catchup::WORDS),
-        default: DefaultValue::Toml("\"latest\""),
-        example: "\"all\"",
-        meaning: "Which of the occurrences that were missed while the daemon was down are fired: none, the latest, or all.",
-        secrecy: Secrecy::Public,
-    },
-    KeyReference {
-        name: "catchup_window",
-        value_type: ValueType::Duration,
-        default: DefaultValue::Toml("\"24h\""),
-        example: "\"7d\"",
-        meaning: "How far back catch-up looks.",
-        secrecy: Secrecy::Public,
-    },
-    KeyReference {
-        name: "start_deadline",
-        value_type: ValueType::Duration,
-        default: DefaultValue::Absent("a run may start until the next occurrence, and at most an hour late"),
-        example: "\"10s\"",
-        meaning: "How late a run may start; a run that the agent server has not accepted by then ends as `error`.",
-        secrecy: Secrecy::Public,
-    },
-    KeyReference {
-        name: "timeout",
-        value_type: ValueType::Duration,
-        default: DefaultValue::Absent("a run may take as long as it needs"),
-        example: "\"10m\"",
-        meaning: "How long a run may take before it is cancelled on the agent server.",
-        secrecy: Secrecy::Public,
-    },
-    KeyReference {
-        name: "jitter",
-        value_type: ValueType::Duration,
-        default: DefaultValue::Toml("\"0s\""),
-        example: "\"5m\"",
-        meaning: "Delays each occurrence by a stable amount up to this long, so that crons with the same schedule do not start at once.",
-        secrecy: Secrecy::Public,
-    },
-    KeyReference {
-        name: "exclude",
-        value_type: ValueType::DayList,
-        default: DefaultValue::Absent("no day is excluded"),
-        example: "[\"2026-12-25\", \"2026-12-24..2027-01-02\"]",
-        meaning: "Days on which nothing fires, in the cron's time zone.",
-        secrecy: Secrecy::Public,
-    },
-    KeyReference {
-        name: "pause_after_failures",
-        value_type: ValueType::Integer { min: 1, max: u32::MAX as u64 },
-        default: DefaultValue::Absent("the cron is never paused automatically"),
-        example: "3",
-        meaning: "Pauses the cron after this many failed runs in a row; an occurrence that is retried counts once.",
-        secrecy: Secrecy::Public,
-    },
-    KeyReference {
-        name: "retry",
-        value_type: ValueType::Table,
-        default: DefaultValue::Absent("a failed run is not retried"),
-        example: "{ max = 2, backoff = \"1m\", factor = 2, on = [\"error\", \"timeout\"] }",
-        meaning: "Gives an occurrence that failed further runs; [Retries](#retries) describes its keys.",
-        secrecy: Secrecy::Public,
-    },
-    KeyReference {
-        name: "was",
-        value_type: ValueType::Text,
-        default: DefaultValue::Absent("the cron has had no other name"),
-        example: "\"morning-digest\"",
-        meaning: "The first name of a cron that was renamed: its history, pause, `H` and jitter go on. Keep it as long as the cron.",
-        secrecy: Secrecy::Public,
-    },
-];
+const CRON_KEYS: &[KeyReference] = keys! {
+    schedule: Text, Required, Public, "\"0 9 * * mon-fri\"";
+        "When the cron fires: minute, hour, day of month, month, day of week, and optionally second and year; or `@daily` and the like."
+    timezone: Text, Toml("\"UTC\""), Public, "\"Europe/Berlin\"";
+        "The IANA time zone of the schedule."
+    assistant_id: Text, Required, Public, "\"agent\"";
+        "The id of an assistant, or the name of a graph."
+    thread_id: Text, Absent("every run gets a new thread"), Public,
+        "\"3f0c9a52-6f0e-4c5b-9f53-0a8a5a0d7f11\"";
+        "The UUID of the thread on which every run takes place; not together with `thread`."
+    thread: Text, Absent("every run gets a new thread"), Public, "\"inbox\"";
+        "A name of your own for the thread on which every run takes place; its UUID is derived from the name."
+    input: Any, Absent("no input is sent"), MayHoldSecret,
+        "{ messages = [{ role = \"user\", content = \"It is ${{ run.scheduled_for }}.\" }] }";
+        "The input of each run."
+    config: Table, Absent("no config is sent"), MayHoldSecret,
+        "{ recursion_limit = 50, tags = [\"nightly\"] }";
+        "The agent server's `config`: `tags`, `recursion_limit` and `configurable`."
+    context: Table, Absent("no context is sent"), MayHoldSecret, "{ customer = \"${{ env.CUSTOMER }}\" }";
+        "The static context of the graph."
+    metadata: Table, Absent("only agentcron's own metadata is sent"), MayHoldSecret, "{ team = \"ops\" }";
+        "Metadata of each run; agentcron adds its own."
+    webhook: Url, Absent("no webhook is sent"), MayHoldSecret,
+        "\"https://ops.example.com/hooks/agent?token=${{ env.HOOK_TOKEN }}\"";
+        "The URL that receives one webhook at the end of each run."
+    start_time: Time, Absent("the cron fires from now on"), Public, "2027-01-01T00:00:00Z";
+        "The cron fires at this instant at the earliest."
+    end_time: Time, Absent("the cron fires as long as its schedule lasts"), Public,
+        "\"2027-12-31T23:00:00+01:00\"";
+        "The cron fires before this instant only."
+    enabled: Boolean, Toml("true"), Public, "false";
+        "Whether the cron fires at all."
+    interrupt_before: TextOrList, Absent("the agent server's default applies"), Public, "[\"review\"]";
+        "Nodes before which the run is interrupted, or `\"*\"` for all of them."
+    interrupt_after: TextOrList, Absent("the agent server's default applies"), Public, "\"*\"";
+        "Nodes after which the run is interrupted, or `\"*\"` for all of them."
+    multitask_strategy: Word(MultitaskStrategy::WORDS), Absent("the agent server's default applies; a stateless cron has `reject`"), Public,
+        "\"enqueue\"";
+        "What the agent server does if the thread is busy; for crons with a thread."
+    on_run_completed: Word(OnRunCompleted::WORDS), Toml("\"delete\""), Public, "\"keep\"";
+        "What happens to the thread of a run once its outcome is recorded; for crons without a thread."
+    durability: Word(DURABILITIES), Absent("the agent server's default applies"), Public, "\"async\"";
+        "When the agent server writes checkpoints."
+    stream_mode: WordOrList(STREAM_MODES), Absent("the agent server's default applies"), Public,
+        "[\"values\", \"updates\"]";
+        "What the stream of a run carries."
+    stream_subgraphs: Boolean, Absent("the agent server's default applies"), Public, "true";
+        "Whether the stream of a run includes subgraphs."
+    stream_resumable: Boolean, Absent("the agent server's default applies"), Public, "true";
+        "Whether the stream of a run can be resumed."
+    checkpoint_during: Boolean, Absent("the agent server's default applies"), Public, "false";
+        "The agent server's older name for `durability`."
+    feedback_keys: TextList, Absent("no feedback keys are sent"), Public, "[\"helpful\"]";
+        "The feedback keys of each run."
+    mode: Word(Mode::WORDS), Toml("\"background\""), Public, "\"wait\"";
+        "Which of the agent server's ways to run is used; the outcome is the same."
+    overlap: Word(Overlap::WORDS), Toml("\"skip\""), Public, "\"queue\"";
+        "What happens to an occurrence while an earlier run of the cron is in progress: skip it, run both, queue it, or cancel the earlier run."
+    catchup: Word(Catchup::WORDS), Toml("\"latest\""), Public, "\"all\"";
+        "Which of the occurrences that were missed while the daemon was down are fired: none, the latest, or all."
+    catchup_window: Duration, Toml("\"24h\""), Public, "\"7d\"";
+        "How far back catch-up looks."
+    start_deadline: Duration, Absent("a run may start until the next occurrence, and at most an hour late"), Public,
+        "\"10s\"";
+        "How late a run may start; a run that the agent server has not accepted by then ends as `error`."
+    timeout: Duration, Absent("a run may take as long as it needs"), Public, "\"10m\"";
+        "How long a run may take before it is cancelled on the agent server."
+    jitter: Duration, Toml("\"0s\""), Public, "\"5m\"";
+        "Delays each occurrence by a stable amount up to this long, so that crons with the same schedule do not start at once."
+    exclude: DayList, Absent("no day is excluded"), Public, "[\"2026-12-25\", \"2026-12-24..2027-01-02\"]";
+        "Days on which nothing fires, in the cron's time zone."
+    pause_after_failures: Integer { min: 1, max: u32::MAX as u64 }, Absent("the cron is never paused automatically"), Public,
+        "3";
+        "Pauses the cron after this many failed runs in a row; an occurrence that is retried counts once."
+    retry: Table, Absent("a failed run is not retried"), Public,
+        "{ max = 2, backoff = \"1m\", factor = 2, on = [\"error\", \"timeout\"] }";
+        "Gives an occurrence that failed further runs; [Retries](#retries) describes its keys."
+    was: Text, Absent("the cron has had no other name"), Public, "\"morning-digest\"";
+        "The first name of a cron that was renamed: its history, pause, `H` and jitter go on. Keep it as long as the cron."
+};

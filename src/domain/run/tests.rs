@@ -115,3 +115,11 @@ fn words_are_read_back_as_they_are_written() {
     assert!("Success".parse::<Status>().unwrap_err().to_string().contains("success, error, timeout"));
     assert!("gone".parse::<Phase>().is_err());
 }
+
+#[test]
+fn how_long_a_run_took_that_was_lost_is_not_known() {
+    let at = |second| Timestamp::from_second(second).unwrap();
+    let took = |code| Outcome::without_backend(Status::Error, Reason::new(code, ""), at(9)).took(at(2));
+    assert_eq!(took(ReasonCode::GraphError), Some(Duration::from_secs(7)));
+    assert_eq!(took(ReasonCode::Lost), None);
+}

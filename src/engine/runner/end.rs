@@ -133,7 +133,7 @@ pub(super) async fn expired(task: &RunTask<'_>) -> Result<(), StoreError> {
         1 => "sent once".to_owned(),
         count => format!("sent {count} times"),
     };
-    let message = format!("not started before {}, {times}: {why}", run.start_before);
+    let message = format!("{why}; not started before {}, {times}", run.start_before);
     never_started(task, Status::Error, Reason::new(code.unwrap_or(ReasonCode::StartDeadline), message)).await
 }
 
@@ -243,7 +243,7 @@ fn delivery(task: &RunTask<'_>, end: &EndReport<'_>, pauses: Option<&str>) -> Op
             url,
             sent_at: runner.clock.now(),
         },
-        &settings.body_limits(),
+        &settings.webhooks,
     );
     let status = if settings.disabled { DeliveryStatus::Suppressed } else { DeliveryStatus::Pending };
     Some(NewDelivery { delivery_id: DeliveryId::of_run(run_id, url), run_id, url: url.clone(), body, status })

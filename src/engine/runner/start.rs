@@ -143,7 +143,7 @@ async fn busy(task: &RunTask<'_>, detail: String) -> Result<NextStep, StoreError
 async fn unconfirmed(task: &RunTask<'_>, detail: String) -> Result<NextStep, StoreError> {
     let run = &task.claimed.run;
     let now = task.runner.clock.now();
-    tracing::warn!(cron = run.called(), run_id = %run.run_id, detail, hourly = "", "start not confirmed");
+    tracing::info!(cron = run.called(), run_id = %run.run_id, detail, hourly = "", "start not confirmed");
     let reason = Some(Reason::new(ReasonCode::StartUnconfirmed, detail));
     let event = Some(RunEvent { at: now, event: RunEventKind::Unconfirmed, reason });
     let step = Step { act_at: Some(now), event, ..Step::of(run.run_id, RunChange::Unconfirm) };

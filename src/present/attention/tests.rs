@@ -41,6 +41,7 @@ fn row(name: &str, enabled: bool, state: CronState) -> CronRow {
         definition_id: DefinitionId::of_content(cron.cron_id, &body),
         cron: Ok(cron),
         state,
+        recent: crate::store::Recent::default(),
         last: None,
         running: 0,
     }

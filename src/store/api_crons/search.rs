@@ -37,9 +37,7 @@ pub struct CronSearch {
     pub filter: CronFilter,
     pub order: CronOrder,
     pub direction: Direction,
-    /// How many crons to skip.
     pub offset: usize,
-    /// The most crons to return.
     pub limit: usize,
 }
 
@@ -52,7 +50,6 @@ pub struct CronPage {
 }
 
 words!(
-    /// What crons are ordered by.
     CronOrder {
         CronId = "cron_id",
         AssistantId = "assistant_id",
@@ -66,7 +63,6 @@ words!(
     }
 );
 words!(
-    /// The direction of an order.
     Direction {
         /// The smallest first, and those without a value last.
         Ascending = "asc",

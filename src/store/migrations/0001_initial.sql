@@ -148,9 +148,6 @@ CREATE TABLE runs (
     reason_code    TEXT,
     reason         TEXT,
     error          TEXT CHECK (error IS NULL OR json_valid(error)),
-    -- What the graph returned, and the questions at which it stopped.
-    outcome_values TEXT CHECK (outcome_values IS NULL OR json_valid(outcome_values)),
-    outcome_interrupts TEXT CHECK (outcome_interrupts IS NULL OR json_valid(outcome_interrupts)),
     -- When it ended, by the agent server's account of how long it took, and when we learnt of it: NULL for what never ran.
     ended_at       INTEGER,
     learnt_at      INTEGER,
@@ -158,6 +155,10 @@ CREATE TABLE runs (
     -- many occurrences it counts, and the last of them, which is NULL for a run.
     occurrences    INTEGER NOT NULL DEFAULT 1,
     last_scheduled_for INTEGER,
+    -- What the graph returned, and the questions at which it stopped. These columns are the last, so that SQLite can read
+    -- the others without them.
+    outcome_values TEXT CHECK (outcome_values IS NULL OR json_valid(outcome_values)),
+    outcome_interrupts TEXT CHECK (outcome_interrupts IS NULL OR json_valid(outcome_interrupts)),
     CHECK ((phase = 'ended') = (status IS NOT NULL AND ended_at IS NOT NULL)),
     CHECK ((cron_id IS NULL) = (cron_name IS NULL) AND (cron_id IS NULL) = (definition_id IS NULL)
            AND (cron_id IS NULL) = (cron_source IS NULL)),
@@ -173,6 +174,7 @@ CREATE INDEX runs_to_cancel ON runs (act_at) WHERE phase = 'pending' AND cancell
 CREATE INDEX runs_to_start ON runs (start_before) WHERE phase = 'pending';
 CREATE INDEX runs_by_time ON runs (scheduled_for);
 CREATE INDEX runs_by_end ON runs (ended_at) WHERE phase = 'ended';
+CREATE INDEX runs_with_own_definition ON runs (cron_id, definition_id) WHERE own_definition = 1;
 CREATE INDEX runs_never_started ON runs (cron_id, scheduled_for) WHERE last_scheduled_for IS NOT NULL;
 
 -- Runs that clients start at the agent server through agentcron. Only what agentcron needs is stored: the input

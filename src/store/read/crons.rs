@@ -8,8 +8,10 @@ use rusqlite::types::Value;
 use rusqlite::{Row, Transaction, params_from_iter};
 
 use super::history::InvalidCursor;
+use super::recent::{Failures, Recent, Version, failures, recent, versions};
 use super::{Reader, RunRow, number, row_columns, run_row};
 use crate::config::CronIdentity;
+use crate::domain::bounds::RECENT_FAILURES_WITHIN;
 use crate::domain::cron::{Cron, CronSource};
 use crate::domain::cron_state::CronState;
 use crate::domain::ids::{CronId, DefinitionId};
@@ -46,6 +48,7 @@ pub struct CronRow {
     pub state: CronState,
     /// The latest occurrence that has ended.
     pub last: Option<RunRow>,
+    pub recent: Recent,
     /// How many of its runs the backend has, or may have.
     pub running: u64,
 }
@@ -59,6 +62,10 @@ pub struct CronDetails {
     pub created_at: Timestamp,
     /// When it got this definition.
     pub updated_at: Timestamp,
+    /// What went wrong in the last days, like with like, the latest first.
+    pub failures: Vec<Failures>,
+    /// The latest versions of the definition, the present one first.
+    pub versions: Vec<Version>,
 }
 
 /// Which crons to list. A field that is `None` does not restrict the listing.
@@ -136,15 +143,19 @@ impl Reader {
     }
 
     /// Returns the cron of this name or id with its definition, or `None` if there is none.
-    pub fn cron_details(&self, name_or_id: &str) -> Result<Option<CronDetails>, StoreError> {
+    pub fn cron_details(&self, name_or_id: &str, now: Timestamp) -> Result<Option<CronDetails>, StoreError> {
+        let since = now.saturating_sub(RECENT_FAILURES_WITHIN).unwrap_or(now);
         let sql = format!("{SELECT} AND (name = ?1 OR crons.cron_id = ?1) ORDER BY name = ?1 DESC LIMIT 1");
         self.at_one_moment(|tx| {
             let mut statement = tx.prepare_cached(&sql)?;
             let mut rows = statement.query([name_or_id])?;
             let Some(row) = rows.next()? else { return Ok(None) };
             let body: String = row.get("body")?;
+            let row_of_cron = cron_row(tx, row)?;
             Ok(Some(CronDetails {
-                row: cron_row(tx, row)?,
+                failures: failures(tx, row_of_cron.cron_id, since)?,
+                versions: versions(tx, row_of_cron.cron_id)?,
+                row: row_of_cron,
                 definition: serde_json::from_str(&body)
                     .map_err(|error| StoreError::BadRow(format!("a stored definition: {error}")))?,
                 created_at: time(row, "created_at")?,
@@ -169,6 +180,7 @@ fn cron_row(tx: &Transaction<'_>, row: &Row<'_>) -> Result<CronRow, StoreError> 
         name,
         state: state_from_row(row)?,
         last: last_ended(tx, cron_id)?,
+        recent: recent(tx, cron_id)?,
         running: running(tx, cron_id)?,
     })
 }

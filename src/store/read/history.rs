@@ -10,6 +10,7 @@ use rusqlite::{OptionalExtension, params_from_iter};
 
 use super::{Reader, RunRow, row_columns, run_row};
 use crate::domain::ids::CronId;
+use crate::domain::outage::Away;
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Phase, Status, Trigger};
 use crate::store::StoreError;
@@ -19,9 +20,10 @@ use crate::store::rows::{millis, parsed};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunFilter {
     pub crons: Option<Vec<CronId>>,
-    /// Runs that ended with one of these. Together with `phases`, a run needs to match only one of the two.
+    /// Runs that ended with one of these. Of this, `phases` and `or_reasons`, a run needs to match only one.
     pub statuses: Vec<Status>,
     pub phases: Vec<Phase>,
+    pub or_reasons: Vec<ReasonCode>,
     pub triggers: Vec<Trigger>,
     pub reasons: Vec<ReasonCode>,
     /// The start of the range of scheduled instants (inclusive).
@@ -150,19 +152,26 @@ impl FromStr for PageCursor {
 }
 
 impl RunFilter {
+    /// Also selects the runs that went wrong.
+    pub fn or_failed(&mut self) {
+        self.statuses.extend([Status::Error, Status::Timeout, Status::Missed]);
+        self.or_reasons.extend(Away::ALL.iter().copied().filter_map(Away::reason_code));
+    }
+
     /// Returns whether the filter selects this run. It agrees with the filter in SQL.
     pub fn takes(&self, row: &RunRow) -> bool {
         let run = &row.run;
         let of_cron =
             self.crons.as_ref().is_none_or(|crons| run.cron_id().is_some_and(|cron| crons.contains(&cron)));
-        let any_state = self.statuses.is_empty() && self.phases.is_empty();
+        let code = run.reason.as_ref().map(|reason| reason.code);
+        let any_state = self.statuses.is_empty() && self.phases.is_empty() && self.or_reasons.is_empty();
         let in_state = any_state
+            || code.is_some_and(|code| self.or_reasons.contains(&code))
             || row.status().is_some_and(|status| self.statuses.contains(&status))
             || self.phases.contains(&run.state.phase());
         let in_time = self.since.is_none_or(|since| run.scheduled_for >= since)
             && self.until.is_none_or(|until| run.scheduled_for < until);
         let by_trigger = self.triggers.is_empty() || self.triggers.contains(&run.trigger);
-        let code = run.reason.as_ref().map(|reason| reason.code);
         let for_reason = self.reasons.is_empty() || code.is_some_and(|code| self.reasons.contains(&code));
         of_cron && in_state && in_time && by_trigger && for_reason
     }
@@ -195,10 +204,13 @@ impl RunConditions {
             let marks = query.marks(filter.reasons.iter().map(ToString::to_string));
             query.terms.push(format!("reason_code IN ({marks})"));
         }
-        if !filter.statuses.is_empty() || !filter.phases.is_empty() {
+        if !filter.statuses.is_empty() || !filter.phases.is_empty() || !filter.or_reasons.is_empty() {
             let statuses = query.marks(filter.statuses.iter().map(ToString::to_string));
             let phases = query.marks(filter.phases.iter().map(ToString::to_string));
-            query.terms.push(format!("(status IN ({statuses}) OR phase IN ({phases}))"));
+            let reasons = query.marks(filter.or_reasons.iter().map(ToString::to_string));
+            query.terms.push(format!(
+                "(status IN ({statuses}) OR phase IN ({phases}) OR reason_code IN ({reasons}))"
+            ));
         }
         query
     }

@@ -97,7 +97,7 @@ async fn never<T>() -> T {
 async fn every_wait_has_a_bound() {
     let start = Instant::now();
     let report = send_over(Dialer::new(|_| never(), |_| never())).await;
-    assert_eq!(detail(&report), "cannot connect: name lookup: no answer within 5s");
+    assert_eq!(detail(&report), "cannot connect: the name does not resolve: no answer within 5s");
     assert_eq!(start.elapsed().as_secs(), 5);
 
     let start = Instant::now();

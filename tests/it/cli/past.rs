@@ -208,6 +208,14 @@ fn says_that_the_daemon_is_down(daemon: &Daemon) {
 fn list_and_status_summarise(daemon: &Daemon) {
     let crons = daemon.json(&["list"]);
     assert_eq!(crons.len(), 2);
+    let recent = |cron: &Value| (cron["recent"]["runs"].as_u64(), cron["recent"]["ok"].as_u64());
+    assert!(recent(&crons[0]) > (Some(0), Some(0)) && recent(&crons[0]).1 == Some(0), "{}", crons[0]);
+    assert!(recent(&crons[1]).1 > Some(0) && !crons[1]["recent"]["p95_ms"].is_null(), "{}", crons[1]);
+    let failing = &daemon.json(&["show", "fail"])[0]["failures"];
+    assert_eq!(
+        (failing.as_array().map(Vec::len), &failing[0]["count"]),
+        (Some(1), &crons[0]["recent"]["runs"])
+    );
     assert_eq!((&crons[0]["cron_name"], &crons[0]["last"]["status"]), (&"fail".into(), &"error".into()));
     assert_eq!(crons[1]["schedule"], "* * * * * *");
     let status = &daemon.json(&["status"])[0];

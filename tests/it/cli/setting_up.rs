@@ -393,14 +393,14 @@ fn a_narrow_list_keeps_the_next_time_and_puts_the_schedule_below() {
     check(
         "120",
         expect![[r#"
-            CRON SCHEDULE TIMEZONE NEXT (UTC) DUE LAST OUTCOME
+            CRON SCHEDULE TIMEZONE NEXT (UTC) DUE LAST OUTCOME OK
             new-year 0 0 0 0 * 0 0-0 Europe/Berlin 0-0-0 0:0:0 in 0 years never
             old-year 0 0 0 dec * 0 0-0 UTC disabled never"#]],
     );
     check(
         "140",
         expect![[r#"
-            CRON SCHEDULE TIMEZONE NEXT (UTC) DUE LAST OUTCOME REASON
+            CRON SCHEDULE TIMEZONE NEXT (UTC) DUE LAST OUTCOME OK P0 P0
             new-year 0 0 0 0 * 0 0-0 Europe/Berlin 0-0-0 0:0:0 in 0 years never
             old-year 0 0 0 dec * 0 0-0 UTC disabled never"#]],
     );

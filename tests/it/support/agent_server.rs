@@ -58,12 +58,15 @@ fn new_agent_server() -> EmbeddedServer {
 fn a_stopped_server_refuses_and_comes_back_on_its_port_with_its_memory() {
     let mut server = AgentServerOnPort::start();
     let address = server.address();
-    let thread = r#"{"thread_id": "22222222-2222-4222-8222-222222222222"}"#;
-    let (status, _) = super::real_server::http(address, "POST", "/threads", thread).unwrap();
+    let thread = "/threads/22222222-2222-4222-8222-222222222222";
+    let run = r#"{"assistant_id": "agent", "if_not_exists": "create"}"#;
+    let (status, _) = super::real_server::http(address, "POST", &format!("{thread}/runs"), run).unwrap();
     assert_eq!(status, 200);
     server.stop();
     assert!(super::real_server::http(address, "GET", "/ok", "").is_err());
     server.start_again();
-    let (status, _) = super::real_server::http(address, "POST", "/threads", thread).unwrap();
-    assert_eq!(status, 409);
+    assert_eq!(super::real_server::http(address, "GET", thread, "").unwrap().0, 200);
+    server.stop();
+    server.start_again_empty();
+    assert_eq!(super::real_server::http(address, "GET", thread, "").unwrap().0, 404);
 }

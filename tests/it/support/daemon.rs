@@ -25,7 +25,11 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Writes the configuration but starts nothing. In `config`, `{folder}` is replaced by the daemon's own folder.
     pub(crate) fn prepare(config: &(impl Display + ?Sized)) -> Self {
-        let folder = tempfile::Builder::new().prefix("agentcron-").tempdir().unwrap();
+        let mut folder = tempfile::Builder::new().prefix("agentcron-").tempdir().unwrap();
+        if keeps_folders() {
+            eprintln!("kept: {}", folder.path().display());
+            folder.disable_cleanup(true);
+        }
         let daemon = Self { folder, child: None, environment: Vec::new() };
         daemon.write_config(config);
         daemon
@@ -231,6 +235,10 @@ impl Daemon {
     fn stderr_path(&self) -> PathBuf {
         self.folder.path().join("stderr.log")
     }
+}
+
+fn keeps_folders() -> bool {
+    std::env::var_os("AGENTCRON_KEEP").is_some()
 }
 
 impl Drop for Daemon {

@@ -103,6 +103,11 @@ impl RealServer {
         self.folder.path().join("langgraph.json")
     }
 
+    /// Returns the path of a file in the application's folder.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     /// Kills the server and every process that it started.
     pub(crate) fn stop(&mut self) {
         if let Some(mut watched) = self.watched.take() {

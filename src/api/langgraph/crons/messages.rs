@@ -19,16 +19,16 @@ pub(super) fn shortened(text: &str) -> String {
 }
 
 pub(super) fn not_found() -> ErrorResponse {
-    ErrorResponse::NotFound("Not Found".to_owned())
+    ErrorResponse::not_found("Not Found")
 }
 
 /// `kind` is `cron`, `thread` or `assistant`.
 pub(super) fn invalid_id(kind: &str) -> ErrorResponse {
-    ErrorResponse::Invalid(format!("Invalid {kind} ID: must be a UUID"))
+    ErrorResponse::invalid(format!("Invalid {kind} ID: must be a UUID"))
 }
 
 pub(super) fn thread_not_found(thread_id: ThreadId) -> ErrorResponse {
-    ErrorResponse::NotFound(format!(
+    ErrorResponse::not_found(format!(
         "Thread with ID '{thread_id}' not found. Please verify the ID is correct and the thread hasn't been deleted \
          or expired."
     ))
@@ -38,14 +38,14 @@ pub(super) fn thread_not_found(thread_id: ThreadId) -> ErrorResponse {
 /// write the file.
 pub(super) fn defined_in_file(name: &str, location: Option<&str>, viewer: Viewer) -> ErrorResponse {
     let location = location.filter(|_| viewer == Viewer::OfEverything).unwrap_or("a file");
-    ErrorResponse::Conflict(format!(
+    ErrorResponse::conflict(format!(
         "cron {name} is defined in {location}: change it there; agentcron reloads the file by itself"
     ))
 }
 
 /// Returns the error for a question that the agent server did not respond to; nothing was stored.
 pub(super) fn server_unclear(question: &str, error: &CallError) -> ErrorResponse {
-    ErrorResponse::BadGateway(format!(
+    ErrorResponse::bad_gateway(format!(
         "the agent server did not say {question}, so nothing was done: {error}"
     ))
 }
@@ -53,16 +53,16 @@ pub(super) fn server_unclear(question: &str, error: &CallError) -> ErrorResponse
 pub(super) fn invalid_calendar(error: &CalendarError, schedule: &str, timezone: &str) -> ErrorResponse {
     let (schedule, timezone) = (shortened(schedule), shortened(timezone));
     match error {
-        CalendarError::UnknownTimezone { .. } => ErrorResponse::Invalid(format!(
+        CalendarError::UnknownTimezone { .. } => ErrorResponse::invalid(format!(
             "Invalid timezone: '{timezone}'. Use IANA timezone format (e.g. 'America/New_York')."
         )),
-        CalendarError::Expression(error) => ErrorResponse::Invalid(format!(
+        CalendarError::Expression(error) => ErrorResponse::invalid(format!(
             "Invalid cron schedule: '{schedule}'. Reason: Invalid cron schedule. Ensure the schedule uses the \
              standard cron format (minute hour day_of_month month day_of_week). Example: '*/5 * * * *' for every 5 \
              minutes. ({error})"
         )),
         CalendarError::NeverMatches => {
-            ErrorResponse::BadRequest(format!("failed to find next date ('{schedule}': {error})"))
+            ErrorResponse::bad_request(format!("failed to find next date ('{schedule}': {error})"))
         }
     }
 }

@@ -19,7 +19,6 @@ use crate::domain::ids::CronId;
 
 /// What the sender of a request may do with crons.
 pub(super) enum Permission {
-    /// Everything.
     All,
     /// What the agent server lets them.
     AsTheAgentServerSays(Box<Twins>),
@@ -36,7 +35,7 @@ impl FromRequestParts<Api> for Permission {
         if *caller == Caller::Local && api.backend.has_credentials() && is_change(parts) {
             let message = "this cron would run under the credentials of [backend], and nobody has shown a key: set \
                            http.api_keys or [http.keys.NAME] and send a key, or use the Unix socket";
-            return Err(ErrorResponse::Forbidden(message.to_owned()));
+            return Err(ErrorResponse::forbidden(message));
         }
         if api.access.now().client_crons == ClientCrons::Service {
             let twins = api.backend.twins_of(own_headers(&parts.headers));
@@ -48,7 +47,7 @@ impl FromRequestParts<Api> for Permission {
                 let message = "the agent server knows users, and crons of clients would run under the credentials of \
                                agentcron instead of the client's: if that is meant, the operator can set \
                                http.client_crons = \"service\"";
-                Err(ErrorResponse::Forbidden(message.to_owned()))
+                Err(ErrorResponse::forbidden(message))
             }
             Err(error) => Err(messages::server_unclear("whether it knows users", &error)),
         }
@@ -84,7 +83,7 @@ impl Permission {
 impl From<TwinError> for ErrorResponse {
     fn from(error: TwinError) -> Self {
         match error {
-            TwinError::Refused { status, detail } => ErrorResponse::OfAgentServer(status, detail),
+            TwinError::Refused { status, detail } => ErrorResponse { status, detail },
             TwinError::Unclear(error) => messages::server_unclear("whether you may do this", &error),
         }
     }

@@ -120,7 +120,7 @@ pub(super) fn definition(
     let installation = InstallationId::default();
     let identity = CronIdentity { installation, cron_id, name: &name, source: CronSource::Api };
     validate_cron_as(identity, &fields).map_err(|mistakes| invalid_fields(&mistakes))?;
-    serde_json::to_string(&fields).map_err(|error| ErrorResponse::Failed(error.to_string()))
+    serde_json::to_string(&fields).map_err(|error| ErrorResponse::failed(error.to_string()))
 }
 
 /// Parses the fields. If that fails, parses them one by one, to name the one that is wrong.
@@ -132,7 +132,7 @@ fn fields(known: Map<String, Value>) -> Result<CronFields, ErrorResponse> {
             let error = serde_json::from_value::<CronFields>(alone).err()?;
             Some(format!("{key}: {error}"))
         });
-        ErrorResponse::Invalid(messages::shortened(&message.unwrap_or_else(|| error.to_string())))
+        ErrorResponse::invalid(messages::shortened(&message.unwrap_or_else(|| error.to_string())))
     })
 }
 
@@ -153,7 +153,7 @@ fn instant(text: &str) -> Result<Timestamp, ErrorResponse> {
     let in_utc = || TimeZone::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok();
     text.parse().ok().or_else(in_utc).ok_or_else(|| {
         let expected = "expected a time such as 2027-01-01T00:00:00Z";
-        ErrorResponse::Invalid(format!("Invalid end_time: '{}', {expected}", messages::shortened(text)))
+        ErrorResponse::invalid(format!("Invalid end_time: '{}', {expected}", messages::shortened(text)))
     })
 }
 
@@ -163,5 +163,5 @@ fn invalid_fields(mistakes: &[FieldError]) -> ErrorResponse {
         "webhook" => format!("Webhook URL not allowed: {}", mistake.message),
         _ => mistake.to_string(),
     });
-    ErrorResponse::Invalid(messages.collect::<Vec<_>>().join("; "))
+    ErrorResponse::invalid(messages.collect::<Vec<_>>().join("; "))
 }

@@ -6,6 +6,8 @@ use serde_json::{Map, Value};
 use super::messages::shortened;
 use crate::api::error_response::ErrorResponse;
 use crate::domain::bounds::SEARCH_LIMIT_MAX;
+use crate::domain::cron::OnRunCompleted;
+use crate::store::{CronOrder, Direction};
 
 /// What a value must be.
 #[derive(Clone, Copy, Debug)]
@@ -44,10 +46,7 @@ pub(super) struct Schema {
 const STREAM_MODES: &[&str] =
     &["values", "messages", "messages-tuple", "tasks", "checkpoints", "updates", "events", "debug", "custom"];
 const DURABILITIES: &[&str] = &["sync", "async", "exit"];
-const COMPLETIONS: &[&str] = &["delete", "keep"];
 const STRATEGIES: &[&str] = &["reject", "rollback", "interrupt", "enqueue"];
-const ORDERS: &[&str] =
-    &["cron_id", "assistant_id", "thread_id", "next_run_date", "end_time", "created_at", "updated_at"];
 /// Every key of a cron; `select` may name them.
 pub(super) const KEYS: &[&str] = &[
     "cron_id",
@@ -87,7 +86,7 @@ const COMMON: Fields = &[
 ];
 const ASSISTANT: (&str, Shape) = ("assistant_id", Shape::Assistant);
 const END: (&str, Shape) = ("end_time", Shape::Text);
-const COMPLETION: (&str, Shape) = ("on_run_completed", Shape::OneOf(COMPLETIONS));
+const COMPLETION: (&str, Shape) = ("on_run_completed", Shape::OneOf(OnRunCompleted::WORDS));
 const STRATEGY: (&str, Shape) = ("multitask_strategy", Shape::OneOf(STRATEGIES));
 
 /// A request for a cron whose runs have threads of their own.
@@ -114,8 +113,8 @@ pub(super) const SEARCH: Schema = Schema {
             ("limit", Shape::Whole { min: 1, max: Some(SEARCH_LIMIT_MAX as i64) }),
             ("offset", Shape::Whole { min: 0, max: None }),
             ("select", Shape::ListOf(KEYS)),
-            ("sort_by", Shape::OneOf(ORDERS)),
-            ("sort_order", Shape::OneOf(&["asc", "desc"])),
+            ("sort_by", Shape::OneOf(CronOrder::WORDS)),
+            ("sort_order", Shape::OneOf(Direction::WORDS)),
         ],
     ],
     required: &[],
@@ -127,11 +126,11 @@ pub(super) const COUNT: Schema = Schema { fields: [FILTERS, &[]], required: &[] 
 pub(super) fn check(body: &Map<String, Value>, schema: &Schema) -> Result<(), ErrorResponse> {
     // The server fails with 500 here; this is what it means to say.
     if let Some(missing) = schema.required.iter().find(|name| !body.contains_key(**name)) {
-        return Err(ErrorResponse::Invalid(format!("\"{missing}\" is a required property")));
+        return Err(ErrorResponse::invalid(format!("\"{missing}\" is a required property")));
     }
     for (name, shape) in schema.fields.iter().copied().flatten() {
         if let Some(value) = body.get(*name) {
-            shape.check(&SchemaPath::of(name), value).map_err(ErrorResponse::Invalid)?;
+            shape.check(&SchemaPath::of(name), value).map_err(ErrorResponse::invalid)?;
         }
     }
     Ok(())
@@ -140,7 +139,7 @@ pub(super) fn check(body: &Map<String, Value>, schema: &Schema) -> Result<(), Er
 /// Returns the error for a body that is not an object.
 pub(super) fn not_an_object(body: &Value) -> ErrorResponse {
     let path = SchemaPath { schema: String::new(), instance: String::new() };
-    ErrorResponse::Invalid(path.message(body, "type", "is not of type \"object\""))
+    ErrorResponse::invalid(path.message(body, "type", "is not of type \"object\""))
 }
 
 /// The place of a value, in the schema and in the body.

@@ -224,7 +224,7 @@ async fn an_invalid_listing_is_refused_with_a_reason() {
         (
             "GET",
             "/v1/runs?state=error".to_owned(),
-            "422 query: state: unknown field `state`, expected one of `cron`, `status`, `reason`, `trigger`, `since`, `until`, \
+            "422 query: state: unknown field `state`, expected one of `cron`, `status`, `failed`, `reason`, `trigger`, `since`, `until`, \
              `cursor`, `limit`",
         ),
         ("DELETE", "/v1/runs".to_owned(), "405 Method Not Allowed"),

@@ -9,40 +9,14 @@ use crate::cli::webhook::receiver_arguments::ChosenReceiver;
 use crate::domain::bounds::{CLOCK_SKEW_WARNED, SIGNATURE_AGE_MAX};
 use crate::present::{Tone, counted, times, webhooks};
 use crate::transport::{Certificate, JudgedAddress};
-use crate::webhook::{DestinationVerdict, redacted};
+use crate::webhook::redacted;
 
 /// A certificate that has fewer days left than this is highlighted.
 const DAYS_LEFT_FEW: i64 = 14;
 
-/// Whether the policy allows webhooks to a URL or to an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum PolicyVerdict {
-    Allow,
-    Deny,
-}
-
-impl PolicyVerdict {
-    fn of_destination(verdict: &DestinationVerdict) -> Self {
-        if verdict.is_allowed() { Self::Allow } else { Self::Deny }
-    }
-
-    fn of_address(judged: &JudgedAddress) -> Self {
-        if judged.violation.is_none() { Self::Allow } else { Self::Deny }
-    }
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Allow => "allow",
-            Self::Deny => "deny",
-        }
-    }
-
-    fn tone(self) -> Tone {
-        match self {
-            Self::Allow => Tone::Good,
-            Self::Deny => Tone::Bad,
-        }
-    }
+/// Returns the word for whether the policy allows webhooks to a URL or to an address, and its tone.
+fn verdict(is_allowed: bool) -> (&'static str, Tone) {
+    if is_allowed { ("allow", Tone::Good) } else { ("deny", Tone::Bad) }
 }
 
 impl Diagnosis {
@@ -52,13 +26,13 @@ impl Diagnosis {
             let violation = judged.violation.as_ref();
             json!({
                 "address": judged.address.to_string(),
-                "verdict": PolicyVerdict::of_address(judged).as_str(),
+                "verdict": verdict(violation.is_none()).0,
                 "rule": violation.map(|violation| violation.rule.as_str()),
             })
         };
         json!({
             "url": redacted(url),
-            "verdict": PolicyVerdict::of_destination(&examination.verdict).as_str(),
+            "verdict": verdict(examination.verdict.is_allowed()).0,
             "rule": examination.verdict.rule(),
             "addresses": examination.addresses.iter().map(address).collect::<Vec<_>>(),
             "reason": examination.verdict.reason(),
@@ -100,8 +74,8 @@ impl Diagnosis {
 
     pub(super) fn print(&self, url: &str, session: &mut Session) -> Result<(), Failure> {
         let destination = &self.examination.verdict;
-        let verdict = PolicyVerdict::of_destination(destination);
-        let word = session.output.paint(verdict.tone(), verdict.as_str());
+        let (word, tone) = verdict(destination.is_allowed());
+        let word = session.output.paint(tone, word);
         session.output.line(&format!("{word}  {}", printable(&redacted(url))))?;
         if let Some(reason) = destination.reason() {
             session.output.line(&format!("  {}", printable(&reason)))?;
@@ -123,8 +97,8 @@ impl Diagnosis {
         session.output.heading("addresses")?;
         for judged in &self.examination.addresses {
             let why = judged.violation.as_ref().map(|violation| format!("  {violation}")).unwrap_or_default();
-            let verdict = PolicyVerdict::of_address(judged);
-            let word = session.output.paint(verdict.tone(), &format!("{:<6}", verdict.as_str()));
+            let (word, tone) = verdict(judged.violation.is_none());
+            let word = session.output.paint(tone, &format!("{word:<6}"));
             session.output.line(&format!("  {word}{}{why}", judged.address))?;
         }
         Ok(())

@@ -59,7 +59,6 @@ struct WebhookFields {
 }
 
 impl Arrival {
-    /// Whether this webhook has arrived before.
     pub(super) fn is_repeat(&self) -> bool {
         self.number > 1 && !self.webhook_id.is_empty()
     }

@@ -21,23 +21,14 @@ const FLOOD_BYTES: usize = 16 << 10;
 /// How to misbehave, other than by a plain status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Misbehaviour {
-    /// Never responds.
     Hang,
-    /// 500, and then a byte of the body every second, forever.
     Drip,
-    /// 500, and then an endless body.
     Flood,
-    /// 500, and then an endless gzip body that unpacks to 158 times its size.
     Gzip,
-    /// Resets the connection (RST) once it has the request.
     Reset,
-    /// 307 to another path of the same receiver.
     Redirect,
-    /// 410.
     Gone,
-    /// 400 with `webhook-delivery: abort-message`.
     Abort,
-    /// 400 with `webhook-delivery: disable`.
     Disable,
 }
 
@@ -72,7 +63,11 @@ impl FromStr for FailMode {
                 StatusCode::from_u16(code).map(Reaction::Status).map_err(|e| e.to_string())?
             }
             Ok(_) => return Err("expected a status from 200 to 599".to_owned()),
-            Err(_) => Reaction::Misbehave(misbehaviour(what)?),
+            Err(_) => Reaction::Misbehave(Misbehaviour::from_str(what, false).map_err(|_| {
+                let names = Misbehaviour::value_variants().iter().filter_map(Misbehaviour::to_possible_value);
+                let names: Vec<_> = names.map(|name| name.get_name().to_owned()).collect();
+                format!("expected a status such as 500, or one of {}", names.join(", "))
+            })?),
         };
         Ok(Self { reaction, times })
     }
@@ -115,54 +110,46 @@ impl FailMode {
 
     /// Misbehaves as chosen.
     pub(super) async fn respond(self, connection: &ResetHandle) -> Response {
-        const DELIVERY: HeaderName = HeaderName::from_static("webhook-delivery");
-        let endless = |pieces| (StatusCode::INTERNAL_SERVER_ERROR, pieces).into_response();
         match self.reaction {
             Reaction::Status(StatusCode::TOO_MANY_REQUESTS) => {
                 let headers = [(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS))];
                 (StatusCode::TOO_MANY_REQUESTS, headers).into_response()
             }
             Reaction::Status(code) => code.into_response(),
-            Reaction::Misbehave(Misbehaviour::Hang) => std::future::pending().await,
-            Reaction::Misbehave(Misbehaviour::Drip) => {
-                endless(Body::from_stream(stream::unfold((), async |()| {
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                    Some((Ok::<_, std::io::Error>(Bytes::from_static(b".")), ()))
-                })))
-            }
-            Reaction::Misbehave(Misbehaviour::Flood) => {
-                endless(endless_body(Bytes::new(), Bytes::from(vec![b'x'; FLOOD_BYTES])))
-            }
-            Reaction::Misbehave(Misbehaviour::Gzip) => {
-                let mut bomb = endless(endless_body(gzip_bomb::beginning(), gzip_bomb::more()));
-                bomb.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-                bomb
-            }
-            Reaction::Misbehave(Misbehaviour::Reset) => {
-                // The connection ends when this response is written.
-                connection.reset();
-                StatusCode::OK.into_response()
-            }
-            Reaction::Misbehave(Misbehaviour::Redirect) => {
-                (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, "/elsewhere")]).into_response()
-            }
-            Reaction::Misbehave(Misbehaviour::Gone) => StatusCode::GONE.into_response(),
-            Reaction::Misbehave(Misbehaviour::Abort) => {
-                (StatusCode::BAD_REQUEST, [(DELIVERY, "abort-message")]).into_response()
-            }
-            Reaction::Misbehave(Misbehaviour::Disable) => {
-                (StatusCode::BAD_REQUEST, [(DELIVERY, "disable")]).into_response()
-            }
+            Reaction::Misbehave(misbehaviour) => misbehaviour.respond(connection).await,
         }
     }
 }
 
-fn misbehaviour(word: &str) -> Result<Misbehaviour, String> {
-    Misbehaviour::from_str(word, false).map_err(|_| {
-        let names = Misbehaviour::value_variants().iter().filter_map(Misbehaviour::to_possible_value);
-        let names: Vec<_> = names.map(|name| name.get_name().to_owned()).collect();
-        format!("expected a status such as 500, or one of {}", names.join(", "))
-    })
+impl Misbehaviour {
+    async fn respond(self, connection: &ResetHandle) -> Response {
+        const DELIVERY: HeaderName = HeaderName::from_static("webhook-delivery");
+        let endless = |pieces| (StatusCode::INTERNAL_SERVER_ERROR, pieces).into_response();
+        match self {
+            Self::Hang => std::future::pending().await,
+            Self::Drip => endless(Body::from_stream(stream::unfold((), async |()| {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                Some((Ok::<_, std::io::Error>(Bytes::from_static(b".")), ()))
+            }))),
+            Self::Flood => endless(endless_body(Bytes::new(), Bytes::from(vec![b'x'; FLOOD_BYTES]))),
+            Self::Gzip => {
+                let mut bomb = endless(endless_body(gzip_bomb::beginning(), gzip_bomb::more()));
+                bomb.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+                bomb
+            }
+            Self::Reset => {
+                // The connection ends when this response is written.
+                connection.reset();
+                StatusCode::OK.into_response()
+            }
+            Self::Redirect => {
+                (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, "/elsewhere")]).into_response()
+            }
+            Self::Gone => StatusCode::GONE.into_response(),
+            Self::Abort => (StatusCode::BAD_REQUEST, [(DELIVERY, "abort-message")]).into_response(),
+            Self::Disable => (StatusCode::BAD_REQUEST, [(DELIVERY, "disable")]).into_response(),
+        }
+    }
 }
 
 /// Returns a body of `first` and then `then` again and again.

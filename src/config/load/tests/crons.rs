@@ -240,7 +240,7 @@ fn a_definition_keeps_its_placeholders_and_its_place() {
     expect![[r#"{"schedule":"0 9 * * *","assistant_id":"agent-eu","input":{"a":"${{ env.HOOK_TOKEN }}"},"webhook":"https://x/?t=${{ env.HOOK_TOKEN }}"}"#]]
         .assert_eq(&serde_json::to_string(&definition.fields).unwrap());
     assert_eq!(definition.cron.request.assistant_id, "agent-eu");
-    assert_eq!((definition.location.line, definition.location.column), (1, 7));
+    assert_eq!(definition.location.position, crate::config::Position { line: 1, column: 7 });
     expect![[r#"
         CronDefinition {
             name: "x",

@@ -1,0 +1,165 @@
+//! How the latest runs of a cron went, and how its definition has changed.
+
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::Transaction;
+use serde_json::{Map, Value};
+
+use super::{RunRow, number, row_columns, run_row};
+use crate::domain::bounds::{RECENT_FAILURES, RECENT_RUNS, RECENT_VERSIONS};
+use crate::domain::cron_state::CronHealth;
+use crate::domain::ids::{CronId, DefinitionId};
+use crate::store::StoreError;
+use crate::store::rows::{millis, parsed, parsed_option, time, time_option};
+
+/// What the latest ends of a cron's runs say about it, at most [`RECENT_RUNS`]. An end that an outage or a person caused says
+/// nothing, and is none of these.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recent {
+    pub runs: u64,
+    /// How many of them worked.
+    pub ok: u64,
+    /// How long those took that the agent server had, the shortest first.
+    took: Vec<SignedDuration>,
+}
+
+impl Recent {
+    /// Returns the time within which so many of a hundred runs ended, or `None` if the agent server had none of them.
+    pub fn took(&self, percent: usize) -> Option<SignedDuration> {
+        let rank = (self.took.len() * percent).div_ceil(100);
+        self.took.get(rank.saturating_sub(1)).copied()
+    }
+}
+
+/// Failures of a cron that are alike.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failures {
+    /// How many occurrences they concern.
+    pub count: u64,
+    /// The first of these.
+    pub since: Timestamp,
+    pub last: RunRow,
+}
+
+/// A version of a cron's definition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    pub definition_id: DefinitionId,
+    /// When the cron got it; for a former one, when the cron got it first.
+    pub since: Timestamp,
+    /// The keys in which it differs from the version before it; none for the first one.
+    pub changed: Vec<String>,
+}
+
+pub(super) fn recent(tx: &Transaction<'_>, cron_id: CronId) -> Result<Recent, StoreError> {
+    let mut statement = tx.prepare_cached(
+        "SELECT status, reason_code, started_at, ended_at FROM runs \
+         WHERE cron_id = ?1 AND phase = 'ended' AND status NOT IN ('skipped', 'missed') \
+         ORDER BY scheduled_for DESC, retry DESC LIMIT ?2",
+    )?;
+    let mut rows = statement.query((cron_id.to_string(), RECENT_RUNS))?;
+    let mut recent = Recent::default();
+    while let Some(row) = rows.next()? {
+        let works = match CronHealth::of_end(parsed(row, "status")?, parsed_option(row, "reason_code")?) {
+            CronHealth::Works => true,
+            CronHealth::Fails => false,
+            CronHealth::Unknown => continue,
+        };
+        recent.runs += 1;
+        recent.ok += u64::from(works);
+        if let Some(started_at) = time_option(row, "started_at")? {
+            recent.took.push(time(row, "ended_at")?.duration_since(started_at));
+        }
+    }
+    recent.took.sort_unstable();
+    Ok(recent)
+}
+
+/// Returns what went wrong since this time, like with like, the latest first.
+pub(super) fn failures(
+    tx: &Transaction<'_>,
+    cron_id: CronId,
+    since: Timestamp,
+) -> Result<Vec<Failures>, StoreError> {
+    // SQLite takes the other columns from the row that has the maximum.
+    let mut statement = tx.prepare_cached(&format!(
+        "SELECT {}, sum(occurrences) AS count, min(scheduled_for) AS since, max(scheduled_for) AS latest FROM runs \
+         WHERE cron_id = ?1 AND scheduled_for >= ?2 \
+         AND (status IN ('error', 'timeout', 'missed') OR reason_code = 'backend_away') \
+         GROUP BY status, reason_code, error ->> 'error' ORDER BY latest DESC LIMIT ?3",
+        row_columns()
+    ))?;
+    let mut rows = statement.query((cron_id.to_string(), millis(since), RECENT_FAILURES))?;
+    let mut failures = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (count, since) = (number(row, "count")?, time(row, "since")?);
+        failures.push(Failures { count, since, last: run_row(tx, row)? });
+    }
+    Ok(failures)
+}
+
+/// Returns the latest versions of a definition, the present one first. Definitions that only runs with an input of their own
+/// have are none of its versions.
+pub(super) fn versions(tx: &Transaction<'_>, cron_id: CronId) -> Result<Vec<Version>, StoreError> {
+    let mut statement = tx.prepare_cached(
+        "SELECT d.definition_id AS definition_id, d.body AS body, \
+         iif(d.definition_id = c.definition_id, c.updated_at, d.created_at) AS since \
+         FROM definitions AS d JOIN crons AS c USING (cron_id) WHERE cron_id = ?1 \
+         AND (d.definition_id = c.definition_id OR d.definition_id NOT IN \
+              (SELECT definition_id FROM runs WHERE cron_id = ?1 AND own_definition = 1)) \
+         ORDER BY d.definition_id = c.definition_id DESC, since DESC LIMIT ?2 + 1",
+    )?;
+    let mut rows = statement.query((cron_id.to_string(), RECENT_VERSIONS))?;
+    let mut found: Vec<(Version, Map<String, Value>)> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let body = serde_json::from_str(row.get_ref("body")?.as_str().unwrap_or_default())
+            .map_err(|error| StoreError::BadRow(format!("a stored definition: {error}")))?;
+        if let Some((newer, fields)) = found.last_mut() {
+            newer.changed = differences(fields, &body);
+        }
+        let (definition_id, since) = (parsed(row, "definition_id")?, time(row, "since")?);
+        found.push((Version { definition_id, since, changed: Vec::new() }, body));
+    }
+    Ok(found.into_iter().take(RECENT_VERSIONS as usize).map(|(version, _)| version).collect())
+}
+
+/// Returns the keys that two definitions do not have alike.
+fn differences(newer: &Map<String, Value>, older: &Map<String, Value>) -> Vec<String> {
+    let gone = older.keys().filter(|key| !newer.contains_key(*key));
+    let other = newer.iter().filter(|(key, value)| older.get(*key) != Some(*value)).map(|(key, _)| key);
+    other.chain(gone).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_of_the_runs_ended_within_its_time() {
+        let of = |count: i64| Recent {
+            took: (1..=count).map(SignedDuration::from_secs).collect(),
+            ..Recent::default()
+        };
+        for (count, percent, seconds) in [
+            (0, 50, None),
+            (1, 50, Some(1)),
+            (1, 95, Some(1)),
+            (4, 50, Some(2)),
+            (20, 95, Some(19)),
+            (50, 95, Some(48)),
+        ] {
+            assert_eq!(
+                of(count).took(percent),
+                seconds.map(SignedDuration::from_secs),
+                "{percent} % of {count}"
+            );
+        }
+    }
+
+    #[test]
+    fn keys_that_were_added_changed_or_removed_differ() {
+        let fields = |text: &str| serde_json::from_str::<Map<String, Value>>(text).unwrap();
+        let (newer, older) =
+            (fields(r#"{"a": 1, "b": {"c": 2}, "d": 3}"#), fields(r#"{"a": 1, "b": {"c": 3}, "e": 4}"#));
+        assert_eq!(differences(&newer, &older), ["b", "d", "e"]);
+    }
+}
