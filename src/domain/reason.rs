@@ -90,7 +90,7 @@ words!(
 );
 
 impl ReasonCode {
-    /// Whether nobody knows when a run ended that had started.
+    /// Whether it is unknown when a run ended that had started.
     pub fn leaves_end_unknown(self) -> bool {
         matches!(self, Self::Lost | Self::Unknown)
     }

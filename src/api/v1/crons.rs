@@ -112,7 +112,7 @@ pub(super) async fn explain(
 ) -> Result<Json<Explanation>, ErrorResponse> {
     let at = query_instant("at", query.at.as_deref())?;
     let zone = query.timezone.map_or(Ok(TimeZone::UTC), |name| zone_named(&name));
-    let zone = zone.map_err(|error| ErrorResponse::invalid(format!("timezone: {error}")))?;
+    let zone = zone.map_err(|error| ErrorResponse::not_found(format!("timezone: {error}")))?;
     let (now, name_or_id) = (api.clock.now(), name.clone());
     let explanation = api.store.read(move |reader| {
         let daemon = DaemonState::Running { pid: None };
