@@ -1,125 +1,115 @@
-//! Measures bursts: each contestant in turn, against the same agent server.
+//! Measures bursts: each contestant in turn, against the same agent server and receiver.
 
 use std::thread::sleep;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OpenFlags};
 
-use super::contestant::{Contestant, Home};
-use super::machine::{millis, now};
+use super::contestant::Contestant;
+use super::home::Home;
+use super::machine::now;
 use super::spread::Spread;
-use super::stub_client::Stub;
+use super::stub_client::{ByCron, Stub};
 
 /// The time from launching a contestant to the burst: a constant, and more for each cron that it has to read first.
 const LEAD: Duration = Duration::from_secs(3);
 const LEAD_PER_CRON: Duration = Duration::from_micros(700);
-/// How long the benchmark waits for a burst to be complete. A start that has not arrived by then counts as lost.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The CPU time is read this long before the burst, when a contestant has nothing left to prepare.
+const READ_BEFORE: SignedDuration = SignedDuration::from_millis(200);
+/// Nothing is asked for this long, because that would disturb what is being measured.
+const UNDISTURBED: SignedDuration = SignedDuration::from_millis(500);
+/// What has not arrived when nothing else has for this long counts as lost.
+const SILENCE: SignedDuration = SignedDuration::from_secs(5);
+/// How long a daemon may take to commit what came of its last webhooks.
+const RECORDED_WITHIN: Duration = Duration::from_secs(10);
 /// An arrival after the last expected one would be a second start. The benchmark waits this long for one.
 const AFTERMATH: Duration = Duration::from_millis(1_500);
 const POLL_EVERY: Duration = Duration::from_millis(100);
 
 /// The result of one burst of one contestant.
-#[derive(Clone, Copy, Debug, Default)]
-struct Measured {
-    arrivals: Spread,
-    lost: usize,
-    doubled: usize,
-    /// The time until the last outcome was committed; `None` for the naive program, which commits nothing.
-    recorded: Option<Duration>,
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Measured {
+    /// From the scheduled second to the arrival of the request for each run.
+    pub(super) starts: Spread,
+    pub(super) lives: Option<Lives>,
+    pub(super) lost: usize,
+    pub(super) doubled: usize,
 }
 
-/// Prints the table.
-pub(super) fn print(crons: &[usize], repeat: usize, only: &[String]) -> Result<()> {
-    println!(
-        "Time from the scheduled second to the arrival of the POST at the agent server: medians of {repeat}; lost and doubled: the maximum."
-    );
-    println!(
-        "{:>6}  {:<38} {:>9} {:>9} {:>9} {:>8} {:>5} {:>7} {:>12}",
-        "crons", "", "p50", "p99", "max", "starts/s", "lost", "doubled", "recorded"
-    );
-    let stub = Stub::start()?;
-    for &count in crons {
-        let all = Contestant::ALL.into_iter();
-        let contestants: Vec<Contestant> =
-            all.filter(|one| only.is_empty() || only.iter().any(|word| one.name().contains(word))).collect();
-        let mut measured = vec![Vec::new(); contestants.len()];
-        // Rounds, so that a noisy minute affects all contestants.
-        for _ in 0..repeat.max(1) {
-            for (contestant, results) in contestants.iter().zip(&mut measured) {
-                results.push(measure(&stub, *contestant, count)?);
-            }
-        }
-        for (contestant, results) in contestants.iter().zip(&measured) {
-            print_row(*contestant, count, results);
-        }
-    }
-    println!();
-    Ok(())
+/// What is known of a contestant that follows its runs to their webhooks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lives {
+    pub(super) last_webhook: Duration,
+    pub(super) per_second: f64,
+    pub(super) cpu_each: Duration,
+    pub(super) requests_each: f64,
 }
 
-fn print_row(contestant: Contestant, count: usize, results: &[Measured]) {
-    let arrivals = Spread::median(&results.iter().map(|one| one.arrivals).collect::<Vec<_>>());
-    let lost = results.iter().map(|one| one.lost).max().unwrap_or(0);
-    let doubled = results.iter().map(|one| one.doubled).max().unwrap_or(0);
-    let recorded: Option<Vec<Duration>> = results.iter().map(|one| one.recorded).collect();
-    let recorded = match recorded {
-        Some(recorded) => format!("{:.0} ms", millis(Spread::of(recorded).p50)),
-        None => "nothing kept".to_owned(),
-    };
-    let per_second = (count - lost) as f64 / arrivals.max.as_secs_f64().max(1e-6);
-    println!(
-        "{count:>6}  {:<38} {:>6.1} ms {:>6.1} ms {:>6.1} ms {per_second:>8.0} {lost:>5} {doubled:>7} {recorded:>12}",
-        contestant.name(),
-        millis(arrivals.p50),
-        millis(arrivals.p99),
-        millis(arrivals.max),
-    );
-}
-
-fn measure(stub: &Stub, contestant: Contestant, count: usize) -> Result<Measured> {
+pub(super) fn measure(stub: &Stub, contestant: Contestant, count: usize) -> Result<Measured> {
     stub.forget()?;
     let lead = LEAD + LEAD_PER_CRON * u32::try_from(count)?;
-    let second = now().checked_add(lead)?.as_second() + 1;
-    let at = Timestamp::from_second(second)?;
+    let at = Timestamp::from_second(now().checked_add(lead)?.as_second() + 1)?;
     let mut running = contestant.start(&stub.url(), count, at)?;
-    let deadline = at.checked_add(PATIENCE)?;
-    // Query nothing during the burst, because a query would disturb what is being measured.
-    sleep_until(at.checked_add(SignedDuration::from_millis(500))?);
-    while stub.count()? < count && now() < deadline {
+    sleep_until(at.checked_sub(READ_BEFORE)?);
+    running.ensure_alive()?;
+    let (cpu_before, requests_before) = (running.process.cpu_time()?, stub.counts()?.requests);
+    sleep_until(at.checked_add(UNDISTURBED)?);
+    let webhooks = if contestant == Contestant::Naive { 0 } else { count };
+    let (mut seen, mut since) = (stub.counts()?, now());
+    while (seen.starts < count || seen.webhooks < webhooks) && now().duration_since(since) < SILENCE {
         running.ensure_alive()?;
         sleep(POLL_EVERY);
+        let counts = stub.counts()?;
+        if counts != seen {
+            (seen, since) = (counts, now());
+        }
     }
+    if let Some(home) = &running.home {
+        wait_until_recorded(home)?;
+    }
+    let cpu = running.process.cpu_time()?.since(&cpu_before);
+    let requests = stub.counts()?.requests - requests_before;
     sleep(AFTERMATH);
-    let recorded = match &running.home {
-        Some(home) => Some(recorded(home, at, deadline)?),
-        None => None,
-    };
     let arrivals = stub.arrivals()?;
-    let first_of_each = arrivals.values().filter_map(|instants| instants.iter().min());
-    let late = first_of_each.map(|instant| instant.duration_since(at).unsigned_abs()).collect();
+    let starts = Spread::of(late(&arrivals.starts, at));
+    let finished = if webhooks == 0 { arrivals.starts.len() } else { arrivals.webhooks.len() };
+    let lives = (webhooks > 0).then(|| {
+        let last_webhook = Spread::of(late(&arrivals.webhooks, at)).max;
+        let lives = finished.max(1) as f64;
+        Lives {
+            last_webhook,
+            per_second: finished as f64 / last_webhook.as_secs_f64().max(1e-6),
+            cpu_each: cpu.div_f64(lives),
+            requests_each: requests as f64 / lives,
+        }
+    });
+    let twice = |by_cron: &ByCron| by_cron.values().filter(|instants| instants.len() > 1).count();
     Ok(Measured {
-        arrivals: Spread::of(late),
-        lost: count.saturating_sub(arrivals.len()),
-        doubled: arrivals.values().filter(|instants| instants.len() > 1).count(),
-        recorded,
+        starts,
+        lives,
+        lost: count.saturating_sub(finished),
+        doubled: twice(&arrivals.starts) + twice(&arrivals.webhooks),
     })
 }
 
-/// Returns the time from `at` until the last outcome was committed, and waits for that until `deadline`.
-fn recorded(home: &Home, at: Timestamp, deadline: Timestamp) -> Result<Duration> {
+/// Returns how late the first arrival of each cron was.
+fn late(by_cron: &ByCron, at: Timestamp) -> Vec<Duration> {
+    let first_of_each = by_cron.values().filter_map(|instants| instants.iter().min());
+    first_of_each.map(|instant| instant.duration_since(at).unsigned_abs()).collect()
+}
+
+/// Waits until every outcome is committed: it belongs to the cost of a life.
+fn wait_until_recorded(home: &Home) -> Result<()> {
     let connection = Connection::open_with_flags(home.database(), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let open_and_last_end = || -> Result<(u32, Option<i64>)> {
-        let sql = "SELECT count(*) FILTER (WHERE phase <> 'ended'), max(ended_at) FROM runs";
-        Ok(connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?)
-    };
-    while open_and_last_end()?.0 > 0 && now() < deadline {
+    let deadline = now().checked_add(RECORDED_WITHIN)?;
+    let sql = "SELECT (SELECT count(*) FROM runs WHERE phase <> 'ended') + \
+               (SELECT count(*) FROM deliveries WHERE ended_at IS NULL)";
+    while connection.query_row(sql, [], |row| row.get::<_, i64>(0))? > 0 && now() < deadline {
         sleep(POLL_EVERY);
     }
-    let ended_at = open_and_last_end()?.1.context("no run has ended: the daemon was not ready in time")?;
-    Ok(Timestamp::from_millisecond(ended_at)?.duration_since(at).unsigned_abs())
+    Ok(())
 }
 
 fn sleep_until(at: Timestamp) {

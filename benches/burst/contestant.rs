@@ -1,20 +1,21 @@
 //! The contestants, and how each is started with the same crons.
 
 use std::fmt::Write;
-use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
-use tempfile::TempDir;
+use serde_json::json;
 
+use super::home::Home;
 use super::machine::now;
 use super::process::ChildProcess;
 
 /// The assistant of every run.
-pub(super) const ASSISTANT: &str = "agent";
+const ASSISTANT: &str = "agent";
+/// A prompt of typical length.
+const PROMPT: &str = "Summarise what happened in the channel since the last run, in five lines at most.";
 /// The default of `backend.max_concurrent_runs`.
 const CONCURRENT_RUNS_DEFAULT: usize = 256;
 /// The largest value that the configuration allows.
@@ -22,19 +23,33 @@ const CONCURRENT_RUNS_MAX: usize = 10_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Contestant {
+    /// The same requests as ours, made by a client that keeps nothing. It is the measure of the others.
+    Raw,
     /// The daemon, allowed to have every run of the burst on the backend at once.
     Wide,
     /// The daemon with its default: the next run starts when one of 256 has ended and its end is recorded.
     Default,
-    /// The program without agentcron.
+    /// The program that one would write without agentcron. It follows no run and sends no webhook.
     Naive,
 }
 
+/// A burst, as the programs without agentcron are told of it.
+#[derive(clap::Args)]
+pub(super) struct Burst {
+    /// The URL of the agent server.
+    pub(super) url: String,
+    /// The number of crons.
+    pub(super) count: usize,
+    /// The instant at which every cron is due, once.
+    pub(super) at: Timestamp,
+}
+
 impl Contestant {
-    pub(super) const ALL: [Self; 3] = [Self::Wide, Self::Default, Self::Naive];
+    pub(super) const ALL: [Self; 4] = [Self::Raw, Self::Wide, Self::Default, Self::Naive];
 
     pub(super) fn name(self) -> String {
         match self {
+            Self::Raw => "raw client: reqwest, 64 at once".to_owned(),
             Self::Wide => format!("agentcron, max_concurrent_runs = {CONCURRENT_RUNS_MAX}"),
             Self::Default => format!("agentcron, default ({CONCURRENT_RUNS_DEFAULT})"),
             Self::Naive => "naive: tokio-cron-scheduler + reqwest".to_owned(),
@@ -43,92 +58,59 @@ impl Contestant {
 
     /// Starts the contestant with `count` crons, each of which is due once, at `at`.
     pub(super) fn start(self, url: &str, count: usize, at: Timestamp) -> Result<Running> {
-        let concurrent_runs = match self {
-            Self::Wide => CONCURRENT_RUNS_MAX,
-            Self::Default => CONCURRENT_RUNS_DEFAULT,
-            Self::Naive => {
-                let mut command = Command::new(std::env::current_exe()?);
-                command.args(["naive", url, &count.to_string(), &at.to_string()]).stdout(Stdio::piped());
-                let mut process = ChildProcess::spawn("naive program", &mut command)?;
-                let stdout = process.stdout().context("the naive program has no stdout")?;
-                BufReader::new(stdout).read_line(&mut String::new())?;
-                // Checked here, so that starts that are lost later are lost by the program itself.
-                anyhow::ensure!(
-                    now() < at,
-                    "the naive program was not ready in time: the machine is too busy"
-                );
-                return Ok(Running { process, home: None });
-            }
-        };
-        let schedule = at.strftime("%-M %-H %-d %-m * %-S").to_string();
-        let home = Home::new(url, concurrent_runs, count, &schedule)?;
-        Ok(Running { process: home.daemon()?, home: Some(home) })
+        match self {
+            Self::Raw => Running::program("raw", url, count, at),
+            Self::Naive => Running::program("naive", url, count, at),
+            Self::Wide => Running::daemon(url, count, at, CONCURRENT_RUNS_MAX),
+            Self::Default => Running::daemon(url, count, at, CONCURRENT_RUNS_DEFAULT),
+        }
     }
 }
 
 /// A contestant that is running.
 pub(super) struct Running {
-    process: ChildProcess,
-    /// The folder of a daemon, dropped after its process; `None` for the naive program.
+    pub(super) process: ChildProcess,
+    /// The folder of a daemon, dropped after its process; `None` for a program that keeps nothing.
     pub(super) home: Option<Home>,
 }
 
 impl Running {
-    /// Returns an error with the last log line if the contestant has ended.
-    pub(super) fn ensure_alive(&mut self) -> Result<()> {
-        let last_line = || {
-            let log = self.home.as_ref().and_then(|home| std::fs::read_to_string(home.log()).ok());
-            log.and_then(|log| log.lines().last().map(str::to_owned)).unwrap_or_default()
-        };
-        self.process.ensure_alive().with_context(last_line)
+    fn program(part: &'static str, url: &str, count: usize, at: Timestamp) -> Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args([part, url, &count.to_string(), &at.to_string()]).stdout(Stdio::piped());
+        let mut process = ChildProcess::spawn(part, &mut command)?;
+        let stdout = process.stdout().with_context(|| format!("{part} has no stdout"))?;
+        BufReader::new(stdout).read_line(&mut String::new())?;
+        // Checked here, so that starts that are lost later are lost by the program itself.
+        anyhow::ensure!(now() < at, "{part} was not ready in time: the machine is too busy");
+        Ok(Self { process, home: None })
     }
-}
 
-/// The folder of a daemon: its configuration and its database.
-pub(super) struct Home {
-    folder: TempDir,
-}
-
-impl Home {
-    pub(super) fn new(url: &str, concurrent_runs: usize, count: usize, schedule: &str) -> Result<Self> {
-        // The folder is on the disk of the build, not in memory, so that a commit has its real cost.
-        let folder = tempfile::Builder::new().prefix("burst-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    fn daemon(url: &str, count: usize, at: Timestamp, concurrent_runs: usize) -> Result<Self> {
+        let schedule = at.strftime("%-M %-H %-d %-m * %-S");
         let mut text = format!(
             "[backend]\nurl = \"{url}\"\nmax_concurrent_runs = {concurrent_runs}\n[store]\npath = \"agentcron.db\"\n\
-             [http]\nlisten = \"off\"\nsocket = \"agentcron.sock\"\n[defaults]\ntimezone = \"UTC\"\n"
+             [http]\nlisten = \"off\"\nsocket = \"agentcron.sock\"\n[webhooks.url]\ndisable_loopback = false\n\
+             [defaults]\ntimezone = \"UTC\"\non_run_completed = \"keep\"\n"
         );
         for index in 0..count {
+            let name = name_of(index);
             writeln!(
                 text,
-                "[cron.{}]\nschedule = \"{schedule}\"\nassistant_id = \"{ASSISTANT}\"\n\
-                 input = {{ messages = [{{ role = \"user\", content = \"{}\" }}] }}",
-                name_of(index),
-                prompt(),
+                "[cron.{name}]\nschedule = \"{schedule}\"\nassistant_id = \"{ASSISTANT}\"\nwebhook = \"{url}/hooks/{name}\"\n\
+                 input = {{ messages = [{{ role = \"user\", content = \"{PROMPT}\" }}] }}"
             )?;
         }
-        std::fs::write(folder.path().join("agentcron.toml"), text)?;
-        Ok(Self { folder })
+        let home = Home::new(&text)?;
+        Ok(Self { process: home.daemon()?, home: Some(home) })
     }
 
-    pub(super) fn daemon(&self) -> Result<ChildProcess> {
-        let config = self.folder.path().join("agentcron.toml");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_agentcron"));
-        command.args(["run".as_ref(), "--config".as_ref(), config.as_os_str()]);
-        command.stdout(Stdio::null()).stderr(File::create(self.log())?);
-        ChildProcess::spawn("daemon", &mut command)
-    }
-
-    pub(super) fn database(&self) -> PathBuf {
-        self.path().join("agentcron.db")
-    }
-
-    /// Returns the path of the daemon's log. Its last line is shown if the daemon ends.
-    pub(super) fn log(&self) -> PathBuf {
-        self.path().join("daemon.log")
-    }
-
-    fn path(&self) -> &Path {
-        self.folder.path()
+    /// Returns an error if the contestant has ended.
+    pub(super) fn ensure_alive(&mut self) -> Result<()> {
+        match &self.home {
+            Some(home) => home.ensure_alive(&mut self.process),
+            None => self.process.ensure_alive(),
+        }
     }
 }
 
@@ -137,7 +119,13 @@ pub(super) fn name_of(index: usize) -> String {
     format!("cron-{index:05}")
 }
 
-/// Returns a prompt of typical length.
-pub(super) fn prompt() -> &'static str {
-    "Summarise what happened in the channel since the last run, in five lines at most."
+/// Returns the body of a request for a run, for the programs without agentcron.
+pub(super) fn run_body(index: usize) -> String {
+    json!({
+        "assistant_id": ASSISTANT,
+        "input": { "messages": [{ "role": "user", "content": PROMPT }] },
+        "if_not_exists": "create",
+        "metadata": { "cron_name": name_of(index) },
+    })
+    .to_string()
 }

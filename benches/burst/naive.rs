@@ -4,22 +4,10 @@
 use std::io::Write;
 
 use anyhow::Result;
-use jiff::Timestamp;
-use serde_json::json;
 use tokio_cron_scheduler::{Job, JobScheduler};
 use uuid::Uuid;
 
-use super::contestant::{ASSISTANT, name_of, prompt};
-
-#[derive(clap::Args)]
-pub(super) struct Burst {
-    /// The URL of the agent server.
-    url: String,
-    /// The number of crons.
-    count: usize,
-    /// The instant at which every cron is due, once.
-    at: Timestamp,
-}
+use super::contestant::{Burst, run_body};
 
 /// Starts the runs when they are due, until it is killed. It prints a line once all entries have been added.
 pub(super) fn run(burst: &Burst) -> Result<()> {
@@ -45,13 +33,7 @@ fn entry(burst: &Burst, index: usize, client: &reqwest::Client) -> Result<Job> {
     let (url, client) = (burst.url.clone(), client.clone());
     Ok(Job::new_async(schedule, move |_, _| {
         let url = format!("{url}/threads/{}/runs", Uuid::new_v4());
-        let body = json!({
-            "assistant_id": ASSISTANT,
-            "input": { "messages": [{ "role": "user", "content": prompt() }] },
-            "if_not_exists": "create",
-            "metadata": { "cron_name": name_of(index) },
-        });
-        let request = client.post(url).header("content-type", "application/json").body(body.to_string());
+        let request = client.post(url).header("content-type", "application/json").body(run_body(index));
         Box::pin(async move {
             // The naive program ignores errors: it has nothing to record them in.
             let _ = request.send().await;

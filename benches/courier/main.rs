@@ -1,6 +1,6 @@
 //! How many webhooks per second does the courier deliver, and how late are they? This measures the real loop with a real
 //! file (`synchronous=FULL`, every attempt recorded before and after it) against receivers in a separate process and, in
-//! the same minute, reqwest alone, without a store.
+//! the same minute, reqwest alone, with as many requests in flight as the courier may have in all, without a store.
 //!
 //! `cargo bench --bench courier` prints everything; `-- --deliveries 20000 --repeat 5` changes how much is measured.
 
@@ -28,7 +28,7 @@ use clap::{Parser, Subcommand};
 use machine::{millis, now};
 use outbox::Outbox;
 use receiver::Receivers;
-use spread::Spread;
+use spread::{Spread, median};
 
 #[derive(Parser)]
 #[command(name = "courier", about = "Compares the courier with a bare HTTP client")]
@@ -57,6 +57,19 @@ enum Part {
 const FLOW: usize = 1_000;
 const FLOW_EVERY: Duration = Duration::from_millis(5);
 
+/// The CPU time of one webhook includes what the benchmark itself does in this process, which is little.
+pub(crate) struct Rate {
+    per_second: f64,
+    cpu_each: Duration,
+}
+
+impl Rate {
+    fn of(count: usize, took: Duration, cpu: Duration) -> Self {
+        let count = count.max(1) as f64;
+        Self { per_second: count / took.as_secs_f64(), cpu_each: cpu.div_f64(count) }
+    }
+}
+
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     if let Some(Part::Receivers) = arguments.part {
@@ -65,16 +78,28 @@ fn main() -> Result<()> {
     machine::print()?;
     let receivers = Receivers::start()?;
     println!("{} deliveries due at once, medians of {}:", arguments.deliveries, arguments.repeat);
-    println!("{:>8} {:>14} {:>12} {:>6}", "origins", "delivered/s", "reqwest/s", "share");
+    println!(
+        "{:>8} {:>12} {:>10} {:>6} {:>13} {:>8} {:>6}  (bar: share at least 50 %)",
+        "origins", "delivered/s", "reqwest/s", "share", "CPU a webhook", "reqwest", "ratio"
+    );
     for origins in [1, receiver::ORIGINS] {
         let urls = receivers.urls(origins, arguments.deliveries);
-        let mut rates = (Vec::new(), Vec::new());
+        let (mut ours, mut bare) = (Vec::new(), Vec::new());
         for _ in 0..arguments.repeat.max(1) {
-            rates.0.push(Outbox::due_at_once(&urls)?.deliver()?.per_second());
-            rates.1.push(raw::per_second(&urls, origins)?);
+            ours.push(Outbox::due_at_once(&urls)?.deliver()?.rate);
+            bare.push(raw::send(&urls)?);
         }
-        let (ours, bare) = (median(rates.0), median(rates.1));
-        println!("{origins:>8} {ours:>14.0} {bare:>12.0} {:>4.0} %", 100.0 * ours / bare);
+        let per_second = |rates: &[Rate]| median_of(rates, |rate| rate.per_second);
+        let cpu = |rates: &[Rate]| median_of(rates, |rate| millis(rate.cpu_each));
+        println!(
+            "{origins:>8} {:>12.0} {:>10.0} {:>4.0} % {:>10.3} ms {:>5.3} ms {:>5.2}x",
+            per_second(&ours),
+            per_second(&bare),
+            100.0 * per_second(&ours) / per_second(&bare),
+            cpu(&ours),
+            cpu(&bare),
+            cpu(&ours) / cpu(&bare),
+        );
     }
     println!();
     println!(
@@ -90,12 +115,14 @@ fn main() -> Result<()> {
         lateness.0.push(Outbox::flowing(&urls, FLOW_EVERY, &[])?.deliver()?.late);
         lateness.1.push(Outbox::flowing(&urls, FLOW_EVERY, &hanging)?.deliver()?.late);
     }
-    print_late("alone", &lateness.0);
-    print_late(&format!("beside an origin that hangs, {} due there", hanging.len()), &lateness.1);
+    let alone = print_late("alone", &lateness.0);
+    let beside = format!("beside an origin that hangs, {} due there", hanging.len());
+    let beside = print_late(&beside, &lateness.1);
+    println!("the hanging origin adds {:.1} ms to p99 (bar: 2 ms)", millis(beside.p99) - millis(alone.p99));
     Ok(())
 }
 
-fn print_late(what: &str, late: &[Spread]) {
+fn print_late(what: &str, late: &[Spread]) -> Spread {
     let late = Spread::median(late);
     println!(
         "p50 {:>5.1} ms, p99 {:>5.1} ms, max {:>5.1} ms  {what}",
@@ -103,9 +130,9 @@ fn print_late(what: &str, late: &[Spread]) {
         millis(late.p99),
         millis(late.max)
     );
+    late
 }
 
-fn median(mut rates: Vec<f64>) -> f64 {
-    rates.sort_by(f64::total_cmp);
-    rates[rates.len() / 2]
+fn median_of(rates: &[Rate], number: fn(&Rate) -> f64) -> f64 {
+    median(rates.iter().map(number).collect()).unwrap_or(f64::NAN)
 }

@@ -19,8 +19,9 @@ use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use super::now;
+use super::process::CpuTime;
 use super::spread::Spread;
+use super::{Rate, now};
 
 /// A delivery that takes longer will never succeed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -49,16 +50,9 @@ pub(super) struct Outbox {
 
 /// The outcome of the deliveries whose receivers respond.
 pub(super) struct Delivered {
-    count: usize,
-    took: Duration,
+    pub(super) rate: Rate,
     /// The time from when a delivery was due to its 2xx.
     pub(super) late: Spread,
-}
-
-impl Delivered {
-    pub(super) fn per_second(&self) -> f64 {
-        self.count as f64 / self.took.as_secs_f64()
-    }
 }
 
 impl Outbox {
@@ -117,10 +111,11 @@ impl Outbox {
         let stop = CancellationToken::new();
         let courier = self.courier()?;
         let store = courier.store.clone();
+        let cpu = CpuTime::of(std::process::id())?;
         let start = std::time::Instant::now();
         let began = now();
         let working = runtime.spawn(courier::run(courier, stop.clone()));
-        let watched = self.watch(&store, start, began);
+        let watched = self.watch(&store, start, began, &cpu);
         stop.cancel();
         // Abandon the attempts that hang: their deliveries are not measured.
         runtime.shutdown_background();
@@ -128,12 +123,20 @@ impl Outbox {
         watched
     }
 
-    fn watch(&self, store: &Store, start: std::time::Instant, began: Timestamp) -> Result<Delivered> {
+    fn watch(
+        &self,
+        store: &Store,
+        start: std::time::Instant,
+        began: Timestamp,
+        cpu: &CpuTime,
+    ) -> Result<Delivered> {
         // Read the counters in memory: querying the file would take a third of a core from what is being measured.
         while store.counts().deliveries(DeliveryStatus::Delivered) < u64::try_from(self.count)? {
             anyhow::ensure!(start.elapsed() < PATIENCE, "not all of {} were delivered", self.count);
             sleep(POLL_EVERY);
         }
+        // Before the rows are read, which is no part of a delivery.
+        let cpu_spent = CpuTime::of(std::process::id())?.since(cpu);
         let connection =
             Connection::open_with_flags(database(self.folder.path()), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         let mut statement =
@@ -144,9 +147,9 @@ impl Outbox {
         let late = |(due_at, ended_at): &(i64, i64)| {
             Duration::from_millis(u64::try_from(ended_at - due_at).unwrap_or(0))
         };
+        let took = Duration::from_millis(u64::try_from(last - began.as_millisecond()).unwrap_or(0).max(1));
         Ok(Delivered {
-            count: self.count,
-            took: Duration::from_millis(u64::try_from(last - began.as_millisecond()).unwrap_or(0).max(1)),
+            rate: Rate::of(self.count, took, cpu_spent),
             late: Spread::of(rows.iter().map(late).collect()),
         })
     }

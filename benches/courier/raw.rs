@@ -1,28 +1,30 @@
-//! The limit of the machine: reqwest with as many requests in flight as the courier may have, without a store.
+//! The limit of the machine: reqwest with as many requests in flight as the courier may have in all, without a store.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use agentcron::domain::bounds::ATTEMPTS_PER_ORIGIN;
+use agentcron::domain::bounds::ATTEMPTS_IN_FLIGHT;
 use anyhow::Result;
 use tokio::task::JoinSet;
 
+use super::Rate;
 use super::outbox::body;
+use super::process::CpuTime;
 
-/// Returns the requests per second.
+/// Sends a request to each URL.
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
-pub(super) fn per_second(urls: &[String], origins: usize) -> Result<f64> {
+pub(super) fn send(urls: &[String]) -> Result<Rate> {
     // Installing a provider again fails, which is harmless: the first one stays.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().tcp_nodelay(true).build()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let (urls, next) = (Arc::new(urls.to_vec()), Arc::new(AtomicUsize::new(0)));
     let count = urls.len();
-    let start = Instant::now();
+    let (cpu, start) = (CpuTime::of(std::process::id())?, Instant::now());
     runtime.block_on(async {
         let mut senders = JoinSet::new();
-        for _ in 0..origins * ATTEMPTS_PER_ORIGIN {
+        for _ in 0..ATTEMPTS_IN_FLIGHT {
             let (client, urls, next) = (client.clone(), Arc::clone(&urls), Arc::clone(&next));
             senders.spawn(async move {
                 while let Some(url) = urls.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -37,5 +39,6 @@ pub(super) fn per_second(urls: &[String], origins: usize) -> Result<f64> {
         }
         anyhow::Ok(())
     })?;
-    Ok(count as f64 / start.elapsed().as_secs_f64())
+    let took = start.elapsed();
+    Ok(Rate::of(count, took, CpuTime::of(std::process::id())?.since(&cpu)))
 }

@@ -28,3 +28,9 @@ impl Spread {
         Self { p50: median(|s| s.p50), p99: median(|s| s.p99), max: median(|s| s.max) }
     }
 }
+
+/// Returns the median, or `None` if there are no numbers.
+pub(super) fn median(mut numbers: Vec<f64>) -> Option<f64> {
+    numbers.sort_by(f64::total_cmp);
+    numbers.get(numbers.len() / 2).copied()
+}

@@ -122,7 +122,7 @@ async fn pass(reload: &Reload, known: &mut KnownFiles, cause: Cause) -> Result<F
         return Ok(found);
     }
     Calendar::reread_zones();
-    if reload.store.zones_changed() {
+    if reload.store.replan_if_zones_changed().await? {
         reload.wakes.scheduler.notify_one();
     }
     let found = stable(found, &known.sources).await;

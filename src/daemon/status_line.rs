@@ -24,7 +24,7 @@ pub(super) async fn run(
         loop {
             tokio::time::sleep(STATUS_LINE_EVERY).await;
             let next = health.next_wake.next_cron();
-            let next = next.as_ref().map(|(at, cron)| (*at, cron.name.as_str()));
+            let next = next.as_ref().map(|(at, name)| (*at, name.as_str()));
             let away: Vec<String> = health.outages.lasting().iter().map(Outage::called).collect();
             let glance = store.crons_at_a_glance().await?;
             let text = status_line(&glance, next, &away, clock.now(), &TimeZone::system());

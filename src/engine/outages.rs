@@ -130,7 +130,7 @@ impl State {
             return;
         }
         let outage = Outage { what, subject: subject.to_owned(), since, until: None, why: why.to_owned() };
-        tracing::error!(%since, "{} away: {why}", outage.called());
+        tracing::error!(%since, "{} unreachable: {why}", outage.called());
         self.unsaved.push(outage.clone());
         self.lasting.push(outage);
     }
@@ -141,7 +141,7 @@ impl State {
         self.probes.remove(subject);
         let lasted = Duration::from_secs(backoff::between(outage.since, now).as_secs());
         let lasted = humantime::format_duration(lasted);
-        tracing::info!("{} back after {lasted}", outage.called());
+        tracing::info!("{} reachable again after {lasted}", outage.called());
         self.unsaved.push(Outage { until: Some(now.max(outage.since)), ..outage });
     }
 }

@@ -1,7 +1,6 @@
 //! Turns calendars into runs: plans what is due, commits it in one transaction, and sleeps until the next
 //! instant.
 
-use std::collections::{BTreeSet, HashMap};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,24 +10,13 @@ use tokio_util::sync::CancellationToken;
 use super::Wakes;
 use crate::clock::{Clock, StepWatch};
 use crate::crash::crash_point;
-use crate::domain::bounds::{CLOCK_EARLIEST, CLOCK_STEP_MIN, CRONS_PER_PASS, SLEEP_MAX, ZONES_CHECKED_EVERY};
-use crate::domain::cron::Cron;
-use crate::domain::ids::CronId;
+use crate::domain::bounds::{CLOCK_EARLIEST, CLOCK_STEP_MIN, SLEEP_MAX, ZONES_CHECKED_EVERY};
 use crate::domain::outage::{Away, Outage};
-use crate::store::{FormerDaemon, NewNotice, NoticeKind, PlanResult, ScheduledCron, Store, StoreError};
-
-/// The crons in memory, ordered by when they must be planned next.
-#[derive(Default)]
-struct Upcoming {
-    crons: HashMap<CronId, ScheduledCron>,
-    by_wake: BTreeSet<(Timestamp, CronId)>,
-}
+use crate::store::{FormerDaemon, NewNotice, NextPlan, NoticeKind, Store, StoreError};
 
 /// The instant at which the scheduler acts next, and for which cron.
 #[derive(Clone, Debug, Default)]
-pub struct NextWake(Arc<Mutex<NextCron>>);
-
-type NextCron = Option<(Timestamp, Arc<Cron>)>;
+pub struct NextWake(Arc<Mutex<NextPlan>>);
 
 /// What the scheduler needs.
 pub struct Scheduler {
@@ -44,26 +32,31 @@ pub async fn run(scheduler: Scheduler, stop: CancellationToken) -> Result<(), St
     let Scheduler { store, clock, wakes, next_wake } = &scheduler;
     let mut steps = StepWatch::begin(clock);
     let mut zones_due = clock.deadline(clock.now(), ZONES_CHECKED_EVERY);
-    let mut upcoming = Upcoming::load(store, clock).await?;
+    // Zone rules may have changed since the former daemon.
+    store.replan_all().await?;
     loop {
-        let next = pass(&scheduler, &mut upcoming).await?;
-        next_wake.set(upcoming.next_cron());
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return Ok(()),
-            () = wakes.scheduler.notified() => upcoming = Upcoming::load(store, clock).await?,
-            () = clock.sleep_until(next) => {}
-            // By a clock that cannot be set: a step must be noticed even if nothing is due for a month.
-            () = tokio::time::sleep(SLEEP_MAX) => {}
-        }
-        if let Some(step) = steps.check(clock) {
-            clock_stepped(&scheduler, step).await?;
-            upcoming = Upcoming::load(store, clock).await?;
-        }
-        if clock.is_past(zones_due) {
-            zones_due = clock.deadline(clock.now(), ZONES_CHECKED_EVERY);
-            if store.zones_changed() {
-                upcoming = Upcoming::load(store, clock).await?;
+        let next = next_plan(&scheduler).await?;
+        next_wake.set(next.clone());
+        let next_at = next.map(|(at, _)| at);
+        loop {
+            let is_due = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                () = wakes.scheduler.notified() => true,
+                () = clock.sleep_until(next_at) => true,
+                // By a clock that cannot be set: a step must be noticed even if nothing is due for a month.
+                () = tokio::time::sleep(SLEEP_MAX) => false,
+            };
+            let step = steps.check(clock);
+            if let Some(step) = step {
+                clock_stepped(&scheduler, step).await?;
+            }
+            let zones_changed = clock.is_past(zones_due) && {
+                zones_due = clock.deadline(clock.now(), ZONES_CHECKED_EVERY);
+                store.replan_if_zones_changed().await?
+            };
+            if is_due || step.is_some() || zones_changed {
+                break;
             }
         }
     }
@@ -128,38 +121,28 @@ fn step_text(step: SignedDuration) -> String {
     }
 }
 
-/// Plans what is due, and returns when something is due next.
-async fn pass(scheduler: &Scheduler, upcoming: &mut Upcoming) -> Result<Option<Timestamp>, StoreError> {
+/// Plans what is due, and returns which cron is planned next, and when.
+async fn next_plan(scheduler: &Scheduler) -> Result<NextPlan, StoreError> {
     let Scheduler { store, clock, wakes, .. } = scheduler;
-    let now = clock.now();
-    let due = upcoming.take_due(now);
-    if due.is_empty() {
-        return Ok(upcoming.next_wake());
-    }
-    crash_point("occurrences_due").await;
-    let planned = queued_first(store.plan_due(now, due.clone()), || wakes.runner.notify_one()).await?;
-    crash_point("occurrences_committed").await;
-    let mut fired = 0;
-    let mut is_stale = false;
-    for (mut scheduled, result) in due.into_iter().zip(planned) {
-        match result {
-            PlanResult::Planned(planned) => {
-                fired += planned.fired;
-                scheduled.cursor = planned.cursor;
-                upcoming.insert(scheduled, planned.next_wake);
-            }
-            PlanResult::Stale => is_stale = true,
+    let mut next = store.next_plan().await?;
+    loop {
+        let now = clock.now();
+        if next.as_ref().is_none_or(|(at, _)| *at > now) {
+            return Ok(next);
         }
+        crash_point("occurrences_due").await;
+        let planned = queued_first(store.plan_due(now), || wakes.runner.notify_one()).await?;
+        crash_point("occurrences_committed").await;
+        if planned.fired > 0 {
+            tracing::debug!(fired = planned.fired, "fired occurrences");
+            wakes.runner.notify_one();
+        }
+        if planned.is_ahead {
+            // A request that began before the clock was set back has planned by the old clock.
+            store.clock_set_back(now, SignedDuration::ZERO).await?;
+        }
+        next = planned.next;
     }
-    if fired > 0 {
-        tracing::debug!(fired, "fired occurrences");
-        wakes.runner.notify_one();
-    }
-    if is_stale {
-        // Crons were changed meanwhile, and the wake for it may be on its way or lost.
-        *upcoming = Upcoming::load(store, clock).await?;
-    }
-    Ok(upcoming.next_wake())
 }
 
 /// Puts a transaction into the writer's queue, then calls `wake`, and returns the result of the transaction.
@@ -185,61 +168,12 @@ impl NextWake {
         self.next_cron().map(|(at, _)| at)
     }
 
-    /// Returns that instant and its cron.
-    pub fn next_cron(&self) -> Option<(Timestamp, Arc<Cron>)> {
+    /// Returns that instant and the name of its cron.
+    pub fn next_cron(&self) -> NextPlan {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set(&self, next: NextCron) {
+    fn set(&self, next: NextPlan) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = next;
-    }
-}
-
-impl Upcoming {
-    async fn load(store: &Store, clock: &Clock) -> Result<Self, StoreError> {
-        let mut crons = store.scheduled_crons().await?;
-        let now = clock.now();
-        if crons.iter().any(|scheduled| scheduled.cursor > now) {
-            // A request that began before the clock was set back has planned by the old clock.
-            store.clock_set_back(now, SignedDuration::ZERO).await?;
-            crons = store.scheduled_crons().await?;
-        }
-        let decided = store.decided(now).await?;
-        let mut upcoming = Self::default();
-        for scheduled in crons {
-            let next_wake = decided.next_within(&scheduled.cron, scheduled.cursor);
-            upcoming.insert(scheduled, next_wake);
-        }
-        Ok(upcoming)
-    }
-
-    fn insert(&mut self, scheduled: ScheduledCron, next_wake: Option<Timestamp>) {
-        if let Some(at) = next_wake {
-            self.by_wake.insert((at, scheduled.cron.cron_id));
-            self.crons.insert(scheduled.cron.cron_id, scheduled);
-        }
-    }
-
-    /// Removes and returns the crons that are due, at most [`CRONS_PER_PASS`]; the others are due in the next
-    /// pass.
-    fn take_due(&mut self, now: Timestamp) -> Vec<ScheduledCron> {
-        let mut due = Vec::new();
-        while due.len() < CRONS_PER_PASS
-            && let Some((at, cron_id)) = self.by_wake.first().copied()
-            && at <= now
-        {
-            self.by_wake.pop_first();
-            due.extend(self.crons.remove(&cron_id));
-        }
-        due
-    }
-
-    fn next_cron(&self) -> NextCron {
-        let (at, cron_id) = self.by_wake.first()?;
-        Some((*at, Arc::clone(&self.crons.get(cron_id)?.cron)))
-    }
-
-    fn next_wake(&self) -> Option<Timestamp> {
-        self.by_wake.first().map(|(at, _)| *at)
     }
 }

@@ -237,7 +237,7 @@ fn replace(
         false => (now, account_until(tx, cache, &entry, NewVersion::Edited(&cron, new_id), now)?),
     };
     tx.prepare_cached(
-        "UPDATE crons SET request = :request, definition_id = :definition_id, cursor = :cursor, \
+        "UPDATE crons SET request = :request, definition_id = :definition_id, cursor = :cursor, next_at = 0, \
          updated_at = :now WHERE cron_id = :cron_id",
     )?
     .execute(named_params! {

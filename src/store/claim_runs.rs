@@ -131,6 +131,13 @@ pub(super) fn looked_at(tx: &Transaction<'_>, run_id: RunId) -> Result<bool, Sto
             "UPDATE runs SET recovered_at = NULL WHERE run_id = ?1 AND recovered_at IS NOT NULL AND exclusive = 1",
         )?
         .execute([run_id.to_string()])?;
+    if changed == 1 {
+        tx.prepare_cached(
+            "UPDATE crons SET next_at = 0 WHERE cron_id = (SELECT cron_id FROM runs WHERE run_id = ?1) \
+             AND next_at IS NOT NULL",
+        )?
+        .execute([run_id.to_string()])?;
+    }
     Ok(changed == 1)
 }
 

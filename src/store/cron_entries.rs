@@ -21,6 +21,9 @@ pub(super) struct CronEntry {
     pub(super) state: CronState,
 }
 
+/// When a cron is planned next, and its name.
+pub type NextPlan = Option<(Timestamp, String)>;
+
 /// A cron that paused itself because too many of its runs failed in a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PausedByFailures {
@@ -43,6 +46,28 @@ pub(super) fn by_id(tx: &Transaction<'_>, cron_id: CronId) -> Result<Option<Cron
     let mut statement = tx.prepare_cached(&format!("SELECT {COLUMNS} FROM crons WHERE cron_id = ?1"))?;
     let mut rows = statement.query([cron_id.to_string()])?;
     rows.next()?.map(from_row).transpose()
+}
+
+/// Returns the crons that are to be planned by `now`, at most `limit`, the one that was due first being the first.
+pub(super) fn due(tx: &Transaction<'_>, now: Timestamp, limit: usize) -> Result<Vec<CronEntry>, StoreError> {
+    let mut statement = tx.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM crons WHERE next_at <= ?1 AND next_at IS NOT NULL ORDER BY next_at, seq LIMIT ?2"
+    ))?;
+    let mut rows = statement.query((millis(now), i64::try_from(limit).unwrap_or(i64::MAX)))?;
+    let mut due = Vec::new();
+    while let Some(row) = rows.next()? {
+        due.push(from_row(row)?);
+    }
+    Ok(due)
+}
+
+/// Returns the cron that is planned next, and when.
+pub(super) fn next(tx: &Transaction<'_>) -> Result<NextPlan, StoreError> {
+    let mut statement = tx.prepare_cached(
+        "SELECT next_at, name FROM crons WHERE next_at IS NOT NULL ORDER BY next_at, seq LIMIT 1",
+    )?;
+    let mut rows = statement.query([])?;
+    rows.next()?.map(|row| Ok((time(row, "next_at")?, row.get("name")?))).transpose()
 }
 
 /// Returns the cron of this name or id that is not removed. A name wins over an id, and a cron from a file

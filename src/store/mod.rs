@@ -62,6 +62,7 @@ pub use backfill::{Backfill, BackfillFate, BackfillLine, BackfillOrder};
 pub use cancel::{CancelEffect, CancelledRun};
 pub use claim_runs::{Claim, ClaimLimits, ClaimedRun};
 pub use counts::{CommitCounts, Histogram, HistogramSnapshot, ResponseClass};
+pub use cron_entries::NextPlan;
 pub use cron_state::{ChangedCronState, CronStateChange};
 pub use daemons::FormerDaemon;
 pub use deliveries::{ClaimedDelivery, DeliveryClaim, FinishedAttempt};
@@ -70,7 +71,7 @@ pub use end_run::{AfterEnd, FailureLimit, RunEnding};
 pub use error::StoreError;
 pub use exposure::exposure;
 pub use notices::{NewNotice, NoticeKind};
-pub use plan_due::{PlanResult, Planned};
+pub use plan_due::Planned;
 pub use read::{
     AttemptRow, CronCursor, CronDetails, CronListing, CronRecord, CronRow, CronStatus, CronsAtAGlance,
     DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow, Failures, Measures, Notice,
@@ -80,7 +81,6 @@ pub use read::{
 };
 pub use replay::{Replay, ReplayChoice, ReplayOrder};
 pub use retry::RetryRequest;
-pub use scheduled_crons::ScheduledCron;
 pub use step_run::{PreviousRun, RunEvent, Step};
 pub use sync_crons::{NewDefinition, SyncReport};
 pub use thread_deletions::{DueDeletion, DueDeletions};

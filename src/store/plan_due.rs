@@ -4,72 +4,120 @@ use jiff::Timestamp;
 use rusqlite::Transaction;
 
 use super::counts::Tx;
-use super::cron_entries::{self, CronEntry};
+use super::cron_entries::{self, CronEntry, NextPlan};
+use super::definitions::Definitions;
 use super::occurrences::{Insertion, MergeRule, RunTimes, SkippedRange, cancel_running, insert_pending};
 use super::rows::{millis, parsed, time_option};
-use super::scheduled_crons::ScheduledCron;
+use super::scheduled_crons::{ScheduledCron, scheduled};
 use super::set_back::decided;
 use super::{Store, StoreError, outages};
+use crate::domain::bounds::CRONS_PER_PASS;
 use crate::domain::cron::{Cron, Overlap};
 use crate::domain::cron_state::{CronState, Pause};
-use crate::domain::ids::FIRST_RUN;
+use crate::domain::ids::{CronId, FIRST_RUN};
 use crate::domain::outage::Outage;
 use crate::domain::plan::{Active, Decision, Former, PlanFacts, just_before, plan, undecided_after};
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Phase, Status, Trigger};
 
-/// What became of the plan of one cron.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PlanResult {
-    Planned(Planned),
-    /// Nothing was planned, because the cron has another definition by now, or is removed.
-    Stale,
-}
-
-/// A plan that is committed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A pass that is committed.
+#[derive(Clone, Debug, Default)]
 pub struct Planned {
-    /// The last instant that is accounted for.
-    pub cursor: Timestamp,
-    /// When to plan again, or `None` once the calendar has ended.
-    pub next_wake: Option<Timestamp>,
     /// How many runs were added.
     pub fired: usize,
+    /// Which cron is planned next, and when; `None` if no cron has a further occurrence.
+    pub next: NextPlan,
+    /// Whether the cursor of a cron lies ahead of `now`, so that it was not planned: the clock was set back.
+    pub is_ahead: bool,
+}
+
+/// A plan of one cron.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PlannedCron {
+    /// The last instant that is accounted for.
+    pub(super) cursor: Timestamp,
+    /// When to plan again, or `None` once the calendar has ended.
+    pub(super) next_wake: Option<Timestamp>,
+    /// How many runs were added.
+    pub(super) fired: usize,
 }
 
 impl Store {
-    /// Plans each of `due` up to `now`, commits the decisions, and returns one result for each, in the same
-    /// order.
+    /// Plans the crons that are due, at most [`CRONS_PER_PASS`] of them, up to `now`, and commits the decisions. The
+    /// others are due in the next pass.
     ///
-    /// A cron whose definition was replaced is not planned: the change of the definition has already
-    /// accounted for everything that was due until then.
-    pub async fn plan_due(
-        &self,
-        now: Timestamp,
-        due: Vec<ScheduledCron>,
-    ) -> Result<Vec<PlanResult>, StoreError> {
-        let since = due.iter().map(|scheduled| scheduled.cursor).min().unwrap_or(now);
-        self.write(move |tx| {
-            let outages = outages::lasting_since(tx, since)?;
-            due.iter().map(|scheduled| plan_one(tx, scheduled, &outages, now)).collect()
+    /// A cron whose definition cannot be read back is logged and not planned, so that the others still fire.
+    pub async fn plan_due(&self, now: Timestamp) -> Result<Planned, StoreError> {
+        let cache = self.definitions.clone();
+        let (planned, unreadable) = self.write(move |tx| plan_pass(tx, &cache, now)).await?;
+        for (cron, problem) in unreadable {
+            tracing::error!(cron, %problem, hourly = cron, "cron cannot be read and is not scheduled");
+        }
+        Ok(planned)
+    }
+
+    /// Returns which cron is to be planned next, and when; `None` if no cron has a further occurrence.
+    pub async fn next_plan(&self) -> Result<NextPlan, StoreError> {
+        self.read_for_loop(cron_entries::next).await
+    }
+
+    /// Has every cron planned anew from where it is if the zone database was replaced since calendars were parsed, and
+    /// returns whether it was. A change is seen after five minutes, or at once after [`Calendar::reread_zones`].
+    ///
+    /// [`Calendar::reread_zones`]: crate::domain::calendar::Calendar::reread_zones
+    pub async fn replan_if_zones_changed(&self) -> Result<bool, StoreError> {
+        let is_changed = self.definitions.forget_outdated();
+        if is_changed {
+            tracing::info!("zone database changed; calendars are computed anew");
+            self.replan_all().await?;
+        }
+        Ok(is_changed)
+    }
+
+    /// Has every cron planned anew from where it is: zone rules may have changed while no daemon was running.
+    pub async fn replan_all(&self) -> Result<(), StoreError> {
+        self.write(|tx| {
+            tx.execute("UPDATE crons SET next_at = 0 WHERE removed_at IS NULL", [])?;
+            Ok(())
         })
         .await
     }
 }
 
-fn plan_one(
+type Unreadable = (String, StoreError);
+
+fn plan_pass(
     tx: &Tx<'_>,
-    scheduled: &ScheduledCron,
-    outages: &[Outage],
+    cache: &Definitions,
     now: Timestamp,
-) -> Result<PlanResult, StoreError> {
-    let entry = cron_entries::by_id(tx, scheduled.cron.cron_id)?;
-    let entry = entry.filter(|entry| !entry.removed && entry.definition_id == scheduled.definition_id);
-    match entry {
-        // The store has the truth: the caller's cursor may be older.
-        Some(entry) => commit_plan(tx, scheduled, None, &entry, outages, now).map(PlanResult::Planned),
-        None => Ok(PlanResult::Stale),
+) -> Result<(Planned, Vec<Unreadable>), StoreError> {
+    let due = cron_entries::due(tx, now, CRONS_PER_PASS)?;
+    let since = due.iter().map(|entry| entry.cursor).min().unwrap_or(now);
+    let outages = if due.is_empty() { Vec::new() } else { outages::lasting_since(tx, since)? };
+    let (mut planned, mut unreadable) = (Planned::default(), Vec::new());
+    for entry in due {
+        match scheduled(tx, cache, &entry) {
+            Ok(_) if entry.cursor > now => {
+                set_next(tx, entry.cron_id, Some(entry.cursor))?;
+                planned.is_ahead = true;
+            }
+            Ok(scheduled) => planned.fired += commit_plan(tx, &scheduled, None, &entry, &outages, now)?.fired,
+            // A former version of this program wrote it.
+            Err(problem @ (StoreError::BadRow(_) | StoreError::NotFound(_))) => {
+                set_next(tx, entry.cron_id, None)?;
+                unreadable.push((entry.name, problem));
+            }
+            Err(error) => return Err(error),
+        }
     }
+    planned.next = cron_entries::next(tx)?;
+    Ok((planned, unreadable))
+}
+
+fn set_next(tx: &Transaction<'_>, cron_id: CronId, next_at: Option<Timestamp>) -> Result<(), StoreError> {
+    tx.prepare_cached("UPDATE crons SET next_at = ?2 WHERE cron_id = ?1")?
+        .execute((cron_id.to_string(), next_at.map(millis)))?;
+    Ok(())
 }
 
 /// Plans one cron up to `now`, in as many plans as it takes.
@@ -113,7 +161,7 @@ fn commit_plan(
     entry: &CronEntry,
     outages: &[Outage],
     now: Timestamp,
-) -> Result<Planned, StoreError> {
+) -> Result<PlannedCron, StoreError> {
     let cron = &scheduled.cron;
     let (state, cursor) = (&entry.state, entry.cursor);
     let dropped = former.map(|(former, reason)| Former { cron: &former.cron, reason });
@@ -142,10 +190,10 @@ fn commit_plan(
         cancel_running(tx, cron.cron_id, now)?;
     }
     tx.prepare_cached(
-        "UPDATE crons SET cursor = max(cursor, ?2), skip_next = iif(?3, 0, skip_next) WHERE cron_id = ?1",
+        "UPDATE crons SET cursor = max(cursor, ?2), skip_next = iif(?3, 0, skip_next), next_at = ?4 WHERE cron_id = ?1",
     )?
-    .execute((cron.cron_id.to_string(), millis(plan.cursor), plan.used_skip_next))?;
-    Ok(Planned { cursor: plan.cursor, next_wake: plan.next_wake, fired })
+    .execute((cron.cron_id.to_string(), millis(plan.cursor), plan.used_skip_next, plan.next_wake.map(millis)))?;
+    Ok(PlannedCron { cursor: plan.cursor, next_wake: plan.next_wake, fired })
 }
 
 /// The row that a decision adds.

@@ -22,8 +22,9 @@ const SHIFTED: [&str; 3] = [
 ];
 
 /// What has happened did not happen in the future.
-const CLAMPED: [&str; 10] = [
+const CLAMPED: [&str; 11] = [
     "UPDATE crons SET cursor = :now WHERE cursor > :now",
+    "UPDATE crons SET next_at = 0 WHERE removed_at IS NULL AND :now IS NOT NULL",
     "UPDATE crons SET paused_at = :now WHERE paused_at > :now",
     "UPDATE inactive_spans SET until = :now WHERE until > :now",
     "UPDATE OR REPLACE inactive_spans SET since = :now WHERE since > :now",

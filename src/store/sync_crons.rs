@@ -151,7 +151,8 @@ fn sync_one(
     tx.prepare_cached(
         "INSERT INTO crons (cron_id, name, source, location, definition_id, cursor, created_at, updated_at) \
          VALUES (:cron_id, :name, 'file', :location, :definition_id, :cursor, :now, :now) \
-         ON CONFLICT (cron_id) DO UPDATE SET name = :name, location = :location, cursor = :cursor, removed_at = NULL, \
+         ON CONFLICT (cron_id) DO UPDATE SET name = :name, location = :location, cursor = :cursor, \
+         next_at = iif(definition_id = :definition_id AND removed_at IS NULL, next_at, 0), removed_at = NULL, \
          updated_at = iif(definition_id = :definition_id AND removed_at IS NULL, updated_at, :now), \
          definition_id = :definition_id",
     )?
@@ -196,8 +197,10 @@ pub(super) fn remove(
     now: Timestamp,
     reason: &Reason,
 ) -> Result<(), StoreError> {
-    tx.prepare_cached("UPDATE crons SET removed_at = :now, updated_at = :now WHERE cron_id = :cron_id")?
-        .execute(named_params! { ":cron_id": cron_id.to_string(), ":now": millis(now) })?;
+    tx.prepare_cached(
+        "UPDATE crons SET removed_at = :now, updated_at = :now, next_at = NULL WHERE cron_id = :cron_id",
+    )?
+    .execute(named_params! { ":cron_id": cron_id.to_string(), ":now": millis(now) })?;
     inactive_spans::record(tx, cron_id, Some(InactiveCause::Removed), now)?;
     skip_waiting(tx, cron_id, reason, now)
 }

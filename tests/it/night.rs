@@ -414,13 +414,14 @@ impl Morning<'_> {
             // What could not be started is told by the line of the outage.
             assert!(lines == 1 || run["reason_code"] == "backend_away" && lines == 0, "{lines}: {run:#}");
         }
-        for beginning in ["backend away: ", "receiver http://127.0.0.1", "the former daemon was not stopped"]
+        for beginning in
+            ["backend unreachable: ", "receiver http://127.0.0.1", "the former daemon was not stopped"]
         {
             let lines = others.extract_if(.., |line| line.contains(beginning)).count();
             assert_eq!(lines, 1, "{beginning}: {log}");
         }
-        for end in ["backend back after ", "receiver http://127.0.0.1"] {
-            let is_end = |line: &&str| line.contains(end) && line.contains(" back after ");
+        for end in ["backend reachable again after ", "receiver http://127.0.0.1"] {
+            let is_end = |line: &&str| line.contains(end) && line.contains(" reachable again after ");
             assert_eq!(log.lines().filter(is_end).count(), 1, "{end}: {log}");
         }
         assert!(others.is_empty(), "{others:#?}");

@@ -179,8 +179,8 @@ async fn an_outage_is_a_fact_from_its_first_seconds_to_its_end() {
         daemon.wait_within(PATIENCE, kind, is_over).await;
         let log = daemon.stderr();
         let count = |text: &str| log.lines().filter(|line| line.contains(text)).count();
-        assert_eq!(count("backend away: "), 1, "{kind}: {log}");
-        assert_eq!(count("backend back after "), 1, "{kind}: {log}");
+        assert_eq!(count("backend unreachable: "), 1, "{kind}: {log}");
+        assert_eq!(count("backend reachable again after "), 1, "{kind}: {log}");
         let loud = |line: &&str| line.contains(" WARN ") || line.contains("ERROR");
         assert_eq!(log.lines().filter(loud).count(), 1, "{kind}: {log}");
     }

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::*;
 use crate::domain::bounds::DEFINITIONS_PER_COMMIT;
+use crate::store::Execution;
 use crate::store::tests::open_store;
-use crate::store::{Execution, PlanResult};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -49,14 +49,13 @@ async fn a_changed_cron_is_planned_by_its_new_definition_and_what_only_the_old_o
     // 10:00 was due, and was not planned yet.
     change(&store, "2026-03-02T10:00:03Z", cron_id, body("30 * * * *")).await;
     assert_eq!(rows(&folder, RUNS), ["10:00 skipped"]);
-    let crons = store.scheduled_crons().await.unwrap();
-    assert_eq!(crons[0].cursor, at("2026-03-02T10:00:03Z"));
-    store.plan_due(at("2026-03-02T10:30:00Z"), crons).await.unwrap();
+    let cursors = rows(&folder, "SELECT CAST(cursor AS TEXT) FROM crons");
+    assert_eq!(cursors, [at("2026-03-02T10:00:03Z").as_millisecond().to_string()]);
+    store.plan_due(at("2026-03-02T10:30:00Z")).await.unwrap();
     assert_eq!(rows(&folder, RUNS), ["10:00 skipped", "10:30 pending"]);
     // The same definition once more changes nothing that is due.
     change(&store, "2026-03-02T11:30:01Z", cron_id, body("30 * * * *")).await;
-    let crons = store.scheduled_crons().await.unwrap();
-    store.plan_due(at("2026-03-02T11:30:01Z"), crons).await.unwrap();
+    store.plan_due(at("2026-03-02T11:30:01Z")).await.unwrap();
     assert_eq!(rows(&folder, RUNS), ["10:00 skipped", "10:30 pending", "11:30 pending"]);
 }
 
@@ -65,12 +64,10 @@ async fn a_deleted_cron_fires_no_more_and_its_history_stays() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder);
     let cron_id = make(&store, "2026-03-02T09:10:00Z", "0 * * * *").await;
-    let stale = store.scheduled_crons().await.unwrap();
     let removed = store.remove_api_cron(at("2026-03-02T10:00:01Z"), cron_id).await.unwrap();
     assert_eq!(removed, ApiCronRemoval::Removed);
-    // A scheduler that does not know of it yet.
-    let planned = store.plan_due(at("2026-03-02T11:00:00Z"), stale).await.unwrap();
-    assert_eq!(planned, [PlanResult::Stale]);
+    let planned = store.plan_due(at("2026-03-02T11:00:00Z")).await.unwrap();
+    assert_eq!((planned.fired, planned.next), (0, None));
     assert_eq!(rows(&folder, RUNS), ["10:00 skipped"]);
     let again = store.remove_api_cron(at("2026-03-02T10:00:02Z"), cron_id).await.unwrap();
     assert_eq!(again, ApiCronRemoval::NotFound);
@@ -108,11 +105,12 @@ async fn neither_a_file_nor_a_restart_touches_it() {
     store.sync_file_crons(at("2026-03-02T09:20:00Z"), Vec::new()).await.unwrap();
     drop(store);
     let store = open(&folder);
-    let scheduled = store.scheduled_crons().await.unwrap();
-    let cron = &scheduled[0].cron;
+    let crons = store.read(|reader| reader.crons()).await.unwrap();
+    let cron = crons[0].cron.as_ref().unwrap();
     assert_eq!((cron.cron_id, cron.source), (cron_id, CronSource::Api));
     assert_eq!(cron.policy.overlap, crate::domain::cron::Overlap::Allow);
-    assert_eq!(scheduled[0].cursor, at("2026-03-02T09:10:00Z"));
+    store.plan_due(at("2026-03-02T10:00:00Z")).await.unwrap();
+    assert_eq!(rows(&folder, RUNS), ["10:00 pending"]);
 }
 
 /// The API refuses such a definition. If one got into the file all the same, its placeholders would not be
@@ -136,7 +134,7 @@ async fn a_client_definition_with_a_placeholder_of_the_environment_cannot_be_rea
         bad
     );
     rusqlite::Connection::open(folder.path().join("agentcron.db")).unwrap().execute_batch(&smuggle).unwrap();
-    let scheduled = store.scheduled_crons().await.unwrap();
-    assert_eq!(scheduled.len(), 1, "the good one");
+    let planned = store.plan_due(at("2026-03-02T10:00:00Z")).await.unwrap();
+    assert_eq!(planned.fired, 1, "the good one");
     assert_eq!(store.count_crons(CronFilter::default()).await.unwrap(), 1);
 }

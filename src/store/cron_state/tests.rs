@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 
 use super::super::tests::open_store;
-use super::super::{ClaimLimits, Execution, FailureLimit, NewDefinition, PlanResult, RunEnding};
+use super::super::{ClaimLimits, Execution, FailureLimit, NewDefinition, RunEnding};
 use super::*;
 use crate::config::{self, CronFields};
 use crate::domain::run::{Outcome, Status};
@@ -32,8 +32,7 @@ async fn store(folder: &Path) -> Store {
 }
 
 async fn plan(store: &Store, now: &str) {
-    let due = store.scheduled_crons().await.unwrap();
-    store.plan_due(at(now), due).await.unwrap();
+    store.plan_due(at(now)).await.unwrap();
 }
 
 async fn change(store: &Store, now: &str, change: CronStateChange) -> ChangedCronState {
@@ -163,14 +162,13 @@ async fn a_pause_without_a_note_keeps_the_note_of_the_pause_in_force() {
 }
 
 #[tokio::test]
-async fn a_plan_by_a_replaced_definition_is_not_made() {
+async fn no_plan_is_made_by_a_replaced_definition() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path()).await;
-    let stale = store.scheduled_crons().await.unwrap();
     let definitions = vec![definition("digest", "*/5 * * * *")];
     store.sync_file_crons(at("2026-03-02T09:00:59Z"), definitions).await.unwrap();
-    let planned = store.plan_due(at("2026-03-02T09:01:00Z"), stale).await.unwrap();
-    assert_eq!(planned, [PlanResult::Stale]);
+    let planned = store.plan_due(at("2026-03-02T09:01:00Z")).await.unwrap();
+    assert_eq!(planned.next, Some((at("2026-03-02T09:05:00Z"), "digest".to_owned())));
     plan(&store, "2026-03-02T09:05:00Z").await;
     assert_eq!(rows(folder.path()), ["09:05 pending x1"]);
 }

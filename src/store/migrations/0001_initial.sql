@@ -59,6 +59,8 @@ CREATE TABLE crons (
     definition_id TEXT NOT NULL,
     -- Every occurrence up to and including this instant has been decided.
     cursor        INTEGER NOT NULL,
+    -- When the cron is planned next: at its next occurrence; 0 if that is to be computed anew, NULL if there is none.
+    next_at       INTEGER DEFAULT 0,
     -- When the cron was paused, or NULL if it is not paused. Occurrences after that instant are recorded as
     -- skipped.
     paused_at     INTEGER,
@@ -81,6 +83,7 @@ CREATE TABLE crons (
     FOREIGN KEY (cron_id, definition_id) REFERENCES definitions (cron_id, definition_id)
 ) STRICT;
 CREATE INDEX crons_by_name ON crons (name);
+CREATE INDEX crons_due ON crons (next_at) WHERE next_at IS NOT NULL;
 CREATE INDEX crons_of_files ON crons (cron_id) WHERE source = 'file' AND removed_at IS NULL;
 
 -- When a cron had no occurrences: it was disabled, or removed until it came back.

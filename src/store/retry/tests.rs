@@ -41,7 +41,7 @@ fn definition_with(more: &str, retry: &str) -> NewDefinition {
 async fn running(folder: &Path, more: &str) -> (Store, ClaimedRun) {
     let store = open_store(folder, Execution::Inline);
     store.sync_file_crons(at("09:00:00"), vec![definition(more)]).await.unwrap();
-    store.plan_due(at("09:01:00"), store.scheduled_crons().await.unwrap()).await.unwrap();
+    store.plan_due(at("09:01:00")).await.unwrap();
     let run = start(&store, "09:01:00").await;
     (store, run)
 }
@@ -129,7 +129,7 @@ async fn each_run_has_a_webhook_if_that_is_wanted() {
     end(&store, &first, Status::Success, ReasonCode::Adopted, "09:01:10").await;
     let each = definition_with("", r#""max":2,"backoff":"30s","webhook_each":true"#);
     store.sync_file_crons(at("09:01:20"), vec![each]).await.unwrap();
-    store.plan_due(at("09:02:00"), store.scheduled_crons().await.unwrap()).await.unwrap();
+    store.plan_due(at("09:02:00")).await.unwrap();
     let run = start(&store, "09:02:00").await;
     fail(&store, &run, "09:02:10").await;
     let retry = start(&store, "09:02:50").await;
@@ -145,7 +145,7 @@ async fn between_two_runs_the_occurrence_is_in_progress() {
     let triggered = store.trigger(at("09:01:55.5"), "digest".to_owned()).await.unwrap().unwrap();
     let waiting = RunId::of_occurrence(first.run.cron_id().unwrap(), first.run.scheduled_for, 1);
     assert_eq!(triggered.waits_for, Some(waiting));
-    store.plan_due(at("09:02:00"), store.scheduled_crons().await.unwrap()).await.unwrap();
+    store.plan_due(at("09:02:00")).await.unwrap();
     let skipped = lines(folder.path(), "SELECT reason_code FROM runs WHERE status = 'skipped'");
     assert_eq!(skipped, ["overlap"]);
     assert!(store.claim_runs(at("09:02:10"), LIMITS).await.unwrap().starts.is_empty());
@@ -158,7 +158,7 @@ async fn what_waits_for_an_occurrence_waits_for_its_last_run() {
     let folder = tempfile::tempdir().unwrap();
     let (store, first) = running(folder.path(), r#","overlap":"queue""#).await;
     fail(&store, &first, "09:01:50").await;
-    store.plan_due(at("09:02:00"), store.scheduled_crons().await.unwrap()).await.unwrap();
+    store.plan_due(at("09:02:00")).await.unwrap();
     let retry = start(&store, "09:02:40").await;
     assert_eq!(retry.run.retry, 1);
     let claim = store.claim_runs(at("09:04:00"), LIMITS).await.unwrap();
@@ -173,7 +173,7 @@ async fn a_waiting_retry_is_cancelled_by_the_next_occurrence_if_that_is_wanted()
     let folder = tempfile::tempdir().unwrap();
     let (store, first) = running(folder.path(), r#","overlap":"cancel""#).await;
     fail(&store, &first, "09:01:50").await;
-    store.plan_due(at("09:02:00"), store.scheduled_crons().await.unwrap()).await.unwrap();
+    store.plan_due(at("09:02:00")).await.unwrap();
     let claim = store.claim_runs(at("09:02:00"), LIMITS).await.unwrap();
     assert_eq!((claim.cancelled.len(), claim.starts.len()), (1, 0));
     end(&store, &claim.cancelled[0], Status::Cancelled, ReasonCode::CancelOverlap, "09:02:01").await;

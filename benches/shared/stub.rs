@@ -1,16 +1,15 @@
-//! An agent server that does nothing, fast: it notes when the request for a run arrives, accepts the run, and reports it
-//! as ended at the first query. It uses bare sockets and one thread, so that it leaves the cores to the contestants.
+//! An agent server and receiver that does nothing, fast: it notes when the request for a run arrives, accepts the run,
+//! reports it as ended at the first query, and notes when its webhook arrives. It uses bare sockets and one thread, so
+//! that it leaves the cores to what is measured.
 
-use std::cell::RefCell;
 use std::io::Write;
-use std::rc::Rc;
 
 use anyhow::{Context, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 
-use super::machine;
+use super::arrivals::{Shared, VALUES, run_json};
 use super::request::{find, request_length};
 
 /// None of our requests is larger.
@@ -18,27 +17,21 @@ const REQUEST_BYTES_MAX: usize = 64 << 10;
 /// How many connections of a burst can wait to be accepted, if the system allows it.
 const BACKLOG: u32 = 16_384;
 
-/// The requests that have arrived, one `name nanoseconds` per line.
-#[derive(Default)]
-struct Arrivals {
-    lines: String,
-    count: u64,
-}
-
-type Shared = Rc<RefCell<Arrivals>>;
-
 /// Serves until it is killed. The first line on stdout is the port.
 pub(super) fn serve() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    LocalSet::new().block_on(&runtime, async {
-        let socket = tokio::net::TcpSocket::new_v4()?;
-        socket.bind(([127, 0, 0, 1], 0).into())?;
-        let listener = socket.listen(BACKLOG)?;
-        let mut stdout = std::io::stdout();
-        writeln!(stdout, "{}", listener.local_addr()?.port())?;
-        stdout.flush()?;
-        accept(listener).await
-    })
+    LocalSet::new().block_on(&runtime, async { accept(listen()?).await })
+}
+
+/// Listens on a free port of the loopback, and prints the port.
+pub(super) fn listen() -> Result<TcpListener> {
+    let socket = tokio::net::TcpSocket::new_v4()?;
+    socket.bind(([127, 0, 0, 1], 0).into())?;
+    let listener = socket.listen(BACKLOG)?;
+    let mut stdout = std::io::stdout();
+    writeln!(stdout, "{}", listener.local_addr()?.port())?;
+    stdout.flush()?;
+    Ok(listener)
 }
 
 async fn accept(listener: TcpListener) -> Result<()> {
@@ -46,7 +39,7 @@ async fn accept(listener: TcpListener) -> Result<()> {
     loop {
         let (stream, _) = listener.accept().await.context("accept a connection")?;
         stream.set_nodelay(true)?;
-        let shared = Rc::clone(&shared);
+        let shared = shared.clone();
         // If a connection breaks, its client deals with it.
         tokio::task::spawn_local(async move { converse(stream, shared).await.unwrap_or_default() });
     }
@@ -77,9 +70,13 @@ fn respond(request: &[u8], shared: &Shared, answer: &mut Vec<u8>) -> Result<()> 
     let (method, path) = line.split_once(' ').context("the request has no request line")?;
     let path = path.split(' ').next().unwrap_or_default();
     let mut words = path.split('/').skip(1);
+    let is_control = path.starts_with("/arrivals");
+    if !is_control {
+        shared.requested();
+    }
     match (method, words.next(), words.next(), words.next(), words.next(), words.next()) {
         ("POST", Some("threads"), Some(thread), Some("runs"), None, _) => {
-            let run = arrived(request, shared);
+            let run = shared.started(request);
             let body = run_json(&run, thread, "pending");
             write_answer(
                 answer,
@@ -89,44 +86,24 @@ fn respond(request: &[u8], shared: &Shared, answer: &mut Vec<u8>) -> Result<()> 
             )
         }
         ("GET", Some("threads"), Some(_), Some("runs"), Some(_), Some("join")) => {
-            write_answer(answer, "200 OK", "", r#"{"messages":[{"type":"ai","content":"done"}]}"#)
+            write_answer(answer, "200 OK", "", VALUES)
         }
         ("GET", Some("threads"), Some(thread), Some("runs"), Some(run), None) => {
             write_answer(answer, "200 OK", "", &run_json(run, thread, "success"))
         }
         ("DELETE", Some("threads"), Some(_), None, ..) => write_answer(answer, "204 No Content", "", ""),
-        ("GET", Some("arrivals"), ..) => write_answer(answer, "200 OK", "", &shared.borrow().lines),
-        ("GET", Some("count"), ..) => write_answer(answer, "200 OK", "", &shared.borrow().count.to_string()),
+        ("POST", Some("hooks"), Some(cron), None, ..) => {
+            shared.told(cron);
+            write_answer(answer, "204 No Content", "", "")
+        }
+        ("GET", Some("arrivals"), None, ..) => write_answer(answer, "200 OK", "", &shared.lines()),
+        ("GET", Some("arrivals"), Some("counts"), ..) => write_answer(answer, "200 OK", "", &shared.counts()),
         ("DELETE", Some("arrivals"), ..) => {
-            *shared.borrow_mut() = Arrivals::default();
+            shared.forget();
             write_answer(answer, "204 No Content", "", "")
         }
         _ => write_answer(answer, "404 Not Found", "", r#"{"detail":"not here"}"#),
     }
-}
-
-/// Notes the arrival of a request for a run, and returns the id of the new run.
-fn arrived(request: &[u8], shared: &Shared) -> String {
-    use std::fmt::Write;
-    let at = machine::now().as_nanosecond();
-    let mut arrivals = shared.borrow_mut();
-    arrivals.count += 1;
-    let count = arrivals.count;
-    // Writing to a String cannot fail.
-    let _ = writeln!(arrivals.lines, "{} {at}", cron_name(request).unwrap_or("?"));
-    format!("00000000-0000-4000-8000-{count:012x}")
-}
-
-fn cron_name(request: &[u8]) -> Option<&str> {
-    let key = br#""cron_name":""#;
-    let rest = &request[find(request, key)? + key.len()..];
-    std::str::from_utf8(&rest[..find(rest, b"\"")?]).ok()
-}
-
-fn run_json(run: &str, thread: &str, status: &str) -> String {
-    format!(
-        r#"{{"run_id":"{run}","thread_id":"{thread}","assistant_id":"fe096781-5601-53d2-b2f6-0d3403f7e9ca","created_at":"2026-01-01T00:00:00+00:00","updated_at":"2026-01-01T00:00:00+00:00","metadata":{{}},"status":"{status}","kwargs":{{}},"multitask_strategy":"reject"}}"#
-    )
 }
 
 fn write_answer(answer: &mut Vec<u8>, status: &str, headers: &str, body: &str) -> Result<()> {
