@@ -86,7 +86,8 @@ pub(super) fn check(check: &Check, session: &mut Session) -> Result<(), Failure>
 
 /// Returns the crons of the database that go on although the files do not define them.
 fn kept_crons(config: &Config) -> Vec<KeptCron> {
-    let crons = Reader::open(&config.store.path).and_then(|store| store.crons()).unwrap_or_default();
+    let crons =
+        Reader::open(&config.store.path).and_then(|store| store.crons_without_runs()).unwrap_or_default();
     let of_files = crons.into_iter().filter(|row| row.source == CronSource::File);
     let is_defined = |name: &str| config.crons.iter().any(|definition| definition.cron.name == name);
     let others = of_files.filter(|row| !is_defined(&row.name));
@@ -136,7 +137,7 @@ fn print(definition: &CronDefinition, pitfalls: &[String], session: &mut Session
 /// Returns the ids of the configuration's crons by their names. The ids are derived from the id of the
 /// installation, which is in the database: without one, a cron of a file has no id yet.
 fn ids_in_store(store: &Reader) -> HashMap<String, CronId> {
-    let crons = store.crons().unwrap_or_default().into_iter();
+    let crons = store.crons_without_runs().unwrap_or_default().into_iter();
     crons.filter(|row| row.source == CronSource::File).map(|row| (row.name, row.cron_id)).collect()
 }
 

@@ -60,7 +60,9 @@ impl Question {
     pub(in crate::cli) fn report(&self) -> Result<StatusReport, Failure> {
         let report = self.alive().and_then(|socket| get(socket, "/v1/status", READ_WAIT));
         let (mut report, crons) = match report {
-            Ok(report) => (report, Reader::open(&self.store).and_then(|reader| reader.crons()).ok()),
+            Ok(report) => {
+                (report, Reader::open(&self.store).and_then(|reader| reader.crons_without_runs()).ok())
+            }
             Err(none) => self.stored(&none)?,
         };
         if report.configuration == Configuration::Same

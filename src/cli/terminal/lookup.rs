@@ -18,7 +18,7 @@ const MATCHES_LISTED: u32 = 5;
 pub(in crate::cli) fn crons_of(definitions: Vec<CronDefinition>, store: &Path) -> Result<Vec<Cron>, Failure> {
     let mut crons: Vec<Cron> = definitions.into_iter().map(|definition| definition.cron).collect();
     if let Ok(store) = Reader::open(store) {
-        for row in store.crons()? {
+        for row in store.crons_without_runs()? {
             match row.source {
                 CronSource::Api => crons.extend(row.cron.ok()),
                 CronSource::File => {

@@ -98,6 +98,19 @@ impl Reader {
         self.crons_after(&CronListing::default(), None, u32::MAX)
     }
 
+    /// Does the same, but reads nothing about the runs of the crons, of which there may be many.
+    pub fn crons_without_runs(&self) -> Result<Vec<CronRow>, StoreError> {
+        self.at_one_moment(|tx| {
+            let mut statement = tx.prepare_cached(&format!("{SELECT} ORDER BY name, crons.cron_id"))?;
+            let mut rows = statement.query([])?;
+            let mut crons = Vec::new();
+            while let Some(row) = rows.next()? {
+                crons.push(without_runs(tx, row)?);
+            }
+            Ok(crons)
+        })
+    }
+
     /// Returns at most `limit` crons after `cursor`, or from the first one, by name.
     pub fn crons_after(
         &self,
@@ -166,6 +179,13 @@ impl Reader {
 }
 
 fn cron_row(tx: &Transaction<'_>, row: &Row<'_>) -> Result<CronRow, StoreError> {
+    let cron = without_runs(tx, row)?;
+    let cron_id = cron.cron_id;
+    let (last, recent, running) = (last_ended(tx, cron_id)?, recent(tx, cron_id)?, running(tx, cron_id)?);
+    Ok(CronRow { last, recent, running, ..cron })
+}
+
+fn without_runs(tx: &Transaction<'_>, row: &Row<'_>) -> Result<CronRow, StoreError> {
     let cron_id = parsed(row, "cron_id")?;
     let name: String = row.get("name")?;
     let body: String = row.get("body")?;
@@ -179,9 +199,9 @@ fn cron_row(tx: &Transaction<'_>, row: &Row<'_>) -> Result<CronRow, StoreError> 
         cron: definitions::parse(identity, &body).map_err(|error| error.to_string()),
         name,
         state: state_from_row(row)?,
-        last: last_ended(tx, cron_id)?,
-        recent: recent(tx, cron_id)?,
-        running: running(tx, cron_id)?,
+        last: None,
+        recent: Recent::default(),
+        running: 0,
     })
 }
 
@@ -197,7 +217,7 @@ fn last_ended(tx: &Transaction<'_>, cron_id: CronId) -> Result<Option<RunRow>, S
 
 fn running(tx: &Transaction<'_>, cron_id: CronId) -> Result<u64, StoreError> {
     let mut statement = tx.prepare_cached(
-        "SELECT count(*) AS running FROM runs WHERE cron_id = ?1 AND phase IN ('sending', 'unconfirmed', 'running')",
+        "SELECT count(*) AS running FROM runs WHERE cron_id = ?1 AND phase <> 'ended' AND phase <> 'pending'",
     )?;
     let mut rows = statement.query([cron_id.to_string()])?;
     rows.next()?.map_or(Ok(0), |row| number(row, "running"))

@@ -54,7 +54,7 @@ impl StatusSnapshot {
     /// Reads the store.
     pub fn read(reader: &Reader, daemon: DaemonState, now: Timestamp) -> Result<Self, StoreError> {
         let since = now.saturating_sub(STATUS_PERIOD).unwrap_or(Timestamp::MIN);
-        let crons = reader.crons()?;
+        let crons = reader.crons_without_runs()?;
         Ok(Self {
             last_daemon: reader.at_one_moment(former)?,
             overview: reader.overview(since)?,
