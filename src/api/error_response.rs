@@ -70,7 +70,7 @@ impl From<StoreError> for ErrorResponse {
             StoreError::TooManyWaiting { .. } => Self::too_many_requests,
             StoreError::TookTooLong => Self::unavailable,
             StoreError::Lost(_) | StoreError::Taken { .. } => Self::failed,
-            StoreError::Unusable { .. } | StoreError::Sqlite(_) => Self::failed,
+            StoreError::Unusable { .. } | StoreError::Denied { .. } | StoreError::Sqlite(_) => Self::failed,
         };
         of_status(error.to_string())
     }

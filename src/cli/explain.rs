@@ -2,14 +2,13 @@
 
 use clap::Args;
 use jiff::Timestamp;
-use serde_json::json;
+use jiff::tz::TimeZone;
 
-use super::terminal::{Failure, Session, parse_occurrence, printable, unknown_cron};
-use crate::api::wire;
-use crate::domain::run::Status;
-use crate::present::explain::{self, InstantFacts};
-use crate::present::{Tone, runs, times};
-use crate::store::{Reader, RunRow, daemon_state};
+use super::terminal::{Failure, Session, Source, in_short, parse_occurrence, printable, unknown_cron};
+use crate::api::wire::{Explanation, Time, Word};
+use crate::domain::calendar::zone_named;
+use crate::present::{Tone, times};
+use crate::store::daemon_state;
 
 /// Explain why a cron did, did not, or will not fire at an instant
 #[derive(Args, Debug)]
@@ -32,64 +31,59 @@ pub(super) struct Explain {
 }
 
 pub(super) fn explain(explain: &Explain, session: &mut Session) -> Result<(), Failure> {
-    let store = session.store_path()?;
-    let reader = Reader::open(&store)?;
-    let Some(record) = reader.cron_record(&explain.cron)? else {
-        let known: Vec<String> = reader.crons_without_runs()?.into_iter().map(|cron| cron.name).collect();
-        return Err(unknown_cron(&explain.cron, &known));
-    };
-    let cron = record.cron.clone().map_err(Failure::Failed)?;
-    let (zone, now) = (cron.calendar.zone().clone(), session.now());
-    let at = match &explain.at {
-        Some(text) => parse_occurrence(text, &zone, now)
-            .map_err(|message| Failure::Usage(format!("--at: {message}")))?,
-        None => explain::instant_before(&cron, now).ok_or_else(|| {
-            Failure::Failed(format!("{} has not had any instant yet; give one with --at", record.name))
-        })?,
-    };
-    let records = reader.records_at(record.cron_id, at)?;
-    // What became of an occurrence is what became of the last of its runs that took place.
-    let took_place = |row: &&RunRow| !matches!(row.status(), Some(Status::Skipped | Status::Missed));
-    let found = records.iter().rev().find(took_place).or(records.last());
-    // What an older definition planned is explained by that definition.
-    let then = match found.and_then(|row| row.run.cron.as_ref()) {
-        Some(version) => reader.definition(version.definition_id, &record.name)?,
-        None => None,
-    };
-    let then = then.unwrap_or_else(|| cron.clone());
-    let daemon = daemon_state(&store);
-    let explanation =
-        explain::explain(&InstantFacts { record: &record, cron: &then, found, at, now, daemon: &daemon });
-    let (before, after) = (explain::instant_before(&cron, at), explain::instant_after(&cron, at));
-    if session.output.is_json() {
-        session.output.json(&json!({
-            "cron_name": record.name,
-            "at": at.to_string(),
-            "local": times::rfc3339(at, &zone),
-            "verdict": explanation.verdict().as_str(),
-            "detail": explanation.message(&session.zone),
-            "before": before.map(|at| at.to_string()),
-            "after": after.map(|at| at.to_string()),
-            "run": explanation.run().map(wire::Run::of),
-            "runs": explanation.run().map_or(Vec::new(), |_| records.iter().map(wire::Run::of).collect()),
-        }))?;
-        return Ok(());
-    }
-    let own = session.zone.clone();
-    let local = |at: Timestamp| times::local_to_both(at, &own, &zone);
-    let or_none = |at: Option<Timestamp>| at.map_or("none".to_owned(), local);
-    let output = &mut session.output;
-    let verdict = output.paint(explanation.verdict().tone(), explanation.verdict().as_str());
-    output.line(&format!("{} at {}: {verdict}", printable(&record.name), local(at)))?;
-    output.line(&format!("  {}", printable(&explanation.message(&own))))?;
-    if explanation.run().is_some() && records.len() > 1 {
-        for row in &records {
-            output.line(&format!("  {}", printable(&runs::in_short(row))))?;
+    let (source, store) = (session.source()?, session.store_path()?);
+    let (own, now) = (session.zone.clone(), session.now());
+    let explained = |at: Option<Timestamp>| match &source {
+        Source::Daemon(daemon) => {
+            let at = at.map(|at| at.to_string()).unwrap_or_default();
+            let zone = own.iana_name().unwrap_or_default().to_owned();
+            daemon.get(&["crons", &explain.cron, "explain"], &[("at", at), ("timezone", zone)])
         }
+        Source::Store(reader) => {
+            let daemon = daemon_state(&store);
+            match Explanation::read(reader, &daemon, (&explain.cron, at), &own, now)? {
+                Some(explanation) => explanation.map_err(Failure::Failed),
+                None => {
+                    let known: Vec<String> =
+                        reader.crons_without_runs()?.into_iter().map(|cron| cron.name).collect();
+                    Err(unknown_cron(&explain.cron, &known))
+                }
+            }
+        }
+    };
+    let zone_of = |explanation: &Explanation| {
+        zone_named(&explanation.timezone).map_err(|error| Failure::Failed(error.to_string()))
+    };
+    let explanation = match &explain.at {
+        None => explained(None)?,
+        // What was typed is in the time zone of the cron.
+        Some(text) => {
+            let zone = zone_of(&explained(Some(now))?)?;
+            let at = parse_occurrence(text, &zone, now);
+            explained(Some(at.map_err(|message| Failure::Usage(format!("--at: {message}")))?))?
+        }
+    };
+    match session.output.is_json() {
+        true => Ok(session.output.json(&explanation)?),
+        false => print(&explanation, &zone_of(&explanation)?, session),
     }
-    output.line(&format!("  instant before: {}", or_none(before)))?;
-    output.line(&format!("  instant after:  {}", or_none(after)))?;
-    if let Some(removed_at) = record.removed_at {
+}
+
+fn print(explanation: &Explanation, zone: &TimeZone, session: &mut Session) -> Result<(), Failure> {
+    let own = session.zone.clone();
+    let local = |Time(at): Time| times::local_to_both(at, &own, zone);
+    let or_none = |at: Option<Time>| at.map_or("none".to_owned(), local);
+    let output = &mut session.output;
+    let Word(verdict) = explanation.verdict;
+    let painted = output.paint(verdict.tone(), verdict.as_str());
+    output.line(&format!("{} at {}: {painted}", printable(&explanation.cron_name), local(explanation.at)))?;
+    output.line(&format!("  {}", printable(&explanation.detail)))?;
+    if explanation.runs.len() > 1 {
+        explanation.runs.iter().try_for_each(|run| output.line(&format!("  {}", in_short(run))))?;
+    }
+    output.line(&format!("  instant before: {}", or_none(explanation.before)))?;
+    output.line(&format!("  instant after:  {}", or_none(explanation.after)))?;
+    if let Some(Time(removed_at)) = explanation.removed_at {
         let text = format!("the cron was removed at {}", times::local_with_day(removed_at, &own));
         output.line(&format!("  {}", output.paint(Tone::Attention, &text)))?;
     }

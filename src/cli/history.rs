@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use clap::Args;
+use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::terminal::{Failure, Layout, Session, TableOptions, run_table, unknown_cron};
-use crate::api::wire;
+use super::terminal::{Failure, Layout, Session, Source, TableOptions, joined, run_table, unknown_cron};
+use crate::api::wire::Run;
+use crate::domain::bounds::RUNS_FROM_DAEMON_MAX;
 use crate::domain::ids::{CronId, FIRST_RUN};
-use crate::domain::outage::Away;
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Phase, RunState, Status, Trigger};
 use crate::signals;
@@ -26,7 +27,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// List runs and their outcomes, newest last
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Works while the daemon is down.
+Works while the daemon is down. --follow has to read the database.
 
 Examples:
   agentcron history daily-digest --since yesterday
@@ -83,15 +84,33 @@ struct Listing<'a> {
 }
 
 pub(super) fn history(history: &History, session: &mut Session) -> Result<(), Failure> {
-    let reader = session.open_store()?;
-    let mut listing =
-        Listing { filter: filter(history, &reader, session)?, table: &history.table, layout: None };
+    let mut listing = Listing { filter: filter(history, session)?, table: &history.table, layout: None };
+    let cron = history.of_cron.as_ref().or(history.cron.as_ref());
     let limit = match (history.limit, history.follow, session.output.is_json()) {
         (Some(limit), ..) => Some(limit),
         (None, true, _) => Some(SHOWN_BEFORE_FOLLOWING),
         (None, false, false) => Some(SHOWN),
         (None, false, true) => None,
     };
+    let reader = match session.source()? {
+        Source::Daemon(daemon) if !history.follow => {
+            let limit = limit.unwrap_or(RUNS_FROM_DAEMON_MAX);
+            let mut runs: Vec<Run> = daemon.list("runs", &query(cron, &listing.filter), limit)?;
+            if runs.len() as u64 == RUNS_FROM_DAEMON_MAX {
+                let text = "the daemon was asked for the newest runs only; --since and --until show others";
+                session.output.warn(text)?;
+            }
+            runs.reverse();
+            return match runs.is_empty() && !session.output.is_json() {
+                true => Ok(session.output.line("no runs")?),
+                false => print(by_occurrence(runs), &mut listing, session),
+            };
+        }
+        Source::Store(reader) => reader,
+        // Changes are seen in the database only.
+        Source::Daemon(_) => Box::new(session.open_store()?),
+    };
+    listing.filter.crons = cron.map(|name| crons(name, &reader)).transpose()?;
     // The watch begins before the listing: a run that changes in between is shown twice rather than never.
     let watch = history.follow.then(|| reader.watch(WatchUntil::RunEnded)).transpose()?;
     let shown = print_past(&reader, &mut listing, limit, session)?;
@@ -102,14 +121,10 @@ pub(super) fn history(history: &History, session: &mut Session) -> Result<(), Fa
     }
 }
 
-fn filter(history: &History, reader: &Reader, session: &Session) -> Result<RunFilter, Failure> {
+fn filter(history: &History, session: &Session) -> Result<RunFilter, Failure> {
     let mut filter = RunFilter::default();
-    if let Some(name) = history.of_cron.as_ref().or(history.cron.as_ref()) {
-        filter.crons = Some(crons(name, reader)?);
-    }
     if history.failed {
-        filter.statuses = vec![Status::Error, Status::Timeout, Status::Missed];
-        filter.or_reasons = Away::ALL.iter().copied().filter_map(Away::reason_code).collect();
+        filter.or_failed();
     }
     for word in &history.status {
         match (word.parse::<Status>(), word.parse::<Phase>()) {
@@ -134,6 +149,22 @@ fn filter(history: &History, reader: &Reader, session: &Session) -> Result<RunFi
     filter.since = history.since.as_deref().map(|text| session.past("--since", text)).transpose()?;
     filter.until = history.until.as_deref().map(|text| session.past("--until", text)).transpose()?;
     Ok(filter)
+}
+
+/// Returns the filter as parameters of the API, where the cron has its name.
+fn query(cron: Option<&String>, filter: &RunFilter) -> [(&'static str, String); 7] {
+    let statuses = filter.statuses.iter().map(|status| status.as_str());
+    let statuses = statuses.chain(filter.phases.iter().map(|phase| phase.as_str()));
+    let time = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
+    [
+        ("cron", cron.cloned().unwrap_or_default()),
+        ("status", joined(statuses)),
+        ("trigger", joined(filter.triggers.iter().map(|trigger| trigger.as_str()))),
+        ("reason", joined(filter.reasons.iter().map(|reason| reason.as_str()))),
+        ("failed", if filter.or_reasons.is_empty() { String::new() } else { true.to_string() }),
+        ("since", time(filter.since)),
+        ("until", time(filter.until)),
+    ]
 }
 
 fn crons(name: &str, reader: &Reader) -> Result<Vec<CronId>, Failure> {
@@ -165,36 +196,32 @@ fn print_past(
         cursor = Some(*last);
         let count = page.len() as u64;
         (shown, left) = (shown + count, left.saturating_sub(count));
-        let rows = by_occurrence(page.into_iter().map(|(_, row)| row).collect());
-        print(&rows, listing, session)?;
+        print(by_occurrence(page.iter().map(|(_, row)| Run::of(row)).collect()), listing, session)?;
     }
     Ok(shown)
 }
 
 /// Puts the runs of each occurrence next to one another.
-fn by_occurrence(rows: Vec<RunRow>) -> Vec<RunRow> {
-    let mut sorted: Vec<RunRow> = Vec::with_capacity(rows.len());
-    for row in rows {
-        let is_of_same = |other: &RunRow| {
-            row.run.retry > FIRST_RUN
-                && (other.run.cron_id(), other.run.scheduled_for)
-                    == (row.run.cron_id(), row.run.scheduled_for)
+fn by_occurrence(runs: Vec<Run>) -> Vec<Run> {
+    let mut sorted: Vec<Run> = Vec::with_capacity(runs.len());
+    for run in runs {
+        let is_of_same = |other: &Run| {
+            run.retry > FIRST_RUN
+                && (&other.cron_id, other.scheduled_for) == (&run.cron_id, run.scheduled_for)
         };
         match sorted.iter().rposition(is_of_same) {
-            Some(last) => sorted.insert(last + 1, row),
-            None => sorted.push(row),
+            Some(last) => sorted.insert(last + 1, run),
+            None => sorted.push(run),
         }
     }
     sorted
 }
 
-fn print(rows: &[RunRow], listing: &mut Listing<'_>, session: &mut Session) -> Result<(), Failure> {
+fn print(runs: Vec<Run>, listing: &mut Listing<'_>, session: &mut Session) -> Result<(), Failure> {
     if session.output.is_json() {
-        for row in rows {
-            session.output.json(&wire::Run::of(row))?;
-        }
+        runs.iter().try_for_each(|run| session.output.json(run))?;
     } else {
-        let table = run_table(rows, listing.table, session)?;
+        let table = run_table(&runs, listing.table, session)?;
         session.output.table_below(&mut listing.layout, table)?;
     }
     session.output.flush()?;
@@ -213,9 +240,9 @@ fn follow(
     while !stop.graceful.is_cancelled() {
         let changed = reader.changes(&mut watch)?;
         let is_shown = |row: &RunRow| is_news(row) && listing.filter.takes(row);
-        let news: Vec<RunRow> = changed.into_iter().filter(is_shown).collect();
+        let news: Vec<Run> = changed.iter().filter(|row| is_shown(row)).map(Run::of).collect();
         if !news.is_empty() {
-            print(&news, &mut listing, session)?;
+            print(news, &mut listing, session)?;
         }
         runtime.block_on(async {
             tokio::select! {

@@ -1,20 +1,20 @@
 //! `agentcron list`: the crons with their next time and last outcome.
 
 use clap::Args;
-use jiff::Timestamp;
+use jiff::SignedDuration;
 
 use super::terminal::{
-    Failure, Output, Rows, Session, Shape, Shrink, TableOptions, painted_status, printable, unknown_cron,
+    Failure, Output, Rows, Session, Shape, Shrink, Source, TableOptions, painted_status, printable,
+    unknown_cron,
 };
-use crate::api::wire;
+use crate::api::wire::{Cron, Time};
 use crate::config::CronDefinition;
-use crate::domain::cron::{Cron, CronSource};
+use crate::domain::cron::CronSource;
 use crate::domain::cron_state::CronState;
 use crate::domain::ids::DefinitionId;
 use crate::domain::plan::Decided;
-use crate::present::occurrences::of_cron;
-use crate::present::{Tone, runs, times, with_short_ids};
-use crate::store::{CronRow, CronStatus, Reader, Recent};
+use crate::present::{Tone, times, with_short_ids};
+use crate::store::{CronRow, CronStatus, Recent};
 
 /// List the crons with their schedule, next time and last outcome
 #[derive(Args, Debug)]
@@ -63,27 +63,34 @@ const SHAPE: Shape = Shape {
 };
 
 pub(super) fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
+    let now = session.now();
     let store = session.store_path()?;
     // A file that this user may not see is not missing.
-    let (mut crons, decided) = if matches!(store.try_exists(), Ok(false)) {
+    let mut crons: Vec<Cron> = if matches!(store.try_exists(), Ok(false)) {
         let path = session.config_path.clone();
         let config = session.view_config(&path)?;
         session.output.warn("the daemon has not run yet: these are the crons of the configuration")?;
-        (config.crons.into_iter().map(never_run).collect(), Decided::default())
+        let of = |definition| Cron::of(&never_run(definition), &Decided::default(), now);
+        config.crons.into_iter().map(of).collect()
     } else {
-        let reader = Reader::open(&store)?;
-        session.warn_if_stopped(&store)?;
-        (reader.crons()?, reader.decided(session.now())?)
+        match session.source()? {
+            Source::Daemon(daemon) => daemon.list("crons", &[], u64::MAX)?,
+            Source::Store(reader) => {
+                session.warn_if_stopped(&store)?;
+                let decided = reader.decided(now)?;
+                reader.crons()?.iter().map(|row| Cron::of(row, &decided, now)).collect()
+            }
+        }
     };
-    let is_named = |row: &CronRow, name: &String| row.name == *name || row.cron_id.to_string() == *name;
-    if let Some(unknown) = list.crons.iter().find(|name| !crons.iter().any(|row| is_named(row, name))) {
-        let names: Vec<String> = crons.into_iter().map(|row| row.name).collect();
+    let is_named = |cron: &Cron, name: &String| cron.cron_name == *name || cron.cron_id == *name;
+    if let Some(unknown) = list.crons.iter().find(|name| !crons.iter().any(|cron| is_named(cron, name))) {
+        let names: Vec<String> = crons.into_iter().map(|cron| cron.cron_name).collect();
         return Err(unknown_cron(unknown, &names));
     }
-    crons.retain(|row| list.crons.is_empty() || list.crons.iter().any(|name| is_named(row, name)));
-    crons.retain(|row| list.state.is_none_or(|state| row.status() == Some(state)));
-    crons.retain(|row| !list.failing || row.state.failures > 0);
-    print(&crons, &decided, &list.table, session)
+    crons.retain(|cron| list.crons.is_empty() || list.crons.iter().any(|name| is_named(cron, name)));
+    crons.retain(|cron| list.state.is_none_or(|state| cron.status() == Some(state)));
+    crons.retain(|cron| !list.failing || cron.failures_in_a_row > 0);
+    print(&crons, &list.table, session)
 }
 
 /// Returns the row of a cron that no daemon has loaded yet.
@@ -104,18 +111,9 @@ fn never_run(definition: CronDefinition) -> CronRow {
     }
 }
 
-fn print(
-    crons: &[CronRow],
-    decided: &Decided,
-    options: &TableOptions,
-    session: &mut Session,
-) -> Result<(), Failure> {
-    let now = session.now();
+fn print(crons: &[Cron], options: &TableOptions, session: &mut Session) -> Result<(), Failure> {
     if session.output.is_json() {
-        for cron in crons {
-            session.output.json(&wire::Cron::of(cron, decided, now))?;
-        }
-        return Ok(());
+        return Ok(crons.iter().try_for_each(|cron| session.output.json(cron))?);
     }
     if crons.is_empty() {
         session.output.line("no crons; write a [cron.NAME] table, then `agentcron check`")?;
@@ -123,58 +121,62 @@ fn print(
     }
     let mut rows = Rows::new(&SHAPE).with_options(options)?.in_zone("next", &session.zone);
     for cron in crons {
-        rows.push(cells(cron, decided, now, session));
+        rows.push(cells(cron, session));
     }
     session.output.table(rows)?;
     Ok(())
 }
 
-fn cells(row: &CronRow, decided: &Decided, now: Timestamp, session: &Session) -> Vec<String> {
+fn cells(cron: &Cron, session: &Session) -> Vec<String> {
     let output = &session.output;
-    let (schedule, timezone, (next, away)) = match &row.cron {
-        Ok(cron) => (
-            cron.calendar.expression().to_owned(),
-            cron.calendar.timezone().to_owned(),
-            next_text(cron, &row.state, decided, session),
-        ),
-        Err(problem) => (output.paint(Tone::Bad, &printable(problem)), String::new(), Default::default()),
+    let problem = cron.problem.as_ref().map(|problem| output.paint(Tone::Bad, &printable(problem)));
+    let (next, away) = match problem {
+        Some(_) => Default::default(),
+        None => next_text(cron, session),
     };
-    let (last, outcome, reason) = match &row.last {
+    let (last, outcome, reason) = match &cron.last {
         Some(last) => (
-            times::relative(last.run.scheduled_for, now),
+            times::relative(last.scheduled_for.0, session.now()),
             painted_status(last, output),
-            printable(&with_short_ids(&runs::why(last))),
+            printable(&with_short_ids(&last.why())),
         ),
         None => ("never".to_owned(), String::new(), String::new()),
     };
-    let outcome = if row.running > 0 { running_text(row.running, &outcome, output) } else { outcome };
-    let recent = &row.recent;
+    let outcome = if cron.running > 0 { running_text(cron.running, &outcome, output) } else { outcome };
+    let schedule = problem.or_else(|| cron.schedule.clone()).unwrap_or_default();
+    let timezone = cron.timezone.clone().unwrap_or_default();
+    let recent = &cron.recent;
     let ok = if recent.runs > 0 { format!("{}/{}", recent.ok, recent.runs) } else { String::new() };
-    let took = |percent| recent.took(percent).map(times::took).unwrap_or_default();
-    let (p50, p95) = (took(50), took(95));
-    vec![printable(&row.name), schedule, timezone, next, away, last, outcome, ok, p50, p95, reason]
+    let took = |within: Option<i64>| {
+        within.map(|within| times::took(SignedDuration::from_millis(within))).unwrap_or_default()
+    };
+    let (p50, p95) = (took(recent.p50_ms), took(recent.p95_ms));
+    vec![printable(&cron.cron_name), schedule, timezone, next, away, last, outcome, ok, p50, p95, reason]
 }
 
 /// Returns the next time, and how far away it is or why there is none.
-fn next_text(cron: &Cron, state: &CronState, decided: &Decided, session: &Session) -> (String, String) {
-    let now = session.now();
-    let attention = |text: &str| session.output.paint(Tone::Attention, &printable(text));
-    if !cron.enabled {
-        return (String::new(), attention("disabled"));
+fn next_text(cron: &Cron, session: &Session) -> (String, String) {
+    if let Some(why) = why_inactive(cron, &session.output) {
+        return (String::new(), why);
     }
-    if let Some(pause) = &state.paused {
-        return (String::new(), attention(pause.reason().text()));
-    }
-    let mut occurrences = of_cron(cron, decided, now);
-    let skipped = if state.skip_next { occurrences.next() } else { None };
-    match occurrences.next() {
-        Some(next) => {
-            let away = times::relative(next.at, now);
-            let skips = skipped.map(|skipped| format!(", skips {}", times::relative(skipped.at, now)));
-            (times::local(next.at, &session.zone), format!("{away}{}", skips.unwrap_or_default()))
+    match cron.next_at {
+        Some(Time(next)) => {
+            let skipped = if cron.skip_next { ", skipped on request" } else { "" };
+            let away = times::relative(next, session.now());
+            (times::local(next, &session.zone), format!("{away}{skipped}"))
         }
-        None => (String::new(), attention("never again")),
+        None => (String::new(), session.output.paint(Tone::Attention, "never again")),
     }
+}
+
+/// Returns why no occurrence of the cron starts a run.
+pub(super) fn why_inactive(cron: &Cron, output: &Output) -> Option<String> {
+    let why = match (cron.enabled, &cron.paused) {
+        (Some(false), _) => "disabled".to_owned(),
+        (_, Some(pause)) => pause.pause().reason().text().to_owned(),
+        (_, None) => return None,
+    };
+    Some(output.paint(Tone::Attention, &printable(&why)))
 }
 
 fn running_text(running: u64, outcome: &str, output: &Output) -> String {

@@ -3,15 +3,17 @@
 mod cron;
 
 use clap::Args;
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::terminal::{
-    Failure, Session, TextStyle, find_run, may_be_id, painted_status, printable, unknown_cron,
+    Failure, RespondingDaemon, Session, Source, TextStyle, find_run, in_short, number, painted_status,
+    printable, unknown_cron,
 };
-use crate::api::wire;
-use crate::present::timeline::{TimelineEntry, timeline};
-use crate::present::{Tone, counted, outages, runs, times};
-use crate::store::RunDetails;
+use crate::api::wire::{CronDetails, Outage, RunDetails, Time, TimelineEntry};
+use crate::domain::ids::may_begin_id;
+use crate::present::{Tone, counted, outages, times};
+use crate::store::Reader;
 
 /// Show everything about one run, or one cron: its policies, what failed, how long it takes, what was changed
 #[derive(Args, Debug)]
@@ -27,94 +29,111 @@ pub(super) struct Show {
     run_or_cron: String,
 }
 
+/// What has the name or the id that was typed.
+enum Found {
+    Cron(Box<CronDetails>),
+    Run(Box<RunDetails>),
+}
+
 pub(super) fn show(show: &Show, session: &mut Session) -> Result<(), Failure> {
-    let reader = session.open_store()?;
-    if let Some(details) = reader.cron_details(&show.run_or_cron, session.now())? {
-        let decided = reader.decided(session.now())?;
-        return match session.output.is_json() {
-            true => cron::show_json(&details, &decided, session),
-            false => cron::show(&details, &decided, session),
-        };
+    let name = &show.run_or_cron;
+    let found = match session.source()? {
+        Source::Daemon(daemon) => of_daemon(name, &daemon)?,
+        Source::Store(reader) => of_store(name, &reader, session.now())?,
+    };
+    match (found, session.output.is_json()) {
+        (Found::Cron(details), true) => Ok(session.output.json(&details)?),
+        (Found::Cron(details), false) => cron::show(&details, session),
+        (Found::Run(details), true) => Ok(session.output.json(&details)?),
+        (Found::Run(details), false) => {
+            print_fields(&details, session)?;
+            print_timeline(&details, session)?;
+            print_json("questions", &details.interrupts, session)?;
+            print_json("values", &details.values, session)
+        }
     }
-    if !may_be_id(&show.run_or_cron) {
+}
+
+fn of_daemon(name: &str, daemon: &RespondingDaemon) -> Result<Found, Failure> {
+    match daemon.get(&["crons", name], &[]) {
+        Err(Failure::Usage(_)) if may_begin_id(name) => {
+            Ok(Found::Run(Box::new(daemon.get(&["runs", name], &[])?)))
+        }
+        details => Ok(Found::Cron(Box::new(details?))),
+    }
+}
+
+fn of_store(name: &str, reader: &Reader, now: Timestamp) -> Result<Found, Failure> {
+    if let Some(details) = reader.cron_details(name, now)? {
+        return Ok(Found::Cron(Box::new(CronDetails::of(&details, &reader.decided(now)?, now))));
+    }
+    if !may_begin_id(name) {
         let names: Vec<String> = reader.crons_without_runs()?.into_iter().map(|row| row.name).collect();
-        return Err(unknown_cron(&show.run_or_cron, &names));
+        return Err(unknown_cron(name, &names));
     }
-    let run_id = find_run(&show.run_or_cron, &reader)?;
+    let run_id = find_run(name, reader)?;
     let details = reader.run_details(run_id)?;
     let details = details.ok_or_else(|| Failure::Failed(format!("run {run_id} has just been deleted")))?;
-    if session.output.is_json() {
-        session.output.json(&wire::RunDetails::of(&details))?;
-        return Ok(());
-    }
-    print_fields(&details, session)?;
-    print_timeline(&details, session)?;
-    print_json("questions", details.interrupts.as_ref(), session)?;
-    print_json("values", details.values.as_ref(), session)
+    Ok(Found::Run(Box::new(RunDetails::of(&details))))
 }
 
 fn print_fields(details: &RunDetails, session: &mut Session) -> Result<(), Failure> {
-    let (row, now) = (&details.row, session.now());
-    let run = &row.run;
-    let scheduled = format!(
-        "{}  ({})",
-        times::local_with_day(run.scheduled_for, &session.zone),
-        times::relative(run.scheduled_for, now)
-    );
+    let (run, now) = (&details.run, session.now());
+    let Time(at) = run.scheduled_for;
+    let scheduled = format!("{}  ({})", times::local_with_day(at, &session.zone), times::relative(at, now));
     let mut fields = vec![
-        ("run", run.run_id.to_string()),
+        ("run", run.run_id.clone()),
         ("cron", printable(run.called())),
-        ("trigger", run.trigger.to_string()),
+        ("trigger", run.trigger.0.to_string()),
         ("scheduled for", scheduled),
-        ("retry", runs::number(run)),
-        ("status", painted_status(row, &session.output)),
+        ("retry", number(run)),
+        ("status", painted_status(run, &session.output)),
     ];
-    if let Some(reason) = run.reason.as_ref().and_then(|reason| reason.message.as_ref()) {
-        fields.push(("reason", printable(reason)));
+    fields.extend(run.reason.as_ref().map(|reason| ("reason", printable(reason))));
+    if let Some(outage) = run.outage.as_ref().map(Outage::outage) {
+        let lasted = outages::lasted(&outage, &session.zone);
+        fields.push(("outage", printable(&format!("{}, {lasted}", outages::began(&outage)))));
     }
-    if let Some(outage) = &row.outage {
-        let lasted = outages::lasted(outage, &session.zone);
-        fields.push(("outage", printable(&format!("{}, {lasted}", outages::began(outage)))));
-    }
-    if let Some(waits_for) = row.waits_for {
-        fields.push(("waits for", format!("run {waits_for}")));
-    }
-    if let Some(error) = runs::error(run) {
+    fields.extend(run.waits_for.as_ref().map(|waits_for| ("waits for", format!("run {waits_for}"))));
+    if let Some(error) = &run.error {
         let error = printable(&format!("{}: {}", error.error, error.message));
         fields.push(("error", session.output.paint(Tone::Bad, &error)));
     }
-    if let Some(last) = row.last_scheduled_for {
-        let occurrences = counted(row.occurrences, "occurrence");
+    if let Some(Time(last)) = run.last_scheduled_for {
+        let occurrences = counted(run.occurrences, "occurrence");
         fields.push(("covers", format!("{occurrences}, until {}", times::local(last, &session.zone))));
     }
-    if let Some(backend_run) = runs::backend_run(run) {
-        fields.push(("thread", backend_run.thread_id.to_string()));
-        fields.push(("backend run", backend_run.backend_run_id.to_string()));
-    }
-    fields.push(("sent", runs::sent_text(run)));
+    fields.push(("thread", run.thread_id.clone().unwrap_or_default()));
+    fields.push(("backend run", run.backend_run_id.clone().unwrap_or_default()));
+    let sent = match run.send_count {
+        0 => "never".to_owned(),
+        1 => "once".to_owned(),
+        count => format!("{count} times"),
+    };
+    fields.push(("sent", sent));
     fields.retain(|(_, value)| !value.is_empty());
-    if details.runs_of_occurrence.len() > 1 {
-        let others = details.runs_of_occurrence.iter().filter(|other| other.run.run_id != run.run_id);
-        fields.extend(others.map(|other| ("other run", printable(&runs::in_short(other)))));
-    }
+    let others = details.runs.iter().filter(|other| other.run_id != run.run_id);
+    fields.extend(others.map(|other| ("other run", in_short(other))));
     Ok(session.output.fields(&fields)?)
 }
 
 fn print_timeline(details: &RunDetails, session: &mut Session) -> Result<(), Failure> {
     session.output.heading("timeline")?;
-    let first = details.row.run.scheduled_for;
-    for TimelineEntry { at, text } in timeline(details) {
-        let clock = times::local_to_the_millisecond(at, &session.zone);
+    let Time(first) = details.run.scheduled_for;
+    for TimelineEntry { at: Time(at), text } in &details.timeline {
+        let clock = times::local_to_the_millisecond(*at, &session.zone);
         let since =
-            if at == first { String::new() } else { format!("+{}", times::took(at.duration_since(first))) };
+            if *at == first { String::new() } else { format!("+{}", times::took(at.duration_since(first))) };
         let since = session.output.paint(TextStyle::Dim, &format!("{since:>14}"));
-        session.output.line(&format!("  {clock} {since}  {}", printable(&text)))?;
+        session.output.line(&format!("  {clock} {since}  {}", printable(text)))?;
     }
     Ok(())
 }
 
-fn print_json(heading: &str, value: Option<&Value>, session: &mut Session) -> Result<(), Failure> {
-    let Some(value) = value else { return Ok(()) };
+fn print_json(heading: &str, value: &Value, session: &mut Session) -> Result<(), Failure> {
+    if value.is_null() {
+        return Ok(());
+    }
     session.output.heading(heading)?;
     let text = serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string());
     for line in text.lines() {

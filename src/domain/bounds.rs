@@ -397,6 +397,9 @@ pub const FAILURES_LOOKED_THROUGH: u32 = 50;
 /// Characters of an error that `status` shows in its line about a cron or a receiver.
 pub const ERROR_CHARS_IN_STATUS: usize = 120;
 
+/// The newest runs that a command lists if the daemon is asked for all: they are in memory until the oldest has arrived.
+pub const RUNS_FROM_DAEMON_MAX: u64 = 100_000;
+
 /// A daemon that is well responds within milliseconds, and a command that could read the database must not wait for one
 /// that hangs.
 pub const RESPONSE_WITHIN: Duration = Duration::from_secs(1);

@@ -16,6 +16,16 @@ const GRAPHS: Uuid = Uuid::from_u128(0x6ba7_b821_9dad_11d1_80b4_00c0_4fd4_30c8);
 /// The retry number of the first run of an occurrence.
 pub const FIRST_RUN: u32 = 0;
 
+/// Anything shorter is more likely a typing mistake than the beginning of an id.
+pub const ID_CHARS_MIN: usize = 4;
+const ID_CHARS: usize = 36;
+
+/// Whether a text has the form of an id, or of the beginning of one.
+pub fn may_begin_id(text: &str) -> bool {
+    let is_hexadecimal = text.chars().all(|char| char.is_ascii_hexdigit() || char == '-');
+    (ID_CHARS_MIN..=ID_CHARS).contains(&text.len()) && is_hexadecimal
+}
+
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

@@ -90,6 +90,11 @@ words!(
 );
 
 impl ReasonCode {
+    /// Whether it is unknown when a run ended that had started.
+    pub fn leaves_end_unknown(self) -> bool {
+        matches!(self, Self::Lost | Self::Unknown)
+    }
+
     /// Whether a run that ended as an error had still waited to be sent at its start deadline.
     pub fn is_too_late(self) -> bool {
         matches!(self, Self::StartDeadline | Self::BackendAway | Self::DaemonDown | Self::DiskFull)

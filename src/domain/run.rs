@@ -196,8 +196,7 @@ impl Outcome {
 
     /// Returns how long a run took that started then, or `None` if it is not known how it ended.
     pub fn took(&self, started_at: Timestamp) -> Option<Duration> {
-        let code = self.reason.as_ref().map(|reason| reason.code);
-        let is_known = !matches!(code, Some(ReasonCode::Lost | ReasonCode::Unknown));
+        let is_known = !self.reason.as_ref().is_some_and(|reason| reason.code.leaves_end_unknown());
         is_known.then(|| backoff::between(started_at, self.ended_at))
     }
 }

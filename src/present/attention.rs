@@ -92,6 +92,14 @@ impl Attention {
 }
 
 impl Concern {
+    /// Whether it keeps all webhooks, or all to one URL, from their receivers.
+    pub fn is_of_all_webhooks(self) -> bool {
+        matches!(
+            self,
+            Self::WebhooksDisabled | Self::WebhooksHeld | Self::WebhooksReleased | Self::UrlSuspended
+        )
+    }
+
     /// Returns the words for it, before a name if it has one.
     pub fn called(self) -> &'static str {
         self.shown().0
@@ -294,7 +302,7 @@ fn cron(row: &CronRow, snapshot: &StatusSnapshot) -> Option<Attention> {
         }
         Ok(cron) if !cron.enabled => return None,
         Ok(_) => {
-            let error = snapshot.last_failures.get(&row.cron_id).map(|row| first_words(&runs::why(row)));
+            let error = snapshot.last_failures.get(&row.cron_id).map(|row| first_words(&runs::why_of(row)));
             let error = error.filter(|error| !error.is_empty());
             match (&state.paused, state.failures) {
                 (None, 0) => return None,

@@ -274,7 +274,7 @@ impl InstantVerdict {
 
 fn fired_text(row: &RunRow) -> String {
     let run = &row.run;
-    let why = runs::why(row);
+    let why = runs::why_of(row);
     let why = if why.is_empty() { why } else { format!(": {why}") };
     let verb = match &run.state {
         RunState::Ended { .. } => "ended as",
@@ -287,7 +287,7 @@ fn fired_text(row: &RunRow) -> String {
 }
 
 fn left_out_text(row: &RunRow, zone: &TimeZone) -> String {
-    let mut why = runs::why(row);
+    let mut why = runs::why_of(row);
     if let Some(outage) = &row.outage {
         why.push_str(&format!("; that lasted {}", outages::lasted(outage, zone)));
     }

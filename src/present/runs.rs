@@ -3,21 +3,11 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::Tone;
-use crate::domain::ids::FIRST_RUN;
-use crate::domain::run::{BackendRun, Outcome, Phase, Run, RunError, RunState, Status};
+use crate::domain::run::{BackendRun, Outcome, Run, RunState, Status};
 use crate::store::RunRow;
 
 /// Usually the end of a run is learnt within a second.
 const LEARNT_LATE: SignedDuration = SignedDuration::from_secs(3);
-
-/// Returns the tone of a run: of its outcome, or of its phase while it is in progress.
-pub fn tone(row: &RunRow) -> Tone {
-    match (row.status(), row.run.state.phase()) {
-        (Some(status), _) => status_tone(status),
-        (None, Phase::Unconfirmed) => Tone::Attention,
-        (None, Phase::Pending | Phase::Sending | Phase::Running | Phase::Ended) => Tone::Active,
-    }
-}
 
 pub fn status_tone(status: Status) -> Tone {
     match status {
@@ -27,35 +17,27 @@ pub fn status_tone(status: Status) -> Tone {
     }
 }
 
-/// Returns which run of its occurrence it is, as in `retry 1`; empty for the first one.
-pub fn number(run: &Run) -> String {
-    if run.retry == FIRST_RUN { String::new() } else { format!("retry {}", run.retry) }
-}
-
-/// Returns a run of an occurrence with several in one line.
-pub fn in_short(row: &RunRow) -> String {
-    let number = if row.run.retry == FIRST_RUN { "first run".to_owned() } else { number(&row.run) };
-    let why = why(row);
-    let why = if why.is_empty() { why } else { format!(": {why}") };
-    format!("{number}, run {}: {}{why}", row.run.run_id, row.status_word())
-}
-
-/// Returns the reason and the graph's own error in one text, or what the run waits for, empty if there is none of these.
-pub fn why(row: &RunRow) -> String {
-    let error = error(&row.run).map(|error| {
-        if error.error.is_empty() {
-            error.message.clone()
-        } else {
-            format!("{}: {}", error.error, error.message)
-        }
+/// Returns the reason and the graph's own error, its kind and its message, in one text, or what the run waits for, empty if
+/// there is none of these.
+pub fn why(error: Option<(&str, &str)>, reason: Option<&str>, waits_for: Option<&str>) -> String {
+    let error = error.map(|(error, message)| match error {
+        "" => message.to_owned(),
+        _ => format!("{error}: {message}"),
     });
-    let reason = row.run.reason.as_ref().and_then(|reason| reason.message.as_deref());
     match (reason, error) {
         (Some(reason), Some(error)) => format!("{error} ({reason})"),
         (Some(reason), None) => reason.to_owned(),
         (None, Some(error)) => error,
-        (None, None) => row.waits_for.map(|run_id| format!("waits for run {run_id}")).unwrap_or_default(),
+        (None, None) => waits_for.map(|run_id| format!("waits for run {run_id}")).unwrap_or_default(),
     }
+}
+
+/// Returns the same of the row of a run.
+pub fn why_of(row: &RunRow) -> String {
+    let error = outcome(&row.run).and_then(|outcome| outcome.error.as_ref());
+    let error = error.map(|error| (error.error.as_str(), error.message.as_str()));
+    let reason = row.run.reason.as_ref().and_then(|reason| reason.message.as_deref());
+    why(error, reason, row.waits_for.map(|run_id| run_id.to_string()).as_deref())
 }
 
 /// Returns the run as the agent server has or had it, or `None` if the server never accepted it.
@@ -78,11 +60,6 @@ pub fn learnt_late_at(run: &Run) -> Option<Timestamp> {
     (learnt_at.duration_since(*ended_at) > LEARNT_LATE).then_some(*learnt_at)
 }
 
-/// Returns the error that the graph or the agent server reported.
-pub fn error(run: &Run) -> Option<&RunError> {
-    outcome(run)?.error.as_ref()
-}
-
 /// Returns how the run ended, or `None` while it is in progress.
 fn outcome(run: &Run) -> Option<&Outcome> {
     match &run.state {
@@ -91,24 +68,5 @@ fn outcome(run: &Run) -> Option<&Outcome> {
         | RunState::Sending { .. }
         | RunState::Unconfirmed { .. }
         | RunState::Running(_) => None,
-    }
-}
-
-/// Returns the time from the scheduled instant until the agent server accepted the run, or `None` if it never did.
-pub fn lateness(run: &Run) -> Option<SignedDuration> {
-    backend_run(run).map(|backend_run| backend_run.started_at.duration_since(run.scheduled_for))
-}
-
-/// Returns the time from the acceptance by the agent server until the end, or `None` if it lacks either or the end is not known.
-pub fn duration(run: &Run) -> Option<SignedDuration> {
-    outcome(run)?.took(backend_run(run)?.started_at)?.try_into().ok()
-}
-
-/// Returns how often the request was sent: `never`, `once`, `3 times`.
-pub fn sent_text(run: &Run) -> String {
-    match run.send_count {
-        0 => "never".to_owned(),
-        1 => "once".to_owned(),
-        count => format!("{count} times"),
     }
 }

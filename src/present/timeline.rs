@@ -33,7 +33,7 @@ pub fn timeline(details: &RunDetails) -> Vec<TimelineEntry> {
     }
     if let Some(ended_at) = runs::ended_at(run) {
         let ended = format!("ended: {}", row.status_word());
-        entries.push(entry(ended_at, with_detail(&ended, Some(&runs::why(row)))));
+        entries.push(entry(ended_at, with_detail(&ended, Some(&runs::why_of(row)))));
         if let Some(learnt_at) = runs::learnt_late_at(run) {
             entries.push(entry(learnt_at, "agentcron learnt that it had ended".to_owned()));
         }

@@ -23,6 +23,9 @@ pub enum StoreError {
         /// What is wrong and what to do about it.
         problem: String,
     },
+    /// This user may not read the file.
+    #[error("{path}: permission denied; run this as root, or as the user that the daemon runs as")]
+    Denied { path: PathBuf },
     /// The state in the file is unknown to this process. The daemon must end and read it again at its next
     /// start.
     #[error("the store is lost to this process: {0}")]
@@ -72,6 +75,7 @@ impl StoreError {
             | StoreError::IllegalTransition(_) => true,
             StoreError::Taken { .. }
             | StoreError::Unusable { .. }
+            | StoreError::Denied { .. }
             | StoreError::Lost(_)
             | StoreError::TookTooLong
             | StoreError::Sqlite(_) => false,
@@ -95,7 +99,10 @@ impl StoreError {
     pub(super) fn is_fatal(&self) -> bool {
         use rusqlite::ErrorCode as Code;
         match self {
-            StoreError::Lost(_) | StoreError::Taken { .. } | StoreError::Unusable { .. } => true,
+            StoreError::Lost(_)
+            | StoreError::Taken { .. }
+            | StoreError::Unusable { .. }
+            | StoreError::Denied { .. } => true,
             StoreError::NotFound(_)
             | StoreError::Conflict(_)
             | StoreError::TooManyWaiting { .. }

@@ -20,8 +20,6 @@ const APPLICATION_ID: i32 = i32::from_be_bytes(*b"agcr");
 /// that it has.
 const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_initial.sql")];
 
-const NOT_READABLE: &str = "permission denied; run this as root, or as the user that the daemon runs as";
-
 /// Larger files are not checked page by page at every start, because that would take too long.
 const QUICK_CHECK_BYTES_MAX: u64 = 1 << 30;
 
@@ -44,7 +42,7 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     let not_there = |problem: &str| StoreError::Unusable { path: path.into(), problem: problem.into() };
     demand_files(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => not_there("there is no database yet; `agentcron run` makes it"),
-        ErrorKind::PermissionDenied => not_there(NOT_READABLE),
+        ErrorKind::PermissionDenied => StoreError::Denied { path: path.into() },
         _ => not_there(&error.to_string()),
     })?;
     let connection = match connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY) {
@@ -53,7 +51,7 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
         // create the shared-memory file, and must be told that nobody writes.
         Err(_) => connect_immutable(path).map_err(|error| match error.sqlite_error_code() {
             // It is there, as has just been seen. SQLite does not say why it cannot open it.
-            Some(ErrorCode::CannotOpen) => not_there(NOT_READABLE),
+            Some(ErrorCode::CannotOpen) => StoreError::Denied { path: path.into() },
             _ => unusable(path, error),
         })?,
     };

@@ -47,6 +47,7 @@ mod signing;
 mod signing_attempts;
 #[cfg(debug_assertions)]
 mod simulation;
+mod socket_only;
 mod status;
 #[expect(dead_code, reason = "support offers more than the tests of today use")]
 mod support;

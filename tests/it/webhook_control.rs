@@ -73,8 +73,8 @@ async fn a_hold_survives_a_restart_and_its_release_keeps_to_a_rate() {
         "{line}"
     );
     let shown = output(&daemon, &["webhook", "show", &runs[0]]);
-    assert!(shown.contains("held since") && shown.contains("the receiver moves"), "{shown}");
-    assert!(output(&daemon, &["webhook", "list"]).contains("held since"));
+    assert!(shown.contains("held: the receiver moves, since "), "{shown}");
+    assert!(output(&daemon, &["webhook", "list"]).contains("held: the receiver moves"));
     assert_eq!(receiver.received().len(), 0, "nothing is sent during a hold");
 
     let released = &daemon.json(&["webhook", "release", "--rate", "2/s"])[0];

@@ -2,17 +2,19 @@
 
 use axum::Json;
 use axum::extract::State;
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::listing::{PageRequest, page};
-use super::parse::{unknown_cron, word};
+use super::parse::{query_instant, unknown_cron, word};
 use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
 use crate::api::extract::{PathParameter, StrictQuery};
 use crate::api::viewer::Viewer;
-use crate::api::wire::{self, Page};
-use crate::store::{CronCursor, CronListing};
+use crate::api::wire::{self, Explanation, Page};
+use crate::domain::calendar::zone_named;
+use crate::store::{CronCursor, CronListing, DaemonState};
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -80,6 +82,45 @@ pub(super) async fn cron(
     });
     match details.await? {
         Some(details) => Ok(viewer.show(details)),
+        None => Err(unknown_cron(&api, &name).await),
+    }
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ExplainQuery {
+    /// The instant; the last one of its schedule if absent.
+    #[param(format = DateTime)]
+    at: Option<String>,
+    /// The time zone of the times in `detail`; UTC if absent.
+    #[param(example = "Europe/Berlin")]
+    timezone: Option<String>,
+}
+
+/// Explain why a cron did, did not, or will not fire at an instant
+#[utoipa::path(
+    get, path = "/v1/crons/{name}/explain", tag = "crons",
+    params(("name" = String, Path, description = "The name or id of the cron", example = "daily-digest"), ExplainQuery),
+    responses((status = 200, description = "The explanation", body = Explanation), ErrorResponse)
+)]
+pub(super) async fn explain(
+    viewer: Viewer,
+    State(api): State<Api>,
+    PathParameter(name): PathParameter,
+    StrictQuery(query): StrictQuery<ExplainQuery>,
+) -> Result<Json<Explanation>, ErrorResponse> {
+    let at = query_instant("at", query.at.as_deref())?;
+    let zone = query.timezone.map_or(Ok(TimeZone::UTC), |name| zone_named(&name));
+    let zone = zone.map_err(|error| ErrorResponse::not_found(format!("timezone: {error}")))?;
+    let (now, name_or_id) = (api.clock.now(), name.clone());
+    let explanation = api.store.read(move |reader| {
+        let daemon = DaemonState::Running { pid: None };
+        Explanation::read(reader, &daemon, (&name_or_id, at), &zone, now)
+    });
+    match explanation.await? {
+        Some(Ok(explanation)) => Ok(viewer.show(explanation)),
+        Some(Err(problem)) => Err(ErrorResponse::conflict(problem)),
         None => Err(unknown_cron(&api, &name).await),
     }
 }

@@ -6,14 +6,13 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::listing::{PageRequest, page};
-use super::parse::{id, query_instant, word_list};
+use super::parse::{find, query_instant, word_list};
 use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
 use crate::api::extract::{PathParameter, StrictQuery};
 use crate::api::viewer::Viewer;
 use crate::api::wire::{self, Page};
-use crate::domain::ids::DeliveryId;
-use crate::store::{DeliveryFilter, PageCursor};
+use crate::store::{DeliveryFilter, PageCursor, Reader};
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -24,8 +23,8 @@ pub(super) struct DeliveriesQuery {
     status: Option<String>,
     /// Only deliveries about runs of crons with this name.
     cron: Option<String>,
-    /// Only deliveries about the run with this id.
-    #[param(format = Uuid)]
+    /// Only deliveries about the run with this id, or with the only one that begins so.
+    #[param(pattern = "^[0-9A-Fa-f-]{4,36}$")]
     run: Option<String>,
     /// Only deliveries with this text in their URL; the query of the URL is not searched.
     url: Option<String>,
@@ -56,16 +55,20 @@ pub(super) async fn deliveries(
     let filter = DeliveryFilter {
         statuses: word_list("status", query.status.as_deref())?,
         cron: query.cron,
-        run_id: query.run.map(|text| id("run", &text)).transpose()?,
+        run_id: match &query.run {
+            Some(text) => Some(find(&api, "run", text, Reader::runs_with_prefix).await?),
+            None => None,
+        },
         url: query.url,
         since: query_instant("since", query.since.as_deref())?,
         until: query_instant("until", query.until.as_deref())?,
     };
     let request: PageRequest<PageCursor> = PageRequest::parse(query.cursor.as_deref(), query.limit)?;
+    let now = api.clock.now();
     let page = api.store.read(move |reader| {
         let rows = reader.webhooks_before(&filter, request.cursor, request.rows())?;
-        let mode = reader.webhook_queue()?.mode;
-        Ok(page(rows, request.limit, |row| wire::Delivery::of(row, &mode)))
+        let queue = reader.webhook_queue()?;
+        Ok(page(rows, request.limit, |row| wire::Delivery::of(row, &queue, now)))
     });
     Ok(viewer.show(page.await?))
 }
@@ -75,7 +78,7 @@ pub(super) async fn deliveries(
 /// Each attempt says how long its phases took and what the receiver responded.
 #[utoipa::path(
     get, path = "/v1/deliveries/{delivery_id}", tag = "deliveries",
-    params(("delivery_id" = String, Path, format = Uuid, description = "The id of the delivery")),
+    params(("delivery_id" = String, Path, pattern = "^[0-9A-Fa-f-]{4,36}$", description = "The id of the delivery or of its run, or its beginning")),
     responses((status = 200, description = "The delivery", body = wire::DeliveryDetails), ErrorResponse)
 )]
 pub(super) async fn delivery(
@@ -83,10 +86,13 @@ pub(super) async fn delivery(
     State(api): State<Api>,
     PathParameter(delivery_id): PathParameter,
 ) -> Result<Json<wire::DeliveryDetails>, ErrorResponse> {
-    let delivery_id: DeliveryId = id("delivery", &delivery_id)?;
+    let delivery_id = find(&api, "delivery", &delivery_id, Reader::webhooks_with_prefix).await?;
+    let now = api.clock.now();
     let details = api.store.read(move |reader| {
-        let mode = reader.webhook_queue()?.mode;
-        Ok(reader.webhook_details(delivery_id)?.map(|details| wire::DeliveryDetails::of(&details, &mode)))
+        let queue = reader.webhook_queue()?;
+        Ok(reader
+            .webhook_details(delivery_id)?
+            .map(|details| wire::DeliveryDetails::of(&details, &queue, now)))
     });
     let not_found = || ErrorResponse::not_found(format!("there is no delivery {delivery_id}"));
     details.await?.map(|details| viewer.show(details)).ok_or_else(not_found)

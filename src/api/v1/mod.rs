@@ -24,6 +24,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(outages::outages))
         .routes(routes!(crons::crons))
         .routes(routes!(crons::cron))
+        .routes(routes!(crons::explain))
         .routes(routes!(cron_actions::trigger))
         .routes(routes!(cron_actions::pause))
         .routes(routes!(cron_actions::resume))

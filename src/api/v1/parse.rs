@@ -9,6 +9,8 @@ use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
 use crate::config::nearest;
 use crate::domain::bounds::NOTE_CHARS_MAX;
+use crate::domain::ids::{ID_CHARS_MIN, may_begin_id};
+use crate::store::{Reader, StoreError};
 
 /// Parses `error,timeout`: words separated by commas, each of which must be known.
 pub(super) fn word_list<Word: FromStr>(name: &str, text: Option<&str>) -> Result<Vec<Word>, ErrorResponse>
@@ -28,6 +30,27 @@ where
 /// Parses a UUID; `kind` says of what, such as `run`.
 pub(super) fn id<Id: FromStr>(kind: &str, text: &str) -> Result<Id, ErrorResponse> {
     text.parse().map_err(|_| ErrorResponse::invalid(format!("got `{text}`, expected a {kind} id (a UUID)")))
+}
+
+/// Returns the one id that is `text` or begins with it. `search` reads those that do.
+pub(super) async fn find<Id: Copy + Send + 'static>(
+    api: &Api,
+    kind: &str,
+    text: &str,
+    search: fn(&Reader, &str, u32) -> Result<Vec<Id>, StoreError>,
+) -> Result<Id, ErrorResponse> {
+    if !may_begin_id(text) {
+        let expected = format!("a {kind} id, or at least its first {ID_CHARS_MIN} characters");
+        return Err(ErrorResponse::invalid(format!("got `{text}`, expected {expected}")));
+    }
+    let prefix = text.to_owned();
+    match api.store.read(move |reader| search(reader, &prefix, 2)).await?.as_slice() {
+        [id] => Ok(*id),
+        [] => Err(ErrorResponse::not_found(format!("there is no {kind} {text}"))),
+        _ => Err(ErrorResponse::not_found(format!(
+            "`{text}` begins several ids of {kind}s; type more characters"
+        ))),
+    }
 }
 
 pub(super) fn instant(name: &str, text: &str) -> Result<Timestamp, ErrorResponse> {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::listing::{PageRequest, page};
-use super::parse::{id, query_instant, unknown_cron, word_list};
+use super::parse::{find, id, query_instant, unknown_cron, word_list};
 use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
 use crate::api::extract::{JsonBody, PathParameter, StrictQuery};
@@ -14,7 +14,7 @@ use crate::api::viewer::Viewer;
 use crate::api::wire::{self, EmptyRequest, Page};
 use crate::domain::ids::{CronId, RunId};
 use crate::domain::run::{Phase, Status};
-use crate::store::{CancelEffect, CancelledRun, PageCursor, RetryRequest, RunFilter, TriggeredRun};
+use crate::store::{CancelEffect, CancelledRun, PageCursor, Reader, RetryRequest, RunFilter, TriggeredRun};
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -25,6 +25,9 @@ pub(super) struct RunsQuery {
     /// Only runs with one of these statuses or in one of these phases, separated by commas.
     #[param(style = Form, explode = false, value_type = Vec<wire::RunStatusParameter>, inline, min_items = 1, required = false)]
     status: Option<String>,
+    /// Only runs that went wrong: `error`, `timeout`, `missed`, or skipped because of an outage. With `status`, one of the two
+    /// is enough.
+    failed: Option<bool>,
     /// Only runs with one of these reason codes, separated by commas.
     #[param(style = Form, explode = false, value_type = Vec<wire::ReasonCodeParameter>, inline, min_items = 1, required = false)]
     reason: Option<String>,
@@ -66,6 +69,9 @@ pub(super) async fn runs(
         since: query_instant("since", query.since.as_deref())?,
         until: query_instant("until", query.until.as_deref())?,
     };
+    if query.failed == Some(true) {
+        filter.or_failed();
+    }
     let request: PageRequest<PageCursor> = PageRequest::parse(query.cursor.as_deref(), query.limit)?;
     let cron = query.cron.clone();
     let page = api.store.read(move |reader| {
@@ -109,7 +115,7 @@ fn statuses_and_phases(text: Option<&str>) -> Result<(Vec<Status>, Vec<Phase>), 
 /// Get a run with its events, deliveries, values and error
 #[utoipa::path(
     get, path = "/v1/runs/{run_id}", tag = "runs",
-    params(("run_id" = String, Path, format = Uuid, description = "The id of the run")),
+    params(("run_id" = String, Path, pattern = "^[0-9A-Fa-f-]{4,36}$", description = "The id of the run, or its beginning")),
     responses((status = 200, description = "The run", body = wire::RunDetails), ErrorResponse)
 )]
 pub(super) async fn run(
@@ -117,7 +123,7 @@ pub(super) async fn run(
     State(api): State<Api>,
     PathParameter(run_id): PathParameter,
 ) -> Result<Json<wire::RunDetails>, ErrorResponse> {
-    let run_id: RunId = id("run", &run_id)?;
+    let run_id = find(&api, "run", &run_id, Reader::runs_with_prefix).await?;
     let details = api
         .store
         .read(move |reader| Ok(reader.run_details(run_id)?.map(|details| wire::RunDetails::of(&details))));

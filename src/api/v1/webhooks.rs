@@ -17,7 +17,7 @@ use crate::domain::bounds::{RELEASE_RATE_MAX, REPLAY_DEFAULT, REPLAY_MAX};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::RunId;
 use crate::domain::reason::{DeliveryReasonCode, Reason};
-use crate::store::{DeliveryFilter, Purpose, ReplayChoice, ReplayOrder};
+use crate::store::{DeliveryFilter, Purpose, Reader, ReplayChoice, ReplayOrder};
 use crate::webhook::redacted;
 
 /// Hold all webhooks until they are released
@@ -87,8 +87,8 @@ pub(super) async fn replay(
         ));
     }
     let order = replay_order(request)?;
-    let mode = api.store.read(|reader| Ok(reader.webhook_queue()?.mode)).await?;
-    let replay = api.store.replay(api.clock.now(), order).await?;
+    let (now, queue) = (api.clock.now(), api.store.read(Reader::webhook_queue).await?);
+    let replay = api.store.replay(now, order).await?;
     match purpose {
         Purpose::Act => {
             api.wakes.courier.notify_one();
@@ -97,7 +97,7 @@ pub(super) async fn replay(
         }
         Purpose::DryRun => {}
     }
-    Ok(Json(ReplayResponse::of(&replay, purpose, &mode)))
+    Ok(Json(ReplayResponse::of(&replay, purpose, &queue, now)))
 }
 
 /// Resume deliveries to suspended URLs

@@ -1,29 +1,31 @@
 //! Crons: as an entry of a listing, and with their definition.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Run, Time, cron_sources, pause_causes};
-use crate::domain::cron;
-use crate::domain::cron_state;
+use super::{Run, Time, Word, cron_sources, pause_causes};
+use crate::config::{self, CronFields, CronIdentity, FieldError};
+use crate::domain::cron::{self, CronSource};
+use crate::domain::cron_state::{self, PauseCause};
+use crate::domain::ids::{CronId, InstallationId};
 use crate::domain::plan::{Decided, is_excluded};
-use crate::store::{self, CronRow};
+use crate::store::{self, CronRow, CronStatus};
 use crate::webhook::redacted;
 
 /// How many upcoming occurrences a cron is shown with.
 const UPCOMING_MAX: usize = 10;
 
 /// A cron and its state.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Cron {
     #[schema(format = Uuid)]
     pub cron_id: String,
     pub cron_name: String,
     /// Whether it is defined in a file or was created through the API.
     #[schema(schema_with = cron_sources)]
-    pub source: &'static str,
+    pub source: Word<CronSource>,
     /// `file:line:column`, for a cron that is defined in a file.
     pub location: Option<String>,
     /// Whether its occurrences start runs. Null, like the other fields of its definition, if `problem` is set.
@@ -54,7 +56,7 @@ pub struct Cron {
 }
 
 /// What the latest 50 ends of a cron's runs say about it. An end that an outage or a person caused is none of these.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Recent {
     /// How many these are.
     pub runs: u64,
@@ -67,7 +69,7 @@ pub struct Recent {
 }
 
 /// Failures of a cron that are alike: in status, reason code and kind of error.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Failures {
     /// How many occurrences they concern.
     pub count: u64,
@@ -77,7 +79,7 @@ pub struct Failures {
 }
 
 /// A version of a cron's definition.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Version {
     #[schema(format = Uuid)]
     pub definition_id: String,
@@ -88,19 +90,19 @@ pub struct Version {
 }
 
 /// A pause in force.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Pause {
     /// Occurrences after this instant are skipped.
     pub since: Time,
     /// What paused the cron.
     #[schema(schema_with = pause_causes)]
-    pub cause: &'static str,
+    pub cause: Word<PauseCause>,
     /// Why, human-readable.
     pub note: Option<String>,
 }
 
 /// A cron with its definition.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct CronDetails {
     #[serde(flatten)]
     pub cron: Cron,
@@ -128,7 +130,7 @@ pub struct CronDetails {
 }
 
 /// An upcoming occurrence.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Occurrence {
     pub at: Time,
     /// Whether it is on an excluded day and will be skipped.
@@ -143,7 +145,7 @@ impl Cron {
         Self {
             cron_id: row.cron_id.to_string(),
             cron_name: row.name.clone(),
-            source: row.source.as_str(),
+            source: Word(row.source),
             location: row.location.clone(),
             enabled: cron.map(|cron| cron.enabled),
             schedule: text(|cron| cron.calendar.expression().to_owned()),
@@ -159,6 +161,15 @@ impl Cron {
             recent: Recent::of(&row.recent),
             problem: row.cron.as_ref().err().cloned(),
         }
+    }
+
+    /// Returns `None` if its definition cannot be read.
+    pub fn status(&self) -> Option<CronStatus> {
+        self.enabled.map(|enabled| match (enabled, &self.paused) {
+            (false, _) => CronStatus::Disabled,
+            (true, Some(_)) => CronStatus::Paused,
+            (true, None) => CronStatus::Active,
+        })
     }
 }
 
@@ -187,8 +198,13 @@ impl Version {
 }
 
 impl Pause {
+    /// Returns the pause that it shows.
+    pub fn pause(&self) -> cron_state::Pause {
+        cron_state::Pause { since: self.since.0, cause: self.cause.0, note: self.note.clone() }
+    }
+
     pub fn of(pause: &cron_state::Pause) -> Self {
-        Self { since: Time(pause.since), cause: pause.cause.as_str(), note: pause.note.clone() }
+        Self { since: Time(pause.since), cause: Word(pause.cause), note: pause.note.clone() }
     }
 }
 
@@ -209,6 +225,23 @@ impl CronDetails {
             failures: details.failures.iter().map(Failures::of).collect(),
             upcoming: details.row.cron.as_ref().map_or(Vec::new(), |cron| upcoming(cron, decided, now)),
         }
+    }
+
+    /// Returns the definition with its defaults, or the reason why this version of agentcron cannot read it. Its webhook and
+    /// the ids in it are not those of the cron, which only the store can tell.
+    pub fn parsed(&self) -> Result<cron::Cron, String> {
+        let mut fields = CronFields::deserialize(&self.definition).map_err(|error| error.to_string())?;
+        fields.webhook = None;
+        let identity = CronIdentity {
+            installation: InstallationId::default(),
+            cron_id: CronId::default(),
+            name: &self.cron.cron_name,
+            source: self.cron.source.0,
+        };
+        let text = |errors: Vec<FieldError>| {
+            errors.into_iter().map(|error| error.message).collect::<Vec<_>>().join("; ")
+        };
+        config::validate_cron_as(identity, &fields).map_err(text)
     }
 }
 

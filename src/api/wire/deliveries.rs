@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Time, delivery_reason_code_or_null, delivery_statuses};
-use crate::domain::delivery_mode::DeliveryMode;
-use crate::store::{AttemptRow, WebhookDetails, WebhookRow};
+use super::{Time, Word, delivery_reason_code_or_null, delivery_statuses};
+use crate::domain::delivery::{DeliveryStatus, Phases};
+use crate::domain::reason::DeliveryReasonCode;
+use crate::present::webhooks;
+use crate::store::{AttemptRow, WebhookDetails, WebhookQueue, WebhookRow};
 use crate::webhook::{redacted, webhook_id};
 
 /// A webhook about one ended run to one URL.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Delivery {
     #[schema(format = Uuid)]
     pub delivery_id: String,
@@ -25,18 +28,20 @@ pub struct Delivery {
     /// Where it is sent; without the query.
     pub url: String,
     #[schema(schema_with = delivery_statuses)]
-    pub status: &'static str,
+    pub status: Word<DeliveryStatus>,
     /// How many attempts were made, including one in flight.
     pub attempts_made: u32,
     /// Why it has this status, for programs; null if there is nothing to explain.
     #[schema(schema_with = delivery_reason_code_or_null)]
-    pub reason_code: Option<&'static str>,
+    pub reason_code: Option<Word<DeliveryReasonCode>>,
     /// Why it has this status, human-readable.
     pub reason: Option<String>,
     /// When the run ended.
     pub created_at: Time,
     /// When the next attempt is due; null if none is, or if one is in flight.
     pub due_at: Option<Time>,
+    /// What it waits for beside that time, human-readable; null if it waits for nothing else.
+    pub waits: Option<String>,
     /// Since when a hold keeps it from being sent; null if none does.
     pub held_since: Option<Time>,
     /// When its last attempt ended, or when it was given up; null while it is queued.
@@ -44,7 +49,7 @@ pub struct Delivery {
 }
 
 /// A delivery with its attempts.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct DeliveryDetails {
     #[serde(flatten)]
     pub delivery: Delivery,
@@ -53,7 +58,7 @@ pub struct DeliveryDetails {
 }
 
 /// One HTTP request to a receiver.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Attempt {
     /// Its number, counted from 1.
     pub attempt: u32,
@@ -81,8 +86,8 @@ pub struct Attempt {
 }
 
 impl Delivery {
-    /// `mode` is the delivery mode at the same moment.
-    pub fn of(row: &WebhookRow, mode: &DeliveryMode) -> Self {
+    /// `queue` is that of the same moment.
+    pub fn of(row: &WebhookRow, queue: &WebhookQueue, now: Timestamp) -> Self {
         let delivery = &row.delivery;
         Self {
             delivery_id: delivery.delivery_id.to_string(),
@@ -90,23 +95,23 @@ impl Delivery {
             run_id: row.run_id.to_string(),
             cron_name: row.cron_name.clone(),
             url: redacted(&delivery.url),
-            status: delivery.status.as_str(),
+            status: Word(delivery.status),
             attempts_made: delivery.attempts,
-            reason_code: delivery.reason.as_ref().map(|reason| reason.code.as_str()),
+            reason_code: delivery.reason.as_ref().map(|reason| Word(reason.code)),
             reason: delivery.reason.as_ref().and_then(|reason| reason.message.clone()),
             created_at: Time(delivery.created_at),
             due_at: delivery.due_at.map(Time),
-            held_since: mode.keeps(delivery.status).map(|hold| Time(hold.since)),
+            waits: webhooks::waits(delivery, queue, now),
+            held_since: queue.mode.keeps(delivery.status).map(|hold| Time(hold.since)),
             ended_at: delivery.ended_at.map(Time),
         }
     }
 }
 
 impl DeliveryDetails {
-    /// `mode` is the delivery mode at the same moment.
-    pub fn of(details: &WebhookDetails, mode: &DeliveryMode) -> Self {
+    pub fn of(details: &WebhookDetails, queue: &WebhookQueue, now: Timestamp) -> Self {
         Self {
-            delivery: Delivery::of(&details.row, mode),
+            delivery: Delivery::of(&details.row, queue, now),
             attempts: details.attempts.iter().map(Attempt::of).collect(),
         }
     }
@@ -131,6 +136,17 @@ impl Attempt {
             first_byte_ms: milliseconds(phases.head),
             total_ms: total.map(|total| i64::try_from(total).unwrap_or(i64::MAX)),
             answer: attempt.answer.clone(),
+        }
+    }
+
+    /// Returns where its time went.
+    pub fn phases(&self) -> Phases {
+        let duration = |took: Option<u64>| took.map(Duration::from_millis);
+        Phases {
+            lookup: duration(self.dns_ms),
+            connect: duration(self.connect_ms),
+            tls: duration(self.tls_ms),
+            head: duration(self.first_byte_ms),
         }
     }
 }

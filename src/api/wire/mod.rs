@@ -3,6 +3,7 @@
 
 mod crons;
 mod deliveries;
+mod explain;
 mod requests;
 mod runs;
 mod status;
@@ -27,15 +28,17 @@ use crate::domain::outage::Away;
 use crate::domain::reason::{DeliveryReasonCode, ReasonCode, RunEventKind};
 use crate::domain::run::{Phase, Status, Trigger};
 use crate::present::attention::Concern;
+use crate::present::explain::InstantVerdict;
 use crate::store::{CronStatus, NoticeKind};
 
 pub use crons::{Cron, CronDetails, Failures, Occurrence, Pause, Recent, Version};
 pub use deliveries::{Attempt, Delivery, DeliveryDetails};
+pub use explain::Explanation;
 pub use requests::{
     BackfillInstant, BackfillRequest, Backfilled, Cancelled, CronState, CronStateChanged, EmptyRequest,
     PauseRequest, RetryRequest, Triggered,
 };
-pub use runs::{Run, RunDelivery, RunDetails, RunError, RunEvent, RunWebhook};
+pub use runs::{Run, RunDelivery, RunDetails, RunError, RunEvent, RunWebhook, TimelineEntry};
 pub use status::{
     Attention, Configuration, Counts, DaemonProcess, Denied, Liveness, NextOccurrence, Notice, Outage,
     Readiness, StatusReport, StoreFile, Verdict,
@@ -141,6 +144,7 @@ word_schemas!(
     aways = Away;
     concerns = Concern;
     notice_kinds = NoticeKind;
+    instant_verdicts = InstantVerdict;
 );
 
 fn one_of(words: impl Iterator<Item = &'static str>) -> Object {

@@ -1,19 +1,24 @@
 //! Runs: as an entry of a listing, and with everything that is known about them.
 
-use serde::Serialize;
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{
-    Attempt, Outage, Time, delivery_reason_code_or_null, delivery_statuses, phases, reason_code_or_null,
-    run_event_kinds, run_statuses, triggers,
+    Attempt, Outage, Time, Word, delivery_reason_code_or_null, delivery_statuses, phases,
+    reason_code_or_null, run_event_kinds, run_statuses, triggers,
 };
-use crate::domain::run::{self, BackendRun, RunState};
+use crate::domain::delivery::DeliveryStatus;
+use crate::domain::reason::{DeliveryReasonCode, ReasonCode, RunEventKind};
+use crate::domain::run::{self, BackendRun, Phase, RunState, Trigger};
+use crate::present::runs;
+use crate::present::timeline::timeline;
 use crate::store::{self, DeliveryRow, RunRow};
 use crate::webhook::redacted;
 
 /// A run, or the record of occurrences that never ran.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Run {
     /// For an occurrence of a cron, it is derived from the cron and the instant.
     #[schema(format = Uuid)]
@@ -25,15 +30,15 @@ pub struct Run {
     pub cron_name: Option<String>,
     /// What started it.
     #[schema(schema_with = triggers)]
-    pub trigger: &'static str,
+    pub trigger: Word<Trigger>,
     /// How it ended; while it is in progress, its phase.
     #[schema(schema_with = run_statuses)]
-    pub status: &'static str,
+    pub status: String,
     #[schema(schema_with = phases)]
-    pub phase: &'static str,
+    pub phase: Word<Phase>,
     /// Why it has this status, for programs; null if there is nothing to explain.
     #[schema(schema_with = reason_code_or_null)]
-    pub reason_code: Option<&'static str>,
+    pub reason_code: Option<Word<ReasonCode>>,
     /// Why it has this status, human-readable.
     pub reason: Option<String>,
     /// The outage because of which it did not run; null if it was none, or one that is too long ago to be remembered.
@@ -72,7 +77,7 @@ pub struct Run {
 }
 
 /// An error as the agent server reports it.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct RunError {
     /// The kind of error.
     pub error: String,
@@ -80,18 +85,18 @@ pub struct RunError {
 }
 
 /// The state of the webhook of a run.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct RunWebhook {
     #[schema(format = Uuid)]
     pub delivery_id: String,
     #[schema(schema_with = delivery_statuses)]
-    pub status: &'static str,
+    pub status: Word<DeliveryStatus>,
     /// How many attempts were made, including one in flight.
     pub attempts: u32,
 }
 
 /// A run with everything that is known about it.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct RunDetails {
     #[serde(flatten)]
     pub run: Run,
@@ -108,47 +113,46 @@ pub struct RunDetails {
     /// are none.
     pub interrupts: Value,
     /// All runs of its occurrence, this one included, the first one first; empty for a client's run.
-    pub runs: Vec<RunOfOccurrence>,
+    pub runs: Vec<Run>,
     /// What happened to it beyond the usual course, in order of time.
     pub events: Vec<RunEvent>,
     /// The outages of the agent server, the disk and the daemon meanwhile, the latest first.
     pub outages: Vec<Outage>,
     /// The webhooks about its end.
     pub deliveries: Vec<RunDelivery>,
+    /// Everything that happened to it, to its webhooks and to what it depends on, in order of time; for holders of a key.
+    pub timeline: Vec<TimelineEntry>,
 }
 
-/// One of the runs of an occurrence.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct RunOfOccurrence {
-    #[schema(format = Uuid)]
-    pub run_id: String,
-    pub retry: u32,
-    /// How it ended; while it is in progress, its phase.
-    #[schema(schema_with = run_statuses)]
-    pub status: &'static str,
-}
-
-/// An entry in the timeline of a run.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+/// Something that happened to a run beyond the usual course.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct RunEvent {
     pub at: Time,
     #[schema(schema_with = run_event_kinds)]
-    pub event: &'static str,
+    pub event: Word<RunEventKind>,
     pub detail: Option<String>,
 }
 
+/// Something that happened to a run, or will.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct TimelineEntry {
+    pub at: Time,
+    /// Human-readable.
+    pub text: String,
+}
+
 /// A delivery of a run, with its attempts.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct RunDelivery {
     #[schema(format = Uuid)]
     pub delivery_id: String,
     /// Where it is sent; without the query.
     pub url: String,
     #[schema(schema_with = delivery_statuses)]
-    pub status: &'static str,
+    pub status: Word<DeliveryStatus>,
     /// Why it has this status, for programs; null if there is nothing to explain.
     #[schema(schema_with = delivery_reason_code_or_null)]
-    pub reason_code: Option<&'static str>,
+    pub reason_code: Option<Word<DeliveryReasonCode>>,
     /// Why it has this status, human-readable.
     pub reason: Option<String>,
     /// When the run ended.
@@ -176,10 +180,10 @@ impl Run {
             run_id: run.run_id.to_string(),
             cron_id: run.cron_id().map(|id| id.to_string()),
             cron_name: run.cron_name().map(str::to_owned),
-            trigger: run.trigger.as_str(),
-            status: row.status_word(),
-            phase: run.state.phase().as_str(),
-            reason_code: run.reason.as_ref().map(|reason| reason.code.as_str()),
+            trigger: Word(run.trigger),
+            status: row.status_word().to_owned(),
+            phase: Word(run.state.phase()),
+            reason_code: run.reason.as_ref().map(|reason| Word(reason.code)),
             reason: run.reason.as_ref().and_then(|reason| reason.message.clone()),
             outage: row.outage.as_ref().map(Outage::of),
             scheduled_for: Time(run.scheduled_for),
@@ -197,6 +201,29 @@ impl Run {
             last_scheduled_for: row.last_scheduled_for.map(Time),
         }
     }
+
+    /// Returns the name under which tables show it.
+    pub fn called(&self) -> &str {
+        run::called(self.cron_name.as_deref())
+    }
+
+    /// Returns the time from the scheduled instant until the agent server accepted it, or `None` if it never did.
+    pub fn lateness(&self) -> Option<SignedDuration> {
+        Some(self.started_at?.0.duration_since(self.scheduled_for.0))
+    }
+
+    /// Returns the time from the acceptance by the agent server until the end, or `None` if it lacks either or the end is not
+    /// known.
+    pub fn duration(&self) -> Option<SignedDuration> {
+        let is_known = !self.reason_code.is_some_and(|Word(code)| code.leaves_end_unknown());
+        is_known.then_some(self.ended_at?.0.duration_since(self.started_at?.0))
+    }
+
+    /// Returns the reason and the graph's own error in one text, or what it waits for, empty if there is none of these.
+    pub fn why(&self) -> String {
+        let error = self.error.as_ref().map(|error| (error.error.as_str(), error.message.as_str()));
+        runs::why(error, self.reason.as_deref(), self.waits_for.as_deref())
+    }
 }
 
 impl RunError {
@@ -209,7 +236,7 @@ impl RunWebhook {
     fn of(delivery: &DeliveryRow) -> Self {
         Self {
             delivery_id: delivery.delivery_id.to_string(),
-            status: delivery.status.as_str(),
+            status: Word(delivery.status),
             attempts: delivery.attempts,
         }
     }
@@ -220,7 +247,7 @@ impl RunDetails {
         let run = &details.row.run;
         let event = |event: &store::EventRow| RunEvent {
             at: Time(event.at),
-            event: event.event.as_str(),
+            event: Word(event.event),
             detail: event.detail.clone(),
         };
         Self {
@@ -230,17 +257,15 @@ impl RunDetails {
             not_found_count: run.not_found_count,
             values: details.values.clone().unwrap_or(Value::Null),
             interrupts: details.interrupts.clone().unwrap_or(Value::Null),
-            runs: details.runs_of_occurrence.iter().map(RunOfOccurrence::of).collect(),
+            runs: details.runs_of_occurrence.iter().map(Run::of).collect(),
             events: details.events.iter().map(event).collect(),
             outages: details.outages.iter().map(Outage::of).collect(),
             deliveries: details.deliveries.iter().map(RunDelivery::of).collect(),
+            timeline: timeline(details)
+                .into_iter()
+                .map(|entry| TimelineEntry { at: Time(entry.at), text: entry.text })
+                .collect(),
         }
-    }
-}
-
-impl RunOfOccurrence {
-    fn of(row: &RunRow) -> Self {
-        Self { run_id: row.run.run_id.to_string(), retry: row.run.retry, status: row.status_word() }
     }
 }
 
@@ -250,8 +275,8 @@ impl RunDelivery {
         Self {
             delivery_id: delivery.delivery_id.to_string(),
             url: redacted(&delivery.url),
-            status: delivery.status.as_str(),
-            reason_code: delivery.reason.as_ref().map(|reason| reason.code.as_str()),
+            status: Word(delivery.status),
+            reason_code: delivery.reason.as_ref().map(|reason| Word(reason.code)),
             reason: delivery.reason.as_ref().and_then(|reason| reason.message.clone()),
             created_at: Time(delivery.created_at),
             due_at: delivery.due_at.map(Time),

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::{Cron, CronDetails, Delivery, DeliveryDetails, Page, Run, RunDetails};
+use super::{Cron, CronDetails, Delivery, DeliveryDetails, Explanation, Page, Run, RunDetails};
+use crate::domain::run::Phase;
 use crate::store::StatusSnapshot;
 
 /// The keys of a definition that graphs read.
@@ -33,7 +34,7 @@ impl HideValues for Run {
             HIDDEN.clone_into(&mut error.message);
         }
         // While a run waits, and if it fails, its reason may quote what came from outside.
-        let may_quote = self.status == "error" || self.phase != "ended";
+        let may_quote = self.status == "error" || self.phase.0 != Phase::Ended;
         if self.reason.is_some() && may_quote {
             self.reason = Some(HIDDEN.to_owned());
         }
@@ -43,6 +44,8 @@ impl HideValues for Run {
 impl HideValues for RunDetails {
     fn hide_values(&mut self) {
         self.run.hide_values();
+        self.runs.iter_mut().for_each(Run::hide_values);
+        self.timeline.clear();
         self.values = Value::Null;
         self.interrupts = Value::Null;
         for event in self.events.iter_mut().filter(|event| event.detail.is_some()) {
@@ -69,6 +72,13 @@ impl HideValues for CronDetails {
         if let Some(definition) = self.definition.as_object_mut() {
             hide_values_of_definition(definition);
         }
+    }
+}
+
+impl HideValues for Explanation {
+    fn hide_values(&mut self) {
+        HIDDEN.clone_into(&mut self.detail);
+        self.run.iter_mut().chain(&mut self.runs).for_each(Run::hide_values);
     }
 }
 

@@ -1,5 +1,6 @@
 //! The requests that control webhooks, and their responses.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -7,7 +8,7 @@ use super::{Delivery, Time};
 use crate::domain::bounds::{NOTE_CHARS_MAX, RELEASE_RATE_MAX, REPLAY_DEFAULT, REPLAY_LISTED, REPLAY_MAX};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::delivery_mode::DeliveryMode;
-use crate::store::{DeliveryModeChange, Purpose, Replay};
+use crate::store::{DeliveryModeChange, Purpose, Replay, WebhookQueue};
 use crate::webhook::redacted;
 
 /// A request to hold all webhooks.
@@ -131,8 +132,13 @@ impl ReplayRequest {
 }
 
 impl ReplayResponse {
-    /// `mode` is the delivery mode before the replay.
-    pub(in crate::api) fn of(replay: &Replay, purpose: Purpose, mode: &DeliveryMode) -> Self {
+    /// `queue` is that before the replay, at `now`.
+    pub(in crate::api) fn of(
+        replay: &Replay,
+        purpose: Purpose,
+        queue: &WebhookQueue,
+        now: Timestamp,
+    ) -> Self {
         let mut by_status = serde_json::Map::new();
         for status in DeliveryStatus::ALL {
             let count = replay.webhooks.iter().filter(|row| row.delivery.status == *status).count();
@@ -147,7 +153,7 @@ impl ReplayResponse {
             by_status,
             more: replay.more,
             resumed: replay.resumed.iter().map(|url| redacted(url)).collect(),
-            webhooks: listed.map(|row| Delivery::of(row, mode)).collect(),
+            webhooks: listed.map(|row| Delivery::of(row, queue, now)).collect(),
         }
     }
 }

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::api::wire;
-use crate::cli::terminal::{Failure, Session, TextStyle, printable};
+use crate::api::wire::{self, Time};
+use crate::cli::terminal::{Failure, Session, TextStyle, printable, tone};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::RunId;
 use crate::domain::reason::Reason;
@@ -85,12 +85,13 @@ impl Narrator {
 
     fn collect(&mut self, row: RunRow, news: &mut Vec<Narration>) -> Result<(), Failure> {
         let run_id = row.run.run_id;
-        if let Some((backend_run, late)) = runs::backend_run(&row.run).zip(runs::lateness(&row.run))
+        let run = wire::Run::of(&row);
+        if let Some((Time(started_at), late)) = run.started_at.zip(run.lateness())
             && self.printed.insert((run_id, Stage::Fired))
         {
             self.lateness.push(late);
             news.push(Narration {
-                at: backend_run.started_at,
+                at: started_at,
                 stage: Stage::Fired,
                 style: Tone::Active.into(),
                 word: "fired".to_owned(),
@@ -104,9 +105,9 @@ impl Narrator {
             news.push(Narration {
                 at: ended_at,
                 stage: Stage::Ended,
-                style: runs::tone(&row).into(),
+                style: tone(&run).into(),
                 word: status.to_string(),
-                rest: self.outcome_text(&row)?,
+                rest: self.outcome_text(row.run.run_id, &run)?,
                 row: row.clone(),
             });
         }
@@ -118,10 +119,10 @@ impl Narrator {
         Ok(())
     }
 
-    fn outcome_text(&self, row: &RunRow) -> Result<String, Failure> {
-        let took = runs::duration(&row.run).map(|took| format!("after {}", times::took(took)));
-        let why = printable(&runs::why(row));
-        let message = if why.is_empty() { self.reply(row.run.run_id)?.unwrap_or_default() } else { why };
+    fn outcome_text(&self, run_id: RunId, run: &wire::Run) -> Result<String, Failure> {
+        let took = run.duration().map(|took| format!("after {}", times::took(took)));
+        let why = printable(&run.why());
+        let message = if why.is_empty() { self.reply(run_id)?.unwrap_or_default() } else { why };
         let parts = [took.unwrap_or_default(), message].into_iter().filter(|part| !part.is_empty());
         Ok(parts.collect::<Vec<_>>().join(": "))
     }

@@ -2,61 +2,52 @@
 
 use std::time::Duration;
 
-use crate::api::wire;
-use crate::cli::terminal::{Failure, Session, painted_status, printable};
+use jiff::SignedDuration;
+
+use crate::api::wire::{self, CronDetails, Failures, Occurrence, Recent, Run, Time, Version};
+use crate::cli::list::why_inactive;
+use crate::cli::terminal::{Failure, Session, painted_status, printable, tone};
 use crate::domain::cron::{Cron, DayRange, OnRunCompleted, Target};
-use crate::domain::plan::Decided;
-use crate::present::{Tone, counted, occurrences, runs, times, with_short_ids};
-use crate::store::{CronDetails, CronRow, Failures, Recent, RunRow, Version};
-use crate::webhook::redacted;
+use crate::present::{Tone, counted, times, with_short_ids};
 
 /// How many of its next times are shown.
 const NEXT_SHOWN: usize = 3;
 
-pub(super) fn show(details: &CronDetails, decided: &Decided, session: &mut Session) -> Result<(), Failure> {
-    let row = &details.row;
-    let mut fields = vec![("cron", printable(&row.name))];
-    let defined = row.location.clone().unwrap_or_else(|| "by a client, through the API".to_owned());
+pub(super) fn show(details: &CronDetails, session: &mut Session) -> Result<(), Failure> {
+    let shown = &details.cron;
+    let mut fields = vec![("cron", printable(&shown.cron_name))];
+    let defined = shown.location.clone().unwrap_or_else(|| "by a client, through the API".to_owned());
     fields.push(("defined", printable(&defined)));
-    match &row.cron {
+    match shown.problem.clone().map_or_else(|| details.parsed(), Err) {
         Ok(cron) => {
-            fields.extend(definition(cron, details));
-            fields.extend(policies(cron));
-            fields.push(("next", next(cron, row, decided, session)));
+            fields.extend(definition(&cron, details));
+            fields.extend(policies(&cron));
+            fields.push(("next", next(&cron, details, session)));
         }
-        Err(problem) => fields.push(("problem", session.output.paint(Tone::Bad, &printable(problem)))),
+        Err(problem) => fields.push(("problem", session.output.paint(Tone::Bad, &printable(&problem)))),
     }
-    fields.push(("last", last(row, session)));
-    fields.extend(recent(&row.recent));
+    fields.push(("last", last(shown, session)));
+    fields.extend(recent(&shown.recent));
     fields.extend(details.failures.iter().map(|failures| ("failed", failed(failures, session))));
     fields.extend(details.versions.iter().filter_map(|version| change(version, session)));
     Ok(session.output.fields(&fields)?)
 }
 
-/// Prints the same as `/v1/crons/NAME`.
-pub(super) fn show_json(
-    details: &CronDetails,
-    decided: &Decided,
-    session: &mut Session,
-) -> Result<(), Failure> {
-    let now = session.now();
-    Ok(session.output.json(&wire::CronDetails::of(details, decided, now))?)
-}
-
 fn definition(cron: &Cron, details: &CronDetails) -> Vec<(&'static str, String)> {
     let calendar = &cron.calendar;
     let request = &cron.request;
-    let thread = match request.target {
-        Target::Thread(thread_id) => match details.definition["thread"].as_str() {
-            Some(name) => {
-                format!("{thread_id}  (`{}`; to keep it elsewhere, set thread_id)", printable(name))
-            }
-            None => thread_id.to_string(),
-        },
-        Target::Stateless(OnRunCompleted::Delete) => "a new one for each run, deleted after it".to_owned(),
-        Target::Stateless(OnRunCompleted::Keep) => "a new one for each run, kept".to_owned(),
+    let thread_id = details.thread_id.clone().unwrap_or_default();
+    let thread = match (request.target, details.definition["thread"].as_str()) {
+        (Target::Thread(_), Some(name)) => {
+            format!("{thread_id}  (`{}`; to keep it elsewhere, set thread_id)", printable(name))
+        }
+        (Target::Thread(_), None) => thread_id,
+        (Target::Stateless(OnRunCompleted::Delete), _) => {
+            "a new one for each run, deleted after it".to_owned()
+        }
+        (Target::Stateless(OnRunCompleted::Keep), _) => "a new one for each run, kept".to_owned(),
     };
-    let webhook = cron.webhook.as_ref().map_or("none".to_owned(), |url| printable(&redacted(&url.0)));
+    let webhook = details.definition["webhook"].as_str().map_or("none".to_owned(), printable);
     vec![
         ("schedule", format!("{}  ({})", calendar.expression(), calendar.describe())),
         ("timezone", calendar.timezone().to_owned()),
@@ -106,48 +97,42 @@ fn text(duration: Duration) -> String {
 }
 
 /// Returns its next times, or why it does not fire.
-fn next(cron: &Cron, row: &CronRow, decided: &Decided, session: &Session) -> String {
-    let attention = |text: &str| session.output.paint(Tone::Attention, &printable(text));
-    if !cron.enabled {
-        return attention("disabled");
-    }
-    if let Some(pause) = &row.state.paused {
-        return attention(pause.reason().text());
+fn next(cron: &Cron, details: &CronDetails, session: &Session) -> String {
+    if let Some(why) = why_inactive(&details.cron, &session.output) {
+        return why;
     }
     let now = session.now();
-    let upcoming = occurrences::of_cron(cron, decided, now).take(NEXT_SHOWN);
-    let mut upcoming: Vec<String> = upcoming
-        .map(|next| {
-            let time = times::local_to_both(next.at, &session.zone, cron.calendar.zone());
-            format!("{time}, {}", times::relative(next.at, now))
-        })
-        .collect();
+    let text = |Occurrence { at: Time(at), .. }: &Occurrence| {
+        let time = times::local_to_both(*at, &session.zone, cron.calendar.zone());
+        format!("{time}, {}", times::relative(*at, now))
+    };
+    let mut upcoming: Vec<String> = details.upcoming.iter().take(NEXT_SHOWN).map(text).collect();
     match upcoming.first_mut() {
-        None => return attention("never again"),
-        Some(first) if row.state.skip_next => first.push_str(", skipped on request"),
+        None => return session.output.paint(Tone::Attention, "never again"),
+        Some(first) if details.cron.skip_next => first.push_str(", skipped on request"),
         Some(_) => {}
     }
     upcoming.join("; ")
 }
 
-fn last(row: &CronRow, session: &Session) -> String {
-    let Some(last) = &row.last else { return "never".to_owned() };
-    let at = times::local_with_day(last.run.scheduled_for, &session.zone);
+fn last(cron: &wire::Cron, session: &Session) -> String {
+    let Some(last) = &cron.last else { return "never".to_owned() };
+    let at = times::local_with_day(last.scheduled_for.0, &session.zone);
     format!("{at}, {}", in_short(last, &painted_status(last, &session.output)))
 }
 
 /// Returns the status, why it is so, and the command that shows more.
-fn in_short(row: &RunRow, status: &str) -> String {
-    let why = printable(&runs::why(row));
+fn in_short(run: &Run, status: &str) -> String {
+    let why = printable(&run.why());
     let why = if why.is_empty() { why } else { format!(", {why}") };
-    format!("{status}{why}  (`agentcron show {}`)", with_short_ids(&row.run.run_id.to_string()))
+    format!("{status}{why}  (`agentcron show {}`)", with_short_ids(&run.run_id))
 }
 
 /// Returns what went wrong, how often and when.
 fn failed(failures: &Failures, session: &Session) -> String {
-    let Failures { count, since, last } = failures;
-    let status = session.output.paint(runs::tone(last), last.status_word());
-    let until = last.last_scheduled_for.unwrap_or(last.run.scheduled_for);
+    let Failures { count, since: Time(since), last } = failures;
+    let status = session.output.paint(tone(last), &last.status);
+    let Time(until) = last.last_scheduled_for.unwrap_or(last.scheduled_for);
     let when = match until == *since {
         true => times::local_with_day(*since, &session.zone),
         false => format!(
@@ -161,17 +146,18 @@ fn failed(failures: &Failures, session: &Session) -> String {
 
 /// Returns how the latest runs went and how long they took.
 fn recent(recent: &Recent) -> Option<(&'static str, String)> {
-    let (p50, p95) = (recent.took(50), recent.took(95));
-    let took = p50.zip(p95).map(|(p50, p95)| {
-        format!("; half took at most {}, 95 % at most {}", times::took(p50), times::took(p95))
-    });
+    let took = |within| times::took(SignedDuration::from_millis(within));
+    let took = recent
+        .p50_ms
+        .zip(recent.p95_ms)
+        .map(|(p50, p95)| format!("; half took at most {}, 95 % at most {}", took(p50), took(p95)));
     let text = format!("{} of {} worked{}", recent.ok, recent.runs, took.unwrap_or_default());
     (recent.runs > 0).then_some(("latest runs", text))
 }
 
 /// Returns when a version of the definition came, and in which keys it differs; `None` for the first one.
 fn change(version: &Version, session: &Session) -> Option<(&'static str, String)> {
-    let at = times::local_with_day(version.since, &session.zone);
+    let at = times::local_with_day(version.since.0, &session.zone);
     let keys = printable(&version.changed.join(", "));
     (!version.changed.is_empty()).then(|| ("changed", format!("{at}: {keys}")))
 }

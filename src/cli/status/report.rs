@@ -6,13 +6,11 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use crate::api::wire::{Configuration, StatusReport};
-use crate::cli::terminal::{Failure, NoResponse, Session, get};
+use crate::cli::terminal::{Failure, NoResponse, Session, get, is_alive};
 use crate::config::{self, Environment, KeptCron};
-use crate::domain::bounds::{READ_WAIT, RESPONSE_WITHIN};
+use crate::domain::bounds::READ_WAIT;
 use crate::domain::cron::CronSource;
 use crate::domain::ids::DefinitionId;
 use crate::present::attention;
@@ -60,7 +58,7 @@ impl Question {
     }
 
     pub(in crate::cli) fn report(&self) -> Result<StatusReport, Failure> {
-        let report = self.alive().and_then(|()| self.get("/v1/status", READ_WAIT));
+        let report = self.alive().and_then(|socket| get(socket, "/v1/status", READ_WAIT));
         let (mut report, crons) = match report {
             Ok(report) => {
                 (report, Reader::open(&self.store).and_then(|reader| reader.crons_without_runs()).ok())
@@ -79,18 +77,15 @@ impl Question {
     /// what the database says.
     pub(in crate::cli) fn unless_alive(&self) -> Result<Option<StatusReport>, Failure> {
         match self.alive() {
-            Ok(()) => Ok(None),
+            Ok(_) => Ok(None),
             Err(none) => Ok(Some(self.stored(&none)?.0)),
         }
     }
 
-    /// Asks the daemon for what it has at once, also if it has thousands of crons or its disk is full.
-    fn alive(&self) -> Result<(), NoResponse> {
-        self.get::<Value>(&format!("/v1/outages?since={}", self.now), RESPONSE_WITHIN).map(drop)
-    }
-
-    fn get<T: DeserializeOwned>(&self, path: &str, wait: Duration) -> Result<T, NoResponse> {
-        get(self.socket.as_deref().ok_or(NoResponse::NotAllowed)?, path, wait)
+    /// Returns the socket of a daemon that responds.
+    fn alive(&self) -> Result<&Path, NoResponse> {
+        let socket = self.socket.as_deref().ok_or(NoResponse::NotAllowed)?;
+        is_alive(socket, self.now).map(|()| socket)
     }
 
     /// Returns what the database says, and the crons in it.

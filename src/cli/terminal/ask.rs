@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
 
 use super::{Failure, Session};
+use crate::domain::bounds::RESPONSE_WITHIN;
 use crate::transport::{Transport, TransportError, read_body};
 
 /// The daemon responds at once unless its disk is full.
@@ -41,14 +43,33 @@ pub(in crate::cli) fn get<T: DeserializeOwned>(
     }
 }
 
+/// Asks the daemon for what it has at once, also if it has thousands of crons or its disk is full.
+pub(in crate::cli) fn is_alive(socket: &Path, now: Timestamp) -> Result<(), NoResponse> {
+    get::<Value>(socket, &format!("/v1/outages?since={now}"), RESPONSE_WITHIN).map(drop)
+}
+
 /// Posts `body` to `/v1/…` and returns the daemon's response.
 pub(in crate::cli) fn ask(session: &mut Session, path: &[&str], body: &Value) -> Result<Value, Failure> {
-    let socket = session.socket_path()?;
-    let request = request(path, body).map_err(|error| Failure::Failed(error.to_string()))?;
-    let (status, body) =
-        exchange(&socket, request, RESPONSE_WAIT).map_err(|none| no_daemon(&socket, none))?;
-    let response: Value = serde_json::from_slice(&body).unwrap_or_default();
-    if status.is_success() { Ok(response) } else { Err(refused(status, &response)) }
+    let request = Request::post(url(path, &[])?.as_str()).header("content-type", "application/json");
+    response(&session.socket_path()?, request.body(Bytes::from(body.to_string())))
+}
+
+/// Gets `/v1/…` with the parameters that are not empty.
+pub(super) fn get_with<T: DeserializeOwned>(
+    socket: &Path,
+    path: &[&str],
+    query: &[(&str, String)],
+) -> Result<T, Failure> {
+    response(socket, Request::get(url(path, query)?.as_str()).body(Bytes::new()))
+}
+
+fn response<T: DeserializeOwned>(socket: &Path, request: http::Result<Request<Bytes>>) -> Result<T, Failure> {
+    let request = request.map_err(|error| Failure::Failed(error.to_string()))?;
+    let (status, body) = exchange(socket, request, RESPONSE_WAIT).map_err(|none| no_daemon(socket, none))?;
+    match status.is_success() {
+        true => serde_json::from_slice(&body).map_err(|_| no_daemon(socket, NoResponse::NotUnderstood)),
+        false => Err(refused(status, &serde_json::from_slice(&body).unwrap_or_default())),
+    }
 }
 
 fn exchange(
@@ -98,11 +119,16 @@ fn refused(status: StatusCode, response: &Value) -> Failure {
     }
 }
 
-fn request(path: &[&str], body: &Value) -> anyhow::Result<Request<Bytes>> {
-    let mut url = Url::parse("http://daemon/v1")?;
+/// Returns words as a parameter that takes several.
+pub(in crate::cli) fn joined<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    words.collect::<Vec<_>>().join(",")
+}
+
+fn url(path: &[&str], query: &[(&str, String)]) -> Result<Url, Failure> {
+    let mut url = Url::parse("http://daemon/v1").map_err(|error| Failure::Failed(error.to_string()))?;
     if let Ok(mut segments) = url.path_segments_mut() {
         segments.extend(path);
     }
-    let body = Bytes::from(body.to_string());
-    Ok(Request::post(url.as_str()).header("content-type", "application/json").body(body)?)
+    url.query_pairs_mut().extend_pairs(query.iter().filter(|(_, value)| !value.is_empty()));
+    Ok(url)
 }

@@ -6,12 +6,9 @@ use std::path::Path;
 use super::Failure;
 use crate::config::{CronDefinition, nearest};
 use crate::domain::cron::{Cron, CronSource};
-use crate::domain::ids::{DeliveryId, RunId};
+use crate::domain::ids::{DeliveryId, ID_CHARS_MIN, RunId, may_begin_id};
 use crate::store::Reader;
 
-/// Anything shorter is more likely a typing mistake than the beginning of an id.
-const PREFIX_CHARS_MIN: usize = 4;
-const ID_CHARS: usize = 36;
 /// How many matches of an ambiguous prefix are listed.
 const MATCHES_LISTED: u32 = 5;
 
@@ -55,14 +52,14 @@ pub(in crate::cli) fn unknown_cron(name: &str, known: &[String]) -> Failure {
 
 /// Returns the run with this id or this unique prefix of one.
 pub(in crate::cli) fn find_run(text: &str, reader: &Reader) -> Result<RunId, Failure> {
-    let found = may_be_id(text).then(|| reader.runs_with_prefix(text, MATCHES_LISTED)).transpose()?;
+    let found = may_begin_id(text).then(|| reader.runs_with_prefix(text, MATCHES_LISTED)).transpose()?;
     the_only_one(text, found, "run", "history")
 }
 
 /// Returns the webhook with this id, the id of its run, or a unique prefix of either; `msg_` may precede it.
 pub(in crate::cli) fn find_webhook(text: &str, reader: &Reader) -> Result<DeliveryId, Failure> {
     let id = text.strip_prefix("msg_").unwrap_or(text);
-    let found = may_be_id(id).then(|| reader.webhooks_with_prefix(id, MATCHES_LISTED)).transpose()?;
+    let found = may_begin_id(id).then(|| reader.webhooks_with_prefix(id, MATCHES_LISTED)).transpose()?;
     the_only_one(text, found, "webhook", "webhook list")
 }
 
@@ -75,7 +72,7 @@ fn the_only_one<Id: Copy + Display>(
 ) -> Result<Id, Failure> {
     match found.as_deref() {
         None => Err(Failure::Usage(format!(
-            "got `{text}`, expected a {what}'s id or at least its first {PREFIX_CHARS_MIN} characters; \
+            "got `{text}`, expected a {what}'s id or at least its first {ID_CHARS_MIN} characters; \
              `agentcron {list}` shows them"
         ))),
         Some([]) => {
@@ -87,10 +84,4 @@ fn the_only_one<Id: Copy + Display>(
             Err(Failure::Usage(format!("`{text}` matches several {what}s: {matches}; type more characters")))
         }
     }
-}
-
-/// Whether a text has the form of the id of a run or a webhook, or of the beginning of one.
-pub(in crate::cli) fn may_be_id(id: &str) -> bool {
-    let is_hexadecimal = id.chars().all(|char| char.is_ascii_hexdigit() || char == '-');
-    (PREFIX_CHARS_MIN..=ID_CHARS).contains(&id.len()) && is_hexadecimal
 }

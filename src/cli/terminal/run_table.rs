@@ -1,10 +1,12 @@
-//! Runs as rows of a table.
+//! Runs as rows of a table, and what else several commands print of a run.
 
 use super::Shrink::{Below, Omit};
 use super::{Failure, Output, Rows, Session, Shape, TableOptions, TextStyle, printable};
+use crate::api::wire::{Run, RunWebhook};
 use crate::domain::delivery::DeliveryStatus;
+use crate::domain::ids::FIRST_RUN;
+use crate::domain::run::{Phase, Status};
 use crate::present::{ID_CHARS_SHOWN, Tone, runs, times, with_short_ids};
-use crate::store::{DeliveryRow, RunRow};
 
 const SHAPE: Shape = Shape {
     columns: &["scheduled", "ago", "cron", "status", "late", "took", "webhook", "run", "reason"],
@@ -14,47 +16,68 @@ const SHAPE: Shape = Shape {
 
 /// Returns a table with one row for each run.
 pub(in crate::cli) fn run_table(
-    rows: &[RunRow],
+    runs: &[Run],
     options: &TableOptions,
     session: &Session,
 ) -> Result<Rows, Failure> {
     let mut table = Rows::new(&SHAPE).with_options(options)?.in_zone("scheduled", &session.zone);
-    for row in rows {
-        table.push(cells(row, session));
+    for run in runs {
+        table.push(cells(run, session));
     }
     Ok(table)
 }
 
 /// Returns the cells in the order of [`SHAPE`].
-fn cells(row: &RunRow, session: &Session) -> Vec<String> {
+fn cells(run: &Run, session: &Session) -> Vec<String> {
     let output = &session.output;
-    let run = &row.run;
-    let mut id = run.run_id.to_string();
+    let mut id = run.run_id.clone();
     id.truncate(ID_CHARS_SHOWN);
-    let (number, why) = (runs::number(run), runs::why(row));
-    let reason = [number, why].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
+    let parts = [number(run), run.why()].into_iter().filter(|part| !part.is_empty());
+    let reason = parts.collect::<Vec<_>>().join("; ");
     vec![
-        times::local(run.scheduled_for, &session.zone),
-        times::relative(run.scheduled_for, session.now()),
+        times::local(run.scheduled_for.0, &session.zone),
+        times::relative(run.scheduled_for.0, session.now()),
         printable(run.called()),
-        painted_status(row, output),
-        runs::lateness(run).map(times::took).unwrap_or_default(),
-        runs::duration(run).map(times::took).unwrap_or_default(),
-        row.webhook.as_ref().map(|webhook| webhook_text(webhook, output)).unwrap_or_default(),
+        painted_status(run, output),
+        run.lateness().map(times::took).unwrap_or_default(),
+        run.duration().map(times::took).unwrap_or_default(),
+        run.webhook.as_ref().map(|webhook| webhook_text(webhook, output)).unwrap_or_default(),
         id,
         printable(&with_short_ids(&reason)),
     ]
 }
 
+/// Returns the tone of a run: of its outcome, or of its phase while it is in progress.
+pub(in crate::cli) fn tone(run: &Run) -> Tone {
+    match (run.status.parse::<Status>(), run.phase.0) {
+        (Ok(status), _) => runs::status_tone(status),
+        (Err(_), Phase::Unconfirmed) => Tone::Attention,
+        (Err(_), Phase::Pending | Phase::Sending | Phase::Running | Phase::Ended) => Tone::Active,
+    }
+}
+
 /// Returns the status in its colour. A record of several occurrences says how many.
-pub(in crate::cli) fn painted_status(row: &RunRow, output: &Output) -> String {
-    let word = output.paint(runs::tone(row), row.status_word());
-    if row.occurrences > 1 { format!("{word} ×{}", row.occurrences) } else { word }
+pub(in crate::cli) fn painted_status(run: &Run, output: &Output) -> String {
+    let word = output.paint(tone(run), &run.status);
+    if run.occurrences > 1 { format!("{word} ×{}", run.occurrences) } else { word }
+}
+
+/// Returns which run of its occurrence it is, as in `retry 1`; empty for the first one.
+pub(in crate::cli) fn number(run: &Run) -> String {
+    if run.retry == FIRST_RUN { String::new() } else { format!("retry {}", run.retry) }
+}
+
+/// Returns a run of an occurrence with several in one line.
+pub(in crate::cli) fn in_short(run: &Run) -> String {
+    let number = if run.retry == FIRST_RUN { "first run".to_owned() } else { number(run) };
+    let why = run.why();
+    let why = if why.is_empty() { why } else { format!(": {why}") };
+    printable(&format!("{number}, run {}: {}{why}", run.run_id, run.status))
 }
 
 /// A webhook that was delivered needs no colour here, where the status of the run has one.
-fn webhook_text(delivery: &DeliveryRow, output: &Output) -> String {
-    let style = match delivery.status {
+fn webhook_text(delivery: &RunWebhook, output: &Output) -> String {
+    let style = match delivery.status.0 {
         DeliveryStatus::Delivered => TextStyle::Plain,
         DeliveryStatus::Failed | DeliveryStatus::Gone | DeliveryStatus::Blocked => Tone::Bad.into(),
         DeliveryStatus::Pending
@@ -62,7 +85,7 @@ fn webhook_text(delivery: &DeliveryRow, output: &Output) -> String {
         | DeliveryStatus::Aborted
         | DeliveryStatus::Suppressed => Tone::Attention.into(),
     };
-    let word = output.paint(style, delivery.status.as_str());
+    let word = output.paint(style, delivery.status.0.as_str());
     // One attempt is usual; only more are worth mentioning.
     if delivery.attempts > 1 { format!("{word} ×{}", delivery.attempts) } else { word }
 }

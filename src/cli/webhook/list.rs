@@ -3,15 +3,14 @@
 use clap::Args;
 use jiff::Timestamp;
 
-use crate::api::wire;
+use crate::api::wire::{Attention, Delivery, StatusReport, Time, Word};
 use crate::cli::terminal::{
-    Failure, Rows, Session, Shape, Shrink, TableOptions, find_run, print_attention, printable,
+    Failure, Rows, Session, Shape, Shrink, Source, TableOptions, find_run, joined, print_attention, printable,
 };
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::run::called;
-use crate::present::{attention, times, webhooks};
-use crate::store::{DeliveryFilter, WebhookQueue, WebhookRow};
-use crate::webhook::redacted;
+use crate::present::{ID_CHARS_SHOWN, attention, times, webhooks};
+use crate::store::DeliveryFilter;
 
 const SHAPE: Shape = Shape {
     columns: &["webhook", "recorded", "cron", "status", "attempts", "next", "to", "why"],
@@ -56,50 +55,86 @@ pub(super) struct List {
 }
 
 pub(super) fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
-    let reader = session.open_store()?;
-    let filter = DeliveryFilter {
-        statuses: list.status.clone(),
-        cron: list.cron.clone(),
-        run_id: list.run.as_deref().map(|run| find_run(run, &reader)).transpose()?,
-        url: list.url.clone(),
-        since: list.since.as_deref().map(|text| session.past("--since", text)).transpose()?,
-        until: list.until.as_deref().map(|text| session.past("--until", text)).transpose()?,
+    let since = list.since.as_deref().map(|text| session.past("--since", text)).transpose()?;
+    let until = list.until.as_deref().map(|text| session.past("--until", text)).transpose()?;
+    let (mut rows, found): (Vec<Delivery>, Vec<Attention>) = match session.source()? {
+        Source::Daemon(daemon) => {
+            let text = |text: &Option<String>| text.clone().unwrap_or_default();
+            let time = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
+            let query = [
+                ("status", joined(list.status.iter().map(|status| status.as_str()))),
+                ("cron", text(&list.cron)),
+                ("run", text(&list.run)),
+                ("url", text(&list.url)),
+                ("since", time(since)),
+                ("until", time(until)),
+            ];
+            let rows = daemon.list("deliveries", &query, u64::from(list.limit))?;
+            let mut status: StatusReport = daemon.get(&["status"], &[])?;
+            status.attention.retain(|one| one.what.0.is_of_all_webhooks());
+            (rows, status.attention)
+        }
+        Source::Store(reader) => {
+            let filter = DeliveryFilter {
+                statuses: list.status.clone(),
+                cron: list.cron.clone(),
+                run_id: list.run.as_deref().map(|run| find_run(run, &reader)).transpose()?,
+                url: list.url.clone(),
+                since,
+                until,
+            };
+            let (queue, now) = (reader.webhook_queue()?, session.now());
+            let rows = reader.webhooks_before(&filter, None, list.limit)?;
+            let rows = rows.iter().map(|(_, row)| Delivery::of(row, &queue, now)).collect();
+            (rows, attention::of_queue(&queue).iter().map(Attention::of).collect())
+        }
     };
-    let rows = reader.webhooks(&filter, list.limit)?;
-    let queue = reader.webhook_queue()?;
+    rows.reverse();
     if session.output.is_json() {
-        let object = |row| wire::Delivery::of(row, &queue.mode);
-        return Ok(rows.iter().try_for_each(|row| session.output.json(&object(row)))?);
+        return Ok(rows.iter().try_for_each(|row| session.output.json(row))?);
     }
-    let found: Vec<_> = attention::of_queue(&queue).iter().map(wire::Attention::of).collect();
     print_attention(&found, session)?;
     if rows.is_empty() {
         return Ok(session.output.line("no webhooks")?);
     }
     let mut table = Rows::new(&SHAPE).with_options(&list.table)?.in_zone("recorded", &session.zone);
     for row in &rows {
-        table.push(cells(row, &queue, session));
+        table.push(cells(row, session));
     }
     Ok(session.output.table(table)?)
 }
 
-fn cells(row: &WebhookRow, queue: &WebhookQueue, session: &Session) -> Vec<String> {
-    let delivery = &row.delivery;
-    let id = delivery.delivery_id.to_string();
-    let next = match queue.mode.keeps(row.delivery.status) {
+fn cells(delivery: &Delivery, session: &Session) -> Vec<String> {
+    let next = match delivery.held_since {
         Some(_) => Some("held".to_owned()),
-        None => delivery.due_at.map(|due_at| next_text(due_at, session.now())),
+        None => delivery.due_at.map(|Time(due_at)| next_text(due_at, session.now())),
     };
+    let Word(status) = delivery.status;
     vec![
-        id[..8].to_owned(),
-        times::local(delivery.created_at, &session.zone),
-        printable(called(row.cron_name.as_deref())),
-        session.output.paint(webhooks::tone(delivery.status), delivery.status.as_str()),
-        delivery.attempts.to_string(),
+        delivery.delivery_id.chars().take(ID_CHARS_SHOWN).collect(),
+        times::local(delivery.created_at.0, &session.zone),
+        printable(called(delivery.cron_name.as_deref())),
+        session.output.paint(webhooks::tone(status), status.as_str()),
+        delivery.attempts_made.to_string(),
         next.unwrap_or_default(),
-        printable(&redacted(&delivery.url)),
-        printable(&webhooks::why(delivery, queue, &session.zone, session.now())),
+        printable(&delivery.url),
+        printable(&why(delivery, session)),
     ]
+}
+
+/// Returns why a webhook has ended as it did, or what its last attempt came to and what it waits for.
+pub(super) fn why(delivery: &Delivery, session: &Session) -> String {
+    let local = |Time(at): Time| times::local(at, &session.zone);
+    let waits = match (&delivery.waits, delivery.held_since, delivery.due_at) {
+        (Some(waits), Some(since), _) => Some(format!("{waits}, since {}", local(since))),
+        (Some(waits), None, _) => Some(waits.clone()),
+        (None, _, Some(due_at)) => {
+            let relative = times::relative(due_at.0, session.now());
+            Some(format!("next attempt {relative}, at {}", local(due_at)))
+        }
+        (None, _, None) => None,
+    };
+    delivery.reason.clone().into_iter().chain(waits).collect::<Vec<_>>().join("; ")
 }
 
 /// Returns when the next attempt is due. If it is due already, how long it has been so is not worth showing: that says

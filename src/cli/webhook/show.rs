@@ -2,12 +2,11 @@
 
 use clap::Args;
 
-use crate::api::wire;
-use crate::cli::terminal::{Failure, Session, TextStyle, find_webhook, printable};
+use super::list::why;
+use crate::api::wire::{Delivery, DeliveryDetails, Time, Word};
+use crate::cli::terminal::{Failure, Session, Source, TextStyle, find_webhook, printable};
 use crate::domain::run::called;
 use crate::present::{times, webhooks};
-use crate::store::{WebhookDetails, WebhookQueue};
-use crate::webhook::{redacted, webhook_id};
 
 /// Show everything about one webhook, attempt by attempt
 #[derive(Args, Debug)]
@@ -24,57 +23,59 @@ pub(super) struct Show {
 }
 
 pub(super) fn show(show: &Show, session: &mut Session) -> Result<(), Failure> {
-    let reader = session.open_store()?;
-    let delivery_id = find_webhook(&show.webhook, &reader)?;
-    let details = reader.webhook_details(delivery_id)?;
-    let details =
-        details.ok_or_else(|| Failure::Failed(format!("webhook {delivery_id} has just been deleted")))?;
-    let queue = reader.webhook_queue()?;
+    let id = &show.webhook;
+    let details: DeliveryDetails = match session.source()? {
+        Source::Daemon(daemon) => daemon.get(&["deliveries", id.strip_prefix("msg_").unwrap_or(id)], &[])?,
+        Source::Store(reader) => {
+            let delivery_id = find_webhook(id, &reader)?;
+            let gone = || Failure::Failed(format!("webhook {delivery_id} has just been deleted"));
+            let details = reader.webhook_details(delivery_id)?.ok_or_else(gone)?;
+            DeliveryDetails::of(&details, &reader.webhook_queue()?, session.now())
+        }
+    };
     if session.output.is_json() {
-        return Ok(session.output.json(&wire::DeliveryDetails::of(&details, &queue.mode))?);
+        return Ok(session.output.json(&details)?);
     }
-    print_fields(&details, &queue, session)?;
-    print_attempts(&details, &queue, session)
+    print_fields(&details.delivery, session)?;
+    print_attempts(&details, session)
 }
 
-fn print_fields(
-    details: &WebhookDetails,
-    queue: &WebhookQueue,
-    session: &mut Session,
-) -> Result<(), Failure> {
-    let (row, now) = (&details.row, session.now());
-    let delivery = &row.delivery;
-    let recorded = times::local_with_day(delivery.created_at, &session.zone);
-    let status = session.output.paint(webhooks::tone(delivery.status), delivery.status.as_str());
+fn print_fields(delivery: &Delivery, session: &mut Session) -> Result<(), Failure> {
+    let (Time(created_at), Word(status)) = (delivery.created_at, delivery.status);
+    let recorded = times::local_with_day(created_at, &session.zone);
+    let status = session.output.paint(webhooks::tone(status), status.as_str());
     let mut fields = vec![
-        ("webhook", delivery.delivery_id.to_string()),
-        ("webhook-id", webhook_id(row.run_id)),
-        ("cron", printable(called(row.cron_name.as_deref()))),
-        ("to", printable(&redacted(&delivery.url))),
-        ("recorded", format!("{recorded}  ({})", times::relative(delivery.created_at, now))),
+        ("webhook", delivery.delivery_id.clone()),
+        ("webhook-id", delivery.webhook_id.clone()),
+        ("cron", printable(called(delivery.cron_name.as_deref()))),
+        ("to", printable(&delivery.url)),
+        ("recorded", format!("{recorded}  ({})", times::relative(created_at, session.now()))),
         ("status", status),
     ];
-    let why = webhooks::why(delivery, queue, &session.zone, now);
+    let why = why(delivery, session);
     if !why.is_empty() {
         fields.push(("why", printable(&why)));
     }
     Ok(session.output.fields(&fields)?)
 }
 
-fn print_attempts(
-    details: &WebhookDetails,
-    queue: &WebhookQueue,
-    session: &mut Session,
-) -> Result<(), Failure> {
+fn print_attempts(details: &DeliveryDetails, session: &mut Session) -> Result<(), Failure> {
     if details.attempts.is_empty() {
         return Ok(session.output.heading("no attempts yet")?);
     }
     session.output.heading("attempts")?;
     for (index, attempt) in details.attempts.iter().enumerate() {
-        let clock = times::local_to_the_millisecond(attempt.started_at, &session.zone);
-        let outcome = printable(&webhooks::attempt_text(attempt));
-        session.output.line(&format!("{:>4}  {clock}  {outcome}", attempt.attempt))?;
-        let phases = webhooks::phases_text(&attempt.phases);
+        let Time(started_at) = attempt.started_at;
+        let clock = times::local_to_the_millisecond(started_at, &session.zone);
+        let outcome = match attempt.ended_at {
+            None => "in progress".to_owned(),
+            Some(Time(ended_at)) => {
+                let took = ended_at.duration_since(started_at);
+                webhooks::response_with_address(attempt.code, attempt.address.as_deref(), took)
+            }
+        };
+        session.output.line(&format!("{:>4}  {clock}  {}", attempt.attempt, printable(&outcome)))?;
+        let phases = webhooks::phases_text(&attempt.phases());
         if !phases.is_empty() {
             session.output.line(&format!("      {}", session.output.paint(TextStyle::Dim, &phases)))?;
         }
@@ -84,9 +85,17 @@ fn print_attempts(
         for line in attempt.answer.iter().flat_map(|answer| answer.lines()) {
             session.output.line(&format!("      | {}", printable(line)))?;
         }
-        let next = details.attempts.get(index + 1);
-        let delivery = &details.row.delivery;
-        let followed = webhooks::followed_text(delivery, next, queue, &session.zone, session.now());
+        let local = |Time(at): Time| times::local(at, &session.zone);
+        let delivery = &details.delivery;
+        let followed = match (details.attempts.get(index + 1), delivery.held_since, delivery.due_at) {
+            (Some(next), ..) => format!("retried at {}", local(next.started_at)),
+            (None, Some(_), Some(_)) => "will be retried once released".to_owned(),
+            (None, None, Some(due_at)) => {
+                let relative = times::relative(due_at.0, session.now());
+                format!("will be retried {relative}, at {}", local(due_at))
+            }
+            (None, _, None) => delivery.status.0.to_string(),
+        };
         session.output.line(&format!("      -> {followed}"))?;
     }
     Ok(())

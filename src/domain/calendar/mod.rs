@@ -29,6 +29,7 @@ use jiff::{SignedDuration, Timestamp, civil};
 
 pub use cautions::Caution;
 pub use error::{CalendarError, ExpressionError};
+pub use zone::find as zone_named;
 
 use recurrence::{Recurrence, TimeKind};
 use stepping::Stepper;

@@ -17,7 +17,8 @@ pub(super) use hint::caution;
 /// Below this similarity (from 0 to 1) a suggestion would only confuse.
 const SIMILARITY_MIN: f64 = 0.8;
 
-pub(super) fn find(name: &str) -> Result<TimeZone, CalendarError> {
+/// Returns the rules of the zone with this IANA name.
+pub fn find(name: &str) -> Result<TimeZone, CalendarError> {
     let found = db().get(name).or_else(|_| TimeZoneDatabase::bundled().get(name));
     match found {
         Ok(zone) if !zone.is_unknown() => Ok(zone),

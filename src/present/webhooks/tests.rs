@@ -6,42 +6,31 @@ use uuid::Uuid;
 use super::*;
 use crate::domain::delivery_mode::{HoldCause, Release};
 use crate::domain::ids::DeliveryId;
-use crate::domain::reason::DeliveryReasonCode;
 
 fn at() -> Timestamp {
     "2026-03-02T09:00:00Z".parse().unwrap()
 }
 
 #[test]
-fn a_webhook_says_why_it_is_where_it_is() {
+fn a_webhook_says_what_it_waits_for() {
     let due = |minutes: i64| Some(at() + SignedDuration::from_mins(minutes));
-    let failed = Reason::new(DeliveryReasonCode::Policy, "the receiver responded with 500".to_owned());
-    let delivery = |status, due_at, reason: Option<&Reason<DeliveryReasonCode>>| DeliveryRow {
+    let delivery = |status, due_at| DeliveryRow {
         delivery_id: DeliveryId(Uuid::nil()),
         url: "https://ops.example/hook".to_owned(),
         status,
         attempts: 0,
         due_at,
-        reason: reason.cloned(),
+        reason: None,
         created_at: at(),
         ended_at: None,
     };
     let check = |delivery: &DeliveryRow, queue: &WebhookQueue, expected: Expect| {
-        expected.assert_eq(&why(delivery, queue, &TimeZone::UTC, at()));
+        expected.assert_eq(&waits(delivery, queue, at()).unwrap_or_default());
     };
     let free = WebhookQueue::default();
-    check(&delivery(DeliveryStatus::Delivered, None, None), &free, expect![""]);
-    check(
-        &delivery(DeliveryStatus::Failed, None, Some(&failed)),
-        &free,
-        expect!["the receiver responded with 500"],
-    );
-    check(
-        &delivery(DeliveryStatus::Pending, due(5), Some(&failed)),
-        &free,
-        expect!["the receiver responded with 500; next attempt in 5 min, at 2026-03-02 09:05:00"],
-    );
-    let waiting = delivery(DeliveryStatus::Pending, due(0), None);
+    check(&delivery(DeliveryStatus::Delivered, None), &free, expect![""]);
+    check(&delivery(DeliveryStatus::Pending, due(5)), &free, expect![""]);
+    let waiting = delivery(DeliveryStatus::Pending, due(0));
     check(&waiting, &free, expect!["waits for a free slot at its receiver"]);
     let away = |subject: &str| Outage {
         what: Away::Receiver,
@@ -54,7 +43,7 @@ fn a_webhook_says_why_it_is_where_it_is() {
     check(
         &waiting,
         &WebhookQueue { receivers_away, ..WebhookQueue::default() },
-        expect!["waits for its receiver, which has failed since 2026-03-02 09:00:00 (no answer within 10s)"],
+        expect!["waits for its receiver, which is away: no answer within 10s"],
     );
     let mode = DeliveryMode::Released(Release { since: at(), per_second: 5 });
     check(
@@ -62,12 +51,12 @@ fn a_webhook_says_why_it_is_where_it_is() {
         &WebhookQueue { mode, ..WebhookQueue::default() },
         expect!["waits for its turn: released at 5 per second"],
     );
-    let mode = DeliveryMode::Held(Hold { since: at(), note: None, cause: HoldCause::Request });
-    check(
-        &waiting,
-        &WebhookQueue { mode, ..WebhookQueue::default() },
-        expect!["held since 2026-03-02 09:00:00"],
-    );
+    let mode = DeliveryMode::Held(Hold {
+        since: at(),
+        note: Some("it moves".to_owned()),
+        cause: HoldCause::Request,
+    });
+    check(&waiting, &WebhookQueue { mode, ..WebhookQueue::default() }, expect!["held: it moves"]);
 }
 
 #[test]

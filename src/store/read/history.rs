@@ -10,6 +10,7 @@ use rusqlite::{OptionalExtension, params_from_iter};
 
 use super::{Reader, RunRow, row_columns, run_row};
 use crate::domain::ids::CronId;
+use crate::domain::outage::Away;
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Phase, Status, Trigger};
 use crate::store::StoreError;
@@ -151,6 +152,12 @@ impl FromStr for PageCursor {
 }
 
 impl RunFilter {
+    /// Also selects the runs that went wrong.
+    pub fn or_failed(&mut self) {
+        self.statuses.extend([Status::Error, Status::Timeout, Status::Missed]);
+        self.or_reasons.extend(Away::ALL.iter().copied().filter_map(Away::reason_code));
+    }
+
     /// Returns whether the filter selects this run. It agrees with the filter in SQL.
     pub fn takes(&self, row: &RunRow) -> bool {
         let run = &row.run;

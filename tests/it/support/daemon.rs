@@ -72,10 +72,10 @@ impl Daemon {
 
     /// Starts under another command, to which the daemon's own command line is added.
     pub(crate) fn start_under(&mut self, wrapper: &[&str]) {
-        let Some((program, arguments)) = wrapper.split_first() else { return self.start_again() };
-        let own = self.command(&["run"]);
-        let mut command = Command::new(program);
-        command.args(arguments).arg(own.get_program()).args(own.get_args()).current_dir(self.folder.path());
+        if wrapper.is_empty() {
+            return self.start_again();
+        }
+        let mut command = self.command_under(wrapper, &["run"]);
         let stderr = File::options().create(true).append(true).open(self.stderr_path()).unwrap();
         self.child = Some(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn().unwrap());
     }
@@ -199,6 +199,24 @@ impl Daemon {
                 .unwrap_or_else(|error| panic!("agentcron {arguments:?}: {error} in {line:?}"))
         };
         stdout.lines().filter(|line| !line.is_empty()).map(parse).collect()
+    }
+
+    /// Runs a command under another one, such as `setpriv`.
+    pub(crate) fn run_under(&self, wrapper: &[&str], arguments: &[&str]) -> Output {
+        self.command_under(wrapper, arguments).stdin(Stdio::null()).output().unwrap()
+    }
+
+    fn command_under(&self, wrapper: &[&str], arguments: &[&str]) -> Command {
+        let own = self.command(arguments);
+        let mut command = Command::new(wrapper[0]);
+        command
+            .args(&wrapper[1..])
+            .arg(own.get_program())
+            .args(own.get_args())
+            .current_dir(self.folder.path());
+        let set = own.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        command.envs(set.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        command
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

@@ -192,7 +192,11 @@ async fn an_invalid_listing_is_refused_with_a_reason() {
         ("GET", "/v1/crons/%ff".to_owned(), "422 path: Invalid UTF-8 in `name`"),
         ("GET", "/v1/runs?cron=digets".to_owned(), "404 there is no cron `digets`; did you mean `digest`?"),
         ("GET", format!("/v1/runs/{nobody}"), "404 there is no run 3f0c9a52-6f0e-4c5b-9f53-0a8a5a0d7f11"),
-        ("GET", "/v1/runs/7".to_owned(), "422 got `7`, expected a run id (a UUID)"),
+        (
+            "GET",
+            "/v1/runs/7".to_owned(),
+            "422 got `7`, expected a run id, or at least its first 4 characters",
+        ),
         (
             "GET",
             format!("/v1/deliveries/{nobody}"),
@@ -220,7 +224,7 @@ async fn an_invalid_listing_is_refused_with_a_reason() {
         (
             "GET",
             "/v1/runs?state=error".to_owned(),
-            "422 query: state: unknown field `state`, expected one of `cron`, `status`, `reason`, `trigger`, `since`, `until`, \
+            "422 query: state: unknown field `state`, expected one of `cron`, `status`, `failed`, `reason`, `trigger`, `since`, `until`, \
              `cursor`, `limit`",
         ),
         ("DELETE", "/v1/runs".to_owned(), "405 Method Not Allowed"),
