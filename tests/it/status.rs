@@ -70,7 +70,7 @@ async fn what_is_wrong_comes_first_and_is_gone_when_it_is_over() {
     wait_for_line(&daemon, "cron rests (since ", ": paused: until Monday").await;
 
     proxy.go_down();
-    assert_eq!(wait_for_line(&daemon, "agent server (since ", ": away: Connection refused").await, 0);
+    assert_eq!(wait_for_line(&daemon, "agent server (since ", ": away: connection refused").await, 0);
     assert_eq!(kinds(&daemon), ["backend", "cron_failing", "cron_paused", "cron_paused"]);
     assert_eq!((run(&daemon, &["health"]).0, run(&daemon, &["health", "--alive"]).0), (Some(5), Some(0)));
     proxy.come_up();

@@ -110,7 +110,8 @@ async fn no_secret_reaches_the_log_the_history_or_the_store() {
     for arguments in commands.into_iter().chain(shown) {
         let output = daemon.run_command(&arguments);
         let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-        assert!(output.status.success() && !text.is_empty(), "{arguments:?}: {text}");
+        // Status exits with 5 if something needs a person.
+        assert!(matches!(output.status.code(), Some(0 | 5)) && !text.is_empty(), "{arguments:?}: {text}");
         assert!(
             !text.contains(TOKEN) && !text.contains(KEY),
             "a secret in the output of {arguments:?}: {text}"
