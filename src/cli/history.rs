@@ -12,6 +12,7 @@ use crate::domain::bounds::RUNS_FROM_DAEMON_MAX;
 use crate::domain::ids::{CronId, FIRST_RUN};
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Phase, RunState, Status, Trigger};
+use crate::present::times;
 use crate::signals;
 use crate::store::{Reader, RunFilter, RunRow, RunWatch, WatchUntil};
 
@@ -31,7 +32,7 @@ Works while the daemon is down. --follow has to read the database.
 
 Examples:
   agentcron history daily-digest --since yesterday
-  agentcron history --failed --since '23:00' --until '07:00'
+  agentcron history --failed --since 'yesterday 23:00' --until '07:00'
   agentcron history --reason backend_away,daemon_down --since 1d
   agentcron history --follow
   agentcron history --json --since 7d | jq 'select(.status == \"error\")'
@@ -148,6 +149,13 @@ fn filter(history: &History, session: &Session) -> Result<RunFilter, Failure> {
     filter.reasons.clone_from(&history.reason);
     filter.since = history.since.as_deref().map(|text| session.past("--since", text)).transpose()?;
     filter.until = history.until.as_deref().map(|text| session.past("--until", text)).transpose()?;
+    if let (Some(since), Some(until)) = (filter.since, filter.until)
+        && until <= since
+    {
+        let [since, until] = [since, until].map(|at| times::local_with_day(at, &session.zone));
+        let hint = "write the day as well, as in 'yesterday 23:00'";
+        return Err(Failure::Usage(format!("--until, {until}, is not after --since, {since}; {hint}")));
+    }
     Ok(filter)
 }
 

@@ -243,7 +243,7 @@ fn away(outage: &Outage, snapshot: &StatusSnapshot, now: Timestamp) -> Option<At
     let found = match outage.what {
         Away::Daemon => not_running(&why),
         Away::Disk => Attention::new(Concern::Disk, format!("the store cannot commit: {why}"))
-            .todo("make room on the disk; nothing is started until then"),
+            .todo("make room on the disk, or end the program that locks the file; nothing is started until then"),
         Away::Backend => Attention::new(Concern::Backend, format!("away: {why}"))
             .todo("start it, or correct [backend]; runs wait until their start deadline"),
         Away::Receiver => {

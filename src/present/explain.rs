@@ -7,6 +7,7 @@ use super::{Tone, outages, runs, times};
 use crate::domain::cron::Cron;
 use crate::domain::cron_state::{InactiveCause, InactiveSpan, Pause};
 use crate::domain::plan::is_excluded;
+use crate::domain::reason::ReasonCode;
 use crate::domain::run::{RunState, Status};
 use crate::domain::words::words;
 use crate::store::{CronRecord, DaemonState, RunRow};
@@ -18,7 +19,9 @@ words!(
         NotAnInstant = "not-an-instant",
         /// There is a run, ended or in progress.
         Fired = "fired",
-        /// It was skipped on purpose.
+        /// It could not be started before its start deadline.
+        NotStarted = "not-started",
+        /// It was skipped; the reason says why.
         Skipped = "skipped",
         /// No daemon was running to start it.
         Missed = "missed",
@@ -168,6 +171,7 @@ impl Explanation<'_> {
     pub fn verdict(&self) -> InstantVerdict {
         match self {
             Explanation::NotAnInstant => InstantVerdict::NotAnInstant,
+            Explanation::Fired(row) if was_too_late(row) => InstantVerdict::NotStarted,
             Explanation::Fired(_) => InstantVerdict::Fired,
             Explanation::Skipped(_) => InstantVerdict::Skipped,
             Explanation::Missed(_) => InstantVerdict::Missed,
@@ -256,7 +260,7 @@ impl InstantVerdict {
     pub fn tone(self) -> Tone {
         match self {
             InstantVerdict::Fired | InstantVerdict::WillFire => Tone::Good,
-            InstantVerdict::Missed => Tone::Bad,
+            InstantVerdict::NotStarted | InstantVerdict::Missed => Tone::Bad,
             InstantVerdict::NotAnInstant
             | InstantVerdict::Skipped
             | InstantVerdict::Unknown
@@ -270,6 +274,12 @@ impl InstantVerdict {
             | InstantVerdict::NoRecord => Tone::Attention,
         }
     }
+}
+
+/// Whether the run ended because it still waited to be sent at its start deadline.
+fn was_too_late(row: &RunRow) -> bool {
+    let code = row.run.reason.as_ref().map(|reason| reason.code);
+    row.status() == Some(Status::Error) && code.is_some_and(ReasonCode::is_too_late)
 }
 
 fn fired_text(row: &RunRow) -> String {
