@@ -242,8 +242,9 @@ fn away(outage: &Outage, snapshot: &StatusSnapshot, now: Timestamp) -> Option<At
     let why = first_words(&outage.why);
     let found = match outage.what {
         Away::Daemon => not_running(&why),
-        Away::Disk => Attention::new(Concern::Disk, format!("the store cannot commit: {why}"))
-            .todo("make room on the disk, or end the program that locks the file; nothing is started until then"),
+        Away::Disk => Attention::new(Concern::Disk, format!("the store cannot commit: {why}")).todo(
+            "make room on the disk, or end the program that locks the file; nothing is started until then",
+        ),
         Away::Backend => Attention::new(Concern::Backend, format!("away: {why}"))
             .todo("start it, or correct [backend]; runs wait until their start deadline"),
         Away::Receiver => {
