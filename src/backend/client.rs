@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response};
 use humantime::format_duration;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -87,11 +87,10 @@ impl AgentClient {
         let answer = tokio::time::timeout(within, self.transport.send(request)).await;
         let answer = answer.unwrap_or_else(|_| Err(timed_out()));
         match &answer {
-            Ok(response) if is_away(response.status(), path) => {
+            // If it is the fault of this request alone, the server is well when it is asked.
+            Ok(response) if response.status().is_server_error() => {
                 self.contact.unanswered(began, format!("backend answered {}", response.status().as_u16()));
             }
-            // It may be the fault of this request alone, so that it shows nothing.
-            Ok(response) if response.status().is_server_error() => {}
             Ok(_) => self.contact.heard(),
             Err(error) => self.contact.unanswered(began, error.to_string()),
         }
@@ -162,13 +161,4 @@ impl AgentClient {
         };
         builder.body(bytes).map_err(|error| TransportError::NotSent(error.to_string()))
     }
-}
-
-/// Whether this is the answer of a proxy that cannot reach the server, or of a server that is not ready or not well.
-fn is_away(status: StatusCode, path: &str) -> bool {
-    (path == HEALTH_PATH && status.is_server_error())
-        || matches!(
-            status,
-            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
-        )
 }
