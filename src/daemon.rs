@@ -117,8 +117,7 @@ pub async fn serve(world: World, ready: impl FnOnce(), stop: CancellationToken) 
     let recorded = tokio::time::timeout(STOP_RECORDED_WITHIN, store.record_stop(clock.now()));
     let (drained, recorded) = tokio::join!(drain(&mut loops, grace), recorded);
     drained?;
-    recorded.unwrap_or(Ok(()))?;
-    Ok(())
+    Ok(recorded.unwrap_or(Ok(()))?)
 }
 
 /// What is ready before the loops begin.

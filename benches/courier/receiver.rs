@@ -5,17 +5,15 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 
 use super::process::ChildProcess;
-use super::request::request_length;
+use super::request::next_request;
 
 /// With four attempts at a time to each of these, the courier is at its limit of attempts in flight.
 pub(super) const ORIGINS: usize = 16;
-/// None of our requests is larger.
-const REQUEST_BYTES_MAX: usize = 64 << 10;
 
 /// Serves until it is killed. The first line on stdout has the ports; the receiver at the last one never responds.
 pub(super) fn serve() -> Result<()> {
@@ -55,17 +53,11 @@ async fn accept_and_hang(listener: TcpListener) {
 async fn converse(mut stream: TcpStream) -> Result<()> {
     stream.set_nodelay(true)?;
     let mut bytes = Vec::with_capacity(4096);
-    loop {
-        let Some(length) = request_length(&bytes) else {
-            anyhow::ensure!(bytes.len() < REQUEST_BYTES_MAX, "the request is too long");
-            if stream.read_buf(&mut bytes).await? == 0 {
-                return Ok(());
-            }
-            continue;
-        };
+    while let Some(length) = next_request(&mut stream, &mut bytes).await? {
         bytes.drain(..length);
         stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await?;
     }
+    Ok(())
 }
 
 /// The benchmark's side of the receivers.

@@ -5,15 +5,13 @@
 use std::io::Write;
 
 use anyhow::{Context, Result};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 
 use super::arrivals::{Shared, VALUES, run_json};
-use super::request::{find, request_length};
+use super::request::{find, next_request};
 
-/// None of our requests is larger.
-const REQUEST_BYTES_MAX: usize = 64 << 10;
 /// How many connections of a burst can wait to be accepted, if the system allows it.
 const BACKLOG: u32 = 16_384;
 
@@ -49,19 +47,13 @@ async fn accept(listener: TcpListener) -> Result<()> {
 async fn converse(mut stream: TcpStream, shared: Shared) -> Result<()> {
     let mut bytes = Vec::with_capacity(2048);
     let mut answer = Vec::with_capacity(1024);
-    loop {
-        let Some(length) = request_length(&bytes) else {
-            anyhow::ensure!(bytes.len() < REQUEST_BYTES_MAX, "the request is too long");
-            if stream.read_buf(&mut bytes).await? == 0 {
-                return Ok(());
-            }
-            continue;
-        };
+    while let Some(length) = next_request(&mut stream, &mut bytes).await? {
         answer.clear();
         respond(&bytes[..length], &shared, &mut answer)?;
         bytes.drain(..length);
         stream.write_all(&answer).await?;
     }
+    Ok(())
 }
 
 fn respond(request: &[u8], shared: &Shared, answer: &mut Vec<u8>) -> Result<()> {

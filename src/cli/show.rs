@@ -122,8 +122,9 @@ fn print_timeline(details: &RunDetails, session: &mut Session) -> Result<(), Fai
     let Time(first) = details.run.scheduled_for;
     for TimelineEntry { at: Time(at), text } in &details.timeline {
         let clock = times::local_to_the_millisecond(*at, &session.zone);
-        let since =
-            if *at == first { String::new() } else { format!("+{}", times::took(at.duration_since(first))) };
+        let sign = if *at < first { '-' } else { '+' };
+        let apart = times::took(at.duration_since(first).abs());
+        let since = if *at == first { String::new() } else { format!("{sign}{apart}") };
         let since = session.output.paint(TextStyle::Dim, &format!("{since:>14}"));
         session.output.line(&format!("  {clock} {since}  {}", printable(text)))?;
     }

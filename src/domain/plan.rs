@@ -402,20 +402,20 @@ fn decide(cron: &Cron, at: Timestamp, active: Active, facts: &PlanFacts<'_>) -> 
     // What is caught up overlapped only with what was in progress at its own time. It waits for what is now.
     let is_late = backoff::between(at, facts.now) > ON_TIME_WITHIN;
     let overlaps = |going: &Going| !is_late || going.since.is_none_or(|since| since <= at);
-    let (running, reason) = match (cron.policy.overlap, active.running.filter(overlaps)) {
-        (Overlap::Skip | Overlap::Queue, Some(going))
-            if going.is_denied && (cron.policy.overlap == Overlap::Skip || active.waiting > 0) =>
-        {
-            (going.run_id, SkipReason::BackendDenied(going.run_id))
-        }
-        (Overlap::Skip, Some(Going { run_id, .. })) => (run_id, SkipReason::Overlap(run_id)),
-        (Overlap::Queue, Some(Going { run_id, .. })) if active.waiting > 0 => (run_id, SkipReason::QueueFull),
-        (Overlap::Skip, None) | (Overlap::Allow | Overlap::Queue | Overlap::Cancel, _) => {
-            return fire(cron, at, facts.now);
-        }
+    let is_in_the_way = match cron.policy.overlap {
+        Overlap::Skip => true,
+        Overlap::Queue => active.waiting > 0,
+        Overlap::Allow | Overlap::Cancel => false,
     };
-    let outage = facts.backend_outage().cloned();
-    skip(outage.map_or(reason, |outage| SkipReason::BackendAway(running, outage)))
+    let Some(going) = active.running.filter(|going| is_in_the_way && overlaps(going)) else {
+        return fire(cron, at, facts.now);
+    };
+    skip(match facts.backend_outage() {
+        Some(outage) => SkipReason::BackendAway(going.run_id, outage.clone()),
+        None if going.is_denied => SkipReason::BackendDenied(going.run_id),
+        None if cron.policy.overlap == Overlap::Queue => SkipReason::QueueFull,
+        None => SkipReason::Overlap(going.run_id),
+    })
 }
 
 /// Returns whether an occurrence falls on an excluded day, in the cron's time zone.

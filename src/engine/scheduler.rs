@@ -36,34 +36,32 @@ pub async fn run(scheduler: Scheduler, stop: CancellationToken) -> Result<(), St
     let mut zones_due = clock.deadline(clock.now(), ZONES_CHECKED_EVERY);
     // Zone rules may have changed since the former daemon.
     store.replan_all().await?;
+    let mut next = store.next_plan().await?;
     loop {
-        let next = next_plan(&scheduler).await?;
+        next = plan_due(&scheduler, next).await?;
         next_wake.set(next.clone());
-        let next_at = next.map(|(at, _)| at);
-        loop {
-            let slept_from = Instant::now();
-            let is_due = tokio::select! {
-                biased;
-                () = stop.cancelled() => return Ok(()),
-                () = wakes.scheduler.notified() => true,
-                () = clock.sleep_until(next_at) => true,
-                // By a clock that cannot be set: a step must be noticed even if nothing is due for a month.
-                () = tokio::time::sleep(SLEEP_MAX) => false,
-            };
-            if slept_from.elapsed() > ON_TIME_WITHIN {
-                stood_still(&scheduler, slept_from.elapsed()).await?;
-            }
-            let step = steps.check(clock);
-            if let Some(step) = step {
-                clock_stepped(&scheduler, step).await?;
-            }
-            let zones_changed = clock.is_past(zones_due) && {
-                zones_due = clock.deadline(clock.now(), ZONES_CHECKED_EVERY);
-                store.replan_if_zones_changed().await?
-            };
-            if is_due || step.is_some() || zones_changed {
-                break;
-            }
+        let slept_from = Instant::now();
+        let woken = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            () = wakes.scheduler.notified() => true,
+            () = clock.sleep_until(next.as_ref().map(|(at, _)| *at)) => false,
+            // By a clock that cannot be set: a step must be noticed even if nothing is due for a month.
+            () = tokio::time::sleep(SLEEP_MAX) => false,
+        };
+        if slept_from.elapsed() > ON_TIME_WITHIN {
+            stood_still(&scheduler, slept_from.elapsed()).await?;
+        }
+        let step = steps.check(clock);
+        if let Some(step) = step {
+            clock_stepped(&scheduler, step).await?;
+        }
+        let zones_changed = clock.is_past(zones_due) && {
+            zones_due = clock.deadline(clock.now(), ZONES_CHECKED_EVERY);
+            store.replan_if_zones_changed().await?
+        };
+        if woken || step.is_some() || zones_changed {
+            next = store.next_plan().await?;
         }
     }
 }
@@ -140,10 +138,9 @@ fn step_text(step: SignedDuration) -> String {
     }
 }
 
-/// Plans what is due, and returns which cron is planned next, and when.
-async fn next_plan(scheduler: &Scheduler) -> Result<NextPlan, StoreError> {
+/// Plans what is due, from `next` on, and returns which cron is planned next, and when.
+async fn plan_due(scheduler: &Scheduler, mut next: NextPlan) -> Result<NextPlan, StoreError> {
     let Scheduler { store, clock, wakes, .. } = scheduler;
-    let mut next = store.next_plan().await?;
     loop {
         let now = clock.now();
         if next.as_ref().is_none_or(|(at, _)| *at > now) {

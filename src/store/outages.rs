@@ -15,9 +15,7 @@ impl Store {
     pub async fn save_outages(&self, outages: Vec<Outage>) -> Result<(), StoreError> {
         self.write(move |tx| outages.iter().try_for_each(|outage| save(tx, outage))).await
     }
-}
 
-impl Store {
     /// Returns the outages on which runs depend that lasted at any time between two instants, the latest first.
     pub async fn outages_of_runs(
         &self,
@@ -50,7 +48,8 @@ pub(super) fn save(tx: &Transaction<'_>, outage: &Outage) -> Result<(), StoreErr
     if let (Away::Disk | Away::Daemon, Some(until)) = (outage.what, outage.until) {
         // What was in progress may have ended meanwhile: it is looked at before anything is skipped for it.
         tx.prepare_cached(
-            "UPDATE runs SET recovered_at = ?1 WHERE phase IN ('unconfirmed', 'running') AND exclusive = 1",
+            "UPDATE runs SET recovered_at = ?1 WHERE phase <> 'ended' AND phase IN ('unconfirmed', 'running') \
+             AND exclusive = 1",
         )?
         .execute([millis(until)])?;
     }
@@ -73,7 +72,7 @@ pub(super) fn end_all(tx: &Transaction<'_>, at: Timestamp) -> Result<(), StoreEr
 /// Returns the outages that had not ended before `since`, the latest first.
 pub(super) fn lasting_since(tx: &Transaction<'_>, since: Timestamp) -> Result<Vec<Outage>, StoreError> {
     let mut statement = tx.prepare_cached(
-        "SELECT what, subject, since, until, why FROM outages WHERE until IS NULL OR until >= ?1 \
+        "SELECT what, subject, since, until, why FROM outages WHERE coalesce(until, 9223372036854775807) >= ?1 \
          ORDER BY since DESC, what, subject",
     )?;
     let mut rows = statement.query([millis(since)])?;

@@ -428,6 +428,8 @@ async fn the_queries_of_every_second_use_indexes() {
         "SELECT run_id FROM runs WHERE cron_id = 'c' AND phase <> 'ended'",
         "SELECT run_id FROM runs WHERE cron_id = 'c' AND phase = 'pending' AND phase <> 'ended' AND act_at IS NOT NULL \
          AND cancelling IS NULL",
+        "SELECT what FROM outages WHERE coalesce(until, 9223372036854775807) >= 1 ORDER BY since DESC, what, subject",
+        "UPDATE runs SET recovered_at = 1 WHERE phase <> 'ended' AND phase IN ('unconfirmed', 'running') AND exclusive = 1",
         "SELECT cron_id FROM crons WHERE next_at <= 1 AND next_at IS NOT NULL ORDER BY next_at, seq LIMIT 256",
         "SELECT next_at, name FROM crons WHERE next_at IS NOT NULL ORDER BY next_at, seq LIMIT 1",
         "SELECT delivery_id FROM deliveries WHERE due_at <= 1 ORDER BY due_at",

@@ -32,6 +32,7 @@ CREATE TABLE outages (
     PRIMARY KEY (what, subject, since)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX outages_by_time ON outages (since);
+CREATE INDEX outages_by_end ON outages (coalesce(until, 9223372036854775807));
 
 -- One row for each version of a cron's definition. A run keeps the version that it was planned with.
 -- Placeholders such as ${{ env.X }} are stored as written, so no secret of the daemon's environment is stored here.
@@ -47,7 +48,7 @@ CREATE TABLE definitions (
 
 CREATE TABLE crons (
     -- The order in which rows were added.
-    seq            INTEGER PRIMARY KEY,
+    seq           INTEGER PRIMARY KEY,
     cron_id       TEXT NOT NULL UNIQUE,
     name          TEXT NOT NULL,
     source        TEXT NOT NULL CHECK (source IN ('file', 'api')),
@@ -106,7 +107,7 @@ INSERT INTO turns (source, turn) VALUES ('file', 0), ('api', 0);
 
 CREATE TABLE runs (
     -- The order in which rows were added.
-    seq             INTEGER PRIMARY KEY,
+    seq            INTEGER PRIMARY KEY,
     run_id         TEXT NOT NULL UNIQUE,
     -- These four are NULL for a run that a client started (`client_runs`).
     cron_id        TEXT REFERENCES crons (cron_id),
@@ -203,7 +204,7 @@ CREATE INDEX run_events_by_run ON run_events (run_id);
 
 CREATE TABLE deliveries (
     -- The order in which rows were added.
-    seq          INTEGER PRIMARY KEY,
+    seq         INTEGER PRIMARY KEY,
     delivery_id TEXT NOT NULL UNIQUE,
     run_id      TEXT NOT NULL REFERENCES runs (run_id) ON DELETE CASCADE,
     url         TEXT NOT NULL,

@@ -83,22 +83,8 @@ fn go_away(seed: u64) -> BTreeMap<String, u64> {
         };
         let lives = async {
             for _ in 0..4 {
-                let stop = CancellationToken::new();
                 let life = random.wait(Duration::from_secs(240));
-                let stops = random.percent(50);
-                tokio::select! {
-                    biased;
-                    result = scenario.daemon(stop.clone()) => result.unwrap(),
-                    () = async {
-                        tokio::time::sleep(life).await;
-                        if stops {
-                            scenario.stop(&stop);
-                            tokio::time::sleep(Duration::from_secs(60)).await;
-                        }
-                    } => {}
-                }
-                tokio::time::sleep(Duration::from_millis(1)).await;
-                tokio::time::sleep(random.wait(Duration::from_secs(60))).await;
+                live_once(&scenario, life, CancellationToken::new()).await;
             }
         };
         tokio::join!(away, lives);
@@ -121,23 +107,9 @@ fn stop(seed: u64, faults_percent: u64) {
         let scenario = Scenario::new(random, folder.path(), CRONS, START.parse().unwrap(), network);
         for _ in 0..5 {
             let life = scenario.random.wait(Duration::from_secs(90));
-            let (stop, crashed) = (CancellationToken::new(), CancellationToken::new());
+            let crashed = CancellationToken::new();
             simulate_crash_after(1 + scenario.random.below(200), crashed.clone());
-            let stops = scenario.random.percent(50);
-            tokio::select! {
-                biased;
-                () = crashed.cancelled() => {}
-                result = scenario.daemon(stop.clone()) => result.unwrap(),
-                () = async {
-                    tokio::time::sleep(life).await;
-                    if stops {
-                        scenario.stop(&stop);
-                        tokio::time::sleep(Duration::from_secs(60)).await;
-                    }
-                } => {}
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-            tokio::time::sleep(scenario.random.wait(Duration::from_secs(60))).await;
+            live_once(&scenario, life, crashed).await;
         }
         scenario.live_in_calm().await;
         let database = Connection::open(folder.path().join("agentcron.db")).unwrap();
@@ -149,4 +121,25 @@ fn stop(seed: u64, faults_percent: u64) {
             oracle::every_overlap_was_one(&scenario, &rows);
         }
     });
+}
+
+/// Lets a daemon live until it crashes, or for this long: then it is stopped or dies. Nobody lives for a while after that.
+async fn live_once(scenario: &Scenario<'_>, life: Duration, crashed: CancellationToken) {
+    let stop = CancellationToken::new();
+    let stops = scenario.random.percent(50);
+    tokio::select! {
+        biased;
+        () = crashed.cancelled() => {}
+        result = scenario.daemon(stop.clone()) => result.unwrap(),
+        () = async {
+            tokio::time::sleep(life).await;
+            if stops {
+                scenario.stop(&stop);
+                tokio::time::sleep(Duration::from_secs(60)).await;
+            }
+        } => {}
+    }
+    // What its tasks were doing ends here.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    tokio::time::sleep(scenario.random.wait(Duration::from_secs(60))).await;
 }
