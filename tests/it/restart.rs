@@ -168,6 +168,7 @@ async fn a_second_signal_ends_the_daemon_at_once() {
     proxy.wait_until_received("the start", |seen| seen.iter().any(ProxiedRequest::starts_run)).await;
     daemon.terminate();
     // Two equal signals at the same moment would count as one.
+    daemon.wait_for_stderr("stopping").await;
     assert!(daemon.exit_within(Duration::from_millis(500)).await.is_none(), "the request still hangs");
     daemon.terminate();
     let status = daemon.wait_for_exit().await;
