@@ -32,7 +32,7 @@ Works while the daemon is down. --follow has to read the database.
 
 Examples:
   agentcron history daily-digest --since yesterday
-  agentcron history --failed --since 'yesterday 23:00' --until '07:00'
+  agentcron history --failed --since 'yesterday 23:00' --until 'today 07:00'
   agentcron history --reason backend_away,daemon_down --since 1d
   agentcron history --follow
   agentcron history --json --since 7d | jq 'select(.status == \"error\")'

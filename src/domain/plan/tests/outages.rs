@@ -131,5 +131,6 @@ fn what_is_caught_up_overlaps_only_with_what_was_in_progress_at_its_own_time() {
           fire 2026-03-02T09:02:00Z +0s
           skip 2026-03-02T09:03:00Z BackendDenied
           skip 2026-03-02T09:04:00Z BackendDenied
-    "#]].assert_eq(&table);
+    "#]]
+    .assert_eq(&table);
 }
