@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::status::Question;
-use super::terminal::{Failure, Session, code_of, is_alive};
+use super::terminal::{Failure, Session, code_of};
 use crate::api::wire::Verdict;
 use crate::present::attention::Concern;
 
@@ -33,8 +33,6 @@ pub(super) struct Health {
 
 pub(super) fn health(health: &Health, session: &mut Session) -> Result<(), Failure> {
     let (verdict, attention) = match (Question::of(session), health.alive) {
-        // A configuration that does not say where the database is keeps nobody from asking the daemon.
-        (Err(_), true) if responds(session) => (Verdict::Well, Vec::new()),
         (Err(failure), _) => return Err(failure),
         (Ok(question), false) => question
             .within(HEALTH_WITHIN, Question::report)
@@ -54,9 +52,4 @@ pub(super) fn health(health: &Health, session: &mut Session) -> Result<(), Failu
         Verdict::Well => Ok(()),
         Verdict::NeedsPerson | Verdict::DaemonDown => Err(Failure::Unwell(verdict)),
     }
-}
-
-fn responds(session: &mut Session) -> bool {
-    let now = session.now();
-    session.socket_path().is_ok_and(|socket| is_alive(&socket, now).is_ok())
 }

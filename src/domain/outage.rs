@@ -36,6 +36,9 @@ impl Away {
     }
 }
 
+/// What is known of a disk by a daemon that has left nothing but the time.
+pub const DISK_WHY: &str = "the disk was full, or another program had locked the file";
+
 /// One outage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outage {
@@ -58,15 +61,26 @@ pub fn merge(stored: &mut Vec<Outage>, lasting: Vec<Outage>) {
     stored.sort_by(|a, b| b.since.cmp(&a.since).then_with(|| a.subject.cmp(&b.subject)));
 }
 
-/// Puts the outage of a daemon that has ended into those that are stored: whatever else lasted then is known no longer.
-pub fn with_daemon_away(stored: &mut Vec<Outage>, away: Outage) {
-    for outage in stored.iter_mut().filter(|outage| outage.until.is_none()) {
-        outage.until = Some(outage.since.max(away.since));
+/// Ends all outages that are not known to last any more, because their daemon has ended.
+pub fn end_all(outages: &mut [Outage], at: Timestamp) {
+    for outage in outages.iter_mut().filter(|outage| outage.until.is_none()) {
+        outage.until = Some(at.max(outage.since));
     }
-    merge(stored, vec![away]);
+}
+
+/// Takes the outage that goes on out of those that a former daemon knew at its end: a new daemon that has not heard of this
+/// subject yet, and finds it away, sees the same outage.
+pub fn take(former: &mut Vec<Outage>, what: Away, subject: &str) -> Option<Outage> {
+    let index = former.iter().position(|outage| outage.is_of(what, subject))?;
+    Some(former.swap_remove(index))
 }
 
 impl Outage {
+    /// Returns an outage of what there is only one of.
+    pub fn new(what: Away, since: Timestamp, until: Option<Timestamp>, why: impl Into<String>) -> Self {
+        Self { what, subject: String::new(), since, until, why: why.into() }
+    }
+
     /// Whether this instant falls into it.
     pub fn contains(&self, at: Timestamp) -> bool {
         self.since <= at && self.until.is_none_or(|until| at <= until)
