@@ -37,7 +37,7 @@ impl Away {
 }
 
 /// What is known of a disk by a daemon that has left nothing but the time.
-pub const DISK_WHY: &str = "the disk was full, or another program had locked the file";
+pub const DISK_WHY: &str = "no room on the disk, or the file locked by another program";
 
 /// One outage.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -65,12 +65,15 @@ impl Store {
     /// must send nothing.
     pub async fn record_daemon(&self, now: Timestamp) -> Result<Predecessor, StoreError> {
         let (daemon_id, signs) = (self.run_owner().daemon_id, self.lock.former());
+        let waited = self.lock.waits_since().map(|since| Outage::new(Away::Disk, since, Some(now), DISK_WHY));
         let found = self.write(move |tx| {
             let former = former(tx)?.map(|former| former.told_by(signs, now));
             let mut away = Vec::new();
             if let Some(former) = former {
                 away = outages::end_all(tx, former.ended_at())?;
-                for outage in former.outages(Some(now)).filter(|outage| outage.since < now) {
+                let until = waited.as_ref().map_or(now, |waited| waited.since);
+                let untold = former.outages(Some(until)).chain(waited.clone());
+                for outage in untold.filter(|outage| outage.since < now) {
                     outages::save(tx, &outage)?;
                 }
             }

@@ -89,6 +89,12 @@ impl DaemonLock {
         self.former
     }
 
+    /// Returns since when this daemon has waited for the disk.
+    pub(super) fn waits_since(&self) -> Option<Timestamp> {
+        let disk_since = self.own.lock().unwrap_or_else(PoisonError::into_inner).disk_since;
+        disk_since.filter(|_| disk_since != self.former.disk_since)
+    }
+
     /// Writes that this daemon has the store as of `now`.
     pub(super) fn started(&self, now: Timestamp) {
         self.change(|own| {

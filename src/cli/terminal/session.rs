@@ -94,7 +94,8 @@ impl Session {
         }
         match self.view_config(&path) {
             Err(Failure::Config(errors)) => {
-                let unknown = "so there is no telling where the database is, or whether a daemon runs with it";
+                let unknown = "it does not start; one that runs goes on with its database, and nothing here tells which \
+                               that is";
                 Err(Failure::Mistakes(errors, vec![unknown.to_owned()]))
             }
             config => Ok(config?.store.path),
@@ -119,7 +120,10 @@ impl Session {
         let path = self.config_path.clone();
         match config::socket_in_file(&path, &self.environment) {
             Some(socket) => Ok(socket),
-            None => Ok(config::socket_from_outside(&self.environment, &self.store_path()?)),
+            None => {
+                let store = self.store_path()?;
+                Ok(config::socket_from_outside(&self.environment, &store))
+            }
         }
     }
 
