@@ -34,7 +34,8 @@ use crate::engine::outages::{self, Outages};
 use crate::engine::runner::{self, Runner, RunnerSettings};
 use crate::engine::{Denials, Health, Wakes};
 use crate::store::{
-    self, DaemonLock, Execution, FormerDaemon, NewDefinition, NewNotice, NoticeKind, Predecessor, Store, StoreError,
+    self, DaemonLock, Execution, FormerDaemon, NewDefinition, NewNotice, NoticeKind, Predecessor, Store,
+    StoreError,
 };
 use crate::transport::{Relay, Transport};
 use crate::webhook::{LiveSettings, Sender, WebhookSettings};

@@ -18,7 +18,8 @@ const HEALTH_WITHIN: Duration = Duration::from_secs(2);
 #[command(after_help = "\
 Prints nothing, and takes two seconds at most. Exits with 0 if all is well, 5 if
 something needs a person, and 6 if the daemon is not running; `agentcron status`
-says what it is. A restart rarely cures what 5 stands for, so a probe that
+says what it is. If it cannot find out, it prints why and exits with 1, 2 or 3.
+A restart rarely cures what 5 stands for, and never a full disk, so a probe that
 restarts the daemon should use --alive.
 
 Examples:

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::environment::Environment;
 use super::limits::FILE_BYTES_MAX;
-use super::regular_file::read_regular;
 use super::reference::{STORE, TOP_LEVEL};
+use super::regular_file::read_regular;
 use super::unit_places::default_store;
 
 /// Returns the database that the file names or has by default, or `None` if that cannot be told without the rest.

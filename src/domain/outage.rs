@@ -109,3 +109,26 @@ impl Outage {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lasted_is_over_with_its_daemon_and_goes_on_once() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let receiver =
+            Outage { subject: "https://a".to_owned(), ..Outage::new(Away::Receiver, at(9), None, "500") };
+        let over = Outage::new(Away::Backend, at(1), Some(at(2)), "refused");
+        let mut outages = vec![over, Outage::new(Away::Backend, at(3), None, "refused"), receiver];
+        end_all(&mut outages, at(7));
+        assert_eq!(
+            outages.iter().map(|one| one.until).collect::<Vec<_>>(),
+            [Some(at(2)), Some(at(7)), Some(at(9))]
+        );
+        outages.remove(0);
+        assert_eq!(take(&mut outages, Away::Receiver, "https://b"), None);
+        assert_eq!(take(&mut outages, Away::Backend, "").map(|one| one.since), Some(at(3)));
+        assert_eq!(take(&mut outages, Away::Backend, ""), None);
+    }
+}

@@ -133,7 +133,16 @@ impl Store {
                     .query_row([millis(now)], |row| row.get(0))?;
                 let more_to_start = is_full || planned.next.as_ref().is_some_and(|(at, _)| *at <= now);
                 let starts = room.sending;
-                Ok(Claim { starts, checks, expired, cancelled, more_to_start, has_waiting, next_act_at, planned })
+                Ok(Claim {
+                    starts,
+                    checks,
+                    expired,
+                    cancelled,
+                    more_to_start,
+                    has_waiting,
+                    next_act_at,
+                    planned,
+                })
             })
             .await?;
         claim.planned.log();

@@ -126,7 +126,11 @@ pub(super) fn former(tx: &Transaction<'_>) -> Result<Option<FormerDaemon>, Store
 
 impl Reader {
     /// Returns the daemon that has the store or had it last, with what its lock file says if it has ended.
-    pub(super) fn former_daemon(&self, daemon: &DaemonState, now: Timestamp) -> Result<Option<FormerDaemon>, StoreError> {
+    pub(super) fn former_daemon(
+        &self,
+        daemon: &DaemonState,
+        now: Timestamp,
+    ) -> Result<Option<FormerDaemon>, StoreError> {
         let former = self.at_one_moment(former)?;
         let signs = match daemon {
             DaemonState::Stopped | DaemonState::Starting { .. } => LifeSigns::of(&self.path),
@@ -161,6 +165,39 @@ mod tests {
     use super::*;
     use crate::domain::ids::InstallationId;
     use crate::store::Execution;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    /// Committed: seen at 10. Returns when it ended, how, and since when the disk was full.
+    fn told(stopped: Option<i64>, signs: [Option<i64>; 3]) -> (i64, &'static str, Option<i64>) {
+        let committed = FormerDaemon {
+            started_at: at(1),
+            seen_at: at(10),
+            stopped_at: stopped.map(at),
+            disk_since: None,
+        };
+        let [seen_at, stopped_at, disk_since] = signs.map(|sign| sign.map(at));
+        let signs = LifeSigns { seen_at, stopped_at, disk_since, ..LifeSigns::default() };
+        let outages: Vec<Outage> = committed.told_by(signs, at(100)).outages(Some(at(100))).collect();
+        let (disk, down) = (outages.iter().find(|outage| outage.what == Away::Disk), outages.last().unwrap());
+        assert!(disk.is_none_or(|disk| disk.until == Some(down.since)), "{outages:?}");
+        let how = if down.why == STOPPED { "stopped" } else { "killed" };
+        (down.since.as_second(), how, disk.map(|disk| disk.since.as_second()))
+    }
+
+    #[test]
+    fn a_lock_file_tells_what_could_not_be_committed() {
+        assert_eq!(told(None, [None; 3]), (10, "killed", None));
+        assert_eq!(told(None, [Some(38), None, None]), (38, "killed", None));
+        assert_eq!(told(None, [Some(38), None, Some(12)]), (38, "killed", Some(12)));
+        assert_eq!(told(None, [Some(38), Some(40), Some(12)]), (40, "stopped", Some(12)));
+        assert_eq!(told(Some(12), [Some(11), Some(12), None]), (12, "stopped", None));
+        // Of the daemon before that, and of the future.
+        assert_eq!(told(None, [Some(9), Some(8), Some(7)]), (10, "killed", None));
+        assert_eq!(told(None, [Some(101), Some(102), Some(103)]), (10, "killed", None));
+    }
 
     #[tokio::test]
     async fn a_store_remembers_the_daemons_that_it_has_had_but_not_all() {

@@ -147,7 +147,10 @@ impl LifeSigns {
         let is_ours = read.is_ok_and(|bytes| bytes as u64 <= TEXT_BYTES_MAX)
             && text.chars().all(|one| one.is_ascii_digit() || matches!(one, ' ' | '\n' | '\0'));
         if !is_ours || file.metadata()?.nlink() > 1 {
-            return Err(io::Error::new(ErrorKind::InvalidData, "it was not written by agentcron; move it away"));
+            return Err(io::Error::new(
+                ErrorKind::InvalidData,
+                "it was not written by agentcron; move it away",
+            ));
         }
         let mut lines = text.lines();
         let mut number = || lines.next()?.trim().parse::<i64>().ok().filter(|number| *number > 0);

@@ -11,9 +11,7 @@ use super::claim_runs::ClaimedRun;
 use super::counts::Tx;
 use super::cron_entries::{self, CronEntry, NextPlan};
 use super::definitions::Definitions;
-use super::occurrences::{
-    Insertion, MergeRule, NewRun, RunNumber, RunTimes, SkippedRange, cancel_running,
-};
+use super::occurrences::{Insertion, MergeRule, NewRun, RunNumber, RunTimes, SkippedRange, cancel_running};
 use super::rows::{millis, parsed, parsed_option, time_option};
 use super::scheduled_crons::{ScheduledCron, scheduled};
 use super::set_back::decided;
@@ -140,7 +138,8 @@ pub(super) fn plan_pass(
     }
     planned.next = cron_entries::next(tx)?;
     let delay = if waits_for_room && room.starts == 0 { PLANNED_WITHIN } else { Duration::ZERO };
-    planned.pass_at = planned.next.as_ref().map(|(at, _)| if *at <= now { backoff::after(*at, delay) } else { *at });
+    planned.pass_at =
+        planned.next.as_ref().map(|(at, _)| if *at <= now { backoff::after(*at, delay) } else { *at });
     Ok(planned)
 }
 
@@ -211,9 +210,10 @@ impl Pass<'_> {
         // What only the former definition names is recorded with it, so that `explain` can tell which instants those are.
         let version_of = |decision: &Decision| match decision {
             Decision::Drop { .. } => former.map_or(scheduled, |(former, _)| former),
-            Decision::Fire { .. } | Decision::Skip { .. } | Decision::Pause { .. } | Decision::Miss { .. } => {
-                scheduled
-            }
+            Decision::Fire { .. }
+            | Decision::Skip { .. }
+            | Decision::Pause { .. }
+            | Decision::Miss { .. } => scheduled,
         };
         let (mut fired, mut turn) = (0, entry.turn);
         // The first run of a cron that has no other need not wait for any.

@@ -47,7 +47,13 @@ impl Room {
     /// Returns that nothing is sent.
     pub(super) fn none() -> Self {
         let places = Places { max: 0, kept_for_files: 0, of_files: 0, of_clients: 0 };
-        Self { starts: 0, more_soon: false, places, sending: Vec::new(), turns: [None; CronSource::ALL.len()] }
+        Self {
+            starts: 0,
+            more_soon: false,
+            places,
+            sending: Vec::new(),
+            turns: [None; CronSource::ALL.len()],
+        }
     }
 
     /// Returns the room within these limits. Runs of clients hold no places: the clients start them themselves, and they
@@ -66,7 +72,9 @@ impl Room {
             Ok(usize::try_from(held).unwrap_or(usize::MAX))
         };
         let has_files: bool = tx
-            .prepare_cached("SELECT EXISTS (SELECT 1 FROM crons WHERE source = 'file' AND removed_at IS NULL)")?
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM crons WHERE source = 'file' AND removed_at IS NULL)",
+            )?
             .query_row([], |row| row.get(0))?;
         let max = limits.running_max;
         let places = Places {

@@ -258,7 +258,8 @@ impl StatusReport {
             DaemonState::Unknown(_) => (None, None),
         };
         let is_starting = matches!(snapshot.daemon, DaemonState::Starting { .. });
-        let last = snapshot.last_daemon.filter(|last| running.unwrap_or(last.stopped_at.is_none()) && !is_starting);
+        let last =
+            snapshot.last_daemon.filter(|last| running.unwrap_or(last.stopped_at.is_none()) && !is_starting);
         let next = snapshot.next(now);
         let overview = &snapshot.overview;
         let notice = |notice: &store::Notice| Notice {

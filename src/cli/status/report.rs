@@ -97,8 +97,10 @@ impl Question {
         };
         let mut report = StatusReport::of(&self.store, &snapshot, None, self.now);
         // One that waits for the disk says so in its lock file.
-        let should_respond =
-            matches!(snapshot.daemon, DaemonState::Running { .. } | DaemonState::Starting { disk_since: None, .. });
+        let should_respond = matches!(
+            snapshot.daemon,
+            DaemonState::Running { .. } | DaemonState::Starting { disk_since: None, .. }
+        );
         if let (true, NoResponse::Silent(why)) = (should_respond, none) {
             report.add(&attention::daemon_silent(why));
         }

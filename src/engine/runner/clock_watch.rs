@@ -71,8 +71,11 @@ impl ClockWatch {
     async fn stood_still(&self, length: Duration) -> Result<(), StoreError> {
         let Self { store, clock, .. } = self;
         let length_shown = humantime::format_duration(Duration::from_secs(length.as_secs()));
-        tracing::warn!("the daemon stood still for {length_shown}: it was frozen, or the machine was too busy");
-        was_down(store, clock.now(), length, "it stood still: it was frozen, or the machine was too busy").await
+        tracing::warn!(
+            "the daemon stood still for {length_shown}: it was frozen, or the machine was too busy"
+        );
+        was_down(store, clock.now(), length, "it stood still: it was frozen, or the machine was too busy")
+            .await
     }
 }
 

@@ -44,9 +44,9 @@ use crate::store::{ClaimLimits, ClaimedRun, NextPlan, Store, StoreError};
 use crate::webhook::LiveSettings;
 
 pub use backend_breaker::BackendBreaker;
-pub use clock_watch::find_step_while_down;
 use breakpoints::Breakpoints;
 use clock_watch::ClockWatch;
+pub use clock_watch::find_step_while_down;
 use fence_support::FenceSupport;
 use start_burst::StartBurst;
 use starts_in_flight::{StartInFlight, StartsInFlight};
@@ -365,7 +365,7 @@ async fn act(
         RunState::Pending { .. } => {
             return match claimed.unwanted {
                 Some(cause) => end::unwanted(&task, cause).await,
-                None => end::expired(&task).await,
+                None => end::expired(&task, claimed.run.send_count).await,
             };
         }
         RunState::Sending { .. } => start::start(&task).await?,

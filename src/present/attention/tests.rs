@@ -24,7 +24,8 @@ fn ago(minutes: i64) -> Timestamp {
 }
 
 fn snapshot() -> StatusSnapshot {
-    let last_daemon = FormerDaemon { started_at: ago(900), seen_at: ago(1), stopped_at: None, disk_since: None };
+    let last_daemon =
+        FormerDaemon { started_at: ago(900), seen_at: ago(1), stopped_at: None, disk_since: None };
     let probes = [("https://ops.example".to_owned(), now() + SignedDuration::from_mins(4))].into();
     StatusSnapshot { daemon: RUNNING, last_daemon: Some(last_daemon), probes, ..StatusSnapshot::empty() }
 }
