@@ -124,15 +124,14 @@ pub async fn serve(world: World, ready: impl FnOnce(), stop: CancellationToken) 
 async fn open(world: &World, stop: &CancellationToken) -> Result<Option<Store>, StoreError> {
     let path = &world.config.store.path;
     let lock = Arc::new(DaemonLock::take(path)?);
-    let mut is_known = false;
+    let mut waited = None;
     loop {
-        let opened =
-            Store::open_locked(&lock, path, world.execution, world.new_installation, world.clock.clone());
-        match opened {
-            Err(error @ StoreError::NoRoom { .. }) if !is_known => {
-                tracing::error!(%error, "the store cannot be opened; nothing is fired until it can");
-                lock.cannot_commit(world.clock.now());
-                is_known = true;
+        let (execution, id, clock) = (world.execution, world.new_installation, &world.clock);
+        match Store::open_locked(&lock, path, execution, id, clock.clone(), waited.clone()) {
+            Err(StoreError::NoRoom { problem, .. }) if waited.is_none() => {
+                tracing::error!(error = problem, "the store cannot be opened; nothing is fired until it can");
+                lock.tell_no_room(clock.now());
+                waited = Some((clock.now(), problem));
             }
             Err(StoreError::NoRoom { .. }) => {}
             opened => return opened.map(Some),

@@ -64,16 +64,13 @@ impl Store {
     /// Commits that this daemon has the store now, and the time since its predecessor as an outage. Until then it
     /// must send nothing.
     pub async fn record_daemon(&self, now: Timestamp) -> Result<Predecessor, StoreError> {
-        let (daemon_id, signs) = (self.run_owner().daemon_id, self.lock.former());
-        let waited = self.lock.waits_since().map(|since| Outage::new(Away::Disk, since, Some(now), DISK_WHY));
+        let (daemon_id, signs) = (self.run_owner().daemon_id, self.lock.former);
         let found = self.write(move |tx| {
             let former = former(tx)?.map(|former| former.told_by(signs, now));
             let mut away = Vec::new();
             if let Some(former) = former {
                 away = outages::end_all(tx, former.ended_at())?;
-                let until = waited.as_ref().map_or(now, |waited| waited.since);
-                let untold = former.outages(Some(until)).chain(waited.clone());
-                for outage in untold.filter(|outage| outage.since < now) {
+                for outage in former.outages(Some(now)).filter(|outage| outage.since < now) {
                     outages::save(tx, &outage)?;
                 }
             }
@@ -86,19 +83,22 @@ impl Store {
             Ok(Predecessor { former, away })
         });
         let found = found.await?;
-        self.lock.started(now);
+        self.lock.tell(|own| {
+            let now = Some(now);
+            *own = LifeSigns { started_at: now, seen_at: now, stopped_at: None, ..*own };
+        });
         Ok(found)
     }
 
     /// Leaves a sign of life without a commit.
     pub fn give_sign_of_life(&self, now: Timestamp) {
-        self.lock.seen(now);
+        self.lock.tell(|own| own.seen_at = Some(now));
     }
 
     /// Commits that this daemon begins to end in good order, so that nothing is planned after `now`.
     pub async fn record_stop(&self, now: Timestamp) -> Result<(), StoreError> {
         let daemon_id = self.run_owner().daemon_id;
-        self.lock.stopped(now);
+        self.lock.tell(|own| own.stopped_at = Some(now));
         self.write(move |tx| {
             tx.execute(
                 "UPDATE daemons SET stopped_at = ?2 WHERE daemon_id = ?1",

@@ -24,7 +24,7 @@ pub enum StoreError {
         problem: String,
     },
     /// There is no room on the disk for what belongs to the file. It passes once there is.
-    #[error("{path}: no room on the disk ({problem})")]
+    #[error("{path}: {problem}")]
     NoRoom { path: PathBuf, problem: String },
     /// This user may not read the file.
     #[error("{path}: permission denied; run this as root, or as the user that the daemon runs as")]

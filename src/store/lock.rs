@@ -27,7 +27,7 @@ const TEXT_BYTES_MAX: u64 = 128;
 pub struct DaemonLock {
     file: File,
     /// What the file said of the daemon before.
-    former: LifeSigns,
+    pub(super) former: LifeSigns,
     own: Mutex<LifeSigns>,
 }
 
@@ -84,52 +84,19 @@ impl DaemonLock {
         Ok(Self { file, former, own })
     }
 
-    /// Returns what the file said before.
-    pub(super) fn former(&self) -> LifeSigns {
-        self.former
-    }
-
-    /// Returns since when this daemon has waited for the disk.
-    pub(super) fn waits_since(&self) -> Option<Timestamp> {
-        let disk_since = self.own.lock().unwrap_or_else(PoisonError::into_inner).disk_since;
-        disk_since.filter(|_| disk_since != self.former.disk_since)
-    }
-
-    /// Writes that this daemon has the store as of `now`.
-    pub(super) fn started(&self, now: Timestamp) {
-        self.change(|own| {
-            let now = Some(now);
-            *own = LifeSigns { started_at: now, seen_at: now, stopped_at: None, ..*own };
-        });
-    }
-
-    pub(super) fn seen(&self, now: Timestamp) {
-        self.change(|own| own.seen_at = Some(now));
-    }
-
-    pub(super) fn stopped(&self, now: Timestamp) {
-        self.change(|own| own.stopped_at = Some(now));
-    }
-
-    /// Writes that nothing can be committed, unless that is known already.
-    pub fn cannot_commit(&self, since: Timestamp) {
-        self.change(|own| own.disk_since = own.disk_since.or(Some(since)));
-    }
-
-    pub(super) fn can_commit(&self) {
-        self.change(|own| own.disk_since = None);
-    }
-
-    /// What cannot be written is known less precisely, and that is all.
-    fn change(&self, change: impl FnOnce(&mut LifeSigns)) {
+    /// Changes its signs of life. What cannot be written is known less precisely, and that is all.
+    pub(super) fn tell(&self, change: impl FnOnce(&mut LifeSigns)) {
         let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         let before = *own;
         change(&mut own);
-        if *own != before
-            && let Err(error) = own.write(&self.file)
-        {
-            tracing::debug!(%error, "sign of life not written");
+        if *own != before {
+            let _ = own.write(&self.file);
         }
+    }
+
+    /// Tells that the disk has no room, and since when.
+    pub fn tell_no_room(&self, now: Timestamp) {
+        self.tell(|own| own.disk_since = own.disk_since.or(Some(now)));
     }
 }
 

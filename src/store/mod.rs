@@ -140,10 +140,11 @@ impl Store {
         clock: Clock,
     ) -> Result<Self, StoreError> {
         let lock = Arc::new(DaemonLock::take(path)?);
-        Self::open_locked(&lock, path, execution, new_installation, clock)
+        Self::open_locked(&lock, path, execution, new_installation, clock, None)
     }
 
-    /// Opens or creates the file, checks it and migrates it. A new store gets the id `new_installation`.
+    /// Opens or creates the file, checks it and migrates it. A new store gets the id `new_installation`. `waited` says since
+    /// when this was not possible, and why.
     ///
     /// # Errors
     /// [`StoreError::NoRoom`] if the disk is full; [`StoreError::Unusable`] if the file is corrupt, belongs to another
@@ -154,13 +155,14 @@ impl Store {
         execution: Execution,
         new_installation: InstallationId,
         clock: Clock,
+        waited: Option<(Timestamp, String)>,
     ) -> Result<Self, StoreError> {
         let connection = open::open_to_write(path, new_installation)?;
         let installation_id = open::installation_id(&connection)?;
         let owner = RunOwner { installation_id, daemon_id: DaemonId(Uuid::new_v4()) };
         let mut daemons = daemons::read(&connection)?;
         daemons.insert(owner.daemon_id);
-        let writer = Arc::new(Writer::new(connection, execution, clock, Arc::clone(lock)));
+        let writer = Arc::new(Writer::new(connection, execution, clock, Arc::clone(lock), waited));
         let (readers, definitions) =
             (Arc::new(Readers::new(path, execution)?), Definitions::new(installation_id));
         Ok(Self { readers, writer, definitions, owner, daemons: Arc::new(daemons), lock: Arc::clone(lock) })

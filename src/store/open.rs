@@ -208,7 +208,10 @@ pub(super) fn installation_id(connection: &Connection) -> Result<InstallationId,
 fn unusable(path: &Path, error: rusqlite::Error) -> StoreError {
     use rusqlite::ErrorCode as Code;
     if is_disk_full(&error) {
-        return StoreError::NoRoom { path: path.to_path_buf(), problem: error.to_string() };
+        return StoreError::NoRoom {
+            path: path.to_path_buf(),
+            problem: format!("no room on the disk ({error})"),
+        };
     }
     let problem = match error.sqlite_error_code() {
         Some(Code::DatabaseCorrupt | Code::NotADatabase) => corrupt(&error.to_string()),

@@ -122,12 +122,13 @@ impl Writer {
         execution: Execution,
         clock: Clock,
         lock: Arc<DaemonLock>,
+        trouble: Option<(Timestamp, String)>,
     ) -> Self {
         let health = Arc::new(WriterHealth {
             last_commit: Mutex::new(clock.now()),
             clock,
             lock,
-            trouble: Mutex::default(),
+            trouble: Mutex::new(trouble),
             counts: CommitCounts::default(),
             committed: Notify::new(),
         });
@@ -369,14 +370,14 @@ fn report(health: &WriterHealth, failure: Option<(Timestamp, &StoreError)>) {
         (false, Some((began, error))) => {
             tracing::error!(%error, "the store cannot commit; nothing new is fired until it can");
             *known = Some((began, error.to_string()));
-            health.lock.cannot_commit(began);
+            health.lock.tell_no_room(began);
         }
         (true, None) => {
             tracing::info!("the store can commit again");
             *known = None;
-            health.lock.can_commit();
+            health.lock.tell(|own| own.disk_since = None);
         }
-        (false, None) => health.lock.can_commit(),
+        (false, None) => health.lock.tell(|own| own.disk_since = None),
         (true, Some(_)) => {}
     }
 }
