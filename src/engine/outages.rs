@@ -152,8 +152,8 @@ impl State {
 
     fn end(&mut self, what: Away, subject: &str, now: Timestamp) {
         if let Some(former) = outage::take(&mut self.former, what, subject) {
-            let last_known_at = former.until.unwrap_or(former.since);
-            tracing::info!(%last_known_at, "{} reachable again, while no daemon ran", former.called());
+            let away_until = former.until.unwrap_or(former.since);
+            tracing::info!(%away_until, "{} reachable again; it was away when the former daemon ended", former.called());
         }
         let Some(index) = self.lasting.iter().position(|outage| outage.is_of(what, subject)) else { return };
         let outage = self.lasting.swap_remove(index);

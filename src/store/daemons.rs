@@ -7,7 +7,7 @@ use rusqlite::{Connection, Transaction};
 
 use super::lock::LifeSigns;
 use super::rows::{millis, parsed, time, time_option};
-use super::{DaemonState, Reader, Store, StoreError, outages};
+use super::{Store, StoreError, outages};
 use crate::domain::bounds::DAEMONS_REMEMBERED;
 use crate::domain::ids::DaemonId;
 use crate::domain::outage::{Away, DISK_WHY, Outage};
@@ -30,7 +30,7 @@ pub struct FormerDaemon {
 impl FormerDaemon {
     /// Adds what its lock file says and it could not commit. What lies before its last commit is about another daemon, and
     /// what lies after `now` is not true.
-    fn told_by(mut self, signs: LifeSigns, now: Timestamp) -> Self {
+    pub(super) fn told_by(mut self, signs: LifeSigns, now: Timestamp) -> Self {
         let true_of_it = |at: Option<Timestamp>| at.filter(|at| (self.seen_at..=now).contains(at));
         self.stopped_at = self.stopped_at.or(true_of_it(signs.stopped_at));
         self.disk_since = true_of_it(signs.disk_since);
@@ -122,22 +122,6 @@ pub(super) fn former(tx: &Transaction<'_>) -> Result<Option<FormerDaemon>, Store
         stopped_at: time_option(row, "stopped_at")?,
         disk_since: None,
     }))
-}
-
-impl Reader {
-    /// Returns the daemon that has the store or had it last, with what its lock file says if it has ended.
-    pub(super) fn former_daemon(
-        &self,
-        daemon: &DaemonState,
-        now: Timestamp,
-    ) -> Result<Option<FormerDaemon>, StoreError> {
-        let former = self.at_one_moment(former)?;
-        let signs = match daemon {
-            DaemonState::Stopped | DaemonState::Starting { .. } => LifeSigns::of(&self.path),
-            DaemonState::Running { .. } | DaemonState::Unknown(_) => return Ok(former),
-        };
-        Ok(former.map(|former| former.told_by(signs, now)))
-    }
 }
 
 /// Renews the last sign of life of the daemon that has the store, which is the latest one.

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::socket::get;
 use super::time_arguments::parse_past;
-use super::{Failure, GlobalOptions, Output, get};
+use super::{Failure, GlobalOptions, Output};
 use crate::api::wire::StatusReport;
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigErrors, Environment, LastGood, Loaded};
-use crate::domain::bounds::READ_WAIT;
+use crate::domain::bounds::RESPONSE_WITHIN;
 use crate::store::{DaemonState, Reader, daemon_state};
 
 /// Where the configuration is if nobody names it: the first of them that exists, or else the last.
@@ -107,7 +108,8 @@ impl Session {
     fn store_of_daemon(&self) -> Option<PathBuf> {
         let (path, environment) = (&self.config_path, &self.environment);
         let socket = config::socket_in_file(path, environment);
-        let answer = socket.and_then(|socket| get::<StatusReport>(&socket, "/v1/status", READ_WAIT).ok());
+        let answer =
+            socket.and_then(|socket| get::<StatusReport>(&socket, "/v1/status", RESPONSE_WITHIN).ok());
         let is_held = |store: &PathBuf| {
             matches!(daemon_state(store), DaemonState::Running { .. } | DaemonState::Starting { .. })
         };

@@ -14,6 +14,8 @@ use crate::domain::ids::CronId;
 use crate::domain::outage::{self, Away, DISK_WHY, Outage};
 use crate::domain::plan::Decided;
 use crate::domain::run::RunState;
+use crate::store::daemons::former;
+use crate::store::lock::LifeSigns;
 use crate::store::rows::time;
 use crate::store::{FormerDaemon, NoticeKind, StoreError};
 
@@ -106,6 +108,20 @@ impl StatusSnapshot {
 }
 
 impl Reader {
+    /// Returns the daemon that has the store or had it last, with what its lock file says if it has ended.
+    fn former_daemon(
+        &self,
+        daemon: &DaemonState,
+        now: Timestamp,
+    ) -> Result<Option<FormerDaemon>, StoreError> {
+        let former = self.at_one_moment(former)?;
+        let signs = match daemon {
+            DaemonState::Stopped | DaemonState::Starting { .. } => LifeSigns::of(&self.path),
+            DaemonState::Running { .. } | DaemonState::Unknown(_) => return Ok(former),
+        };
+        Ok(former.map(|former| former.told_by(signs, now)))
+    }
+
     /// Returns the outages that had not ended before `since`, the latest first, those among them that no daemon could
     /// commit: that of a daemon that has stopped, and that of the disk.
     pub fn outages_seen(
