@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::domain::backoff;
-use crate::domain::bounds::{RECEIVER_AWAY_AFTER, RECEIVERS_AWAY_MAX, SIGN_OF_LIFE_EVERY};
-use crate::domain::outage::{Away, Outage};
+use crate::domain::bounds::{RECEIVER_AWAY_AFTER, RECEIVERS_AWAY_MAX, SEEN_EVERY, SIGN_OF_LIFE_EVERY};
+use crate::domain::outage::{self, Away, Outage};
 use crate::store::{Store, StoreError};
 
 /// The outages that last. It is cheap to clone.
@@ -28,6 +28,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     lasting: Vec<Outage>,
+    /// What was away when the former daemon ended, until it is known whether it still is.
+    former: Vec<Outage>,
     /// Receivers that have failed once and were not well since: when, and why.
     suspects: HashMap<String, (Timestamp, String)>,
     unsaved: Vec<Outage>,
@@ -36,6 +38,17 @@ struct State {
 }
 
 impl Outages {
+    /// Returns no outages, after those that the former daemon knew at its end.
+    pub fn after(former: Vec<Outage>) -> Self {
+        let state = Mutex::new(State { former, ..State::default() });
+        Self(Arc::new(Shared { state, changed: Notify::new() }))
+    }
+
+    /// Returns whether the former daemon ended while the agent server was away, and it is not known whether it still is.
+    pub fn is_backend_in_question(&self) -> bool {
+        self.lock().former.iter().any(|outage| outage.is_of(Away::Backend, ""))
+    }
+
     /// Returns the outages that last, the daemon's and the disk's apart.
     pub fn lasting(&self) -> Vec<Outage> {
         self.lock().lasting.clone()
@@ -129,13 +142,19 @@ impl State {
         if self.lasts(what, subject) {
             return;
         }
+        let former = outage::take(&mut self.former, what, subject);
+        let (still, since) = former.map_or(("", since), |former| ("still ", former.since));
         let outage = Outage { what, subject: subject.to_owned(), since, until: None, why: why.to_owned() };
-        tracing::error!(%since, "{} unreachable: {why}", outage.called());
+        tracing::error!(%since, "{} {still}unreachable: {why}", outage.called());
         self.unsaved.push(outage.clone());
         self.lasting.push(outage);
     }
 
     fn end(&mut self, what: Away, subject: &str, now: Timestamp) {
+        if let Some(former) = outage::take(&mut self.former, what, subject) {
+            let away_until = former.until.unwrap_or(former.since);
+            tracing::info!(%away_until, "{} reachable again; it was away when the former daemon ended", former.called());
+        }
         let Some(index) = self.lasting.iter().position(|outage| outage.is_of(what, subject)) else { return };
         let outage = self.lasting.swap_remove(index);
         self.probes.remove(subject);
@@ -146,13 +165,29 @@ impl State {
     }
 }
 
-/// Commits what is reported until it is stopped, and gives signs of life while nothing else is committed.
+/// Commits what is reported until it is stopped, and gives signs of life.
 pub async fn run(
     outages: Outages,
     store: Store,
     clock: Clock,
     stop: CancellationToken,
 ) -> Result<(), StoreError> {
+    // A commit may have to wait for a full disk.
+    let signs = async {
+        loop {
+            store.give_sign_of_life(clock.now());
+            tokio::time::sleep(SEEN_EVERY).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => Ok(()),
+        () = signs => Ok(()),
+        failed = commit(&outages, &store, &clock) => failed,
+    }
+}
+
+async fn commit(outages: &Outages, store: &Store, clock: &Clock) -> Result<(), StoreError> {
     loop {
         let unsaved = outages.take_unsaved();
         if !unsaved.is_empty() {
@@ -164,8 +199,6 @@ pub async fn run(
         }
         let next = outages.confirm(now);
         tokio::select! {
-            biased;
-            () = stop.cancelled() => return Ok(()),
             () = outages.0.changed.notified() => {}
             () = clock.sleep_until(next) => {}
             () = tokio::time::sleep(SIGN_OF_LIFE_EVERY) => {}
