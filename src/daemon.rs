@@ -32,7 +32,7 @@ use crate::engine::maintenance::{self, Maintenance};
 use crate::engine::outages::{self, Outages};
 use crate::engine::runner::{self, Runner, RunnerSettings};
 use crate::engine::scheduler::{self, NextWake, Scheduler};
-use crate::engine::{Denials, Health, Wakes};
+use crate::engine::{Health, Wakes};
 use crate::store::{self, Execution, FormerDaemon, NewDefinition, NewNotice, NoticeKind, Store, StoreError};
 use crate::transport::{Relay, Transport};
 use crate::webhook::{LiveSettings, Sender, WebhookSettings};
@@ -277,11 +277,13 @@ impl Engine {
             origins: OriginLimiter::default(),
             outages: outages.clone(),
         };
+        let denials = runner.denials();
         let backend_watch = BackendWatch {
             backend: client.clone(),
             clock: clock(),
             wakes: wakes(),
             breaker: runner.backend_breaker(),
+            denials: denials.clone(),
             outages: outages.clone(),
         };
         Self {
@@ -298,7 +300,7 @@ impl Engine {
                 backend: client.clone(),
                 clock: clock(),
                 wakes: wakes(),
-                denials: Denials::default(),
+                denials,
             },
             maintenance: Maintenance { store: store(), clock: clock() },
             backend_watch,

@@ -83,7 +83,7 @@ fn described(answer: &StartAnswer) -> String {
         }
         StartAnswer::NotSent { detail } => format!("not sent: {detail}"),
         StartAnswer::PutOff { detail, wait } => format!("put off ({wait:?}): {detail}"),
-        StartAnswer::Denied { detail } => format!("denied: {detail}"),
+        StartAnswer::Denied(denial) => format!("denied: {denial}"),
         StartAnswer::Rejected { detail } => format!("rejected: {detail}"),
         StartAnswer::Busy { detail } => format!("busy: {detail}"),
         StartAnswer::Unclear { detail } => format!("unclear: {detail}"),

@@ -56,6 +56,16 @@ impl Outages {
         self.change(|state| state.end(Away::Backend, "", now));
     }
 
+    /// Records that the agent server refuses our credentials.
+    pub fn access_denied(&self, since: Timestamp, why: &str) {
+        self.change(|state| state.begin(Away::Access, "", since, why));
+    }
+
+    /// Records that the agent server lets us in, if it had refused us.
+    pub fn access_granted(&self, now: Timestamp) {
+        self.change(|state| state.end(Away::Access, "", now));
+    }
+
     /// Records that an attempt at this receiver failed in a way that is the receiver's fault. It is away if it fails
     /// again, or is not well soon.
     pub(super) fn receiver_failed(&self, receiver: &str, now: Timestamp, why: &str) {
@@ -130,7 +140,10 @@ impl State {
             return;
         }
         let outage = Outage { what, subject: subject.to_owned(), since, until: None, why: why.to_owned() };
-        tracing::error!(%since, "{} unreachable: {why}", outage.called());
+        // What the agent server refuses us is logged with every other denial.
+        if what != Away::Access {
+            tracing::error!(%since, "{} unreachable: {why}", outage.called());
+        }
         self.unsaved.push(outage.clone());
         self.lasting.push(outage);
     }
@@ -141,7 +154,9 @@ impl State {
         self.probes.remove(subject);
         let lasted = Duration::from_secs(backoff::between(outage.since, now).as_secs());
         let lasted = humantime::format_duration(lasted);
-        tracing::info!("{} reachable again after {lasted}", outage.called());
+        if what != Away::Access {
+            tracing::info!("{} reachable again after {lasted}", outage.called());
+        }
         self.unsaved.push(Outage { until: Some(now.max(outage.since)), ..outage });
     }
 }

@@ -63,15 +63,12 @@ pub(super) async fn runs(
         crons: None,
         statuses,
         phases,
-        or_reasons: Vec::new(),
+        went_wrong: query.failed == Some(true),
         triggers: word_list("trigger", query.trigger.as_deref())?,
         reasons: word_list("reason", query.reason.as_deref())?,
         since: query_instant("since", query.since.as_deref())?,
         until: query_instant("until", query.until.as_deref())?,
     };
-    if query.failed == Some(true) {
-        filter.or_failed();
-    }
     let request: PageRequest<PageCursor> = PageRequest::parse(query.cursor.as_deref(), query.limit)?;
     let cron = query.cron.clone();
     let page = api.store.read(move |reader| {

@@ -28,4 +28,4 @@ pub(super) use run_table::{in_short, number, painted_status, run_table, tone};
 pub(super) use session::{Session, demand_file, in_force};
 pub(super) use source::{RespondingDaemon, Source};
 pub(super) use table::{Layout, Rows, Shape, Shrink, TableOptions};
-pub(super) use time_arguments::{parse_instant, parse_occurrence};
+pub(super) use time_arguments::{BareTime, parse_instant, parse_occurrence};

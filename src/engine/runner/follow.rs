@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::absence::{Absence, absence};
 use super::access::Access;
@@ -16,7 +17,9 @@ use super::{AcceptedRun, RunTask, Runner, Watched, end};
 use crate::backend::{CallError, Denial, JoinResult, ReportedEnd, ResponseStream, RunReport};
 use crate::clock::Deadline;
 use crate::domain::backoff;
-use crate::domain::bounds::{CANCEL_WAIT, JOIN_WAIT, NOT_FOUND_MAX, POLL_WAIT, UNCONFIRMED_MAX};
+use crate::domain::bounds::{
+    BACKEND_HANGS_AFTER, CANCEL_WAIT, JOIN_WAIT, NOT_FOUND_MAX, POLL_WAIT, UNCONFIRMED_MAX,
+};
 use crate::domain::overload::wait_after_overload;
 use crate::domain::reason::{Reason, ReasonCode, RunEventKind};
 use crate::domain::run::{BackendRun, CancelCause, Outcome, RunChange, RunError, RunState, Status};
@@ -25,6 +28,9 @@ use crate::store::{ClaimedRun, RunEvent, Step, StoreError};
 /// The waits between two joins of the same run when the connection does not last.
 const REJOIN_FIRST: Duration = Duration::from_millis(200);
 const REJOIN_MOST: Duration = Duration::from_secs(5);
+
+/// What cannot be done with a run that is not shown to us.
+const IMPOSSIBLE: &str = "cannot be followed";
 
 /// What is remembered while a run is followed.
 struct FollowState {
@@ -40,14 +46,16 @@ struct FollowState {
     access: Access,
     /// Whether the backend has refused to cancel the run.
     cancel_denied: bool,
-    /// How often the run was not found, and the server's answer did not show that it is not there.
-    not_shown_count: u32,
+    /// Since when nobody could see the run, as far as that is known; `None` while it is shown.
+    unseen_since: Option<Timestamp>,
     /// Whether the server reported the end of a run that it did not have afterwards.
     ended_on_server: bool,
     /// When the run reaches the cron's `timeout`, or its own.
     times_out: Option<Deadline>,
     /// Set once the backend was asked to cancel the run: how long it may take.
     cancelled_by: Option<Deadline>,
+    /// Whether the backend did not answer at once when it was asked to.
+    cancelled_late: bool,
 }
 
 /// Where we learn that the run may have ended.
@@ -107,13 +115,14 @@ pub(super) async fn follow(
         was_shown: false,
         access: Access::of(task),
         cancel_denied: false,
-        not_shown_count: 0,
+        unseen_since: None,
         ended_on_server: false,
         times_out,
         cancelled_by: None,
+        cancelled_late: false,
     };
     let result = follow_to_end(task, &mut state, nudge).await;
-    task.runner.denials.forget(&task.claimed.run.run_id);
+    task.runner.denials.forget(task.claimed.run.run_id.0);
     result
 }
 
@@ -169,6 +178,7 @@ async fn handle(
         Wakeup::Joined(JoinResult::NoJoin) => state.source = EndSource::Polling,
         Wakeup::Joined(JoinResult::Cut(detail)) => {
             tracing::debug!(%run_id, detail, "connection to run lost");
+            state.unseen_since.get_or_insert(runner.clock.now());
             state.reconnects = state.reconnects.saturating_add(1);
         }
         Wakeup::Joined(JoinResult::Ended(reported)) => {
@@ -234,21 +244,33 @@ async fn cancel(task: &RunTask<'_>, state: &mut FollowState) -> Result<(), Store
         return Ok(());
     }
     let BackendRun { thread_id, backend_run_id, .. } = state.backend_run;
-    match task.backend.cancel(thread_id, backend_run_id).await {
+    let (runner, run) = (task.runner, &task.claimed.run);
+    let (began, asked_at) = (Instant::now(), runner.clock.now());
+    let result = task.backend.cancel(thread_id, backend_run_id).await;
+    let is_late = began.elapsed() >= BACKEND_HANGS_AFTER;
+    if !state.cancelled_late && (is_late || matches!(result, Err(CallError::Unreachable(_)))) {
+        state.cancelled_late = true;
+        let detail =
+            result.as_ref().err().map_or("it did not answer at once".to_owned(), ToString::to_string);
+        runner.store.record_not_cancelled(run.run_id, asked_at, detail).await?;
+    }
+    match result {
         // A server without this route does not confirm it, which is seen as well.
         Ok(()) | Err(CallError::NotFound(_) | CallError::PlainNotFound(_)) => {
-            state.cancelled_by = Some(task.runner.clock.deadline(task.runner.clock.now(), CANCEL_WAIT));
+            state.cancelled_by = Some(runner.clock.deadline(runner.clock.now(), CANCEL_WAIT));
             if std::mem::take(&mut state.cancel_denied) {
                 state.access.granted(task).await?;
             }
         }
         Err(CallError::Denied(denial)) => {
             state.cancel_denied = true;
-            state.access.denied(task, "cannot be cancelled", &denial).await?;
+            state.access.denied(task, "cannot be cancelled", &denial, asked_at).await?;
         }
         Err(error) => {
-            let run = &task.claimed.run;
-            tracing::warn!(cron = run.called(), run_id = %run.run_id, %error, hourly = "", "run not cancelled yet");
+            // An outage has a line of its own.
+            if runner.backend.contact().silence().is_none() {
+                tracing::warn!(cron = run.called(), run_id = %run.run_id, %error, hourly = "", "run not cancelled yet");
+            }
             tokio::time::sleep(POLL_WAIT).await;
         }
     }
@@ -266,11 +288,12 @@ async fn check(task: &RunTask<'_>, state: &mut FollowState) -> Result<Checked, S
         }
         Err(error) => return not_queried(task, state, error).await,
     };
-    (state.not_found_count, state.not_shown_count, state.ended_on_server) = (0, 0, false);
+    (state.not_found_count, state.ended_on_server) = (0, false);
     state.was_shown = true;
     if report.has_ended() {
         return finish(task, state, report).await;
     }
+    state.unseen_since = None;
     if !state.cancel_denied {
         state.access.granted(task).await?;
     }
@@ -279,7 +302,7 @@ async fn check(task: &RunTask<'_>, state: &mut FollowState) -> Result<Checked, S
     {
         let message = format!(
             "{}, but the agent server did not confirm it",
-            cancel_message(task.claimed, &state.backend_run, cause)
+            cancel_message(task.claimed, state, cause)
         );
         let reason = Reason::new(cause.reason_code(), message);
         let outcome = Outcome::without_backend(cause.status(), reason, runner.clock.now());
@@ -302,12 +325,24 @@ async fn not_queried(
     state: &mut FollowState,
     error: CallError,
 ) -> Result<Checked, StoreError> {
-    match error {
-        CallError::Denied(denial) => state.access.denied(task, "cannot be followed", &denial).await?,
-        error => {
-            tracing::debug!(run_id = %task.claimed.run.run_id, %error, "run not queried");
-            state.reconnects = state.reconnects.saturating_add(1);
+    let run = &task.claimed.run;
+    let unseen_since = *state.unseen_since.get_or_insert(task.runner.clock.now());
+    let denial = match error {
+        CallError::Denied(denial) => {
+            state.access.denied(task, IMPOSSIBLE, &denial, unseen_since).await?;
+            return Ok(Checked::InProgress);
         }
+        CallError::NotFound(detail) | CallError::PlainNotFound(detail) => Some(Denial { code: 404, detail }),
+        CallError::Status { code: code @ 400..500, detail } => Some(Denial { code, detail }),
+        error => {
+            tracing::debug!(run_id = %run.run_id, %error, "run not queried");
+            None
+        }
+    };
+    state.reconnects = state.reconnects.saturating_add(1);
+    if let Some(denial) = denial {
+        tracing::warn!(cron = run.called(), run_id = %run.run_id, %denial, hourly = "", "run cannot be followed");
+        state.access.note(task, IMPOSSIBLE, &denial, unseen_since).await?;
     }
     Ok(Checked::InProgress)
 }
@@ -324,8 +359,13 @@ async fn not_found(
         state.reconnects == 0 && matches!(state.reported, Some(ReportedEnd::Values { .. }));
     let absence = match absence(task, &state.backend_run, error).await {
         Ok(absence) => absence,
-        Err(denial) => return not_queried(task, state, CallError::Denied(denial)).await,
+        Err(error) => {
+            let checked = not_queried(task, state, error).await;
+            state.reported = None;
+            return checked;
+        }
     };
+    let unseen_since = *state.unseen_since.get_or_insert(runner.clock.now());
     // What `join` reports of a run that does not exist is no outcome.
     state.reported = None;
     let is_unseen = absence == Absence::ThreadGone && !state.was_shown;
@@ -334,13 +374,9 @@ async fn not_found(
             ": it does not show us this run; a server with users shows each run to its user only".to_owned();
         return not_queried(task, state, CallError::Denied(Denial { code: 404, detail })).await;
     }
-    if let Absence::NotShown(detail) = &absence {
-        if state.not_shown_count == 0 {
-            let run = &task.claimed.run;
-            tracing::warn!(cron = run.called(), run_id = %run.run_id, detail, hourly = "", "run not found, but it may be there");
-        }
-        state.not_shown_count = state.not_shown_count.saturating_add(1);
-        wait_before_next_check(runner, state.not_shown_count).await;
+    if absence == Absence::Listed {
+        state.unseen_since = None;
+        state.reconnects = state.reconnects.saturating_add(1);
         return Ok(Checked::InProgress);
     }
     state.not_found_count += 1;
@@ -349,12 +385,14 @@ async fn not_found(
         wait_before_next_check(runner, state.not_found_count).await;
         return Ok(Checked::InProgress);
     }
+    let gone = Reason::new(ReasonCode::BackendDenied, "the agent server did not have the run before it");
+    runner.store.restate_overlaps(task.claimed.run.run_id, unseen_since, gone).await?;
     let backend_run = &state.backend_run;
     let thread = match absence {
         Absence::RolledBack(words) => return rolled_back(task, backend_run, Some(words)).await,
         Absence::RunGone if state.ended_on_server => return rolled_back(task, backend_run, None).await,
         Absence::RunGone => "its thread is there, so it may have been rolled back or deleted",
-        Absence::ThreadGone | Absence::NotShown(_) => "its thread is gone too",
+        Absence::ThreadGone | Absence::Listed => "its thread is gone too",
     };
     let message = format!(
         "the agent server accepted the run and no longer knows it (queried {NOT_FOUND_MAX} times); {thread}"
@@ -427,10 +465,7 @@ async fn finish(
     // A graph that failed before we could ask for the cancellation failed by itself.
     let cancelled =
         cancelling.filter(|_| report.status != "error" || state.cancelled_by.is_some()).map(|cause| {
-            (
-                cause.status(),
-                Reason::new(cause.reason_code(), cancel_message(task.claimed, backend_run, cause)),
-            )
+            (cause.status(), Reason::new(cause.reason_code(), cancel_message(task.claimed, state, cause)))
         });
     let took = report.took();
     let learnt_at = task.runner.clock.now();
@@ -469,8 +504,9 @@ fn time_limit(claimed: &ClaimedRun, backend_run: &BackendRun) -> Option<(Timesta
     claimed.spec.time_limit(&claimed.run, backend_run.started_at)
 }
 
-fn cancel_message(claimed: &ClaimedRun, backend_run: &BackendRun, cause: CancelCause) -> String {
-    match cause {
+fn cancel_message(claimed: &ClaimedRun, state: &FollowState, cause: CancelCause) -> String {
+    let backend_run = &state.backend_run;
+    let mut message = match cause {
         CancelCause::Timeout => {
             let Some((from, limit)) = time_limit(claimed, backend_run) else { return String::new() };
             let what = if from < backend_run.started_at { "with the runs before it, it" } else { "it" };
@@ -478,5 +514,9 @@ fn cancel_message(claimed: &ClaimedRun, backend_run: &BackendRun, cause: CancelC
         }
         CancelCause::Request => "cancelled on request".to_owned(),
         CancelCause::Overlap => "cancelled for the next occurrence (overlap = \"cancel\")".to_owned(),
+    };
+    if state.cancelled_late {
+        message.push_str("; the agent server did not answer at once");
     }
+    message
 }

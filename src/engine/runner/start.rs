@@ -36,7 +36,10 @@ pub(super) async fn start(task: &RunTask<'_>) -> Result<NextStep, StoreError> {
         StartAnswer::PutOff { detail, wait } => {
             not_sent(task, &StartFailure::PutOff { asked: wait }, detail).await
         }
-        StartAnswer::Denied { detail } => not_sent(task, &StartFailure::Denied, detail).await,
+        StartAnswer::Denied(denial) => {
+            let detail = denial.to_string();
+            not_sent(task, &StartFailure::Denied(denial), detail).await
+        }
         StartAnswer::Rejected { detail } => {
             fail(task, Status::Error, Reason::new(ReasonCode::Rejected, detail)).await
         }
@@ -110,7 +113,7 @@ async fn not_sent(
     let again = task.runner.backend_breaker.record_failure(now, failure, &detail);
     let code = match failure {
         StartFailure::Unreachable | StartFailure::PutOff { .. } => ReasonCode::BackendUnreachable,
-        StartFailure::Denied => ReasonCode::BackendDenied,
+        StartFailure::Denied(_) => ReasonCode::BackendDenied,
     };
     let reason = Some(Reason::new(code, detail));
     let event = Some(RunEvent { at: now, event: RunEventKind::NotSent, reason });

@@ -13,7 +13,7 @@ async fn a_denial_is_in_the_timeline_once_and_is_the_reason_of_a_running_run_onl
     let event = RunEvent { at: now, event: RunEventKind::StartedLate, reason: Some(late.clone()) };
     store.step_run(Step { event: Some(event), ..accept(run_id) }).await.unwrap();
 
-    let deny = || store.record_denial(run_id, now, "cannot be followed".to_owned());
+    let deny = || store.record_denial(run_id, now, now, "cannot be followed".to_owned());
     let reason = async || store.run(run_id).await.unwrap().reason;
     let denied = Reason::new(ReasonCode::BackendDenied, "cannot be followed");
     assert_eq!(deny().await.unwrap(), Some(late.clone()));
@@ -24,9 +24,9 @@ async fn a_denial_is_in_the_timeline_once_and_is_the_reason_of_a_running_run_onl
 
     store.end_run(ending(run_id)).await.unwrap();
     let thread = "its thread cannot be deleted".to_owned();
-    assert_eq!(store.record_denial(run_id, now, thread).await.unwrap(), None);
+    assert_eq!(store.record_denial(run_id, now, now, thread).await.unwrap(), None);
     assert_eq!(reason().await, Some(late));
     assert_eq!(count(&file(&folder), "SELECT count(*) FROM run_events WHERE event = 'backend_denied'"), 2);
     let unknown = RunId(uuid::Uuid::nil());
-    assert_eq!(store.record_denial(unknown, now, "cannot be followed".to_owned()).await.unwrap(), None);
+    assert_eq!(store.record_denial(unknown, now, now, "cannot be followed".to_owned()).await.unwrap(), None);
 }
