@@ -135,6 +135,15 @@ mod tests {
             };
             table.push_str(&format!("{status:11} {which}\n"));
         }
-        expect![[r#""#]].assert_eq(&table);
+        expect![[r#"
+            success     never
+            error       always
+            timeout     always
+            interrupted never
+            cancelled   never
+            skipped     backend_denied backend_away daemon_down disk_full
+            missed      always
+        "#]]
+        .assert_eq(&table);
     }
 }

@@ -208,14 +208,14 @@ async fn a_start_that_is_refused_for_good_is_not_sent_again() {
     check_all(vec![
         rejected("404", json_answer(404, r#"{"detail": "no such assistant"}"#), &["404: no such"]),
         rejected("422", json_answer(422, r#"{"detail": [{"msg": "bad"}]}"#), &["422", "bad"]),
-        rejected("400", json_answer(400, ""), &["backend answered 400"]),
+        rejected("400", json_answer(400, ""), &["the agent server answered 400"]),
         rejected(
             "a redirect",
             Fault::reply(307, &["Location: https://elsewhere.example/"], ""),
             &["307", "https://elsewhere.example/", "backend.url"],
         ),
         Case { cron: |cron| cron.assistant("nobody"), ..rejected("nobody", Fault::LoseRequest, &[]) }
-            .without_faults(&["backend answered 4"]),
+            .without_faults(&["the agent server answered 4"]),
         Case {
             cron: rejecting,
             status: "skipped",
