@@ -110,8 +110,10 @@ impl Outage {
     /// Returns how texts name what was away.
     pub fn called(&self) -> String {
         match self.what {
+            Away::Backend => "agent server".to_owned(),
+            Away::Access => "access to the agent server".to_owned(),
             Away::Receiver => format!("receiver {}", self.subject),
-            Away::Backend | Away::Access | Away::Disk | Away::Daemon => self.what.to_string(),
+            Away::Disk | Away::Daemon => self.what.to_string(),
         }
     }
 }

@@ -140,9 +140,8 @@ impl State {
             return;
         }
         let outage = Outage { what, subject: subject.to_owned(), since, until: None, why: why.to_owned() };
-        // What the agent server refuses us is logged with every other denial.
-        if what != Away::Access {
-            tracing::error!(%since, "{} unreachable: {why}", outage.called());
+        if let Some(called) = logged(&outage) {
+            tracing::error!(%since, "{called} unreachable: {why}");
         }
         self.unsaved.push(outage.clone());
         self.lasting.push(outage);
@@ -154,10 +153,19 @@ impl State {
         self.probes.remove(subject);
         let lasted = Duration::from_secs(backoff::between(outage.since, now).as_secs());
         let lasted = humantime::format_duration(lasted);
-        if what != Away::Access {
-            tracing::info!("{} reachable again after {lasted}", outage.called());
+        if let Some(called) = logged(&outage) {
+            tracing::info!("{called} reachable again after {lasted}");
         }
         self.unsaved.push(Outage { until: Some(now.max(outage.since)), ..outage });
+    }
+}
+
+/// Returns how the log names what was away; `None` of access, which is logged with everything else that is refused.
+fn logged(outage: &Outage) -> Option<String> {
+    match outage.what {
+        Away::Access => None,
+        Away::Backend => Some(outage.what.to_string()),
+        Away::Receiver | Away::Disk | Away::Daemon => Some(outage.called()),
     }
 }
 

@@ -60,7 +60,7 @@ pub struct RunRow {
     pub occurrences: u64,
     /// The last of them, if there are several.
     pub last_scheduled_for: Option<Timestamp>,
-    /// The outage because of which it did not run.
+    /// The outage because of which it did not run, or could not be cancelled at once.
     pub outage: Option<Outage>,
     /// The run of the same cron that must end before it may start.
     pub waits_for: Option<RunId>,

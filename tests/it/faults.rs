@@ -229,9 +229,13 @@ async fn a_start_that_is_refused_for_good_is_not_sent_again() {
 #[tokio::test]
 async fn a_start_that_never_succeeds_is_given_up_at_its_deadline() {
     let given_up = |name, fault, contains| Case::every_start(name, fault, "start_deadline", contains);
-    let refused = |name, fault, contains| Case::every_start(name, fault, "backend_away", contains);
+    let refused = |name, fault, contains| Case::every_start(name, fault, "backend_denied", contains);
     check_all(vec![
-        refused("401", json_answer(401, r#"{"detail": "bad key"}"#), &["not started before", "401: bad key"]),
+        refused(
+            "401",
+            json_answer(401, r#"{"detail": "bad key"}"#),
+            &["not started before", "401", ": bad key"],
+        ),
         refused("403", json_answer(403, "{}"), &["not started before", "403"]),
         given_up("429", Fault::busy("1"), &["not started before", "429: slow down"]),
         given_up("429 without end", Fault::busy("86400"), &["not started before", "429"]),

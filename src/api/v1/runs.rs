@@ -25,7 +25,7 @@ pub(super) struct RunsQuery {
     /// Only runs with one of these statuses or in one of these phases, separated by commas.
     #[param(style = Form, explode = false, value_type = Vec<wire::RunStatusParameter>, inline, min_items = 1, required = false)]
     status: Option<String>,
-    /// Only runs that went wrong: `error`, `timeout`, `missed`, or skipped because of an outage. With `status`, one of the two
+    /// Only runs that went wrong: `error`, `timeout`, `missed`, or skipped because of an outage or a denial. With `status`, one of the two
     /// is enough.
     failed: Option<bool>,
     /// Only runs with one of these reason codes, separated by commas.

@@ -68,7 +68,8 @@ pub struct Attention {
     pub needs_person: bool,
 }
 
-/// What the agent server refuses us, because `backend.api_key` and `backend.headers` do not let us see everything.
+/// What the agent server does not let us do, although it answers: it refuses `backend.api_key` and `backend.headers`, or shows
+/// nothing for the moment.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Denied {
     /// How many runs cannot be followed.

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use crate::backend::Denial;
 use crate::domain::backoff::{self, Wait};
+use crate::domain::reason::ReasonCode;
 
 /// The waits between two probes of a backend that cannot be reached.
 const UNREACHABLE_FIRST: Duration = Duration::from_millis(250);
@@ -59,11 +60,15 @@ impl BackendBreaker {
         state.away.clone().or_else(|| state.trouble.as_ref().map(|(_, trouble)| trouble.clone()))
     }
 
-    /// Returns whether no run is sent because the agent server cannot be reached, or refuses our key.
-    pub(super) fn is_away(&self) -> bool {
+    /// Returns why runs are lost whose start deadline passes now: the agent server cannot be reached, or refuses our key.
+    pub(super) fn loses_runs_to(&self) -> Option<ReasonCode> {
         let state = self.lock();
-        state.away.is_some()
-            || matches!(state.failure, Some(StartFailure::Unreachable | StartFailure::Denied(_)))
+        match &state.failure {
+            _ if state.away.is_some() => Some(ReasonCode::BackendAway),
+            Some(StartFailure::Unreachable) => Some(ReasonCode::BackendAway),
+            Some(StartFailure::Denied(_)) => Some(ReasonCode::BackendDenied),
+            Some(StartFailure::PutOff { .. }) | None => None,
+        }
     }
 
     /// Returns since when the backend refuses our key, and how, if it does.

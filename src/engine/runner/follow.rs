@@ -207,6 +207,11 @@ async fn wait(task: &RunTask<'_>, state: &mut FollowState, nudge: &Notify) -> Wa
 async fn wait_for_end(task: &RunTask<'_>, state: &mut FollowState) -> Wakeup {
     let runner = task.runner;
     runner.start_burst.finished().await;
+    if state.backend_run.cancelling.is_some() && state.cancelled_by.is_none() {
+        // The server does not know yet that it is to cancel the run, which may go on for long.
+        tokio::time::sleep(state.access.wait().unwrap_or(POLL_WAIT)).await;
+        return Wakeup::PollDue;
+    }
     let is_joinable = match std::mem::replace(&mut state.source, EndSource::Join) {
         // If this wait is given up, the rest of the answer is lost, and the run is joined instead.
         EndSource::Response(response_stream) => return Wakeup::Joined(response_stream.read().await),
@@ -271,7 +276,6 @@ async fn cancel(task: &RunTask<'_>, state: &mut FollowState) -> Result<(), Store
             if runner.backend.contact().silence().is_none() {
                 tracing::warn!(cron = run.called(), run_id = %run.run_id, %error, hourly = "", "run not cancelled yet");
             }
-            tokio::time::sleep(POLL_WAIT).await;
         }
     }
     Ok(())

@@ -99,6 +99,30 @@ fn where_all_is_well_nothing_is_said() {
 }
 
 #[test]
+fn an_agent_server_that_refuses_us_or_is_silent_is_not_called_away() {
+    let silent = || Some("no answer within 1s".to_owned());
+    check(
+        |snapshot| {
+            snapshot.outages = vec![outage(Away::Access, "", "401: who are you?; sent with x-api-key")];
+            snapshot.backend.silent = silent();
+        },
+        expect![[r#"
+            ! agent server (2 min ago): refuses us: 401: who are you?; sent with x-api-key > correct backend.api_key or backend.headers and restart; runs wait until their start deadline
+            - agent server (-): does not answer so far: no answer within 1s > it is asked again at once
+        "#]],
+    );
+    check(
+        |snapshot| {
+            snapshot.outages = vec![outage(Away::Backend, "", "connection refused")];
+            snapshot.backend.silent = silent();
+        },
+        expect![[r#"
+            ! agent server (2 min ago): away: connection refused > start it, or correct [backend]; runs wait until their start deadline
+        "#]],
+    );
+}
+
+#[test]
 fn the_worst_comes_first_and_what_is_wanted_last() {
     check(
         |snapshot| {
