@@ -43,6 +43,7 @@ mod sync_crons;
 pub(crate) mod tests;
 mod thread_deletions;
 mod trigger;
+mod turns;
 mod waiting_limits;
 mod waits_for;
 mod writer;

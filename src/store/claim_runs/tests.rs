@@ -59,7 +59,7 @@ async fn trigger(store: &Store, name: &str, times: usize) -> Result<Vec<RunId>, 
 /// Claims what may be sent, and returns whose runs those are, in their order.
 async fn claim(store: &Store, starts: usize, running_max: usize) -> Vec<String> {
     let later = at("2026-03-02T09:00:01Z");
-    let claim = store.claim_runs(later, ClaimLimits { starts, running_max }).await.unwrap();
+    let claim = store.claim_runs(later, ClaimLimits { starts, in_flight: 0, running_max }).await.unwrap();
     claim.starts.iter().map(|claimed| claimed.run.called().to_owned()).collect()
 }
 
