@@ -6,24 +6,22 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
 use super::absence::{Absence, absence};
 use super::access::Access;
 use super::breakpoints::stopped_at_breakpoint;
+use super::cancellation::{Cancellation, time_limit};
 use super::end_details::end_details;
 use super::judge::{BackendEnd, Pause, judge};
 use super::{AcceptedRun, RunTask, Runner, Watched, end};
 use crate::backend::{CallError, Denial, JoinResult, ReportedEnd, ResponseStream, RunReport};
 use crate::clock::Deadline;
 use crate::domain::backoff;
-use crate::domain::bounds::{
-    BACKEND_HANGS_AFTER, CANCEL_WAIT, JOIN_WAIT, NOT_FOUND_MAX, POLL_WAIT, UNCONFIRMED_MAX,
-};
+use crate::domain::bounds::{JOIN_WAIT, NOT_FOUND_MAX, POLL_WAIT, UNCONFIRMED_MAX};
 use crate::domain::overload::wait_after_overload;
 use crate::domain::reason::{Reason, ReasonCode, RunEventKind};
 use crate::domain::run::{BackendRun, CancelCause, Outcome, RunChange, RunError, RunState, Status};
-use crate::store::{ClaimedRun, RunEvent, Step, StoreError};
+use crate::store::{RunEvent, Step, StoreError};
 
 /// The waits between two joins of the same run when the connection does not last.
 const REJOIN_FIRST: Duration = Duration::from_millis(200);
@@ -44,18 +42,13 @@ struct FollowState {
     /// Whether the server has ever shown the run to us.
     was_shown: bool,
     access: Access,
-    /// Whether the backend has refused to cancel the run.
-    cancel_denied: bool,
+    cancellation: Cancellation,
     /// Since when nobody could see the run, as far as that is known; `None` while it is shown.
     unseen_since: Option<Timestamp>,
     /// Whether the server reported the end of a run that it did not have afterwards.
     ended_on_server: bool,
     /// When the run reaches the cron's `timeout`, or its own.
     times_out: Option<Deadline>,
-    /// Set once the backend was asked to cancel the run: how long it may take.
-    cancelled_by: Option<Deadline>,
-    /// Whether the backend did not answer at once when it was asked to.
-    cancelled_late: bool,
 }
 
 /// Where we learn that the run may have ended.
@@ -114,12 +107,10 @@ pub(super) async fn follow(
         not_found_count: 0,
         was_shown: false,
         access: Access::of(task),
-        cancel_denied: false,
+        cancellation: Cancellation::default(),
         unseen_since: None,
         ended_on_server: false,
         times_out,
-        cancelled_by: None,
-        cancelled_late: false,
     };
     let result = follow_to_end(task, &mut state, nudge).await;
     task.runner.denials.forget(task.claimed.run.run_id.0);
@@ -142,7 +133,7 @@ async fn follow_to_end(
             FollowStep::Check | FollowStep::Wait => {}
         }
         if state.backend_run.cancelling.is_some() {
-            cancel(task, state).await?;
+            state.cancellation.ask(task, &state.backend_run, &mut state.access).await?;
         }
         let wakeup = wait(task, state, nudge).await;
         step = handle(task, state, wakeup).await?;
@@ -207,7 +198,7 @@ async fn wait(task: &RunTask<'_>, state: &mut FollowState, nudge: &Notify) -> Wa
 async fn wait_for_end(task: &RunTask<'_>, state: &mut FollowState) -> Wakeup {
     let runner = task.runner;
     runner.start_burst.finished().await;
-    if state.backend_run.cancelling.is_some() && state.cancelled_by.is_none() {
+    if state.backend_run.cancelling.is_some() && state.cancellation.ends_by.is_none() {
         // The server does not know yet that it is to cancel the run, which may go on for long.
         tokio::time::sleep(state.access.wait().unwrap_or(POLL_WAIT)).await;
         return Wakeup::PollDue;
@@ -225,8 +216,9 @@ async fn wait_for_end(task: &RunTask<'_>, state: &mut FollowState) -> Wakeup {
         tokio::time::sleep(wait).await;
         return Wakeup::PollDue;
     }
-    if !is_joinable || state.reported.is_some() || state.cancelled_by.is_some() {
-        tokio::time::sleep(if state.cancelled_by.is_some() { POLL_WAIT / 8 } else { POLL_WAIT }).await;
+    if !is_joinable || state.reported.is_some() || state.cancellation.ends_by.is_some() {
+        tokio::time::sleep(if state.cancellation.ends_by.is_some() { POLL_WAIT / 8 } else { POLL_WAIT })
+            .await;
         return Wakeup::PollDue;
     }
     if state.reconnects > 0 {
@@ -241,44 +233,6 @@ async fn wait_for_end(task: &RunTask<'_>, state: &mut FollowState) -> Wakeup {
         Ok(result) => Wakeup::Joined(result),
         Err(_) => Wakeup::PollDue,
     }
-}
-
-/// Asks the server to cancel the run, once per process; whether it did is seen when the run is checked.
-async fn cancel(task: &RunTask<'_>, state: &mut FollowState) -> Result<(), StoreError> {
-    if state.cancelled_by.is_some() {
-        return Ok(());
-    }
-    let BackendRun { thread_id, backend_run_id, .. } = state.backend_run;
-    let (runner, run) = (task.runner, &task.claimed.run);
-    let (began, asked_at) = (Instant::now(), runner.clock.now());
-    let result = task.backend.cancel(thread_id, backend_run_id).await;
-    let is_late = began.elapsed() >= BACKEND_HANGS_AFTER;
-    if !state.cancelled_late && (is_late || matches!(result, Err(CallError::Unreachable(_)))) {
-        state.cancelled_late = true;
-        let detail =
-            result.as_ref().err().map_or("it did not answer at once".to_owned(), ToString::to_string);
-        runner.store.record_not_cancelled(run.run_id, asked_at, detail).await?;
-    }
-    match result {
-        // A server without this route does not confirm it, which is seen as well.
-        Ok(()) | Err(CallError::NotFound(_) | CallError::PlainNotFound(_)) => {
-            state.cancelled_by = Some(runner.clock.deadline(runner.clock.now(), CANCEL_WAIT));
-            if std::mem::take(&mut state.cancel_denied) {
-                state.access.granted(task).await?;
-            }
-        }
-        Err(CallError::Denied(denial)) => {
-            state.cancel_denied = true;
-            state.access.denied(task, "cannot be cancelled", &denial, asked_at).await?;
-        }
-        Err(error) => {
-            // An outage has a line of its own.
-            if runner.backend.contact().silence().is_none() {
-                tracing::warn!(cron = run.called(), run_id = %run.run_id, %error, hourly = "", "run not cancelled yet");
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Queries the run, and commits its end if it has ended.
@@ -298,15 +252,15 @@ async fn check(task: &RunTask<'_>, state: &mut FollowState) -> Result<Checked, S
         return finish(task, state, report).await;
     }
     state.unseen_since = None;
-    if !state.cancel_denied {
+    if !state.cancellation.is_denied {
         state.access.granted(task).await?;
     }
-    if let (Some(cause), Some(deadline)) = (state.backend_run.cancelling, state.cancelled_by)
+    if let (Some(cause), Some(deadline)) = (state.backend_run.cancelling, state.cancellation.ends_by)
         && runner.clock.is_past(deadline)
     {
         let message = format!(
             "{}, but the agent server did not confirm it",
-            cancel_message(task.claimed, state, cause)
+            state.cancellation.message(task.claimed, &state.backend_run, cause)
         );
         let reason = Reason::new(cause.reason_code(), message);
         let outcome = Outcome::without_backend(cause.status(), reason, runner.clock.now());
@@ -467,9 +421,16 @@ async fn finish(
     };
     let cancelling = backend_run.cancelling;
     // A graph that failed before we could ask for the cancellation failed by itself.
-    let cancelled =
-        cancelling.filter(|_| report.status != "error" || state.cancelled_by.is_some()).map(|cause| {
-            (cause.status(), Reason::new(cause.reason_code(), cancel_message(task.claimed, state, cause)))
+    let cancelled = cancelling
+        .filter(|_| report.status != "error" || state.cancellation.ends_by.is_some())
+        .map(|cause| {
+            (
+                cause.status(),
+                Reason::new(
+                    cause.reason_code(),
+                    state.cancellation.message(task.claimed, &state.backend_run, cause),
+                ),
+            )
         });
     let took = report.took();
     let learnt_at = task.runner.clock.now();
@@ -501,26 +462,4 @@ async fn finish(
     };
     end::ended(task, &state.backend_run, outcome, Some(&report.run)).await?;
     Ok(Checked::Ended)
-}
-
-/// Returns how long the run may take, and since when that counts.
-fn time_limit(claimed: &ClaimedRun, backend_run: &BackendRun) -> Option<(Timestamp, Duration)> {
-    claimed.spec.time_limit(&claimed.run, backend_run.started_at)
-}
-
-fn cancel_message(claimed: &ClaimedRun, state: &FollowState, cause: CancelCause) -> String {
-    let backend_run = &state.backend_run;
-    let mut message = match cause {
-        CancelCause::Timeout => {
-            let Some((from, limit)) = time_limit(claimed, backend_run) else { return String::new() };
-            let what = if from < backend_run.started_at { "with the runs before it, it" } else { "it" };
-            format!("{what} ran longer than {} and was cancelled", humantime::format_duration(limit))
-        }
-        CancelCause::Request => "cancelled on request".to_owned(),
-        CancelCause::Overlap => "cancelled for the next occurrence (overlap = \"cancel\")".to_owned(),
-    };
-    if state.cancelled_late {
-        message.push_str("; the agent server did not answer at once");
-    }
-    message
 }

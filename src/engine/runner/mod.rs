@@ -5,6 +5,7 @@ mod absence;
 mod access;
 mod backend_breaker;
 mod breakpoints;
+mod cancellation;
 mod clock_watch;
 mod conclusion;
 mod end;

@@ -120,6 +120,7 @@ async fn not_sent(
     let change = RunChange::NotSent;
     let step = Step { act_at: Some(again), event, ..Step::of(task.claimed.run.run_id, change) };
     task.runner.store.step_run(step).await?;
+    task.runner.wakes.runner.notify_one();
     // If it was a retry that its cron does not want any more, a webhook is due.
     task.runner.wakes.courier.notify_one();
     Ok(NextStep::Leave)

@@ -454,7 +454,7 @@ async fn secrets_that_only_the_daemon_has_are_warnings_for_commands() {
     }
     assert_eq!(stderr(&check).matches("the daemon may have it").count(), 3, "{}", stderr(&check));
     let status = in_shell(&["status"]);
-    demand(&status, 0);
+    demand(&status, 5);
     assert!(stdout(&status).contains("(in use)"), "{}", stdout(&status));
     let next = in_shell(&["next"]);
     demand(&next, 0);
