@@ -70,7 +70,9 @@ pub async fn run(watch: BackendWatch, stop: CancellationToken) -> Result<(), Sto
             () = stop.cancelled() => return Ok(()),
             () = watch.backend.ask_whether_it_is_there(patience) => {}
         }
-        unanswered += u32::from(silence.is_some() || began.elapsed() >= BACKEND_HANGS_AFTER);
+        let took = began.elapsed();
+        let is_in_vain = contact.heard_ago().is_none_or(|ago| ago >= took);
+        unanswered += u32::from(is_in_vain && (silence.is_some() || took >= BACKEND_HANGS_AFTER));
         asked_at = Instant::now();
     }
 }
