@@ -7,28 +7,17 @@ use rusqlite::{CachedStatement, Row, Rows, ToSql, Transaction, named_params};
 use super::client_runs::client_run_spec;
 use super::definitions::Definitions;
 use super::plan_due::{Planned, plan_pass};
+use super::room::{ClaimLimits, ClaimedRun, Room};
 use super::rows::{RUN_COLUMNS, millis, parsed, parsed_option, run_from_row, save_run, timestamp};
-use super::turns::Room;
 use super::{Store, StoreError, waits_for};
 use crate::domain::bounds::CHECKS_PER_CLAIM;
 use crate::domain::cron::CronSource;
 use crate::domain::ids::RunId;
-use crate::domain::run::{CancelCause, Run, RunChange, RunState};
+use crate::domain::run::{RunChange, RunState};
 use crate::domain::run_spec::RunSpec;
 
 /// The most runs to end that one claim takes; the next claim takes the others.
 const ENDS_PER_CLAIM: usize = 256;
-
-/// The limits of one claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClaimLimits {
-    /// The most runs to send.
-    pub starts: usize,
-    /// How many are being sent already.
-    pub in_flight: usize,
-    /// The most runs of crons that the backend may have at the same time, unconfirmed ones included.
-    pub running_max: usize,
-}
 
 /// The runs that were claimed.
 #[derive(Clone, Debug, Default)]
@@ -49,30 +38,6 @@ pub struct Claim {
     pub next_act_at: Option<Timestamp>,
     /// What was planned before that.
     pub planned: Planned,
-}
-
-/// A claimed run with its specification.
-#[derive(Clone, Debug)]
-pub struct ClaimedRun {
-    pub run: Run,
-    pub spec: RunSpec,
-    /// Why it must end instead of being sent, or `None` if nobody cancelled it.
-    pub unwanted: Option<CancelCause>,
-}
-
-impl ClaimedRun {
-    /// Returns the number of the run's latest start, counted from 1.
-    pub fn start_number(&self) -> u32 {
-        match &self.run.state {
-            RunState::Pending { start_number }
-            | RunState::Sending { start_number, .. }
-            | RunState::Unconfirmed { start_number, .. } => *start_number,
-            RunState::Running(backend_run) => backend_run.start_number,
-            RunState::Ended { backend_run, .. } => {
-                backend_run.as_ref().map_or(1, |backend_run| backend_run.start_number)
-            }
-        }
-    }
 }
 
 impl Store {
@@ -119,13 +84,13 @@ impl Store {
         let cache = self.definitions.clone();
         let claim = self
             .write(move |tx| {
-                let cancelled = claim_cancelled(tx, &cache)?;
                 let expired = claim_expired(tx, &cache, now)?;
-                let checks = claim_checks(tx, &cache, now, checks)?;
                 let mut room = Room::within(tx, limits)?;
                 let is_full = claim_waiting(tx, &cache, &mut room, now)?;
-                // What waits goes first. Then there may be room for what is planned.
+                // What waits goes first. Then there may be room for what is planned, which may cancel what is in progress.
                 let planned = plan_pass(tx, &cache, &mut room, now)?;
+                let cancelled = claim_cancelled(tx, &cache)?;
+                let checks = claim_checks(tx, &cache, now, checks)?;
                 room.save(tx)?;
                 let next_act_at = next_act_at(tx, now)?;
                 let has_waiting = tx

@@ -7,15 +7,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::Transaction;
 
-use super::claim_runs::ClaimedRun;
 use super::counts::Tx;
 use super::cron_entries::{self, CronEntry, NextPlan};
 use super::definitions::Definitions;
 use super::occurrences::{Insertion, MergeRule, NewRun, RunNumber, RunTimes, SkippedRange, cancel_running};
+use super::room::{ClaimedRun, Room, ServedTurns};
 use super::rows::{millis, parsed, parsed_option, time_option};
 use super::scheduled_crons::{ScheduledCron, scheduled};
 use super::set_back::decided;
-use super::turns::{Room, ServedTurns};
 use super::{Store, StoreError, outages};
 use crate::domain::backoff;
 use crate::domain::bounds::{CRONS_PER_PASS, PLANNED_WITHIN};

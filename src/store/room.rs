@@ -1,11 +1,48 @@
-//! Who is sent next, as far as it is stored: the turns that have been served, and the places that are held.
+//! The room for runs that are sent: the places on the agent server and who holds them, the turns that have been served, and
+//! the runs that take the room.
 
 use rusqlite::Transaction;
 
 use super::StoreError;
-use super::claim_runs::{ClaimLimits, ClaimedRun};
 use crate::domain::cron::CronSource;
+use crate::domain::run::{CancelCause, Run, RunState};
+use crate::domain::run_spec::RunSpec;
 use crate::domain::turns::{self, Places, kept_for_files};
+
+/// The limits of one claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClaimLimits {
+    /// The most runs to send.
+    pub starts: usize,
+    /// How many are being sent already.
+    pub in_flight: usize,
+    /// The most runs of crons that the backend may have at the same time, unconfirmed ones included.
+    pub running_max: usize,
+}
+
+/// A claimed run with its specification.
+#[derive(Clone, Debug)]
+pub struct ClaimedRun {
+    pub run: Run,
+    pub spec: RunSpec,
+    /// Why it must end instead of being sent, or `None` if nobody cancelled it.
+    pub unwanted: Option<CancelCause>,
+}
+
+impl ClaimedRun {
+    /// Returns the number of the run's latest start, counted from 1.
+    pub fn start_number(&self) -> u32 {
+        match &self.run.state {
+            RunState::Pending { start_number }
+            | RunState::Sending { start_number, .. }
+            | RunState::Unconfirmed { start_number, .. } => *start_number,
+            RunState::Running(backend_run) => backend_run.start_number,
+            RunState::Ended { backend_run, .. } => {
+                backend_run.as_ref().map_or(1, |backend_run| backend_run.start_number)
+            }
+        }
+    }
+}
 
 /// The highest turn of each source of which a run was sent.
 #[derive(Clone, Copy, Debug)]
