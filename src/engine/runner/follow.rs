@@ -323,7 +323,7 @@ async fn not_found(
             return checked;
         }
     };
-    let unseen_since = *state.unseen_since.get_or_insert(runner.clock.now());
+    state.unseen_since.get_or_insert(runner.clock.now());
     // What `join` reports of a run that does not exist is no outcome.
     state.reported = None;
     let is_unseen = absence == Absence::ThreadGone && !state.was_shown;
@@ -343,8 +343,6 @@ async fn not_found(
         wait_before_next_check(runner, state.not_found_count).await;
         return Ok(Checked::InProgress);
     }
-    let gone = Reason::new(ReasonCode::BackendDenied, "the agent server did not have the run before it");
-    runner.store.restate_overlaps(task.claimed.run.run_id, unseen_since, gone).await?;
     let backend_run = &state.backend_run;
     let thread = match absence {
         Absence::RolledBack(words) => return rolled_back(task, backend_run, Some(words)).await,
