@@ -256,11 +256,23 @@ pub const OUTAGES_REMEMBERED: u32 = 10_000;
 /// Outages of receivers that are known at the same time. Clients choose receivers, so there may be any number.
 pub const RECEIVERS_AWAY_MAX: usize = 100;
 
-/// While something depends on the agent server, it has been heard of within this time, or it is asked.
-pub const BACKEND_ASKED_EVERY: Duration = Duration::from_millis(1500);
+/// An outage of the agent server is noticed within this time, while anything depends on it.
+pub const BACKEND_NOTICED_WITHIN: Duration = Duration::from_secs(5);
 
-/// How long it may take to answer such a question. If it does not answer twice, it is away; so this is noticed within 5 s.
-pub const BACKEND_ANSWERS_WITHIN: Duration = Duration::from_millis(1500);
+/// While something depends on the agent server, it has been heard of within this time, or it is asked. The sooner it is
+/// asked, the slower it may be without seeming away.
+pub const BACKEND_ASKED_EVERY: Duration = Duration::from_millis(500);
+
+/// How long it may take to answer such a question, unless `backend.request_timeout` is shorter: what is left of
+/// [`BACKEND_NOTICED_WITHIN`], less a moment in which the outage is committed.
+pub const BACKEND_ANSWERS_WITHIN: Duration = Duration::from_millis(4400);
+
+/// A question that fails after this time fails for good: two of them would take longer than [`BACKEND_NOTICED_WITHIN`]. What
+/// fails sooner is asked a second time, because a server that starts refuses connections for a moment.
+pub const BACKEND_HANGS_AFTER: Duration = Duration::from_secs(2);
+
+/// How long `status` waits for an agent server that has not been asked lately; `health` takes two seconds at most.
+pub const BACKEND_STATUS_WAIT: Duration = Duration::from_secs(1);
 
 /// The longest wait between two questions to an agent server that is away.
 pub const BACKEND_AWAY_ASKED_EVERY: Duration = Duration::from_secs(5);

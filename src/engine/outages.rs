@@ -69,6 +69,16 @@ impl Outages {
         self.change(|state| state.end(Away::Backend, "", now));
     }
 
+    /// Records that the agent server refuses our credentials.
+    pub fn access_denied(&self, since: Timestamp, why: &str) {
+        self.change(|state| state.begin(Away::Access, "", since, why));
+    }
+
+    /// Records that the agent server lets us in, if it had refused us.
+    pub fn access_granted(&self, now: Timestamp) {
+        self.change(|state| state.end(Away::Access, "", now));
+    }
+
     /// Records that an attempt at this receiver failed in a way that is the receiver's fault. It is away if it fails
     /// again, or is not well soon.
     pub(super) fn receiver_failed(&self, receiver: &str, now: Timestamp, why: &str) {
@@ -145,7 +155,9 @@ impl State {
         let former = outage::take(&mut self.former, what, subject);
         let (still, since) = former.map_or(("", since), |former| ("still ", former.since));
         let outage = Outage { what, subject: subject.to_owned(), since, until: None, why: why.to_owned() };
-        tracing::error!(%since, "{} {still}unreachable: {why}", outage.called());
+        if let Some(called) = logged(&outage) {
+            tracing::error!(%since, "{called} {still}unreachable: {why}");
+        }
         self.unsaved.push(outage.clone());
         self.lasting.push(outage);
     }
@@ -160,8 +172,19 @@ impl State {
         self.probes.remove(subject);
         let lasted = Duration::from_secs(backoff::between(outage.since, now).as_secs());
         let lasted = humantime::format_duration(lasted);
-        tracing::info!("{} reachable again after {lasted}", outage.called());
+        if let Some(called) = logged(&outage) {
+            tracing::info!("{called} reachable again after {lasted}");
+        }
         self.unsaved.push(Outage { until: Some(now.max(outage.since)), ..outage });
+    }
+}
+
+/// Returns how the log names what was away; `None` of access, which is logged with everything else that is refused.
+fn logged(outage: &Outage) -> Option<String> {
+    match outage.what {
+        Away::Access => None,
+        Away::Backend => Some(outage.what.to_string()),
+        Away::Receiver | Away::Disk | Away::Daemon => Some(outage.called()),
     }
 }
 

@@ -137,6 +137,7 @@ pub fn attention(snapshot: &StatusSnapshot, now: Timestamp) -> Vec<Attention> {
     let mut found: Vec<Attention> = daemon(snapshot, now).into_iter().collect();
     let lasting = snapshot.outages.iter().filter(|outage| outage.until.is_none());
     found.extend(lasting.filter_map(|outage| away(outage, snapshot, now)));
+    found.extend(suspected(snapshot));
     found.extend(snapshot.notices.iter().filter_map(|notice| noticed(notice, &snapshot.daemon, now)));
     found.extend(snapshot.crons.iter().filter_map(|row| cron(row, snapshot)));
     found.extend(denied(snapshot.overview.denied));
@@ -249,6 +250,9 @@ fn away(outage: &Outage, snapshot: &StatusSnapshot, now: Timestamp) -> Option<At
         ),
         Away::Backend => Attention::new(Concern::Backend, format!("away: {why}"))
             .todo("start it, or correct [backend]; runs wait until their start deadline"),
+        Away::Access => Attention::new(Concern::Backend, format!("refuses us: {why}")).todo(
+            "correct backend.api_key or backend.headers and restart; runs wait until their start deadline",
+        ),
         Away::Receiver => {
             Attention::new(Concern::Receiver, why + &queued_for(&outage.subject, snapshot, now))
                 .of(&outage.subject)
@@ -257,6 +261,16 @@ fn away(outage: &Outage, snapshot: &StatusSnapshot, now: Timestamp) -> Option<At
     };
     let is_known = outage.what == Away::Daemon || snapshot.daemon != DaemonState::Stopped;
     is_known.then(|| found.since(outage.since))
+}
+
+/// Returns what is to be said of an agent server that does not answer and is not known to be away.
+fn suspected(snapshot: &StatusSnapshot) -> Option<Attention> {
+    let silence = snapshot.backend.silent.as_ref()?;
+    let is_known = |outage: &Outage| outage.what == Away::Backend && outage.until.is_none();
+    (!snapshot.outages.iter().any(is_known)).then(|| {
+        let text = format!("does not answer so far: {}", first_words(silence));
+        Attention::new(Concern::Backend, text).todo("it is asked again at once").on_purpose()
+    })
 }
 
 /// Returns `; 20 webhooks queued, next attempt in 4 min`, or nothing if none is queued for this receiver.
@@ -344,8 +358,10 @@ fn denied(denied: Denied) -> Option<Attention> {
     let what: Vec<String> = [runs, threads].into_iter().flatten().collect();
     let text = format!("{}: the agent server refuses us", what.join(", "));
     (!what.is_empty()).then(|| {
-        Attention::new(Concern::Denied, text)
-            .todo("set backend.api_key or backend.headers to credentials that see everything")
+        Attention::new(Concern::Denied, text).todo(
+            "`agentcron history --reason backend_denied` says why; set backend.api_key or backend.headers to \
+             credentials that see everything",
+        )
     })
 }
 

@@ -40,7 +40,8 @@ fn open(folder: &TempDir) -> Store {
 }
 
 fn definition(name: &str, more: &str) -> NewDefinition {
-    let body = format!(r#"{{"schedule":"* * * * *","assistant_id":"agent","overlap":"allow"{more}}}"#);
+    let overlap = if more.contains("overlap") { "" } else { r#","overlap":"allow""# };
+    let body = format!(r#"{{"schedule":"* * * * *","assistant_id":"agent"{overlap}{more}}}"#);
     let fields: CronFields = serde_json::from_str(&body).unwrap();
     let cron = Arc::new(config::validate_cron(name, &fields).unwrap());
     NewDefinition { cron, body, location: "crons.toml:1:1".to_owned() }

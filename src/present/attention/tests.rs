@@ -100,6 +100,30 @@ fn where_all_is_well_nothing_is_said() {
 }
 
 #[test]
+fn an_agent_server_that_refuses_us_or_is_silent_is_not_called_away() {
+    let silent = || Some("no answer within 1s".to_owned());
+    check(
+        |snapshot| {
+            snapshot.outages = vec![outage(Away::Access, "", "401: who are you?; sent with x-api-key")];
+            snapshot.backend.silent = silent();
+        },
+        expect![[r#"
+            ! agent server (2 min ago): refuses us: 401: who are you?; sent with x-api-key > correct backend.api_key or backend.headers and restart; runs wait until their start deadline
+            - agent server (-): does not answer so far: no answer within 1s > it is asked again at once
+        "#]],
+    );
+    check(
+        |snapshot| {
+            snapshot.outages = vec![outage(Away::Backend, "", "connection refused")];
+            snapshot.backend.silent = silent();
+        },
+        expect![[r#"
+            ! agent server (2 min ago): away: connection refused > start it, or correct [backend]; runs wait until their start deadline
+        "#]],
+    );
+}
+
+#[test]
 fn the_worst_comes_first_and_what_is_wanted_last() {
     check(
         |snapshot| {
@@ -153,7 +177,7 @@ fn the_worst_comes_first_and_what_is_wanted_last() {
             ! cron often (4 h ago): failed 9 times in a row > `agentcron history often --failed`
             ! cron once (4 h ago): failed > `agentcron history once --failed`
             ! cron stopped (30 min ago): paused after failures: 3 runs in a row failed (pause_after_failures = 3) > repair it, then `agentcron resume stopped`
-            ! no access (-): 2 runs cannot be followed, 1 thread cannot be deleted: the agent server refuses us > set backend.api_key or backend.headers to credentials that see everything
+            ! no access (-): 2 runs cannot be followed, 1 thread cannot be deleted: the agent server refuses us > `agentcron history --reason backend_denied` says why; set backend.api_key or backend.headers to credentials that see everything
             ! receiver https://ops.example (2 min ago): the receiver responded with 500; 4 webhooks queued, next attempt in 4 min > repair it; `agentcron webhook list --status pending` shows what waits
             ! URL (2 h ago): 2 more are suspended > 
             ! URL https://gone.example/hook?… (2 h ago): suspended: the receiver responded with 410 > correct the cron's webhook, or `agentcron webhook resume URL`

@@ -22,7 +22,7 @@ CREATE TABLE daemons (
 
 -- The times in which something that the daemon depends on was away, or the daemon itself; the last ones only.
 CREATE TABLE outages (
-    what    TEXT NOT NULL CHECK (what IN ('backend', 'receiver', 'disk', 'daemon')),
+    what    TEXT NOT NULL CHECK (what IN ('backend', 'access', 'receiver', 'disk', 'daemon')),
     -- Which receiver it was: scheme and host of its URL; empty for everything else.
     subject TEXT NOT NULL,
     since   INTEGER NOT NULL,

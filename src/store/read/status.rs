@@ -39,6 +39,16 @@ pub struct StatusSnapshot {
     pub queued: Vec<QueuedWebhooks>,
     /// Until when the circuit breakers of receivers let nothing through. Only the daemon knows.
     pub probes: HashMap<String, Timestamp>,
+    pub backend: BackendContact,
+}
+
+/// What is known of the agent server. Only the daemon knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BackendContact {
+    /// When it answered last.
+    pub heard_at: Option<Timestamp>,
+    /// What the latest call came to that it did not answer, with no answer since.
+    pub silent: Option<String>,
 }
 
 /// The webhooks that are queued for one URL.
@@ -66,6 +76,7 @@ impl StatusSnapshot {
             queue: reader.webhook_queue()?,
             queued: reader.at_one_moment(queued)?,
             probes: HashMap::new(),
+            backend: BackendContact::default(),
             crons,
             daemon,
         })
@@ -85,6 +96,7 @@ impl StatusSnapshot {
             queue: WebhookQueue::default(),
             queued: Vec::new(),
             probes: HashMap::new(),
+            backend: BackendContact::default(),
         }
     }
 
