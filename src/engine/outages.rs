@@ -11,8 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::domain::backoff;
-use crate::domain::bounds::{RECEIVER_AWAY_AFTER, RECEIVERS_AWAY_MAX, SIGN_OF_LIFE_EVERY};
-use crate::domain::outage::{Away, Outage};
+use crate::domain::bounds::{
+    RECEIVER_AWAY_AFTER, RECEIVER_BACK_AFTER, RECEIVER_TOLD_AFTER, RECEIVER_TOLD_EVERY, RECEIVERS_AWAY_MAX,
+    SIGN_OF_LIFE_EVERY,
+};
+use crate::domain::breaker::{Absence, Scope};
+use crate::domain::ids::DeliveryId;
+use crate::domain::outage::{Away, NOTHING_WAITS, Outage};
 use crate::store::{Store, StoreError};
 
 /// The outages that last. It is cheap to clone.
@@ -28,11 +33,30 @@ struct Shared {
 #[derive(Default)]
 struct State {
     lasting: Vec<Outage>,
-    /// Receivers that have failed once and were not well since: when, and why.
-    suspects: HashMap<String, (Timestamp, String)>,
+    /// Receivers that have failed and were not well since.
+    receivers: HashMap<String, Receiver>,
+    /// Receivers that were away a short while ago, as they were then.
+    former: HashMap<String, Former>,
     unsaved: Vec<Outage>,
-    /// Until when the circuit breakers of receivers that are away let nothing through.
-    probes: HashMap<String, Timestamp>,
+}
+
+/// A receiver that has failed and was not well since.
+struct Receiver {
+    scope: Scope,
+    absence: Absence,
+    why: String,
+    /// Whether its outage is known: one failure may be a hiccup.
+    is_away: bool,
+    /// Whether the log has been told of this outage.
+    is_told: bool,
+    /// When the log was told of one of its outages last.
+    told_at: Option<Timestamp>,
+}
+
+/// An outage of a receiver that has ended.
+struct Former {
+    outage: Outage,
+    told_at: Option<Timestamp>,
 }
 
 impl Outages {
@@ -41,9 +65,17 @@ impl Outages {
         self.lock().lasting.clone()
     }
 
-    /// Returns when the circuit breakers of receivers that are away let the next attempt through.
+    /// Returns when the next attempt is made at receivers that are away, if something waits.
     pub fn probes(&self) -> HashMap<String, Timestamp> {
-        self.lock().probes.clone()
+        let state = self.lock();
+        let away = state.receivers.iter().filter(|(_, receiver)| receiver.is_away);
+        away.map(|(name, receiver)| (name.clone(), receiver.absence.probe_at())).collect()
+    }
+
+    /// Returns the receivers that have failed and were not well since, each with the delivery that failed last there.
+    pub(super) fn receivers(&self) -> Vec<(Scope, DeliveryId)> {
+        let state = self.lock();
+        state.receivers.values().map(|receiver| (receiver.scope, receiver.absence.last)).collect()
     }
 
     /// Records that the agent server is away.
@@ -58,52 +90,64 @@ impl Outages {
 
     /// Records that an attempt at this receiver failed in a way that is the receiver's fault. It is away if it fails
     /// again, or is not well soon.
-    pub(super) fn receiver_failed(&self, receiver: &str, now: Timestamp, why: &str) {
-        self.change(|state| match state.suspects.remove(receiver) {
-            _ if state.lasts(Away::Receiver, receiver) => {}
-            Some((since, _)) => state.begin(Away::Receiver, receiver, since, why),
-            None if state.receivers() < RECEIVERS_AWAY_MAX => {
-                state.suspects.insert(receiver.to_owned(), (now, why.to_owned()));
+    pub(super) fn receiver_failed(
+        &self,
+        name: &str,
+        scope: Scope,
+        absence: Absence,
+        now: Timestamp,
+        why: &str,
+    ) {
+        self.change(|state| {
+            let is_known = state.receivers.contains_key(name);
+            if !is_known && state.receivers.len() >= RECEIVERS_AWAY_MAX {
+                return;
             }
-            None => {}
+            let why = why.to_owned();
+            match state.receivers.get_mut(name) {
+                Some(receiver) => (receiver.absence, receiver.scope) = (absence, scope),
+                None => {
+                    let receiver = Receiver { scope, absence, why, is_away: false, is_told: false, told_at: None };
+                    state.receivers.insert(name.to_owned(), receiver);
+                }
+            }
+            if is_known {
+                state.begin_receiver(name, now);
+            }
         });
     }
 
-    /// Records that the circuit breaker of this receiver lets nothing through until then.
-    pub(super) fn receiver_left_alone(&self, receiver: &str, until: Timestamp) {
-        let mut state = self.lock();
-        if state.lasts(Away::Receiver, receiver) {
-            state.probes.insert(receiver.to_owned(), until);
-        }
+    /// Records that this receiver is well.
+    pub(super) fn receiver_well(&self, name: &str, now: Timestamp) {
+        self.change(|state| state.end_receiver(name, now, None));
     }
 
-    /// Records that this receiver is well.
-    pub(super) fn receiver_well(&self, receiver: &str, now: Timestamp) {
+    /// Records that nothing waits any more for the receiver at which this delivery failed last.
+    pub(super) fn receiver_without_deliveries(&self, scope: Scope, last: DeliveryId, now: Timestamp) {
         self.change(|state| {
-            state.suspects.remove(receiver);
-            state.end(Away::Receiver, receiver, now);
+            let is_it = |receiver: &Receiver| receiver.scope == scope && receiver.absence.last == last;
+            let name = state.receivers.iter().find(|(_, receiver)| is_it(receiver)).map(|(name, _)| name.clone());
+            if let Some(name) = name {
+                state.end_receiver(&name, now, Some(NOTHING_WAITS));
+            }
         });
     }
 
     /// Makes a change, and wakes the loop if there is something to commit or to wait for.
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.lock();
-        let suspects = state.suspects.len();
+        let receivers = state.receivers.len();
         change(&mut state);
-        if !state.unsaved.is_empty() || state.suspects.len() > suspects {
+        if !state.unsaved.is_empty() || state.receivers.len() > receivers {
             self.0.changed.notify_one();
         }
     }
 
-    /// Lets suspects be away that were not well soon, and returns when the next one will be.
+    /// Lets receivers be away that were not well soon, and returns when the next one will be.
     fn confirm(&self, now: Timestamp) -> Option<Timestamp> {
         let mut state = self.lock();
-        let is_due = |since: Timestamp| backoff::after(since, RECEIVER_AWAY_AFTER);
-        let due: Vec<_> = state.suspects.extract_if(|_, (since, _)| is_due(*since) <= now).collect();
-        for (receiver, (since, why)) in due {
-            state.begin(Away::Receiver, &receiver, since, &why);
-        }
-        state.suspects.values().map(|(since, _)| is_due(*since)).min()
+        let names: Vec<String> = state.receivers.keys().cloned().collect();
+        names.iter().filter_map(|name| state.confirm_receiver(name, now)).min()
     }
 
     fn take_unsaved(&self) -> Vec<Outage> {
@@ -116,34 +160,112 @@ impl Outages {
 }
 
 impl State {
-    fn receivers(&self) -> usize {
-        let away = self.lasting.iter().filter(|outage| outage.what == Away::Receiver);
-        self.suspects.len() + away.count()
-    }
-
-    fn lasts(&self, what: Away, subject: &str) -> bool {
-        self.lasting.iter().any(|outage| outage.is_of(what, subject))
-    }
-
     fn begin(&mut self, what: Away, subject: &str, since: Timestamp, why: &str) {
-        if self.lasts(what, subject) {
+        if self.lasting.iter().any(|outage| outage.is_of(what, subject)) {
             return;
         }
         let outage = Outage { what, subject: subject.to_owned(), since, until: None, why: why.to_owned() };
         tracing::error!(%since, "{} unreachable: {why}", outage.called());
+        self.keep(outage);
+    }
+
+    fn keep(&mut self, outage: Outage) {
         self.unsaved.push(outage.clone());
         self.lasting.push(outage);
     }
 
     fn end(&mut self, what: Away, subject: &str, now: Timestamp) {
-        let Some(index) = self.lasting.iter().position(|outage| outage.is_of(what, subject)) else { return };
-        let outage = self.lasting.swap_remove(index);
-        self.probes.remove(subject);
-        let lasted = Duration::from_secs(backoff::between(outage.since, now).as_secs());
-        let lasted = humantime::format_duration(lasted);
-        tracing::info!("{} reachable again after {lasted}", outage.called());
-        self.unsaved.push(Outage { until: Some(now.max(outage.since)), ..outage });
+        if let Some(outage) = self.take_lasting(what, subject) {
+            tracing::info!("{} reachable again after {}", outage.called(), lasted(&outage, now));
+            self.unsaved.push(Outage { until: Some(now.max(outage.since)), ..outage });
+        }
     }
+
+    fn take_lasting(&mut self, what: Away, subject: &str) -> Option<Outage> {
+        let index = self.lasting.iter().position(|outage| outage.is_of(what, subject))?;
+        Some(self.lasting.swap_remove(index))
+    }
+
+    /// Begins the outage of a receiver that has failed, and tells the log of it, if it is time for either. Returns when it
+    /// will be.
+    fn confirm_receiver(&mut self, name: &str, now: Timestamp) -> Option<Timestamp> {
+        let receiver = self.receivers.get(name)?;
+        let wait = match (receiver.is_away, receiver.is_told) {
+            (false, _) if self.is_part_of_another(name) => return None,
+            (false, _) => RECEIVER_AWAY_AFTER,
+            (true, false) => RECEIVER_TOLD_AFTER,
+            (true, true) => return None,
+        };
+        let at = backoff::after(receiver.absence.since, wait);
+        if at > now {
+            return Some(at);
+        }
+        if receiver.is_away {
+            self.tell_receiver(name, now);
+        } else {
+            self.begin_receiver(name, now);
+        }
+        self.confirm_receiver(name, now)
+    }
+
+    /// Whether the origin of this URL is away: that says it all.
+    fn is_part_of_another(&self, name: &str) -> bool {
+        let is_of = |origin: &str| name.strip_prefix(origin).is_some_and(|path| path.starts_with('/'));
+        self.receivers.iter().any(|(other, receiver)| receiver.is_away && is_of(other))
+    }
+
+    fn begin_receiver(&mut self, name: &str, now: Timestamp) {
+        let is_part = self.is_part_of_another(name);
+        let Some(receiver) = self.receivers.get_mut(name).filter(|receiver| !receiver.is_away && !is_part) else {
+            return;
+        };
+        receiver.is_away = true;
+        let (mut since, mut told_at) = (receiver.absence.since, None);
+        if let Some(former) = self.former.remove(name) {
+            told_at = former.told_at;
+            let back = former.outage.until.map_or(Duration::MAX, |until| backoff::between(until, since));
+            since = if back < RECEIVER_BACK_AFTER { former.outage.since } else { since };
+        }
+        receiver.told_at = told_at;
+        let (subject, why) = (name.to_owned(), receiver.why.clone());
+        self.keep(Outage { what: Away::Receiver, subject, since, until: None, why });
+        if told_at.is_none_or(|told_at| backoff::between(told_at, now) >= RECEIVER_TOLD_EVERY) {
+            self.tell_receiver(name, now);
+        }
+    }
+
+    fn tell_receiver(&mut self, name: &str, now: Timestamp) {
+        let Some(receiver) = self.receivers.get_mut(name) else { return };
+        (receiver.is_told, receiver.told_at) = (true, Some(now));
+        let (since, why) = (receiver.absence.since, &receiver.why);
+        tracing::error!(%since, "receiver {name} unreachable: {why}");
+    }
+
+    /// Ends the outage of a receiver, because it is back or for the given reason.
+    fn end_receiver(&mut self, name: &str, now: Timestamp, ended_by: Option<&str>) {
+        let Some(Receiver { is_told, told_at, .. }) = self.receivers.remove(name) else { return };
+        let Some(mut outage) = self.take_lasting(Away::Receiver, name) else { return };
+        let text = match ended_by {
+            Some(reason) => format!("receiver {name}: {reason}, after {}", lasted(&outage, now)),
+            None => format!("receiver {name} reachable again after {}", lasted(&outage, now)),
+        };
+        if is_told {
+            tracing::info!("{text}");
+        }
+        outage.why.extend(ended_by.map(|reason| format!("; {reason}")));
+        outage.until = Some(now.max(outage.since));
+        self.unsaved.push(outage.clone());
+        self.former.retain(|_, former| {
+            former.outage.until.is_some_and(|until| backoff::between(until, now) < RECEIVER_TOLD_EVERY)
+        });
+        if self.former.len() < RECEIVERS_AWAY_MAX {
+            self.former.insert(name.to_owned(), Former { outage, told_at });
+        }
+    }
+}
+
+fn lasted(outage: &Outage, now: Timestamp) -> humantime::FormattedDuration {
+    humantime::format_duration(Duration::from_secs(backoff::between(outage.since, now).as_secs()))
 }
 
 /// Commits what is reported until it is stopped, and gives signs of life while nothing else is committed.

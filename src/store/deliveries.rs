@@ -11,8 +11,11 @@ use super::counts::{Counted, Tx};
 use super::delivery_mode::{self, CurrentMode};
 use super::rows::{millis, parsed, timestamp};
 use super::{Store, StoreError, suspended};
+use crate::domain::breaker::Scope;
 use crate::domain::cron::CronSource;
-use crate::domain::delivery::{AttemptReport, AttemptResult, DeliveryStatus, Ending, NewDelivery, Verdict};
+use crate::domain::delivery::{
+    AttemptReport, AttemptResult, DeliveryStatus, Ending, NewDelivery, Turn, Verdict,
+};
 use crate::domain::delivery_mode::{DeliveryMode, RateLimit, Suspension};
 use crate::domain::ids::{DeliveryId, RunId};
 use crate::domain::reason::{DeliveryReasonCode, Reason};
@@ -40,13 +43,34 @@ pub struct ClaimedDelivery {
     pub uncounted: u32,
     /// Whose URL it is: that of the author of a file, or of a client.
     pub source: CronSource,
+    /// When its turn would have been, if it is claimed before that.
+    pub early: Option<Timestamp>,
 }
 
 impl ClaimedDelivery {
-    /// Returns the step of the retry schedule that this attempt is, counted from 1.
-    pub fn step(&self) -> u32 {
-        self.attempt.saturating_sub(self.uncounted)
+    /// Returns when this attempt is made.
+    pub fn turn(&self) -> Turn {
+        self.early.map_or(Turn::Step(self.attempt.saturating_sub(self.uncounted)), Turn::Early)
     }
+}
+
+/// Whether a delivery may be attempted now.
+#[derive(Debug)]
+pub enum Admission<Permit> {
+    Admitted(Permit),
+    /// Nothing more is sent to its URL now.
+    UrlWaits,
+    /// Nothing more is sent to any URL of its receiver now.
+    ReceiverWaits,
+}
+
+/// A receiver that is away.
+#[derive(Clone, Copy, Debug)]
+pub struct ReceiverAway {
+    pub scope: Scope,
+    /// A delivery to it.
+    pub delivery_id: DeliveryId,
+    pub since: Timestamp,
 }
 
 /// The deliveries that were claimed.
@@ -68,6 +92,10 @@ pub struct FinishedAttempt {
     pub report: AttemptReport,
     /// What follows for the delivery.
     pub verdict: Verdict,
+    /// Whether it was made before its turn: then the retry schedule does not count it.
+    pub is_early: bool,
+    /// The receivers that it has shown to be back. What waited because they were away is due now.
+    pub back: Vec<ReceiverAway>,
 }
 
 impl Store {
@@ -91,7 +119,8 @@ impl Store {
 
     /// Claims up to `limit` due deliveries, the oldest first, and counts their attempts: none while webhooks
     /// are held, and no more than `rate_limit` allows while they are released at a rate. A delivery whose URL
-    /// gets no permit from `admit` is passed over and stays due.
+    /// gets no permit from `admit` is passed over and stays due. If nothing is due at one of the receivers `away`, the next
+    /// delivery there is claimed before its turn.
     ///
     /// The mode is read in the same transaction: once a hold is committed, nothing is claimed any more. If
     /// the transaction is undone and runs again, `admit` is called again; the permits of the first time have
@@ -101,7 +130,8 @@ impl Store {
         now: Timestamp,
         limit: usize,
         rate_limit: RateLimit,
-        mut admit: impl FnMut(&str, CronSource) -> Option<Permit> + Send + 'static,
+        away: Vec<ReceiverAway>,
+        mut admit: impl FnMut(&str, CronSource) -> Admission<Permit> + Send + 'static,
     ) -> Result<DeliveryClaim<Permit>, StoreError> {
         let (claim, release_ended) = self
             .write(move |tx| {
@@ -114,8 +144,16 @@ impl Store {
                     DeliveryMode::Free => (limit, next_due_at(tx, now)?),
                 };
                 let mut deliveries = Vec::new();
-                for (row, permit) in due(tx, now, limit, &mut admit)? {
-                    if let Some(delivery) = take(tx, row, now)? {
+                let mut admitted = due(tx, now, limit, &mut admit)?;
+                for receiver in &away {
+                    let next = if admitted.len() < limit { next_early(tx, receiver, now)? } else { None };
+                    let Some(head) = next else { continue };
+                    if let Admission::Admitted(permit) = admit(&head.url, head.source) {
+                        admitted.push((head, permit));
+                    }
+                }
+                for (head, permit) in admitted {
+                    if let Some(delivery) = take(tx, &head, now)? {
                         deliveries.push((delivery, permit));
                     }
                 }
@@ -133,8 +171,74 @@ impl Store {
 
     /// Records the result of an attempt and what follows from it. A URL that is gone is suspended.
     pub async fn finish_attempt(&self, finished: FinishedAttempt) -> Result<(), StoreError> {
-        self.write(move |tx| finish(tx, &finished)).await
+        self.write(move |tx| {
+            finish(tx, &finished)?;
+            finished.back.iter().try_for_each(|back| make_due(tx, back, finished.at))
+        })
+        .await
     }
+
+    /// Returns those of these receivers for which no delivery waits, by a delivery to each.
+    pub async fn receivers_without_deliveries(
+        &self,
+        receivers: Vec<(Scope, DeliveryId)>,
+    ) -> Result<Vec<(Scope, DeliveryId)>, StoreError> {
+        self.read_for_loop(move |tx| {
+            let mut without = Vec::new();
+            for (scope, delivery_id) in receivers {
+                let to = to_receiver(scope);
+                let mut waits = tx.prepare_cached(&format!(
+                    "SELECT EXISTS (SELECT 1 FROM deliveries WHERE due_at IS NOT NULL AND {to}) \
+                     OR EXISTS (SELECT 1 FROM deliveries WHERE status = 'sending' AND {to})"
+                ))?;
+                let id = delivery_id.to_string();
+                let waits: bool = waits.query_row(named_params! { ":delivery_id": id }, |row| row.get(0))?;
+                without.extend((!waits).then_some((scope, delivery_id)));
+            }
+            Ok(without)
+        })
+        .await
+    }
+}
+
+/// Returns a condition for deliveries to the same receiver as the delivery `:delivery_id`.
+fn to_receiver(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Origin => "receiver = (SELECT receiver FROM deliveries WHERE delivery_id = :delivery_id)",
+        Scope::Url => {
+            "(receiver, url) = (SELECT receiver, url FROM deliveries WHERE delivery_id = :delivery_id)"
+        }
+    }
+}
+
+/// Selects deliveries that wait because their receiver has been away `:since` then. One that failed before that, when
+/// the receiver took others, has been refused by itself.
+const HELD_UP: &str = "due_at > :now AND NOT EXISTS (SELECT 1 FROM attempts \
+     WHERE attempts.delivery_id = deliveries.delivery_id AND started_at < :since)";
+
+/// Returns the next delivery to a receiver that is away, of those that are not due.
+fn next_early(
+    tx: &Transaction<'_>,
+    away: &ReceiverAway,
+    now: Timestamp,
+) -> Result<Option<QueueHead>, StoreError> {
+    let mut next = tx.prepare_cached(&format!(
+        "SELECT receiver, due_at, seq, url, of_client FROM deliveries WHERE {} AND {HELD_UP} \
+         ORDER BY due_at, seq LIMIT 1",
+        to_receiver(away.scope)
+    ))?;
+    let (delivery_id, since) = (away.delivery_id.to_string(), millis(away.since));
+    let values = named_params! { ":delivery_id": delivery_id, ":now": millis(now), ":since": since };
+    Ok(next.query_row(values, queue_head_from_row).optional()?)
+}
+
+/// Makes due what waits because this receiver was away.
+fn make_due(tx: &Transaction<'_>, back: &ReceiverAway, now: Timestamp) -> Result<(), StoreError> {
+    let to = to_receiver(back.scope);
+    let (delivery_id, since) = (back.delivery_id.to_string(), millis(back.since));
+    tx.prepare_cached(&format!("UPDATE deliveries SET due_at = :now WHERE {to} AND {HELD_UP}"))?
+        .execute(named_params! { ":delivery_id": delivery_id, ":now": millis(now), ":since": since })?;
+    Ok(())
 }
 
 /// The oldest due delivery of one receiver that has not been considered yet. The order of the fields is the
@@ -146,17 +250,19 @@ struct QueueHead {
     receiver: String,
     url: String,
     source: CronSource,
+    /// Whether what is behind it in the queue of its URL comes next, and not in that of its receiver.
+    alone: bool,
 }
 
-/// Returns the rows of the deliveries that are admitted, the oldest first. Of each receiver it considers as
-/// many as are admitted, and one that is not: reading on through the backlog of a receiver that is down would
-/// take longer and longer as that backlog grows.
+/// Returns the deliveries that are admitted, the oldest first. Of each receiver it considers as many as are admitted, and
+/// one that is not: reading on through the backlog of a receiver that is down would take longer and longer as that
+/// backlog grows. If only the URL of that one waits, it goes on with one queue for each other URL of the receiver.
 fn due<Permit>(
     tx: &Transaction<'_>,
     now: Timestamp,
     limit: usize,
-    admit: &mut impl FnMut(&str, CronSource) -> Option<Permit>,
-) -> Result<Vec<(i64, Permit)>, StoreError> {
+    admit: &mut impl FnMut(&str, CronSource) -> Admission<Permit>,
+) -> Result<Vec<(QueueHead, Permit)>, StoreError> {
     let mut admitted = Vec::new();
     if limit == 0 {
         return Ok(admitted);
@@ -165,9 +271,14 @@ fn due<Permit>(
     while admitted.len() < limit
         && let Some(Reverse(head)) = heads.pop()
     {
-        let Some(permit) = admit(&head.url, head.source) else { continue };
-        heads.extend(next_behind(tx, &head, now)?.map(Reverse));
-        admitted.push((head.row, permit));
+        match admit(&head.url, head.source) {
+            Admission::Admitted(permit) => {
+                heads.extend(next_behind(tx, &head, now)?.map(Reverse));
+                admitted.push((head, permit));
+            }
+            Admission::UrlWaits if !head.alone => heads.extend(other_urls(tx, &head, now)?),
+            Admission::UrlWaits | Admission::ReceiverWaits => {}
+        }
     }
     Ok(admitted)
 }
@@ -193,18 +304,40 @@ fn next_behind(
     head: &QueueHead,
     now: Timestamp,
 ) -> Result<Option<QueueHead>, StoreError> {
-    let mut next = tx.prepare_cached(
+    let of_url = if head.alone { "AND url = ?5" } else { "AND ?5 <> ''" };
+    let mut next = tx.prepare_cached(&format!(
         "SELECT receiver, due_at, seq, url, of_client FROM deliveries WHERE receiver = ?1 AND due_at IS NOT NULL \
-         AND (due_at, seq) > (?2, ?3) AND due_at <= ?4 ORDER BY due_at, seq LIMIT 1",
+         AND (due_at, seq) > (?2, ?3) AND due_at <= ?4 {of_url} ORDER BY due_at, seq LIMIT 1"
+    ))?;
+    let values = (&head.receiver, head.due_at, head.row, millis(now), &head.url);
+    let next = next.query_row(values, queue_head_from_row).optional()?;
+    Ok(next.map(|next| QueueHead { alone: head.alone, ..next }))
+}
+
+/// Returns the first delivery behind `head` of each other URL of the same receiver, with two steps in the index for each.
+fn other_urls(
+    tx: &Transaction<'_>,
+    head: &QueueHead,
+    now: Timestamp,
+) -> Result<Vec<Reverse<QueueHead>>, StoreError> {
+    let mut url_behind = tx.prepare_cached(
+        "SELECT url FROM deliveries WHERE receiver = ?1 AND url > ?2 AND due_at IS NOT NULL ORDER BY url LIMIT 1",
     )?;
-    Ok(next
-        .query_row((&head.receiver, head.due_at, head.row, millis(now)), queue_head_from_row)
-        .optional()?)
+    let (mut heads, mut last) = (Vec::new(), String::new());
+    while let Some(url) = url_behind.query_row((&head.receiver, &last), |row| row.get(0)).optional()? {
+        last = url;
+        if last != head.url {
+            let receiver = head.receiver.clone();
+            let before = QueueHead { url: last.clone(), receiver, alone: true, ..*head };
+            heads.extend(next_behind(tx, &before, now)?.map(Reverse));
+        }
+    }
+    Ok(heads)
 }
 
 fn queue_head_from_row(row: &Row<'_>) -> rusqlite::Result<QueueHead> {
     let (receiver, url, source) = (row.get(0)?, row.get(3)?, source_of(row.get(4)?));
-    Ok(QueueHead { receiver, due_at: row.get(1)?, row: row.get(2)?, url, source })
+    Ok(QueueHead { receiver, due_at: row.get(1)?, row: row.get(2)?, url, source, alone: false })
 }
 
 fn source_of(of_client: bool) -> CronSource {
@@ -218,15 +351,20 @@ fn next_due_at(tx: &Transaction<'_>, now: Timestamp) -> Result<Option<Timestamp>
     next.map(|at| timestamp(at, "due_at")).transpose()
 }
 
-/// Claims the delivery in this row and counts its attempt. Only a pending delivery can be claimed, which one
+/// Claims the delivery at this head of a queue and counts its attempt. Only a pending delivery can be claimed, which one
 /// statement checks and changes.
-fn take(tx: &Transaction<'_>, row: i64, now: Timestamp) -> Result<Option<ClaimedDelivery>, StoreError> {
+fn take(
+    tx: &Transaction<'_>,
+    head: &QueueHead,
+    now: Timestamp,
+) -> Result<Option<ClaimedDelivery>, StoreError> {
+    let early = (head.due_at > millis(now)).then(|| timestamp(head.due_at, "due_at")).transpose()?;
     let mut statement = tx.prepare_cached(
         "UPDATE deliveries SET status = 'sending', due_at = NULL, attempts = attempts + 1 \
          WHERE seq = ?1 AND status = 'pending' RETURNING delivery_id, run_id, url, body, attempts, \
          uncounted, of_client, (SELECT cron_name FROM runs WHERE runs.run_id = deliveries.run_id) AS cron_name",
     )?;
-    let mut rows = statement.query([row])?;
+    let mut rows = statement.query([head.row])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     let delivery = ClaimedDelivery {
         delivery_id: parsed(row, "delivery_id")?,
@@ -237,6 +375,7 @@ fn take(tx: &Transaction<'_>, row: i64, now: Timestamp) -> Result<Option<Claimed
         attempt: row.get("attempts")?,
         uncounted: row.get("uncounted")?,
         source: source_of(row.get("of_client")?),
+        early,
     };
     // The update is complete only once the statement returns no further row.
     while rows.next()?.is_some() {}
@@ -305,7 +444,7 @@ fn finish(tx: &Tx<'_>, finished: &FinishedAttempt) -> Result<(), StoreError> {
                 ":reason_code": code,
                 ":reason": message,
                 ":ended_at": ended_at,
-                ":uncounted": matches!(result, AttemptResult::Withdrawn),
+                ":uncounted": finished.is_early && !not_made || matches!(result, AttemptResult::Withdrawn),
                 ":not_made": not_made,
             },
             |row| Ok((row.get(0)?, row.get(1)?)),

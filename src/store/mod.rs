@@ -65,7 +65,7 @@ pub use counts::{CommitCounts, Histogram, HistogramSnapshot, ResponseClass};
 pub use cron_entries::NextPlan;
 pub use cron_state::{ChangedCronState, CronStateChange};
 pub use daemons::FormerDaemon;
-pub use deliveries::{ClaimedDelivery, DeliveryClaim, FinishedAttempt};
+pub use deliveries::{Admission, ClaimedDelivery, DeliveryClaim, FinishedAttempt, ReceiverAway};
 pub use delivery_mode::DeliveryModeChange;
 pub use end_run::{AfterEnd, FailureLimit, RunEnding};
 pub use error::StoreError;
@@ -75,7 +75,7 @@ pub use plan_due::Planned;
 pub use read::{
     AttemptRow, CronCursor, CronDetails, CronListing, CronRecord, CronRow, CronStatus, CronsAtAGlance,
     DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow, Failures, Measures, Notice,
-    Overview, PageCursor, QueuedWebhooks, Reader, Recent, RunDetails, RunFilter, RunRow, RunWatch,
+    FailingWebhooks, Overview, PageCursor, QueuedWebhooks, Reader, Recent, RunDetails, RunFilter, RunRow, RunWatch,
     STATUS_PERIOD, StatusSnapshot, Version, WatchUntil, WebhookDetails, WebhookQueue, WebhookRow,
     daemon_state,
 };

@@ -1,5 +1,7 @@
 //! Holds, releases, suspended URLs and replays over a store with a handful of deliveries.
 
+mod receivers;
+
 use std::sync::{Arc, Mutex};
 
 use rusqlite::Connection;
@@ -13,7 +15,7 @@ use crate::domain::ids::{DeliveryId, RunId};
 use crate::domain::reason::{DeliveryReasonCode, Reason};
 use crate::store::tests::open_store;
 use crate::store::{
-    ClaimedDelivery, DeliveryFilter, Execution, FinishedAttempt, Purpose, Reader, Replay, ReplayChoice,
+    Admission, ClaimedDelivery, DeliveryFilter, Execution, FinishedAttempt, Purpose, Reader, Replay, ReplayChoice,
     ReplayOrder,
 };
 
@@ -66,14 +68,14 @@ impl Fixture {
     }
 
     async fn claim(&self, now: i64, rate_limit: RateLimit) -> (Vec<ClaimedDelivery>, DeliveryMode) {
-        let claim = self.store.claim_deliveries(at(now), 64, rate_limit, |_, _| Some(())).await.unwrap();
+        let claim = self.store.claim_deliveries(at(now), 64, rate_limit, Vec::new(), |_, _| Admission::Admitted(())).await.unwrap();
         (claim.deliveries.into_iter().map(|(delivery, ())| delivery).collect(), claim.mode)
     }
 
     async fn finish(&self, delivery: &ClaimedDelivery, now: i64, verdict: Verdict) {
         let ClaimedDelivery { delivery_id, attempt, .. } = *delivery;
         let report = AttemptReport::unanswered(AttemptResult::Accepted { code: 200 });
-        let finished = FinishedAttempt { delivery_id, attempt, at: at(now), report, verdict };
+        let finished = FinishedAttempt { delivery_id, attempt, at: at(now), report, verdict, is_early: false, back: Vec::new() };
         self.store.finish_attempt(finished).await.unwrap();
     }
 
@@ -361,9 +363,9 @@ async fn the_oldest_is_claimed_first_and_a_receiver_without_a_permit_is_asked_ab
     let noted = Arc::clone(&asked);
     let admit = move |url: &str, _| {
         noted.lock().unwrap().push(url.to_owned());
-        (!url.contains("down")).then_some(())
+        if url.contains("down") { Admission::ReceiverWaits } else { Admission::Admitted(()) }
     };
-    let claim = fixture.store.claim_deliveries(at(10), 64, RateLimit::default(), admit).await.unwrap();
+    let claim = fixture.store.claim_deliveries(at(10), 64, RateLimit::default(), Vec::new(), admit).await.unwrap();
     let taken: Vec<_> = claim.deliveries.iter().map(|(delivery, ())| delivery.delivery_id).collect();
     assert_eq!(taken, [oldest, second, newest]);
     assert_eq!(claim.next_due_at, Some(at(90)));
