@@ -280,7 +280,8 @@ pub fn judge(delivery_id: DeliveryId, turn: Turn, result: &AttemptResult, now: T
             let index = usize::try_from(step.saturating_sub(1)).unwrap_or(usize::MAX);
             match RETRY_SCHEDULE.get(index) {
                 None => {
-                    let reason = format!("gave up at the end of the retry schedule; the last attempt: {detail}");
+                    let reason =
+                        format!("gave up at the end of the retry schedule; the last attempt: {detail}");
                     Verdict::Ended(Ending::Failed, reason)
                 }
                 Some(wait) => {

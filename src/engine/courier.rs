@@ -26,7 +26,9 @@ use crate::domain::ids::{DeliveryId, RunId};
 use crate::domain::run::called;
 use crate::domain::url_policy;
 use crate::store::{Admission, ClaimedDelivery, FinishedAttempt, ReceiverAway, Store, StoreError};
-use crate::webhook::{CancelToken, LiveSettings, Origin, OutboundWebhook, Sender, receiver, redacted, webhook_id};
+use crate::webhook::{
+    CancelToken, LiveSettings, Origin, OutboundWebhook, Sender, receiver, redacted, webhook_id,
+};
 pub use origin_limiter::OriginLimiter;
 use origin_limiter::{Change, Changes, Lane, Permit};
 

@@ -107,7 +107,8 @@ impl Outages {
             match state.receivers.get_mut(name) {
                 Some(receiver) => (receiver.absence, receiver.scope) = (absence, scope),
                 None => {
-                    let receiver = Receiver { scope, absence, why, is_away: false, is_told: false, told_at: None };
+                    let receiver =
+                        Receiver { scope, absence, why, is_away: false, is_told: false, told_at: None };
                     state.receivers.insert(name.to_owned(), receiver);
                 }
             }
@@ -126,7 +127,8 @@ impl Outages {
     pub(super) fn receiver_without_deliveries(&self, scope: Scope, last: DeliveryId, now: Timestamp) {
         self.change(|state| {
             let is_it = |receiver: &Receiver| receiver.scope == scope && receiver.absence.last == last;
-            let name = state.receivers.iter().find(|(_, receiver)| is_it(receiver)).map(|(name, _)| name.clone());
+            let name =
+                state.receivers.iter().find(|(_, receiver)| is_it(receiver)).map(|(name, _)| name.clone());
             if let Some(name) = name {
                 state.end_receiver(&name, now, Some(NOTHING_WAITS));
             }
@@ -216,7 +218,8 @@ impl State {
 
     fn begin_receiver(&mut self, name: &str, now: Timestamp) {
         let is_part = self.is_part_of_another(name);
-        let Some(receiver) = self.receivers.get_mut(name).filter(|receiver| !receiver.is_away && !is_part) else {
+        let Some(receiver) = self.receivers.get_mut(name).filter(|receiver| !receiver.is_away && !is_part)
+        else {
             return;
         };
         receiver.is_away = true;

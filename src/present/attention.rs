@@ -267,7 +267,7 @@ fn queued_for(subject: &str, snapshot: &StatusSnapshot, now: Timestamp) -> Strin
     let (count, next) = queued.fold((0, None::<Timestamp>), |(count, next), queued| {
         (count + queued.count, Some(next.map_or(queued.next_at, |next| next.min(queued.next_at))))
     });
-    let Some(next) = next.max(snapshot.probes.get(subject).copied()).filter(|_| count > 0) else {
+    let Some(next) = snapshot.probes.get(subject).copied().or(next).filter(|_| count > 0) else {
         return String::new();
     };
     let next = times::relative(next.max(now), now);
@@ -278,7 +278,8 @@ fn queued_for(subject: &str, snapshot: &StatusSnapshot, now: Timestamp) -> Strin
 /// that says it.
 fn undelivered(snapshot: &StatusSnapshot, now: Timestamp) -> Vec<Attention> {
     let lasting = |outage: &&Outage| outage.what == Away::Receiver && outage.until.is_none();
-    let is_away = |url: &str| snapshot.outages.iter().filter(lasting).any(|outage| is_of(url, &outage.subject));
+    let is_away =
+        |url: &str| snapshot.outages.iter().filter(lasting).any(|outage| is_of(url, &outage.subject));
     let mut failing: Vec<_> = snapshot
         .queued
         .iter()
@@ -290,9 +291,8 @@ fn undelivered(snapshot: &StatusSnapshot, now: Timestamp) -> Vec<Attention> {
         .collect();
     failing.sort_by_key(|(_, failing)| failing.since);
     let more = failing.len().saturating_sub(UNDELIVERED_LISTED);
-    let more = (more > 0).then(|| {
-        Attention::new(Concern::Undelivered, format!("webhooks to {more} more do not get through"))
-    });
+    let more = (more > 0)
+        .then(|| Attention::new(Concern::Undelivered, format!("webhooks to {more} more do not get through")));
     let listed = failing.into_iter().take(UNDELIVERED_LISTED).map(|(url, failing)| {
         let (count, why) = (counted(failing.count, "webhook"), first_words(&failing.why));
         let next = times::relative(failing.next_at.max(now), now);

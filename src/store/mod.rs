@@ -74,9 +74,9 @@ pub use notices::{NewNotice, NoticeKind};
 pub use plan_due::Planned;
 pub use read::{
     AttemptRow, CronCursor, CronDetails, CronListing, CronRecord, CronRow, CronStatus, CronsAtAGlance,
-    DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow, Failures, Measures, Notice,
-    FailingWebhooks, Overview, PageCursor, QueuedWebhooks, Reader, Recent, RunDetails, RunFilter, RunRow, RunWatch,
-    STATUS_PERIOD, StatusSnapshot, Version, WatchUntil, WebhookDetails, WebhookQueue, WebhookRow,
+    DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow, FailingWebhooks, Failures,
+    Measures, Notice, Overview, PageCursor, QueuedWebhooks, Reader, Recent, RunDetails, RunFilter, RunRow,
+    RunWatch, STATUS_PERIOD, StatusSnapshot, Version, WatchUntil, WebhookDetails, WebhookQueue, WebhookRow,
     daemon_state,
 };
 pub use replay::{Replay, ReplayChoice, ReplayOrder};

@@ -144,8 +144,7 @@ impl OriginLimiter {
     /// Forgets that a receiver is away, because nothing waits for it; the delivery is the one that failed last there.
     pub(super) fn forget(&self, scope: Scope, last: DeliveryId) {
         let mut state = self.lock();
-        let is_it =
-            |level: &&mut Level| level.breaker.absence().is_some_and(|absence| absence.last == last);
+        let is_it = |level: &&mut Level| level.breaker.absence().is_some_and(|absence| absence.last == last);
         match scope {
             Scope::Origin => state.origins.values_mut().filter(is_it).for_each(Level::forget),
             Scope::Url => state.urls.values_mut().filter(is_it).for_each(Level::forget),
@@ -161,7 +160,9 @@ impl OriginLimiter {
     pub(super) fn next_opening(&self, now: Timestamp) -> Option<Timestamp> {
         let state = self.lock();
         let levels = state.origins.values().chain(state.urls.values());
-        levels.filter_map(|level| level.waits_until(now).into_iter().chain(level.breaker.early_at(now)).min()).min()
+        levels
+            .filter_map(|level| level.waits_until(now).into_iter().chain(level.breaker.early_at(now)).min())
+            .min()
     }
 
     #[cfg(test)]

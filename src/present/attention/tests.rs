@@ -180,8 +180,10 @@ fn webhooks_that_do_not_get_through_are_trouble_unless_their_receiver_is_away() 
     let ahead = |minutes| now() + SignedDuration::from_mins(minutes);
     check(
         |snapshot| {
-            snapshot.outages =
-                vec![outage(Away::Receiver, "https://a/away", "no answer"), outage(Away::Receiver, "https://b", "-")];
+            snapshot.outages = vec![
+                outage(Away::Receiver, "https://a/away?…", "no answer"),
+                outage(Away::Receiver, "https://b", "-"),
+            ];
             snapshot.queued = vec![
                 failing_webhooks("https://a/away?x", ago(9), ahead(1), "no answer"),
                 failing_webhooks("https://b/any", ago(9), ahead(1), "no answer"),
@@ -190,11 +192,17 @@ fn webhooks_that_do_not_get_through_are_trouble_unless_their_receiver_is_away() 
                 failing_webhooks("https://a/old", ago(200), ahead(0), "URL: HOOK is not set"),
             ];
         },
-        expect![[r#""#]],
+        expect![[r#"
+            ! receiver https://a/away?… (2 min ago): no answer; 5 webhooks queued, next attempt now > repair it; `agentcron webhook list --status pending` shows what waits
+            ! receiver https://b (2 min ago): -; 5 webhooks queued, next attempt now > repair it; `agentcron webhook list --status pending` shows what waits
+            ! URL https://a/old (3 h ago): URL: HOOK is not set; 2 webhooks not delivered, next attempt now > correct the URL, [webhooks] or the receiver; `agentcron webhook list --status pending`
+            ! URL https://a/fresh?… (now): the receiver answered 404; 2 webhooks not delivered, next attempt in 5 min > correct the URL, [webhooks] or the receiver; `agentcron webhook list --status pending`
+        "#]],
     );
     check(
         |snapshot| {
-            let many = (0..22).map(|number| failing_webhooks(&format!("https://a/{number}"), ago(9), now(), "no"));
+            let many =
+                (0..22).map(|number| failing_webhooks(&format!("https://a/{number}"), ago(9), now(), "no"));
             snapshot.queued = many.collect();
             let described = described(snapshot);
             assert_eq!(described.lines().count(), 21);

@@ -158,12 +158,12 @@ fn last_failures(tx: &Transaction<'_>, crons: &[CronRow]) -> Result<HashMap<Cron
 
 fn queued(tx: &Transaction<'_>) -> Result<Vec<QueuedWebhooks>, StoreError> {
     let mut statement = tx.prepare_cached(
-        "SELECT url, count(*) AS number, min(due_at) AS next_at, count(failed) AS failing, \
-         min(iif(failed, created_at, NULL)) AS failing_since, min(iif(failed, due_at, NULL)) AS failing_next_at, \
-         (SELECT reason FROM deliveries WHERE seq = max(failed)) AS why \
+        "SELECT *, (SELECT reason FROM deliveries WHERE seq = newest) AS why FROM \
+         (SELECT url, count(*) AS number, min(due_at) AS next_at, count(failed) AS failing, max(failed) AS newest, \
+         min(iif(failed, created_at, NULL)) AS failing_since, min(iif(failed, due_at, NULL)) AS failing_next_at \
          FROM (SELECT url, due_at, created_at, \
          iif(reason_code IN ('attempt_failed', 'no_value'), seq, NULL) AS failed \
-         FROM deliveries WHERE due_at IS NOT NULL) GROUP BY url",
+         FROM deliveries WHERE due_at IS NOT NULL) GROUP BY url)",
     )?;
     let mut rows = statement.query([])?;
     let mut queued = Vec::new();
