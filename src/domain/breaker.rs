@@ -36,7 +36,7 @@ pub struct Ended {
 pub struct Breaker {
     absence: Option<Absence>,
     well_at: Option<Timestamp>,
-    /// How many attempts it gets at once while it shows that it is back; `None` if it has shown it.
+    /// How many attempts it gets at once after failures; `None` if they are forgotten.
     ramp: Option<usize>,
 }
 
@@ -76,9 +76,9 @@ impl Breaker {
         self.absence.take()
     }
 
-    /// Lets one attempt at a time through, and after each success twice as many.
-    pub fn slow_down(&mut self) {
-        self.ramp = Some(1);
+    /// Lets half as many attempts through at once. Each success lets through twice as many.
+    pub fn slow_down(&mut self, permits: usize) {
+        self.ramp = Some((self.ramp.unwrap_or(permits) / 2).max(1));
     }
 
     /// Lets a probe through at once if it has been away since then or later, because there is news.
@@ -223,15 +223,15 @@ mod tests {
     #[test]
     fn once_it_is_back_it_gets_one_then_two_then_four() {
         let mut breaker = open();
-        breaker.slow_down();
+        (0..3).for_each(|_| breaker.slow_down(PERMITS));
         let permits = |breaker: &mut Breaker| {
             breaker.well(at(10), PERMITS);
             breaker.permits(PERMITS)
         };
         assert_eq!(breaker.permits(PERMITS), 1);
         assert_eq!([permits(&mut breaker), permits(&mut breaker), permits(&mut breaker)], [2, 4, 4]);
-        breaker.slow_down();
-        assert_eq!(breaker.permits(PERMITS), 1);
+        breaker.slow_down(PERMITS);
+        assert_eq!(breaker.permits(PERMITS), 2);
         assert_eq!(open().well(at(1), PERMITS).unwrap().since, at(0));
     }
 

@@ -54,6 +54,7 @@ async fn a_bad_url_hurts_no_good_one_of_its_origin_and_what_does_not_get_through
     let url = |path: &str| format!("http://{}/{path}", receiver.address());
     let crons = ["one", "bad", "missing"].map(|name| every_second(name, &url(name)));
     let daemon = Daemon::start(&Configuration::new(&server.url()).crons(crons));
+    daemon.wait_for_stderr("ready").await;
     daemon.wait_within(PATIENCE, "webhooks", || (delivered(&daemon, "one") >= 20).then_some(())).await;
     // Nothing has waited for another webhook.
     let listed = daemon.json(&["webhook", "list", "--cron", "one", "-n", "1000"]);

@@ -200,7 +200,9 @@ impl Permit {
         let ended = Ended { delivery_id, began: self.began, at: now };
         let (of_origin, of_url) = match result.shown() {
             Shown::Nothing => (Change::None, Change::None),
-            Shown::OriginIll => (origin.failed(ended, true, Cause::NoConnection), Change::None),
+            Shown::OriginIll => {
+                (origin.failed(ended, true, Cause::NoConnection, ATTEMPTS_PER_ORIGIN), Change::None)
+            }
             Shown::UrlIll => {
                 let back = match origin.cause {
                     // There is a connection.
@@ -209,11 +211,11 @@ impl Permit {
                 };
                 let is_new = url.breaker.absence().is_none();
                 let of_origin = match is_new || origin.cause == Cause::Trouble && !url.failed_before(origin) {
-                    true => origin.failed(ended, is_new, Cause::None),
+                    true => origin.failed(ended, is_new, Cause::None, ATTEMPTS_PER_ORIGIN),
                     false => Change::None,
                 };
                 let counts = !url.breaker.has_counted(delivery_id);
-                let of_url = url.failed(ended, counts, Cause::Trouble);
+                let of_url = url.failed(ended, counts, Cause::Trouble, ATTEMPTS_PER_URL);
                 (if back == Change::None { of_origin } else { back }, of_url)
             }
             Shown::Well => {
@@ -279,7 +281,7 @@ impl Level {
     }
 
     /// Records a failure that shows this about it.
-    fn failed(&mut self, ended: Ended, counts: bool, shows: Cause) -> Change {
+    fn failed(&mut self, ended: Ended, counts: bool, shows: Cause, permits: usize) -> Change {
         self.breaker.failed(ended, counts);
         self.cause = match shows {
             Cause::None if self.cause == Cause::None && self.breaker.is_open() => Cause::Trouble,
@@ -289,7 +291,7 @@ impl Level {
         if self.cause == Cause::None {
             return Change::None;
         }
-        self.breaker.slow_down();
+        self.breaker.slow_down(permits);
         self.breaker.absence().map_or(Change::None, |absence| Change::Away(absence.clone()))
     }
 
