@@ -138,13 +138,8 @@ impl Breaker {
 }
 
 impl Absence {
-    pub fn is_open(&self) -> bool {
+    fn is_open(&self) -> bool {
         self.failures.len() >= FAILURES_MAX
-    }
-
-    /// Returns when it is asked again.
-    pub fn probe_at(&self) -> Timestamp {
-        self.early.until
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Wakes;
-use super::outages::Outages;
+use super::outages::{Outages, ReceiverFailure};
 use crate::clock::Clock;
 use crate::crash::crash_point;
 use crate::domain::backoff;
@@ -22,7 +22,7 @@ use crate::domain::breaker::Scope;
 use crate::domain::cron::CronSource;
 use crate::domain::delivery::{AttemptReport, AttemptResult, Ending, Fault, Shown, Verdict, judge};
 use crate::domain::delivery_mode::{DeliveryMode, RateLimit};
-use crate::domain::ids::{DeliveryId, RunId};
+use crate::domain::ids::RunId;
 use crate::domain::run::called;
 use crate::domain::url_policy;
 use crate::store::{Admission, ClaimedDelivery, FinishedAttempt, ReceiverAway, Store, StoreError};
@@ -157,21 +157,23 @@ impl Courier {
     /// Takes note of what an attempt has shown about its receiver, and returns the receivers that are back.
     fn take_note(
         &self,
-        url: &str,
-        delivery_id: DeliveryId,
+        delivery: &ClaimedDelivery,
         Changes(changes): Changes,
         at: Timestamp,
         why: &str,
     ) -> Vec<ReceiverAway> {
-        let mut back = Vec::new();
+        let (mut back, delivery_id) = (Vec::new(), delivery.delivery_id);
         for (scope, change) in changes {
             let name = match scope {
-                Scope::Origin => receiver(url),
-                Scope::Url => redacted(url),
+                Scope::Origin => receiver(&delivery.url),
+                Scope::Url => redacted(&delivery.url),
             };
             match change {
                 Change::None => {}
-                Change::Away(absence) => self.outages.receiver_failed(&name, scope, absence, at, why),
+                Change::Away(absence, asked_at) => {
+                    let failure = ReceiverFailure { scope, absence, asked_at, why: why.to_owned() };
+                    self.outages.receiver_failed(&name, delivery.source, failure, at);
+                }
                 Change::Back(absence) => {
                     self.outages.receiver_well(&name, at);
                     back.push(ReceiverAway { scope, delivery_id, since: absence.since });
@@ -230,15 +232,18 @@ fn admission(
 
 async fn attempt(
     courier: &Courier,
-    delivery: ClaimedDelivery,
+    mut delivery: ClaimedDelivery,
     permit: Permit,
     cancel: &CancelToken,
 ) -> Result<(), StoreError> {
     let ClaimedDelivery { delivery_id, run_id, attempt, early, .. } = delivery;
     let turn = delivery.turn();
     crash_point("attempt_committed").await;
-    let send =
-        OutboundWebhook { webhook_id: webhook_id(run_id), url: delivery.url.clone(), body: delivery.body };
+    let send = OutboundWebhook {
+        webhook_id: webhook_id(run_id),
+        url: delivery.url.clone(),
+        body: std::mem::take(&mut delivery.body),
+    };
     // A bug concerns this attempt only: its delivery must not stay claimed until somebody restarts the
     // daemon.
     let sending = AssertUnwindSafe(courier.sender.send_unless_cancelled(send, cancel));
@@ -253,7 +258,7 @@ async fn attempt(
     let changes = permit.judge(delivery_id, &report.result, at);
     drop(permit);
     let why = report.result.detail().unwrap_or_default();
-    let back = courier.take_note(&delivery.url, delivery_id, changes, at, why);
+    let back = courier.take_note(&delivery, changes, at, why);
     // The next attempt can be claimed in the commit that records this one.
     courier.wakes.courier.notify_one();
     // A value that is missing is looked up again and again, and the delivery has the reason.

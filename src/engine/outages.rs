@@ -16,6 +16,7 @@ use crate::domain::bounds::{
     SIGN_OF_LIFE_EVERY,
 };
 use crate::domain::breaker::{Absence, Scope};
+use crate::domain::cron::CronSource;
 use crate::domain::ids::DeliveryId;
 use crate::domain::outage::{Away, NOTHING_WAITS, Outage};
 use crate::store::{Store, StoreError};
@@ -40,17 +41,30 @@ struct State {
     unsaved: Vec<Outage>,
 }
 
+/// What the last failure at a receiver has shown.
+pub(super) struct ReceiverFailure {
+    pub(super) scope: Scope,
+    pub(super) absence: Absence,
+    pub(super) asked_at: Timestamp,
+    pub(super) why: String,
+}
+
 /// A receiver that has failed and was not well since.
 struct Receiver {
-    scope: Scope,
-    absence: Absence,
-    why: String,
+    failure: ReceiverFailure,
     /// Whether its outage is known: one failure may be a hiccup.
     is_away: bool,
     /// Whether the log has been told of this outage.
     is_told: bool,
     /// When the log was told of one of its outages last.
     told_at: Option<Timestamp>,
+}
+
+impl Receiver {
+    /// Returns what it is, and the delivery that failed last there.
+    fn key(&self) -> (Scope, DeliveryId) {
+        (self.failure.scope, self.failure.absence.last)
+    }
 }
 
 /// An outage of a receiver that has ended.
@@ -69,13 +83,13 @@ impl Outages {
     pub fn probes(&self) -> HashMap<String, Timestamp> {
         let state = self.lock();
         let away = state.receivers.iter().filter(|(_, receiver)| receiver.is_away);
-        away.map(|(name, receiver)| (name.clone(), receiver.absence.probe_at())).collect()
+        away.map(|(name, receiver)| (name.clone(), receiver.failure.asked_at)).collect()
     }
 
     /// Returns the receivers that have failed and were not well since, each with the delivery that failed last there.
     pub(super) fn receivers(&self) -> Vec<(Scope, DeliveryId)> {
         let state = self.lock();
-        state.receivers.values().map(|receiver| (receiver.scope, receiver.absence.last)).collect()
+        state.receivers.values().map(Receiver::key).collect()
     }
 
     /// Records that the agent server is away.
@@ -89,31 +103,22 @@ impl Outages {
     }
 
     /// Records that an attempt at this receiver failed in a way that is the receiver's fault. It is away if it fails
-    /// again, or is not well soon.
+    /// again, or is not well soon. How many receivers there are is limited by the files, but not by clients.
     pub(super) fn receiver_failed(
         &self,
         name: &str,
-        scope: Scope,
-        absence: Absence,
+        source: CronSource,
+        failure: ReceiverFailure,
         now: Timestamp,
-        why: &str,
     ) {
         self.change(|state| {
-            let is_known = state.receivers.contains_key(name);
-            if !is_known && state.receivers.len() >= RECEIVERS_AWAY_MAX {
-                return;
-            }
-            let why = why.to_owned();
-            match state.receivers.get_mut(name) {
-                Some(receiver) => (receiver.absence, receiver.scope) = (absence, scope),
-                None => {
-                    let receiver =
-                        Receiver { scope, absence, why, is_away: false, is_told: false, told_at: None };
-                    state.receivers.insert(name.to_owned(), receiver);
-                }
-            }
-            if is_known {
+            if let Some(receiver) = state.receivers.get_mut(name) {
+                receiver.failure =
+                    ReceiverFailure { why: std::mem::take(&mut receiver.failure.why), ..failure };
                 state.begin_receiver(name, now);
+            } else if source == CronSource::File || state.receivers.len() < RECEIVERS_AWAY_MAX {
+                let receiver = Receiver { failure, is_away: false, is_told: false, told_at: None };
+                state.receivers.insert(name.to_owned(), receiver);
             }
         });
     }
@@ -126,9 +131,9 @@ impl Outages {
     /// Records that nothing waits any more for the receiver at which this delivery failed last.
     pub(super) fn receiver_without_deliveries(&self, scope: Scope, last: DeliveryId, now: Timestamp) {
         self.change(|state| {
-            let is_it = |receiver: &Receiver| receiver.scope == scope && receiver.absence.last == last;
+            let mut receivers = state.receivers.iter();
             let name =
-                state.receivers.iter().find(|(_, receiver)| is_it(receiver)).map(|(name, _)| name.clone());
+                receivers.find(|(_, receiver)| receiver.key() == (scope, last)).map(|(name, _)| name.clone());
             if let Some(name) = name {
                 state.end_receiver(&name, now, Some(NOTHING_WAITS));
             }
@@ -198,7 +203,7 @@ impl State {
             (true, false) => RECEIVER_TOLD_AFTER,
             (true, true) => return None,
         };
-        let at = backoff::after(receiver.absence.since, wait);
+        let at = backoff::after(receiver.failure.absence.since, wait);
         if at > now {
             return Some(at);
         }
@@ -223,14 +228,14 @@ impl State {
             return;
         };
         receiver.is_away = true;
-        let (mut since, mut told_at) = (receiver.absence.since, None);
+        let (mut since, mut told_at) = (receiver.failure.absence.since, None);
         if let Some(former) = self.former.remove(name) {
             told_at = former.told_at;
             let back = former.outage.until.map_or(Duration::MAX, |until| backoff::between(until, since));
             since = if back < RECEIVER_BACK_AFTER { former.outage.since } else { since };
         }
         receiver.told_at = told_at;
-        let (subject, why) = (name.to_owned(), receiver.why.clone());
+        let (subject, why) = (name.to_owned(), receiver.failure.why.clone());
         self.keep(Outage { what: Away::Receiver, subject, since, until: None, why });
         if told_at.is_none_or(|told_at| backoff::between(told_at, now) >= RECEIVER_TOLD_EVERY) {
             self.tell_receiver(name, now);
@@ -240,7 +245,7 @@ impl State {
     fn tell_receiver(&mut self, name: &str, now: Timestamp) {
         let Some(receiver) = self.receivers.get_mut(name) else { return };
         (receiver.is_told, receiver.told_at) = (true, Some(now));
-        let (since, why) = (receiver.absence.since, &receiver.why);
+        let (since, why) = (receiver.failure.absence.since, &receiver.failure.why);
         tracing::error!(%since, "receiver {name} unreachable: {why}");
     }
 

@@ -58,7 +58,7 @@ async fn a_bad_url_hurts_no_good_one_of_its_origin_and_what_does_not_get_through
     daemon.wait_within(PATIENCE, "webhooks", || (delivered(&daemon, "one") >= 20).then_some(())).await;
     // Nothing has waited for another webhook.
     let listed = daemon.json(&["webhook", "list", "--cron", "one", "-n", "1000"]);
-    let waited = |webhook: &&Value| webhook["status"] != "delivered" || webhook["attempts"] != 1;
+    let waited = |webhook: &&Value| webhook["status"] != "delivered" || webhook["attempts_made"] != 1;
     assert!(listed.iter().filter(waited).count() <= 2, "{listed:#?}");
     // One outage, of the one URL, told once.
     let outages = outages(&daemon);

@@ -81,8 +81,8 @@ pub(super) struct Changes(pub(super) [(Scope, Change); 2]);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     None,
-    /// It is away, or may be.
-    Away(Absence),
+    /// It is away, or may be, and is asked again then.
+    Away(Absence, Timestamp),
     /// It is back.
     Back(Absence),
 }
@@ -292,7 +292,9 @@ impl Level {
             return Change::None;
         }
         self.breaker.slow_down(permits);
-        self.breaker.absence().map_or(Change::None, |absence| Change::Away(absence.clone()))
+        let Some(absence) = self.breaker.absence() else { return Change::None };
+        let asked_at = self.breaker.early_at(ended.at).max(self.waits_until(ended.at));
+        Change::Away(absence.clone(), asked_at.unwrap_or(ended.at))
     }
 
     fn well(&mut self, now: Timestamp, permits: usize) -> Change {

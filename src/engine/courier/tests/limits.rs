@@ -149,7 +149,7 @@ fn of_many_urls_at_an_origin_that_is_down_five_are_tried_and_then_one_at_a_time(
         assert_eq!(waits(&origins, "1", at(121)), "the origin waits");
         let [origin, _] = attempt(&origins, "999", 999, &GOOD, at(148));
         assert!(is_back(&origin), "{origin:?}");
-        assert_eq!(permits(&origins, "0", at(148)).len(), 2);
+        assert_eq!(permits(&origins, "0", at(148)).len(), if fault == Fault::Trouble { 1 } else { 2 });
     }
 }
 
@@ -163,7 +163,7 @@ fn a_url_that_has_failed_for_long_decides_nothing_about_an_origin_that_is_down()
     }
     assert_eq!(waits(&origins, "0", at(1001)), "the origin waits");
     // It has its own probes.
-    assert!(matches!(attempt(&origins, "bad", 6, &trouble(), at(1001)), [Change::None, Change::Away(_)]));
+    assert!(matches!(attempt(&origins, "bad", 6, &trouble(), at(1001)), [Change::None, Change::Away(..)]));
     assert_eq!(waits(&origins, "bad", at(1003)), "the URL waits");
     assert!(is_back(&attempt(&origins, "0", 200, &GOOD, at(1003))[0]));
 }
@@ -175,7 +175,7 @@ fn an_answer_shows_that_a_machine_is_back() {
         attempt(&origins, "a", number, &failed(Fault::NoConnection, None), at(0));
     }
     assert_eq!(waits(&origins, "b", at(1)), "the origin waits");
-    assert!(matches!(attempt(&origins, "a", 1, &trouble(), at(2)), [Change::Back(_), Change::Away(_)]));
+    assert!(matches!(attempt(&origins, "a", 1, &trouble(), at(2)), [Change::Back(_), Change::Away(..)]));
     assert!(admit(&origins, "b", at(2)).is_ok());
 }
 
