@@ -31,7 +31,6 @@ use crate::engine::janitor::{self, Janitor};
 use crate::engine::maintenance::{self, Maintenance};
 use crate::engine::outages::{self, Outages};
 use crate::engine::runner::{self, Runner, RunnerSettings};
-use crate::engine::scheduler::{self, NextWake, Scheduler};
 use crate::engine::{Denials, Health, Wakes};
 use crate::store::{self, Execution, FormerDaemon, NewDefinition, NewNotice, NoticeKind, Store, StoreError};
 use crate::transport::{Relay, Transport};
@@ -132,7 +131,7 @@ struct Prepared {
 async fn prepare(world: &World, store: &Store) -> Result<Prepared, DaemonError> {
     let config = &world.config;
     let former = store.record_daemon(world.clock.now()).await?;
-    scheduler::find_step_while_down(store, &world.clock, former).await?;
+    runner::find_step_while_down(store, &world.clock, former).await?;
     if let Some(FormerDaemon { seen_at, stopped_at: None, .. }) = former {
         tracing::warn!(%seen_at, "the former daemon was not stopped: it was killed or crashed, or the machine lost power");
     }
@@ -232,7 +231,6 @@ fn spawn(world: World, store: Store, prepared: Prepared, stop: &CancellationToke
 
 /// The loops that drive crons, runs and deliveries, before they are spawned.
 struct Engine {
-    scheduler: Scheduler,
     runner: Runner,
     courier: Courier,
     janitor: Janitor,
@@ -285,12 +283,6 @@ impl Engine {
             outages: outages.clone(),
         };
         Self {
-            scheduler: Scheduler {
-                store: store(),
-                clock: clock(),
-                wakes: wakes(),
-                next_wake: NextWake::default(),
-            },
             runner,
             courier,
             janitor: Janitor {
@@ -310,22 +302,20 @@ impl Engine {
     fn health(&self) -> Health {
         Health {
             backend_breaker: self.runner.backend_breaker(),
-            next_wake: self.scheduler.next_wake.clone(),
+            next_wake: self.runner.next_wake(),
             origins: self.courier.origins.clone(),
             outages: self.outages.clone(),
         }
     }
 
     fn spawn(self, loops: &mut Loops, stop: &CancellationToken) {
-        let Self { scheduler, runner, courier, janitor, maintenance, backend_watch, outages, store } = self;
-        let clock = scheduler.clock.clone();
+        let Self { runner, courier, janitor, maintenance, backend_watch, outages, store } = self;
+        let clock = maintenance.clock.clone();
         let (watch_stop, outages_stop) = (stop.clone(), stop.clone());
         loops.spawn(async move {
             ("watch of the agent server", backend_watch::run(backend_watch, watch_stop).await)
         });
         loops.spawn(async move { ("outages", outages::run(outages, store, clock, outages_stop).await) });
-        let scheduler_stop = stop.clone();
-        loops.spawn(async move { ("scheduler", scheduler::run(scheduler, scheduler_stop).await) });
         loops.spawn(async move { ("runner", runner::run(runner).await) });
         let courier_stop = stop.clone();
         loops.spawn(async move { ("courier", courier::run(courier, courier_stop).await) });

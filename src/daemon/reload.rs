@@ -123,7 +123,7 @@ async fn pass(reload: &Reload, known: &mut KnownFiles, cause: Cause) -> Result<F
     }
     Calendar::reread_zones();
     if reload.store.replan_if_zones_changed().await? {
-        reload.wakes.scheduler.notify_one();
+        reload.wakes.runner.notify_one();
     }
     let found = stable(found, &known.sources).await;
     known.fingerprint = Some(found.fingerprint);
@@ -202,7 +202,7 @@ async fn apply(
         report = reload.store.sync_understood_crons(now, definitions, config.kept.clone()).await?;
         known.definitions = hash;
         known.kept.clone_from(&report.kept);
-        reload.wakes.scheduler.notify_one();
+        reload.wakes.runner.notify_one();
         // What was due until now may have to be started, and what waits may have another deadline.
         reload.wakes.runner.notify_one();
         // The webhook of an occurrence whose retry is dropped is due.

@@ -382,6 +382,10 @@ pub const SLEEP_MAX: Duration = Duration::from_secs(1);
 /// follow at once plan the rest.
 pub const CRONS_PER_PASS: usize = 256;
 
+/// A cron that is due waits no longer than this for room, so that its run can be sent without waiting in the store first:
+/// well within [`ON_TIME_WITHIN`].
+pub const PLANNED_WITHIN: Duration = Duration::from_secs(1);
+
 /// Queries about runs in flight at once. Together with the starts, the joins and the webhooks they stay below the 1 024
 /// files that a process may have open by default.
 pub const QUERIES_IN_FLIGHT: usize = 128;

@@ -9,7 +9,6 @@ pub mod janitor;
 pub mod maintenance;
 pub mod outages;
 pub mod runner;
-pub mod scheduler;
 
 use std::sync::Arc;
 
@@ -21,7 +20,7 @@ pub use denials::Denials;
 #[derive(Clone, Default)]
 pub struct Health {
     pub backend_breaker: Arc<runner::BackendBreaker>,
-    pub next_wake: scheduler::NextWake,
+    pub next_wake: runner::NextWake,
     pub origins: courier::OriginLimiter,
     pub outages: outages::Outages,
 }
@@ -29,9 +28,7 @@ pub struct Health {
 /// Wakes one loop each: there may be something to do. A wake may be lost or doubled without harm.
 #[derive(Clone, Debug, Default)]
 pub struct Wakes {
-    /// Crons have changed, or recovered runs were looked at.
-    pub scheduler: Arc<Notify>,
-    /// Runs were planned or changed, or have ended.
+    /// Crons or runs have changed, or runs have ended.
     pub runner: Arc<Notify>,
     /// Deliveries were inserted, or may be sent again.
     pub courier: Arc<Notify>,

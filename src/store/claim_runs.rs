@@ -6,26 +6,18 @@ use rusqlite::{CachedStatement, Row, Rows, ToSql, Transaction, named_params};
 
 use super::client_runs::client_run_spec;
 use super::definitions::Definitions;
+use super::plan_due::{Planned, plan_pass};
+use super::room::{ClaimLimits, ClaimedRun, Room};
 use super::rows::{RUN_COLUMNS, millis, parsed, parsed_option, run_from_row, save_run, timestamp};
 use super::{Store, StoreError, waits_for};
 use crate::domain::bounds::CHECKS_PER_CLAIM;
 use crate::domain::cron::CronSource;
 use crate::domain::ids::RunId;
-use crate::domain::run::{CancelCause, Run, RunChange, RunState};
+use crate::domain::run::{RunChange, RunState};
 use crate::domain::run_spec::RunSpec;
-use crate::domain::turns::{Places, kept_for_files};
 
 /// The most runs to end that one claim takes; the next claim takes the others.
 const ENDS_PER_CLAIM: usize = 256;
-
-/// The limits of one claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClaimLimits {
-    /// The most runs to send.
-    pub starts: usize,
-    /// The most runs of crons that the backend may have at the same time, unconfirmed ones included.
-    pub running_max: usize,
-}
 
 /// The runs that were claimed.
 #[derive(Clone, Debug, Default)]
@@ -40,32 +32,12 @@ pub struct Claim {
     pub cancelled: Vec<ClaimedRun>,
     /// Whether more could be sent at once if `limits.starts` were larger.
     pub more_to_start: bool,
+    /// Whether a run that is due waits: for a place, for another run, or because more were due than one claim takes.
+    pub has_waiting: bool,
     /// When the next run becomes due.
     pub next_act_at: Option<Timestamp>,
-}
-
-/// A claimed run with its specification.
-#[derive(Clone, Debug)]
-pub struct ClaimedRun {
-    pub run: Run,
-    pub spec: RunSpec,
-    /// Why it must end instead of being sent, or `None` if nobody cancelled it.
-    pub unwanted: Option<CancelCause>,
-}
-
-impl ClaimedRun {
-    /// Returns the number of the run's latest start, counted from 1.
-    pub fn start_number(&self) -> u32 {
-        match &self.run.state {
-            RunState::Pending { start_number }
-            | RunState::Sending { start_number, .. }
-            | RunState::Unconfirmed { start_number, .. } => *start_number,
-            RunState::Running(backend_run) => backend_run.start_number,
-            RunState::Ended { backend_run, .. } => {
-                backend_run.as_ref().map_or(1, |backend_run| backend_run.start_number)
-            }
-        }
-    }
+    /// What was planned before that.
+    pub planned: Planned,
 }
 
 impl Store {
@@ -97,7 +69,7 @@ impl Store {
         self.write(move |tx| looked_at(tx, run_id)).await
     }
 
-    /// Claims what is due, within `limits`.
+    /// Plans the crons that are due, and claims what is due, within `limits`.
     pub async fn claim_runs(&self, now: Timestamp, limits: ClaimLimits) -> Result<Claim, StoreError> {
         self.claim(now, limits, CHECKS_PER_CLAIM).await
     }
@@ -110,17 +82,36 @@ impl Store {
 
     async fn claim(&self, now: Timestamp, limits: ClaimLimits, checks: usize) -> Result<Claim, StoreError> {
         let cache = self.definitions.clone();
-        self.write(move |tx| {
-            let cancelled = claim_cancelled(tx, &cache)?;
-            let expired = claim_expired(tx, &cache, now)?;
-            let checks = claim_checks(tx, &cache, now, checks)?;
-            let starts = claim_due_starts(tx, &cache, now, limits)?;
-            let next_act_at = next_act_at(tx, now)?;
-            let more_to_start = starts.has_more;
-            let starts = starts.claimed.into_iter().map(|waiting| waiting.claimed).collect();
-            Ok(Claim { starts, checks, expired, cancelled, more_to_start, next_act_at })
-        })
-        .await
+        let claim = self
+            .write(move |tx| {
+                let expired = claim_expired(tx, &cache, now)?;
+                let mut room = Room::within(tx, limits)?;
+                let is_full = claim_waiting(tx, &cache, &mut room, now)?;
+                // What waits goes first. Then there may be room for what is planned, which may cancel what is in progress.
+                let planned = plan_pass(tx, &cache, &mut room, now)?;
+                let cancelled = claim_cancelled(tx, &cache)?;
+                let checks = claim_checks(tx, &cache, now, checks)?;
+                room.save(tx)?;
+                let next_act_at = next_act_at(tx, now)?;
+                let has_waiting = tx
+                    .prepare_cached("SELECT EXISTS (SELECT 1 FROM runs WHERE act_at <= ?1)")?
+                    .query_row([millis(now)], |row| row.get(0))?;
+                let more_to_start = is_full || planned.next.as_ref().is_some_and(|(at, _)| *at <= now);
+                let starts = room.sending;
+                Ok(Claim {
+                    starts,
+                    checks,
+                    expired,
+                    cancelled,
+                    more_to_start,
+                    has_waiting,
+                    next_act_at,
+                    planned,
+                })
+            })
+            .await?;
+        claim.planned.log();
+        Ok(claim)
     }
 }
 
@@ -186,59 +177,50 @@ fn claim_unchanged(
     Ok(claimed)
 }
 
-/// The runs that were claimed for sending.
-#[derive(Default)]
-struct ClaimedStarts {
-    claimed: Vec<Waiting>,
-    /// Whether only `limits.starts` kept more runs from being claimed.
-    has_more: bool,
-}
-
-/// Claims runs to send. The places on the backend decide which source is next ([`Places::next`]). Of the
-/// waiting runs of one source, those with the lowest turn are next, and among them those that have been due for
-/// the longest. An index provides this order: sorting a large burst at every claim would take longer than sending
-/// it.
+/// Claims runs that wait to be sent, and returns whether only a lack of room kept more from being claimed. The places on
+/// the backend decide which source is next ([`Places::next`]). Of the waiting runs of one source, those with the lowest turn
+/// are next, and among them those that have been due for the longest. An index provides this order: sorting a large burst
+/// at every claim would take longer than sending it.
 ///
 /// An exclusive run waits for those before it ([`waits_for`]). So a cron with a long queue delays no other cron.
-fn claim_due_starts(
+///
+/// [`Places::next`]: crate::domain::turns::Places::next
+fn claim_waiting(
     tx: &Transaction<'_>,
     cache: &Definitions,
+    room: &mut Room,
     now: Timestamp,
-    limits: ClaimLimits,
-) -> Result<ClaimedStarts, StoreError> {
-    if limits.starts == 0 {
-        return Ok(ClaimedStarts::default());
+) -> Result<bool, StoreError> {
+    if room.starts == 0 {
+        return Ok(false);
     }
-    let mut places = places(tx, limits.running_max)?;
     let mut statements = (by_turn(tx, CronSource::File)?, by_turn(tx, CronSource::Api)?);
     let values = named_params! { ":now": millis(now) };
     let mut files = Queue { rows: statements.0.query(values)?, head: None };
     let mut clients = Queue { rows: statements.1.query(values)?, head: None };
-    let mut starts = ClaimedStarts::default();
-    loop {
-        let of_files = places.has_room(CronSource::File) && files.has_head(tx, cache)?;
-        let of_clients = places.has_room(CronSource::Api) && clients.has_head(tx, cache)?;
-        let Some(source) = places.next(of_files, of_clients) else { break };
-        if starts.claimed.len() == limits.starts {
-            starts.has_more = true;
-            break;
+    let mut claimed = Vec::new();
+    let is_full = loop {
+        if room.starts == 0 {
+            break files.has_head(tx, cache)? || clients.has_head(tx, cache)?;
         }
-        let queue = match source {
-            CronSource::File => &mut files,
-            CronSource::Api => &mut clients,
+        let of_files = room.has_room(CronSource::File) && files.has_head(tx, cache)?;
+        let of_clients = room.has_room(CronSource::Api) && clients.has_head(tx, cache)?;
+        let queue = match room.next(of_files, of_clients) {
+            Some(CronSource::File) => &mut files,
+            Some(CronSource::Api) => &mut clients,
+            None => break false,
         };
-        starts.claimed.extend(queue.head.take());
-        places.take(source);
-    }
-    for Waiting { claimed, .. } in &mut starts.claimed {
-        claimed.run.state = claimed.run.state.clone().apply(RunChange::Send { at: now })?;
+        let Some(waiting) = queue.head.take() else { break false };
+        room.take(waiting.source);
+        claimed.push(waiting);
+    };
+    for Waiting { mut claimed, source, turn } in claimed {
+        claimed.run.state = claimed.run.state.apply(RunChange::Send { at: now })?;
         claimed.run.send_count = claimed.run.send_count.saturating_add(1);
         save_run(tx, &claimed.run, None)?;
+        room.send(claimed, source, turn);
     }
-    for source in CronSource::ALL {
-        save_turn(tx, *source, &starts.claimed)?;
-    }
-    Ok(starts)
+    Ok(is_full)
 }
 
 /// A run that waits to be sent.
@@ -280,16 +262,6 @@ fn by_turn<'t>(tx: &'t Transaction<'_>, source: CronSource) -> Result<CachedStat
     Ok(tx.prepare_cached(&sql)?)
 }
 
-/// Records the highest turn of which a run of this source was sent.
-fn save_turn(tx: &Transaction<'_>, source: CronSource, sent: &[Waiting]) -> Result<(), StoreError> {
-    let of_source = sent.iter().filter(|waiting| waiting.source == source);
-    if let Some(turn) = of_source.map(|waiting| waiting.turn).max() {
-        tx.prepare_cached("UPDATE turns SET turn = max(turn, ?2) WHERE source = ?1")?
-            .execute((source.as_str(), turn))?;
-    }
-    Ok(())
-}
-
 fn select(
     tx: &Transaction<'_>,
     cache: &Definitions,
@@ -328,28 +300,6 @@ fn claimed_from_row(
 /// Converts a count into SQLite's signed integer.
 fn count(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
-}
-
-/// Returns who holds the places on the backend. Runs of clients hold none: the clients start them themselves, and
-/// they use up no cron's place.
-fn places(tx: &Transaction<'_>, max: usize) -> Result<Places, StoreError> {
-    let held = |source: CronSource| -> Result<usize, StoreError> {
-        let held: i64 = tx
-            .prepare_cached(
-                "SELECT count(*) FROM runs WHERE phase IN ('sending', 'unconfirmed', 'running') AND cron_source = ?1",
-            )?
-            .query_row([source.as_str()], |row| row.get(0))?;
-        Ok(usize::try_from(held).unwrap_or(usize::MAX))
-    };
-    let has_files: bool = tx
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM crons WHERE source = 'file' AND removed_at IS NULL)")?
-        .query_row([], |row| row.get(0))?;
-    Ok(Places {
-        max,
-        kept_for_files: if has_files { kept_for_files(max) } else { 0 },
-        of_files: held(CronSource::File)?,
-        of_clients: held(CronSource::Api)?,
-    })
 }
 
 /// Returns the next instant after `now` at which a run becomes due or expires. A run that is due already but

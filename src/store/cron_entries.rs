@@ -5,6 +5,7 @@ use rusqlite::{Row, Transaction, named_params};
 
 use super::rows::{millis, parsed, parsed_option, time, time_option};
 use super::{Store, StoreError};
+use crate::domain::cron::CronSource;
 use crate::domain::cron_state::{CronHealth, CronState, Pause};
 use crate::domain::ids::{CronId, DefinitionId};
 use crate::domain::run::{Run, RunState};
@@ -19,6 +20,9 @@ pub(super) struct CronEntry {
     pub(super) created_at: Timestamp,
     pub(super) removed: bool,
     pub(super) state: CronState,
+    pub(super) source: CronSource,
+    /// The turn of its latest run.
+    pub(super) turn: i64,
 }
 
 /// When a cron is planned next, and its name.
@@ -32,7 +36,7 @@ pub(super) struct PausedByFailures {
 }
 
 const COLUMNS: &str = "cron_id, name, definition_id, cursor, created_at, removed_at, paused_at, pause_cause, pause_note, \
-     skip_next, failures, failing_since";
+     skip_next, failures, failing_since, source, turn";
 
 impl Store {
     /// Returns the names of all crons that are not removed, in order.
@@ -48,12 +52,20 @@ pub(super) fn by_id(tx: &Transaction<'_>, cron_id: CronId) -> Result<Option<Cron
     rows.next()?.map(from_row).transpose()
 }
 
-/// Returns the crons that are to be planned by `now`, at most `limit`, the one that was due first being the first.
-pub(super) fn due(tx: &Transaction<'_>, now: Timestamp, limit: usize) -> Result<Vec<CronEntry>, StoreError> {
+/// Returns the crons of this source that are to be planned by `now`, at most `limit`, the one that was due first being the
+/// first.
+pub(super) fn due(
+    tx: &Transaction<'_>,
+    source: CronSource,
+    now: Timestamp,
+    limit: usize,
+) -> Result<Vec<CronEntry>, StoreError> {
     let mut statement = tx.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM crons WHERE next_at <= ?1 AND next_at IS NOT NULL ORDER BY next_at, seq LIMIT ?2"
+        "SELECT {COLUMNS} FROM crons WHERE source = ?1 AND next_at <= ?2 AND next_at IS NOT NULL \
+         ORDER BY next_at, seq LIMIT ?3"
     ))?;
-    let mut rows = statement.query((millis(now), i64::try_from(limit).unwrap_or(i64::MAX)))?;
+    let mut rows =
+        statement.query((source.as_str(), millis(now), i64::try_from(limit).unwrap_or(i64::MAX)))?;
     let mut due = Vec::new();
     while let Some(row) = rows.next()? {
         due.push(from_row(row)?);
@@ -64,10 +76,17 @@ pub(super) fn due(tx: &Transaction<'_>, now: Timestamp, limit: usize) -> Result<
 /// Returns the cron that is planned next, and when.
 pub(super) fn next(tx: &Transaction<'_>) -> Result<NextPlan, StoreError> {
     let mut statement = tx.prepare_cached(
-        "SELECT next_at, name FROM crons WHERE next_at IS NOT NULL ORDER BY next_at, seq LIMIT 1",
+        "SELECT next_at, name FROM crons WHERE source = ?1 AND next_at IS NOT NULL ORDER BY next_at, seq LIMIT 1",
     )?;
-    let mut rows = statement.query([])?;
-    rows.next()?.map(|row| Ok((time(row, "next_at")?, row.get("name")?))).transpose()
+    let mut next: NextPlan = None;
+    for source in CronSource::ALL {
+        let mut rows = statement.query([source.as_str()])?;
+        if let Some(row) = rows.next()? {
+            let of_source = (time(row, "next_at")?, row.get("name")?);
+            next = next.filter(|next| next.0 <= of_source.0).or(Some(of_source));
+        }
+    }
+    Ok(next)
 }
 
 /// Returns the cron of this name or id that is not removed. A name wins over an id, and a cron from a file
@@ -91,6 +110,8 @@ fn from_row(row: &Row<'_>) -> Result<CronEntry, StoreError> {
         created_at: time(row, "created_at")?,
         removed: row.get::<_, Option<i64>>("removed_at")?.is_some(),
         state: state_from_row(row)?,
+        source: parsed(row, "source")?,
+        turn: row.get("turn")?,
     })
 }
 

@@ -49,8 +49,8 @@ pub struct FailureLimit {
 pub struct AfterEnd {
     /// A webhook may be due.
     pub may_notify: bool,
-    /// The plan of its cron may have waited for that.
-    pub may_plan: bool,
+    /// A run may be due later than was known, or the plan of its cron may have waited for that.
+    pub may_act: bool,
 }
 
 impl Store {
@@ -87,7 +87,8 @@ impl Store {
                     if let Some(cron_id) = run.cron_id() {
                         revise_waiting(tx, &cache, cron_id, now)?;
                     }
-                    return Ok((None, AfterEnd { may_notify, may_plan: looked_at(tx, ending.run_id)? }));
+                    looked_at(tx, ending.run_id)?;
+                    return Ok((None, AfterEnd { may_notify, may_act: true }));
                 }
                 let failure_limit = ending.failure_limit.as_ref();
                 let paused = count_failure(tx, &run, failure_limit.map(|failure| failure.limit), now)?;
@@ -105,7 +106,8 @@ impl Store {
                 if let Some(delivery) = delivery.as_ref().filter(|_| owed == Owed::Nothing) {
                     insert_delivery(tx, delivery, now)?;
                 }
-                Ok((paused, AfterEnd { may_notify, may_plan: looked_at(tx, ending.run_id)? }))
+                let may_act = looked_at(tx, ending.run_id)? || paused.is_some();
+                Ok((paused, AfterEnd { may_notify, may_act }))
             })
             .await?;
         if let Some(paused) = paused {

@@ -33,6 +33,7 @@ mod read;
 mod readers;
 mod replay;
 mod retry;
+mod room;
 mod rows;
 mod scheduled_crons;
 mod set_back;
@@ -60,7 +61,7 @@ pub use api_crons::{
 };
 pub use backfill::{Backfill, BackfillFate, BackfillLine, BackfillOrder};
 pub use cancel::{CancelEffect, CancelledRun};
-pub use claim_runs::{Claim, ClaimLimits, ClaimedRun};
+pub use claim_runs::Claim;
 pub use counts::{CommitCounts, Histogram, HistogramSnapshot, ResponseClass};
 pub use cron_entries::NextPlan;
 pub use cron_state::{ChangedCronState, CronStateChange};
@@ -81,6 +82,7 @@ pub use read::{
 };
 pub use replay::{Replay, ReplayChoice, ReplayOrder};
 pub use retry::RetryRequest;
+pub use room::{ClaimLimits, ClaimedRun};
 pub use step_run::{PreviousRun, RunEvent, Step};
 pub use sync_crons::{NewDefinition, SyncReport};
 pub use thread_deletions::{DueDeletion, DueDeletions};

@@ -11,7 +11,7 @@ use super::scheduled_crons::ScheduledCron;
 use crate::domain::cron::Overlap;
 use crate::domain::ids::{CronId, FIRST_RUN, RunId};
 use crate::domain::reason::Reason;
-use crate::domain::run::{CancelCause, Status, Trigger};
+use crate::domain::run::{CancelCause, CronVersion, Phase, Run, RunState, Status, Trigger};
 use crate::domain::turns;
 
 /// The times of a new run.
@@ -34,7 +34,7 @@ pub(super) struct RunNumber {
 }
 
 impl RunNumber {
-    const FIRST: Self = Self { retry: FIRST_RUN, first_started_at: None, own_definition: false };
+    pub(super) const FIRST: Self = Self { retry: FIRST_RUN, first_started_at: None, own_definition: false };
 }
 
 /// The result of inserting a row.
@@ -64,47 +64,99 @@ pub(super) fn insert_numbered(
     trigger: Trigger,
     number: RunNumber,
 ) -> Result<Insertion, StoreError> {
-    let cron = &scheduled.cron;
-    let turn = next_turn(tx, cron.cron_id)?;
-    let inserted = tx
-        .prepare_cached(
-            "INSERT INTO runs (run_id, cron_id, cron_name, cron_source, definition_id, trigger, scheduled_for, \
-             retry, first_started_at, own_definition, due_at, start_before, exclusive, turn, phase, start_number, \
-             act_at) \
-             VALUES (:run_id, :cron_id, :cron_name, :cron_source, :definition_id, :trigger, :scheduled_for, \
-             :retry, :first_started_at, :own_definition, :due_at, :start_before, :exclusive, :turn, 'pending', 1, :due_at) ON CONFLICT DO NOTHING",
-        )?
-        .execute(named_params! {
-            ":run_id": RunId::of_occurrence(cron.cron_id, times.scheduled_for, number.retry).to_string(),
-            ":cron_id": cron.cron_id.to_string(),
-            ":cron_name": cron.name,
-            ":cron_source": cron.source.as_str(),
-            ":definition_id": scheduled.definition_id.to_string(),
-            ":trigger": trigger.as_str(),
-            ":scheduled_for": millis(times.scheduled_for),
-            ":retry": number.retry,
-            ":first_started_at": number.first_started_at.map(millis),
-            ":own_definition": number.own_definition,
-            ":due_at": millis(times.due_at),
-            ":start_before": millis(times.start_before),
-            ":exclusive": i64::from(cron.policy.overlap != Overlap::Allow),
-            ":turn": turn,
-        })?;
-    if inserted == 0 {
-        return Ok(Insertion::Existed);
-    }
-    tx.prepare_cached("UPDATE crons SET turn = ?2 WHERE cron_id = ?1")?
-        .execute((cron.cron_id.to_string(), turn))?;
-    Ok(Insertion::Inserted)
-}
-
-fn next_turn(tx: &Transaction<'_>, cron_id: CronId) -> Result<i64, StoreError> {
+    let cron_id = scheduled.cron.cron_id;
     let turn = tx
         .prepare_cached(
             "SELECT crons.turn, turns.turn FROM crons JOIN turns USING (source) WHERE cron_id = ?1",
         )?
         .query_row([cron_id.to_string()], |row| Ok(turns::next_turn(row.get(0)?, row.get(1)?)))?;
-    Ok(turn)
+    let run = NewRun { times, trigger, number, turn, sent_at: None };
+    let insertion = run.insert(tx, scheduled)?;
+    if insertion == Insertion::Inserted {
+        tx.prepare_cached("UPDATE crons SET turn = ?2 WHERE cron_id = ?1")?
+            .execute((cron_id.to_string(), turn))?;
+    }
+    Ok(insertion)
+}
+
+/// A run to insert.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NewRun {
+    pub(super) times: RunTimes,
+    pub(super) trigger: Trigger,
+    pub(super) number: RunNumber,
+    pub(super) turn: i64,
+    /// When it is sent, if that is at once; otherwise it waits.
+    pub(super) sent_at: Option<Timestamp>,
+}
+
+impl NewRun {
+    /// Inserts it, unless its occurrence has a run with this number already.
+    pub(super) fn insert(
+        &self,
+        tx: &Transaction<'_>,
+        scheduled: &ScheduledCron,
+    ) -> Result<Insertion, StoreError> {
+        let Self { times, trigger, number, turn, sent_at } = *self;
+        let cron = &scheduled.cron;
+        let phase = if sent_at.is_some() { Phase::Sending } else { Phase::Pending };
+        let inserted = tx
+            .prepare_cached(
+                "INSERT INTO runs (run_id, cron_id, cron_name, cron_source, definition_id, trigger, scheduled_for, \
+                 retry, first_started_at, own_definition, due_at, start_before, exclusive, turn, phase, start_number, \
+                 send_count, sent_at, act_at) \
+                 VALUES (:run_id, :cron_id, :cron_name, :cron_source, :definition_id, :trigger, :scheduled_for, \
+                 :retry, :first_started_at, :own_definition, :due_at, :start_before, :exclusive, :turn, :phase, 1, \
+                 :sent_at IS NOT NULL, :sent_at, iif(:sent_at IS NULL, :due_at, NULL)) ON CONFLICT DO NOTHING",
+            )?
+            .execute(named_params! {
+                ":run_id": self.run_id(scheduled).to_string(),
+                ":cron_id": cron.cron_id.to_string(),
+                ":cron_name": cron.name,
+                ":cron_source": cron.source.as_str(),
+                ":definition_id": scheduled.definition_id.to_string(),
+                ":trigger": trigger.as_str(),
+                ":scheduled_for": millis(times.scheduled_for),
+                ":retry": number.retry,
+                ":first_started_at": number.first_started_at.map(millis),
+                ":own_definition": number.own_definition,
+                ":due_at": millis(times.due_at),
+                ":start_before": millis(times.start_before),
+                ":exclusive": i64::from(cron.policy.overlap != Overlap::Allow),
+                ":turn": turn,
+                ":phase": phase.as_str(),
+                ":sent_at": sent_at.map(millis),
+            })?;
+        Ok(if inserted == 0 { Insertion::Existed } else { Insertion::Inserted })
+    }
+
+    /// Returns the first run of an occurrence, as it is while it is being sent.
+    pub(super) fn sending(&self, scheduled: &ScheduledCron, sent_at: Timestamp) -> Run {
+        let Self { times, trigger, number, .. } = *self;
+        let cron = &scheduled.cron;
+        Run {
+            run_id: self.run_id(scheduled),
+            cron: Some(CronVersion {
+                cron_id: cron.cron_id,
+                name: cron.name.clone(),
+                definition_id: scheduled.definition_id,
+            }),
+            trigger,
+            scheduled_for: times.scheduled_for,
+            retry: number.retry,
+            first_started_at: number.first_started_at,
+            due_at: times.due_at,
+            start_before: times.start_before,
+            send_count: 1,
+            not_found_count: 0,
+            reason: None,
+            state: RunState::Sending { start_number: 1, sent_at },
+        }
+    }
+
+    fn run_id(&self, scheduled: &ScheduledCron) -> RunId {
+        RunId::of_occurrence(scheduled.cron.cron_id, self.times.scheduled_for, self.number.retry)
+    }
 }
 
 /// Consecutive occurrences that never run for the same reason. They share one record.
@@ -289,7 +341,7 @@ pub(super) fn cancel_running(
 mod tests {
     use std::str::FromStr;
 
-    use crate::domain::run::Phase;
+    use super::*;
 
     #[test]
     fn the_phases_written_in_sql_are_those_of_the_domain() {

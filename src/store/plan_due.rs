@@ -1,4 +1,8 @@
-//! Planning: the decisions of the pure plan become rows, in one transaction for all crons that are due.
+//! Planning: the decisions of the pure plan become rows, in one transaction for all crons that are due. A run for which
+//! there is room is inserted as one that is being sent, so that its intention costs no second write.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::Transaction;
@@ -6,29 +10,36 @@ use rusqlite::Transaction;
 use super::counts::Tx;
 use super::cron_entries::{self, CronEntry, NextPlan};
 use super::definitions::Definitions;
-use super::occurrences::{Insertion, MergeRule, RunTimes, SkippedRange, cancel_running, insert_pending};
+use super::occurrences::{Insertion, MergeRule, NewRun, RunNumber, RunTimes, SkippedRange, cancel_running};
+use super::room::{ClaimedRun, Room, ServedTurns};
 use super::rows::{millis, parsed, parsed_option, time_option};
 use super::scheduled_crons::{ScheduledCron, scheduled};
 use super::set_back::decided;
 use super::{Store, StoreError, outages};
-use crate::domain::bounds::CRONS_PER_PASS;
-use crate::domain::cron::{Cron, Overlap};
+use crate::domain::backoff;
+use crate::domain::bounds::{CRONS_PER_PASS, PLANNED_WITHIN};
+use crate::domain::cron::{Cron, CronSource, Overlap};
 use crate::domain::cron_state::{CronState, Pause};
 use crate::domain::ids::{CronId, FIRST_RUN};
 use crate::domain::outage::Outage;
 use crate::domain::plan::{Active, Decision, Former, Going, PlanFacts, just_before, plan, undecided_after};
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Phase, Status, Trigger};
+use crate::domain::run_spec::RunSpec;
 
-/// A pass that is committed.
+/// What was planned in a pass.
 #[derive(Clone, Debug, Default)]
 pub struct Planned {
     /// How many runs were added.
     pub fired: usize,
     /// Which cron is planned next, and when; `None` if no cron has a further occurrence.
     pub next: NextPlan,
+    /// When the next pass is due for that: later than `next` if crons that are due wait for room.
+    pub pass_at: Option<Timestamp>,
     /// Whether the cursor of a cron lies ahead of `now`, so that it was not planned: the clock was set back.
     pub is_ahead: bool,
+    /// Crons whose definitions cannot be read back, and why. They are not planned, so that the others still fire.
+    pub(super) unreadable: Vec<(String, String)>,
 }
 
 /// A plan of one cron.
@@ -43,22 +54,13 @@ pub(super) struct PlannedCron {
 }
 
 impl Store {
-    /// Plans the crons that are due, at most [`CRONS_PER_PASS`] of them, up to `now`, and commits the decisions. The
-    /// others are due in the next pass.
-    ///
-    /// A cron whose definition cannot be read back is logged and not planned, so that the others still fire.
-    pub async fn plan_due(&self, now: Timestamp) -> Result<Planned, StoreError> {
+    /// Plans the crons that are due and sends nothing.
+    #[cfg(test)]
+    pub(crate) async fn plan_due(&self, now: Timestamp) -> Result<Planned, StoreError> {
         let cache = self.definitions.clone();
-        let (planned, unreadable) = self.write(move |tx| plan_pass(tx, &cache, now)).await?;
-        for (cron, problem) in unreadable {
-            tracing::error!(cron, %problem, hourly = cron, "cron cannot be read and is not scheduled");
-        }
+        let planned = self.write(move |tx| plan_pass(tx, &cache, &mut Room::none(), now)).await?;
+        planned.log();
         Ok(planned)
-    }
-
-    /// Returns which cron is to be planned next, and when; `None` if no cron has a further occurrence.
-    pub async fn next_plan(&self) -> Result<NextPlan, StoreError> {
-        self.read_for_loop(cron_entries::next).await
     }
 
     /// Has every cron planned anew from where it is if the zone database was replaced since calendars were parsed, and
@@ -84,34 +86,60 @@ impl Store {
     }
 }
 
-type Unreadable = (String, StoreError);
+impl Planned {
+    pub(super) fn log(&self) {
+        for (cron, problem) in &self.unreadable {
+            tracing::error!(cron, problem, hourly = cron, "cron cannot be read and is not scheduled");
+        }
+    }
+}
 
-fn plan_pass(
+/// Plans the crons that are due, at most [`CRONS_PER_PASS`] of each source; the others are due in the next pass. As long
+/// as none has been due for [`PLANNED_WITHIN`], no more are planned than there is room for, if there will be more soon.
+pub(super) fn plan_pass(
     tx: &Tx<'_>,
     cache: &Definitions,
+    room: &mut Room,
     now: Timestamp,
-) -> Result<(Planned, Vec<Unreadable>), StoreError> {
-    let due = cron_entries::due(tx, now, CRONS_PER_PASS)?;
-    let since = due.iter().map(|entry| entry.cursor).min().unwrap_or(now);
-    let outages = if due.is_empty() { Vec::new() } else { outages::lasting_since(tx, since)? };
-    let (mut planned, mut unreadable) = (Planned::default(), Vec::new());
-    for entry in due {
+) -> Result<Planned, StoreError> {
+    let mut planned = Planned { next: cron_entries::next(tx)?, ..Planned::default() };
+    let Some((oldest, _)) = planned.next.clone().filter(|(at, _)| *at <= now) else {
+        planned.pass_at = planned.next.as_ref().map(|(at, _)| *at);
+        return Ok(planned);
+    };
+    let waits_for_room = room.more_soon && backoff::after(oldest, PLANNED_WITHIN) > now;
+    let limit = if waits_for_room { room.starts.min(CRONS_PER_PASS) } else { CRONS_PER_PASS };
+    let mut files = cron_entries::due(tx, CronSource::File, now, limit)?.into_iter();
+    let mut clients = cron_entries::due(tx, CronSource::Api, now, limit)?.into_iter();
+    let cursors = files.as_slice().iter().chain(clients.as_slice()).map(|entry| entry.cursor);
+    let outages = outages::lasting_since(tx, cursors.min().unwrap_or(now))?;
+    let mut pass = Pass { now, outages: &outages, served: ServedTurns::read(tx)?, room };
+    while !(waits_for_room && pass.room.starts == 0) {
+        let entry = match pass.room.next(!files.as_slice().is_empty(), !clients.as_slice().is_empty()) {
+            Some(CronSource::File) => files.next(),
+            Some(CronSource::Api) => clients.next(),
+            None => files.next().or_else(|| clients.next()),
+        };
+        let Some(entry) = entry else { break };
         match scheduled(tx, cache, &entry) {
             Ok(_) if entry.cursor > now => {
                 set_next(tx, entry.cron_id, Some(entry.cursor))?;
                 planned.is_ahead = true;
             }
-            Ok(scheduled) => planned.fired += commit_plan(tx, &scheduled, None, &entry, &outages, now)?.fired,
+            Ok(scheduled) => planned.fired += pass.plan(tx, &scheduled, None, &entry)?.fired,
             // A former version of this program wrote it.
             Err(problem @ (StoreError::BadRow(_) | StoreError::NotFound(_))) => {
                 set_next(tx, entry.cron_id, None)?;
-                unreadable.push((entry.name, problem));
+                planned.unreadable.push((entry.name, problem.to_string()));
             }
             Err(error) => return Err(error),
         }
     }
     planned.next = cron_entries::next(tx)?;
-    Ok((planned, unreadable))
+    let delay = if waits_for_room && room.starts == 0 { PLANNED_WITHIN } else { Duration::ZERO };
+    planned.pass_at =
+        planned.next.as_ref().map(|(at, _)| if *at <= now { backoff::after(*at, delay) } else { *at });
+    Ok(planned)
 }
 
 fn set_next(tx: &Transaction<'_>, cron_id: CronId, next_at: Option<Timestamp>) -> Result<(), StoreError> {
@@ -123,9 +151,10 @@ fn set_next(tx: &Transaction<'_>, cron_id: CronId, next_at: Option<Timestamp>) -
 /// Plans one cron up to `now`, in as many plans as it takes.
 pub(super) fn plan_until(tx: &Tx<'_>, scheduled: &ScheduledCron, now: Timestamp) -> Result<(), StoreError> {
     let outages = outages::lasting_since(tx, scheduled.cursor)?;
+    let mut pass = Pass { now, outages: &outages, served: ServedTurns::read(tx)?, room: &mut Room::none() };
     loop {
         let Some(entry) = cron_entries::by_id(tx, scheduled.cron.cron_id)? else { return Ok(()) };
-        let planned = commit_plan(tx, scheduled, None, &entry, &outages, now)?;
+        let planned = pass.plan(tx, scheduled, None, &entry)?;
         if planned.next_wake.is_none_or(|at| at > now) {
             return Ok(());
         }
@@ -142,58 +171,91 @@ pub(super) fn plan_edited_until(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let outages = outages::lasting_since(tx, former.cursor)?;
+    let mut pass = Pass { now, outages: &outages, served: ServedTurns::read(tx)?, room: &mut Room::none() };
     let mut after = undecided_after(&former.cron, former.cursor, now);
     while let Some(cursor) = after {
         let Some(entry) = cron_entries::by_id(tx, scheduled.cron.cron_id)? else { return Ok(()) };
-        let entry = CronEntry { cursor, ..entry };
-        let planned = commit_plan(tx, scheduled, Some((former, reason)), &entry, &outages, now)?;
+        let planned = pass.plan(tx, scheduled, Some((former, reason)), &CronEntry { cursor, ..entry })?;
         after = planned.next_wake.filter(|at| *at <= now).map(|_| planned.cursor);
     }
     Ok(())
 }
 
-/// Plans once, writes the decisions and the cursor, and clears `skip_next` if the plan used it up. After an edit
-/// there is a former version, and a reason for what only that one names.
-fn commit_plan(
-    tx: &Tx<'_>,
-    scheduled: &ScheduledCron,
-    former: Option<(&ScheduledCron, &Reason)>,
-    entry: &CronEntry,
-    outages: &[Outage],
+/// What the plans of one pass have in common.
+struct Pass<'a> {
     now: Timestamp,
-) -> Result<PlannedCron, StoreError> {
-    let cron = &scheduled.cron;
-    let (state, cursor) = (&entry.state, entry.cursor);
-    let dropped = former.map(|(former, reason)| Former { cron: &former.cron, reason });
-    let decided = decided(tx, Some(cron.cron_id), cursor)?;
-    let active = active(tx, cron, now)?;
-    let facts = PlanFacts { state, cursor, decided: &decided, active, outages, now };
-    let plan = plan(cron, dropped, &facts);
-    // What only the former definition names is recorded with it, so that `explain` can tell which instants those are.
-    let version_of = |decision: &Decision| match decision {
-        Decision::Drop { .. } => former.map_or(scheduled, |(former, _)| former),
-        Decision::Fire { .. } | Decision::Skip { .. } | Decision::Pause { .. } | Decision::Miss { .. } => {
-            scheduled
+    outages: &'a [Outage],
+    served: ServedTurns,
+    room: &'a mut Room,
+}
+
+impl Pass<'_> {
+    /// Plans one cron, writes the decisions and the cursor, and clears `skip_next` if the plan used it up. After an edit
+    /// there is a former version, and a reason for what only that one names.
+    fn plan(
+        &mut self,
+        tx: &Tx<'_>,
+        scheduled: &ScheduledCron,
+        former: Option<(&ScheduledCron, &Reason)>,
+        entry: &CronEntry,
+    ) -> Result<PlannedCron, StoreError> {
+        let (cron, now) = (&scheduled.cron, self.now);
+        let (state, cursor) = (&entry.state, entry.cursor);
+        let dropped = former.map(|(former, reason)| Former { cron: &former.cron, reason });
+        let decided = decided(tx, Some(cron.cron_id), cursor)?;
+        let active = active(tx, cron, now)?;
+        let facts = PlanFacts { state, cursor, decided: &decided, active, outages: self.outages, now };
+        let plan = plan(cron, dropped, &facts);
+        // What only the former definition names is recorded with it, so that `explain` can tell which instants those are.
+        let version_of = |decision: &Decision| match decision {
+            Decision::Drop { .. } => former.map_or(scheduled, |(former, _)| former),
+            Decision::Fire { .. }
+            | Decision::Skip { .. }
+            | Decision::Pause { .. }
+            | Decision::Miss { .. } => scheduled,
+        };
+        let (mut fired, mut turn) = (0, entry.turn);
+        // The first run of a cron that has no other need not wait for any.
+        let mut is_alone = active.running.is_none() && active.waiting == 0;
+        for decision in &plan.decisions {
+            match new_row(cron, state, decision, now) {
+                NewRow::Run(times, trigger) => {
+                    let next_turn = self.served.next(entry.source, turn);
+                    let is_sent = self.room.has_room(entry.source)
+                        && (is_alone || cron.policy.overlap == Overlap::Allow)
+                        && (times.due_at <= now && now < times.start_before);
+                    let sent_at = is_sent.then_some(now);
+                    let run = NewRun { times, trigger, number: RunNumber::FIRST, turn: next_turn, sent_at };
+                    if run.insert(tx, scheduled)? == Insertion::Existed {
+                        continue;
+                    }
+                    (fired, turn, is_alone) = (fired + 1, next_turn, false);
+                    if is_sent {
+                        let spec = RunSpec::Cron(Arc::clone(cron));
+                        let claimed = ClaimedRun { run: run.sending(scheduled, now), spec, unwanted: None };
+                        self.room.take(entry.source);
+                        self.room.send(claimed, entry.source, turn);
+                    }
+                }
+                NewRow::Record(range, rule) => range.record(tx, version_of(decision), rule, now)?,
+            }
         }
-    };
-    let mut fired = 0;
-    for decision in &plan.decisions {
-        match new_row(cron, state, decision, now) {
-            NewRow::Run(times, trigger) => match insert_pending(tx, scheduled, times, trigger)? {
-                Insertion::Inserted => fired += 1,
-                Insertion::Existed => {}
-            },
-            NewRow::Record(range, rule) => range.record(tx, version_of(decision), rule, now)?,
+        if fired > 0 && active.running.is_some() && cron.policy.overlap == Overlap::Cancel {
+            cancel_running(tx, cron.cron_id, now)?;
         }
+        tx.prepare_cached(
+            "UPDATE crons SET cursor = max(cursor, ?2), skip_next = iif(?3, 0, skip_next), next_at = ?4, turn = ?5 \
+             WHERE cron_id = ?1",
+        )?
+        .execute((
+            cron.cron_id.to_string(),
+            millis(plan.cursor),
+            plan.used_skip_next,
+            plan.next_wake.map(millis),
+            turn,
+        ))?;
+        Ok(PlannedCron { cursor: plan.cursor, next_wake: plan.next_wake, fired })
     }
-    if fired > 0 && cron.policy.overlap == Overlap::Cancel {
-        cancel_running(tx, cron.cron_id, now)?;
-    }
-    tx.prepare_cached(
-        "UPDATE crons SET cursor = max(cursor, ?2), skip_next = iif(?3, 0, skip_next), next_at = ?4 WHERE cron_id = ?1",
-    )?
-    .execute((cron.cron_id.to_string(), millis(plan.cursor), plan.used_skip_next, plan.next_wake.map(millis)))?;
-    Ok(PlannedCron { cursor: plan.cursor, next_wake: plan.next_wake, fired })
 }
 
 /// The row that a decision adds.

@@ -55,7 +55,7 @@ async fn with_due_runs(folder: &TempDir, definitions: Vec<NewDefinition>) -> Sto
 }
 
 fn limits(starts: usize) -> ClaimLimits {
-    ClaimLimits { starts, running_max: 256 }
+    ClaimLimits { starts, in_flight: 0, running_max: 256 }
 }
 
 async fn claim(store: &Store, now: &str) -> Vec<ClaimedRun> {
@@ -324,13 +324,15 @@ async fn the_backend_never_has_more_runs_than_allowed() {
     let definitions = (0..9).map(|n| definition(&format!("cron-{n}"), "")).collect();
     let store = with_due_runs(&folder, definitions).await;
     let now = at("2026-03-02T09:01:00Z");
-    let claim = store.claim_runs(now, ClaimLimits { starts: 100, running_max: 4 }).await.unwrap();
+    let claim =
+        store.claim_runs(now, ClaimLimits { starts: 100, in_flight: 0, running_max: 4 }).await.unwrap();
     assert_eq!(claim.starts.len(), 4);
-    let more = store.claim_runs(now, ClaimLimits { starts: 100, running_max: 4 }).await.unwrap();
+    let more =
+        store.claim_runs(now, ClaimLimits { starts: 100, in_flight: 0, running_max: 4 }).await.unwrap();
     assert_eq!(more.starts.len(), 0);
     // The others wait for the end of a run, or for their deadline.
     assert_eq!(more.next_act_at, Some(at("2026-03-02T09:02:00Z")));
-    let late = store.claim_runs(at("2026-03-02T09:02:00Z"), limits(100)).await.unwrap();
+    let late = store.claim_runs(at("2026-03-02T09:02:00Z"), limits(0)).await.unwrap();
     assert_eq!((late.expired.len(), late.starts.len()), (5, 0));
 }
 
@@ -432,8 +434,8 @@ async fn the_queries_of_every_second_use_indexes() {
          AND cancelling IS NULL",
         "SELECT what FROM outages WHERE coalesce(until, 9223372036854775807) >= 1 ORDER BY since DESC, what, subject",
         "UPDATE runs SET recovered_at = 1 WHERE phase <> 'ended' AND phase IN ('unconfirmed', 'running') AND exclusive = 1",
-        "SELECT cron_id FROM crons WHERE next_at <= 1 AND next_at IS NOT NULL ORDER BY next_at, seq LIMIT 256",
-        "SELECT next_at, name FROM crons WHERE next_at IS NOT NULL ORDER BY next_at, seq LIMIT 1",
+        "SELECT cron_id FROM crons WHERE source = 'api' AND next_at <= 1 AND next_at IS NOT NULL ORDER BY next_at, seq LIMIT 256",
+        "SELECT next_at, name FROM crons WHERE source = 'file' AND next_at IS NOT NULL ORDER BY next_at, seq LIMIT 1",
         "SELECT delivery_id FROM deliveries WHERE due_at <= 1 ORDER BY due_at",
         "SELECT thread_id FROM thread_deletions WHERE due_at <= 1 ORDER BY due_at",
     ] {

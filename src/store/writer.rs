@@ -276,16 +276,50 @@ fn commit(
     health: &WriterHealth,
     queue: &mut Queue<'_>,
 ) -> Result<Vec<Counted>, StoreError> {
+    // A savepoint makes SQLite copy every page that is changed after it, and hardly any closure fails.
+    match commit_as(connection, batch, health, queue, Savepoints::None)? {
+        Some(counted) => Ok(counted),
+        None => Ok(commit_as(connection, batch, health, queue, Savepoints::Each)?.unwrap_or_default()),
+    }
+}
+
+/// What is undone if a closure fails by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Savepoints {
+    /// The whole transaction.
+    None,
+    /// What that closure has done.
+    Each,
+}
+
+/// Commits the batch, or returns `None` if nothing is committed because a closure failed and has no savepoint.
+fn commit_as(
+    connection: &mut Connection,
+    batch: &mut Vec<Box<dyn QueuedWrite>>,
+    health: &WriterHealth,
+    queue: &mut Queue<'_>,
+    savepoints: Savepoints,
+) -> Result<Option<Vec<Counted>>, StoreError> {
     let tx = Tx::of(connection.transaction_with_behavior(TransactionBehavior::Immediate)?);
     if let Some((since, why)) = health.trouble() {
         // What is planned now shall know why it is late.
         let (what, subject, until) = (Away::Disk, String::new(), Some(health.clock.now().max(since)));
         outages::save(&tx, &Outage { what, subject, since, until, why })?;
     }
-    run_each(&tx, batch)?;
-    let known = batch.len();
-    queue.join_waiting(batch);
-    run_each(&tx, &mut batch[known..])?;
+    let mut done = 0;
+    while done < batch.len() {
+        let upto = batch.len();
+        for work in &mut batch[done..upto] {
+            if !run(&tx, work.as_mut(), savepoints)? {
+                return Ok(None);
+            }
+        }
+        // Once more, for what was queued meanwhile.
+        if done == 0 {
+            queue.join_waiting(batch);
+        }
+        done = upto;
+    }
     let now = health.clock.now();
     daemons::renew(&tx, now)?;
     // A COMMIT that fails may have taken effect all the same. Only after a full disk or a lock is it known
@@ -294,28 +328,30 @@ fn commit(
     let counted = tx.commit(&health.counts)?;
     health.counts.commits.observe(began.elapsed());
     *health.last_commit.lock().unwrap_or_else(PoisonError::into_inner) = now;
-    Ok(counted)
+    Ok(Some(counted))
 }
 
-/// Runs each closure in a savepoint of its own.
-fn run_each(tx: &Tx<'_>, batch: &mut [Box<dyn QueuedWrite>]) -> Result<(), StoreError> {
-    for work in batch {
+/// Runs a closure, and returns whether the transaction can go on.
+fn run(tx: &Tx<'_>, work: &mut dyn QueuedWrite, savepoints: Savepoints) -> Result<bool, StoreError> {
+    if savepoints == Savepoints::Each {
         tx.prepare_cached("SAVEPOINT work")?.execute([])?;
-        let mark = tx.mark();
-        match work.run(tx) {
-            Ok(()) => {}
-            Err(error) if error.is_disk_full() || error.is_fatal() || tx.is_autocommit() => {
-                return Err(error);
-            }
-            Err(error) => {
-                work.fail(error);
-                tx.forget_since(mark);
-                tx.prepare_cached("ROLLBACK TO work")?.execute([])?;
-            }
+    }
+    let mark = tx.mark();
+    let can_go_on = match work.run(tx) {
+        Ok(()) => true,
+        Err(error) if error.is_disk_full() || error.is_fatal() || tx.is_autocommit() => return Err(error),
+        Err(_) if savepoints == Savepoints::None => return Ok(false),
+        Err(error) => {
+            work.fail(error);
+            tx.forget_since(mark);
+            tx.prepare_cached("ROLLBACK TO work")?.execute([])?;
+            true
         }
+    };
+    if savepoints == Savepoints::Each {
         tx.prepare_cached("RELEASE work")?.execute([])?;
     }
-    Ok(())
+    Ok(can_go_on)
 }
 
 /// Logs once when trouble begins, and once when it has passed. A failure comes with when the attempt began.

@@ -51,7 +51,7 @@ fn every_module_has_a_floor() {
 
 #[test]
 fn the_loops_do_not_know_each_other() {
-    let loops = ["scheduler", "runner", "courier", "janitor", "maintenance"];
+    let loops = ["runner", "courier", "janitor", "maintenance"];
     let of_loop = |module: &imports::Module| {
         let name = module.get(1).filter(|name| module[0] == "engine" && loops.contains(&name.as_str()));
         name.cloned()

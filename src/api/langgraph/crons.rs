@@ -258,7 +258,7 @@ fn cron_not_found(cron_id: CronId) -> ErrorResponse {
 /// Wakes the loops that work with crons. The runner is one of them: what was due until now may have to be started. So is
 /// the courier: the webhook of an occurrence whose retry is dropped is due.
 fn wake_loops(api: &Api) {
-    api.wakes.scheduler.notify_one();
+    api.wakes.runner.notify_one();
     api.wakes.runner.notify_one();
     api.wakes.courier.notify_one();
 }

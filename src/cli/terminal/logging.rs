@@ -22,7 +22,7 @@ pub(in crate::cli) enum LogFormat {
 }
 
 /// The modules below the folder of the loops, which the log does not show.
-const LOOPS: [&str; 5] = ["courier", "janitor", "maintenance", "runner", "scheduler"];
+const LOOPS: [&str; 4] = ["courier", "janitor", "maintenance", "runner"];
 
 /// Starts the log. `level` is a level or a list of `tracing` directives.
 pub(in crate::cli) fn start_log(

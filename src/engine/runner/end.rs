@@ -183,14 +183,12 @@ pub(super) async fn broken(runner: &Runner, run_id: RunId) -> Result<(), StoreEr
 async fn commit(runner: &Runner, ending: RunEnding) -> Result<(), StoreError> {
     let discards = ending.discard.is_some();
     crash_point("outcome_known").await;
-    let AfterEnd { may_notify: notifies, may_plan } = runner.store.end_run(ending).await?;
-    if may_plan {
-        runner.wakes.scheduler.notify_one();
-    }
+    let AfterEnd { may_notify, may_act } = runner.store.end_run(ending).await?;
     crash_point("outcome_committed").await;
-    // One more run may be started, and a run of the same cron may have waited for this one.
-    runner.wakes.runner.notify_one();
-    if notifies {
+    if may_act {
+        runner.wakes.runner.notify_one();
+    }
+    if may_notify {
         runner.wakes.courier.notify_one();
     }
     if discards {

@@ -290,7 +290,7 @@ async fn check(task: &RunTask<'_>, state: &mut FollowState) -> Result<Checked, S
     state.reported = None;
     if state.watched == Watched::PerhapsAfterItsEnd && runner.store.looked_at(task.claimed.run.run_id).await?
     {
-        runner.wakes.scheduler.notify_one();
+        runner.wakes.runner.notify_one();
     }
     state.watched = Watched::BeforeItsEnd;
     Ok(Checked::InProgress)

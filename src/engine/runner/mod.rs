@@ -1,10 +1,11 @@
-//! Claims due runs and drives each to completion in a task of its own: start it, reconcile an unconfirmed
-//! start, follow it, end it. Each step is committed before the next one is made.
+//! Plans the crons that are due, claims the runs that are, and drives each to completion in a task of its own: start it,
+//! reconcile an unconfirmed start, follow it, end it. Each step is committed before the next one is made.
 
 mod absence;
 mod access;
 mod backend_breaker;
 mod breakpoints;
+mod clock_watch;
 mod conclusion;
 mod end;
 mod end_details;
@@ -19,29 +20,33 @@ mod starts_in_flight;
 mod store_copy;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Denials, Wakes};
 use crate::backend::{AgentClient, ResponseStream};
 use crate::clock::Clock;
 use crate::config::Environment;
+use crate::crash::crash_point;
 use crate::domain::backoff;
-use crate::domain::bounds::{JOINS_MAX, QUERIES_IN_FLIGHT, STARTS_IN_FLIGHT};
+use crate::domain::bounds::{JOINS_MAX, QUERIES_IN_FLIGHT, SLEEP_MAX, STARTS_IN_FLIGHT};
 use crate::domain::ids::RunId;
 use crate::domain::run::{BackendRun, RunState};
 use crate::domain::secrets::Secrets;
 use crate::domain::template::PlaceholderSource;
-use crate::store::{ClaimLimits, ClaimedRun, Store, StoreError};
+use crate::store::{ClaimLimits, ClaimedRun, NextPlan, Store, StoreError};
 use crate::webhook::LiveSettings;
 
 pub use backend_breaker::BackendBreaker;
 use breakpoints::Breakpoints;
+use clock_watch::ClockWatch;
+pub use clock_watch::find_step_while_down;
 use fence_support::FenceSupport;
 use start_burst::StartBurst;
 use starts_in_flight::{StartInFlight, StartsInFlight};
@@ -78,6 +83,7 @@ pub struct Runner {
     start_burst: StartBurst,
     started_at: Timestamp,
     store_copy: StoreCopy,
+    next_wake: NextWake,
 }
 
 /// A claimed run, with what its task needs for all of its steps.
@@ -171,12 +177,18 @@ impl Runner {
             joins: Semaphore::new(JOINS_MAX),
             queries: Semaphore::new(QUERIES_IN_FLIGHT),
             start_burst: StartBurst::new(),
+            next_wake: NextWake::default(),
         }
     }
 
     /// Returns the circuit breaker of the backend, so that its state can be reported.
     pub fn backend_breaker(&self) -> Arc<BackendBreaker> {
         Arc::clone(&self.backend_breaker)
+    }
+
+    /// Returns where the runner shows which cron it plans next.
+    pub fn next_wake(&self) -> NextWake {
+        self.next_wake.clone()
     }
 
     /// Makes a query when it is its turn, so that the number of connections stays bounded even if thousands of
@@ -187,23 +199,38 @@ impl Runner {
     }
 }
 
-/// Drives runs until it is stopped, then waits for the requests in flight. Runs in progress are recovered by
+/// Plans and drives runs until it is stopped, then waits for the requests in flight. Runs in progress are recovered by
 /// the next start.
 pub async fn run(runner: Runner) -> Result<(), StoreError> {
     let runner = Arc::new(runner);
+    let mut watch =
+        ClockWatch::begin(runner.store.clone(), runner.clock.clone(), runner.wakes.clone()).await?;
     let mut running = RunningTasks::default();
-    loop {
-        let next = pass(&runner, &mut running).await?;
-        tokio::select! {
-            biased;
-            () = runner.stop.cancelled() => break,
-            Some(done) = running.tasks.join_next_with_id() => reap(&runner, &mut running, done).await?,
-            () = runner.wakes.runner.notified() => {}
-            () = runner.clock.sleep_until(next) => {}
-        }
-        // Every task that has finished by now is reaped before the next claim.
-        while let Some(done) = running.tasks.try_join_next_with_id() {
-            reap(&runner, &mut running, done).await?;
+    let mut pass = Pass::default();
+    while !runner.stop.is_cancelled() {
+        pass = make_pass(&runner, &mut running, pass).await?;
+        loop {
+            let slept_from = Instant::now();
+            let is_due = tokio::select! {
+                biased;
+                () = runner.stop.cancelled() => break,
+                Some(done) = running.tasks.join_next_with_id() => {
+                    reap(&runner, &mut running, done).await?;
+                    // Every task that has finished by now is reaped before the next claim.
+                    while let Some(done) = running.tasks.try_join_next_with_id() {
+                        reap(&runner, &mut running, done).await?;
+                    }
+                    // What has ended may have been in the way of a run that waits.
+                    pass.has_waiting
+                }
+                () = runner.wakes.runner.notified() => true,
+                () = runner.clock.sleep_until(pass.next_at) => true,
+                // By a clock that cannot be set: a step must be noticed even if nothing is due for a month.
+                () = tokio::time::sleep(SLEEP_MAX) => false,
+            };
+            if watch.look(slept_from.elapsed()).await? || is_due {
+                break;
+            }
         }
     }
     while let Some(done) = running.tasks.join_next_with_id().await {
@@ -212,19 +239,48 @@ pub async fn run(runner: Runner) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Claims what is due, and returns when the next pass is due.
-async fn pass(runner: &Arc<Runner>, running: &mut RunningTasks) -> Result<Option<Timestamp>, StoreError> {
+/// What the runner knows after a pass.
+#[derive(Clone, Copy, Debug, Default)]
+struct Pass {
+    /// When the next pass is due.
+    next_at: Option<Timestamp>,
+    /// When crons are to be planned next.
+    plan_at: Option<Timestamp>,
+    /// Whether a run or a cron that is due waits.
+    has_waiting: bool,
+}
+
+/// Plans and claims what is due.
+async fn make_pass(
+    runner: &Arc<Runner>,
+    running: &mut RunningTasks,
+    former: Pass,
+) -> Result<Pass, StoreError> {
     let now = runner.clock.now();
     let in_flight = running.starts.count();
     let limits = ClaimLimits {
         starts: runner.backend_breaker.starts_allowed(now, in_flight, STARTS_IN_FLIGHT),
+        in_flight,
         running_max: runner.settings.max_concurrent_runs,
     };
+    if former.plan_at.is_some_and(|at| at <= now) {
+        crash_point("occurrences_due").await;
+    }
     let starts_first = runner.start_burst.is_on();
     let claim = match starts_first {
         true => runner.store.claim_starts(now, limits).await?,
         false => runner.store.claim_runs(now, limits).await?,
     };
+    let planned = claim.planned;
+    if planned.fired > 0 {
+        crash_point("occurrences_committed").await;
+        tracing::debug!(fired = planned.fired, "fired occurrences");
+    }
+    if planned.is_ahead {
+        // A request that began before the clock was set back has planned by the old clock.
+        runner.store.clock_set_back(now, SignedDuration::ZERO).await?;
+    }
+    runner.next_wake.set(planned.next);
     let next_probe = runner.backend_breaker.probe_at();
     if claim.more_to_start && next_probe.is_none() {
         runner.start_burst.continues();
@@ -239,7 +295,30 @@ async fn pass(runner: &Arc<Runner>, running: &mut RunningTasks) -> Result<Option
     for claimed in claim.cancelled.into_iter().chain(claim.expired).chain(claim.checks).chain(claim.starts) {
         running.spawn(runner, claimed);
     }
-    Ok([claim.next_act_at, next_probe.filter(|at| *at > now), next_check].into_iter().flatten().min())
+    let next_probe = next_probe.filter(|at| *at > now);
+    let next_at = [claim.next_act_at, planned.pass_at, next_probe, next_check].into_iter().flatten().min();
+    running.starts.set_more(claim.more_to_start);
+    Ok(Pass { next_at, plan_at: planned.pass_at, has_waiting: claim.has_waiting || claim.more_to_start })
+}
+
+/// Which cron is planned next, and when, for others to see.
+#[derive(Clone, Debug, Default)]
+pub struct NextWake(Arc<Mutex<NextPlan>>);
+
+impl NextWake {
+    /// Returns the next instant that any calendar names.
+    pub fn next(&self) -> Option<Timestamp> {
+        self.next_cron().map(|(at, _)| at)
+    }
+
+    /// Returns that instant and the name of its cron.
+    pub fn next_cron(&self) -> NextPlan {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, next: NextPlan) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = next;
+    }
 }
 
 impl RunningTasks {
@@ -300,10 +379,9 @@ async fn act(
     };
     let NextStep::Follow(accepted) = next_step else { return Ok(()) };
     if let Some(starting) = starting {
-        let others = starting.end();
         // The next runs may be sent: many at once, since a claim for every single one would be a transaction
         // for each.
-        if others <= STARTS_IN_FLIGHT / 2 {
+        if starting.end().is_some_and(|others| others <= STARTS_IN_FLIGHT / 2) {
             runner.wakes.runner.notify_one();
         }
     }

@@ -152,9 +152,8 @@ async fn rule_out(
         ..Step::of(run.run_id, RunChange::RuleOut)
     };
     runner.store.step_run(step).await?;
-    runner.wakes.runner.notify_one();
     // The plan of its cron may have waited for this.
-    runner.wakes.scheduler.notify_one();
+    runner.wakes.runner.notify_one();
     // If it was a retry that its cron does not want any more, a webhook is due.
     runner.wakes.courier.notify_one();
     Ok(NextStep::Leave)

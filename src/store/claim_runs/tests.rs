@@ -59,7 +59,7 @@ async fn trigger(store: &Store, name: &str, times: usize) -> Result<Vec<RunId>, 
 /// Claims what may be sent, and returns whose runs those are, in their order.
 async fn claim(store: &Store, starts: usize, running_max: usize) -> Vec<String> {
     let later = at("2026-03-02T09:00:01Z");
-    let claim = store.claim_runs(later, ClaimLimits { starts, running_max }).await.unwrap();
+    let claim = store.claim_runs(later, ClaimLimits { starts, in_flight: 0, running_max }).await.unwrap();
     claim.starts.iter().map(|claimed| claimed.run.called().to_owned()).collect()
 }
 
@@ -234,4 +234,77 @@ async fn a_claim_neither_sorts_nor_scans() {
         CORRELATED SCALAR SUBQUERY 3
         SEARCH other USING INDEX runs_in_progress (cron_id=? AND phase=?)"#]]
     .assert_eq(&plan.join("\n"));
+}
+
+const EVERY_MINUTE: &str =
+    r#"{"schedule":"* * * * *","assistant_id":"agent","overlap":"allow","catchup":"none"}"#;
+
+#[tokio::test]
+async fn what_is_due_is_sent_as_it_is_planned_as_far_as_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open_store(folder.path(), Execution::Inline);
+    let files = ["f1", "f2", "f3"].map(|name| {
+        let fields: CronFields = serde_json::from_str(EVERY_MINUTE).unwrap();
+        let cron = Arc::new(config::validate_cron(name, &fields).unwrap());
+        NewDefinition { cron, body: EVERY_MINUTE.to_owned(), location: "crons.toml:1:1".to_owned() }
+    });
+    for name in ["c1", "c2", "c3", "c4"] {
+        make(&store, name, EVERY_MINUTE).await;
+    }
+    store.sync_file_crons(at("2026-03-02T08:00:00Z"), files.into()).await.unwrap();
+    store.plan_due(at("2026-03-02T08:59:30Z")).await.unwrap();
+    let phases = || async {
+        let sql = "SELECT group_concat(cron_name || ' ' || phase, ', ' ORDER BY cron_name) FROM runs \
+                   WHERE trigger = 'schedule' AND phase <> 'ended'";
+        store
+            .read_at_one_moment(move |tx| Ok(tx.query_row(sql, [], |row| row.get::<_, String>(0))?))
+            .await
+            .unwrap()
+    };
+    let claim = |now: &str, starts, in_flight| {
+        let limits = ClaimLimits { starts, in_flight, running_max: 100 };
+        store.claim_runs(at(now), limits)
+    };
+    // Neither source crowds out the other, and what has no room yet is not planned yet.
+    let first = claim("2026-03-02T09:00:00Z", 3, 0).await.unwrap();
+    assert_eq!(phases().await, "c1 sending, f1 sending, f2 sending");
+    assert_eq!((first.planned.fired, first.starts.len(), first.more_to_start), (3, 3, true));
+    assert_eq!(first.planned.pass_at, Some(at("2026-03-02T09:00:01Z")), "or when a start has ended");
+    let run = &first.starts[0].run;
+    assert_eq!(store.run(run.run_id).await.unwrap(), *run, "what is sent is what is stored");
+    let full = claim("2026-03-02T09:00:00.5Z", 0, 3).await.unwrap();
+    assert_eq!((full.planned.fired, full.starts.len()), (0, 0));
+    // What has waited for room for a second waits in the store.
+    let late = claim("2026-03-02T09:00:01Z", 0, 3).await.unwrap();
+    assert_eq!((late.planned.fired, late.starts.len(), late.has_waiting), (4, 0, true));
+    assert_eq!(
+        phases().await,
+        "c1 sending, c2 pending, c3 pending, c4 pending, f1 sending, f2 sending, f3 pending"
+    );
+    let rest = claim("2026-03-02T09:00:01.2Z", 9, 0).await.unwrap();
+    assert_eq!((rest.planned.fired, rest.starts.len(), rest.has_waiting), (0, 4, false));
+    // If no room is to be expected, everything is planned at once.
+    let away = claim("2026-03-02T09:01:00Z", 0, 0).await.unwrap();
+    assert_eq!((away.planned.fired, away.starts.len()), (7, 0));
+}
+
+#[tokio::test]
+async fn an_exclusive_run_is_sent_at_once_only_if_its_cron_has_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open_store(folder.path(), Execution::Inline);
+    for overlap in ["skip", "queue", "cancel"] {
+        let body = EVERY_MINUTE.replace("allow", overlap);
+        make(&store, overlap, &body).await;
+    }
+    store.plan_due(at("2026-03-02T08:59:30Z")).await.unwrap();
+    let limits = ClaimLimits { starts: 100, in_flight: 0, running_max: 100 };
+    let mut sent = store.claim_runs(at("2026-03-02T09:00:00Z"), limits).await.unwrap().starts;
+    sent.sort_by_key(|claimed| claimed.run.called().to_owned());
+    let unwanted: Vec<_> = sent.iter().map(|claimed| (claimed.run.called(), claimed.unwanted)).collect();
+    assert_eq!(unwanted, [("cancel", None), ("queue", None), ("skip", None)]);
+    let next = store.claim_runs(at("2026-03-02T09:01:00Z"), limits).await.unwrap();
+    assert_eq!((next.planned.fired, next.starts.len()), (2, 0), "those of `cancel` and `queue` wait");
+    end(&store, sent[1].run.run_id).await;
+    let queued = store.claim_runs(at("2026-03-02T09:01:00Z"), limits).await.unwrap().starts;
+    assert_eq!(queued.iter().map(|claimed| claimed.run.called()).collect::<Vec<_>>(), ["queue"]);
 }

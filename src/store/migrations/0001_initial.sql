@@ -84,7 +84,7 @@ CREATE TABLE crons (
     FOREIGN KEY (cron_id, definition_id) REFERENCES definitions (cron_id, definition_id)
 ) STRICT;
 CREATE INDEX crons_by_name ON crons (name);
-CREATE INDEX crons_due ON crons (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX crons_due ON crons (source, next_at) WHERE next_at IS NOT NULL;
 CREATE INDEX crons_of_files ON crons (cron_id) WHERE source = 'file' AND removed_at IS NULL;
 
 -- When a cron had no occurrences: it was disabled, or removed until it came back.

@@ -17,7 +17,7 @@ use crate::domain::run_spec::ClientRunSpec;
 use crate::store::tests::open_store;
 use crate::store::{ClaimLimits, ClaimedRun, CronStateChange, Execution, NewDefinition, RunEnding, Step};
 
-const LIMITS: ClaimLimits = ClaimLimits { starts: 10, running_max: 10 };
+const LIMITS: ClaimLimits = ClaimLimits { starts: 10, in_flight: 0, running_max: 10 };
 
 fn at(text: &str) -> Timestamp {
     format!("2026-03-02T{text}Z").parse().unwrap()

@@ -34,7 +34,7 @@ async fn plan(store: &Store, now: &str) -> Planned {
 }
 
 async fn claim(store: &Store, now: &str) -> Claim {
-    store.claim_runs(at(now), ClaimLimits { starts: 10, running_max: 10 }).await.unwrap()
+    store.claim_runs(at(now), ClaimLimits { starts: 10, in_flight: 0, running_max: 10 }).await.unwrap()
 }
 
 /// Claims the one run that may start, and records that the backend has it.
@@ -53,7 +53,7 @@ async fn end(store: &Store, run_id: RunId, now: &str) -> bool {
     let outcome = Outcome::without_backend(Status::Error, reason, at(now));
     let ending =
         RunEnding { run_id, outcome, delivery: None, discard: None, event: None, failure_limit: None };
-    store.end_run(ending).await.unwrap().may_plan
+    store.end_run(ending).await.unwrap().may_act
 }
 
 #[tokio::test]

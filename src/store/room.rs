@@ -1,0 +1,158 @@
+//! The room for runs that are sent: the places on the agent server and who holds them, the turns that have been served, and
+//! the runs that take the room.
+
+use rusqlite::Transaction;
+
+use super::StoreError;
+use crate::domain::cron::CronSource;
+use crate::domain::run::{CancelCause, Run, RunState};
+use crate::domain::run_spec::RunSpec;
+use crate::domain::turns::{self, Places, kept_for_files};
+
+/// The limits of one claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClaimLimits {
+    /// The most runs to send.
+    pub starts: usize,
+    /// How many are being sent already.
+    pub in_flight: usize,
+    /// The most runs of crons that the backend may have at the same time, unconfirmed ones included.
+    pub running_max: usize,
+}
+
+/// A claimed run with its specification.
+#[derive(Clone, Debug)]
+pub struct ClaimedRun {
+    pub run: Run,
+    pub spec: RunSpec,
+    /// Why it must end instead of being sent, or `None` if nobody cancelled it.
+    pub unwanted: Option<CancelCause>,
+}
+
+impl ClaimedRun {
+    /// Returns the number of the run's latest start, counted from 1.
+    pub fn start_number(&self) -> u32 {
+        match &self.run.state {
+            RunState::Pending { start_number }
+            | RunState::Sending { start_number, .. }
+            | RunState::Unconfirmed { start_number, .. } => *start_number,
+            RunState::Running(backend_run) => backend_run.start_number,
+            RunState::Ended { backend_run, .. } => {
+                backend_run.as_ref().map_or(1, |backend_run| backend_run.start_number)
+            }
+        }
+    }
+}
+
+/// The highest turn of each source of which a run was sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ServedTurns {
+    of_files: i64,
+    of_clients: i64,
+}
+
+impl ServedTurns {
+    pub(super) fn read(tx: &Transaction<'_>) -> Result<Self, StoreError> {
+        let mut statement = tx.prepare_cached("SELECT turn FROM turns WHERE source = ?1")?;
+        let mut served = |source: CronSource| statement.query_row([source.as_str()], |row| row.get(0));
+        Ok(Self { of_files: served(CronSource::File)?, of_clients: served(CronSource::Api)? })
+    }
+
+    /// Returns the turn of a cron's next run, if this is the turn of its latest one.
+    pub(super) fn next(self, source: CronSource, latest: i64) -> i64 {
+        let served = match source {
+            CronSource::File => self.of_files,
+            CronSource::Api => self.of_clients,
+        };
+        turns::next_turn(latest, served)
+    }
+}
+
+/// The room for runs that are sent at once, and the runs that are sent.
+pub(super) struct Room {
+    /// How many more runs may be sent.
+    pub(super) starts: usize,
+    /// Whether there will be more room in a moment, when what is being sent has been answered.
+    pub(super) more_soon: bool,
+    places: Places,
+    pub(super) sending: Vec<ClaimedRun>,
+    /// The highest turn of each source of which a run is sent.
+    turns: [Option<i64>; CronSource::ALL.len()],
+}
+
+impl Room {
+    /// Returns that nothing is sent.
+    pub(super) fn none() -> Self {
+        let places = Places { max: 0, kept_for_files: 0, of_files: 0, of_clients: 0 };
+        Self {
+            starts: 0,
+            more_soon: false,
+            places,
+            sending: Vec::new(),
+            turns: [None; CronSource::ALL.len()],
+        }
+    }
+
+    /// Returns the room within these limits. Runs of clients hold no places: the clients start them themselves, and they
+    /// use up no cron's place.
+    pub(super) fn within(tx: &Transaction<'_>, limits: ClaimLimits) -> Result<Self, StoreError> {
+        let none = Self { more_soon: limits.starts + limits.in_flight > 0, ..Self::none() };
+        if limits.starts == 0 {
+            return Ok(none);
+        }
+        let held = |source: CronSource| -> Result<usize, StoreError> {
+            let held: i64 = tx
+                .prepare_cached(
+                    "SELECT count(*) FROM runs WHERE phase IN ('sending', 'unconfirmed', 'running') AND cron_source = ?1",
+                )?
+                .query_row([source.as_str()], |row| row.get(0))?;
+            Ok(usize::try_from(held).unwrap_or(usize::MAX))
+        };
+        let has_files: bool = tx
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM crons WHERE source = 'file' AND removed_at IS NULL)",
+            )?
+            .query_row([], |row| row.get(0))?;
+        let max = limits.running_max;
+        let places = Places {
+            max,
+            kept_for_files: if has_files { kept_for_files(max) } else { 0 },
+            of_files: held(CronSource::File)?,
+            of_clients: held(CronSource::Api)?,
+        };
+        Ok(Self { starts: limits.starts, places, ..none })
+    }
+
+    pub(super) fn has_room(&self, source: CronSource) -> bool {
+        self.starts > 0 && self.places.has_room(source)
+    }
+
+    /// Returns whose run is sent next, given whether runs of either source wait.
+    pub(super) fn next(&self, of_files: bool, of_clients: bool) -> Option<CronSource> {
+        self.places.next(of_files, of_clients).filter(|_| self.starts > 0)
+    }
+
+    /// Gives a place to a run of this source.
+    pub(super) fn take(&mut self, source: CronSource) {
+        self.starts = self.starts.saturating_sub(1);
+        self.places.take(source);
+    }
+
+    /// Adds a run that has been given a place and is being sent.
+    pub(super) fn send(&mut self, claimed: ClaimedRun, source: CronSource, turn: i64) {
+        self.sending.push(claimed);
+        let highest = &mut self.turns[source as usize];
+        *highest = (*highest).max(Some(turn));
+    }
+
+    /// Writes the turns that were served.
+    pub(super) fn save(&self, tx: &Transaction<'_>) -> Result<(), StoreError> {
+        for source in CronSource::ALL {
+            if let Some(turn) = self.turns[*source as usize] {
+                tx.prepare_cached("UPDATE turns SET turn = max(turn, ?2) WHERE source = ?1")?
+                    .execute((source.as_str(), turn))?;
+            }
+        }
+        Ok(())
+    }
+}
