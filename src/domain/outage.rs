@@ -19,7 +19,7 @@ words!(
     }
 );
 
-/// Why the outage of a receiver is over although nobody knows whether it is back: the end of its `why`.
+/// Why the outage of a receiver is over although it is not known to be back: the end of its `why`.
 pub const NOTHING_WAITS: &str = "nothing waits for it any more";
 
 impl Away {

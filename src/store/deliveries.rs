@@ -9,9 +9,9 @@ use rusqlite::{OptionalExtension, Row, Transaction, named_params};
 
 use super::counts::{Counted, Tx};
 use super::delivery_mode::{self, CurrentMode};
+use super::receivers_away::{self, ReceiverAway};
 use super::rows::{millis, parsed, timestamp};
 use super::{Store, StoreError, suspended};
-use crate::domain::breaker::Scope;
 use crate::domain::cron::CronSource;
 use crate::domain::delivery::{
     AttemptReport, AttemptResult, DeliveryStatus, Ending, NewDelivery, Turn, Verdict,
@@ -62,15 +62,6 @@ pub enum Admission<Permit> {
     UrlWaits,
     /// Nothing more is sent to any URL of its receiver now.
     ReceiverWaits,
-}
-
-/// A receiver that is away.
-#[derive(Clone, Copy, Debug)]
-pub struct ReceiverAway {
-    pub scope: Scope,
-    /// A delivery to it.
-    pub delivery_id: DeliveryId,
-    pub since: Timestamp,
 }
 
 /// The deliveries that were claimed.
@@ -146,8 +137,10 @@ impl Store {
                 let mut deliveries = Vec::new();
                 let mut admitted = due(tx, now, limit, &mut admit)?;
                 for receiver in &away {
-                    let next = if admitted.len() < limit { next_early(tx, receiver, now)? } else { None };
-                    let Some(head) = next else { continue };
+                    if admitted.len() >= limit {
+                        break;
+                    }
+                    let Some(head) = receivers_away::next_early(tx, receiver, now)? else { continue };
                     if let Admission::Admitted(permit) = admit(&head.url, head.source) {
                         admitted.push((head, permit));
                     }
@@ -173,83 +166,21 @@ impl Store {
     pub async fn finish_attempt(&self, finished: FinishedAttempt) -> Result<(), StoreError> {
         self.write(move |tx| {
             finish(tx, &finished)?;
-            finished.back.iter().try_for_each(|back| make_due(tx, back, finished.at))
+            finished.back.iter().try_for_each(|back| receivers_away::make_due(tx, back, finished.at))
         })
         .await
     }
-
-    /// Returns those of these receivers for which no delivery waits, by a delivery to each.
-    pub async fn receivers_without_deliveries(
-        &self,
-        receivers: Vec<(Scope, DeliveryId)>,
-    ) -> Result<Vec<(Scope, DeliveryId)>, StoreError> {
-        self.read_for_loop(move |tx| {
-            let mut without = Vec::new();
-            for (scope, delivery_id) in receivers {
-                let to = to_receiver(scope);
-                let mut waits = tx.prepare_cached(&format!(
-                    "SELECT EXISTS (SELECT 1 FROM deliveries WHERE due_at IS NOT NULL AND {to}) \
-                     OR EXISTS (SELECT 1 FROM deliveries WHERE status = 'sending' AND {to})"
-                ))?;
-                let id = delivery_id.to_string();
-                let waits: bool = waits.query_row(named_params! { ":delivery_id": id }, |row| row.get(0))?;
-                without.extend((!waits).then_some((scope, delivery_id)));
-            }
-            Ok(without)
-        })
-        .await
-    }
-}
-
-/// Returns a condition for deliveries to the same receiver as the delivery `:delivery_id`.
-fn to_receiver(scope: Scope) -> &'static str {
-    match scope {
-        Scope::Origin => "receiver = (SELECT receiver FROM deliveries WHERE delivery_id = :delivery_id)",
-        Scope::Url => {
-            "(receiver, url) = (SELECT receiver, url FROM deliveries WHERE delivery_id = :delivery_id)"
-        }
-    }
-}
-
-/// Selects deliveries that wait because their receiver has been away `:since` then. One that failed before that, when
-/// the receiver took others, has been refused by itself.
-const HELD_UP: &str = "due_at > :now AND NOT EXISTS (SELECT 1 FROM attempts \
-     WHERE attempts.delivery_id = deliveries.delivery_id AND started_at < :since)";
-
-/// Returns the next delivery to a receiver that is away, of those that are not due.
-fn next_early(
-    tx: &Transaction<'_>,
-    away: &ReceiverAway,
-    now: Timestamp,
-) -> Result<Option<QueueHead>, StoreError> {
-    let mut next = tx.prepare_cached(&format!(
-        "SELECT receiver, due_at, seq, url, of_client FROM deliveries WHERE {} AND {HELD_UP} \
-         ORDER BY due_at, seq LIMIT 1",
-        to_receiver(away.scope)
-    ))?;
-    let (delivery_id, since) = (away.delivery_id.to_string(), millis(away.since));
-    let values = named_params! { ":delivery_id": delivery_id, ":now": millis(now), ":since": since };
-    Ok(next.query_row(values, queue_head_from_row).optional()?)
-}
-
-/// Makes due what waits because this receiver was away.
-fn make_due(tx: &Transaction<'_>, back: &ReceiverAway, now: Timestamp) -> Result<(), StoreError> {
-    let to = to_receiver(back.scope);
-    let (delivery_id, since) = (back.delivery_id.to_string(), millis(back.since));
-    tx.prepare_cached(&format!("UPDATE deliveries SET due_at = :now WHERE {to} AND {HELD_UP}"))?
-        .execute(named_params! { ":delivery_id": delivery_id, ":now": millis(now), ":since": since })?;
-    Ok(())
 }
 
 /// The oldest due delivery of one receiver that has not been considered yet. The order of the fields is the
 /// order in which deliveries are claimed.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct QueueHead {
+pub(super) struct QueueHead {
     due_at: i64,
     row: i64,
     receiver: String,
-    url: String,
-    source: CronSource,
+    pub(super) url: String,
+    pub(super) source: CronSource,
     /// Whether what is behind it in the queue of its URL comes next, and not in that of its receiver.
     alone: bool,
 }
@@ -283,12 +214,14 @@ fn due<Permit>(
     Ok(admitted)
 }
 
+/// Selects what [`queue_head_from_row`] reads.
+pub(super) const QUEUE_HEADS: &str = "SELECT receiver, due_at, seq, url, of_client FROM deliveries";
+
 /// Returns one delivery of each receiver, with one step in the index for each.
 fn queue_heads(tx: &Transaction<'_>, now: Timestamp) -> Result<BinaryHeap<Reverse<QueueHead>>, StoreError> {
-    let mut first = tx.prepare_cached(
-        "SELECT receiver, due_at, seq, url, of_client FROM deliveries WHERE receiver > ?1 AND due_at IS NOT NULL \
-         ORDER BY receiver, due_at, seq LIMIT 1",
-    )?;
+    let mut first = tx.prepare_cached(&format!(
+        "{QUEUE_HEADS} WHERE receiver > ?1 AND due_at IS NOT NULL ORDER BY receiver, due_at, seq LIMIT 1"
+    ))?;
     let (mut heads, mut receiver) = (BinaryHeap::new(), String::new());
     while let Some(head) = first.query_row([&receiver], queue_head_from_row).optional()? {
         receiver.clone_from(&head.receiver);
@@ -304,10 +237,14 @@ fn next_behind(
     head: &QueueHead,
     now: Timestamp,
 ) -> Result<Option<QueueHead>, StoreError> {
-    let of_url = if head.alone { "AND url = ?5" } else { "AND ?5 <> ''" };
+    // Without the name of the index, SQLite reads on through what other URLs have in the queue.
+    let (index, url) = match head.alone {
+        true => ("INDEXED BY deliveries_by_url", "url = ?5"),
+        false => ("", "?5 <> ''"),
+    };
     let mut next = tx.prepare_cached(&format!(
-        "SELECT receiver, due_at, seq, url, of_client FROM deliveries WHERE receiver = ?1 AND due_at IS NOT NULL \
-         AND (due_at, seq) > (?2, ?3) AND due_at <= ?4 {of_url} ORDER BY due_at, seq LIMIT 1"
+        "{QUEUE_HEADS} {index} WHERE receiver = ?1 AND {url} AND due_at IS NOT NULL \
+         AND (due_at, seq) > (?2, ?3) AND due_at <= ?4 ORDER BY due_at, seq LIMIT 1"
     ))?;
     let values = (&head.receiver, head.due_at, head.row, millis(now), &head.url);
     let next = next.query_row(values, queue_head_from_row).optional()?;
@@ -335,7 +272,8 @@ fn other_urls(
     Ok(heads)
 }
 
-fn queue_head_from_row(row: &Row<'_>) -> rusqlite::Result<QueueHead> {
+/// Reads a row of [`QUEUE_HEADS`].
+pub(super) fn queue_head_from_row(row: &Row<'_>) -> rusqlite::Result<QueueHead> {
     let (receiver, url, source) = (row.get(0)?, row.get(3)?, source_of(row.get(4)?));
     Ok(QueueHead { receiver, due_at: row.get(1)?, row: row.get(2)?, url, source, alone: false })
 }

@@ -31,6 +31,7 @@ mod owed_webhooks;
 mod plan_due;
 mod read;
 mod readers;
+mod receivers_away;
 mod replay;
 mod retry;
 mod room;
@@ -66,7 +67,7 @@ pub use counts::{CommitCounts, Histogram, HistogramSnapshot, ResponseClass};
 pub use cron_entries::NextPlan;
 pub use cron_state::{ChangedCronState, CronStateChange};
 pub use daemons::FormerDaemon;
-pub use deliveries::{Admission, ClaimedDelivery, DeliveryClaim, FinishedAttempt, ReceiverAway};
+pub use deliveries::{Admission, ClaimedDelivery, DeliveryClaim, FinishedAttempt};
 pub use delivery_mode::DeliveryModeChange;
 pub use end_run::{AfterEnd, FailureLimit, RunEnding};
 pub use error::StoreError;
@@ -80,6 +81,7 @@ pub use read::{
     RunWatch, STATUS_PERIOD, StatusSnapshot, Version, WatchUntil, WebhookDetails, WebhookQueue, WebhookRow,
     daemon_state,
 };
+pub use receivers_away::ReceiverAway;
 pub use replay::{Replay, ReplayChoice, ReplayOrder};
 pub use retry::RetryRequest;
 pub use room::{ClaimLimits, ClaimedRun};
