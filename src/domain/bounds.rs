@@ -253,7 +253,7 @@ pub const DAEMONS_REMEMBERED: u32 = 100;
 /// Outages that a store remembers. A year of one every hour is more than anybody reads.
 pub const OUTAGES_REMEMBERED: u32 = 10_000;
 
-/// Outages of receivers that are known at the same time. Clients choose receivers, so there may be any number.
+/// Receivers of clients that are known to be away at the same time: clients choose them, so there may be any number.
 pub const RECEIVERS_AWAY_MAX: usize = 100;
 
 /// While something depends on the agent server, it has been heard of within this time, or it is asked.

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, named_params};
 
-use super::deliveries::{QUEUE_HEADS, QueueHead, queue_head_from_row};
+use super::delivery_queue::{QUEUE_HEADS, QueueHead, queue_head_from_row};
 use super::rows::millis;
 use super::{Store, StoreError};
 use crate::domain::breaker::Scope;
