@@ -23,8 +23,9 @@ use crate::api::{self, AccessRules, AgentServer, Api, Gateway, HeldBodies, Liste
 use crate::backend::AgentClient;
 use crate::clock::Clock;
 use crate::config::{self, Config, CronDefinition, Environment, KeptCron, Loss};
-use crate::domain::bounds::{ACCEPT_QUEUE, STOP_RECORDED_WITHIN};
+use crate::domain::bounds::{ACCEPT_QUEUE, ROOM_LOOKED_FOR_EVERY, STOP_RECORDED_WITHIN};
 use crate::domain::ids::InstallationId;
+use crate::domain::outage::Outage;
 use crate::engine::backend_watch::{self, BackendWatch};
 use crate::engine::courier::{self, Courier, OriginLimiter};
 use crate::engine::janitor::{self, Janitor};
@@ -32,7 +33,10 @@ use crate::engine::maintenance::{self, Maintenance};
 use crate::engine::outages::{self, Outages};
 use crate::engine::runner::{self, Runner, RunnerSettings};
 use crate::engine::{Denials, Health, Wakes};
-use crate::store::{self, Execution, FormerDaemon, NewDefinition, NewNotice, NoticeKind, Store, StoreError};
+use crate::store::{
+    self, DaemonLock, Execution, FormerDaemon, NewDefinition, NewNotice, NoticeKind, Predecessor, Store,
+    StoreError,
+};
 use crate::transport::{Relay, Transport};
 use crate::webhook::{LiveSettings, Sender, WebhookSettings};
 
@@ -88,10 +92,7 @@ type Loops = JoinSet<(&'static str, Result<(), StoreError>)>;
 /// See [`DaemonError`]. The service manager starts the daemon again, which then reads the truth from the
 /// store.
 pub async fn serve(world: World, ready: impl FnOnce(), stop: CancellationToken) -> Result<(), DaemonError> {
-    let store = {
-        let (path, clock) = (&world.config.store.path, world.clock.clone());
-        Store::open(path, world.execution, world.new_installation, clock)?
-    };
+    let Some(store) = open(&world, &stop).await? else { return Ok(()) };
     let prepared = tokio::select! {
         biased;
         // A full disk may make this wait; nothing is in flight yet that would have to be finished.
@@ -119,18 +120,43 @@ pub async fn serve(world: World, ready: impl FnOnce(), stop: CancellationToken) 
     Ok(recorded.unwrap_or(Ok(()))?)
 }
 
+/// Opens the store, waiting as long as the disk has no room for it. Returns `None` if it is stopped meanwhile.
+async fn open(world: &World, stop: &CancellationToken) -> Result<Option<Store>, StoreError> {
+    let path = &world.config.store.path;
+    let lock = Arc::new(DaemonLock::take(path)?);
+    let mut waited = None;
+    loop {
+        let (execution, id, clock) = (world.execution, world.new_installation, &world.clock);
+        match Store::open_locked(&lock, path, execution, id, clock.clone(), waited.clone()) {
+            Err(StoreError::NoRoom { problem, .. }) if waited.is_none() => {
+                tracing::error!(error = problem, "the store cannot be opened; nothing is fired until it can");
+                lock.tell_no_room(clock.now());
+                waited = Some((clock.now(), problem));
+            }
+            Err(StoreError::NoRoom { .. }) => {}
+            opened => return opened.map(Some),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Ok(None),
+            () = tokio::time::sleep(ROOM_LOOKED_FOR_EVERY) => {}
+        }
+    }
+}
+
 /// What is ready before the loops begin.
 struct Prepared {
     /// The port, if there is one.
     network: Option<TcpListener>,
     /// The crons that go on although the files do not define them.
     kept: Vec<KeptCron>,
+    /// What was away when the former daemon ended.
+    away: Vec<Outage>,
 }
 
 /// Brings the store up to date with the configuration, and listens on the port if there is one.
 async fn prepare(world: &World, store: &Store) -> Result<Prepared, DaemonError> {
     let config = &world.config;
-    let former = store.record_daemon(world.clock.now()).await?;
+    let Predecessor { former, away } = store.record_daemon(world.clock.now()).await?;
     runner::find_step_while_down(store, &world.clock, former).await?;
     if let Some(FormerDaemon { seen_at, stopped_at: None, .. }) = former {
         tracing::warn!(%seen_at, "the former daemon was not stopped: it was killed or crashed, or the machine lost power");
@@ -166,7 +192,7 @@ async fn prepare(world: &World, store: &Store) -> Result<Prepared, DaemonError> 
         Some(Err(problem)) => (None, Some(problem)),
     };
     store.notice(world.clock.now(), NoticeKind::Listen, problem.map(NewNotice::single)).await?;
-    Ok(Prepared { network, kept: report.kept })
+    Ok(Prepared { network, kept: report.kept, away })
 }
 
 /// Returns the definitions as the store keeps them.
@@ -190,12 +216,12 @@ fn definitions(
 
 /// Makes all loops and spawns them.
 fn spawn(world: World, store: Store, prepared: Prepared, stop: &CancellationToken) -> Loops {
-    let Prepared { network, kept } = prepared;
+    let Prepared { network, kept, away } = prepared;
     let wakes = Wakes::default();
     let (webhooks_writer, webhooks) = config::live(WebhookSettings::of_config(&world.config));
     let (access_writer, access) = config::live(AccessRules::of_config(&world.config.http));
     let client = agent_client(&world);
-    let engine = Engine::new(&world, &store, &client, &wakes, &webhooks, stop);
+    let engine = Engine::new(&world, &store, &client, &wakes, &webhooks, stop, Outages::after(away));
     let api = Api {
         store: store.clone(),
         clock: world.clock.clone(),
@@ -248,9 +274,9 @@ impl Engine {
         wakes: &Wakes,
         webhooks: &LiveSettings,
         stop: &CancellationToken,
+        outages: Outages,
     ) -> Self {
         let (store, clock, wakes) = (|| store.clone(), || world.clock.clone(), || wakes.clone());
-        let outages = Outages::default();
         let runner = Runner::new(
             store(),
             client.clone(),

@@ -76,13 +76,7 @@ pub struct Api {
 impl Api {
     /// Returns the outages that last, also if they cannot be stored.
     fn lasting_outages(&self) -> Vec<Outage> {
-        let disk = self.store.trouble().map(|(since, why)| Outage {
-            what: Away::Disk,
-            subject: String::new(),
-            since,
-            until: None,
-            why,
-        });
+        let disk = self.store.trouble().map(|(since, why)| Outage::new(Away::Disk, since, None, why));
         self.health.outages.lasting().into_iter().chain(disk).collect()
     }
 

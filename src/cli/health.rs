@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::status::Question;
-use super::terminal::{Failure, Session, code_of, is_alive};
+use super::terminal::{Failure, Session, code_of};
 use crate::api::wire::Verdict;
 use crate::present::attention::Concern;
 
@@ -18,7 +18,8 @@ const HEALTH_WITHIN: Duration = Duration::from_secs(2);
 #[command(after_help = "\
 Prints nothing, and takes two seconds at most. Exits with 0 if all is well, 5 if
 something needs a person, and 6 if the daemon is not running; `agentcron status`
-says what it is. A restart rarely cures what 5 stands for, so a probe that
+says what it is. If it cannot find out, it prints why and exits with 1, 2 or 3.
+A restart rarely cures what 5 stands for, and never a full disk, so a probe that
 restarts the daemon should use --alive.
 
 Examples:
@@ -33,8 +34,6 @@ pub(super) struct Health {
 
 pub(super) fn health(health: &Health, session: &mut Session) -> Result<(), Failure> {
     let (verdict, attention) = match (Question::of(session), health.alive) {
-        // A configuration that does not say where the database is keeps nobody from asking the daemon.
-        (Err(_), true) if responds(session) => (Verdict::Well, Vec::new()),
         (Err(failure), _) => return Err(failure),
         (Ok(question), false) => question
             .within(HEALTH_WITHIN, Question::report)
@@ -54,9 +53,4 @@ pub(super) fn health(health: &Health, session: &mut Session) -> Result<(), Failu
         Verdict::Well => Ok(()),
         Verdict::NeedsPerson | Verdict::DaemonDown => Err(Failure::Unwell(verdict)),
     }
-}
-
-fn responds(session: &mut Session) -> bool {
-    let now = session.now();
-    session.socket_path().is_ok_and(|socket| is_alive(&socket, now).is_ok())
 }

@@ -58,7 +58,7 @@ fn found(since: Timestamp, session: &mut Session) -> Result<Vec<wire::Outage>, F
     match page {
         Ok(Page { items, .. }) => Ok(items),
         Err(_) => {
-            let outages = Reader::open(&store)?.outages_seen(&daemon_state(&store), since)?;
+            let outages = Reader::open(&store)?.outages_seen(&daemon_state(&store), since, session.now())?;
             Ok(outages.iter().map(wire::Outage::of).collect())
         }
     }

@@ -54,7 +54,7 @@ pub use live::{Live, LiveWriter, live};
 pub use load::{Loaded, load, load_partly};
 pub use loss::{KeptCron, KeptCrons, Loss};
 pub use nearest::nearest;
-pub use places::{socket_in_file, store_in_file};
+pub use places::{socket_in_file, store_in_file, stores_perhaps};
 pub use reference::{DefaultValue, KeyNames, KeyReference, Secrecy, SectionReference, reference};
 pub use regular_file::{Links, demand_regular, open_regular, read_regular};
 pub use secret::Secret;
@@ -63,7 +63,7 @@ pub use settings::{
     StoreConfig, WebhooksConfig,
 };
 pub use starter::STARTER_FILES;
-pub use unit_places::default_store;
+pub use unit_places::{default_store, socket_from_outside};
 pub use validate_cron::{
     CronIdentity, FieldError, FieldErrorKind, check_webhook_policy, is_cron_name, validate_cron,
     validate_cron_as,

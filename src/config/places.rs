@@ -5,21 +5,34 @@ use std::path::{Path, PathBuf};
 
 use super::environment::Environment;
 use super::limits::FILE_BYTES_MAX;
+use super::reference::{STORE, TOP_LEVEL};
 use super::regular_file::read_regular;
-use super::unit_places::{default_store, socket_from_outside};
+use super::unit_places::default_store;
 
 /// Returns the database that the file names or has by default, or `None` if that cannot be told without the rest.
 pub fn store_in_file(config: &Path, environment: &Environment) -> Option<PathBuf> {
-    match section(config, "store")?.get("path") {
+    let section = section(config, "store")?;
+    match section.get("path") {
         Some(path) => filled(config, environment, path.as_str()?),
+        // An unknown key may be this one.
+        None if section.keys().any(|key| STORE.key(key).is_none()) => None,
         None => Some(default_store(environment)),
     }
 }
 
-/// Returns the daemon's socket in the same way. A daemon that does not understand `[http]` has it where it is by default.
+/// Returns where the database may be if the file does not say so: what it has in `[store]` or in unknown tables, whatever
+/// the key, and by default.
+pub fn stores_perhaps(config: &Path, environment: &Environment) -> Vec<PathBuf> {
+    let whole = text(config).and_then(|text| text.parse::<toml::Table>().ok()).unwrap_or_default();
+    let tables = whole.iter().filter(|(name, _)| *name == "store" || is_unknown(name));
+    let values = tables.filter_map(|(_, table)| table.as_table()).flat_map(|table| table.values());
+    let named = values.filter_map(|value| filled(config, environment, value.as_str()?));
+    named.chain([default_store(environment)]).collect()
+}
+
+/// Returns the daemon's socket if the file names one.
 pub fn socket_in_file(config: &Path, environment: &Environment) -> Option<PathBuf> {
-    let by_default = || Some(socket_from_outside(environment, &store_in_file(config, environment)?));
-    named(config, "http", "socket", environment).or_else(by_default)
+    named(config, "http", "socket", environment)
 }
 
 /// Returns the path that a table of the file has under a key, if it can be read.
@@ -27,12 +40,16 @@ pub(super) fn named(config: &Path, table: &str, key: &str, environment: &Environ
     filled(config, environment, section(config, table)?.get(key)?.as_str()?)
 }
 
-/// Returns a table of the file, which is empty if the file has none. If the file as a whole is not TOML, only the lines
-/// from the table's header to the next header are read.
+/// Returns a table of the file, which is empty if the file has none; `None` if another may be meant to be it. If the file as
+/// a whole is not TOML, only the lines from the table's header to the next header are read.
 fn section(config: &Path, name: &str) -> Option<toml::Table> {
-    let text = String::from_utf8(read_regular(config, FILE_BYTES_MAX).ok()?).ok()?;
+    let text = text(config)?;
     if let Ok(mut whole) = text.parse::<toml::Table>() {
-        return whole.remove(name).map_or_else(|| Some(toml::Table::new()), |found| found.try_into().ok());
+        return match whole.remove(name) {
+            Some(found) => found.try_into().ok(),
+            None if whole.iter().any(|(name, value)| value.is_table() && is_unknown(name)) => None,
+            None => Some(toml::Table::new()),
+        };
     }
     let header = format!("[{name}]");
     let mut lines =
@@ -41,6 +58,14 @@ fn section(config: &Path, name: &str) -> Option<toml::Table> {
     let body = lines.take_while(|line| !line.starts_with('['));
     let alone = std::iter::once(header).chain(body).collect::<Vec<_>>().join("\n");
     alone.parse::<toml::Table>().ok()?.remove(name)?.try_into().ok()
+}
+
+fn text(config: &Path) -> Option<String> {
+    String::from_utf8(read_regular(config, FILE_BYTES_MAX).ok()?).ok()
+}
+
+fn is_unknown(table: &str) -> bool {
+    !TOP_LEVEL.tables.contains(&table)
 }
 
 fn filled(config: &Path, environment: &Environment, written: &str) -> Option<PathBuf> {

@@ -33,7 +33,7 @@ pub(super) fn default_socket(environment: &Environment, store: &Path) -> PathBuf
 ///
 /// The two places never belong to different databases: a service has the first one only if its database is in the
 /// state folder of the same name. systemd removes it when the service stops.
-pub(super) fn socket_from_outside(environment: &Environment, store: &Path) -> PathBuf {
+pub fn socket_from_outside(environment: &Environment, store: &Path) -> PathBuf {
     let of_service = || {
         let folder = store.strip_prefix(STATE_ROOT).ok()?.parent()?;
         let is_of_service = store.file_name()? == DATABASE && !folder.as_os_str().is_empty();

@@ -280,7 +280,14 @@ pub const RECEIVER_TOLD_AFTER: Duration = Duration::from_secs(5 * 60);
 /// A daemon that ends in good order says so in the store, unless that takes longer than this.
 pub const STOP_RECORDED_WITHIN: Duration = Duration::from_secs(2);
 
-/// The daemon gives a sign of life this often, even if it has nothing else to commit.
+/// A daemon that cannot open its database because the disk is full tries again this often.
+pub const ROOM_LOOKED_FOR_EVERY: Duration = Duration::from_secs(1);
+
+/// The daemon writes until when it lived into its lock file this often. That is not flushed, so it costs nothing, and only a
+/// power cut can take it back.
+pub const SEEN_EVERY: Duration = Duration::from_secs(1);
+
+/// The daemon commits a sign of life this often, even if it has nothing else to commit.
 pub const SIGN_OF_LIFE_EVERY: Duration = Duration::from_secs(30);
 
 /// Runs listed on a thread to find ours, which is among the newest.

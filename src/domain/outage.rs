@@ -39,6 +39,9 @@ impl Away {
     }
 }
 
+/// What is known of a disk by a daemon that has left nothing but the time.
+pub const DISK_WHY: &str = "no room on the disk, or the file locked by another program";
+
 /// One outage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outage {
@@ -62,15 +65,26 @@ pub fn merge(stored: &mut Vec<Outage>, lasting: Vec<Outage>) {
     stored.sort_by(|a, b| b.since.cmp(&a.since).then_with(|| a.subject.cmp(&b.subject)));
 }
 
-/// Puts the outage of a daemon that has ended into those that are stored: whatever else lasted then is known no longer.
-pub fn with_daemon_away(stored: &mut Vec<Outage>, away: Outage) {
-    for outage in stored.iter_mut().filter(|outage| outage.until.is_none()) {
-        outage.until = Some(outage.since.max(away.since));
+/// Ends all outages that are not known to last any more, because their daemon has ended.
+pub fn end_all(outages: &mut [Outage], at: Timestamp) {
+    for outage in outages.iter_mut().filter(|outage| outage.until.is_none()) {
+        outage.until = Some(at.max(outage.since));
     }
-    merge(stored, vec![away]);
+}
+
+/// Takes the outage that goes on out of those that a former daemon knew at its end: a new daemon that has not heard of this
+/// subject yet, and finds it away, sees the same outage.
+pub fn take(former: &mut Vec<Outage>, what: Away, subject: &str) -> Option<Outage> {
+    let index = former.iter().position(|outage| outage.is_of(what, subject))?;
+    Some(former.swap_remove(index))
 }
 
 impl Outage {
+    /// Returns an outage of what there is only one of.
+    pub fn new(what: Away, since: Timestamp, until: Option<Timestamp>, why: impl Into<String>) -> Self {
+        Self { what, subject: String::new(), since, until, why: why.into() }
+    }
+
     /// Whether this instant falls into it.
     pub fn contains(&self, at: Timestamp) -> bool {
         self.since <= at && self.until.is_none_or(|until| at <= until)
@@ -97,5 +111,28 @@ impl Outage {
             Away::Receiver => format!("receiver {}", self.subject),
             Away::Backend | Away::Disk | Away::Daemon => self.what.to_string(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lasted_is_over_with_its_daemon_and_goes_on_once() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let receiver =
+            Outage { subject: "https://a".to_owned(), ..Outage::new(Away::Receiver, at(9), None, "500") };
+        let over = Outage::new(Away::Backend, at(1), Some(at(2)), "refused");
+        let mut outages = vec![over, Outage::new(Away::Backend, at(3), None, "refused"), receiver];
+        end_all(&mut outages, at(7));
+        assert_eq!(
+            outages.iter().map(|one| one.until).collect::<Vec<_>>(),
+            [Some(at(2)), Some(at(7)), Some(at(9))]
+        );
+        outages.remove(0);
+        assert_eq!(take(&mut outages, Away::Receiver, "https://b"), None);
+        assert_eq!(take(&mut outages, Away::Backend, "").map(|one| one.since), Some(at(3)));
+        assert_eq!(take(&mut outages, Away::Backend, ""), None);
     }
 }

@@ -164,7 +164,7 @@ impl RunEventKind {
             RunEventKind::Unconfirmed => "start not confirmed",
             RunEventKind::StillUnconfirmed => "start still not confirmed",
             RunEventKind::Adopted => "found on the agent server",
-            RunEventKind::RuledOut => "shown not to have started",
+            RunEventKind::RuledOut => "had not started after all, which was unclear",
             RunEventKind::Timeout => "timeout",
             RunEventKind::BackendDenied => "no access",
             RunEventKind::Retried => "to be retried",

@@ -36,12 +36,22 @@ pub async fn run(watch: BackendWatch, stop: CancellationToken) -> Result<(), Sto
     // How often a server that was silent already was asked and did not answer.
     let mut unanswered = 0;
     let mut asked_at = Instant::now();
+    if watch.outages.is_backend_in_question() {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            () = watch.backend.ask_whether_it_is_there(BACKEND_ANSWERS_WITHIN) => {}
+        }
+    }
     loop {
         let silence = contact.silence();
         if silence.is_none() {
             unanswered = 0;
         }
-        watch.note(silence.as_ref().filter(|_| unanswered > 0));
+        // After one call without an answer nothing is known.
+        if silence.is_none() || unanswered > 0 {
+            watch.note(silence.as_ref());
+        }
         let wait = match &silence {
             Some(silence) => {
                 let wait = backoff::doubling(FIRST_WAIT, BACKEND_AWAY_ASKED_EVERY, unanswered + 1);

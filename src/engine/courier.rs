@@ -258,6 +258,9 @@ async fn attempt(
     let changes = permit.judge(delivery_id, &report.result, at);
     drop(permit);
     let why = report.result.detail().unwrap_or_default();
+    if report.result.shown() == Shown::Well {
+        courier.outages.url_well(&delivery.url);
+    }
     let back = courier.take_note(&delivery, changes, at, why);
     // The next attempt can be claimed in the commit that records this one.
     courier.wakes.courier.notify_one();

@@ -13,13 +13,14 @@ use crate::clock::Clock;
 use crate::domain::backoff;
 use crate::domain::bounds::{
     RECEIVER_AWAY_AFTER, RECEIVER_BACK_AFTER, RECEIVER_TOLD_AFTER, RECEIVER_TOLD_EVERY, RECEIVERS_AWAY_MAX,
-    SIGN_OF_LIFE_EVERY,
+    SEEN_EVERY, SIGN_OF_LIFE_EVERY,
 };
 use crate::domain::breaker::{Absence, Scope};
 use crate::domain::cron::CronSource;
 use crate::domain::ids::DeliveryId;
-use crate::domain::outage::{Away, NOTHING_WAITS, Outage};
+use crate::domain::outage::{self, Away, NOTHING_WAITS, Outage};
 use crate::store::{Store, StoreError};
+use crate::webhook::{receiver, redacted};
 
 /// The outages that last. It is cheap to clone.
 #[derive(Clone, Default)]
@@ -34,10 +35,12 @@ struct Shared {
 #[derive(Default)]
 struct State {
     lasting: Vec<Outage>,
+    /// What was away when the former daemon ended, until it is known whether it still is.
+    former: Vec<Outage>,
     /// Receivers that have failed and were not well since.
     receivers: HashMap<String, Receiver>,
     /// Receivers that were away a short while ago, as they were then.
-    former: HashMap<String, Former>,
+    recent: HashMap<String, Recent>,
     unsaved: Vec<Outage>,
 }
 
@@ -68,12 +71,23 @@ impl Receiver {
 }
 
 /// An outage of a receiver that has ended.
-struct Former {
+struct Recent {
     outage: Outage,
     told_at: Option<Timestamp>,
 }
 
 impl Outages {
+    /// Returns no outages, after those that the former daemon knew at its end.
+    pub fn after(former: Vec<Outage>) -> Self {
+        let state = Mutex::new(State { former, ..State::default() });
+        Self(Arc::new(Shared { state, changed: Notify::new() }))
+    }
+
+    /// Returns whether the former daemon ended while the agent server was away, and it is not known whether it still is.
+    pub fn is_backend_in_question(&self) -> bool {
+        self.lock().former.iter().any(|outage| outage.is_of(Away::Backend, ""))
+    }
+
     /// Returns the outages that last, the daemon's and the disk's apart.
     pub fn lasting(&self) -> Vec<Outage> {
         self.lock().lasting.clone()
@@ -123,7 +137,16 @@ impl Outages {
         });
     }
 
-    /// Records that this receiver is well.
+    /// Records that whatever is behind this URL is well. That of which this daemon does not know that it was away may have
+    /// been away when the former one ended.
+    pub(super) fn url_well(&self, url: &str) {
+        let mut state = self.lock();
+        if !state.former.is_empty() {
+            [receiver(url), redacted(url)].iter().for_each(|name| state.end_former(Away::Receiver, name));
+        }
+    }
+
+    /// Records that this receiver is back.
     pub(super) fn receiver_well(&self, name: &str, now: Timestamp) {
         self.change(|state| state.end_receiver(name, now, None));
     }
@@ -171,8 +194,10 @@ impl State {
         if self.lasting.iter().any(|outage| outage.is_of(what, subject)) {
             return;
         }
+        let former = outage::take(&mut self.former, what, subject);
+        let (still, since) = former.map_or(("", since), |former| ("still ", former.since));
         let outage = Outage { what, subject: subject.to_owned(), since, until: None, why: why.to_owned() };
-        tracing::error!(%since, "{} unreachable: {why}", outage.called());
+        tracing::error!(%since, "{} {still}unreachable: {why}", outage.called());
         self.keep(outage);
     }
 
@@ -182,9 +207,18 @@ impl State {
     }
 
     fn end(&mut self, what: Away, subject: &str, now: Timestamp) {
+        self.end_former(what, subject);
         if let Some(outage) = self.take_lasting(what, subject) {
             tracing::info!("{} reachable again after {}", outage.called(), lasted(&outage, now));
             self.unsaved.push(Outage { until: Some(now.max(outage.since)), ..outage });
+        }
+    }
+
+    /// Notes that something is back that was away when the former daemon ended.
+    fn end_former(&mut self, what: Away, subject: &str) {
+        if let Some(former) = outage::take(&mut self.former, what, subject) {
+            let away_until = former.until.unwrap_or(former.since);
+            tracing::info!(%away_until, "{} reachable again; it was away when the former daemon ended", former.called());
         }
     }
 
@@ -229,10 +263,13 @@ impl State {
         };
         receiver.is_away = true;
         let (mut since, mut told_at) = (receiver.failure.absence.since, None);
-        if let Some(former) = self.former.remove(name) {
-            told_at = former.told_at;
-            let back = former.outage.until.map_or(Duration::MAX, |until| backoff::between(until, since));
-            since = if back < RECEIVER_BACK_AFTER { former.outage.since } else { since };
+        if let Some(recent) = self.recent.remove(name) {
+            told_at = recent.told_at;
+            let back = recent.outage.until.map_or(Duration::MAX, |until| backoff::between(until, since));
+            since = if back < RECEIVER_BACK_AFTER { recent.outage.since } else { since };
+        }
+        if let Some(former) = outage::take(&mut self.former, Away::Receiver, name) {
+            since = former.since;
         }
         receiver.told_at = told_at;
         let (subject, why) = (name.to_owned(), receiver.failure.why.clone());
@@ -263,11 +300,11 @@ impl State {
         outage.why.extend(ended_by.map(|reason| format!("; {reason}")));
         outage.until = Some(now.max(outage.since));
         self.unsaved.push(outage.clone());
-        self.former.retain(|_, former| {
-            former.outage.until.is_some_and(|until| backoff::between(until, now) < RECEIVER_TOLD_EVERY)
+        self.recent.retain(|_, recent| {
+            recent.outage.until.is_some_and(|until| backoff::between(until, now) < RECEIVER_TOLD_EVERY)
         });
-        if self.former.len() < RECEIVERS_AWAY_MAX {
-            self.former.insert(name.to_owned(), Former { outage, told_at });
+        if self.recent.len() < RECEIVERS_AWAY_MAX {
+            self.recent.insert(name.to_owned(), Recent { outage, told_at });
         }
     }
 }
@@ -276,13 +313,29 @@ fn lasted(outage: &Outage, now: Timestamp) -> humantime::FormattedDuration {
     humantime::format_duration(Duration::from_secs(backoff::between(outage.since, now).as_secs()))
 }
 
-/// Commits what is reported until it is stopped, and gives signs of life while nothing else is committed.
+/// Commits what is reported until it is stopped, and gives signs of life.
 pub async fn run(
     outages: Outages,
     store: Store,
     clock: Clock,
     stop: CancellationToken,
 ) -> Result<(), StoreError> {
+    // A commit may have to wait for a full disk.
+    let signs = async {
+        loop {
+            store.give_sign_of_life(clock.now());
+            tokio::time::sleep(SEEN_EVERY).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => Ok(()),
+        () = signs => Ok(()),
+        failed = commit(&outages, &store, &clock) => failed,
+    }
+}
+
+async fn commit(outages: &Outages, store: &Store, clock: &Clock) -> Result<(), StoreError> {
     loop {
         let unsaved = outages.take_unsaved();
         if !unsaved.is_empty() {
@@ -294,8 +347,6 @@ pub async fn run(
         }
         let next = outages.confirm(now);
         tokio::select! {
-            biased;
-            () = stop.cancelled() => return Ok(()),
             () = outages.0.changed.notified() => {}
             () = clock.sleep_until(next) => {}
             () = tokio::time::sleep(SIGN_OF_LIFE_EVERY) => {}

@@ -219,7 +219,9 @@ pub fn of_queue(queue: &WebhookQueue) -> Vec<Attention> {
 /// Returns what is to be said of the daemon's absence if no outage says it.
 fn daemon(snapshot: &StatusSnapshot, now: Timestamp) -> Option<Attention> {
     match (&snapshot.daemon, snapshot.last_daemon) {
-        (DaemonState::Running { .. }, _) | (DaemonState::Stopped, Some(_)) => None,
+        (DaemonState::Running { .. } | DaemonState::Starting { .. }, _) | (DaemonState::Stopped, Some(_)) => {
+            None
+        }
         (DaemonState::Stopped, None) => Some(not_running("it has never run with this database")),
         (DaemonState::Unknown(problem), last) => {
             let is_alive = |last: FormerDaemon| {

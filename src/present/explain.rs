@@ -158,7 +158,9 @@ fn past<'a>(facts: &InstantFacts<'a>) -> Explanation<'a> {
     }
     match facts.daemon {
         DaemonState::Running { .. } => Explanation::BeingPlanned,
-        DaemonState::Stopped | DaemonState::Unknown(_) => Explanation::NoDaemon,
+        DaemonState::Starting { .. } | DaemonState::Stopped | DaemonState::Unknown(_) => {
+            Explanation::NoDaemon
+        }
     }
 }
 

@@ -5,11 +5,12 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction};
 
+use super::lock::LifeSigns;
 use super::rows::{millis, parsed, time, time_option};
 use super::{Store, StoreError, outages};
 use crate::domain::bounds::DAEMONS_REMEMBERED;
 use crate::domain::ids::DaemonId;
-use crate::domain::outage::{Away, Outage};
+use crate::domain::outage::{Away, DISK_WHY, Outage};
 
 const KILLED: &str = "it was killed or crashed, or the machine lost power";
 const STOPPED: &str = "it was stopped";
@@ -22,28 +23,54 @@ pub struct FormerDaemon {
     pub seen_at: Timestamp,
     /// When it began to end in good order; `None` if it was killed.
     pub stopped_at: Option<Timestamp>,
+    /// Since when it could not commit, if it could not until its end.
+    pub disk_since: Option<Timestamp>,
 }
 
 impl FormerDaemon {
-    /// Returns the time since it ended as an outage.
-    pub fn outage(self, until: Option<Timestamp>) -> Outage {
-        let why = if self.stopped_at.is_some() { STOPPED } else { KILLED }.to_owned();
-        let since = self.stopped_at.unwrap_or(self.seen_at);
-        Outage { what: Away::Daemon, subject: String::new(), since, until, why }
+    /// Adds what its lock file says and it could not commit. What lies before its last commit is about another daemon, and
+    /// what lies after `now` is not true.
+    pub(super) fn told_by(mut self, signs: LifeSigns, now: Timestamp) -> Self {
+        let true_of_it = |at: Option<Timestamp>| at.filter(|at| (self.seen_at..=now).contains(at));
+        self.stopped_at = self.stopped_at.or(true_of_it(signs.stopped_at));
+        self.disk_since = true_of_it(signs.disk_since);
+        self.seen_at = true_of_it(signs.seen_at).unwrap_or(self.seen_at);
+        self
     }
+
+    /// Returns when it ended, as far as that is known.
+    pub(super) fn ended_at(self) -> Timestamp {
+        self.stopped_at.unwrap_or(self.seen_at)
+    }
+
+    /// Returns the time since it ended as an outage, after that of the disk at its end.
+    pub fn outages(self, until: Option<Timestamp>) -> impl Iterator<Item = Outage> {
+        let (ended_at, why) = (self.ended_at(), if self.stopped_at.is_some() { STOPPED } else { KILLED });
+        let disk = |since: Timestamp| Outage::new(Away::Disk, since, Some(ended_at.max(since)), DISK_WHY);
+        self.disk_since.map(disk).into_iter().chain([Outage::new(Away::Daemon, ended_at, until, why)])
+    }
+}
+
+/// What a daemon finds at its start.
+#[derive(Debug, Default)]
+pub struct Predecessor {
+    /// How it ended; `None` if there was none.
+    pub former: Option<FormerDaemon>,
+    /// What was away when it ended, over as of then: it is not known whether it still is.
+    pub away: Vec<Outage>,
 }
 
 impl Store {
     /// Commits that this daemon has the store now, and the time since its predecessor as an outage. Until then it
-    /// must send nothing. Returns how the predecessor ended, or `None` if there was none.
-    pub async fn record_daemon(&self, now: Timestamp) -> Result<Option<FormerDaemon>, StoreError> {
-        let daemon_id = self.run_owner().daemon_id;
-        self.write(move |tx| {
-            let former = former(tx)?;
+    /// must send nothing.
+    pub async fn record_daemon(&self, now: Timestamp) -> Result<Predecessor, StoreError> {
+        let (daemon_id, signs) = (self.run_owner().daemon_id, self.lock.former);
+        let found = self.write(move |tx| {
+            let former = former(tx)?.map(|former| former.told_by(signs, now));
+            let mut away = Vec::new();
             if let Some(former) = former {
-                outages::end_all(tx, former.seen_at)?;
-                let outage = former.outage(Some(now));
-                if outage.since < now {
+                away = outages::end_all(tx, former.ended_at())?;
+                for outage in former.outages(Some(now)).filter(|outage| outage.since < now) {
                     outages::save(tx, &outage)?;
                 }
             }
@@ -53,14 +80,25 @@ impl Store {
             )?;
             let forget = "DELETE FROM daemons WHERE number <= (SELECT max(number) FROM daemons) - ?1";
             tx.execute(forget, [DAEMONS_REMEMBERED])?;
-            Ok(former)
-        })
-        .await
+            Ok(Predecessor { former, away })
+        });
+        let found = found.await?;
+        self.lock.tell(|own| {
+            let now = Some(now);
+            *own = LifeSigns { started_at: now, seen_at: now, stopped_at: None, ..*own };
+        });
+        Ok(found)
+    }
+
+    /// Leaves a sign of life without a commit.
+    pub fn give_sign_of_life(&self, now: Timestamp) {
+        self.lock.tell(|own| own.seen_at = Some(now));
     }
 
     /// Commits that this daemon begins to end in good order, so that nothing is planned after `now`.
     pub async fn record_stop(&self, now: Timestamp) -> Result<(), StoreError> {
         let daemon_id = self.run_owner().daemon_id;
+        self.lock.tell(|own| own.stopped_at = Some(now));
         self.write(move |tx| {
             tx.execute(
                 "UPDATE daemons SET stopped_at = ?2 WHERE daemon_id = ?1",
@@ -82,6 +120,7 @@ pub(super) fn former(tx: &Transaction<'_>) -> Result<Option<FormerDaemon>, Store
         started_at: time(row, "started_at")?,
         seen_at: time(row, "seen_at")?,
         stopped_at: time_option(row, "stopped_at")?,
+        disk_since: None,
     }))
 }
 
@@ -110,6 +149,39 @@ mod tests {
     use super::*;
     use crate::domain::ids::InstallationId;
     use crate::store::Execution;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    /// Committed: seen at 10. Returns when it ended, how, and since when the disk was full.
+    fn told(stopped: Option<i64>, signs: [Option<i64>; 3]) -> (i64, &'static str, Option<i64>) {
+        let committed = FormerDaemon {
+            started_at: at(1),
+            seen_at: at(10),
+            stopped_at: stopped.map(at),
+            disk_since: None,
+        };
+        let [seen_at, stopped_at, disk_since] = signs.map(|sign| sign.map(at));
+        let signs = LifeSigns { seen_at, stopped_at, disk_since, ..LifeSigns::default() };
+        let outages: Vec<Outage> = committed.told_by(signs, at(100)).outages(Some(at(100))).collect();
+        let (disk, down) = (outages.iter().find(|outage| outage.what == Away::Disk), outages.last().unwrap());
+        assert!(disk.is_none_or(|disk| disk.until == Some(down.since)), "{outages:?}");
+        let how = if down.why == STOPPED { "stopped" } else { "killed" };
+        (down.since.as_second(), how, disk.map(|disk| disk.since.as_second()))
+    }
+
+    #[test]
+    fn a_lock_file_tells_what_could_not_be_committed() {
+        assert_eq!(told(None, [None; 3]), (10, "killed", None));
+        assert_eq!(told(None, [Some(38), None, None]), (38, "killed", None));
+        assert_eq!(told(None, [Some(38), None, Some(12)]), (38, "killed", Some(12)));
+        assert_eq!(told(None, [Some(38), Some(40), Some(12)]), (40, "stopped", Some(12)));
+        assert_eq!(told(Some(12), [Some(11), Some(12), None]), (12, "stopped", None));
+        // Of the daemon before that, and of the future.
+        assert_eq!(told(None, [Some(9), Some(8), Some(7)]), (10, "killed", None));
+        assert_eq!(told(None, [Some(101), Some(102), Some(103)]), (10, "killed", None));
+    }
 
     #[tokio::test]
     async fn a_store_remembers_the_daemons_that_it_has_had_but_not_all() {

@@ -23,6 +23,9 @@ pub enum StoreError {
         /// What is wrong and what to do about it.
         problem: String,
     },
+    /// There is no room on the disk for what belongs to the file. It passes once there is.
+    #[error("{path}: {problem}")]
+    NoRoom { path: PathBuf, problem: String },
     /// This user may not read the file.
     #[error("{path}: permission denied; run this as root, or as the user that the daemon runs as")]
     Denied { path: PathBuf },
@@ -75,6 +78,7 @@ impl StoreError {
             | StoreError::IllegalTransition(_) => true,
             StoreError::Taken { .. }
             | StoreError::Unusable { .. }
+            | StoreError::NoRoom { .. }
             | StoreError::Denied { .. }
             | StoreError::Lost(_)
             | StoreError::TookTooLong
@@ -84,8 +88,7 @@ impl StoreError {
 
     /// Returns whether SQLite found no room on the disk.
     pub(super) fn is_disk_full(&self) -> bool {
-        matches!(self, StoreError::Sqlite(error)
-            if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull))
+        matches!(self, StoreError::Sqlite(error) if is_disk_full(error))
     }
 
     /// Returns whether another process holds the write lock.
@@ -102,6 +105,7 @@ impl StoreError {
             StoreError::Lost(_)
             | StoreError::Taken { .. }
             | StoreError::Unusable { .. }
+            | StoreError::NoRoom { .. }
             | StoreError::Denied { .. } => true,
             StoreError::NotFound(_)
             | StoreError::Conflict(_)
@@ -122,4 +126,13 @@ impl StoreError {
             ),
         }
     }
+}
+
+/// Returns whether SQLite found no room on the disk. What it shares with other processes is memory of a file, and too little
+/// room for that is an error of its own.
+pub(super) fn is_disk_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| {
+        error.code == rusqlite::ErrorCode::DiskFull
+            || error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
+    })
 }

@@ -1,11 +1,18 @@
 //! One daemon per database: an advisory lock on a file beside it. The lock is not on the database itself,
 //! because closing any descriptor of the database would drop SQLite's own locks (POSIX, fcntl(2)).
+//!
+//! The file also holds the daemon's signs of life. They are written in place, which needs no room on the disk and no
+//! commit: so a full disk keeps nobody from knowing until when a daemon lived, and how it ended.
 
+use std::fmt::{self, Display};
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use jiff::Timestamp;
 
 use super::StoreError;
 use crate::config::{Links, open_regular};
@@ -13,18 +20,37 @@ use crate::config::{Links, open_regular};
 /// Testing the lock, as `status` does, takes microseconds. So a few tries are enough to outlast it.
 const LOCK_TRIES: u32 = 4;
 const LOCK_WAIT: Duration = Duration::from_millis(50);
-/// The text of a lock file: a process id and a newline.
-const PID_BYTES_MAX: u64 = 32;
+/// The text of a lock file is a good deal shorter.
+const TEXT_BYTES_MAX: u64 = 128;
 
 /// The lock, held as long as the daemon lives. The kernel releases it even after `kill -9`.
-pub(super) struct DaemonLock {
-    _file: File,
+pub struct DaemonLock {
+    file: File,
+    /// What the file said of the daemon before.
+    pub(super) former: LifeSigns,
+    own: Mutex<LifeSigns>,
+}
+
+/// What a lock file says. A power cut may take the latest back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct LifeSigns {
+    pub(super) pid: Option<u32>,
+    /// `None` while it starts: the rest is about its predecessor then.
+    pub(super) started_at: Option<Timestamp>,
+    pub(super) seen_at: Option<Timestamp>,
+    /// When it began to end in good order.
+    pub(super) stopped_at: Option<Timestamp>,
+    /// Since when it could not commit, if it could not.
+    pub(super) disk_since: Option<Timestamp>,
 }
 
 impl DaemonLock {
     /// Takes the lock of the database at `path`, after creating its directory (with mode 0750) if there is
     /// none.
-    pub(super) fn take(path: &Path) -> Result<Self, StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError::Taken`] if another daemon has it, [`StoreError::Unusable`] if the file cannot be used.
+    pub fn take(path: &Path) -> Result<Self, StoreError> {
         let unusable = |what: &str, error: std::io::Error| StoreError::Unusable {
             path: path.to_path_buf(),
             problem: format!("{what}: {error}{}", hint(&error)),
@@ -38,21 +64,81 @@ impl DaemonLock {
         }
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let mut file = open_regular(&lock_path(path), &mut options, Links::Refused)
+        let file = open_regular(&lock_path(path), &mut options, Links::Refused)
             .map_err(|error| unusable("cannot open its lock file", error))?;
         match lock_patiently(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(StoreError::Taken { path: path.to_path_buf(), pid: pid_in(&file) });
+                let pid = LifeSigns::read(&file).ok().and_then(|signs| signs.pid);
+                let pid = pid.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string());
+                return Err(StoreError::Taken { path: path.to_path_buf(), pid });
             }
             Err(TryLockError::Error(error)) => return Err(unusable("cannot lock its lock file", error)),
         }
-        let written = demand_ours(&file)
-            .and_then(|()| file.set_len(0))
-            .and_then(|()| file.rewind())
-            .and_then(|()| writeln!(file, "{}", std::process::id()));
-        written.map_err(|error| unusable("cannot write its lock file", error))?;
-        Ok(Self { _file: file })
+        let written = LifeSigns::read(&file).and_then(|former| {
+            let own = LifeSigns { pid: Some(std::process::id()), started_at: None, ..former };
+            own.write(&file)?;
+            Ok((former, Mutex::new(own)))
+        });
+        let (former, own) = written.map_err(|error| unusable("cannot write its lock file", error))?;
+        Ok(Self { file, former, own })
+    }
+
+    /// Changes its signs of life. What cannot be written is known less precisely, and that is all.
+    pub(super) fn tell(&self, change: impl FnOnce(&mut LifeSigns)) {
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = *own;
+        change(&mut own);
+        if *own != before {
+            let _ = own.write(&self.file);
+        }
+    }
+
+    /// Tells that the disk has no room, and since when.
+    pub fn tell_no_room(&self, now: Timestamp) {
+        self.tell(|own| own.disk_since = own.disk_since.or(Some(now)));
+    }
+}
+
+impl LifeSigns {
+    /// Returns what the lock file of the database at `path` says; nothing if it cannot be read.
+    pub(super) fn of(path: &Path) -> Self {
+        open_lock(path).and_then(|file| Self::read(&file)).unwrap_or_default()
+    }
+
+    /// Fails if the file holds anything but numbers, or the zeroes that a power cut may leave, or has another name as well:
+    /// what somebody else wrote must not be overwritten because it is in our place.
+    pub(super) fn read(file: &File) -> io::Result<Self> {
+        let mut text = String::new();
+        let read = file.take(TEXT_BYTES_MAX + 1).read_to_string(&mut text);
+        let is_ours = read.is_ok_and(|bytes| bytes as u64 <= TEXT_BYTES_MAX)
+            && text.chars().all(|one| one.is_ascii_digit() || matches!(one, ' ' | '\n' | '\0'));
+        if !is_ours || file.metadata()?.nlink() > 1 {
+            return Err(io::Error::new(
+                ErrorKind::InvalidData,
+                "it was not written by agentcron; move it away",
+            ));
+        }
+        let mut lines = text.lines();
+        let mut number = || lines.next()?.trim().parse::<i64>().ok().filter(|number| *number > 0);
+        let pid = number().and_then(|pid| u32::try_from(pid).ok());
+        let mut time = || Timestamp::from_millisecond(number()?).ok();
+        Ok(Self { pid, started_at: time(), seen_at: time(), stopped_at: time(), disk_since: time() })
+    }
+
+    /// Writes it over what is there. Each text has the same length.
+    fn write(self, file: &File) -> io::Result<()> {
+        file.write_all_at(self.to_string().as_bytes(), 0)
+    }
+}
+
+impl Display for LifeSigns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:<14}", self.pid.unwrap_or_default())?;
+        for at in [self.started_at, self.seen_at, self.stopped_at, self.disk_since] {
+            writeln!(f, "{:<14}", at.map_or(0, Timestamp::as_millisecond))?;
+        }
+        Ok(())
     }
 }
 
@@ -77,29 +163,6 @@ fn lock_patiently(file: &File) -> Result<(), TryLockError> {
         }
     }
     file.try_lock()
-}
-
-/// Fails if the file holds anything but a process id, or has another name as well: what somebody else wrote must not be
-/// overwritten because it is in our place.
-fn demand_ours(file: &File) -> io::Result<()> {
-    let mut text = Vec::new();
-    file.take(PID_BYTES_MAX + 1).read_to_end(&mut text)?;
-    let is_pid =
-        text.len() as u64 <= PID_BYTES_MAX && text.iter().all(|byte| byte.is_ascii_digit() || *byte == b'\n');
-    if is_pid && file.metadata()?.nlink() <= 1 {
-        return Ok(());
-    }
-    Err(io::Error::new(ErrorKind::InvalidData, "it was not written by agentcron; move it away"))
-}
-
-/// Returns the process id in the lock file, or `unknown`. It is only a hint for the operator; the lock itself
-/// is what proves that a daemon is running.
-fn pid_in(file: &File) -> String {
-    let mut pid = String::new();
-    match file.take(PID_BYTES_MAX).read_to_string(&mut pid) {
-        Ok(_) if !pid.trim().is_empty() => pid.trim().to_owned(),
-        _ => "unknown".to_owned(),
-    }
 }
 
 /// Opens the lock file of the database at `path`, as it is.

@@ -67,13 +67,14 @@ pub use claim_runs::Claim;
 pub use counts::{CommitCounts, Histogram, HistogramSnapshot, ResponseClass};
 pub use cron_entries::NextPlan;
 pub use cron_state::{ChangedCronState, CronStateChange};
-pub use daemons::FormerDaemon;
+pub use daemons::{FormerDaemon, Predecessor};
 pub use deliveries::{ClaimedDelivery, DeliveryClaim, FinishedAttempt};
 pub use delivery_mode::DeliveryModeChange;
 pub use delivery_queue::Admission;
 pub use end_run::{AfterEnd, FailureLimit, RunEnding};
 pub use error::StoreError;
 pub use exposure::exposure;
+pub use lock::DaemonLock;
 pub use notices::{NewNotice, NoticeKind};
 pub use plan_due::Planned;
 pub use read::{
@@ -94,7 +95,6 @@ pub use trigger::TriggeredRun;
 
 use counts::Tx;
 use definitions::Definitions;
-use lock::DaemonLock;
 use readers::Readers;
 use writer::Writer;
 
@@ -112,7 +112,7 @@ pub struct Store {
     owner: RunOwner,
     /// The daemon that has the store, and its predecessors.
     daemons: Arc<HashSet<DaemonId>>,
-    _lock: Arc<DaemonLock>,
+    lock: Arc<DaemonLock>,
 }
 
 /// Where the closures that change the store run.
@@ -134,29 +134,43 @@ pub enum Purpose {
 }
 
 impl Store {
-    /// Opens or creates the file, takes the daemon's lock, and checks and migrates the file. A new store gets
-    /// the id `new_installation`.
+    /// Takes the daemon's lock and opens the file.
     ///
     /// # Errors
-    /// [`StoreError::Taken`] if another daemon has locked it; [`StoreError::Unusable`] if the file is
-    /// corrupt, belongs to another program or a newer version, or cannot be written. Nothing is overwritten
-    /// in any of these cases.
+    /// [`StoreError::Taken`] if another daemon has locked it, and those of [`Store::open_locked`].
     pub fn open(
         path: &Path,
         execution: Execution,
         new_installation: InstallationId,
         clock: Clock,
     ) -> Result<Self, StoreError> {
-        let lock = DaemonLock::take(path)?;
+        let lock = Arc::new(DaemonLock::take(path)?);
+        Self::open_locked(&lock, path, execution, new_installation, clock, None)
+    }
+
+    /// Opens or creates the file, checks it and migrates it. A new store gets the id `new_installation`. `waited` says since
+    /// when this was not possible, and why.
+    ///
+    /// # Errors
+    /// [`StoreError::NoRoom`] if the disk is full; [`StoreError::Unusable`] if the file is corrupt, belongs to another
+    /// program or a newer version, or cannot be written. Nothing is overwritten in any of these cases.
+    pub fn open_locked(
+        lock: &Arc<DaemonLock>,
+        path: &Path,
+        execution: Execution,
+        new_installation: InstallationId,
+        clock: Clock,
+        waited: Option<(Timestamp, String)>,
+    ) -> Result<Self, StoreError> {
         let connection = open::open_to_write(path, new_installation)?;
         let installation_id = open::installation_id(&connection)?;
         let owner = RunOwner { installation_id, daemon_id: DaemonId(Uuid::new_v4()) };
         let mut daemons = daemons::read(&connection)?;
         daemons.insert(owner.daemon_id);
-        let writer = Arc::new(Writer::new(connection, execution, clock));
+        let writer = Arc::new(Writer::new(connection, execution, clock, Arc::clone(lock), waited));
         let (readers, definitions) =
             (Arc::new(Readers::new(path, execution)?), Definitions::new(installation_id));
-        Ok(Self { readers, writer, definitions, owner, daemons: Arc::new(daemons), _lock: Arc::new(lock) })
+        Ok(Self { readers, writer, definitions, owner, daemons: Arc::new(daemons), lock: Arc::clone(lock) })
     }
 
     /// Runs `work` in a transaction and returns its result after the commit. Several callers share one

@@ -10,6 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::StoreError;
+use super::error::is_disk_full;
 use super::rows::parsed;
 use crate::config::{Links, demand_regular, open_regular};
 use crate::domain::ids::InstallationId;
@@ -135,7 +136,7 @@ fn settings(connection: &Connection) -> rusqlite::Result<()> {
          PRAGMA temp_store = MEMORY;
          PRAGMA cache_size = -16384;
          PRAGMA journal_size_limit = 67108864;
-         PRAGMA wal_autocheckpoint = 1000;",
+         PRAGMA wal_autocheckpoint = 4000;",
     )
 }
 
@@ -209,10 +210,15 @@ pub(super) fn installation_id(connection: &Connection) -> Result<InstallationId,
 
 fn unusable(path: &Path, error: rusqlite::Error) -> StoreError {
     use rusqlite::ErrorCode as Code;
+    if is_disk_full(&error) {
+        return StoreError::NoRoom {
+            path: path.to_path_buf(),
+            problem: format!("no room on the disk ({error})"),
+        };
+    }
     let problem = match error.sqlite_error_code() {
         Some(Code::DatabaseCorrupt | Code::NotADatabase) => corrupt(&error.to_string()),
         Some(Code::ReadOnly) => format!("cannot be written ({error}); check who owns it and its directory"),
-        Some(Code::DiskFull) => format!("no room on the disk ({error})"),
         Some(Code::DatabaseBusy) => format!("another process holds its write lock ({error})"),
         _ => error.to_string(),
     };

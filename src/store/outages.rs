@@ -6,7 +6,7 @@ use rusqlite::{Row, Transaction, named_params};
 use super::rows::{millis, parsed, time, time_option};
 use super::{Store, StoreError};
 use crate::domain::bounds::OUTAGES_REMEMBERED;
-use crate::domain::outage::{Away, Outage};
+use crate::domain::outage::{self, Away, Outage};
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Run, RunState};
 
@@ -63,10 +63,12 @@ pub(super) fn save(tx: &Transaction<'_>, outage: &Outage) -> Result<(), StoreErr
     Ok(())
 }
 
-/// Ends what a former daemon left without an end: whatever was away then is noticed again if it still is.
-pub(super) fn end_all(tx: &Transaction<'_>, at: Timestamp) -> Result<(), StoreError> {
-    tx.execute("UPDATE outages SET until = max(since, ?1) WHERE until IS NULL", [millis(at)])?;
-    Ok(())
+/// Ends what a former daemon left without an end, and returns it: it goes on if the first that is learnt is that it lasts.
+pub(super) fn end_all(tx: &Transaction<'_>, at: Timestamp) -> Result<Vec<Outage>, StoreError> {
+    let mut left = lasting_since(tx, Timestamp::MAX)?;
+    outage::end_all(&mut left, at);
+    left.iter().try_for_each(|outage| save(tx, outage))?;
+    Ok(left)
 }
 
 /// Returns the outages that had not ended before `since`, the latest first.

@@ -16,7 +16,7 @@ mod records;
 mod status;
 mod webhooks;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -50,6 +50,7 @@ const INSTRUCTIONS_BETWEEN_TESTS: i32 = 10_000;
 /// A connection that reads the store of a daemon, whether or not that is running.
 pub struct Reader {
     connection: Connection,
+    pub(super) path: PathBuf,
 }
 
 /// A run as listings show it, without the values that its graph returned.
@@ -89,7 +90,7 @@ pub struct DeliveryRow {
 impl Reader {
     /// Opens the store at `path` read-only.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Ok(Self { connection: open::open_to_read(path)? })
+        Ok(Self { connection: open::open_to_read(path)?, path: path.to_owned() })
     }
 
     /// Interrupts its reads as soon as `unwanted` is set, even if that happened before they began.

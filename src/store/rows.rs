@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::StoreError;
 use crate::domain::ids::{RunId, ThreadId};
 use crate::domain::reason::Reason;
-use crate::domain::run::{BackendRun, CronVersion, Outcome, Phase, Run, RunError, RunState};
+use crate::domain::run::{BackendRun, CancelCause, CronVersion, Outcome, Phase, Run, RunError, RunState};
 
 /// The columns that [`run_from_row`] reads by name.
 pub(super) const RUN_COLUMNS: &str = "run_id, cron_id, cron_name, definition_id, trigger, scheduled_for, retry, \
@@ -161,11 +161,19 @@ fn outcome_from_row(row: &Row<'_>) -> Result<Outcome, StoreError> {
 /// # Errors
 /// [`StoreError::NotFound`] if there is none, [`StoreError::BadRow`] if it cannot be read back.
 pub(super) fn run(tx: &Transaction<'_>, run_id: RunId) -> Result<Run, StoreError> {
+    Ok(run_and_cancelling(tx, run_id)?.0)
+}
+
+/// Reads one run, and why it is to be cancelled, which its state does not say before it is running.
+pub(super) fn run_and_cancelling(
+    tx: &Transaction<'_>,
+    run_id: RunId,
+) -> Result<(Run, Option<CancelCause>), StoreError> {
     let mut statement =
         tx.prepare_cached(&format!("SELECT {RUN_COLUMNS} FROM runs WHERE run_id = :run_id"))?;
     let mut rows = statement.query(named_params! { ":run_id": run_id.to_string() })?;
     match rows.next()? {
-        Some(row) => run_from_row(row),
+        Some(row) => Ok((run_from_row(row)?, parsed_option(row, "cancelling")?)),
         None => Err(no_run(run_id)),
     }
 }

@@ -5,13 +5,13 @@ use rusqlite::{OptionalExtension, Transaction, named_params};
 
 use super::claim_runs::looked_at;
 use super::counts::Counted;
-use super::rows::{millis, parsed_option, run, save_run, timestamp};
+use super::rows::{millis, run, run_and_cancelling, save_run, timestamp};
 use super::{Store, StoreError, cron_entries, edits};
 use crate::domain::backoff;
 use crate::domain::bounds::FENCE_KEPT;
 use crate::domain::ids::{CronId, RunId, ThreadId};
 use crate::domain::reason::{Reason, RunEventKind};
-use crate::domain::run::{CancelCause, Run, RunChange, RunState};
+use crate::domain::run::{Run, RunChange, RunState};
 
 /// A step to commit.
 #[derive(Clone, Debug)]
@@ -59,7 +59,7 @@ impl Store {
     pub async fn step_run(&self, step: Step) -> Result<Run, StoreError> {
         let cache = self.definitions.clone();
         self.write(move |tx| {
-            let mut run = run(tx, step.run_id)?;
+            let (mut run, cancelling) = run_and_cancelling(tx, step.run_id)?;
             if let Some(change) = step.change.clone() {
                 let accepted = matches!(change, RunChange::Accept { .. });
                 run.state = run.state.apply(change)?;
@@ -69,7 +69,7 @@ impl Store {
                         tx.count(Counted::Started { late });
                     }
                     // It may have been cancelled before it was known to run.
-                    backend_run.cancelling = backend_run.cancelling.or(cancelling(tx, step.run_id)?);
+                    backend_run.cancelling = backend_run.cancelling.or(cancelling);
                 }
             }
             if matches!(run.state, RunState::Pending { .. }) {
@@ -90,7 +90,7 @@ impl Store {
             // Its cron may have been edited, paused or removed while it was being sent.
             if let (RunState::Pending { .. }, Some(cron_id)) = (&run.state, run.cron_id())
                 && let Some(entry) = cron_entries::by_id(tx, cron_id)?
-                && cancelling(tx, step.run_id)?.is_none()
+                && cancelling.is_none()
             {
                 let now = step.event.as_ref().map_or(run.due_at, |event| event.at);
                 edits::revise(tx, &cache, &entry, &mut run, now)?;
@@ -128,12 +128,6 @@ impl Store {
         })
         .await
     }
-}
-
-fn cancelling(tx: &Transaction<'_>, run_id: RunId) -> Result<Option<CancelCause>, StoreError> {
-    let mut statement = tx.prepare_cached("SELECT cancelling FROM runs WHERE run_id = ?1")?;
-    let mut rows = statement.query([run_id.to_string()])?;
-    rows.next()?.map_or(Ok(None), |row| parsed_option(row, "cancelling"))
 }
 
 /// Adds a line to the timeline of a run.

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::counts::{CommitCounts, Counted, Tx};
-use super::{Execution, StoreError, daemons, outages};
+use super::{DaemonLock, Execution, StoreError, daemons, outages};
 use crate::clock::Clock;
 use crate::domain::bounds::{WRITES_PER_COMMIT, WRITES_QUEUED};
 use crate::domain::outage::{Away, Outage};
@@ -33,6 +33,8 @@ enum Execute {
 /// What others can read about the writer.
 struct WriterHealth {
     clock: Clock,
+    /// Tells others what cannot be committed.
+    lock: Arc<DaemonLock>,
     /// What keeps us from committing right now, and since when.
     trouble: Mutex<Option<(Timestamp, String)>>,
     /// When the latest commit began.
@@ -115,11 +117,18 @@ impl<T: Send, F: FnMut(&Tx<'_>) -> Result<T, StoreError> + Send> QueuedWrite for
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection, execution: Execution, clock: Clock) -> Self {
+    pub(super) fn new(
+        connection: Connection,
+        execution: Execution,
+        clock: Clock,
+        lock: Arc<DaemonLock>,
+        trouble: Option<(Timestamp, String)>,
+    ) -> Self {
         let health = Arc::new(WriterHealth {
             last_commit: Mutex::new(clock.now()),
             clock,
-            trouble: Mutex::default(),
+            lock,
+            trouble: Mutex::new(trouble),
             counts: CommitCounts::default(),
             committed: Notify::new(),
         });
@@ -303,8 +312,8 @@ fn commit_as(
     let tx = Tx::of(connection.transaction_with_behavior(TransactionBehavior::Immediate)?);
     if let Some((since, why)) = health.trouble() {
         // What is planned now shall know why it is late.
-        let (what, subject, until) = (Away::Disk, String::new(), Some(health.clock.now().max(since)));
-        outages::save(&tx, &Outage { what, subject, since, until, why })?;
+        let until = health.clock.now().max(since);
+        outages::save(&tx, &Outage::new(Away::Disk, since, Some(until), why))?;
     }
     let mut done = 0;
     while done < batch.len() {
@@ -361,12 +370,15 @@ fn report(health: &WriterHealth, failure: Option<(Timestamp, &StoreError)>) {
         (false, Some((began, error))) => {
             tracing::error!(%error, "the store cannot commit; nothing new is fired until it can");
             *known = Some((began, error.to_string()));
+            health.lock.tell_no_room(began);
         }
         (true, None) => {
             tracing::info!("the store can commit again");
             *known = None;
+            health.lock.tell(|own| own.disk_since = None);
         }
-        (true, Some(_)) | (false, None) => {}
+        (false, None) => health.lock.tell(|own| own.disk_since = None),
+        (true, Some(_)) => {}
     }
 }
 

@@ -67,20 +67,20 @@ fn server_fields(ended: &EndedRun<'_>) -> Map<String, Value> {
     };
     let run_id = ended.backend_run.map_or(ended.run.run_id.0, |backend_run| backend_run.backend_run_id.0);
     let request = ended.request;
-    let defaults = [
-        ("run_id", json!(run_id.to_string())),
-        ("thread_id", json!(ended.thread_id.to_string())),
-        ("assistant_id", json!(request.assistant_id)),
-        ("metadata", json!({})),
-        ("kwargs", Value::Object(request.payload.clone())),
-        ("multitask_strategy", json!(request.multitask_strategy.map_or("enqueue", |s| s.as_str()))),
-        ("created_at", json!(stamp(ended.run.due_at))),
-        ("updated_at", json!(stamp(ended.outcome.ended_at))),
-        ("langsmith_session_name", Value::Null),
-    ];
-    for (key, value) in defaults {
-        body.entry(key).or_insert(value);
-    }
+    let mut default = |key: &str, value: &dyn Fn() -> Value| {
+        if !body.contains_key(key) {
+            body.insert(key.to_owned(), value());
+        }
+    };
+    default("run_id", &|| json!(run_id.to_string()));
+    default("thread_id", &|| json!(ended.thread_id.to_string()));
+    default("assistant_id", &|| json!(request.assistant_id));
+    default("metadata", &|| json!({}));
+    default("kwargs", &|| Value::Object(request.payload.clone()));
+    default("multitask_strategy", &|| json!(request.multitask_strategy.map_or("enqueue", |s| s.as_str())));
+    default("created_at", &|| json!(stamp(ended.run.due_at)));
+    default("updated_at", &|| json!(stamp(ended.outcome.ended_at)));
+    default("langsmith_session_name", &|| Value::Null);
     if let Some(Value::Object(kwargs)) = body.get_mut("kwargs") {
         kwargs.insert("webhook".to_owned(), json!(super::redacted(ended.url)));
     }

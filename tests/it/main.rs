@@ -22,6 +22,7 @@ mod fairness;
 mod faults;
 mod file_layouts;
 mod floods;
+mod full_disk;
 mod gateway;
 mod gateway_proxy;
 mod hostile_text;

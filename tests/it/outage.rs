@@ -185,3 +185,35 @@ async fn an_outage_is_a_fact_from_its_first_seconds_to_its_end() {
         assert_eq!(log.lines().filter(loud).count(), 1, "{kind}: {log}");
     }
 }
+
+/// A daemon that ends while the server is away leaves it open how long that lasts: the next one finds out.
+#[tokio::test]
+async fn an_outage_goes_on_under_the_next_daemon_if_the_server_is_still_away_then() {
+    let server = AgentServerOnPort::start();
+    let mut proxy = Proxy::start(server.address());
+    let cron = Cron::bare("often").with("schedule = \"* * * * * *\"");
+    let mut daemon = Daemon::start(&Configuration::new(&proxy.url()).cron(cron));
+    daemon.wait_for_history("a run", |runs| runs.iter().any(|run| run.status == "success")).await;
+    let outages = |daemon: &Daemon, what: &str| -> Vec<Value> {
+        daemon.json(&["outages"]).into_iter().filter(|outage| outage["what"] == what).collect()
+    };
+    proxy.go_down();
+    daemon.wait_until("the outage", || outages(&daemon, "backend").len() == 1).await;
+    let since = outages(&daemon, "backend")[0]["since"].clone();
+    daemon.kill9();
+    let down = outages(&daemon, "daemon");
+    assert_eq!(outages(&daemon, "backend")[0]["until"], down[0]["since"], "nobody looks after that");
+    daemon.start_again();
+    daemon.wait_for_stderr("backend still unreachable: ").await;
+    let goes_on = || outages(&daemon, "backend")[0]["until"].is_null();
+    daemon.wait_until("the outage to go on", goes_on).await;
+    daemon.terminate();
+    daemon.wait_for_exit().await;
+    let until = outages(&daemon, "daemon").pop().unwrap()["since"].clone();
+    proxy.come_up();
+    daemon.start_again();
+    daemon.wait_for_stderr("backend reachable again").await;
+    let found = outages(&daemon, "backend");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((&found[0]["since"], &found[0]["until"]), (&since, &until), "the last that is known of it");
+}

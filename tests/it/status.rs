@@ -138,3 +138,32 @@ async fn the_socket_alone_is_enough_and_so_is_the_database() {
     let [health, _, status, outages] = elsewhere("none.db", "none.sock");
     assert_eq!((health.0, status.0, outages.0), (Some(6), Some(6), Some(3)));
 }
+
+/// A mistake may hide where the database is, but not the daemon that runs with it.
+#[tokio::test]
+async fn a_mistake_about_the_database_hides_no_daemon_that_runs() {
+    let server = AgentServerOnPort::start();
+    let mut daemon = Daemon::start(&Configuration::new(&server.url()).cron(every_second("works")));
+    daemon.wait_until("all to be well", || run(&daemon, &["health"]).0 == Some(0)).await;
+    let right = std::fs::read_to_string(daemon.config_path()).unwrap();
+    let commands: [&[&str]; 4] = [&["health", "--alive"], &["outages"], &["history"], &["list"]];
+    let codes = |daemon: &Daemon| commands.map(|command| run(daemon, command).0);
+    let socket = format!("socket = \"{}\"", daemon.folder().join("agentcron.sock").display());
+    for wrong in [
+        right.replace("\npath", "\npth"),
+        right.replace("[store]", "[stor]"),
+        right.replace("[store]", "[store").replace("[http]", &format!("[http]\n{socket}")),
+    ] {
+        assert!(wrong != right);
+        daemon.write_config(&wrong);
+        assert_eq!(codes(&daemon), [Some(0); 4], "{wrong}");
+        let (code, shown) = run(&daemon, &["status"]);
+        assert!(code == Some(5) && shown.contains("running, started"), "{shown}");
+    }
+    daemon.kill9();
+    daemon.write_config(&right.replace("\npath", "\npth"));
+    assert_eq!(codes(&daemon), [Some(2); 4]);
+    let output = daemon.run_command(&["status"]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("unknown key `pth`") && told.contains("nothing here tells which"), "{told}");
+}

@@ -253,11 +253,13 @@ impl StatusReport {
     /// Returns the report of the store at `path`. `version` is that of the daemon, if it says so itself.
     pub fn of(path: &Path, snapshot: &StatusSnapshot, version: Option<String>, now: Timestamp) -> Self {
         let (running, pid) = match snapshot.daemon {
-            DaemonState::Running { pid } => (Some(true), pid),
+            DaemonState::Running { pid } | DaemonState::Starting { pid, .. } => (Some(true), pid),
             DaemonState::Stopped => (Some(false), None),
             DaemonState::Unknown(_) => (None, None),
         };
-        let last = snapshot.last_daemon.filter(|last| running.unwrap_or(last.stopped_at.is_none()));
+        let is_starting = matches!(snapshot.daemon, DaemonState::Starting { .. });
+        let last =
+            snapshot.last_daemon.filter(|last| running.unwrap_or(last.stopped_at.is_none()) && !is_starting);
         let next = snapshot.next(now);
         let overview = &snapshot.overview;
         let notice = |notice: &store::Notice| Notice {

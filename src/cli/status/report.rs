@@ -96,7 +96,12 @@ impl Question {
             _ => StatusSnapshot::read(&Reader::open(&self.store)?, daemon_state(&self.store), self.now)?,
         };
         let mut report = StatusReport::of(&self.store, &snapshot, None, self.now);
-        if let (DaemonState::Running { .. }, NoResponse::Silent(why)) = (&snapshot.daemon, none) {
+        // One that waits for the disk says so in its lock file.
+        let should_respond = matches!(
+            snapshot.daemon,
+            DaemonState::Running { .. } | DaemonState::Starting { disk_since: None, .. }
+        );
+        if let (true, NoResponse::Silent(why)) = (should_respond, none) {
             report.add(&attention::daemon_silent(why));
         }
         Ok((report, Some(snapshot.crons)))

@@ -12,11 +12,12 @@ mod lookup;
 mod output;
 mod run_table;
 mod session;
+mod socket;
 mod source;
 mod table;
 mod time_arguments;
 
-pub(super) use ask::{NoResponse, ask, get, is_alive, joined};
+pub(super) use ask::{ask, joined};
 pub(super) use attention::print_attention;
 pub(super) use connections::{backend_relay, backend_transport, receiver_roots, receiver_transport};
 pub(super) use failure::{Failure, USAGE, code_of, message_json};
@@ -26,6 +27,7 @@ pub(super) use lookup::{cron_named, crons_of, find_run, find_webhook, unknown_cr
 pub(super) use output::{Output, TextStyle, print_to_stderr, printable};
 pub(super) use run_table::{in_short, number, painted_status, run_table, tone};
 pub(super) use session::{Session, demand_file, in_force};
+pub(super) use socket::{NoResponse, get, is_alive};
 pub(super) use source::{RespondingDaemon, Source};
 pub(super) use table::{Layout, Rows, Shape, Shrink, TableOptions};
 pub(super) use time_arguments::{parse_instant, parse_occurrence};

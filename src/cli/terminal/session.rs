@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::socket::get;
 use super::time_arguments::parse_past;
 use super::{Failure, GlobalOptions, Output};
+use crate::api::wire::StatusReport;
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigErrors, Environment, LastGood, Loaded};
+use crate::domain::bounds::RESPONSE_WITHIN;
 use crate::store::{DaemonState, Reader, daemon_state};
 
 /// Where the configuration is if nobody names it: the first of them that exists, or else the last.
@@ -24,6 +27,8 @@ pub(in crate::cli) struct Session {
     pub(in crate::cli) zone: TimeZone,
     /// The main file of the configuration.
     pub(in crate::cli) config_path: PathBuf,
+    /// The database, once it was found.
+    store: Option<PathBuf>,
 }
 
 impl Session {
@@ -36,6 +41,7 @@ impl Session {
             clock: Clock::system(),
             zone: TimeZone::system(),
             config_path: options.config.clone().unwrap_or_else(default_config),
+            store: None,
         }
     }
 
@@ -64,15 +70,51 @@ impl Session {
     /// Returns the path of the database. Other mistakes in the configuration, and credentials that only the daemon may
     /// read, must not prevent anybody from reading the database.
     pub(in crate::cli) fn store_path(&mut self) -> Result<PathBuf, Failure> {
+        let found = match &self.store {
+            Some(store) => store.clone(),
+            None => self.find_store()?,
+        };
+        self.store = Some(found.clone());
+        Ok(found)
+    }
+
+    fn find_store(&mut self) -> Result<PathBuf, Failure> {
         let path = self.config_path.clone();
-        match config::store_in_file(&path, &self.environment) {
-            Some(store) => Ok(store),
-            // A daemon goes on with the default one if that exists.
-            None if path.symlink_metadata().is_ok() && config::default_store(&self.environment).exists() => {
-                Ok(config::default_store(&self.environment))
-            }
-            None => Ok(self.view_config(&path)?.store.path),
+        let told = config::store_in_file(&path, &self.environment).or_else(|| self.store_of_daemon());
+        if let Some(store) = told {
+            return Ok(store);
         }
+        let default = config::default_store(&self.environment);
+        if path.symlink_metadata().is_ok() && default.exists() {
+            let default_shown = default.display();
+            self.output.warn(&format!(
+                "the configuration does not say where the database is; this is about {default_shown}, with which a daemon \
+                 that is started now goes on"
+            ))?;
+            return Ok(default);
+        }
+        match self.view_config(&path) {
+            Err(Failure::Config(errors)) => {
+                let unknown = "it does not start; one that runs goes on with its database, and nothing here tells which \
+                               that is";
+                Err(Failure::Mistakes(errors, vec![unknown.to_owned()]))
+            }
+            config => Ok(config?.store.path),
+        }
+    }
+
+    /// Returns the database of a daemon that is running, if that can be found: at the socket that the file names, or by the
+    /// lock of what it may name as a database.
+    fn store_of_daemon(&self) -> Option<PathBuf> {
+        let (path, environment) = (&self.config_path, &self.environment);
+        let socket = config::socket_in_file(path, environment);
+        let answer =
+            socket.and_then(|socket| get::<StatusReport>(&socket, "/v1/status", RESPONSE_WITHIN).ok());
+        let is_held = |store: &PathBuf| {
+            matches!(daemon_state(store), DaemonState::Running { .. } | DaemonState::Starting { .. })
+        };
+        let by_lock = || config::stores_perhaps(path, environment).into_iter().find(is_held);
+        answer.map(|report| PathBuf::from(report.store.path)).or_else(by_lock)
     }
 
     /// Returns the path of the daemon's socket, found in the same way.
@@ -80,7 +122,10 @@ impl Session {
         let path = self.config_path.clone();
         match config::socket_in_file(&path, &self.environment) {
             Some(socket) => Ok(socket),
-            None => Ok(self.view_config(&path)?.socket_path(&self.environment)),
+            None => {
+                let store = self.store_path()?;
+                Ok(config::socket_from_outside(&self.environment, &store))
+            }
         }
     }
 

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
 
-use super::ask::{get_with, is_alive};
+use super::ask::get_with;
+use super::socket::is_alive;
 use super::{Failure, Session};
 use crate::api::wire::Page;
 use crate::store::{Reader, StoreError};

@@ -28,5 +28,7 @@ fn a_path_that_cannot_be_read_on_its_own_is_not_guessed() {
     check("[store", None);
     check("[http\n", None);
     check("[store]\npath = 7", None);
+    check("[store]\npth = \"a.db\"", None);
+    check("[stor]\npath = \"a.db\"", None);
     check("[store]\npath = \"${{ env.NOWHERE }}/a.db\"", None);
 }

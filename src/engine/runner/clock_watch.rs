@@ -82,8 +82,7 @@ impl ClockWatch {
 /// Records the time until now as an outage of the daemon.
 async fn was_down(store: &Store, now: Timestamp, length: Duration, why: &str) -> Result<(), StoreError> {
     let since = now.saturating_sub(length).unwrap_or(now);
-    let (what, subject, until) = (Away::Daemon, String::new(), Some(now));
-    store.save_outages(vec![Outage { what, subject, since, until, why: why.to_owned() }]).await
+    store.save_outages(vec![Outage::new(Away::Daemon, since, Some(now), why)]).await
 }
 
 /// Handles a step back that happened while no daemon was running: a former one has stored a later time than `clock` shows.

@@ -115,8 +115,8 @@ pub(super) async fn never_started(
     commit(task.runner, ending).await
 }
 
-/// Ends a run that still waited to be sent at its start deadline.
-pub(super) async fn expired(task: &RunTask<'_>) -> Result<(), StoreError> {
+/// Ends a run that still waited to be sent at its start deadline, after it was sent this often.
+pub(super) async fn expired(task: &RunTask<'_>, sent: u32) -> Result<(), StoreError> {
     let Runner { store, clock, backend_breaker, .. } = task.runner;
     let run = &task.claimed.run;
     let outages = store.outages_of_runs(run.start_before, clock.now()).await?;
@@ -128,7 +128,7 @@ pub(super) async fn expired(task: &RunTask<'_>) -> Result<(), StoreError> {
         Some(outage) => outage.sentence(),
         None => why_late(task).await?,
     };
-    let times = match run.send_count {
+    let times = match sent {
         0 => "never sent".to_owned(),
         1 => "sent once".to_owned(),
         count => format!("sent {count} times"),

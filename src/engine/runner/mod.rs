@@ -365,7 +365,7 @@ async fn act(
         RunState::Pending { .. } => {
             return match claimed.unwanted {
                 Some(cause) => end::unwanted(&task, cause).await,
-                None => end::expired(&task).await,
+                None => end::expired(&task, claimed.run.send_count).await,
             };
         }
         RunState::Sending { .. } => start::start(&task).await?,
@@ -377,7 +377,11 @@ async fn act(
         }
         RunState::Ended { .. } => NextStep::Leave,
     };
-    let NextStep::Follow(accepted) = next_step else { return Ok(()) };
+    let NextStep::Follow(accepted) = next_step else {
+        // It may wait for another instant now, such as its start deadline.
+        runner.wakes.runner.notify_one();
+        return Ok(());
+    };
     if let Some(starting) = starting {
         // The next runs may be sent: many at once, since a claim for every single one would be a transaction
         // for each.

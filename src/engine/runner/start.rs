@@ -20,6 +20,12 @@ const LATE: Duration = Duration::from_secs(1);
 
 /// Sends a claimed run, and commits what the answer means.
 pub(super) async fn start(task: &RunTask<'_>) -> Result<NextStep, StoreError> {
+    let run = &task.claimed.run;
+    // The claim may have waited for the disk.
+    if task.runner.clock.now() > backoff::after(run.start_before, LATE) {
+        end::expired(task, run.send_count.saturating_sub(1)).await?;
+        return Ok(NextStep::Leave);
+    }
     let request = match request::build(task).await {
         Ok(request) => request,
         Err(RequestError::Placeholder(message)) => {

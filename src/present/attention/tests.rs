@@ -24,7 +24,8 @@ fn ago(minutes: i64) -> Timestamp {
 }
 
 fn snapshot() -> StatusSnapshot {
-    let last_daemon = FormerDaemon { started_at: ago(900), seen_at: ago(1), stopped_at: None };
+    let last_daemon =
+        FormerDaemon { started_at: ago(900), seen_at: ago(1), stopped_at: None, disk_since: None };
     let probes = [("https://ops.example".to_owned(), now() + SignedDuration::from_mins(4))].into();
     StatusSnapshot { daemon: RUNNING, last_daemon: Some(last_daemon), probes, ..StatusSnapshot::empty() }
 }
@@ -241,9 +242,10 @@ fn what_a_daemon_noticed_that_has_ended_is_said_no_longer() {
     let stopped = |stopped_at| {
         move |snapshot: &mut StatusSnapshot| {
             snapshot.daemon = DaemonState::Stopped;
-            let last = FormerDaemon { started_at: ago(900), seen_at: ago(11), stopped_at };
+            let last = FormerDaemon { started_at: ago(900), seen_at: ago(11), stopped_at, disk_since: None };
             snapshot.last_daemon = Some(last);
-            snapshot.outages = vec![outage(Away::Backend, "", "refused"), last.outage(None)];
+            snapshot.outages = vec![outage(Away::Backend, "", "refused")];
+            snapshot.outages.extend(last.outages(None));
             snapshot.notices = vec![notice(NoticeKind::Listen, "taken", 1)];
         }
     };
@@ -273,7 +275,7 @@ fn a_daemon_whose_lock_cannot_be_read_is_judged_by_its_last_sign_of_life() {
         move |snapshot: &mut StatusSnapshot| {
             snapshot.daemon = DaemonState::Unknown("permission denied".to_owned());
             snapshot.last_daemon =
-                Some(FormerDaemon { started_at: ago(900), seen_at: ago(minutes), stopped_at: None });
+                Some(FormerDaemon { seen_at: ago(minutes), ..snapshot.last_daemon.unwrap() });
         }
     };
     check(seen(0), expect![""]);

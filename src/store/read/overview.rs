@@ -1,7 +1,6 @@
 //! The state of the whole: whether a daemon is running, and what it has been doing.
 
 use std::fs::TryLockError;
-use std::io::Read;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -12,7 +11,7 @@ use crate::domain::delivery::DeliveryStatus;
 use crate::domain::outage::Outage;
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Phase, Status};
-use crate::store::lock::open_lock;
+use crate::store::lock::{LifeSigns, open_lock};
 use crate::store::outages::lasting_since;
 use crate::store::rows::{millis, parsed, time};
 use crate::store::{NoticeKind, StoreError};
@@ -23,6 +22,12 @@ pub enum DaemonState {
     Running {
         /// `None` if it could not be read.
         pid: Option<u32>,
+    },
+    /// It has the lock, and nothing fires yet.
+    Starting {
+        pid: Option<u32>,
+        /// Since when it waits for the disk, if it does.
+        disk_since: Option<Timestamp>,
     },
     Stopped,
     /// This user cannot test the lock, for this reason.
@@ -58,7 +63,7 @@ pub struct Denied {
 /// If no daemon holds the lock, the test does for a moment. It holds the lock shared, so that two tests at
 /// the same time do not take each other for a daemon.
 pub fn daemon_state(path: &Path) -> DaemonState {
-    let mut file = match open_lock(path) {
+    let file = match open_lock(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return DaemonState::Stopped,
         Err(error) => return DaemonState::Unknown(error.to_string()),
@@ -66,9 +71,11 @@ pub fn daemon_state(path: &Path) -> DaemonState {
     match file.try_lock_shared() {
         Ok(()) => DaemonState::Stopped,
         Err(TryLockError::WouldBlock) => {
-            let mut pid = String::new();
-            let read = (&mut file).take(32).read_to_string(&mut pid);
-            DaemonState::Running { pid: read.ok().and_then(|_| pid.trim().parse().ok()) }
+            let LifeSigns { pid, started_at, disk_since, .. } = LifeSigns::read(&file).unwrap_or_default();
+            match started_at {
+                None if pid.is_some() => DaemonState::Starting { pid, disk_since },
+                _ => DaemonState::Running { pid },
+            }
         }
         Err(TryLockError::Error(error)) => DaemonState::Unknown(error.to_string()),
     }

@@ -11,10 +11,11 @@ use super::{
 use crate::domain::bounds::{FAILURES_LOOKED_THROUGH, FAILURES_QUOTED};
 use crate::domain::cron_state::CronHealth;
 use crate::domain::ids::CronId;
-use crate::domain::outage::{self, Outage};
+use crate::domain::outage::{self, Away, DISK_WHY, Outage};
 use crate::domain::plan::Decided;
 use crate::domain::run::RunState;
 use crate::store::daemons::former;
+use crate::store::lock::LifeSigns;
 use crate::store::rows::time;
 use crate::store::{FormerDaemon, NoticeKind, StoreError};
 
@@ -69,11 +70,11 @@ impl StatusSnapshot {
         let since = now.saturating_sub(STATUS_PERIOD).unwrap_or(Timestamp::MIN);
         let crons = reader.crons_without_runs()?;
         Ok(Self {
-            last_daemon: reader.at_one_moment(former)?,
+            last_daemon: reader.former_daemon(&daemon, now)?,
             overview: reader.overview(since)?,
             last_failures: reader.at_one_moment(|tx| last_failures(tx, &crons))?,
             decided: reader.decided(now)?,
-            outages: reader.outages_seen(&daemon, since)?,
+            outages: reader.outages_seen(&daemon, since, now)?,
             notices: reader.notices()?,
             queue: reader.webhook_queue()?,
             queued: reader.at_one_moment(queued)?,
@@ -120,14 +121,43 @@ impl StatusSnapshot {
 }
 
 impl Reader {
-    /// Returns the outages that had not ended before `since`, the latest first; that of the daemon is one of them if it
-    /// has stopped.
-    pub fn outages_seen(&self, daemon: &DaemonState, since: Timestamp) -> Result<Vec<Outage>, StoreError> {
+    /// Returns the daemon that has the store or had it last, with what its lock file says if it has ended.
+    fn former_daemon(
+        &self,
+        daemon: &DaemonState,
+        now: Timestamp,
+    ) -> Result<Option<FormerDaemon>, StoreError> {
+        let former = self.at_one_moment(former)?;
+        let signs = match daemon {
+            DaemonState::Stopped | DaemonState::Starting { .. } => LifeSigns::of(&self.path),
+            DaemonState::Running { .. } | DaemonState::Unknown(_) => return Ok(former),
+        };
+        Ok(former.map(|former| former.told_by(signs, now)))
+    }
+
+    /// Returns the outages that had not ended before `since`, the latest first, those among them that no daemon could
+    /// commit: that of a daemon that has stopped, and that of the disk.
+    pub fn outages_seen(
+        &self,
+        daemon: &DaemonState,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<Outage>, StoreError> {
         let mut outages = self.outages(since)?;
-        if let (DaemonState::Stopped, Some(former)) = (daemon, self.at_one_moment(former)?) {
-            outage::with_daemon_away(&mut outages, former.outage(None));
-            outages.retain(|outage| outage.until.is_none_or(|until| until >= since));
+        let former = self.former_daemon(daemon, now)?;
+        let uncommitted = match daemon {
+            DaemonState::Running { .. } | DaemonState::Unknown(_) => return Ok(outages),
+            DaemonState::Stopped => former.into_iter().flat_map(|former| former.outages(None)).collect(),
+            DaemonState::Starting { disk_since, .. } => {
+                let disk = disk_since.map(|since| Outage::new(Away::Disk, since, None, DISK_WHY));
+                disk.into_iter().collect()
+            }
+        };
+        if let Some(former) = former {
+            outage::end_all(&mut outages, former.ended_at());
         }
+        outage::merge(&mut outages, uncommitted);
+        outages.retain(|outage| outage.until.is_none_or(|until| until >= since));
         Ok(outages)
     }
 }
