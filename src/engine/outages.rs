@@ -242,7 +242,7 @@ impl State {
             return Some(at);
         }
         if receiver.is_away {
-            self.tell_receiver(name, now);
+            self.tell_receiver(name, "", now);
         } else {
             self.begin_receiver(name, now);
         }
@@ -268,22 +268,24 @@ impl State {
             let back = recent.outage.until.map_or(Duration::MAX, |until| backoff::between(until, since));
             since = if back < RECEIVER_BACK_AFTER { recent.outage.since } else { since };
         }
-        if let Some(former) = outage::take(&mut self.former, Away::Receiver, name) {
+        let former = outage::take(&mut self.former, Away::Receiver, name);
+        let still = former.map_or("", |former| {
             since = former.since;
-        }
+            "still "
+        });
         receiver.told_at = told_at;
         let (subject, why) = (name.to_owned(), receiver.failure.why.clone());
         self.keep(Outage { what: Away::Receiver, subject, since, until: None, why });
         if told_at.is_none_or(|told_at| backoff::between(told_at, now) >= RECEIVER_TOLD_EVERY) {
-            self.tell_receiver(name, now);
+            self.tell_receiver(name, still, now);
         }
     }
 
-    fn tell_receiver(&mut self, name: &str, now: Timestamp) {
+    fn tell_receiver(&mut self, name: &str, still: &str, now: Timestamp) {
         let Some(receiver) = self.receivers.get_mut(name) else { return };
         (receiver.is_told, receiver.told_at) = (true, Some(now));
         let (since, why) = (receiver.failure.absence.since, &receiver.failure.why);
-        tracing::error!(%since, "receiver {name} unreachable: {why}");
+        tracing::error!(%since, "receiver {name} {still}unreachable: {why}");
     }
 
     /// Ends the outage of a receiver, because it is back or for the given reason.
