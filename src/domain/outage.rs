@@ -22,6 +22,9 @@ words!(
     }
 );
 
+/// Why the outage of a receiver is over although it is not known to be back: the end of its `why`.
+pub const NOTHING_WAITS: &str = "nothing waits for it any more";
+
 impl Away {
     /// Returns what was away, if an outage is the reason.
     pub fn of_reason(code: ReasonCode) -> Option<Self> {
@@ -57,7 +60,8 @@ pub fn went_wrong(status: Status, code: Option<ReasonCode>) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outage {
     pub what: Away,
-    /// Which receiver it was: scheme and host of its URL, with placeholders as written; empty for everything else.
+    /// Which receiver it was: scheme and host of its URL, with placeholders as written, and the path if only that URL was
+    /// away; empty for everything else.
     pub subject: String,
     pub since: Timestamp,
     /// `None` while it lasts.

@@ -359,7 +359,7 @@ async fn an_attempt_is_counted_before_it_is_made_and_one_that_was_cut_off_is_mad
     store.end_run(ending(run_id)).await.unwrap();
     let now = at("2026-03-02T09:01:06Z");
     let first = store
-        .claim_deliveries(now, 10, RateLimit::default(), |_, _| Some(()))
+        .claim_deliveries(now, 10, RateLimit::default(), Vec::new(), |_, _| Admission::Admitted(()))
         .await
         .unwrap()
         .deliveries
@@ -368,7 +368,7 @@ async fn an_attempt_is_counted_before_it_is_made_and_one_that_was_cut_off_is_mad
     assert_eq!(first.attempt, 1);
     assert!(
         store
-            .claim_deliveries(now, 10, RateLimit::default(), |_, _| Some(()))
+            .claim_deliveries(now, 10, RateLimit::default(), Vec::new(), |_, _| Admission::Admitted(()))
             .await
             .unwrap()
             .deliveries
@@ -376,7 +376,7 @@ async fn an_attempt_is_counted_before_it_is_made_and_one_that_was_cut_off_is_mad
     );
     store.recover_deliveries(now).await.unwrap();
     let second = store
-        .claim_deliveries(now, 10, RateLimit::default(), |_, _| Some(()))
+        .claim_deliveries(now, 10, RateLimit::default(), Vec::new(), |_, _| Admission::Admitted(()))
         .await
         .unwrap()
         .deliveries
@@ -390,6 +390,8 @@ async fn an_attempt_is_counted_before_it_is_made_and_one_that_was_cut_off_is_mad
         at: now,
         report: AttemptReport::unanswered(AttemptResult::Accepted { code: 200 }),
         verdict,
+        is_early: false,
+        back: Vec::new(),
     };
     store.finish_attempt(finished(1, Verdict::Ended(Ending::Failed, "late".to_owned()))).await.unwrap();
     store.finish_attempt(finished(2, Verdict::Delivered)).await.unwrap();

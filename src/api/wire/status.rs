@@ -132,7 +132,7 @@ pub struct NextOccurrence {
 pub struct Outage {
     #[schema(schema_with = aways)]
     pub what: Word<Away>,
-    /// Which receiver it was: scheme and host of its URL; null for everything else.
+    /// Which receiver it was: scheme and host of its URL, and the path if only that URL was away; null for everything else.
     pub receiver: Option<String>,
     pub since: Time,
     /// Null while it lasts.
