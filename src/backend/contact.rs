@@ -14,6 +14,7 @@ pub struct Contact(Arc<Shared>);
 struct Shared {
     state: Mutex<State>,
     changed: Notify,
+    heard_again: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -72,11 +73,17 @@ impl Contact {
         self.0.changed.notified().await;
     }
 
+    /// Waits until the server answers after a silence.
+    pub async fn heard_again(&self) {
+        self.0.heard_again.notified().await;
+    }
+
     pub(super) fn heard(&self) {
         let mut state = self.lock();
         state.heard_at = Some(Instant::now());
         if state.silence.take().is_some() {
             self.0.changed.notify_one();
+            self.0.heard_again.notify_waiters();
         }
     }
 

@@ -87,10 +87,11 @@ pub(super) fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
         let names: Vec<String> = crons.into_iter().map(|cron| cron.cron_name).collect();
         return Err(unknown_cron(unknown, &names));
     }
+    let has_any = !crons.is_empty();
     crons.retain(|cron| list.crons.is_empty() || list.crons.iter().any(|name| is_named(cron, name)));
     crons.retain(|cron| list.state.is_none_or(|state| cron.status() == Some(state)));
     crons.retain(|cron| !list.failing || cron.failures_in_a_row > 0);
-    print(&crons, &list.table, session)
+    print(&crons, has_any, &list.table, session)
 }
 
 /// Returns the row of a cron that no daemon has loaded yet.
@@ -111,12 +112,20 @@ fn never_run(definition: CronDefinition) -> CronRow {
     }
 }
 
-fn print(crons: &[Cron], options: &TableOptions, session: &mut Session) -> Result<(), Failure> {
+fn print(
+    crons: &[Cron],
+    has_any: bool,
+    options: &TableOptions,
+    session: &mut Session,
+) -> Result<(), Failure> {
     if session.output.is_json() {
         return Ok(crons.iter().try_for_each(|cron| session.output.json(cron))?);
     }
     if crons.is_empty() {
-        session.output.line("no crons; write a [cron.NAME] table, then `agentcron check`")?;
+        session.output.line(match has_any {
+            true => "no such crons",
+            false => "no crons; write a [cron.NAME] table, then `agentcron check`",
+        })?;
         return Ok(());
     }
     let mut rows = Rows::new(&SHAPE).with_options(options)?.in_zone("next", &session.zone);

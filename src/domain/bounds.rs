@@ -277,6 +277,9 @@ pub const BACKEND_STATUS_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait between two questions to an agent server that is away.
 pub const BACKEND_AWAY_ASKED_EVERY: Duration = Duration::from_secs(5);
 
+/// A run that was sent and not taken is no longer a hiccup when it is so late.
+pub const UNSTARTED_AFTER: Duration = Duration::from_secs(10);
+
 /// A receiver that failed is away if it has not been well again within this time, or if it fails again.
 pub const RECEIVER_AWAY_AFTER: Duration = Duration::from_secs(3);
 
@@ -315,7 +318,7 @@ pub const FENCE_KEPT: Duration = Duration::from_secs(24 * 3600);
 pub const DELETIONS_IN_FLIGHT: usize = 8;
 
 /// Webhook attempts in flight at once.
-pub const ATTEMPTS_IN_FLIGHT: usize = 64;
+pub const ATTEMPTS_IN_FLIGHT: usize = 256;
 
 /// Of these, attempts for clients: their URLs, which may all hang, leave the others to the webhooks of files.
 pub const CLIENT_ATTEMPTS_IN_FLIGHT: usize = ATTEMPTS_IN_FLIGHT / 4 * 3;

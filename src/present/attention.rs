@@ -11,7 +11,7 @@ use crate::domain::delivery_mode::{DeliveryMode, HoldCause};
 use crate::domain::outage::{Away, Outage};
 use crate::domain::words::words;
 use crate::store::{
-    CronRow, DaemonState, Denied, FormerDaemon, Notice, NoticeKind, STATUS_PERIOD, StatusSnapshot,
+    CronRow, DaemonState, Denied, FormerDaemon, Notice, NoticeKind, STATUS_PERIOD, StatusSnapshot, Unstarted,
     WebhookQueue,
 };
 use crate::webhook::{is_of, redacted};
@@ -25,6 +25,8 @@ words!(
         Disk = "disk",
         /// The agent server is away or refuses our credentials.
         Backend = "backend",
+        /// The agent server answers, and does not take runs.
+        Unstarted = "unstarted",
         /// Another daemon runs with a copy of the store.
         StoreCopy = "store_copy",
         /// The files have mistakes, or differ from what is in force.
@@ -117,6 +119,7 @@ impl Concern {
             Concern::Daemon => ("daemon", None),
             Concern::Disk => ("disk", None),
             Concern::Backend => ("agent server", None),
+            Concern::Unstarted => ("starts", Some("agentcron history --status unconfirmed,pending")),
             Concern::StoreCopy => ("copy of this store", None),
             Concern::Configuration => ("configuration", None),
             Concern::CronUnreadable => ("cron", Some("agentcron list")),
@@ -141,6 +144,7 @@ pub fn attention(snapshot: &StatusSnapshot, now: Timestamp) -> Vec<Attention> {
     let lasting = snapshot.outages.iter().filter(|outage| outage.until.is_none());
     found.extend(lasting.filter_map(|outage| away(outage, snapshot, now)));
     found.extend(suspected(snapshot));
+    found.extend(unstarted(snapshot));
     found.extend(snapshot.notices.iter().filter_map(|notice| noticed(notice, &snapshot.daemon, now)));
     found.extend(snapshot.crons.iter().filter_map(|row| cron(row, snapshot)));
     found.extend(denied(snapshot.overview.denied));
@@ -277,6 +281,19 @@ fn suspected(snapshot: &StatusSnapshot) -> Option<Attention> {
     })
 }
 
+/// Returns what is to be said of runs that the agent server does not take, unless an outage says it.
+fn unstarted(snapshot: &StatusSnapshot) -> Option<Attention> {
+    let Unstarted { count, since, why } = snapshot.unstarted.as_ref()?;
+    let says_it =
+        |outage: &Outage| outage.until.is_none() && matches!(outage.what, Away::Backend | Away::Access);
+    (!snapshot.outages.iter().any(says_it)).then(|| {
+        let text = format!("{} not taken by the agent server: {}", counted(*count, "run"), first_words(why));
+        Attention::new(Concern::Unstarted, text)
+            .since(*since)
+            .todo("look into its log; what is not started waits until its start deadline")
+    })
+}
+
 /// Returns `; 20 webhooks queued, next attempt in 4 min`, or nothing if none is queued for this receiver.
 fn queued_for(subject: &str, snapshot: &StatusSnapshot, now: Timestamp) -> String {
     let queued = snapshot.queued.iter().filter(|queued| is_of(&queued.url, subject));
@@ -390,11 +407,11 @@ fn denied(denied: Denied) -> Option<Attention> {
     let threads =
         (denied.threads > 0).then(|| format!("{} cannot be deleted", counted(denied.threads, "thread")));
     let what: Vec<String> = [runs, threads].into_iter().flatten().collect();
-    let text = format!("{}: the agent server refuses us", what.join(", "));
+    let text = format!("{}: the agent server answers, and refuses it", what.join(", "));
     (!what.is_empty()).then(|| {
         Attention::new(Concern::Denied, text).todo(
-            "`agentcron history --reason backend_denied` says why; set backend.api_key or backend.headers to \
-             credentials that see everything",
+            "`agentcron history --reason backend_denied` says why; if it is 401 or 403, set backend.api_key or \
+             backend.headers to credentials that see everything",
         )
     })
 }

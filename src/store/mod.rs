@@ -81,7 +81,7 @@ pub use read::{
     AttemptRow, BackendContact, CronCursor, CronDetails, CronListing, CronRecord, CronRow, CronStatus,
     CronsAtAGlance, DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow,
     FailingWebhooks, Failures, Measures, Notice, Overview, PageCursor, QueuedWebhooks, Reader, Recent,
-    RunDetails, RunFilter, RunRow, RunWatch, STATUS_PERIOD, StatusSnapshot, Version, WatchUntil,
+    RunDetails, RunFilter, RunRow, RunWatch, STATUS_PERIOD, StatusSnapshot, Unstarted, Version, WatchUntil,
     WebhookDetails, WebhookQueue, WebhookRow, daemon_state,
 };
 pub use receivers_away::ReceiverAway;

@@ -317,21 +317,25 @@ fn count(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// Cancels the runs of a cron that are in progress, and the retries that wait, whose occurrences are
-/// (`overlap = "cancel"`). The runner acts on a running one at once.
-pub(super) fn cancel_running(
+/// Cancels what the occurrence `next` of a cron supersedes (`overlap = "cancel"`): the runs that are in progress, the
+/// retries that wait, whose occurrences are, and the runs of earlier occurrences that wait. The runner acts on a running one
+/// at once.
+pub(super) fn cancel_superseded(
     tx: &Transaction<'_>,
     cron_id: CronId,
+    next: Timestamp,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     tx.prepare_cached(
         "UPDATE runs SET cancelling = coalesce(cancelling, :cause), act_at = iif(phase = 'running', :now, act_at) \
          WHERE cron_id = :cron_id AND (phase IN ('sending', 'unconfirmed', 'running') \
-         OR (phase = 'pending' AND retry > 0)) AND phase <> 'ended'",
+         OR (phase = 'pending' AND (retry > 0 OR (trigger IN ('schedule', 'catchup') AND scheduled_for < :next)))) \
+         AND phase <> 'ended'",
     )?
     .execute(named_params! {
         ":cron_id": cron_id.to_string(),
         ":cause": CancelCause::Overlap.as_str(),
+        ":next": millis(next),
         ":now": millis(now),
     })?;
     Ok(())

@@ -47,7 +47,7 @@ pub(super) fn save(tx: &Transaction<'_>, outage: &Outage) -> Result<(), StoreErr
         "DELETE FROM outages WHERE since < (SELECT since FROM outages ORDER BY since DESC LIMIT 1 OFFSET ?1)",
     )?
     .execute([OUTAGES_REMEMBERED])?;
-    if let (Away::Disk | Away::Daemon, Some(until)) = (outage.what, outage.until) {
+    if let (Away::Backend | Away::Disk | Away::Daemon, Some(until)) = (outage.what, outage.until) {
         // What was in progress may have ended meanwhile: it is looked at before anything is skipped for it.
         tx.prepare_cached(
             "UPDATE runs SET recovered_at = ?1 WHERE phase <> 'ended' AND phase IN ('unconfirmed', 'running') \
@@ -118,18 +118,19 @@ pub(super) fn of_run(
 ) -> Result<Option<Outage>, StoreError> {
     let code = run.reason.as_ref().map(|reason| reason.code);
     let RunState::Ended { outcome, .. } = &run.state else { return Ok(None) };
-    let what = match code {
+    let (what, at) = match code {
+        // The next occurrence came before it could be sent.
+        Some(ReasonCode::CancelOverlap) if run.send_count == 0 => (Some(Away::Backend), run.due_at),
         Some(ReasonCode::CancelOverlap | ReasonCode::CancelRequest | ReasonCode::Timeout) => {
             return while_cancelled(tx, run, outcome.learnt_at);
         }
-        _ => code.and_then(Away::of_reason),
+        _ => (code.and_then(Away::of_reason), last.unwrap_or(run.start_before)),
     };
     let Some(what) = what else { return Ok(None) };
     let mut statement = tx.prepare_cached(
         "SELECT what, subject, since, until, why FROM outages WHERE what = ?1 AND since <= ?2 \
          AND coalesce(until, ?2) >= ?3 ORDER BY since LIMIT 1",
     )?;
-    let at = last.unwrap_or(run.start_before);
     let mut rows = statement.query((what.as_str(), millis(outcome.ended_at), millis(at)))?;
     rows.next()?.map(outage).transpose()
 }

@@ -10,7 +10,9 @@ use rusqlite::Transaction;
 use super::counts::Tx;
 use super::cron_entries::{self, CronEntry, NextPlan};
 use super::definitions::Definitions;
-use super::occurrences::{Insertion, MergeRule, NewRun, RunNumber, RunTimes, SkippedRange, cancel_running};
+use super::occurrences::{
+    Insertion, MergeRule, NewRun, RunNumber, RunTimes, SkippedRange, cancel_superseded,
+};
 use super::room::{ClaimedRun, Room, ServedTurns};
 use super::rows::{millis, parsed, parsed_option, time_option};
 use super::scheduled_crons::{ScheduledCron, scheduled};
@@ -216,7 +218,8 @@ impl Pass<'_> {
         };
         let (mut fired, mut turn) = (0, entry.turn);
         // The first run of a cron that has no other need not wait for any.
-        let mut is_alone = active.running.is_none() && active.waiting == 0;
+        let was_alone = active.running.is_none() && active.waiting == 0;
+        let (mut is_alone, mut first_fired) = (was_alone, None);
         for decision in &plan.decisions {
             match new_row(cron, state, decision, now) {
                 NewRow::Run(times, trigger) => {
@@ -230,6 +233,7 @@ impl Pass<'_> {
                         continue;
                     }
                     (fired, turn, is_alone) = (fired + 1, next_turn, false);
+                    first_fired.get_or_insert(times.scheduled_for);
                     if is_sent {
                         let spec = RunSpec::Cron(Arc::clone(cron));
                         let claimed = ClaimedRun { run: run.sending(scheduled, now), spec, unwanted: None };
@@ -240,8 +244,8 @@ impl Pass<'_> {
                 NewRow::Record(range, rule) => range.record(tx, version_of(decision), rule, now)?,
             }
         }
-        if fired > 0 && active.running.is_some() && cron.policy.overlap == Overlap::Cancel {
-            cancel_running(tx, cron.cron_id, now)?;
+        if let Some(next) = first_fired.filter(|_| !was_alone && cron.policy.overlap == Overlap::Cancel) {
+            cancel_superseded(tx, cron.cron_id, next, now)?;
         }
         tx.prepare_cached(
             "UPDATE crons SET cursor = max(cursor, ?2), skip_next = iif(?3, 0, skip_next), next_at = ?4, turn = ?5 \

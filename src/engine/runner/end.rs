@@ -154,11 +154,12 @@ pub(super) async fn why_late(task: &RunTask<'_>) -> Result<String, StoreError> {
 /// Ends a run that was cancelled before it was sent.
 pub(super) async fn unwanted(task: &RunTask<'_>, cause: CancelCause) -> Result<(), StoreError> {
     let message = match cause {
-        CancelCause::Request => "cancelled on request before it was started",
+        CancelCause::Request => "cancelled on request before it was started".to_owned(),
         CancelCause::Overlap => {
-            "cancelled for the next occurrence (overlap = \"cancel\") before it was started"
+            let why = why_late(task).await?;
+            format!("cancelled for the next occurrence (overlap = \"cancel\") before it was started: {why}")
         }
-        CancelCause::Timeout => "timed out before it was started",
+        CancelCause::Timeout => "timed out before it was started".to_owned(),
     };
     never_started(task, cause.status(), Reason::new(cause.reason_code(), message)).await
 }

@@ -171,6 +171,7 @@ async fn handle(
             tracing::debug!(%run_id, detail, "connection to run lost");
             state.unseen_since.get_or_insert(runner.clock.now());
             state.reconnects = state.reconnects.saturating_add(1);
+            state.watched = Watched::PerhapsAfterItsEnd;
         }
         Wakeup::Joined(JoinResult::Ended(reported)) => {
             state.reconnects = 0;
@@ -222,7 +223,10 @@ async fn wait_for_end(task: &RunTask<'_>, state: &mut FollowState) -> Wakeup {
         return Wakeup::PollDue;
     }
     if state.reconnects > 0 {
-        tokio::time::sleep(backoff::doubling(REJOIN_FIRST, REJOIN_MOST, state.reconnects)).await;
+        tokio::select! {
+            () = tokio::time::sleep(backoff::doubling(REJOIN_FIRST, REJOIN_MOST, state.reconnects)) => {}
+            () = runner.backend.contact().heard_again() => return Wakeup::PollDue,
+        }
     }
     // Many short runs take turns at joining; if long runs occupy all permits, this one is polled.
     let Ok(_permit) = tokio::time::timeout(POLL_WAIT, runner.joins.acquire()).await else {

@@ -11,7 +11,7 @@ use crate::domain::cron::CronSource;
 use crate::domain::cron_state::{CronState, Pause, pause_message};
 use crate::domain::delivery_mode::{Hold, Release, Suspension};
 use crate::domain::ids::{DefinitionId, DeliveryId};
-use crate::store::{FailingWebhooks, QueuedWebhooks};
+use crate::store::{FailingWebhooks, QueuedWebhooks, Unstarted};
 
 const RUNNING: DaemonState = DaemonState::Running { pid: Some(7) };
 
@@ -186,7 +186,7 @@ fn the_worst_comes_first_and_what_is_wanted_last() {
             ! cron often (4 h ago): failed 9 times in a row > `agentcron history often --failed`
             ! cron once (4 h ago): failed > `agentcron history once --failed`
             ! cron stopped (30 min ago): paused after failures: 3 runs in a row failed (pause_after_failures = 3) > repair it, then `agentcron resume stopped`
-            ! no access (-): 2 runs cannot be followed, 1 thread cannot be deleted: the agent server refuses us > `agentcron history --reason backend_denied` says why; set backend.api_key or backend.headers to credentials that see everything
+            ! no access (-): 2 runs cannot be followed, 1 thread cannot be deleted: the agent server answers, and refuses it > `agentcron history --reason backend_denied` says why; if it is 401 or 403, set backend.api_key or backend.headers to credentials that see everything
             ! receiver https://ops.example (2 min ago): the receiver responded with 500; 4 webhooks queued, next attempt in 4 min > repair it; `agentcron webhook list --status pending` shows what waits
             ! URL (2 h ago): 2 more are suspended > 
             ! URL https://gone.example/hook?… (2 h ago): suspended: the receiver responded with 410 > correct the cron's webhook, or `agentcron webhook resume URL`
@@ -335,4 +335,24 @@ fn a_long_error_is_cut_and_an_outage_names_its_day_only_if_that_is_another() {
         .assert_eq(&past(8 * 60, 7 * 60 + 50));
     expect!["Thu 2026-11-26 23:00-Fri 2026-11-27 06:00 (7 h 0 min): agent server away: Connection refused"]
         .assert_eq(&past(8 * 60, 60));
+}
+
+#[test]
+fn runs_that_the_server_does_not_take_are_told_unless_an_outage_says_it() {
+    let unstarted = || Some(Unstarted { count: 3, since: ago(4), why: "HTTP 500".to_owned() });
+    check(
+        |snapshot| snapshot.unstarted = unstarted(),
+        expect![[r#"
+        ! starts (4 min ago): 3 runs not taken by the agent server: HTTP 500 > look into its log; what is not started waits until its start deadline
+    "#]],
+    );
+    check(
+        |snapshot| {
+            snapshot.unstarted = unstarted();
+            snapshot.outages = vec![outage(Away::Backend, "", "refused")];
+        },
+        expect![[r#"
+            ! agent server (2 min ago): away: refused > start it, or correct [backend]; runs wait until their start deadline
+        "#]],
+    );
 }

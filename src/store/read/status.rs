@@ -8,15 +8,16 @@ use rusqlite::Transaction;
 use super::{
     CronRow, DaemonState, Notice, Overview, Reader, RunRow, WebhookQueue, number, row_columns, run_row,
 };
-use crate::domain::bounds::{FAILURES_LOOKED_THROUGH, FAILURES_QUOTED};
+use crate::domain::bounds::{FAILURES_LOOKED_THROUGH, FAILURES_QUOTED, UNSTARTED_AFTER};
 use crate::domain::cron_state::CronHealth;
 use crate::domain::ids::CronId;
 use crate::domain::outage::{self, Away, DISK_WHY, Outage};
 use crate::domain::plan::Decided;
+use crate::domain::reason::ReasonCode;
 use crate::domain::run::RunState;
 use crate::store::daemons::former;
 use crate::store::lock::LifeSigns;
-use crate::store::rows::time;
+use crate::store::rows::{millis, time};
 use crate::store::{FormerDaemon, NoticeKind, StoreError};
 
 /// How far back ended runs, deliveries and outages are shown.
@@ -40,6 +41,17 @@ pub struct StatusSnapshot {
     /// Until when the circuit breakers of receivers let nothing through. Only the daemon knows.
     pub probes: HashMap<String, Timestamp>,
     pub backend: BackendContact,
+    pub unstarted: Option<Unstarted>,
+}
+
+/// Runs that should be at the agent server and that it does not take, although it may answer otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unstarted {
+    pub count: u64,
+    /// When the first of them was due.
+    pub since: Timestamp,
+    /// What came of sending the last of them.
+    pub why: String,
 }
 
 /// What is known of the agent server. Only the daemon knows.
@@ -90,6 +102,8 @@ impl StatusSnapshot {
             queued: reader.at_one_moment(queued)?,
             probes: HashMap::new(),
             backend: BackendContact::default(),
+            unstarted: reader
+                .at_one_moment(|tx| unstarted(tx, now.saturating_sub(UNSTARTED_AFTER).unwrap_or(now)))?,
             crons,
             daemon,
         })
@@ -110,6 +124,7 @@ impl StatusSnapshot {
             queued: Vec::new(),
             probes: HashMap::new(),
             backend: BackendContact::default(),
+            unstarted: None,
         }
     }
 
@@ -130,6 +145,19 @@ impl StatusSnapshot {
             })
             .min()
     }
+}
+
+/// Returns the runs that were due by then and were sent without having been taken. What refuses our credentials is told
+/// apart.
+fn unstarted(tx: &Transaction<'_>, due_by: Timestamp) -> Result<Option<Unstarted>, StoreError> {
+    let mut statement = tx.prepare_cached(
+        "SELECT count(*) OVER () AS number, min(due_at) OVER () AS since, coalesce(reason, '') AS why FROM runs \
+         WHERE phase <> 'ended' AND (phase = 'unconfirmed' OR (phase = 'pending' AND send_count > 0)) \
+         AND due_at <= ?1 AND coalesce(reason_code, '') <> ?2 ORDER BY due_at DESC LIMIT 1",
+    )?;
+    let mut rows = statement.query((millis(due_by), ReasonCode::BackendDenied.as_str()))?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(Some(Unstarted { count: number(row, "number")?, since: time(row, "since")?, why: row.get("why")? }))
 }
 
 impl Reader {

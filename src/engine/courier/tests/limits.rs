@@ -149,7 +149,7 @@ fn of_many_urls_at_an_origin_that_is_down_five_are_tried_and_then_one_at_a_time(
         assert_eq!(waits(&origins, "1", at(121)), "the origin waits");
         let [origin, _] = attempt(&origins, "999", 999, &GOOD, at(148));
         assert!(is_back(&origin), "{origin:?}");
-        assert_eq!(permits(&origins, "0", at(148)).len(), if fault == Fault::Trouble { 1 } else { 2 });
+        assert_eq!(permits(&origins, "0", at(148)).len(), 2);
     }
 }
 
@@ -165,7 +165,33 @@ fn a_url_that_has_failed_for_long_decides_nothing_about_an_origin_that_is_down()
     // It has its own probes.
     assert!(matches!(attempt(&origins, "bad", 6, &trouble(), at(1001)), [Change::None, Change::Away(..)]));
     assert_eq!(waits(&origins, "bad", at(1003)), "the URL waits");
-    assert!(is_back(&attempt(&origins, "0", 200, &GOOD, at(1003))[0]));
+    // A URL of which nothing bad is known would be asked first.
+    assert_eq!(waits(&origins, "0", at(1003)), "the URL waits");
+    assert!(is_back(&attempt(&origins, "0", 200, &GOOD, at(1004))[0]));
+}
+
+#[test]
+fn the_probe_of_an_origin_goes_to_a_url_of_which_nothing_bad_is_known_if_there_is_one() {
+    let origins = OriginLimiter::default();
+    for number in 0..5 {
+        attempt(&origins, &format!("bad{number}"), number, &trouble(), at(0));
+    }
+    assert_eq!(waits(&origins, "good", at(1)), "the origin waits");
+    assert_eq!(waits(&origins, "bad0", at(2)), "the URL waits");
+    assert!(is_back(&attempt(&origins, "good", 9, &GOOD, at(2))[0]));
+}
+
+#[test]
+fn urls_that_hang_leave_half_of_their_origin_to_others() {
+    let origins = OriginLimiter::default();
+    let mut hanging = Vec::new();
+    for number in 0..8 {
+        let path = format!("bad{number}");
+        attempt(&origins, &path, number, &trouble(), at(0));
+        attempt(&origins, "good", 99, &GOOD, at(0));
+        hanging.extend(admit(&origins, &path, at(1)).ok());
+    }
+    assert_eq!((hanging.len(), permits(&origins, "good", at(1)).len()), (4, 4));
 }
 
 #[test]
