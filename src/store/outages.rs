@@ -55,8 +55,9 @@ pub(super) fn save(tx: &Transaction<'_>, outage: &Outage) -> Result<(), StoreErr
     }
     if outage.what == Away::Backend && outage.until.is_none() {
         tx.prepare_cached(
-            "UPDATE runs SET reason_code = ?2, reason = ?3 || '; ' || reason \
-             WHERE ended_at >= ?1 AND phase = 'ended' AND status = 'skipped' AND reason_code IN ('overlap', 'queue_full')",
+            "UPDATE runs INDEXED BY runs_unsuccessful SET reason_code = ?2, reason = ?3 || '; ' || reason \
+             WHERE ended_at >= ?1 AND status = 'skipped' AND status <> 'success' \
+             AND reason_code IN ('overlap', 'queue_full')",
         )?
         .execute((millis(outage.since), ReasonCode::BackendAway.as_str(), outage.sentence()))?;
     }

@@ -11,6 +11,7 @@ mod details;
 mod history;
 mod measures;
 mod overview;
+mod positions;
 mod recent;
 mod records;
 mod status;
@@ -42,7 +43,8 @@ pub use recent::{Failures, Recent, Version};
 pub use records::CronRecord;
 pub use status::{QueuedWebhooks, STATUS_PERIOD, StatusSnapshot};
 pub use webhooks::{DeliveryFilter, WebhookDetails, WebhookRow};
-pub(super) use webhooks::{WEBHOOK_ROWS, conditions, webhook_row};
+pub(super) use positions::Order;
+pub(super) use webhooks::{WEBHOOK_ROWS, listed, webhook_row};
 
 /// Between two tests of whether a read is still wanted; well under a millisecond of SQLite's work.
 const INSTRUCTIONS_BETWEEN_TESTS: i32 = 10_000;

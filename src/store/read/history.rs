@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use rusqlite::types::Value;
-use rusqlite::{OptionalExtension, params_from_iter};
 
+use super::positions::{Columns, Conditions, Order, Way, one_of, positions, select, texts};
 use super::{Reader, RunRow, row_columns, run_row};
 use crate::domain::ids::CronId;
 use crate::domain::outage::Away;
@@ -15,6 +15,16 @@ use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Phase, Status, Trigger};
 use crate::store::StoreError;
 use crate::store::rows::{millis, parsed};
+
+/// SQLite joins at most 500 selects. Among the runs of so many crons, those of a page are found soon by their time.
+const WAYS_MAX: usize = 100;
+
+const BY_TIME: &str = "runs INDEXED BY runs_by_time WHERE 1";
+const BY_STATUS: &str = "runs INDEXED BY runs_by_status WHERE status <> 'success' AND status = ?";
+const BY_REASON: &str = "runs INDEXED BY runs_by_reason WHERE reason_code = ?";
+const BY_TRIGGER: &str = "runs INDEXED BY runs_by_trigger WHERE trigger <> 'schedule' AND trigger = ?";
+/// These are few, so they may be sorted.
+const BY_PHASE: &str = "runs INDEXED BY runs_in_progress WHERE phase <> 'ended' AND phase = ?";
 
 /// Which runs to list. A field that is empty or `None` does not restrict the listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,22 +77,9 @@ impl Reader {
         filter: &RunFilter,
         count: u64,
     ) -> Result<Option<PageCursor>, StoreError> {
-        let mut query = RunConditions::of(filter);
-        query.values.push(Value::Integer(i64::try_from(count).unwrap_or(i64::MAX)));
-        let sql = format!(
-            "SELECT scheduled_for, seq FROM runs {} ORDER BY scheduled_for DESC, seq DESC \
-             LIMIT 1 OFFSET ?",
-            query.conditions()
-        );
-        self.at_one_moment(|tx| {
-            let cursor = tx
-                .prepare_cached(&sql)?
-                .query_row(params_from_iter(&query.values), |row| {
-                    Ok(PageCursor { at: row.get("scheduled_for")?, row: row.get("seq")? })
-                })
-                .optional()?;
-            Ok(cursor)
-        })
+        let Ok(count) = u32::try_from(count) else { return Ok(None) };
+        let query = filter.query(Order::NewestFirst, None);
+        self.at_one_moment(|tx| Ok(positions(tx, query, 1, count)?.pop()))
     }
 
     /// Returns at most `limit` runs after `cursor`, or from the first one, the oldest first, each with its
@@ -93,11 +90,7 @@ impl Reader {
         cursor: Option<PageCursor>,
         limit: u32,
     ) -> Result<Vec<(PageCursor, RunRow)>, StoreError> {
-        let mut query = RunConditions::of(filter);
-        if let Some(PageCursor { at, row }) = cursor {
-            query.term("(scheduled_for, seq) > (?, ?)", [at, row]);
-        }
-        self.page(query, "ORDER BY scheduled_for, seq", limit)
+        self.page(filter.query(Order::OldestFirst, cursor), limit)
     }
 
     /// Returns at most `limit` runs before `cursor`, or from the last one, the newest first, each with its
@@ -108,28 +101,23 @@ impl Reader {
         cursor: Option<PageCursor>,
         limit: u32,
     ) -> Result<Vec<(PageCursor, RunRow)>, StoreError> {
-        let mut query = RunConditions::of(filter);
-        if let Some(PageCursor { at, row }) = cursor {
-            query.term("(scheduled_for, seq) < (?, ?)", [at, row]);
-        }
-        self.page(query, "ORDER BY scheduled_for DESC, seq DESC", limit)
+        self.page(filter.query(Order::NewestFirst, cursor), limit)
     }
 
     fn page(
         &self,
-        mut query: RunConditions,
-        order: &str,
+        query: (String, Vec<Value>),
         limit: u32,
     ) -> Result<Vec<(PageCursor, RunRow)>, StoreError> {
-        query.values.push(Value::Integer(i64::from(limit)));
-        let sql = format!("SELECT {} FROM runs {} {order} LIMIT ?", row_columns(), query.conditions());
+        let sql = format!("SELECT {} FROM runs WHERE seq = ?1", row_columns());
         self.at_one_moment(|tx| {
             let mut statement = tx.prepare_cached(&sql)?;
-            let mut rows = statement.query(params_from_iter(&query.values))?;
             let mut page = Vec::new();
-            while let Some(row) = rows.next()? {
-                let cursor = PageCursor { at: row.get("scheduled_for")?, row: row.get("seq")? };
-                page.push((cursor, run_row(tx, row)?));
+            for cursor in positions(tx, query, limit, 0)? {
+                let mut rows = statement.query([cursor.row])?;
+                if let Some(row) = rows.next()? {
+                    page.push((cursor, run_row(tx, row)?));
+                }
             }
             Ok(page)
         })
@@ -175,58 +163,57 @@ impl RunFilter {
         let for_reason = self.reasons.is_empty() || code.is_some_and(|code| self.reasons.contains(&code));
         of_cron && in_state && in_time && by_trigger && for_reason
     }
-}
 
-/// Conditions with a `?` for every value, in order.
-struct RunConditions {
-    terms: Vec<String>,
-    values: Vec<Value>,
-}
-
-impl RunConditions {
-    fn of(filter: &RunFilter) -> Self {
-        let mut query = Self { terms: Vec::new(), values: Vec::new() };
-        if let Some(crons) = &filter.crons {
-            let marks = query.marks(crons.iter().map(ToString::to_string));
-            query.terms.push(format!("cron_id IN ({marks})"));
-        }
-        if let Some(since) = filter.since {
-            query.term("scheduled_for >= ?", [millis(since)]);
-        }
-        if let Some(until) = filter.until {
-            query.term("scheduled_for < ?", [millis(until)]);
-        }
-        if !filter.triggers.is_empty() {
-            let marks = query.marks(filter.triggers.iter().map(ToString::to_string));
-            query.terms.push(format!("trigger IN ({marks})"));
-        }
-        if !filter.reasons.is_empty() {
-            let marks = query.marks(filter.reasons.iter().map(ToString::to_string));
-            query.terms.push(format!("reason_code IN ({marks})"));
-        }
-        if !filter.statuses.is_empty() || !filter.phases.is_empty() || !filter.or_reasons.is_empty() {
-            let statuses = query.marks(filter.statuses.iter().map(ToString::to_string));
-            let phases = query.marks(filter.phases.iter().map(ToString::to_string));
-            let reasons = query.marks(filter.or_reasons.iter().map(ToString::to_string));
-            query.terms.push(format!(
-                "(status IN ({statuses}) OR phase IN ({phases}) OR reason_code IN ({reasons}))"
-            ));
-        }
-        query
+    /// Returns the query for the positions of these runs.
+    pub(super) fn query(&self, order: Order, cursor: Option<PageCursor>) -> (String, Vec<Value>) {
+        let columns = Columns { at: "runs.scheduled_for", seq: "runs.seq" };
+        select(&columns, &self.ways(), self.conditions(), order, cursor)
     }
 
-    fn term<const N: usize>(&mut self, term: &str, values: [i64; N]) {
-        self.terms.push(term.to_owned());
-        self.values.extend(values.map(Value::Integer));
+    /// Returns the ways to these runs. What is usual is found soon by going through all runs by their time.
+    fn ways(&self) -> Vec<Way> {
+        let usual = self.statuses.contains(&Status::Success) || self.phases.contains(&Phase::Ended);
+        let any_state = self.statuses.is_empty() && self.phases.is_empty() && self.or_reasons.is_empty();
+        match &self.crons {
+            Some(crons) if (1..=WAYS_MAX).contains(&crons.len()) => Way::each("runs WHERE cron_id = ?", crons),
+            _ if !self.reasons.is_empty() => Way::each(BY_REASON, &self.reasons),
+            _ if !self.triggers.is_empty() && !self.triggers.contains(&Trigger::Schedule) => {
+                Way::each(BY_TRIGGER, &self.triggers)
+            }
+            _ if !any_state && !usual => [
+                Way::each(BY_STATUS, &self.statuses),
+                Way::each(BY_REASON, &self.or_reasons),
+                Way::each(BY_PHASE, &self.phases),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
+            _ => vec![Way::of(BY_TIME)],
+        }
     }
 
-    fn marks(&mut self, texts: impl Iterator<Item = String>) -> String {
-        let before = self.values.len();
-        self.values.extend(texts.map(Value::Text));
-        vec!["?"; self.values.len() - before].join(", ")
-    }
-
-    fn conditions(&self) -> String {
-        if self.terms.is_empty() { String::new() } else { format!("WHERE {}", self.terms.join(" AND ")) }
+    fn conditions(&self) -> Conditions {
+        let mut conditions = Conditions::default();
+        if let Some(crons) = &self.crons {
+            conditions.demand(&one_of("cron_id", crons), texts(crons));
+        }
+        if let Some(since) = self.since {
+            conditions.demand("scheduled_for >= ?", [Value::Integer(millis(since))]);
+        }
+        if let Some(until) = self.until {
+            conditions.demand("scheduled_for < ?", [Value::Integer(millis(until))]);
+        }
+        conditions.demand_one_of("trigger", &self.triggers);
+        conditions.demand_one_of("reason_code", &self.reasons);
+        if !self.statuses.is_empty() || !self.phases.is_empty() || !self.or_reasons.is_empty() {
+            let any = [
+                one_of("status", &self.statuses),
+                one_of("phase", &self.phases),
+                one_of("reason_code", &self.or_reasons),
+            ];
+            let values = texts(&self.statuses).chain(texts(&self.phases)).chain(texts(&self.or_reasons));
+            conditions.demand(&format!("({})", any.join(" OR ")), values);
+        }
+        conditions
     }
 }
