@@ -39,11 +39,11 @@ pub use details::{AttemptRow, DeliveryDetails, EventRow, RunDetails};
 pub use history::{PageCursor, RunFilter};
 pub use measures::{CronsAtAGlance, Measures};
 pub use overview::{DaemonState, Denied, Notice, Overview, daemon_state};
+pub(super) use positions::Order;
 pub use recent::{Failures, Recent, Version};
 pub use records::CronRecord;
 pub use status::{QueuedWebhooks, STATUS_PERIOD, StatusSnapshot};
 pub use webhooks::{DeliveryFilter, WebhookDetails, WebhookRow};
-pub(super) use positions::Order;
 pub(super) use webhooks::{WEBHOOK_ROWS, listed, webhook_row};
 
 /// Between two tests of whether a read is still wanted; well under a millisecond of SQLite's work.

@@ -183,7 +183,7 @@ CREATE INDEX runs_unsuccessful ON runs (status, ended_at, occurrences) WHERE sta
 CREATE INDEX runs_by_status ON runs (status, scheduled_for) WHERE status <> 'success';
 CREATE INDEX runs_by_reason ON runs (reason_code, scheduled_for) WHERE reason_code IS NOT NULL;
 CREATE INDEX runs_by_trigger ON runs (trigger, scheduled_for) WHERE trigger <> 'schedule';
-CREATE INDEX runs_again ON runs (ended_at) WHERE retry > 0;
+CREATE INDEX runs_again ON runs (coalesce(ended_at, 9223372036854775807)) WHERE retry > 0;
 CREATE INDEX runs_with_own_definition ON runs (cron_id, definition_id) WHERE own_definition = 1;
 CREATE INDEX runs_never_started ON runs (cron_id, scheduled_for) WHERE last_scheduled_for IS NOT NULL;
 

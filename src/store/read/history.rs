@@ -17,7 +17,7 @@ use crate::store::StoreError;
 use crate::store::rows::{millis, parsed};
 
 /// SQLite joins at most 500 selects. Among the runs of so many crons, those of a page are found soon by their time.
-const WAYS_MAX: usize = 100;
+pub(super) const WAYS_MAX: usize = 100;
 
 const BY_TIME: &str = "runs INDEXED BY runs_by_time WHERE 1";
 const BY_STATUS: &str = "runs INDEXED BY runs_by_status WHERE status <> 'success' AND status = ?";
@@ -104,11 +104,7 @@ impl Reader {
         self.page(filter.query(Order::NewestFirst, cursor), limit)
     }
 
-    fn page(
-        &self,
-        query: (String, Vec<Value>),
-        limit: u32,
-    ) -> Result<Vec<(PageCursor, RunRow)>, StoreError> {
+    fn page(&self, query: (String, Vec<Value>), limit: u32) -> Result<Vec<(PageCursor, RunRow)>, StoreError> {
         let sql = format!("SELECT {} FROM runs WHERE seq = ?1", row_columns());
         self.at_one_moment(|tx| {
             let mut statement = tx.prepare_cached(&sql)?;
@@ -175,7 +171,9 @@ impl RunFilter {
         let usual = self.statuses.contains(&Status::Success) || self.phases.contains(&Phase::Ended);
         let any_state = self.statuses.is_empty() && self.phases.is_empty() && self.or_reasons.is_empty();
         match &self.crons {
-            Some(crons) if (1..=WAYS_MAX).contains(&crons.len()) => Way::each("runs WHERE cron_id = ?", crons),
+            Some(crons) if (1..=WAYS_MAX).contains(&crons.len()) => {
+                Way::each("runs WHERE cron_id = ?", crons)
+            }
             _ if !self.reasons.is_empty() => Way::each(BY_REASON, &self.reasons),
             _ if !self.triggers.is_empty() && !self.triggers.contains(&Trigger::Schedule) => {
                 Way::each(BY_TRIGGER, &self.triggers)

@@ -95,7 +95,7 @@ pub struct Notice {
 /// Counts occurrences by the last of their runs that took place: everything that has ended, without the runs that a later one
 /// of the same occurrence replaces, and without further ones that did not take place. All of it is in indexes, because most
 /// of a day's runs are usual.
-const ENDED: &str = "SELECT word, sum(number) AS number FROM ( \
+pub(super) const ENDED: &str = "SELECT word, sum(number) AS number FROM ( \
      SELECT 'success' AS word, count(*) AS number FROM runs INDEXED BY runs_succeeded \
      WHERE status = 'success' AND ended_at >= ?1 \
      UNION ALL SELECT status, sum(occurrences) FROM runs INDEXED BY runs_unsuccessful WHERE status <> 'success' \
@@ -103,23 +103,23 @@ const ENDED: &str = "SELECT word, sum(number) AS number FROM ( \
      UNION ALL SELECT status, -sum(occurrences) FROM runs WHERE seq IN ( \
      SELECT earlier.seq FROM runs AS later INDEXED BY runs_again CROSS JOIN runs AS earlier \
      ON earlier.cron_id = later.cron_id AND earlier.scheduled_for = later.scheduled_for AND earlier.retry < later.retry \
-     WHERE later.retry > 0 AND (later.ended_at >= ?1 OR later.ended_at IS NULL) \
+     WHERE later.retry > 0 AND coalesce(later.ended_at, 9223372036854775807) >= ?1 \
      AND coalesce(later.status, '') NOT IN ('skipped', 'missed') \
      UNION SELECT seq FROM runs INDEXED BY runs_again \
-     WHERE retry > 0 AND ended_at >= ?1 AND status IN ('skipped', 'missed')) \
-     AND ended_at >= ?1 GROUP BY status) GROUP BY word HAVING sum(number) > 0";
+     WHERE retry > 0 AND coalesce(ended_at, 9223372036854775807) >= ?1 AND status IN ('skipped', 'missed')) \
+     AND ended_at >= ?1 GROUP BY status) GROUP BY word";
 
 /// Counts those that were delivered as all but the others, which are few.
-const DELIVERIES: &str = "WITH others AS ( \
+pub(super) const DELIVERIES: &str = "WITH others AS ( \
      SELECT status, count(*) AS number FROM deliveries INDEXED BY deliveries_not_delivered \
      WHERE status IN ('failed', 'gone', 'aborted', 'blocked', 'suppressed') AND created_at >= ?1 GROUP BY status \
      UNION ALL SELECT status, count(*) FROM deliveries INDEXED BY deliveries_sending \
      WHERE status = 'sending' AND created_at >= ?1 GROUP BY status \
      UNION ALL SELECT status, count(*) FROM deliveries INDEXED BY deliveries_due \
      WHERE due_at IS NOT NULL AND created_at >= ?1 GROUP BY status) \
-     SELECT status AS word, number FROM others UNION ALL SELECT * FROM (SELECT 'delivered', \
+     SELECT status AS word, number FROM others UNION ALL SELECT 'delivered', \
      (SELECT count(*) FROM deliveries INDEXED BY deliveries_by_time WHERE created_at >= ?1) \
-     - (SELECT coalesce(sum(number), 0) FROM others) AS delivered) WHERE delivered > 0";
+     - (SELECT coalesce(sum(number), 0) FROM others)";
 
 impl Reader {
     /// Returns the last notice of each kind.
@@ -207,6 +207,7 @@ where
     while let Some(row) = rows.next()? {
         counts.push((parsed(row, "word")?, number(row, "number")?));
     }
+    counts.retain(|(_, number)| *number > 0);
     counts.sort();
     Ok(counts)
 }

@@ -109,6 +109,7 @@ pub(super) fn select(
         values.extend(conditions.values.iter().cloned());
     }
     // A run to which two of the ways lead is one row of the union.
-    let sql = format!("{} ORDER BY at {direction}, row {direction} LIMIT ? OFFSET ?", selects.join(" UNION "));
+    let sql =
+        format!("{} ORDER BY at {direction}, row {direction} LIMIT ? OFFSET ?", selects.join(" UNION "));
     (sql, values)
 }

@@ -165,7 +165,10 @@ impl DeliveryFilter {
         }
         if let Some(url) = &self.url {
             // The query may be a token, and must not be found out by trying.
-            conditions.demand("instr(substr(url, 1, instr(url || '?', '?') - 1), ?) > 0", [Value::Text(url.clone())]);
+            conditions.demand(
+                "instr(substr(url, 1, instr(url || '?', '?') - 1), ?) > 0",
+                [Value::Text(url.clone())],
+            );
         }
         if let Some(since) = self.since {
             conditions.demand("deliveries.created_at >= ?", [Value::Integer(millis(since))]);
