@@ -40,7 +40,8 @@ fn open(folder: &TempDir) -> Store {
 }
 
 fn definition(name: &str, more: &str) -> NewDefinition {
-    let body = format!(r#"{{"schedule":"* * * * *","assistant_id":"agent","overlap":"allow"{more}}}"#);
+    let overlap = if more.contains("overlap") { "" } else { r#","overlap":"allow""# };
+    let body = format!(r#"{{"schedule":"* * * * *","assistant_id":"agent"{overlap}{more}}}"#);
     let fields: CronFields = serde_json::from_str(&body).unwrap();
     let cron = Arc::new(config::validate_cron(name, &fields).unwrap());
     NewDefinition { cron, body, location: "crons.toml:1:1".to_owned() }
@@ -358,7 +359,7 @@ async fn an_attempt_is_counted_before_it_is_made_and_one_that_was_cut_off_is_mad
     store.end_run(ending(run_id)).await.unwrap();
     let now = at("2026-03-02T09:01:06Z");
     let first = store
-        .claim_deliveries(now, 10, RateLimit::default(), |_, _| Some(()))
+        .claim_deliveries(now, 10, RateLimit::default(), Vec::new(), |_, _| Admission::Admitted(()))
         .await
         .unwrap()
         .deliveries
@@ -367,7 +368,7 @@ async fn an_attempt_is_counted_before_it_is_made_and_one_that_was_cut_off_is_mad
     assert_eq!(first.attempt, 1);
     assert!(
         store
-            .claim_deliveries(now, 10, RateLimit::default(), |_, _| Some(()))
+            .claim_deliveries(now, 10, RateLimit::default(), Vec::new(), |_, _| Admission::Admitted(()))
             .await
             .unwrap()
             .deliveries
@@ -375,7 +376,7 @@ async fn an_attempt_is_counted_before_it_is_made_and_one_that_was_cut_off_is_mad
     );
     store.recover_deliveries(now).await.unwrap();
     let second = store
-        .claim_deliveries(now, 10, RateLimit::default(), |_, _| Some(()))
+        .claim_deliveries(now, 10, RateLimit::default(), Vec::new(), |_, _| Admission::Admitted(()))
         .await
         .unwrap()
         .deliveries
@@ -389,6 +390,8 @@ async fn an_attempt_is_counted_before_it_is_made_and_one_that_was_cut_off_is_mad
         at: now,
         report: AttemptReport::unanswered(AttemptResult::Accepted { code: 200 }),
         verdict,
+        is_early: false,
+        back: Vec::new(),
     };
     store.finish_attempt(finished(1, Verdict::Ended(Ending::Failed, "late".to_owned()))).await.unwrap();
     store.finish_attempt(finished(2, Verdict::Delivered)).await.unwrap();

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use jiff::Timestamp;
 use rusqlite::types::Value;
@@ -10,7 +11,7 @@ use rusqlite::types::Value;
 use super::positions::{Columns, Conditions, Order, Way, one_of, positions, select, texts};
 use super::{Reader, RunRow, row_columns, run_row};
 use crate::domain::ids::CronId;
-use crate::domain::outage::Away;
+use crate::domain::outage::{Away, went_wrong};
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Phase, Status, Trigger};
 use crate::store::StoreError;
@@ -26,14 +27,27 @@ const BY_TRIGGER: &str = "runs INDEXED BY runs_by_trigger WHERE trigger <> 'sche
 /// These are few, so they may be sorted.
 const BY_PHASE: &str = "runs INDEXED BY runs_in_progress WHERE phase <> 'ended' AND phase = ?";
 
+/// [`went_wrong`] in SQL.
+pub(super) static WENT_WRONG: LazyLock<String> = LazyLock::new(|| {
+    let always = |status: &Status| went_wrong(*status, None);
+    let statuses = Status::ALL.iter().filter(|status| always(status)).map(|status| status.as_str());
+    let pairs = Status::ALL.iter().filter(|status| !always(status)).flat_map(|status| {
+        let codes = ReasonCode::ALL.iter().filter(|code| went_wrong(*status, Some(**code)));
+        codes.map(move |code| format!("('{status}', '{code}')"))
+    });
+    let (statuses, pairs) = (statuses.collect::<Vec<_>>().join("', '"), pairs.collect::<Vec<_>>().join(", "));
+    format!("(status IN ('{statuses}') OR (status, reason_code) IN (VALUES {pairs}))")
+});
+
 /// Which runs to list. A field that is empty or `None` does not restrict the listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunFilter {
     pub crons: Option<Vec<CronId>>,
-    /// Runs that ended with one of these. Of this, `phases` and `or_reasons`, a run needs to match only one.
+    /// Runs that ended with one of these. Of this, `phases` and `went_wrong`, a run needs to match only one.
     pub statuses: Vec<Status>,
     pub phases: Vec<Phase>,
-    pub or_reasons: Vec<ReasonCode>,
+    /// Runs that went wrong.
+    pub went_wrong: bool,
     pub triggers: Vec<Trigger>,
     pub reasons: Vec<ReasonCode>,
     /// The start of the range of scheduled instants (inclusive).
@@ -136,21 +150,15 @@ impl FromStr for PageCursor {
 }
 
 impl RunFilter {
-    /// Also selects the runs that went wrong.
-    pub fn or_failed(&mut self) {
-        self.statuses.extend([Status::Error, Status::Timeout, Status::Missed]);
-        self.or_reasons.extend(Away::ALL.iter().copied().filter_map(Away::reason_code));
-    }
-
     /// Returns whether the filter selects this run. It agrees with the filter in SQL.
     pub fn takes(&self, row: &RunRow) -> bool {
         let run = &row.run;
         let of_cron =
             self.crons.as_ref().is_none_or(|crons| run.cron_id().is_some_and(|cron| crons.contains(&cron)));
         let code = run.reason.as_ref().map(|reason| reason.code);
-        let any_state = self.statuses.is_empty() && self.phases.is_empty() && self.or_reasons.is_empty();
+        let any_state = self.statuses.is_empty() && self.phases.is_empty() && !self.went_wrong;
         let in_state = any_state
-            || code.is_some_and(|code| self.or_reasons.contains(&code))
+            || (self.went_wrong && row.status().is_some_and(|status| went_wrong(status, code)))
             || row.status().is_some_and(|status| self.statuses.contains(&status))
             || self.phases.contains(&run.state.phase());
         let in_time = self.since.is_none_or(|since| run.scheduled_for >= since)
@@ -169,7 +177,7 @@ impl RunFilter {
     /// Returns the ways to these runs. What is usual is found soon by going through all runs by their time.
     fn ways(&self) -> Vec<Way> {
         let usual = self.statuses.contains(&Status::Success) || self.phases.contains(&Phase::Ended);
-        let any_state = self.statuses.is_empty() && self.phases.is_empty() && self.or_reasons.is_empty();
+        let any_state = self.statuses.is_empty() && self.phases.is_empty() && !self.went_wrong;
         match &self.crons {
             Some(crons) if (1..=WAYS_MAX).contains(&crons.len()) => {
                 Way::each("runs WHERE cron_id = ?", crons)
@@ -178,14 +186,17 @@ impl RunFilter {
             _ if !self.triggers.is_empty() && !self.triggers.contains(&Trigger::Schedule) => {
                 Way::each(BY_TRIGGER, &self.triggers)
             }
-            _ if !any_state && !usual => [
-                Way::each(BY_STATUS, &self.statuses),
-                Way::each(BY_REASON, &self.or_reasons),
-                Way::each(BY_PHASE, &self.phases),
-            ]
-            .into_iter()
-            .flatten()
-            .collect(),
+            _ if !any_state && !usual => {
+                let mut ways = Way::each(BY_STATUS, &self.statuses);
+                ways.extend(Way::each(BY_PHASE, &self.phases));
+                if self.went_wrong {
+                    let always = Status::ALL.iter().filter(|status| went_wrong(**status, None));
+                    let reasons = Away::ALL.iter().copied().filter_map(Away::reason_code);
+                    ways.extend(Way::each(BY_STATUS, &always.collect::<Vec<_>>()));
+                    ways.extend(Way::each(BY_REASON, &reasons.collect::<Vec<_>>()));
+                }
+                ways
+            }
             _ => vec![Way::of(BY_TIME)],
         }
     }
@@ -203,14 +214,11 @@ impl RunFilter {
         }
         conditions.demand_one_of("trigger", &self.triggers);
         conditions.demand_one_of("reason_code", &self.reasons);
-        if !self.statuses.is_empty() || !self.phases.is_empty() || !self.or_reasons.is_empty() {
-            let any = [
-                one_of("status", &self.statuses),
-                one_of("phase", &self.phases),
-                one_of("reason_code", &self.or_reasons),
-            ];
-            let values = texts(&self.statuses).chain(texts(&self.phases)).chain(texts(&self.or_reasons));
-            conditions.demand(&format!("({})", any.join(" OR ")), values);
+        if !self.statuses.is_empty() || !self.phases.is_empty() || self.went_wrong {
+            let (statuses, phases) = (one_of("status", &self.statuses), one_of("phase", &self.phases));
+            let wrong = if self.went_wrong { WENT_WRONG.as_str() } else { "false" };
+            let values = texts(&self.statuses).chain(texts(&self.phases));
+            conditions.demand(&format!("({statuses} OR {phases} OR {wrong})"), values);
         }
         conditions
     }
