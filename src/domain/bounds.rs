@@ -326,6 +326,11 @@ pub const ATTEMPTS_PER_URL: usize = 4;
 /// Webhook attempts in flight to one origin at once: one of its URLs that hangs leaves as many to the others.
 pub const ATTEMPTS_PER_ORIGIN: usize = 2 * ATTEMPTS_PER_URL;
 
+/// A receiver that answers faster than [`FAST_ANSWER`] gets up to so many times as many, one more for each answer. It gives
+/// each of them back at once, so it still takes nothing from the others.
+pub const ATTEMPTS_IF_FAST: usize = 4;
+pub const FAST_ANSWER: Duration = Duration::from_millis(100);
+
 /// Origins and URLs whose failures are remembered: clients choose them, and a name is easily made up. Beyond this, those
 /// whose circuit breaker is closed are forgotten.
 pub const RECEIVERS_REMEMBERED: usize = 10_000;

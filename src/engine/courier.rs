@@ -255,7 +255,7 @@ async fn attempt(
     crash_point("attempt_answered").await;
     let at = courier.clock.now();
     let verdict = judge(delivery_id, turn, &report.result, at);
-    let changes = permit.judge(delivery_id, &report.result, at);
+    let changes = permit.judge(delivery_id, &report.result, report.phases.head, at);
     drop(permit);
     let why = report.result.detail().unwrap_or_default();
     if report.result.shown() == Shown::Well {

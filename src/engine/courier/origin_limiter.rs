@@ -14,12 +14,14 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::domain::backoff::Wait;
 use crate::domain::bounds::{
-    ATTEMPTS_PER_ORIGIN, ATTEMPTS_PER_URL, CLIENT_ATTEMPTS_IN_FLIGHT, EARLY_PER_PASS, RECEIVERS_REMEMBERED,
+    ATTEMPTS_IF_FAST, ATTEMPTS_PER_ORIGIN, ATTEMPTS_PER_URL, CLIENT_ATTEMPTS_IN_FLIGHT, EARLY_PER_PASS,
+    FAST_ANSWER, RECEIVERS_REMEMBERED,
 };
 use crate::domain::breaker::{Absence, Breaker, Ended, Scope};
 use crate::domain::cron::CronSource;
@@ -50,6 +52,8 @@ pub(super) struct Lane {
 #[derive(Default)]
 struct Level {
     in_flight: usize,
+    /// How many attempts more than usual it gets at once, because it answers fast.
+    extra: usize,
     breaker: Breaker,
     cause: Cause,
     /// The end of the wait that the receiver asked for with `Retry-After`.
@@ -110,7 +114,7 @@ impl OriginLimiter {
         let origin = origins.entry(lane.clone()).or_default();
         let url = urls.entry(key.clone()).or_default();
         let is_free = if url.failed_before(origin) {
-            origin.in_flight < ATTEMPTS_PER_ORIGIN
+            origin.in_flight < ATTEMPTS_PER_ORIGIN + origin.extra
         } else {
             origin.admits(ATTEMPTS_PER_ORIGIN, now)
         };
@@ -188,8 +192,15 @@ fn make_room<Key: Eq + Hash>(levels: &mut HashMap<Key, Level>, new: &Key, now: T
 }
 
 impl Permit {
-    /// Records the result of the attempt at this delivery, and returns what it has changed.
-    pub(super) fn judge(&self, delivery_id: DeliveryId, result: &AttemptResult, now: Timestamp) -> Changes {
+    /// Records the result of the attempt at this delivery, and how long the receiver took to answer, if it did. Returns
+    /// what that has changed.
+    pub(super) fn judge(
+        &self,
+        delivery_id: DeliveryId,
+        result: &AttemptResult,
+        took: Option<Duration>,
+        now: Timestamp,
+    ) -> Changes {
         let mut state = self.origins.lock();
         let State { origins, urls } = &mut *state;
         let origin = origins.entry(self.lane.clone()).or_default();
@@ -219,6 +230,8 @@ impl Permit {
                 (if back == Change::None { of_origin } else { back }, of_url)
             }
             Shown::Well => {
+                url.answered(took, ATTEMPTS_PER_URL);
+                origin.answered(took, ATTEMPTS_PER_ORIGIN);
                 let of_url = url.well(now, ATTEMPTS_PER_URL);
                 let of_origin = origin.well(now, ATTEMPTS_PER_ORIGIN);
                 if let Change::Back(absence) = &of_origin {
@@ -253,7 +266,14 @@ impl Level {
         if self.asked_to_wait.is_some_and(|wait| wait.is_over(now)) {
             self.asked_to_wait = None;
         }
-        self.in_flight < self.breaker.permits(most) && !self.is_waiting(now)
+        let extra = if self.breaker.knows_nothing() { self.extra } else { 0 };
+        self.in_flight < self.breaker.permits(most) + extra && !self.is_waiting(now)
+    }
+
+    /// Gives it one more attempt at once if it answered fast, and as many as usual otherwise.
+    fn answered(&mut self, took: Option<Duration>, usual: usize) {
+        let is_fast = took.is_some_and(|took| took < FAST_ANSWER);
+        self.extra = if is_fast { (self.extra + 1).min(usual * (ATTEMPTS_IF_FAST - 1)) } else { 0 };
     }
 
     fn is_waiting(&self, now: Timestamp) -> bool {
@@ -282,6 +302,7 @@ impl Level {
 
     /// Records a failure that shows this about it.
     fn failed(&mut self, ended: Ended, counts: bool, shows: Cause, permits: usize) -> Change {
+        self.extra = 0;
         self.breaker.failed(ended, counts);
         self.cause = match shows {
             Cause::None if self.cause == Cause::None && self.breaker.is_open() => Cause::Trouble,

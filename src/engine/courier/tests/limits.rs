@@ -51,7 +51,7 @@ fn attempt(
     now: Timestamp,
 ) -> [Change; 2] {
     let Changes([(_, origin), (_, url)]) =
-        admit(origins, path, now).unwrap().judge(delivery(number), result, now);
+        admit(origins, path, now).unwrap().judge(delivery(number), result, None, now);
     [origin, url]
 }
 
@@ -64,7 +64,7 @@ fn what_a_client_causes_at_an_origin_is_no_matter_of_files() {
     let origins = OriginLimiter::default();
     let of_clients = |url: &str, now| origins.admit(&of_client("https://a.example"), url, now);
     let Admission::Admitted(permit) = of_clients("https://a.example/x", at(0)) else { panic!("refused") };
-    permit.judge(delivery(0), &failed(Fault::NoConnection, Some(86_400)), at(0));
+    permit.judge(delivery(0), &failed(Fault::NoConnection, Some(86_400)), None, at(0));
     drop(permit);
     assert!(matches!(of_clients("https://a.example/x", at(1)), Admission::UrlWaits));
     assert_eq!(permits(&origins, "x", at(1)).len(), ATTEMPTS_PER_URL);
@@ -104,7 +104,7 @@ fn a_bad_url_takes_nothing_from_a_good_one_of_its_origin() {
         let origins = OriginLimiter::default();
         for second in 0..3600 {
             if let Ok(permit) = admit(&origins, "bad", at(second)) {
-                permit.judge(delivery(second.try_into().unwrap()), &bad, at(second));
+                permit.judge(delivery(second.try_into().unwrap()), &bad, None, at(second));
             }
             if second % 600 == 300 {
                 let changes = attempt(&origins, "good", 1 << 64, &GOOD, at(second));
@@ -138,7 +138,7 @@ fn of_many_urls_at_an_origin_that_is_down_five_are_tried_and_then_one_at_a_time(
         for second in 0..=120 {
             for number in 0..1000 {
                 if let Ok(permit) = admit(&origins, &number.to_string(), at(second)) {
-                    permit.judge(delivery(number), &result, at(second));
+                    permit.judge(delivery(number), &result, None, at(second));
                     tried.push(second);
                 }
             }
@@ -187,7 +187,7 @@ fn a_url_that_is_back_gets_one_then_two_then_four() {
     for _ in 0..3 {
         let taken = permits(&origins, "a", at(60));
         counts.push(taken.len());
-        taken[0].judge(delivery(0), &GOOD, at(60));
+        taken[0].judge(delivery(0), &GOOD, None, at(60));
     }
     assert_eq!((counts, permits(&origins, "a", at(60)).len()), (vec![1, 2, 4], 4));
 }
@@ -215,8 +215,8 @@ fn a_receiver_that_fails_is_asked_early_at_growing_intervals() {
 fn retry_after_holds_for_its_url_and_is_not_undone_by_another_answer() {
     let origins = OriginLimiter::default();
     let taken = permits(&origins, "a", at(0));
-    taken[0].judge(delivery(0), &failed(Fault::Trouble, Some(600)), at(0));
-    taken[1].judge(delivery(1), &GOOD, at(1));
+    taken[0].judge(delivery(0), &failed(Fault::Trouble, Some(600)), None, at(0));
+    taken[1].judge(delivery(1), &GOOD, None, at(1));
     drop(taken);
     assert_eq!(
         (waits(&origins, "a", at(599)), waits(&origins, "b", at(599))),
@@ -235,7 +235,7 @@ fn open_breakers_are_remembered_and_the_number_of_others_is_bounded() {
         let Admission::Admitted(permit) = origins.admit(&lane, &number.to_string(), at(1)) else {
             panic!("refused")
         };
-        permit.judge(delivery(number as u128), &failed(Fault::NoConnection, None), at(1));
+        permit.judge(delivery(number as u128), &failed(Fault::NoConnection, None), None, at(1));
     }
     assert!(origins.remembered() <= RECEIVERS_REMEMBERED);
     assert_eq!(waits(&origins, "a", at(1)), "the URL waits");
@@ -249,4 +249,26 @@ fn a_receiver_that_refuses_is_well() {
         assert_eq!(changes, [Change::None, Change::None]);
     }
     assert_eq!(permits(&origins, "a", at(0)).len(), 4);
+}
+
+#[test]
+fn a_receiver_that_answers_fast_gets_more_at_once_until_it_is_slow_or_fails() {
+    let fast = Some(Duration::from_millis(20));
+    for slower in [(GOOD, Some(Duration::from_millis(500)), 4), (GOOD, None, 4), (trouble(), fast, 2)] {
+        let origins = OriginLimiter::default();
+        let mut taken = permits(&origins, "a", at(0));
+        let mut counts = Vec::new();
+        for number in 0..40 {
+            taken.remove(0).judge(delivery(number), &GOOD, fast, at(1));
+            taken.extend(permits(&origins, "a", at(1)));
+            counts.push(taken.len());
+        }
+        assert_eq!((counts[0], counts[39]), (5, 16));
+        // Its origin has some left for other URLs.
+        assert_eq!(permits(&origins, "b", at(1)).len(), 4);
+        let (result, took, left) = slower;
+        taken.remove(0).judge(delivery(99), &result, took, at(2));
+        taken.truncate(left - 1);
+        assert_eq!(permits(&origins, "a", at(2)).len(), 1, "{left} at once");
+    }
 }
