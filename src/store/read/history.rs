@@ -1,15 +1,13 @@
 //! Runs in the order of their occurrences, page by page. However long the history is, little of it is in
 //! memory.
 
-use std::fmt;
-use std::str::FromStr;
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
 use rusqlite::types::Value;
 
-use super::positions::{Columns, Conditions, Order, Way, one_of, positions, select, texts};
-use super::{Reader, RunRow, row_columns, run_row};
+use super::positions::{Columns, Conditions, Lookup, Order, one_of, positions, select, texts};
+use super::{PageCursor, Reader, RunRow, row_columns, run_row};
 use crate::domain::ids::CronId;
 use crate::domain::outage::{Away, went_wrong};
 use crate::domain::reason::ReasonCode;
@@ -18,7 +16,7 @@ use crate::store::StoreError;
 use crate::store::rows::{millis, parsed};
 
 /// SQLite joins at most 500 selects. Among the runs of so many crons, those of a page are found soon by their time.
-pub(super) const WAYS_MAX: usize = 100;
+pub(super) const LOOKUPS_MAX: usize = 100;
 
 const BY_TIME: &str = "runs INDEXED BY runs_by_time WHERE 1";
 const BY_STATUS: &str = "runs INDEXED BY runs_by_status WHERE status <> 'success' AND status = ?";
@@ -55,19 +53,6 @@ pub struct RunFilter {
     /// The end of the range of scheduled instants (exclusive).
     pub until: Option<Timestamp>,
 }
-
-/// A position in the order of runs by their instant, or of deliveries by their creation. It is meant for one
-/// listing and not for keeping. Its text form is `time:row`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PageCursor {
-    pub(super) at: i64,
-    pub(super) row: i64,
-}
-
-/// A text that is not a cursor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("is not of our making")]
-pub struct InvalidCursor;
 
 impl Reader {
     /// Returns the crons of this name or id, removed ones included. Clients may have made several of one
@@ -134,21 +119,6 @@ impl Reader {
     }
 }
 
-impl fmt::Display for PageCursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.at, self.row)
-    }
-}
-
-impl FromStr for PageCursor {
-    type Err = InvalidCursor;
-
-    fn from_str(text: &str) -> Result<Self, InvalidCursor> {
-        let (at, row) = text.split_once(':').ok_or(InvalidCursor)?;
-        Ok(Self { at: at.parse().map_err(|_| InvalidCursor)?, row: row.parse().map_err(|_| InvalidCursor)? })
-    }
-}
-
 impl RunFilter {
     /// Returns whether the filter selects this run. It agrees with the filter in SQL.
     pub fn takes(&self, row: &RunRow) -> bool {
@@ -171,33 +141,33 @@ impl RunFilter {
     /// Returns the query for the positions of these runs.
     pub(super) fn query(&self, order: Order, cursor: Option<PageCursor>) -> (String, Vec<Value>) {
         let columns = Columns { at: "runs.scheduled_for", seq: "runs.seq" };
-        select(&columns, &self.ways(), self.conditions(), order, cursor)
+        select(&columns, &self.lookups(), self.conditions(), order, cursor)
     }
 
-    /// Returns the ways to these runs. What is usual is found soon by going through all runs by their time.
-    fn ways(&self) -> Vec<Way> {
+    /// Returns the lookups that find these runs. What is usual is found soon by going through all runs by their time.
+    fn lookups(&self) -> Vec<Lookup> {
         let usual = self.statuses.contains(&Status::Success) || self.phases.contains(&Phase::Ended);
         let any_state = self.statuses.is_empty() && self.phases.is_empty() && !self.went_wrong;
         match &self.crons {
-            Some(crons) if (1..=WAYS_MAX).contains(&crons.len()) => {
-                Way::each("runs WHERE cron_id = ?", crons)
+            Some(crons) if (1..=LOOKUPS_MAX).contains(&crons.len()) => {
+                Lookup::each("runs WHERE cron_id = ?", crons)
             }
-            _ if !self.reasons.is_empty() => Way::each(BY_REASON, &self.reasons),
+            _ if !self.reasons.is_empty() => Lookup::each(BY_REASON, &self.reasons),
             _ if !self.triggers.is_empty() && !self.triggers.contains(&Trigger::Schedule) => {
-                Way::each(BY_TRIGGER, &self.triggers)
+                Lookup::each(BY_TRIGGER, &self.triggers)
             }
             _ if !any_state && !usual => {
-                let mut ways = Way::each(BY_STATUS, &self.statuses);
-                ways.extend(Way::each(BY_PHASE, &self.phases));
+                let mut lookups = Lookup::each(BY_STATUS, &self.statuses);
+                lookups.extend(Lookup::each(BY_PHASE, &self.phases));
                 if self.went_wrong {
                     let always = Status::ALL.iter().filter(|status| went_wrong(**status, None));
                     let reasons = Away::ALL.iter().copied().filter_map(Away::reason_code);
-                    ways.extend(Way::each(BY_STATUS, &always.collect::<Vec<_>>()));
-                    ways.extend(Way::each(BY_REASON, &reasons.collect::<Vec<_>>()));
+                    lookups.extend(Lookup::each(BY_STATUS, &always.collect::<Vec<_>>()));
+                    lookups.extend(Lookup::each(BY_REASON, &reasons.collect::<Vec<_>>()));
                 }
-                ways
+                lookups
             }
-            _ => vec![Way::of(BY_TIME)],
+            _ => vec![Lookup::of(BY_TIME)],
         }
     }
 

@@ -4,11 +4,26 @@
 //! A filter leads to one such index, or to several whose rows are merged. The statement says which: the statistics of a file
 //! must not decide whether a page takes seconds.
 
+use std::fmt;
+use std::str::FromStr;
+
 use rusqlite::types::Value;
 use rusqlite::{Transaction, params_from_iter};
 
-use super::PageCursor;
 use crate::store::StoreError;
+
+/// A position in the order of runs by their instant, or of deliveries by their creation. It is meant for one
+/// listing and not for keeping. Its text form is `time:row`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PageCursor {
+    pub(super) at: i64,
+    pub(super) row: i64,
+}
+
+/// A text that is not a cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("is not of our making")]
+pub struct InvalidCursor;
 
 /// The columns by which a table is listed.
 pub(super) struct Columns {
@@ -23,7 +38,7 @@ pub(in crate::store) enum Order {
 }
 
 /// An index that leads to rows: what follows `FROM`, with a first condition on this value.
-pub(super) struct Way {
+pub(super) struct Lookup {
     from: &'static str,
     value: Option<String>,
 }
@@ -35,12 +50,27 @@ pub(super) struct Conditions {
     values: Vec<Value>,
 }
 
-impl Way {
+impl fmt::Display for PageCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.at, self.row)
+    }
+}
+
+impl FromStr for PageCursor {
+    type Err = InvalidCursor;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCursor> {
+        let (at, row) = text.split_once(':').ok_or(InvalidCursor)?;
+        Ok(Self { at: at.parse().map_err(|_| InvalidCursor)?, row: row.parse().map_err(|_| InvalidCursor)? })
+    }
+}
+
+impl Lookup {
     pub(super) fn of(from: &'static str) -> Self {
         Self { from, value: None }
     }
 
-    /// Returns a way for each of the values.
+    /// Returns a lookup for each of the values.
     pub(super) fn each<T: ToString>(from: &'static str, values: &[T]) -> Vec<Self> {
         values.iter().map(|value| Self { from, value: Some(value.to_string()) }).collect()
     }
@@ -88,7 +118,7 @@ pub(super) fn positions(
 /// Returns the statement that selects positions, and the values of its `?` but for the last two: the limit and the offset.
 pub(super) fn select(
     columns: &Columns,
-    ways: &[Way],
+    lookups: &[Lookup],
     mut conditions: Conditions,
     order: Order,
     cursor: Option<PageCursor>,
@@ -103,12 +133,12 @@ pub(super) fn select(
         conditions.demand(&format!("({at}, {seq}) {beyond} (?, ?)"), place);
     }
     let (mut selects, mut values) = (Vec::new(), Vec::new());
-    for Way { from, value } in ways {
+    for Lookup { from, value } in lookups {
         selects.push(format!("SELECT {at} AS at, {seq} AS row FROM {from}{}", conditions.sql));
         values.extend(value.clone().map(Value::Text));
         values.extend(conditions.values.iter().cloned());
     }
-    // A run to which two of the ways lead is one row of the union.
+    // A run that two of the lookups find is one row of the union.
     let sql =
         format!("{} ORDER BY at {direction}, row {direction} LIMIT ? OFFSET ?", selects.join(" UNION "));
     (sql, values)

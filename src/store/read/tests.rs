@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 use tempfile::TempDir;
 
-use super::history::WAYS_MAX;
+use super::history::LOOKUPS_MAX;
 use super::*;
 use crate::domain::ids::{CronId, FIRST_RUN, InstallationId};
 use crate::domain::reason::ReasonCode;
@@ -233,7 +233,7 @@ fn a_record_counts_as_many_occurrences_as_it_covers() {
     assert_eq!((later.ended, later.in_progress), (vec![], vec![(Phase::Pending, 1)]));
 }
 
-/// One filter for each way to the runs, and some that combine them.
+/// One filter for each lookup of runs, and some that combine them.
 fn run_filters(cron: CronId) -> Vec<RunFilter> {
     let any = RunFilter::default;
     let (crons, other) = (Some(vec![cron]), CronId::of_name(InstallationId::default(), "other"));
@@ -243,7 +243,7 @@ fn run_filters(cron: CronId) -> Vec<RunFilter> {
         RunFilter { crons: crons.clone(), ..any() },
         RunFilter { crons: Some(vec![cron, other]), statuses: vec![Status::Error], ..any() },
         RunFilter { crons: Some(vec![]), ..any() },
-        RunFilter { crons: Some(vec![cron; WAYS_MAX + 1]), ..any() },
+        RunFilter { crons: Some(vec![cron; LOOKUPS_MAX + 1]), ..any() },
         RunFilter { statuses: vec![Status::Success], ..any() },
         RunFilter { statuses: vec![Status::Cancelled, Status::Success], ..any() },
         RunFilter { statuses: vec![Status::Cancelled, Status::Error], since: Some(at(9)), ..any() },
@@ -279,7 +279,7 @@ fn delivery_filters(run_id: RunId) -> Vec<DeliveryFilter> {
 }
 
 #[test]
-fn each_way_leads_to_the_same_runs() {
+fn each_lookup_finds_the_same_runs() {
     let store = Fixture::new();
     let (statuses, codes) = (Status::ALL, [ReasonCode::Lost, ReasonCode::DaemonDown, ReasonCode::Timeout]);
     let sql = "UPDATE runs SET trigger = ?2, reason_code = ?3, reason = 'why' WHERE run_id = ?1";
@@ -305,7 +305,7 @@ fn each_way_leads_to_the_same_runs() {
 }
 
 #[test]
-fn each_way_leads_to_the_same_webhooks() {
+fn each_lookup_finds_the_same_webhooks() {
     let store = Fixture::new();
     let mut runs = Vec::new();
     for number in 0..40_u8 {

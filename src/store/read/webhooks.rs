@@ -5,7 +5,7 @@ use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row, Transaction};
 
 use super::details::attempts;
-use super::positions::{Columns, Conditions, Order, Way, positions, select, texts};
+use super::positions::{Columns, Conditions, Lookup, Order, positions, select, texts};
 use super::{AttemptRow, DeliveryRow, PageCursor, Reader, delivery_row};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::{DeliveryId, RunId};
@@ -137,25 +137,25 @@ impl DeliveryFilter {
     /// Returns the query for the positions of these webhooks.
     pub(super) fn query(&self, order: Order, cursor: Option<PageCursor>) -> (String, Vec<Value>) {
         let columns = Columns { at: "deliveries.created_at", seq: "deliveries.seq" };
-        select(&columns, &self.ways(), self.conditions(), order, cursor)
+        select(&columns, &self.lookups(), self.conditions(), order, cursor)
     }
 
-    fn ways(&self) -> Vec<Way> {
+    fn lookups(&self) -> Vec<Lookup> {
         if let Some(cron) = &self.cron {
-            return Way::each(BY_CRON, &[cron]);
+            return Lookup::each(BY_CRON, &[cron]);
         }
         if let Some(run_id) = self.run_id {
-            return Way::each(BY_RUN, &[run_id]);
+            return Lookup::each(BY_RUN, &[run_id]);
         }
         if self.statuses.is_empty() || self.statuses.contains(&DeliveryStatus::Delivered) {
-            return vec![Way::of(BY_TIME)];
+            return vec![Lookup::of(BY_TIME)];
         }
-        let way = |status: &DeliveryStatus| match status {
+        let lookup = |status: &DeliveryStatus| match status {
             DeliveryStatus::Pending => BY_DUE,
             DeliveryStatus::Sending => BY_SENDING,
             _ => BY_STATUS,
         };
-        self.statuses.iter().flat_map(|status| Way::each(way(status), &[*status])).collect()
+        self.statuses.iter().flat_map(|status| Lookup::each(lookup(status), &[*status])).collect()
     }
 
     fn conditions(&self) -> Conditions {
