@@ -175,7 +175,11 @@ pub(super) fn disabled_since(tx: &Transaction<'_>) -> Result<Option<Timestamp>, 
 
 /// Returns how many deliveries are suppressed, for any reason.
 pub(super) fn suppressed(tx: &Transaction<'_>) -> Result<u64, StoreError> {
-    count(tx, "SELECT count(*) FROM deliveries WHERE status = 'suppressed'")
+    count(
+        tx,
+        "SELECT count(*) FROM deliveries WHERE status = 'suppressed' \
+         AND status IN ('failed', 'gone', 'aborted', 'blocked', 'suppressed')",
+    )
 }
 
 /// Returns how many deliveries wait, whenever they are due.

@@ -72,8 +72,8 @@ pub(super) fn restate_overlaps(
     because: &Reason,
 ) -> Result<(), StoreError> {
     tx.prepare_cached(
-        "UPDATE runs SET reason_code = ?2, reason = ?3 || '; ' || replace(reason, ?5, ?6) \
-         WHERE ended_at >= ?1 AND phase = 'ended' AND status = 'skipped' AND reason_code IN ('overlap', 'queue_full') \
+        "UPDATE runs INDEXED BY runs_unsuccessful SET reason_code = ?2, reason = ?3 || '; ' || replace(reason, ?5, ?6) \
+         WHERE ended_at >= ?1 AND status = 'skipped' AND status <> 'success' AND reason_code IN ('overlap', 'queue_full') \
          AND (?4 IS NULL OR cron_id = (SELECT cron_id FROM runs WHERE run_id = ?4))",
     )?
     .execute((

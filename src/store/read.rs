@@ -11,6 +11,7 @@ mod details;
 mod history;
 mod measures;
 mod overview;
+mod positions;
 mod recent;
 mod records;
 mod status;
@@ -35,14 +36,16 @@ pub use changes::{RunWatch, WatchUntil};
 pub use crons::{CronCursor, CronDetails, CronListing, CronRow, CronStatus};
 pub use delivery_mode::WebhookQueue;
 pub use details::{AttemptRow, DeliveryDetails, EventRow, RunDetails};
-pub use history::{PageCursor, RunFilter};
+pub use history::RunFilter;
 pub use measures::{CronsAtAGlance, Measures};
 pub use overview::{DaemonState, Denied, Notice, Overview, daemon_state};
+pub(super) use positions::Order;
+pub use positions::PageCursor;
 pub use recent::{Failures, Recent, Version};
 pub use records::CronRecord;
 pub use status::{BackendContact, FailingWebhooks, QueuedWebhooks, STATUS_PERIOD, StatusSnapshot, Unstarted};
 pub use webhooks::{DeliveryFilter, WebhookDetails, WebhookRow};
-pub(super) use webhooks::{WEBHOOK_ROWS, conditions, webhook_row};
+pub(super) use webhooks::{WEBHOOK_ROWS, listed, webhook_row};
 
 /// Between two tests of whether a read is still wanted; well under a millisecond of SQLite's work.
 const INSTRUCTIONS_BETWEEN_TESTS: i32 = 10_000;

@@ -2,11 +2,10 @@
 //! the retry schedule.
 
 use jiff::Timestamp;
-use rusqlite::types::Value;
-use rusqlite::{Transaction, params_from_iter};
+use rusqlite::Transaction;
 use uuid::Uuid;
 
-use super::read::{WEBHOOK_ROWS, conditions, webhook_row};
+use super::read::{Order, WEBHOOK_ROWS, listed, webhook_row};
 use super::rows::millis;
 use super::suspended::{self, Resumption};
 use super::{DeliveryFilter, Purpose, Store, StoreError, WebhookRow};
@@ -112,19 +111,15 @@ fn matching(
     filter: &DeliveryFilter,
     limit: u32,
 ) -> Result<Vec<WebhookRow>, StoreError> {
-    let (conditions, mut values) = conditions(filter);
-    values.push(Value::Integer(i64::from(limit)));
-    let sql = format!(
-        "{WEBHOOK_ROWS} WHERE {conditions} AND deliveries.status <> 'sending' \
-         ORDER BY deliveries.created_at, deliveries.seq LIMIT ?"
-    );
-    let mut statement = tx.prepare_cached(&sql)?;
-    let mut rows = statement.query(params_from_iter(&values))?;
-    let mut webhooks = Vec::new();
-    while let Some(row) = rows.next()? {
-        webhooks.push(webhook_row(row)?);
+    let mut filter = filter.clone();
+    if filter.statuses.is_empty() {
+        filter.statuses = DeliveryStatus::ALL.to_vec();
     }
-    Ok(webhooks)
+    filter.statuses.retain(|status| *status != DeliveryStatus::Sending);
+    if filter.statuses.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(listed(tx, &filter, Order::OldestFirst, None, limit)?.into_iter().map(|(_, row)| row).collect())
 }
 
 /// Makes a delivery due. Its attempts keep counting, because their numbers tell them apart, but the retry

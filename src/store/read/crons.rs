@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Row, Transaction, params_from_iter};
 
-use super::history::InvalidCursor;
+use super::positions::InvalidCursor;
 use super::recent::{Failures, Recent, Version, failures, recent, versions};
 use super::{Reader, RunRow, number, row_columns, run_row};
 use crate::config::CronIdentity;

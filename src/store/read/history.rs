@@ -1,21 +1,29 @@
 //! Runs in the order of their occurrences, page by page. However long the history is, little of it is in
 //! memory.
 
-use std::fmt;
-use std::str::FromStr;
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
 use rusqlite::types::Value;
-use rusqlite::{OptionalExtension, params_from_iter};
 
-use super::{Reader, RunRow, row_columns, run_row};
+use super::positions::{Columns, Conditions, Lookup, Order, one_of, positions, select, texts};
+use super::{PageCursor, Reader, RunRow, row_columns, run_row};
 use crate::domain::ids::CronId;
-use crate::domain::outage::went_wrong;
+use crate::domain::outage::{Away, went_wrong};
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Phase, Status, Trigger};
 use crate::store::StoreError;
 use crate::store::rows::{millis, parsed};
+
+/// SQLite joins at most 500 selects. Among the runs of so many crons, those of a page are found soon by their time.
+pub(super) const LOOKUPS_MAX: usize = 100;
+
+const BY_TIME: &str = "runs INDEXED BY runs_by_time WHERE 1";
+const BY_STATUS: &str = "runs INDEXED BY runs_by_status WHERE status <> 'success' AND status = ?";
+const BY_REASON: &str = "runs INDEXED BY runs_by_reason WHERE reason_code = ?";
+const BY_TRIGGER: &str = "runs INDEXED BY runs_by_trigger WHERE trigger <> 'schedule' AND trigger = ?";
+/// These are few, so they may be sorted.
+const BY_PHASE: &str = "runs INDEXED BY runs_in_progress WHERE phase <> 'ended' AND phase = ?";
 
 /// [`went_wrong`] in SQL.
 pub(super) static WENT_WRONG: LazyLock<String> = LazyLock::new(|| {
@@ -46,19 +54,6 @@ pub struct RunFilter {
     pub until: Option<Timestamp>,
 }
 
-/// A position in the order of runs by their instant, or of deliveries by their creation. It is meant for one
-/// listing and not for keeping. Its text form is `time:row`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PageCursor {
-    pub(super) at: i64,
-    pub(super) row: i64,
-}
-
-/// A text that is not a cursor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("is not of our making")]
-pub struct InvalidCursor;
-
 impl Reader {
     /// Returns the crons of this name or id, removed ones included. Clients may have made several of one
     /// name.
@@ -81,22 +76,9 @@ impl Reader {
         filter: &RunFilter,
         count: u64,
     ) -> Result<Option<PageCursor>, StoreError> {
-        let mut query = RunConditions::of(filter);
-        query.values.push(Value::Integer(i64::try_from(count).unwrap_or(i64::MAX)));
-        let sql = format!(
-            "SELECT scheduled_for, seq FROM runs {} ORDER BY scheduled_for DESC, seq DESC \
-             LIMIT 1 OFFSET ?",
-            query.conditions()
-        );
-        self.at_one_moment(|tx| {
-            let cursor = tx
-                .prepare_cached(&sql)?
-                .query_row(params_from_iter(&query.values), |row| {
-                    Ok(PageCursor { at: row.get("scheduled_for")?, row: row.get("seq")? })
-                })
-                .optional()?;
-            Ok(cursor)
-        })
+        let Ok(count) = u32::try_from(count) else { return Ok(None) };
+        let query = filter.query(Order::NewestFirst, None);
+        self.at_one_moment(|tx| Ok(positions(tx, query, 1, count)?.pop()))
     }
 
     /// Returns at most `limit` runs after `cursor`, or from the first one, the oldest first, each with its
@@ -107,11 +89,7 @@ impl Reader {
         cursor: Option<PageCursor>,
         limit: u32,
     ) -> Result<Vec<(PageCursor, RunRow)>, StoreError> {
-        let mut query = RunConditions::of(filter);
-        if let Some(PageCursor { at, row }) = cursor {
-            query.term("(scheduled_for, seq) > (?, ?)", [at, row]);
-        }
-        self.page(query, "ORDER BY scheduled_for, seq", limit)
+        self.page(filter.query(Order::OldestFirst, cursor), limit)
     }
 
     /// Returns at most `limit` runs before `cursor`, or from the last one, the newest first, each with its
@@ -122,46 +100,22 @@ impl Reader {
         cursor: Option<PageCursor>,
         limit: u32,
     ) -> Result<Vec<(PageCursor, RunRow)>, StoreError> {
-        let mut query = RunConditions::of(filter);
-        if let Some(PageCursor { at, row }) = cursor {
-            query.term("(scheduled_for, seq) < (?, ?)", [at, row]);
-        }
-        self.page(query, "ORDER BY scheduled_for DESC, seq DESC", limit)
+        self.page(filter.query(Order::NewestFirst, cursor), limit)
     }
 
-    fn page(
-        &self,
-        mut query: RunConditions,
-        order: &str,
-        limit: u32,
-    ) -> Result<Vec<(PageCursor, RunRow)>, StoreError> {
-        query.values.push(Value::Integer(i64::from(limit)));
-        let sql = format!("SELECT {} FROM runs {} {order} LIMIT ?", row_columns(), query.conditions());
+    fn page(&self, query: (String, Vec<Value>), limit: u32) -> Result<Vec<(PageCursor, RunRow)>, StoreError> {
+        let sql = format!("SELECT {} FROM runs WHERE seq = ?1", row_columns());
         self.at_one_moment(|tx| {
             let mut statement = tx.prepare_cached(&sql)?;
-            let mut rows = statement.query(params_from_iter(&query.values))?;
             let mut page = Vec::new();
-            while let Some(row) = rows.next()? {
-                let cursor = PageCursor { at: row.get("scheduled_for")?, row: row.get("seq")? };
-                page.push((cursor, run_row(tx, row)?));
+            for cursor in positions(tx, query, limit, 0)? {
+                let mut rows = statement.query([cursor.row])?;
+                if let Some(row) = rows.next()? {
+                    page.push((cursor, run_row(tx, row)?));
+                }
             }
             Ok(page)
         })
-    }
-}
-
-impl fmt::Display for PageCursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.at, self.row)
-    }
-}
-
-impl FromStr for PageCursor {
-    type Err = InvalidCursor;
-
-    fn from_str(text: &str) -> Result<Self, InvalidCursor> {
-        let (at, row) = text.split_once(':').ok_or(InvalidCursor)?;
-        Ok(Self { at: at.parse().map_err(|_| InvalidCursor)?, row: row.parse().map_err(|_| InvalidCursor)? })
     }
 }
 
@@ -183,56 +137,59 @@ impl RunFilter {
         let for_reason = self.reasons.is_empty() || code.is_some_and(|code| self.reasons.contains(&code));
         of_cron && in_state && in_time && by_trigger && for_reason
     }
-}
 
-/// Conditions with a `?` for every value, in order.
-struct RunConditions {
-    terms: Vec<String>,
-    values: Vec<Value>,
-}
-
-impl RunConditions {
-    fn of(filter: &RunFilter) -> Self {
-        let mut query = Self { terms: Vec::new(), values: Vec::new() };
-        if let Some(crons) = &filter.crons {
-            let marks = query.marks(crons.iter().map(ToString::to_string));
-            query.terms.push(format!("cron_id IN ({marks})"));
-        }
-        if let Some(since) = filter.since {
-            query.term("scheduled_for >= ?", [millis(since)]);
-        }
-        if let Some(until) = filter.until {
-            query.term("scheduled_for < ?", [millis(until)]);
-        }
-        if !filter.triggers.is_empty() {
-            let marks = query.marks(filter.triggers.iter().map(ToString::to_string));
-            query.terms.push(format!("trigger IN ({marks})"));
-        }
-        if !filter.reasons.is_empty() {
-            let marks = query.marks(filter.reasons.iter().map(ToString::to_string));
-            query.terms.push(format!("reason_code IN ({marks})"));
-        }
-        if !filter.statuses.is_empty() || !filter.phases.is_empty() || filter.went_wrong {
-            let statuses = query.marks(filter.statuses.iter().map(ToString::to_string));
-            let phases = query.marks(filter.phases.iter().map(ToString::to_string));
-            let wrong = if filter.went_wrong { WENT_WRONG.as_str() } else { "false" };
-            query.terms.push(format!("(status IN ({statuses}) OR phase IN ({phases}) OR {wrong})"));
-        }
-        query
+    /// Returns the query for the positions of these runs.
+    pub(super) fn query(&self, order: Order, cursor: Option<PageCursor>) -> (String, Vec<Value>) {
+        let columns = Columns { at: "runs.scheduled_for", seq: "runs.seq" };
+        select(&columns, &self.lookups(), self.conditions(), order, cursor)
     }
 
-    fn term<const N: usize>(&mut self, term: &str, values: [i64; N]) {
-        self.terms.push(term.to_owned());
-        self.values.extend(values.map(Value::Integer));
+    /// Returns the lookups that find these runs. What is usual is found soon by going through all runs by their time.
+    fn lookups(&self) -> Vec<Lookup> {
+        let usual = self.statuses.contains(&Status::Success) || self.phases.contains(&Phase::Ended);
+        let any_state = self.statuses.is_empty() && self.phases.is_empty() && !self.went_wrong;
+        match &self.crons {
+            Some(crons) if (1..=LOOKUPS_MAX).contains(&crons.len()) => {
+                Lookup::each("runs WHERE cron_id = ?", crons)
+            }
+            _ if !self.reasons.is_empty() => Lookup::each(BY_REASON, &self.reasons),
+            _ if !self.triggers.is_empty() && !self.triggers.contains(&Trigger::Schedule) => {
+                Lookup::each(BY_TRIGGER, &self.triggers)
+            }
+            _ if !any_state && !usual => {
+                let mut lookups = Lookup::each(BY_STATUS, &self.statuses);
+                lookups.extend(Lookup::each(BY_PHASE, &self.phases));
+                if self.went_wrong {
+                    let always = Status::ALL.iter().filter(|status| went_wrong(**status, None));
+                    let reasons = Away::ALL.iter().copied().filter_map(Away::reason_code);
+                    lookups.extend(Lookup::each(BY_STATUS, &always.collect::<Vec<_>>()));
+                    lookups.extend(Lookup::each(BY_REASON, &reasons.collect::<Vec<_>>()));
+                }
+                lookups
+            }
+            _ => vec![Lookup::of(BY_TIME)],
+        }
     }
 
-    fn marks(&mut self, texts: impl Iterator<Item = String>) -> String {
-        let before = self.values.len();
-        self.values.extend(texts.map(Value::Text));
-        vec!["?"; self.values.len() - before].join(", ")
-    }
-
-    fn conditions(&self) -> String {
-        if self.terms.is_empty() { String::new() } else { format!("WHERE {}", self.terms.join(" AND ")) }
+    fn conditions(&self) -> Conditions {
+        let mut conditions = Conditions::default();
+        if let Some(crons) = &self.crons {
+            conditions.demand(&one_of("cron_id", crons), texts(crons));
+        }
+        if let Some(since) = self.since {
+            conditions.demand("scheduled_for >= ?", [Value::Integer(millis(since))]);
+        }
+        if let Some(until) = self.until {
+            conditions.demand("scheduled_for < ?", [Value::Integer(millis(until))]);
+        }
+        conditions.demand_one_of("trigger", &self.triggers);
+        conditions.demand_one_of("reason_code", &self.reasons);
+        if !self.statuses.is_empty() || !self.phases.is_empty() || self.went_wrong {
+            let (statuses, phases) = (one_of("status", &self.statuses), one_of("phase", &self.phases));
+            let wrong = if self.went_wrong { WENT_WRONG.as_str() } else { "false" };
+            let values = texts(&self.statuses).chain(texts(&self.phases));
+            conditions.demand(&format!("({statuses} OR {phases} OR {wrong})"), values);
+        }
+        conditions
     }
 }

@@ -92,6 +92,35 @@ pub struct Notice {
     pub count: u64,
 }
 
+/// Counts occurrences by the last of their runs that took place: everything that has ended, without the runs that a later one
+/// of the same occurrence replaces, and without further ones that did not take place. All of it is in indexes, because most
+/// of a day's runs are usual.
+pub(super) const ENDED: &str = "SELECT word, sum(number) AS number FROM ( \
+     SELECT 'success' AS word, count(*) AS number FROM runs INDEXED BY runs_succeeded \
+     WHERE status = 'success' AND ended_at >= ?1 \
+     UNION ALL SELECT status, sum(occurrences) FROM runs INDEXED BY runs_unsuccessful WHERE status <> 'success' \
+     AND status IN ('error', 'timeout', 'interrupted', 'cancelled', 'skipped', 'missed') AND ended_at >= ?1 GROUP BY status \
+     UNION ALL SELECT status, -sum(occurrences) FROM runs WHERE seq IN ( \
+     SELECT earlier.seq FROM runs AS later INDEXED BY runs_again CROSS JOIN runs AS earlier \
+     ON earlier.cron_id = later.cron_id AND earlier.scheduled_for = later.scheduled_for AND earlier.retry < later.retry \
+     WHERE later.retry > 0 AND coalesce(later.ended_at, 9223372036854775807) >= ?1 \
+     AND coalesce(later.status, '') NOT IN ('skipped', 'missed') \
+     UNION SELECT seq FROM runs INDEXED BY runs_again \
+     WHERE retry > 0 AND coalesce(ended_at, 9223372036854775807) >= ?1 AND status IN ('skipped', 'missed')) \
+     AND ended_at >= ?1 GROUP BY status) GROUP BY word";
+
+/// Counts those that were delivered as all but the others, which are few.
+pub(super) const DELIVERIES: &str = "WITH others AS ( \
+     SELECT status, count(*) AS number FROM deliveries INDEXED BY deliveries_not_delivered \
+     WHERE status IN ('failed', 'gone', 'aborted', 'blocked', 'suppressed') AND created_at >= ?1 GROUP BY status \
+     UNION ALL SELECT status, count(*) FROM deliveries INDEXED BY deliveries_sending \
+     WHERE status = 'sending' AND created_at >= ?1 GROUP BY status \
+     UNION ALL SELECT status, count(*) FROM deliveries INDEXED BY deliveries_due \
+     WHERE due_at IS NOT NULL AND created_at >= ?1 GROUP BY status) \
+     SELECT status AS word, number FROM others UNION ALL SELECT 'delivered', \
+     (SELECT count(*) FROM deliveries INDEXED BY deliveries_by_time WHERE created_at >= ?1) \
+     - (SELECT coalesce(sum(number), 0) FROM others)";
+
 impl Reader {
     /// Returns the last notice of each kind.
     pub fn notices(&self) -> Result<Vec<Notice>, StoreError> {
@@ -131,27 +160,13 @@ impl Reader {
     pub fn overview(&self, since: Timestamp) -> Result<Overview, StoreError> {
         self.at_one_moment(|tx| {
             Ok(Overview {
-                ended: counts(
-                    tx,
-                    // An occurrence counts by the last of its runs that took place.
-                    "SELECT status AS word, sum(occurrences) AS number FROM runs \
-                     WHERE ended_at >= ?1 AND phase = 'ended' \
-                     AND NOT (retry > 0 AND status IN ('skipped', 'missed')) \
-                     AND NOT EXISTS (SELECT 1 FROM runs AS later WHERE later.cron_id = runs.cron_id \
-                     AND later.scheduled_for = runs.scheduled_for AND later.retry > runs.retry \
-                     AND coalesce(later.status, '') NOT IN ('skipped', 'missed')) GROUP BY status",
-                    [millis(since)],
-                )?,
+                ended: counts(tx, ENDED, [millis(since)])?,
                 in_progress: counts(
                     tx,
                     "SELECT phase AS word, count(*) AS number FROM runs WHERE phase <> 'ended' GROUP BY phase",
                     [],
                 )?,
-                deliveries: counts(
-                    tx,
-                    "SELECT status AS word, count(*) AS number FROM deliveries WHERE created_at >= ?1 GROUP BY status",
-                    [millis(since)],
-                )?,
+                deliveries: counts(tx, DELIVERIES, [millis(since)])?,
                 deliveries_waiting: count(
                     tx,
                     "SELECT count(*) AS number FROM deliveries WHERE due_at IS NOT NULL",
@@ -160,7 +175,7 @@ impl Reader {
                 denied: Denied {
                     runs: count(
                         tx,
-                        "SELECT count(*) AS number FROM runs WHERE phase <> 'ended' \
+                        "SELECT count(*) AS number FROM runs INDEXED BY runs_in_progress WHERE phase <> 'ended' \
                          AND phase IN ('unconfirmed', 'running') AND reason_code = ?1",
                         [ReasonCode::BackendDenied.as_str()],
                     )?,
@@ -192,6 +207,7 @@ where
     while let Some(row) = rows.next()? {
         counts.push((parsed(row, "word")?, number(row, "number")?));
     }
+    counts.retain(|(_, number)| *number > 0);
     counts.sort();
     Ok(counts)
 }

@@ -2,11 +2,14 @@
 
 use proptest::prelude::*;
 use rusqlite::Connection;
+use rusqlite::types::Value;
 use tempfile::TempDir;
 
+use super::history::LOOKUPS_MAX;
 use super::*;
 use crate::domain::ids::{CronId, FIRST_RUN, InstallationId};
-use crate::domain::run::Phase;
+use crate::domain::reason::ReasonCode;
+use crate::domain::run::{Phase, Trigger};
 
 /// A store with one cron named `digest`, which `writer` changes as a daemon would.
 struct Fixture {
@@ -230,24 +233,172 @@ fn a_record_counts_as_many_occurrences_as_it_covers() {
     assert_eq!((later.ended, later.in_progress), (vec![], vec![(Phase::Pending, 1)]));
 }
 
+/// One filter for each lookup of runs, and some that combine them.
+fn run_filters(cron: CronId) -> Vec<RunFilter> {
+    let any = RunFilter::default;
+    let (crons, other) = (Some(vec![cron]), CronId::of_name(InstallationId::default(), "other"));
+    vec![
+        any(),
+        RunFilter { since: Some(at(3)), until: Some(at(40)), ..any() },
+        RunFilter { crons: crons.clone(), ..any() },
+        RunFilter { crons: Some(vec![cron, other]), statuses: vec![Status::Error], ..any() },
+        RunFilter { crons: Some(vec![]), ..any() },
+        RunFilter { crons: Some(vec![cron; LOOKUPS_MAX + 1]), ..any() },
+        RunFilter { statuses: vec![Status::Success], ..any() },
+        RunFilter { statuses: vec![Status::Cancelled, Status::Success], ..any() },
+        RunFilter { statuses: vec![Status::Cancelled, Status::Error], since: Some(at(9)), ..any() },
+        RunFilter { statuses: vec![Status::Error], phases: vec![Phase::Pending], ..any() },
+        RunFilter { phases: vec![Phase::Ended], ..any() },
+        RunFilter { went_wrong: true, ..any() },
+        RunFilter {
+            went_wrong: true,
+            statuses: vec![Status::Skipped],
+            phases: vec![Phase::Running],
+            ..any()
+        },
+        RunFilter { triggers: vec![Trigger::Manual, Trigger::Api], ..any() },
+        RunFilter { triggers: vec![Trigger::Manual, Trigger::Schedule], ..any() },
+        RunFilter { reasons: vec![ReasonCode::Lost, ReasonCode::DaemonDown], ..any() },
+        RunFilter { reasons: vec![ReasonCode::Lost], crons, triggers: vec![Trigger::Manual], ..any() },
+    ]
+}
+
+fn delivery_filters(run_id: RunId) -> Vec<DeliveryFilter> {
+    use DeliveryStatus::{Blocked, Delivered, Failed, Pending, Sending};
+    let any = DeliveryFilter::default;
+    vec![
+        any(),
+        DeliveryFilter { since: Some(at(3)), until: Some(at(40)), ..any() },
+        DeliveryFilter { cron: Some("digest".to_owned()), ..any() },
+        DeliveryFilter { cron: Some("digest".to_owned()), statuses: vec![Failed], ..any() },
+        DeliveryFilter { run_id: Some(run_id), ..any() },
+        DeliveryFilter { statuses: vec![Delivered, Failed], ..any() },
+        DeliveryFilter { statuses: vec![Pending, Sending, Failed, Blocked], ..any() },
+        DeliveryFilter { statuses: vec![Failed], since: Some(at(9)), ..any() },
+    ]
+}
+
 #[test]
-fn queries_of_a_long_history_use_indexes() {
+fn each_lookup_finds_the_same_runs() {
     let store = Fixture::new();
-    let plan = |sql: &str| -> String {
-        let mut statement = store.writer.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-        let details = statement.query_map([], |row| row.get::<_, String>("detail")).unwrap();
-        details.map(Result::unwrap).collect::<Vec<_>>().join("; ")
-    };
-    let by_time = plan(
-        "SELECT 1 FROM runs WHERE (scheduled_for, seq) > (1, 1) AND (status IN ('error') OR phase IN ('sending')) \
-         ORDER BY scheduled_for, seq LIMIT 5",
-    );
-    assert!(by_time.contains("INDEX runs_by_time") && !by_time.contains("TEMP B-TREE"), "{by_time}");
-    let of_cron = plan(
-        "SELECT 1 FROM runs WHERE cron_id IN ('a') AND scheduled_for >= 1 ORDER BY scheduled_for, seq LIMIT 5",
-    );
-    assert!(of_cron.contains("(cron_id=? AND scheduled_for>?)"), "{of_cron}");
-    let by_prefix =
-        plan("SELECT run_id FROM runs WHERE run_id >= 'a' AND run_id < 'ag' ORDER BY run_id LIMIT 5");
-    assert!(by_prefix.contains("(run_id>? AND run_id<?)"), "{by_prefix}");
+    let (statuses, codes) = (Status::ALL, [ReasonCode::Lost, ReasonCode::DaemonDown, ReasonCode::Timeout]);
+    let sql = "UPDATE runs SET trigger = ?2, reason_code = ?3, reason = 'why' WHERE run_id = ?1";
+    for number in 0..60_u8 {
+        let run_id = store.add_run(number.into());
+        let of = usize::from(number);
+        let code = codes.get(of % 4).map(|code| code.as_str());
+        let trigger = Trigger::ALL[of % Trigger::ALL.len()];
+        store.writer.execute(sql, (run_id.to_string(), trigger.as_str(), code)).unwrap();
+        if let Some(status) = statuses.get(of % 8) {
+            store.end_run(run_id, *status);
+        }
+    }
+    let all = store.reader.runs_after(&RunFilter::default(), None, 100).unwrap();
+    for filter in run_filters(store.cron_id) {
+        let taken = all.iter().filter(|(_, row)| filter.takes(row));
+        let taken: Vec<i64> = taken.map(|(_, row)| row.run.scheduled_for.as_millisecond()).collect();
+        assert_eq!(store.listed(&filter, None), taken, "{filter:?}");
+        let last = store.reader.runs_before(&filter, None, 3).unwrap();
+        let last: Vec<_> = last.iter().map(|(_, row)| row.run.scheduled_for.as_millisecond()).collect();
+        assert!(taken.iter().rev().take(3).eq(&last), "{filter:?}: {last:?}");
+    }
+}
+
+#[test]
+fn each_lookup_finds_the_same_webhooks() {
+    let store = Fixture::new();
+    let mut runs = Vec::new();
+    for number in 0..40_u8 {
+        let run_id = store.add_run_of_any(number.into());
+        runs.push(run_id);
+        store.add_delivery(run_id, DeliveryStatus::ALL[usize::from(number) % DeliveryStatus::ALL.len()]);
+    }
+    let due = "UPDATE deliveries SET due_at = 1 WHERE status = 'pending'; UPDATE crons SET name = 'digest' WHERE seq % 3 = 0; \
+               UPDATE runs SET cron_name = (SELECT name FROM crons WHERE crons.cron_id = runs.cron_id)";
+    store.writer.execute_batch(due).unwrap();
+    let all = store.reader.webhooks(&DeliveryFilter::default(), 100).unwrap();
+    assert_eq!(all.len(), 40);
+    for filter in delivery_filters(runs[8]) {
+        let taken: Vec<_> = all
+            .iter()
+            .filter(|row| filter.statuses.is_empty() || filter.statuses.contains(&row.delivery.status))
+            .filter(|row| filter.cron.is_none() || filter.cron == row.cron_name)
+            .filter(|row| filter.run_id.is_none_or(|run_id| run_id == row.run_id))
+            .filter(|row| filter.since.is_none_or(|since| row.delivery.created_at >= since))
+            .filter(|row| filter.until.is_none_or(|until| row.delivery.created_at < until))
+            .cloned()
+            .collect();
+        assert!(!taken.is_empty());
+        assert_eq!(store.reader.webhooks(&filter, 100).unwrap(), taken, "{filter:?}");
+        let (cursor, _) = store.reader.webhooks_before(&filter, None, 1).unwrap()[0];
+        let before_last = store.reader.webhooks_before(&filter, Some(cursor), 100).unwrap();
+        assert_eq!(before_last.len(), taken.len() - 1, "{filter:?}");
+    }
+}
+
+#[test]
+fn an_occurrence_counts_by_the_last_of_its_runs_that_took_place() {
+    use Status::{Error, Missed, Skipped, Success};
+    let running = None;
+    for (runs, expected) in [
+        (&[Some(Error), Some(Success)][..], &[(Success, 1)][..]),
+        (&[Some(Success), Some(Error)], &[(Error, 1)]),
+        (&[Some(Error), Some(Skipped)], &[(Error, 1)]),
+        (&[Some(Error), Some(Error), Some(Missed)], &[(Error, 1)]),
+        (&[Some(Missed), Some(Success)], &[(Success, 1)]),
+        (&[Some(Error), running], &[]),
+    ] {
+        let store = Fixture::new();
+        for (retry, status) in (0_i64..).zip(runs) {
+            let run_id = store.add_run(100 + retry);
+            if let Some(status) = status {
+                store.end_run(run_id, *status);
+            }
+            let sql = "UPDATE runs SET retry = ?1, scheduled_for = 50 WHERE run_id = ?2";
+            store.writer.execute(sql, (retry, run_id.to_string())).unwrap();
+        }
+        assert_eq!(store.reader.overview(at(90)).unwrap().ended, expected, "{runs:?}");
+    }
+}
+
+#[test]
+fn no_first_page_scans_or_sorts_the_history() {
+    let store = Fixture::new();
+    let run_id = store.add_run(1);
+    let mut queries: Vec<(String, Vec<Value>)> = Vec::new();
+    for cursor in [None, Some(PageCursor { at: 5, row: 5 })] {
+        for order in [Order::OldestFirst, Order::NewestFirst] {
+            queries.extend(run_filters(store.cron_id).iter().map(|filter| filter.query(order, cursor)));
+            queries.extend(delivery_filters(run_id).iter().map(|filter| filter.query(order, cursor)));
+        }
+    }
+    for (_, values) in &mut queries {
+        values.extend([Value::Integer(50), Value::Integer(50)]);
+    }
+    queries
+        .extend([overview::ENDED, overview::DELIVERIES].map(|sql| (sql.to_owned(), vec![Value::Integer(1)])));
+    queries.push((format!("SELECT {} FROM runs WHERE seq = 1", row_columns()), vec![]));
+    let mut by_time = 0;
+    for (sql, values) in queries {
+        let mut statement = store.reader.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let plan =
+            statement.query_map(rusqlite::params_from_iter(values), |row| row.get::<_, String>("detail"));
+        let plan: Vec<String> = plan.unwrap().map(Result::unwrap).collect();
+        let tables = ["runs", "deliveries", "attempts", "run_events", "earlier", "later", "other"];
+        let allowed = ["INDEX runs_in_progress", "INDEX deliveries_due", "_by_time"];
+        let scans = plan.iter().find(|line| {
+            let scanned = tables.iter().any(|table| line.split(' ').take(2).eq(["SCAN", *table]));
+            scanned && !allowed.iter().any(|index| line.ends_with(index))
+        });
+        by_time += usize::from(sql.contains("_by_time WHERE 1"));
+        assert_eq!(scans, None, "{sql}: {plan:#?}");
+        // What is in progress, what waits, the retries of a day and the webhooks of a run or a cron are few.
+        let few = ["runs_in_progress", "deliveries_due", "runs_again", "run_id = ?", "CROSS JOIN"];
+        let sorts = plan.iter().any(|line| line == "USE TEMP B-TREE FOR ORDER BY");
+        assert!(!sorts || few.iter().any(|few| sql.contains(few)), "{sql}: {plan:#?}");
+    }
+    assert_eq!(by_time, 4 * (8 + 3), "only for what is usual");
+    let by_prefix = "EXPLAIN QUERY PLAN SELECT run_id FROM runs WHERE run_id >= 'a' AND run_id < 'ag' ORDER BY run_id LIMIT 5";
+    let plan: String = store.reader.connection.query_row(by_prefix, [], |row| row.get("detail")).unwrap();
+    assert!(plan.contains("(run_id>? AND run_id<?)"), "{plan}");
 }

@@ -2,14 +2,26 @@
 
 use jiff::Timestamp;
 use rusqlite::types::Value;
-use rusqlite::{OptionalExtension, Row, params_from_iter};
+use rusqlite::{OptionalExtension, Row, Transaction};
 
 use super::details::attempts;
+use super::positions::{Columns, Conditions, Lookup, Order, positions, select, texts};
 use super::{AttemptRow, DeliveryRow, PageCursor, Reader, delivery_row};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::{DeliveryId, RunId};
 use crate::store::StoreError;
-use crate::store::rows::{millis, parsed, time};
+use crate::store::rows::{millis, parsed};
+
+const BY_TIME: &str = "deliveries INDEXED BY deliveries_by_time WHERE 1";
+const BY_RUN: &str = "deliveries WHERE deliveries.run_id = ?";
+/// A cron does not have too many runs to sort.
+const BY_CRON: &str = "runs CROSS JOIN deliveries ON deliveries.run_id = runs.run_id \
+     WHERE runs.cron_id IN (SELECT cron_id FROM crons WHERE name = ?)";
+/// Few are pending or being sent, so they may be sorted.
+const BY_DUE: &str = "deliveries INDEXED BY deliveries_due WHERE due_at IS NOT NULL AND status = ?";
+const BY_SENDING: &str = "deliveries INDEXED BY deliveries_sending WHERE status = 'sending' AND status = ?";
+const BY_STATUS: &str = "deliveries INDEXED BY deliveries_not_delivered \
+     WHERE status IN ('failed', 'gone', 'aborted', 'blocked', 'suppressed') AND status = ?";
 
 /// Which webhooks to list. A field that is empty or `None` does not restrict the listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,25 +79,7 @@ impl Reader {
         cursor: Option<PageCursor>,
         limit: u32,
     ) -> Result<Vec<(PageCursor, WebhookRow)>, StoreError> {
-        let (mut conditions, mut values) = conditions(filter);
-        if let Some(PageCursor { at, row }) = cursor {
-            conditions.push_str(" AND (deliveries.created_at, deliveries.seq) < (?, ?)");
-            values.extend([Value::Integer(at), Value::Integer(row)]);
-        }
-        values.push(Value::Integer(i64::from(limit)));
-        let sql = format!(
-            "{WEBHOOK_ROWS} WHERE {conditions} ORDER BY deliveries.created_at DESC, deliveries.seq DESC LIMIT ?"
-        );
-        self.at_one_moment(|tx| {
-            let mut statement = tx.prepare_cached(&sql)?;
-            let mut rows = statement.query(params_from_iter(&values))?;
-            let mut webhooks = Vec::new();
-            while let Some(row) = rows.next()? {
-                let cursor = PageCursor { at: millis(time(row, "created_at")?), row: row.get("seq")? };
-                webhooks.push((cursor, webhook_row(row)?));
-            }
-            Ok(webhooks)
-        })
+        self.at_one_moment(|tx| listed(tx, filter, Order::NewestFirst, cursor, limit))
     }
 
     /// Returns at most `limit` webhooks whose own id, or whose run's id, begins with `prefix`.
@@ -120,36 +114,71 @@ impl Reader {
     }
 }
 
-/// Returns a filter as a condition for [`WEBHOOK_ROWS`], and the values of its `?`.
-pub(in crate::store) fn conditions(filter: &DeliveryFilter) -> (String, Vec<Value>) {
-    let mut terms = vec!["1".to_owned()];
-    let mut values: Vec<Value> = Vec::new();
-    let mut term = |term: &str, value: Value| {
-        terms.push(term.to_owned());
-        values.push(value);
-    };
-    if let Some(cron) = &filter.cron {
-        term("cron_name = ?", Value::Text(cron.clone()));
+/// Returns at most `limit` webhooks that the filter selects, beyond the cursor if there is one, each with its own cursor.
+pub(in crate::store) fn listed(
+    tx: &Transaction<'_>,
+    filter: &DeliveryFilter,
+    order: Order,
+    cursor: Option<PageCursor>,
+    limit: u32,
+) -> Result<Vec<(PageCursor, WebhookRow)>, StoreError> {
+    let mut statement = tx.prepare_cached(&format!("{WEBHOOK_ROWS} WHERE deliveries.seq = ?1"))?;
+    let mut webhooks = Vec::new();
+    for cursor in positions(tx, filter.query(order, cursor), limit, 0)? {
+        let mut rows = statement.query([cursor.row])?;
+        if let Some(row) = rows.next()? {
+            webhooks.push((cursor, webhook_row(row)?));
+        }
     }
-    if let Some(run_id) = filter.run_id {
-        term("deliveries.run_id = ?", Value::Text(run_id.to_string()));
+    Ok(webhooks)
+}
+
+impl DeliveryFilter {
+    /// Returns the query for the positions of these webhooks.
+    pub(super) fn query(&self, order: Order, cursor: Option<PageCursor>) -> (String, Vec<Value>) {
+        let columns = Columns { at: "deliveries.created_at", seq: "deliveries.seq" };
+        select(&columns, &self.lookups(), self.conditions(), order, cursor)
     }
-    if let Some(url) = &filter.url {
-        // The query may be a token, and must not be found out by trying.
-        term("instr(substr(url, 1, instr(url || '?', '?') - 1), ?) > 0", Value::Text(url.clone()));
+
+    fn lookups(&self) -> Vec<Lookup> {
+        if let Some(cron) = &self.cron {
+            return Lookup::each(BY_CRON, &[cron]);
+        }
+        if let Some(run_id) = self.run_id {
+            return Lookup::each(BY_RUN, &[run_id]);
+        }
+        if self.statuses.is_empty() || self.statuses.contains(&DeliveryStatus::Delivered) {
+            return vec![Lookup::of(BY_TIME)];
+        }
+        let lookup = |status: &DeliveryStatus| match status {
+            DeliveryStatus::Pending => BY_DUE,
+            DeliveryStatus::Sending => BY_SENDING,
+            _ => BY_STATUS,
+        };
+        self.statuses.iter().flat_map(|status| Lookup::each(lookup(status), &[*status])).collect()
     }
-    if let Some(since) = filter.since {
-        term("deliveries.created_at >= ?", Value::Integer(millis(since)));
+
+    fn conditions(&self) -> Conditions {
+        let mut conditions = Conditions::default();
+        if let Some(run_id) = self.run_id {
+            conditions.demand("deliveries.run_id = ?", texts(&[run_id]));
+        }
+        if let Some(url) = &self.url {
+            // The query may be a token, and must not be found out by trying.
+            conditions.demand(
+                "instr(substr(url, 1, instr(url || '?', '?') - 1), ?) > 0",
+                [Value::Text(url.clone())],
+            );
+        }
+        if let Some(since) = self.since {
+            conditions.demand("deliveries.created_at >= ?", [Value::Integer(millis(since))]);
+        }
+        if let Some(until) = self.until {
+            conditions.demand("deliveries.created_at < ?", [Value::Integer(millis(until))]);
+        }
+        conditions.demand_one_of("deliveries.status", &self.statuses);
+        conditions
     }
-    if let Some(until) = filter.until {
-        term("deliveries.created_at < ?", Value::Integer(millis(until)));
-    }
-    if !filter.statuses.is_empty() {
-        let marks = vec!["?"; filter.statuses.len()].join(", ");
-        terms.push(format!("deliveries.status IN ({marks})"));
-        values.extend(filter.statuses.iter().map(|status| Value::Text(status.as_str().to_owned())));
-    }
-    (terms.join(" AND "), values)
 }
 
 /// Returns the webhook in this row.
