@@ -5,6 +5,7 @@
 //! global.
 
 mod certificates;
+mod clean_files;
 mod credentials;
 mod crons;
 mod document;
@@ -44,6 +45,7 @@ mod webhook_url_policy;
 mod webhooks;
 
 pub use certificates::read_certificates;
+pub use clean_files::CleanFiles;
 pub use credentials::Credentials;
 pub use environment::{Environment, LookupError};
 pub use errors::{ConfigError, ConfigErrors, Position};
@@ -51,7 +53,7 @@ pub use fields::{CronFields, OneOrMany};
 pub use last_good::{LastGood, webhooks_by_default};
 pub use limits::FILE_BYTES_MAX;
 pub use live::{Live, LiveWriter, live};
-pub use load::{Loaded, load, load_partly};
+pub use load::{Loaded, load, load_again, load_partly};
 pub use loss::{KeptCron, KeptCrons, Loss};
 pub use nearest::nearest;
 pub use places::{socket_in_file, store_in_file, stores_perhaps};

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::clean_files::CleanFiles;
 use super::credentials::Credentials;
 use super::environment::Environment;
 use super::errors::{ConfigError, Position};
@@ -18,9 +19,10 @@ use super::include;
 use super::loss::{KeptCrons, Loss};
 use super::secret::Secret;
 use super::unit_places::default_socket;
+use super::validate_cron::validate_cron;
 use crate::domain::access::{Access, ClientCrons};
-use crate::domain::cron::{Cron, Target, Template};
-use crate::domain::ids::{CronId, InstallationId, ThreadId};
+use crate::domain::cron::{Cron, Template};
+use crate::domain::ids::{CronId, InstallationId};
 use crate::domain::log::LoggedRuns;
 use crate::domain::origin::OriginPattern;
 use crate::domain::signing::SigningKey;
@@ -43,7 +45,9 @@ pub struct Config {
     /// How long a stop waits for work that has begun.
     pub shutdown_grace: Duration,
     /// Every cron of every file, sorted by name.
-    pub crons: Vec<CronDefinition>,
+    pub crons: Vec<Arc<CronDefinition>>,
+    /// The included files that need not be parsed again as long as they have the same bytes.
+    pub clean_files: Arc<CleanFiles>,
     /// What is valid, but seldom meant.
     pub warnings: Vec<ConfigError>,
     pub sources: Sources,
@@ -165,36 +169,55 @@ pub struct WebhooksConfig {
     pub ca_file: Option<PathBuf>,
 }
 
-/// A cron that is defined in a file.
-#[derive(Clone)]
+/// A valid cron that is defined in a file. It is kept as text, because a parsed one takes ten times as much memory, and of
+/// a hundred thousand crons only a few are due at a time.
+#[derive(Clone, PartialEq, Eq)]
 pub struct CronDefinition {
-    pub cron: Cron,
-    /// The fields as written, with `[defaults]` merged in. `webhook`, `input`, `config`, `context` and `metadata`
+    pub name: String,
+    /// The name from which its id follows, if that is another.
+    pub was: Option<String>,
+    pub enabled: bool,
+    /// The fields in JSON as written, with `[defaults]` merged in. `webhook`, `input`, `config`, `context` and `metadata`
     /// still have their placeholders.
-    pub fields: CronFields,
+    pub body: String,
     /// The place of its header.
     pub location: SourceLocation,
 }
 
 impl CronDefinition {
-    /// Returns the cron with the ids that it has in this installation.
-    pub fn in_installation(&self, installation: InstallationId) -> Cron {
-        let mut cron = self.cron.clone();
-        cron.cron_id = CronId::of_name(installation, self.fields.first_name(&cron.name));
-        if let Some(thread) = &self.fields.thread {
-            cron.request.target = Target::Thread(ThreadId::of_name(installation, thread));
-        }
-        cron
+    /// Returns the id that it has in this installation.
+    pub fn cron_id(&self, installation: InstallationId) -> CronId {
+        CronId::of_name(installation, self.was.as_deref().unwrap_or(&self.name))
+    }
+
+    /// Returns its fields, which were written by the code that reads them here.
+    pub fn fields(&self) -> CronFields {
+        serde_json::from_str(&self.body).unwrap_or_default()
+    }
+
+    /// Returns the cron, whose ids belong to no installation. It is `None` only if the zone database has lost its zone.
+    pub fn cron(&self) -> Option<Cron> {
+        validate_cron(&self.name, &self.fields()).ok()
+    }
+
+    /// Returns a definition as a file would have it.
+    #[cfg(test)]
+    pub(crate) fn of_body(name: &str, body: &str) -> Arc<Self> {
+        let fields: CronFields = serde_json::from_str(body).unwrap();
+        let cron = validate_cron(name, &fields).unwrap();
+        let position = Position { line: 1, column: 1 };
+        let location = SourceLocation { file: Path::new("crons.toml").into(), position };
+        let (name, enabled, body) = (cron.name, cron.enabled, body.to_owned());
+        Arc::new(Self { name, was: fields.was, enabled, body, location })
     }
 }
 
-/// Leaves out the validated cron, whose payload may hold what must not reach a log line.
+/// Leaves out what must not reach a log line.
 impl fmt::Debug for CronDefinition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = &self.cron.name;
         f.debug_struct("CronDefinition")
-            .field("name", name)
-            .field("fields", &self.fields)
+            .field("name", &self.name)
+            .field("fields", &self.fields())
             .finish_non_exhaustive()
     }
 }
