@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::cron_definition::CronDefinition;
 use super::fields::CronFields;
-use super::settings::CronDefinition;
 use super::source_file::SourceFile;
 use crate::domain::template;
 use crate::domain::url_policy::UrlPolicy;

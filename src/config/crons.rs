@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::clean_files::CleanFiles;
+use super::cron_definition::{CronDefinition, SourceLocation};
 use super::document::TomlDocument;
 use super::environment::Environment;
 use super::errors::{Complaint, ConfigError, Report, escaped, quoted};
@@ -14,7 +15,6 @@ use super::loss::Loss;
 use super::placeholders::{check_filled_text, is_of_daemon};
 use super::reference;
 use super::section::Section;
-use super::settings::{CronDefinition, SourceLocation};
 use super::source_file::SourceFile;
 use super::validate_cron::{FieldError, FieldErrorKind, check_values, check_webhook_policy, validate_cron};
 use crate::domain::cron::{Cron, RetryOn};
@@ -37,7 +37,7 @@ pub(super) struct CronReader<'d> {
     /// By the name in lower case: two names that differ only by case are too easily confused.
     first_by_name: HashMap<String, (String, SourceLocation)>,
     definitions: Vec<Arc<CronDefinition>>,
-    /// What the last reading knew.
+    /// What an earlier reading knew.
     known: Option<&'d CleanFiles>,
     clean: CleanFiles,
 }
@@ -149,7 +149,8 @@ impl<'d> CronReader<'d> {
             is_filled |= !table.filled.is_empty();
             let validated = table.validate(name, &self.defaults, self.policy, self.environment, report);
             let Some((cron, fields)) = validated else { continue };
-            let Ok(body) = serde_json::to_string(&fields) else { continue };
+            let Ok(mut body) = serde_json::to_string(&fields) else { continue };
+            body.shrink_to_fit();
             let (name, was, enabled) = (cron.name, fields.was, cron.enabled);
             self.definitions.push(Arc::new(CronDefinition { name, was, enabled, body, location }));
         }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::clean_files::CleanFiles;
+use super::cron_definition::CronDefinition;
 use super::crons::CronReader;
 use super::document::TomlDocument;
 use super::environment::Environment;
@@ -19,7 +20,7 @@ use super::loss::Loss;
 use super::places::named;
 use super::section::Section;
 use super::section_reader::SectionReader;
-use super::settings::{Config, CronDefinition, SavedSection, Sources};
+use super::settings::{Config, SavedSection, Sources};
 use super::source_file::SourceFile;
 use super::top_level::top_level;
 

@@ -7,6 +7,7 @@
 mod certificates;
 mod clean_files;
 mod credentials;
+mod cron_definition;
 mod crons;
 mod document;
 mod duration;
@@ -47,6 +48,7 @@ mod webhooks;
 pub use certificates::read_certificates;
 pub use clean_files::CleanFiles;
 pub use credentials::Credentials;
+pub use cron_definition::{CronDefinition, SourceLocation};
 pub use environment::{Environment, LookupError};
 pub use errors::{ConfigError, ConfigErrors, Position};
 pub use fields::{CronFields, OneOrMany};
@@ -61,8 +63,7 @@ pub use reference::{DefaultValue, KeyNames, KeyReference, Secrecy, SectionRefere
 pub use regular_file::{Links, demand_regular, open_regular, read_regular};
 pub use secret::Secret;
 pub use settings::{
-    ApiKey, BackendConfig, Config, CronDefinition, HttpConfig, SavedSection, SourceLocation, Sources,
-    StoreConfig, WebhooksConfig,
+    ApiKey, BackendConfig, Config, HttpConfig, SavedSection, Sources, StoreConfig, WebhooksConfig,
 };
 pub use starter::STARTER_FILES;
 pub use unit_places::{default_store, socket_from_outside};

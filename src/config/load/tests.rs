@@ -18,6 +18,7 @@ mod odd_files;
 mod sections;
 #[rustfmt::skip]
 mod syntax;
+mod unchanged_files;
 #[rustfmt::skip]
 mod webhooks;
 
