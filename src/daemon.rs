@@ -32,7 +32,7 @@ use crate::engine::janitor::{self, Janitor};
 use crate::engine::maintenance::{self, Maintenance};
 use crate::engine::outages::{self, Outages};
 use crate::engine::runner::{self, Runner, RunnerSettings};
-use crate::engine::{Denials, Health, Wakes};
+use crate::engine::{Health, Wakes};
 use crate::store::{
     self, DaemonLock, Execution, FormerDaemon, NewNotice, NoticeKind, Predecessor, Store, StoreError,
 };
@@ -278,11 +278,13 @@ impl Engine {
             origins: OriginLimiter::default(),
             outages: outages.clone(),
         };
+        let denials = runner.denials();
         let backend_watch = BackendWatch {
             backend: client.clone(),
             clock: clock(),
             wakes: wakes(),
             breaker: runner.backend_breaker(),
+            denials: denials.clone(),
             outages: outages.clone(),
         };
         Self {
@@ -293,7 +295,7 @@ impl Engine {
                 backend: client.clone(),
                 clock: clock(),
                 wakes: wakes(),
-                denials: Denials::default(),
+                denials,
             },
             maintenance: Maintenance { store: store(), clock: clock() },
             backend_watch,

@@ -189,8 +189,11 @@ fn loop_gauges(text: &mut Exposition, api: &Api) {
     let takes_runs = api.health.backend_breaker.trouble().is_none();
     text.gauge("agentcron_backend_up", "1 if the agent server is there and takes runs, as far as is known.")
         .plain(f64::from(u8::from(takes_runs)));
-    text.gauge("agentcron_receivers_circuit_open", "Receivers whose circuit breaker is open.")
-        .plain(as_float(u64::try_from(api.health.origins.open_breakers()).unwrap_or(u64::MAX)));
+    text.gauge(
+        "agentcron_receivers_circuit_open",
+        "Origins and URLs of receivers whose circuit breaker is open.",
+    )
+    .plain(as_float(u64::try_from(api.health.origins.open_breakers()).unwrap_or(u64::MAX)));
     let mut next = text.gauge(
         "agentcron_next_occurrence_timestamp_seconds",
         "When the next occurrence is due, in seconds since 1970.",

@@ -64,6 +64,12 @@ impl AgentClient {
         Self { credentials, ..self.clone() }
     }
 
+    /// Returns the names of the headers that are to let agentcron in.
+    pub fn sent_with(&self) -> String {
+        let names: Vec<_> = self.credentials.headers().keys().map(http::HeaderName::as_str).collect();
+        if names.is_empty() { "no credentials".to_owned() } else { names.join(", ") }
+    }
+
     /// Returns the headers that let agentcron in.
     pub fn credentials(&self) -> &Credentials {
         &self.credentials
@@ -89,7 +95,7 @@ impl AgentClient {
         match &answer {
             // If it is the fault of this request alone, the server is well when it is asked.
             Ok(response) if response.status().is_server_error() => {
-                self.contact.unanswered(began, format!("backend answered {}", response.status().as_u16()));
+                self.contact.unanswered(began, format!("it answered {}", response.status().as_u16()));
             }
             Ok(_) => self.contact.heard(),
             Err(error) => self.contact.unanswered(began, error.to_string()),

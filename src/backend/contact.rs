@@ -1,6 +1,7 @@
 //! Whether the agent server answers. Every call reports it here, and somebody watches as long as anything depends on it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -54,6 +55,11 @@ impl Contact {
     pub fn quiet_since(&self) -> Option<Instant> {
         let state = self.lock();
         (state.dependents > 0).then(|| state.needed_since.max(state.heard_at)).flatten()
+    }
+
+    /// Returns how long ago the server was heard last; `None` if it never was.
+    pub fn heard_ago(&self) -> Option<Duration> {
+        self.lock().heard_at.map(|at| at.elapsed())
     }
 
     /// Returns since when the server has not answered, if it did not answer the latest call.

@@ -73,7 +73,7 @@ impl AgentClient {
             StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => {
                 JoinResult::NoJoin
             }
-            status => JoinResult::Cut(format!("backend answered {}", status.as_u16())),
+            status => JoinResult::Cut(format!("the agent server answered {}", status.as_u16())),
         }
     }
 

@@ -292,7 +292,7 @@ fn judge_fence(answer: &Answer) -> FenceAnswer {
     if let Some(denial) = answer.denial() {
         return FenceAnswer::Denied(denial);
     }
-    let detail = || format!("backend answered {}{}", answer.status.as_u16(), answer.message());
+    let detail = || format!("the agent server answered {}{}", answer.status.as_u16(), answer.message());
     match answer.status {
         status if status.is_success() => {
             let run: Option<Value> = serde_json::from_slice(&answer.body).ok();

@@ -6,6 +6,7 @@ use http::{Method, Response, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, located_run, retry_after};
+use super::call_error::Denial;
 use super::client::AgentClient;
 use super::follow::ResponseStream;
 use crate::domain::bounds::ANSWER_BYTES_MAX;
@@ -39,7 +40,7 @@ pub enum StartAnswer {
     /// this long.
     PutOff { detail: String, wait: Option<Duration> },
     /// The backend refused our key: nothing will start until somebody fixes it.
-    Denied { detail: String },
+    Denied(Denial),
     /// The backend will never start this run.
     Rejected { detail: String },
     /// Another run is in progress on the thread.
@@ -67,7 +68,7 @@ impl AgentClient {
         match self.open(Method::POST, &path, Some(&Value::Object(body))).await {
             Ok(response) => self.judge_response(request.mode, response).await,
             Err(error) => {
-                let detail = format!("backend unreachable: {error}");
+                let detail = format!("agent server unreachable: {error}");
                 match error {
                     TransportError::NotSent(_) => StartAnswer::NotSent { detail },
                     TransportError::Tls(_)
@@ -87,9 +88,9 @@ impl AgentClient {
                     backend_run_id,
                     response_stream: Some(ResponseStream::new(mode, response.into_body())),
                 }),
-                None => {
-                    StartAnswer::Unclear { detail: "backend answered without the id of the run".to_owned() }
-                }
+                None => StartAnswer::Unclear {
+                    detail: "the agent server answered without the id of the run".to_owned(),
+                },
             };
         }
         let (parts, body) = response.into_parts();
@@ -104,7 +105,10 @@ impl AgentClient {
                     StartAnswer::Accepted(Started { backend_run_id, response_stream: None })
                 }
                 None => StartAnswer::Unclear {
-                    detail: format!("backend answered {}, and then failed: {error}", parts.status.as_u16()),
+                    detail: format!(
+                        "the agent server answered {}, and then failed: {error}",
+                        parts.status.as_u16()
+                    ),
                 },
             },
         }
@@ -113,15 +117,17 @@ impl AgentClient {
 
 fn judge(answer: &Answer, located: Option<BackendRunId>) -> StartAnswer {
     let code = answer.status.as_u16();
-    let detail = format!("backend answered {code}{}", answer.message());
+    let detail = format!("the agent server answered {code}{}", answer.message());
+    if let Some(denial) = answer.denial() {
+        return StartAnswer::Denied(denial);
+    }
     match answer.status {
         status if status.is_success() => match run_id_in(answer).or(located) {
             Some(backend_run_id) => StartAnswer::Accepted(Started { backend_run_id, response_stream: None }),
             None => StartAnswer::Unclear {
-                detail: format!("backend answered {code} without a run_id{}", answer.message()),
+                detail: format!("the agent server answered {code} without a run_id{}", answer.message()),
             },
         },
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => StartAnswer::Denied { detail },
         StatusCode::CONFLICT => StartAnswer::Busy { detail },
         StatusCode::TOO_MANY_REQUESTS | StatusCode::TOO_EARLY => {
             StartAnswer::PutOff { detail, wait: retry_after(&answer.headers) }
@@ -131,7 +137,7 @@ fn judge(answer: &Answer, located: Option<BackendRunId>) -> StartAnswer {
                 answer.headers.get(http::header::LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("?");
             StartAnswer::Rejected {
                 detail: format!(
-                    "backend answered {code}, a redirect to {}; set backend.url to its real address",
+                    "the agent server answered {code}, a redirect to {}; set backend.url to its real address",
                     answer.secrets.redact(to)
                 ),
             }

@@ -83,7 +83,7 @@ fn described(answer: &StartAnswer) -> String {
         }
         StartAnswer::NotSent { detail } => format!("not sent: {detail}"),
         StartAnswer::PutOff { detail, wait } => format!("put off ({wait:?}): {detail}"),
-        StartAnswer::Denied { detail } => format!("denied: {detail}"),
+        StartAnswer::Denied(denial) => format!("denied: {denial}"),
         StartAnswer::Rejected { detail } => format!("rejected: {detail}"),
         StartAnswer::Busy { detail } => format!("busy: {detail}"),
         StartAnswer::Unclear { detail } => format!("unclear: {detail}"),
@@ -141,26 +141,26 @@ async fn what_is_concluded_from_an_answer_to_a_start() {
     expect![[r#"
         accepted: accepted 01a2081f-740d-7775-bcd5-db522831835e
         no run_id, but a location: accepted 01a2081f-740d-7775-bcd5-db522831835e
-        no run_id: unclear: backend answered 200 without a run_id: {}
-        a login page: unclear: backend answered 200 without a run_id: <html> please log in</html>
-        a run_id that is no UUID: unclear: backend answered 200 without a run_id: {"run_id":"7"}
-        cut in the middle: unclear: backend answered 200, and then failed: connection reset
+        no run_id: unclear: the agent server answered 200 without a run_id: {}
+        a login page: unclear: the agent server answered 200 without a run_id: <html> please log in</html>
+        a run_id that is no UUID: unclear: the agent server answered 200 without a run_id: {"run_id":"7"}
+        cut in the middle: unclear: the agent server answered 200, and then failed: connection reset
         cut after the head: accepted 01a2081f-740d-7775-bcd5-db522831835e
         wait: accepted 01a2081f-740d-7775-bcd5-db522831835e, with a stream
-        wait without a location: unclear: backend answered without the id of the run
-        400: rejected: backend answered 400: bad input
-        401: denied: backend answered 401: who are you
-        403: denied: backend answered 403
-        404: rejected: backend answered 404: Thread or assistant not found.
-        408: unclear: backend answered 408
-        409: busy: backend answered 409: Thread is already running a task.
-        422: rejected: backend answered 422: [{"msg":"field required"}]
-        429: put off (Some(7s)): backend answered 429
-        429 hostile: put off (None): backend answered 429
-        500: unclear: backend answered 500: Internal Server Error
-        503: unclear: backend answered 503
-        307: rejected: backend answered 307, a redirect to https://elsewhere.example/; set backend.url to its real address
-        endless: unclear: backend answered 200, and then failed: the answer is longer than 16777216 bytes
+        wait without a location: unclear: the agent server answered without the id of the run
+        400: rejected: the agent server answered 400: bad input
+        401: denied: the agent server refuses us (401): who are you
+        403: denied: the agent server refuses us (403)
+        404: rejected: the agent server answered 404: Thread or assistant not found.
+        408: unclear: the agent server answered 408
+        409: busy: the agent server answered 409: Thread is already running a task.
+        422: rejected: the agent server answered 422: [{"msg":"field required"}]
+        429: put off (Some(7s)): the agent server answered 429
+        429 hostile: put off (None): the agent server answered 429
+        500: unclear: the agent server answered 500: Internal Server Error
+        503: unclear: the agent server answered 503
+        307: rejected: the agent server answered 307, a redirect to https://elsewhere.example/; set backend.url to its real address
+        endless: unclear: the agent server answered 200, and then failed: the answer is longer than 16777216 bytes
     "#]].assert_eq(&table);
 }
 
@@ -175,8 +175,8 @@ async fn a_request_that_did_not_leave_and_one_that_fell_silent_are_not_the_same(
         described(&silent.start(&request(Mode::Background)).await),
     ];
     expect![[r#"
-        not sent: backend unreachable: connection refused
-        unclear: backend unreachable: no answer within 5s"#]]
+        not sent: agent server unreachable: connection refused
+        unclear: agent server unreachable: no answer within 5s"#]]
     .assert_eq(&answers.join("\n"));
 }
 

@@ -194,7 +194,7 @@ fn print_summary(config: &Config, session: &mut Session) -> Result<(), Failure> 
     };
     let verdict = session.output.paint(Tone::Good, "no mistakes");
     let summary = format!(
-        "{verdict} in {}: {crons}{others}, backend {backend}, store {}",
+        "{verdict} in {}: {crons}{others}, agent server {backend}, store {}",
         config.path.display(),
         config.store.path.display()
     );

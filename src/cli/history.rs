@@ -12,7 +12,6 @@ use crate::domain::bounds::RUNS_FROM_DAEMON_MAX;
 use crate::domain::ids::{CronId, FIRST_RUN};
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Phase, RunState, Status, Trigger};
-use crate::present::times;
 use crate::signals;
 use crate::store::{Reader, RunFilter, RunRow, RunWatch, WatchUntil};
 
@@ -47,7 +46,8 @@ pub(super) struct History {
     /// The same as CRON
     #[arg(long, value_name = "NAME")]
     cron: Option<String>,
-    /// Only runs that went wrong: error, timeout, missed, or skipped because of an outage
+    /// Only runs that went wrong: error, timeout, missed, or skipped because of an outage or because the agent
+    /// server refused to show the run before it
     #[arg(long, conflicts_with = "status")]
     failed: bool,
     /// Only runs with one of these statuses, separated by commas: success, error, timeout, interrupted, cancelled,
@@ -61,10 +61,11 @@ pub(super) struct History {
     /// Only runs with one of these triggers, separated by commas: schedule, catchup, backfill, manual, api
     #[arg(long, value_name = "TRIGGER", value_delimiter = ',')]
     trigger: Vec<Trigger>,
-    /// Only runs scheduled at or after this time: such as yesterday, 07:00, 'mon 7am', or how long ago, such as 2h
+    /// Only runs scheduled at or after this time: such as yesterday, 'mon 7am', 07:00 (the last one that was), or how long
+    /// ago, such as 2h
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Only runs scheduled before this time: a time, or how long ago
+    /// Only runs scheduled before this time; 07:00 is the last one that was, or else the first one after --since
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
     /// Show at most the newest N [default: 50; all with --json; 10 with --follow]
@@ -123,10 +124,7 @@ pub(super) fn history(history: &History, session: &mut Session) -> Result<(), Fa
 }
 
 fn filter(history: &History, session: &Session) -> Result<RunFilter, Failure> {
-    let mut filter = RunFilter::default();
-    if history.failed {
-        filter.or_failed();
-    }
+    let mut filter = RunFilter { went_wrong: history.failed, ..RunFilter::default() };
     for word in &history.status {
         match (word.parse::<Status>(), word.parse::<Phase>()) {
             (Ok(status), _) => filter.statuses.push(status),
@@ -147,15 +145,7 @@ fn filter(history: &History, session: &Session) -> Result<RunFilter, Failure> {
     }
     filter.triggers.clone_from(&history.trigger);
     filter.reasons.clone_from(&history.reason);
-    filter.since = history.since.as_deref().map(|text| session.past("--since", text)).transpose()?;
-    filter.until = history.until.as_deref().map(|text| session.past("--until", text)).transpose()?;
-    if let (Some(since), Some(until)) = (filter.since, filter.until)
-        && until <= since
-    {
-        let [since, until] = [since, until].map(|at| times::local_with_day(at, &session.zone));
-        let hint = "write the day as well, as in 'yesterday 23:00'";
-        return Err(Failure::Usage(format!("--until, {until}, is not after --since, {since}; {hint}")));
-    }
+    (filter.since, filter.until) = session.period(history.since.as_deref(), history.until.as_deref())?;
     Ok(filter)
 }
 
@@ -169,7 +159,7 @@ fn query(cron: Option<&String>, filter: &RunFilter) -> [(&'static str, String); 
         ("status", joined(statuses)),
         ("trigger", joined(filter.triggers.iter().map(|trigger| trigger.as_str()))),
         ("reason", joined(filter.reasons.iter().map(|reason| reason.as_str()))),
-        ("failed", if filter.or_reasons.is_empty() { String::new() } else { true.to_string() }),
+        ("failed", if filter.went_wrong { true.to_string() } else { String::new() }),
         ("since", time(filter.since)),
         ("until", time(filter.until)),
     ]

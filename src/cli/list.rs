@@ -40,7 +40,7 @@ pub(super) struct List {
     /// Only crons in this state: active, paused or disabled
     #[arg(long, value_name = "STATE")]
     state: Option<CronStatus>,
-    /// Only crons whose last run failed
+    /// Only crons whose last run failed; outages do not count
     #[arg(long)]
     failing: bool,
     #[command(flatten)]

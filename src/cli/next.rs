@@ -10,7 +10,8 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 
 use super::terminal::{
-    Failure, Rows, Session, Shape, Shrink, TextStyle, cron_named, crons_of, parse_instant, printable,
+    BareTime, Failure, Rows, Session, Shape, Shrink, TextStyle, cron_named, crons_of, parse_instant,
+    printable,
 };
 use crate::domain::calendar::{Calendar, CalendarError, LAST_YEAR};
 use crate::domain::cron::Cron;
@@ -38,7 +39,7 @@ pub(super) struct Next {
     /// Time zone of --schedule, by its IANA name
     #[arg(long, value_name = "TZ", requires = "schedule", default_value = "UTC")]
     timezone: String,
-    /// Show times after this instant, such as 2026-03-28, tomorrow or 'mon 9am': a local time in the zone asked about,
+    /// Show times after this instant, such as 2026-03-28, tomorrow or 07:00 (the next one): a local time in the zone asked about,
     /// that of --timezone, of CRON, or your own if all crons are shown [default: now]
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
@@ -66,9 +67,8 @@ struct Upcoming<'a> {
 pub(super) fn next(next: &Next, session: &mut Session) -> Result<(), Failure> {
     let now = session.now();
     let from = |zone: &TimeZone| match &next.from {
-        Some(text) => {
-            parse_instant(text, zone, now).map_err(|message| Failure::Usage(format!("--from: {message}")))
-        }
+        Some(text) => parse_instant(text, zone, now, BareTime::Coming)
+            .map_err(|message| Failure::Usage(format!("--from: {message}"))),
         None => Ok(now),
     };
     let number = next.number.get();

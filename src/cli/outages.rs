@@ -6,11 +6,11 @@ use jiff::Timestamp;
 use super::terminal::{Failure, NoResponse, Rows, Session, Shape, Shrink, TableOptions, get, printable};
 use crate::api::wire::{self, Page};
 use crate::domain::bounds::READ_WAIT;
-use crate::domain::outage::Away;
 use crate::present::{Tone, times};
 use crate::store::{Reader, daemon_state};
 
-/// List when the agent server, a receiver, the disk or the daemon was away, newest last
+/// List when the agent server, a receiver, the disk or the daemon was away, or the agent server refused
+/// the key, newest last
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Works while the daemon is down. The last 10000 outages are kept.
@@ -66,7 +66,7 @@ fn found(since: Timestamp, session: &mut Session) -> Result<Vec<wire::Outage>, F
 
 fn cells(outage: &wire::Outage, session: &Session) -> Vec<String> {
     let outage = outage.outage();
-    let called = if outage.what == Away::Backend { "agent server".to_owned() } else { outage.called() };
+    let called = outage.called();
     let until = outage.until.map(|until| times::local(until, &session.zone));
     let lasted = outage.until.unwrap_or(session.now()).duration_since(outage.since);
     vec![

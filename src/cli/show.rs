@@ -104,7 +104,7 @@ fn print_fields(details: &RunDetails, session: &mut Session) -> Result<(), Failu
         fields.push(("covers", format!("{occurrences}, until {}", times::local(last, &session.zone))));
     }
     fields.push(("thread", run.thread_id.clone().unwrap_or_default()));
-    fields.push(("backend run", run.backend_run_id.clone().unwrap_or_default()));
+    fields.push(("agent server run", run.backend_run_id.clone().unwrap_or_default()));
     let sent = match run.send_count {
         0 => "never".to_owned(),
         1 => "once".to_owned(),

@@ -72,6 +72,9 @@ fn print(report: &StatusReport, session: &mut Session) -> Result<(), Failure> {
         ("webhooks, 24 h", report.deliveries_24h.to_string()),
         ("webhooks queued", report.deliveries_waiting.to_string()),
     ];
+    if let Some(Time(at)) = report.backend_heard_at {
+        fields.insert(1, ("agent server", format!("answered {}", times::relative(at, now))));
+    }
     fields.extend(webhooks::suppressed_text(report.suppressed).map(|text| ("suppressed", text)));
     fields.extend(outages_text(&report.outages, session));
     Ok(session.output.fields(&fields)?)

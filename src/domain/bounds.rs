@@ -253,20 +253,41 @@ pub const DAEMONS_REMEMBERED: u32 = 100;
 /// Outages that a store remembers. A year of one every hour is more than anybody reads.
 pub const OUTAGES_REMEMBERED: u32 = 10_000;
 
-/// Outages of receivers that are known at the same time. Clients choose receivers, so there may be any number.
+/// Receivers of clients that are known to be away at the same time: clients choose them, so there may be any number.
 pub const RECEIVERS_AWAY_MAX: usize = 100;
 
-/// While something depends on the agent server, it has been heard of within this time, or it is asked.
-pub const BACKEND_ASKED_EVERY: Duration = Duration::from_millis(1500);
+/// An outage of the agent server is noticed within this time, while anything depends on it.
+pub const BACKEND_NOTICED_WITHIN: Duration = Duration::from_secs(5);
 
-/// How long it may take to answer such a question. If it does not answer twice, it is away; so this is noticed within 5 s.
-pub const BACKEND_ANSWERS_WITHIN: Duration = Duration::from_millis(1500);
+/// While something depends on the agent server, it has been heard of within this time, or it is asked. The sooner it is
+/// asked, the slower it may be without seeming away.
+pub const BACKEND_ASKED_EVERY: Duration = Duration::from_millis(500);
+
+/// How long it may take to answer such a question, unless `backend.request_timeout` is shorter: what is left of
+/// [`BACKEND_NOTICED_WITHIN`], less a moment in which the outage is committed.
+pub const BACKEND_ANSWERS_WITHIN: Duration = Duration::from_millis(4400);
+
+/// A question that fails after this time fails for good: two of them would take longer than [`BACKEND_NOTICED_WITHIN`]. What
+/// fails sooner is asked a second time, because a server that starts refuses connections for a moment.
+pub const BACKEND_HANGS_AFTER: Duration = Duration::from_secs(2);
+
+/// How long `status` waits for an agent server that has not been asked lately; `health` takes two seconds at most.
+pub const BACKEND_STATUS_WAIT: Duration = Duration::from_secs(1);
 
 /// The longest wait between two questions to an agent server that is away.
 pub const BACKEND_AWAY_ASKED_EVERY: Duration = Duration::from_secs(5);
 
 /// A receiver that failed is away if it has not been well again within this time, or if it fails again.
 pub const RECEIVER_AWAY_AFTER: Duration = Duration::from_secs(3);
+
+/// A receiver that is away again within this time has not been back: it fails now and then.
+pub const RECEIVER_BACK_AFTER: Duration = Duration::from_secs(60);
+
+/// The outages of one receiver are told in the log once in this time.
+pub const RECEIVER_TOLD_EVERY: Duration = Duration::from_secs(3600);
+
+/// But one that lasts this long is told in any case.
+pub const RECEIVER_TOLD_AFTER: Duration = Duration::from_secs(5 * 60);
 
 /// A daemon that ends in good order says so in the store, unless that takes longer than this.
 pub const STOP_RECORDED_WITHIN: Duration = Duration::from_secs(2);
@@ -299,12 +320,27 @@ pub const ATTEMPTS_IN_FLIGHT: usize = 64;
 /// Of these, attempts for clients: their URLs, which may all hang, leave the others to the webhooks of files.
 pub const CLIENT_ATTEMPTS_IN_FLIGHT: usize = ATTEMPTS_IN_FLIGHT / 4 * 3;
 
-/// Webhook attempts in flight to one origin at once: a receiver that hangs holds this many permits and no more.
-pub const ATTEMPTS_PER_ORIGIN: usize = 4;
+/// Webhook attempts in flight to one URL at once: a receiver that hangs holds this many permits and no more.
+pub const ATTEMPTS_PER_URL: usize = 4;
 
-/// Origins whose failures are remembered: clients choose them, and a name is easily made up. Beyond this, origins whose
-/// circuit breaker is closed are forgotten.
-pub const ORIGINS_REMEMBERED: usize = 10_000;
+/// Webhook attempts in flight to one origin at once: one of its URLs that hangs leaves as many to the others.
+pub const ATTEMPTS_PER_ORIGIN: usize = 2 * ATTEMPTS_PER_URL;
+
+/// A receiver that answers faster than [`FAST_ANSWER`] gets up to so many times as many, one more for each answer. It gives
+/// each of them back at once, so it still takes nothing from the others.
+pub const ATTEMPTS_IF_FAST: usize = 4;
+pub const FAST_ANSWER: Duration = Duration::from_millis(100);
+
+/// Origins and URLs whose failures are remembered: clients choose them, and a name is easily made up. Beyond this, those
+/// whose circuit breaker is closed are forgotten.
+pub const RECEIVERS_REMEMBERED: usize = 10_000;
+
+/// Receivers that are asked whether they are back, before anything is due there, in one pass: each costs a look into the
+/// store, and the others have their turn in the next pass.
+pub const EARLY_PER_PASS: usize = 32;
+
+/// How often it is checked whether anything still waits for the receivers that are away, at most.
+pub const IDLE_RECEIVERS_CHECKED_EVERY: Duration = Duration::from_secs(1);
 
 /// One webhook attempt in all, from the name lookup to the last byte of the response.
 pub const ATTEMPT_WAIT: Duration = Duration::from_secs(20);
@@ -333,7 +369,7 @@ pub const CERTIFICATE_NAMES_SHOWN: usize = 5;
 /// A receiver's clock that is off by this much is worth a warning: it may drift on until it refuses signatures.
 pub const CLOCK_SKEW_WARNED: Duration = Duration::from_secs(60);
 
-/// Connections that `webhook listen` has open at once; the courier opens four.
+/// Connections that `webhook listen` has open at once; the courier opens eight.
 pub const LISTEN_CONNECTIONS: usize = 32;
 
 /// The largest body that `webhook listen` reads: no webhook of ours is larger.
@@ -418,6 +454,12 @@ pub const RUNS_FROM_DAEMON_MAX: u64 = 100_000;
 /// A daemon that is well responds within milliseconds, and a command that could read the database must not wait for one
 /// that hangs.
 pub const RESPONSE_WITHIN: Duration = Duration::from_secs(1);
+
+/// A webhook that failed is shown as trouble if it has waited for so long, or will: others get through at the next attempt.
+pub const UNDELIVERED_AFTER: Duration = Duration::from_secs(60);
+
+/// URLs to which webhooks do not get through that `status` lists one by one.
+pub const UNDELIVERED_LISTED: usize = 20;
 
 /// Suspended URLs that are listed one by one.
 pub const SUSPENDED_LISTED: u32 = 20;

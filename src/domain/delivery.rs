@@ -67,7 +67,7 @@ pub enum AttemptResult {
         detail: String,
         /// How long the receiver asked us to wait.
         retry_after: Option<Duration>,
-        pace: Pace,
+        fault: Fault,
     },
     /// It was withdrawn before anything was written; the retry schedule does not count it.
     Withdrawn,
@@ -82,14 +82,29 @@ pub enum AttemptResult {
     },
 }
 
-/// How soon another attempt may help.
+/// Where the fault lies, as far as the attempt shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
-    /// The receiver is down or busy: the retry schedule applies.
-    Usual,
-    /// Somebody has to fix something first: the retry schedule applies, but no wait is shorter than
-    /// [`SLOW_WAIT`].
-    Slow,
+pub enum Fault {
+    /// There was no connection, whatever is behind the path of the URL.
+    NoConnection,
+    /// The TLS handshake failed; somebody has to repair something first.
+    Tls,
+    /// The receiver did not answer the request, or answered that it is in trouble.
+    Trouble,
+    /// The receiver does not take the request; somebody has to repair something first.
+    Refused,
+    /// Nothing was sent, because of something on our side.
+    Ours,
+}
+
+impl Fault {
+    /// Returns the least wait until another attempt may help.
+    fn wait_least(self) -> Duration {
+        match self {
+            Self::Tls | Self::Refused => SLOW_WAIT,
+            Self::NoConnection | Self::Trouble | Self::Ours => Duration::ZERO,
+        }
+    }
 }
 
 /// How a delivery ends without having been delivered; each variant is the [`DeliveryStatus`] of that name.
@@ -123,27 +138,33 @@ impl Ending {
     }
 }
 
-/// What an attempt shows about its origin as a whole.
+/// What an attempt shows about its receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OriginHealth {
+pub enum Shown {
     /// It answers, even if it refuses.
     Well,
-    /// It does not answer, or has said that it is overloaded.
-    Ill,
+    /// What is behind this URL does not answer, or says that it is in trouble.
+    UrlIll,
+    /// Nothing can be reached at this origin.
+    OriginIll,
     /// Nothing was sent to it.
-    Unknown,
+    Nothing,
 }
 
 impl AttemptResult {
-    /// Returns what this result shows about the origin.
-    pub fn origin_health(&self) -> OriginHealth {
+    /// Returns what this result shows about the receiver.
+    pub fn shown(&self) -> Shown {
         match self {
             Self::Withdrawn | Self::NoValue { .. } | Self::Final { ending: Ending::Blocked, .. } => {
-                OriginHealth::Unknown
+                Shown::Nothing
             }
-            Self::Accepted { .. } | Self::Final { .. } => OriginHealth::Well,
-            Self::Refused { code: Some(_), pace: Pace::Slow, .. } => OriginHealth::Well,
-            Self::Refused { .. } => OriginHealth::Ill,
+            Self::Accepted { .. } | Self::Final { .. } => Shown::Well,
+            Self::Refused { fault, .. } => match fault {
+                Fault::NoConnection | Fault::Tls => Shown::OriginIll,
+                Fault::Trouble => Shown::UrlIll,
+                Fault::Refused => Shown::Well,
+                Fault::Ours => Shown::Nothing,
+            },
         }
     }
 
@@ -229,30 +250,43 @@ const RETRY_SCHEDULE: [Duration; 10] = [
 ];
 
 /// The least wait after a failure that somebody has to fix.
-pub const SLOW_WAIT: Duration = Duration::from_secs(5 * 60);
+const SLOW_WAIT: Duration = Duration::from_secs(5 * 60);
 
-/// Returns what follows from an attempt at this delivery. `step` is the attempt's place in the retry
-/// schedule, counted from 1 since the delivery was recorded or replayed.
-pub fn judge(delivery_id: DeliveryId, step: u32, result: &AttemptResult, now: Timestamp) -> Verdict {
+/// When an attempt was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// At this step of the retry schedule, counted from 1 since the delivery was recorded or replayed.
+    Step(u32),
+    /// Before its turn, which is then, to see whether the receiver is back.
+    Early(Timestamp),
+}
+
+/// Returns what follows from an attempt at this delivery.
+pub fn judge(delivery_id: DeliveryId, turn: Turn, result: &AttemptResult, now: Timestamp) -> Verdict {
     match result {
         AttemptResult::Accepted { .. } => Verdict::Delivered,
-        AttemptResult::Withdrawn => Verdict::Again(now),
+        AttemptResult::Withdrawn => Verdict::Again(match turn {
+            Turn::Step(_) => now,
+            Turn::Early(turn) => turn,
+        }),
         AttemptResult::NoValue { .. } => Verdict::Again(super::backoff::after(now, VALUE_LOOKED_UP_EVERY)),
         AttemptResult::Final { ending, detail, .. } => Verdict::Ended(*ending, detail.clone()),
-        AttemptResult::Refused { detail, retry_after, pace, .. } => {
+        AttemptResult::Refused { detail, retry_after, fault, .. } => {
+            let asked = retry_after.unwrap_or(Duration::ZERO).min(RETRY_AFTER_MAX);
+            let step = match turn {
+                Turn::Step(step) => step,
+                Turn::Early(turn) => return Verdict::Again(turn.max(super::backoff::after(now, asked))),
+            };
             let index = usize::try_from(step.saturating_sub(1)).unwrap_or(usize::MAX);
             match RETRY_SCHEDULE.get(index) {
                 None => {
-                    let reason = format!("gave up after {step} attempts; the last one: {detail}");
+                    let reason =
+                        format!("gave up at the end of the retry schedule; the last attempt: {detail}");
                     Verdict::Ended(Ending::Failed, reason)
                 }
                 Some(wait) => {
-                    let least = match pace {
-                        Pace::Usual => Duration::ZERO,
-                        Pace::Slow => SLOW_WAIT,
-                    };
-                    let wait = super::backoff::with_jitter(*wait.max(&least), delivery_id.0, step);
-                    let asked = retry_after.unwrap_or(Duration::ZERO).min(RETRY_AFTER_MAX);
+                    let wait = *wait.max(&fault.wait_least());
+                    let wait = super::backoff::with_jitter(wait, delivery_id.0, step);
                     Verdict::Again(super::backoff::after(now, wait.max(asked)))
                 }
             }

@@ -3,6 +3,7 @@
 pub mod access;
 pub mod backoff;
 pub mod bounds;
+pub mod breaker;
 pub mod calendar;
 pub mod containment;
 pub mod cron;

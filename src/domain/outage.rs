@@ -3,13 +3,16 @@
 use jiff::Timestamp;
 
 use super::reason::ReasonCode;
+use super::run::Status;
 use super::words::words;
 
 words!(
     /// What was away.
     Away {
-        /// The agent server: it could not be reached, did not answer, or refused our credentials.
+        /// The agent server: it could not be reached, did not answer, or answered that it is in trouble.
         Backend = "backend",
+        /// Access to the agent server: it refused our credentials.
+        Access = "access",
         /// A receiver of webhooks: it could not be reached, did not answer, or answered that it is in trouble.
         Receiver = "receiver",
         /// The disk: the store could not commit, because it was full or another program had locked the file.
@@ -18,6 +21,9 @@ words!(
         Daemon = "daemon",
     }
 );
+
+/// Why the outage of a receiver is over although it is not known to be back: the end of its `why`.
+pub const NOTHING_WAITS: &str = "nothing waits for it any more";
 
 impl Away {
     /// Returns what was away, if an outage is the reason.
@@ -29,6 +35,7 @@ impl Away {
     pub fn reason_code(self) -> Option<ReasonCode> {
         match self {
             Away::Backend => Some(ReasonCode::BackendAway),
+            Away::Access => Some(ReasonCode::BackendDenied),
             Away::Disk => Some(ReasonCode::DiskFull),
             Away::Daemon => Some(ReasonCode::DaemonDown),
             Away::Receiver => None,
@@ -39,11 +46,22 @@ impl Away {
 /// What is known of a disk by a daemon that has left nothing but the time.
 pub const DISK_WHY: &str = "no room on the disk, or the file locked by another program";
 
+/// Whether whoever asks what went wrong wants to know of an occurrence that ended like this: it failed, or it did not run
+/// and nobody wanted it so.
+pub fn went_wrong(status: Status, code: Option<ReasonCode>) -> bool {
+    match status {
+        Status::Error | Status::Timeout | Status::Missed => true,
+        Status::Skipped => code.and_then(Away::of_reason).is_some(),
+        Status::Success | Status::Interrupted | Status::Cancelled => false,
+    }
+}
+
 /// One outage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outage {
     pub what: Away,
-    /// Which receiver it was: scheme and host of its URL, with placeholders as written; empty for everything else.
+    /// Which receiver it was: scheme and host of its URL, with placeholders as written, and the path if only that URL was
+    /// away; empty for everything else.
     pub subject: String,
     pub since: Timestamp,
     /// `None` while it lasts.
@@ -86,6 +104,11 @@ impl Outage {
         self.since <= at && self.until.is_none_or(|until| at <= until)
     }
 
+    /// Whether runs depend on it because the agent server did not serve us.
+    pub fn is_of_backend(&self) -> bool {
+        matches!(self.what, Away::Backend | Away::Access)
+    }
+
     pub fn is_of(&self, what: Away, subject: &str) -> bool {
         self.what == what && self.subject == subject
     }
@@ -94,6 +117,7 @@ impl Outage {
     pub fn sentence(&self) -> String {
         let what = match self.what {
             Away::Backend => "the agent server was away",
+            Away::Access => "the agent server refused us",
             Away::Receiver => "the receiver was away",
             Away::Disk => "the store could not commit",
             Away::Daemon => "agentcron was not running",
@@ -104,14 +128,18 @@ impl Outage {
     /// Returns how texts name what was away.
     pub fn called(&self) -> String {
         match self.what {
+            Away::Backend => "agent server".to_owned(),
+            Away::Access => "access to the agent server".to_owned(),
             Away::Receiver => format!("receiver {}", self.subject),
-            Away::Backend | Away::Disk | Away::Daemon => self.what.to_string(),
+            Away::Disk | Away::Daemon => self.what.to_string(),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use expect_test::expect;
+
     use super::*;
 
     #[test]
@@ -130,5 +158,30 @@ mod tests {
         assert_eq!(take(&mut outages, Away::Receiver, "https://b"), None);
         assert_eq!(take(&mut outages, Away::Backend, "").map(|one| one.since), Some(at(3)));
         assert_eq!(take(&mut outages, Away::Backend, ""), None);
+    }
+
+    #[test]
+    fn what_a_person_wants_to_know_of() {
+        let codes = || ReasonCode::ALL.iter().copied().map(Some).chain([None]);
+        let mut table = String::new();
+        for status in Status::ALL.iter().copied() {
+            let wrong: Vec<_> = codes().filter(|code| went_wrong(status, *code)).collect();
+            let which = match wrong.len() {
+                0 => "never".to_owned(),
+                all if all == codes().count() => "always".to_owned(),
+                _ => wrong.into_iter().flatten().map(ReasonCode::as_str).collect::<Vec<_>>().join(" "),
+            };
+            table.push_str(&format!("{status:11} {which}\n"));
+        }
+        expect![[r#"
+            success     never
+            error       always
+            timeout     always
+            interrupted never
+            cancelled   never
+            skipped     backend_denied backend_away daemon_down disk_full
+            missed      always
+        "#]]
+        .assert_eq(&table);
     }
 }

@@ -17,6 +17,10 @@ use super::outage::{Away, Outage};
 use super::reason::{Reason, ReasonCode};
 use super::run::Trigger;
 
+/// What a record says of the run in its way, and what it says once it is known that nobody could see that run.
+pub const STILL_RUNNING: &str = "was still running";
+pub const NOT_FOLLOWED: &str = "could not be followed";
+
 /// What is committed for a cron in one transaction.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
@@ -64,7 +68,7 @@ pub enum SkipReason {
     QueueFull,
     /// This run is in the way as far as anybody knows, but the agent server refuses to show it to us.
     BackendDenied(RunId),
-    /// This run is in the way as far as anybody knows, but the agent server is away.
+    /// This run is in the way as far as anybody knows, but the agent server is away or refuses us.
     BackendAway(RunId, Outage),
     /// It falls on an excluded day.
     Excluded,
@@ -89,7 +93,7 @@ impl SkipReason {
         match self {
             SkipReason::Overlap(running) => Reason::new(
                 ReasonCode::Overlap,
-                format!("run {running} of {} was still running (overlap = \"skip\")", cron.name),
+                format!("run {running} of {} {STILL_RUNNING} (overlap = \"skip\")", cron.name),
             ),
             SkipReason::QueueFull => Reason::new(
                 ReasonCode::QueueFull,
@@ -102,10 +106,10 @@ impl SkipReason {
                 Reason::new(ReasonCode::BackendDenied, message)
             }
             SkipReason::BackendAway(running, outage) => {
-                let run = format!("run {running} of {} could not be followed", cron.name);
+                let run = format!("run {running} of {} {NOT_FOLLOWED}", cron.name);
                 let overlap = cron.policy.overlap;
                 let message = format!("{}; {run} (overlap = \"{overlap}\")", outage.sentence());
-                Reason::new(ReasonCode::BackendAway, message)
+                Reason::new(outage.what.reason_code().unwrap_or(ReasonCode::BackendAway), message)
             }
             SkipReason::Requested => Reason::new(ReasonCode::SkipNext, "skipped on request"),
             SkipReason::Excluded => Reason::new(ReasonCode::Excluded, "this day is excluded"),
@@ -212,9 +216,9 @@ impl PlanFacts<'_> {
         self.outages.iter().filter(in_the_way).find(|outage| outage.contains(at))
     }
 
-    /// Returns the outage of the agent server that lasts.
+    /// Returns the outage of the agent server, or of our access to it, that lasts.
     fn backend_outage(&self) -> Option<&Outage> {
-        self.outages.iter().find(|outage| outage.what == Away::Backend && outage.contains(self.now))
+        self.outages.iter().find(|outage| outage.is_of_backend() && outage.contains(self.now))
     }
 }
 

@@ -11,7 +11,8 @@ words!(
     ReasonCode {
         /// Waiting: the backend could not be reached, or asked us to wait.
         BackendUnreachable = "backend_unreachable",
-        /// Waiting or running or skipped: the backend refuses our credentials, so that a run cannot be started or followed.
+        /// Waiting or running or skipped or error: the agent server refuses our credentials, or answers and does not show us
+        /// the run, so that it cannot be started or followed.
         BackendDenied = "backend_denied",
         /// Waiting: it was sent, and its start is not confirmed.
         StartUnconfirmed = "start_unconfirmed",
@@ -97,7 +98,10 @@ impl ReasonCode {
 
     /// Whether a run that ended as an error had still waited to be sent at its start deadline.
     pub fn is_too_late(self) -> bool {
-        matches!(self, Self::StartDeadline | Self::BackendAway | Self::DaemonDown | Self::DiskFull)
+        matches!(
+            self,
+            Self::StartDeadline | Self::BackendAway | Self::BackendDenied | Self::DaemonDown | Self::DiskFull
+        )
     }
 }
 
@@ -146,8 +150,10 @@ words!(
         RuledOut = "ruled_out",
         /// It ran longer than its cron's `timeout`.
         Timeout = "timeout",
-        /// It was refused to us to follow it, or to delete its thread.
+        /// It was refused to us to follow it, or to delete its thread; the agent server answers, and does not show it.
         BackendDenied = "backend_denied",
+        /// It was to be cancelled, and the agent server did not answer at once.
+        NotCancelled = "not_cancelled",
         /// It failed, and its occurrence gets a further run.
         Retried = "retried",
         /// It failed, and its occurrence gets no further run although its cron has `retry`.
@@ -167,6 +173,7 @@ impl RunEventKind {
             RunEventKind::RuledOut => "had not started after all, which was unclear",
             RunEventKind::Timeout => "timeout",
             RunEventKind::BackendDenied => "no access",
+            RunEventKind::NotCancelled => "not cancelled yet",
             RunEventKind::Retried => "to be retried",
             RunEventKind::NotRetried => "not retried",
         }

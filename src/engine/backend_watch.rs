@@ -10,12 +10,15 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Wakes;
+use super::denials::{Denials, STARTS};
 use super::outages::Outages;
 use super::runner::BackendBreaker;
-use crate::backend::{AgentClient, Silence};
+use crate::backend::{AgentClient, Denial, Silence};
 use crate::clock::Clock;
 use crate::domain::backoff;
-use crate::domain::bounds::{BACKEND_ANSWERS_WITHIN, BACKEND_ASKED_EVERY, BACKEND_AWAY_ASKED_EVERY};
+use crate::domain::bounds::{
+    BACKEND_ANSWERS_WITHIN, BACKEND_ASKED_EVERY, BACKEND_AWAY_ASKED_EVERY, BACKEND_HANGS_AFTER,
+};
 use crate::store::StoreError;
 
 /// The wait before a silent server is asked for the first time.
@@ -27,13 +30,15 @@ pub struct BackendWatch {
     pub clock: Clock,
     pub wakes: Wakes,
     pub breaker: Arc<BackendBreaker>,
+    pub denials: Denials,
     pub outages: Outages,
 }
 
 /// Watches until it is stopped.
 pub async fn run(watch: BackendWatch, stop: CancellationToken) -> Result<(), StoreError> {
     let contact = watch.backend.contact();
-    // How often a server that was silent already was asked and did not answer.
+    let patience = BACKEND_ANSWERS_WITHIN.min(watch.backend.request_timeout());
+    // How often the server was asked in vain: twice, or for a long time.
     let mut unanswered = 0;
     let mut asked_at = Instant::now();
     if watch.outages.is_backend_in_question() {
@@ -48,10 +53,7 @@ pub async fn run(watch: BackendWatch, stop: CancellationToken) -> Result<(), Sto
         if silence.is_none() {
             unanswered = 0;
         }
-        // After one call without an answer nothing is known.
-        if silence.is_none() || unanswered > 0 {
-            watch.note(silence.as_ref());
-        }
+        watch.note(silence.as_ref(), unanswered > 0);
         let wait = match &silence {
             Some(silence) => {
                 let wait = backoff::doubling(FIRST_WAIT, BACKEND_AWAY_ASKED_EVERY, unanswered + 1);
@@ -69,12 +71,15 @@ pub async fn run(watch: BackendWatch, stop: CancellationToken) -> Result<(), Sto
         if silence.is_none() && !is_quiet {
             continue;
         }
+        let began = Instant::now();
         tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
-            () = watch.backend.ask_whether_it_is_there(BACKEND_ANSWERS_WITHIN) => {}
+            () = watch.backend.ask_whether_it_is_there(patience) => {}
         }
-        unanswered += u32::from(silence.is_some());
+        let took = began.elapsed();
+        let is_in_vain = contact.heard_ago().is_none_or(|ago| ago >= took);
+        unanswered += u32::from(is_in_vain && (silence.is_some() || took >= BACKEND_HANGS_AFTER));
         asked_at = Instant::now();
     }
 }
@@ -87,21 +92,35 @@ async fn sleep(wait: Option<Duration>) {
 }
 
 impl BackendWatch {
-    /// Takes note that the server is away, or that it is there.
-    fn note(&self, away: Option<&Silence>) {
+    /// Takes note of whether the server is there, and lets us in. A silence is a suspicion until it `is_confirmed`.
+    fn note(&self, silence: Option<&Silence>, is_confirmed: bool) {
         let now = self.clock.now();
-        if let Some(Silence { since, why }) = away {
-            let ago = i64::try_from(since.elapsed().as_millis())
-                .map_or(SignedDuration::ZERO, SignedDuration::from_millis);
-            self.breaker.away(&format!("backend unreachable: {why}"));
-            return self.outages.backend_away(now.saturating_sub(ago).unwrap_or(now), why);
-        }
-        if self.breaker.back(now) {
-            self.wakes.runner.notify_one();
+        match silence {
+            Some(Silence { since, why }) if is_confirmed => {
+                let ago = i64::try_from(since.elapsed().as_millis())
+                    .map_or(SignedDuration::ZERO, SignedDuration::from_millis);
+                self.breaker.away(&format!("agent server unreachable: {why}"));
+                self.outages.backend_away(now.saturating_sub(ago).unwrap_or(now), why);
+            }
+            Some(_) => {}
+            None => {
+                if self.breaker.back(now) {
+                    self.wakes.runner.notify_one();
+                }
+                self.outages.backend_back(now);
+            }
         }
         match self.breaker.denied() {
-            Some((since, why)) => self.outages.backend_away(since, &why),
-            None => self.outages.backend_back(now),
+            Some((since, denial)) => {
+                self.denials.record(STARTS, "runs cannot be started", &denial);
+                let Denial { code, detail } = denial;
+                let why = format!("{code}{detail}; sent with {}", self.backend.sent_with());
+                self.outages.access_denied(since, &why);
+            }
+            None => {
+                self.denials.lift(STARTS);
+                self.outages.access_granted(now);
+            }
         }
     }
 }

@@ -13,20 +13,24 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Wakes;
-use super::outages::Outages;
+use super::outages::{Outages, ReceiverFailure};
 use crate::clock::Clock;
 use crate::crash::crash_point;
-use crate::domain::bounds::ATTEMPTS_IN_FLIGHT;
+use crate::domain::backoff;
+use crate::domain::bounds::{ATTEMPTS_IN_FLIGHT, IDLE_RECEIVERS_CHECKED_EVERY};
+use crate::domain::breaker::Scope;
 use crate::domain::cron::CronSource;
-use crate::domain::delivery::{AttemptReport, AttemptResult, Ending, OriginHealth, Pace, Verdict, judge};
+use crate::domain::delivery::{AttemptReport, AttemptResult, Ending, Fault, Shown, Verdict, judge};
 use crate::domain::delivery_mode::{DeliveryMode, RateLimit};
 use crate::domain::ids::RunId;
 use crate::domain::run::called;
 use crate::domain::url_policy;
-use crate::store::{ClaimedDelivery, FinishedAttempt, Store, StoreError};
-use crate::webhook::{CancelToken, LiveSettings, OutboundWebhook, Sender, receiver, redacted, webhook_id};
+use crate::store::{Admission, ClaimedDelivery, FinishedAttempt, ReceiverAway, Store, StoreError};
+use crate::webhook::{
+    CancelToken, LiveSettings, Origin, OutboundWebhook, Sender, receiver, redacted, webhook_id,
+};
 pub use origin_limiter::OriginLimiter;
-use origin_limiter::{Lane, Permit};
+use origin_limiter::{Change, Changes, Lane, Permit};
 
 /// What the courier needs.
 #[derive(Clone)]
@@ -48,6 +52,8 @@ struct SendControl {
     rate_limit: RateLimit,
     /// Withdraws the attempts in flight.
     cancel: CancelToken,
+    /// When it was checked last whether anything waits for the receivers that are away.
+    checked_at: Timestamp,
 }
 
 impl SendControl {
@@ -124,6 +130,58 @@ impl Courier {
         tracing::info!(suppressed, hint, "webhooks enabled; suppressed ones stay unsent");
         Ok(())
     }
+
+    /// Ends the outages of receivers for which nothing waits any more, since nothing shows any more whether they are back.
+    /// Returns when to check again, if it was checked a moment ago.
+    async fn forget_idle_receivers(
+        &self,
+        control: &mut SendControl,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let receivers = self.outages.receivers();
+        if receivers.is_empty() {
+            return Ok(None);
+        }
+        let next = backoff::after(control.checked_at, IDLE_RECEIVERS_CHECKED_EVERY);
+        if control.checked_at <= now && now < next {
+            return Ok(Some(next));
+        }
+        control.checked_at = now;
+        for (scope, last) in self.store.receivers_without_deliveries(receivers).await? {
+            control.origins.forget(scope, last);
+            self.outages.receiver_without_deliveries(scope, last, now);
+        }
+        Ok(None)
+    }
+
+    /// Takes note of what an attempt has shown about its receiver, and returns the receivers that are back.
+    fn take_note(
+        &self,
+        delivery: &ClaimedDelivery,
+        Changes(changes): Changes,
+        at: Timestamp,
+        why: &str,
+    ) -> Vec<ReceiverAway> {
+        let (mut back, delivery_id) = (Vec::new(), delivery.delivery_id);
+        for (scope, change) in changes {
+            let name = match scope {
+                Scope::Origin => receiver(&delivery.url),
+                Scope::Url => redacted(&delivery.url),
+            };
+            match change {
+                Change::None => {}
+                Change::Away(absence, asked_at) => {
+                    let failure = ReceiverFailure { scope, absence, asked_at, why: why.to_owned() };
+                    self.outages.receiver_failed(&name, delivery.source, failure, at);
+                }
+                Change::Back(absence) => {
+                    self.outages.receiver_well(&name, at);
+                    back.push(ReceiverAway { scope, delivery_id, since: absence.since });
+                }
+            }
+        }
+        back
+    }
 }
 
 async fn pass(
@@ -132,15 +190,20 @@ async fn pass(
     attempts: &mut Attempts,
 ) -> Result<Option<Timestamp>, StoreError> {
     let now = courier.clock.now();
-    if courier.webhooks.now().disabled {
+    let is_disabled = courier.webhooks.now().disabled;
+    if is_disabled {
         // A run that ended while webhooks were being disabled may have inserted a delivery.
         courier.store.disable_webhooks(now).await?;
-        return Ok(None);
+    }
+    let next_check = courier.forget_idle_receivers(control, now).await?;
+    if is_disabled {
+        return Ok(next_check);
     }
     // Even when nothing more can be sent, a hold must be noticed.
     let free = ATTEMPTS_IN_FLIGHT.saturating_sub(control.origins.in_flight());
     let admit = admission(courier, &control.origins, now);
-    let claim = courier.store.claim_deliveries(now, free, control.rate_limit, admit).await?;
+    let away = if free > 0 { control.origins.early(now) } else { Vec::new() };
+    let claim = courier.store.claim_deliveries(now, free, control.rate_limit, away, admit).await?;
     let next_by_rate = control.record(&claim.mode, claim.deliveries.len(), now);
     for (delivery, permit) in claim.deliveries {
         let (courier, cancel) = (courier.clone(), control.cancel.clone());
@@ -148,10 +211,10 @@ async fn pass(
     }
     // Every attempt that ends wakes us.
     if free == 0 {
-        return Ok(None);
+        return Ok(next_check);
     }
     let next_opening = control.origins.next_opening(now);
-    Ok(claim.next_due_at.into_iter().chain(next_opening).chain(next_by_rate).min())
+    Ok([claim.next_due_at, next_opening, next_by_rate, next_check].into_iter().flatten().min())
 }
 
 /// Returns a function that gives out permits by URL. The placeholders of each URL are filled once in a pass.
@@ -159,27 +222,28 @@ fn admission(
     courier: &Courier,
     origins: &OriginLimiter,
     now: Timestamp,
-) -> impl FnMut(&str, CronSource) -> Option<Permit> + Send + use<> {
+) -> impl FnMut(&str, CronSource) -> Admission<Permit> + Send + use<> {
     let (sender, origins, mut known) = (courier.sender.clone(), origins.clone(), HashMap::new());
     move |url, source| {
-        if !known.contains_key(url) {
-            known.insert(url.to_owned(), sender.origin(url));
-        }
-        origins.admit(Lane { origin: known.get(url)?.clone(), source }, now)
+        let origin: &Origin = known.entry(url.to_owned()).or_insert_with(|| sender.origin(url));
+        origins.admit(&Lane { origin: origin.clone(), source }, url, now)
     }
 }
 
 async fn attempt(
     courier: &Courier,
-    delivery: ClaimedDelivery,
+    mut delivery: ClaimedDelivery,
     permit: Permit,
     cancel: &CancelToken,
 ) -> Result<(), StoreError> {
-    let ClaimedDelivery { delivery_id, run_id, attempt, .. } = delivery;
-    let step = delivery.step();
+    let ClaimedDelivery { delivery_id, run_id, attempt, early, .. } = delivery;
+    let turn = delivery.turn();
     crash_point("attempt_committed").await;
-    let send =
-        OutboundWebhook { webhook_id: webhook_id(run_id), url: delivery.url.clone(), body: delivery.body };
+    let send = OutboundWebhook {
+        webhook_id: webhook_id(run_id),
+        url: delivery.url.clone(),
+        body: std::mem::take(&mut delivery.body),
+    };
     // A bug concerns this attempt only: its delivery must not stay claimed until somebody restarts the
     // daemon.
     let sending = AssertUnwindSafe(courier.sender.send_unless_cancelled(send, cancel));
@@ -190,17 +254,14 @@ async fn attempt(
     }
     crash_point("attempt_answered").await;
     let at = courier.clock.now();
-    let verdict = judge(delivery_id, step, &report.result, at);
-    let opened = permit.judge(&report.result, at);
+    let verdict = judge(delivery_id, turn, &report.result, at);
+    let changes = permit.judge(delivery_id, &report.result, report.phases.head, at);
     drop(permit);
-    let receiver = receiver(&delivery.url);
-    match report.result.origin_health() {
-        OriginHealth::Ill => {
-            courier.outages.receiver_failed(&receiver, at, report.result.detail().unwrap_or_default());
-        }
-        OriginHealth::Well => courier.outages.receiver_well(&receiver, at),
-        OriginHealth::Unknown => {}
+    let why = report.result.detail().unwrap_or_default();
+    if report.result.shown() == Shown::Well {
+        courier.outages.url_well(&delivery.url);
     }
+    let back = courier.take_note(&delivery, changes, at, why);
     // The next attempt can be claimed in the commit that records this one.
     courier.wakes.courier.notify_one();
     // A value that is missing is looked up again and again, and the delivery has the reason.
@@ -209,12 +270,9 @@ async fn attempt(
         let (url, cron_name) = (&delivery.url, delivery.cron_name.as_deref());
         log_failure(url, cron_name, run_id, attempt, &report.result, detail, &verdict);
     }
-    if let Some(opened) = opened {
-        courier.outages.receiver_left_alone(&receiver, opened.until);
-        let url = redacted(&delivery.url);
-        tracing::debug!(breaker = "receiver", url, probe_at = %opened.until, "circuit breaker opened");
-    }
-    courier.store.finish_attempt(FinishedAttempt { delivery_id, attempt, at, report, verdict }).await?;
+    let is_early = early.is_some();
+    let finished = FinishedAttempt { delivery_id, attempt, at, report, verdict, is_early, back };
+    courier.store.finish_attempt(finished).await?;
     crash_point("attempt_recorded").await;
     Ok(())
 }
@@ -238,7 +296,7 @@ fn log_failure(
     let hourly = format!("{url} {:?}", result.code());
     match verdict {
         // The outage of the receiver is the warning.
-        Verdict::Again(next_attempt) if result.origin_health() == OriginHealth::Ill => {
+        Verdict::Again(next_attempt) if matches!(result.shown(), Shown::UrlIll | Shown::OriginIll) => {
             tracing::info!(cron, %run_id, url, attempt, detail, %next_attempt, hourly, "webhook delivery failed");
         }
         Verdict::Again(next_attempt) => {
@@ -257,7 +315,7 @@ fn log_failure(
 /// Returns the result of an attempt that panicked.
 fn broken() -> AttemptResult {
     let detail = "a bug in agentcron interrupted this attempt; please report it".to_owned();
-    AttemptResult::Refused { code: None, detail, retry_after: None, pace: Pace::Slow }
+    AttemptResult::Refused { code: None, detail, retry_after: None, fault: Fault::Ours }
 }
 
 fn reap(done: Result<Result<(), StoreError>, tokio::task::JoinError>) -> Result<(), StoreError> {

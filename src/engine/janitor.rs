@@ -13,7 +13,6 @@ use crate::clock::Clock;
 use crate::crash::crash_point;
 use crate::domain::backoff;
 use crate::domain::bounds::DELETIONS_IN_FLIGHT;
-use crate::domain::ids::ThreadId;
 use crate::store::{DueDeletion, Store, StoreError};
 
 /// How many threads are deleted at once.
@@ -28,7 +27,7 @@ pub struct Janitor {
     pub backend: AgentClient,
     pub clock: Clock,
     pub wakes: Wakes,
-    pub denials: Denials<ThreadId>,
+    pub denials: Denials,
 }
 
 /// Deletes threads until it is stopped.
@@ -74,7 +73,7 @@ async fn record(janitor: &Janitor, results: Vec<(DueDeletion, Deleted)>) -> Resu
     for (deletion, deleted) in results {
         let (detail, denied) = match deleted {
             Deleted::Gone => {
-                janitor.denials.lift(&deletion.thread_id);
+                janitor.denials.lift(deletion.thread_id.0);
                 gone.push(deletion.thread_id);
                 continue;
             }
@@ -94,9 +93,10 @@ async fn record(janitor: &Janitor, results: Vec<(DueDeletion, Deleted)>) -> Resu
 }
 
 async fn record_denial(janitor: &Janitor, deletion: &DueDeletion, denial: &Denial) -> Result<(), StoreError> {
-    if !janitor.denials.record(deletion.thread_id, "threads cannot be deleted", denial) {
+    if !janitor.denials.record(deletion.thread_id.0, "threads cannot be deleted", denial) {
         return Ok(());
     }
     let message = format!("its thread cannot be deleted: {denial}");
-    janitor.store.record_denial(deletion.run_id, janitor.clock.now(), message).await.map(drop)
+    let now = janitor.clock.now();
+    janitor.store.record_denial(deletion.run_id, now, now, message).await.map(drop)
 }

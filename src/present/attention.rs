@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::{counted, first_words, runs, times};
 use crate::domain::backoff;
-use crate::domain::bounds::SIGN_OF_LIFE_EVERY;
+use crate::domain::bounds::{SIGN_OF_LIFE_EVERY, UNDELIVERED_AFTER, UNDELIVERED_LISTED};
 use crate::domain::cron_state::PauseCause;
 use crate::domain::delivery_mode::{DeliveryMode, HoldCause};
 use crate::domain::outage::{Away, Outage};
@@ -14,7 +14,7 @@ use crate::store::{
     CronRow, DaemonState, Denied, FormerDaemon, Notice, NoticeKind, STATUS_PERIOD, StatusSnapshot,
     WebhookQueue,
 };
-use crate::webhook::{receiver, redacted};
+use crate::webhook::{is_of, redacted};
 
 words!(
     /// What something is about, the worst first.
@@ -39,6 +39,8 @@ words!(
         Denied = "denied",
         /// A receiver of webhooks is away.
         Receiver = "receiver",
+        /// Webhooks to a URL do not get through, although its receiver is not away.
+        Undelivered = "undelivered",
         /// A URL gets no webhooks, because its receiver said that it is gone.
         UrlSuspended = "url_suspended",
         /// The port could not be opened.
@@ -122,6 +124,7 @@ impl Concern {
             Concern::CronPaused => ("cron", Some("agentcron list --state paused")),
             Concern::Denied => ("no access", None),
             Concern::Receiver => ("receiver", Some("agentcron outages")),
+            Concern::Undelivered => ("URL", Some("agentcron webhook list --status pending")),
             Concern::UrlSuspended => ("URL", Some("agentcron webhook list --status gone")),
             Concern::Listen => ("not listening", None),
             Concern::WebhooksHeld | Concern::WebhooksDisabled | Concern::WebhooksReleased => {
@@ -137,9 +140,11 @@ pub fn attention(snapshot: &StatusSnapshot, now: Timestamp) -> Vec<Attention> {
     let mut found: Vec<Attention> = daemon(snapshot, now).into_iter().collect();
     let lasting = snapshot.outages.iter().filter(|outage| outage.until.is_none());
     found.extend(lasting.filter_map(|outage| away(outage, snapshot, now)));
+    found.extend(suspected(snapshot));
     found.extend(snapshot.notices.iter().filter_map(|notice| noticed(notice, &snapshot.daemon, now)));
     found.extend(snapshot.crons.iter().filter_map(|row| cron(row, snapshot)));
     found.extend(denied(snapshot.overview.denied));
+    found.extend(undelivered(snapshot, now));
     found.extend(of_queue(&snapshot.queue));
     found.sort_by(|a, b| {
         let key = |one: &Attention| (!one.needs_person, one.what, one.since);
@@ -249,6 +254,9 @@ fn away(outage: &Outage, snapshot: &StatusSnapshot, now: Timestamp) -> Option<At
         ),
         Away::Backend => Attention::new(Concern::Backend, format!("away: {why}"))
             .todo("start it, or correct [backend]; runs wait until their start deadline"),
+        Away::Access => Attention::new(Concern::Backend, format!("refuses us: {why}")).todo(
+            "correct backend.api_key or backend.headers and restart; runs wait until their start deadline",
+        ),
         Away::Receiver => {
             Attention::new(Concern::Receiver, why + &queued_for(&outage.subject, snapshot, now))
                 .of(&outage.subject)
@@ -259,17 +267,57 @@ fn away(outage: &Outage, snapshot: &StatusSnapshot, now: Timestamp) -> Option<At
     is_known.then(|| found.since(outage.since))
 }
 
+/// Returns what is to be said of an agent server that does not answer and is not known to be away.
+fn suspected(snapshot: &StatusSnapshot) -> Option<Attention> {
+    let silence = snapshot.backend.silent.as_ref()?;
+    let is_known = |outage: &Outage| outage.what == Away::Backend && outage.until.is_none();
+    (!snapshot.outages.iter().any(is_known)).then(|| {
+        let text = format!("does not answer so far: {}", first_words(silence));
+        Attention::new(Concern::Backend, text).todo("it is asked again at once").on_purpose()
+    })
+}
+
 /// Returns `; 20 webhooks queued, next attempt in 4 min`, or nothing if none is queued for this receiver.
 fn queued_for(subject: &str, snapshot: &StatusSnapshot, now: Timestamp) -> String {
-    let queued = snapshot.queued.iter().filter(|queued| receiver(&queued.url) == subject);
+    let queued = snapshot.queued.iter().filter(|queued| is_of(&queued.url, subject));
     let (count, next) = queued.fold((0, None::<Timestamp>), |(count, next), queued| {
         (count + queued.count, Some(next.map_or(queued.next_at, |next| next.min(queued.next_at))))
     });
-    let Some(next) = next.max(snapshot.probes.get(subject).copied()).filter(|_| count > 0) else {
+    let Some(next) = snapshot.probes.get(subject).copied().or(next).filter(|_| count > 0) else {
         return String::new();
     };
     let next = times::relative(next.max(now), now);
     format!("; {} queued, next attempt {next}", counted(count, "webhook"))
+}
+
+/// Returns what is to be said of webhooks that have not got through for a while, or will not for a while, without an outage
+/// that says it.
+fn undelivered(snapshot: &StatusSnapshot, now: Timestamp) -> Vec<Attention> {
+    let lasting = |outage: &&Outage| outage.what == Away::Receiver && outage.until.is_none();
+    let is_away =
+        |url: &str| snapshot.outages.iter().filter(lasting).any(|outage| is_of(url, &outage.subject));
+    let mut failing: Vec<_> = snapshot
+        .queued
+        .iter()
+        .filter_map(|queued| Some((queued.url.as_str(), queued.failing.as_ref()?)))
+        .filter(|(url, failing)| {
+            let waits = [(failing.since, now), (now, failing.next_at)];
+            waits.iter().any(|(from, to)| backoff::between(*from, *to) >= UNDELIVERED_AFTER) && !is_away(url)
+        })
+        .collect();
+    failing.sort_by_key(|(_, failing)| failing.since);
+    let more = failing.len().saturating_sub(UNDELIVERED_LISTED);
+    let more = (more > 0)
+        .then(|| Attention::new(Concern::Undelivered, format!("webhooks to {more} more do not get through")));
+    let listed = failing.into_iter().take(UNDELIVERED_LISTED).map(|(url, failing)| {
+        let (count, why) = (counted(failing.count, "webhook"), first_words(&failing.why));
+        let next = times::relative(failing.next_at.max(now), now);
+        Attention::new(Concern::Undelivered, format!("{why}; {count} not delivered, next attempt {next}"))
+            .of(&redacted(url))
+            .since(failing.since)
+            .todo("correct the URL, [webhooks] or the receiver; `agentcron webhook list --status pending`")
+    });
+    listed.chain(more).collect()
 }
 
 fn noticed(notice: &Notice, daemon: &DaemonState, now: Timestamp) -> Option<Attention> {
@@ -344,8 +392,10 @@ fn denied(denied: Denied) -> Option<Attention> {
     let what: Vec<String> = [runs, threads].into_iter().flatten().collect();
     let text = format!("{}: the agent server refuses us", what.join(", "));
     (!what.is_empty()).then(|| {
-        Attention::new(Concern::Denied, text)
-            .todo("set backend.api_key or backend.headers to credentials that see everything")
+        Attention::new(Concern::Denied, text).todo(
+            "`agentcron history --reason backend_denied` says why; set backend.api_key or backend.headers to \
+             credentials that see everything",
+        )
     })
 }
 

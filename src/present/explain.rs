@@ -223,7 +223,7 @@ impl Explanation<'_> {
         let local = |at: &Timestamp| times::local_with_day(*at, zone);
         match self {
             Explanation::NotAnInstant => "this instant is not on the schedule".to_owned(),
-            Explanation::Fired(row) => fired_text(row),
+            Explanation::Fired(row) => fired_text(row, zone),
             Explanation::Skipped(row) | Explanation::Missed(row) => left_out_text(row, zone),
             Explanation::Unknown(since) => {
                 format!("the cron was unknown to the daemon until {}", local(since))
@@ -284,7 +284,7 @@ fn was_too_late(row: &RunRow) -> bool {
     row.status() == Some(Status::Error) && code.is_some_and(ReasonCode::is_too_late)
 }
 
-fn fired_text(row: &RunRow) -> String {
+fn fired_text(row: &RunRow, zone: &TimeZone) -> String {
     let run = &row.run;
     let why = runs::why_of(row);
     let why = if why.is_empty() { why } else { format!(": {why}") };
@@ -295,14 +295,18 @@ fn fired_text(row: &RunRow) -> String {
         | RunState::Unconfirmed { .. }
         | RunState::Running(_) => "is",
     };
-    format!("run {} ({}) {verb} {}{why}", run.run_id, run.trigger, row.status_word())
+    let outage = outage_of(row, zone);
+    format!("run {} ({}) {verb} {}{why}{outage}", run.run_id, run.trigger, row.status_word())
+}
+
+/// Returns `; agent server away from 11:29:50 to 11:31:40 (1 min 50 s)`, or nothing if it was no outage.
+fn outage_of(row: &RunRow, zone: &TimeZone) -> String {
+    let lasted = |outage| format!("; that lasted {}", outages::lasted(outage, zone));
+    row.outage.as_ref().map(lasted).unwrap_or_default()
 }
 
 fn left_out_text(row: &RunRow, zone: &TimeZone) -> String {
-    let mut why = runs::why_of(row);
-    if let Some(outage) = &row.outage {
-        why.push_str(&format!("; that lasted {}", outages::lasted(outage, zone)));
-    }
+    let why = runs::why_of(row) + &outage_of(row, zone);
     let local = |at: Timestamp| times::local_with_day(at, zone);
     let recorded = runs::ended_at(&row.run).map(local).unwrap_or_default();
     match row.last_scheduled_for {

@@ -4,12 +4,13 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::{first_words, times};
-use crate::domain::outage::{Away, Outage};
+use crate::domain::outage::{Away, NOTHING_WAITS, Outage};
 
 /// Returns what began, without when.
 pub fn began(outage: &Outage) -> String {
     let what = match outage.what {
         Away::Backend => "agent server away",
+        Away::Access => "agent server refuses us",
         Away::Receiver => return format!("receiver {} away: {}", outage.subject, outage.why),
         Away::Disk => "the store cannot commit",
         Away::Daemon => "agentcron down",
@@ -21,6 +22,10 @@ pub fn began(outage: &Outage) -> String {
 pub fn ended(outage: &Outage) -> String {
     match outage.what {
         Away::Backend => "agent server reachable again".to_owned(),
+        Away::Access => "agent server lets us in again".to_owned(),
+        Away::Receiver if outage.why.ends_with(NOTHING_WAITS) => {
+            format!("receiver {}: {NOTHING_WAITS}", outage.subject)
+        }
         Away::Receiver => format!("receiver {} well again", outage.subject),
         Away::Disk => "the store can commit again".to_owned(),
         Away::Daemon => "agentcron running again".to_owned(),

@@ -5,9 +5,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Tone, counted, times};
 use crate::domain::delivery::{DeliveryStatus, Phases};
 use crate::domain::delivery_mode::{DeliveryMode, Hold};
-use crate::domain::outage::{Away, Outage};
+use crate::domain::outage::Outage;
 use crate::store::{DeliveryRow, WebhookQueue};
-use crate::webhook::receiver;
+use crate::webhook::is_of;
 
 pub fn tone(status: DeliveryStatus) -> Tone {
     match status {
@@ -35,8 +35,7 @@ pub fn waits(delivery: &DeliveryRow, queue: &WebhookQueue, now: Timestamp) -> Op
             format!("waits for its turn: released at {} per second", release.per_second)
         }
         DeliveryMode::Free => {
-            let receiver = receiver(&delivery.url);
-            match queue.receivers_away.iter().find(|outage| outage.is_of(Away::Receiver, &receiver)) {
+            match queue.receivers_away.iter().find(|outage| is_of(&delivery.url, &outage.subject)) {
                 Some(Outage { why, .. }) => format!("waits for its receiver, which is away: {why}"),
                 None => "waits for a free slot at its receiver".to_owned(),
             }

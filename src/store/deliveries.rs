@@ -1,18 +1,20 @@
 //! Claiming the deliveries that are due, and recording what their attempts came to.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Row, Transaction, named_params};
+use rusqlite::{OptionalExtension, Transaction, named_params};
 
 use super::counts::{Counted, Tx};
 use super::delivery_mode::{self, CurrentMode};
+use super::delivery_queue::{Admission, QueueHead, due, source_of};
+use super::receivers_away::{self, ReceiverAway};
 use super::rows::{millis, parsed, timestamp};
 use super::{Store, StoreError, suspended};
 use crate::domain::cron::CronSource;
-use crate::domain::delivery::{AttemptReport, AttemptResult, DeliveryStatus, Ending, NewDelivery, Verdict};
+use crate::domain::delivery::{
+    AttemptReport, AttemptResult, DeliveryStatus, Ending, NewDelivery, Turn, Verdict,
+};
 use crate::domain::delivery_mode::{DeliveryMode, RateLimit, Suspension};
 use crate::domain::ids::{DeliveryId, RunId};
 use crate::domain::reason::{DeliveryReasonCode, Reason};
@@ -40,12 +42,14 @@ pub struct ClaimedDelivery {
     pub uncounted: u32,
     /// Whose URL it is: that of the author of a file, or of a client.
     pub source: CronSource,
+    /// When its turn would have been, if it is claimed before that.
+    pub early: Option<Timestamp>,
 }
 
 impl ClaimedDelivery {
-    /// Returns the step of the retry schedule that this attempt is, counted from 1.
-    pub fn step(&self) -> u32 {
-        self.attempt.saturating_sub(self.uncounted)
+    /// Returns when this attempt is made.
+    pub fn turn(&self) -> Turn {
+        self.early.map_or(Turn::Step(self.attempt.saturating_sub(self.uncounted)), Turn::Early)
     }
 }
 
@@ -68,6 +72,10 @@ pub struct FinishedAttempt {
     pub report: AttemptReport,
     /// What follows for the delivery.
     pub verdict: Verdict,
+    /// Whether it was made before its turn: then the retry schedule does not count it.
+    pub is_early: bool,
+    /// The receivers that it has shown to be back. What waited because they were away is due now.
+    pub back: Vec<ReceiverAway>,
 }
 
 impl Store {
@@ -91,7 +99,8 @@ impl Store {
 
     /// Claims up to `limit` due deliveries, the oldest first, and counts their attempts: none while webhooks
     /// are held, and no more than `rate_limit` allows while they are released at a rate. A delivery whose URL
-    /// gets no permit from `admit` is passed over and stays due.
+    /// gets no permit from `admit` is passed over and stays due. If nothing is due at one of the receivers `away`, the next
+    /// delivery there is claimed before its turn.
     ///
     /// The mode is read in the same transaction: once a hold is committed, nothing is claimed any more. If
     /// the transaction is undone and runs again, `admit` is called again; the permits of the first time have
@@ -101,7 +110,8 @@ impl Store {
         now: Timestamp,
         limit: usize,
         rate_limit: RateLimit,
-        mut admit: impl FnMut(&str, CronSource) -> Option<Permit> + Send + 'static,
+        away: Vec<ReceiverAway>,
+        mut admit: impl FnMut(&str, CronSource) -> Admission<Permit> + Send + 'static,
     ) -> Result<DeliveryClaim<Permit>, StoreError> {
         let (claim, release_ended) = self
             .write(move |tx| {
@@ -114,8 +124,18 @@ impl Store {
                     DeliveryMode::Free => (limit, next_due_at(tx, now)?),
                 };
                 let mut deliveries = Vec::new();
-                for (row, permit) in due(tx, now, limit, &mut admit)? {
-                    if let Some(delivery) = take(tx, row, now)? {
+                let mut admitted = due(tx, now, limit, &mut admit)?;
+                for receiver in &away {
+                    if admitted.len() >= limit {
+                        break;
+                    }
+                    let Some(head) = receivers_away::next_early(tx, receiver, now)? else { continue };
+                    if let Admission::Admitted(permit) = admit(&head.url, head.source) {
+                        admitted.push((head, permit));
+                    }
+                }
+                for (head, permit) in admitted {
+                    if let Some(delivery) = take(tx, &head, now)? {
                         deliveries.push((delivery, permit));
                     }
                 }
@@ -133,82 +153,12 @@ impl Store {
 
     /// Records the result of an attempt and what follows from it. A URL that is gone is suspended.
     pub async fn finish_attempt(&self, finished: FinishedAttempt) -> Result<(), StoreError> {
-        self.write(move |tx| finish(tx, &finished)).await
+        self.write(move |tx| {
+            finish(tx, &finished)?;
+            finished.back.iter().try_for_each(|back| receivers_away::make_due(tx, back, finished.at))
+        })
+        .await
     }
-}
-
-/// The oldest due delivery of one receiver that has not been considered yet. The order of the fields is the
-/// order in which deliveries are claimed.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct QueueHead {
-    due_at: i64,
-    row: i64,
-    receiver: String,
-    url: String,
-    source: CronSource,
-}
-
-/// Returns the rows of the deliveries that are admitted, the oldest first. Of each receiver it considers as
-/// many as are admitted, and one that is not: reading on through the backlog of a receiver that is down would
-/// take longer and longer as that backlog grows.
-fn due<Permit>(
-    tx: &Transaction<'_>,
-    now: Timestamp,
-    limit: usize,
-    admit: &mut impl FnMut(&str, CronSource) -> Option<Permit>,
-) -> Result<Vec<(i64, Permit)>, StoreError> {
-    let mut admitted = Vec::new();
-    if limit == 0 {
-        return Ok(admitted);
-    }
-    let mut heads = queue_heads(tx, now)?;
-    while admitted.len() < limit
-        && let Some(Reverse(head)) = heads.pop()
-    {
-        let Some(permit) = admit(&head.url, head.source) else { continue };
-        heads.extend(next_behind(tx, &head, now)?.map(Reverse));
-        admitted.push((head.row, permit));
-    }
-    Ok(admitted)
-}
-
-/// Returns one delivery of each receiver, with one step in the index for each.
-fn queue_heads(tx: &Transaction<'_>, now: Timestamp) -> Result<BinaryHeap<Reverse<QueueHead>>, StoreError> {
-    let mut first = tx.prepare_cached(
-        "SELECT receiver, due_at, seq, url, of_client FROM deliveries WHERE receiver > ?1 AND due_at IS NOT NULL \
-         ORDER BY receiver, due_at, seq LIMIT 1",
-    )?;
-    let (mut heads, mut receiver) = (BinaryHeap::new(), String::new());
-    while let Some(head) = first.query_row([&receiver], queue_head_from_row).optional()? {
-        receiver.clone_from(&head.receiver);
-        if head.due_at <= millis(now) {
-            heads.push(Reverse(head));
-        }
-    }
-    Ok(heads)
-}
-
-fn next_behind(
-    tx: &Transaction<'_>,
-    head: &QueueHead,
-    now: Timestamp,
-) -> Result<Option<QueueHead>, StoreError> {
-    let mut next = tx.prepare_cached(
-        "SELECT receiver, due_at, seq, url, of_client FROM deliveries WHERE receiver = ?1 AND due_at IS NOT NULL \
-         AND (due_at, seq) > (?2, ?3) AND due_at <= ?4 ORDER BY due_at, seq LIMIT 1",
-    )?;
-    Ok(next
-        .query_row((&head.receiver, head.due_at, head.row, millis(now)), queue_head_from_row)
-        .optional()?)
-}
-
-fn queue_head_from_row(row: &Row<'_>) -> rusqlite::Result<QueueHead> {
-    let (receiver, url, source) = (row.get(0)?, row.get(3)?, source_of(row.get(4)?));
-    Ok(QueueHead { receiver, due_at: row.get(1)?, row: row.get(2)?, url, source })
-}
-
-fn source_of(of_client: bool) -> CronSource {
-    if of_client { CronSource::Api } else { CronSource::File }
 }
 
 fn next_due_at(tx: &Transaction<'_>, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
@@ -218,15 +168,20 @@ fn next_due_at(tx: &Transaction<'_>, now: Timestamp) -> Result<Option<Timestamp>
     next.map(|at| timestamp(at, "due_at")).transpose()
 }
 
-/// Claims the delivery in this row and counts its attempt. Only a pending delivery can be claimed, which one
+/// Claims the delivery at this head of a queue and counts its attempt. Only a pending delivery can be claimed, which one
 /// statement checks and changes.
-fn take(tx: &Transaction<'_>, row: i64, now: Timestamp) -> Result<Option<ClaimedDelivery>, StoreError> {
+fn take(
+    tx: &Transaction<'_>,
+    head: &QueueHead,
+    now: Timestamp,
+) -> Result<Option<ClaimedDelivery>, StoreError> {
+    let early = (head.due_at > millis(now)).then(|| timestamp(head.due_at, "due_at")).transpose()?;
     let mut statement = tx.prepare_cached(
         "UPDATE deliveries SET status = 'sending', due_at = NULL, attempts = attempts + 1 \
          WHERE seq = ?1 AND status = 'pending' RETURNING delivery_id, run_id, url, body, attempts, \
          uncounted, of_client, (SELECT cron_name FROM runs WHERE runs.run_id = deliveries.run_id) AS cron_name",
     )?;
-    let mut rows = statement.query([row])?;
+    let mut rows = statement.query([head.row])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     let delivery = ClaimedDelivery {
         delivery_id: parsed(row, "delivery_id")?,
@@ -237,6 +192,7 @@ fn take(tx: &Transaction<'_>, row: i64, now: Timestamp) -> Result<Option<Claimed
         attempt: row.get("attempts")?,
         uncounted: row.get("uncounted")?,
         source: source_of(row.get("of_client")?),
+        early,
     };
     // The update is complete only once the statement returns no further row.
     while rows.next()?.is_some() {}
@@ -305,7 +261,7 @@ fn finish(tx: &Tx<'_>, finished: &FinishedAttempt) -> Result<(), StoreError> {
                 ":reason_code": code,
                 ":reason": message,
                 ":ended_at": ended_at,
-                ":uncounted": matches!(result, AttemptResult::Withdrawn),
+                ":uncounted": finished.is_early && !not_made || matches!(result, AttemptResult::Withdrawn),
                 ":not_made": not_made,
             },
             |row| Ok((row.get(0)?, row.get(1)?)),

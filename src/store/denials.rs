@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, named_params};
 
+use super::outages::restate_overlaps;
 use super::rows::{millis, reason_from_row};
 use super::{Store, StoreError};
 use crate::domain::ids::RunId;
@@ -10,25 +11,19 @@ use crate::domain::reason::{Reason, ReasonCode, RunEventKind};
 
 impl Store {
     /// Adds a denial to the timeline of a run, unless it is there already, and makes it the reason of a run that is
-    /// running. Returns the reason that it replaces.
+    /// running, and of what was skipped for it since the agent server has shown it last. Returns the reason that it
+    /// replaces.
     pub async fn record_denial(
         &self,
         run_id: RunId,
+        unseen_since: Timestamp,
         at: Timestamp,
         message: String,
     ) -> Result<Option<Reason>, StoreError> {
         self.write(move |tx| {
-            tx.prepare_cached(
-                "INSERT INTO run_events (run_id, at, event, detail) \
-                 SELECT run_id, :at, :event, :detail FROM runs WHERE run_id = :run_id AND NOT EXISTS \
-                 (SELECT 1 FROM run_events WHERE run_id = :run_id AND event = :event AND detail = :detail)",
-            )?
-            .execute(named_params! {
-                ":run_id": run_id.to_string(),
-                ":at": millis(at),
-                ":event": RunEventKind::BackendDenied.as_str(),
-                ":detail": message,
-            })?;
+            insert_once(tx, run_id, at, RunEventKind::BackendDenied, &message)?;
+            let denied = Reason::new(ReasonCode::BackendDenied, message.clone());
+            restate_overlaps(tx, Some(run_id), unseen_since, &denied)?;
             let replaced = tx
                 .prepare_cached(
                     "SELECT reason_code, reason FROM runs WHERE run_id = ?1 AND phase = 'running'",
@@ -36,16 +31,57 @@ impl Store {
                 .query_row([run_id.to_string()], |row| Ok(reason_from_row(row)))
                 .optional()?;
             let Some(replaced) = replaced.transpose()? else { return Ok(None) };
-            set_reason(tx, run_id, Some(&Reason::new(ReasonCode::BackendDenied, message.clone())))?;
+            set_reason(tx, run_id, Some(&denied))?;
             Ok(replaced)
         })
         .await
+    }
+
+    /// Gives a reason to what was skipped for a run since the agent server has shown it last.
+    pub async fn restate_overlaps(
+        &self,
+        run_id: RunId,
+        unseen_since: Timestamp,
+        because: Reason,
+    ) -> Result<(), StoreError> {
+        self.write(move |tx| restate_overlaps(tx, Some(run_id), unseen_since, &because)).await
+    }
+
+    /// Adds to the timeline of a run that the agent server did not answer at once when it was told to cancel the run.
+    pub async fn record_not_cancelled(
+        &self,
+        run_id: RunId,
+        at: Timestamp,
+        detail: String,
+    ) -> Result<(), StoreError> {
+        self.write(move |tx| insert_once(tx, run_id, at, RunEventKind::NotCancelled, &detail)).await
     }
 
     /// Gives a running run back the reason that a denial has replaced.
     pub async fn lift_denial(&self, run_id: RunId, earlier: Option<Reason>) -> Result<(), StoreError> {
         self.write(move |tx| set_reason(tx, run_id, earlier.as_ref())).await
     }
+}
+
+fn insert_once(
+    tx: &rusqlite::Transaction<'_>,
+    run_id: RunId,
+    at: Timestamp,
+    event: RunEventKind,
+    detail: &str,
+) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "INSERT INTO run_events (run_id, at, event, detail) \
+         SELECT run_id, :at, :event, :detail FROM runs WHERE run_id = :run_id AND NOT EXISTS \
+         (SELECT 1 FROM run_events WHERE run_id = :run_id AND event = :event AND detail = :detail)",
+    )?
+    .execute(named_params! {
+        ":run_id": run_id.to_string(),
+        ":at": millis(at),
+        ":event": event.as_str(),
+        ":detail": detail,
+    })?;
+    Ok(())
 }
 
 fn set_reason(

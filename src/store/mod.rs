@@ -13,6 +13,7 @@ mod daemons;
 mod definitions;
 mod deliveries;
 mod delivery_mode;
+mod delivery_queue;
 mod denials;
 mod edits;
 mod end_run;
@@ -31,6 +32,7 @@ mod owed_webhooks;
 mod plan_due;
 mod read;
 mod readers;
+mod receivers_away;
 mod replay;
 mod retry;
 mod room;
@@ -68,6 +70,7 @@ pub use cron_state::{ChangedCronState, CronStateChange};
 pub use daemons::{FormerDaemon, Predecessor};
 pub use deliveries::{ClaimedDelivery, DeliveryClaim, FinishedAttempt};
 pub use delivery_mode::DeliveryModeChange;
+pub use delivery_queue::Admission;
 pub use end_run::{AfterEnd, FailureLimit, RunEnding};
 pub use error::StoreError;
 pub use exposure::exposure;
@@ -75,12 +78,13 @@ pub use lock::DaemonLock;
 pub use notices::{NewNotice, NoticeKind};
 pub use plan_due::Planned;
 pub use read::{
-    AttemptRow, CronCursor, CronDetails, CronListing, CronRecord, CronRow, CronStatus, CronsAtAGlance,
-    DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow, Failures, Measures, Notice,
-    Overview, PageCursor, QueuedWebhooks, Reader, Recent, RunDetails, RunFilter, RunRow, RunWatch,
-    STATUS_PERIOD, StatusSnapshot, Version, WatchUntil, WebhookDetails, WebhookQueue, WebhookRow,
-    daemon_state,
+    AttemptRow, BackendContact, CronCursor, CronDetails, CronListing, CronRecord, CronRow, CronStatus,
+    CronsAtAGlance, DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow,
+    FailingWebhooks, Failures, Measures, Notice, Overview, PageCursor, QueuedWebhooks, Reader, Recent,
+    RunDetails, RunFilter, RunRow, RunWatch, STATUS_PERIOD, StatusSnapshot, Version, WatchUntil,
+    WebhookDetails, WebhookQueue, WebhookRow, daemon_state,
 };
+pub use receivers_away::ReceiverAway;
 pub use replay::{Replay, ReplayChoice, ReplayOrder};
 pub use retry::RetryRequest;
 pub use room::{ClaimLimits, ClaimedRun};

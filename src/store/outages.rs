@@ -5,9 +5,11 @@ use rusqlite::{Row, Transaction, named_params};
 
 use super::rows::{millis, parsed, time, time_option};
 use super::{Store, StoreError};
-use crate::domain::bounds::OUTAGES_REMEMBERED;
+use crate::domain::bounds::{BACKEND_NOTICED_WITHIN, OUTAGES_REMEMBERED};
+use crate::domain::ids::RunId;
 use crate::domain::outage::{self, Away, Outage};
-use crate::domain::reason::ReasonCode;
+use crate::domain::plan::{NOT_FOLLOWED, STILL_RUNNING};
+use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Run, RunState};
 
 impl Store {
@@ -53,13 +55,35 @@ pub(super) fn save(tx: &Transaction<'_>, outage: &Outage) -> Result<(), StoreErr
         )?
         .execute([millis(until)])?;
     }
-    if outage.what == Away::Backend && outage.until.is_none() {
-        tx.prepare_cached(
-            "UPDATE runs SET reason_code = ?2, reason = ?3 || '; ' || reason \
-             WHERE ended_at >= ?1 AND phase = 'ended' AND status = 'skipped' AND reason_code IN ('overlap', 'queue_full')",
-        )?
-        .execute((millis(outage.since), ReasonCode::BackendAway.as_str(), outage.sentence()))?;
+    match outage.what.reason_code() {
+        Some(code) if outage.is_of_backend() && outage.until.is_none() => {
+            restate_overlaps(tx, None, outage.since, &Reason::new(code, outage.sentence()))
+        }
+        Some(_) | None => Ok(()),
     }
+}
+
+/// Gives another reason to what was skipped since then for a run that nobody could see, as was noticed later: this run, or
+/// any.
+pub(super) fn restate_overlaps(
+    tx: &Transaction<'_>,
+    run_id: Option<RunId>,
+    since: Timestamp,
+    because: &Reason,
+) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "UPDATE runs SET reason_code = ?2, reason = ?3 || '; ' || replace(reason, ?5, ?6) \
+         WHERE ended_at >= ?1 AND phase = 'ended' AND status = 'skipped' AND reason_code IN ('overlap', 'queue_full') \
+         AND (?4 IS NULL OR cron_id = (SELECT cron_id FROM runs WHERE run_id = ?4))",
+    )?
+    .execute((
+        millis(since),
+        because.code.as_str(),
+        because.text(),
+        run_id.map(|run_id| run_id.to_string()),
+        STILL_RUNNING,
+        NOT_FOLLOWED,
+    ))?;
     Ok(())
 }
 
@@ -93,15 +117,36 @@ pub(super) fn of_run(
     last: Option<Timestamp>,
 ) -> Result<Option<Outage>, StoreError> {
     let code = run.reason.as_ref().map(|reason| reason.code);
-    let (Some(what), RunState::Ended { outcome, .. }) = (code.and_then(Away::of_reason), &run.state) else {
-        return Ok(None);
+    let RunState::Ended { outcome, .. } = &run.state else { return Ok(None) };
+    let what = match code {
+        Some(ReasonCode::CancelOverlap | ReasonCode::CancelRequest | ReasonCode::Timeout) => {
+            return while_cancelled(tx, run, outcome.learnt_at);
+        }
+        _ => code.and_then(Away::of_reason),
     };
+    let Some(what) = what else { return Ok(None) };
     let mut statement = tx.prepare_cached(
         "SELECT what, subject, since, until, why FROM outages WHERE what = ?1 AND since <= ?2 \
          AND coalesce(until, ?2) >= ?3 ORDER BY since LIMIT 1",
     )?;
     let at = last.unwrap_or(run.start_before);
     let mut rows = statement.query((what.as_str(), millis(outcome.ended_at), millis(at)))?;
+    rows.next()?.map(outage).transpose()
+}
+
+/// Returns the outage in which the agent server could not be told to cancel a run, or to start it before that.
+fn while_cancelled(
+    tx: &Transaction<'_>,
+    run: &Run,
+    learnt_at: Timestamp,
+) -> Result<Option<Outage>, StoreError> {
+    let mut statement = tx.prepare_cached(
+        "SELECT o.what AS what, subject, since, until, why FROM run_events AS e CROSS JOIN outages AS o \
+         WHERE e.run_id = ?1 AND e.event IN ('not_cancelled', 'not_sent', 'unconfirmed', 'still_unconfirmed') \
+         AND o.what IN ('backend', 'access') AND since <= e.at + ?2 AND coalesce(until, ?3) >= e.at ORDER BY since LIMIT 1",
+    )?;
+    let noticed = i64::try_from(BACKEND_NOTICED_WITHIN.as_millis()).unwrap_or(i64::MAX);
+    let mut rows = statement.query((run.run_id.to_string(), noticed, millis(learnt_at)))?;
     rows.next()?.map(outage).transpose()
 }
 

@@ -40,7 +40,7 @@ pub use measures::{CronsAtAGlance, Measures};
 pub use overview::{DaemonState, Denied, Notice, Overview, daemon_state};
 pub use recent::{Failures, Recent, Version};
 pub use records::CronRecord;
-pub use status::{QueuedWebhooks, STATUS_PERIOD, StatusSnapshot};
+pub use status::{BackendContact, FailingWebhooks, QueuedWebhooks, STATUS_PERIOD, StatusSnapshot};
 pub use webhooks::{DeliveryFilter, WebhookDetails, WebhookRow};
 pub(super) use webhooks::{WEBHOOK_ROWS, conditions, webhook_row};
 
@@ -61,7 +61,7 @@ pub struct RunRow {
     pub occurrences: u64,
     /// The last of them, if there are several.
     pub last_scheduled_for: Option<Timestamp>,
-    /// The outage because of which it did not run.
+    /// The outage because of which it did not run, or could not be cancelled at once.
     pub outage: Option<Outage>,
     /// The run of the same cron that must end before it may start.
     pub waits_for: Option<RunId>,

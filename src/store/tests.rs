@@ -40,7 +40,8 @@ fn open(folder: &TempDir) -> Store {
 }
 
 fn definition(name: &str, more: &str) -> Arc<CronDefinition> {
-    let body = format!(r#"{{"schedule":"* * * * *","assistant_id":"agent","overlap":"allow"{more}}}"#);
+    let overlap = if more.contains("overlap") { "" } else { r#","overlap":"allow""# };
+    let body = format!(r#"{{"schedule":"* * * * *","assistant_id":"agent"{overlap}{more}}}"#);
     CronDefinition::of_body(name, &body)
 }
 
@@ -348,7 +349,7 @@ async fn an_attempt_is_counted_before_it_is_made_and_one_that_was_cut_off_is_mad
     store.end_run(ending(run_id)).await.unwrap();
     let now = at("2026-03-02T09:01:06Z");
     let first = store
-        .claim_deliveries(now, 10, RateLimit::default(), |_, _| Some(()))
+        .claim_deliveries(now, 10, RateLimit::default(), Vec::new(), |_, _| Admission::Admitted(()))
         .await
         .unwrap()
         .deliveries
@@ -357,7 +358,7 @@ async fn an_attempt_is_counted_before_it_is_made_and_one_that_was_cut_off_is_mad
     assert_eq!(first.attempt, 1);
     assert!(
         store
-            .claim_deliveries(now, 10, RateLimit::default(), |_, _| Some(()))
+            .claim_deliveries(now, 10, RateLimit::default(), Vec::new(), |_, _| Admission::Admitted(()))
             .await
             .unwrap()
             .deliveries
@@ -365,7 +366,7 @@ async fn an_attempt_is_counted_before_it_is_made_and_one_that_was_cut_off_is_mad
     );
     store.recover_deliveries(now).await.unwrap();
     let second = store
-        .claim_deliveries(now, 10, RateLimit::default(), |_, _| Some(()))
+        .claim_deliveries(now, 10, RateLimit::default(), Vec::new(), |_, _| Admission::Admitted(()))
         .await
         .unwrap()
         .deliveries
@@ -379,6 +380,8 @@ async fn an_attempt_is_counted_before_it_is_made_and_one_that_was_cut_off_is_mad
         at: now,
         report: AttemptReport::unanswered(AttemptResult::Accepted { code: 200 }),
         verdict,
+        is_early: false,
+        back: Vec::new(),
     };
     store.finish_attempt(finished(1, Verdict::Ended(Ending::Failed, "late".to_owned()))).await.unwrap();
     store.finish_attempt(finished(2, Verdict::Delivered)).await.unwrap();

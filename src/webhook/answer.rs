@@ -9,7 +9,7 @@ use http::response::Parts;
 use jiff::Timestamp;
 
 use crate::domain::bounds::{DETAIL_CHARS_MAX, RECEIVER_ANSWER_KEPT_BYTES_MAX, RETRY_AFTER_MAX};
-use crate::domain::delivery::{AttemptResult, Ending, Pace};
+use crate::domain::delivery::{AttemptResult, Ending, Fault};
 use crate::domain::printable::{blanked, is_unprintable};
 use crate::domain::secrets::Secrets;
 
@@ -33,17 +33,17 @@ pub(super) fn judge(head: &Parts, now: Timestamp) -> AttemptResult {
         "abort-message" => return ended(Ending::Aborted, "webhook-delivery: abort-message"),
         _ => {}
     }
-    let (pace, note) = match code {
+    let (fault, note) = match code {
         410 => return ended(Ending::Gone, "gone for good"),
-        408 | 425 | 429 | 500..=599 => (Pace::Usual, ""),
-        300..=399 => (Pace::Slow, ", a redirect; redirects are not followed"),
-        _ => (Pace::Slow, ""),
+        408 | 425 | 429 | 500..=599 => (Fault::Trouble, ""),
+        300..=399 => (Fault::Refused, ", a redirect; redirects are not followed"),
+        _ => (Fault::Refused, ""),
     };
     AttemptResult::Refused {
         code: Some(code),
         detail: format!("the receiver answered {code}{note}"),
         retry_after: retry_after(&head.headers, now),
-        pace,
+        fault,
     }
 }
 

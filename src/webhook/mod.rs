@@ -44,9 +44,14 @@ pub fn receiver(url: &str) -> String {
     format!("{scheme}//{}", rest.split(['/', '\\', '?']).next().unwrap_or_default())
 }
 
+/// Returns whether a URL belongs to what is shown so: its receiver, or the URL itself.
+pub fn is_of(url: &str, shown: &str) -> bool {
+    receiver(url) == shown || redacted(url) == shown
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{receiver, redacted};
+    use super::{is_of, receiver, redacted};
 
     #[test]
     fn no_token_of_a_url_is_shown() {
@@ -69,6 +74,18 @@ mod tests {
             ("${{ env.HOOK }}/x", "//${{ env.HOOK }}"),
         ] {
             assert_eq!(receiver(url), shown);
+        }
+    }
+
+    #[test]
+    fn a_url_is_of_its_receiver_and_of_itself() {
+        for (shown, expected) in [
+            ("https://ops.example", true),
+            ("https://ops.example/a?…", true),
+            ("https://ops.example/a", false),
+            ("https://ops.example/", false),
+        ] {
+            assert_eq!(is_of("https://ops.example/a?token=x", shown), expected, "{shown}");
         }
     }
 }

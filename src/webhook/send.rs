@@ -14,7 +14,7 @@ use super::request::{self, OutboundWebhook, PreparedRequest};
 use crate::clock::Clock;
 use crate::config::{Environment, WebhooksConfig};
 use crate::domain::bounds::{ATTEMPT_WAIT, RECEIVER_ANSWER_BYTES_MAX};
-use crate::domain::delivery::{AttemptReport, AttemptResult, Ending, Pace, Phases};
+use crate::domain::delivery::{AttemptReport, AttemptResult, Ending, Fault, Phases};
 use crate::transport::{BodyStream, ConnectionInfo, Transport, TransportError};
 
 /// Sends webhooks. It is cheap to clone.
@@ -98,7 +98,7 @@ impl Sender {
     }
 
     fn prepare(&self, webhook: OutboundWebhook) -> Result<PreparedRequest, AttemptResult> {
-        let retryable = |detail| refused(detail, Pace::Usual);
+        let retryable = |detail| refused(detail, Fault::Ours);
         let url = self.environment.fill(&webhook.url);
         let url = url.map_err(|error| AttemptResult::NoValue { detail: format!("URL: {error}") })?;
         let url = self.settings.url.judge_url(url.expose()).map_err(|violation| AttemptResult::Final {
@@ -134,7 +134,7 @@ impl Sender {
             Ok(Err(error)) => return AttemptReport::unanswered(failed(&error)),
             Err(_) => {
                 let detail = format!("no answer within {}", humantime::format_duration(ATTEMPT_WAIT));
-                return AttemptReport::unanswered(refused(detail, Pace::Usual));
+                return AttemptReport::unanswered(refused(detail, Fault::Trouble));
             }
         };
         let head_took = start.elapsed();
@@ -160,18 +160,18 @@ impl Sender {
 
 fn failed(error: &TransportError) -> AttemptResult {
     match error {
-        TransportError::NotSent(detail) => refused(format!("cannot connect: {detail}"), Pace::Usual),
-        TransportError::Tls(detail) => refused(format!("TLS: {detail}"), Pace::Slow),
+        TransportError::NotSent(detail) => refused(format!("cannot connect: {detail}"), Fault::NoConnection),
+        TransportError::Tls(detail) => refused(format!("TLS: {detail}"), Fault::Tls),
         TransportError::Denied(violation) => {
-            refused(format!("not sent: the policy refuses an address of the host: {violation}"), Pace::Usual)
+            refused(format!("not sent: the policy refuses an address of the host: {violation}"), Fault::Ours)
         }
-        TransportError::Broken(detail) => refused(format!("no answer: {detail}"), Pace::Usual),
-        TransportError::TooLarge(_) => refused(error.to_string(), Pace::Usual),
+        TransportError::Broken(detail) => refused(format!("no answer: {detail}"), Fault::Trouble),
+        TransportError::TooLarge(_) => refused(error.to_string(), Fault::Trouble),
     }
 }
 
-fn refused(detail: String, pace: Pace) -> AttemptResult {
-    AttemptResult::Refused { code: None, detail: answer::single_line(&detail), retry_after: None, pace }
+fn refused(detail: String, fault: Fault) -> AttemptResult {
+    AttemptResult::Refused { code: None, detail: answer::single_line(&detail), retry_after: None, fault }
 }
 
 /// Reads a body up to [`RECEIVER_ANSWER_BYTES_MAX`]. That is usually all of it, so that the connection can be

@@ -208,14 +208,14 @@ async fn a_start_that_is_refused_for_good_is_not_sent_again() {
     check_all(vec![
         rejected("404", json_answer(404, r#"{"detail": "no such assistant"}"#), &["404: no such"]),
         rejected("422", json_answer(422, r#"{"detail": [{"msg": "bad"}]}"#), &["422", "bad"]),
-        rejected("400", json_answer(400, ""), &["backend answered 400"]),
+        rejected("400", json_answer(400, ""), &["the agent server answered 400"]),
         rejected(
             "a redirect",
             Fault::reply(307, &["Location: https://elsewhere.example/"], ""),
             &["307", "https://elsewhere.example/", "backend.url"],
         ),
         Case { cron: |cron| cron.assistant("nobody"), ..rejected("nobody", Fault::LoseRequest, &[]) }
-            .without_faults(&["backend answered 4"]),
+            .without_faults(&["the agent server answered 4"]),
         Case {
             cron: rejecting,
             status: "skipped",
@@ -229,9 +229,13 @@ async fn a_start_that_is_refused_for_good_is_not_sent_again() {
 #[tokio::test]
 async fn a_start_that_never_succeeds_is_given_up_at_its_deadline() {
     let given_up = |name, fault, contains| Case::every_start(name, fault, "start_deadline", contains);
-    let refused = |name, fault, contains| Case::every_start(name, fault, "backend_away", contains);
+    let refused = |name, fault, contains| Case::every_start(name, fault, "backend_denied", contains);
     check_all(vec![
-        refused("401", json_answer(401, r#"{"detail": "bad key"}"#), &["not started before", "401: bad key"]),
+        refused(
+            "401",
+            json_answer(401, r#"{"detail": "bad key"}"#),
+            &["not started before", "401", ": bad key"],
+        ),
         refused("403", json_answer(403, "{}"), &["not started before", "403"]),
         given_up("429", Fault::busy("1"), &["not started before", "429: slow down"]),
         given_up("429 without end", Fault::busy("86400"), &["not started before", "429"]),

@@ -275,7 +275,7 @@ async fn what_the_server_refuses_is_refused_with_its_message_and_sends_no_webhoo
     let is_rejected = |run: &RunRecord| {
         run.status == "error"
             && run.reason_code == "rejected"
-            && run.reason.starts_with("backend answered 4")
+            && run.reason.starts_with("the agent server answered 4")
             && run.webhook.is_none()
     };
     assert!(runs.iter().all(is_rejected), "{runs:#?}");

@@ -39,6 +39,7 @@ mod policy_urls;
 mod real_server;
 #[cfg(debug_assertions)]
 mod reasons;
+mod receivers;
 mod reload;
 mod restart;
 mod retries;

@@ -309,7 +309,7 @@ impl Morning<'_> {
     fn when_was_what_away(&self) {
         let outages = self.daemon.json(&["outages"]);
         let Books { receiver_failed, backend_away, killed, stopped, .. } = self.books;
-        // The breaker of the receiver lets one webhook through every 30 s.
+        // The breaker of the receiver lets one webhook through after a quarter of its absence.
         let breaker = SignedDuration::from_secs(45);
         let expected = [
             ("backend", *backend_away, "connection refused"),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serde_json::Value;
 
+use super::faults::json_answer;
 use super::support::agent_server::AgentServerOnPort;
 use super::support::configuration::{Configuration, Cron};
 use super::support::daemon::Daemon;
@@ -67,7 +68,7 @@ async fn occurrences_of_an_outage_run_late_with_a_reason_and_none_is_lost() {
         assert_eq!(run.status, "success", "{run:?}");
         assert!(run.started_at.unwrap() >= up_from, "{run:?}");
         assert_eq!(run.reason_code, "started_late", "{run:?}");
-        assert!(run.reason.contains("late") && run.reason.contains("backend unreachable"), "{run:?}");
+        assert!(run.reason.contains("late") && run.reason.contains("agent server unreachable"), "{run:?}");
     }
     assert!(of("patient").iter().all(|run| run.status == "success"), "{:#?}", of("patient"));
 
@@ -216,4 +217,117 @@ async fn an_outage_goes_on_under_the_next_daemon_if_the_server_is_still_away_the
     let found = outages(&daemon, "backend");
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!((&found[0]["since"], &found[0]["until"]), (&since, &until), "the last that is known of it");
+}
+
+/// What is skipped for a run that the server does not show is no overlap, from the moment at which we lose sight of it.
+#[tokio::test]
+async fn what_is_skipped_for_a_run_that_is_not_shown_is_no_overlap() {
+    for (code, body) in [(403, r#"{"detail": "not yours"}"#), (404, ""), (429, r#"{"detail": "slow down"}"#)]
+    {
+        let server = AgentServerOnPort::start();
+        let mut proxy = Proxy::start(server.address());
+        let cron = Cron::bare("slow").says("sleep 60").with("schedule = \"* * * * * *\"");
+        let daemon = Daemon::start(&Configuration::new(&proxy.url()).cron(cron));
+        let told = |runs: &[RunRecord], code: &str, since| {
+            runs.iter().filter(|run| run.reason_code == code && run.scheduled_for > since).count()
+        };
+        let began = now();
+        daemon.wait_for_history("an overlap", |runs| told(runs, "overlap", began) > 0).await;
+        // The server is there all the time: it answers whether it is well.
+        proxy.inject(usize::MAX, |request| request.path != "/ok", json_answer(code, body));
+        let refused = now();
+        proxy.go_down();
+        proxy.come_up();
+        let enough = |runs: &[RunRecord]| told(runs, "backend_denied", refused) >= 4;
+        let runs = daemon.wait_for_history_within(PATIENCE, "what is skipped meanwhile", enough).await;
+        assert_eq!(told(&runs, "overlap", refused), 0, "{code}: {runs:#?}");
+        let running = runs.iter().find(|run| run.phase == "running").unwrap();
+        assert_eq!(running.reason_code, "backend_denied", "{code}: {running:?}");
+        assert!(running.reason.contains(&format!("refuses us ({code})")), "{code}: {running:?}");
+        proxy.heal();
+        let healed = now();
+        let seen_again = |runs: &[RunRecord]| told(runs, "overlap", healed) > 0;
+        daemon.wait_for_history_within(PATIENCE, "an overlap again", seen_again).await;
+        assert_eq!(daemon.json(&["status"])[0]["outages"], Value::Array(Vec::new()), "{code}");
+    }
+}
+
+/// A run that was to be cancelled while the server did not answer says so.
+#[tokio::test]
+async fn a_cancellation_does_not_hide_an_outage() {
+    let server = AgentServerOnPort::start();
+    let proxy = Proxy::start(server.address());
+    let cron =
+        Cron::bare("slow").says("sleep 600").with("schedule = \"* * * * * */10\"\noverlap = \"cancel\"");
+    let configuration = Configuration::new(&proxy.url()).backend("request_timeout = \"3s\"").cron(cron);
+    let daemon = Daemon::start(&configuration);
+    let running = |runs: &[RunRecord]| runs.iter().find(|run| run.phase == "running").cloned();
+    let runs = daemon.wait_for_history_within(PATIENCE, "a run", |runs| running(runs).is_some()).await;
+    let cancelled = running(&runs).unwrap().run_id;
+    proxy.inject(usize::MAX, |_| true, Fault::Hang);
+    let events = || daemon.json(&["show", &cancelled])[0]["events"].clone();
+    let tried = || events().as_array().unwrap().iter().any(|event| event["event"] == "not_cancelled");
+    daemon.wait_within(PATIENCE, "an attempt to cancel it", || tried().then_some(())).await;
+    let is_away = || {
+        let status = daemon.json(&["status"]).remove(0);
+        status["outages"].as_array()?.iter().any(|outage| outage["what"] == "backend").then_some(())
+    };
+    daemon.wait_within(PATIENCE, "the outage", is_away).await;
+    proxy.heal();
+    let ended = |runs: &[RunRecord]| runs.iter().any(|run| run.run_id == cancelled && run.is_finished());
+    daemon.wait_for_history_within(PATIENCE, "the end of the run", ended).await;
+    let shown = daemon.json(&["show", &cancelled]).remove(0);
+    assert_eq!((&shown["status"], &shown["reason_code"]), (&"cancelled".into(), &"cancel_overlap".into()));
+    assert_eq!(shown["outage"]["what"], "backend", "{shown:#}");
+    assert!(
+        shown["reason"].as_str().unwrap().ends_with("the agent server did not answer at once"),
+        "{shown:#}"
+    );
+    let at = shown["scheduled_for"].as_str().unwrap();
+    let output = daemon.run_command(&["explain", "slow", "--at", at]);
+    let explained = String::from_utf8(output.stdout).unwrap();
+    assert!(explained.contains("that lasted from"), "{explained}");
+}
+
+/// A server that answers within the request timeout is there, however slow it is.
+#[tokio::test]
+async fn a_slow_server_is_not_away() {
+    let delays = [1200, 2000, 4000].map(Duration::from_millis);
+    futures_util::future::join_all(delays.map(|delay| async move {
+        let server = AgentServerOnPort::start();
+        let proxy = Proxy::start(server.address());
+        proxy.inject(usize::MAX, |_| true, Fault::Slow(delay));
+        let span = Span::soon(5, 3);
+        let cron = Cron::new("slow", &span).says("sleep 6").with("overlap = \"allow\"");
+        let daemon = Daemon::start(&Configuration::new(&proxy.url()).cron(cron));
+        let runs = daemon.wait_until_finished_within(PATIENCE * 2, 3).await;
+        assert!(runs.iter().all(|run| run.status == "success"), "{delay:?}: {runs:#?}");
+        assert_eq!(daemon.json(&["outages"]), Vec::<Value>::new(), "{delay:?}");
+        assert!(!daemon.stderr().contains("unreachable"), "{delay:?}: {}", daemon.stderr());
+    }))
+    .await;
+}
+
+/// Nothing depends on the server, so nobody asks it until somebody wants to know.
+#[tokio::test]
+async fn the_status_of_an_idle_daemon_knows_that_the_server_is_away() {
+    let mut server = AgentServerOnPort::start();
+    let daemon = Daemon::start(
+        &Configuration::new(&server.url()).cron(Cron::bare("idle").with("schedule = \"0 0 1 1 *\"")),
+    );
+    let heard = || {
+        let status = daemon.json(&["status"]).remove(0);
+        (!status["backend_heard_at"].is_null()).then_some(status)
+    };
+    let status = daemon.wait_within(PATIENCE, "an answer", heard).await;
+    assert_eq!(status["attention"], Value::Array(Vec::new()), "{status:#}");
+    server.stop();
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let told = || {
+        let output = daemon.run_command(&["status"]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.starts_with("agent server"), "the first to ask learns of it: {text}");
+        (text.contains("away: connection refused") && output.status.code() == Some(5)).then_some(())
+    };
+    daemon.wait_within(PATIENCE, "the outage", told).await;
 }

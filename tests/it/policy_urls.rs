@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use agentcron::clock::Clock;
 use agentcron::config::{Environment, WebhooksConfig};
-use agentcron::domain::delivery::{AttemptReport, AttemptResult, Ending, Pace};
+use agentcron::domain::delivery::{AttemptReport, AttemptResult, Ending, Fault};
 use agentcron::domain::url_policy::UrlPolicy;
 use agentcron::transport::{Dialer, Probe, Transport};
 use agentcron::webhook::{Examination, OutboundWebhook, Sender, examine};
@@ -121,7 +121,7 @@ async fn check(case: &Value, fixture: &Fixture, verdict: &str) {
             code: Some(307),
             detail: "the receiver answered 307, a redirect; redirects are not followed".to_owned(),
             retry_after: None,
-            pace: Pace::Slow,
+            fault: Fault::Refused,
         };
         assert_eq!((report.result, dialled.len()), (refused, 1), "{id}");
         return;

@@ -214,7 +214,10 @@ impl Case {
     }
 
     async fn start(&self, server: &AgentServerOnPort) -> (Daemon, Proxy) {
-        let proxy = Proxy::start(server.address());
+        let mut proxy = Proxy::start(server.address());
+        if self.code == "backend_away" {
+            proxy.go_down();
+        }
         for (times, which, fault) in &self.faults {
             proxy.inject(*times, *which, fault.clone());
         }
@@ -247,7 +250,8 @@ fn one_run_each() -> Vec<Case> {
             cron.with("thread = \"busy\"").with("multitask_strategy = \"reject\"")
         })
         .fault(ALWAYS, starts_our_run, json_answer(409, "{}")),
-        Case::new("backend_away", |cron| cron.with("start_deadline = \"2s\"")).fault(
+        Case::new("backend_away", |cron| cron.with("start_deadline = \"2s\"")),
+        Case::new("backend_denied", |cron| cron.with("start_deadline = \"2s\"")).fault(
             ALWAYS,
             starts_our_run,
             json_answer(401, "{}"),
@@ -273,7 +277,11 @@ fn one_run_each() -> Vec<Case> {
             cron.says("boom").with("retry = { max = 1, backoff = \"1s\" }\nstart_deadline = \"1m\"")
         })
         .runs(2),
-        Case::new("timeout", |cron| cron.says("sleep 1000").with("timeout = \"1s\"")),
+        Case::new("timeout", |cron| cron.says("sleep 1000").with("timeout = \"1s\"")).fault(
+            1,
+            cancels,
+            Fault::LoseRequest,
+        ),
         Case::new("after_timeout", |cron| cron.says("sleep 3").with("timeout = \"1s\"")).fault(
             ALWAYS,
             cancels,

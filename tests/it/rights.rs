@@ -93,6 +93,55 @@ async fn a_run_that_cannot_be_followed_says_so_until_it_can_be() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_refused_is_one_line_and_one_outage_with_the_right_advice() {
+    let server = AgentServerOnPort::start();
+    let mut proxy = Proxy::start(server.address());
+    let crons = [
+        Cron::bare("goes").says("sleep 60").with("schedule = \"* * * * * *\""),
+        Cron::bare("starts").with("schedule = \"* * * * * *\"\nstart_deadline = \"1s\"\noverlap = \"allow\""),
+    ];
+    let configuration = Configuration::new(&proxy.url()).backend("api_key = \"key-of-ours\"").crons(crons);
+    let daemon = Daemon::start(&configuration);
+    let goes = |runs: &[RunRecord]| runs.iter().any(|run| run.cron_name == "goes" && run.phase == "running");
+    daemon.wait_for_history_within(PATIENCE, "a run", goes).await;
+    proxy.inject(ALWAYS, |_| true, denial());
+    proxy.go_down();
+    proxy.come_up();
+    let refused = |runs: &[RunRecord]| {
+        let told = |cron: &str| {
+            runs.iter()
+                .any(|run| run.cron_name == cron && run.is_finished() && run.reason_code == "backend_denied")
+        };
+        told("goes") && told("starts")
+    };
+    daemon.wait_for_history_within(PATIENCE, "what did not run because of it", refused).await;
+    let outage = || {
+        let outages = daemon.json(&["outages"]);
+        outages.into_iter().find(|outage| outage["what"] == "access")
+    };
+    let found = daemon.wait_within(PATIENCE, "the outage", outage).await;
+    assert_eq!(found["why"], "401: who are you?; sent with x-api-key");
+    let status = command(&daemon, &["status"]);
+    assert!(status.contains("refuses us: 401: who are you?; sent with x-api-key"), "{status}");
+    assert!(status.contains("correct backend.api_key or backend.headers and restart"), "{status}");
+    assert!(!status.contains("start it"), "{status}");
+    let failed = daemon.json(&["history", "--failed"]);
+    assert!(
+        failed.iter().any(|run| run["status"] == "skipped" && run["outage"]["what"] == "access"),
+        "{failed:#?}"
+    );
+    proxy.heal();
+    let is_over = || outage().filter(|outage| !outage["until"].is_null());
+    daemon.wait_within(PATIENCE, "the end of the outage", is_over).await;
+    daemon.wait_for_stderr("access granted again").await;
+    assert_logged_once(&daemon);
+    let log = daemon.stderr();
+    let errors: Vec<_> = log.lines().filter(|line| line.contains("ERROR")).collect();
+    assert!(errors.len() == 1 && errors[0].contains("x-api-key"), "{log}");
+    assert!(!log.contains("key-of-ours"), "{log}");
+}
+
+#[tokio::test]
 async fn what_was_said_of_a_run_before_is_said_again_afterwards() {
     let server = AgentServerOnPort::start();
     let proxy = Proxy::start(server.address());
@@ -180,10 +229,7 @@ async fn on_a_server_with_users_runs_are_followed_with_a_header_of_ours() {
     daemon.json(&["trigger", "ours"]);
     let runs = wait_until_denied(&daemon, 2).await;
     let ours = runs.iter().find(|run| run.cron_name == "ours").unwrap();
-    assert_eq!(
-        (ours.phase.as_str(), ours.reason.as_str()),
-        ("pending", "backend answered 401: who are you?")
-    );
+    assert_eq!((ours.phase.as_str(), ours.reason.as_str()), ("pending", DENIED));
     assert_eq!(denied_now(&daemon), json!({ "runs": 1, "threads": 0 }));
     assert!(receiver.received().is_empty());
 

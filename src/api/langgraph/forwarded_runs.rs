@@ -123,7 +123,7 @@ async fn on_error_status(
     let (body, copy) = tee(body, CopyUntil::End);
     let _ = sender.send(proxy::client_response(Response::from_parts(parts, body)));
     let error_text = backend.error_text(&copy.await.unwrap_or_default());
-    let message = format!("backend answered {}{error_text}", status.as_u16());
+    let message = format!("the agent server answered {}{error_text}", status.as_u16());
     // A proxy that gave up waiting (408) may have forwarded the request.
     match status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT {
         true => records.all_rejected(&message).await,

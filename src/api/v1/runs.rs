@@ -25,7 +25,7 @@ pub(super) struct RunsQuery {
     /// Only runs with one of these statuses or in one of these phases, separated by commas.
     #[param(style = Form, explode = false, value_type = Vec<wire::RunStatusParameter>, inline, min_items = 1, required = false)]
     status: Option<String>,
-    /// Only runs that went wrong: `error`, `timeout`, `missed`, or skipped because of an outage. With `status`, one of the two
+    /// Only runs that went wrong: `error`, `timeout`, `missed`, or skipped because of an outage or a denial. With `status`, one of the two
     /// is enough.
     failed: Option<bool>,
     /// Only runs with one of these reason codes, separated by commas.
@@ -63,15 +63,12 @@ pub(super) async fn runs(
         crons: None,
         statuses,
         phases,
-        or_reasons: Vec::new(),
+        went_wrong: query.failed == Some(true),
         triggers: word_list("trigger", query.trigger.as_deref())?,
         reasons: word_list("reason", query.reason.as_deref())?,
         since: query_instant("since", query.since.as_deref())?,
         until: query_instant("until", query.until.as_deref())?,
     };
-    if query.failed == Some(true) {
-        filter.or_failed();
-    }
     let request: PageRequest<PageCursor> = PageRequest::parse(query.cursor.as_deref(), query.limit)?;
     let cron = query.cron.clone();
     let page = api.store.read(move |reader| {

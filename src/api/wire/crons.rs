@@ -123,7 +123,7 @@ pub struct CronDetails {
     pub updated_at: Time,
     /// Its latest versions, the present one first.
     pub versions: Vec<Version>,
-    /// What went wrong in the last seven days (`error`, `timeout`, `missed`, or skipped because of an outage): like with like, the latest first, at most 5.
+    /// What went wrong in the last seven days (`error`, `timeout`, `missed`, or skipped because of an outage or a denial): like with like, the latest first, at most 5.
     pub failures: Vec<Failures>,
     /// Its next occurrences, at most 10; empty if it is disabled.
     pub upcoming: Vec<Occurrence>,

@@ -41,7 +41,7 @@ pub struct Run {
     pub reason_code: Option<Word<ReasonCode>>,
     /// Why it has this status, human-readable.
     pub reason: Option<String>,
-    /// The outage because of which it did not run; null if it was none, or one that is too long ago to be remembered.
+    /// The outage because of which it did not run, or could not be cancelled at once; null if it was none, or one that is too long ago to be remembered.
     pub outage: Option<Outage>,
     /// The instant of the occurrence.
     pub scheduled_for: Time,

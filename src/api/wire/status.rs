@@ -38,7 +38,10 @@ pub struct StatusReport {
     pub deliveries_24h: Counts,
     /// How many webhooks are queued.
     pub deliveries_waiting: u64,
-    /// What the agent server refuses us now, with 401 or 403.
+    /// When the agent server answered last, also if it refused something; null if it never did, or if the daemon does not
+    /// respond.
+    pub backend_heard_at: Option<Time>,
+    /// What the agent server does not let us do now.
     pub denied: Denied,
     /// The outages that had not ended 24 hours ago, latest first.
     pub outages: Vec<Outage>,
@@ -65,7 +68,8 @@ pub struct Attention {
     pub needs_person: bool,
 }
 
-/// What the agent server refuses us, because `backend.api_key` and `backend.headers` do not let us see everything.
+/// What the agent server does not let us do, although it answers: it refuses `backend.api_key` and `backend.headers`, or shows
+/// nothing for the moment.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Denied {
     /// How many runs cannot be followed.
@@ -128,7 +132,7 @@ pub struct NextOccurrence {
 pub struct Outage {
     #[schema(schema_with = aways)]
     pub what: Word<Away>,
-    /// Which receiver it was: scheme and host of its URL; null for everything else.
+    /// Which receiver it was: scheme and host of its URL, and the path if only that URL was away; null for everything else.
     pub receiver: Option<String>,
     pub since: Time,
     /// Null while it lasts.
@@ -289,6 +293,7 @@ impl StatusReport {
             in_progress: Counts::of(&overview.in_progress),
             deliveries_24h: Counts::of(&overview.deliveries),
             deliveries_waiting: overview.deliveries_waiting,
+            backend_heard_at: snapshot.backend.heard_at.map(Time),
             denied: Denied { runs: overview.denied.runs, threads: overview.denied.threads },
             outages: snapshot.outages.iter().map(Outage::of).collect(),
             notices: snapshot.notices.iter().map(notice).collect(),

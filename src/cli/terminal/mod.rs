@@ -30,4 +30,4 @@ pub(super) use session::{Session, demand_file, in_force};
 pub(super) use socket::{NoResponse, get, is_alive};
 pub(super) use source::{RespondingDaemon, Source};
 pub(super) use table::{Layout, Rows, Shape, Shrink, TableOptions};
-pub(super) use time_arguments::{parse_instant, parse_occurrence};
+pub(super) use time_arguments::{BareTime, parse_instant, parse_occurrence};

@@ -6,12 +6,13 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::socket::get;
-use super::time_arguments::parse_past;
+use super::time_arguments::{parse_end, parse_past};
 use super::{Failure, GlobalOptions, Output};
 use crate::api::wire::StatusReport;
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigErrors, Environment, LastGood, Loaded};
 use crate::domain::bounds::RESPONSE_WITHIN;
+use crate::present::times;
 use crate::store::{DaemonState, Reader, daemon_state};
 
 /// Where the configuration is if nobody names it: the first of them that exists, or else the last.
@@ -53,6 +54,25 @@ impl Session {
     pub(in crate::cli) fn past(&self, option: &str, text: &str) -> Result<Timestamp, Failure> {
         parse_past(text, &self.zone, self.now())
             .map_err(|message| Failure::Usage(format!("{option}: {message}")))
+    }
+
+    /// Parses `--since` and `--until`.
+    pub(in crate::cli) fn period(
+        &self,
+        since: Option<&str>,
+        until: Option<&str>,
+    ) -> Result<(Option<Timestamp>, Option<Timestamp>), Failure> {
+        let since = since.map(|text| self.past("--since", text)).transpose()?;
+        let until = until.map(|text| parse_end(text, since, &self.zone, self.now())).transpose();
+        let until = until.map_err(|message| Failure::Usage(format!("--until: {message}")))?;
+        if let (Some(since), Some(until)) = (since, until)
+            && until <= since
+        {
+            let [since, until] = [since, until].map(|at| times::local_with_day(at, &self.zone));
+            let hint = "write the day as well, as in 'yesterday 23:00'";
+            return Err(Failure::Usage(format!("--until, {until}, is not after --since, {since}; {hint}")));
+        }
+        Ok((since, until))
     }
 
     /// Returns the validated configuration, or every mistake in it. Prints its warnings.

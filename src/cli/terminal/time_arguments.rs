@@ -10,11 +10,21 @@ const WEEKDAYS: [&str; 2] = ["%A", "%a"];
 /// `07:00:30`, `7:00`, `7am`, `7:30pm`.
 const TIMES: [&str; 4] = ["%H:%M:%S", "%H:%M", "%I%p", "%I:%M%p"];
 
+/// Which instant a time without a day means: one of them is always within a day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum BareTime {
+    /// The last one, `now` included.
+    Past,
+    /// The first one after `now`.
+    Coming,
+}
+
 /// Parses an instant: RFC 3339, `now`, or a local day, time, or both, such as `yesterday`, `7am` or `mon 07:00`.
 pub(in crate::cli) fn parse_instant(
     text: &str,
     zone: &TimeZone,
     now: Timestamp,
+    bare: BareTime,
 ) -> Result<Timestamp, String> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return Ok(at);
@@ -22,7 +32,7 @@ pub(in crate::cli) fn parse_instant(
     if text == "now" {
         return Ok(now);
     }
-    zone.to_timestamp(civil_time(text, zone, now)?).map_err(|error| format!("got `{text}`: {error}"))
+    zone.to_timestamp(civil_time(text, zone, now, bare)?).map_err(|error| format!("got `{text}`: {error}"))
 }
 
 /// Parses an instant that a calendar names. A local time that a clock change skips means the first instant after the
@@ -32,8 +42,8 @@ pub(in crate::cli) fn parse_occurrence(
     zone: &TimeZone,
     now: Timestamp,
 ) -> Result<Timestamp, String> {
-    let at = parse_instant(text, zone, now)?;
-    let Ok(civil) = civil_time(text, zone, now) else { return Ok(at) };
+    let at = parse_instant(text, zone, now, BareTime::Past)?;
+    let Ok(civil) = civil_time(text, zone, now, BareTime::Past) else { return Ok(at) };
     if text.parse::<Timestamp>().is_ok() {
         return Ok(at);
     }
@@ -52,11 +62,27 @@ pub(in crate::cli) fn parse_past(text: &str, zone: &TimeZone, now: Timestamp) ->
         let ago = SignedDuration::try_from(ago).unwrap_or(SignedDuration::MAX);
         return Ok(now.saturating_sub(ago).unwrap_or(Timestamp::MIN));
     }
-    parse_instant(text, zone, now).map_err(|message| format!("{message}, or how long ago, such as 2h"))
+    parse_instant(text, zone, now, BareTime::Past)
+        .map_err(|message| format!("{message}, or how long ago, such as 2h"))
 }
 
-/// Parses a local day and time. A day alone means its midnight, and a time alone the last one that has passed.
-fn civil_time(text: &str, zone: &TimeZone, now: Timestamp) -> Result<DateTime, String> {
+/// Parses the end of a period that begins at `since`, if it has a beginning. A time without a day that is not after that, as
+/// in 23:00 to 07:00 before seven o'clock, means the first one after it.
+pub(in crate::cli) fn parse_end(
+    text: &str,
+    since: Option<Timestamp>,
+    zone: &TimeZone,
+    now: Timestamp,
+) -> Result<Timestamp, String> {
+    let end = parse_past(text, zone, now)?;
+    match since.filter(|since| end <= *since) {
+        Some(since) if time(text.trim()).is_some() => parse_instant(text, zone, since, BareTime::Coming),
+        Some(_) | None => Ok(end),
+    }
+}
+
+/// Parses a local day and time. A day alone means its midnight.
+fn civil_time(text: &str, zone: &TimeZone, now: Timestamp, bare: BareTime) -> Result<DateTime, String> {
     if let Ok(at) = text.parse() {
         return Ok(at);
     }
@@ -68,7 +94,12 @@ fn civil_time(text: &str, zone: &TimeZone, now: Timestamp) -> Result<DateTime, S
         (Some(day), rest) => time(rest).map(|time| day.to_datetime(time)),
         (None, _) => time(words.trim()).and_then(|time| {
             let today = now.date().to_datetime(time);
-            if today <= now { Some(today) } else { Some(now.date().yesterday().ok()?.to_datetime(time)) }
+            let day = match bare {
+                BareTime::Past if today > now => now.date().yesterday(),
+                BareTime::Coming if today <= now => now.date().tomorrow(),
+                BareTime::Past | BareTime::Coming => Ok(now.date()),
+            };
+            Some(day.ok()?.to_datetime(time))
         }),
     };
     found.ok_or_else(|| {
@@ -94,7 +125,7 @@ fn day(word: &str, today: Date) -> Option<Date> {
 }
 
 fn time(text: &str) -> Option<Time> {
-    let text = text.replace(' ', "");
+    let text = text.replace(' ', "").to_ascii_lowercase();
     TIMES.iter().find_map(|format| Time::strptime(format, &text).ok())
 }
 

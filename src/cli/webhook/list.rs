@@ -55,8 +55,7 @@ pub(super) struct List {
 }
 
 pub(super) fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
-    let since = list.since.as_deref().map(|text| session.past("--since", text)).transpose()?;
-    let until = list.until.as_deref().map(|text| session.past("--until", text)).transpose()?;
+    let (since, until) = session.period(list.since.as_deref(), list.until.as_deref())?;
     let (mut rows, found): (Vec<Delivery>, Vec<Attention>) = match session.source()? {
         Source::Daemon(daemon) => {
             let text = |text: &Option<String>| text.clone().unwrap_or_default();

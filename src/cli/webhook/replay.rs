@@ -71,11 +71,8 @@ pub(super) fn replay(replay: &Replay, session: &mut Session) -> Result<(), Failu
 }
 
 fn body(replay: &Replay, session: &mut Session) -> Result<Value, Failure> {
-    let instant = |option: &str, text: &Option<String>| -> Result<Option<String>, Failure> {
-        let at = text.as_deref().map(|text| session.past(option, text)).transpose()?;
-        Ok(at.map(|at| at.to_string()))
-    };
-    let (since, until) = (instant("--since", &replay.since)?, instant("--until", &replay.until)?);
+    let (since, until) = session.period(replay.since.as_deref(), replay.until.as_deref())?;
+    let [since, until] = [since, until].map(|at| at.map(|at| at.to_string()));
     let (mut ids, mut run_id) = (Vec::new(), None);
     if !replay.ids.is_empty() || replay.run.is_some() {
         let reader = session.open_store()?;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::receiver_arguments::ChosenReceiver;
 use crate::cli::terminal::{Failure, Session, TextStyle, printable, receiver_transport};
-use crate::domain::delivery::{AttemptReport, Verdict, judge};
+use crate::domain::delivery::{AttemptReport, Turn, Verdict, judge};
 use crate::domain::ids::DeliveryId;
 use crate::present::{Tone, times, webhooks};
 use crate::transport::Dialer;
@@ -37,7 +37,7 @@ pub(super) async fn send(
     let (webhook_id, started_at) = (sample.webhook_id.clone(), session.now());
     let report = sender.send(sample).await;
     let ended_at = session.now();
-    let verdict = judge(DeliveryId(Uuid::nil()), 1, &report.result, ended_at);
+    let verdict = judge(DeliveryId(Uuid::nil()), Turn::Step(1), &report.result, ended_at);
     Ok(TestDelivery { webhook_id, started_at, took: ended_at.duration_since(started_at), report, verdict })
 }
 

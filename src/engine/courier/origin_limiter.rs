@@ -1,32 +1,45 @@
-//! Fairness between receivers: each origin has a few permits and a circuit breaker, so that one origin that
+//! Fairness between receivers: each origin and each URL has a few permits and a circuit breaker, so that a receiver that
 //! hangs or is down takes nothing from the others. The URLs of clients have permits and breakers apart from those of
 //! files, also at the same origin: what a client's receiver answers decides nothing about the webhooks of files.
+//!
+//! What keeps us from connecting concerns the whole origin. What an attempt that was sent comes to concerns its URL: only
+//! if one URL after the other begins to fail, and nothing succeeds in between, is the origin away as well. So a URL that
+//! is known to fail says nothing about its neighbours, and of thousands at an origin that is down a handful is tried.
+//! Likewise a delivery that fails again says nothing new about its URL.
 //!
 //! All of it is kept in memory. A restart forgets it, which costs a dead origin at most a handful of attempts
 //! until its breaker is open again. When each delivery is due is kept in the store, and that is what must not
 //! be forgotten.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::backoff::{self, Wait};
-use crate::domain::bounds::{ATTEMPTS_PER_ORIGIN, CLIENT_ATTEMPTS_IN_FLIGHT, ORIGINS_REMEMBERED};
+use crate::domain::backoff::Wait;
+use crate::domain::bounds::{
+    ATTEMPTS_IF_FAST, ATTEMPTS_PER_ORIGIN, ATTEMPTS_PER_URL, CLIENT_ATTEMPTS_IN_FLIGHT, EARLY_PER_PASS,
+    FAST_ANSWER, RECEIVERS_REMEMBERED,
+};
+use crate::domain::breaker::{Absence, Breaker, Ended, Scope};
 use crate::domain::cron::CronSource;
-use crate::domain::delivery::{AttemptResult, OriginHealth};
+use crate::domain::delivery::{AttemptResult, Shown};
+use crate::domain::ids::DeliveryId;
+use crate::store::{Admission, ReceiverAway};
 use crate::webhook::Origin;
 
-/// How many failures in a row open the breaker.
-const FAILURES_MAX: u32 = 5;
-/// The waits before a probe: each is twice the one before, up to the longest.
-const PROBE_WAIT_FIRST: Duration = Duration::from_secs(30);
-const PROBE_WAIT_MOST: Duration = Duration::from_secs(15 * 60);
-
-/// The state of all origins. It is cheap to clone.
+/// The state of all receivers. It is cheap to clone.
 #[derive(Clone, Default)]
-pub struct OriginLimiter(Arc<Mutex<HashMap<Lane, OriginState>>>);
+pub struct OriginLimiter(Arc<Mutex<State>>);
+
+/// Receivers that are well and have nothing in flight need no entry.
+#[derive(Default)]
+struct State {
+    origins: HashMap<Lane, Level>,
+    urls: HashMap<(Lane, String), Level>,
+}
 
 /// An origin, as it is reached by the URLs of files or by those of clients.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -35,106 +48,232 @@ pub(super) struct Lane {
     pub(super) source: CronSource,
 }
 
-/// The state of one lane. An origin that is well and has nothing in flight needs no entry.
+/// What is known of one origin or one URL.
 #[derive(Default)]
-struct OriginState {
+struct Level {
     in_flight: usize,
-    failures_in_a_row: u32,
-    /// How many times in a row the breaker has opened; 0 while it is closed.
-    openings: u32,
-    /// When an open breaker lets the next probe through.
-    probe: Option<Wait>,
+    /// How many attempts more than usual it gets at once, because it answers fast.
+    extra: usize,
+    breaker: Breaker,
+    cause: Cause,
     /// The end of the wait that the receiver asked for with `Retry-After`.
     asked_to_wait: Option<Wait>,
 }
 
-/// The permission to make one attempt at an origin; it is returned when it is dropped.
+/// What shows that it is away, if it is.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Cause {
+    /// Nothing does: it is well, or some URLs of an origin fail.
+    #[default]
+    None,
+    NoConnection,
+    /// What attempts came to.
+    Trouble,
+}
+
+/// The permission to make one attempt; it is returned when it is dropped.
 pub(super) struct Permit {
     origins: OriginLimiter,
     lane: Lane,
+    url: String,
+    began: Timestamp,
 }
 
-/// Reports that an attempt has opened the breaker of its origin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct BreakerOpened {
-    pub(super) until: Timestamp,
+/// What an attempt has changed: of the origin, and of the URL.
+pub(super) struct Changes(pub(super) [(Scope, Change); 2]);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    None,
+    /// It is away, or may be, and is asked again then.
+    Away(Absence, Timestamp),
+    /// It is back.
+    Back(Absence),
 }
 
 impl OriginLimiter {
-    /// Returns how many origins have an open circuit breaker.
+    /// Returns how many origins and URLs have an open circuit breaker.
     pub fn open_breakers(&self) -> usize {
-        self.lock().values().filter(|state| state.openings > 0).count()
+        let state = self.lock();
+        state.origins.values().chain(state.urls.values()).filter(|level| level.breaker.is_open()).count()
     }
 
-    /// Returns a permit for this lane, unless it is at its limit, its breaker is open, or it asked us to wait.
-    pub(super) fn admit(&self, lane: Lane, now: Timestamp) -> Option<Permit> {
-        let mut states = self.lock();
-        if states.len() >= ORIGINS_REMEMBERED && !states.contains_key(&lane) {
-            states.retain(|_, state| state.in_flight > 0 || state.is_waiting(now));
-        }
+    /// Returns a permit for a URL, unless it or its origin is at its limit, has an open breaker, or asked us to wait.
+    pub(super) fn admit(&self, lane: &Lane, url: &str, now: Timestamp) -> Admission<Permit> {
+        let mut state = self.lock();
+        let State { origins, urls } = &mut *state;
+        let key = (lane.clone(), url.to_owned());
+        make_room(origins, lane, now);
+        make_room(urls, &key, now);
         if lane.source == CronSource::Api {
-            let of_clients = states.iter().filter(|(lane, _)| lane.source == CronSource::Api);
-            if of_clients.map(|(_, state)| state.in_flight).sum::<usize>() >= CLIENT_ATTEMPTS_IN_FLIGHT {
-                return None;
+            let of_clients = origins.iter().filter(|(lane, _)| lane.source == CronSource::Api);
+            if of_clients.map(|(_, level)| level.in_flight).sum::<usize>() >= CLIENT_ATTEMPTS_IN_FLIGHT {
+                return Admission::ReceiverWaits;
             }
         }
-        let state = states.entry(lane.clone()).or_default();
-        if !state.admits(now) {
-            return None;
+        let origin = origins.entry(lane.clone()).or_default();
+        let url = urls.entry(key.clone()).or_default();
+        let is_free = if url.failed_before(origin) {
+            origin.in_flight < ATTEMPTS_PER_ORIGIN + origin.extra
+        } else {
+            origin.admits(ATTEMPTS_PER_ORIGIN, now)
+        };
+        if !is_free {
+            return Admission::ReceiverWaits;
         }
-        state.in_flight += 1;
-        drop(states);
-        Some(Permit { origins: self.clone(), lane })
+        if !url.admits(ATTEMPTS_PER_URL, now) {
+            return Admission::UrlWaits;
+        }
+        origin.in_flight += 1;
+        url.in_flight += 1;
+        drop(state);
+        Admission::Admitted(Permit { origins: self.clone(), lane: lane.clone(), url: key.1, began: now })
+    }
+
+    /// Returns receivers to which something should be sent before its turn, to see whether they are back.
+    pub(super) fn early(&self, now: Timestamp) -> Vec<ReceiverAway> {
+        let mut state = self.lock();
+        let State { origins, urls } = &mut *state;
+        let away = origins.values_mut().filter(|level| level.cause != Cause::None && level.in_flight == 0);
+        let of_origins = away.filter_map(|level| level.early(Scope::Origin, now));
+        let of_origins: Vec<ReceiverAway> = of_origins.take(EARLY_PER_PASS).collect();
+        let asked = urls.iter_mut().filter(|((lane, _), level)| {
+            let origin = origins.get(lane);
+            level.in_flight == 0 && origin.is_none_or(|origin| origin.cause == Cause::None)
+        });
+        let of_urls = asked.filter_map(|(_, level)| level.early(Scope::Url, now));
+        of_origins.into_iter().chain(of_urls.take(EARLY_PER_PASS)).collect()
+    }
+
+    /// Forgets that a receiver is away, because nothing waits for it; the delivery is the one that failed last there.
+    pub(super) fn forget(&self, scope: Scope, last: DeliveryId) {
+        let mut state = self.lock();
+        let is_it = |level: &&mut Level| level.breaker.absence().is_some_and(|absence| absence.last == last);
+        match scope {
+            Scope::Origin => state.origins.values_mut().filter(is_it).for_each(Level::forget),
+            Scope::Url => state.urls.values_mut().filter(is_it).for_each(Level::forget),
+        }
     }
 
     /// Returns how many attempts are in flight at all origins together.
     pub(super) fn in_flight(&self) -> usize {
-        self.lock().values().map(|state| state.in_flight).sum()
+        self.lock().origins.values().map(|level| level.in_flight).sum()
     }
 
-    /// Returns when the next origin that admits no attempt now will admit one.
+    /// Returns when the next receiver that admits nothing now will admit something, or should be asked early.
     pub(super) fn next_opening(&self, now: Timestamp) -> Option<Timestamp> {
-        self.lock().values().filter_map(|state| state.waits_until(now)).min()
+        let state = self.lock();
+        let levels = state.origins.values().chain(state.urls.values());
+        levels
+            .filter_map(|level| level.waits_until(now).into_iter().chain(level.breaker.early_at(now)).min())
+            .min()
     }
 
     #[cfg(test)]
     pub(super) fn remembered(&self) -> usize {
-        self.lock().len()
+        let state = self.lock();
+        state.origins.len().max(state.urls.len())
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Lane, OriginState>> {
-        // No panic under the lock can leave the map in an invalid state.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No panic under the lock can leave the maps in an invalid state.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// Forgets those whose breakers are closed, if a new one would be one too many; and if that is not enough, all of them.
+fn make_room<Key: Eq + Hash>(levels: &mut HashMap<Key, Level>, new: &Key, now: Timestamp) {
+    if levels.len() >= RECEIVERS_REMEMBERED && !levels.contains_key(new) {
+        levels.retain(|_, level| level.in_flight > 0 || level.is_waiting(now));
+        if levels.len() >= RECEIVERS_REMEMBERED {
+            levels.retain(|_, level| level.in_flight > 0);
+        }
+    }
+}
+
 impl Permit {
-    /// Records the result of the attempt, and returns whether it opened the breaker.
-    pub(super) fn judge(&self, result: &AttemptResult, now: Timestamp) -> Option<BreakerOpened> {
-        let mut states = self.origins.lock();
-        states.get_mut(&self.lane)?.judge(result, now)
+    /// Records the result of the attempt at this delivery, and how long the receiver took to answer, if it did. Returns
+    /// what that has changed.
+    pub(super) fn judge(
+        &self,
+        delivery_id: DeliveryId,
+        result: &AttemptResult,
+        took: Option<Duration>,
+        now: Timestamp,
+    ) -> Changes {
+        let mut state = self.origins.lock();
+        let State { origins, urls } = &mut *state;
+        let origin = origins.entry(self.lane.clone()).or_default();
+        let url = urls.entry((self.lane.clone(), self.url.clone())).or_default();
+        if let AttemptResult::Refused { retry_after: Some(asked), .. } = result {
+            url.asked_to_wait = url.asked_to_wait.max(Some(Wait::begin(now, *asked)));
+        }
+        let ended = Ended { delivery_id, began: self.began, at: now };
+        let (of_origin, of_url) = match result.shown() {
+            Shown::Nothing => (Change::None, Change::None),
+            Shown::OriginIll => {
+                (origin.failed(ended, true, Cause::NoConnection, ATTEMPTS_PER_ORIGIN), Change::None)
+            }
+            Shown::UrlIll => {
+                let back = match origin.cause {
+                    // There is a connection.
+                    Cause::NoConnection => origin.well(now, ATTEMPTS_PER_ORIGIN),
+                    Cause::None | Cause::Trouble => Change::None,
+                };
+                let is_new = url.breaker.absence().is_none();
+                let of_origin = match is_new || origin.cause == Cause::Trouble && !url.failed_before(origin) {
+                    true => origin.failed(ended, is_new, Cause::None, ATTEMPTS_PER_ORIGIN),
+                    false => Change::None,
+                };
+                let counts = !url.breaker.has_counted(delivery_id);
+                let of_url = url.failed(ended, counts, Cause::Trouble, ATTEMPTS_PER_URL);
+                (if back == Change::None { of_origin } else { back }, of_url)
+            }
+            Shown::Well => {
+                url.answered(took, ATTEMPTS_PER_URL);
+                origin.answered(took, ATTEMPTS_PER_ORIGIN);
+                let of_url = url.well(now, ATTEMPTS_PER_URL);
+                let of_origin = origin.well(now, ATTEMPTS_PER_ORIGIN);
+                if let Change::Back(absence) = &of_origin {
+                    let neighbours = urls.iter_mut().filter(|((lane, _), _)| *lane == self.lane);
+                    neighbours.for_each(|(_, url)| url.breaker.hurry(absence.since, now));
+                }
+                (of_origin, of_url)
+            }
+        };
+        Changes([(Scope::Origin, of_origin), (Scope::Url, of_url)])
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut states = self.origins.lock();
-        let Some(state) = states.get_mut(&self.lane) else { return };
-        state.in_flight = state.in_flight.saturating_sub(1);
-        if state.in_flight == 0 && state.failures_in_a_row == 0 && state.asked_to_wait.is_none() {
-            states.remove(&self.lane);
-        }
+        let mut state = self.origins.lock();
+        release(&mut state.origins, &self.lane);
+        release(&mut state.urls, &(self.lane.clone(), std::mem::take(&mut self.url)));
     }
 }
 
-impl OriginState {
-    fn admits(&mut self, now: Timestamp) -> bool {
+fn release<Key: Eq + Hash>(levels: &mut HashMap<Key, Level>, key: &Key) {
+    let Some(level) = levels.get_mut(key) else { return };
+    level.in_flight = level.in_flight.saturating_sub(1);
+    if level.in_flight == 0 && level.breaker.knows_nothing() && level.asked_to_wait.is_none() {
+        levels.remove(key);
+    }
+}
+
+impl Level {
+    fn admits(&mut self, most: usize, now: Timestamp) -> bool {
         if self.asked_to_wait.is_some_and(|wait| wait.is_over(now)) {
             self.asked_to_wait = None;
         }
-        // An open breaker lets one probe through when it is due.
-        let permits = if self.openings > 0 { 1 } else { ATTEMPTS_PER_ORIGIN };
-        self.in_flight < permits && !self.is_waiting(now)
+        let extra = if self.breaker.knows_nothing() { self.extra } else { 0 };
+        self.in_flight < self.breaker.permits(most) + extra && !self.is_waiting(now)
+    }
+
+    /// Gives it one more attempt at once if it answered fast, and as many as usual otherwise.
+    fn answered(&mut self, took: Option<Duration>, usual: usize) {
+        let is_fast = took.is_some_and(|took| took < FAST_ANSWER);
+        self.extra = if is_fast { (self.extra + 1).min(usual * (ATTEMPTS_IF_FAST - 1)) } else { 0 };
     }
 
     fn is_waiting(&self, now: Timestamp) -> bool {
@@ -142,33 +281,50 @@ impl OriginState {
     }
 
     fn waits_until(&self, now: Timestamp) -> Option<Timestamp> {
-        let waits = [self.probe, self.asked_to_wait].into_iter().flatten();
-        waits.filter(|wait| !wait.is_over(now)).map(|wait| wait.until).max()
+        let asked = self.asked_to_wait.filter(|wait| !wait.is_over(now)).map(|wait| wait.until);
+        self.breaker.waits_until(now).max(asked)
     }
 
-    fn judge(&mut self, result: &AttemptResult, now: Timestamp) -> Option<BreakerOpened> {
-        if let AttemptResult::Refused { retry_after: Some(asked), .. } = result {
-            self.asked_to_wait = self.asked_to_wait.max(Some(Wait::begin(now, *asked)));
+    fn early(&mut self, scope: Scope, now: Timestamp) -> Option<ReceiverAway> {
+        if self.is_waiting(now) {
+            return None;
         }
-        match result.origin_health() {
-            OriginHealth::Unknown => None,
-            OriginHealth::Well => {
-                (self.failures_in_a_row, self.openings, self.probe) = (0, 0, None);
-                None
-            }
-            OriginHealth::Ill => {
-                self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
-                // Attempts that were in flight when the breaker opened show nothing new.
-                let is_open = self.probe.is_some_and(|wait| !wait.is_over(now));
-                if self.failures_in_a_row < FAILURES_MAX || is_open {
-                    return None;
-                }
-                self.openings = self.openings.saturating_add(1);
-                let wait = backoff::doubling(PROBE_WAIT_FIRST, PROBE_WAIT_MOST, self.openings);
-                let wait = Wait::begin(now, wait);
-                self.probe = Some(wait);
-                Some(BreakerOpened { until: wait.until })
-            }
+        let absence = self.breaker.take_early(now)?;
+        Some(ReceiverAway { scope, delivery_id: absence.last, since: absence.since })
+    }
+
+    /// Returns whether this URL failed before its origin did. Then it shows nothing about what the other URLs suffer from,
+    /// and has no part in it.
+    fn failed_before(&self, origin: &Self) -> bool {
+        let since = |level: &Self| level.breaker.absence().map(|absence| absence.since);
+        origin.cause == Cause::Trouble && since(self).is_some_and(|since_url| Some(since_url) < since(origin))
+    }
+
+    /// Records a failure that shows this about it.
+    fn failed(&mut self, ended: Ended, counts: bool, shows: Cause, permits: usize) -> Change {
+        self.extra = 0;
+        self.breaker.failed(ended, counts);
+        self.cause = match shows {
+            Cause::None if self.cause == Cause::None && self.breaker.is_open() => Cause::Trouble,
+            Cause::None => self.cause,
+            Cause::NoConnection | Cause::Trouble => shows,
+        };
+        if self.cause == Cause::None {
+            return Change::None;
         }
+        self.breaker.slow_down(permits);
+        let Some(absence) = self.breaker.absence() else { return Change::None };
+        let asked_at = self.breaker.early_at(ended.at).max(self.waits_until(ended.at));
+        Change::Away(absence.clone(), asked_at.unwrap_or(ended.at))
+    }
+
+    fn well(&mut self, now: Timestamp, permits: usize) -> Change {
+        let was_away = std::mem::take(&mut self.cause) != Cause::None;
+        self.breaker.well(now, permits).filter(|_| was_away).map_or(Change::None, Change::Back)
+    }
+
+    fn forget(&mut self) {
+        self.cause = Cause::None;
+        self.breaker.forget();
     }
 }

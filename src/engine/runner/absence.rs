@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::RunTask;
-use crate::backend::{CallError, Denial};
+use crate::backend::CallError;
 use crate::domain::backoff;
 use crate::domain::bounds::THREAD_YOUNGER_MAX;
 use crate::domain::run::{BackendRun, RunError};
@@ -15,8 +15,8 @@ const ROLLBACK: &str = "UserRollback";
 /// What a run's absence shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Absence {
-    /// The server may have the run: its answer says nothing about it.
-    NotShown(String),
+    /// The server has the run: it is listed on its thread.
+    Listed,
     /// The run is gone, and its thread says that a run was rolled back.
     RolledBack(RunError),
     /// The run is gone, and its thread is there.
@@ -34,21 +34,20 @@ struct Thread {
 /// Queries what became of a run that was not found.
 ///
 /// # Errors
-/// The server does not let us see it.
+/// The server does not answer, or does not let us see it.
 pub(super) async fn absence(
     task: &RunTask<'_>,
     backend_run: &BackendRun,
     not_found: &CallError,
-) -> Result<Absence, Denial> {
+) -> Result<Absence, CallError> {
     let BackendRun { thread_id, backend_run_id, .. } = *backend_run;
     // The same answer comes from a server that has no such run and from one that has no such route. The list of
     // runs is empty on the former.
     if let CallError::PlainNotFound(_) = not_found {
         match task.runner.in_turn(task.backend.runs_on(thread_id)).await {
             Ok(listed) if listed.iter().all(|run| run.backend_run_id != backend_run_id) => {}
-            Ok(_) => return Ok(Absence::NotShown("the run is listed on its thread".to_owned())),
-            Err(CallError::Denied(denial)) => return Err(denial),
-            Err(error) => return Ok(Absence::NotShown(error.to_string())),
+            Ok(_) => return Ok(Absence::Listed),
+            Err(error) => return Err(error),
         }
     }
     let thread = match task.runner.in_turn(task.backend.thread(thread_id)).await {
@@ -57,9 +56,8 @@ pub(super) async fn absence(
         Err(CallError::TooLarge { .. }) => Some(Thread { error: None, created_at: None }),
         // Without routes for threads, the list of runs must do.
         Err(CallError::PlainNotFound(_)) => return Ok(Absence::RunGone),
-        Err(CallError::Denied(denial)) => return Err(denial),
-        Err(error @ (CallError::Unreachable(_) | CallError::Status { .. })) => {
-            return Ok(Absence::NotShown(error.to_string()));
+        Err(error @ (CallError::Denied(_) | CallError::Unreachable(_) | CallError::Status { .. })) => {
+            return Err(error);
         }
     };
     Ok(conclude(thread, backend_run.started_at))

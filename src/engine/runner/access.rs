@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::RunTask;
 use super::backend_breaker::{DENIED_FIRST, DENIED_MOST};
 use crate::backend::Denial;
@@ -16,8 +18,8 @@ pub(super) const EFFECT: &str = "runs cannot be followed";
 pub(super) struct Access {
     /// How often in a row the server has refused us.
     denials: u32,
-    /// Whether the run's reason says that we are refused.
-    is_noted: bool,
+    /// The HTTP status because of which the run's reason says that we are refused; 0 if a former process has noted it.
+    noted: Option<u16>,
     /// The reason that the note replaced; unknown after a restart.
     earlier: Option<Reason>,
 }
@@ -27,23 +29,37 @@ impl Access {
         let run = &task.claimed.run;
         let is_running = matches!(run.state, RunState::Running(_));
         let is_noted = is_running && run.reason.as_ref().is_some_and(Reason::is_denial);
-        Self { denials: 0, is_noted, earlier: None }
+        Self { denials: 0, noted: is_noted.then_some(0), earlier: None }
     }
 
-    /// Notes a denial on the run. `impossible` says what cannot be done, such as `cannot be followed`.
+    /// Notes on the run that our credentials are refused. `impossible` says what cannot be done, such as `cannot be
+    /// followed`, and the run was not seen since `unseen_since`.
     pub(super) async fn denied(
         &mut self,
         task: &RunTask<'_>,
         impossible: &str,
         denial: &Denial,
+        unseen_since: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.denials = self.denials.saturating_add(1);
+        task.runner.denials.record(task.claimed.run.run_id.0, EFFECT, denial);
+        self.note(task, impossible, denial, unseen_since).await
+    }
+
+    /// Notes on the run that the server answers, and does not show it.
+    pub(super) async fn note(
+        &mut self,
+        task: &RunTask<'_>,
+        impossible: &str,
+        denial: &Denial,
+        unseen_since: Timestamp,
     ) -> Result<(), StoreError> {
         let (runner, run_id) = (task.runner, task.claimed.run.run_id);
-        self.denials = self.denials.saturating_add(1);
-        if runner.denials.record(run_id, EFFECT, denial) {
+        if self.noted.replace(denial.code) != Some(denial.code) {
             let message = format!("{impossible}: {denial}");
-            let replaced = runner.store.record_denial(run_id, runner.clock.now(), message).await?;
+            let replaced =
+                runner.store.record_denial(run_id, unseen_since, runner.clock.now(), message).await?;
             self.earlier = replaced.filter(|reason| !reason.is_denial()).or(self.earlier.take());
-            self.is_noted = true;
         }
         Ok(())
     }
@@ -52,14 +68,14 @@ impl Access {
     pub(super) async fn granted(&mut self, task: &RunTask<'_>) -> Result<(), StoreError> {
         let run_id = task.claimed.run.run_id;
         self.denials = 0;
-        task.runner.denials.lift(&run_id);
-        match std::mem::take(&mut self.is_noted) {
-            true => task.runner.store.lift_denial(run_id, self.earlier.take()).await,
-            false => Ok(()),
+        task.runner.denials.lift(run_id.0);
+        match self.noted.take() {
+            Some(_) => task.runner.store.lift_denial(run_id, self.earlier.take()).await,
+            None => Ok(()),
         }
     }
 
-    /// Returns how long to wait before the server is asked again, or `None` if it has not refused us.
+    /// Returns how long to wait before the server is asked again, or `None` if it has not refused our credentials.
     pub(super) fn wait(&self) -> Option<Duration> {
         (self.denials > 0).then(|| backoff::doubling(DENIED_FIRST, DENIED_MOST, self.denials))
     }

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::backend::Denial;
 use crate::domain::backoff::{self, Wait};
+use crate::domain::reason::ReasonCode;
 
 /// The waits between two probes of a backend that cannot be reached.
 const UNREACHABLE_FIRST: Duration = Duration::from_millis(250);
@@ -48,7 +50,7 @@ pub(super) enum StartFailure {
         asked: Option<Duration>,
     },
     /// It refused our key.
-    Denied,
+    Denied(Denial),
 }
 
 impl BackendBreaker {
@@ -58,17 +60,24 @@ impl BackendBreaker {
         state.away.clone().or_else(|| state.trouble.as_ref().map(|(_, trouble)| trouble.clone()))
     }
 
-    /// Returns whether no run is sent because the agent server cannot be reached, or refuses our key.
-    pub(super) fn is_away(&self) -> bool {
+    /// Returns why runs are lost whose start deadline passes now: the agent server cannot be reached, or refuses our key.
+    pub(super) fn loses_runs_to(&self) -> Option<ReasonCode> {
         let state = self.lock();
-        state.away.is_some()
-            || matches!(state.failure, Some(StartFailure::Unreachable | StartFailure::Denied))
+        match &state.failure {
+            _ if state.away.is_some() => Some(ReasonCode::BackendAway),
+            Some(StartFailure::Unreachable) => Some(ReasonCode::BackendAway),
+            Some(StartFailure::Denied(_)) => Some(ReasonCode::BackendDenied),
+            Some(StartFailure::PutOff { .. }) | None => None,
+        }
     }
 
-    /// Returns since when the backend refuses our key, and its words, if it does.
-    pub fn denied(&self) -> Option<(Timestamp, String)> {
+    /// Returns since when the backend refuses our key, and how, if it does.
+    pub fn denied(&self) -> Option<(Timestamp, Denial)> {
         let state = self.lock();
-        state.trouble.clone().filter(|_| state.failure == Some(StartFailure::Denied))
+        match (&state.trouble, &state.failure) {
+            (Some((since, _)), Some(StartFailure::Denied(denial))) => Some((*since, denial.clone())),
+            _ => None,
+        }
     }
 
     /// Records that the agent server is away: nothing is sent until it is back.
@@ -132,12 +141,14 @@ impl BackendBreaker {
         let wait = match failure {
             StartFailure::Unreachable => own,
             StartFailure::PutOff { asked } => own.max(asked.unwrap_or(Duration::ZERO).min(ASKED_MOST)),
-            StartFailure::Denied => backoff::doubling(DENIED_FIRST, DENIED_MOST, state.failures),
+            StartFailure::Denied(_) => backoff::doubling(DENIED_FIRST, DENIED_MOST, state.failures),
         };
         let probe = Wait::begin(now, wait);
         state.probe = Some(probe);
+        let is_denied = |failure: &StartFailure| matches!(failure, StartFailure::Denied(_));
+        let goes_on = state.failure.as_ref().is_some_and(|before| is_denied(before) == is_denied(failure));
+        let since = state.trouble.as_ref().filter(|_| goes_on).map_or(now, |(since, _)| *since);
         state.failure = Some(failure.clone());
-        let since = state.trouble.as_ref().map_or(now, |(since, _)| *since);
         state.trouble = Some((since, detail.to_owned()));
         probe.until
     }
@@ -171,6 +182,10 @@ mod tests {
         Nothing,
     }
 
+    fn denial() -> Denial {
+        Denial { code: 401, detail: String::new() }
+    }
+
     /// Lets the events happen at these milliseconds, and shows what the breaker allows right after each.
     fn table(events: &[(i64, Event)]) -> String {
         let breaker = BackendBreaker::default();
@@ -189,7 +204,7 @@ mod tests {
                     format!("asks for {seconds}s")
                 }
                 Event::Denied => {
-                    failure(StartFailure::Denied);
+                    failure(StartFailure::Denied(denial()));
                     "denied".to_owned()
                 }
                 Event::Success => {
@@ -281,11 +296,11 @@ mod tests {
         let at = |second| Timestamp::from_second(second).unwrap();
         let breaker = BackendBreaker::default();
         assert_eq!(breaker.trouble_since(at(0)), None);
-        breaker.record_failure(at(10), &StartFailure::Denied, "backend answered 401");
-        assert_eq!(breaker.trouble_since(at(50)).as_deref(), Some("backend answered 401"));
+        breaker.record_failure(at(10), &StartFailure::Denied(denial()), "refused (401)");
+        assert_eq!(breaker.trouble_since(at(50)).as_deref(), Some("refused (401)"));
         breaker.record_success(at(20));
         assert_eq!(breaker.trouble(), None);
-        assert_eq!(breaker.trouble_since(at(20)).as_deref(), Some("backend answered 401"));
+        assert_eq!(breaker.trouble_since(at(20)).as_deref(), Some("refused (401)"));
         assert_eq!(breaker.trouble_since(at(21)), None);
     }
 }

@@ -122,8 +122,7 @@ pub(super) async fn expired(task: &RunTask<'_>, sent: u32) -> Result<(), StoreEr
     let outages = store.outages_of_runs(run.start_before, clock.now()).await?;
     let outage = outages.iter().find(|outage| outage.contains(run.start_before));
     // An outage that began a moment ago is not committed yet.
-    let away = backend_breaker.is_away().then_some(ReasonCode::BackendAway);
-    let code = outage.and_then(|outage| outage.what.reason_code()).or(away);
+    let code = outage.and_then(|outage| outage.what.reason_code()).or(backend_breaker.loses_runs_to());
     let why = match outage {
         Some(outage) => outage.sentence(),
         None => why_late(task).await?,

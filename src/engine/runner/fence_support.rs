@@ -53,8 +53,8 @@ mod tests {
         let answers = [
             ("busy", FenceAnswer::Busy),
             ("posted", FenceAnswer::Posted(BackendRunId::default())),
-            ("not supported", FenceAnswer::NotSupported("backend answered 422".to_owned())),
-            ("unclear", FenceAnswer::Unclear("backend answered 500".to_owned())),
+            ("not supported", FenceAnswer::NotSupported("the agent server answered 422".to_owned())),
+            ("unclear", FenceAnswer::Unclear("the agent server answered 500".to_owned())),
         ];
         let mut table = String::new();
         for first_status in ["pending", "running", "success"] {

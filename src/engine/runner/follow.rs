@@ -10,21 +10,25 @@ use tokio::sync::Notify;
 use super::absence::{Absence, absence};
 use super::access::Access;
 use super::breakpoints::stopped_at_breakpoint;
+use super::cancellation::{Cancellation, time_limit};
 use super::end_details::end_details;
 use super::judge::{BackendEnd, Pause, judge};
 use super::{AcceptedRun, RunTask, Runner, Watched, end};
 use crate::backend::{CallError, Denial, JoinResult, ReportedEnd, ResponseStream, RunReport};
 use crate::clock::Deadline;
 use crate::domain::backoff;
-use crate::domain::bounds::{CANCEL_WAIT, JOIN_WAIT, NOT_FOUND_MAX, POLL_WAIT, UNCONFIRMED_MAX};
+use crate::domain::bounds::{JOIN_WAIT, NOT_FOUND_MAX, POLL_WAIT, UNCONFIRMED_MAX};
 use crate::domain::overload::wait_after_overload;
 use crate::domain::reason::{Reason, ReasonCode, RunEventKind};
 use crate::domain::run::{BackendRun, CancelCause, Outcome, RunChange, RunError, RunState, Status};
-use crate::store::{ClaimedRun, RunEvent, Step, StoreError};
+use crate::store::{RunEvent, Step, StoreError};
 
 /// The waits between two joins of the same run when the connection does not last.
 const REJOIN_FIRST: Duration = Duration::from_millis(200);
 const REJOIN_MOST: Duration = Duration::from_secs(5);
+
+/// What cannot be done with a run that is not shown to us.
+const IMPOSSIBLE: &str = "cannot be followed";
 
 /// What is remembered while a run is followed.
 struct FollowState {
@@ -38,16 +42,13 @@ struct FollowState {
     /// Whether the server has ever shown the run to us.
     was_shown: bool,
     access: Access,
-    /// Whether the backend has refused to cancel the run.
-    cancel_denied: bool,
-    /// How often the run was not found, and the server's answer did not show that it is not there.
-    not_shown_count: u32,
+    cancellation: Cancellation,
+    /// Since when nobody could see the run, as far as that is known; `None` while it is shown.
+    unseen_since: Option<Timestamp>,
     /// Whether the server reported the end of a run that it did not have afterwards.
     ended_on_server: bool,
     /// When the run reaches the cron's `timeout`, or its own.
     times_out: Option<Deadline>,
-    /// Set once the backend was asked to cancel the run: how long it may take.
-    cancelled_by: Option<Deadline>,
 }
 
 /// Where we learn that the run may have ended.
@@ -106,14 +107,13 @@ pub(super) async fn follow(
         not_found_count: 0,
         was_shown: false,
         access: Access::of(task),
-        cancel_denied: false,
-        not_shown_count: 0,
+        cancellation: Cancellation::default(),
+        unseen_since: None,
         ended_on_server: false,
         times_out,
-        cancelled_by: None,
     };
     let result = follow_to_end(task, &mut state, nudge).await;
-    task.runner.denials.forget(&task.claimed.run.run_id);
+    task.runner.denials.forget(task.claimed.run.run_id.0);
     result
 }
 
@@ -133,7 +133,7 @@ async fn follow_to_end(
             FollowStep::Check | FollowStep::Wait => {}
         }
         if state.backend_run.cancelling.is_some() {
-            cancel(task, state).await?;
+            state.cancellation.ask(task, &state.backend_run, &mut state.access).await?;
         }
         let wakeup = wait(task, state, nudge).await;
         step = handle(task, state, wakeup).await?;
@@ -169,6 +169,7 @@ async fn handle(
         Wakeup::Joined(JoinResult::NoJoin) => state.source = EndSource::Polling,
         Wakeup::Joined(JoinResult::Cut(detail)) => {
             tracing::debug!(%run_id, detail, "connection to run lost");
+            state.unseen_since.get_or_insert(runner.clock.now());
             state.reconnects = state.reconnects.saturating_add(1);
         }
         Wakeup::Joined(JoinResult::Ended(reported)) => {
@@ -197,6 +198,11 @@ async fn wait(task: &RunTask<'_>, state: &mut FollowState, nudge: &Notify) -> Wa
 async fn wait_for_end(task: &RunTask<'_>, state: &mut FollowState) -> Wakeup {
     let runner = task.runner;
     runner.start_burst.finished().await;
+    if state.backend_run.cancelling.is_some() && state.cancellation.ends_by.is_none() {
+        // The server does not know yet that it is to cancel the run, which may go on for long.
+        tokio::time::sleep(state.access.wait().unwrap_or(POLL_WAIT)).await;
+        return Wakeup::PollDue;
+    }
     let is_joinable = match std::mem::replace(&mut state.source, EndSource::Join) {
         // If this wait is given up, the rest of the answer is lost, and the run is joined instead.
         EndSource::Response(response_stream) => return Wakeup::Joined(response_stream.read().await),
@@ -210,8 +216,9 @@ async fn wait_for_end(task: &RunTask<'_>, state: &mut FollowState) -> Wakeup {
         tokio::time::sleep(wait).await;
         return Wakeup::PollDue;
     }
-    if !is_joinable || state.reported.is_some() || state.cancelled_by.is_some() {
-        tokio::time::sleep(if state.cancelled_by.is_some() { POLL_WAIT / 8 } else { POLL_WAIT }).await;
+    if !is_joinable || state.reported.is_some() || state.cancellation.ends_by.is_some() {
+        tokio::time::sleep(if state.cancellation.ends_by.is_some() { POLL_WAIT / 8 } else { POLL_WAIT })
+            .await;
         return Wakeup::PollDue;
     }
     if state.reconnects > 0 {
@@ -228,33 +235,6 @@ async fn wait_for_end(task: &RunTask<'_>, state: &mut FollowState) -> Wakeup {
     }
 }
 
-/// Asks the server to cancel the run, once per process; whether it did is seen when the run is checked.
-async fn cancel(task: &RunTask<'_>, state: &mut FollowState) -> Result<(), StoreError> {
-    if state.cancelled_by.is_some() {
-        return Ok(());
-    }
-    let BackendRun { thread_id, backend_run_id, .. } = state.backend_run;
-    match task.backend.cancel(thread_id, backend_run_id).await {
-        // A server without this route does not confirm it, which is seen as well.
-        Ok(()) | Err(CallError::NotFound(_) | CallError::PlainNotFound(_)) => {
-            state.cancelled_by = Some(task.runner.clock.deadline(task.runner.clock.now(), CANCEL_WAIT));
-            if std::mem::take(&mut state.cancel_denied) {
-                state.access.granted(task).await?;
-            }
-        }
-        Err(CallError::Denied(denial)) => {
-            state.cancel_denied = true;
-            state.access.denied(task, "cannot be cancelled", &denial).await?;
-        }
-        Err(error) => {
-            let run = &task.claimed.run;
-            tracing::warn!(cron = run.called(), run_id = %run.run_id, %error, hourly = "", "run not cancelled yet");
-            tokio::time::sleep(POLL_WAIT).await;
-        }
-    }
-    Ok(())
-}
-
 /// Queries the run, and commits its end if it has ended.
 async fn check(task: &RunTask<'_>, state: &mut FollowState) -> Result<Checked, StoreError> {
     let runner = task.runner;
@@ -266,20 +246,21 @@ async fn check(task: &RunTask<'_>, state: &mut FollowState) -> Result<Checked, S
         }
         Err(error) => return not_queried(task, state, error).await,
     };
-    (state.not_found_count, state.not_shown_count, state.ended_on_server) = (0, 0, false);
+    (state.not_found_count, state.ended_on_server) = (0, false);
     state.was_shown = true;
     if report.has_ended() {
         return finish(task, state, report).await;
     }
-    if !state.cancel_denied {
+    state.unseen_since = None;
+    if !state.cancellation.is_denied {
         state.access.granted(task).await?;
     }
-    if let (Some(cause), Some(deadline)) = (state.backend_run.cancelling, state.cancelled_by)
+    if let (Some(cause), Some(deadline)) = (state.backend_run.cancelling, state.cancellation.ends_by)
         && runner.clock.is_past(deadline)
     {
         let message = format!(
             "{}, but the agent server did not confirm it",
-            cancel_message(task.claimed, &state.backend_run, cause)
+            state.cancellation.message(task.claimed, &state.backend_run, cause)
         );
         let reason = Reason::new(cause.reason_code(), message);
         let outcome = Outcome::without_backend(cause.status(), reason, runner.clock.now());
@@ -302,12 +283,24 @@ async fn not_queried(
     state: &mut FollowState,
     error: CallError,
 ) -> Result<Checked, StoreError> {
-    match error {
-        CallError::Denied(denial) => state.access.denied(task, "cannot be followed", &denial).await?,
-        error => {
-            tracing::debug!(run_id = %task.claimed.run.run_id, %error, "run not queried");
-            state.reconnects = state.reconnects.saturating_add(1);
+    let run = &task.claimed.run;
+    let unseen_since = *state.unseen_since.get_or_insert(task.runner.clock.now());
+    let denial = match error {
+        CallError::Denied(denial) => {
+            state.access.denied(task, IMPOSSIBLE, &denial, unseen_since).await?;
+            return Ok(Checked::InProgress);
         }
+        CallError::NotFound(detail) | CallError::PlainNotFound(detail) => Some(Denial { code: 404, detail }),
+        CallError::Status { code: code @ 400..500, detail } => Some(Denial { code, detail }),
+        error => {
+            tracing::debug!(run_id = %run.run_id, %error, "run not queried");
+            None
+        }
+    };
+    state.reconnects = state.reconnects.saturating_add(1);
+    if let Some(denial) = denial {
+        tracing::warn!(cron = run.called(), run_id = %run.run_id, %denial, hourly = "", "run cannot be followed");
+        state.access.note(task, IMPOSSIBLE, &denial, unseen_since).await?;
     }
     Ok(Checked::InProgress)
 }
@@ -324,8 +317,13 @@ async fn not_found(
         state.reconnects == 0 && matches!(state.reported, Some(ReportedEnd::Values { .. }));
     let absence = match absence(task, &state.backend_run, error).await {
         Ok(absence) => absence,
-        Err(denial) => return not_queried(task, state, CallError::Denied(denial)).await,
+        Err(error) => {
+            let checked = not_queried(task, state, error).await;
+            state.reported = None;
+            return checked;
+        }
     };
+    state.unseen_since.get_or_insert(runner.clock.now());
     // What `join` reports of a run that does not exist is no outcome.
     state.reported = None;
     let is_unseen = absence == Absence::ThreadGone && !state.was_shown;
@@ -334,13 +332,9 @@ async fn not_found(
             ": it does not show us this run; a server with users shows each run to its user only".to_owned();
         return not_queried(task, state, CallError::Denied(Denial { code: 404, detail })).await;
     }
-    if let Absence::NotShown(detail) = &absence {
-        if state.not_shown_count == 0 {
-            let run = &task.claimed.run;
-            tracing::warn!(cron = run.called(), run_id = %run.run_id, detail, hourly = "", "run not found, but it may be there");
-        }
-        state.not_shown_count = state.not_shown_count.saturating_add(1);
-        wait_before_next_check(runner, state.not_shown_count).await;
+    if absence == Absence::Listed {
+        state.unseen_since = None;
+        state.reconnects = state.reconnects.saturating_add(1);
         return Ok(Checked::InProgress);
     }
     state.not_found_count += 1;
@@ -354,7 +348,7 @@ async fn not_found(
         Absence::RolledBack(words) => return rolled_back(task, backend_run, Some(words)).await,
         Absence::RunGone if state.ended_on_server => return rolled_back(task, backend_run, None).await,
         Absence::RunGone => "its thread is there, so it may have been rolled back or deleted",
-        Absence::ThreadGone | Absence::NotShown(_) => "its thread is gone too",
+        Absence::ThreadGone | Absence::Listed => "its thread is gone too",
     };
     let message = format!(
         "the agent server accepted the run and no longer knows it (queried {NOT_FOUND_MAX} times); {thread}"
@@ -425,11 +419,15 @@ async fn finish(
     };
     let cancelling = backend_run.cancelling;
     // A graph that failed before we could ask for the cancellation failed by itself.
-    let cancelled =
-        cancelling.filter(|_| report.status != "error" || state.cancelled_by.is_some()).map(|cause| {
+    let cancelled = cancelling
+        .filter(|_| report.status != "error" || state.cancellation.ends_by.is_some())
+        .map(|cause| {
             (
                 cause.status(),
-                Reason::new(cause.reason_code(), cancel_message(task.claimed, backend_run, cause)),
+                Reason::new(
+                    cause.reason_code(),
+                    state.cancellation.message(task.claimed, &state.backend_run, cause),
+                ),
             )
         });
     let took = report.took();
@@ -462,21 +460,4 @@ async fn finish(
     };
     end::ended(task, &state.backend_run, outcome, Some(&report.run)).await?;
     Ok(Checked::Ended)
-}
-
-/// Returns how long the run may take, and since when that counts.
-fn time_limit(claimed: &ClaimedRun, backend_run: &BackendRun) -> Option<(Timestamp, Duration)> {
-    claimed.spec.time_limit(&claimed.run, backend_run.started_at)
-}
-
-fn cancel_message(claimed: &ClaimedRun, backend_run: &BackendRun, cause: CancelCause) -> String {
-    match cause {
-        CancelCause::Timeout => {
-            let Some((from, limit)) = time_limit(claimed, backend_run) else { return String::new() };
-            let what = if from < backend_run.started_at { "with the runs before it, it" } else { "it" };
-            format!("{what} ran longer than {} and was cancelled", humantime::format_duration(limit))
-        }
-        CancelCause::Request => "cancelled on request".to_owned(),
-        CancelCause::Overlap => "cancelled for the next occurrence (overlap = \"cancel\")".to_owned(),
-    }
 }

@@ -5,6 +5,7 @@ mod absence;
 mod access;
 mod backend_breaker;
 mod breakpoints;
+mod cancellation;
 mod clock_watch;
 mod conclusion;
 mod end;
@@ -75,7 +76,7 @@ pub struct Runner {
     wakes: Wakes,
     stop: CancellationToken,
     backend_breaker: Arc<BackendBreaker>,
-    denials: Denials<RunId>,
+    denials: Denials,
     fence_support: Mutex<FenceSupport>,
     breakpoints: Breakpoints,
     joins: Semaphore,
@@ -164,6 +165,7 @@ impl Runner {
             started_at: clock.now(),
             store_copy: StoreCopy::default(),
             store,
+            denials: Denials::of(&backend),
             backend,
             clock,
             environment,
@@ -171,7 +173,6 @@ impl Runner {
             wakes,
             stop,
             backend_breaker: Arc::default(),
-            denials: Denials::default(),
             fence_support: Mutex::default(),
             breakpoints: Breakpoints::default(),
             joins: Semaphore::new(JOINS_MAX),
@@ -184,6 +185,11 @@ impl Runner {
     /// Returns the circuit breaker of the backend, so that its state can be reported.
     pub fn backend_breaker(&self) -> Arc<BackendBreaker> {
         Arc::clone(&self.backend_breaker)
+    }
+
+    /// Returns what the agent server refuses us, for others to add to it.
+    pub fn denials(&self) -> Denials {
+        self.denials.clone()
     }
 
     /// Returns where the runner shows which cron it plans next.

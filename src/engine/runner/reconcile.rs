@@ -54,7 +54,7 @@ pub(super) async fn reconcile(
         | Conclusion::NeverStarts
         | Conclusion::NotRecognised
         | Conclusion::MayStartUntil(_)
-        | Conclusion::Undecidable(_) => task.runner.denials.lift(&claimed.run.run_id),
+        | Conclusion::Undecidable(_) => task.runner.denials.lift(claimed.run.run_id.0),
     }
     match conclusion {
         Conclusion::Started(backend_run_id) => adopt(task, thread_id, backend_run_id, sent_at).await,
@@ -88,9 +88,13 @@ pub(super) async fn reconcile(
             try_again(task, sent_at, Reason::new(ReasonCode::StartUnconfirmed, detail)).await
         }
         Conclusion::Denied(denial) => {
-            task.runner.denials.record(claimed.run.run_id, access::EFFECT, &denial);
             let message = format!("its start cannot be confirmed: {denial}");
-            try_again(task, sent_at, Reason::new(ReasonCode::BackendDenied, message)).await
+            let reason = Reason::new(ReasonCode::BackendDenied, message);
+            let (runner, run_id) = (task.runner, claimed.run.run_id);
+            if runner.denials.record(run_id.0, access::EFFECT, &denial) {
+                runner.store.restate_overlaps(run_id, sent_at, reason.clone()).await?;
+            }
+            try_again(task, sent_at, reason).await
         }
     }
 }
@@ -99,7 +103,7 @@ pub(super) async fn reconcile(
 async fn try_again(task: &RunTask<'_>, sent_at: Timestamp, reason: Reason) -> Result<NextStep, StoreError> {
     let (run, now) = (&task.claimed.run, task.runner.clock.now());
     if backoff::between(sent_at, now) > UNCONFIRMED_MAX {
-        task.runner.denials.forget(&run.run_id);
+        task.runner.denials.forget(run.run_id.0);
         let detail = reason.text();
         let message = format!("it could not be determined for a day whether it started: {detail}");
         return give_up(task, ReasonCode::Unknown, message).await;

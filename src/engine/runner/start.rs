@@ -42,7 +42,10 @@ pub(super) async fn start(task: &RunTask<'_>) -> Result<NextStep, StoreError> {
         StartAnswer::PutOff { detail, wait } => {
             not_sent(task, &StartFailure::PutOff { asked: wait }, detail).await
         }
-        StartAnswer::Denied { detail } => not_sent(task, &StartFailure::Denied, detail).await,
+        StartAnswer::Denied(denial) => {
+            let detail = denial.to_string();
+            not_sent(task, &StartFailure::Denied(denial), detail).await
+        }
         StartAnswer::Rejected { detail } => {
             fail(task, Status::Error, Reason::new(ReasonCode::Rejected, detail)).await
         }
@@ -116,13 +119,14 @@ async fn not_sent(
     let again = task.runner.backend_breaker.record_failure(now, failure, &detail);
     let code = match failure {
         StartFailure::Unreachable | StartFailure::PutOff { .. } => ReasonCode::BackendUnreachable,
-        StartFailure::Denied => ReasonCode::BackendDenied,
+        StartFailure::Denied(_) => ReasonCode::BackendDenied,
     };
     let reason = Some(Reason::new(code, detail));
     let event = Some(RunEvent { at: now, event: RunEventKind::NotSent, reason });
     let change = RunChange::NotSent;
     let step = Step { act_at: Some(again), event, ..Step::of(task.claimed.run.run_id, change) };
     task.runner.store.step_run(step).await?;
+    task.runner.wakes.runner.notify_one();
     // If it was a retry that its cron does not want any more, a webhook is due.
     task.runner.wakes.courier.notify_one();
     Ok(NextStep::Leave)

@@ -11,7 +11,7 @@ use crate::domain::cron::CronSource;
 use crate::domain::cron_state::{CronState, Pause, pause_message};
 use crate::domain::delivery_mode::{Hold, Release, Suspension};
 use crate::domain::ids::{DefinitionId, DeliveryId};
-use crate::store::QueuedWebhooks;
+use crate::store::{FailingWebhooks, QueuedWebhooks};
 
 const RUNNING: DaemonState = DaemonState::Running { pid: Some(7) };
 
@@ -61,6 +61,15 @@ fn outage(what: Away, subject: &str, why: &str) -> Outage {
     Outage { what, subject: subject.to_owned(), since: ago(2), until: None, why: why.to_owned() }
 }
 
+fn queued(url: &str, count: u64, next_at: Timestamp) -> QueuedWebhooks {
+    QueuedWebhooks { url: url.to_owned(), count, next_at, failing: None }
+}
+
+fn failing_webhooks(url: &str, since: Timestamp, next_at: Timestamp, why: &str) -> QueuedWebhooks {
+    let failing = FailingWebhooks { count: 2, since, next_at, why: why.to_owned() };
+    QueuedWebhooks { failing: Some(failing), ..queued(url, 5, now()) }
+}
+
 fn notice(kind: NoticeKind, detail: &str, count: u64) -> Notice {
     Notice { kind, at: ago(5), detail: detail.to_owned(), count }
 }
@@ -93,9 +102,33 @@ fn where_all_is_well_nothing_is_said() {
             let old =
                 Notice { at: ago(24 * 60 + 1), ..notice(NoticeKind::ClockStep, "the clock was set", 1) };
             snapshot.notices = vec![old];
-            snapshot.queued = vec![QueuedWebhooks { url: "https://a/".to_owned(), count: 2, next_at: now() }];
+            snapshot.queued = vec![queued("https://a/", 2, now())];
         },
         expect![""],
+    );
+}
+
+#[test]
+fn an_agent_server_that_refuses_us_or_is_silent_is_not_called_away() {
+    let silent = || Some("no answer within 1s".to_owned());
+    check(
+        |snapshot| {
+            snapshot.outages = vec![outage(Away::Access, "", "401: who are you?; sent with x-api-key")];
+            snapshot.backend.silent = silent();
+        },
+        expect![[r#"
+            ! agent server (2 min ago): refuses us: 401: who are you?; sent with x-api-key > correct backend.api_key or backend.headers and restart; runs wait until their start deadline
+            - agent server (-): does not answer so far: no answer within 1s > it is asked again at once
+        "#]],
+    );
+    check(
+        |snapshot| {
+            snapshot.outages = vec![outage(Away::Backend, "", "connection refused")];
+            snapshot.backend.silent = silent();
+        },
+        expect![[r#"
+            ! agent server (2 min ago): away: connection refused > start it, or correct [backend]; runs wait until their start deadline
+        "#]],
     );
 }
 
@@ -110,7 +143,7 @@ fn the_worst_comes_first_and_what_is_wanted_last() {
             ];
             snapshot.queued =
                 [("https://ops.example/a?token=x", 3), ("https://ops.example/b", 1), ("https://c/", 9)]
-                    .map(|(url, count)| QueuedWebhooks { url: url.to_owned(), count, next_at: ago(1) })
+                    .map(|(url, count)| queued(url, count, ago(1)))
                     .to_vec();
             snapshot.notices = vec![
                 notice(NoticeKind::ClockStep, "the clock was set forward by 2 h", 1),
@@ -153,7 +186,7 @@ fn the_worst_comes_first_and_what_is_wanted_last() {
             ! cron often (4 h ago): failed 9 times in a row > `agentcron history often --failed`
             ! cron once (4 h ago): failed > `agentcron history once --failed`
             ! cron stopped (30 min ago): paused after failures: 3 runs in a row failed (pause_after_failures = 3) > repair it, then `agentcron resume stopped`
-            ! no access (-): 2 runs cannot be followed, 1 thread cannot be deleted: the agent server refuses us > set backend.api_key or backend.headers to credentials that see everything
+            ! no access (-): 2 runs cannot be followed, 1 thread cannot be deleted: the agent server refuses us > `agentcron history --reason backend_denied` says why; set backend.api_key or backend.headers to credentials that see everything
             ! receiver https://ops.example (2 min ago): the receiver responded with 500; 4 webhooks queued, next attempt in 4 min > repair it; `agentcron webhook list --status pending` shows what waits
             ! URL (2 h ago): 2 more are suspended > 
             ! URL https://gone.example/hook?… (2 h ago): suspended: the receiver responded with 410 > correct the cron's webhook, or `agentcron webhook resume URL`
@@ -164,6 +197,44 @@ fn the_worst_comes_first_and_what_is_wanted_last() {
             - webhooks (8 min ago): released at 5 per second; 40 of the backlog left > 
             - clock step (5 min ago): the clock was set forward by 2 h > 
         "#]],
+    );
+}
+
+#[test]
+fn webhooks_that_do_not_get_through_are_trouble_unless_their_receiver_is_away() {
+    let ahead = |minutes| now() + SignedDuration::from_mins(minutes);
+    check(
+        |snapshot| {
+            snapshot.outages = vec![
+                outage(Away::Receiver, "https://a/away?…", "no answer"),
+                outage(Away::Receiver, "https://b", "-"),
+            ];
+            snapshot.queued = vec![
+                failing_webhooks("https://a/away?x", ago(9), ahead(1), "no answer"),
+                failing_webhooks("https://b/any", ago(9), ahead(1), "no answer"),
+                failing_webhooks("https://a/hiccup", ago(0), now(), "the receiver answered 500"),
+                failing_webhooks("https://a/fresh?t=x", ago(0), ahead(5), "the receiver answered 404"),
+                failing_webhooks("https://a/old", ago(200), ahead(0), "URL: HOOK is not set"),
+            ];
+        },
+        expect![[r#"
+            ! receiver https://a/away?… (2 min ago): no answer; 5 webhooks queued, next attempt now > repair it; `agentcron webhook list --status pending` shows what waits
+            ! receiver https://b (2 min ago): -; 5 webhooks queued, next attempt now > repair it; `agentcron webhook list --status pending` shows what waits
+            ! URL https://a/old (3 h ago): URL: HOOK is not set; 2 webhooks not delivered, next attempt now > correct the URL, [webhooks] or the receiver; `agentcron webhook list --status pending`
+            ! URL https://a/fresh?… (now): the receiver answered 404; 2 webhooks not delivered, next attempt in 5 min > correct the URL, [webhooks] or the receiver; `agentcron webhook list --status pending`
+        "#]],
+    );
+    check(
+        |snapshot| {
+            let many =
+                (0..22).map(|number| failing_webhooks(&format!("https://a/{number}"), ago(9), now(), "no"));
+            snapshot.queued = many.collect();
+            let described = described(snapshot);
+            assert_eq!(described.lines().count(), 21);
+            assert!(described.contains("webhooks to 2 more do not get through"), "{described}");
+            snapshot.queued.clear();
+        },
+        expect![""],
     );
 }
 

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::*;
 use crate::domain::delivery_mode::{HoldCause, Release};
 use crate::domain::ids::DeliveryId;
+use crate::domain::outage::Away;
 
 fn at() -> Timestamp {
     "2026-03-02T09:00:00Z".parse().unwrap()
@@ -39,7 +40,7 @@ fn a_webhook_says_what_it_waits_for() {
         until: None,
         why: "no answer within 10s".to_owned(),
     };
-    let receivers_away = vec![away("https://other.example"), away("https://ops.example")];
+    let receivers_away = vec![away("https://ops.example/other"), away("https://ops.example/hook")];
     check(
         &waiting,
         &WebhookQueue { receivers_away, ..WebhookQueue::default() },

@@ -1,5 +1,7 @@
 //! Holds, releases, suspended URLs and replays over a store with a handful of deliveries.
 
+mod receivers;
+
 use std::sync::{Arc, Mutex};
 
 use rusqlite::Connection;
@@ -7,14 +9,14 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::delivery::{AttemptReport, AttemptResult, DeliveryStatus, Ending, Verdict};
+use crate::domain::delivery::{AttemptReport, AttemptResult, DeliveryStatus, Ending, Turn, Verdict};
 use crate::domain::delivery_mode::RateLimit;
 use crate::domain::ids::{DeliveryId, RunId};
 use crate::domain::reason::{DeliveryReasonCode, Reason};
 use crate::store::tests::open_store;
 use crate::store::{
-    ClaimedDelivery, DeliveryFilter, Execution, FinishedAttempt, Purpose, Reader, Replay, ReplayChoice,
-    ReplayOrder,
+    Admission, ClaimedDelivery, DeliveryFilter, Execution, FinishedAttempt, Purpose, Reader, Replay,
+    ReplayChoice, ReplayOrder,
 };
 
 const A: &str = "https://a.example/hook?token=${{ env.TOKEN }}";
@@ -66,14 +68,26 @@ impl Fixture {
     }
 
     async fn claim(&self, now: i64, rate_limit: RateLimit) -> (Vec<ClaimedDelivery>, DeliveryMode) {
-        let claim = self.store.claim_deliveries(at(now), 64, rate_limit, |_, _| Some(())).await.unwrap();
+        let claim = self
+            .store
+            .claim_deliveries(at(now), 64, rate_limit, Vec::new(), |_, _| Admission::Admitted(()))
+            .await
+            .unwrap();
         (claim.deliveries.into_iter().map(|(delivery, ())| delivery).collect(), claim.mode)
     }
 
     async fn finish(&self, delivery: &ClaimedDelivery, now: i64, verdict: Verdict) {
         let ClaimedDelivery { delivery_id, attempt, .. } = *delivery;
         let report = AttemptReport::unanswered(AttemptResult::Accepted { code: 200 });
-        let finished = FinishedAttempt { delivery_id, attempt, at: at(now), report, verdict };
+        let finished = FinishedAttempt {
+            delivery_id,
+            attempt,
+            at: at(now),
+            report,
+            verdict,
+            is_early: false,
+            back: Vec::new(),
+        };
         self.store.finish_attempt(finished).await.unwrap();
     }
 
@@ -215,7 +229,7 @@ async fn a_replay_keeps_id_and_bytes_and_attempt_numbers_and_restarts_the_retry_
     let replay = fixture.replay(with_status(DeliveryStatus::Failed), 10).await.unwrap();
     assert_eq!((replay.webhooks.len(), replay.more), (1, false));
     let second = fixture.claim(1000, RateLimit::default()).await.0.remove(0);
-    assert_eq!((second.delivery_id, second.attempt, second.step()), (delivery_id, 2, 1));
+    assert_eq!((second.delivery_id, second.attempt, second.turn()), (delivery_id, 2, Turn::Step(1)));
     assert_eq!((&second.body, second.run_id), (&first.body, first.run_id));
     // While it is being sent it cannot be replayed, and the result of an older attempt is ignored.
     let named = ReplayChoice::Named(vec![delivery_id.0]);
@@ -227,7 +241,7 @@ async fn a_replay_keeps_id_and_bytes_and_attempt_numbers_and_restarts_the_retry_
     let by_run = ReplayChoice::Named(vec![first.run_id.0, delivery_id.0]);
     assert_eq!(fixture.replay(by_run, 10).await.unwrap().webhooks.len(), 1);
     let third = fixture.claim(1000, RateLimit::default()).await.0.remove(0);
-    assert_eq!((third.attempt, third.step()), (3, 1));
+    assert_eq!((third.attempt, third.turn()), (3, Turn::Step(1)));
 }
 
 #[tokio::test]
@@ -316,7 +330,7 @@ async fn an_attempt_that_a_crash_cut_off_is_recorded_as_such() {
     let cut = fixture.claim(1, RateLimit::default()).await.0.remove(0);
     assert_eq!(fixture.store.recover_deliveries(at(9)).await.unwrap(), 1);
     let again = fixture.claim(9, RateLimit::default()).await.0.remove(0);
-    assert_eq!((again.attempt, again.step()), (2, 2));
+    assert_eq!((again.attempt, again.turn()), (2, Turn::Step(2)));
     fixture.finish(&cut, 9, Verdict::Ended(Ending::Failed, "late".to_owned())).await;
     assert_eq!(fixture.rows(), ["sending"], "the result of the former process is ignored");
     fixture.finish(&again, 10, Verdict::Delivered).await;
@@ -361,9 +375,10 @@ async fn the_oldest_is_claimed_first_and_a_receiver_without_a_permit_is_asked_ab
     let noted = Arc::clone(&asked);
     let admit = move |url: &str, _| {
         noted.lock().unwrap().push(url.to_owned());
-        (!url.contains("down")).then_some(())
+        if url.contains("down") { Admission::ReceiverWaits } else { Admission::Admitted(()) }
     };
-    let claim = fixture.store.claim_deliveries(at(10), 64, RateLimit::default(), admit).await.unwrap();
+    let claim =
+        fixture.store.claim_deliveries(at(10), 64, RateLimit::default(), Vec::new(), admit).await.unwrap();
     let taken: Vec<_> = claim.deliveries.iter().map(|(delivery, ())| delivery.delivery_id).collect();
     assert_eq!(taken, [oldest, second, newest]);
     assert_eq!(claim.next_due_at, Some(at(90)));

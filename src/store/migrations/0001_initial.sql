@@ -22,8 +22,8 @@ CREATE TABLE daemons (
 
 -- The times in which something that the daemon depends on was away, or the daemon itself; the last ones only.
 CREATE TABLE outages (
-    what    TEXT NOT NULL CHECK (what IN ('backend', 'receiver', 'disk', 'daemon')),
-    -- Which receiver it was: scheme and host of its URL; empty for everything else.
+    what    TEXT NOT NULL CHECK (what IN ('backend', 'access', 'receiver', 'disk', 'daemon')),
+    -- Which receiver it was: scheme and host of its URL, and the path if only that URL was away; empty for everything else.
     subject TEXT NOT NULL,
     since   INTEGER NOT NULL,
     -- NULL while it lasts.
@@ -212,8 +212,8 @@ CREATE TABLE deliveries (
                                                 'blocked', 'suppressed')),
     -- How many attempts have begun. The latest one has this number.
     attempts    INTEGER NOT NULL DEFAULT 0,
-    -- How many of them do not count on the retry schedule: those before the latest replay, and those that were
-    -- withdrawn before anything was sent.
+    -- How many of them do not count on the retry schedule: those before the latest replay, those that were withdrawn
+    -- before anything was sent, and those that were made before their turn.
     uncounted   INTEGER NOT NULL DEFAULT 0,
     -- When the next attempt is due; NULL while the delivery is claimed, and after it has ended.
     due_at      INTEGER,
@@ -238,6 +238,7 @@ CREATE TABLE deliveries (
 ) STRICT;
 CREATE INDEX deliveries_due ON deliveries (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX deliveries_by_receiver ON deliveries (receiver, due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX deliveries_by_url ON deliveries (receiver, url, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX deliveries_by_time ON deliveries (created_at);
 CREATE INDEX deliveries_sending ON deliveries (status) WHERE status = 'sending';
 CREATE INDEX deliveries_suppressed ON deliveries (created_at) WHERE status = 'suppressed';

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use jiff::Timestamp;
 use rusqlite::types::Value;
@@ -10,20 +11,33 @@ use rusqlite::{OptionalExtension, params_from_iter};
 
 use super::{Reader, RunRow, row_columns, run_row};
 use crate::domain::ids::CronId;
-use crate::domain::outage::Away;
+use crate::domain::outage::went_wrong;
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Phase, Status, Trigger};
 use crate::store::StoreError;
 use crate::store::rows::{millis, parsed};
 
+/// [`went_wrong`] in SQL.
+pub(super) static WENT_WRONG: LazyLock<String> = LazyLock::new(|| {
+    let always = |status: &Status| went_wrong(*status, None);
+    let statuses = Status::ALL.iter().filter(|status| always(status)).map(|status| status.as_str());
+    let pairs = Status::ALL.iter().filter(|status| !always(status)).flat_map(|status| {
+        let codes = ReasonCode::ALL.iter().filter(|code| went_wrong(*status, Some(**code)));
+        codes.map(move |code| format!("('{status}', '{code}')"))
+    });
+    let (statuses, pairs) = (statuses.collect::<Vec<_>>().join("', '"), pairs.collect::<Vec<_>>().join(", "));
+    format!("(status IN ('{statuses}') OR (status, reason_code) IN (VALUES {pairs}))")
+});
+
 /// Which runs to list. A field that is empty or `None` does not restrict the listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunFilter {
     pub crons: Option<Vec<CronId>>,
-    /// Runs that ended with one of these. Of this, `phases` and `or_reasons`, a run needs to match only one.
+    /// Runs that ended with one of these. Of this, `phases` and `went_wrong`, a run needs to match only one.
     pub statuses: Vec<Status>,
     pub phases: Vec<Phase>,
-    pub or_reasons: Vec<ReasonCode>,
+    /// Runs that went wrong.
+    pub went_wrong: bool,
     pub triggers: Vec<Trigger>,
     pub reasons: Vec<ReasonCode>,
     /// The start of the range of scheduled instants (inclusive).
@@ -152,21 +166,15 @@ impl FromStr for PageCursor {
 }
 
 impl RunFilter {
-    /// Also selects the runs that went wrong.
-    pub fn or_failed(&mut self) {
-        self.statuses.extend([Status::Error, Status::Timeout, Status::Missed]);
-        self.or_reasons.extend(Away::ALL.iter().copied().filter_map(Away::reason_code));
-    }
-
     /// Returns whether the filter selects this run. It agrees with the filter in SQL.
     pub fn takes(&self, row: &RunRow) -> bool {
         let run = &row.run;
         let of_cron =
             self.crons.as_ref().is_none_or(|crons| run.cron_id().is_some_and(|cron| crons.contains(&cron)));
         let code = run.reason.as_ref().map(|reason| reason.code);
-        let any_state = self.statuses.is_empty() && self.phases.is_empty() && self.or_reasons.is_empty();
+        let any_state = self.statuses.is_empty() && self.phases.is_empty() && !self.went_wrong;
         let in_state = any_state
-            || code.is_some_and(|code| self.or_reasons.contains(&code))
+            || (self.went_wrong && row.status().is_some_and(|status| went_wrong(status, code)))
             || row.status().is_some_and(|status| self.statuses.contains(&status))
             || self.phases.contains(&run.state.phase());
         let in_time = self.since.is_none_or(|since| run.scheduled_for >= since)
@@ -204,13 +212,11 @@ impl RunConditions {
             let marks = query.marks(filter.reasons.iter().map(ToString::to_string));
             query.terms.push(format!("reason_code IN ({marks})"));
         }
-        if !filter.statuses.is_empty() || !filter.phases.is_empty() || !filter.or_reasons.is_empty() {
+        if !filter.statuses.is_empty() || !filter.phases.is_empty() || filter.went_wrong {
             let statuses = query.marks(filter.statuses.iter().map(ToString::to_string));
             let phases = query.marks(filter.phases.iter().map(ToString::to_string));
-            let reasons = query.marks(filter.or_reasons.iter().map(ToString::to_string));
-            query.terms.push(format!(
-                "(status IN ({statuses}) OR phase IN ({phases}) OR reason_code IN ({reasons}))"
-            ));
+            let wrong = if filter.went_wrong { WENT_WRONG.as_str() } else { "false" };
+            query.terms.push(format!("(status IN ({statuses}) OR phase IN ({phases}) OR {wrong})"));
         }
         query
     }

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::Transaction;
 use serde_json::{Map, Value};
 
+use super::history::WENT_WRONG;
 use super::{RunRow, number, row_columns, run_row};
 use crate::domain::bounds::{RECENT_FAILURES, RECENT_RUNS, RECENT_VERSIONS};
 use crate::domain::cron_state::CronHealth;
@@ -84,9 +85,9 @@ pub(super) fn failures(
     let mut statement = tx.prepare_cached(&format!(
         "SELECT {}, sum(occurrences) AS count, min(scheduled_for) AS since, max(scheduled_for) AS latest FROM runs \
          WHERE cron_id = ?1 AND scheduled_for >= ?2 \
-         AND (status IN ('error', 'timeout', 'missed') OR reason_code = 'backend_away') \
-         GROUP BY status, reason_code, error ->> 'error' ORDER BY latest DESC LIMIT ?3",
-        row_columns()
+         AND {} GROUP BY status, reason_code, error ->> 'error' ORDER BY latest DESC LIMIT ?3",
+        row_columns(),
+        *WENT_WRONG
     ))?;
     let mut rows = statement.query((cron_id.to_string(), millis(since), RECENT_FAILURES))?;
     let mut failures = Vec::new();

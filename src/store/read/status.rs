@@ -39,6 +39,16 @@ pub struct StatusSnapshot {
     pub queued: Vec<QueuedWebhooks>,
     /// Until when the circuit breakers of receivers let nothing through. Only the daemon knows.
     pub probes: HashMap<String, Timestamp>,
+    pub backend: BackendContact,
+}
+
+/// What is known of the agent server. Only the daemon knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BackendContact {
+    /// When it answered last.
+    pub heard_at: Option<Timestamp>,
+    /// What the latest call came to that it did not answer, with no answer since.
+    pub silent: Option<String>,
 }
 
 /// The webhooks that are queued for one URL.
@@ -49,6 +59,19 @@ pub struct QueuedWebhooks {
     pub count: u64,
     /// When the next attempt is due, if the receiver's circuit breaker lets it through.
     pub next_at: Timestamp,
+    /// Those of which an attempt has failed; `None` if there is none.
+    pub failing: Option<FailingWebhooks>,
+}
+
+/// Webhooks of which an attempt has failed, or could not be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailingWebhooks {
+    pub count: u64,
+    /// When the oldest was recorded.
+    pub since: Timestamp,
+    pub next_at: Timestamp,
+    /// What came of the last attempt at the newest of them.
+    pub why: String,
 }
 
 impl StatusSnapshot {
@@ -66,6 +89,7 @@ impl StatusSnapshot {
             queue: reader.webhook_queue()?,
             queued: reader.at_one_moment(queued)?,
             probes: HashMap::new(),
+            backend: BackendContact::default(),
             crons,
             daemon,
         })
@@ -85,6 +109,7 @@ impl StatusSnapshot {
             queue: WebhookQueue::default(),
             queued: Vec::new(),
             probes: HashMap::new(),
+            backend: BackendContact::default(),
         }
     }
 
@@ -175,13 +200,27 @@ fn last_failures(tx: &Transaction<'_>, crons: &[CronRow]) -> Result<HashMap<Cron
 
 fn queued(tx: &Transaction<'_>) -> Result<Vec<QueuedWebhooks>, StoreError> {
     let mut statement = tx.prepare_cached(
-        "SELECT url, count(*) AS number, min(due_at) AS next_at FROM deliveries WHERE due_at IS NOT NULL GROUP BY url",
+        "SELECT *, (SELECT reason FROM deliveries WHERE seq = newest) AS why FROM \
+         (SELECT url, count(*) AS number, min(due_at) AS next_at, count(failed) AS failing, max(failed) AS newest, \
+         min(iif(failed, created_at, NULL)) AS failing_since, min(iif(failed, due_at, NULL)) AS failing_next_at \
+         FROM (SELECT url, due_at, created_at, \
+         iif(reason_code IN ('attempt_failed', 'no_value'), seq, NULL) AS failed \
+         FROM deliveries WHERE due_at IS NOT NULL) GROUP BY url)",
     )?;
     let mut rows = statement.query([])?;
     let mut queued = Vec::new();
     while let Some(row) = rows.next()? {
         let (url, count, next_at) = (row.get("url")?, number(row, "number")?, time(row, "next_at")?);
-        queued.push(QueuedWebhooks { url, count, next_at });
+        let failing = match number(row, "failing")? {
+            0 => None,
+            count => Some(FailingWebhooks {
+                count,
+                since: time(row, "failing_since")?,
+                next_at: time(row, "failing_next_at")?,
+                why: row.get::<_, Option<String>>("why")?.unwrap_or_default(),
+            }),
+        };
+        queued.push(QueuedWebhooks { url, count, next_at, failing });
     }
     Ok(queued)
 }

@@ -13,7 +13,7 @@ async fn a_denial_is_in_the_timeline_once_and_is_the_reason_of_a_running_run_onl
     let event = RunEvent { at: now, event: RunEventKind::StartedLate, reason: Some(late.clone()) };
     store.step_run(Step { event: Some(event), ..accept(run_id) }).await.unwrap();
 
-    let deny = || store.record_denial(run_id, now, "cannot be followed".to_owned());
+    let deny = || store.record_denial(run_id, now, now, "cannot be followed".to_owned());
     let reason = async || store.run(run_id).await.unwrap().reason;
     let denied = Reason::new(ReasonCode::BackendDenied, "cannot be followed");
     assert_eq!(deny().await.unwrap(), Some(late.clone()));
@@ -24,9 +24,43 @@ async fn a_denial_is_in_the_timeline_once_and_is_the_reason_of_a_running_run_onl
 
     store.end_run(ending(run_id)).await.unwrap();
     let thread = "its thread cannot be deleted".to_owned();
-    assert_eq!(store.record_denial(run_id, now, thread).await.unwrap(), None);
+    assert_eq!(store.record_denial(run_id, now, now, thread).await.unwrap(), None);
     assert_eq!(reason().await, Some(late));
     assert_eq!(count(&file(&folder), "SELECT count(*) FROM run_events WHERE event = 'backend_denied'"), 2);
     let unknown = RunId(uuid::Uuid::nil());
-    assert_eq!(store.record_denial(unknown, now, "cannot be followed".to_owned()).await.unwrap(), None);
+    assert_eq!(store.record_denial(unknown, now, now, "cannot be followed".to_owned()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_was_skipped_for_a_run_since_it_was_seen_last_is_no_overlap() {
+    let folder = tempfile::tempdir().unwrap();
+    let skips = ["a", "b"].map(|name| definition(name, r#","overlap":"skip""#));
+    let store = with_due_runs(&folder, skips.to_vec()).await;
+    let claimed = claim(&store, "2026-03-02T09:01:00Z").await;
+    for claimed in &claimed {
+        store.step_run(accept(claimed.run.run_id)).await.unwrap();
+    }
+    for minute in 2..5 {
+        store.plan_due(at(&format!("2026-03-02T09:0{minute}:00Z"))).await.unwrap();
+    }
+    let run_id = claimed.iter().find(|claimed| claimed.run.called() == "a").unwrap().run.run_id;
+    let (unseen_since, now) = (at("2026-03-02T09:02:30Z"), at("2026-03-02T09:04:10Z"));
+    store.record_denial(run_id, unseen_since, now, "cannot be followed: no".to_owned()).await.unwrap();
+    let reader = Reader::open(&file(&folder)).unwrap();
+    let told =
+        reader.runs_after(&RunFilter::default(), None, 100).unwrap().into_iter().filter_map(|(_, row)| {
+            let reason = row.run.reason.as_ref().filter(|_| row.status().is_some())?;
+            let text = reason.text().replace(&run_id.to_string(), "RUN");
+            let text = text.split(" of ").next().unwrap().to_owned();
+            (row.run.called() == "a" || reason.is_denial())
+                .then(|| format!("{} {}: {text}", row.run.scheduled_for, reason.code))
+        });
+    let told = told.collect::<Vec<_>>().join("\n");
+    expect_test::expect![[r#"
+        2026-03-02T09:02:00Z overlap: run RUN
+        2026-03-02T09:03:00Z backend_denied: cannot be followed: no; run RUN
+        2026-03-02T09:04:00Z backend_denied: cannot be followed: no; run RUN"#]]
+    .assert_eq(&told);
+    let failed = RunFilter { went_wrong: true, ..RunFilter::default() };
+    assert_eq!(reader.runs_after(&failed, None, 100).unwrap().len(), 2);
 }

@@ -38,11 +38,11 @@ fn only_2xx_is_success_and_some_failures_need_a_human() {
         [100, 200, 204, 299, 301, 304, 400, 401, 404, 408, 410, 422, 425, 429, 500, 503, 599, 600, 999];
     let results = codes.map(|code| match judge(&head(code, &[]), now()) {
         AttemptResult::Accepted { .. } => format!("{code} accepted"),
-        AttemptResult::Refused { pace, .. } => format!("{code} {pace:?}"),
+        AttemptResult::Refused { fault, .. } => format!("{code} {fault:?}"),
         AttemptResult::Final { ending, .. } => format!("{code} {ending:?}"),
         AttemptResult::Withdrawn | AttemptResult::NoValue { .. } => unreachable!("the receiver answered"),
     });
-    expect!["100 Slow, 200 accepted, 204 accepted, 299 accepted, 301 Slow, 304 Slow, 400 Slow, 401 Slow, 404 Slow, 408 Usual, 410 Gone, 422 Slow, 425 Usual, 429 Usual, 500 Usual, 503 Usual, 599 Usual, 600 Slow, 999 Slow"]
+    expect!["100 Refused, 200 accepted, 204 accepted, 299 accepted, 301 Refused, 304 Refused, 400 Refused, 401 Refused, 404 Refused, 408 Trouble, 410 Gone, 422 Refused, 425 Trouble, 429 Trouble, 500 Trouble, 503 Trouble, 599 Trouble, 600 Refused, 999 Refused"]
         .assert_eq(&results.join(", "));
 }
 
@@ -127,7 +127,7 @@ fn no_header_does_more_than_delay_by_a_day() {
             assert!(wait <= RETRY_AFTER_MAX, "{head:?}: {wait:?}");
             waits += 1;
         }
-        match delivery::judge(DeliveryId(uuid::Uuid::nil()), 1, &result, now()) {
+        match delivery::judge(DeliveryId(uuid::Uuid::nil()), delivery::Turn::Step(1), &result, now()) {
             Verdict::Again(at) => {
                 let wait = Duration::try_from(at.duration_since(now())).expect("not in the past");
                 assert!(wait <= RETRY_AFTER_MAX, "{head:?}: {wait:?}");

@@ -126,7 +126,7 @@ fn check_shows_what_will_fire_and_when() {
           At 23:30 on day 31 of the month in December in 2090 to 2099; runs agent on the thread `years`
           disabled: it does not fire (enabled = false)
 
-        no mistakes in FOLDER/agentcron.toml: 2 crons, backend http://127.0.0.1:9/, store FOLDER/agentcron.db"#]];
+        no mistakes in FOLDER/agentcron.toml: 2 crons, agent server http://127.0.0.1:9/, store FOLDER/agentcron.db"#]];
     expected.assert_eq(&without_now(&stdout(&output), &daemon));
     let crons = daemon.json(&["check"]);
     assert_eq!(crons[0]["cron_name"], "new-year");
@@ -454,7 +454,7 @@ async fn secrets_that_only_the_daemon_has_are_warnings_for_commands() {
     }
     assert_eq!(stderr(&check).matches("the daemon may have it").count(), 3, "{}", stderr(&check));
     let status = in_shell(&["status"]);
-    demand(&status, 0);
+    demand(&status, 5);
     assert!(stdout(&status).contains("(in use)"), "{}", stdout(&status));
     let next = in_shell(&["next"]);
     demand(&next, 0);
@@ -480,7 +480,7 @@ fn what_only_the_daemon_has_a_value_for_is_not_checked_and_the_rest_is() {
     demand(&check, 0);
     assert_eq!(stderr(&check).matches("the daemon may have it").count(), 2, "{}", stderr(&check));
     assert!(
-        stdout(&check).contains("1 cron, others not checked here, backend not checked here"),
+        stdout(&check).contains("1 cron, others not checked here, agent server not checked here"),
         "{}",
         stdout(&check)
     );

@@ -171,6 +171,7 @@ async fn the_status_has_the_keys_of_the_command_and_a_few_more() {
         "in_progress",
         "deliveries_24h",
         "deliveries_waiting",
+        "backend_heard_at",
         "denied",
         "outages",
         "notices",

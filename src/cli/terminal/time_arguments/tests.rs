@@ -39,10 +39,10 @@ fn instants_are_read_as_people_type_them() {
         ("2026-03-28 7pm", "2026-03-28T18:00:00Z"),
     ];
     for (written, expected) in cases {
-        assert_eq!(parse_instant(written, &berlin(), now()), Ok(at(expected)), "{written}");
+        assert_eq!(parse_instant(written, &berlin(), now(), BareTime::Past), Ok(at(expected)), "{written}");
     }
     for nonsense in ["soon", "7", "13pm", "0am", "25:00", "07:00 monday", "mon tue", "", "monda", "1:2:3:4"] {
-        let message = parse_instant(nonsense, &berlin(), now()).unwrap_err();
+        let message = parse_instant(nonsense, &berlin(), now(), BareTime::Past).unwrap_err();
         assert!(message.contains(&format!("`{nonsense}`, expected a time")), "{message}");
     }
 }
@@ -69,4 +69,45 @@ fn a_time_that_the_clock_skips_means_the_end_of_the_gap() {
         assert_eq!(parse_occurrence(text, &berlin(), now()), Ok(at(expected)), "{text}");
     }
     assert!(parse_occurrence("soon", &berlin(), now()).is_err());
+}
+
+#[test]
+fn a_time_without_a_day_is_the_last_one_or_the_next_one() {
+    let cases = [
+        ("07:00", "2026-06-01T05:00:00Z", "2026-06-02T05:00:00Z"),
+        ("14:00", "2026-06-01T12:00:00Z", "2026-06-02T12:00:00Z"),
+        ("14:01", "2026-05-31T12:01:00Z", "2026-06-01T12:01:00Z"),
+        ("11 PM", "2026-05-31T21:00:00Z", "2026-06-01T21:00:00Z"),
+        // Days mean what they say.
+        ("today 7am", "2026-06-01T05:00:00Z", "2026-06-01T05:00:00Z"),
+        ("tomorrow", "2026-06-01T22:00:00Z", "2026-06-01T22:00:00Z"),
+    ];
+    for (text, past, coming) in cases {
+        let parsed = |bare| parse_instant(text, &berlin(), now(), bare);
+        assert_eq!(
+            (parsed(BareTime::Past), parsed(BareTime::Coming)),
+            (Ok(at(past)), Ok(at(coming))),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_period_ends_after_its_beginning_if_its_end_has_no_day() {
+    // 06:30 in Berlin.
+    let now = at("2026-06-01T04:30:00Z");
+    let cases = [
+        (Some("23:00"), "07:00", "2026-06-01T05:00:00Z"),
+        (Some("yesterday 23:00"), "07:00", "2026-06-01T05:00:00Z"),
+        (Some("yesterday"), "06:00", "2026-06-01T04:00:00Z"),
+        (Some("yesterday"), "07:00", "2026-05-31T05:00:00Z"),
+        (Some("2h"), "1h", "2026-06-01T03:30:00Z"),
+        // Whoever writes the day gets it, and is told that it is not after the beginning.
+        (Some("today"), "yesterday 07:00", "2026-05-31T05:00:00Z"),
+        (None, "07:00", "2026-05-31T05:00:00Z"),
+    ];
+    for (since, until, expected) in cases {
+        let since = since.map(|text| parse_past(text, &berlin(), now).unwrap());
+        assert_eq!(parse_end(until, since, &berlin(), now), Ok(at(expected)), "{since:?} {until}");
+    }
 }

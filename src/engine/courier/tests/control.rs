@@ -6,6 +6,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
+use crate::domain::delivery::Turn;
 use crate::domain::url_policy::UrlPolicy;
 use crate::store::Reader;
 use crate::transport::Dialer;
@@ -94,9 +95,11 @@ async fn a_hold_withdraws_attempts_that_are_still_connecting() {
     assert!(rows[0].starts_with("pending 1 withdrawn not sent: webhooks were held"), "{rows:?}");
     // It has cost no step of the retry schedule.
     store.release_webhooks(clock.now(), None).await.unwrap();
-    let claim = store.claim_deliveries(clock.now(), 2, RateLimit::default(), |_, _| Some(())).await.unwrap();
-    let steps: Vec<_> = claim.deliveries.iter().map(|(taken, ())| (taken.attempt, taken.step())).collect();
-    assert_eq!(steps, [(2, 1)]);
+    let admit = |_: &str, _| Admission::Admitted(());
+    let claim =
+        store.claim_deliveries(clock.now(), 2, RateLimit::default(), Vec::new(), admit).await.unwrap();
+    let turns: Vec<_> = claim.deliveries.iter().map(|(taken, ())| (taken.attempt, taken.turn())).collect();
+    assert_eq!(turns, [(2, Turn::Step(1))]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -247,7 +247,7 @@ async fn without_a_response_of_the_agent_server_no_cron_is_created() {
     let api = api(folder.path(), Transport::router(unavailable));
     let world = World { api, folder };
     let response = world.send("POST", "/runs/crons", &body(json!({}))).await;
-    expect![[r#"502 {"detail":"the agent server did not say whether it knows users, so nothing was done: backend answered 503: down for a while"}"#]].assert_eq(&response.status_and_body());
+    expect![[r#"502 {"detail":"the agent server did not say whether it knows users, so nothing was done: the agent server answered 503: down for a while"}"#]].assert_eq(&response.status_and_body());
     assert_eq!(world.rows("SELECT name FROM crons"), Vec::<String>::new());
 }
 

@@ -1,0 +1,84 @@
+//! Which deliveries are claimed while one URL waits, or a receiver is away.
+
+use super::*;
+use crate::domain::breaker::Scope;
+use crate::store::ReceiverAway;
+
+#[tokio::test]
+async fn a_url_that_waits_holds_up_no_other_of_its_receiver() {
+    let fixture = Fixture::new();
+    let bad = |number: u128| format!("https://one.example/bad?{number}");
+    for number in 0..9 {
+        fixture.add(number, &bad(number), 1);
+    }
+    let urls = ["https://one.example/a", "https://one.example/c", "https://one.example/a"];
+    let good: Vec<_> = (0..).zip(urls).map(|(number, url)| fixture.add(100 + number, url, 2)).collect();
+    fixture.add(200, "https://one.example/a", 90);
+    let asked = Arc::<Mutex<usize>>::default();
+    let noted = Arc::clone(&asked);
+    let admit = move |url: &str, _| {
+        *noted.lock().unwrap() += 1;
+        if url.contains("bad") { Admission::UrlWaits } else { Admission::Admitted(()) }
+    };
+    let claim =
+        fixture.store.claim_deliveries(at(10), 64, RateLimit::default(), Vec::new(), admit).await.unwrap();
+    let taken: Vec<_> = claim.deliveries.iter().map(|(delivery, ())| delivery.delivery_id).collect();
+    assert_eq!((taken, *asked.lock().unwrap()), (good, 9 + 3));
+}
+
+#[tokio::test]
+async fn what_waits_because_its_receiver_is_away_is_sent_early_and_is_due_once_it_is_back() {
+    let fixture = Fixture::new();
+    let url = "https://one.example/hook";
+    let refused = fixture.add(1, url, 1);
+    let claimed = fixture.claim(1, RateLimit::default()).await.0.remove(0);
+    fixture.finish(&claimed, 2, Verdict::Again(at(100))).await;
+    // The receiver takes others in between, and is away since 10.
+    let [first, second] = [2, 3].map(|number| fixture.add(number, url, 10));
+    let other = fixture.add(4, "https://one.example/other", 500);
+    for delivery in fixture.claim(10, RateLimit::default()).await.0 {
+        fixture
+            .finish(&delivery, 11, Verdict::Again(at(300 + i64::from(delivery.delivery_id == second))))
+            .await;
+    }
+    let away = |scope| ReceiverAway { scope, delivery_id: second, since: at(10) };
+    let claim = |away| {
+        let admit = |_: &str, _| Admission::Admitted(());
+        fixture.store.claim_deliveries(at(20), 64, RateLimit::default(), away, admit)
+    };
+    let early = claim(vec![away(Scope::Url)]).await.unwrap().deliveries.remove(0).0;
+    assert_eq!((early.delivery_id, early.turn()), (first, Turn::Early(at(300))));
+    let report = AttemptReport::unanswered(AttemptResult::Accepted { code: 200 });
+    let finished = |back| FinishedAttempt {
+        delivery_id: first,
+        attempt: early.attempt,
+        at: at(21),
+        report: report.clone(),
+        verdict: Verdict::Again(at(300)),
+        is_early: true,
+        back,
+    };
+    fixture.store.finish_attempt(finished(Vec::new())).await.unwrap();
+    let due = |id: DeliveryId| fixture.reader().webhook_details(id).unwrap().unwrap().row.delivery.due_at;
+    assert_eq!((due(first), due(second), due(other)), (Some(at(300)), Some(at(301)), Some(at(500))));
+    let again = claim(vec![away(Scope::Url)]).await.unwrap().deliveries.remove(0).0;
+    assert_eq!((again.delivery_id, again.attempt, again.uncounted), (first, 3, 1));
+    let finished = FinishedAttempt {
+        attempt: again.attempt,
+        verdict: Verdict::Delivered,
+        ..finished(vec![away(Scope::Url)])
+    };
+    fixture.store.finish_attempt(finished).await.unwrap();
+    // The one that was refused before keeps its turn, and what is not to this URL has another reason to wait.
+    assert_eq!((due(refused), due(second), due(other)), (Some(at(100)), Some(at(21)), Some(at(500))));
+    let waits = |scope, id| fixture.store.receivers_without_deliveries(vec![(scope, id)]);
+    assert_eq!(waits(Scope::Url, first).await.unwrap(), []);
+    fixture
+        .store
+        .discard_webhooks(at(30), Timestamp::MAX, Reason::new(DeliveryReasonCode::Discarded, ""))
+        .await
+        .unwrap();
+    for scope in [Scope::Url, Scope::Origin] {
+        assert_eq!(waits(scope, first).await.unwrap(), [(scope, first)]);
+    }
+}

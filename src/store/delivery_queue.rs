@@ -1,0 +1,131 @@
+//! The order in which deliveries are claimed: the oldest first, but no receiver that waits holds up another.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Row, Transaction};
+
+use super::StoreError;
+use super::rows::millis;
+use crate::domain::cron::CronSource;
+
+/// Whether a delivery may be attempted now.
+#[derive(Debug)]
+pub enum Admission<Permit> {
+    Admitted(Permit),
+    /// Nothing more is sent to its URL now.
+    UrlWaits,
+    /// Nothing more is sent to any URL of its receiver now.
+    ReceiverWaits,
+}
+
+/// The oldest due delivery of one receiver that has not been considered yet. The order of the fields is the
+/// order in which deliveries are claimed.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct QueueHead {
+    pub(super) due_at: i64,
+    pub(super) row: i64,
+    receiver: String,
+    pub(super) url: String,
+    pub(super) source: CronSource,
+    /// Whether what is behind it in the queue of its URL comes next, and not in that of its receiver.
+    alone: bool,
+}
+
+/// Returns the deliveries that are admitted, the oldest first. Of each receiver it considers as many as are admitted, and
+/// one that is not: reading on through the backlog of a receiver that is down would take longer and longer as that
+/// backlog grows. If only the URL of that one waits, it goes on with one queue for each other URL of the receiver.
+pub(super) fn due<Permit>(
+    tx: &Transaction<'_>,
+    now: Timestamp,
+    limit: usize,
+    admit: &mut impl FnMut(&str, CronSource) -> Admission<Permit>,
+) -> Result<Vec<(QueueHead, Permit)>, StoreError> {
+    let mut admitted = Vec::new();
+    if limit == 0 {
+        return Ok(admitted);
+    }
+    let mut heads = queue_heads(tx, now)?;
+    while admitted.len() < limit
+        && let Some(Reverse(head)) = heads.pop()
+    {
+        match admit(&head.url, head.source) {
+            Admission::Admitted(permit) => {
+                heads.extend(next_behind(tx, &head, now)?.map(Reverse));
+                admitted.push((head, permit));
+            }
+            Admission::UrlWaits if !head.alone => heads.extend(other_urls(tx, &head, now)?),
+            Admission::UrlWaits | Admission::ReceiverWaits => {}
+        }
+    }
+    Ok(admitted)
+}
+
+/// Selects what [`queue_head_from_row`] reads.
+pub(super) const QUEUE_HEADS: &str = "SELECT receiver, due_at, seq, url, of_client FROM deliveries";
+
+/// Returns one delivery of each receiver, with one step in the index for each.
+fn queue_heads(tx: &Transaction<'_>, now: Timestamp) -> Result<BinaryHeap<Reverse<QueueHead>>, StoreError> {
+    let mut first = tx.prepare_cached(&format!(
+        "{QUEUE_HEADS} WHERE receiver > ?1 AND due_at IS NOT NULL ORDER BY receiver, due_at, seq LIMIT 1"
+    ))?;
+    let (mut heads, mut receiver) = (BinaryHeap::new(), String::new());
+    while let Some(head) = first.query_row([&receiver], queue_head_from_row).optional()? {
+        receiver.clone_from(&head.receiver);
+        if head.due_at <= millis(now) {
+            heads.push(Reverse(head));
+        }
+    }
+    Ok(heads)
+}
+
+fn next_behind(
+    tx: &Transaction<'_>,
+    head: &QueueHead,
+    now: Timestamp,
+) -> Result<Option<QueueHead>, StoreError> {
+    // Without the name of the index, SQLite reads on through what other URLs have in the queue.
+    let (index, url) = match head.alone {
+        true => ("INDEXED BY deliveries_by_url", "url = ?5"),
+        false => ("", "?5 <> ''"),
+    };
+    let mut next = tx.prepare_cached(&format!(
+        "{QUEUE_HEADS} {index} WHERE receiver = ?1 AND {url} AND due_at IS NOT NULL \
+         AND (due_at, seq) > (?2, ?3) AND due_at <= ?4 ORDER BY due_at, seq LIMIT 1"
+    ))?;
+    let values = (&head.receiver, head.due_at, head.row, millis(now), &head.url);
+    let next = next.query_row(values, queue_head_from_row).optional()?;
+    Ok(next.map(|next| QueueHead { alone: head.alone, ..next }))
+}
+
+/// Returns the first delivery behind `head` of each other URL of the same receiver, with two steps in the index for each.
+fn other_urls(
+    tx: &Transaction<'_>,
+    head: &QueueHead,
+    now: Timestamp,
+) -> Result<Vec<Reverse<QueueHead>>, StoreError> {
+    let mut url_behind = tx.prepare_cached(
+        "SELECT url FROM deliveries WHERE receiver = ?1 AND url > ?2 AND due_at IS NOT NULL ORDER BY url LIMIT 1",
+    )?;
+    let (mut heads, mut last) = (Vec::new(), String::new());
+    while let Some(url) = url_behind.query_row((&head.receiver, &last), |row| row.get(0)).optional()? {
+        last = url;
+        if last != head.url {
+            let receiver = head.receiver.clone();
+            let before = QueueHead { url: last.clone(), receiver, alone: true, ..*head };
+            heads.extend(next_behind(tx, &before, now)?.map(Reverse));
+        }
+    }
+    Ok(heads)
+}
+
+/// Reads a row of [`QUEUE_HEADS`].
+pub(super) fn queue_head_from_row(row: &Row<'_>) -> rusqlite::Result<QueueHead> {
+    let (receiver, url, source) = (row.get(0)?, row.get(3)?, source_of(row.get(4)?));
+    Ok(QueueHead { receiver, due_at: row.get(1)?, row: row.get(2)?, url, source, alone: false })
+}
+
+pub(super) fn source_of(of_client: bool) -> CronSource {
+    if of_client { CronSource::Api } else { CronSource::File }
+}
