@@ -10,8 +10,8 @@ use super::validate_cron::validate_cron;
 use crate::domain::cron::Cron;
 use crate::domain::ids::{CronId, InstallationId};
 
-/// A valid cron that is defined in a file. It is kept as text, because a parsed one takes ten times as much memory, and of
-/// a hundred thousand crons only a few are due at a time.
+/// A valid cron that is defined in a file. It is kept as text, because a parsed one takes more memory, and of a hundred
+/// thousand crons only a few are due at a time.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CronDefinition {
     pub name: String,
