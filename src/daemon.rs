@@ -22,7 +22,7 @@ use tokio_util::task::TaskTracker;
 use crate::api::{self, AccessRules, AgentServer, Api, Gateway, HeldBodies, Listeners, Socket};
 use crate::backend::AgentClient;
 use crate::clock::Clock;
-use crate::config::{self, Config, CronDefinition, Environment, KeptCron, Loss};
+use crate::config::{self, Config, Environment, KeptCron, Loss};
 use crate::domain::bounds::{ACCEPT_QUEUE, ROOM_LOOKED_FOR_EVERY, STOP_RECORDED_WITHIN};
 use crate::domain::ids::InstallationId;
 use crate::domain::outage::Outage;
@@ -34,8 +34,7 @@ use crate::engine::outages::{self, Outages};
 use crate::engine::runner::{self, Runner, RunnerSettings};
 use crate::engine::{Health, Wakes};
 use crate::store::{
-    self, DaemonLock, Execution, FormerDaemon, NewDefinition, NewNotice, NoticeKind, Predecessor, Store,
-    StoreError,
+    self, DaemonLock, Execution, FormerDaemon, NewNotice, NoticeKind, Predecessor, Store, StoreError,
 };
 use crate::transport::{Relay, Transport};
 use crate::webhook::{LiveSettings, Sender, WebhookSettings};
@@ -76,9 +75,6 @@ pub enum DaemonError {
     /// A loop ended by itself: a bug.
     #[error("the {0} ended by itself; this is a bug")]
     LoopEnded(&'static str),
-    /// A definition could not be written as JSON: a bug.
-    #[error("the definition of {name} cannot be stored: {source}")]
-    Definition { name: String, source: serde_json::Error },
 }
 
 /// The loops by name.
@@ -161,7 +157,6 @@ async fn prepare(world: &World, store: &Store) -> Result<Prepared, DaemonError> 
     if let Some(FormerDaemon { seen_at, stopped_at: None, .. }) = former {
         tracing::warn!(%seen_at, "the former daemon was not stopped: it was killed or crashed, or the machine lost power");
     }
-    let definitions = definitions(&config.crons, store.installation_id())?;
     store.notice(world.clock.now(), NoticeKind::StoreCopy, None).await?;
     store.hold_for_mistakes(config.holds_webhooks().then(|| world.clock.now())).await?;
     // This must happen before a client can ask for a run: that run would be taken for one that a former
@@ -170,7 +165,8 @@ async fn prepare(world: &World, store: &Store) -> Result<Prepared, DaemonError> 
     if recovered > 0 {
         tracing::info!(count = recovered, "recovered runs");
     }
-    let report = store.sync_understood_crons(world.clock.now(), definitions, config.kept.clone()).await?;
+    let report =
+        store.sync_understood_crons(world.clock.now(), config.crons.clone(), config.kept.clone()).await?;
     store.save_sections(config.saved.clone()).await?;
     let notice = mistakes::describe(config, config, &report.kept);
     mistakes::report(store, world.clock.now(), mistakes::PARTLY, notice).await?;
@@ -193,25 +189,6 @@ async fn prepare(world: &World, store: &Store) -> Result<Prepared, DaemonError> 
     };
     store.notice(world.clock.now(), NoticeKind::Listen, problem.map(NewNotice::single)).await?;
     Ok(Prepared { network, kept: report.kept, away })
-}
-
-/// Returns the definitions as the store keeps them.
-fn definitions(
-    crons: &[CronDefinition],
-    installation: InstallationId,
-) -> Result<Vec<NewDefinition>, DaemonError> {
-    crons
-        .iter()
-        .map(|definition| {
-            let body = serde_json::to_string(&definition.fields)
-                .map_err(|source| DaemonError::Definition { name: definition.cron.name.clone(), source })?;
-            Ok(NewDefinition {
-                cron: Arc::new(definition.in_installation(installation)),
-                body,
-                location: definition.location.to_string(),
-            })
-        })
-        .collect()
 }
 
 /// Makes all loops and spawns them.

@@ -63,17 +63,18 @@ pub(super) fn check(check: &Check, session: &mut Session) -> Result<(), Failure>
     // Nothing here needs a daemon: the database is used only if it exists and can be read.
     let history = Reader::open(&config.store.path).ok();
     let ids = history.as_ref().map(ids_in_store).unwrap_or_default();
-    for definition in &config.crons {
-        let cron = &definition.cron;
+    let crons: Vec<(&CronDefinition, Cron)> =
+        config.crons.iter().filter_map(|definition| Some((&**definition, definition.cron()?))).collect();
+    for (definition, cron) in &crons {
         let took = history.as_ref().and_then(|history| history.durations(&cron.name, RUNS_MEASURED).ok());
         let pitfalls = pitfalls::of_cron(cron, session.now(), &took.unwrap_or_default());
         if session.output.is_json() {
-            print_json(definition, ids.get(&cron.name).copied(), &pitfalls, session)?;
+            print_json((definition, cron), ids.get(&cron.name).copied(), &pitfalls, session)?;
         } else {
-            print(definition, &pitfalls, session)?;
+            print((definition, cron), &pitfalls, session)?;
         }
     }
-    let crons: Vec<&Cron> = config.crons.iter().map(|definition| &definition.cron).collect();
+    let crons: Vec<&Cron> = crons.iter().map(|(_, cron)| cron).collect();
     if let Some(warning) = pitfalls::crowded_second(&crons, session.now()) {
         session.output.warn(&warning)?;
     }
@@ -89,7 +90,7 @@ fn kept_crons(config: &Config) -> Vec<KeptCron> {
     let crons =
         Reader::open(&config.store.path).and_then(|store| store.crons_without_runs()).unwrap_or_default();
     let of_files = crons.into_iter().filter(|row| row.source == CronSource::File);
-    let is_defined = |name: &str| config.crons.iter().any(|definition| definition.cron.name == name);
+    let is_defined = |name: &str| config.crons.iter().any(|definition| definition.name == name);
     let others = of_files.filter(|row| !is_defined(&row.name));
     let others = others.map(|row| KeptCron { name: row.name, location: row.location.unwrap_or_default() });
     others.filter(|cron| config.kept.keep(cron)).collect()
@@ -107,8 +108,11 @@ fn warn_about_daemon(config: &Config, store: Option<&Reader>, session: &mut Sess
     Ok(())
 }
 
-fn print(definition: &CronDefinition, pitfalls: &[String], session: &mut Session) -> Result<(), Failure> {
-    let cron = &definition.cron;
+fn print(
+    (definition, cron): (&CronDefinition, &Cron),
+    pitfalls: &[String],
+    session: &mut Session,
+) -> Result<(), Failure> {
     let (now, zone) = (session.now(), session.zone.clone());
     let name = session.output.paint(TextStyle::Bold, &cron.name);
     let location = session.output.paint(TextStyle::Dim, &definition.location.to_string());
@@ -116,7 +120,7 @@ fn print(definition: &CronDefinition, pitfalls: &[String], session: &mut Session
     output.line(&format!("{name}  {location}"))?;
     let calendar = &cron.calendar;
     output.line(&format!("  {}  {}", calendar.expression(), calendar.timezone()))?;
-    output.line(&format!("  {}; {}", calendar.describe(), target(definition)))?;
+    output.line(&format!("  {}; {}", calendar.describe(), target(definition, cron)))?;
     if !cron.enabled {
         let disabled = output.paint(Tone::Attention, "disabled: it does not fire (enabled = false)");
         output.line(&format!("  {disabled}"))?;
@@ -142,10 +146,10 @@ fn ids_in_store(store: &Reader) -> HashMap<String, CronId> {
 }
 
 /// Returns what the cron runs, as the second half of a sentence.
-fn target(definition: &CronDefinition) -> String {
-    let request = &definition.cron.request;
+fn target(definition: &CronDefinition, cron: &Cron) -> String {
+    let request = &cron.request;
     let assistant = &request.assistant_id;
-    match (request.target, &definition.fields.thread) {
+    match (request.target, definition.fields().thread) {
         // The thread's id is derived in the same way, so the name is shown.
         (Target::Thread(_), Some(name)) => format!("runs {assistant} on the thread `{name}`"),
         (Target::Thread(thread_id), None) => format!("runs {assistant} on thread {thread_id}"),
@@ -154,12 +158,11 @@ fn target(definition: &CronDefinition) -> String {
 }
 
 fn print_json(
-    definition: &CronDefinition,
+    (definition, cron): (&CronDefinition, &Cron),
     cron_id: Option<CronId>,
     pitfalls: &[String],
     session: &mut Session,
 ) -> Result<(), Failure> {
-    let cron = &definition.cron;
     let next: Vec<String> = of_cron(cron, &Decided::default(), session.now())
         .take(TIMES_SHOWN)
         .map(|upcoming| upcoming.at.to_string())

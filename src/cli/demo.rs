@@ -62,8 +62,7 @@ async fn run_daemon(
     session: &mut Session,
 ) -> Result<Narrator, Failure> {
     let store = world.config.store.path.clone();
-    let names: Vec<String> =
-        world.config.crons.iter().map(|definition| definition.cron.name.clone()).collect();
+    let names: Vec<String> = world.config.crons.iter().map(|definition| definition.name.clone()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let ready = CancellationToken::new();
     let is_up = ready.clone();
@@ -117,8 +116,7 @@ fn print_introduction(setup: &DemoSetup, session: &mut Session) -> Result<(), Fa
     let title = session.output.paint(TextStyle::Bold, "agentcron demo");
     let output = &mut session.output;
     output.line(&format!("{title}: agent server, webhook receiver and three crons in one process"))?;
-    for definition in &setup.config.crons {
-        let cron = &definition.cron;
+    for cron in setup.config.crons.iter().filter_map(|definition| definition.cron()) {
         let target = match cron.request.target {
             Target::Thread(_) => "same thread",
             Target::Stateless(_) => "new threads",

@@ -153,9 +153,9 @@ fn import_context(session: &Session, out: &Path) -> ImportContext {
         (Ok(file), Ok(out)) => file == out,
         (_, _) => false,
     };
-    let elsewhere = config.crons.into_iter().filter(|definition| !same(&definition.location.file));
+    let elsewhere = config.crons.iter().filter(|definition| !same(&definition.location.file));
     ImportContext {
-        names: elsewhere.map(|definition| definition.cron.name.to_lowercase()).collect(),
+        names: elsewhere.map(|definition| definition.name.to_lowercase()).collect(),
         policy: Some(config.webhooks.url),
         variables: Variables::default(),
     }

@@ -70,8 +70,8 @@ pub(super) fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
         let path = session.config_path.clone();
         let config = session.view_config(&path)?;
         session.output.warn("the daemon has not run yet: these are the crons of the configuration")?;
-        let of = |definition| Cron::of(&never_run(definition), &Decided::default(), now);
-        config.crons.into_iter().map(of).collect()
+        let rows = config.crons.iter().filter_map(|definition| never_run(definition));
+        rows.map(|row| Cron::of(&row, &Decided::default(), now)).collect()
     } else {
         match session.source()? {
             Source::Daemon(daemon) => daemon.list("crons", &[], u64::MAX)?,
@@ -95,21 +95,20 @@ pub(super) fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
 }
 
 /// Returns the row of a cron that no daemon has loaded yet.
-fn never_run(definition: CronDefinition) -> CronRow {
-    let body = serde_json::to_string(&definition.fields).unwrap_or_default();
-    let cron = definition.cron;
-    CronRow {
+fn never_run(definition: &CronDefinition) -> Option<CronRow> {
+    let cron = definition.cron()?;
+    Some(CronRow {
         cron_id: cron.cron_id,
         name: cron.name.clone(),
         source: CronSource::File,
         location: Some(definition.location.to_string()),
-        definition_id: DefinitionId::of_content(cron.cron_id, &body),
+        definition_id: DefinitionId::of_content(cron.cron_id, &definition.body),
         cron: Ok(cron),
         state: CronState::default(),
         last: None,
         recent: Recent::default(),
         running: 0,
-    }
+    })
 }
 
 fn print(

@@ -123,7 +123,7 @@ fn configured(session: &mut Session) -> Result<(Vec<Cron>, Decided), Failure> {
             Decided::default()
         }
     };
-    Ok((crons_of(config.crons, &config.store.path)?, decided))
+    Ok((crons_of(&config.crons, &config.store.path)?, decided))
 }
 
 /// Returns the first `number` occurrences of all crons together, in order of time.

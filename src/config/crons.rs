@@ -1,7 +1,12 @@
 //! Validates every `[cron.NAME]` of every file, with `[defaults]` merged in, and reports what is wrong and where.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
+use super::clean_files::CleanFiles;
+use super::cron_definition::{CronDefinition, SourceLocation};
 use super::document::TomlDocument;
 use super::environment::Environment;
 use super::errors::{Complaint, ConfigError, Report, escaped, quoted};
@@ -10,7 +15,7 @@ use super::loss::Loss;
 use super::placeholders::{check_filled_text, is_of_daemon};
 use super::reference;
 use super::section::Section;
-use super::settings::{CronDefinition, SourceLocation};
+use super::source_file::SourceFile;
 use super::validate_cron::{FieldError, FieldErrorKind, check_values, check_webhook_policy, validate_cron};
 use crate::domain::cron::{Cron, RetryOn};
 use crate::domain::template;
@@ -24,23 +29,91 @@ struct CronTable<'d> {
     filled: Vec<&'static str>,
 }
 
-/// Returns every valid cron, sorted by name, even if a mistake was found in it.
-pub(super) fn validate_crons(
-    main: &TomlDocument<'_>,
-    included: &[TomlDocument<'_>],
-    policy: Option<&UrlPolicy>,
-    environment: &Environment,
-    report: &mut Report,
-) -> Vec<CronDefinition> {
-    report.about([Loss::Crons]);
-    let defaults = Section::root(main).child("defaults", "defaults", report);
-    let defaults = CronTable::read(defaults, environment, report);
-    defaults.check_alone(environment, report);
+/// Reads the crons of one file after the other, and keeps no file.
+pub(super) struct CronReader<'d> {
+    defaults: CronTable<'d>,
+    policy: Option<&'d UrlPolicy>,
+    environment: &'d Environment,
+    /// By the name in lower case: two names that differ only by case are too easily confused.
+    first_by_name: HashMap<String, (String, SourceLocation)>,
+    definitions: Vec<Arc<CronDefinition>>,
+    /// What an earlier reading knew.
+    known: Option<&'d CleanFiles>,
+    clean: CleanFiles,
+}
 
-    let mut definitions = Vec::new();
-    // By the name in lower case: two names that differ only by case are too easily confused.
-    let mut first_by_name: BTreeMap<String, (String, SourceLocation)> = BTreeMap::new();
-    for document in std::iter::once(main).chain(included) {
+impl<'d> CronReader<'d> {
+    /// Reads `[defaults]` and the crons of the main file.
+    pub(super) fn begin(
+        main: &'d TomlDocument<'d>,
+        policy: Option<&'d UrlPolicy>,
+        environment: &'d Environment,
+        known: &'d CleanFiles,
+        report: &mut Report,
+    ) -> Self {
+        report.about([Loss::Crons]);
+        let defaults = Section::root(main).child("defaults", "defaults", report);
+        let defaults = CronTable::read(defaults, environment, report);
+        defaults.check_alone(environment, report);
+        let clean = CleanFiles::new(&defaults.fields, policy);
+        let known = Some(known).filter(|known| known.is_like(&clean));
+        let (first_by_name, definitions) = (HashMap::new(), Vec::new());
+        let mut reader = Self { defaults, policy, environment, first_by_name, definitions, known, clean };
+        reader.read(main, report);
+        reader
+    }
+
+    /// Reads the crons of an included file, unless they are known already.
+    pub(super) fn include(&mut self, source: &SourceFile, report: &mut Report) {
+        let known =
+            self.known.and_then(|known| known.crons(source)).filter(|crons| self.are_unclaimed(crons));
+        if let Some(crons) = known {
+            for cron in crons {
+                for name in [Some(&cron.name), cron.was.as_ref()].into_iter().flatten() {
+                    let claim = (cron.name.clone(), cron.location.clone());
+                    self.first_by_name.insert(name.to_lowercase(), claim);
+                }
+            }
+            self.clean.insert(source, crons);
+            self.definitions.extend_from_slice(crons);
+            return;
+        }
+        let (found, before) = (report.len(), self.definitions.len());
+        report.about([Loss::File(Arc::clone(&source.file))]);
+        let Some(document) = TomlDocument::parse(source, report) else { return };
+        let (reference, advice) = (&reference::INCLUDED_FILE, included_file_advice);
+        Section::root(&document).read::<Map<String, Value>>(reference, advice, report);
+        let is_filled = self.read(&document, report);
+        if report.len() == found && !is_filled {
+            self.clean.insert(source, &self.definitions[before..]);
+        }
+    }
+
+    /// Returns every valid cron, sorted by name, even if a mistake was found in it, and the files without any.
+    pub(super) fn finish(
+        mut self,
+        main: &SourceFile,
+        report: &mut Report,
+    ) -> (Vec<Arc<CronDefinition>>, CleanFiles) {
+        if self.first_by_name.is_empty() {
+            report.file_warning(
+                &main.file,
+                "no cron is defined: only crons that clients make through the API will fire",
+            );
+        }
+        self.definitions.sort_by(|a, b| a.name.cmp(&b.name));
+        (self.definitions, self.clean)
+    }
+
+    /// Returns whether no other cron has one of their names, which would have to be reported.
+    fn are_unclaimed(&self, crons: &[Arc<CronDefinition>]) -> bool {
+        let mut names = crons.iter().flat_map(|cron| [Some(&cron.name), cron.was.as_ref()]).flatten();
+        names.all(|name| !self.first_by_name.contains_key(&name.to_lowercase()))
+    }
+
+    /// Reads the crons of a document, and returns whether one of them was filled from the environment.
+    fn read(&mut self, document: &TomlDocument<'_>, report: &mut Report) -> bool {
+        let mut is_filled = false;
         report.about([Loss::File(document.source.file.clone())]);
         let crons = Section::root(document).child("cron", "cron.NAME", report);
         for (key, _) in crons.entries() {
@@ -48,13 +121,13 @@ pub(super) fn validate_crons(
             report.about([Loss::Cron(name.to_owned())]);
             let position = document.source.position(key.span().start);
             let location = SourceLocation { file: document.source.file.clone(), position };
-            if let Some((first, first_location)) = first_by_name.get(&name.to_lowercase()) {
+            if let Some((first, first_location)) = self.first_by_name.get(&name.to_lowercase()) {
                 let message = duplicate_message(name, first, first_location);
                 let hint = Some("rename one of them".to_owned());
                 let error = document.source.error(key.span().start, message, hint);
                 report.error_about(Some(Loss::Cron(first.clone())), error);
             } else {
-                first_by_name.insert(name.to_lowercase(), (name.to_owned(), location.clone()));
+                self.first_by_name.insert(name.to_lowercase(), (name.to_owned(), location.clone()));
             }
             let full_name = format!("cron.{name}");
             let section = crons.child(name, &full_name, report);
@@ -67,25 +140,31 @@ pub(super) fn validate_crons(
                 report.about([name, was].map(|name| Loss::Cron(name.to_owned())));
                 // A former name is as unique as a name: only one cron can go on with its history.
                 let claim = (name.to_owned(), location.clone());
-                if let Some((first, first_location)) = first_by_name.insert(was.to_lowercase(), claim) {
+                if let Some((first, first_location)) = self.first_by_name.insert(was.to_lowercase(), claim) {
                     let complaint = Complaint::new(duplicate_message(was, &first, &first_location));
                     report.error_about(Some(Loss::Cron(first)), section.error("was", "", complaint));
                 }
             }
-            let table = CronTable::read(section, environment, report);
-            if let Some((cron, fields)) = table.validate(name, &defaults, policy, environment, report) {
-                definitions.push(CronDefinition { cron, fields, location });
-            }
+            let table = CronTable::read(section, self.environment, report);
+            is_filled |= !table.filled.is_empty();
+            let validated = table.validate(name, &self.defaults, self.policy, self.environment, report);
+            let Some((cron, fields)) = validated else { continue };
+            let Ok(mut body) = serde_json::to_string(&fields) else { continue };
+            body.shrink_to_fit();
+            let (name, was, enabled) = (cron.name, fields.was, cron.enabled);
+            self.definitions.push(Arc::new(CronDefinition { name, was, enabled, body, location }));
         }
+        is_filled
     }
-    if first_by_name.is_empty() {
-        report.file_warning(
-            &main.source.file,
-            "no cron is defined: only crons that clients make through the API will fire",
-        );
+}
+
+fn included_file_advice(key: &str) -> Option<&'static str> {
+    match key {
+        "defaults" => Some("write [defaults] in the main file; it applies to included files too"),
+        "backend" | "store" | "log" | "http" | "webhooks" | "include" | "langgraph_json"
+        | "shutdown_grace" => Some("it belongs in the main file; included files hold [cron.NAME] tables"),
+        _ => Some("included files hold [cron.NAME] tables"),
     }
-    definitions.sort_by(|a, b| a.cron.name.cmp(&b.cron.name));
-    definitions
 }
 
 fn duplicate_message(name: &str, first: &str, first_location: &SourceLocation) -> String {

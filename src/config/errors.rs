@@ -151,6 +151,11 @@ impl Report {
             .collect()
     }
 
+    /// Returns how much was found so far, warnings included.
+    pub(super) fn len(&self) -> usize {
+        self.errors.len() + self.lost.len() + self.warnings.len()
+    }
+
     pub(super) fn has_mistakes(&self) -> bool {
         !(self.errors.is_empty() && self.lost.is_empty())
     }

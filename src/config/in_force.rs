@@ -63,6 +63,7 @@ impl Loaded {
             webhooks: settings.webhooks?,
             shutdown_grace: settings.shutdown_grace?,
             crons: self.crons,
+            clean_files: self.clean_files,
             warnings: self.warnings,
             sources: self.sources,
             mistakes: self.mistakes,

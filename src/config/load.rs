@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
-
-use super::crons::validate_crons;
+use super::clean_files::CleanFiles;
+use super::cron_definition::CronDefinition;
+use super::crons::CronReader;
 use super::document::TomlDocument;
 use super::environment::Environment;
 use super::errors::{Complaint, ConfigError, ConfigErrors, Report};
@@ -18,10 +18,9 @@ use super::last_good::{LastGood, Settings, saved};
 use super::limits::FILES_MAX;
 use super::loss::Loss;
 use super::places::named;
-use super::reference;
 use super::section::Section;
 use super::section_reader::SectionReader;
-use super::settings::{Config, CronDefinition, SavedSection, Sources};
+use super::settings::{Config, SavedSection, Sources};
 use super::source_file::SourceFile;
 use super::top_level::top_level;
 
@@ -43,7 +42,8 @@ pub struct Loaded {
     /// The sections with mistakes, as far as they could be read.
     pub(super) partial: Settings,
     pub(super) saved: Vec<SavedSection>,
-    pub(super) crons: Vec<CronDefinition>,
+    pub(super) crons: Vec<Arc<CronDefinition>>,
+    pub(super) clean_files: Arc<CleanFiles>,
     /// The database and the socket that a main file with mistakes names.
     pub(super) named_store: Option<PathBuf>,
     pub(super) named_socket: Option<PathBuf>,
@@ -64,12 +64,17 @@ pub fn load(path: &Path, environment: &Environment) -> Result<Config, ConfigErro
 
 /// Returns what is understood of the main file and all that it includes.
 pub fn load_partly(path: &Path, environment: &Environment) -> Loaded {
+    load_again(path, environment, &CleanFiles::default())
+}
+
+/// Does the same, but parses no file that is known to be clean and has not changed.
+pub fn load_again(path: &Path, environment: &Environment, known: &CleanFiles) -> Loaded {
     let sources = Sources { files: vec![path.to_owned()], patterns: Vec::new() };
     let mut loaded = Loaded { path: path.to_owned(), sources, ..Loaded::default() };
     let report = std::thread::scope(|scope| {
         let read = || {
             let mut report = Report::default();
-            if read_all(&mut loaded, environment, &mut report).is_none() || report.has_mistakes() {
+            if read_all(&mut loaded, environment, known, &mut report).is_none() || report.has_mistakes() {
                 loaded.named_store = named(path, "store", "path", environment);
                 loaded.named_socket = named(path, "http", "socket", environment);
             }
@@ -91,9 +96,14 @@ pub fn load_partly(path: &Path, environment: &Environment) -> Loaded {
 }
 
 /// Returns `None` if the main file is not understood at all.
-fn read_all(loaded: &mut Loaded, environment: &Environment, report: &mut Report) -> Option<()> {
+fn read_all(
+    loaded: &mut Loaded,
+    environment: &Environment,
+    known: &CleanFiles,
+    report: &mut Report,
+) -> Option<()> {
     report.about(Loss::of_main_file());
-    let main = read(&loaded.path, report)?;
+    let main = read_file(&loaded.path, report)?;
     let main = TomlDocument::parse(&main, report)?;
     let section = Section::root(&main);
     let values = top_level(&section, report);
@@ -101,18 +111,7 @@ fn read_all(loaded: &mut Loaded, environment: &Environment, report: &mut Report)
     let sources = &mut loaded.sources;
     let mut root = SectionReader { section, values, base, environment, report };
 
-    let files = read_included(sources, &mut root);
-    let mut included = Vec::new();
-    for source in &files {
-        root.report.about([Loss::File(Arc::clone(&source.file))]);
-        included.extend(TomlDocument::parse(source, root.report));
-    }
-    for document in &included {
-        root.report.about([Loss::File(Arc::clone(&document.source.file))]);
-        let (reference, advice) = (&reference::INCLUDED_FILE, included_file_advice);
-        Section::root(document).read::<Map<String, Value>>(reference, advice, root.report);
-    }
-
+    let included = included(sources, &mut root);
     root.report.about([Loss::Webhooks]);
     let server = langgraph_json::read(sources, &mut root);
     let read = Settings::read(&server, &mut root);
@@ -121,14 +120,23 @@ fn read_all(loaded: &mut Loaded, environment: &Environment, report: &mut Report)
     // The default policy must not judge in place of one that is not understood.
     let webhooks = read.webhooks.as_ref().filter(|_| !report.has_lost(&Loss::Webhooks));
     let policy = webhooks.map(|webhooks| &webhooks.url);
-    let crons = validate_crons(&main, &included, policy, environment, report);
+    let mut crons = CronReader::begin(&main, policy, environment, known, report);
+    // One after the other: what a parser needs for a file is ten times as large as the file.
+    for path in included {
+        report.about([Loss::File(path.as_path().into())]);
+        if let Some(source) = read_file(&path, report) {
+            crons.include(&source, report);
+        }
+    }
+    let (crons, clean_files) = crons.finish(main.source, report);
+    loaded.clean_files = Arc::new(clean_files);
     loaded.saved = saved(&section, &server, &read, report);
     loaded.settings = read.clone().without(|loss| report.has_lost(loss));
     loaded.partial = read;
     if !report.has_lost(&Loss::Crons) {
         loaded.crons = crons;
         let lost = report.lost_crons();
-        loaded.crons.retain(|definition| !lost.contains(definition.cron.name.as_str()));
+        loaded.crons.retain(|definition| !lost.contains(definition.name.as_str()));
     }
     Some(())
 }
@@ -148,11 +156,12 @@ fn warn_about_clients(main: &TomlDocument<'_>, settings: &Settings, report: &mut
     }
 }
 
-fn read(path: &Path, report: &mut Report) -> Option<SourceFile> {
+fn read_file(path: &Path, report: &mut Report) -> Option<SourceFile> {
     SourceFile::read(path).map_err(|message| report.file_error(&path.into(), message)).ok()
 }
 
-fn read_included(sources: &mut Sources, root: &mut SectionReader<'_, '_>) -> Vec<SourceFile> {
+/// Returns the files that `include` names.
+fn included(sources: &mut Sources, root: &mut SectionReader<'_, '_>) -> BTreeSet<PathBuf> {
     let patterns: Option<OneOrMany> = root.value("include");
     let mut paths: BTreeSet<PathBuf> = BTreeSet::new();
     let main = sources.files.first().cloned().unwrap_or_default();
@@ -180,23 +189,10 @@ fn read_included(sources: &mut Sources, root: &mut SectionReader<'_, '_>) -> Vec
     if paths.len() > FILES_MAX {
         let message = format!("names {} files, expected at most {FILES_MAX}", paths.len());
         root.report("include", Complaint::new(message));
-        return Vec::new();
+        return BTreeSet::new();
     }
     sources.files.extend(paths.iter().cloned());
-    let read_one = |path: &PathBuf| {
-        root.report.about([Loss::File(path.as_path().into())]);
-        read(path, root.report)
-    };
-    paths.iter().filter_map(read_one).collect()
-}
-
-fn included_file_advice(key: &str) -> Option<&'static str> {
-    match key {
-        "defaults" => Some("write [defaults] in the main file; it applies to included files too"),
-        "backend" | "store" | "log" | "http" | "webhooks" | "include" | "langgraph_json"
-        | "shutdown_grace" => Some("it belongs in the main file; included files hold [cron.NAME] tables"),
-        _ => Some("included files hold [cron.NAME] tables"),
-    }
+    paths
 }
 
 #[cfg(test)]

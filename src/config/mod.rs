@@ -5,7 +5,9 @@
 //! global.
 
 mod certificates;
+mod clean_files;
 mod credentials;
+mod cron_definition;
 mod crons;
 mod document;
 mod duration;
@@ -44,14 +46,16 @@ mod webhook_url_policy;
 mod webhooks;
 
 pub use certificates::read_certificates;
+pub use clean_files::CleanFiles;
 pub use credentials::Credentials;
+pub use cron_definition::{CronDefinition, SourceLocation};
 pub use environment::{Environment, LookupError};
 pub use errors::{ConfigError, ConfigErrors, Position};
 pub use fields::{CronFields, OneOrMany};
 pub use last_good::{LastGood, webhooks_by_default};
 pub use limits::FILE_BYTES_MAX;
 pub use live::{Live, LiveWriter, live};
-pub use load::{Loaded, load, load_partly};
+pub use load::{Loaded, load, load_again, load_partly};
 pub use loss::{KeptCron, KeptCrons, Loss};
 pub use nearest::nearest;
 pub use places::{socket_in_file, store_in_file, stores_perhaps};
@@ -59,8 +63,7 @@ pub use reference::{DefaultValue, KeyNames, KeyReference, Secrecy, SectionRefere
 pub use regular_file::{Links, demand_regular, open_regular, read_regular};
 pub use secret::Secret;
 pub use settings::{
-    ApiKey, BackendConfig, Config, CronDefinition, HttpConfig, SavedSection, SourceLocation, Sources,
-    StoreConfig, WebhooksConfig,
+    ApiKey, BackendConfig, Config, HttpConfig, SavedSection, Sources, StoreConfig, WebhooksConfig,
 };
 pub use starter::STARTER_FILES;
 pub use unit_places::{default_store, socket_from_outside};

@@ -2,25 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
-use std::fmt;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
 
+use super::clean_files::CleanFiles;
 use super::credentials::Credentials;
+use super::cron_definition::CronDefinition;
 use super::environment::Environment;
-use super::errors::{ConfigError, Position};
-use super::fields::CronFields;
+use super::errors::ConfigError;
 use super::include;
 use super::loss::{KeptCrons, Loss};
 use super::secret::Secret;
 use super::unit_places::default_socket;
 use crate::domain::access::{Access, ClientCrons};
-use crate::domain::cron::{Cron, Target, Template};
-use crate::domain::ids::{CronId, InstallationId, ThreadId};
+use crate::domain::cron::Template;
 use crate::domain::log::LoggedRuns;
 use crate::domain::origin::OriginPattern;
 use crate::domain::signing::SigningKey;
@@ -43,7 +42,9 @@ pub struct Config {
     /// How long a stop waits for work that has begun.
     pub shutdown_grace: Duration,
     /// Every cron of every file, sorted by name.
-    pub crons: Vec<CronDefinition>,
+    pub crons: Vec<Arc<CronDefinition>>,
+    /// The included files that need not be parsed again as long as they have the same bytes.
+    pub clean_files: Arc<CleanFiles>,
     /// What is valid, but seldom meant.
     pub warnings: Vec<ConfigError>,
     pub sources: Sources,
@@ -163,52 +164,4 @@ pub struct WebhooksConfig {
     pub body_bytes_max: usize,
     /// A PEM file with further certificate authorities to trust when connecting to a receiver.
     pub ca_file: Option<PathBuf>,
-}
-
-/// A cron that is defined in a file.
-#[derive(Clone)]
-pub struct CronDefinition {
-    pub cron: Cron,
-    /// The fields as written, with `[defaults]` merged in. `webhook`, `input`, `config`, `context` and `metadata`
-    /// still have their placeholders.
-    pub fields: CronFields,
-    /// The place of its header.
-    pub location: SourceLocation,
-}
-
-impl CronDefinition {
-    /// Returns the cron with the ids that it has in this installation.
-    pub fn in_installation(&self, installation: InstallationId) -> Cron {
-        let mut cron = self.cron.clone();
-        cron.cron_id = CronId::of_name(installation, self.fields.first_name(&cron.name));
-        if let Some(thread) = &self.fields.thread {
-            cron.request.target = Target::Thread(ThreadId::of_name(installation, thread));
-        }
-        cron
-    }
-}
-
-/// Leaves out the validated cron, whose payload may hold what must not reach a log line.
-impl fmt::Debug for CronDefinition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = &self.cron.name;
-        f.debug_struct("CronDefinition")
-            .field("name", name)
-            .field("fields", &self.fields)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A place in one of several files.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SourceLocation {
-    /// The path as it was given.
-    pub file: Arc<Path>,
-    pub position: Position,
-}
-
-impl fmt::Display for SourceLocation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.file.display(), self.position.line, self.position.column)
-    }
 }

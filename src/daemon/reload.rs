@@ -1,7 +1,6 @@
 //! Reloads the configuration while the daemon runs: the files are read again when they have changed, or on
 //! request. What is understood is applied; the rest stays as it was, and the mistakes are reported.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,17 +14,19 @@ use super::restart::settings_that_differ;
 use super::watch::Watch;
 use crate::api::AccessRules;
 use crate::clock::Clock;
-use crate::config::{self, Config, Environment, KeptCron, KeptCrons, LastGood, LiveWriter, Loaded, Sources};
+use crate::config::{
+    self, CleanFiles, Config, CronDefinition, Environment, KeptCron, LastGood, LiveWriter, Loaded, Sources,
+};
 use crate::domain::bounds::FILES_LOOKED_AT_EVERY;
 use crate::domain::calendar::Calendar;
 use crate::engine::Wakes;
-use crate::store::{NewDefinition, NewNotice, Store, StoreError, SyncReport};
+use crate::store::{NewNotice, Store, StoreError, SyncReport};
 use crate::webhook::WebhookSettings;
 
 /// Editors write in several steps: files are read once they have been unchanged for this long.
-const STABLE_FOR: Duration = Duration::from_millis(200);
+const STABLE_FOR: Duration = Duration::from_millis(100);
 /// Files that never stop changing are read after this many checks all the same.
-const STABLE_CHECKS_MAX: usize = 25;
+const STABLE_CHECKS_MAX: usize = 50;
 /// A daemon takes much less than this from reading the files at its start to watching them.
 const STARTING_SECONDS: i64 = 60;
 
@@ -67,34 +68,34 @@ struct KnownFiles {
     fingerprint: Option<u64>,
     /// What is in force of them, without the crons.
     in_force: Config,
-    /// How many crons fire.
-    crons: usize,
-    /// Those of them that the files do not define.
+    /// The crons that the files define.
+    crons: Vec<Arc<CronDefinition>>,
+    /// The crons that fire besides.
     kept: Vec<KeptCron>,
-    /// A hash of the crons, and of what is not understood of them.
-    definitions: u64,
     /// What was wrong with the files when they were last read.
     mistakes: Option<NewNotice>,
+}
+
+impl KnownFiles {
+    fn fires_any(&self) -> bool {
+        !(self.crons.is_empty() && self.kept.is_empty())
+    }
 }
 
 /// Reloads until it is stopped.
 pub(super) async fn run(mut reload: Reload, stop: CancellationToken) -> Result<(), StoreError> {
     let mut watch = Watch::begin();
     let sources = Arc::new(std::mem::take(&mut reload.config.sources));
-    let definitions = super::definitions(&reload.config.crons, reload.store.installation_id())
-        .map_or(0, |all| hash_of(&all, &reload.config.kept));
     let found = look(&sources).await;
     // A change between the first reading and now is found because the files are read once more. Files that
-    // have been unchanged for a while are not read twice: parsing thousands of crons leaves memory behind.
+    // have been unchanged for a while are not read twice.
     let fingerprint = is_old(&found, reload.clock.now()).then_some(found.fingerprint);
     watch.follow(&sources, found);
     let kept = std::mem::take(&mut reload.kept);
-    let crons = reload.config.crons.len() + kept.len();
+    let crons = std::mem::take(&mut reload.config.crons);
     let mistakes = mistakes::describe(&reload.config, &reload.config, &kept);
-    // The store has the crons: thousands of them need not be kept twice for as long as the daemon runs.
-    reload.config.crons = Vec::new();
     let in_force = reload.config.clone();
-    let mut known = KnownFiles { sources, fingerprint, in_force, crons, kept, definitions, mistakes };
+    let mut known = KnownFiles { sources, fingerprint, in_force, crons, kept, mistakes };
     loop {
         let cause = tokio::select! {
             biased;
@@ -122,15 +123,18 @@ async fn pass(reload: &Reload, known: &mut KnownFiles, cause: Cause) -> Result<F
         return Ok(found);
     }
     Calendar::reread_zones();
-    if reload.store.replan_if_zones_changed().await? {
+    let zones_changed = reload.store.replan_if_zones_changed().await?;
+    if zones_changed {
         reload.wakes.runner.notify_one();
     }
     let found = stable(found, &known.sources).await;
     known.fingerprint = Some(found.fingerprint);
-    let loaded = load(reload).await;
+    let reads_all = zones_changed || cause == Cause::Requested;
+    let clean_files = if reads_all { Arc::default() } else { Arc::clone(&known.in_force.clean_files) };
+    let loaded = load(reload, clean_files).await;
     let sources = loaded.sources.clone();
     let Some(config) = loaded.in_force(LastGood::of_config(&known.in_force)) else { return Ok(found) };
-    let is_emptied = config.crons.is_empty() && config.kept.is_empty() && known.crons > 0;
+    let is_emptied = config.crons.is_empty() && config.kept.is_empty() && known.fires_any();
     if is_emptied && cause != Cause::Requested {
         let message =
             "no cron is left in the configuration; if that is intended, send SIGHUP (systemctl reload)";
@@ -167,9 +171,9 @@ async fn stable(mut before: FilesOnDisk, sources: &Arc<Sources>) -> FilesOnDisk 
 }
 
 /// Reads the files on another thread, because that takes a moment and must not delay the runs.
-async fn load(reload: &Reload) -> Loaded {
+async fn load(reload: &Reload, clean_files: Arc<CleanFiles>) -> Loaded {
     let (path, environment) = (reload.config.path.clone(), reload.environment.clone());
-    elsewhere(move || config::load_partly(&path, &environment).with_certificates()).await
+    elsewhere(move || config::load_again(&path, &environment, &clean_files).with_certificates()).await
 }
 
 async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
@@ -186,21 +190,15 @@ async fn apply(
     cause: Cause,
 ) -> Result<(), StoreError> {
     let now = reload.clock.now();
-    let definitions = match super::definitions(&config.crons, reload.store.installation_id()) {
-        Ok(definitions) => definitions,
-        Err(error) => return refuse(reload, known, NewNotice::single(error.to_string()), cause).await,
-    };
     // Before anything is sent under settings of which not all is known, and after the mended ones are in use.
     if config.holds_webhooks() {
         reload.store.hold_for_mistakes(Some(now)).await?;
         reload.wakes.courier.notify_one();
     }
     let mut report = SyncReport::default();
-    let hash = hash_of(&definitions, &config.kept);
     // Ten thousand unchanged crons are not worth a transaction.
-    if hash != known.definitions {
-        report = reload.store.sync_understood_crons(now, definitions, config.kept.clone()).await?;
-        known.definitions = hash;
+    if config.crons != known.crons || config.kept != known.in_force.kept {
+        report = reload.store.sync_understood_crons(now, config.crons.clone(), config.kept.clone()).await?;
         known.kept.clone_from(&report.kept);
         reload.wakes.runner.notify_one();
         // What was due until now may have to be started, and what waits may have another deadline.
@@ -247,8 +245,7 @@ async fn apply(
         reload.store.hold_for_mistakes(None).await?;
         reload.wakes.courier.notify_one();
     }
-    known.crons = config.crons.len() + known.kept.len();
-    config.crons = Vec::new();
+    known.crons = std::mem::take(&mut config.crons);
     known.in_force = config;
     Ok(())
 }
@@ -266,16 +263,6 @@ async fn refuse(
     known.mistakes.clone_from(&notice);
     let message = "configuration not reloaded; the last good one stays in force";
     mistakes::report(&reload.store, reload.clock.now(), message, notice).await
-}
-
-/// Returns a hash of the crons and their places in the files, and of what is not understood of them.
-fn hash_of(definitions: &[NewDefinition], kept: &KeptCrons) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    kept.hash(&mut hasher);
-    for NewDefinition { cron, body, location } in definitions {
-        (&cron.name, body, location).hash(&mut hasher);
-    }
-    hasher.finish()
 }
 
 /// Returns whether nothing has changed since the daemon's start. What cannot be looked at counts as changed.

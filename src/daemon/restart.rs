@@ -15,6 +15,7 @@ pub(super) fn settings_that_differ(running: &Config, written: &Config) -> Vec<&'
         webhooks,
         shutdown_grace,
         crons: _,
+        clean_files: _,
         warnings: _,
         sources: _,
         mistakes: _,

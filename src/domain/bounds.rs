@@ -405,6 +405,10 @@ pub const WRITES_PER_COMMIT: usize = 256;
 /// The longest sleep: the wall clock is read again after it, so that a step or a resume from suspend is noticed.
 pub const SLEEP_MAX: Duration = Duration::from_secs(1);
 
+/// Parsed definitions that the store keeps in memory are at most twice as many. One takes some kilobytes, and parsing it
+/// again takes less than a tenth of a millisecond.
+pub const PARSED_DEFINITIONS: usize = 4_096;
+
 /// Crons planned in one pass, which is one transaction: the first of a large burst are sent while the passes that
 /// follow at once plan the rest.
 pub const CRONS_PER_PASS: usize = 256;

@@ -135,7 +135,6 @@ impl Store {
             })
             .await?;
         if let (ApiCronChange::Changed(stored), Some(replaced)) = (&change, replaced) {
-            self.definitions.forget(replaced.old_id);
             self.definitions.keep(replaced.new_id, Arc::clone(&stored.cron));
             replaced.unaccounted.iter().for_each(Unaccounted::log);
         }
@@ -149,7 +148,7 @@ impl Store {
         cron_id: CronId,
     ) -> Result<ApiCronRemoval, StoreError> {
         let cache = self.definitions.clone();
-        let (removal, removed) = self
+        let (removal, unaccounted) = self
             .write(move |tx| {
                 let entry = cron_entries::by_id(tx, cron_id)?.filter(|entry| !entry.removed);
                 let Some(entry) = entry else { return Ok((ApiCronRemoval::NotFound, None)) };
@@ -164,13 +163,10 @@ impl Store {
                 let reason = Reason::new(ReasonCode::Removed, message);
                 let unaccounted = account_until(tx, &cache, &entry, NewVersion::Removed(&reason), now)?;
                 remove(tx, cron_id, now, &reason)?;
-                Ok((ApiCronRemoval::Removed, Some((entry.definition_id, unaccounted))))
+                Ok((ApiCronRemoval::Removed, unaccounted))
             })
             .await?;
-        if let Some((definition_id, unaccounted)) = removed {
-            self.definitions.forget(definition_id);
-            unaccounted.iter().for_each(Unaccounted::log);
-        }
+        unaccounted.iter().for_each(Unaccounted::log);
         Ok(removal)
     }
 
@@ -205,7 +201,7 @@ fn create(
         ":definition_id": definition_id.to_string(),
         ":now": millis(now),
     })?;
-    inactive_spans::record(tx, new.cron_id, inactive_spans::cause_of(&cron), now)?;
+    inactive_spans::record(tx, new.cron_id, inactive_spans::cause_of(cron.enabled), now)?;
     let (body, request) = (new.body.clone(), new.request.clone());
     let stored = StoredCron { cron, body, location: None, request, created_at: now, updated_at: now };
     Ok((stored, definition_id))
@@ -213,7 +209,6 @@ fn create(
 
 /// What the cache and the log must be given once a replacement is committed.
 struct Replaced {
-    old_id: DefinitionId,
     new_id: DefinitionId,
     unaccounted: Option<Unaccounted>,
 }
@@ -247,11 +242,11 @@ fn replace(
         ":cursor": millis(cursor),
         ":now": millis(now),
     })?;
-    inactive_spans::record(tx, cron_id, inactive_spans::cause_of(&cron), now)?;
+    inactive_spans::record(tx, cron_id, inactive_spans::cause_of(cron.enabled), now)?;
     revise_waiting(tx, cache, cron_id, now)?;
     let ChangedCron { body, request } = changed;
     let stored = StoredCron { cron, body, request, updated_at: now, ..stored };
-    Ok((stored, Replaced { old_id, new_id, unaccounted }))
+    Ok((stored, Replaced { new_id, unaccounted }))
 }
 
 fn check_room(tx: &Transaction<'_>) -> Result<(), StoreError> {

@@ -1,5 +1,5 @@
-//! Definitions by version. A run keeps the version that it was planned with. Parsed definitions are cached in
-//! memory, so that a burst of starts parses nothing.
+//! Definitions by version. A run keeps the version that it was planned with. The parsed definitions that were used last are
+//! cached in memory, so that a cron that fires often is not parsed each time.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,6 +10,8 @@ use rusqlite::{Transaction, named_params};
 use super::StoreError;
 use super::rows::{millis, parsed};
 use crate::config::{self, CronFields, CronIdentity};
+use crate::domain::bounds::PARSED_DEFINITIONS;
+use crate::domain::calendar::Calendar;
 use crate::domain::cron::Cron;
 use crate::domain::ids::{CronId, DefinitionId, InstallationId};
 
@@ -22,7 +24,37 @@ use crate::domain::ids::{CronId, DefinitionId, InstallationId};
 #[derive(Clone)]
 pub(super) struct Definitions {
     installation: InstallationId,
-    parsed: Arc<Mutex<HashMap<DefinitionId, Arc<Cron>>>>,
+    parsed: Arc<Mutex<Parsed>>,
+}
+
+/// At most twice [`PARSED_DEFINITIONS`]: once so many are young, those that were not used since the last time are dropped.
+#[derive(Default)]
+struct Parsed {
+    young: HashMap<DefinitionId, Arc<Cron>>,
+    old: HashMap<DefinitionId, Arc<Cron>>,
+    /// One calendar of each time zone that a definition has had.
+    zones: HashMap<String, Calendar>,
+}
+
+impl Parsed {
+    fn get(&mut self, definition_id: DefinitionId) -> Option<Arc<Cron>> {
+        if let Some(cron) = self.young.get(&definition_id) {
+            return Some(Arc::clone(cron));
+        }
+        let cron = self.old.remove(&definition_id)?;
+        self.insert(definition_id, Arc::clone(&cron));
+        Some(cron)
+    }
+
+    fn insert(&mut self, definition_id: DefinitionId, cron: Arc<Cron>) {
+        if self.young.len() >= PARSED_DEFINITIONS {
+            self.old = std::mem::take(&mut self.young);
+        }
+        if !self.zones.contains_key(cron.calendar.timezone()) {
+            self.zones.insert(cron.calendar.timezone().to_owned(), cron.calendar.clone());
+        }
+        self.young.insert(definition_id, cron);
+    }
 }
 
 impl Definitions {
@@ -40,23 +72,14 @@ impl Definitions {
         self.cached().insert(definition_id, cron);
     }
 
-    /// Drops a definition that was replaced. A run that still uses it reads it again.
-    pub(super) fn forget(&self, definition_id: DefinitionId) {
-        self.cached().remove(&definition_id);
-    }
-
-    /// Drops all definitions except those for which `is_current` is true. The others can be read again from
-    /// the file.
-    pub(super) fn forget_others(&self, is_current: impl Fn(&DefinitionId) -> bool) {
-        self.cached().retain(|id, _| is_current(id));
-    }
-
-    /// Drops the definitions that were parsed by other zone files than those in place, and returns whether there are any.
+    /// Drops all definitions if one was parsed by other zone files than those in place, and returns whether that is so.
     pub(super) fn forget_outdated(&self) -> bool {
         let mut cached = self.cached();
-        let before = cached.len();
-        cached.retain(|_, cron| cron.calendar.is_current());
-        cached.len() < before
+        let is_outdated = cached.zones.values().any(|calendar| !calendar.is_current());
+        if is_outdated {
+            *cached = Parsed::default();
+        }
+        is_outdated
     }
 
     /// Returns this version of the definition of the cron `name`, from the cache or from the file.
@@ -70,15 +93,15 @@ impl Definitions {
         definition_id: DefinitionId,
         name: &str,
     ) -> Result<Arc<Cron>, StoreError> {
-        if let Some(cron) = self.cached().get(&definition_id) {
-            return Ok(Arc::clone(cron));
+        if let Some(cron) = self.cached().get(definition_id) {
+            return Ok(cron);
         }
         let cron = Arc::new(read(tx, self.installation, definition_id, name)?);
         self.keep(definition_id, Arc::clone(&cron));
         Ok(cron)
     }
 
-    fn cached(&self) -> MutexGuard<'_, HashMap<DefinitionId, Arc<Cron>>> {
+    fn cached(&self) -> MutexGuard<'_, Parsed> {
         self.parsed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

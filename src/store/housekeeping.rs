@@ -1,15 +1,12 @@
 //! Housekeeping: deletes removed crons without a history and definitions that nothing uses, and keeps the
 //! statistics of SQLite's query planner fresh.
 
-use std::collections::HashSet;
-
 use jiff::Timestamp;
 use rusqlite::Transaction;
 
-use super::rows::{millis, parsed};
+use super::rows::millis;
 use super::{Store, StoreError};
 use crate::domain::bounds::DEFINITIONS_PER_COMMIT;
-use crate::domain::ids::DefinitionId;
 
 /// A cron or definition that is younger than this may be about to be used.
 const YOUNG: std::time::Duration = std::time::Duration::from_secs(3600);
@@ -28,14 +25,7 @@ impl Store {
         })
         .await?;
         let deleted = self.delete_definitions(old).await?;
-        let current = self
-            .write(|tx| {
-                tx.execute_batch("PRAGMA optimize")?;
-                current(tx)
-            })
-            .await?;
-        // After the commit. A definition that was stored since then loses its entry, and is read again.
-        self.definitions.forget_others(|id| current.contains(id));
+        self.write(|tx| Ok(tx.execute_batch("PRAGMA optimize")?)).await?;
         tracing::debug!(deleted_definitions = deleted, "housekeeping finished");
         Ok(())
     }
@@ -67,15 +57,4 @@ fn delete_definitions(tx: &Transaction<'_>, old: i64) -> Result<usize, StoreErro
         )?
         .execute((old, i64::try_from(DEFINITIONS_PER_COMMIT).unwrap_or(i64::MAX)))?;
     Ok(deleted)
-}
-
-/// Returns the definitions that crons have now. Those that only runs still use can be read again.
-fn current(tx: &Transaction<'_>) -> Result<HashSet<DefinitionId>, StoreError> {
-    let mut statement = tx.prepare_cached("SELECT definition_id FROM crons WHERE removed_at IS NULL")?;
-    let mut rows = statement.query([])?;
-    let mut current = HashSet::new();
-    while let Some(row) = rows.next()? {
-        current.insert(parsed(row, "definition_id")?);
-    }
-    Ok(current)
 }

@@ -7,7 +7,6 @@ use rusqlite::Transaction;
 use super::StoreError;
 use super::rows::{millis, parsed, time, time_option};
 use crate::domain::bounds::INACTIVE_SPANS_PER_CRON;
-use crate::domain::cron::Cron;
 use crate::domain::cron_state::{InactiveCause, InactiveSpan};
 use crate::domain::ids::CronId;
 
@@ -41,8 +40,8 @@ pub(super) fn record(
 }
 
 /// Returns why a cron with this definition has no occurrences, or `None` if it may have some.
-pub(super) fn cause_of(cron: &Cron) -> Option<InactiveCause> {
-    (!cron.enabled).then_some(InactiveCause::Disabled)
+pub(super) fn cause_of(enabled: bool) -> Option<InactiveCause> {
+    (!enabled).then_some(InactiveCause::Disabled)
 }
 
 /// Returns the times in which a cron had no occurrences, the earliest first.

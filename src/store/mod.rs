@@ -89,7 +89,7 @@ pub use replay::{Replay, ReplayChoice, ReplayOrder};
 pub use retry::RetryRequest;
 pub use room::{ClaimLimits, ClaimedRun};
 pub use step_run::{PreviousRun, RunEvent, Step};
-pub use sync_crons::{NewDefinition, SyncReport};
+pub use sync_crons::SyncReport;
 pub use thread_deletions::{DueDeletion, DueDeletions};
 pub use trigger::TriggeredRun;
 

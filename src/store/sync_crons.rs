@@ -1,6 +1,6 @@
 //! Stores the definitions from files: new, changed and removed ones, in one transaction.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -12,21 +12,10 @@ use super::definitions::{self, Definitions};
 use super::edits::{NewVersion, Unaccounted, account_until, revise_waiting, skip_waiting};
 use super::rows::{millis, parsed};
 use super::{Store, StoreError, inactive_spans};
-use crate::config::{KeptCron, KeptCrons};
-use crate::domain::cron::Cron;
+use crate::config::{CronDefinition, KeptCron, KeptCrons};
 use crate::domain::cron_state::InactiveCause;
 use crate::domain::ids::{CronId, DefinitionId};
 use crate::domain::reason::{Reason, ReasonCode};
-
-/// A definition from a file.
-#[derive(Clone, Debug)]
-pub struct NewDefinition {
-    pub cron: Arc<Cron>,
-    /// The JSON to store, with its placeholders not filled.
-    pub body: String,
-    /// `file:line:column`.
-    pub location: String,
-}
 
 /// How many crons the files changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,8 +34,6 @@ pub struct SyncReport {
 #[derive(Default)]
 struct Synced {
     report: SyncReport,
-    /// The definitions that crons have now.
-    current: HashSet<DefinitionId>,
     unaccounted: Vec<Unaccounted>,
 }
 
@@ -59,7 +46,7 @@ impl Store {
     pub async fn sync_file_crons(
         &self,
         now: Timestamp,
-        definitions: Vec<NewDefinition>,
+        definitions: Vec<Arc<CronDefinition>>,
     ) -> Result<SyncReport, StoreError> {
         self.sync_understood_crons(now, definitions, KeptCrons::default()).await
     }
@@ -68,39 +55,35 @@ impl Store {
     pub async fn sync_understood_crons(
         &self,
         now: Timestamp,
-        definitions: Vec<NewDefinition>,
+        definitions: Vec<Arc<CronDefinition>>,
         kept: KeptCrons,
     ) -> Result<SyncReport, StoreError> {
         let cache = self.definitions.clone();
-        let crons: Vec<Arc<Cron>> =
-            definitions.iter().map(|definition| Arc::clone(&definition.cron)).collect();
-        let (ids, synced) = self
+        let synced = self
             .write(move |tx| {
-                let (mut ids, mut synced) = (Vec::new(), Synced::default());
+                let mut synced = Synced::default();
+                let mut others = file_crons(tx)?;
                 for definition in &definitions {
-                    let id = definitions::insert(tx, definition.cron.cron_id, &definition.body, now)?;
-                    ids.push(id);
-                    synced.current.insert(id);
-                    sync_one(tx, &cache, definition, id, now, &mut synced)?;
+                    let cron_id = definition.cron_id(cache.installation());
+                    let id = DefinitionId::of_content(cron_id, &definition.body);
+                    let stored = others.remove(&cron_id);
+                    // One that is as it was costs no statement.
+                    if !stored.is_some_and(|stored| stored.is(definition, id)) {
+                        definitions::insert(tx, cron_id, &definition.body, now)?;
+                        sync_one(tx, &cache, definition, (cron_id, id), now, &mut synced)?;
+                    }
                 }
-                let defined: HashSet<CronId> =
-                    definitions.iter().map(|definition| definition.cron.cron_id).collect();
-                let others = file_crons(tx)?.into_iter().filter(|(cron_id, _)| !defined.contains(cron_id));
-                for (cron_id, cron) in others {
+                let mut others: Vec<_> = others.into_iter().collect();
+                others.sort_by(|(_, a), (_, b)| a.cron.name.cmp(&b.cron.name));
+                for (cron_id, StoredCron { cron, .. }) in others {
                     match kept.keep(&cron) {
                         true => synced.report.kept.push(cron),
                         false => remove_undefined(tx, &cache, cron_id, now, &mut synced)?,
                     }
                 }
-                synced.current.extend(definitions_of_clients(tx)?);
-                Ok((ids, synced))
+                Ok(synced)
             })
             .await?;
-        // After the commit. A client's cron that was made since then loses its entry, and is read again.
-        for (id, cron) in ids.into_iter().zip(crons) {
-            self.definitions.keep(id, cron);
-        }
-        self.definitions.forget_others(|id| synced.current.contains(id));
         synced.unaccounted.iter().for_each(Unaccounted::log);
         Ok(synced.report)
     }
@@ -118,14 +101,13 @@ enum Change {
 fn sync_one(
     tx: &Tx<'_>,
     cache: &Definitions,
-    definition: &NewDefinition,
-    definition_id: DefinitionId,
+    definition: &CronDefinition,
+    (cron_id, definition_id): (CronId, DefinitionId),
     now: Timestamp,
     synced: &mut Synced,
 ) -> Result<(), StoreError> {
-    let cron = &definition.cron;
     let mut change = Change::New;
-    let cursor = match cron_entries::by_id(tx, cron.cron_id)? {
+    let cursor = match cron_entries::by_id(tx, cron_id)? {
         None => {
             synced.report.added += 1;
             now
@@ -143,7 +125,8 @@ fn sync_one(
             change = Change::Edited;
             // Nothing is dropped and nothing fires twice: every instant until now is accounted for, even if the
             // clock was set back and the old definition was ahead.
-            let new = NewVersion::Edited(cron, definition_id);
+            let cron = cache.get(tx, definition_id, &definition.name)?;
+            let new = NewVersion::Edited(&cron, definition_id);
             synced.unaccounted.extend(account_until(tx, cache, &entry, new, now)?);
             now
         }
@@ -157,18 +140,18 @@ fn sync_one(
          definition_id = :definition_id",
     )?
     .execute(named_params! {
-        ":cron_id": cron.cron_id.to_string(),
-        ":name": cron.name,
-        ":location": definition.location,
+        ":cron_id": cron_id.to_string(),
+        ":name": definition.name,
+        ":location": definition.location.to_string(),
         ":definition_id": definition_id.to_string(),
         ":cursor": millis(cursor),
         ":now": millis(now),
     })?;
     if change != Change::None {
-        inactive_spans::record(tx, cron.cron_id, inactive_spans::cause_of(cron), now)?;
+        inactive_spans::record(tx, cron_id, inactive_spans::cause_of(definition.enabled), now)?;
     }
     if change == Change::Edited {
-        revise_waiting(tx, cache, cron.cron_id, now)?;
+        revise_waiting(tx, cache, cron_id, now)?;
     }
     Ok(())
 }
@@ -205,28 +188,34 @@ pub(super) fn remove(
     skip_waiting(tx, cron_id, reason, now)
 }
 
-fn file_crons(tx: &Transaction<'_>) -> Result<Vec<(CronId, KeptCron)>, StoreError> {
-    let mut statement = tx.prepare_cached(
-        "SELECT cron_id, name, coalesce(location, '') AS location FROM crons \
-         WHERE source = 'file' AND removed_at IS NULL ORDER BY name",
-    )?;
-    let mut rows = statement.query([])?;
-    let mut crons = Vec::new();
-    while let Some(row) = rows.next()? {
-        let cron = KeptCron { name: row.get("name")?, location: row.get("location")? };
-        crons.push((parsed(row, "cron_id")?, cron));
-    }
-    Ok(crons)
+/// A cron from a file as the store has it.
+struct StoredCron {
+    cron: KeptCron,
+    definition_id: DefinitionId,
 }
 
-/// Returns the definitions of the crons that clients made through the API.
-fn definitions_of_clients(tx: &Transaction<'_>) -> Result<Vec<DefinitionId>, StoreError> {
-    let mut statement =
-        tx.prepare_cached("SELECT definition_id FROM crons WHERE source = 'api' AND removed_at IS NULL")?;
-    let mut rows = statement.query([])?;
-    let mut current = Vec::new();
-    while let Some(row) = rows.next()? {
-        current.push(parsed(row, "definition_id")?);
+impl StoredCron {
+    /// Returns whether it has this definition, at this place.
+    fn is(&self, definition: &CronDefinition, definition_id: DefinitionId) -> bool {
+        self.definition_id == definition_id
+            && self.cron.name == definition.name
+            && self.cron.location == definition.location.to_string()
     }
-    Ok(current)
+}
+
+fn file_crons(tx: &Transaction<'_>) -> Result<HashMap<CronId, StoredCron>, StoreError> {
+    let mut statement = tx.prepare_cached(
+        "SELECT cron_id, name, coalesce(location, '') AS location, definition_id FROM crons \
+         WHERE source = 'file' AND removed_at IS NULL",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut crons = HashMap::new();
+    while let Some(row) = rows.next()? {
+        let cron = KeptCron { name: row.get("name")?, location: row.get("location")? };
+        crons.insert(
+            parsed(row, "cron_id")?,
+            StoredCron { cron, definition_id: parsed(row, "definition_id")? },
+        );
+    }
+    Ok(crons)
 }

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::{self, CronFields};
+use crate::config::CronDefinition;
 use crate::domain::delivery::{AttemptReport, AttemptResult, DeliveryStatus, Ending, NewDelivery, Verdict};
 use crate::domain::delivery_mode::RateLimit;
 use crate::domain::ids::{BackendRunId, DeliveryId, RunId, ThreadId};
@@ -39,16 +39,14 @@ fn open(folder: &TempDir) -> Store {
     open_store(folder.path(), Execution::WriterThread)
 }
 
-fn definition(name: &str, more: &str) -> NewDefinition {
+fn definition(name: &str, more: &str) -> Arc<CronDefinition> {
     let overlap = if more.contains("overlap") { "" } else { r#","overlap":"allow""# };
     let body = format!(r#"{{"schedule":"* * * * *","assistant_id":"agent"{overlap}{more}}}"#);
-    let fields: CronFields = serde_json::from_str(&body).unwrap();
-    let cron = Arc::new(config::validate_cron(name, &fields).unwrap());
-    NewDefinition { cron, body, location: "crons.toml:1:1".to_owned() }
+    CronDefinition::of_body(name, &body)
 }
 
 /// Returns a store with these crons, planned from 09:00:00 to 09:01:00: one run of each is due.
-async fn with_due_runs(folder: &TempDir, definitions: Vec<NewDefinition>) -> Store {
+async fn with_due_runs(folder: &TempDir, definitions: Vec<Arc<CronDefinition>>) -> Store {
     let store = open(folder);
     store.sync_file_crons(at("2026-03-02T09:00:00Z"), definitions).await.unwrap();
     store.plan_due(at("2026-03-02T09:01:00Z")).await.unwrap();
@@ -237,10 +235,8 @@ async fn a_backfill_leaves_a_record_only_what_the_schedule_of_then_has_put_into_
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder);
     let every = |minutes: u32| {
-        let mut definition = definition("a", "");
-        definition.body = definition.body.replace("* * * * *", &format!("*/{minutes} * * * *"));
-        let fields: CronFields = serde_json::from_str(&definition.body).unwrap();
-        vec![NewDefinition { cron: Arc::new(config::validate_cron("a", &fields).unwrap()), ..definition }]
+        let body = definition("a", "").body.replace("* * * * *", &format!("*/{minutes} * * * *"));
+        vec![CronDefinition::of_body("a", &body)]
     };
     store.sync_file_crons(at("2026-03-02T09:00:00Z"), every(10)).await.unwrap();
     let pause = CronStateChange::Pause(None);
@@ -263,9 +259,7 @@ async fn a_backfill_leaves_a_record_only_what_the_schedule_of_then_has_put_into_
 async fn a_triggered_run_waits_for_the_run_in_progress_of_an_exclusive_cron() {
     let folder = tempfile::tempdir().unwrap();
     let body = r#"{"schedule":"* * * * *","assistant_id":"agent","overlap":"queue"}"#;
-    let fields: CronFields = serde_json::from_str(body).unwrap();
-    let cron = Arc::new(config::validate_cron("exclusive", &fields).unwrap());
-    let exclusive = NewDefinition { cron, body: body.to_owned(), location: String::new() };
+    let exclusive = CronDefinition::of_body("exclusive", body);
     let store = with_due_runs(&folder, vec![exclusive]).await;
     let now = at("2026-03-02T09:01:00Z");
     let first = store.trigger(now, "exclusive".to_owned()).await.unwrap().unwrap();
@@ -282,9 +276,7 @@ async fn runs_of_one_cron_start_one_after_the_other_unless_overlap_is_allowed() 
     let folder = tempfile::tempdir().unwrap();
     let mut definitions = vec![definition("allowed", r#","catchup":"all""#)];
     let body = r#"{"schedule":"* * * * *","assistant_id":"agent","catchup":"all","overlap":"skip"}"#;
-    let fields: CronFields = serde_json::from_str(body).unwrap();
-    let cron = Arc::new(config::validate_cron("exclusive", &fields).unwrap());
-    definitions.push(NewDefinition { cron, body: body.to_owned(), location: String::new() });
+    definitions.push(CronDefinition::of_body("exclusive", body));
     let store = open(&folder);
     store.sync_file_crons(at("2026-03-02T09:00:00Z"), definitions).await.unwrap();
     // Three occurrences of each were missed and are caught up.
@@ -306,9 +298,7 @@ async fn runs_of_one_cron_start_one_after_the_other_unless_overlap_is_allowed() 
 async fn a_cron_with_a_long_queue_delays_no_other_cron() {
     let folder = tempfile::tempdir().unwrap();
     let body = r#"{"schedule":"* * * * * *","assistant_id":"agent","catchup":"all","overlap":"skip"}"#;
-    let fields: CronFields = serde_json::from_str(body).unwrap();
-    let cron = Arc::new(config::validate_cron("queue", &fields).unwrap());
-    let queue = NewDefinition { cron, body: body.to_owned(), location: String::new() };
+    let queue = CronDefinition::of_body("queue", body);
     let store = open(&folder);
     store.sync_file_crons(at("2026-03-02T08:30:00Z"), vec![queue, definition("other", "")]).await.unwrap();
     store.plan_due(at("2026-03-02T09:00:00Z")).await.unwrap();

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -12,11 +13,12 @@ use tower::ServiceExt;
 use super::*;
 use crate::api::v1::tests::api_over;
 use crate::clock::Clock;
+use crate::config::CronDefinition;
 use crate::domain::bounds::METRIC_CRONS_MAX;
 use crate::domain::ids::{BackendRunId, CronId, ThreadId};
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Outcome, RunChange};
-use crate::store::{Execution, NewApiCron, NewDefinition, RunEnding, Step, Store};
+use crate::store::{Execution, NewApiCron, RunEnding, Step, Store};
 
 /// Checks the whole text strictly and returns every sample by its name and labels.
 fn parsed(text: &str) -> BTreeMap<String, f64> {
@@ -75,10 +77,8 @@ fn api(folder: &Path) -> Api {
 
 const HOURLY: &str = r#"{"schedule":"0 * * * *","assistant_id":"agent"}"#;
 
-fn definition(name: &str) -> NewDefinition {
-    let fields: crate::config::CronFields = serde_json::from_str(HOURLY).unwrap();
-    let cron = Arc::new(crate::config::validate_cron(name, &fields).unwrap());
-    NewDefinition { cron, body: HOURLY.to_owned(), location: "crons.toml:1:1".to_owned() }
+fn definition(name: &str) -> Arc<CronDefinition> {
+    CronDefinition::of_body(name, HOURLY)
 }
 
 async fn add_cron(api: &Api, name: &str) {

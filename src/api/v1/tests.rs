@@ -3,7 +3,6 @@
 mod listing;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -18,10 +17,10 @@ use super::Api;
 use crate::api::{AccessRules, Socket};
 use crate::backend::AgentClient;
 use crate::clock::Clock;
-use crate::config::{self, Credentials, CronFields, Environment};
+use crate::config::{self, Credentials, CronDefinition, Environment};
 use crate::domain::access::Caller;
 use crate::engine::{Health, Wakes};
-use crate::store::{Execution, NewDefinition, Store};
+use crate::store::{Execution, Store};
 use crate::transport::Transport;
 use crate::webhook::WebhookSettings;
 
@@ -45,9 +44,7 @@ async fn api(folder: &Path) -> Api {
     let hourly = r#"{"schedule":"0 * * * *","assistant_id":"agent","catchup":"none"}"#;
     let definitions = [("digest", hourly), ("hooked", HOOKED), ("triage", hourly)].map(|(name, body)| {
         let body = body.to_owned();
-        let fields: CronFields = serde_json::from_str(&body).unwrap();
-        let cron = Arc::new(config::validate_cron(name, &fields).unwrap());
-        NewDefinition { cron, body, location: "crons.toml:1:1".to_owned() }
+        CronDefinition::of_body(name, &body)
     });
     store.sync_file_crons(at("2026-03-02T03:00:00Z"), definitions.to_vec()).await.unwrap();
     let clock = Clock::simulated(at("2026-03-02T09:30:00.250Z"));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::backend::{AgentClient, CallError};
 use crate::cli::terminal::{Failure, Session, backend_transport, printable};
 use crate::config::CronDefinition;
-use crate::domain::cron::Target;
+use crate::domain::cron::{Cron, Target};
 use crate::domain::ids::ThreadId;
 use crate::present::{Tone, counted};
 
@@ -16,8 +16,8 @@ const ANSWER_WAIT: Duration = Duration::from_secs(10);
 
 /// What a cron needs of the server.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Need<'c> {
-    Assistant(&'c str),
+enum Need {
+    Assistant(String),
     Thread(ThreadId),
 }
 
@@ -30,12 +30,12 @@ pub(super) fn check(path: &Path, session: &mut Session) -> Result<(), Failure> {
     let wait = backend.request_timeout.min(ANSWER_WAIT);
     let client =
         AgentClient::new(backend_transport(backend)?, backend.url.clone(), backend.credentials(), wait);
-    let mut needs: BTreeMap<Need<'_>, Vec<&CronDefinition>> = BTreeMap::new();
+    let mut needs: BTreeMap<Need, Vec<&CronDefinition>> = BTreeMap::new();
     for definition in &config.crons {
-        let request = &definition.cron.request;
-        needs.entry(Need::Assistant(&request.assistant_id)).or_default().push(definition);
+        let Some(Cron { request, .. }) = definition.cron() else { continue };
+        needs.entry(Need::Assistant(request.assistant_id)).or_default().push(definition);
         let thread_id = match request.target {
-            Target::Thread(thread_id) if definition.fields.thread.is_none() => thread_id,
+            Target::Thread(thread_id) if definition.fields().thread.is_none() => thread_id,
             // Which thread it will be is not known yet; whether we may ask for one can be seen with any.
             Target::Thread(_) | Target::Stateless(_) => ThreadId::default(),
         };
@@ -48,7 +48,7 @@ pub(super) fn check(path: &Path, session: &mut Session) -> Result<(), Failure> {
             Ok(None) => {}
             Ok(Some(problem)) => {
                 for definition in crons {
-                    let (place, name) = (&definition.location, &definition.cron.name);
+                    let (place, name) = (&definition.location, &definition.name);
                     let line = format!("{place}: {name}: {}", printable(&problem));
                     session.output.line(&session.output.paint(Tone::Bad, &line))?;
                 }
@@ -79,7 +79,7 @@ pub(super) fn check(path: &Path, session: &mut Session) -> Result<(), Failure> {
 ///
 /// # Errors
 /// Fails if that cannot be told, as it could not be for any other need.
-async fn ask(client: &AgentClient, need: &Need<'_>) -> Result<Option<String>, CallError> {
+async fn ask(client: &AgentClient, need: &Need) -> Result<Option<String>, CallError> {
     let answer = match need {
         Need::Assistant(name) => match client.assistant(name).await {
             Ok(None) => return Ok(Some(format!("the agent server has no assistant `{name}`"))),

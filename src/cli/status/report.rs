@@ -121,11 +121,11 @@ impl Question {
         let mut stored: BTreeMap<&str, &CronRow> = from_files.map(|row| (row.name.as_str(), row)).collect();
         let (mut added, mut changed) = (0, 0);
         for definition in &config.crons {
-            match stored.remove(definition.cron.name.as_str()) {
+            match stored.remove(definition.name.as_str()) {
                 None => added += 1,
                 Some(row) => {
-                    let body = serde_json::to_string(&definition.fields).unwrap_or_default();
-                    changed += usize::from(DefinitionId::of_content(row.cron_id, &body) != row.definition_id);
+                    let definition_id = DefinitionId::of_content(row.cron_id, &definition.body);
+                    changed += usize::from(definition_id != row.definition_id);
                 }
             }
         }

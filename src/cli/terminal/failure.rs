@@ -58,8 +58,7 @@ impl Failure {
             Failure::Store(StoreError::Taken { .. })
             | Failure::Daemon(DaemonError::Store(StoreError::Taken { .. })) => ANOTHER_DAEMON,
             Failure::Store(_) | Failure::Daemon(DaemonError::Store(_)) => STORE,
-            Failure::Daemon(DaemonError::LoopEnded(_) | DaemonError::Definition { .. })
-            | Failure::Failed(_) => FAILED,
+            Failure::Daemon(DaemonError::LoopEnded(_)) | Failure::Failed(_) => FAILED,
             // The reader closed the pipe, having seen enough: `agentcron history | head -1` has not failed.
             Failure::Output(_) if self.is_closed_pipe() => 0,
             Failure::Output(_) => FAILED,

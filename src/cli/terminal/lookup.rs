@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::Failure;
 use crate::config::{CronDefinition, nearest};
@@ -15,8 +16,11 @@ const MATCHES_LISTED: u32 = 5;
 /// Returns the crons of the configuration and, if there is a database yet, those that were created through the API.
 ///
 /// The ids of the configuration's crons are known only once there is a database.
-pub(in crate::cli) fn crons_of(definitions: Vec<CronDefinition>, store: &Path) -> Result<Vec<Cron>, Failure> {
-    let mut crons: Vec<Cron> = definitions.into_iter().map(|definition| definition.cron).collect();
+pub(in crate::cli) fn crons_of(
+    definitions: &[Arc<CronDefinition>],
+    store: &Path,
+) -> Result<Vec<Cron>, Failure> {
+    let mut crons: Vec<Cron> = definitions.iter().filter_map(|definition| definition.cron()).collect();
     if let Ok(store) = Reader::open(store) {
         for row in store.crons_without_runs()? {
             match row.source {

@@ -18,6 +18,7 @@ mod odd_files;
 mod sections;
 #[rustfmt::skip]
 mod syntax;
+mod unchanged_files;
 #[rustfmt::skip]
 mod webhooks;
 
@@ -47,8 +48,7 @@ fn load_files(files: &[(&str, &[u8])]) -> (String, Option<Config>) {
         Ok(config) => {
             let warnings: Vec<String> =
                 config.warnings.iter().map(|warning| format!("warning: {warning}\n")).collect();
-            let names: Vec<&str> =
-                config.crons.iter().map(|definition| definition.cron.name.as_str()).collect();
+            let names: Vec<&str> = config.crons.iter().map(|definition| definition.name.as_str()).collect();
             (format!("{}ok: {}", warnings.join(""), names.join(" ")), Some(config))
         }
         Err(errors) => (errors.to_string(), None),

@@ -206,7 +206,7 @@ fn load_text(text: &str) -> Result<Config, crate::config::ConfigErrors> {
 /// Shows every setting, but not where it is written.
 fn settings(config: &Config) -> String {
     let Config { backend, store, logged_runs, http, webhooks, shutdown_grace, crons, sources, .. } = config;
-    let crons: Vec<_> = crons.iter().map(|definition| &definition.cron).collect();
+    let crons: Vec<_> = crons.iter().map(|definition| definition.cron()).collect();
     format!(
         "{backend:?}\n{store:?}\n{logged_runs:?}\n{http:?}\n{webhooks:?}\n{shutdown_grace:?}\n{crons:?}\n{sources:?}"
     )

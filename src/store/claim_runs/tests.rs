@@ -1,21 +1,18 @@
 //! Crons take turns, clients leave places to crons from files, and neither costs a scan.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use serde_json::Map;
 
 use super::*;
-use crate::config::{self, CronFields};
+use crate::config::CronDefinition;
 use crate::domain::bounds::TRIGGERED_WAITING_MAX;
 use crate::domain::cron::{OnRunCompleted, Template};
 use crate::domain::ids::{BackendRunId, CronId, RunId, ThreadId};
 use crate::domain::run::{Outcome, Status};
 use crate::domain::run_spec::ClientRunSpec;
 use crate::store::tests::open_store;
-use crate::store::{
-    BackfillOrder, Execution, NewApiCron, NewDefinition, Purpose, RunEnding, Step, TriggeredRun,
-};
+use crate::store::{BackfillOrder, Execution, NewApiCron, Purpose, RunEnding, Step, TriggeredRun};
 
 const DAILY: &str = r#"{"schedule":"0 0 * * *","assistant_id":"agent","overlap":"allow"}"#;
 const EVERY_SECOND: &str = r#"{"schedule":"* * * * * *","assistant_id":"agent","overlap":"allow"}"#;
@@ -31,11 +28,7 @@ fn now() -> Timestamp {
 /// Returns a store with these crons from files.
 async fn with_files(folder: &Path, names: &[&str]) -> Store {
     let store = open_store(folder, Execution::Inline);
-    let definitions = names.iter().map(|name| {
-        let fields: CronFields = serde_json::from_str(DAILY).unwrap();
-        let cron = Arc::new(config::validate_cron(name, &fields).unwrap());
-        NewDefinition { cron, body: DAILY.to_owned(), location: "crons.toml:1:1".to_owned() }
-    });
+    let definitions = names.iter().map(|name| CronDefinition::of_body(name, DAILY));
     store.sync_file_crons(at("2026-03-02T08:00:00Z"), definitions.collect()).await.unwrap();
     store
 }
@@ -243,11 +236,7 @@ const EVERY_MINUTE: &str =
 async fn what_is_due_is_sent_as_it_is_planned_as_far_as_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
     let store = open_store(folder.path(), Execution::Inline);
-    let files = ["f1", "f2", "f3"].map(|name| {
-        let fields: CronFields = serde_json::from_str(EVERY_MINUTE).unwrap();
-        let cron = Arc::new(config::validate_cron(name, &fields).unwrap());
-        NewDefinition { cron, body: EVERY_MINUTE.to_owned(), location: "crons.toml:1:1".to_owned() }
-    });
+    let files = ["f1", "f2", "f3"].map(|name| CronDefinition::of_body(name, EVERY_MINUTE));
     for name in ["c1", "c2", "c3", "c4"] {
         make(&store, name, EVERY_MINUTE).await;
     }

@@ -7,20 +7,18 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 
 use super::super::tests::open_store;
-use super::super::{ClaimLimits, Execution, FailureLimit, NewDefinition, RunEnding};
+use super::super::{ClaimLimits, Execution, FailureLimit, RunEnding};
 use super::*;
-use crate::config::{self, CronFields};
+use crate::config::CronDefinition;
 use crate::domain::run::{Outcome, Status};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-fn definition(name: &str, schedule: &str) -> NewDefinition {
+fn definition(name: &str, schedule: &str) -> Arc<CronDefinition> {
     let body = format!(r#"{{"schedule":"{schedule}","assistant_id":"agent","overlap":"allow"}}"#);
-    let fields: CronFields = serde_json::from_str(&body).unwrap();
-    let cron = Arc::new(config::validate_cron(name, &fields).unwrap());
-    NewDefinition { cron, body, location: "crons.toml:1:1".to_owned() }
+    CronDefinition::of_body(name, &body)
 }
 
 /// Returns a store with one cron that fires every minute and exists since 09:00.

@@ -3,20 +3,18 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::config::{self, CronFields};
+use crate::config::CronDefinition;
 use crate::domain::reason::RunEventKind;
 use crate::store::tests::open_store;
-use crate::store::{ClaimLimits, CronStateChange, Execution, NewDefinition, RunEvent, Step};
+use crate::store::{ClaimLimits, CronStateChange, Execution, RunEvent, Step};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-fn definition(name: &str, more: &str) -> NewDefinition {
+fn definition(name: &str, more: &str) -> Arc<CronDefinition> {
     let body = format!(r#"{{"schedule":"0 * * * *","assistant_id":"agent"{more}}}"#);
-    let fields: CronFields = serde_json::from_str(&body).unwrap();
-    let cron = Arc::new(config::validate_cron(name, &fields).unwrap());
-    NewDefinition { cron, body, location: "crons.toml:1:1".to_owned() }
+    CronDefinition::of_body(name, &body)
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use serde_json::json;
 
 use super::*;
-use crate::config::{self, CronFields};
+use crate::config::CronDefinition;
 use crate::domain::cron::{OnRunCompleted, Template};
 use crate::domain::delivery::{DeliveryStatus, NewDelivery};
 use crate::domain::ids::{BackendRunId, DeliveryId, ThreadId};
@@ -15,7 +15,7 @@ use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Outcome, RunChange, Status};
 use crate::domain::run_spec::ClientRunSpec;
 use crate::store::tests::open_store;
-use crate::store::{ClaimLimits, ClaimedRun, CronStateChange, Execution, NewDefinition, RunEnding, Step};
+use crate::store::{ClaimLimits, ClaimedRun, CronStateChange, Execution, RunEnding, Step};
 
 const LIMITS: ClaimLimits = ClaimLimits { starts: 10, in_flight: 0, running_max: 10 };
 
@@ -23,18 +23,16 @@ fn at(text: &str) -> Timestamp {
     format!("2026-03-02T{text}Z").parse().unwrap()
 }
 
-fn definition(more: &str) -> NewDefinition {
+fn definition(more: &str) -> Arc<CronDefinition> {
     definition_with(more, r#""max":2,"backoff":"30s""#)
 }
 
-fn definition_with(more: &str, retry: &str) -> NewDefinition {
+fn definition_with(more: &str, retry: &str) -> Arc<CronDefinition> {
     let body = format!(
         r#"{{"schedule":"* * * * *","assistant_id":"agent","webhook":"https://example.com/hook",
         "input":{{"n":1}},"retry":{{{retry}}}{more}}}"#
     );
-    let fields: CronFields = serde_json::from_str(&body).unwrap();
-    let cron = Arc::new(config::validate_cron("digest", &fields).unwrap());
-    NewDefinition { cron, body, location: "crons.toml:1:1".to_owned() }
+    CronDefinition::of_body("digest", &body)
 }
 
 /// Returns a store whose cron has fired at 09:01, and the run, which the backend has.

@@ -4,22 +4,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::*;
-use crate::config::{self, CronFields};
+use crate::config::CronDefinition;
 use crate::domain::ids::{BackendRunId, ThreadId};
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Outcome, RunChange, Status};
 use crate::store::tests::open_store;
-use crate::store::{Claim, ClaimLimits, Execution, NewDefinition, Planned, RunEnding, Step, Store};
+use crate::store::{Claim, ClaimLimits, Execution, Planned, RunEnding, Step, Store};
 
 fn at(time: &str) -> Timestamp {
     format!("2026-03-02T{time}Z").parse().unwrap()
 }
 
-fn digest(more: &str) -> Vec<NewDefinition> {
+fn digest(more: &str) -> Vec<Arc<CronDefinition>> {
     let body = format!(r#"{{"schedule":"* * * * *","assistant_id":"agent"{more}}}"#);
-    let fields: CronFields = serde_json::from_str(&body).unwrap();
-    let cron = Arc::new(config::validate_cron("digest", &fields).unwrap());
-    vec![NewDefinition { cron, body, location: "crons.toml:1:1".to_owned() }]
+    vec![CronDefinition::of_body("digest", &body)]
 }
 
 /// A store with one cron, which fires each minute from 09:01 on.

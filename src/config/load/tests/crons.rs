@@ -1,6 +1,7 @@
 //! The keys of a cron: what is accepted, and what the messages say.
 
 use super::*;
+use crate::domain::cron::Cron;
 
 #[test]
 fn words_are_checked_against_their_set() {
@@ -225,9 +226,9 @@ fn a_mistake_in_defaults_is_reported_once_and_there() {
         a.toml:2:11: overlap: got `skipp`, expected one of skip, allow, queue, cancel (did you mean `skip`?)
         a.toml:3:11: timeout: got an integer, expected text (a duration is written "90s", "5m", "1h30m" or "7d")"#]]);
     let config = loaded(&format!("{crons}[defaults]\nassistant_id = \"agent\"\ntimezone = \"Asia/Tokyo\"\n"));
-    let zones: Vec<&str> =
-        config.crons.iter().map(|definition| definition.cron.calendar.timezone()).collect();
-    assert_eq!(zones, ["Asia/Tokyo", "Asia/Tokyo"]);
+    let crons: Vec<Cron> =
+        config.crons.iter().map(|definition| definition.cron().unwrap()).collect();
+    assert!(crons.len() == 2 && crons.iter().all(|cron| cron.calendar.timezone() == "Asia/Tokyo"));
 }
 
 #[test]
@@ -238,8 +239,8 @@ fn a_definition_keeps_its_placeholders_and_its_place() {
     );
     let definition = &config.crons[0];
     expect![[r#"{"schedule":"0 9 * * *","assistant_id":"agent-eu","input":{"a":"${{ env.HOOK_TOKEN }}"},"webhook":"https://x/?t=${{ env.HOOK_TOKEN }}"}"#]]
-        .assert_eq(&serde_json::to_string(&definition.fields).unwrap());
-    assert_eq!(definition.cron.request.assistant_id, "agent-eu");
+        .assert_eq(&definition.body);
+    assert_eq!(definition.cron().unwrap().request.assistant_id, "agent-eu");
     assert_eq!(definition.location.position, crate::config::Position { line: 1, column: 7 });
     expect![[r#"
         CronDefinition {

@@ -14,7 +14,7 @@ fn check(files: &[(&str, &str)], expected: Expect) {
     let config = loaded.in_force(last).unwrap();
     let kept = KeptCron { name: "kept".to_owned(), location: "./b.toml:1:1".to_owned() };
     let kept: Vec<KeptCron> = Some(kept).into_iter().filter(|cron| config.kept.keep(cron)).collect();
-    let names = config.crons.iter().map(|definition| definition.cron.name.as_str());
+    let names = config.crons.iter().map(|definition| definition.name.as_str());
     let names = names.collect::<Vec<_>>().join(" ");
     let shown = format!("{}\nfires: {names}", config.describe_mistakes(&kept));
     expected.assert_eq(&shown.replace(&format!("{}/", directory.path().display()), ""));

@@ -1,13 +1,14 @@
 //! Odd requests. Unless a test says otherwise, the messages are those of the real server (0.16.7).
 
+use std::path::Path;
 use std::sync::Arc;
 
 use expect_test::{Expect, expect};
 
 use super::*;
-use crate::config::CronFields;
+use crate::config::{CronDefinition, Position, SourceLocation};
 use crate::domain::access::Access;
-use crate::store::NewDefinition;
+use crate::domain::ids::InstallationId;
 
 async fn check(world: &World, method: &str, path: &str, body: Value, expected: Expect) {
     expected.assert_eq(&world.send(method, path, &body).await.status_and_body());
@@ -355,11 +356,11 @@ async fn a_cron_has_the_name_in_its_metadata_if_that_is_free() {
 
 /// Adds the cron `digest` from a file, and returns its path.
 async fn with_file_cron(world: &World, body: &Value) -> String {
-    let fields: CronFields = serde_json::from_value(body.clone()).unwrap();
-    let cron = Arc::new(config::validate_cron("digest", &fields).unwrap());
-    let path = format!("/runs/crons/{}", cron.cron_id);
-    let location = "/etc/hidden.toml:3:1".to_owned();
-    let definition = NewDefinition { cron, body: body.to_string(), location };
+    let definition = CronDefinition::of_body("digest", &body.to_string());
+    let (file, position) = (Path::new("/etc/hidden.toml").into(), Position { line: 3, column: 1 });
+    let location = SourceLocation { file, position };
+    let definition = Arc::new(CronDefinition { location, ..CronDefinition::clone(&definition) });
+    let path = format!("/runs/crons/{}", definition.cron_id(InstallationId::default()));
     world.api.store.sync_file_crons(world.api.clock.now(), vec![definition]).await.unwrap();
     path
 }
