@@ -64,6 +64,8 @@ pub enum Decision {
 pub enum SkipReason {
     /// `overlap = "skip"`, and this run was still running.
     Overlap(RunId),
+    /// `overlap = "skip"`, and this run may have reached the agent server.
+    Unconfirmed(RunId),
     /// `overlap = "queue"`, and one run is waiting already.
     QueueFull,
     /// This run is in the way as far as anybody knows, but the agent server refuses to show it to us.
@@ -91,6 +93,10 @@ impl SkipReason {
     /// Returns the reason that is recorded.
     pub fn reason(&self, cron: &Cron) -> Reason {
         match self {
+            SkipReason::Unconfirmed(running) => Reason::new(
+                ReasonCode::Overlap,
+                format!("the start of run {running} of {} was not confirmed (overlap = \"skip\")", cron.name),
+            ),
             SkipReason::Overlap(running) => Reason::new(
                 ReasonCode::Overlap,
                 format!("run {running} of {} {STILL_RUNNING} (overlap = \"skip\")", cron.name),
@@ -143,6 +149,8 @@ pub struct Going {
     pub run_id: RunId,
     /// When its occurrence began to be run; `None` if that is not known.
     pub since: Option<Timestamp>,
+    /// Whether it is certain that the backend has it.
+    pub is_confirmed: bool,
     /// Whether the backend refuses to show it to us.
     pub is_denied: bool,
 }
@@ -418,6 +426,7 @@ fn decide(cron: &Cron, at: Timestamp, active: Active, facts: &PlanFacts<'_>) -> 
         Some(outage) => SkipReason::BackendAway(going.run_id, outage.clone()),
         None if going.is_denied => SkipReason::BackendDenied(going.run_id),
         None if cron.policy.overlap == Overlap::Queue => SkipReason::QueueFull,
+        None if !going.is_confirmed => SkipReason::Unconfirmed(going.run_id),
         None => SkipReason::Overlap(going.run_id),
     })
 }

@@ -17,7 +17,7 @@ use super::outages::{Outages, ReceiverFailure};
 use crate::clock::Clock;
 use crate::crash::crash_point;
 use crate::domain::backoff;
-use crate::domain::bounds::{ATTEMPTS_IN_FLIGHT, IDLE_RECEIVERS_CHECKED_EVERY};
+use crate::domain::bounds::{ATTEMPTS_IN_FLIGHT, CLOCK_STEP_MIN, IDLE_RECEIVERS_CHECKED_EVERY};
 use crate::domain::breaker::Scope;
 use crate::domain::cron::CronSource;
 use crate::domain::delivery::{AttemptReport, AttemptResult, Ending, Fault, Shown, Verdict, judge};
@@ -54,6 +54,8 @@ struct SendControl {
     cancel: CancelToken,
     /// When it was checked last whether anything waits for the receivers that are away.
     checked_at: Timestamp,
+    /// When the latest pass was made.
+    passed_at: Timestamp,
 }
 
 impl SendControl {
@@ -190,6 +192,11 @@ async fn pass(
     attempts: &mut Attempts,
 ) -> Result<Option<Timestamp>, StoreError> {
     let now = courier.clock.now();
+    let former = std::mem::replace(&mut control.passed_at, now);
+    if backoff::between(now, former) >= CLOCK_STEP_MIN {
+        // The clock was set back, so a probe may be further away than it was meant to be.
+        control.origins.hurry(now);
+    }
     let is_disabled = courier.webhooks.now().disabled;
     if is_disabled {
         // A run that ended while webhooks were being disabled may have inserted a delivery.

@@ -232,7 +232,9 @@ impl State {
     fn end_former(&mut self, what: Away, subject: &str) {
         if let Some(former) = outage::take(&mut self.former, what, subject) {
             let away_until = former.until.unwrap_or(former.since);
-            tracing::info!(%away_until, "{} reachable again; it was away when the former daemon ended", former.called());
+            if let Some(called) = logged(&former) {
+                tracing::info!(%away_until, "{called} reachable again; it was away when the former daemon ended");
+            }
         }
     }
 

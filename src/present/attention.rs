@@ -11,8 +11,8 @@ use crate::domain::delivery_mode::{DeliveryMode, HoldCause};
 use crate::domain::outage::{Away, Outage};
 use crate::domain::words::words;
 use crate::store::{
-    CronRow, DaemonState, Denied, FormerDaemon, Notice, NoticeKind, STATUS_PERIOD, StatusSnapshot, Unstarted,
-    WebhookQueue,
+    CronRow, DaemonState, Denied, FormerDaemon, LostWebhooks, Notice, NoticeKind, STATUS_PERIOD,
+    StatusSnapshot, Unstarted, WebhookQueue,
 };
 use crate::webhook::{is_of, redacted};
 
@@ -45,6 +45,8 @@ words!(
         Undelivered = "undelivered",
         /// A URL gets no webhooks, because its receiver said that it is gone.
         UrlSuspended = "url_suspended",
+        /// Webhooks have failed for good.
+        WebhooksLost = "webhooks_lost",
         /// The port could not be opened.
         Listen = "listen",
         /// No webhook is sent until they are released.
@@ -129,6 +131,7 @@ impl Concern {
             Concern::Receiver => ("receiver", Some("agentcron outages")),
             Concern::Undelivered => ("URL", Some("agentcron webhook list --status pending")),
             Concern::UrlSuspended => ("URL", Some("agentcron webhook list --status gone")),
+            Concern::WebhooksLost => ("webhooks", None),
             Concern::Listen => ("not listening", None),
             Concern::WebhooksHeld | Concern::WebhooksDisabled | Concern::WebhooksReleased => {
                 ("webhooks", None)
@@ -149,6 +152,7 @@ pub fn attention(snapshot: &StatusSnapshot, now: Timestamp) -> Vec<Attention> {
     found.extend(snapshot.crons.iter().filter_map(|row| cron(row, snapshot)));
     found.extend(denied(snapshot.overview.denied));
     found.extend(undelivered(snapshot, now));
+    found.extend(snapshot.lost.map(lost));
     found.extend(of_queue(&snapshot.queue));
     found.sort_by(|a, b| {
         let key = |one: &Attention| (!one.needs_person, one.what, one.since);
@@ -303,8 +307,13 @@ fn queued_for(subject: &str, snapshot: &StatusSnapshot, now: Timestamp) -> Strin
     let Some(next) = snapshot.probes.get(subject).copied().or(next).filter(|_| count > 0) else {
         return String::new();
     };
-    let next = times::relative(next.max(now), now);
-    format!("; {} queued, next attempt {next}", counted(count, "webhook"))
+    let next = match snapshot.queue.mode {
+        DeliveryMode::Held(_) => "held".to_owned(),
+        DeliveryMode::Free | DeliveryMode::Released(_) => {
+            format!("next attempt {}", times::relative(next.max(now), now))
+        }
+    };
+    format!("; {} queued, {next}", counted(count, "webhook"))
 }
 
 /// Returns what is to be said of webhooks that have not got through for a while, or will not for a while, without an outage
@@ -335,6 +344,12 @@ fn undelivered(snapshot: &StatusSnapshot, now: Timestamp) -> Vec<Attention> {
             .todo("correct the URL, [webhooks] or the receiver; `agentcron webhook list --status pending`")
     });
     listed.chain(more).collect()
+}
+
+fn lost(lost: LostWebhooks) -> Attention {
+    Attention::new(Concern::WebhooksLost, format!("{} failed for good", lost.count)).since(lost.since).todo(
+        "`agentcron webhook list --status failed,blocked` says why, `agentcron webhook replay --status failed,blocked` sends them",
+    )
 }
 
 fn noticed(notice: &Notice, daemon: &DaemonState, now: Timestamp) -> Option<Attention> {

@@ -80,9 +80,9 @@ pub use plan_due::Planned;
 pub use read::{
     AttemptRow, BackendContact, CronCursor, CronDetails, CronListing, CronRecord, CronRow, CronStatus,
     CronsAtAGlance, DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow,
-    FailingWebhooks, Failures, Measures, Notice, Overview, PageCursor, QueuedWebhooks, Reader, Recent,
-    RunDetails, RunFilter, RunRow, RunWatch, STATUS_PERIOD, StatusSnapshot, Unstarted, Version, WatchUntil,
-    WebhookDetails, WebhookQueue, WebhookRow, daemon_state,
+    FailingWebhooks, Failures, LostWebhooks, Measures, Notice, Overview, PageCursor, QueuedWebhooks, Reader,
+    Recent, RunDetails, RunFilter, RunRow, RunWatch, STATUS_PERIOD, StatusSnapshot, Unstarted, Version,
+    WatchUntil, WebhookDetails, WebhookQueue, WebhookRow, daemon_state,
 };
 pub use receivers_away::ReceiverAway;
 pub use replay::{Replay, ReplayChoice, ReplayOrder};

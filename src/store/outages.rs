@@ -124,14 +124,16 @@ pub(super) fn of_run(
         Some(ReasonCode::CancelOverlap | ReasonCode::CancelRequest | ReasonCode::Timeout) => {
             return while_cancelled(tx, run, outcome.learnt_at);
         }
-        _ => (code.and_then(Away::of_reason), last.unwrap_or(run.start_before)),
+        _ => (code.and_then(Away::of_reason), last.unwrap_or(run.due_at)),
     };
     let Some(what) = what else { return Ok(None) };
     let mut statement = tx.prepare_cached(
         "SELECT what, subject, since, until, why FROM outages WHERE what = ?1 AND since <= ?2 \
-         AND coalesce(until, ?2) >= ?3 ORDER BY since LIMIT 1",
+         AND coalesce(until, ?2) >= ?3 ORDER BY since <= ?4 AND coalesce(until, ?2) >= ?4 DESC, since DESC LIMIT 1",
     )?;
-    let mut rows = statement.query((what.as_str(), millis(outcome.ended_at), millis(at)))?;
+    let decided_at = last.unwrap_or(run.start_before);
+    let mut rows =
+        statement.query((what.as_str(), millis(outcome.ended_at), millis(at), millis(decided_at)))?;
     rows.next()?.map(outage).transpose()
 }
 

@@ -325,8 +325,9 @@ fn active(tx: &Transaction<'_>, cron: &Cron, now: Timestamp) -> Result<Active, S
     while let Some(row) = rows.next()? {
         match parsed::<Phase>(row, "phase")? {
             Phase::Pending if row.get::<_, u32>("retry")? == FIRST_RUN => active.waiting += 1,
-            Phase::Pending | Phase::Sending | Phase::Unconfirmed | Phase::Running => {
+            phase @ (Phase::Pending | Phase::Sending | Phase::Unconfirmed | Phase::Running) => {
                 active.running = Some(Going {
+                    is_confirmed: !matches!(phase, Phase::Unconfirmed),
                     run_id: parsed(row, "run_id")?,
                     since: time_option(row, "going_since")?,
                     is_denied: parsed_option(row, "reason_code")? == Some(ReasonCode::BackendDenied),

@@ -43,7 +43,9 @@ pub(super) use positions::Order;
 pub use positions::PageCursor;
 pub use recent::{Failures, Recent, Version};
 pub use records::CronRecord;
-pub use status::{BackendContact, FailingWebhooks, QueuedWebhooks, STATUS_PERIOD, StatusSnapshot, Unstarted};
+pub use status::{
+    BackendContact, FailingWebhooks, LostWebhooks, QueuedWebhooks, STATUS_PERIOD, StatusSnapshot, Unstarted,
+};
 pub use webhooks::{DeliveryFilter, WebhookDetails, WebhookRow};
 pub(super) use webhooks::{WEBHOOK_ROWS, listed, webhook_row};
 

@@ -91,7 +91,7 @@ pub(super) async fn replay(
     let replay = api.store.replay(now, order).await?;
     match purpose {
         Purpose::Act => {
-            api.health.origins.hurry(now);
+            api.health.origins.try_now(now);
             api.wakes.courier.notify_one();
             let (webhooks, resumed_urls) = (replay.webhooks.len(), replay.resumed.len());
             tracing::info!(webhooks, resumed_urls, "webhooks replayed on request");

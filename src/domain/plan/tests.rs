@@ -54,7 +54,12 @@ pub(in crate::domain) fn cron(schedule: &str) -> Cron {
 
 fn running() -> Active {
     Active {
-        running: Some(Going { run_id: RunId(uuid::Uuid::nil()), since: None, is_denied: false }),
+        running: Some(Going {
+            run_id: RunId(uuid::Uuid::nil()),
+            since: None,
+            is_confirmed: true,
+            is_denied: false,
+        }),
         ..Active::default()
     }
 }

@@ -146,14 +146,22 @@ impl OriginLimiter {
         Admission::Admitted(permit)
     }
 
-    /// Lets something through to every receiver at once, because somebody says that they are repaired.
-    pub fn hurry(&self, now: Timestamp) {
+    /// Lets something through to every receiver at once, whatever it asked for, because a person says that it is repaired.
+    pub fn try_now(&self, now: Timestamp) {
+        self.hurry(now);
         let mut state = self.lock();
         let State { origins, urls } = &mut *state;
-        for level in origins.values_mut().chain(urls.values_mut()) {
-            level.breaker.hurry(Timestamp::MIN, now);
-            level.asked_to_wait = None;
-        }
+        origins.values_mut().chain(urls.values_mut()).for_each(|level| level.asked_to_wait = None);
+    }
+
+    /// Lets a probe through to every receiver that is away.
+    pub(super) fn hurry(&self, now: Timestamp) {
+        let mut state = self.lock();
+        let State { origins, urls } = &mut *state;
+        origins
+            .values_mut()
+            .chain(urls.values_mut())
+            .for_each(|level| level.breaker.hurry(Timestamp::MIN, now));
     }
 
     /// Returns receivers to which something should be sent before its turn, to see whether they are back.

@@ -119,8 +119,8 @@ pub(super) async fn never_started(
 pub(super) async fn expired(task: &RunTask<'_>, sent: u32) -> Result<(), StoreError> {
     let Runner { store, clock, backend_breaker, .. } = task.runner;
     let run = &task.claimed.run;
-    let outages = store.outages_of_runs(run.start_before, clock.now()).await?;
-    let outage = outages.iter().find(|outage| outage.contains(run.start_before));
+    let outages = store.outages_of_runs(run.due_at, clock.now()).await?;
+    let outage = outages.iter().find(|outage| outage.contains(run.start_before)).or(outages.first());
     // An outage that began a moment ago is not committed yet.
     let code = outage.and_then(|outage| outage.what.reason_code()).or(backend_breaker.loses_runs_to());
     let why = match outage {

@@ -11,7 +11,7 @@ use crate::domain::cron::CronSource;
 use crate::domain::cron_state::{CronState, Pause, pause_message};
 use crate::domain::delivery_mode::{Hold, Release, Suspension};
 use crate::domain::ids::{DefinitionId, DeliveryId};
-use crate::store::{FailingWebhooks, QueuedWebhooks, Unstarted};
+use crate::store::{FailingWebhooks, LostWebhooks, QueuedWebhooks, Unstarted};
 
 const RUNNING: DaemonState = DaemonState::Running { pid: Some(7) };
 
@@ -354,5 +354,15 @@ fn runs_that_the_server_does_not_take_are_told_unless_an_outage_says_it() {
         expect![[r#"
             ! agent server (2 min ago): away: refused > start it, or correct [backend]; runs wait until their start deadline
         "#]],
+    );
+}
+
+#[test]
+fn webhooks_that_failed_for_good_are_told() {
+    check(
+        |snapshot| snapshot.lost = Some(LostWebhooks { count: 2, since: ago(4) }),
+        expect![[r#"
+        ! webhooks (4 min ago): 2 failed for good > `agentcron webhook list --status failed,blocked` says why, `agentcron webhook replay --status failed,blocked` sends them
+    "#]],
     );
 }

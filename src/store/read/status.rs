@@ -17,11 +17,13 @@ use crate::domain::reason::ReasonCode;
 use crate::domain::run::RunState;
 use crate::store::daemons::former;
 use crate::store::lock::LifeSigns;
-use crate::store::rows::{millis, time};
+use crate::store::rows::{millis, time, time_option};
 use crate::store::{FormerDaemon, NoticeKind, StoreError};
 
 /// How far back ended runs, deliveries and outages are shown.
 pub const STATUS_PERIOD: SignedDuration = SignedDuration::from_hours(24);
+/// Longer than the retry schedule of webhooks.
+const LONGEST_DELIVERY: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// What the store says, and whether a daemon has it.
 pub struct StatusSnapshot {
@@ -42,6 +44,15 @@ pub struct StatusSnapshot {
     pub probes: HashMap<String, Timestamp>,
     pub backend: BackendContact,
     pub unstarted: Option<Unstarted>,
+    pub lost: Option<LostWebhooks>,
+}
+
+/// Webhooks that ended within [`STATUS_PERIOD`] without having been delivered, and that nobody has replayed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LostWebhooks {
+    pub count: u64,
+    /// When the first of them ended.
+    pub since: Timestamp,
 }
 
 /// Runs that should be at the agent server and that it does not take, although it may answer otherwise.
@@ -102,6 +113,7 @@ impl StatusSnapshot {
             queued: reader.at_one_moment(queued)?,
             probes: HashMap::new(),
             backend: BackendContact::default(),
+            lost: reader.at_one_moment(|tx| lost(tx, since))?,
             unstarted: reader
                 .at_one_moment(|tx| unstarted(tx, now.saturating_sub(UNSTARTED_AFTER).unwrap_or(now)))?,
             crons,
@@ -125,6 +137,7 @@ impl StatusSnapshot {
             probes: HashMap::new(),
             backend: BackendContact::default(),
             unstarted: None,
+            lost: None,
         }
     }
 
@@ -158,6 +171,21 @@ fn unstarted(tx: &Transaction<'_>, due_by: Timestamp) -> Result<Option<Unstarted
     let mut rows = statement.query((millis(due_by), ReasonCode::BackendDenied.as_str()))?;
     let Some(row) = rows.next()? else { return Ok(None) };
     Ok(Some(Unstarted { count: number(row, "number")?, since: time(row, "since")?, why: row.get("why")? }))
+}
+
+/// Returns the webhooks that ended at `since` or later and did not get through. They were made a retry schedule earlier at
+/// most.
+fn lost(tx: &Transaction<'_>, since: Timestamp) -> Result<Option<LostWebhooks>, StoreError> {
+    let made_since = since.saturating_sub(LONGEST_DELIVERY).unwrap_or(since);
+    let mut statement = tx.prepare_cached(
+        "SELECT count(*) AS number, min(ended_at) AS since FROM deliveries INDEXED BY deliveries_not_delivered \
+         WHERE status IN ('failed', 'gone', 'aborted', 'blocked', 'suppressed') AND status IN ('failed', 'blocked') \
+         AND created_at >= ?1 AND ended_at >= ?2",
+    )?;
+    let mut rows = statement.query((millis(made_since), millis(since)))?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let (count, since) = (number(row, "number")?, time_option(row, "since")?);
+    Ok(since.map(|since| LostWebhooks { count, since }))
 }
 
 impl Reader {

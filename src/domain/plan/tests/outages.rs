@@ -105,7 +105,7 @@ fn what_is_caught_up_overlaps_only_with_what_was_in_progress_at_its_own_time() {
     for (overlap, is_denied) in [(Overlap::Skip, false), (Overlap::Queue, false), (Overlap::Skip, true)] {
         cron.policy.overlap = overlap;
         let since = Some(at("2026-03-02T09:02:30Z"));
-        let going = Going { run_id: RunId(uuid::Uuid::nil()), since, is_denied };
+        let going = Going { run_id: RunId(uuid::Uuid::nil()), since, is_confirmed: true, is_denied };
         let active = Active { running: Some(going), waiting: 1, ..Active::default() };
         let facts = facts(&state, at("2026-03-02T09:00:00Z"), active, at("2026-03-02T09:04:01Z"));
         table.push_str(&format!("{overlap}, denied {is_denied}\n"));
