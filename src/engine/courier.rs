@@ -14,10 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::Wakes;
 use super::outages::{Outages, ReceiverFailure};
-use crate::clock::Clock;
+use crate::clock::{Clock, StepWatch};
 use crate::crash::crash_point;
 use crate::domain::backoff;
-use crate::domain::bounds::{ATTEMPTS_IN_FLIGHT, CLOCK_STEP_MIN, IDLE_RECEIVERS_CHECKED_EVERY};
+use crate::domain::bounds::{ATTEMPTS_IN_FLIGHT, IDLE_RECEIVERS_CHECKED_EVERY};
 use crate::domain::breaker::Scope;
 use crate::domain::cron::CronSource;
 use crate::domain::delivery::{AttemptReport, AttemptResult, Ending, Fault, Shown, Verdict, judge};
@@ -54,8 +54,6 @@ struct SendControl {
     cancel: CancelToken,
     /// When it was checked last whether anything waits for the receivers that are away.
     checked_at: Timestamp,
-    /// When the latest pass was made.
-    passed_at: Timestamp,
 }
 
 impl SendControl {
@@ -91,7 +89,12 @@ pub async fn run(mut courier: Courier, stop: CancellationToken) -> Result<(), St
     courier.follow_settings().await?;
     let mut attempts = Attempts::new();
     let mut control = SendControl { origins: courier.origins.clone(), ..SendControl::default() };
+    let mut steps = StepWatch::begin(&courier.clock);
     loop {
+        if steps.check(&courier.clock).is_some_and(|step| step.is_negative()) {
+            // A probe may be further away than it was meant to be.
+            control.origins.hurry(courier.clock.now());
+        }
         let next = pass(&courier, &mut control, &mut attempts).await?;
         tokio::select! {
             biased;
@@ -192,11 +195,6 @@ async fn pass(
     attempts: &mut Attempts,
 ) -> Result<Option<Timestamp>, StoreError> {
     let now = courier.clock.now();
-    let former = std::mem::replace(&mut control.passed_at, now);
-    if backoff::between(now, former) >= CLOCK_STEP_MIN {
-        // The clock was set back, so a probe may be further away than it was meant to be.
-        control.origins.hurry(now);
-    }
     let is_disabled = courier.webhooks.now().disabled;
     if is_disabled {
         // A run that ended while webhooks were being disabled may have inserted a delivery.
