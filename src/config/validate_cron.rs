@@ -23,8 +23,8 @@ pub use mistakes::{FieldError, FieldErrorKind};
 pub(super) use values::check_values;
 pub use webhook::check_webhook_policy;
 
-/// Validates a cron from a file, without knowing which store it will be in. Its ids belong to no installation until
-/// [`CronDefinition::in_installation`](super::CronDefinition::in_installation) sets the ones with which it runs.
+/// Validates a cron from a file, without knowing which store it will be in. Its ids belong to no installation; those with
+/// which it runs come from the store.
 pub fn validate_cron(name: &str, fields: &CronFields) -> Result<Cron, Vec<FieldError>> {
     let installation = InstallationId::default();
     let cron_id = CronId::of_name(installation, fields.first_name(name));
