@@ -92,9 +92,9 @@ mod tests {
             line(
                 &ill,
                 Some(("2026-11-26T10:40:05Z", "inbox")),
-                &["backend".to_owned(), "receiver https://a.example".to_owned()]
+                &["agent server".to_owned(), "receiver https://a.example".to_owned()]
             ),
-            "1 cron, next inbox 11:40:05, away: backend and 1 more, 2 mistakes in the configuration, failing: \
+            "1 cron, next inbox 11:40:05, away: agent server and 1 more, 2 mistakes in the configuration, failing: \
              health-check, b, c and 2 more"
         );
     }
