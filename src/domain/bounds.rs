@@ -169,7 +169,7 @@ pub const CRON_BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// is written.
 pub const CRON_VALUES_MAX: usize = 100_000;
 
-/// Crons made through the API: the scheduler holds each of them in memory, and a client in a loop must be stopped.
+/// Crons made through the API: each takes rows and its turns, and a client in a loop must be stopped.
 pub const API_CRONS_MAX: u64 = 20_000;
 
 /// Crons in one response to a search, as on the agent server.
@@ -322,6 +322,9 @@ pub const ATTEMPTS_IN_FLIGHT: usize = 256;
 
 /// Of these, attempts for clients: their URLs, which may all hang, leave the others to the webhooks of files.
 pub const CLIENT_ATTEMPTS_IN_FLIGHT: usize = ATTEMPTS_IN_FLIGHT / 4 * 3;
+
+/// URLs of one receiver that are looked through in one pass for a webhook that may be sent.
+pub const URLS_PER_PASS: usize = 256;
 
 /// Webhook attempts in flight to one URL at once: a receiver that hangs holds this many permits and no more.
 pub const ATTEMPTS_PER_URL: usize = 4;

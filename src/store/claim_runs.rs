@@ -85,7 +85,7 @@ impl Store {
         let claim = self
             .write(move |tx| {
                 let expired = claim_expired(tx, &cache, now)?;
-                let mut room = Room::within(tx, limits)?;
+                let mut room = Room::within(tx, limits, now)?;
                 let is_full = claim_waiting(tx, &cache, &mut room, now)?;
                 // What waits goes first. Then there may be room for what is planned, which may cancel what is in progress.
                 let planned = plan_pass(tx, &cache, &mut room, now)?;

@@ -8,6 +8,7 @@ use rusqlite::{OptionalExtension, Row, Transaction};
 
 use super::StoreError;
 use super::rows::millis;
+use crate::domain::bounds::URLS_PER_PASS;
 use crate::domain::cron::CronSource;
 
 /// Whether a delivery may be attempted now.
@@ -99,7 +100,8 @@ fn next_behind(
     Ok(next.map(|next| QueueHead { alone: head.alone, ..next }))
 }
 
-/// Returns the first delivery behind `head` of each other URL of the same receiver, with two steps in the index for each.
+/// Returns the first delivery behind `head` of each other URL of the same receiver, with two steps in the index for each. Of
+/// very many URLs it returns some: those that follow in the order of URLs, which are others once `head` is another one.
 fn other_urls(
     tx: &Transaction<'_>,
     head: &QueueHead,
@@ -108,14 +110,20 @@ fn other_urls(
     let mut url_behind = tx.prepare_cached(
         "SELECT url FROM deliveries WHERE receiver = ?1 AND url > ?2 AND due_at IS NOT NULL ORDER BY url LIMIT 1",
     )?;
-    let (mut heads, mut last) = (Vec::new(), String::new());
-    while let Some(url) = url_behind.query_row((&head.receiver, &last), |row| row.get(0)).optional()? {
-        last = url;
-        if last != head.url {
-            let receiver = head.receiver.clone();
-            let before = QueueHead { url: last.clone(), receiver, alone: true, ..*head };
-            heads.extend(next_behind(tx, &before, now)?.map(Reverse));
+    let (mut heads, mut last) = (Vec::new(), head.url.clone());
+    for _ in 0..URLS_PER_PASS {
+        let mut next = |last: &str| {
+            url_behind.query_row((&head.receiver, last), |row| row.get::<_, String>(0)).optional()
+        };
+        // After the last URL comes the first.
+        let Some(url) = next(&last)?.map_or_else(|| next(""), |url| Ok(Some(url)))? else { break };
+        if url == head.url {
+            break;
         }
+        let receiver = head.receiver.clone();
+        let before = QueueHead { url: url.clone(), receiver, alone: true, ..*head };
+        heads.extend(next_behind(tx, &before, now)?.map(Reverse));
+        last = url;
     }
     Ok(heads)
 }

@@ -1,9 +1,11 @@
 //! The room for runs that are sent: the places on the agent server and who holds them, the turns that have been served, and
 //! the runs that take the room.
 
+use jiff::Timestamp;
 use rusqlite::Transaction;
 
-use super::StoreError;
+use super::rows::millis;
+use super::{StoreError, cron_entries};
 use crate::domain::cron::CronSource;
 use crate::domain::run::{CancelCause, Run, RunState};
 use crate::domain::run_spec::RunSpec;
@@ -93,11 +95,16 @@ impl Room {
         }
     }
 
-    /// Returns the room within these limits. Runs of clients hold no places: the clients start them themselves, and they
-    /// use up no cron's place.
-    pub(super) fn within(tx: &Transaction<'_>, limits: ClaimLimits) -> Result<Self, StoreError> {
+    /// Returns the room within these limits; none if nothing is due that could take it. Runs of clients hold no places: the
+    /// clients start them themselves, and they use up no cron's place.
+    pub(super) fn within(
+        tx: &Transaction<'_>,
+        limits: ClaimLimits,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
         let none = Self { more_soon: limits.starts + limits.in_flight > 0, ..Self::none() };
-        if limits.starts == 0 {
+        // The count of what is in progress takes as long as that is long.
+        if limits.starts == 0 || !is_any_due(tx, now)? {
             return Ok(none);
         }
         let held = |source: CronSource| -> Result<usize, StoreError> {
@@ -155,4 +162,13 @@ impl Room {
         }
         Ok(())
     }
+}
+
+/// Returns whether a run waits to be sent that is due, or a cron is to be planned.
+fn is_any_due(tx: &Transaction<'_>, now: Timestamp) -> Result<bool, StoreError> {
+    if cron_entries::next(tx)?.is_some_and(|(at, _)| at <= now) {
+        return Ok(true);
+    }
+    let sql = "SELECT EXISTS (SELECT 1 FROM runs WHERE act_at <= ?1 AND phase = 'pending')";
+    Ok(tx.prepare_cached(sql)?.query_row([millis(now)], |row| row.get(0))?)
 }

@@ -1,6 +1,7 @@
 //! Which deliveries are claimed while one URL waits, or a receiver is away.
 
 use super::*;
+use crate::domain::bounds::URLS_PER_PASS;
 use crate::domain::breaker::Scope;
 use crate::store::ReceiverAway;
 
@@ -24,6 +25,35 @@ async fn a_url_that_waits_holds_up_no_other_of_its_receiver() {
         fixture.store.claim_deliveries(at(10), 64, RateLimit::default(), Vec::new(), admit).await.unwrap();
     let taken: Vec<_> = claim.deliveries.iter().map(|(delivery, ())| delivery.delivery_id).collect();
     assert_eq!((taken, *asked.lock().unwrap()), (good, 9 + 3));
+}
+
+/// Of very many URLs a pass looks through some, and others once the oldest delivery is another one.
+#[tokio::test]
+async fn a_pass_looks_through_so_many_urls_of_a_receiver_and_none_is_left_out_for_ever() {
+    let fixture = Fixture::new();
+    let urls = URLS_PER_PASS + 20;
+    let url = |number: usize| format!("https://one.example/{number:04}");
+    let good = url(URLS_PER_PASS + 10);
+    for number in 0..urls {
+        fixture.add(number.try_into().unwrap(), &url(number), 1);
+    }
+    let claim = || {
+        let asked = Arc::<Mutex<usize>>::default();
+        let (noted, good) = (Arc::clone(&asked), good.clone());
+        let admit = move |url: &str, _| {
+            *noted.lock().unwrap() += 1;
+            if url == good { Admission::Admitted(()) } else { Admission::UrlWaits }
+        };
+        let claim = fixture.store.claim_deliveries(at(10), 64, RateLimit::default(), Vec::new(), admit);
+        async move { (claim.await.unwrap().deliveries.len(), *asked.lock().unwrap()) }
+    };
+    assert_eq!(claim().await, (0, URLS_PER_PASS + 1));
+    // The oldest is put off, and the next pass begins behind the one that is the oldest then.
+    for number in 0..20 {
+        let sql = "UPDATE deliveries SET due_at = 2000 WHERE url = ?1";
+        fixture.database().execute(sql, [url(number)]).unwrap();
+    }
+    assert_eq!(claim().await.0, 1);
 }
 
 #[tokio::test]
