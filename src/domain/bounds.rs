@@ -332,8 +332,7 @@ pub const ATTEMPTS_PER_URL: usize = 4;
 /// Webhook attempts in flight to one origin at once: one of its URLs that hangs leaves as many to the others.
 pub const ATTEMPTS_PER_ORIGIN: usize = 2 * ATTEMPTS_PER_URL;
 
-/// A receiver that answers faster than [`FAST_ANSWER`] gets up to so many times as many, one more for each answer. It gives
-/// each of them back at once, so it still takes nothing from the others.
+/// A receiver that answers faster than [`FAST_ANSWER`] gets up to so many times as many: it gives each back at once.
 pub const ATTEMPTS_IF_FAST: usize = 4;
 pub const FAST_ANSWER: Duration = Duration::from_millis(100);
 
